@@ -1,0 +1,114 @@
+//! The name of a component: the SHA-256 of its bytes, written `sha256:` and 64 hex digits.
+//!
+//! Hashing itself happens where the bytes are; this is only the parsed name.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+const PREFIX: &str = "sha256:";
+
+/// A component's digest. Parsed once; always well-formed afterwards.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub struct ComponentDigest([u8; 32]);
+
+/// The text is not a component digest.
+#[derive(Debug, thiserror::Error)]
+#[error("a digest is written sha256: followed by 64 lower-case hex digits")]
+pub struct DigestError;
+
+impl ComponentDigest {
+    /// The digest made of a SHA-256 result.
+    pub const fn from_sha256(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// The 64 hex digits without the prefix: a safe file name.
+    pub fn hex(&self) -> String {
+        self.0.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// The raw bytes.
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl fmt::Display for ComponentDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{PREFIX}{}", self.hex())
+    }
+}
+
+impl fmt::Debug for ComponentDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl FromStr for ComponentDigest {
+    type Err = DigestError;
+
+    fn from_str(text: &str) -> Result<Self, DigestError> {
+        let hex = text.strip_prefix(PREFIX).ok_or(DigestError)?.as_bytes();
+        if hex.len() != 64 {
+            return Err(DigestError);
+        }
+        let mut bytes = [0; 32];
+        for (byte, pair) in bytes.iter_mut().zip(hex.chunks_exact(2)) {
+            *byte = nibble(pair[0])? << 4 | nibble(pair[1])?;
+        }
+        Ok(Self(bytes))
+    }
+}
+
+impl TryFrom<String> for ComponentDigest {
+    type Error = DigestError;
+
+    fn try_from(text: String) -> Result<Self, DigestError> {
+        text.parse()
+    }
+}
+
+impl From<ComponentDigest> for String {
+    fn from(digest: ComponentDigest) -> Self {
+        digest.to_string()
+    }
+}
+
+fn nibble(digit: u8) -> Result<u8, DigestError> {
+    match digit {
+        b'0'..=b'9' => Ok(digit - b'0'),
+        b'a'..=b'f' => Ok(digit - b'a' + 10),
+        _ => Err(DigestError),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_digest_survives_the_round_trip() {
+        let digest = ComponentDigest::from_sha256(std::array::from_fn(|i| i as u8 * 7));
+        assert_eq!(digest.to_string().parse::<ComponentDigest>().unwrap(), digest);
+    }
+
+    #[test]
+    fn anything_but_lower_case_sha256_is_refused() {
+        let good = ComponentDigest::from_sha256([0xab; 32]).to_string();
+        for bad in [
+            String::new(),
+            "sha256:".into(),
+            good.replace("sha256", "sha512"),
+            good.to_uppercase(),
+            format!("{good}0"),
+            good.replace("ab", "a/"),
+            format!("sha256:{}", "é".repeat(32)),
+        ] {
+            assert!(bad.parse::<ComponentDigest>().is_err(), "{bad} was accepted");
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! What a component is, judged by what it exports.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// The three kinds of worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ComponentKind {
+    /// Exports `skep:worker/handler`: fed inputs one by one, and remembers.
+    Service,
+    /// Exports `wasi:cli/run`, or is a WASI preview1 module: each input is one run of a program.
+    Command,
+    /// Exports `wasi:http/incoming-handler`.
+    Http,
+}
+
+impl ComponentKind {
+    /// The word used in every API and on the command line.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Service => "service",
+            Self::Command => "command",
+            Self::Http => "http",
+        }
+    }
+}
+
+impl fmt::Display for ComponentKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

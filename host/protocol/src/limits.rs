@@ -1,0 +1,199 @@
+//! The numbers that a guest cannot pass, in one table.
+//!
+//! A limit has one name, used for the field, in reports, in errors and in tests. What enforces it
+//! is said in the table's last column; a limit that nothing reads does not belong here.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// The value of a limit that is switched off.
+pub const OFF: u64 = u64::MAX;
+
+const KIB: u64 = 1 << 10;
+const MIB: u64 = 1 << 20;
+const GIB: u64 = 1 << 30;
+
+/// How a limit's number is to be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// Bytes.
+    Bytes,
+    /// Milliseconds.
+    Millis,
+    /// A plain number.
+    Count,
+}
+
+macro_rules! limits {
+    ($($name:ident: $unit:ident = $default:expr, $why:literal;)*) => {
+        /// One value for every limit. [`Limits::default`] is the table of defaults.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub struct Limits {
+            $(#[doc = $why] pub $name: u64,)*
+        }
+
+        impl Default for Limits {
+            fn default() -> Self {
+                Self { $($name: $default,)* }
+            }
+        }
+
+        /// The name of a limit.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[expect(non_camel_case_types, reason = "a limit has one spelling everywhere")]
+        pub enum LimitName {
+            $(#[doc = $why] $name,)*
+        }
+
+        impl LimitName {
+            /// Every limit, in the order of the table.
+            pub const ALL: &[Self] = &[$(Self::$name,)*];
+
+            /// The name as reports, errors and specs spell it.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$name => stringify!($name),)* }
+            }
+
+            /// What the limit holds back.
+            pub const fn why(self) -> &'static str {
+                match self { $(Self::$name => $why,)* }
+            }
+
+            /// How to read its number.
+            pub const fn unit(self) -> Unit {
+                match self { $(Self::$name => Unit::$unit,)* }
+            }
+        }
+
+        impl Limits {
+            /// The value of a limit; [`OFF`] where it is switched off.
+            pub const fn get(&self, name: LimitName) -> u64 {
+                match name { $(LimitName::$name => self.$name,)* }
+            }
+        }
+    };
+}
+
+limits! {
+    memory_bytes: Bytes = 256 * MIB, "linear memories and GC heaps of the worker, summed";
+    table_elements: Count = 65_536, "elements of all its tables, summed";
+    core_instances: Count = 64, "core instances in one component";
+    memories: Count = 32, "linear memories in one component";
+    tables: Count = 64, "tables in one component";
+    wasm_stack_bytes: Bytes = 512 * KIB, "the guest's call stack";
+    turn_deadline_ms: Millis = 30_000, "wall time of one turn";
+    fuel: Count = OFF, "instructions of one turn, roughly; on for deterministic runs";
+    component_bytes: Bytes = 128 * MIB, "size of the wasm file";
+    compile_memory_bytes: Bytes = 4 * GIB, "address space of the compiler, at most: 512 MiB + 32 x code bytes";
+    compile_wall_ms: Millis = 120_000, "wall time of one compilation; not counted to the turn";
+    host_resources: Count = 10_000, "streams, pollables and descriptors held by the host";
+    component_handles: Count = 10_000, "handles of component resources";
+    hostcall_bytes: Bytes = 8 * MIB, "bytes one call may pass to the host";
+    random_bytes_per_call: Bytes = MIB, "random bytes asked for at once";
+    open_descriptors: Count = 1_024, "open files, directories and listings";
+    disk_bytes: Bytes = GIB, "file bytes added to the worker's directories";
+    disk_entries: Count = 100_000, "names added to the worker's directories";
+    input_bytes: Bytes = 4 * MIB, "one input";
+    output_bytes: Bytes = 4 * MIB, "one output";
+    event_bytes: Bytes = 256 * KIB, "one emitted event";
+    events_per_turn: Count = 10_000, "events emitted in one turn";
+    state_bytes: Bytes = 64 * MIB, "keys and values of the worker's state";
+}
+
+impl Limits {
+    /// Address space for compiling a component with this much code, in bytes.
+    ///
+    /// The formula comes from measuring real programs: PHP needs 512 MiB, esbuild and an 18 MB
+    /// Python component 768 MiB, clang 1.5 GiB.
+    pub fn compile_memory_for(&self, code_bytes: u64) -> u64 {
+        (512 * MIB).saturating_add(code_bytes.saturating_mul(32)).min(self.compile_memory_bytes)
+    }
+}
+
+impl fmt::Display for LimitName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// The text names no limit.
+#[derive(Debug, thiserror::Error)]
+#[error("there is no such limit")]
+pub struct UnknownLimit;
+
+impl FromStr for LimitName {
+    type Err = UnknownLimit;
+
+    fn from_str(text: &str) -> Result<Self, UnknownLimit> {
+        Self::ALL.iter().copied().find(|name| name.as_str() == text).ok_or(UnknownLimit)
+    }
+}
+
+impl serde::Serialize for LimitName {
+    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(self.as_str())
+    }
+}
+
+impl Unit {
+    /// A value for people: `256 MiB`, `30 s`, `65,536`, `off`.
+    pub fn show(self, value: u64) -> String {
+        if value == OFF {
+            return "off".into();
+        }
+        match self {
+            Self::Bytes => match value {
+                v if v >= GIB && v % GIB == 0 => format!("{} GiB", v / GIB),
+                v if v >= MIB && v % MIB == 0 => format!("{} MiB", v / MIB),
+                v if v >= KIB && v % KIB == 0 => format!("{} KiB", v / KIB),
+                v => format!("{} B", grouped(v)),
+            },
+            Self::Millis if value % 1000 == 0 => format!("{} s", grouped(value / 1000)),
+            Self::Millis => format!("{} ms", grouped(value)),
+            Self::Count => grouped(value),
+        }
+    }
+}
+
+fn grouped(value: u64) -> String {
+    let digits = value.to_string();
+    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i) % 3 == 0 {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_limit_has_one_name_that_parses_back() {
+        for &name in LimitName::ALL {
+            assert_eq!(name.as_str().parse::<LimitName>().unwrap(), name);
+            assert!(Limits::default().get(name) > 0);
+        }
+        assert!("memory".parse::<LimitName>().is_err());
+    }
+
+    #[test]
+    fn values_are_shown_in_their_unit() {
+        assert_eq!(Unit::Bytes.show(256 * MIB), "256 MiB");
+        assert_eq!(Unit::Bytes.show(1000), "1,000 B");
+        assert_eq!(Unit::Millis.show(120_000), "120 s");
+        assert_eq!(Unit::Count.show(65_536), "65,536");
+        assert_eq!(Unit::Count.show(OFF), "off");
+    }
+
+    #[test]
+    fn compile_memory_grows_with_code_up_to_its_ceiling() {
+        let limits = Limits::default();
+        assert_eq!(limits.compile_memory_for(0), 512 * MIB);
+        assert_eq!(limits.compile_memory_for(8 * MIB), 768 * MIB);
+        assert_eq!(limits.compile_memory_for(u64::MAX), 4 * GIB);
+    }
+}

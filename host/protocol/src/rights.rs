@@ -1,0 +1,50 @@
+//! What may be done in a directory.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// Read only, or read and write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Rights {
+    /// Nothing below the directory can be changed.
+    #[serde(rename = "ro")]
+    ReadOnly,
+    /// Everything below the directory can be changed, within its quota.
+    #[serde(rename = "rw")]
+    ReadWrite,
+}
+
+impl Rights {
+    /// Whether changes are allowed.
+    pub const fn can_write(self) -> bool {
+        matches!(self, Self::ReadWrite)
+    }
+}
+
+/// The text is neither `ro` nor `rw`.
+#[derive(Debug, thiserror::Error)]
+#[error("rights are `ro` or `rw`")]
+pub struct RightsError;
+
+impl FromStr for Rights {
+    type Err = RightsError;
+
+    fn from_str(text: &str) -> Result<Self, RightsError> {
+        match text {
+            "ro" => Ok(Self::ReadOnly),
+            "rw" => Ok(Self::ReadWrite),
+            _ => Err(RightsError),
+        }
+    }
+}
+
+impl fmt::Display for Rights {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::ReadOnly => "ro",
+            Self::ReadWrite => "rw",
+        })
+    }
+}

@@ -1,0 +1,73 @@
+//! A scope: a directory that a guest may use, with rights and a quota.
+//!
+//! A scope is made of a handle, never of a path, and nothing it returns can name the host's side.
+//! Three rules hold for every operation below it, whichever system interface the guest speaks:
+//!
+//! - no path leads out of it (cap-std resolves every name beneath the handle);
+//! - what would grow it is admitted by the [`Disk`] ledger first;
+//! - only regular files and directories are opened. Opening a FIFO blocks a thread for as long as
+//!   nobody opens its other end, so opens never block and what else they find is refused.
+//!
+//! Calls block on the disk; the caller chooses the thread.
+
+mod directory;
+mod error;
+mod file;
+mod ledger;
+mod listing;
+mod stat;
+
+use std::sync::Arc;
+
+use cap_std::fs::Dir;
+use skep_protocol::Rights;
+
+pub use directory::{OpenDirectory, OpenHow, Opened};
+pub use error::ScopeError;
+pub use file::OpenFile;
+pub use ledger::{Disk, Quota, Usage};
+pub use listing::{Entry, Listing, Order};
+pub use stat::{NewTime, NodeKind, Stat};
+
+/// A directory handle with rights and a share in a disk ledger.
+#[derive(Clone, Debug)]
+pub struct Scope {
+    shared: Arc<Shared>,
+    root: Arc<Dir>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    rights: Rights,
+    disk: Disk,
+}
+
+impl Scope {
+    /// Makes a scope of an open directory. What is written below it counts in `disk`, which
+    /// several scopes of one worker may share.
+    pub fn new(dir: Dir, rights: Rights, disk: Disk) -> Self {
+        Self { shared: Arc::new(Shared { rights, disk }), root: Arc::new(dir) }
+    }
+
+    /// What may be done below it.
+    pub fn rights(&self) -> Rights {
+        self.shared.rights
+    }
+
+    /// The directory itself, as a guest's handle.
+    pub fn open(&self) -> OpenDirectory {
+        OpenDirectory::new(self.shared.clone(), self.root.clone())
+    }
+}
+
+impl Shared {
+    fn writable(&self) -> Result<(), ScopeError> {
+        match self.rights {
+            Rights::ReadWrite => Ok(()),
+            Rights::ReadOnly => Err(ScopeError::ReadOnly),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,283 @@
+//! An open directory: where names are made, removed and looked up.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use cap_fs_ext::{DirExt, FollowSymlinks, OpenOptionsFollowExt, SystemTimeSpec};
+use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt};
+use rustix::fs::OFlags;
+use rustix::io::Errno;
+
+use super::{Listing, NewTime, NodeKind, OpenFile, Order, ScopeError, Shared, Stat};
+
+/// How to open a name.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct OpenHow {
+    /// For reading.
+    pub read: bool,
+    /// For writing.
+    pub write: bool,
+    /// Make the file if it is not there.
+    pub create: bool,
+    /// Together with `create`: refuse if it is there.
+    pub exclusive: bool,
+    /// Cut the file to nothing.
+    pub truncate: bool,
+    /// Refuse anything but a directory.
+    pub directory: bool,
+    /// Follow a symbolic link in the last place.
+    pub follow: bool,
+    /// Each write waits for the disk.
+    pub sync: bool,
+}
+
+/// What was opened.
+#[derive(Debug)]
+pub enum Opened {
+    /// A regular file.
+    File(OpenFile),
+    /// A directory.
+    Directory(OpenDirectory),
+}
+
+/// A guest's handle on a directory. Clones share the handle.
+#[derive(Clone, Debug)]
+pub struct OpenDirectory {
+    shared: Arc<Shared>,
+    dir: Arc<Dir>,
+}
+
+impl OpenDirectory {
+    pub(super) fn new(shared: Arc<Shared>, dir: Arc<Dir>) -> Self {
+        Self { shared, dir }
+    }
+
+    /// Whether names can be changed in it.
+    pub fn is_writable(&self) -> bool {
+        self.shared.rights.can_write()
+    }
+
+    /// Opens a file or directory.
+    ///
+    /// A new name is made exclusively first and opened as an existing one only when that fails,
+    /// so that it is known which of the two happened. A dangling link is therefore never created
+    /// through.
+    pub fn open(&self, path: &str, how: OpenHow) -> Result<Opened, ScopeError> {
+        if how.write || how.create || how.truncate {
+            self.shared.writable()?;
+        }
+        if how.create && how.directory {
+            return Err(Errno::INVAL.into());
+        }
+        if how.create {
+            match self.create(path, how) {
+                Err(ScopeError::Io(error))
+                    if error.kind() == std::io::ErrorKind::AlreadyExists && !how.exclusive => {}
+                result => return result,
+            }
+        }
+        let mut options = Self::options(how);
+        options.write(how.write || how.truncate);
+        if how.directory {
+            options.custom_flags((OFlags::DIRECTORY | OFlags::NONBLOCK).bits().cast_signed());
+        }
+        let file = self.dir.open_with(path, &options)?.into_std();
+        let stat = Stat::from(&file.metadata()?);
+        match stat.kind {
+            NodeKind::Directory => {
+                let dir = Arc::new(Dir::from_std_file(file));
+                Ok(Opened::Directory(Self::new(self.shared.clone(), dir)))
+            }
+            NodeKind::File => {
+                let write = how.write || how.truncate;
+                let file = OpenFile::new(self.shared.clone(), file, &stat, how.read, write);
+                if how.truncate {
+                    file.set_len(0)?;
+                }
+                Ok(Opened::File(file))
+            }
+            _ => Err(ScopeError::SpecialFile),
+        }
+    }
+
+    fn create(&self, path: &str, how: OpenHow) -> Result<Opened, ScopeError> {
+        let mut ledger = self.shared.disk.ledger();
+        let refused = ledger.admit_entry();
+        if refused.is_err() {
+            // What is there already may still be opened with the quota used up.
+            return match self.dir.symlink_metadata(path) {
+                Ok(_) => Err(std::io::Error::from(std::io::ErrorKind::AlreadyExists).into()),
+                Err(_) => refused.map(|()| unreachable!("checked above")),
+            };
+        }
+        let mut options = Self::options(how);
+        options.write(true).create_new(true);
+        let file = self.dir.open_with(path, &options)?.into_std();
+        let stat = Stat::from(&file.metadata()?);
+        ledger.named(stat.identity());
+        drop(ledger);
+        Ok(Opened::File(OpenFile::new(self.shared.clone(), file, &stat, how.read, how.write)))
+    }
+
+    fn options(how: OpenHow) -> OpenOptions {
+        let mut options = OpenOptions::new();
+        options.read(how.read || !how.write);
+        let mut flags = OFlags::NONBLOCK | OFlags::NOCTTY;
+        if how.sync {
+            flags |= OFlags::SYNC;
+        }
+        options.custom_flags(flags.bits().cast_signed());
+        options.follow(if how.follow { FollowSymlinks::Yes } else { FollowSymlinks::No });
+        options
+    }
+
+    /// Its own metadata.
+    pub fn stat(&self) -> Result<Stat, ScopeError> {
+        Ok(Stat::from(&self.dir.dir_metadata()?))
+    }
+
+    /// The metadata of a name in it.
+    pub fn stat_at(&self, path: &str, follow: bool) -> Result<Stat, ScopeError> {
+        let meta = match follow {
+            true => self.dir.metadata(path)?,
+            false => self.dir.symlink_metadata(path)?,
+        };
+        Ok(Stat::from(&meta))
+    }
+
+    /// Sets the times of a name in it; `.` is the directory itself.
+    pub fn set_times_at(
+        &self,
+        path: &str,
+        follow: bool,
+        accessed: NewTime,
+        modified: NewTime,
+    ) -> Result<(), ScopeError> {
+        self.shared.writable()?;
+        let (accessed, modified) = (time_spec(accessed)?, time_spec(modified)?);
+        Ok(match follow {
+            true => DirExt::set_times(&*self.dir, path, accessed, modified)?,
+            false => self.dir.set_symlink_times(path, accessed, modified)?,
+        })
+    }
+
+    /// Makes a directory.
+    pub fn create_directory(&self, path: &str) -> Result<(), ScopeError> {
+        self.shared.writable()?;
+        let mut ledger = self.shared.disk.ledger();
+        ledger.admit_entry()?;
+        self.dir.create_dir(path)?;
+        if let Ok(stat) = self.stat_at(path, false) {
+            ledger.named(stat.identity());
+        }
+        Ok(())
+    }
+
+    /// Removes an empty directory.
+    pub fn remove_directory(&self, path: &str) -> Result<(), ScopeError> {
+        self.remove(path, |dir, path| dir.remove_dir(path))
+    }
+
+    /// Removes a name that is not a directory. A link is removed itself, not followed.
+    pub fn unlink(&self, path: &str) -> Result<(), ScopeError> {
+        self.remove(path, |dir, path| dir.remove_file(path))
+    }
+
+    fn remove(
+        &self,
+        path: &str,
+        remove: impl FnOnce(&Dir, &Path) -> std::io::Result<()>,
+    ) -> Result<(), ScopeError> {
+        self.shared.writable()?;
+        let mut ledger = self.shared.disk.ledger();
+        let before = self.stat_at(path, false);
+        remove(&self.dir, path.as_ref())?;
+        if let Ok(before) = before {
+            ledger.unnamed(before.identity(), before.is_last_name());
+        }
+        Ok(())
+    }
+
+    /// Renames within the scope, replacing what `new_path` names as `rename(2)` does.
+    pub fn rename(&self, path: &str, to: &Self, new_path: &str) -> Result<(), ScopeError> {
+        self.both_writable(to)?;
+        let mut ledger = self.shared.disk.ledger();
+        let moved = self.stat_at(path, false);
+        let replaced = to.stat_at(new_path, false);
+        self.dir.rename(path, &to.dir, new_path)?;
+        // Two names of one file: rename leaves both.
+        if let (Ok(moved), Ok(replaced)) = (moved, replaced)
+            && moved.identity() != replaced.identity()
+        {
+            ledger.unnamed(replaced.identity(), replaced.is_last_name());
+        }
+        Ok(())
+    }
+
+    /// Gives a file a second name within the scope. A link in the last place is not followed.
+    pub fn link(&self, path: &str, to: &Self, new_path: &str) -> Result<(), ScopeError> {
+        self.both_writable(to)?;
+        let mut ledger = self.shared.disk.ledger();
+        ledger.admit_entry()?;
+        self.dir.hard_link(path, &to.dir, new_path)?;
+        if let Ok(stat) = to.stat_at(new_path, false) {
+            ledger.named(stat.identity());
+        }
+        Ok(())
+    }
+
+    /// Makes a symbolic link. What it points to is resolved, and held within the scope, only when
+    /// it is used; an absolute target is refused here.
+    pub fn symlink(&self, target: &str, path: &str) -> Result<(), ScopeError> {
+        self.shared.writable()?;
+        let mut ledger = self.shared.disk.ledger();
+        ledger.admit_entry()?;
+        self.dir.symlink(target, path)?;
+        if let Ok(stat) = self.stat_at(path, false) {
+            ledger.named(stat.identity());
+        }
+        Ok(())
+    }
+
+    /// What a symbolic link says. An absolute target, which only the host can have made, is
+    /// refused: it would be a host path.
+    pub fn read_link(&self, path: &str) -> Result<String, ScopeError> {
+        let target = self.dir.read_link(path)?;
+        target.into_os_string().into_string().map_err(|_| Errno::ILSEQ.into())
+    }
+
+    /// Lists its entries.
+    pub fn list(&self, order: Order) -> Result<Listing, ScopeError> {
+        Listing::open(&self.dir, order)
+    }
+
+    /// Waits until the directory itself is on disk.
+    pub fn sync(&self) -> Result<(), ScopeError> {
+        Ok(rustix::fs::fsync(super::listing::readable(&self.dir)?)?)
+    }
+
+    fn both_writable(&self, other: &Self) -> Result<(), ScopeError> {
+        self.shared.writable()?;
+        other.shared.writable()?;
+        match Arc::ptr_eq(&self.shared, &other.shared) {
+            true => Ok(()),
+            false => Err(ScopeError::CrossScope),
+        }
+    }
+}
+
+impl Stat {
+    /// A directory has one name, whatever its link count (which counts its subdirectories).
+    fn is_last_name(&self) -> bool {
+        self.links <= 1 || self.kind == NodeKind::Directory
+    }
+}
+
+fn time_spec(time: NewTime) -> std::io::Result<Option<SystemTimeSpec>> {
+    Ok(match time {
+        NewTime::Now => Some(SystemTimeSpec::SymbolicNow),
+        other => other
+            .resolve()?
+            .map(|at| SystemTimeSpec::Absolute(cap_std::time::SystemTime::from_std(at))),
+    })
+}

@@ -1,0 +1,38 @@
+//! Why an operation in a scope did not happen.
+
+use std::io;
+
+use skep_protocol::LimitName;
+
+/// Each variant is an ordinary error to the guest; none ends its turn.
+#[derive(Debug, thiserror::Error)]
+pub enum ScopeError {
+    /// The scope was granted read-only.
+    #[error("the directory is read-only")]
+    ReadOnly,
+    /// The two ends of a rename or link lie in different scopes.
+    #[error("the two directories are different scopes")]
+    CrossScope,
+    /// The quota is used up; which of its two numbers.
+    #[error("the quota `{0}` is used up")]
+    Quota(LimitName),
+    /// The path leads to a FIFO, a device or a socket.
+    #[error("only regular files and directories can be opened")]
+    SpecialFile,
+    /// A directory was asked for what only a file has, or the other way round.
+    #[error("not a file")]
+    IsDirectory,
+    /// A sorted listing was asked of a directory with too many entries to hold.
+    #[error("too many entries to sort")]
+    TooManyToSort,
+    /// The file system's own answer. An attempt to leave the scope arrives here as
+    /// `PermissionDenied`.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+impl From<rustix::io::Errno> for ScopeError {
+    fn from(errno: rustix::io::Errno) -> Self {
+        Self::Io(errno.into())
+    }
+}

@@ -1,0 +1,251 @@
+//! The ledger of what a worker has added to its directories.
+//!
+//! Bytes are file sizes, once per inode and not per name: a hard link is free, a hole costs as
+//! much as what fills it. Entries are names. Only what is added through the ledger counts, and
+//! only that is ever credited back: deleting or cutting files that were there before gives no
+//! credit, or a guest could trade an operator's files for room.
+//!
+//! A file whose last name is gone keeps its bytes until its last handle closes.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use skep_protocol::LimitName;
+
+use super::ScopeError;
+
+/// How much may be added.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quota {
+    /// File bytes.
+    pub bytes: u64,
+    /// Names.
+    pub entries: u64,
+}
+
+/// How much has been added.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// File bytes.
+    pub bytes: u64,
+    /// Names.
+    pub entries: u64,
+}
+
+/// A ledger that the scopes of one worker share, behind one lock.
+///
+/// The lock is held across the system call that changes the size, so that what is charged is what
+/// happened. Only the worker's own calls wait for it.
+#[derive(Clone, Debug)]
+pub struct Disk(Arc<Mutex<Ledger>>);
+
+impl Disk {
+    /// An empty ledger.
+    pub fn new(quota: Quota) -> Self {
+        Self(Arc::new(Mutex::new(Ledger {
+            quota,
+            used: Usage::default(),
+            charges: HashMap::new(),
+            refused: None,
+        })))
+    }
+
+    /// What has been added so far.
+    pub fn usage(&self) -> Usage {
+        self.ledger().used
+    }
+
+    /// The first quota that refused something, if one did.
+    pub fn refused(&self) -> Option<LimitName> {
+        self.ledger().refused
+    }
+
+    pub(super) fn ledger(&self) -> MutexGuard<'_, Ledger> {
+        // The ledger has no half-done state: each method leaves it consistent.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A file or directory of the host, by device and number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Inode {
+    pub(super) device: u64,
+    pub(super) number: u64,
+}
+
+/// What one inode has cost.
+#[derive(Debug, Default)]
+struct Charge {
+    bytes: u64,
+    names: u64,
+    handles: u64,
+    nameless: bool,
+}
+
+#[derive(Debug)]
+pub(super) struct Ledger {
+    quota: Quota,
+    used: Usage,
+    charges: HashMap<Inode, Charge>,
+    refused: Option<LimitName>,
+}
+
+impl Ledger {
+    /// How many of `wanted` more bytes may be added: all, or what is left of the quota.
+    pub(super) fn admit_some(&mut self, wanted: u64) -> Result<u64, ScopeError> {
+        let room = self.quota.bytes.saturating_sub(self.used.bytes);
+        if wanted > room {
+            self.refused.get_or_insert(LimitName::disk_bytes);
+        }
+        if wanted > 0 && room == 0 {
+            return Err(ScopeError::Quota(LimitName::disk_bytes));
+        }
+        Ok(wanted.min(room))
+    }
+
+    /// Admits `wanted` more bytes or none.
+    pub(super) fn admit_all(&mut self, wanted: u64) -> Result<(), ScopeError> {
+        match self.admit_some(wanted)? {
+            admitted if admitted == wanted => Ok(()),
+            _ => Err(ScopeError::Quota(LimitName::disk_bytes)),
+        }
+    }
+
+    /// Admits one more name.
+    pub(super) fn admit_entry(&mut self) -> Result<(), ScopeError> {
+        if self.used.entries >= self.quota.entries {
+            self.refused.get_or_insert(LimitName::disk_entries);
+            return Err(ScopeError::Quota(LimitName::disk_entries));
+        }
+        Ok(())
+    }
+
+    /// A name was added.
+    pub(super) fn named(&mut self, inode: Inode) {
+        self.charges.entry(inode).or_default().names += 1;
+        self.used.entries += 1;
+    }
+
+    /// A name was removed; `last` if the inode has no other.
+    pub(super) fn unnamed(&mut self, inode: Inode, last: bool) {
+        let Some(charge) = self.charges.get_mut(&inode) else { return };
+        if charge.names > 0 {
+            charge.names -= 1;
+            self.used.entries -= 1;
+        }
+        charge.nameless = last;
+        self.settle(inode);
+    }
+
+    /// A file's size went from one value to another.
+    pub(super) fn resized(&mut self, inode: Inode, from: u64, to: u64) {
+        if to > from {
+            self.charges.entry(inode).or_default().bytes += to - from;
+            self.used.bytes += to - from;
+        } else if let Some(charge) = self.charges.get_mut(&inode) {
+            let credit = (from - to).min(charge.bytes);
+            charge.bytes -= credit;
+            self.used.bytes -= credit;
+        }
+    }
+
+    /// A handle on a file was opened.
+    pub(super) fn opened(&mut self, inode: Inode) {
+        self.charges.entry(inode).or_default().handles += 1;
+    }
+
+    /// A handle on a file was closed.
+    pub(super) fn closed(&mut self, inode: Inode) {
+        if let Some(charge) = self.charges.get_mut(&inode) {
+            charge.handles = charge.handles.saturating_sub(1);
+            self.settle(inode);
+        }
+    }
+
+    /// Forgets an inode that costs nothing any more, and frees the bytes of one that is gone.
+    fn settle(&mut self, inode: Inode) {
+        let Some(charge) = self.charges.get(&inode) else { return };
+        if charge.handles > 0 {
+            return;
+        }
+        if charge.nameless || (charge.bytes == 0 && charge.names == 0) {
+            self.used.bytes -= charge.bytes;
+            self.used.entries -= charge.names;
+            self.charges.remove(&inode);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const A: Inode = Inode { device: 1, number: 1 };
+
+    fn disk(bytes: u64, entries: u64) -> Disk {
+        Disk::new(Quota { bytes, entries })
+    }
+
+    #[test]
+    fn growth_is_admitted_up_to_the_quota() {
+        let disk = disk(100, 1);
+        let mut ledger = disk.ledger();
+        assert_eq!(ledger.admit_some(60).unwrap(), 60);
+        ledger.resized(A, 0, 60);
+        assert_eq!(ledger.admit_some(60).unwrap(), 40);
+        assert!(ledger.admit_all(41).is_err());
+        ledger.resized(A, 60, 100);
+        assert!(matches!(ledger.admit_some(1), Err(ScopeError::Quota(LimitName::disk_bytes))));
+        assert_eq!(ledger.admit_some(0).unwrap(), 0, "rewriting in place is free");
+    }
+
+    #[test]
+    fn cutting_an_older_file_gives_no_credit() {
+        let disk = disk(100, 1);
+        let mut ledger = disk.ledger();
+        ledger.opened(A);
+        ledger.resized(A, 1000, 1010);
+        ledger.resized(A, 1010, 0);
+        assert_eq!(ledger.used.bytes, 0);
+        assert_eq!(ledger.admit_some(200).unwrap(), 100);
+    }
+
+    #[test]
+    fn an_unlinked_file_keeps_its_bytes_until_it_is_closed() {
+        let disk = disk(100, 2);
+        let mut ledger = disk.ledger();
+        ledger.opened(A);
+        ledger.named(A);
+        ledger.resized(A, 0, 70);
+        ledger.unnamed(A, true);
+        assert_eq!(ledger.used, Usage { bytes: 70, entries: 0 });
+        ledger.closed(A);
+        assert_eq!(ledger.used, Usage::default());
+        assert!(ledger.charges.is_empty());
+    }
+
+    #[test]
+    fn a_second_name_costs_an_entry_and_no_bytes() {
+        let disk = disk(100, 2);
+        let mut ledger = disk.ledger();
+        ledger.named(A);
+        ledger.resized(A, 0, 70);
+        ledger.named(A);
+        assert_eq!(ledger.used, Usage { bytes: 70, entries: 2 });
+        assert!(ledger.admit_entry().is_err());
+        ledger.unnamed(A, false);
+        assert_eq!(ledger.used, Usage { bytes: 70, entries: 1 });
+        ledger.unnamed(A, true);
+        assert_eq!(ledger.used, Usage::default());
+    }
+
+    #[test]
+    fn removing_an_older_name_gives_no_credit() {
+        let disk = disk(100, 1);
+        let mut ledger = disk.ledger();
+        ledger.unnamed(A, true);
+        ledger.named(Inode { device: 1, number: 2 });
+        ledger.unnamed(A, true);
+        assert!(ledger.admit_entry().is_err());
+    }
+}

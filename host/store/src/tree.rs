@@ -1,0 +1,228 @@
+//! Walking and removing a guest's tree, which is hostile data.
+//!
+//! A guest can nest directories deeper than any path can name and deeper than a process has
+//! descriptors, and can leave links that point out. So nothing here recurses or follows: removal
+//! lifts each subdirectory up beside the root it works on, and the walk gives up on what lies
+//! deeper than it can name.
+
+use std::io::{self, Read, Write};
+
+use cap_fs_ext::{DirExt, FollowSymlinks, OpenOptionsFollowExt};
+use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt};
+use rustix::fs::OFlags;
+use sha2::{Digest, Sha256};
+use skep_protocol::ComponentDigest;
+
+/// Removes a directory and all below it, with a fixed number of open descriptors.
+pub fn remove_tree(parent: &Dir, name: &str) -> io::Result<()> {
+    let root = parent.open_dir_nofollow(name)?;
+    // Each pass empties one directory: files go, subdirectories are renamed up to the root.
+    // The first entry that is a directory is the next to be emptied.
+    let mut lifted = 0u64;
+    loop {
+        let mut next = None;
+        for entry in root.entries()? {
+            let entry = entry?;
+            match entry.file_type()?.is_dir() {
+                true => next = Some(entry.file_name()),
+                false => root.remove_file(entry.file_name())?,
+            }
+        }
+        let Some(next) = next else { break };
+        let dir = root.open_dir_nofollow(&next)?;
+        for entry in dir.entries()? {
+            let entry = entry?;
+            let name = entry.file_name();
+            if entry.file_type()?.is_dir() && dir.remove_dir(&name).is_err() {
+                // `.lifted-N` may be taken by the guest; an occupied name is simply the next one.
+                while let Err(error) = dir.rename(&name, &root, format!(".lifted-{lifted}")) {
+                    if !matches!(
+                        error.kind(),
+                        io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::NotADirectory
+                    ) {
+                        return Err(error);
+                    }
+                    lifted += 1;
+                }
+                lifted += 1;
+            } else if !entry.file_type()?.is_dir() {
+                dir.remove_file(&name)?;
+            }
+        }
+        drop(dir);
+        root.remove_dir(&next)?;
+    }
+    drop(root);
+    parent.remove_dir(name)
+}
+
+/// A regular file that was copied out.
+#[derive(Debug)]
+pub struct Copied {
+    /// Its path below the source, `/` between the parts.
+    pub path: String,
+    /// Its size in bytes.
+    pub bytes: u64,
+    /// SHA-256 of its content.
+    pub digest: ComponentDigest,
+}
+
+/// Something that was not copied, and why.
+#[derive(Debug)]
+pub struct Skipped {
+    /// Its path below the source.
+    pub path: String,
+    /// A few words: `symbolic link`, `too deep`.
+    pub reason: &'static str,
+}
+
+/// What [`copy_out`] did.
+#[derive(Debug, Default)]
+pub struct CopyOut {
+    /// In order of path.
+    pub copied: Vec<Copied>,
+    /// In order of path.
+    pub skipped: Vec<Skipped>,
+}
+
+/// Deepest directory that is copied.
+const MAX_DEPTH: usize = 64;
+
+/// Copies the regular files of a guest's tree into `to`, and says what it left out.
+///
+/// Links, FIFOs, sockets and devices are not copied, nor is what lies more than 64 directories
+/// deep. A file is written beside its place and renamed into it, so that a reader never sees half.
+pub fn copy_out(from: &Dir, to: &Dir) -> io::Result<CopyOut> {
+    let mut done = CopyOut::default();
+    let mut pending = vec![String::new()];
+    while let Some(path) = pending.pop() {
+        let here = match path.as_str() {
+            "" => from.try_clone()?,
+            path => open_beneath(from, path)?,
+        };
+        let target = match path.as_str() {
+            "" => to.try_clone()?,
+            path => {
+                to.create_dir_all(path)?;
+                to.open_dir(path)?
+            }
+        };
+        let mut entries = here.entries()?.collect::<io::Result<Vec<_>>>()?;
+        entries.sort_by_key(cap_std::fs::DirEntry::file_name);
+        for entry in entries {
+            let Ok(name) = entry.file_name().into_string() else { continue };
+            let path = if path.is_empty() { name.clone() } else { format!("{path}/{name}") };
+            let kind = entry.file_type()?;
+            let reason = if kind.is_dir() {
+                if path.matches('/').count() < MAX_DEPTH {
+                    pending.push(path);
+                    continue;
+                }
+                "too deep"
+            } else if kind.is_symlink() {
+                "symbolic link"
+            } else if kind.is_file() {
+                let (bytes, digest) = copy_file(&here, &name, &target)?;
+                done.copied.push(Copied { path, bytes, digest });
+                continue;
+            } else {
+                "not a regular file"
+            };
+            done.skipped.push(Skipped { path, reason });
+        }
+    }
+    done.copied.sort_by(|a, b| a.path.cmp(&b.path));
+    done.skipped.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok(done)
+}
+
+/// Opens a directory below another one part at a time, following no link.
+fn open_beneath(root: &Dir, path: &str) -> io::Result<Dir> {
+    let mut dir = root.try_clone()?;
+    for part in path.split('/') {
+        dir = dir.open_dir_nofollow(part)?;
+    }
+    Ok(dir)
+}
+
+fn copy_file(from: &Dir, name: &str, to: &Dir) -> io::Result<(u64, ComponentDigest)> {
+    let mut options = OpenOptions::new();
+    options.read(true).follow(FollowSymlinks::No);
+    options.custom_flags(OFlags::NONBLOCK.bits().cast_signed());
+    let mut source = from.open_with(name, &options)?;
+    if !source.metadata()?.is_file() {
+        return Err(io::Error::other("a file was swapped for something else while it was copied"));
+    }
+    let mut target = cap_tempfile::TempFile::new(to)?;
+    let mut hash = Sha256::new();
+    let mut buffer = vec![0; 64 << 10];
+    let mut bytes = 0;
+    loop {
+        let n = source.read(&mut buffer)?;
+        if n == 0 {
+            break;
+        }
+        hash.update(&buffer[..n]);
+        target.as_file_mut().write_all(&buffer[..n])?;
+        bytes += n as u64;
+    }
+    target.replace(name)?;
+    Ok((bytes, ComponentDigest::from_sha256(hash.finalize().into())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cap_std::ambient_authority;
+
+    fn temporary() -> cap_tempfile::TempDir {
+        cap_tempfile::tempdir(ambient_authority()).unwrap()
+    }
+
+    #[test]
+    fn a_tree_deeper_than_the_descriptor_limit_is_removed() {
+        let parent = temporary();
+        parent.create_dir("victim").unwrap();
+        let mut dir = parent.open_dir("victim").unwrap();
+        for _ in 0..3_000 {
+            dir.create_dir("d").unwrap();
+            dir.write("f", b"x").unwrap();
+            dir = dir.open_dir("d").unwrap();
+        }
+        drop(dir);
+        remove_tree(&parent, "victim").unwrap();
+        assert!(parent.entries().unwrap().next().is_none());
+    }
+
+    #[test]
+    fn removal_does_not_follow_links_and_survives_its_own_names() {
+        let parent = temporary();
+        parent.create_dir("keep").unwrap();
+        parent.write("keep/file", b"precious").unwrap();
+        parent.create_dir_all("victim/.lifted-0/full/deep").unwrap();
+        parent.write("victim/.lifted-1", b"in the way").unwrap();
+        parent.create_dir_all("victim/a/b/c").unwrap();
+        parent.symlink("../keep", "victim/link").unwrap();
+        remove_tree(&parent, "victim").unwrap();
+        assert!(!parent.exists("victim"));
+        assert_eq!(parent.read("keep/file").unwrap(), b"precious");
+    }
+
+    #[test]
+    fn only_regular_files_are_copied_out() {
+        let (from, to) = (temporary(), temporary());
+        from.create_dir_all("a/b").unwrap();
+        from.write("a/b/report.txt", b"fine").unwrap();
+        from.write("top", b"").unwrap();
+        from.symlink("../../secret", "a/link").unwrap();
+        rustix::fs::mknodat(&*from, "pipe", rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR, 0)
+            .unwrap();
+        let done = copy_out(&from, &to).unwrap();
+        let names: Vec<_> = done.copied.iter().map(|file| file.path.as_str()).collect();
+        assert_eq!(names, ["a/b/report.txt", "top"]);
+        let skipped: Vec<_> = done.skipped.iter().map(|s| (s.path.as_str(), s.reason)).collect();
+        assert_eq!(skipped, [("a/link", "symbolic link"), ("pipe", "not a regular file")]);
+        assert_eq!(to.read("a/b/report.txt").unwrap(), b"fine");
+        assert!(!to.exists("a/link"));
+    }
+}
