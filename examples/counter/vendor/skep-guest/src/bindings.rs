@@ -1,0 +1,85 @@
+//! The component's side of the WIT: generated calls, and the exports put upon the traits. Only
+//! [`worker!`](crate::worker) and this crate's own modules use it.
+
+use std::marker::PhantomData;
+
+use crate::{ConnectReason, Failure, Input, Lifecycle, Output, Worker};
+
+pub mod imports {
+    wit_bindgen::generate!({ world: "sdk-imports", path: "wit", generate_all });
+}
+
+pub mod handler {
+    wit_bindgen::generate!({
+        world: "sdk-handler",
+        path: "wit",
+        pub_export_macro: true,
+        export_macro_name: "export",
+    });
+}
+
+pub mod lifecycle {
+    wit_bindgen::generate!({
+        world: "sdk-lifecycle",
+        path: "wit",
+        pub_export_macro: true,
+        export_macro_name: "export",
+    });
+}
+
+/// Only the one interface: a world of the whole `wasi:cli` would have to be carried along.
+#[cfg(all(target_os = "wasi", target_env = "p2"))]
+pub mod exit {
+    wit_bindgen::generate!({
+        inline: "
+            package skep:exit;
+
+            world sdk-exit {
+                import wasi:cli/exit@0.2.12;
+            }
+
+            package wasi:cli@0.2.12 {
+                interface exit {
+                    exit: func(status: result);
+                    exit-with-code: func(status-code: u8);
+                }
+            }
+        ",
+        world: "skep:exit/sdk-exit",
+        generate_all,
+    });
+}
+
+/// What the export macros are given: the traits' implementations seen through the WIT.
+pub struct Exported<W>(PhantomData<W>);
+
+mod wit {
+    pub use super::handler::exports::skep::worker::handler::{Failure, Guest, Input, Output};
+    pub use super::lifecycle::exports::skep::worker::lifecycle::{
+        ConnectReason, Guest as LifecycleGuest,
+    };
+}
+
+impl<W: Worker> wit::Guest for Exported<W> {
+    fn handle(input: wit::Input) -> Result<wit::Output, wit::Failure> {
+        match W::handle(Input { content_type: input.content_type, body: input.body }) {
+            Ok(Output { content_type, body }) => Ok(wit::Output { content_type, body }),
+            Err(Failure { code, message }) => Err(wit::Failure { code, message }),
+        }
+    }
+}
+
+impl<W: Lifecycle> wit::LifecycleGuest for Exported<W> {
+    fn connected(reason: wit::ConnectReason) {
+        W::connected(match reason {
+            wit::ConnectReason::Created => ConnectReason::Created,
+            wit::ConnectReason::Input => ConnectReason::Input,
+            wit::ConnectReason::Restart => ConnectReason::Restart,
+            wit::ConnectReason::Update => ConnectReason::Update,
+        })
+    }
+
+    fn disconnecting() {
+        W::disconnecting()
+    }
+}

@@ -1,0 +1,19 @@
+//! What the program was started with.
+
+use crate::answer::Verdict;
+
+/// Prints `NAME=value` lines, in the order that the host gave them.
+pub fn environment() -> Verdict {
+    for (name, value) in std::env::vars_os() {
+        println!("{}={}", name.to_string_lossy(), value.to_string_lossy());
+    }
+    Ok(None)
+}
+
+/// Prints all arguments, one in each line, the program's name first.
+pub fn arguments() -> Verdict {
+    for argument in std::env::args() {
+        println!("{argument}");
+    }
+    Ok(None)
+}

@@ -1,0 +1,44 @@
+//! Who this worker is, and what this one instance of it has seen.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use skep_guest::{ConnectReason, Output, config as bundle, context};
+
+static CONNECTED: OnceLock<ConnectReason> = OnceLock::new();
+static TURNS: AtomicU64 = AtomicU64::new(0);
+
+pub fn connected(reason: ConnectReason) {
+    eprintln!("connected: {reason:?}");
+    let first = CONNECTED.set(reason).is_ok();
+    assert!(first, "an instance is connected once");
+}
+
+pub fn count_turn() {
+    TURNS.fetch_add(1, Ordering::Relaxed);
+}
+
+/// `<name> <value>` lines: runtime, worker, input, attempt, remaining-ms, connected (the reason
+/// that this instance was told), turns (of this instance). `-` where there is nothing.
+pub fn who_am_i() -> Output {
+    let remaining = context::remaining().map(|time| time.as_millis().to_string());
+    let connected = CONNECTED.get().map(|reason| format!("{reason:?}").to_lowercase());
+    let none = || "-".to_owned();
+    Output::text(format!(
+        "runtime {}\nworker {}\ninput {}\nattempt {}\nremaining-ms {}\nconnected {}\nturns {}",
+        context::runtime_id(),
+        context::worker_id(),
+        context::input_id().unwrap_or_else(none),
+        context::attempt(),
+        remaining.unwrap_or_else(none),
+        connected.unwrap_or_else(none),
+        TURNS.load(Ordering::Relaxed),
+    ))
+}
+
+/// `<key>=<value>` lines.
+pub fn config() -> Output {
+    let lines: Vec<_> =
+        bundle::get_all().into_iter().map(|(key, value)| format!("{key}={value}")).collect();
+    Output::text(lines.join("\n"))
+}

@@ -1,0 +1,30 @@
+//! The worker's transcript.
+
+use skep_guest::{Failure, Output, transcript};
+
+use crate::{number, ok, split};
+
+pub fn emit(rest: &str) -> Result<Output, Failure> {
+    let (kind, text) = split(rest);
+    transcript::emit_text(kind, text)?;
+    ok()
+}
+
+/// Emits that many events of kind `tick`, whose bodies count from 0.
+pub fn emit_many(count: u64) -> Result<Output, Failure> {
+    for n in 0..count {
+        transcript::emit_text("tick", &n.to_string())?;
+    }
+    ok()
+}
+
+/// `<seq> <kind> <body>` for each entry, then `next <seq>` where there is more.
+pub fn read(rest: &str) -> Result<Output, Failure> {
+    let (after, limit) = split(rest);
+    let page = transcript::read(number(after)?, number(limit)?)?;
+    let entries = page.entries.iter().map(|entry| {
+        format!("{} {} {}", entry.seq, entry.kind, String::from_utf8_lossy(&entry.body))
+    });
+    let next = page.next.map(|seq| format!("next {seq}"));
+    Ok(Output::text(entries.chain(next).collect::<Vec<_>>().join("\n")))
+}
