@@ -4,7 +4,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::time::{Duration, SystemTime};
 
-use crate::answer::{Answer, Verdict, ok, reason};
+use crate::answer::{Answer, Verdict, ok};
 
 /// Writes that many zeros in chunks of 64 KiB: `wrote <bytes>`, or the error with how many bytes
 /// were written before it.
@@ -91,17 +91,4 @@ fn inode(path: &str) -> io::Result<u64> {
 
 pub fn remove(path: &str) -> Verdict {
     ok(fs::remove_file(path))
-}
-
-/// Opens the file until that is refused: `opened <count>, then <error>`.
-pub fn open_many(path: &str) -> Verdict {
-    let mut held = Vec::new();
-    loop {
-        match File::open(path) {
-            Ok(file) => held.push(file),
-            Err(error) => {
-                return Ok(Some(format!("opened {}, then {}", held.len(), reason(&error))));
-            }
-        }
-    }
 }

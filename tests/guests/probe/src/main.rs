@@ -6,6 +6,7 @@
 //! preview1 module (`wasm32-wasip1`), the latter without `timers`.
 
 mod answer;
+mod descriptor;
 mod directory;
 mod fault;
 mod file;
@@ -51,7 +52,7 @@ fn verb(arguments: &[&str]) -> Verdict {
         ["touch", path] => file::touch(path),
         ["stat", path] => file::stat(path),
         ["rm", path] => file::remove(path),
-        ["open-many", path] => file::open_many(path),
+        ["open-many", path] => descriptor::open_many(path),
 
         ["ls", path] => directory::list(path),
         ["mkdir", path] => directory::create(path),

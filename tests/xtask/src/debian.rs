@@ -1,0 +1,225 @@
+//! Guests on a Debian 12 machine that cannot download Rust targets.
+//!
+//! Debian's own rustc and its sources build the standard library for the target; the linkers are
+//! those of the installed Rust, and wasi-libc comes from Debian's backports, unpacked beside the
+//! guests. Nothing but the three packages named in [`PACKAGES`] is installed.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::Error;
+use crate::guests::{Shape, run};
+use crate::toolchain::{Target, cargo};
+
+/// Under paths of their own: they do not disturb an installed Rust.
+const PACKAGES: [&str; 3] = ["rustc-web", "cargo-web", "rust-web-src"];
+
+/// The ordinary suite has one of 2022 whose malloc overlaps the preview1 adapter's memory, which
+/// corrupts guests without a word.
+const OLDEST_LIBC: &str = "0.0~git20240708";
+
+const BIN: &str = "/usr/bin";
+
+/// Everything that a build needs.
+pub(crate) struct Debian {
+    /// The folder of the linkers.
+    linkers: PathBuf,
+    /// The folder with wasi-libc's `usr`.
+    sysroot: PathBuf,
+    id: String,
+}
+
+/// Why this machine cannot build guests this way.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Unavailable {
+    #[error("the target is not installed, and this is no Debian with apt-get")]
+    NotDebian,
+    #[error("the target is not installed, and the installed Rust has no {0} to link with")]
+    NoLinker(&'static str),
+    #[error("Debian's {0} could be installed, but only by root, and there is no sudo")]
+    NotRoot(String),
+    #[error("no source of this machine's packages is for its release, {0:?}")]
+    NoSource(String),
+    #[error("wasi-libc {0} of the backports is older than {OLDEST_LIBC}")]
+    OldLibc(String),
+    #[error(transparent)]
+    Failed(#[from] Error),
+}
+
+impl Debian {
+    /// Installs and unpacks what is missing, and says so.
+    pub(crate) fn prepare(linkers: &Path, folder: &Path) -> Result<Self, Unavailable> {
+        for linker in ["wasm-component-ld", "rust-lld", "gcc-ld"] {
+            if !linkers.join(linker).exists() {
+                return Err(Unavailable::NoLinker(linker));
+            }
+        }
+        if !Path::new(BIN).join("apt-get").exists() {
+            return Err(Unavailable::NotDebian);
+        }
+        install_packages()?;
+        let sysroot = folder.join("sysroot");
+        let libc = match fs::read_to_string(sysroot.join("version")) {
+            Ok(version) => version,
+            Err(_) => unpack_libc(folder, &sysroot)?,
+        };
+        let rustc = run(Command::new(format!("{BIN}/rustc")).arg("-vV"), "rustc of Debian")?;
+        Ok(Self { linkers: linkers.to_owned(), sysroot, id: format!("{rustc}wasi-libc {libc}") })
+    }
+
+    pub(crate) fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The same as [`Toolchain::cargo`](crate::toolchain::Toolchain::cargo).
+    ///
+    /// What differs between guests is given to the last rustc only, so that all guests share one
+    /// standard library.
+    pub(crate) fn cargo(&self, target: Target, shape: Shape) -> Command {
+        let (name, libc, linker, variable) = match target {
+            Target::Wasip2 => (target.name(), "wasm32-wasip2", "wasm-component-ld", "WASIP2"),
+            Target::Wasip1 => (target.name(), "wasm32-wasi", "rust-lld", "WASIP1"),
+        };
+        let libc = self.sysroot.join("usr/lib").join(libc);
+        let start = match shape {
+            Shape::Command => libc.join("crt1-command.o"),
+            Shape::Service => libc.join("crt1-reactor.o"),
+        };
+        // Where wasm-component-ld looks for wasm-ld.
+        let mut path = self.linkers.join("gcc-ld").into_os_string();
+        path.push(":");
+        path.push(std::env::var_os("PATH").unwrap_or_default());
+
+        let mut cargo = cargo(Path::new(BIN));
+        cargo
+            .args(["rustc", "--release", "--locked", "--target", name])
+            // Debian's compiler is a stable one, and building std is not.
+            .arg("-Zbuild-std=std,panic_abort")
+            .env("RUSTC_BOOTSTRAP", "1")
+            .env("PATH", path)
+            .env(format!("CARGO_TARGET_WASM32_{variable}_LINKER"), self.linkers.join(linker))
+            // Arguments parted by 0x1f, so that a path may hold blanks.
+            .env(
+                "CARGO_ENCODED_RUSTFLAGS",
+                format!("-Clink-self-contained=no\x1f-Lnative={}", libc.display()),
+            )
+            .args(["--", &format!("-Clink-arg={}", start.display())]);
+        cargo
+    }
+}
+
+fn install_packages() -> Result<(), Unavailable> {
+    let missing: Vec<_> = PACKAGES.into_iter().filter(|package| !is_installed(package)).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let names = missing.join(", ");
+    let as_root = || match (is_root(), Path::new(BIN).join("sudo").exists()) {
+        (true, _) => Some(Command::new("apt-get")),
+        (false, true) => {
+            let mut sudo = Command::new("sudo");
+            sudo.arg("apt-get");
+            Some(sudo)
+        }
+        (false, false) => None,
+    };
+    let (Some(mut update), Some(mut install)) = (as_root(), as_root()) else {
+        return Err(Unavailable::NotRoot(names));
+    };
+    eprintln!("installing Debian's {names} to build guests, since rustup has no wasm target ...");
+    run(update.args(["update", "--quiet"]), "apt-get update")?;
+    install
+        .args(["install", "--quiet", "--yes", "--no-install-recommends", "--no-remove"])
+        .args(&missing)
+        .env("DEBIAN_FRONTEND", "noninteractive");
+    run(&mut install, "apt-get install")?;
+    Ok(())
+}
+
+fn is_installed(package: &str) -> bool {
+    let mut query = Command::new("dpkg-query");
+    query.args(["--show", "--showformat=${db:Status-Abbrev}", package]);
+    run(&mut query, "dpkg-query").is_ok_and(|status| status.starts_with("ii"))
+}
+
+fn is_root() -> bool {
+    run(Command::new("id").arg("-u"), "id").is_ok_and(|id| id.trim_end() == "0")
+}
+
+/// Downloads wasi-libc through a source list of its own, so that the system's stays as it is, and
+/// unpacks it. Returns its version.
+fn unpack_libc(folder: &Path, sysroot: &Path) -> Result<String, Unavailable> {
+    eprintln!("fetching wasi-libc from Debian's backports into target/guests/sysroot ...");
+    let apt = folder.join("apt");
+    for part in ["lists/partial", "cache/archives/partial", "download"] {
+        fs::create_dir_all(apt.join(part)).map_err(Error::file("creating", apt.join(part)))?;
+    }
+    let list = apt.join("backports.sources");
+    fs::write(&list, backports()?).map_err(Error::file("writing", &list))?;
+    let apt_get = |arguments: &[&str]| {
+        let mut command = Command::new("apt-get");
+        command
+            .arg("--quiet")
+            .args(["-o".into(), format!("Dir::Etc::sourcelist={}", list.display())])
+            .args(["-o", "Dir::Etc::sourceparts=-"])
+            .args(["-o".into(), format!("Dir::State::lists={}", apt.join("lists").display())])
+            .args(["-o".into(), format!("Dir::Cache={}", apt.join("cache").display())])
+            // As another user, apt could not write to this folder.
+            .args(["-o", "APT::Sandbox::User=root"])
+            .args(arguments)
+            .current_dir(apt.join("download"));
+        run(&mut command, &format!("apt-get {}", arguments.join(" ")))
+    };
+    apt_get(&["update"])?;
+    apt_get(&["download", "wasi-libc"])?;
+
+    let package = fs::read_dir(apt.join("download"))
+        .and_then(|mut entries| entries.next().ok_or(std::io::ErrorKind::NotFound)?)
+        .map_err(Error::file("finding the package in", apt.join("download")))?
+        .path();
+    let field = run(Command::new("dpkg-deb").arg("-f").arg(&package).arg("Version"), "dpkg-deb")?;
+    let version = field.trim_end().to_owned();
+    let mut compare = Command::new("dpkg");
+    compare.args(["--compare-versions", &version, "ge", OLDEST_LIBC]);
+    if run(&mut compare, "dpkg").is_err() {
+        return Err(Unavailable::OldLibc(version));
+    }
+
+    let partial = folder.join("sysroot.partial");
+    run(Command::new("dpkg-deb").arg("-x").arg(&package).arg(&partial), "unpacking wasi-libc")?;
+    let settle = || {
+        fs::write(partial.join("version"), &version)?;
+        fs::rename(&partial, sysroot)?;
+        fs::remove_dir_all(&apt)
+    };
+    settle().map_err(Error::file("writing", sysroot))?;
+    Ok(version)
+}
+
+/// A source list for the backports of this release, at the mirror that the system uses.
+fn backports() -> Result<String, Unavailable> {
+    let release = fs::read_to_string("/etc/os-release").unwrap_or_default();
+    let codename = release
+        .lines()
+        .find_map(|line| line.strip_prefix("VERSION_CODENAME="))
+        .unwrap_or_default()
+        .trim_matches('"');
+    let mut query = Command::new("apt-get");
+    query.args(["indextargets", "--format", "$(RELEASE) $(REPO_URI)", "Created-By: Packages"]);
+    let sources = run(&mut query, "apt-get indextargets")?;
+    let mirror = sources
+        .lines()
+        .filter_map(|line| line.split_once(' '))
+        .find_map(|(suite, uri)| (suite == codename && !codename.is_empty()).then_some(uri))
+        .ok_or_else(|| Unavailable::NoSource(codename.to_owned()))?;
+
+    let keyring = "/usr/share/keyrings/debian-archive-keyring.gpg";
+    let signed_by = match Path::new(keyring).exists() {
+        true => format!("Signed-By: {keyring}\n"),
+        false => String::new(),
+    };
+    Ok(format!(
+        "Types: deb\nURIs: {mirror}\nSuites: {codename}-backports\nComponents: main\n{signed_by}"
+    ))
+}

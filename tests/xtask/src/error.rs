@@ -1,0 +1,72 @@
+//! Why a chore did not get done.
+
+use std::io;
+use std::path::PathBuf;
+
+/// Why a chore did not get done. The message says what to do where that is known.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// There is no compiler for guests, nor a way to get one.
+    #[error(
+        "no compiler for {target} on this machine: {why}\n\
+         to get one, run: rustup target add wasm32-wasip2 wasm32-wasip1"
+    )]
+    NoToolchain {
+        /// The target's name.
+        target: &'static str,
+        /// What was tried last.
+        why: String,
+    },
+    /// A program that a chore runs failed.
+    #[error("{what} failed ({status})\n{output}")]
+    Failed {
+        /// What it was to do.
+        what: String,
+        /// How it ended.
+        status: std::process::ExitStatus,
+        /// What it printed.
+        output: String,
+    },
+    /// A program that a chore runs could not be started.
+    #[error("{what} could not be started")]
+    NotStarted {
+        /// What it was to do.
+        what: String,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// What a build left behind is not what it was asked for.
+    #[error("{} is not a {expected}", path.display())]
+    WrongArtifact {
+        /// The file.
+        path: PathBuf,
+        /// What it should be.
+        expected: &'static str,
+    },
+    /// A guest of that name is not in the table.
+    #[error("there is no guest {0:?}")]
+    UnknownGuest(String),
+    /// A file could not be read or written.
+    #[error("{doing} {}", path.display())]
+    File {
+        /// The verb, in -ing.
+        doing: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl Error {
+    /// For `map_err` on a file operation.
+    pub(crate) fn file(
+        doing: &'static str,
+        path: impl Into<PathBuf>,
+    ) -> impl FnOnce(io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::File { doing, path, source }
+    }
+}

@@ -1,0 +1,297 @@
+//! The guests that tests and the demo run, built into `target/guests`.
+//!
+//! Cargo is not asked whether they are current: that alone takes longer than a whole warm call
+//! here may. A stamp beside each artifact has the hash of all that it was made from.
+
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Instant;
+
+use crate::fingerprint::{self, Fingerprint};
+use crate::toolchain::{Target, Toolchain};
+use crate::{Error, tree, vendor};
+
+/// One file that is built: a guest for a target.
+#[derive(Debug)]
+pub struct Artifact {
+    /// The package's name, and the file's without `.wasm`.
+    pub guest: &'static str,
+    /// Where the guest's sources are, from the root of the tree.
+    pub source: &'static str,
+    pub(crate) shape: Shape,
+    pub(crate) target: Target,
+}
+
+/// What kind of a crate a guest is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Shape {
+    /// A program with a `main`.
+    Command,
+    /// A library that exports a handler, made with the SDK.
+    Service,
+}
+
+/// Every file that is built.
+pub const ARTIFACTS: &[Artifact] = &[
+    Artifact::new("hello", "examples/hello", Shape::Command, Target::Wasip2),
+    Artifact::new("counter", "examples/counter", Shape::Service, Target::Wasip2),
+    Artifact::new("probe", "tests/guests/probe", Shape::Command, Target::Wasip2),
+    Artifact::new("scribe", "tests/guests/scribe", Shape::Service, Target::Wasip2),
+    Artifact::new("hello", "examples/hello", Shape::Command, Target::Wasip1),
+    Artifact::new("probe", "tests/guests/probe", Shape::Command, Target::Wasip1),
+];
+
+impl Artifact {
+    const fn new(guest: &'static str, source: &'static str, shape: Shape, target: Target) -> Self {
+        Self { guest, source, shape, target }
+    }
+
+    /// `target/guests/NAME.wasm`, or `target/guests/preview1/NAME.wasm`, which is no component.
+    pub fn path(&self) -> PathBuf {
+        folder().join(self.name())
+    }
+
+    /// The path within `target/guests`.
+    fn name(&self) -> String {
+        match self.target {
+            Target::Wasip2 => format!("{}.wasm", self.guest),
+            Target::Wasip1 => format!("preview1/{}.wasm", self.guest),
+        }
+    }
+
+    fn stamp(&self) -> PathBuf {
+        folder().join("stamps").join(self.name().replace('/', "-"))
+    }
+
+    fn source(&self) -> PathBuf {
+        tree::root().join(self.source)
+    }
+}
+
+/// Where the artifacts are.
+pub fn folder() -> PathBuf {
+    tree::root().join("target/guests")
+}
+
+/// Builds every artifact that is not current, and returns those. Silent where all are current;
+/// else it tells on stderr what it does. Several processes may call it at once.
+///
+/// # Errors
+/// [`Error::NoToolchain`] where there is no compiler and none can be had, [`Error::Failed`] with
+/// the compiler's messages, and files that cannot be read or written.
+pub fn ensure() -> Result<Vec<&'static Artifact>, Error> {
+    ensure_each(ARTIFACTS.iter())
+}
+
+/// [`ensure`] for the components of these guests only.
+///
+/// # Errors
+/// [`Error::UnknownGuest`], and those of [`ensure`].
+pub fn ensure_components(guests: &[&str]) -> Result<Vec<&'static Artifact>, Error> {
+    let component = |name: &&str| {
+        ARTIFACTS
+            .iter()
+            .find(|artifact| artifact.guest == *name && artifact.target == Target::Wasip2)
+            .ok_or_else(|| Error::UnknownGuest((*name).to_owned()))
+    };
+    let artifacts: Vec<_> = guests.iter().map(component).collect::<Result<_, _>>()?;
+    ensure_each(artifacts.into_iter())
+}
+
+fn ensure_each(
+    artifacts: impl Iterator<Item = &'static Artifact>,
+) -> Result<Vec<&'static Artifact>, Error> {
+    let _lock = lock()?;
+    let mut toolchains: Vec<(Target, Toolchain)> = Vec::new();
+    let mut built = Vec::new();
+    for artifact in artifacts {
+        if !toolchains.iter().any(|(target, _)| *target == artifact.target) {
+            toolchains.push((artifact.target, Toolchain::find(artifact.target, &folder())?));
+        }
+        let (_, toolchain) = toolchains
+            .iter()
+            .find(|(target, _)| *target == artifact.target)
+            .expect("it was added above");
+
+        let made_from = made_from(artifact, toolchain)?;
+        if is_current(artifact, &made_from) {
+            continue;
+        }
+        build(artifact, toolchain)?;
+        stamp(artifact, &made_from)?;
+        built.push(artifact);
+    }
+    Ok(built)
+}
+
+/// Held while this process looks and builds; released when it is dropped, or the process ends.
+fn lock() -> Result<File, Error> {
+    let path = folder().join("lock");
+    fs::create_dir_all(folder()).map_err(Error::file("creating", folder()))?;
+    let file = File::create(&path).map_err(Error::file("creating", &path))?;
+    file.lock().map_err(Error::file("locking", &path))?;
+    Ok(file)
+}
+
+fn made_from(artifact: &Artifact, toolchain: &Toolchain) -> Result<String, Error> {
+    let mut fingerprint = Fingerprint::new()
+        .fact(toolchain.id())
+        .fact(artifact.target.name())
+        .folder(&artifact.source())?;
+    if artifact.shape == Shape::Service {
+        fingerprint = fingerprint.folder(&tree::root().join(vendor::ORIGINAL))?;
+    }
+    Ok(fingerprint.finish())
+}
+
+fn is_current(artifact: &Artifact, made_from: &str) -> bool {
+    let stamp = fs::read_to_string(artifact.stamp()).unwrap_or_default();
+    let content = fingerprint::of_file(&artifact.path());
+    content.is_some_and(|content| stamp == format!("{made_from} {content}"))
+}
+
+fn stamp(artifact: &Artifact, made_from: &str) -> Result<(), Error> {
+    let path = artifact.stamp();
+    let content = fingerprint::of_file(&artifact.path()).unwrap_or_default();
+    fs::create_dir_all(folder().join("stamps")).map_err(Error::file("creating", &path))?;
+    fs::write(&path, format!("{made_from} {content}")).map_err(Error::file("writing", &path))
+}
+
+fn build(artifact: &Artifact, toolchain: &Toolchain) -> Result<(), Error> {
+    let start = Instant::now();
+    eprintln!("building {} ...", artifact.name());
+    let intermediate = folder().join("build");
+    let mut cargo = toolchain.cargo(artifact.target, artifact.shape);
+    cargo.current_dir(artifact.source()).env("CARGO_TARGET_DIR", &intermediate);
+    run(&mut cargo, &format!("building {}", artifact.name()))?;
+
+    let made = intermediate
+        .join(artifact.target.name())
+        .join("release")
+        .join(format!("{}.wasm", artifact.guest));
+    check(&made, artifact.target)?;
+    let bytes = publish(&made, &artifact.path())?;
+    eprintln!(
+        "built {} in {:.1} s, {} KiB",
+        artifact.name(),
+        start.elapsed().as_secs_f32(),
+        bytes >> 10
+    );
+    Ok(())
+}
+
+/// Refuses a core module where a component should be, and the other way round: the linker falls
+/// back to a module without a word.
+fn check(path: &Path, target: Target) -> Result<(), Error> {
+    let (expected, header) = match target {
+        Target::Wasip2 => ("component", b"\0asm\x0d\0\x01\0"),
+        Target::Wasip1 => ("core module", b"\0asm\x01\0\0\0"),
+    };
+    let mut found = [0; 8];
+    File::open(path)
+        .and_then(|mut file| file.read_exact(&mut found))
+        .map_err(Error::file("reading", path))?;
+    if found == *header {
+        Ok(())
+    } else {
+        Err(Error::WrongArtifact { path: path.to_owned(), expected })
+    }
+}
+
+/// Copies a file so that a reader sees the old one or the new one. Returns its length.
+fn publish(from: &Path, to: &Path) -> Result<u64, Error> {
+    // Whoever builds holds the lock, so the name is free.
+    let new = to.with_extension("new");
+    let copy = || {
+        fs::create_dir_all(to.parent().expect("an artifact has a folder"))?;
+        let bytes = fs::copy(from, &new)?;
+        fs::rename(&new, to)?;
+        Ok(bytes)
+    };
+    copy().map_err(Error::file("writing", to))
+}
+
+/// Runs the guests' own tests natively. An example is tested in a copy outside of the tree, which
+/// is how a reader will have it.
+///
+/// # Errors
+/// [`Error::Failed`] with what the tests printed.
+pub fn test() -> Result<(), Error> {
+    let outside = tempfile::tempdir().map_err(Error::file("creating", std::env::temp_dir()))?;
+    for artifact in ARTIFACTS.iter().filter(|artifact| artifact.target == Target::Wasip2) {
+        let mut source = artifact.source();
+        if artifact.source.starts_with("examples/") {
+            let copy = outside.path().join(artifact.guest);
+            tree::copy(&source, &copy)?;
+            source = copy;
+        }
+        eprintln!("testing {} ...", artifact.guest);
+        let mut cargo = Command::new("cargo");
+        cargo
+            .args(["test", "--quiet", "--locked"])
+            .current_dir(source)
+            .env("CARGO_TARGET_DIR", folder().join("native"));
+        run(&mut cargo, &format!("testing {}", artifact.guest))?;
+    }
+    Ok(())
+}
+
+/// Runs a program to its end. Its output is shown only where it fails.
+pub(crate) fn run(command: &mut Command, what: &str) -> Result<String, Error> {
+    let output = command
+        .stdin(std::process::Stdio::null())
+        .output()
+        .map_err(|source| Error::NotStarted { what: what.to_owned(), source })?;
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    if output.status.success() {
+        return Ok(text(&output.stdout));
+    }
+    Err(Error::Failed {
+        what: what.to_owned(),
+        status: output.status,
+        output: text(&output.stdout) + &text(&output.stderr),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_folder_of_guests_is_in_the_table() {
+        for parent in ["examples", "tests/guests"] {
+            for entry in fs::read_dir(tree::root().join(parent)).unwrap() {
+                let entry = entry.unwrap();
+                if !entry.path().join("Cargo.toml").exists() {
+                    continue;
+                }
+                let source = format!("{parent}/{}", entry.file_name().to_string_lossy());
+                assert!(
+                    ARTIFACTS.iter().any(|artifact| artifact.source == source),
+                    "{source} is not built by anything"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn every_guest_builds_by_itself() {
+        for artifact in ARTIFACTS {
+            let manifest = fs::read_to_string(artifact.source().join("Cargo.toml")).unwrap();
+            assert!(manifest.contains("\n[workspace]\n"), "{}", artifact.source);
+            assert!(artifact.source().join("Cargo.lock").exists(), "{}", artifact.source);
+            assert!(artifact.source().join(".gitignore").exists(), "{}", artifact.source);
+        }
+    }
+
+    #[test]
+    fn a_module_is_not_taken_for_a_component() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("guest.wasm");
+        fs::write(&path, b"\0asm\x01\0\0\0").unwrap();
+        assert!(matches!(check(&path, Target::Wasip2), Err(Error::WrongArtifact { .. })));
+        assert!(check(&path, Target::Wasip1).is_ok());
+    }
+}

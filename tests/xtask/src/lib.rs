@@ -1,0 +1,13 @@
+//! The project's chores, one file for each noun. The binary gives them a command line; the tests'
+//! harness calls [`guests::ensure`] itself.
+
+pub mod guests;
+pub mod tree;
+pub mod vendor;
+
+mod debian;
+mod error;
+mod fingerprint;
+mod toolchain;
+
+pub use error::Error;

@@ -1,0 +1,52 @@
+//! `cargo xtask CHORE`: the command line of the project's chores.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use xtask::{Error, guests, vendor};
+
+/// The project's chores.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Command {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Subcommand)]
+enum Chore {
+    /// Build the guests whose sources changed into target/guests
+    Guests,
+    /// Copy the guest SDK into the example that carries one
+    Vendor,
+}
+
+fn main() -> ExitCode {
+    match run(Command::parse().chore) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            let mut cause = std::error::Error::source(&error);
+            while let Some(error) = cause {
+                eprintln!("  because: {error}");
+                cause = error.source();
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(chore: Chore) -> Result<(), Error> {
+    match chore {
+        Chore::Guests => {
+            let built = guests::ensure()?;
+            let all = guests::ARTIFACTS.len();
+            eprintln!("{} of {all} guests built, the rest are current: target/guests", built.len());
+        }
+        Chore::Vendor => {
+            let changed = vendor::update()?;
+            eprintln!("{changed} files changed in {}", vendor::COPY);
+        }
+    }
+    Ok(())
+}

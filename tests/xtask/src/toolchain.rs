@@ -1,0 +1,132 @@
+//! The compiler that guests are built with: the installed one where it has the target, else
+//! Debian's, which builds the target's standard library on the way.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::Error;
+use crate::debian::Debian;
+use crate::guests::{Shape, run};
+
+/// What guests are built for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Target {
+    /// Components.
+    Wasip2,
+    /// Core modules of WASI preview1.
+    Wasip1,
+}
+
+impl Target {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Wasip2 => "wasm32-wasip2",
+            Self::Wasip1 => "wasm32-wasip1",
+        }
+    }
+}
+
+/// A compiler that can build for one target.
+pub(crate) enum Toolchain {
+    /// The target is installed (`rustup target add`, or a distribution's package).
+    Installed(Rust),
+    /// Debian's compiler and sources, with the linkers of the installed one.
+    Debian(Debian),
+}
+
+/// The compiler that builds Skep itself.
+pub(crate) struct Rust {
+    sysroot: PathBuf,
+    /// What `rustc -vV` prints.
+    version: String,
+}
+
+impl Toolchain {
+    /// Finds a compiler for the target, or makes one ready, which may install packages and says
+    /// so; what is not installed into the system goes to `folder`.
+    ///
+    /// # Errors
+    /// [`Error::NoToolchain`] with the command that gets one.
+    pub(crate) fn find(target: Target, folder: &Path) -> Result<Self, Error> {
+        let rust = Rust::find()?;
+        if rust.sysroot.join("lib/rustlib").join(target.name()).join("lib").is_dir() {
+            return Ok(Self::Installed(rust));
+        }
+        match Debian::prepare(&rust.linkers(), folder) {
+            Ok(debian) => Ok(Self::Debian(debian)),
+            Err(why) => Err(Error::NoToolchain { target: target.name(), why: why.to_string() }),
+        }
+    }
+
+    /// What changes whenever the compiler does.
+    pub(crate) fn id(&self) -> &str {
+        match self {
+            Self::Installed(rust) => &rust.version,
+            Self::Debian(debian) => debian.id(),
+        }
+    }
+
+    /// A release build by the lock file, of the package in the command's working directory.
+    pub(crate) fn cargo(&self, target: Target, shape: Shape) -> Command {
+        match self {
+            Self::Installed(rust) => {
+                let mut cargo = cargo(&rust.sysroot.join("bin"));
+                cargo.args(["build", "--release", "--locked", "--target", target.name()]);
+                cargo
+            }
+            Self::Debian(debian) => debian.cargo(target, shape),
+        }
+    }
+}
+
+impl Rust {
+    fn find() -> Result<Self, Error> {
+        let rustc = |arguments: &[&str]| run(Command::new("rustc").args(arguments), "rustc");
+        let sysroot = PathBuf::from(rustc(&["--print", "sysroot"])?.trim_end());
+        Ok(Self { sysroot, version: rustc(&["-vV"])? })
+    }
+
+    /// Where `rust-lld` and `wasm-component-ld` are.
+    fn linkers(&self) -> PathBuf {
+        let host = self.version.lines().find_map(|line| line.strip_prefix("host: "));
+        self.sysroot.join("lib/rustlib").join(host.unwrap_or_default()).join("bin")
+    }
+}
+
+/// Cargo and rustc of this folder, and nothing of the cargo that may have started this process but
+/// where it keeps packages and how it gets them.
+pub(crate) fn cargo(folder: &Path) -> Command {
+    let mut cargo = Command::new(folder.join("cargo"));
+    for (name, _) in std::env::vars_os() {
+        let Some(text) = name.to_str() else { continue };
+        let outer = ["CARGO", "RUSTC", "RUSTUP_TOOLCHAIN", "RUSTFLAGS", "RUSTDOC"]
+            .iter()
+            .any(|prefix| text.starts_with(prefix));
+        let kept = ["CARGO_HOME", "CARGO_HTTP_", "CARGO_NET_", "CARGO_REGISTR", "CARGO_SOURCE_"]
+            .iter()
+            .any(|prefix| text.starts_with(prefix));
+        if outer && !kept {
+            cargo.env_remove(name);
+        }
+    }
+    // Cargo puts its own compiler's libraries here for whatever it runs.
+    cargo.env_remove("LD_LIBRARY_PATH");
+    cargo.env("RUSTC", folder.join("rustc"));
+    cargo
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_outer_cargo_does_not_choose_the_compiler() {
+        let cargo = cargo(Path::new("/somewhere/bin"));
+        let rustc = cargo.get_envs().find(|(name, _)| *name == "RUSTC");
+        assert_eq!(rustc, Some(("RUSTC".as_ref(), Some("/somewhere/bin/rustc".as_ref()))));
+        // `cargo test` sets these for this very test.
+        for name in ["CARGO", "CARGO_MANIFEST_DIR", "LD_LIBRARY_PATH"] {
+            assert!(cargo.get_envs().any(|(removed, value)| removed == name && value.is_none()));
+        }
+    }
+}
