@@ -1,1 +1,44 @@
-//! stub
+//! Runs guests: reads a component without compiling it, compiles it elsewhere, instantiates it with
+//! what it was granted and nothing else, and ends it when a limit or a person says so.
+//!
+//! The way through: [`Shape`] reads the bytes, [`Sandbox::load`] makes them ready,
+//! [`Sandbox::connect`] gives an [`Instance`], and a turn on it has an [`Ended`].
+
+mod calls;
+mod census;
+mod clocks;
+mod compile;
+mod engine;
+mod guarded;
+mod guest;
+mod instance;
+pub mod interfaces;
+mod kill;
+mod loaded;
+mod meter;
+mod outcome;
+mod preview1;
+mod random;
+mod sandbox;
+mod shape;
+mod slots;
+pub mod stdio;
+mod ticker;
+mod turn;
+mod world;
+
+pub use calls::{FileCalls, Place};
+pub use census::Census;
+pub use compile::{
+    ChildCompiler, CompileError, CompileJob, Compiler, InProcessCompiler, child_main,
+};
+pub use engine::{Allocator, Profile};
+pub use guest::GuestSpec;
+pub use instance::{Cost, Instance};
+pub use kill::{KillReason, KillSwitch};
+pub use loaded::{CompileOutcome, Loaded};
+pub use outcome::{Crash, Ended, Frame};
+pub use sandbox::{LoadError, Sandbox, SandboxParts};
+pub use shape::{Abi, Import, Refusal, Shape};
+pub use turn::{Identity, RecordError, TranscriptEntry, Turn};
+pub use world::{Denials, Mount};

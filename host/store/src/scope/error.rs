@@ -19,9 +19,6 @@ pub enum ScopeError {
     /// The path leads to a FIFO, a device or a socket.
     #[error("only regular files and directories can be opened")]
     SpecialFile,
-    /// A directory was asked for what only a file has, or the other way round.
-    #[error("not a file")]
-    IsDirectory,
     /// A sorted listing was asked of a directory with too many entries to hold.
     #[error("too many entries to sort")]
     TooManyToSort,

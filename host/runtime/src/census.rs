@@ -1,0 +1,185 @@
+//! How many instances, memories and tables a component would have, counted without running it.
+//!
+//! The component format lets one line instantiate a whole subtree, so 1.4 KB can describe 33
+//! million instances, and the compiler writes every one of them out: 12.7 GB before any limit of
+//! the store is asked. The count takes one pass over the bytes.
+//!
+//! What is handed in from outside, an imported module or component, counts as nothing here; the
+//! store's own limits still bound it.
+
+use skep_protocol::{LimitName, Limits};
+use wasmparser::{
+    ComponentAlias, ComponentExternalKind, ComponentInstance, ComponentOuterAliasKind,
+    ComponentTypeRef, Instance, Payload,
+};
+
+/// What an instantiation would allocate.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Census {
+    /// Instances of core modules.
+    pub core_instances: u64,
+    /// Instances of components below the outermost.
+    pub component_instances: u64,
+    /// Linear memories.
+    pub memories: u64,
+    /// Tables.
+    pub tables: u64,
+}
+
+impl Census {
+    /// The first limit that it passes, with the count.
+    ///
+    /// Component instances are held to `core_instances` as well: they cost the compiler as much.
+    pub fn exceeds(&self, limits: &Limits) -> Option<(LimitName, u64)> {
+        [
+            (LimitName::core_instances, self.core_instances.max(self.component_instances)),
+            (LimitName::memories, self.memories),
+            (LimitName::tables, self.tables),
+        ]
+        .into_iter()
+        .find(|&(name, count)| count > limits.get(name))
+    }
+
+    fn add(&mut self, other: Self) {
+        self.core_instances = self.core_instances.saturating_add(other.core_instances);
+        self.component_instances =
+            self.component_instances.saturating_add(other.component_instances);
+        self.memories = self.memories.saturating_add(other.memories);
+        self.tables = self.tables.saturating_add(other.tables);
+    }
+}
+
+/// Counts while a parser walks the file.
+#[derive(Debug, Default)]
+pub(crate) struct Counter {
+    frames: Vec<Frame>,
+}
+
+#[derive(Debug, Default)]
+struct Frame {
+    is_module: bool,
+    modules: Vec<Census>,
+    components: Vec<Census>,
+    total: Census,
+}
+
+impl Counter {
+    /// How deep the parser is: 1 in the outermost module or component.
+    pub(crate) fn depth(&self) -> usize {
+        self.frames.len()
+    }
+
+    /// Takes note of one payload. Returns the total when the outermost ends.
+    pub(crate) fn visit(&mut self, payload: &Payload<'_>) -> wasmparser::Result<Option<Census>> {
+        match payload {
+            Payload::Version { encoding, .. } => {
+                let is_module = *encoding == wasmparser::Encoding::Module;
+                self.frames.push(Frame { is_module, ..Frame::default() });
+            }
+            Payload::End(_) => return Ok(self.end()),
+            _ => {}
+        }
+        let Some((frame, outer)) = self.frames.split_last_mut() else { return Ok(None) };
+        match payload {
+            Payload::MemorySection(section) => {
+                frame.total.memories += u64::from(section.count());
+            }
+            Payload::TableSection(section) => frame.total.tables += u64::from(section.count()),
+            Payload::InstanceSection(section) => {
+                for instance in section.clone() {
+                    if let Instance::Instantiate { module_index, .. } = instance? {
+                        let census = get(&frame.modules, module_index);
+                        frame.total.add(census);
+                    }
+                }
+            }
+            Payload::ComponentInstanceSection(section) => {
+                for instance in section.clone() {
+                    if let ComponentInstance::Instantiate { component_index, .. } = instance? {
+                        let census = get(&frame.components, component_index);
+                        frame.total.add(census);
+                        frame.total.add(Census { component_instances: 1, ..Census::default() });
+                    }
+                }
+            }
+            Payload::ComponentImportSection(section) => {
+                for import in section.clone() {
+                    match import?.ty {
+                        ComponentTypeRef::Module(_) => frame.modules.push(Census::default()),
+                        ComponentTypeRef::Component(_) => frame.components.push(Census::default()),
+                        _ => {}
+                    }
+                }
+            }
+            Payload::ComponentExportSection(section) => {
+                for export in section.clone() {
+                    let export = export?;
+                    match export.kind {
+                        ComponentExternalKind::Module => {
+                            frame.modules.push(get(&frame.modules, export.index));
+                        }
+                        ComponentExternalKind::Component => {
+                            frame.components.push(get(&frame.components, export.index));
+                        }
+                        _ => {}
+                    }
+                }
+            }
+            Payload::ComponentAliasSection(section) => {
+                for alias in section.clone() {
+                    match alias? {
+                        ComponentAlias::Outer { kind, count, index } => {
+                            let source = match (count as usize).checked_sub(1) {
+                                None => Some(&*frame),
+                                Some(up) => outer.iter().rev().nth(up),
+                            };
+                            let (modules, components) = match source {
+                                Some(source) => (
+                                    get(&source.modules, index),
+                                    get(&source.components, index),
+                                ),
+                                None => Default::default(),
+                            };
+                            match kind {
+                                ComponentOuterAliasKind::CoreModule => frame.modules.push(modules),
+                                ComponentOuterAliasKind::Component => {
+                                    frame.components.push(components);
+                                }
+                                _ => {}
+                            }
+                        }
+                        ComponentAlias::InstanceExport { kind, .. } => match kind {
+                            ComponentExternalKind::Module => frame.modules.push(Census::default()),
+                            ComponentExternalKind::Component => {
+                                frame.components.push(Census::default());
+                            }
+                            _ => {}
+                        },
+                        ComponentAlias::CoreInstanceExport { .. } => {}
+                    }
+                }
+            }
+            _ => {}
+        }
+        Ok(None)
+    }
+
+    fn end(&mut self) -> Option<Census> {
+        let frame = self.frames.pop()?;
+        let mut census = frame.total;
+        if frame.is_module {
+            census.core_instances = 1;
+        }
+        match self.frames.last_mut() {
+            Some(parent) if frame.is_module => parent.modules.push(census),
+            Some(parent) => parent.components.push(census),
+            None => return Some(census),
+        }
+        None
+    }
+}
+
+/// An index that names nothing is the validator's to report.
+fn get(space: &[Census], index: u32) -> Census {
+    space.get(index as usize).copied().unwrap_or_default()
+}

@@ -1,0 +1,191 @@
+//! The guest's clocks: the host's, or virtual ones that make every run the same.
+//!
+//! A clock that stood still would make a guest that waits until a time spin for ever, and a sleep
+//! wait in earnest. So virtual time moves: a microsecond at each reading, and by the whole duration
+//! at a sleep, which then does not wait. Where a guest waits for several timers at once, time moves
+//! to the earliest of them.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use wasmtime_wasi_io::poll::Pollable;
+
+/// When virtual time begins: 2000-01-01T00:00:00Z. Also every file's time in a deterministic run.
+pub(crate) const VIRTUAL_EPOCH: Duration = Duration::from_secs(946_684_800);
+
+const READING: Duration = Duration::from_micros(1);
+
+/// A monotonic and a wall clock.
+#[derive(Clone, Debug)]
+pub(crate) enum Clocks {
+    Host { started: Instant },
+    Virtual(Arc<Mutex<VirtualTime>>),
+}
+
+/// Virtual time since the run began, and the timers that are being waited for.
+#[derive(Debug, Default)]
+pub(crate) struct VirtualTime {
+    elapsed: Duration,
+    next: u64,
+    timers: BTreeSet<(Duration, u64)>,
+}
+
+impl Clocks {
+    pub(crate) fn host() -> Self {
+        Self::Host { started: Instant::now() }
+    }
+
+    pub(crate) fn virtual_time() -> Self {
+        Self::Virtual(Arc::default())
+    }
+
+    pub(crate) fn is_virtual(&self) -> bool {
+        matches!(self, Self::Virtual(_))
+    }
+
+    /// Time since the run began.
+    pub(crate) fn monotonic(&self) -> Duration {
+        match self {
+            Self::Host { started } => started.elapsed(),
+            Self::Virtual(time) => {
+                let mut time = lock(time);
+                time.elapsed += READING;
+                time.elapsed
+            }
+        }
+    }
+
+    /// Time since 1970.
+    pub(crate) fn wall(&self) -> Duration {
+        match self {
+            Self::Host { .. } => {
+                SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
+            }
+            Self::Virtual(_) => VIRTUAL_EPOCH + self.monotonic(),
+        }
+    }
+
+    /// What both clocks can tell apart.
+    pub(crate) fn resolution(&self) -> Duration {
+        match self {
+            Self::Host { .. } => Duration::from_nanos(1),
+            Self::Virtual(_) => READING,
+        }
+    }
+
+    /// A timer that is ready once the monotonic clock has reached `when`.
+    pub(crate) fn timer_at(&self, when: Duration) -> Timer {
+        match self {
+            Self::Host { started } => Timer::Host { at: started.checked_add(when), polled: false },
+            Self::Virtual(time) => Timer::Virtual { time: time.clone(), at: when },
+        }
+    }
+
+    /// A timer that is ready after `duration`.
+    pub(crate) fn timer_after(&self, duration: Duration) -> Timer {
+        self.timer_at(self.monotonic().saturating_add(duration))
+    }
+}
+
+/// Something a guest can wait for.
+pub(crate) enum Timer {
+    /// `None` lies beyond what the host can represent, and is never ready.
+    Host { at: Option<Instant>, polled: bool },
+    /// Ready when virtual time has reached `at`.
+    Virtual { time: Arc<Mutex<VirtualTime>>, at: Duration },
+}
+
+#[async_trait::async_trait]
+impl Pollable for Timer {
+    async fn ready(&mut self) {
+        match self {
+            Self::Host { at: None, .. } => std::future::pending().await,
+            Self::Host { at: Some(at), polled } => {
+                // A guest that polls a past timer in a loop must still let others be polled.
+                if *at <= Instant::now() && !*polled {
+                    *polled = true;
+                    tokio::task::yield_now().await;
+                }
+                tokio::time::sleep_until((*at).into()).await;
+            }
+            Self::Virtual { time, at } => wait_virtually(time, *at).await,
+        }
+    }
+}
+
+async fn wait_virtually(time: &Arc<Mutex<VirtualTime>>, at: Duration) {
+    let waiting = Waiting::enter(time, at);
+    loop {
+        // Whatever else is waited for gets its turn first, and registers its own timer.
+        tokio::task::yield_now().await;
+        let mut now = lock(time);
+        if now.elapsed < at && now.timers.first() == Some(&waiting.key)
+        {
+            now.elapsed = at;
+        }
+        if now.elapsed >= at {
+            return;
+        }
+    }
+}
+
+struct Waiting<'a> {
+    time: &'a Mutex<VirtualTime>,
+    key: (Duration, u64),
+}
+
+impl<'a> Waiting<'a> {
+    fn enter(time: &'a Mutex<VirtualTime>, at: Duration) -> Self {
+        let mut now = lock(time);
+        now.next += 1;
+        let key = (at, now.next);
+        now.timers.insert(key);
+        Self { time, key }
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        lock(self.time).timers.remove(&self.key);
+    }
+}
+
+fn lock(time: &Mutex<VirtualTime>) -> MutexGuard<'_, VirtualTime> {
+    time.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn block_on<F: Future>(future: F) -> F::Output {
+        tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(future)
+    }
+
+    #[test]
+    fn a_virtual_sleep_takes_no_time_and_moves_the_clock_by_all_of_it() {
+        let clocks = Clocks::virtual_time();
+        let before = clocks.monotonic();
+        let began = Instant::now();
+        block_on(clocks.timer_after(Duration::from_secs(3600)).ready());
+        assert!(began.elapsed() < Duration::from_secs(60));
+        assert!(clocks.monotonic() >= before + Duration::from_secs(3600));
+    }
+
+    #[test]
+    fn of_several_virtual_timers_the_earliest_fires_alone() {
+        let clocks = Clocks::virtual_time();
+        let (mut late, mut soon) =
+            (clocks.timer_after(Duration::from_secs(60)), clocks.timer_after(Duration::from_secs(1)));
+        let first = block_on(async {
+            tokio::select! {
+                biased;
+                () = late.ready() => "late",
+                () = soon.ready() => "soon",
+            }
+        });
+        assert_eq!(first, "soon");
+        assert!(clocks.monotonic() < Duration::from_secs(2));
+    }
+}

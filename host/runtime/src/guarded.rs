@@ -1,0 +1,34 @@
+//! A guest's future with what keeps it in bounds: the kill switch, and a CPU slot for each poll.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
+
+use crate::kill::KillSwitch;
+use crate::slots::Claim;
+
+/// Runs `guest` under `kill` and `claim`.
+pub(crate) struct Guarded<'a, F> {
+    pub(crate) guest: Pin<&'a mut F>,
+    pub(crate) kill: Arc<KillSwitch>,
+    pub(crate) claim: &'a mut Claim,
+}
+
+impl<T, F: Future<Output = wasmtime::Result<T>>> Future for Guarded<'_, F> {
+    type Output = wasmtime::Result<T>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        this.kill.watch(cx.waker());
+        if let Some(reason) = this.kill.reason() {
+            return Poll::Ready(Err(reason.into()));
+        }
+        ready!(this.claim.poll_acquire(cx));
+        let since = Instant::now();
+        let polled = this.guest.as_mut().poll(cx);
+        this.claim.release(since.elapsed());
+        polled
+    }
+}

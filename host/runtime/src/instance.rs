@@ -1,0 +1,237 @@
+//! One live instantiation of a component, and the turns it runs.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use skep_protocol::limits::OFF;
+use skep_protocol::{Failure, LimitName, Payload};
+use wasmtime::{Store, UpdateDeadline};
+use wasmtime_wasi::p2::bindings::Command;
+
+use crate::engine::{Engine, Profile};
+use crate::guarded::Guarded;
+use crate::guest::GuestSpec;
+use crate::kill::KillSwitch;
+use crate::loaded::{Code, Loaded};
+use crate::outcome::{self, Ended};
+use crate::slots::CpuSlots;
+use crate::turn::Turn;
+use crate::world::worker::bindings::Service;
+use crate::world::worker::bindings::exports::skep::worker::handler;
+use crate::world::{Denials, World};
+
+/// A live instance. It runs one turn at a time, and none after one that did not end well.
+pub struct Instance {
+    store: Store<World>,
+    body: Body,
+    engine: Arc<Engine>,
+    slots: Arc<CpuSlots>,
+    profile: Profile,
+    usable: bool,
+}
+
+enum Body {
+    Service(Service),
+    Command(Command),
+    Module(wasmtime::Instance),
+    /// A command runs once.
+    Spent,
+}
+
+/// What a turn cost.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Cost {
+    /// Time from start to end.
+    pub wall: Duration,
+    /// Time on a CPU.
+    pub cpu: Duration,
+    /// The most memory that the instance has held, in bytes.
+    pub memory_peak_bytes: u64,
+    /// Fuel used, where it is counted.
+    pub fuel: Option<u64>,
+}
+
+/// Fuel given where fuel is counted but not limited.
+const PLENTY: u64 = u64::MAX / 2;
+
+impl Instance {
+    /// Instantiates a component. `Err` says how that ended, with what it cost: its start function
+    /// and initialisers are the guest's code already.
+    pub(crate) async fn connect(
+        engine: Arc<Engine>,
+        slots: Arc<CpuSlots>,
+        loaded: &Loaded,
+        spec: GuestSpec,
+        turn: Box<dyn Turn>,
+        kill: Arc<KillSwitch>,
+    ) -> Result<Self, Ended> {
+        let limits = spec.limits;
+        let fault = |error: wasmtime::Error| Ended::HostFault(format!("{error:#}"));
+        let mut world = World::new(spec, turn).map_err(fault)?;
+        world.kill = kill;
+        let mut store = Store::new(&engine.wasmtime, world);
+        store.limiter(|world| &mut world.meter);
+        store.set_hostcall_fuel(usize::try_from(limits.hostcall_bytes).unwrap_or(usize::MAX));
+        store.set_max_component_handles(
+            usize::try_from(limits.component_handles).unwrap_or(usize::MAX),
+        );
+        if loaded.profile == Profile::Deterministic {
+            store.set_fuel(limits.fuel.min(PLENTY)).map_err(fault)?;
+        }
+        let yielding = slots.clone();
+        store.epoch_deadline_callback(move |store| {
+            if let Some(reason) = store.data().kill.reason() {
+                return Err(reason.into());
+            }
+            Ok(match yielding.someone_waits() {
+                true => UpdateDeadline::Yield(1),
+                false => UpdateDeadline::Continue(1),
+            })
+        });
+        store.set_epoch_deadline(1);
+        let mut instance = Self {
+            store,
+            body: Body::Spent,
+            engine,
+            slots,
+            profile: loaded.profile,
+            usable: true,
+        };
+        let connected = instance
+            .guard(async |store| {
+                Ok(match &loaded.code {
+                    Code::Service(pre) => Body::Service(pre.instantiate_async(store).await?),
+                    Code::Command(pre) => Body::Command(pre.instantiate_async(store).await?),
+                    Code::Module(pre) => Body::Module(pre.instantiate_async(store).await?),
+                })
+            })
+            .await;
+        match connected {
+            Ok((body, _)) => instance.body = body,
+            Err(error) => return Err(instance.end(&error)),
+        }
+        Ok(instance)
+    }
+
+    /// Runs a command to its end.
+    pub async fn run(&mut self) -> (Ended, Cost) {
+        let began = Instant::now();
+        let body = std::mem::replace(&mut self.body, Body::Spent);
+        self.usable = false;
+        let result = self
+            .guard(async |store| match body {
+                Body::Command(command) => {
+                    let result = command.wasi_cli_run().call_run(store).await?;
+                    Ok(u8::from(result.is_err()))
+                }
+                Body::Module(module) => {
+                    let start = module.get_typed_func::<(), ()>(&mut *store, "_start")?;
+                    start.call_async(store, ()).await?;
+                    Ok(0)
+                }
+                Body::Service(_) | Body::Spent => {
+                    Err(outcome::HostFault("there is no command to run".into()).into())
+                }
+            })
+            .await;
+        let (ended, cpu) = match result {
+            Ok((code, cpu)) => (outcome::exited(code, &self.store.data().meter), cpu),
+            Err(error) => (self.end(&error), Duration::ZERO),
+        };
+        (ended, self.cost(began, cpu))
+    }
+
+    /// Has a service handle one input.
+    pub async fn call(&mut self, input: Payload) -> (Ended, Cost) {
+        let began = Instant::now();
+        let limits = self.store.data().limits;
+        if input.body.len() as u64 > limits.input_bytes {
+            let name = LimitName::input_bytes;
+            return (Ended::Limit { name, crash: None, exit_code: None }, Cost::default());
+        }
+        let body = std::mem::replace(&mut self.body, Body::Spent);
+        let Body::Service(service) = body else {
+            return (Ended::HostFault("there is no service to call".into()), Cost::default());
+        };
+        let result = self
+            .guard(async |store| {
+                let input = handler::Input { content_type: input.content_type, body: input.body };
+                service.skep_worker_handler().call_handle(store, &input).await
+            })
+            .await;
+        self.body = Body::Service(service);
+        let (ended, cpu) = match result {
+            Ok((Ok(output), cpu)) if output.body.len() as u64 > limits.output_bytes => {
+                let name = LimitName::output_bytes;
+                (Ended::Limit { name, crash: None, exit_code: None }, cpu)
+            }
+            Ok((Ok(output), cpu)) => {
+                let payload = Payload { content_type: output.content_type, body: output.body };
+                (Ended::Answered(payload), cpu)
+            }
+            Ok((Err(failure), cpu)) => {
+                (Ended::Failed(Failure { code: failure.code, message: failure.message }), cpu)
+            }
+            Err(error) => (self.end(&error), Duration::ZERO),
+        };
+        (ended, self.cost(began, cpu))
+    }
+
+    /// Whether another turn may run on it.
+    pub fn is_usable(&self) -> bool {
+        self.usable
+    }
+
+    /// What it asked for and was not granted, so far.
+    pub fn denials(&self) -> &Denials {
+        &self.store.data().denials
+    }
+
+    /// Ends the instance and hands back the record of its turn.
+    pub fn into_turn(self) -> Box<dyn Turn> {
+        self.store.into_data().turn
+    }
+
+    /// Runs guest code with everything that bounds it: kill switch, deadline, CPU slot, ticks.
+    async fn guard<T>(
+        &mut self,
+        guest: impl AsyncFnOnce(&mut Store<World>) -> wasmtime::Result<T>,
+    ) -> wasmtime::Result<(T, Duration)> {
+        let kill = self.store.data().kill.clone();
+        let millis = self.store.data().limits.turn_deadline_ms;
+        let deadline = match self.store.data().deadline {
+            None if millis != OFF => Instant::now().checked_add(Duration::from_millis(millis)),
+            deadline => deadline,
+        };
+        self.store.data_mut().deadline = deadline;
+        let _running = self.engine.ticker.enter(deadline, &kill);
+        let mut claim = self.slots.claim();
+        let guest = pin!(guest(&mut self.store));
+        let done = Guarded { guest, kill, claim: &mut claim }.await?;
+        Ok((done, claim.used()))
+    }
+
+    fn end(&mut self, error: &wasmtime::Error) -> Ended {
+        self.usable = false;
+        outcome::ended(error, &self.store.data().meter)
+    }
+
+    fn cost(&mut self, began: Instant, cpu: Duration) -> Cost {
+        // The deadline is the turn's: the next one gets its own.
+        self.store.data_mut().deadline = None;
+        let fuel = match self.profile {
+            Profile::Default => None,
+            Profile::Deterministic => {
+                let given = self.store.data().limits.fuel.min(PLENTY);
+                self.store.get_fuel().ok().map(|left| given - left)
+            }
+        };
+        Cost {
+            wall: began.elapsed(),
+            cpu,
+            memory_peak_bytes: self.store.data().meter.memory_peak(),
+            fuel,
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! What Skep offers to a guest, in one table.
+//!
+//! The table is what a component is checked against before it is compiled. That everything in it
+//! is really linked, and in this version, is held by a test.
+
+use std::fmt;
+
+/// An interface that a component may import.
+#[derive(Clone, Copy, Debug)]
+pub struct Offer {
+    /// `namespace:package/interface`.
+    pub name: &'static str,
+    /// The version we implement.
+    pub version: &'static str,
+    /// What it needs to be of use.
+    pub grant: Grant,
+}
+
+/// What an offered interface needs before its calls do anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Grant {
+    /// Nothing: it is part of every worker's world.
+    None,
+    /// A directory. Without one there is no handle to call it on.
+    Directory,
+    /// Something this version cannot grant. Its calls answer access-denied.
+    Sockets,
+}
+
+impl Grant {
+    /// What an operator is told about an interface that was not granted, if there is anything to
+    /// tell.
+    pub fn note(self) -> Option<&'static str> {
+        match self {
+            Self::None | Self::Directory => None,
+            Self::Sockets => Some("not granted: every call answers access-denied (no flag allows sockets)"),
+        }
+    }
+}
+
+const WASI: &str = "0.2.12";
+const SKEP: &str = "0.1.0";
+
+const fn offer(name: &'static str, version: &'static str, grant: Grant) -> Offer {
+    Offer { name, version, grant }
+}
+
+/// Everything on offer to components.
+pub const OFFERS: &[Offer] = &[
+    offer("wasi:cli/environment", WASI, Grant::None),
+    offer("wasi:cli/exit", WASI, Grant::None),
+    offer("wasi:cli/stdin", WASI, Grant::None),
+    offer("wasi:cli/stdout", WASI, Grant::None),
+    offer("wasi:cli/stderr", WASI, Grant::None),
+    offer("wasi:cli/terminal-input", WASI, Grant::None),
+    offer("wasi:cli/terminal-output", WASI, Grant::None),
+    offer("wasi:cli/terminal-stdin", WASI, Grant::None),
+    offer("wasi:cli/terminal-stdout", WASI, Grant::None),
+    offer("wasi:cli/terminal-stderr", WASI, Grant::None),
+    offer("wasi:clocks/monotonic-clock", WASI, Grant::None),
+    offer("wasi:clocks/wall-clock", WASI, Grant::None),
+    offer("wasi:filesystem/preopens", WASI, Grant::Directory),
+    offer("wasi:filesystem/types", WASI, Grant::Directory),
+    offer("wasi:io/error", WASI, Grant::None),
+    offer("wasi:io/poll", WASI, Grant::None),
+    offer("wasi:io/streams", WASI, Grant::None),
+    offer("wasi:random/insecure", WASI, Grant::None),
+    offer("wasi:random/insecure-seed", WASI, Grant::None),
+    offer("wasi:random/random", WASI, Grant::None),
+    offer("wasi:sockets/instance-network", WASI, Grant::Sockets),
+    offer("wasi:sockets/ip-name-lookup", WASI, Grant::Sockets),
+    offer("wasi:sockets/network", WASI, Grant::Sockets),
+    offer("wasi:sockets/tcp", WASI, Grant::Sockets),
+    offer("wasi:sockets/tcp-create-socket", WASI, Grant::Sockets),
+    offer("wasi:sockets/udp", WASI, Grant::Sockets),
+    offer("wasi:sockets/udp-create-socket", WASI, Grant::Sockets),
+    offer("skep:worker/config", SKEP, Grant::None),
+    offer("skep:worker/context", SKEP, Grant::None),
+    offer("skep:worker/state", SKEP, Grant::None),
+    offer("skep:worker/transcript", SKEP, Grant::None),
+];
+
+/// An interface name with its version, as it stands in a component: `wasi:io/poll@0.2.3`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InterfaceName {
+    /// Everything before the `@`.
+    pub name: String,
+    /// What follows it, if anything does.
+    pub version: Option<String>,
+}
+
+impl InterfaceName {
+    /// Splits an import or export name.
+    pub fn parse(text: &str) -> Self {
+        match text.split_once('@') {
+            Some((name, version)) => Self { name: name.into(), version: Some(version.into()) },
+            None => Self { name: text.into(), version: None },
+        }
+    }
+
+    /// Whether it is `name` in a version that stands in for `version`.
+    pub fn matches(&self, name: &str, version: &str) -> bool {
+        self.name == name && self.version.as_deref().is_some_and(|own| compatible(own, version))
+    }
+}
+
+impl fmt::Display for InterfaceName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)?;
+        match &self.version {
+            Some(version) => write!(f, "@{version}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The offer for an import, or the reason why there is none.
+pub fn find(import: &InterfaceName) -> Result<&'static Offer, Missing> {
+    match OFFERS.iter().find(|offer| offer.name == import.name) {
+        Some(offer) if import.matches(offer.name, offer.version) => Ok(offer),
+        Some(offer) => Err(Missing::Version { have: offer.version }),
+        None => Err(Missing::Unknown),
+    }
+}
+
+/// Why an import cannot be satisfied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Missing {
+    /// We have no such interface.
+    Unknown,
+    /// We have it in another version.
+    Version {
+        /// The one we have.
+        have: &'static str,
+    },
+}
+
+/// Whether two versions are interchangeable to the linker: same major, or same minor below 1.0;
+/// a prerelease fits only itself.
+fn compatible(a: &str, b: &str) -> bool {
+    match (track(a), track(b)) {
+        (Some(a), Some(b)) => a == b,
+        _ => a == b,
+    }
+}
+
+fn track(version: &str) -> Option<(u64, u64)> {
+    if version.contains(['-', '+']) {
+        return None;
+    }
+    let mut parts = version.splitn(3, '.').map(str::parse::<u64>);
+    match (parts.next()?.ok()?, parts.next()?.ok()?, parts.next()?.ok()?) {
+        (0, 0, _) => None,
+        (0, minor, _) => Some((0, minor)),
+        (major, ..) => Some((major, 0)),
+    }
+}
+
+/// The functions of `wasi_snapshot_preview1`, all of which we offer to modules.
+pub const PREVIEW1: &[&str] = &[
+    "args_get", "args_sizes_get", "clock_res_get", "clock_time_get", "environ_get",
+    "environ_sizes_get", "fd_advise", "fd_allocate", "fd_close", "fd_datasync", "fd_fdstat_get",
+    "fd_fdstat_set_flags", "fd_fdstat_set_rights", "fd_filestat_get", "fd_filestat_set_size",
+    "fd_filestat_set_times", "fd_pread", "fd_prestat_dir_name", "fd_prestat_get", "fd_pwrite",
+    "fd_read", "fd_readdir", "fd_renumber", "fd_seek", "fd_sync", "fd_tell", "fd_write",
+    "path_create_directory", "path_filestat_get", "path_filestat_set_times", "path_link",
+    "path_open", "path_readlink", "path_remove_directory", "path_rename", "path_symlink",
+    "path_unlink_file", "poll_oneoff", "proc_exit", "proc_raise", "random_get", "sched_yield",
+    "sock_accept", "sock_recv", "sock_send", "sock_shutdown",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_match_as_the_linker_matches_them() {
+        for (import, ok) in [
+            ("wasi:io/poll@0.2.0", true),
+            ("wasi:io/poll@0.2.99", true),
+            ("wasi:io/poll@0.3.0", false),
+            ("wasi:io/poll@1.0.0", false),
+            ("wasi:io/poll@0.2.0-rc.1", false),
+            ("wasi:io/poll", false),
+            ("wasi:io/poll@banana", false),
+        ] {
+            let found = find(&InterfaceName::parse(import));
+            assert_eq!(found.is_ok(), ok, "{import}");
+            if !ok {
+                assert_eq!(found.unwrap_err(), Missing::Version { have: WASI });
+            }
+        }
+        assert_eq!(find(&InterfaceName::parse("x:y/z@0.2.0")).unwrap_err(), Missing::Unknown);
+    }
+}

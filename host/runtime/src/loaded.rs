@@ -1,0 +1,81 @@
+//! A component that is ready to be instantiated.
+
+use std::os::fd::AsRawFd;
+use std::time::Duration;
+
+use skep_protocol::ComponentKind;
+use skep_store::CompiledFile;
+use wasmtime::component::Component;
+use wasmtime_wasi::p2::bindings::CommandPre;
+
+use crate::engine::{Engine, Profile};
+use crate::shape::{Abi, Refusal, Shape};
+use crate::world::World;
+use crate::world::worker::ServicePre;
+
+/// Compiled, linked and kept: instantiating it costs microseconds.
+pub struct Loaded {
+    /// What it is.
+    pub shape: Shape,
+    /// What it is run as.
+    pub kind: ComponentKind,
+    /// How it was compiled.
+    pub profile: Profile,
+    pub(crate) code: Code,
+}
+
+/// The three things that can be instantiated.
+pub(crate) enum Code {
+    Service(ServicePre<World>),
+    Command(CommandPre<World>),
+    Module(wasmtime::InstancePre<World>),
+}
+
+/// Where the native code came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CompileOutcome {
+    /// It was there.
+    Hit,
+    /// It was compiled, in this time.
+    Miss(Duration),
+}
+
+/// Loads native code and links it.
+pub(crate) fn link(
+    engine: &Engine,
+    shape: &Shape,
+    kind: ComponentKind,
+    native: &CompiledFile,
+) -> Result<Code, Refusal> {
+    // wasmtime opens files by path only; this one is the verified descriptor itself.
+    let path = format!("/proc/self/fd/{}", native.file().as_raw_fd());
+    let refuse = |error: wasmtime::Error| Refusal::Link(format!("{error:#}"));
+    match shape.abi {
+        Abi::Component => {
+            #[expect(unsafe_code, reason = "loads native code")]
+            // SAFETY: the file was written by our own compiler for this engine's hash, its digest
+            // was checked through this very descriptor, and nothing truncates it in place.
+            let component = unsafe { Component::deserialize_file(&engine.wasmtime, path) };
+            let component = component.map_err(refuse)?;
+            let pre = engine
+                .components()
+                .and_then(|linker| linker.instantiate_pre(&component))
+                .map_err(refuse)?;
+            match kind {
+                ComponentKind::Service => ServicePre::new(pre).map(Code::Service).map_err(refuse),
+                _ => CommandPre::new(pre).map(Code::Command).map_err(refuse),
+            }
+        }
+        Abi::Preview1 => {
+            #[expect(unsafe_code, reason = "loads native code")]
+            // SAFETY: as above.
+            let module = unsafe { wasmtime::Module::deserialize_file(&engine.wasmtime, path) };
+            let module = module.map_err(refuse)?;
+            let pre = engine
+                .modules()
+                .and_then(|linker| linker.instantiate_pre(&module))
+                .map_err(refuse)?;
+            Ok(Code::Module(pre))
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! The limits on what a guest may hold: memories, tables and instances, summed over its store.
+//!
+//! wasmtime's own `StoreLimits` bounds each memory and table by itself, so a component of thirty
+//! memories would have thirty times the limit.
+
+use skep_protocol::Limits;
+use wasmtime::ResourceLimiter;
+
+/// Counts a store's memories and tables against its limits.
+#[derive(Debug)]
+pub(crate) struct Meter {
+    memory: Gauge,
+    table: Gauge,
+    instances: usize,
+    memories: usize,
+    tables: usize,
+}
+
+#[derive(Debug)]
+struct Gauge {
+    limit: usize,
+    used: usize,
+    peak: usize,
+    last: usize,
+    denied: bool,
+}
+
+impl Meter {
+    pub(crate) fn new(limits: &Limits) -> Self {
+        Self {
+            memory: Gauge::new(limits.memory_bytes),
+            table: Gauge::new(limits.table_elements),
+            instances: clamp(limits.core_instances),
+            memories: clamp(limits.memories),
+            tables: clamp(limits.tables),
+        }
+    }
+
+    /// The most memory that was in use at once, in bytes.
+    pub(crate) fn memory_peak(&self) -> u64 {
+        self.memory.peak as u64
+    }
+
+    /// Whether growing a memory was ever refused.
+    pub(crate) fn memory_denied(&self) -> bool {
+        self.memory.denied
+    }
+
+    /// Whether growing a table was ever refused.
+    pub(crate) fn table_denied(&self) -> bool {
+        self.table.denied
+    }
+}
+
+impl Gauge {
+    fn new(limit: u64) -> Self {
+        Self { limit: clamp(limit), used: 0, peak: 0, last: 0, denied: false }
+    }
+
+    fn grow(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> bool {
+        if maximum.is_some_and(|maximum| desired > maximum) {
+            // The guest's own bound: the engine refuses by itself, and it is no denial of ours.
+            return false;
+        }
+        let growth = desired.saturating_sub(current);
+        if growth > self.limit.saturating_sub(self.used) {
+            self.denied = true;
+            return false;
+        }
+        self.used += growth;
+        self.last = growth;
+        self.peak = self.peak.max(self.used);
+        true
+    }
+
+    fn undo(&mut self) {
+        self.used -= std::mem::take(&mut self.last);
+        self.denied = true;
+    }
+}
+
+impl ResourceLimiter for Meter {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        Ok(self.memory.grow(current, desired, maximum))
+    }
+
+    fn memory_grow_failed(&mut self, _error: wasmtime::Error) -> wasmtime::Result<()> {
+        self.memory.undo();
+        Ok(())
+    }
+
+    fn table_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        Ok(self.table.grow(current, desired, maximum))
+    }
+
+    fn table_grow_failed(&mut self, _error: wasmtime::Error) -> wasmtime::Result<()> {
+        self.table.undo();
+        Ok(())
+    }
+
+    fn instances(&self) -> usize {
+        self.instances
+    }
+
+    fn tables(&self) -> usize {
+        self.tables
+    }
+
+    fn memories(&self) -> usize {
+        self.memories
+    }
+}
+
+fn clamp(limit: u64) -> usize {
+    usize::try_from(limit).unwrap_or(usize::MAX)
+}

@@ -1,0 +1,1000 @@
+//! WASI preview1 for core modules, over scopes.
+//!
+//! Most real programs on npm and PyPI are still preview1 commands. They run natively: behind the
+//! published adapter Go-built ones trap (they assume that they alone grow the memory), exit codes
+//! collapse to 0 and 1, and each listing re-reads the directory. wasmtime-wasi's own preview1
+//! writes straight to its files, past any quota. So the ABI's description, in `witx/`, is bound to
+//! the same [`World`] and the same scopes that components use, and there is one place where
+//! directories are counted and refused.
+//!
+//! Reads and writes move `hostcall_bytes` at most and say so as short counts, which every libc
+//! handles; an allocation of the guest's choosing is never made.
+
+mod fds;
+mod listing;
+mod poll;
+
+use std::time::Duration;
+
+use rustix::io::Errno as HostErrno;
+use skep_protocol::LimitName;
+use skep_store::ScopeError;
+use skep_store::scope::{NewTime, NodeKind, OpenHow, Opened, Stat};
+use wasmtime_wasi::I32Exit;
+use wasmtime_wasi_io::streams::{InputStream, OutputStream, StreamError};
+use wiggle::{GuestError, GuestMemory, GuestPtr};
+
+use crate::world::World;
+
+pub(crate) use fds::Preview1;
+use fds::{Fd, OpenedFile};
+use types::{Errno, Error};
+
+wiggle::from_witx!({
+    witx: ["witx/wasi_snapshot_preview1.witx"],
+    async: {
+        wasi_snapshot_preview1::{
+            fd_advise, fd_allocate, fd_datasync, fd_filestat_get, fd_filestat_set_size,
+            fd_filestat_set_times, fd_pread, fd_pwrite, fd_read, fd_readdir, fd_seek, fd_sync,
+            fd_write, path_create_directory, path_filestat_get, path_filestat_set_times,
+            path_link, path_open, path_readlink, path_remove_directory, path_rename, path_symlink,
+            path_unlink_file, poll_oneoff
+        }
+    },
+    errors: { errno => trappable Error },
+});
+
+pub(crate) fn add_to_linker(linker: &mut wasmtime::Linker<World>) -> wasmtime::Result<()> {
+    wasi_snapshot_preview1::add_to_linker(linker, |world| world)
+}
+
+type Memory<'a> = GuestMemory<'a>;
+
+/// The longest path that is read from a guest; no kernel takes a longer one.
+const PATH_BYTES: u32 = 4_096;
+
+impl wasi_snapshot_preview1::WasiSnapshotPreview1 for World {
+    fn args_get(
+        &mut self,
+        memory: &mut Memory<'_>,
+        pointers: GuestPtr<GuestPtr<u8>>,
+        buffer: GuestPtr<u8>,
+    ) -> Result<(), Error> {
+        let args = self.args.iter().map(|arg| arg.as_bytes().to_vec());
+        write_strings(memory, args, pointers, buffer)
+    }
+
+    fn args_sizes_get(
+        &mut self,
+        _memory: &mut Memory<'_>,
+    ) -> Result<(types::Size, types::Size), Error> {
+        sizes(self.args.iter().map(String::len))
+    }
+
+    fn environ_get(
+        &mut self,
+        memory: &mut Memory<'_>,
+        pointers: GuestPtr<GuestPtr<u8>>,
+        buffer: GuestPtr<u8>,
+    ) -> Result<(), Error> {
+        let env = self.env.iter().map(|(key, value)| format!("{key}={value}").into_bytes());
+        write_strings(memory, env, pointers, buffer)
+    }
+
+    fn environ_sizes_get(
+        &mut self,
+        _memory: &mut Memory<'_>,
+    ) -> Result<(types::Size, types::Size), Error> {
+        sizes(self.env.iter().map(|(key, value)| key.len() + 1 + value.len()))
+    }
+
+    fn clock_res_get(
+        &mut self,
+        _memory: &mut Memory<'_>,
+        id: types::Clockid,
+    ) -> Result<types::Timestamp, Error> {
+        known_clock(id)?;
+        timestamp(self.clocks.resolution())
+    }
+
+    fn clock_time_get(
+        &mut self,
+        _memory: &mut Memory<'_>,
+        id: types::Clockid,
+        _precision: types::Timestamp,
+    ) -> Result<types::Timestamp, Error> {
+        known_clock(id)?;
+        timestamp(match id {
+            types::Clockid::Realtime => self.clocks.wall(),
+            _ => self.clocks.monotonic(),
+        })
+    }
+
+    async fn fd_advise(
+        &mut self,
+        _memory: &mut Memory<'_>,
+        fd: types::Fd,
+        offset: types::Filesize,
+        len: types::Filesize,
+        advice: types::Advice,
+    ) -> Result<(), Error> {
+        use rustix::fs::Advice;
+        let file = self.preview1().file(fd)?.file.clone();
+        let advice = match advice {
+            types::Advice::Normal => Advice::Normal,
+            types::Advice::Sequential => Advice::Sequential,
+            types::Advice::Random => Advice::Random,
+            types::Advice::Willneed => Advice::WillNeed,
+            types::Advice::Dontneed => Advice::DontNeed,
+            types::Advice::Noreuse => Advice::NoReuse,
+        };
+        Ok(self.on_disk(move || file.advise(offset, len, advice)).await?)
+    }
+
+    async fn fd_allocate(
+        &mut self,
+        _memory: &mut Memory<'_>,
+        fd: types::Fd,
+        offset: types::Filesize,
+        len: types::Filesize,
+    ) -> Result<(), Error> {
+        let file = self.preview1().file(fd)?.file.clone();
+        let end = offset.checked_add(len).ok_or(Errno::Fbig)?;
+        Ok(self.on_disk(move || file.reserve_len(end)).await?)
+    }
+
+    fn fd_close(&mut self, _memory: &mut Memory<'_>, fd: types::Fd) -> Result<(), Error> {
+        self.preview1().remove(fd).map(drop)
+    }
+
+    async fn fd_datasync(&mut self, _memory: &mut Memory<'_>, fd: types::Fd) -> Result<(), Error> {
+        match self.preview1().get(fd)? {
+            Fd::File(OpenedFile { file, .. }) => {
+                let file = file.clone();
+                Ok(self.on_disk(move || file.sync_data()).await?)
+            }
+            Fd::Directory { directory, .. } => {
+                let directory = directory.clone();
+                Ok(self.on_disk(move || directory.sync()).await?)
+            }
+            _ => Err(Errno::Inval.into()),
+        }
+    }
+
+    fn fd_fdstat_get(
+        &mut self,
+        _memory: &mut Memory<'_>,
+        fd: types::Fd,
+    ) -> Result<types::Fdstat, Error> {
+        use types::{Fdflags, Filetype, Rights};
+        let (stdin, stdout, stderr) = (&self.stdin, &self.stdout, &self.stderr);
+        let terminal = [
+            wasmtime_wasi::cli::IsTerminal::is_terminal(stdin),
+            wasmtime_wasi::cli::IsTerminal::is_terminal(stdout),
+            wasmtime_wasi::cli::IsTerminal::is_terminal(stderr),
+        ];
+        let stream = |terminal: bool, rights| types::Fdstat {
+            fs_filetype: if terminal { Filetype::CharacterDevice } else { Filetype::Unknown },
+            fs_flags: Fdflags::empty(),
+            fs_rights_base: rights | Rights::POLL_FD_READWRITE,
+            fs_rights_inheriting: rights,
+        };
+        Ok(match self.preview1().get(fd)? {
+            Fd::Stdin => stream(terminal[0], Rights::FD_READ),
+            Fd::Stdout => stream(terminal[1], Rights::FD_WRITE),
+            Fd::Stderr => stream(terminal[2], Rights::FD_WRITE),
+            // Userlands refuse to open below a directory whose rights do not say that they may, so
+            // all are said; the scope decides.
+            Fd::Directory { .. } => types::Fdstat {
+                fs_filetype: Filetype::Directory,
+                fs_flags: Fdflags::empty(),
+                fs_rights_base: Rights::all() & !(Rights::FD_SEEK | Rights::FD_FILESTAT_SET_SIZE),
+                fs_rights_inheriting: Rights::all(),
+            },
+            Fd::File(file) => {
+                let mut rights = Rights::all();
+                rights.set(Rights::FD_READ, file.file.is_readable());
+                rights.set(Rights::FD_WRITE, file.file.is_writable());
+                let mut flags = Fdflags::empty();
+                flags.set(Fdflags::APPEND, file.append);
+                types::Fdstat {
+                    fs_filetype: Filetype::RegularFile,
+                    fs_flags: flags,
+                    fs_rights_base: rights,
+                    fs_rights_inheriting: rights,
+                }
+            }
+        })
+    }
+
+    fn fd_fdstat_set_flags(
+        &mut self,
+        _memory: &mut Memory<'_>,
+        fd: types::Fd,
+        flags: types::Fdflags,
+    ) -> Result<(), Error> {
+        use types::Fdflags;
+        if flags.intersects(Fdflags::DSYNC | Fdflags::SYNC | Fdflags::RSYNC) {
+            return Err(Errno::Notsup.into());
+        }
+        match self.preview1().get_mut(fd)? {
+            Fd::File(file) => file.append = flags.contains(Fdflags::APPEND),
+            Fd::Directory { .. } => return Err(Errno::Badf.into()),
+            Fd::Stdin | Fd::Stdout | Fd::Stderr => {}
+        }
+        Ok(())
+    }
+
+    fn fd_fdstat_set_rights(
+        &mut self,
+        _memory: &mut Memory<'_>,
+        fd: types::Fd,
+        _base: types::Rights,
+        _inheriting: types::Rights,
+    ) -> Result<(), Error> {
+        self.preview1().get(fd)?;
+        Err(Errno::Notsup.into())
+    }
+
+    async fn fd_filestat_get(
+        &mut self,
+        _memory: &mut Memory<'_>,
+        fd: types::Fd,
+    ) -> Result<types::Filestat, Error> {
+        let stat = match self.preview1().get(fd)? {
+            Fd::File(OpenedFile { file, .. }) => {
+                let file = file.clone();
+                self.on_disk(move || file.stat()).await?
+            }
+            Fd::Directory { directory, .. } => {
+                let directory = directory.clone();
+                self.on_disk(move || directory.stat()).await?
+            }
+            Fd::Stdin | Fd::Stdout | Fd::Stderr => {
+                return Ok(types::Filestat {
+                    dev: 0,
+                    ino: 0,
+                    filetype: types::Filetype::Unknown,
+                    nlink: 0,
+                    size: 0,
+                    atim: 0,
+                    mtim: 0,
+                    ctim: 0,
+                });
+            }
+        };
+        self.filestat(&stat)
+    }
+
+    async fn fd_filestat_set_size(
+        &mut self,
+        _memory: &mut Memory<'_>,
+        fd: types::Fd,
+        size: types::Filesize,
+    ) -> Result<(), Error> {
+        let file = self.preview1().file(fd)?.file.clone();
+        Ok(self.on_disk(move || file.set_len(size)).await?)
+    }
+
+    async fn fd_filestat_set_times(
+        &mut self,
+        _memory: &mut Memory<'_>,
+        fd: types::Fd,
+        accessed: types::Timestamp,
+        modified: types::Timestamp,
+        flags: types::Fstflags,
+    ) -> Result<(), Error> {
+        let (accessed, modified) = new_times(accessed, modified, flags)?;
+        match self.preview1().get(fd)? {
+            Fd::File(OpenedFile { file, .. }) => {
+                let file = file.clone();
+                Ok(self.on_disk(move || file.set_times(accessed, modified)).await?)
+            }
+            Fd::Directory { directory, .. } => {
+                let directory = directory.clone();
+                let call = move || directory.set_times_at(".", false, accessed, modified);
+                Ok(self.on_disk(call).await?)
+            }
+            _ => Err(Errno::Badf.into()),
+        }
+    }
+
+    async fn fd_read(
+        &mut self,
+        memory: &mut Memory<'_>,
+        fd: types::Fd,
+        iovs: types::IovecArray,
+    ) -> Result<types::Size, Error> {
+        let buffers = self.read_buffers(memory, iovs)?;
+        if let Fd::Stdin = self.preview1().get(fd)? {
+            let mut stdin = self.stdin.clone();
+            return match stdin.blocking_read(total(&buffers)).await {
+                Ok(bytes) => scatter(memory, &buffers, &bytes),
+                Err(StreamError::Closed) => Ok(0),
+                Err(error) => Err(error.into()),
+            };
+        }
+        let OpenedFile { file, position, .. } = self.preview1().file(fd)?;
+        let (file, at) = (file.clone(), *position);
+        let n = self.read_file(memory, file, &buffers, at).await?;
+        self.preview1().file_mut(fd)?.position = at + u64::from(n);
+        Ok(n)
+    }
+
+    async fn fd_pread(
+        &mut self,
+        memory: &mut Memory<'_>,
+        fd: types::Fd,
+        iovs: types::IovecArray,
+        offset: types::Filesize,
+    ) -> Result<types::Size, Error> {
+        let buffers = self.read_buffers(memory, iovs)?;
+        let file = self.preview1().seekable(fd)?.file.clone();
+        self.read_file(memory, file, &buffers, offset).await
+    }
+
+    async fn fd_write(
+        &mut self,
+        memory: &mut Memory<'_>,
+        fd: types::Fd,
+        ciovs: types::CiovecArray,
+    ) -> Result<types::Size, Error> {
+        let bytes = self.gather(memory, ciovs)?;
+        let mut stream = match self.preview1().get(fd)? {
+            Fd::Stdout => self.stdout.clone(),
+            Fd::Stderr => self.stderr.clone(),
+            _ => {
+                let OpenedFile { file, position, append, .. } = self.preview1().file(fd)?;
+                let (file, at, append) = (file.clone(), *position, *append);
+                let written = self
+                    .on_disk(move || {
+                        let n = if append { file.append(&bytes)? } else { file.write_at(&bytes, at)? };
+                        Ok((n as u64, if append { file.stat()?.size } else { at + n as u64 }))
+                    })
+                    .await?;
+                self.preview1().file_mut(fd)?.position = written.1;
+                return Ok(u32::try_from(written.0)?);
+            }
+        };
+        if bytes.is_empty() {
+            return Ok(0);
+        }
+        let room = stream.write_ready().await?;
+        let n = bytes.len().min(room);
+        stream.write(bytes[..n].to_vec().into())?;
+        Ok(u32::try_from(n)?)
+    }
+
+    async fn fd_pwrite(
+        &mut self,
+        memory: &mut Memory<'_>,
+        fd: types::Fd,
+        ciovs: types::CiovecArray,
+        offset: types::Filesize,
+    ) -> Result<types::Size, Error> {
+        let bytes = self.gather(memory, ciovs)?;
+        let file = self.preview1().seekable(fd)?.file.clone();
+        let n = self.on_disk(move || file.write_at(&bytes, offset)).await?;
+        Ok(u32::try_from(n)?)
+    }
+
+    fn fd_prestat_get(
+        &mut self,
+        _memory: &mut Memory<'_>,
+        fd: types::Fd,
+    ) -> Result<types::Prestat, Error> {
+        match self.preview1().get(fd)? {
+            Fd::Directory { preopened: Some(name), .. } => {
+                let pr_name_len = u32::try_from(name.len())?;
+                Ok(types::Prestat::Dir(types::PrestatDir { pr_name_len }))
+            }
+            _ => Err(Errno::Badf.into()),
+        }
+    }
+
+    fn fd_prestat_dir_name(
+        &mut self,
+        memory: &mut Memory<'_>,
+        fd: types::Fd,
+        buffer: GuestPtr<u8>,
+        len: types::Size,
+    ) -> Result<(), Error> {
+        match self.preview1().get(fd)? {
+            Fd::Directory { preopened: Some(name), .. } if name.len() <= len as usize => {
+                write_bytes(memory, buffer, name.as_bytes())
+            }
+            Fd::Directory { preopened: Some(_), .. } => Err(Errno::Nametoolong.into()),
+            _ => Err(Errno::Badf.into()),
+        }
+    }
+
+    async fn fd_readdir(
+        &mut self,
+        memory: &mut Memory<'_>,
+        fd: types::Fd,
+        buffer: GuestPtr<u8>,
+        len: types::Size,
+        cookie: types::Dircookie,
+    ) -> Result<types::Size, Error> {
+        let len = len.min(self.transfer_limit());
+        let bytes = self.list(fd, cookie, len as usize).await?;
+        write_bytes(memory, buffer, &bytes)?;
+        Ok(u32::try_from(bytes.len())?)
+    }
+
+    fn fd_renumber(
+        &mut self,
+        _memory: &mut Memory<'_>,
+        from: types::Fd,
+        to: types::Fd,
+    ) -> Result<(), Error> {
+        self.preview1().renumber(from, to)
+    }
+
+    async fn fd_seek(
+        &mut self,
+        _memory: &mut Memory<'_>,
+        fd: types::Fd,
+        offset: types::Filedelta,
+        whence: types::Whence,
+    ) -> Result<types::Filesize, Error> {
+        let file = self.preview1().seekable(fd)?;
+        let from = match whence {
+            types::Whence::Set => 0,
+            types::Whence::Cur => file.position,
+            types::Whence::End => {
+                let file = file.file.clone();
+                self.on_disk(move || file.stat()).await?.size
+            }
+        };
+        let position = from.checked_add_signed(offset).ok_or(Errno::Inval)?;
+        self.preview1().file_mut(fd)?.position = position;
+        Ok(position)
+    }
+
+    async fn fd_sync(&mut self, _memory: &mut Memory<'_>, fd: types::Fd) -> Result<(), Error> {
+        match self.preview1().get(fd)? {
+            Fd::File(OpenedFile { file, .. }) => {
+                let file = file.clone();
+                Ok(self.on_disk(move || file.sync()).await?)
+            }
+            Fd::Directory { directory, .. } => {
+                let directory = directory.clone();
+                Ok(self.on_disk(move || directory.sync()).await?)
+            }
+            _ => Err(Errno::Inval.into()),
+        }
+    }
+
+    fn fd_tell(
+        &mut self,
+        _memory: &mut Memory<'_>,
+        fd: types::Fd,
+    ) -> Result<types::Filesize, Error> {
+        Ok(self.preview1().seekable(fd)?.position)
+    }
+
+    async fn path_create_directory(
+        &mut self,
+        memory: &mut Memory<'_>,
+        fd: types::Fd,
+        path: GuestPtr<str>,
+    ) -> Result<(), Error> {
+        let (directory, path) = (self.preview1().directory(fd)?, read_path(memory, path)?);
+        Ok(self.on_disk(move || directory.create_directory(&path)).await?)
+    }
+
+    async fn path_filestat_get(
+        &mut self,
+        memory: &mut Memory<'_>,
+        fd: types::Fd,
+        flags: types::Lookupflags,
+        path: GuestPtr<str>,
+    ) -> Result<types::Filestat, Error> {
+        let (directory, path) = (self.preview1().directory(fd)?, read_path(memory, path)?);
+        let stat = self.on_disk(move || directory.stat_at(&path, follows(flags))).await?;
+        self.filestat(&stat)
+    }
+
+    async fn path_filestat_set_times(
+        &mut self,
+        memory: &mut Memory<'_>,
+        fd: types::Fd,
+        flags: types::Lookupflags,
+        path: GuestPtr<str>,
+        accessed: types::Timestamp,
+        modified: types::Timestamp,
+        fst_flags: types::Fstflags,
+    ) -> Result<(), Error> {
+        let (directory, path) = (self.preview1().directory(fd)?, read_path(memory, path)?);
+        let (accessed, modified) = new_times(accessed, modified, fst_flags)?;
+        let call = move || directory.set_times_at(&path, follows(flags), accessed, modified);
+        Ok(self.on_disk(call).await?)
+    }
+
+    async fn path_link(
+        &mut self,
+        memory: &mut Memory<'_>,
+        from: types::Fd,
+        flags: types::Lookupflags,
+        path: GuestPtr<str>,
+        to: types::Fd,
+        new_path: GuestPtr<str>,
+    ) -> Result<(), Error> {
+        let (from, path) = (self.preview1().directory(from)?, read_path(memory, path)?);
+        let (to, new_path) = (self.preview1().directory(to)?, read_path(memory, new_path)?);
+        if follows(flags) {
+            return Err(Errno::Inval.into());
+        }
+        Ok(self.on_disk(move || from.link(&path, &to, &new_path)).await?)
+    }
+
+    async fn path_open(
+        &mut self,
+        memory: &mut Memory<'_>,
+        fd: types::Fd,
+        lookup: types::Lookupflags,
+        path: GuestPtr<str>,
+        open: types::Oflags,
+        rights: types::Rights,
+        _inheriting: types::Rights,
+        flags: types::Fdflags,
+    ) -> Result<types::Fd, Error> {
+        use types::{Fdflags, Oflags, Rights};
+        let (directory, path) = (self.preview1().directory(fd)?, read_path(memory, path)?);
+        let permit = self.descriptors.open().ok_or(Errno::Mfile)?;
+        let how = OpenHow {
+            read: rights.contains(Rights::FD_READ),
+            // A directory is never written to, whatever its caller asks for along with it.
+            write: rights.contains(Rights::FD_WRITE) && !open.contains(Oflags::DIRECTORY),
+            create: open.contains(Oflags::CREAT),
+            exclusive: open.contains(Oflags::EXCL),
+            truncate: open.contains(Oflags::TRUNC),
+            directory: open.contains(Oflags::DIRECTORY),
+            follow: follows(lookup),
+            sync: flags.intersects(Fdflags::SYNC | Fdflags::DSYNC),
+        };
+        let opened = match self.on_disk(move || directory.open(&path, how)).await? {
+            Opened::File(file) => Fd::File(OpenedFile {
+                file,
+                position: 0,
+                append: flags.contains(Fdflags::APPEND),
+                _permit: permit,
+            }),
+            Opened::Directory(directory) => {
+                Fd::Directory { directory, preopened: None, cursor: None, _permit: Some(permit) }
+            }
+        };
+        self.preview1().insert(opened)
+    }
+
+    async fn path_readlink(
+        &mut self,
+        memory: &mut Memory<'_>,
+        fd: types::Fd,
+        path: GuestPtr<str>,
+        buffer: GuestPtr<u8>,
+        len: types::Size,
+    ) -> Result<types::Size, Error> {
+        let (directory, path) = (self.preview1().directory(fd)?, read_path(memory, path)?);
+        let target = self.on_disk(move || directory.read_link(&path)).await?.into_bytes();
+        let target = &target[..target.len().min(len as usize)];
+        write_bytes(memory, buffer, target)?;
+        Ok(u32::try_from(target.len())?)
+    }
+
+    async fn path_remove_directory(
+        &mut self,
+        memory: &mut Memory<'_>,
+        fd: types::Fd,
+        path: GuestPtr<str>,
+    ) -> Result<(), Error> {
+        let (directory, path) = (self.preview1().directory(fd)?, read_path(memory, path)?);
+        Ok(self.on_disk(move || directory.remove_directory(&path)).await?)
+    }
+
+    async fn path_rename(
+        &mut self,
+        memory: &mut Memory<'_>,
+        from: types::Fd,
+        path: GuestPtr<str>,
+        to: types::Fd,
+        new_path: GuestPtr<str>,
+    ) -> Result<(), Error> {
+        let (from, path) = (self.preview1().directory(from)?, read_path(memory, path)?);
+        let (to, new_path) = (self.preview1().directory(to)?, read_path(memory, new_path)?);
+        Ok(self.on_disk(move || from.rename(&path, &to, &new_path)).await?)
+    }
+
+    async fn path_symlink(
+        &mut self,
+        memory: &mut Memory<'_>,
+        target: GuestPtr<str>,
+        fd: types::Fd,
+        path: GuestPtr<str>,
+    ) -> Result<(), Error> {
+        let (directory, path) = (self.preview1().directory(fd)?, read_path(memory, path)?);
+        let target = read_path(memory, target)?;
+        Ok(self.on_disk(move || directory.symlink(&target, &path)).await?)
+    }
+
+    async fn path_unlink_file(
+        &mut self,
+        memory: &mut Memory<'_>,
+        fd: types::Fd,
+        path: GuestPtr<str>,
+    ) -> Result<(), Error> {
+        let (directory, path) = (self.preview1().directory(fd)?, read_path(memory, path)?);
+        Ok(self.on_disk(move || directory.unlink(&path)).await?)
+    }
+
+    async fn poll_oneoff(
+        &mut self,
+        memory: &mut Memory<'_>,
+        subscriptions: GuestPtr<types::Subscription>,
+        events: GuestPtr<types::Event>,
+        count: types::Size,
+    ) -> Result<types::Size, Error> {
+        self.poll(memory, subscriptions, events, count).await
+    }
+
+    fn proc_exit(&mut self, _memory: &mut Memory<'_>, code: types::Exitcode) -> wasmtime::Error {
+        // As a Unix system does: the low eight bits are the status.
+        I32Exit((code & 0xff).cast_signed()).into()
+    }
+
+    fn proc_raise(&mut self, _memory: &mut Memory<'_>, _: types::Signal) -> Result<(), Error> {
+        Err(Errno::Notsup.into())
+    }
+
+    fn sched_yield(&mut self, _memory: &mut Memory<'_>) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn random_get(
+        &mut self,
+        memory: &mut Memory<'_>,
+        buffer: GuestPtr<u8>,
+        len: types::Size,
+    ) -> Result<(), Error> {
+        if u64::from(len) > self.limits.random_bytes_per_call {
+            return Err(Errno::Inval.into());
+        }
+        let mut bytes = vec![0; len as usize];
+        self.random.fill(&mut bytes);
+        write_bytes(memory, buffer, &bytes)
+    }
+
+    fn sock_accept(
+        &mut self,
+        _memory: &mut Memory<'_>,
+        fd: types::Fd,
+        _flags: types::Fdflags,
+    ) -> Result<types::Fd, Error> {
+        Err(self.not_a_socket(fd))
+    }
+
+    fn sock_recv(
+        &mut self,
+        _memory: &mut Memory<'_>,
+        fd: types::Fd,
+        _iovs: types::IovecArray,
+        _flags: types::Riflags,
+    ) -> Result<(types::Size, types::Roflags), Error> {
+        Err(self.not_a_socket(fd))
+    }
+
+    fn sock_send(
+        &mut self,
+        _memory: &mut Memory<'_>,
+        fd: types::Fd,
+        _ciovs: types::CiovecArray,
+        _flags: types::Siflags,
+    ) -> Result<types::Size, Error> {
+        Err(self.not_a_socket(fd))
+    }
+
+    fn sock_shutdown(
+        &mut self,
+        _memory: &mut Memory<'_>,
+        fd: types::Fd,
+        _how: types::Sdflags,
+    ) -> Result<(), Error> {
+        Err(self.not_a_socket(fd))
+    }
+}
+
+impl World {
+    /// No socket is ever handed out, so every descriptor is the wrong one.
+    fn not_a_socket(&mut self, fd: types::Fd) -> Error {
+        match self.preview1().get(fd) {
+            Ok(_) => {
+                self.denials.record("wasi_snapshot_preview1 sockets");
+                Errno::Notsock.into()
+            }
+            Err(error) => error,
+        }
+    }
+
+    /// Bytes that one call may move.
+    fn transfer_limit(&self) -> u32 {
+        u32::try_from(self.limits.hostcall_bytes).unwrap_or(u32::MAX)
+    }
+
+    /// The guest's buffers for a read, cut to the limit.
+    fn read_buffers(
+        &self,
+        memory: &Memory<'_>,
+        iovs: types::IovecArray,
+    ) -> Result<Vec<GuestPtr<[u8]>>, Error> {
+        let mut left = self.transfer_limit();
+        let mut buffers = Vec::new();
+        for iov in iovs.iter() {
+            let iov = memory.read(iov?)?;
+            let len = iov.buf_len.min(left);
+            if len > 0 {
+                buffers.push(iov.buf.as_array(len));
+            }
+            left -= len;
+            if left == 0 || buffers.len() >= MAX_BUFFERS {
+                break;
+            }
+        }
+        Ok(buffers)
+    }
+
+    /// The bytes the guest wants written, cut to the limit.
+    fn gather(&self, memory: &Memory<'_>, ciovs: types::CiovecArray) -> Result<Vec<u8>, Error> {
+        let mut left = self.transfer_limit();
+        let mut bytes = Vec::new();
+        for ciov in ciovs.iter().take(MAX_BUFFERS) {
+            let ciov = memory.read(ciov?)?;
+            let len = ciov.buf_len.min(left);
+            bytes.extend_from_slice(&memory.as_cow(ciov.buf.as_array(len))?);
+            left -= len;
+            if left == 0 {
+                break;
+            }
+        }
+        Ok(bytes)
+    }
+
+    async fn read_file(
+        &mut self,
+        memory: &mut Memory<'_>,
+        file: skep_store::scope::OpenFile,
+        buffers: &[GuestPtr<[u8]>],
+        offset: u64,
+    ) -> Result<types::Size, Error> {
+        let len = total(buffers);
+        let bytes = self
+            .on_disk(move || {
+                let mut buffer = vec![0; len];
+                let n = file.read_at(&mut buffer, offset)?;
+                buffer.truncate(n);
+                Ok(buffer)
+            })
+            .await?;
+        scatter(memory, buffers, &bytes)
+    }
+
+    fn filestat(&mut self, stat: &Stat) -> Result<types::Filestat, Error> {
+        let ino = self.descriptors.number(stat.device, stat.inode);
+        let stat = self.descriptors.present(*stat);
+        Ok(types::Filestat {
+            dev: 1,
+            ino,
+            filetype: stat.kind.into(),
+            nlink: stat.links,
+            size: stat.size,
+            atim: timestamp(stat.accessed)?,
+            mtim: timestamp(stat.modified)?,
+            ctim: timestamp(stat.changed)?,
+        })
+    }
+}
+
+/// Buffers of one call; more are left for the next one.
+const MAX_BUFFERS: usize = 1_024;
+
+fn total(buffers: &[GuestPtr<[u8]>]) -> usize {
+    buffers.iter().map(|buffer| buffer.len() as usize).sum()
+}
+
+fn scatter(
+    memory: &mut Memory<'_>,
+    buffers: &[GuestPtr<[u8]>],
+    bytes: &[u8],
+) -> Result<types::Size, Error> {
+    let mut rest = bytes;
+    for buffer in buffers {
+        let (now, later) = rest.split_at(rest.len().min(buffer.len() as usize));
+        write_bytes(memory, buffer.as_ptr(), now)?;
+        rest = later;
+    }
+    Ok(u32::try_from(bytes.len() - rest.len())?)
+}
+
+fn write_bytes(memory: &mut Memory<'_>, at: GuestPtr<u8>, bytes: &[u8]) -> Result<(), Error> {
+    Ok(memory.copy_from_slice(bytes, at.as_array(u32::try_from(bytes.len())?))?)
+}
+
+fn write_strings(
+    memory: &mut Memory<'_>,
+    strings: impl Iterator<Item = Vec<u8>>,
+    mut pointer: GuestPtr<GuestPtr<u8>>,
+    mut at: GuestPtr<u8>,
+) -> Result<(), Error> {
+    for mut string in strings {
+        string.push(0);
+        memory.write(pointer, at)?;
+        write_bytes(memory, at, &string)?;
+        at = at.add(u32::try_from(string.len())?)?;
+        pointer = pointer.add(1)?;
+    }
+    Ok(())
+}
+
+fn sizes(
+    lengths: impl ExactSizeIterator<Item = usize>,
+) -> Result<(types::Size, types::Size), Error> {
+    let count = lengths.len();
+    let bytes: usize = lengths.map(|len| len + 1).sum();
+    Ok((u32::try_from(count)?, u32::try_from(bytes)?))
+}
+
+fn read_path(memory: &Memory<'_>, path: GuestPtr<str>) -> Result<String, Error> {
+    if path.len() > PATH_BYTES {
+        return Err(Errno::Nametoolong.into());
+    }
+    Ok(memory.as_cow_str(path)?.into_owned())
+}
+
+fn follows(flags: types::Lookupflags) -> bool {
+    flags.contains(types::Lookupflags::SYMLINK_FOLLOW)
+}
+
+fn known_clock(id: types::Clockid) -> Result<(), Error> {
+    match id {
+        types::Clockid::Realtime | types::Clockid::Monotonic => Ok(()),
+        types::Clockid::ProcessCputimeId | types::Clockid::ThreadCputimeId => {
+            Err(Errno::Inval.into())
+        }
+    }
+}
+
+fn timestamp(since: Duration) -> Result<types::Timestamp, Error> {
+    u64::try_from(since.as_nanos()).map_err(|_| Errno::Overflow.into())
+}
+
+fn new_times(
+    accessed: types::Timestamp,
+    modified: types::Timestamp,
+    flags: types::Fstflags,
+) -> Result<(NewTime, NewTime), Error> {
+    use types::Fstflags;
+    let pick = |at: Fstflags, now: Fstflags, value| match (flags.contains(at), flags.contains(now)) {
+        (true, true) => Err(Error::from(Errno::Inval)),
+        (true, false) => Ok(NewTime::At(Duration::from_nanos(value))),
+        (false, true) => Ok(NewTime::Now),
+        (false, false) => Ok(NewTime::Keep),
+    };
+    Ok((
+        pick(Fstflags::ATIM, Fstflags::ATIM_NOW, accessed)?,
+        pick(Fstflags::MTIM, Fstflags::MTIM_NOW, modified)?,
+    ))
+}
+
+impl From<NodeKind> for types::Filetype {
+    fn from(kind: NodeKind) -> Self {
+        match kind {
+            NodeKind::File => Self::RegularFile,
+            NodeKind::Directory => Self::Directory,
+            NodeKind::Symlink => Self::SymbolicLink,
+            NodeKind::Socket => Self::SocketStream,
+            NodeKind::CharacterDevice => Self::CharacterDevice,
+            NodeKind::BlockDevice => Self::BlockDevice,
+            NodeKind::Fifo | NodeKind::Unknown => Self::Unknown,
+        }
+    }
+}
+
+impl wiggle::GuestErrorType for Errno {
+    fn success() -> Self {
+        Self::Success
+    }
+}
+
+impl From<std::num::TryFromIntError> for Error {
+    fn from(_: std::num::TryFromIntError) -> Self {
+        Errno::Overflow.into()
+    }
+}
+
+impl From<GuestError> for Error {
+    fn from(error: GuestError) -> Self {
+        match error {
+            GuestError::InvalidFlagValue { .. } | GuestError::InvalidEnumValue { .. } => {
+                Errno::Inval.into()
+            }
+            GuestError::InvalidUtf8 { .. } => Errno::Ilseq.into(),
+            GuestError::TryFromIntError { .. } => Errno::Overflow.into(),
+            // A pointer out of the guest's own memory is the guest's crash.
+            error => Self::trap(error.into()),
+        }
+    }
+}
+
+impl From<StreamError> for Error {
+    fn from(error: StreamError) -> Self {
+        match error {
+            StreamError::Closed => Errno::Pipe.into(),
+            StreamError::LastOperationFailed(_) => Errno::Io.into(),
+            StreamError::Trap(error) => Self::trap(error),
+        }
+    }
+}
+
+impl From<ScopeError> for Error {
+    fn from(error: ScopeError) -> Self {
+        match &error {
+            ScopeError::ReadOnly => Errno::Rofs,
+            ScopeError::CrossScope => Errno::Xdev,
+            ScopeError::Quota(LimitName::disk_entries) => Errno::Dquot,
+            ScopeError::Quota(_) => Errno::Nospc,
+            ScopeError::SpecialFile => Errno::Acces,
+            ScopeError::TooManyToSort => Errno::Overflow,
+            ScopeError::Io(io) => match HostErrno::from_io_error(io) {
+                Some(errno) => errno.into(),
+                None => match io.kind() {
+                    std::io::ErrorKind::PermissionDenied => Errno::Perm,
+                    std::io::ErrorKind::NotFound => Errno::Noent,
+                    std::io::ErrorKind::AlreadyExists => Errno::Exist,
+                    std::io::ErrorKind::InvalidInput => Errno::Inval,
+                    std::io::ErrorKind::FileTooLarge => Errno::Fbig,
+                    _ => Errno::Io,
+                },
+            },
+        }
+        .into()
+    }
+}
+
+impl From<HostErrno> for Errno {
+    fn from(errno: HostErrno) -> Self {
+        match errno {
+            HostErrno::ACCESS => Self::Acces,
+            HostErrno::AGAIN => Self::Again,
+            HostErrno::BADF => Self::Badf,
+            HostErrno::BUSY => Self::Busy,
+            HostErrno::DQUOT => Self::Dquot,
+            HostErrno::EXIST => Self::Exist,
+            HostErrno::FBIG => Self::Fbig,
+            HostErrno::ILSEQ => Self::Ilseq,
+            HostErrno::INTR => Self::Intr,
+            HostErrno::INVAL => Self::Inval,
+            HostErrno::ISDIR => Self::Isdir,
+            HostErrno::LOOP => Self::Loop,
+            HostErrno::MFILE => Self::Mfile,
+            HostErrno::MLINK => Self::Mlink,
+            HostErrno::NAMETOOLONG => Self::Nametoolong,
+            HostErrno::NFILE => Self::Nfile,
+            HostErrno::NODEV => Self::Nodev,
+            HostErrno::NOENT => Self::Noent,
+            HostErrno::NOMEM => Self::Nomem,
+            HostErrno::NOSPC => Self::Nospc,
+            HostErrno::NOTDIR => Self::Notdir,
+            HostErrno::NOTEMPTY => Self::Notempty,
+            HostErrno::NOTSUP | HostErrno::NOSYS => Self::Notsup,
+            HostErrno::NXIO => Self::Nxio,
+            HostErrno::OVERFLOW => Self::Overflow,
+            HostErrno::PERM => Self::Perm,
+            HostErrno::PIPE => Self::Pipe,
+            HostErrno::ROFS => Self::Rofs,
+            HostErrno::SPIPE => Self::Spipe,
+            HostErrno::TXTBSY => Self::Txtbsy,
+            HostErrno::XDEV => Self::Xdev,
+            _ => Self::Io,
+        }
+    }
+}

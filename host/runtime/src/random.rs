@@ -1,0 +1,30 @@
+//! The guest's randomness: seeded by the host's system, or by a number for a run that can be
+//! repeated.
+
+use rand_chacha::ChaCha20Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
+
+/// A guest's own generator.
+pub(crate) struct Random(ChaCha20Rng);
+
+impl Random {
+    /// Seeded by the operating system.
+    pub(crate) fn from_system() -> Result<Self, getrandom::Error> {
+        let mut seed = [0; 32];
+        getrandom::fill(&mut seed)?;
+        Ok(Self(ChaCha20Rng::from_seed(seed)))
+    }
+
+    /// The same numbers for the same seed, on every host and in every release.
+    pub(crate) fn from_seed(seed: u64) -> Self {
+        Self(ChaCha20Rng::seed_from_u64(seed))
+    }
+
+    pub(crate) fn fill(&mut self, bytes: &mut [u8]) {
+        self.0.fill_bytes(bytes);
+    }
+
+    pub(crate) fn next_u64(&mut self) -> u64 {
+        self.0.next_u64()
+    }
+}

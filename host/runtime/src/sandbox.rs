@@ -1,0 +1,159 @@
+//! The sandbox: engines, compiler and cache together. Bytes go in, instances come out.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+use cap_std::fs::Dir;
+use skep_protocol::{ComponentDigest, Limits};
+use skep_store::CompiledCache;
+
+use crate::compile::{CompileError, CompileJob, Compiler};
+use crate::engine::{Allocator, Engine, Profile, compatibility_hash};
+use crate::guest::GuestSpec;
+use crate::instance::Instance;
+use crate::kill::KillSwitch;
+use crate::loaded::{CompileOutcome, Loaded, link};
+use crate::outcome::Ended;
+use crate::shape::{Refusal, Shape};
+use crate::slots::CpuSlots;
+use crate::turn::Turn;
+
+/// What a sandbox is made of.
+pub struct SandboxParts {
+    /// How many guests may compute at once.
+    pub cores: usize,
+    /// How many instances are to live at once.
+    pub workers: u32,
+    /// Who compiles.
+    pub compiler: Arc<dyn Compiler>,
+    /// Where native code is kept: a directory that only we can write to.
+    pub cache: Dir,
+    /// The limits on components and their compilation.
+    pub limits: Limits,
+}
+
+/// Runs guests. Cheap to clone.
+#[derive(Clone)]
+pub struct Sandbox(Arc<Inner>);
+
+struct Inner {
+    parts: SandboxParts,
+    slots: Arc<CpuSlots>,
+    engines: [OnceLock<Arc<Engine>>; 2],
+    loaded: Mutex<HashMap<(Profile, ComponentDigest), Arc<Loaded>>>,
+    guests: tokio::runtime::Runtime,
+}
+
+/// Why a component could not be made ready.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// It is not one that runs here.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// It does not compile within its limits, or at all.
+    #[error(transparent)]
+    Compile(#[from] CompileError),
+    /// The cache of compiled components cannot be used.
+    #[error("failed to use the cache of compiled components")]
+    Cache(#[source] std::io::Error),
+    /// The engine does not start.
+    #[error("failed to start the engine: {0}")]
+    Engine(String),
+}
+
+impl Sandbox {
+    /// Starts the threads that guests run on: one for each core that may compute, and one more,
+    /// so that timers and wake-ups are served while all of those are busy.
+    pub fn start(parts: SandboxParts) -> std::io::Result<Self> {
+        let guests = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(parts.cores + 1)
+            .thread_name("skep-guest")
+            .enable_time()
+            .build()?;
+        let slots = CpuSlots::new(parts.cores);
+        let (engines, loaded) = Default::default();
+        Ok(Self(Arc::new(Inner { parts, slots, engines, loaded, guests })))
+    }
+
+    /// The tokio runtime that guests run on.
+    pub fn guests(&self) -> &tokio::runtime::Handle {
+        self.0.guests.handle()
+    }
+
+    /// Makes a component ready: reads it, refuses what cannot run, compiles what has not been
+    /// compiled. Blocks for as long as that takes.
+    pub fn load(
+        &self,
+        wasm: &[u8],
+        profile: Profile,
+    ) -> Result<(Arc<Loaded>, CompileOutcome), LoadError> {
+        let limits = &self.0.parts.limits;
+        let shape = Shape::read(wasm, limits)?;
+        let kind = shape.check(limits)?;
+        let key = (profile, shape.digest);
+        if let Some(loaded) = self.loaded().get(&key) {
+            return Ok((loaded.clone(), CompileOutcome::Hit));
+        }
+        let engine = self.engine(profile)?;
+        let hash = compatibility_hash(&engine.wasmtime);
+        let cache =
+            CompiledCache::open(&self.0.parts.cache, &hash).map_err(LoadError::Cache)?;
+        let (native, outcome) = match cache.get(&shape.digest).map_err(LoadError::Cache)? {
+            Some(native) => (native, CompileOutcome::Hit),
+            None => {
+                let began = Instant::now();
+                let pending = cache.begin().map_err(LoadError::Cache)?;
+                self.0.parts.compiler.compile(CompileJob {
+                    wasm,
+                    abi: shape.abi,
+                    profile,
+                    memory_bytes: limits.compile_memory_for(shape.code_bytes),
+                    wall: Duration::from_millis(limits.compile_wall_ms),
+                    out: pending.writer().map_err(LoadError::Cache)?,
+                })?;
+                let native = pending.commit(&shape.digest).map_err(LoadError::Cache)?;
+                (native, CompileOutcome::Miss(began.elapsed()))
+            }
+        };
+        let code = link(&engine, &shape, kind, &native)?;
+        let loaded = Arc::new(Loaded { shape, kind, profile, code });
+        self.loaded().insert(key, loaded.clone());
+        Ok((loaded, outcome))
+    }
+
+    /// Instantiates a component. Throwing `kill` ends it, now or in any later turn.
+    pub async fn connect(
+        &self,
+        loaded: &Loaded,
+        spec: GuestSpec,
+        turn: Box<dyn Turn>,
+        kill: Arc<KillSwitch>,
+    ) -> Result<Instance, Ended> {
+        let engine = self
+            .engine(loaded.profile)
+            .map_err(|error| Ended::HostFault(error.to_string()))?;
+        Instance::connect(engine, self.0.slots.clone(), loaded, spec, turn, kill).await
+    }
+
+    /// Where instances of a profile get their memory from.
+    pub fn allocator(&self, profile: Profile) -> Result<Allocator, LoadError> {
+        Ok(self.engine(profile)?.allocator)
+    }
+
+    fn engine(&self, profile: Profile) -> Result<Arc<Engine>, LoadError> {
+        let slot = &self.0.engines[profile as usize];
+        if let Some(engine) = slot.get() {
+            return Ok(engine.clone());
+        }
+        let engine = Engine::start(profile, self.0.parts.workers)
+            .map_err(|error| LoadError::Engine(format!("{error:#}")))?;
+        Ok(slot.get_or_init(|| Arc::new(engine)).clone())
+    }
+
+    fn loaded(
+        &self,
+    ) -> std::sync::MutexGuard<'_, HashMap<(Profile, ComponentDigest), Arc<Loaded>>> {
+        self.0.loaded.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,110 @@
+use super::*;
+
+fn read(wat: &str) -> Result<Shape, Refusal> {
+    Shape::read(&wat::parse_str(wat).unwrap(), &Limits::default())
+}
+
+fn check(wat: &str) -> Result<ComponentKind, Refusal> {
+    read(wat)?.check(&Limits::default())
+}
+
+const RUN: &str = r#"
+    (core module $m (func (export "run") (result i32) i32.const 0))
+    (core instance $i (instantiate $m))
+    (func $run (result (result)) (canon lift (core func $i "run")))
+    (instance $run (export "run" (func $run)))
+    (export "wasi:cli/run@0.2.3" (instance $run))
+"#;
+
+#[test]
+fn a_command_component_is_known_by_its_export() {
+    let shape = read(&format!("(component {RUN})")).unwrap();
+    assert_eq!(shape.kind, Some(ComponentKind::Command));
+    assert_eq!(shape.exports, ["wasi:cli/run@0.2.3"]);
+    assert_eq!(shape.census.core_instances, 1);
+    assert!(shape.code_bytes > 0);
+}
+
+#[test]
+fn missing_imports_are_all_listed_with_what_we_have() {
+    let wat = format!(
+        r#"(component
+            (import "wasi:io/poll@0.2.0" (instance))
+            (import "wasi:io/streams@0.3.0" (instance))
+            (import "acme:secret/sauce@1.0.0" (instance))
+            {RUN})"#
+    );
+    let refusal = check(&wat).unwrap_err().to_string();
+    assert!(refusal.contains("wasi:io/streams@0.3.0 (we have 0.2.12)"), "{refusal}");
+    assert!(refusal.contains("acme:secret/sauce@1.0.0 (unknown)"), "{refusal}");
+    assert!(!refusal.contains("wasi:io/poll"), "{refusal}");
+}
+
+#[test]
+fn each_foreign_thing_gets_its_own_sentence() {
+    let module = |body: &str| wat::parse_str(format!("(module {body})")).unwrap();
+    let cases: &[(Vec<u8>, &str)] = &[
+        (vec![], "empty"),
+        (b"\x7fELF\x02\x01\x01\x00rest".to_vec(), "native program"),
+        (b"\x7fELF\x02\x01\x01\xc8rest".to_vec(), ".cwasm"),
+        (b"(module)".to_vec(), "text"),
+        (b"#!/bin/sh\n".to_vec(), "not WebAssembly"),
+        (b"\0asm".to_vec(), "not valid"),
+        (b"\0asm\x01\0\0\0\x01".to_vec(), "not valid"),
+        (module(r#"(import "wasi_unstable" "fd_write" (func))"#), "wasi_unstable"),
+        (module(r#"(import "env" "emscripten_memcpy_js" (func))"#), "Emscripten"),
+        (module(r#"(import "wbg" "__wbg_log" (func))"#), "JavaScript host"),
+        (module(r#"(import "gojs" "runtime.wasmExit" (func))"#), "JavaScript host"),
+        (module(r#"(import "acme" "tick" (func))"#), "acme.tick"),
+        (module(r#"(func (export "add"))"#), "_start"),
+        (module(r#"(import "wasi_snapshot_preview1" "fly" (func)) (func (export "_start"))"#), "fly"),
+        (wat::parse_str("(component)").unwrap(), "exports nothing"),
+    ];
+    for (bytes, word) in cases {
+        let limits = Limits::default();
+        let refusal =
+            Shape::read(bytes, &limits).and_then(|shape| shape.check(&limits)).unwrap_err();
+        assert!(refusal.to_string().contains(word), "{refusal} does not say {word}");
+    }
+}
+
+#[test]
+fn nested_instantiation_is_counted_before_it_is_compiled() {
+    let mut wat = "(component $c0 (core module $m) (core instance (instantiate $m)))".to_string();
+    for depth in 1..=25 {
+        let inner = depth - 1;
+        wat = format!(
+            "(component $c{depth} {wat} (instance (instantiate $c{inner})) \
+             (instance (instantiate $c{inner})))"
+        );
+    }
+    let shape = read(&wat).unwrap();
+    assert!(shape.bytes < 3_000, "{} bytes", shape.bytes);
+    assert_eq!(shape.census.core_instances, 1 << 25);
+    let refusal = shape.check(&Limits::default()).unwrap_err();
+    assert!(matches!(refusal, Refusal::Limit { name: LimitName::core_instances, .. }));
+}
+
+#[test]
+fn an_aliased_component_is_counted_where_it_is_instantiated() {
+    let shape = read(
+        r#"(component
+            (component $a (core module $m (memory 1)) (core instance (instantiate $m)))
+            (component $b
+                (alias outer 1 $a (component $again))
+                (instance (instantiate $again))
+                (instance (instantiate $again)))
+            (instance (instantiate $b)))"#,
+    )
+    .unwrap();
+    assert_eq!(shape.census.core_instances, 2);
+    assert_eq!(shape.census.memories, 2);
+    assert_eq!(shape.census.component_instances, 3);
+}
+
+#[test]
+fn a_file_beyond_the_size_limit_is_not_even_parsed() {
+    let limits = Limits { component_bytes: 3, ..Limits::default() };
+    let refusal = Shape::read(b"\0asm", &limits).unwrap_err();
+    assert!(matches!(refusal, Refusal::Limit { name: LimitName::component_bytes, .. }));
+}

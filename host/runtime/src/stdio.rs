@@ -1,0 +1,352 @@
+//! The guest's standard streams: bounded queues with a thread on the host's side.
+//!
+//! Never the inherited streams themselves. A write to a pipe that nobody reads blocks its thread,
+//! and with it whatever was to end the guest; here only the writer thread blocks, the queue fills
+//! up, and the guest waits as for any slow reader. Standard input is read when the guest asks for
+//! it and not before, so that what the guest leaves is there for the next program.
+
+use std::collections::VecDeque;
+use std::io::{self, Read, Write};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::Notify;
+use wasmtime_wasi::cli::{IsTerminal, StdinStream, StdoutStream};
+use wasmtime_wasi_io::poll::Pollable;
+use wasmtime_wasi_io::streams::{InputStream, OutputStream, StreamError, StreamResult};
+
+/// Bytes under way in one stream.
+const CAPACITY: usize = 256 << 10;
+
+/// Bytes read from the host at once.
+const CHUNK: usize = 64 << 10;
+
+#[derive(Debug)]
+struct Queue {
+    bytes: VecDeque<u8>,
+    /// The sending side will send no more.
+    ended: bool,
+    /// The receiving side takes no more.
+    closed: bool,
+    /// The guest waits for input.
+    wanted: bool,
+    /// The host's thread is writing what it took.
+    writing: bool,
+}
+
+#[derive(Debug)]
+struct Pipe {
+    queue: Mutex<Queue>,
+    guest: Notify,
+    host: Condvar,
+    /// Bytes that passed.
+    total: AtomicU64,
+    terminal: bool,
+    overflow: Overflow,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Overflow {
+    /// The guest waits.
+    Wait,
+    /// What is over is counted and thrown away.
+    Discard { limit: usize },
+}
+
+impl Pipe {
+    fn new(terminal: bool, overflow: Overflow) -> Arc<Self> {
+        Arc::new(Self {
+            queue: Mutex::new(Queue {
+                bytes: VecDeque::new(),
+                ended: false,
+                closed: false,
+                wanted: false,
+                writing: false,
+            }),
+            guest: Notify::new(),
+            host: Condvar::new(),
+            total: AtomicU64::new(0),
+            terminal,
+            overflow,
+        })
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wait<'a>(&self, queue: MutexGuard<'a, Queue>) -> MutexGuard<'a, Queue> {
+        self.host.wait(queue).unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn room(&self, queue: &Queue) -> usize {
+        match self.overflow {
+            Overflow::Wait => CAPACITY.saturating_sub(queue.bytes.len()),
+            Overflow::Discard { .. } => CAPACITY,
+        }
+    }
+}
+
+/// What the guest writes to: standard output or standard error.
+#[derive(Clone, Debug)]
+pub struct Output(Arc<Pipe>);
+
+/// The host's end of an [`Output`] that is written out by a thread.
+#[derive(Debug)]
+pub struct Writer(Arc<Pipe>);
+
+impl Output {
+    /// An output that a thread of its own writes to `target`. `terminal` is what the guest is told
+    /// when it asks whether it talks to one.
+    pub fn to_writer(
+        mut target: impl Write + Send + 'static,
+        terminal: bool,
+    ) -> io::Result<(Self, Writer)> {
+        let pipe = Pipe::new(terminal, Overflow::Wait);
+        let thread = pipe.clone();
+        std::thread::Builder::new().name("skep-output".into()).spawn(move || {
+            let mut queue = thread.queue();
+            loop {
+                queue.writing = false;
+                thread.host.notify_all();
+                while queue.bytes.is_empty() && !queue.ended {
+                    queue = thread.wait(queue);
+                }
+                if queue.bytes.is_empty() {
+                    return;
+                }
+                let taken: Vec<u8> = queue.bytes.drain(..).collect();
+                queue.writing = true;
+                drop(queue);
+                thread.guest.notify_waiters();
+                let result = target.write_all(&taken).and_then(|()| target.flush());
+                queue = thread.queue();
+                if result.is_err() {
+                    queue.closed = true;
+                    queue.bytes.clear();
+                    queue.writing = false;
+                    drop(queue);
+                    thread.host.notify_all();
+                    thread.guest.notify_waiters();
+                    return;
+                }
+            }
+        })?;
+        Ok((Self(pipe.clone()), Writer(pipe)))
+    }
+
+    /// An output that keeps its first `limit` bytes and counts the rest.
+    pub fn captured(limit: usize) -> Self {
+        Self(Pipe::new(false, Overflow::Discard { limit }))
+    }
+
+    /// What was captured so far.
+    pub fn contents(&self) -> Vec<u8> {
+        self.0.queue().bytes.iter().copied().collect()
+    }
+
+    /// How many bytes the guest has written.
+    pub fn total(&self) -> u64 {
+        self.0.total.load(Ordering::Relaxed)
+    }
+
+    fn push(&self, bytes: &[u8]) -> StreamResult<()> {
+        let mut queue = self.0.queue();
+        if queue.closed {
+            return Err(StreamError::Closed);
+        }
+        if bytes.len() > self.0.room(&queue) {
+            return Err(StreamError::trap("more was written than check-write allowed"));
+        }
+        self.0.total.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        let keep = match self.0.overflow {
+            Overflow::Wait => bytes.len(),
+            Overflow::Discard { limit } => bytes.len().min(limit.saturating_sub(queue.bytes.len())),
+        };
+        queue.bytes.extend(&bytes[..keep]);
+        drop(queue);
+        self.0.host.notify_all();
+        Ok(())
+    }
+}
+
+impl Writer {
+    /// Waits until everything that was written has reached its target, for `patience` at most.
+    /// Returns whether it has. A target that was closed counts as reached.
+    pub fn drain(&self, patience: Option<Duration>) -> bool {
+        let until = patience.map(|patience| Instant::now() + patience);
+        let mut queue = self.0.queue();
+        queue.ended = true;
+        self.0.host.notify_all();
+        while !queue.closed && (queue.writing || !queue.bytes.is_empty()) {
+            queue = match until.map(|until| until.saturating_duration_since(Instant::now())) {
+                None => self.0.wait(queue),
+                Some(Duration::ZERO) => return false,
+                Some(left) => {
+                    self.0.host.wait_timeout(queue, left).unwrap_or_else(PoisonError::into_inner).0
+                }
+            };
+        }
+        true
+    }
+}
+
+#[async_trait::async_trait]
+impl Pollable for Output {
+    async fn ready(&mut self) {
+        loop {
+            let notified = self.0.guest.notified();
+            let mut notified = std::pin::pin!(notified);
+            notified.as_mut().enable();
+            {
+                let queue = self.0.queue();
+                if queue.closed || self.0.room(&queue) > 0 {
+                    return;
+                }
+            }
+            notified.await;
+        }
+    }
+}
+
+impl OutputStream for Output {
+    fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
+        self.push(&bytes)
+    }
+
+    fn flush(&mut self) -> StreamResult<()> {
+        if self.0.queue().closed { Err(StreamError::Closed) } else { Ok(()) }
+    }
+
+    fn check_write(&mut self) -> StreamResult<usize> {
+        let queue = self.0.queue();
+        if queue.closed { Err(StreamError::Closed) } else { Ok(self.0.room(&queue)) }
+    }
+}
+
+impl IsTerminal for Output {
+    fn is_terminal(&self) -> bool {
+        self.0.terminal
+    }
+}
+
+impl StdoutStream for Output {
+    fn p2_stream(&self) -> Box<dyn OutputStream> {
+        Box::new(self.clone())
+    }
+
+    fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
+        // Asked for by preview3 only, which is not linked.
+        Box::new(tokio::io::sink())
+    }
+}
+
+/// What the guest reads from.
+#[derive(Clone, Debug)]
+pub struct Input(Arc<Pipe>);
+
+impl Input {
+    /// No input: the end at once.
+    pub fn empty() -> Self {
+        Self::from_bytes(&[])
+    }
+
+    /// These bytes, and then the end.
+    pub fn from_bytes(bytes: &[u8]) -> Self {
+        let pipe = Pipe::new(false, Overflow::Wait);
+        let mut queue = pipe.queue();
+        queue.bytes.extend(bytes);
+        queue.ended = true;
+        drop(queue);
+        Self(pipe)
+    }
+
+    /// What a thread of its own reads from `source`, a chunk each time the guest wants some.
+    pub fn from_reader(mut source: impl Read + Send + 'static, terminal: bool) -> io::Result<Self> {
+        let pipe = Pipe::new(terminal, Overflow::Wait);
+        let thread = pipe.clone();
+        std::thread::Builder::new().name("skep-input".into()).spawn(move || {
+            let mut chunk = vec![0; CHUNK];
+            loop {
+                let mut queue = thread.queue();
+                while !queue.wanted {
+                    queue = thread.wait(queue);
+                }
+                drop(queue);
+                let n = match source.read(&mut chunk) {
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                    // A guest is told of the end of its input, not of the host's troubles.
+                    Err(_) => 0,
+                    Ok(n) => n,
+                };
+                let mut queue = thread.queue();
+                queue.bytes.extend(&chunk[..n]);
+                queue.wanted = false;
+                queue.ended = n == 0;
+                drop(queue);
+                thread.guest.notify_waiters();
+                if n == 0 {
+                    return;
+                }
+            }
+        })?;
+        Ok(Self(pipe))
+    }
+
+    /// How many bytes the guest has read.
+    pub fn total(&self) -> u64 {
+        self.0.total.load(Ordering::Relaxed)
+    }
+}
+
+#[async_trait::async_trait]
+impl Pollable for Input {
+    async fn ready(&mut self) {
+        loop {
+            let notified = self.0.guest.notified();
+            let mut notified = std::pin::pin!(notified);
+            notified.as_mut().enable();
+            {
+                let mut queue = self.0.queue();
+                if queue.ended || !queue.bytes.is_empty() {
+                    return;
+                }
+                queue.wanted = true;
+            }
+            self.0.host.notify_all();
+            notified.await;
+        }
+    }
+}
+
+#[async_trait::async_trait]
+impl InputStream for Input {
+    fn read(&mut self, size: usize) -> StreamResult<Bytes> {
+        let mut queue = self.0.queue();
+        if queue.bytes.is_empty() {
+            return if queue.ended { Err(StreamError::Closed) } else { Ok(Bytes::new()) };
+        }
+        let n = size.min(queue.bytes.len());
+        self.0.total.fetch_add(n as u64, Ordering::Relaxed);
+        Ok(queue.bytes.drain(..n).collect())
+    }
+}
+
+impl IsTerminal for Input {
+    fn is_terminal(&self) -> bool {
+        self.0.terminal
+    }
+}
+
+impl StdinStream for Input {
+    fn p2_stream(&self) -> Box<dyn InputStream> {
+        Box::new(self.clone())
+    }
+
+    fn async_stream(&self) -> Box<dyn AsyncRead + Send + Sync> {
+        Box::new(tokio::io::empty())
+    }
+}

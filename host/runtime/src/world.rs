@@ -1,0 +1,231 @@
+//! A guest's world: everything one instance can touch, and the linker that connects it.
+//!
+//! What wasmtime-wasi does as we want it (streams, polling, arguments, exit) is linked as it is.
+//! What must count, refuse or repeat itself is ours: directories, clocks, randomness, sockets.
+
+pub(crate) mod clock;
+pub(crate) mod descriptors;
+pub(crate) mod filesystem;
+pub(crate) mod network;
+pub(crate) mod random;
+pub(crate) mod streams;
+pub(crate) mod worker;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use skep_protocol::{LimitName, Limits};
+use skep_store::Scope;
+use wasmtime::component::{HasData, Linker, ResourceTable};
+use wasmtime_wasi::cli::{WasiCli, WasiCliCtxView};
+use wasmtime_wasi::p2::bindings as wasi;
+use wasmtime_wasi::sockets::{WasiSockets, WasiSocketsCtxView};
+use wasmtime_wasi::{WasiCtx, WasiCtxBuilder};
+use wasmtime_wasi_io::bindings::wasi::io;
+
+use crate::calls::FileCalls;
+use crate::clocks::Clocks;
+use crate::guest::GuestSpec;
+use crate::kill::KillSwitch;
+use crate::meter::Meter;
+use crate::preview1::Preview1;
+use crate::random::Random;
+use crate::stdio::{Input, Output};
+use crate::turn::Turn;
+
+use descriptors::Descriptors;
+
+/// The state behind one instance.
+pub(crate) struct World {
+    pub(crate) table: ResourceTable,
+    pub(crate) wasi: WasiCtx,
+    pub(crate) args: Vec<String>,
+    pub(crate) env: Vec<(String, String)>,
+    pub(crate) stdin: Input,
+    pub(crate) stdout: Output,
+    pub(crate) stderr: Output,
+    pub(crate) mounts: Vec<Mount>,
+    pub(crate) files: FileCalls,
+    pub(crate) descriptors: Descriptors,
+    pub(crate) clocks: Clocks,
+    pub(crate) random: Random,
+    pub(crate) meter: Meter,
+    pub(crate) limits: Limits,
+    pub(crate) denials: Denials,
+    pub(crate) preview1: Preview1,
+    pub(crate) turn: Box<dyn Turn>,
+    pub(crate) kill: Arc<KillSwitch>,
+    pub(crate) deadline: Option<Instant>,
+}
+
+/// A directory of the guest.
+#[derive(Clone, Debug)]
+pub struct Mount {
+    /// The path it has inside.
+    pub guest: String,
+    /// What it is.
+    pub scope: Scope,
+}
+
+/// What a guest asked for and was not granted, once each.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Denials(Vec<&'static str>);
+
+impl Denials {
+    /// Interfaces whose calls were denied, in order of the first denial.
+    pub fn interfaces(&self) -> &[&'static str] {
+        &self.0
+    }
+
+    pub(crate) fn record(&mut self, interface: &'static str) {
+        if !self.0.contains(&interface) {
+            tracing::info!(interface, "denied: not granted");
+            self.0.push(interface);
+        }
+    }
+}
+
+/// A guest went past a limit in a call that has no way to say so to the guest.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("limit {0}")]
+pub(crate) struct PastLimit(pub(crate) LimitName);
+
+impl World {
+    pub(crate) fn new(spec: GuestSpec, turn: Box<dyn Turn>) -> wasmtime::Result<Self> {
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(usize::try_from(spec.limits.host_resources).unwrap_or(usize::MAX));
+        let mut wasi = WasiCtxBuilder::new();
+        wasi.args(&spec.args)
+            .envs(&spec.env)
+            .stdin(spec.stdin.clone())
+            .stdout(spec.stdout.clone())
+            .stderr(spec.stderr.clone())
+            .allow_tcp(false)
+            .allow_udp(false);
+        Ok(Self {
+            table,
+            wasi: wasi.build(),
+            clocks: match spec.seed {
+                None => Clocks::host(),
+                Some(_) => Clocks::virtual_time(),
+            },
+            random: match spec.seed {
+                None => Random::from_system()?,
+                Some(seed) => Random::from_seed(seed),
+            },
+            args: spec.args,
+            env: spec.env,
+            stdin: spec.stdin,
+            stdout: spec.stdout,
+            stderr: spec.stderr,
+            mounts: spec.mounts,
+            files: spec.files,
+            descriptors: Descriptors::new(spec.limits.open_descriptors, spec.seed.is_some()),
+            meter: Meter::new(&spec.limits),
+            limits: spec.limits,
+            denials: Denials::default(),
+            preview1: Preview1::default(),
+            turn,
+            kill: Arc::default(),
+            deadline: None,
+        })
+    }
+
+    /// How much of the turn is left, if it has a deadline.
+    pub(crate) fn remaining(&self) -> Option<Duration> {
+        self.deadline.map(|at| at.saturating_duration_since(Instant::now()))
+    }
+}
+
+/// Host traits are implemented on the world itself.
+struct HasWorld;
+
+impl HasData for HasWorld {
+    type Data<'a> = &'a mut World;
+}
+
+struct HasTable;
+
+impl HasData for HasTable {
+    type Data<'a> = &'a mut ResourceTable;
+}
+
+/// Links everything of `interfaces::OFFERS`.
+pub(crate) fn component_linker(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<World>> {
+    let mut linker = Linker::new(engine);
+    let l = &mut linker;
+
+    io::error::add_to_linker::<World, HasTable>(l, table)?;
+    io::poll::add_to_linker::<World, HasTable>(l, table)?;
+    io::streams::add_to_linker::<World, HasTable>(l, table)?;
+
+    wasi::cli::environment::add_to_linker::<World, WasiCli>(l, cli)?;
+    wasi::cli::exit::add_to_linker::<World, WasiCli>(l, cli)?;
+    wasi::cli::stdin::add_to_linker::<World, WasiCli>(l, cli)?;
+    wasi::cli::stdout::add_to_linker::<World, WasiCli>(l, cli)?;
+    wasi::cli::stderr::add_to_linker::<World, WasiCli>(l, cli)?;
+    wasi::cli::terminal_input::add_to_linker::<World, WasiCli>(l, cli)?;
+    wasi::cli::terminal_output::add_to_linker::<World, WasiCli>(l, cli)?;
+    wasi::cli::terminal_stdin::add_to_linker::<World, WasiCli>(l, cli)?;
+    wasi::cli::terminal_stdout::add_to_linker::<World, WasiCli>(l, cli)?;
+    wasi::cli::terminal_stderr::add_to_linker::<World, WasiCli>(l, cli)?;
+
+    wasi::sockets::instance_network::add_to_linker::<World, WasiSockets>(l, sockets)?;
+    let options = wasi::sockets::network::LinkOptions::default();
+    wasi::sockets::network::add_to_linker::<World, HasWorld>(l, &options, world)?;
+    wasi::sockets::tcp::add_to_linker::<World, WasiSockets>(l, sockets)?;
+    wasi::sockets::udp::add_to_linker::<World, WasiSockets>(l, sockets)?;
+    wasi::sockets::tcp_create_socket::add_to_linker::<World, HasWorld>(l, world)?;
+    wasi::sockets::udp_create_socket::add_to_linker::<World, HasWorld>(l, world)?;
+    wasi::sockets::ip_name_lookup::add_to_linker::<World, HasWorld>(l, world)?;
+
+    wasi::clocks::monotonic_clock::add_to_linker::<World, HasWorld>(l, world)?;
+    wasi::clocks::wall_clock::add_to_linker::<World, HasWorld>(l, world)?;
+    wasi::random::random::add_to_linker::<World, HasWorld>(l, world)?;
+    wasi::random::insecure::add_to_linker::<World, HasWorld>(l, world)?;
+    wasi::random::insecure_seed::add_to_linker::<World, HasWorld>(l, world)?;
+
+    filesystem::bindings::wasi::filesystem::types::add_to_linker::<World, HasWorld>(l, world)?;
+    filesystem::bindings::wasi::filesystem::preopens::add_to_linker::<World, HasWorld>(l, world)?;
+
+    worker::bindings::skep::worker::config::add_to_linker::<World, HasWorld>(l, world)?;
+    worker::bindings::skep::worker::context::add_to_linker::<World, HasWorld>(l, world)?;
+    worker::bindings::skep::worker::state::add_to_linker::<World, HasWorld>(l, world)?;
+    worker::bindings::skep::worker::transcript::add_to_linker::<World, HasWorld>(l, world)?;
+    Ok(linker)
+}
+
+fn world(world: &mut World) -> &mut World {
+    world
+}
+
+fn table(world: &mut World) -> &mut ResourceTable {
+    &mut world.table
+}
+
+fn cli(world: &mut World) -> WasiCliCtxView<'_> {
+    WasiCliCtxView { ctx: world.wasi.cli(), table: &mut world.table }
+}
+
+fn sockets(world: &mut World) -> WasiSocketsCtxView<'_> {
+    WasiSocketsCtxView { ctx: world.wasi.sockets(), table: &mut world.table }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::{Allocator, Profile, config};
+    use crate::interfaces::OFFERS;
+
+    #[test]
+    fn everything_that_is_offered_is_linked() {
+        let engine = wasmtime::Engine::new(&config(Profile::Default, Allocator::OnDemand)).unwrap();
+        let linker = component_linker(&engine).unwrap();
+        for offer in OFFERS {
+            let wat =
+                format!(r#"(component (import "{}@{}" (instance)))"#, offer.name, offer.version);
+            let component = wasmtime::component::Component::new(&engine, wat).unwrap();
+            assert!(linker.instantiate_pre(&component).is_ok(), "{} is not linked", offer.name);
+        }
+    }
+}
