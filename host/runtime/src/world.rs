@@ -224,7 +224,8 @@ mod tests {
         for offer in OFFERS {
             let wat =
                 format!(r#"(component (import "{}@{}" (instance)))"#, offer.name, offer.version);
-            let component = wasmtime::component::Component::new(&engine, wat).unwrap();
+            let wasm = wat::parse_str(wat).unwrap();
+            let component = wasmtime::component::Component::new(&engine, wasm).unwrap();
             assert!(linker.instantiate_pre(&component).is_ok(), "{} is not linked", offer.name);
         }
     }

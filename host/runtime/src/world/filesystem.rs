@@ -70,7 +70,8 @@ pub(crate) enum FsError {
 type FsResult<T> = Result<T, FsError>;
 
 /// What a guest's descriptor stands for.
-pub(crate) enum Node {
+#[expect(unreachable_pub, reason = "the generated bindings re-export it")]
+pub enum Node {
     /// A regular file.
     File {
         /// The handle.
@@ -88,7 +89,8 @@ pub(crate) enum Node {
 }
 
 /// A directory being listed.
-pub(crate) struct EntryStream {
+#[expect(unreachable_pub, reason = "the generated bindings re-export it")]
+pub struct EntryStream {
     listing: Option<Listing>,
     batch: std::vec::IntoIter<Entry>,
     _permit: Permit,

@@ -1,0 +1,84 @@
+//! Access to the machine by name. `ambient_authority()` is called here and nowhere else: every
+//! other part of Skep works with the handles that come from here.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use cap_std::ambient_authority;
+use cap_std::fs::{Dir, DirBuilder, DirBuilderExt};
+use skep_store::tree::remove_tree;
+
+/// Opens a directory that the operator named.
+pub(crate) fn open_dir(path: &Path) -> io::Result<Dir> {
+    Dir::open_ambient_dir(path, ambient_authority())
+}
+
+/// Opens a directory that the operator named, making it where it is missing.
+pub(crate) fn create_dir(path: &Path) -> io::Result<Dir> {
+    Dir::create_ambient_dir_all(path, ambient_authority())?;
+    open_dir(path)
+}
+
+/// The cache of compiled components: `<user cache>/skep/compiled`, for this user alone.
+pub(crate) fn compiled_cache() -> io::Result<Dir> {
+    let cache = match (std::env::var_os("XDG_CACHE_HOME"), std::env::var_os("HOME")) {
+        (Some(cache), _) if Path::new(&cache).is_absolute() => PathBuf::from(cache),
+        (_, Some(home)) => PathBuf::from(home).join(".cache"),
+        _ => return Err(io::Error::other("neither XDG_CACHE_HOME nor HOME is set")),
+    };
+    let skep = create_dir(&cache.join("skep"))?;
+    private_dir(&skep, "compiled")
+}
+
+fn private_dir(parent: &Dir, name: &str) -> io::Result<Dir> {
+    let mut private = DirBuilder::new();
+    private.mode(0o700);
+    match parent.create_dir_with(name, &private) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+        _ => {}
+    }
+    parent.open_dir(name)
+}
+
+/// A directory for one run, removed with all that a guest left in it.
+#[derive(Debug)]
+pub(crate) struct Temporary {
+    parent: Dir,
+    name: String,
+    dir: Dir,
+}
+
+impl Temporary {
+    /// Makes one in the system's temporary directory.
+    pub(crate) fn create() -> io::Result<Self> {
+        let parent = open_dir(&std::env::temp_dir())?;
+        let mut private = DirBuilder::new();
+        private.mode(0o700);
+        for attempt in 0u32.. {
+            let name = format!("skep-run-{}-{attempt}", std::process::id());
+            match parent.create_dir_with(&name, &private) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error),
+                Ok(()) => {
+                    let dir = parent.open_dir(&name)?;
+                    return Ok(Self { parent, name, dir });
+                }
+            }
+        }
+        Err(io::ErrorKind::AlreadyExists.into())
+    }
+
+    /// A new directory in it.
+    pub(crate) fn subdirectory(&self, name: &str) -> io::Result<Dir> {
+        self.dir.create_dir(name)?;
+        self.dir.open_dir(name)
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        if let Err(error) = remove_tree(&self.parent, &self.name) {
+            tracing::warn!(%error, "a run's temporary directory could not be removed");
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! `skep inspect`: what a component is, wants and is held to. Nothing is compiled or run.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use clap::Args;
+use skep_protocol::limits::OFF;
+use skep_protocol::text::neutral;
+use skep_protocol::{LimitName, Limits};
+use skep_runtime::interfaces::{Grant, Missing};
+use skep_runtime::{Abi, Import, Refusal, Shape};
+
+use crate::report::{ErrorReport, FailureReport, ImportReport, InspectReport, LimitReport};
+use crate::{OutputFormat, exit, json, run, terminal};
+
+/// Shows what a component is, what it imports and exports, and the limits that will apply.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  skep inspect hello.wasm
+  skep inspect --output json tool.wasm | jq '.imports[] | select(.status != \"offered\")'
+
+Exit codes: 0 it can run   125 Skep failed or bad usage   126 it would be refused")]
+pub(crate) struct InspectArgs {
+    /// How the result is shown
+    #[arg(long, value_enum, default_value = "text", value_name = "FORMAT")]
+    output: OutputFormat,
+
+    /// The component, or a WASI preview1 module
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+}
+
+/// Runs the command and returns the exit code.
+pub(crate) fn inspect(arguments: &InspectArgs) -> u8 {
+    let limits = Limits::default();
+    let wasm = match run::read_component(&arguments.file, &limits) {
+        Ok(wasm) => wasm,
+        Err(message) => {
+            return fail(arguments.output, "invalid_request", message, exit::SKEP_FAILED);
+        }
+    };
+    let shape = match Shape::read(&wasm, &limits) {
+        Ok(shape) => shape,
+        Err(refusal) => {
+            let message = neutral(&refusal.to_string()).to_string();
+            return fail(arguments.output, "component_refused", message, exit::REFUSED);
+        }
+    };
+    let refusal = shape.check(&limits).err();
+    let code = if refusal.is_some() { exit::REFUSED } else { 0 };
+    match arguments.output {
+        OutputFormat::Json => {
+            terminal::print(&json::line(&report(&shape, refusal.as_ref(), &limits)));
+        }
+        OutputFormat::Text => {
+            terminal::print(text(&shape, refusal.as_ref(), &limits).as_bytes());
+        }
+    }
+    code
+}
+
+fn fail(output: OutputFormat, code: &'static str, message: String, exit: u8) -> u8 {
+    match output {
+        OutputFormat::Text => terminal::say("error", &message),
+        OutputFormat::Json => {
+            let error = ErrorReport { code, message, hint: None };
+            terminal::print(&json::line(&FailureReport { error }));
+        }
+    }
+    exit
+}
+
+fn report(shape: &Shape, refusal: Option<&Refusal>, limits: &Limits) -> InspectReport {
+    InspectReport {
+        digest: shape.digest,
+        bytes: shape.bytes,
+        code_bytes: shape.code_bytes,
+        abi: abi(shape.abi),
+        kind: shape.kind,
+        runs: refusal.is_none(),
+        refusal: refusal.map(ToString::to_string),
+        imports: shape.imports.iter().map(import).collect(),
+        exports: shape.exports.clone(),
+        core_instances: shape.census.core_instances,
+        memories: shape.census.memories,
+        tables: shape.census.tables,
+        limits: LimitName::ALL
+            .iter()
+            .map(|&name| LimitReport {
+                name,
+                value: Some(value(name, shape, limits)).filter(|&value| value != OFF),
+                why: name.why(),
+            })
+            .collect(),
+    }
+}
+
+fn abi(abi: Abi) -> &'static str {
+    match abi {
+        Abi::Component => "component",
+        Abi::Preview1 => "preview1",
+    }
+}
+
+fn import(import: &Import) -> ImportReport {
+    let name = import.name.to_string();
+    let (status, have, note) = match import.found {
+        Ok(None) => ("offered", None, None),
+        Ok(Some(offer)) => match offer.grant {
+            Grant::Sockets => ("not_granted", Some(offer.version), offer.grant.note()),
+            Grant::None | Grant::Directory => ("offered", Some(offer.version), None),
+        },
+        Err(Missing::Unknown) => ("unknown", None, Some("Skep has no such interface")),
+        Err(Missing::Version { have }) => {
+            ("other_version", Some(have), Some("not in this version"))
+        }
+    };
+    ImportReport { name, status, have, note }
+}
+
+/// What applies to this very component, where a limit depends on it.
+fn value(name: LimitName, shape: &Shape, limits: &Limits) -> u64 {
+    match name {
+        LimitName::compile_memory_bytes => limits.compile_memory_for(shape.code_bytes),
+        name => limits.get(name),
+    }
+}
+
+fn text(shape: &Shape, refusal: Option<&Refusal>, limits: &Limits) -> String {
+    let mut out = String::new();
+    let kind = shape.kind.map_or("unknown", |kind| kind.as_str());
+    let mut line = |text: String| {
+        // Writing to a string does not fail.
+        let _ = writeln!(out, "{text}");
+    };
+    line(format!("digest   {}", shape.digest));
+    line(format!("kind     {kind} ({})", abi(shape.abi)));
+    line(format!("size     {} bytes, {} of them code", shape.bytes, shape.code_bytes));
+    line(format!(
+        "makes    {} core instances, {} memories, {} tables",
+        shape.census.core_instances, shape.census.memories, shape.census.tables
+    ));
+    line(match refusal {
+        None => "runs     yes".into(),
+        Some(refusal) => format!("runs     no: {}", neutral(&refusal.to_string())),
+    });
+    line(format!("\nimports  {}", if shape.imports.is_empty() { "none" } else { "" }));
+    for import in shape.imports.iter().map(import) {
+        let note = match (import.note, import.have) {
+            (None, _) => String::new(),
+            (Some(note), Some(have)) if import.status == "other_version" => {
+                format!("   {note}: we have {have}")
+            }
+            (Some(note), _) => format!("   {note}"),
+        };
+        line(format!("  {}{note}", neutral(&import.name)));
+    }
+    line(format!("\nexports  {}", if shape.exports.is_empty() { "none" } else { "" }));
+    for export in &shape.exports {
+        line(format!("  {}", neutral(export)));
+    }
+    line("\nlimits".into());
+    for &name in LimitName::ALL {
+        let value = name.unit().show(value(name, shape, limits));
+        line(format!("  {:<22} {value:>10}   {}", name.as_str(), name.why()));
+    }
+    out
+}

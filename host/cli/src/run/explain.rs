@@ -1,0 +1,195 @@
+//! What an end means to the person at the terminal: an exit code, a sentence, and what to do next.
+
+use skep_protocol::LimitName;
+use skep_protocol::limits::Limits;
+use skep_protocol::text::neutral;
+use skep_runtime::{CompileError, Crash, Ended, LoadError};
+
+use crate::exit;
+
+/// An end put into words.
+#[derive(Debug, Default)]
+pub(crate) struct Explained {
+    /// The report's `status`.
+    pub(crate) status: &'static str,
+    pub(crate) exit_code: u8,
+    pub(crate) guest_exit_code: Option<u8>,
+    pub(crate) limit: Option<LimitName>,
+    pub(crate) crash: Option<Crash>,
+    /// What happened, for an end that needs saying.
+    pub(crate) message: Option<String>,
+    pub(crate) hint: Option<String>,
+}
+
+/// Who asked for the end of a run that was cancelled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Asked {
+    CtrlC,
+    Terminate,
+}
+
+/// Puts the end of a run into words.
+pub(crate) fn ended(ended: &Ended, limits: &Limits, asked: Option<Asked>) -> Explained {
+    match ended {
+        Ended::Exited(code) => {
+            Explained { status: "exited", exit_code: *code, ..Explained::default() }
+        }
+        Ended::Answered(_) => Explained { status: "answered", ..Explained::default() },
+        Ended::Failed(failure) => Explained {
+            status: "failed",
+            exit_code: exit::SERVICE_FAILED,
+            message: Some(format!(
+                "the worker answered with a failure: {} ({})",
+                neutral(&failure.message),
+                neutral(&failure.code)
+            )),
+            ..Explained::default()
+        },
+        Ended::Trapped(crash) => Explained {
+            status: "trapped",
+            exit_code: exit::TRAPPED,
+            crash: Some(crash.clone()),
+            message: Some(format!("the guest trapped: {}", neutral(&crash.message))),
+            hint: Some(trap_hint(crash)),
+            ..Explained::default()
+        },
+        Ended::Limit { name, crash, exit_code } => {
+            let (code, message, hint) = limit(*name, limits, *exit_code);
+            Explained {
+                status: "limit",
+                exit_code: code,
+                guest_exit_code: *exit_code,
+                limit: Some(*name),
+                crash: crash.clone(),
+                message: Some(message),
+                hint: Some(hint),
+            }
+        }
+        Ended::Deadline => Explained {
+            status: "deadline",
+            exit_code: exit::DEADLINE,
+            limit: Some(LimitName::turn_deadline_ms),
+            message: Some(format!(
+                "stopped at its deadline of {}",
+                LimitName::turn_deadline_ms.unit().show(limits.turn_deadline_ms)
+            )),
+            hint: Some("give it longer with --timeout".into()),
+            ..Explained::default()
+        },
+        Ended::Cancelled => {
+            let (exit_code, message) = match asked {
+                Some(Asked::Terminate) => (exit::TERMINATED, "stopped by SIGTERM"),
+                _ => (exit::INTERRUPTED, "stopped by Ctrl-C"),
+            };
+            Explained {
+                status: "cancelled",
+                exit_code,
+                message: Some(message.into()),
+                ..Explained::default()
+            }
+        }
+        Ended::HostFault(what) => Explained {
+            status: "host_fault",
+            exit_code: exit::SKEP_FAILED,
+            message: Some(format!("Skep failed: {what}")),
+            hint: Some("this is not the guest's fault; SKEP_LOG=debug tells more".into()),
+            ..Explained::default()
+        },
+    }
+}
+
+fn trap_hint(crash: &Crash) -> String {
+    let named = crash.frames.iter().any(|frame| !frame.function.starts_with("function "));
+    match (crash.frames.is_empty(), named) {
+        (true, _) => "it crashed inside the sandbox; the host is unharmed".into(),
+        (false, true) => "it crashed where its own backtrace says; the host is unharmed".into(),
+        (false, false) => "build it without stripping names to see functions here".into(),
+    }
+}
+
+fn limit(name: LimitName, limits: &Limits, code: Option<u8>) -> (u8, String, String) {
+    let value = name.unit().show(limits.get(name));
+    let exit_code = if name == LimitName::memory_bytes { exit::OUT_OF_MEMORY } else { exit::TRAPPED };
+    let message = match (name, code) {
+        (LimitName::memory_bytes, Some(code)) => {
+            format!("out of memory: it was refused more than {value} and exited with {code}")
+        }
+        (LimitName::memory_bytes, None) => {
+            format!("out of memory: it was refused more than {value} and crashed")
+        }
+        _ => format!("stopped at limit {name} ({value}): {}", name.why()),
+    };
+    let hint = match name {
+        LimitName::memory_bytes => "give it more with --memory".into(),
+        LimitName::fuel => "give it more with --fuel".into(),
+        _ => format!("`skep inspect` lists {name} with all other limits; it cannot be raised here"),
+    };
+    (exit_code, message, hint)
+}
+
+/// Puts a component that was never started into words.
+pub(crate) fn not_loaded(error: &LoadError, limits: &Limits) -> Explained {
+    let mut message = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        message = format!("{message}: {cause}");
+        source = cause.source();
+    }
+    let message = neutral(&message).to_string();
+    let refused = |limit: Option<LimitName>, hint: &str| Explained {
+        status: "refused",
+        exit_code: exit::REFUSED,
+        limit,
+        message: Some(message.clone()),
+        hint: (!hint.is_empty()).then(|| hint.into()),
+        ..Explained::default()
+    };
+    match error {
+        LoadError::Refused(skep_runtime::Refusal::Limit { name, .. }) => {
+            refused(Some(*name), "it was not started; `skep inspect` shows what it would take")
+        }
+        LoadError::Refused(skep_runtime::Refusal::Imports(_)) => {
+            refused(None, "`skep inspect` lists each import beside what Skep offers")
+        }
+        LoadError::Refused(_) => refused(None, ""),
+        LoadError::Compile(CompileError::Invalid(_)) => {
+            refused(None, "check how it was built (`wasm-tools validate`)")
+        }
+        LoadError::Compile(CompileError::Limit(name)) => {
+            let value = match name {
+                LimitName::compile_wall_ms => name.unit().show(limits.compile_wall_ms),
+                _ => "512 MiB + 32 x its code bytes".into(),
+            };
+            refused(
+                Some(*name),
+                &format!("code of an ordinary program compiles within {value}; this was not run"),
+            )
+        }
+        LoadError::Compile(CompileError::Crashed(_)) => {
+            refused(None, "only the compiling process died; this is worth a bug report")
+        }
+        LoadError::Compile(CompileError::Io(_)) | LoadError::Cache(_) | LoadError::Engine(_) => {
+            Explained {
+                status: "error",
+                exit_code: exit::SKEP_FAILED,
+                message: Some(message),
+                hint: Some("is there room, and may you write to the cache directory?".into()),
+                ..Explained::default()
+            }
+        }
+    }
+}
+
+/// The stable code that goes with a status.
+pub(crate) fn code(status: &str) -> &'static str {
+    match status {
+        "refused" => "component_refused",
+        "trapped" => "trapped",
+        "limit" => "limit_exceeded",
+        "deadline" => "deadline",
+        "cancelled" => "cancelled",
+        "failed" => "worker_failed",
+        "host_fault" => "internal",
+        _ => "invalid_request",
+    }
+}
