@@ -126,24 +126,12 @@ pub(crate) fn run(arguments: RunArgs) -> u8 {
     let format = arguments.output;
     let mut run = match Run::prepare(arguments) {
         Ok(run) => run,
-        Err(message) => {
-            return conclude(format, RunReport::default(), Explained {
-                status: "error",
-                exit_code: exit::SKEP_FAILED,
-                message: Some(message),
-                ..Explained::default()
-            });
-        }
+        Err(message) => return conclude(format, RunReport::default(), failed(message)),
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let explained = match runtime {
         Ok(runtime) => runtime.block_on(run.drive()),
-        Err(error) => Explained {
-            status: "error",
-            exit_code: exit::SKEP_FAILED,
-            message: Some(format!("failed to start: {error}")),
-            ..Explained::default()
-        },
+        Err(error) => failed(format!("failed to start: {error}")),
     };
     let explained = run.collect_out(explained);
     drop(run.temporary.take());
@@ -182,9 +170,9 @@ impl Run {
             memory_bytes: arguments.memory.unwrap_or(defaults.memory_bytes),
             disk_bytes: arguments.disk.unwrap_or(defaults.disk_bytes),
             fuel: arguments.fuel.unwrap_or(OFF),
-            turn_deadline_ms: arguments.timeout.map_or(OFF, |timeout| {
-                u64::try_from(timeout.as_millis()).unwrap_or(OFF)
-            }),
+            turn_deadline_ms: arguments
+                .timeout
+                .map_or(OFF, |timeout| u64::try_from(timeout.as_millis()).unwrap_or(OFF)),
             ..defaults
         };
         let wasm = read_component(&arguments.component, &limits)?;
@@ -204,10 +192,8 @@ impl Run {
     }
 
     fn mount(&mut self) -> Result<(), String> {
-        let disk = Disk::new(Quota {
-            bytes: self.limits.disk_bytes,
-            entries: self.limits.disk_entries,
-        });
+        let disk =
+            Disk::new(Quota { bytes: self.limits.disk_bytes, entries: self.limits.disk_entries });
         let scope = |dir, rights| Scope::new(dir, rights, disk.clone());
         for MountArg { host, guest, rights } in &self.arguments.dir {
             if self.mounts.iter().any(|mount| mount.guest == *guest) {
@@ -434,7 +420,8 @@ impl Run {
     }
 
     fn show_events(&mut self, events: &Receiver<TranscriptEntry>) {
-        for TranscriptEntry { seq, kind, content_type, body, .. } in events.try_iter() {
+        for TranscriptEntry { seq, kind, event, content_type, body, .. } in events.try_iter() {
+            let kind = event.unwrap_or(kind);
             if self.arguments.output == OutputFormat::Json {
                 let payload = PayloadReport::new(content_type, body);
                 self.report.events.push(EventReport { seq, kind, payload });
@@ -538,7 +525,10 @@ fn conclude(format: OutputFormat, mut report: RunReport, explained: Explained) -
                 Some(source) => format!("  ({})", neutral(source)),
                 None => String::new(),
             };
-            terminal::say(&format!("  {depth:>2}"), &format!("{}{source}", neutral(&frame.function)));
+            terminal::say(
+                &format!("  {depth:>2}"),
+                &format!("{}{source}", neutral(&frame.function)),
+            );
         }
     }
     if let Some(hint) = explained.hint {
@@ -569,7 +559,12 @@ fn sandbox(limits: Limits) -> Result<Sandbox, String> {
 
 /// The bytes of a component that the operator named. Not more than the limit is read.
 pub(crate) fn read_component(path: &Path, limits: &Limits) -> Result<Vec<u8>, String> {
-    let cannot = |error: io::Error| format!("cannot read {}: {error}", path.display());
+    let cannot = |error: io::Error| match error.kind() {
+        io::ErrorKind::NotFound => {
+            format!("there is no file {}: check the path, or build it first", path.display())
+        }
+        _ => format!("cannot read {}: {error}", path.display()),
+    };
     let file = std::fs::File::open(path).map_err(cannot)?;
     if !file.metadata().map_err(cannot)?.is_file() {
         return Err(format!("{} is not a file", path.display()));

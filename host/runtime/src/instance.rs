@@ -90,15 +90,9 @@ impl Instance {
             })
         });
         store.set_epoch_deadline(1);
-        let mut instance = Self {
-            store,
-            body: Body::Spent,
-            engine,
-            slots,
-            profile: loaded.profile,
-            usable: true,
-        };
-        let connected = instance
+        let mut instance =
+            Self { store, body: Body::Spent, engine, slots, profile: loaded.profile, usable: true };
+        let (connected, _) = instance
             .guard(async |store| {
                 Ok(match &loaded.code {
                     Code::Service(pre) => Body::Service(pre.instantiate_async(store).await?),
@@ -108,7 +102,7 @@ impl Instance {
             })
             .await;
         match connected {
-            Ok((body, _)) => instance.body = body,
+            Ok(body) => instance.body = body,
             Err(error) => return Err(instance.end(&error)),
         }
         Ok(instance)
@@ -119,7 +113,7 @@ impl Instance {
         let began = Instant::now();
         let body = std::mem::replace(&mut self.body, Body::Spent);
         self.usable = false;
-        let result = self
+        let (result, cpu) = self
             .guard(async |store| match body {
                 Body::Command(command) => {
                     let result = command.wasi_cli_run().call_run(store).await?;
@@ -135,9 +129,9 @@ impl Instance {
                 }
             })
             .await;
-        let (ended, cpu) = match result {
-            Ok((code, cpu)) => (outcome::exited(code, &self.store.data().meter), cpu),
-            Err(error) => (self.end(&error), Duration::ZERO),
+        let ended = match result {
+            Ok(code) => outcome::exited(code, &self.store.data().meter),
+            Err(error) => self.end(&error),
         };
         (ended, self.cost(began, cpu))
     }
@@ -154,26 +148,24 @@ impl Instance {
         let Body::Service(service) = body else {
             return (Ended::HostFault("there is no service to call".into()), Cost::default());
         };
-        let result = self
+        let (result, cpu) = self
             .guard(async |store| {
                 let input = handler::Input { content_type: input.content_type, body: input.body };
                 service.skep_worker_handler().call_handle(store, &input).await
             })
             .await;
         self.body = Body::Service(service);
-        let (ended, cpu) = match result {
-            Ok((Ok(output), cpu)) if output.body.len() as u64 > limits.output_bytes => {
-                let name = LimitName::output_bytes;
-                (Ended::Limit { name, crash: None, exit_code: None }, cpu)
+        let ended = match result {
+            Ok(Ok(output)) if output.body.len() as u64 > limits.output_bytes => {
+                Ended::Limit { name: LimitName::output_bytes, crash: None, exit_code: None }
             }
-            Ok((Ok(output), cpu)) => {
-                let payload = Payload { content_type: output.content_type, body: output.body };
-                (Ended::Answered(payload), cpu)
+            Ok(Ok(output)) => {
+                Ended::Answered(Payload { content_type: output.content_type, body: output.body })
             }
-            Ok((Err(failure), cpu)) => {
-                (Ended::Failed(Failure { code: failure.code, message: failure.message }), cpu)
+            Ok(Err(failure)) => {
+                Ended::Failed(Failure { code: failure.code, message: failure.message })
             }
-            Err(error) => (self.end(&error), Duration::ZERO),
+            Err(error) => self.end(&error),
         };
         (ended, self.cost(began, cpu))
     }
@@ -194,10 +186,11 @@ impl Instance {
     }
 
     /// Runs guest code with everything that bounds it: kill switch, deadline, CPU slot, ticks.
+    /// Returns the CPU time that it used beside what became of it.
     async fn guard<T>(
         &mut self,
         guest: impl AsyncFnOnce(&mut Store<World>) -> wasmtime::Result<T>,
-    ) -> wasmtime::Result<(T, Duration)> {
+    ) -> (wasmtime::Result<T>, Duration) {
         let kill = self.store.data().kill.clone();
         let millis = self.store.data().limits.turn_deadline_ms;
         let deadline = match self.store.data().deadline {
@@ -208,8 +201,8 @@ impl Instance {
         let _running = self.engine.ticker.enter(deadline, &kill);
         let mut claim = self.slots.claim();
         let guest = pin!(guest(&mut self.store));
-        let done = Guarded { guest, kill, claim: &mut claim }.await?;
-        Ok((done, claim.used()))
+        let done = Guarded { guest, kill, claim: &mut claim }.await;
+        (done, claim.used())
     }
 
     fn end(&mut self, error: &wasmtime::Error) -> Ended {

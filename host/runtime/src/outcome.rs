@@ -140,9 +140,10 @@ fn crash(error: &wasmtime::Error) -> Crash {
         Some(trap) => trap.to_string(),
         None => error.root_cause().to_string(),
     };
-    let frames = error.downcast_ref::<WasmBacktrace>().map_or_else(Vec::new, |trace| {
-        trace.frames().iter().take(FRAMES).map(frame).collect()
-    });
+    let message = message.strip_prefix("wasm trap: ").map_or(message.clone(), str::to_owned);
+    let frames = error
+        .downcast_ref::<WasmBacktrace>()
+        .map_or_else(Vec::new, |trace| trace.frames().iter().take(FRAMES).map(frame).collect());
     Crash { message, frames }
 }
 

@@ -1,0 +1,57 @@
+//! What the tests share: where the built `skep` is, where the guests are, and one fluent way to run
+//! the former on the latter.
+//!
+//! A test that lacks a guest, a package or a tool fails; none is skipped.
+
+mod files;
+mod process;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+pub use files::{TestDir, test_dir};
+pub use process::{Ran, Run, Running};
+
+/// The `skep` of this checkout, built once per test process.
+pub fn skep() -> &'static Path {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(|| {
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let mut build = Command::new(cargo);
+        build.args(["build", "--quiet", "--package", "skep"]).current_dir(root());
+        assert!(build.status().expect("cargo starts").success(), "skep does not build");
+        target().join("debug/skep")
+    })
+}
+
+/// The root of the checkout.
+pub fn root() -> &'static Path {
+    static ROOT: OnceLock<PathBuf> = OnceLock::new();
+    ROOT.get_or_init(|| {
+        let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+        here.ancestors().nth(2).expect("tests/harness lies two levels down").to_owned()
+    })
+}
+
+fn target() -> PathBuf {
+    match std::env::var_os("CARGO_TARGET_DIR") {
+        Some(target) => root().join(target),
+        None => root().join("target"),
+    }
+}
+
+/// A guest of this tree by name: `hello`, `probe`, `preview1/probe`. Built where it is out of date.
+pub fn guest(name: &str) -> PathBuf {
+    static BUILT: OnceLock<Result<(), String>> = OnceLock::new();
+    let built = BUILT.get_or_init(|| xtask::guests::ensure().map_err(|error| error.to_string()));
+    assert_eq!(*built, Ok(()), "the guests do not build");
+    let path = root().join("target/guests").join(format!("{name}.wasm"));
+    assert!(path.is_file(), "there is no guest {name}");
+    path
+}
+
+/// Where the tests' compiled components are kept between runs.
+pub fn shared_cache() -> PathBuf {
+    target().join("test-cache")
+}

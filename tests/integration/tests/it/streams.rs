@@ -1,0 +1,54 @@
+//! Standard streams: live, complete and in order, and nobody's reader can hold up the end.
+
+use skep_harness::{Run, test_dir};
+
+#[test]
+fn bytes_go_through_unchanged() {
+    let bytes: Vec<u8> =
+        (0..3_000_000u32).flat_map(|i| (i * 2_654_435_761).to_le_bytes()).collect();
+    for guest in ["probe", "preview1/probe"] {
+        let ran = Run::run(&[]).guest(guest, &["cat"]).stdin(bytes.clone()).go().expect(0);
+        assert!(ran.stdout == bytes, "{guest}: {} of {} bytes", ran.stdout.len(), bytes.len());
+    }
+}
+
+#[test]
+fn output_arrives_while_the_guest_runs() {
+    for guest in ["probe", "preview1/probe"] {
+        let mut running = Run::run(&["--timeout", "60s"]).guest(guest, &["flood"]).start();
+        running.wait_for_output("\n");
+        running.signal(rustix::process::Signal::TERM);
+        running.finish().expect(143);
+    }
+}
+
+#[test]
+fn in_json_mode_standard_output_is_one_object_and_the_guests_streams_go_to_standard_error() {
+    let (report, ran) = Run::run(&["--output", "json"])
+        .guest("probe", &["cat"])
+        .stdin("{\"status\":\"fake\"}\n")
+        .report();
+    assert_eq!(report["status"], "exited");
+    assert_eq!((&report["bytes_in"], &report["bytes_out"]), (&18.into(), &18.into()));
+    assert_eq!(ran.stderr, "{\"status\":\"fake\"}\n");
+    assert_eq!(ran.text().lines().count(), 1);
+}
+
+#[test]
+fn standard_input_that_is_not_read_is_left() {
+    let dir = test_dir();
+    let rest = dir.join("rest");
+    let script = format!(
+        "printf 'one\\ntwo\\n' | {{ '{}' run '{}' -- args >/dev/null; cat > '{}'; }}",
+        skep_harness::skep().display(),
+        skep_harness::guest("probe").display(),
+        rest.display()
+    );
+    let status = std::process::Command::new("sh")
+        .args(["-c", &script])
+        .env("XDG_CACHE_HOME", skep_harness::shared_cache())
+        .status()
+        .unwrap();
+    assert!(status.success());
+    assert_eq!(dir.read("rest"), b"one\ntwo\n");
+}
