@@ -12,7 +12,6 @@ use std::time::Duration;
 
 use crate::host::{Double, with};
 use crate::message::TEXT;
-use crate::transcript::Entry;
 use crate::{ConnectReason, Failure, Input, Lifecycle, Output, Worker};
 
 /// Sets what `context::runtime_id` and `context::worker_id` say.
@@ -90,16 +89,6 @@ pub struct Event {
     pub content_type: String,
     /// The content.
     pub body: Vec<u8>,
-}
-
-impl From<&Entry> for Event {
-    fn from(entry: &Entry) -> Self {
-        Self {
-            kind: entry.kind.clone(),
-            content_type: entry.content_type.clone(),
-            body: entry.body.clone(),
-        }
-    }
 }
 
 /// A turn that is running. Dropped without an end, by a panic, it has failed.

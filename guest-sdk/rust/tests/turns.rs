@@ -130,7 +130,9 @@ fn a_worker_reads_its_own_earlier_turns() {
     send("write and fail").unwrap_err();
     let page = transcript::read(0, 100).unwrap();
     let kinds: Vec<_> = page.entries.iter().map(|entry| entry.kind.as_str()).collect();
-    assert_eq!(kinds, ["input", "output", "input", "tried", "failure"]);
+    assert_eq!(kinds, ["input", "output", "input", "event", "failure"]);
+    assert_eq!(page.entries[3].event.as_deref(), Some("tried"));
+    assert_eq!(page.entries[4].event, None);
     assert_eq!(page.next, None);
 
     let part = transcript::read(1, 2).unwrap();

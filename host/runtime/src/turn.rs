@@ -28,6 +28,8 @@ pub struct TranscriptEntry {
     pub at: Duration,
     /// What it is.
     pub kind: String,
+    /// The worker's own word for it, if it is an event.
+    pub event: Option<String>,
     /// The input whose turn wrote it.
     pub input_id: Option<String>,
     /// Media type of the body.
@@ -83,7 +85,7 @@ pub trait Turn: Send {
         limit: usize,
     ) -> Result<Vec<String>, RecordError>;
 
-    /// Appends an event.
+    /// Appends an event; `kind` is the worker's own word for it.
     fn emit(&mut self, kind: &str, content_type: &str, body: Vec<u8>) -> Result<(), RecordError>;
 
     /// At most `limit` entries after `after`, in order.

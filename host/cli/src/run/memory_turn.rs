@@ -106,7 +106,8 @@ impl Turn for MemoryTurn {
         let entry = TranscriptEntry {
             seq: self.events.len() as u64 + 1,
             at: SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default(),
-            kind: kind.to_owned(),
+            kind: "event".to_owned(),
+            event: Some(kind.to_owned()),
             input_id: self.identity.input_id.clone(),
             content_type: content_type.to_owned(),
             body,

@@ -133,6 +133,7 @@ impl transcript::Host for World {
                     seq: entry.seq,
                     at_ms: u64::try_from(entry.at.as_millis()).unwrap_or(u64::MAX),
                     kind: entry.kind,
+                    event: entry.event,
                     input_id: entry.input_id,
                     content_type: entry.content_type,
                     body: entry.body,

@@ -10,7 +10,7 @@ pub fn emit(rest: &str) -> Result<Output, Failure> {
     ok()
 }
 
-/// Emits that many events of kind `tick`, whose bodies count from 0.
+/// Emits that many events `tick`, whose bodies count from 0.
 pub fn emit_many(count: u64) -> Result<Output, Failure> {
     for n in 0..count {
         transcript::emit_text("tick", &n.to_string())?;
@@ -18,12 +18,14 @@ pub fn emit_many(count: u64) -> Result<Output, Failure> {
     ok()
 }
 
-/// `<seq> <kind> <body>` for each entry, then `next <seq>` where there is more.
+/// `<seq> <kind> <body>` for each entry, then `next <seq>` where there is more. The kind of an
+/// event is `event:` and the worker's own word.
 pub fn read(rest: &str) -> Result<Output, Failure> {
     let (after, limit) = split(rest);
     let page = transcript::read(number(after)?, number(limit)?)?;
     let entries = page.entries.iter().map(|entry| {
-        format!("{} {} {}", entry.seq, entry.kind, String::from_utf8_lossy(&entry.body))
+        let word = entry.event.as_ref().map_or(String::new(), |word| format!(":{word}"));
+        format!("{} {}{word} {}", entry.seq, entry.kind, String::from_utf8_lossy(&entry.body))
     });
     let next = page.next.map(|seq| format!("next {seq}"));
     Ok(Output::text(entries.chain(next).collect::<Vec<_>>().join("\n")))

@@ -23,7 +23,7 @@ fn a_value_is_kept_listed_and_removed() {
 #[test]
 fn events_are_emitted_and_entries_read() {
     send("emit note some text").unwrap();
-    assert_eq!(send("read 1 1").unwrap(), "2 note some text\nnext 2");
+    assert_eq!(send("read 1 1").unwrap(), "2 event:note some text\nnext 2");
     send("emit-many 3").unwrap();
     assert_eq!(testing::events().len(), 4);
 }

@@ -16,6 +16,8 @@ pub struct Entry {
     pub at: SystemTime,
     /// What it is: `input`, `event`, `output`, `log`, `failure` and so on.
     pub kind: String,
+    /// The worker's own word for it, for an entry of kind `event`.
+    pub event: Option<String>,
     /// The input whose turn wrote it, if one did.
     pub input_id: Option<String>,
     /// The media type of `body`.
@@ -49,7 +51,8 @@ pub enum Error {
 }
 
 /// Appends an event of this turn; readers of the worker see it once it is durable. `kind` is the
-/// worker's own word for it, such as `progress`. A turn that fails later keeps its events.
+/// worker's own word for it, such as `progress`; the entry is of kind `event` and has that word in
+/// [`Entry::event`]. A turn that fails later keeps its events.
 ///
 /// # Errors
 /// [`Error::TooLarge`], [`Error::TooMany`], [`Error::InvalidKind`], [`Error::Unavailable`].

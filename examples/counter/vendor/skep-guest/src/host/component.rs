@@ -61,6 +61,7 @@ pub(crate) mod transcript {
                 seq: entry.seq,
                 at: SystemTime::UNIX_EPOCH + Duration::from_millis(entry.at_ms),
                 kind: entry.kind,
+                event: entry.event,
                 input_id: entry.input_id,
                 content_type: entry.content_type,
                 body: entry.body,

@@ -73,7 +73,7 @@ impl Double {
 
     /// Writes an entry of the running turn into the transcript.
     pub(crate) fn append(&mut self, kind: &str, content_type: &str, body: &[u8]) {
-        let entry = self.entry(kind, content_type, body);
+        let entry = self.entry(kind, None, content_type, body);
         self.settle(entry);
     }
 
@@ -89,11 +89,12 @@ impl Double {
         self.entries.push(Entry { seq, ..entry });
     }
 
-    fn entry(&self, kind: &str, content_type: &str, body: &[u8]) -> Entry {
+    fn entry(&self, kind: &str, event: Option<&str>, content_type: &str, body: &[u8]) -> Entry {
         Entry {
             seq: 0,
             at: SystemTime::now(),
             kind: kind.to_owned(),
+            event: event.map(str::to_owned),
             input_id: self.input_id.clone(),
             content_type: content_type.to_owned(),
             body: body.to_vec(),
@@ -245,9 +246,12 @@ pub(crate) mod transcript {
             if double.emitted.len() as u64 >= EVENTS_PER_TURN {
                 return Err(Error::TooMany(EVENTS_PER_TURN));
             }
-            let entry = double.entry(kind, content_type, body);
-            double.events.push(Event::from(&entry));
-            double.emitted.push(entry);
+            double.emitted.push(double.entry("event", Some(kind), content_type, body));
+            double.events.push(Event {
+                kind: kind.to_owned(),
+                content_type: content_type.to_owned(),
+                body: body.to_vec(),
+            });
             Ok(())
         })
     }
