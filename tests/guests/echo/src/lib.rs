@@ -1,0 +1,26 @@
+//! A service that answers with its input and does nothing else: what a call of it costs is what
+//! calling costs.
+
+use skep_guest::{Failure, Input, Output, Worker};
+
+struct Echo;
+
+impl Worker for Echo {
+    fn handle(input: Input) -> Result<Output, Failure> {
+        Ok(Output::new(input.content_type, input.body))
+    }
+}
+
+skep_guest::worker!(Echo);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_answer_is_the_input() {
+        let input = Input::new("application/x-any", *b"\x00\xff");
+        let output = skep_guest::testing::handle::<Echo>(input).unwrap();
+        assert_eq!(output, Output::new("application/x-any", *b"\x00\xff"));
+    }
+}
