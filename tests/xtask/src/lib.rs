@@ -1,7 +1,12 @@
 //! The project's chores, one file for each noun. The binary gives them a command line; the tests'
 //! harness calls [`guests::ensure`] itself.
 
+pub mod demo;
 pub mod guests;
+pub mod packages;
+pub mod picture;
+pub mod session;
+pub mod suite;
 pub mod tree;
 pub mod vendor;
 

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use xtask::{Error, guests, vendor};
+use xtask::{Error, demo, guests, packages, picture, suite, vendor};
 
 /// The project's chores.
 #[derive(Parser)]
@@ -15,8 +15,17 @@ struct Command {
 
 #[derive(Subcommand)]
 enum Chore {
+    /// Run the examples and a program of somebody else in the sandbox, and say what to notice
+    Demo,
+    /// Check format and lints, then run every test there is
+    Test,
     /// Build the guests whose sources changed into target/guests
     Guests,
+    /// Fetch the programs of other people that tests run into target/packages
+    Packages,
+    /// Draw the README's picture from a real session
+    #[command(hide = true)]
+    Picture,
     /// Copy the guest SDK into the example that carries one
     Vendor,
 }
@@ -38,11 +47,19 @@ fn main() -> ExitCode {
 
 fn run(chore: Chore) -> Result<(), Error> {
     match chore {
+        Chore::Demo => demo::demo()?,
+        Chore::Test => suite::test()?,
         Chore::Guests => {
             let built = guests::ensure()?;
             let all = guests::ARTIFACTS.len();
             eprintln!("{} of {all} guests built, the rest are current: target/guests", built.len());
         }
+        Chore::Packages => {
+            for &package in packages::ALL {
+                eprintln!("{}: {}", package.spec(), packages::ensure(package)?.display());
+            }
+        }
+        Chore::Picture => picture::update()?,
         Chore::Vendor => {
             let changed = vendor::update()?;
             eprintln!("{changed} files changed in {}", vendor::COPY);

@@ -1,0 +1,139 @@
+//! `cargo xtask demo`: a worker of ours and a program of somebody else, run in the sandbox before
+//! the reader's eyes. Every command is the real one, and its end is checked.
+
+use std::fs;
+use std::time::Instant;
+
+use crate::packages::{self, PYTHON};
+use crate::session::Session;
+use crate::{Error, tree};
+
+/// A command, how it should end, and what a person should notice.
+struct Step {
+    command: &'static str,
+    exit: i32,
+    notice: &'static str,
+}
+
+const fn step(command: &'static str, exit: i32, notice: &'static str) -> Step {
+    Step { command, exit, notice }
+}
+
+const PROGRAM: &[Step] = &[
+    step(
+        "skep run hello.wasm -- a b",
+        0,
+        "it got its two words, and nothing else: no variable, file or connection of yours",
+    ),
+    step(
+        "skep run --dir notes --env LANG=en hello.wasm",
+        0,
+        "what you hand over is there: notes, read-only, as /data, and one variable",
+    ),
+    step("skep run hello.wasm --exit 3", 3, "its own exit code is the exit code of skep"),
+];
+
+const SERVICE: &[Step] = &[
+    step(
+        "printf save | skep run --dir kept::/data:rw --input - counter.wasm",
+        0,
+        "one input, one turn: it emitted the event `counted` and answered 1",
+    ),
+    step("cat kept/count.txt", 0, "and wrote this file, since kept was mapped with :rw"),
+    step(
+        "skep inspect counter.wasm",
+        0,
+        "read without running it: what it imports, and every limit that holds it",
+    ),
+];
+
+const MISBEHAVIOUR: &[Step] = &[
+    step("skep run --timeout 1s probe.wasm spin", 124, "an endless loop ended at its deadline"),
+    step(
+        "skep run --memory 64MiB probe.wasm grow",
+        137,
+        "one that took all its memory ended with a code of its own",
+    ),
+    step(
+        "skep run probe.wasm panic",
+        134,
+        "a crash shows the guest's own backtrace, by function, and harms nobody",
+    ),
+    step(
+        "skep run --dir notes probe.wasm write /data/new 10",
+        1,
+        "a write to a read-only directory is an ordinary error to the guest",
+    ),
+    step(
+        "skep run --dir kept::/data:rw --disk 1MiB probe.wasm write /data/big 9000000",
+        1,
+        "the disk was full for it after 1 MiB",
+    ),
+    step("skep run probe.wasm connect 192.0.2.1:80", 1, "the network was denied, and says so"),
+];
+
+const STRANGER: &[Step] = &[
+    step(
+        "skep run python.wasm -c 'import sys; print(sys.version); print(6 * 7)'",
+        0,
+        "a CPython that knows nothing of Skep; compiled at its first run, kept for the next",
+    ),
+    step("skep run python.wasm -c 'open(\"/etc/passwd\")'", 1, "there is no such file for it"),
+    step(
+        "skep run --timeout 1s python.wasm -c 'while True: pass'",
+        124,
+        "the same deadline holds a program of 26 MB",
+    ),
+];
+
+/// Builds what is missing and shows everything. Prints to standard output.
+///
+/// # Errors
+/// Those of building, and [`Error::OtherEnd`]. Without npm's registry a part is left out.
+#[expect(clippy::print_stdout, reason = "showing is what a demo is for")]
+pub fn demo() -> Result<(), Error> {
+    let began = Instant::now();
+    let folder = tree::root().join("target/demo");
+    // Of an earlier demo.
+    let _ = fs::remove_dir_all(&folder);
+    for part in ["notes", "kept"] {
+        fs::create_dir_all(folder.join(part)).map_err(Error::file("creating", &folder))?;
+    }
+    let note = folder.join("notes/today.txt");
+    fs::write(&note, "water the plants\n").map_err(Error::file("writing", note))?;
+
+    eprintln!("building skep and its guests: minutes at the first time, nothing later ...");
+    let session = Session::start(folder)?;
+    session.bring(&["hello", "counter", "probe"])?;
+
+    println!("\nThese commands run in target/demo, with target/debug first on the PATH.");
+    act(&session, "A program of ours: examples/hello", PROGRAM)?;
+    act(&session, "A worker of ours: examples/counter, which handles inputs", SERVICE)?;
+    act(&session, "A program that misbehaves: tests/guests/probe", MISBEHAVIOUR)?;
+    match packages::ensure(PYTHON).and_then(|python| session.copy(&python)) {
+        Ok(()) => act(&session, "A program of somebody else: CPython, from npm", STRANGER)?,
+        Err(error) => {
+            eprintln!("\nCPython is left out, since npm does not deliver {}:", PYTHON.spec());
+            eprintln!("{error}");
+        }
+    }
+    println!(
+        "\nAll of it in {:.0} s. Next: README.md, and examples/ to copy from.",
+        began.elapsed().as_secs_f32()
+    );
+    Ok(())
+}
+
+#[expect(clippy::print_stdout, reason = "showing is what a demo is for")]
+fn act(session: &Session, title: &str, steps: &[Step]) -> Result<(), Error> {
+    println!("\n== {title}");
+    for Step { command, exit, notice } in steps {
+        println!("\n$ {command}");
+        let found = session.show(command)?;
+        if found.code() != Some(*exit) {
+            return Err(Error::OtherEnd { command: (*command).into(), expected: *exit, found });
+        }
+        println!("-> exit code {exit}: {notice}");
+    }
+    Ok(())
+}

