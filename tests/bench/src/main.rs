@@ -1,0 +1,88 @@
+//! `cargo run --release -p skep-bench`: what Skep costs, beside what the same work costs without it.
+//!
+//! Every figure is a ratio of two ways to do the same thing, measured in turns within one run:
+//! absolute times drift with the machine and its neighbours, ratios much less. Measure while the
+//! machine does nothing else.
+
+mod cold;
+mod pairs;
+mod plain;
+mod table;
+mod tools;
+mod warm;
+mod whole;
+
+use std::process::ExitCode;
+
+use clap::{Parser, ValueEnum};
+
+use table::Row;
+
+/// Why a figure could not be had.
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// Measures what Skep costs, beside what the same work costs without it.
+#[derive(Parser)]
+#[command(name = "skep-bench")]
+struct Arguments {
+    /// What to measure [default: all]
+    #[arg(value_enum)]
+    figures: Vec<Figure>,
+
+    /// How the figures are shown
+    #[arg(long, value_enum, default_value = "text", value_name = "FORMAT")]
+    output: OutputFormat,
+
+    /// Exit with 1 if a figure is past its target
+    #[arg(long)]
+    check: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Figure {
+    /// `skep run hello` as a whole process, beside `wasmtime run`.
+    Whole,
+    /// An instance of `hello`, run and dropped, beside wasmtime embedded.
+    Cold,
+    /// A call of a live service, beside wasmtime embedded.
+    Warm,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum OutputFormat {
+    /// A table.
+    Text,
+    /// One JSON object.
+    Json,
+}
+
+fn main() -> ExitCode {
+    let mut arguments = Arguments::parse();
+    if arguments.figures.is_empty() {
+        arguments.figures = Figure::value_variants().to_vec();
+    }
+    let rows: Result<Vec<Row>, Failure> = arguments.figures.iter().map(measure).collect();
+    let rows = match rows {
+        Ok(rows) => rows,
+        Err(error) => {
+            eprintln!("error: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let shown = match arguments.output {
+        OutputFormat::Text => table::text(&rows),
+        OutputFormat::Json => format!("{:#}\n", table::json(&rows)),
+    };
+    // Whoever closed the pipe has seen enough.
+    let _ = std::io::Write::write_all(&mut std::io::stdout(), shown.as_bytes());
+    let missed = rows.iter().any(|row| !row.is_met());
+    ExitCode::from(u8::from(arguments.check && missed))
+}
+
+fn measure(figure: &Figure) -> Result<Row, Failure> {
+    match figure {
+        Figure::Whole => whole::measure(),
+        Figure::Cold => cold::measure(),
+        Figure::Warm => warm::measure(),
+    }
+}

@@ -1,0 +1,142 @@
+//! What is measured: guests, the two programs, and a sandbox of ours.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+
+use skep_protocol::Limits;
+use skep_runtime::{
+    Identity, InProcessCompiler, Loaded, Profile, RecordError, Sandbox, SandboxParts,
+    TranscriptEntry, Turn,
+};
+use xtask::{guests, tree};
+
+use crate::Failure;
+
+/// The peer's version: the one that we embed.
+const WASMTIME: &str = "48.0.8";
+
+/// What the peer needs for `run` with a cache, and what our own engine is built with. Less would
+/// be no fair peer, and more only takes longer to build.
+const WASMTIME_FEATURES: &str = "run,cranelift,component-model,cache,pooling-allocator,\
+     parallel-compilation,gc,gc-drc,gc-null,threads,addr2line,demangle,backtrace";
+
+/// A guest of this tree, built where it is out of date.
+pub(crate) fn guest(name: &str) -> Result<PathBuf, Failure> {
+    guests::ensure_components(&[name])?;
+    Ok(guests::folder().join(format!("{name}.wasm")))
+}
+
+/// The release build of `skep`.
+pub(crate) fn skep() -> Result<PathBuf, Failure> {
+    cargo(&["build", "--quiet", "--release", "--package", "skep"])?;
+    Ok(target().join("release/skep"))
+}
+
+/// The peer, `wasmtime`, built where it is missing.
+pub(crate) fn wasmtime() -> Result<PathBuf, Failure> {
+    let root = target().join("tools");
+    let wasmtime = root.join("bin/wasmtime");
+    if version(&wasmtime).is_some_and(|version| version.contains(WASMTIME)) {
+        return Ok(wasmtime);
+    }
+    eprintln!("building wasmtime-cli {WASMTIME} to compare with; once, and it takes minutes ...");
+    let root = root.to_string_lossy();
+    cargo(&[
+        "install",
+        "wasmtime-cli",
+        "--version",
+        WASMTIME,
+        "--locked",
+        "--root",
+        &root,
+        "--force",
+        "--no-default-features",
+        "--features",
+        WASMTIME_FEATURES,
+    ])?;
+    Ok(wasmtime)
+}
+
+fn version(program: &Path) -> Option<String> {
+    let output = Command::new(program).arg("--version").output().ok()?;
+    Some(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+fn cargo(arguments: &[&str]) -> Result<(), Failure> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let status = Command::new(cargo).args(arguments).current_dir(tree::root()).status()?;
+    match status.success() {
+        true => Ok(()),
+        false => Err(format!("`cargo {}` failed", arguments.join(" ")).into()),
+    }
+}
+
+fn target() -> PathBuf {
+    match std::env::var_os("CARGO_TARGET_DIR") {
+        Some(target) => tree::root().join(target),
+        None => tree::root().join("target"),
+    }
+}
+
+/// A sandbox as a host with many workers has it, and a guest that is ready in it.
+pub(crate) fn sandbox(wasm: &[u8]) -> Result<(Sandbox, Arc<Loaded>), Failure> {
+    // Gone at the end of this function: what was loaded stays mapped.
+    let cache = cap_tempfile::tempdir(cap_std::ambient_authority())?;
+    let sandbox = Sandbox::start(SandboxParts {
+        cores: std::thread::available_parallelism()?.get(),
+        workers: 1_000,
+        compiler: Arc::new(InProcessCompiler),
+        cache: cache.try_clone()?,
+        limits: Limits::default(),
+    })?;
+    let (loaded, _) = sandbox.load(wasm, Profile::Default)?;
+    Ok((sandbox, loaded))
+}
+
+/// A turn whose worker has nothing.
+#[derive(Debug, Default)]
+pub(crate) struct EmptyTurn(Identity);
+
+impl Turn for EmptyTurn {
+    fn identity(&self) -> &Identity {
+        &self.0
+    }
+
+    fn config(&self, _key: &str) -> Option<String> {
+        None
+    }
+
+    fn config_all(&self) -> Vec<(String, String)> {
+        Vec::new()
+    }
+
+    fn state_get(&mut self, _key: &str) -> Result<Option<Vec<u8>>, RecordError> {
+        Ok(None)
+    }
+
+    fn state_set(&mut self, _key: &str, _value: Vec<u8>) -> Result<(), RecordError> {
+        Ok(())
+    }
+
+    fn state_delete(&mut self, _key: &str) -> Result<bool, RecordError> {
+        Ok(false)
+    }
+
+    fn state_list(
+        &mut self,
+        _prefix: &str,
+        _after: Option<&str>,
+        _limit: usize,
+    ) -> Result<Vec<String>, RecordError> {
+        Ok(Vec::new())
+    }
+
+    fn emit(&mut self, _kind: &str, _type: &str, _body: Vec<u8>) -> Result<(), RecordError> {
+        Ok(())
+    }
+
+    fn read(&mut self, _after: u64, _limit: usize) -> Result<Vec<TranscriptEntry>, RecordError> {
+        Ok(Vec::new())
+    }
+}
