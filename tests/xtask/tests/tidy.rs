@@ -1,0 +1,206 @@
+//! What is *absent* from the tree, held over its sources: house rules that no compiler knows.
+
+use std::fmt;
+use std::fs;
+
+use xtask::tree;
+
+/// The most lines that a source file may have.
+const LONGEST: usize = 900;
+
+/// Limits without a hostile guest so far, each with what it waits for. A name leaves this list with
+/// the test that hits it.
+const WITHOUT_A_TEST_YET: &[(&str, &str)] = &[];
+
+/// Where types may be serialised: what leaves the process has a shape that is promised.
+fn may_serialise(name: &str) -> bool {
+    name.starts_with("host/protocol/") || name == "host/cli/src/report.rs" ||
+        // The writer of reports, which takes whatever is serialisable.
+        name == "host/cli/src/json.rs"
+}
+
+/// A Rust file of the tree.
+struct Source {
+    /// From the root of the tree.
+    name: String,
+    text: String,
+}
+
+/// One line, said as a compiler would.
+struct Line<'a> {
+    source: &'a Source,
+    /// From 1.
+    number: usize,
+    text: &'a str,
+    /// Belongs to tests.
+    test: bool,
+}
+
+impl Source {
+    fn all() -> Vec<Self> {
+        let mut sources = Vec::new();
+        for folder in ["host", "guest-sdk", "examples", "tests"] {
+            for name in tree::sources(&tree::root().join(folder)).unwrap() {
+                if name.extension().is_some_and(|extension| extension == "rs") {
+                    let name = format!("{folder}/{}", name.display());
+                    let text = fs::read_to_string(tree::root().join(&name)).unwrap();
+                    sources.push(Self { name, text });
+                }
+            }
+        }
+        assert!(sources.len() > 100, "the sources are not where they were");
+        sources
+    }
+
+    /// Lines of code: none that are only comments.
+    fn code(&self) -> impl Iterator<Item = Line<'_>> {
+        let mut test = self.name.contains("/tests/") || self.name.ends_with("/tests.rs");
+        test |= self.name.starts_with("tests/");
+        self.text.lines().enumerate().filter_map(move |(index, text)| {
+            test |= text.trim() == "#[cfg(test)]";
+            let comment = text.trim_start().starts_with("//");
+            (!comment).then_some(Line { source: self, number: index + 1, text, test })
+        })
+    }
+
+    fn is_host(&self) -> bool {
+        self.name.starts_with("host/")
+    }
+
+    /// This file names what it looks for.
+    fn is_this(&self) -> bool {
+        self.name == "tests/xtask/tests/tidy.rs"
+    }
+}
+
+impl fmt::Display for Line<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}: {}", self.source.name, self.number, self.text.trim())
+    }
+}
+
+/// Where the word starts in the line, each time; not as a part of another.
+fn places<'a>(line: &'a str, word: &'a str) -> impl Iterator<Item = usize> + 'a {
+    let part = |c: char| c.is_alphanumeric() || c == '_';
+    line.match_indices(word)
+        .filter(move |&(at, _)| {
+            !line[..at].ends_with(part) && !line[at + word.len()..].starts_with(part)
+        })
+        .map(|(at, _)| at)
+}
+
+fn none_of<'a>(lines: impl Iterator<Item = Line<'a>>, why: &str) {
+    let found: Vec<_> = lines.map(|line| line.to_string()).collect();
+    assert!(found.is_empty(), "{why}:\n{}", found.join("\n"));
+}
+
+#[test]
+fn no_file_is_too_long_to_be_about_one_thing() {
+    let long = Source::all().into_iter().filter(|source| source.text.lines().count() > LONGEST);
+    let long: Vec<_> = long.map(|source| source.name).collect();
+    assert!(long.is_empty(), "over {LONGEST} lines, so a second noun moved in: {long:?}");
+}
+
+#[test]
+fn a_lint_is_expected_with_a_reason_or_obeyed() {
+    let sources = Source::all();
+    let code = || sources.iter().filter(|source| !source.is_this()).flat_map(Source::code);
+    let allowed = code().filter(|line| line.text.contains("[allow("));
+    none_of(allowed, "say #[expect(lint, reason = \"...\")]");
+}
+
+/// With `unsafe_code = "deny"` for every member, the compiler refuses an `unsafe` without one.
+#[test]
+fn unsafe_code_has_a_reason() {
+    let manifest = fs::read_to_string(tree::root().join("Cargo.toml")).unwrap();
+    let manifest: toml::Table = manifest.parse().unwrap();
+    let lints = &manifest["workspace"]["lints"]["rust"];
+    assert_eq!(lints["unsafe_code"].as_str(), Some("deny"));
+    let sources = Source::all();
+    for member in manifest["workspace"]["members"].as_array().unwrap() {
+        let folder = member.as_str().unwrap();
+        let path = tree::root().join(folder).join("Cargo.toml");
+        let manifest: toml::Table = fs::read_to_string(path).unwrap().parse().unwrap();
+        let inherits = manifest.get("lints").and_then(|lints| lints.get("workspace"));
+        if inherits.and_then(toml::Value::as_bool) != Some(true) {
+            // Such as the SDK, which is built where there is no workspace.
+            let own = sources.iter().filter(|s| s.name.starts_with(&format!("{folder}/")));
+            let code = own.flat_map(Source::code);
+            let code = code.filter(|line| places(line.text, "unsafe").next().is_some());
+            none_of(code, "its manifest does not deny unsafe code");
+        }
+    }
+    for source in sources.iter().filter(|source| !source.is_this()) {
+        for (at, _) in source.text.match_indices("expect(unsafe_code") {
+            let rest = &source.text[at..];
+            let attribute = &rest[..rest.find(']').unwrap_or(rest.len())];
+            assert!(attribute.contains("reason = \""), "{}: {attribute}", source.name);
+        }
+    }
+}
+
+#[test]
+fn only_what_is_promised_is_serialised() {
+    let sources = Source::all();
+    let here = |source: &&Source| source.is_host() && !may_serialise(&source.name);
+    let serialised = sources.iter().filter(here).flat_map(Source::code).filter(|line| {
+        !line.test
+            && ["Serialize", "Deserialize", "serde"]
+                .iter()
+                .any(|word| places(line.text, word).next().is_some())
+    });
+    none_of(serialised, "make it a type of the protocol or of the CLI's report");
+}
+
+#[test]
+fn access_by_name_is_obtained_in_one_place() {
+    let sources = Source::all();
+    let uses = || {
+        let code = sources.iter().filter(|source| source.is_host()).flat_map(Source::code);
+        code.filter(|line| !line.test && places(line.text, "ambient_authority").next().is_some())
+    };
+    let home = "host/cli/src/ambient.rs";
+    assert!(uses().any(|line| line.source.name == home), "{home} is not where it was");
+    none_of(uses().filter(|line| line.source.name != home), "take a handle as a parameter");
+}
+
+#[test]
+fn every_example_says_how_to_run_it() {
+    for entry in fs::read_dir(tree::root().join("examples")).unwrap() {
+        let path = entry.unwrap().path();
+        let readme = path.join("README.md");
+        assert!(!path.is_dir() || readme.is_file(), "there is no {}", readme.display());
+    }
+}
+
+#[test]
+fn every_limit_is_hit_by_a_test() {
+    let sources = Source::all();
+    let table = "host/protocol/src/limits.rs";
+    let source = sources.iter().find(|source| source.name == table).unwrap();
+    let (_, rows) = source.text.split_once("\nlimits! {\n").expect("the table is there");
+    let (rows, _) = rows.split_once("\n}").expect("the table ends");
+    let limits: Vec<_> = rows.lines().filter_map(|row| row.trim().split_once(':')).collect();
+    assert!(limits.len() > 20, "{limits:?}");
+
+    let elsewhere = |source: &&Source| source.name != table && !source.is_this();
+    let lines: Vec<_> =
+        sources.iter().filter(elsewhere).flat_map(Source::code).filter(|line| line.test).collect();
+    // As a test's name, as the enum's or in a string: not any word of the language.
+    let names = |line: &Line<'_>, limit: &str| {
+        places(line.text, limit).any(|at| {
+            let before = &line.text[..at];
+            before.ends_with("LimitName::")
+                || before.trim_start() == "fn "
+                || before.matches('"').count() % 2 == 1
+        })
+    };
+    let mut untested: Vec<_> = Vec::new();
+    for (limit, _) in limits {
+        if !lines.iter().any(|line| names(line, limit)) {
+            untested.push(limit);
+        }
+    }
+    let expected: Vec<_> = WITHOUT_A_TEST_YET.iter().map(|(limit, _)| *limit).collect();
+    assert_eq!(untested, expected, "limits that no test names, and those known to have none");
+}
