@@ -82,6 +82,7 @@ fn report(shape: &Shape, refusal: Option<&Refusal>, limits: &Limits) -> InspectR
         refusal: refusal.map(ToString::to_string),
         imports: shape.imports.iter().map(import).collect(),
         exports: shape.exports.clone(),
+        locals: shape.locals,
         core_instances: shape.census.core_instances,
         memories: shape.census.memories,
         tables: shape.census.tables,

@@ -28,7 +28,8 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
         _ => return Err(format!("`{unit}` is not a unit of time: use ms, s, m or h")),
     };
     let number: f64 = number.parse().map_err(|_| format!("`{number}` is not a number"))?;
-    let duration = Duration::try_from_secs_f64(number * scale).map_err(|error| error.to_string())?;
+    let duration =
+        Duration::try_from_secs_f64(number * scale).map_err(|error| error.to_string())?;
     if duration < Duration::from_millis(1) {
         return Err("a deadline is at least 1 ms".into());
     }

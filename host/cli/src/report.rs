@@ -129,6 +129,7 @@ pub(crate) struct InspectReport {
     pub(crate) refusal: Option<String>,
     pub(crate) imports: Vec<ImportReport>,
     pub(crate) exports: Vec<String>,
+    pub(crate) locals: u64,
     pub(crate) core_instances: u64,
     pub(crate) memories: u64,
     pub(crate) tables: u64,

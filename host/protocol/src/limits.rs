@@ -84,6 +84,7 @@ limits! {
     turn_deadline_ms: Millis = 30_000, "wall time of one turn";
     fuel: Count = OFF, "instructions of one turn, roughly; on for deterministic runs";
     component_bytes: Bytes = 128 * MIB, "size of the wasm file";
+    declared_locals: Count = 20_000_000, "locals of all functions in the file, summed; the compiler pays for each";
     compile_memory_bytes: Bytes = 4 * GIB, "address space of the compiler, at most: 512 MiB + 32 x code bytes";
     compile_wall_ms: Millis = 120_000, "wall time of one compilation; not counted to the turn";
     host_resources: Count = 10_000, "streams, pollables and descriptors held by the host";

@@ -134,10 +134,9 @@ impl Counter {
                                 Some(up) => outer.iter().rev().nth(up),
                             };
                             let (modules, components) = match source {
-                                Some(source) => (
-                                    get(&source.modules, index),
-                                    get(&source.components, index),
-                                ),
+                                Some(source) => {
+                                    (get(&source.modules, index), get(&source.components, index))
+                                }
                                 None => Default::default(),
                             };
                             match kind {

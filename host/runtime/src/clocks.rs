@@ -120,8 +120,7 @@ async fn wait_virtually(time: &Arc<Mutex<VirtualTime>>, at: Duration) {
         // Whatever else is waited for gets its turn first, and registers its own timer.
         tokio::task::yield_now().await;
         let mut now = lock(time);
-        if now.elapsed < at && now.timers.first() == Some(&waiting.key)
-        {
+        if now.elapsed < at && now.timers.first() == Some(&waiting.key) {
             now.elapsed = at;
         }
         if now.elapsed >= at {
@@ -160,7 +159,11 @@ mod tests {
     use super::*;
 
     fn block_on<F: Future>(future: F) -> F::Output {
-        tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(future)
+        tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .unwrap()
+            .block_on(future)
     }
 
     #[test]
@@ -176,8 +179,10 @@ mod tests {
     #[test]
     fn of_several_virtual_timers_the_earliest_fires_alone() {
         let clocks = Clocks::virtual_time();
-        let (mut late, mut soon) =
-            (clocks.timer_after(Duration::from_secs(60)), clocks.timer_after(Duration::from_secs(1)));
+        let (mut late, mut soon) = (
+            clocks.timer_after(Duration::from_secs(60)),
+            clocks.timer_after(Duration::from_secs(1)),
+        );
         let first = block_on(async {
             tokio::select! {
                 biased;

@@ -229,7 +229,8 @@ fn child(arguments: &[String]) -> wasmtime::Result<()> {
     let [profile, abi, memory] = arguments else {
         wasmtime::bail!("the compiler's arguments are profile, kind and memory");
     };
-    let profile = Profile::parse(profile).ok_or_else(|| wasmtime::format_err!("no such profile"))?;
+    let profile =
+        Profile::parse(profile).ok_or_else(|| wasmtime::format_err!("no such profile"))?;
     let abi = match abi.as_str() {
         "component" => Abi::Component,
         _ => Abi::Preview1,

@@ -58,13 +58,13 @@ impl Gauge {
     }
 
     fn grow(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> bool {
-        if maximum.is_some_and(|maximum| desired > maximum) {
-            // The guest's own bound: the engine refuses by itself, and it is no denial of ours.
-            return false;
-        }
         let growth = desired.saturating_sub(current);
         if growth > self.limit.saturating_sub(self.used) {
             self.denied = true;
+            return false;
+        }
+        if maximum.is_some_and(|maximum| desired > maximum) {
+            // The guest's own bound: the engine refuses by itself, and it is no denial of ours.
             return false;
         }
         self.used += growth;

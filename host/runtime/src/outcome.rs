@@ -128,7 +128,7 @@ fn engine_limit(message: &str) -> Option<LimitName> {
         ("resource limit exceeded: instance count", LimitName::core_instances),
         ("resource limit exceeded: memory count", LimitName::memories),
         ("resource limit exceeded: table count", LimitName::tables),
-        ("too many live component-model handles", LimitName::component_handles),
+        ("store handle limit exceeded", LimitName::component_handles),
     ]
     .into_iter()
     .find(|(words, _)| message.contains(words))

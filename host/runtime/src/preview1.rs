@@ -348,7 +348,8 @@ impl wasi_snapshot_preview1::WasiSnapshotPreview1 for World {
                 let (file, at, append) = (file.clone(), *position, *append);
                 let written = self
                     .on_disk(move || {
-                        let n = if append { file.append(&bytes)? } else { file.write_at(&bytes, at)? };
+                        let n =
+                            if append { file.append(&bytes)? } else { file.write_at(&bytes, at)? };
                         Ok((n as u64, if append { file.stat()?.size } else { at + n as u64 }))
                     })
                     .await?;
@@ -873,7 +874,8 @@ fn new_times(
     flags: types::Fstflags,
 ) -> Result<(NewTime, NewTime), Error> {
     use types::Fstflags;
-    let pick = |at: Fstflags, now: Fstflags, value| match (flags.contains(at), flags.contains(now)) {
+    let pick = |at: Fstflags, now: Fstflags, value| match (flags.contains(at), flags.contains(now))
+    {
         (true, true) => Err(Error::from(Errno::Inval)),
         (true, false) => Ok(NewTime::At(Duration::from_nanos(value))),
         (false, true) => Ok(NewTime::Now),

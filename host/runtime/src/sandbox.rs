@@ -97,8 +97,7 @@ impl Sandbox {
         }
         let engine = self.engine(profile)?;
         let hash = compatibility_hash(&engine.wasmtime);
-        let cache =
-            CompiledCache::open(&self.0.parts.cache, &hash).map_err(LoadError::Cache)?;
+        let cache = CompiledCache::open(&self.0.parts.cache, &hash).map_err(LoadError::Cache)?;
         let (native, outcome) = match cache.get(&shape.digest).map_err(LoadError::Cache)? {
             Some(native) => (native, CompileOutcome::Hit),
             None => {
@@ -130,9 +129,8 @@ impl Sandbox {
         turn: Box<dyn Turn>,
         kill: Arc<KillSwitch>,
     ) -> Result<Instance, Ended> {
-        let engine = self
-            .engine(loaded.profile)
-            .map_err(|error| Ended::HostFault(error.to_string()))?;
+        let engine =
+            self.engine(loaded.profile).map_err(|error| Ended::HostFault(error.to_string()))?;
         Instance::connect(engine, self.0.slots.clone(), loaded, spec, turn, kill).await
     }
 

@@ -40,6 +40,8 @@ pub struct Shape {
     pub imports: Vec<Import>,
     /// The names it exports, in its own order.
     pub exports: Vec<String>,
+    /// Locals that its functions declare, summed. Fifty thousand of them fit into four bytes.
+    pub locals: u64,
     /// What instantiating it allocates.
     pub census: Census,
 }
@@ -114,7 +116,9 @@ pub enum Refusal {
     )]
     NothingToRun(String),
     /// Kind http.
-    #[error("this is an http component (wasi:http/incoming-handler), which this version cannot run")]
+    #[error(
+        "this is an http component (wasi:http/incoming-handler), which this version cannot run"
+    )]
     HttpNotYet,
     /// Imports that we lack.
     #[error("it imports what Skep does not offer: {0}")]
@@ -180,8 +184,13 @@ impl Shape {
             code_bytes: reader.code_bytes,
             abi,
             kind: kind_of(abi, &reader.exports),
-            imports: reader.imports.iter().map(|(module, name)| import(abi, module, name)).collect(),
+            imports: reader
+                .imports
+                .iter()
+                .map(|(module, name)| import(abi, module, name))
+                .collect(),
             exports: reader.exports,
+            locals: reader.locals,
             census: reader.census,
         };
         if abi == Abi::Preview1 {
@@ -200,7 +209,9 @@ impl Shape {
         if !missing.is_empty() {
             return Err(Refusal::Imports(MissingImports(missing)));
         }
-        if let Some((name, found)) = self.census.exceeds(limits) {
+        let locals = Some((LimitName::declared_locals, self.locals));
+        let locals = locals.filter(|&(_, found)| found > limits.declared_locals);
+        if let Some((name, found)) = self.census.exceeds(limits).or(locals) {
             return Err(Refusal::Limit { name, found, limit: limits.get(name) });
         }
         match self.kind {
@@ -218,6 +229,7 @@ struct Reader {
     imports: Vec<(String, String)>,
     exports: Vec<String>,
     code_bytes: u64,
+    locals: u64,
     census: Census,
 }
 
@@ -228,6 +240,11 @@ impl Reader {
             let payload = payload?;
             if let Payload::CodeSectionStart { size, .. } = &payload {
                 self.code_bytes += u64::from(*size);
+            }
+            if let Payload::CodeSectionEntry(body) = &payload {
+                for group in body.get_locals_reader()? {
+                    self.locals += u64::from(group?.0);
+                }
             }
             if let Some(census) = counter.visit(&payload)? {
                 self.census = census;
@@ -288,8 +305,11 @@ fn refuse_other_formats(bytes: &[u8]) -> Result<(), Refusal> {
 }
 
 fn refuse_other_modules(imports: &[(String, String)]) -> Result<(), Refusal> {
-    let others: Vec<_> =
-        imports.iter().filter(|(module, _)| module != PREVIEW1).map(|(m, n)| (&**m, &**n)).collect();
+    let others: Vec<_> = imports
+        .iter()
+        .filter(|(module, _)| module != PREVIEW1)
+        .map(|(m, n)| (&**m, &**n))
+        .collect();
     let Some(&(module, name)) = others.first() else { return Ok(()) };
     if others.iter().any(|(module, _)| *module == "wasi_unstable") {
         return Err(Refusal::WasiUnstable);
@@ -308,7 +328,9 @@ fn refuse_other_modules(imports: &[(String, String)]) -> Result<(), Refusal> {
         return Err(Refusal::Emscripten(first));
     }
     let is_javascript = |(module, name): &(&str, &str)| {
-        matches!(*module, "gojs" | "go" | "wbg") || module.starts_with("./") || name.starts_with("__wbg")
+        matches!(*module, "gojs" | "go" | "wbg")
+            || module.starts_with("./")
+            || name.starts_with("__wbg")
     };
     if others.iter().any(is_javascript) {
         return Err(Refusal::JavaScriptHost(first));

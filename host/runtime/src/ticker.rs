@@ -48,8 +48,7 @@ pub(crate) struct Running {
 
 impl Ticker {
     pub(crate) fn start(engine: EngineWeak) -> std::io::Result<Self> {
-        let shared =
-            Arc::new(Shared { state: Mutex::new(State::default()), wake: Condvar::new() });
+        let shared = Arc::new(Shared { state: Mutex::new(State::default()), wake: Condvar::new() });
         let thread = shared.clone();
         std::thread::Builder::new()
             .name("skep-ticker".into())

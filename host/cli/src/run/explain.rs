@@ -109,7 +109,8 @@ fn trap_hint(crash: &Crash) -> String {
 
 fn limit(name: LimitName, limits: &Limits, code: Option<u8>) -> (u8, String, String) {
     let value = name.unit().show(limits.get(name));
-    let exit_code = if name == LimitName::memory_bytes { exit::OUT_OF_MEMORY } else { exit::TRAPPED };
+    let exit_code =
+        if name == LimitName::memory_bytes { exit::OUT_OF_MEMORY } else { exit::TRAPPED };
     let message = match (name, code) {
         (LimitName::memory_bytes, Some(code)) => {
             format!("out of memory: it was refused more than {value} and exited with {code}")

@@ -57,7 +57,10 @@ fn each_foreign_thing_gets_its_own_sentence() {
         (module(r#"(import "gojs" "runtime.wasmExit" (func))"#), "JavaScript host"),
         (module(r#"(import "acme" "tick" (func))"#), "acme.tick"),
         (module(r#"(func (export "add"))"#), "_start"),
-        (module(r#"(import "wasi_snapshot_preview1" "fly" (func)) (func (export "_start"))"#), "fly"),
+        (
+            module(r#"(import "wasi_snapshot_preview1" "fly" (func)) (func (export "_start"))"#),
+            "fly",
+        ),
         (wat::parse_str("(component)").unwrap(), "exports nothing"),
     ];
     for (bytes, word) in cases {

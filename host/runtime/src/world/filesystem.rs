@@ -250,9 +250,7 @@ impl types::HostDescriptor for World {
     async fn sync_data(&mut self, fd: Resource<Node>) -> FsResult<()> {
         match self.node(&fd)?.again() {
             Node::File { file, .. } => Ok(self.on_disk(move || file.sync_data()).await?),
-            Node::Directory { directory, .. } => {
-                Ok(self.on_disk(move || directory.sync()).await?)
-            }
+            Node::Directory { directory, .. } => Ok(self.on_disk(move || directory.sync()).await?),
         }
     }
 
@@ -343,9 +341,7 @@ impl types::HostDescriptor for World {
     async fn sync(&mut self, fd: Resource<Node>) -> FsResult<()> {
         match self.node(&fd)?.again() {
             Node::File { file, .. } => Ok(self.on_disk(move || file.sync()).await?),
-            Node::Directory { directory, .. } => {
-                Ok(self.on_disk(move || directory.sync()).await?)
-            }
+            Node::Directory { directory, .. } => Ok(self.on_disk(move || directory.sync()).await?),
         }
     }
 

@@ -1,7 +1,5 @@
 //! Compiling happens elsewhere, within limits, once.
 
-use std::fmt::Write as _;
-
 use skep_harness::{Ran, Run, TestDir, test_dir};
 
 const MIB: u64 = 1 << 20;
@@ -85,51 +83,71 @@ fn the_component_bomb_is_refused_before_it_is_compiled() {
     Run::inspect().args([&path]).go().expect(126).prints("limit core_instances");
 }
 
-/// Functions of so many locals that the compiler's own tables grow past any bound.
-fn huge_bodies() -> String {
-    let mut wat = String::from("(module (func (export \"_start\"))");
-    for _ in 0..2_000 {
-        // Each local is read, so that none can be dropped early.
-        wat.push_str("(func (result i64) (local ");
-        wat.push_str(&"i64 ".repeat(2_000));
-        wat.push(')');
-        for local in (0..2_000).step_by(40) {
-            let _ = write!(wat, "local.get {local} drop ");
-        }
-        wat.push_str("local.get 1999)");
-    }
-    wat.push(')');
-    wat
-}
-
-#[test]
-fn huge_function_bodies_do_not_take_the_host_with_them() {
-    let dir = test_dir();
-    // The format compresses runs of locals: 50,000 of them are four bytes.
+/// A module of these function bodies, all of type `[] -> []`, the first exported as `_start`.
+fn module(bodies: &[Vec<u8>]) -> Vec<u8> {
     let mut module = b"\0asm\x01\0\0\0\x01\x04\x01\x60\0\0".to_vec();
-    let functions: u32 = 8_000;
-    let body = b"\x06\x01\xd0\x86\x03\x7e\x0b";
-    section(&mut module, 3, &[leb(functions), vec![0; functions as usize]].concat());
+    let count = leb(bodies.len() as u32);
+    section(&mut module, 3, &[count.clone(), vec![0; bodies.len()]].concat());
     section(&mut module, 7, b"\x01\x06_start\0\0");
-    section(&mut module, 10, &[leb(functions), body.repeat(functions as usize)].concat());
-    let path = dir.file("bodies.wasm", &module);
-    let ran = Run::run(&[]).component(&path, &[]).go();
-    // Within the limits it may compile; past them it is refused by name. Never anything else.
-    match ran.code {
-        0 => {}
-        126 => assert!(ran.stderr.contains("compile_"), "{}", ran.stderr),
-        code => panic!("{code}: {}", ran.stderr),
-    }
+    let bodies: Vec<u8> =
+        bodies.iter().flat_map(|body| [leb(body.len() as u32), body.clone()].concat()).collect();
+    section(&mut module, 10, &[count, bodies].concat());
+    module
+}
+
+#[test]
+fn a_huge_function_body_is_refused_by_the_compilers_memory_limit() {
+    let dir = test_dir();
+    // One local; a million times `local.get 0, i32.const 1, i32.add, local.set 0`.
+    let step = b"\x20\0\x41\x01\x6a\x21\0".repeat(1_000_000);
+    let body = [b"\x01\x01\x7f".to_vec(), step, vec![0x0b]].concat();
+    let path = dir.file("body.wasm", module(&[body]));
+    let ran = Run::run(&[]).component(&path, &[]).go().expect(126).says("compile_memory_bytes");
+    assert!(ran.peak_bytes < 300 * MIB, "{} bytes", ran.peak_bytes);
+    Run::run(&[]).guest("hello", &[]).go().expect(0);
+}
+
+#[test]
+fn two_hundred_thousand_functions_are_refused_by_the_compilers_memory_limit() {
+    let dir = test_dir();
+    let path = dir.file("functions.wasm", module(&vec![b"\0\x0b".to_vec(); 200_000]));
+    let ran = Run::run(&[]).component(&path, &[]).go().expect(126).says("compile_memory_bytes");
     assert!(ran.peak_bytes < 300 * MIB, "{} bytes", ran.peak_bytes);
 }
 
 #[test]
-fn a_compiler_that_runs_out_of_memory_is_a_named_limit() {
+fn eight_thousand_functions_of_fifty_thousand_locals_are_refused_at_once() {
     let dir = test_dir();
-    let path = dir.wat("locals.wasm", &huge_bodies());
-    let ran = Run::run(&[]).component(&path, &[]).go();
-    assert!(matches!(ran.code, 0 | 126), "{} {}", ran.code, ran.stderr);
-    assert!(ran.peak_bytes < 300 * MIB, "{} bytes", ran.peak_bytes);
+    // 50,000 locals of type i64 take six bytes to declare.
+    let path = dir.file("locals.wasm", module(&vec![b"\x01\xd0\x86\x03\x7e\x0b".to_vec(); 8_000]));
+    assert!(std::fs::metadata(&path).unwrap().len() < 66_000);
+    let ran = Run::run(&[]).component(&path, &[]).go().expect(126).says("limit declared_locals");
+    assert!(ran.took.as_secs() < 5, "{:?}", ran.took);
+}
+
+#[test]
+fn a_compiler_that_takes_too_long_is_stopped() {
+    use skep_runtime::{Abi, ChildCompiler, CompileError, CompileJob, Compiler, Profile};
+    let dir = test_dir();
+    let program = skep_harness::skep().to_owned();
+    let compiler = ChildCompiler::new(program, vec!["__compile".into()], 2);
+    let wasm = std::fs::read(skep_harness::guest("probe")).unwrap();
+    let compile = |millis| {
+        compiler.compile(CompileJob {
+            wasm: &wasm,
+            abi: Abi::Component,
+            profile: Profile::Default,
+            memory_bytes: 1 << 30,
+            wall: std::time::Duration::from_millis(millis),
+            out: std::fs::File::create(dir.join("out")).unwrap(),
+        })
+    };
+    let stopped = compile(1);
+    assert!(
+        matches!(stopped, Err(CompileError::Limit(skep_protocol::LimitName::compile_wall_ms))),
+        "{stopped:?}"
+    );
+    compile(120_000).unwrap();
 }
 
 fn section(module: &mut Vec<u8>, id: u8, content: &[u8]) {

@@ -9,6 +9,7 @@ mod directories;
 mod exit_codes;
 mod inspecting;
 mod limits;
+mod programs;
 mod refused;
 mod services;
 mod stopping;

