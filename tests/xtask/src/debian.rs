@@ -2,7 +2,7 @@
 //!
 //! Debian's own rustc and its sources build the standard library for the target; the linkers are
 //! those of the installed Rust, and wasi-libc comes from Debian's backports, unpacked beside the
-//! guests. Nothing but the three packages named in [`PACKAGES`] is installed.
+//! guests. Nothing but the three packages named in [`PACKAGES`] is installed for them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -33,7 +33,7 @@ pub(crate) struct Debian {
 /// Why this machine cannot build guests this way.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Unavailable {
-    #[error("the target is not installed, and this is no Debian with apt-get")]
+    #[error("it is not installed, and this is no Debian with apt-get")]
     NotDebian,
     #[error("the target is not installed, and the installed Rust has no {0} to link with")]
     NoLinker(&'static str),
@@ -55,10 +55,7 @@ impl Debian {
                 return Err(Unavailable::NoLinker(linker));
             }
         }
-        if !Path::new(BIN).join("apt-get").exists() {
-            return Err(Unavailable::NotDebian);
-        }
-        install_packages()?;
+        install(&PACKAGES, "to build guests, since rustup has no wasm target")?;
         let sysroot = folder.join("sysroot");
         let libc = match fs::read_to_string(sysroot.join("version")) {
             Ok(version) => version,
@@ -109,8 +106,13 @@ impl Debian {
     }
 }
 
-fn install_packages() -> Result<(), Unavailable> {
-    let missing: Vec<_> = PACKAGES.into_iter().filter(|package| !is_installed(package)).collect();
+/// Installs those of the packages that are missing, and says so.
+pub(crate) fn install(packages: &[&str], why: &str) -> Result<(), Unavailable> {
+    if !Path::new(BIN).join("apt-get").exists() {
+        return Err(Unavailable::NotDebian);
+    }
+    let missing: Vec<_> =
+        packages.iter().copied().filter(|package| !is_installed(package)).collect();
     if missing.is_empty() {
         return Ok(());
     }
@@ -127,7 +129,7 @@ fn install_packages() -> Result<(), Unavailable> {
     let (Some(mut update), Some(mut install)) = (as_root(), as_root()) else {
         return Err(Unavailable::NotRoot(names));
     };
-    eprintln!("installing Debian's {names} to build guests, since rustup has no wasm target ...");
+    eprintln!("installing Debian's {names} {why} ...");
     run(update.args(["update", "--quiet"]), "apt-get update")?;
     install
         .args(["install", "--quiet", "--yes", "--no-install-recommends", "--no-remove"])

