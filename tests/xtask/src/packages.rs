@@ -104,7 +104,8 @@ fn fetch(package: Package) -> Result<Vec<u8>, Error> {
     let scratch = tempfile::tempdir_in(folder()).map_err(Error::file("creating", folder()))?;
     let what = format!("fetching {} (npm pack)", package.spec());
     let mut npm = Command::new("npm");
-    npm.args(["pack", "--silent", "--fetch-retries=1", &package.spec()]).current_dir(&scratch);
+    npm.args(["pack", "--loglevel=error", "--fetch-retries=1", &package.spec()])
+        .current_dir(&scratch);
     let archive = run(&mut npm, &what)?.trim_end().to_owned();
     let member = format!("package/{}", package.file);
     let mut tar = Command::new("tar");
