@@ -110,7 +110,7 @@ fn import(import: &Import) -> ImportReport {
         Ok(None) => ("offered", None, None),
         Ok(Some(offer)) => match offer.grant {
             Grant::Sockets => ("not_granted", Some(offer.version), offer.grant.note()),
-            Grant::None | Grant::Directory => ("offered", Some(offer.version), None),
+            Grant::None | Grant::Directory => ("offered", Some(offer.version), offer.grant.note()),
         },
         Err(Missing::Unknown) => ("unknown", None, Some("Skep has no such interface")),
         Err(Missing::Version { have }) => {
@@ -146,7 +146,7 @@ fn text(shape: &Shape, refusal: Option<&Refusal>, limits: &Limits) -> String {
         None => "runs     yes".into(),
         Some(refusal) => format!("runs     no: {}", neutral(&refusal.to_string())),
     });
-    line(format!("\nimports  {}", if shape.imports.is_empty() { "none" } else { "" }));
+    line(format!("\nimports{}", if shape.imports.is_empty() { "  none" } else { "" }));
     for import in shape.imports.iter().map(import) {
         let note = match (import.note, import.have) {
             (None, _) => String::new(),
@@ -157,14 +157,14 @@ fn text(shape: &Shape, refusal: Option<&Refusal>, limits: &Limits) -> String {
         };
         line(format!("  {}{note}", neutral(&import.name)));
     }
-    line(format!("\nexports  {}", if shape.exports.is_empty() { "none" } else { "" }));
+    line(format!("\nexports{}", if shape.exports.is_empty() { "  none" } else { "" }));
     for export in &shape.exports {
         line(format!("  {}", neutral(export)));
     }
     line("\nlimits".into());
     for &name in LimitName::ALL {
         let value = name.unit().show(value(name, shape, limits));
-        line(format!("  {:<22} {value:>10}   {}", name.as_str(), name.why()));
+        line(format!("  {:<22} {value:>13}   {}", name.as_str(), name.why()));
     }
     out
 }

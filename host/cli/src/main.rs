@@ -40,7 +40,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    Run(run::RunArgs),
+    Run(Box<run::RunArgs>),
     Inspect(inspect::InspectArgs),
 }
 
@@ -69,7 +69,7 @@ fn main() -> ExitCode {
     };
     logging::start();
     let code = match cli.command {
-        Command::Run(arguments) => run::run(arguments),
+        Command::Run(arguments) => run::run(*arguments),
         Command::Inspect(arguments) => inspect::inspect(&arguments),
     };
     // A guest's thread may be stuck in a host call for ever, and dropping its runtime would wait

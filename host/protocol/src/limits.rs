@@ -144,12 +144,12 @@ impl Unit {
         }
         match self {
             Self::Bytes => match value {
-                v if v >= GIB && v % GIB == 0 => format!("{} GiB", v / GIB),
-                v if v >= MIB && v % MIB == 0 => format!("{} MiB", v / MIB),
-                v if v >= KIB && v % KIB == 0 => format!("{} KiB", v / KIB),
+                v if v >= GIB && v.is_multiple_of(GIB) => format!("{} GiB", v / GIB),
+                v if v >= MIB && v.is_multiple_of(MIB) => format!("{} MiB", v / MIB),
+                v if v >= KIB && v.is_multiple_of(KIB) => format!("{} KiB", v / KIB),
                 v => format!("{} B", grouped(v)),
             },
-            Self::Millis if value % 1000 == 0 => format!("{} s", grouped(value / 1000)),
+            Self::Millis if value.is_multiple_of(1000) => format!("{} s", grouped(value / 1000)),
             Self::Millis => format!("{} ms", grouped(value)),
             Self::Count => grouped(value),
         }
@@ -160,7 +160,7 @@ fn grouped(value: u64) -> String {
     let digits = value.to_string();
     let mut out = String::with_capacity(digits.len() + digits.len() / 3);
     for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i) % 3 == 0 {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
             out.push(',');
         }
         out.push(digit);

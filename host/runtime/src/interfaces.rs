@@ -32,7 +32,8 @@ impl Grant {
     /// tell.
     pub fn note(self) -> Option<&'static str> {
         match self {
-            Self::None | Self::Directory => None,
+            Self::None => None,
+            Self::Directory => Some("sees what --dir maps and /data, nothing else"),
             Self::Sockets => {
                 Some("not granted: every call answers access-denied (no flag allows sockets)")
             }

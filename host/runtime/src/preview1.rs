@@ -10,6 +10,7 @@
 //! Reads and writes move `hostcall_bytes` at most and say so as short counts, which every libc
 //! handles; an allocation of the guest's choosing is never made.
 
+mod abi;
 mod fds;
 mod listing;
 mod poll;
@@ -26,23 +27,10 @@ use wiggle::{GuestError, GuestMemory, GuestPtr};
 
 use crate::world::World;
 
+use abi::{types, wasi_snapshot_preview1};
 pub(crate) use fds::Preview1;
 use fds::{Fd, OpenedFile};
 use types::{Errno, Error};
-
-wiggle::from_witx!({
-    witx: ["witx/wasi_snapshot_preview1.witx"],
-    async: {
-        wasi_snapshot_preview1::{
-            fd_advise, fd_allocate, fd_datasync, fd_filestat_get, fd_filestat_set_size,
-            fd_filestat_set_times, fd_pread, fd_pwrite, fd_read, fd_readdir, fd_seek, fd_sync,
-            fd_write, path_create_directory, path_filestat_get, path_filestat_set_times,
-            path_link, path_open, path_readlink, path_remove_directory, path_rename, path_symlink,
-            path_unlink_file, poll_oneoff
-        }
-    },
-    errors: { errno => trappable Error },
-});
 
 pub(crate) fn add_to_linker(linker: &mut wasmtime::Linker<World>) -> wasmtime::Result<()> {
     wasi_snapshot_preview1::add_to_linker(linker, |world| world)
@@ -945,7 +933,6 @@ impl From<ScopeError> for Error {
             ScopeError::Quota(LimitName::disk_entries) => Errno::Dquot,
             ScopeError::Quota(_) => Errno::Nospc,
             ScopeError::SpecialFile => Errno::Acces,
-            ScopeError::TooManyToSort => Errno::Overflow,
             ScopeError::Io(io) => match HostErrno::from_io_error(io) {
                 Some(errno) => errno.into(),
                 None => match io.kind() {

@@ -42,7 +42,17 @@ struct Inner {
     slots: Arc<CpuSlots>,
     engines: [OnceLock<Arc<Engine>>; 2],
     loaded: Mutex<HashMap<(Profile, ComponentDigest), Arc<Loaded>>>,
-    guests: tokio::runtime::Runtime,
+    guests: tokio::runtime::Handle,
+    /// Taken when the sandbox is dropped, which may happen on one of its own threads.
+    owned: Option<tokio::runtime::Runtime>,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        if let Some(guests) = self.owned.take() {
+            guests.shutdown_background();
+        }
+    }
 }
 
 /// Why a component could not be made ready.
@@ -73,12 +83,13 @@ impl Sandbox {
             .build()?;
         let slots = CpuSlots::new(parts.cores);
         let (engines, loaded) = Default::default();
-        Ok(Self(Arc::new(Inner { parts, slots, engines, loaded, guests })))
+        let (handle, owned) = (guests.handle().clone(), Some(guests));
+        Ok(Self(Arc::new(Inner { parts, slots, engines, loaded, guests: handle, owned })))
     }
 
     /// The tokio runtime that guests run on.
     pub fn guests(&self) -> &tokio::runtime::Handle {
-        self.0.guests.handle()
+        &self.0.guests
     }
 
     /// Makes a component ready: reads it, refuses what cannot run, compiles what has not been

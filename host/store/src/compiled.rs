@@ -46,7 +46,7 @@ impl CompiledCache {
         let mut private = DirBuilder::new();
         private.mode(0o700);
         match root.create_dir_with(engine, &private) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
             _ => Ok(Self { dir: root.open_dir(engine)? }),
         }
     }

@@ -44,7 +44,8 @@ fn target() -> PathBuf {
 /// A guest of this tree by name: `hello`, `probe`, `preview1/probe`. Built where it is out of date.
 pub fn guest(name: &str) -> PathBuf {
     static BUILT: OnceLock<Result<(), String>> = OnceLock::new();
-    let built = BUILT.get_or_init(|| xtask::guests::ensure().map(drop).map_err(|error| error.to_string()));
+    let built =
+        BUILT.get_or_init(|| xtask::guests::ensure().map(drop).map_err(|error| error.to_string()));
     assert_eq!(*built, Ok(()), "the guests do not build");
     let path = root().join("target/guests").join(format!("{name}.wasm"));
     assert!(path.is_file(), "there is no guest {name}");

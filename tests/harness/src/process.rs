@@ -34,7 +34,7 @@ pub struct Ran {
 
 impl Run {
     /// `skep run` with these flags; the component and its arguments follow.
-    pub fn run(flags: &[&str]) -> Self {
+    pub fn with(flags: &[&str]) -> Self {
         Self::skep("run").args(flags)
     }
 

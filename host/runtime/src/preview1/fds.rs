@@ -2,8 +2,8 @@
 
 use skep_store::scope::{OpenDirectory, OpenFile};
 
+use super::abi::types::{self, Errno, Error};
 use super::listing::Cursor;
-use super::types::{self, Errno, Error};
 use crate::world::World;
 use crate::world::descriptors::Permit;
 

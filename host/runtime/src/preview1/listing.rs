@@ -7,8 +7,8 @@
 use skep_store::scope::{Entry, Listing};
 use wiggle::GuestType;
 
+use super::abi::types::{self, Errno, Error};
 use super::fds::Fd;
-use super::types::{self, Errno, Error};
 use crate::world::World;
 use crate::world::descriptors::Permit;
 

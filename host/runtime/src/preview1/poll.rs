@@ -7,8 +7,8 @@ use std::time::Duration;
 use wasmtime_wasi_io::poll::Pollable;
 use wiggle::{GuestPtr, GuestType};
 
+use super::abi::types::{self, Errno, Error};
 use super::fds::Fd;
-use super::types::{self, Errno, Error};
 use super::{Memory, known_clock};
 use crate::clocks::Timer;
 use crate::stdio::{Input, Output};

@@ -609,7 +609,6 @@ impl From<&ScopeError> for ErrorCode {
             ScopeError::Quota(LimitName::disk_entries) => Self::Quota,
             ScopeError::Quota(_) => Self::InsufficientSpace,
             ScopeError::SpecialFile => Self::Access,
-            ScopeError::TooManyToSort => Self::Overflow,
             ScopeError::Io(error) => match Errno::from_io_error(error) {
                 Some(errno) => errno.into(),
                 None => error.kind().into(),

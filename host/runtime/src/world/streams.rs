@@ -11,8 +11,11 @@ use wasmtime_wasi_io::streams::{InputStream, OutputStream, StreamError, StreamRe
 use super::descriptors::Permit;
 use crate::calls::{Call, FileCalls};
 
-/// Bytes moved by one call.
+/// Bytes moved by one call that the guest waits for.
 const CHUNK: usize = 256 << 10;
+
+/// Bytes read ahead for a guest that polls. It may leave thousands of such streams unread.
+const AHEAD: usize = 4 << 10;
 
 /// A file being read from a position on.
 pub(crate) struct FileInput {
@@ -61,7 +64,7 @@ impl FileInput {
 impl Pollable for FileInput {
     async fn ready(&mut self) {
         if let Reading::Idle = self.state {
-            self.start(CHUNK);
+            self.start(AHEAD);
         }
         self.settle().await;
     }
@@ -84,7 +87,7 @@ impl InputStream for FileInput {
                 if let Reading::Idle = self.state
                     && size > 0
                 {
-                    self.start(size);
+                    self.start(size.min(AHEAD));
                 }
                 Ok(Bytes::new())
             }

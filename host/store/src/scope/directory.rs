@@ -155,10 +155,11 @@ impl OpenDirectory {
     ) -> Result<(), ScopeError> {
         self.shared.writable()?;
         let (accessed, modified) = (time_spec(accessed)?, time_spec(modified)?);
-        Ok(match follow {
+        match follow {
             true => DirExt::set_times(&*self.dir, path, accessed, modified)?,
             false => self.dir.set_symlink_times(path, accessed, modified)?,
-        })
+        }
+        Ok(())
     }
 
     /// Makes a directory.

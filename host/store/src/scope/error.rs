@@ -19,9 +19,6 @@ pub enum ScopeError {
     /// The path leads to a FIFO, a device or a socket.
     #[error("only regular files and directories can be opened")]
     SpecialFile,
-    /// A sorted listing was asked of a directory with too many entries to hold.
-    #[error("too many entries to sort")]
-    TooManyToSort,
     /// The file system's own answer. An attempt to leave the scope arrives here as
     /// `PermissionDenied`.
     #[error(transparent)]

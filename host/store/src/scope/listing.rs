@@ -1,8 +1,11 @@
 //! A directory read a batch at a time.
 //!
-//! A guest chooses how many entries a directory has, and how many listings it leaves half read. So
-//! a listing holds one batch, not the directory. Sorting needs all names at once and has a bound.
+//! A guest chooses how many entries a directory has, and how many listings it leaves half read: so
+//! a listing holds one batch, never the directory. A sorted one reads the whole directory again for
+//! each batch and keeps the names that come next. That is slow for huge directories and bounded for
+//! all.
 
+use std::collections::BTreeMap;
 use std::os::fd::{AsFd, OwnedFd};
 
 use cap_std::fs::Dir;
@@ -10,9 +13,9 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 
 use super::{NodeKind, ScopeError};
 
-/// Entries held at most by one listing, or sorted at most.
-const BATCH: usize = 1_000;
-const SORTABLE: usize = 100_000;
+/// Entries held at most by one listing. A worker may hold a thousand listings open, and a name has
+/// up to 255 bytes.
+const BATCH: usize = 256;
 
 /// In which order a directory is listed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,12 +41,11 @@ pub struct Entry {
 
 /// A directory being listed, without `.` and `..`. Holds one file descriptor.
 pub struct Listing {
-    source: Source,
-}
-
-enum Source {
-    Stored { dir: rustix::fs::Dir, device: u64 },
-    Sorted { entries: std::vec::IntoIter<Entry> },
+    dir: rustix::fs::Dir,
+    device: u64,
+    order: Order,
+    /// The last name returned, where names are sorted.
+    last: Option<String>,
 }
 
 impl Listing {
@@ -51,60 +53,64 @@ impl Listing {
         // Reading through a handle of its own, two listings do not share a position.
         let dir = readable(dir)?;
         let device = rustix::fs::fstat(&dir)?.st_dev;
-        let dir = rustix::fs::Dir::new(dir)?;
-        let mut stored = Self { source: Source::Stored { dir, device } };
-        if order == Order::Stored {
-            return Ok(stored);
-        }
-        let mut all = Vec::new();
-        loop {
-            let batch = stored.next_batch()?;
-            if batch.is_empty() {
-                break;
-            }
-            all.extend(batch);
-            if all.len() > SORTABLE {
-                return Err(ScopeError::TooManyToSort);
-            }
-        }
-        all.sort_unstable_by(|a: &Entry, b| a.name.cmp(&b.name));
-        Ok(Self { source: Source::Sorted { entries: all.into_iter() } })
+        Ok(Self { dir: rustix::fs::Dir::new(dir)?, device, order, last: None })
     }
 
-    /// The next entries, at most 1,000; none at the end.
+    /// The next entries, at most 256; none at the end.
     ///
     /// Names that are not UTF-8, which no guest can have made or could open, are left out.
     pub fn next_batch(&mut self) -> Result<Vec<Entry>, ScopeError> {
-        match &mut self.source {
-            Source::Sorted { entries } => Ok(entries.take(BATCH).collect()),
-            Source::Stored { dir, device } => {
-                let mut batch = Vec::new();
-                while batch.len() < BATCH {
-                    let Some(entry) = dir.read().transpose()? else { break };
-                    let Ok(name) = entry.file_name().to_str() else { continue };
-                    if name == "." || name == ".." {
-                        continue;
-                    }
-                    let mut kind = NodeKind::from(entry.file_type());
-                    if kind == NodeKind::Unknown
-                        && let Ok(stat) = rustix::fs::statat(
-                            dir.fd()?,
-                            entry.file_name(),
-                            AtFlags::SYMLINK_NOFOLLOW,
-                        )
-                    {
-                        kind = FileType::from_raw_mode(stat.st_mode).into();
-                    }
-                    batch.push(Entry {
-                        name: name.to_owned(),
-                        kind,
-                        device: *device,
-                        inode: entry.ino(),
-                    });
+        match self.order {
+            Order::Stored => self.next_stored(),
+            Order::Sorted => self.next_sorted(),
+        }
+    }
+
+    fn next_stored(&mut self) -> Result<Vec<Entry>, ScopeError> {
+        let mut batch = Vec::new();
+        while batch.len() < BATCH
+            && let Some(entry) = self.next_entry()?
+        {
+            batch.push(entry);
+        }
+        Ok(batch)
+    }
+
+    fn next_sorted(&mut self) -> Result<Vec<Entry>, ScopeError> {
+        self.dir.rewind();
+        let mut next = BTreeMap::new();
+        while let Some(entry) = self.next_entry()? {
+            if self.last.as_ref().is_none_or(|last| entry.name > *last) {
+                next.insert(entry.name.clone(), entry);
+                if next.len() > BATCH {
+                    next.pop_last();
                 }
-                Ok(batch)
             }
         }
+        let batch: Vec<_> = next.into_values().collect();
+        if let Some(last) = batch.last() {
+            self.last = Some(last.name.clone());
+        }
+        Ok(batch)
+    }
+
+    fn next_entry(&mut self) -> Result<Option<Entry>, ScopeError> {
+        while let Some(entry) = self.dir.read().transpose()? {
+            let Ok(name) = entry.file_name().to_str() else { continue };
+            if name == "." || name == ".." {
+                continue;
+            }
+            let mut kind = NodeKind::from(entry.file_type());
+            if kind == NodeKind::Unknown
+                && let Ok(stat) =
+                    rustix::fs::statat(self.dir.fd()?, entry.file_name(), AtFlags::SYMLINK_NOFOLLOW)
+            {
+                kind = FileType::from_raw_mode(stat.st_mode).into();
+            }
+            let (name, inode) = (name.to_owned(), entry.ino());
+            return Ok(Some(Entry { name, kind, device: self.device, inode }));
+        }
+        Ok(None)
     }
 }
 

@@ -197,7 +197,7 @@ fn a_listing_comes_in_batches_and_can_be_sorted() {
         let mut names = Vec::new();
         loop {
             let batch = listing.next_batch().unwrap();
-            assert!(batch.len() <= 1_000);
+            assert!(batch.len() <= 256);
             if batch.is_empty() {
                 break;
             }

@@ -5,7 +5,7 @@ use skep_harness::{Ran, Run, TestDir, test_dir};
 const MIB: u64 = 1 << 20;
 
 fn cached(cache: &TestDir, guest: &str) -> (serde_json::Value, Ran) {
-    Run::run(&["--output", "json"]).env("XDG_CACHE_HOME", &**cache).guest(guest, &[]).report()
+    Run::with(&["--output", "json"]).env("XDG_CACHE_HOME", &**cache).guest(guest, &[]).report()
 }
 
 fn native(cache: &TestDir) -> std::path::PathBuf {
@@ -48,7 +48,7 @@ fn a_damaged_file_in_the_cache_is_compiled_again() {
 #[test]
 fn runs_at_the_same_time_share_the_cache() {
     let cache = test_dir();
-    let start = || Run::run(&[]).env("XDG_CACHE_HOME", &*cache).guest("hello", &[]).start();
+    let start = || Run::with(&[]).env("XDG_CACHE_HOME", &*cache).guest("hello", &[]).start();
     let running: Vec<_> = (0..6).map(|_| start()).collect();
     for run in running {
         run.finish().expect(0);
@@ -77,7 +77,7 @@ fn the_component_bomb_is_refused_before_it_is_compiled() {
     let dir = test_dir();
     let path = dir.wat("bomb.wasm", &component_bomb());
     assert!(std::fs::metadata(&path).unwrap().len() < 2_000);
-    let ran = Run::run(&[]).component(&path, &[]).go().expect(126).says("limit core_instances");
+    let ran = Run::with(&[]).component(&path, &[]).go().expect(126).says("limit core_instances");
     assert!(ran.took.as_secs() < 5, "{:?}", ran.took);
     assert!(ran.peak_bytes < 300 * MIB, "{} bytes", ran.peak_bytes);
     Run::inspect().args([&path]).go().expect(126).prints("limit core_instances");
@@ -102,16 +102,16 @@ fn a_huge_function_body_is_refused_by_the_compilers_memory_limit() {
     let step = b"\x20\0\x41\x01\x6a\x21\0".repeat(1_000_000);
     let body = [b"\x01\x01\x7f".to_vec(), step, vec![0x0b]].concat();
     let path = dir.file("body.wasm", module(&[body]));
-    let ran = Run::run(&[]).component(&path, &[]).go().expect(126).says("compile_memory_bytes");
+    let ran = Run::with(&[]).component(&path, &[]).go().expect(126).says("compile_memory_bytes");
     assert!(ran.peak_bytes < 300 * MIB, "{} bytes", ran.peak_bytes);
-    Run::run(&[]).guest("hello", &[]).go().expect(0);
+    Run::with(&[]).guest("hello", &[]).go().expect(0);
 }
 
 #[test]
 fn two_hundred_thousand_functions_are_refused_by_the_compilers_memory_limit() {
     let dir = test_dir();
     let path = dir.file("functions.wasm", module(&vec![b"\0\x0b".to_vec(); 200_000]));
-    let ran = Run::run(&[]).component(&path, &[]).go().expect(126).says("compile_memory_bytes");
+    let ran = Run::with(&[]).component(&path, &[]).go().expect(126).says("compile_memory_bytes");
     assert!(ran.peak_bytes < 300 * MIB, "{} bytes", ran.peak_bytes);
 }
 
@@ -121,7 +121,7 @@ fn eight_thousand_functions_of_fifty_thousand_locals_are_refused_at_once() {
     // 50,000 locals of type i64 take six bytes to declare.
     let path = dir.file("locals.wasm", module(&vec![b"\x01\xd0\x86\x03\x7e\x0b".to_vec(); 8_000]));
     assert!(std::fs::metadata(&path).unwrap().len() < 66_000);
-    let ran = Run::run(&[]).component(&path, &[]).go().expect(126).says("limit declared_locals");
+    let ran = Run::with(&[]).component(&path, &[]).go().expect(126).says("limit declared_locals");
     assert!(ran.took.as_secs() < 5, "{:?}", ran.took);
 }
 
@@ -167,4 +167,22 @@ fn leb(mut value: u32) -> Vec<u8> {
         }
         bytes.push(byte | 0x80);
     }
+}
+
+#[test]
+fn without_address_space_for_the_pool_it_says_so_and_runs() {
+    let script = format!(
+        "ulimit -v 25000000; exec '{}' run '{}' -- fallback",
+        skep_harness::skep().display(),
+        skep_harness::guest("hello").display()
+    );
+    let output = std::process::Command::new("sh")
+        .args(["-c", &script])
+        .env("XDG_CACHE_HOME", skep_harness::shared_cache())
+        .output()
+        .unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{stderr}");
+    assert!(String::from_utf8_lossy(&output.stdout).contains("hello, fallback"));
+    assert!(stderr.contains("no address space for the instance pool"), "{stderr}");
 }

@@ -27,7 +27,7 @@ fn twenty_damaged_files_through_run_and_inspect() {
             }
         }
         let path = dir.file(&format!("damaged-{i}.wasm"), &bytes);
-        let run = Run::run(&["--timeout", "5s"]).component(&path, &[]).go();
+        let run = Run::with(&["--timeout", "5s"]).component(&path, &[]).go();
         let inspect = Run::inspect().args([&path]).go();
         for ran in [run, inspect] {
             let panicked = ran.stderr.contains("host/")

@@ -8,7 +8,7 @@ fn a_full_descriptor_table_is_an_ordinary_error() {
     dir.file("file", "x");
     let mount = format!("{}", dir.display());
     for (guest, words) in [("probe", "insufficient"), ("preview1/probe", "33")] {
-        let ran = Run::run(&["--dir", &mount]).guest(guest, &["open-many", "/data/file"]).go();
+        let ran = Run::with(&["--dir", &mount]).guest(guest, &["open-many", "/data/file"]).go();
         let text = ran.text();
         assert!(text.contains("opened 102"), "{guest}: {text} {}", ran.stderr);
         assert!(text.to_lowercase().contains(words), "{guest}: {text}");

@@ -7,7 +7,7 @@ use skep_harness::{Run, test_dir};
 fn tell(guest: &str, flag: &str, dir: &std::path::Path, out: &std::path::Path) -> (String, String) {
     let mount = dir.display().to_string();
     let flags = [flag, "--dir", &mount, "--out", out.to_str().unwrap(), "--output", "json"];
-    let (mut report, ran) = Run::run(&flags).guest(guest, &["tell"]).report();
+    let (mut report, ran) = Run::with(&flags).guest(guest, &["tell"]).report();
     assert_eq!(report["exit_code"], 0);
     for measured in ["wall_ms", "cpu_ms", "compile"] {
         report[measured] = serde_json::Value::Null;
@@ -33,7 +33,7 @@ fn time_randomness_and_listings_repeat() {
         assert_eq!(first, tell(guest, "--deterministic=0", &b, &out), "{guest}");
         let other = tell(guest, "--deterministic=1", &a, &out);
         assert_ne!(first.0, other.0, "another seed gives other randomness");
-        let real = Run::run(&["--dir", &a.display().to_string()]).guest(guest, &["tell"]).go();
+        let real = Run::with(&["--dir", &a.display().to_string()]).guest(guest, &["tell"]).go();
         assert_ne!(real.text(), first.0);
     }
 }
@@ -43,7 +43,7 @@ fn what_is_written_to_out_has_the_same_digest() {
     let digest = || {
         let out = test_dir();
         let (report, _) =
-            Run::run(&["--deterministic", "--out", out.to_str().unwrap(), "--output", "json"])
+            Run::with(&["--deterministic", "--out", out.to_str().unwrap(), "--output", "json"])
                 .guest("probe", &["append", "/out/file", "same"])
                 .report();
         report["out"]["files"][0]["digest"].as_str().unwrap().to_owned()
@@ -53,7 +53,7 @@ fn what_is_written_to_out_has_the_same_digest() {
 
 #[test]
 fn a_virtual_hour_passes_at_once() {
-    let ran = Run::run(&["--deterministic"]).guest("probe", &["nap", "3600"]).go().expect(0);
+    let ran = Run::with(&["--deterministic"]).guest("probe", &["nap", "3600"]).go().expect(0);
     assert!(ran.took < Duration::from_secs(60));
 }
 
@@ -61,13 +61,13 @@ fn a_virtual_hour_passes_at_once() {
 fn fuel_is_counted_and_is_a_limit() {
     let fuel = |_| {
         let (report, _) =
-            Run::run(&["--deterministic", "--output", "json"]).guest("probe", &["args"]).report();
+            Run::with(&["--deterministic", "--output", "json"]).guest("probe", &["args"]).report();
         report["fuel"].as_u64().unwrap()
     };
     let used = fuel(());
     assert!(used > 1_000);
     assert_eq!(used, fuel(()));
-    Run::run(&["--fuel", "1000000"])
+    Run::with(&["--fuel", "1000000"])
         .guest("probe", &["spin"])
         .go()
         .expect(134)

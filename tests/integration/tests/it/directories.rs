@@ -13,14 +13,14 @@ fn mount(dir: &std::path::Path, rest: &str) -> String {
 #[test]
 fn without_a_mount_there_is_a_temporary_data_directory_and_nothing_else() {
     for guest in BOTH {
-        Run::run(&[])
+        Run::with(&[])
             .guest(guest, &["write", "/data/file", "10"])
             .go()
             .expect(0)
             .prints("wrote 10");
-        Run::run(&[]).guest(guest, &["ls", "/data"]).go().expect(0);
+        Run::with(&[]).guest(guest, &["ls", "/data"]).go().expect(0);
         for path in ["/", "/etc", "/tmp", "/proc/self"] {
-            let ran = Run::run(&[]).guest(guest, &["ls", path]).go();
+            let ran = Run::with(&[]).guest(guest, &["ls", path]).go();
             assert_ne!(ran.code, 0, "{path} was listed: {}", ran.text());
         }
     }
@@ -33,7 +33,7 @@ fn a_read_only_mount_can_be_read_and_not_changed() {
     std::fs::create_dir(dir.join("sub")).unwrap();
     let mount = mount(&dir, "");
     for guest in BOTH {
-        let run = |args: &[&str]| Run::run(&["--dir", &mount]).guest(guest, args).go();
+        let run = |args: &[&str]| Run::with(&["--dir", &mount]).guest(guest, args).go();
         run(&["read", "/data/file"]).expect(0).prints("content");
         for change in [
             &["write", "/data/new", "1"][..],
@@ -60,7 +60,7 @@ fn a_writable_mount_can_be_changed() {
     for guest in BOTH {
         let dir = test_dir();
         let mount = mount(&dir, "::/work:rw");
-        let run = |args: &[&str]| Run::run(&["--dir", &mount]).guest(guest, args).go().expect(0);
+        let run = |args: &[&str]| Run::with(&["--dir", &mount]).guest(guest, args).go().expect(0);
         run(&["write", "/work/a", "5"]);
         run(&["append", "/work/a", "tail"]);
         run(&["mkdir", "/work/d"]);
@@ -95,18 +95,18 @@ fn no_path_and_no_link_leads_out() {
             "/data/./../secret",
             "/data/inner/../../secret",
         ] {
-            let run = |verb| Run::run(&["--dir", &mount]).guest(guest, &[verb, path]).go();
+            let run = |verb| Run::with(&["--dir", &mount]).guest(guest, &[verb, path]).go();
             let ran = run("read");
             assert_ne!(ran.code, 0, "{guest} read {path}: {}", ran.text());
-            let ran = Run::run(&["--dir", &mount]).guest(guest, &["write", path, "1"]).go();
+            let ran = Run::with(&["--dir", &mount]).guest(guest, &["write", path, "1"]).go();
             // What libc normalises before asking stays inside.
             assert!(ran.code != 0 || outer.read("secret") == b"secret", "{guest} wrote {path}");
         }
-        let ran = Run::run(&["--dir", &mount]).guest(guest, &["readlink", "/data/absolute"]).go();
+        let ran = Run::with(&["--dir", &mount]).guest(guest, &["readlink", "/data/absolute"]).go();
         assert!(!ran.text().contains("secret"), "a host path was told: {}", ran.text());
         let args = ["symlink", "../secret", "/data/made"];
-        Run::run(&["--dir", &mount]).guest(guest, &args).go().expect(0);
-        Run::run(&["--dir", &mount]).guest(guest, &["read", "/data/made"]).go().expect(1);
+        Run::with(&["--dir", &mount]).guest(guest, &args).go().expect(0);
+        Run::with(&["--dir", &mount]).guest(guest, &["read", "/data/made"]).go().expect(1);
         std::fs::remove_file(inner.join("made")).unwrap();
         let _ = std::fs::remove_file(inner.join("secret"));
     }
@@ -120,7 +120,7 @@ fn rename_and_link_between_mounts_are_cross_device() {
     let (a_mount, b_mount) = (mount(&a, "::/a:rw"), mount(&b, "::/b:rw"));
     for guest in BOTH {
         for verb in ["rename", "link"] {
-            Run::run(&["--dir", &a_mount, "--dir", &b_mount])
+            Run::with(&["--dir", &a_mount, "--dir", &b_mount])
                 .guest(guest, &[verb, "/a/file", "/b/file"])
                 .go()
                 .expect(1)
@@ -134,7 +134,7 @@ fn a_writer_is_stopped_at_its_quota_and_the_file_stays_readable() {
     for guest in BOTH {
         let dir = test_dir();
         let mount = mount(&dir, "::/data:rw");
-        let (report, ran) = Run::run(&["--disk", "1MiB", "--dir", &mount, "--output", "json"])
+        let (report, ran) = Run::with(&["--disk", "1MiB", "--dir", &mount, "--output", "json"])
             .guest(guest, &["write", "/data/big", "3000000"])
             .report();
         assert_eq!(report["exit_code"], 1);
@@ -142,7 +142,7 @@ fn a_writer_is_stopped_at_its_quota_and_the_file_stays_readable() {
         assert!(ran.stderr.contains("after 1048576"), "{}", ran.stderr);
         assert_eq!(dir.read("big").len(), 1 << 20);
         let run =
-            |args: &[&str]| Run::run(&["--disk", "1KiB", "--dir", &mount]).guest(guest, args).go();
+            |args: &[&str]| Run::with(&["--disk", "1KiB", "--dir", &mount]).guest(guest, args).go();
         run(&["read", "/data/big"]).expect(0);
         run(&["truncate", "/data/sparse", "1099511627776"]).expect(1);
         assert!(dir.read("big").len() == 1 << 20);
@@ -151,7 +151,7 @@ fn a_writer_is_stopped_at_its_quota_and_the_file_stays_readable() {
 
 #[test]
 fn names_are_counted_too() {
-    let ran = Run::run(&[]).guest("probe", &["mkfiles", "/data", "100001"]).go();
+    let ran = Run::with(&[]).guest("probe", &["mkfiles", "/data", "100001"]).go();
     assert_ne!(ran.code, 0);
     assert!(ran.text().contains("error"), "{}", ran.text());
 }
@@ -160,7 +160,7 @@ fn names_are_counted_too() {
 fn what_is_left_in_out_is_copied_out_with_digests() {
     let dir = test_dir();
     let out = dir.join("results");
-    let (report, _) = Run::run(&["--out", out.to_str().unwrap(), "--output", "json"])
+    let (report, _) = Run::with(&["--out", out.to_str().unwrap(), "--output", "json"])
         .guest("probe", &["write", "/out/zeroes", "70000"])
         .report();
     assert_eq!(report["exit_code"], 0);
@@ -171,7 +171,7 @@ fn what_is_left_in_out_is_copied_out_with_digests() {
     assert_eq!(file["digest"], sum);
     assert_eq!(std::fs::read(out.join("zeroes")).unwrap(), vec![0; 70_000]);
     // Also from a guest that ended badly, and never through a link.
-    Run::run(&["--out", out.to_str().unwrap()])
+    Run::with(&["--out", out.to_str().unwrap()])
         .guest("probe", &["symlink", "../../../../etc/passwd", "/out/link"])
         .go()
         .expect(0)
@@ -182,12 +182,12 @@ fn what_is_left_in_out_is_copied_out_with_digests() {
 #[test]
 fn a_run_leaves_nothing_in_the_temporary_directory() {
     let tmp = test_dir();
-    Run::run(&["--out", tmp.join("out").to_str().unwrap()])
+    Run::with(&["--out", tmp.join("out").to_str().unwrap()])
         .env("TMPDIR", &*tmp)
         .guest("probe", &["mkfiles", "/data", "50"])
         .go()
         .expect(0);
-    Run::run(&["--timeout", "300ms"])
+    Run::with(&["--timeout", "300ms"])
         .env("TMPDIR", &*tmp)
         .guest("probe", &["spin"])
         .go()

@@ -8,7 +8,7 @@ fn the_guests_own_exit_code_comes_through() {
     for code in [0, 1, 3, 124, 126, 130, 200, 255] {
         let text = code.to_string();
         for guest in ["hello", "preview1/hello"] {
-            Run::run(&[]).guest(guest, &["--", "--exit", &text]).go().expect(code);
+            Run::with(&[]).guest(guest, &["--", "--exit", &text]).go().expect(code);
         }
     }
 }
@@ -16,7 +16,7 @@ fn the_guests_own_exit_code_comes_through() {
 #[test]
 fn arguments_and_environment_are_the_guests_and_nothing_is_inherited() {
     for guest in ["hello", "preview1/hello"] {
-        let ran = Run::run(&["--env", "GREETING=hi", "--env", "EMPTY="])
+        let ran = Run::with(&["--env", "GREETING=hi", "--env", "EMPTY="])
             .env("SECRET_OF_THE_HOST", "1")
             .guest(guest, &["--", "a", "--b", "c d"])
             .go()
@@ -28,15 +28,15 @@ fn arguments_and_environment_are_the_guests_and_nothing_is_inherited() {
 
 #[test]
 fn one_leading_double_dash_is_dropped_and_only_one() {
-    let ran = Run::run(&[]).guest("probe", &["--", "args", "--", "--help"]).go().expect(0);
+    let ran = Run::with(&[]).guest("probe", &["--", "args", "--", "--help"]).go().expect(0);
     assert_eq!(ran.text().lines().collect::<Vec<_>>(), ["probe.wasm", "args", "--", "--help"]);
-    Run::run(&[]).guest("probe", &["args", "--timeout", "1s"]).go().expect(0).prints("--timeout");
+    Run::with(&[]).guest("probe", &["args", "--timeout", "1s"]).go().expect(0).prints("--timeout");
 }
 
 #[test]
 fn a_panic_is_134_with_the_guests_own_backtrace() {
     for guest in ["probe", "preview1/probe"] {
-        Run::run(&[])
+        Run::with(&[])
             .guest(guest, &["panic"])
             .go()
             .expect(134)
@@ -53,14 +53,14 @@ fn a_guests_function_names_cannot_command_the_terminal() {
     let dir = test_dir();
     let wat = "(module (func $f (export \"_start\") unreachable) (@custom \"name\" \
                \"\\01\\0e\\01\\00\\0b\\1b]0;title\\07x\"))";
-    let ran = Run::run(&[]).component(&dir.wat("evil.wasm", wat), &[]).go().expect(134);
+    let ran = Run::with(&[]).component(&dir.wat("evil.wasm", wat), &[]).go().expect(134);
     assert!(!ran.stderr.contains('\x1b') && ran.stderr.contains("title"), "{:?}", ran.stderr);
 }
 
 #[test]
 fn running_out_of_memory_is_137() {
     for guest in ["probe", "preview1/probe"] {
-        Run::run(&["--memory", "32MiB"])
+        Run::with(&["--memory", "32MiB"])
             .guest(guest, &["grow"])
             .go()
             .expect(137)
@@ -71,7 +71,7 @@ fn running_out_of_memory_is_137() {
 
 #[test]
 fn a_guest_that_copes_with_refused_memory_ends_as_it_says() {
-    Run::run(&["--memory", "32MiB"])
+    Run::with(&["--memory", "32MiB"])
         .guest("probe", &["grow-gently", "64"])
         .go()
         .expect(0)
@@ -81,7 +81,7 @@ fn a_guest_that_copes_with_refused_memory_ends_as_it_says() {
 #[test]
 fn a_missing_file_and_bad_usage_are_125() {
     let missing = test_dir().join("nothing.wasm");
-    Run::run(&[]).component(&missing, &[]).go().expect(125).says("there is no file");
+    Run::with(&[]).component(&missing, &[]).go().expect(125).says("there is no file");
     let hello = skep_harness::guest("hello");
     for flags in [
         &["--timeout", "soon"][..],
@@ -92,10 +92,10 @@ fn a_missing_file_and_bad_usage_are_125() {
         &["--no-such-flag"],
         &["--dir", ".::/x", "--dir", ".::/x"],
     ] {
-        let ran = Run::run(flags).component(&hello, &[]).go().expect(125);
+        let ran = Run::with(flags).component(&hello, &[]).go().expect(125);
         assert!(ran.stderr.contains("error:"), "{flags:?}: {}", ran.stderr);
     }
-    Run::run(&[]).component(&test_dir(), &[]).go().expect(125).says("is not a file");
+    Run::with(&[]).component(&test_dir(), &[]).go().expect(125).says("is not a file");
 }
 
 #[test]
@@ -106,7 +106,7 @@ fn ctrl_c_is_130_and_sigterm_143() {
         for verb in [&["nap", "3600"][..], &["flood"]] {
             let mut args = vec!["--"];
             args.extend_from_slice(verb);
-            let running = Run::run(&["--timeout", "60s"]).guest("probe", &args).start();
+            let running = Run::with(&["--timeout", "60s"]).guest("probe", &args).start();
             // A guest that floods has begun when something arrives; one that naps says nothing,
             // but signals are heard from before the component is loaded.
             let mut running = running;
@@ -123,7 +123,7 @@ fn ctrl_c_is_130_and_sigterm_143() {
 
 #[test]
 fn the_report_says_it_all_in_json() {
-    let (report, ran) = Run::run(&["--output", "json", "--memory", "64MiB"])
+    let (report, ran) = Run::with(&["--output", "json", "--memory", "64MiB"])
         .guest("hello", &["--", "--exit", "3"])
         .stdin("unread")
         .report();
@@ -140,13 +140,13 @@ fn the_report_says_it_all_in_json() {
     assert_eq!(report["bytes_in"], 0);
     assert!(ran.stderr.contains("hello"), "the guest's own output goes to standard error");
 
-    let (report, _) = Run::run(&["--output", "json"]).guest("probe", &["panic"]).report();
+    let (report, _) = Run::with(&["--output", "json"]).guest("probe", &["panic"]).report();
     assert_eq!(report["status"], "trapped");
     let frames = report["trap"]["frames"].as_array().unwrap();
     assert!(frames.iter().any(|frame| frame["function"] == "probe::fault::inner_step"));
 
     let (report, _) =
-        Run::run(&["--output", "json", "--timeout", "200ms"]).guest("probe", &["spin"]).report();
+        Run::with(&["--output", "json", "--timeout", "200ms"]).guest("probe", &["spin"]).report();
     assert_eq!((&report["status"], &report["exit_code"]), (&"deadline".into(), &124.into()));
     assert!(report["cpu_ms"].as_f64().unwrap() > 50.0, "{report}");
 }

@@ -13,7 +13,7 @@ fn it_shows_what_a_command_is_and_wants() {
         .prints("wasi:cli/environment@0.2.")
         .prints("wasi:cli/run@0.2.")
         .prints("runs     yes")
-        .prints("memory_bytes              256 MiB");
+        .prints("memory_bytes                 256 MiB");
     Run::inspect()
         .args([skep_harness::guest("preview1/hello")])
         .go()

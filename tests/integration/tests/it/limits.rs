@@ -7,17 +7,17 @@ fn wasm_stack_bytes() {
     let dir = test_dir();
     let wat = r#"(module (func $deeper (export "_start") (call $deeper)))"#;
     let path = dir.wat("deeper.wasm", wat);
-    Run::run(&[]).component(&path, &[]).go().expect(134).says("limit wasm_stack_bytes (512 KiB)");
+    Run::with(&[]).component(&path, &[]).go().expect(134).says("limit wasm_stack_bytes (512 KiB)");
     // A Rust guest keeps its frames in its own memory, and runs into that memory's end first.
     for guest in ["probe", "preview1/probe"] {
-        Run::run(&[]).guest(guest, &["recurse"]).go().expect(134).says("the guest trapped");
+        Run::with(&[]).guest(guest, &["recurse"]).go().expect(134).says("the guest trapped");
     }
 }
 
 #[test]
 fn random_bytes_per_call() {
-    Run::run(&[]).guest("probe", &["random", "1048576"]).go().expect(0).prints("got 1048576");
-    Run::run(&[])
+    Run::with(&[]).guest("probe", &["random", "1048576"]).go().expect(0).prints("got 1048576");
+    Run::with(&[])
         .guest("probe", &["random", "1048577"])
         .go()
         .expect(134)
@@ -26,8 +26,8 @@ fn random_bytes_per_call() {
 
 #[test]
 fn host_resources() {
-    Run::run(&[]).guest("probe", &["timers", "4000"]).go().expect(0);
-    Run::run(&[])
+    Run::with(&[]).guest("probe", &["timers", "4000"]).go().expect(0);
+    Run::with(&[])
         .guest("probe", &["timers", "20000"])
         .go()
         .expect(134)
@@ -51,12 +51,12 @@ fn memory_bytes_is_a_sum_over_memories() {
     // Thirty memories of 16 MiB each: every one is within the limit, all together are not.
     let memories: String = (0..30).map(|_| "(memory 256)").collect();
     let wat = format!(r#"(module {memories} (func (export "_start")))"#);
-    let ran = Run::run(&[]).component(&dir.wat("many.wasm", &wat), &[]).go();
+    let ran = Run::with(&[]).component(&dir.wat("many.wasm", &wat), &[]).go();
     assert!(matches!(ran.code, 126 | 137), "{} {}", ran.code, ran.stderr);
     let wat = r#"(module (memory 1) (memory 1) (func (export "_start")
         (if (i32.eq (memory.grow 0 (i32.const 2500)) (i32.const -1)) (then unreachable))
         (if (i32.eq (memory.grow 1 (i32.const 2500)) (i32.const -1)) (then unreachable))))"#;
-    Run::run(&[]).component(&dir.wat("two.wasm", wat), &[]).go().expect(137);
+    Run::with(&[]).component(&dir.wat("two.wasm", wat), &[]).go().expect(137);
 }
 
 #[test]
@@ -66,7 +66,7 @@ fn table_elements() {
         (loop (br_if 0 (i32.ne (table.grow (ref.null func) (i32.const 1000)) (i32.const -1))))
         unreachable))"#;
     let path = dir.wat("table.wasm", wat);
-    Run::run(&["--timeout", "10s"]).component(&path, &[]).go().expect(134).says("table_elements");
+    Run::with(&["--timeout", "10s"]).component(&path, &[]).go().expect(134).says("table_elements");
 }
 
 #[test]
@@ -89,7 +89,7 @@ fn core_instances_memories_and_tables() {
         many("(table 0 funcref)", 65)
     ));
     for (name, wat) in [("core_instances", instances), ("memories", memories), ("tables", tables)] {
-        Run::run(&[])
+        Run::with(&[])
             .component(&dir.wat(name, &wat), &[])
             .go()
             .expect(126)
@@ -152,7 +152,7 @@ fn hostcall_bytes() {
         (instance $run (export "run" (func $run)))
         (export "wasi:cli/run@0.2.3" (instance $run)))"#;
     let path = dir.wat("hostcall.wasm", wat);
-    Run::run(&[]).component(&path, &[]).go().expect(134).says("limit hostcall_bytes (8 MiB)");
+    Run::with(&[]).component(&path, &[]).go().expect(134).says("limit hostcall_bytes (8 MiB)");
 }
 
 #[test]
@@ -171,7 +171,7 @@ fn component_handles() {
         (instance $run (export "run" (func $run)))
         (export "wasi:cli/run@0.2.3" (instance $run)))"#;
     let path = dir.wat("handles.wasm", wat);
-    Run::run(&["--timeout", "20s"])
+    Run::with(&["--timeout", "20s"])
         .component(&path, &[])
         .go()
         .expect(134)
@@ -184,6 +184,6 @@ fn component_bytes() {
     let path = dir.join("huge.wasm");
     let file = std::fs::File::create(&path).unwrap();
     file.set_len((128 << 20) + 1).unwrap();
-    let ran = Run::run(&[]).component(&path, &[]).go().expect(126).says("limit component_bytes");
+    let ran = Run::with(&[]).component(&path, &[]).go().expect(126).says("limit component_bytes");
     assert!(ran.peak_bytes < 300 << 20, "{}", ran.peak_bytes);
 }

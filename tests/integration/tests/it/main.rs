@@ -1,6 +1,8 @@
 //! Skep from outside: the built program on real guests. One module for each thing a user relies on;
 //! the name of a test is the behaviour.
 
+#![expect(clippy::unwrap_used, reason = "a test that panics has failed, which is right")]
+
 mod compiling;
 mod damage;
 mod descriptors;

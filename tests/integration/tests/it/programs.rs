@@ -15,7 +15,7 @@ fn esbuild() -> PathBuf {
 
 #[test]
 fn python_computes() {
-    let ran = Run::run(&[]).component(&python(), &["--", "-c", "print(6*7)"]).go().expect(0);
+    let ran = Run::with(&[]).component(&python(), &["--", "-c", "print(6*7)"]).go().expect(0);
     assert_eq!(ran.text(), "42\n");
 }
 
@@ -27,7 +27,7 @@ fn python_is_refused_a_write_to_a_read_only_mount_with_an_ordinary_error() {
         "try:\n  open('/src/x', 'w')\nexcept OSError as e:\n  print(type(e).__name__, e)\n",
     );
     let mount = format!("{}::/src", dir.display());
-    Run::run(&["--dir", &mount])
+    Run::with(&["--dir", &mount])
         .component(&python(), &["--", "/src/script.py"])
         .go()
         .expect(0)
@@ -49,7 +49,7 @@ except OSError as e:
 print(len(open('/data/big', 'rb').read()))
 ";
     let ran =
-        Run::run(&["--disk", "1MiB"]).component(&python(), &["--", "-c", script]).go().expect(0);
+        Run::with(&["--disk", "1MiB"]).component(&python(), &["--", "-c", script]).go().expect(0);
     assert_eq!(ran.text(), "51 1048576\n1048576\n");
 }
 
@@ -67,7 +67,7 @@ print(n, time.monotonic() - t < 1.0)
 ";
     let mount = dir.display().to_string();
     let ran =
-        Run::run(&["--dir", &mount]).component(&python(), &["--", "-c", script]).go().expect(0);
+        Run::with(&["--dir", &mount]).component(&python(), &["--", "-c", script]).go().expect(0);
     assert_eq!(ran.text(), "10000 True\n");
 }
 
@@ -79,13 +79,13 @@ open('/data/f', 'wb').write(b'y' * (10 << 20))
 print(len(open('/data/f', 'rb', buffering=0).read()) > 0, len(open('/data/f', 'rb').read()))
 sys.exit(200)
 ";
-    let ran = Run::run(&[]).component(&python(), &["--", "-c", script]).go().expect(200);
+    let ran = Run::with(&[]).component(&python(), &["--", "-c", script]).go().expect(200);
     assert_eq!(ran.text(), format!("True {}\n", 10 << 20));
 }
 
 #[test]
 fn python_out_of_memory_is_137() {
-    Run::run(&["--memory", "48MiB"])
+    Run::with(&["--memory", "48MiB"])
         .component(&python(), &["--", "-c", "x = bytearray(200_000_000)"])
         .go()
         .expect(137)
@@ -95,7 +95,7 @@ fn python_out_of_memory_is_137() {
 
 #[test]
 fn a_program_built_by_go_runs_and_its_compiler_stays_within_the_limits() {
-    let ran = Run::run(&[])
+    let ran = Run::with(&[])
         .component(&esbuild(), &["--", "--minify"])
         .stdin("const answer = 6 * 7; console.log(answer)")
         .go()
@@ -107,5 +107,38 @@ fn a_program_built_by_go_runs_and_its_compiler_stays_within_the_limits() {
     dir.file("b.js", "import { a } from './a.js'; console.log(a)");
     let mount = format!("{}::/", dir.display());
     let args = ["--", "--bundle", "--minify", "/b.js"];
-    Run::run(&["--dir", &mount]).component(&esbuild(), &args).go().expect(0).prints("console.log(");
+    Run::with(&["--dir", &mount])
+        .component(&esbuild(), &args)
+        .go()
+        .expect(0)
+        .prints("console.log(");
+}
+
+#[test]
+fn a_worker_in_python_compiles_within_the_limits_and_answers() {
+    let dir = test_dir();
+    dir.file(
+        "app.py",
+        "
+from wit_world import exports
+from wit_world.exports.handler import Output
+from wit_world.imports import config, context, state
+
+class Handler(exports.Handler):
+    def handle(self, input):
+        n = int((state.get('n') or b'0').decode()) + 1
+        state.set('n', str(n).encode())
+        words = [input.body.decode(), str(n), config.get('who'), str(context.attempt())]
+        return Output('text/plain', ' '.join(words).encode())
+",
+    );
+    let component = dir.join("worker.wasm");
+    xtask::componentize::python(&dir, &component).expect("componentize-py builds it");
+    let ran = Run::with(&["--input", "-", "--config", "who=bee"])
+        .component(&component, &[])
+        .stdin("hello from")
+        .go()
+        .expect(0);
+    assert_eq!(ran.text(), "hello from 1 bee 1");
+    assert!(ran.peak_bytes < 300 << 20, "{} bytes", ran.peak_bytes);
 }

@@ -19,14 +19,14 @@ fn imports_that_we_lack_are_listed_with_what_we_have() {
         run_export()
     );
     let path = dir.wat("wants.wasm", &wat);
-    Run::run(&[])
+    Run::with(&[])
         .component(&path, &[])
         .go()
         .expect(126)
         .says("wasi:io/poll@0.3.0 (we have 0.2.12)")
         .says("acme:db/query@1.2.3 (unknown)")
         .says("skep inspect");
-    let (report, _) = Run::run(&["--output", "json"]).component(&path, &[]).report();
+    let (report, _) = Run::with(&["--output", "json"]).component(&path, &[]).report();
     assert_eq!(report["status"], "refused");
     assert_eq!(report["error"]["code"], "component_refused");
 }
@@ -39,7 +39,7 @@ fn an_interface_of_the_right_name_and_the_wrong_shape_is_refused() {
             (export "get-random-bytes" (func (param "len" string) (result bool))))) {})"#,
         run_export()
     );
-    Run::run(&[]).component(&dir.wat("odd.wasm", &wat), &[]).go().expect(126).says("does not fit");
+    Run::with(&[]).component(&dir.wat("odd.wasm", &wat), &[]).go().expect(126).says("does not fit");
 }
 
 #[test]
@@ -69,7 +69,7 @@ fn each_foreign_file_has_its_own_sentence() {
     ];
     for (name, bytes, words) in cases {
         let path = dir.file(name, bytes);
-        Run::run(&[]).component(&path, &[]).go().expect(126).says(words);
+        Run::with(&[]).component(&path, &[]).go().expect(126).says(words);
         Run::inspect().args([&path]).go().expect(126).says(words);
     }
 }
@@ -77,11 +77,11 @@ fn each_foreign_file_has_its_own_sentence() {
 #[test]
 fn native_code_is_refused_even_our_own() {
     let cache = test_dir();
-    Run::run(&[]).env("XDG_CACHE_HOME", &*cache).guest("hello", &[]).go().expect(0);
+    Run::with(&[]).env("XDG_CACHE_HOME", &*cache).guest("hello", &[]).go().expect(0);
     let engine = std::fs::read_dir(cache.join("skep/compiled")).unwrap().next().unwrap().unwrap();
     let native = std::fs::read_dir(engine.path()).unwrap().next().unwrap().unwrap().path();
     assert!(native.extension().is_some_and(|e| e == "cwasm"), "{native:?}");
-    Run::run(&[]).component(&native, &[]).go().expect(126).says(".cwasm");
+    Run::with(&[]).component(&native, &[]).go().expect(126).says(".cwasm");
 }
 
 #[test]
@@ -90,15 +90,15 @@ fn valid_headers_with_invalid_code_are_refused_by_the_compiler() {
     // A function of type [] -> [i32] with an empty body.
     let bytes = b"\0asm\x01\0\0\0\x01\x05\x01\x60\0\x01\x7f\x03\x02\x01\0\x07\x0a\x01\x06_start\0\0\x0a\x04\x01\x02\0\x0b";
     let path = dir.file("invalid.wasm", bytes);
-    Run::run(&[]).component(&path, &[]).go().expect(126).says("not valid WebAssembly");
+    Run::with(&[]).component(&path, &[]).go().expect(126).says("not valid WebAssembly");
 }
 
 #[test]
 fn sockets_are_offered_denied_and_reported() {
-    let ran = Run::run(&[]).guest("probe", &["connect", "127.0.0.1:9"]).go().expect(1);
+    let ran = Run::with(&[]).guest("probe", &["connect", "127.0.0.1:9"]).go().expect(1);
     ran.prints("PermissionDenied").says("denied: wasi:sockets/tcp");
-    Run::run(&[]).guest("probe", &["resolve", "localhost"]).go().expect(1).says("ip-name-lookup");
+    Run::with(&[]).guest("probe", &["resolve", "localhost"]).go().expect(1).says("ip-name-lookup");
     let (report, _) =
-        Run::run(&["--output", "json"]).guest("probe", &["connect", "127.0.0.1:9"]).report();
+        Run::with(&["--output", "json"]).guest("probe", &["connect", "127.0.0.1:9"]).report();
     assert_eq!(report["denials"][0], "wasi:sockets/tcp");
 }

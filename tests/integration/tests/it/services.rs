@@ -3,21 +3,21 @@
 use skep_harness::{Run, test_dir};
 
 fn scribe(command: &str) -> Run {
-    Run::run(&["--input", "-", "--config", "colour=blue", "--config", "a=1"])
+    Run::with(&["--input", "-", "--config", "colour=blue", "--config", "a=1"])
         .guest("scribe", &[])
         .stdin(command)
 }
 
 #[test]
 fn the_counter_counts_and_says_so() {
-    let ran = Run::run(&[]).guest("counter", &[]).go().expect(0).says("counted: 1");
+    let ran = Run::with(&[]).guest("counter", &[]).go().expect(0).says("counted: 1");
     assert_eq!(ran.text(), "1");
     let dir = test_dir();
     let input = dir.file("input", "save");
     let data = dir.join("data");
     std::fs::create_dir(&data).unwrap();
     let mount = format!("{}::/data:rw", data.display());
-    Run::run(&["--input", input.to_str().unwrap(), "--dir", &mount])
+    Run::with(&["--input", input.to_str().unwrap(), "--dir", &mount])
         .guest("counter", &[])
         .go()
         .expect(0);
@@ -39,7 +39,7 @@ fn config_and_context_are_there() {
 
 #[test]
 fn the_report_has_the_output_and_the_events() {
-    let (report, ran) = Run::run(&["--input", "-", "--output", "json"])
+    let (report, ran) = Run::with(&["--input", "-", "--output", "json"])
         .guest("scribe", &[])
         .stdin("emit progress half way")
         .report();
@@ -73,7 +73,7 @@ fn what_goes_in_and_out_is_limited() {
 
 #[test]
 fn input_for_a_command_is_refused_with_a_reason() {
-    Run::run(&["--input", "-"])
+    Run::with(&["--input", "-"])
         .guest("hello", &[])
         .go()
         .expect(125)

@@ -25,7 +25,7 @@ fn stopped_in_time(what: &str, attempt: impl Fn() -> (i32, Duration)) {
 }
 
 fn run(guest: &'static str, args: &'static [&'static str]) -> (i32, Duration) {
-    let ran = Run::run(&["--timeout", "1s"]).guest(guest, args).endless_stdin().go();
+    let ran = Run::with(&["--timeout", "1s"]).guest(guest, args).endless_stdin().go();
     assert!(ran.stderr.contains("deadline of 1 s"), "{}", ran.stderr);
     (ran.code, ran.took)
 }
@@ -52,7 +52,7 @@ fn waiting_for_input_that_never_comes() {
 fn printing_to_a_reader_that_stopped() {
     for guest in ["probe", "preview1/probe"] {
         stopped_in_time(guest, || {
-            let run = Run::run(&["--timeout", "1s"]).guest(guest, &["flood"]);
+            let run = Run::with(&["--timeout", "1s"]).guest(guest, &["flood"]);
             run.start().wait_unread()
         });
     }
@@ -77,7 +77,7 @@ fn an_endless_start_function_and_an_endless_component_initialiser() {
     );
     for path in [&module, &component] {
         stopped_in_time("start function", || {
-            let ran = Run::run(&["--timeout", "1s"]).component(path, &[]).go();
+            let ran = Run::with(&["--timeout", "1s"]).component(path, &[]).go();
             (ran.code, ran.took)
         });
     }
@@ -89,7 +89,7 @@ fn a_fifo_in_a_mount_is_refused_at_once() {
     dir.fifo("pipe");
     let mount = format!("{}::/data:rw", dir.display());
     for guest in ["probe", "preview1/probe"] {
-        let ran = Run::run(&["--timeout", "20s", "--dir", &mount])
+        let ran = Run::with(&["--timeout", "20s", "--dir", &mount])
             .guest(guest, &["read", "/data/pipe"])
             .go()
             .expect(1)
@@ -102,7 +102,7 @@ fn a_fifo_in_a_mount_is_refused_at_once() {
 fn compiling_does_not_count_to_the_deadline() {
     let dir = test_dir();
     let path = skep_harness::guest("probe");
-    let (report, _) = Run::run(&["--output", "json", "--timeout", "20ms"])
+    let (report, _) = Run::with(&["--output", "json", "--timeout", "20ms"])
         .env("XDG_CACHE_HOME", &*dir)
         .component(&path, &["exit", "0"])
         .report();

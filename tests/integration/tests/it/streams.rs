@@ -7,7 +7,7 @@ fn bytes_go_through_unchanged() {
     let bytes: Vec<u8> =
         (0..3_000_000u32).flat_map(|i| i.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
     for guest in ["probe", "preview1/probe"] {
-        let ran = Run::run(&[]).guest(guest, &["cat"]).stdin(bytes.clone()).go().expect(0);
+        let ran = Run::with(&[]).guest(guest, &["cat"]).stdin(bytes.clone()).go().expect(0);
         assert!(ran.stdout == bytes, "{guest}: {} of {} bytes", ran.stdout.len(), bytes.len());
     }
 }
@@ -15,7 +15,7 @@ fn bytes_go_through_unchanged() {
 #[test]
 fn output_arrives_while_the_guest_runs() {
     for guest in ["probe", "preview1/probe"] {
-        let mut running = Run::run(&["--timeout", "60s"]).guest(guest, &["flood"]).start();
+        let mut running = Run::with(&["--timeout", "60s"]).guest(guest, &["flood"]).start();
         running.wait_for_output("\n");
         running.signal(rustix::process::Signal::TERM);
         running.finish().expect(143);
@@ -24,7 +24,7 @@ fn output_arrives_while_the_guest_runs() {
 
 #[test]
 fn in_json_mode_standard_output_is_one_object_and_the_guests_streams_go_to_standard_error() {
-    let (report, ran) = Run::run(&["--output", "json"])
+    let (report, ran) = Run::with(&["--output", "json"])
         .guest("probe", &["cat"])
         .stdin("{\"status\":\"fake\"}\n")
         .report();
