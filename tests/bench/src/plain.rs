@@ -5,7 +5,7 @@ use wasmtime::component::{Component, HasSelf, Linker, ResourceTable};
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, Store};
 use wasmtime_wasi::p2::bindings::CommandPre;
 use wasmtime_wasi::p2::pipe::MemoryOutputPipe;
-use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi::{I32Exit, WasiCtx, WasiCtxView, WasiView};
 
 use self::bindings::exports::skep::worker::handler;
 use self::bindings::skep::worker::{config, context, state, transcript};
@@ -102,8 +102,13 @@ impl Command {
             .build();
         let mut store = store(engine, wasi);
         let command = pre.instantiate_async(&mut store).await?;
-        let ended = command.wasi_cli_run().call_run(&mut store).await?;
-        ended.map_err(|()| "the guest failed")?;
+        match command.wasi_cli_run().call_run(&mut store).await {
+            Ok(Ok(())) => {}
+            Ok(Err(())) => return Err("the guest failed".into()),
+            // How `exit` looks from here.
+            Err(error) if error.downcast_ref::<I32Exit>().is_some_and(|exit| exit.0 == 0) => {}
+            Err(error) => return Err(error.into()),
+        }
         drop(store);
         Ok(out.contents().to_vec())
     }
