@@ -1,5 +1,6 @@
 //! `skep run`: one run of one component, with streams, mounts and limits, and an exit code.
 
+mod conclude;
 mod explain;
 mod memory_turn;
 mod mount;
@@ -26,11 +27,11 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::ambient::{self, Temporary};
 use crate::report::{
-    CompileReport, ErrorReport, EventReport, FileReport, FrameReport, OutReport, PayloadReport,
-    RunReport, SkippedReport, TrapReport,
+    CompileReport, EventReport, FileReport, OutReport, PayloadReport, RunReport, SkippedReport,
 };
 use crate::terminal::{self, Filter, Spinner};
 use crate::{OutputFormat, exit, quantity};
+use conclude::conclude;
 use explain::{Asked, Explained};
 use memory_turn::MemoryTurn;
 use mount::{DATA, MountArg};
@@ -480,61 +481,6 @@ impl Run {
             }
         }
     }
-}
-
-/// Shows the result and returns the exit code.
-fn conclude(format: OutputFormat, mut report: RunReport, explained: Explained) -> u8 {
-    report.status = explained.status;
-    report.exit_code = explained.exit_code;
-    report.guest_exit_code = explained.guest_exit_code;
-    report.limit = explained.limit;
-    if format == OutputFormat::Json {
-        report.error = explained.message.map(|message| ErrorReport {
-            code: explain::code(explained.status),
-            message,
-            hint: explained.hint,
-        });
-        report.trap = explained.crash.map(|crash| TrapReport {
-            message: crash.message,
-            frames: crash
-                .frames
-                .into_iter()
-                .map(|f| FrameReport { function: f.function, module: f.module, source: f.source })
-                .collect(),
-        });
-        terminal::print(&crate::json::line(&report));
-        return explained.exit_code;
-    }
-    if let Some(out) = &report.out {
-        for FileReport { path, bytes, digest } in &out.files {
-            terminal::say("out", &format!("{} {bytes} bytes {digest}", neutral(path)));
-        }
-        for SkippedReport { path, reason } in &out.skipped {
-            terminal::say("out", &format!("{} was not copied: {reason}", neutral(path)));
-        }
-    }
-    for denied in &report.denials {
-        terminal::say("denied", &format!("{denied} (no flag allows it)"));
-    }
-    if let Some(message) = explained.message {
-        terminal::say("error", &message);
-    }
-    if let Some(crash) = explained.crash {
-        for (depth, frame) in crash.frames.iter().enumerate() {
-            let source = match &frame.source {
-                Some(source) => format!("  ({})", neutral(source)),
-                None => String::new(),
-            };
-            terminal::say(
-                &format!("  {depth:>2}"),
-                &format!("{}{source}", neutral(&frame.function)),
-            );
-        }
-    }
-    if let Some(hint) = explained.hint {
-        terminal::say("hint", &hint);
-    }
-    explained.exit_code
 }
 
 fn failed(message: String) -> Explained {

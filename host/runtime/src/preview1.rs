@@ -11,25 +11,25 @@
 //! handles; an allocation of the guest's choosing is never made.
 
 mod abi;
+mod errno;
 mod fds;
 mod listing;
 mod poll;
+mod transfer;
 
 use std::time::Duration;
 
-use rustix::io::Errno as HostErrno;
-use skep_protocol::LimitName;
-use skep_store::ScopeError;
-use skep_store::scope::{NewTime, NodeKind, OpenHow, Opened, Stat};
+use skep_store::scope::{NewTime, OpenHow, Opened, Stat};
 use wasmtime_wasi::I32Exit;
 use wasmtime_wasi_io::streams::{InputStream, OutputStream, StreamError};
-use wiggle::{GuestError, GuestMemory, GuestPtr};
+use wiggle::{GuestMemory, GuestPtr};
 
 use crate::world::World;
 
 use abi::{types, wasi_snapshot_preview1};
 pub(crate) use fds::Preview1;
 use fds::{Fd, OpenedFile};
+use transfer::{read_path, scatter, sizes, total, write_bytes, write_strings};
 use types::{Errno, Error};
 
 pub(crate) fn add_to_linker(linker: &mut wasmtime::Linker<World>) -> wasmtime::Result<()> {
@@ -37,9 +37,6 @@ pub(crate) fn add_to_linker(linker: &mut wasmtime::Linker<World>) -> wasmtime::R
 }
 
 type Memory<'a> = GuestMemory<'a>;
-
-/// The longest path that is read from a guest; no kernel takes a longer one.
-const PATH_BYTES: u32 = 4_096;
 
 impl wasi_snapshot_preview1::WasiSnapshotPreview1 for World {
     fn args_get(
@@ -705,68 +702,6 @@ impl World {
         }
     }
 
-    /// Bytes that one call may move.
-    fn transfer_limit(&self) -> u32 {
-        u32::try_from(self.limits.hostcall_bytes).unwrap_or(u32::MAX)
-    }
-
-    /// The guest's buffers for a read, cut to the limit.
-    fn read_buffers(
-        &self,
-        memory: &Memory<'_>,
-        iovs: types::IovecArray,
-    ) -> Result<Vec<GuestPtr<[u8]>>, Error> {
-        let mut left = self.transfer_limit();
-        let mut buffers = Vec::new();
-        for iov in iovs.iter() {
-            let iov = memory.read(iov?)?;
-            let len = iov.buf_len.min(left);
-            if len > 0 {
-                buffers.push(iov.buf.as_array(len));
-            }
-            left -= len;
-            if left == 0 || buffers.len() >= MAX_BUFFERS {
-                break;
-            }
-        }
-        Ok(buffers)
-    }
-
-    /// The bytes the guest wants written, cut to the limit.
-    fn gather(&self, memory: &Memory<'_>, ciovs: types::CiovecArray) -> Result<Vec<u8>, Error> {
-        let mut left = self.transfer_limit();
-        let mut bytes = Vec::new();
-        for ciov in ciovs.iter().take(MAX_BUFFERS) {
-            let ciov = memory.read(ciov?)?;
-            let len = ciov.buf_len.min(left);
-            bytes.extend_from_slice(&memory.as_cow(ciov.buf.as_array(len))?);
-            left -= len;
-            if left == 0 {
-                break;
-            }
-        }
-        Ok(bytes)
-    }
-
-    async fn read_file(
-        &mut self,
-        memory: &mut Memory<'_>,
-        file: skep_store::scope::OpenFile,
-        buffers: &[GuestPtr<[u8]>],
-        offset: u64,
-    ) -> Result<types::Size, Error> {
-        let len = total(buffers);
-        let bytes = self
-            .on_disk(move || {
-                let mut buffer = vec![0; len];
-                let n = file.read_at(&mut buffer, offset)?;
-                buffer.truncate(n);
-                Ok(buffer)
-            })
-            .await?;
-        scatter(memory, buffers, &bytes)
-    }
-
     fn filestat(&mut self, stat: &Stat) -> Result<types::Filestat, Error> {
         let ino = self.descriptors.number(stat.device, stat.inode);
         let stat = self.descriptors.present(*stat);
@@ -781,62 +716,6 @@ impl World {
             ctim: timestamp(stat.changed)?,
         })
     }
-}
-
-/// Buffers of one call; more are left for the next one.
-const MAX_BUFFERS: usize = 1_024;
-
-fn total(buffers: &[GuestPtr<[u8]>]) -> usize {
-    buffers.iter().map(|buffer| buffer.len() as usize).sum()
-}
-
-fn scatter(
-    memory: &mut Memory<'_>,
-    buffers: &[GuestPtr<[u8]>],
-    bytes: &[u8],
-) -> Result<types::Size, Error> {
-    let mut rest = bytes;
-    for buffer in buffers {
-        let (now, later) = rest.split_at(rest.len().min(buffer.len() as usize));
-        write_bytes(memory, buffer.as_ptr(), now)?;
-        rest = later;
-    }
-    Ok(u32::try_from(bytes.len() - rest.len())?)
-}
-
-fn write_bytes(memory: &mut Memory<'_>, at: GuestPtr<u8>, bytes: &[u8]) -> Result<(), Error> {
-    Ok(memory.copy_from_slice(bytes, at.as_array(u32::try_from(bytes.len())?))?)
-}
-
-fn write_strings(
-    memory: &mut Memory<'_>,
-    strings: impl Iterator<Item = Vec<u8>>,
-    mut pointer: GuestPtr<GuestPtr<u8>>,
-    mut at: GuestPtr<u8>,
-) -> Result<(), Error> {
-    for mut string in strings {
-        string.push(0);
-        memory.write(pointer, at)?;
-        write_bytes(memory, at, &string)?;
-        at = at.add(u32::try_from(string.len())?)?;
-        pointer = pointer.add(1)?;
-    }
-    Ok(())
-}
-
-fn sizes(
-    lengths: impl ExactSizeIterator<Item = usize>,
-) -> Result<(types::Size, types::Size), Error> {
-    let count = lengths.len();
-    let bytes: usize = lengths.map(|len| len + 1).sum();
-    Ok((u32::try_from(count)?, u32::try_from(bytes)?))
-}
-
-fn read_path(memory: &Memory<'_>, path: GuestPtr<str>) -> Result<String, Error> {
-    if path.len() > PATH_BYTES {
-        return Err(Errno::Nametoolong.into());
-    }
-    Ok(memory.as_cow_str(path)?.into_owned())
 }
 
 fn follows(flags: types::Lookupflags) -> bool {
@@ -873,117 +752,4 @@ fn new_times(
         pick(Fstflags::ATIM, Fstflags::ATIM_NOW, accessed)?,
         pick(Fstflags::MTIM, Fstflags::MTIM_NOW, modified)?,
     ))
-}
-
-impl From<NodeKind> for types::Filetype {
-    fn from(kind: NodeKind) -> Self {
-        match kind {
-            NodeKind::File => Self::RegularFile,
-            NodeKind::Directory => Self::Directory,
-            NodeKind::Symlink => Self::SymbolicLink,
-            NodeKind::Socket => Self::SocketStream,
-            NodeKind::CharacterDevice => Self::CharacterDevice,
-            NodeKind::BlockDevice => Self::BlockDevice,
-            NodeKind::Fifo | NodeKind::Unknown => Self::Unknown,
-        }
-    }
-}
-
-impl wiggle::GuestErrorType for Errno {
-    fn success() -> Self {
-        Self::Success
-    }
-}
-
-impl From<std::num::TryFromIntError> for Error {
-    fn from(_: std::num::TryFromIntError) -> Self {
-        Errno::Overflow.into()
-    }
-}
-
-impl From<GuestError> for Error {
-    fn from(error: GuestError) -> Self {
-        match error {
-            GuestError::InvalidFlagValue { .. } | GuestError::InvalidEnumValue { .. } => {
-                Errno::Inval.into()
-            }
-            GuestError::InvalidUtf8 { .. } => Errno::Ilseq.into(),
-            GuestError::TryFromIntError { .. } => Errno::Overflow.into(),
-            // A pointer out of the guest's own memory is the guest's crash.
-            error => Self::trap(error.into()),
-        }
-    }
-}
-
-impl From<StreamError> for Error {
-    fn from(error: StreamError) -> Self {
-        match error {
-            StreamError::Closed => Errno::Pipe.into(),
-            StreamError::LastOperationFailed(_) => Errno::Io.into(),
-            StreamError::Trap(error) => Self::trap(error),
-        }
-    }
-}
-
-impl From<ScopeError> for Error {
-    fn from(error: ScopeError) -> Self {
-        match &error {
-            ScopeError::ReadOnly => Errno::Rofs,
-            ScopeError::CrossScope => Errno::Xdev,
-            ScopeError::Quota(LimitName::disk_entries) => Errno::Dquot,
-            ScopeError::Quota(_) => Errno::Nospc,
-            ScopeError::SpecialFile => Errno::Acces,
-            ScopeError::Io(io) => match HostErrno::from_io_error(io) {
-                Some(errno) => errno.into(),
-                None => match io.kind() {
-                    std::io::ErrorKind::PermissionDenied => Errno::Perm,
-                    std::io::ErrorKind::NotFound => Errno::Noent,
-                    std::io::ErrorKind::AlreadyExists => Errno::Exist,
-                    std::io::ErrorKind::InvalidInput => Errno::Inval,
-                    std::io::ErrorKind::FileTooLarge => Errno::Fbig,
-                    _ => Errno::Io,
-                },
-            },
-        }
-        .into()
-    }
-}
-
-impl From<HostErrno> for Errno {
-    fn from(errno: HostErrno) -> Self {
-        match errno {
-            HostErrno::ACCESS => Self::Acces,
-            HostErrno::AGAIN => Self::Again,
-            HostErrno::BADF => Self::Badf,
-            HostErrno::BUSY => Self::Busy,
-            HostErrno::DQUOT => Self::Dquot,
-            HostErrno::EXIST => Self::Exist,
-            HostErrno::FBIG => Self::Fbig,
-            HostErrno::ILSEQ => Self::Ilseq,
-            HostErrno::INTR => Self::Intr,
-            HostErrno::INVAL => Self::Inval,
-            HostErrno::ISDIR => Self::Isdir,
-            HostErrno::LOOP => Self::Loop,
-            HostErrno::MFILE => Self::Mfile,
-            HostErrno::MLINK => Self::Mlink,
-            HostErrno::NAMETOOLONG => Self::Nametoolong,
-            HostErrno::NFILE => Self::Nfile,
-            HostErrno::NODEV => Self::Nodev,
-            HostErrno::NOENT => Self::Noent,
-            HostErrno::NOMEM => Self::Nomem,
-            HostErrno::NOSPC => Self::Nospc,
-            HostErrno::NOTDIR => Self::Notdir,
-            HostErrno::NOTEMPTY => Self::Notempty,
-            HostErrno::NOTSUP | HostErrno::NOSYS => Self::Notsup,
-            HostErrno::NXIO => Self::Nxio,
-            HostErrno::OVERFLOW => Self::Overflow,
-            HostErrno::PERM => Self::Perm,
-            HostErrno::PIPE => Self::Pipe,
-            HostErrno::ROFS => Self::Rofs,
-            HostErrno::SPIPE => Self::Spipe,
-            HostErrno::TXTBSY => Self::Txtbsy,
-            HostErrno::XDEV => Self::Xdev,
-            _ => Self::Io,
-        }
-    }
 }

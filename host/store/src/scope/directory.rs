@@ -82,7 +82,7 @@ impl OpenDirectory {
             options.custom_flags((OFlags::DIRECTORY | OFlags::NONBLOCK).bits().cast_signed());
         }
         let file = self.dir.open_with(path, &options)?.into_std();
-        let stat = Stat::from(&file.metadata()?);
+        let stat = Stat::of(&file)?;
         match stat.kind {
             NodeKind::Directory => {
                 let dir = Arc::new(Dir::from_std_file(file));
@@ -113,7 +113,7 @@ impl OpenDirectory {
         let mut options = Self::options(how);
         options.write(true).create_new(true);
         let file = self.dir.open_with(path, &options)?.into_std();
-        let stat = Stat::from(&file.metadata()?);
+        let stat = Stat::of(&file)?;
         ledger.named(stat.identity());
         drop(ledger);
         Ok(Opened::File(OpenFile::new(self.shared.clone(), file, &stat, how.read, how.write)))

@@ -111,7 +111,7 @@ impl OpenFile {
 
     /// Its metadata.
     pub fn stat(&self) -> Result<Stat, ScopeError> {
-        Ok(Stat::from(&self.0.file.metadata()?))
+        Ok(Stat::of(&self.0.file)?)
     }
 
     /// Sets its times.

@@ -1,8 +1,9 @@
 //! What is known of a file or directory.
 
-use std::fs::Metadata;
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::fs::File;
 use std::time::{Duration, SystemTime};
+
+use cap_std::fs::{FileTypeExt, Metadata, MetadataExt};
 
 use super::ledger::Inode;
 
@@ -49,6 +50,10 @@ pub struct Stat {
 }
 
 impl Stat {
+    pub(super) fn of(file: &File) -> std::io::Result<Self> {
+        Ok(Self::from(&Metadata::from_just_metadata(file.metadata()?)))
+    }
+
     pub(super) fn identity(&self) -> Inode {
         Inode { device: self.device, number: self.inode }
     }
@@ -56,32 +61,6 @@ impl Stat {
 
 impl From<&Metadata> for Stat {
     fn from(meta: &Metadata) -> Self {
-        let kind = meta.file_type();
-        Self {
-            kind: match () {
-                () if kind.is_file() => NodeKind::File,
-                () if kind.is_dir() => NodeKind::Directory,
-                () if kind.is_symlink() => NodeKind::Symlink,
-                () if kind.is_fifo() => NodeKind::Fifo,
-                () if kind.is_socket() => NodeKind::Socket,
-                () if kind.is_char_device() => NodeKind::CharacterDevice,
-                () if kind.is_block_device() => NodeKind::BlockDevice,
-                () => NodeKind::Unknown,
-            },
-            links: meta.nlink(),
-            size: meta.len(),
-            accessed: since_epoch(meta.atime(), meta.atime_nsec()),
-            modified: since_epoch(meta.mtime(), meta.mtime_nsec()),
-            changed: since_epoch(meta.ctime(), meta.ctime_nsec()),
-            device: meta.dev(),
-            inode: meta.ino(),
-        }
-    }
-}
-
-impl From<&cap_std::fs::Metadata> for Stat {
-    fn from(meta: &cap_std::fs::Metadata) -> Self {
-        use cap_std::fs::{FileTypeExt, MetadataExt};
         let kind = meta.file_type();
         Self {
             kind: match () {

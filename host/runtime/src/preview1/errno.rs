@@ -1,0 +1,123 @@
+//! Errors and kinds in the ABI's words.
+
+use rustix::io::Errno as HostErrno;
+use skep_protocol::LimitName;
+use skep_store::ScopeError;
+use skep_store::scope::NodeKind;
+use wasmtime_wasi_io::streams::StreamError;
+use wiggle::GuestError;
+
+use super::abi::types::{self, Errno, Error};
+
+impl From<NodeKind> for types::Filetype {
+    fn from(kind: NodeKind) -> Self {
+        match kind {
+            NodeKind::File => Self::RegularFile,
+            NodeKind::Directory => Self::Directory,
+            NodeKind::Symlink => Self::SymbolicLink,
+            NodeKind::Socket => Self::SocketStream,
+            NodeKind::CharacterDevice => Self::CharacterDevice,
+            NodeKind::BlockDevice => Self::BlockDevice,
+            NodeKind::Fifo | NodeKind::Unknown => Self::Unknown,
+        }
+    }
+}
+
+impl wiggle::GuestErrorType for Errno {
+    fn success() -> Self {
+        Self::Success
+    }
+}
+
+impl From<std::num::TryFromIntError> for Error {
+    fn from(_: std::num::TryFromIntError) -> Self {
+        Errno::Overflow.into()
+    }
+}
+
+impl From<GuestError> for Error {
+    fn from(error: GuestError) -> Self {
+        match error {
+            GuestError::InvalidFlagValue { .. } | GuestError::InvalidEnumValue { .. } => {
+                Errno::Inval.into()
+            }
+            GuestError::InvalidUtf8 { .. } => Errno::Ilseq.into(),
+            GuestError::TryFromIntError { .. } => Errno::Overflow.into(),
+            // A pointer out of the guest's own memory is the guest's crash.
+            error => Self::trap(error.into()),
+        }
+    }
+}
+
+impl From<StreamError> for Error {
+    fn from(error: StreamError) -> Self {
+        match error {
+            StreamError::Closed => Errno::Pipe.into(),
+            StreamError::LastOperationFailed(_) => Errno::Io.into(),
+            StreamError::Trap(error) => Self::trap(error),
+        }
+    }
+}
+
+impl From<ScopeError> for Error {
+    fn from(error: ScopeError) -> Self {
+        match &error {
+            ScopeError::ReadOnly => Errno::Rofs,
+            ScopeError::CrossScope => Errno::Xdev,
+            ScopeError::Quota(LimitName::disk_entries) => Errno::Dquot,
+            ScopeError::Quota(_) => Errno::Nospc,
+            ScopeError::SpecialFile => Errno::Acces,
+            ScopeError::Io(io) => match HostErrno::from_io_error(io) {
+                Some(errno) => errno.into(),
+                None => match io.kind() {
+                    std::io::ErrorKind::PermissionDenied => Errno::Perm,
+                    std::io::ErrorKind::NotFound => Errno::Noent,
+                    std::io::ErrorKind::AlreadyExists => Errno::Exist,
+                    std::io::ErrorKind::InvalidInput => Errno::Inval,
+                    std::io::ErrorKind::FileTooLarge => Errno::Fbig,
+                    _ => Errno::Io,
+                },
+            },
+        }
+        .into()
+    }
+}
+
+impl From<HostErrno> for Errno {
+    fn from(errno: HostErrno) -> Self {
+        match errno {
+            HostErrno::ACCESS => Self::Acces,
+            HostErrno::AGAIN => Self::Again,
+            HostErrno::BADF => Self::Badf,
+            HostErrno::BUSY => Self::Busy,
+            HostErrno::DQUOT => Self::Dquot,
+            HostErrno::EXIST => Self::Exist,
+            HostErrno::FBIG => Self::Fbig,
+            HostErrno::ILSEQ => Self::Ilseq,
+            HostErrno::INTR => Self::Intr,
+            HostErrno::INVAL => Self::Inval,
+            HostErrno::ISDIR => Self::Isdir,
+            HostErrno::LOOP => Self::Loop,
+            HostErrno::MFILE => Self::Mfile,
+            HostErrno::MLINK => Self::Mlink,
+            HostErrno::NAMETOOLONG => Self::Nametoolong,
+            HostErrno::NFILE => Self::Nfile,
+            HostErrno::NODEV => Self::Nodev,
+            HostErrno::NOENT => Self::Noent,
+            HostErrno::NOMEM => Self::Nomem,
+            HostErrno::NOSPC => Self::Nospc,
+            HostErrno::NOTDIR => Self::Notdir,
+            HostErrno::NOTEMPTY => Self::Notempty,
+            HostErrno::NOTSUP | HostErrno::NOSYS => Self::Notsup,
+            HostErrno::NXIO => Self::Nxio,
+            HostErrno::OVERFLOW => Self::Overflow,
+            HostErrno::PERM => Self::Perm,
+            HostErrno::PIPE => Self::Pipe,
+            HostErrno::ROFS => Self::Rofs,
+            HostErrno::SPIPE => Self::Spipe,
+            HostErrno::TXTBSY => Self::Txtbsy,
+            HostErrno::XDEV => Self::Xdev,
+            _ => Self::Io,
+        }
+    }
+}
