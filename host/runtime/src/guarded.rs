@@ -2,7 +2,6 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
@@ -10,13 +9,13 @@ use crate::kill::KillSwitch;
 use crate::slots::Claim;
 
 /// Runs `guest` under `kill` and `claim`.
-pub(crate) struct Guarded<'a, F> {
+pub(crate) struct Guarded<'a, 's, F> {
     pub(crate) guest: Pin<&'a mut F>,
-    pub(crate) kill: Arc<KillSwitch>,
-    pub(crate) claim: &'a mut Claim,
+    pub(crate) kill: &'a KillSwitch,
+    pub(crate) claim: &'a mut Claim<'s>,
 }
 
-impl<T, F: Future<Output = wasmtime::Result<T>>> Future for Guarded<'_, F> {
+impl<T, F: Future<Output = wasmtime::Result<T>>> Future for Guarded<'_, '_, F> {
     type Output = wasmtime::Result<T>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {

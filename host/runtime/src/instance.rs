@@ -27,6 +27,7 @@ pub struct Instance {
     body: Body,
     engine: Arc<Engine>,
     slots: Arc<CpuSlots>,
+    kill: Arc<KillSwitch>,
     profile: Profile,
     usable: bool,
 }
@@ -69,7 +70,7 @@ impl Instance {
         let limits = spec.limits;
         let fault = |error: wasmtime::Error| Ended::HostFault(format!("{error:#}"));
         let mut world = World::new(spec, turn).map_err(fault)?;
-        world.kill = kill;
+        world.kill = kill.clone();
         let mut store = Store::new(&engine.wasmtime, world);
         store.limiter(|world| &mut world.meter);
         store.set_hostcall_fuel(usize::try_from(limits.hostcall_bytes).unwrap_or(usize::MAX));
@@ -90,10 +91,17 @@ impl Instance {
             })
         });
         store.set_epoch_deadline(1);
-        let mut instance =
-            Self { store, body: Body::Spent, engine, slots, profile: loaded.profile, usable: true };
+        let mut instance = Self {
+            store,
+            body: Body::Spent,
+            engine,
+            slots,
+            kill,
+            profile: loaded.profile,
+            usable: true,
+        };
         let (connected, _) = instance
-            .guard(async |store| {
+            .guard(Instant::now(), async |store| {
                 Ok(match &loaded.code {
                     Code::Service(pre) => Body::Service(pre.instantiate_async(store).await?),
                     Code::Command(pre) => Body::Command(pre.instantiate_async(store).await?),
@@ -114,7 +122,7 @@ impl Instance {
         let body = std::mem::replace(&mut self.body, Body::Spent);
         self.usable = false;
         let (result, cpu) = self
-            .guard(async |store| match body {
+            .guard(began, async |store| match body {
                 Body::Command(command) => {
                     let result = command.wasi_cli_run().call_run(store).await?;
                     Ok(u8::from(result.is_err()))
@@ -149,7 +157,7 @@ impl Instance {
             return (Ended::HostFault("there is no service to call".into()), Cost::default());
         };
         let (result, cpu) = self
-            .guard(async |store| {
+            .guard(began, async |store| {
                 let input = handler::Input { content_type: input.content_type, body: input.body };
                 service.skep_worker_handler().call_handle(store, &input).await
             })
@@ -189,19 +197,19 @@ impl Instance {
     /// Returns the CPU time that it used beside what became of it.
     async fn guard<T>(
         &mut self,
+        began: Instant,
         guest: impl AsyncFnOnce(&mut Store<World>) -> wasmtime::Result<T>,
     ) -> (wasmtime::Result<T>, Duration) {
-        let kill = self.store.data().kill.clone();
         let millis = self.store.data().limits.turn_deadline_ms;
         let deadline = match self.store.data().deadline {
-            None if millis != OFF => Instant::now().checked_add(Duration::from_millis(millis)),
+            None if millis != OFF => began.checked_add(Duration::from_millis(millis)),
             deadline => deadline,
         };
         self.store.data_mut().deadline = deadline;
-        let _running = self.engine.ticker.enter(deadline, &kill);
+        let _running = self.engine.ticker.enter(deadline, &self.kill);
         let mut claim = self.slots.claim();
         let guest = pin!(guest(&mut self.store));
-        let done = Guarded { guest, kill, claim: &mut claim }.await;
+        let done = Guarded { guest, kill: &self.kill, claim: &mut claim }.await;
         (done, claim.used())
     }
 

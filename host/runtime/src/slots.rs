@@ -33,8 +33,8 @@ struct Waiter {
 
 /// One guest's claim on a slot.
 #[derive(Debug)]
-pub(crate) struct Claim {
-    slots: Arc<CpuSlots>,
+pub(crate) struct Claim<'a> {
+    slots: &'a CpuSlots,
     used: Duration,
     waiting: Option<((Duration, u64), Arc<Waiter>)>,
     held: bool,
@@ -51,8 +51,8 @@ impl CpuSlots {
         self.waiting.load(Ordering::Relaxed) > 0
     }
 
-    pub(crate) fn claim(self: &Arc<Self>) -> Claim {
-        Claim { slots: self.clone(), used: Duration::ZERO, waiting: None, held: false }
+    pub(crate) fn claim(&self) -> Claim<'_> {
+        Claim { slots: self, used: Duration::ZERO, waiting: None, held: false }
     }
 
     fn queue(&self) -> MutexGuard<'_, Queue> {
@@ -73,7 +73,7 @@ impl CpuSlots {
     }
 }
 
-impl Claim {
+impl Claim<'_> {
     /// Takes a slot, or waits for one.
     pub(crate) fn poll_acquire(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if let Some((_, waiter)) = &self.waiting {
@@ -117,7 +117,7 @@ impl Claim {
     }
 }
 
-impl Drop for Claim {
+impl Drop for Claim<'_> {
     fn drop(&mut self) {
         if let Some((key, waiter)) = self.waiting.take() {
             let mut queue = self.slots.queue();
@@ -135,7 +135,7 @@ impl Drop for Claim {
 mod tests {
     use super::*;
 
-    fn acquire(claim: &mut Claim) -> bool {
+    fn acquire(claim: &mut Claim<'_>) -> bool {
         claim.poll_acquire(&mut Context::from_waker(Waker::noop())).is_ready()
     }
 

@@ -6,7 +6,6 @@
 //!
 //! While no guest runs the thread sleeps.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
@@ -35,15 +34,24 @@ struct State {
     guests: usize,
     asleep: bool,
     closed: bool,
-    next: u64,
-    deadlines: BTreeMap<(Instant, u64), Weak<KillSwitch>>,
+    deadlines: Deadlines,
+}
+
+/// When the running guests have to be done, each in a place of its own.
+///
+/// All are looked at on each tick, and no order is kept: a guest comes and goes in a microsecond,
+/// hundreds of thousands of times for each look at what are at most some thousand places.
+#[derive(Debug, Default)]
+struct Deadlines {
+    places: Vec<Option<(Instant, Weak<KillSwitch>)>>,
+    free: Vec<usize>,
 }
 
 /// A guest is running; ends when dropped.
 #[derive(Debug)]
-pub(crate) struct Running {
-    shared: Arc<Shared>,
-    deadline: Option<(Instant, u64)>,
+pub(crate) struct Running<'a> {
+    shared: &'a Shared,
+    place: Option<usize>,
 }
 
 impl Ticker {
@@ -57,19 +65,14 @@ impl Ticker {
     }
 
     /// Registers a running guest, with the moment it has to be done, if there is one.
-    pub(crate) fn enter(&self, deadline: Option<Instant>, kill: &Arc<KillSwitch>) -> Running {
+    pub(crate) fn enter(&self, deadline: Option<Instant>, kill: &Arc<KillSwitch>) -> Running<'_> {
         let mut state = self.0.state();
         state.guests += 1;
-        let deadline = deadline.map(|at| {
-            state.next += 1;
-            let key = (at, state.next);
-            state.deadlines.insert(key, Arc::downgrade(kill));
-            key
-        });
+        let place = deadline.map(|at| state.deadlines.add(at, Arc::downgrade(kill)));
         if state.asleep {
             self.0.wake.notify_one();
         }
-        Running { shared: self.0.clone(), deadline }
+        Running { shared: &self.0, place }
     }
 }
 
@@ -80,12 +83,44 @@ impl Drop for Ticker {
     }
 }
 
-impl Drop for Running {
+impl Drop for Running<'_> {
     fn drop(&mut self) {
         let mut state = self.shared.state();
         state.guests -= 1;
-        if let Some(key) = self.deadline {
-            state.deadlines.remove(&key);
+        if let Some(place) = self.place {
+            state.deadlines.remove(place);
+        }
+    }
+}
+
+impl Deadlines {
+    fn add(&mut self, at: Instant, kill: Weak<KillSwitch>) -> usize {
+        let deadline = Some((at, kill));
+        match self.free.pop() {
+            Some(place) => {
+                self.places[place] = deadline;
+                place
+            }
+            None => {
+                self.places.push(deadline);
+                self.places.len() - 1
+            }
+        }
+    }
+
+    fn remove(&mut self, place: usize) {
+        self.places[place] = None;
+        self.free.push(place);
+    }
+
+    /// Throws the switch of whoever is late, once.
+    fn pass(&mut self, now: Instant) {
+        for deadline in &mut self.places {
+            if let Some((_, kill)) = deadline.take_if(|(at, _)| *at <= now)
+                && let Some(kill) = kill.upgrade()
+            {
+                kill.throw(KillReason::Deadline);
+            }
         }
     }
 }
@@ -106,19 +141,38 @@ impl Shared {
                 state.asleep = false;
                 continue;
             }
-            let now = Instant::now();
-            while let Some(first) = state.deadlines.first_entry()
-                && first.key().0 <= now
-            {
-                if let Some(kill) = first.remove().upgrade() {
-                    kill.throw(KillReason::Deadline);
-                }
-            }
+            state.deadlines.pass(Instant::now());
             let Some(engine) = engine.upgrade() else { return };
             engine.increment_epoch();
             drop(engine);
             (state, _) =
                 self.wake.wait_timeout(state, TICK).unwrap_or_else(PoisonError::into_inner);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_who_is_late_is_told_and_places_are_used_again() {
+        let mut deadlines = Deadlines::default();
+        let [early, late, gone] = [(); 3].map(|()| Arc::new(KillSwitch::default()));
+        let now = Instant::now();
+        let hour = Duration::from_secs(3_600);
+        let at_hand = deadlines.add(now, Arc::downgrade(&early));
+        deadlines.add(now + hour, Arc::downgrade(&late));
+        let left = deadlines.add(now, Arc::downgrade(&gone));
+        deadlines.remove(left);
+        deadlines.pass(now);
+        assert_eq!(early.reason(), Some(KillReason::Deadline));
+        assert_eq!(late.reason(), None);
+        assert_eq!(gone.reason(), None);
+
+        deadlines.remove(at_hand);
+        let again = deadlines.add(now + hour, Arc::downgrade(&early));
+        assert_eq!(again, at_hand);
+        assert_eq!(deadlines.places.len(), 3);
     }
 }
