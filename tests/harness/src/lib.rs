@@ -19,7 +19,9 @@ pub fn skep() -> &'static Path {
     BUILT.get_or_init(|| {
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let mut build = Command::new(cargo);
-        build.args(["build", "--quiet", "--package", "skep"]).current_dir(root());
+        // Of the whole workspace, so that the engine is built with the features that the tests
+        // have it with, and not a second time.
+        build.args(["build", "--quiet", "--workspace", "--bin", "skep"]).current_dir(root());
         assert!(build.status().expect("cargo starts").success(), "skep does not build");
         target().join("debug/skep")
     })

@@ -40,7 +40,16 @@ impl Session {
     pub fn start(folder: PathBuf) -> Result<Self, Error> {
         let mut build = Command::new("cargo");
         build
-            .args(["build", "--quiet", "--locked", "--package", "skep", "--target-dir", "target"])
+            .args([
+                "build",
+                "--quiet",
+                "--locked",
+                "--workspace",
+                "--bin",
+                "skep",
+                "--target-dir",
+                "target",
+            ])
             .current_dir(tree::root());
         run(&mut build, "building skep")?;
         let mut path = tree::root().join("target/debug").into_os_string();
