@@ -29,7 +29,9 @@ pub(crate) fn guest(name: &str) -> Result<PathBuf, Failure> {
 
 /// The release build of `skep`.
 pub(crate) fn skep() -> Result<PathBuf, Failure> {
-    cargo(&["build", "--quiet", "--release", "--package", "skep"])?;
+    // Of the whole workspace, as everything here builds it: the features are the same then, and the
+    // engine is built once.
+    cargo(&["build", "--quiet", "--release", "--locked", "--workspace", "--bin", "skep"])?;
     Ok(target().join("release/skep"))
 }
 
