@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::guests::run;
-use crate::{Error, tree};
+use crate::{Error, debian, tree};
 
 /// The only version that will do, and the SHA-256 of its wheel for this kind of machine.
 const REQUIREMENT: &str = "componentize-py==0.25.1 \
@@ -30,6 +30,12 @@ fn tool() -> Result<PathBuf, Error> {
     let tool = home.join("bin/componentize-py");
     if tool.exists() {
         return Ok(tool);
+    }
+    let mut ready = Command::new("python3");
+    ready.args(["-c", "import ensurepip, venv"]);
+    if run(&mut ready, "python3").is_err() {
+        // Where it cannot be installed, making the environment fails below and says why.
+        let _ = debian::install(&["python3-venv"], "to build a worker written in Python");
     }
     eprintln!("fetching componentize-py 0.25.1 from PyPI ...");
     let parent = home.parent().expect("it has a folder above it");

@@ -140,7 +140,8 @@ mod tests {
         assert_eq!(turn.state_list("b/", None, 9).unwrap(), ["b/1", "b/2"]);
         assert_eq!(turn.state_list("b/", Some("b/1"), 9).unwrap(), ["b/2"]);
         assert_eq!(turn.state_list("", Some("a"), 1).unwrap(), ["b/1"]);
-        assert!(turn.state_set("d", vec![0; 8]).is_err());
+        let full = RecordError::Limit { name: LimitName::state_bytes, limit: 20 };
+        assert_eq!(turn.state_set("d", vec![0; 8]), Err(full));
         assert!(turn.state_delete("b/1").unwrap());
         assert!(!turn.state_delete("b/1").unwrap());
         turn.state_set("d", vec![0; 8]).unwrap();

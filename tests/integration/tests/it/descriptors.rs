@@ -3,7 +3,7 @@
 use skep_harness::{Run, test_dir};
 
 #[test]
-fn a_full_descriptor_table_is_an_ordinary_error() {
+fn open_descriptors() {
     let dir = test_dir();
     dir.file("file", "x");
     let mount = format!("{}", dir.display());
