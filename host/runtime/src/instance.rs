@@ -152,6 +152,10 @@ impl Instance {
             let name = LimitName::input_bytes;
             return (Ended::Limit { name, crash: None, exit_code: None }, Cost::default());
         }
+        if !self.usable {
+            let fault = "an instance that did not end well is not called again";
+            return (Ended::HostFault(fault.into()), Cost::default());
+        }
         let body = std::mem::replace(&mut self.body, Body::Spent);
         let Body::Service(service) = body else {
             return (Ended::HostFault("there is no service to call".into()), Cost::default());
