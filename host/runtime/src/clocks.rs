@@ -50,7 +50,7 @@ impl Clocks {
             Self::Host { started } => started.elapsed(),
             Self::Virtual(time) => {
                 let mut time = lock(time);
-                time.elapsed += READING;
+                time.elapsed = time.elapsed.saturating_add(READING);
                 time.elapsed
             }
         }
@@ -62,7 +62,7 @@ impl Clocks {
             Self::Host { .. } => {
                 SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
             }
-            Self::Virtual(_) => VIRTUAL_EPOCH + self.monotonic(),
+            Self::Virtual(_) => VIRTUAL_EPOCH.saturating_add(self.monotonic()),
         }
     }
 

@@ -121,7 +121,8 @@ fn limit(error: &wasmtime::Error, meter: &Meter) -> Option<LimitName> {
 }
 
 /// Limits that the engine enforces for us and reports in words only: their error types are private
-/// to it. Its version is pinned exactly, and each of these has a test that hits it.
+/// to it. Its version is pinned exactly. The first and the last have a test that hits them; the three
+/// counts stand behind the census, which refuses such components first, and have none.
 fn engine_limit(message: &str) -> Option<LimitName> {
     [
         ("fuel allocated for hostcalls has been exhausted", LimitName::hostcall_bytes),
