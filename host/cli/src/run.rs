@@ -364,7 +364,7 @@ impl Run {
                     None => instance.run().await,
                     Some(input) => instance.call(input).await,
                 };
-                (ended, cost, instance.denials().interfaces().to_vec())
+                (ended, cost, instance.take_denials().interfaces().to_vec())
             })
         };
         let deadline = self.arguments.timeout.map(|timeout| began + timeout);

@@ -16,19 +16,24 @@ use crate::kill::KillSwitch;
 use crate::loaded::{Code, Loaded};
 use crate::outcome::{self, Ended};
 use crate::slots::CpuSlots;
-use crate::turn::Turn;
+use crate::turn::{NoTurn, Turn};
 use crate::world::worker::bindings::Service;
 use crate::world::worker::bindings::exports::skep::worker::handler;
 use crate::world::{Denials, World};
 
 /// A live instance. It runs one turn at a time, and none after one that did not end well.
+///
+/// It is connected with the record and the kill switch of its first turn, to which the connecting
+/// counts. Each turn after that one starts with [`Instance::begin`].
 pub struct Instance {
     store: Store<World>,
     body: Body,
     engine: Arc<Engine>,
     slots: Arc<CpuSlots>,
-    kill: Arc<KillSwitch>,
     profile: Profile,
+    /// Since when the turn runs, and how long of that on a CPU.
+    began: Option<Instant>,
+    cpu: Duration,
     usable: bool,
 }
 
@@ -47,7 +52,7 @@ pub struct Cost {
     pub wall: Duration,
     /// Time on a CPU.
     pub cpu: Duration,
-    /// The most memory that the instance has held, in bytes.
+    /// The most memory that the instance held in this turn, in bytes.
     pub memory_peak_bytes: u64,
     /// Fuel used, where it is counted.
     pub fuel: Option<u64>,
@@ -69,8 +74,7 @@ impl Instance {
     ) -> Result<Self, Ended> {
         let limits = spec.limits;
         let fault = |error: wasmtime::Error| Ended::HostFault(format!("{error:#}"));
-        let mut world = World::new(spec, turn).map_err(fault)?;
-        world.kill = kill.clone();
+        let world = World::new(spec, turn, kill).map_err(fault)?;
         let mut store = Store::new(&engine.wasmtime, world);
         store.limiter(|world| &mut world.meter);
         store.set_hostcall_fuel(usize::try_from(limits.hostcall_bytes).unwrap_or(usize::MAX));
@@ -96,12 +100,13 @@ impl Instance {
             body: Body::Spent,
             engine,
             slots,
-            kill,
             profile: loaded.profile,
+            began: None,
+            cpu: Duration::ZERO,
             usable: true,
         };
-        let (connected, _) = instance
-            .guard(Instant::now(), async |store| {
+        let connected = instance
+            .guard(async |store| {
                 Ok(match &loaded.code {
                     Code::Service(pre) => Body::Service(pre.instantiate_async(store).await?),
                     Code::Command(pre) => Body::Command(pre.instantiate_async(store).await?),
@@ -116,13 +121,26 @@ impl Instance {
         Ok(instance)
     }
 
+    /// Puts the record and the kill switch of the next turn in place. Its deadline, its fuel and
+    /// what counts against it begin anew.
+    pub fn begin(&mut self, turn: Box<dyn Turn>, kill: Arc<KillSwitch>) {
+        self.reset(kill);
+        self.store.data_mut().turn = turn;
+    }
+
+    /// Takes the record of a turn away. Until the next one begins nothing can be read or written.
+    pub fn take_turn(&mut self) -> Box<dyn Turn> {
+        let turn = &mut self.store.data_mut().turn;
+        let none = NoTurn::after(turn.identity());
+        std::mem::replace(turn, Box::new(none))
+    }
+
     /// Runs a command to its end.
     pub async fn run(&mut self) -> (Ended, Cost) {
-        let began = Instant::now();
         let body = std::mem::replace(&mut self.body, Body::Spent);
         self.usable = false;
-        let (result, cpu) = self
-            .guard(began, async |store| match body {
+        let result = self
+            .guard(async |store| match body {
                 Body::Command(command) => {
                     let result = command.wasi_cli_run().call_run(store).await?;
                     Ok(u8::from(result.is_err()))
@@ -141,32 +159,34 @@ impl Instance {
             Ok(code) => outcome::exited(code, &self.store.data().meter),
             Err(error) => self.end(&error),
         };
-        (ended, self.cost(began, cpu))
+        (ended, self.cost())
     }
 
     /// Has a service handle one input.
     pub async fn call(&mut self, input: Payload) -> (Ended, Cost) {
-        let began = Instant::now();
         let limits = self.store.data().limits;
         if input.body.len() as u64 > limits.input_bytes {
             let name = LimitName::input_bytes;
-            return (Ended::Limit { name, crash: None, exit_code: None }, Cost::default());
+            return (Ended::Limit { name, crash: None, exit_code: None }, self.cost());
         }
         if !self.usable {
             let fault = "an instance that did not end well is not called again";
-            return (Ended::HostFault(fault.into()), Cost::default());
+            return (Ended::HostFault(fault.into()), self.cost());
         }
         let body = std::mem::replace(&mut self.body, Body::Spent);
         let Body::Service(service) = body else {
-            return (Ended::HostFault("there is no service to call".into()), Cost::default());
+            return (Ended::HostFault("there is no service to call".into()), self.cost());
         };
-        let (result, cpu) = self
-            .guard(began, async |store| {
+        // Whoever drops the future of this call leaves the guest in the middle of it.
+        self.usable = false;
+        let result = self
+            .guard(async |store| {
                 let input = handler::Input { content_type: input.content_type, body: input.body };
                 service.skep_worker_handler().call_handle(store, &input).await
             })
             .await;
         self.body = Body::Service(service);
+        self.usable = result.is_ok();
         let ended = match result {
             Ok(Ok(output)) if output.body.len() as u64 > limits.output_bytes => {
                 Ended::Limit { name: LimitName::output_bytes, crash: None, exit_code: None }
@@ -179,7 +199,7 @@ impl Instance {
             }
             Err(error) => self.end(&error),
         };
-        (ended, self.cost(began, cpu))
+        (ended, self.cost())
     }
 
     /// Whether another turn may run on it.
@@ -187,34 +207,47 @@ impl Instance {
         self.usable
     }
 
-    /// What it asked for and was not granted, so far.
-    pub fn denials(&self) -> &Denials {
-        &self.store.data().denials
+    /// What it asked for in this turn and was not granted, since this was last asked.
+    pub fn take_denials(&mut self) -> Denials {
+        std::mem::take(&mut self.store.data_mut().denials)
     }
 
-    /// Ends the instance and hands back the record of its turn.
-    pub fn into_turn(self) -> Box<dyn Turn> {
-        self.store.into_data().turn
+    /// The linear memory that it holds now, in bytes.
+    pub fn memory_bytes(&self) -> u64 {
+        self.store.data().meter.memory_used()
+    }
+
+    fn reset(&mut self, kill: Arc<KillSwitch>) {
+        (self.began, self.cpu) = (None, Duration::ZERO);
+        let world = self.store.data_mut();
+        world.kill = kill;
+        world.deadline = None;
+        world.denials = Denials::default();
+        world.meter.begin_turn();
+        if self.profile == Profile::Deterministic {
+            let fuel = world.limits.fuel.min(PLENTY);
+            self.store.set_fuel(fuel).expect("the deterministic profile counts fuel");
+        }
     }
 
     /// Runs guest code with everything that bounds it: kill switch, deadline, CPU slot, ticks.
-    /// Returns the CPU time that it used beside what became of it.
     async fn guard<T>(
         &mut self,
-        began: Instant,
         guest: impl AsyncFnOnce(&mut Store<World>) -> wasmtime::Result<T>,
-    ) -> (wasmtime::Result<T>, Duration) {
-        let millis = self.store.data().limits.turn_deadline_ms;
-        let deadline = match self.store.data().deadline {
-            None if millis != OFF => began.checked_add(Duration::from_millis(millis)),
-            deadline => deadline,
-        };
-        self.store.data_mut().deadline = deadline;
-        let _running = self.engine.ticker.enter(deadline, &self.kill);
+    ) -> wasmtime::Result<T> {
+        let began = *self.began.get_or_insert_with(Instant::now);
+        let world = self.store.data_mut();
+        let millis = world.limits.turn_deadline_ms;
+        if world.deadline.is_none() && millis != OFF {
+            world.deadline = began.checked_add(Duration::from_millis(millis));
+        }
+        let kill = world.kill.clone();
+        let _running = self.engine.ticker.enter(world.deadline, &kill);
         let mut claim = self.slots.claim();
         let guest = pin!(guest(&mut self.store));
-        let done = Guarded { guest, kill: &self.kill, claim: &mut claim }.await;
-        (done, claim.used())
+        let done = Guarded { guest, kill: &kill, claim: &mut claim }.await;
+        self.cpu += claim.used();
+        done
     }
 
     fn end(&mut self, error: &wasmtime::Error) -> Ended {
@@ -222,7 +255,7 @@ impl Instance {
         outcome::ended(error, &self.store.data().meter)
     }
 
-    fn cost(&mut self, began: Instant, cpu: Duration) -> Cost {
+    fn cost(&mut self) -> Cost {
         // The deadline is the turn's: the next one gets its own.
         self.store.data_mut().deadline = None;
         let fuel = match self.profile {
@@ -233,8 +266,8 @@ impl Instance {
             }
         };
         Cost {
-            wall: began.elapsed(),
-            cpu,
+            wall: self.began.take().map_or(Duration::ZERO, |began| began.elapsed()),
+            cpu: std::mem::take(&mut self.cpu),
             memory_peak_bytes: self.store.data().meter.memory_peak(),
             fuel,
         }

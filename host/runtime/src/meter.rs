@@ -36,17 +36,30 @@ impl Meter {
         }
     }
 
-    /// The most memory that was in use at once, in bytes.
+    /// Forgets what an earlier turn did: its peak, and what it was refused.
+    pub(crate) fn begin_turn(&mut self) {
+        for gauge in [&mut self.memory, &mut self.table] {
+            gauge.peak = gauge.used;
+            gauge.denied = false;
+        }
+    }
+
+    /// The memory in use, in bytes.
+    pub(crate) fn memory_used(&self) -> u64 {
+        self.memory.used as u64
+    }
+
+    /// The most memory that was in use at once in this turn, in bytes.
     pub(crate) fn memory_peak(&self) -> u64 {
         self.memory.peak as u64
     }
 
-    /// Whether growing a memory was ever refused.
+    /// Whether growing a memory was refused in this turn.
     pub(crate) fn memory_denied(&self) -> bool {
         self.memory.denied
     }
 
-    /// Whether growing a table was ever refused.
+    /// Whether growing a table was refused in this turn.
     pub(crate) fn table_denied(&self) -> bool {
         self.table.denied
     }

@@ -132,7 +132,7 @@ impl Sandbox {
         Ok((loaded, outcome))
     }
 
-    /// Instantiates a component. Throwing `kill` ends it, now or in any later turn.
+    /// Instantiates a component, with the record and the kill switch of its first turn.
     pub async fn connect(
         &self,
         loaded: &Loaded,

@@ -58,6 +58,7 @@ pub enum RecordError {
 }
 
 /// The record of one turn, and what came before it.
+#[async_trait::async_trait]
 pub trait Turn: Send {
     /// Who and what.
     fn identity(&self) -> &Identity;
@@ -86,8 +87,76 @@ pub trait Turn: Send {
     ) -> Result<Vec<String>, RecordError>;
 
     /// Appends an event; `kind` is the worker's own word for it.
-    fn emit(&mut self, kind: &str, content_type: &str, body: Vec<u8>) -> Result<(), RecordError>;
+    ///
+    /// The guest waits for as long as this does, so that one which emits faster than can be kept
+    /// is slowed down. The turn may end in the meantime; the future is dropped then.
+    async fn emit(
+        &mut self,
+        kind: &str,
+        content_type: &str,
+        body: Vec<u8>,
+    ) -> Result<(), RecordError>;
 
     /// At most `limit` entries after `after`, in order.
     fn read(&mut self, after: u64, limit: usize) -> Result<Vec<TranscriptEntry>, RecordError>;
+}
+
+/// What an instance has between its turns: its worker's name, and nothing that can be read or
+/// written.
+#[derive(Debug)]
+pub(crate) struct NoTurn(Identity);
+
+impl NoTurn {
+    /// What is left when the turn of `identity` has been taken away.
+    pub(crate) fn after(identity: &Identity) -> Self {
+        Self(Identity { input_id: None, attempt: 0, ..identity.clone() })
+    }
+
+    fn refused<T>() -> Result<T, RecordError> {
+        Err(RecordError::Unavailable("there is no turn".into()))
+    }
+}
+
+#[async_trait::async_trait]
+impl Turn for NoTurn {
+    fn identity(&self) -> &Identity {
+        &self.0
+    }
+
+    fn config(&self, _key: &str) -> Option<String> {
+        None
+    }
+
+    fn config_all(&self) -> Vec<(String, String)> {
+        Vec::new()
+    }
+
+    fn state_get(&mut self, _key: &str) -> Result<Option<Vec<u8>>, RecordError> {
+        Self::refused()
+    }
+
+    fn state_set(&mut self, _key: &str, _value: Vec<u8>) -> Result<(), RecordError> {
+        Self::refused()
+    }
+
+    fn state_delete(&mut self, _key: &str) -> Result<bool, RecordError> {
+        Self::refused()
+    }
+
+    fn state_list(
+        &mut self,
+        _prefix: &str,
+        _after: Option<&str>,
+        _limit: usize,
+    ) -> Result<Vec<String>, RecordError> {
+        Self::refused()
+    }
+
+    async fn emit(&mut self, _kind: &str, _type: &str, _body: Vec<u8>) -> Result<(), RecordError> {
+        Self::refused()
+    }
+
+    fn read(&mut self, _after: u64, _limit: usize) -> Result<Vec<TranscriptEntry>, RecordError> {
+        Self::refused()
+    }
 }

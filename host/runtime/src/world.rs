@@ -91,7 +91,11 @@ impl Denials {
 pub(crate) struct PastLimit(pub(crate) LimitName);
 
 impl World {
-    pub(crate) fn new(spec: GuestSpec, turn: Box<dyn Turn>) -> wasmtime::Result<Self> {
+    pub(crate) fn new(
+        spec: GuestSpec,
+        turn: Box<dyn Turn>,
+        kill: Arc<KillSwitch>,
+    ) -> wasmtime::Result<Self> {
         let mut table = ResourceTable::new();
         table.set_max_capacity(usize::try_from(spec.limits.host_resources).unwrap_or(usize::MAX));
         let mut wasi = WasiCtxBuilder::new();
@@ -126,7 +130,7 @@ impl World {
             denials: Denials::default(),
             preview1: Preview1::default(),
             turn,
-            kill: Arc::default(),
+            kill,
             deadline: None,
         })
     }

@@ -100,6 +100,7 @@ pub(crate) fn sandbox(wasm: &[u8]) -> Result<(Sandbox, Arc<Loaded>), Failure> {
 #[derive(Debug, Default)]
 pub(crate) struct EmptyTurn(Identity);
 
+#[async_trait::async_trait]
 impl Turn for EmptyTurn {
     fn identity(&self) -> &Identity {
         &self.0
@@ -134,7 +135,7 @@ impl Turn for EmptyTurn {
         Ok(Vec::new())
     }
 
-    fn emit(&mut self, _kind: &str, _type: &str, _body: Vec<u8>) -> Result<(), RecordError> {
+    async fn emit(&mut self, _kind: &str, _type: &str, _body: Vec<u8>) -> Result<(), RecordError> {
         Ok(())
     }
 

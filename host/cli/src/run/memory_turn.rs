@@ -47,6 +47,7 @@ impl MemoryTurn {
     }
 }
 
+#[async_trait::async_trait]
 impl Turn for MemoryTurn {
     fn identity(&self) -> &Identity {
         &self.identity
@@ -99,7 +100,12 @@ impl Turn for MemoryTurn {
             .collect())
     }
 
-    fn emit(&mut self, kind: &str, content_type: &str, body: Vec<u8>) -> Result<(), RecordError> {
+    async fn emit(
+        &mut self,
+        kind: &str,
+        content_type: &str,
+        body: Vec<u8>,
+    ) -> Result<(), RecordError> {
         if self.events.len() as u64 >= self.limits.events_per_turn {
             return Err(self.limit(LimitName::events_per_turn));
         }

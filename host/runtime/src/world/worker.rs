@@ -20,7 +20,11 @@ pub(crate) mod bindings {
             }
         ",
         world: "skep:host/service",
-        imports: { default: trappable },
+        imports: {
+            // Only this one waits; a host call that may wait costs more than one that may not.
+            "skep:worker/transcript.emit": async | trappable,
+            default: trappable,
+        },
         exports: { default: async },
     });
 }
@@ -101,7 +105,7 @@ fn valid_key(key: &str) -> Result<(), RecordError> {
 }
 
 impl transcript::Host for World {
-    fn emit(
+    async fn emit(
         &mut self,
         kind: String,
         content_type: String,
@@ -113,7 +117,7 @@ impl transcript::Host for World {
         } else if (body.len() + content_type.len()) as u64 > limit {
             Err(RecordError::Limit { name: LimitName::event_bytes, limit })
         } else {
-            self.turn.emit(&kind, &content_type, body)
+            self.turn.emit(&kind, &content_type, body).await
         };
         Ok(emitted.map_err(Into::into))
     }
