@@ -13,6 +13,7 @@ use crate::engine::{Engine, Profile};
 use crate::guarded::Guarded;
 use crate::guest::GuestSpec;
 use crate::kill::KillSwitch;
+use crate::lifecycle::{ConnectReason, Hooks};
 use crate::loaded::{Code, Loaded};
 use crate::outcome::{self, Ended};
 use crate::slots::CpuSlots;
@@ -38,7 +39,7 @@ pub struct Instance {
 }
 
 enum Body {
-    Service(Service),
+    Service(Service, Option<Hooks>),
     Command(Command),
     Module(wasmtime::Instance),
     /// A command runs once.
@@ -60,6 +61,8 @@ pub struct Cost {
 
 /// Fuel given where fuel is counted but not limited.
 const PLENTY: u64 = u64::MAX / 2;
+
+const UNUSABLE: &str = "an instance that did not end well is not called again";
 
 impl Instance {
     /// Instantiates a component. `Err` says how that ended, with what it cost: its start function
@@ -108,7 +111,12 @@ impl Instance {
         let connected = instance
             .guard(async |store| {
                 Ok(match &loaded.code {
-                    Code::Service(pre) => Body::Service(pre.instantiate_async(store).await?),
+                    Code::Service(code) => {
+                        let instance = code.pre.instantiate_async(&mut *store).await?;
+                        let hooks = code.hooks.as_ref();
+                        let hooks = hooks.map(|hooks| hooks.load(&mut *store, &instance));
+                        Body::Service(code.handler.load(store, &instance)?, hooks.transpose()?)
+                    }
                     Code::Command(pre) => Body::Command(pre.instantiate_async(store).await?),
                     Code::Module(pre) => Body::Module(pre.instantiate_async(store).await?),
                 })
@@ -135,6 +143,35 @@ impl Instance {
         std::mem::replace(turn, Box::new(none))
     }
 
+    /// Tells a worker that listens why it has a new instance. Comes before its first input, and
+    /// counts to that turn.
+    pub async fn connected(&mut self, reason: ConnectReason) -> Result<(), Ended> {
+        if !self.usable {
+            return Err(Ended::HostFault(UNUSABLE.into()));
+        }
+        let told = self.hook(async |store, hooks| hooks.call_connected(store, reason.into()).await);
+        told.await.map_err(|error| self.end(&error))
+    }
+
+    /// Tells a worker that listens that its instance is about to go. This is a courtesy: it takes
+    /// `within` at most, what goes wrong is of no consequence, and nothing runs afterwards. The
+    /// worker sees what is in place, which is nothing where the last turn was taken and no other
+    /// begun.
+    pub async fn disconnecting(&mut self, within: Duration) {
+        if !self.usable {
+            return;
+        }
+        // The last turn's switch may have been thrown too late to matter to it.
+        self.reset(Arc::default());
+        self.store.data_mut().deadline = Instant::now().checked_add(within);
+        let told = self.hook(async |store, hooks| hooks.call_disconnecting(store).await);
+        if let Err(error) = told.await {
+            let ended = self.end(&error);
+            tracing::debug!(?ended, "the worker did not get over being disconnected");
+        }
+        self.usable = false;
+    }
+
     /// Runs a command to its end.
     pub async fn run(&mut self) -> (Ended, Cost) {
         let body = std::mem::replace(&mut self.body, Body::Spent);
@@ -150,7 +187,7 @@ impl Instance {
                     start.call_async(store, ()).await?;
                     Ok(0)
                 }
-                Body::Service(_) | Body::Spent => {
+                Body::Service(..) | Body::Spent => {
                     Err(outcome::HostFault("there is no command to run".into()).into())
                 }
             })
@@ -170,11 +207,10 @@ impl Instance {
             return (Ended::Limit { name, crash: None, exit_code: None }, self.cost());
         }
         if !self.usable {
-            let fault = "an instance that did not end well is not called again";
-            return (Ended::HostFault(fault.into()), self.cost());
+            return (Ended::HostFault(UNUSABLE.into()), self.cost());
         }
         let body = std::mem::replace(&mut self.body, Body::Spent);
-        let Body::Service(service) = body else {
+        let Body::Service(service, hooks) = body else {
             return (Ended::HostFault("there is no service to call".into()), self.cost());
         };
         // Whoever drops the future of this call leaves the guest in the middle of it.
@@ -185,7 +221,7 @@ impl Instance {
                 service.skep_worker_handler().call_handle(store, &input).await
             })
             .await;
-        self.body = Body::Service(service);
+        self.body = Body::Service(service, hooks);
         self.usable = result.is_ok();
         let ended = match result {
             Ok(Ok(output)) if output.body.len() as u64 > limits.output_bytes => {
@@ -228,6 +264,21 @@ impl Instance {
             let fuel = world.limits.fuel.min(PLENTY);
             self.store.set_fuel(fuel).expect("the deterministic profile counts fuel");
         }
+    }
+
+    /// Runs a lifecycle hook, if there are any.
+    async fn hook(
+        &mut self,
+        hook: impl AsyncFnOnce(&mut Store<World>, &Hooks) -> wasmtime::Result<()>,
+    ) -> wasmtime::Result<()> {
+        let Body::Service(_, Some(hooks)) = &self.body else { return Ok(()) };
+        let hooks = hooks.clone();
+        self.usable = false;
+        self.store.data_mut().in_hook = true;
+        let done = self.guard(async |store| hook(store, &hooks).await).await;
+        self.store.data_mut().in_hook = false;
+        self.usable = done.is_ok();
+        done
     }
 
     /// Runs guest code with everything that bounds it: kill switch, deadline, CPU slot, ticks.

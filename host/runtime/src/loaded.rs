@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use skep_protocol::ComponentKind;
 use skep_store::CompiledFile;
-use wasmtime::component::Component;
+use wasmtime::component::{Component, InstancePre};
 use wasmtime_wasi::p2::bindings::CommandPre;
 
 use crate::engine::{Engine, Profile};
+use crate::lifecycle::{self, HookIndices};
 use crate::shape::{Abi, Refusal, Shape};
 use crate::world::World;
-use crate::world::worker::ServicePre;
+use crate::world::worker::bindings::ServiceIndices;
 
 /// Compiled, linked and kept: instantiating it costs microseconds.
 pub struct Loaded {
@@ -26,9 +27,24 @@ pub struct Loaded {
 
 /// The three things that can be instantiated.
 pub(crate) enum Code {
-    Service(ServicePre<World>),
+    Service(ServiceCode),
     Command(CommandPre<World>),
     Module(wasmtime::InstancePre<World>),
+}
+
+/// A service with the places of its exports.
+pub(crate) struct ServiceCode {
+    pub(crate) pre: InstancePre<World>,
+    pub(crate) handler: ServiceIndices,
+    pub(crate) hooks: Option<HookIndices>,
+}
+
+impl ServiceCode {
+    fn new(pre: InstancePre<World>) -> wasmtime::Result<Self> {
+        let handler = ServiceIndices::new(&pre)?;
+        let hooks = lifecycle::find(&pre)?;
+        Ok(Self { pre, handler, hooks })
+    }
 }
 
 /// Where the native code came from.
@@ -62,7 +78,7 @@ pub(crate) fn link(
                 .and_then(|linker| linker.instantiate_pre(&component))
                 .map_err(refuse)?;
             match kind {
-                ComponentKind::Service => ServicePre::new(pre).map(Code::Service).map_err(refuse),
+                ComponentKind::Service => ServiceCode::new(pre).map(Code::Service).map_err(refuse),
                 _ => CommandPre::new(pre).map(Code::Command).map_err(refuse),
             }
         }

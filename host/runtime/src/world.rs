@@ -56,6 +56,8 @@ pub(crate) struct World {
     pub(crate) turn: Box<dyn Turn>,
     pub(crate) kill: Arc<KillSwitch>,
     pub(crate) deadline: Option<Instant>,
+    /// The guest is in a lifecycle hook.
+    pub(crate) in_hook: bool,
 }
 
 /// A directory of the guest.
@@ -132,6 +134,7 @@ impl World {
             turn,
             kill,
             deadline: None,
+            in_hook: false,
         })
     }
 

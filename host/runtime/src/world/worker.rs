@@ -4,6 +4,7 @@ use skep_protocol::LimitName;
 
 use self::bindings::skep::worker::{config, context, state, transcript};
 use super::World;
+use crate::lifecycle::NO_STATE;
 use crate::turn::RecordError;
 
 pub(crate) mod bindings {
@@ -28,8 +29,6 @@ pub(crate) mod bindings {
         exports: { default: async },
     });
 }
-
-pub(crate) use bindings::ServicePre;
 
 /// Keys and entries returned by one call at most.
 const PAGE: usize = 1_000;
@@ -80,11 +79,11 @@ impl state::Host for World {
     }
 
     fn set(&mut self, key: String, value: Vec<u8>) -> wasmtime::Result<Result<(), state::Error>> {
-        Ok(valid_key(&key).and_then(|()| self.turn.state_set(&key, value)).map_err(Into::into))
+        Ok(self.writable(&key).and_then(|()| self.turn.state_set(&key, value)).map_err(Into::into))
     }
 
     fn delete(&mut self, key: String) -> wasmtime::Result<Result<bool, state::Error>> {
-        Ok(valid_key(&key).and_then(|()| self.turn.state_delete(&key)).map_err(Into::into))
+        Ok(self.writable(&key).and_then(|()| self.turn.state_delete(&key)).map_err(Into::into))
     }
 
     fn list(
@@ -97,6 +96,15 @@ impl state::Host for World {
             next: keys.last().filter(|_| keys.len() == PAGE).cloned(),
             keys,
         }))
+    }
+}
+
+impl World {
+    fn writable(&self, key: &str) -> Result<(), RecordError> {
+        if self.in_hook {
+            return Err(RecordError::Unavailable(NO_STATE.into()));
+        }
+        valid_key(key)
     }
 }
 

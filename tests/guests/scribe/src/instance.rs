@@ -6,12 +6,34 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use skep_guest::{ConnectReason, Output, config as bundle, context};
 
 static CONNECTED: OnceLock<ConnectReason> = OnceLock::new();
+static PARTING: OnceLock<String> = OnceLock::new();
 static TURNS: AtomicU64 = AtomicU64::new(0);
 
 pub fn connected(reason: ConnectReason) {
     eprintln!("connected: {reason:?}");
     let first = CONNECTED.set(reason).is_ok();
     assert!(first, "an instance is connected once");
+    if let Some(command) = bundle::get("disconnecting") {
+        // There may be no config bundle any more by then.
+        PARTING.get_or_init(|| command);
+    }
+    if let Some(command) = bundle::get("connected") {
+        obey_in("connected", &command);
+    }
+}
+
+pub fn disconnecting() {
+    eprintln!("disconnecting");
+    if let Some(command) = PARTING.get() {
+        obey_in("disconnecting", command);
+    }
+}
+
+fn obey_in(hook: &str, command: &str) {
+    match crate::obey(command) {
+        Ok(output) => eprintln!("{hook}: {}", String::from_utf8_lossy(&output.body)),
+        Err(failure) => eprintln!("{hook}: {failure}"),
+    }
 }
 
 pub fn count_turn() {

@@ -2,11 +2,16 @@
 //!
 //! `set K V`, `get K`, `del K`, `list PREFIX` on the state; `emit KIND TEXT`, `emit-many N`,
 //! `read AFTER LIMIT` on the transcript; `save NAME TEXT`, `load NAME` in `/data`; `whoami`,
-//! `config`; `echo TEXT`, `blob N`; `fail CODE MESSAGE`, `panic`, `spin`, `nap SECONDS`, `grow`.
-//! The last argument is the rest of the line. Whatever has no other answer is answered `ok`.
+//! `config`; `echo TEXT`, `blob N`; `ask BYTES` of memory, `dial HOST:PORT`; `fail CODE MESSAGE`,
+//! `panic`, `spin`, `nap SECONDS`, `grow`. The last argument is the rest of the line. Whatever has
+//! no other answer is answered `ok`.
+//!
+//! In its lifecycle hooks it obeys the commands that the config bundle has under `connected` and
+//! `disconnecting`, and says on standard error what came of them.
 
 mod instance;
 mod misdeed;
+mod outside;
 mod record;
 mod storage;
 
@@ -17,33 +22,7 @@ struct Scribe;
 impl Worker for Scribe {
     fn handle(input: Input) -> Result<Output, Failure> {
         instance::count_turn();
-        let text = input.text()?;
-        let (verb, rest) = split(text.trim_end_matches('\n'));
-        match verb {
-            "set" => storage::set(rest),
-            "get" => storage::get(rest),
-            "del" => storage::delete(rest),
-            "list" => storage::list(rest),
-            "save" => storage::save(rest),
-            "load" => storage::load(rest),
-
-            "emit" => record::emit(rest),
-            "emit-many" => record::emit_many(number(rest)?),
-            "read" => record::read(rest),
-
-            "whoami" => Ok(instance::who_am_i()),
-            "config" => Ok(instance::config()),
-
-            "echo" => Ok(Output::text(rest)),
-            "blob" => Ok(Output::new("application/octet-stream", vec![b'.'; number(rest)?])),
-
-            "fail" => misdeed::fail(rest),
-            "panic" => misdeed::panic(),
-            "spin" => misdeed::spin(),
-            "nap" => misdeed::nap(rest),
-            "grow" => misdeed::grow(),
-            _ => Err(bad_request(format!("there is no verb {verb:?}"))),
-        }
+        obey(input.text()?)
     }
 }
 
@@ -53,11 +32,43 @@ impl Lifecycle for Scribe {
     }
 
     fn disconnecting() {
-        eprintln!("disconnecting");
+        instance::disconnecting();
     }
 }
 
 skep_guest::worker!(Scribe, lifecycle);
+
+fn obey(text: &str) -> Result<Output, Failure> {
+    let (verb, rest) = split(text.trim_end_matches('\n'));
+    match verb {
+        "set" => storage::set(rest),
+        "get" => storage::get(rest),
+        "del" => storage::delete(rest),
+        "list" => storage::list(rest),
+        "save" => storage::save(rest),
+        "load" => storage::load(rest),
+
+        "emit" => record::emit(rest),
+        "emit-many" => record::emit_many(number(rest)?),
+        "read" => record::read(rest),
+
+        "whoami" => Ok(instance::who_am_i()),
+        "config" => Ok(instance::config()),
+
+        "echo" => Ok(Output::text(rest)),
+        "blob" => Ok(Output::new("application/octet-stream", vec![b'.'; number(rest)?])),
+
+        "ask" => outside::ask(number(rest)?),
+        "dial" => outside::dial(rest),
+
+        "fail" => misdeed::fail(rest),
+        "panic" => misdeed::panic(),
+        "spin" => misdeed::spin(),
+        "nap" => misdeed::nap(rest),
+        "grow" => misdeed::grow(),
+        _ => Err(bad_request(format!("there is no verb {verb:?}"))),
+    }
+}
 
 /// The first word, and what follows the blank after it.
 fn split(text: &str) -> (&str, &str) {

@@ -1,0 +1,205 @@
+//! A live instance under a test's own hands: the runtime as a library, with a record in memory.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::{Arc, Mutex, OnceLock};
+
+use skep_protocol::{Limits, Payload};
+use skep_runtime::stdio::Output;
+use skep_runtime::{
+    Cost, Ended, GuestSpec, Identity, InProcessCompiler, Instance, KillSwitch, Loaded, Profile,
+    RecordError, Sandbox, SandboxParts, TranscriptEntry, Turn,
+};
+use tokio::sync::Semaphore;
+
+/// What a record keeps, and a test looks at.
+#[derive(Debug)]
+pub(crate) struct Notes {
+    pub(crate) state: Mutex<BTreeMap<String, Vec<u8>>>,
+    pub(crate) events: Mutex<Vec<String>>,
+    /// Emits that have been called for.
+    pub(crate) emitting: Semaphore,
+    /// Emits that may go on.
+    pub(crate) room: Semaphore,
+}
+
+impl Notes {
+    pub(crate) fn new() -> Arc<Self> {
+        Self::with_room(Semaphore::MAX_PERMITS)
+    }
+
+    /// Notes in which each event waits until there is room for it.
+    pub(crate) fn with_room(room: usize) -> Arc<Self> {
+        Arc::new(Self {
+            state: Mutex::default(),
+            events: Mutex::default(),
+            emitting: Semaphore::new(0),
+            room: Semaphore::new(room),
+        })
+    }
+
+    pub(crate) fn keys(&self) -> Vec<String> {
+        self.state.lock().unwrap().keys().cloned().collect()
+    }
+
+    pub(crate) fn events(&self) -> Vec<String> {
+        self.events.lock().unwrap().clone()
+    }
+
+    /// The record of a turn that keeps its notes here.
+    pub(crate) fn turn(self: &Arc<Self>, input_id: &str) -> Box<Record> {
+        self.configured(input_id, &[])
+    }
+
+    pub(crate) fn configured(
+        self: &Arc<Self>,
+        input_id: &str,
+        config: &[(&str, &str)],
+    ) -> Box<Record> {
+        let config = config.iter().map(|&(key, value)| (key.into(), value.into())).collect();
+        let identity = Identity {
+            runtime_id: "some-runtime".into(),
+            worker_id: "some-worker".into(),
+            input_id: Some(input_id.into()),
+            attempt: 1,
+        };
+        Box::new(Record { identity, config, notes: self.clone() })
+    }
+}
+
+pub(crate) struct Record {
+    identity: Identity,
+    config: BTreeMap<String, String>,
+    notes: Arc<Notes>,
+}
+
+#[async_trait::async_trait]
+impl Turn for Record {
+    fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    fn config(&self, key: &str) -> Option<String> {
+        self.config.get(key).cloned()
+    }
+
+    fn config_all(&self) -> Vec<(String, String)> {
+        self.config.clone().into_iter().collect()
+    }
+
+    fn state_get(&mut self, key: &str) -> Result<Option<Vec<u8>>, RecordError> {
+        Ok(self.notes.state.lock().unwrap().get(key).cloned())
+    }
+
+    fn state_set(&mut self, key: &str, value: Vec<u8>) -> Result<(), RecordError> {
+        self.notes.state.lock().unwrap().insert(key.into(), value);
+        Ok(())
+    }
+
+    fn state_delete(&mut self, key: &str) -> Result<bool, RecordError> {
+        Ok(self.notes.state.lock().unwrap().remove(key).is_some())
+    }
+
+    fn state_list(
+        &mut self,
+        _prefix: &str,
+        _after: Option<&str>,
+        _limit: usize,
+    ) -> Result<Vec<String>, RecordError> {
+        Ok(self.notes.keys())
+    }
+
+    async fn emit(&mut self, kind: &str, _type: &str, body: Vec<u8>) -> Result<(), RecordError> {
+        self.notes.emitting.add_permits(1);
+        self.notes.room.acquire().await.unwrap().forget();
+        let body = String::from_utf8(body).unwrap();
+        self.notes.events.lock().unwrap().push(format!("{kind} {body}"));
+        Ok(())
+    }
+
+    fn read(&mut self, _after: u64, _limit: usize) -> Result<Vec<TranscriptEntry>, RecordError> {
+        Ok(Vec::new())
+    }
+}
+
+/// A sandbox for all tests of this process.
+pub(crate) fn sandbox() -> &'static Sandbox {
+    static SANDBOX: OnceLock<Sandbox> = OnceLock::new();
+    SANDBOX.get_or_init(|| {
+        // Gone when this returns: the open directory is enough for what is written to it.
+        let cache = cap_tempfile::tempdir(cap_std::ambient_authority()).unwrap();
+        let cache = cache.into_dir().unwrap();
+        Sandbox::start(SandboxParts {
+            cores: 2,
+            workers: 100,
+            compiler: Arc::new(InProcessCompiler),
+            cache,
+            limits: Limits::default(),
+        })
+        .unwrap()
+    })
+}
+
+/// A guest of this tree, made ready once.
+pub(crate) fn load(guest: &str, profile: Profile) -> Arc<Loaded> {
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let wasm = std::fs::read(skep_harness::guest(guest)).unwrap();
+    let _turn = ONE_AT_A_TIME.lock().unwrap();
+    sandbox().load(&wasm, profile).unwrap().0
+}
+
+/// Runs a future where guests run.
+pub(crate) fn go<T>(future: impl Future<Output = T>) -> T {
+    sandbox().guests().block_on(future)
+}
+
+/// A scribe, and what it says on standard error.
+pub(crate) struct Live {
+    pub(crate) instance: Instance,
+    stderr: Output,
+}
+
+impl Live {
+    /// Connects a scribe with the record of its first turn.
+    pub(crate) async fn scribe(limits: Limits, turn: Box<Record>) -> Self {
+        Self::connect(&load("scribe", Profile::Default), limits, turn, Arc::default()).await
+    }
+
+    pub(crate) async fn connect(
+        loaded: &Loaded,
+        limits: Limits,
+        turn: Box<Record>,
+        kill: Arc<KillSwitch>,
+    ) -> Self {
+        let stderr = Output::captured(1 << 16);
+        let spec = GuestSpec { limits, stderr: stderr.clone(), ..GuestSpec::default() };
+        let instance = sandbox().connect(loaded, spec, turn, kill).await.unwrap();
+        Self { instance, stderr }
+    }
+
+    /// Begins a turn.
+    pub(crate) fn begin(&mut self, turn: Box<Record>) -> Arc<KillSwitch> {
+        let kill = Arc::new(KillSwitch::default());
+        self.instance.begin(turn, kill.clone());
+        kill
+    }
+
+    /// Has it obey a command.
+    pub(crate) async fn say(&mut self, command: &str) -> (Ended, Cost) {
+        let content_type = "text/plain".into();
+        self.instance.call(Payload { content_type, body: command.into() }).await
+    }
+
+    /// The answer to a command, or the code of its failure.
+    pub(crate) async fn ask(&mut self, command: &str) -> String {
+        match self.say(command).await.0 {
+            Ended::Answered(output) => String::from_utf8(output.body).unwrap(),
+            Ended::Failed(failure) => failure.code,
+            ended => panic!("{command:?} ended otherwise: {ended:?}"),
+        }
+    }
+
+    pub(crate) fn stderr(&self) -> String {
+        String::from_utf8(self.stderr.contents()).unwrap()
+    }
+}
