@@ -62,6 +62,9 @@ pub const OFFERS: &[Offer] = &[
     offer("wasi:cli/terminal-stderr", WASI, Grant::None),
     offer("wasi:clocks/monotonic-clock", WASI, Grant::None),
     offer("wasi:clocks/wall-clock", WASI, Grant::None),
+    // The newer first: it is the one named to whoever asks for a third.
+    offer("wasi:config/store", "0.2.0-rc.1", Grant::None),
+    offer("wasi:config/store", "0.2.0-draft", Grant::None),
     offer("wasi:filesystem/preopens", WASI, Grant::Directory),
     offer("wasi:filesystem/types", WASI, Grant::Directory),
     offer("wasi:io/error", WASI, Grant::None),
@@ -119,10 +122,13 @@ impl fmt::Display for InterfaceName {
 
 /// The offer for an import, or the reason why there is none.
 pub fn find(import: &InterfaceName) -> Result<&'static Offer, Missing> {
-    match OFFERS.iter().find(|offer| offer.name == import.name) {
-        Some(offer) if import.matches(offer.name, offer.version) => Ok(offer),
-        Some(offer) => Err(Missing::Version { have: offer.version }),
-        None => Err(Missing::Unknown),
+    let mut named = OFFERS.iter().filter(|offer| offer.name == import.name);
+    match named.clone().find(|offer| import.matches(offer.name, offer.version)) {
+        Some(offer) => Ok(offer),
+        None => Err(match named.next() {
+            Some(offer) => Missing::Version { have: offer.version },
+            None => Missing::Unknown,
+        }),
     }
 }
 
@@ -131,9 +137,9 @@ pub fn find(import: &InterfaceName) -> Result<&'static Offer, Missing> {
 pub enum Missing {
     /// We have no such interface.
     Unknown,
-    /// We have it in another version.
+    /// We have it in another version, or in others.
     Version {
-        /// The one we have.
+        /// The newest we have.
         have: &'static str,
     },
 }
@@ -231,5 +237,18 @@ mod tests {
             }
         }
         assert_eq!(find(&InterfaceName::parse("x:y/z@0.2.0")).unwrap_err(), Missing::Unknown);
+    }
+
+    #[test]
+    fn a_prerelease_matches_itself_only() {
+        for version in ["0.2.0-rc.1", "0.2.0-draft"] {
+            let import = InterfaceName::parse(&format!("wasi:config/store@{version}"));
+            assert_eq!(find(&import).unwrap().version, version);
+        }
+        for version in ["0.2.0", "0.2.1", "0.2.0-rc.2", "0.2.1-rc.1", "0.2.0-draft+1"] {
+            let import = InterfaceName::parse(&format!("wasi:config/store@{version}"));
+            let missing = find(&import).unwrap_err();
+            assert_eq!(missing, Missing::Version { have: "0.2.0-rc.1" }, "{version}");
+        }
     }
 }

@@ -4,6 +4,7 @@
 //! What must count, refuse or repeat itself is ours: directories, clocks, randomness, sockets.
 
 pub(crate) mod clock;
+mod config;
 pub(crate) mod descriptors;
 pub(crate) mod filesystem;
 pub(crate) mod network;
@@ -194,6 +195,8 @@ pub(crate) fn component_linker(engine: &wasmtime::Engine) -> wasmtime::Result<Li
 
     filesystem::bindings::wasi::filesystem::types::add_to_linker::<World, HasWorld>(l, world)?;
     filesystem::bindings::wasi::filesystem::preopens::add_to_linker::<World, HasWorld>(l, world)?;
+
+    config::add_to_linker(l)?;
 
     worker::bindings::skep::worker::config::add_to_linker::<World, HasWorld>(l, world)?;
     worker::bindings::skep::worker::context::add_to_linker::<World, HasWorld>(l, world)?;

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that panics has failed, which is right")]
 
 mod compiling;
+mod config;
 mod damage;
 mod descriptors;
 mod deterministic;
