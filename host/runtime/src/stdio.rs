@@ -4,6 +4,10 @@
 //! and with it whatever was to end the guest; here only the writer thread blocks, the queue fills
 //! up, and the guest waits as for any slow reader. Standard input is read when the guest asks for
 //! it and not before, so that what the guest leaves is there for the next program.
+//!
+//! What is captured or goes to a log has no slow reader, so its queue never fills.
+
+mod lines;
 
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
@@ -17,6 +21,10 @@ use tokio::sync::Notify;
 use wasmtime_wasi::cli::{IsTerminal, StdinStream, StdoutStream};
 use wasmtime_wasi_io::poll::Pollable;
 use wasmtime_wasi_io::streams::{InputStream, OutputStream, StreamError, StreamResult};
+
+pub use lines::{LINE_BYTES, LineSink};
+
+use lines::Lines;
 
 /// Bytes under way in one stream.
 const CAPACITY: usize = 256 << 10;
@@ -46,6 +54,7 @@ struct Pipe {
     total: AtomicU64,
     terminal: bool,
     overflow: Overflow,
+    lines: Option<Lines>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -58,7 +67,11 @@ enum Overflow {
 
 impl Pipe {
     fn new(terminal: bool, overflow: Overflow) -> Arc<Self> {
-        Arc::new(Self {
+        Arc::new(Self::open(terminal, overflow, None))
+    }
+
+    fn open(terminal: bool, overflow: Overflow, lines: Option<Lines>) -> Self {
+        Self {
             queue: Mutex::new(Queue {
                 bytes: VecDeque::new(),
                 ended: false,
@@ -71,7 +84,8 @@ impl Pipe {
             total: AtomicU64::new(0),
             terminal,
             overflow,
-        })
+            lines,
+        }
     }
 
     fn queue(&self) -> MutexGuard<'_, Queue> {
@@ -143,6 +157,24 @@ impl Output {
         Self(Pipe::new(false, Overflow::Discard { limit }))
     }
 
+    /// An output whose lines go to `sink`. The guest never waits.
+    pub fn lines(sink: Arc<dyn LineSink>) -> Self {
+        Self::lines_and_captured(sink, 0)
+    }
+
+    /// An output whose lines go to `sink`, and that keeps its first `limit` bytes besides.
+    pub fn lines_and_captured(sink: Arc<dyn LineSink>, limit: usize) -> Self {
+        let lines = Some(Lines::to(sink));
+        Self(Arc::new(Pipe::open(false, Overflow::Discard { limit }, lines)))
+    }
+
+    /// Passes on a line that was begun and has no newline yet: there is no more of it in this turn.
+    pub fn finish_lines(&self) {
+        if let Some(lines) = &self.0.lines {
+            lines.finish();
+        }
+    }
+
     /// What was captured so far.
     pub fn contents(&self) -> Vec<u8> {
         self.0.queue().bytes.iter().copied().collect()
@@ -169,6 +201,9 @@ impl Output {
         queue.bytes.extend(&bytes[..keep]);
         drop(queue);
         self.0.host.notify_all();
+        if let Some(lines) = &self.0.lines {
+            lines.push(bytes);
+        }
         Ok(())
     }
 }
@@ -348,5 +383,67 @@ impl StdinStream for Input {
 
     fn async_stream(&self) -> Box<dyn AsyncRead + Send + Sync> {
         Box::new(tokio::io::empty())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Default)]
+    struct Log(Mutex<Vec<String>>);
+
+    impl LineSink for Log {
+        fn line(&self, line: &[u8]) {
+            self.0.lock().unwrap().push(String::from_utf8(line.to_vec()).unwrap());
+        }
+    }
+
+    impl Log {
+        fn take(&self) -> Vec<String> {
+            std::mem::take(&mut self.0.lock().unwrap())
+        }
+    }
+
+    #[test]
+    fn lines_are_passed_on_as_they_are_written_and_the_rest_at_the_end() {
+        let log = Arc::new(Log::default());
+        let mut output = Output::lines(log.clone());
+        output.clone().write(Bytes::from("one\ntw")).unwrap();
+        assert_eq!(log.take(), ["one"]);
+        output.write(Bytes::from("o\nthree")).unwrap();
+        assert_eq!(log.take(), ["two"]);
+        output.finish_lines();
+        output.finish_lines();
+        assert_eq!(log.take(), ["three"]);
+        assert_eq!(output.total(), 13);
+        assert!(output.contents().is_empty());
+    }
+
+    #[test]
+    fn the_first_bytes_are_kept_beside_the_lines() {
+        let log = Arc::new(Log::default());
+        let mut output = Output::lines_and_captured(log.clone(), 6);
+        output.write(Bytes::from("one\ntwo\nthree")).unwrap();
+        output.finish_lines();
+        assert_eq!(log.take(), ["one", "two", "three"]);
+        assert_eq!(output.contents(), b"one\ntw");
+    }
+
+    #[test]
+    fn whoever_writes_lines_never_waits() {
+        let mut output = Output::lines(Arc::new(Log::default()));
+        for _ in 0..4 {
+            let room = output.check_write().unwrap();
+            assert_eq!(room, CAPACITY);
+            output.write(Bytes::from(vec![b'x'; room])).unwrap();
+        }
+    }
+
+    #[test]
+    fn an_output_without_lines_has_none_to_finish() {
+        let output = Output::captured(8);
+        output.finish_lines();
+        assert!(output.contents().is_empty());
     }
 }

@@ -1,13 +1,14 @@
 //! One instance over many turns: what belongs to a turn ends with it.
 
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Waker};
 
 use skep_protocol::{LimitName, Limits};
-use skep_runtime::{Ended, KillReason, Profile};
+use skep_runtime::stdio::{LineSink, Output};
+use skep_runtime::{Ended, GuestSpec, KillReason, Profile};
 
-use crate::live::{Live, Notes, go, load};
+use crate::live::{Live, Notes, go, load, sandbox};
 
 #[test]
 fn each_turn_has_a_record_of_its_own() {
@@ -222,4 +223,37 @@ fn a_guest_that_waits_to_emit_can_be_ended() {
         let mut live = Live::scribe(limits, notes.turn("1")).await;
         assert_eq!(live.say("emit note text").await.0, Ended::Deadline);
     });
+}
+
+#[derive(Default)]
+struct Log(Mutex<Vec<Vec<u8>>>);
+
+impl LineSink for Log {
+    fn line(&self, line: &[u8]) {
+        self.0.lock().unwrap().push(line.to_vec());
+    }
+}
+
+#[test]
+fn a_command_is_logged_line_by_line_and_captured() {
+    for guest in ["probe", "preview1/probe"] {
+        let loaded = load(guest, Profile::Default);
+        let log = Arc::new(Log::default());
+        let stdout = Output::lines_and_captured(log.clone(), 4);
+        let args = ["probe", "args", "one", "two"].map(String::from).to_vec();
+        let spec = GuestSpec { args, stdout: stdout.clone(), ..GuestSpec::default() };
+        let (ended, _) = go(async {
+            let turn = Notes::new().turn("1");
+            let mut instance =
+                sandbox().connect(&loaded, spec, turn, Arc::default()).await.unwrap();
+            instance.run().await
+        });
+        assert_eq!(ended, Ended::Exited(0));
+        stdout.finish_lines();
+        let lines = log.0.lock().unwrap();
+        let text = lines.join(&b'\n');
+        assert!(lines.len() > 1, "{}", String::from_utf8_lossy(&text));
+        assert_eq!(text.len() as u64 + 1, stdout.total(), "all of it, less the last newline");
+        assert_eq!(stdout.contents(), text[..4]);
+    }
 }
