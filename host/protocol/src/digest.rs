@@ -1,6 +1,7 @@
-//! The name of a component: the SHA-256 of its bytes, written `sha256:` and 64 hex digits.
+//! Names of immutable content: the SHA-256 of its bytes, written `sha256:` and 64 hex digits.
 //!
-//! Hashing itself happens where the bytes are; this is only the parsed name.
+//! Hashing itself happens where the bytes are; these are only the parsed names. A component's and a
+//! config bundle's are two types, so that one cannot stand in for the other.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,73 +10,87 @@ use serde::{Deserialize, Serialize};
 
 const PREFIX: &str = "sha256:";
 
-/// A component's digest. Parsed once; always well-formed afterwards.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(into = "String", try_from = "String")]
-pub struct ComponentDigest([u8; 32]);
-
-/// The text is not a component digest.
+/// The text is not a digest.
 #[derive(Debug, thiserror::Error)]
 #[error("a digest is written sha256: followed by 64 lower-case hex digits")]
 pub struct DigestError;
 
-impl ComponentDigest {
-    /// The digest made of a SHA-256 result.
-    pub const fn from_sha256(bytes: [u8; 32]) -> Self {
-        Self(bytes)
-    }
+macro_rules! digest {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[serde(into = "String", try_from = "String")]
+        pub struct $name([u8; 32]);
 
-    /// The 64 hex digits without the prefix: a safe file name.
-    pub fn hex(&self) -> String {
-        self.0.iter().map(|byte| format!("{byte:02x}")).collect()
-    }
+        impl $name {
+            /// The digest made of a SHA-256 result.
+            pub const fn from_sha256(bytes: [u8; 32]) -> Self {
+                Self(bytes)
+            }
 
-    /// The raw bytes.
-    pub const fn as_bytes(&self) -> &[u8; 32] {
-        &self.0
-    }
-}
+            /// The 64 hex digits without the prefix: a safe file name.
+            pub fn hex(&self) -> String {
+                self.0.iter().map(|byte| format!("{byte:02x}")).collect()
+            }
 
-impl fmt::Display for ComponentDigest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{PREFIX}{}", self.hex())
-    }
-}
-
-impl fmt::Debug for ComponentDigest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-impl FromStr for ComponentDigest {
-    type Err = DigestError;
-
-    fn from_str(text: &str) -> Result<Self, DigestError> {
-        let hex = text.strip_prefix(PREFIX).ok_or(DigestError)?.as_bytes();
-        if hex.len() != 64 {
-            return Err(DigestError);
+            /// The raw bytes.
+            pub const fn as_bytes(&self) -> &[u8; 32] {
+                &self.0
+            }
         }
-        let mut bytes = [0; 32];
-        for (byte, pair) in bytes.iter_mut().zip(hex.chunks_exact(2)) {
-            *byte = nibble(pair[0])? << 4 | nibble(pair[1])?;
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{PREFIX}{}", self.hex())
+            }
         }
-        Ok(Self(bytes))
-    }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(self, f)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = DigestError;
+
+            fn from_str(text: &str) -> Result<Self, DigestError> {
+                let hex = text.strip_prefix(PREFIX).ok_or(DigestError)?.as_bytes();
+                if hex.len() != 64 {
+                    return Err(DigestError);
+                }
+                let mut bytes = [0; 32];
+                for (byte, pair) in bytes.iter_mut().zip(hex.chunks_exact(2)) {
+                    *byte = nibble(pair[0])? << 4 | nibble(pair[1])?;
+                }
+                Ok(Self(bytes))
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = DigestError;
+
+            fn try_from(text: String) -> Result<Self, DigestError> {
+                text.parse()
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(digest: $name) -> Self {
+                digest.to_string()
+            }
+        }
+    };
 }
 
-impl TryFrom<String> for ComponentDigest {
-    type Error = DigestError;
-
-    fn try_from(text: String) -> Result<Self, DigestError> {
-        text.parse()
-    }
+digest! {
+    /// A component's digest. Parsed once; always well-formed afterwards.
+    ComponentDigest
 }
 
-impl From<ComponentDigest> for String {
-    fn from(digest: ComponentDigest) -> Self {
-        digest.to_string()
-    }
+digest! {
+    /// A config bundle's digest: that of its canonical bytes.
+    ConfigDigest
 }
 
 fn nibble(digit: u8) -> Result<u8, DigestError> {

@@ -1,17 +1,49 @@
-//! The words that every part of Skep shares: ids, kinds, limits, messages.
+//! The words that every part of Skep shares: ids, specs, views, inputs, entries, errors, limits, and
+//! the trait that every runtime is seen through.
 //!
 //! This crate performs no IO, and no type of it can hold a host path, an endpoint or a token:
 //! whatever is made of these types may be shown to a browser.
 
+pub mod component;
+pub mod config;
+pub mod diagnostic;
 pub mod digest;
+pub mod entry;
+pub mod error;
+pub mod id;
+pub mod input;
 pub mod kind;
 pub mod limits;
+pub mod name;
 pub mod payload;
 pub mod rights;
+pub mod runtime;
 pub mod text;
+pub mod time;
+pub mod worker;
 
-pub use digest::{ComponentDigest, DigestError};
+pub use component::ComponentView;
+pub use config::{ConfigValues, ConfigView};
+pub use diagnostic::{Diagnostic, DiagnosticCode, Severity};
+pub use digest::{ComponentDigest, ConfigDigest, DigestError};
+pub use entry::{Cursor, Entry, EntryKind, EntryPage};
+pub use error::{Conflict, Error, Invalid};
+pub use id::{IdError, InputId, RuntimeId, WorkerId, WorkerRef};
+pub use input::{
+    Ending, InputState, InputView, NewInput, Outcome, Output, RunOutput, RunRequest, Sent,
+    TurnError,
+};
 pub use kind::ComponentKind;
 pub use limits::{LimitName, Limits};
+pub use name::{DisplayRef, GuestPath, IdempotencyKey, Labels, NameError, ScopeName};
 pub use payload::{Failure, Payload};
 pub use rights::Rights;
+pub use runtime::{
+    ByteStream, Change, ChangeStream, EntryStream, ListWorkers, Page, RuntimeHandle, RuntimeView,
+    Stored,
+};
+pub use time::Timestamp;
+pub use worker::{
+    CreateWorker, Desired, Execution, FailedReason, Grants, LimitChanges, Observed, ScopeGrant,
+    Usage, Version, WorkerChange, WorkerSpec, WorkerView,
+};

@@ -39,7 +39,7 @@ macro_rules! limits {
         }
 
         /// The name of a limit.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
         #[expect(non_camel_case_types, reason = "a limit has one spelling everywhere")]
         pub enum LimitName {
             $(#[doc = $why] $name,)*
@@ -70,6 +70,11 @@ macro_rules! limits {
             pub const fn get(&self, name: LimitName) -> u64 {
                 match name { $(LimitName::$name => self.$name,)* }
             }
+
+            /// Sets a limit.
+            pub const fn set(&mut self, name: LimitName, value: u64) {
+                match name { $(LimitName::$name => self.$name = value,)* }
+            }
         }
     };
 }
@@ -99,6 +104,13 @@ limits! {
     event_bytes: Bytes = 256 * KIB, "one emitted event";
     events_per_turn: Count = 10_000, "events emitted in one turn";
     state_bytes: Bytes = 64 * MIB, "keys and values of the worker's state";
+    log_bytes_per_turn: Bytes = 4 * MIB, "lines written to the transcript in one turn; the rest is left out";
+    mailbox_inputs: Count = 256, "inputs accepted and not finished";
+    mailbox_bytes: Bytes = 32 * MIB, "their bodies, summed";
+    transcript_bytes: Bytes = GIB, "bodies in the transcript; the oldest entries go first";
+    attempts_per_input: Count = 5, "attempts at one input that the host may go down in";
+    idempotency_keys: Count = 10_000, "remembered keys; the oldest go first";
+    idempotency_ms: Millis = 24 * 60 * 60 * 1_000, "how long a key is remembered";
 }
 
 impl Limits {
@@ -127,6 +139,13 @@ impl FromStr for LimitName {
 
     fn from_str(text: &str) -> Result<Self, UnknownLimit> {
         Self::ALL.iter().copied().find(|name| name.as_str() == text).ok_or(UnknownLimit)
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for LimitName {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let name = <std::borrow::Cow<'_, str>>::deserialize(from)?;
+        name.parse().map_err(serde::de::Error::custom)
     }
 }
 

@@ -1,0 +1,22 @@
+//! What is known of a stored component.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{ComponentDigest, ComponentKind, Timestamp};
+
+/// A stored component. Names in it are the component's own, control characters made visible.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ComponentView {
+    /// Its name.
+    pub digest: ComponentDigest,
+    /// What it is run as.
+    pub kind: ComponentKind,
+    /// Size of the file in bytes.
+    pub bytes: u64,
+    /// Interfaces that it imports, with their versions.
+    pub imports: Vec<String>,
+    /// Interfaces that it exports.
+    pub exports: Vec<String>,
+    /// When it was first stored.
+    pub created_at: Timestamp,
+}

@@ -1,0 +1,127 @@
+//! The transcript: the ordered, append-only record of one worker.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Ending, InputId, Payload, Timestamp};
+
+/// A place in a worker's transcript: the `seq` of the last entry that was seen, 0 before the first.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
+)]
+#[serde(transparent)]
+pub struct Cursor(pub u64);
+
+impl fmt::Display for Cursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+macro_rules! entry_kinds {
+    ($($(#[$doc:meta])* $name:ident = $code:literal, $word:literal;)*) => {
+        /// What an entry records. The number is what the store keeps and never changes.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        #[serde(rename_all = "snake_case")]
+        #[repr(u8)]
+        pub enum EntryKind {
+            $($(#[$doc])* $name = $code,)*
+        }
+
+        impl EntryKind {
+            /// Every kind.
+            pub const ALL: &[Self] = &[$(Self::$name,)*];
+
+            /// The word used in every API and on the command line.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$name => $word,)* }
+            }
+
+            /// The kind with that number.
+            pub const fn from_code(code: u8) -> Option<Self> {
+                match code { $($code => Some(Self::$name),)* _ => None }
+            }
+        }
+    };
+}
+
+entry_kinds! {
+    /// The worker came to be.
+    Created = 1, "created";
+    /// An instance came to be.
+    Connected = 2, "connected";
+    /// It went.
+    Disconnected = 3, "disconnected";
+    /// An input was accepted; the body is its message.
+    Input = 4, "input";
+    /// The worker emitted something; `label` is its own word for it.
+    Event = 5, "event";
+    /// A line that the worker wrote; `label` is `stdout` or `stderr`.
+    Log = 6, "log";
+    /// A turn completed; the body is what it gave.
+    Output = 7, "output";
+    /// A turn ended otherwise; `ending` says how, the body is a [`crate::TurnError`] in JSON.
+    Failure = 8, "failure";
+    /// The host went down in a turn; the input is handled again.
+    Interrupted = 9, "interrupted";
+    /// A person stopped the worker.
+    Stopped = 10, "stopped";
+    /// A person started it.
+    Started = 11, "started";
+    /// It was switched to another component or config bundle.
+    Updated = 12, "updated";
+    /// It was switched back.
+    RolledBack = 13, "rolled_back";
+    /// It asked for something that it was not granted; `label` names the interface.
+    Denied = 14, "denied";
+    /// Entries before this one were trimmed.
+    Gap = 15, "gap";
+    /// It runs no more before a person starts it; `label` is the reason.
+    Failed = 16, "failed";
+}
+
+/// One entry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Its place, assigned inside the commit that made it durable: from 1, without holes.
+    pub seq: Cursor,
+    /// When it happened.
+    pub at: Timestamp,
+    /// What it is.
+    pub kind: EntryKind,
+    /// The input whose turn it belongs to, if it does.
+    pub input_id: Option<InputId>,
+    /// A word beside the kind: an event's own, a log line's stream, a denied interface.
+    pub label: Option<String>,
+    /// How the turn ended, where this is its outcome.
+    pub ending: Option<Ending>,
+    /// The content; empty where the kind has none.
+    pub payload: Payload,
+    /// Whether the content was cut.
+    pub truncated: bool,
+}
+
+/// Entries in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EntryPage {
+    /// The entries.
+    pub entries: Vec<Entry>,
+    /// Where to read on: the last entry's place, or where the page began if it is empty.
+    pub next: Cursor,
+    /// Whether there were more when the page was read.
+    pub more: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_is_found_again_by_its_number() {
+        for &kind in EntryKind::ALL {
+            assert_eq!(EntryKind::from_code(kind as u8), Some(kind));
+        }
+        assert_eq!(EntryKind::from_code(0), None);
+    }
+}

@@ -1,0 +1,201 @@
+//! Why a request was not carried out: the same words everywhere.
+//!
+//! An error has no field for free text of ours, so none can carry a path, an endpoint or a token.
+//! What went wrong inside goes to the log, beside the request.
+
+use std::time::Duration;
+
+use crate::name::NameError;
+use crate::{ComponentDigest, ConfigDigest, IdError, InputId, LimitName, RuntimeId, WorkerId};
+
+/// A request that was not carried out.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// The request makes no sense.
+    #[error("{0}")]
+    InvalidRequest(Invalid),
+    /// There is no such runtime.
+    #[error("there is no runtime {0}")]
+    UnknownRuntime(RuntimeId),
+    /// There is no such worker.
+    #[error("there is no worker {0}")]
+    UnknownWorker(WorkerId),
+    /// There is no such component.
+    #[error("there is no component {0}; push it first")]
+    UnknownComponent(ComponentDigest),
+    /// There is no such config bundle.
+    #[error("there is no config bundle {0}; store it first")]
+    UnknownConfig(ConfigDigest),
+    /// There is no such input.
+    #[error("there is no input {0}")]
+    UnknownInput(InputId),
+    /// There is no such file.
+    #[error("there is no such file")]
+    UnknownFile,
+    /// The request contradicts what is there.
+    #[error("{0}")]
+    Conflict(Conflict),
+    /// The worker was stopped.
+    #[error("the worker is stopped; start it to have it take inputs")]
+    WorkerStopped,
+    /// The worker was removed. Its id is not used again.
+    #[error("the worker was removed")]
+    WorkerRemoved,
+    /// The request is past a limit.
+    #[error("the request is past {name} ({})", name.unit().show(*limit))]
+    LimitExceeded {
+        /// Which.
+        name: LimitName,
+        /// Its value.
+        limit: u64,
+    },
+    /// The component is not one that runs here.
+    #[error("the component was refused: {reason}")]
+    ComponentRefused {
+        /// Why, in the words of whoever read it. Names in it are the component's.
+        reason: String,
+    },
+    /// The worker has as many inputs waiting as it may.
+    #[error("the mailbox is full ({name}); try again later")]
+    MailboxFull {
+        /// Which bound was reached: `mailbox_inputs` or `mailbox_bytes`.
+        name: LimitName,
+        /// When to try again.
+        retry_after: Duration,
+    },
+    /// This runtime cannot do that.
+    #[error("this runtime does not support that operation")]
+    OperationUnsupported,
+    /// The runtime has too much to do, or is shutting down.
+    #[error("the runtime is busy; try again later")]
+    Busy {
+        /// When to try again.
+        retry_after: Duration,
+    },
+    /// The runtime cannot be reached.
+    #[error("the runtime is unavailable")]
+    RuntimeUnavailable,
+    /// The disk is full. What was acknowledged is kept.
+    #[error("the runtime's storage is full; nothing was lost")]
+    StorageFull,
+    /// We failed.
+    #[error("an internal error; the runtime's log says more")]
+    Internal,
+}
+
+/// Why a request makes no sense.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Invalid {
+    /// An id is not one.
+    #[error(transparent)]
+    Id(#[from] IdError),
+    /// A name is not one.
+    #[error(transparent)]
+    Name(#[from] NameError),
+    /// A config bundle is not one.
+    #[error(transparent)]
+    Config(#[from] crate::config::ConfigError),
+    /// A page cursor is not one that a list gave out.
+    #[error("the cursor is not one that a list returned")]
+    Cursor,
+    /// A command's input is not a run request.
+    #[error(
+        "a command's input is application/json: {{\"args\", \"env\", \"stdin\" or \"stdin_base64\"}}"
+    )]
+    RunRequest,
+    /// Two directories of the guest in one place, or one in place of `/data`.
+    #[error("two grants have the same place in the guest, or one has /data")]
+    GuestPath,
+    /// A limit that is not set per worker.
+    #[error("the limit {0} cannot be set for a worker")]
+    Limit(LimitName),
+    /// A path below a worker's directory is not one.
+    #[error("a file's name is a relative path without `.`, `..` and empty parts")]
+    FileName,
+}
+
+/// What a request contradicts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Conflict {
+    /// A worker with this id and another spec.
+    #[error("a worker with this id and another specification exists")]
+    Worker,
+    /// An input with this key and another body.
+    #[error("this idempotency key was used with another body")]
+    IdempotencyKey,
+    /// There is nothing to roll back to.
+    #[error("the worker was never updated, so there is nothing to roll back to")]
+    NoPrevious,
+    /// The new component is of another kind.
+    #[error("the new component is of another kind than the worker")]
+    Kind,
+    /// The component or config bundle is used by a worker.
+    #[error("it is used by a worker")]
+    InUse,
+    /// The input has an outcome already.
+    #[error("the input has ended already")]
+    Ended,
+    /// The worker has failed and waits for a person.
+    #[error("the worker has failed; its diagnostics say why, and start makes it try again")]
+    WorkerFailed,
+}
+
+impl Error {
+    /// The stable code.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::InvalidRequest(_) => "invalid_request",
+            Self::UnknownRuntime(_) => "unknown_runtime",
+            Self::UnknownWorker(_) => "unknown_worker",
+            Self::UnknownComponent(_) => "unknown_component",
+            Self::UnknownConfig(_) => "unknown_config",
+            Self::UnknownInput(_) => "unknown_input",
+            Self::UnknownFile => "unknown_file",
+            Self::Conflict(_) => "conflict",
+            Self::WorkerStopped => "worker_stopped",
+            Self::WorkerRemoved => "worker_removed",
+            Self::LimitExceeded { .. } => "limit_exceeded",
+            Self::ComponentRefused { .. } => "component_refused",
+            Self::MailboxFull { .. } => "mailbox_full",
+            Self::OperationUnsupported => "operation_unsupported",
+            Self::Busy { .. } => "busy",
+            Self::RuntimeUnavailable => "runtime_unavailable",
+            Self::StorageFull => "storage_full",
+            Self::Internal => "internal",
+        }
+    }
+
+    /// The HTTP status that it has wherever HTTP is spoken.
+    pub const fn status(&self) -> u16 {
+        match self {
+            Self::InvalidRequest(_) => 400,
+            Self::UnknownRuntime(_)
+            | Self::UnknownWorker(_)
+            | Self::UnknownComponent(_)
+            | Self::UnknownConfig(_)
+            | Self::UnknownInput(_)
+            | Self::UnknownFile => 404,
+            Self::Conflict(_) | Self::WorkerStopped => 409,
+            Self::WorkerRemoved => 410,
+            Self::LimitExceeded { .. } => 413,
+            Self::ComponentRefused { .. } => 422,
+            Self::MailboxFull { .. } => 429,
+            Self::OperationUnsupported => 501,
+            Self::Busy { .. } | Self::RuntimeUnavailable => 503,
+            Self::StorageFull => 507,
+            Self::Internal => 500,
+        }
+    }
+}
+
+impl From<Invalid> for Error {
+    fn from(invalid: Invalid) -> Self {
+        Self::InvalidRequest(invalid)
+    }
+}
+
+impl From<Conflict> for Error {
+    fn from(conflict: Conflict) -> Self {
+        Self::Conflict(conflict)
+    }
+}

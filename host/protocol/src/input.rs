@@ -1,0 +1,188 @@
+//! Inputs and their outcomes.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Cursor, IdempotencyKey, InputId, LimitName, Payload};
+
+/// The media type of a command's input: a [`RunRequest`] in JSON.
+pub const RUN_REQUEST: &str = "application/json";
+
+/// A message for a worker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewInput {
+    /// The message. For a command it is a [`RunRequest`] in JSON.
+    pub payload: Payload,
+    /// The caller's own name for it, which makes sending it again harmless.
+    pub key: Option<IdempotencyKey>,
+    /// How long to wait for the outcome before answering without one.
+    pub wait: Option<Duration>,
+}
+
+/// What a command is run with.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunRequest {
+    /// Arguments after the program's own name.
+    #[serde(default)]
+    pub args: Vec<String>,
+    /// Environment variables; there are no others.
+    #[serde(default)]
+    pub env: std::collections::BTreeMap<String, String>,
+    /// Standard input, where it is text.
+    #[serde(default)]
+    pub stdin: Option<String>,
+    /// Standard input as base64, where it is not.
+    #[serde(default)]
+    pub stdin_base64: Option<String>,
+}
+
+/// The answer to a [`NewInput`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Sent {
+    /// It is on disk and will be handled.
+    Accepted {
+        /// Its id.
+        input_id: InputId,
+        /// Its place in the transcript.
+        seq: Cursor,
+    },
+    /// It has been handled, and that is on disk.
+    Done {
+        /// Its id.
+        input_id: InputId,
+        /// How it ended.
+        outcome: Outcome,
+    },
+}
+
+impl Sent {
+    /// The input's id.
+    pub fn input_id(&self) -> InputId {
+        match self {
+            Self::Accepted { input_id, .. } | Self::Done { input_id, .. } => *input_id,
+        }
+    }
+}
+
+/// How far an input is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum InputState {
+    /// Waits for its turn.
+    Queued,
+    /// Is being handled, or was when the host went down.
+    Running,
+    /// Has an outcome.
+    Done,
+}
+
+/// What anyone may see of an input.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InputView {
+    /// Its id.
+    pub input_id: InputId,
+    /// Its place in the transcript.
+    pub seq: Cursor,
+    /// How far it is.
+    pub state: InputState,
+    /// Attempts begun, from 1; 0 while it is queued.
+    pub attempt: u32,
+    /// How it ended, once it has.
+    pub outcome: Option<Outcome>,
+}
+
+/// How a turn ended, in one word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ending {
+    /// The worker answered, or the command ended by itself with whatever exit code.
+    Completed,
+    /// The worker said that it could not handle the input.
+    Failed,
+    /// It crashed.
+    Trapped,
+    /// Its deadline passed.
+    Deadline,
+    /// It was held to a limit and did not get over it.
+    Limit,
+    /// Someone cancelled it.
+    Cancelled,
+    /// We failed; the worker did nothing wrong.
+    HostFault,
+}
+
+impl Ending {
+    /// Every one.
+    pub const ALL: [Self; 7] = [
+        Self::Completed,
+        Self::Failed,
+        Self::Trapped,
+        Self::Deadline,
+        Self::Limit,
+        Self::Cancelled,
+        Self::HostFault,
+    ];
+
+    /// The word used in every API and on the command line.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+            Self::Trapped => "trapped",
+            Self::Deadline => "deadline",
+            Self::Limit => "limit",
+            Self::Cancelled => "cancelled",
+            Self::HostFault => "host_fault",
+        }
+    }
+}
+
+/// How a turn ended. Stored with the input's completion, in one transaction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// In one word.
+    pub ending: Ending,
+    /// What it gave: always where it completed; a command's captured output also otherwise.
+    pub output: Option<Output>,
+    /// What went wrong: always where it did not complete.
+    pub error: Option<TurnError>,
+}
+
+/// What a turn gave.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// A service's answer.
+    Message(Payload),
+    /// A command's run.
+    Run(RunOutput),
+}
+
+/// What a command wrote, as far as it was kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunOutput {
+    /// Its exit code, if it lived to give one.
+    pub exit_code: Option<u8>,
+    /// The beginning of its standard output.
+    pub stdout: Vec<u8>,
+    /// The beginning of its standard error.
+    pub stderr: Vec<u8>,
+    /// Whether it wrote more than was kept.
+    pub truncated: bool,
+}
+
+/// Why a turn did not complete. The text may be the guest's: neutralise it before showing it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TurnError {
+    /// A short stable word: the worker's own for a failure, ours otherwise.
+    pub code: String,
+    /// One sentence.
+    pub message: String,
+    /// The limit that it was held to, if it was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<LimitName>,
+    /// The guest's call stack, innermost first, if it crashed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub frames: Vec<String>,
+}

@@ -1,0 +1,240 @@
+//! A worker: what its creator asked for, and what anyone may see of it.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    ComponentDigest, ComponentKind, ConfigDigest, DisplayRef, GuestPath, Labels, LimitName, Limits,
+    Rights, RuntimeId, ScopeName, Timestamp, WorkerId,
+};
+
+/// What a worker is made of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WorkerSpec {
+    /// The component that it runs. It must be stored already.
+    pub component: ComponentDigest,
+    /// What people call it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub display_ref: Option<DisplayRef>,
+    /// By what people find it.
+    #[serde(default)]
+    pub labels: Labels,
+    /// Its configuration. It must be stored already.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config: Option<ConfigDigest>,
+    /// What it may reach besides its own directory.
+    #[serde(default)]
+    pub grants: Grants,
+    /// Limits other than the defaults.
+    #[serde(default)]
+    pub limits: LimitChanges,
+}
+
+impl WorkerSpec {
+    /// A worker with nothing but a component.
+    pub fn new(component: ComponentDigest) -> Self {
+        Self {
+            component,
+            display_ref: None,
+            labels: Labels::default(),
+            config: None,
+            grants: Grants::default(),
+            limits: LimitChanges::default(),
+        }
+    }
+}
+
+/// What the operator allows a worker.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Grants {
+    /// Directories of the operator, by name.
+    #[serde(default)]
+    pub scopes: Vec<ScopeGrant>,
+}
+
+/// One directory.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ScopeGrant {
+    /// The operator's name for it.
+    pub name: ScopeName,
+    /// Where the guest finds it.
+    pub guest: GuestPath,
+    /// What it may do there.
+    pub rights: Rights,
+}
+
+/// Limits that differ from the table's defaults.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct LimitChanges(pub BTreeMap<LimitName, u64>);
+
+impl LimitChanges {
+    /// The table with these changes.
+    pub fn over(&self, defaults: &Limits) -> Limits {
+        let mut limits = *defaults;
+        for (&name, &value) in &self.0 {
+            limits.set(name, value);
+        }
+        limits
+    }
+}
+
+/// A request for a new worker.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CreateWorker {
+    /// Its id, where the caller chooses it: then the same request again is the same worker.
+    pub worker_id: Option<WorkerId>,
+    /// The rest.
+    #[serde(flatten)]
+    pub spec: WorkerSpec,
+}
+
+/// Parts of a worker to be changed. Absent parts stay as they are.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WorkerChange {
+    /// Another component. Takes effect between two turns; the old one is kept for rollback.
+    #[serde(default)]
+    pub component: Option<ComponentDigest>,
+    /// Another config bundle. As with the component.
+    #[serde(default)]
+    pub config: Option<ConfigDigest>,
+    /// Another display reference.
+    #[serde(default)]
+    pub display_ref: Option<DisplayRef>,
+    /// Other labels, in place of all that there were.
+    #[serde(default)]
+    pub labels: Option<Labels>,
+}
+
+/// What a person wants of a worker. Survives restarts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Desired {
+    /// It takes inputs and handles them.
+    Running,
+    /// It does not, and nothing but a person's `start` changes that.
+    Stopped,
+}
+
+/// What a worker is found to be.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum Observed {
+    /// Waits for an input.
+    Idle,
+    /// Handles one.
+    Busy,
+    /// A command's last run ended with this code.
+    Exited {
+        /// The exit code.
+        code: u8,
+    },
+    /// It runs no more before a person starts it.
+    Failed {
+        /// Why.
+        reason: FailedReason,
+    },
+    /// It was stopped.
+    Stopped,
+}
+
+/// Why a worker runs no more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FailedReason {
+    /// The host went down in each attempt at one input.
+    CrashLoop,
+    /// What the store holds of it is damaged.
+    Quarantined,
+    /// Its component cannot be instantiated.
+    Uninstantiable,
+    /// A file call of an ended turn does not come back.
+    HostCallStuck,
+}
+
+impl FailedReason {
+    /// The word used in every API and on the command line.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::CrashLoop => "crash_loop",
+            Self::Quarantined => "quarantined",
+            Self::Uninstantiable => "uninstantiable",
+            Self::HostCallStuck => "host_call_stuck",
+        }
+    }
+}
+
+/// Whether a live instance exists. Never faked: after a restart there is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Execution {
+    /// There is one.
+    Connected,
+    /// There is none; the next input makes one.
+    Unconnected,
+}
+
+/// What anyone may see of a worker.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkerView {
+    /// Whose it is.
+    pub runtime_id: RuntimeId,
+    /// Which it is there.
+    pub worker_id: WorkerId,
+    /// What it is run as.
+    pub kind: ComponentKind,
+    /// What it was made of, and has been changed to.
+    #[serde(flatten)]
+    pub spec: WorkerSpec,
+    /// The component and config before the last update, if a rollback would bring them back.
+    pub previous: Option<Version>,
+    /// What a person wants of it.
+    pub desired: Desired,
+    /// What it is found to be.
+    pub observed: Observed,
+    /// Whether a live instance exists.
+    pub execution: Execution,
+    /// Inputs accepted and not finished, the running one included.
+    pub queued_inputs: u64,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// When its spec or desired state was last changed.
+    pub updated_at: Timestamp,
+}
+
+/// What an update changes and a rollback brings back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Version {
+    /// The component.
+    pub component: ComponentDigest,
+    /// The config bundle, if there is one.
+    pub config: Option<ConfigDigest>,
+}
+
+/// What a worker has used since it was created, and what it holds now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Usage {
+    /// Turns that ended, however they ended.
+    pub turns: u64,
+    /// Wall time of its turns, in microseconds.
+    pub wall_us: u64,
+    /// CPU time of its turns, in microseconds.
+    pub cpu_us: u64,
+    /// Fuel, where it is counted.
+    pub fuel: u64,
+    /// The most memory that one of its turns held, in bytes.
+    pub memory_peak_bytes: u64,
+    /// File bytes in its directory.
+    pub disk_bytes: u64,
+    /// Names in its directory.
+    pub disk_entries: u64,
+    /// Keys and values of its state, in bytes.
+    pub state_bytes: u64,
+    /// Bodies of its transcript, in bytes.
+    pub transcript_bytes: u64,
+}
