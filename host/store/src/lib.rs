@@ -1,11 +1,29 @@
-//! What a runtime keeps on disk.
+//! What a runtime keeps on disk: records in SQLite, directories behind handles.
 //!
 //! Everything here works through directory handles that were opened elsewhere: this crate cannot
 //! turn a host path into access, because it never calls `ambient_authority()`.
+//!
+//! [`Store`] holds the records. One thread writes: it folds all transactions that wait into one
+//! commit of the database, and answers them after it. Reads use connections of their own.
 
+pub mod commit;
 pub mod compiled;
+pub mod error;
+pub mod fault;
+pub mod feed;
+pub mod record;
 pub mod scope;
+pub mod store;
 pub mod tree;
 
+pub use commit::Commit;
 pub use compiled::{CompiledCache, CompiledFile, PendingCompiled};
+pub use error::{OpenError, Refusal, StoreError};
+pub use fault::{Faults, NoFaults};
+pub use feed::{Feed, Followed};
+pub use record::{
+    ComponentRecord, ConfigRecord, InputRecord, NewEntry, Receipt, SharedEvent, Standing,
+    Transaction, WorkerEvent, WorkerNumber, WorkerRecord,
+};
 pub use scope::{Disk, Scope, ScopeError};
+pub use store::{Lookup, Store, StoreParts};

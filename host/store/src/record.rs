@@ -6,9 +6,9 @@
 use std::sync::Arc;
 
 use skep_protocol::{
-    ComponentDigest, ComponentKind, ConfigDigest, ConfigValues, Cursor, Desired, Diagnostic, Ending,
-    EntryKind, FailedReason, IdempotencyKey, InputId, Output, Payload, Timestamp, TurnError, Usage,
-    Version, WorkerId, WorkerSpec,
+    ComponentDigest, ComponentKind, ConfigDigest, ConfigValues, Cursor, Desired, Diagnostic,
+    Ending, EntryKind, FailedReason, IdempotencyKey, InputId, Output, Payload, Timestamp,
+    TurnError, Usage, Version, WorkerId, WorkerSpec,
 };
 
 /// The number that a worker has in the database: never used twice.

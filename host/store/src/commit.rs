@@ -1,0 +1,62 @@
+//! The answer to a transaction, which comes after its commit.
+
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, Thread};
+
+use tokio::sync::oneshot;
+
+use crate::{Receipt, StoreError};
+
+/// A transaction on its way to the disk. Dropping this does not call it back.
+#[derive(Debug)]
+pub struct Commit(oneshot::Receiver<Result<Receipt, StoreError>>);
+
+/// The other end of a [`Commit`].
+pub(crate) type Answer = oneshot::Sender<Result<Receipt, StoreError>>;
+
+impl Commit {
+    pub(crate) fn new() -> (Answer, Self) {
+        let (answer, commit) = oneshot::channel();
+        (answer, Self(commit))
+    }
+
+    /// Blocks until it is on disk.
+    ///
+    /// # Errors
+    /// As the future's.
+    pub fn wait(self) -> Result<Receipt, StoreError> {
+        block_on(self)
+    }
+}
+
+impl Future for Commit {
+    type Output = Result<Receipt, StoreError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.0).poll(cx).map(|answer| answer.unwrap_or(Err(StoreError::Closed)))
+    }
+}
+
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+/// Runs a future that needs no runtime.
+pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
+    let mut future = pin!(future);
+    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    let mut cx = Context::from_waker(&waker);
+    loop {
+        match future.as_mut().poll(&mut cx) {
+            Poll::Ready(output) => return output,
+            Poll::Pending => thread::park(),
+        }
+    }
+}
