@@ -10,6 +10,7 @@
 //!
 //! Calls block on the disk; the caller chooses the thread.
 
+mod census;
 mod directory;
 mod error;
 mod file;
@@ -44,7 +45,7 @@ struct Shared {
 
 impl Scope {
     /// Makes a scope of an open directory. What is written below it counts in `disk`, which
-    /// several scopes of one worker may share.
+    /// several scopes of one worker may share, unless it is one of [`Disk::counted`].
     pub fn new(dir: Dir, rights: Rights, disk: Disk) -> Self {
         Self { shared: Arc::new(Shared { rights, disk }), root: Arc::new(dir) }
     }

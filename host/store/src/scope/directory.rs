@@ -81,6 +81,8 @@ impl OpenDirectory {
         if how.directory {
             options.custom_flags((OFlags::DIRECTORY | OFlags::NONBLOCK).bits().cast_signed());
         }
+        // Between the open and its being known, no other call may remove or resize the file.
+        let mut ledger = self.shared.disk.ledger();
         let file = self.dir.open_with(path, &options)?.into_std();
         let stat = Stat::of(&file)?;
         match stat.kind {
@@ -90,6 +92,8 @@ impl OpenDirectory {
             }
             NodeKind::File => {
                 let write = how.write || how.truncate;
+                ledger.opened(stat.identity(), stat.size);
+                drop(ledger);
                 let file = OpenFile::new(self.shared.clone(), file, &stat, how.read, write);
                 if how.truncate {
                     file.set_len(0)?;
@@ -115,6 +119,7 @@ impl OpenDirectory {
         let file = self.dir.open_with(path, &options)?.into_std();
         let stat = Stat::of(&file)?;
         ledger.named(stat.identity());
+        ledger.opened(stat.identity(), stat.size);
         drop(ledger);
         Ok(Opened::File(OpenFile::new(self.shared.clone(), file, &stat, how.read, how.write)))
     }
@@ -194,7 +199,7 @@ impl OpenDirectory {
         let before = self.stat_at(path, false);
         remove(&self.dir, path.as_ref())?;
         if let Ok(before) = before {
-            ledger.unnamed(before.identity(), before.is_last_name());
+            ledger.unnamed(before.identity(), before.freed());
         }
         Ok(())
     }
@@ -210,7 +215,7 @@ impl OpenDirectory {
         if let (Ok(moved), Ok(replaced)) = (moved, replaced)
             && moved.identity() != replaced.identity()
         {
-            ledger.unnamed(replaced.identity(), replaced.is_last_name());
+            ledger.unnamed(replaced.identity(), replaced.freed());
         }
         Ok(())
     }
@@ -268,9 +273,16 @@ impl OpenDirectory {
 }
 
 impl Stat {
+    /// The bytes that go with its last name; `None` while it has another.
+    ///
     /// A directory has one name, whatever its link count (which counts its subdirectories).
-    fn is_last_name(&self) -> bool {
-        self.links <= 1 || self.kind == NodeKind::Directory
+    fn freed(&self) -> Option<u64> {
+        match self.kind {
+            NodeKind::Directory => Some(0),
+            _ if self.links > 1 => None,
+            NodeKind::File => Some(self.size),
+            _ => Some(0),
+        }
     }
 }
 

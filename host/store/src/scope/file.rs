@@ -30,6 +30,7 @@ impl Drop for Handle {
 }
 
 impl OpenFile {
+    /// Wraps a file that the ledger already knows to be open; says there when it is closed.
     pub(super) fn new(
         shared: Arc<Shared>,
         file: File,
@@ -38,7 +39,6 @@ impl OpenFile {
         writable: bool,
     ) -> Self {
         let inode = stat.identity();
-        shared.disk.ledger().opened(inode);
         Self(Arc::new(Handle { shared, file, inode, readable, writable }))
     }
 

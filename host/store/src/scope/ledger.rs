@@ -1,18 +1,26 @@
 //! The ledger of what a worker has added to its directories.
 //!
 //! Bytes are file sizes, once per inode and not per name: a hard link is free, a hole costs as
-//! much as what fills it. Entries are names. Only what is added through the ledger counts, and
-//! only that is ever credited back: deleting or cutting files that were there before gives no
-//! credit, or a guest could trade an operator's files for room.
+//! much as what fills it. Entries are names. A file whose last name is gone keeps its bytes until
+//! its last handle closes.
 //!
-//! A file whose last name is gone keeps its bytes until its last handle closes.
+//! An operator's directory and a worker's own differ in what was there before:
+//!
+//! - [`Disk::new`]: only what is added through the ledger counts, and only that is ever credited
+//!   back: deleting or cutting older files gives no credit, or a guest could trade an operator's
+//!   files for room. To tell them apart, the ledger remembers each inode that was added to: about
+//!   100 bytes each.
+//! - [`Disk::counted`]: all of the tree counts, whoever put it there, so the disk itself says what
+//!   a file has cost. The ledger is two sums and the files that are open, however many there are.
 
 use std::collections::HashMap;
+use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use cap_std::fs::Dir;
 use skep_protocol::LimitName;
 
-use super::ScopeError;
+use super::{ScopeError, census};
 
 /// How much may be added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,14 +48,36 @@ pub struct Usage {
 pub struct Disk(Arc<Mutex<Ledger>>);
 
 impl Disk {
-    /// An empty ledger.
+    /// A ledger of what is added from now on, for an operator's directories.
     pub fn new(quota: Quota) -> Self {
         Self(Arc::new(Mutex::new(Ledger {
             quota,
             used: Usage::default(),
+            counts: Counts::Added,
             charges: HashMap::new(),
             refused: None,
         })))
+    }
+
+    /// A ledger that starts from all that lies in a worker's own directory, and credits what is
+    /// deleted of it, as if it had been there from the beginning.
+    ///
+    /// What is over the quota already is not an error: it can be read, rewritten, renamed and
+    /// deleted, and only growth is refused until there is room again.
+    ///
+    /// Reads the whole tree, with a `stat` per name; nothing in it is followed, and no depth is too
+    /// much. Fails only when a directory cannot be read. While it counts and afterwards, nobody
+    /// else may change the tree: what is put there behind the ledger's back gives credit when it
+    /// is deleted. For the same reason no other directory may use this ledger.
+    pub fn counted(quota: Quota, dir: &Dir) -> io::Result<Self> {
+        let used = census::count(dir)?;
+        Ok(Self(Arc::new(Mutex::new(Ledger {
+            quota,
+            used,
+            counts: Counts::Everything,
+            charges: HashMap::new(),
+            refused: None,
+        }))))
     }
 
     /// What has been added so far.
@@ -73,6 +103,15 @@ pub(super) struct Inode {
     pub(super) number: u64,
 }
 
+/// Which bytes and names count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Counts {
+    /// Those that were added: each inode that has any is in the ledger.
+    Added,
+    /// All there are: what is not in the ledger has cost its size, and only open files are in it.
+    Everything,
+}
+
 /// What one inode has cost.
 #[derive(Debug, Default)]
 struct Charge {
@@ -86,6 +125,7 @@ struct Charge {
 pub(super) struct Ledger {
     quota: Quota,
     used: Usage,
+    counts: Counts,
     charges: HashMap<Inode, Charge>,
     refused: Option<LimitName>,
 }
@@ -122,18 +162,33 @@ impl Ledger {
 
     /// A name was added.
     pub(super) fn named(&mut self, inode: Inode) {
-        self.charges.entry(inode).or_default().names += 1;
+        if self.counts == Counts::Added {
+            self.charges.entry(inode).or_default().names += 1;
+        }
         self.used.entries += 1;
     }
 
-    /// A name was removed; `last` if the inode has no other.
-    pub(super) fn unnamed(&mut self, inode: Inode, last: bool) {
-        let Some(charge) = self.charges.get_mut(&inode) else { return };
-        if charge.names > 0 {
-            charge.names -= 1;
-            self.used.entries -= 1;
+    /// A name was removed; if it was the inode's last, `freed` is the file's size.
+    pub(super) fn unnamed(&mut self, inode: Inode, freed: Option<u64>) {
+        let charge = self.charges.get_mut(&inode);
+        match self.counts {
+            Counts::Added => {
+                let Some(charge) = charge else { return };
+                if charge.names > 0 {
+                    charge.names -= 1;
+                    self.used.entries -= 1;
+                }
+                charge.nameless = freed.is_some();
+            }
+            Counts::Everything => {
+                self.used.entries = self.used.entries.saturating_sub(1);
+                let Some(charge) = charge else {
+                    self.used.bytes = self.used.bytes.saturating_sub(freed.unwrap_or(0));
+                    return;
+                };
+                charge.nameless = freed.is_some();
+            }
         }
-        charge.nameless = last;
         self.settle(inode);
     }
 
@@ -145,13 +200,18 @@ impl Ledger {
         } else if let Some(charge) = self.charges.get_mut(&inode) {
             let credit = (from - to).min(charge.bytes);
             charge.bytes -= credit;
-            self.used.bytes -= credit;
+            self.used.bytes = self.used.bytes.saturating_sub(credit);
         }
     }
 
-    /// A handle on a file was opened.
-    pub(super) fn opened(&mut self, inode: Inode) {
-        self.charges.entry(inode).or_default().handles += 1;
+    /// A handle was opened on a file of this size.
+    pub(super) fn opened(&mut self, inode: Inode, size: u64) {
+        let bytes = match self.counts {
+            Counts::Added => 0,
+            Counts::Everything => size,
+        };
+        let charge = self.charges.entry(inode).or_insert(Charge { bytes, ..Charge::default() });
+        charge.handles += 1;
     }
 
     /// A handle on a file was closed.
@@ -162,17 +222,25 @@ impl Ledger {
         }
     }
 
+    /// How many inodes it knows.
+    #[cfg(test)]
+    pub(super) fn remembered(&self) -> usize {
+        self.charges.len()
+    }
+
     /// Forgets an inode that costs nothing any more, and frees the bytes of one that is gone.
     fn settle(&mut self, inode: Inode) {
         let Some(charge) = self.charges.get(&inode) else { return };
         if charge.handles > 0 {
             return;
         }
-        if charge.nameless || (charge.bytes == 0 && charge.names == 0) {
-            self.used.bytes -= charge.bytes;
+        if charge.nameless {
+            self.used.bytes = self.used.bytes.saturating_sub(charge.bytes);
             self.used.entries -= charge.names;
-            self.charges.remove(&inode);
+        } else if self.counts == Counts::Added && (charge.bytes > 0 || charge.names > 0) {
+            return;
         }
+        self.charges.remove(&inode);
     }
 }
 
@@ -203,7 +271,7 @@ mod tests {
     fn cutting_an_older_file_gives_no_credit() {
         let disk = disk(100, 1);
         let mut ledger = disk.ledger();
-        ledger.opened(A);
+        ledger.opened(A, 1000);
         ledger.resized(A, 1000, 1010);
         ledger.resized(A, 1010, 0);
         assert_eq!(ledger.used.bytes, 0);
@@ -214,10 +282,10 @@ mod tests {
     fn an_unlinked_file_keeps_its_bytes_until_it_is_closed() {
         let disk = disk(100, 2);
         let mut ledger = disk.ledger();
-        ledger.opened(A);
         ledger.named(A);
+        ledger.opened(A, 0);
         ledger.resized(A, 0, 70);
-        ledger.unnamed(A, true);
+        ledger.unnamed(A, Some(70));
         assert_eq!(ledger.used, Usage { bytes: 70, entries: 0 });
         ledger.closed(A);
         assert_eq!(ledger.used, Usage::default());
@@ -233,9 +301,9 @@ mod tests {
         ledger.named(A);
         assert_eq!(ledger.used, Usage { bytes: 70, entries: 2 });
         assert!(ledger.admit_entry().is_err());
-        ledger.unnamed(A, false);
+        ledger.unnamed(A, None);
         assert_eq!(ledger.used, Usage { bytes: 70, entries: 1 });
-        ledger.unnamed(A, true);
+        ledger.unnamed(A, Some(70));
         assert_eq!(ledger.used, Usage::default());
     }
 
@@ -243,9 +311,9 @@ mod tests {
     fn removing_an_older_name_gives_no_credit() {
         let disk = disk(100, 1);
         let mut ledger = disk.ledger();
-        ledger.unnamed(A, true);
+        ledger.unnamed(A, Some(70));
         ledger.named(Inode { device: 1, number: 2 });
-        ledger.unnamed(A, true);
+        ledger.unnamed(A, Some(70));
         assert!(ledger.admit_entry().is_err());
     }
 }

@@ -121,9 +121,9 @@ impl std::fmt::Debug for Listing {
 }
 
 /// A second handle on a directory that can be read and synced, which a path-only one cannot.
-pub(super) fn readable(dir: &Dir) -> Result<OwnedFd, ScopeError> {
+pub(super) fn readable(dir: &Dir) -> rustix::io::Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    Ok(rustix::fs::openat(dir.as_fd(), c".", flags, Mode::empty())?)
+    rustix::fs::openat(dir.as_fd(), c".", flags, Mode::empty())
 }
 
 impl From<FileType> for NodeKind {

@@ -5,6 +5,8 @@ use skep_protocol::LimitName;
 
 use super::*;
 
+mod counted;
+
 struct Fixture {
     temp: cap_tempfile::TempDir,
     disk: Disk,

@@ -1,0 +1,281 @@
+//! Counting what already lies in a tree, which is hostile data.
+//!
+//! A guest can nest directories deeper than any path can name and deeper than a process has
+//! descriptors. So the walk stands in one directory at a time: it goes down by a name, following
+//! nothing, and up by `..`, which must be the directory it came from. Three descriptors are open at
+//! most, a directory is opened three times wherever it lies, and depth costs only memory: while the
+//! walk lasts, the names of the directories it is in and of those still to be visited beside them,
+//! and some 30 bytes for each file that has several names.
+//!
+//! What is removed or moved by others meanwhile is counted or not, but never an error.
+
+use std::collections::HashSet;
+use std::ffi::{CStr, CString};
+use std::os::fd::OwnedFd;
+
+use cap_std::fs::Dir;
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, fstat, openat, statat};
+use rustix::io::{Errno, Result};
+
+use super::ledger::{Inode, Usage};
+use super::listing::readable;
+
+/// The names below a directory, and the bytes of the regular files among them.
+pub(super) fn count(root: &Dir) -> Result<Usage> {
+    let mut census = Census::start(root)?;
+    while census.step()? {}
+    Ok(census.found)
+}
+
+struct Census<'a> {
+    root: &'a Dir,
+    /// The directory of the last frame.
+    here: OwnedFd,
+    /// The directories from the root to `here`.
+    frames: Vec<Frame>,
+    /// Files with several names that were counted already.
+    linked: HashSet<Inode>,
+    found: Usage,
+}
+
+struct Frame {
+    /// Its name in the frame before; empty for the root.
+    name: CString,
+    inode: Inode,
+    /// Its subdirectories that were not visited yet.
+    pending: Vec<CString>,
+}
+
+impl<'a> Census<'a> {
+    fn start(root: &'a Dir) -> Result<Self> {
+        let here = readable(root)?;
+        let frames = Vec::new();
+        let mut census =
+            Self { root, here, frames, linked: HashSet::new(), found: Usage::default() };
+        census.arrive(CString::default())?;
+        Ok(census)
+    }
+
+    /// Visits one more directory or goes up by one; false at the end.
+    fn step(&mut self) -> Result<bool> {
+        let Some(frame) = self.frames.last_mut() else { return Ok(false) };
+        match frame.pending.pop() {
+            Some(name) => match descend(&self.here, &name) {
+                Ok(dir) => {
+                    self.here = dir;
+                    self.found.entries += 1;
+                    self.arrive(name)?;
+                }
+                Err(error) if is_gone(error) => {}
+                Err(error) => return Err(error),
+            },
+            None => {
+                self.frames.pop();
+                self.ascend()?;
+            }
+        }
+        Ok(true)
+    }
+
+    /// Counts what is in `here`, and puts its subdirectories off.
+    fn arrive(&mut self, name: CString) -> Result<()> {
+        let mut pending = Vec::new();
+        let mut entries = match rustix::fs::Dir::read_from(&self.here) {
+            // Removed since it was opened: it has no entries any more.
+            Err(Errno::NOENT) => None,
+            entries => Some(entries?),
+        };
+        while let Some(entry) = entries.as_mut().and_then(rustix::fs::Dir::read) {
+            let entry = match entry {
+                Err(Errno::NOENT) => break,
+                entry => entry?,
+            };
+            let name = entry.file_name();
+            if name == c"." || name == c".." {
+                continue;
+            }
+            let stat = match statat(&self.here, name, AtFlags::SYMLINK_NOFOLLOW) {
+                Err(error) if is_gone(error) => continue,
+                stat => stat?,
+            };
+            match FileType::from_raw_mode(stat.st_mode) {
+                FileType::Directory => {
+                    pending.push(name.to_owned());
+                    continue;
+                }
+                FileType::RegularFile if stat.st_nlink <= 1 || self.linked.insert(of(&stat)) => {
+                    let size = u64::try_from(stat.st_size).unwrap_or(0);
+                    self.found.bytes = self.found.bytes.saturating_add(size);
+                }
+                _ => {}
+            }
+            self.found.entries += 1;
+        }
+        // A walk holds many of these at once where a tree is both wide and deep.
+        pending.shrink_to_fit();
+        self.frames.push(Frame { name, inode: of(&fstat(&self.here)?), pending });
+        Ok(())
+    }
+
+    /// Makes `here` the directory of the last frame again, after leaving the one below it.
+    fn ascend(&mut self) -> Result<()> {
+        let Some(parent) = self.frames.last() else { return Ok(()) };
+        match descend(&self.here, c"..") {
+            // Where it was moved meanwhile, its parent may be any directory, outside even.
+            Ok(dir) if of(&fstat(&dir)?) == parent.inode => self.here = dir,
+            Ok(_) => self.find_again()?,
+            Err(error) if is_gone(error) => self.find_again()?,
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    /// Goes to the last frame from the root, or as far as the frames are still where they were.
+    fn find_again(&mut self) -> Result<()> {
+        self.here = readable(self.root)?;
+        for (depth, frame) in self.frames.iter().enumerate().skip(1) {
+            match descend(&self.here, &frame.name) {
+                Ok(dir) if of(&fstat(&dir)?) == frame.inode => self.here = dir,
+                Err(error) if !is_gone(error) => return Err(error),
+                _ => {
+                    self.frames.truncate(depth);
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Opens a directory by its name in another. `DIRECTORY` also keeps it from waiting on a FIFO.
+fn descend(dir: &OwnedFd, name: &CStr) -> Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    openat(dir, name, flags, Mode::empty())
+}
+
+/// Whether a name went away, or is something else by now.
+fn is_gone(error: Errno) -> bool {
+    matches!(error, Errno::NOENT | Errno::NOTDIR | Errno::LOOP)
+}
+
+fn of(stat: &rustix::fs::Stat) -> Inode {
+    Inode { device: stat.st_dev, number: stat.st_ino }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cap_std::ambient_authority;
+
+    fn temporary() -> cap_tempfile::TempDir {
+        cap_tempfile::tempdir(ambient_authority()).unwrap()
+    }
+
+    fn usage(bytes: u64, entries: u64) -> Usage {
+        Usage { bytes, entries }
+    }
+
+    #[test]
+    fn every_name_counts_and_every_file_counts_its_bytes_once() {
+        let dir = temporary();
+        assert_eq!(count(&dir).unwrap(), usage(0, 0));
+        dir.create_dir_all("a/b").unwrap();
+        dir.create_dir("empty").unwrap();
+        dir.write("top", [0; 5]).unwrap();
+        dir.write("a/b/low", [0; 7]).unwrap();
+        dir.hard_link("a/b/low", &dir, "again").unwrap();
+        dir.hard_link("a/b/low", &dir, "a/third").unwrap();
+        dir.create("sparse").unwrap().set_len(1 << 30).unwrap();
+        assert_eq!(count(&dir).unwrap(), usage(12 + (1 << 30), 8));
+    }
+
+    #[test]
+    fn links_fifos_and_sockets_are_names_and_are_not_followed() {
+        use rustix::fs::mknodat;
+        let outer = temporary();
+        outer.create_dir_all("data/dir").unwrap();
+        outer.write("secret", [0; 100]).unwrap();
+        outer.create_dir_all("other/many/more").unwrap();
+        outer.symlink("../secret", "data/file-out").unwrap();
+        outer.symlink("../other", "data/dir-out").unwrap();
+        outer.symlink("..", "data/dir/up").unwrap();
+        outer.symlink(".", "data/dir/itself").unwrap();
+        outer.symlink("nowhere", "data/dangling").unwrap();
+        let data = outer.open_dir("data").unwrap();
+        mknodat(&data, "fifo", FileType::Fifo, Mode::RUSR, 0).unwrap();
+        mknodat(&data, "socket", FileType::Socket, Mode::RUSR, 0).unwrap();
+        assert_eq!(count(&data).unwrap(), usage(0, 8));
+    }
+
+    #[test]
+    fn a_tree_deeper_than_any_path_is_counted_to_its_end() {
+        let parent = temporary();
+        parent.create_dir("data").unwrap();
+        let mut dir = parent.open_dir("data").unwrap();
+        for _ in 0..3_000 {
+            dir.create_dir("d").unwrap();
+            dir.create_dir("side").unwrap();
+            dir.write("f", b"x").unwrap();
+            dir = dir.open_dir("d").unwrap();
+        }
+        drop(dir);
+        assert_eq!(count(&parent).unwrap(), usage(3_000, 1 + 3 * 3_000));
+        // What cleans up after the test recurses.
+        crate::tree::remove_tree(&parent, "data").unwrap();
+    }
+
+    /// A walk that stands in `a/b/c`, with `a/later` still to be visited.
+    fn walk_to_the_bottom(dir: &Dir) -> Census<'_> {
+        dir.create_dir_all("a/b/c").unwrap();
+        let mut census = Census::start(dir).unwrap();
+        for _ in 0..3 {
+            assert!(census.step().unwrap());
+        }
+        assert_eq!(census.frames.last().unwrap().name.as_c_str(), c"c");
+        census.frames[1].pending.push(c"later".to_owned());
+        dir.create_dir("a/later").unwrap();
+        dir.write("a/later/file", [0; 9]).unwrap();
+        census
+    }
+
+    fn finish(mut census: Census<'_>) -> Usage {
+        while census.step().unwrap() {}
+        census.found
+    }
+
+    #[test]
+    fn a_directory_removed_under_the_walk_does_not_end_it() {
+        let dir = temporary();
+        let census = walk_to_the_bottom(&dir);
+        dir.remove_dir_all("a/b").unwrap();
+        assert_eq!(finish(census), usage(9, 5));
+    }
+
+    #[test]
+    fn a_directory_moved_out_under_the_walk_does_not_lead_it_out() {
+        let outer = temporary();
+        outer.create_dir_all("data").unwrap();
+        outer.write("secret", [0; 100]).unwrap();
+        let data = outer.open_dir("data").unwrap();
+        let mut census = walk_to_the_bottom(&data);
+        census.frames[2].pending.push(c"secret-dir".to_owned());
+        outer.create_dir_all("secret-dir/inner").unwrap();
+        outer.rename("data/a/b/c", &outer, "moved").unwrap();
+        assert_eq!(finish(census), usage(9, 5));
+    }
+
+    #[test]
+    fn a_name_that_vanishes_or_changes_before_its_turn_is_passed_over() {
+        let dir = temporary();
+        for name in ["gone", "file", "link"] {
+            dir.create_dir(name).unwrap();
+        }
+        let census = Census::start(&dir).unwrap();
+        for name in ["gone", "file", "link"] {
+            dir.remove_dir(name).unwrap();
+        }
+        dir.write("file", [0; 3]).unwrap();
+        dir.symlink("..", "link").unwrap();
+        assert_eq!(finish(census), usage(0, 0));
+    }
+}

@@ -1,0 +1,184 @@
+//! A ledger that starts from what lies in the directory already.
+
+use super::*;
+
+struct Found {
+    temp: cap_tempfile::TempDir,
+    quota: Quota,
+}
+
+impl Found {
+    fn new(bytes: u64, entries: u64) -> Self {
+        let temp = cap_tempfile::tempdir(ambient_authority()).unwrap();
+        Self { temp, quota: Quota { bytes, entries } }
+    }
+
+    /// What a worker's next instance gets.
+    fn connect(&self) -> (OpenDirectory, Disk) {
+        let disk = Disk::counted(self.quota, &self.temp).unwrap();
+        let scope = Scope::new(self.temp.try_clone().unwrap(), Rights::ReadWrite, disk.clone());
+        (scope.open(), disk)
+    }
+
+    fn recount(&self) -> Usage {
+        Disk::counted(self.quota, &self.temp).unwrap().usage()
+    }
+}
+
+fn usage(bytes: u64, entries: u64) -> Usage {
+    Usage { bytes, entries }
+}
+
+#[test]
+fn deleting_and_cutting_what_was_found_gives_credit() {
+    let found = Found::new(1000, 10);
+    found.temp.create_dir("dir").unwrap();
+    for name in ["a", "b", "dir/c"] {
+        found.temp.write(name, [0; 100]).unwrap();
+    }
+    let (dir, disk) = found.connect();
+    assert_eq!(disk.usage(), usage(300, 4));
+    dir.unlink("a").unwrap();
+    assert_eq!(disk.usage(), usage(200, 3));
+    file(&dir, "b", WRITE).set_len(30).unwrap();
+    assert_eq!(disk.usage(), usage(130, 3));
+    dir.open("dir/c", OpenHow { truncate: true, ..READ }).unwrap();
+    assert_eq!(disk.usage(), usage(30, 3));
+    dir.unlink("dir/c").unwrap();
+    dir.remove_directory("dir").unwrap();
+    dir.unlink("b").unwrap();
+    assert_eq!(disk.usage(), Usage::default());
+}
+
+#[test]
+fn a_replaced_file_that_was_found_gives_credit() {
+    let found = Found::new(1000, 10);
+    found.temp.write("old", [0; 100]).unwrap();
+    found.temp.write("new", [0; 7]).unwrap();
+    let (dir, disk) = found.connect();
+    dir.rename("new", &dir, "old").unwrap();
+    assert_eq!(disk.usage(), usage(7, 1));
+}
+
+#[test]
+fn a_found_hard_link_is_credited_with_its_last_name() {
+    let found = Found::new(1000, 10);
+    found.temp.write("a", [0; 100]).unwrap();
+    found.temp.hard_link("a", &found.temp, "b").unwrap();
+    let (dir, disk) = found.connect();
+    dir.link("b", &dir, "c").unwrap();
+    assert_eq!(disk.usage(), usage(100, 3));
+    dir.rename("a", &dir, "b").unwrap();
+    assert_eq!(disk.usage(), usage(100, 3), "renaming one name of a file to another does nothing");
+    for (left, name) in [(2, "a"), (1, "b")] {
+        dir.unlink(name).unwrap();
+        assert_eq!(disk.usage(), usage(100, left));
+    }
+    dir.unlink("c").unwrap();
+    assert_eq!(disk.usage(), Usage::default());
+}
+
+#[test]
+fn a_found_file_that_is_unlinked_while_open_holds_its_bytes() {
+    let found = Found::new(1000, 10);
+    found.temp.write("a", [0; 100]).unwrap();
+    let (dir, disk) = found.connect();
+    let first = file(&dir, "a", WRITE);
+    let second = file(&dir, "a", READ);
+    first.append(&[0; 20]).unwrap();
+    dir.unlink("a").unwrap();
+    assert_eq!(disk.usage(), usage(120, 0));
+    first.append(&[0; 5]).unwrap();
+    drop(first);
+    assert_eq!(disk.usage(), usage(125, 0));
+    drop(second);
+    assert_eq!(disk.usage(), Usage::default());
+}
+
+#[test]
+fn over_the_quota_growth_is_refused_and_the_rest_goes_on() {
+    let found = Found::new(100, 2);
+    for name in ["a", "b", "c"] {
+        found.temp.write(name, [0; 60]).unwrap();
+    }
+    let (dir, disk) = found.connect();
+    assert_eq!((disk.usage(), disk.refused()), (usage(180, 3), None));
+    let open = file(&dir, "a", WRITE);
+    assert!(matches!(open.append(b"x"), Err(ScopeError::Quota(LimitName::disk_bytes))));
+    assert!(matches!(open.set_len(61), Err(ScopeError::Quota(LimitName::disk_bytes))));
+    assert_eq!(open.write_at(&[1; 60], 0).unwrap(), 60, "rewriting needs no room");
+    assert!(matches!(dir.open("d", WRITE), Err(ScopeError::Quota(LimitName::disk_entries))));
+    assert!(matches!(dir.create_directory("d"), Err(ScopeError::Quota(LimitName::disk_entries))));
+    dir.rename("c", &dir, "d").unwrap();
+    dir.unlink("b").unwrap();
+    assert!(matches!(open.append(b"x"), Err(ScopeError::Quota(_))), "still over it");
+    dir.unlink("d").unwrap();
+    assert_eq!(open.append(&[0; 60]).unwrap(), 40);
+    assert_eq!(disk.usage(), usage(100, 1));
+    file(&dir, "e", WRITE);
+}
+
+#[test]
+fn the_ledger_keeps_nothing_for_a_closed_file() {
+    let found = Found::new(1 << 20, 1000);
+    found.temp.write("found", [0; 10]).unwrap();
+    let (dir, disk) = found.connect();
+    for i in 0..100 {
+        file(&dir, &format!("{i}"), WRITE).append(b"content").unwrap();
+    }
+    let open = file(&dir, "found", READ);
+    assert_eq!(disk.ledger().remembered(), 1);
+    drop(open);
+    assert_eq!(disk.ledger().remembered(), 0);
+}
+
+/// Runs the same random changes on two trees: one with a ledger from the beginning, one whose
+/// ledger is made anew now and then. They never differ, from each other and from the disk.
+#[test]
+fn a_recounted_ledger_goes_on_as_one_that_was_always_there() {
+    let always = fixture(Rights::ReadWrite, 700, 7);
+    let always_dir = always.scope.open();
+    let found = Found::new(700, 7);
+    let (mut dir, mut disk) = found.connect();
+    let mut seed = 1u64;
+    let mut random = |below: u64| {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (seed >> 33) % below
+    };
+    let mut refused = 0;
+    for step in 0..5_000 {
+        let name = |n: u64| format!("{}{}", ["", "d/", "e/"][n as usize / 6], n % 6);
+        let (a, b, op, size) = (name(random(18)), name(random(18)), random(9), random(300));
+        let change = |dir: &OpenDirectory| -> Result<(), ScopeError> {
+            let open = |how| match dir.open(&a, how)? {
+                Opened::File(file) => Ok(file),
+                Opened::Directory(_) => Err(ScopeError::SpecialFile),
+            };
+            match op {
+                0 => open(WRITE)?.append(&vec![0; size as usize]).map(drop),
+                1 => open(WRITE)?.set_len(size),
+                2 => open(OpenHow { truncate: true, ..READ }).map(drop),
+                3 => dir.unlink(&a),
+                4 => dir.link(&a, dir, &b),
+                5 => dir.rename(&a, dir, &b),
+                6 => dir.create_directory(if size < 150 { "d" } else { "e" }),
+                7 if size < 100 => dir.remove_directory("d"),
+                7 => dir.symlink(&a, &b),
+                _ => {
+                    let file = open(WRITE)?;
+                    dir.unlink(&a)?;
+                    file.append(&[0; 50]).map(drop)
+                }
+            }
+        };
+        let (expected, got) = (change(&always_dir), change(&dir));
+        refused += u32::from(matches!(got, Err(ScopeError::Quota(_))));
+        assert_eq!(format!("{expected:?}"), format!("{got:?}"), "step {step}: {op} {a} {b} {size}");
+        assert_eq!(always.disk.usage(), disk.usage(), "step {step}: {op} {a} {b} {size}");
+        assert_eq!(found.recount(), disk.usage(), "step {step}: {op} {a} {b} {size}");
+        if random(10) == 0 {
+            (dir, disk) = found.connect();
+        }
+    }
+    assert!(refused > 50, "the quota was met only {refused} times");
+}
