@@ -1,0 +1,255 @@
+//! What the fake keeps over a restart, and what of it anyone may see.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use skep_protocol::*;
+use tokio::sync::{oneshot, watch};
+
+use super::now;
+use crate::Guest;
+
+/// Everything that a restart leaves.
+pub(super) struct Disk {
+    pub(super) runtime_id: RuntimeId,
+    pub(super) workers: BTreeMap<WorkerId, Row>,
+    /// Removed workers, with the revision of their removal.
+    pub(super) tombstones: BTreeMap<WorkerId, u64>,
+    pub(super) components: BTreeMap<ComponentDigest, (ComponentView, Guest)>,
+    pub(super) configs: BTreeMap<ConfigDigest, ConfigView>,
+    /// Counts changes. A worker's `revision` is that of its last one, so that whoever knows all up
+    /// to some revision is missing exactly the workers above it.
+    pub(super) revision: u64,
+    /// Which opening of the disk this is. Earlier ones have lost it.
+    pub(super) session: u64,
+    /// Told whenever something may have changed.
+    pub(super) changed: watch::Sender<()>,
+}
+
+/// A worker.
+pub(super) struct Row {
+    pub(super) id: WorkerId,
+    pub(super) revision: u64,
+    pub(super) kind: ComponentKind,
+    pub(super) spec: WorkerSpec,
+    pub(super) previous: Option<Version>,
+    pub(super) desired: Desired,
+    pub(super) observed: Observed,
+    pub(super) created_at: Timestamp,
+    pub(super) updated_at: Timestamp,
+    pub(super) entries: VecDeque<Entry>,
+    pub(super) last_seq: u64,
+    pub(super) inputs: Vec<InputRow>,
+    pub(super) keys: VecDeque<(IdempotencyKey, InputId, Timestamp)>,
+    pub(super) state: BTreeMap<String, Vec<u8>>,
+    pub(super) files: BTreeMap<String, Vec<u8>>,
+    pub(super) usage: Usage,
+    pub(super) diagnostics: Vec<Diagnostic>,
+    pub(super) instance: Option<Instance>,
+    /// Ends the running turn when it is used or dropped.
+    pub(super) turn: Option<oneshot::Sender<()>>,
+}
+
+/// An input.
+pub(super) struct InputRow {
+    pub(super) id: InputId,
+    pub(super) seq: Cursor,
+    pub(super) payload: Payload,
+    pub(super) state: InputState,
+    pub(super) attempt: u32,
+    pub(super) outcome: Option<Outcome>,
+}
+
+/// What a restart takes away.
+#[derive(Clone, Copy)]
+pub(super) struct Instance {
+    pub(super) version: Version,
+    pub(super) turns: u64,
+}
+
+impl Disk {
+    pub(super) fn worker(&mut self, id: WorkerId) -> Result<&mut Row, Error> {
+        if self.tombstones.contains_key(&id) {
+            return Err(Error::WorkerRemoved);
+        }
+        self.workers.get_mut(&id).ok_or(Error::UnknownWorker(id))
+    }
+
+    pub(super) fn view(&self, id: WorkerId) -> Result<WorkerView, Error> {
+        if self.tombstones.contains_key(&id) {
+            return Err(Error::WorkerRemoved);
+        }
+        let row = self.workers.get(&id).ok_or(Error::UnknownWorker(id))?;
+        Ok(row.view(&self.runtime_id))
+    }
+
+    /// Notes that a worker changed, and shows it.
+    pub(super) fn touch(&mut self, id: WorkerId) -> Result<WorkerView, Error> {
+        self.revision += 1;
+        let revision = self.revision;
+        self.worker(id)?.revision = revision;
+        self.view(id)
+    }
+
+    /// Whether what a spec names is stored; its kind.
+    pub(super) fn kind_of(&self, version: &Version) -> Result<ComponentKind, Error> {
+        let component = self.components.get(&version.component);
+        let (component, _) = component.ok_or(Error::UnknownComponent(version.component))?;
+        match version.config {
+            Some(config) if !self.configs.contains_key(&config) => {
+                Err(Error::UnknownConfig(config))
+            }
+            _ => Ok(component.kind),
+        }
+    }
+
+    /// The first change after a revision. Removals are news only to who may have seen the worker.
+    pub(super) fn change_after(&self, revision: u64) -> Option<(u64, Change)> {
+        let change =
+            |worker_id, worker, at: u64| (at, Change { cursor: at.to_string(), worker_id, worker });
+        let rows = self.workers.values().map(|row| (row.revision, row.id));
+        let removed = self.tombstones.iter().map(|(id, at)| (*at, *id)).filter(|_| revision > 0);
+        let (at, id) = rows.chain(removed).filter(|(at, _)| *at > revision).min()?;
+        Some(change(id, self.view(id).ok().map(Box::new), at))
+    }
+}
+
+impl Row {
+    pub(super) fn new(id: WorkerId, kind: ComponentKind, spec: WorkerSpec) -> Self {
+        let at = now();
+        let mut row = Self {
+            id,
+            revision: 0,
+            kind,
+            spec,
+            previous: None,
+            desired: Desired::Running,
+            observed: Observed::Idle,
+            created_at: at,
+            updated_at: at,
+            entries: VecDeque::new(),
+            last_seq: 0,
+            inputs: Vec::new(),
+            keys: VecDeque::new(),
+            state: BTreeMap::new(),
+            files: BTreeMap::new(),
+            usage: Usage::default(),
+            diagnostics: Vec::new(),
+            instance: None,
+            turn: None,
+        };
+        row.append(EntryKind::Created, None, None, None, Vec::new());
+        row
+    }
+
+    pub(super) fn limits(&self) -> Limits {
+        self.spec.limits.over(&Limits::default())
+    }
+
+    pub(super) fn version(&self) -> Version {
+        Version { component: self.spec.component, config: self.spec.config }
+    }
+
+    pub(super) fn input(&mut self, id: InputId) -> Result<&mut InputRow, Error> {
+        self.inputs.iter_mut().find(|input| input.id == id).ok_or(Error::UnknownInput(id))
+    }
+
+    /// Inputs that have no outcome.
+    pub(super) fn unfinished(&self) -> impl Iterator<Item = &InputRow> {
+        self.inputs.iter().filter(|input| input.state != InputState::Done)
+    }
+
+    pub(super) fn append(
+        &mut self,
+        kind: EntryKind,
+        input_id: Option<InputId>,
+        label: Option<&str>,
+        ending: Option<Ending>,
+        body: Vec<u8>,
+    ) -> &mut Entry {
+        self.last_seq += 1;
+        self.usage.transcript_bytes += body.len() as u64;
+        self.entries.push_back(Entry {
+            seq: Cursor(self.last_seq),
+            at: now(),
+            kind,
+            input_id,
+            label: label.map(str::to_owned),
+            ending,
+            payload: Payload { content_type: "text/plain".into(), body },
+            truncated: false,
+        });
+        self.trim();
+        self.entries.back_mut().expect("the newest entry is never trimmed")
+    }
+
+    /// Puts a gap in the place of the oldest entries, where there are too many.
+    fn trim(&mut self) {
+        let limit = self.limits().transcript_bytes;
+        let mut trimmed = None;
+        while self.usage.transcript_bytes > limit && self.entries.len() > 1 {
+            let entry = self.entries.pop_front().expect("there are two at least");
+            self.usage.transcript_bytes -= entry.payload.body.len() as u64;
+            trimmed = Some(entry);
+        }
+        if let Some(last) = trimmed {
+            let nothing = Payload { content_type: String::new(), body: Vec::new() };
+            self.entries.push_front(Entry {
+                kind: EntryKind::Gap,
+                input_id: None,
+                label: None,
+                ending: None,
+                payload: nothing,
+                ..last
+            });
+        }
+    }
+
+    pub(super) fn diagnose(&mut self, code: DiagnosticCode) {
+        self.diagnostics.push(Diagnostic {
+            code,
+            severity: code.severity(),
+            message: format!("{} happened to the worker", code.as_str()),
+            subject: Some(self.id),
+            at: now(),
+        });
+    }
+
+    fn view(&self, runtime_id: &RuntimeId) -> WorkerView {
+        WorkerView {
+            runtime_id: runtime_id.clone(),
+            worker_id: self.id,
+            kind: self.kind,
+            spec: self.spec.clone(),
+            previous: self.previous,
+            desired: self.desired,
+            observed: self.observed.clone(),
+            execution: match self.instance {
+                Some(_) => Execution::Connected,
+                None => Execution::Unconnected,
+            },
+            queued_inputs: self.unfinished().count() as u64,
+            created_at: self.created_at,
+            updated_at: self.updated_at,
+        }
+    }
+}
+
+impl InputRow {
+    pub(super) fn view(&self) -> InputView {
+        InputView {
+            input_id: self.id,
+            seq: self.seq,
+            state: self.state,
+            attempt: self.attempt,
+            outcome: self.outcome.clone(),
+        }
+    }
+
+    /// What whoever sent it is told, as far as it is.
+    pub(super) fn sent(&self) -> Sent {
+        match &self.outcome {
+            Some(outcome) => Sent::Done { input_id: self.id, outcome: outcome.clone() },
+            None => Sent::Accepted { input_id: self.id, seq: self.seq },
+        }
+    }
+}

@@ -1,0 +1,448 @@
+//! The verbs.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::{StreamExt, stream};
+use sha2::{Digest, Sha256};
+use skep_protocol::*;
+
+use super::disk::{Disk, InputRow, Row};
+use super::{FakeRuntime, guest, now, unique};
+use crate::Guest;
+
+/// Items of a page where the caller does not say.
+const PAGE: usize = 100;
+
+/// Limits of the runtime rather than of a worker.
+const NOT_A_WORKERS: [LimitName; 4] = [
+    LimitName::component_bytes,
+    LimitName::declared_locals,
+    LimitName::compile_memory_bytes,
+    LimitName::compile_wall_ms,
+];
+
+/// A page of what lies in order, from after the cursor.
+fn page<K: Ord + Copy + ToString + std::str::FromStr, V>(
+    all: &BTreeMap<K, V>,
+    cursor: Option<String>,
+    limit: usize,
+    show: impl Fn(&V) -> Option<K>,
+) -> Result<(Vec<K>, Option<String>), Error> {
+    let cursor = cursor.map(|text| text.parse::<K>().map_err(|_| Invalid::Cursor)).transpose()?;
+    let after = |key: &K| cursor.as_ref().is_none_or(|cursor| key > cursor);
+    let found = all.iter().filter(|(key, _)| after(key)).filter_map(|(_, value)| show(value));
+    let limit = if limit == 0 { PAGE } else { limit };
+    let mut keys: Vec<K> = found.take(limit + 1).collect();
+    let more = keys.len() > limit;
+    keys.truncate(limit);
+    let next = keys.last().filter(|_| more).map(ToString::to_string);
+    Ok((keys, next))
+}
+
+fn check(spec: &WorkerSpec) -> Result<(), Invalid> {
+    let mut places: Vec<_> = spec.grants.scopes.iter().map(|scope| scope.guest.as_str()).collect();
+    places.push("/data");
+    places.sort_unstable();
+    if places.windows(2).any(|pair| pair[0] == pair[1]) {
+        return Err(Invalid::GuestPath);
+    }
+    match NOT_A_WORKERS.into_iter().find(|name| spec.limits.0.contains_key(name)) {
+        Some(name) => Err(Invalid::Limit(name)),
+        None => Ok(()),
+    }
+}
+
+/// Takes an input in; whether it is new.
+fn accept(row: &mut Row, input: NewInput) -> Result<InputId, Error> {
+    let limits = row.limits();
+    if row.kind == ComponentKind::Command {
+        guest::run_request(&input.payload)?;
+    }
+    let fresh = now().as_millis().saturating_sub(limits.idempotency_ms);
+    row.keys.retain(|(_, _, at)| at.as_millis() > fresh);
+    if let Some(key) = &input.key
+        && let Some((_, known, _)) = row.keys.iter().find(|(known, _, _)| known == key)
+    {
+        let known = *known;
+        let same = row.input(known)?.payload == input.payload;
+        return if same { Ok(known) } else { Err(Conflict::IdempotencyKey.into()) };
+    }
+    if row.desired == Desired::Stopped {
+        return Err(Error::WorkerStopped);
+    }
+    if matches!(row.observed, Observed::Failed { .. }) {
+        return Err(Conflict::WorkerFailed.into());
+    }
+    let bytes = input.payload.body.len() as u64;
+    if bytes > limits.input_bytes {
+        return Err(Error::LimitExceeded {
+            name: LimitName::input_bytes,
+            limit: limits.input_bytes,
+        });
+    }
+    let waiting = row.unfinished().map(|input| input.payload.body.len() as u64).sum::<u64>();
+    let full = |name| Err(Error::MailboxFull { name, retry_after: Duration::from_secs(1) });
+    if row.unfinished().count() as u64 >= limits.mailbox_inputs {
+        return full(LimitName::mailbox_inputs);
+    }
+    if waiting + bytes > limits.mailbox_bytes {
+        return full(LimitName::mailbox_bytes);
+    }
+    let id = InputId::new(now().as_millis(), unique());
+    let body = input.payload.body.clone();
+    let entry = row.append(EntryKind::Input, Some(id), None, None, body);
+    entry.payload.content_type.clone_from(&input.payload.content_type);
+    let seq = entry.seq;
+    let (payload, state) = (input.payload, InputState::Queued);
+    row.inputs.push(InputRow { id, seq, payload, state, attempt: 0, outcome: None });
+    if let Some(key) = input.key {
+        row.keys.push_back((key, id, now()));
+        while row.keys.len() as u64 > limits.idempotency_keys {
+            row.keys.pop_front();
+        }
+    }
+    Ok(id)
+}
+
+impl FakeRuntime {
+    /// Changes a worker.
+    fn change(
+        &self,
+        worker: WorkerId,
+        work: impl FnOnce(&mut Disk, WorkerId) -> Result<(), Error>,
+    ) -> Result<WorkerView, Error> {
+        self.with(|disk| {
+            disk.worker(worker)?;
+            work(disk, worker)?;
+            disk.worker(worker)?.updated_at = now();
+            let view = disk.touch(worker);
+            self.pump(disk, worker);
+            view
+        })?
+    }
+
+    fn uses(disk: &Disk, component: ComponentDigest) -> bool {
+        disk.workers.values().any(|row| {
+            let previous = row.previous.map(|version| version.component);
+            row.spec.component == component || previous == Some(component)
+        })
+    }
+}
+
+/// A stream of what `next` finds after a place, each with the place to go on from.
+fn follow<T, F>(
+    runtime: FakeRuntime,
+    from: u64,
+    next: impl Fn(FakeRuntime, u64) -> F + Send + 'static,
+) -> std::pin::Pin<Box<dyn stream::Stream<Item = Result<T, Error>> + Send>>
+where
+    T: Send + 'static,
+    F: Future<Output = Result<(u64, T), Error>> + Send + 'static,
+{
+    // Whatever goes wrong later is that the worker or the runtime is gone: the end.
+    let step = move |(runtime, at): (FakeRuntime, u64)| {
+        let found = next(runtime.clone(), at);
+        async move { found.await.ok().map(|(at, item)| (Ok(item), (runtime, at))) }
+    };
+    stream::unfold((runtime, from), step).boxed()
+}
+
+#[async_trait]
+impl RuntimeHandle for FakeRuntime {
+    async fn describe(&self) -> Result<RuntimeView, Error> {
+        self.with(|disk| RuntimeView {
+            runtime_id: disk.runtime_id.clone(),
+            version: env!("CARGO_PKG_VERSION").into(),
+            workers: disk.workers.len() as u64,
+            connected: disk.workers.values().filter(|row| row.instance.is_some()).count() as u64,
+            ready: true,
+        })
+    }
+
+    async fn create(&self, request: CreateWorker) -> Result<Stored<WorkerView>, Error> {
+        self.with(|disk| {
+            let id = request.worker_id;
+            let id = id.unwrap_or_else(|| WorkerId::new(now().as_millis(), unique()));
+            match disk.worker(id) {
+                Ok(row) if row.spec == request.spec => {
+                    return Ok(Stored { item: disk.view(id)?, created: false });
+                }
+                Ok(_) => return Err(Conflict::Worker.into()),
+                Err(Error::UnknownWorker(_)) => {}
+                Err(error) => return Err(error),
+            }
+            check(&request.spec)?;
+            let version =
+                Version { component: request.spec.component, config: request.spec.config };
+            let kind = disk.kind_of(&version)?;
+            disk.workers.insert(id, Row::new(id, kind, request.spec));
+            Ok(Stored { item: disk.touch(id)?, created: true })
+        })?
+    }
+
+    async fn list(&self, query: ListWorkers) -> Result<Page<WorkerView>, Error> {
+        self.with(|disk| {
+            let wanted = |row: &Row| match &query.label {
+                Some((key, value)) => row.spec.labels.get(key) == Some(value),
+                None => true,
+            };
+            let show = |row: &Row| wanted(row).then_some(row.id);
+            let (ids, next_cursor) = page(&disk.workers, query.cursor, query.limit, show)?;
+            let items = ids.into_iter().map(|id| disk.view(id)).collect::<Result<_, _>>()?;
+            Ok(Page { items, next_cursor })
+        })?
+    }
+
+    async fn get(&self, worker: WorkerId) -> Result<WorkerView, Error> {
+        self.with(|disk| disk.view(worker))?
+    }
+
+    async fn update(&self, worker: WorkerId, change: WorkerChange) -> Result<WorkerView, Error> {
+        self.change(worker, |disk, worker| {
+            let (old, kind) = {
+                let row = disk.worker(worker)?;
+                (row.version(), row.kind)
+            };
+            let component = change.component.unwrap_or(old.component);
+            let new = Version { component, config: change.config.or(old.config) };
+            if disk.kind_of(&new)? != kind {
+                return Err(Conflict::Kind.into());
+            }
+            let row = disk.worker(worker)?;
+            if new != old {
+                row.switch(new, EntryKind::Updated);
+            }
+            row.spec.display_ref = change.display_ref.or(row.spec.display_ref.take());
+            row.spec.labels = change.labels.unwrap_or(std::mem::take(&mut row.spec.labels));
+            Ok(())
+        })
+    }
+
+    async fn rollback(&self, worker: WorkerId) -> Result<WorkerView, Error> {
+        self.change(worker, |disk, worker| {
+            let row = disk.worker(worker)?;
+            let previous = row.previous.ok_or(Conflict::NoPrevious)?;
+            row.switch(previous, EntryKind::RolledBack);
+            Ok(())
+        })
+    }
+
+    async fn remove(&self, worker: WorkerId) -> Result<(), Error> {
+        self.with(|disk| {
+            disk.worker(worker)?;
+            disk.workers.remove(&worker);
+            disk.revision += 1;
+            disk.tombstones.insert(worker, disk.revision);
+            Ok(())
+        })?
+    }
+
+    async fn start(&self, worker: WorkerId) -> Result<WorkerView, Error> {
+        self.change(worker, |disk, worker| {
+            let row = disk.worker(worker)?;
+            let failed = matches!(row.observed, Observed::Failed { .. });
+            if row.desired == Desired::Stopped || failed {
+                row.append(EntryKind::Started, None, None, None, Vec::new());
+                row.desired = Desired::Running;
+                row.observed = Observed::Idle;
+            }
+            Ok(())
+        })
+    }
+
+    async fn stop(&self, worker: WorkerId) -> Result<WorkerView, Error> {
+        self.change(worker, |disk, worker| {
+            let row = disk.worker(worker)?;
+            if row.desired == Desired::Running {
+                row.append(EntryKind::Stopped, None, None, None, Vec::new());
+                row.desired = Desired::Stopped;
+            }
+            if row.turn.take().is_none() {
+                row.observed = Observed::Stopped;
+                row.disconnect();
+            }
+            Ok(())
+        })?;
+        self.wait_for(|disk| {
+            let view = disk.view(worker);
+            let busy = view.as_ref().is_ok_and(|view| view.observed == Observed::Busy);
+            (!busy).then_some(view)
+        })
+        .await
+    }
+
+    async fn send(&self, worker: WorkerId, input: NewInput) -> Result<Sent, Error> {
+        let wait = input.wait;
+        let sent = self.with(|disk| {
+            let row = disk.worker(worker)?;
+            let id = accept(row, input)?;
+            let sent = row.input(id)?.sent();
+            disk.touch(worker)?;
+            self.pump(disk, worker);
+            Ok::<_, Error>(sent)
+        })??;
+        let (id, wait) = match (&sent, wait) {
+            (Sent::Accepted { input_id, .. }, Some(wait)) => (*input_id, wait),
+            _ => return Ok(sent),
+        };
+        let done = self.wait_for(|disk| {
+            let input = disk.worker(worker).and_then(|row| row.input(id).map(|input| input.sent()));
+            (!matches!(input, Ok(Sent::Accepted { .. }))).then_some(input)
+        });
+        tokio::time::timeout(wait, done).await.unwrap_or(Ok(sent))
+    }
+
+    async fn cancel(&self, worker: WorkerId, input: InputId) -> Result<InputView, Error> {
+        self.with(|disk| {
+            let row = disk.worker(worker)?;
+            match row.input(input)?.state {
+                InputState::Done => return Err(Error::from(Conflict::Ended)),
+                InputState::Running => drop(row.turn.take()),
+                InputState::Queued => {
+                    row.settle(input, guest::Ended::cut(Ending::Cancelled).outcome);
+                    disk.touch(worker)?;
+                }
+            }
+            Ok(())
+        })??;
+        self.wait_for(|disk| {
+            let view = disk.worker(worker).and_then(|row| row.input(input).map(|row| row.view()));
+            let running = view.as_ref().is_ok_and(|view| view.state == InputState::Running);
+            (!running).then_some(view)
+        })
+        .await
+    }
+
+    async fn input(&self, worker: WorkerId, input: InputId) -> Result<InputView, Error> {
+        self.with(|disk| disk.worker(worker)?.input(input).map(|row| row.view()))?
+    }
+
+    async fn transcript(
+        &self,
+        worker: WorkerId,
+        after: Cursor,
+        limit: usize,
+    ) -> Result<EntryPage, Error> {
+        self.with(|disk| {
+            let row = disk.worker(worker)?;
+            let later = row.entries.iter().filter(|entry| entry.seq > after);
+            let entries: Vec<Entry> = later.take(limit).cloned().collect();
+            let next = entries.last().map_or(after, |entry| entry.seq);
+            Ok(EntryPage { entries, next, more: next.0 < row.last_seq })
+        })?
+    }
+
+    async fn subscribe(
+        &self,
+        worker: WorkerId,
+        after: Option<Cursor>,
+    ) -> Result<EntryStream, Error> {
+        let last = self.with(|disk| disk.worker(worker).map(|row| row.last_seq))??;
+        let after = after.map_or(last, |cursor| cursor.0);
+        Ok(follow(self.clone(), after, move |runtime, after| async move {
+            let look = |disk: &mut Disk| match disk.worker(worker) {
+                Ok(row) => {
+                    let next = row.entries.iter().find(|entry| entry.seq.0 > after);
+                    next.map(|entry| Ok((entry.seq.0, entry.clone())))
+                }
+                Err(error) => Some(Err(error)),
+            };
+            runtime.wait_for(look).await
+        }))
+    }
+
+    async fn changes(&self, cursor: Option<String>) -> Result<ChangeStream, Error> {
+        let from =
+            cursor.map(|text| text.parse::<u64>().map_err(|_| Invalid::Cursor)).transpose()?;
+        Ok(follow(self.clone(), from.unwrap_or(0), |runtime, after| async move {
+            runtime.wait_for(|disk| disk.change_after(after).map(Ok)).await
+        }))
+    }
+
+    async fn put_component(&self, mut wasm: ByteStream) -> Result<Stored<ComponentView>, Error> {
+        let mut bytes = Vec::new();
+        while let Some(chunk) = wasm.next().await {
+            bytes.extend(chunk?);
+        }
+        let read = guest::read(&bytes);
+        let guest = read.map_err(|why| Error::ComponentRefused { reason: why.into() })?;
+        let digest = ComponentDigest::from_sha256(Sha256::digest(&bytes).into());
+        let (kind, export) = match guest {
+            Guest::Scribe | Guest::Echo => (ComponentKind::Service, "skep:worker/handler@0.1.0"),
+            Guest::Hello | Guest::Probe => (ComponentKind::Command, "wasi:cli/run@0.2.12"),
+        };
+        self.with(|disk| {
+            let created = !disk.components.contains_key(&digest);
+            let (view, _) = disk.components.entry(digest).or_insert_with(|| {
+                let (imports, exports) = (Vec::new(), vec![export.into()]);
+                let (bytes, created_at) = (bytes.len() as u64, now());
+                (ComponentView { digest, kind, bytes, imports, exports, created_at }, guest)
+            });
+            Stored { item: view.clone(), created }
+        })
+    }
+
+    async fn component(&self, digest: ComponentDigest) -> Result<ComponentView, Error> {
+        let found = self.with(|disk| disk.components.get(&digest).map(|(view, _)| view.clone()))?;
+        found.ok_or(Error::UnknownComponent(digest))
+    }
+
+    async fn components(&self, cursor: Option<String>) -> Result<Page<ComponentView>, Error> {
+        self.with(|disk| {
+            let all = &disk.components;
+            let (keys, next_cursor) = page(all, cursor, 0, |(view, _)| Some(view.digest))?;
+            Ok(Page { items: keys.iter().map(|key| all[key].0.clone()).collect(), next_cursor })
+        })?
+    }
+
+    async fn remove_component(&self, digest: ComponentDigest) -> Result<(), Error> {
+        self.with(|disk| {
+            if Self::uses(disk, digest) {
+                return Err(Conflict::InUse.into());
+            }
+            let removed = disk.components.remove(&digest);
+            removed.map(drop).ok_or(Error::UnknownComponent(digest))
+        })?
+    }
+
+    async fn put_config(&self, values: ConfigValues) -> Result<Stored<ConfigView>, Error> {
+        let digest = ConfigDigest::from_sha256(Sha256::digest(values.canonical_bytes()).into());
+        self.with(|disk| {
+            let created = !disk.configs.contains_key(&digest);
+            let view = ConfigView { digest, values, created_at: now() };
+            Stored { item: disk.configs.entry(digest).or_insert(view).clone(), created }
+        })
+    }
+
+    async fn config(&self, digest: ConfigDigest) -> Result<ConfigView, Error> {
+        let found = self.with(|disk| disk.configs.get(&digest).cloned())?;
+        found.ok_or(Error::UnknownConfig(digest))
+    }
+
+    async fn configs(&self, cursor: Option<String>) -> Result<Page<ConfigView>, Error> {
+        self.with(|disk| {
+            let all = &disk.configs;
+            let (keys, next_cursor) = page(all, cursor, 0, |view| Some(view.digest))?;
+            Ok(Page { items: keys.iter().map(|key| all[key].clone()).collect(), next_cursor })
+        })?
+    }
+
+    async fn diagnostics(&self, worker: Option<WorkerId>) -> Result<Vec<Diagnostic>, Error> {
+        self.with(|disk| match worker {
+            Some(worker) => Ok(disk.worker(worker)?.diagnostics.iter().rev().cloned().collect()),
+            None => {
+                let all = disk.workers.values().flat_map(|row| row.diagnostics.iter().cloned());
+                let mut all: Vec<_> = all.collect();
+                all.sort_by_key(|diagnostic| std::cmp::Reverse(diagnostic.at));
+                Ok(all)
+            }
+        })?
+    }
+
+    async fn usage(&self, worker: WorkerId) -> Result<Usage, Error> {
+        self.with(|disk| disk.worker(worker).map(|row| row.usage))?
+    }
+}

@@ -1,0 +1,160 @@
+//! Inputs: accepted, handled in order, done.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use skep_protocol::*;
+
+use crate::Guest;
+use crate::trial::{Trial, answer, body, bytes, input_id, message};
+
+pub(crate) async fn an_input_is_accepted_and_then_done(trial: &Trial<'_>) {
+    let worker = trial.worker(Guest::Scribe).await;
+    let sent = worker.try_send(message("echo hello")).await.unwrap();
+    let Sent::Accepted { input_id, seq } = sent else { panic!("no one waited: {sent:?}") };
+    let outcome = worker.outcome(input_id).await;
+    assert_eq!(answer(&outcome), "hello");
+    let view = worker.input(input_id).await;
+    let (state, attempt, outcome) = (InputState::Done, 1, Some(outcome));
+    assert_eq!(view, InputView { input_id, seq, state, attempt, outcome });
+    let entries = worker.entries().await;
+    let entry = entries.iter().find(|entry| entry.seq == seq).unwrap();
+    assert_eq!((entry.kind, entry.input_id), (EntryKind::Input, Some(input_id)));
+    assert_eq!(body(entry), "echo hello");
+}
+
+pub(crate) async fn a_waited_input_comes_back_with_its_outcome(trial: &Trial<'_>) {
+    let worker = trial.worker(Guest::Scribe).await;
+    let wait = Some(Duration::from_secs(20));
+    let sent = worker.try_send(NewInput { wait, ..message("echo hello") }).await.unwrap();
+    let Sent::Done { input_id, outcome } = sent else { panic!("it was not waited for: {sent:?}") };
+    assert_eq!(answer(&outcome), "hello");
+    assert_eq!(worker.input(input_id).await.outcome, Some(outcome));
+}
+
+pub(crate) async fn a_wait_that_elapses_leaves_the_input_to_its_turn(trial: &Trial<'_>) {
+    let worker = trial.worker(Guest::Scribe).await;
+    let wait = Some(Duration::from_millis(50));
+    let sent = worker.try_send(NewInput { wait, ..message("nap 1") }).await.unwrap();
+    let Sent::Accepted { input_id, seq } = sent else { panic!("a nap takes longer: {sent:?}") };
+    assert_eq!(worker.view().await.queued_inputs, 1);
+    assert_eq!(answer(&worker.outcome(input_id).await), "ok");
+    let view = worker.input(input_id).await;
+    assert_eq!((view.seq, view.attempt), (seq, 1));
+}
+
+pub(crate) async fn a_sender_who_goes_away_leaves_the_input_to_its_turn(trial: &Trial<'_>) {
+    let worker = trial.worker(Guest::Scribe).await;
+    let wait = Some(Duration::from_secs(20));
+    let runtime = worker.runtime();
+    let id = worker.id;
+    let nap = NewInput { wait, ..message("nap 0.3") };
+    let waiter = tokio::spawn(async move { runtime.send(id, nap).await });
+    let next = loop {
+        let found = worker.entries_of(EntryKind::Input).await.first().and_then(|e| e.input_id);
+        match found {
+            Some(input) => break input,
+            None => tokio::task::yield_now().await,
+        }
+    };
+    waiter.abort();
+    assert_eq!(answer(&worker.outcome(next).await), "ok");
+}
+
+pub(crate) async fn inputs_are_handled_one_at_a_time_in_their_order(trial: &Trial<'_>) {
+    let worker = trial.worker(Guest::Scribe).await;
+    let mut posted = Vec::new();
+    for n in 0..20 {
+        posted.push(worker.post(&format!("emit note {n}")).await);
+    }
+    assert_eq!(posted.iter().collect::<BTreeSet<_>>().len(), posted.len());
+    for &input in &posted {
+        worker.outcome(input).await;
+    }
+    let turns: Vec<_> = worker
+        .entries()
+        .await
+        .into_iter()
+        .filter(|entry| matches!(entry.kind, EntryKind::Event | EntryKind::Output))
+        .map(|entry| (entry.input_id.unwrap(), entry.kind))
+        .collect();
+    let expected: Vec<_> = posted
+        .iter()
+        .flat_map(|&input| [(input, EntryKind::Event), (input, EntryKind::Output)])
+        .collect();
+    assert_eq!(turns, expected);
+    let expected: Vec<_> = (0..20).map(|n| n.to_string()).collect();
+    assert_eq!(worker.events().await, expected);
+}
+
+pub(crate) async fn workers_do_not_wait_for_each_other(trial: &Trial<'_>) {
+    let sleeper = trial.worker(Guest::Scribe).await;
+    let other = trial.worker(Guest::Scribe).await;
+    let nap = sleeper.post("spin").await;
+    sleeper.running(nap).await;
+    assert_eq!(other.ask("echo awake").await, "awake");
+    assert_eq!(sleeper.input(nap).await.state, InputState::Running);
+    assert_eq!(sleeper.view().await.observed, Observed::Busy);
+}
+
+pub(crate) async fn an_answer_is_bytes_with_their_type(trial: &Trial<'_>) {
+    let worker = trial.worker(Guest::Echo).await;
+    for (content_type, body) in [
+        ("application/x-any; a=b", &b"\x00\xff\xfe"[..]),
+        ("application/octet-stream", &[]),
+        ("text/plain; charset=utf-8", "Grüße \u{1b}[31m".as_bytes()),
+    ] {
+        let outcome = worker.send(bytes(content_type, body)).await;
+        let payload = Payload { content_type: content_type.into(), body: body.into() };
+        assert_eq!(outcome.output, Some(Output::Message(payload)));
+    }
+}
+
+pub(crate) async fn a_worker_is_told_who_it_is_and_what_it_handles(trial: &Trial<'_>) {
+    let worker = trial.worker(Guest::Scribe).await;
+    let input = worker.post("whoami").await;
+    let said = answer(&worker.outcome(input).await);
+    let runtime = trial.runtime().describe().await.unwrap().runtime_id;
+    for line in [
+        format!("runtime {runtime}"),
+        format!("worker {}", worker.id),
+        format!("input {input}"),
+        "attempt 1".to_owned(),
+    ] {
+        assert!(said.lines().any(|said| said == line), "{line} is not in:\n{said}");
+    }
+}
+
+pub(crate) async fn an_unknown_input_is_unknown(trial: &Trial<'_>) {
+    let worker = trial.worker(Guest::Scribe).await;
+    let other = trial.worker(Guest::Scribe).await;
+    let others = other.post("echo hello").await;
+    for id in [input_id(), others] {
+        let error = Error::UnknownInput(id);
+        assert_eq!(worker.runtime().input(worker.id, id).await, Err(error.clone()));
+        assert_eq!(worker.runtime().cancel(worker.id, id).await, Err(error));
+    }
+}
+
+pub(crate) async fn state_is_kept_from_turn_to_turn(trial: &Trial<'_>) {
+    let worker = trial.worker(Guest::Scribe).await;
+    let other = trial.worker(Guest::Scribe).await;
+    worker.ask("set a/1 first value").await;
+    worker.ask("set a/2 x").await;
+    assert_eq!(worker.ask("get a/1").await, "first value");
+    worker.ask("set a/1 another").await;
+    assert_eq!(worker.ask("get a/1").await, "another");
+    let missing = other.say("get a/1").await;
+    assert_eq!(missing.error.unwrap().code, "no-such-key", "state is a worker's own");
+}
+
+pub(crate) async fn usage_counts_turns_however_they_ended(trial: &Trial<'_>) {
+    let worker = trial.worker(Guest::Scribe).await;
+    assert_eq!(worker.runtime().usage(worker.id).await.unwrap().turns, 0);
+    worker.ask("set key value").await;
+    worker.say("fail some-code some text").await;
+    worker.say("panic").await;
+    let usage = worker.runtime().usage(worker.id).await.unwrap();
+    assert_eq!((usage.turns, usage.state_bytes), (3, 8));
+    assert!(usage.transcript_bytes >= "set key value".len() as u64, "{usage:?}");
+}

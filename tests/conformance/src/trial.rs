@@ -1,0 +1,367 @@
+//! One case's runtime, and what a case says often.
+
+use std::collections::BTreeMap;
+use std::collections::hash_map::RandomState;
+use std::future::Future;
+use std::hash::BuildHasher;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use futures_util::stream::{self, StreamExt};
+use skep_protocol::*;
+
+use crate::{Guest, Restart, Subject};
+
+/// The longest that anything is waited for: more than it ever takes, less than a hung test.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The longest that a case may take.
+const CASE: Duration = Duration::from_secs(180);
+
+/// Runs one case on a subject of its own. For [`conformance!`](crate::conformance).
+pub fn run<S: Subject>(subject: impl Future<Output = S>, case: impl AsyncFnOnce(&dyn Subject)) {
+    let threads =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let threads = threads.expect("threads can be started");
+    let subject = threads.block_on(subject);
+    threads.block_on(async {
+        let case = tokio::time::timeout(CASE, case(&subject));
+        case.await.expect("a case is not this slow");
+    });
+    // A subject may own threads, and must not end them from within a task.
+    let _context = threads.enter();
+    drop(subject);
+}
+
+/// A case's runtime.
+pub(crate) struct Trial<'a> {
+    subject: &'a dyn Subject,
+}
+
+impl<'a> Trial<'a> {
+    pub(crate) fn new(subject: &'a dyn Subject) -> Self {
+        Self { subject }
+    }
+
+    pub(crate) fn runtime(&self) -> Arc<dyn RuntimeHandle> {
+        self.subject.runtime()
+    }
+
+    pub(crate) async fn restart(&self, how: Restart) {
+        self.subject.restart(how).await;
+    }
+
+    pub(crate) fn wasm(&self, guest: Guest) -> Vec<u8> {
+        self.subject.wasm(guest)
+    }
+
+    /// A guest's component, stored.
+    pub(crate) async fn component(&self, guest: Guest) -> ComponentDigest {
+        self.runtime().put_component(upload(self.wasm(guest))).await.unwrap().item.digest
+    }
+
+    /// A config bundle, stored.
+    pub(crate) async fn config(&self, pairs: &[(&str, &str)]) -> ConfigDigest {
+        self.runtime().put_config(values(pairs)).await.unwrap().item.digest
+    }
+
+    pub(crate) async fn spec(&self, guest: Guest) -> WorkerSpec {
+        WorkerSpec::new(self.component(guest).await)
+    }
+
+    /// A new worker with nothing but a guest.
+    pub(crate) async fn worker(&self, guest: Guest) -> Worker<'_> {
+        let spec = self.spec(guest).await;
+        self.create(spec).await
+    }
+
+    /// A new scribe held to these limits.
+    pub(crate) async fn limited(&self, limits: &[(LimitName, u64)]) -> Worker<'_> {
+        self.limited_guest(Guest::Scribe, limits).await
+    }
+
+    pub(crate) async fn limited_guest(
+        &self,
+        guest: Guest,
+        limits: &[(LimitName, u64)],
+    ) -> Worker<'_> {
+        let limits = LimitChanges(limits.iter().copied().collect());
+        self.create(WorkerSpec { limits, ..self.spec(guest).await }).await
+    }
+
+    pub(crate) async fn create(&self, spec: WorkerSpec) -> Worker<'_> {
+        let stored = self.runtime().create(CreateWorker { worker_id: None, spec }).await.unwrap();
+        assert!(stored.created);
+        Worker { trial: self, id: stored.item.worker_id }
+    }
+
+    /// The ids of all workers, as they are listed.
+    pub(crate) async fn listed(&self) -> Vec<WorkerId> {
+        let page = self.runtime().list(ListWorkers::default()).await.unwrap();
+        assert_eq!(page.next_cursor, None, "that is more than one page");
+        page.items.iter().map(|view| view.worker_id).collect()
+    }
+}
+
+/// A worker of a trial.
+#[derive(Clone, Copy)]
+pub(crate) struct Worker<'a> {
+    trial: &'a Trial<'a>,
+    pub(crate) id: WorkerId,
+}
+
+impl Worker<'_> {
+    pub(crate) fn runtime(&self) -> Arc<dyn RuntimeHandle> {
+        self.trial.runtime()
+    }
+
+    pub(crate) async fn view(&self) -> WorkerView {
+        self.runtime().get(self.id).await.unwrap()
+    }
+
+    pub(crate) async fn try_send(&self, input: NewInput) -> Result<Sent, Error> {
+        self.runtime().send(self.id, input).await
+    }
+
+    /// Sends an input and does not wait for it.
+    pub(crate) async fn post(&self, text: &str) -> InputId {
+        self.try_send(message(text)).await.unwrap().input_id()
+    }
+
+    /// Sends an input and waits for its outcome.
+    pub(crate) async fn send(&self, input: NewInput) -> Outcome {
+        match self.try_send(NewInput { wait: Some(PATIENCE), ..input }).await.unwrap() {
+            Sent::Done { outcome, .. } => outcome,
+            Sent::Accepted { input_id, .. } => panic!("{input_id} has no outcome for so long"),
+        }
+    }
+
+    pub(crate) async fn say(&self, text: &str) -> Outcome {
+        self.send(message(text)).await
+    }
+
+    /// What the worker answers to a text.
+    pub(crate) async fn ask(&self, text: &str) -> String {
+        answer(&self.say(text).await)
+    }
+
+    /// Has a command run.
+    pub(crate) async fn run(&self, request: RunRequest) -> (Outcome, RunOutput) {
+        let outcome = self.send(run_input(&request)).await;
+        match outcome.output.clone() {
+            Some(Output::Run(output)) => (outcome, output),
+            _ => panic!("a run has an output: {outcome:?}"),
+        }
+    }
+
+    pub(crate) async fn input(&self, input: InputId) -> InputView {
+        self.runtime().input(self.id, input).await.unwrap()
+    }
+
+    /// An input's outcome, once it has one.
+    pub(crate) async fn outcome(&self, input: InputId) -> Outcome {
+        eventually("an input has its outcome", async || self.input(input).await.outcome).await
+    }
+
+    /// Waits for an input's turn to begin.
+    pub(crate) async fn running(&self, input: InputId) {
+        eventually("an input's turn begins", async || {
+            let view = self.input(input).await;
+            assert_ne!(view.state, InputState::Done, "it ended too early: {view:?}");
+            (view.state == InputState::Running).then_some(())
+        })
+        .await;
+    }
+
+    pub(crate) async fn observed(&self, wanted: Observed) {
+        eventually(&format!("the worker is {wanted:?}"), async || {
+            (self.view().await.observed == wanted).then_some(())
+        })
+        .await;
+    }
+
+    /// The whole transcript, whose places have no holes.
+    pub(crate) async fn entries(&self) -> Vec<Entry> {
+        let mut entries = Vec::<Entry>::new();
+        let mut after = Cursor(0);
+        loop {
+            let page = self.runtime().transcript(self.id, after, 1_000).await.unwrap();
+            entries.extend(page.entries);
+            after = page.next;
+            if !page.more {
+                break;
+            }
+        }
+        assert_no_holes(&entries);
+        entries
+    }
+
+    /// Its entries of one kind.
+    pub(crate) async fn entries_of(&self, kind: EntryKind) -> Vec<Entry> {
+        let mut entries = self.entries().await;
+        entries.retain(|entry| entry.kind == kind);
+        entries
+    }
+
+    /// The texts of its events, in order.
+    pub(crate) async fn events(&self) -> Vec<String> {
+        self.entries_of(EntryKind::Event).await.iter().map(body).collect()
+    }
+
+    /// Follows the transcript.
+    pub(crate) async fn follow(&self, after: Option<Cursor>) -> EntryStream {
+        self.runtime().subscribe(self.id, after).await.unwrap()
+    }
+
+    pub(crate) async fn diagnosed(&self, code: DiagnosticCode) -> bool {
+        let all = self.runtime().diagnostics(Some(self.id)).await.unwrap();
+        assert!(all.iter().all(|one| one.subject == Some(self.id)), "{all:?}");
+        all.iter().any(|one| one.code == code)
+    }
+}
+
+/// Asks until there is an answer.
+pub(crate) async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+    let looking = async {
+        loop {
+            if let Some(seen) = look().await {
+                return seen;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let seen = tokio::time::timeout(PATIENCE, looking).await;
+    seen.unwrap_or_else(|_| panic!("it is not so after {PATIENCE:?}: {what}"))
+}
+
+/// The next item of a stream, or its end.
+pub(crate) async fn next<T>(
+    stream: &mut (impl stream::Stream<Item = Result<T, Error>> + Unpin),
+) -> Option<T> {
+    let next = tokio::time::timeout(PATIENCE, stream.next()).await;
+    next.expect("a stream goes on or ends").transpose().unwrap()
+}
+
+/// Items of a stream up to one that is the last.
+pub(crate) async fn until<T>(
+    stream: &mut (impl stream::Stream<Item = Result<T, Error>> + Unpin),
+    last: impl Fn(&T) -> bool,
+) -> Vec<T> {
+    let mut items = Vec::new();
+    while let Some(item) = next(stream).await {
+        let found = last(&item);
+        items.push(item);
+        if found {
+            return items;
+        }
+    }
+    panic!("the stream ended before what was waited for");
+}
+
+pub(crate) fn assert_no_holes(entries: &[Entry]) {
+    for pair in entries.windows(2) {
+        assert_eq!(pair[1].seq.0, pair[0].seq.0 + 1, "a hole or a repetition: {pair:?}");
+    }
+}
+
+/// An input of text, not waited for.
+pub(crate) fn message(text: &str) -> NewInput {
+    bytes("text/plain", text.as_bytes())
+}
+
+pub(crate) fn bytes(content_type: &str, body: &[u8]) -> NewInput {
+    let payload = Payload { content_type: content_type.into(), body: body.into() };
+    NewInput { payload, key: None, wait: None }
+}
+
+/// An input of text with a key, waited for.
+pub(crate) fn keyed(key: &str, text: &str) -> NewInput {
+    NewInput { key: Some(key.parse().unwrap()), wait: Some(PATIENCE), ..message(text) }
+}
+
+/// An input of a command.
+pub(crate) fn run_input(request: &RunRequest) -> NewInput {
+    bytes(input::RUN_REQUEST, &serde_json::to_vec(request).unwrap())
+}
+
+/// A run with nothing but arguments.
+pub(crate) fn args(args: &[&str]) -> RunRequest {
+    let args = args.iter().map(|&arg| arg.to_owned()).collect();
+    RunRequest { args, ..RunRequest::default() }
+}
+
+/// The text of a completed turn.
+pub(crate) fn answer(outcome: &Outcome) -> String {
+    assert_eq!((outcome.ending, &outcome.error), (Ending::Completed, &None), "{outcome:?}");
+    match &outcome.output {
+        Some(Output::Message(payload)) => String::from_utf8(payload.body.clone()).unwrap(),
+        output => panic!("a service answers with a message: {output:?}"),
+    }
+}
+
+/// Why a turn did not complete.
+pub(crate) fn trouble(outcome: &Outcome, ending: Ending) -> &TurnError {
+    assert_eq!(outcome.ending, ending, "{outcome:?}");
+    let error = outcome.error.as_ref().expect("what did not complete has an error");
+    assert!(!error.code.is_empty(), "{error:?}");
+    error
+}
+
+pub(crate) fn body(entry: &Entry) -> String {
+    String::from_utf8(entry.payload.body.clone()).unwrap()
+}
+
+pub(crate) fn values(pairs: &[(&str, &str)]) -> ConfigValues {
+    pairs
+        .iter()
+        .map(|&(key, value)| (key.into(), value.into()))
+        .collect::<BTreeMap<_, _>>()
+        .try_into()
+        .unwrap()
+}
+
+pub(crate) fn labels(pairs: &[(&str, &str)]) -> Labels {
+    pairs
+        .iter()
+        .map(|&(key, value)| (key.into(), value.into()))
+        .collect::<BTreeMap<_, _>>()
+        .try_into()
+        .unwrap()
+}
+
+/// Bytes on their way up, in pieces.
+pub(crate) fn upload(wasm: Vec<u8>) -> ByteStream {
+    upload_in(wasm, 64 << 10)
+}
+
+pub(crate) fn upload_in(wasm: Vec<u8>, piece: usize) -> ByteStream {
+    let wasm = Bytes::from(wasm);
+    let starts = (0..wasm.len()).step_by(piece);
+    let pieces: Vec<_> = starts.map(|at| Ok(wasm.slice(at..wasm.len().min(at + piece)))).collect();
+    stream::iter(pieces).boxed()
+}
+
+/// An id that no one has used.
+pub(crate) fn worker_id() -> WorkerId {
+    let (unix_ms, random) = seed();
+    WorkerId::new(unix_ms, random)
+}
+
+pub(crate) fn input_id() -> InputId {
+    let (unix_ms, random) = seed();
+    InputId::new(unix_ms, random)
+}
+
+/// A digest that is nothing's.
+pub(crate) fn no_digest() -> [u8; 32] {
+    [0x5e; 32]
+}
+
+fn seed() -> (u64, [u8; 10]) {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+    let mut random = [0; 10];
+    // Each state of the standard library's hasher is another.
+    random[..8].copy_from_slice(&RandomState::new().hash_one(since).to_le_bytes());
+    (Timestamp::since_epoch(since).as_millis(), random)
+}
