@@ -106,6 +106,9 @@ pub enum Invalid {
     /// Two directories of the guest in one place, or one in place of `/data`.
     #[error("two grants have the same place in the guest, or one has /data")]
     GuestPath,
+    /// A scope that the operator does not offer.
+    #[error("the operator offers no scope of that name")]
+    Scope,
     /// A limit that is not set per worker.
     #[error("the limit {0} cannot be set for a worker")]
     Limit(LimitName),

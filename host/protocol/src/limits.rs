@@ -113,6 +113,24 @@ limits! {
     idempotency_ms: Millis = 24 * 60 * 60 * 1_000, "how long a key is remembered";
 }
 
+impl LimitName {
+    /// Whether a worker may have a value of its own. The others bound components before any worker
+    /// is made of them, or are built into the engine.
+    pub const fn is_per_worker(self) -> bool {
+        !matches!(
+            self,
+            Self::component_bytes
+                | Self::core_instances
+                | Self::memories
+                | Self::tables
+                | Self::wasm_stack_bytes
+                | Self::declared_locals
+                | Self::compile_memory_bytes
+                | Self::compile_wall_ms
+        )
+    }
+}
+
 impl Limits {
     /// Address space for compiling a component with this much code, in bytes.
     ///

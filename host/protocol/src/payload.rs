@@ -1,7 +1,7 @@
 //! What goes into a service and comes out of it.
 
 /// Bytes with the media type that their sender claims for them.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Payload {
     /// The media type; not checked against the body.
     pub content_type: String,

@@ -8,6 +8,7 @@ mod calls;
 mod census;
 mod clocks;
 mod compile;
+mod embedded;
 mod engine;
 mod guarded;
 mod guest;
@@ -33,6 +34,7 @@ pub use census::Census;
 pub use compile::{
     ChildCompiler, CompileError, CompileJob, Compiler, InProcessCompiler, child_main,
 };
+pub use embedded::{Embedded, EmbeddedParts, OperatorScope, Options};
 pub use engine::{Allocator, Profile};
 pub use guest::GuestSpec;
 pub use instance::{Cost, Instance};

@@ -1,0 +1,230 @@
+//! The embedded runtime: workers over a store, in this process.
+//!
+//! ```text
+//! caller --RuntimeHandle--> handle.rs --admit / command--> worker.rs (shared, locked)
+//!                                                              |  wake
+//!                                            driver.rs (one task per worker in use)
+//!                                              |            |            |
+//!                                        machine.rs     Instance      log.rs --> Store
+//!                                        (decides)      (the guest)   (one turn's record)
+//! ```
+//!
+//! There is no other way to run a worker, and none that keeps it in memory only.
+
+mod changes;
+mod components;
+mod driver;
+mod ending;
+mod follow;
+mod handle;
+mod holds;
+mod inner;
+mod log;
+mod machine;
+mod record;
+mod residency;
+mod run;
+mod worker;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use skep_protocol::{Desired, ScopeName, WorkerId};
+use skep_store::{Lookup, Store, StoreError};
+
+use crate::kill::KillReason;
+use crate::sandbox::Sandbox;
+
+pub use self::inner::OperatorScope;
+use self::inner::{Inner, InnerParts};
+
+/// How long turns that were ended may take to be recorded.
+const LAST_GRACE: Duration = Duration::from_secs(5);
+
+/// How long a worker that is reconnected holds up the others.
+const RECONNECT: Duration = Duration::from_secs(30);
+
+/// Numbers of a runtime, as opposed to those of a worker.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Live instances at once. The sandbox must have room for as many.
+    pub instances: usize,
+    /// Memory of instances that rest, in bytes: beyond it the longest idle are let go.
+    pub idle_bytes: u64,
+    /// How long an instance may rest.
+    pub idle: Duration,
+    /// Turns in flight at once.
+    pub turns: usize,
+    /// How long a running turn may go on after its worker was stopped.
+    pub stop_grace: Duration,
+    /// Workers reconnected at once after a restart.
+    pub reconnects: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            instances: 1_024,
+            idle_bytes: 1 << 30,
+            idle: Duration::from_secs(300),
+            turns: 1_024,
+            stop_grace: Duration::from_secs(5),
+            reconnects: 16,
+        }
+    }
+}
+
+/// What an embedded runtime is made of.
+pub struct EmbeddedParts {
+    /// Where its workers are kept.
+    pub store: Store,
+    /// What runs them.
+    pub sandbox: Sandbox,
+    /// Directories that they may be granted.
+    pub scopes: BTreeMap<ScopeName, OperatorScope>,
+    /// Its numbers.
+    pub options: Options,
+}
+
+/// A runtime in this process. Cheap to clone; used through [`skep_protocol::RuntimeHandle`].
+#[derive(Clone)]
+pub struct Embedded(Arc<Inner>);
+
+impl Embedded {
+    /// Opens a runtime and begins, in the background, to reconnect the workers that have unfinished
+    /// inputs. Every worker is unconnected until then. Must be called within a tokio runtime, which
+    /// serves timers and answers; guests have one of their own.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub fn open(parts: EmbeddedParts) -> Result<Self, StoreError> {
+        let EmbeddedParts { store, sandbox, scopes, options } = parts;
+        let unfinished = store.unfinished()?;
+        let inner = Inner::new(InnerParts { store, sandbox, scopes, options });
+        tokio::spawn(inner.holds.clone().serve());
+        tokio::spawn(recover(inner.clone(), unfinished.into_iter().map(|(id, _)| id).collect()));
+        tokio::spawn(sweep(Arc::downgrade(&inner)));
+        Ok(Self(inner))
+    }
+
+    /// Whether the workers with unfinished inputs have been reconnected.
+    pub fn is_ready(&self) -> bool {
+        self.0.ready.load(Ordering::SeqCst)
+    }
+
+    /// Takes in no more, lets running turns end for as long as `grace`, records those that did not
+    /// as interrupted, and closes the store. They are handled again after the next start.
+    pub async fn shutdown(self, grace: Duration) {
+        let inner = self.0;
+        inner.close();
+        for worker in inner.all_in_use() {
+            worker.state().machine.close();
+            worker.wake.notify_one();
+        }
+        if !drained(&inner, grace).await {
+            for worker in inner.all_in_use() {
+                if let Some(turn) = &worker.state().running {
+                    turn.kill.throw(KillReason::Cancelled);
+                }
+            }
+            if !drained(&inner, LAST_GRACE).await {
+                tracing::error!("turns did not end; the store is closed under them");
+            }
+        }
+        let store = inner.store.clone();
+        drop(inner);
+        // Joins the writer's thread.
+        let closed = tokio::task::spawn_blocking(move || store.close()).await;
+        if closed.is_err() {
+            tracing::error!("closing the store panicked");
+        }
+    }
+}
+
+/// Waits until no worker is driven any more. Returns whether that is so.
+async fn drained(inner: &Inner, patience: Duration) -> bool {
+    let until = Instant::now() + patience;
+    for worker in inner.all_in_use() {
+        loop {
+            let left = worker.left.notified();
+            if !worker.state().driving {
+                break;
+            }
+            if tokio::time::timeout_at(until.into(), left).await.is_err() {
+                return false;
+            }
+        }
+    }
+    true
+}
+
+/// Reconnects the workers that have accepted, unfinished inputs and are wanted to run.
+async fn recover(inner: Arc<Inner>, unfinished: Vec<WorkerId>) {
+    let bounded = Arc::new(tokio::sync::Semaphore::new(inner.options.reconnects));
+    let count = unfinished.len();
+    for id in unfinished {
+        let Ok(permit) = bounded.clone().acquire_owned().await else { break };
+        if inner.is_closing() {
+            return;
+        }
+        let inner = inner.clone();
+        tokio::spawn(async move {
+            reconnect(&inner, id).await;
+            drop(permit);
+        });
+    }
+    // Each holds a permit until its worker has begun.
+    let all = u32::try_from(inner.options.reconnects).unwrap_or(u32::MAX);
+    drop(bounded.acquire_many(all).await);
+    inner.ready.store(true, Ordering::SeqCst);
+    tracing::info!(reconnected = count, "workers with unfinished inputs are under way");
+}
+
+async fn reconnect(inner: &Arc<Inner>, id: WorkerId) {
+    let wanted = match inner.store.worker(&id) {
+        Ok(Lookup::Found(record)) => record.desired == Desired::Running,
+        Ok(Lookup::Removed | Lookup::Unknown) => false,
+        Err(error) => {
+            inner.fault(error);
+            false
+        }
+    };
+    if !wanted {
+        return;
+    }
+    let Ok(worker) = inner.worker(id) else { return };
+    inner.drive(&worker);
+    // The next one begins when this one's first turn has.
+    let until = Instant::now() + RECONNECT;
+    let begun = || worker.state().machine.is_begun();
+    while Instant::now() < until && !begun() && worker.state().may_run() && worker.state().driving {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
+
+/// Removes, trims and forgets in the background, a slice at a time.
+async fn sweep(inner: std::sync::Weak<Inner>) {
+    let mut pause = Duration::from_millis(100);
+    loop {
+        tokio::time::sleep(pause).await;
+        let Some(inner) = inner.upgrade() else { return };
+        if inner.is_closing() {
+            return;
+        }
+        inner.purge();
+        let store = inner.store.clone();
+        drop(inner);
+        let step = tokio::task::spawn_blocking(move || store.janitor_step()).await;
+        pause = match step {
+            Ok(Ok(true)) => Duration::from_millis(5),
+            Ok(Ok(false)) => Duration::from_secs(1),
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "the store could not be swept");
+                Duration::from_secs(10)
+            }
+            Err(_) => return,
+        };
+    }
+}

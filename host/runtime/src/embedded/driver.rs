@@ -1,0 +1,490 @@
+//! The one task that acts for a worker: takes its inputs, owns its instance, carries out commands.
+//!
+//! It lives while there is something to do or an instance to keep, on the guests' threads, and it
+//! alone decides when a turn begins. A turn that computes keeps it busy; whoever wants that turn to
+//! end throws its kill switch.
+
+mod commands;
+mod guest;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use skep_protocol::{
+    Cursor, DiagnosticCode, EntryKind, FailedReason, LimitName, Limits, Outcome, Payload, Usage,
+};
+use skep_store::record::{NewEntry, Standing, Transaction, WorkerEvent, WorkerRecord};
+use skep_store::{Disk, Scope, StoreError};
+
+use crate::ConnectReason;
+use crate::instance::Cost;
+use crate::kill::KillSwitch;
+
+use self::guest::{Ran, Seat};
+use super::ending;
+use super::inner::Inner;
+use super::log::{Rest, TurnLog, TurnLogParts, now};
+use super::machine::{Next, Place, Queued};
+use super::worker::{KEPT_BODY, Running, Worker};
+
+/// What is waited after the store failed, before it is tried again.
+const STORE_BACKOFF: Duration = Duration::from_millis(500);
+
+/// See the module's documentation.
+pub(crate) struct Driver {
+    inner: Arc<Inner>,
+    worker: Arc<Worker>,
+    seat: Option<Seat>,
+    disk: Option<(Disk, Scope)>,
+    reason: ConnectReason,
+    /// The transcript says that there is an instance.
+    recorded: bool,
+}
+
+/// What a turn is run on.
+struct Job {
+    queued: Queued,
+    payload: Payload,
+    limits: Limits,
+    record: WorkerRecord,
+    log: Arc<TurnLog>,
+    kill: Arc<KillSwitch>,
+}
+
+impl Driver {
+    pub(crate) fn new(inner: Arc<Inner>, worker: Arc<Worker>) -> Self {
+        Self {
+            inner,
+            worker,
+            seat: None,
+            disk: None,
+            reason: ConnectReason::Input,
+            recorded: false,
+        }
+    }
+
+    /// Drives until there is nothing to do.
+    pub(crate) async fn drive(mut self) {
+        loop {
+            let next = self.worker.state().machine.next();
+            match next {
+                Next::Command => self.command().await,
+                Next::Take => self.turn().await,
+                Next::Leave => {
+                    if let Some(seat) = self.seat.take() {
+                        self.goodbye(seat).await;
+                    }
+                    let mut state = self.worker.state();
+                    state.connected = false;
+                    state.driving = false;
+                    let inputs: Vec<_> = state.inputs.keys().copied().collect();
+                    for id in inputs {
+                        state.refuse(id, self.inner.busy());
+                    }
+                    for command in state.commands.drain(..) {
+                        drop(command.done.send(Err(self.inner.busy())));
+                    }
+                    drop(state);
+                    self.worker.left.notify_waiters();
+                    return;
+                }
+                Next::Rest => {
+                    if self.rest().await {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Waits for something to do. Returns whether the driver is to end.
+    async fn rest(&mut self) -> bool {
+        let Some(held) = self.seat.as_ref().map(|seat| seat.instance.memory_bytes()) else {
+            let mut state = self.worker.state();
+            if state.machine.next() != Next::Rest {
+                return false;
+            }
+            state.driving = false;
+            drop(state);
+            self.worker.left.notify_waiters();
+            return true;
+        };
+        let inner = self.inner.clone();
+        let resting = inner.residency.rest(held);
+        let evict = tokio::select! {
+            biased;
+            () = self.worker.wake.notified() => false,
+            () = resting.evicted() => true,
+            () = tokio::time::sleep(inner.options.idle) => true,
+        };
+        drop(resting);
+        if evict && self.worker.state().machine.next() == Next::Rest {
+            self.let_go().await;
+        }
+        false
+    }
+
+    /// Takes the first input and sees it through.
+    async fn turn(&mut self) {
+        let inner = self.inner.clone();
+        let permit = inner.turns.acquire().await.expect("the turns are never closed");
+        let taken = {
+            let mut state = self.worker.state();
+            // A command or a stop may have come while we waited.
+            if state.machine.next() != Next::Take {
+                return;
+            }
+            state.machine.take()
+        };
+        let Some(queued) = taken else { return };
+        let Some(queued) = self.attempt(queued).await else { return };
+        let job = match self.job(queued.clone()) {
+            Ok(job) => job,
+            Err(error) => {
+                tracing::error!(%error, worker_id = %self.worker.id, "an input cannot be read");
+                self.fail_worker(
+                    FailedReason::Quarantined,
+                    DiagnosticCode::Quarantined,
+                    "an accepted input of this worker cannot be read",
+                )
+                .await;
+                self.worker.state().machine.interrupt();
+                return;
+            }
+        };
+        self.inner.changes.note(self.worker.id);
+        let span = tracing::debug_span!("turn", runtime_id = %self.inner.runtime_id,
+            worker_id = %self.worker.id, input_id = %queued.id);
+        let ran = tracing::Instrument::instrument(self.run(&job), span).await;
+        self.worker.state().running = None;
+        match ran {
+            Some(ran) => self.settle(job, ran).await,
+            None => self.break_off(job).await,
+        }
+        drop(permit);
+        self.inner.changes.note(self.worker.id);
+    }
+
+    /// Sees to it that the attempt at an accepted input is on disk before it begins.
+    async fn attempt(&mut self, queued: Queued) -> Option<Queued> {
+        if queued.attempt == 1 && !queued.interrupted {
+            return Some(queued);
+        }
+        let limits = self.worker.state().limits;
+        if u64::from(queued.attempt) >= limits.attempts_per_input {
+            self.give_up(&queued, &limits).await;
+            return None;
+        }
+        let attempt = queued.attempt + 1;
+        let mut events = Vec::new();
+        if queued.interrupted {
+            self.reason = ConnectReason::Restart;
+            let mut interrupted = new_entry(EntryKind::Interrupted, None);
+            interrupted.input_id = Some(queued.id);
+            events.push(WorkerEvent::Append(interrupted));
+            // The first rerun comes at once; later ones give whatever goes wrong time to pass.
+            let doublings = queued.attempt.saturating_sub(1).min(10);
+            let backoff = Duration::from_millis(50) * ((1 << doublings) - 1);
+            tokio::time::sleep(backoff.min(Duration::from_secs(10))).await;
+        }
+        events.push(WorkerEvent::Begin { id: queued.id, attempt });
+        match self.submit(events).await {
+            Ok(_) => {
+                self.worker.state().machine.begun(queued.id, attempt);
+                Some(Queued { attempt, interrupted: false, ..queued })
+            }
+            Err(error) => {
+                self.inner.fault(&error);
+                self.worker.state().machine.put_back(queued.interrupted);
+                self.wait_for_store().await;
+                None
+            }
+        }
+    }
+
+    /// Ends an input whose every attempt the host went down in, and lets the worker run no more.
+    async fn give_up(&mut self, queued: &Queued, limits: &Limits) {
+        let outcome = ending::past(LimitName::attempts_per_input, limits);
+        let end = end(queued, &outcome);
+        let record = {
+            let state = self.worker.state();
+            let mut record = state.record.clone();
+            record.standing = Standing::Failed(FailedReason::CrashLoop);
+            record
+        };
+        let events = vec![
+            end,
+            WorkerEvent::Put(Box::new(record.clone())),
+            entry(EntryKind::Failed, Some(FailedReason::CrashLoop.as_str())),
+        ];
+        match self.submit(events).await {
+            Ok(_) => {
+                {
+                    let mut state = self.worker.state();
+                    state.machine.settle();
+                    state.adopt(record);
+                    state.done(queued.id, outcome);
+                }
+                let message = "the host went down in every attempt at one input; start the worker \
+                               to have it try the next";
+                self.inner.diagnose(DiagnosticCode::CrashLoop, message, Some(self.worker.id));
+                self.inner.changes.note(self.worker.id);
+            }
+            Err(error) => {
+                self.inner.fault(&error);
+                self.worker.state().machine.put_back(true);
+                self.wait_for_store().await;
+            }
+        }
+    }
+
+    /// Everything that a turn needs.
+    fn job(&self, queued: Queued) -> Result<Job, StoreError> {
+        let (payload, limits, record, usage, held) = {
+            let mut state = self.worker.state();
+            let (limits, record, usage) = (state.limits, state.record.clone(), state.usage);
+            let waiting = state.inputs.get_mut(&queued.id);
+            let (payload, held) = match waiting {
+                None => (None, None),
+                Some(waiting) => {
+                    let held = (queued.place == Place::Held).then(|| {
+                        let payload = waiting.payload.clone().unwrap_or_default();
+                        WorkerEvent::Accept {
+                            id: queued.id,
+                            at: now(),
+                            payload,
+                            content_digest: waiting.content_digest,
+                            key: waiting.key.clone(),
+                            attempt: 1,
+                        }
+                    });
+                    (waiting.payload.take(), held)
+                }
+            };
+            (payload, limits, record, usage, held)
+        };
+        let payload = match (payload, queued.place) {
+            (Some(payload), _) => payload,
+            (None, Place::Accepted(seq)) => {
+                let entry = self.inner.store.entry(self.worker.number, seq)?;
+                let lost = StoreError::Damaged { what: "input", worker: Some(self.worker.id) };
+                entry.ok_or(lost)?.payload
+            }
+            (None, Place::Held | Place::Submitted) => Payload::default(),
+        };
+        if payload.body.len() <= KEPT_BODY
+            && let Some(waiting) = self.worker.state().inputs.get_mut(&queued.id)
+            && queued.place != Place::Held
+        {
+            // For another attempt.
+            waiting.payload = Some(payload.clone());
+        }
+        let log = self.log(limits, Some(queued.id), held, usage.state_bytes);
+        let kill = Arc::new(KillSwitch::default());
+        let mut state = self.worker.state();
+        state.running = Some(Running { input: queued.id, kill: kill.clone() });
+        drop(state);
+        Ok(Job { queued, payload, limits, record, log, kill })
+    }
+
+    fn log(
+        &self,
+        limits: Limits,
+        input: Option<skep_protocol::InputId>,
+        held: Option<WorkerEvent>,
+        state_bytes: u64,
+    ) -> Arc<TurnLog> {
+        let worker = self.worker.clone();
+        let inner = self.inner.clone();
+        TurnLog::new(TurnLogParts {
+            store: self.inner.store.clone(),
+            holds: self.inner.holds.clone(),
+            host: self.inner.host.clone(),
+            worker: self.worker.number,
+            limits,
+            input,
+            state_bytes,
+            held,
+            accepted: Box::new(move |result: Result<Cursor, StoreError>| {
+                if let Some(id) = input
+                    && let Ok(seq) = result
+                {
+                    worker.accepted(id, Ok(seq));
+                    inner.changes.note(worker.id);
+                }
+            }),
+        })
+    }
+
+    /// Commits the end of a turn.
+    async fn settle(&mut self, job: Job, ran: Ran) {
+        let lost_seat = self.recorded && self.seat.is_none();
+        let rest = match job.log.end().await {
+            Ok(rest) => rest,
+            Err(error) => return self.unsettled(job, error).await,
+        };
+        let Rest { holds_input, mut events, state, state_bytes } = rest;
+        let mut usage = self.worker.state().usage;
+        add(&mut usage, &ran.cost);
+        if let Some((disk, _)) = &self.disk {
+            let used = disk.usage();
+            (usage.disk_bytes, usage.disk_entries) = (used.bytes, used.entries);
+        }
+        if ran.good {
+            usage.state_bytes = state_bytes;
+            events.extend(state.into_iter().map(|(key, value)| match value {
+                Some(value) => WorkerEvent::SetState { key, value },
+                None => WorkerEvent::DeleteState { key },
+            }));
+        }
+        events.push(end(&job.queued, &ran.outcome));
+        if lost_seat {
+            events.push(WorkerEvent::Connected(false));
+            events.push(entry(EntryKind::Disconnected, None));
+            self.recorded = false;
+        }
+        events.push(WorkerEvent::Usage(usage));
+        let (record, successor) = {
+            let state = self.worker.state();
+            let standing = ran.standing.filter(|standing| *standing != state.record.standing);
+            let record = standing.map(|standing| {
+                let mut record = state.record.clone();
+                record.standing = standing;
+                record
+            });
+            (record, state.machine.successor())
+        };
+        if let Some(record) = &record {
+            events.push(WorkerEvent::Put(Box::new(record.clone())));
+        }
+        if let Some(id) = successor {
+            events.push(WorkerEvent::Begin { id, attempt: 1 });
+        }
+        match self.submit(events).await {
+            Ok(receipt) => {
+                let mut state = self.worker.state();
+                if holds_input && let Some(&seq) = receipt.first() {
+                    state.machine.accept(job.queued.id, seq);
+                }
+                state.machine.settle();
+                if let Some(id) = successor {
+                    state.machine.begun(id, 1);
+                }
+                state.usage = usage;
+                if let Some(record) = record {
+                    state.adopt(record);
+                }
+                state.done(job.queued.id, ran.outcome);
+            }
+            Err(error) => self.unsettled_holding(job, error, holds_input).await,
+        }
+    }
+
+    /// What becomes of a turn when some of what it had to say could not be stored: it never was.
+    async fn unsettled(&mut self, job: Job, error: StoreError) {
+        let accepted = {
+            let state = self.worker.state();
+            state.machine.get(job.queued.id).is_some_and(|q| matches!(q.place, Place::Accepted(_)))
+        };
+        self.unsettled_holding(job, error, !accepted).await;
+    }
+
+    async fn unsettled_holding(&mut self, job: Job, error: StoreError, holds_input: bool) {
+        let told = self.inner.fault(&error);
+        // What the guest remembers of this turn did not happen.
+        self.seat = None;
+        self.recorded = false;
+        self.disk = None;
+        self.worker.state().connected = false;
+        {
+            let mut state = self.worker.state();
+            if holds_input {
+                state.machine.settle();
+                state.refuse(job.queued.id, told);
+            } else {
+                state.machine.interrupt();
+            }
+        }
+        if !holds_input {
+            self.wait_for_store().await;
+        }
+    }
+
+    /// Says in the transcript that the host went down in a turn.
+    async fn break_off(&mut self, job: Job) {
+        let rest = job.log.end().await;
+        match rest {
+            Ok(rest) if !rest.holds_input => {
+                let mut events = rest.events;
+                let mut interrupted = new_entry(EntryKind::Interrupted, None);
+                interrupted.input_id = Some(job.queued.id);
+                events.push(WorkerEvent::Append(interrupted));
+                if let Err(error) = self.submit(events).await {
+                    self.inner.fault(&error);
+                }
+                self.worker.state().machine.interrupt();
+            }
+            _ => {
+                let mut state = self.worker.state();
+                state.machine.settle();
+                state.refuse(job.queued.id, self.inner.busy());
+            }
+        }
+        self.seat = None;
+    }
+
+    async fn wait_for_store(&mut self) {
+        // Ended early where the host goes down.
+        drop(tokio::time::timeout(STORE_BACKOFF, self.closing()).await);
+    }
+
+    async fn closing(&mut self) {
+        while !self.worker.state().machine.is_closing() {
+            self.worker.wake.notified().await;
+        }
+    }
+
+    fn submit(
+        &self,
+        events: Vec<WorkerEvent>,
+    ) -> impl Future<Output = Result<Vec<Cursor>, StoreError>> + use<> {
+        let transaction = Transaction { worker: self.worker.number, events };
+        let commit = self.inner.store.submit(transaction);
+        async move { Ok(commit.await?.seqs) }
+    }
+}
+
+fn end(queued: &Queued, outcome: &Outcome) -> WorkerEvent {
+    WorkerEvent::End {
+        id: queued.id,
+        at: now(),
+        ending: outcome.ending,
+        output: outcome.output.clone(),
+        error: outcome.error.clone(),
+    }
+}
+
+fn new_entry(kind: EntryKind, label: Option<&str>) -> NewEntry {
+    NewEntry {
+        at: now(),
+        kind,
+        input_id: None,
+        label: label.map(str::to_owned),
+        ending: None,
+        payload: Payload::default(),
+        truncated: false,
+    }
+}
+
+fn entry(kind: EntryKind, label: Option<&str>) -> WorkerEvent {
+    WorkerEvent::Append(new_entry(kind, label))
+}
+
+fn add(usage: &mut Usage, cost: &Cost) {
+    let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+    usage.turns += 1;
+    usage.wall_us = usage.wall_us.saturating_add(micros(cost.wall));
+    usage.cpu_us = usage.cpu_us.saturating_add(micros(cost.cpu));
+    usage.fuel = usage.fuel.saturating_add(cost.fuel.unwrap_or_default());
+    usage.memory_peak_bytes = usage.memory_peak_bytes.max(cost.memory_peak_bytes);
+}

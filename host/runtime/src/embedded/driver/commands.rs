@@ -1,0 +1,165 @@
+//! What a person asked for, carried out between two turns.
+
+use skep_protocol::{
+    Conflict, Desired, DiagnosticCode, EntryKind, Error, FailedReason, Version, WorkerSpec,
+};
+use skep_store::record::{SharedEvent, Standing, WorkerEvent, WorkerRecord};
+
+use crate::ConnectReason;
+
+use super::super::log::now;
+use super::super::worker::{Command, What};
+use super::{Driver, entry};
+
+impl Driver {
+    /// Carries out a person's command.
+    pub(super) async fn command(&mut self) {
+        let command = self.worker.state().commands.pop_front();
+        let Some(Command { what, done }) = command else {
+            self.worker.state().machine.command_done();
+            return;
+        };
+        let removal = matches!(what, What::Remove);
+        let result = match what {
+            What::Start => self.start().await,
+            What::Stop => self.stop().await,
+            What::Respec(spec) => {
+                let previous = self.worker.state().record.spec.clone();
+                self.respec(*spec, &previous, EntryKind::Updated).await
+            }
+            What::Rollback => self.rollback().await,
+            What::Remove => self.remove().await,
+        };
+        self.worker.state().machine.command_done();
+        self.inner.changes.note(self.worker.id);
+        if removal && result.is_ok() {
+            self.inner.forget(self.worker.id);
+        }
+        // Whoever asked may have gone.
+        drop(done.send(result));
+    }
+
+    pub(super) async fn start(&mut self) -> Result<(), Error> {
+        let mut record = self.worker.state().record.clone();
+        let was_failed = matches!(record.standing, Standing::Failed(_));
+        if record.desired == Desired::Running && !was_failed {
+            return Ok(());
+        }
+        record.desired = Desired::Running;
+        record.standing = Standing::Idle;
+        self.put(record, EntryKind::Started).await?;
+        for code in [
+            DiagnosticCode::CrashLoop,
+            DiagnosticCode::Uninstantiable,
+            DiagnosticCode::HostCallStuck,
+        ] {
+            if was_failed {
+                drop(self.inner.store.submit_shared(SharedEvent::Clear(code, self.worker.id)));
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) async fn stop(&mut self) -> Result<(), Error> {
+        let mut record = self.worker.state().record.clone();
+        if record.desired == Desired::Stopped {
+            return Ok(());
+        }
+        record.desired = Desired::Stopped;
+        record.standing = Standing::Stopped;
+        self.put(record, EntryKind::Stopped).await?;
+        self.let_go().await;
+        Ok(())
+    }
+
+    pub(super) async fn respec(
+        &mut self,
+        spec: WorkerSpec,
+        before: &WorkerSpec,
+        kind: EntryKind,
+    ) -> Result<(), Error> {
+        let mut record = self.worker.state().record.clone();
+        let version =
+            |spec: &WorkerSpec| Version { component: spec.component, config: spec.config };
+        let switched = version(&spec) != version(before);
+        if switched {
+            record.previous = Some(version(before));
+        }
+        record.spec = spec;
+        if !switched {
+            return self.put(record, EntryKind::Updated).await;
+        }
+        // A worker that could not be instantiated may be able to now.
+        if matches!(record.standing, Standing::Failed(FailedReason::Uninstantiable)) {
+            record.standing = Standing::Idle;
+        }
+        self.let_go().await;
+        self.put(record, kind).await?;
+        self.reason = ConnectReason::Update;
+        Ok(())
+    }
+
+    pub(super) async fn rollback(&mut self) -> Result<(), Error> {
+        let (before, previous) = {
+            let state = self.worker.state();
+            (state.record.spec.clone(), state.record.previous)
+        };
+        let Some(previous) = previous else {
+            return Err(Conflict::NoPrevious.into());
+        };
+        let mut spec = before.clone();
+        (spec.component, spec.config) = (previous.component, previous.config);
+        self.respec(spec, &before, EntryKind::RolledBack).await
+    }
+
+    pub(super) async fn remove(&mut self) -> Result<(), Error> {
+        if let Some(seat) = self.seat.take() {
+            self.goodbye(seat).await;
+        }
+        let removed = self.submit(vec![WorkerEvent::Remove { at: now() }]).await;
+        removed.map_err(|error| self.inner.fault(error))?;
+        let mut state = self.worker.state();
+        state.removed = true;
+        state.connected = false;
+        state.machine.clear();
+        let inputs: Vec<_> = state.inputs.keys().copied().collect();
+        for id in inputs {
+            state.refuse(id, Error::WorkerRemoved);
+        }
+        Ok(())
+    }
+
+    /// Puts a changed record on disk and takes it over.
+    pub(super) async fn put(
+        &mut self,
+        mut record: WorkerRecord,
+        kind: EntryKind,
+    ) -> Result<(), Error> {
+        record.updated_at = now();
+        let events = vec![WorkerEvent::Put(Box::new(record.clone())), entry(kind, None)];
+        self.submit(events).await.map_err(|error| self.inner.fault(error))?;
+        self.worker.state().adopt(record);
+        Ok(())
+    }
+
+    /// Lets a worker run no more.
+    pub(super) async fn fail_worker(
+        &mut self,
+        reason: FailedReason,
+        code: DiagnosticCode,
+        message: &str,
+    ) {
+        self.inner.diagnose(code, message, Some(self.worker.id));
+        let mut record = self.worker.state().record.clone();
+        record.standing = Standing::Failed(reason);
+        let events = vec![
+            WorkerEvent::Put(Box::new(record.clone())),
+            entry(EntryKind::Failed, Some(reason.as_str())),
+        ];
+        if let Err(error) = self.submit(events).await {
+            self.inner.fault(error);
+        }
+        self.worker.state().adopt(record);
+        self.inner.changes.note(self.worker.id);
+    }
+}

@@ -1,0 +1,761 @@
+//! The runtime's verbs: parse, ask the worker or the store, answer.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::StreamExt;
+use futures_util::stream;
+use sha2::{Digest, Sha256};
+use skep_protocol::text::neutral;
+use skep_protocol::{
+    ByteStream, Change, ChangeStream, ComponentDigest, ComponentKind, ComponentView, ConfigDigest,
+    ConfigValues, ConfigView, Conflict, CreateWorker, Cursor, Desired, Diagnostic, EntryPage,
+    EntryStream, Error, Execution, InputId, InputState, InputView, Invalid, LimitName, Limits,
+    ListWorkers, NewInput, Page, Payload, RuntimeHandle, RuntimeView, Sent, Stored, Usage,
+    WorkerChange, WorkerId, WorkerSpec, WorkerView,
+};
+use skep_store::record::{
+    ComponentRecord, ConfigRecord, InputRecord, SharedEvent, Standing, Transaction, WorkerEvent,
+    WorkerRecord,
+};
+use skep_store::{Followed, Lookup, Refusal as StoreRefusal, StoreError};
+use tokio::sync::{oneshot, watch};
+
+use crate::kill::KillReason;
+use crate::sandbox::LoadError;
+use crate::shape::Shape;
+
+use super::Embedded;
+use super::components::Components;
+use super::ending;
+use super::inner::{Inner, new_input_id, random};
+use super::log::now;
+use super::machine::{Admitted, Found, Refused};
+use super::run::Run;
+use super::worker::{Progress, Waiting, What, Worker, observed, view};
+
+/// Items of a page where the caller does not say.
+const PAGE: usize = 100;
+
+/// The most items of a page.
+const LONGEST_PAGE: usize = 1_000;
+
+/// When a full mailbox is worth another try.
+const RETRY: Duration = Duration::from_secs(1);
+
+#[async_trait]
+impl RuntimeHandle for Embedded {
+    async fn describe(&self) -> Result<RuntimeView, Error> {
+        let inner = &self.0;
+        Ok(RuntimeView {
+            runtime_id: inner.runtime_id.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            workers: inner.store.worker_count().map_err(|error| inner.fault(error))?,
+            connected: inner.residency.connected() as u64,
+            ready: self.is_ready(),
+        })
+    }
+
+    async fn create(&self, request: CreateWorker) -> Result<Stored<WorkerView>, Error> {
+        let inner = &self.0;
+        if inner.is_closing() {
+            return Err(inner.busy());
+        }
+        let CreateWorker { worker_id, spec } = request;
+        let id = match worker_id {
+            Some(id) => id,
+            None => WorkerId::new(now().as_millis(), random()?),
+        };
+        if let Some(existing) = self.existing(id, &spec)? {
+            return Ok(existing);
+        }
+        let kind = self.check(&spec)?;
+        let at = now();
+        let record = WorkerRecord {
+            number: inner.store.next_number(),
+            id,
+            kind,
+            created_as: spec.clone(),
+            spec,
+            previous: None,
+            desired: Desired::Running,
+            standing: Standing::Idle,
+            has_directory: false,
+            created_at: at,
+            updated_at: at,
+        };
+        let spec = record.spec.clone();
+        let view =
+            view(&record, &inner.runtime_id, observed(Standing::Idle), Execution::Unconnected, 0);
+        let worker = record.number;
+        let events = vec![WorkerEvent::Create(Box::new(record))];
+        match inner.store.submit(Transaction { worker, events }).await {
+            Ok(_) => {
+                inner.changes.note(id);
+                Ok(Stored { item: view, created: true })
+            }
+            // Someone else was quicker with the same id.
+            Err(StoreError::Refused(StoreRefusal::WorkerExists)) => {
+                self.existing(id, &spec)?.ok_or(Error::Internal)
+            }
+            Err(StoreError::Refused(StoreRefusal::WorkerRemoved)) => Err(Error::WorkerRemoved),
+            Err(error) => Err(inner.fault(error)),
+        }
+    }
+
+    async fn list(&self, query: ListWorkers) -> Result<Page<WorkerView>, Error> {
+        let after = match &query.cursor {
+            None => None,
+            Some(cursor) => Some(cursor.parse::<WorkerId>().map_err(|_| Invalid::Cursor)?),
+        };
+        let limit = page(query.limit);
+        let inner = self.0.clone();
+        self.read(move |store| {
+            let label = query.label.as_ref().map(|(key, value)| (key.as_str(), value.as_str()));
+            let mut records = store.workers(after.as_ref(), label, limit + 1)?;
+            let more = records.len() > limit;
+            records.truncate(limit);
+            let next_cursor = records.last().filter(|_| more).map(|record| record.id.to_string());
+            let items = records.into_iter().map(|record| inner.view_of(record));
+            Ok(Page { items: items.collect::<Result<_, _>>()?, next_cursor })
+        })
+        .await
+    }
+
+    async fn get(&self, worker: WorkerId) -> Result<WorkerView, Error> {
+        let inner = &self.0;
+        let record = self.record(worker)?;
+        inner.view_of(record).map_err(|error| inner.fault(error))
+    }
+
+    async fn update(&self, worker: WorkerId, change: WorkerChange) -> Result<WorkerView, Error> {
+        let before = self.record(worker)?;
+        let mut spec = before.spec;
+        if let Some(component) = change.component {
+            spec.component = component;
+        }
+        if change.config.is_some() {
+            spec.config = change.config;
+        }
+        if change.display_ref.is_some() {
+            spec.display_ref = change.display_ref;
+        }
+        if let Some(labels) = change.labels {
+            spec.labels = labels;
+        }
+        if self.check(&spec)? != before.kind {
+            return Err(Conflict::Kind.into());
+        }
+        self.command(worker, What::Respec(Box::new(spec))).await?;
+        self.get(worker).await
+    }
+
+    async fn rollback(&self, worker: WorkerId) -> Result<WorkerView, Error> {
+        self.command(worker, What::Rollback).await?;
+        self.get(worker).await
+    }
+
+    async fn remove(&self, worker: WorkerId) -> Result<(), Error> {
+        let cell = self.0.worker(worker)?;
+        let done = cell.command(What::Remove);
+        if let Some(running) = &cell.state().running {
+            running.kill.throw(KillReason::Cancelled);
+        }
+        self.0.drive(&cell);
+        self.commanded(done).await
+    }
+
+    async fn start(&self, worker: WorkerId) -> Result<WorkerView, Error> {
+        self.command(worker, What::Start).await?;
+        self.get(worker).await
+    }
+
+    async fn stop(&self, worker: WorkerId) -> Result<WorkerView, Error> {
+        let cell = self.0.worker(worker)?;
+        let mut done = cell.command(What::Stop);
+        self.0.drive(&cell);
+        let grace = self.0.options.stop_grace;
+        let result = match tokio::time::timeout(grace, &mut done).await {
+            Ok(result) => result.unwrap_or(Err(self.0.busy())),
+            Err(_) => {
+                if let Some(running) = &cell.state().running {
+                    running.kill.throw(KillReason::Cancelled);
+                }
+                self.commanded(done).await
+            }
+        };
+        result?;
+        self.get(worker).await
+    }
+
+    async fn send(&self, worker: WorkerId, input: NewInput) -> Result<Sent, Error> {
+        let cell = self.0.worker(worker)?;
+        let NewInput { payload, key, wait } = input;
+        let (id, progress) = self.admit(&cell, payload, key, wait.is_some())?;
+        let (id, progress) = match progress {
+            Admission::Waiting(progress) => (id, progress),
+            Admission::Ended(input) => return self.ended(&cell, &input),
+        };
+        self.follow(id, progress, wait).await
+    }
+
+    async fn cancel(&self, worker: WorkerId, input: InputId) -> Result<InputView, Error> {
+        let cell = self.0.worker(worker)?;
+        loop {
+            let (found, mut progress) = {
+                let state = cell.state();
+                let progress = state.inputs.get(&input).map(|w| w.progress.subscribe());
+                (state.machine.locate(input), progress)
+            };
+            match (found, &mut progress) {
+                (Found::Nowhere, _) | (_, None) => {
+                    let view = self.input(worker, input).await?;
+                    return match view.state {
+                        InputState::Done => Err(Conflict::Ended.into()),
+                        InputState::Queued | InputState::Running => Err(Error::Internal),
+                    };
+                }
+                (Found::Queued, _) => {
+                    self.dequeue(&cell, input).await?;
+                    return self.input(worker, input).await;
+                }
+                (Found::Running, Some(progress)) => {
+                    if let Some(running) = &cell.state().running
+                        && running.input == input
+                    {
+                        running.kill.throw(KillReason::Cancelled);
+                    }
+                    let ended =
+                        |p: &Progress| matches!(p, Progress::Done(_) | Progress::Refused(_));
+                    // The sender goes with the input.
+                    drop(progress.wait_for(ended).await);
+                    return self.input(worker, input).await;
+                }
+                (Found::Submitted, Some(progress)) => {
+                    let moved = |p: &Progress| !matches!(p, Progress::Pending);
+                    drop(progress.wait_for(moved).await);
+                }
+            }
+        }
+    }
+
+    async fn input(&self, worker: WorkerId, input: InputId) -> Result<InputView, Error> {
+        let record = self.record(worker)?;
+        let fault = |error| self.0.fault(error);
+        let stored = self.0.store.input(record.number, &input).map_err(fault)?;
+        let stored = stored.ok_or(Error::UnknownInput(input))?;
+        let outcome = match stored.outcome_seq {
+            None => None,
+            Some(seq) => self.0.store.outcome(record.number, seq).map_err(fault)?,
+        };
+        let running = self.0.in_use(worker).is_some_and(|cell| {
+            cell.state().running.as_ref().is_some_and(|running| running.input == input)
+        });
+        let state = match (stored.outcome_seq, running) {
+            (Some(_), _) => InputState::Done,
+            (None, true) => InputState::Running,
+            (None, false) => InputState::Queued,
+        };
+        Ok(InputView { input_id: input, seq: stored.seq, state, attempt: stored.attempt, outcome })
+    }
+
+    async fn transcript(
+        &self,
+        worker: WorkerId,
+        after: Cursor,
+        limit: usize,
+    ) -> Result<EntryPage, Error> {
+        let record = self.record(worker)?;
+        let limit = page(limit);
+        self.read(move |store| store.entries(record.number, after, limit)).await
+    }
+
+    async fn subscribe(
+        &self,
+        worker: WorkerId,
+        after: Option<Cursor>,
+    ) -> Result<EntryStream, Error> {
+        let record = self.record(worker)?;
+        let store = self.0.store.clone();
+        let feed = store.watch(record.number);
+        let after = match after {
+            Some(after) => after,
+            None => store.last_seq(record.number).map_err(|error| self.0.fault(error))?,
+        };
+        let inner = self.0.clone();
+        let batches = stream::unfold(Some((feed, after)), move |following| {
+            let inner = inner.clone();
+            async move {
+                let (mut feed, after) = following?;
+                let entries = match feed.next(after).await {
+                    Followed::Ended => return None,
+                    Followed::Entries(entries) => {
+                        entries.iter().map(|entry| skep_protocol::Entry::clone(entry)).collect()
+                    }
+                    Followed::Behind => {
+                        let read = tokio::task::spawn_blocking(move || {
+                            let page = feed.read(after, PAGE);
+                            (feed, page)
+                        });
+                        let Ok((back, page)) = read.await else { return None };
+                        feed = back;
+                        match page {
+                            Ok(page) => page.entries,
+                            Err(error) => return Some((vec![Err(inner.fault(error))], None)),
+                        }
+                    }
+                };
+                let after = entries.last().map_or(after, |entry: &skep_protocol::Entry| entry.seq);
+                let entries = entries.into_iter().map(Ok).collect::<Vec<_>>();
+                Some((entries, Some((feed, after))))
+            }
+        });
+        Ok(batches.flat_map(stream::iter).boxed())
+    }
+
+    async fn changes(&self, cursor: Option<String>) -> Result<ChangeStream, Error> {
+        let place = match cursor {
+            None => None,
+            Some(cursor) => Some(cursor.parse::<u64>().map_err(|_| Invalid::Cursor)?),
+        };
+        Ok(super::follow::changes(self.clone(), place))
+    }
+
+    async fn put_component(&self, mut wasm: ByteStream) -> Result<Stored<ComponentView>, Error> {
+        let limits = Limits::default();
+        let mut bytes = Vec::new();
+        while let Some(chunk) = wasm.next().await {
+            let chunk = chunk?;
+            if (bytes.len() + chunk.len()) as u64 > limits.component_bytes {
+                let (name, limit) = (LimitName::component_bytes, limits.component_bytes);
+                return Err(Error::LimitExceeded { name, limit });
+            }
+            bytes.extend_from_slice(&chunk);
+        }
+        let inner = self.0.clone();
+        let stored = tokio::task::spawn_blocking(move || {
+            let shape = Shape::read(&bytes, &limits).map_err(|error| refused(&error))?;
+            let kind = shape.check(&limits).map_err(|error| refused(&error))?;
+            if kind == ComponentKind::Http {
+                return Err(Error::OperationUnsupported);
+            }
+            if let Some(known) = inner.store.component(&shape.digest).map_err(|e| inner.fault(e))? {
+                return Ok(Stored { item: component_view(known), created: false });
+            }
+            // Compiling is the last judge, and the first input should not wait for it.
+            inner.sandbox.load(&bytes, Components::profile(&limits)).map_err(
+                |error| match error {
+                    LoadError::Refused(error) => refused(&error),
+                    LoadError::Compile(error) => refused(&error),
+                    LoadError::Cache(_) | LoadError::Engine(_) => {
+                        tracing::error!(%error, "a component could not be compiled");
+                        Error::Internal
+                    }
+                },
+            )?;
+            inner.store.write_component(&bytes).map_err(|error| inner.fault(error))?;
+            let record = ComponentRecord {
+                digest: shape.digest,
+                kind,
+                bytes: bytes.len() as u64,
+                imports: shape
+                    .imports
+                    .iter()
+                    .map(|import| neutral(&import.name.to_string()).to_string())
+                    .collect(),
+                exports: shape
+                    .exports
+                    .iter()
+                    .map(|name| neutral(&name.to_string()).to_string())
+                    .collect(),
+                created_at: now(),
+            };
+            let commit = inner.store.submit_shared(SharedEvent::PutComponent(record.clone()));
+            commit.wait().map_err(|error| inner.fault(error))?;
+            Ok(Stored { item: component_view(record), created: true })
+        });
+        stored.await.unwrap_or(Err(Error::Internal))
+    }
+
+    async fn component(&self, digest: ComponentDigest) -> Result<ComponentView, Error> {
+        let record = self.0.store.component(&digest).map_err(|error| self.0.fault(error))?;
+        record.map(component_view).ok_or(Error::UnknownComponent(digest))
+    }
+
+    async fn components(&self, cursor: Option<String>) -> Result<Page<ComponentView>, Error> {
+        let after = match cursor {
+            None => None,
+            Some(cursor) => Some(cursor.parse::<ComponentDigest>().map_err(|_| Invalid::Cursor)?),
+        };
+        self.read(move |store| {
+            let mut records = store.components(after.as_ref(), PAGE + 1)?;
+            let more = records.len() > PAGE;
+            records.truncate(PAGE);
+            let next_cursor = records.last().filter(|_| more).map(|r| r.digest.to_string());
+            Ok(Page { items: records.into_iter().map(component_view).collect(), next_cursor })
+        })
+        .await
+    }
+
+    async fn remove_component(&self, digest: ComponentDigest) -> Result<(), Error> {
+        self.component(digest).await?;
+        match self.0.store.submit_shared(SharedEvent::RemoveComponent(digest)).await {
+            Ok(_) => Ok(()),
+            Err(StoreError::Refused(StoreRefusal::InUse)) => Err(Conflict::InUse.into()),
+            Err(error) => Err(self.0.fault(error)),
+        }
+    }
+
+    async fn put_config(&self, values: ConfigValues) -> Result<Stored<ConfigView>, Error> {
+        let hash = Sha256::digest(values.canonical_bytes());
+        let digest = ConfigDigest::from_sha256(hash.into());
+        let fault = |error| self.0.fault(error);
+        if let Some(known) = self.0.store.config(&digest).map_err(fault)? {
+            return Ok(Stored { item: config_view(&known), created: false });
+        }
+        let record = ConfigRecord { digest, values: Arc::new(values), created_at: now() };
+        let commit = self.0.store.submit_shared(SharedEvent::PutConfig(record.clone()));
+        commit.await.map_err(fault)?;
+        Ok(Stored { item: config_view(&record), created: true })
+    }
+
+    async fn config(&self, digest: ConfigDigest) -> Result<ConfigView, Error> {
+        let record = self.0.store.config(&digest).map_err(|error| self.0.fault(error))?;
+        record.as_ref().map(config_view).ok_or(Error::UnknownConfig(digest))
+    }
+
+    async fn configs(&self, cursor: Option<String>) -> Result<Page<ConfigView>, Error> {
+        let after = match cursor {
+            None => None,
+            Some(cursor) => Some(cursor.parse::<ConfigDigest>().map_err(|_| Invalid::Cursor)?),
+        };
+        self.read(move |store| {
+            let mut records = store.configs(after.as_ref(), PAGE + 1)?;
+            let more = records.len() > PAGE;
+            records.truncate(PAGE);
+            let next_cursor = records.last().filter(|_| more).map(|r| r.digest.to_string());
+            Ok(Page { items: records.iter().map(config_view).collect(), next_cursor })
+        })
+        .await
+    }
+
+    async fn diagnostics(&self, worker: Option<WorkerId>) -> Result<Vec<Diagnostic>, Error> {
+        let mut found = self.0.not_restored(worker);
+        found.extend(self.read(move |store| store.diagnostics(worker.as_ref())).await?);
+        Ok(found)
+    }
+
+    async fn usage(&self, worker: WorkerId) -> Result<Usage, Error> {
+        let record = self.record(worker)?;
+        self.0.store.usage(record.number).map_err(|error| self.0.fault(error))
+    }
+}
+
+/// What became of an input that was sent.
+enum Admission {
+    /// It has not ended.
+    Waiting(watch::Receiver<Progress>),
+    /// The same was sent before, and has ended.
+    Ended(Box<InputRecord>),
+}
+
+impl Embedded {
+    /// Reads the store on a thread that may block.
+    async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&skep_store::Store) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, Error> {
+        let inner = self.0.clone();
+        let done = tokio::task::spawn_blocking(move || {
+            read(&inner.store).map_err(|error| inner.fault(error))
+        });
+        done.await.unwrap_or(Err(Error::Internal))
+    }
+
+    fn record(&self, id: WorkerId) -> Result<WorkerRecord, Error> {
+        if let Some(cell) = self.0.in_use(id) {
+            let state = cell.state();
+            return match state.removed {
+                true => Err(Error::WorkerRemoved),
+                false => Ok(state.record.clone()),
+            };
+        }
+        match self.0.store.worker(&id).map_err(|error| self.0.fault(error))? {
+            Lookup::Found(record) => Ok(*record),
+            Lookup::Removed => Err(Error::WorkerRemoved),
+            Lookup::Unknown => Err(Error::UnknownWorker(id)),
+        }
+    }
+
+    /// The worker with this id, where a create of it is a repetition.
+    fn existing(
+        &self,
+        id: WorkerId,
+        spec: &WorkerSpec,
+    ) -> Result<Option<Stored<WorkerView>>, Error> {
+        match self.record(id) {
+            Ok(record) if record.created_as == *spec => {
+                let item = self.0.view_of(record).map_err(|error| self.0.fault(error))?;
+                Ok(Some(Stored { item, created: false }))
+            }
+            Ok(_) => Err(Conflict::Worker.into()),
+            Err(Error::UnknownWorker(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether a worker can be made so, and of which kind it is.
+    fn check(&self, spec: &WorkerSpec) -> Result<ComponentKind, Error> {
+        let fault = |error| self.0.fault(error);
+        let component = self.0.store.component(&spec.component).map_err(fault)?;
+        let component = component.ok_or(Error::UnknownComponent(spec.component))?;
+        if let Some(config) = spec.config {
+            self.0.store.config(&config).map_err(fault)?.ok_or(Error::UnknownConfig(config))?;
+        }
+        let mut places = BTreeSet::from(["/data"]);
+        for grant in &spec.grants.scopes {
+            if !places.insert(grant.guest.as_str()) {
+                return Err(Invalid::GuestPath.into());
+            }
+            if !self.0.scopes.contains_key(&grant.name) {
+                return Err(Invalid::Scope.into());
+            }
+        }
+        for &name in spec.limits.0.keys() {
+            if !name.is_per_worker() {
+                return Err(Invalid::Limit(name).into());
+            }
+        }
+        Ok(component.kind)
+    }
+
+    /// Has the driver carry something out between two turns.
+    async fn command(&self, worker: WorkerId, what: What) -> Result<(), Error> {
+        let cell = self.0.worker(worker)?;
+        let done = cell.command(what);
+        self.0.drive(&cell);
+        self.commanded(done).await
+    }
+
+    async fn commanded(&self, done: oneshot::Receiver<Result<(), Error>>) -> Result<(), Error> {
+        // The driver drops what it does not answer only when the host goes down.
+        done.await.unwrap_or(Err(self.0.busy()))
+    }
+
+    fn admit(
+        &self,
+        cell: &Arc<Worker>,
+        payload: Payload,
+        key: Option<skep_protocol::IdempotencyKey>,
+        waits: bool,
+    ) -> Result<(InputId, Admission), Error> {
+        let inner = &self.0;
+        let bytes = payload.body.len() as u64;
+        let content_digest = content_digest(&payload);
+        let id = new_input_id()?;
+        let mut state = cell.state();
+        if state.removed {
+            return Err(Error::WorkerRemoved);
+        }
+        if bytes > state.limits.input_bytes {
+            let (name, limit) = (LimitName::input_bytes, state.limits.input_bytes);
+            return Err(Error::LimitExceeded { name, limit });
+        }
+        if let Some(key) = &key {
+            // Under the lock: what is not in the mailbox any more is on disk.
+            if let Some((id, waiting)) = state.with_key(key) {
+                if waiting.content_digest != content_digest {
+                    return Err(Conflict::IdempotencyKey.into());
+                }
+                return Ok((id, Admission::Waiting(waiting.progress.subscribe())));
+            }
+            let oldest = state.limits.idempotency_ms;
+            let known = inner.store.input_by_key(cell.number, key, now(), oldest);
+            if let Some(known) = known.map_err(|error| inner.fault(error))? {
+                if known.content_digest != content_digest {
+                    return Err(Conflict::IdempotencyKey.into());
+                }
+                return Ok((known.id, Admission::Ended(Box::new(known))));
+            }
+        }
+        if cell.kind == ComponentKind::Command {
+            Run::parse(&payload)?;
+        }
+        if inner.is_closing() {
+            return Err(inner.busy());
+        }
+        let admitted =
+            state.machine.admit(bytes, waits, &state.limits).map_err(|refused| match refused {
+                Refused::Stopped => Error::WorkerStopped,
+                Refused::Failed => Conflict::WorkerFailed.into(),
+                Refused::Closing => inner.busy(),
+                Refused::Full(name) => Error::MailboxFull { name, retry_after: RETRY },
+            })?;
+        state.machine.enqueue(id, bytes, admitted);
+        let (sender, progress) = watch::channel(Progress::Pending);
+        let accept = (admitted != Admitted::Held).then(|| WorkerEvent::Accept {
+            id,
+            at: now(),
+            payload: payload.clone(),
+            content_digest,
+            key: key.clone(),
+            attempt: u32::from(admitted == Admitted::First),
+        });
+        let waiting = Waiting { payload: Some(payload), content_digest, key, progress: sender };
+        state.inputs.insert(id, waiting);
+        if let Some(accept) = accept {
+            // Under the lock, so that the order on disk is the order of the queue.
+            let transaction = Transaction { worker: cell.number, events: vec![accept] };
+            let commit = inner.store.submit(transaction);
+            let (inner, cell) = (inner.clone(), cell.clone());
+            inner.host.clone().spawn(async move {
+                let result = commit.await;
+                let seq = result.map(|receipt| receipt.seqs.first().copied().unwrap_or_default());
+                cell.accepted(id, seq.map_err(|error| inner.fault(error)));
+                inner.drive(&cell);
+                inner.changes.note(cell.id);
+            });
+        } else {
+            drop(state);
+            inner.drive(cell);
+        }
+        Ok((id, Admission::Waiting(progress)))
+    }
+
+    /// Waits for as much as the sender wants to know.
+    async fn follow(
+        &self,
+        id: InputId,
+        mut progress: watch::Receiver<Progress>,
+        wait: Option<Duration>,
+    ) -> Result<Sent, Error> {
+        let ended = |p: &Progress| matches!(p, Progress::Done(_) | Progress::Refused(_));
+        if let Some(wait) = wait
+            && let Ok(Ok(last)) = tokio::time::timeout(wait, progress.wait_for(ended)).await
+        {
+            return answer(id, &last);
+        }
+        let moved = |p: &Progress| !matches!(p, Progress::Pending);
+        match progress.wait_for(moved).await {
+            Ok(last) => answer(id, &last),
+            Err(_) => Err(self.0.busy()),
+        }
+    }
+
+    fn ended(&self, cell: &Worker, input: &InputRecord) -> Result<Sent, Error> {
+        let Some(seq) = input.outcome_seq else {
+            return Ok(Sent::Accepted { input_id: input.id, seq: input.seq });
+        };
+        let outcome = self.0.store.outcome(cell.number, seq).map_err(|e| self.0.fault(e))?;
+        // Trimmed away: that it ended is all that is known.
+        let outcome = outcome.ok_or(Error::Conflict(Conflict::Ended))?;
+        Ok(Sent::Done { input_id: input.id, outcome })
+    }
+
+    /// Ends an input that waits in the queue.
+    async fn dequeue(&self, cell: &Arc<Worker>, input: InputId) -> Result<(), Error> {
+        let outcome = ending::cancelled();
+        let (queued, commit) = {
+            let mut state = cell.state();
+            if state.machine.locate(input) != Found::Queued {
+                return Ok(());
+            }
+            let Some(queued) = state.machine.get(input).cloned() else { return Ok(()) };
+            state.machine.drop_queued(input);
+            let events = vec![WorkerEvent::End {
+                id: input,
+                at: now(),
+                ending: outcome.ending,
+                output: None,
+                error: outcome.error.clone(),
+            }];
+            (queued, self.0.store.submit(Transaction { worker: cell.number, events }))
+        };
+        let committed = commit.await;
+        let mut state = cell.state();
+        match committed {
+            Ok(_) => {
+                state.done(input, outcome);
+                drop(state);
+                self.0.changes.note(cell.id);
+                Ok(())
+            }
+            Err(error) => {
+                state.machine.restore(queued);
+                drop(state);
+                self.0.drive(cell);
+                Err(self.0.fault(error))
+            }
+        }
+    }
+}
+
+impl Inner {
+    /// What anyone may see of a worker, live where it is in use.
+    pub(crate) fn view_of(&self, record: WorkerRecord) -> Result<WorkerView, StoreError> {
+        if let Some(cell) = self.in_use(record.id) {
+            return Ok(cell.state().view(&self.runtime_id));
+        }
+        let queued = self.store.queue(record.number)?.len() as u64;
+        let observed = observed(record.standing);
+        Ok(view(&record, &self.runtime_id, observed, Execution::Unconnected, queued))
+    }
+}
+
+fn answer(id: InputId, progress: &Progress) -> Result<Sent, Error> {
+    match progress {
+        Progress::Done(outcome) => {
+            Ok(Sent::Done { input_id: id, outcome: skep_protocol::Outcome::clone(outcome) })
+        }
+        Progress::Accepted(seq) => Ok(Sent::Accepted { input_id: id, seq: *seq }),
+        Progress::Refused(error) => Err(error.clone()),
+        Progress::Pending => Err(Error::Internal),
+    }
+}
+
+fn content_digest(payload: &Payload) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    hash.update(payload.content_type.as_bytes());
+    hash.update([0]);
+    hash.update(&payload.body);
+    hash.finalize().into()
+}
+
+fn refused(error: &dyn std::fmt::Display) -> Error {
+    Error::ComponentRefused { reason: neutral(&error.to_string()).to_string() }
+}
+
+fn component_view(record: ComponentRecord) -> ComponentView {
+    ComponentView {
+        digest: record.digest,
+        kind: record.kind,
+        bytes: record.bytes,
+        imports: record.imports,
+        exports: record.exports,
+        created_at: record.created_at,
+    }
+}
+
+fn config_view(record: &ConfigRecord) -> ConfigView {
+    let values = ConfigValues::clone(&record.values);
+    ConfigView { digest: record.digest, values, created_at: record.created_at }
+}
+
+fn page(limit: usize) -> usize {
+    match limit {
+        0 => PAGE,
+        limit => limit.min(LONGEST_PAGE),
+    }
+}
+
+/// A change as it is read: the worker as it is now.
+pub(super) async fn change(runtime: &Embedded, place: u64, id: WorkerId) -> Result<Change, Error> {
+    let worker = match runtime.get(id).await {
+        Ok(view) => Some(Box::new(view)),
+        Err(Error::WorkerRemoved | Error::UnknownWorker(_)) => None,
+        Err(error) => return Err(error),
+    };
+    Ok(Change { cursor: place.to_string(), worker_id: id, worker })
+}

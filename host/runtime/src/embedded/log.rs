@@ -1,0 +1,369 @@
+//! What one turn has to say to the store, in order, and how much of it is on its way.
+//!
+//! Events and log lines are gathered until the turn ends or something makes them leave earlier: 5
+//! ms, 64 KiB, 64 rows. What has left comes back as a commit; a turn that is a mebibyte ahead of the
+//! disk waits. State is kept back for the transaction that ends the turn.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::SystemTime;
+
+use skep_protocol::{Cursor, EntryKind, InputId, LimitName, Limits, Payload, Timestamp};
+use skep_store::record::{NewEntry, Receipt, Transaction, WorkerEvent, WorkerNumber};
+use skep_store::{Store, StoreError};
+use tokio::sync::Notify;
+
+use crate::stdio::LineSink;
+use crate::turn::RecordError;
+
+use super::holds::Holds;
+
+/// Bytes and rows that leave without waiting for more.
+const FLUSH_BYTES: usize = 64 << 10;
+const FLUSH_ROWS: usize = 64;
+
+/// Bytes and rows under way before the guest waits.
+const AHEAD_BYTES: usize = 1 << 20;
+const AHEAD_ROWS: usize = 1_024;
+
+/// One turn's share of the transcript and of the state.
+pub(crate) struct TurnLog {
+    store: Store,
+    holds: Arc<Holds>,
+    host: tokio::runtime::Handle,
+    worker: WorkerNumber,
+    limits: Limits,
+    pages: Mutex<Pages>,
+    landed: Notify,
+    /// Told when the input that was held back is on disk, or is not going to be.
+    accepted: Box<dyn Fn(Result<Cursor, StoreError>) + Send + Sync>,
+}
+
+struct Pages {
+    /// The input whose turn it is; none while an instance is only being let go.
+    input: Option<InputId>,
+    waiting: Vec<WorkerEvent>,
+    waiting_bytes: usize,
+    /// The first of those under way is the input's acceptance.
+    holds_input: bool,
+    flying: usize,
+    flying_bytes: usize,
+    flying_rows: usize,
+    registered: bool,
+    ended: bool,
+    events: u64,
+    log_bytes: u64,
+    failed: Option<StoreError>,
+    state: BTreeMap<String, Option<Vec<u8>>>,
+    state_bytes: u64,
+    state_open: bool,
+}
+
+impl std::fmt::Debug for TurnLog {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TurnLog").field("worker", &self.worker).finish_non_exhaustive()
+    }
+}
+
+/// What a turn log is made of.
+pub(crate) struct TurnLogParts {
+    pub(crate) store: Store,
+    pub(crate) holds: Arc<Holds>,
+    /// The host's own threads, which no guest keeps busy.
+    pub(crate) host: tokio::runtime::Handle,
+    pub(crate) worker: WorkerNumber,
+    pub(crate) limits: Limits,
+    pub(crate) input: Option<InputId>,
+    /// Bytes of state before the turn.
+    pub(crate) state_bytes: u64,
+    /// The acceptance of the turn's own input, if it was held back for this.
+    pub(crate) held: Option<WorkerEvent>,
+    pub(crate) accepted: Box<dyn Fn(Result<Cursor, StoreError>) + Send + Sync>,
+}
+
+/// What is left to commit at the end of a turn.
+pub(crate) struct Rest {
+    /// Whether the first event is the acceptance of the input.
+    pub(crate) holds_input: bool,
+    pub(crate) events: Vec<WorkerEvent>,
+    pub(crate) state: BTreeMap<String, Option<Vec<u8>>>,
+    pub(crate) state_bytes: u64,
+}
+
+impl TurnLog {
+    pub(crate) fn new(parts: TurnLogParts) -> Arc<Self> {
+        let holds_input = parts.held.is_some();
+        let log = Arc::new(Self {
+            store: parts.store,
+            holds: parts.holds,
+            host: parts.host,
+            worker: parts.worker,
+            limits: parts.limits,
+            pages: Mutex::new(Pages {
+                input: parts.input,
+                waiting: parts.held.into_iter().collect(),
+                waiting_bytes: 0,
+                holds_input,
+                flying: 0,
+                flying_bytes: 0,
+                flying_rows: 0,
+                registered: false,
+                ended: false,
+                events: 0,
+                log_bytes: 0,
+                failed: None,
+                state: BTreeMap::new(),
+                state_bytes: parts.state_bytes,
+                state_open: true,
+            }),
+            landed: Notify::new(),
+            accepted: parts.accepted,
+        });
+        if holds_input {
+            log.register(&mut log.pages());
+        }
+        log
+    }
+
+    /// An entry of the turn.
+    pub(crate) fn append(self: &Arc<Self>, kind: EntryKind, label: Option<&str>, payload: Payload) {
+        self.append_as(kind, label, payload, false);
+    }
+
+    fn append_as(
+        self: &Arc<Self>,
+        kind: EntryKind,
+        label: Option<&str>,
+        payload: Payload,
+        truncated: bool,
+    ) {
+        let mut pages = self.pages();
+        let entry = NewEntry {
+            at: now(),
+            kind,
+            input_id: pages.input,
+            label: label.map(str::to_owned),
+            ending: None,
+            payload,
+            truncated,
+        };
+        self.push(&mut pages, WorkerEvent::Append(entry));
+    }
+
+    /// Something beside the transcript that is to be committed with it.
+    pub(crate) fn note(self: &Arc<Self>, event: WorkerEvent) {
+        self.push(&mut self.pages(), event);
+    }
+
+    /// An event of the guest, which waits where it is too far ahead of the disk.
+    pub(crate) async fn emit(
+        self: &Arc<Self>,
+        kind: &str,
+        payload: Payload,
+    ) -> Result<(), RecordError> {
+        {
+            let mut pages = self.pages();
+            if pages.ended {
+                return Err(RecordError::Unavailable("there is no turn".into()));
+            }
+            if pages.events >= self.limits.events_per_turn {
+                let (name, limit) = (LimitName::events_per_turn, self.limits.events_per_turn);
+                return Err(RecordError::Limit { name, limit });
+            }
+            pages.events += 1;
+        }
+        self.append(EntryKind::Event, Some(kind), payload);
+        loop {
+            let landed = self.landed.notified();
+            {
+                let pages = self.pages();
+                if pages.failed.is_some() {
+                    return Err(RecordError::Unavailable(
+                        "the transcript cannot be written".into(),
+                    ));
+                }
+                if pages.flying_bytes < AHEAD_BYTES && pages.flying_rows < AHEAD_ROWS {
+                    return Ok(());
+                }
+            }
+            landed.await;
+        }
+    }
+
+    /// Sends off what is waiting.
+    pub(crate) fn flush(self: &Arc<Self>) {
+        let mut pages = self.pages();
+        pages.registered = false;
+        if !pages.ended {
+            self.send_off(&mut pages);
+        }
+    }
+
+    /// Whether the turn may write its state: not in a lifecycle hook.
+    pub(crate) fn open_state(&self, open: bool) {
+        self.pages().state_open = open;
+    }
+
+    /// What this turn has made of a key: `None` where it has not touched it.
+    pub(crate) fn state_overlay(&self, key: &str) -> Option<Option<Vec<u8>>> {
+        self.pages().state.get(key).cloned()
+    }
+
+    /// The keys that this turn has touched, from a prefix on.
+    pub(crate) fn state_touched(&self, prefix: &str) -> Vec<(String, bool)> {
+        let pages = self.pages();
+        let from = pages.state.range(prefix.to_owned()..);
+        from.take_while(|(key, _)| key.starts_with(prefix))
+            .map(|(key, value)| (key.clone(), value.is_some()))
+            .collect()
+    }
+
+    /// Sets or removes a key. `before` is the length of the value that it has now.
+    pub(crate) fn state_put(
+        &self,
+        key: &str,
+        before: Option<usize>,
+        value: Option<Vec<u8>>,
+    ) -> Result<(), RecordError> {
+        let mut pages = self.pages();
+        if !pages.state_open {
+            let why = "state cannot be written in a lifecycle hook";
+            return Err(RecordError::Unavailable(why.into()));
+        }
+        if pages.ended {
+            return Err(RecordError::Unavailable("there is no turn".into()));
+        }
+        let size = |length: usize| (key.len() + length) as u64;
+        let freed = before.map_or(0, size);
+        let added = value.as_ref().map_or(0, |value| size(value.len()));
+        let bytes = pages.state_bytes.saturating_sub(freed).saturating_add(added);
+        if added > freed && bytes > self.limits.state_bytes {
+            let (name, limit) = (LimitName::state_bytes, self.limits.state_bytes);
+            return Err(RecordError::Limit { name, limit });
+        }
+        pages.state_bytes = bytes;
+        pages.state.insert(key.to_owned(), value);
+        Ok(())
+    }
+
+    /// Ends the turn: waits for what is under way and returns what is left. `Err` if something that
+    /// was under way did not arrive; then nothing of the turn may be committed.
+    pub(crate) async fn end(&self) -> Result<Rest, StoreError> {
+        self.pages().ended = true;
+        loop {
+            let landed = self.landed.notified();
+            {
+                let mut pages = self.pages();
+                if let Some(error) = &pages.failed {
+                    return Err(error.clone());
+                }
+                if pages.flying == 0 {
+                    return Ok(Rest {
+                        holds_input: std::mem::take(&mut pages.holds_input),
+                        events: std::mem::take(&mut pages.waiting),
+                        state: std::mem::take(&mut pages.state),
+                        state_bytes: pages.state_bytes,
+                    });
+                }
+            }
+            landed.await;
+        }
+    }
+
+    fn push(self: &Arc<Self>, pages: &mut Pages, event: WorkerEvent) {
+        if pages.ended {
+            return;
+        }
+        if let WorkerEvent::Append(entry) = &event {
+            pages.waiting_bytes += entry.payload.body.len() + entry.payload.content_type.len();
+        }
+        pages.waiting.push(event);
+        if pages.waiting.len() >= FLUSH_ROWS || pages.waiting_bytes >= FLUSH_BYTES {
+            self.send_off(pages);
+        } else {
+            self.register(pages);
+        }
+    }
+
+    fn register(self: &Arc<Self>, pages: &mut Pages) {
+        if !std::mem::replace(&mut pages.registered, true) {
+            self.holds.hold(self);
+        }
+    }
+
+    fn send_off(self: &Arc<Self>, pages: &mut Pages) {
+        if pages.waiting.is_empty() || pages.failed.is_some() {
+            return;
+        }
+        let events = std::mem::take(&mut pages.waiting);
+        let (rows, bytes) = (events.len(), std::mem::take(&mut pages.waiting_bytes));
+        let holds_input = std::mem::take(&mut pages.holds_input);
+        pages.flying += 1;
+        pages.flying_rows += rows;
+        pages.flying_bytes += bytes;
+        let commit = self.store.submit(Transaction { worker: self.worker, events });
+        let log = self.clone();
+        self.host.spawn(async move {
+            let result: Result<Receipt, _> = commit.await;
+            let mut pages = log.pages();
+            pages.flying -= 1;
+            pages.flying_rows -= rows;
+            pages.flying_bytes -= bytes;
+            if let Err(error) = &result {
+                pages.failed.get_or_insert_with(|| error.clone());
+            }
+            drop(pages);
+            if holds_input {
+                let first = |receipt: Receipt| receipt.seqs.first().copied().unwrap_or_default();
+                (log.accepted)(result.map(first));
+            }
+            log.landed.notify_waiters();
+        });
+    }
+
+    fn pages(&self) -> MutexGuard<'_, Pages> {
+        self.pages.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The lines of an instance, which go to whichever turn it is in.
+#[derive(Debug)]
+pub(crate) struct Lines {
+    stream: &'static str,
+    turn: Arc<Mutex<Weak<TurnLog>>>,
+}
+
+impl Lines {
+    pub(crate) fn new(stream: &'static str, turn: &Arc<Mutex<Weak<TurnLog>>>) -> Arc<Self> {
+        Arc::new(Self { stream, turn: turn.clone() })
+    }
+}
+
+impl LineSink for Lines {
+    fn line(&self, line: &[u8]) {
+        let turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner).upgrade();
+        let Some(turn) = turn else { return };
+        let limit = turn.limits.log_bytes_per_turn;
+        let (fits, first_over) = {
+            let mut pages = turn.pages();
+            let before = pages.log_bytes;
+            pages.log_bytes = before.saturating_add(line.len() as u64 + 1);
+            (pages.log_bytes <= limit, before <= limit)
+        };
+        let payload = |body: &[u8]| Payload {
+            content_type: "text/plain; charset=utf-8".into(),
+            body: body.to_vec(),
+        };
+        if fits {
+            turn.append(EntryKind::Log, Some(self.stream), payload(line));
+        } else if first_over {
+            turn.append_as(EntryKind::Log, Some(self.stream), payload(b""), true);
+        }
+    }
+}
+
+/// The time of day.
+pub(crate) fn now() -> Timestamp {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    Timestamp::since_epoch(now.unwrap_or_default())
+}
