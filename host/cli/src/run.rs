@@ -18,7 +18,7 @@ use skep_protocol::text::neutral;
 use skep_protocol::{ComponentKind, Limits, Payload, Rights};
 use skep_runtime::stdio::{Input, Output, Writer};
 use skep_runtime::{
-    ChildCompiler, CompileOutcome, Cost, Ended, FileCalls, GuestSpec, KillReason, KillSwitch,
+    ChildCompiler, CompileOutcome, ConnectReason, Cost, Ended, FileCalls, GuestSpec, KillReason, KillSwitch,
     LoadError, Loaded, Mount, Place, Profile, Sandbox, SandboxParts, TranscriptEntry,
 };
 use skep_store::scope::Quota;
@@ -362,7 +362,10 @@ impl Run {
                 };
                 let (ended, cost) = match input {
                     None => instance.run().await,
-                    Some(input) => instance.call(input).await,
+                    Some(input) => match instance.connected(ConnectReason::Created).await {
+                        Ok(()) => instance.call(input).await,
+                        Err(ended) => (ended, Cost::default()),
+                    },
                 };
                 (ended, cost, instance.take_denials().interfaces().to_vec())
             })
