@@ -18,14 +18,14 @@ use skep_store::{Disk, Scope, StoreError};
 
 use crate::ConnectReason;
 use crate::instance::Cost;
-use crate::kill::KillSwitch;
+use crate::kill::{KillReason, KillSwitch};
 
 use self::guest::{Ran, Seat};
 use super::ending;
 use super::inner::Inner;
 use super::log::{Rest, TurnLog, TurnLogParts, now};
 use super::machine::{Next, Place, Queued};
-use super::worker::{KEPT_BODY, Running, Worker};
+use super::worker::{KEPT_BODY, Running, What, Worker};
 
 /// What is waited after the store failed, before it is tried again.
 const STORE_BACKOFF: Duration = Duration::from_millis(500);
@@ -77,10 +77,8 @@ impl Driver {
                     let mut state = self.worker.state();
                     state.connected = false;
                     state.driving = false;
-                    let inputs: Vec<_> = state.inputs.keys().copied().collect();
-                    for id in inputs {
-                        state.refuse(id, self.inner.busy());
-                    }
+                    // Whoever waits is told that it was accepted, or that the host goes down.
+                    state.inputs.clear();
                     for command in state.commands.drain(..) {
                         drop(command.done.send(Err(self.inner.busy())));
                     }
@@ -138,6 +136,10 @@ impl Driver {
         };
         let Some(queued) = taken else { return };
         let Some(queued) = self.attempt(queued).await else { return };
+        if self.worker.state().machine.is_closing() {
+            self.worker.state().machine.put_back(queued.interrupted);
+            return;
+        }
         let job = match self.job(queued.clone()) {
             Ok(job) => job,
             Err(error) => {
@@ -282,6 +284,9 @@ impl Driver {
         let log = self.log(limits, Some(queued.id), held, usage.state_bytes);
         let kill = Arc::new(KillSwitch::default());
         let mut state = self.worker.state();
+        if state.commands.iter().any(|command| matches!(command.what, What::Remove)) {
+            kill.throw(KillReason::Cancelled);
+        }
         state.running = Some(Running { input: queued.id, kill: kill.clone() });
         drop(state);
         Ok(Job { queued, payload, limits, record, log, kill })

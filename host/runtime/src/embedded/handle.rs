@@ -42,6 +42,9 @@ const PAGE: usize = 100;
 /// The most items of a page.
 const LONGEST_PAGE: usize = 1_000;
 
+/// How long a turn that is to be cancelled may take to begin or end before it is told again.
+const AGAIN: Duration = Duration::from_millis(20);
+
 /// When a full mailbox is worth another try.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -132,23 +135,11 @@ impl RuntimeHandle for Embedded {
 
     async fn update(&self, worker: WorkerId, change: WorkerChange) -> Result<WorkerView, Error> {
         let before = self.record(worker)?;
-        let mut spec = before.spec;
-        if let Some(component) = change.component {
-            spec.component = component;
-        }
-        if change.config.is_some() {
-            spec.config = change.config;
-        }
-        if change.display_ref.is_some() {
-            spec.display_ref = change.display_ref;
-        }
-        if let Some(labels) = change.labels {
-            spec.labels = labels;
-        }
+        let spec = changed(before.spec, &change);
         if self.check(&spec)? != before.kind {
             return Err(Conflict::Kind.into());
         }
-        self.command(worker, What::Respec(Box::new(spec))).await?;
+        self.command(worker, What::Change(Box::new(change))).await?;
         self.get(worker).await
     }
 
@@ -229,9 +220,11 @@ impl RuntimeHandle for Embedded {
                     }
                     let ended =
                         |p: &Progress| matches!(p, Progress::Done(_) | Progress::Refused(_));
-                    // The sender goes with the input.
-                    drop(progress.wait_for(ended).await);
-                    return self.input(worker, input).await;
+                    // It may be taken already and its guest not begun: then once more.
+                    let told = tokio::time::timeout(AGAIN, progress.wait_for(ended)).await.is_ok();
+                    if told {
+                        return self.input(worker, input).await;
+                    }
                 }
                 (Found::Submitted, Some(progress)) => {
                     let moved = |p: &Progress| !matches!(p, Progress::Pending);
@@ -748,6 +741,23 @@ fn page(limit: usize) -> usize {
         0 => PAGE,
         limit => limit.min(LONGEST_PAGE),
     }
+}
+
+/// A spec with some parts changed.
+pub(super) fn changed(mut spec: WorkerSpec, change: &WorkerChange) -> WorkerSpec {
+    if let Some(component) = change.component {
+        spec.component = component;
+    }
+    if change.config.is_some() {
+        spec.config = change.config;
+    }
+    if let Some(display_ref) = &change.display_ref {
+        spec.display_ref = Some(display_ref.clone());
+    }
+    if let Some(labels) = &change.labels {
+        spec.labels = labels.clone();
+    }
+    spec
 }
 
 /// A change as it is read: the worker as it is now.

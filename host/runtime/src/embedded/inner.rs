@@ -9,7 +9,7 @@ use skep_protocol::{
     Diagnostic, DiagnosticCode, Error, InputId, Rights, RuntimeId, ScopeName, Timestamp, WorkerId,
 };
 use skep_store::record::SharedEvent;
-use skep_store::{Lookup, Store, StoreError};
+use skep_store::{Lookup, Refusal, Store, StoreError};
 use tokio::sync::Semaphore;
 
 use crate::sandbox::Sandbox;
@@ -203,6 +203,7 @@ impl Inner {
         match error {
             StoreError::Full => Error::StorageFull,
             StoreError::Closed => self.busy(),
+            StoreError::Refused(Refusal::WorkerRemoved) => Error::WorkerRemoved,
             StoreError::Damaged { worker: Some(worker), .. } => {
                 let message = "a row of this worker is damaged; restore the store from a backup, \
                                or remove the worker";

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use skep_protocol::{
     ComponentKind, Cursor, Desired, Error, Execution, IdempotencyKey, InputId, Limits, Observed,
-    Outcome, Payload, RuntimeId, Usage, WorkerId, WorkerSpec, WorkerView,
+    Outcome, Payload, RuntimeId, Usage, WorkerChange, WorkerId, WorkerView,
 };
 use skep_store::record::{InputRecord, Standing, WorkerNumber, WorkerRecord};
 use tokio::sync::{Notify, oneshot, watch};
@@ -87,7 +87,7 @@ pub(crate) struct Command {
 pub(crate) enum What {
     Start,
     Stop,
-    Respec(Box<WorkerSpec>),
+    Change(Box<WorkerChange>),
     Rollback,
     Remove,
 }

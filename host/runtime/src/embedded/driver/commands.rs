@@ -7,6 +7,7 @@ use skep_store::record::{SharedEvent, Standing, WorkerEvent, WorkerRecord};
 
 use crate::ConnectReason;
 
+use super::super::handle::changed;
 use super::super::log::now;
 use super::super::worker::{Command, What};
 use super::{Driver, entry};
@@ -23,9 +24,9 @@ impl Driver {
         let result = match what {
             What::Start => self.start().await,
             What::Stop => self.stop().await,
-            What::Respec(spec) => {
-                let previous = self.worker.state().record.spec.clone();
-                self.respec(*spec, &previous, EntryKind::Updated).await
+            What::Change(change) => {
+                let before = self.worker.state().record.spec.clone();
+                self.respec(changed(before.clone(), &change), &before, EntryKind::Updated).await
             }
             What::Rollback => self.rollback().await,
             What::Remove => self.remove().await,
