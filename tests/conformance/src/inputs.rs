@@ -6,21 +6,22 @@ use std::time::Duration;
 use skep_protocol::*;
 
 use crate::Guest;
-use crate::trial::{Trial, answer, body, bytes, input_id, message};
+use crate::trial::{Trial, answer, body, bytes, eventually, input_id, message};
 
 pub(crate) async fn an_input_is_accepted_and_then_done(trial: &Trial<'_>) {
     let worker = trial.worker(Guest::Scribe).await;
-    let sent = worker.try_send(message("echo hello")).await.unwrap();
+    // An outcome that is there already may be told even to who does not wait.
+    let sent = worker.try_send(message("nap 0.2")).await.unwrap();
     let Sent::Accepted { input_id, seq } = sent else { panic!("no one waited: {sent:?}") };
     let outcome = worker.outcome(input_id).await;
-    assert_eq!(answer(&outcome), "hello");
+    assert_eq!(answer(&outcome), "ok");
     let view = worker.input(input_id).await;
     let (state, attempt, outcome) = (InputState::Done, 1, Some(outcome));
     assert_eq!(view, InputView { input_id, seq, state, attempt, outcome });
     let entries = worker.entries().await;
     let entry = entries.iter().find(|entry| entry.seq == seq).unwrap();
     assert_eq!((entry.kind, entry.input_id), (EntryKind::Input, Some(input_id)));
-    assert_eq!(body(entry), "echo hello");
+    assert_eq!(body(entry), "nap 0.2");
 }
 
 pub(crate) async fn a_waited_input_comes_back_with_its_outcome(trial: &Trial<'_>) {
@@ -50,15 +51,12 @@ pub(crate) async fn a_sender_who_goes_away_leaves_the_input_to_its_turn(trial: &
     let id = worker.id;
     let nap = NewInput { wait, ..message("nap 0.3") };
     let waiter = tokio::spawn(async move { runtime.send(id, nap).await });
-    let next = loop {
-        let found = worker.entries_of(EntryKind::Input).await.first().and_then(|e| e.input_id);
-        match found {
-            Some(input) => break input,
-            None => tokio::task::yield_now().await,
-        }
-    };
+    let input = eventually("the input is accepted", async || {
+        worker.entries_of(EntryKind::Input).await.first().and_then(|entry| entry.input_id)
+    })
+    .await;
     waiter.abort();
-    assert_eq!(answer(&worker.outcome(next).await), "ok");
+    assert_eq!(answer(&worker.outcome(input).await), "ok");
 }
 
 pub(crate) async fn inputs_are_handled_one_at_a_time_in_their_order(trial: &Trial<'_>) {
@@ -156,5 +154,8 @@ pub(crate) async fn usage_counts_turns_however_they_ended(trial: &Trial<'_>) {
     worker.say("panic").await;
     let usage = worker.runtime().usage(worker.id).await.unwrap();
     assert_eq!((usage.turns, usage.state_bytes), (3, 8));
+    worker.ask("nap 0.05").await;
+    let later = worker.runtime().usage(worker.id).await.unwrap();
+    assert!(later.wall_us >= usage.wall_us + 50_000, "{later:?}");
     assert!(usage.transcript_bytes >= "set key value".len() as u64, "{usage:?}");
 }

@@ -4,7 +4,7 @@
 //! A runtime is held to it by a [`Subject`] and one line in a test, which becomes a `#[test]` for
 //! each case:
 //!
-//! ```ignore
+//! ```text
 //! skep_conformance::conformance!(MySubject::open().await);
 //! skep_conformance::conformance!(MySubject::open().await, without restarts);
 //! ```
@@ -14,6 +14,7 @@
 //! two ways of doing it are both right, both pass. Nothing here names the engine or a store, so
 //! whoever tests against the [`fake`] runtime need not compile them.
 
+#![deny(dead_code)]
 #![expect(clippy::unwrap_used, reason = "a case fails by panicking")]
 
 pub mod fake;
@@ -22,7 +23,20 @@ mod list;
 mod subject;
 mod trial;
 
+mod cancelling;
+mod changes;
+mod commands;
+mod components;
+mod configs;
+mod endings;
 mod inputs;
+mod lifecycle;
+mod limits;
+mod restarts;
+mod retries;
+mod subscriptions;
+mod transcript;
+mod versions;
 mod workers;
 
 pub use list::case;

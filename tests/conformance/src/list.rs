@@ -44,11 +44,144 @@ macro_rules! conformance {
                 state_is_kept_from_turn_to_turn
                 usage_counts_turns_however_they_ended
             }
+            endings {
+                a_failure_is_the_workers_own_word
+                a_crash_is_trapped
+                turn_deadline_ms
+                memory_bytes
+                output_bytes
+                a_bad_turn_leaves_the_worker_able
+                a_bad_turn_does_not_hold_up_the_queue
+            }
+            cancelling {
+                a_queued_input_is_cancelled_and_never_runs
+                a_running_input_is_cancelled_and_the_next_one_runs
+                an_ended_input_cannot_be_cancelled
+                whoever_waits_for_a_cancelled_input_hears_of_it
+                a_cancelled_input_is_one_failure_in_the_transcript
+            }
+            retries {
+                a_key_sent_again_gives_the_same_outcome_without_a_turn
+                a_key_sent_again_gives_a_failure_again
+                a_key_sent_again_finds_the_input_that_has_not_ended
+                a_key_with_another_body_is_a_conflict
+                a_key_belongs_to_one_worker
+                without_a_key_the_same_body_is_another_input
+                many_at_once_with_one_key_are_one_input
+                a_retry_is_answered_where_a_new_input_is_refused
+                idempotency_keys
+                idempotency_ms
+            }
+            limits {
+                mailbox_inputs
+                mailbox_bytes
+                input_bytes
+                state_bytes
+                events_per_turn
+                event_bytes
+                log_bytes_per_turn
+                transcript_bytes
+                a_limit_is_the_workers_own
+            }
+            lifecycle {
+                a_stopped_worker_refuses_inputs
+                stop_keeps_the_queue_and_start_runs_it
+                stop_ends_a_turn_that_does_not_end
+                a_queued_input_of_a_stopped_worker_can_be_cancelled
+                start_runs_nothing_by_itself
+                stopping_and_starting_again_changes_nothing
+                remove_leaves_nothing_but_the_id
+                a_stopped_worker_can_be_removed
+                removing_a_busy_worker_answers_whoever_waits
+                what_changes_a_worker_shows_in_its_times
+            }
+            versions {
+                an_update_takes_effect_between_two_turns
+                rollback_goes_back_and_forth
+                without_an_update_there_is_nothing_to_roll_back_to
+                a_worker_stays_of_its_kind
+                an_update_to_what_is_not_stored_is_refused
+                a_config_is_updated_and_rolled_back
+                a_rollback_can_lead_to_no_config
+                a_stopped_worker_is_updated_and_stays_stopped
+                a_bad_update_can_be_rolled_back
+                create_again_after_an_update_is_the_same_worker
+            }
+            transcript {
+                seq_counts_from_one_without_holes
+                a_turn_is_recorded_in_the_order_it_happened
+                an_event_has_the_workers_word_and_body
+                an_input_and_its_answer_are_there_as_they_were_sent
+                an_outcome_and_its_entry_say_the_same
+                the_transcript_is_read_by_place
+                reading_writes_nothing
+                a_worker_reads_its_own_entries
+                events_are_seen_while_their_turn_runs
+            }
+            subscriptions {
+                a_stream_from_the_beginning_is_the_transcript
+                a_stream_without_a_place_begins_at_the_end
+                a_stream_goes_on_from_a_place
+                snapshot_then_follow_neither_loses_nor_repeats
+                a_slow_reader_loses_nothing_and_holds_nobody_up
+                a_stream_ends_when_its_worker_is_removed
+                a_stream_is_one_workers_own
+            }
+            components {
+                a_component_is_named_by_its_bytes
+                a_component_is_stored_once
+                what_is_not_a_component_is_refused
+                an_upload_that_breaks_off_leaves_nothing
+                a_component_in_use_stays
+                a_component_that_a_rollback_needs_stays
+                a_component_that_no_worker_uses_can_be_removed
+                components_are_listed_in_the_order_of_their_digests
+                an_unknown_component_is_unknown
+            }
+            configs {
+                a_config_is_named_by_its_values_and_stored_once
+                a_guest_sees_its_config_sorted
+                configs_are_listed_in_the_order_of_their_digests
+                an_unknown_config_is_unknown
+            }
+            commands {
+                a_run_has_its_arguments_and_environment_and_no_other
+                an_exit_code_is_no_failure
+                what_a_run_prints_is_logged_line_by_line
+                standard_input_is_text_or_base64
+                what_is_not_a_run_request_is_refused
+                a_crashed_run_keeps_what_it_wrote
+                a_run_past_its_deadline_is_ended
+                data_persists_between_runs
+                a_run_with_a_key_is_run_once
+            }
+            changes {
+                changes_begin_with_each_worker_as_it_is
+                what_happens_to_a_worker_is_seen
+                changes_go_on_from_a_cursor
+                changes_go_on_from_the_middle_of_the_beginning
+                a_cursor_that_no_change_had_is_refused
+                no_worker_is_left_out_while_many_are_made
+            }
         }
     };
     (@restarts $what:ident) => {
         $crate::conformance! { @$what
             restarts {
+                everything_is_there_after_a_restart
+                an_instance_is_not_restored_and_that_is_said
+                what_is_queued_runs_after_a_restart
+                an_interrupted_turn_is_run_again_and_counts_once
+                what_was_acknowledged_survives_a_crash
+                what_a_stream_has_shown_survives_a_crash
+                a_stream_that_is_held_does_not_hold_up_a_restart
+                what_was_stopped_stays_stopped
+                a_key_is_known_after_a_restart
+                what_was_removed_stays_removed
+                an_update_and_its_way_back_survive
+                a_commands_files_and_exit_code_survive
+                attempts_per_input
+                changes_can_be_followed_over_a_restart
             }
         }
     };

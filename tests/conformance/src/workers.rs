@@ -111,22 +111,17 @@ pub(crate) async fn a_worker_that_is_refused_leaves_nothing(trial: &Trial<'_>) {
         (ComponentDigest::from_sha256(no_digest()), ConfigDigest::from_sha256(no_digest()));
     let good = trial.spec(Guest::Scribe).await;
     let id = worker_id();
-    let scope = |guest: &str| ScopeGrant {
-        name: "src".parse().unwrap(),
-        guest: guest.parse().unwrap(),
-        rights: Rights::ReadOnly,
+    let grants = |guest: &str| {
+        let (name, guest) = ("no-such-scope".parse().unwrap(), guest.parse().unwrap());
+        Grants { scopes: vec![ScopeGrant { name, guest, rights: Rights::ReadOnly }] }
     };
-    let grants = |guests: &[&str]| Grants { scopes: guests.iter().map(|g| scope(g)).collect() };
     let not_a_workers = LimitName::compile_wall_ms;
     let limits = LimitChanges([(not_a_workers, 1)].into());
     for (spec, error) in [
         (WorkerSpec { component, ..good.clone() }, Error::UnknownComponent(component)),
         (WorkerSpec { config: Some(config), ..good.clone() }, Error::UnknownConfig(config)),
-        (WorkerSpec { grants: grants(&["/data"]), ..good.clone() }, Invalid::GuestPath.into()),
-        (
-            WorkerSpec { grants: grants(&["/src", "/src"]), ..good.clone() },
-            Invalid::GuestPath.into(),
-        ),
+        (WorkerSpec { grants: grants("/data"), ..good.clone() }, Invalid::GuestPath.into()),
+        (WorkerSpec { grants: grants("/src"), ..good.clone() }, Invalid::Scope.into()),
         (WorkerSpec { limits, ..good.clone() }, Invalid::Limit(not_a_workers).into()),
     ] {
         let request = CreateWorker { worker_id: Some(id), spec };
@@ -249,7 +244,7 @@ pub(crate) async fn a_cursor_that_no_list_gave_out_is_refused(trial: &Trial<'_>)
 pub(crate) async fn labels_and_display_ref_change_without_disturbing(trial: &Trial<'_>) {
     let worker = trial.worker(Guest::Scribe).await;
     worker.ask("echo connect").await;
-    let nap = worker.post("nap 0.3").await;
+    let nap = worker.post("nap 1").await;
     worker.running(nap).await;
     let before = worker.entries().await.len();
     let change = WorkerChange {

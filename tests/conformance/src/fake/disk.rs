@@ -31,6 +31,8 @@ pub(super) struct Row {
     pub(super) revision: u64,
     pub(super) kind: ComponentKind,
     pub(super) spec: WorkerSpec,
+    /// What it was created with: the same again is the same worker.
+    pub(super) created_as: WorkerSpec,
     pub(super) previous: Option<Version>,
     pub(super) desired: Desired,
     pub(super) observed: Observed,
@@ -120,6 +122,7 @@ impl Row {
             id,
             revision: 0,
             kind,
+            created_as: spec.clone(),
             spec,
             previous: None,
             desired: Desired::Running,

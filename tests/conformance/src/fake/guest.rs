@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::future::pending;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use skep_protocol::*;
@@ -38,6 +38,7 @@ pub(super) struct Turn {
     pub(super) guest: Guest,
     pub(super) config: Option<ConfigValues>,
     pub(super) limits: Limits,
+    pub(super) began: Instant,
 }
 
 /// What a turn leaves.
@@ -317,10 +318,16 @@ impl Run<'_> {
 
 /// What a command's input says, where it is one.
 pub(super) fn run_request(payload: &Payload) -> Result<RunRequest, Error> {
-    let request = serde_json::from_slice::<RunRequest>(&payload.body).ok();
+    let media = payload.content_type.split(';').next();
+    let json = serde_json::from_slice::<serde_json::Value>(&payload.body).ok();
+    // A list of its fields' values would do for a derived deserializer.
+    let json = json.filter(|json| json.is_object() && media == Some(input::RUN_REQUEST));
+    let request = json.and_then(|json| serde_json::from_value::<RunRequest>(json).ok());
     let request = request.filter(|request| {
         let twice = request.stdin.is_some() && request.stdin_base64.is_some();
-        payload.content_type == input::RUN_REQUEST && !twice && stdin(request).is_some()
+        let nul = request.args.iter().any(|arg| arg.contains('\0'));
+        let named = request.env.keys().all(|name| !name.is_empty() && !name.contains('='));
+        !twice && !nul && named && stdin(request).is_some()
     });
     request.ok_or(Error::InvalidRequest(Invalid::RunRequest))
 }

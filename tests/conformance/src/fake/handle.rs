@@ -16,14 +16,6 @@ use crate::Guest;
 /// Items of a page where the caller does not say.
 const PAGE: usize = 100;
 
-/// Limits of the runtime rather than of a worker.
-const NOT_A_WORKERS: [LimitName; 4] = [
-    LimitName::component_bytes,
-    LimitName::declared_locals,
-    LimitName::compile_memory_bytes,
-    LimitName::compile_wall_ms,
-];
-
 /// A page of what lies in order, from after the cursor.
 fn page<K: Ord + Copy + ToString + std::str::FromStr, V>(
     all: &BTreeMap<K, V>,
@@ -43,14 +35,14 @@ fn page<K: Ord + Copy + ToString + std::str::FromStr, V>(
 }
 
 fn check(spec: &WorkerSpec) -> Result<(), Invalid> {
-    let mut places: Vec<_> = spec.grants.scopes.iter().map(|scope| scope.guest.as_str()).collect();
-    places.push("/data");
-    places.sort_unstable();
-    if places.windows(2).any(|pair| pair[0] == pair[1]) {
-        return Err(Invalid::GuestPath);
+    match spec.grants.scopes.first() {
+        Some(scope) if scope.guest.as_str() == "/data" => return Err(Invalid::GuestPath),
+        // There are none here.
+        Some(_) => return Err(Invalid::Scope),
+        None => {}
     }
-    match NOT_A_WORKERS.into_iter().find(|name| spec.limits.0.contains_key(name)) {
-        Some(name) => Err(Invalid::Limit(name)),
+    match spec.limits.0.keys().find(|name| !name.is_per_worker()) {
+        Some(name) => Err(Invalid::Limit(*name)),
         None => Ok(()),
     }
 }
@@ -167,7 +159,7 @@ impl RuntimeHandle for FakeRuntime {
             let id = request.worker_id;
             let id = id.unwrap_or_else(|| WorkerId::new(now().as_millis(), unique()));
             match disk.worker(id) {
-                Ok(row) if row.spec == request.spec => {
+                Ok(row) if row.created_as == request.spec => {
                     return Ok(Stored { item: disk.view(id)?, created: false });
                 }
                 Ok(_) => return Err(Conflict::Worker.into()),

@@ -1,7 +1,7 @@
 //! Turns: when one begins, how it ends, and what a restart makes of one in the middle.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use skep_protocol::*;
 use tokio::sync::oneshot;
@@ -76,6 +76,7 @@ impl FakeRuntime {
             guest: disk.components[&version.component].1,
             config: version.config.map(|config| disk.configs[&config].values.clone()),
             limits: disk.workers[&id].limits(),
+            began: Instant::now(),
         };
         disk.touch(id).expect("the worker is there");
         tokio::spawn(run(turn, payload, killed));
@@ -87,6 +88,7 @@ impl FakeRuntime {
             let Ok(row) = disk.worker(turn.worker) else { return };
             row.turn = None;
             row.usage.turns += 1;
+            row.usage.wall_us += turn.began.elapsed().as_micros() as u64;
             let exit = match &ended.outcome.output {
                 Some(Output::Run(RunOutput { exit_code: Some(code), .. })) => Some(*code),
                 _ => None,

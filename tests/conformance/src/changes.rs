@@ -1,0 +1,132 @@
+//! Following a runtime's workers.
+
+use std::collections::BTreeSet;
+
+use skep_protocol::*;
+
+use crate::Guest;
+use crate::trial::{Trial, labels, next, until, worker_id};
+
+async fn follow(trial: &Trial<'_>, cursor: Option<&str>) -> ChangeStream {
+    trial.runtime().changes(cursor.map(str::to_owned)).await.unwrap()
+}
+
+/// Whether a change shows the worker so.
+fn shows(id: WorkerId, what: impl Fn(&WorkerView) -> bool) -> impl Fn(&Change) -> bool {
+    move |change| change.worker_id == id && change.worker.as_deref().is_some_and(&what)
+}
+
+pub(crate) async fn changes_begin_with_each_worker_as_it_is(trial: &Trial<'_>) {
+    let one = trial.worker(Guest::Scribe).await;
+    let other = trial.worker(Guest::Hello).await;
+    let gone = trial.worker(Guest::Scribe).await;
+    trial.runtime().remove(gone.id).await.unwrap();
+    let mut stream = follow(trial, None).await;
+    let mut seen = Vec::new();
+    for _ in 0..2 {
+        let change = next(&mut stream).await.unwrap();
+        let view = trial.runtime().get(change.worker_id).await.unwrap();
+        assert_eq!(change.worker.as_deref(), Some(&view));
+        seen.push(change.worker_id);
+    }
+    seen.sort();
+    let mut expected = [one.id, other.id];
+    expected.sort();
+    assert_eq!(seen, expected);
+}
+
+pub(crate) async fn what_happens_to_a_worker_is_seen(trial: &Trial<'_>) {
+    let component = trial.component(Guest::Scribe).await;
+    let mut stream = follow(trial, None).await;
+    let worker = trial.create(WorkerSpec::new(component)).await;
+    let id = worker.id;
+    until(&mut stream, shows(id, |view| view.desired == Desired::Running)).await;
+    let wanted = labels(&[("a", "1")]);
+    let change = WorkerChange { labels: Some(wanted.clone()), ..WorkerChange::default() };
+    trial.runtime().update(id, change).await.unwrap();
+    until(&mut stream, shows(id, |view| view.spec.labels == wanted)).await;
+    let running = worker.post("spin").await;
+    until(&mut stream, shows(id, |view| view.observed == Observed::Busy)).await;
+    trial.runtime().cancel(id, running).await.unwrap();
+    until(&mut stream, shows(id, |view| view.observed == Observed::Idle)).await;
+    trial.runtime().stop(id).await.unwrap();
+    until(&mut stream, shows(id, |view| view.observed == Observed::Stopped)).await;
+    trial.runtime().remove(id).await.unwrap();
+    until(&mut stream, |change| change.worker_id == id && change.worker.is_none()).await;
+}
+
+pub(crate) async fn changes_go_on_from_a_cursor(trial: &Trial<'_>) {
+    let spec = trial.spec(Guest::Scribe).await;
+    let quiet = trial.create(spec.clone()).await;
+    let changing = trial.create(spec.clone()).await;
+    let gone = trial.create(spec.clone()).await;
+    let mut stream = follow(trial, None).await;
+    for _ in 0..3 {
+        next(&mut stream).await.unwrap();
+    }
+    // A change beyond the snapshot, whose cursor is a place in what followed.
+    trial.runtime().stop(changing.id).await.unwrap();
+    let stopped = shows(changing.id, |view| view.observed == Observed::Stopped);
+    let seen = until(&mut stream, stopped).await;
+    let cursor = &seen.last().unwrap().cursor;
+    drop(stream);
+
+    trial.runtime().start(changing.id).await.unwrap();
+    trial.runtime().remove(gone.id).await.unwrap();
+    let new = trial.create(spec).await;
+    let mut stream = follow(trial, Some(cursor)).await;
+    let seen = until(&mut stream, shows(new.id, |_| true)).await;
+    let of = |id| seen.iter().rfind(|change: &&Change| change.worker_id == id);
+    let changed = of(changing.id).unwrap().worker.as_ref().unwrap();
+    assert_eq!(changed.desired, Desired::Running);
+    assert_eq!(of(gone.id).unwrap().worker, None);
+    assert_eq!(of(quiet.id), None, "nothing happened to it");
+}
+
+pub(crate) async fn changes_go_on_from_the_middle_of_the_beginning(trial: &Trial<'_>) {
+    let spec = trial.spec(Guest::Scribe).await;
+    let mut missing = BTreeSet::new();
+    for _ in 0..5 {
+        missing.insert(trial.create(spec.clone()).await.id);
+    }
+    let mut cursor = None;
+    while !missing.is_empty() {
+        let mut stream = follow(trial, cursor.as_deref()).await;
+        let change = until(&mut stream, |change| missing.contains(&change.worker_id)).await.pop();
+        let change = change.expect("the last is what was waited for");
+        missing.remove(&change.worker_id);
+        cursor = Some(change.cursor);
+    }
+}
+
+pub(crate) async fn a_cursor_that_no_change_had_is_refused(trial: &Trial<'_>) {
+    for cursor in ["", "x", "-1"] {
+        let refused = trial.runtime().changes(Some(cursor.to_owned())).await.err();
+        assert_eq!(refused, Some(Error::InvalidRequest(Invalid::Cursor)), "{cursor:?}");
+    }
+}
+
+pub(crate) async fn no_worker_is_left_out_while_many_are_made(trial: &Trial<'_>) {
+    let spec = trial.spec(Guest::Scribe).await;
+    let mut stream = follow(trial, None).await;
+    let mut ids: Vec<_> = (0..40).map(|_| worker_id()).collect();
+    for part in ids.chunks(10) {
+        let (runtime, spec, part) = (trial.runtime(), spec.clone(), part.to_owned());
+        tokio::spawn(async move {
+            for id in part {
+                let request = CreateWorker { worker_id: Some(id), spec: spec.clone() };
+                runtime.create(request).await.unwrap();
+            }
+        });
+    }
+    let mut seen = Vec::new();
+    while seen.len() < ids.len() {
+        let change = next(&mut stream).await.unwrap();
+        assert!(change.worker.is_some());
+        seen.push(change.worker_id);
+        seen.sort();
+        seen.dedup();
+    }
+    ids.sort();
+    assert_eq!(seen, ids);
+}

@@ -1,0 +1,130 @@
+//! Components: stored once, named by their bytes, kept while they are used.
+
+use bytes::Bytes;
+use futures_util::stream::{self, StreamExt};
+use sha2::{Digest, Sha256};
+use skep_protocol::*;
+
+use crate::Guest;
+use crate::trial::{Trial, no_digest, upload, upload_in};
+
+pub(crate) async fn a_component_is_named_by_its_bytes(trial: &Trial<'_>) {
+    for (guest, kind, export) in [
+        (Guest::Scribe, ComponentKind::Service, "skep:worker/handler"),
+        (Guest::Hello, ComponentKind::Command, "wasi:cli/run"),
+    ] {
+        let wasm = trial.wasm(guest);
+        let digest = ComponentDigest::from_sha256(Sha256::digest(&wasm).into());
+        let stored = trial.runtime().put_component(upload(wasm.clone())).await.unwrap();
+        assert!(stored.created);
+        let view = stored.item;
+        assert_eq!((view.digest, view.kind, view.bytes), (digest, kind, wasm.len() as u64));
+        assert!(view.exports.iter().any(|name| name.starts_with(export)), "{:?}", view.exports);
+        assert_eq!(trial.runtime().component(digest).await, Ok(view));
+    }
+}
+
+pub(crate) async fn a_component_is_stored_once(trial: &Trial<'_>) {
+    let wasm = trial.wasm(Guest::Echo);
+    let first = trial.runtime().put_component(upload(wasm.clone())).await.unwrap();
+    let again = trial.runtime().put_component(upload(wasm.clone())).await.unwrap();
+    assert_eq!(again, Stored { created: false, ..first.clone() });
+    // However it is cut up on its way.
+    let pieces = (wasm.len() / 7).max(1);
+    let again = trial.runtime().put_component(upload_in(wasm, pieces)).await.unwrap();
+    assert_eq!(again, Stored { created: false, ..first });
+    assert_eq!(trial.runtime().components(None).await.unwrap().items.len(), 1);
+}
+
+pub(crate) async fn what_is_not_a_component_is_refused(trial: &Trial<'_>) {
+    let mut cut = trial.wasm(Guest::Scribe);
+    cut.truncate(cut.len() - 1);
+    for bad in [
+        Vec::new(),
+        b"#!/bin/sh\nexit 0\n".to_vec(),
+        b"\0asm".to_vec(),
+        // A component with nothing in it, and nothing to run.
+        b"\0asm\x0d\0\x01\0".to_vec(),
+        cut,
+    ] {
+        match trial.runtime().put_component(upload(bad)).await {
+            Err(Error::ComponentRefused { reason }) => assert!(!reason.is_empty()),
+            stored => panic!("it cannot be run: {stored:?}"),
+        }
+    }
+    assert_eq!(trial.runtime().components(None).await.unwrap().items, []);
+}
+
+pub(crate) async fn an_upload_that_breaks_off_leaves_nothing(trial: &Trial<'_>) {
+    let wasm = Bytes::from(trial.wasm(Guest::Echo));
+    let broken = vec![Ok(wasm.slice(..wasm.len() / 2)), Err(Error::RuntimeUnavailable)];
+    let refused = trial.runtime().put_component(stream::iter(broken).boxed()).await;
+    assert!(refused.is_err(), "{refused:?}");
+    // Even where what came was all there is.
+    let broken = vec![Ok(wasm), Err(Error::RuntimeUnavailable)];
+    let refused = trial.runtime().put_component(stream::iter(broken).boxed()).await;
+    assert!(refused.is_err(), "{refused:?}");
+    assert_eq!(trial.runtime().components(None).await.unwrap().items, []);
+}
+
+pub(crate) async fn a_component_in_use_stays(trial: &Trial<'_>) {
+    let worker = trial.worker(Guest::Scribe).await;
+    let scribe = worker.view().await.spec.component;
+    let runtime = trial.runtime();
+    assert_eq!(runtime.remove_component(scribe).await, Err(Error::Conflict(Conflict::InUse)));
+    runtime.stop(worker.id).await.unwrap();
+    assert_eq!(runtime.remove_component(scribe).await, Err(Error::Conflict(Conflict::InUse)));
+    runtime.start(worker.id).await.unwrap();
+    assert_eq!(worker.ask("echo on").await, "on");
+}
+
+pub(crate) async fn a_component_that_a_rollback_needs_stays(trial: &Trial<'_>) {
+    let worker = trial.worker(Guest::Scribe).await;
+    let scribe = worker.view().await.spec.component;
+    let echo = trial.component(Guest::Echo).await;
+    let change = WorkerChange { component: Some(echo), ..WorkerChange::default() };
+    trial.runtime().update(worker.id, change).await.unwrap();
+    for component in [scribe, echo] {
+        let refused = trial.runtime().remove_component(component).await;
+        assert_eq!(refused, Err(Error::Conflict(Conflict::InUse)));
+    }
+    trial.runtime().rollback(worker.id).await.unwrap();
+    assert_eq!(worker.ask("echo on").await, "on");
+}
+
+pub(crate) async fn a_component_that_no_worker_uses_can_be_removed(trial: &Trial<'_>) {
+    let worker = trial.worker(Guest::Scribe).await;
+    let scribe = worker.view().await.spec.component;
+    let echo = trial.component(Guest::Echo).await;
+    let runtime = trial.runtime();
+    runtime.remove_component(echo).await.unwrap();
+    assert_eq!(runtime.component(echo).await, Err(Error::UnknownComponent(echo)));
+    assert_eq!(runtime.remove_component(echo).await, Err(Error::UnknownComponent(echo)));
+    runtime.remove(worker.id).await.unwrap();
+    runtime.remove_component(scribe).await.unwrap();
+    assert_eq!(runtime.components(None).await.unwrap().items, []);
+    let again = runtime.put_component(upload(trial.wasm(Guest::Scribe))).await.unwrap();
+    assert!(again.created);
+    let spec = WorkerSpec::new(scribe);
+    assert_eq!(trial.create(spec).await.ask("echo on").await, "on");
+}
+
+pub(crate) async fn components_are_listed_in_the_order_of_their_digests(trial: &Trial<'_>) {
+    let mut digests = Vec::new();
+    for guest in Guest::ALL {
+        digests.push(trial.component(guest).await);
+    }
+    digests.sort();
+    let page = trial.runtime().components(None).await.unwrap();
+    let listed: Vec<_> = page.items.iter().map(|view| view.digest).collect();
+    assert_eq!((listed, page.next_cursor), (digests, None));
+    let refused = trial.runtime().components(Some("x".into())).await;
+    assert_eq!(refused, Err(Error::InvalidRequest(Invalid::Cursor)));
+}
+
+pub(crate) async fn an_unknown_component_is_unknown(trial: &Trial<'_>) {
+    let digest = ComponentDigest::from_sha256(no_digest());
+    let unknown = Error::UnknownComponent(digest);
+    assert_eq!(trial.runtime().component(digest).await, Err(unknown.clone()));
+    assert_eq!(trial.runtime().remove_component(digest).await, Err(unknown));
+}

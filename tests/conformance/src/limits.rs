@@ -1,0 +1,140 @@
+//! What a caller or a guest can grow, held to its number.
+
+use std::time::Duration;
+
+use skep_protocol::*;
+
+use crate::Guest;
+use crate::trial::{Trial, answer, args, bytes, eventually, message, trouble};
+
+/// Which bound of the mailbox refused an input.
+fn full(sent: Result<Sent, Error>) -> LimitName {
+    match sent {
+        Err(Error::MailboxFull { name, retry_after }) => {
+            assert!(retry_after > Duration::ZERO);
+            name
+        }
+        sent => panic!("there is no room for it: {sent:?}"),
+    }
+}
+
+pub(crate) async fn mailbox_inputs(trial: &Trial<'_>) {
+    let worker = trial.limited(&[(LimitName::mailbox_inputs, 2)]).await;
+    let running = worker.post("spin").await;
+    worker.running(running).await;
+    let queued = worker.post("emit note queued").await;
+    assert_eq!(worker.view().await.queued_inputs, 2);
+    for _ in 0..3 {
+        assert_eq!(full(worker.try_send(message("echo")).await), LimitName::mailbox_inputs);
+    }
+    assert_eq!(
+        worker.entries_of(EntryKind::Input).await.len(),
+        2,
+        "what is refused leaves nothing"
+    );
+    worker.runtime().cancel(worker.id, running).await.unwrap();
+    assert_eq!(answer(&worker.outcome(queued).await), "ok");
+    assert_eq!(worker.ask("echo room").await, "room");
+}
+
+pub(crate) async fn mailbox_bytes(trial: &Trial<'_>) {
+    let worker = trial.limited(&[(LimitName::mailbox_bytes, 1_000)]).await;
+    let running = worker.post("spin").await;
+    let text = |length| bytes("text/plain", &vec![b'.'; length]);
+    let refused = worker.try_send(text(997)).await;
+    assert_eq!(full(refused), LimitName::mailbox_bytes);
+    let queued = worker.try_send(text(996)).await.unwrap().input_id();
+    assert_eq!(full(worker.try_send(text(1)).await), LimitName::mailbox_bytes);
+    worker.runtime().cancel(worker.id, running).await.unwrap();
+    worker.outcome(queued).await;
+    assert_eq!(worker.ask("echo room").await, "room");
+}
+
+pub(crate) async fn input_bytes(trial: &Trial<'_>) {
+    let spec = trial.spec(Guest::Echo).await;
+    let limits = LimitChanges([(LimitName::input_bytes, 1_000)].into());
+    let worker = trial.create(WorkerSpec { limits, ..spec }).await;
+    let refused = worker.try_send(bytes("text/plain", &[b'.'; 1_001])).await;
+    let (name, limit) = (LimitName::input_bytes, 1_000);
+    assert_eq!(refused, Err(Error::LimitExceeded { name, limit }));
+    assert_eq!(worker.entries_of(EntryKind::Input).await, []);
+    worker.send(bytes("text/plain", &[b'.'; 1_000])).await.output.unwrap();
+}
+
+pub(crate) async fn state_bytes(trial: &Trial<'_>) {
+    let worker = trial.limited(&[(LimitName::state_bytes, 10)]).await;
+    worker.ask("set key 1234567").await;
+    trouble(&worker.say("set key 12345678").await, Ending::Failed);
+    trouble(&worker.say("set k2 1").await, Ending::Failed);
+    assert_eq!(worker.ask("get key").await, "1234567");
+    worker.ask("set key 1234").await;
+    worker.ask("set k2 1").await;
+    assert_eq!(worker.runtime().usage(worker.id).await.unwrap().state_bytes, 10);
+}
+
+pub(crate) async fn events_per_turn(trial: &Trial<'_>) {
+    let worker = trial.limited(&[(LimitName::events_per_turn, 3)]).await;
+    worker.ask("emit-many 3").await;
+    trouble(&worker.say("emit-many 4").await, Ending::Failed);
+    worker.ask("emit-many 1").await;
+    assert_eq!(worker.events().await, ["0", "1", "2", "0", "1", "2", "0"]);
+}
+
+pub(crate) async fn event_bytes(trial: &Trial<'_>) {
+    let worker = trial.limited(&[(LimitName::event_bytes, 10)]).await;
+    worker.ask("emit note 1234567890").await;
+    trouble(&worker.say("emit note 12345678901").await, Ending::Failed);
+    assert_eq!(worker.events().await, ["1234567890"]);
+}
+
+pub(crate) async fn log_bytes_per_turn(trial: &Trial<'_>) {
+    const LOG: u64 = 64 << 10;
+    const OUTPUT: u64 = 128 << 10;
+    let limits = [
+        (LimitName::log_bytes_per_turn, LOG),
+        (LimitName::output_bytes, OUTPUT),
+        (LimitName::turn_deadline_ms, 1_000),
+    ];
+    let worker = trial.limited_guest(Guest::Probe, &limits).await;
+    let (outcome, output) = worker.run(args(&["flood"])).await;
+    trouble(&outcome, Ending::Deadline);
+    assert!(output.truncated, "it wrote for ever");
+    assert!(output.stdout.len() as u64 <= OUTPUT, "{}", output.stdout.len());
+    let logged = worker.entries_of(EntryKind::Log).await;
+    let kept = logged.iter().map(|entry| entry.payload.body.len() as u64).sum::<u64>();
+    assert!((1..=LOG).contains(&kept), "{kept}");
+    assert_eq!(logged.iter().filter(|entry| entry.truncated).count(), 1, "it says so once");
+    assert!(logged.last().unwrap().truncated, "it says so where it stops");
+}
+
+pub(crate) async fn transcript_bytes(trial: &Trial<'_>) {
+    const LIMIT: u64 = 64 << 10;
+    let worker = trial.limited(&[(LimitName::transcript_bytes, LIMIT)]).await;
+    let note = format!("emit note {}", "x".repeat(8 << 10));
+    let gap = eventually("the oldest entries are trimmed", async || {
+        worker.ask(&note).await;
+        let first = worker.entries().await.remove(0);
+        (first.kind == EntryKind::Gap).then_some(first)
+    })
+    .await;
+    // It has the place of the last that it stands for, so that the rest goes on from it.
+    assert!(gap.seq.0 >= 1);
+    eventually("what is kept is within the limit", async || {
+        let usage = worker.runtime().usage(worker.id).await.unwrap();
+        (usage.transcript_bytes <= LIMIT).then_some(())
+    })
+    .await;
+    let mut stream = worker.follow(Some(Cursor(0))).await;
+    let first = crate::trial::next(&mut stream).await.unwrap();
+    assert_eq!(first.kind, EntryKind::Gap, "a reader is told what it missed");
+    assert_eq!(worker.ask("echo on").await, "on");
+}
+
+pub(crate) async fn a_limit_is_the_workers_own(trial: &Trial<'_>) {
+    let small = trial.limited(&[(LimitName::state_bytes, 3)]).await;
+    let other = trial.worker(Guest::Scribe).await;
+    trouble(&small.say("set key value").await, Ending::Failed);
+    assert_eq!(other.ask("set key value").await, "ok");
+    assert_eq!(small.view().await.spec.limits.0, [(LimitName::state_bytes, 3)].into());
+    assert_eq!(other.view().await.spec.limits, LimitChanges::default());
+}
