@@ -1,12 +1,28 @@
 //! Following one worker's transcript.
+//!
+//! The writer puts what it has committed into a ring per watched worker, in order; followers take it
+//! from there, and read from disk what the ring no longer holds or never held. A place in the
+//! transcript is all that a follower is, so it can neither lose nor repeat an entry, and a slow one
+//! holds up nobody.
 
-use std::sync::Arc;
+use std::collections::{HashMap, VecDeque};
+use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use skep_protocol::{Cursor, Entry, EntryPage};
+use tokio::sync::watch;
 
-use crate::StoreError;
+use crate::reader::Readers;
+use crate::row::entry::{EntryRow, cost};
+use crate::{StoreError, WorkerEvent, WorkerNumber, read};
 
-/// A follower of one worker's transcript: `next` for what is new, `read` for what is older.
+/// What one ring keeps.
+const RING_ENTRIES: usize = 256;
+const RING_BYTES: u64 = 1 << 20;
+
+/// A follower of one worker's transcript: [`next`](Self::next) for what is new,
+/// [`read`](Self::read) for what is older.
 ///
 /// ```text
 /// loop {
@@ -17,9 +33,12 @@ use crate::StoreError;
 ///     }
 /// }
 /// ```
-#[derive(Debug)]
 pub struct Feed {
-    _private: (),
+    ring: Arc<Ring>,
+    wake: watch::Receiver<()>,
+    readers: Arc<Readers>,
+    /// What is on disk has been read up to here, and what came later went through the ring.
+    synced: Option<Cursor>,
 }
 
 /// What a follower is to do next.
@@ -35,15 +54,169 @@ pub enum Followed {
 
 impl Feed {
     /// Waits for entries after a place. Cancel-safe.
-    pub async fn next(&mut self, _after: Cursor) -> Followed {
-        todo!()
+    pub async fn next(&mut self, after: Cursor) -> Followed {
+        loop {
+            self.wake.borrow_and_update();
+            if let Some(followed) = self.ring.after(after, self.synced) {
+                return followed;
+            }
+            // An error would say that the ring is gone, which this holds.
+            if self.wake.changed().await.is_err() {
+                return Followed::Ended;
+            }
+        }
     }
 
     /// Entries after a place, from disk. Blocks on the disk.
     ///
     /// # Errors
     /// As [`crate::Store::entries`].
-    pub fn read(&mut self, _after: Cursor, _limit: usize) -> Result<EntryPage, StoreError> {
-        todo!()
+    pub fn read(&mut self, after: Cursor, limit: usize) -> Result<EntryPage, StoreError> {
+        let worker = self.ring.worker;
+        let (page, exists) = self.readers.with(|connection| {
+            let page = read::entry::page(connection, worker, after, limit)?;
+            Ok((page, read::worker::exists(connection, worker)?))
+        })?;
+        if !exists {
+            self.ring.close();
+        }
+        if !page.more {
+            self.synced = Some(page.next);
+        }
+        Ok(page)
     }
+}
+
+impl fmt::Debug for Feed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Feed").field("worker", &self.ring.worker).finish_non_exhaustive()
+    }
+}
+
+/// The rings of all watched workers.
+#[derive(Default)]
+pub(crate) struct Rings {
+    by_worker: Mutex<HashMap<WorkerNumber, Weak<Ring>>>,
+    /// Spares the writer the lock while nobody watches.
+    count: AtomicUsize,
+}
+
+struct Ring {
+    worker: WorkerNumber,
+    recent: Mutex<Recent>,
+    wake: watch::Sender<()>,
+    rings: Weak<Rings>,
+}
+
+#[derive(Default)]
+struct Recent {
+    entries: VecDeque<Arc<Entry>>,
+    bytes: u64,
+    /// The newest place that was published, whether its entry is still here or not.
+    last: Option<Cursor>,
+    closed: bool,
+}
+
+impl Rings {
+    pub(crate) fn watch(self: &Arc<Self>, worker: WorkerNumber, readers: Arc<Readers>) -> Feed {
+        let mut by_worker = self.by_worker.lock().unwrap_or_else(PoisonError::into_inner);
+        let ring = match by_worker.get(&worker).and_then(Weak::upgrade) {
+            Some(ring) => ring,
+            None => {
+                let ring = Arc::new(Ring {
+                    worker,
+                    recent: Mutex::default(),
+                    wake: watch::Sender::new(()),
+                    rings: Arc::downgrade(self),
+                });
+                by_worker.insert(worker, Arc::downgrade(&ring));
+                self.count.store(by_worker.len(), Ordering::SeqCst);
+                ring
+            }
+        };
+        Feed { wake: ring.wake.subscribe(), ring, readers, synced: None }
+    }
+
+    /// Shows a worker's followers what was committed. Called in the order of the commits.
+    pub(crate) fn publish(&self, worker: WorkerNumber, events: &[WorkerEvent], seqs: &[Cursor]) {
+        // Whoever begins to watch now reads what is on disk first, and this is.
+        if self.count.load(Ordering::SeqCst) == 0 {
+            return;
+        }
+        let by_worker = self.by_worker.lock().unwrap_or_else(PoisonError::into_inner);
+        let ring = by_worker.get(&worker).and_then(Weak::upgrade);
+        drop(by_worker);
+        let Some(ring) = ring else { return };
+        let rows = events.iter().filter_map(EntryRow::of);
+        ring.publish(rows.zip(seqs).map(|(row, seq)| row.into_entry(*seq)));
+        if events.iter().any(|event| matches!(event, WorkerEvent::Remove { .. })) {
+            ring.close();
+        }
+    }
+
+    pub(crate) fn close_all(&self) {
+        let by_worker = self.by_worker.lock().unwrap_or_else(PoisonError::into_inner);
+        let rings: Vec<_> = by_worker.values().filter_map(Weak::upgrade).collect();
+        drop(by_worker);
+        rings.iter().for_each(|ring| ring.close());
+    }
+}
+
+impl Ring {
+    fn publish(&self, entries: impl Iterator<Item = Entry>) {
+        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        for entry in entries {
+            recent.last = Some(entry.seq);
+            recent.bytes += bytes(&entry);
+            recent.entries.push_back(Arc::new(entry));
+        }
+        while recent.entries.len() > RING_ENTRIES || recent.bytes > RING_BYTES {
+            let Some(oldest) = recent.entries.pop_front() else { break };
+            recent.bytes -= bytes(&oldest);
+        }
+        drop(recent);
+        self.wake.send_replace(());
+    }
+
+    fn close(&self) {
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner).closed = true;
+        self.wake.send_replace(());
+    }
+
+    /// None where there is nothing to do but wait.
+    fn after(&self, after: Cursor, synced: Option<Cursor>) -> Option<Followed> {
+        let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        let in_reach = recent.entries.front().is_some_and(|first| first.seq.0 <= after.0 + 1);
+        let new: Vec<_> = match in_reach {
+            true => recent.entries.iter().filter(|entry| entry.seq > after).cloned().collect(),
+            false => Vec::new(),
+        };
+        if !new.is_empty() {
+            return Some(Followed::Entries(new));
+        }
+        if recent.closed {
+            return Some(Followed::Ended);
+        }
+        match recent.last.or(synced) {
+            Some(newest) if newest <= after => None,
+            Some(_) | None => Some(Followed::Behind),
+        }
+    }
+}
+
+impl Drop for Ring {
+    fn drop(&mut self) {
+        let Some(rings) = self.rings.upgrade() else { return };
+        let mut by_worker = rings.by_worker.lock().unwrap_or_else(PoisonError::into_inner);
+        // Someone may have begun to watch again in between.
+        if by_worker.get(&self.worker).is_some_and(|ring| ring.strong_count() == 0) {
+            by_worker.remove(&self.worker);
+            rings.count.store(by_worker.len(), Ordering::SeqCst);
+        }
+    }
+}
+
+fn bytes(entry: &Entry) -> u64 {
+    let label = entry.label.as_ref().map_or(0, String::len);
+    cost([label, entry.payload.content_type.len(), entry.payload.body.len()])
 }

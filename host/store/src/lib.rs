@@ -6,15 +6,26 @@
 //! [`Store`] holds the records. One thread writes: it folds all transactions that wait into one
 //! commit of the database, and answers them after it. Reads use connections of their own.
 
+mod checksum;
 pub mod commit;
 pub mod compiled;
+mod component_file;
+mod database;
 pub mod error;
 pub mod fault;
 pub mod feed;
+mod janitor;
+mod layout;
+mod outcome;
+mod read;
+mod reader;
 pub mod record;
+mod row;
+mod schema;
 pub mod scope;
 pub mod store;
 pub mod tree;
+mod writer;
 
 pub use commit::Commit;
 pub use compiled::{CompiledCache, CompiledFile, PendingCompiled};

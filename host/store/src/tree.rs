@@ -5,6 +5,7 @@
 //! lifts each subdirectory up beside the root it works on, and the walk gives up on what lies
 //! deeper than it can name.
 
+use std::ffi::OsStr;
 use std::io::{self, Read, Write};
 
 use cap_fs_ext::{DirExt, FollowSymlinks, OpenOptionsFollowExt};
@@ -15,45 +16,74 @@ use skep_protocol::ComponentDigest;
 
 /// Removes a directory and all below it, with a fixed number of open descriptors.
 pub fn remove_tree(parent: &Dir, name: &str) -> io::Result<()> {
+    remove_some(parent, name, &mut || true).map(drop)
+}
+
+/// As [`remove_tree`], for as long as `go_on` says so; it is asked before each file. Whether all of
+/// it is gone. What is left can be removed by another call.
+pub fn remove_some(parent: &Dir, name: &str, go_on: &mut dyn FnMut() -> bool) -> io::Result<bool> {
     let root = parent.open_dir_nofollow(name)?;
-    // Each pass empties one directory: files go, subdirectories are renamed up to the root.
-    // The first entry that is a directory is the next to be emptied.
+    // Each directory in the root is emptied: its files go, its subdirectories are renamed up to the
+    // root, where a later pass finds them.
     let mut lifted = 0u64;
     loop {
-        let mut next = None;
+        let mut is_empty = true;
         for entry in root.entries()? {
             let entry = entry?;
-            match entry.file_type()?.is_dir() {
-                true => next = Some(entry.file_name()),
-                false => root.remove_file(entry.file_name())?,
+            is_empty = false;
+            if !go_on() {
+                return Ok(false);
+            }
+            if !entry.file_type()?.is_dir() {
+                root.remove_file(entry.file_name())?;
+            } else if !empty(&root, &entry.file_name(), &mut lifted, go_on)? {
+                return Ok(false);
             }
         }
-        let Some(next) = next else { break };
-        let dir = root.open_dir_nofollow(&next)?;
-        for entry in dir.entries()? {
-            let entry = entry?;
-            let name = entry.file_name();
-            if entry.file_type()?.is_dir() && dir.remove_dir(&name).is_err() {
-                // `.lifted-N` may be taken by the guest; an occupied name is simply the next one.
-                while let Err(error) = dir.rename(&name, &root, format!(".lifted-{lifted}")) {
-                    if !matches!(
-                        error.kind(),
-                        io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::NotADirectory
-                    ) {
-                        return Err(error);
-                    }
-                    lifted += 1;
-                }
-                lifted += 1;
-            } else if !entry.file_type()?.is_dir() {
-                dir.remove_file(&name)?;
-            }
+        if is_empty {
+            break;
         }
-        drop(dir);
-        root.remove_dir(&next)?;
     }
     drop(root);
-    parent.remove_dir(name)
+    parent.remove_dir(name).map(|()| true)
+}
+
+/// Removes a directory of the root, lifting the directories in it.
+fn empty(
+    root: &Dir,
+    name: &OsStr,
+    lifted: &mut u64,
+    go_on: &mut dyn FnMut() -> bool,
+) -> io::Result<bool> {
+    let dir = root.open_dir_nofollow(name)?;
+    for entry in dir.entries()? {
+        let entry = entry?;
+        if !go_on() {
+            return Ok(false);
+        }
+        let name = entry.file_name();
+        if !entry.file_type()?.is_dir() {
+            dir.remove_file(&name)?;
+        } else if dir.remove_dir(&name).is_err() {
+            // `.lifted-N` may be taken by the guest; an occupied name is simply the next one.
+            while let Err(error) = dir.rename(&name, root, format!(".lifted-{lifted}")) {
+                if !matches!(
+                    error.kind(),
+                    io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::NotADirectory
+                ) {
+                    return Err(error);
+                }
+                *lifted += 1;
+            }
+            *lifted += 1;
+        }
+    }
+    drop(dir);
+    // A listing may miss what was renamed beside it; then the next pass takes the rest.
+    match root.remove_dir(name) {
+        Err(error) if error.kind() != io::ErrorKind::DirectoryNotEmpty => Err(error),
+        _ => Ok(true),
+    }
 }
 
 /// A regular file that was copied out.
@@ -192,6 +222,28 @@ mod tests {
         drop(dir);
         remove_tree(&parent, "victim").unwrap();
         assert!(parent.entries().unwrap().next().is_none());
+    }
+
+    #[test]
+    fn a_removal_that_is_interrupted_is_finished_by_the_next() {
+        let parent = temporary();
+        for n in 0..20 {
+            parent.create_dir_all(format!("victim/{n}/a/b")).unwrap();
+            parent.write(format!("victim/{n}/a/b/file"), b"x").unwrap();
+        }
+        let mut slices = 0;
+        loop {
+            slices += 1;
+            let mut left = 3;
+            let mut go_on = || {
+                left -= 1;
+                left >= 0
+            };
+            if remove_some(&parent, "victim", &mut go_on).unwrap() {
+                break;
+            }
+        }
+        assert!(slices > 10 && !parent.exists("victim"));
     }
 
     #[test]

@@ -1,0 +1,125 @@
+//! Connections to the database, and what its errors mean.
+
+use std::os::fd::AsRawFd;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use cap_std::fs::Dir;
+use rusqlite::{Connection, Error, ErrorCode, OpenFlags};
+
+use crate::{OpenError, StoreError};
+
+/// The database's file.
+pub(crate) const FILE: &str = "state.db";
+
+/// KiB of pages that the writer may keep; the others need little.
+const WRITER_CACHE_KIB: i64 = 32 << 10;
+const READER_CACHE_KIB: i64 = 2 << 10;
+
+/// Another program may hold the database for a moment, such as `sqlite3` making a backup.
+pub(crate) const BUSY: Duration = Duration::from_secs(5);
+
+/// Where the database is, for as long as this lives.
+#[derive(Clone)]
+pub(crate) struct Database {
+    dir: Arc<Dir>,
+    vfs: Option<String>,
+}
+
+impl Database {
+    pub(crate) fn new(dir: Arc<Dir>, vfs: Option<String>) -> Self {
+        Self { dir, vfs }
+    }
+
+    /// A connection that writes.
+    pub(crate) fn writer(&self) -> rusqlite::Result<Connection> {
+        let connection = self.connect(OpenFlags::SQLITE_OPEN_CREATE)?;
+        // Has no effect but on a database without tables.
+        connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
+        connection.pragma_update(None, "journal_mode", "WAL")?;
+        connection.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
+        Ok(connection)
+    }
+
+    /// A connection that cannot write.
+    pub(crate) fn reader(&self) -> rusqlite::Result<Connection> {
+        let connection = self.connect(OpenFlags::empty())?;
+        connection.pragma_update(None, "query_only", true)?;
+        connection.pragma_update(None, "cache_size", -READER_CACHE_KIB)?;
+        connection.set_prepared_statement_cache_capacity(64);
+        Ok(connection)
+    }
+
+    /// A connection that moves pages from the log to the database.
+    pub(crate) fn checkpointer(&self) -> rusqlite::Result<Connection> {
+        let connection = self.connect(OpenFlags::empty())?;
+        connection.pragma_update(None, "cache_size", -READER_CACHE_KIB)?;
+        Ok(connection)
+    }
+
+    fn connect(&self, more: OpenFlags) -> rusqlite::Result<Connection> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+            | OpenFlags::SQLITE_OPEN_NO_MUTEX
+            | OpenFlags::SQLITE_OPEN_NOFOLLOW
+            | more;
+        let path = self.path();
+        let connection = match &self.vfs {
+            Some(vfs) => Connection::open_with_flags_and_vfs(path, flags, vfs.as_str())?,
+            None => Connection::open_with_flags(path, flags)?,
+        };
+        connection.busy_timeout(BUSY)?;
+        connection.pragma_update(None, "synchronous", "FULL")?;
+        // A failing disk is an error through read(2), but kills the process through a mapping.
+        connection.pragma_update(None, "mmap_size", 0)?;
+        connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+        connection.pragma_update(None, "temp_store", "MEMORY")?;
+        Ok(connection)
+    }
+
+    /// SQLite knows files by their names only. It is given the one that our handle has at this
+    /// moment, so it opens what the handle leads to and nothing else.
+    fn path(&self) -> PathBuf {
+        let link = format!("/proc/self/fd/{}", self.dir.as_raw_fd());
+        let dir = rustix::fs::readlink(&link, Vec::new()).ok().and_then(|dir| {
+            let dir: std::ffi::OsString =
+                std::os::unix::ffi::OsStringExt::from_vec(dir.into_bytes());
+            Some(PathBuf::from(dir)).filter(|dir| dir.is_absolute())
+        });
+        dir.unwrap_or_else(|| PathBuf::from(link)).join(FILE)
+    }
+}
+
+/// What an error of the database is to whoever reads or writes.
+pub(crate) fn error(error: Error) -> StoreError {
+    const DAMAGED: StoreError = StoreError::Damaged { what: "database", worker: None };
+    match (error.sqlite_error_code(), &error) {
+        (Some(ErrorCode::DiskFull), _) => StoreError::Full,
+        (Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase), _) => DAMAGED,
+        (
+            None,
+            Error::FromSqlConversionFailure(..)
+            | Error::IntegralValueOutOfRange(..)
+            | Error::InvalidColumnType(..)
+            | Error::Utf8Error(..),
+        ) => DAMAGED,
+        _ => StoreError::Io(Arc::new(error)),
+    }
+}
+
+/// What an error of the database is to whoever opens the store.
+pub(crate) fn open_error(error: Error) -> OpenError {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => OpenError::Full,
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+            OpenError::Damaged("state.db is damaged, cut short or not a database")
+        }
+        _ => OpenError::Io(Box::new(error)),
+    }
+}
+
+impl From<Error> for StoreError {
+    fn from(error: Error) -> Self {
+        self::error(error)
+    }
+}

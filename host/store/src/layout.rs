@@ -1,0 +1,204 @@
+//! The store's directory: who may open it, what lies in it, whose it is.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+
+use cap_std::fs::{Dir, DirBuilder, DirBuilderExt, OpenOptions, OpenOptionsExt};
+use rustix::fs::{FlockOperation, Mode, OFlags};
+use rustix::io::Errno;
+use serde_json::{Value, json};
+use skep_protocol::RuntimeId;
+
+use crate::{Faults, OpenError};
+
+/// Of the directory. The database counts its own.
+const FORMAT: u64 = 1;
+
+const IDENTITY: &str = "identity.json";
+const IDENTITY_NEW: &str = "identity.json.new";
+const LOCK: &str = "lock";
+
+pub(crate) const COMPONENTS: &str = "components";
+pub(crate) const COMPILED: &str = "compiled";
+pub(crate) const WORKERS: &str = "workers";
+pub(crate) const TRASH: &str = "trash";
+
+/// Of a worker's directory, the part that is the guest's.
+pub(crate) const DATA: &str = "data";
+
+const DIRECTORIES: [&str; 4] = [COMPONENTS, COMPILED, WORKERS, TRASH];
+/// `registry.db` is the registry's: it keeps it here, but not under our lock.
+const DATABASES: [&str; 2] = [crate::database::FILE, "registry.db"];
+
+/// Takes the lock, for as long as the file is open. The system lets go of it if we die.
+pub(crate) fn lock(dir: &Dir) -> Result<File, OpenError> {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).mode(0o600);
+    options.custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed());
+    let file = dir.open_with(LOCK, &options).map_err(open_error)?.into_std();
+    match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(file),
+        Err(Errno::WOULDBLOCK) => Err(OpenError::InUse),
+        Err(errno) => Err(open_error(errno.into())),
+    }
+}
+
+/// What the directory holds.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    /// The runtime whose store it says it is.
+    pub(crate) identity: Option<RuntimeId>,
+    /// Whether there is a database.
+    pub(crate) database: bool,
+    /// Names that are not ours.
+    pub(crate) foreign: usize,
+}
+
+/// Looks at the directory, and refuses one that is not a store and not empty either.
+pub(crate) fn inspect(dir: &Dir) -> Result<Found, OpenError> {
+    let mut found = Found::default();
+    for entry in dir.entries().map_err(open_error)? {
+        let entry = entry.map_err(open_error)?;
+        let name = entry.file_name();
+        let is_file = entry.file_type().map_err(open_error)?.is_file();
+        match name.to_str() {
+            Some(IDENTITY) => found.identity = Some(read_identity(dir)?),
+            Some(crate::database::FILE) if is_file => found.database = true,
+            Some(crate::database::FILE) => {
+                return Err(OpenError::Damaged("state.db is not a file"));
+            }
+            Some(name) if is_ours(name) => {}
+            _ => found.foreign += 1,
+        }
+    }
+    match (&found.identity, found.database) {
+        (Some(_), false) => Err(OpenError::Damaged("state.db is missing")),
+        (None, false) if found.foreign > 0 => Err(OpenError::NotAStore),
+        _ => Ok(found),
+    }
+}
+
+fn is_ours(name: &str) -> bool {
+    [LOCK, IDENTITY_NEW].contains(&name)
+        || DIRECTORIES.contains(&name)
+        || DATABASES.iter().any(|database| {
+            name.strip_prefix(database)
+                .is_some_and(|rest| ["", "-wal", "-shm", "-journal"].contains(&rest))
+        })
+}
+
+/// Makes an empty database file that only we can read; SQLite's others take after it. Refuses one
+/// that was cut short, which SQLite would find out only where it reads it.
+pub(crate) fn prepare_database(dir: &Dir, found: &Found) -> Result<(), OpenError> {
+    let name = crate::database::FILE;
+    if !found.database {
+        let mut options = OpenOptions::new();
+        options.write(true).create_new(true).mode(0o600);
+        return dir.open_with(name, &options).map(drop).map_err(open_error);
+    }
+    let length = |name: &str| match dir.symlink_metadata(name) {
+        Ok(metadata) => Ok(metadata.len()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
+        Err(error) => Err(open_error(error)),
+    };
+    // What the file lacks may be in its log.
+    let is_alone = length(&format!("{name}-wal"))? + length(&format!("{name}-journal"))? == 0;
+    let mut header = Vec::new();
+    let file = dir.open(name).map_err(open_error)?;
+    file.take(100).read_to_end(&mut header).map_err(open_error)?;
+    if is_alone && found.identity.is_some() && !is_whole(&header, length(name)?) {
+        return Err(OpenError::Damaged("state.db is cut short or not a database"));
+    }
+    Ok(())
+}
+
+/// Whether a database of this length is as long as its header says.
+fn is_whole(header: &[u8], length: u64) -> bool {
+    let number = |at: usize, width: usize| {
+        let bytes = header.get(at..at + width)?;
+        Some(bytes.iter().fold(0, |number, byte| number << 8 | u64::from(*byte)))
+    };
+    let (Some(page), Some(pages)) = (number(16, 2), number(28, 4)) else { return false };
+    let page = if page == 1 { 65_536 } else { page };
+    header.len() == 100 && header.starts_with(b"SQLite format 3\0") && length >= page * pages
+}
+
+fn read_identity(dir: &Dir) -> Result<RuntimeId, OpenError> {
+    const DAMAGED: OpenError = OpenError::Damaged("identity.json is damaged");
+    let mut options = OpenOptions::new();
+    options.read(true);
+    options.custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed());
+    let file = dir.open_with(IDENTITY, &options).map_err(open_error)?;
+    let mut text = Vec::new();
+    file.take(4_096).read_to_end(&mut text).map_err(open_error)?;
+    let identity: Value = serde_json::from_slice(&text).map_err(|_| DAMAGED)?;
+    match identity["format_version"].as_u64() {
+        None => return Err(DAMAGED),
+        Some(found) if found > FORMAT => return Err(OpenError::NewerFormat { found }),
+        Some(_) => {}
+    }
+    let id = identity["runtime_id"].as_str().ok_or(DAMAGED)?;
+    id.parse().map_err(|_| DAMAGED)
+}
+
+/// Says whose store it is. Written last of all that makes a new one.
+pub(crate) fn write_identity(
+    dir: &Dir,
+    id: &RuntimeId,
+    faults: &dyn Faults,
+) -> Result<(), OpenError> {
+    let identity = json!({ "format_version": FORMAT, "runtime_id": id.as_str() });
+    let write = || {
+        faults.at("identity.write")?;
+        write_draft(dir, IDENTITY_NEW, format!("{identity}\n").as_bytes())?;
+        rename_draft(dir, IDENTITY_NEW, IDENTITY)
+    };
+    write().map_err(open_error)
+}
+
+/// Writes a file, durably, under a name that is not yet its own.
+pub(crate) fn write_draft(dir: &Dir, draft: &str, bytes: &[u8]) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(0o600);
+    options.custom_flags(OFlags::NOFOLLOW.bits().cast_signed());
+    let mut file = dir.open_with(draft, &options)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+/// Gives it its name, durably.
+pub(crate) fn rename_draft(dir: &Dir, draft: &str, name: &str) -> io::Result<()> {
+    dir.rename(draft, dir, name)?;
+    sync(dir)
+}
+
+/// Makes the names in a directory durable.
+pub(crate) fn sync(dir: &Dir) -> io::Result<()> {
+    // The handle itself may be good for naming only.
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let readable = rustix::fs::openat(dir, ".", flags, Mode::empty())?;
+    Ok(rustix::fs::fsync(&readable)?)
+}
+
+/// Opens a directory of ours, making it where it is missing, durably.
+pub(crate) fn private_dir(parent: &Dir, name: &str) -> io::Result<Dir> {
+    use cap_fs_ext::DirExt;
+    match parent.open_dir_nofollow(name) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        opened => return opened,
+    }
+    let mut private = DirBuilder::new();
+    private.mode(0o700);
+    match parent.create_dir_with(name, &private) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+        _ => sync(parent)?,
+    }
+    parent.open_dir_nofollow(name)
+}
+
+pub(crate) fn open_error(error: io::Error) -> OpenError {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => OpenError::Full,
+        _ => OpenError::Io(Box::new(error)),
+    }
+}

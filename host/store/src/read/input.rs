@@ -1,0 +1,62 @@
+//! Inputs.
+
+use rusqlite::{Connection, Params};
+use skep_protocol::{IdempotencyKey, InputId, Timestamp};
+
+use super::worker::damage;
+use super::{all, one};
+use crate::row::Bad;
+use crate::row::input::{COLUMNS, InputRow};
+use crate::{InputRecord, StoreError, WorkerNumber};
+
+/// Inputs without an outcome, in order.
+pub(crate) fn queue(
+    connection: &Connection,
+    worker: WorkerNumber,
+) -> Result<Vec<InputRecord>, StoreError> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM input WHERE worker = ? AND outcome_seq IS NULL ORDER BY seq"
+    );
+    let rows = all(connection, &sql, [worker.0], |row| {
+        InputRow::read(row).map_err(|Bad| damage(connection, worker, "input"))
+    })?;
+    Ok(rows.into_iter().map(|row| row.record).collect())
+}
+
+pub(crate) fn by_id(
+    connection: &Connection,
+    worker: WorkerNumber,
+    id: &InputId,
+) -> Result<Option<InputRow>, StoreError> {
+    let found = find(connection, worker, "id = ?", [id.as_bytes()])?;
+    Ok(found.filter(|row| row.worker == worker))
+}
+
+/// The input that a key names, while it is remembered or not done.
+pub(crate) fn by_key(
+    connection: &Connection,
+    worker: WorkerNumber,
+    key: &IdempotencyKey,
+    now: Timestamp,
+    remembered_ms: u64,
+) -> Result<Option<InputRow>, StoreError> {
+    let found = find(connection, worker, "worker = ? AND key = ?", (worker.0, key.as_str()))?;
+    Ok(found.filter(|row| is_remembered(row, now, remembered_ms)))
+}
+
+/// Whether a row's key still stands for its input. One that is not done is never sent twice.
+pub(crate) fn is_remembered(row: &InputRow, now: Timestamp, remembered_ms: u64) -> bool {
+    row.record.outcome_seq.is_none() || now.0.saturating_sub(row.at.0) < remembered_ms
+}
+
+fn find(
+    connection: &Connection,
+    worker: WorkerNumber,
+    place: &str,
+    parameters: impl Params,
+) -> Result<Option<InputRow>, StoreError> {
+    let sql = format!("SELECT {COLUMNS} FROM input WHERE {place}");
+    one(connection, &sql, parameters, |row| {
+        InputRow::read(row).map_err(|Bad| damage(connection, worker, "input"))
+    })
+}

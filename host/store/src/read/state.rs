@@ -1,0 +1,49 @@
+//! Workers' state.
+
+use rusqlite::{Connection, params};
+
+use super::one;
+use super::worker::damage;
+use crate::row::{self, Bad};
+use crate::{StoreError, WorkerNumber};
+
+pub(crate) fn get(
+    connection: &Connection,
+    worker: WorkerNumber,
+    key: &str,
+) -> Result<Option<Vec<u8>>, StoreError> {
+    let sql = "SELECT value, crc FROM state WHERE worker = ? AND key = ?";
+    one(connection, sql, (worker.0, key), |row| {
+        let value = row::blob(row, 0).map_err(|Bad| damage(connection, worker, "state"))?;
+        match row::int(row, 1) {
+            Ok(crc) if crc == row::state::crc(worker, key, value) => Ok(value.to_vec()),
+            _ => Err(damage(connection, worker, "state")),
+        }
+    })
+}
+
+/// Keys alone: their values are read, and checked, one by one.
+pub(crate) fn list(
+    connection: &Connection,
+    worker: WorkerNumber,
+    prefix: &str,
+    after: Option<&str>,
+    limit: usize,
+) -> Result<Vec<String>, StoreError> {
+    let sql = "SELECT key FROM state WHERE worker = ?1 AND key >= ?2 AND (?3 IS NULL OR key > ?3) \
+               ORDER BY key";
+    // The range begins where the later of the two is.
+    let from = after.map_or(prefix, |after| after.max(prefix));
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut rows = statement.query(params![worker.0, from, after])?;
+    let mut keys = Vec::new();
+    while keys.len() < limit {
+        let Some(row) = rows.next()? else { break };
+        let key = row::text(row, 0).map_err(|Bad| damage(connection, worker, "state"))?;
+        if !key.starts_with(prefix) {
+            break;
+        }
+        keys.push(key.to_owned());
+    }
+    Ok(keys)
+}

@@ -1,0 +1,168 @@
+//! Workers.
+
+use rusqlite::{Connection, params};
+use skep_protocol::{Cursor, Usage, WorkerId};
+
+use super::{all, damaged, one};
+use crate::row::{self, Bad};
+use crate::{Lookup, StoreError, WorkerNumber, WorkerRecord};
+
+pub(crate) fn lookup(connection: &Connection, id: &WorkerId) -> Result<Lookup, StoreError> {
+    let sql = format!("SELECT {} FROM worker WHERE id = ?", row::worker::COLUMNS);
+    let bad = |Bad| StoreError::Damaged { what: "worker", worker: Some(*id) };
+    let found = one(connection, &sql, [id.as_bytes()], |row| row::worker::read(row).map_err(bad))?;
+    if let Some(record) = found {
+        let other = record.id != *id;
+        return if other { Err(bad(Bad)) } else { Ok(Lookup::Found(Box::new(record))) };
+    }
+    let sql = "SELECT 1 FROM tombstone WHERE id = ?";
+    match one(connection, sql, [id.as_bytes()], |_| Ok(()))? {
+        Some(()) => Ok(Lookup::Removed),
+        None => Ok(Lookup::Unknown),
+    }
+}
+
+/// Works for a damaged row too.
+pub(crate) fn number(
+    connection: &Connection,
+    id: &WorkerId,
+) -> Result<Option<WorkerNumber>, StoreError> {
+    one(connection, "SELECT number FROM worker WHERE id = ?", [id.as_bytes()], |row| {
+        row::int(row, 0).map(WorkerNumber).map_err(damaged("worker"))
+    })
+}
+
+/// The id that belongs to a number, to name it in an error.
+pub(crate) fn id(connection: &Connection, worker: WorkerNumber) -> Option<WorkerId> {
+    let sql = "SELECT id FROM worker WHERE number = ?";
+    one(connection, sql, [worker.0], |row| {
+        row::blob(row, 0).and_then(row::worker_id).map_err(damaged("worker"))
+    })
+    .ok()
+    .flatten()
+}
+
+/// Says what of a worker is damaged.
+pub(crate) fn damage(
+    connection: &Connection,
+    worker: WorkerNumber,
+    what: &'static str,
+) -> StoreError {
+    StoreError::Damaged { what, worker: id(connection, worker) }
+}
+
+pub(crate) fn exists(connection: &Connection, worker: WorkerNumber) -> Result<bool, StoreError> {
+    let sql = "SELECT 1 FROM worker WHERE number = ?";
+    Ok(one(connection, sql, [worker.0], |_| Ok(()))?.is_some())
+}
+
+/// Workers in the order of their ids. Damaged ones are left out, and their ids given to `damaged`.
+pub(crate) fn list(
+    connection: &Connection,
+    after: Option<&WorkerId>,
+    label: Option<(&str, &str)>,
+    limit: usize,
+    mut damaged: impl FnMut(Option<WorkerId>),
+) -> Result<Vec<WorkerRecord>, StoreError> {
+    let columns = row::worker::COLUMNS;
+    let after = after.map_or(&[][..], |id| id.as_bytes());
+    let sql = match label {
+        None => format!("SELECT {columns} FROM worker WHERE id > ?1 ORDER BY id"),
+        Some(_) => format!(
+            "SELECT {columns} FROM label JOIN worker ON number = worker \
+             WHERE key = ?2 AND value = ?3 AND worker_id > ?1 ORDER BY worker_id"
+        ),
+    };
+    let mut statement = connection.prepare_cached(&sql)?;
+    let mut rows = match label {
+        None => statement.query([after])?,
+        Some((key, value)) => statement.query(params![after, key, value])?,
+    };
+    let mut found = Vec::new();
+    while found.len() < limit {
+        let Some(row) = rows.next()? else { break };
+        match row::worker::read(row) {
+            Ok(record) => found.push(record),
+            Err(Bad) => damaged(row::blob(row, 1).and_then(row::worker_id).ok()),
+        }
+    }
+    Ok(found)
+}
+
+pub(crate) fn count(connection: &Connection) -> Result<u64, StoreError> {
+    let count = one(connection, "SELECT count(*) FROM worker", [], |row| {
+        row::unsigned(row, 0).map_err(damaged("database"))
+    })?;
+    Ok(count.unwrap_or(0))
+}
+
+/// The largest number that is or was a worker's.
+pub(crate) fn last_number(connection: &Connection) -> Result<i64, StoreError> {
+    let sql = "SELECT max(coalesce((SELECT max(number) FROM worker), 0), \
+                          coalesce((SELECT max(number) FROM tombstone), 0))";
+    let last = one(connection, sql, [], |row| row::int(row, 0).map_err(damaged("database")))?;
+    Ok(last.unwrap_or(0))
+}
+
+pub(crate) fn unfinished(
+    connection: &Connection,
+) -> Result<Vec<(WorkerId, WorkerNumber)>, StoreError> {
+    let sql = "SELECT id, number FROM worker WHERE number IN \
+                   (SELECT worker FROM input WHERE outcome_seq IS NULL) ORDER BY number";
+    numbered(connection, sql)
+}
+
+/// Workers that had a live instance when the store was last left.
+pub(crate) fn connected(
+    connection: &Connection,
+) -> Result<Vec<(WorkerId, WorkerNumber)>, StoreError> {
+    let sql = "SELECT id, number FROM connected JOIN worker ON number = worker ORDER BY number";
+    numbered(connection, sql)
+}
+
+/// Leaves out those whose id is damaged: whoever looks for them hears of it.
+fn numbered(
+    connection: &Connection,
+    sql: &str,
+) -> Result<Vec<(WorkerId, WorkerNumber)>, StoreError> {
+    let pairs = all(connection, sql, [], |row| {
+        let id = row::blob(row, 0).and_then(row::worker_id).ok();
+        let number = row::int(row, 1).map_err(damaged("worker"))?;
+        Ok(id.map(|id| (id, WorkerNumber(number))))
+    })?;
+    Ok(pairs.into_iter().flatten().collect())
+}
+
+pub(crate) fn last_seq(
+    connection: &Connection,
+    worker: WorkerNumber,
+) -> Result<Cursor, StoreError> {
+    let sql = "SELECT max(seq) FROM entry WHERE worker = ?";
+    let last = one(connection, sql, [worker.0], |row| {
+        row::optional_int(row, 0).map_err(damaged("entry"))
+    })?;
+    Ok(Cursor(last.flatten().unwrap_or(0).cast_unsigned()))
+}
+
+pub(crate) fn usage(connection: &Connection, worker: WorkerNumber) -> Result<Usage, StoreError> {
+    let sql = "SELECT turns, wall_us, cpu_us, fuel, memory_peak_bytes, disk_bytes, disk_entries, \
+                      state_bytes, transcript_bytes FROM usage WHERE worker = ?";
+    let found = one(connection, sql, [worker.0], |row| {
+        let at = |column| row::unsigned(row, column);
+        let read = || {
+            Ok(Usage {
+                turns: at(0)?,
+                wall_us: at(1)?,
+                cpu_us: at(2)?,
+                fuel: at(3)?,
+                memory_peak_bytes: at(4)?,
+                disk_bytes: at(5)?,
+                disk_entries: at(6)?,
+                state_bytes: at(7)?,
+                transcript_bytes: at(8)?,
+            })
+        };
+        read().map_err(|Bad| damage(connection, worker, "usage"))
+    })?;
+    Ok(found.unwrap_or_default())
+}

@@ -1,0 +1,59 @@
+//! Rows of `input`.
+
+use rusqlite::Row;
+use skep_protocol::{Cursor, Timestamp};
+
+use super::{Bad, blob, input_id, int, optional_int, optional_text, unsigned};
+use crate::checksum::Checksum;
+use crate::{InputRecord, WorkerNumber};
+
+/// The columns, in the order that [`InputRow::read`] reads.
+pub(crate) const COLUMNS: &str =
+    "worker, seq, id, at, attempt, outcome_seq, bytes, key, digest, crc, rowid";
+
+/// An input's row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct InputRow {
+    pub(crate) worker: WorkerNumber,
+    pub(crate) at: Timestamp,
+    pub(crate) record: InputRecord,
+    /// Its place in the table, 0 before it has one.
+    pub(crate) rowid: i64,
+}
+
+impl InputRow {
+    /// Reads a row of [`COLUMNS`], and checks that it is what was written.
+    pub(crate) fn read(row: &Row<'_>) -> Result<Self, Bad> {
+        let key = optional_text(row, 7)?;
+        let found = Self {
+            worker: WorkerNumber(int(row, 0)?),
+            at: Timestamp(unsigned(row, 3)?),
+            record: InputRecord {
+                id: input_id(blob(row, 2)?)?,
+                seq: Cursor(unsigned(row, 1)?),
+                attempt: u32::try_from(int(row, 4)?).map_err(|_| Bad)?,
+                outcome_seq: optional_int(row, 5)?.map(|seq| Cursor(seq.cast_unsigned())),
+                bytes: unsigned(row, 6)?,
+                key: key.map(|key| key.parse().map_err(|_| Bad)).transpose()?,
+                content_digest: blob(row, 8)?.try_into().map_err(|_| Bad)?,
+            },
+            rowid: int(row, 10)?,
+        };
+        if found.crc() == int(row, 9)? { Ok(found) } else { Err(Bad) }
+    }
+
+    pub(crate) fn crc(&self) -> i64 {
+        let input = &self.record;
+        Checksum::new()
+            .int(self.worker.0)
+            .int(input.seq.0.cast_signed())
+            .bytes(input.id.as_bytes())
+            .int(self.at.as_millis().cast_signed())
+            .int(i64::from(input.attempt))
+            .optional_int(input.outcome_seq.map(|seq| seq.0.cast_signed()))
+            .int(input.bytes.cast_signed())
+            .optional_bytes(input.key.as_ref().map(|key| key.as_str().as_bytes()))
+            .bytes(&input.content_digest)
+            .finish()
+    }
+}

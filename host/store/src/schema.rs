@@ -1,0 +1,213 @@
+//! The tables, and how a database of an earlier format becomes one of this.
+//!
+//! A worker is a number here, and an id only in its own row: rows are small and indices too.
+//! `entry` is a rowid table with a unique index, which takes rows twice as fast as one that is
+//! ordered by its key. `entry`, `input`, `state` and `worker` carry a checksum over all their
+//! columns, because SQLite has none.
+//!
+//! Every row of `input` is found from its worker: it is unfinished, or has a key, or its outcome is
+//! an entry that is there. What trims and removes keeps that so.
+
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+
+use skep_protocol::RuntimeId;
+
+use crate::OpenError;
+use crate::database;
+
+/// Brings a database from one format to the next.
+pub(crate) type Migration = fn(&Transaction<'_>) -> rusqlite::Result<()>;
+
+/// From format `n` to `n + 1`, at place `n`. Format 0 is an empty file.
+pub(crate) const MIGRATIONS: &[Migration] = &[create];
+
+fn create(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+    transaction.execute_batch(
+        "CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
+
+         CREATE TABLE worker (
+             number INTEGER PRIMARY KEY,
+             id BLOB NOT NULL UNIQUE,
+             kind INTEGER NOT NULL,
+             spec TEXT NOT NULL,
+             created_as TEXT,
+             component BLOB NOT NULL,
+             previous_component BLOB,
+             previous_config BLOB,
+             desired INTEGER NOT NULL,
+             standing INTEGER NOT NULL,
+             standing_detail INTEGER NOT NULL,
+             has_directory INTEGER NOT NULL,
+             created_at INTEGER NOT NULL,
+             updated_at INTEGER NOT NULL,
+             crc INTEGER NOT NULL
+         );
+         CREATE INDEX worker_component ON worker (component);
+         CREATE INDEX worker_previous ON worker (previous_component)
+             WHERE previous_component IS NOT NULL;
+
+         CREATE TABLE label (
+             key TEXT, value TEXT, worker_id BLOB, worker INTEGER NOT NULL,
+             PRIMARY KEY (key, value, worker_id)
+         ) WITHOUT ROWID;
+         CREATE INDEX label_worker ON label (worker);
+
+         CREATE TABLE tombstone (
+             number INTEGER PRIMARY KEY,
+             id BLOB NOT NULL UNIQUE,
+             at INTEGER NOT NULL,
+             pending INTEGER NOT NULL
+         );
+         CREATE INDEX tombstone_pending ON tombstone (number) WHERE pending;
+
+         CREATE TABLE connected (worker INTEGER PRIMARY KEY);
+
+         CREATE TABLE entry (
+             worker INTEGER NOT NULL,
+             seq INTEGER NOT NULL,
+             at INTEGER NOT NULL,
+             kind INTEGER NOT NULL,
+             input BLOB,
+             label TEXT,
+             ending INTEGER,
+             flags INTEGER NOT NULL,
+             content_type TEXT NOT NULL,
+             body BLOB NOT NULL,
+             crc INTEGER NOT NULL
+         );
+         CREATE UNIQUE INDEX entry_place ON entry (worker, seq);
+
+         CREATE TABLE input (
+             worker INTEGER NOT NULL,
+             seq INTEGER NOT NULL,
+             id BLOB NOT NULL,
+             at INTEGER NOT NULL,
+             attempt INTEGER NOT NULL,
+             outcome_seq INTEGER,
+             bytes INTEGER NOT NULL,
+             key TEXT,
+             digest BLOB NOT NULL,
+             crc INTEGER NOT NULL
+         );
+         CREATE UNIQUE INDEX input_id ON input (id);
+         CREATE UNIQUE INDEX input_key ON input (worker, key) WHERE key IS NOT NULL;
+         CREATE INDEX input_unfinished ON input (worker, seq) WHERE outcome_seq IS NULL;
+
+         CREATE TABLE state (
+             worker INTEGER, key TEXT, value BLOB NOT NULL, crc INTEGER NOT NULL,
+             PRIMARY KEY (worker, key)
+         ) WITHOUT ROWID;
+
+         CREATE TABLE usage (
+             worker INTEGER PRIMARY KEY,
+             turns INTEGER NOT NULL,
+             wall_us INTEGER NOT NULL,
+             cpu_us INTEGER NOT NULL,
+             fuel INTEGER NOT NULL,
+             memory_peak_bytes INTEGER NOT NULL,
+             disk_bytes INTEGER NOT NULL,
+             disk_entries INTEGER NOT NULL,
+             state_bytes INTEGER NOT NULL,
+             transcript_bytes INTEGER NOT NULL
+         );
+
+         CREATE TABLE component (
+             digest BLOB PRIMARY KEY,
+             kind INTEGER NOT NULL,
+             bytes INTEGER NOT NULL,
+             imports TEXT NOT NULL,
+             exports TEXT NOT NULL,
+             created_at INTEGER NOT NULL
+         ) WITHOUT ROWID;
+
+         CREATE TABLE config (
+             digest BLOB PRIMARY KEY, value TEXT NOT NULL, created_at INTEGER NOT NULL
+         );
+
+         CREATE TABLE diagnostic (
+             number INTEGER PRIMARY KEY,
+             code TEXT NOT NULL,
+             severity INTEGER NOT NULL,
+             message TEXT NOT NULL,
+             worker_id BLOB NOT NULL,
+             at INTEGER NOT NULL,
+             UNIQUE (worker_id, code)
+         );",
+    )
+}
+
+/// Brings a database to the format that `migrations` lead to, one transaction per step.
+pub(crate) fn migrate(
+    connection: &mut Connection,
+    migrations: &[Migration],
+) -> Result<(), OpenError> {
+    let version = |connection: &Connection| {
+        connection.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0))
+    };
+    let found = version(connection).map_err(database::open_error)?;
+    let format = usize::try_from(found)
+        .ok()
+        .filter(|format| *format <= migrations.len())
+        .ok_or(OpenError::NewerFormat { found: found.cast_unsigned() })?;
+    for (found, step) in (found..).zip(&migrations[format..]) {
+        let apply = |connection: &mut Connection| {
+            let transaction =
+                connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            step(&transaction)?;
+            transaction.pragma_update(None, "user_version", found + 1)?;
+            transaction.commit()
+        };
+        apply(connection).map_err(database::open_error)?;
+        tracing::info!(from = found, to = found + 1, "brought the store to a later format");
+    }
+    Ok(())
+}
+
+/// The runtime that the database belongs to: `id` where that was not written yet.
+pub(crate) fn identity(connection: &Connection, id: &RuntimeId) -> Result<RuntimeId, OpenError> {
+    let sql = "INSERT OR IGNORE INTO meta (name, value) VALUES ('runtime_id', ?)";
+    let kept = connection.execute(sql, [id.as_str()]).and_then(|_| {
+        let sql = "SELECT value FROM meta WHERE name = 'runtime_id'";
+        connection.query_row(sql, [], |row| row.get::<_, String>(0))
+    });
+    let damaged = |_| OpenError::Damaged("state.db does not say whose it is");
+    kept.map_err(database::open_error)?.parse().map_err(damaged)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_earlier_format_is_brought_up_step_by_step() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        let first: Migration = |t| t.execute_batch("CREATE TABLE a (x); INSERT INTO a VALUES (1)");
+        let second: Migration = |t| t.execute_batch("ALTER TABLE a ADD COLUMN y DEFAULT 7");
+        let third: Migration = |t| t.execute_batch("UPDATE a SET x = x + y");
+        migrate(&mut connection, &[first]).unwrap();
+        migrate(&mut connection, &[first, second, third]).unwrap();
+        migrate(&mut connection, &[first, second, third]).unwrap();
+        let x: i64 = connection.query_row("SELECT x FROM a", [], |row| row.get(0)).unwrap();
+        assert_eq!(x, 8);
+    }
+
+    #[test]
+    fn a_step_that_fails_leaves_the_format_before_it() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        let first: Migration = |t| t.execute_batch("CREATE TABLE a (x)");
+        let broken: Migration = |t| t.execute_batch("CREATE TABLE b (x); SELECT no_such_thing");
+        assert!(migrate(&mut connection, &[first, broken]).is_err());
+        let version: i64 =
+            connection.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
+        assert_eq!(version, 1);
+        assert!(connection.prepare("SELECT * FROM b").is_err());
+    }
+
+    #[test]
+    fn a_later_format_is_refused() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        connection.pragma_update(None, "user_version", 9).unwrap();
+        let refused = migrate(&mut connection, MIGRATIONS);
+        assert!(matches!(refused, Err(OpenError::NewerFormat { found: 9 })));
+    }
+}

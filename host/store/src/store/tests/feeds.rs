@@ -1,0 +1,119 @@
+use std::thread;
+
+use super::*;
+use crate::Followed;
+use crate::commit::block_on;
+
+/// Follows until an entry says `end`, and gives the places that were seen.
+fn follow(mut feed: Feed, mut after: Cursor) -> Vec<u64> {
+    let mut seen = Vec::new();
+    loop {
+        let new = match block_on(feed.next(after)) {
+            Followed::Entries(new) => new.iter().map(|entry| (**entry).clone()).collect(),
+            Followed::Behind => feed.read(after, 100).unwrap().entries,
+            Followed::Ended => return seen,
+        };
+        for entry in new {
+            after = entry.seq;
+            seen.push(entry.seq.0);
+            if entry.payload.body == b"end" {
+                return seen;
+            }
+        }
+    }
+}
+
+#[test]
+fn a_follower_neither_loses_nor_repeats_an_entry() {
+    const EACH: u64 = 2_000;
+    let kept = Kept::new();
+    let workers: Vec<_> = (0..3).map(|_| kept.create().number).collect();
+    thread::scope(|scope| {
+        let mut followers = Vec::new();
+        for &worker in &workers {
+            let store = (*kept).clone();
+            scope.spawn(move || {
+                let commits: Vec<_> = (0..EACH)
+                    .map(|n| {
+                        let events = vec![event(if n + 1 == EACH { b"end" } else { b"more" })];
+                        if n % 50 == 0 {
+                            thread::yield_now();
+                        }
+                        store.submit(Transaction { worker, events })
+                    })
+                    .collect();
+                commits.into_iter().for_each(|commit| drop(commit.wait().unwrap()));
+            });
+            // They begin while it is written, each at another moment.
+            for _ in 0..4 {
+                let feed = kept.watch(worker);
+                followers.push(scope.spawn(move || follow(feed, Cursor(0))));
+                kept.state_get(worker, "k").unwrap();
+            }
+        }
+        for follower in followers {
+            assert_eq!(follower.join().unwrap(), (1..=EACH + 1).collect::<Vec<_>>());
+        }
+    });
+}
+
+#[test]
+fn a_slow_follower_reads_on_from_disk() {
+    let kept = Kept::new();
+    let worker = kept.create().number;
+    let mut feed = kept.watch(worker);
+    assert!(matches!(block_on(feed.next(Cursor(0))), Followed::Behind));
+    assert_eq!(feed.read(Cursor(0), 10).unwrap().next, Cursor(1));
+    for _ in 0..600 {
+        kept.submit(Transaction { worker, events: vec![event(b"x")] });
+    }
+    kept.write(worker, vec![event(&[0; 2 << 20])]);
+    assert!(matches!(block_on(feed.next(Cursor(1))), Followed::Behind));
+    // The last one is larger than the ring, and still not overlooked.
+    assert!(matches!(block_on(feed.next(Cursor(601))), Followed::Behind));
+    kept.write(worker, vec![event(b"end")]);
+    assert_eq!(follow(feed, Cursor(1)), (2..=603).collect::<Vec<_>>());
+}
+
+#[test]
+fn entries_come_with_what_they_hold() {
+    let kept = Kept::new();
+    let worker = kept.create().number;
+    let mut feed = kept.watch(worker);
+    feed.read(Cursor(0), 10).unwrap();
+    let id = kept.input_id();
+    kept.write(worker, vec![accept(id, b"in"), event(b"e"), end(id, b"out")]);
+    let Followed::Entries(new) = block_on(feed.next(Cursor(1))) else { panic!("nothing came") };
+    let new: Vec<_> = new.iter().map(|entry| (**entry).clone()).collect();
+    assert_eq!(new, kept.entries(worker, Cursor(1), 10).unwrap().entries);
+}
+
+#[test]
+fn a_feed_ends_with_its_worker() {
+    let kept = Kept::new();
+    let worker = kept.create().number;
+    let feed = kept.watch(worker);
+    let ended = thread::spawn(move || follow(feed, Cursor(0)));
+    kept.write(worker, vec![WorkerEvent::Remove { at: Timestamp(2_000) }]);
+    assert!(ended.join().unwrap().len() <= 1);
+    // One that is begun too late ends as well.
+    let mut late = kept.watch(worker);
+    assert!(matches!(block_on(late.next(Cursor(1))), Followed::Behind));
+    late.read(Cursor(1), 10).unwrap();
+    assert!(matches!(block_on(late.next(Cursor(1))), Followed::Ended));
+}
+
+#[test]
+fn a_feed_ends_with_the_store() {
+    let mut kept = Kept::new();
+    let worker = kept.create().number;
+    let feed = kept.watch(worker);
+    let ended = thread::spawn(move || {
+        let mut feed = feed;
+        while !matches!(block_on(feed.next(Cursor(1))), Followed::Ended) {
+            drop(feed.read(Cursor(1), 10));
+        }
+    });
+    kept.store.take().unwrap().close();
+    ended.join().unwrap();
+}

@@ -1,0 +1,304 @@
+use std::collections::BTreeMap;
+
+use sha2::{Digest, Sha256};
+use skep_protocol::{ConfigValues, FailedReason, Labels, Severity, Version};
+
+use super::*;
+
+fn labels(pairs: &[(&str, &str)]) -> Labels {
+    let pairs = pairs.iter().map(|(key, value)| ((*key).into(), (*value).into()));
+    Labels::try_from(pairs.collect::<BTreeMap<_, _>>()).unwrap()
+}
+
+#[test]
+fn a_worker_is_read_back_as_it_was_put() {
+    let mut kept = Kept::new();
+    let mut record = kept.create();
+    assert_eq!(kept.worker(&record.id).unwrap(), Lookup::Found(Box::new(record.clone())));
+    record.spec.labels = labels(&[("team", "red")]);
+    record.spec.component = ComponentDigest::from_sha256([8; 32]);
+    record.previous = Some(Version {
+        component: ComponentDigest::from_sha256([7; 32]),
+        config: Some(ConfigDigest::from_sha256([6; 32])),
+    });
+    record.desired = Desired::Stopped;
+    record.standing = Standing::Failed(FailedReason::CrashLoop);
+    record.has_directory = true;
+    record.updated_at = Timestamp(7_000);
+    kept.write(record.number, vec![WorkerEvent::Put(Box::new(record.clone()))]);
+    for _ in 0..2 {
+        assert_eq!(kept.worker(&record.id).unwrap(), Lookup::Found(Box::new(record.clone())));
+        assert_eq!(kept.number(&record.id).unwrap(), Some(record.number));
+        kept.reopen();
+    }
+    assert_eq!(kept.worker(&WorkerId::new(1, [0; 10])).unwrap(), Lookup::Unknown);
+    for component in [7, 8] {
+        let digest = ComponentDigest::from_sha256([component; 32]);
+        assert!(kept.component_in_use(&digest).unwrap());
+    }
+}
+
+#[test]
+fn a_create_of_what_exists_is_refused() {
+    let kept = Kept::new();
+    let record = kept.create();
+    let create = |record: &WorkerRecord| {
+        kept.try_write(record.number, vec![WorkerEvent::Create(Box::new(record.clone()))])
+    };
+    assert_eq!(refused(create(&record)), Refusal::WorkerExists);
+    let same_id = WorkerRecord { number: kept.next_number(), ..record.clone() };
+    assert_eq!(refused(create(&same_id)), Refusal::WorkerExists);
+    let same_number = WorkerRecord { number: record.number, ..kept.record() };
+    assert_eq!(refused(create(&same_number)), Refusal::WorkerExists);
+    let other = kept.record();
+    let put = vec![WorkerEvent::Put(Box::new(other.clone()))];
+    assert_eq!(refused(kept.try_write(record.number, put)), Refusal::Malformed);
+    let late = vec![event(b""), WorkerEvent::Create(Box::new(other.clone()))];
+    assert_eq!(refused(kept.try_write(record.number, late)), Refusal::Malformed);
+    assert_eq!(refused(kept.try_write(other.number, vec![event(b"")])), Refusal::UnknownWorker);
+    assert_eq!(kept.worker_count().unwrap(), 1);
+}
+
+#[test]
+fn a_number_is_never_used_twice() {
+    let mut kept = Kept::new();
+    let (first, last) = (kept.create(), kept.create());
+    kept.write(last.number, vec![WorkerEvent::Remove { at: Timestamp(2_000) }]);
+    kept.reopen();
+    assert!(kept.next_number() > last.number && last.number > first.number);
+}
+
+#[test]
+fn workers_are_listed_by_id_and_label() {
+    let kept = Kept::new();
+    let mut ids = Vec::new();
+    for n in 0..25 {
+        let mut record = kept.record();
+        if n % 2 == 0 {
+            record.spec.labels = labels(&[("team", "red"), ("n", &n.to_string())]);
+        }
+        kept.write(record.number, vec![WorkerEvent::Create(Box::new(record.clone()))]);
+        ids.push(record.id);
+    }
+    let page = |after: Option<&WorkerId>, label| -> Vec<WorkerId> {
+        let page = kept.workers(after, label, 10).unwrap();
+        page.iter().map(|record| record.id).collect()
+    };
+    assert_eq!(page(None, None), ids[..10]);
+    assert_eq!(page(Some(&ids[9]), None), ids[10..20]);
+    assert_eq!(page(Some(&ids[24]), None), []);
+    let red: Vec<_> = ids.iter().copied().step_by(2).collect();
+    assert_eq!(page(None, Some(("team", "red"))), red[..10]);
+    assert_eq!(page(Some(&red[9]), Some(("team", "red"))), red[10..]);
+    assert_eq!(page(None, Some(("n", "4"))), [ids[4]]);
+    assert_eq!(page(None, Some(("team", "blue"))), []);
+    // Labels that a worker no longer has do not find it.
+    let Lookup::Found(mut record) = kept.worker(&ids[4]).unwrap() else { panic!("it is there") };
+    record.spec.labels = labels(&[("team", "blue")]);
+    kept.write(record.number, vec![WorkerEvent::Put(record)]);
+    assert_eq!(page(None, Some(("n", "4"))), []);
+    assert_eq!(page(None, Some(("team", "blue"))), [ids[4]]);
+}
+
+#[test]
+fn a_key_names_one_input_for_as_long_as_it_is_remembered() {
+    let kept = Kept::new();
+    let worker = kept.create().number;
+    let day = skep_protocol::Limits::default().idempotency_ms;
+    let (first, second) = (kept.input_id(), kept.input_id());
+    let key = "pay-7".parse().unwrap();
+    let find = |now| {
+        let found = kept.input_by_key(worker, &key, Timestamp(now), day).unwrap();
+        found.map(|input| input.id)
+    };
+    assert_eq!(find(1_000), None);
+    kept.write(worker, vec![accept_keyed(first, b"a", Some("pay-7"), 1_000)]);
+    let again = || vec![accept_keyed(second, b"b", Some("pay-7"), 1_000 + day)];
+    assert_eq!(refused(kept.try_write(worker, again())), Refusal::KeyTaken);
+    assert_eq!(find(1_000 + 2 * day), Some(first), "it has not ended");
+    kept.write(worker, vec![end(first, b"")]);
+    assert_eq!((find(999 + day), find(1_000 + day)), (Some(first), None));
+    kept.write(worker, again());
+    assert_eq!(find(1_000 + day), Some(second));
+    assert!(kept.input(worker, &first).unwrap().unwrap().key.is_none());
+    // Another worker's keys are its own.
+    let other = kept.create().number;
+    kept.write(other, vec![accept_keyed(kept.input_id(), b"c", Some("pay-7"), 1_000)]);
+}
+
+#[test]
+fn state_is_read_and_listed_in_order() {
+    let kept = Kept::new();
+    let worker = kept.create().number;
+    let keys = ["a", "a/1", "a/2", "a/ü", "b", "é"];
+    for key in keys.iter().rev() {
+        kept.write(worker, vec![set(key, b"old"), set(key, key.as_bytes())]);
+    }
+    let list = |prefix, after, limit| kept.state_list(worker, prefix, after, limit).unwrap();
+    assert_eq!(list("", None, 10), keys);
+    assert_eq!(list("a/", None, 10), keys[1..4]);
+    assert_eq!(list("a/", Some("a/1"), 1), ["a/2"]);
+    assert_eq!(list("a/", Some("a"), 10), keys[1..4]);
+    assert_eq!(list("a/", Some("b"), 10), [""; 0]);
+    assert_eq!(kept.state_get(worker, "é").unwrap().unwrap(), "é".as_bytes());
+    kept.write(worker, vec![WorkerEvent::DeleteState { key: "a/1".into() }]);
+    assert_eq!(kept.state_get(worker, "a/1").unwrap(), None);
+    assert_eq!(list("a/", None, 10), keys[2..4]);
+    assert_eq!(kept.state_get(kept.create().number, "a").unwrap(), None);
+}
+
+#[test]
+fn usage_is_kept_and_the_transcript_counted() {
+    let mut kept = Kept::new();
+    let worker = kept.create().number;
+    let usage = Usage { turns: 3, state_bytes: 5, transcript_bytes: 999, ..Usage::default() };
+    kept.write(worker, vec![WorkerEvent::Usage(usage), event(&[0; 100])]);
+    let before = kept.usage(worker).unwrap();
+    assert_eq!((before.turns, before.state_bytes), (3, 5));
+    kept.reopen();
+    kept.write(worker, vec![event(&[0; 100])]);
+    let after = kept.usage(worker).unwrap();
+    let entry = after.transcript_bytes - before.transcript_bytes;
+    assert!((100..200).contains(&entry), "{entry}");
+    assert_eq!(after, Usage { transcript_bytes: after.transcript_bytes, ..before });
+    assert_eq!(before.transcript_bytes, 2 * 64 + 100 + "word".len() as u64 + 10);
+}
+
+#[test]
+fn components_come_and_go_with_their_files() {
+    let mut kept = Kept::new();
+    let digest = kept.write_component(b"\0asm").unwrap();
+    assert_eq!(kept.write_component(b"\0asm").unwrap(), digest);
+    let record = ComponentRecord {
+        digest,
+        kind: ComponentKind::Command,
+        bytes: 4,
+        imports: vec!["wasi:cli/run@0.2.0".into()],
+        exports: vec!["\"quoted\"".into()],
+        created_at: Timestamp(1_000),
+    };
+    kept.submit_shared(SharedEvent::PutComponent(record.clone())).wait().unwrap();
+    let later = ComponentRecord { created_at: Timestamp(2_000), ..record.clone() };
+    kept.submit_shared(SharedEvent::PutComponent(later)).wait().unwrap();
+    kept.reopen();
+    assert_eq!(kept.component(&digest).unwrap(), Some(record.clone()));
+    assert_eq!(kept.components(None, 10).unwrap(), [record.clone()]);
+    assert_eq!(kept.components(Some(&digest), 10).unwrap(), []);
+    assert_eq!(kept.component_bytes(&digest).unwrap().unwrap(), b"\0asm");
+
+    let mut worker = kept.record();
+    worker.spec.component = digest;
+    kept.write(worker.number, vec![WorkerEvent::Create(Box::new(worker.clone()))]);
+    let removed = kept.submit_shared(SharedEvent::RemoveComponent(digest)).wait();
+    assert_eq!(refused(removed), Refusal::InUse);
+    kept.write(worker.number, vec![WorkerEvent::Remove { at: Timestamp(2_000) }]);
+    kept.submit_shared(SharedEvent::RemoveComponent(digest)).wait().unwrap();
+    assert_eq!(kept.component(&digest).unwrap(), None);
+    while kept.janitor_step().unwrap() {}
+    assert_eq!(kept.component_bytes(&digest).unwrap(), None);
+}
+
+#[test]
+fn a_component_that_cannot_be_written_is_not_there() {
+    for point in ["component.write", "component.rename"] {
+        let faults = FailAt::new(point, io::ErrorKind::StorageFull);
+        let kept = Kept::with(faults.clone());
+        faults.switch(true);
+        assert!(matches!(kept.write_component(b"\0asm"), Err(StoreError::Full)), "{point}");
+        let digest = ComponentDigest::from_sha256(Sha256::digest(b"\0asm").into());
+        assert_eq!(kept.component_bytes(&digest).unwrap(), None);
+        faults.switch(false);
+        assert_eq!(kept.write_component(b"\0asm").unwrap(), digest);
+        assert!(kept.component_bytes(&digest).unwrap().is_some());
+    }
+}
+
+#[test]
+fn configs_are_read_back() {
+    let kept = Kept::new();
+    let values = BTreeMap::from([("key \"".to_owned(), "välue\n".to_owned())]);
+    let values = ConfigValues::try_from(values).unwrap();
+    let digest = ConfigDigest::from_sha256(Sha256::digest(values.canonical_bytes()).into());
+    let record = ConfigRecord { digest, values: Arc::new(values), created_at: Timestamp(1_000) };
+    kept.submit_shared(SharedEvent::PutConfig(record.clone())).wait().unwrap();
+    assert_eq!(kept.config(&digest).unwrap(), Some(record.clone()));
+    assert_eq!(kept.configs(None, 10).unwrap(), [record]);
+    assert_eq!(kept.config(&ConfigDigest::from_sha256([0; 32])).unwrap(), None);
+}
+
+#[test]
+fn diagnostics_are_bounded_and_one_of_a_kind() {
+    let kept = Kept::new();
+    let worker = kept.create();
+    let diagnose = |code: DiagnosticCode, subject, at| {
+        SharedEvent::Diagnose(Diagnostic {
+            code,
+            severity: Severity::Warning,
+            message: format!("at {at}"),
+            subject,
+            at: Timestamp(at),
+        })
+    };
+    for at in 1..=3 {
+        let event = diagnose(DiagnosticCode::CrashLoop, Some(worker.id), at);
+        kept.submit_shared(event).wait().unwrap();
+    }
+    let of_worker = kept.diagnostics(Some(&worker.id)).unwrap();
+    assert_eq!(of_worker.len(), 1);
+    assert_eq!((of_worker[0].at, &*of_worker[0].message), (Timestamp(3), "at 3"));
+    for at in 10..1_310 {
+        let subject = WorkerId::new(at, [1; 10]);
+        kept.submit_shared(diagnose(DiagnosticCode::DirectoryMissing, Some(subject), at));
+    }
+    kept.submit_shared(diagnose(DiagnosticCode::ForeignFile, None, 2_000)).wait().unwrap();
+    let all = kept.diagnostics(None).unwrap();
+    assert_eq!((all.len(), all[0].at, all[0].subject), (1_000, Timestamp(2_000), None));
+    assert_eq!(all[1].at, Timestamp(1_309));
+    let last = all[1].subject.unwrap();
+    kept.submit_shared(SharedEvent::Clear(DiagnosticCode::DirectoryMissing, last)).wait().unwrap();
+    assert!(kept.diagnostics(Some(&last)).unwrap().is_empty());
+}
+
+#[test]
+fn a_failure_keeps_what_went_wrong() {
+    let kept = Kept::new();
+    let worker = kept.create().number;
+    let id = kept.input_id();
+    let error = TurnError {
+        code: "trap".into(),
+        message: "unreachable".into(),
+        limit: None,
+        frames: vec!["main".into()],
+    };
+    kept.write(
+        worker,
+        vec![
+            accept(id, b"in"),
+            WorkerEvent::End {
+                id,
+                at: Timestamp(1_001),
+                ending: Ending::Trapped,
+                output: None,
+                error: Some(error.clone()),
+            },
+        ],
+    );
+    let entry = kept.entry(worker, Cursor(3)).unwrap().unwrap();
+    assert_eq!((entry.kind, entry.ending), (EntryKind::Failure, Some(Ending::Trapped)));
+    let outcome = kept.outcome(worker, Cursor(3)).unwrap().unwrap();
+    assert_eq!(outcome, Outcome { ending: Ending::Trapped, output: None, error: Some(error) });
+}
+
+#[test]
+fn a_directory_is_made_when_it_is_wanted() {
+    let faults = FailAt::new("directory.create", io::ErrorKind::Other);
+    let kept = Kept::with(faults.clone());
+    let record = kept.create();
+    assert!(kept.existing_worker_dir(&record.id).unwrap().is_none());
+    faults.switch(true);
+    assert!(matches!(kept.worker_dir(&record.id), Err(StoreError::Io(_))));
+    faults.switch(false);
+    kept.worker_dir(&record.id).unwrap().write("file", b"x").unwrap();
+    assert!(kept.existing_worker_dir(&record.id).unwrap().unwrap().exists("file"));
+    assert!(kept.worker_dir(&record.id).unwrap().exists("file"));
+}

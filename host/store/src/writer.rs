@@ -1,0 +1,245 @@
+//! The one thread that writes.
+//!
+//! It takes what waits, writes it in one transaction of the database, commits, shows the entries to
+//! followers and then answers. Where that fails because of one of the transactions, each is tried
+//! alone, so that only the bad one fails; where the disk fails, all of them do, and the thread goes
+//! on with a new connection.
+
+pub(crate) mod account;
+pub(crate) mod batch;
+mod checkpoint;
+pub(crate) mod chore;
+pub(crate) mod queue;
+mod statement;
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+
+use rusqlite::Connection;
+use skep_protocol::{Limits, Timestamp};
+
+use account::Accounts;
+use batch::Batch;
+use checkpoint::Checkpointer;
+use chore::Chores;
+use queue::{Job, Next, Queue, Work};
+use statement::Statements;
+
+use crate::component_file::ComponentFiles;
+use crate::database::Database;
+use crate::feed::Rings;
+use crate::{Faults, Receipt, SharedEvent, StoreError, WorkerEvent};
+
+/// What the writer shares with the rest of the store.
+pub(crate) struct Shared {
+    pub(crate) database: Database,
+    pub(crate) queue: Queue,
+    pub(crate) rings: Arc<Rings>,
+    pub(crate) faults: Arc<dyn Faults>,
+    pub(crate) components: Arc<ComponentFiles>,
+    pub(crate) defaults: Mutex<Limits>,
+}
+
+/// The thread.
+pub(crate) struct Writer(Mutex<Option<JoinHandle<()>>>);
+
+impl Writer {
+    /// Starts it with a connection that is open already.
+    pub(crate) fn start(
+        shared: Arc<Shared>,
+        connection: Connection,
+        now: Timestamp,
+    ) -> std::io::Result<Self> {
+        let checkpointer = Checkpointer::start(shared.database.clone())?;
+        let thread = thread::Builder::new().name("skep-writer".into()).spawn(move || {
+            let writing = Writing {
+                shared: &shared,
+                checkpointer,
+                accounts: Accounts::default(),
+                chores: Chores::new(now),
+                log_pages: Arc::default(),
+            };
+            writing.run(connection);
+        })?;
+        Ok(Self(Mutex::new(Some(thread))))
+    }
+
+    /// Waits for it to end, after its queue was closed.
+    pub(crate) fn join(&self) {
+        let thread = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if thread.is_some_and(|thread| thread.join().is_err()) {
+            tracing::error!("the store's writer panicked");
+        }
+    }
+}
+
+struct Writing<'a> {
+    shared: &'a Shared,
+    checkpointer: Checkpointer,
+    accounts: Accounts,
+    chores: Chores,
+    /// Length of the log after the last commit.
+    log_pages: Arc<AtomicU32>,
+}
+
+/// Why a connection is left.
+enum Left {
+    Closed,
+    Broken,
+}
+
+impl Writing<'_> {
+    fn run(mut self, connection: Connection) {
+        let mut connection = Some(connection);
+        loop {
+            let opened = match connection.take() {
+                Some(connection) => Ok(connection),
+                None => self.shared.database.writer(),
+            };
+            let left = opened.and_then(|mut connection| {
+                let log_pages = self.log_pages.clone();
+                connection.wal_hook(Some(move |_: &mut _, pages| {
+                    log_pages.store(u32::try_from(pages).unwrap_or(0), Ordering::Relaxed);
+                    Ok(())
+                }))?;
+                let mut statements = Statements::prepare(&connection)?;
+                let left = self.serve(&connection, &mut statements);
+                drop(statements);
+                if matches!(left, Left::Closed) {
+                    checkpoint::checkpoint(&connection, "TRUNCATE");
+                }
+                Ok(left)
+            });
+            self.accounts.forget();
+            match left {
+                Ok(Left::Closed) => return,
+                Ok(Left::Broken) => {}
+                Err(error) => {
+                    tracing::error!(error = &error as &dyn std::error::Error, "cannot write");
+                    // The next to ask hears of it; each asks the disk anew.
+                    match self.shared.queue.next() {
+                        Next::Batch(jobs) => refuse(jobs, &error.into()),
+                        Next::Chore(chore) => chore.answer(Err(error.into())),
+                        Next::Closed => return,
+                    }
+                }
+            }
+        }
+    }
+
+    fn serve<'c>(&mut self, connection: &'c Connection, statements: &mut Statements<'c>) -> Left {
+        loop {
+            let broken = match self.shared.queue.next() {
+                Next::Batch(jobs) => self.commit(connection, statements, jobs),
+                Next::Chore(chore) => self.chore(connection, statements, chore),
+                Next::Closed => return Left::Closed,
+            };
+            if broken {
+                return Left::Broken;
+            }
+            self.checkpointer.after_commit(connection, self.log_pages.load(Ordering::Relaxed));
+        }
+    }
+
+    /// Whether the connection is not to be used again.
+    fn commit<'c>(
+        &mut self,
+        connection: &'c Connection,
+        statements: &mut Statements<'c>,
+        mut jobs: Vec<Job>,
+    ) -> bool {
+        match self.try_commit(connection, statements, &jobs) {
+            Ok(receipts) => {
+                self.publish(jobs, receipts);
+                false
+            }
+            Err(error) if jobs.len() == 1 || is_of_the_disk(&error) => {
+                let broken = is_of_the_disk(&error) || !connection.is_autocommit();
+                refuse(jobs, &error);
+                broken
+            }
+            Err(_) => {
+                while !jobs.is_empty() {
+                    let rest = jobs.split_off(1);
+                    if self.commit(connection, statements, jobs) {
+                        let error = StoreError::io(std::io::Error::other("the disk failed before"));
+                        refuse(rest, &error);
+                        return true;
+                    }
+                    jobs = rest;
+                }
+                false
+            }
+        }
+    }
+
+    fn try_commit<'c>(
+        &mut self,
+        connection: &'c Connection,
+        statements: &mut Statements<'c>,
+        jobs: &[Job],
+    ) -> Result<Vec<Receipt>, StoreError> {
+        self.shared.faults.at("commit.before")?;
+        let defaults = *self.shared.defaults.lock().unwrap_or_else(PoisonError::into_inner);
+        let accounts = &mut self.accounts;
+        let receipts =
+            Batch { connection, statements, accounts, defaults: &defaults }.commit(jobs)?;
+        let _ = self.shared.faults.at("commit.after");
+        Ok(receipts)
+    }
+
+    /// Lets everyone know of what is durable: followers first, then who waits for an answer.
+    fn publish(&mut self, jobs: Vec<Job>, receipts: Vec<Receipt>) {
+        self.chores.note(&mut self.accounts);
+        self.accounts.settle();
+        for (job, receipt) in jobs.iter().zip(&receipts) {
+            match &job.work {
+                Work::Worker(events) => {
+                    self.shared.rings.publish(job.worker, events, &receipt.seqs);
+                    self.chores.see(events);
+                }
+                Work::Shared(SharedEvent::PutComponent(record)) => {
+                    self.shared.components.put(&record.digest);
+                }
+                Work::Shared(SharedEvent::RemoveComponent(digest)) => {
+                    self.shared.components.orphan(*digest);
+                }
+                Work::Shared(
+                    SharedEvent::PutConfig(_) | SharedEvent::Diagnose(_) | SharedEvent::Clear(..),
+                ) => {}
+            }
+        }
+        for (job, receipt) in jobs.into_iter().zip(receipts) {
+            let _ = job.answer.send(Ok(receipt));
+        }
+    }
+}
+
+/// Whether trying the transactions one by one would be in vain.
+fn is_of_the_disk(error: &StoreError) -> bool {
+    matches!(error, StoreError::Full | StoreError::Io(_))
+}
+
+fn refuse(jobs: Vec<Job>, error: &StoreError) {
+    for job in jobs {
+        let _ = job.answer.send(Err(error.clone()));
+    }
+}
+
+/// When something happened, where the event says so.
+fn time_of(event: &WorkerEvent) -> Option<Timestamp> {
+    match event {
+        WorkerEvent::Create(record) => Some(record.created_at),
+        WorkerEvent::Put(record) => Some(record.updated_at),
+        WorkerEvent::Remove { at }
+        | WorkerEvent::Accept { at, .. }
+        | WorkerEvent::End { at, .. } => Some(*at),
+        WorkerEvent::Append(entry) => Some(entry.at),
+        WorkerEvent::Begin { .. }
+        | WorkerEvent::SetState { .. }
+        | WorkerEvent::DeleteState { .. }
+        | WorkerEvent::Usage(_)
+        | WorkerEvent::Connected(_) => None,
+    }
+}

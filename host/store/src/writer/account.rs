@@ -1,0 +1,171 @@
+//! What the writer remembers of the workers that it writes for.
+//!
+//! All of it can be read of the database again, and is after any commit that failed.
+
+use std::collections::HashMap;
+
+use rusqlite::Connection;
+use skep_protocol::{Limits, Usage, WorkerSpec};
+
+use super::batch::Failure;
+use crate::{Refusal, WorkerNumber, read, row};
+
+/// Workers remembered at once: about 10 MB.
+const MOST: usize = 50_000;
+
+#[derive(Clone, Debug)]
+pub(crate) struct Account {
+    /// The place of its next entry.
+    pub(crate) next_seq: u64,
+    pub(crate) usage: Usage,
+    /// Idempotency keys that are kept, once that was asked.
+    pub(crate) keys: Option<u64>,
+    pub(crate) bounds: Bounds,
+    /// It was removed in this very batch.
+    pub(crate) removed: bool,
+}
+
+/// The limits that the store itself holds a worker to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds {
+    pub(crate) transcript_bytes: u64,
+    pub(crate) keys: u64,
+    pub(crate) key_ms: u64,
+}
+
+impl Bounds {
+    pub(crate) fn of(limits: &Limits) -> Self {
+        Self {
+            transcript_bytes: limits.transcript_bytes,
+            keys: limits.idempotency_keys,
+            key_ms: limits.idempotency_ms,
+        }
+    }
+}
+
+#[derive(Default)]
+pub(crate) struct Accounts {
+    by_worker: HashMap<WorkerNumber, Account>,
+    /// Those whose usage is to be written with this commit.
+    changed: Vec<WorkerNumber>,
+}
+
+impl Account {
+    pub(crate) fn new(limits: &Limits) -> Self {
+        Self {
+            next_seq: 1,
+            usage: Usage::default(),
+            keys: Some(0),
+            bounds: Bounds::of(limits),
+            removed: false,
+        }
+    }
+
+    fn load(
+        connection: &Connection,
+        worker: WorkerNumber,
+        defaults: &Limits,
+    ) -> Result<Self, Failure> {
+        let spec = connection
+            .prepare_cached("SELECT spec FROM worker WHERE number = ?")?
+            .query([worker.0])?
+            .next()?
+            // A damaged spec must not keep anyone from removing the worker.
+            .map(|found| row::text(found, 0).ok().and_then(|json| serde_json::from_str(json).ok()));
+        let Some(spec) = spec else {
+            let sql = "SELECT 1 FROM tombstone WHERE number = ?";
+            let removed = connection.prepare_cached(sql)?.exists([worker.0])?;
+            return Err(Failure::Store(crate::StoreError::Refused(match removed {
+                true => Refusal::WorkerRemoved,
+                false => Refusal::UnknownWorker,
+            })));
+        };
+        let limits = spec.map_or(*defaults, |spec: WorkerSpec| spec.limits.over(defaults));
+        Ok(Self {
+            next_seq: read::worker::last_seq(connection, worker)?.0 + 1,
+            usage: read::worker::usage(connection, worker)?,
+            keys: None,
+            bounds: Bounds::of(&limits),
+            removed: false,
+        })
+    }
+
+    /// Idempotency keys that are kept.
+    pub(crate) fn keys(
+        &mut self,
+        connection: &Connection,
+        worker: WorkerNumber,
+    ) -> rusqlite::Result<&mut u64> {
+        let keys = match self.keys {
+            Some(keys) => keys,
+            None => {
+                let sql = "SELECT count(*) FROM input WHERE worker = ? AND key IS NOT NULL";
+                let count: i64 =
+                    connection.prepare_cached(sql)?.query_row([worker.0], |row| row.get(0))?;
+                count.cast_unsigned()
+            }
+        };
+        Ok(self.keys.insert(keys))
+    }
+}
+
+impl Accounts {
+    pub(crate) fn get(
+        &mut self,
+        connection: &Connection,
+        worker: WorkerNumber,
+        defaults: &Limits,
+    ) -> Result<&mut Account, Failure> {
+        use std::collections::hash_map::Entry;
+        match self.by_worker.entry(worker) {
+            Entry::Occupied(known) if known.get().removed => {
+                Err(Failure::Store(Refusal::WorkerRemoved.into()))
+            }
+            Entry::Occupied(known) => Ok(known.into_mut()),
+            Entry::Vacant(vacant) => {
+                Ok(vacant.insert(Account::load(connection, worker, defaults)?))
+            }
+        }
+    }
+
+    pub(crate) fn insert(&mut self, worker: WorkerNumber, account: Account) -> &mut Account {
+        let place = self.by_worker.entry(worker);
+        place.insert_entry(account).into_mut()
+    }
+
+    /// Has a worker's usage written with this commit.
+    pub(crate) fn touch(&mut self, worker: WorkerNumber) {
+        if self.changed.last() != Some(&worker) {
+            self.changed.push(worker);
+        }
+    }
+
+    /// Workers whose usage changed, once each.
+    pub(crate) fn changed(&mut self) -> impl Iterator<Item = (WorkerNumber, &Account)> {
+        self.changed.sort_unstable();
+        self.changed.dedup();
+        let by_worker = &self.by_worker;
+        self.changed
+            .iter()
+            .filter_map(|worker| by_worker.get(worker).map(|account| (*worker, account)))
+            .filter(|(_, account)| !account.removed)
+    }
+
+    /// After a commit.
+    pub(crate) fn settle(&mut self) {
+        for worker in self.changed.drain(..) {
+            if self.by_worker.get(&worker).is_some_and(|account| account.removed) {
+                self.by_worker.remove(&worker);
+            }
+        }
+        if self.by_worker.len() > MOST {
+            self.by_worker.clear();
+        }
+    }
+
+    /// Has all limits read again.
+    pub(crate) fn forget(&mut self) {
+        self.by_worker.clear();
+        self.changed.clear();
+    }
+}

@@ -1,0 +1,125 @@
+//! Keeping the write-ahead log short without making the writer wait.
+//!
+//! A thread of its own moves pages from the log to the database while the writer goes on. Under
+//! steady load it never catches up wholly, so the log would grow for ever: past
+//! [`RESTART_PAGES`] the writer itself moves the little that is left, and begins the log anew.
+
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use rusqlite::Connection;
+
+use crate::database::{BUSY, Database};
+
+/// Pages of log after which the thread is woken.
+const PASSIVE_PAGES: u32 = 1_000;
+/// 64 MiB of log.
+const RESTART_PAGES: u32 = 16_384;
+/// Pages after which a restart that readers held up is tried again.
+const RETRY_PAGES: u32 = 1_024;
+
+#[derive(Default)]
+struct Wish {
+    wanted: bool,
+    closed: bool,
+    /// The writer is about to restart the log: keep out of its way.
+    held: bool,
+}
+
+#[derive(Default)]
+struct Shared {
+    wish: Mutex<Wish>,
+    changed: Condvar,
+    /// Held while a checkpoint runs.
+    running: Mutex<()>,
+}
+
+/// The thread, and the writer's part.
+pub(crate) struct Checkpointer {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+    woken_at: u32,
+    restart_at: u32,
+}
+
+impl Checkpointer {
+    pub(crate) fn start(database: Database) -> std::io::Result<Self> {
+        let shared = Arc::new(Shared::default());
+        let thread = thread::Builder::new().name("skep-checkpoint".into()).spawn({
+            let shared = shared.clone();
+            move || shared.run(&database)
+        })?;
+        Ok(Self { shared, thread: Some(thread), woken_at: 0, restart_at: RESTART_PAGES })
+    }
+
+    /// Tells it how long the log is after a commit.
+    pub(crate) fn after_commit(&mut self, connection: &Connection, pages: u32) {
+        if pages < self.woken_at {
+            self.woken_at = 0;
+            self.restart_at = RESTART_PAGES;
+        }
+        if pages >= self.restart_at {
+            self.shared.update(|wish| wish.held = true);
+            if let Ok(_running) = self.shared.running.try_lock() {
+                let _ = connection.busy_timeout(Duration::ZERO);
+                checkpoint(connection, "RESTART");
+                let _ = connection.busy_timeout(BUSY);
+                self.restart_at = pages + RETRY_PAGES;
+                self.woken_at = pages;
+                self.shared.update(|wish| wish.held = false);
+            }
+        } else if pages - self.woken_at >= PASSIVE_PAGES {
+            self.woken_at = pages;
+            self.shared.update(|wish| wish.wanted = true);
+        }
+    }
+}
+
+impl Drop for Checkpointer {
+    fn drop(&mut self) {
+        self.shared.update(|wish| wish.closed = true);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Shared {
+    fn update(&self, change: impl FnOnce(&mut Wish)) {
+        change(&mut self.wish.lock().unwrap_or_else(PoisonError::into_inner));
+        self.changed.notify_all();
+    }
+
+    fn run(&self, database: &Database) {
+        // Stays open: the index of the log lives as long as some connection does.
+        let mut connection = None;
+        loop {
+            if connection.is_none() {
+                connection = database.checkpointer().ok();
+            }
+            let mut wish = self.wish.lock().unwrap_or_else(PoisonError::into_inner);
+            while !wish.closed && (!wish.wanted || wish.held) {
+                wish = self.changed.wait(wish).unwrap_or_else(PoisonError::into_inner);
+            }
+            if wish.closed {
+                return;
+            }
+            wish.wanted = false;
+            drop(wish);
+            let _running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+            if connection.as_ref().is_some_and(|connection| !checkpoint(connection, "PASSIVE")) {
+                connection = None;
+            }
+        }
+    }
+}
+
+/// Whether the disk let it. Readers that hold it up are no failure.
+pub(crate) fn checkpoint(connection: &Connection, mode: &str) -> bool {
+    let done = connection.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |_| Ok(()));
+    if let Err(error) = &done {
+        tracing::warn!(error = error as &dyn std::error::Error, mode, "a checkpoint failed");
+    }
+    done.is_ok()
+}

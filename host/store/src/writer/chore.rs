@@ -1,0 +1,387 @@
+//! Deleting what is no longer wanted, a few milliseconds at a time, between commits.
+
+use std::collections::BTreeSet;
+use std::sync::PoisonError;
+use std::time::{Duration, Instant};
+
+use rusqlite::{Connection, OptionalExtension, params};
+use skep_protocol::{EntryKind, Limits, Timestamp};
+
+use super::account::Accounts;
+use super::batch::{Failure, forget_key};
+use super::queue::Chore;
+use super::statement::Statements;
+use super::{Writing, is_of_the_disk, time_of};
+use crate::row;
+use crate::row::input::{COLUMNS, InputRow};
+use crate::{StoreError, WorkerEvent, WorkerNumber};
+
+/// One slice.
+const SLICE: Duration = Duration::from_millis(4);
+/// Rows deleted between two looks at the clock.
+const ROWS: i64 = 64;
+/// Pages given back at once, and how many have to be free before any are: 16 MiB.
+const VACUUM_PAGES: i64 = 64;
+const FREE_PAGES: i64 = 4_096;
+
+/// `tombstone.pending`: its rows are still here.
+pub(crate) const ROWS_PENDING: i64 = 1;
+/// `tombstone.pending`: its directory may be.
+pub(crate) const DIRECTORY_PENDING: i64 = 2;
+
+/// What there is to do.
+pub(super) struct Chores {
+    /// Whose transcript is past its bound.
+    trim: BTreeSet<WorkerNumber>,
+    /// Who has too many keys.
+    keys: BTreeSet<WorkerNumber>,
+    /// The latest time that any event carried: this crate has no clock.
+    now: Timestamp,
+}
+
+impl Chores {
+    pub(super) fn new(now: Timestamp) -> Self {
+        Self { trim: BTreeSet::new(), keys: BTreeSet::new(), now }
+    }
+
+    /// Looks at the workers that were written for.
+    pub(super) fn note(&mut self, accounts: &mut Accounts) {
+        for (worker, account) in accounts.changed() {
+            if account.usage.transcript_bytes > account.bounds.transcript_bytes {
+                self.trim.insert(worker);
+            }
+            // Not at every key past the bound: finding the oldest means to look at all.
+            let most = account.bounds.keys;
+            if account.keys.is_some_and(|keys| keys > most.saturating_add(most / 16 + 16)) {
+                self.keys.insert(worker);
+            }
+        }
+    }
+
+    pub(super) fn see(&mut self, events: &[WorkerEvent]) {
+        let latest = events.iter().filter_map(time_of).max();
+        self.now = self.now.max(latest.unwrap_or_default());
+    }
+}
+
+impl Writing<'_> {
+    /// Does a slice and answers. Whether the connection is not to be used again.
+    pub(super) fn chore<'c>(
+        &mut self,
+        connection: &'c Connection,
+        statements: &mut Statements<'c>,
+        chore: Chore,
+    ) -> bool {
+        let limits = *self.shared.defaults.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut slice = Slice {
+            connection,
+            statements,
+            accounts: &mut self.accounts,
+            chores: &mut self.chores,
+            limits: &limits,
+            end: Instant::now() + SLICE,
+        };
+        let done = slice.run(&chore.moved).map_err(StoreError::from);
+        let mut broken = false;
+        if let Err(error) = &done {
+            self.accounts.forget();
+            if !connection.is_autocommit() {
+                let _ = connection.execute_batch("ROLLBACK");
+            }
+            broken = is_of_the_disk(error) || !connection.is_autocommit();
+        }
+        chore.answer(done);
+        broken
+    }
+}
+
+struct Slice<'a, 'c> {
+    connection: &'c Connection,
+    statements: &'a mut Statements<'c>,
+    accounts: &'a mut Accounts,
+    chores: &'a mut Chores,
+    limits: &'a Limits,
+    end: Instant,
+}
+
+impl Slice<'_, '_> {
+    /// Whether there is more.
+    fn run(&mut self, moved: &[WorkerNumber]) -> Result<bool, Failure> {
+        if moved.is_empty() && !self.is_needed()? {
+            return self.vacuum();
+        }
+        self.statements.begin.execute([])?;
+        for worker in moved {
+            self.clear_pending(*worker, DIRECTORY_PENDING)?;
+        }
+        let more = self.removed()? || self.trim()? || self.keys()? || self.sweep()?;
+        for (worker, account) in self.accounts.changed() {
+            self.statements.put_usage(worker, &account.usage)?;
+        }
+        self.statements.commit.execute([])?;
+        self.accounts.settle();
+        Ok(more || self.vacuum()?)
+    }
+
+    fn is_over(&self) -> bool {
+        Instant::now() >= self.end
+    }
+
+    /// Nothing is written where there is nothing to do.
+    fn is_needed(&self) -> Result<bool, Failure> {
+        Ok(!self.chores.trim.is_empty()
+            || !self.chores.keys.is_empty()
+            || self.next_removed()?.is_some()
+            || !self.old_inputs(self.swept()?, 1)?.is_empty())
+    }
+
+    fn next_removed(&self) -> rusqlite::Result<Option<WorkerNumber>> {
+        let sql = "SELECT number FROM tombstone WHERE pending AND pending & ? LIMIT 1";
+        self.connection
+            .prepare_cached(sql)?
+            .query_row([ROWS_PENDING], |row| row.get(0).map(WorkerNumber))
+            .optional()
+    }
+
+    fn clear_pending(&self, worker: WorkerNumber, what: i64) -> rusqlite::Result<usize> {
+        let sql = "UPDATE tombstone SET pending = pending & ~?2 WHERE number = ?1";
+        self.connection.prepare_cached(sql)?.execute(params![worker.0, what])
+    }
+
+    /// Rows of removed workers.
+    fn removed(&mut self) -> Result<bool, Failure> {
+        while let Some(worker) = self.next_removed()? {
+            if self.is_over() {
+                return Ok(true);
+            }
+            if self.delete_some(worker)? == 0 {
+                self.clear_pending(worker, ROWS_PENDING)?;
+            }
+        }
+        Ok(false)
+    }
+
+    /// A few rows of a removed worker. None are left when it answers 0.
+    fn delete_some(&mut self, worker: WorkerNumber) -> Result<usize, Failure> {
+        let oldest = self.oldest_entries(worker, i64::MAX)?;
+        for entry in &oldest {
+            if let Some(input) = &entry.input {
+                let sql = "DELETE FROM input WHERE id = ? AND worker = ?";
+                self.connection.prepare_cached(sql)?.execute(params![input, worker.0])?;
+            }
+            self.delete_entry(entry.rowid)?;
+        }
+        if !oldest.is_empty() {
+            return Ok(oldest.len());
+        }
+        for sql in [
+            "DELETE FROM input WHERE rowid IN \
+             (SELECT rowid FROM input WHERE worker = ?1 AND outcome_seq IS NULL LIMIT ?2)",
+            "DELETE FROM input WHERE rowid IN \
+             (SELECT rowid FROM input WHERE worker = ?1 AND key IS NOT NULL LIMIT ?2)",
+            "DELETE FROM state WHERE worker = ?1 AND key IN \
+             (SELECT key FROM state WHERE worker = ?1 ORDER BY key LIMIT ?2)",
+            "DELETE FROM usage WHERE worker = ?1 AND ?2",
+        ] {
+            let gone = self.connection.prepare_cached(sql)?.execute(params![worker.0, ROWS])?;
+            if gone > 0 {
+                return Ok(gone);
+            }
+        }
+        Ok(0)
+    }
+
+    /// Entries that are the oldest of their transcript and too much.
+    fn trim(&mut self) -> Result<bool, Failure> {
+        while let Some(worker) = self.chores.trim.first().copied() {
+            let Ok(account) = self.accounts.get(self.connection, worker, self.limits) else {
+                self.chores.trim.remove(&worker);
+                continue;
+            };
+            // A little more goes than has to, so that not every entry costs another one.
+            let bound = account.bounds.transcript_bytes;
+            let target = bound - bound / 16;
+            // What waits keeps its message, and the last entry says where to go on.
+            let last = account.next_seq.saturating_sub(1);
+            let sql = "SELECT min(seq) FROM input WHERE worker = ? AND outcome_seq IS NULL";
+            let unfinished: Option<i64> =
+                self.connection.prepare_cached(sql)?.query_row([worker.0], |row| row.get(0))?;
+            let end = unfinished.unwrap_or(i64::MAX).min(last.cast_signed());
+            loop {
+                if self.is_over() {
+                    return Ok(true);
+                }
+                let oldest = self.oldest_entries(worker, end)?;
+                let account = self.accounts.get(self.connection, worker, self.limits)?;
+                let mut gone = Vec::new();
+                for entry in oldest {
+                    if account.usage.transcript_bytes <= target {
+                        break;
+                    }
+                    account.usage.transcript_bytes =
+                        account.usage.transcript_bytes.saturating_sub(entry.cost);
+                    gone.push(entry);
+                }
+                if gone.is_empty() {
+                    break;
+                }
+                self.accounts.touch(worker);
+                for entry in &gone {
+                    if let (Some(input), true) = (&entry.input, entry.is_outcome) {
+                        let sql = "DELETE FROM input \
+                                   WHERE id = ? AND outcome_seq = ? AND key IS NULL";
+                        self.connection.prepare_cached(sql)?.execute(params![input, entry.seq])?;
+                    }
+                    self.delete_entry(entry.rowid)?;
+                }
+            }
+            self.chores.trim.remove(&worker);
+        }
+        Ok(false)
+    }
+
+    /// The oldest keys of workers that have too many.
+    fn keys(&mut self) -> Result<bool, Failure> {
+        while let Some(worker) = self.chores.keys.first().copied() {
+            if self.is_over() {
+                return Ok(true);
+            }
+            let Ok(account) = self.accounts.get(self.connection, worker, self.limits) else {
+                self.chores.keys.remove(&worker);
+                continue;
+            };
+            let bound = account.bounds.keys;
+            let keys = account.keys(self.connection, worker)?;
+            let surplus = keys.saturating_sub(bound).min(ROWS.cast_unsigned());
+            let sql = format!(
+                "SELECT {COLUMNS} FROM input WHERE rowid IN (SELECT rowid FROM input \
+                 WHERE worker = ? AND key IS NOT NULL ORDER BY rowid LIMIT ?) \
+                 AND outcome_seq IS NOT NULL"
+            );
+            let rows = inputs(self.connection, &sql, params![worker.0, surplus.cast_signed()])?;
+            *keys = keys.saturating_sub(rows.len() as u64);
+            if rows.iter().all(|(_, row)| row.is_none()) {
+                self.chores.keys.remove(&worker);
+            }
+            for row in rows.into_iter().filter_map(|(_, row)| row) {
+                forget_key(self.connection, self.statements, row)?;
+            }
+        }
+        Ok(false)
+    }
+
+    /// Keys past their time, in the order in which their inputs came.
+    fn sweep(&mut self) -> Result<bool, Failure> {
+        let mut swept = self.swept()?;
+        let from = swept;
+        let more = loop {
+            if self.is_over() {
+                break true;
+            }
+            let rows = self.old_inputs(swept, ROWS)?;
+            if rows.is_empty() {
+                break false;
+            }
+            for (rowid, row) in rows {
+                swept = rowid;
+                // Whoever reads a damaged one hears of it.
+                let Some(row) = row else { continue };
+                if row.record.key.is_none() || row.record.outcome_seq.is_none() {
+                    continue;
+                }
+                let worker = row.worker;
+                let Ok(account) = self.accounts.get(self.connection, worker, self.limits) else {
+                    continue;
+                };
+                // One whose worker remembers for longer goes when its number is up.
+                if account.bounds.key_ms <= self.limits.idempotency_ms {
+                    account.keys = account.keys.map(|keys| keys.saturating_sub(1));
+                    forget_key(self.connection, self.statements, row)?;
+                }
+            }
+        };
+        if swept != from {
+            let sql = "INSERT OR REPLACE INTO meta (name, value) VALUES ('keys_swept', ?)";
+            self.connection.prepare_cached(sql)?.execute([swept])?;
+        }
+        Ok(more)
+    }
+
+    /// Up to which input keys have been swept.
+    fn swept(&self) -> rusqlite::Result<i64> {
+        let sql = "SELECT value FROM meta WHERE name = 'keys_swept'";
+        let found = self.connection.prepare_cached(sql)?.query_row([], |row| row.get(0));
+        Ok(found.optional()?.unwrap_or(0))
+    }
+
+    /// Inputs after a place in the table that are older than a key is remembered.
+    fn old_inputs(&self, after: i64, limit: i64) -> Result<Vec<(i64, Option<InputRow>)>, Failure> {
+        let horizon = self.chores.now.0.saturating_sub(self.limits.idempotency_ms);
+        let sql = format!("SELECT {COLUMNS} FROM input WHERE rowid > ? ORDER BY rowid LIMIT ?");
+        let mut rows = inputs(self.connection, &sql, params![after, limit])?;
+        let is_young = |row: &InputRow| row.at.0 > horizon;
+        let young = rows.iter().position(|(_, row)| row.as_ref().is_some_and(is_young));
+        rows.truncate(young.unwrap_or(rows.len()));
+        Ok(rows)
+    }
+
+    /// Gives free pages back to the system.
+    fn vacuum(&mut self) -> Result<bool, Failure> {
+        let pragma = |name| self.connection.pragma_query_value(None, name, |row| row.get(0));
+        let free: i64 = pragma("freelist_count")?;
+        let pages: i64 = pragma("page_count")?;
+        if free < FREE_PAGES || free < pages / 8 {
+            return Ok(false);
+        }
+        // It gives back a page per step.
+        let sql = format!("PRAGMA incremental_vacuum({VACUUM_PAGES})");
+        let mut statement = self.connection.prepare_cached(&sql)?;
+        let mut steps = statement.query([])?;
+        while steps.next()?.is_some() {}
+        Ok(true)
+    }
+
+    /// The oldest entries of a worker before a place.
+    fn oldest_entries(&self, worker: WorkerNumber, end: i64) -> Result<Vec<OldEntry>, Failure> {
+        let sql = "SELECT rowid, seq, kind, input, coalesce(octet_length(label), 0), \
+                   octet_length(content_type), octet_length(body) FROM entry \
+                   WHERE worker = ? AND seq < ? ORDER BY seq LIMIT ?";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let found = statement.query_map(params![worker.0, end, ROWS], |row| {
+            let kind: i64 = row.get(2)?;
+            let lengths: [u32; 3] = [row.get(4)?, row.get(5)?, row.get(6)?];
+            Ok(OldEntry {
+                rowid: row.get(0)?,
+                seq: row.get(1)?,
+                is_outcome: kind == EntryKind::Output as i64 || kind == EntryKind::Failure as i64,
+                input: row.get(3)?,
+                cost: row::entry::cost(lengths.map(|length| length as usize)),
+            })
+        })?;
+        Ok(found.collect::<rusqlite::Result<_>>()?)
+    }
+
+    fn delete_entry(&self, rowid: i64) -> rusqlite::Result<usize> {
+        self.connection.prepare_cached("DELETE FROM entry WHERE rowid = ?")?.execute([rowid])
+    }
+}
+
+struct OldEntry {
+    rowid: i64,
+    seq: i64,
+    is_outcome: bool,
+    input: Option<Vec<u8>>,
+    cost: u64,
+}
+
+/// Rows of inputs and their places in the table; of damaged ones the place alone.
+fn inputs(
+    connection: &Connection,
+    sql: &str,
+    parameters: impl rusqlite::Params,
+) -> Result<Vec<(i64, Option<InputRow>)>, Failure> {
+    let mut statement = connection.prepare_cached(sql)?;
+    let found =
+        statement.query_map(parameters, |row| Ok((row.get("rowid")?, InputRow::read(row).ok())))?;
+    Ok(found.collect::<rusqlite::Result<_>>()?)
+}

@@ -1,0 +1,286 @@
+//! What waits for the writer: a lane per worker, visited in turn.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Condvar, Mutex, PoisonError};
+
+use skep_protocol::Output;
+use tokio::sync::oneshot;
+
+use crate::commit::Answer;
+use crate::{Commit, SharedEvent, StoreError, WorkerEvent, WorkerNumber};
+
+/// A commit takes no more than this, unless a single transaction does.
+pub(crate) const BATCH_ROWS: usize = 256;
+pub(crate) const BATCH_BYTES: usize = 1 << 20;
+/// One worker's share of a commit.
+pub(crate) const BATCH_ROWS_PER_WORKER: usize = 64;
+
+/// Bytes that a row is taken to have besides its texts.
+const ROW_BYTES: usize = 100;
+
+/// The lane of what belongs to no worker. Workers' numbers begin at 1.
+pub(crate) const SHARED: WorkerNumber = WorkerNumber(0);
+
+pub(crate) enum Work {
+    Worker(Vec<WorkerEvent>),
+    Shared(SharedEvent),
+}
+
+/// A transaction that waits.
+pub(crate) struct Job {
+    pub(crate) worker: WorkerNumber,
+    pub(crate) work: Work,
+    pub(crate) answer: Answer,
+    rows: usize,
+    bytes: usize,
+}
+
+/// A slice of the janitor's work.
+pub(crate) struct Chore {
+    /// Removed workers whose directories are in the trash now.
+    pub(crate) moved: Vec<WorkerNumber>,
+    answer: oneshot::Sender<Result<bool, StoreError>>,
+}
+
+impl Chore {
+    pub(crate) fn new(
+        moved: Vec<WorkerNumber>,
+    ) -> (Self, oneshot::Receiver<Result<bool, StoreError>>) {
+        let (answer, done) = oneshot::channel();
+        (Self { moved, answer }, done)
+    }
+
+    /// Says whether there is more to do.
+    pub(crate) fn answer(self, more: Result<bool, StoreError>) {
+        let _ = self.answer.send(more);
+    }
+}
+
+/// What the writer does next.
+pub(crate) enum Next {
+    Batch(Vec<Job>),
+    Chore(Chore),
+    Closed,
+}
+
+#[derive(Default)]
+pub(crate) struct Queue {
+    waiting: Mutex<Waiting>,
+    filled: Condvar,
+}
+
+#[derive(Default)]
+struct Waiting {
+    lanes: HashMap<WorkerNumber, VecDeque<Job>>,
+    /// Lanes that are not empty, the next one first.
+    ring: VecDeque<WorkerNumber>,
+    chores: VecDeque<Chore>,
+    /// The last thing that was given out was a chore.
+    after_chore: bool,
+    bytes: usize,
+    closed: bool,
+}
+
+impl Job {
+    pub(crate) fn new(worker: WorkerNumber, work: Work) -> (Self, Commit) {
+        let (answer, commit) = Commit::new();
+        let (rows, bytes) = match &work {
+            Work::Worker(events) => events
+                .iter()
+                .map(size)
+                .fold((0, 0), |(r, b), (rows, bytes)| (r + rows, b + rows * ROW_BYTES + bytes)),
+            Work::Shared(_) => (1, ROW_BYTES),
+        };
+        (Self { worker, work, answer, rows, bytes }, commit)
+    }
+}
+
+/// Rows that an event writes, and the bytes of their texts.
+fn size(event: &WorkerEvent) -> (usize, usize) {
+    match event {
+        WorkerEvent::Create(_) => (3, 1_000),
+        WorkerEvent::Put(_) | WorkerEvent::Remove { .. } => (2, 1_000),
+        WorkerEvent::Accept { payload, .. } => (2, payload.body.len()),
+        WorkerEvent::End { output, .. } => {
+            let bytes = match output {
+                Some(Output::Message(payload)) => payload.body.len(),
+                Some(Output::Run(run)) => run.stdout.len() + run.stderr.len(),
+                None => 0,
+            };
+            (2, bytes)
+        }
+        WorkerEvent::Append(entry) => (1, entry.payload.body.len()),
+        WorkerEvent::SetState { key, value } => (1, key.len() + value.len()),
+        WorkerEvent::Begin { .. }
+        | WorkerEvent::DeleteState { .. }
+        | WorkerEvent::Usage(_)
+        | WorkerEvent::Connected(_) => (1, 0),
+    }
+}
+
+impl Queue {
+    /// Puts a job at the end of its lane, or answers it if the store is closed.
+    pub(crate) fn push(&self, job: Job) {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        if waiting.closed {
+            let _ = job.answer.send(Err(StoreError::Closed));
+            return;
+        }
+        let worker = job.worker;
+        waiting.bytes += job.bytes;
+        let lane = waiting.lanes.entry(worker).or_default();
+        lane.push_back(job);
+        if lane.len() == 1 {
+            waiting.ring.push_back(worker);
+        }
+        drop(waiting);
+        self.filled.notify_one();
+    }
+
+    /// Asks for a slice of the janitor's work.
+    pub(crate) fn push_chore(&self, chore: Chore) {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        if waiting.closed {
+            chore.answer(Err(StoreError::Closed));
+            return;
+        }
+        waiting.chores.push_back(chore);
+        drop(waiting);
+        self.filled.notify_one();
+    }
+
+    /// Waits for something to do. After [`Self::close`], what waits is still given out.
+    pub(crate) fn next(&self) -> Next {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            // In turn, so that neither keeps the other waiting.
+            if waiting.after_chore || waiting.chores.is_empty() {
+                let batch = waiting.batch();
+                if !batch.is_empty() {
+                    waiting.after_chore = false;
+                    return Next::Batch(batch);
+                }
+            }
+            if let Some(chore) = waiting.chores.pop_front() {
+                waiting.after_chore = true;
+                return Next::Chore(chore);
+            }
+            if waiting.closed {
+                return Next::Closed;
+            }
+            waiting = self.filled.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).bytes
+    }
+
+    pub(crate) fn close(&self) {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).closed = true;
+        self.filled.notify_one();
+    }
+}
+
+impl Waiting {
+    /// The next commit: one transaction of each worker in turn, until it is full.
+    fn batch(&mut self) -> Vec<Job> {
+        let (mut batch, mut rows, mut bytes) = (Vec::new(), 0, 0);
+        let mut share: HashMap<WorkerNumber, usize> = HashMap::new();
+        let mut later = Vec::new();
+        while let Some(worker) = self.ring.pop_front() {
+            let Some(lane) = self.lanes.get_mut(&worker) else { continue };
+            let Some(job) = lane.front() else { continue };
+            let full = rows + job.rows > BATCH_ROWS || bytes + job.bytes > BATCH_BYTES;
+            if full && !batch.is_empty() {
+                self.ring.push_front(worker);
+                break;
+            }
+            let used = share.entry(worker).or_default();
+            if *used > 0 && *used + job.rows > BATCH_ROWS_PER_WORKER {
+                later.push(worker);
+                continue;
+            }
+            *used += job.rows;
+            rows += job.rows;
+            bytes += job.bytes;
+            self.bytes -= job.bytes;
+            batch.extend(lane.pop_front());
+            if lane.is_empty() {
+                self.lanes.remove(&worker);
+            } else {
+                self.ring.push_back(worker);
+            }
+        }
+        self.ring.extend(later);
+        batch
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn job(worker: i64, rows: usize) -> Job {
+        let events = (0..rows).map(|_| WorkerEvent::Connected(true)).collect();
+        Job::new(WorkerNumber(worker), Work::Worker(events)).0
+    }
+
+    fn batch(queue: &Queue) -> Vec<(i64, usize)> {
+        match queue.next() {
+            Next::Batch(batch) => batch.iter().map(|job| (job.worker.0, job.rows)).collect(),
+            Next::Chore(_) | Next::Closed => Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_busy_worker_does_not_take_all_of_a_batch() {
+        let queue = Queue::default();
+        (0..100).for_each(|_| queue.push(job(1, 6)));
+        queue.push(job(2, 6));
+        queue.push(job(2, 6));
+        let first = batch(&queue);
+        assert_eq!(first[..4], [(1, 6), (2, 6), (1, 6), (2, 6)]);
+        assert_eq!(first.iter().filter(|(worker, _)| *worker == 1).count(), 10);
+        assert_eq!(batch(&queue).len(), 10, "the rest waited");
+    }
+
+    #[test]
+    fn a_transaction_larger_than_a_batch_goes_alone() {
+        let queue = Queue::default();
+        queue.push(job(1, 6));
+        queue.push(job(2, 1_000));
+        queue.push(job(3, 6));
+        assert_eq!(batch(&queue), [(1, 6)]);
+        assert_eq!(batch(&queue), [(2, 1_000)]);
+        assert_eq!(batch(&queue), [(3, 6)]);
+        assert_eq!(queue.bytes(), 0);
+    }
+
+    #[test]
+    fn every_worker_gets_its_turn() {
+        let queue = Queue::default();
+        for worker in 1..=100 {
+            queue.push(job(worker, 6));
+            queue.push(job(worker, 6));
+        }
+        let mut order = Vec::new();
+        while order.len() < 200 {
+            order.extend(batch(&queue));
+        }
+        let first: Vec<_> = order[..100].iter().map(|(worker, _)| *worker).collect();
+        assert_eq!(first, (1..=100).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn what_waits_at_the_end_is_given_out_and_no_more_taken() {
+        let queue = Queue::default();
+        queue.push(job(1, 1));
+        queue.close();
+        let (refused, commit) = Job::new(SHARED, Work::Worker(Vec::new()));
+        queue.push(refused);
+        assert!(matches!(commit.wait(), Err(StoreError::Closed)));
+        assert_eq!(batch(&queue), [(1, 1)]);
+        assert!(matches!(queue.next(), Next::Closed));
+    }
+}
