@@ -3,16 +3,9 @@
 use skep_protocol::*;
 
 use crate::Guest;
-use crate::trial::{Trial, Worker, trouble};
+use crate::trial::{Trial, trouble};
 
 const MIB: u64 = 1 << 20;
-
-/// Turns of the instance that is live now, this one included.
-async fn turns_of_instance(worker: Worker<'_>) -> u64 {
-    let said = worker.ask("whoami").await;
-    let turns = said.lines().find_map(|line| line.strip_prefix("turns ")).unwrap();
-    turns.parse().unwrap()
-}
 
 pub(crate) async fn a_failure_is_the_workers_own_word(trial: &Trial<'_>) {
     let worker = trial.worker(Guest::Scribe).await;
@@ -29,7 +22,7 @@ pub(crate) async fn a_crash_is_trapped(trial: &Trial<'_>) {
     assert_eq!(trouble(&outcome, Ending::Trapped).limit, None);
     assert_eq!(outcome.output, None);
     assert_eq!(worker.view().await.execution, Execution::Unconnected);
-    assert_eq!(turns_of_instance(worker).await, 1, "what crashed was used again");
+    assert_eq!(worker.turns_of_instance().await, 1, "what crashed was used again");
     assert_eq!(worker.ask("get a").await, "1");
 }
 

@@ -102,6 +102,7 @@ macro_rules! conformance {
                 a_worker_stays_of_its_kind
                 an_update_to_what_is_not_stored_is_refused
                 a_config_is_updated_and_rolled_back
+                an_updated_worker_has_another_instance
                 a_rollback_can_lead_to_no_config
                 a_stopped_worker_is_updated_and_stays_stopped
                 a_bad_update_can_be_rolled_back

@@ -146,6 +146,13 @@ impl Worker<'_> {
         answer(&self.say(text).await)
     }
 
+    /// Turns of a scribe's live instance, with the one that counts them.
+    pub(crate) async fn turns_of_instance(&self) -> u64 {
+        let said = self.ask("whoami").await;
+        let turns = said.lines().find_map(|line| line.strip_prefix("turns ")).unwrap();
+        turns.parse().unwrap()
+    }
+
     /// Has a command run.
     pub(crate) async fn run(&self, request: RunRequest) -> (Outcome, RunOutput) {
         let outcome = self.send(run_input(&request)).await;

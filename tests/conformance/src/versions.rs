@@ -97,6 +97,19 @@ pub(crate) async fn a_config_is_updated_and_rolled_back(trial: &Trial<'_>) {
     assert_eq!(worker.ask("config").await, "a=1");
 }
 
+pub(crate) async fn an_updated_worker_has_another_instance(trial: &Trial<'_>) {
+    let worker = trial.worker(Guest::Scribe).await;
+    worker.ask("echo connect").await;
+    let one = trial.config(&[("a", "1")]).await;
+    let running = worker.post("nap 0.5").await;
+    worker.running(running).await;
+    update(worker, to_config(one)).await;
+    worker.outcome(running).await;
+    assert_eq!(worker.turns_of_instance().await, 1, "updated in a turn");
+    worker.runtime().rollback(worker.id).await.unwrap();
+    assert_eq!(worker.turns_of_instance().await, 1, "rolled back between two");
+}
+
 pub(crate) async fn a_rollback_can_lead_to_no_config(trial: &Trial<'_>) {
     let worker = trial.worker(Guest::Scribe).await;
     let config = trial.config(&[("a", "1")]).await;
