@@ -5,10 +5,17 @@
 //! machine does nothing else.
 
 mod cold;
+mod crowd;
+mod durable;
+mod floor;
+mod growth;
+mod noise;
 mod pairs;
 mod plain;
+mod single;
 mod table;
 mod tools;
+mod turns;
 mod warm;
 mod whole;
 
@@ -36,6 +43,10 @@ struct Arguments {
     /// Exit with 1 if a figure is past its target
     #[arg(long)]
     check: bool,
+
+    /// What a process of its own is to look at, for `crowd`
+    #[arg(long, hide = true, num_args = 2, value_names = ["TASK", "FOLDER"])]
+    crowd_child: Vec<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -46,6 +57,16 @@ enum Figure {
     Cold,
     /// A call of a live service, beside wasmtime embedded.
     Warm,
+    /// Durable turns of 200 workers at once, beside the same rows in bare SQLite.
+    Turns,
+    /// One worker's durable turn, beside a bare commit of one row.
+    Single,
+    /// Appending and opening at a million entries, beside a thousand.
+    Growth,
+    /// 100,000 workers that exist, and 5,000 that are connected.
+    Crowd,
+    /// What a worker's reader waits while another worker floods, beside a quiet runtime.
+    Noise,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -61,13 +82,16 @@ fn main() -> ExitCode {
     if arguments.figures.is_empty() {
         arguments.figures = Figure::value_variants().to_vec();
     }
-    let rows: Result<Vec<Row>, Failure> = arguments.figures.iter().map(measure).collect();
+    if let [task, folder] = &arguments.crowd_child[..] {
+        return match crowd::child(task, folder.as_ref()) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => failed(&*error),
+        };
+    }
+    let rows: Result<Vec<Vec<Row>>, Failure> = arguments.figures.iter().map(measure).collect();
     let rows = match rows {
-        Ok(rows) => rows,
-        Err(error) => {
-            eprintln!("error: {error}");
-            return ExitCode::FAILURE;
-        }
+        Ok(rows) => rows.into_iter().flatten().collect::<Vec<_>>(),
+        Err(error) => return failed(&*error),
     };
     let shown = match arguments.output {
         OutputFormat::Text => table::text(&rows),
@@ -79,10 +103,20 @@ fn main() -> ExitCode {
     ExitCode::from(u8::from(arguments.check && missed))
 }
 
-fn measure(figure: &Figure) -> Result<Row, Failure> {
+fn failed(error: &(dyn std::error::Error + Send + Sync)) -> ExitCode {
+    eprintln!("error: {error}");
+    ExitCode::FAILURE
+}
+
+fn measure(figure: &Figure) -> Result<Vec<Row>, Failure> {
     match figure {
         Figure::Whole => whole::measure(),
         Figure::Cold => cold::measure(),
         Figure::Warm => warm::measure(),
+        Figure::Turns => turns::measure(),
+        Figure::Single => single::measure(),
+        Figure::Growth => growth::measure(),
+        Figure::Crowd => crowd::measure(),
+        Figure::Noise => noise::measure(),
     }
 }

@@ -64,9 +64,14 @@ impl Pairs {
 }
 
 fn median(times: &[Duration]) -> Duration {
+    percentile(times, 50)
+}
+
+/// The time that so many of a hundred are within.
+pub(crate) fn percentile(times: &[Duration], percent: usize) -> Duration {
     let mut times = times.to_vec();
     times.sort();
-    times[(times.len() - 1) / 2]
+    times[(times.len() - 1) * percent / 100]
 }
 
 #[cfg(test)]

@@ -74,6 +74,13 @@ fn cargo(arguments: &[&str]) -> Result<(), Failure> {
     }
 }
 
+/// A new folder on the disk that the tree is on: `/tmp` may be memory, which commits at once.
+pub(crate) fn folder() -> Result<tempfile::TempDir, Failure> {
+    let parent = target().join("bench");
+    std::fs::create_dir_all(&parent)?;
+    Ok(tempfile::tempdir_in(parent)?)
+}
+
 fn target() -> PathBuf {
     match std::env::var_os("CARGO_TARGET_DIR") {
         Some(target) => tree::root().join(target),

@@ -9,7 +9,7 @@ use skep_runtime::{Ended, GuestSpec, Instance, KillSwitch, Loaded, Sandbox};
 use crate::Failure;
 use crate::pairs::{First, Pairs};
 use crate::plain::{LiveService, Plain};
-use crate::table::Row;
+use crate::table::{Amount, Row};
 use crate::tools::{EmptyTurn, guest, sandbox};
 
 const PAIRS: usize = 1_000;
@@ -19,18 +19,15 @@ const WARM_UP: usize = 20;
 const BODY: [u8; 256] = [b'x'; 256];
 const TYPE: &str = "application/octet-stream";
 
-pub(crate) fn measure() -> Result<Row, Failure> {
+pub(crate) fn measure() -> Result<Vec<Row>, Failure> {
     let wasm = std::fs::read(guest("echo")?)?;
     let (sandbox, loaded) = sandbox(&wasm)?;
     let handle = sandbox.guests().clone();
     let pairs = handle.block_on(handle.spawn(compare(sandbox.clone(), loaded, wasm)))??;
-    Ok(Row {
-        name: "warm call, 256 B in and out",
-        beside: "wasmtime embedded",
-        summary: pairs.summary(),
-        target_ratio: 1.5,
-        target_time: Some(Duration::from_micros(5)),
-    })
+    Ok(vec![
+        Row::beside("warm call, 256 B in and out", "wasmtime embedded", pairs.summary(), 1.5)
+            .at_most(Amount::Time(Duration::from_micros(5))),
+    ])
 }
 
 async fn compare(sandbox: Sandbox, loaded: Arc<Loaded>, wasm: Vec<u8>) -> Result<Pairs, Failure> {

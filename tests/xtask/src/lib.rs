@@ -1,6 +1,7 @@
 //! The project's chores, one file for each noun. The binary gives them a command line; the tests'
 //! harness calls [`guests::ensure`] itself.
 
+pub mod bench;
 pub mod componentize;
 pub mod demo;
 pub mod guests;

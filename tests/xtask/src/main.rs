@@ -1,9 +1,10 @@
 //! `cargo xtask CHORE`: the command line of the project's chores.
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use xtask::{Error, demo, guests, packages, picture, suite, vendor};
+use xtask::{Error, bench, demo, guests, packages, picture, suite, vendor};
 
 /// The project's chores.
 #[derive(Parser)]
@@ -19,6 +20,12 @@ enum Chore {
     Demo,
     /// Check format and lints, then run every test there is
     Test,
+    /// Measure what Skep costs, beside what the same work costs without it
+    Bench {
+        /// What to measure, and how to tell of it; `-- --help` lists them
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGS")]
+        arguments: Vec<OsString>,
+    },
     /// Build the guests whose sources changed into target/guests
     Guests,
     /// Fetch the programs of other people that tests run into target/packages
@@ -49,6 +56,7 @@ fn run(chore: Chore) -> Result<(), Error> {
     match chore {
         Chore::Demo => demo::demo()?,
         Chore::Test => suite::test()?,
+        Chore::Bench { arguments } => bench::bench(&arguments)?,
         Chore::Guests => {
             let built = guests::ensure()?;
             let all = guests::ARTIFACTS.len();

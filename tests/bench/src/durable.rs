@@ -1,0 +1,126 @@
+//! A runtime over a store on disk, as a host has it, and what the measurements ask of it.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use cap_std::ambient_authority;
+use cap_std::fs::Dir;
+use futures_util::stream;
+use skep_protocol::{
+    ComponentDigest, CreateWorker, Ending, Limits, NewInput, Output, Payload, RuntimeHandle,
+    RuntimeId, Sent, Timestamp, WorkerId, WorkerSpec,
+};
+use skep_runtime::{Embedded, EmbeddedParts, InProcessCompiler, Options, Sandbox, SandboxParts};
+use skep_store::{NoFaults, Store, StoreParts};
+
+use crate::Failure;
+use crate::tools::guest;
+
+/// How long a turn may take before something is wrong.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The threads of a host beside those of its guests.
+pub(crate) fn host() -> Result<tokio::runtime::Runtime, Failure> {
+    Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
+}
+
+/// The store in a folder, made where there is none.
+pub(crate) fn store(folder: &Path) -> Result<Store, Failure> {
+    let new_runtime_id: RuntimeId = "bench".parse()?;
+    Ok(Store::open(StoreParts {
+        dir: Dir::open_ambient_dir(folder, ambient_authority())?,
+        now: now(),
+        new_runtime_id,
+        faults: Arc::new(NoFaults),
+        vfs: None,
+    })?)
+}
+
+/// A sandbox with room for so many instances, whose compiled components are in a store.
+pub(crate) fn sandbox(store: &Store, workers: u32) -> Result<Sandbox, Failure> {
+    Ok(Sandbox::start(SandboxParts {
+        cores: std::thread::available_parallelism()?.get(),
+        workers,
+        compiler: Arc::new(InProcessCompiler),
+        cache: store.compiled_dir()?,
+        limits: Limits::default(),
+    })?)
+}
+
+/// A runtime. To be called on a host's threads.
+pub(crate) fn open(store: Store, sandbox: Sandbox, options: Options) -> Result<Embedded, Failure> {
+    let scopes = BTreeMap::new();
+    Ok(Embedded::open(EmbeddedParts { store, sandbox, scopes, options })?)
+}
+
+/// Stores a guest of this tree.
+pub(crate) async fn component(runtime: &Embedded, name: &str) -> Result<ComponentDigest, Failure> {
+    let wasm = std::fs::read(guest(name)?)?;
+    let bytes = stream::once(async { Ok(wasm.into()) });
+    Ok(runtime.put_component(Box::pin(bytes)).await?.item.digest)
+}
+
+/// Makes a worker.
+pub(crate) async fn worker(
+    runtime: &Embedded,
+    component: ComponentDigest,
+) -> Result<WorkerId, Failure> {
+    let request = CreateWorker { worker_id: None, spec: WorkerSpec::new(component) };
+    Ok(runtime.create(request).await?.item.worker_id)
+}
+
+/// Sends an input and waits for its answer.
+pub(crate) async fn ask(
+    runtime: &Embedded,
+    worker: WorkerId,
+    text: &str,
+) -> Result<Vec<u8>, Failure> {
+    let payload = Payload { content_type: "text/plain".into(), body: text.as_bytes().to_vec() };
+    let input = NewInput { payload, key: None, wait: Some(PATIENCE) };
+    match runtime.send(worker, input).await? {
+        Sent::Done { outcome, .. } if outcome.ending == Ending::Completed => match outcome.output {
+            Some(Output::Message(answer)) => Ok(answer.body),
+            other => Err(format!("the turn answered {other:?}").into()),
+        },
+        other => Err(format!("the turn ended otherwise: {other:?}").into()),
+    }
+}
+
+/// A runtime that measurements are made on, which ends with its folder.
+pub(crate) struct Live {
+    // In this order: the threads before the files that they use.
+    pub(crate) runtime: Embedded,
+    pub(crate) host: tokio::runtime::Runtime,
+    _folder: tempfile::TempDir,
+}
+
+impl Live {
+    /// A new one with the numbers that a host has by default.
+    pub(crate) fn start() -> Result<Self, Failure> {
+        let folder = crate::tools::folder()?;
+        let host = host()?;
+        let store = store(folder.path())?;
+        let sandbox = sandbox(&store, 1_100)?;
+        let runtime = {
+            let _entered = host.enter();
+            open(store, sandbox, Options::default())?
+        };
+        Ok(Self { runtime, host, _folder: folder })
+    }
+
+    /// Runs something on the host's threads, as what serves its callers does.
+    pub(crate) fn run<T: Send + 'static>(
+        &self,
+        task: impl Future<Output = Result<T, Failure>> + Send + 'static,
+    ) -> Result<T, Failure> {
+        self.host.block_on(self.host.spawn(task))?
+    }
+}
+
+/// The time of day.
+pub(crate) fn now() -> Timestamp {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    Timestamp::since_epoch(now.unwrap_or_default())
+}
