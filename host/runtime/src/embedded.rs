@@ -27,6 +27,7 @@ mod run;
 mod worker;
 
 use std::collections::BTreeMap;
+use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -89,8 +90,28 @@ pub struct EmbeddedParts {
 }
 
 /// A runtime in this process. Cheap to clone; used through [`skep_protocol::RuntimeHandle`].
+///
+/// The last clone that is dropped takes in no more and lets its workers go as they are: what they
+/// had accepted is on disk. [`Embedded::shutdown`] gives them time.
 #[derive(Clone)]
-pub struct Embedded(Arc<Inner>);
+pub struct Embedded(Arc<Opened>);
+
+/// What all clones of a handle share.
+struct Opened(Arc<Inner>);
+
+impl Deref for Opened {
+    type Target = Arc<Inner>;
+
+    fn deref(&self) -> &Arc<Inner> {
+        &self.0
+    }
+}
+
+impl Drop for Opened {
+    fn drop(&mut self) {
+        self.0.leave();
+    }
+}
 
 impl Embedded {
     /// Opens a runtime and begins, in the background, to reconnect the workers that have unfinished
@@ -106,7 +127,7 @@ impl Embedded {
         tokio::spawn(inner.holds.clone().serve());
         tokio::spawn(recover(inner.clone(), unfinished.into_iter().map(|(id, _)| id).collect()));
         tokio::spawn(sweep(Arc::downgrade(&inner)));
-        Ok(Self(inner))
+        Ok(Self(Arc::new(Opened(inner))))
     }
 
     /// Whether the workers with unfinished inputs have been reconnected.
@@ -117,12 +138,8 @@ impl Embedded {
     /// Takes in no more, lets running turns end for as long as `grace`, records those that did not
     /// as interrupted, and closes the store. They are handled again after the next start.
     pub async fn shutdown(self, grace: Duration) {
-        let inner = self.0;
-        inner.close();
-        for worker in inner.all_in_use() {
-            worker.state().machine.close();
-            worker.wake.notify_one();
-        }
+        let inner = self.0.0.clone();
+        inner.leave();
         if !drained(&inner, grace).await {
             for worker in inner.all_in_use() {
                 if let Some(turn) = &worker.state().running {

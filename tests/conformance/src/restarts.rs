@@ -257,11 +257,11 @@ pub(crate) async fn attempts_per_input(trial: &Trial<'_>) {
     let refused = worker.try_send(message("echo")).await;
     assert_eq!(refused, Err(Error::Conflict(Conflict::WorkerFailed)));
     assert_eq!(worker.entries_of(EntryKind::Failed).await.len(), 1);
-    // It fails once and for all, until a person has seen to it.
+    // The input has ended, and the worker waits for a person.
+    let error = trouble(&worker.outcome(poison).await, Ending::Limit).clone();
+    assert_eq!(error.limit, Some(LimitName::attempts_per_input));
     trial.restart(Restart::Clean).await;
     worker.observed(Observed::Failed { reason: FailedReason::CrashLoop }).await;
-    worker.runtime().cancel(worker.id, poison).await.unwrap();
-    trouble(&worker.outcome(poison).await, Ending::Cancelled);
     worker.runtime().start(worker.id).await.unwrap();
     assert_eq!(worker.ask("echo on").await, "on");
 }

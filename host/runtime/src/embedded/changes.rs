@@ -63,6 +63,11 @@ impl ChangeLog {
         self.newest.send_replace(newest);
     }
 
+    /// Has those who follow look again.
+    pub(crate) fn wake(&self) {
+        self.newest.send_modify(|_| {});
+    }
+
     /// The place of the newest change.
     pub(crate) fn newest(&self) -> u64 {
         self.log().newest

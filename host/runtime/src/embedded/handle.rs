@@ -10,7 +10,7 @@ use futures_util::stream;
 use sha2::{Digest, Sha256};
 use skep_protocol::text::neutral;
 use skep_protocol::{
-    ByteStream, Change, ChangeStream, ComponentDigest, ComponentKind, ComponentView, ConfigDigest,
+    ByteStream, ChangeStream, ComponentDigest, ComponentKind, ComponentView, ConfigDigest,
     ConfigValues, ConfigView, Conflict, CreateWorker, Cursor, Desired, Diagnostic, EntryPage,
     EntryStream, Error, Execution, InputId, InputState, InputView, Invalid, LimitName, Limits,
     ListWorkers, NewInput, Page, Payload, RuntimeHandle, RuntimeView, Sent, Stored, Usage,
@@ -311,7 +311,7 @@ impl RuntimeHandle for Embedded {
     async fn changes(&self, cursor: Option<String>) -> Result<ChangeStream, Error> {
         let place = match cursor {
             None => None,
-            Some(cursor) => Some(cursor.parse::<u64>().map_err(|_| Invalid::Cursor)?),
+            Some(cursor) => Some(cursor.parse().map_err(|()| Invalid::Cursor)?),
         };
         Ok(super::follow::changes(self.clone(), place))
     }
@@ -435,6 +435,9 @@ impl RuntimeHandle for Embedded {
     }
 
     async fn diagnostics(&self, worker: Option<WorkerId>) -> Result<Vec<Diagnostic>, Error> {
+        if let Some(worker) = worker {
+            self.record(worker)?;
+        }
         let mut found = self.0.not_restored(worker);
         found.extend(self.read(move |store| store.diagnostics(worker.as_ref())).await?);
         Ok(found)
@@ -758,14 +761,4 @@ pub(super) fn changed(mut spec: WorkerSpec, change: &WorkerChange) -> WorkerSpec
         spec.labels = labels.clone();
     }
     spec
-}
-
-/// A change as it is read: the worker as it is now.
-pub(super) async fn change(runtime: &Embedded, place: u64, id: WorkerId) -> Result<Change, Error> {
-    let worker = match runtime.get(id).await {
-        Ok(view) => Some(Box::new(view)),
-        Err(Error::WorkerRemoved | Error::UnknownWorker(_)) => None,
-        Err(error) => return Err(error),
-    };
-    Ok(Change { cursor: place.to_string(), worker_id: id, worker })
 }

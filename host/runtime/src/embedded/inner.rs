@@ -182,10 +182,19 @@ impl Inner {
         .collect()
     }
 
-    /// Takes in no more.
-    pub(crate) fn close(&self) {
-        let _workers = self.workers();
-        self.closing.store(true, Ordering::SeqCst);
+    /// Takes in no more, and has every driver end when its turn has.
+    pub(crate) fn leave(&self) {
+        let workers = {
+            let workers = self.workers();
+            self.closing.store(true, Ordering::SeqCst);
+            workers.values().cloned().collect::<Vec<_>>()
+        };
+        for worker in workers {
+            worker.state().machine.close();
+            worker.wake.notify_one();
+        }
+        // Those who follow notice that there is nothing more to come.
+        self.changes.wake();
     }
 
     pub(crate) fn is_closing(&self) -> bool {

@@ -20,8 +20,11 @@ impl Run {
         if !media.eq_ignore_ascii_case(RUN_REQUEST) {
             return Err(Invalid::RunRequest);
         }
-        let request: RunRequest =
+        // By way of an object: derived parsers take an array for a struct as well.
+        let object: serde_json::Map<String, serde_json::Value> =
             serde_json::from_slice(&payload.body).map_err(|_| Invalid::RunRequest)?;
+        let request: RunRequest =
+            serde_json::from_value(object.into()).map_err(|_| Invalid::RunRequest)?;
         let stdin = match (request.stdin, request.stdin_base64) {
             (None, None) => Vec::new(),
             (Some(text), None) => text.into_bytes(),

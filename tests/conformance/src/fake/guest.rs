@@ -85,11 +85,13 @@ impl Ended {
         match fault {
             Fault::Failed(code, message) => Self::badly(Ending::Failed, code, message, None),
             Fault::Trapped => Self::badly(Ending::Trapped, "trapped".into(), "it".into(), None),
-            Fault::Limit(name) => {
-                Self::badly(Ending::Limit, "limit".into(), name.to_string(), Some(name))
-            }
+            Fault::Limit(name) => Self::held_to(name),
             Fault::Gone => Self::badly(Ending::HostFault, "gone".into(), "gone".into(), None),
         }
+    }
+
+    pub(super) fn held_to(name: LimitName) -> Self {
+        Self::badly(Ending::Limit, "limit".into(), name.to_string(), Some(name))
     }
 
     fn well(output: Output, state: Option<BTreeMap<String, Vec<u8>>>) -> Self {

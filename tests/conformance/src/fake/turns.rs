@@ -34,6 +34,7 @@ impl FakeRuntime {
                     let reason = FailedReason::CrashLoop;
                     row.observed = Observed::Failed { reason };
                     row.diagnose(DiagnosticCode::CrashLoop);
+                    row.settle(input, Ended::held_to(LimitName::attempts_per_input).outcome);
                     row.append(EntryKind::Failed, None, Some(reason.as_str()), None, Vec::new());
                 }
             }

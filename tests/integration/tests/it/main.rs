@@ -9,6 +9,8 @@ mod damage;
 mod descriptors;
 mod deterministic;
 mod directories;
+mod durable;
+mod embedded;
 mod exit_codes;
 mod inspecting;
 mod instances;

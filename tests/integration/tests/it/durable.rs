@@ -1,0 +1,324 @@
+//! What a durable worker lives through that a caller of the protocol cannot bring about: its host
+//! going down in a turn, eviction, limits that take long to reach.
+
+use std::path::Path;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use skep_harness::{TestDir, test_dir};
+use skep_protocol::worker::LimitChanges;
+use skep_protocol::{
+    CreateWorker, Cursor, DiagnosticCode, Ending, Entry, EntryKind, Error, Execution, FailedReason,
+    IdempotencyKey, InputId, InputState, LimitName, NewInput, Observed, Outcome, Output, Payload,
+    RuntimeHandle, Sent, WorkerId, WorkerSpec,
+};
+use skep_runtime::{Embedded, Options};
+
+use crate::embedded::{open, open_with};
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+fn text(text: &str) -> Payload {
+    Payload { content_type: "text/plain".into(), body: text.into() }
+}
+
+async fn scribe(runtime: &Embedded, limits: &[(LimitName, u64)]) -> WorkerId {
+    let wasm = std::fs::read(skep_harness::guest("scribe")).unwrap();
+    let bytes = futures_util::stream::iter([Ok(wasm.into())]).boxed();
+    let component = runtime.put_component(bytes).await.unwrap().item;
+    let mut spec = WorkerSpec::new(component.digest);
+    spec.limits = LimitChanges(limits.iter().copied().collect());
+    let request = CreateWorker { worker_id: None, spec };
+    runtime.create(request).await.unwrap().item.worker_id
+}
+
+async fn post(runtime: &Embedded, worker: WorkerId, command: &str) -> InputId {
+    let input = NewInput { payload: text(command), key: None, wait: None };
+    runtime.send(worker, input).await.unwrap().input_id()
+}
+
+async fn ask(runtime: &Embedded, worker: WorkerId, command: &str) -> Outcome {
+    let input = NewInput { payload: text(command), key: None, wait: Some(PATIENCE) };
+    match runtime.send(worker, input).await.unwrap() {
+        Sent::Done { outcome, .. } => outcome,
+        Sent::Accepted { .. } => panic!("{command} took longer than {PATIENCE:?}"),
+    }
+}
+
+fn answer(outcome: &Outcome) -> String {
+    match &outcome.output {
+        Some(Output::Message(payload)) => String::from_utf8(payload.body.clone()).unwrap(),
+        other => panic!("{other:?} of {outcome:?}"),
+    }
+}
+
+async fn transcript(runtime: &Embedded, worker: WorkerId) -> Vec<Entry> {
+    let (mut entries, mut after) = (Vec::new(), Cursor(0));
+    loop {
+        let page = runtime.transcript(worker, after, 1_000).await.unwrap();
+        entries.extend(page.entries);
+        after = page.next;
+        if !page.more {
+            return entries;
+        }
+    }
+}
+
+async fn until(what: &str, mut done: impl AsyncFnMut() -> bool) {
+    let began = std::time::Instant::now();
+    while !done().await {
+        assert!(began.elapsed() < PATIENCE, "{what} did not come about");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// What a killed process leaves: the store as it lies on the disk now.
+fn killed(dir: &Path) -> TestDir {
+    let copy = test_dir();
+    let status = std::process::Command::new("cp").arg("-a").arg(dir.join(".")).arg(&*copy).status();
+    assert!(status.unwrap().success());
+    copy
+}
+
+async fn running(runtime: &Embedded, worker: WorkerId, input: InputId) {
+    until("the turn", async || {
+        runtime.input(worker, input).await.unwrap().state == InputState::Running
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_interrupted_turn_is_said_to_be_and_run_again() {
+    let dir = test_dir();
+    let runtime = open(&dir);
+    let worker = scribe(&runtime, &[]).await;
+    ask(&runtime, worker, "set count 1").await;
+    let input = post(&runtime, worker, "nap 60").await;
+    running(&runtime, worker, input).await;
+    let copy = killed(&dir);
+    let again = open(&copy);
+    running(&again, worker, input).await;
+    let entries = transcript(&again, worker).await;
+    let interrupted: Vec<_> =
+        entries.iter().filter(|entry| entry.kind == EntryKind::Interrupted).collect();
+    assert_eq!(interrupted.len(), 1);
+    assert_eq!(interrupted[0].input_id, Some(input));
+    assert_eq!(again.input(worker, input).await.unwrap().attempt, 2);
+    let cancelled = again.cancel(worker, input).await.unwrap();
+    assert_eq!(cancelled.outcome.unwrap().ending, Ending::Cancelled);
+    assert_eq!(answer(&ask(&again, worker, "get count").await), "1");
+    again.shutdown(Duration::ZERO).await;
+    runtime.shutdown(Duration::ZERO).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn attempts_per_input() {
+    let mut dir = test_dir();
+    let runtime = open(&dir);
+    let worker = scribe(&runtime, &[(LimitName::attempts_per_input, 2)]).await;
+    let fatal = post(&runtime, worker, "nap 60").await;
+    let next = post(&runtime, worker, "echo next").await;
+    running(&runtime, worker, fatal).await;
+    let mut kept = vec![runtime];
+    for _ in 0..2 {
+        dir = killed(&dir);
+        kept.push(open(&dir));
+        let runtime = kept.last().unwrap();
+        until("the next attempt, or its end", async || {
+            runtime.input(worker, fatal).await.unwrap().state != InputState::Queued
+        })
+        .await;
+    }
+    let runtime = kept.last().unwrap();
+    let ended = runtime.input(worker, fatal).await.unwrap().outcome.unwrap();
+    assert_eq!(ended.ending, Ending::Limit);
+    assert_eq!(ended.error.unwrap().limit, Some(LimitName::attempts_per_input));
+    let view = runtime.get(worker).await.unwrap();
+    assert_eq!(view.observed, Observed::Failed { reason: FailedReason::CrashLoop });
+    until("the diagnostic", async || {
+        let found = runtime.diagnostics(Some(worker)).await.unwrap();
+        found.iter().any(|diagnostic| diagnostic.code == DiagnosticCode::CrashLoop)
+    })
+    .await;
+    // The rest of the queue waits for a person.
+    assert_eq!(runtime.input(worker, next).await.unwrap().state, InputState::Queued);
+    runtime.start(worker).await.unwrap();
+    until("the queue", async || {
+        runtime.input(worker, next).await.unwrap().state == InputState::Done
+    })
+    .await;
+    for runtime in kept {
+        runtime.shutdown(Duration::ZERO).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_graceful_shutdown_records_what_it_breaks_off() {
+    let dir = test_dir();
+    let runtime = open(&dir);
+    let worker = scribe(&runtime, &[]).await;
+    let input = post(&runtime, worker, "nap 60").await;
+    running(&runtime, worker, input).await;
+    runtime.shutdown(Duration::from_millis(10)).await;
+    let again = open(&dir);
+    let entries = transcript(&again, worker).await;
+    assert!(entries.iter().any(|entry| entry.kind == EntryKind::Interrupted), "{entries:?}");
+    running(&again, worker, input).await;
+    again.shutdown(Duration::ZERO).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_idle_instance_is_let_go_and_comes_back() {
+    let dir = test_dir();
+    let options = Options { idle: Duration::from_millis(20), ..Options::default() };
+    let runtime = open_with(&dir, options);
+    let worker = scribe(&runtime, &[]).await;
+    ask(&runtime, worker, "set key kept").await;
+    until("the eviction", async || {
+        runtime.get(worker).await.unwrap().execution == Execution::Unconnected
+    })
+    .await;
+    assert_eq!(answer(&ask(&runtime, worker, "get key").await), "kept");
+    let told = answer(&ask(&runtime, worker, "whoami").await);
+    assert!(told.contains("connected input"), "{told}");
+    let kinds: Vec<_> = transcript(&runtime, worker).await.iter().map(|e| e.kind).collect();
+    let count = |kind| kinds.iter().filter(|other| **other == kind).count();
+    assert!(count(EntryKind::Disconnected) >= 1, "{kinds:?}");
+    assert!(count(EntryKind::Connected) >= 2, "{kinds:?}");
+    runtime.shutdown(Duration::ZERO).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_workers_than_places_take_turns() {
+    let dir = test_dir();
+    let runtime = open_with(&dir, Options { instances: 2, ..Options::default() });
+    let mut workers = Vec::new();
+    for _ in 0..5 {
+        workers.push(scribe(&runtime, &[]).await);
+    }
+    for round in 0..3 {
+        for (n, worker) in workers.iter().enumerate() {
+            ask(&runtime, *worker, &format!("set round {round}-{n}")).await;
+            assert!(runtime.describe().await.unwrap().connected <= 2);
+        }
+    }
+    for (n, worker) in workers.iter().enumerate() {
+        assert_eq!(answer(&ask(&runtime, *worker, "get round").await), format!("2-{n}"));
+    }
+    runtime.shutdown(Duration::ZERO).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn log_bytes_per_turn() {
+    let dir = test_dir();
+    let runtime = open(&dir);
+    let worker = scribe(&runtime, &[(LimitName::log_bytes_per_turn, 40)]).await;
+    // Its panic writes more than 40 bytes to standard error.
+    let outcome = ask(&runtime, worker, "panic").await;
+    assert_eq!(outcome.ending, Ending::Trapped);
+    let entries = transcript(&runtime, worker).await;
+    let logs: Vec<_> = entries.iter().filter(|entry| entry.kind == EntryKind::Log).collect();
+    let bytes: usize = logs.iter().map(|entry| entry.payload.body.len() + 1).sum();
+    assert!(bytes <= 41, "{logs:?}");
+    assert!(logs.last().unwrap().truncated, "{logs:?}");
+    assert_eq!(logs.iter().filter(|entry| entry.truncated).count(), 1);
+    runtime.shutdown(Duration::ZERO).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn idempotency_keys_and_their_time_are_bounded() {
+    let dir = test_dir();
+    let runtime = open(&dir);
+    let limits = [(LimitName::idempotency_keys, 2), (LimitName::idempotency_ms, 3_600_000)];
+    let worker = scribe(&runtime, &limits).await;
+    let key = |n: u32| Some(format!("key-{n}").parse::<IdempotencyKey>().unwrap());
+    let send = async |n: u32, command: &str| {
+        let input = NewInput { payload: text(command), key: key(n), wait: Some(PATIENCE) };
+        runtime.send(worker, input).await
+    };
+    let first = send(1, "echo a").await.unwrap().input_id();
+    assert_eq!(send(1, "echo a").await.unwrap().input_id(), first);
+    assert!(matches!(send(1, "echo b").await, Err(Error::Conflict(_))));
+    let _ = (send(2, "echo a").await.unwrap(), send(3, "echo a").await.unwrap());
+    until("the oldest key to go", async || {
+        send(1, "echo c").await.is_ok_and(|sent| sent.input_id() != first)
+    })
+    .await;
+    runtime.shutdown(Duration::ZERO).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn transcript_bytes() {
+    let dir = test_dir();
+    let runtime = open(&dir);
+    let worker = scribe(&runtime, &[(LimitName::transcript_bytes, 20_000)]).await;
+    for _ in 0..40 {
+        ask(&runtime, worker, &format!("echo {}", "x".repeat(1_000))).await;
+    }
+    until("the trimming", async || {
+        let first = &runtime.transcript(worker, Cursor(0), 1).await.unwrap().entries[0];
+        first.kind == EntryKind::Gap
+    })
+    .await;
+    let entries = transcript(&runtime, worker).await;
+    let seqs: Vec<_> = entries.iter().map(|entry| entry.seq.0).collect();
+    assert!(seqs.windows(2).all(|pair| pair[1] == pair[0] + 1), "{seqs:?}");
+    assert!(seqs[0] > 1);
+    runtime.shutdown(Duration::ZERO).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failed_turn_leaves_state_as_it_was() {
+    let dir = test_dir();
+    let runtime = open(&dir);
+    let worker = scribe(&runtime, &[(LimitName::state_bytes, 100)]).await;
+    ask(&runtime, worker, "set key before").await;
+    let failed = ask(&runtime, worker, &format!("set big {}", "x".repeat(200))).await;
+    assert_eq!(failed.ending, Ending::Failed);
+    assert_eq!(answer(&ask(&runtime, worker, "list ").await), "key");
+    assert_eq!(runtime.usage(worker).await.unwrap().state_bytes, 9);
+    runtime.shutdown(Duration::ZERO).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reading_never_writes() {
+    let dir = test_dir();
+    let runtime = open(&dir);
+    let worker = scribe(&runtime, &[]).await;
+    ask(&runtime, worker, "set key value").await;
+    let looks = |dir: &Path| {
+        let mut files = Vec::new();
+        let mut pending = vec![dir.to_owned()];
+        while let Some(dir) = pending.pop() {
+            for entry in std::fs::read_dir(dir).unwrap() {
+                let entry = entry.unwrap();
+                let meta = entry.metadata().unwrap();
+                match meta.is_dir() {
+                    true => pending.push(entry.path()),
+                    // SQLite's shared memory, where readers leave their marks.
+                    false if entry.file_name().to_string_lossy().ends_with("-shm") => {}
+                    false => files.push((entry.path(), meta.modified().unwrap(), meta.len())),
+                }
+            }
+        }
+        files.sort();
+        files
+    };
+    // The checkpoint after the last write may be under way.
+    let mut before = looks(&dir);
+    until("quiet", async || {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        std::mem::replace(&mut before, looks(&dir)) == looks(&dir)
+    })
+    .await;
+    let before = looks(&dir);
+    runtime.list(Default::default()).await.unwrap();
+    runtime.get(worker).await.unwrap();
+    runtime.transcript(worker, Cursor(0), 100).await.unwrap();
+    runtime.usage(worker).await.unwrap();
+    runtime.diagnostics(None).await.unwrap();
+    runtime.components(None).await.unwrap();
+    runtime.configs(None).await.unwrap();
+    assert_eq!(looks(&dir), before);
+    runtime.shutdown(Duration::ZERO).await;
+}

@@ -1,0 +1,106 @@
+//! An embedded runtime under a test's own hands, and its conformance.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
+
+use cap_std::ambient_authority;
+use cap_std::fs::Dir;
+use skep_conformance::{Guest, Restart, Subject};
+use skep_harness::{TestDir, test_dir};
+use skep_protocol::{Limits, RuntimeHandle, RuntimeId, Timestamp};
+use skep_runtime::{Embedded, EmbeddedParts, InProcessCompiler, Options, Sandbox, SandboxParts};
+use skep_store::{NoFaults, Store, StoreParts};
+
+/// One sandbox for all tests: what a component costs to compile is paid once.
+pub(crate) fn sandbox() -> Sandbox {
+    static SANDBOX: OnceLock<Sandbox> = OnceLock::new();
+    let started = SANDBOX.get_or_init(|| {
+        let cache = skep_harness::shared_cache();
+        std::fs::create_dir_all(&cache).unwrap();
+        Sandbox::start(SandboxParts {
+            cores: 2,
+            workers: 64,
+            compiler: Arc::new(InProcessCompiler),
+            cache: Dir::open_ambient_dir(cache, ambient_authority()).unwrap(),
+            limits: Limits::default(),
+        })
+        .unwrap()
+    });
+    started.clone()
+}
+
+/// The store in a directory, made where there is none.
+pub(crate) fn store(dir: &Path) -> Store {
+    let id: RuntimeId = "test-runtime".parse().unwrap();
+    Store::open(StoreParts {
+        dir: Dir::open_ambient_dir(dir, ambient_authority()).unwrap(),
+        now: Timestamp(1_700_000_000_000),
+        new_runtime_id: id,
+        faults: Arc::new(NoFaults),
+        vfs: None,
+    })
+    .unwrap()
+}
+
+/// A runtime over the store in a directory.
+pub(crate) fn open(dir: &Path) -> Embedded {
+    open_with(dir, Options { stop_grace: Duration::from_millis(300), ..Options::default() })
+}
+
+/// One with numbers of its own.
+pub(crate) fn open_with(dir: &Path, options: Options) -> Embedded {
+    let (store, sandbox, scopes) = (store(dir), sandbox(), BTreeMap::new());
+    Embedded::open(EmbeddedParts { store, sandbox, scopes, options }).unwrap()
+}
+
+struct EmbeddedSubject(Mutex<Live>);
+
+struct Live {
+    dir: TestDir,
+    runtime: Option<Embedded>,
+}
+
+impl EmbeddedSubject {
+    async fn open() -> Self {
+        let dir = test_dir();
+        let runtime = Some(open(&dir));
+        Self(Mutex::new(Live { dir, runtime }))
+    }
+}
+
+#[async_trait::async_trait]
+impl Subject for EmbeddedSubject {
+    fn runtime(&self) -> Arc<dyn RuntimeHandle> {
+        Arc::new(self.0.lock().unwrap().runtime.clone().unwrap())
+    }
+
+    async fn restart(&self, how: Restart) {
+        let before = self.0.lock().unwrap().runtime.take().unwrap();
+        match how {
+            Restart::Clean => before.shutdown(Duration::from_secs(5)).await,
+            Restart::Crash => {
+                // What a killed process leaves is what lies on the disk at that moment.
+                let copy = test_dir();
+                let from = self.0.lock().unwrap().dir.to_owned();
+                let status = std::process::Command::new("cp")
+                    .arg("-a")
+                    .arg(from.join("."))
+                    .arg(&*copy)
+                    .status();
+                assert!(status.unwrap().success());
+                self.0.lock().unwrap().dir = copy;
+                before.shutdown(Duration::ZERO).await;
+            }
+        }
+        let mut live = self.0.lock().unwrap();
+        live.runtime = Some(open(&live.dir));
+    }
+
+    fn wasm(&self, guest: Guest) -> Vec<u8> {
+        std::fs::read(skep_harness::guest(guest.name())).unwrap()
+    }
+}
+
+skep_conformance::conformance!(EmbeddedSubject::open().await);
