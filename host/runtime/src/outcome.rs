@@ -83,6 +83,9 @@ pub(crate) fn ended(error: &wasmtime::Error, meter: &Meter) -> Ended {
     if error.downcast_ref::<wasmtime::PoolConcurrencyLimitError>().is_some() {
         return Ended::HostFault(error.to_string());
     }
+    if error.downcast_ref::<wasmtime::PoolConcurrencyLimitError>().is_some() {
+        return Ended::HostFault(error.to_string());
+    }
     let crash = crash(error);
     match limit(error, meter) {
         Some(name) => Ended::Limit { name, crash: Some(crash), exit_code: None },

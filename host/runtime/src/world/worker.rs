@@ -108,6 +108,9 @@ impl World {
     }
 }
 
+/// The longest media type; longer than any that is registered.
+const CONTENT_TYPE_BYTES: usize = 255;
+
 fn valid_key(key: &str) -> Result<(), RecordError> {
     if key.is_empty() || key.len() > KEY_BYTES { Err(RecordError::InvalidName) } else { Ok(()) }
 }
@@ -122,7 +125,7 @@ impl transcript::Host for World {
         let limit = self.limits.event_bytes;
         let emitted = if !is_event_kind(&kind) {
             Err(RecordError::InvalidName)
-        } else if (body.len() + content_type.len()) as u64 > limit {
+        } else if body.len() as u64 > limit || content_type.len() > CONTENT_TYPE_BYTES {
             Err(RecordError::Limit { name: LimitName::event_bytes, limit })
         } else {
             self.turn.emit(&kind, &content_type, body).await

@@ -52,7 +52,7 @@ impl Chores {
             }
             // Not at every key past the bound: finding the oldest means to look at all.
             let most = account.bounds.keys;
-            if account.keys.is_some_and(|keys| keys > most.saturating_add(most / 16 + 16)) {
+            if account.keys.is_some_and(|keys| keys > most.saturating_add(most / 16)) {
                 self.keys.insert(worker);
             }
         }

@@ -48,7 +48,7 @@ impl Driver {
         }
         record.desired = Desired::Running;
         record.standing = Standing::Idle;
-        self.put(record, EntryKind::Started).await?;
+        self.put(record, Some(EntryKind::Started)).await?;
         for code in [
             DiagnosticCode::CrashLoop,
             DiagnosticCode::Uninstantiable,
@@ -68,7 +68,7 @@ impl Driver {
         }
         record.desired = Desired::Stopped;
         record.standing = Standing::Stopped;
-        self.put(record, EntryKind::Stopped).await?;
+        self.put(record, Some(EntryKind::Stopped)).await?;
         self.let_go().await;
         Ok(())
     }
@@ -88,14 +88,15 @@ impl Driver {
         }
         record.spec = spec;
         if !switched {
-            return self.put(record, EntryKind::Updated).await;
+            // What people call it is no part of what it does: the transcript does not tell.
+            return self.put(record, None).await;
         }
         // A worker that could not be instantiated may be able to now.
         if matches!(record.standing, Standing::Failed(FailedReason::Uninstantiable)) {
             record.standing = Standing::Idle;
         }
         self.let_go().await;
-        self.put(record, kind).await?;
+        self.put(record, Some(kind)).await?;
         self.reason = ConnectReason::Update;
         Ok(())
     }
@@ -134,10 +135,11 @@ impl Driver {
     pub(super) async fn put(
         &mut self,
         mut record: WorkerRecord,
-        kind: EntryKind,
+        kind: Option<EntryKind>,
     ) -> Result<(), Error> {
         record.updated_at = now();
-        let events = vec![WorkerEvent::Put(Box::new(record.clone())), entry(kind, None)];
+        let mut events = vec![WorkerEvent::Put(Box::new(record.clone()))];
+        events.extend(kind.map(|kind| entry(kind, None)));
         self.submit(events).await.map_err(|error| self.inner.fault(error))?;
         self.worker.state().adopt(record);
         Ok(())
