@@ -14,7 +14,7 @@ use crate::{OpenError, StoreError};
 pub(crate) const FILE: &str = "state.db";
 
 /// KiB of pages that the writer may keep; the others need little.
-const WRITER_CACHE_KIB: i64 = 32 << 10;
+const WRITER_CACHE_KIB: i64 = 8 << 10;
 const READER_CACHE_KIB: i64 = 2 << 10;
 
 /// Another program may hold the database for a moment, such as `sqlite3` making a backup.

@@ -107,7 +107,8 @@ fn size(event: &WorkerEvent) -> (usize, usize) {
                 Some(Output::Run(run)) => run.stdout.len() + run.stderr.len(),
                 None => 0,
             };
-            (2, bytes)
+            // The input's own row is most often written already, or changed in its place.
+            (1, bytes)
         }
         WorkerEvent::Append(entry) => (1, entry.payload.body.len()),
         WorkerEvent::SetState { key, value } => (1, key.len() + value.len()),

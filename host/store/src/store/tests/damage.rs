@@ -137,7 +137,7 @@ fn a_byte_flipped_anywhere_is_an_error_or_harmless_but_never_a_panic() {
     kept.store.take().unwrap().close();
     let good = kept.dir.read("state.db").unwrap();
     let mut found = 0;
-    for at in (0..good.len()).step_by(97) {
+    for at in (0..good.len()).step_by(1_009) {
         let mut bad = good.clone();
         bad[at] ^= 0x41;
         for name in ["state.db-wal", "state.db-shm", "state.db-journal"] {
@@ -175,5 +175,5 @@ fn a_byte_flipped_anywhere_is_an_error_or_harmless_but_never_a_panic() {
         let _ = store.submit(write).wait();
         found += u32::from(was_found);
     }
-    assert!(found > 20, "{found} of all flips were found");
+    assert!(found > 10, "{found} of all flips were found");
 }
