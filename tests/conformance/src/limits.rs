@@ -81,10 +81,12 @@ pub(crate) async fn events_per_turn(trial: &Trial<'_>) {
 }
 
 pub(crate) async fn event_bytes(trial: &Trial<'_>) {
-    let worker = trial.limited(&[(LimitName::event_bytes, 10)]).await;
-    worker.ask("emit note 1234567890").await;
-    trouble(&worker.say("emit note 12345678901").await, Ending::Failed);
-    assert_eq!(worker.events().await, ["1234567890"]);
+    let worker = trial.limited(&[(LimitName::event_bytes, 1_000)]).await;
+    // Its type and kind may count as well.
+    let (fits, past) = (".".repeat(900), ".".repeat(1_001));
+    worker.ask(&format!("emit note {fits}")).await;
+    trouble(&worker.say(&format!("emit note {past}")).await, Ending::Failed);
+    assert_eq!(worker.events().await, [fits]);
 }
 
 pub(crate) async fn log_bytes_per_turn(trial: &Trial<'_>) {

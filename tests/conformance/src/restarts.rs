@@ -247,6 +247,7 @@ pub(crate) async fn attempts_per_input(trial: &Trial<'_>) {
     let limits = [(LimitName::attempts_per_input, 2), (LimitName::turn_deadline_ms, 600_000)];
     let worker = trial.limited(&limits).await;
     let poison = worker.post("spin").await;
+    let next = worker.post("emit note next").await;
     for attempt in 1..=2 {
         worker.running(poison).await;
         assert_eq!(worker.input(poison).await.attempt, attempt);
@@ -262,8 +263,9 @@ pub(crate) async fn attempts_per_input(trial: &Trial<'_>) {
     assert_eq!(error.limit, Some(LimitName::attempts_per_input));
     trial.restart(Restart::Clean).await;
     worker.observed(Observed::Failed { reason: FailedReason::CrashLoop }).await;
+    assert_eq!(worker.input(next).await.state, InputState::Queued);
     worker.runtime().start(worker.id).await.unwrap();
-    assert_eq!(worker.ask("echo on").await, "on");
+    assert_eq!(answer(&worker.outcome(next).await), "ok");
 }
 
 pub(crate) async fn changes_can_be_followed_over_a_restart(trial: &Trial<'_>) {
