@@ -79,6 +79,7 @@ impl Driver {
                     state.driving = false;
                     // Whoever waits is told that it was accepted, or that the host goes down.
                     state.inputs.clear();
+                    state.behind.clear();
                     for command in state.commands.drain(..) {
                         drop(command.done.send(Err(self.inner.busy())));
                     }
@@ -163,6 +164,7 @@ impl Driver {
             Some(ran) => self.settle(job, ran).await,
             None => self.break_off(job).await,
         }
+        self.inner.submit_behind(&self.worker);
         drop(permit);
         self.inner.changes.note(self.worker.id);
     }
@@ -249,17 +251,8 @@ impl Driver {
             let (payload, held) = match waiting {
                 None => (None, None),
                 Some(waiting) => {
-                    let held = (queued.place == Place::Held).then(|| {
-                        let payload = waiting.payload.clone().unwrap_or_default();
-                        WorkerEvent::Accept {
-                            id: queued.id,
-                            at: now(),
-                            payload,
-                            content_digest: waiting.content_digest,
-                            key: waiting.key.clone(),
-                            attempt: 1,
-                        }
-                    });
+                    let is_held = queued.place == Place::Held;
+                    let held = is_held.then(|| waiting.acceptance(queued.id, 1));
                     (waiting.payload.take(), held)
                 }
             };
@@ -315,6 +308,7 @@ impl Driver {
                     && let Ok(seq) = result
                 {
                     worker.accepted(id, Ok(seq));
+                    inner.submit_behind(&worker);
                     inner.changes.note(worker.id);
                 }
             }),
@@ -365,7 +359,9 @@ impl Driver {
         if let Some(id) = successor {
             events.push(WorkerEvent::Begin { id, attempt: 1 });
         }
-        match self.submit(events).await {
+        let commit = self.submit(events);
+        self.inner.submit_behind(&self.worker);
+        match commit.await {
             Ok(receipt) => {
                 let mut state = self.worker.state();
                 if holds_input && let Some(&seq) = receipt.first() {

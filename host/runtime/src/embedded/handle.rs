@@ -11,10 +11,10 @@ use sha2::{Digest, Sha256};
 use skep_protocol::text::neutral;
 use skep_protocol::{
     ByteStream, ChangeStream, ComponentDigest, ComponentKind, ComponentView, ConfigDigest,
-    ConfigValues, ConfigView, Conflict, CreateWorker, Cursor, Desired, Diagnostic, EntryPage,
-    EntryStream, Error, Execution, InputId, InputState, InputView, Invalid, LimitName, Limits,
-    ListWorkers, NewInput, Page, Payload, RuntimeHandle, RuntimeView, Sent, Stored, Usage,
-    WorkerChange, WorkerId, WorkerSpec, WorkerView,
+    ConfigValues, ConfigView, Conflict, CreateWorker, Cursor, Desired, Diagnostic, Ending,
+    EntryPage, EntryStream, Error, Execution, InputId, InputState, InputView, Invalid, LimitName,
+    Limits, ListWorkers, NewInput, Outcome, Page, Payload, RuntimeHandle, RuntimeView, Sent,
+    Stored, Usage, WorkerChange, WorkerId, WorkerSpec, WorkerView,
 };
 use skep_store::record::{
     ComponentRecord, ConfigRecord, InputRecord, SharedEvent, Standing, Transaction, WorkerEvent,
@@ -223,7 +223,13 @@ impl RuntimeHandle for Embedded {
                     // It may be taken already and its guest not begun: then once more.
                     let told = tokio::time::timeout(AGAIN, progress.wait_for(ended)).await.is_ok();
                     if told {
-                        return self.input(worker, input).await;
+                        let view = self.input(worker, input).await?;
+                        let cancelled = |outcome: &Outcome| outcome.ending == Ending::Cancelled;
+                        return match view.outcome.as_ref().is_some_and(cancelled) {
+                            true => Ok(view),
+                            // It was quicker.
+                            false => Err(Conflict::Ended.into()),
+                        };
                     }
                 }
                 (Found::Submitted, Some(progress)) => {
@@ -591,31 +597,17 @@ impl Embedded {
             })?;
         state.machine.enqueue(id, bytes, admitted);
         let (sender, progress) = watch::channel(Progress::Pending);
-        let accept = (admitted != Admitted::Held).then(|| WorkerEvent::Accept {
-            id,
-            at: now(),
-            payload: payload.clone(),
-            content_digest,
-            key: key.clone(),
-            attempt: u32::from(admitted == Admitted::First),
-        });
         let waiting = Waiting { payload: Some(payload), content_digest, key, progress: sender };
+        let accept = waiting.acceptance(id, u32::from(admitted == Admitted::First));
         state.inputs.insert(id, waiting);
-        if let Some(accept) = accept {
-            // Under the lock, so that the order on disk is the order of the queue.
-            let transaction = Transaction { worker: cell.number, events: vec![accept] };
-            let commit = inner.store.submit(transaction);
-            let (inner, cell) = (inner.clone(), cell.clone());
-            inner.host.clone().spawn(async move {
-                let result = commit.await;
-                let seq = result.map(|receipt| receipt.seqs.first().copied().unwrap_or_default());
-                cell.accepted(id, seq.map_err(|error| inner.fault(error)));
-                inner.drive(&cell);
-                inner.changes.note(cell.id);
-            });
-        } else {
+        if admitted == Admitted::Held {
             drop(state);
             inner.drive(cell);
+        } else if state.machine.is_ahead() || !state.behind.is_empty() {
+            state.behind.push((id, accept));
+        } else {
+            inner.submit_held(cell, &mut state);
+            inner.submit(cell, id, accept);
         }
         Ok((id, Admission::Waiting(progress)))
     }
@@ -703,7 +695,7 @@ impl Inner {
 fn answer(id: InputId, progress: &Progress) -> Result<Sent, Error> {
     match progress {
         Progress::Done(outcome) => {
-            Ok(Sent::Done { input_id: id, outcome: skep_protocol::Outcome::clone(outcome) })
+            Ok(Sent::Done { input_id: id, outcome: Outcome::clone(outcome) })
         }
         Progress::Accepted(seq) => Ok(Sent::Accepted { input_id: id, seq: *seq }),
         Progress::Refused(error) => Err(error.clone()),

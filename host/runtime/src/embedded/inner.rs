@@ -8,7 +8,7 @@ use cap_std::fs::Dir;
 use skep_protocol::{
     Diagnostic, DiagnosticCode, Error, InputId, Rights, RuntimeId, ScopeName, Timestamp, WorkerId,
 };
-use skep_store::record::SharedEvent;
+use skep_store::record::{SharedEvent, Transaction, WorkerEvent};
 use skep_store::{Lookup, Refusal, Store, StoreError};
 use tokio::sync::Semaphore;
 
@@ -21,7 +21,7 @@ use super::driver::Driver;
 use super::holds::Holds;
 use super::log::now;
 use super::residency::Residency;
-use super::worker::Worker;
+use super::worker::{State, Worker};
 
 /// Diagnostics of one kind that are told at once.
 const DIAGNOSTICS: usize = 1_000;
@@ -142,6 +142,38 @@ impl Inner {
         worker.wake.notify_one();
         if start {
             self.sandbox.guests().spawn(Driver::new(self.clone(), worker.clone()).drive());
+        }
+    }
+
+    /// Puts an input on its way to the disk. Under the worker's lock, so that the order there is the
+    /// order of the queue.
+    pub(crate) fn submit(self: &Arc<Self>, worker: &Arc<Worker>, id: InputId, accept: WorkerEvent) {
+        let transaction = Transaction { worker: worker.number, events: vec![accept] };
+        let commit = self.store.submit(transaction);
+        let (inner, worker) = (self.clone(), worker.clone());
+        self.host.spawn(async move {
+            let result = commit.await;
+            let seq = result.map(|receipt| receipt.seqs.first().copied().unwrap_or_default());
+            worker.accepted(id, seq.map_err(|error| inner.fault(error)));
+            inner.drive(&worker);
+            inner.changes.note(worker.id);
+        });
+    }
+
+    /// Submits the first input, if its turn was to begin at once and something came between.
+    pub(crate) fn submit_held(self: &Arc<Self>, worker: &Arc<Worker>, state: &mut State) {
+        if let Some(id) = state.machine.submit_held()
+            && let Some(accept) = state.inputs.get(&id).map(|waiting| waiting.acceptance(id, 1))
+        {
+            self.submit(worker, id, accept);
+        }
+    }
+
+    /// Submits what waited behind an input that ran ahead of its own acceptance.
+    pub(crate) fn submit_behind(self: &Arc<Self>, worker: &Arc<Worker>) {
+        let mut state = worker.state();
+        for (id, accept) in std::mem::take(&mut state.behind) {
+            self.submit(worker, id, accept);
         }
     }
 

@@ -159,6 +159,22 @@ impl Machine {
         self.queue.push_back(Queued { id, bytes, attempt, interrupted: false, place });
     }
 
+    /// Whether a turn runs whose input is neither on disk nor on its way there: what comes after it
+    /// must not be there before it.
+    pub(crate) fn is_ahead(&self) -> bool {
+        self.running && self.queue.front().is_some_and(|first| first.place == Place::Held)
+    }
+
+    /// The first input, if it was to be taken at once and was not: it has to be submitted now.
+    pub(crate) fn submit_held(&mut self) -> Option<InputId> {
+        let first = self.queue.front_mut().filter(|first| first.place == Place::Held)?;
+        if self.running {
+            return None;
+        }
+        first.place = Place::Submitted;
+        Some(first.id)
+    }
+
     /// An input's acceptance is on disk.
     pub(crate) fn accept(&mut self, id: InputId, seq: Cursor) {
         if let Some(queued) = self.find(id) {

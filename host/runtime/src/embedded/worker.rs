@@ -10,11 +10,12 @@ use skep_protocol::{
     ComponentKind, Cursor, Desired, Error, Execution, IdempotencyKey, InputId, Limits, Observed,
     Outcome, Payload, RuntimeId, Usage, WorkerChange, WorkerId, WorkerView,
 };
-use skep_store::record::{InputRecord, Standing, WorkerNumber, WorkerRecord};
+use skep_store::record::{InputRecord, Standing, WorkerEvent, WorkerNumber, WorkerRecord};
 use tokio::sync::{Notify, oneshot, watch};
 
 use crate::kill::KillSwitch;
 
+use super::log::now;
 use super::machine::{Machine, Place, Queued};
 
 /// Bodies up to this size are kept in memory until their turn; longer ones are read again.
@@ -40,6 +41,8 @@ pub(crate) struct State {
     pub(crate) limits: Limits,
     pub(crate) machine: Machine,
     pub(crate) inputs: HashMap<InputId, Waiting>,
+    /// Acceptances that wait for the one before them to be submitted.
+    pub(crate) behind: Vec<(InputId, WorkerEvent)>,
     pub(crate) commands: VecDeque<Command>,
     pub(crate) running: Option<Running>,
     pub(crate) usage: Usage,
@@ -125,6 +128,7 @@ impl Worker {
                 limits,
                 machine,
                 inputs,
+                behind: Vec::new(),
                 commands: VecDeque::new(),
                 running: None,
                 usage,
@@ -169,6 +173,20 @@ impl Worker {
         }
         drop(state);
         self.wake.notify_one();
+    }
+}
+
+impl Waiting {
+    /// What puts the input on disk.
+    pub(crate) fn acceptance(&self, id: InputId, attempt: u32) -> WorkerEvent {
+        WorkerEvent::Accept {
+            id,
+            at: now(),
+            payload: self.payload.clone().unwrap_or_default(),
+            content_digest: self.content_digest,
+            key: self.key.clone(),
+            attempt,
+        }
     }
 }
 

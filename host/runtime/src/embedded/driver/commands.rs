@@ -15,7 +15,12 @@ use super::{Driver, entry};
 impl Driver {
     /// Carries out a person's command.
     pub(super) async fn command(&mut self) {
-        let command = self.worker.state().commands.pop_front();
+        let command = {
+            let mut state = self.worker.state();
+            // It may wait for long, and whoever sent it wants to know that it is there.
+            self.inner.submit_held(&self.worker, &mut state);
+            state.commands.pop_front()
+        };
         let Some(Command { what, done }) = command else {
             self.worker.state().machine.command_done();
             return;
@@ -124,6 +129,7 @@ impl Driver {
         state.removed = true;
         state.connected = false;
         state.machine.clear();
+        state.behind.clear();
         let inputs: Vec<_> = state.inputs.keys().copied().collect();
         for id in inputs {
             state.refuse(id, Error::WorkerRemoved);

@@ -59,17 +59,19 @@ impl Driver {
     pub(super) async fn let_go(&mut self) {
         if let Some(seat) = self.seat.take() {
             self.goodbye(seat).await;
-            self.disconnected();
+            self.disconnected().await;
         }
     }
 
     /// Records that there is no instance any more.
-    pub(super) fn disconnected(&mut self) {
+    pub(super) async fn disconnected(&mut self) {
         self.worker.state().connected = false;
         if std::mem::take(&mut self.recorded) {
             let events = vec![WorkerEvent::Connected(false), entry(EntryKind::Disconnected, None)];
-            // Nobody waits for it; if it is lost, the next start says what it knows.
-            drop(self.submit(events));
+            // If it is lost, the next start says what it knows.
+            if let Err(error) = self.submit(events).await {
+                self.inner.fault(error);
+            }
         }
         self.inner.changes.note(self.worker.id);
     }
