@@ -598,16 +598,24 @@ impl Embedded {
         state.machine.enqueue(id, bytes, admitted);
         let (sender, progress) = watch::channel(Progress::Pending);
         let waiting = Waiting { payload: Some(payload), content_digest, key, progress: sender };
-        let accept = waiting.acceptance(id, u32::from(admitted == Admitted::First));
+        let accept = match admitted {
+            Admitted::Held => None,
+            Admitted::First => Some(waiting.acceptance(id, 1)),
+            Admitted::Behind => Some(waiting.acceptance(id, 0)),
+        };
         state.inputs.insert(id, waiting);
-        if admitted == Admitted::Held {
-            drop(state);
-            inner.drive(cell);
-        } else if state.machine.is_ahead() || !state.behind.is_empty() {
-            state.behind.push((id, accept));
-        } else {
-            inner.submit_held(cell, &mut state);
-            inner.submit(cell, id, accept);
+        match accept {
+            None => {
+                drop(state);
+                inner.drive(cell);
+            }
+            Some(accept) if state.machine.is_ahead() || !state.behind.is_empty() => {
+                state.behind.push((id, accept));
+            }
+            Some(accept) => {
+                inner.submit_held(cell, &mut state);
+                inner.submit(cell, id, accept);
+            }
         }
         Ok((id, Admission::Waiting(progress)))
     }
