@@ -40,6 +40,7 @@ pub const ARTIFACTS: &[Artifact] = &[
     Artifact::new("probe", "tests/guests/probe", Shape::Command, Target::Wasip2),
     Artifact::new("scribe", "tests/guests/scribe", Shape::Service, Target::Wasip2),
     Artifact::new("echo", "tests/guests/echo", Shape::Service, Target::Wasip2),
+    Artifact::new("tally", "tests/guests/tally", Shape::Service, Target::Wasip2),
     Artifact::new("hello", "examples/hello", Shape::Command, Target::Wasip1),
     Artifact::new("probe", "tests/guests/probe", Shape::Command, Target::Wasip1),
 ];

@@ -3,6 +3,7 @@
 
 pub mod bench;
 pub mod componentize;
+pub mod crash;
 pub mod demo;
 pub mod guests;
 pub mod packages;

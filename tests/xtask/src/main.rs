@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use xtask::{Error, bench, demo, guests, packages, picture, suite, vendor};
+use xtask::{Error, bench, crash, demo, guests, packages, picture, suite, vendor};
 
 /// The project's chores.
 #[derive(Parser)]
@@ -25,6 +25,15 @@ enum Chore {
         /// What to measure, and how to tell of it; `-- --help` lists them
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGS")]
         arguments: Vec<OsString>,
+    },
+    /// Kill a runtime under load, again and again, and prove that it kept its promises
+    Crash {
+        /// Rounds; every named point is passed in each 16
+        #[arg(long, default_value_t = 20)]
+        rounds: u64,
+        /// What all that is random is made of [default: the time]
+        #[arg(long)]
+        seed: Option<u64>,
     },
     /// Build the guests whose sources changed into target/guests
     Guests,
@@ -56,6 +65,7 @@ fn run(chore: Chore) -> Result<(), Error> {
     match chore {
         Chore::Demo => demo::demo()?,
         Chore::Test => suite::test()?,
+        Chore::Crash { rounds, seed } => crash::crash(rounds, seed)?,
         Chore::Bench { arguments } => bench::bench(&arguments)?,
         Chore::Guests => {
             let built = guests::ensure()?;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::process::Command;
 use std::time::Instant;
 
-use crate::{Error, guests, packages, tree};
+use crate::{Error, crash, guests, packages, tree};
 
 type Step = (&'static str, fn(&'static str) -> Result<(), Error>);
 
@@ -26,6 +26,8 @@ const STEPS: &[Step] = &[
     ("tests of guests", |_| guests::test()),
     ("packages", |_| packages::ALL.iter().try_for_each(|&one| packages::ensure(one).map(drop))),
     ("tests", |name| cargo(name, &["test", "--locked", "--workspace"])),
+    // A fixed seed, so that what fails here can be looked at again.
+    ("crashes", |_| crash::crash(20, Some(1))),
 ];
 
 /// Takes every step and prints each with its time. Stops at the first that fails.

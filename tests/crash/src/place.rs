@@ -1,0 +1,52 @@
+//! Opening a store and a runtime over it.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use cap_std::ambient_authority;
+use cap_std::fs::Dir;
+use skep_protocol::{Limits, Timestamp};
+use skep_runtime::{Embedded, EmbeddedParts, InProcessCompiler, Options, Sandbox, SandboxParts};
+use skep_store::{Faults, OpenError, Store, StoreError, StoreParts};
+
+/// What runs the guests of this process.
+pub(crate) fn sandbox(cache: &Path) -> Sandbox {
+    std::fs::create_dir_all(cache).unwrap();
+    let parts = SandboxParts {
+        cores: 2,
+        workers: 64,
+        compiler: Arc::new(InProcessCompiler),
+        cache: Dir::open_ambient_dir(cache, ambient_authority()).unwrap(),
+        limits: Limits::default(),
+    };
+    Sandbox::start(parts).unwrap()
+}
+
+pub(crate) fn store(dir: &Path, faults: Arc<dyn Faults>) -> Result<Store, OpenError> {
+    Store::open(StoreParts {
+        dir: Dir::open_ambient_dir(dir, ambient_authority()).unwrap(),
+        now: now(),
+        new_runtime_id: "crash".parse().unwrap(),
+        faults,
+        vfs: None,
+    })
+}
+
+/// A runtime whose numbers are small, so that instances are evicted and turns broken off.
+pub(crate) fn runtime(store: Store, sandbox: Sandbox) -> Result<Embedded, StoreError> {
+    let options = Options {
+        instances: 24,
+        idle: Duration::from_millis(60),
+        stop_grace: Duration::from_millis(20),
+        reconnects: 4,
+        ..Options::default()
+    };
+    Embedded::open(EmbeddedParts { store, sandbox, scopes: BTreeMap::new(), options })
+}
+
+/// The time of day.
+pub(crate) fn now() -> Timestamp {
+    Timestamp::since_epoch(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap())
+}
