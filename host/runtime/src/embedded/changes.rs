@@ -25,6 +25,8 @@ struct Log {
     by_place: BTreeMap<u64, WorkerId>,
     places: HashMap<WorkerId, u64>,
     newest: u64,
+    /// Nobody has read what comes after this.
+    read: u64,
     /// Changes up to here may have been forgotten.
     forgotten: u64,
 }
@@ -37,6 +39,7 @@ impl ChangeLog {
             by_place: BTreeMap::new(),
             places: HashMap::new(),
             newest: start,
+            read: start,
             forgotten: start,
         };
         Self { log: Mutex::new(log), newest: watch::Sender::new(start) }
@@ -46,6 +49,10 @@ impl ChangeLog {
     pub(crate) fn note(&self, worker: WorkerId) {
         let newest = {
             let mut log = self.log();
+            // Whoever comes to its place finds the worker as it is then.
+            if log.places.get(&worker).is_some_and(|&place| place > log.read) {
+                return;
+            }
             log.newest += 1;
             let place = log.newest;
             if let Some(before) = log.places.insert(worker, place) {
@@ -70,12 +77,15 @@ impl ChangeLog {
 
     /// The place of the newest change.
     pub(crate) fn newest(&self) -> u64 {
-        self.log().newest
+        let mut log = self.log();
+        log.read = log.newest;
+        log.newest
     }
 
     /// What changed after a place, oldest first, or `None` if that is no longer known.
     pub(crate) fn since(&self, place: u64, limit: usize) -> Option<Vec<(u64, WorkerId)>> {
-        let log = self.log();
+        let mut log = self.log();
+        log.read = log.newest;
         if place < log.forgotten || place > log.newest {
             return None;
         }
@@ -107,10 +117,23 @@ mod tests {
         for n in [1, 2, 1, 1] {
             log.note(worker(n));
         }
-        assert_eq!(log.since(10, 9), Some(vec![(12, worker(2)), (14, worker(1))]));
-        assert_eq!(log.since(12, 9), Some(vec![(14, worker(1))]));
-        assert_eq!(log.since(14, 9), Some(vec![]));
-        assert_eq!(log.since(10, 1), Some(vec![(12, worker(2))]));
+        assert_eq!(log.since(10, 9), Some(vec![(11, worker(1)), (12, worker(2))]));
+        assert_eq!(log.since(11, 9), Some(vec![(12, worker(2))]));
+        assert_eq!(log.since(12, 9), Some(vec![]));
+        assert_eq!(log.since(10, 1), Some(vec![(11, worker(1))]));
+    }
+
+    #[test]
+    fn a_change_after_a_read_is_another_one() {
+        let log = ChangeLog::new(10);
+        log.note(worker(1));
+        assert_eq!(log.since(10, 9), Some(vec![(11, worker(1))]));
+        log.note(worker(1));
+        assert_eq!(log.since(11, 9), Some(vec![(12, worker(1))]));
+        log.note(worker(2));
+        assert_eq!(log.newest(), 13);
+        log.note(worker(2));
+        assert_eq!(log.since(13, 9), Some(vec![(14, worker(2))]));
     }
 
     #[test]
