@@ -19,6 +19,7 @@ mod follow;
 mod handle;
 mod holds;
 mod inner;
+mod known;
 mod log;
 mod machine;
 mod record;

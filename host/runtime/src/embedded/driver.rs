@@ -7,7 +7,7 @@
 mod commands;
 mod guest;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use skep_protocol::{
@@ -23,6 +23,7 @@ use crate::kill::{KillReason, KillSwitch};
 use self::guest::{Ran, Seat};
 use super::ending;
 use super::inner::Inner;
+use super::known::Known;
 use super::log::{Rest, TurnLog, TurnLogParts, now};
 use super::machine::{Next, Place, Queued};
 use super::worker::{KEPT_BODY, Running, What, Worker};
@@ -36,6 +37,9 @@ pub(crate) struct Driver {
     worker: Arc<Worker>,
     seat: Option<Seat>,
     disk: Option<(Disk, Scope)>,
+    /// Its directory was made, which is not recorded yet.
+    made_directory: bool,
+    known: Arc<Mutex<Known>>,
     reason: ConnectReason,
     /// The transcript says that there is an instance.
     recorded: bool,
@@ -58,6 +62,8 @@ impl Driver {
             worker,
             seat: None,
             disk: None,
+            made_directory: false,
+            known: Arc::default(),
             reason: ConnectReason::Input,
             recorded: false,
         }
@@ -331,6 +337,11 @@ impl Driver {
         }
         if ran.good {
             usage.state_bytes = state_bytes;
+            let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+            for (key, value) in &state {
+                known.learn(key, value.as_deref());
+            }
+            drop(known);
             events.extend(state.into_iter().map(|(key, value)| match value {
                 Some(value) => WorkerEvent::SetState { key, value },
                 None => WorkerEvent::DeleteState { key },
@@ -345,10 +356,12 @@ impl Driver {
         events.push(WorkerEvent::Usage(usage));
         let (record, successor) = {
             let state = self.worker.state();
-            let standing = ran.standing.filter(|standing| *standing != state.record.standing);
-            let record = standing.map(|standing| {
+            let standing = ran.standing.unwrap_or(state.record.standing);
+            let changed = standing != state.record.standing || self.made_directory;
+            let record = changed.then(|| {
                 let mut record = state.record.clone();
                 record.standing = standing;
+                record.has_directory |= self.made_directory;
                 record
             });
             (record, state.machine.successor())
@@ -363,6 +376,7 @@ impl Driver {
         self.inner.submit_behind(&self.worker);
         match commit.await {
             Ok(receipt) => {
+                self.made_directory = false;
                 let mut state = self.worker.state();
                 if holds_input && let Some(&seq) = receipt.first() {
                     state.machine.accept(job.queued.id, seq);
@@ -396,6 +410,8 @@ impl Driver {
         self.seat = None;
         self.recorded = false;
         self.disk = None;
+        self.made_directory = false;
+        self.known = Arc::default();
         self.worker.state().connected = false;
         {
             let mut state = self.worker.state();

@@ -93,6 +93,9 @@ pub(crate) struct Rest {
 impl TurnLog {
     pub(crate) fn new(parts: TurnLogParts) -> Arc<Self> {
         let holds_input = parts.held.is_some();
+        // As many as a short turn ends with: input, event, state, outcome, usage.
+        let mut waiting = Vec::with_capacity(6);
+        waiting.extend(parts.held);
         let log = Arc::new(Self {
             store: parts.store,
             holds: parts.holds,
@@ -101,7 +104,7 @@ impl TurnLog {
             limits: parts.limits,
             pages: Mutex::new(Pages {
                 input: parts.input,
-                waiting: parts.held.into_iter().collect(),
+                waiting,
                 waiting_bytes: 0,
                 holds_input,
                 flying: 0,

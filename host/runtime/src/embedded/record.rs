@@ -1,7 +1,7 @@
 //! A durable turn, as the guest sees it: its own writes over what is committed.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use skep_protocol::{ConfigValues, Cursor, EntryKind, Payload};
 use skep_store::record::WorkerNumber;
@@ -9,6 +9,7 @@ use skep_store::{Store, StoreError};
 
 use crate::turn::{Identity, RecordError, TranscriptEntry, Turn};
 
+use super::known::Known;
 use super::log::TurnLog;
 
 /// One turn on a worker of the store.
@@ -18,17 +19,29 @@ pub(crate) struct DurableTurn {
     pub(crate) store: Store,
     pub(crate) worker: WorkerNumber,
     pub(crate) log: Arc<TurnLog>,
+    pub(crate) known: Arc<Mutex<Known>>,
 }
 
 impl DurableTurn {
+    /// The value that a key has for this turn.
+    fn value(&self, key: &str) -> Result<Option<Vec<u8>>, RecordError> {
+        if let Some(value) = self.log.state_overlay(key) {
+            return Ok(value);
+        }
+        if let Some(value) = self.known().get(key) {
+            return Ok(value);
+        }
+        let value = self.store.state_get(self.worker, key).map_err(unavailable)?;
+        self.known().learn(key, value.as_deref());
+        Ok(value)
+    }
+
     fn length(&self, key: &str) -> Result<Option<usize>, RecordError> {
-        Ok(match self.log.state_overlay(key) {
-            Some(value) => value.map(|value| value.len()),
-            None => {
-                let value = self.store.state_get(self.worker, key).map_err(unavailable)?;
-                value.map(|value| value.len())
-            }
-        })
+        Ok(self.value(key)?.map(|value| value.len()))
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -47,10 +60,7 @@ impl Turn for DurableTurn {
     }
 
     fn state_get(&mut self, key: &str) -> Result<Option<Vec<u8>>, RecordError> {
-        match self.log.state_overlay(key) {
-            Some(value) => Ok(value),
-            None => self.store.state_get(self.worker, key).map_err(unavailable),
-        }
+        self.value(key)
     }
 
     fn state_set(&mut self, key: &str, value: Vec<u8>) -> Result<(), RecordError> {

@@ -268,10 +268,7 @@ impl Driver {
                 }
                 if !had {
                     self.reason = ConnectReason::Created;
-                    let mut record = self.worker.state().record.clone();
-                    record.has_directory = true;
-                    self.submit(vec![WorkerEvent::Put(Box::new(record.clone()))]).await?;
-                    self.worker.state().adopt(record);
+                    self.made_directory = true;
                 }
                 self.disk = Some((disk, scope.clone()));
                 scope
@@ -370,6 +367,7 @@ impl Driver {
             store: self.inner.store.clone(),
             worker: self.worker.number,
             log: log.clone(),
+            known: self.known.clone(),
         }))
     }
 }
