@@ -18,8 +18,8 @@ use skep_protocol::text::neutral;
 use skep_protocol::{ComponentKind, Limits, Payload, Rights};
 use skep_runtime::stdio::{Input, Output, Writer};
 use skep_runtime::{
-    ChildCompiler, CompileOutcome, ConnectReason, Cost, Ended, FileCalls, GuestSpec, KillReason, KillSwitch,
-    LoadError, Loaded, Mount, Place, Profile, Sandbox, SandboxParts, TranscriptEntry,
+    ChildCompiler, CompileOutcome, ConnectReason, Cost, Ended, FileCalls, GuestSpec, KillReason,
+    KillSwitch, LoadError, Loaded, Mount, Place, Profile, Sandbox, SandboxParts, TranscriptEntry,
 };
 use skep_store::scope::Quota;
 use skep_store::{Disk, Scope, tree};
