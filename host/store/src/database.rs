@@ -55,6 +55,8 @@ impl Database {
     pub(crate) fn checkpointer(&self) -> rusqlite::Result<Connection> {
         let connection = self.connect(OpenFlags::empty())?;
         connection.pragma_update(None, "cache_size", -READER_CACHE_KIB)?;
+        // It has to have read once to have a part in the log.
+        connection.query_row("SELECT count(*) FROM meta", [], |_| Ok(()))?;
         Ok(connection)
     }
 

@@ -114,7 +114,8 @@ impl Store {
             components: Arc::new(ComponentFiles::new(dir.clone(), parts.faults)),
             defaults: Mutex::new(Limits::default()),
         });
-        let writer = Writer::start(writing.clone(), connection, parts.now);
+        let checkpointer = database.checkpointer().map_err(database::open_error)?;
+        let writer = Writer::start(writing.clone(), connection, checkpointer, parts.now);
         let store = Shared {
             dir,
             lock: Mutex::new(Some(lock)),

@@ -45,13 +45,14 @@ pub(crate) struct Shared {
 pub(crate) struct Writer(Mutex<Option<JoinHandle<()>>>);
 
 impl Writer {
-    /// Starts it with a connection that is open already.
+    /// Starts it with two connections that are open already: one to write, one to checkpoint.
     pub(crate) fn start(
         shared: Arc<Shared>,
         connection: Connection,
+        checkpointer: Connection,
         now: Timestamp,
     ) -> std::io::Result<Self> {
-        let checkpointer = Checkpointer::start(shared.database.clone())?;
+        let checkpointer = Checkpointer::start(checkpointer)?;
         let thread = thread::Builder::new().name("skep-writer".into()).spawn(move || {
             let writing = Writing {
                 shared: &shared,
@@ -92,53 +93,58 @@ enum Left {
 impl Writing<'_> {
     fn run(mut self, connection: Connection) {
         let mut connection = Some(connection);
+        // What a new connection is opened for: a disk that failed is asked again when it is needed.
+        let mut next = None;
         loop {
             let opened = match connection.take() {
                 Some(connection) => Ok(connection),
                 None => self.shared.database.writer(),
             };
-            let left = opened.and_then(|mut connection| {
-                let log_pages = self.log_pages.clone();
-                connection.wal_hook(Some(move |_: &mut _, pages| {
-                    log_pages.store(u32::try_from(pages).unwrap_or(0), Ordering::Relaxed);
-                    Ok(())
-                }))?;
-                let mut statements = Statements::prepare(&connection)?;
-                let left = self.serve(&connection, &mut statements);
-                drop(statements);
-                if matches!(left, Left::Closed) {
-                    checkpoint::checkpoint(&connection, "TRUNCATE");
-                }
-                Ok(left)
-            });
+            let left = opened.and_then(|connection| self.write(connection, &mut next));
             self.accounts.forget();
             match left {
                 Ok(Left::Closed) => return,
                 Ok(Left::Broken) => {}
                 Err(error) => {
                     tracing::error!(error = &error as &dyn std::error::Error, "cannot write");
-                    // The next to ask hears of it; each asks the disk anew.
-                    match self.shared.queue.next() {
-                        Next::Batch(jobs) => refuse(jobs, &error.into()),
-                        Next::Chore(chore) => chore.answer(Err(error.into())),
-                        Next::Closed => return,
+                    match next.take() {
+                        Some(Next::Batch(jobs)) => refuse(jobs, &error.into()),
+                        Some(Next::Chore(chore)) => chore.answer(Err(error.into())),
+                        Some(Next::Closed) => return,
+                        None => {}
                     }
                 }
             }
+            next = Some(self.shared.queue.next());
         }
     }
 
-    fn serve<'c>(&mut self, connection: &'c Connection, statements: &mut Statements<'c>) -> Left {
+    /// Writes with a connection for as long as it is good.
+    fn write(
+        &mut self,
+        mut connection: Connection,
+        next: &mut Option<Next>,
+    ) -> rusqlite::Result<Left> {
+        let log_pages = self.log_pages.clone();
+        connection.wal_hook(Some(move |_: &mut _, pages| {
+            log_pages.store(u32::try_from(pages).unwrap_or(0), Ordering::Relaxed);
+            Ok(())
+        }))?;
+        let mut statements = Statements::prepare(&connection)?;
         loop {
-            let broken = match self.shared.queue.next() {
-                Next::Batch(jobs) => self.commit(connection, statements, jobs),
-                Next::Chore(chore) => self.chore(connection, statements, chore),
-                Next::Closed => return Left::Closed,
+            let next = next.take().unwrap_or_else(|| self.shared.queue.next());
+            let broken = match next {
+                Next::Batch(jobs) => self.commit(&connection, &mut statements, jobs),
+                Next::Chore(chore) => self.chore(&connection, &mut statements, chore),
+                Next::Closed => {
+                    checkpoint::checkpoint(&connection, "TRUNCATE");
+                    return Ok(Left::Closed);
+                }
             };
             if broken {
-                return Left::Broken;
+                return Ok(Left::Broken);
             }
-            self.checkpointer.after_commit(connection, self.log_pages.load(Ordering::Relaxed));
+            self.checkpointer.after_commit(&connection, self.log_pages.load(Ordering::Relaxed));
         }
     }
 

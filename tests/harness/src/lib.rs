@@ -3,6 +3,7 @@
 //!
 //! A test that lacks a guest, a package or a tool fails; none is skipped.
 
+mod faulty_disk;
 mod files;
 mod process;
 
@@ -10,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
+pub use faulty_disk::{Fault, FaultyDisk, Plan};
 pub use files::{TestDir, test_dir};
 pub use process::{Ran, Run, Running};
 

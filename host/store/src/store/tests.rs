@@ -2,6 +2,7 @@
 
 mod commits;
 mod damage;
+mod faulty_disk;
 mod feeds;
 mod janitor;
 mod opening;

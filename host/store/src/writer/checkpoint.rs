@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
-use crate::database::{BUSY, Database};
+use crate::database::BUSY;
 
 /// Pages of log after which the thread is woken.
 const PASSIVE_PAGES: u32 = 1_000;
@@ -44,11 +44,14 @@ pub(crate) struct Checkpointer {
 }
 
 impl Checkpointer {
-    pub(crate) fn start(database: Database) -> std::io::Result<Self> {
+    /// Starts the thread, whose connection stays open for as long as the writer works: while any
+    /// connection is, the log is not read anew, and what a commit that failed has left in it stays
+    /// unseen until the next one overwrites it.
+    pub(crate) fn start(connection: Connection) -> std::io::Result<Self> {
         let shared = Arc::new(Shared::default());
         let thread = thread::Builder::new().name("skep-checkpoint".into()).spawn({
             let shared = shared.clone();
-            move || shared.run(&database)
+            move || shared.run(&connection)
         })?;
         Ok(Self { shared, thread: Some(thread), woken_at: 0, restart_at: RESTART_PAGES })
     }
@@ -91,13 +94,8 @@ impl Shared {
         self.changed.notify_all();
     }
 
-    fn run(&self, database: &Database) {
-        // Stays open: the index of the log lives as long as some connection does.
-        let mut connection = None;
+    fn run(&self, connection: &Connection) {
         loop {
-            if connection.is_none() {
-                connection = database.checkpointer().ok();
-            }
             let mut wish = self.wish.lock().unwrap_or_else(PoisonError::into_inner);
             while !wish.closed && (!wish.wanted || wish.held) {
                 wish = self.changed.wait(wish).unwrap_or_else(PoisonError::into_inner);
@@ -108,18 +106,15 @@ impl Shared {
             wish.wanted = false;
             drop(wish);
             let _running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-            if connection.as_ref().is_some_and(|connection| !checkpoint(connection, "PASSIVE")) {
-                connection = None;
-            }
+            checkpoint(connection, "PASSIVE");
         }
     }
 }
 
-/// Whether the disk let it. Readers that hold it up are no failure.
-pub(crate) fn checkpoint(connection: &Connection, mode: &str) -> bool {
+/// A disk that does not let it is asked again after some more commits; the log grows meanwhile.
+pub(crate) fn checkpoint(connection: &Connection, mode: &str) {
     let done = connection.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |_| Ok(()));
     if let Err(error) = &done {
         tracing::warn!(error = error as &dyn std::error::Error, mode, "a checkpoint failed");
     }
-    done.is_ok()
 }
