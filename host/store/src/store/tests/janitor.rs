@@ -187,6 +187,20 @@ fn a_component_without_a_row_goes_unless_it_is_new() {
 }
 
 #[test]
+fn a_component_file_that_resists_is_tried_again() {
+    let faults = FailAt::new("component.delete", io::ErrorKind::Other);
+    let mut kept = Kept::with(faults.clone());
+    let digest = kept.write_component(b"\0asm").unwrap();
+    kept.store.take().unwrap().close();
+    kept.store = Some(open_with(&kept.dir, faults.clone()).unwrap());
+    faults.switch(true);
+    assert!(matches!(kept.janitor_step(), Err(StoreError::Io(_))));
+    faults.switch(false);
+    work_off(&kept);
+    assert_eq!(kept.component_bytes(&digest).unwrap(), None);
+}
+
+#[test]
 fn nothing_is_written_where_nothing_is_to_be_done() {
     let kept = Kept::new();
     let worker = kept.create().number;
