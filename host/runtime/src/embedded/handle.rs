@@ -201,16 +201,23 @@ impl RuntimeHandle for Embedded {
                 (state.machine.locate(input), progress)
             };
             match (found, &mut progress) {
-                (Found::Nowhere, _) | (_, None) => {
+                (_, None) => {
                     let view = self.input(worker, input).await?;
                     return match view.state {
                         InputState::Done => Err(Conflict::Ended.into()),
                         InputState::Queued | InputState::Running => Err(Error::Internal),
                     };
                 }
+                (Found::Nowhere, Some(progress)) => {
+                    // Someone else's cancellation of it is on its way to the disk.
+                    let moved = tokio::time::timeout(AGAIN, progress.changed()).await;
+                    drop(moved);
+                }
                 (Found::Queued, _) => {
-                    self.dequeue(&cell, input).await?;
-                    return self.input(worker, input).await;
+                    // If its turn has begun meanwhile, that is to be ended.
+                    if self.dequeue(&cell, input).await? {
+                        return self.input(worker, input).await;
+                    }
                 }
                 (Found::Running, Some(progress)) => {
                     if let Some(running) = &cell.state().running
@@ -650,15 +657,15 @@ impl Embedded {
         Ok(Sent::Done { input_id: input.id, outcome })
     }
 
-    /// Ends an input that waits in the queue.
-    async fn dequeue(&self, cell: &Arc<Worker>, input: InputId) -> Result<(), Error> {
+    /// Ends an input that waits in the queue. Returns whether it did still.
+    async fn dequeue(&self, cell: &Arc<Worker>, input: InputId) -> Result<bool, Error> {
         let outcome = ending::cancelled();
         let (queued, commit) = {
             let mut state = cell.state();
             if state.machine.locate(input) != Found::Queued {
-                return Ok(());
+                return Ok(false);
             }
-            let Some(queued) = state.machine.get(input).cloned() else { return Ok(()) };
+            let Some(queued) = state.machine.get(input).cloned() else { return Ok(false) };
             state.machine.drop_queued(input);
             let events = vec![WorkerEvent::End {
                 id: input,
@@ -676,7 +683,7 @@ impl Embedded {
                 state.done(input, outcome);
                 drop(state);
                 self.0.changes.note(cell.id);
-                Ok(())
+                Ok(true)
             }
             Err(error) => {
                 state.machine.restore(queued);
