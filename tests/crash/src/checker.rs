@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use futures_util::future::join;
 use skep_protocol::{Cursor, Error, RuntimeHandle, WorkerId};
 use skep_runtime::{Embedded, Sandbox};
 use skep_store::{Lookup, NoFaults, Store};
@@ -24,6 +25,9 @@ use crate::wasm::{self, Wasm};
 
 /// How long the janitor may take for all that there is.
 const SWEEPING: Duration = Duration::from_secs(20);
+
+/// How long an answer may take that nothing holds up.
+const ANSWER: Duration = Duration::from_secs(20);
 
 /// One check.
 pub(crate) struct Check<'a> {
@@ -68,6 +72,8 @@ impl Check<'_> {
             self.starts(&actor).await;
             self.absorb(&heard);
             self.retries(&actor).await;
+            self.removal(&actor).await;
+            self.rush(&actor).await;
             self.absorb(&heard);
             settle::settle(&runtime, &mut self.findings).await;
             self.transcripts(&runtime).await;
@@ -193,6 +199,34 @@ impl Check<'_> {
             let conflict = matches!(&answer, Answer::Refused(code, _) if code == "conflict");
             self.findings
                 .expect(conflict, || format!("{key} of {worker} with another body: {answer:?}"));
+        }
+    }
+
+    /// The newest worker goes now and then: its number must not be the next one's.
+    async fn removal(&mut self, actor: &Actor) {
+        let newest = self.ledger.workers.iter().rfind(|(_, life)| life.is(Place::Here));
+        if let Some((id, life)) = newest
+            && self.chance.percent(30)
+        {
+            actor.ask(life.build.kind, Request::Remove(*id)).await;
+        }
+    }
+
+    /// Whoever waits for an input whose worker is stopped meanwhile is told that it is there.
+    async fn rush(&mut self, actor: &Actor) {
+        let here = |life: &Life| life.is(Place::Here) && !life.possible[0].stopped;
+        let running = self.ledger.workers.iter().filter(|(_, life)| here(life));
+        let running: Vec<_> = running.map(|(id, life)| (*id, life.build.kind)).collect();
+        for (number, (worker, kind)) in self.chance.some_of(&running, 3).into_iter().enumerate() {
+            let name = format!("k{}r{number}", self.generation);
+            let order = Order { name, events: 1, pause: Pause::None, end: End::Ok };
+            let send = Request::Send { worker, order, key: None, wait_ms: Some(20) };
+            let both = join(actor.ask(kind, send), actor.ask(kind, Request::Stop(worker)));
+            let answered = tokio::time::timeout(ANSWER, both).await.is_ok();
+            self.findings.expect(answered, || {
+                format!("{worker} was sent an input and stopped, and does not answer")
+            });
+            actor.ask(kind, Request::Start(worker)).await;
         }
     }
 

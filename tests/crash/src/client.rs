@@ -72,7 +72,8 @@ impl Client {
             }
             match self.chance.below(100) {
                 0..=34 => self.waited(own).await,
-                35..=49 => self.burst(own).await,
+                35..=44 => self.burst(own).await,
+                45..=49 => self.rush(at).await,
                 50..=59 => self.keyed(own).await,
                 60..=69 => self.long(own).await,
                 70..=76 => self.cancel(own).await,
@@ -134,6 +135,22 @@ impl Client {
         let count = self.chance.between(2, 8);
         let sends: Vec<_> = (0..count).map(|_| (self.short(), self.wait())).collect();
         join_all(sends.into_iter().map(|(order, wait)| self.send(own, order, wait))).await;
+    }
+
+    /// Inputs and a command at once.
+    async fn rush(&mut self, at: usize) {
+        let own = self.own[at];
+        let count = self.chance.between(1, 4);
+        let sends: Vec<_> = (0..count).map(|_| (self.short(), self.chance.below(30))).collect();
+        let stops = self.chance.percent(60);
+        let to = u32::try_from(self.chance.below(VERSIONS.into())).unwrap();
+        let sends = sends.into_iter().map(|(order, wait)| self.send(own, order, Some(wait)));
+        let command = self.command(at, |id| match stops {
+            true => Request::Stop(id),
+            false => Request::Update(id, to),
+        });
+        futures_util::future::join(join_all(sends), command).await;
+        self.own[at].stopped = stops;
     }
 
     /// One input sent twice, and another with its key.

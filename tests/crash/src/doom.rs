@@ -39,7 +39,7 @@ impl Doom {
                 let delay = Duration::from_micros(chance.below(40_000));
                 Self::MidTurn(chance.between(1, 8), delay)
             }
-            None => Self::Moment(Duration::from_millis(chance.between(5, 700))),
+            None => Self::Moment(Duration::from_millis(chance.between(5, 1_000))),
         }
     }
 
