@@ -153,6 +153,47 @@ async fn attempts_per_input() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn inputs_are_on_disk_in_the_order_of_their_turns() {
+    let dir = test_dir();
+    let runtime = open(&dir);
+    let worker = scribe(&runtime, &[]).await;
+    for _ in 0..30 {
+        // The first one's turn runs before it is on disk; the second must not be there before it.
+        let both = (ask(&runtime, worker, "set a 1"), post(&runtime, worker, "set a 2"));
+        futures_util::future::join(both.0, both.1).await;
+    }
+    ask(&runtime, worker, "get a").await;
+    let entries = transcript(&runtime, worker).await;
+    let inputs = |kind| {
+        let of = entries.iter().filter(move |entry| entry.kind == kind);
+        of.map(|entry| entry.input_id.unwrap()).collect::<Vec<_>>()
+    };
+    assert_eq!(inputs(EntryKind::Input), inputs(EntryKind::Output));
+    runtime.shutdown(Duration::ZERO).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_input_whose_worker_is_stopped_before_its_turn_is_accepted() {
+    let dir = test_dir();
+    let runtime = open(&dir);
+    let worker = scribe(&runtime, &[]).await;
+    for _ in 0..30 {
+        let wait = Some(Duration::from_millis(10));
+        let input = NewInput { payload: text("echo a"), key: None, wait };
+        // Not with `ask`: its turn has ended, or it waits for the start.
+        let (sent, stopped) =
+            futures_util::future::join(runtime.send(worker, input), runtime.stop(worker)).await;
+        let (input, _) = (sent.unwrap().input_id(), stopped.unwrap());
+        runtime.start(worker).await.unwrap();
+        until("the turn", async || {
+            runtime.input(worker, input).await.unwrap().state == InputState::Done
+        })
+        .await;
+    }
+    runtime.shutdown(Duration::ZERO).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_graceful_shutdown_records_what_it_breaks_off() {
     let dir = test_dir();
     let runtime = open(&dir);
