@@ -198,6 +198,12 @@ async fn recover(inner: Arc<Inner>, unfinished: Vec<WorkerId>) {
     drop(bounded.acquire_many(all).await);
     inner.ready.store(true, Ordering::SeqCst);
     tracing::info!(reconnected = count, "workers with unfinished inputs are under way");
+    let store = inner.store.clone();
+    drop(inner);
+    let looked = tokio::task::spawn_blocking(move || store.notice_strays()).await;
+    if let Ok(Err(error)) = looked {
+        tracing::warn!(%error, "the workers' directories could not be listed");
+    }
 }
 
 async fn reconnect(inner: &Arc<Inner>, id: WorkerId) {

@@ -15,12 +15,28 @@ use crate::{Receipt, StoreError};
 pub struct Commit(oneshot::Receiver<Result<Receipt, StoreError>>);
 
 /// The other end of a [`Commit`].
-pub(crate) type Answer = oneshot::Sender<Result<Receipt, StoreError>>;
+pub(crate) struct Answer {
+    then: Option<Then>,
+    sender: oneshot::Sender<Result<Receipt, StoreError>>,
+}
+
+/// What is done on the writer's thread as soon as a transaction is on disk.
+pub(crate) type Then = Box<dyn FnOnce(&Receipt) + Send>;
+
+impl Answer {
+    pub(crate) fn send(self, result: Result<Receipt, StoreError>) {
+        if let (Some(then), Ok(receipt)) = (self.then, &result) {
+            then(receipt);
+        }
+        // Whoever asked may not care any more.
+        let _ = self.sender.send(result);
+    }
+}
 
 impl Commit {
-    pub(crate) fn new() -> (Answer, Self) {
-        let (answer, commit) = oneshot::channel();
-        (answer, Self(commit))
+    pub(crate) fn new(then: Option<Then>) -> (Answer, Self) {
+        let (sender, commit) = oneshot::channel();
+        (Answer { then, sender }, Self(commit))
     }
 
     /// Blocks until it is on disk.

@@ -14,6 +14,7 @@ use skep_protocol::{
     IdempotencyKey, InputId, Limits, Outcome, RuntimeId, Timestamp, Usage, WorkerId,
 };
 
+use crate::commit::Then;
 use crate::component_file::ComponentFiles;
 use crate::database::{self, Database};
 use crate::feed::Rings;
@@ -21,8 +22,9 @@ use crate::reader::Readers;
 use crate::writer::queue::{Job, Queue, SHARED, Work};
 use crate::writer::{self, Writer};
 use crate::{
-    Commit, ComponentRecord, ConfigRecord, Faults, Feed, InputRecord, OpenError, SharedEvent,
-    StoreError, Transaction, WorkerNumber, WorkerRecord, janitor, layout, read, schema,
+    Commit, ComponentRecord, ConfigRecord, Faults, Feed, InputRecord, OpenError, Receipt,
+    SharedEvent, StoreError, Transaction, WorkerNumber, WorkerRecord, janitor, layout, read,
+    schema,
 };
 
 /// Diagnostics that are not written down.
@@ -151,7 +153,24 @@ impl Store {
     /// Hands a transaction to the writer. Never blocks; those of one worker are committed in order,
     /// and go on if the answer is dropped.
     pub fn submit(&self, transaction: Transaction) -> Commit {
-        let (job, commit) = Job::new(transaction.worker, Work::Worker(transaction.events));
+        self.push(transaction, None)
+    }
+
+    /// As [`Self::submit`], with something that the writer's own thread does as soon as the
+    /// transaction is on disk, before the answer: who waits for it is spared a thread's waking. It
+    /// is not called where the transaction fails, and must neither wait nor panic; everybody's next
+    /// commit waits for it.
+    pub fn submit_then(
+        &self,
+        transaction: Transaction,
+        then: impl FnOnce(&Receipt) + Send + 'static,
+    ) -> Commit {
+        self.push(transaction, Some(Box::new(then)))
+    }
+
+    fn push(&self, transaction: Transaction, then: Option<Then>) -> Commit {
+        let work = Work::Worker(transaction.events);
+        let (job, commit) = Job::new(transaction.worker, work, then);
         self.0.writing.queue.push(job);
         commit
     }
@@ -159,7 +178,7 @@ impl Store {
     /// As [`Self::submit`], for what belongs to no single worker. These are in order among
     /// themselves.
     pub fn submit_shared(&self, event: SharedEvent) -> Commit {
-        let (job, commit) = Job::new(SHARED, Work::Shared(event));
+        let (job, commit) = Job::new(SHARED, Work::Shared(event), None);
         self.0.writing.queue.push(job);
         commit
     }
@@ -426,6 +445,37 @@ impl Store {
         limit: usize,
     ) -> Result<Vec<ConfigRecord>, StoreError> {
         self.read(|connection| read::shared::configs(connection, after, limit))
+    }
+
+    /// Notices what lies among the workers' directories and belongs to no worker. It is left where
+    /// it is. Reads the whole list; blocks on the disk.
+    ///
+    /// # Errors
+    /// Where the directory or the database cannot be read.
+    pub fn notice_strays(&self) -> Result<(), StoreError> {
+        let workers = match self.0.dir.open_dir(layout::WORKERS) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            opened => opened?,
+        };
+        let mut nameless = 0_u64;
+        for entry in workers.entries()? {
+            let name = entry?.file_name();
+            let Some(id) = name.to_str().and_then(|name| name.parse::<WorkerId>().ok()) else {
+                nameless += 1;
+                continue;
+            };
+            // One that was removed is on its way to the trash.
+            if matches!(self.worker(&id), Ok(Lookup::Unknown)) {
+                let message = "there is a directory of this id and no such worker; restore the \
+                               database that knew it, or move the directory away";
+                self.0.notice(DiagnosticCode::ForeignFile, Some(id), message.into());
+            }
+        }
+        if nameless > 0 {
+            let message = format!("{nameless} names among the workers' directories are no ids");
+            self.0.notice(DiagnosticCode::ForeignFile, None, message);
+        }
+        Ok(())
     }
 
     /// What was noticed about a worker, or about all; newest first.

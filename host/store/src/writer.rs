@@ -144,7 +144,8 @@ impl Writing<'_> {
             if broken {
                 return Ok(Left::Broken);
             }
-            self.checkpointer.after_commit(&connection, self.log_pages.load(Ordering::Relaxed));
+            let pages = self.log_pages.load(Ordering::Relaxed);
+            self.checkpointer.after_commit(&connection, pages, self.shared.queue.is_empty());
         }
     }
 
@@ -217,7 +218,7 @@ impl Writing<'_> {
             }
         }
         for (job, receipt) in jobs.into_iter().zip(receipts) {
-            let _ = job.answer.send(Ok(receipt));
+            job.answer.send(Ok(receipt));
         }
     }
 }
@@ -229,7 +230,7 @@ fn is_of_the_disk(error: &StoreError) -> bool {
 
 fn refuse(jobs: Vec<Job>, error: &StoreError) {
     for job in jobs {
-        let _ = job.answer.send(Err(error.clone()));
+        job.answer.send(Err(error.clone()));
     }
 }
 

@@ -13,7 +13,7 @@ use std::time::Duration;
 use skep_protocol::{
     Cursor, DiagnosticCode, EntryKind, FailedReason, LimitName, Limits, Outcome, Payload, Usage,
 };
-use skep_store::record::{NewEntry, Standing, Transaction, WorkerEvent, WorkerRecord};
+use skep_store::record::{NewEntry, Receipt, Standing, Transaction, WorkerEvent, WorkerRecord};
 use skep_store::{Disk, Scope, StoreError};
 
 use crate::ConnectReason;
@@ -372,25 +372,29 @@ impl Driver {
         if let Some(id) = successor {
             events.push(WorkerEvent::Begin { id, attempt: 1 });
         }
-        let commit = self.submit(events);
+        let id = job.queued.id;
+        let worker = self.worker.clone();
+        // On the writer's thread, so that who waits for the outcome waits for one thread less.
+        let landed = move |receipt: &Receipt| {
+            let mut state = worker.state();
+            if holds_input && let Some(&seq) = receipt.seqs.first() {
+                state.machine.accept(id, seq);
+            }
+            state.machine.settle();
+            if let Some(id) = successor {
+                state.machine.begun(id, 1);
+            }
+            state.usage = usage;
+            if let Some(record) = record {
+                state.adopt(record);
+            }
+            state.done(id, ran.outcome);
+        };
+        let transaction = Transaction { worker: self.worker.number, events };
+        let commit = self.inner.store.submit_then(transaction, landed);
         self.inner.submit_behind(&self.worker);
         match commit.await {
-            Ok(receipt) => {
-                self.made_directory = false;
-                let mut state = self.worker.state();
-                if holds_input && let Some(&seq) = receipt.first() {
-                    state.machine.accept(job.queued.id, seq);
-                }
-                state.machine.settle();
-                if let Some(id) = successor {
-                    state.machine.begun(id, 1);
-                }
-                state.usage = usage;
-                if let Some(record) = record {
-                    state.adopt(record);
-                }
-                state.done(job.queued.id, ran.outcome);
-            }
+            Ok(_) => self.made_directory = false,
             Err(error) => self.unsettled_holding(job, error, holds_input).await,
         }
     }

@@ -344,23 +344,22 @@ impl RuntimeHandle for Embedded {
         let stored = tokio::task::spawn_blocking(move || {
             let shape = Shape::read(&bytes, &limits).map_err(|error| refused(&error))?;
             let kind = shape.check(&limits).map_err(|error| refused(&error))?;
-            if kind == ComponentKind::Http {
-                return Err(Error::OperationUnsupported);
-            }
             if let Some(known) = inner.store.component(&shape.digest).map_err(|e| inner.fault(e))? {
                 return Ok(Stored { item: component_view(known), created: false });
             }
-            // Compiling is the last judge, and the first input should not wait for it.
-            inner.sandbox.load(&bytes, Components::profile(&limits)).map_err(
-                |error| match error {
+            // Compiling is the last judge, and the first input should not wait for it. Nothing runs
+            // an http component yet.
+            if kind != ComponentKind::Http {
+                let profile = Components::profile(&limits);
+                inner.sandbox.load(&bytes, profile).map_err(|error| match error {
                     LoadError::Refused(error) => refused(&error),
                     LoadError::Compile(error) => refused(&error),
                     LoadError::Cache(_) | LoadError::Engine(_) => {
                         tracing::error!(%error, "a component could not be compiled");
                         Error::Internal
                     }
-                },
-            )?;
+                })?;
+            }
             inner.store.write_component(&bytes).map_err(|error| inner.fault(error))?;
             let record = ComponentRecord {
                 digest: shape.digest,
@@ -520,6 +519,9 @@ impl Embedded {
         let fault = |error| self.0.fault(error);
         let component = self.0.store.component(&spec.component).map_err(fault)?;
         let component = component.ok_or(Error::UnknownComponent(spec.component))?;
+        if component.kind == ComponentKind::Http {
+            return Err(Error::OperationUnsupported);
+        }
         if let Some(config) = spec.config {
             self.0.store.config(&config).map_err(fault)?.ok_or(Error::UnknownConfig(config))?;
         }

@@ -8,6 +8,7 @@ mod janitor;
 mod opening;
 mod records;
 
+use std::collections::BTreeSet;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 

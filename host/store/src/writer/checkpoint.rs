@@ -1,8 +1,10 @@
 //! Keeping the write-ahead log short without making the writer wait.
 //!
 //! A thread of its own moves pages from the log to the database while the writer goes on. Under
-//! steady load it never catches up wholly, so the log would grow for ever: past
-//! [`RESTART_PAGES`] the writer itself moves the little that is left, and begins the log anew.
+//! steady load it never catches up wholly, so the log would grow for ever: the writer itself moves
+//! the little that is left and begins the log anew, when nothing waits for it or, past
+//! [`RESTART_PAGES`], in any case. A commit to a log that is written over takes the disk about half
+//! the time of one that makes the file longer, which is why a quiet moment is used early.
 
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -14,7 +16,9 @@ use crate::database::BUSY;
 
 /// Pages of log after which the thread is woken.
 const PASSIVE_PAGES: u32 = 1_000;
-/// 64 MiB of log.
+/// 8 MiB of log, from which on it is begun anew in a quiet moment.
+const QUIET_RESTART_PAGES: u32 = 2_000;
+/// 64 MiB of log, from which on it is begun anew whatever waits.
 const RESTART_PAGES: u32 = 16_384;
 /// Pages after which a restart that readers held up is tried again.
 const RETRY_PAGES: u32 = 1_024;
@@ -40,7 +44,8 @@ pub(crate) struct Checkpointer {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
     woken_at: u32,
-    restart_at: u32,
+    /// In a quiet moment, and in any case.
+    restart_at: [u32; 2],
 }
 
 impl Checkpointer {
@@ -53,22 +58,31 @@ impl Checkpointer {
             let shared = shared.clone();
             move || shared.run(&connection)
         })?;
-        Ok(Self { shared, thread: Some(thread), woken_at: 0, restart_at: RESTART_PAGES })
+        Ok(Self {
+            shared,
+            thread: Some(thread),
+            woken_at: 0,
+            restart_at: [QUIET_RESTART_PAGES, RESTART_PAGES],
+        })
     }
 
-    /// Tells it how long the log is after a commit.
-    pub(crate) fn after_commit(&mut self, connection: &Connection, pages: u32) {
+    /// Tells it how long the log is after a commit, and whether nothing waits for the next.
+    pub(crate) fn after_commit(&mut self, connection: &Connection, pages: u32, quiet: bool) {
         if pages < self.woken_at {
             self.woken_at = 0;
-            self.restart_at = RESTART_PAGES;
+            self.restart_at = [QUIET_RESTART_PAGES, RESTART_PAGES];
         }
-        if pages >= self.restart_at {
-            self.shared.update(|wish| wish.held = true);
+        let [in_quiet, in_any_case] = &mut self.restart_at;
+        if pages >= *in_any_case || quiet && pages >= *in_quiet {
+            if pages >= *in_any_case {
+                self.shared.update(|wish| wish.held = true);
+            }
             if let Ok(_running) = self.shared.running.try_lock() {
                 let _ = connection.busy_timeout(Duration::ZERO);
                 checkpoint(connection, "RESTART");
                 let _ = connection.busy_timeout(BUSY);
-                self.restart_at = pages + RETRY_PAGES;
+                *in_quiet = pages + RETRY_PAGES;
+                *in_any_case = (*in_any_case).max(*in_quiet);
                 self.woken_at = pages;
                 self.shared.update(|wish| wish.held = false);
             }

@@ -6,7 +6,7 @@ use std::sync::{Condvar, Mutex, PoisonError};
 use skep_protocol::Output;
 use tokio::sync::oneshot;
 
-use crate::commit::Answer;
+use crate::commit::{Answer, Then};
 use crate::{Commit, SharedEvent, StoreError, WorkerEvent, WorkerNumber};
 
 /// A commit takes no more than this, unless a single transaction does.
@@ -74,6 +74,8 @@ struct Waiting {
     lanes: HashMap<WorkerNumber, VecDeque<Job>>,
     /// Lanes that are not empty, the next one first.
     ring: VecDeque<WorkerNumber>,
+    /// Workers that had their whole share of the last batch: a few at most.
+    sated: Vec<WorkerNumber>,
     chores: VecDeque<Chore>,
     /// The last thing that was given out was a chore.
     after_chore: bool,
@@ -82,8 +84,8 @@ struct Waiting {
 }
 
 impl Job {
-    pub(crate) fn new(worker: WorkerNumber, work: Work) -> (Self, Commit) {
-        let (answer, commit) = Commit::new();
+    pub(crate) fn new(worker: WorkerNumber, work: Work, then: Option<Then>) -> (Self, Commit) {
+        let (answer, commit) = Commit::new(then);
         let (rows, bytes) = match &work {
             Work::Worker(events) => events
                 .iter()
@@ -124,7 +126,7 @@ impl Queue {
     pub(crate) fn push(&self, job: Job) {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         if waiting.closed {
-            let _ = job.answer.send(Err(StoreError::Closed));
+            job.answer.send(Err(StoreError::Closed));
             return;
         }
         let worker = job.worker;
@@ -173,6 +175,12 @@ impl Queue {
         }
     }
 
+    /// Whether nothing waits.
+    pub(crate) fn is_empty(&self) -> bool {
+        let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.ring.is_empty() && waiting.chores.is_empty()
+    }
+
     pub(crate) fn bytes(&self) -> usize {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner).bytes
     }
@@ -184,14 +192,22 @@ impl Queue {
 }
 
 impl Waiting {
-    /// The next commit: one transaction of each worker in turn, until it is full.
+    /// The next commit: one transaction of each worker in turn, until it is full. A worker that had
+    /// its whole share of the last one waits where there is anybody else, so that who writes little
+    /// is held up by a busy neighbour's commit once and not twice.
     fn batch(&mut self) -> Vec<Job> {
         let (mut batch, mut rows, mut bytes) = (Vec::new(), 0, 0);
         let mut share: HashMap<WorkerNumber, usize> = HashMap::new();
         let mut later = Vec::new();
+        let sated = std::mem::take(&mut self.sated);
+        let skips = self.ring.iter().any(|worker| !sated.contains(worker));
         while let Some(worker) = self.ring.pop_front() {
             let Some(lane) = self.lanes.get_mut(&worker) else { continue };
             let Some(job) = lane.front() else { continue };
+            if skips && sated.contains(&worker) {
+                later.push(worker);
+                continue;
+            }
             let full = rows + job.rows > BATCH_ROWS || bytes + job.bytes > BATCH_BYTES;
             if full && !batch.is_empty() {
                 self.ring.push_front(worker);
@@ -199,10 +215,14 @@ impl Waiting {
             }
             let used = share.entry(worker).or_default();
             if *used > 0 && *used + job.rows > BATCH_ROWS_PER_WORKER {
+                self.sated.push(worker);
                 later.push(worker);
                 continue;
             }
             *used += job.rows;
+            if *used >= BATCH_ROWS_PER_WORKER {
+                self.sated.push(worker);
+            }
             rows += job.rows;
             bytes += job.bytes;
             self.bytes -= job.bytes;
@@ -224,7 +244,7 @@ mod tests {
 
     fn job(worker: i64, rows: usize) -> Job {
         let events = (0..rows).map(|_| WorkerEvent::Connected(true)).collect();
-        Job::new(WorkerNumber(worker), Work::Worker(events)).0
+        Job::new(WorkerNumber(worker), Work::Worker(events), None).0
     }
 
     fn batch(queue: &Queue) -> Vec<(i64, usize)> {
@@ -244,6 +264,18 @@ mod tests {
         assert_eq!(first[..4], [(1, 6), (2, 6), (1, 6), (2, 6)]);
         assert_eq!(first.iter().filter(|(worker, _)| *worker == 1).count(), 10);
         assert_eq!(batch(&queue).len(), 10, "the rest waited");
+    }
+
+    #[test]
+    fn who_had_its_share_lets_others_go_first() {
+        let queue = Queue::default();
+        (0..40).for_each(|_| queue.push(job(1, 6)));
+        assert_eq!(batch(&queue).len(), 10);
+        queue.push(job(2, 6));
+        queue.push(job(3, 6));
+        assert_eq!(batch(&queue), [(2, 6), (3, 6)]);
+        assert_eq!(batch(&queue).len(), 10, "and has the next to itself");
+        assert_eq!(batch(&queue).len(), 10, "and the one after that, with nobody else there");
     }
 
     #[test]
@@ -278,7 +310,7 @@ mod tests {
         let queue = Queue::default();
         queue.push(job(1, 1));
         queue.close();
-        let (refused, commit) = Job::new(SHARED, Work::Worker(Vec::new()));
+        let (refused, commit) = Job::new(SHARED, Work::Worker(Vec::new()), None);
         queue.push(refused);
         assert!(matches!(commit.wait(), Err(StoreError::Closed)));
         assert_eq!(batch(&queue), [(1, 1)]);

@@ -60,6 +60,22 @@ fn a_foreign_file_in_a_store_is_noticed() {
 }
 
 #[test]
+fn a_directory_of_no_worker_is_noticed_and_left() {
+    let mut kept = Kept::new();
+    let known = kept.create();
+    kept.worker_dir(&known.id).unwrap();
+    let stray = WorkerId::new(1, [7; 10]);
+    kept.worker_dir(&stray).unwrap().write("thesis.tex", b"precious").unwrap();
+    kept.dir.write("workers/notes", b"").unwrap();
+    kept.notice_strays().unwrap();
+    let noticed = kept.diagnostics(None).unwrap();
+    let subjects: BTreeSet<_> = noticed.iter().map(|one| one.subject).collect();
+    assert_eq!(subjects, BTreeSet::from([None, Some(stray)]));
+    assert!(noticed.iter().all(|one| one.code == DiagnosticCode::ForeignFile));
+    assert!(kept.dir.exists(format!("workers/{stray}/data/thesis.tex")));
+}
+
+#[test]
 fn a_later_format_is_left_to_a_later_version() {
     let mut kept = Kept::new();
     kept.store.take();
