@@ -61,7 +61,7 @@ fn a_foreign_file_in_a_store_is_noticed() {
 
 #[test]
 fn a_directory_of_no_worker_is_noticed_and_left() {
-    let mut kept = Kept::new();
+    let kept = Kept::new();
     let known = kept.create();
     kept.worker_dir(&known.id).unwrap();
     let stray = WorkerId::new(1, [7; 10]);
