@@ -19,4 +19,18 @@ pub struct ComponentView {
     pub exports: Vec<String>,
     /// When it was first stored.
     pub created_at: Timestamp,
+    /// Whether its machine code is made already.
+    pub compiled: Compiled,
+}
+
+/// Whether a component's machine code is made already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Compiled {
+    /// It is.
+    Ready,
+    /// It is being made; a worker's first input waits for it.
+    Pending,
+    /// It cannot be made, or was not asked for: `http` components do not run yet.
+    None,
 }

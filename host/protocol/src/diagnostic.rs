@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Timestamp, WorkerId};
+use crate::{RuntimeId, Timestamp, WorkerId};
 
 /// What was noticed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -24,11 +24,22 @@ pub enum DiagnosticCode {
     ForeignFile,
     /// Removing a worker's files did not finish; it is tried again.
     RemovalDelayed,
+    /// A runtime does not answer; what it has is missing here.
+    RuntimeUnavailable,
+    /// A runtime did not answer in time; what it has is missing here.
+    RuntimeSlow,
+    /// A remote entry answers with another runtime's id than it is pinned to, or with one that is
+    /// taken.
+    RuntimeMismatch,
+    /// A foreground run's record whose process is gone.
+    StaleRecord,
+    /// A foreground run's record that cannot be read.
+    InvalidRecord,
 }
 
 impl DiagnosticCode {
     /// Every code.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 13] = [
         Self::ExecutionNotRestored,
         Self::Quarantined,
         Self::DirectoryMissing,
@@ -37,6 +48,11 @@ impl DiagnosticCode {
         Self::HostCallStuck,
         Self::ForeignFile,
         Self::RemovalDelayed,
+        Self::RuntimeUnavailable,
+        Self::RuntimeSlow,
+        Self::RuntimeMismatch,
+        Self::StaleRecord,
+        Self::InvalidRecord,
     ];
 
     /// The word used in every API and on the command line.
@@ -50,17 +66,61 @@ impl DiagnosticCode {
             Self::HostCallStuck => "host_call_stuck",
             Self::ForeignFile => "foreign_file",
             Self::RemovalDelayed => "removal_delayed",
+            Self::RuntimeUnavailable => "runtime_unavailable",
+            Self::RuntimeSlow => "runtime_slow",
+            Self::RuntimeMismatch => "runtime_mismatch",
+            Self::StaleRecord => "stale_record",
+            Self::InvalidRecord => "invalid_record",
         }
     }
 
     /// How bad that is.
     pub const fn severity(self) -> Severity {
         match self {
-            Self::ExecutionNotRestored => Severity::Info,
-            Self::ForeignFile | Self::RemovalDelayed | Self::DirectoryMissing => Severity::Warning,
-            Self::Quarantined | Self::CrashLoop | Self::Uninstantiable | Self::HostCallStuck => {
-                Severity::Error
-            }
+            Self::ExecutionNotRestored | Self::StaleRecord => Severity::Info,
+            Self::ForeignFile
+            | Self::RemovalDelayed
+            | Self::DirectoryMissing
+            | Self::RuntimeSlow
+            | Self::InvalidRecord => Severity::Warning,
+            Self::Quarantined
+            | Self::CrashLoop
+            | Self::Uninstantiable
+            | Self::HostCallStuck
+            | Self::RuntimeUnavailable
+            | Self::RuntimeMismatch => Severity::Error,
+        }
+    }
+}
+
+/// What a diagnostic is about: a worker or a runtime, written as its id.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Subject {
+    /// A worker.
+    Worker(WorkerId),
+    /// A runtime. One that is called as only a worker can be is not told apart.
+    Runtime(RuntimeId),
+}
+
+impl From<WorkerId> for Subject {
+    fn from(id: WorkerId) -> Self {
+        Self::Worker(id)
+    }
+}
+
+impl From<RuntimeId> for Subject {
+    fn from(id: RuntimeId) -> Self {
+        Self::Runtime(id)
+    }
+}
+
+impl Diagnostic {
+    /// The worker that it is about, if it is about one.
+    pub fn worker(&self) -> Option<WorkerId> {
+        match self.subject {
+            Some(Subject::Worker(id)) => Some(id),
+            Some(Subject::Runtime(_)) | None => None,
         }
     }
 }
@@ -86,8 +146,8 @@ pub struct Diagnostic {
     pub severity: Severity,
     /// One sentence for the operator. It names no path.
     pub message: String,
-    /// The worker that it is about, if it is about one.
-    pub subject: Option<WorkerId>,
+    /// What it is about, if it is about one thing.
+    pub subject: Option<Subject>,
     /// When it was noticed.
     pub at: Timestamp,
 }

@@ -1,6 +1,8 @@
 //! The transcript: the ordered, append-only record of one worker.
 
 use std::fmt;
+use std::num::ParseIntError;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +18,29 @@ pub struct Cursor(pub u64);
 impl fmt::Display for Cursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
+    }
+}
+
+impl FromStr for Cursor {
+    type Err = ParseIntError;
+
+    fn from_str(text: &str) -> Result<Self, ParseIntError> {
+        text.parse().map(Self)
+    }
+}
+
+/// As text, as the cursor of every other list is.
+mod written_cursor {
+    use serde::{Deserialize, Deserializer, Serializer, de};
+
+    use super::Cursor;
+
+    pub(super) fn serialize<S: Serializer>(cursor: &Cursor, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(cursor)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Cursor, D::Error> {
+        String::deserialize(from)?.parse().map_err(de::Error::custom)
     }
 }
 
@@ -82,7 +107,7 @@ entry_kinds! {
 }
 
 /// One entry.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
     /// Its place, assigned inside the commit that made it durable: from 1, without holes.
     pub seq: Cursor,
@@ -91,23 +116,30 @@ pub struct Entry {
     /// What it is.
     pub kind: EntryKind,
     /// The input whose turn it belongs to, if it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub input_id: Option<InputId>,
     /// A word beside the kind: an event's own, a log line's stream, a denied interface.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub label: Option<String>,
     /// How the turn ended, where this is its outcome.
+    #[serde(rename = "outcome", default, skip_serializing_if = "Option::is_none")]
     pub ending: Option<Ending>,
     /// The content; empty where the kind has none.
+    #[serde(flatten)]
     pub payload: Payload,
     /// Whether the content was cut.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub truncated: bool,
 }
 
 /// Entries in order.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EntryPage {
     /// The entries.
+    #[serde(rename = "items")]
     pub entries: Vec<Entry>,
     /// Where to read on: the last entry's place, or where the page began if it is empty.
+    #[serde(rename = "next_cursor", with = "written_cursor")]
     pub next: Cursor,
     /// Whether there were more when the page was read.
     pub more: bool,

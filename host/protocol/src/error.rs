@@ -5,8 +5,11 @@
 
 use std::time::Duration;
 
+use crate::config::ConfigError;
 use crate::name::NameError;
-use crate::{ComponentDigest, ConfigDigest, IdError, InputId, LimitName, RuntimeId, WorkerId};
+use crate::{
+    ComponentDigest, ConfigDigest, HostId, IdError, InputId, LimitName, RuntimeId, WorkerId,
+};
 
 /// A request that was not carried out.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -14,12 +17,25 @@ pub enum Error {
     /// The request makes no sense.
     #[error("{0}")]
     InvalidRequest(Invalid),
+    /// Nobody is logged in, or with something that is no longer good.
+    #[error("log in, or send a token that is valid")]
+    Unauthenticated,
+    /// The caller may not do that.
+    #[error("the token's role does not allow that")]
+    Forbidden,
     /// There is no such runtime.
     #[error("there is no runtime {0}")]
     UnknownRuntime(RuntimeId),
     /// There is no such worker.
     #[error("there is no worker {0}")]
     UnknownWorker(WorkerId),
+    /// The worker is there and the caller may not see it: told apart in the audit only. To the
+    /// caller it is [`Error::UnknownWorker`] in every word.
+    #[error("there is no worker {0}")]
+    WorkerNotVisible(WorkerId),
+    /// There is no such host.
+    #[error("there is no host {0}")]
+    UnknownHost(HostId),
     /// There is no such component.
     #[error("there is no component {0}; push it first")]
     UnknownComponent(ComponentDigest),
@@ -94,7 +110,7 @@ pub enum Invalid {
     Name(#[from] NameError),
     /// A config bundle is not one.
     #[error(transparent)]
-    Config(#[from] crate::config::ConfigError),
+    Config(#[from] ConfigError),
     /// A page cursor is not one that a list gave out.
     #[error("the cursor is not one that a list returned")]
     Cursor,
@@ -115,6 +131,81 @@ pub enum Invalid {
     /// A path below a worker's directory is not one.
     #[error("a file's name is a relative path without `.`, `..` and empty parts")]
     FileName,
+    /// There is something else than a file in that place.
+    #[error("there is something else than a file in that place")]
+    NotAFile,
+    /// An archive is not one, or holds something that may not be unpacked.
+    #[error("the archive is no tar of plain files and directories with relative names")]
+    Archive,
+    /// A body is not what the request takes.
+    #[error("the body is not what this request takes")]
+    Body,
+    /// A query parameter is not what the request takes.
+    #[error("a query parameter is not what this request takes")]
+    Query,
+    /// A header is not what the request takes.
+    #[error("a header is not what this request takes")]
+    Header,
+}
+
+impl Invalid {
+    /// The stable word for it, beside the code `invalid_request`.
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Self::Id(IdError::Runtime) => "runtime_id",
+            Self::Id(IdError::Uuid) => "id",
+            Self::Id(IdError::Digest) => "digest",
+            Self::Name(NameError::DisplayRef) => "display_ref",
+            Self::Name(NameError::LabelKey) => "label_key",
+            Self::Name(NameError::LabelValue) => "label_value",
+            Self::Name(NameError::TooManyLabels) => "too_many_labels",
+            Self::Name(NameError::IdempotencyKey) => "idempotency_key",
+            Self::Name(NameError::ScopeName) => "scope_name",
+            Self::Name(NameError::GuestPath) => "guest_path",
+            Self::Config(ConfigError::Key) => "config_key",
+            Self::Config(ConfigError::TooLarge) => "config_too_large",
+            Self::Cursor => "cursor",
+            Self::RunRequest => "run_request",
+            Self::GuestPath => "guest_path_taken",
+            Self::Scope => "scope",
+            Self::Limit(_) => "limit",
+            Self::FileName => "file_name",
+            Self::NotAFile => "not_a_file",
+            Self::Archive => "archive",
+            Self::Body => "body",
+            Self::Query => "query",
+            Self::Header => "header",
+        }
+    }
+
+    /// Every one; those of limits with the given one.
+    pub const fn all(limit: LimitName) -> [Self; 23] {
+        [
+            Self::Id(IdError::Runtime),
+            Self::Id(IdError::Uuid),
+            Self::Id(IdError::Digest),
+            Self::Name(NameError::DisplayRef),
+            Self::Name(NameError::LabelKey),
+            Self::Name(NameError::LabelValue),
+            Self::Name(NameError::TooManyLabels),
+            Self::Name(NameError::IdempotencyKey),
+            Self::Name(NameError::ScopeName),
+            Self::Name(NameError::GuestPath),
+            Self::Config(ConfigError::Key),
+            Self::Config(ConfigError::TooLarge),
+            Self::Cursor,
+            Self::RunRequest,
+            Self::GuestPath,
+            Self::Scope,
+            Self::Limit(limit),
+            Self::FileName,
+            Self::NotAFile,
+            Self::Archive,
+            Self::Body,
+            Self::Query,
+            Self::Header,
+        ]
+    }
 }
 
 /// What a request contradicts.
@@ -143,13 +234,42 @@ pub enum Conflict {
     WorkerFailed,
 }
 
+impl Conflict {
+    /// Every one.
+    pub const ALL: [Self; 7] = [
+        Self::Worker,
+        Self::IdempotencyKey,
+        Self::NoPrevious,
+        Self::Kind,
+        Self::InUse,
+        Self::Ended,
+        Self::WorkerFailed,
+    ];
+
+    /// The stable word for it, beside the code `conflict`.
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Self::Worker => "worker",
+            Self::IdempotencyKey => "idempotency_key",
+            Self::NoPrevious => "no_previous",
+            Self::Kind => "kind",
+            Self::InUse => "in_use",
+            Self::Ended => "ended",
+            Self::WorkerFailed => "worker_failed",
+        }
+    }
+}
+
 impl Error {
     /// The stable code.
     pub const fn code(&self) -> &'static str {
         match self {
             Self::InvalidRequest(_) => "invalid_request",
+            Self::Unauthenticated => "unauthenticated",
+            Self::Forbidden => "forbidden",
             Self::UnknownRuntime(_) => "unknown_runtime",
-            Self::UnknownWorker(_) => "unknown_worker",
+            Self::UnknownWorker(_) | Self::WorkerNotVisible(_) => "unknown_worker",
+            Self::UnknownHost(_) => "unknown_host",
             Self::UnknownComponent(_) => "unknown_component",
             Self::UnknownConfig(_) => "unknown_config",
             Self::UnknownInput(_) => "unknown_input",
@@ -172,8 +292,12 @@ impl Error {
     pub const fn status(&self) -> u16 {
         match self {
             Self::InvalidRequest(_) => 400,
+            Self::Unauthenticated => 401,
+            Self::Forbidden => 403,
             Self::UnknownRuntime(_)
             | Self::UnknownWorker(_)
+            | Self::WorkerNotVisible(_)
+            | Self::UnknownHost(_)
             | Self::UnknownComponent(_)
             | Self::UnknownConfig(_)
             | Self::UnknownInput(_)
@@ -188,6 +312,18 @@ impl Error {
             Self::StorageFull => 507,
             Self::Internal => 500,
         }
+    }
+}
+
+impl From<IdError> for Error {
+    fn from(error: IdError) -> Self {
+        Self::InvalidRequest(error.into())
+    }
+}
+
+impl From<NameError> for Error {
+    fn from(error: NameError) -> Self {
+        Self::InvalidRequest(error.into())
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! | id | written as |
 //! | --- | --- |
-//! | [`RuntimeId`] | 1 to 64 of `a-z`, `0-9` and `-`, beginning with a letter or digit |
+//! | [`RuntimeId`], [`HostId`], [`TokenId`] | 1 to 64 of `a-z`, `0-9` and `-`, beginning with a letter or digit |
 //! | [`WorkerId`], [`InputId`] | a UUIDv7 in lower case: `019b0d2e-7c31-7e0a-8f7d-0a6d2f3c1b55` |
 //!
 //! Only [`WorkerRef`] is authority for a worker; what people call it is in [`crate::name`].
@@ -16,55 +16,80 @@ use uuid::Uuid;
 /// The text is not an id of that kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum IdError {
-    /// For runtimes.
-    #[error("a runtime id is 1 to 64 of a-z, 0-9 and -, and begins with a letter or digit")]
+    /// For runtimes, hosts and tokens.
+    #[error(
+        "the id of a runtime, host or token is 1 to 64 of a-z, 0-9 and -, and begins with a letter or digit"
+    )]
     Runtime,
     /// For workers and inputs.
     #[error("an id is a UUIDv7 in lower case, such as 019b0d2e-7c31-7e0a-8f7d-0a6d2f3c1b55")]
     Uuid,
+    /// For components and config bundles.
+    #[error("a digest is sha256: and 64 digits of 0-9 and a-f")]
+    Digest,
 }
 
-/// Authority id of a runtime.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(into = "String", try_from = "String")]
-pub struct RuntimeId(String);
+macro_rules! short_id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[serde(into = "String", try_from = "String")]
+        pub struct $name(String);
 
-impl RuntimeId {
-    /// The id as it is written.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
+        impl $name {
+            /// The id as it is written.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = IdError;
+
+            fn from_str(text: &str) -> Result<Self, IdError> {
+                let allowed = |c: u8| matches!(c, b'a'..=b'z' | b'0'..=b'9' | b'-');
+                let fits = (1..=64).contains(&text.len()) && text.bytes().all(allowed);
+                let good = fits && !text.starts_with('-');
+                if good { Ok(Self(text.to_owned())) } else { Err(IdError::Runtime) }
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = IdError;
+
+            fn try_from(text: String) -> Result<Self, IdError> {
+                text.parse()
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(id: $name) -> Self {
+                id.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
 }
 
-impl FromStr for RuntimeId {
-    type Err = IdError;
-
-    fn from_str(text: &str) -> Result<Self, IdError> {
-        let allowed = |c: u8| matches!(c, b'a'..=b'z' | b'0'..=b'9' | b'-');
-        let good =
-            (1..=64).contains(&text.len()) && text.bytes().all(allowed) && !text.starts_with('-');
-        if good { Ok(Self(text.to_owned())) } else { Err(IdError::Runtime) }
-    }
+short_id! {
+    /// Authority id of a runtime.
+    RuntimeId
 }
 
-impl TryFrom<String> for RuntimeId {
-    type Error = IdError;
-
-    fn try_from(text: String) -> Result<Self, IdError> {
-        text.parse()
-    }
+short_id! {
+    /// The process or machine that a runtime runs on, made anew with each process. Something to
+    /// look at, never authority; it says nothing of the machine's name or address.
+    HostId
 }
 
-impl From<RuntimeId> for String {
-    fn from(id: RuntimeId) -> Self {
-        id.0
-    }
-}
-
-impl fmt::Display for RuntimeId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
+short_id! {
+    /// The public name of an access token. Knowing it lets nobody in.
+    TokenId
 }
 
 macro_rules! uuid_v7 {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::payload::{Base64Error, from_text, to_text};
 use crate::{Cursor, IdempotencyKey, InputId, LimitName, Payload};
 
 /// The media type of a command's input: a [`RunRequest`] in JSON.
@@ -39,21 +40,23 @@ pub struct RunRequest {
 }
 
 /// The answer to a [`NewInput`].
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
 pub enum Sent {
+    /// It has been handled, and that is on disk.
+    Done {
+        /// Its id.
+        input_id: InputId,
+        /// How it ended.
+        #[serde(flatten)]
+        outcome: Outcome,
+    },
     /// It is on disk and will be handled.
     Accepted {
         /// Its id.
         input_id: InputId,
         /// Its place in the transcript.
         seq: Cursor,
-    },
-    /// It has been handled, and that is on disk.
-    Done {
-        /// Its id.
-        input_id: InputId,
-        /// How it ended.
-        outcome: Outcome,
     },
 }
 
@@ -79,7 +82,7 @@ pub enum InputState {
 }
 
 /// What anyone may see of an input.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InputView {
     /// Its id.
     pub input_id: InputId,
@@ -90,6 +93,7 @@ pub struct InputView {
     /// Attempts begun, from 1; 0 while it is queued.
     pub attempt: u32,
     /// How it ended, once it has.
+    #[serde(flatten)]
     pub outcome: Option<Outcome>,
 }
 
@@ -140,9 +144,10 @@ impl Ending {
 }
 
 /// How a turn ended. Stored with the input's completion, in one transaction.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Outcome {
     /// In one word.
+    #[serde(rename = "outcome")]
     pub ending: Ending,
     /// What it gave: always where it completed; a command's captured output also otherwise.
     pub output: Option<Output>,
@@ -151,16 +156,21 @@ pub struct Outcome {
 }
 
 /// What a turn gave.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
 pub enum Output {
-    /// A service's answer.
-    Message(Payload),
     /// A command's run.
     Run(RunOutput),
+    /// A service's answer.
+    Message(Payload),
 }
 
 /// What a command wrote, as far as it was kept.
-#[derive(Clone, Debug, PartialEq, Eq)]
+///
+/// In JSON `{"exit_code", "stdout", "stderr", "truncated"}`, with `stdout_base64` or `stderr_base64`
+/// where it wrote something else than UTF-8.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "WrittenRun", try_from = "WrittenRun")]
 pub struct RunOutput {
     /// Its exit code, if it lived to give one.
     pub exit_code: Option<u8>,
@@ -170,6 +180,42 @@ pub struct RunOutput {
     pub stderr: Vec<u8>,
     /// Whether it wrote more than was kept.
     pub truncated: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+struct WrittenRun {
+    exit_code: Option<u8>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    stdout: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    stdout_base64: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    stderr: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    stderr_base64: Option<String>,
+    truncated: bool,
+}
+
+impl From<RunOutput> for WrittenRun {
+    fn from(run: RunOutput) -> Self {
+        let (stdout, stdout_base64) = to_text(run.stdout);
+        let (stderr, stderr_base64) = to_text(run.stderr);
+        let RunOutput { exit_code, truncated, .. } = run;
+        Self { exit_code, stdout, stdout_base64, stderr, stderr_base64, truncated }
+    }
+}
+
+impl TryFrom<WrittenRun> for RunOutput {
+    type Error = Base64Error;
+
+    fn try_from(run: WrittenRun) -> Result<Self, Base64Error> {
+        Ok(Self {
+            exit_code: run.exit_code,
+            stdout: from_text(run.stdout, run.stdout_base64)?,
+            stderr: from_text(run.stderr, run.stderr_base64)?,
+            truncated: run.truncated,
+        })
+    }
 }
 
 /// Why a turn did not complete. The text may be the guest's: neutralise it before showing it.

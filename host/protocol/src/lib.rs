@@ -10,25 +10,29 @@ pub mod diagnostic;
 pub mod digest;
 pub mod entry;
 pub mod error;
+pub mod file;
 pub mod id;
 pub mod input;
 pub mod kind;
 pub mod limits;
 pub mod name;
 pub mod payload;
+pub mod problem;
+pub mod registry;
 pub mod rights;
 pub mod runtime;
 pub mod text;
 pub mod time;
 pub mod worker;
 
-pub use component::ComponentView;
+pub use component::{Compiled, ComponentView};
 pub use config::{ConfigValues, ConfigView};
-pub use diagnostic::{Diagnostic, DiagnosticCode, Severity};
+pub use diagnostic::{Diagnostic, DiagnosticCode, Severity, Subject};
 pub use digest::{ComponentDigest, ConfigDigest, DigestError};
 pub use entry::{Cursor, Entry, EntryKind, EntryPage};
 pub use error::{Conflict, Error, Invalid};
-pub use id::{IdError, InputId, RuntimeId, WorkerId, WorkerRef};
+pub use file::{FileName, FileRange, FileView, Imported, ListFiles};
+pub use id::{HostId, IdError, InputId, RuntimeId, TokenId, WorkerId, WorkerRef};
 pub use input::{
     Ending, InputState, InputView, NewInput, Outcome, Output, RunOutput, RunRequest, Sent,
     TurnError,
@@ -37,6 +41,10 @@ pub use kind::ComponentKind;
 pub use limits::{LimitName, Limits};
 pub use name::{DisplayRef, GuestPath, IdempotencyKey, Labels, NameError, ScopeName};
 pub use payload::{Failure, Payload};
+pub use problem::Problem;
+pub use registry::{
+    AuditEntry, Capabilities, HostView, Listing, Role, RuntimeSummary, Source, Status, TokenView,
+};
 pub use rights::Rights;
 pub use runtime::{
     ByteStream, Change, ChangeStream, EntryStream, ListWorkers, Page, RuntimeHandle, RuntimeView,

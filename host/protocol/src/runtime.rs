@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     ComponentDigest, ComponentView, ConfigDigest, ConfigValues, ConfigView, CreateWorker, Cursor,
-    Diagnostic, Entry, EntryPage, Error, InputId, InputView, NewInput, RuntimeId, Sent, Usage,
-    WorkerChange, WorkerId, WorkerView,
+    Diagnostic, Entry, EntryPage, Error, FileName, FileRange, FileView, HostId, Imported, InputId,
+    InputView, ListFiles, NewInput, RuntimeId, Sent, Usage, WorkerChange, WorkerId, WorkerView,
 };
 
 /// Bytes that come as they come.
@@ -31,6 +31,8 @@ pub type ChangeStream = Pin<Box<dyn Stream<Item = Result<Change, Error>> + Send>
 pub struct RuntimeView {
     /// Its authority id.
     pub runtime_id: RuntimeId,
+    /// The process that it runs in.
+    pub host_id: HostId,
     /// Its software's version.
     pub version: String,
     /// Workers that exist.
@@ -71,7 +73,7 @@ pub struct Stored<T> {
 }
 
 /// Something about a worker changed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change {
     /// Pass this to read on after this change.
     pub cursor: String,
@@ -153,6 +155,37 @@ pub trait RuntimeHandle: Send + Sync {
     /// Removes a component that no worker uses.
     async fn remove_component(&self, digest: ComponentDigest) -> Result<(), Error>;
 
+    /// Lists the regular files of a worker's directory in the order of their names.
+    async fn files(&self, worker: WorkerId, query: ListFiles) -> Result<Page<FileView>, Error>;
+
+    /// A file, or a part of it. The view is of the whole file.
+    async fn read_file(
+        &self,
+        worker: WorkerId,
+        name: FileName,
+        range: Option<FileRange>,
+    ) -> Result<(FileView, ByteStream), Error>;
+
+    /// Writes a file in one step: it is there as a whole or as it was before. Directories on the way
+    /// are made. The worker's quota holds.
+    async fn write_file(
+        &self,
+        worker: WorkerId,
+        name: FileName,
+        bytes: ByteStream,
+    ) -> Result<Stored<FileView>, Error>;
+
+    /// Removes a file.
+    async fn remove_file(&self, worker: WorkerId, name: FileName) -> Result<(), Error>;
+
+    /// The regular files and directories of a worker's directory as a tar archive.
+    async fn export(&self, worker: WorkerId) -> Result<ByteStream, Error>;
+
+    /// Unpacks a tar archive into a worker's directory. An entry that is neither a plain file nor a
+    /// directory, or whose name is not a [`FileName`], ends it with [`crate::Invalid::Archive`];
+    /// what came before it stays.
+    async fn import(&self, worker: WorkerId, tar: ByteStream) -> Result<Imported, Error>;
+
     /// Stores a config bundle.
     async fn put_config(&self, values: ConfigValues) -> Result<Stored<ConfigView>, Error>;
 
@@ -161,6 +194,9 @@ pub trait RuntimeHandle: Send + Sync {
 
     /// Lists config bundles in the order of their digests.
     async fn configs(&self, cursor: Option<String>) -> Result<Page<ConfigView>, Error>;
+
+    /// Removes a config bundle that no worker uses.
+    async fn remove_config(&self, digest: ConfigDigest) -> Result<(), Error>;
 
     /// What was noticed about a worker, or about all of the runtime; newest first.
     async fn diagnostics(&self, worker: Option<WorkerId>) -> Result<Vec<Diagnostic>, Error>;

@@ -85,8 +85,10 @@ impl LimitChanges {
 
 /// A request for a new worker.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct CreateWorker {
     /// Its id, where the caller chooses it: then the same request again is the same worker.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub worker_id: Option<WorkerId>,
     /// The rest.
     #[serde(flatten)]
@@ -98,16 +100,16 @@ pub struct CreateWorker {
 #[serde(deny_unknown_fields)]
 pub struct WorkerChange {
     /// Another component. Takes effect between two turns; the old one is kept for rollback.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub component: Option<ComponentDigest>,
     /// Another config bundle. As with the component.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config: Option<ConfigDigest>,
     /// Another display reference.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub display_ref: Option<DisplayRef>,
     /// Other labels, in place of all that there were.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub labels: Option<Labels>,
 }
 

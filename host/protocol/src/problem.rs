@@ -1,0 +1,238 @@
+//! An [`Error`] as a body of HTTP: RFC 9457, `application/problem+json`.
+//!
+//! Everything that an error knows is a member of its own, so that one that crossed a network is the
+//! same error again. `detail` is for people and never parsed.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Conflict, Error, Invalid, LimitName};
+
+/// The media type.
+pub const PROBLEM_JSON: &str = "application/problem+json";
+
+/// See the module's documentation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    /// `urn:skep:problem:` and the code.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// What happened, the same for every problem with this code.
+    pub title: String,
+    /// The status of the response.
+    pub status: u16,
+    /// The stable code.
+    pub code: String,
+    /// What happened this time, and what to do about it.
+    pub detail: String,
+    /// The id or digest that is unknown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
+    /// What exactly is invalid or in conflict, in a stable word; for a refused component, why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// The limit that the request is past.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<LimitName>,
+    /// Its value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit_value: Option<u64>,
+    /// When to try again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after_ms: Option<u64>,
+}
+
+impl Problem {
+    /// A problem that has no [`Error`]: one of HTTP itself, such as a method that is not allowed.
+    pub fn of_http(status: u16, code: &str, title: &str) -> Self {
+        Self {
+            kind: format!("urn:skep:problem:{code}"),
+            title: title.to_owned(),
+            status,
+            code: code.to_owned(),
+            detail: title.to_owned(),
+            subject: None,
+            reason: None,
+            limit: None,
+            limit_value: None,
+            retry_after_ms: None,
+        }
+    }
+
+    /// The error that this was made of. None where it was made of none, or is not one of ours.
+    pub fn into_error(self) -> Option<Error> {
+        let Self { code, subject, reason, limit, limit_value, retry_after_ms, .. } = self;
+        let subject = subject.unwrap_or_default();
+        let retry_after = retry_after_ms.map(Duration::from_millis);
+        Some(match code.as_str() {
+            "invalid_request" => {
+                let any = limit.unwrap_or(LimitName::ALL[0]);
+                let all = Invalid::all(any);
+                let found = all.into_iter().find(|one| Some(one.reason()) == reason.as_deref())?;
+                Error::InvalidRequest(found)
+            }
+            "unauthenticated" => Error::Unauthenticated,
+            "forbidden" => Error::Forbidden,
+            "unknown_runtime" => Error::UnknownRuntime(subject.parse().ok()?),
+            "unknown_worker" => Error::UnknownWorker(subject.parse().ok()?),
+            "unknown_host" => Error::UnknownHost(subject.parse().ok()?),
+            "unknown_component" => Error::UnknownComponent(subject.parse().ok()?),
+            "unknown_config" => Error::UnknownConfig(subject.parse().ok()?),
+            "unknown_input" => Error::UnknownInput(subject.parse().ok()?),
+            "unknown_file" => Error::UnknownFile,
+            "conflict" => {
+                let all = Conflict::ALL.into_iter();
+                let mut found = all.filter(|one| Some(one.reason()) == reason.as_deref());
+                Error::Conflict(found.next()?)
+            }
+            "worker_stopped" => Error::WorkerStopped,
+            "worker_removed" => Error::WorkerRemoved,
+            "limit_exceeded" => Error::LimitExceeded { name: limit?, limit: limit_value? },
+            "component_refused" => Error::ComponentRefused { reason: reason? },
+            "mailbox_full" => Error::MailboxFull { name: limit?, retry_after: retry_after? },
+            "operation_unsupported" => Error::OperationUnsupported,
+            "busy" => Error::Busy { retry_after: retry_after? },
+            "runtime_unavailable" => Error::RuntimeUnavailable,
+            "storage_full" => Error::StorageFull,
+            "internal" => Error::Internal,
+            _ => return None,
+        })
+    }
+}
+
+impl From<&Error> for Problem {
+    fn from(error: &Error) -> Self {
+        let mut problem = Self::of_http(error.status(), error.code(), title(error));
+        problem.detail = error.to_string();
+        match error {
+            Error::InvalidRequest(invalid) => {
+                problem.reason = Some(invalid.reason().into());
+                if let Invalid::Limit(name) = invalid {
+                    problem.limit = Some(*name);
+                }
+            }
+            Error::UnknownRuntime(id) => problem.subject = Some(id.to_string()),
+            Error::UnknownWorker(id) | Error::WorkerNotVisible(id) => {
+                problem.subject = Some(id.to_string());
+            }
+            Error::UnknownHost(id) => problem.subject = Some(id.to_string()),
+            Error::UnknownComponent(digest) => problem.subject = Some(digest.to_string()),
+            Error::UnknownConfig(digest) => problem.subject = Some(digest.to_string()),
+            Error::UnknownInput(id) => problem.subject = Some(id.to_string()),
+            Error::Conflict(conflict) => problem.reason = Some(conflict.reason().into()),
+            Error::LimitExceeded { name, limit } => {
+                (problem.limit, problem.limit_value) = (Some(*name), Some(*limit));
+            }
+            Error::ComponentRefused { reason } => problem.reason = Some(reason.clone()),
+            Error::MailboxFull { name, retry_after } => {
+                problem.limit = Some(*name);
+                problem.retry_after_ms = Some(millis(*retry_after));
+            }
+            Error::Busy { retry_after } => problem.retry_after_ms = Some(millis(*retry_after)),
+            Error::Unauthenticated
+            | Error::Forbidden
+            | Error::UnknownFile
+            | Error::WorkerStopped
+            | Error::WorkerRemoved
+            | Error::OperationUnsupported
+            | Error::RuntimeUnavailable
+            | Error::StorageFull
+            | Error::Internal => {}
+        }
+        problem
+    }
+}
+
+const fn title(error: &Error) -> &'static str {
+    match error {
+        Error::InvalidRequest(_) => "The request is not valid",
+        Error::Unauthenticated => "Not logged in",
+        Error::Forbidden => "Not allowed",
+        Error::UnknownRuntime(_) => "Unknown runtime",
+        Error::UnknownWorker(_) | Error::WorkerNotVisible(_) => "Unknown worker",
+        Error::UnknownHost(_) => "Unknown host",
+        Error::UnknownComponent(_) => "Unknown component",
+        Error::UnknownConfig(_) => "Unknown config bundle",
+        Error::UnknownInput(_) => "Unknown input",
+        Error::UnknownFile => "Unknown file",
+        Error::Conflict(_) => "In conflict with what is there",
+        Error::WorkerStopped => "The worker is stopped",
+        Error::WorkerRemoved => "The worker was removed",
+        Error::LimitExceeded { .. } => "Past a limit",
+        Error::ComponentRefused { .. } => "The component was refused",
+        Error::MailboxFull { .. } => "The mailbox is full",
+        Error::OperationUnsupported => "Not supported here",
+        Error::Busy { .. } => "Busy",
+        Error::RuntimeUnavailable => "The runtime is unavailable",
+        Error::StorageFull => "The storage is full",
+        Error::Internal => "Internal error",
+    }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{ComponentDigest, ConfigDigest, InputId, WorkerId};
+
+    /// One of each variant, and of each of their reasons.
+    fn every_error() -> Vec<Error> {
+        let retry_after = Duration::from_millis(1_500);
+        let name = LimitName::mailbox_bytes;
+        let mut all = vec![
+            Error::Unauthenticated,
+            Error::Forbidden,
+            Error::UnknownRuntime("elsewhere".parse().unwrap()),
+            Error::UnknownWorker(WorkerId::new(1, [1; 10])),
+            Error::UnknownHost("elsewhere".parse().unwrap()),
+            Error::UnknownComponent(ComponentDigest::from_sha256([1; 32])),
+            Error::UnknownConfig(ConfigDigest::from_sha256([1; 32])),
+            Error::UnknownInput(InputId::new(1, [1; 10])),
+            Error::UnknownFile,
+            Error::WorkerStopped,
+            Error::WorkerRemoved,
+            Error::LimitExceeded { name, limit: 7 },
+            Error::ComponentRefused { reason: "it imports `x:y/z`".into() },
+            Error::MailboxFull { name, retry_after },
+            Error::OperationUnsupported,
+            Error::Busy { retry_after },
+            Error::RuntimeUnavailable,
+            Error::StorageFull,
+            Error::Internal,
+        ];
+        all.extend(Invalid::all(name).map(Error::InvalidRequest));
+        all.extend(Conflict::ALL.map(Error::Conflict));
+        all
+    }
+
+    #[test]
+    fn an_error_that_crossed_a_network_is_the_same_error() {
+        for error in every_error() {
+            let json = serde_json::to_string(&Problem::from(&error)).unwrap();
+            let problem: Problem = serde_json::from_str(&json).unwrap();
+            assert_eq!(problem.status, error.status());
+            assert_eq!(problem.into_error(), Some(error), "{json}");
+        }
+    }
+
+    #[test]
+    fn one_that_may_not_be_seen_is_one_that_is_not_there() {
+        let worker = WorkerId::new(1, [1; 10]);
+        let hidden = Problem::from(&Error::WorkerNotVisible(worker));
+        assert_eq!(hidden, Problem::from(&Error::UnknownWorker(worker)));
+    }
+
+    #[test]
+    fn what_is_not_ours_is_no_error_of_ours() {
+        let json = r#"{"type":"about:blank","title":"x","status":500,"code":"teapot","detail":""}"#;
+        let problem: Problem = serde_json::from_str(json).unwrap();
+        assert_eq!(problem.into_error(), None);
+        let mut invalid = Problem::from(&Error::InvalidRequest(Invalid::Cursor));
+        invalid.reason = Some("whim".into());
+        assert_eq!(invalid.into_error(), None);
+    }
+}

@@ -1,0 +1,144 @@
+//! What a registry shows of its runtimes, and who may do what there.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Diagnostic, DisplayRef, Error, HostId, RuntimeId, Timestamp, TokenId, WorkerId};
+
+/// Where a registry has a runtime from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Source {
+    /// It is part of the same process.
+    Embedded,
+    /// It is another process, reached over the network.
+    Remote,
+    /// It is the foreground runs on this machine, to look at only.
+    Local,
+}
+
+/// Whether a runtime answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// It does.
+    Available,
+    /// It does, but is restoring, or answered slowly or not at all a moment ago.
+    Degraded,
+    /// It does not.
+    Unavailable,
+}
+
+/// What can be done with a runtime's workers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Capabilities {
+    /// Workers can be created, fed, stopped, changed and removed.
+    pub mutate: bool,
+    /// Transcripts can be read and followed.
+    pub transcripts: bool,
+    /// Files of workers can be read and written.
+    pub files: bool,
+}
+
+/// What anyone may see of a runtime.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RuntimeSummary {
+    /// Its authority id.
+    pub runtime_id: RuntimeId,
+    /// What people call it.
+    pub display_name: DisplayRef,
+    /// Where the registry has it from.
+    pub source: Source,
+    /// Whether it answers.
+    pub status: Status,
+    /// Since when it does not, if it does not.
+    pub unavailable_since: Option<Timestamp>,
+    /// Where it runs, as far as is known.
+    pub host_id: Option<HostId>,
+    /// What can be done there.
+    pub capabilities: Capabilities,
+    /// Its software's version, as far as is known.
+    pub version: Option<String>,
+    /// Its workers, as far as is known.
+    pub workers: Option<u64>,
+    /// Its live instances, as far as is known.
+    pub connected: Option<u64>,
+}
+
+/// A host, by the runtimes that are known to run on it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostView {
+    /// Which.
+    pub host_id: HostId,
+    /// Its runtimes.
+    pub runtimes: Vec<RuntimeId>,
+    /// The best status of one of them.
+    pub status: Status,
+}
+
+/// Some items of a list over runtimes, with what kept others from being there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Listing<T> {
+    /// The items.
+    pub items: Vec<T>,
+    /// Where to read on, if there is more.
+    pub next_cursor: Option<String>,
+    /// What the reader should know of this list.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+/// What a token's holder may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Read.
+    Viewer,
+    /// That, and work with workers within the operator's ceilings.
+    Operator,
+    /// Everything.
+    Admin,
+}
+
+/// What anyone may see of a token. The token itself is shown once, when it is made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenView {
+    /// Its public name.
+    pub token_id: TokenId,
+    /// What it lets its holder do.
+    pub role: Role,
+    /// Where, if not on every runtime.
+    pub runtimes: Option<Vec<RuntimeId>>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it ends, if it does.
+    pub expires_at: Option<Timestamp>,
+    /// When it was revoked, if it was.
+    pub revoked_at: Option<Timestamp>,
+}
+
+/// A change that somebody made or was refused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditEntry {
+    /// Its place in the log, from 1.
+    pub seq: u64,
+    /// When.
+    pub at: Timestamp,
+    /// Whose token it was made with; none for the operator at the machine.
+    pub token_id: Option<TokenId>,
+    /// What was done: `worker.create`, `token.revoke`, `login`.
+    pub action: String,
+    /// On which runtime, if on one.
+    pub runtime_id: Option<RuntimeId>,
+    /// With which worker, if with one.
+    pub worker_id: Option<WorkerId>,
+    /// `ok`, or the code of the error; `worker_not_visible` where that was the reason.
+    pub outcome: String,
+}
+
+/// The word that an audit has for a result.
+pub fn audit_word(error: Option<&Error>) -> &'static str {
+    match error {
+        None => "ok",
+        Some(Error::WorkerNotVisible(_)) => "worker_not_visible",
+        Some(error) => error.code(),
+    }
+}
