@@ -33,7 +33,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use skep_protocol::{Desired, ScopeName, WorkerId};
+use skep_protocol::{Desired, HostId, ScopeName, WorkerId};
 use skep_store::{Lookup, Store, StoreError};
 
 use crate::kill::KillReason;
@@ -88,6 +88,8 @@ pub struct EmbeddedParts {
     pub scopes: BTreeMap<ScopeName, OperatorScope>,
     /// Its numbers.
     pub options: Options,
+    /// The process that it runs in.
+    pub host_id: HostId,
 }
 
 /// A runtime in this process. Cheap to clone; used through [`skep_protocol::RuntimeHandle`].
@@ -122,9 +124,9 @@ impl Embedded {
     /// # Errors
     /// Where the store cannot be read.
     pub fn open(parts: EmbeddedParts) -> Result<Self, StoreError> {
-        let EmbeddedParts { store, sandbox, scopes, options } = parts;
+        let EmbeddedParts { store, sandbox, scopes, options, host_id } = parts;
         let unfinished = store.unfinished()?;
-        let inner = Inner::new(InnerParts { store, sandbox, scopes, options });
+        let inner = Inner::new(InnerParts { store, sandbox, scopes, options, host_id });
         tokio::spawn(inner.holds.clone().serve());
         tokio::spawn(recover(inner.clone(), unfinished.into_iter().map(|(id, _)| id).collect()));
         tokio::spawn(sweep(Arc::downgrade(&inner)));

@@ -484,8 +484,8 @@ impl Store {
         let noticed = self.0.noticed.lock().unwrap_or_else(PoisonError::into_inner);
         let mut all: Vec<_> = noticed
             .values()
-            .filter(|one| worker.is_none() || one.subject.as_ref() == worker)
-            .filter(|one| !stored.iter().any(|s| (s.code, s.subject) == (one.code, one.subject)))
+            .filter(|one| worker.is_none() || one.worker().as_ref() == worker)
+            .filter(|one| !stored.iter().any(|s| (s.code, &s.subject) == (one.code, &one.subject)))
             .cloned()
             .collect();
         all.extend(stored);
@@ -503,8 +503,13 @@ impl Store {
 impl Shared {
     /// Keeps a diagnostic for as long as the store is open.
     fn notice(&self, code: DiagnosticCode, subject: Option<WorkerId>, message: String) {
-        let diagnostic =
-            Diagnostic { code, severity: code.severity(), message, subject, at: self.opened_at };
+        let diagnostic = Diagnostic {
+            code,
+            severity: code.severity(),
+            message,
+            subject: subject.map(Into::into),
+            at: self.opened_at,
+        };
         let mut noticed = self.noticed.lock().unwrap_or_else(PoisonError::into_inner);
         if noticed.len() < NOTICED {
             noticed.entry(subject).or_insert(diagnostic);

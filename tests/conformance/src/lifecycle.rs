@@ -104,7 +104,7 @@ pub(crate) async fn remove_leaves_nothing_but_the_id(trial: &Trial<'_>) {
     assert_eq!(transcript, Err(Error::WorkerRemoved));
     assert_eq!(trial.listed().await, [other.id]);
     let all = runtime.diagnostics(None).await.unwrap();
-    assert!(all.iter().all(|one| one.subject != Some(worker.id)), "{all:?}");
+    assert!(all.iter().all(|one| one.worker() != Some(worker.id)), "{all:?}");
     assert_eq!(other.ask("echo on").await, "on");
 }
 

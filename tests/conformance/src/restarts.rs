@@ -59,7 +59,7 @@ pub(crate) async fn an_instance_is_not_restored_and_that_is_said(trial: &Trial<'
         assert!(worker.diagnosed(code).await, "{how:?}");
         assert!(!never.diagnosed(code).await, "it had no instance");
         let all = trial.runtime().diagnostics(None).await.unwrap();
-        let about = all.iter().filter(|one| one.code == code).map(|one| one.subject);
+        let about = all.iter().filter(|one| one.code == code).map(|one| one.worker());
         assert_eq!(about.collect::<Vec<_>>(), [Some(worker.id)]);
         eventually("the runtime is ready", async || {
             trial.runtime().describe().await.unwrap().ready.then_some(())

@@ -223,7 +223,7 @@ impl Worker<'_> {
 
     pub(crate) async fn diagnosed(&self, code: DiagnosticCode) -> bool {
         let all = self.runtime().diagnostics(Some(self.id)).await.unwrap();
-        assert!(all.iter().all(|one| one.subject == Some(self.id)), "{all:?}");
+        assert!(all.iter().all(|one| one.worker() == Some(self.id)), "{all:?}");
         all.iter().any(|one| one.code == code)
     }
 }

@@ -10,11 +10,12 @@ use futures_util::stream;
 use sha2::{Digest, Sha256};
 use skep_protocol::text::neutral;
 use skep_protocol::{
-    ByteStream, ChangeStream, ComponentDigest, ComponentKind, ComponentView, ConfigDigest,
-    ConfigValues, ConfigView, Conflict, CreateWorker, Cursor, Desired, Diagnostic, Ending,
-    EntryPage, EntryStream, Error, Execution, InputId, InputState, InputView, Invalid, LimitName,
-    Limits, ListWorkers, NewInput, Outcome, Page, Payload, RuntimeHandle, RuntimeView, Sent,
-    Stored, Usage, WorkerChange, WorkerId, WorkerSpec, WorkerView,
+    ByteStream, ChangeStream, Compiled, ComponentDigest, ComponentKind, ComponentView,
+    ConfigDigest, ConfigValues, ConfigView, Conflict, CreateWorker, Cursor, Desired, Diagnostic,
+    Ending, EntryPage, EntryStream, Error, Execution, FileName, FileRange, FileView, Imported,
+    InputId, InputState, InputView, Invalid, LimitName, Limits, ListFiles, ListWorkers, NewInput,
+    Outcome, Page, Payload, RuntimeHandle, RuntimeView, Sent, Stored, Usage, WorkerChange,
+    WorkerId, WorkerSpec, WorkerView,
 };
 use skep_store::record::{
     ComponentRecord, ConfigRecord, InputRecord, SharedEvent, Standing, Transaction, WorkerEvent,
@@ -54,6 +55,7 @@ impl RuntimeHandle for Embedded {
         let inner = &self.0;
         Ok(RuntimeView {
             runtime_id: inner.runtime_id.clone(),
+            host_id: inner.host_id.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             workers: inner.store.worker_count().map_err(|error| inner.fault(error))?,
             connected: inner.residency.connected() as u64,
@@ -413,6 +415,40 @@ impl RuntimeHandle for Embedded {
         }
     }
 
+    async fn files(&self, _worker: WorkerId, _query: ListFiles) -> Result<Page<FileView>, Error> {
+        Err(Error::OperationUnsupported)
+    }
+
+    async fn read_file(
+        &self,
+        _worker: WorkerId,
+        _name: FileName,
+        _range: Option<FileRange>,
+    ) -> Result<(FileView, ByteStream), Error> {
+        Err(Error::OperationUnsupported)
+    }
+
+    async fn write_file(
+        &self,
+        _worker: WorkerId,
+        _name: FileName,
+        _bytes: ByteStream,
+    ) -> Result<Stored<FileView>, Error> {
+        Err(Error::OperationUnsupported)
+    }
+
+    async fn remove_file(&self, _worker: WorkerId, _name: FileName) -> Result<(), Error> {
+        Err(Error::OperationUnsupported)
+    }
+
+    async fn export(&self, _worker: WorkerId) -> Result<ByteStream, Error> {
+        Err(Error::OperationUnsupported)
+    }
+
+    async fn import(&self, _worker: WorkerId, _tar: ByteStream) -> Result<Imported, Error> {
+        Err(Error::OperationUnsupported)
+    }
+
     async fn put_config(&self, values: ConfigValues) -> Result<Stored<ConfigView>, Error> {
         let hash = Sha256::digest(values.canonical_bytes());
         let digest = ConfigDigest::from_sha256(hash.into());
@@ -444,6 +480,10 @@ impl RuntimeHandle for Embedded {
             Ok(Page { items: records.iter().map(config_view).collect(), next_cursor })
         })
         .await
+    }
+
+    async fn remove_config(&self, _digest: ConfigDigest) -> Result<(), Error> {
+        Err(Error::OperationUnsupported)
     }
 
     async fn diagnostics(&self, worker: Option<WorkerId>) -> Result<Vec<Diagnostic>, Error> {
@@ -740,6 +780,10 @@ fn component_view(record: ComponentRecord) -> ComponentView {
         imports: record.imports,
         exports: record.exports,
         created_at: record.created_at,
+        compiled: match record.kind {
+            ComponentKind::Http => Compiled::None,
+            ComponentKind::Command | ComponentKind::Service => Compiled::Ready,
+        },
     }
 }
 

@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use cap_std::fs::Dir;
 use skep_protocol::{
-    Diagnostic, DiagnosticCode, Error, InputId, Rights, RuntimeId, ScopeName, Timestamp, WorkerId,
+    Diagnostic, DiagnosticCode, Error, HostId, InputId, Rights, RuntimeId, ScopeName, Timestamp,
+    WorkerId,
 };
 use skep_store::record::{SharedEvent, Transaction, WorkerEvent};
 use skep_store::{Lookup, Refusal, Store, StoreError};
@@ -43,6 +44,7 @@ pub(crate) struct Inner {
     pub(crate) components: Components,
     pub(crate) scopes: BTreeMap<ScopeName, OperatorScope>,
     pub(crate) options: Options,
+    pub(crate) host_id: HostId,
     pub(crate) residency: Residency,
     pub(crate) turns: Semaphore,
     pub(crate) holds: Arc<Holds>,
@@ -65,6 +67,7 @@ pub(crate) struct InnerParts {
     pub(crate) sandbox: Sandbox,
     pub(crate) scopes: BTreeMap<ScopeName, OperatorScope>,
     pub(crate) options: Options,
+    pub(crate) host_id: HostId,
 }
 
 impl Inner {
@@ -80,6 +83,7 @@ impl Inner {
             residency: Residency::new(options.instances, options.idle_bytes),
             turns: Semaphore::new(options.turns),
             options,
+            host_id: parts.host_id,
             holds: Arc::default(),
             // In microseconds, so that no start can have given out as many as lie between two.
             changes: ChangeLog::new(now().as_millis() * 1_000),
@@ -208,7 +212,7 @@ impl Inner {
             message:
                 "the host went down while the worker was connected; its next input connects it"
                     .into(),
-            subject: Some(id),
+            subject: Some(id.into()),
             at: self.opened_at,
         })
         .collect()
@@ -270,7 +274,7 @@ impl Inner {
             code,
             severity: code.severity(),
             message: message.to_owned(),
-            subject,
+            subject: subject.map(Into::into),
             at: now(),
         };
         // One that is not kept is in the log.

@@ -112,7 +112,7 @@ fn read_diagnostic(row: &Row<'_>) -> Result<Diagnostic, Bad> {
     let code = DiagnosticCode::ALL.into_iter().find(|code| code.as_str() == word).ok_or(Bad)?;
     let subject = match row::blob(row, 3)? {
         [] => None,
-        id => Some(row::worker_id(id)?),
+        id => Some(row::worker_id(id)?.into()),
     };
     Ok(Diagnostic {
         code,

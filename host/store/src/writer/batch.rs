@@ -252,7 +252,7 @@ impl Batch<'_, '_> {
                     diagnostic.code.as_str(),
                     code::of_severity(diagnostic.severity),
                     diagnostic.message,
-                    diagnostic.subject.as_ref().map_or(&[][..], |id| id.as_bytes()),
+                    diagnostic.worker().as_ref().map_or(&[][..], |id| id.as_bytes()),
                     diagnostic.at.as_millis().cast_signed(),
                 ])?;
                 // A worker has one of each code, so only all of them together need a bound.

@@ -212,7 +212,7 @@ impl Row {
             code,
             severity: code.severity(),
             message: format!("{} happened to the worker", code.as_str()),
-            subject: Some(self.id),
+            subject: Some(self.id.into()),
             at: now(),
         });
     }

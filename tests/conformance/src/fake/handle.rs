@@ -147,6 +147,7 @@ impl RuntimeHandle for FakeRuntime {
     async fn describe(&self) -> Result<RuntimeView, Error> {
         self.with(|disk| RuntimeView {
             runtime_id: disk.runtime_id.clone(),
+            host_id: "fake-host".parse().expect("that is a host's id"),
             version: env!("CARGO_PKG_VERSION").into(),
             workers: disk.workers.len() as u64,
             connected: disk.workers.values().filter(|row| row.instance.is_some()).count() as u64,
@@ -371,7 +372,10 @@ impl RuntimeHandle for FakeRuntime {
             let (view, _) = disk.components.entry(digest).or_insert_with(|| {
                 let (imports, exports) = (Vec::new(), vec![export.into()]);
                 let (bytes, created_at) = (bytes.len() as u64, now());
-                (ComponentView { digest, kind, bytes, imports, exports, created_at }, guest)
+                let compiled = Compiled::Ready;
+                let view =
+                    ComponentView { digest, kind, bytes, imports, exports, created_at, compiled };
+                (view, guest)
             });
             Stored { item: view.clone(), created }
         })
@@ -400,6 +404,40 @@ impl RuntimeHandle for FakeRuntime {
         })?
     }
 
+    async fn files(&self, _worker: WorkerId, _query: ListFiles) -> Result<Page<FileView>, Error> {
+        Err(Error::OperationUnsupported)
+    }
+
+    async fn read_file(
+        &self,
+        _worker: WorkerId,
+        _name: FileName,
+        _range: Option<FileRange>,
+    ) -> Result<(FileView, ByteStream), Error> {
+        Err(Error::OperationUnsupported)
+    }
+
+    async fn write_file(
+        &self,
+        _worker: WorkerId,
+        _name: FileName,
+        _bytes: ByteStream,
+    ) -> Result<Stored<FileView>, Error> {
+        Err(Error::OperationUnsupported)
+    }
+
+    async fn remove_file(&self, _worker: WorkerId, _name: FileName) -> Result<(), Error> {
+        Err(Error::OperationUnsupported)
+    }
+
+    async fn export(&self, _worker: WorkerId) -> Result<ByteStream, Error> {
+        Err(Error::OperationUnsupported)
+    }
+
+    async fn import(&self, _worker: WorkerId, _tar: ByteStream) -> Result<Imported, Error> {
+        Err(Error::OperationUnsupported)
+    }
+
     async fn put_config(&self, values: ConfigValues) -> Result<Stored<ConfigView>, Error> {
         let digest = ConfigDigest::from_sha256(Sha256::digest(values.canonical_bytes()).into());
         self.with(|disk| {
@@ -420,6 +458,10 @@ impl RuntimeHandle for FakeRuntime {
             let (keys, next_cursor) = page(all, cursor, 0, |view| Some(view.digest))?;
             Ok(Page { items: keys.iter().map(|key| all[key].clone()).collect(), next_cursor })
         })?
+    }
+
+    async fn remove_config(&self, _digest: ConfigDigest) -> Result<(), Error> {
+        Err(Error::OperationUnsupported)
     }
 
     async fn diagnostics(&self, worker: Option<WorkerId>) -> Result<Vec<Diagnostic>, Error> {

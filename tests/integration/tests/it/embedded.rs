@@ -52,7 +52,8 @@ pub(crate) fn open(dir: &Path) -> Embedded {
 /// One with numbers of its own.
 pub(crate) fn open_with(dir: &Path, options: Options) -> Embedded {
     let (store, sandbox, scopes) = (store(dir), sandbox(), BTreeMap::new());
-    Embedded::open(EmbeddedParts { store, sandbox, scopes, options }).unwrap()
+    let host_id = "test-host".parse().unwrap();
+    Embedded::open(EmbeddedParts { store, sandbox, scopes, options, host_id }).unwrap()
 }
 
 struct EmbeddedSubject(Mutex<Live>);

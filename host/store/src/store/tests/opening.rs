@@ -69,7 +69,7 @@ fn a_directory_of_no_worker_is_noticed_and_left() {
     kept.dir.write("workers/notes", b"").unwrap();
     kept.notice_strays().unwrap();
     let noticed = kept.diagnostics(None).unwrap();
-    let subjects: BTreeSet<_> = noticed.iter().map(|one| one.subject).collect();
+    let subjects: BTreeSet<_> = noticed.iter().map(|one| one.worker()).collect();
     assert_eq!(subjects, BTreeSet::from([None, Some(stray)]));
     assert!(noticed.iter().all(|one| one.code == DiagnosticCode::ForeignFile));
     assert!(kept.dir.exists(format!("workers/{stray}/data/thesis.tex")));

@@ -235,7 +235,7 @@ fn diagnostics_are_bounded_and_one_of_a_kind() {
             code,
             severity: Severity::Warning,
             message: format!("at {at}"),
-            subject,
+            subject: subject.map(Into::into),
             at: Timestamp(at),
         })
     };
@@ -252,9 +252,9 @@ fn diagnostics_are_bounded_and_one_of_a_kind() {
     }
     kept.submit_shared(diagnose(DiagnosticCode::ForeignFile, None, 2_000)).wait().unwrap();
     let all = kept.diagnostics(None).unwrap();
-    assert_eq!((all.len(), all[0].at, all[0].subject), (1_000, Timestamp(2_000), None));
+    assert_eq!((all.len(), all[0].at, all[0].worker()), (1_000, Timestamp(2_000), None));
     assert_eq!(all[1].at, Timestamp(1_309));
-    let last = all[1].subject.unwrap();
+    let last = all[1].worker().unwrap();
     kept.submit_shared(SharedEvent::Clear(DiagnosticCode::DirectoryMissing, last)).wait().unwrap();
     assert!(kept.diagnostics(Some(&last)).unwrap().is_empty());
 }
