@@ -230,7 +230,7 @@ fn configs_are_read_back() {
 fn diagnostics_are_bounded_and_one_of_a_kind() {
     let kept = Kept::new();
     let worker = kept.create();
-    let diagnose = |code: DiagnosticCode, subject, at| {
+    let diagnose = |code: DiagnosticCode, subject: Option<WorkerId>, at| {
         SharedEvent::Diagnose(Diagnostic {
             code,
             severity: Severity::Warning,
