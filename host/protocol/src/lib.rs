@@ -43,7 +43,8 @@ pub use name::{DisplayRef, GuestPath, IdempotencyKey, Labels, NameError, ScopeNa
 pub use payload::{Failure, Payload};
 pub use problem::Problem;
 pub use registry::{
-    AuditEntry, Capabilities, HostView, Listing, Role, RuntimeSummary, Source, Status, TokenView,
+    AuditEntry, Capabilities, Changed, FleetChange, HostView, Listing, Role, RuntimeSummary,
+    Source, Status, TokenView, WorkerEntry,
 };
 pub use rights::Rights;
 pub use runtime::{

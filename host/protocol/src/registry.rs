@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Diagnostic, DisplayRef, Error, HostId, RuntimeId, Timestamp, TokenId, WorkerId};
+use crate::{
+    Diagnostic, DisplayRef, Error, HostId, RuntimeId, Timestamp, TokenId, WorkerId, WorkerView,
+};
 
 /// Where a registry has a runtime from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -73,6 +75,47 @@ pub struct HostView {
     pub runtimes: Vec<RuntimeId>,
     /// The best status of one of them.
     pub status: Status,
+}
+
+/// A worker in a list over runtimes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkerEntry {
+    /// The worker.
+    #[serde(flatten)]
+    pub worker: WorkerView,
+    /// Where the registry has its runtime from.
+    pub source: Source,
+}
+
+/// Something changed in a registry's runtimes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FleetChange {
+    /// Pass this to read on after this change.
+    pub cursor: String,
+    /// What changed, as it is now.
+    #[serde(flatten)]
+    pub what: Changed,
+}
+
+/// What changed. In JSON `{"kind": "runtime", "runtime": {…}}` or `{"kind": "worker", "runtime_id",
+/// "worker_id", "worker": {…} or null}`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Changed {
+    /// A runtime: it is new, or answers no longer, or again.
+    Runtime {
+        /// What it is now.
+        runtime: Box<RuntimeSummary>,
+    },
+    /// A worker.
+    Worker {
+        /// Whose it is.
+        runtime_id: RuntimeId,
+        /// Which it is there.
+        worker_id: WorkerId,
+        /// What it is now, or `None` if it was removed.
+        worker: Option<Box<WorkerView>>,
+    },
 }
 
 /// Some items of a list over runtimes, with what kept others from being there.
