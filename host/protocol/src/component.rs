@@ -1,11 +1,12 @@
 //! What is known of a stored component.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{ComponentDigest, ComponentKind, Timestamp};
 
 /// A stored component. Names in it are the component's own, control characters made visible.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ComponentView {
     /// Its name.
     pub digest: ComponentDigest,
@@ -24,7 +25,7 @@ pub struct ComponentView {
 }
 
 /// Whether a component's machine code is made already.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Compiled {
     /// It is.

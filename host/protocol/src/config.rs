@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{ConfigDigest, Timestamp};
@@ -11,7 +12,7 @@ use crate::{ConfigDigest, Timestamp};
 pub const CONFIG_BYTES: usize = 256 << 10;
 
 /// The values of a bundle.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(into = "BTreeMap<String, String>", try_from = "BTreeMap<String, String>")]
 pub struct ConfigValues(BTreeMap<String, String>);
 
@@ -74,8 +75,16 @@ impl From<ConfigValues> for BTreeMap<String, String> {
     }
 }
 
+/// A request to store a bundle.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewConfig {
+    /// Its values.
+    pub values: ConfigValues,
+}
+
 /// A stored bundle.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ConfigView {
     /// Its name.
     pub digest: ConfigDigest,

@@ -6,6 +6,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 const PREFIX: &str = "sha256:";
@@ -18,8 +19,9 @@ pub struct DigestError;
 macro_rules! digest {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
         #[serde(into = "String", try_from = "String")]
+        #[schemars(extend("pattern" = "^sha256:[0-9a-f]{64}$"))]
         pub struct $name([u8; 32]);
 
         impl $name {

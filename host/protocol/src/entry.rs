@@ -4,13 +4,25 @@ use std::fmt;
 use std::num::ParseIntError;
 use std::str::FromStr;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{Ending, InputId, Payload, Timestamp};
 
 /// A place in a worker's transcript: the `seq` of the last entry that was seen, 0 before the first.
 #[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    JsonSchema,
 )]
 #[serde(transparent)]
 pub struct Cursor(pub u64);
@@ -47,7 +59,7 @@ mod written_cursor {
 macro_rules! entry_kinds {
     ($($(#[$doc:meta])* $name:ident = $code:literal, $word:literal;)*) => {
         /// What an entry records. The number is what the store keeps and never changes.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
         #[serde(rename_all = "snake_case")]
         #[repr(u8)]
         pub enum EntryKind {
@@ -107,7 +119,7 @@ entry_kinds! {
 }
 
 /// One entry.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Entry {
     /// Its place, assigned inside the commit that made it durable: from 1, without holes.
     pub seq: Cursor,
@@ -133,13 +145,14 @@ pub struct Entry {
 }
 
 /// Entries in order.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct EntryPage {
     /// The entries.
     #[serde(rename = "items")]
     pub entries: Vec<Entry>,
     /// Where to read on: the last entry's place, or where the page began if it is empty.
     #[serde(rename = "next_cursor", with = "written_cursor")]
+    #[schemars(with = "String")]
     pub next: Cursor,
     /// Whether there were more when the page was read.
     pub more: bool,

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::text::is_unsafe;
@@ -10,7 +11,9 @@ use crate::{Invalid, Timestamp};
 
 /// The name of a file below a worker's directory: a relative path of at most 4,096 bytes, without
 /// `.`, `..`, empty parts and control characters.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(into = "String", try_from = "String")]
 pub struct FileName(String);
 
@@ -54,7 +57,7 @@ impl fmt::Display for FileName {
 }
 
 /// A regular file.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct FileView {
     /// Where it lies below the worker's directory.
     pub name: FileName,
@@ -83,7 +86,7 @@ pub struct FileRange {
 }
 
 /// What an archive left in a worker's directory.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Imported {
     /// Files that were written.
     pub files: u64,

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::payload::{Base64Error, from_text, to_text};
@@ -22,7 +23,7 @@ pub struct NewInput {
 }
 
 /// What a command is run with.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RunRequest {
     /// Arguments after the program's own name.
@@ -40,7 +41,7 @@ pub struct RunRequest {
 }
 
 /// The answer to a [`NewInput`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Sent {
     /// It has been handled, and that is on disk.
@@ -70,7 +71,7 @@ impl Sent {
 }
 
 /// How far an input is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum InputState {
     /// Waits for its turn.
@@ -82,7 +83,7 @@ pub enum InputState {
 }
 
 /// What anyone may see of an input.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct InputView {
     /// Its id.
     pub input_id: InputId,
@@ -98,7 +99,7 @@ pub struct InputView {
 }
 
 /// How a turn ended, in one word.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Ending {
     /// The worker answered, or the command ended by itself with whatever exit code.
@@ -144,7 +145,7 @@ impl Ending {
 }
 
 /// How a turn ended. Stored with the input's completion, in one transaction.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Outcome {
     /// In one word.
     #[serde(rename = "outcome")]
@@ -156,7 +157,7 @@ pub struct Outcome {
 }
 
 /// What a turn gave.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Output {
     /// A command's run.
@@ -169,7 +170,7 @@ pub enum Output {
 ///
 /// In JSON `{"exit_code", "stdout", "stderr", "truncated"}`, with `stdout_base64` or `stderr_base64`
 /// where it wrote something else than UTF-8.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(into = "WrittenRun", try_from = "WrittenRun")]
 pub struct RunOutput {
     /// Its exit code, if it lived to give one.
@@ -182,7 +183,7 @@ pub struct RunOutput {
     pub truncated: bool,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 struct WrittenRun {
     exit_code: Option<u8>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -219,7 +220,7 @@ impl TryFrom<WrittenRun> for RunOutput {
 }
 
 /// Why a turn did not complete. The text may be the guest's: neutralise it before showing it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TurnError {
     /// A short stable word: the worker's own for a failure, ours otherwise.
     pub code: String,

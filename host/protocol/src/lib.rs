@@ -26,7 +26,7 @@ pub mod time;
 pub mod worker;
 
 pub use component::{Compiled, ComponentView};
-pub use config::{ConfigValues, ConfigView};
+pub use config::{ConfigValues, ConfigView, NewConfig};
 pub use diagnostic::{Diagnostic, DiagnosticCode, Severity, Subject};
 pub use digest::{ComponentDigest, ConfigDigest, DigestError};
 pub use entry::{Cursor, Entry, EntryKind, EntryPage};
@@ -43,8 +43,8 @@ pub use name::{DisplayRef, GuestPath, IdempotencyKey, Labels, NameError, ScopeNa
 pub use payload::{Failure, Payload};
 pub use problem::Problem;
 pub use registry::{
-    AuditEntry, Capabilities, Changed, FleetChange, HostView, Listing, Role, RuntimeSummary,
-    Source, Status, TokenView, WorkerEntry,
+    AuditEntry, Capabilities, Changed, FleetChange, HostView, Listing, Login, Me, Role,
+    RuntimeSummary, Source, Status, TokenView, WorkerEntry,
 };
 pub use rights::Rights;
 pub use runtime::{

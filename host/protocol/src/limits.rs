@@ -173,6 +173,21 @@ impl serde::Serialize for LimitName {
     }
 }
 
+impl schemars::JsonSchema for LimitName {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "LimitName".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let names: Vec<&str> = Self::ALL.iter().map(|name| name.as_str()).collect();
+        schemars::json_schema!({
+            "description": "The name of a limit.",
+            "type": "string",
+            "enum": names,
+        })
+    }
+}
+
 impl Unit {
     /// A value for people: `256 MiB`, `30 s`, `65,536`, `off`.
     pub fn show(self, value: u64) -> String {

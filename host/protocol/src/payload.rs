@@ -2,13 +2,14 @@
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Bytes with the media type that their sender claims for them.
 ///
 /// In JSON `{"content_type", "body"}` where they are UTF-8, `{"content_type", "body_base64"}` where
 /// they are not.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(into = "Written", try_from = "Written")]
 pub struct Payload {
     /// The media type; not checked against the body.
@@ -26,7 +27,7 @@ pub struct Failure {
     pub message: String,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 struct Written {
     #[serde(default)]
     content_type: String,

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{Conflict, Error, Invalid, LimitName};
@@ -13,7 +14,7 @@ use crate::{Conflict, Error, Invalid, LimitName};
 pub const PROBLEM_JSON: &str = "application/problem+json";
 
 /// See the module's documentation.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Problem {
     /// `urn:skep:problem:` and the code.
     #[serde(rename = "type")]

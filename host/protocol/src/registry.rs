@@ -1,5 +1,8 @@
 //! What a registry shows of its runtimes, and who may do what there.
 
+use std::fmt;
+
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -7,7 +10,9 @@ use crate::{
 };
 
 /// Where a registry has a runtime from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Source {
     /// It is part of the same process.
@@ -19,7 +24,7 @@ pub enum Source {
 }
 
 /// Whether a runtime answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
     /// It does.
@@ -31,7 +36,7 @@ pub enum Status {
 }
 
 /// What can be done with a runtime's workers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Capabilities {
     /// Workers can be created, fed, stopped, changed and removed.
     pub mutate: bool,
@@ -42,7 +47,7 @@ pub struct Capabilities {
 }
 
 /// What anyone may see of a runtime.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RuntimeSummary {
     /// Its authority id.
     pub runtime_id: RuntimeId,
@@ -67,7 +72,7 @@ pub struct RuntimeSummary {
 }
 
 /// A host, by the runtimes that are known to run on it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct HostView {
     /// Which.
     pub host_id: HostId,
@@ -78,7 +83,7 @@ pub struct HostView {
 }
 
 /// A worker in a list over runtimes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct WorkerEntry {
     /// The worker.
     #[serde(flatten)]
@@ -88,7 +93,7 @@ pub struct WorkerEntry {
 }
 
 /// Something changed in a registry's runtimes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct FleetChange {
     /// Pass this to read on after this change.
     pub cursor: String,
@@ -99,7 +104,7 @@ pub struct FleetChange {
 
 /// What changed. In JSON `{"kind": "runtime", "runtime": {…}}` or `{"kind": "worker", "runtime_id",
 /// "worker_id", "worker": {…} or null}`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Changed {
     /// A runtime: it is new, or answers no longer, or again.
@@ -119,7 +124,7 @@ pub enum Changed {
 }
 
 /// Some items of a list over runtimes, with what kept others from being there.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Listing<T> {
     /// The items.
     pub items: Vec<T>,
@@ -130,7 +135,9 @@ pub struct Listing<T> {
 }
 
 /// What a token's holder may do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
     /// Read.
@@ -141,8 +148,38 @@ pub enum Role {
     Admin,
 }
 
+/// A request to be known by a cookie from now on: with a token, or with a code that is good once.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Login {
+    /// A token.
+    Token(String),
+    /// The code of a login link.
+    Code(String),
+}
+
+impl fmt::Debug for Login {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Token(_) => "Token(…)",
+            Self::Code(_) => "Code(…)",
+        })
+    }
+}
+
+/// Who the caller is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Me {
+    /// The token that the caller came with; none for the operator at the machine.
+    pub token_id: Option<TokenId>,
+    /// What the caller may do.
+    pub role: Role,
+    /// Where, if not on every runtime.
+    pub runtimes: Option<Vec<RuntimeId>>,
+}
+
 /// What anyone may see of a token. The token itself is shown once, when it is made.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TokenView {
     /// Its public name.
     pub token_id: TokenId,
@@ -159,7 +196,7 @@ pub struct TokenView {
 }
 
 /// A change that somebody made or was refused.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AuditEntry {
     /// Its place in the log, from 1.
     pub seq: u64,

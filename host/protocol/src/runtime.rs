@@ -8,6 +8,7 @@ use std::pin::Pin;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_core::Stream;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -27,7 +28,7 @@ pub type EntryStream = Pin<Box<dyn Stream<Item = Result<Entry, Error>> + Send>>;
 pub type ChangeStream = Pin<Box<dyn Stream<Item = Result<Change, Error>> + Send>>;
 
 /// What a runtime says of itself.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RuntimeView {
     /// Its authority id.
     pub runtime_id: RuntimeId,
@@ -55,7 +56,7 @@ pub struct ListWorkers {
 }
 
 /// Some items of a list.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Page<T> {
     /// The items.
     pub items: Vec<T>,
@@ -73,7 +74,7 @@ pub struct Stored<T> {
 }
 
 /// Something about a worker changed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Change {
     /// Pass this to read on after this change.
     pub cursor: String,

@@ -4,14 +4,27 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Milliseconds since 1970-01-01T00:00:00Z. Written as RFC 3339 in UTC with milliseconds:
 /// `2026-11-21T08:02:00.250Z`.
 #[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    JsonSchema,
 )]
 #[serde(into = "String", try_from = "String")]
+#[schemars(extend("format" = "date-time"))]
 pub struct Timestamp(pub u64);
 
 /// The last millisecond that RFC 3339 can write: the end of the year 9999.

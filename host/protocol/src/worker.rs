@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -10,7 +11,7 @@ use crate::{
 };
 
 /// What a worker is made of.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WorkerSpec {
     /// The component that it runs. It must be stored already.
@@ -47,7 +48,7 @@ impl WorkerSpec {
 }
 
 /// What the operator allows a worker.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Grants {
     /// Directories of the operator, by name.
@@ -56,7 +57,7 @@ pub struct Grants {
 }
 
 /// One directory.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ScopeGrant {
     /// The operator's name for it.
@@ -68,7 +69,7 @@ pub struct ScopeGrant {
 }
 
 /// Limits that differ from the table's defaults.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct LimitChanges(pub BTreeMap<LimitName, u64>);
 
@@ -84,7 +85,7 @@ impl LimitChanges {
 }
 
 /// A request for a new worker.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CreateWorker {
     /// Its id, where the caller chooses it: then the same request again is the same worker.
@@ -96,7 +97,7 @@ pub struct CreateWorker {
 }
 
 /// Parts of a worker to be changed. Absent parts stay as they are.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WorkerChange {
     /// Another component. Takes effect between two turns; the old one is kept for rollback.
@@ -114,7 +115,7 @@ pub struct WorkerChange {
 }
 
 /// What a person wants of a worker. Survives restarts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Desired {
     /// It takes inputs and handles them.
@@ -124,7 +125,7 @@ pub enum Desired {
 }
 
 /// What a worker is found to be.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum Observed {
     /// Waits for an input.
@@ -146,7 +147,7 @@ pub enum Observed {
 }
 
 /// Why a worker runs no more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum FailedReason {
     /// The host went down in each attempt at one input.
@@ -172,7 +173,7 @@ impl FailedReason {
 }
 
 /// Whether a live instance exists. Never faked: after a restart there is none.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Execution {
     /// There is one.
@@ -182,7 +183,7 @@ pub enum Execution {
 }
 
 /// What anyone may see of a worker.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct WorkerView {
     /// Whose it is.
     pub runtime_id: RuntimeId,
@@ -210,7 +211,7 @@ pub struct WorkerView {
 }
 
 /// What an update changes and a rollback brings back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Version {
     /// The component.
     pub component: ComponentDigest,
@@ -219,7 +220,7 @@ pub struct Version {
 }
 
 /// What a worker has used since it was created, and what it holds now.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Usage {
     /// Turns that ended, however they ended.
     pub turns: u64,
