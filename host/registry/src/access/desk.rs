@@ -1,0 +1,141 @@
+//! Secrets that end with the process: its own tokens, login codes and sessions.
+
+use std::collections::HashMap;
+
+use skep_protocol::{Role, Timestamp, TokenId};
+
+use crate::Caller;
+use crate::secret::{Minted, SecretDigest};
+
+/// Sessions at the same time; the one that would end first makes room.
+const SESSIONS: usize = 10_000;
+/// Login codes at the same time.
+const CODES: usize = 100;
+
+/// What is kept of them.
+#[derive(Default)]
+pub(crate) struct Desk {
+    own: HashMap<TokenId, Kept<Role>>,
+    codes: HashMap<TokenId, Kept<()>>,
+    sessions: HashMap<TokenId, Kept<Caller>>,
+}
+
+struct Kept<T> {
+    digest: SecretDigest,
+    /// Never, for those of the process.
+    expires_at: Timestamp,
+    what: T,
+}
+
+impl<T> Kept<T> {
+    fn is(&self, digest: &SecretDigest, now: Timestamp) -> bool {
+        self.digest.matches(digest) && now < self.expires_at
+    }
+}
+
+impl Desk {
+    pub(crate) fn add_own(&mut self, minted: &Minted, role: Role) {
+        let kept = Kept { digest: minted.digest, expires_at: Timestamp(u64::MAX), what: role };
+        self.own.insert(minted.id.clone(), kept);
+    }
+
+    /// Whose token of this process it is.
+    pub(crate) fn own(&self, id: &TokenId, digest: &SecretDigest) -> Option<Caller> {
+        let kept = self.own.get(id).filter(|kept| kept.is(digest, Timestamp::default()))?;
+        Some(Caller { role: kept.what, ..Caller::operator() })
+    }
+
+    pub(crate) fn add_code(&mut self, minted: &Minted, now: Timestamp, expires_at: Timestamp) {
+        make_room(&mut self.codes, CODES, now);
+        let kept = Kept { digest: minted.digest, expires_at, what: () };
+        self.codes.insert(minted.id.clone(), kept);
+    }
+
+    /// Uses a code up; whether it was good.
+    pub(crate) fn take_code(
+        &mut self,
+        id: &TokenId,
+        digest: &SecretDigest,
+        now: Timestamp,
+    ) -> bool {
+        // A wrong guess takes nothing from whoever has the right one.
+        let good = self.codes.get(id).is_some_and(|kept| kept.is(digest, now));
+        good && self.codes.remove(id).is_some()
+    }
+
+    pub(crate) fn add_session(
+        &mut self,
+        minted: &Minted,
+        caller: Caller,
+        now: Timestamp,
+        expires_at: Timestamp,
+    ) {
+        make_room(&mut self.sessions, SESSIONS, now);
+        let kept = Kept { digest: minted.digest, expires_at, what: caller };
+        self.sessions.insert(minted.id.clone(), kept);
+    }
+
+    /// Whose session it is.
+    pub(crate) fn session(
+        &self,
+        id: &TokenId,
+        digest: &SecretDigest,
+        now: Timestamp,
+    ) -> Option<Caller> {
+        let kept = self.sessions.get(id).filter(|kept| kept.is(digest, now))?;
+        Some(kept.what.clone())
+    }
+
+    /// Ends a session; whose it was.
+    pub(crate) fn end_session(&mut self, id: &TokenId, digest: &SecretDigest) -> Option<Caller> {
+        let kept = self.sessions.get(id)?;
+        if !kept.digest.matches(digest) {
+            return None;
+        }
+        self.sessions.remove(id).map(|kept| kept.what)
+    }
+}
+
+fn make_room<T>(all: &mut HashMap<TokenId, Kept<T>>, most: usize, now: Timestamp) {
+    if all.len() < most {
+        return;
+    }
+    all.retain(|_, kept| now < kept.expires_at);
+    if all.len() >= most {
+        let first = all.iter().min_by_key(|(_, kept)| kept.expires_at).map(|(id, _)| id.clone());
+        first.and_then(|id| all.remove(&id));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::secret::{Kind, mint};
+
+    #[test]
+    fn the_session_that_would_end_first_makes_room() {
+        let mut desk = Desk::default();
+        let minted: Vec<_> = (0..=SESSIONS).map(|_| mint(Kind::Session).unwrap()).collect();
+        let end = |n: usize| Timestamp(1_000 + n as u64);
+        for (n, minted) in minted.iter().enumerate() {
+            desk.add_session(minted, Caller::operator(), Timestamp(0), end(n));
+        }
+        let good =
+            |n: usize| desk.session(&minted[n].id, &minted[n].digest, Timestamp(0)).is_some();
+        assert!(!good(0) && good(1) && good(SESSIONS));
+    }
+
+    #[test]
+    fn codes_that_have_expired_make_room() {
+        let mut desk = Desk::default();
+        for _ in 0..CODES {
+            desk.add_code(&mint(Kind::Code).unwrap(), Timestamp(0), Timestamp(10));
+        }
+        let code = mint(Kind::Code).unwrap();
+        desk.add_code(&code, Timestamp(10), Timestamp(20));
+        assert_eq!(desk.codes.len(), 1);
+        assert!(!desk.take_code(&code.id, &SecretDigest::of("another"), Timestamp(11)));
+        assert!(desk.take_code(&code.id, &code.digest, Timestamp(11)));
+        assert!(!desk.take_code(&code.id, &code.digest, Timestamp(11)));
+    }
+}

@@ -1,0 +1,119 @@
+//! Tokens as they are kept.
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use skep_protocol::{Role, RuntimeId, Timestamp, TokenId, TokenView};
+
+use crate::secret::SecretDigest;
+use crate::{Caller, RegistryError};
+
+const COLUMNS: &str = "id, digest, role, runtimes, created_at, expires_at, revoked_at";
+
+/// A row of `token`.
+pub(crate) struct Token {
+    pub(crate) view: TokenView,
+    pub(crate) digest: SecretDigest,
+}
+
+impl Token {
+    /// Whether it lets anybody in.
+    pub(crate) fn is_good(&self, now: Timestamp) -> bool {
+        self.view.revoked_at.is_none() && self.view.expires_at.is_none_or(|at| now < at)
+    }
+
+    /// Who holds it.
+    pub(crate) fn caller(self) -> Caller {
+        let TokenView { token_id, role, runtimes, .. } = self.view;
+        let runtimes = runtimes.map(|runtimes| runtimes.into_iter().collect());
+        Caller { token_id: Some(token_id), role, runtimes }
+    }
+
+    pub(crate) fn insert(&self, connection: &Connection) -> Result<(), RegistryError> {
+        let runtimes =
+            self.view.runtimes.as_ref().map(|runtimes| {
+                runtimes.iter().map(RuntimeId::as_str).collect::<Vec<_>>().join(" ")
+            });
+        let insert = format!("INSERT INTO token ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, NULL)");
+        connection.execute(
+            &insert,
+            params![
+                self.view.token_id.as_str(),
+                self.digest.as_bytes(),
+                word(self.view.role),
+                runtimes,
+                self.view.created_at.as_millis().cast_signed(),
+                self.view.expires_at.map(|at| at.as_millis().cast_signed()),
+            ],
+        )?;
+        Ok(())
+    }
+}
+
+/// Every token, oldest first.
+pub(crate) fn all(connection: &Connection) -> Result<Vec<TokenView>, RegistryError> {
+    let all = format!("SELECT {COLUMNS} FROM token ORDER BY created_at, id");
+    let mut statement = connection.prepare(&all)?;
+    let rows = statement.query_and_then([], read)?;
+    rows.map(|row| row.map(|token| token.view)).collect()
+}
+
+/// Whether there is any.
+pub(crate) fn any(connection: &Connection) -> Result<bool, RegistryError> {
+    Ok(connection.query_row("SELECT EXISTS (SELECT 1 FROM token)", [], |row| row.get(0))?)
+}
+
+/// The token with this id.
+pub(crate) fn find(connection: &Connection, id: &TokenId) -> Result<Option<Token>, RegistryError> {
+    const FIND: &str = "SELECT id, digest, role, runtimes, created_at, expires_at, revoked_at
+         FROM token WHERE id = ?1";
+    let mut statement = connection.prepare_cached(FIND)?;
+    let mut rows = statement.query_and_then([id.as_str()], read)?;
+    rows.next().transpose()
+}
+
+/// Revokes a token; whether there was one to be revoked.
+pub(crate) fn revoke(
+    connection: &Connection,
+    id: &TokenId,
+    now: Timestamp,
+) -> Result<bool, RegistryError> {
+    const REVOKE: &str = "UPDATE token SET revoked_at = ?2 WHERE id = ?1 AND revoked_at IS NULL
+         RETURNING 1";
+    let now = now.as_millis().cast_signed();
+    let revoked = connection.query_row(REVOKE, params![id.as_str(), now], |_| Ok(()));
+    Ok(revoked.optional()?.is_some())
+}
+
+fn read(row: &Row<'_>) -> Result<Token, RegistryError> {
+    let time = |column| -> rusqlite::Result<Option<Timestamp>> {
+        let time: Option<i64> = row.get(column)?;
+        Ok(time.map(|time| Timestamp(time.cast_unsigned())))
+    };
+    let id: String = row.get(0)?;
+    let role: String = row.get(2)?;
+    let runtimes: Option<String> = row.get(3)?;
+    let runtimes = runtimes.map(|runtimes| {
+        let ids = runtimes.split(' ').filter(|id| !id.is_empty()).map(str::parse);
+        ids.collect::<Result<Vec<RuntimeId>, _>>().map_err(|_| RegistryError::Damaged)
+    });
+    let view = TokenView {
+        token_id: id.parse().map_err(|_| RegistryError::Damaged)?,
+        role: role_of(&role).ok_or(RegistryError::Damaged)?,
+        runtimes: runtimes.transpose()?,
+        created_at: time(4)?.ok_or(RegistryError::Damaged)?,
+        expires_at: time(5)?,
+        revoked_at: time(6)?,
+    };
+    Ok(Token { view, digest: SecretDigest::from_bytes(row.get(1)?) })
+}
+
+const fn word(role: Role) -> &'static str {
+    match role {
+        Role::Viewer => "viewer",
+        Role::Operator => "operator",
+        Role::Admin => "admin",
+    }
+}
+
+fn role_of(text: &str) -> Option<Role> {
+    [Role::Viewer, Role::Operator, Role::Admin].into_iter().find(|role| word(*role) == text)
+}

@@ -1,0 +1,84 @@
+//! The audit of `registry.db`: one thread writes, and what waits is written in one commit.
+
+use std::sync::Mutex;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::JoinHandle;
+
+use async_trait::async_trait;
+use rusqlite::{Connection, TransactionBehavior};
+use skep_protocol::Error;
+use tokio::sync::oneshot;
+
+use super::{Audit, AuditRecord, add};
+use crate::RegistryError;
+use crate::database::Database;
+
+/// Records of one commit.
+const BATCH: usize = 256;
+
+struct Waiting {
+    record: AuditRecord,
+    done: oneshot::Sender<Result<(), RegistryError>>,
+}
+
+/// The registry's own audit.
+pub(crate) struct AuditLog {
+    sender: Mutex<Option<Sender<Waiting>>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl AuditLog {
+    pub(crate) fn open(database: &Database) -> Result<Self, RegistryError> {
+        let connection = database.writer()?;
+        let (sender, receiver) = channel();
+        let thread = std::thread::Builder::new().name("skep-audit".into());
+        let thread = thread.spawn(move || write(connection, &receiver));
+        let thread = thread.map_err(|_| RegistryError::Io)?;
+        Ok(Self { sender: Mutex::new(Some(sender)), thread: Mutex::new(Some(thread)) })
+    }
+
+    /// Writes what waits, and nothing after it.
+    pub(crate) fn close(&self) {
+        let lock = "nobody panics with it in hand";
+        drop(self.sender.lock().expect(lock).take());
+        let thread = self.thread.lock().expect(lock).take();
+        if thread.is_some_and(|thread| thread.join().is_err()) {
+            tracing::error!("the audit's thread panicked");
+        }
+    }
+}
+
+#[async_trait]
+impl Audit for AuditLog {
+    async fn record(&self, record: AuditRecord) -> Result<(), Error> {
+        let (done, written) = oneshot::channel();
+        let sent = {
+            let sender = self.sender.lock().expect("nobody panics with it in hand");
+            sender.as_ref().is_some_and(|sender| sender.send(Waiting { record, done }).is_ok())
+        };
+        if !sent {
+            return Err(Error::Internal);
+        }
+        Ok(written.await.map_err(|_| Error::Internal)??)
+    }
+}
+
+fn write(mut connection: Connection, receiver: &Receiver<Waiting>) {
+    while let Ok(first) = receiver.recv() {
+        let mut batch = vec![first];
+        batch.extend(receiver.try_iter().take(BATCH - 1));
+        let result = commit(&mut connection, &batch);
+        for waiting in batch {
+            // Whoever stopped waiting has its record nevertheless.
+            let _gone = waiting.done.send(result.clone());
+        }
+    }
+}
+
+fn commit(connection: &mut Connection, batch: &[Waiting]) -> Result<(), RegistryError> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    for waiting in batch {
+        add(&transaction, &waiting.record)?;
+    }
+    Ok(transaction.commit()?)
+}
