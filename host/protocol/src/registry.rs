@@ -125,6 +125,7 @@ pub enum Changed {
 
 /// Some items of a list over runtimes, with what kept others from being there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "ListingOf{T}")]
 pub struct Listing<T> {
     /// The items.
     pub items: Vec<T>,

@@ -1,0 +1,208 @@
+//! What every request passes before a handler sees it, and every answer after.
+//!
+//! It refuses what is too large or malformed, what is for another host, whoever is not logged in, and
+//! what another site has a browser send. Whether the caller may do what he asks is the registry's to
+//! say.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, REFERRER_POLICY,
+    X_CONTENT_TYPE_OPTIONS,
+};
+use axum::http::{HeaderMap, HeaderValue, Method, Uri};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use percent_encoding::percent_decode_str;
+use skep_protocol::{InputId, RuntimeId, WorkerId};
+use tracing::Instrument as _;
+
+use crate::credential::Credential;
+use crate::origin;
+use crate::refusal::{Answer, Refusal};
+use crate::server::Link;
+use crate::{App, Surface};
+
+/// Path and query together, in bytes: a file's name of 4,096 bytes fits, each of them encoded.
+const URI_BYTES: usize = 16 << 10;
+
+/// The header, in bytes.
+const HEADER_BYTES: usize = 32 << 10;
+
+/// The header, in fields.
+const HEADER_FIELDS: usize = 100;
+
+/// Nothing that is answered may load anything, be framed or be sent elsewhere.
+const POLICY: &str = "default-src 'none'; base-uri 'none'; form-action 'none'; \
+                      frame-ancestors 'none'; sandbox";
+
+/// See the module's documentation.
+pub(crate) async fn gate(State(app): State<App>, mut request: Request, next: Next) -> Response {
+    let began = Instant::now();
+    let method = request.method().clone();
+    let route = request.extensions().get::<MatchedPath>();
+    let route = route.and_then(|path| app.known(&method, path.as_str()));
+    let counters = Arc::clone(route.map_or(&app.elsewhere, |route| &route.counters));
+    let open = route.is_some_and(|route| route.open);
+    let exists = request.extensions().get::<MatchedPath>().is_some();
+    let mut response = match admit(&app, &mut request, open, exists) {
+        Err(refusal) => refusal.into_response(),
+        Ok(()) => {
+            let span = span(&request);
+            next.run(request).instrument(span).await
+        }
+    };
+    let status = response.status();
+    counters.count(status.as_u16(), began.elapsed());
+    if status.is_server_error() {
+        let route = route.map(|route| route.path.as_str());
+        tracing::warn!(%method, route, status = status.as_u16(), "a request failed");
+    }
+    seal(response.headers_mut());
+    response
+}
+
+/// Whether a handler may see it.
+fn admit(app: &App, request: &mut Request, open: bool, exists: bool) -> Answer<()> {
+    let peer = link(request).peer;
+    check_size(request.uri(), request.headers())?;
+    check_encoding(request.uri())?;
+    let browser = app.surface == Surface::Browser;
+    let authority = origin::authority(request.uri(), request.headers()).unwrap_or_default();
+    let probed = matches!(request.uri().path(), "/healthz" | "/readyz");
+    if browser && !probed && !origin::is_ours(authority, &app.allowed_hosts) {
+        return Err(Refusal::misdirected());
+    }
+    let safe = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
+    let of_page = origin::of_page(authority, request.headers());
+    if open {
+        // A login from another site would have its user work under another's name.
+        let logs_in = browser && !safe;
+        return if logs_in { check_page(request.headers(), of_page, true) } else { Ok(()) };
+    }
+    if !exists {
+        return Ok(());
+    }
+    let credential = Credential::of(request.headers(), peer.ip(), browser)?;
+    let caller = credential.check(&app.registry)?;
+    if credential.is_ambient() && !safe {
+        check_page(request.headers(), of_page, false)?;
+    }
+    request.extensions_mut().insert(caller);
+    request.extensions_mut().insert(credential);
+    Ok(())
+}
+
+/// The connection that it came by.
+fn link(request: &mut Request) -> Arc<Link> {
+    let link = request.extensions_mut().get_or_insert_with(|| Arc::new(Link::none()));
+    Arc::clone(link)
+}
+
+fn check_size(uri: &Uri, headers: &HeaderMap) -> Answer<()> {
+    if uri.path_and_query().is_some_and(|path| path.as_str().len() > URI_BYTES) {
+        return Err(Refusal::uri_too_long());
+    }
+    let bytes: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+    if bytes > HEADER_BYTES || headers.len() > HEADER_FIELDS {
+        return Err(Refusal::header_too_large());
+    }
+    Ok(())
+}
+
+/// Whether each `%` is followed by two hex digits, and the path is UTF-8 when it is decoded.
+fn check_encoding(uri: &Uri) -> Answer<()> {
+    let Some(path) = uri.path_and_query().map(|path| path.as_str()) else { return Ok(()) };
+    if !path.contains('%') {
+        return if path.is_ascii() { Ok(()) } else { Err(Refusal::malformed_url()) };
+    }
+    let hex = |rest: &str| rest.bytes().take(2).filter(u8::is_ascii_hexdigit).count() == 2;
+    let encoded = path.match_indices('%').all(|(at, _)| hex(&path[at + 1..]));
+    if !encoded || percent_decode_str(path).decode_utf8().is_err() {
+        return Err(Refusal::malformed_url());
+    }
+    Ok(())
+}
+
+/// Whether a page of ours sends a change: none can choose its Origin. Where there may be none, it is
+/// the content type that another site's page cannot choose.
+fn check_page(headers: &HeaderMap, of_page: Option<bool>, may_be_none: bool) -> Answer<()> {
+    let media = headers.get(CONTENT_TYPE).and_then(|media| media.to_str().ok()).unwrap_or("");
+    let media = media.split(';').next().unwrap_or("").trim();
+    let is = |form: &str| media.eq_ignore_ascii_case(form);
+    let form = is("application/x-www-form-urlencoded") || is("multipart/form-data");
+    // Plain text is what an input may well be; where the page is known that does no harm.
+    if form || may_be_none && is("text/plain") {
+        return Err(Refusal::unsupported_media_type());
+    }
+    match of_page {
+        Some(true) => Ok(()),
+        None if may_be_none => Ok(()),
+        Some(false) | None => Err(Refusal::foreign_origin()),
+    }
+}
+
+/// What the log says of whatever is done for the request: ids only where they are ids.
+fn span(request: &Request) -> tracing::Span {
+    let span = tracing::info_span!(
+        "request",
+        method = %request.method(),
+        runtime_id = tracing::field::Empty,
+        worker_id = tracing::field::Empty,
+        input_id = tracing::field::Empty,
+    );
+    if span.is_disabled() {
+        return span;
+    }
+    let mut parts = request.uri().path().split('/');
+    while let Some(part) = parts.next() {
+        let name = parts.clone().next().unwrap_or_default();
+        match part {
+            "runtimes" => name.parse::<RuntimeId>().ok().map(|id| {
+                span.record("runtime_id", id.as_str());
+            }),
+            "workers" => name.parse::<WorkerId>().ok().map(|id| {
+                span.record("worker_id", tracing::field::display(id));
+            }),
+            "inputs" => name.parse::<InputId>().ok().map(|id| {
+                span.record("input_id", tracing::field::display(id));
+            }),
+            "files" | "http" => break,
+            _ => None,
+        };
+    }
+    span
+}
+
+/// What every answer says to a browser. A page of ours has a policy of its own already.
+fn seal(headers: &mut HeaderMap) {
+    const ALWAYS: [(HeaderName, &str); 4] = [
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (REFERRER_POLICY, "no-referrer"),
+        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+    ];
+    for (name, value) in ALWAYS {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    for (name, value) in [(CACHE_CONTROL, "no-store"), (CONTENT_SECURITY_POLICY, POLICY)] {
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_is_encoded_well_or_refused() {
+        for good in ["/a", "/a%20b?x=%C3%BC", "/%2e%2e/%2f", "/a?b=c+d"] {
+            assert!(check_encoding(&good.parse().unwrap()).is_ok(), "{good}");
+        }
+        for bad in ["/%", "/%2", "/%zz", "/%%20", "/%ff", "/a?x=%c3", "/%+1"] {
+            assert!(check_encoding(&bad.parse().unwrap()).is_err(), "{bad}");
+        }
+    }
+}

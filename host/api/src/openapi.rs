@@ -1,0 +1,165 @@
+//! The API's document, OpenAPI 3.1, made of the routes and of the protocol's types.
+
+use std::collections::BTreeMap;
+
+use axum::http::StatusCode;
+use schemars::generate::SchemaSettings;
+use schemars::{Schema, SchemaGenerator};
+use serde_json::{Map, Value, json};
+use skep_protocol::problem::PROBLEM_JSON;
+use skep_protocol::{ComponentDigest, FileName, HostId, InputId, Problem, RuntimeId, WorkerId};
+
+use crate::credential::COOKIE_NAME;
+use crate::route::{Content, Route, Shape};
+
+/// The document, written so that the same API is the same text.
+pub(crate) fn document(routes: &[Route]) -> String {
+    // What is answered is described as it is written; what is taken, as it is read: there, parts
+    // that may be absent are not required.
+    let settings = SchemaSettings::draft2020_12().with(|settings| {
+        settings.definitions_path = "/components/schemas".into();
+        settings.meta_schema = None;
+    });
+    let mut answers = settings.clone().for_serialize().into_generator();
+    let mut takes = settings.for_deserialize();
+    takes.inline_subschemas = true;
+    let mut takes = takes.into_generator();
+
+    let mut paths: BTreeMap<String, Map<String, Value>> = BTreeMap::new();
+    let mut statuses = BTreeMap::new();
+    for route in routes.iter().filter(|route| !route.hidden) {
+        let path = route.path.replace("{*", "{");
+        let mut parameters: Vec<Value> =
+            names(&path).map(|name| in_path(name, &mut takes)).collect();
+        parameters.extend(route.parameters.iter().map(|parameter| {
+            json!({
+                "name": parameter.name,
+                "in": parameter.place,
+                "description": parameter.says,
+                "schema": (parameter.shape)(&mut takes),
+            })
+        }));
+        let mut responses = Map::new();
+        for (status, says, content) in &route.answers {
+            let mut response = json!({ "description": says });
+            if let Some(content) = written(*content, &mut answers) {
+                response["content"] = content;
+            }
+            responses.insert(status.to_string(), response);
+        }
+        for status in &route.problems {
+            statuses.insert(*status, ());
+            let shared = format!("#/components/responses/{status}");
+            responses.insert(status.to_string(), json!({ "$ref": shared }));
+        }
+        let mut operation = json!({
+            "operationId": route.id,
+            "summary": route.says,
+            "responses": responses,
+        });
+        if !parameters.is_empty() {
+            operation["parameters"] = parameters.into();
+        }
+        if let Some(content) = written(route.request, &mut takes) {
+            operation["requestBody"] = json!({ "required": true, "content": content });
+        }
+        if route.open {
+            operation["security"] = json!([]);
+        }
+        paths.entry(path).or_default().insert(route.method.to_lowercase(), operation);
+    }
+    let problem = answers.subschema_for::<Problem>();
+    let responses: Map<String, Value> =
+        statuses.into_keys().map(|status| refused(status, &problem)).collect();
+    let document = json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Skep",
+            "version": env!("CARGO_PKG_VERSION"),
+            "description": "Workers in WebAssembly sandboxes, on one machine or many. Every \
+                            request that is not carried out is answered with a problem of RFC \
+                            9457, whose `code` is stable.",
+            "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" },
+        },
+        "security": [{ "token": [] }, { "session": [] }],
+        "paths": paths,
+        "components": {
+            "securitySchemes": {
+                "token": { "type": "http", "scheme": "bearer" },
+                "session": { "type": "apiKey", "in": "cookie", "name": COOKIE_NAME },
+            },
+            "responses": responses,
+            "schemas": answers.take_definitions(true),
+        },
+    });
+    let mut text =
+        serde_json::to_string_pretty(&sorted(document)).expect("values are always written");
+    text.push('\n');
+    text
+}
+
+/// The problem that a status comes with.
+fn refused(status: u16, problem: &Schema) -> (String, Value) {
+    let says = StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
+    let mut response = json!({
+        "description": says.unwrap_or("A problem"),
+        "content": { PROBLEM_JSON: { "schema": problem } },
+    });
+    if matches!(status, 429 | 503) {
+        response["headers"] = json!({
+            "Retry-After": {
+                "description": "When to try again, in seconds.",
+                "schema": { "type": "integer", "minimum": 1 },
+            },
+        });
+    }
+    (status.to_string(), response)
+}
+
+fn written(content: Content, generator: &mut SchemaGenerator) -> Option<Value> {
+    match content {
+        Content::Empty => None,
+        Content::Json(shape) => Some(json!({ "application/json": { "schema": shape(generator) } })),
+        Content::Bytes(media) => Some(json!({ media: {} })),
+        Content::Events(shape) => {
+            // OpenAPI 3.1 has no words for a stream's events.
+            Some(json!({ "text/event-stream": { "x-event-data": shape(generator) } }))
+        }
+    }
+}
+
+/// The names in a path, as they stand there.
+fn names(path: &str) -> impl Iterator<Item = &str> {
+    path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
+}
+
+fn in_path(name: &str, generator: &mut SchemaGenerator) -> Value {
+    let (shape, says): (Shape, &str) = match name {
+        "runtime_id" => (|all| all.subschema_for::<RuntimeId>(), "The runtime."),
+        "host_id" => (|all| all.subschema_for::<HostId>(), "The host."),
+        "worker_id" => (|all| all.subschema_for::<WorkerId>(), "The worker."),
+        "input_id" => (|all| all.subschema_for::<InputId>(), "The input."),
+        "digest" => (|all| all.subschema_for::<ComponentDigest>(), "The digest."),
+        _ => (|all| all.subschema_for::<FileName>(), "The file's name, its slashes as they are."),
+    };
+    json!({
+        "name": name,
+        "in": "path",
+        "required": true,
+        "description": says,
+        "schema": shape(generator),
+    })
+}
+
+/// With the members of objects in order, whatever order whoever built this keeps them in.
+fn sorted(value: Value) -> Value {
+    match value {
+        Value::Object(members) => {
+            let members: BTreeMap<_, _> =
+                members.into_iter().map(|(key, value)| (key, sorted(value))).collect();
+            Value::Object(members.into_iter().collect())
+        }
+        Value::Array(items) => Value::Array(items.into_iter().map(sorted).collect()),
+        value => value,
+    }
+}

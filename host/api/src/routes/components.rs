@@ -1,0 +1,68 @@
+//! Components.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use skep_protocol::{ComponentView, LimitName, Listing};
+
+use crate::App;
+use crate::place::Place;
+use crate::query::Query;
+use crate::refusal::Answer;
+use crate::route::{Content, Route, json, stored};
+use crate::upload::Upload;
+
+pub(crate) fn routes() -> Vec<Route> {
+    vec![
+        Route::get(
+            "/components",
+            ("listComponents", "Components, in the order of their digests"),
+            list,
+        )
+        .query::<String>("cursor", "Where the last page ended.")
+        .answers(200, "The components.", json::<Listing<ComponentView>>()),
+        Route::post(
+            "/components",
+            ("putComponent", "Stores a component: the bytes of the wasm file are the body"),
+            put,
+        )
+        .takes(Content::Bytes("application/wasm"))
+        .answers(201, "It is stored.", json::<ComponentView>())
+        .answers(200, "It was stored already.", json::<ComponentView>())
+        .refuses(&[422]),
+        Route::get("/components/{digest}", ("getComponent", "One component"), get).answers(
+            200,
+            "The component.",
+            json::<ComponentView>(),
+        ),
+        Route::delete(
+            "/components/{digest}",
+            ("removeComponent", "Removes a component that no worker uses"),
+            remove,
+        )
+        .answers(204, "It is removed.", Content::Empty),
+    ]
+}
+
+async fn list(place: Place, query: Query) -> Answer<Json<Listing<ComponentView>>> {
+    let page = place.runtime.components(query.text("cursor")?).await?;
+    Ok(Json(super::listing(page)))
+}
+
+async fn put(
+    State(app): State<App>,
+    place: Place,
+    upload: Upload,
+) -> Answer<(StatusCode, Json<ComponentView>)> {
+    let wasm = upload.stream(Some((LimitName::component_bytes, app.limits.component_bytes)))?;
+    Ok(stored(place.runtime.put_component(wasm).await?))
+}
+
+async fn get(place: Place) -> Answer<Json<ComponentView>> {
+    Ok(Json(place.runtime.component(place.component()?).await?))
+}
+
+async fn remove(place: Place) -> Answer<StatusCode> {
+    place.runtime.remove_component(place.component()?).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

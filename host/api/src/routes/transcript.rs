@@ -1,0 +1,92 @@
+//! The transcript, by the page or as it grows.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::Response;
+use axum::{Extension, Json};
+use futures_util::FutureExt;
+use skep_protocol::{Cursor, Entry, EntryPage, Error, Invalid};
+
+use crate::App;
+use crate::credential::Credential;
+use crate::events::{Followed, LAST_EVENT_ID, event};
+use crate::place::Place;
+use crate::query::{Query, number};
+use crate::refusal::Answer;
+use crate::route::{Route, events, json};
+use crate::server::Link;
+
+/// Entries of a page where the caller does not say.
+const ENTRIES: usize = 100;
+
+pub(crate) fn routes() -> Vec<Route> {
+    vec![
+        Route::get(
+            "/workers/{worker_id}/transcript",
+            ("transcript", "Entries of a worker's transcript, in order"),
+            page,
+        )
+        .query::<u64>("after", "Only those after this one; 0 for all.")
+        .query::<u64>("limit", "At most so many, and no more than 1,000.")
+        .answers(200, "The entries.", json::<EntryPage>())
+        .refuses(&[410]),
+        Route::get(
+            "/workers/{worker_id}/events",
+            (
+                "followTranscript",
+                "Follows a worker's transcript, from its end where nothing else is said. Events \
+                 are `entry`, with the seq as their id and an Entry as their data, and `end` when \
+                 the worker was removed",
+            ),
+            follow,
+        )
+        .query::<u64>("after", "Begin after this entry.")
+        .header::<u64>("Last-Event-ID", "Go on after this entry; before `after`.")
+        .answers(200, "The entries.", events::<Entry>())
+        .refuses(&[410]),
+    ]
+}
+
+async fn page(place: Place, query: Query) -> Answer<Json<EntryPage>> {
+    let worker = place.worker()?;
+    let after = query.after()?.unwrap_or_default();
+    let limit = match query.limit(super::PAGE)? {
+        0 => ENTRIES,
+        limit => limit,
+    };
+    Ok(Json(place.runtime.transcript(worker, after, limit).await?))
+}
+
+async fn follow(
+    State(app): State<App>,
+    Extension(credential): Extension<Credential>,
+    Extension(link): Extension<Arc<Link>>,
+    place: Place,
+    query: Query,
+    headers: HeaderMap,
+) -> Answer<Response> {
+    let worker = place.worker()?;
+    let after = match headers.get(LAST_EVENT_ID) {
+        Some(id) => {
+            let seq = id.to_str().ok().and_then(number);
+            Some(Cursor(seq.ok_or(Invalid::Header)?))
+        }
+        None => query.after()?,
+    };
+    let items = place.runtime.subscribe(worker, after).await?;
+    let write = |out: &mut Vec<u8>, entry: &Entry| {
+        event(out, Some(&entry.seq), "entry", |out| serde_json::to_writer(out, entry));
+    };
+    // The entries end as well when the runtime shuts down, and then their reader should come back.
+    let last = async move {
+        let gone = match place.runtime.get(worker).await {
+            Err(Error::UnknownWorker(_) | Error::WorkerRemoved) => true,
+            Ok(_) | Err(_) => false,
+        };
+        gone.then(|| b"event: end\ndata: {}\n\n".to_vec())
+    };
+    let followed = Followed { items, write, last: last.boxed() };
+    Ok(followed.into_response(&app, credential, link.closing.clone()))
+}
