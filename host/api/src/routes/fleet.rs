@@ -11,6 +11,7 @@ use skep_protocol::{
     AuditEntry, FleetChange, HostView, Invalid, Listing, RuntimeSummary, WorkerEntry,
 };
 
+use super::session::on_disk;
 use super::workers::{wanted, wanted_state};
 use crate::App;
 use crate::credential::Credential;
@@ -135,5 +136,6 @@ async fn audit(
     query: Query,
 ) -> Answer<Json<Listing<AuditEntry>>> {
     let cursor = query.text("cursor")?;
-    Ok(Json(super::listing(app.registry.audit(&caller, cursor.as_deref())?)))
+    let read = move || app.registry.audit(&caller, cursor.as_deref());
+    Ok(Json(super::listing(on_disk(read).await?)))
 }

@@ -78,8 +78,16 @@ async fn login(
     let secure = of_tls(&upload.headers);
     let login = upload.json(|bytes| serde_json::from_slice::<Login>(bytes)).await?;
     let (Login::Token(secret) | Login::Code(secret)) = login;
-    let (session, caller) = app.registry.access().login(link.peer.ip(), &secret)?;
+    let (access, peer) = (app.registry.access().clone(), link.peer.ip());
+    let (session, caller) = on_disk(move || access.login(peer, &secret)).await?;
     Ok(([(SET_COOKIE, cookie(session.expose(), AGE_S, secure)?)], shown(caller)))
+}
+
+/// Does what waits for the disk where waiting harms nobody.
+pub(super) async fn on_disk<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    tokio::task::spawn_blocking(work).await.unwrap_or(Err(Error::Internal))
 }
 
 /// Whether the page came by TLS, from a proxy before this server.
@@ -103,7 +111,8 @@ async fn logout(
     headers: HeaderMap,
 ) -> Answer<(StatusCode, [(HeaderName, HeaderValue); 1])> {
     if let Credential::Session(session) = credential {
-        app.registry.access().logout(&session)?;
+        let access = app.registry.access().clone();
+        on_disk(move || access.logout(&session)).await?;
     }
     Ok((StatusCode::NO_CONTENT, [(SET_COOKIE, cookie("", 0, of_tls(&headers))?)]))
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-/// Set, the golden file is written anew: `SKEP_RENEW=1 cargo test -p skep-api --test openapi`.
+/// Set, the golden file is written anew: `SKEP_RENEW=1 cargo test -p skep-api --test it document`.
 const RENEW: &str = "SKEP_RENEW";
 
 #[test]
