@@ -4,6 +4,8 @@
 //! Other than there, an event without data is handed out too if it has an id: it says where a stream
 //! is. Time to wait before coming back is our own affair, so `retry` is left aside.
 
+use memchr::memchr2;
+
 /// One event.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Event {
@@ -48,7 +50,7 @@ impl Parser {
             self.after_cr = false;
             piece = piece.strip_prefix(b"\n").unwrap_or(piece);
         }
-        while let Some(end) = piece.iter().position(|byte| matches!(byte, b'\n' | b'\r')) {
+        while let Some(end) = memchr2(b'\n', b'\r', piece) {
             self.extend(&piece[..end])?;
             let is_cr = piece[end] == b'\r';
             piece = &piece[end + 1..];

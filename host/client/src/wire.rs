@@ -201,7 +201,9 @@ impl Wire {
             headers.insert(USER_AGENT, HeaderValue::from_static(US));
             headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
             headers.extend(token.map(|token| (AUTHORIZATION, token)));
-            headers.extend(ask.headers.iter().cloned());
+            for (name, value) in &ask.headers {
+                headers.insert(name, value.clone());
+            }
         }
         // All that may be too much of it is what the caller chose.
         let request = request.body(ask.content.outgoing());

@@ -1,0 +1,235 @@
+//! Whatever answers that does not speak the protocol is a runtime that is unavailable: not sooner
+//! than need be, and never later than the deadlines allow.
+
+use std::time::{Duration, Instant};
+
+use skep_client::Deadlines;
+use skep_protocol::{Error, RuntimeHandle};
+use tokio::net::TcpListener;
+
+use crate::server::{RUNTIME, Server, answer, json};
+use crate::{client, hurried, worker};
+
+/// What a client makes of one answer, and how many requests it took.
+async fn meets(answer: String) -> (Result<(), Error>, usize) {
+    let server = Server::answering(&[answer]).await;
+    let answered = client(&server.url).describe().await.map(drop);
+    (answered, server.requests().len())
+}
+
+async fn assert_foreign(answer: String) {
+    let (answered, requests) = meets(answer.clone()).await;
+    let shown: String = answer.chars().take(300).collect();
+    assert_eq!(answered, Err(Error::RuntimeUnavailable), "{shown}");
+    assert_eq!(requests, 1, "asking again would not make it another: {shown}");
+}
+
+/// Deadlines that pass soon.
+fn short() -> Deadlines {
+    let soon = Duration::from_millis(200);
+    Deadlines { headers: soon, body: soon, answer: soon * 2, ..Deadlines::default() }
+}
+
+#[tokio::test]
+async fn an_answer_is_read() {
+    let server = Server::answering(&[json(200, RUNTIME)]).await;
+    let view = client(&server.url).describe().await.unwrap();
+    assert_eq!((view.runtime_id.as_str(), view.workers, view.ready), ("there", 2, true));
+    let request = &server.requests()[0];
+    assert_eq!(request.line(), "GET /v1/runtime");
+    assert_eq!(request.header("authorization"), Some("Bearer one-token"));
+}
+
+#[tokio::test]
+async fn nobody_there() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    drop(listener);
+    let begun = Instant::now();
+    assert_eq!(client(&url).describe().await.err(), Some(Error::RuntimeUnavailable));
+    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+}
+
+#[tokio::test]
+async fn a_connection_that_closes_without_an_answer() {
+    let server = Server::start(|mut connection| async move {
+        connection.request().await;
+    })
+    .await;
+    let answered = client(&server.url).describe().await;
+    assert_eq!(answered.err(), Some(Error::RuntimeUnavailable));
+    assert_eq!(server.requests().len(), 3, "reading is tried again, and not for ever");
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_answer() {
+    let server = Server::start(|mut connection| async move { connection.hang().await }).await;
+    let begun = Instant::now();
+    let answered = hurried(&server.url, short()).describe().await;
+    assert_eq!(answered.err(), Some(Error::RuntimeUnavailable));
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    assert_eq!(server.connections(), 1, "the deadline is one for all attempts");
+}
+
+#[tokio::test]
+async fn a_server_that_drips() {
+    let server = Server::start(|mut connection| async move {
+        connection.request().await;
+        connection.send(json(200, RUNTIME).split_at(60).0).await;
+        let mut ticks = tokio::time::interval(Duration::from_millis(20));
+        while connection.try_send(" ").await {
+            ticks.tick().await;
+        }
+    })
+    .await;
+    let slow =
+        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 100000\r\n\r\n";
+    let body = Server::start(move |mut connection| async move {
+        connection.request().await;
+        connection.send(slow).await;
+        let mut ticks = tokio::time::interval(Duration::from_millis(20));
+        while connection.try_send(" ").await {
+            ticks.tick().await;
+        }
+    })
+    .await;
+    for server in [server, body] {
+        let begun = Instant::now();
+        let answered = hurried(&server.url, short()).describe().await;
+        assert_eq!(answered.err(), Some(Error::RuntimeUnavailable));
+        assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    }
+}
+
+#[tokio::test]
+async fn something_that_is_not_http() {
+    for banner in ["SSH-2.0-OpenSSH_9.6\r\n", "\0\u{1}\u{2}\u{3}", "HTTP/9.9 200 OK\r\n\r\n"] {
+        let (answered, _) = meets(banner.to_owned()).await;
+        assert_eq!(answered, Err(Error::RuntimeUnavailable), "{banner:?}");
+    }
+}
+
+#[tokio::test]
+async fn json_that_is_none_or_another() {
+    let deep = "[".repeat(100_000);
+    let missing = RUNTIME.replace("\"ready\"", "\"steady\"");
+    let hostile = RUNTIME.replace("there", "../there");
+    for body in ["", "{", "null", "[]", "\"x\"", "disk full", &deep, &missing, &hostile] {
+        assert_foreign(json(200, body)).await;
+    }
+}
+
+#[tokio::test]
+async fn another_content_type() {
+    for content_type in ["text/html", "text/plain; charset=utf-8", "application/problem+json"] {
+        assert_foreign(answer(200, content_type, RUNTIME)).await;
+    }
+    assert_foreign(format!("HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n{RUNTIME}")).await;
+    assert_foreign("HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n".into()).await;
+}
+
+#[tokio::test]
+async fn an_error_that_is_not_ours() {
+    assert_foreign(answer(500, "text/plain", "disk full")).await;
+    assert_foreign(answer(507, "text/html", "<h1>disk full: /var/lib/skep</h1>")).await;
+    assert_foreign(answer(404, "text/html", "nginx")).await;
+    assert_foreign(answer(401, "text/html", "who are you?")).await;
+    assert_foreign(answer(503, "application/json", "{}")).await;
+    let teapot = r#"{"type":"about:blank","title":"","status":418,"code":"teapot","detail":""}"#;
+    assert_foreign(answer(418, "application/problem+json", teapot)).await;
+    let elsewhere = r#"{"type":"","title":"","status":410,"code":"worker_removed","detail":""}"#;
+    assert_foreign(answer(500, "application/problem+json", elsewhere)).await;
+    assert_foreign(answer(410, "application/problem+json", "disk full")).await;
+    let long = format!("{}{elsewhere}", " ".repeat(1 << 20));
+    assert_foreign(answer(410, "application/problem+json", &long)).await;
+}
+
+#[tokio::test]
+async fn a_redirect_is_not_followed() {
+    let elsewhere = Server::answering(&[json(200, RUNTIME)]).await;
+    for status in [300, 301, 302, 303, 304, 307, 308] {
+        let location = &elsewhere.url;
+        let head = format!("HTTP/1.1 {status} There\r\nlocation: {location}/v1/runtime\r\n");
+        assert_foreign(format!("{head}content-length: 0\r\nconnection: close\r\n\r\n")).await;
+    }
+    assert_eq!(elsewhere.connections(), 0);
+}
+
+#[tokio::test]
+async fn an_answer_that_is_cut() {
+    let half = json(200, RUNTIME);
+    let half = &half[..half.len() - 1];
+    let head =
+        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n";
+    let chunk = format!("{head}{:x}\r\n{RUNTIME}\r\n", RUNTIME.len());
+    let bad = format!("{head}zz\r\n{RUNTIME}\r\n0\r\n\r\n");
+    for cut in [half, &half[..30], &chunk, &bad] {
+        let (answered, requests) = meets(cut.to_owned()).await;
+        assert_eq!(answered, Err(Error::RuntimeUnavailable), "{cut:?}");
+        assert_eq!(requests, 3, "{cut:?}");
+    }
+}
+
+#[tokio::test]
+async fn headers_without_end() {
+    let server = Server::start(|mut connection| async move {
+        connection.request().await;
+        connection.send("HTTP/1.1 200 OK\r\n").await;
+        while connection.try_send(format!("x: {}\r\n", "y".repeat(10_000))).await {}
+    })
+    .await;
+    assert_eq!(client(&server.url).describe().await.err(), Some(Error::RuntimeUnavailable));
+}
+
+#[tokio::test]
+async fn a_body_is_not_unpacked() {
+    let body = answer(200, "application/json", RUNTIME);
+    let claimed = body.replace("connection: close", "content-encoding: gzip\r\nconnection: close");
+    let (answered, _) = meets(claimed).await;
+    assert_eq!(answered, Ok(()), "nobody asked for it, so it is as it is");
+    let server = Server::answering(&[body]).await;
+    client(&server.url).describe().await.unwrap();
+    assert_eq!(server.requests()[0].header("accept-encoding"), None);
+}
+
+#[tokio::test]
+async fn a_server_with_another_clock_or_a_cookie() {
+    let odd =
+        "date: Thu, 01 Jan 1970 00:00:00 GMT\r\nset-cookie: a=b\r\nexpires: 0\r\nage: 999999\r\n";
+    let answer = json(200, RUNTIME).replace("connection: close\r\n", odd);
+    let server = Server::start(move |mut connection| {
+        let answer = answer.clone();
+        async move {
+            while connection.request().await.is_some() {
+                connection.send(&answer).await;
+            }
+        }
+    })
+    .await;
+    let client = client(&server.url);
+    for _ in 0..3 {
+        client.describe().await.unwrap();
+    }
+    assert_eq!(server.connections(), 1, "connections are kept");
+    assert!(server.requests().iter().all(|request| request.header("cookie").is_none()));
+}
+
+#[tokio::test]
+async fn many_at_once_do_not_wait_for_each_other() {
+    let server = Server::start(|mut connection| async move {
+        let request = connection.request().await.unwrap();
+        if request.line().ends_with("/usage") {
+            connection.hang().await;
+        }
+        connection.send(json(200, RUNTIME)).await;
+    })
+    .await;
+    let client = client(&server.url);
+    let stuck = client.clone();
+    let stuck = tokio::spawn(async move { stuck.usage(worker()).await });
+    for _ in 0..10 {
+        client.describe().await.unwrap();
+    }
+    assert!(!stuck.is_finished());
+    stuck.abort();
+}

@@ -1,0 +1,188 @@
+//! Tokens, and who is believed to be the server.
+
+use std::fs;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use rcgen::{CertificateParams, CertifiedIssuer, KeyPair};
+use skep_client::{Client, Endpoint, EndpointError, Token};
+use skep_protocol::{Error, RuntimeHandle};
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::pki_types::PrivateKeyDer;
+
+use crate::server::{Connection, RUNTIME, Received, Server, json, problem};
+use crate::{endpoint, message, worker};
+
+/// Answers those who come with this token.
+async fn guarded(token: &'static str) -> Server {
+    Server::start(move |mut connection| async move {
+        while let Some(request) = connection.request().await {
+            let good = request.header("authorization") == Some(&format!("Bearer {token}"));
+            let refusal = problem(&Error::Unauthenticated);
+            let answer = if good { json(200, RUNTIME) } else { refusal };
+            connection.send(answer.replace("connection: close\r\n", "")).await;
+        }
+    })
+    .await
+}
+
+fn with_file(url: &str, path: &Path) -> Client {
+    let token = Token::File(path.to_owned());
+    Client::new(Endpoint { token, ..endpoint(url) }).unwrap()
+}
+
+#[tokio::test]
+async fn a_token_file_is_read_again_when_it_changes() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("token");
+    fs::write(&path, "old\n").unwrap();
+    let server = guarded("new").await;
+    let client = with_file(&server.url, &path);
+    assert_eq!(client.describe().await.err(), Some(Error::RuntimeUnavailable));
+    fs::write(&path, "new\n").unwrap();
+    client.describe().await.unwrap();
+    assert_eq!(server.requests().len(), 2);
+}
+
+#[tokio::test]
+async fn a_refused_token_is_looked_up_and_the_request_sent_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("token");
+    fs::write(&path, "old").unwrap();
+    let server = guarded("new").await;
+    let client = with_file(&server.url, &path);
+    // As an editor leaves it that keeps the file's time.
+    let before = fs::metadata(&path).unwrap().modified().unwrap();
+    fs::write(&path, "new").unwrap();
+    fs::File::options().write(true).open(&path).unwrap().set_modified(before).unwrap();
+    client.describe().await.unwrap();
+    assert_eq!(server.requests().len(), 2);
+}
+
+#[tokio::test]
+async fn even_what_is_not_idempotent_since_it_was_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("token");
+    fs::write(&path, "old").unwrap();
+    let server = guarded("new").await;
+    let client = with_file(&server.url, &path);
+    let before = fs::metadata(&path).unwrap().modified().unwrap();
+    fs::write(&path, "new").unwrap();
+    fs::File::options().write(true).open(&path).unwrap().set_modified(before).unwrap();
+    // The answer is no answer to that, but it was asked for.
+    let sent = client.send(worker(), message(None)).await;
+    assert_eq!(sent.err(), Some(Error::RuntimeUnavailable));
+    let tokens: Vec<_> = server
+        .requests()
+        .iter()
+        .map(|request| request.header("authorization").unwrap().to_owned())
+        .collect();
+    assert_eq!(tokens, ["Bearer old", "Bearer new"]);
+}
+
+#[tokio::test]
+async fn without_a_token_none_is_sent() {
+    let server = Server::answering(&[json(200, RUNTIME)]).await;
+    let client = Client::new(Endpoint { token: Token::None, ..endpoint(&server.url) }).unwrap();
+    client.describe().await.unwrap();
+    assert_eq!(server.requests()[0].header("authorization"), None);
+}
+
+#[tokio::test]
+async fn an_endpoint_that_cannot_be_used_says_what_to_do() {
+    let refused = |endpoint: Endpoint| Client::new(endpoint).err().unwrap().to_string();
+    let said = refused(endpoint("http://example.org:7071"));
+    assert!(said.contains("use https://"), "{said}");
+    let said =
+        refused(Endpoint { ca: Some("/nowhere/ca.pem".into()), ..endpoint("https://localhost") });
+    assert!(said.contains("/nowhere/ca.pem cannot be read"), "{said}");
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("ca.pem");
+    for bad in
+        ["", "no certificate", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"]
+    {
+        fs::write(&path, bad).unwrap();
+        let refused =
+            Client::new(Endpoint { ca: Some(path.clone()), ..endpoint("https://localhost") });
+        assert!(matches!(refused.err(), Some(EndpointError::CaFileContent(_))), "{bad}");
+    }
+}
+
+/// An authority, and a server for `localhost` that it signed.
+struct Tls {
+    authority: String,
+    url: String,
+    requests: Arc<Mutex<Vec<Received>>>,
+}
+
+impl Tls {
+    async fn start() -> Self {
+        let mut params = CertificateParams::new([]).unwrap();
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new(["localhost".to_owned()]).unwrap();
+        let certificate = params.signed_by(&key, &authority).unwrap();
+        let provider = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(
+                vec![certificate.der().clone()],
+                PrivateKeyDer::Pkcs8(key.serialize_der().into()),
+            )
+            .unwrap();
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("https://localhost:{}", listener.local_addr().unwrap().port());
+        let requests = Arc::<Mutex<Vec<Received>>>::default();
+        let noted = requests.clone();
+        tokio::spawn(async move {
+            loop {
+                let (socket, _) = listener.accept().await.unwrap();
+                // A client that does not trust us goes away in the midst of it.
+                let Ok(socket) = acceptor.accept(socket).await else { continue };
+                let mut connection = Connection::over(socket, noted.clone());
+                while connection.request().await.is_some() {
+                    let answer = json(200, RUNTIME).replace("connection: close\r\n", "");
+                    connection.send(answer).await;
+                }
+            }
+        });
+        Self { authority: authority.pem(), url, requests }
+    }
+}
+
+#[tokio::test]
+async fn the_operators_own_authority_is_believed() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("ca.pem");
+    let tls = Tls::start().await;
+    fs::write(&path, &tls.authority).unwrap();
+    let client = Client::new(Endpoint { ca: Some(path), ..endpoint(&tls.url) }).unwrap();
+    for _ in 0..2 {
+        client.describe().await.unwrap();
+    }
+    assert_eq!(tls.requests.lock().unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn anybody_elses_is_not_and_hears_no_token() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("ca.pem");
+    let (tls, other) = (Tls::start().await, Tls::start().await);
+    fs::write(&path, &other.authority).unwrap();
+    let stranger = Endpoint { ca: Some(path.clone()), ..endpoint(&tls.url) };
+    // The right authority, but the certificate is for another name.
+    fs::write(dir.path().join("right.pem"), &tls.authority).unwrap();
+    let url = tls.url.replace("localhost", "127.0.0.1");
+    let other_name = Endpoint { ca: Some(dir.path().join("right.pem")), ..endpoint(&url) };
+    for endpoint in [stranger, other_name] {
+        let client = Client::new(endpoint).unwrap();
+        assert_eq!(client.describe().await.err(), Some(Error::RuntimeUnavailable));
+    }
+    assert!(tls.requests.lock().unwrap().is_empty());
+}
