@@ -3,6 +3,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, DirBuilder, DirBuilderExt};
@@ -21,13 +22,45 @@ pub(crate) fn create_dir(path: &Path) -> io::Result<Dir> {
 
 /// The cache of compiled components: `<user cache>/skep/compiled`, for this user alone.
 pub(crate) fn compiled_cache() -> io::Result<Dir> {
+    private_dir(&user_cache()?, "compiled")
+}
+
+fn user_cache() -> io::Result<Dir> {
     let cache = match (std::env::var_os("XDG_CACHE_HOME"), std::env::var_os("HOME")) {
         (Some(cache), _) if Path::new(&cache).is_absolute() => PathBuf::from(cache),
         (_, Some(home)) => PathBuf::from(home).join(".cache"),
         _ => return Err(io::Error::other("neither XDG_CACHE_HOME nor HOME is set")),
     };
-    let skep = create_dir(&cache.join("skep"))?;
-    private_dir(&skep, "compiled")
+    create_dir(&cache.join("skep"))
+}
+
+/// A store's directory, for this user alone where it is new.
+pub(crate) fn private_store(path: &Path) -> io::Result<Dir> {
+    if let Some(parent) = path.parent()
+        && !parent.as_os_str().is_empty()
+    {
+        Dir::create_ambient_dir_all(parent, ambient_authority())?;
+    }
+    match path.file_name().and_then(|name| name.to_str()) {
+        Some(name) => {
+            let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+            private_dir(&open_dir(parent.unwrap_or(Path::new(".")))?, name)
+        }
+        None => open_dir(path),
+    }
+}
+
+/// Where this user's foreground runs say that they are there: `<user cache>/skep/runs`.
+pub(crate) fn local_runs() -> io::Result<Dir> {
+    private_dir(&user_cache()?, "runs")
+}
+
+/// A new id of a runtime or host: a word and 80 random bits.
+pub(crate) fn new_id<T: FromStr>(word: &str) -> io::Result<T> {
+    let mut random = [0; 10];
+    getrandom::fill(&mut random).map_err(io::Error::other)?;
+    let digits: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("{word}-{digits}").parse().map_err(|_| io::Error::other("an id that is not one"))
 }
 
 fn private_dir(parent: &Dir, name: &str) -> io::Result<Dir> {

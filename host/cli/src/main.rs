@@ -5,14 +5,26 @@
 //! is obtained in `ambient` alone.
 
 mod ambient;
+mod completions;
+mod component;
+mod connect;
 mod exit;
+mod failure;
 mod inspect;
 mod json;
 mod logging;
 mod quantity;
+mod remote;
 mod report;
 mod run;
+mod running;
+mod runtimes;
+mod serve;
+mod settings;
+mod table;
 mod terminal;
+mod token;
+mod worker;
 
 use std::process::ExitCode;
 
@@ -30,6 +42,9 @@ const COMPILE: &str = "__compile";
 Examples:
   skep run hello.wasm -- one two        run a program; everything after it is its own
   skep inspect hello.wasm               what a component is, wants and is held to
+  skep up                               host workers that last, with an API for browsers
+  skep worker create counter.wasm       make one on the host that runs here
+  skep worker send WORKER add 1         give it something to do
 
 Log with SKEP_LOG=info (or debug, or skep_runtime=trace); SKEP_LOG_FORMAT=json for machines."
 )]
@@ -42,12 +57,21 @@ struct Cli {
 enum Command {
     Run(Box<run::RunArgs>),
     Inspect(inspect::InspectArgs),
+    Up(serve::UpArgs),
+    Runtime(serve::RuntimeArgs),
+    Worker(Box<worker::WorkerArgs>),
+    Component(Box<component::ComponentArgs>),
+    Runtimes(runtimes::RuntimesArgs),
+    Token(token::TokenArgs),
+    Remote(remote::RemoteArgs),
+    Completions(completions::CompletionsArgs),
 }
 
 /// How results are shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum OutputFormat {
     /// For people.
+    #[value(alias = "table")]
     Text,
     /// One JSON object on standard output.
     Json,
@@ -71,6 +95,14 @@ fn main() -> ExitCode {
     let code = match cli.command {
         Command::Run(arguments) => run::run(*arguments),
         Command::Inspect(arguments) => inspect::inspect(&arguments),
+        Command::Up(arguments) => serve::up(&arguments),
+        Command::Runtime(arguments) => serve::runtime(&arguments),
+        Command::Worker(arguments) => worker::worker(*arguments),
+        Command::Component(arguments) => component::component(*arguments),
+        Command::Runtimes(arguments) => runtimes::runtimes(&arguments),
+        Command::Token(arguments) => token::token(arguments),
+        Command::Remote(arguments) => remote::remote(arguments),
+        Command::Completions(arguments) => completions::completions(&arguments),
     };
     // A guest's thread may be stuck in a host call for ever, and dropping its runtime would wait
     // for it.

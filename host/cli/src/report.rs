@@ -1,9 +1,11 @@
 //! What `--output json` prints. The only types of this program that are serialised.
 
+use std::path::PathBuf;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
-use skep_protocol::{ComponentDigest, ComponentKind, LimitName};
+use skep_protocol::{ComponentDigest, ComponentKind, LimitName, RuntimeId, TokenView};
 
 /// The result of `skep run`.
 #[derive(Debug, Default, Serialize)]
@@ -152,6 +154,43 @@ pub(crate) struct LimitReport {
     /// `null` where it is off.
     pub(crate) value: Option<u64>,
     pub(crate) why: &'static str,
+}
+
+/// What `skep up` and `skep runtime` say when they are ready.
+#[derive(Debug, Serialize)]
+pub(crate) struct UpReport {
+    pub(crate) url: String,
+    pub(crate) runtime_id: RuntimeId,
+    /// Lets a browser in, once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) login: Option<String>,
+    /// The very first start's admin token.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) token: Option<String>,
+}
+
+/// The result of `skep token create`.
+#[derive(Debug, Serialize)]
+pub(crate) struct TokenReport {
+    pub(crate) token: String,
+    #[serde(flatten)]
+    pub(crate) view: TokenView,
+}
+
+/// A remote runtime, for the operator who added it.
+#[derive(Debug, Serialize)]
+pub(crate) struct RemoteReport {
+    pub(crate) runtime_id: RuntimeId,
+    pub(crate) url: String,
+    pub(crate) token_file: Option<PathBuf>,
+    pub(crate) ca_file: Option<PathBuf>,
+    pub(crate) insecure: bool,
+}
+
+/// A whole list.
+#[derive(Debug, Serialize)]
+pub(crate) struct ItemsReport<T> {
+    pub(crate) items: Vec<T>,
 }
 
 /// An error before there is anything else to report.

@@ -445,17 +445,7 @@ impl Run {
             self.report.output = Some(PayloadReport::new(content_type, body));
             return;
         }
-        let mut body = payload.body;
-        if io::IsTerminal::is_terminal(&io::stdout()) {
-            let mut shown = Vec::new();
-            // Writing to a vector does not fail.
-            let _ = io::Write::write_all(&mut Filter::new(&mut shown), &body);
-            if !shown.ends_with(b"\n") {
-                shown.push(b'\n');
-            }
-            body = shown;
-        }
-        terminal::print(&body);
+        terminal::print_guest(&payload.body);
     }
 
     /// Copies what the guest left in /out, whatever its end was.

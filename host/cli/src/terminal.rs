@@ -35,6 +35,32 @@ pub(crate) fn print(bytes: &[u8]) {
     let _ = out.write_all(bytes).and_then(|()| out.flush());
 }
 
+/// Writes what a guest wrote to standard output; on a terminal, filtered.
+pub(crate) fn print_guest(bytes: &[u8]) {
+    if !io::stdout().is_terminal() {
+        return print(bytes);
+    }
+    let mut shown = filtered(bytes);
+    if !shown.is_empty() && !shown.ends_with(b"\n") {
+        shown.push(b'\n');
+    }
+    print(&shown);
+}
+
+/// The same for standard error.
+pub(crate) fn complain_guest(bytes: &[u8]) {
+    let shown = if stderr_is_terminal() { filtered(bytes) } else { bytes.to_vec() };
+    // A closed terminal is no reason to fail.
+    let _ = io::stderr().write_all(&shown);
+}
+
+fn filtered(bytes: &[u8]) -> Vec<u8> {
+    let mut shown = Vec::new();
+    // Writing to a vector does not fail.
+    let _ = Filter::new(&mut shown).write_all(bytes);
+    shown
+}
+
 /// A spinner on standard error for as long as the value lives, from half a second on.
 pub(crate) struct Spinner {
     stop: Option<Sender<()>>,

@@ -9,6 +9,7 @@ mod crowd;
 mod durable;
 mod floor;
 mod growth;
+mod load;
 mod noise;
 mod pairs;
 mod plain;
@@ -67,6 +68,8 @@ enum Figure {
     Crowd,
     /// What a worker's reader waits while another worker floods, beside a quiet runtime.
     Noise,
+    /// Durable turns through HTTP, beside workerd's Durable Objects.
+    Load,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -118,5 +121,6 @@ fn measure(figure: &Figure) -> Result<Vec<Row>, Failure> {
         Figure::Growth => growth::measure(),
         Figure::Crowd => crowd::measure(),
         Figure::Noise => noise::measure(),
+        Figure::Load => load::measure(),
     }
 }

@@ -50,6 +50,9 @@ pub enum Error {
     /// There is no npm, nor a way to get it.
     #[error("no npm on this machine: {0}\ninstall it with Node.js from https://nodejs.org")]
     NoNpm(String),
+    /// There is no such program, nor a way to get it.
+    #[error("no {0} on this machine: {1}\ninstall it with your system's package manager")]
+    NoProgram(String, String),
     /// A package holds another file than the one whose digest is in the table.
     #[error("{file} of {spec} is not the one that was checked: sha256 {found}, not {expected}")]
     WrongDigest {

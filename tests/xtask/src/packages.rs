@@ -3,7 +3,8 @@
 //! They are fetched when they are needed, by exact version, and used only if the file in them is
 //! the one that was checked when its digest was written here. They are never committed.
 
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -41,6 +42,15 @@ pub const ESBUILD: Package = Package {
     sha256: "ed4ef442d8db48e201bf5f55b8cd6a8fb65d21bcfa2705cc5a7381ceed33f008",
 };
 
+/// A runtime of workers in JavaScript, to measure beside: a program of 162 MB. Not among [`ALL`],
+/// since no test runs it.
+pub const WORKERD: Package = Package {
+    name: "@cloudflare/workerd-linux-64",
+    version: "1.20261117.1",
+    file: "bin/workerd",
+    sha256: "2c950df972c039779162ed3803db9fe3f407b70709db2c9ef5a523b36cac4583",
+};
+
 /// Every package that some test runs.
 pub const ALL: &[Package] = &[PYTHON, ESBUILD];
 
@@ -56,6 +66,19 @@ impl Package {
         let file = Path::new(self.file).file_name().expect("the table has files");
         folder().join(format!("{name}-{}", self.version)).join(file)
     }
+}
+
+/// Sees to it that a program of Debian's package of the same name is there; says so where it has to
+/// be installed.
+///
+/// # Errors
+/// [`Error::NoProgram`] where it cannot be.
+pub fn program(name: &str, why: &str) -> Result<(), Error> {
+    if Command::new(name).arg("--version").output().is_ok() {
+        return Ok(());
+    }
+    let why_not = |error: debian::Unavailable| Error::NoProgram(name.into(), error.to_string());
+    debian::install(&[name], why).map_err(why_not)
 }
 
 fn folder() -> PathBuf {
@@ -89,6 +112,8 @@ pub fn ensure(package: Package) -> Result<PathBuf, Error> {
     let publish = || {
         fs::create_dir_all(parent)?;
         fs::write(&new, content)?;
+        // Some are programs.
+        fs::set_permissions(&new, Permissions::from_mode(0o755))?;
         fs::rename(&new, &path)
     };
     publish().map_err(Error::file("writing", &path))?;

@@ -1,0 +1,55 @@
+//! `skep runtimes`: what a host routes to.
+
+use clap::Args;
+use skep_protocol::{Source, Status};
+
+use crate::connect::{ConnectArgs, talk};
+use crate::failure::Failed;
+use crate::table::Table;
+use crate::{OutputFormat, json, terminal};
+
+/// Lists the runtimes that a host knows.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  skep runtimes
+  skep runtimes --output json | jq '.items[] | select(.status != \"available\")'")]
+pub(crate) struct RuntimesArgs {
+    #[command(flatten)]
+    connect: ConnectArgs,
+}
+
+/// Runs the command and returns the exit code.
+pub(crate) fn runtimes(arguments: &RuntimesArgs) -> u8 {
+    talk(arguments.connect.output, list(&arguments.connect))
+}
+
+async fn list(connect: &ConnectArgs) -> Result<u8, Failed> {
+    let listing = connect.connect()?.host()?.runtimes().await?;
+    if connect.output == OutputFormat::Json {
+        terminal::print(&json::line(&listing));
+        return Ok(0);
+    }
+    let mut table = Table::new(&["RUNTIME", "NAME", "SOURCE", "STATUS", "WORKERS"]);
+    for runtime in &listing.items {
+        let source = match runtime.source {
+            Source::Embedded => "embedded",
+            Source::Remote => "remote",
+            Source::Local => "local",
+        };
+        let status = match (runtime.status, runtime.unavailable_since) {
+            (Status::Available, _) => "available".to_owned(),
+            (Status::Degraded, _) => "degraded".to_owned(),
+            (Status::Unavailable, None) => "unavailable".to_owned(),
+            (Status::Unavailable, Some(since)) => format!("unavailable since {since}"),
+        };
+        let workers = runtime.workers.map_or_else(String::new, |workers| workers.to_string());
+        table.row([&runtime.runtime_id, &runtime.display_name, &source, &status, &workers]);
+    }
+    terminal::print(table.text().as_bytes());
+    for diagnostic in &listing.diagnostics {
+        let code = diagnostic.code.as_str();
+        terminal::say("warning", &format!("{code}: {}", diagnostic.message));
+    }
+    Ok(0)
+}

@@ -1,0 +1,255 @@
+//! What the operator has set: `skep.toml`, then the environment, then flags.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::Args;
+use serde::Deserialize;
+use skep_protocol::{LimitName, Rights, RuntimeId, ScopeName};
+use skep_runtime::Options;
+
+/// Where a host listens if nothing says otherwise.
+const LISTEN: &str = "127.0.0.1:7070";
+
+/// The workspace if nothing says otherwise.
+const WORKSPACE: &str = "default";
+
+/// Where things are, for each command that works with a store.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct PlaceArgs {
+    /// The store's directory [env: SKEP_STORE] [default: the user data directory, per workspace]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) store: Option<PathBuf>,
+
+    /// Which of your workspaces; each has a store of its own [env: SKEP_WORKSPACE] [default: default]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) workspace: Option<RuntimeId>,
+
+    /// The settings [env: SKEP_CONFIG] [default: ./skep.toml, or skep/skep.toml among the user's]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) settings: Option<PathBuf>,
+}
+
+/// `skep.toml`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct File {
+    store: Option<PathBuf>,
+    workspace: Option<RuntimeId>,
+    listen: Option<String>,
+    allowed_hosts: Vec<String>,
+    runtime: RuntimeSetting,
+    scopes: BTreeMap<ScopeName, ScopeSetting>,
+    operator: Option<OperatorSetting>,
+    remote: Vec<RemoteSetting>,
+}
+
+/// Numbers of the embedded runtime. What is not here is as [`Options`] has it.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct RuntimeSetting {
+    /// Live instances at once.
+    instances: Option<usize>,
+    /// How long an instance is kept without an input.
+    idle_ms: Option<u64>,
+    /// How long a running turn may go on after its worker was stopped.
+    stop_grace_ms: Option<u64>,
+}
+
+impl RuntimeSetting {
+    /// All numbers.
+    pub(crate) fn options(&self) -> Options {
+        let usual = Options::default();
+        Options {
+            instances: self.instances.unwrap_or(usual.instances),
+            idle: self.idle_ms.map_or(usual.idle, Duration::from_millis),
+            stop_grace: self.stop_grace_ms.map_or(usual.stop_grace, Duration::from_millis),
+            ..usual
+        }
+    }
+}
+
+/// A directory that workers may be granted.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ScopeSetting {
+    pub(crate) path: PathBuf,
+    #[serde(default = "read_only")]
+    pub(crate) rights: Rights,
+}
+
+const fn read_only() -> Rights {
+    Rights::ReadOnly
+}
+
+/// What the role `operator` is held to; without this section, to nothing but the runtime's own.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct OperatorSetting {
+    /// The scopes that it may grant.
+    pub(crate) scopes: BTreeSet<ScopeName>,
+    /// The most that it may set limits to; others stay at their defaults.
+    pub(crate) limits: BTreeMap<LimitName, u64>,
+}
+
+/// A runtime elsewhere.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RemoteSetting {
+    pub(crate) runtime_id: RuntimeId,
+    pub(crate) url: String,
+    pub(crate) token_file: Option<PathBuf>,
+    pub(crate) ca_file: Option<PathBuf>,
+    #[serde(default)]
+    pub(crate) insecure: bool,
+    pub(crate) display_name: Option<String>,
+}
+
+/// All of it, decided.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    pub(crate) store: PathBuf,
+    pub(crate) workspace: RuntimeId,
+    pub(crate) listen: String,
+    pub(crate) allowed_hosts: Vec<String>,
+    pub(crate) runtime: RuntimeSetting,
+    pub(crate) scopes: BTreeMap<ScopeName, ScopeSetting>,
+    pub(crate) operator: Option<OperatorSetting>,
+    pub(crate) remotes: Vec<RemoteSetting>,
+}
+
+impl Settings {
+    /// Reads the file and the environment, and puts the flags over them.
+    pub(crate) fn gather(place: &PlaceArgs, listen: Option<&str>) -> Result<Self, String> {
+        let file = read(place.settings.as_deref())?;
+        let workspace = match (&place.workspace, variable("SKEP_WORKSPACE")) {
+            (Some(workspace), _) => workspace.clone(),
+            (None, Some(workspace)) => {
+                workspace.parse().map_err(|error| format!("SKEP_WORKSPACE: {error}"))?
+            }
+            (None, None) => match file.workspace {
+                Some(workspace) => workspace,
+                None => WORKSPACE.parse().map_err(|error| format!("{error}"))?,
+            },
+        };
+        let store = match (&place.store, std::env::var_os("SKEP_STORE")) {
+            (Some(store), _) => store.clone(),
+            (None, Some(store)) if !store.is_empty() => store.into(),
+            _ => match file.store {
+                Some(store) => store,
+                None => data()?.join("skep").join(workspace.as_str()).join("runtime"),
+            },
+        };
+        let listen = match (listen, variable("SKEP_LISTEN")) {
+            (Some(listen), _) => listen.to_owned(),
+            (None, Some(listen)) => listen,
+            (None, None) => file.listen.unwrap_or_else(|| LISTEN.to_owned()),
+        };
+        Ok(Self {
+            store,
+            workspace,
+            listen,
+            allowed_hosts: file.allowed_hosts,
+            runtime: file.runtime,
+            scopes: file.scopes,
+            operator: file.operator,
+            remotes: file.remote,
+        })
+    }
+}
+
+fn read(named: Option<&Path>) -> Result<File, String> {
+    let named = named.map(Path::to_path_buf).or_else(|| variable("SKEP_CONFIG").map(Into::into));
+    let candidates = match &named {
+        Some(path) => vec![path.clone()],
+        None => std::iter::once(PathBuf::from("skep.toml"))
+            .chain(home("XDG_CONFIG_HOME", ".config").map(|dir| dir.join("skep/skep.toml")))
+            .collect(),
+    };
+    for path in candidates {
+        match std::fs::read_to_string(&path) {
+            Ok(text) => {
+                let mut file: File = toml::from_str(&text)
+                    .map_err(|error| format!("{}: {error}", path.display()))?;
+                // Paths in it are seen from where it lies.
+                let base = path.parent().unwrap_or(Path::new("")).to_path_buf();
+                file.rebase(&base);
+                return Ok(file);
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound && named.is_none() => {}
+            Err(error) => return Err(format!("cannot read {}: {error}", path.display())),
+        }
+    }
+    Ok(File::default())
+}
+
+impl File {
+    fn rebase(&mut self, base: &Path) {
+        let paths =
+            self.store
+                .iter_mut()
+                .chain(self.scopes.values_mut().map(|scope| &mut scope.path))
+                .chain(self.remote.iter_mut().flat_map(|remote| {
+                    remote.token_file.iter_mut().chain(remote.ca_file.iter_mut())
+                }));
+        for path in paths {
+            *path = base.join(&*path);
+        }
+    }
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+fn home(variable: &str, otherwise: &str) -> Option<PathBuf> {
+    match (std::env::var_os(variable), std::env::var_os("HOME")) {
+        (Some(dir), _) if Path::new(&dir).is_absolute() => Some(dir.into()),
+        (_, Some(home)) if !home.is_empty() => Some(PathBuf::from(home).join(otherwise)),
+        _ => None,
+    }
+}
+
+/// The user data directory.
+fn data() -> Result<PathBuf, String> {
+    home("XDG_DATA_HOME", ".local/share")
+        .ok_or_else(|| "neither XDG_DATA_HOME nor HOME is set: give --store DIR".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_settings_file_is_read_as_it_is_documented() {
+        let mut file: File = toml::from_str(
+            r#"
+            store = "here"
+            listen = "127.0.0.1:0"
+            allowed_hosts = ["skep.example"]
+            [runtime]
+            stop_grace_ms = 250
+            [scopes.cache]
+            path = "cache"
+            rights = "rw"
+            [operator]
+            scopes = ["cache"]
+            limits = { memory_bytes = 1073741824 }
+            [[remote]]
+            runtime_id = "attic"
+            url = "https://attic.example:7071"
+            token_file = "attic.token"
+            "#,
+        )
+        .unwrap();
+        file.rebase(Path::new("/etc/skep"));
+        assert_eq!(file.store.as_deref(), Some(Path::new("/etc/skep/here")));
+        assert_eq!(file.scopes[&"cache".parse().unwrap()].path, Path::new("/etc/skep/cache"));
+        assert_eq!(file.remote[0].token_file.as_deref(), Some(Path::new("/etc/skep/attic.token")));
+        assert_eq!(file.runtime.options().stop_grace, Duration::from_millis(250));
+        assert_eq!(file.operator.unwrap().limits[&LimitName::memory_bytes], 1 << 30);
+        assert!(toml::from_str::<File>("stor = 'x'").is_err(), "a typo is not overlooked");
+    }
+}

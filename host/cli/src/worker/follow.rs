@@ -1,0 +1,107 @@
+//! `skep worker logs` and `skep worker events`: a transcript, as it is and as it grows.
+
+use clap::Args;
+use futures_util::StreamExt;
+use skep_protocol::text::neutral;
+use skep_protocol::{Cursor, Entry, EntryKind, RuntimeHandle};
+
+use crate::connect::ConnectArgs;
+use crate::failure::Failed;
+use crate::{OutputFormat, json, terminal};
+
+/// Entries of a page.
+const PAGE: usize = 500;
+
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  skep worker logs -f tally
+  skep worker events tally --after 120 --output json | jq 'select(.kind == \"event\")'")]
+pub(crate) struct FollowArgs {
+    /// Which
+    worker: String,
+
+    /// Go on with what comes, until Ctrl-C or until the worker is removed
+    #[arg(short, long)]
+    follow: bool,
+
+    /// Begin after this place in the transcript
+    #[arg(long, value_name = "SEQ", default_value = "0")]
+    after: u64,
+
+    #[command(flatten)]
+    connect: ConnectArgs,
+}
+
+impl FollowArgs {
+    pub(super) fn output(&self) -> OutputFormat {
+        self.connect.output
+    }
+}
+
+/// Which entries are wanted.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum What {
+    /// What it wrote to its streams.
+    Lines,
+    /// Everything.
+    All,
+}
+
+pub(super) async fn follow(arguments: &FollowArgs, what: What) -> Result<u8, Failed> {
+    let (runtime, worker) = arguments.connect.connect()?.worker(&arguments.worker).await?;
+    let mut after = Cursor(arguments.after);
+    loop {
+        let page = runtime.transcript(worker, after, PAGE).await?;
+        page.entries.iter().for_each(|entry| show(entry, what, arguments.output()));
+        after = page.next;
+        if !page.more {
+            break;
+        }
+    }
+    if arguments.follow {
+        let mut entries = runtime.subscribe(worker, Some(after)).await?;
+        while let Some(entry) = entries.next().await {
+            show(&entry?, what, arguments.output());
+        }
+    }
+    Ok(0)
+}
+
+fn show(entry: &Entry, what: What, output: OutputFormat) {
+    let is_line = matches!(entry.kind, EntryKind::Log);
+    if what == What::Lines && !is_line && entry.kind != EntryKind::Gap {
+        return;
+    }
+    if output == OutputFormat::Json {
+        return terminal::print(&json::line(entry));
+    }
+    if what == What::Lines && is_line {
+        let mut line = entry.payload.body.clone();
+        line.push(b'\n');
+        return match entry.label.as_deref() {
+            Some("stderr") => terminal::complain_guest(&line),
+            _ => terminal::print_guest(&line),
+        };
+    }
+    let mut line = format!("{:>6}  {}  {}", entry.seq, entry.at, entry.kind.as_str());
+    if let Some(label) = &entry.label {
+        line.push_str(&format!(" {}", neutral(label)));
+    }
+    if let Some(ending) = entry.ending {
+        line.push_str(&format!(" {}", ending.as_str()));
+    }
+    match str::from_utf8(&entry.payload.body) {
+        Ok("") => {}
+        Ok(text) => line.push_str(&format!(": {}", neutral(text))),
+        Err(_) => {
+            let (length, kind) = (entry.payload.body.len(), neutral(&entry.payload.content_type));
+            line.push_str(&format!(": {length} bytes of {kind}"));
+        }
+    }
+    if entry.truncated {
+        line.push_str(" (cut)");
+    }
+    line.push('\n');
+    terminal::print(line.as_bytes());
+}

@@ -1,0 +1,177 @@
+//! `skep worker send`: one input, and its outcome as output and exit code.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::Args;
+use skep_protocol::input::RUN_REQUEST;
+use skep_protocol::text::neutral;
+use skep_protocol::{
+    ComponentKind, Ending, IdempotencyKey, LimitName, NewInput, Outcome, Output, Payload,
+    RunRequest, RuntimeHandle, Sent,
+};
+
+use super::create::pair;
+use crate::connect::ConnectArgs;
+use crate::failure::Failed;
+use crate::{OutputFormat, exit, json, quantity, terminal};
+
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  skep worker send tally add 1                   a service gets the words as text
+  skep worker send tally --input order.json --content-type application/json
+  skep worker send build -- --release /src       a command gets them as arguments
+  skep worker send tally --key order-17 --no-wait add 1
+
+Exit codes as for `skep run`: a command's own, 1 where a service failed, 124 deadline, 134 trap or
+limit, 137 out of memory, 130 cancelled, 125 everything else.")]
+pub(crate) struct SendArgs {
+    /// Which
+    worker: String,
+
+    /// The message, or a command's arguments
+    #[arg(trailing_var_arg = true, value_name = "WORDS")]
+    words: Vec<String>,
+
+    /// The message, or a command's standard input: a file, or - for ours
+    #[arg(long, value_name = "FILE|-")]
+    input: Option<PathBuf>,
+
+    /// What the message is [default: text/plain for words, application/octet-stream for a file]
+    #[arg(long, value_name = "TYPE")]
+    content_type: Option<String>,
+
+    /// An environment variable of a command. Repeat for more
+    #[arg(long, value_name = "K=V", value_parser = pair)]
+    env: Vec<(String, String)>,
+
+    /// Your own name for this input: sent again with it, it is the same input
+    #[arg(long, value_name = "KEY")]
+    key: Option<IdempotencyKey>,
+
+    /// How long to wait for the outcome
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = quantity::duration)]
+    wait: Duration,
+
+    /// Do not wait: it is on disk, and that is all
+    #[arg(long, conflicts_with = "wait")]
+    no_wait: bool,
+
+    #[command(flatten)]
+    connect: ConnectArgs,
+}
+
+impl SendArgs {
+    pub(super) fn output(&self) -> OutputFormat {
+        self.connect.output
+    }
+}
+
+pub(super) async fn send(arguments: &SendArgs) -> Result<u8, Failed> {
+    let (runtime, worker) = arguments.connect.connect()?.worker(&arguments.worker).await?;
+    let kind = runtime.get(worker).await?.kind;
+    let wait = (!arguments.no_wait).then_some(arguments.wait);
+    let input = NewInput { payload: payload(arguments, kind)?, key: arguments.key.clone(), wait };
+    let sent = runtime.send(worker, input).await?;
+    if arguments.output() == OutputFormat::Json {
+        terminal::print(&json::line(&sent));
+    }
+    match sent {
+        Sent::Accepted { input_id, .. } => {
+            if arguments.output() == OutputFormat::Text {
+                terminal::say("accepted", &input_id.to_string());
+            }
+            Ok(0)
+        }
+        Sent::Done { outcome, .. } => {
+            if arguments.output() == OutputFormat::Text {
+                show(&outcome);
+            }
+            Ok(code(&outcome))
+        }
+    }
+}
+
+fn payload(arguments: &SendArgs, kind: ComponentKind) -> Result<Payload, Failed> {
+    let input = arguments.input.as_deref().map(read).transpose()?;
+    if kind == ComponentKind::Command {
+        let (mut stdin, mut stdin_base64) = (None, None);
+        match input.map(String::from_utf8) {
+            Some(Ok(text)) => stdin = Some(text),
+            Some(Err(error)) => {
+                use base64::Engine as _;
+                let engine = base64::engine::general_purpose::STANDARD;
+                stdin_base64 = Some(engine.encode(error.as_bytes()));
+            }
+            None => {}
+        }
+        let env: BTreeMap<_, _> = arguments.env.iter().cloned().collect();
+        let run = RunRequest { args: arguments.words.clone(), env, stdin, stdin_base64 };
+        let body = json::line(&run);
+        return Ok(Payload { content_type: RUN_REQUEST.into(), body });
+    }
+    if !arguments.env.is_empty() {
+        return Err(Failed::here("--env is for commands; a service has its config bundle"));
+    }
+    let (body, usual) = match (input, arguments.words.is_empty()) {
+        (Some(_), false) => return Err(Failed::here("give the message as words or with --input")),
+        (Some(body), true) => (body, "application/octet-stream"),
+        (None, _) => (arguments.words.join(" ").into_bytes(), "text/plain; charset=utf-8"),
+    };
+    let content_type = arguments.content_type.clone().unwrap_or_else(|| usual.into());
+    Ok(Payload { content_type, body })
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, Failed> {
+    let mut bytes = Vec::new();
+    let read = match path == Path::new("-") {
+        true => std::io::stdin().lock().read_to_end(&mut bytes),
+        false => std::fs::File::open(path).and_then(|mut file| file.read_to_end(&mut bytes)),
+    };
+    match read {
+        Ok(_) => Ok(bytes),
+        Err(error) => Err(Failed::here(format!("cannot read {}: {error}", path.display()))),
+    }
+}
+
+fn show(outcome: &Outcome) {
+    match &outcome.output {
+        Some(Output::Message(payload)) => terminal::print_guest(&payload.body),
+        Some(Output::Run(run)) => {
+            terminal::print_guest(&run.stdout);
+            terminal::complain_guest(&run.stderr);
+            if run.truncated {
+                terminal::say("note", "it wrote more than was kept");
+            }
+        }
+        None => {}
+    }
+    if let Some(error) = &outcome.error {
+        let (code, message) = (neutral(&error.code), neutral(&error.message));
+        terminal::say("error", &format!("{}: {message} ({code})", outcome.ending.as_str()));
+        for frame in &error.frames {
+            terminal::say("  at", &neutral(frame).to_string());
+        }
+    }
+}
+
+fn code(outcome: &Outcome) -> u8 {
+    match outcome.ending {
+        Ending::Completed => match &outcome.output {
+            Some(Output::Run(run)) => run.exit_code.unwrap_or(0),
+            _ => 0,
+        },
+        Ending::Failed => exit::SERVICE_FAILED,
+        Ending::Deadline => exit::DEADLINE,
+        Ending::Cancelled => exit::INTERRUPTED,
+        Ending::HostFault => exit::SKEP_FAILED,
+        Ending::Trapped => exit::TRAPPED,
+        Ending::Limit => match outcome.error.as_ref().and_then(|error| error.limit) {
+            Some(LimitName::memory_bytes) => exit::OUT_OF_MEMORY,
+            _ => exit::TRAPPED,
+        },
+    }
+}
