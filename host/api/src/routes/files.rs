@@ -5,7 +5,7 @@ use axum::body::Body;
 use axum::http::header::{
     ACCEPT_RANGES, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE,
 };
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use skep_protocol::{FileName, FileView, Imported, ListFiles, Listing};
@@ -16,6 +16,9 @@ use crate::query::Query;
 use crate::refusal::{Answer, Refusal};
 use crate::route::{Content, Route, json, stored};
 use crate::upload::Upload;
+
+/// When the file was last written, to the millisecond; HTTP's own header knows seconds only.
+const MODIFIED_AT: HeaderName = HeaderName::from_static("skep-modified-at");
 
 const BYTES: &str = "application/octet-stream";
 const TAR: &str = "application/x-tar";
@@ -91,7 +94,7 @@ async fn read(place: Place, headers: HeaderMap) -> Answer<Response> {
                     let part = part.of(now.bytes).ok_or_else(Refusal::range_not_satisfiable)?;
                     (now, bytes, Some(part))
                 }
-                None => return Ok(unsatisfiable(view.bytes)),
+                None => return Ok(unsatisfiable(&view)),
             }
         }
     };
@@ -102,6 +105,7 @@ async fn read(place: Place, headers: HeaderMap) -> Answer<Response> {
     headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     let length = part.map_or(view.bytes, |part| part.bytes());
     headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+    headers.insert(MODIFIED_AT, value(&view.modified_at.to_string()));
     if let Some(part) = part {
         headers.insert(CONTENT_RANGE, value(&part.written(view.bytes)));
         *response.status_mut() = StatusCode::PARTIAL_CONTENT;
@@ -109,9 +113,11 @@ async fn read(place: Place, headers: HeaderMap) -> Answer<Response> {
     Ok(response)
 }
 
-fn unsatisfiable(bytes: u64) -> Response {
+fn unsatisfiable(view: &FileView) -> Response {
     let mut response = Refusal::range_not_satisfiable().into_response();
-    response.headers_mut().insert(CONTENT_RANGE, value(&Range::none(bytes)));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_RANGE, value(&Range::none(view.bytes)));
+    headers.insert(MODIFIED_AT, value(&view.modified_at.to_string()));
     response
 }
 
