@@ -83,9 +83,12 @@ pub enum Refusal {
     /// The idempotency key names another input.
     #[error("the idempotency key is taken")]
     KeyTaken,
-    /// A component is used by a worker, now or for rollback.
-    #[error("the component is in use")]
+    /// A component or config bundle is used by a worker, now or for rollback.
+    #[error("it is in use")]
     InUse,
+    /// A worker is to have a config bundle that is not there.
+    #[error("there is no such config bundle")]
+    UnknownConfig,
     /// The transaction itself makes no sense: an event for another worker, or `Create` not first.
     #[error("the transaction is malformed")]
     Malformed,

@@ -26,9 +26,15 @@ pub(crate) const TRASH: &str = "trash";
 /// Of a worker's directory, the part that is the guest's.
 pub(crate) const DATA: &str = "data";
 
+/// Of a worker's directory, where files of the guest's part lie until they are whole.
+pub(crate) const INCOMING: &str = "incoming";
+
 const DIRECTORIES: [&str; 4] = [COMPONENTS, COMPILED, WORKERS, TRASH];
 /// `registry.db` is the registry's: it keeps it here, but not under our lock.
 const DATABASES: [&str; 2] = [crate::database::FILE, "registry.db"];
+
+/// A running host's note of where it is, for its user's commands.
+const NOTES: [&str; 2] = ["host.json", "host.json.new"];
 
 /// Takes the lock, for as long as the file is open. The system lets go of it if we die.
 pub(crate) fn lock(dir: &Dir) -> Result<File, OpenError> {
@@ -80,6 +86,7 @@ pub(crate) fn inspect(dir: &Dir) -> Result<Found, OpenError> {
 
 fn is_ours(name: &str) -> bool {
     [LOCK, IDENTITY_NEW].contains(&name)
+        || NOTES.contains(&name)
         || DIRECTORIES.contains(&name)
         || DATABASES.iter().any(|database| {
             name.strip_prefix(database)

@@ -14,6 +14,7 @@ mod database;
 pub mod error;
 pub mod fault;
 pub mod feed;
+pub mod files;
 mod janitor;
 mod layout;
 mod outcome;
@@ -32,6 +33,7 @@ pub use compiled::{CompiledCache, CompiledFile, PendingCompiled};
 pub use error::{OpenError, Refusal, StoreError};
 pub use fault::{Faults, NoFaults};
 pub use feed::{Feed, Followed};
+pub use files::FileError;
 pub use record::{
     ComponentRecord, ConfigRecord, InputRecord, NewEntry, Receipt, SharedEvent, Standing,
     Transaction, WorkerEvent, WorkerNumber, WorkerRecord,

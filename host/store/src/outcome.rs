@@ -5,9 +5,8 @@
 
 use std::borrow::Cow;
 
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
-use serde_json::{Map, Value, json};
+use serde::Serialize;
+use serde_json::{Map, Value};
 use skep_protocol::{Ending, EntryKind, Outcome, Output, Payload, RunOutput, TurnError};
 
 const JSON: &str = "application/json";
@@ -38,9 +37,7 @@ pub(crate) fn encode<'a>(
             content_type: &payload.content_type,
             body: Cow::Borrowed(&payload.body),
         },
-        (Ending::Completed, Some(Output::Run(run))) => {
-            json(EntryKind::Output, true, Value::Object(run_to_json(run)))
-        }
+        (Ending::Completed, Some(Output::Run(run))) => json(EntryKind::Output, true, value(run)),
         (Ending::Completed, None) => Encoded {
             kind: EntryKind::Output,
             is_run: false,
@@ -54,13 +51,10 @@ pub(crate) fn encode<'a>(
             };
             match output {
                 Some(Output::Run(run)) => {
-                    object.insert("run".into(), Value::Object(run_to_json(run)));
+                    object.insert("run".into(), value(run));
                 }
                 Some(Output::Message(payload)) => {
-                    let mut message = Map::new();
-                    message.insert("content_type".into(), payload.content_type.clone().into());
-                    put_bytes(&mut message, "body", &payload.body);
-                    object.insert("message_output".into(), Value::Object(message));
+                    object.insert("message_output".into(), value(payload));
                 }
                 None => {}
             }
@@ -79,8 +73,7 @@ pub(crate) fn decode(
     let ending = ending?;
     match kind {
         EntryKind::Output if is_run => {
-            let value: Value = serde_json::from_slice(&payload.body).ok()?;
-            let run = run_from_json(value.as_object()?)?;
+            let run: RunOutput = serde_json::from_slice(&payload.body).ok()?;
             Some(Outcome { ending, output: Some(Output::Run(run)), error: None })
         }
         EntryKind::Output => {
@@ -91,14 +84,10 @@ pub(crate) fn decode(
             let object = value.as_object_mut()?;
             let mut output = None;
             if let Some(run) = object.remove("run") {
-                output = Some(Output::Run(run_from_json(run.as_object()?)?));
+                output = Some(Output::Run(serde_json::from_value(run).ok()?));
             }
             if let Some(message) = object.remove("message_output") {
-                let message = message.as_object()?;
-                output = Some(Output::Message(Payload {
-                    content_type: message.get("content_type")?.as_str()?.to_owned(),
-                    body: get_bytes(message, "body")?,
-                }));
+                output = Some(Output::Message(serde_json::from_value(message).ok()?));
             }
             let error = match object.is_empty() {
                 true => None,
@@ -110,39 +99,9 @@ pub(crate) fn decode(
     }
 }
 
-fn run_to_json(run: &RunOutput) -> Map<String, Value> {
-    let mut object = Map::new();
-    object.insert("exit_code".into(), json!(run.exit_code));
-    put_bytes(&mut object, "stdout", &run.stdout);
-    put_bytes(&mut object, "stderr", &run.stderr);
-    object.insert("truncated".into(), json!(run.truncated));
-    object
-}
-
-fn run_from_json(object: &Map<String, Value>) -> Option<RunOutput> {
-    Some(RunOutput {
-        exit_code: match object.get("exit_code")? {
-            Value::Null => None,
-            code => Some(u8::try_from(code.as_u64()?).ok()?),
-        },
-        stdout: get_bytes(object, "stdout")?,
-        stderr: get_bytes(object, "stderr")?,
-        truncated: object.get("truncated")?.as_bool()?,
-    })
-}
-
-fn put_bytes(object: &mut Map<String, Value>, name: &str, bytes: &[u8]) {
-    match std::str::from_utf8(bytes) {
-        Ok(text) => object.insert(name.into(), text.into()),
-        Err(_) => object.insert(format!("{name}_base64"), BASE64_STANDARD.encode(bytes).into()),
-    };
-}
-
-fn get_bytes(object: &Map<String, Value>, name: &str) -> Option<Vec<u8>> {
-    match object.get(name) {
-        Some(text) => Some(text.as_str()?.as_bytes().to_vec()),
-        None => BASE64_STANDARD.decode(object.get(&format!("{name}_base64"))?.as_str()?).ok(),
-    }
+/// By way of a value, whose keys are in order: the text is the same whatever the type's fields are.
+fn value(content: &impl Serialize) -> Value {
+    serde_json::to_value(content).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -157,6 +116,37 @@ mod tests {
         };
         let decoded = decode(encoded.kind, Some(outcome.ending), encoded.is_run, payload);
         assert_eq!(decoded.as_ref(), Some(outcome));
+    }
+
+    #[test]
+    fn an_outcome_is_written_as_stores_on_disk_have_it() {
+        let text = |ending, output: Output| {
+            let encoded = encode(ending, Some(&output), None);
+            String::from_utf8(encoded.body.into_owned()).unwrap()
+        };
+        let run = |stdout: &[u8]| RunOutput {
+            exit_code: Some(3),
+            stdout: stdout.into(),
+            stderr: b"\"\n".into(),
+            truncated: false,
+        };
+        assert_eq!(
+            text(Ending::Completed, Output::Run(run(b"out"))),
+            r#"{"exit_code":3,"stderr":"\"\n","stdout":"out","truncated":false}"#
+        );
+        assert_eq!(
+            text(Ending::Deadline, Output::Run(RunOutput { exit_code: None, ..run(b"\xff") })),
+            r#"{"run":{"exit_code":null,"stderr":"\"\n","stdout_base64":"/w==","truncated":false}}"#
+        );
+        let message = |body: &[u8]| Payload { content_type: "x/y".into(), body: body.into() };
+        assert_eq!(
+            text(Ending::Failed, Output::Message(message(b"\xff"))),
+            r#"{"message_output":{"body_base64":"/w==","content_type":"x/y"}}"#
+        );
+        assert_eq!(
+            text(Ending::Failed, Output::Message(message(b"b"))),
+            r#"{"message_output":{"body":"b","content_type":"x/y"}}"#
+        );
     }
 
     #[test]

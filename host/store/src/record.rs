@@ -214,6 +214,8 @@ pub enum SharedEvent {
     RemoveComponent(ComponentDigest),
     /// A config bundle is stored. Nothing where it is known.
     PutConfig(ConfigRecord),
+    /// A config bundle that no worker uses, now or for rollback, goes.
+    RemoveConfig(ConfigDigest),
     /// Something was noticed. The newest 100 of each worker and 1,000 of all are kept; the same code
     /// for the same worker replaces the earlier one.
     Diagnose(Diagnostic),

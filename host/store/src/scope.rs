@@ -12,6 +12,7 @@
 
 mod census;
 mod directory;
+mod draft;
 mod error;
 mod file;
 mod ledger;
@@ -24,6 +25,7 @@ use cap_std::fs::Dir;
 use skep_protocol::Rights;
 
 pub use directory::{OpenDirectory, OpenHow, Opened};
+pub use draft::Draft;
 pub use error::ScopeError;
 pub use file::OpenFile;
 pub use ledger::{Disk, Quota, Usage};

@@ -24,7 +24,7 @@ use crate::writer::{self, Writer};
 use crate::{
     Commit, ComponentRecord, ConfigRecord, Faults, Feed, InputRecord, OpenError, Receipt,
     SharedEvent, StoreError, Transaction, WorkerNumber, WorkerRecord, janitor, layout, read,
-    schema,
+    schema, tree,
 };
 
 /// Diagnostics that are not written down.
@@ -274,6 +274,31 @@ impl Store {
             Ok(dir) => Ok(Some(dir)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// Files that are written for a worker from outside. These block on the disk as well.
+impl Store {
+    /// Where they lie until they are whole: beside the worker's directory, which has to be there, and
+    /// out of its guest's sight.
+    ///
+    /// # Errors
+    /// Where the disk fails.
+    pub fn incoming_dir(&self, id: &WorkerId) -> Result<Dir, StoreError> {
+        let own = self.0.dir.open_dir_nofollow(format!("{}/{id}", layout::WORKERS))?;
+        Ok(layout::private_dir(&own, layout::INCOMING)?)
+    }
+
+    /// Removes what a crash has left there. To be called while nobody writes for the worker.
+    ///
+    /// # Errors
+    /// Where the disk fails.
+    pub fn sweep_incoming(&self, id: &WorkerId) -> Result<(), StoreError> {
+        let own = self.0.dir.open_dir_nofollow(format!("{}/{id}", layout::WORKERS));
+        match own.and_then(|own| tree::remove_tree(&own, layout::INCOMING)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.into()),
+            _ => Ok(()),
         }
     }
 }

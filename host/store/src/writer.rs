@@ -213,7 +213,10 @@ impl Writing<'_> {
                     self.shared.components.orphan(*digest);
                 }
                 Work::Shared(
-                    SharedEvent::PutConfig(_) | SharedEvent::Diagnose(_) | SharedEvent::Clear(..),
+                    SharedEvent::PutConfig(_)
+                    | SharedEvent::RemoveConfig(_)
+                    | SharedEvent::Diagnose(_)
+                    | SharedEvent::Clear(..),
                 ) => {}
             }
         }

@@ -79,6 +79,18 @@ pub(crate) fn configs(
     })
 }
 
+/// Looks at each worker: there is no index for what is asked this seldom.
+pub(crate) fn config_in_use(
+    connection: &Connection,
+    digest: &ConfigDigest,
+) -> Result<bool, StoreError> {
+    let text = digest.to_string();
+    // Most rows are passed over without being parsed.
+    let sql = "SELECT 1 FROM worker WHERE previous_config = ?1 \
+               OR (instr(spec, ?2) AND json_extract(spec, '$.config') = ?2) LIMIT 1";
+    Ok(one(connection, sql, (&digest.as_bytes()[..], text), |_| Ok(()))?.is_some())
+}
+
 /// Its name is its checksum.
 fn read_config(row: &Row<'_>) -> Result<ConfigRecord, Bad> {
     let digest = row::config_digest(row::blob(row, 0)?)?;

@@ -43,8 +43,8 @@ pub enum Opened {
 /// A guest's handle on a directory. Clones share the handle.
 #[derive(Clone, Debug)]
 pub struct OpenDirectory {
-    shared: Arc<Shared>,
-    dir: Arc<Dir>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) dir: Arc<Dir>,
 }
 
 impl OpenDirectory {
@@ -262,6 +262,11 @@ impl OpenDirectory {
         Ok(rustix::fs::fsync(super::listing::readable(&self.dir)?)?)
     }
 
+    /// Waits until all that was written to its file system, by anyone, is on disk.
+    pub fn sync_file_system(&self) -> Result<(), ScopeError> {
+        Ok(rustix::fs::syncfs(super::listing::readable(&self.dir)?)?)
+    }
+
     fn both_writable(&self, other: &Self) -> Result<(), ScopeError> {
         self.shared.writable()?;
         other.shared.writable()?;
@@ -276,7 +281,7 @@ impl Stat {
     /// The bytes that go with its last name; `None` while it has another.
     ///
     /// A directory has one name, whatever its link count (which counts its subdirectories).
-    fn freed(&self) -> Option<u64> {
+    pub(super) fn freed(&self) -> Option<u64> {
         match self.kind {
             NodeKind::Directory => Some(0),
             _ if self.links > 1 => None,

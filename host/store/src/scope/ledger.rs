@@ -162,8 +162,17 @@ impl Ledger {
 
     /// A name was added.
     pub(super) fn named(&mut self, inode: Inode) {
-        if self.counts == Counts::Added {
-            self.charges.entry(inode).or_default().names += 1;
+        match self.counts {
+            Counts::Added => {
+                let charge = self.charges.entry(inode).or_default();
+                charge.names += 1;
+                charge.nameless = false;
+            }
+            Counts::Everything => {
+                if let Some(charge) = self.charges.get_mut(&inode) {
+                    charge.nameless = false;
+                }
+            }
         }
         self.used.entries += 1;
     }
@@ -212,6 +221,14 @@ impl Ledger {
         };
         let charge = self.charges.entry(inode).or_insert(Charge { bytes, ..Charge::default() });
         charge.handles += 1;
+    }
+
+    /// A handle was opened on a new file that has no name in the scope yet. If it is closed before
+    /// it has one, its bytes are free again.
+    pub(super) fn drafted(&mut self, inode: Inode) {
+        let charge = self.charges.entry(inode).or_default();
+        charge.handles += 1;
+        charge.nameless = true;
     }
 
     /// A handle on a file was closed.

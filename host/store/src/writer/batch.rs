@@ -245,6 +245,13 @@ impl Batch<'_, '_> {
                     record.created_at.as_millis().cast_signed(),
                 ])?;
             }
+            SharedEvent::RemoveConfig(digest) => {
+                if read::shared::config_in_use(connection, digest)? {
+                    return Err(Refusal::InUse.into());
+                }
+                let sql = "DELETE FROM config WHERE digest = ?";
+                connection.prepare_cached(sql)?.execute([&digest.as_bytes()[..]])?;
+            }
             SharedEvent::Diagnose(diagnostic) => {
                 let sql = "INSERT OR REPLACE INTO diagnostic \
                            (code, severity, message, worker_id, at) VALUES (?, ?, ?, ?, ?)";
@@ -393,6 +400,13 @@ pub(super) fn forget_key(
 }
 
 fn insert_worker(connection: &Connection, record: &WorkerRecord) -> Result<(), Failure> {
+    if let Some(config) = &record.spec.config {
+        // It was there when it was asked for; someone may have removed it since.
+        let sql = "SELECT 1 FROM config WHERE digest = ?";
+        if !connection.prepare_cached(sql)?.exists([&config.as_bytes()[..]])? {
+            return Err(Refusal::UnknownConfig.into());
+        }
+    }
     let row = WorkerRow::new(record).map_err(|Bad| Refusal::Malformed)?;
     let (standing, detail) = code::of_standing(record.standing);
     let previous = record.previous.as_ref();

@@ -76,6 +76,20 @@ fn a_directory_of_no_worker_is_noticed_and_left() {
 }
 
 #[test]
+fn what_was_not_written_in_whole_is_swept_and_nothing_else() {
+    let kept = Kept::new();
+    let id = kept.create().id;
+    kept.sweep_incoming(&id).unwrap();
+    assert!(kept.incoming_dir(&id).is_err(), "the worker has no directory yet");
+    kept.worker_dir(&id).unwrap().write("file", b"kept").unwrap();
+    kept.sweep_incoming(&id).unwrap();
+    kept.incoming_dir(&id).unwrap().write("0", b"half").unwrap();
+    kept.sweep_incoming(&id).unwrap();
+    assert!(!kept.dir.exists(format!("workers/{id}/incoming")));
+    assert_eq!(kept.worker_dir(&id).unwrap().read("file").unwrap(), b"kept");
+}
+
+#[test]
 fn a_later_format_is_left_to_a_later_version() {
     let mut kept = Kept::new();
     kept.store.take();

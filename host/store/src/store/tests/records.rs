@@ -227,6 +227,44 @@ fn configs_are_read_back() {
 }
 
 #[test]
+fn a_config_goes_when_no_worker_uses_it() {
+    let kept = Kept::new();
+    let config = |n: u8| {
+        let values = BTreeMap::from([("n".to_owned(), n.to_string())]);
+        let values = Arc::new(ConfigValues::try_from(values).unwrap());
+        let digest = ConfigDigest::from_sha256(Sha256::digest(values.canonical_bytes()).into());
+        let record = ConfigRecord { digest, values, created_at: Timestamp(1_000) };
+        kept.submit_shared(SharedEvent::PutConfig(record)).wait().unwrap();
+        digest
+    };
+    let (now, before, named) = (config(1), config(2), config(3));
+    let remove = |digest| kept.submit_shared(SharedEvent::RemoveConfig(digest)).wait();
+    let mut worker = kept.record();
+    worker.spec.config = Some(now);
+    let component = worker.spec.component;
+    worker.previous = Some(Version { component, config: Some(before) });
+    // A label is no use.
+    let labels = BTreeMap::from([("config".to_owned(), named.hex()[..60].to_owned())]);
+    worker.spec.labels = labels.try_into().unwrap();
+    kept.write(worker.number, vec![WorkerEvent::Create(Box::new(worker.clone()))]);
+    assert_eq!(refused(remove(now)), Refusal::InUse);
+    assert_eq!(refused(remove(before)), Refusal::InUse);
+    remove(named).unwrap();
+    assert_eq!(kept.config(&named).unwrap(), None);
+    let mut other = kept.record();
+    other.spec.config = Some(named);
+    let create = vec![WorkerEvent::Create(Box::new(other.clone()))];
+    assert_eq!(refused(kept.try_write(other.number, create)), Refusal::UnknownConfig);
+    worker.spec.config = Some(named);
+    let put = vec![WorkerEvent::Put(Box::new(worker.clone()))];
+    assert_eq!(refused(kept.try_write(worker.number, put)), Refusal::UnknownConfig);
+    kept.write(worker.number, vec![WorkerEvent::Remove { at: Timestamp(2_000) }]);
+    remove(now).unwrap();
+    remove(before).unwrap();
+    assert_eq!(kept.configs(None, 10).unwrap(), []);
+}
+
+#[test]
 fn diagnostics_are_bounded_and_one_of_a_kind() {
     let kept = Kept::new();
     let worker = kept.create();

@@ -1,0 +1,147 @@
+//! A worker's directory as a tar archive, made a piece at a time.
+
+use tar::{EntryType, Header};
+
+use super::walk::{Kind, Walk};
+use super::{FileError, PIECE, gone};
+use crate::scope::{OpenFile, OpenHow, Opened, Scope, Stat};
+
+/// What a block is long, and what each part of an archive is filled up to.
+pub(super) const BLOCK: usize = 512;
+
+/// The name of an entry whose content is the next one's name.
+const LONG_NAME: &[u8] = b"././@LongLink";
+
+/// An archive of the files and directories of a scope, in the order of their names. What changes
+/// meanwhile is in it as it is when its turn comes; a file that is cut meanwhile is filled up with
+/// zeroes.
+pub struct Export {
+    walk: Walk,
+    file: Option<Content>,
+    ended: bool,
+}
+
+/// The file whose turn it is.
+struct Content {
+    file: OpenFile,
+    offset: u64,
+    size: u64,
+}
+
+impl std::fmt::Debug for Export {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Export").finish_non_exhaustive()
+    }
+}
+
+impl Export {
+    /// Begins one.
+    pub fn new(scope: &Scope) -> Self {
+        Self { walk: Walk::new(scope.open(), "", ""), file: None, ended: false }
+    }
+
+    /// The archive's next bytes, about [`PIECE`] of them; none at its end. Blocks on the disk.
+    ///
+    /// # Errors
+    /// Where the disk fails. The archive is not whole then.
+    pub fn next_piece(&mut self) -> Result<Option<Vec<u8>>, FileError> {
+        let mut piece = Vec::with_capacity(PIECE);
+        while piece.len() < PIECE && !self.ended {
+            if let Some(content) = &mut self.file {
+                if content.read(&mut piece)? {
+                    self.file = None;
+                }
+                continue;
+            }
+            match self.walk.next()? {
+                Some(found) => {
+                    if let Err(error) = self.entry(&found, &mut piece) {
+                        gone(error)?;
+                    }
+                }
+                None => {
+                    piece.extend_from_slice(&[0; 2 * BLOCK]);
+                    self.ended = true;
+                }
+            }
+        }
+        Ok(if piece.is_empty() { None } else { Some(piece) })
+    }
+
+    fn entry(&mut self, found: &super::walk::Found, piece: &mut Vec<u8>) -> Result<(), FileError> {
+        let name = found.name.as_str();
+        if found.kind == Kind::Directory {
+            let stat = found.directory.stat_at(found.leaf(), false)?;
+            let name = format!("{name}/");
+            header(&name, EntryType::Directory, 0o755, 0, &stat, piece);
+            return Ok(());
+        }
+        let how = OpenHow { read: true, ..OpenHow::default() };
+        let Opened::File(file) = found.directory.open(found.leaf(), how)? else {
+            return Err(FileError::NotAFile);
+        };
+        let stat = file.stat()?;
+        header(name, EntryType::Regular, 0o644, stat.size, &stat, piece);
+        self.file = Some(Content { file, offset: 0, size: stat.size });
+        Ok(())
+    }
+}
+
+impl Content {
+    /// Adds some of it. Whether that was all.
+    fn read(&mut self, piece: &mut Vec<u8>) -> Result<bool, FileError> {
+        let left = usize::try_from(self.size - self.offset).unwrap_or(usize::MAX);
+        let start = piece.len();
+        let want = left.min(PIECE.saturating_sub(start).max(BLOCK));
+        piece.resize(start + want, 0);
+        let mut filled = 0;
+        while filled < want {
+            let at = self.offset + filled as u64;
+            match self.file.read_at(&mut piece[start + filled..], at)? {
+                0 => break,
+                read => filled += read,
+            }
+        }
+        self.offset += want as u64;
+        let done = self.offset == self.size;
+        if done {
+            piece.resize(start + want + padding(self.size), 0);
+        }
+        Ok(done)
+    }
+}
+
+/// What is missing to a whole block.
+pub(super) fn padding(size: u64) -> usize {
+    let over = usize::try_from(size % BLOCK as u64).unwrap_or(0);
+    (BLOCK - over) % BLOCK
+}
+
+fn header(name: &str, kind: EntryType, mode: u32, size: u64, stat: &Stat, piece: &mut Vec<u8>) {
+    let mut header = Header::new_gnu();
+    let room = header.as_old().name.len();
+    if name.len() > room {
+        let mut long = Header::new_gnu();
+        long.as_old_mut().name[..LONG_NAME.len()].copy_from_slice(LONG_NAME);
+        long.set_entry_type(EntryType::GNULongName);
+        long.set_size(name.len() as u64 + 1);
+        finish(&mut long, 0, 0, piece);
+        piece.extend_from_slice(name.as_bytes());
+        let padded = padding(name.len() as u64 + 1) + 1;
+        piece.resize(piece.len() + padded, 0);
+    }
+    let short = &name.as_bytes()[..name.len().min(room)];
+    header.as_old_mut().name[..short.len()].copy_from_slice(short);
+    header.set_entry_type(kind);
+    header.set_size(size);
+    finish(&mut header, mode, stat.modified.as_secs(), piece);
+}
+
+fn finish(header: &mut Header, mode: u32, modified: u64, piece: &mut Vec<u8>) {
+    header.set_mode(mode);
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_mtime(modified);
+    header.set_cksum();
+    piece.extend_from_slice(header.as_bytes());
+}

@@ -1,0 +1,328 @@
+//! Unpacking a stranger's tar archive, a piece at a time.
+//!
+//! An archive can say anything: names that lead out, links to write through, devices, sizes that are
+//! not those of the content, a name hidden in an extension. So there is one kind of entry that is
+//! written, a plain file; one that is made, a directory; and whatever else there is ends it. What
+//! extensions say of a name replaces the header's and is held to the same rule. What they say of a
+//! size has to be what the header says. Nothing is read into memory but a header, a name and
+//! fingerprints of the names that came before.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use cap_std::fs::Dir;
+use sha2::{Digest, Sha256};
+use skep_protocol::{FileName, Imported};
+use tar::{EntryType, Header, PaxExtensions};
+
+use super::FileError;
+use super::export::{BLOCK, padding};
+use super::upload::{Upload, way};
+use crate::scope::{NewTime, OpenDirectory, Scope};
+
+/// The longest extension: a name and a few words beside it.
+const EXTENSION: u64 = 64 << 10;
+
+/// Headers in one archive, extensions included.
+const HEADERS: u64 = 1_000_000;
+
+/// Zeroes after the end.
+const TRAILER: u64 = 1 << 20;
+
+/// The latest time that a file gets from an archive, in seconds: the end of the year 9999.
+const LATEST: u64 = 253_402_300_799;
+
+/// An archive on its way into a scope.
+pub struct Import {
+    root: OpenDirectory,
+    aside: Arc<Dir>,
+    next: Next,
+    /// A header or an extension that is not there in whole yet.
+    block: Vec<u8>,
+    headers: u64,
+    /// What the next entry is called.
+    long_name: Option<Vec<u8>>,
+    /// What an extension says of the next entry.
+    pax: Option<Pax>,
+    seen: HashSet<[u8; 16]>,
+    done: Imported,
+}
+
+/// What comes next.
+enum Next {
+    Header,
+    Extension {
+        kind: EntryType,
+        size: usize,
+    },
+    Content {
+        upload: Upload,
+        left: u64,
+        modified: NewTime,
+        padding: usize,
+    },
+    Padding(usize),
+    End {
+        zeroes: u64,
+    },
+    /// It was refused, or the disk failed.
+    Nothing,
+}
+
+#[derive(Default)]
+struct Pax {
+    path: Option<Vec<u8>>,
+    size: Option<u64>,
+}
+
+impl std::fmt::Debug for Import {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Import").field("done", &self.done).finish_non_exhaustive()
+    }
+}
+
+impl Import {
+    /// Begins one; `aside` is where files lie until they are whole.
+    pub fn new(scope: &Scope, aside: Arc<Dir>) -> Self {
+        Self {
+            root: scope.open(),
+            aside,
+            next: Next::Header,
+            block: Vec::new(),
+            headers: 0,
+            long_name: None,
+            pax: None,
+            seen: HashSet::new(),
+            done: Imported::default(),
+        }
+    }
+
+    /// Takes the archive's next bytes. Blocks on the disk.
+    ///
+    /// # Errors
+    /// [`FileError::Archive`], [`FileError::Quota`], or the disk's. What came before stays, and
+    /// nothing more is taken.
+    pub fn push(&mut self, mut bytes: &[u8]) -> Result<(), FileError> {
+        while !bytes.is_empty() {
+            let next = std::mem::replace(&mut self.next, Next::Nothing);
+            self.next = self.step(next, &mut bytes)?;
+        }
+        Ok(())
+    }
+
+    /// What was unpacked, once it is on disk.
+    ///
+    /// # Errors
+    /// [`FileError::Archive`] where the archive has no end, or the disk's.
+    pub fn finish(self) -> Result<Imported, FileError> {
+        match self.next {
+            Next::End { zeroes } if zeroes >= BLOCK as u64 => {}
+            _ => return Err(FileError::Archive),
+        }
+        // One wait for all files, instead of two for each.
+        self.root.sync_file_system()?;
+        Ok(self.done)
+    }
+
+    fn step(&mut self, next: Next, bytes: &mut &[u8]) -> Result<Next, FileError> {
+        match next {
+            Next::Header => match self.gather(bytes, BLOCK) {
+                None => Ok(Next::Header),
+                Some(block) => self.header(block),
+            },
+            Next::Extension { kind, size } => match self.gather(bytes, size + padding(size as u64))
+            {
+                None => Ok(Next::Extension { kind, size }),
+                Some(mut block) => {
+                    block.truncate(size);
+                    self.extension(kind, block)?;
+                    Ok(Next::Header)
+                }
+            },
+            Next::Content { mut upload, left, modified, padding } => {
+                let some = take(bytes, usize::try_from(left).unwrap_or(usize::MAX));
+                upload.write(some)?;
+                let left = left - some.len() as u64;
+                if left > 0 {
+                    return Ok(Next::Content { upload, left, modified, padding });
+                }
+                self.close(upload, modified)?;
+                Ok(Next::Padding(padding))
+            }
+            Next::Padding(left) => {
+                let left = left - take(bytes, left).len();
+                Ok(if left > 0 { Next::Padding(left) } else { Next::Header })
+            }
+            Next::End { zeroes } => {
+                let zeroes = zeroes + bytes.len() as u64;
+                if bytes.iter().any(|&byte| byte != 0) || zeroes > TRAILER {
+                    return Err(FileError::Archive);
+                }
+                *bytes = &[];
+                Ok(Next::End { zeroes })
+            }
+            Next::Nothing => Err(FileError::Archive),
+        }
+    }
+
+    /// The next so many bytes, once they are all there.
+    fn gather(&mut self, bytes: &mut &[u8], size: usize) -> Option<Vec<u8>> {
+        let some = take(bytes, size - self.block.len());
+        self.block.extend_from_slice(some);
+        (self.block.len() == size).then(|| std::mem::take(&mut self.block))
+    }
+
+    fn header(&mut self, block: Vec<u8>) -> Result<Next, FileError> {
+        if block.iter().all(|&byte| byte == 0) {
+            // An extension of nothing is none of ours.
+            return match (&self.long_name, &self.pax) {
+                (None, None) => Ok(Next::End { zeroes: 0 }),
+                _ => Err(FileError::Archive),
+            };
+        }
+        self.headers += 1;
+        if self.headers > HEADERS {
+            return Err(FileError::Archive);
+        }
+        let mut header = Header::new_old();
+        header.as_mut_bytes().copy_from_slice(&block);
+        let sum = header.cksum().map_err(|_| FileError::Archive)?;
+        header.set_cksum();
+        if header.cksum().map_err(|_| FileError::Archive)? != sum {
+            return Err(FileError::Archive);
+        }
+        let size = header.entry_size().map_err(|_| FileError::Archive)?;
+        match header.entry_type() {
+            kind @ (EntryType::GNULongName | EntryType::XHeader | EntryType::XGlobalHeader) => {
+                if size == 0 || size > EXTENSION {
+                    return Err(FileError::Archive);
+                }
+                let size = usize::try_from(size).map_err(|_| FileError::Archive)?;
+                Ok(Next::Extension { kind, size })
+            }
+            EntryType::Regular => {
+                // A plain 0 in the place of the kind is what old archives have, directories too.
+                let name = self.name(&header, size)?.ok_or(FileError::Archive)?;
+                self.once(&name)?;
+                let modified = header.mtime().map_err(|_| FileError::Archive)?;
+                let modified = NewTime::At(Duration::from_secs(modified.min(LATEST)));
+                let upload = Upload::begin_in(self.root.clone(), &self.aside, name);
+                let upload = upload.map_err(refused)?;
+                let padding = padding(size);
+                if size > 0 {
+                    return Ok(Next::Content { upload, left: size, modified, padding });
+                }
+                self.close(upload, modified)?;
+                Ok(Next::Header)
+            }
+            EntryType::Directory if size == 0 => {
+                if let Some(name) = self.name(&header, 0)? {
+                    self.once(&name)?;
+                    self.directory(&name).map_err(refused)?;
+                }
+                Ok(Next::Header)
+            }
+            _ => Err(FileError::Archive),
+        }
+    }
+
+    fn extension(&mut self, kind: EntryType, content: Vec<u8>) -> Result<(), FileError> {
+        if kind == EntryType::GNULongName {
+            let end = content.iter().position(|&byte| byte == 0).unwrap_or(content.len());
+            return match self.long_name.replace(content[..end].to_vec()) {
+                None => Ok(()),
+                Some(_) => Err(FileError::Archive),
+            };
+        }
+        let mut pax = Pax::default();
+        for one in PaxExtensions::new(&content) {
+            let one = one.map_err(|_| FileError::Archive)?;
+            let key = one.key().map_err(|_| FileError::Archive)?;
+            let known = match key {
+                "path" => pax.path.replace(one.value_bytes().to_vec()).is_none(),
+                "size" => {
+                    let size = one.value().ok().and_then(|text| text.parse().ok());
+                    size.is_some() && pax.size.is_none() && {
+                        pax.size = size;
+                        true
+                    }
+                }
+                // Content with holes, in a language of its own.
+                key => !key.starts_with("GNU.sparse"),
+            };
+            if !known {
+                return Err(FileError::Archive);
+            }
+        }
+        if kind == EntryType::XGlobalHeader {
+            // It speaks of all entries, which can have no one name or size.
+            return match pax {
+                Pax { path: None, size: None } => Ok(()),
+                _ => Err(FileError::Archive),
+            };
+        }
+        match self.pax.replace(pax) {
+            None => Ok(()),
+            Some(_) => Err(FileError::Archive),
+        }
+    }
+
+    /// What an entry is called; nothing where it is the directory itself.
+    fn name(&mut self, header: &Header, size: u64) -> Result<Option<FileName>, FileError> {
+        let pax = self.pax.take().unwrap_or_default();
+        if pax.size.is_some_and(|said| said != size) {
+            return Err(FileError::Archive);
+        }
+        let name = match (pax.path, self.long_name.take()) {
+            (Some(name), None) | (None, Some(name)) => name,
+            (None, None) => header.path_bytes().into_owned(),
+            (Some(_), Some(_)) => return Err(FileError::Archive),
+        };
+        let name = std::str::from_utf8(&name).map_err(|_| FileError::Archive)?;
+        let name = match header.entry_type() {
+            EntryType::Directory => name.strip_suffix('/').unwrap_or(name),
+            _ => name,
+        };
+        // Whoever packs `.` has all names begin so.
+        if name == "." {
+            return Ok(None);
+        }
+        let name = name.strip_prefix("./").unwrap_or(name);
+        name.parse().map(Some).map_err(|_| FileError::Archive)
+    }
+
+    /// Refuses a name that came before.
+    fn once(&mut self, name: &FileName) -> Result<(), FileError> {
+        let mut print = [0; 16];
+        print.copy_from_slice(&Sha256::digest(name.as_str())[..16]);
+        if self.seen.insert(print) { Ok(()) } else { Err(FileError::Archive) }
+    }
+
+    fn directory(&self, name: &FileName) -> Result<(), FileError> {
+        let below = format!("{name}/.");
+        way(&self.root, &below).map(drop)
+    }
+
+    fn close(&mut self, upload: Upload, modified: NewTime) -> Result<(), FileError> {
+        let view = upload.finish_at(modified).map_err(refused)?;
+        self.done.files += 1;
+        self.done.bytes += view.bytes;
+        Ok(())
+    }
+}
+
+/// The first bytes, at most so many.
+fn take<'a>(bytes: &mut &'a [u8], most: usize) -> &'a [u8] {
+    let (some, rest) = bytes.split_at(most.min(bytes.len()));
+    *bytes = rest;
+    some
+}
+
+/// A file where the archive has a directory, or the other way round, is the archive's fault.
+fn refused(error: FileError) -> FileError {
+    match error {
+        FileError::NotAFile => FileError::Archive,
+        error => error,
+    }
+}

@@ -1,0 +1,244 @@
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+
+use cap_std::ambient_authority;
+use cap_std::fs::Dir;
+use skep_protocol::Rights;
+use std::sync::Arc;
+
+use super::*;
+use crate::scope::{Disk, Quota, Usage};
+
+mod archives;
+
+struct Place {
+    /// `data` and `incoming` lie in it.
+    outer: cap_tempfile::TempDir,
+    data: Dir,
+    aside: Arc<Dir>,
+    disk: Disk,
+    scope: Scope,
+}
+
+fn place(bytes: u64, entries: u64) -> Place {
+    let outer = cap_tempfile::tempdir(ambient_authority()).unwrap();
+    outer.create_dir("data").unwrap();
+    outer.create_dir("incoming").unwrap();
+    let data = outer.open_dir("data").unwrap();
+    let aside = Arc::new(outer.open_dir("incoming").unwrap());
+    let disk = Disk::counted(Quota { bytes, entries }, &data).unwrap();
+    let scope = Scope::new(data.try_clone().unwrap(), Rights::ReadWrite, disk.clone());
+    Place { outer, data, aside, disk, scope }
+}
+
+impl Place {
+    fn put(&self, name: &str, content: &[u8]) -> Result<(FileView, bool), FileError> {
+        let mut upload = Upload::begin(&self.scope, &self.aside, name.parse().unwrap())?;
+        for piece in content.chunks(7) {
+            upload.write(piece)?;
+        }
+        upload.finish()
+    }
+
+    fn get(&self, name: &str) -> Result<Vec<u8>, FileError> {
+        let (view, file) = open(&self.scope, &name.parse().unwrap())?;
+        let mut content = vec![0; usize::try_from(view.bytes).unwrap()];
+        assert_eq!(file.read_at(&mut content, 0).unwrap(), content.len());
+        Ok(content)
+    }
+
+    fn names(&self, prefix: &str) -> Vec<String> {
+        let listed = list(&self.scope, prefix, None, usize::MAX).unwrap();
+        assert!(!listed.more);
+        listed.files.into_iter().map(|file| file.name.into()).collect()
+    }
+
+    fn is_aside_empty(&self) -> bool {
+        self.aside.entries().unwrap().next().is_none()
+    }
+
+    fn used(&self) -> (u64, u64) {
+        let Usage { bytes, entries } = self.disk.usage();
+        // The ledger is what a count would be.
+        let counted = Disk::counted(Quota { bytes: 0, entries: 0 }, &self.data).unwrap().usage();
+        assert_eq!((counted.bytes, counted.entries), (bytes, entries));
+        (bytes, entries)
+    }
+}
+
+fn is_unknown<T>(result: Result<T, FileError>) -> bool {
+    matches!(result, Err(FileError::Unknown))
+}
+
+fn is_not_a_file<T>(result: Result<T, FileError>) -> bool {
+    matches!(result, Err(FileError::NotAFile))
+}
+
+#[test]
+fn a_file_is_written_replaced_read_and_removed() {
+    let place = place(100, 10);
+    let (view, created) = place.put("a/b/c.txt", b"first").unwrap();
+    assert_eq!((view.name.as_str(), view.bytes, created), ("a/b/c.txt", 5, true));
+    assert_eq!(place.get("a/b/c.txt").unwrap(), b"first");
+    assert!(view.modified_at.as_millis() > 1_700_000_000_000);
+    let file = place.data.open("a/b/c.txt").unwrap().into_std();
+    assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(place.used(), (5, 3));
+    let (view, created) = place.put("a/b/c.txt", b"again").unwrap();
+    assert_eq!((view.bytes, created, place.used()), (5, false, (5, 3)));
+    remove(&place.scope, &"a/b/c.txt".parse().unwrap()).unwrap();
+    assert!(is_unknown(remove(&place.scope, &"a/b/c.txt".parse().unwrap())));
+    assert!(is_unknown(place.get("a/b/c.txt")));
+    assert_eq!(place.used(), (0, 2));
+    assert!(place.is_aside_empty());
+}
+
+#[test]
+fn a_write_past_the_quota_leaves_what_was_there() {
+    let place = place(100, 4);
+    place.put("kept", &[1; 60]).unwrap();
+    for (name, size) in [("new/er", 41), ("kept", 41), ("huge", 1_000)] {
+        let past = place.put(name, &vec![2; size]);
+        assert!(matches!(past, Err(FileError::Quota(LimitName::disk_bytes))), "{name}");
+    }
+    assert_eq!((place.used(), place.get("kept").unwrap()), ((60, 1), vec![1; 60]));
+    place.put("kept", &[3; 40]).unwrap();
+    // Three directories and the name make four more.
+    let past = place.put("a/b/c/d", b"");
+    assert!(matches!(past, Err(FileError::Quota(LimitName::disk_entries))));
+    assert_eq!(place.used(), (40, 1), "the directories that were made are gone again");
+    let past = place.put("a/b/c/d/e/f", b"");
+    assert!(matches!(past, Err(FileError::Quota(LimitName::disk_entries))));
+    assert_eq!(place.used(), (40, 1));
+    place.put("a/b/c", b"").unwrap();
+    place.put("a/b/c", b"replaced where there is no room for another name").unwrap();
+    assert_eq!(place.used().1, 4);
+    assert!(place.is_aside_empty());
+}
+
+#[test]
+fn an_upload_that_is_given_up_leaves_nothing() {
+    let place = place(100, 4);
+    let mut upload = Upload::begin(&place.scope, &place.aside, "a/b".parse().unwrap()).unwrap();
+    upload.write(&[0; 50]).unwrap();
+    assert_eq!(place.disk.usage().bytes, 50, "it counts from its first byte");
+    assert!(place.names("").is_empty());
+    drop(upload);
+    assert_eq!(place.used(), (0, 0));
+    assert!(place.is_aside_empty());
+}
+
+#[test]
+fn what_is_no_file_is_neither_read_nor_written_nor_removed() {
+    let place = place(1_000, 100);
+    place.outer.write("secret", b"s").unwrap();
+    place.outer.create_dir("elsewhere").unwrap();
+    place.data.create_dir("dir").unwrap();
+    place.data.write("dir/file", b"x").unwrap();
+    place.data.symlink("dir/file", "link").unwrap();
+    place.data.symlink("../secret", "out").unwrap();
+    place.data.symlink("dir", "dir-link").unwrap();
+    place.data.symlink("../elsewhere", "dir-out").unwrap();
+    place.data.symlink("nowhere", "dangling").unwrap();
+    rustix::fs::mknodat(
+        &place.data,
+        "fifo",
+        rustix::fs::FileType::Fifo,
+        rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR,
+        0,
+    )
+    .unwrap();
+    for name in ["dir", "link", "out", "dir-link", "dir-out", "dangling", "fifo"] {
+        assert!(is_not_a_file(place.get(name)), "{name} was read");
+        assert!(is_not_a_file(place.put(name, b"y")), "{name} was written");
+        assert!(is_not_a_file(remove(&place.scope, &name.parse().unwrap())), "{name} was removed");
+    }
+    for name in ["dir-link/file", "dir-out/file", "dir/file/below", "link/below", "fifo/below"] {
+        assert!(is_unknown(place.get(name)), "{name} was read");
+        assert!(is_not_a_file(place.put(name, b"y")), "{name} was written");
+        assert!(is_unknown(remove(&place.scope, &name.parse().unwrap())), "{name} was removed");
+    }
+    assert_eq!(place.names(""), ["dir/file"]);
+    assert!(place.outer.open_dir("elsewhere").unwrap().entries().unwrap().next().is_none());
+    assert_eq!(place.outer.read("secret").unwrap(), b"s");
+}
+
+#[test]
+fn names_are_listed_in_the_order_of_their_bytes() {
+    use std::os::unix::ffi::OsStrExt;
+    let place = place(1_000, 100);
+    let names = ["a", "a-b", "a.d/x", "a/b", "a/b/c", "a0", "b/ü", "é", "z/z/z/z"];
+    for name in names.iter().filter(|&&name| name != "a" && name != "a/b") {
+        place.put(name, b"").unwrap();
+    }
+    // What no one could ask for.
+    place.data.write(std::ffi::OsStr::from_bytes(b"bad\xff"), b"").unwrap();
+    place.data.write("line\nbreak", b"").unwrap();
+    place.data.create_dir("tab\t").unwrap();
+    place.data.write("tab\t/inside", b"").unwrap();
+    let all = ["a-b", "a.d/x", "a/b/c", "a0", "b/ü", "z/z/z/z", "é"];
+    assert!(all.is_sorted());
+    assert_eq!(place.names(""), all);
+    assert_eq!(place.names("a"), ["a-b", "a.d/x", "a/b/c", "a0"]);
+    assert_eq!(place.names("a/"), ["a/b/c"]);
+    assert_eq!(place.names("a/b/c"), ["a/b/c"]);
+    assert_eq!(place.names("z/z"), ["z/z/z/z"]);
+    assert!(place.names("a/b/c/").is_empty() && place.names("/").is_empty());
+    // From every place, in pages of every size.
+    for limit in 1..=all.len() {
+        let mut found = Vec::new();
+        let mut after = None;
+        loop {
+            let page = list(&place.scope, "", after.as_ref(), limit).unwrap();
+            assert!(page.files.len() == limit || !page.more);
+            after = page.files.last().map(|file| file.name.clone());
+            found.extend(page.files.into_iter().map(|file| String::from(file.name)));
+            if !page.more {
+                break;
+            }
+        }
+        assert_eq!(found, all);
+    }
+    let after: FileName = "a/b".parse().unwrap();
+    let page = list(&place.scope, "", Some(&after), 2).unwrap();
+    assert_eq!(page.files[0].name.as_str(), "a/b/c");
+}
+
+#[test]
+fn many_names_in_one_directory_are_listed() {
+    let place = place(1 << 20, 10_000);
+    for n in 0..2_300 {
+        place.data.write(format!("{:04}", (n * 7_919) % 2_300), b"x").unwrap();
+    }
+    let names = place.names("");
+    assert!(names.len() == 2_300 && names.is_sorted());
+    let after: FileName = "1234".parse().unwrap();
+    let page = list(&place.scope, "", Some(&after), 1_000).unwrap();
+    assert_eq!((page.files.len(), page.files[0].name.as_str(), page.more), (1_000, "1235", true));
+}
+
+#[test]
+fn a_tree_deeper_than_the_descriptor_limit_is_listed_as_far_as_names_go() {
+    let place = place(1 << 20, 100_000);
+    let mut dir = place.data.try_clone().unwrap();
+    for _ in 0..3_000 {
+        dir.create_dir("d").unwrap();
+        dir.write("f", b"x").unwrap();
+        dir = dir.open_dir("d").unwrap();
+    }
+    drop(dir);
+    let names = place.names("");
+    assert_eq!(names.len(), 2_048, "a name has 4,096 bytes at most");
+    assert!(names.is_sorted());
+    drop(place.data);
+    crate::tree::remove_tree(&place.outer, "data").unwrap();
+}
+
+#[test]
+fn a_files_time_is_shown() {
+    let place = place(1_000, 100);
+    place.put("a", b"").unwrap();
+    let shown = list(&place.scope, "", None, 1).unwrap().files[0].modified_at;
+    let metadata = place.data.open("a").unwrap().into_std().metadata().unwrap();
+    let millis = metadata.mtime() * 1_000 + metadata.mtime_nsec() / 1_000_000;
+    assert_eq!(i64::try_from(shown.as_millis()).unwrap(), millis);
+}

@@ -1,0 +1,199 @@
+//! Going through a guest's tree in the order of whole names.
+//!
+//! The name of a directory sorts with the `/` that follows it, so that going down where it stands
+//! gives all names in the order of their bytes. A directory is read a thousand names at a time.
+//!
+//! A name leads through up to 2,048 directories. Held open are the last 64 of them and every 64th
+//! before; those between are opened again on the way back, from the one that is held above them.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use skep_protocol::FileName;
+
+use super::{FileError, descend, gone};
+use crate::scope::{NodeKind, OpenDirectory, Order};
+
+/// Names held of one directory.
+const BATCH: usize = 1_000;
+
+/// Which directories are held open.
+const HELD: usize = 64;
+
+/// Whether something is a file or a directory, when its directory was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    File,
+    Directory,
+}
+
+/// A file or directory.
+pub(super) struct Found {
+    /// Its whole name.
+    pub(super) name: FileName,
+    pub(super) kind: Kind,
+    /// Where it lies.
+    pub(super) directory: OpenDirectory,
+}
+
+impl Found {
+    /// The last part of its name.
+    pub(super) fn leaf(&self) -> &str {
+        super::split(self.name.as_str()).1
+    }
+}
+
+/// See the module's documentation.
+pub(super) struct Walk {
+    root: OpenDirectory,
+    /// What names begin with.
+    prefix: String,
+    /// What names come after.
+    after: String,
+    frames: Vec<Frame>,
+}
+
+struct Frame {
+    /// Its name with a `/`; empty for the root.
+    base: String,
+    directory: Option<OpenDirectory>,
+    /// Names in order, directories with a `/`.
+    pending: VecDeque<String>,
+    /// The last one that was taken.
+    last: String,
+    /// There are names after `pending`.
+    more: bool,
+}
+
+impl Walk {
+    pub(super) fn new(root: OpenDirectory, prefix: &str, after: &str) -> Self {
+        let frames = vec![Frame::new(String::new(), root.clone())];
+        Self { root, prefix: prefix.to_owned(), after: after.to_owned(), frames }
+    }
+
+    pub(super) fn next(&mut self) -> Result<Option<Found>, FileError> {
+        loop {
+            let Some(frame) = self.frames.last() else { return Ok(None) };
+            let next = if frame.pending.is_empty() && frame.more { self.fill() } else { Ok(()) };
+            let found = next.and_then(|()| self.found());
+            match found {
+                Ok(Some(found)) => {
+                    if found.kind == Kind::File || self.enter(&found)? {
+                        return Ok(Some(found));
+                    }
+                }
+                Ok(None) => drop(self.frames.pop()),
+                // The directory went away meanwhile.
+                Err(error) => {
+                    gone(error)?;
+                    self.frames.pop();
+                }
+            }
+        }
+    }
+
+    /// The next name of the directory that the walk is in.
+    fn found(&mut self) -> Result<Option<Found>, FileError> {
+        let Some(frame) = self.frames.last_mut() else { return Ok(None) };
+        let Some(key) = frame.pending.pop_front() else { return Ok(None) };
+        let (leaf, kind) = match key.strip_suffix('/') {
+            Some(leaf) => (leaf, Kind::Directory),
+            None => (key.as_str(), Kind::File),
+        };
+        let name = format!("{}{leaf}", frame.base).parse().map_err(|_| FileError::Unknown)?;
+        frame.last = key;
+        Ok(Some(Found { name, kind, directory: self.directory()? }))
+    }
+
+    /// Goes on in a directory; false where it is none any more.
+    fn enter(&mut self, found: &Found) -> Result<bool, FileError> {
+        let directory = match descend(&found.directory, found.leaf()) {
+            Ok(directory) => directory,
+            Err(error) => return gone(error).map(|()| false),
+        };
+        if let Some(above) = self.frames.len().checked_sub(HELD)
+            && !above.is_multiple_of(HELD)
+        {
+            self.frames[above].directory = None;
+        }
+        self.frames.push(Frame::new(format!("{}/", found.name), directory));
+        Ok(true)
+    }
+
+    /// The directory that the walk is in.
+    fn directory(&mut self) -> Result<OpenDirectory, FileError> {
+        let held = self.frames.iter().rposition(|frame| frame.directory.is_some());
+        let mut directory = self.root.clone();
+        for frame in &mut self.frames[held.unwrap_or(0)..] {
+            directory = match &frame.directory {
+                Some(directory) => directory.clone(),
+                None => descend(&directory, frame.leaf())?,
+            };
+            frame.directory = Some(directory.clone());
+        }
+        Ok(directory)
+    }
+
+    /// Reads the names that come next in the directory that the walk is in.
+    fn fill(&mut self) -> Result<(), FileError> {
+        let directory = self.directory()?;
+        match self.frames.last_mut() {
+            Some(frame) => frame.fill(&directory, &self.prefix, &self.after),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Frame {
+    fn new(base: String, directory: OpenDirectory) -> Self {
+        let (pending, last) = (VecDeque::new(), String::new());
+        Self { base, directory: Some(directory), pending, last, more: true }
+    }
+
+    /// The last part of its name.
+    fn leaf(&self) -> &str {
+        super::split(self.base.trim_end_matches('/')).1
+    }
+
+    /// Reads the names that come next.
+    fn fill(
+        &mut self,
+        directory: &OpenDirectory,
+        prefix: &str,
+        after: &str,
+    ) -> Result<(), FileError> {
+        self.more = false;
+        let mut listing = directory.list(Order::Stored)?;
+        let mut next = BTreeMap::new();
+        loop {
+            let batch = listing.next_batch()?;
+            if batch.is_empty() {
+                break;
+            }
+            for entry in batch {
+                let key = match entry.kind {
+                    NodeKind::File => entry.name,
+                    NodeKind::Directory => entry.name + "/",
+                    _ => continue,
+                };
+                if key > self.last && self.wanted(&key, prefix, after) {
+                    next.insert(key, ());
+                }
+                if next.len() > BATCH {
+                    next.pop_last();
+                    self.more = true;
+                }
+            }
+        }
+        self.pending = next.into_keys().collect();
+        Ok(())
+    }
+
+    /// Whether a name is one that was asked for, or a directory on the way to one.
+    fn wanted(&self, key: &str, prefix: &str, after: &str) -> bool {
+        let full = format!("{}{key}", self.base);
+        let leads_to = |name: &str| full.ends_with('/') && name.starts_with(&full);
+        (full.starts_with(prefix) || leads_to(prefix))
+            && (full.as_str() > after || leads_to(after))
+            && full.trim_end_matches('/').parse::<FileName>().is_ok()
+    }
+}

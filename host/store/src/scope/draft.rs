@@ -1,0 +1,94 @@
+//! A file that is written out of sight and then put in its place.
+//!
+//! It lies in another directory of the same file system, which no guest can see, and counts from its
+//! first byte. A guest sees it as a whole or not at all.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt};
+use rustix::fs::OFlags;
+
+use super::ledger::Inode;
+use super::{NodeKind, OpenDirectory, OpenFile, ScopeError, Shared, Stat};
+
+/// A file that has no name in its scope yet. Dropping it removes it.
+#[derive(Debug)]
+pub struct Draft {
+    shared: Arc<Shared>,
+    aside: Arc<Dir>,
+    name: String,
+    inode: Inode,
+    file: OpenFile,
+    placed: bool,
+}
+
+impl OpenDirectory {
+    /// Begins a file in `aside`, which has to be on the same file system and outside of the scope.
+    pub fn draft(&self, aside: &Arc<Dir>) -> Result<Draft, ScopeError> {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        self.shared.writable()?;
+        let mut options = OpenOptions::new();
+        options.write(true).create_new(true).mode(0o600);
+        options.custom_flags(OFlags::NOFOLLOW.bits().cast_signed());
+        let (name, file) = loop {
+            let name = COUNT.fetch_add(1, Ordering::Relaxed).to_string();
+            match aside.open_with(&name, &options) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                opened => break (name, opened?.into_std()),
+            }
+        };
+        let stat = Stat::of(&file)?;
+        let inode = stat.identity();
+        self.shared.disk.ledger().drafted(inode);
+        let file = OpenFile::new(self.shared.clone(), file, &stat, false, true);
+        let (shared, aside) = (self.shared.clone(), aside.clone());
+        Ok(Draft { shared, aside, name, inode, file, placed: false })
+    }
+
+    /// Gives a draft its name here, in place of the file that has it. Whether the name is new.
+    ///
+    /// # Errors
+    /// [`ScopeError::SpecialFile`] where something else than a file has it.
+    pub fn place(&self, mut draft: Draft, name: &str) -> Result<bool, ScopeError> {
+        self.shared.writable()?;
+        if !Arc::ptr_eq(&self.shared, &draft.shared) {
+            return Err(ScopeError::CrossScope);
+        }
+        let mut ledger = self.shared.disk.ledger();
+        let replaced = match self.stat_at(name, false) {
+            Ok(stat) if stat.kind == NodeKind::File => Some(stat),
+            Ok(_) => return Err(ScopeError::SpecialFile),
+            Err(ScopeError::Io(error)) if error.kind() == io::ErrorKind::NotFound => {
+                ledger.admit_entry()?;
+                None
+            }
+            Err(error) => return Err(error),
+        };
+        draft.aside.rename(&draft.name, &self.dir, name)?;
+        draft.placed = true;
+        ledger.named(draft.inode);
+        if let Some(replaced) = &replaced {
+            ledger.unnamed(replaced.identity(), replaced.freed());
+        }
+        drop(ledger);
+        Ok(replaced.is_none())
+    }
+}
+
+impl Draft {
+    /// The file.
+    pub fn file(&self) -> &OpenFile {
+        &self.file
+    }
+}
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        if !self.placed {
+            // What stays is removed when the directory is next opened.
+            drop(self.aside.remove_file(&self.name));
+        }
+    }
+}
