@@ -1,5 +1,316 @@
-//! The local source: foreground runs on this machine, to look at only.
+//! The local source: the foreground runs on this machine, to look at only. Each is a record in a
+//! directory; nothing reaches the run itself.
 
 mod record;
 
-pub use self::record::{LocalRun, NewRun};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use cap_std::fs::Dir;
+use futures_util::{StreamExt, stream};
+use skep_protocol::*;
+
+use self::record::Found;
+pub use self::record::{LocalRun, RunRecord};
+use crate::remotes::LOCAL;
+
+/// Records that are looked at.
+const RECORDS: usize = 10_000;
+/// Workers of a page where the caller does not say.
+const PAGE: usize = 100;
+/// Between two looks at the directory for those who follow it.
+const LOOK: Duration = Duration::from_secs(1);
+/// The place of each change: whoever comes back gets everything again.
+const PLACE: &str = "local";
+
+/// The foreground runs as a runtime.
+#[derive(Clone)]
+pub(crate) struct LocalRuntime {
+    dir: Arc<Dir>,
+    runtime_id: RuntimeId,
+    now: fn() -> Timestamp,
+}
+
+/// What the directory has at one moment.
+#[derive(Default)]
+struct Runs {
+    workers: BTreeMap<WorkerId, WorkerView>,
+    diagnostics: Vec<Diagnostic>,
+}
+
+impl LocalRuntime {
+    pub(crate) fn new(dir: Dir, now: fn() -> Timestamp) -> Self {
+        let runtime_id = LOCAL.parse().expect("that is a runtime's id");
+        Self { dir: Arc::new(dir), runtime_id, now }
+    }
+
+    /// Looks at the directory.
+    async fn runs(&self) -> Result<Runs, Error> {
+        let local = self.clone();
+        let look = tokio::task::spawn_blocking(move || local.look());
+        look.await.map_err(|_| Error::Internal)?
+    }
+
+    fn look(&self) -> Result<Runs, Error> {
+        let failed = |error: std::io::Error| {
+            tracing::warn!(kind = %error.kind(), "the directory of foreground runs");
+            Error::Internal
+        };
+        let mut runs = Runs::default();
+        for entry in self.dir.entries().map_err(failed)?.take(RECORDS) {
+            let name = entry.map_err(failed)?.file_name();
+            // A draft.
+            if name.as_encoded_bytes().starts_with(b".") {
+                continue;
+            }
+            match name.to_str().map_or(Found::Invalid, |name| record::read(&self.dir, name)) {
+                Found::Running(record) => {
+                    runs.workers.insert(record.worker_id, self.view(record));
+                }
+                Found::Stale(record) => runs.diagnostics.push(self.stale(&record)),
+                Found::Invalid => runs.diagnostics.push(self.diagnostic(
+                    DiagnosticCode::InvalidRecord,
+                    "what lies beside the records of foreground runs is none".into(),
+                    self.runtime_id.clone().into(),
+                )),
+                Found::Gone => {}
+            }
+        }
+        runs.diagnostics.sort_by(|a, b| a.subject.cmp(&b.subject));
+        Ok(runs)
+    }
+
+    fn view(&self, record: RunRecord) -> WorkerView {
+        let mut spec = WorkerSpec::new(record.component);
+        spec.display_ref = record.display_ref;
+        WorkerView {
+            runtime_id: self.runtime_id.clone(),
+            worker_id: record.worker_id,
+            kind: record.kind,
+            spec,
+            previous: None,
+            desired: Desired::Running,
+            observed: Observed::Busy,
+            execution: Execution::Connected,
+            queued_inputs: 0,
+            created_at: record.started_at,
+            updated_at: record.started_at,
+        }
+    }
+
+    fn stale(&self, record: &RunRecord) -> Diagnostic {
+        let message = format!(
+            "a foreground run that began at {} is gone and has left its record",
+            record.started_at
+        );
+        self.diagnostic(DiagnosticCode::StaleRecord, message, record.worker_id.into())
+    }
+
+    fn diagnostic(&self, code: DiagnosticCode, message: String, subject: Subject) -> Diagnostic {
+        let (severity, at) = (code.severity(), (self.now)());
+        Diagnostic { code, severity, message, subject: Some(subject), at }
+    }
+}
+
+/// A follower of the directory.
+struct Follower {
+    local: LocalRuntime,
+    seen: BTreeMap<WorkerId, WorkerView>,
+    ready: VecDeque<Change>,
+    looked: bool,
+}
+
+impl Follower {
+    async fn next(&mut self) -> Result<Change, Error> {
+        loop {
+            if let Some(change) = self.ready.pop_front() {
+                return Ok(change);
+            }
+            if std::mem::replace(&mut self.looked, true) {
+                tokio::time::sleep(LOOK).await;
+            }
+            let found = self.local.runs().await?.workers;
+            let change = |id: &WorkerId, worker: Option<&WorkerView>| Change {
+                cursor: PLACE.into(),
+                worker_id: *id,
+                worker: worker.cloned().map(Box::new),
+            };
+            let gone = self.seen.keys().filter(|id| !found.contains_key(id));
+            self.ready.extend(gone.map(|id| change(id, None)));
+            let new = found.iter().filter(|(id, view)| self.seen.get(id) != Some(view));
+            self.ready.extend(new.map(|(id, view)| change(id, Some(view))));
+            self.seen = found;
+        }
+    }
+}
+
+#[async_trait]
+impl RuntimeHandle for LocalRuntime {
+    async fn describe(&self) -> Result<RuntimeView, Error> {
+        let workers = self.runs().await?.workers.len() as u64;
+        Ok(RuntimeView {
+            runtime_id: self.runtime_id.clone(),
+            // They are processes of their own, of this machine or at least of its store.
+            host_id: LOCAL.parse()?,
+            version: env!("CARGO_PKG_VERSION").into(),
+            workers,
+            connected: workers,
+            ready: true,
+        })
+    }
+
+    async fn list(&self, query: ListWorkers) -> Result<Page<WorkerView>, Error> {
+        let after = query.cursor.map(|text| text.parse::<WorkerId>().map_err(|_| Invalid::Cursor));
+        let after = after.transpose()?;
+        // They have no labels.
+        let wanted = |view: &WorkerView| {
+            query.label.is_none() && after.is_none_or(|after| view.worker_id > after)
+        };
+        let limit = if query.limit == 0 { PAGE } else { query.limit };
+        let runs = self.runs().await?.workers;
+        let mut items: Vec<_> = runs.into_values().filter(wanted).take(limit + 1).collect();
+        let more = items.len() > limit;
+        items.truncate(limit);
+        let last = items.last().filter(|_| more);
+        let next_cursor = last.map(|view| view.worker_id.to_string());
+        Ok(Page { items, next_cursor })
+    }
+
+    async fn get(&self, worker: WorkerId) -> Result<WorkerView, Error> {
+        self.runs().await?.workers.remove(&worker).ok_or(Error::UnknownWorker(worker))
+    }
+
+    async fn changes(&self, cursor: Option<String>) -> Result<ChangeStream, Error> {
+        if cursor.is_some_and(|cursor| cursor != PLACE) {
+            return Err(Invalid::Cursor.into());
+        }
+        let (seen, ready) = (BTreeMap::new(), VecDeque::new());
+        let follower = Follower { local: self.clone(), seen, ready, looked: false };
+        let step = |mut follower: Follower| async move { Some((follower.next().await, follower)) };
+        Ok(stream::unfold(follower, step).boxed())
+    }
+
+    async fn diagnostics(&self, worker: Option<WorkerId>) -> Result<Vec<Diagnostic>, Error> {
+        let mut diagnostics = self.runs().await?.diagnostics;
+        if let Some(worker) = worker {
+            diagnostics.retain(|diagnostic| diagnostic.worker() == Some(worker));
+        }
+        Ok(diagnostics)
+    }
+
+    async fn create(&self, _: CreateWorker) -> Result<Stored<WorkerView>, Error> {
+        Err(Error::OperationUnsupported)
+    }
+
+    async fn update(&self, _: WorkerId, _: WorkerChange) -> Result<WorkerView, Error> {
+        Err(Error::OperationUnsupported)
+    }
+
+    async fn rollback(&self, _: WorkerId) -> Result<WorkerView, Error> {
+        Err(Error::OperationUnsupported)
+    }
+
+    async fn remove(&self, _: WorkerId) -> Result<(), Error> {
+        Err(Error::OperationUnsupported)
+    }
+
+    async fn start(&self, _: WorkerId) -> Result<WorkerView, Error> {
+        Err(Error::OperationUnsupported)
+    }
+
+    async fn stop(&self, _: WorkerId) -> Result<WorkerView, Error> {
+        Err(Error::OperationUnsupported)
+    }
+
+    async fn send(&self, _: WorkerId, _: NewInput) -> Result<Sent, Error> {
+        Err(Error::OperationUnsupported)
+    }
+
+    async fn cancel(&self, _: WorkerId, _: InputId) -> Result<InputView, Error> {
+        Err(Error::OperationUnsupported)
+    }
+
+    async fn input(&self, _: WorkerId, _: InputId) -> Result<InputView, Error> {
+        Err(Error::OperationUnsupported)
+    }
+
+    async fn transcript(&self, _: WorkerId, _: Cursor, _: usize) -> Result<EntryPage, Error> {
+        Err(Error::OperationUnsupported)
+    }
+
+    async fn subscribe(&self, _: WorkerId, _: Option<Cursor>) -> Result<EntryStream, Error> {
+        Err(Error::OperationUnsupported)
+    }
+
+    async fn put_component(&self, _: ByteStream) -> Result<Stored<ComponentView>, Error> {
+        Err(Error::OperationUnsupported)
+    }
+
+    async fn component(&self, _: ComponentDigest) -> Result<ComponentView, Error> {
+        Err(Error::OperationUnsupported)
+    }
+
+    async fn components(&self, _: Option<String>) -> Result<Page<ComponentView>, Error> {
+        Err(Error::OperationUnsupported)
+    }
+
+    async fn remove_component(&self, _: ComponentDigest) -> Result<(), Error> {
+        Err(Error::OperationUnsupported)
+    }
+
+    async fn files(&self, _: WorkerId, _: ListFiles) -> Result<Page<FileView>, Error> {
+        Err(Error::OperationUnsupported)
+    }
+
+    async fn read_file(
+        &self,
+        _: WorkerId,
+        _: FileName,
+        _: Option<FileRange>,
+    ) -> Result<(FileView, ByteStream), Error> {
+        Err(Error::OperationUnsupported)
+    }
+
+    async fn write_file(
+        &self,
+        _: WorkerId,
+        _: FileName,
+        _: ByteStream,
+    ) -> Result<Stored<FileView>, Error> {
+        Err(Error::OperationUnsupported)
+    }
+
+    async fn remove_file(&self, _: WorkerId, _: FileName) -> Result<(), Error> {
+        Err(Error::OperationUnsupported)
+    }
+
+    async fn export(&self, _: WorkerId) -> Result<ByteStream, Error> {
+        Err(Error::OperationUnsupported)
+    }
+
+    async fn import(&self, _: WorkerId, _: ByteStream) -> Result<Imported, Error> {
+        Err(Error::OperationUnsupported)
+    }
+
+    async fn put_config(&self, _: ConfigValues) -> Result<Stored<ConfigView>, Error> {
+        Err(Error::OperationUnsupported)
+    }
+
+    async fn config(&self, _: ConfigDigest) -> Result<ConfigView, Error> {
+        Err(Error::OperationUnsupported)
+    }
+
+    async fn configs(&self, _: Option<String>) -> Result<Page<ConfigView>, Error> {
+        Err(Error::OperationUnsupported)
+    }
+
+    async fn remove_config(&self, _: ConfigDigest) -> Result<(), Error> {
+        Err(Error::OperationUnsupported)
+    }
+
+    async fn usage(&self, _: WorkerId) -> Result<Usage, Error> {
+        Err(Error::OperationUnsupported)
+    }
+}

@@ -13,7 +13,6 @@ use crate::{Access, RegistryError, Remotes};
 #[derive(Clone, Debug)]
 pub struct Registrar {
     pub(crate) database: Arc<Database>,
-    pub(crate) now: fn() -> Timestamp,
     access: Access,
     remotes: Remotes,
 }
@@ -33,7 +32,7 @@ impl Registrar {
         let database = Arc::new(Database::open(dir)?);
         let access = Access::new(Arc::clone(&database), now);
         let remotes = Remotes::new(Arc::clone(&database), now);
-        Ok(Self { database, now, access, remotes })
+        Ok(Self { database, access, remotes })
     }
 
     /// Tokens, sessions and codes.

@@ -5,13 +5,21 @@ use std::time::Duration;
 
 use cap_std::fs::Dir;
 use skep_protocol::{
-    AuditEntry, DisplayRef, Error, HostId, HostView, ListWorkers, Listing, Page, RuntimeHandle,
-    RuntimeId, RuntimeSummary, Timestamp, WorkerEntry,
+    AuditEntry, DisplayRef, Error, HostId, HostView, ListWorkers, Listing, Page, Role,
+    RuntimeHandle, RuntimeId, RuntimeSummary, Source, Timestamp, WorkerEntry,
 };
 
+use crate::audit::{self, AuditLog};
+use crate::changes::{self, Pace};
+use crate::cursor::{StreamPlace, audit_from_text, audit_to_text};
+use crate::fleet::{self, Fleet, Member, Residents};
+use crate::guarded::{Gate, Guarded, Target, while_good};
+use crate::list::{self, Wanted};
+use crate::local::LocalRuntime;
+use crate::watcher::Watcher;
 use crate::{
     Access, Audit, Caller, Ceilings, Connect, FleetStream, Policy, Registrar, RegistryError,
-    RemoteSpec, Remotes,
+    RemoteSpec, Remotes, RolePolicy,
 };
 
 /// The runtime in this process.
@@ -57,6 +65,11 @@ pub struct Registry(Arc<Inner>);
 
 struct Inner {
     registrar: Registrar,
+    fleet: Arc<Fleet>,
+    gate: Gate,
+    log: Arc<AuditLog>,
+    watcher: Watcher,
+    deadline: Duration,
 }
 
 impl Registry {
@@ -66,8 +79,30 @@ impl Registry {
     /// # Errors
     /// Where `registry.db` cannot be opened.
     pub fn open(parts: RegistryParts) -> Result<Self, RegistryError> {
-        let registrar = Registrar::open_at(parts.dir, parts.now)?;
-        Ok(Self(Arc::new(Inner { registrar })))
+        let (now, deadline) = (parts.now, parts.deadline);
+        let registrar = Registrar::open_at(parts.dir, now)?;
+        let log = Arc::new(AuditLog::open(&registrar.database)?);
+        let gate = Gate {
+            policy: parts.policy.unwrap_or_else(|| {
+                let ceilings = parts.ceilings;
+                Arc::new(RolePolicy { ceilings })
+            }),
+            audit: parts.audit.unwrap_or_else(|| {
+                let log: Arc<AuditLog> = Arc::clone(&log);
+                log
+            }),
+            access: registrar.access().clone(),
+            now,
+        };
+        let local = parts.local.map(|dir| {
+            let local: Arc<dyn RuntimeHandle> = Arc::new(LocalRuntime::new(dir, now));
+            local
+        });
+        let residents = Residents { embedded: parts.embedded, local };
+        let fleet = Fleet::new(residents, parts.remotes, parts.connect, now, deadline);
+        let fleet = Arc::new(fleet);
+        let watcher = Watcher::start(&registrar, Arc::clone(&fleet))?;
+        Ok(Self(Arc::new(Inner { registrar, fleet, gate, log, watcher, deadline })))
     }
 
     /// Tokens, sessions and codes.
@@ -81,21 +116,30 @@ impl Registry {
     }
 
     /// The runtimes that the caller sees: the embedded one, remotes by id, the local one.
-    pub async fn runtimes(&self, _caller: &Caller) -> Listing<RuntimeSummary> {
-        Listing { items: Vec::new(), next_cursor: None, diagnostics: Vec::new() }
+    pub async fn runtimes(&self, caller: &Caller) -> Listing<RuntimeSummary> {
+        let now = self.now();
+        let mut list = list::runtimes(&self.seen(caller), self.0.deadline, now).await;
+        for id in self.0.fleet.members().refused() {
+            if self.0.gate.policy.sees(caller, id) {
+                list.diagnostics.push(fleet::duplicate(id, now));
+            }
+        }
+        list
     }
 
     /// One of them.
     ///
     /// # Errors
     /// [`Error::UnknownRuntime`], also where the caller does not see it.
-    pub async fn runtime(&self, _caller: &Caller, id: &RuntimeId) -> Result<RuntimeSummary, Error> {
-        Err(Error::UnknownRuntime(id.clone()))
+    pub async fn runtime(&self, caller: &Caller, id: &RuntimeId) -> Result<RuntimeSummary, Error> {
+        let member = self.seen(caller).into_iter().find(|member| member.id == *id);
+        let member = member.ok_or_else(|| Error::UnknownRuntime(id.clone()))?;
+        Ok(member.ask(self.0.deadline).await)
     }
 
     /// The hosts of the runtimes that the caller sees, by id.
-    pub async fn hosts(&self, _caller: &Caller) -> Listing<HostView> {
-        Listing { items: Vec::new(), next_cursor: None, diagnostics: Vec::new() }
+    pub async fn hosts(&self, caller: &Caller) -> Listing<HostView> {
+        list::hosts(self.runtimes(caller).await)
     }
 
     /// Workers of all runtimes that the caller sees, or of those on one host; within each by id. A
@@ -108,12 +152,20 @@ impl Registry {
     /// [`skep_protocol::Invalid::Query`].
     pub async fn workers(
         &self,
-        _caller: &Caller,
-        _host: Option<&HostId>,
-        _query: ListWorkers,
-        _state: Option<&str>,
+        caller: &Caller,
+        host: Option<&HostId>,
+        query: ListWorkers,
+        state: Option<&str>,
     ) -> Result<Listing<WorkerEntry>, Error> {
-        Ok(Listing { items: Vec::new(), next_cursor: None, diagnostics: Vec::new() })
+        let wanted = Wanted::new(query, state)?;
+        let mut members = self.seen(caller);
+        if let Some(host) = host {
+            members.retain(|member| member.host().as_ref() == Some(host));
+            if members.is_empty() {
+                return Err(Error::UnknownHost(host.clone()));
+            }
+        }
+        list::workers(&members, &wanted, self.0.deadline, self.now()).await
     }
 
     /// A runtime as the caller may use it. Each verb is refused or let through by the policy, and
@@ -122,56 +174,104 @@ impl Registry {
     ///
     /// # Errors
     /// None today: what is refused is refused by the verb, which the audit can name.
-    pub fn handle(
-        &self,
-        _caller: &Caller,
-        id: &RuntimeId,
-    ) -> Result<Arc<dyn RuntimeHandle>, Error> {
-        Err(Error::UnknownRuntime(id.clone()))
+    pub fn handle(&self, caller: &Caller, id: &RuntimeId) -> Result<Arc<dyn RuntimeHandle>, Error> {
+        let member = self.0.fleet.members().get(id).cloned();
+        let seen = self.0.gate.policy.sees(caller, id);
+        let target = match member {
+            Some(member) if seen => Target::Seen(Arc::clone(&member.handle)),
+            Some(_) => Target::Unseen,
+            None => Target::Missing,
+        };
+        Ok(Arc::new(Guarded {
+            gate: self.0.gate.clone(),
+            caller: caller.clone(),
+            runtime_id: id.clone(),
+            target,
+        }))
     }
 
     /// The embedded runtime, as [`Registry::handle`].
     ///
     /// # Errors
     /// [`Error::RuntimeUnavailable`] where there is none.
-    pub fn own(&self, _caller: &Caller) -> Result<Arc<dyn RuntimeHandle>, Error> {
-        Err(Error::RuntimeUnavailable)
+    pub fn own(&self, caller: &Caller) -> Result<Arc<dyn RuntimeHandle>, Error> {
+        let members = self.0.fleet.members();
+        let embedded = members.iter().find(|member| member.source == Source::Embedded);
+        self.handle(caller, &embedded.ok_or(Error::RuntimeUnavailable)?.id)
     }
 
     /// Follows the runtimes that the caller sees and their workers: first each as it is, then what
-    /// changes. With the cursor of an earlier change, from there.
+    /// changes. With the cursor of an earlier change, from there; runtimes are told of again. Where
+    /// a runtime's `host_id` is another than it was, all that was known of its workers is to be
+    /// forgotten: each as it is follows. A runtime that is taken out of the registry changes to
+    /// `unavailable` and is not heard of again.
+    ///
+    /// The stream ends with [`Error::Unauthenticated`] when the caller's token does.
     ///
     /// # Errors
     /// [`skep_protocol::Invalid::Cursor`].
     pub async fn changes(
         &self,
-        _caller: &Caller,
-        _cursor: Option<String>,
+        caller: &Caller,
+        cursor: Option<String>,
     ) -> Result<FleetStream, Error> {
-        Err(Error::Internal)
+        let place = cursor.as_deref().map(StreamPlace::from_text).transpose()?;
+        let (policy, viewer) = (Arc::clone(&self.0.gate.policy), caller.clone());
+        let sees = Box::new(move |id: &RuntimeId| policy.sees(&viewer, id));
+        let pace = Pace { now: self.0.gate.now, deadline: self.0.deadline };
+        let changes = changes::changes(Arc::clone(&self.0.fleet), sees, place, pace);
+        Ok(while_good(self.access(), caller, changes))
     }
 
     /// What was changed and by whom, newest first. For admins.
     ///
     /// # Errors
     /// [`Error::Forbidden`]; [`skep_protocol::Invalid::Cursor`]; the file's.
-    pub fn audit(
-        &self,
-        _caller: &Caller,
-        _cursor: Option<&str>,
-    ) -> Result<Page<AuditEntry>, Error> {
-        Ok(Page { items: Vec::new(), next_cursor: None })
+    pub fn audit(&self, caller: &Caller, cursor: Option<&str>) -> Result<Page<AuditEntry>, Error> {
+        self.0.gate.policy.allows(caller, Role::Admin)?;
+        let before = cursor.map(audit_from_text).transpose()?;
+        let read = |connection: &_| audit::page(connection, before);
+        let (items, more) = self.0.registrar.database.read(read)?;
+        let last = items.last().filter(|_| more);
+        let next_cursor = last.map(|entry| audit_to_text(entry.seq));
+        Ok(Page { items, next_cursor })
     }
 
     /// Looks at `registry.db` again, soon. Changes of other processes are noticed within a second
     /// without it.
-    pub fn reload(&self) {}
+    pub fn reload(&self) {
+        self.0.watcher.look();
+    }
 
     /// Whether the embedded runtime has taken up what was unfinished.
     pub async fn is_ready(&self) -> bool {
-        true
+        let members = self.0.fleet.members();
+        match members.iter().find(|member| member.source == Source::Embedded) {
+            Some(embedded) => embedded.handle.describe().await.is_ok_and(|view| view.ready),
+            None => true,
+        }
     }
 
-    /// Lets go of all remotes, and writes what the audit has.
-    pub async fn shutdown(&self) {}
+    /// Lets go of all remotes, and writes what the audit has. What streams there are end.
+    pub async fn shutdown(&self) {
+        let inner = Arc::clone(&self.0);
+        self.0.fleet.close();
+        let close = tokio::task::spawn_blocking(move || {
+            inner.watcher.close();
+            inner.log.close();
+        });
+        if close.await.is_err() {
+            tracing::error!("the registry did not close as it should");
+        }
+    }
+
+    /// The runtimes that the caller sees, in their order.
+    fn seen(&self, caller: &Caller) -> Vec<Arc<Member>> {
+        let sees = |member: &&Arc<Member>| self.0.gate.policy.sees(caller, &member.id);
+        self.0.fleet.members().iter().filter(sees).cloned().collect()
+    }
+
+    fn now(&self) -> Timestamp {
+        (self.0.gate.now)()
+    }
 }

@@ -1,0 +1,133 @@
+//! Places in lists and streams over all runtimes, as texts that say nothing to whoever has them.
+
+use std::collections::BTreeMap;
+
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use serde_json::{Value, json};
+use skep_protocol::{Invalid, RuntimeId, Source};
+
+use crate::fleet::Rank;
+
+/// The longest cursor that is looked at.
+const LONGEST: usize = 256 << 10;
+
+/// A place in a list: a runtime, and where in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ListPlace {
+    /// The runtime. If it is gone, the place is at the next one.
+    pub(crate) rank: Rank,
+    /// Its own cursor, or its beginning.
+    pub(crate) cursor: Option<String>,
+}
+
+/// A place in a stream: for each runtime that was heard of.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct StreamPlace(pub(crate) BTreeMap<RuntimeId, Mark>);
+
+/// A place in one runtime's changes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Mark {
+    /// The process whose changes they were. Another one's are others.
+    pub(crate) host: String,
+    /// After which change, if there was one.
+    pub(crate) cursor: Option<String>,
+}
+
+impl ListPlace {
+    pub(crate) fn to_text(&self) -> String {
+        let (source, id) = &self.rank;
+        encode(&json!([number(*source), id, self.cursor]))
+    }
+
+    pub(crate) fn from_text(text: &str) -> Result<Self, Invalid> {
+        let (source, id, cursor): (u8, _, _) =
+            serde_json::from_value(decode(text)?).map_err(|_| Invalid::Cursor)?;
+        let known = [Source::Embedded, Source::Remote, Source::Local];
+        let source = known.into_iter().find(|known| number(*known) == source);
+        Ok(Self { rank: (source.ok_or(Invalid::Cursor)?, id), cursor })
+    }
+}
+
+const fn number(source: Source) -> u8 {
+    match source {
+        Source::Embedded => 0,
+        Source::Remote => 1,
+        Source::Local => 2,
+    }
+}
+
+impl StreamPlace {
+    pub(crate) fn to_text(&self) -> String {
+        let marks = self.0.iter().map(|(id, mark)| json!([id, mark.host, mark.cursor]));
+        encode(&marks.collect())
+    }
+
+    pub(crate) fn from_text(text: &str) -> Result<Self, Invalid> {
+        let marks: Vec<(RuntimeId, String, Option<String>)> =
+            serde_json::from_value(decode(text)?).map_err(|_| Invalid::Cursor)?;
+        let mark = |(id, host, cursor)| (id, Mark { host, cursor });
+        Ok(Self(marks.into_iter().map(mark).collect()))
+    }
+}
+
+/// The audit's place: before which row.
+pub(crate) fn audit_to_text(seq: u64) -> String {
+    encode(&json!(seq))
+}
+
+/// The same, read.
+pub(crate) fn audit_from_text(text: &str) -> Result<u64, Invalid> {
+    decode(text)?.as_u64().ok_or(Invalid::Cursor)
+}
+
+fn encode(value: &Value) -> String {
+    BASE64_URL_SAFE_NO_PAD.encode(value.to_string())
+}
+
+fn decode(text: &str) -> Result<Value, Invalid> {
+    if text.len() > LONGEST {
+        return Err(Invalid::Cursor);
+    }
+    let json = BASE64_URL_SAFE_NO_PAD.decode(text).map_err(|_| Invalid::Cursor)?;
+    serde_json::from_slice(&json).map_err(|_| Invalid::Cursor)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(text: &str) -> RuntimeId {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn places_are_read_back() {
+        for source in [Source::Embedded, Source::Remote, Source::Local] {
+            for cursor in [None, Some("a\"b".to_owned())] {
+                let place = ListPlace { rank: (source, id("r")), cursor };
+                assert_eq!(ListPlace::from_text(&place.to_text()), Ok(place));
+            }
+        }
+        let mark = |cursor: Option<&str>| Mark { host: "h".into(), cursor: cursor.map(Into::into) };
+        let marks = [(id("a"), mark(None)), (id("b"), mark(Some("7.x")))];
+        let place = StreamPlace(marks.into());
+        assert_eq!(StreamPlace::from_text(&place.to_text()), Ok(place));
+        assert_eq!(audit_from_text(&audit_to_text(7)), Ok(7));
+    }
+
+    #[test]
+    fn garbage_is_no_place() {
+        let nested = encode(&json!([[[[]]]]));
+        let deep = BASE64_URL_SAFE_NO_PAD.encode("[".repeat(100_000));
+        let long = "A".repeat(LONGEST + 1);
+        let other = encode(&json!([3, "r", null]));
+        let bad_id = encode(&json!([0, "../x", null]));
+        for bad in ["", "x", "!!", "bnVsbA", &nested, &deep, &long, &other, &bad_id] {
+            assert_eq!(ListPlace::from_text(bad), Err(Invalid::Cursor), "{bad:.20}");
+            assert_eq!(audit_from_text(bad), Err(Invalid::Cursor), "{bad:.20}");
+            let stream = StreamPlace::from_text(bad);
+            assert_eq!(stream, Err(Invalid::Cursor), "{bad:.20}");
+        }
+    }
+}

@@ -1,0 +1,315 @@
+//! The runtimes that there are.
+
+mod circuit;
+mod remote;
+mod verbs;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use skep_protocol::{
+    Capabilities, Diagnostic, DiagnosticCode, DisplayRef, Error, HostId, RuntimeHandle, RuntimeId,
+    RuntimeSummary, RuntimeView, Source, Status, Timestamp,
+};
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+use tokio::task::AbortHandle;
+
+pub(crate) use self::remote::{Health, Remote};
+use self::verbs::RemoteHandle;
+use crate::remotes::LOCAL;
+use crate::{Connect, Embedded, RemoteSpec};
+
+/// One runtime, whatever its source.
+pub(crate) struct Member {
+    pub(crate) id: RuntimeId,
+    pub(crate) source: Source,
+    pub(crate) handle: Arc<dyn RuntimeHandle>,
+    display_name: DisplayRef,
+    /// The host, where it is known without asking.
+    host_id: Option<HostId>,
+    remote: Option<Arc<Remote>>,
+    /// Told when it is no longer one of the fleet.
+    gone: watch::Sender<bool>,
+    care: Option<AbortHandle>,
+}
+
+/// Where a member comes in lists.
+pub(crate) type Rank = (Source, RuntimeId);
+
+impl Member {
+    pub(crate) fn rank(&self) -> Rank {
+        (self.source, self.id.clone())
+    }
+
+    pub(crate) fn remote(&self) -> Option<&Arc<Remote>> {
+        self.remote.as_ref()
+    }
+
+    pub(crate) fn gone(&self) -> watch::Receiver<bool> {
+        self.gone.subscribe()
+    }
+
+    /// Whether a list would only wait for it.
+    pub(crate) fn is_slow(&self) -> bool {
+        self.remote.as_ref().is_some_and(|remote| remote.health().slow)
+    }
+
+    /// Where it runs, as far as is known.
+    pub(crate) fn host(&self) -> Option<HostId> {
+        match &self.remote {
+            Some(remote) => remote.health().view.map(|view| view.host_id),
+            None => self.host_id.clone(),
+        }
+    }
+
+    /// Asks it how it is, in no more than that time.
+    pub(crate) async fn ask(&self, deadline: Duration) -> RuntimeSummary {
+        if self.is_slow() {
+            return self.summary(None);
+        }
+        let answer = tokio::time::timeout(deadline, self.handle.describe()).await;
+        if answer.is_err() {
+            self.was_slow();
+        }
+        self.summary(answer.ok())
+    }
+
+    /// It did not answer in time.
+    pub(crate) fn was_slow(&self) {
+        if let Some(remote) = &self.remote {
+            remote.was_slow();
+        }
+    }
+
+    /// What anyone may see of it, with an answer that it just gave.
+    fn summary(&self, answer: Option<Result<RuntimeView, Error>>) -> RuntimeSummary {
+        let (view, status, since) = match &self.remote {
+            Some(remote) => {
+                let health = remote.health();
+                (health.view.clone(), status(&health), health.since)
+            }
+            None => match answer {
+                Some(Ok(view)) => {
+                    let status = if view.ready { Status::Available } else { Status::Degraded };
+                    (Some(view), status, None)
+                }
+                Some(Err(_)) | None => (None, Status::Degraded, None),
+            },
+        };
+        let mutate = self.source != Source::Local;
+        RuntimeSummary {
+            runtime_id: self.id.clone(),
+            display_name: self.display_name.clone(),
+            source: self.source,
+            status,
+            unavailable_since: since,
+            host_id: self.host(),
+            capabilities: Capabilities { mutate, transcripts: mutate, files: mutate },
+            version: view.as_ref().map(|v| v.version.clone()).filter(|v| !v.is_empty()),
+            workers: view.as_ref().map(|view| view.workers),
+            connected: view.as_ref().map(|view| view.connected),
+        }
+    }
+
+    /// What anyone may see of it, without asking.
+    pub(crate) fn known(&self) -> RuntimeSummary {
+        self.summary(None)
+    }
+
+    /// That it is one no longer.
+    pub(crate) fn farewell(&self, now: Timestamp) -> RuntimeSummary {
+        let since = Some(now);
+        let (workers, connected) = (Some(0), Some(0));
+        let status = Status::Unavailable;
+        RuntimeSummary { status, unavailable_since: since, workers, connected, ..self.known() }
+    }
+
+    fn leave(&self) {
+        self.gone.send_replace(true);
+        if let Some(care) = &self.care {
+            care.abort();
+        }
+    }
+}
+
+fn status(health: &Health) -> Status {
+    let ready = health.view.as_ref().is_some_and(|view| view.ready);
+    if health.since.is_some() || health.mismatch {
+        Status::Unavailable
+    } else if health.slow || !health.proven || !ready {
+        Status::Degraded
+    } else {
+        Status::Available
+    }
+}
+
+/// All of them, as they are at one moment.
+#[derive(Clone, Default)]
+pub(crate) struct Members {
+    by_rank: BTreeMap<Rank, Arc<Member>>,
+    /// Entries whose id is another's.
+    refused: Vec<RuntimeId>,
+}
+
+impl Members {
+    pub(crate) fn get(&self, id: &RuntimeId) -> Option<&Arc<Member>> {
+        self.iter().find(|member| member.id == *id)
+    }
+
+    /// The embedded one, remotes by id, the local one.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Member>> {
+        self.by_rank.values()
+    }
+
+    pub(crate) fn refused(&self) -> &[RuntimeId] {
+        &self.refused
+    }
+}
+
+/// What members are made of.
+pub(crate) struct Fleet {
+    members: RwLock<Arc<Members>>,
+    /// Told when there are others.
+    changed: watch::Sender<()>,
+    connect: Arc<dyn Connect>,
+    configured: Vec<RemoteSpec>,
+    now: fn() -> Timestamp,
+    deadline: Duration,
+    tasks: Handle,
+}
+
+/// What is in every fleet of a process.
+pub(crate) struct Residents {
+    pub(crate) embedded: Option<Embedded>,
+    pub(crate) local: Option<Arc<dyn RuntimeHandle>>,
+}
+
+impl Fleet {
+    pub(crate) fn new(
+        residents: Residents,
+        configured: Vec<RemoteSpec>,
+        connect: Arc<dyn Connect>,
+        now: fn() -> Timestamp,
+        deadline: Duration,
+    ) -> Self {
+        let mut members = Members::default();
+        let mut add = |member: Member| members.by_rank.insert(member.rank(), Arc::new(member));
+        if let Some(embedded) = residents.embedded {
+            add(Member {
+                id: embedded.runtime_id,
+                source: Source::Embedded,
+                handle: embedded.handle,
+                display_name: embedded.display_name,
+                host_id: Some(embedded.host_id),
+                remote: None,
+                gone: watch::Sender::new(false),
+                care: None,
+            });
+        }
+        if let Some(handle) = residents.local {
+            add(Member {
+                id: LOCAL.parse().expect("that is a runtime's id"),
+                source: Source::Local,
+                handle,
+                display_name: "foreground runs".parse().expect("that is plain text"),
+                host_id: None,
+                remote: None,
+                gone: watch::Sender::new(false),
+                care: None,
+            });
+        }
+        Self {
+            members: RwLock::new(Arc::new(members)),
+            changed: watch::Sender::new(()),
+            connect,
+            configured,
+            now,
+            deadline,
+            tasks: Handle::current(),
+        }
+    }
+
+    pub(crate) fn members(&self) -> Arc<Members> {
+        Arc::clone(&self.members.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Tells whenever there are others.
+    pub(crate) fn follow(&self) -> watch::Receiver<()> {
+        self.changed.subscribe()
+    }
+
+    /// Takes up remotes that are new beside those of the configuration, and lets go of those that
+    /// are no longer there. One whose entry is as it was stays as it is.
+    pub(crate) fn set(&self, added: Vec<RemoteSpec>) {
+        let before = self.members();
+        let mut after = Members::default();
+        let stay = |member: &&Arc<Member>| member.source != Source::Remote;
+        after.by_rank.extend(before.iter().filter(stay).map(|m| (m.rank(), Arc::clone(m))));
+        let mut specs: BTreeMap<RuntimeId, RemoteSpec> = BTreeMap::new();
+        for spec in self.configured.iter().cloned().chain(added) {
+            let id = spec.runtime_id.clone();
+            let taken = id.as_str() == LOCAL || after.get(&id).is_some();
+            match specs.get(&id) {
+                Some(first) if *first == spec => {}
+                Some(_) => after.refused.push(id),
+                None if taken => after.refused.push(id),
+                None => drop(specs.insert(id, spec)),
+            }
+        }
+        for spec in specs.into_values() {
+            let old = before.get(&spec.runtime_id);
+            let same = old.filter(|old| old.remote.as_ref().is_some_and(|r| r.spec == spec));
+            let member = same.map_or_else(|| Arc::new(self.remote(spec)), Arc::clone);
+            after.by_rank.insert(member.rank(), member);
+        }
+        let is_in = |members: &Members, member: &Arc<Member>| {
+            members.iter().any(|other| Arc::ptr_eq(other, member))
+        };
+        let left: Vec<_> = before.iter().filter(|m| !is_in(&after, m)).cloned().collect();
+        let news = !left.is_empty() || after.iter().any(|member| !is_in(&before, member));
+        *self.members.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(after);
+        for member in left {
+            member.leave();
+        }
+        if news {
+            self.changed.send_replace(());
+        }
+    }
+
+    /// Lets go of all.
+    pub(crate) fn close(&self) {
+        for member in self.members().iter() {
+            member.leave();
+        }
+    }
+
+    fn remote(&self, spec: RemoteSpec) -> Member {
+        let _entered = self.tasks.enter();
+        let runtime = self.connect.connect(&spec);
+        let (id, name) = (spec.runtime_id.clone(), spec.display_name.clone());
+        let named = || id.as_str().parse().expect("an id is plain text");
+        let display_name = name.unwrap_or_else(named);
+        let remote = Arc::new(Remote::new(spec, runtime, self.now, self.deadline));
+        let cared = Arc::clone(&remote);
+        let care = self.tasks.spawn(async move { cared.look_after().await }).abort_handle();
+        Member {
+            id,
+            source: Source::Remote,
+            handle: Arc::new(RemoteHandle(Arc::clone(&remote))),
+            display_name,
+            host_id: None,
+            remote: Some(remote),
+            gone: watch::Sender::new(false),
+            care: Some(care),
+        }
+    }
+}
+
+/// That an entry has the id of another one.
+pub(crate) fn duplicate(id: &RuntimeId, at: Timestamp) -> Diagnostic {
+    let code = DiagnosticCode::RuntimeMismatch;
+    let message = format!("a remote's entry has the id {id}, which is another runtime's already");
+    Diagnostic { code, severity: code.severity(), message, subject: Some(id.clone().into()), at }
+}
