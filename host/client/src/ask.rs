@@ -155,6 +155,11 @@ impl Ask {
         self
     }
 
+    /// Whether it is for a part of something.
+    pub(crate) fn is_ranged(&self) -> bool {
+        self.headers.iter().any(|(name, _)| name == http::header::RANGE)
+    }
+
     /// Path and query, as they are written on the wire.
     pub(crate) fn target(&self) -> String {
         let mut query = url::form_urlencoded::Serializer::new(String::new());

@@ -12,7 +12,7 @@ use skep_protocol::{
     ConfigView, Conflict, CreateWorker, Cursor, Diagnostic, Ending, EntryPage, EntryStream, Error,
     FileName, FileRange, FileView, Imported, InputId, InputView, Invalid, ListFiles, ListWorkers,
     NameError, NewInput, Page, RuntimeHandle, RuntimeSummary, RuntimeView, Sent, Status, Stored,
-    Timestamp, Usage, WorkerChange, WorkerId, WorkerView,
+    Usage, WorkerChange, WorkerId, WorkerView,
 };
 
 use crate::answer::{Fault, is_type};
@@ -26,6 +26,9 @@ use crate::transfer::{download, empty, part};
 use crate::wire::{Failure, Reply, Wire};
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
+/// When a file was last written, to the millisecond; HTTP's own header knows seconds only.
+const MODIFIED_AT: HeaderName = HeaderName::from_static("skep-modified-at");
 
 /// What is carried out between two turns may wait for the running one: for as long as a turn takes
 /// by default, and a little more.
@@ -260,6 +263,7 @@ impl RuntimeHandle for Client {
         let body = match range {
             // There is no way to ask for nothing at all.
             Some(FileRange { bytes: Some(0), .. }) => empty(),
+            Some(_) if head.status == StatusCode::RANGE_NOT_SATISFIABLE => empty(),
             Some(FileRange { start, bytes }) if head.status == StatusCode::OK => {
                 part(body, start, bytes.unwrap_or(u64::MAX))
             }
@@ -360,16 +364,15 @@ fn view(name: FileName, status: StatusCode, headers: &HeaderMap) -> Option<FileV
     let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
     let bytes = match status {
         StatusCode::OK => text(header::CONTENT_LENGTH)?.parse().ok()?,
-        StatusCode::PARTIAL_CONTENT => {
+        StatusCode::PARTIAL_CONTENT | StatusCode::RANGE_NOT_SATISFIABLE => {
             let (_, whole) =
                 text(header::CONTENT_RANGE)?.strip_prefix("bytes ")?.split_once('/')?;
             whole.parse().ok()?
         }
         _ => return None,
     };
-    let modified = httpdate::parse_http_date(text(header::LAST_MODIFIED)?).ok()?;
-    let modified = modified.duration_since(std::time::UNIX_EPOCH).ok()?;
-    Some(FileView { name, bytes, modified_at: Timestamp::since_epoch(modified) })
+    let modified_at = text(MODIFIED_AT)?.parse().ok()?;
+    Some(FileView { name, bytes, modified_at })
 }
 
 /// What a registry's summary says of a runtime that answers.

@@ -148,7 +148,8 @@ impl Wire {
             response = self.head(ask, self.shared.bearer.header(), until).await?;
         }
         let status = response.status();
-        if status.is_success() {
+        // That there is nothing of a file in a range says how long the file is.
+        if status.is_success() || (status == StatusCode::RANGE_NOT_SATISFIABLE && ask.is_ranged()) {
             return Ok(response);
         }
         if !status.is_client_error() && !status.is_server_error() {

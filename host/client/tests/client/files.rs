@@ -11,7 +11,7 @@ use crate::{client, hurried, worker};
 
 fn file(status: u16, more: &str, body: &str) -> String {
     let answer = answer(status, "application/octet-stream", body);
-    let modified = "last-modified: Sat, 21 Nov 2026 08:02:00 GMT";
+    let modified = "skep-modified-at: 2026-11-21T08:02:00.250Z";
     answer.replace("connection: close", &format!("{modified}\r\n{more}connection: close"))
 }
 
@@ -29,7 +29,7 @@ async fn a_file_is_described_and_read() {
     let server = Server::answering(&[file(200, "", "0123456789")]).await;
     let (view, bytes) = ask(&server, None).await.unwrap();
     assert_eq!((view.name.as_str(), view.bytes), ("d/a", 10));
-    assert_eq!(view.modified_at.to_string(), "2026-11-21T08:02:00.000Z");
+    assert_eq!(view.modified_at.to_string(), "2026-11-21T08:02:00.250Z");
     assert_eq!(read(bytes).await.unwrap(), "0123456789");
     assert_eq!(server.requests()[0].header("range"), None);
 }
@@ -53,6 +53,16 @@ async fn a_server_may_give_the_whole() {
     assert_eq!((view.bytes, read(stream).await.unwrap().as_str()), (10, "3456"));
     let (_, stream) = ask(&server, Some(FileRange { start: 3, bytes: Some(0) })).await.unwrap();
     assert_eq!(read(stream).await.unwrap(), "");
+}
+
+#[tokio::test]
+async fn beyond_the_end_there_is_nothing() {
+    let nothing = file(416, "content-range: bytes */10\r\n", "whatever");
+    let server = Server::answering(std::slice::from_ref(&nothing)).await;
+    let (view, stream) = ask(&server, Some(FileRange { start: 10, bytes: None })).await.unwrap();
+    assert_eq!((view.bytes, read(stream).await.unwrap().as_str()), (10, ""));
+    // To one who asked for all of it, it is no answer.
+    assert_eq!(ask(&server, None).await.err(), Some(Error::RuntimeUnavailable));
 }
 
 #[tokio::test]

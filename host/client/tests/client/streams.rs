@@ -104,18 +104,20 @@ async fn a_lost_connection_neither_loses_nor_repeats() {
 #[tokio::test]
 async fn whatever_answers_meanwhile_is_waited_out() {
     let retry_after = Duration::from_millis(1);
-    let server = Server::answering(&[
-        format!("{HEAD}{}", events([1])),
+    for fault in [
         answer(500, "text/plain", "disk full"),
         answer(200, "text/html", "hello"),
         problem(&Error::Busy { retry_after }),
         problem(&Error::StorageFull),
         "garbage\r\n\r\n".into(),
         json(200, "{}"),
-        format!("{HEAD}{}{END}", events([2])),
-    ])
-    .await;
-    assert_eq!(all(follow(&server, Some(0)).await).await, (vec![1, 2], None));
+    ] {
+        let (one, two) = (events([1]), events([2]));
+        let rest = format!("{HEAD}{two}{END}");
+        let server = Server::answering(&[format!("{HEAD}{one}"), fault.clone(), rest]).await;
+        assert_eq!(all(follow(&server, Some(0)).await).await, (vec![1, 2], None), "{fault}");
+        places_were(&server, &["0", "1", "1"]);
+    }
 }
 
 #[tokio::test]
