@@ -55,10 +55,16 @@ pub(crate) fn local_runs() -> io::Result<Dir> {
     private_dir(&user_cache()?, "runs")
 }
 
-/// A new id of a runtime or host: a word and 80 random bits.
-pub(crate) fn new_id<T: FromStr>(word: &str) -> io::Result<T> {
+/// Ten random bytes.
+pub(crate) fn random() -> io::Result<[u8; 10]> {
     let mut random = [0; 10];
     getrandom::fill(&mut random).map_err(io::Error::other)?;
+    Ok(random)
+}
+
+/// A new id of a runtime or host: a word and 80 random bits.
+pub(crate) fn new_id<T: FromStr>(word: &str) -> io::Result<T> {
+    let random = random()?;
     let digits: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
     format!("{word}-{digits}").parse().map_err(|_| io::Error::other("an id that is not one"))
 }

@@ -15,7 +15,8 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use skep_protocol::limits::OFF;
 use skep_protocol::text::neutral;
-use skep_protocol::{ComponentKind, Limits, Payload, Rights};
+use skep_protocol::{ComponentKind, Limits, Payload, Rights, WorkerId};
+use skep_registry::{LocalRun, RunRecord};
 use skep_runtime::stdio::{Input, Output, Writer};
 use skep_runtime::{
     ChildCompiler, CompileOutcome, ConnectReason, Cost, Ended, FileCalls, GuestSpec, KillReason,
@@ -29,6 +30,7 @@ use crate::ambient::{self, Temporary};
 use crate::report::{
     CompileReport, EventReport, FileReport, OutReport, PayloadReport, RunReport, SkippedReport,
 };
+use crate::serve::now;
 use crate::terminal::{self, Filter, Spinner};
 use crate::{OutputFormat, exit, quantity};
 use conclude::conclude;
@@ -261,6 +263,7 @@ impl Run {
             CompileOutcome::Hit => CompileReport { cache: "hit", ms: None },
             CompileOutcome::Miss(took) => CompileReport { cache: "miss", ms: Some(millis(took)) },
         });
+        let _record = self.register(&loaded);
         let streams = match self.streams(loaded.kind) {
             Ok(streams) => streams,
             Err(error) => return failed(format!("the standard streams cannot be used: {error}")),
@@ -270,6 +273,27 @@ impl Run {
             Err(message) => return failed(message),
         };
         self.guest(loaded, streams, input, asked).await
+    }
+
+    /// Lets the hosts of this machine show this run for as long as it goes on.
+    fn register(&self, loaded: &Loaded) -> Option<LocalRun> {
+        let register = || -> io::Result<LocalRun> {
+            let started_at = now();
+            let record = RunRecord {
+                worker_id: WorkerId::new(started_at.as_millis(), ambient::random()?),
+                component: loaded.shape.digest,
+                kind: loaded.kind,
+                display_ref: neutral(&self.name).to_string().parse().ok(),
+                started_at,
+                pid: std::process::id(),
+            };
+            LocalRun::register(&ambient::local_runs()?, &record)
+        };
+        let registered = register();
+        if let Err(error) = &registered {
+            tracing::info!(%error, "hosts of this machine do not see this run");
+        }
+        registered.ok()
     }
 
     /// Makes the component ready on another thread, so that signals are heard meanwhile.

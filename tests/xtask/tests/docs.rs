@@ -8,7 +8,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use xtask::packages::PYTHON;
@@ -36,7 +36,9 @@ fn has_chore(name: &str) {
 
 fn documents() -> Vec<PathBuf> {
     let root = tree::root();
-    let mut documents = vec![root.join("README.md"), root.join("guest-sdk/rust/README.md")];
+    let mut documents: Vec<_> = ["README.md", "guest-sdk/rust/README.md", "host/TOUR.md"]
+        .map(|document| root.join(document))
+        .into();
     for entry in fs::read_dir(root.join("examples")).unwrap() {
         documents.push(entry.unwrap().path().join("README.md"));
     }
@@ -142,8 +144,21 @@ fn every_command_in_the_docs_runs_and_prints_what_they_show() {
             wrong += &format!("\n{}: {command}\nshould: {said}", document.display());
             wrong += &format!("prints: {printed}");
         }
+        stop_what_is_left(folder.path());
     }
     assert!(wrong.is_empty(), "{wrong}");
+}
+
+/// Ends what a document has started and, because something was wrong, not ended itself.
+fn stop_what_is_left(folder: &Path) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "pid") {
+            let pid = fs::read_to_string(path).unwrap();
+            // Most are gone.
+            let _ = Command::new("kill").arg(pid.trim()).output();
+        }
+    }
 }
 
 #[test]

@@ -1,0 +1,230 @@
+//! `skep up` and the commands that talk to it, as a person at the machine uses them.
+
+use std::path::Path;
+use std::process::{Command, Output};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use skep_harness::{TestDir, guest};
+
+use crate::served::{Served, Serves, prepared};
+
+/// A host with a store of its own.
+pub(crate) struct Hosted {
+    pub(crate) host: Served,
+    pub(crate) dir: TestDir,
+}
+
+/// What a command ended with.
+pub(crate) struct Said {
+    pub(crate) code: i32,
+    pub(crate) out: String,
+    pub(crate) err: String,
+}
+
+impl From<Output> for Said {
+    fn from(output: Output) -> Self {
+        Self {
+            code: output.status.code().unwrap(),
+            out: String::from_utf8(output.stdout).unwrap(),
+            err: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+}
+
+impl Said {
+    /// Its standard output as JSON.
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.out).unwrap_or_else(|_| panic!("{}{}", self.out, self.err))
+    }
+
+    /// A member of that, which is text.
+    pub(crate) fn text(&self, name: &str) -> String {
+        self.json()[name].as_str().unwrap_or_else(|| panic!("{}", self.out)).to_owned()
+    }
+}
+
+/// `skep` with these arguments, on the store in a directory.
+pub(crate) fn skep(dir: &Path, arguments: &[&str]) -> Said {
+    let verb = arguments.iter().take(2);
+    let rest = arguments.iter().skip(2);
+    let mut command = Command::new(skep_harness::skep());
+    command.args(verb).arg("--store").arg(dir.join("store")).args(rest);
+    for name in ["SKEP_HOST", "SKEP_TOKEN", "SKEP_STORE", "SKEP_WORKSPACE", "SKEP_CONFIG"] {
+        command.env_remove(name);
+    }
+    command.env("XDG_CACHE_HOME", dir.join("cache")).current_dir(dir).output().unwrap().into()
+}
+
+impl Hosted {
+    pub(crate) fn start() -> Self {
+        let dir = prepared();
+        Self { host: Served::start(Serves::Up, &dir), dir }
+    }
+
+    pub(crate) fn skep(&self, arguments: &[&str]) -> Said {
+        skep(&self.dir, arguments)
+    }
+
+    /// One that succeeds.
+    pub(crate) fn good(&self, arguments: &[&str]) -> Said {
+        let said = self.skep(arguments);
+        assert_eq!(said.code, 0, "{arguments:?}: {}{}", said.out, said.err);
+        said
+    }
+}
+
+fn path(name: &str) -> String {
+    guest(name).to_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_worker_s_life_on_the_command_line() {
+    let hosted = Hosted::start();
+    let scribe = path("scribe");
+    let made = hosted.good(&[
+        "worker",
+        "create",
+        &scribe,
+        "--name",
+        "tally",
+        "--label",
+        "team=bees",
+        "--output",
+        "json",
+    ]);
+    let id = made.text("worker_id");
+    assert_eq!(made.json()["observed"]["state"], "idle");
+
+    let said = hosted.good(&["worker", "send", "tally", "echo", "one", "two"]);
+    assert_eq!(said.out.trim_end(), "one two");
+    let listed = hosted.good(&["worker", "list"]);
+    assert!(listed.out.contains(&id) && listed.out.contains("tally"), "{}", listed.out);
+    let listed = hosted.good(&["worker", "list", "--label", "team=wasps", "--output", "json"]);
+    assert_eq!(listed.json()["items"], serde_json::json!([]));
+    let events = hosted.good(&["worker", "events", &id, "--output", "json"]);
+    let kinds: Vec<String> = events
+        .out
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap()["kind"].as_str().unwrap().into())
+        .collect();
+    assert_eq!(kinds[0], "created");
+    assert!(kinds.contains(&"input".into()) && kinds.contains(&"output".into()), "{kinds:?}");
+
+    hosted.good(&["worker", "stop", "tally"]);
+    let refused = hosted.skep(&["worker", "send", "tally", "echo", "x", "--output", "json"]);
+    assert_eq!(refused.code, 125);
+    // Words after the worker's are its own, so the format has to come before them.
+    assert!(refused.err.contains("stopped"), "{}{}", refused.out, refused.err);
+    hosted.good(&["worker", "start", "tally"]);
+    assert_eq!(hosted.good(&["worker", "send", &id, "echo", "back"]).out.trim_end(), "back");
+
+    let echo = path("echo");
+    let updated =
+        hosted.good(&["worker", "update", "tally", "--component", &echo, "--output", "json"]);
+    assert_ne!(updated.json()["component"], made.json()["component"]);
+    assert_eq!(hosted.good(&["worker", "send", "tally", "anything"]).out.trim_end(), "anything");
+    let back = hosted.good(&["worker", "rollback", "tally", "--output", "json"]);
+    assert_eq!(back.json()["component"], made.json()["component"]);
+
+    std::fs::write(hosted.dir.join("note.txt"), "water the plants\n").unwrap();
+    hosted.good(&["worker", "files", "put", "tally", "a/note.txt", "note.txt"]);
+    let files = hosted.good(&["worker", "files", "list", "tally"]);
+    assert!(files.out.contains("a/note.txt"), "{}", files.out);
+    let got = hosted.good(&["worker", "files", "get", "tally", "a/note.txt"]);
+    assert_eq!(got.out, "water the plants\n");
+    hosted.good(&["worker", "files", "export", "tally", "all.tar"]);
+    assert!(std::fs::metadata(hosted.dir.join("all.tar")).unwrap().len() >= 1_024);
+
+    hosted.good(&["worker", "rm", "tally"]);
+    let gone = hosted.skep(&["worker", "show", &id]);
+    assert_eq!(gone.code, 125);
+    assert!(gone.err.contains("removed"), "{}", gone.err);
+    let unknown = hosted.skep(&["worker", "show", "tally"]);
+    assert!(unknown.err.contains("skep worker list"), "{}", unknown.err);
+}
+
+#[test]
+fn a_command_s_exit_code_is_that_of_send() {
+    let hosted = Hosted::start();
+    hosted.good(&["worker", "create", &path("hello"), "--name", "hello"]);
+    let said = hosted.skep(&["worker", "send", "hello", "--", "--exit", "3", "one"]);
+    assert!(said.out.contains("hello, one"), "{}{}", said.out, said.err);
+    assert_eq!(said.code, 3);
+}
+
+#[test]
+fn a_token_lets_in_until_it_is_revoked() {
+    let hosted = Hosted::start();
+    let made = hosted.good(&["token", "create", "--role", "viewer", "--output", "json"]);
+    let (token, id) = (made.text("token"), made.text("token_id"));
+    let with = |verb: &[&str]| -> Said {
+        let mut command = Command::new(skep_harness::skep());
+        command.args(verb).args(["--host", &hosted.host.url]).env("SKEP_TOKEN", &token);
+        command.output().unwrap().into()
+    };
+    assert_eq!(with(&["worker", "list"]).code, 0);
+    let refused = with(&["worker", "create", &path("echo")]);
+    assert_eq!(refused.code, 125);
+    assert!(refused.err.contains("role"), "{}", refused.err);
+    let listed = hosted.good(&["token", "list"]);
+    assert!(listed.out.contains(&id) && !listed.out.contains(&token), "{}", listed.out);
+    hosted.good(&["token", "revoke", &id]);
+    let refused = with(&["worker", "list"]);
+    assert_eq!(refused.code, 125);
+    assert!(!refused.err.contains(&token), "{}", refused.err);
+}
+
+#[test]
+fn a_second_host_on_a_store_is_told_so() {
+    let hosted = Hosted::start();
+    let second = hosted.skep(&["up", "--listen", "127.0.0.1:0", "--output", "json"]);
+    assert_eq!(second.code, 125);
+    assert!(second.json()["error"]["message"].as_str().unwrap().contains("in use"));
+}
+
+#[test]
+fn without_a_host_the_commands_say_how_to_start_one() {
+    let dir = skep_harness::test_dir();
+    let said = skep(&dir, &["worker", "list"]);
+    assert_eq!(said.code, 125);
+    assert!(said.err.contains("skep up"), "{}", said.err);
+}
+
+#[test]
+fn another_address_than_loopback_needs_a_token_first() {
+    let dir = skep_harness::test_dir();
+    let said = skep(&dir, &["up", "--listen", "0.0.0.0:0"]);
+    assert_eq!(said.code, 125);
+    assert!(said.err.contains("skep token create"), "{}", said.err);
+}
+
+#[test]
+fn a_foreground_run_is_seen_while_it_runs() {
+    let hosted = Hosted::start();
+    let mut run = Command::new(skep_harness::skep())
+        .args(["run", &path("probe"), "nap", "60"])
+        .env("XDG_CACHE_HOME", hosted.dir.join("cache"))
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let until = Instant::now() + Duration::from_secs(60);
+    let seen = loop {
+        let listed = hosted.good(&["worker", "list", "--output", "json"]).json();
+        let items = listed["items"].as_array().unwrap().clone();
+        if let Some(item) = items.into_iter().find(|item| item["source"] == "local") {
+            break item;
+        }
+        assert!(Instant::now() < until, "it is not seen");
+        std::thread::sleep(Duration::from_millis(50));
+    };
+    assert_eq!(seen["runtime_id"], "local");
+    let worker = format!("local/{}", seen["worker_id"].as_str().unwrap());
+    let refused = hosted.skep(&["worker", "stop", &worker]);
+    assert!(refused.err.contains("does not support"), "{}", refused.err);
+    run.kill().unwrap();
+    run.wait().unwrap();
+    let listed = hosted.good(&["worker", "list", "--output", "json"]);
+    assert!(!listed.out.contains("\"local\""), "{}", listed.out);
+    assert!(listed.err.contains("stale_record"), "{}", listed.err);
+}

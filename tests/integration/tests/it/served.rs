@@ -1,0 +1,197 @@
+//! Runtimes in processes of their own, and the conformance of both ways to reach one: the runtime
+//! protocol of `skep runtime`, and the browser's API of `skep up`, each through the client that the
+//! registry and the command line use.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use skep_client::{Client, Endpoint, Prefix, Token};
+use skep_conformance::{Guest, Restart, Subject};
+use skep_harness::{TestDir, test_dir};
+use skep_protocol::{RuntimeHandle, RuntimeId};
+
+/// What the two commands serve.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Serves {
+    /// `skep runtime`.
+    Runtime,
+    /// `skep up`.
+    Up,
+}
+
+impl Serves {
+    const fn verb(self) -> &'static str {
+        match self {
+            Self::Runtime => "runtime",
+            Self::Up => "up",
+        }
+    }
+}
+
+/// A `skep` that serves a store, until it is dropped.
+pub(crate) struct Served {
+    child: Child,
+    pub(crate) url: String,
+    pub(crate) runtime_id: RuntimeId,
+    pub(crate) token: String,
+}
+
+impl Served {
+    /// Starts one and waits until it says that it is ready.
+    pub(crate) fn start(serves: Serves, dir: &Path) -> Self {
+        Self::start_with(serves, dir, &[])
+    }
+
+    pub(crate) fn start_with(serves: Serves, dir: &Path, arguments: &[&str]) -> Self {
+        let store = dir.join("store");
+        let settings = dir.join("skep.toml");
+        if !settings.exists() {
+            std::fs::write(&settings, "[runtime]\nstop_grace_ms = 300\n").unwrap();
+        }
+        let mut child = Command::new(skep_harness::skep())
+            .args([serves.verb(), "--listen", "127.0.0.1:0", "--output", "json", "--store"])
+            .arg(&store)
+            .arg("--settings")
+            .arg(&settings)
+            .args(arguments)
+            .env("XDG_CACHE_HOME", dir.join("cache"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(std::fs::File::create(dir.join("log")).unwrap())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let ready: serde_json::Value = serde_json::from_str(&line).unwrap_or_else(|_| {
+            panic!("it says {line:?} and {}", std::fs::read_to_string(dir.join("log")).unwrap())
+        });
+        let note: serde_json::Value =
+            serde_json::from_slice(&std::fs::read(store.join("host.json")).unwrap()).unwrap();
+        Self {
+            child,
+            url: ready["url"].as_str().unwrap().into(),
+            runtime_id: ready["runtime_id"].as_str().unwrap().parse().unwrap(),
+            token: note["token"].as_str().unwrap().into(),
+        }
+    }
+
+    /// What speaks to its runtime.
+    pub(crate) fn client(&self, serves: Serves) -> Client {
+        let prefix = match serves {
+            Serves::Runtime => Prefix::V1,
+            Serves::Up => Prefix::Runtime(self.runtime_id.clone()),
+        };
+        let (url, token) = (self.url.parse().unwrap(), Token::Text(self.token.clone()));
+        Client::new(Endpoint { url, token, ca: None, insecure: false, prefix }).unwrap()
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// Asks it to end, and waits until it has.
+    pub(crate) fn terminate(&mut self) {
+        self.signal(Signal::TERM);
+        let until = Instant::now() + Duration::from_secs(30);
+        while self.child.try_wait().unwrap().is_none() {
+            assert!(Instant::now() < until, "it does not end");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Ends it as a power cut would.
+    pub(crate) fn kill(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// A new store in which the suite's components are compiled already: the code is made once for all
+/// cases. They are not stored in it.
+pub(crate) fn prepared() -> TestDir {
+    static COMPILED: OnceLock<TestDir> = OnceLock::new();
+    let compiled = COMPILED.get_or_init(|| {
+        let dir = test_dir();
+        let threads = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let mut served = Served::start(Serves::Runtime, &dir);
+        threads.block_on(async {
+            let client = served.client(Serves::Runtime);
+            for guest in Guest::ALL {
+                let wasm = std::fs::read(skep_harness::guest(guest.name())).unwrap();
+                let bytes = futures_util::stream::once(async { Ok(wasm.into()) });
+                client.put_component(Box::pin(bytes)).await.unwrap();
+            }
+        });
+        served.terminate();
+        dir
+    });
+    let dir = test_dir();
+    std::fs::create_dir(dir.join("store")).unwrap();
+    let copied = Command::new("cp")
+        .arg("-a")
+        .arg(compiled.join("store/compiled"))
+        .arg(dir.join("store"))
+        .status();
+    assert!(copied.unwrap().success());
+    dir
+}
+
+struct ServedSubject {
+    serves: Serves,
+    dir: TestDir,
+    live: Mutex<Served>,
+}
+
+impl ServedSubject {
+    async fn open(serves: Serves) -> Self {
+        let opened = tokio::task::spawn_blocking(move || {
+            let dir = prepared();
+            let live = Mutex::new(Served::start(serves, &dir));
+            Self { serves, dir, live }
+        });
+        opened.await.unwrap()
+    }
+}
+
+#[async_trait::async_trait]
+impl Subject for ServedSubject {
+    fn runtime(&self) -> Arc<dyn RuntimeHandle> {
+        Arc::new(self.live.lock().unwrap().client(self.serves))
+    }
+
+    async fn restart(&self, how: Restart) {
+        let mut live = self.live.lock().unwrap();
+        match how {
+            Restart::Clean => live.terminate(),
+            Restart::Crash => live.kill(),
+        }
+        *live = Served::start(self.serves, &self.dir);
+    }
+
+    fn wasm(&self, guest: Guest) -> Vec<u8> {
+        std::fs::read(skep_harness::guest(guest.name())).unwrap()
+    }
+}
+
+mod runtime {
+    use super::{ServedSubject, Serves};
+
+    skep_conformance::conformance!(ServedSubject::open(Serves::Runtime).await);
+}
+
+mod up {
+    use super::{ServedSubject, Serves};
+
+    skep_conformance::conformance!(ServedSubject::open(Serves::Up).await);
+}
