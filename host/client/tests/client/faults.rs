@@ -47,7 +47,7 @@ async fn nobody_there() {
     drop(listener);
     let begun = Instant::now();
     assert_eq!(client(&url).describe().await.err(), Some(Error::RuntimeUnavailable));
-    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
 }
 
 #[tokio::test]

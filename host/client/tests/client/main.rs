@@ -5,6 +5,7 @@
 mod errors;
 mod faults;
 mod files;
+mod host;
 mod retries;
 mod server;
 mod streams;

@@ -1,0 +1,146 @@
+//! A registry's own words.
+
+use futures_util::StreamExt;
+use skep_client::{Host, Refusals};
+use skep_protocol::{
+    Capabilities, Changed, Cursor, Diagnostic, DiagnosticCode, Error, FleetChange, ListWorkers,
+    Listing, RuntimeHandle, RuntimeId, RuntimeSummary, Severity, Source, Status, Timestamp,
+};
+
+use crate::server::{Server, json, problem};
+use crate::{endpoint, worker};
+
+fn there() -> RuntimeId {
+    "there".parse().unwrap()
+}
+
+fn summary(status: Status) -> RuntimeSummary {
+    RuntimeSummary {
+        runtime_id: there(),
+        display_name: "There".parse().unwrap(),
+        source: Source::Remote,
+        status,
+        unavailable_since: None,
+        host_id: Some("h".parse().unwrap()),
+        capabilities: Capabilities { mutate: true, transcripts: true, files: true },
+        version: Some("1".into()),
+        workers: Some(2),
+        connected: Some(1),
+    }
+}
+
+async fn host(answers: &[String]) -> (Server, Host) {
+    let server = Server::answering(answers).await;
+    let host = Host::new(endpoint(&server.url)).unwrap();
+    (server, host)
+}
+
+fn as_json(value: &impl serde::Serialize) -> String {
+    serde_json::to_string(value).unwrap()
+}
+
+#[tokio::test]
+async fn what_is_missing_in_a_list_is_said_beside_it() {
+    let code = DiagnosticCode::RuntimeUnavailable;
+    let diagnostic = Diagnostic {
+        code,
+        severity: Severity::Error,
+        message: "there does not answer".into(),
+        subject: Some(there().into()),
+        at: Timestamp(7),
+    };
+    let listing = Listing {
+        items: vec![summary(Status::Unavailable)],
+        next_cursor: None,
+        diagnostics: vec![diagnostic],
+    };
+    let (server, host) = host(&[json(200, &as_json(&listing))]).await;
+    assert_eq!(host.runtimes().await.unwrap(), listing);
+    assert_eq!(server.requests()[0].line(), "GET /api/runtimes");
+}
+
+#[tokio::test]
+async fn each_verb_has_its_place() {
+    let nothing = r#"{"items":[],"next_cursor":null,"diagnostics":[]}"#;
+    let (server, host) = host(&[json(200, nothing)]).await;
+    host.hosts().await.unwrap();
+    let query =
+        ListWorkers { limit: 5, cursor: Some("c/1".into()), label: Some(("a".into(), "b".into())) };
+    host.workers(None, query, Some("idle")).await.unwrap();
+    let here = "h".parse().unwrap();
+    host.workers(Some(&here), ListWorkers::default(), None).await.unwrap();
+    host.audit(Some("9")).await.unwrap();
+    assert!(host.me().await.unwrap().is_object());
+    host.client(&there()).list(ListWorkers::default()).await.unwrap();
+    let requests = server.requests();
+    let lines: Vec<_> = requests.iter().map(|request| request.line()).collect();
+    assert_eq!(
+        lines,
+        [
+            "GET /api/hosts",
+            "GET /api/workers?limit=5&cursor=c%2F1&label=a%3Db&state=idle",
+            "GET /api/hosts/h/workers",
+            "GET /api/audit?cursor=9",
+            "GET /api/me",
+            "GET /api/runtimes/there/workers",
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_runtime_behind_a_registry_describes_itself_by_its_summary() {
+    let available = json(200, &as_json(&summary(Status::Available)));
+    let degraded = json(200, &as_json(&summary(Status::Degraded)));
+    let unavailable = json(200, &as_json(&summary(Status::Unavailable)));
+    let (server, host) = host(&[available, degraded, unavailable]).await;
+    let client = host.client(&there());
+    let view = client.describe().await.unwrap();
+    assert_eq!((view.runtime_id, view.workers, view.connected), (there(), 2, 1));
+    assert!(view.ready);
+    assert!(!client.describe().await.unwrap().ready);
+    assert_eq!(client.describe().await.err(), Some(Error::RuntimeUnavailable));
+    assert_eq!(server.requests()[0].line(), "GET /api/runtimes/there");
+}
+
+#[tokio::test]
+async fn ones_own_token_is_ones_own_business() {
+    let (_server, host) = host(&[problem(&Error::Forbidden)]).await;
+    assert_eq!(host.audit(None).await.err(), Some(Error::Forbidden));
+    let client = host.client(&there());
+    assert_eq!(client.get(worker()).await.err(), Some(Error::Forbidden));
+    let hidden = client.with_refusals(Refusals::Hidden).get(worker()).await.err();
+    assert_eq!(hidden, Some(Error::RuntimeUnavailable));
+}
+
+#[tokio::test]
+async fn the_fleet_is_followed_over_a_lost_connection() {
+    let event = |cursor: &str, what: Changed| {
+        let json = as_json(&FleetChange { cursor: cursor.into(), what });
+        format!("id: {cursor}\nevent: change\ndata: {json}\n\n")
+    };
+    let gone = Changed::Worker { runtime_id: there(), worker_id: worker(), worker: None };
+    let runtime = Changed::Runtime { runtime: Box::new(summary(Status::Available)) };
+    let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n";
+    let (server, host) = host(&[
+        format!("{head}{}", event("a", runtime.clone())),
+        format!("{head}{}", event("b", gone.clone())),
+    ])
+    .await;
+    let mut stream = host.events(None).await.unwrap();
+    assert_eq!(stream.next().await.unwrap().unwrap().what, runtime);
+    assert_eq!(stream.next().await.unwrap().unwrap().what, gone);
+    assert_eq!(server.requests()[0].line(), "GET /api/events");
+    assert_eq!(server.requests()[1].header("last-event-id"), Some("a"));
+    let (_server, host) = self::host(&[problem(&Error::Unauthenticated)]).await;
+    assert_eq!(host.events(None).await.err(), Some(Error::Unauthenticated));
+}
+
+#[tokio::test]
+async fn a_worker_of_a_runtime_is_followed_there() {
+    let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n";
+    let (server, host) = host(&[format!("{head}event: end\ndata: {{}}\n\n")]).await;
+    let mut stream = host.client(&there()).subscribe(worker(), Some(Cursor(3))).await.unwrap();
+    assert!(stream.next().await.is_none());
+    let line = format!("GET /api/runtimes/there/workers/{}/events?after=3", worker());
+    assert_eq!(server.requests()[0].line(), line);
+}
