@@ -46,13 +46,11 @@ impl Said {
 
 /// `skep` with these arguments, on the store in a directory.
 pub(crate) fn skep(dir: &Path, arguments: &[&str]) -> Said {
-    let verb = arguments.iter().take(2);
-    let rest = arguments.iter().skip(2);
     let mut command = Command::new(skep_harness::skep());
-    command.args(verb).arg("--store").arg(dir.join("store")).args(rest);
-    for name in ["SKEP_HOST", "SKEP_TOKEN", "SKEP_STORE", "SKEP_WORKSPACE", "SKEP_CONFIG"] {
+    for name in ["SKEP_HOST", "SKEP_TOKEN", "SKEP_WORKSPACE", "SKEP_CONFIG"] {
         command.env_remove(name);
     }
+    command.args(arguments).env("SKEP_STORE", dir.join("store"));
     command.env("XDG_CACHE_HOME", dir.join("cache")).current_dir(dir).output().unwrap().into()
 }
 
