@@ -53,11 +53,12 @@ impl Served {
             std::fs::write(&settings, "[runtime]\nstop_grace_ms = 300\n").unwrap();
         }
         let mut child = Command::new(skep_harness::skep())
-            .args([serves.verb(), "--listen", "127.0.0.1:0", "--output", "json", "--store"])
+            .args([serves.verb(), "--output", "json", "--store"])
             .arg(&store)
             .arg("--settings")
             .arg(&settings)
             .args(arguments)
+            .env("SKEP_LISTEN", "127.0.0.1:0")
             .env("XDG_CACHE_HOME", dir.join("cache"))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
