@@ -10,7 +10,6 @@ use std::io::Write as _;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
@@ -26,9 +25,6 @@ use crate::credential::Credential;
 
 /// Where a reader that comes back says what it had last.
 pub(crate) const LAST_EVENT_ID: &str = "last-event-id";
-
-/// Between two signs of life, and between two looks at whether the reader may still read.
-pub(crate) const HEARTBEAT: Duration = Duration::from_secs(15);
 
 /// Events that are there already go out together, up to about this many bytes: a system call and a
 /// segment for each would be most of their cost.
@@ -92,7 +88,7 @@ impl<T: Send + 'static> Followed<T> {
     ) -> Response {
         let readers = app.metrics.readers();
         readers.fetch_add(1, Ordering::Relaxed);
-        let mut ticks = interval_at(Instant::now() + HEARTBEAT, HEARTBEAT);
+        let mut ticks = interval_at(Instant::now() + app.limits.heartbeat, app.limits.heartbeat);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let following = Following {
             followed: self,

@@ -42,12 +42,13 @@ const POLICY: &str = "default-src 'none'; base-uri 'none'; form-action 'none'; \
 pub(crate) async fn gate(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let began = Instant::now();
     let method = request.method().clone();
-    let route = request.extensions().get::<MatchedPath>();
-    let route = route.and_then(|path| app.known(&method, path.as_str()));
+    let path = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
+    let route = path.and_then(|path| app.known(&method, path));
+    // That a method is not taken, or that nothing is there, may be known to all.
+    let leads = route.is_some() || path.is_some_and(|path| !app.known.contains_key(path));
     let counters = Arc::clone(route.map_or(&app.elsewhere, |route| &route.counters));
     let open = route.is_some_and(|route| route.open);
-    let exists = request.extensions().get::<MatchedPath>().is_some();
-    let mut response = match admit(&app, &mut request, open, exists) {
+    let mut response = match admit(&app, &mut request, open, leads) {
         Err(refusal) => refusal.into_response(),
         Ok(()) => {
             let span = span(&request);
@@ -65,7 +66,7 @@ pub(crate) async fn gate(State(app): State<App>, mut request: Request, next: Nex
 }
 
 /// Whether a handler may see it.
-fn admit(app: &App, request: &mut Request, open: bool, exists: bool) -> Answer<()> {
+fn admit(app: &App, request: &mut Request, open: bool, leads: bool) -> Answer<()> {
     let peer = link(request).peer;
     check_size(request.uri(), request.headers())?;
     check_encoding(request.uri())?;
@@ -82,7 +83,7 @@ fn admit(app: &App, request: &mut Request, open: bool, exists: bool) -> Answer<(
         let logs_in = browser && !safe;
         return if logs_in { check_page(request.headers(), of_page, true) } else { Ok(()) };
     }
-    if !exists {
+    if !leads {
         return Ok(());
     }
     let credential = Credential::of(request.headers(), peer.ip(), browser)?;

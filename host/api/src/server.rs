@@ -16,6 +16,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::Router;
+use rustix::net::sockopt;
 use skep_protocol::Limits;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -26,6 +27,9 @@ use tokio::task::JoinSet;
 pub struct ServerLimits {
     /// Connections at a time. One more is answered 503 and closed.
     pub connections: usize,
+    /// What the system keeps of an answer that is not taken yet, in bytes of each connection. Left to
+    /// itself it keeps megabytes, of each client that does not read.
+    pub send_buffer_bytes: usize,
     /// From the first byte of a request's head, or of HTTP/2's preface, to its last.
     pub head: Duration,
     /// Without a request.
@@ -34,6 +38,9 @@ pub struct ServerLimits {
     pub body: Duration,
     /// Without a byte of an answer being taken.
     pub stall: Duration,
+    /// Between two signs of life of a stream of events, and between two looks at whether its reader
+    /// may still read.
+    pub heartbeat: Duration,
     /// From the signal to shut down to the end of whatever still goes on.
     pub grace: Duration,
     /// One input, at most, whatever its worker's own limit is.
@@ -47,10 +54,12 @@ impl Default for ServerLimits {
         let limits = Limits::default();
         Self {
             connections: 8_192,
+            send_buffer_bytes: 256 << 10,
             head: Duration::from_secs(5),
             idle: Duration::from_secs(75),
             body: Duration::from_secs(30),
             stall: Duration::from_secs(30),
+            heartbeat: Duration::from_secs(15),
             grace: Duration::from_secs(10),
             // A worker may be allowed more than the default, but no more than fits in a mailbox.
             input_bytes: limits.mailbox_bytes,
@@ -125,7 +134,7 @@ pub async fn serve(
                 refuse(&stream)
             }
             Ok((stream, peer)) => {
-                if let Err(error) = stream.set_nodelay(true) {
+                if let Err(error) = set_up(&stream, &limits) {
                     tracing::debug!(%error, "a connection was gone before it was served");
                     continue;
                 }
@@ -154,6 +163,11 @@ pub async fn serve(
         connections.shutdown().await;
     }
     Ok(())
+}
+
+fn set_up(stream: &TcpStream, limits: &ServerLimits) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    Ok(sockopt::set_socket_send_buffer_size(stream, limits.send_buffer_bytes)?)
 }
 
 fn is_of_one_connection(error: &io::Error) -> bool {

@@ -2,6 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod bed;
+mod browser;
 mod client;
 mod document;
+mod events;
+mod hostile;
+mod leaks;
+mod puppet;
+mod requests;
+mod routes;
 mod server;

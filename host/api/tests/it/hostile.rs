@@ -1,0 +1,140 @@
+//! Many that mean no good, and one that notices nothing of them.
+
+use std::time::{Duration, Instant};
+
+use skep_api::{ServerLimits, Surface};
+use skep_conformance::Guest;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpSocket, TcpStream};
+
+use crate::bed::Bed;
+use crate::events::Reader;
+
+/// The slowest but one in a hundred of many requests, each after the other.
+async fn slowest(bed: &Bed, worker: &str) -> Duration {
+    let mut stream = TcpStream::connect(bed.addr).await.unwrap();
+    let ask = format!(
+        "GET {worker} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {}\r\n\r\n",
+        bed.admin
+    );
+    let mut took = Vec::new();
+    let mut answer = vec![0; 8 << 10];
+    for _ in 0..300 {
+        let began = Instant::now();
+        stream.write_all(ask.as_bytes()).await.unwrap();
+        let read = stream.read(&mut answer).await.unwrap();
+        assert!(answer[..read].starts_with(b"HTTP/1.1 200 "));
+        took.push(began.elapsed());
+    }
+    took.sort_unstable();
+    took[took.len() * 99 / 100]
+}
+
+/// Whether a client is as quick as before, as far as can be said on a machine that tests share: five
+/// times slower, and no less than this.
+fn is_quick(quiet: Duration, now: Duration) -> bool {
+    now < (quiet * 5).max(Duration::from_millis(25))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thousand_idle_readers_disturb_nobody() {
+    let bed = Bed::browser().await;
+    let worker = bed.worker(Guest::Scribe).await;
+    let quiet = slowest(&bed, &worker).await;
+    let mut readers = Vec::new();
+    for _ in 0..1_000 {
+        let path = format!("{worker}/events");
+        readers.push(Reader::open(&bed, &path, &bed.admin, "").await);
+    }
+    let now = slowest(&bed, &worker).await;
+    assert!(is_quick(quiet, now), "{quiet:?} became {now:?}");
+    bed.handle(&worker, "emit tick 1").await;
+    for reader in &mut readers {
+        assert_eq!(reader.next().await.unwrap().name, "entry");
+    }
+    let metrics = bed.admin("GET", "/metrics").send().await.is(200);
+    let text = String::from_utf8(metrics.body.to_vec()).unwrap();
+    assert!(text.contains("\nskep_event_readers 1000\n"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thousand_readers_that_never_read_are_dropped_alone() {
+    let stall = Duration::from_millis(500);
+    let limits = ServerLimits { stall, send_buffer_bytes: 16 << 10, ..ServerLimits::default() };
+    let bed = Bed::of(Surface::Browser, limits).await;
+    let worker = bed.worker(Guest::Scribe).await;
+    // More than the buffers of both sockets take.
+    for _ in 0..8 {
+        let done = bed.handle(&worker, "blob 32768").await;
+        assert_eq!(done["outcome"], "completed");
+    }
+    let quiet = slowest(&bed, &worker).await;
+    let mut readers = Vec::new();
+    for _ in 0..1_000 {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(4 << 10).unwrap();
+        let mut stream = socket.connect(bed.addr).await.unwrap();
+        let ask = format!(
+            "GET {worker}/events?after=0 HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {}\r\n\r\n",
+            bed.admin
+        );
+        stream.write_all(ask.as_bytes()).await.unwrap();
+        readers.push(stream);
+    }
+    let now = slowest(&bed, &worker).await;
+    assert!(is_quick(quiet, now), "{quiet:?} became {now:?}");
+    let gone = async {
+        loop {
+            let metrics = bed.admin("GET", "/metrics").send().await.is(200);
+            let text = String::from_utf8(metrics.body.to_vec()).unwrap();
+            if text.contains("\nskep_event_readers 0\n") {
+                break;
+            }
+            tokio::time::sleep(stall / 5).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), gone).await.expect("they are dropped");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn slow_heads_and_bodies_disturb_nobody() {
+    let bed = Bed::browser().await;
+    let worker = bed.worker(Guest::Scribe).await;
+    let quiet = slowest(&bed, &worker).await;
+    let mut slow = Vec::new();
+    for n in 0..500 {
+        let mut stream = TcpStream::connect(bed.addr).await.unwrap();
+        let begun = if n % 2 == 0 {
+            "GET /api/me HTTP/1.1\r\nhost: localho".to_owned()
+        } else {
+            format!(
+                "POST {worker}/inputs HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {}\r\n\
+                 content-length: 1000\r\n\r\n1",
+                bed.admin
+            )
+        };
+        stream.write_all(begun.as_bytes()).await.unwrap();
+        slow.push(stream);
+    }
+    let now = slowest(&bed, &worker).await;
+    assert!(is_quick(quiet, now), "{quiet:?} became {now:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn json_that_nests_deep_disturbs_nobody() {
+    let bed = std::sync::Arc::new(Bed::browser().await);
+    let worker = bed.worker(Guest::Scribe).await;
+    let quiet = slowest(&bed, &worker).await;
+    let nested = {
+        let bed = std::sync::Arc::clone(&bed);
+        tokio::spawn(async move {
+            for _ in 0..50 {
+                let deep = bed.admin("POST", &bed.at("/workers")).body("[".repeat(100_000));
+                deep.send().await.refused(400, "invalid_request");
+            }
+        })
+    };
+    let now = slowest(&bed, &worker).await;
+    nested.await.unwrap();
+    assert!(is_quick(quiet, now), "{quiet:?} became {now:?}");
+}

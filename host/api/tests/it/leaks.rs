@@ -1,0 +1,124 @@
+//! Nothing that is answered, streamed or logged says where the store is, where a remote is, or what a
+//! token is.
+
+use std::io::Write;
+use std::sync::{Arc, Mutex};
+
+use serde_json::json;
+use skep_conformance::Guest;
+use tracing_subscriber::fmt::MakeWriter;
+
+use crate::bed::{Bed, ENDPOINT_MARK, FILE_MARK, ROOT_MARK};
+use crate::client::Said;
+use crate::events::Reader;
+use crate::puppet::every_error;
+
+/// Everything that was logged.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Log {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}
+
+/// Every path of the document with ids filled in, of things that are there and of some that are not.
+fn paths(runtimes: &[&str], worker: &str, digest: &str) -> Vec<(String, String)> {
+    let document: serde_json::Value = serde_json::from_str(&skep_api::openapi()).unwrap();
+    let id = worker.rsplit('/').next().unwrap();
+    let mut all = Vec::new();
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        for (method, _) in methods.as_object().unwrap() {
+            let streams = path.ends_with("/events") || path.ends_with("/changes");
+            // A failed login too many, and nobody gets in any more.
+            if streams || path == "/api/login" {
+                continue;
+            }
+            for runtime in runtimes {
+                let path = path.replace("{runtime_id}", runtime).replace("{host_id}", "this-host");
+                let path = path.replace("{worker_id}", id).replace("{digest}", digest);
+                let path = path.replace("{input_id}", id).replace("{name}", "a/b");
+                all.push((method.to_uppercase(), path));
+            }
+        }
+    }
+    // Removing comes last.
+    all.sort_by_key(|(method, _)| method == "DELETE");
+    all.dedup();
+    all
+}
+
+#[tokio::test]
+async fn no_answer_and_no_log_line_says_where_anything_is() {
+    let log = Log::default();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::TRACE)
+        .with_writer(log.clone())
+        .finish();
+    let guard = tracing::subscriber::set_default(subscriber);
+    let bed = Bed::browser().await;
+    let worker = bed.worker(Guest::Scribe).await;
+    let digest = bed.push(Guest::Scribe).await;
+    bed.handle(&worker, "emit tick 1").await;
+    let session = bed.registry.access().login_code().unwrap();
+    let code = session.expose().to_owned();
+    let login = bed.ask("POST", "/api/login").json(&json!({ "code": code })).send().await.is(200);
+    let session = login.header("set-cookie").split([';', '=']).nth(1).unwrap().to_owned();
+    let marks =
+        [ROOT_MARK, ENDPOINT_MARK, FILE_MARK, &bed.admin, &code, &session, &home_directory()];
+    let check = |what: &str, text: &str| {
+        for mark in marks {
+            assert!(!text.contains(mark), "{what} says {mark}: {text}");
+        }
+    };
+    let said = |what: &str, said: &Said| {
+        check(what, &format!("{:?} {}", said.headers, String::from_utf8_lossy(&said.body)));
+    };
+
+    let mut errors = vec![None];
+    errors.extend(every_error().into_iter().map(Some));
+    for error in errors.into_iter().rev() {
+        bed.home.fail(error.clone());
+        bed.far.fail(error.clone());
+        let all: &[_] = &["home", "far", "none", "local"];
+        let runtimes = if error.is_none() { all } else { &all[..1] };
+        for (method, path) in paths(runtimes, &worker, &digest) {
+            let what = format!("{method} {path} after {error:?}");
+            said(&what, &bed.admin(&method, &path).json(&json!({})).send().await);
+        }
+        said("nobody", &bed.ask("GET", &worker).send().await);
+        said("a wrong host", &bed.ask("GET", &worker).header("host", "x").send().await);
+    }
+    for path in ["/api/events", "/api/runtimes/home/changes"] {
+        let mut reader = Reader::open(&bed, path, &bed.admin, "").await;
+        check(path, &format!("{:?}", reader.next().await));
+    }
+    drop(guard);
+    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    assert!(log.contains("runtime_id=home"), "the log has ids");
+    for line in log.lines() {
+        // The remote's address is the operator's to see.
+        let tokens = [&bed.admin, &code, &session];
+        assert!(!tokens.into_iter().any(|token| line.contains(token.as_str())), "{line}");
+    }
+}
+
+/// A part of every path below it; where there is none, one of no path.
+fn home_directory() -> String {
+    let home = std::env::var("HOME").unwrap_or_default();
+    if home.len() > 1 { home } else { "no home directory".into() }
+}
