@@ -4,6 +4,8 @@ use std::fs;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
+use bytes::Bytes;
+use futures_util::{StreamExt, stream};
 use rcgen::{CertificateParams, CertifiedIssuer, KeyPair};
 use skep_client::{Client, Endpoint, EndpointError, Token};
 use skep_protocol::{Error, RuntimeHandle};
@@ -80,6 +82,22 @@ async fn even_what_is_not_idempotent_since_it_was_refused() {
         .map(|request| request.header("authorization").unwrap().to_owned())
         .collect();
     assert_eq!(tokens, ["Bearer old", "Bearer new"]);
+}
+
+#[tokio::test]
+async fn but_not_half_of_an_upload() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("token");
+    fs::write(&path, "old").unwrap();
+    let server = guarded("new").await;
+    let client = with_file(&server.url, &path);
+    let before = fs::metadata(&path).unwrap().modified().unwrap();
+    fs::write(&path, "new").unwrap();
+    fs::File::options().write(true).open(&path).unwrap().set_modified(before).unwrap();
+    let wasm = stream::iter([Ok(Bytes::from_static(b"abc"))]).boxed();
+    let stored = client.put_component(wasm).await;
+    assert_eq!(stored.err(), Some(Error::RuntimeUnavailable));
+    assert_eq!(server.requests().len(), 1);
 }
 
 #[tokio::test]
