@@ -13,8 +13,10 @@
 
 mod changes;
 mod components;
+mod directory;
 mod driver;
 mod ending;
+mod files;
 mod follow;
 mod handle;
 mod holds;
@@ -63,6 +65,8 @@ pub struct Options {
     pub stop_grace: Duration,
     /// Workers reconnected at once after a restart.
     pub reconnects: usize,
+    /// How long storing a component waits for it to be compiled.
+    pub compile_wait: Duration,
 }
 
 impl Default for Options {
@@ -74,6 +78,7 @@ impl Default for Options {
             turns: 1_024,
             stop_grace: Duration::from_secs(5),
             reconnects: 16,
+            compile_wait: Duration::from_secs(10),
         }
     }
 }

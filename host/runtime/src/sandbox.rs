@@ -132,6 +132,16 @@ impl Sandbox {
         Ok((loaded, outcome))
     }
 
+    /// Whether there is native code for a component. Damage to it is found when it is loaded.
+    pub fn is_compiled(&self, digest: &ComponentDigest, profile: Profile) -> bool {
+        if self.loaded().contains_key(&(profile, *digest)) {
+            return true;
+        }
+        let Ok(engine) = self.engine(profile) else { return false };
+        let cache = CompiledCache::open(&self.0.parts.cache, &compatibility_hash(&engine.wasmtime));
+        cache.is_ok_and(|cache| cache.has(digest))
+    }
+
     /// Instantiates a component, with the record and the kill switch of its first turn.
     pub async fn connect(
         &self,

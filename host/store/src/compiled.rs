@@ -66,6 +66,11 @@ impl CompiledCache {
         Ok(None)
     }
 
+    /// Whether there is a compiled form of a component, damaged or not.
+    pub fn has(&self, digest: &ComponentDigest) -> bool {
+        self.dir.symlink_metadata(file_name(digest)).is_ok()
+    }
+
     /// A file for the compiler to write. It is gone if it is dropped.
     pub fn begin(&self) -> io::Result<PendingCompiled<'_>> {
         Ok(PendingCompiled { cache: self, file: TempFile::new(&self.dir)? })

@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 use skep_protocol::*;
 
 use crate::Guest;
-use crate::trial::{Trial, no_digest, upload, upload_in};
+use crate::trial::{Trial, eventually, no_digest, upload, upload_in};
 
 pub(crate) async fn a_component_is_named_by_its_bytes(trial: &Trial<'_>) {
     for (guest, kind, export) in [
@@ -20,19 +20,47 @@ pub(crate) async fn a_component_is_named_by_its_bytes(trial: &Trial<'_>) {
         let view = stored.item;
         assert_eq!((view.digest, view.kind, view.bytes), (digest, kind, wasm.len() as u64));
         assert!(view.exports.iter().any(|name| name.starts_with(export)), "{:?}", view.exports);
-        assert_eq!(trial.runtime().component(digest).await, Ok(view));
+        assert_ne!(view.compiled, Compiled::None);
+        let known = trial.runtime().component(digest).await.unwrap();
+        assert_eq!(known, ComponentView { compiled: known.compiled, ..view });
     }
+}
+
+pub(crate) async fn a_component_is_compiled_once_it_is_stored(trial: &Trial<'_>) {
+    let component = trial.component(Guest::Echo).await;
+    let ready = |view: &ComponentView| view.compiled == Compiled::Ready;
+    eventually("a component is compiled", async || {
+        trial.runtime().component(component).await.ok().filter(ready)
+    })
+    .await;
+    let listed = trial.runtime().components(None).await.unwrap().items;
+    assert!(listed.iter().all(ready));
+}
+
+pub(crate) async fn many_who_store_one_component_at_once_store_one(trial: &Trial<'_>) {
+    let wasm = trial.wasm(Guest::Hello);
+    let put = (0..8).map(|_| {
+        let (runtime, wasm) = (trial.runtime(), wasm.clone());
+        async move { runtime.put_component(upload(wasm)).await.unwrap() }
+    });
+    let stored = futures_util::future::join_all(put).await;
+    assert_eq!(stored.iter().filter(|stored| stored.created).count(), 1);
+    assert!(stored.iter().all(|other| other.item.digest == stored[0].item.digest));
+    assert_eq!(trial.runtime().components(None).await.unwrap().items.len(), 1);
 }
 
 pub(crate) async fn a_component_is_stored_once(trial: &Trial<'_>) {
     let wasm = trial.wasm(Guest::Echo);
     let first = trial.runtime().put_component(upload(wasm.clone())).await.unwrap();
-    let again = trial.runtime().put_component(upload(wasm.clone())).await.unwrap();
-    assert_eq!(again, Stored { created: false, ..first.clone() });
+    let same = |again: Stored<ComponentView>| {
+        let compiled = again.item.compiled;
+        let item = ComponentView { compiled, ..first.item.clone() };
+        assert_eq!(again, Stored { item, created: false });
+    };
+    same(trial.runtime().put_component(upload(wasm.clone())).await.unwrap());
     // However it is cut up on its way.
     let pieces = (wasm.len() / 7).max(1);
-    let again = trial.runtime().put_component(upload_in(wasm, pieces)).await.unwrap();
-    assert_eq!(again, Stored { created: false, ..first });
+    same(trial.runtime().put_component(upload_in(wasm, pieces)).await.unwrap());
     assert_eq!(trial.runtime().components(None).await.unwrap().items.len(), 1);
 }
 

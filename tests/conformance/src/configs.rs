@@ -52,7 +52,42 @@ pub(crate) async fn configs_are_listed_in_the_order_of_their_digests(trial: &Tri
     assert_eq!(refused, Err(Error::InvalidRequest(Invalid::Cursor)));
 }
 
+pub(crate) async fn a_config_in_use_stays(trial: &Trial<'_>) {
+    let config = trial.config(&[("a", "1")]).await;
+    let other = trial.config(&[("a", "2")]).await;
+    let spec = WorkerSpec { config: Some(config), ..trial.spec(Guest::Scribe).await };
+    let worker = trial.create(spec).await;
+    let runtime = trial.runtime();
+    let in_use = Err(Error::Conflict(Conflict::InUse));
+    assert_eq!(runtime.remove_config(config).await, in_use);
+    let change = WorkerChange { config: Some(other), ..WorkerChange::default() };
+    runtime.update(worker.id, change).await.unwrap();
+    // The one is in use, the other is needed for a rollback.
+    assert_eq!(runtime.remove_config(config).await, in_use);
+    assert_eq!(runtime.remove_config(other).await, in_use);
+    runtime.rollback(worker.id).await.unwrap();
+    assert_eq!(worker.ask("config").await, "a=1");
+    runtime.remove(worker.id).await.unwrap();
+    runtime.remove_config(config).await.unwrap();
+    runtime.remove_config(other).await.unwrap();
+}
+
+pub(crate) async fn a_config_that_no_worker_uses_can_be_removed(trial: &Trial<'_>) {
+    let bundle = values(&[("a", "1")]);
+    let config = trial.config(&[("a", "1")]).await;
+    let runtime = trial.runtime();
+    runtime.remove_config(config).await.unwrap();
+    let unknown = Error::UnknownConfig(config);
+    assert_eq!(runtime.config(config).await, Err(unknown.clone()));
+    assert_eq!(runtime.remove_config(config).await, Err(unknown.clone()));
+    let spec = WorkerSpec { config: Some(config), ..trial.spec(Guest::Scribe).await };
+    let refused = runtime.create(CreateWorker { worker_id: None, spec }).await;
+    assert_eq!(refused, Err(unknown));
+    assert!(runtime.put_config(bundle).await.unwrap().created);
+}
+
 pub(crate) async fn an_unknown_config_is_unknown(trial: &Trial<'_>) {
     let digest = ConfigDigest::from_sha256(no_digest());
     assert_eq!(trial.runtime().config(digest).await, Err(Error::UnknownConfig(digest)));
+    assert_eq!(trial.runtime().remove_config(digest).await, Err(Error::UnknownConfig(digest)));
 }

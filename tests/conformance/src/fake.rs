@@ -6,6 +6,7 @@
 //! would.
 
 mod disk;
+mod files;
 mod guest;
 mod handle;
 mod turns;

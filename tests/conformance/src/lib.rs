@@ -23,12 +23,14 @@ mod list;
 mod subject;
 mod trial;
 
+mod archives;
 mod cancelling;
 mod changes;
 mod commands;
 mod components;
 mod configs;
 mod endings;
+mod files;
 mod inputs;
 mod lifecycle;
 mod limits;

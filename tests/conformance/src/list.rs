@@ -131,6 +131,8 @@ macro_rules! conformance {
             components {
                 a_component_is_named_by_its_bytes
                 a_component_is_stored_once
+                many_who_store_one_component_at_once_store_one
+                a_component_is_compiled_once_it_is_stored
                 what_is_not_a_component_is_refused
                 an_upload_that_breaks_off_leaves_nothing
                 a_component_in_use_stays
@@ -143,7 +145,30 @@ macro_rules! conformance {
                 a_config_is_named_by_its_values_and_stored_once
                 a_guest_sees_its_config_sorted
                 configs_are_listed_in_the_order_of_their_digests
+                a_config_in_use_stays
+                a_config_that_no_worker_uses_can_be_removed
                 an_unknown_config_is_unknown
+            }
+            files {
+                a_worker_without_files_has_none
+                a_file_is_written_read_and_removed
+                a_file_that_is_written_again_is_replaced
+                a_part_of_a_file_is_read
+                a_guest_and_whoever_is_outside_share_files
+                files_are_there_while_a_turn_runs_and_after_a_stop
+                files_are_listed_in_the_order_of_their_names
+                a_directory_is_not_a_file
+                an_upload_that_is_cut_changes_nothing
+                disk_bytes
+                disk_entries
+                a_written_file_is_no_turn
+            }
+            archives {
+                what_is_exported_can_be_imported
+                an_archive_is_for_the_guest_too
+                what_does_not_belong_in_an_archive_ends_it
+                what_is_no_archive_is_refused
+                an_archive_is_held_to_the_quota
             }
             commands {
                 a_run_has_its_arguments_and_environment_and_no_other
@@ -174,6 +199,7 @@ macro_rules! conformance {
                 what_is_queued_runs_after_a_restart
                 an_interrupted_turn_is_run_again_and_counts_once
                 what_was_acknowledged_survives_a_crash
+                a_written_file_survives
                 what_a_stream_has_shown_survives_a_crash
                 a_stream_that_is_held_does_not_hold_up_a_restart
                 what_was_stopped_stays_stopped

@@ -46,6 +46,21 @@ pub(crate) async fn everything_is_there_after_a_restart(trial: &Trial<'_>) {
     }
 }
 
+pub(crate) async fn a_written_file_survives(trial: &Trial<'_>) {
+    let worker = trial.worker(Guest::Probe).await;
+    worker.put("kept/note", b"written").await.unwrap();
+    for how in BOTH {
+        trial.restart(how).await;
+        assert_eq!(worker.list("").await, ["kept/note"], "{how:?}");
+        assert_eq!(worker.read("kept/note").await.unwrap(), b"written", "{how:?}");
+        let usage = worker.runtime().usage(worker.id).await.unwrap();
+        assert_eq!((usage.disk_bytes, usage.disk_entries), (7, 2), "{how:?}");
+        assert!(!worker.diagnosed(DiagnosticCode::DirectoryMissing).await);
+    }
+    let (_, output) = worker.run(args(&["read", "/data/kept/note"])).await;
+    assert_eq!(output.stdout, b"written");
+}
+
 pub(crate) async fn an_instance_is_not_restored_and_that_is_said(trial: &Trial<'_>) {
     let worker = trial.worker(Guest::Scribe).await;
     let never = trial.worker(Guest::Scribe).await;

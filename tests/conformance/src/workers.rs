@@ -4,13 +4,13 @@ use skep_protocol::*;
 
 use crate::Guest;
 use crate::trial::{
-    Trial, answer, body, eventually, input_id, labels, message, no_digest, worker_id,
+    Trial, answer, body, eventually, input_id, labels, message, no_digest, upload, worker_id,
 };
 
 pub(crate) async fn describe_names_the_runtime_and_counts_its_workers(trial: &Trial<'_>) {
     let empty = trial.runtime().describe().await.unwrap();
     assert_eq!((empty.workers, empty.connected), (0, 0));
-    assert!(!empty.version.is_empty());
+    assert!(!empty.version.is_empty() && !empty.host_id.as_str().is_empty());
     let one = trial.worker(Guest::Scribe).await;
     let other = trial.worker(Guest::Echo).await;
     other.ask("hello").await;
@@ -137,6 +137,7 @@ pub(crate) async fn a_worker_that_is_refused_leaves_nothing(trial: &Trial<'_>) {
 async fn said_by_every_verb(trial: &Trial<'_>, id: WorkerId) -> Vec<(&'static str, Option<Error>)> {
     let runtime = trial.runtime();
     let change = WorkerChange { labels: Some(labels(&[])), ..WorkerChange::default() };
+    let file: FileName = "file".parse().unwrap();
     vec![
         ("get", runtime.get(id).await.err()),
         ("update", runtime.update(id, change).await.err()),
@@ -151,6 +152,12 @@ async fn said_by_every_verb(trial: &Trial<'_>, id: WorkerId) -> Vec<(&'static st
         ("subscribe", runtime.subscribe(id, None).await.err()),
         ("diagnostics", runtime.diagnostics(Some(id)).await.err()),
         ("usage", runtime.usage(id).await.err()),
+        ("files", runtime.files(id, ListFiles::default()).await.err()),
+        ("read_file", runtime.read_file(id, file.clone(), None).await.err()),
+        ("write_file", runtime.write_file(id, file.clone(), upload(vec![1])).await.err()),
+        ("remove_file", runtime.remove_file(id, file).await.err()),
+        ("export", runtime.export(id).await.err()),
+        ("import", runtime.import(id, upload(vec![0; 1_024])).await.err()),
     ]
 }
 

@@ -1,14 +1,27 @@
-//! Components made ready, once each.
+//! Components: stored once, and made ready once each.
+//!
+//! Compiling one can take minutes. It goes on by itself, whoever waits for it: the request that
+//! stores the component for a while, turns for as long as it takes.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use skep_protocol::{ComponentDigest, LimitName, Limits};
+use futures_util::StreamExt;
+use skep_protocol::text::neutral;
+use skep_protocol::{
+    ByteStream, Compiled, ComponentDigest, ComponentKind, ComponentView, Error, LimitName, Limits,
+    Stored,
+};
+use skep_store::record::{ComponentRecord, SharedEvent};
 use skep_store::{Store, StoreError};
+use tokio::sync::watch;
 
+use super::Embedded;
+use super::log::now;
 use crate::engine::Profile;
 use crate::loaded::Loaded;
 use crate::sandbox::{LoadError, Sandbox};
+use crate::shape::Shape;
 
 /// The components that workers of a runtime run.
 pub(crate) struct Components {
@@ -17,6 +30,10 @@ pub(crate) struct Components {
     ready: Mutex<HashMap<(Profile, ComponentDigest), Arc<Loaded>>>,
     /// One is made ready at a time: the compiler takes the memory and the cores of several workers.
     one_at_a_time: tokio::sync::Mutex<()>,
+    /// Those that are on their way without a turn that waits for them.
+    under_way: Mutex<HashMap<ComponentDigest, watch::Receiver<Option<Made>>>>,
+    /// One is stored at a time, so that of two who store the same one is the first.
+    storing: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// Why a component is not ready.
@@ -32,6 +49,15 @@ pub(crate) enum NotReady {
     Panicked,
 }
 
+/// What became of a component that was on its way.
+#[derive(Clone, Debug)]
+enum Made {
+    Ready,
+    Not(Error),
+    /// Whoever brought it went away before it was its turn.
+    Dropped,
+}
+
 impl Components {
     pub(crate) fn new(store: Store, sandbox: Sandbox) -> Self {
         Self {
@@ -39,6 +65,8 @@ impl Components {
             sandbox,
             ready: Mutex::default(),
             one_at_a_time: tokio::sync::Mutex::default(),
+            under_way: Mutex::default(),
+            storing: Arc::default(),
         }
     }
 
@@ -56,6 +84,17 @@ impl Components {
         digest: ComponentDigest,
         profile: Profile,
     ) -> Result<Arc<Loaded>, NotReady> {
+        self.ready_from(digest, profile, Weak::new()).await
+    }
+
+    /// The same, of these bytes if they are still there when it is its turn, and of the store's
+    /// otherwise.
+    async fn ready_from(
+        &self,
+        digest: ComponentDigest,
+        profile: Profile,
+        wasm: Weak<Vec<u8>>,
+    ) -> Result<Arc<Loaded>, NotReady> {
         if let Some(loaded) = self.find(digest, profile) {
             return Ok(loaded);
         }
@@ -65,7 +104,11 @@ impl Components {
         }
         let (store, sandbox) = (self.store.clone(), self.sandbox.clone());
         let load = tokio::task::spawn_blocking(move || {
-            let wasm = store.component_bytes(&digest)?.ok_or(NotReady::Missing)?;
+            let wasm = match wasm.upgrade() {
+                Some(wasm) => wasm,
+                None => Arc::new(store.component_bytes(&digest)?.ok_or(NotReady::Missing)?),
+            };
+            drop(store);
             Ok::<_, NotReady>(sandbox.load(&wasm, profile)?.0)
         });
         let loaded = load.await.map_err(|_| NotReady::Panicked)??;
@@ -74,8 +117,172 @@ impl Components {
         Ok(loaded)
     }
 
+    /// Sees to it that a component is made ready, and tells when it is.
+    fn make(
+        self: &Arc<Self>,
+        digest: ComponentDigest,
+        wasm: &Arc<Vec<u8>>,
+    ) -> watch::Receiver<Option<Made>> {
+        let mut under_way = self.under_way();
+        if let Some(made) = under_way.get(&digest) {
+            return made.clone();
+        }
+        let (sender, made) = watch::channel(None);
+        under_way.insert(digest, made.clone());
+        drop(under_way);
+        let (components, wasm) = (self.clone(), Arc::downgrade(wasm));
+        tokio::spawn(async move {
+            let made = match components.ready_from(digest, Profile::Default, wasm).await {
+                Ok(_) => Made::Ready,
+                Err(NotReady::Missing) => Made::Dropped,
+                Err(error) => {
+                    tracing::warn!(%error, component = %digest, "a component was not compiled");
+                    Made::Not(told(&error))
+                }
+            };
+            // In this order nobody finds it neither ready nor on its way.
+            components.under_way().remove(&digest);
+            sender.send_replace(Some(made));
+        });
+        made
+    }
+
+    /// Whether a stored component's machine code is made.
+    pub(crate) fn compiled(&self, digest: &ComponentDigest, kind: ComponentKind) -> Compiled {
+        let profile = Profile::Default;
+        if kind == ComponentKind::Http {
+            Compiled::None
+        } else if self.find(*digest, profile).is_some() {
+            Compiled::Ready
+        } else if self.under_way().contains_key(digest) {
+            Compiled::Pending
+        } else if self.sandbox.is_compiled(digest, profile) {
+            Compiled::Ready
+        } else {
+            Compiled::None
+        }
+    }
+
+    /// What anyone may see of a stored component.
+    pub(crate) fn view(&self, record: ComponentRecord) -> ComponentView {
+        ComponentView {
+            compiled: self.compiled(&record.digest, record.kind),
+            digest: record.digest,
+            kind: record.kind,
+            bytes: record.bytes,
+            imports: record.imports,
+            exports: record.exports,
+            created_at: record.created_at,
+        }
+    }
+
     fn find(&self, digest: ComponentDigest, profile: Profile) -> Option<Arc<Loaded>> {
         let ready = self.ready.lock().unwrap_or_else(PoisonError::into_inner);
         ready.get(&(profile, digest)).cloned()
     }
+
+    fn under_way(&self) -> MutexGuard<'_, HashMap<ComponentDigest, watch::Receiver<Option<Made>>>> {
+        self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Embedded {
+    /// Stores a component. What can be read from it is refused at once. Then it is compiled, which
+    /// is the last judge; where that takes longer than anyone should wait it is stored before it is
+    /// known.
+    pub(super) async fn store_component(
+        &self,
+        wasm: ByteStream,
+    ) -> Result<Stored<ComponentView>, Error> {
+        let inner = &self.0;
+        let limits = Limits::default();
+        let wasm = Arc::new(gather(wasm, limits.component_bytes).await?);
+        let bytes = wasm.clone();
+        let read = tokio::task::spawn_blocking(move || record(&bytes, &limits));
+        let record = read.await.unwrap_or(Err(Error::Internal))?;
+        let digest = record.digest;
+        if let Some(known) = self.stored(digest)? {
+            return Ok(known);
+        }
+        // Nothing runs an http component yet.
+        while record.kind != ComponentKind::Http {
+            let mut made = inner.components.make(digest, &wasm);
+            let made = made.wait_for(Option::is_some);
+            match tokio::time::timeout(inner.options.compile_wait, made).await {
+                Ok(Ok(made)) => match made.as_ref() {
+                    Some(Made::Not(error)) => return Err(error.clone()),
+                    Some(Made::Dropped) => {}
+                    Some(Made::Ready) | None => break,
+                },
+                // The host goes down.
+                Ok(Err(_)) => return Err(inner.busy()),
+                Err(_) => break,
+            }
+        }
+        let storing = inner.components.storing.clone().lock_owned().await;
+        if let Some(known) = self.stored(digest)? {
+            return Ok(known);
+        }
+        let writer = inner.clone();
+        // The lock goes along: whoever asked may go away, the work goes on.
+        let stored = tokio::task::spawn_blocking(move || {
+            let _storing = storing;
+            let fault = |error: StoreError| writer.fault(error);
+            writer.store.write_component(&wasm).map_err(fault)?;
+            let commit = writer.store.submit_shared(SharedEvent::PutComponent(record.clone()));
+            commit.wait().map_err(fault)?;
+            Ok(Stored { item: writer.components.view(record), created: true })
+        });
+        stored.await.unwrap_or(Err(Error::Internal))
+    }
+
+    /// The answer where it is stored already.
+    fn stored(&self, digest: ComponentDigest) -> Result<Option<Stored<ComponentView>>, Error> {
+        let known = self.0.store.component(&digest).map_err(|error| self.0.fault(error))?;
+        Ok(known.map(|record| Stored { item: self.0.components.view(record), created: false }))
+    }
+}
+
+/// All bytes of a stream, up to a bound.
+async fn gather(mut wasm: ByteStream, limit: u64) -> Result<Vec<u8>, Error> {
+    let mut bytes = Vec::new();
+    while let Some(chunk) = wasm.next().await {
+        let chunk = chunk?;
+        if (bytes.len() + chunk.len()) as u64 > limit {
+            return Err(Error::LimitExceeded { name: LimitName::component_bytes, limit });
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(bytes)
+}
+
+/// What is to be known of a component that can be run here.
+fn record(wasm: &[u8], limits: &Limits) -> Result<ComponentRecord, Error> {
+    let shape = Shape::read(wasm, limits).map_err(|error| refused(&error))?;
+    let kind = shape.check(limits).map_err(|error| refused(&error))?;
+    let shown = |name: &dyn std::fmt::Display| neutral(&name.to_string()).to_string();
+    Ok(ComponentRecord {
+        digest: shape.digest,
+        kind,
+        bytes: wasm.len() as u64,
+        imports: shape.imports.iter().map(|import| shown(&import.name)).collect(),
+        exports: shape.exports.iter().map(|name| shown(name)).collect(),
+        created_at: now(),
+    })
+}
+
+/// What a caller is told of a component that cannot be made ready.
+fn told(error: &NotReady) -> Error {
+    match error {
+        NotReady::Load(LoadError::Refused(error)) => refused(error),
+        NotReady::Load(LoadError::Compile(error)) => refused(error),
+        NotReady::Load(LoadError::Cache(_) | LoadError::Engine(_))
+        | NotReady::Missing
+        | NotReady::Store(_)
+        | NotReady::Panicked => Error::Internal,
+    }
+}
+
+fn refused(error: &dyn std::fmt::Display) -> Error {
+    Error::ComponentRefused { reason: neutral(&error.to_string()).to_string() }
 }

@@ -13,8 +13,8 @@ use std::time::Duration;
 use skep_protocol::{
     Cursor, DiagnosticCode, EntryKind, FailedReason, LimitName, Limits, Outcome, Payload, Usage,
 };
+use skep_store::StoreError;
 use skep_store::record::{NewEntry, Receipt, Standing, Transaction, WorkerEvent, WorkerRecord};
-use skep_store::{Disk, Scope, StoreError};
 
 use crate::ConnectReason;
 use crate::instance::Cost;
@@ -36,9 +36,6 @@ pub(crate) struct Driver {
     inner: Arc<Inner>,
     worker: Arc<Worker>,
     seat: Option<Seat>,
-    disk: Option<(Disk, Scope)>,
-    /// Its directory was made, which is not recorded yet.
-    made_directory: bool,
     known: Arc<Mutex<Known>>,
     reason: ConnectReason,
     /// The transcript says that there is an instance.
@@ -61,8 +58,6 @@ impl Driver {
             inner,
             worker,
             seat: None,
-            disk: None,
-            made_directory: false,
             known: Arc::default(),
             reason: ConnectReason::Input,
             recorded: false,
@@ -331,8 +326,8 @@ impl Driver {
         let Rest { holds_input, mut events, state, state_bytes } = rest;
         let mut usage = self.worker.state().usage;
         add(&mut usage, &ran.cost);
-        if let Some((disk, _)) = &self.disk {
-            let used = disk.usage();
+        let used = self.worker.directory.usage();
+        if let Some(used) = used {
             (usage.disk_bytes, usage.disk_entries) = (used.bytes, used.entries);
         }
         if ran.good {
@@ -357,11 +352,12 @@ impl Driver {
         let (record, successor) = {
             let state = self.worker.state();
             let standing = ran.standing.unwrap_or(state.record.standing);
-            let changed = standing != state.record.standing || self.made_directory;
+            let made_directory = used.is_some() && !state.record.has_directory;
+            let changed = standing != state.record.standing || made_directory;
             let record = changed.then(|| {
                 let mut record = state.record.clone();
                 record.standing = standing;
-                record.has_directory |= self.made_directory;
+                record.has_directory |= made_directory;
                 record
             });
             (record, state.machine.successor())
@@ -393,9 +389,8 @@ impl Driver {
         let transaction = Transaction { worker: self.worker.number, events };
         let commit = self.inner.store.submit_then(transaction, landed);
         self.inner.submit_behind(&self.worker);
-        match commit.await {
-            Ok(_) => self.made_directory = false,
-            Err(error) => self.unsettled_holding(job, error, holds_input).await,
+        if let Err(error) = commit.await {
+            self.unsettled_holding(job, error, holds_input).await;
         }
     }
 
@@ -413,8 +408,6 @@ impl Driver {
         // What the guest remembers of this turn did not happen.
         self.seat = None;
         self.recorded = false;
-        self.disk = None;
-        self.made_directory = false;
         self.known = Arc::default();
         self.worker.state().connected = false;
         {

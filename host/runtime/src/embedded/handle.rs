@@ -8,28 +8,23 @@ use async_trait::async_trait;
 use futures_util::StreamExt;
 use futures_util::stream;
 use sha2::{Digest, Sha256};
-use skep_protocol::text::neutral;
 use skep_protocol::{
-    ByteStream, ChangeStream, Compiled, ComponentDigest, ComponentKind, ComponentView,
-    ConfigDigest, ConfigValues, ConfigView, Conflict, CreateWorker, Cursor, Desired, Diagnostic,
-    Ending, EntryPage, EntryStream, Error, Execution, FileName, FileRange, FileView, Imported,
-    InputId, InputState, InputView, Invalid, LimitName, Limits, ListFiles, ListWorkers, NewInput,
-    Outcome, Page, Payload, RuntimeHandle, RuntimeView, Sent, Stored, Usage, WorkerChange,
-    WorkerId, WorkerSpec, WorkerView,
+    ByteStream, ChangeStream, ComponentDigest, ComponentKind, ComponentView, ConfigDigest,
+    ConfigValues, ConfigView, Conflict, CreateWorker, Cursor, Desired, Diagnostic, Ending,
+    EntryPage, EntryStream, Error, Execution, FileName, FileRange, FileView, Imported, InputId,
+    InputState, InputView, Invalid, LimitName, ListFiles, ListWorkers, NewInput, Outcome, Page,
+    Payload, RuntimeHandle, RuntimeView, Sent, Stored, Usage, WorkerChange, WorkerId, WorkerSpec,
+    WorkerView,
 };
 use skep_store::record::{
-    ComponentRecord, ConfigRecord, InputRecord, SharedEvent, Standing, Transaction, WorkerEvent,
-    WorkerRecord,
+    ConfigRecord, InputRecord, SharedEvent, Standing, Transaction, WorkerEvent, WorkerRecord,
 };
 use skep_store::{Followed, Lookup, Refusal as StoreRefusal, StoreError};
 use tokio::sync::{oneshot, watch};
 
 use crate::kill::KillReason;
-use crate::sandbox::LoadError;
-use crate::shape::Shape;
 
 use super::Embedded;
-use super::components::Components;
 use super::ending;
 use super::inner::{Inner, new_input_id, random};
 use super::log::now;
@@ -106,6 +101,10 @@ impl RuntimeHandle for Embedded {
                 self.existing(id, &spec)?.ok_or(Error::Internal)
             }
             Err(StoreError::Refused(StoreRefusal::WorkerRemoved)) => Err(Error::WorkerRemoved),
+            Err(StoreError::Refused(StoreRefusal::UnknownConfig)) => match spec.config {
+                Some(config) => Err(Error::UnknownConfig(config)),
+                None => Err(Error::Internal),
+            },
             Err(error) => Err(inner.fault(error)),
         }
     }
@@ -331,64 +330,13 @@ impl RuntimeHandle for Embedded {
         Ok(super::follow::changes(self.clone(), place))
     }
 
-    async fn put_component(&self, mut wasm: ByteStream) -> Result<Stored<ComponentView>, Error> {
-        let limits = Limits::default();
-        let mut bytes = Vec::new();
-        while let Some(chunk) = wasm.next().await {
-            let chunk = chunk?;
-            if (bytes.len() + chunk.len()) as u64 > limits.component_bytes {
-                let (name, limit) = (LimitName::component_bytes, limits.component_bytes);
-                return Err(Error::LimitExceeded { name, limit });
-            }
-            bytes.extend_from_slice(&chunk);
-        }
-        let inner = self.0.clone();
-        let stored = tokio::task::spawn_blocking(move || {
-            let shape = Shape::read(&bytes, &limits).map_err(|error| refused(&error))?;
-            let kind = shape.check(&limits).map_err(|error| refused(&error))?;
-            if let Some(known) = inner.store.component(&shape.digest).map_err(|e| inner.fault(e))? {
-                return Ok(Stored { item: component_view(known), created: false });
-            }
-            // Compiling is the last judge, and the first input should not wait for it. Nothing runs
-            // an http component yet.
-            if kind != ComponentKind::Http {
-                let profile = Components::profile(&limits);
-                inner.sandbox.load(&bytes, profile).map_err(|error| match error {
-                    LoadError::Refused(error) => refused(&error),
-                    LoadError::Compile(error) => refused(&error),
-                    LoadError::Cache(_) | LoadError::Engine(_) => {
-                        tracing::error!(%error, "a component could not be compiled");
-                        Error::Internal
-                    }
-                })?;
-            }
-            inner.store.write_component(&bytes).map_err(|error| inner.fault(error))?;
-            let record = ComponentRecord {
-                digest: shape.digest,
-                kind,
-                bytes: bytes.len() as u64,
-                imports: shape
-                    .imports
-                    .iter()
-                    .map(|import| neutral(&import.name.to_string()).to_string())
-                    .collect(),
-                exports: shape
-                    .exports
-                    .iter()
-                    .map(|name| neutral(&name.to_string()).to_string())
-                    .collect(),
-                created_at: now(),
-            };
-            let commit = inner.store.submit_shared(SharedEvent::PutComponent(record.clone()));
-            commit.wait().map_err(|error| inner.fault(error))?;
-            Ok(Stored { item: component_view(record), created: true })
-        });
-        stored.await.unwrap_or(Err(Error::Internal))
+    async fn put_component(&self, wasm: ByteStream) -> Result<Stored<ComponentView>, Error> {
+        self.store_component(wasm).await
     }
 
     async fn component(&self, digest: ComponentDigest) -> Result<ComponentView, Error> {
         let record = self.0.store.component(&digest).map_err(|error| self.0.fault(error))?;
-        record.map(component_view).ok_or(Error::UnknownComponent(digest))
+        record.map(|record| self.0.components.view(record)).ok_or(Error::UnknownComponent(digest))
     }
 
     async fn components(&self, cursor: Option<String>) -> Result<Page<ComponentView>, Error> {
@@ -396,12 +344,16 @@ impl RuntimeHandle for Embedded {
             None => None,
             Some(cursor) => Some(cursor.parse::<ComponentDigest>().map_err(|_| Invalid::Cursor)?),
         };
+        let components = self.0.components.clone();
         self.read(move |store| {
             let mut records = store.components(after.as_ref(), PAGE + 1)?;
             let more = records.len() > PAGE;
             records.truncate(PAGE);
             let next_cursor = records.last().filter(|_| more).map(|r| r.digest.to_string());
-            Ok(Page { items: records.into_iter().map(component_view).collect(), next_cursor })
+            Ok(Page {
+                items: records.into_iter().map(|record| components.view(record)).collect(),
+                next_cursor,
+            })
         })
         .await
     }
@@ -415,38 +367,38 @@ impl RuntimeHandle for Embedded {
         }
     }
 
-    async fn files(&self, _worker: WorkerId, _query: ListFiles) -> Result<Page<FileView>, Error> {
-        Err(Error::OperationUnsupported)
+    async fn files(&self, worker: WorkerId, query: ListFiles) -> Result<Page<FileView>, Error> {
+        self.list_files(worker, query).await
     }
 
     async fn read_file(
         &self,
-        _worker: WorkerId,
-        _name: FileName,
-        _range: Option<FileRange>,
+        worker: WorkerId,
+        name: FileName,
+        range: Option<FileRange>,
     ) -> Result<(FileView, ByteStream), Error> {
-        Err(Error::OperationUnsupported)
+        self.open_file(worker, name, range).await
     }
 
     async fn write_file(
         &self,
-        _worker: WorkerId,
-        _name: FileName,
-        _bytes: ByteStream,
+        worker: WorkerId,
+        name: FileName,
+        bytes: ByteStream,
     ) -> Result<Stored<FileView>, Error> {
-        Err(Error::OperationUnsupported)
+        self.put_file(worker, name, bytes).await
     }
 
-    async fn remove_file(&self, _worker: WorkerId, _name: FileName) -> Result<(), Error> {
-        Err(Error::OperationUnsupported)
+    async fn remove_file(&self, worker: WorkerId, name: FileName) -> Result<(), Error> {
+        self.delete_file(worker, name).await
     }
 
-    async fn export(&self, _worker: WorkerId) -> Result<ByteStream, Error> {
-        Err(Error::OperationUnsupported)
+    async fn export(&self, worker: WorkerId) -> Result<ByteStream, Error> {
+        self.pack(worker).await
     }
 
-    async fn import(&self, _worker: WorkerId, _tar: ByteStream) -> Result<Imported, Error> {
-        Err(Error::OperationUnsupported)
+    async fn import(&self, worker: WorkerId, tar: ByteStream) -> Result<Imported, Error> {
+        self.unpack(worker, tar).await
     }
 
     async fn put_config(&self, values: ConfigValues) -> Result<Stored<ConfigView>, Error> {
@@ -482,8 +434,13 @@ impl RuntimeHandle for Embedded {
         .await
     }
 
-    async fn remove_config(&self, _digest: ConfigDigest) -> Result<(), Error> {
-        Err(Error::OperationUnsupported)
+    async fn remove_config(&self, digest: ConfigDigest) -> Result<(), Error> {
+        self.config(digest).await?;
+        match self.0.store.submit_shared(SharedEvent::RemoveConfig(digest)).await {
+            Ok(_) => Ok(()),
+            Err(StoreError::Refused(StoreRefusal::InUse)) => Err(Conflict::InUse.into()),
+            Err(error) => Err(self.0.fault(error)),
+        }
     }
 
     async fn diagnostics(&self, worker: Option<WorkerId>) -> Result<Vec<Diagnostic>, Error> {
@@ -497,7 +454,12 @@ impl RuntimeHandle for Embedded {
 
     async fn usage(&self, worker: WorkerId) -> Result<Usage, Error> {
         let record = self.record(worker)?;
-        self.0.store.usage(record.number).map_err(|error| self.0.fault(error))
+        let mut usage = self.0.store.usage(record.number).map_err(|error| self.0.fault(error))?;
+        // Its directory may be written to while nothing is recorded.
+        if let Some(used) = self.0.in_use(worker).and_then(|cell| cell.directory.usage()) {
+            (usage.disk_bytes, usage.disk_entries) = (used.bytes, used.entries);
+        }
+        Ok(usage)
     }
 }
 
@@ -511,7 +473,7 @@ enum Admission {
 
 impl Embedded {
     /// Reads the store on a thread that may block.
-    async fn read<T: Send + 'static>(
+    pub(super) async fn read<T: Send + 'static>(
         &self,
         read: impl FnOnce(&skep_store::Store) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, Error> {
@@ -522,7 +484,7 @@ impl Embedded {
         done.await.unwrap_or(Err(Error::Internal))
     }
 
-    fn record(&self, id: WorkerId) -> Result<WorkerRecord, Error> {
+    pub(super) fn record(&self, id: WorkerId) -> Result<WorkerRecord, Error> {
         if let Some(cell) = self.0.in_use(id) {
             let state = cell.state();
             return match state.removed {
@@ -766,25 +728,6 @@ fn content_digest(payload: &Payload) -> [u8; 32] {
     hash.update([0]);
     hash.update(&payload.body);
     hash.finalize().into()
-}
-
-fn refused(error: &dyn std::fmt::Display) -> Error {
-    Error::ComponentRefused { reason: neutral(&error.to_string()).to_string() }
-}
-
-fn component_view(record: ComponentRecord) -> ComponentView {
-    ComponentView {
-        digest: record.digest,
-        kind: record.kind,
-        bytes: record.bytes,
-        imports: record.imports,
-        exports: record.exports,
-        created_at: record.created_at,
-        compiled: match record.kind {
-            ComponentKind::Http => Compiled::None,
-            ComponentKind::Command | ComponentKind::Service => Compiled::Ready,
-        },
-    }
 }
 
 fn config_view(record: &ConfigRecord) -> ConfigView {

@@ -41,7 +41,7 @@ pub(crate) struct Inner {
     pub(crate) runtime_id: RuntimeId,
     pub(crate) store: Store,
     pub(crate) sandbox: Sandbox,
-    pub(crate) components: Components,
+    pub(crate) components: Arc<Components>,
     pub(crate) scopes: BTreeMap<ScopeName, OperatorScope>,
     pub(crate) options: Options,
     pub(crate) host_id: HostId,
@@ -76,7 +76,7 @@ impl Inner {
         let lost = parts.store.lost_execution().into_iter().collect();
         Arc::new(Self {
             runtime_id: parts.store.runtime_id().clone(),
-            components: Components::new(parts.store.clone(), parts.sandbox.clone()),
+            components: Arc::new(Components::new(parts.store.clone(), parts.sandbox.clone())),
             store: parts.store,
             sandbox: parts.sandbox,
             scopes: parts.scopes,

@@ -4,6 +4,7 @@
 //! commands out, one at a time. The lock is held for decisions, never while anything waits.
 
 use std::collections::{HashMap, VecDeque};
+use std::mem::discriminant;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use skep_protocol::{
@@ -15,6 +16,7 @@ use tokio::sync::{Notify, oneshot, watch};
 
 use crate::kill::KillSwitch;
 
+use super::directory::Directory;
 use super::log::now;
 use super::machine::{Machine, Place, Queued};
 
@@ -31,6 +33,7 @@ pub(crate) struct Worker {
     pub(crate) wake: Notify,
     /// Tells whoever waits for the driver's end.
     pub(crate) left: Notify,
+    pub(crate) directory: Directory,
     state: Mutex<State>,
 }
 
@@ -93,6 +96,8 @@ pub(crate) enum What {
     Change(Box<WorkerChange>),
     Rollback,
     Remove,
+    /// Someone wrote files from outside: what the directory holds is to be recorded.
+    Files,
 }
 
 impl Worker {
@@ -123,6 +128,7 @@ impl Worker {
             kind: record.kind,
             wake: Notify::new(),
             left: Notify::new(),
+            directory: Directory::default(),
             state: Mutex::new(State {
                 record,
                 limits,
@@ -151,6 +157,13 @@ impl Worker {
         state.machine.command_waits();
         state.commands.push_back(Command { what, done });
         receiver
+    }
+
+    /// Has the driver carry something out that it is not about to carry out anyway.
+    pub(crate) fn command_once(&self, what: What) -> Option<oneshot::Receiver<Result<(), Error>>> {
+        let same = |command: &Command| discriminant(&command.what) == discriminant(&what);
+        let waits = self.state().commands.iter().any(same);
+        if waits { None } else { Some(self.command(what)) }
     }
 
     /// An input's acceptance came back from the store.

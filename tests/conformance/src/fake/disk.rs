@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use skep_protocol::*;
 use tokio::sync::{oneshot, watch};
 
+use super::files::Files;
 use super::now;
 use crate::Guest;
 
@@ -43,7 +44,7 @@ pub(super) struct Row {
     pub(super) inputs: Vec<InputRow>,
     pub(super) keys: VecDeque<(IdempotencyKey, InputId, Timestamp)>,
     pub(super) state: BTreeMap<String, Vec<u8>>,
-    pub(super) files: BTreeMap<String, Vec<u8>>,
+    pub(super) files: Files,
     pub(super) usage: Usage,
     pub(super) diagnostics: Vec<Diagnostic>,
     pub(super) instance: Option<Instance>,
@@ -134,7 +135,7 @@ impl Row {
             inputs: Vec::new(),
             keys: VecDeque::new(),
             state: BTreeMap::new(),
-            files: BTreeMap::new(),
+            files: Files::default(),
             usage: Usage::default(),
             diagnostics: Vec::new(),
             instance: None,
@@ -205,6 +206,12 @@ impl Row {
                 ..last
             });
         }
+    }
+
+    /// Notes what its directory holds.
+    pub(super) fn measure(&mut self) {
+        self.usage.disk_bytes = self.files.bytes();
+        self.usage.disk_entries = self.files.entries();
     }
 
     pub(super) fn diagnose(&mut self, code: DiagnosticCode) {

@@ -278,7 +278,8 @@ impl Run<'_> {
             ["append", path, text] => {
                 let _ = self.turn.runtime.with(|disk| {
                     let row = disk.worker(self.turn.worker)?;
-                    row.files.entry(path.into()).or_default().extend(text.as_bytes());
+                    row.files.append(path.trim_start_matches("/data/"), text);
+                    row.measure();
                     Ok::<_, Error>(())
                 });
                 self.print("ok");
@@ -286,10 +287,10 @@ impl Run<'_> {
             ["read", path] => {
                 let file = self.turn.runtime.with(|disk| {
                     let row = disk.worker(self.turn.worker).ok()?;
-                    row.files.get(path).cloned()
+                    row.files.read(path.trim_start_matches("/data/")).ok()
                 });
                 match file {
-                    Ok(Some(file)) => self.stdout.push_str(&String::from_utf8_lossy(&file)),
+                    Ok(Some((_, file))) => self.stdout.push_str(&String::from_utf8_lossy(&file)),
                     _ => return Ok(1),
                 }
             }

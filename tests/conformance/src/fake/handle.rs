@@ -142,6 +142,23 @@ where
     stream::unfold((runtime, from), step).boxed()
 }
 
+/// All bytes of a stream, up to a bound.
+async fn gather(mut stream: ByteStream, limit: u64, past: &Error) -> Result<Vec<u8>, Error> {
+    let mut bytes = Vec::new();
+    while let Some(piece) = stream.next().await {
+        bytes.extend(piece?);
+        if bytes.len() as u64 > limit {
+            return Err(past.clone());
+        }
+    }
+    Ok(bytes)
+}
+
+fn pieces(bytes: &[u8]) -> ByteStream {
+    let pieces: Vec<_> = bytes.chunks(64 << 10).map(|c| Ok(c.to_vec().into())).collect();
+    stream::iter(pieces).boxed()
+}
+
 #[async_trait]
 impl RuntimeHandle for FakeRuntime {
     async fn describe(&self) -> Result<RuntimeView, Error> {
@@ -355,11 +372,8 @@ impl RuntimeHandle for FakeRuntime {
         }))
     }
 
-    async fn put_component(&self, mut wasm: ByteStream) -> Result<Stored<ComponentView>, Error> {
-        let mut bytes = Vec::new();
-        while let Some(chunk) = wasm.next().await {
-            bytes.extend(chunk?);
-        }
+    async fn put_component(&self, wasm: ByteStream) -> Result<Stored<ComponentView>, Error> {
+        let bytes = gather(wasm, u64::MAX, &Error::Internal).await?;
         let read = guest::read(&bytes);
         let guest = read.map_err(|why| Error::ComponentRefused { reason: why.into() })?;
         let digest = ComponentDigest::from_sha256(Sha256::digest(&bytes).into());
@@ -404,38 +418,68 @@ impl RuntimeHandle for FakeRuntime {
         })?
     }
 
-    async fn files(&self, _worker: WorkerId, _query: ListFiles) -> Result<Page<FileView>, Error> {
-        Err(Error::OperationUnsupported)
+    async fn files(&self, worker: WorkerId, query: ListFiles) -> Result<Page<FileView>, Error> {
+        self.with(|disk| disk.worker(worker)?.files.list(&query))?
     }
 
     async fn read_file(
         &self,
-        _worker: WorkerId,
-        _name: FileName,
-        _range: Option<FileRange>,
+        worker: WorkerId,
+        name: FileName,
+        range: Option<FileRange>,
     ) -> Result<(FileView, ByteStream), Error> {
-        Err(Error::OperationUnsupported)
+        let (view, content) =
+            self.with(|disk| disk.worker(worker)?.files.read(name.as_str()))??;
+        let FileRange { start, bytes } = range.unwrap_or(FileRange { start: 0, bytes: None });
+        let start = usize::try_from(start).unwrap_or(usize::MAX).min(content.len());
+        let most = bytes.map_or(usize::MAX, |bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
+        let end = start.saturating_add(most).min(content.len());
+        Ok((view, pieces(&content[start..end])))
     }
 
     async fn write_file(
         &self,
-        _worker: WorkerId,
-        _name: FileName,
-        _bytes: ByteStream,
+        worker: WorkerId,
+        name: FileName,
+        bytes: ByteStream,
     ) -> Result<Stored<FileView>, Error> {
-        Err(Error::OperationUnsupported)
+        // Before anything is sent.
+        let limit = self.with(|disk| disk.worker(worker).map(|row| row.limits().disk_bytes))??;
+        let past = Error::LimitExceeded { name: LimitName::disk_bytes, limit };
+        let content = gather(bytes, limit, &past).await?;
+        self.with(|disk| {
+            let row = disk.worker(worker)?;
+            let limits = row.limits();
+            let created = row.files.write(name.as_str(), content, &limits)?;
+            row.measure();
+            let (item, _) = row.files.read(name.as_str())?;
+            Ok(Stored { item, created })
+        })?
     }
 
-    async fn remove_file(&self, _worker: WorkerId, _name: FileName) -> Result<(), Error> {
-        Err(Error::OperationUnsupported)
+    async fn remove_file(&self, worker: WorkerId, name: FileName) -> Result<(), Error> {
+        self.with(|disk| {
+            let row = disk.worker(worker)?;
+            row.files.remove(name.as_str())?;
+            row.measure();
+            Ok(())
+        })?
     }
 
-    async fn export(&self, _worker: WorkerId) -> Result<ByteStream, Error> {
-        Err(Error::OperationUnsupported)
+    async fn export(&self, worker: WorkerId) -> Result<ByteStream, Error> {
+        self.with(|disk| Ok(pieces(&disk.worker(worker)?.files.pack())))?
     }
 
-    async fn import(&self, _worker: WorkerId, _tar: ByteStream) -> Result<Imported, Error> {
-        Err(Error::OperationUnsupported)
+    async fn import(&self, worker: WorkerId, tar: ByteStream) -> Result<Imported, Error> {
+        self.with(|disk| disk.worker(worker).map(drop))??;
+        let tar = gather(tar, u64::MAX, &Error::Internal).await?;
+        self.with(|disk| {
+            let row = disk.worker(worker)?;
+            let limits = row.limits();
+            let done = row.files.unpack(&tar, &limits);
+            row.measure();
+            done
+        })?
     }
 
     async fn put_config(&self, values: ConfigValues) -> Result<Stored<ConfigView>, Error> {
@@ -460,8 +504,17 @@ impl RuntimeHandle for FakeRuntime {
         })?
     }
 
-    async fn remove_config(&self, _digest: ConfigDigest) -> Result<(), Error> {
-        Err(Error::OperationUnsupported)
+    async fn remove_config(&self, digest: ConfigDigest) -> Result<(), Error> {
+        self.with(|disk| {
+            let used = disk.workers.values().any(|row| {
+                let previous = row.previous.and_then(|version| version.config);
+                row.spec.config == Some(digest) || previous == Some(digest)
+            });
+            if used {
+                return Err(Conflict::InUse.into());
+            }
+            disk.configs.remove(&digest).map(drop).ok_or(Error::UnknownConfig(digest))
+        })?
     }
 
     async fn diagnostics(&self, worker: Option<WorkerId>) -> Result<Vec<Diagnostic>, Error> {

@@ -25,7 +25,7 @@ impl Driver {
             self.worker.state().machine.command_done();
             return;
         };
-        let removal = matches!(what, What::Remove);
+        let (removal, is_seen) = (matches!(what, What::Remove), !matches!(what, What::Files));
         let result = match what {
             What::Start => self.start().await,
             What::Stop => self.stop().await,
@@ -35,9 +35,12 @@ impl Driver {
             }
             What::Rollback => self.rollback().await,
             What::Remove => self.remove().await,
+            What::Files => self.files_written().await,
         };
         self.worker.state().machine.command_done();
-        self.inner.changes.note(self.worker.id);
+        if is_seen {
+            self.inner.changes.note(self.worker.id);
+        }
         if removal && result.is_ok() {
             self.inner.forget(self.worker.id);
         }
@@ -123,8 +126,11 @@ impl Driver {
         if let Some(seat) = self.seat.take() {
             self.goodbye(seat).await;
         }
-        let removed = self.submit(vec![WorkerEvent::Remove { at: now() }]).await;
-        removed.map_err(|error| self.inner.fault(error))?;
+        let taken = self.worker.directory.take().await;
+        if let Err(error) = self.submit(vec![WorkerEvent::Remove { at: now() }]).await {
+            self.worker.directory.give_back(taken);
+            return Err(self.inner.fault(error));
+        }
         let mut state = self.worker.state();
         state.removed = true;
         state.connected = false;
@@ -134,6 +140,26 @@ impl Driver {
         for id in inputs {
             state.refuse(id, Error::WorkerRemoved);
         }
+        Ok(())
+    }
+
+    /// Records what the directory holds, and that there is one.
+    async fn files_written(&mut self) -> Result<(), Error> {
+        let Some(used) = self.worker.directory.usage() else { return Ok(()) };
+        let (mut usage, mut record) = {
+            let state = self.worker.state();
+            (state.usage, state.record.clone())
+        };
+        (usage.disk_bytes, usage.disk_entries) = (used.bytes, used.entries);
+        let mut events = vec![WorkerEvent::Usage(usage)];
+        if !record.has_directory {
+            record.has_directory = true;
+            events.push(WorkerEvent::Put(Box::new(record.clone())));
+        }
+        self.submit(events).await.map_err(|error| self.inner.fault(error))?;
+        let mut state = self.worker.state();
+        state.usage = usage;
+        state.adopt(record);
         Ok(())
     }
 

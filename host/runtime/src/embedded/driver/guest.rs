@@ -249,31 +249,11 @@ impl Driver {
         limits: &Limits,
     ) -> Result<Vec<Mount>, StoreError> {
         let quota = Quota { bytes: limits.disk_bytes, entries: limits.disk_entries };
-        let data = match &self.disk {
-            Some((_, data)) => data.clone(),
-            None => {
-                let (store, id) = (self.inner.store.clone(), self.worker.id);
-                let had = record.has_directory;
-                let made = tokio::task::spawn_blocking(move || {
-                    let missing = had && store.existing_worker_dir(&id)?.is_none();
-                    let dir = store.worker_dir(&id)?;
-                    let disk = Disk::counted(quota, &dir)?;
-                    let scope = Scope::new(dir, Rights::ReadWrite, disk.clone());
-                    Ok::<_, StoreError>((missing, disk, scope))
-                });
-                let (missing, disk, scope) = made.await.map_err(|_| StoreError::Closed)??;
-                if missing {
-                    let message = "the worker's directory was gone; it has a new, empty one";
-                    self.inner.diagnose(DiagnosticCode::DirectoryMissing, message, Some(id));
-                }
-                if !had {
-                    self.reason = ConnectReason::Created;
-                    self.made_directory = true;
-                }
-                self.disk = Some((disk, scope.clone()));
-                scope
-            }
-        };
+        let data = self.inner.directory(&self.worker).await?.scope;
+        // Someone may have put files there before it was ever connected.
+        if !record.has_directory || self.worker.state().usage.turns == 0 {
+            self.reason = ConnectReason::Created;
+        }
         let mut mounts = vec![Mount { guest: "/data".into(), scope: data }];
         for grant in &record.spec.grants.scopes {
             let Some(scope) = self.inner.scopes.get(&grant.name) else { continue };

@@ -1,0 +1,122 @@
+//! A worker's own directory while the worker is in use: one ledger for its guest and for whoever
+//! writes files from outside.
+//!
+//! It is counted when it is first needed, and the count is kept for as long as anyone uses the
+//! worker. Nobody makes the directory of a worker that is being removed: it would be made anew after
+//! the store has taken it away.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use skep_protocol::{DiagnosticCode, Rights};
+use skep_store::scope::{Quota, Usage};
+use skep_store::{Disk, Refusal, Scope, StoreError};
+
+use super::inner::Inner;
+use super::worker::Worker;
+
+/// See the module's documentation.
+#[derive(Debug, Default)]
+pub(crate) struct Directory {
+    slot: Mutex<Slot>,
+    /// Whoever opens it, or takes it away.
+    opening: Arc<tokio::sync::Mutex<()>>,
+}
+
+#[derive(Debug, Default)]
+enum Slot {
+    /// Nobody has needed it yet.
+    #[default]
+    Closed,
+    Open(Open),
+    /// The worker is being removed.
+    Gone,
+}
+
+/// An open one.
+#[derive(Clone, Debug)]
+pub(crate) struct Open {
+    disk: Disk,
+    pub(crate) scope: Scope,
+}
+
+/// Keeps anyone from opening it.
+#[derive(Debug)]
+pub(crate) struct Taken {
+    before: Slot,
+    _opening: tokio::sync::OwnedMutexGuard<()>,
+}
+
+impl Directory {
+    /// What lies in it, if it is open.
+    pub(crate) fn usage(&self) -> Option<Usage> {
+        match &*self.slot() {
+            Slot::Open(open) => Some(open.disk.usage()),
+            Slot::Closed | Slot::Gone => None,
+        }
+    }
+
+    /// Takes it away from whoever comes later.
+    pub(crate) async fn take(&self) -> Taken {
+        let opening = self.opening.clone().lock_owned().await;
+        let before = std::mem::replace(&mut *self.slot(), Slot::Gone);
+        Taken { before, _opening: opening }
+    }
+
+    /// The worker was not removed after all.
+    pub(crate) fn give_back(&self, taken: Taken) {
+        *self.slot() = taken.before;
+    }
+
+    fn opened(&self) -> Result<Option<Open>, StoreError> {
+        match &*self.slot() {
+            Slot::Closed => Ok(None),
+            Slot::Open(open) => Ok(Some(open.clone())),
+            Slot::Gone => Err(Refusal::WorkerRemoved.into()),
+        }
+    }
+
+    fn slot(&self) -> MutexGuard<'_, Slot> {
+        self.slot.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    /// A worker's own directory, made where it is missing. That it was made is recorded by the
+    /// driver, with whatever it records next.
+    ///
+    /// # Errors
+    /// The store's; [`Refusal::WorkerRemoved`] where the worker is being removed.
+    pub(crate) async fn directory(&self, worker: &Arc<Worker>) -> Result<Open, StoreError> {
+        if let Some(open) = worker.directory.opened()? {
+            return Ok(open);
+        }
+        let opening = worker.directory.opening.clone().lock_owned().await;
+        if let Some(open) = worker.directory.opened()? {
+            return Ok(open);
+        }
+        let (store, worker, id) = (self.store.clone(), worker.clone(), worker.id);
+        // The lock goes along: whoever asked may go away, the work goes on.
+        let task = tokio::task::spawn_blocking(move || {
+            let _opening = opening;
+            let (had, quota) = {
+                let state = worker.state();
+                let (bytes, entries) = (state.limits.disk_bytes, state.limits.disk_entries);
+                (state.record.has_directory, Quota { bytes, entries })
+            };
+            let missing = had && store.existing_worker_dir(&id)?.is_none();
+            let dir = store.worker_dir(&id)?;
+            store.sweep_incoming(&id)?;
+            let disk = Disk::counted(quota, &dir)?;
+            let scope = Scope::new(dir, Rights::ReadWrite, disk.clone());
+            let open = Open { disk, scope };
+            *worker.directory.slot() = Slot::Open(open.clone());
+            Ok::<_, StoreError>((missing, open))
+        });
+        let (missing, open) = task.await.map_err(|_| StoreError::Closed)??;
+        if missing {
+            let message = "the worker's directory was gone; it has a new, empty one";
+            self.diagnose(DiagnosticCode::DirectoryMissing, message, Some(id));
+        }
+        Ok(open)
+    }
+}

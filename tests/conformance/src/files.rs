@@ -1,0 +1,256 @@
+//! A worker's files: written and read from outside, shared with its guest, bounded.
+
+use bytes::Bytes;
+use futures_util::stream::{self, StreamExt};
+use skep_protocol::*;
+
+use crate::Guest;
+use crate::trial::{Trial, Worker, args, upload, upload_in};
+
+impl Worker<'_> {
+    pub(crate) async fn put(&self, name: &str, content: &[u8]) -> Result<Stored<FileView>, Error> {
+        let name = name.parse().unwrap();
+        self.runtime().write_file(self.id, name, upload_in(content.to_vec(), 1_000)).await
+    }
+
+    pub(crate) async fn read(&self, name: &str) -> Result<Vec<u8>, Error> {
+        self.read_part(name, None).await.map(|(_, content)| content)
+    }
+
+    async fn read_part(
+        &self,
+        name: &str,
+        range: Option<FileRange>,
+    ) -> Result<(FileView, Vec<u8>), Error> {
+        let name = name.parse().unwrap();
+        let (view, mut pieces) = self.runtime().read_file(self.id, name, range).await?;
+        let mut content = Vec::new();
+        while let Some(piece) = pieces.next().await {
+            content.extend(piece?);
+        }
+        Ok((view, content))
+    }
+
+    pub(crate) async fn list(&self, prefix: &str) -> Vec<String> {
+        let prefix = (!prefix.is_empty()).then(|| prefix.to_owned());
+        let query = ListFiles { prefix, cursor: None };
+        let page = self.runtime().files(self.id, query).await.unwrap();
+        assert_eq!(page.next_cursor, None, "that is more than one page");
+        page.items.into_iter().map(|file| file.name.into()).collect()
+    }
+
+    async fn delete(&self, name: &str) -> Result<(), Error> {
+        self.runtime().remove_file(self.id, name.parse().unwrap()).await
+    }
+}
+
+pub(crate) async fn a_worker_without_files_has_none(trial: &Trial<'_>) {
+    let worker = trial.worker(Guest::Scribe).await;
+    assert!(worker.list("").await.is_empty());
+    assert_eq!(worker.read("a").await, Err(Error::UnknownFile));
+    assert_eq!(worker.delete("a").await, Err(Error::UnknownFile));
+    assert_eq!(worker.view().await.execution, Execution::Unconnected);
+    let usage = trial.runtime().usage(worker.id).await.unwrap();
+    assert_eq!((usage.disk_bytes, usage.disk_entries), (0, 0));
+}
+
+pub(crate) async fn a_file_is_written_read_and_removed(trial: &Trial<'_>) {
+    let worker = trial.worker(Guest::Scribe).await;
+    let other = trial.worker(Guest::Scribe).await;
+    let content: Vec<u8> = (0..100_000_u32).flat_map(u32::to_le_bytes).collect();
+    for (name, content) in [("note", &b"some text"[..]), ("a/b/c.bin", &content), ("ü 1", b"")] {
+        let stored = worker.put(name, content).await.unwrap();
+        assert!(stored.created);
+        assert_eq!((stored.item.name.as_str(), stored.item.bytes), (name, content.len() as u64));
+        let (view, read) = worker.read_part(name, None).await.unwrap();
+        assert!(read == content, "{name}");
+        assert_eq!(view, stored.item);
+        let listed = ListFiles { prefix: Some(name.to_owned()), cursor: None };
+        let listed = trial.runtime().files(worker.id, listed).await.unwrap();
+        assert_eq!(listed.items, [view]);
+    }
+    assert_eq!(worker.list("").await, ["a/b/c.bin", "note", "ü 1"]);
+    assert!(other.list("").await.is_empty(), "a directory is a worker's own");
+    worker.delete("a/b/c.bin").await.unwrap();
+    assert_eq!(worker.delete("a/b/c.bin").await, Err(Error::UnknownFile));
+    assert_eq!(worker.read("a/b/c.bin").await, Err(Error::UnknownFile));
+    assert_eq!(worker.list("").await, ["note", "ü 1"]);
+}
+
+pub(crate) async fn a_file_that_is_written_again_is_replaced(trial: &Trial<'_>) {
+    let worker = trial.worker(Guest::Scribe).await;
+    worker.put("note", &[1; 5_000]).await.unwrap();
+    let again = worker.put("note", b"short").await.unwrap();
+    assert_eq!((again.created, again.item.bytes), (false, 5));
+    assert_eq!(worker.read("note").await.unwrap(), b"short");
+    let usage = trial.runtime().usage(worker.id).await.unwrap();
+    assert_eq!((usage.disk_bytes, usage.disk_entries), (5, 1));
+}
+
+pub(crate) async fn a_part_of_a_file_is_read(trial: &Trial<'_>) {
+    let worker = trial.worker(Guest::Scribe).await;
+    let content: Vec<u8> = (0..50_000_u32).flat_map(u32::to_le_bytes).collect();
+    worker.put("file", &content).await.unwrap();
+    for (start, bytes) in [
+        (0, Some(1)),
+        (1, Some(2)),
+        (65_535, Some(2)),
+        (70_000, Some(70_000)),
+        (199_999, Some(1)),
+        (199_999, Some(u64::MAX)),
+        (150_000, None),
+        (0, None),
+    ] {
+        let end = bytes.map_or(200_000, |bytes: u64| bytes.saturating_add(start).min(200_000));
+        let range = Some(FileRange { start, bytes });
+        let (view, part) = worker.read_part("file", range).await.unwrap();
+        assert!(part == content[start as usize..end as usize], "{start} {bytes:?}");
+        assert_eq!(view.bytes, 200_000, "the view is of the whole file");
+    }
+}
+
+pub(crate) async fn a_guest_and_whoever_is_outside_share_files(trial: &Trial<'_>) {
+    let worker = trial.worker(Guest::Probe).await;
+    worker.put("note", b"from outside").await.unwrap();
+    let (_, output) = worker.run(args(&["append", "/data/note", ", and inside"])).await;
+    assert_eq!(output.exit_code, Some(0), "{output:?}");
+    assert_eq!(worker.read("note").await.unwrap(), b"from outside, and inside");
+    worker.put("note", b"anew").await.unwrap();
+    let (_, output) = worker.run(args(&["read", "/data/note"])).await;
+    assert_eq!(output.stdout, b"anew");
+    worker.run(args(&["append", "/data/other", "x"])).await;
+    assert_eq!(worker.list("").await, ["note", "other"]);
+    worker.delete("note").await.unwrap();
+    let (_, output) = worker.run(args(&["read", "/data/note"])).await;
+    assert_eq!(output.exit_code, Some(1));
+    let usage = trial.runtime().usage(worker.id).await.unwrap();
+    assert_eq!((usage.disk_bytes, usage.disk_entries), (1, 1));
+}
+
+pub(crate) async fn files_are_there_while_a_turn_runs_and_after_a_stop(trial: &Trial<'_>) {
+    let worker = trial.worker(Guest::Probe).await;
+    worker.put("before", b"1").await.unwrap();
+    let spin = worker.try_send(crate::trial::run_input(&args(&["spin"]))).await.unwrap();
+    worker.running(spin.input_id()).await;
+    worker.put("during", b"2").await.unwrap();
+    assert_eq!(worker.read("before").await.unwrap(), b"1");
+    assert_eq!(worker.list("").await, ["before", "during"]);
+    worker.delete("before").await.unwrap();
+    assert_eq!(worker.input(spin.input_id()).await.state, InputState::Running);
+    trial.runtime().cancel(worker.id, spin.input_id()).await.unwrap();
+    trial.runtime().stop(worker.id).await.unwrap();
+    worker.put("after", b"3").await.unwrap();
+    assert_eq!(worker.list("").await, ["after", "during"]);
+    trial.runtime().start(worker.id).await.unwrap();
+    let (_, output) = worker.run(args(&["read", "/data/after"])).await;
+    assert_eq!(output.stdout, b"3");
+}
+
+pub(crate) async fn files_are_listed_in_the_order_of_their_names(trial: &Trial<'_>) {
+    let worker = trial.worker(Guest::Scribe).await;
+    let mut tar = crate::archives::Tar::default();
+    // More than a page holds.
+    for n in 0..1_100 {
+        tar = tar.file(&format!("many/{:04}", (n * 7_919) % 1_100), b"x");
+    }
+    for name in ["many-more", "many.txt", "a/z", "a-z", "z"] {
+        tar = tar.file(name, b"");
+    }
+    worker.runtime().import(worker.id, upload(tar.end())).await.unwrap();
+    let mut names = Vec::new();
+    let mut query = ListFiles::default();
+    loop {
+        let page = worker.runtime().files(worker.id, query.clone()).await.unwrap();
+        assert!(page.items.len() <= 1_000);
+        names.extend(page.items.into_iter().map(|file| String::from(file.name)));
+        query.cursor = page.next_cursor;
+        if query.cursor.is_none() {
+            break;
+        }
+    }
+    assert_eq!(names.len(), 1_105);
+    assert!(names.is_sorted());
+    assert_eq!(names[..3], ["a-z", "a/z", "many-more"]);
+    assert_eq!(worker.list("many.").await, ["many.txt"]);
+    assert_eq!(worker.list("many/000").await.len(), 10);
+    assert!(worker.list("nothing").await.is_empty());
+    let refused = ListFiles { prefix: None, cursor: Some("x".into()) };
+    let refused = worker.runtime().files(worker.id, refused).await;
+    assert_eq!(refused, Err(Error::InvalidRequest(Invalid::Cursor)));
+}
+
+pub(crate) async fn a_directory_is_not_a_file(trial: &Trial<'_>) {
+    let worker = trial.worker(Guest::Scribe).await;
+    worker.put("dir/file", b"x").await.unwrap();
+    let refused = Err(Error::InvalidRequest(Invalid::NotAFile));
+    assert_eq!(worker.read("dir").await.map(drop), refused);
+    assert_eq!(worker.put("dir", b"y").await.map(drop), refused);
+    assert_eq!(worker.delete("dir").await, refused);
+    // Nor is a file a directory.
+    assert_eq!(worker.put("dir/file/below", b"y").await.map(drop), refused);
+    assert_eq!(worker.read("dir/file/below").await, Err(Error::UnknownFile));
+    assert_eq!(worker.read("dir/file").await.unwrap(), b"x");
+}
+
+pub(crate) async fn an_upload_that_is_cut_changes_nothing(trial: &Trial<'_>) {
+    let worker = trial.worker(Guest::Scribe).await;
+    worker.put("kept", b"as it was").await.unwrap();
+    for name in ["kept", "new", "new/er"] {
+        let pieces = vec![Ok(Bytes::from_static(b"half")), Err(Error::RuntimeUnavailable)];
+        let name = name.parse().unwrap();
+        let cut = worker.runtime().write_file(worker.id, name, stream::iter(pieces).boxed()).await;
+        assert!(cut.is_err(), "{cut:?}");
+    }
+    assert_eq!(worker.list("").await, ["kept"]);
+    assert_eq!(worker.read("kept").await.unwrap(), b"as it was");
+    crate::trial::eventually("what came of it is free again", async || {
+        let usage = worker.runtime().usage(worker.id).await.unwrap();
+        ((usage.disk_bytes, usage.disk_entries) == (9, 1)).then_some(())
+    })
+    .await;
+}
+
+pub(crate) async fn disk_bytes(trial: &Trial<'_>) {
+    let name = LimitName::disk_bytes;
+    let worker = trial.limited_guest(Guest::Probe, &[(name, 10_000)]).await;
+    let past = Err(Error::LimitExceeded { name, limit: 10_000 });
+    assert_eq!(worker.put("large", &[0; 10_001]).await, past);
+    worker.put("most", &[0; 9_000]).await.unwrap();
+    assert_eq!(worker.put("rest", &[0; 1_001]).await, past);
+    assert_eq!(worker.list("").await, ["most"]);
+    // What a guest writes counts as well, and what is outside counts for the guest.
+    let (_, output) = worker.run(args(&["append", "/data/note", &"x".repeat(900)])).await;
+    assert_eq!(output.exit_code, Some(0), "{output:?}");
+    assert_eq!(worker.put("rest", &[0; 101]).await, past);
+    worker.delete("most").await.unwrap();
+    worker.put("rest", &[0; 9_000]).await.unwrap();
+    let usage = trial.runtime().usage(worker.id).await.unwrap();
+    assert_eq!((usage.disk_bytes, usage.disk_entries), (9_900, 2));
+}
+
+pub(crate) async fn disk_entries(trial: &Trial<'_>) {
+    let name = LimitName::disk_entries;
+    let worker = trial.limited(&[(name, 3)]).await;
+    let past = Err(Error::LimitExceeded { name, limit: 3 });
+    assert_eq!(worker.put("a/b/c/d", b"").await, past);
+    worker.put("a/b", b"").await.unwrap();
+    worker.put("c", b"").await.unwrap();
+    assert_eq!(worker.put("d", b"").await, past);
+    // Another content is not another name.
+    worker.put("a/b", b"content").await.unwrap();
+    assert_eq!(worker.list("").await, ["a/b", "c"]);
+}
+
+pub(crate) async fn a_written_file_is_no_turn(trial: &Trial<'_>) {
+    let worker = trial.worker(Guest::Scribe).await;
+    let before = worker.entries().await;
+    worker.put("note", b"text").await.unwrap();
+    worker.read("note").await.unwrap();
+    worker.delete("note").await.unwrap();
+    assert_eq!(worker.entries().await, before);
+    assert_eq!(worker.view().await.execution, Execution::Unconnected);
+    assert_eq!(trial.runtime().usage(worker.id).await.unwrap().turns, 0);
+    // Whoever it is connected for the first time is told so, whatever lies in its directory.
+    worker.put("note", b"text").await.unwrap();
+    assert_eq!(worker.ask("echo on").await, "on");
+}
