@@ -48,18 +48,19 @@ pub(crate) async fn gate(State(app): State<App>, mut request: Request, next: Nex
     let leads = route.is_some() || path.is_some_and(|path| !app.known.contains_key(path));
     let counters = Arc::clone(route.map_or(&app.elsewhere, |route| &route.counters));
     let open = route.is_some_and(|route| route.open);
+    let span = span(&request);
     let mut response = match admit(&app, &mut request, open, leads) {
         Err(refusal) => refusal.into_response(),
-        Ok(()) => {
-            let span = span(&request);
-            next.run(request).instrument(span).await
-        }
+        Ok(()) => next.run(request).instrument(span.clone()).await,
     };
     let status = response.status();
     counters.count(status.as_u16(), began.elapsed());
     if status.is_server_error() {
         let route = route.map(|route| route.path.as_str());
-        tracing::warn!(%method, route, status = status.as_u16(), "a request failed");
+        let status = status.as_u16();
+        tracing::warn!(parent: &span, route, status, "a request failed");
+    } else {
+        tracing::debug!(parent: &span, status = status.as_u16(), "a request was answered");
     }
     seal(response.headers_mut());
     response
@@ -162,7 +163,7 @@ fn span(request: &Request) -> tracing::Span {
         let name = parts.clone().next().unwrap_or_default();
         match part {
             "runtimes" => name.parse::<RuntimeId>().ok().map(|id| {
-                span.record("runtime_id", id.as_str());
+                span.record("runtime_id", tracing::field::display(id));
             }),
             "workers" => name.parse::<WorkerId>().ok().map(|id| {
                 span.record("worker_id", tracing::field::display(id));

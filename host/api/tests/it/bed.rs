@@ -69,7 +69,7 @@ impl Bed {
         let embedded = Embedded {
             handle: Arc::clone(&home) as Arc<dyn RuntimeHandle>,
             runtime_id: "home".parse().unwrap(),
-            host_id: "this-host".parse().unwrap(),
+            host_id: "fake-host".parse().unwrap(),
             display_name: "Home".parse().unwrap(),
         };
         let remote = RemoteSpec {

@@ -49,7 +49,7 @@ fn paths(runtimes: &[&str], worker: &str, digest: &str) -> Vec<(String, String)>
                 continue;
             }
             for runtime in runtimes {
-                let path = path.replace("{runtime_id}", runtime).replace("{host_id}", "this-host");
+                let path = path.replace("{runtime_id}", runtime).replace("{host_id}", "fake-host");
                 let path = path.replace("{worker_id}", id).replace("{digest}", digest);
                 let path = path.replace("{input_id}", id).replace("{name}", "a/b");
                 all.push((method.to_uppercase(), path));
@@ -67,6 +67,7 @@ async fn no_answer_and_no_log_line_says_where_anything_is() {
     let log = Log::default();
     let subscriber = tracing_subscriber::fmt()
         .with_max_level(tracing::Level::TRACE)
+        .with_ansi(false)
         .with_writer(log.clone())
         .finish();
     let guard = tracing::subscriber::set_default(subscriber);
@@ -89,6 +90,10 @@ async fn no_answer_and_no_log_line_says_where_anything_is() {
         check(what, &format!("{:?} {}", said.headers, String::from_utf8_lossy(&said.body)));
     };
 
+    for path in ["/api/events", "/api/runtimes/home/changes"] {
+        let mut reader = Reader::open(&bed, path, &bed.admin, "").await;
+        check(path, &format!("{:?}", reader.next().await));
+    }
     let mut errors = vec![None];
     errors.extend(every_error().into_iter().map(Some));
     for error in errors.into_iter().rev() {
@@ -102,10 +107,6 @@ async fn no_answer_and_no_log_line_says_where_anything_is() {
         }
         said("nobody", &bed.ask("GET", &worker).send().await);
         said("a wrong host", &bed.ask("GET", &worker).header("host", "x").send().await);
-    }
-    for path in ["/api/events", "/api/runtimes/home/changes"] {
-        let mut reader = Reader::open(&bed, path, &bed.admin, "").await;
-        check(path, &format!("{:?}", reader.next().await));
     }
     drop(guard);
     let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();

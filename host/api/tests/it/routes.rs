@@ -232,8 +232,9 @@ async fn lists_go_over_all_runtimes() {
     assert_eq!(workers["items"][0]["source"], "embedded");
     assert!(worker.ends_with(workers["items"][0]["worker_id"].as_str().unwrap()));
     let hosts = bed.admin("GET", "/api/hosts").send().await.is(200).json();
-    assert_eq!(hosts["items"][0]["host_id"], "this-host");
-    let of_host = bed.admin("GET", "/api/hosts/this-host/workers").send().await.is(200).json();
+    let host = hosts["items"][0]["host_id"].as_str().unwrap();
+    let of_host = format!("/api/hosts/{host}/workers");
+    let of_host = bed.admin("GET", &of_host).send().await.is(200).json();
     assert_eq!(of_host["items"].as_array().unwrap().len(), 1);
     let none = bed.admin("GET", "/api/hosts/none/workers").send().await;
     none.refused(404, "unknown_host");
