@@ -205,19 +205,8 @@ impl Embedded {
             return Ok(known);
         }
         // Nothing runs an http component yet.
-        while record.kind != ComponentKind::Http {
-            let mut made = inner.components.make(digest, &wasm);
-            let made = made.wait_for(Option::is_some);
-            match tokio::time::timeout(inner.options.compile_wait, made).await {
-                Ok(Ok(made)) => match made.as_ref() {
-                    Some(Made::Not(error)) => return Err(error.clone()),
-                    Some(Made::Dropped) => {}
-                    Some(Made::Ready) | None => break,
-                },
-                // The host goes down.
-                Ok(Err(_)) => return Err(inner.busy()),
-                Err(_) => break,
-            }
+        if record.kind != ComponentKind::Http {
+            self.compile(digest, &wasm).await?;
         }
         let storing = inner.components.storing.clone().lock_owned().await;
         if let Some(known) = self.stored(digest)? {
@@ -234,6 +223,24 @@ impl Embedded {
             Ok(Stored { item: writer.components.view(record), created: true })
         });
         stored.await.unwrap_or(Err(Error::Internal))
+    }
+
+    /// Has a component compiled, and waits for that as long as whoever stores it should.
+    async fn compile(&self, digest: ComponentDigest, wasm: &Arc<Vec<u8>>) -> Result<(), Error> {
+        let inner = &self.0;
+        loop {
+            let mut made = inner.components.make(digest, wasm);
+            let made = made.wait_for(Option::is_some);
+            let Ok(made) = tokio::time::timeout(inner.options.compile_wait, made).await else {
+                return Ok(());
+            };
+            // Where nobody tells, the host goes down.
+            match made.map_err(|_| inner.busy())?.as_ref() {
+                Some(Made::Ready) | None => return Ok(()),
+                Some(Made::Not(error)) => return Err(error.clone()),
+                Some(Made::Dropped) => {}
+            }
+        }
     }
 
     /// The answer where it is stored already.

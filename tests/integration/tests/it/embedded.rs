@@ -51,7 +51,12 @@ pub(crate) fn open(dir: &Path) -> Embedded {
 
 /// One with numbers of its own.
 pub(crate) fn open_with(dir: &Path, options: Options) -> Embedded {
-    let (store, sandbox, scopes) = (store(dir), sandbox(), BTreeMap::new());
+    open_on(dir, sandbox(), options)
+}
+
+/// One with a sandbox of its own.
+pub(crate) fn open_on(dir: &Path, sandbox: Sandbox, options: Options) -> Embedded {
+    let (store, scopes) = (store(dir), BTreeMap::new());
     let host_id = "test-host".parse().unwrap();
     Embedded::open(EmbeddedParts { store, sandbox, scopes, options, host_id }).unwrap()
 }

@@ -24,4 +24,6 @@ mod remotes;
 mod served;
 mod services;
 mod stopping;
+mod storing;
 mod streams;
+mod worker_files;
