@@ -21,7 +21,7 @@ use tracing::Instrument as _;
 
 use crate::credential::Credential;
 use crate::origin;
-use crate::refusal::{Answer, Refusal};
+use crate::refusal::{Answer, Refusal, let_in};
 use crate::server::Link;
 use crate::{App, Surface};
 
@@ -88,7 +88,7 @@ fn admit(app: &App, request: &mut Request, open: bool, leads: bool) -> Answer<()
         return Ok(());
     }
     let credential = Credential::of(request.headers(), peer.ip(), browser)?;
-    let caller = credential.check(&app.registry)?;
+    let caller = let_in(credential.check(&app.registry))?;
     if credential.is_ambient() && !safe {
         check_page(request.headers(), of_page, false)?;
     }

@@ -65,6 +65,20 @@ pub(crate) fn query() -> Refusal {
     Invalid::Query.into()
 }
 
+/// Who is let in, or why nobody is. Too many attempts are the client's doing, unlike a runtime that
+/// has too much to do.
+pub(crate) fn let_in<T>(found: Result<T, Error>) -> Answer<T> {
+    found.map_err(|error| match error {
+        Error::Busy { retry_after } => {
+            let title = "Too many failed logins; try again later";
+            let mut problem = Problem::of_http(429, "too_many_attempts", title);
+            problem.retry_after_ms = u64::try_from(retry_after.as_millis()).ok();
+            Refusal(Box::new(problem))
+        }
+        error => error.into(),
+    })
+}
+
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let Self(problem) = self;

@@ -79,7 +79,7 @@ impl Route {
             parameters: Vec::new(),
             request: Content::Empty,
             answers: Vec::new(),
-            problems: vec![400, 401, 403, 414, 421, 431, 500, 503],
+            problems: vec![400, 401, 403, 414, 421, 429, 431, 500, 503],
             hidden: false,
         }
     }
@@ -137,7 +137,7 @@ impl Route {
     /// Needs no login.
     pub(crate) fn open(mut self) -> Self {
         self.open = true;
-        self.problems.retain(|status| !matches!(status, 401 | 403 | 503));
+        self.problems.retain(|status| !matches!(status, 401 | 403 | 429 | 503));
         self
     }
 

@@ -26,7 +26,7 @@ pub(crate) fn routes() -> Vec<Route> {
             ("putComponent", "Stores a component: the bytes of the wasm file are the body"),
             put,
         )
-        .takes(Content::Bytes("application/wasm"))
+        .takes(Content::Bytes("application/octet-stream"))
         .answers(201, "It is stored.", json::<ComponentView>())
         .answers(200, "It was stored already.", json::<ComponentView>())
         .refuses(&[422]),

@@ -64,7 +64,7 @@ pub(crate) fn routes() -> Vec<Route> {
             ("importFiles", "Unpacks a tar archive of files and directories"),
             import,
         )
-        .takes(Content::Bytes(TAR))
+        .takes(Content::Bytes(BYTES))
         .answers(200, "What was unpacked.", json::<Imported>())
         .refuses(&[410]),
     ]

@@ -16,7 +16,7 @@ use skep_registry::Caller;
 use crate::App;
 use crate::credential::{COOKIE_NAME, Credential};
 use crate::place::Asking;
-use crate::refusal::Answer;
+use crate::refusal::{Answer, let_in};
 use crate::route::{Content, Route, json};
 use crate::server::Link;
 use crate::upload::Upload;
@@ -40,7 +40,7 @@ pub(crate) fn routes() -> Vec<Route> {
             .open()
             .takes(json::<Login>())
             .answers(200, "Who the caller is now.", json::<Me>())
-            .refuses(&[401, 403, 503]),
+            .refuses(&[401, 403, 429, 503]),
         Route::post(
             "/api/logout",
             ("logout", "Ends the session and takes its cookie away"),
@@ -79,7 +79,7 @@ async fn login(
     let login = upload.json(|bytes| serde_json::from_slice::<Login>(bytes)).await?;
     let (Login::Token(secret) | Login::Code(secret)) = login;
     let (access, peer) = (app.registry.access().clone(), link.peer.ip());
-    let (session, caller) = on_disk(move || access.login(peer, &secret)).await?;
+    let (session, caller) = let_in(on_disk(move || access.login(peer, &secret)).await)?;
     Ok(([(SET_COOKIE, cookie(session.expose(), AGE_S, secure)?)], shown(caller)))
 }
 

@@ -1,17 +1,26 @@
 //! Nothing that is answered, streamed or logged says where the store is, where a remote is, or what a
 //! token is.
 
+use std::cell::Cell;
 use std::io::Write;
 use std::sync::{Arc, Mutex};
 
 use serde_json::json;
 use skep_conformance::Guest;
-use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::filter::dynamic_filter_fn;
+use tracing_subscriber::fmt::{MakeWriter, layer};
+use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
+use tracing_subscriber::registry;
 
 use crate::bed::{Bed, ENDPOINT_MARK, FILE_MARK, ROOT_MARK};
 use crate::client::Said;
 use crate::events::Reader;
 use crate::puppet::every_error;
+
+thread_local! {
+    /// Whether what is logged here is kept.
+    static HEARD: Cell<bool> = const { Cell::new(false) };
+}
 
 /// Everything that was logged.
 #[derive(Clone, Default)]
@@ -65,12 +74,12 @@ fn paths(runtimes: &[&str], worker: &str, digest: &str) -> Vec<(String, String)>
 #[tokio::test]
 async fn no_answer_and_no_log_line_says_where_anything_is() {
     let log = Log::default();
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(tracing::Level::TRACE)
-        .with_ansi(false)
-        .with_writer(log.clone())
-        .finish();
-    let guard = tracing::subscriber::set_default(subscriber);
+    // For all threads, since a scoped one is not heard by what another test has called before; and
+    // only this test's own thread is listened to.
+    let here = dynamic_filter_fn(|_, _| HEARD.get());
+    let layer = layer().with_ansi(false).with_writer(log.clone()).with_filter(here);
+    tracing::subscriber::set_global_default(registry().with(layer)).unwrap();
+    HEARD.set(true);
     let bed = Bed::browser().await;
     let worker = bed.worker(Guest::Scribe).await;
     let digest = bed.push(Guest::Scribe).await;
@@ -108,7 +117,7 @@ async fn no_answer_and_no_log_line_says_where_anything_is() {
         said("nobody", &bed.ask("GET", &worker).send().await);
         said("a wrong host", &bed.ask("GET", &worker).header("host", "x").send().await);
     }
-    drop(guard);
+    HEARD.set(false);
     let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
     assert!(log.contains("runtime_id=home"), "the log has ids");
     for line in log.lines() {
