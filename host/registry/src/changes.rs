@@ -129,6 +129,8 @@ struct Follower {
     named: HashSet<WorkerId>,
     said: Option<RuntimeSummary>,
     ready: VecDeque<Said>,
+    /// It is not to be tried again at once. What there is to say is said before that.
+    waits: bool,
     ended: bool,
 }
 
@@ -152,6 +154,7 @@ impl Follower {
             named: HashSet::new(),
             said: None,
             ready: VecDeque::new(),
+            waits: false,
             ended: false,
         }
     }
@@ -175,6 +178,8 @@ impl Follower {
         if self.has_left() {
             self.say(self.member.farewell((self.pace.now)()));
             self.ended = true;
+        } else if std::mem::take(&mut self.waits) {
+            self.pause().await;
         } else if self.changes.is_some() {
             self.follow().await;
         } else {
@@ -194,7 +199,8 @@ impl Follower {
         // It says how it is before its workers follow.
         self.say(summary);
         if status == Status::Unavailable {
-            return self.pause().await;
+            self.waits = true;
+            return;
         }
         let cursor = self.mark.as_ref().filter(|mark| mark.host == host && !host.is_empty());
         let cursor = cursor.and_then(|mark| mark.cursor.clone());
@@ -208,7 +214,7 @@ impl Follower {
                 self.mark = Some(Mark { host, cursor });
                 self.changes = Some(changes);
             }
-            Ok(Err(_)) | Err(_) => self.pause().await,
+            Ok(Err(_)) | Err(_) => self.waits = true,
         }
     }
 
@@ -239,7 +245,7 @@ impl Follower {
             Heard::Change(Some(Err(_)) | None) => {
                 self.changes = None;
                 self.look().await;
-                self.pause().await;
+                self.waits = true;
             }
         }
     }

@@ -34,9 +34,6 @@ pub enum RegistryError {
     /// The system has no randomness for a secret.
     #[error("the system gives no random bytes")]
     NoRandomness,
-    /// There is a remote with this id.
-    #[error("there is a remote {0} already; remove it first")]
-    RemoteExists(RuntimeId),
     /// There is no such remote.
     #[error("there is no remote {0} here; those of the configuration file are removed there")]
     UnknownRemote(RuntimeId),

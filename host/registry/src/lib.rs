@@ -35,7 +35,7 @@ pub use access::{Access, NewToken};
 pub use audit::{Action, Audit, AuditRecord};
 pub use caller::Caller;
 pub use changes::FleetStream;
-pub use connect::{Connect, ConnectError};
+pub use connect::{Connect, ConnectError, EntryError, Network};
 pub use error::RegistryError;
 pub use local::{LocalRun, RunRecord};
 pub use policy::{Ceilings, Policy, RolePolicy};

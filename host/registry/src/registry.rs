@@ -223,7 +223,8 @@ impl Registry {
         Ok(while_good(self.access(), caller, changes))
     }
 
-    /// What was changed and by whom, newest first. For admins.
+    /// What was changed and by whom, newest first; nothing of runtimes that the caller does not see,
+    /// so a page may be short. For admins.
     ///
     /// # Errors
     /// [`Error::Forbidden`]; [`skep_protocol::Invalid::Cursor`]; the file's.
@@ -231,9 +232,11 @@ impl Registry {
         self.0.gate.policy.allows(caller, Role::Admin)?;
         let before = cursor.map(audit_from_text).transpose()?;
         let read = |connection: &_| audit::page(connection, before);
-        let (items, more) = self.0.registrar.database.read(read)?;
+        let (mut items, more) = self.0.registrar.database.read(read)?;
         let last = items.last().filter(|_| more);
         let next_cursor = last.map(|entry| audit_to_text(entry.seq));
+        let policy = &self.0.gate.policy;
+        items.retain(|e| e.runtime_id.as_ref().is_none_or(|id| policy.sees(caller, id)));
         Ok(Page { items, next_cursor })
     }
 

@@ -66,12 +66,13 @@ impl Remotes {
         })
     }
 
-    /// Adds a remote. A running host looks for it within a second.
+    /// Adds a remote, or puts another entry in the place of the one that there is. A running host
+    /// looks for it within a second.
     ///
     /// # Errors
-    /// [`RegistryError::RemoteExists`], [`RegistryError::ReservedId`], or the file's.
+    /// [`RegistryError::ReservedId`], or the file's.
     pub fn add(&self, spec: &RemoteSpec) -> Result<(), RegistryError> {
-        const ADD: &str = "INSERT OR IGNORE INTO remote VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+        const ADD: &str = "INSERT OR REPLACE INTO remote VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
         if spec.runtime_id.as_str() == LOCAL {
             return Err(RegistryError::ReservedId);
         }
@@ -79,7 +80,7 @@ impl Remotes {
             path.as_ref().map(|path| path.as_os_str().as_bytes().to_owned())
         };
         self.database.write(|transaction| {
-            let added = transaction.execute(
+            transaction.execute(
                 ADD,
                 params![
                     spec.runtime_id.as_str(),
@@ -90,9 +91,6 @@ impl Remotes {
                     spec.display_name.as_ref().map(DisplayRef::as_str),
                 ],
             )?;
-            if added == 0 {
-                return Err(RegistryError::RemoteExists(spec.runtime_id.clone()));
-            }
             audit::add(transaction, &self.record(Action::RemoteAdd, &spec.runtime_id))
         })
     }

@@ -1,0 +1,290 @@
+//! Following all runtimes.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use skep_protocol::*;
+use skep_registry::{Caller, FleetStream, LocalRun, RunRecord};
+
+use crate::bed::{Bed, Net, far, id, now, spec, until};
+use crate::puppet::Mood;
+
+/// What somebody knows who reads a stream.
+#[derive(Default)]
+struct Known {
+    runtimes: BTreeMap<RuntimeId, RuntimeSummary>,
+    workers: BTreeMap<(RuntimeId, WorkerId), WorkerView>,
+    cursor: Option<String>,
+    /// Changes that were read.
+    changes: usize,
+}
+
+impl Known {
+    fn take(&mut self, change: FleetChange) {
+        self.changes += 1;
+        self.cursor = Some(change.cursor);
+        match change.what {
+            Changed::Runtime { runtime } => {
+                let id = runtime.runtime_id.clone();
+                let host = runtime.host_id.clone();
+                let before = self.runtimes.insert(id.clone(), *runtime);
+                // As the documentation says.
+                if before.is_some_and(|before| before.host_id != host) {
+                    self.workers.retain(|(of, _), _| *of != id);
+                }
+            }
+            Changed::Worker { runtime_id, worker_id, worker } => {
+                let key = (runtime_id, worker_id);
+                match worker {
+                    Some(worker) => drop(self.workers.insert(key, *worker)),
+                    None => drop(self.workers.remove(&key)),
+                }
+            }
+        }
+    }
+
+    async fn until(&mut self, stream: &mut FleetStream, is: impl Fn(&Self) -> bool) {
+        while !is(self) {
+            let change = tokio::time::timeout(Duration::from_secs(20), stream.next()).await;
+            self.take(change.expect("it does not happen").unwrap().unwrap());
+        }
+    }
+
+    fn has(&self, runtime: &str, worker: WorkerId) -> bool {
+        self.workers.contains_key(&(id(runtime), worker))
+    }
+
+    fn status(&self, runtime: &str) -> Option<Status> {
+        self.runtimes.get(&id(runtime)).map(|runtime| runtime.status)
+    }
+}
+
+impl Bed {
+    async fn follow(&self, cursor: Option<String>) -> FleetStream {
+        self.registry.changes(&Caller::operator(), cursor).await.unwrap()
+    }
+}
+
+#[tokio::test]
+async fn everything_as_it_is_and_then_what_changes() {
+    let net = Net::default();
+    let [a] = far(&net, ["a"]);
+    let bed = Bed::new(net, vec![spec("a")]);
+    let (here, there) = (bed.home.worker().await, a.worker().await);
+    let record = RunRecord {
+        worker_id: WorkerId::new(1, [0; 10]),
+        component: ComponentDigest::from_sha256([7; 32]),
+        kind: ComponentKind::Command,
+        display_ref: None,
+        started_at: now(),
+        pid: 1,
+    };
+    let run = LocalRun::register(&bed.runs, &record).unwrap();
+    let mut stream = bed.follow(None).await;
+    let mut known = Known::default();
+    let all = |known: &Known| {
+        known.has("home", here) && known.has("a", there) && known.has("local", record.worker_id)
+    };
+    known.until(&mut stream, all).await;
+    assert_eq!(known.runtimes.len(), 3);
+    for runtime in ["home", "a", "local"] {
+        assert_eq!(known.status(runtime), Some(Status::Available), "{runtime}");
+    }
+    let new = a.worker().await;
+    known.until(&mut stream, |known| known.has("a", new)).await;
+    bed.at("a").stop(there).await.unwrap();
+    let stopped = |known: &Known| known.workers[&(id("a"), there)].desired == Desired::Stopped;
+    known.until(&mut stream, stopped).await;
+    bed.at("home").remove(here).await.unwrap();
+    known.until(&mut stream, |known| !known.has("home", here)).await;
+    drop(run);
+    known.until(&mut stream, |known| !known.has("local", record.worker_id)).await;
+}
+
+#[tokio::test]
+async fn a_cursor_goes_on_without_loss_or_repeat() {
+    let net = Net::default();
+    let [a] = far(&net, ["a"]);
+    let bed = Bed::with(net, vec![spec("a")], |parts| parts.local = None);
+    let mut old = Vec::new();
+    for _ in 0..5 {
+        old.push((bed.home.worker().await, a.worker().await));
+    }
+    let mut stream = bed.follow(None).await;
+    let mut known = Known::default();
+    known.until(&mut stream, |known| known.workers.len() == 10).await;
+    // Past the end of the snapshots, so that all that is old is behind the cursor.
+    let marks = (bed.home.worker().await, a.worker().await);
+    known.until(&mut stream, |known| known.has("home", marks.0) && known.has("a", marks.1)).await;
+    drop(stream);
+
+    let new = (bed.home.worker().await, a.worker().await);
+    bed.at("a").remove(old[2].1).await.unwrap();
+    let mut stream = bed.follow(known.cursor.clone()).await;
+    let mut later = Known::default();
+    let all = |known: &Known| known.has("home", new.0) && known.has("a", new.1);
+    later.until(&mut stream, all).await;
+    assert_eq!(later.workers.len(), 2, "nothing that was known comes again");
+    // Runtimes are told of again.
+    assert_eq!(later.runtimes.len(), 2);
+    assert!(a.cursors().last().unwrap().is_some());
+    for bad in ["", "x", "AAAA"] {
+        let refused = bed.registry.changes(&Caller::operator(), Some(bad.into())).await;
+        assert_eq!(refused.err(), Some(Invalid::Cursor.into()), "{bad}");
+    }
+}
+
+#[tokio::test]
+async fn a_cursor_of_the_middle_of_the_beginning_goes_on_there() {
+    let net = Net::default();
+    let [a] = far(&net, ["a"]);
+    let bed = Bed::with(net, vec![spec("a")], |parts| parts.local = None);
+    for _ in 0..4 {
+        bed.home.worker().await;
+        a.worker().await;
+    }
+    // A new connection after each change.
+    let mut known = Known::default();
+    for _ in 0..100 {
+        if known.workers.len() == 8 {
+            break;
+        }
+        let mut stream = bed.follow(known.cursor.clone()).await;
+        let before = known.workers.len();
+        known.until(&mut stream, |known| known.workers.len() > before).await;
+    }
+    assert_eq!(known.workers.len(), 8);
+}
+
+#[tokio::test]
+async fn a_remote_that_goes_and_comes_back_loses_nothing() {
+    let net = Net::default();
+    let [a] = far(&net, ["a"]);
+    let bed = Bed::with(net, vec![spec("a")], |parts| parts.local = None);
+    let (kept, removed) = (a.worker().await, a.worker().await);
+    let mut stream = bed.follow(None).await;
+    let mut known = Known::default();
+    known.until(&mut stream, |known| known.has("a", kept) && known.has("a", removed)).await;
+
+    a.is(Mood::Says(Error::RuntimeUnavailable));
+    known.until(&mut stream, |known| known.status("a") == Some(Status::Unavailable)).await;
+    assert!(known.runtimes[&id("a")].unavailable_since.is_some());
+    assert!(known.has("a", kept), "what was known of it is still shown");
+    let here = bed.home.worker().await;
+    known.until(&mut stream, |known| known.has("home", here)).await;
+
+    // Meanwhile.
+    let new = a.worker().await;
+    a.behind().remove(removed).await.unwrap();
+    a.behind().stop(kept).await.unwrap();
+    a.is(Mood::Well);
+    let caught_up = |known: &Known| {
+        known.has("a", new)
+            && !known.has("a", removed)
+            && known.workers[&(id("a"), kept)].desired == Desired::Stopped
+    };
+    known.until(&mut stream, caught_up).await;
+    assert_eq!(known.status("a"), Some(Status::Available));
+    assert!(a.cursors().last().unwrap().is_some(), "it was the same process: it goes on");
+}
+
+#[tokio::test]
+async fn a_remote_that_was_restarted_shows_each_worker_as_it_is() {
+    let net = Net::default();
+    let [a] = far(&net, ["a"]);
+    let bed = Bed::with(net, vec![spec("a")], |parts| parts.local = None);
+    let (kept, removed) = (a.worker().await, a.worker().await);
+    let mut stream = bed.follow(None).await;
+    let mut known = Known::default();
+    known.until(&mut stream, |known| known.has("a", kept) && known.has("a", removed)).await;
+    let cursor = known.cursor.clone();
+
+    a.is(Mood::Says(Error::RuntimeUnavailable));
+    known.until(&mut stream, |known| known.status("a") == Some(Status::Unavailable)).await;
+    a.restart();
+    a.behind().remove(removed).await.unwrap();
+    let new = a.worker().await;
+    a.is(Mood::Well);
+    // One that knows nothing of hosts is told who is gone.
+    let mut gone = false;
+    while !(gone && known.has("a", new) && known.has("a", kept)) {
+        let change = stream.next().await.unwrap().unwrap();
+        gone |= matches!(&change.what, Changed::Worker { worker_id, worker: None, .. }
+            if *worker_id == removed);
+        known.take(change);
+    }
+    assert_eq!(known.runtimes[&id("a")].host_id.as_ref().unwrap().as_str(), "a-1");
+    assert!(!known.has("a", removed));
+    assert_eq!(a.cursors().last(), Some(&None), "its changes are another process's");
+
+    // One that comes back with a cursor of before begins anew there.
+    let mut stream = bed.follow(cursor).await;
+    let mut later = Known::default();
+    later.until(&mut stream, |known| known.has("a", new) && known.has("a", kept)).await;
+}
+
+#[tokio::test]
+async fn remotes_that_are_added_and_removed_are_told() {
+    let net = Net::default();
+    let [a, b] = far(&net, ["a", "b"]);
+    let bed = Bed::with(net, Vec::new(), |parts| parts.local = None);
+    let registrar = bed.registrar();
+    let mut stream = bed.follow(None).await;
+    let mut known = Known::default();
+    known.until(&mut stream, |known| known.status("home").is_some()).await;
+    registrar.remotes().add(&spec("a")).unwrap();
+    let worker = a.worker().await;
+    known.until(&mut stream, |known| known.has("a", worker)).await;
+    registrar.remotes().remove(&id("a")).unwrap();
+    known.until(&mut stream, |known| known.status("a") == Some(Status::Unavailable)).await;
+    registrar.remotes().add(&spec("b")).unwrap();
+    let other = b.worker().await;
+    known.until(&mut stream, |known| known.has("b", other)).await;
+    registrar.remotes().add(&spec("a")).unwrap();
+    known.until(&mut stream, |known| known.status("a") == Some(Status::Available)).await;
+}
+
+#[tokio::test]
+async fn a_caller_follows_what_it_sees_while_its_token_is_good() {
+    let net = Net::default();
+    let [a] = far(&net, ["a"]);
+    let bed = Bed::new(net, vec![spec("a")]);
+    let (here, there) = (bed.home.worker().await, a.worker().await);
+    let caller = bed.caller(Role::Viewer, Some(&["a"]));
+    let mut stream = bed.registry.changes(&caller, None).await.unwrap();
+    let mut known = Known::default();
+    known.until(&mut stream, |known| known.has("a", there)).await;
+    assert_eq!(known.runtimes.len(), 1);
+    assert!(!known.has("home", here));
+
+    let runtime = bed.registry.handle(&caller, &id("a")).unwrap();
+    let mut entries = runtime.subscribe(there, None).await.unwrap();
+    let mut changes = runtime.changes(None).await.unwrap();
+    changes.next().await.unwrap().unwrap();
+    // By another process.
+    bed.registrar().access().revoke(&caller.token_id.unwrap()).unwrap();
+    let end = async |said: Option<Error>| assert_eq!(said, Some(Error::Unauthenticated));
+    end(entries.next().await.and_then(Result::err)).await;
+    end(changes.next().await.and_then(Result::err)).await;
+    end(stream.next().await.and_then(Result::err)).await;
+    assert!(stream.next().await.is_none());
+    assert!(entries.next().await.is_none());
+}
+
+#[tokio::test]
+async fn streams_end_when_the_registry_does() {
+    let bed = Bed::new(Net::default(), Vec::new());
+    let mut stream = bed.follow(None).await;
+    stream.next().await.unwrap().unwrap();
+    bed.registry.shutdown().await;
+    let ends = async || {
+        let next = tokio::time::timeout(Duration::from_millis(1), bed.follow(None)).await;
+        next.ok().map(drop)
+    };
+    until(ends).await;
+    while let Ok(Some(change)) = tokio::time::timeout(Duration::from_secs(10), stream.next()).await
+    {
+        change.unwrap();
+    }
+}

@@ -1,0 +1,242 @@
+//! Lists over all runtimes.
+
+use std::collections::BTreeSet;
+use std::time::Instant;
+
+use skep_protocol::*;
+use skep_registry::Caller;
+
+use crate::bed::{Bed, DEADLINE, Net, far, spec, subjects, until};
+use crate::puppet::{Mood, Puppet};
+
+fn pages(limit: usize, cursor: Option<String>) -> ListWorkers {
+    ListWorkers { limit, cursor, label: None }
+}
+
+impl Bed {
+    async fn page(&self, query: ListWorkers, state: Option<&str>) -> Listing<WorkerEntry> {
+        self.registry.workers(&Caller::operator(), None, query, state).await.unwrap()
+    }
+}
+
+async fn workers(puppet: &Puppet, count: usize) -> BTreeSet<WorkerId> {
+    let mut ids = BTreeSet::new();
+    for _ in 0..count {
+        ids.insert(puppet.worker().await);
+    }
+    ids
+}
+
+/// A bed with workers of `home`, `a`, `b` and `c`, and all of them in order.
+async fn crowd() -> (Bed, [std::sync::Arc<Puppet>; 3], Vec<WorkerId>) {
+    let net = Net::default();
+    let puppets = far(&net, ["a", "b", "c"]);
+    let bed = Bed::new(net, vec![spec("c"), spec("a"), spec("b")]);
+    let mut all: Vec<_> = workers(&bed.home, 7).await.into_iter().collect();
+    for puppet in &puppets {
+        all.extend(workers(puppet, 7).await);
+    }
+    (bed, puppets, all)
+}
+
+#[tokio::test]
+async fn runtimes_are_in_the_order_of_their_source_and_id() {
+    let (bed, _, _) = crowd().await;
+    let list = bed.registry.runtimes(&Caller::operator()).await;
+    let seen: Vec<_> = list
+        .items
+        .iter()
+        .map(|runtime| (runtime.runtime_id.as_str(), runtime.source, runtime.status))
+        .collect();
+    let available = Status::Available;
+    assert_eq!(
+        seen,
+        [
+            ("home", Source::Embedded, available),
+            ("a", Source::Remote, available),
+            ("b", Source::Remote, available),
+            ("c", Source::Remote, available),
+            ("local", Source::Local, available),
+        ]
+    );
+    assert_eq!(list.diagnostics, []);
+    assert_eq!(list.items[1].workers, Some(7));
+    assert_eq!(list.items[0].display_name.as_str(), "this machine");
+    assert_eq!(list.items[1].display_name.as_str(), "a");
+    assert!(list.items[1].capabilities.mutate && !list.items[4].capabilities.mutate);
+}
+
+#[tokio::test]
+async fn pages_of_any_size_have_every_worker_once() {
+    let (bed, _, all) = crowd().await;
+    for limit in [1, 2, 3, 6, 7, 8, 13, 14, 27, 28, 100, 0] {
+        let (mut seen, mut cursor) = (Vec::new(), None);
+        loop {
+            let page = bed.page(pages(limit, cursor), None).await;
+            assert_eq!(page.diagnostics, []);
+            assert!(limit == 0 || page.items.len() <= limit, "{limit}");
+            seen.extend(page.items.iter().map(|entry| entry.worker.worker_id));
+            cursor = page.next_cursor;
+            if cursor.is_none() {
+                break;
+            }
+        }
+        assert_eq!(seen, all, "{limit}");
+    }
+    let page = bed.page(pages(8, None), None).await;
+    assert_eq!(page.items.len(), 8, "a page is filled from the next runtime");
+    assert_eq!(page.items[7].source, Source::Remote);
+}
+
+#[tokio::test]
+async fn a_page_goes_on_where_a_runtime_was_that_is_gone() {
+    let (bed, _, all) = crowd().await;
+    // In the middle of `b`.
+    let page = bed.page(pages(16, None), None).await;
+    let registrar = bed.registrar();
+    drop(registrar);
+    let caller = Caller {
+        runtimes: Some(["home", "a", "c"].iter().map(|id| id.parse().unwrap()).collect()),
+        ..Caller::operator()
+    };
+    let query = pages(16, page.next_cursor);
+    let rest = bed.registry.workers(&caller, None, query, None).await.unwrap();
+    let seen: Vec<_> = rest.items.iter().map(|entry| entry.worker.worker_id).collect();
+    assert_eq!(seen, all[21..]);
+}
+
+#[tokio::test]
+async fn garbage_is_no_cursor() {
+    let (bed, _, _) = crowd().await;
+    let page = bed.page(pages(10, None), None).await;
+    let good = page.next_cursor.unwrap();
+    let cut = &good[..good.len() - 3];
+    // Of the form, but with another runtime's cursor inside.
+    let forged = base64::Engine::encode(
+        &base64::prelude::BASE64_URL_SAFE_NO_PAD,
+        r#"[1,"a","nothing of the kind"]"#,
+    );
+    for bad in ["", "x", "AAAA", cut, &forged] {
+        let query = pages(10, Some(bad.to_owned()));
+        let refused = bed.registry.workers(&Caller::operator(), None, query, None).await;
+        assert_eq!(refused.err(), Some(Invalid::Cursor.into()), "{bad}");
+    }
+}
+
+#[tokio::test]
+async fn a_state_is_looked_for_in_all_pages_of_all_runtimes() {
+    let (bed, puppets, all) = crowd().await;
+    let mut stopped = Vec::new();
+    for (puppet, part) in puppets.iter().zip(all[7..].chunks(7)) {
+        puppet.behind().stop(part[6]).await.unwrap();
+        stopped.push(part[6]);
+    }
+    for limit in [1, 2, 3, 0] {
+        let (mut seen, mut cursor) = (Vec::new(), None);
+        loop {
+            let page = bed.page(pages(limit, cursor), Some("stopped")).await;
+            seen.extend(page.items.iter().map(|entry| entry.worker.worker_id));
+            cursor = page.next_cursor;
+            if cursor.is_none() {
+                break;
+            }
+        }
+        assert_eq!(seen, stopped, "{limit}");
+    }
+    assert_eq!(bed.page(pages(0, None), Some("idle")).await.items.len(), 25);
+    for none in ["busy", "exited", "failed"] {
+        assert!(bed.page(pages(0, None), Some(none)).await.items.is_empty());
+    }
+    for bad in ["", "Idle", "running"] {
+        let list = bed.registry.workers(&Caller::operator(), None, pages(0, None), Some(bad)).await;
+        assert_eq!(list.err(), Some(Invalid::Query.into()), "{bad}");
+    }
+}
+
+#[tokio::test]
+async fn few_of_many_are_found_in_pages_that_may_be_short() {
+    let bed = Bed::new(Net::default(), Vec::new());
+    let all: Vec<_> = workers(&bed.home, 250).await.into_iter().collect();
+    for n in [3, 120, 121, 249] {
+        bed.home.behind().stop(all[n]).await.unwrap();
+    }
+    let first = bed.page(pages(2, None), Some("stopped")).await;
+    let ids = |page: &Listing<WorkerEntry>| {
+        page.items.iter().map(|entry| entry.worker.worker_id).collect::<Vec<_>>()
+    };
+    assert_eq!(ids(&first), [all[3], all[120]]);
+    let rest = bed.page(pages(3, first.next_cursor), Some("stopped")).await;
+    assert_eq!(ids(&rest), [all[121], all[249]]);
+}
+
+#[tokio::test]
+async fn what_does_not_answer_is_missing_and_named() {
+    let (bed, puppets, all) = crowd().await;
+    for name in ["a", "b", "c"] {
+        bed.until(name, Status::Available).await;
+    }
+    puppets[0].is(Mood::Says(Error::RuntimeUnavailable));
+    puppets[1].is(Mood::Hangs);
+    puppets[2].is(Mood::Says(Error::StorageFull));
+    let began = Instant::now();
+    let page = bed.page(pages(0, None), None).await;
+    assert!(began.elapsed() < DEADLINE * 3, "{:?}", began.elapsed());
+    let seen: Vec<_> = page.items.iter().map(|entry| entry.worker.worker_id).collect();
+    assert_eq!(seen, all[..7]);
+    let expected = [
+        ("a".to_owned(), DiagnosticCode::RuntimeUnavailable),
+        ("b".to_owned(), DiagnosticCode::RuntimeSlow),
+        ("c".to_owned(), DiagnosticCode::RuntimeUnavailable),
+    ];
+    assert_eq!(subjects(&page.diagnostics), expected);
+    assert!(page.diagnostics[2].message.contains("storage_full"));
+    // Nobody waits for it again.
+    let began = Instant::now();
+    bed.page(pages(0, None), None).await;
+    bed.registry.runtimes(&Caller::operator()).await;
+    assert!(began.elapsed() < DEADLINE, "{:?}", began.elapsed());
+
+    for puppet in &puppets {
+        puppet.is(Mood::Well);
+    }
+    until(async || {
+        let page = bed.page(pages(0, None), None).await;
+        (page.items.len() == all.len() && page.diagnostics.is_empty()).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_runtime_that_is_slow_at_lists_only_is_left_out_of_them_only() {
+    let (bed, puppets, all) = crowd().await;
+    bed.until("a", Status::Available).await;
+    puppets[0].is(Mood::ListsHang);
+    let page = bed.page(pages(0, None), None).await;
+    assert_eq!(page.items.len(), all.len() - 7);
+    assert_eq!(subjects(&page.diagnostics), [("a".to_owned(), DiagnosticCode::RuntimeSlow)]);
+    assert!(bed.at("a").get(all[7]).await.is_ok());
+}
+
+#[tokio::test]
+async fn hosts_are_what_runtimes_run_on() {
+    let (bed, puppets, all) = crowd().await;
+    bed.registry.runtimes(&Caller::operator()).await;
+    puppets[0].is(Mood::Says(Error::RuntimeUnavailable));
+    bed.until("a", Status::Unavailable).await;
+    let hosts = bed.registry.hosts(&Caller::operator()).await;
+    let seen: Vec<_> = hosts
+        .items
+        .iter()
+        .map(|host| (host.host_id.as_str(), host.runtimes.len(), host.status))
+        .collect();
+    let (up, down) = (Status::Available, Status::Unavailable);
+    assert_eq!(seen, [("a-0", 1, down), ("b-0", 1, up), ("c-0", 1, up), ("here", 1, up)]);
+    let on = async |host: &str| {
+        let host = host.parse().unwrap();
+        bed.registry.workers(&Caller::operator(), Some(&host), pages(0, None), None).await
+    };
+    let entries = on("b-0").await.unwrap().items;
+    let ids: Vec<_> = entries.iter().map(|entry| entry.worker.worker_id).collect();
+    assert_eq!(ids, all[14..21]);
+    assert_eq!(on("none").await.err(), Some(Error::UnknownHost("none".parse().unwrap())));
+}

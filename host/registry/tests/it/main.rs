@@ -1,0 +1,16 @@
+//! A registry over runtimes in memory.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod bed;
+mod puppet;
+
+mod access;
+mod audit;
+mod changes;
+mod leaks;
+mod lists;
+mod local;
+mod reload;
+mod remotes;
+mod roles;

@@ -1,0 +1,186 @@
+//! A runtime in memory that goes away, hangs, lies and restarts as it is told.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use futures_util::{StreamExt, stream};
+use skep_conformance::fake::{FakeDisk, FakeRuntime, FakeSubject};
+use skep_conformance::{Guest, Subject as _};
+use skep_protocol::*;
+use tokio::sync::watch;
+
+/// How it behaves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Mood {
+    /// As it should.
+    Well,
+    /// Every verb says that, and streams end with it.
+    Says(Error),
+    /// Every verb waits until the mood is another one.
+    Hangs,
+    /// Lists wait until the mood is another one.
+    ListsHang,
+    /// It is another runtime.
+    Is(RuntimeId),
+}
+
+pub(crate) struct Puppet {
+    disk: FakeDisk,
+    runtime: Mutex<FakeRuntime>,
+    host: Mutex<u64>,
+    mood: watch::Sender<Mood>,
+    calls: AtomicU64,
+    cursors: Mutex<Vec<Option<String>>>,
+}
+
+impl Puppet {
+    pub(crate) fn new(id: &str) -> Arc<Self> {
+        let disk = FakeDisk::new(id.parse().unwrap());
+        let runtime = Mutex::new(FakeRuntime::open(&disk));
+        let mood = watch::Sender::new(Mood::Well);
+        let (calls, cursors) = (AtomicU64::new(0), Mutex::default());
+        Arc::new(Self { disk, runtime, host: Mutex::new(0), mood, calls, cursors })
+    }
+
+    pub(crate) fn is(&self, mood: Mood) {
+        self.mood.send_replace(mood);
+    }
+
+    /// Another process on the same disk.
+    pub(crate) fn restart(&self) {
+        *self.runtime.lock().unwrap() = FakeRuntime::open(&self.disk);
+        *self.host.lock().unwrap() += 1;
+    }
+
+    /// How often it was asked for anything.
+    pub(crate) fn calls(&self) -> u64 {
+        self.calls.load(Ordering::SeqCst)
+    }
+
+    /// With what its changes were asked for.
+    pub(crate) fn cursors(&self) -> Vec<Option<String>> {
+        self.cursors.lock().unwrap().clone()
+    }
+
+    /// The runtime behind, whatever the mood.
+    pub(crate) fn behind(&self) -> FakeRuntime {
+        self.runtime.lock().unwrap().clone()
+    }
+
+    /// A worker, made behind the scenes.
+    pub(crate) async fn worker(&self) -> WorkerId {
+        let wasm = FakeSubject::new().wasm(Guest::Scribe);
+        let wasm = stream::iter([Ok(wasm.into())]).boxed();
+        let component = self.behind().put_component(wasm).await.unwrap().item.digest;
+        let spec = WorkerSpec::new(component);
+        let request = CreateWorker { worker_id: None, spec };
+        self.behind().create(request).await.unwrap().item.worker_id
+    }
+
+    async fn well(&self) -> Result<FakeRuntime, Error> {
+        self.calls.fetch_add(1, Ordering::SeqCst);
+        let mut moods = self.mood.subscribe();
+        let mood = moods.wait_for(|mood| *mood != Mood::Hangs).await.unwrap().clone();
+        match mood {
+            Mood::Says(error) => Err(error),
+            _ => Ok(self.behind()),
+        }
+    }
+
+    /// Returns when the mood is a bad one.
+    fn bad(&self) -> impl Future<Output = Error> + Send + 'static {
+        let mut moods = self.mood.subscribe();
+        async move {
+            let bad = moods.wait_for(|mood| matches!(mood, Mood::Says(_))).await;
+            match bad.map(|mood| mood.clone()) {
+                Ok(Mood::Says(error)) => error,
+                _ => Error::RuntimeUnavailable,
+            }
+        }
+    }
+
+    fn shown(&self, mut view: WorkerView) -> WorkerView {
+        if let Mood::Is(id) = &*self.mood.borrow() {
+            view.runtime_id = id.clone();
+        }
+        view
+    }
+}
+
+macro_rules! passed_on {
+    ($($name:ident($($arg:ident: $type:ty),*) -> $answer:ty;)*) => {
+        #[async_trait]
+        impl RuntimeHandle for Puppet {
+            $(async fn $name(&self, $($arg: $type),*) -> Result<$answer, Error> {
+                self.well().await?.$name($($arg),*).await
+            })*
+
+            async fn describe(&self) -> Result<RuntimeView, Error> {
+                let mut view = self.well().await?.describe().await?;
+                view.host_id = format!("{}-{}", view.runtime_id, self.host.lock().unwrap()).parse()?;
+                if let Mood::Is(id) = &*self.mood.borrow() {
+                    view.runtime_id = id.clone();
+                }
+                Ok(view)
+            }
+
+            async fn list(&self, query: ListWorkers) -> Result<Page<WorkerView>, Error> {
+                let runtime = self.well().await?;
+                let mut moods = self.mood.subscribe();
+                moods.wait_for(|mood| *mood != Mood::ListsHang).await.unwrap();
+                let mut page = runtime.list(query).await?;
+                page.items = page.items.into_iter().map(|view| self.shown(view)).collect();
+                Ok(page)
+            }
+
+            async fn get(&self, worker: WorkerId) -> Result<WorkerView, Error> {
+                Ok(self.shown(self.well().await?.get(worker).await?))
+            }
+
+            async fn changes(&self, cursor: Option<String>) -> Result<ChangeStream, Error> {
+                self.cursors.lock().unwrap().push(cursor.clone());
+                let changes = self.well().await?.changes(cursor).await?;
+                let open = Some((changes, Box::pin(self.bad())));
+                Ok(stream::unfold(open, |open| async move {
+                    let (mut changes, mut bad) = open?;
+                    tokio::select! {
+                        error = &mut bad => Some((Err(error), None)),
+                        change = changes.next() => change.map(|change| (change, Some((changes, bad)))),
+                    }
+                })
+                .boxed())
+            }
+        }
+    };
+}
+
+passed_on! {
+    create(request: CreateWorker) -> Stored<WorkerView>;
+    update(worker: WorkerId, change: WorkerChange) -> WorkerView;
+    rollback(worker: WorkerId) -> WorkerView;
+    remove(worker: WorkerId) -> ();
+    start(worker: WorkerId) -> WorkerView;
+    stop(worker: WorkerId) -> WorkerView;
+    send(worker: WorkerId, input: NewInput) -> Sent;
+    cancel(worker: WorkerId, input: InputId) -> InputView;
+    input(worker: WorkerId, input: InputId) -> InputView;
+    transcript(worker: WorkerId, after: Cursor, limit: usize) -> EntryPage;
+    subscribe(worker: WorkerId, after: Option<Cursor>) -> EntryStream;
+    put_component(wasm: ByteStream) -> Stored<ComponentView>;
+    component(digest: ComponentDigest) -> ComponentView;
+    components(cursor: Option<String>) -> Page<ComponentView>;
+    remove_component(digest: ComponentDigest) -> ();
+    files(worker: WorkerId, query: ListFiles) -> Page<FileView>;
+    read_file(worker: WorkerId, name: FileName, range: Option<FileRange>) -> (FileView, ByteStream);
+    write_file(worker: WorkerId, name: FileName, bytes: ByteStream) -> Stored<FileView>;
+    remove_file(worker: WorkerId, name: FileName) -> ();
+    export(worker: WorkerId) -> ByteStream;
+    import(worker: WorkerId, tar: ByteStream) -> Imported;
+    put_config(values: ConfigValues) -> Stored<ConfigView>;
+    config(digest: ConfigDigest) -> ConfigView;
+    configs(cursor: Option<String>) -> Page<ConfigView>;
+    remove_config(digest: ConfigDigest) -> ();
+    diagnostics(worker: Option<WorkerId>) -> Vec<Diagnostic>;
+    usage(worker: WorkerId) -> Usage;
+}

@@ -1,0 +1,179 @@
+//! Who may do what: every verb for every role.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use futures_util::{StreamExt, stream};
+use skep_protocol::*;
+use skep_registry::{Caller, Ceilings};
+
+use crate::bed::{Bed, Net, far, id, spec};
+
+fn bytes() -> ByteStream {
+    stream::iter([Ok("x".into())]).boxed()
+}
+
+/// Calls every verb; which role it takes at least, and what came of it.
+async fn each(runtime: &Arc<dyn RuntimeHandle>) -> Vec<(&'static str, Role, Option<Error>)> {
+    let worker = WorkerId::new(1, [0; 10]);
+    let input = InputId::new(1, [0; 10]);
+    let component = ComponentDigest::from_sha256([0; 32]);
+    let config = ConfigDigest::from_sha256([0; 32]);
+    let name: FileName = "a".parse().unwrap();
+    let request = CreateWorker { worker_id: None, spec: WorkerSpec::new(component) };
+    let new = NewInput {
+        payload: Payload { content_type: "text/plain".into(), body: "x".into() },
+        key: None,
+        wait: None,
+    };
+    let values = ConfigValues::try_from(BTreeMap::new()).unwrap();
+    let mut said = Vec::new();
+    macro_rules! say {
+        ($($role:ident $name:ident($($arg:expr),*);)*) => {
+            $(said.push((stringify!($name), Role::$role, runtime.$name($($arg),*).await.err()));)*
+        };
+    }
+    say! {
+        Viewer describe();
+        Operator create(request);
+        Viewer list(ListWorkers::default());
+        Viewer get(worker);
+        Operator update(worker, WorkerChange::default());
+        Operator rollback(worker);
+        Operator remove(worker);
+        Operator start(worker);
+        Operator stop(worker);
+        Operator send(worker, new);
+        Operator cancel(worker, input);
+        Viewer input(worker, input);
+        Viewer transcript(worker, Cursor(0), 1);
+        Viewer subscribe(worker, None);
+        Viewer changes(None);
+        Operator put_component(bytes());
+        Viewer component(component);
+        Viewer components(None);
+        Operator remove_component(component);
+        Viewer files(worker, ListFiles::default());
+        Viewer read_file(worker, name.clone(), None);
+        Operator write_file(worker, name.clone(), bytes());
+        Operator remove_file(worker, name);
+        Viewer export(worker);
+        Operator import(worker, bytes());
+        Operator put_config(values);
+        Viewer config(config);
+        Viewer configs(None);
+        Operator remove_config(config);
+        Viewer diagnostics(None);
+        Viewer usage(worker);
+    }
+    said
+}
+
+#[tokio::test]
+async fn each_verb_takes_its_role() {
+    let bed = Bed::new(Net::default(), Vec::new());
+    for role in [Role::Viewer, Role::Operator, Role::Admin] {
+        let caller = bed.caller(role, None);
+        let runtime = bed.registry.own(&caller).unwrap();
+        for (verb, needs, error) in each(&runtime).await {
+            let refused = error == Some(Error::Forbidden);
+            assert_eq!(refused, role < needs, "{verb} for {role:?}: {error:?}");
+        }
+        let audit = bed.registry.audit(&caller, None);
+        assert_eq!(audit.is_ok(), role == Role::Admin);
+    }
+}
+
+#[tokio::test]
+async fn a_runtime_that_is_not_seen_is_one_that_is_not_there() {
+    let net = Net::default();
+    let [_far] = far(&net, ["far"]);
+    let bed = Bed::new(net, vec![spec("far")]);
+    let caller = bed.caller(Role::Admin, Some(&["home"]));
+    let unseen = bed.registry.handle(&caller, &id("far")).unwrap();
+    let missing = bed.registry.handle(&caller, &id("none")).unwrap();
+    for (verb, _, error) in each(&unseen).await {
+        assert_eq!(error, Some(Error::UnknownRuntime(id("far"))), "{verb}");
+    }
+    for (verb, _, error) in each(&missing).await {
+        assert_eq!(error, Some(Error::UnknownRuntime(id("none"))), "{verb}");
+    }
+    // To the audit, and to it alone, they are two.
+    let said: Vec<_> = bed.audit().into_iter().filter(|entry| entry.worker_id.is_some()).collect();
+    assert!(!said.is_empty());
+    for entry in said {
+        let unseen = entry.runtime_id == Some(id("far"));
+        let expected = if unseen { "worker_not_visible" } else { "unknown_runtime" };
+        assert_eq!(entry.outcome, expected, "{entry:?}");
+    }
+    let seen = bed.registry.runtimes(&caller).await;
+    let seen: Vec<_> = seen.items.iter().map(|runtime| runtime.runtime_id.as_str()).collect();
+    assert_eq!(seen, ["home"]);
+    let unknown = bed.registry.runtime(&caller, &id("far")).await;
+    assert_eq!(unknown, Err(Error::UnknownRuntime(id("far"))));
+}
+
+#[tokio::test]
+async fn a_token_for_no_runtime_sees_none() {
+    let bed = Bed::new(Net::default(), Vec::new());
+    bed.home.worker().await;
+    let caller = bed.caller(Role::Viewer, Some(&[]));
+    assert!(bed.registry.runtimes(&caller).await.items.is_empty());
+    let workers = bed.registry.workers(&caller, None, ListWorkers::default(), None).await.unwrap();
+    assert!(workers.items.is_empty());
+    assert!(bed.registry.hosts(&caller).await.items.is_empty());
+}
+
+#[tokio::test]
+async fn operators_stay_below_their_ceilings() {
+    let ceilings = Ceilings {
+        scopes: ["docs".parse().unwrap()].into(),
+        limits: [(LimitName::memory_bytes, 1 << 40)].into(),
+    };
+    let bed = Bed::with(Net::default(), Vec::new(), |parts| parts.ceilings = Some(ceilings));
+    let worker = bed.home.worker().await;
+    let component = bed.home.behind().get(worker).await.unwrap().spec.component;
+    let plain = WorkerSpec::new(component);
+    let scope = |name: &str| {
+        let mut spec = plain.clone();
+        spec.grants.scopes.push(ScopeGrant {
+            name: name.parse().unwrap(),
+            guest: "/x".parse().unwrap(),
+            rights: Rights::ReadOnly,
+        });
+        spec
+    };
+    let limit = |name, value| {
+        let mut spec = plain.clone();
+        spec.limits.0.insert(name, value);
+        spec
+    };
+    let defaults = Limits::default();
+    let rows = [
+        (plain.clone(), true),
+        (scope("docs"), true),
+        (scope("secrets"), false),
+        (limit(LimitName::memory_bytes, 1 << 40), true),
+        (limit(LimitName::memory_bytes, (1 << 40) + 1), false),
+        (limit(LimitName::disk_bytes, defaults.get(LimitName::disk_bytes)), true),
+        (limit(LimitName::disk_bytes, defaults.get(LimitName::disk_bytes) + 1), false),
+    ];
+    for (spec, allowed) in rows {
+        for role in [Role::Operator, Role::Admin] {
+            let runtime = bed.registry.own(&bed.caller(role, None)).unwrap();
+            let request = CreateWorker { worker_id: None, spec: spec.clone() };
+            let refused = runtime.create(request).await.err() == Some(Error::Forbidden);
+            assert_eq!(refused, !allowed && role == Role::Operator, "{spec:?} for {role:?}");
+        }
+    }
+    // What runs in a worker has all that the worker was given.
+    let request = CreateWorker { worker_id: None, spec: limit(LimitName::disk_bytes, 1 << 50) };
+    let large = bed.home.behind().create(request).await.unwrap().item.worker_id;
+    let operator = bed.registry.own(&bed.caller(Role::Operator, None)).unwrap();
+    let change = WorkerChange { component: Some(component), ..WorkerChange::default() };
+    assert_eq!(operator.update(large, change.clone()).await.err(), Some(Error::Forbidden));
+    assert_eq!(operator.rollback(large).await.err(), Some(Error::Forbidden));
+    assert!(operator.update(worker, change.clone()).await.is_ok());
+    assert!(operator.update(large, WorkerChange::default()).await.is_ok());
+    assert!(bed.registry.own(&Caller::operator()).unwrap().update(large, change).await.is_ok());
+}
