@@ -5,8 +5,8 @@
 //! worker as it is, after naming those that are there no longer.
 //!
 //! Whoever comes back with a cursor of before a runtime was another process cannot be told which of
-//! its workers went meanwhile: where a runtime's `host_id` is another than before, all that was known
-//! of its workers is to be forgotten; each as it is follows.
+//! its workers went meanwhile: where a runtime is told of with another `host_id` than before, or with
+//! none, all that was known of its workers is to be forgotten; each as it is follows.
 
 use std::collections::{HashSet, VecDeque};
 use std::pin::Pin;
@@ -54,7 +54,7 @@ struct Merged {
     fleet: Arc<Fleet>,
     sees: Box<dyn Fn(&RuntimeId) -> bool + Send>,
     pace: Pace,
-    others: watch::Receiver<()>,
+    others: watch::Receiver<bool>,
     followers: SelectAll<SaidStream>,
     followed: Vec<Arc<Member>>,
     place: StreamPlace,
@@ -88,7 +88,11 @@ pub(crate) fn changes(
 impl Merged {
     async fn next(&mut self) -> Option<FleetChange> {
         loop {
+            if *self.others.borrow_and_update() {
+                return None;
+            }
             let said = tokio::select! {
+                biased;
                 changed = self.others.changed() => {
                     changed.ok()?;
                     self.look();
@@ -257,7 +261,8 @@ impl Follower {
             None => self.member.ask(self.pace.deadline).await,
         };
         let before = self.said.as_ref().and_then(|said| said.host_id.clone());
-        if summary.status == Status::Unavailable || summary.host_id != before {
+        let other = summary.host_id != before || summary.host_id.is_none();
+        if summary.status == Status::Unavailable || other {
             self.changes = None;
         }
         self.say(summary);

@@ -171,8 +171,8 @@ impl Members {
 /// What members are made of.
 pub(crate) struct Fleet {
     members: RwLock<Arc<Members>>,
-    /// Told when there are others.
-    changed: watch::Sender<()>,
+    /// Told when there are others; true when there will be none any more.
+    changed: watch::Sender<bool>,
     connect: Arc<dyn Connect>,
     configured: Vec<RemoteSpec>,
     now: fn() -> Timestamp,
@@ -222,7 +222,7 @@ impl Fleet {
         }
         Self {
             members: RwLock::new(Arc::new(members)),
-            changed: watch::Sender::new(()),
+            changed: watch::Sender::new(false),
             connect,
             configured,
             now,
@@ -235,8 +235,8 @@ impl Fleet {
         Arc::clone(&self.members.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Tells whenever there are others.
-    pub(crate) fn follow(&self) -> watch::Receiver<()> {
+    /// Tells whenever there are others, and when there will be none any more.
+    pub(crate) fn follow(&self) -> watch::Receiver<bool> {
         self.changed.subscribe()
     }
 
@@ -274,12 +274,13 @@ impl Fleet {
             member.leave();
         }
         if news {
-            self.changed.send_replace(());
+            self.changed.send_modify(|_| {});
         }
     }
 
     /// Lets go of all.
     pub(crate) fn close(&self) {
+        self.changed.send_replace(true);
         for member in self.members().iter() {
             member.leave();
         }

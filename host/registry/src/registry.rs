@@ -72,6 +72,13 @@ struct Inner {
     deadline: Duration,
 }
 
+impl Drop for Inner {
+    fn drop(&mut self) {
+        // Otherwise remotes would be looked after for nobody.
+        self.fleet.close();
+    }
+}
+
 impl Registry {
     /// Opens a registry. Must be called within a tokio runtime, where it looks after its remotes
     /// until [`Registry::shutdown`].
@@ -202,9 +209,9 @@ impl Registry {
 
     /// Follows the runtimes that the caller sees and their workers: first each as it is, then what
     /// changes. With the cursor of an earlier change, from there; runtimes are told of again. Where
-    /// a runtime's `host_id` is another than it was, all that was known of its workers is to be
-    /// forgotten: each as it is follows. A runtime that is taken out of the registry changes to
-    /// `unavailable` and is not heard of again.
+    /// a runtime is told of with another `host_id` than before, or with none, all that was known of
+    /// its workers is to be forgotten: each as it is follows. A runtime that is taken out of the
+    /// registry changes to `unavailable` and is not heard of again.
     ///
     /// The stream ends with [`Error::Unauthenticated`] when the caller's token does.
     ///

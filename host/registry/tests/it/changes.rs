@@ -7,7 +7,7 @@ use futures_util::StreamExt;
 use skep_protocol::*;
 use skep_registry::{Caller, FleetStream, LocalRun, RunRecord};
 
-use crate::bed::{Bed, Net, far, id, now, spec, until};
+use crate::bed::{Bed, Net, far, id, now, spec};
 use crate::puppet::Mood;
 
 /// What somebody knows who reads a stream.
@@ -30,7 +30,7 @@ impl Known {
                 let host = runtime.host_id.clone();
                 let before = self.runtimes.insert(id.clone(), *runtime);
                 // As the documentation says.
-                if before.is_some_and(|before| before.host_id != host) {
+                if before.is_some_and(|before| before.host_id != host) || host.is_none() {
                     self.workers.retain(|(of, _), _| *of != id);
                 }
             }
@@ -273,18 +273,41 @@ async fn a_caller_follows_what_it_sees_while_its_token_is_good() {
 }
 
 #[tokio::test]
+async fn foreground_runs_are_told_anew_to_whoever_comes_back() {
+    let bed = Bed::new(Net::default(), Vec::new());
+    let record = |n| RunRecord {
+        worker_id: WorkerId::new(n, [0; 10]),
+        component: ComponentDigest::from_sha256([7; 32]),
+        kind: ComponentKind::Command,
+        display_ref: None,
+        started_at: now(),
+        pid: 1,
+    };
+    let (ended, running) = (record(1), record(2));
+    let first = LocalRun::register(&bed.runs, &ended).unwrap();
+    let _second = LocalRun::register(&bed.runs, &running).unwrap();
+    let mut stream = bed.follow(None).await;
+    let mut known = Known::default();
+    known.until(&mut stream, |known| known.workers.len() == 2).await;
+    drop((stream, first));
+    let mut stream = bed.follow(known.cursor.clone()).await;
+    let caught_up = |known: &Known| {
+        known.has("local", running.worker_id) && !known.has("local", ended.worker_id)
+    };
+    known.until(&mut stream, caught_up).await;
+}
+
+#[tokio::test]
 async fn streams_end_when_the_registry_does() {
     let bed = Bed::new(Net::default(), Vec::new());
     let mut stream = bed.follow(None).await;
     stream.next().await.unwrap().unwrap();
     bed.registry.shutdown().await;
-    let ends = async || {
-        let next = tokio::time::timeout(Duration::from_millis(1), bed.follow(None)).await;
-        next.ok().map(drop)
+    let rest = async {
+        while let Some(change) = stream.next().await {
+            change.unwrap();
+        }
     };
-    until(ends).await;
-    while let Ok(Some(change)) = tokio::time::timeout(Duration::from_secs(10), stream.next()).await
-    {
-        change.unwrap();
-    }
+    tokio::time::timeout(Duration::from_secs(10), rest).await.expect("it ends");
+    assert!(bed.follow(None).await.next().await.is_none());
 }
