@@ -1,12 +1,12 @@
 //! How a turn's outcome is kept as one entry, and read back from it.
 //!
 //! A service's answer is the entry's content as it is. A command's run and everything that went
-//! wrong are JSON, so that a reader of the transcript can make sense of them.
+//! wrong are JSON, so that a reader of the transcript can make sense of them. It is made by way of a
+//! value, whose keys are in order: the text is the same whatever a type's fields are.
 
 use std::borrow::Cow;
 
-use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, to_value};
 use skep_protocol::{Ending, EntryKind, Outcome, Output, Payload, RunOutput, TurnError};
 
 const JSON: &str = "application/json";
@@ -37,7 +37,9 @@ pub(crate) fn encode<'a>(
             content_type: &payload.content_type,
             body: Cow::Borrowed(&payload.body),
         },
-        (Ending::Completed, Some(Output::Run(run))) => json(EntryKind::Output, true, value(run)),
+        (Ending::Completed, Some(Output::Run(run))) => {
+            json(EntryKind::Output, true, to_value(run).unwrap_or_default())
+        }
         (Ending::Completed, None) => Encoded {
             kind: EntryKind::Output,
             is_run: false,
@@ -45,16 +47,16 @@ pub(crate) fn encode<'a>(
             body: Cow::Borrowed(&[]),
         },
         (_, output) => {
-            let mut object = match error.map(serde_json::to_value) {
+            let mut object = match error.map(to_value) {
                 Some(Ok(Value::Object(object))) => object,
                 _ => Map::new(),
             };
             match output {
                 Some(Output::Run(run)) => {
-                    object.insert("run".into(), value(run));
+                    object.insert("run".into(), to_value(run).unwrap_or_default());
                 }
                 Some(Output::Message(payload)) => {
-                    object.insert("message_output".into(), value(payload));
+                    object.insert("message_output".into(), to_value(payload).unwrap_or_default());
                 }
                 None => {}
             }
@@ -97,11 +99,6 @@ pub(crate) fn decode(
         }
         _ => None,
     }
-}
-
-/// By way of a value, whose keys are in order: the text is the same whatever the type's fields are.
-fn value(content: &impl Serialize) -> Value {
-    serde_json::to_value(content).unwrap_or_default()
 }
 
 #[cfg(test)]

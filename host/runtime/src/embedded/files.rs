@@ -18,6 +18,7 @@ use skep_protocol::{
 use skep_store::files::{self, Export, FileError, Import, PIECE, Upload};
 use skep_store::scope::Quota;
 use skep_store::{Disk, Scope, StoreError};
+use tokio::sync::oneshot;
 
 use super::Embedded;
 use super::directory::Open;
@@ -223,13 +224,31 @@ impl Writer {
     /// Has the driver record what the directory holds now. That the files are there does not depend
     /// on it: nobody waits for a turn to end.
     async fn wrote(&self) {
-        let recorded = self.cell.command_once(What::Files);
-        self.inner.drive(&self.cell);
+        let recorded = self.record();
         let is_busy = self.cell.state().running.is_some();
         if let Some(recorded) = recorded
             && !is_busy
         {
             drop(tokio::time::timeout(RECORDED, recorded).await);
+        }
+    }
+
+    fn record(&self) -> Option<oneshot::Receiver<Result<(), Error>>> {
+        let recorded = self.cell.command_once(What::Files);
+        self.inner.drive(&self.cell);
+        recorded
+    }
+}
+
+impl Drop for Writer {
+    /// Whoever asked may have gone away in the middle. Where all is recorded, nothing is.
+    fn drop(&mut self) {
+        let left = self.cell.directory.usage();
+        let known = self.cell.state().usage;
+        if left.is_some_and(|left| {
+            (left.bytes, left.entries) != (known.disk_bytes, known.disk_entries)
+        }) {
+            drop(self.record());
         }
     }
 }

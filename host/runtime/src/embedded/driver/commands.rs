@@ -150,6 +150,10 @@ impl Driver {
             let state = self.worker.state();
             (state.usage, state.record.clone())
         };
+        let before = (usage.disk_bytes, usage.disk_entries);
+        if record.has_directory && before == (used.bytes, used.entries) {
+            return Ok(());
+        }
         (usage.disk_bytes, usage.disk_entries) = (used.bytes, used.entries);
         let mut events = vec![WorkerEvent::Usage(usage)];
         if !record.has_directory {
