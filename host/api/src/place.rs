@@ -7,7 +7,7 @@ use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::request::Parts;
 use skep_protocol::{
     ComponentDigest, ConfigDigest, Error, FileName, HostId, IdError, InputId, RuntimeHandle,
-    RuntimeId, WorkerId,
+    RuntimeId, Source, WorkerEntry, WorkerId, WorkerView,
 };
 use skep_registry::Caller;
 
@@ -72,6 +72,7 @@ impl Names {
 /// A runtime that the caller may reach, and the rest of the path.
 pub(crate) struct Place {
     pub(crate) runtime: Arc<dyn RuntimeHandle>,
+    pub(crate) source: Source,
     pub(crate) names: Names,
 }
 
@@ -83,17 +84,27 @@ impl std::ops::Deref for Place {
     }
 }
 
+impl Place {
+    /// A worker as it is shown.
+    pub(crate) fn entry(&self, worker: WorkerView) -> WorkerEntry {
+        WorkerEntry { worker, source: self.source }
+    }
+}
+
 impl FromRequestParts<App> for Place {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Answer<Self> {
         let names = Names::from_request_parts(parts, app).await?;
         let caller = parts.extensions.get::<Caller>().ok_or(Error::Unauthenticated)?;
-        let runtime = match names.text("runtime_id") {
-            Some(_) => app.registry.handle(caller, &names.runtime()?)?,
-            None => app.registry.own(caller)?,
+        let (runtime, source) = match names.text("runtime_id") {
+            Some(_) => {
+                let id = names.runtime()?;
+                (app.registry.handle(caller, &id)?, app.registry.source(&id))
+            }
+            None => (app.registry.own(caller)?, Source::Embedded),
         };
-        Ok(Self { runtime, names })
+        Ok(Self { runtime, source, names })
     }
 }
 

@@ -1,13 +1,10 @@
 //! `skep remote`: which runtimes of other machines the registry of this one routes to.
 
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
-use std::sync::Arc;
 
 use clap::{Args, Subcommand};
-use skep_client::{Client, Endpoint, Prefix, Token, Url};
-use skep_protocol::{RuntimeHandle, RuntimeId};
-use skep_registry::{Connect, ConnectError, RemoteSpec};
+use skep_protocol::RuntimeId;
+use skep_registry::{Network, RemoteSpec};
 
 use crate::failure::Failed;
 use crate::report::{ItemsReport, RemoteReport};
@@ -172,34 +169,8 @@ fn spec(setting: &RemoteSetting) -> Result<RemoteSpec, Failed> {
         display_name,
     };
     // Whoever made a mistake is told now, and not by the log of a host.
-    let endpoint = endpoint(&spec).map_err(|error| cannot(&error))?;
-    Client::new(endpoint).map_err(|error| cannot(&error))?;
+    Network::client(&spec).map_err(|error| cannot(&error))?;
     Ok(spec)
-}
-
-fn endpoint(spec: &RemoteSpec) -> Result<Endpoint, <Url as FromStr>::Err> {
-    Ok(Endpoint {
-        url: spec.endpoint.parse()?,
-        token: spec.token_file.clone().map_or(Token::None, Token::File),
-        ca: spec.ca_file.clone(),
-        insecure: spec.insecure,
-        prefix: Prefix::V1,
-    })
-}
-
-/// Reaches remotes over the network.
-#[derive(Debug)]
-pub(crate) struct Connector;
-
-impl Connect for Connector {
-    fn connect(&self, spec: &RemoteSpec) -> Result<Arc<dyn RuntimeHandle>, ConnectError> {
-        let cannot = |error: &dyn std::fmt::Display| {
-            tracing::error!(runtime_id = %spec.runtime_id, %error, "a remote's entry is wrong");
-            ConnectError
-        };
-        let endpoint = endpoint(spec).map_err(|error| cannot(&error))?;
-        Ok(Arc::new(Client::new(endpoint).map_err(|error| cannot(&error))?))
-    }
 }
 
 fn report(spec: &RemoteSpec) -> RemoteReport {

@@ -10,7 +10,7 @@ use cap_std::fs::Dir;
 use clap::Args;
 use skep_api::{ApiParts, Metrics, ServerLimits, Surface};
 use skep_protocol::{HostId, Limits, Role, RuntimeId, ScopeName, Timestamp};
-use skep_registry::{Ceilings, Registry, RegistryParts};
+use skep_registry::{Ceilings, Network, Registry, RegistryParts};
 use skep_runtime::{ChildCompiler, Embedded, EmbeddedParts, OperatorScope, Sandbox, SandboxParts};
 use skep_store::{NoFaults, OpenError, Store, StoreParts};
 use tokio::net::TcpListener;
@@ -173,7 +173,7 @@ impl Host {
                 Surface::Browser => Some(ambient::local_runs()?),
                 Surface::Runtime => None,
             },
-            connect: Arc::new(remote::Connector),
+            connect: Arc::new(Network),
             ceilings: settings
                 .operator
                 .map(|operator| Ceilings { scopes: operator.scopes, limits: operator.limits }),
@@ -267,7 +267,7 @@ impl Host {
             registry: self.registry.clone(),
             surface: self.surface,
             allowed_hosts: self.allowed_hosts,
-            limits: limits.clone(),
+            limits,
             metrics: Metrics::default(),
         });
         let served =

@@ -197,6 +197,13 @@ impl Registry {
         }))
     }
 
+    /// Where a runtime is from; where there is none, that is not told apart.
+    pub fn source(&self, id: &RuntimeId) -> Source {
+        let members = self.0.fleet.members();
+        let found = members.iter().find(|member| member.id == *id);
+        found.map_or(Source::Remote, |member| member.source)
+    }
+
     /// The embedded runtime, as [`Registry::handle`].
     ///
     /// # Errors

@@ -23,8 +23,6 @@ fn may_serialise(name: &str) -> bool {
         // What the operator writes, and what a host leaves for its own user's commands.
         "host/cli/src/settings.rs",
         "host/cli/src/running.rs",
-        // What a foreground run leaves for the registries of this machine.
-        "host/registry/src/local/record.rs",
     ];
     name.starts_with("host/protocol/") || FILES.contains(&name)
 }

@@ -3,8 +3,8 @@
 use axum::Json;
 use axum::http::StatusCode;
 use skep_protocol::{
-    CreateWorker, Diagnostic, Error, ListWorkers, Listing, Observed, Usage, WorkerChange,
-    WorkerView,
+    CreateWorker, Diagnostic, Error, ListWorkers, Listing, Observed, Page, Stored, Usage,
+    WorkerChange, WorkerEntry,
 };
 
 use crate::place::Place;
@@ -20,14 +20,14 @@ pub(crate) fn routes() -> Vec<Route> {
             .query::<String>("cursor", "Where the last page ended.")
             .query::<String>("label", "Only those with this label: `key=value`.")
             .query::<String>("state", "Only those in this state, such as `idle`.")
-            .answers(200, "The workers.", json::<Listing<WorkerView>>()),
+            .answers(200, "The workers.", json::<Listing<WorkerEntry>>()),
         Route::post("/workers", ("createWorker", "Makes a worker"), create)
             .takes(json::<CreateWorker>())
-            .answers(201, "It is made.", json::<WorkerView>())
-            .answers(200, "It was made so already.", json::<WorkerView>())
+            .answers(201, "It is made.", json::<WorkerEntry>())
+            .answers(200, "It was made so already.", json::<WorkerEntry>())
             .refuses(&[410, 422]),
         Route::get("/workers/{worker_id}", ("getWorker", "One worker"), get)
-            .answers(200, "The worker.", json::<WorkerView>())
+            .answers(200, "The worker.", json::<WorkerEntry>())
             .refuses(&[410]),
         Route::patch(
             "/workers/{worker_id}",
@@ -39,7 +39,7 @@ pub(crate) fn routes() -> Vec<Route> {
             update,
         )
         .takes(json::<WorkerChange>())
-        .answers(200, "The worker as it is now.", json::<WorkerView>())
+        .answers(200, "The worker as it is now.", json::<WorkerEntry>())
         .refuses(&[410, 422]),
         Route::delete(
             "/workers/{worker_id}",
@@ -53,21 +53,21 @@ pub(crate) fn routes() -> Vec<Route> {
             ("startWorker", "Lets a stopped or failed worker run again"),
             start,
         )
-        .answers(200, "The worker as it is now.", json::<WorkerView>())
+        .answers(200, "The worker as it is now.", json::<WorkerEntry>())
         .refuses(&[410]),
         Route::post(
             "/workers/{worker_id}/stop",
             ("stopWorker", "Ends the running turn, and begins none until it is started"),
             stop,
         )
-        .answers(200, "The worker as it is now.", json::<WorkerView>())
+        .answers(200, "The worker as it is now.", json::<WorkerEntry>())
         .refuses(&[410]),
         Route::post(
             "/workers/{worker_id}/rollback",
             ("rollbackWorker", "Brings back the component and config from before the last update"),
             rollback,
         )
-        .answers(200, "The worker as it is now.", json::<WorkerView>())
+        .answers(200, "The worker as it is now.", json::<WorkerEntry>())
         .refuses(&[410, 422]),
         Route::get(
             "/workers/{worker_id}/diagnostics",
@@ -99,13 +99,15 @@ fn state(of: &Observed) -> &'static str {
     }
 }
 
-async fn list(place: Place, query: Query) -> Answer<Json<Listing<WorkerView>>> {
+async fn list(place: Place, query: Query) -> Answer<Json<Listing<WorkerEntry>>> {
     let wanted = wanted(&query)?;
     let of = wanted_state(&query)?;
     let mut page = place.runtime.list(wanted).await?;
     // A runtime does not tell them apart; so a page may hold fewer than were asked for.
     page.items.retain(|worker| of.as_deref().is_none_or(|of| of == state(&worker.observed)));
-    Ok(Json(super::listing(page)))
+    let Page { items, next_cursor } = page;
+    let items = items.into_iter().map(|worker| place.entry(worker)).collect();
+    Ok(Json(super::listing(Page { items, next_cursor })))
 }
 
 /// What a list of workers is asked for.
@@ -121,19 +123,20 @@ pub(crate) fn wanted_state(asked: &Query) -> Answer<Option<String>> {
     if known { Ok(of) } else { Err(query()) }
 }
 
-async fn create(place: Place, upload: Upload) -> Answer<(StatusCode, Json<WorkerView>)> {
+async fn create(place: Place, upload: Upload) -> Answer<(StatusCode, Json<WorkerEntry>)> {
     let request = upload.json(|bytes| serde_json::from_slice::<CreateWorker>(bytes)).await?;
-    Ok(stored(place.runtime.create(request).await?))
+    let Stored { item, created } = place.runtime.create(request).await?;
+    Ok(stored(Stored { item: place.entry(item), created }))
 }
 
-async fn get(place: Place) -> Answer<Json<WorkerView>> {
-    Ok(Json(place.runtime.get(place.worker()?).await?))
+async fn get(place: Place) -> Answer<Json<WorkerEntry>> {
+    Ok(Json(place.entry(place.runtime.get(place.worker()?).await?)))
 }
 
-async fn update(place: Place, upload: Upload) -> Answer<Json<WorkerView>> {
+async fn update(place: Place, upload: Upload) -> Answer<Json<WorkerEntry>> {
     let worker = place.worker()?;
     let change = upload.json(|bytes| serde_json::from_slice::<WorkerChange>(bytes)).await?;
-    Ok(Json(place.runtime.update(worker, change).await?))
+    Ok(Json(place.entry(place.runtime.update(worker, change).await?)))
 }
 
 async fn remove(place: Place) -> Answer<StatusCode> {
@@ -141,16 +144,16 @@ async fn remove(place: Place) -> Answer<StatusCode> {
     Ok(StatusCode::NO_CONTENT)
 }
 
-async fn start(place: Place) -> Answer<Json<WorkerView>> {
-    Ok(Json(place.runtime.start(place.worker()?).await?))
+async fn start(place: Place) -> Answer<Json<WorkerEntry>> {
+    Ok(Json(place.entry(place.runtime.start(place.worker()?).await?)))
 }
 
-async fn stop(place: Place) -> Answer<Json<WorkerView>> {
-    Ok(Json(place.runtime.stop(place.worker()?).await?))
+async fn stop(place: Place) -> Answer<Json<WorkerEntry>> {
+    Ok(Json(place.entry(place.runtime.stop(place.worker()?).await?)))
 }
 
-async fn rollback(place: Place) -> Answer<Json<WorkerView>> {
-    Ok(Json(place.runtime.rollback(place.worker()?).await?))
+async fn rollback(place: Place) -> Answer<Json<WorkerEntry>> {
+    Ok(Json(place.entry(place.runtime.rollback(place.worker()?).await?)))
 }
 
 async fn diagnostics(place: Place) -> Answer<Json<Listing<Diagnostic>>> {
