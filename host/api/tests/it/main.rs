@@ -13,3 +13,4 @@ mod puppet;
 mod requests;
 mod routes;
 mod server;
+mod shapes;

@@ -5,6 +5,7 @@
 
 mod compiling;
 mod config;
+mod crowds;
 mod damage;
 mod descriptors;
 mod deterministic;

@@ -1,0 +1,98 @@
+//! What no answer has a place for, by the types that answers are made of: every text in them is one
+//! of those below, and none of these is where a thing is or what lets somebody in.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+/// Texts without a form, by schema and property, with whose they are.
+const TEXTS: &[(&str, &str, &str)] = &[
+    ("AuditEntry", "action", "one of our words"),
+    ("AuditEntry", "outcome", "one of our words"),
+    ("Change", "cursor", "a place in a log of ours"),
+    ("ComponentView", "exports", "the component's"),
+    ("ComponentView", "imports", "the component's"),
+    ("ConfigValues", "*", "the caller's"),
+    ("Diagnostic", "message", "our sentences, without free text from elsewhere"),
+    ("DisplayRef", "", "the caller's"),
+    ("Entry", "body", "the guest's or the caller's"),
+    ("Entry", "body_base64", "the guest's or the caller's"),
+    ("Entry", "content_type", "the guest's or the caller's"),
+    ("Entry", "label", "the guest's, or one of our words"),
+    ("EntryPage", "next_cursor", "a number"),
+    ("FileName", "", "the guest's or the caller's, below the worker's directory"),
+    ("FleetChange", "cursor", "places in logs of ours"),
+    ("GuestPath", "", "the caller's, within the guest"),
+    ("Labels", "*", "the caller's"),
+    ("Listing", "next_cursor", "a place in a list"),
+    ("Observed", "state", "one of our words"),
+    ("Payload", "body", "the guest's or the caller's"),
+    ("Payload", "body_base64", "the guest's or the caller's"),
+    ("Payload", "content_type", "the guest's or the caller's"),
+    ("Problem", "code", "one of our words"),
+    ("Problem", "detail", "our sentences, and for a malformed body what its parser says of it"),
+    ("Problem", "reason", "one of our words, or the component's names"),
+    ("Problem", "subject", "an id or digest, the caller's"),
+    ("Problem", "title", "our sentences"),
+    ("Problem", "type", "one of our words"),
+    ("RunOutput", "stderr", "the guest's"),
+    ("RunOutput", "stderr_base64", "the guest's"),
+    ("RunOutput", "stdout", "the guest's"),
+    ("RunOutput", "stdout_base64", "the guest's"),
+    ("RuntimeSummary", "version", "our version"),
+    ("RuntimeView", "version", "our version"),
+    ("ScopeName", "", "the operator's word for a directory"),
+    ("TurnError", "code", "the guest's, or one of our words"),
+    ("TurnError", "frames", "the guest's names"),
+    ("TurnError", "message", "the guest's, or our sentences"),
+];
+
+/// Words that name what must have no property of its own.
+const NEVER: [&str; 8] =
+    ["path", "endpoint", "url", "socket", "secret", "password", "address", "dir"];
+
+/// Collects texts without a form in a schema.
+fn texts(name: &str, property: &str, schema: &Value, found: &mut BTreeSet<(String, String)>) {
+    let is_text = schema["type"] == "string"
+        || schema["type"].as_array().is_some_and(|types| types.contains(&"string".into()));
+    let has_form =
+        ["enum", "pattern", "format", "const"].iter().any(|form| !schema[form].is_null());
+    if is_text && !has_form {
+        found.insert((name.to_owned(), property.to_owned()));
+    }
+    for (property, schema) in schema["properties"].as_object().into_iter().flatten() {
+        for never in NEVER {
+            assert!(!property.split('_').any(|word| word == never), "{name} has {property}");
+        }
+        assert!(!property.contains("token") || property == "token_id", "{name} has {property}");
+        texts(name, property, schema, found);
+    }
+    for form in ["allOf", "anyOf", "oneOf"] {
+        for schema in schema[form].as_array().into_iter().flatten() {
+            texts(name, property, schema, found);
+        }
+    }
+    texts_below(name, property, &schema["items"], found);
+    texts_below(name, "*", &schema["additionalProperties"], found);
+}
+
+fn texts_below(name: &str, property: &str, schema: &Value, found: &mut BTreeSet<(String, String)>) {
+    if schema.is_object() {
+        texts(name, property, schema, found);
+    }
+}
+
+#[test]
+fn no_answer_has_a_place_for_where_a_thing_is_or_what_lets_somebody_in() {
+    let document: Value = serde_json::from_str(&skep_api::openapi()).unwrap();
+    let mut found = BTreeSet::new();
+    for (name, schema) in document["components"]["schemas"].as_object().unwrap() {
+        let name = if name.starts_with("ListingOf") { "Listing" } else { name };
+        texts(name, "", schema, &mut found);
+    }
+    let known: BTreeSet<(String, String)> =
+        TEXTS.iter().map(|(name, property, _)| ((*name).into(), (*property).into())).collect();
+    let new: Vec<_> = found.difference(&known).collect();
+    assert!(new.is_empty(), "texts that anything could be in; whose are they? {new:?}");
+    assert!(found.len() > 25, "the walk does not see what is there: {found:?}");
+}
