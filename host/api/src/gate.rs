@@ -12,7 +12,7 @@ use axum::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, REFERRER_POLICY,
     X_CONTENT_TYPE_OPTIONS,
 };
-use axum::http::{HeaderMap, HeaderValue, Method, Uri};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use percent_encoding::percent_decode_str;
@@ -55,7 +55,8 @@ pub(crate) async fn gate(State(app): State<App>, mut request: Request, next: Nex
     };
     let status = response.status();
     counters.count(status.as_u16(), began.elapsed());
-    if status.is_server_error() {
+    // That a runtime does not support an operation is no failure.
+    if status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED {
         let route = route.map(|route| route.path.as_str());
         let status = status.as_u16();
         tracing::warn!(parent: &span, route, status, "a request failed");

@@ -8,6 +8,7 @@ pub mod demo;
 pub mod guests;
 pub mod packages;
 pub mod picture;
+pub mod schema;
 pub mod session;
 pub mod suite;
 pub mod tree;

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use xtask::{Error, bench, crash, demo, guests, packages, picture, suite, vendor};
+use xtask::{Error, bench, crash, demo, guests, packages, picture, schema, suite, vendor};
 
 /// The project's chores.
 #[derive(Parser)]
@@ -34,6 +34,12 @@ enum Chore {
         /// What all that is random is made of [default: the time]
         #[arg(long)]
         seed: Option<u64>,
+    },
+    /// Hold a host's answers to made-up requests to the API's own description
+    Schema {
+        /// Requests made up for each operation
+        #[arg(long, default_value_t = schema::EXAMPLES)]
+        examples: u32,
     },
     /// Build the guests whose sources changed into target/guests
     Guests,
@@ -66,6 +72,7 @@ fn run(chore: Chore) -> Result<(), Error> {
         Chore::Demo => demo::demo()?,
         Chore::Test => suite::test()?,
         Chore::Crash { rounds, seed } => crash::crash(rounds, seed)?,
+        Chore::Schema { examples } => schema::schema(examples)?,
         Chore::Bench { arguments } => bench::bench(&arguments)?,
         Chore::Guests => {
             let built = guests::ensure()?;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::process::Command;
 use std::time::Instant;
 
-use crate::{Error, crash, guests, packages, tree};
+use crate::{Error, crash, guests, packages, schema, tree};
 
 type Step = (&'static str, fn(&'static str) -> Result<(), Error>);
 
@@ -26,6 +26,7 @@ const STEPS: &[Step] = &[
     ("tests of guests", |_| guests::test()),
     ("packages", |_| packages::ALL.iter().try_for_each(|&one| packages::ensure(one).map(drop))),
     ("tests", |name| cargo(name, &["test", "--locked", "--workspace"])),
+    ("schema", |_| schema::schema(schema::EXAMPLES)),
     // A fixed seed, so that what fails here can be looked at again.
     ("crashes", |_| crash::crash(20, Some(1))),
 ];
