@@ -223,32 +223,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_settings_file_is_read_as_it_is_documented() {
-        let mut file: File = toml::from_str(
-            r#"
-            store = "here"
-            listen = "127.0.0.1:0"
-            allowed_hosts = ["skep.example"]
-            [runtime]
-            stop_grace_ms = 250
-            [scopes.cache]
-            path = "cache"
-            rights = "rw"
-            [operator]
-            scopes = ["cache"]
-            limits = { memory_bytes = 1073741824 }
-            [[remote]]
-            runtime_id = "attic"
-            url = "https://attic.example:7071"
-            token_file = "attic.token"
-            "#,
-        )
-        .unwrap();
+    fn the_settings_of_the_readme_are_read() {
+        let readme = include_str!("../../../README.md");
+        let (_, rest) = readme.split_once("```toml\n").unwrap();
+        let (settings, _) = rest.split_once("```").unwrap();
+        let mut file: File = toml::from_str(settings).unwrap();
         file.rebase(Path::new("/etc/skep"));
-        assert_eq!(file.store.as_deref(), Some(Path::new("/etc/skep/here")));
-        assert_eq!(file.scopes[&"cache".parse().unwrap()].path, Path::new("/etc/skep/cache"));
+        assert_eq!(file.store.as_deref(), Some(Path::new("/srv/skep")));
+        assert_eq!(file.scopes[&"cache".parse().unwrap()].rights, Rights::ReadWrite);
         assert_eq!(file.remote[0].token_file.as_deref(), Some(Path::new("/etc/skep/attic.token")));
-        assert_eq!(file.runtime.options().stop_grace, Duration::from_millis(250));
+        assert_eq!(file.runtime.options().stop_grace, Duration::from_secs(5));
         assert_eq!(file.operator.unwrap().limits[&LimitName::memory_bytes], 1 << 30);
         assert!(toml::from_str::<File>("stor = 'x'").is_err(), "a typo is not overlooked");
     }
