@@ -27,6 +27,9 @@ use crate::wire::{Failure, Reply, Wire};
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
+/// Whose input a registry passes on, by the id of their token.
+const SENDER: HeaderName = HeaderName::from_static("skep-sender");
+
 /// When a file was last written, to the millisecond; HTTP's own header knows seconds only.
 const MODIFIED_AT: HeaderName = HeaderName::from_static("skep-modified-at");
 
@@ -150,7 +153,7 @@ impl RuntimeHandle for Client {
 
     /// A wait of more than a minute is one of a minute: that is what servers wait at most.
     async fn send(&self, worker: WorkerId, input: NewInput) -> Result<Sent, Error> {
-        let NewInput { payload, key, wait } = input;
+        let NewInput { payload, key, wait, sender } = input;
         let mut ask = Ask::post(&[&"workers", &worker, &"inputs"]).wait(wait);
         if !payload.content_type.is_empty() {
             let content_type = HeaderValue::from_str(&payload.content_type);
@@ -162,6 +165,10 @@ impl RuntimeHandle for Client {
             let key = key.and_then(|key| HeaderValue::from_str(key).ok());
             let key = key.ok_or(Invalid::Name(NameError::IdempotencyKey))?;
             ask = ask.header(IDEMPOTENCY_KEY, key).repeatable(true);
+        }
+        if let Some(sender) = sender {
+            let sender = HeaderValue::from_str(sender.as_str()).map_err(|_| Invalid::Header)?;
+            ask = ask.header(SENDER, sender);
         }
         ask.content = Content::Bytes(Bytes::from(payload.body));
         self.ask(ask).await

@@ -130,7 +130,8 @@ pub struct Entry {
     /// The input whose turn it belongs to, if it does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub input_id: Option<InputId>,
-    /// A word beside the kind: an event's own, a log line's stream, a denied interface.
+    /// A word beside the kind: an event's own, a log line's stream, a denied interface, the id of
+    /// the token that an input was sent with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub label: Option<String>,
     /// How the turn ended, where this is its outcome.

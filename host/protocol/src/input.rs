@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::payload::{Base64Error, from_text, to_text};
-use crate::{Cursor, IdempotencyKey, InputId, LimitName, Payload};
+use crate::{Cursor, IdempotencyKey, InputId, LimitName, Payload, TokenId};
 
 /// The media type of a command's input: a [`RunRequest`] in JSON.
 pub const RUN_REQUEST: &str = "application/json";
@@ -20,6 +20,8 @@ pub struct NewInput {
     pub key: Option<IdempotencyKey>,
     /// How long to wait for the outcome before answering without one.
     pub wait: Option<Duration>,
+    /// The token that it was sent with, for the transcript; none for whoever is at the machine.
+    pub sender: Option<TokenId>,
 }
 
 /// What a command is run with.

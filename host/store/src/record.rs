@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use skep_protocol::{
     ComponentDigest, ComponentKind, ConfigDigest, ConfigValues, Cursor, Desired, Diagnostic,
-    Ending, EntryKind, FailedReason, IdempotencyKey, InputId, Output, Payload, Timestamp,
+    Ending, EntryKind, FailedReason, IdempotencyKey, InputId, Output, Payload, Timestamp, TokenId,
     TurnError, Usage, Version, WorkerId, WorkerSpec,
 };
 
@@ -119,6 +119,8 @@ pub enum WorkerEvent {
         key: Option<IdempotencyKey>,
         /// 1 where its turn begins with this, 0 where it waits.
         attempt: u32,
+        /// The token that it was sent with.
+        sender: Option<TokenId>,
     },
     /// An attempt at an input begins.
     Begin {

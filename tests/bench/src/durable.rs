@@ -79,7 +79,7 @@ pub(crate) async fn ask(
     text: &str,
 ) -> Result<Vec<u8>, Failure> {
     let payload = Payload { content_type: "text/plain".into(), body: text.as_bytes().to_vec() };
-    let input = NewInput { payload, key: None, wait: Some(PATIENCE) };
+    let input = NewInput { payload, key: None, wait: Some(PATIENCE), sender: None };
     match runtime.send(worker, input).await? {
         Sent::Done { outcome, .. } if outcome.ending == Ending::Completed => match outcome.output {
             Some(Output::Message(answer)) => Ok(answer.body),

@@ -279,7 +279,7 @@ pub(crate) fn message(text: &str) -> NewInput {
 
 pub(crate) fn bytes(content_type: &str, body: &[u8]) -> NewInput {
     let payload = Payload { content_type: content_type.into(), body: body.into() };
-    NewInput { payload, key: None, wait: None }
+    NewInput { payload, key: None, wait: None, sender: None }
 }
 
 /// An input of text with a key, waited for.

@@ -102,6 +102,7 @@ impl Actor {
                     payload: order.payload(component_kind(kind)),
                     key: key.map(|key| key.parse().unwrap()),
                     wait: wait_ms.map(Duration::from_millis),
+                    sender: None,
                 };
                 match runtime.send(worker, input).await? {
                     Sent::Accepted { input_id, seq } => Answer::Accepted(input_id, seq.0),

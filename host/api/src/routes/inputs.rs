@@ -10,15 +10,18 @@ use skep_protocol::{
     Error, IdempotencyKey, InputView, Invalid, LimitName, NameError, NewInput, Payload, Sent,
 };
 
-use crate::App;
 use crate::place::Place;
 use crate::query::Query;
 use crate::refusal::Answer;
 use crate::route::{Content, Route, json};
 use crate::upload::Upload;
+use crate::{App, Surface};
 
 /// Nobody waits longer for an outcome, in milliseconds.
 const WAIT_MS: u64 = 60_000;
+
+/// By which a registry says whose input it passes on: the id of their token.
+const SENDER: &str = "skep-sender";
 
 /// The media type of a body that its sender says nothing of.
 const BYTES: &str = "application/octet-stream";
@@ -59,10 +62,17 @@ async fn send(
     let wait = query.number("wait_ms")?.filter(|ms| *ms > 0);
     let wait = wait.map(|ms| Duration::from_millis(ms.min(WAIT_MS)));
     let (key, content_type) = (key(&upload.headers)?, content_type(&upload.headers)?);
+    // Only a registry passes inputs of others on.
+    let sender = upload.headers.get(SENDER).filter(|_| app.surface == Surface::Runtime);
+    let sender = sender.map(|sender| {
+        let sender = sender.to_str().ok().and_then(|sender| sender.parse().ok());
+        sender.ok_or(Error::from(Invalid::Header))
+    });
+    let sender = sender.transpose()?;
     let past = |limit| Error::LimitExceeded { name: LimitName::input_bytes, limit }.into();
     let body = upload.bytes(app.limits.input_bytes, past).await?;
     let payload = Payload { content_type, body };
-    let sent = place.runtime.send(worker, NewInput { payload, key, wait }).await?;
+    let sent = place.runtime.send(worker, NewInput { payload, key, wait, sender }).await?;
     let status = match sent {
         Sent::Done { .. } => StatusCode::OK,
         Sent::Accepted { .. } => StatusCode::ACCEPTED,

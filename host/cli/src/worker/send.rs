@@ -74,7 +74,8 @@ pub(super) async fn send(arguments: &SendArgs) -> Result<u8, Failed> {
     let (runtime, worker) = arguments.connect.connect()?.worker(&arguments.worker).await?;
     let kind = runtime.get(worker).await?.kind;
     let wait = (!arguments.no_wait).then_some(arguments.wait);
-    let input = NewInput { payload: payload(arguments, kind)?, key: arguments.key.clone(), wait };
+    let (payload, key) = (payload(arguments, kind)?, arguments.key.clone());
+    let input = NewInput { payload, key, wait, sender: None };
     let sent = runtime.send(worker, input).await?;
     if arguments.output() == OutputFormat::Json {
         terminal::print(&json::line(&sent));

@@ -40,5 +40,5 @@ fn input() -> InputId {
 
 fn message(key: Option<&str>) -> NewInput {
     let payload = Payload { content_type: "text/plain".into(), body: b"hello".into() };
-    NewInput { payload, key: key.map(|key| key.parse().unwrap()), wait: None }
+    NewInput { payload, key: key.map(|key| key.parse().unwrap()), wait: None, sender: None }
 }

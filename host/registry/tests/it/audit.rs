@@ -35,7 +35,7 @@ async fn each_change_says_who_did_what_and_how_it_ended() {
     // What only reads, and inputs, are in no audit.
     runtime.list(ListWorkers::default()).await.unwrap();
     let payload = Payload { content_type: String::new(), body: "?".into() };
-    runtime.send(worker, NewInput { payload, key: None, wait: None }).await.unwrap();
+    runtime.send(worker, NewInput { payload, key: None, wait: None, sender: None }).await.unwrap();
 
     let (operator, viewer) = (operator.token_id, viewer.token_id);
     let said: Vec<_> = bed.audit().into_iter().filter(|e| e.runtime_id.is_some()).rev().collect();

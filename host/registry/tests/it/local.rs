@@ -95,7 +95,7 @@ async fn nothing_can_be_done_to_a_run() {
     let spec = WorkerSpec::new(run.component);
     let input = InputId::new(1, [0; 10]);
     let payload = Payload::default();
-    let new = NewInput { payload, key: None, wait: None };
+    let new = NewInput { payload, key: None, wait: None, sender: None };
     let unsupported = [
         local.create(CreateWorker { worker_id: None, spec }).await.err(),
         local.update(worker, WorkerChange::default()).await.err(),

@@ -25,6 +25,7 @@ async fn each(runtime: &Arc<dyn RuntimeHandle>) -> Vec<(&'static str, Role, Opti
         payload: Payload { content_type: "text/plain".into(), body: "x".into() },
         key: None,
         wait: None,
+        sender: None,
     };
     let values = ConfigValues::try_from(BTreeMap::new()).unwrap();
     let mut said = Vec::new();

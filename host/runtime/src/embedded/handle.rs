@@ -184,8 +184,8 @@ impl RuntimeHandle for Embedded {
 
     async fn send(&self, worker: WorkerId, input: NewInput) -> Result<Sent, Error> {
         let cell = self.0.worker(worker)?;
-        let NewInput { payload, key, wait } = input;
-        let (id, progress) = self.admit(&cell, payload, key, wait.is_some())?;
+        let NewInput { payload, key, wait, sender } = input;
+        let (id, progress) = self.admit(&cell, payload, key, sender, wait.is_some())?;
         let (id, progress) = match progress {
             Admission::Waiting(progress) => (id, progress),
             Admission::Ended(input) => return self.ended(&cell, &input),
@@ -562,6 +562,7 @@ impl Embedded {
         cell: &Arc<Worker>,
         payload: Payload,
         key: Option<skep_protocol::IdempotencyKey>,
+        sender: Option<skep_protocol::TokenId>,
         waits: bool,
     ) -> Result<(InputId, Admission), Error> {
         let inner = &self.0;
@@ -607,8 +608,9 @@ impl Embedded {
                 Refused::Full(name) => Error::MailboxFull { name, retry_after: RETRY },
             })?;
         state.machine.enqueue(id, bytes, admitted);
-        let (sender, progress) = watch::channel(Progress::Pending);
-        let waiting = Waiting { payload: Some(payload), content_digest, key, progress: sender };
+        let (done, progress) = watch::channel(Progress::Pending);
+        let payload = Some(payload);
+        let waiting = Waiting { payload, content_digest, key, sender, progress: done };
         let accept = match admitted {
             Admitted::Held => None,
             Admitted::First => Some(waiting.acceptance(id, 1)),

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use skep_protocol::{
     ComponentKind, Cursor, Desired, Error, Execution, IdempotencyKey, InputId, Limits, Observed,
-    Outcome, Payload, RuntimeId, Usage, WorkerChange, WorkerId, WorkerView,
+    Outcome, Payload, RuntimeId, TokenId, Usage, WorkerChange, WorkerId, WorkerView,
 };
 use skep_store::record::{InputRecord, Standing, WorkerEvent, WorkerNumber, WorkerRecord};
 use tokio::sync::{Notify, oneshot, watch};
@@ -62,6 +62,7 @@ pub(crate) struct Waiting {
     pub(crate) payload: Option<Payload>,
     pub(crate) content_digest: [u8; 32],
     pub(crate) key: Option<IdempotencyKey>,
+    pub(crate) sender: Option<TokenId>,
     pub(crate) progress: watch::Sender<Progress>,
 }
 
@@ -109,6 +110,8 @@ impl Worker {
                 payload: None,
                 content_digest: input.content_digest,
                 key: input.key.clone(),
+                // It is on disk, beside the input.
+                sender: None,
                 progress: watch::Sender::new(Progress::Accepted(input.seq)),
             };
             (input.id, waiting)
@@ -199,6 +202,7 @@ impl Waiting {
             content_digest: self.content_digest,
             key: self.key.clone(),
             attempt,
+            sender: self.sender.clone(),
         }
     }
 }

@@ -3,7 +3,9 @@
 use std::borrow::Cow;
 
 use rusqlite::Row;
-use skep_protocol::{Cursor, Ending, Entry, EntryKind, InputId, Outcome, Payload, Timestamp};
+use skep_protocol::{
+    Cursor, Ending, Entry, EntryKind, InputId, Outcome, Payload, Timestamp, TokenId,
+};
 
 use super::unsigned;
 use super::{Bad, blob, code, input_id, int, optional_blob, optional_int, optional_text, text};
@@ -53,7 +55,8 @@ impl<'a> EntryRow<'a> {
         };
         match event {
             WorkerEvent::Create(record) => Some(bare(record.created_at, EntryKind::Created, None)),
-            WorkerEvent::Accept { id, at, payload, .. } => Some(Self {
+            WorkerEvent::Accept { id, at, payload, sender, .. } => Some(Self {
+                label: sender.as_ref().map(TokenId::as_str),
                 content_type: &payload.content_type,
                 body: Cow::Borrowed(&payload.body),
                 ..bare(*at, EntryKind::Input, Some(*id))

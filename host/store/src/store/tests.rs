@@ -144,6 +144,7 @@ fn accept_keyed(id: InputId, body: &[u8], key: Option<&str>, at: u64) -> WorkerE
         content_digest: [9; 32],
         key: key.map(|key| key.parse().unwrap()),
         attempt: 0,
+        sender: None,
     }
 }
 

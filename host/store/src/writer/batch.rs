@@ -135,7 +135,7 @@ impl Batch<'_, '_> {
                     account.removed = true;
                     usage_changed = true;
                 }
-                WorkerEvent::Accept { id, at, payload, content_digest, key, attempt } => {
+                WorkerEvent::Accept { id, at, payload, content_digest, key, attempt, .. } => {
                     if let Some(key) = key {
                         let found = find(
                             connection,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::future::join_all;
-use skep_harness::guest;
+use skep_harness::{TestDir, guest};
 use skep_protocol::{
     CreateWorker, Cursor, EntryKind, NewInput, Payload, RuntimeHandle, Sent, WorkerId, WorkerSpec,
 };
@@ -20,7 +20,16 @@ const TURNS: usize = 5;
 fn input(text: &str, key: Option<&str>) -> NewInput {
     let payload = Payload { content_type: "text/plain".into(), body: text.into() };
     let key = key.map(|key| key.parse().unwrap());
-    NewInput { payload, key, wait: Some(Duration::from_secs(30)) }
+    NewInput { payload, key, wait: Some(Duration::from_secs(30)), sender: None }
+}
+
+/// A host with a new store.
+async fn host() -> (Served, TestDir) {
+    let start = || {
+        let dir = prepared();
+        (Served::start(Serves::Up, &dir), dir)
+    };
+    tokio::task::spawn_blocking(start).await.unwrap()
 }
 
 async fn component(runtime: &impl RuntimeHandle, name: &str) -> WorkerSpec {
@@ -31,8 +40,7 @@ async fn component(runtime: &impl RuntimeHandle, name: &str) -> WorkerSpec {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_hundred_creates_are_one_worker_and_a_hundred_inputs_one_turn() {
-    let dir = prepared();
-    let served = Served::start(Serves::Up, &dir);
+    let (served, _dir) = host().await;
     let client = served.client(Serves::Up);
     let spec = component(&client, "scribe").await;
     let worker_id = Some(WorkerId::new(1_700_000_000_000, [7; 10]));
@@ -61,8 +69,7 @@ async fn a_hundred_creates_are_one_worker_and_a_hundred_inputs_one_turn() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn five_hundred_readers_of_one_worker_miss_nothing() {
-    let dir = prepared();
-    let served = Served::start(Serves::Up, &dir);
+    let (served, _dir) = host().await;
     let client = served.client(Serves::Up);
     let spec = component(&client, "scribe").await;
     let worker = client.create(CreateWorker { worker_id: None, spec }).await.unwrap();

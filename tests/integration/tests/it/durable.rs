@@ -33,12 +33,12 @@ async fn scribe(runtime: &Embedded, limits: &[(LimitName, u64)]) -> WorkerId {
 }
 
 async fn post(runtime: &Embedded, worker: WorkerId, command: &str) -> InputId {
-    let input = NewInput { payload: text(command), key: None, wait: None };
+    let input = NewInput { payload: text(command), key: None, wait: None, sender: None };
     runtime.send(worker, input).await.unwrap().input_id()
 }
 
 async fn ask(runtime: &Embedded, worker: WorkerId, command: &str) -> Outcome {
-    let input = NewInput { payload: text(command), key: None, wait: Some(PATIENCE) };
+    let input = NewInput { payload: text(command), key: None, wait: Some(PATIENCE), sender: None };
     match runtime.send(worker, input).await.unwrap() {
         Sent::Done { outcome, .. } => outcome,
         Sent::Accepted { .. } => panic!("{command} took longer than {PATIENCE:?}"),
@@ -179,7 +179,7 @@ async fn an_input_whose_worker_is_stopped_before_its_turn_is_accepted() {
     let worker = scribe(&runtime, &[]).await;
     for _ in 0..30 {
         let wait = Some(Duration::from_millis(10));
-        let input = NewInput { payload: text("echo a"), key: None, wait };
+        let input = NewInput { payload: text("echo a"), key: None, wait, sender: None };
         // Not with `ask`: its turn has ended, or it waits for the start.
         let (sent, stopped) =
             futures_util::future::join(runtime.send(worker, input), runtime.stop(worker)).await;
@@ -274,7 +274,8 @@ async fn idempotency_keys_and_their_time_are_bounded() {
     let worker = scribe(&runtime, &limits).await;
     let key = |n: u32| Some(format!("key-{n}").parse::<IdempotencyKey>().unwrap());
     let send = async |n: u32, command: &str| {
-        let input = NewInput { payload: text(command), key: key(n), wait: Some(PATIENCE) };
+        let input =
+            NewInput { payload: text(command), key: key(n), wait: Some(PATIENCE), sender: None };
         runtime.send(worker, input).await
     };
     let first = send(1, "echo a").await.unwrap().input_id();

@@ -174,6 +174,26 @@ fn a_token_lets_in_until_it_is_revoked() {
 }
 
 #[test]
+fn what_is_of_another_workspace_is_not_there() {
+    let (mine, other) = (Hosted::start(), Hosted::start());
+    let made = other.good(&["worker", "create", &path("echo"), "--output", "json"]);
+    let token = other.good(&["token", "create", "--role", "admin", "--output", "json"]);
+    let with = |arguments: &[&str], token: &str| -> Said {
+        let mut command = Command::new(skep_harness::skep());
+        command.args(arguments).args(["--host", &mine.host.url]).env("SKEP_TOKEN", token);
+        command.output().unwrap().into()
+    };
+    let refused = with(&["worker", "list"], &token.text("token"));
+    assert!(refused.err.contains("log in"), "{}{}", refused.out, refused.err);
+    let own = mine.host.token.clone();
+    let unknown = with(&["worker", "show", &made.text("worker_id")], &own);
+    assert!(unknown.err.contains("there is no worker"), "{}", unknown.err);
+    let place = format!("{}/{}", other.host.runtime_id, made.text("worker_id"));
+    let unknown = with(&["worker", "show", &place], &own);
+    assert!(unknown.err.contains("there is no runtime"), "{}", unknown.err);
+}
+
+#[test]
 fn a_second_host_on_a_store_is_told_so() {
     let hosted = Hosted::start();
     let second = hosted.skep(&["up", "--listen", "127.0.0.1:0", "--output", "json"]);

@@ -119,7 +119,12 @@ async fn scribe(runtime: &Client) -> WorkerId {
 
 fn input(text: &str, key: &str) -> NewInput {
     let payload = Payload { content_type: "text/plain".into(), body: text.into() };
-    NewInput { payload, key: Some(key.parse().unwrap()), wait: Some(Duration::from_secs(20)) }
+    NewInput {
+        payload,
+        key: Some(key.parse().unwrap()),
+        wait: Some(Duration::from_secs(20)),
+        sender: None,
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -231,6 +236,26 @@ async fn an_error_of_a_remote_is_that_error() {
     assert_eq!(through.send(worker, input("echo x", "x")).await, Err(Error::WorkerStopped));
     through.remove(worker).await.unwrap();
     assert_eq!(through.get(worker).await, Err(Error::WorkerRemoved));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_remote_s_transcript_says_whose_input_it_was() {
+    let pair = tokio::task::spawn_blocking(Pair::start).await.unwrap();
+    let worker = scribe(&pair.through()).await;
+    let made = tokio::task::block_in_place(|| {
+        pair.hosted.good(&["token", "create", "--role", "operator", "--output", "json"])
+    });
+    let theirs = Client::new(Endpoint {
+        url: pair.hosted.host.url.parse().unwrap(),
+        token: Token::Text(made.text("token")),
+        ca: None,
+        insecure: false,
+        prefix: Prefix::Runtime("attic".parse().unwrap()),
+    });
+    theirs.unwrap().send(worker, input("echo x", "x")).await.unwrap();
+    let page = pair.through().transcript(worker, Cursor(0), 100).await.unwrap();
+    let entry = page.entries.iter().find(|entry| entry.kind == EntryKind::Input).unwrap();
+    assert_eq!(entry.label, Some(made.text("token_id")));
 }
 
 /// Answers every request with the same bytes.

@@ -32,7 +32,7 @@ async fn create(runtime: &Embedded, guest: &str) -> WorkerId {
 }
 
 async fn send(runtime: &Embedded, worker: WorkerId, payload: Payload) -> Outcome {
-    let input = NewInput { payload, key: None, wait: Some(PATIENCE) };
+    let input = NewInput { payload, key: None, wait: Some(PATIENCE), sender: None };
     match runtime.send(worker, input).await.unwrap() {
         Sent::Done { outcome, .. } => outcome,
         Sent::Accepted { .. } => panic!("it takes longer than {PATIENCE:?}"),
