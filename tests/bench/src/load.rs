@@ -66,7 +66,7 @@ export default {
 pub(crate) fn measure() -> Result<Vec<Row>, Failure> {
     let folder = folder()?;
     wrk_is_there()?;
-    let ours = Served::ours(&folder.path().join("ours"))?;
+    let ours = Served::ours(&folder.path().join("ours"), "counter", OBJECTS)?;
     let theirs = Served::theirs(&folder.path().join("theirs"))?;
     let mut rows = Vec::new();
     for (name, connections, target) in [
@@ -98,16 +98,18 @@ fn wrk_is_there() -> Result<(), Failure> {
 }
 
 /// A server under load, which ends with this.
-struct Served {
+pub(crate) struct Served {
     server: Child,
-    folder: PathBuf,
-    url: String,
+    /// With files `token` and `paths`, where inputs go.
+    pub(crate) folder: PathBuf,
+    pub(crate) url: String,
 }
 
 impl Served {
-    fn ours(folder: &Path) -> Result<Self, Failure> {
+    /// `skep up` with so many workers of a guest.
+    pub(crate) fn ours(folder: &Path, name: &str, workers: usize) -> Result<Self, Failure> {
         fs::create_dir(folder)?;
-        let (skep, counter) = (skep()?, guest("counter")?);
+        let (skep, component) = (skep()?, guest(name)?);
         let store = folder.join("store");
         let mut server = Command::new(&skep)
             .args(["up", "--listen", "127.0.0.1:0", "--output", "json", "--store"])
@@ -127,11 +129,11 @@ impl Served {
         let (url, runtime) = (text(&ready, "url")?, text(&ready, "runtime_id")?);
         fs::write(folder.join("token"), text(&ready, "token")?)?;
         let mut paths = String::new();
-        for _ in 0..OBJECTS {
+        for _ in 0..workers {
             let made = Command::new(&skep)
                 .args(["worker", "create", "--output", "json", "--store"])
                 .arg(&store)
-                .arg(&counter)
+                .arg(&component)
                 .output()?;
             let worker: Value = serde_json::from_slice(&made.stdout)?;
             let worker = text(&worker, "worker_id")?;
@@ -187,6 +189,12 @@ const counter :Workerd.Worker = (
             std::thread::sleep(Duration::from_millis(20));
         }
         Ok(served)
+    }
+
+    /// Where inputs go.
+    pub(crate) fn paths(&self) -> Result<Vec<String>, Failure> {
+        let paths = fs::read_to_string(self.folder.join("paths"))?;
+        Ok(paths.lines().map(str::to_owned).collect())
     }
 
     /// The time of a request: with many connections what each costs of the whole, with one what

@@ -7,6 +7,7 @@
 mod cold;
 mod crowd;
 mod durable;
+mod fanout;
 mod floor;
 mod growth;
 mod load;
@@ -70,6 +71,8 @@ enum Figure {
     Noise,
     /// Durable turns through HTTP, beside workerd's Durable Objects.
     Load,
+    /// Five hundred readers of one worker that emits a thousand events a second.
+    Fanout,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -122,5 +125,6 @@ fn measure(figure: &Figure) -> Result<Vec<Row>, Failure> {
         Figure::Crowd => crowd::measure(),
         Figure::Noise => noise::measure(),
         Figure::Load => load::measure(),
+        Figure::Fanout => fanout::measure(),
     }
 }
