@@ -1,12 +1,10 @@
 //! `skep runtimes`: what a host routes to.
 
-use clap::Args;
-use skep_protocol::{Source, Status};
-
 use crate::connect::{ConnectArgs, talk};
 use crate::failure::Failed;
 use crate::table::Table;
 use crate::{OutputFormat, json, terminal};
+use clap::Args;
 
 /// Lists the runtimes that a host knows.
 #[derive(Args)]
@@ -32,19 +30,18 @@ async fn list(connect: &ConnectArgs) -> Result<u8, Failed> {
     }
     let mut table = Table::new(&["RUNTIME", "NAME", "SOURCE", "STATUS", "WORKERS"]);
     for runtime in &listing.items {
-        let source = match runtime.source {
-            Source::Embedded => "embedded",
-            Source::Remote => "remote",
-            Source::Local => "local",
-        };
-        let status = match (runtime.status, runtime.unavailable_since) {
-            (Status::Available, _) => "available".to_owned(),
-            (Status::Degraded, _) => "degraded".to_owned(),
-            (Status::Unavailable, None) => "unavailable".to_owned(),
-            (Status::Unavailable, Some(since)) => format!("unavailable since {since}"),
+        let status = match runtime.unavailable_since {
+            None => runtime.status.as_str().to_owned(),
+            Some(since) => format!("{} since {since}", runtime.status.as_str()),
         };
         let workers = runtime.workers.map_or_else(String::new, |workers| workers.to_string());
-        table.row([&runtime.runtime_id, &runtime.display_name, &source, &status, &workers]);
+        table.row([
+            &runtime.runtime_id,
+            &runtime.display_name,
+            &runtime.source.as_str(),
+            &status,
+            &workers,
+        ]);
     }
     terminal::print(table.text().as_bytes());
     for diagnostic in &listing.diagnostics {

@@ -276,10 +276,11 @@ impl Host {
         terminal::say("stopping", "running turns may end; once more to stop at once");
         let _ = stop.send(true);
         let down = async {
-            self.registry.shutdown().await;
             self.embedded.shutdown(GRACE).await;
             // Whatever it ended with, it has ended.
             let _ = tokio::time::timeout(GRACE, served).await;
+            // Last, since it writes down what the others still did.
+            self.registry.shutdown().await;
         };
         tokio::select! {
             () = down => Ok(()),

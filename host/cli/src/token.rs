@@ -154,7 +154,7 @@ fn list(place: &PlaceArgs, output: OutputFormat) -> Result<(), Failed> {
                 };
                 table.row([
                     &token.token_id,
-                    &word(token.role),
+                    &token.role.as_str(),
                     &runtimes,
                     &token.created_at,
                     &state(token),
@@ -173,14 +173,6 @@ fn revoke(token: &TokenId, place: &PlaceArgs, output: OutputFormat) -> Result<()
         OutputFormat::Text => terminal::say("revoked", &format!("{token}")),
     }
     Ok(())
-}
-
-fn word(role: Role) -> &'static str {
-    match role {
-        Role::Viewer => "viewer",
-        Role::Operator => "operator",
-        Role::Admin => "admin",
-    }
 }
 
 fn state(token: &TokenView) -> String {

@@ -6,7 +6,7 @@ mod follow;
 mod send;
 
 use clap::{Args, Subcommand};
-use skep_protocol::{ListWorkers, RuntimeHandle, WorkerChange, WorkerView};
+use skep_protocol::{Execution, ListWorkers, Observed, RuntimeHandle, WorkerChange, WorkerView};
 
 use crate::component::push;
 use crate::connect::{ConnectArgs, talk};
@@ -259,16 +259,11 @@ fn show(worker: &WorkerView, output: OutputFormat) {
 }
 
 fn state_of(worker: &WorkerView) -> String {
-    use skep_protocol::{Execution, Observed};
-    let connected = match worker.execution {
-        Execution::Connected => ", connected",
-        Execution::Unconnected => "",
-    };
-    match &worker.observed {
-        Observed::Idle => format!("idle{connected}"),
-        Observed::Busy => format!("busy{connected}"),
-        Observed::Exited { code } => format!("exited {code}"),
-        Observed::Failed { reason } => format!("failed: {}", reason.as_str()),
-        Observed::Stopped => "stopped".into(),
+    let state = worker.observed.as_str();
+    match (&worker.observed, worker.execution) {
+        (Observed::Exited { code }, _) => format!("{state} {code}"),
+        (Observed::Failed { reason }, _) => format!("{state}: {}", reason.as_str()),
+        (Observed::Idle | Observed::Busy, Execution::Connected) => format!("{state}, connected"),
+        _ => state.into(),
     }
 }

@@ -23,6 +23,17 @@ pub enum Source {
     Local,
 }
 
+impl Source {
+    /// The word used in every API and on the command line.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Embedded => "embedded",
+            Self::Remote => "remote",
+            Self::Local => "local",
+        }
+    }
+}
+
 /// Whether a runtime answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -33,6 +44,17 @@ pub enum Status {
     Degraded,
     /// It does not.
     Unavailable,
+}
+
+impl Status {
+    /// The word used in every API and on the command line.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Available => "available",
+            Self::Degraded => "degraded",
+            Self::Unavailable => "unavailable",
+        }
+    }
 }
 
 /// What can be done with a runtime's workers.
@@ -147,6 +169,20 @@ pub enum Role {
     Operator,
     /// Everything.
     Admin,
+}
+
+impl Role {
+    /// Every one.
+    pub const ALL: [Self; 3] = [Self::Viewer, Self::Operator, Self::Admin];
+
+    /// The word used in every API and on the command line.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Viewer => "viewer",
+            Self::Operator => "operator",
+            Self::Admin => "admin",
+        }
+    }
 }
 
 /// A request to be known by a cookie from now on: with a token, or with a code that is good once.

@@ -146,6 +146,22 @@ pub enum Observed {
     Stopped,
 }
 
+impl Observed {
+    /// The word of each state, as lists are filtered by it.
+    pub const WORDS: [&str; 5] = ["idle", "busy", "exited", "failed", "stopped"];
+
+    /// The state in one word, as in JSON.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Idle => "idle",
+            Self::Busy => "busy",
+            Self::Exited { .. } => "exited",
+            Self::Failed { .. } => "failed",
+            Self::Stopped => "stopped",
+        }
+    }
+}
+
 /// Why a worker runs no more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]

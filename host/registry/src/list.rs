@@ -80,53 +80,26 @@ const PAGES: usize = 20;
 pub(crate) struct Wanted {
     limit: usize,
     label: Option<(String, String)>,
-    state: Option<State>,
+    state: Option<&'static str>,
     place: Option<ListPlace>,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum State {
-    Idle,
-    Busy,
-    Exited,
-    Failed,
-    Stopped,
-}
-
-impl State {
-    fn of(view: &WorkerView) -> Self {
-        match view.observed {
-            Observed::Idle => Self::Idle,
-            Observed::Busy => Self::Busy,
-            Observed::Exited { .. } => Self::Exited,
-            Observed::Failed { .. } => Self::Failed,
-            Observed::Stopped => Self::Stopped,
-        }
-    }
-
-    fn from_word(word: &str) -> Result<Self, Invalid> {
-        Ok(match word {
-            "idle" => Self::Idle,
-            "busy" => Self::Busy,
-            "exited" => Self::Exited,
-            "failed" => Self::Failed,
-            "stopped" => Self::Stopped,
-            _ => return Err(Invalid::Query),
-        })
-    }
 }
 
 impl Wanted {
     pub(crate) fn new(query: ListWorkers, state: Option<&str>) -> Result<Self, Invalid> {
         let limit = if query.limit == 0 { PAGE } else { query.limit.min(LARGEST) };
         let place = query.cursor.as_deref().map(ListPlace::from_text).transpose()?;
-        let state = state.map(State::from_word).transpose()?;
+        let state = state.map(known).transpose()?;
         Ok(Self { limit, label: query.label, state, place })
     }
 
     fn has(&self, view: &WorkerView) -> bool {
-        self.state.is_none_or(|state| state == State::of(view))
+        self.state.is_none_or(|state| state == view.observed.as_str())
     }
+}
+
+/// The state of that word.
+fn known(word: &str) -> Result<&'static str, Invalid> {
+    Observed::WORDS.into_iter().find(|known| *known == word).ok_or(Invalid::Query)
 }
 
 /// Workers of one runtime.

@@ -17,6 +17,7 @@ pub mod vendor;
 mod debian;
 mod error;
 mod fingerprint;
+mod python;
 mod toolchain;
 
 pub use error::Error;

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use crate::guests::run;
-use crate::{Error, debian, tree};
+use crate::{Error, python, tree};
 
 /// The tool and all that it needs, by version.
 const REQUIREMENTS: &str = include_str!("schema/requirements.txt");
@@ -30,7 +30,8 @@ pub const EXAMPLES: u32 = 10;
 /// # Errors
 /// [`Error::Failed`] where an answer is not as it is described.
 pub fn schema(examples: u32) -> Result<(), Error> {
-    let tool = tool()?;
+    let why = "to hold the API to its description";
+    let tool = python::program("schemathesis", REQUIREMENTS, why)?;
     let folder = tempfile::tempdir_in(tree::root().join("target"))
         .map_err(Error::file("creating", "target"))?;
     let settings = folder.path().join("schemathesis.toml");
@@ -95,31 +96,4 @@ impl Drop for Host {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
-}
-
-/// The tool, fetched if it is not there yet.
-fn tool() -> Result<PathBuf, Error> {
-    let home = tree::root().join("target/packages/schemathesis");
-    let requirements = home.join("requirements.txt");
-    let tool = home.join("bin/schemathesis");
-    if fs::read_to_string(&requirements).is_ok_and(|have| have == REQUIREMENTS) && tool.exists() {
-        return Ok(tool);
-    }
-    let mut ready = Command::new("python3");
-    ready.args(["-c", "import ensurepip, venv"]);
-    if run(&mut ready, "python3").is_err() {
-        // Where it cannot be installed, making the environment fails below and says why.
-        let _ = debian::install(&["python3-venv"], "to hold the API to its description");
-    }
-    eprintln!("fetching schemathesis from PyPI ...");
-    let mut venv = Command::new("python3");
-    venv.args(["-m", "venv", "--clear"]).arg(&home);
-    run(&mut venv, "making a Python environment (python3-venv)")?;
-    let wanted = home.join("wanted.txt");
-    fs::write(&wanted, REQUIREMENTS).map_err(Error::file("writing", &wanted))?;
-    let mut pip = Command::new(home.join("bin/pip"));
-    pip.args(["install", "--quiet", "--no-deps", "-r"]).arg(&wanted);
-    run(&mut pip, "fetching schemathesis (pip)")?;
-    fs::rename(&wanted, &requirements).map_err(Error::file("writing", &requirements))?;
-    Ok(tool)
 }

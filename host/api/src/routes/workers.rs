@@ -86,25 +86,12 @@ pub(crate) fn routes() -> Vec<Route> {
     ]
 }
 
-/// The words of [`Observed`] in JSON.
-const STATES: [&str; 5] = ["idle", "busy", "exited", "failed", "stopped"];
-
-fn state(of: &Observed) -> &'static str {
-    match of {
-        Observed::Idle => "idle",
-        Observed::Busy => "busy",
-        Observed::Exited { .. } => "exited",
-        Observed::Failed { .. } => "failed",
-        Observed::Stopped => "stopped",
-    }
-}
-
 async fn list(place: Place, query: Query) -> Answer<Json<Listing<WorkerEntry>>> {
     let wanted = wanted(&query)?;
     let of = wanted_state(&query)?;
     let mut page = place.runtime.list(wanted).await?;
     // A runtime does not tell them apart; so a page may hold fewer than were asked for.
-    page.items.retain(|worker| of.as_deref().is_none_or(|of| of == state(&worker.observed)));
+    page.items.retain(|worker| of.as_deref().is_none_or(|of| of == worker.observed.as_str()));
     let Page { items, next_cursor } = page;
     let items = items.into_iter().map(|worker| place.entry(worker)).collect();
     Ok(Json(super::listing(Page { items, next_cursor })))
@@ -119,7 +106,7 @@ pub(crate) fn wanted(query: &Query) -> Answer<ListWorkers> {
 /// The state that it is asked for, if it is.
 pub(crate) fn wanted_state(asked: &Query) -> Answer<Option<String>> {
     let of = asked.text("state")?;
-    let known = of.as_deref().is_none_or(|of| STATES.contains(&of));
+    let known = of.as_deref().is_none_or(|of| Observed::WORDS.contains(&of));
     if known { Ok(of) } else { Err(query()) }
 }
 

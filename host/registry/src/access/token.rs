@@ -38,7 +38,7 @@ impl Token {
             params![
                 self.view.token_id.as_str(),
                 self.digest.as_bytes(),
-                word(self.view.role),
+                self.view.role.as_str(),
                 runtimes,
                 self.view.created_at.as_millis().cast_signed(),
                 self.view.expires_at.map(|at| at.as_millis().cast_signed()),
@@ -106,14 +106,6 @@ fn read(row: &Row<'_>) -> Result<Token, RegistryError> {
     Ok(Token { view, digest: SecretDigest::from_bytes(row.get(1)?) })
 }
 
-const fn word(role: Role) -> &'static str {
-    match role {
-        Role::Viewer => "viewer",
-        Role::Operator => "operator",
-        Role::Admin => "admin",
-    }
-}
-
 fn role_of(text: &str) -> Option<Role> {
-    [Role::Viewer, Role::Operator, Role::Admin].into_iter().find(|role| word(*role) == text)
+    Role::ALL.into_iter().find(|role| role.as_str() == text)
 }

