@@ -55,6 +55,20 @@ pub(crate) fn local_runs() -> io::Result<Dir> {
     private_dir(&user_cache()?, "runs")
 }
 
+/// The memory that this process may have, in bytes: the machine's, or its control group's where
+/// that is less.
+pub(crate) fn memory_bytes() -> u64 {
+    let read = |path| std::fs::read_to_string(path).ok();
+    let machine = read("/proc/meminfo").and_then(|text| {
+        let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+        let kibibytes: u64 = line.split_whitespace().next()?.parse().ok()?;
+        kibibytes.checked_mul(1 << 10)
+    });
+    // In a container its own group is the root. `max` is no number.
+    let group = read("/sys/fs/cgroup/memory.max").and_then(|text| text.trim().parse().ok());
+    machine.into_iter().chain(group).min().unwrap_or(8 << 30)
+}
+
 /// Ten random bytes.
 pub(crate) fn random() -> io::Result<[u8; 10]> {
     let mut random = [0; 10];

@@ -8,7 +8,7 @@ use clap::{Args, Subcommand};
 use futures_util::stream;
 use skep_client::Client;
 use skep_protocol::{
-    ByteStream, Compiled, ComponentDigest, ComponentView, Error, RuntimeHandle, Stored,
+    ByteStream, Compiled, ComponentDigest, ComponentView, Error, Role, RuntimeHandle, Stored,
 };
 
 use crate::connect::{ConnectArgs, talk};
@@ -90,7 +90,7 @@ async fn push_and_show(file: &Path, connect: &ConnectArgs) -> Result<u8, Failed>
 /// Stores the component in a file.
 pub(crate) async fn push(runtime: &Client, path: &Path) -> Result<Stored<ComponentView>, Failed> {
     let _spinner = Spinner::after_a_while(format!("storing {}", path.display()));
-    Ok(runtime.put_component(upload(path)?).await?)
+    Ok(runtime.put_component(upload(path)?, Role::Admin).await?)
 }
 
 /// A file as a stream of its bytes.

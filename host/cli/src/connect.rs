@@ -73,6 +73,22 @@ impl ConnectArgs {
         self.runtime.as_ref().is_none_or(|named| named == runtime)
     }
 
+    /// The flags that it was made of, to be typed again.
+    pub(crate) fn typed(&self) -> Vec<(&'static str, String)> {
+        let path = |path: &PathBuf| path.display().to_string();
+        let PlaceArgs { store, workspace, settings } = &self.place;
+        let flags = [
+            ("--host", self.host.clone()),
+            ("--token-file", self.token_file.as_ref().map(path)),
+            ("--ca-file", self.ca_file.as_ref().map(path)),
+            ("--runtime", self.runtime.as_ref().map(ToString::to_string)),
+            ("--store", store.as_ref().map(path)),
+            ("--workspace", workspace.as_ref().map(ToString::to_string)),
+            ("--settings", settings.as_ref().map(path)),
+        ];
+        flags.into_iter().filter_map(|(flag, given)| Some((flag, given?))).collect()
+    }
+
     fn running(&self) -> Result<RunningHost, Failed> {
         let settings = Settings::gather(&self.place, None)?;
         let none = || {

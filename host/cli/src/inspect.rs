@@ -109,7 +109,9 @@ fn import(import: &Import) -> ImportReport {
     let (status, have, note) = match import.found {
         Ok(None) => ("offered", None, None),
         Ok(Some(offer)) => match offer.grant {
-            Grant::Sockets => ("not_granted", Some(offer.version), offer.grant.note()),
+            Grant::Http | Grant::Sockets => {
+                ("not_granted", Some(offer.version), offer.grant.note())
+            }
             Grant::None | Grant::Directory => ("offered", Some(offer.version), offer.grant.note()),
         },
         Err(Missing::Unknown) => ("unknown", None, Some("Skep has no such interface")),

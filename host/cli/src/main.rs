@@ -8,6 +8,7 @@ mod ambient;
 mod completions;
 mod component;
 mod connect;
+mod doctor;
 mod exit;
 mod failure;
 mod inspect;
@@ -33,6 +34,9 @@ use clap::{Parser, Subcommand, ValueEnum};
 /// The hidden first argument that makes this program the compiling child.
 const COMPILE: &str = "__compile";
 
+/// The one that makes it a child that runs one guest.
+const RUN: &str = "__run";
+
 #[derive(Parser)]
 #[command(
     name = "skep",
@@ -45,6 +49,7 @@ Examples:
   skep up                               host workers that last, with an API for browsers
   skep worker create counter.wasm       make one on the host that runs here
   skep worker send WORKER add 1         give it something to do
+  skep doctor                           whether this machine has what it takes
 
 Log with SKEP_LOG=info (or debug, or skep_runtime=trace); SKEP_LOG_FORMAT=json for machines."
 )]
@@ -64,6 +69,7 @@ enum Command {
     Runtimes(runtimes::RuntimesArgs),
     Token(token::TokenArgs),
     Remote(remote::RemoteArgs),
+    Doctor(doctor::DoctorArgs),
     Completions(completions::CompletionsArgs),
 }
 
@@ -79,8 +85,14 @@ enum OutputFormat {
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
-    if arguments.next().as_deref() == Some(COMPILE) {
-        let code = skep_runtime::child_main(&arguments.collect::<Vec<_>>());
+    let child: Option<fn(&[String]) -> i32> = match arguments.next().as_deref() {
+        Some(COMPILE) => Some(skep_runtime::child_main),
+        Some(RUN) => Some(skep_runtime::run_main),
+        Some(skep_runtime::PROVE) => Some(skep_runtime::prove),
+        _ => None,
+    };
+    if let Some(child) = child {
+        let code = child(&arguments.collect::<Vec<_>>());
         return ExitCode::from(u8::try_from(code).unwrap_or(1));
     }
     let cli = match Cli::try_parse() {
@@ -102,6 +114,7 @@ fn main() -> ExitCode {
         Command::Runtimes(arguments) => runtimes::runtimes(&arguments),
         Command::Token(arguments) => token::token(arguments),
         Command::Remote(arguments) => remote::remote(arguments),
+        Command::Doctor(arguments) => doctor::doctor(&arguments),
         Command::Completions(arguments) => completions::completions(&arguments),
     };
     // A guest's thread may be stuck in a host call for ever, and dropping its runtime would wait

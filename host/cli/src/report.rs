@@ -5,7 +5,10 @@ use std::path::PathBuf;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
-use skep_protocol::{ComponentDigest, ComponentKind, LimitName, RuntimeId, TokenView};
+use skep_protocol::{
+    ComponentDigest, ComponentKind, LimitName, RequestRecord, RuntimeId, Timestamp, TokenView,
+    WorkerView,
+};
 
 /// The result of `skep run`.
 #[derive(Debug, Default, Serialize)]
@@ -34,7 +37,10 @@ pub(crate) struct RunReport {
     pub(crate) bytes_out: u64,
     pub(crate) bytes_err: u64,
     /// What was asked for and not granted.
-    pub(crate) denials: Vec<&'static str>,
+    pub(crate) denials: Vec<DenialReport>,
+    /// What was asked of others.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) requests: Vec<RequestRecord>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) output: Option<PayloadReport>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -48,6 +54,17 @@ pub(crate) struct ErrorReport {
     pub(crate) code: &'static str,
     pub(crate) message: String,
     pub(crate) hint: Option<String>,
+}
+
+/// Something that was asked for and not granted.
+#[derive(Debug, Serialize)]
+pub(crate) struct DenialReport {
+    pub(crate) interface: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) wanted: Option<String>,
+    /// The flags that would allow it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) allow: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -193,8 +210,45 @@ pub(crate) struct ItemsReport<T> {
     pub(crate) items: Vec<T>,
 }
 
+/// The result of `skep worker show`.
+#[derive(Debug, Serialize)]
+pub(crate) struct WorkerReport<'a> {
+    #[serde(flatten)]
+    pub(crate) worker: &'a WorkerView,
+    /// What it was denied in the last turn in which it was denied anything, since its grants were
+    /// last changed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) denied: Option<DeniedReport>,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct DeniedReport {
+    pub(crate) at: Timestamp,
+    pub(crate) message: String,
+    /// The command that would allow it, where one would.
+    pub(crate) allow: Option<String>,
+}
+
 /// An error before there is anything else to report.
 #[derive(Debug, Serialize)]
 pub(crate) struct FailureReport {
     pub(crate) error: ErrorReport,
+}
+
+/// The result of `skep doctor`.
+#[derive(Debug, Serialize)]
+pub(crate) struct DoctorReport {
+    /// The worst of the checks: `ok`, `degraded` or `failed`.
+    pub(crate) status: &'static str,
+    pub(crate) checks: Vec<CheckReport>,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct CheckReport {
+    pub(crate) name: &'static str,
+    /// `ok`, `degraded` or `failed`.
+    pub(crate) status: &'static str,
+    pub(crate) found: String,
+    /// What to do about it.
+    pub(crate) hint: Option<String>,
 }

@@ -15,12 +15,13 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use skep_protocol::limits::OFF;
 use skep_protocol::text::neutral;
-use skep_protocol::{ComponentKind, Limits, Payload, Rights, WorkerId};
+use skep_protocol::{ComponentKind, HttpGrant, Limits, Payload, Rights, WorkerId};
 use skep_registry::{LocalRun, RunRecord};
 use skep_runtime::stdio::{Input, Output, Writer};
 use skep_runtime::{
-    ChildCompiler, CompileOutcome, ConnectReason, Cost, Ended, FileCalls, GuestSpec, KillReason,
-    KillSwitch, LoadError, Loaded, Mount, Place, Profile, Sandbox, SandboxParts, TranscriptEntry,
+    ChildCompiler, CompileOutcome, ConnectReason, Cost, Denials, Denied, Ended, FileCalls,
+    GuestSpec, HttpAccess, KillReason, KillSwitch, LoadError, Loaded, Mount, Outbound, Place,
+    Profile, Sandbox, SandboxParts, TranscriptEntry, Unbounded,
 };
 use skep_store::scope::Quota;
 use skep_store::{Disk, Scope, tree};
@@ -28,14 +29,15 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::ambient::{self, Temporary};
 use crate::report::{
-    CompileReport, EventReport, FileReport, OutReport, PayloadReport, RunReport, SkippedReport,
+    CompileReport, DenialReport, EventReport, FileReport, OutReport, PayloadReport, RunReport,
+    SkippedReport,
 };
 use crate::serve::now;
 use crate::terminal::{self, Filter, Spinner};
 use crate::{OutputFormat, exit, quantity};
 use conclude::conclude;
 use explain::{Asked, Explained};
-use memory_turn::MemoryTurn;
+use memory_turn::{MemoryTurn, Told};
 use mount::{DATA, MountArg};
 
 /// Runs a component once.
@@ -46,6 +48,8 @@ Examples:
   skep run --dir src::/src --dir out::/data:rw --timeout 30s build.wasm -- /src
   skep run --memory 64MiB --env LANG=C --output json tool.wasm
   echo hi | skep run --input - counter.wasm
+  skep run --allow-http https://api.example.com --allow-http 'GET https://*.example.org' fetch.wasm
+  skep run --allow-http 'http://db.corp:8080 inner' fetch.wasm
   skep run --deterministic=7 --out results test.wasm
 
 Exit codes: the guest's own, and
@@ -63,6 +67,11 @@ pub(crate) struct RunArgs {
     /// Set a value of the config bundle
     #[arg(long, value_name = "K=V", value_parser = pair)]
     config: Vec<(String, String)>,
+
+    /// Let it send HTTP requests there; repeatable. `[METHOD,… ]SCHEME://HOST[:PORT][ inner]`: HOST
+    /// may be *.NAME or *, and `inner` lets a name lead to an address that is not public
+    #[arg(long, value_name = "GRANT", conflicts_with = "deterministic")]
+    allow_http: Vec<HttpGrant>,
 
     /// Stop the guest after this time (250ms, 5s, 2m). Compiling does not count
     #[arg(long, value_name = "TIME", value_parser = quantity::duration)]
@@ -368,8 +377,13 @@ impl Run {
             mounts: self.mounts.clone(),
             // This process serves one guest, and ends by exiting.
             files: FileCalls::new(Place::Inline),
+            http: HttpAccess {
+                grants: self.arguments.allow_http.clone(),
+                secrets: BTreeMap::new(),
+            },
             limits: self.limits,
             seed: self.arguments.deterministic,
+            lender: Arc::new(Unbounded),
         };
         let config: BTreeMap<_, _> = self.arguments.config.iter().cloned().collect();
         let (report, events) = std::sync::mpsc::channel();
@@ -382,7 +396,7 @@ impl Run {
             self.sandbox.guests().spawn(async move {
                 let mut instance = match sandbox.connect(&loaded, spec, turn, kill).await {
                     Ok(instance) => instance,
-                    Err(ended) => return (ended, Cost::default(), Vec::new()),
+                    Err(ended) => return (ended, Cost::default(), Denials::default()),
                 };
                 let (ended, cost) = match input {
                     None => instance.run().await,
@@ -391,7 +405,7 @@ impl Run {
                         Err(ended) => (ended, Cost::default()),
                     },
                 };
-                (ended, cost, instance.take_denials().interfaces().to_vec())
+                (ended, cost, instance.take_denials())
             })
         };
         let deadline = self.arguments.timeout.map(|timeout| began + timeout);
@@ -412,7 +426,7 @@ impl Run {
                 None if deadline.is_some_and(|at| at <= Instant::now()) => Ended::Deadline,
                 None => Ended::HostFault("the guest's task ended without a result".into()),
             };
-            (ended, Cost { wall: began.elapsed(), ..Cost::default() }, Vec::new())
+            (ended, Cost { wall: began.elapsed(), ..Cost::default() }, Denials::default())
         });
 
         let killed = matches!(ended, Ended::Deadline | Ended::Cancelled);
@@ -435,11 +449,11 @@ impl Run {
         self.report.cpu_ms = millis(cost.cpu);
         self.report.peak_memory_bytes = cost.memory_peak_bytes;
         self.report.fuel = cost.fuel;
-        self.report.denials = denials;
+        self.report.denials = denials.iter().map(denial).collect();
         self.report.bytes_in = streams.stdin.total();
         self.report.bytes_out = streams.stdout.total();
         self.report.bytes_err = streams.stderr.total();
-        self.show_events(&events);
+        self.show(&events);
         let explained = explain::ended(&ended, &self.limits, who);
         if let Ended::Answered(payload) = ended {
             self.show_output(payload);
@@ -447,8 +461,15 @@ impl Run {
         explained
     }
 
-    fn show_events(&mut self, events: &Receiver<TranscriptEntry>) {
-        for TranscriptEntry { seq, kind, event, content_type, body, .. } in events.try_iter() {
+    fn show(&mut self, told: &Receiver<Told>) {
+        for told in told.try_iter() {
+            let TranscriptEntry { seq, kind, event, content_type, body, .. } = match told {
+                Told::Event(event) => event,
+                Told::Request(request) => {
+                    self.report.requests.push(request);
+                    continue;
+                }
+            };
             let kind = event.unwrap_or(kind);
             if self.arguments.output == OutputFormat::Json {
                 let payload = PayloadReport::new(content_type, body);
@@ -509,6 +530,17 @@ fn failed(message: String) -> Explained {
     }
 }
 
+/// A denial with the flags that would have allowed it.
+fn denial(denied: &Denied) -> DenialReport {
+    let grants = denied.denial.grant.iter().flat_map(|grants| &grants.http);
+    let flags: Vec<_> = grants.map(|grant| format!("--allow-http '{grant}'")).collect();
+    DenialReport {
+        interface: denied.interface,
+        wanted: denied.denial.wanted.clone(),
+        allow: (!flags.is_empty()).then(|| flags.join(" ")),
+    }
+}
+
 /// The sandbox of a process that runs one guest.
 fn sandbox(limits: Limits) -> Result<Sandbox, String> {
     let cache = ambient::compiled_cache()
@@ -516,7 +548,14 @@ fn sandbox(limits: Limits) -> Result<Sandbox, String> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let program = PathBuf::from("/proc/self/exe");
     let compiler = ChildCompiler::new(program, vec![crate::COMPILE.into()], cores);
-    let parts = SandboxParts { cores: 1, workers: 1, compiler: Arc::new(compiler), cache, limits };
+    let parts = SandboxParts {
+        cores: 1,
+        workers: 1,
+        compiler: Arc::new(compiler),
+        cache,
+        limits,
+        outbound: Outbound::default(),
+    };
     Sandbox::start(parts).map_err(|error| format!("failed to start: {error}"))
 }
 

@@ -11,7 +11,10 @@ use clap::Args;
 use skep_api::{ApiParts, Metrics, ServerLimits, Surface};
 use skep_protocol::{HostId, Limits, Role, RuntimeId, ScopeName, Timestamp};
 use skep_registry::{Ceilings, Network, Registry, RegistryParts};
-use skep_runtime::{ChildCompiler, Embedded, EmbeddedParts, OperatorScope, Sandbox, SandboxParts};
+use skep_runtime::{
+    ChildCompiler, Embedded, EmbeddedParts, OperatorScope, Outbound, Sandbox, SandboxParts, Wall,
+    Walled,
+};
 use skep_store::{NoFaults, OpenError, Store, StoreParts};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -83,7 +86,11 @@ pub(crate) fn runtime(arguments: &RuntimeArgs) -> u8 {
 fn serve(arguments: &ServeArgs, surface: Surface) -> u8 {
     let served = || -> Result<(), Failed> {
         let settings = Settings::gather(&arguments.place, arguments.listen.as_deref())?;
+        // These only carry bytes to and from the guests' threads, which want every core: the more
+        // of them, the more often one is woken in vain where another is needed.
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let threads = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(cores.div_ceil(2))
             .thread_name("skep-host")
             .enable_all()
             .build()?;
@@ -134,23 +141,35 @@ impl Host {
         let limits = Limits::default();
         store.set_default_limits(&limits);
         let options = settings.runtime.options();
+        if let Some(missing) = Wall::offered().missing() {
+            tracing::warn!(missing, "this kernel has not all of the second wall; see skep doctor");
+        }
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let program = PathBuf::from("/proc/self/exe");
         let compiler = ChildCompiler::new(program, vec![crate::COMPILE.into()], cores);
         let sandbox = Sandbox::start(SandboxParts {
             cores,
-            // The last of those that go overlap with the first of those that come.
-            workers: u32::try_from(options.instances + options.instances / 16).unwrap_or(u32::MAX),
+            workers: settings.runtime.room(),
             compiler: Arc::new(compiler),
             cache: store.compiled_dir().map_err(|error| Failed::here(error.to_string()))?,
             limits,
+            outbound: {
+                let outbound = Outbound::default();
+                outbound.shun(address);
+                outbound
+            },
         })
         .map_err(|error| Failed::here(format!("the sandbox cannot be started: {error}")))?;
         let runtime_id = store.runtime_id().clone();
         let host_id = ambient::new_id::<HostId>("host")?;
         let scopes = scopes(&settings.scopes)?;
         let host = host_id.clone();
-        let parts = EmbeddedParts { store, sandbox, scopes, options, host_id: host };
+        let program = PathBuf::from("/proc/self/exe");
+        let isolation = settings.runtime.isolation()?;
+        let walled = Some(Walled::new(program, vec![crate::RUN.into()], isolation));
+        let secrets = BTreeMap::new();
+        let parts =
+            EmbeddedParts { store, sandbox, scopes, secrets, walled, options, host_id: host };
         let embedded =
             Embedded::open(parts).map_err(|error| Failed::here(format!("the store: {error}")))?;
         let name = match surface {
@@ -174,9 +193,11 @@ impl Host {
                 Surface::Runtime => None,
             },
             connect: Arc::new(Network),
-            ceilings: settings
-                .operator
-                .map(|operator| Ceilings { scopes: operator.scopes, limits: operator.limits }),
+            ceilings: settings.operator.map(|operator| Ceilings {
+                scopes: operator.scopes,
+                limits: operator.limits,
+                ..Ceilings::default()
+            }),
             now,
             deadline: Duration::from_secs(2),
             policy: None,

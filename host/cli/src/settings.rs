@@ -8,7 +8,9 @@ use std::time::Duration;
 use clap::Args;
 use serde::Deserialize;
 use skep_protocol::{LimitName, Rights, RuntimeId, ScopeName};
-use skep_runtime::Options;
+use skep_runtime::{Isolation, Options};
+
+use crate::ambient;
 
 /// Where a host listens if nothing says otherwise.
 const LISTEN: &str = "127.0.0.1:7070";
@@ -52,10 +54,14 @@ struct File {
 pub(crate) struct RuntimeSetting {
     /// Live instances at once.
     instances: Option<usize>,
+    /// Memory of all of them, in bytes; without it three quarters of what this process may have.
+    memory_bytes: Option<u64>,
     /// How long an instance is kept without an input.
     idle_ms: Option<u64>,
     /// How long a running turn may go on after its worker was stopped.
     stop_grace_ms: Option<u64>,
+    /// Which runs of commands are in a process of their own: `thread`, `process` or `auto`.
+    isolation: Option<String>,
 }
 
 impl RuntimeSetting {
@@ -64,10 +70,28 @@ impl RuntimeSetting {
         let usual = Options::default();
         Options {
             instances: self.instances.unwrap_or(usual.instances),
+            memory_bytes: self.memory_bytes.unwrap_or_else(|| ambient::memory_bytes() / 4 * 3),
             idle: self.idle_ms.map_or(usual.idle, Duration::from_millis),
             stop_grace: self.stop_grace_ms.map_or(usual.stop_grace, Duration::from_millis),
             ..usual
         }
+    }
+
+    /// Which runs are in a process of their own.
+    pub(crate) fn isolation(&self) -> Result<Isolation, String> {
+        match &self.isolation {
+            None => Ok(Isolation::default()),
+            Some(word) => Isolation::parse(word).ok_or_else(|| {
+                format!("[runtime] isolation is `thread`, `process` or `auto`, not `{word}`")
+            }),
+        }
+    }
+
+    /// Instances that the sandbox has to have room for: the last of those that go overlap with the
+    /// first of those that come.
+    pub(crate) fn room(&self) -> u32 {
+        let instances = self.options().instances;
+        u32::try_from(instances + instances / 16).unwrap_or(u32::MAX)
     }
 }
 
@@ -233,6 +257,7 @@ mod tests {
         assert_eq!(file.scopes[&"cache".parse().unwrap()].rights, Rights::ReadWrite);
         assert_eq!(file.remote[0].token_file.as_deref(), Some(Path::new("/etc/skep/attic.token")));
         assert_eq!(file.runtime.options().stop_grace, Duration::from_secs(5));
+        assert_eq!(file.runtime.isolation(), Ok(Isolation::Auto));
         assert_eq!(file.operator.unwrap().limits[&LimitName::memory_bytes], 1 << 30);
         assert!(toml::from_str::<File>("stor = 'x'").is_err(), "a typo is not overlooked");
     }

@@ -3,15 +3,20 @@
 mod create;
 mod files;
 mod follow;
+mod grants;
+mod said;
 mod send;
 
 use clap::{Args, Subcommand};
-use skep_protocol::{Execution, ListWorkers, Observed, RuntimeHandle, WorkerChange, WorkerView};
+use skep_protocol::text::neutral;
+use skep_protocol::{
+    DiagnosticCode, Execution, ListWorkers, Observed, RuntimeHandle, WorkerChange, WorkerView,
+};
 
 use crate::component::push;
 use crate::connect::{ConnectArgs, talk};
 use crate::failure::Failed;
-use crate::report::ItemsReport;
+use crate::report::{DeniedReport, ItemsReport, WorkerReport};
 use crate::table::Table;
 use crate::{OutputFormat, json, terminal};
 
@@ -25,6 +30,7 @@ Examples:
   skep worker logs -f tally
   skep worker stop tally && skep worker start tally
   skep worker update tally --component counter2.wasm && skep worker rollback tally
+  skep worker grant tally --http https://api.example.com
   skep worker rm tally")]
 pub(crate) struct WorkerArgs {
     #[command(subcommand)]
@@ -46,7 +52,7 @@ enum Verb {
         #[command(flatten)]
         connect: ConnectArgs,
     },
-    /// Shows a worker
+    /// Shows a worker, its grants, and how to allow what it was last denied
     Show(One),
     /// Shows what a worker has used
     Usage(One),
@@ -60,11 +66,15 @@ enum Verb {
     Stop(One),
     /// Changes its component, config, name or labels; takes effect between two turns
     Update(create::UpdateArgs),
+    /// Lets it do more: reach directories and hosts, use secrets; counts from its next turn on
+    Grant(grants::GrantArgs),
+    /// Lets it do less
+    Revoke(grants::RevokeArgs),
     /// Brings back the component and config from before the last update
     Rollback(One),
     /// Removes a worker with all that it has; its id is never used again
     Rm(One),
-    /// Shows what a worker wrote to stdout and stderr
+    /// Shows what a worker wrote to stdout and stderr, and what it was denied
     Logs(follow::FollowArgs),
     /// Shows a worker's whole transcript: inputs, events, lines, outcomes
     Events(follow::FollowArgs),
@@ -88,11 +98,7 @@ pub(crate) fn worker(arguments: WorkerArgs) -> u8 {
         Verb::List { state, label, connect } => {
             talk(connect.output, list(state.as_deref(), label, &connect))
         }
-        Verb::Show(one) => talk(one.connect.output, async {
-            let (runtime, worker) = one.connect.connect()?.worker(&one.worker).await?;
-            show(&runtime.get(worker).await?, one.connect.output);
-            Ok(0)
-        }),
+        Verb::Show(one) => talk(one.connect.output, look(&one)),
         Verb::Usage(one) => talk(one.connect.output, usage(&one)),
         Verb::Diagnostics(one) => talk(one.connect.output, diagnostics(&one)),
         Verb::Send(arguments) => talk(arguments.output(), send::send(&arguments)),
@@ -107,6 +113,8 @@ pub(crate) fn worker(arguments: WorkerArgs) -> u8 {
             Ok(0)
         }),
         Verb::Update(arguments) => talk(arguments.output(), update(&arguments)),
+        Verb::Grant(arguments) => talk(arguments.output(), grants::grant(&arguments)),
+        Verb::Revoke(arguments) => talk(arguments.output(), grants::revoke(&arguments)),
         Verb::Rollback(one) => talk(one.connect.output, async {
             let (runtime, worker) = one.connect.connect()?.worker(&one.worker).await?;
             show(&runtime.rollback(worker).await?, one.connect.output);
@@ -145,6 +153,7 @@ async fn update(arguments: &create::UpdateArgs) -> Result<u8, Failed> {
         config: create::config(&runtime, &arguments.config).await?,
         display_ref: arguments.name.clone(),
         labels: create::labels(&arguments.label)?,
+        ..WorkerChange::default()
     };
     if change == WorkerChange::default() {
         return Err(
@@ -234,11 +243,43 @@ async fn diagnostics(one: &One) -> Result<u8, Failed> {
     Ok(0)
 }
 
+/// Shows a worker with what it was last denied.
+async fn look(one: &One) -> Result<u8, Failed> {
+    let (runtime, worker) = one.connect.connect()?.worker(&one.worker).await?;
+    let view = runtime.get(worker).await?;
+    let noticed = runtime.diagnostics(Some(worker)).await?;
+    let denied = noticed.into_iter().find(|one| one.code == DiagnosticCode::Denied);
+    let denied = denied.map(|denied| {
+        let command = denied.denial.as_deref().and_then(|denial| {
+            // What this was asked with leads to the same worker.
+            grants::command(&one.worker, &one.connect, denial)
+        });
+        DeniedReport { at: denied.at, message: denied.message, allow: command }
+    });
+    if one.connect.output == OutputFormat::Json {
+        terminal::print(&json::line(&WorkerReport { worker: &view, denied }));
+        return Ok(0);
+    }
+    let mut table = table(&view);
+    if let Some(denied) = &denied {
+        table.row([&"denied", &format!("{}  {}", denied.at, denied.message)]);
+    }
+    terminal::print(table.text().as_bytes());
+    if let Some(command) = denied.and_then(|denied| denied.allow) {
+        terminal::say("hint", &format!("`{}` allows it", neutral(&command)));
+    }
+    Ok(0)
+}
+
 /// Shows a worker as it is now.
 fn show(worker: &WorkerView, output: OutputFormat) {
-    if output == OutputFormat::Json {
-        return terminal::print(&json::line(worker));
+    match output {
+        OutputFormat::Json => terminal::print(&json::line(worker)),
+        OutputFormat::Text => terminal::print(table(worker).text().as_bytes()),
     }
+}
+
+fn table(worker: &WorkerView) -> Table {
     let mut table = Table::new(&["WORKER", &worker.worker_id.to_string()]);
     if let Some(name) = &worker.spec.display_ref {
         table.row([&"name", name]);
@@ -254,8 +295,11 @@ fn show(worker: &WorkerView, output: OutputFormat) {
     }
     table.row([&"state", &state_of(worker)]);
     table.row([&"queued", &worker.queued_inputs]);
+    for (kind, what) in grants::rows(&worker.spec.grants) {
+        table.row([&"grant", &format!("{kind} {what}")]);
+    }
     table.row([&"created", &worker.created_at]);
-    terminal::print(table.text().as_bytes());
+    table
 }
 
 fn state_of(worker: &WorkerView) -> String {

@@ -1,5 +1,7 @@
 //! Whether an answer is the protocol's, and what it says if it is not a success.
 
+use std::time::Duration;
+
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 use skep_protocol::problem::PROBLEM_JSON;
@@ -8,6 +10,9 @@ use skep_protocol::{Error, Problem};
 
 use crate::endpoint::Refusals;
 use crate::shape::Shape;
+
+/// The code of a problem that is HTTP's and no runtime's.
+const TOO_MANY_ATTEMPTS: &str = "too_many_attempts";
 
 /// Why an exchange gave nothing.
 #[derive(Clone, Debug, PartialEq)]
@@ -56,8 +61,15 @@ pub(crate) fn refusal(status: u16, headers: &HeaderMap, body: &[u8]) -> Fault {
     if !is_type(headers, PROBLEM_JSON) {
         return Fault::Foreign("an error that is no problem of ours");
     }
-    let said = Problem::read(body).and_then(Problem::into_error);
-    match said {
+    let problem = Problem::read(body);
+    if let Some(problem) = &problem
+        && (status, problem.status, &*problem.code) == (429, 429, TOO_MANY_ATTEMPTS)
+    {
+        // A host that has seen too many bad tokens listens to nobody for a while.
+        let retry_after = Duration::from_millis(problem.retry_after_ms.unwrap_or(1_000));
+        return Fault::Said(Error::Busy { retry_after });
+    }
+    match problem.and_then(Problem::into_error) {
         Some(error) if error.status() != status => {
             Fault::Foreign("a problem with the status of another one")
         }
@@ -113,6 +125,17 @@ mod tests {
         }
         let full = Fault::Said(Error::StorageFull).into_error(Refusals::Hidden);
         assert_eq!(full, Error::StorageFull);
+    }
+
+    #[test]
+    fn too_many_failed_logins_pass() {
+        let problem = r#"{"type":"","title":"","status":429,"code":"too_many_attempts","detail":"",
+            "retry_after_ms":2500}"#;
+        let refused = refusal(429, &typed(PROBLEM_JSON), problem.as_bytes());
+        let retry_after = Duration::from_millis(2_500);
+        assert_eq!(refused, Fault::Said(Error::Busy { retry_after }));
+        let refused = refusal(503, &typed(PROBLEM_JSON), problem.as_bytes());
+        assert!(matches!(refused, Fault::Foreign(_)), "{refused:?}");
     }
 
     #[test]

@@ -11,8 +11,8 @@ use skep_protocol::{
     ByteStream, ChangeStream, ComponentDigest, ComponentView, ConfigDigest, ConfigValues,
     ConfigView, Conflict, CreateWorker, Cursor, Diagnostic, Ending, EntryPage, EntryStream, Error,
     FileName, FileRange, FileView, Imported, InputId, InputView, Invalid, ListFiles, ListWorkers,
-    NameError, NewInput, Page, RuntimeHandle, RuntimeSummary, RuntimeView, Sent, Status, Stored,
-    Usage, WorkerChange, WorkerId, WorkerView,
+    NameError, NewInput, Page, Role, RuntimeHandle, RuntimeSummary, RuntimeView, Sent, Status,
+    Stored, Usage, WorkerChange, WorkerId, WorkerView,
 };
 
 use crate::answer::{Fault, is_type};
@@ -29,6 +29,9 @@ const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// Whose input a registry passes on, by the id of their token.
 const SENDER: HeaderName = HeaderName::from_static("skep-sender");
+
+/// The role of whoever brought a component through a registry, where it is less than our own.
+const ROLE: HeaderName = HeaderName::from_static("skep-role");
 
 /// When a file was last written, to the millisecond; HTTP's own header knows seconds only.
 const MODIFIED_AT: HeaderName = HeaderName::from_static("skep-modified-at");
@@ -225,8 +228,15 @@ impl RuntimeHandle for Client {
         follow(self.wire.clone(), Changes::new(cursor.as_deref())?).await
     }
 
-    async fn put_component(&self, wasm: ByteStream) -> Result<Stored<ComponentView>, Error> {
-        let ask = Ask::post(&[&"components"]).upload("application/wasm", wasm);
+    async fn put_component(
+        &self,
+        wasm: ByteStream,
+        by: Role,
+    ) -> Result<Stored<ComponentView>, Error> {
+        let mut ask = Ask::post(&[&"components"]).upload("application/wasm", wasm);
+        if by < Role::Admin {
+            ask = ask.header(ROLE, HeaderValue::from_static(by.as_str()));
+        }
         self.store(ask.patient(A_COMPILATION)).await
     }
 

@@ -5,7 +5,7 @@ use std::pin::Pin;
 
 use futures_core::Stream;
 use skep_protocol::{
-    AuditEntry, Error, FleetChange, HostId, HostView, ListWorkers, Listing, Page, RuntimeId,
+    AuditEntry, Error, FleetChange, HostId, HostView, ListWorkers, Listing, Me, Page, RuntimeId,
     RuntimeSummary, WorkerEntry,
 };
 
@@ -104,7 +104,7 @@ impl Host {
     ///
     /// # Errors
     /// As [`Self::runtimes`].
-    pub async fn me(&self) -> Result<serde_json::Value, Error> {
+    pub async fn me(&self) -> Result<Me, Error> {
         self.wire.ask(Ask::get(&[&"me"])).await
     }
 

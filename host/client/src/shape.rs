@@ -2,7 +2,7 @@
 
 use skep_protocol::{
     AuditEntry, Change, ComponentView, ConfigView, Diagnostic, Entry, EntryPage, FileView,
-    FleetChange, HostView, Imported, InputView, Listing, Page, Problem, RuntimeSummary,
+    FleetChange, HostView, Imported, InputView, Listing, Me, Page, Problem, RuntimeSummary,
     RuntimeView, Sent, Usage, WorkerEntry, WorkerView,
 };
 
@@ -35,6 +35,7 @@ shapes! {
     Listing<HostView>,
     Listing<RuntimeSummary>,
     Listing<WorkerEntry>,
+    Me,
     Page<AuditEntry>,
     Page<ComponentView>,
     Page<ConfigView>,

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{RuntimeId, Timestamp, WorkerId};
+use crate::{Denial, RuntimeId, Timestamp, WorkerId};
 
 /// What was noticed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
@@ -21,6 +21,8 @@ pub enum DiagnosticCode {
     Uninstantiable,
     /// A file call of an ended turn does not come back.
     HostCallStuck,
+    /// The worker asked for something that it was not granted; of several, the last.
+    Denied,
     /// Something lies in the store that does not belong there.
     ForeignFile,
     /// Removing a worker's files did not finish; it is tried again.
@@ -40,13 +42,14 @@ pub enum DiagnosticCode {
 
 impl DiagnosticCode {
     /// Every code.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::ExecutionNotRestored,
         Self::Quarantined,
         Self::DirectoryMissing,
         Self::CrashLoop,
         Self::Uninstantiable,
         Self::HostCallStuck,
+        Self::Denied,
         Self::ForeignFile,
         Self::RemovalDelayed,
         Self::RuntimeUnavailable,
@@ -65,6 +68,7 @@ impl DiagnosticCode {
             Self::CrashLoop => "crash_loop",
             Self::Uninstantiable => "uninstantiable",
             Self::HostCallStuck => "host_call_stuck",
+            Self::Denied => "denied",
             Self::ForeignFile => "foreign_file",
             Self::RemovalDelayed => "removal_delayed",
             Self::RuntimeUnavailable => "runtime_unavailable",
@@ -78,7 +82,7 @@ impl DiagnosticCode {
     /// How bad that is.
     pub const fn severity(self) -> Severity {
         match self {
-            Self::ExecutionNotRestored | Self::StaleRecord => Severity::Info,
+            Self::ExecutionNotRestored | Self::Denied | Self::StaleRecord => Severity::Info,
             Self::ForeignFile
             | Self::RemovalDelayed
             | Self::DirectoryMissing
@@ -119,6 +123,17 @@ impl From<RuntimeId> for Subject {
 }
 
 impl Diagnostic {
+    /// Something that was noticed.
+    pub fn new(
+        code: DiagnosticCode,
+        message: impl Into<String>,
+        subject: Option<Subject>,
+        at: Timestamp,
+    ) -> Self {
+        let (severity, message) = (code.severity(), message.into());
+        Self { code, severity, message, subject, at, denial: None }
+    }
+
     /// The worker that it is about, if it is about one.
     pub fn worker(&self) -> Option<WorkerId> {
         match self.subject {
@@ -155,4 +170,7 @@ pub struct Diagnostic {
     pub subject: Option<Subject>,
     /// When it was noticed.
     pub at: Timestamp,
+    /// What was denied, and what would allow it, where that is what was noticed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub denial: Option<Box<Denial>>,
 }

@@ -106,16 +106,21 @@ entry_kinds! {
     Stopped = 10, "stopped";
     /// A person started it.
     Started = 11, "started";
-    /// It was switched to another component or config bundle.
+    /// It was switched to another component or config bundle; or its grants were changed: then
+    /// `label` is `grants`, and the body is what they are now, [`crate::Grants`] in JSON.
     Updated = 12, "updated";
     /// It was switched back.
     RolledBack = 13, "rolled_back";
-    /// It asked for something that it was not granted; `label` names the interface.
+    /// It asked for something that it was not granted; `label` names the interface, the body is a
+    /// [`crate::Denial`] in JSON where there is more to say.
     Denied = 14, "denied";
     /// Entries before this one were trimmed.
     Gap = 15, "gap";
     /// It runs no more before a person starts it; `label` is the reason.
     Failed = 16, "failed";
+    /// It sent an HTTP request; `label` is its method and host, the body is a
+    /// [`crate::RequestRecord`] in JSON.
+    Request = 17, "request";
 }
 
 /// One entry.

@@ -125,6 +125,12 @@ pub enum Invalid {
     /// A scope that the operator does not offer.
     #[error("the operator offers no scope of that name")]
     Scope,
+    /// A secret that the operator does not offer.
+    #[error("the operator offers no secret of that name")]
+    Secret,
+    /// More grants than a worker can have.
+    #[error("a worker has at most 64 grants of each kind, and each at most 64 methods")]
+    TooManyGrants,
     /// A limit that is not set per worker.
     #[error("the limit {0} cannot be set for a worker")]
     Limit(LimitName),
@@ -161,6 +167,7 @@ impl Invalid {
             Self::Name(NameError::TooManyLabels) => "too_many_labels",
             Self::Name(NameError::IdempotencyKey) => "idempotency_key",
             Self::Name(NameError::ScopeName) => "scope_name",
+            Self::Name(NameError::SecretName) => "secret_name",
             Self::Name(NameError::GuestPath) => "guest_path",
             Self::Config(ConfigError::Key) => "config_key",
             Self::Config(ConfigError::TooLarge) => "config_too_large",
@@ -168,6 +175,8 @@ impl Invalid {
             Self::RunRequest => "run_request",
             Self::GuestPath => "guest_path_taken",
             Self::Scope => "scope",
+            Self::Secret => "secret",
+            Self::TooManyGrants => "too_many_grants",
             Self::Limit(_) => "limit",
             Self::FileName => "file_name",
             Self::NotAFile => "not_a_file",
@@ -179,7 +188,7 @@ impl Invalid {
     }
 
     /// Every one; those of limits with the given one.
-    pub const fn all(limit: LimitName) -> [Self; 23] {
+    pub const fn all(limit: LimitName) -> [Self; 26] {
         [
             Self::Id(IdError::Runtime),
             Self::Id(IdError::Uuid),
@@ -190,6 +199,7 @@ impl Invalid {
             Self::Name(NameError::TooManyLabels),
             Self::Name(NameError::IdempotencyKey),
             Self::Name(NameError::ScopeName),
+            Self::Name(NameError::SecretName),
             Self::Name(NameError::GuestPath),
             Self::Config(ConfigError::Key),
             Self::Config(ConfigError::TooLarge),
@@ -197,6 +207,8 @@ impl Invalid {
             Self::RunRequest,
             Self::GuestPath,
             Self::Scope,
+            Self::Secret,
+            Self::TooManyGrants,
             Self::Limit(limit),
             Self::FileName,
             Self::NotAFile,
@@ -229,6 +241,9 @@ pub enum Conflict {
     /// The input has an outcome already.
     #[error("the input has ended already")]
     Ended,
+    /// The worker's grants are others than those that the change was made for.
+    #[error("the worker's grants were changed meanwhile; look at them and try again")]
+    Grants,
     /// The worker has failed and waits for a person.
     #[error("the worker has failed; its diagnostics say why, and start makes it try again")]
     WorkerFailed,
@@ -236,13 +251,14 @@ pub enum Conflict {
 
 impl Conflict {
     /// Every one.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Worker,
         Self::IdempotencyKey,
         Self::NoPrevious,
         Self::Kind,
         Self::InUse,
         Self::Ended,
+        Self::Grants,
         Self::WorkerFailed,
     ];
 
@@ -255,12 +271,74 @@ impl Conflict {
             Self::Kind => "kind",
             Self::InUse => "in_use",
             Self::Ended => "ended",
+            Self::Grants => "grants",
             Self::WorkerFailed => "worker_failed",
         }
     }
 }
 
 impl Error {
+    /// One of each variant, and of each of their reasons, with made-up ids.
+    pub fn every() -> Vec<Self> {
+        let retry_after = Duration::from_millis(1_500);
+        let name = LimitName::mailbox_bytes;
+        let runtime = || "elsewhere".parse().expect("that is a runtime's id");
+        let host = || "elsewhere".parse().expect("that is a host's id");
+        let worker = WorkerId::new(1, [1; 10]);
+        let mut all = vec![
+            Self::Unauthenticated,
+            Self::Forbidden,
+            Self::UnknownRuntime(runtime()),
+            Self::UnknownWorker(worker),
+            Self::WorkerNotVisible(worker),
+            Self::UnknownHost(host()),
+            Self::UnknownComponent(ComponentDigest::from_sha256([1; 32])),
+            Self::UnknownConfig(ConfigDigest::from_sha256([1; 32])),
+            Self::UnknownInput(InputId::new(1, [1; 10])),
+            Self::UnknownFile,
+            Self::WorkerStopped,
+            Self::WorkerRemoved,
+            Self::LimitExceeded { name, limit: 7 },
+            Self::ComponentRefused { reason: "it imports `x:y/z`".into() },
+            Self::MailboxFull { name, retry_after },
+            Self::OperationUnsupported,
+            Self::Busy { retry_after },
+            Self::RuntimeUnavailable,
+            Self::StorageFull,
+            Self::Internal,
+        ];
+        all.extend(Invalid::all(name).map(Self::InvalidRequest));
+        all.extend(Conflict::ALL.map(Self::Conflict));
+        // Total: a new variant does not compile without a decision.
+        for error in &all {
+            match error {
+                Self::InvalidRequest(_)
+                | Self::Unauthenticated
+                | Self::Forbidden
+                | Self::UnknownRuntime(_)
+                | Self::UnknownWorker(_)
+                | Self::WorkerNotVisible(_)
+                | Self::UnknownHost(_)
+                | Self::UnknownComponent(_)
+                | Self::UnknownConfig(_)
+                | Self::UnknownInput(_)
+                | Self::UnknownFile
+                | Self::Conflict(_)
+                | Self::WorkerStopped
+                | Self::WorkerRemoved
+                | Self::LimitExceeded { .. }
+                | Self::ComponentRefused { .. }
+                | Self::MailboxFull { .. }
+                | Self::OperationUnsupported
+                | Self::Busy { .. }
+                | Self::RuntimeUnavailable
+                | Self::StorageFull
+                | Self::Internal => {}
+            }
+        }
+        all
+    }
+
     /// The stable code.
     pub const fn code(&self) -> &'static str {
         match self {

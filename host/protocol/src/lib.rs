@@ -11,11 +11,13 @@ pub mod digest;
 pub mod entry;
 pub mod error;
 pub mod file;
+pub mod grant;
 pub mod id;
 pub mod input;
 pub mod kind;
 pub mod limits;
 pub mod name;
+pub mod outbound;
 pub mod payload;
 pub mod problem;
 pub mod registry;
@@ -32,6 +34,7 @@ pub use digest::{ComponentDigest, ConfigDigest, DigestError};
 pub use entry::{Cursor, Entry, EntryKind, EntryPage};
 pub use error::{Conflict, Error, Invalid};
 pub use file::{FileName, FileRange, FileView, Imported, ListFiles};
+pub use grant::{GrantError, Grants, HostPattern, HttpGrant, Method, Scheme, ScopeGrant};
 pub use id::{HostId, IdError, InputId, RuntimeId, TokenId, WorkerId, WorkerRef};
 pub use input::{
     Ending, InputState, InputView, NewInput, Outcome, Output, RunOutput, RunRequest, Sent,
@@ -39,7 +42,8 @@ pub use input::{
 };
 pub use kind::ComponentKind;
 pub use limits::{LimitName, Limits};
-pub use name::{DisplayRef, GuestPath, IdempotencyKey, Labels, NameError, ScopeName};
+pub use name::{DisplayRef, GuestPath, IdempotencyKey, Labels, NameError, ScopeName, SecretName};
+pub use outbound::{Denial, RequestRecord};
 pub use payload::{Failure, Payload};
 pub use problem::Problem;
 pub use registry::{
@@ -53,6 +57,6 @@ pub use runtime::{
 };
 pub use time::Timestamp;
 pub use worker::{
-    CreateWorker, Desired, Execution, FailedReason, Grants, LimitChanges, Observed, ScopeGrant,
-    Usage, Version, WorkerChange, WorkerSpec, WorkerView,
+    CreateWorker, Desired, Execution, FailedReason, LimitChanges, Observed, Usage, Version,
+    WorkerChange, WorkerSpec, WorkerView,
 };

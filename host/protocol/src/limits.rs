@@ -97,6 +97,11 @@ limits! {
     hostcall_bytes: Bytes = 8 * MIB, "bytes one call may pass to the host";
     random_bytes_per_call: Bytes = MIB, "random bytes asked for at once";
     open_descriptors: Count = 1_024, "open files, directories and listings";
+    outbound_connections: Count = 32, "connections to others at once; eight times as many requests may wait for one";
+    http_header_bytes: Bytes = 32 * KIB, "headers of one request or answer, with what the host needs to hold them";
+    http_chunk_bytes: Bytes = 64 * KIB, "of a body, given to or taken from the host at once";
+    http_body_bytes: Bytes = GIB, "one body sent or received";
+    http_wait_ms: Millis = 60_000, "one wait of a request for its peer: to connect, to answer, between two chunks";
     disk_bytes: Bytes = GIB, "file bytes added to the worker's directories";
     disk_entries: Count = 100_000, "names added to the worker's directories";
     input_bytes: Bytes = 4 * MIB, "one input";

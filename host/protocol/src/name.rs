@@ -30,6 +30,9 @@ pub enum NameError {
     /// Of a scope.
     #[error("a scope's name is 1 to 64 of a-z, 0-9, `_` and `-`")]
     ScopeName,
+    /// Of a secret.
+    #[error("a secret's name is 1 to 64 of a-z, 0-9, `_` and `-`")]
+    SecretName,
     /// Of a guest's mount point.
     #[error("a directory of the guest is an absolute path without `.`, `..` and empty parts")]
     GuestPath,
@@ -97,6 +100,14 @@ name! {
 name! {
     /// The operator's name for a directory that workers may be granted.
     ScopeName, |text| {
+        let allowed = |c| matches!(c, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-');
+        (1..=64).contains(&text.len()) && text.bytes().all(allowed)
+    }
+}
+
+name! {
+    /// The operator's name for a secret that workers may be granted.
+    SecretName, |text| {
         let allowed = |c| matches!(c, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-');
         (1..=64).contains(&text.len()) && text.bytes().all(allowed)
     }

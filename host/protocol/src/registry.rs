@@ -124,8 +124,8 @@ pub struct FleetChange {
     pub what: Changed,
 }
 
-/// What changed. In JSON `{"kind": "runtime", "runtime": {…}}` or `{"kind": "worker", "runtime_id",
-/// "worker_id", "worker": {…} or null}`.
+/// What changed. In JSON `{"kind": "runtime", "runtime": {…}}`, `{"kind": "runtime_removed",
+/// "runtime_id"}` or `{"kind": "worker", "runtime_id", "worker_id", "worker": {…} or null}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Changed {
@@ -133,6 +133,11 @@ pub enum Changed {
     Runtime {
         /// What it is now.
         runtime: Box<RuntimeSummary>,
+    },
+    /// A runtime is no longer in the registry, nor are its workers.
+    RuntimeRemoved {
+        /// Which.
+        runtime_id: RuntimeId,
     },
     /// A worker.
     Worker {

@@ -14,7 +14,8 @@ use serde::{Deserialize, Serialize};
 use crate::{
     ComponentDigest, ComponentView, ConfigDigest, ConfigValues, ConfigView, CreateWorker, Cursor,
     Diagnostic, Entry, EntryPage, Error, FileName, FileRange, FileView, HostId, Imported, InputId,
-    InputView, ListFiles, NewInput, RuntimeId, Sent, Usage, WorkerChange, WorkerId, WorkerView,
+    InputView, ListFiles, NewInput, Role, RuntimeId, Sent, Usage, WorkerChange, WorkerId,
+    WorkerView,
 };
 
 /// Bytes that come as they come.
@@ -144,8 +145,13 @@ pub trait RuntimeHandle: Send + Sync {
     /// earlier change, from there.
     async fn changes(&self, cursor: Option<String>) -> Result<ChangeStream, Error>;
 
-    /// Stores a component.
-    async fn put_component(&self, wasm: ByteStream) -> Result<Stored<ComponentView>, Error>;
+    /// Stores a component that somebody with this role has brought. What no admin has brought is
+    /// run with more between it and the host, where there is a choice.
+    async fn put_component(
+        &self,
+        wasm: ByteStream,
+        by: Role,
+    ) -> Result<Stored<ComponentView>, Error>;
 
     /// One component.
     async fn component(&self, digest: ComponentDigest) -> Result<ComponentView, Error>;

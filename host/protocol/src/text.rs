@@ -4,6 +4,7 @@
 //! repaint earlier lines, retitle a window or write the clipboard. Everything a person is shown of
 //! a guest's text passes through [`neutral`].
 
+use std::borrow::Cow;
 use std::fmt::{self, Write};
 
 /// Shows text with every control character made visible, and no line breaks.
@@ -24,6 +25,15 @@ pub fn is_unsafe(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}' | '\u{2029}')
         || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// The first characters of a text that somebody else chose the length of, with a mark where more
+/// followed.
+pub fn brief(text: &str, characters: usize) -> Cow<'_, str> {
+    match text.char_indices().nth(characters) {
+        None => text.into(),
+        Some((end, _)) => format!("{}…", &text[..end]).into(),
+    }
 }
 
 /// See [`neutral`].
@@ -49,6 +59,13 @@ impl fmt::Display for Neutral<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_too_long_is_cut_between_characters() {
+        assert_eq!(brief("né", 2), "né");
+        assert_eq!(brief("née", 2), "né…");
+        assert_eq!(brief("", 0), "");
+    }
 
     #[test]
     fn control_characters_become_visible() {

@@ -6,8 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ComponentDigest, ComponentKind, ConfigDigest, DisplayRef, GuestPath, Labels, LimitName, Limits,
-    Rights, RuntimeId, ScopeName, Timestamp, WorkerId,
+    ComponentDigest, ComponentKind, ConfigDigest, DisplayRef, Grants, Labels, LimitName, Limits,
+    RuntimeId, Timestamp, WorkerId,
 };
 
 /// What a worker is made of.
@@ -45,27 +45,6 @@ impl WorkerSpec {
             limits: LimitChanges::default(),
         }
     }
-}
-
-/// What the operator allows a worker.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Grants {
-    /// Directories of the operator, by name.
-    #[serde(default)]
-    pub scopes: Vec<ScopeGrant>,
-}
-
-/// One directory.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ScopeGrant {
-    /// The operator's name for it.
-    pub name: ScopeName,
-    /// Where the guest finds it.
-    pub guest: GuestPath,
-    /// What it may do there.
-    pub rights: Rights,
 }
 
 /// Limits that differ from the table's defaults.
@@ -112,6 +91,22 @@ pub struct WorkerChange {
     /// Other labels, in place of all that there were.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub labels: Option<Labels>,
+    /// Other grants, in place of all that there were. They count from the next turn on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grants: Option<Grants>,
+    /// The grants that these are to replace. Where the worker has others by now, nothing is changed
+    /// and the answer is a conflict.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grants_before: Option<Grants>,
+}
+
+impl WorkerChange {
+    /// Whether it was made for a worker with these grants. One that has what it is to get already
+    /// may have been sent twice.
+    pub fn is_for(&self, grants: &Grants) -> bool {
+        let before = self.grants_before.as_ref();
+        before.is_none_or(|before| before == grants) || self.grants.as_ref() == Some(grants)
+    }
 }
 
 /// What a person wants of a worker. Survives restarts.
@@ -210,7 +205,8 @@ pub struct WorkerView {
     /// What it was made of, and has been changed to.
     #[serde(flatten)]
     pub spec: WorkerSpec,
-    /// The component and config before the last update, if a rollback would bring them back.
+    /// The component and config before the last update, if a rollback would bring them back. Grants
+    /// are no part of a version: what was taken from a worker does not come back with its old code.
     pub previous: Option<Version>,
     /// What a person wants of it.
     pub desired: Desired,

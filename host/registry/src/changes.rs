@@ -17,7 +17,7 @@ use futures_util::stream::{self, SelectAll};
 use futures_util::{Stream, StreamExt};
 use skep_protocol::{
     Change, ChangeStream, Changed, Error, FleetChange, Invalid, ListWorkers, RuntimeHandle,
-    RuntimeId, RuntimeSummary, Status, Timestamp, WorkerId,
+    RuntimeId, RuntimeSummary, Status, WorkerId,
 };
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
@@ -33,18 +33,18 @@ const RETRY: Duration = Duration::from_secs(1);
 /// Between two looks at a runtime of this process that is restoring.
 const LOOK: Duration = Duration::from_millis(500);
 
-/// What is common to all followers of a stream.
-#[derive(Clone, Copy)]
-pub(crate) struct Pace {
-    pub(crate) now: fn() -> Timestamp,
-    pub(crate) deadline: Duration,
-}
-
 /// Something that a follower has to say, and where it is then.
 struct Said {
     runtime_id: RuntimeId,
     mark: Option<Mark>,
     what: Changed,
+}
+
+impl Said {
+    fn removed(runtime_id: RuntimeId) -> Self {
+        let what = Changed::RuntimeRemoved { runtime_id: runtime_id.clone() };
+        Self { runtime_id, mark: None, what }
+    }
 }
 
 type SaidStream = Pin<Box<dyn Stream<Item = Said> + Send>>;
@@ -53,7 +53,7 @@ type SaidStream = Pin<Box<dyn Stream<Item = Said> + Send>>;
 struct Merged {
     fleet: Arc<Fleet>,
     sees: Box<dyn Fn(&RuntimeId) -> bool + Send>,
-    pace: Pace,
+    deadline: Duration,
     others: watch::Receiver<bool>,
     followers: SelectAll<SaidStream>,
     followed: Vec<Arc<Member>>,
@@ -65,18 +65,19 @@ pub(crate) fn changes(
     fleet: Arc<Fleet>,
     sees: Box<dyn Fn(&RuntimeId) -> bool + Send>,
     place: Option<StreamPlace>,
-    pace: Pace,
+    deadline: Duration,
 ) -> FleetStream {
     let others = fleet.follow();
     let mut merged = Merged {
         fleet,
         sees,
-        pace,
+        deadline,
         others,
         followers: SelectAll::new(),
         followed: Vec::new(),
         place: place.unwrap_or_default(),
     };
+    merged.name_the_gone();
     merged.look();
     stream::unfold(merged, |mut merged| async move {
         let change = merged.next().await?;
@@ -100,11 +101,32 @@ impl Merged {
                 }
                 Some(said) = self.followers.next() => said,
             };
-            if let Some(mark) = said.mark {
-                self.place.0.insert(said.runtime_id, mark);
+            match (said.mark, &said.what) {
+                (Some(mark), _) => drop(self.place.0.insert(said.runtime_id, mark)),
+                // Another one has its place, and speaks for itself.
+                (None, Changed::RuntimeRemoved { .. }) if self.follows(&said.runtime_id) => {
+                    continue;
+                }
+                (None, Changed::RuntimeRemoved { .. }) => {
+                    drop(self.place.0.remove(&said.runtime_id))
+                }
+                (None, _) => {}
             }
             return Some(FleetChange { cursor: self.place.to_text(), what: said.what });
         }
+    }
+
+    fn follows(&self, runtime: &RuntimeId) -> bool {
+        (self.sees)(runtime) && self.fleet.members().get(runtime).is_some()
+    }
+
+    /// Names those that whoever comes back has heard of and that are there no longer, or not for
+    /// them: what is not seen and what is not there are one.
+    fn name_the_gone(&mut self) {
+        let heard_of: Vec<_> = self.place.0.keys().cloned().collect();
+        let gone = heard_of.into_iter().filter(|runtime| !self.follows(runtime));
+        let gone: Vec<_> = gone.map(Said::removed).collect();
+        self.followers.push(stream::iter(gone).boxed());
     }
 
     /// Follows those that are new. Those that have left end by themselves.
@@ -115,7 +137,8 @@ impl Merged {
             if !self.followed.iter().any(|old| Arc::ptr_eq(member, old)) {
                 self.followed.push(Arc::clone(member));
                 let mark = self.place.0.get(&member.id).cloned();
-                self.followers.push(Follower::new(Arc::clone(member), mark, self.pace).stream());
+                self.followers
+                    .push(Follower::new(Arc::clone(member), mark, self.deadline).stream());
             }
         }
     }
@@ -124,7 +147,7 @@ impl Merged {
 /// A follower of one runtime.
 struct Follower {
     member: Arc<Member>,
-    pace: Pace,
+    deadline: Duration,
     gone: watch::Receiver<bool>,
     health: Option<watch::Receiver<Health>>,
     mark: Option<Mark>,
@@ -146,12 +169,12 @@ enum Heard {
 }
 
 impl Follower {
-    fn new(member: Arc<Member>, mark: Option<Mark>, pace: Pace) -> Self {
+    fn new(member: Arc<Member>, mark: Option<Mark>, deadline: Duration) -> Self {
         let health = member.remote().map(|remote| remote.follow());
         Self {
             gone: member.gone(),
             member,
-            pace,
+            deadline,
             health,
             mark,
             changes: None,
@@ -180,7 +203,8 @@ impl Follower {
 
     async fn advance(&mut self) {
         if self.has_left() {
-            self.say(self.member.farewell((self.pace.now)()));
+            let runtime_id = self.member.id.clone();
+            self.ready.push_back(Said::removed(runtime_id));
             self.ended = true;
         } else if std::mem::take(&mut self.waits) {
             self.pause().await;
@@ -197,7 +221,7 @@ impl Follower {
 
     /// Takes up the runtime's changes, or waits until that may be tried again.
     async fn begin(&mut self) {
-        let summary = self.member.ask(self.pace.deadline).await;
+        let summary = self.member.ask(self.deadline).await;
         let status = summary.status;
         let host = summary.host_id.as_ref().map_or("", |host| host.as_str()).to_owned();
         // It says how it is before its workers follow.
@@ -209,7 +233,7 @@ impl Follower {
         let cursor = self.mark.as_ref().filter(|mark| mark.host == host && !host.is_empty());
         let cursor = cursor.and_then(|mark| mark.cursor.clone());
         let taken = take_up(&*self.member.handle, &self.named, cursor);
-        match timeout(self.pace.deadline, taken).await {
+        match timeout(self.deadline, taken).await {
             Ok(Ok((changes, cursor, gone))) => {
                 for worker_id in gone {
                     self.named.remove(&worker_id);
@@ -258,7 +282,7 @@ impl Follower {
     async fn look(&mut self) {
         let summary = match self.member.remote() {
             Some(_) => self.member.known(),
-            None => self.member.ask(self.pace.deadline).await,
+            None => self.member.ask(self.deadline).await,
         };
         let before = self.said.as_ref().and_then(|said| said.host_id.clone());
         let other = summary.host_id != before || summary.host_id.is_none();

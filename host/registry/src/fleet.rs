@@ -118,14 +118,6 @@ impl Member {
         self.summary(None)
     }
 
-    /// That it is one no longer.
-    pub(crate) fn farewell(&self, now: Timestamp) -> RuntimeSummary {
-        let since = Some(now);
-        let (workers, connected) = (Some(0), Some(0));
-        let status = Status::Unavailable;
-        RuntimeSummary { status, unavailable_since: since, workers, connected, ..self.known() }
-    }
-
     fn leave(&self) {
         self.gone.send_replace(true);
         if let Some(care) = &self.care {
@@ -312,5 +304,5 @@ impl Fleet {
 pub(crate) fn duplicate(id: &RuntimeId, at: Timestamp) -> Diagnostic {
     let code = DiagnosticCode::RuntimeMismatch;
     let message = format!("a remote's entry has the id {id}, which is another runtime's already");
-    Diagnostic { code, severity: code.severity(), message, subject: Some(id.clone().into()), at }
+    Diagnostic::new(code, message, Some(id.clone().into()), at)
 }

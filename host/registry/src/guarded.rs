@@ -192,8 +192,20 @@ impl RuntimeHandle for Guarded {
 
     async fn update(&self, worker: WorkerId, change: WorkerChange) -> Result<WorkerView, Error> {
         self.change(Action::WorkerUpdate, Some(worker), async move |guarded, runtime| {
+            let mut change = change;
             if change.component.is_some() || change.config.is_some() {
                 guarded.may_run_in(&*runtime, worker).await?;
+            }
+            if let Some(grants) = &change.grants {
+                let before = runtime.get(worker).await?.spec.grants;
+                guarded.gate.policy.allows_grants(&guarded.caller, &before, grants)?;
+                if guarded.caller.role < Role::Admin {
+                    if !change.is_for(&before) {
+                        return Err(Conflict::Grants.into());
+                    }
+                    // What was allowed is this change of these, not of what there may be by then.
+                    change.grants_before = Some(before);
+                }
             }
             runtime.update(worker, change).await
         })
@@ -261,8 +273,15 @@ impl RuntimeHandle for Guarded {
         Ok(self.while_good(self.read()?.changes(cursor).await?))
     }
 
-    async fn put_component(&self, wasm: ByteStream) -> Result<Stored<ComponentView>, Error> {
-        let put = async move |_, runtime: Arc<dyn RuntimeHandle>| runtime.put_component(wasm).await;
+    async fn put_component(
+        &self,
+        wasm: ByteStream,
+        by: Role,
+    ) -> Result<Stored<ComponentView>, Error> {
+        // Nobody brings it with more than their own role.
+        let by = by.min(self.caller.role);
+        let put =
+            async move |_, runtime: Arc<dyn RuntimeHandle>| runtime.put_component(wasm, by).await;
         self.change(Action::ComponentPut, None, put).await
     }
 

@@ -248,5 +248,5 @@ fn missing(member: &Member, why: &Missing, at: Timestamp) -> Diagnostic {
         }
     };
     let subject = Some(id.clone().into());
-    Diagnostic { code, severity: code.severity(), message, subject, at }
+    Diagnostic::new(code, message, subject, at)
 }

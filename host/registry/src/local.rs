@@ -109,8 +109,7 @@ impl LocalRuntime {
     }
 
     fn diagnostic(&self, code: DiagnosticCode, message: String, subject: Subject) -> Diagnostic {
-        let (severity, at) = (code.severity(), (self.now)());
-        Diagnostic { code, severity, message, subject: Some(subject), at }
+        Diagnostic::new(code, message, Some(subject), (self.now)())
     }
 }
 
@@ -244,7 +243,7 @@ impl RuntimeHandle for LocalRuntime {
         Err(Error::OperationUnsupported)
     }
 
-    async fn put_component(&self, _: ByteStream) -> Result<Stored<ComponentView>, Error> {
+    async fn put_component(&self, _: ByteStream, _: Role) -> Result<Stored<ComponentView>, Error> {
         Err(Error::OperationUnsupported)
     }
 

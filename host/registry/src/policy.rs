@@ -2,7 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use skep_protocol::{Error, LimitName, Limits, Role, RuntimeId, ScopeName, WorkerSpec};
+use skep_protocol::{
+    Error, Grants, HttpGrant, LimitName, Limits, Rights, Role, RuntimeId, ScopeName, SecretName,
+    WorkerSpec,
+};
 
 use crate::Caller;
 
@@ -22,6 +25,12 @@ pub trait Policy: Send + Sync {
     /// # Errors
     /// The answer that the caller gets instead.
     fn allows_spec(&self, caller: &Caller, spec: &WorkerSpec) -> Result<(), Error>;
+
+    /// Whether the caller may have a worker's grants changed so.
+    ///
+    /// # Errors
+    /// The answer that the caller gets instead.
+    fn allows_grants(&self, caller: &Caller, before: &Grants, after: &Grants) -> Result<(), Error>;
 }
 
 /// What operators may give workers. Admins may give them anything that the runtime has.
@@ -29,18 +38,21 @@ pub trait Policy: Send + Sync {
 pub struct Ceilings {
     /// Directories that may be granted.
     pub scopes: BTreeSet<ScopeName>,
+    /// Where workers may be let send requests: there, or to less.
+    pub http: Vec<HttpGrant>,
+    /// Secrets that may be granted.
+    pub secrets: BTreeSet<SecretName>,
     /// The most that a limit may be set to; for others it is the table's default.
     pub limits: BTreeMap<LimitName, u64>,
 }
 
 impl Ceilings {
-    fn allow(&self, spec: &WorkerSpec) -> bool {
+    fn allow_limits(&self, spec: &WorkerSpec) -> bool {
         let defaults = Limits::default();
-        let scopes = spec.grants.scopes.iter().all(|grant| self.scopes.contains(&grant.name));
         let under = |(name, value): (&LimitName, &u64)| {
             *value <= self.limits.get(name).copied().unwrap_or_else(|| defaults.get(*name))
         };
-        scopes && spec.limits.0.iter().all(under)
+        spec.limits.0.iter().all(under)
     }
 }
 
@@ -48,8 +60,32 @@ impl Ceilings {
 /// ceilings.
 #[derive(Clone, Debug, Default)]
 pub struct RolePolicy {
-    /// What operators may give workers, if that is bounded.
+    /// What operators may give workers. Without it they may give each scope and set each limit,
+    /// which the runtime bounds; but nothing bounds HTTP, so they may grant none, nor a secret.
     pub ceilings: Option<Ceilings>,
+}
+
+impl RolePolicy {
+    /// Whether operators may turn these grants into those: nothing may be more than it was, but for
+    /// what the ceilings allow.
+    fn allow_grants(&self, before: &Grants, after: &Grants) -> bool {
+        let ceilings = self.ceilings.as_ref();
+        let scopes = after.scopes.iter().all(|grant| {
+            let within = |has: &Rights| *has == Rights::ReadWrite || grant.rights == *has;
+            let mut had = before.scopes.iter().filter(|had| had.name == grant.name);
+            had.any(|had| within(&had.rights))
+                || ceilings.is_none_or(|ceilings| ceilings.scopes.contains(&grant.name))
+        });
+        let http = after.http.iter().all(|grant| {
+            let offered = ceilings.into_iter().flat_map(|ceilings| &ceilings.http);
+            before.http.iter().chain(offered).any(|wider| grant.is_within(wider))
+        });
+        let secrets = after.secrets.iter().all(|name| {
+            before.secrets.contains(name)
+                || ceilings.is_some_and(|ceilings| ceilings.secrets.contains(name))
+        });
+        scopes && http && secrets
+    }
 }
 
 impl Policy for RolePolicy {
@@ -62,8 +98,17 @@ impl Policy for RolePolicy {
     }
 
     fn allows_spec(&self, caller: &Caller, spec: &WorkerSpec) -> Result<(), Error> {
-        let bounded = self.ceilings.as_ref().filter(|_| caller.role < Role::Admin);
-        let allowed = bounded.is_none_or(|ceilings| ceilings.allow(spec));
+        let limits = || {
+            let ceilings = self.ceilings.as_ref();
+            ceilings.is_none_or(|ceilings| ceilings.allow_limits(spec))
+        };
+        let allowed = caller.role >= Role::Admin
+            || (self.allow_grants(&Grants::default(), &spec.grants) && limits());
+        if allowed { Ok(()) } else { Err(Error::Forbidden) }
+    }
+
+    fn allows_grants(&self, caller: &Caller, before: &Grants, after: &Grants) -> Result<(), Error> {
+        let allowed = caller.role >= Role::Admin || self.allow_grants(before, after);
         if allowed { Ok(()) } else { Err(Error::Forbidden) }
     }
 }

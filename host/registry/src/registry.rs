@@ -10,7 +10,7 @@ use skep_protocol::{
 };
 
 use crate::audit::{self, AuditLog};
-use crate::changes::{self, Pace};
+use crate::changes;
 use crate::cursor::{StreamPlace, audit_from_text, audit_to_text};
 use crate::fleet::{self, Fleet, Member, Residents};
 use crate::guarded::{Gate, Guarded, Target, while_good};
@@ -232,8 +232,8 @@ impl Registry {
         let place = cursor.as_deref().map(StreamPlace::from_text).transpose()?;
         let (policy, viewer) = (Arc::clone(&self.0.gate.policy), caller.clone());
         let sees = Box::new(move |id: &RuntimeId| policy.sees(&viewer, id));
-        let pace = Pace { now: self.0.gate.now, deadline: self.0.deadline };
-        let changes = changes::changes(Arc::clone(&self.0.fleet), sees, place, pace);
+        let deadline = self.0.deadline;
+        let changes = changes::changes(Arc::clone(&self.0.fleet), sees, place, deadline);
         Ok(while_good(self.access(), caller, changes))
     }
 

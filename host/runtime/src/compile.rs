@@ -2,8 +2,9 @@
 //!
 //! The compiler is the soft spot of every wasm host: small inputs can make it take gigabytes and
 //! minutes, and it cannot be interrupted. So it runs in a child process that limits itself before
-//! it reads a byte; if it dies, only the child dies. Which program to start is said by whoever puts
-//! the host together: a library that re-executed its own process would fork without end in a test.
+//! it reads a byte, in memory and time and behind the second wall; if it dies, only the child dies.
+//! Which program to start is said by whoever puts the host together: a library that re-executed its
+//! own process would fork without end in a test.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -14,11 +15,12 @@ use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{PidfdFlags, Resource, Rlimit, Signal};
+use rustix::process::{PidfdFlags, Resource, Signal};
 use skep_protocol::LimitName;
 
 use crate::engine::{Allocator, Profile, config};
 use crate::shape::Abi;
+use crate::wall::{self, Allowed, Calls};
 
 /// One thing to compile.
 #[derive(Debug)]
@@ -195,12 +197,15 @@ fn reason(child: &mut Child) -> String {
 }
 
 /// What it means that the child died. Rust aborts when memory is not to be had, and the compiler
-/// has no other reason to.
+/// has no other reason to; one of its arenas panics instead.
 fn death(status: ExitStatus, reason: &str) -> CompileError {
     use std::os::unix::process::ExitStatusExt;
     match status.signal().and_then(Signal::from_named_raw) {
         Some(Signal::ABORT) => CompileError::Limit(LimitName::compile_memory_bytes),
         Some(Signal::XCPU) => CompileError::Limit(LimitName::compile_wall_ms),
+        None if reason.lines().any(|line| line == "out of memory") => {
+            CompileError::Limit(LimitName::compile_memory_bytes)
+        }
         _ => {
             let last = reason.lines().last().unwrap_or_default();
             CompileError::Crashed(format!("{status}: {last}"))
@@ -249,13 +254,13 @@ fn flat(error: &wasmtime::Error) -> String {
     format!("{error:#}").replace('\n', " ")
 }
 
+/// All that this process needs is open: it reads the one end, writes to the other, and computes.
 fn limit_self(memory_bytes: u64) -> io::Result<()> {
-    use rustix::process::{set_parent_process_death_signal, setrlimit};
-    set_parent_process_death_signal(Some(Signal::KILL))?;
-    let both = |value| Rlimit { current: Some(value), maximum: Some(value) };
-    setrlimit(Resource::As, both(memory_bytes))?;
-    setrlimit(Resource::Core, both(0))?;
-    setrlimit(Resource::Nofile, both(64))?;
-    setrlimit(Resource::Fsize, both(memory_bytes))?;
-    Ok(())
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+    wall::close_from(3)?;
+    wall::hold(Resource::As, memory_bytes)?;
+    wall::hold(Resource::Core, 0)?;
+    wall::hold(Resource::Nofile, 64)?;
+    wall::hold(Resource::Fsize, memory_bytes)?;
+    wall::raise(&Allowed { directories: &[], calls: Calls::Compute }).map(drop)
 }

@@ -11,6 +11,7 @@
 //!
 //! There is no other way to run a worker, and none that keeps it in memory only.
 
+mod bank;
 mod changes;
 mod components;
 mod directory;
@@ -19,6 +20,7 @@ mod ending;
 mod files;
 mod follow;
 mod handle;
+mod heap;
 mod holds;
 mod inner;
 mod known;
@@ -35,12 +37,15 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use skep_protocol::{Desired, HostId, ScopeName, WorkerId};
+use skep_protocol::{Desired, HostId, ScopeName, SecretName, WorkerId};
 use skep_store::{Lookup, Store, StoreError};
 
 use crate::kill::KillReason;
+use crate::outbound::OperatorSecret;
 use crate::sandbox::Sandbox;
+use crate::walled::Walled;
 
+use self::heap::Heap;
 pub use self::inner::OperatorScope;
 use self::inner::{Inner, InnerParts};
 
@@ -55,6 +60,9 @@ const RECONNECT: Duration = Duration::from_secs(30);
 pub struct Options {
     /// Live instances at once. The sandbox must have room for as many.
     pub instances: usize,
+    /// Memory of all instances together, in bytes: beyond it the longest idle are let go, then turns
+    /// wait for each other, then inputs are refused as [`skep_protocol::Error::Busy`].
+    pub memory_bytes: u64,
     /// Memory of instances that rest, in bytes: beyond it the longest idle are let go.
     pub idle_bytes: u64,
     /// How long an instance may rest.
@@ -73,6 +81,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             instances: 1_024,
+            memory_bytes: 8 << 30,
             idle_bytes: 1 << 30,
             idle: Duration::from_secs(300),
             turns: 1_024,
@@ -91,6 +100,10 @@ pub struct EmbeddedParts {
     pub sandbox: Sandbox,
     /// Directories that they may be granted.
     pub scopes: BTreeMap<ScopeName, OperatorScope>,
+    /// Runs commands in processes of their own; without it all guests are in this one.
+    pub walled: Option<Walled>,
+    /// Secrets that they may be granted.
+    pub secrets: BTreeMap<SecretName, OperatorSecret>,
     /// Its numbers.
     pub options: Options,
     /// The process that it runs in.
@@ -129,9 +142,10 @@ impl Embedded {
     /// # Errors
     /// Where the store cannot be read.
     pub fn open(parts: EmbeddedParts) -> Result<Self, StoreError> {
-        let EmbeddedParts { store, sandbox, scopes, options, host_id } = parts;
+        let EmbeddedParts { store, sandbox, scopes, secrets, walled, options, host_id } = parts;
         let unfinished = store.unfinished()?;
-        let inner = Inner::new(InnerParts { store, sandbox, scopes, options, host_id });
+        let inner =
+            Inner::new(InnerParts { store, sandbox, scopes, secrets, walled, options, host_id });
         tokio::spawn(inner.holds.clone().serve());
         tokio::spawn(recover(inner.clone(), unfinished.into_iter().map(|(id, _)| id).collect()));
         tokio::spawn(sweep(Arc::downgrade(&inner)));
@@ -238,6 +252,7 @@ async fn reconnect(inner: &Arc<Inner>, id: WorkerId) {
 /// Removes, trims and forgets in the background, a slice at a time.
 async fn sweep(inner: std::sync::Weak<Inner>) {
     let mut pause = Duration::from_millis(100);
+    let mut heap = Heap::new();
     loop {
         tokio::time::sleep(pause).await;
         let Some(inner) = inner.upgrade() else { return };
@@ -247,15 +262,22 @@ async fn sweep(inner: std::sync::Weak<Inner>) {
         inner.purge();
         let store = inner.store.clone();
         drop(inner);
-        let step = tokio::task::spawn_blocking(move || store.janitor_step()).await;
+        let step = tokio::task::spawn_blocking(move || {
+            let step = store.janitor_step();
+            if let Ok(false) = step {
+                heap.give_back();
+            }
+            (step, heap)
+        });
+        let Ok((step, same)) = step.await else { return };
+        heap = same;
         pause = match step {
-            Ok(Ok(true)) => Duration::from_millis(5),
-            Ok(Ok(false)) => Duration::from_secs(1),
-            Ok(Err(error)) => {
+            Ok(true) => Duration::from_millis(5),
+            Ok(false) => Duration::from_secs(1),
+            Err(error) => {
                 tracing::warn!(%error, "the store could not be swept");
                 Duration::from_secs(10)
             }
-            Err(_) => return,
         };
     }
 }

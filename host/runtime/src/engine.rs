@@ -64,27 +64,33 @@ impl Engine {
     /// Starts an engine with a pool for `workers`, or without one where the address space for it
     /// is not to be had.
     pub(crate) fn start(profile: Profile, workers: u32) -> wasmtime::Result<Self> {
-        let pool = Allocator::Pool { workers };
-        let (wasmtime, allocator) = match wasmtime::Engine::new(&config(profile, pool)) {
-            Ok(engine) => (engine, pool),
-            Err(error) => {
-                tracing::warn!(
-                    error = format!("{error:#}"),
-                    "no address space for the instance pool; instances are allocated one by one"
-                );
-                let on_demand = Allocator::OnDemand;
-                (wasmtime::Engine::new(&config(profile, on_demand))?, on_demand)
-            }
-        };
+        let (wasmtime, allocator, why) = choose(profile, workers)?;
+        if let Some(error) = why {
+            tracing::warn!(
+                error,
+                "no address space for the instance pool; instances are allocated one by one"
+            );
+        }
         tracing::debug!(profile = profile.as_str(), ?allocator, "engine started");
-        let ticker = Ticker::start(wasmtime.weak())?;
-        Ok(Self {
-            wasmtime,
-            allocator,
-            ticker,
-            components: OnceLock::new(),
-            modules: OnceLock::new(),
-        })
+        let engine = Self::of(wasmtime, allocator);
+        engine.start_clock()?;
+        Ok(engine)
+    }
+
+    /// An engine for one guest, without a pool, and without a thread until its clock is started.
+    pub(crate) fn still(profile: Profile) -> wasmtime::Result<Self> {
+        let allocator = Allocator::OnDemand;
+        Ok(Self::of(wasmtime::Engine::new(&config(profile, allocator))?, allocator))
+    }
+
+    fn of(wasmtime: wasmtime::Engine, allocator: Allocator) -> Self {
+        let (ticker, components, modules) = (Ticker::still(), OnceLock::new(), OnceLock::new());
+        Self { wasmtime, allocator, ticker, components, modules }
+    }
+
+    /// Starts the thread without which no guest looks up.
+    pub(crate) fn start_clock(&self) -> std::io::Result<()> {
+        self.ticker.start(self.wasmtime.weak())
     }
 
     /// Everything that components can import.
@@ -104,6 +110,33 @@ impl Engine {
         let mut linker = wasmtime::Linker::new(&self.wasmtime);
         crate::preview1::add_to_linker(&mut linker)?;
         Ok(self.modules.get_or_init(|| linker))
+    }
+}
+
+/// An engine with a pool for `workers`; without one where that cannot be had, and why.
+fn choose(
+    profile: Profile,
+    workers: u32,
+) -> wasmtime::Result<(wasmtime::Engine, Allocator, Option<String>)> {
+    let pool = Allocator::Pool { workers };
+    match wasmtime::Engine::new(&config(profile, pool)) {
+        Ok(engine) => Ok((engine, pool, None)),
+        Err(error) => {
+            let on_demand = Allocator::OnDemand;
+            let engine = wasmtime::Engine::new(&config(profile, on_demand))?;
+            Ok((engine, on_demand, Some(format!("{error:#}"))))
+        }
+    }
+}
+
+impl Allocator {
+    /// What a host for `workers` would use here, and why where that is not the pool.
+    ///
+    /// # Errors
+    /// Where no engine starts at all, in words.
+    pub fn here(workers: u32) -> Result<(Self, Option<String>), String> {
+        let chosen = choose(Profile::Default, workers).map_err(|error| format!("{error:#}"))?;
+        Ok((chosen.1, chosen.2))
     }
 }
 

@@ -1,8 +1,12 @@
 //! What one instance is given: the whole of its access to anything outside.
 
+use std::sync::Arc;
+
 use skep_protocol::Limits;
 
 use crate::calls::{FileCalls, Place};
+use crate::lender::{Lender, Unbounded};
+use crate::outbound::HttpAccess;
 use crate::stdio::{Input, Output};
 use crate::world::Mount;
 
@@ -23,11 +27,15 @@ pub struct GuestSpec {
     pub mounts: Vec<Mount>,
     /// Where its file calls run.
     pub files: FileCalls,
+    /// What it may ask others.
+    pub http: HttpAccess,
     /// What it cannot pass.
     pub limits: Limits,
     /// Virtual clocks, seeded randomness, sorted directories and fixed file times. Fuel and
     /// canonical NaNs are the profile's part.
     pub seed: Option<u64>,
+    /// Where its memory comes from.
+    pub lender: Arc<dyn Lender>,
 }
 
 impl Default for GuestSpec {
@@ -40,8 +48,10 @@ impl Default for GuestSpec {
             stderr: Output::captured(0),
             mounts: Vec::new(),
             files: FileCalls::new(Place::Pool),
+            http: HttpAccess::default(),
             limits: Limits::default(),
             seed: None,
+            lender: Arc::new(Unbounded),
         }
     }
 }

@@ -14,7 +14,8 @@ use crate::guarded::Guarded;
 use crate::guest::GuestSpec;
 use crate::kill::KillSwitch;
 use crate::lifecycle::{ConnectReason, Hooks};
-use crate::loaded::{Code, Loaded};
+use crate::loaded::Code;
+use crate::outbound::Outbound;
 use crate::outcome::{self, Ended};
 use crate::slots::CpuSlots;
 use crate::turn::{NoTurn, Turn};
@@ -47,7 +48,7 @@ enum Body {
 }
 
 /// What a turn cost.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Cost {
     /// Time from start to end.
     pub wall: Duration,
@@ -62,6 +63,9 @@ pub struct Cost {
 /// Fuel given where fuel is counted but not limited.
 const PLENTY: u64 = u64::MAX / 2;
 
+/// The longest media type or code of a failure; longer than any that means something.
+const WORD_BYTES: usize = 255;
+
 const UNUSABLE: &str = "an instance that did not end well is not called again";
 
 impl Instance {
@@ -70,21 +74,22 @@ impl Instance {
     pub(crate) async fn connect(
         engine: Arc<Engine>,
         slots: Arc<CpuSlots>,
-        loaded: &Loaded,
+        outbound: Outbound,
+        (profile, code): (Profile, &Code),
         spec: GuestSpec,
         turn: Box<dyn Turn>,
         kill: Arc<KillSwitch>,
     ) -> Result<Self, Ended> {
         let limits = spec.limits;
         let fault = |error: wasmtime::Error| Ended::HostFault(format!("{error:#}"));
-        let world = World::new(spec, turn, kill).map_err(fault)?;
+        let world = World::new(spec, outbound, turn, kill).map_err(fault)?;
         let mut store = Store::new(&engine.wasmtime, world);
-        store.limiter(|world| &mut world.meter);
+        store.limiter_async(|world| &mut world.meter);
         store.set_hostcall_fuel(usize::try_from(limits.hostcall_bytes).unwrap_or(usize::MAX));
         store.set_max_component_handles(
             usize::try_from(limits.component_handles).unwrap_or(usize::MAX),
         );
-        if loaded.profile == Profile::Deterministic {
+        if profile == Profile::Deterministic {
             store.set_fuel(limits.fuel.min(PLENTY)).map_err(fault)?;
         }
         let yielding = slots.clone();
@@ -103,14 +108,14 @@ impl Instance {
             body: Body::Spent,
             engine,
             slots,
-            profile: loaded.profile,
+            profile,
             began: None,
             cpu: Duration::ZERO,
             usable: true,
         };
         let connected = instance
             .guard(async |store| {
-                Ok(match &loaded.code {
+                Ok(match code {
                     Code::Service(code) => {
                         let instance = code.pre.instantiate_async(&mut *store).await?;
                         let hooks = code.hooks.as_ref();
@@ -133,7 +138,9 @@ impl Instance {
     /// what counts against it begin anew.
     pub fn begin(&mut self, turn: Box<dyn Turn>, kill: Arc<KillSwitch>) {
         self.reset(kill);
-        self.store.data_mut().turn = turn;
+        let world = self.store.data_mut();
+        world.http.caller.begin(turn.requests());
+        world.turn = turn;
     }
 
     /// Takes the record of a turn away. Until the next one begins nothing can be read or written.
@@ -165,7 +172,9 @@ impl Instance {
         self.reset(Arc::default());
         self.store.data_mut().deadline = Instant::now().checked_add(within);
         let told = self.hook(async |store, hooks| hooks.call_disconnecting(store).await);
-        if let Err(error) = told.await {
+        let told = told.await;
+        self.store.data().http.caller.end();
+        if let Err(error) = told {
             let ended = self.end(&error);
             tracing::debug!(?ended, "the worker did not get over being disconnected");
         }
@@ -224,7 +233,7 @@ impl Instance {
         self.body = Body::Service(service, hooks);
         self.usable = result.is_ok();
         let ended = match result {
-            Ok(Ok(output)) if output.body.len() as u64 > limits.output_bytes => {
+            Ok(answer) if is_too_large(&answer, limits.output_bytes) => {
                 Ended::Limit { name: LimitName::output_bytes, crash: None, exit_code: None }
             }
             Ok(Ok(output)) => {
@@ -245,7 +254,7 @@ impl Instance {
 
     /// What it asked for in this turn and was not granted, since this was last asked.
     pub fn take_denials(&mut self) -> Denials {
-        std::mem::take(&mut self.store.data_mut().denials)
+        self.store.data_mut().take_denials()
     }
 
     /// The linear memory that it holds now, in bytes.
@@ -258,7 +267,7 @@ impl Instance {
         let world = self.store.data_mut();
         world.kill = kill;
         world.deadline = None;
-        world.denials = Denials::default();
+        world.take_denials();
         world.meter.begin_turn();
         if self.profile == Profile::Deterministic {
             let fuel = world.limits.fuel.min(PLENTY);
@@ -303,10 +312,13 @@ impl Instance {
 
     fn end(&mut self, error: &wasmtime::Error) -> Ended {
         self.usable = false;
+        self.store.data().http.caller.end();
         outcome::ended(error, &self.store.data().meter)
     }
 
     fn cost(&mut self) -> Cost {
+        // What the turn asked of others ends with it.
+        self.store.data().http.caller.end();
         // The deadline is the turn's: the next one gets its own.
         self.store.data_mut().deadline = None;
         let fuel = match self.profile {
@@ -323,4 +335,14 @@ impl Instance {
             fuel,
         }
     }
+}
+
+/// Whether an answer takes more than it may. A media type and a failure's code are short words; the
+/// rest is counted.
+fn is_too_large(answer: &Result<handler::Output, handler::Failure>, limit: u64) -> bool {
+    let (word, rest) = match answer {
+        Ok(output) => (&output.content_type, output.body.len()),
+        Err(failure) => (&failure.code, failure.message.len()),
+    };
+    word.len() > WORD_BYTES || rest as u64 > limit
 }

@@ -23,6 +23,8 @@ pub enum Grant {
     None,
     /// A directory. Without one there is no handle to call it on.
     Directory,
+    /// Leave to ask somebody. Without it every request is denied.
+    Http,
     /// Something this version cannot grant. Its calls answer access-denied.
     Sockets,
 }
@@ -34,6 +36,9 @@ impl Grant {
         match self {
             Self::None => None,
             Self::Directory => Some("sees what --dir maps and /data, nothing else"),
+            Self::Http => {
+                Some("not granted: every request is denied; allow with --allow-http 'https://HOST'")
+            }
             Self::Sockets => {
                 Some("not granted: every call answers access-denied (no flag allows sockets)")
             }
@@ -67,6 +72,8 @@ pub const OFFERS: &[Offer] = &[
     offer("wasi:config/store", "0.2.0-draft", Grant::None),
     offer("wasi:filesystem/preopens", WASI, Grant::Directory),
     offer("wasi:filesystem/types", WASI, Grant::Directory),
+    offer("wasi:http/outgoing-handler", WASI, Grant::Http),
+    offer("wasi:http/types", WASI, Grant::None),
     offer("wasi:io/error", WASI, Grant::None),
     offer("wasi:io/poll", WASI, Grant::None),
     offer("wasi:io/streams", WASI, Grant::None),

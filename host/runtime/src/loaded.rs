@@ -1,5 +1,6 @@
 //! A component that is ready to be instantiated.
 
+use std::fs::File;
 use std::os::fd::AsRawFd;
 use std::time::Duration;
 
@@ -23,6 +24,21 @@ pub struct Loaded {
     /// How it was compiled.
     pub profile: Profile,
     pub(crate) code: Code,
+    /// The file that a process of its own loads it from; kept for commands only.
+    pub(crate) native: Option<CompiledFile>,
+}
+
+impl Loaded {
+    /// Whether it imports nothing but WASI, so that no call of it needs what only the host has.
+    pub(crate) fn is_wasi_alone(&self) -> bool {
+        let mut imports = self.shape.imports.iter();
+        self.native.is_some() && imports.all(|import| import.name.name.starts_with("wasi"))
+    }
+
+    /// Whether it would make requests if it were granted any.
+    pub(crate) fn dials(&self) -> bool {
+        self.shape.imports.iter().any(|import| import.name.name.starts_with("wasi:http/"))
+    }
 }
 
 /// The three things that can be instantiated.
@@ -56,22 +72,29 @@ pub enum CompileOutcome {
     Miss(Duration),
 }
 
+/// What went wrong, without the messages that name a path of this process.
+fn reason(error: &wasmtime::Error, path: &str) -> String {
+    let words = error.chain().map(ToString::to_string).filter(|words| !words.contains(path));
+    words.collect::<Vec<_>>().join(": ")
+}
+
 /// Loads native code and links it.
 pub(crate) fn link(
     engine: &Engine,
-    shape: &Shape,
+    abi: Abi,
     kind: ComponentKind,
-    native: &CompiledFile,
+    native: &File,
 ) -> Result<Code, Refusal> {
     // wasmtime opens files by path only; this one is the verified descriptor itself.
-    let path = format!("/proc/self/fd/{}", native.file().as_raw_fd());
-    let refuse = |error: wasmtime::Error| Refusal::Link(format!("{error:#}"));
-    match shape.abi {
+    let path = format!("/proc/self/fd/{}", native.as_raw_fd());
+    // The engine's own words name that path.
+    let refuse = |error: wasmtime::Error| Refusal::Link(reason(&error, &path));
+    match abi {
         Abi::Component => {
             #[expect(unsafe_code, reason = "loads native code")]
             // SAFETY: the file was written by our own compiler for this engine's hash, its digest
             // was checked through this very descriptor, and nothing truncates it in place.
-            let component = unsafe { Component::deserialize_file(&engine.wasmtime, path) };
+            let component = unsafe { Component::deserialize_file(&engine.wasmtime, &path) };
             let component = component.map_err(refuse)?;
             let pre = engine
                 .components()
@@ -85,7 +108,7 @@ pub(crate) fn link(
         Abi::Preview1 => {
             #[expect(unsafe_code, reason = "loads native code")]
             // SAFETY: as above.
-            let module = unsafe { wasmtime::Module::deserialize_file(&engine.wasmtime, path) };
+            let module = unsafe { wasmtime::Module::deserialize_file(&engine.wasmtime, &path) };
             let module = module.map_err(refuse)?;
             let pre = engine
                 .modules()

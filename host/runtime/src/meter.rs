@@ -3,8 +3,12 @@
 //! wasmtime's own `StoreLimits` bounds each memory and table by itself, so a component of thirty
 //! memories would have thirty times the limit.
 
+use std::sync::Arc;
+
 use skep_protocol::Limits;
-use wasmtime::ResourceLimiter;
+use wasmtime::ResourceLimiterAsync;
+
+use crate::lender::Lender;
 
 /// Counts a store's memories and tables against its limits.
 #[derive(Debug)]
@@ -14,6 +18,7 @@ pub(crate) struct Meter {
     instances: usize,
     memories: usize,
     tables: usize,
+    lender: Arc<dyn Lender>,
 }
 
 #[derive(Debug)]
@@ -26,13 +31,14 @@ struct Gauge {
 }
 
 impl Meter {
-    pub(crate) fn new(limits: &Limits) -> Self {
+    pub(crate) fn new(limits: &Limits, lender: Arc<dyn Lender>) -> Self {
         Self {
             memory: Gauge::new(limits.memory_bytes),
             table: Gauge::new(limits.table_elements),
             instances: clamp(limits.core_instances),
             memories: clamp(limits.memories),
             tables: clamp(limits.tables),
+            lender,
         }
     }
 
@@ -92,22 +98,36 @@ impl Gauge {
     }
 }
 
-impl ResourceLimiter for Meter {
-    fn memory_growing(
+#[async_trait::async_trait]
+impl ResourceLimiterAsync for Meter {
+    async fn memory_growing(
         &mut self,
         current: usize,
         desired: usize,
         maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        Ok(self.memory.grow(current, desired, maximum))
+        if !self.memory.grow(current, desired, maximum) {
+            return Ok(false);
+        }
+        let growth = self.memory.last as u64;
+        let lent = growth == 0 || self.lender.lend(growth).await;
+        if !lent {
+            self.memory.undo();
+        }
+        Ok(lent)
     }
 
     fn memory_grow_failed(&mut self, _error: wasmtime::Error) -> wasmtime::Result<()> {
+        // One of ours, or of the guest's own bound, is called failed as well.
+        let last = self.memory.last as u64;
+        if last > 0 {
+            self.lender.take_back(last);
+        }
         self.memory.undo();
         Ok(())
     }
 
-    fn table_growing(
+    async fn table_growing(
         &mut self,
         current: usize,
         desired: usize,

@@ -1,9 +1,11 @@
 //! How a turn ended, told apart by what the guest did, what it was held to, and what we broke.
 
+use skep_protocol::text::brief;
 use skep_protocol::{Failure, LimitName, Payload};
 use wasmtime::component::ResourceTableError;
 use wasmtime::{Trap, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
+use wasmtime_wasi_http::FieldMapError;
 
 use crate::kill::KillReason;
 use crate::meter::Meter;
@@ -66,6 +68,9 @@ pub(crate) struct HostFault(pub(crate) String);
 /// Frames kept of a crash.
 const FRAMES: usize = 32;
 
+/// Characters kept of each name in them.
+const NAME: usize = 300;
+
 /// Says what an error out of the engine means.
 pub(crate) fn ended(error: &wasmtime::Error, meter: &Meter) -> Ended {
     if let Some(reason) = error.downcast_ref::<KillReason>() {
@@ -79,9 +84,6 @@ pub(crate) fn ended(error: &wasmtime::Error, meter: &Meter) -> Ended {
     }
     if let Some(HostFault(what)) = error.downcast_ref::<HostFault>() {
         return Ended::HostFault(what.clone());
-    }
-    if error.downcast_ref::<wasmtime::PoolConcurrencyLimitError>().is_some() {
-        return Ended::HostFault(error.to_string());
     }
     if error.downcast_ref::<wasmtime::PoolConcurrencyLimitError>().is_some() {
         return Ended::HostFault(error.to_string());
@@ -113,6 +115,11 @@ fn limit(error: &wasmtime::Error, meter: &Meter) -> Option<LimitName> {
         Some(Trap::StackOverflow) => return Some(LimitName::wasm_stack_bytes),
         Some(Trap::OutOfFuel) => return Some(LimitName::fuel),
         _ => {}
+    }
+    if let Some(FieldMapError::TotalSizeTooBig | FieldMapError::TooManyFields) =
+        error.downcast_ref::<FieldMapError>()
+    {
+        return Some(LimitName::http_header_bytes);
     }
     if let Some(ResourceTableError::Full) = error.downcast_ref::<ResourceTableError>() {
         return Some(LimitName::host_resources);
@@ -161,13 +168,13 @@ fn frame(frame: &wasmtime::FrameInfo) -> Frame {
         .or_else(|| frame.func_name())
         .map_or_else(|| format!("function {}", frame.func_index()), demangled);
     Frame {
-        module: frame.module().name().map(str::to_owned),
-        function,
+        module: frame.module().name().map(|name| brief(name, NAME).into()),
+        function: brief(&function, NAME).into(),
         source: symbol.and_then(|symbol| {
-            let file = symbol.file()?;
+            let file = brief(symbol.file()?, NAME);
             Some(match symbol.line() {
                 Some(line) => format!("{file}:{line}"),
-                None => file.to_owned(),
+                None => file.into(),
             })
         }),
     }

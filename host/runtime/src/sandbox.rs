@@ -1,11 +1,11 @@
 //! The sandbox: engines, compiler and cache together. Bytes go in, instances come out.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use cap_std::fs::Dir;
-use skep_protocol::{ComponentDigest, Limits};
+use skep_protocol::{ComponentDigest, ComponentKind, Limits};
 use skep_store::CompiledCache;
 
 use crate::compile::{CompileError, CompileJob, Compiler};
@@ -14,6 +14,7 @@ use crate::guest::GuestSpec;
 use crate::instance::Instance;
 use crate::kill::KillSwitch;
 use crate::loaded::{CompileOutcome, Loaded, link};
+use crate::outbound::Outbound;
 use crate::outcome::Ended;
 use crate::shape::{Refusal, Shape};
 use crate::slots::CpuSlots;
@@ -31,6 +32,8 @@ pub struct SandboxParts {
     pub cache: Dir,
     /// The limits on components and their compilation.
     pub limits: Limits,
+    /// What sends the requests of guests.
+    pub outbound: Outbound,
 }
 
 /// Runs guests. Cheap to clone.
@@ -41,7 +44,8 @@ struct Inner {
     parts: SandboxParts,
     slots: Arc<CpuSlots>,
     engines: [OnceLock<Arc<Engine>>; 2],
-    loaded: Mutex<HashMap<(Profile, ComponentDigest), Arc<Loaded>>>,
+    /// Those that someone has. Each holds a descriptor and some memory, so this keeps none.
+    loaded: Mutex<HashMap<(Profile, ComponentDigest), Weak<Loaded>>>,
     guests: tokio::runtime::Handle,
     /// Taken when the sandbox is dropped, which may happen on one of its own threads.
     owned: Option<tokio::runtime::Runtime>,
@@ -103,8 +107,8 @@ impl Sandbox {
         let shape = Shape::read(wasm, limits)?;
         let kind = shape.check(limits)?;
         let key = (profile, shape.digest);
-        if let Some(loaded) = self.loaded().get(&key) {
-            return Ok((loaded.clone(), CompileOutcome::Hit));
+        if let Some(loaded) = self.loaded().get(&key).and_then(Weak::upgrade) {
+            return Ok((loaded, CompileOutcome::Hit));
         }
         let engine = self.engine(profile)?;
         let hash = compatibility_hash(&engine.wasmtime);
@@ -126,15 +130,18 @@ impl Sandbox {
                 (native, CompileOutcome::Miss(began.elapsed()))
             }
         };
-        let code = link(&engine, &shape, kind, &native)?;
-        let loaded = Arc::new(Loaded { shape, kind, profile, code });
-        self.loaded().insert(key, loaded.clone());
+        let code = link(&engine, shape.abi, kind, native.file())?;
+        let native = Some(native).filter(|_| kind == ComponentKind::Command);
+        let loaded = Arc::new(Loaded { shape, kind, profile, code, native });
+        let mut all = self.loaded();
+        all.retain(|_, loaded| loaded.strong_count() > 0);
+        all.insert(key, Arc::downgrade(&loaded));
         Ok((loaded, outcome))
     }
 
     /// Whether there is native code for a component. Damage to it is found when it is loaded.
     pub fn is_compiled(&self, digest: &ComponentDigest, profile: Profile) -> bool {
-        if self.loaded().contains_key(&(profile, *digest)) {
+        if self.loaded().get(&(profile, *digest)).is_some_and(|loaded| loaded.strong_count() > 0) {
             return true;
         }
         let Ok(engine) = self.engine(profile) else { return false };
@@ -152,7 +159,9 @@ impl Sandbox {
     ) -> Result<Instance, Ended> {
         let engine =
             self.engine(loaded.profile).map_err(|error| Ended::HostFault(error.to_string()))?;
-        Instance::connect(engine, self.0.slots.clone(), loaded, spec, turn, kill).await
+        let code = (loaded.profile, &loaded.code);
+        let (slots, outbound) = (self.0.slots.clone(), self.0.parts.outbound.clone());
+        Instance::connect(engine, slots, outbound, code, spec, turn, kill).await
     }
 
     /// Where instances of a profile get their memory from.
@@ -172,7 +181,7 @@ impl Sandbox {
 
     fn loaded(
         &self,
-    ) -> std::sync::MutexGuard<'_, HashMap<(Profile, ComponentDigest), Arc<Loaded>>> {
+    ) -> std::sync::MutexGuard<'_, HashMap<(Profile, ComponentDigest), Weak<Loaded>>> {
         self.0.loaded.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

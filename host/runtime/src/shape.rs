@@ -8,6 +8,7 @@
 use std::fmt;
 
 use sha2::{Digest, Sha256};
+use skep_protocol::text::brief;
 use skep_protocol::{ComponentDigest, ComponentKind, LimitName, Limits};
 use wasmparser::{Encoding, Parser, Payload};
 
@@ -144,14 +145,19 @@ pub struct MissingImports(pub Vec<(InterfaceName, Missing)>);
 
 impl fmt::Display for MissingImports {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (i, (name, missing)) in self.0.iter().enumerate() {
+        for (i, (name, missing)) in self.0.iter().take(SHOWN).enumerate() {
             let separator = if i == 0 { "" } else { "; " };
+            let name = name.to_string();
+            let name = brief(&name, NAME);
             match missing {
                 Missing::Unknown => write!(f, "{separator}{name} (unknown)")?,
                 Missing::Version { have } => write!(f, "{separator}{name} (we have {have})")?,
             }
         }
-        Ok(())
+        match self.0.len().saturating_sub(SHOWN) {
+            0 => Ok(()),
+            more => write!(f, " and {more} more"),
+        }
     }
 }
 
@@ -159,6 +165,9 @@ const PREVIEW1: &str = "wasi_snapshot_preview1";
 
 /// Names listed in an error at most.
 const SHOWN: usize = 8;
+
+/// Characters of each.
+const NAME: usize = 200;
 
 impl Shape {
     /// Reads a file. An error means that it can be neither run nor described.
@@ -374,7 +383,7 @@ fn import(abi: Abi, module: &str, name: &str) -> Import {
 
 fn listed<'a>(names: impl ExactSizeIterator<Item = &'a str>) -> String {
     let total = names.len();
-    let shown: Vec<_> = names.take(SHOWN).collect();
+    let shown: Vec<_> = names.take(SHOWN).map(|name| brief(name, NAME)).collect();
     match (total, total.saturating_sub(SHOWN)) {
         (0, _) => "nothing".into(),
         (_, 0) => shown.join(", "),

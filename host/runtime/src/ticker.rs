@@ -55,13 +55,16 @@ pub(crate) struct Running<'a> {
 }
 
 impl Ticker {
-    pub(crate) fn start(engine: EngineWeak) -> std::io::Result<Self> {
-        let shared = Arc::new(Shared { state: Mutex::new(State::default()), wake: Condvar::new() });
-        let thread = shared.clone();
-        std::thread::Builder::new()
-            .name("skep-ticker".into())
-            .spawn(move || thread.run(&engine))?;
-        Ok(Self(shared))
+    /// One whose thread is not there yet.
+    pub(crate) fn still() -> Self {
+        Self(Arc::new(Shared { state: Mutex::new(State::default()), wake: Condvar::new() }))
+    }
+
+    /// Starts its thread, once.
+    pub(crate) fn start(&self, engine: EngineWeak) -> std::io::Result<()> {
+        let thread = self.0.clone();
+        let thread = move || thread.run(&engine);
+        std::thread::Builder::new().name("skep-ticker".into()).spawn(thread).map(drop)
     }
 
     /// Registers a running guest, with the moment it has to be done, if there is one.

@@ -2,12 +2,14 @@
 //!
 //! The sandbox does not know where these are kept. Whoever runs a turn passes them in.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
-use skep_protocol::LimitName;
+use skep_protocol::{LimitName, RequestRecord};
 
 /// Who the worker is and what it is handling.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Identity {
     /// The runtime's id.
     pub runtime_id: String,
@@ -99,17 +101,46 @@ pub trait Turn: Send {
 
     /// At most `limit` entries after `after`, in order.
     fn read(&mut self, after: u64, limit: usize) -> Result<Vec<TranscriptEntry>, RecordError>;
+
+    /// Where the turn's requests to others are written down. Nothing leaves that is not: unless a
+    /// record says otherwise, nothing does.
+    fn requests(&self) -> Arc<dyn RequestLog> {
+        Arc::new(NoTurn::default())
+    }
 }
 
-/// What an instance has between its turns: its worker's name, and nothing that can be read or
-/// written.
-#[derive(Debug)]
-pub(crate) struct NoTurn(Identity);
+/// The requests of one turn, in its record. Used from the threads that send them.
+#[async_trait::async_trait]
+pub trait RequestLog: Send + Sync {
+    /// Returns when all that the turn has begun with and said so far cannot be lost any more. A
+    /// request that leaves cannot be called back.
+    ///
+    /// # Errors
+    /// Where that cannot be had: then nothing may leave.
+    async fn before_leaving(&self) -> Result<(), RecordError>;
+
+    /// Writes down a request that has ended.
+    fn record(&self, request: RequestRecord);
+}
+
+/// What an instance has between its turns, or where its guest can name no turn: its worker's name,
+/// perhaps its config, and nothing that can be written.
+#[derive(Debug, Default)]
+pub(crate) struct NoTurn {
+    identity: Identity,
+    config: BTreeMap<String, String>,
+}
 
 impl NoTurn {
     /// What is left when the turn of `identity` has been taken away.
     pub(crate) fn after(identity: &Identity) -> Self {
-        Self(Identity { input_id: None, attempt: 0, ..identity.clone() })
+        let identity = Identity { input_id: None, attempt: 0, ..identity.clone() };
+        Self { identity, config: BTreeMap::new() }
+    }
+
+    /// For a guest that imports nothing of ours and may read its config.
+    pub(crate) fn configured(identity: Identity, config: BTreeMap<String, String>) -> Self {
+        Self { identity, config }
     }
 
     fn refused<T>() -> Result<T, RecordError> {
@@ -120,15 +151,15 @@ impl NoTurn {
 #[async_trait::async_trait]
 impl Turn for NoTurn {
     fn identity(&self) -> &Identity {
-        &self.0
+        &self.identity
     }
 
-    fn config(&self, _key: &str) -> Option<String> {
-        None
+    fn config(&self, key: &str) -> Option<String> {
+        self.config.get(key).cloned()
     }
 
     fn config_all(&self) -> Vec<(String, String)> {
-        Vec::new()
+        self.config.iter().map(|(key, value)| (key.clone(), value.clone())).collect()
     }
 
     fn state_get(&mut self, _key: &str) -> Result<Option<Vec<u8>>, RecordError> {
@@ -159,4 +190,13 @@ impl Turn for NoTurn {
     fn read(&mut self, _after: u64, _limit: usize) -> Result<Vec<TranscriptEntry>, RecordError> {
         Self::refused()
     }
+}
+
+#[async_trait::async_trait]
+impl RequestLog for NoTurn {
+    async fn before_leaving(&self) -> Result<(), RecordError> {
+        Self::refused()
+    }
+
+    fn record(&self, _request: RequestRecord) {}
 }

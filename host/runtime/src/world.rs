@@ -5,13 +5,16 @@
 
 pub(crate) mod clock;
 mod config;
+mod denials;
 pub(crate) mod descriptors;
 pub(crate) mod filesystem;
+mod http;
 pub(crate) mod network;
 pub(crate) mod random;
 pub(crate) mod streams;
 pub(crate) mod worker;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -29,12 +32,15 @@ use crate::clocks::Clocks;
 use crate::guest::GuestSpec;
 use crate::kill::KillSwitch;
 use crate::meter::Meter;
+use crate::outbound::{Caller, Outbound};
 use crate::preview1::Preview1;
 use crate::random::Random;
 use crate::stdio::{Input, Output};
 use crate::turn::Turn;
 
+pub use denials::{Denials, Denied};
 use descriptors::Descriptors;
+use http::Http;
 
 /// The state behind one instance.
 pub(crate) struct World {
@@ -53,6 +59,7 @@ pub(crate) struct World {
     pub(crate) meter: Meter,
     pub(crate) limits: Limits,
     pub(crate) denials: Denials,
+    pub(crate) http: Http,
     pub(crate) preview1: Preview1,
     pub(crate) turn: Box<dyn Turn>,
     pub(crate) kill: Arc<KillSwitch>,
@@ -60,6 +67,9 @@ pub(crate) struct World {
     /// The guest is in a lifecycle hook.
     pub(crate) in_hook: bool,
 }
+
+/// Where the stand-ins for secrets are among the config: `secret.NAME`.
+const SECRET: &str = "secret.";
 
 /// A directory of the guest.
 #[derive(Clone, Debug)]
@@ -70,24 +80,6 @@ pub struct Mount {
     pub scope: Scope,
 }
 
-/// What a guest asked for and was not granted, once each.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Denials(Vec<&'static str>);
-
-impl Denials {
-    /// Interfaces whose calls were denied, in order of the first denial.
-    pub fn interfaces(&self) -> &[&'static str] {
-        &self.0
-    }
-
-    pub(crate) fn record(&mut self, interface: &'static str) {
-        if !self.0.contains(&interface) {
-            tracing::info!(interface, "denied: not granted");
-            self.0.push(interface);
-        }
-    }
-}
-
 /// A guest went past a limit in a call that has no way to say so to the guest.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("limit {0}")]
@@ -96,14 +88,17 @@ pub(crate) struct PastLimit(pub(crate) LimitName);
 impl World {
     pub(crate) fn new(
         spec: GuestSpec,
+        outbound: Outbound,
         turn: Box<dyn Turn>,
         kill: Arc<KillSwitch>,
     ) -> wasmtime::Result<Self> {
+        let caller = Caller::new(outbound, spec.http, spec.limits, turn.requests())?;
+        let env = [spec.env, caller.standins.environment()].concat();
         let mut table = ResourceTable::new();
         table.set_max_capacity(usize::try_from(spec.limits.host_resources).unwrap_or(usize::MAX));
         let mut wasi = WasiCtxBuilder::new();
         wasi.args(&spec.args)
-            .envs(&spec.env)
+            .envs(&env)
             .stdin(spec.stdin.clone())
             .stdout(spec.stdout.clone())
             .stderr(spec.stderr.clone())
@@ -121,22 +116,45 @@ impl World {
                 Some(seed) => Random::from_seed(seed),
             },
             args: spec.args,
-            env: spec.env,
+            env,
             stdin: spec.stdin,
             stdout: spec.stdout,
             stderr: spec.stderr,
             mounts: spec.mounts,
             files: spec.files,
             descriptors: Descriptors::new(spec.limits.open_descriptors, spec.seed.is_some()),
-            meter: Meter::new(&spec.limits),
+            meter: Meter::new(&spec.limits, spec.lender),
             limits: spec.limits,
             denials: Denials::default(),
+            http: Http::new(caller, spec.limits.http_header_bytes),
             preview1: Preview1::default(),
             turn,
             kill,
             deadline: None,
             in_hook: false,
         })
+    }
+
+    /// What was denied since this was last asked.
+    pub(crate) fn take_denials(&mut self) -> Denials {
+        for denial in self.http.caller.take_denied() {
+            self.denials.record_as("wasi:http/outgoing-handler", denial);
+        }
+        std::mem::take(&mut self.denials)
+    }
+
+    /// A value of the config bundle, or the stand-in for a secret.
+    pub(crate) fn config(&self, key: &str) -> Option<String> {
+        let secret = key.strip_prefix(SECRET).and_then(|name| self.http.caller.standins.get(name));
+        secret.map(str::to_owned).or_else(|| self.turn.config(key))
+    }
+
+    /// The config bundle and the stand-ins for secrets, sorted by key.
+    pub(crate) fn config_all(&self) -> Vec<(String, String)> {
+        let mut all: BTreeMap<_, _> = self.turn.config_all().into_iter().collect();
+        let standins = self.http.caller.standins.iter();
+        all.extend(standins.map(|(name, text)| (format!("{SECRET}{name}"), text.to_owned())));
+        all.into_iter().collect()
     }
 
     /// How much of the turn is left, if it has a deadline.
@@ -196,6 +214,7 @@ pub(crate) fn component_linker(engine: &wasmtime::Engine) -> wasmtime::Result<Li
     filesystem::bindings::wasi::filesystem::types::add_to_linker::<World, HasWorld>(l, world)?;
     filesystem::bindings::wasi::filesystem::preopens::add_to_linker::<World, HasWorld>(l, world)?;
 
+    http::add_to_linker(l)?;
     config::add_to_linker(l)?;
 
     worker::bindings::skep::worker::config::add_to_linker::<World, HasWorld>(l, world)?;

@@ -60,6 +60,18 @@ impl Database {
         Ok(connection)
     }
 
+    /// A connection that leaves the files as they are, for whoever looks in from outside: one that
+    /// could write would move the log into the database when it closes.
+    pub(crate) fn looker(&self) -> rusqlite::Result<Connection> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
+            | OpenFlags::SQLITE_OPEN_NO_MUTEX
+            | OpenFlags::SQLITE_OPEN_NOFOLLOW;
+        let connection = Connection::open_with_flags(self.path(), flags)?;
+        connection.busy_timeout(BUSY)?;
+        connection.pragma_update(None, "mmap_size", 0)?;
+        Ok(connection)
+    }
+
     fn connect(&self, more: OpenFlags) -> rusqlite::Result<Connection> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
             | OpenFlags::SQLITE_OPEN_NO_MUTEX

@@ -15,6 +15,7 @@ pub mod error;
 pub mod fault;
 pub mod feed;
 pub mod files;
+pub mod health;
 mod janitor;
 mod layout;
 mod outcome;

@@ -194,6 +194,8 @@ pub struct ComponentRecord {
     pub exports: Vec<String>,
     /// When it was first stored.
     pub created_at: Timestamp,
+    /// An admin has brought it, then or later.
+    pub trusted: bool,
 }
 
 /// A config bundle's row.
@@ -210,7 +212,8 @@ pub struct ConfigRecord {
 /// A change to what belongs to no single worker.
 #[derive(Clone, Debug)]
 pub enum SharedEvent {
-    /// A component is stored; its file is in place already. Nothing where it is known.
+    /// A component is stored; its file is in place already. Where it is known, it may be trusted
+    /// from now on.
     PutComponent(ComponentRecord),
     /// A component that no worker uses, now or for rollback, goes.
     RemoveComponent(ComponentDigest),

@@ -19,7 +19,7 @@ use crate::database;
 pub(crate) type Migration = fn(&Transaction<'_>) -> rusqlite::Result<()>;
 
 /// From format `n` to `n + 1`, at place `n`. Format 0 is an empty file.
-pub(crate) const MIGRATIONS: &[Migration] = &[create];
+pub(crate) const MIGRATIONS: &[Migration] = &[create, denials, trust];
 
 fn create(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
     transaction.execute_batch(
@@ -136,6 +136,16 @@ fn create(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
     )
 }
 
+/// Diagnostics that say what would allow what was denied.
+fn denials(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+    transaction.execute_batch("ALTER TABLE diagnostic ADD COLUMN denial TEXT")
+}
+
+/// Of components that were there before nobody knows who brought them.
+fn trust(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+    transaction.execute_batch("ALTER TABLE component ADD COLUMN trusted INTEGER NOT NULL DEFAULT 0")
+}
+
 /// Brings a database to the format that `migrations` lead to, one transaction per step.
 pub(crate) fn migrate(
     connection: &mut Connection,
@@ -201,6 +211,18 @@ mod tests {
             connection.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
         assert_eq!(version, 1);
         assert!(connection.prepare("SELECT * FROM b").is_err());
+    }
+
+    #[test]
+    fn diagnostics_of_the_first_format_are_kept() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        migrate(&mut connection, &MIGRATIONS[..1]).unwrap();
+        let old = "INSERT INTO diagnostic (code, severity, message, worker_id, at) \
+                   VALUES ('crash_loop', 3, 'old', x'', 7)";
+        connection.execute(old, []).unwrap();
+        migrate(&mut connection, MIGRATIONS).unwrap();
+        let kept = crate::read::shared::diagnostics(&connection, None).unwrap();
+        assert_eq!((kept.len(), &*kept[0].message, &kept[0].denial), (1, "old", &None));
     }
 
     #[test]

@@ -19,6 +19,8 @@ mod ledger;
 mod listing;
 mod stat;
 
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 
 use cap_std::fs::Dir;
@@ -55,6 +57,17 @@ impl Scope {
     /// What may be done below it.
     pub fn rights(&self) -> Rights {
         self.shared.rights
+    }
+
+    /// The directory itself, to be handed on to a process that has a ledger of its own.
+    pub fn handle(&self) -> BorrowedFd<'_> {
+        self.root.as_fd()
+    }
+
+    /// Counts again all that lies in it, which another process has changed past the ledger. For a
+    /// ledger of all that a tree holds ([`Disk::counted`]); whoever writes meanwhile waits.
+    pub fn recount(&self) -> io::Result<()> {
+        self.shared.disk.recount(&self.root)
     }
 
     /// The directory itself, as a guest's handle.

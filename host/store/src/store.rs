@@ -528,13 +528,7 @@ impl Store {
 impl Shared {
     /// Keeps a diagnostic for as long as the store is open.
     fn notice(&self, code: DiagnosticCode, subject: Option<WorkerId>, message: String) {
-        let diagnostic = Diagnostic {
-            code,
-            severity: code.severity(),
-            message,
-            subject: subject.map(Into::into),
-            at: self.opened_at,
-        };
+        let diagnostic = Diagnostic::new(code, message, subject.map(Into::into), self.opened_at);
         let mut noticed = self.noticed.lock().unwrap_or_else(PoisonError::into_inner);
         if noticed.len() < NOTICED {
             noticed.entry(subject).or_insert(diagnostic);

@@ -9,10 +9,12 @@ use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use futures_util::stream;
 use skep_protocol::{
-    ComponentDigest, CreateWorker, Ending, Limits, NewInput, Output, Payload, RuntimeHandle,
+    ComponentDigest, CreateWorker, Ending, Limits, NewInput, Output, Payload, Role, RuntimeHandle,
     RuntimeId, Sent, Timestamp, WorkerId, WorkerSpec,
 };
-use skep_runtime::{Embedded, EmbeddedParts, InProcessCompiler, Options, Sandbox, SandboxParts};
+use skep_runtime::{
+    Embedded, EmbeddedParts, InProcessCompiler, Options, Outbound, Sandbox, SandboxParts, Walled,
+};
 use skep_store::{NoFaults, Store, StoreParts};
 
 use crate::Failure;
@@ -46,21 +48,32 @@ pub(crate) fn sandbox(store: &Store, workers: u32) -> Result<Sandbox, Failure> {
         compiler: Arc::new(InProcessCompiler),
         cache: store.compiled_dir()?,
         limits: Limits::default(),
+        outbound: Outbound::default(),
     })?)
 }
 
 /// A runtime. To be called on a host's threads.
 pub(crate) fn open(store: Store, sandbox: Sandbox, options: Options) -> Result<Embedded, Failure> {
-    let scopes = BTreeMap::new();
+    open_walled(store, sandbox, options, None)
+}
+
+fn open_walled(
+    store: Store,
+    sandbox: Sandbox,
+    options: Options,
+    walled: Option<Walled>,
+) -> Result<Embedded, Failure> {
+    let (scopes, secrets) = (BTreeMap::new(), BTreeMap::new());
     let host_id = "bench".parse().expect("that is a host's id");
-    Ok(Embedded::open(EmbeddedParts { store, sandbox, scopes, options, host_id })?)
+    let parts = EmbeddedParts { store, sandbox, scopes, secrets, walled, options, host_id };
+    Ok(Embedded::open(parts)?)
 }
 
 /// Stores a guest of this tree.
 pub(crate) async fn component(runtime: &Embedded, name: &str) -> Result<ComponentDigest, Failure> {
     let wasm = std::fs::read(guest(name)?)?;
     let bytes = stream::once(async { Ok(wasm.into()) });
-    Ok(runtime.put_component(Box::pin(bytes)).await?.item.digest)
+    Ok(runtime.put_component(Box::pin(bytes), Role::Admin).await?.item.digest)
 }
 
 /// Makes a worker.
@@ -100,13 +113,18 @@ pub(crate) struct Live {
 impl Live {
     /// A new one with the numbers that a host has by default.
     pub(crate) fn start() -> Result<Self, Failure> {
+        Self::start_with(None)
+    }
+
+    /// The same, which may run commands in processes of their own.
+    pub(crate) fn start_with(walled: Option<Walled>) -> Result<Self, Failure> {
         let folder = crate::tools::folder()?;
         let host = host()?;
         let store = store(folder.path())?;
         let sandbox = sandbox(&store, 1_100)?;
         let runtime = {
             let _entered = host.enter();
-            open(store, sandbox, Options::default())?
+            open_walled(store, sandbox, Options::default(), walled)?
         };
         Ok(Self { runtime, host, _folder: folder })
     }

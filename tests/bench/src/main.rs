@@ -4,6 +4,8 @@
 //! absolute times drift with the machine and its neighbours, ratios much less. Measure while the
 //! machine does nothing else.
 
+mod apart;
+mod attacks;
 mod cold;
 mod crowd;
 mod durable;
@@ -57,6 +59,8 @@ enum Figure {
     Whole,
     /// An instance of `hello`, run and dropped, beside wasmtime embedded.
     Cold,
+    /// A command's run in a process of its own, beside one in the host's.
+    Apart,
     /// A call of a live service, beside wasmtime embedded.
     Warm,
     /// Durable turns of 200 workers at once, beside the same rows in bare SQLite.
@@ -73,6 +77,8 @@ enum Figure {
     Load,
     /// Five hundred readers of one worker that emits a thousand events a second.
     Fanout,
+    /// What attacks take of the host, beside the engine as it comes.
+    Attacks,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -118,6 +124,7 @@ fn measure(figure: &Figure) -> Result<Vec<Row>, Failure> {
     match figure {
         Figure::Whole => whole::measure(),
         Figure::Cold => cold::measure(),
+        Figure::Apart => apart::measure(),
         Figure::Warm => warm::measure(),
         Figure::Turns => turns::measure(),
         Figure::Single => single::measure(),
@@ -126,5 +133,6 @@ fn measure(figure: &Figure) -> Result<Vec<Row>, Failure> {
         Figure::Noise => noise::measure(),
         Figure::Load => load::measure(),
         Figure::Fanout => fanout::measure(),
+        Figure::Attacks => attacks::measure(),
     }
 }

@@ -35,6 +35,7 @@ pub(crate) struct Beside {
 pub(crate) enum Amount {
     Time(Duration),
     Bytes(u64),
+    Count(u64),
 }
 
 impl Row {
@@ -104,7 +105,10 @@ pub(crate) fn text(rows: &[Row]) -> String {
                         &beside.theirs.shown(),
                         &format!("{:.2}", beside.ratio),
                         &format!("{low:.2}–{high:.2}"),
-                        &format!("<= {:.2}{amount}: {verdict}", beside.target_ratio),
+                        &match beside.target_ratio.is_finite() {
+                            true => format!("<= {:.2}{amount}: {verdict}", beside.target_ratio),
+                            false => format!("{}: {verdict}", amount.trim_start_matches(", ")),
+                        },
                     ],
                 );
             }
@@ -149,6 +153,7 @@ impl Amount {
             },
             Self::Bytes(bytes) if bytes >= 10 << 20 => format!("{} MiB", bytes >> 20),
             Self::Bytes(bytes) => format!("{:.1} KiB", bytes as f64 / 1024.0),
+            Self::Count(count) => count.to_string(),
         }
     }
 
@@ -157,13 +162,14 @@ impl Amount {
         match self {
             Self::Time(_) => format!("{what}_us"),
             Self::Bytes(_) => format!("{what}_bytes"),
+            Self::Count(_) => format!("{what}_count"),
         }
     }
 
     fn json(self) -> Value {
         match self {
             Self::Time(time) => json!((time.as_secs_f64() * 1e9).round() / 1e3),
-            Self::Bytes(bytes) => json!(bytes),
+            Self::Bytes(number) | Self::Count(number) => json!(number),
         }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use skep_protocol::Limits;
 use skep_runtime::{
-    Identity, InProcessCompiler, Loaded, Profile, RecordError, Sandbox, SandboxParts,
+    Identity, InProcessCompiler, Loaded, Outbound, Profile, RecordError, Sandbox, SandboxParts,
     TranscriptEntry, Turn,
 };
 use xtask::{guests, tree};
@@ -98,6 +98,7 @@ pub(crate) fn sandbox(wasm: &[u8]) -> Result<(Sandbox, Arc<Loaded>), Failure> {
         compiler: Arc::new(InProcessCompiler),
         cache: cache.try_clone()?,
         limits: Limits::default(),
+        outbound: Outbound::default(),
     })?;
     let (loaded, _) = sandbox.load(wasm, Profile::Default)?;
     Ok((sandbox, loaded))

@@ -15,7 +15,8 @@ pub(crate) async fn a_component_is_named_by_its_bytes(trial: &Trial<'_>) {
     ] {
         let wasm = trial.wasm(guest);
         let digest = ComponentDigest::from_sha256(Sha256::digest(&wasm).into());
-        let stored = trial.runtime().put_component(upload(wasm.clone())).await.unwrap();
+        let stored =
+            trial.runtime().put_component(upload(wasm.clone()), Role::Admin).await.unwrap();
         assert!(stored.created);
         let view = stored.item;
         assert_eq!((view.digest, view.kind, view.bytes), (digest, kind, wasm.len() as u64));
@@ -41,7 +42,7 @@ pub(crate) async fn many_who_store_one_component_at_once_store_one(trial: &Trial
     let wasm = trial.wasm(Guest::Hello);
     let put = (0..8).map(|_| {
         let (runtime, wasm) = (trial.runtime(), wasm.clone());
-        async move { runtime.put_component(upload(wasm)).await.unwrap() }
+        async move { runtime.put_component(upload(wasm), Role::Admin).await.unwrap() }
     });
     let stored = futures_util::future::join_all(put).await;
     assert_eq!(stored.iter().filter(|stored| stored.created).count(), 1);
@@ -51,16 +52,16 @@ pub(crate) async fn many_who_store_one_component_at_once_store_one(trial: &Trial
 
 pub(crate) async fn a_component_is_stored_once(trial: &Trial<'_>) {
     let wasm = trial.wasm(Guest::Echo);
-    let first = trial.runtime().put_component(upload(wasm.clone())).await.unwrap();
+    let first = trial.runtime().put_component(upload(wasm.clone()), Role::Admin).await.unwrap();
     let same = |again: Stored<ComponentView>| {
         let compiled = again.item.compiled;
         let item = ComponentView { compiled, ..first.item.clone() };
         assert_eq!(again, Stored { item, created: false });
     };
-    same(trial.runtime().put_component(upload(wasm.clone())).await.unwrap());
+    same(trial.runtime().put_component(upload(wasm.clone()), Role::Admin).await.unwrap());
     // However it is cut up on its way.
     let pieces = (wasm.len() / 7).max(1);
-    same(trial.runtime().put_component(upload_in(wasm, pieces)).await.unwrap());
+    same(trial.runtime().put_component(upload_in(wasm, pieces), Role::Admin).await.unwrap());
     assert_eq!(trial.runtime().components(None).await.unwrap().items.len(), 1);
 }
 
@@ -75,7 +76,7 @@ pub(crate) async fn what_is_not_a_component_is_refused(trial: &Trial<'_>) {
         b"\0asm\x0d\0\x01\0".to_vec(),
         cut,
     ] {
-        match trial.runtime().put_component(upload(bad)).await {
+        match trial.runtime().put_component(upload(bad), Role::Admin).await {
             Err(Error::ComponentRefused { reason }) => assert!(!reason.is_empty()),
             stored => panic!("it cannot be run: {stored:?}"),
         }
@@ -86,11 +87,11 @@ pub(crate) async fn what_is_not_a_component_is_refused(trial: &Trial<'_>) {
 pub(crate) async fn an_upload_that_breaks_off_leaves_nothing(trial: &Trial<'_>) {
     let wasm = Bytes::from(trial.wasm(Guest::Echo));
     let broken = vec![Ok(wasm.slice(..wasm.len() / 2)), Err(Error::RuntimeUnavailable)];
-    let refused = trial.runtime().put_component(stream::iter(broken).boxed()).await;
+    let refused = trial.runtime().put_component(stream::iter(broken).boxed(), Role::Admin).await;
     assert!(refused.is_err(), "{refused:?}");
     // Even where what came was all there is.
     let broken = vec![Ok(wasm), Err(Error::RuntimeUnavailable)];
-    let refused = trial.runtime().put_component(stream::iter(broken).boxed()).await;
+    let refused = trial.runtime().put_component(stream::iter(broken).boxed(), Role::Admin).await;
     assert!(refused.is_err(), "{refused:?}");
     assert_eq!(trial.runtime().components(None).await.unwrap().items, []);
 }
@@ -131,7 +132,8 @@ pub(crate) async fn a_component_that_no_worker_uses_can_be_removed(trial: &Trial
     runtime.remove(worker.id).await.unwrap();
     runtime.remove_component(scribe).await.unwrap();
     assert_eq!(runtime.components(None).await.unwrap().items, []);
-    let again = runtime.put_component(upload(trial.wasm(Guest::Scribe))).await.unwrap();
+    let again =
+        runtime.put_component(upload(trial.wasm(Guest::Scribe)), Role::Admin).await.unwrap();
     assert!(again.created);
     let spec = WorkerSpec::new(scribe);
     assert_eq!(trial.create(spec).await.ask("echo on").await, "on");

@@ -31,6 +31,7 @@ mod components;
 mod configs;
 mod endings;
 mod files;
+mod grants;
 mod inputs;
 mod lifecycle;
 mod limits;

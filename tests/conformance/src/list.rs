@@ -108,6 +108,17 @@ macro_rules! conformance {
                 a_bad_update_can_be_rolled_back
                 create_again_after_an_update_is_the_same_worker
             }
+            grants {
+                grants_change_between_two_turns
+                what_was_granted_is_taken_away
+                a_worker_with_other_grants_has_another_instance
+                the_same_grants_change_nothing
+                grants_that_cannot_be_are_refused
+                a_change_of_other_grants_is_a_conflict
+                a_rollback_leaves_the_grants
+                a_stopped_workers_grants_change
+                a_create_is_repeated_by_the_grants_that_it_had
+            }
             transcript {
                 seq_counts_from_one_without_holes
                 a_turn_is_recorded_in_the_order_it_happened
@@ -206,6 +217,7 @@ macro_rules! conformance {
                 a_key_is_known_after_a_restart
                 what_was_removed_stays_removed
                 an_update_and_its_way_back_survive
+                changed_grants_survive
                 a_commands_files_and_exit_code_survive
                 attempts_per_input
                 changes_can_be_followed_over_a_restart

@@ -246,6 +246,21 @@ pub(crate) async fn an_update_and_its_way_back_survive(trial: &Trial<'_>) {
     assert_eq!(worker.ask("get a").await, "1");
 }
 
+pub(crate) async fn changed_grants_survive(trial: &Trial<'_>) {
+    let worker = trial.worker(Guest::Scribe).await;
+    let grants = Grants {
+        http: vec!["GET https://*.example.com:8443 inner".parse().unwrap()],
+        ..Grants::default()
+    };
+    let change = WorkerChange { grants: Some(grants.clone()), ..WorkerChange::default() };
+    worker.runtime().update(worker.id, change).await.unwrap();
+    for how in BOTH {
+        trial.restart(how).await;
+        assert_eq!(worker.view().await.spec.grants, grants, "{how:?}");
+    }
+    assert_eq!(worker.ask("echo on").await, "on");
+}
+
 pub(crate) async fn a_commands_files_and_exit_code_survive(trial: &Trial<'_>) {
     let worker = trial.worker(Guest::Probe).await;
     worker.run(args(&["append", "/data/note", "kept"])).await;

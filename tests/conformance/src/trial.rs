@@ -58,7 +58,12 @@ impl<'a> Trial<'a> {
 
     /// A guest's component, stored.
     pub(crate) async fn component(&self, guest: Guest) -> ComponentDigest {
-        self.runtime().put_component(upload(self.wasm(guest))).await.unwrap().item.digest
+        self.runtime()
+            .put_component(upload(self.wasm(guest)), Role::Admin)
+            .await
+            .unwrap()
+            .item
+            .digest
     }
 
     /// A config bundle, stored.

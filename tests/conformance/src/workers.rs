@@ -113,7 +113,10 @@ pub(crate) async fn a_worker_that_is_refused_leaves_nothing(trial: &Trial<'_>) {
     let id = worker_id();
     let grants = |guest: &str| {
         let (name, guest) = ("no-such-scope".parse().unwrap(), guest.parse().unwrap());
-        Grants { scopes: vec![ScopeGrant { name, guest, rights: Rights::ReadOnly }] }
+        Grants {
+            scopes: vec![ScopeGrant { name, guest, rights: Rights::ReadOnly }],
+            ..Grants::default()
+        }
     };
     let not_a_workers = LimitName::compile_wall_ms;
     let limits = LimitChanges([(not_a_workers, 1)].into());

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use skep_protocol::{
-    ComponentKind, CreateWorker, Error, InputState, NewInput, RuntimeHandle, Sent, WorkerChange,
+    ComponentKind, CreateWorker, Error, InputState, NewInput, Role, RuntimeHandle, Sent,
+    WorkerChange,
 };
 use skep_runtime::Embedded;
 
@@ -57,7 +58,7 @@ impl Actor {
             Request::PutComponent(variant) => {
                 let wasm = self.wasm.bytes(variant).to_vec();
                 let bytes = futures_util::stream::iter([Ok(wasm.into())]).boxed();
-                Answer::Made(runtime.put_component(bytes).await?.created)
+                Answer::Made(runtime.put_component(bytes, Role::Admin).await?.created)
             }
             Request::RemoveComponent(variant) => {
                 runtime.remove_component(self.wasm.digest(variant)).await?;
@@ -77,6 +78,8 @@ impl Actor {
                     config: version.config,
                     display_ref: Some(wasm::display_ref(to).parse().unwrap()),
                     labels: None,
+                    grants: None,
+                    grants_before: None,
                 };
                 runtime.update(worker, change).await?;
                 Answer::Done

@@ -8,7 +8,9 @@ use std::time::{Duration, SystemTime};
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use skep_protocol::{Limits, Timestamp};
-use skep_runtime::{Embedded, EmbeddedParts, InProcessCompiler, Options, Sandbox, SandboxParts};
+use skep_runtime::{
+    Embedded, EmbeddedParts, InProcessCompiler, Options, Outbound, Sandbox, SandboxParts,
+};
 use skep_store::{Faults, OpenError, Store, StoreError, StoreParts};
 
 /// What runs the guests of this process.
@@ -20,6 +22,7 @@ pub(crate) fn sandbox(cache: &Path) -> Sandbox {
         compiler: Arc::new(InProcessCompiler),
         cache: Dir::open_ambient_dir(cache, ambient_authority()).unwrap(),
         limits: Limits::default(),
+        outbound: Outbound::default(),
     };
     Sandbox::start(parts).unwrap()
 }
@@ -44,7 +47,8 @@ pub(crate) fn runtime(store: Store, sandbox: Sandbox) -> Result<Embedded, StoreE
         ..Options::default()
     };
     let host_id = "crash-test".parse().expect("that is a host's id");
-    Embedded::open(EmbeddedParts { store, sandbox, scopes: BTreeMap::new(), options, host_id })
+    let (scopes, secrets, walled) = (BTreeMap::new(), BTreeMap::new(), None);
+    Embedded::open(EmbeddedParts { store, sandbox, scopes, secrets, walled, options, host_id })
 }
 
 /// The time of day.

@@ -102,7 +102,7 @@ impl Story {
             EntryKind::Interrupted => self.interrupted(entry, findings),
             EntryKind::Stopped => self.stopped = true,
             EntryKind::Started => self.stopped = false,
-            EntryKind::Failed | EntryKind::Denied => {
+            EntryKind::Failed | EntryKind::Denied | EntryKind::Request => {
                 findings.expect(entry.label.as_deref() == Some("crash_loop"), || {
                     format!("an entry that nothing gives cause for: {entry:?}")
                 });

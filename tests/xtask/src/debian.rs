@@ -80,7 +80,7 @@ impl Debian {
         };
         let libc = self.sysroot.join("usr/lib").join(libc);
         let start = match shape {
-            Shape::Command => libc.join("crt1-command.o"),
+            Shape::Command | Shape::Commands => libc.join("crt1-command.o"),
             Shape::Service => libc.join("crt1-reactor.o"),
         };
         // Where wasm-component-ld looks for wasm-ld.
@@ -90,7 +90,8 @@ impl Debian {
 
         let mut cargo = cargo(Path::new(BIN));
         cargo
-            .args(["rustc", "--release", "--locked", "--target", name])
+            .arg(if shape == Shape::Commands { "build" } else { "rustc" })
+            .args(["--release", "--locked", "--target", name])
             // Debian's compiler is a stable one, and building std is not.
             .arg("-Zbuild-std=std,panic_abort")
             .env("RUSTC_BOOTSTRAP", "1")
@@ -100,8 +101,13 @@ impl Debian {
             .env(
                 "CARGO_ENCODED_RUSTFLAGS",
                 format!("-Clink-self-contained=no\x1f-Lnative={}", libc.display()),
-            )
-            .args(["--", &format!("-Clink-arg={}", start.display())]);
+            );
+        if shape == Shape::Commands {
+            // Cargo gives arguments to one rustc only; the package's build script passes it on.
+            cargo.env("SKEP_GUEST_START", start);
+        } else {
+            cargo.args(["--", &format!("-Clink-arg={}", start.display())]);
+        }
         cargo
     }
 }

@@ -65,6 +65,23 @@ pub enum Error {
         /// What came.
         found: String,
     },
+    /// There is no such fuzz target.
+    #[error("there is no such target; there are {known}")]
+    UnknownTarget {
+        /// Those that there are.
+        known: String,
+    },
+    /// A fuzz target found something.
+    #[error(
+        "{target} failed; what it said is in {}, and the bytes in the folder `found` beside it",
+        log.display()
+    )]
+    Fuzzed {
+        /// Which.
+        target: String,
+        /// Its log.
+        log: PathBuf,
+    },
     /// A command ended in another way than the demo says.
     #[error("`{command}` ended with {found} where {expected} was to be shown")]
     OtherEnd {

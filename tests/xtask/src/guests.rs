@@ -13,10 +13,10 @@ use crate::fingerprint::{self, Fingerprint};
 use crate::toolchain::{Target, Toolchain};
 use crate::{Error, tree, vendor};
 
-/// One file that is built: a guest for a target.
+/// What is built of one package for one target: a guest, or a folder of guests.
 #[derive(Debug)]
 pub struct Artifact {
-    /// The package's name, and the file's without `.wasm`.
+    /// The package's name, and the file's without `.wasm`, or the folder's.
     pub guest: &'static str,
     /// Where the guest's sources are, from the root of the tree.
     pub source: &'static str,
@@ -25,10 +25,12 @@ pub struct Artifact {
 }
 
 /// What kind of a crate a guest is.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Shape {
     /// A program with a `main`.
     Command,
+    /// A program for each file of `src/bin`.
+    Commands,
     /// A library that exports a handler, made with the SDK.
     Service,
 }
@@ -40,7 +42,10 @@ pub const ARTIFACTS: &[Artifact] = &[
     Artifact::new("probe", "tests/guests/probe", Shape::Command, Target::Wasip2),
     Artifact::new("scribe", "tests/guests/scribe", Shape::Service, Target::Wasip2),
     Artifact::new("echo", "tests/guests/echo", Shape::Service, Target::Wasip2),
+    Artifact::new("caller", "tests/guests/caller", Shape::Service, Target::Wasip2),
     Artifact::new("tally", "tests/guests/tally", Shape::Service, Target::Wasip2),
+    Artifact::new("hostile", "tests/guests/hostile", Shape::Commands, Target::Wasip2),
+    Artifact::new("misbehaves", "tests/guests/hostile/service", Shape::Service, Target::Wasip2),
     Artifact::new("hello", "examples/hello", Shape::Command, Target::Wasip1),
     Artifact::new("probe", "tests/guests/probe", Shape::Command, Target::Wasip1),
 ];
@@ -50,17 +55,33 @@ impl Artifact {
         Self { guest, source, shape, target }
     }
 
-    /// `target/guests/NAME.wasm`, or `target/guests/preview1/NAME.wasm`, which is no component.
+    /// `target/guests/NAME.wasm`, or `target/guests/preview1/NAME.wasm`, which is no component, or
+    /// the folder `target/guests/NAME`.
     pub fn path(&self) -> PathBuf {
         folder().join(self.name())
     }
 
     /// The path within `target/guests`.
     fn name(&self) -> String {
-        match self.target {
-            Target::Wasip2 => format!("{}.wasm", self.guest),
-            Target::Wasip1 => format!("preview1/{}.wasm", self.guest),
+        match (self.shape, self.target) {
+            (Shape::Commands, _) => self.guest.to_owned(),
+            (_, Target::Wasip2) => format!("{}.wasm", self.guest),
+            (_, Target::Wasip1) => format!("preview1/{}.wasm", self.guest),
         }
+    }
+
+    /// Its programs: the name that the compiler gives to each, and where each belongs.
+    fn files(&self) -> Result<Vec<(String, PathBuf)>, Error> {
+        if self.shape != Shape::Commands {
+            return Ok(vec![(format!("{}.wasm", self.guest), self.path())]);
+        }
+        let mut files = Vec::new();
+        for name in tree::sources(&self.source().join("src/bin"))? {
+            let name = format!("{}.wasm", name.with_extension("").display());
+            let path = self.path().join(&name);
+            files.push((name, path));
+        }
+        Ok(files)
     }
 
     fn stamp(&self) -> PathBuf {
@@ -118,7 +139,7 @@ fn ensure_each(
             .expect("it was added above");
 
         let made_from = made_from(artifact, toolchain)?;
-        if is_current(artifact, &made_from) {
+        if is_current(artifact, &made_from)? {
             continue;
         }
         build(artifact, toolchain)?;
@@ -148,17 +169,29 @@ fn made_from(artifact: &Artifact, toolchain: &Toolchain) -> Result<String, Error
     Ok(fingerprint.finish())
 }
 
-fn is_current(artifact: &Artifact, made_from: &str) -> bool {
+fn is_current(artifact: &Artifact, made_from: &str) -> Result<bool, Error> {
     let stamp = fs::read_to_string(artifact.stamp()).unwrap_or_default();
-    let content = fingerprint::of_file(&artifact.path());
-    content.is_some_and(|content| stamp == format!("{made_from} {content}"))
+    let content = content(artifact)?;
+    Ok(content.is_some_and(|content| stamp == format!("{made_from} {content}")))
 }
 
 fn stamp(artifact: &Artifact, made_from: &str) -> Result<(), Error> {
     let path = artifact.stamp();
-    let content = fingerprint::of_file(&artifact.path()).unwrap_or_default();
+    let content = content(artifact)?.unwrap_or_default();
     fs::create_dir_all(folder().join("stamps")).map_err(Error::file("creating", &path))?;
     fs::write(&path, format!("{made_from} {content}")).map_err(Error::file("writing", &path))
+}
+
+/// The hash of what an artifact is now; nothing where a file of it is missing.
+fn content(artifact: &Artifact) -> Result<Option<String>, Error> {
+    let mut hashes = Fingerprint::new();
+    for (_, path) in artifact.files()? {
+        match fingerprint::of_file(&path) {
+            Some(hash) => hashes = hashes.fact(&hash),
+            None => return Ok(None),
+        }
+    }
+    Ok(Some(hashes.finish()))
 }
 
 fn build(artifact: &Artifact, toolchain: &Toolchain) -> Result<(), Error> {
@@ -169,12 +202,21 @@ fn build(artifact: &Artifact, toolchain: &Toolchain) -> Result<(), Error> {
     cargo.current_dir(artifact.source()).env("CARGO_TARGET_DIR", &intermediate);
     run(&mut cargo, &format!("building {}", artifact.name()))?;
 
-    let made = intermediate
-        .join(artifact.target.name())
-        .join("release")
-        .join(format!("{}.wasm", artifact.guest));
-    check(&made, artifact.target)?;
-    let bytes = publish(&made, &artifact.path())?;
+    if artifact.shape == Shape::Commands {
+        // What was built of a file that is gone.
+        match fs::remove_dir_all(artifact.path()) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(Error::file("removing", artifact.path())(error));
+            }
+            _ => {}
+        }
+    }
+    let made = intermediate.join(artifact.target.name()).join("release");
+    let mut bytes = 0;
+    for (name, path) in artifact.files()? {
+        check(&made.join(&name), artifact.target)?;
+        bytes += publish(&made.join(&name), &path)?;
+    }
     eprintln!(
         "built {} in {:.1} s, {} KiB",
         artifact.name(),
@@ -216,13 +258,16 @@ fn publish(from: &Path, to: &Path) -> Result<u64, Error> {
 }
 
 /// Runs the guests' own tests natively. An example is tested in a copy outside of the tree, which
-/// is how a reader will have it.
+/// is how a reader will have it. A folder of programs has none: they call what only a host has.
 ///
 /// # Errors
 /// [`Error::Failed`] with what the tests printed.
 pub fn test() -> Result<(), Error> {
     let outside = tempfile::tempdir().map_err(Error::file("creating", std::env::temp_dir()))?;
-    for artifact in ARTIFACTS.iter().filter(|artifact| artifact.target == Target::Wasip2) {
+    let tested = |artifact: &&Artifact| {
+        artifact.target == Target::Wasip2 && artifact.shape != Shape::Commands
+    };
+    for artifact in ARTIFACTS.iter().filter(tested) {
         let mut source = artifact.source();
         if artifact.source.starts_with("examples/") {
             let copy = outside.path().join(artifact.guest);

@@ -5,7 +5,9 @@ pub mod bench;
 pub mod componentize;
 pub mod crash;
 pub mod demo;
+pub mod fuzz;
 pub mod guests;
+pub mod hostile;
 pub mod packages;
 pub mod picture;
 pub mod schema;
@@ -17,7 +19,7 @@ pub mod vendor;
 mod debian;
 mod error;
 mod fingerprint;
-mod python;
+pub mod python;
 mod toolchain;
 
 pub use error::Error;

@@ -2,9 +2,12 @@
 
 use std::ffi::OsString;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
-use xtask::{Error, bench, crash, demo, guests, packages, picture, schema, suite, vendor};
+use xtask::{
+    Error, bench, crash, demo, fuzz, guests, hostile, packages, picture, schema, suite, vendor,
+};
 
 /// The project's chores.
 #[derive(Parser)]
@@ -34,6 +37,24 @@ enum Chore {
         /// What all that is random is made of [default: the time]
         #[arg(long)]
         seed: Option<u64>,
+    },
+    /// Let hostile guests loose on a runtime, and say what came of each
+    Hostile {
+        /// Parts of the names of cases; `-- --help` lists what else there is
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGS")]
+        arguments: Vec<OsString>,
+    },
+    /// Make bytes up for whatever reads a stranger's, and guests for the runtime
+    Fuzz {
+        /// One of the folders of tests/fuzz/seeds, or `guests` [default: all those folders]
+        #[arg(long)]
+        target: Option<String>,
+        /// Seconds for each target
+        #[arg(long, default_value_t = fuzz::SHORT.as_secs())]
+        seconds: u64,
+        /// With the address sanitizer
+        #[arg(long)]
+        asan: bool,
     },
     /// Hold a host's answers to made-up requests to the API's own description
     Schema {
@@ -72,6 +93,10 @@ fn run(chore: Chore) -> Result<(), Error> {
         Chore::Demo => demo::demo()?,
         Chore::Test => suite::test()?,
         Chore::Crash { rounds, seed } => crash::crash(rounds, seed)?,
+        Chore::Hostile { arguments } => hostile::hostile(&arguments)?,
+        Chore::Fuzz { target, seconds, asan } => {
+            fuzz::fuzz(&fuzz::Campaign { target, time: Duration::from_secs(seconds), asan })?;
+        }
         Chore::Schema { examples } => schema::schema(examples)?,
         Chore::Bench { arguments } => bench::bench(&arguments)?,
         Chore::Guests => {

@@ -13,8 +13,20 @@ use crate::{Error, debian, tree};
 /// # Errors
 /// [`Error::Failed`] with the words of pip, [`Error::NotStarted`] without Python.
 pub(crate) fn program(name: &str, requirements: &str, why: &str) -> Result<PathBuf, Error> {
+    environment(name, name, requirements, why)
+}
+
+/// The Python that has the packages of such an environment.
+///
+/// # Errors
+/// As [`program`].
+pub fn interpreter(name: &str, requirements: &str, why: &str) -> Result<PathBuf, Error> {
+    environment(name, "python", requirements, why)
+}
+
+fn environment(name: &str, program: &str, requirements: &str, why: &str) -> Result<PathBuf, Error> {
     let home = tree::root().join("target/packages").join(name);
-    let program = home.join("bin").join(name);
+    let program = home.join("bin").join(program);
     let have = home.join("requirements.txt");
     if fs::read_to_string(&have).is_ok_and(|have| have == requirements) && program.exists() {
         return Ok(program);

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::process::Command;
 use std::time::Instant;
 
-use crate::{Error, crash, guests, packages, schema, tree};
+use crate::{Error, crash, fuzz, guests, hostile, packages, schema, tree};
 
 type Step = (&'static str, fn(&'static str) -> Result<(), Error>);
 
@@ -14,7 +14,8 @@ const STEPS: &[Step] = &[
         cargo(name, &["fmt", "--all", "--check"])?;
         let manifests =
             guests::ARTIFACTS.iter().map(|guest| format!("{}/Cargo.toml", guest.source));
-        let manifests = manifests.collect::<BTreeSet<_>>();
+        let mut manifests = manifests.collect::<BTreeSet<_>>();
+        manifests.insert("tests/fuzz/Cargo.toml".into());
         let each = |guest: &String| cargo(name, &["fmt", "--check", "--manifest-path", guest]);
         manifests.iter().try_for_each(each)
     }),
@@ -26,6 +27,8 @@ const STEPS: &[Step] = &[
     ("tests of guests", |_| guests::test()),
     ("packages", |_| packages::ALL.iter().try_for_each(|&one| packages::ensure(one).map(drop))),
     ("tests", |name| cargo(name, &["test", "--locked", "--workspace"])),
+    ("hostile guests", |_| hostile::hostile(&[])),
+    ("fuzz", |_| fuzz::fuzz(&fuzz::Campaign { target: None, time: fuzz::SHORT, asan: false })),
     ("schema", |_| schema::schema(schema::EXAMPLES)),
     // A fixed seed, so that what fails here can be looked at again.
     ("crashes", |_| crash::crash(20, Some(1))),

@@ -17,7 +17,9 @@ async function login(body) {
       says.textContent = `You are logged in as ${said.role}.`;
       form.hidden = true;
     } else {
-      says.textContent = said.detail;
+      says.textContent = answer.status === 401 && body.code
+        ? "This link was used or is too old. Log in with a token."
+        : said.detail;
     }
   } catch {
     says.textContent = "Skep does not answer. Is it running?";

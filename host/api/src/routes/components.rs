@@ -3,14 +3,17 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use skep_protocol::{ComponentView, LimitName, Listing};
+use skep_protocol::{ComponentView, Error, Invalid, LimitName, Listing, Role};
 
-use crate::App;
 use crate::place::Place;
 use crate::query::Query;
 use crate::refusal::Answer;
 use crate::route::{Content, Route, json, stored};
 use crate::upload::Upload;
+use crate::{App, Surface};
+
+/// By which a registry says whose component it passes on: the role of their token.
+const ROLE: &str = "skep-role";
 
 pub(crate) fn routes() -> Vec<Route> {
     vec![
@@ -54,8 +57,16 @@ async fn put(
     place: Place,
     upload: Upload,
 ) -> Answer<(StatusCode, Json<ComponentView>)> {
+    // A registry says for whom it asks. Whoever asks has at most the role of their own token.
+    let by = upload.headers.get(ROLE).filter(|_| app.surface == Surface::Runtime);
+    let by = by.map(|role| {
+        let word = role.to_str().unwrap_or_default();
+        let role = Role::ALL.into_iter().find(|role| role.as_str() == word);
+        role.ok_or(Error::from(Invalid::Header))
+    });
+    let by = by.transpose()?.unwrap_or(Role::Admin);
     let wasm = upload.stream(Some((LimitName::component_bytes, app.limits.component_bytes)))?;
-    Ok(stored(place.runtime.put_component(wasm).await?))
+    Ok(stored(place.runtime.put_component(wasm, by).await?))
 }
 
 async fn get(place: Place) -> Answer<Json<ComponentView>> {

@@ -33,8 +33,8 @@ pub(crate) fn routes() -> Vec<Route> {
             "/workers/{worker_id}",
             (
                 "updateWorker",
-                "Changes a worker; another component or config bundle takes effect between two \
-                 turns",
+                "Changes a worker; another component or config bundle and other grants take effect \
+                 between two turns",
             ),
             update,
         )

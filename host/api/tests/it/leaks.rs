@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::json;
 use skep_conformance::Guest;
+use skep_protocol::Error;
 use tracing_subscriber::filter::dynamic_filter_fn;
 use tracing_subscriber::fmt::{MakeWriter, layer};
 use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
@@ -15,7 +16,6 @@ use tracing_subscriber::registry;
 use crate::bed::{Bed, ENDPOINT_MARK, FILE_MARK, ROOT_MARK};
 use crate::client::Said;
 use crate::events::Reader;
-use crate::puppet::every_error;
 
 thread_local! {
     /// Whether what is logged here is kept.
@@ -104,7 +104,7 @@ async fn no_answer_and_no_log_line_says_where_anything_is() {
         check(path, &format!("{:?}", reader.next().await));
     }
     let mut errors = vec![None];
-    errors.extend(every_error().into_iter().map(Some));
+    errors.extend(Error::every().into_iter().map(Some));
     for error in errors.into_iter().rev() {
         bed.home.fail(error.clone());
         bed.far.fail(error.clone());

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -157,7 +156,7 @@ passed_on! {
     transcript(worker: WorkerId, after: Cursor, limit: usize) -> EntryPage;
     subscribe(worker: WorkerId, after: Option<Cursor>) -> EntryStream;
     changes(cursor: Option<String>) -> ChangeStream;
-    put_component(wasm: ByteStream) -> Stored<ComponentView>;
+    put_component(wasm: ByteStream, by: Role) -> Stored<ComponentView>;
     component(digest: ComponentDigest) -> ComponentView;
     components(cursor: Option<String>) -> Page<ComponentView>;
     remove_component(digest: ComponentDigest) -> ();
@@ -165,35 +164,4 @@ passed_on! {
     configs(cursor: Option<String>) -> Page<ConfigView>;
     diagnostics(worker: Option<WorkerId>) -> Vec<Diagnostic>;
     usage(worker: WorkerId) -> Usage;
-}
-
-/// One of each variant, and of each of their reasons.
-pub(crate) fn every_error() -> Vec<Error> {
-    let retry_after = Duration::from_millis(1_500);
-    let name = LimitName::mailbox_bytes;
-    let mut all = vec![
-        Error::Unauthenticated,
-        Error::Forbidden,
-        Error::UnknownRuntime("elsewhere".parse().unwrap()),
-        Error::UnknownWorker(WorkerId::new(1, [1; 10])),
-        Error::WorkerNotVisible(WorkerId::new(1, [1; 10])),
-        Error::UnknownHost("elsewhere".parse().unwrap()),
-        Error::UnknownComponent(ComponentDigest::from_sha256([1; 32])),
-        Error::UnknownConfig(ConfigDigest::from_sha256([1; 32])),
-        Error::UnknownInput(InputId::new(1, [1; 10])),
-        Error::UnknownFile,
-        Error::WorkerStopped,
-        Error::WorkerRemoved,
-        Error::LimitExceeded { name, limit: 7 },
-        Error::ComponentRefused { reason: "it imports `x:y/z`".into() },
-        Error::MailboxFull { name, retry_after },
-        Error::OperationUnsupported,
-        Error::Busy { retry_after },
-        Error::RuntimeUnavailable,
-        Error::StorageFull,
-        Error::Internal,
-    ];
-    all.extend(Invalid::all(name).map(Error::InvalidRequest));
-    all.extend(Conflict::ALL.map(Error::Conflict));
-    all
 }

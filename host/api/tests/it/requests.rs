@@ -3,19 +3,19 @@
 use serde_json::json;
 use skep_api::{ServerLimits, Surface};
 use skep_conformance::Guest;
+use skep_protocol::Error;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
 use crate::bed::Bed;
 use crate::client::rest;
-use crate::puppet::every_error;
 
 #[tokio::test]
 async fn every_error_is_a_problem_of_its_own() {
     let bed = Bed::browser().await;
     let worker = bed.worker(Guest::Echo).await;
-    for error in every_error() {
+    for error in Error::every() {
         bed.home.fail(Some(error.clone()));
         let said = bed.admin("GET", &worker).send().await.refused(error.status(), error.code());
         let problem: skep_protocol::Problem = serde_json::from_slice(&said.body).unwrap();

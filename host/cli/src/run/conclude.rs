@@ -38,7 +38,12 @@ pub(super) fn conclude(format: OutputFormat, mut report: RunReport, explained: E
         }
     }
     for denied in &report.denials {
-        terminal::say("denied", &format!("{denied} (no flag allows it)"));
+        let what = denied.wanted.as_deref().unwrap_or(denied.interface);
+        let how = match &denied.allow {
+            Some(flags) => format!("allow with {flags}"),
+            None => "no flag allows it".into(),
+        };
+        terminal::say("denied", &format!("{} ({how})", neutral(what)));
     }
     if let Some(message) = explained.message {
         terminal::say("error", &message);

@@ -2,10 +2,12 @@
 //! emits to its transcript lives for this one turn and is shown at its end.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
 use std::time::SystemTime;
 
-use skep_protocol::{LimitName, Limits};
-use skep_runtime::{Identity, RecordError, TranscriptEntry, Turn};
+use skep_protocol::{LimitName, Limits, RequestRecord};
+use skep_runtime::{Identity, RecordError, RequestLog, TranscriptEntry, Turn};
 
 /// State and transcript in memory.
 pub(crate) struct MemoryTurn {
@@ -15,15 +17,23 @@ pub(crate) struct MemoryTurn {
     state: BTreeMap<String, Vec<u8>>,
     state_bytes: u64,
     events: Vec<TranscriptEntry>,
-    report: std::sync::mpsc::Sender<TranscriptEntry>,
+    report: Sender<Told>,
+}
+
+/// What a run has to tell.
+pub(crate) enum Told {
+    /// An event that was emitted.
+    Event(TranscriptEntry),
+    /// A request that has ended.
+    Request(RequestRecord),
 }
 
 impl MemoryTurn {
-    /// A turn that reports each event to `report` as it is emitted.
+    /// A turn that reports to `report` what is worth telling, as it happens.
     pub(crate) fn new(
         limits: Limits,
         config: BTreeMap<String, String>,
-        report: std::sync::mpsc::Sender<TranscriptEntry>,
+        report: Sender<Told>,
     ) -> Self {
         let identity = Identity {
             runtime_id: "run".into(),
@@ -119,7 +129,7 @@ impl Turn for MemoryTurn {
             body,
         };
         // Events that nobody shows any more are not the guest's concern.
-        let _ = self.report.send(entry.clone());
+        let _ = self.report.send(Told::Event(entry.clone()));
         self.events.push(entry);
         Ok(())
     }
@@ -128,6 +138,25 @@ impl Turn for MemoryTurn {
         // What this turn emits is not readable before its end, and there is no turn before it.
         let _ = (after, limit);
         Ok(Vec::new())
+    }
+
+    fn requests(&self) -> Arc<dyn RequestLog> {
+        Arc::new(Requests(self.report.clone()))
+    }
+}
+
+/// The requests of a run, of which nothing is kept.
+struct Requests(Sender<Told>);
+
+#[async_trait::async_trait]
+impl RequestLog for Requests {
+    async fn before_leaving(&self) -> Result<(), RecordError> {
+        Ok(())
+    }
+
+    fn record(&self, request: RequestRecord) {
+        // Nobody may be there to be told any more.
+        let _ = self.0.send(Told::Request(request));
     }
 }
 

@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use clap::Args;
 use skep_client::Client;
 use skep_protocol::{
-    ConfigDigest, ConfigValues, CreateWorker, DisplayRef, Error, Grants, Invalid, Labels,
-    LimitChanges, LimitName, Rights, RuntimeHandle, ScopeGrant, WorkerId, WorkerSpec,
+    ConfigDigest, ConfigValues, CreateWorker, DisplayRef, Error, Invalid, Labels, LimitChanges,
+    LimitName, RuntimeHandle, WorkerId, WorkerSpec,
 };
 
+use super::grants::GrantFlags;
 use super::show;
 use crate::component::push;
 use crate::connect::ConnectArgs;
@@ -20,6 +21,7 @@ use crate::{OutputFormat, quantity};
 Examples:
   skep worker create counter.wasm --name tally --config step=2
   skep worker create build.wasm --scope src::/src --limit memory_bytes=64MiB
+  skep worker create fetch.wasm --http https://api.example.com --secret weather
   skep worker create sha256:2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae")]
 pub(crate) struct CreateArgs {
     /// A component's file, or the digest of a stored one
@@ -41,9 +43,8 @@ pub(crate) struct CreateArgs {
     #[arg(long, value_name = "K=V", value_parser = pair)]
     config: Vec<(String, String)>,
 
-    /// A directory that the operator offers under a name: NAME::GUEST, then :ro (the default) or :rw
-    #[arg(long, value_name = "NAME::GUEST[:ro|rw]", value_parser = scope)]
-    scope: Vec<ScopeGrant>,
+    #[command(flatten)]
+    grants: GrantFlags,
 
     /// A limit other than the default: `skep inspect` lists their names
     #[arg(long, value_name = "LIMIT=VALUE", value_parser = limit)]
@@ -101,7 +102,7 @@ pub(super) async fn create(arguments: &CreateArgs) -> Result<u8, Failed> {
         display_ref: arguments.name.clone(),
         labels: labels(&arguments.label)?.unwrap_or_default(),
         config: config(&runtime, &arguments.config).await?,
-        grants: Grants { scopes: arguments.scope.clone() },
+        grants: arguments.grants.grants(),
         limits: LimitChanges(arguments.limit.iter().copied().collect()),
     };
     let request = CreateWorker { worker_id: arguments.id, spec };
@@ -137,21 +138,6 @@ pub(super) fn pair(text: &str) -> Result<(String, String), String> {
         Some((key, value)) if !key.is_empty() => Ok((key.into(), value.into())),
         _ => Err("expected KEY=VALUE".into()),
     }
-}
-
-fn scope(text: &str) -> Result<ScopeGrant, String> {
-    let (rest, rights) = match text.rsplit_once(':') {
-        Some((rest, word @ ("ro" | "rw"))) if !rest.ends_with(':') => {
-            (rest, word.parse::<Rights>().map_err(|error| error.to_string())?)
-        }
-        _ => (text, Rights::ReadOnly),
-    };
-    let (name, guest) = rest.split_once("::").ok_or("expected NAME::GUEST")?;
-    Ok(ScopeGrant {
-        name: name.parse().map_err(|error| format!("{error}"))?,
-        guest: guest.parse().map_err(|error| format!("{error}"))?,
-        rights,
-    })
 }
 
 fn limit(text: &str) -> Result<(LimitName, u64), String> {

@@ -2,9 +2,9 @@
 
 use clap::Args;
 use futures_util::StreamExt;
-use skep_protocol::text::neutral;
 use skep_protocol::{Cursor, Entry, EntryKind, RuntimeHandle};
 
+use super::said;
 use crate::connect::ConnectArgs;
 use crate::failure::Failed;
 use crate::{OutputFormat, json, terminal};
@@ -42,7 +42,7 @@ impl FollowArgs {
 /// Which entries are wanted.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum What {
-    /// What it wrote to its streams.
+    /// What it wrote to its streams, and what it was denied.
     Lines,
     /// Everything.
     All,
@@ -70,7 +70,8 @@ pub(super) async fn follow(arguments: &FollowArgs, what: What) -> Result<u8, Fai
 
 fn show(entry: &Entry, what: What, output: OutputFormat) {
     let is_line = matches!(entry.kind, EntryKind::Log);
-    if what == What::Lines && !is_line && entry.kind != EntryKind::Gap {
+    let beside = matches!(entry.kind, EntryKind::Gap | EntryKind::Denied);
+    if what == What::Lines && !is_line && !beside {
         return;
     }
     if output == OutputFormat::Json {
@@ -84,24 +85,10 @@ fn show(entry: &Entry, what: What, output: OutputFormat) {
             _ => terminal::print_guest(&line),
         };
     }
-    let mut line = format!("{:>6}  {}  {}", entry.seq, entry.at, entry.kind.as_str());
-    if let Some(label) = &entry.label {
-        line.push_str(&format!(" {}", neutral(label)));
+    if what == What::Lines && entry.kind == EntryKind::Denied {
+        // Not among what it wrote.
+        return terminal::say("denied", &said::denied(entry));
     }
-    if let Some(ending) = entry.ending {
-        line.push_str(&format!(" {}", ending.as_str()));
-    }
-    match str::from_utf8(&entry.payload.body) {
-        Ok("") => {}
-        Ok(text) => line.push_str(&format!(": {}", neutral(text))),
-        Err(_) => {
-            let (length, kind) = (entry.payload.body.len(), neutral(&entry.payload.content_type));
-            line.push_str(&format!(": {length} bytes of {kind}"));
-        }
-    }
-    if entry.truncated {
-        line.push_str(" (cut)");
-    }
-    line.push('\n');
+    let line = said::line(entry) + "\n";
     terminal::print(line.as_bytes());
 }

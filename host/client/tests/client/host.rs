@@ -4,7 +4,7 @@ use futures_util::StreamExt;
 use skep_client::{Host, Refusals};
 use skep_protocol::{
     Capabilities, Changed, Cursor, Diagnostic, DiagnosticCode, Error, FleetChange, ListWorkers,
-    Listing, RuntimeHandle, RuntimeId, RuntimeSummary, Severity, Source, Status, Timestamp,
+    Listing, Me, Role, RuntimeHandle, RuntimeId, RuntimeSummary, Source, Status, Timestamp,
 };
 
 use crate::server::{Server, json, problem};
@@ -42,13 +42,8 @@ fn as_json(value: &impl serde::Serialize) -> String {
 #[tokio::test]
 async fn what_is_missing_in_a_list_is_said_beside_it() {
     let code = DiagnosticCode::RuntimeUnavailable;
-    let diagnostic = Diagnostic {
-        code,
-        severity: Severity::Error,
-        message: "there does not answer".into(),
-        subject: Some(there().into()),
-        at: Timestamp(7),
-    };
+    let message = "there does not answer";
+    let diagnostic = Diagnostic::new(code, message, Some(there().into()), Timestamp(7));
     let listing = Listing {
         items: vec![summary(Status::Unavailable)],
         next_cursor: None,
@@ -70,7 +65,6 @@ async fn each_verb_has_its_place() {
     let here = "h".parse().unwrap();
     host.workers(Some(&here), ListWorkers::default(), None).await.unwrap();
     host.audit(Some("9")).await.unwrap();
-    assert!(host.me().await.unwrap().is_object());
     host.client(&there()).list(ListWorkers::default()).await.unwrap();
     let requests = server.requests();
     let lines: Vec<_> = requests.iter().map(|request| request.line()).collect();
@@ -81,7 +75,6 @@ async fn each_verb_has_its_place() {
             "GET /api/workers?limit=5&cursor=c%2F1&label=a%3Db&state=idle",
             "GET /api/hosts/h/workers",
             "GET /api/audit?cursor=9",
-            "GET /api/me",
             "GET /api/runtimes/there/workers",
         ]
     );
@@ -110,6 +103,14 @@ async fn ones_own_token_is_ones_own_business() {
     assert_eq!(client.get(worker()).await.err(), Some(Error::Forbidden));
     let hidden = client.with_refusals(Refusals::Hidden).get(worker()).await.err();
     assert_eq!(hidden, Some(Error::RuntimeUnavailable));
+}
+
+#[tokio::test]
+async fn who_the_token_makes_us_is_told() {
+    let me = Me { token_id: None, role: Role::Operator, runtimes: Some(vec![there()]) };
+    let (server, host) = host(&[json(200, &as_json(&me))]).await;
+    assert_eq!(host.me().await, Ok(me));
+    assert_eq!(server.requests()[0].line(), "GET /api/me");
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use rcgen::{CertificateParams, CertifiedIssuer, KeyPair};
 use skep_client::{Client, Endpoint, EndpointError, Token};
-use skep_protocol::{Error, RuntimeHandle};
+use skep_protocol::{Error, Role, RuntimeHandle};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
@@ -95,7 +95,7 @@ async fn but_not_half_of_an_upload() {
     fs::write(&path, "new").unwrap();
     fs::File::options().write(true).open(&path).unwrap().set_modified(before).unwrap();
     let wasm = stream::iter([Ok(Bytes::from_static(b"abc"))]).boxed();
-    let stored = client.put_component(wasm).await;
+    let stored = client.put_component(wasm, Role::Admin).await;
     assert_eq!(stored.err(), Some(Error::RuntimeUnavailable));
     assert_eq!(server.requests().len(), 1);
 }

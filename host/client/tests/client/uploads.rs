@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use skep_client::Deadlines;
-use skep_protocol::{ByteStream, Error, Invalid, RuntimeHandle};
+use skep_protocol::{ByteStream, Error, Invalid, Role, RuntimeHandle};
 
 use crate::server::{Server, json, problem};
 use crate::{client, hurried, worker};
@@ -47,7 +47,7 @@ async fn an_upload_that_has_begun_is_not_sent_again() {
 async fn what_ends_the_callers_stream_is_what_the_caller_hears() {
     let server = Server::answering(&[json(201, VIEW)]).await;
     let broken = pieces(vec![Ok("abc".into()), Err(Invalid::Body.into())]);
-    let written = client(&server.url).put_component(broken).await;
+    let written = client(&server.url).put_component(broken, Role::Admin).await;
     assert_eq!(written.err(), Some(Invalid::Body.into()));
     assert_eq!(server.requests().len(), 0, "the server never sees the end of it");
 }

@@ -107,7 +107,7 @@ impl Remote {
             return None;
         };
         let subject = Some(id.clone().into());
-        Some(Diagnostic { code, severity: code.severity(), message, subject, at: (self.now)() })
+        Some(Diagnostic::new(code, message, subject, (self.now)()))
     }
 
     /// Does something with the runtime, if it is there.

@@ -101,8 +101,12 @@ impl RuntimeHandle for RemoteHandle {
         Ok(changes.map(own).boxed())
     }
 
-    async fn put_component(&self, wasm: ByteStream) -> Result<Stored<ComponentView>, Error> {
-        self.0.call(|runtime| async move { runtime.put_component(wasm).await }).await
+    async fn put_component(
+        &self,
+        wasm: ByteStream,
+        by: Role,
+    ) -> Result<Stored<ComponentView>, Error> {
+        self.0.call(|runtime| async move { runtime.put_component(wasm, by).await }).await
     }
 
     async fn component(&self, digest: ComponentDigest) -> Result<ComponentView, Error> {

@@ -25,6 +25,13 @@ async fn each_change_says_who_did_what_and_how_it_ended() {
     let new = runtime.create(request.clone()).await.unwrap().item.worker_id;
     runtime.stop(new).await.unwrap();
     runtime.start(new).await.unwrap();
+    let http = vec!["https://example.com".parse().unwrap()];
+    let more = Some(Grants { http, ..Grants::default() });
+    let more = WorkerChange { grants: more, ..WorkerChange::default() };
+    runtime.update(new, more.clone()).await.unwrap_err();
+    bed.registry.own(&Caller::operator()).unwrap().update(new, more).await.unwrap();
+    let less = WorkerChange { grants: Some(Grants::default()), ..WorkerChange::default() };
+    runtime.update(new, less).await.unwrap();
     runtime.remove_component(component).await.unwrap_err();
     runtime.rollback(new).await.unwrap_err();
     runtime.remove(new).await.unwrap();
@@ -53,6 +60,9 @@ async fn each_change_says_who_did_what_and_how_it_ended() {
             ("worker.create", true, true, Some(new), "ok"),
             ("worker.stop", true, true, Some(new), "ok"),
             ("worker.start", true, true, Some(new), "ok"),
+            ("worker.update", true, true, Some(new), "forbidden"),
+            ("worker.update", true, false, Some(new), "ok"),
+            ("worker.update", true, true, Some(new), "ok"),
             ("component.remove", true, true, None, "conflict"),
             ("worker.rollback", true, true, Some(new), "conflict"),
             ("worker.remove", true, true, Some(new), "ok"),
@@ -60,7 +70,7 @@ async fn each_change_says_who_did_what_and_how_it_ended() {
             ("worker.create", false, true, None, "storage_full"),
         ]
     );
-    let refused = said.iter().find(|entry| entry.outcome == "forbidden").unwrap();
+    let refused = said.iter().rfind(|entry| entry.outcome == "forbidden").unwrap();
     assert_eq!(refused.token_id, viewer);
 }
 
@@ -118,7 +128,7 @@ async fn whoever_goes_away_in_the_middle_is_in_it() {
 
     // As does one whose upload breaks off.
     let broken = Box::pin(stream::iter([Err(Error::InvalidRequest(Invalid::Body))]));
-    bed.at("home").put_component(broken).await.unwrap_err();
+    bed.at("home").put_component(broken, Role::Admin).await.unwrap_err();
     assert_eq!(bed.audit()[0].outcome, "invalid_request");
 }
 

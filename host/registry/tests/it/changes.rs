@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use skep_protocol::*;
-use skep_registry::{Caller, FleetStream, LocalRun, RunRecord};
+use skep_registry::{Caller, FleetStream, LocalRun, RemoteSpec, RunRecord};
 
 use crate::bed::{Bed, Net, far, id, now, spec};
 use crate::puppet::Mood;
@@ -33,6 +33,10 @@ impl Known {
                 if before.is_some_and(|before| before.host_id != host) || host.is_none() {
                     self.workers.retain(|(of, _), _| *of != id);
                 }
+            }
+            Changed::RuntimeRemoved { runtime_id } => {
+                assert!(self.runtimes.remove(&runtime_id).is_some(), "it was never heard of");
+                self.workers.retain(|(of, _), _| *of != runtime_id);
             }
             Changed::Worker { runtime_id, worker_id, worker } => {
                 let key = (runtime_id, worker_id);
@@ -237,12 +241,66 @@ async fn remotes_that_are_added_and_removed_are_told() {
     let worker = a.worker().await;
     known.until(&mut stream, |known| known.has("a", worker)).await;
     registrar.remotes().remove(&id("a")).unwrap();
-    known.until(&mut stream, |known| known.status("a") == Some(Status::Unavailable)).await;
+    known.until(&mut stream, |known| known.status("a").is_none()).await;
+    assert!(!known.has("a", worker));
     registrar.remotes().add(&spec("b")).unwrap();
     let other = b.worker().await;
     known.until(&mut stream, |known| known.has("b", other)).await;
     registrar.remotes().add(&spec("a")).unwrap();
-    known.until(&mut stream, |known| known.status("a") == Some(Status::Available)).await;
+    known.until(&mut stream, |known| known.has("a", worker)).await;
+    assert_eq!(known.status("a"), Some(Status::Available));
+}
+
+#[tokio::test]
+async fn a_remote_whose_entry_is_changed_is_not_told_to_be_removed() {
+    let net = Net::default();
+    let [a, other] = far(&net, ["a", "other"]);
+    let bed = Bed::with(net.clone(), Vec::new(), |parts| parts.local = None);
+    let registrar = bed.registrar();
+    registrar.remotes().add(&spec("a")).unwrap();
+    let mut stream = bed.follow(None).await;
+    let mut known = Known::default();
+    let worker = a.worker().await;
+    known.until(&mut stream, |known| known.has("a", worker)).await;
+    let moved = RemoteSpec { endpoint: "https://elsewhere.example".into(), ..spec("a") };
+    net.put(&moved.endpoint, &other);
+    registrar.remotes().add(&moved).unwrap();
+    while known.status("a") != Some(Status::Unavailable) {
+        let change = stream.next().await.unwrap().unwrap();
+        assert!(!matches!(change.what, Changed::RuntimeRemoved { .. }), "{change:?}");
+        known.take(change);
+    }
+}
+
+#[tokio::test]
+async fn whoever_comes_back_is_told_which_runtimes_are_gone() {
+    let net = Net::default();
+    let [a, b] = far(&net, ["a", "b"]);
+    let bed = Bed::with(net, Vec::new(), |parts| parts.local = None);
+    let registrar = bed.registrar();
+    for remote in ["a", "b"] {
+        registrar.remotes().add(&spec(remote)).unwrap();
+    }
+    let mut stream = bed.follow(None).await;
+    let mut known = Known::default();
+    let workers = [("a", a.worker().await), ("b", b.worker().await)];
+    let all = |known: &Known| workers.iter().all(|(of, worker)| known.has(of, *worker));
+    known.until(&mut stream, all).await;
+    drop(stream);
+    registrar.remotes().remove(&id("a")).unwrap();
+    bed.registry.reload();
+    let mut stream = bed.follow(known.cursor.clone()).await;
+    known.until(&mut stream, |known| known.status("a").is_none()).await;
+    assert!(known.has("b", workers[1].1));
+    // Once.
+    let mut stream = bed.follow(known.cursor.clone()).await;
+    let more = b.worker().await;
+    known.until(&mut stream, |known| known.has("b", more)).await;
+
+    // One that may not be seen any more is one that is not there.
+    let caller = bed.caller(Role::Viewer, Some(&["home"]));
+    let mut stream = bed.registry.changes(&caller, known.cursor.clone()).await.unwrap();
+    known.until(&mut stream, |known| known.status("b").is_none()).await;
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! A runtime in memory that goes away, hangs, lies and restarts as it is told.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -32,6 +33,7 @@ pub(crate) struct Puppet {
     mood: watch::Sender<Mood>,
     calls: AtomicU64,
     cursors: Mutex<Vec<Option<String>>>,
+    held: Mutex<BTreeMap<WorkerId, Grants>>,
 }
 
 impl Puppet {
@@ -39,8 +41,8 @@ impl Puppet {
         let disk = FakeDisk::new(id.parse().unwrap());
         let runtime = Mutex::new(FakeRuntime::open(&disk));
         let mood = watch::Sender::new(Mood::Well);
-        let (calls, cursors) = (AtomicU64::new(0), Mutex::default());
-        Arc::new(Self { disk, runtime, host: Mutex::new(0), mood, calls, cursors })
+        let (calls, cursors, held) = (AtomicU64::new(0), Mutex::default(), Mutex::default());
+        Arc::new(Self { disk, runtime, host: Mutex::new(0), mood, calls, cursors, held })
     }
 
     pub(crate) fn is(&self, mood: Mood) {
@@ -72,10 +74,15 @@ impl Puppet {
     pub(crate) async fn worker(&self) -> WorkerId {
         let wasm = FakeSubject::new().wasm(Guest::Scribe);
         let wasm = stream::iter([Ok(wasm.into())]).boxed();
-        let component = self.behind().put_component(wasm).await.unwrap().item.digest;
+        let component = self.behind().put_component(wasm, Role::Admin).await.unwrap().item.digest;
         let spec = WorkerSpec::new(component);
         let request = CreateWorker { worker_id: None, spec };
         self.behind().create(request).await.unwrap().item.worker_id
+    }
+
+    /// Shows a worker with these grants, whether it could be given them or not.
+    pub(crate) fn hold(&self, worker: WorkerId, grants: Grants) {
+        self.held.lock().unwrap().insert(worker, grants);
     }
 
     async fn well(&self) -> Result<FakeRuntime, Error> {
@@ -103,6 +110,9 @@ impl Puppet {
     fn shown(&self, mut view: WorkerView) -> WorkerView {
         if let Mood::Is(id) = &*self.mood.borrow() {
             view.runtime_id = id.clone();
+        }
+        if let Some(grants) = self.held.lock().unwrap().get(&view.worker_id) {
+            view.spec.grants = grants.clone();
         }
         view
     }
@@ -167,7 +177,7 @@ passed_on! {
     input(worker: WorkerId, input: InputId) -> InputView;
     transcript(worker: WorkerId, after: Cursor, limit: usize) -> EntryPage;
     subscribe(worker: WorkerId, after: Option<Cursor>) -> EntryStream;
-    put_component(wasm: ByteStream) -> Stored<ComponentView>;
+    put_component(wasm: ByteStream, by: Role) -> Stored<ComponentView>;
     component(digest: ComponentDigest) -> ComponentView;
     components(cursor: Option<String>) -> Page<ComponentView>;
     remove_component(digest: ComponentDigest) -> ();

@@ -50,7 +50,7 @@ async fn each(runtime: &Arc<dyn RuntimeHandle>) -> Vec<(&'static str, Role, Opti
         Viewer transcript(worker, Cursor(0), 1);
         Viewer subscribe(worker, None);
         Viewer changes(None);
-        Operator put_component(bytes());
+        Operator put_component(bytes(), Role::Admin);
         Viewer component(component);
         Viewer components(None);
         Operator remove_component(component);
@@ -130,6 +130,7 @@ async fn operators_stay_below_their_ceilings() {
     let ceilings = Ceilings {
         scopes: ["docs".parse().unwrap()].into(),
         limits: [(LimitName::memory_bytes, 1 << 40)].into(),
+        ..Ceilings::default()
     };
     let bed = Bed::with(Net::default(), Vec::new(), |parts| parts.ceilings = Some(ceilings));
     let worker = bed.home.worker().await;
@@ -177,4 +178,117 @@ async fn operators_stay_below_their_ceilings() {
     assert!(operator.update(worker, change.clone()).await.is_ok());
     assert!(operator.update(large, WorkerChange::default()).await.is_ok());
     assert!(bed.registry.own(&Caller::operator()).unwrap().update(large, change).await.is_ok());
+}
+
+fn http(texts: &[&str]) -> Grants {
+    let http = texts.iter().map(|text| text.parse().unwrap()).collect();
+    Grants { http, ..Grants::default() }
+}
+
+fn secrets(names: &[&str]) -> Grants {
+    let secrets = names.iter().map(|name| name.parse().unwrap()).collect();
+    Grants { secrets, ..Grants::default() }
+}
+
+fn scoped(name: &str, rights: Rights) -> Grants {
+    let (name, guest) = (name.parse().unwrap(), "/x".parse().unwrap());
+    Grants { scopes: vec![ScopeGrant { name, guest, rights }], ..Grants::default() }
+}
+
+/// Whether the role may turn the first grants into the others.
+async fn may_regrant(bed: &Bed, role: Role, before: &Grants, after: &Grants) -> bool {
+    let worker = bed.home.worker().await;
+    let to =
+        |grants: &Grants| WorkerChange { grants: Some(grants.clone()), ..WorkerChange::default() };
+    bed.home.hold(worker, before.clone());
+    let runtime = bed.registry.own(&bed.caller(role, None)).unwrap();
+    // The runtime itself has other grants than are shown, so that is as far as it gets.
+    let refused = runtime.update(worker, to(after)).await.err();
+    refused != Some(Error::Forbidden)
+}
+
+#[tokio::test]
+async fn operators_grant_what_the_settings_offer_and_take_away_anything() {
+    let ceilings = Ceilings {
+        scopes: ["docs".parse().unwrap()].into(),
+        http: http(&["https://*.example.com", "GET http://10.0.0.1 inner"]).http,
+        secrets: ["key".parse().unwrap()].into(),
+        ..Ceilings::default()
+    };
+    let bed = Bed::with(Net::default(), Vec::new(), |parts| parts.ceilings = Some(ceilings));
+    let none = Grants::default();
+    let wide = http(&["https://*", "https://a.other.com"]);
+    let (ro, rw) = (Rights::ReadOnly, Rights::ReadWrite);
+    let rows = [
+        // Added.
+        (&none, http(&["https://api.example.com"]), true),
+        (&none, http(&["POST https://*.api.example.com"]), true),
+        (&none, http(&["https://example.com"]), false),
+        (&none, http(&["https://api.example.com inner"]), false),
+        (&none, http(&["https://api.example.com:8443"]), false),
+        (&none, http(&["GET http://10.0.0.1"]), true),
+        (&none, http(&["http://10.0.0.1"]), false),
+        (&none, http(&["https://api.example.com", "https://other.com"]), false),
+        (&none, secrets(&["key"]), true),
+        (&none, secrets(&["key", "other"]), false),
+        (&none, scoped("docs", rw), true),
+        (&none, scoped("other", ro), false),
+        // Beyond the ceilings already.
+        (&wide, wide.clone(), true),
+        (&wide, http(&["https://a.other.com"]), true),
+        (&wide, http(&["https://b.other.com", "GET https://a.other.com"]), true),
+        (&wide, none.clone(), true),
+        (&wide, http(&["https://*", "https://a.other.com inner"]), false),
+        (&wide, http(&["https://*", "http://a.other.com"]), false),
+        (&secrets(&["other", "more"]), secrets(&["other"]), true),
+        (&secrets(&["other"]), secrets(&["other", "more"]), false),
+        (&scoped("other", rw), scoped("other", ro), true),
+        (&scoped("other", ro), scoped("other", rw), false),
+    ];
+    for (before, after, allowed) in rows {
+        for role in [Role::Operator, Role::Admin] {
+            let may = may_regrant(&bed, role, before, &after).await;
+            assert_eq!(may, allowed || role == Role::Admin, "{before:?} to {after:?} for {role:?}");
+        }
+        assert!(!may_regrant(&bed, Role::Viewer, before, &none).await);
+    }
+}
+
+#[tokio::test]
+async fn without_ceilings_operators_grant_scopes_but_no_requests_and_no_secrets() {
+    let bed = Bed::new(Net::default(), Vec::new());
+    let none = Grants::default();
+    for (after, allowed) in [
+        (scoped("docs", Rights::ReadWrite), true),
+        (http(&["https://api.example.com"]), false),
+        (secrets(&["key"]), false),
+    ] {
+        assert_eq!(may_regrant(&bed, Role::Operator, &none, &after).await, allowed, "{after:?}");
+        assert!(may_regrant(&bed, Role::Admin, &none, &after).await, "{after:?}");
+    }
+    // Nor may they decide what runs with what an admin granted.
+    let worker = bed.home.worker().await;
+    let component = bed.home.behind().get(worker).await.unwrap().spec.component;
+    bed.home.hold(worker, http(&["https://api.example.com"]));
+    let change = WorkerChange { component: Some(component), ..WorkerChange::default() };
+    let operator = bed.registry.own(&bed.caller(Role::Operator, None)).unwrap();
+    assert_eq!(operator.update(worker, change).await.err(), Some(Error::Forbidden));
+}
+
+#[tokio::test]
+async fn an_operator_changes_the_grants_that_were_looked_at_and_no_others() {
+    let bed = Bed::new(Net::default(), Vec::new());
+    let worker = bed.home.worker().await;
+    let operator = bed.registry.own(&bed.caller(Role::Operator, None)).unwrap();
+    // What the policy is shown is not what there is by the time of the change.
+    bed.home.hold(worker, http(&["https://*"]));
+    let change = WorkerChange {
+        grants: Some(http(&["https://api.example.com"])),
+        ..WorkerChange::default()
+    };
+    let late = operator.update(worker, change.clone()).await;
+    assert_eq!(late.err(), Some(Error::Conflict(Conflict::Grants)));
+    let stale = WorkerChange { grants_before: Some(Grants::default()), ..change };
+    let stale = operator.update(worker, stale).await;
+    assert_eq!(stale.err(), Some(Error::Conflict(Conflict::Grants)));
 }

@@ -7,10 +7,10 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use futures_util::StreamExt;
-use skep_protocol::text::neutral;
+use skep_protocol::text::{brief, neutral};
 use skep_protocol::{
     ByteStream, Compiled, ComponentDigest, ComponentKind, ComponentView, Error, LimitName, Limits,
-    Stored,
+    Role, Stored,
 };
 use skep_store::record::{ComponentRecord, SharedEvent};
 use skep_store::{Store, StoreError};
@@ -27,13 +27,55 @@ use crate::shape::Shape;
 pub(crate) struct Components {
     store: Store,
     sandbox: Sandbox,
-    ready: Mutex<HashMap<(Profile, ComponentDigest), Arc<Loaded>>>,
+    ready: Mutex<Ready>,
     /// One is made ready at a time: the compiler takes the memory and the cores of several workers.
     one_at_a_time: tokio::sync::Mutex<()>,
     /// Those that are on their way without a turn that waits for them.
     under_way: Mutex<HashMap<ComponentDigest, watch::Receiver<Option<Made>>>>,
     /// One is stored at a time, so that of two who store the same one is the first.
     storing: Arc<tokio::sync::Mutex<()>>,
+}
+
+/// Components kept ready beyond those that live instances have: each holds a descriptor, and memory
+/// by the number of its functions and names. Making one ready again takes a millisecond.
+const KEPT: usize = 256;
+
+/// The components that were used last.
+#[derive(Default)]
+struct Ready {
+    kept: HashMap<(Profile, ComponentDigest), Used>,
+    /// Uses so far.
+    uses: u64,
+}
+
+struct Used {
+    loaded: Arc<Loaded>,
+    /// Which use was its last.
+    last: u64,
+}
+
+impl Ready {
+    fn find(&mut self, digest: ComponentDigest, profile: Profile) -> Option<Arc<Loaded>> {
+        let used = self.kept.get_mut(&(profile, digest))?;
+        self.uses += 1;
+        used.last = self.uses;
+        Some(used.loaded.clone())
+    }
+
+    fn keep(&mut self, loaded: &Arc<Loaded>) {
+        self.uses += 1;
+        let used = Used { loaded: loaded.clone(), last: self.uses };
+        self.kept.insert((loaded.profile, loaded.shape.digest), used);
+        if self.kept.len() > KEPT
+            && let Some((&oldest, _)) = self.kept.iter().min_by_key(|(_, used)| used.last)
+        {
+            self.kept.remove(&oldest);
+        }
+    }
+
+    fn forget(&mut self, digest: &ComponentDigest) {
+        self.kept.retain(|(_, kept), _| kept != digest);
+    }
 }
 
 /// Why a component is not ready.
@@ -112,8 +154,7 @@ impl Components {
             Ok::<_, NotReady>(sandbox.load(&wasm, profile)?.0)
         });
         let loaded = load.await.map_err(|_| NotReady::Panicked)??;
-        let mut ready = self.ready.lock().unwrap_or_else(PoisonError::into_inner);
-        ready.insert((profile, digest), loaded.clone());
+        self.ready.lock().unwrap_or_else(PoisonError::into_inner).keep(&loaded);
         Ok(loaded)
     }
 
@@ -177,8 +218,12 @@ impl Components {
     }
 
     fn find(&self, digest: ComponentDigest, profile: Profile) -> Option<Arc<Loaded>> {
-        let ready = self.ready.lock().unwrap_or_else(PoisonError::into_inner);
-        ready.get(&(profile, digest)).cloned()
+        self.ready.lock().unwrap_or_else(PoisonError::into_inner).find(digest, profile)
+    }
+
+    /// Lets go of a component that is no more.
+    pub(crate) fn forget(&self, digest: &ComponentDigest) {
+        self.ready.lock().unwrap_or_else(PoisonError::into_inner).forget(digest);
     }
 
     fn under_way(&self) -> MutexGuard<'_, HashMap<ComponentDigest, watch::Receiver<Option<Made>>>> {
@@ -193,15 +238,17 @@ impl Embedded {
     pub(super) async fn store_component(
         &self,
         wasm: ByteStream,
+        by: Role,
     ) -> Result<Stored<ComponentView>, Error> {
         let inner = &self.0;
         let limits = Limits::default();
         let wasm = Arc::new(gather(wasm, limits.component_bytes).await?);
         let bytes = wasm.clone();
         let read = tokio::task::spawn_blocking(move || record(&bytes, &limits));
-        let record = read.await.unwrap_or(Err(Error::Internal))?;
+        let mut record = read.await.unwrap_or(Err(Error::Internal))?;
+        record.trusted = by >= Role::Admin;
         let digest = record.digest;
-        if let Some(known) = self.stored(digest)? {
+        if let Some(known) = self.stored(&record).await? {
             return Ok(known);
         }
         // Nothing runs an http component yet.
@@ -209,7 +256,7 @@ impl Embedded {
             self.compile(digest, &wasm).await?;
         }
         let storing = inner.components.storing.clone().lock_owned().await;
-        if let Some(known) = self.stored(digest)? {
+        if let Some(known) = self.stored(&record).await? {
             return Ok(known);
         }
         let writer = inner.clone();
@@ -243,10 +290,20 @@ impl Embedded {
         }
     }
 
-    /// The answer where it is stored already.
-    fn stored(&self, digest: ComponentDigest) -> Result<Option<Stored<ComponentView>>, Error> {
-        let known = self.0.store.component(&digest).map_err(|error| self.0.fault(error))?;
-        Ok(known.map(|record| Stored { item: self.0.components.view(record), created: false }))
+    /// The answer where it is stored already. That it is trusted from now on is written down.
+    async fn stored(
+        &self,
+        again: &ComponentRecord,
+    ) -> Result<Option<Stored<ComponentView>>, Error> {
+        let fault = |error: StoreError| self.0.fault(error);
+        let Some(known) = self.0.store.component(&again.digest).map_err(fault)? else {
+            return Ok(None);
+        };
+        if again.trusted && !known.trusted {
+            let put = SharedEvent::PutComponent(again.clone());
+            self.0.store.submit_shared(put).await.map_err(fault)?;
+        }
+        Ok(Some(Stored { item: self.0.components.view(known), created: false }))
     }
 }
 
@@ -263,18 +320,27 @@ async fn gather(mut wasm: ByteStream, limit: u64) -> Result<Vec<u8>, Error> {
     Ok(bytes)
 }
 
+/// Names of imports and exports that are written down, and characters of each. Real components have
+/// some dozens; a stranger's may have a million, and every list would carry them.
+const NAMES: usize = 1_000;
+const NAME: usize = 200;
+
+/// Characters of a reason.
+const REASON: usize = 4_000;
+
 /// What is to be known of a component that can be run here.
 fn record(wasm: &[u8], limits: &Limits) -> Result<ComponentRecord, Error> {
     let shape = Shape::read(wasm, limits).map_err(|error| refused(&error))?;
     let kind = shape.check(limits).map_err(|error| refused(&error))?;
-    let shown = |name: &dyn std::fmt::Display| neutral(&name.to_string()).to_string();
+    let shown = |name: &dyn std::fmt::Display| neutral(&brief(&name.to_string(), NAME)).to_string();
     Ok(ComponentRecord {
         digest: shape.digest,
         kind,
         bytes: wasm.len() as u64,
-        imports: shape.imports.iter().map(|import| shown(&import.name)).collect(),
-        exports: shape.exports.iter().map(|name| shown(name)).collect(),
+        imports: shape.imports.iter().take(NAMES).map(|import| shown(&import.name)).collect(),
+        exports: shape.exports.iter().take(NAMES).map(|name| shown(name)).collect(),
         created_at: now(),
+        trusted: false,
     })
 }
 
@@ -291,5 +357,6 @@ fn told(error: &NotReady) -> Error {
 }
 
 fn refused(error: &dyn std::fmt::Display) -> Error {
-    Error::ComponentRefused { reason: neutral(&error.to_string()).to_string() }
+    let reason = neutral(&brief(&error.to_string(), REASON)).to_string();
+    Error::ComponentRefused { reason }
 }

@@ -4,6 +4,7 @@
 //! alone decides when a turn begins. A turn that computes keeps it busy; whoever wants that turn to
 //! end throws its kill switch.
 
+mod apart;
 mod commands;
 mod guest;
 
@@ -40,6 +41,8 @@ pub(crate) struct Driver {
     reason: ConnectReason,
     /// The transcript says that there is an instance.
     recorded: bool,
+    /// What the operator was last told that the worker was denied.
+    denied: Option<String>,
 }
 
 /// What a turn is run on.
@@ -61,6 +64,7 @@ impl Driver {
             known: Arc::default(),
             reason: ConnectReason::Input,
             recorded: false,
+            denied: None,
         }
     }
 
@@ -99,7 +103,7 @@ impl Driver {
 
     /// Waits for something to do. Returns whether the driver is to end.
     async fn rest(&mut self) -> bool {
-        let Some(held) = self.seat.as_ref().map(|seat| seat.instance.memory_bytes()) else {
+        let Some(resting) = self.seat.as_ref().map(|seat| seat.place.rest()) else {
             let mut state = self.worker.state();
             if state.machine.next() != Next::Rest {
                 return false;
@@ -110,7 +114,6 @@ impl Driver {
             return true;
         };
         let inner = self.inner.clone();
-        let resting = inner.residency.rest(held);
         let evict = tokio::select! {
             biased;
             () = self.worker.wake.notified() => false,

@@ -1,6 +1,5 @@
 //! The runtime's verbs: parse, ask the worker or the store, answer.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,10 +10,10 @@ use sha2::{Digest, Sha256};
 use skep_protocol::{
     ByteStream, ChangeStream, ComponentDigest, ComponentKind, ComponentView, ConfigDigest,
     ConfigValues, ConfigView, Conflict, CreateWorker, Cursor, Desired, Diagnostic, Ending,
-    EntryPage, EntryStream, Error, Execution, FileName, FileRange, FileView, Imported, InputId,
-    InputState, InputView, Invalid, LimitName, ListFiles, ListWorkers, NewInput, Outcome, Page,
-    Payload, RuntimeHandle, RuntimeView, Sent, Stored, Usage, WorkerChange, WorkerId, WorkerSpec,
-    WorkerView,
+    EntryPage, EntryStream, Error, Execution, FileName, FileRange, FileView, Grants, Imported,
+    InputId, InputState, InputView, Invalid, LimitName, ListFiles, ListWorkers, NewInput, Outcome,
+    Page, Payload, Role, RuntimeHandle, RuntimeView, ScopeName, SecretName, Sent, Stored, Usage,
+    WorkerChange, WorkerId, WorkerSpec, WorkerView,
 };
 use skep_store::record::{
     ConfigRecord, InputRecord, SharedEvent, Standing, Transaction, WorkerEvent, WorkerRecord,
@@ -72,6 +71,7 @@ impl RuntimeHandle for Embedded {
             return Ok(existing);
         }
         let kind = self.check(&spec)?;
+        self.check_grants(&spec.grants, &Grants::default())?;
         let at = now();
         let record = WorkerRecord {
             number: inner.store.next_number(),
@@ -136,6 +136,9 @@ impl RuntimeHandle for Embedded {
 
     async fn update(&self, worker: WorkerId, change: WorkerChange) -> Result<WorkerView, Error> {
         let before = self.record(worker)?;
+        if let Some(grants) = &change.grants {
+            self.check_grants(grants, &before.spec.grants)?;
+        }
         let spec = changed(before.spec, &change);
         if self.check(&spec)? != before.kind {
             return Err(Conflict::Kind.into());
@@ -330,8 +333,12 @@ impl RuntimeHandle for Embedded {
         Ok(super::follow::changes(self.clone(), place))
     }
 
-    async fn put_component(&self, wasm: ByteStream) -> Result<Stored<ComponentView>, Error> {
-        self.store_component(wasm).await
+    async fn put_component(
+        &self,
+        wasm: ByteStream,
+        by: Role,
+    ) -> Result<Stored<ComponentView>, Error> {
+        self.store_component(wasm, by).await
     }
 
     async fn component(&self, digest: ComponentDigest) -> Result<ComponentView, Error> {
@@ -361,7 +368,10 @@ impl RuntimeHandle for Embedded {
     async fn remove_component(&self, digest: ComponentDigest) -> Result<(), Error> {
         self.component(digest).await?;
         match self.0.store.submit_shared(SharedEvent::RemoveComponent(digest)).await {
-            Ok(_) => Ok(()),
+            Ok(_) => {
+                self.0.components.forget(&digest);
+                Ok(())
+            }
             Err(StoreError::Refused(StoreRefusal::InUse)) => Err(Conflict::InUse.into()),
             Err(error) => Err(self.0.fault(error)),
         }
@@ -527,21 +537,29 @@ impl Embedded {
         if let Some(config) = spec.config {
             self.0.store.config(&config).map_err(fault)?.ok_or(Error::UnknownConfig(config))?;
         }
-        let mut places = BTreeSet::from(["/data"]);
-        for grant in &spec.grants.scopes {
-            if !places.insert(grant.guest.as_str()) {
-                return Err(Invalid::GuestPath.into());
-            }
-            if !self.0.scopes.contains_key(&grant.name) {
-                return Err(Invalid::Scope.into());
-            }
-        }
         for &name in spec.limits.0.keys() {
             if !name.is_per_worker() {
                 return Err(Invalid::Limit(name).into());
             }
         }
         Ok(component.kind)
+    }
+
+    /// Whether a worker that has `before` can be given these. What the operator offers no more it
+    /// may keep, so that something else can be taken from it.
+    fn check_grants(&self, grants: &Grants, before: &Grants) -> Result<(), Invalid> {
+        grants.check()?;
+        let has = |name: &ScopeName| before.scopes.iter().any(|before| before.name == *name);
+        let offered = |name: &ScopeName| self.0.scopes.contains_key(name) || has(name);
+        if !grants.scopes.iter().all(|grant| offered(&grant.name)) {
+            return Err(Invalid::Scope);
+        }
+        let known =
+            |name: &SecretName| self.0.secrets.contains_key(name) || before.secrets.contains(name);
+        if !grants.secrets.iter().all(known) {
+            return Err(Invalid::Secret);
+        }
+        Ok(())
     }
 
     /// Has the driver carry something out between two turns.
@@ -597,7 +615,7 @@ impl Embedded {
         if cell.kind == ComponentKind::Command {
             Run::parse(&payload)?;
         }
-        if inner.is_closing() {
+        if inner.is_closing() || inner.residency.is_overrun() {
             return Err(inner.busy());
         }
         let admitted =
@@ -757,6 +775,9 @@ pub(super) fn changed(mut spec: WorkerSpec, change: &WorkerChange) -> WorkerSpec
     }
     if let Some(labels) = &change.labels {
         spec.labels = labels.clone();
+    }
+    if let Some(grants) = &change.grants {
+        spec.grants = grants.clone();
     }
     spec
 }

@@ -6,14 +6,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use cap_std::fs::Dir;
 use skep_protocol::{
-    Diagnostic, DiagnosticCode, Error, HostId, InputId, Rights, RuntimeId, ScopeName, Timestamp,
-    WorkerId,
+    Diagnostic, DiagnosticCode, Error, HostId, InputId, Rights, RuntimeId, ScopeName, SecretName,
+    Timestamp, WorkerId,
 };
 use skep_store::record::{SharedEvent, Transaction, WorkerEvent};
 use skep_store::{Lookup, Refusal, Store, StoreError};
 use tokio::sync::Semaphore;
 
+use crate::outbound::OperatorSecret;
 use crate::sandbox::Sandbox;
+use crate::walled::Walled;
 
 use super::Options;
 use super::changes::ChangeLog;
@@ -21,7 +23,7 @@ use super::components::Components;
 use super::driver::Driver;
 use super::holds::Holds;
 use super::log::now;
-use super::residency::Residency;
+use super::residency::{Residency, Sizes};
 use super::worker::{State, Worker};
 
 /// Diagnostics of one kind that are told at once.
@@ -43,9 +45,11 @@ pub(crate) struct Inner {
     pub(crate) sandbox: Sandbox,
     pub(crate) components: Arc<Components>,
     pub(crate) scopes: BTreeMap<ScopeName, OperatorScope>,
+    pub(crate) walled: Option<Arc<Walled>>,
+    pub(crate) secrets: BTreeMap<SecretName, OperatorSecret>,
     pub(crate) options: Options,
     pub(crate) host_id: HostId,
-    pub(crate) residency: Residency,
+    pub(crate) residency: Arc<Residency>,
     pub(crate) turns: Semaphore,
     pub(crate) holds: Arc<Holds>,
     pub(crate) changes: ChangeLog,
@@ -66,6 +70,8 @@ pub(crate) struct InnerParts {
     pub(crate) store: Store,
     pub(crate) sandbox: Sandbox,
     pub(crate) scopes: BTreeMap<ScopeName, OperatorScope>,
+    pub(crate) walled: Option<Walled>,
+    pub(crate) secrets: BTreeMap<SecretName, OperatorSecret>,
     pub(crate) options: Options,
     pub(crate) host_id: HostId,
 }
@@ -80,7 +86,13 @@ impl Inner {
             store: parts.store,
             sandbox: parts.sandbox,
             scopes: parts.scopes,
-            residency: Residency::new(options.instances, options.idle_bytes),
+            walled: parts.walled.map(Arc::new),
+            secrets: parts.secrets,
+            residency: Residency::new(Sizes {
+                places: options.instances,
+                memory_bytes: options.memory_bytes,
+                idle_bytes: options.idle_bytes,
+            }),
             turns: Semaphore::new(options.turns),
             options,
             host_id: parts.host_id,
@@ -206,16 +218,10 @@ impl Inner {
         let lost = self.lost.lock().unwrap_or_else(PoisonError::into_inner);
         let ids = lost.iter().filter(|id| of.is_none_or(|of| of == **id)).take(DIAGNOSTICS);
         let code = DiagnosticCode::ExecutionNotRestored;
-        ids.map(|&id| Diagnostic {
-            code,
-            severity: code.severity(),
-            message:
-                "the host went down while the worker was connected; its next input connects it"
-                    .into(),
-            subject: Some(id.into()),
-            at: self.opened_at,
-        })
-        .collect()
+        let message =
+            "the host went down while the worker was connected; its next input connects it";
+        let said = |id: WorkerId| Diagnostic::new(code, message, Some(id.into()), self.opened_at);
+        ids.map(|&id| said(id)).collect()
     }
 
     /// Takes in no more, and has every driver end when its turn has.
@@ -270,13 +276,7 @@ impl Inner {
             worker_id = subject.map(tracing::field::display),
             message
         );
-        let diagnostic = Diagnostic {
-            code,
-            severity: code.severity(),
-            message: message.to_owned(),
-            subject: subject.map(Into::into),
-            at: now(),
-        };
+        let diagnostic = Diagnostic::new(code, message, subject.map(Into::into), now());
         // One that is not kept is in the log.
         drop(self.store.submit_shared(SharedEvent::Diagnose(diagnostic)));
     }

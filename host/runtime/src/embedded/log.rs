@@ -8,13 +8,15 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::SystemTime;
 
-use skep_protocol::{Cursor, EntryKind, InputId, LimitName, Limits, Payload, Timestamp};
+use skep_protocol::{
+    Cursor, EntryKind, InputId, LimitName, Limits, Payload, RequestRecord, Timestamp,
+};
 use skep_store::record::{NewEntry, Receipt, Transaction, WorkerEvent, WorkerNumber};
 use skep_store::{Store, StoreError};
 use tokio::sync::Notify;
 
 use crate::stdio::LineSink;
-use crate::turn::RecordError;
+use crate::turn::{RecordError, RequestLog};
 
 use super::holds::Holds;
 
@@ -46,6 +48,9 @@ struct Pages {
     waiting_bytes: usize,
     /// The first of those under way is the input's acceptance.
     holds_input: bool,
+    /// Sent off so far, and come back so far.
+    departures: u64,
+    arrivals: u64,
     flying: usize,
     flying_bytes: usize,
     flying_rows: usize,
@@ -107,6 +112,8 @@ impl TurnLog {
                 waiting,
                 waiting_bytes: 0,
                 holds_input,
+                departures: 0,
+                arrivals: 0,
                 flying: 0,
                 flying_bytes: 0,
                 flying_rows: 0,
@@ -301,6 +308,7 @@ impl TurnLog {
         let events = std::mem::take(&mut pages.waiting);
         let (rows, bytes) = (events.len(), std::mem::take(&mut pages.waiting_bytes));
         let holds_input = std::mem::take(&mut pages.holds_input);
+        pages.departures += 1;
         pages.flying += 1;
         pages.flying_rows += rows;
         pages.flying_bytes += bytes;
@@ -309,6 +317,7 @@ impl TurnLog {
         self.host.spawn(async move {
             let result: Result<Receipt, _> = commit.await;
             let mut pages = log.pages();
+            pages.arrivals += 1;
             pages.flying -= 1;
             pages.flying_rows -= rows;
             pages.flying_bytes -= bytes;
@@ -326,6 +335,42 @@ impl TurnLog {
 
     fn pages(&self) -> MutexGuard<'_, Pages> {
         self.pages.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A turn's requests, which may still end when it has.
+#[derive(Debug)]
+pub(crate) struct Requests(pub(crate) Arc<TurnLog>);
+
+#[async_trait::async_trait]
+impl RequestLog for Requests {
+    async fn before_leaving(&self) -> Result<(), RecordError> {
+        let Self(log) = self;
+        let unwritten = || RecordError::Unavailable("the transcript cannot be written".into());
+        log.flush();
+        let awaited = log.pages().departures;
+        loop {
+            let landed = log.landed.notified();
+            {
+                let pages = log.pages();
+                if pages.failed.is_some() || pages.ended {
+                    return Err(unwritten());
+                }
+                // One worker's transactions arrive in the order in which they were sent.
+                if pages.arrivals >= awaited {
+                    return Ok(());
+                }
+            }
+            landed.await;
+        }
+    }
+
+    fn record(&self, request: RequestRecord) {
+        let label = format!("{} {}", request.method, request.host);
+        // It has no map whose keys might not be text.
+        let body = serde_json::to_vec(&request).unwrap_or_default();
+        let payload = Payload { content_type: "application/json".into(), body };
+        self.0.append(EntryKind::Request, Some(&label), payload);
     }
 }
 

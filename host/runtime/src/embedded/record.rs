@@ -7,10 +7,10 @@ use skep_protocol::{ConfigValues, Cursor, EntryKind, Payload};
 use skep_store::record::WorkerNumber;
 use skep_store::{Store, StoreError};
 
-use crate::turn::{Identity, RecordError, TranscriptEntry, Turn};
+use crate::turn::{Identity, RecordError, RequestLog, TranscriptEntry, Turn};
 
 use super::known::Known;
-use super::log::TurnLog;
+use super::log::{Requests, TurnLog};
 
 /// One turn on a worker of the store.
 pub(crate) struct DurableTurn {
@@ -124,6 +124,10 @@ impl Turn for DurableTurn {
             body: entry.payload.body,
         };
         Ok(page.entries.into_iter().map(entry).collect())
+    }
+
+    fn requests(&self) -> Arc<dyn RequestLog> {
+        Arc::new(Requests(self.log.clone()))
     }
 }
 

@@ -111,3 +111,12 @@ fn a_file_beyond_the_size_limit_is_not_even_parsed() {
     let refusal = Shape::read(b"\0asm", &limits).unwrap_err();
     assert!(matches!(refusal, Refusal::Limit { name: LimitName::component_bytes, .. }));
 }
+
+#[test]
+fn what_is_said_of_names_has_a_length_of_ours() {
+    let long = "x".repeat(90_000);
+    let imports: String =
+        (0..100).map(|n| format!(r#"(import "a:b/{long}{n}" (instance))"#)).collect();
+    let refused = check(&format!("(component {imports} {RUN})")).unwrap_err().to_string();
+    assert!(refused.ends_with("and 92 more") && refused.len() < 4_000, "{}", refused.len());
+}

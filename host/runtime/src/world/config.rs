@@ -26,11 +26,11 @@ pub(super) fn add_to_linker(linker: &mut Linker<World>) -> wasmtime::Result<()> 
     for name in NAMES {
         let mut store = linker.instance(name)?;
         store.func_wrap("get", |world, (key,): (String,)| {
-            let value = world.data().turn.config(&key);
+            let value = world.data().config(&key);
             Ok((Ok::<_, Error>(value),))
         })?;
         store.func_wrap("get-all", |world, (): ()| {
-            let values = world.data().turn.config_all();
+            let values = world.data().config_all();
             Ok((Ok::<_, Error>(values),))
         })?;
     }

@@ -65,11 +65,11 @@ impl context::Host for World {
 
 impl config::Host for World {
     fn get(&mut self, key: String) -> wasmtime::Result<Option<String>> {
-        Ok(self.turn.config(&key))
+        Ok(World::config(self, &key))
     }
 
     fn get_all(&mut self) -> wasmtime::Result<Vec<(String, String)>> {
-        Ok(self.turn.config_all())
+        Ok(World::config_all(self))
     }
 }
 

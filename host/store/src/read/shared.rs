@@ -13,7 +13,8 @@ use crate::row::{self, Bad, code};
 use crate::writer::chore::DIRECTORY_PENDING;
 use crate::{ComponentRecord, ConfigRecord, StoreError, WorkerNumber};
 
-const COMPONENT: &str = "SELECT digest, kind, bytes, imports, exports, created_at FROM component";
+const COMPONENT: &str =
+    "SELECT digest, kind, bytes, imports, exports, created_at, trusted FROM component";
 const CONFIG: &str = "SELECT digest, value, created_at FROM config";
 
 pub(crate) fn component(
@@ -55,6 +56,7 @@ fn read_component(row: &Row<'_>) -> Result<ComponentRecord, Bad> {
         imports: names(3)?,
         exports: names(4)?,
         created_at: Timestamp(row::unsigned(row, 5)?),
+        trusted: row::int(row, 6)? != 0,
     })
 }
 
@@ -107,7 +109,7 @@ pub(crate) fn diagnostics(
     connection: &Connection,
     worker: Option<&WorkerId>,
 ) -> Result<Vec<Diagnostic>, StoreError> {
-    let columns = "SELECT code, severity, message, worker_id, at FROM diagnostic";
+    let columns = "SELECT code, severity, message, worker_id, at, denial FROM diagnostic";
     let read = |row: &Row<'_>| Ok(read_diagnostic(row).ok());
     let found = match worker {
         Some(id) => {
@@ -132,6 +134,10 @@ fn read_diagnostic(row: &Row<'_>) -> Result<Diagnostic, Bad> {
         message: row::text(row, 2)?.to_owned(),
         subject,
         at: Timestamp(row::unsigned(row, 4)?),
+        denial: match row::optional_text(row, 5)? {
+            None => None,
+            Some(json) => Some(serde_json::from_str(json).map_err(|_| Bad)?),
+        },
     })
 }
 

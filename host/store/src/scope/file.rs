@@ -54,6 +54,9 @@ impl OpenFile {
 
     /// Reads into `buffer` from `offset` on; 0 at the end.
     pub fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<usize, ScopeError> {
+        if !self.0.readable {
+            return Err(rustix::io::Errno::BADF.into());
+        }
         Ok(retry(|| self.0.file.read_at(buffer, offset))?)
     }
 

@@ -70,14 +70,28 @@ impl Disk {
     /// else may change the tree: what is put there behind the ledger's back gives credit when it
     /// is deleted. For the same reason no other directory may use this ledger.
     pub fn counted(quota: Quota, dir: &Dir) -> io::Result<Self> {
-        let used = census::count(dir)?;
-        Ok(Self(Arc::new(Mutex::new(Ledger {
+        Ok(Self::counted_before(quota, census::count(dir)?))
+    }
+
+    /// The same of a tree that another process has counted, for as long as that leaves it alone.
+    pub fn counted_before(quota: Quota, used: Usage) -> Self {
+        Self(Arc::new(Mutex::new(Ledger {
             quota,
             used,
             counts: Counts::Everything,
             charges: HashMap::new(),
             refused: None,
-        }))))
+        })))
+    }
+
+    /// Counts the tree again. Files that were begun and have no name in it yet count on.
+    pub(super) fn recount(&self, dir: &Dir) -> io::Result<()> {
+        let mut ledger = self.ledger();
+        let found = census::count(dir)?;
+        let nameless = ledger.charges.values().filter(|charge| charge.nameless);
+        let drafts: u64 = nameless.map(|charge| charge.bytes).sum();
+        ledger.used = Usage { bytes: found.bytes + drafts, ..found };
+        Ok(())
     }
 
     /// What has been added so far.

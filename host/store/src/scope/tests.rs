@@ -99,6 +99,18 @@ fn an_unlinked_open_file_still_holds_its_bytes() {
 }
 
 #[test]
+fn a_handle_that_was_not_opened_for_reading_is_not_read() {
+    let f = fixture(Rights::ReadWrite, 100, 10);
+    let dir = f.scope.open();
+    f.temp.write("there", b"text").unwrap();
+    for how in [OpenHow { read: false, ..READ }, OpenHow { read: false, write: true, ..READ }] {
+        let file = file(&dir, "there", how);
+        let error = file.read_at(&mut [0; 4], 0).unwrap_err();
+        assert!(matches!(error, ScopeError::Io(e) if e.raw_os_error() == Some(9)), "EBADF");
+    }
+}
+
+#[test]
 fn a_read_only_scope_refuses_every_change() {
     let f = fixture(Rights::ReadOnly, 100, 10);
     f.temp.write("file", b"content").unwrap();

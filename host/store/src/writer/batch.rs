@@ -219,7 +219,8 @@ impl Batch<'_, '_> {
         match event {
             SharedEvent::PutComponent(record) => {
                 let json = |names: &[String]| serde_json::Value::from(names).to_string();
-                let sql = "INSERT OR IGNORE INTO component VALUES (?, ?, ?, ?, ?, ?)";
+                let sql = "INSERT INTO component VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (digest) \
+                           DO UPDATE SET trusted = trusted OR excluded.trusted";
                 connection.prepare_cached(sql)?.execute(params![
                     &record.digest.as_bytes()[..],
                     code::of_kind(record.kind),
@@ -227,6 +228,7 @@ impl Batch<'_, '_> {
                     json(&record.imports),
                     json(&record.exports),
                     record.created_at.as_millis().cast_signed(),
+                    record.trusted,
                 ])?;
             }
             SharedEvent::RemoveComponent(digest) => {
@@ -254,17 +256,28 @@ impl Batch<'_, '_> {
             }
             SharedEvent::Diagnose(diagnostic) => {
                 let sql = "INSERT OR REPLACE INTO diagnostic \
-                           (code, severity, message, worker_id, at) VALUES (?, ?, ?, ?, ?)";
+                           (code, severity, message, worker_id, at, denial) \
+                           VALUES (?, ?, ?, ?, ?, ?)";
+                let denial = diagnostic.denial.as_deref().map(serde_json::to_string);
                 connection.prepare_cached(sql)?.execute(params![
                     diagnostic.code.as_str(),
                     code::of_severity(diagnostic.severity),
                     diagnostic.message,
                     diagnostic.worker().as_ref().map_or(&[][..], |id| id.as_bytes()),
                     diagnostic.at.as_millis().cast_signed(),
+                    denial.transpose().map_err(|_| Refusal::Malformed)?,
                 ])?;
-                // A worker has one of each code, so only all of them together need a bound.
-                let sql = "DELETE FROM diagnostic WHERE number <= \
-                           (SELECT number FROM diagnostic ORDER BY number DESC LIMIT 1 OFFSET ?)";
+                // A worker has one of each code, so only all of them together need a bound. What
+                // guests can bring about, a denial, does not push out what is worse. They are put
+                // in order only where there is one too many.
+                let sql = "SELECT count(*) FROM diagnostic";
+                let count: i64 = connection.prepare_cached(sql)?.query_row([], |row| row.get(0))?;
+                if count <= DIAGNOSTICS {
+                    return Ok(());
+                }
+                let sql = "DELETE FROM diagnostic WHERE number = \
+                           (SELECT number FROM diagnostic \
+                            ORDER BY severity DESC, number DESC LIMIT 1 OFFSET ?)";
                 connection.prepare_cached(sql)?.execute([DIAGNOSTICS])?;
             }
             SharedEvent::Clear(code, worker) => {

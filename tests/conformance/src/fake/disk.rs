@@ -65,7 +65,8 @@ pub(super) struct InputRow {
 /// What a restart takes away.
 #[derive(Clone, Copy)]
 pub(super) struct Instance {
-    pub(super) version: Version,
+    /// It is of another version, or has other grants, than the worker by now.
+    pub(super) outdated: bool,
     pub(super) turns: u64,
 }
 
@@ -215,13 +216,8 @@ impl Row {
     }
 
     pub(super) fn diagnose(&mut self, code: DiagnosticCode) {
-        self.diagnostics.push(Diagnostic {
-            code,
-            severity: code.severity(),
-            message: format!("{} happened to the worker", code.as_str()),
-            subject: Some(self.id.into()),
-            at: now(),
-        });
+        let message = format!("{} happened to the worker", code.as_str());
+        self.diagnostics.push(Diagnostic::new(code, message, Some(self.id.into()), now()));
     }
 
     fn view(&self, runtime_id: &RuntimeId) -> WorkerView {

@@ -35,16 +35,20 @@ fn page<K: Ord + Copy + ToString + std::str::FromStr, V>(
 }
 
 fn check(spec: &WorkerSpec) -> Result<(), Invalid> {
-    match spec.grants.scopes.first() {
-        Some(scope) if scope.guest.as_str() == "/data" => return Err(Invalid::GuestPath),
-        // There are none here.
-        Some(_) => return Err(Invalid::Scope),
-        None => {}
-    }
+    check_grants(&spec.grants)?;
     match spec.limits.0.keys().find(|name| !name.is_per_worker()) {
         Some(name) => Err(Invalid::Limit(*name)),
         None => Ok(()),
     }
+}
+
+/// There are neither scopes nor secrets here.
+fn check_grants(grants: &Grants) -> Result<(), Invalid> {
+    grants.check()?;
+    if !grants.scopes.is_empty() {
+        return Err(Invalid::Scope);
+    }
+    if grants.secrets.is_empty() { Ok(()) } else { Err(Invalid::Secret) }
 }
 
 /// Takes an input in; whether it is new.
@@ -221,9 +225,16 @@ impl RuntimeHandle for FakeRuntime {
             if disk.kind_of(&new)? != kind {
                 return Err(Conflict::Kind.into());
             }
+            change.grants.as_ref().map_or(Ok(()), check_grants)?;
             let row = disk.worker(worker)?;
+            if !change.is_for(&row.spec.grants) {
+                return Err(Conflict::Grants.into());
+            }
             if new != old {
                 row.switch(new, EntryKind::Updated);
+            }
+            if let Some(grants) = change.grants {
+                row.regrant(grants);
             }
             row.spec.display_ref = change.display_ref.or(row.spec.display_ref.take());
             row.spec.labels = change.labels.unwrap_or(std::mem::take(&mut row.spec.labels));
@@ -372,7 +383,11 @@ impl RuntimeHandle for FakeRuntime {
         }))
     }
 
-    async fn put_component(&self, wasm: ByteStream) -> Result<Stored<ComponentView>, Error> {
+    async fn put_component(
+        &self,
+        wasm: ByteStream,
+        _by: Role,
+    ) -> Result<Stored<ComponentView>, Error> {
         let bytes = gather(wasm, u64::MAX, &Error::Internal).await?;
         let read = guest::read(&bytes);
         let guest = read.map_err(|why| Error::ComponentRefused { reason: why.into() })?;

@@ -57,7 +57,7 @@ impl FakeRuntime {
         let (input, attempt, payload) = (input.id, input.attempt, input.payload.clone());
         let version = row.version();
         if row.instance.is_none() {
-            row.instance = Some(Instance { version, turns: 0 });
+            row.instance = Some(Instance { outdated: false, turns: 0 });
             row.diagnostics.retain(|known| known.code != DiagnosticCode::ExecutionNotRestored);
             row.append(EntryKind::Connected, None, None, None, Vec::new());
         }
@@ -98,7 +98,7 @@ impl FakeRuntime {
             if let Some(state) = ended.state {
                 row.keep(state);
             }
-            let outdated = row.instance.is_some_and(|live| live.version != row.version());
+            let outdated = row.instance.is_some_and(|live| live.outdated);
             if !ended.healthy || outdated {
                 row.disconnect();
             }
@@ -171,8 +171,26 @@ impl Row {
         self.spec.config = to.config;
         self.updated_at = now();
         self.append(kind, None, None, None, Vec::new());
-        if self.turn.is_none() {
-            self.disconnect();
+        self.outdate();
+    }
+
+    /// Gives it other grants, from the next turn on.
+    pub(super) fn regrant(&mut self, grants: Grants) {
+        if grants == self.spec.grants {
+            return;
+        }
+        let body = serde_json::to_vec(&grants).expect("grants are plain data");
+        let entry = self.append(EntryKind::Updated, None, Some("grants"), None, body);
+        entry.payload.content_type = "application/json".into();
+        self.spec.grants = grants;
+        self.outdate();
+    }
+
+    /// Lets the instance go, now or after its turn.
+    fn outdate(&mut self) {
+        match &mut self.instance {
+            Some(live) if self.turn.is_some() => live.outdated = true,
+            _ => self.disconnect(),
         }
     }
 }

@@ -186,3 +186,28 @@ fn without_address_space_for_the_pool_it_says_so_and_runs() {
     assert!(String::from_utf8_lossy(&output.stdout).contains("hello, fallback"));
     assert!(stderr.contains("no address space for the instance pool"), "{stderr}");
 }
+
+/// What a process tries behind the wall, and what it found. Fails where anything was let through.
+fn tried(arguments: &[&str]) -> Vec<(String, String)> {
+    let mut skep = std::process::Command::new(skep_harness::skep());
+    let output = skep.arg("__wall").args(arguments).output().unwrap();
+    let tried = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{tried}");
+    let tried = tried.lines().filter_map(|line| line.split_once(": "));
+    let tried: Vec<_> = tried.map(|(what, found)| (what.to_owned(), found.to_owned())).collect();
+    assert!(tried.len() > 15, "{tried:?}");
+    assert!(tried.iter().all(|(_, found)| found.starts_with("refused")), "{tried:?}");
+    tried
+}
+
+#[test]
+fn behind_the_wall_nothing_is_opened_started_traced_or_made_executable() {
+    for arguments in [&[] as &[_], &["files"]] {
+        let tried = tried(arguments);
+        // What is refused without a wall as well proves nothing, so there must be enough besides.
+        for what in ["read a file", "make a file", "start a program", "trace a process"] {
+            let proved = |(tried, found): &(String, String)| tried == what && found == "refused";
+            assert!(tried.iter().any(proved), "{arguments:?}, {what}: {tried:?}");
+        }
+    }
+}

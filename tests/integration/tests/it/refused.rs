@@ -100,5 +100,5 @@ fn sockets_are_offered_denied_and_reported() {
     Run::with(&[]).guest("probe", &["resolve", "localhost"]).go().expect(1).says("ip-name-lookup");
     let (report, _) =
         Run::with(&["--output", "json"]).guest("probe", &["connect", "127.0.0.1:9"]).report();
-    assert_eq!(report["denials"][0], "wasi:sockets/tcp");
+    assert_eq!(report["denials"][0]["interface"], "wasi:sockets/tcp");
 }

@@ -11,12 +11,13 @@ use serde_json::Value;
 use skep_client::{Client, Endpoint, Prefix, Token};
 use skep_harness::{TestDir, guest};
 use skep_protocol::{
-    CreateWorker, Cursor, Entry, EntryKind, Error, NewInput, Payload, RuntimeHandle, Sent,
+    CreateWorker, Cursor, Entry, EntryKind, Error, NewInput, Payload, Role, RuntimeHandle, Sent,
     WorkerId, WorkerSpec,
 };
 
 use crate::hosting::{Hosted, skep};
 use crate::served::{Served, Serves, prepared};
+use crate::walled::children;
 
 /// How long a list may take, whatever its remotes do: its deadline is 2 s.
 const QUICK: Duration = Duration::from_secs(4);
@@ -52,10 +53,14 @@ impl Pair {
 
     /// Speaks to the remote through the host.
     fn through(&self) -> Client {
-        let host = &self.hosted.host;
+        self.through_as(&self.hosted.host.token)
+    }
+
+    /// The same with another token.
+    fn through_as(&self, token: &str) -> Client {
         Client::new(Endpoint {
-            url: host.url.parse().unwrap(),
-            token: Token::Text(host.token.clone()),
+            url: self.hosted.host.url.parse().unwrap(),
+            token: Token::Text(token.to_owned()),
             ca: None,
             insecure: false,
             prefix: Prefix::Runtime("attic".parse().unwrap()),
@@ -112,7 +117,7 @@ fn wasm(name: &str) -> skep_protocol::ByteStream {
 }
 
 async fn scribe(runtime: &Client) -> WorkerId {
-    let component = runtime.put_component(wasm("scribe")).await.unwrap().item.digest;
+    let component = runtime.put_component(wasm("scribe"), Role::Admin).await.unwrap().item.digest;
     let spec = WorkerSpec::new(component);
     runtime.create(CreateWorker { worker_id: None, spec }).await.unwrap().item.worker_id
 }
@@ -315,4 +320,33 @@ async fn remotes_that_are_none() {
             assert!(said.err.contains("unavailable"), "{id}: {}", said.err);
         }
     });
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_no_admin_has_brought_runs_in_a_process_of_its_own_at_a_remote_too() {
+    let pair = Pair::start();
+    // Once an admin has brought it, it is trusted, so that one comes last.
+    for (role, is_apart) in [("operator", true), ("admin", false)] {
+        let token = pair.hosted.good(&["token", "create", "--role", role]).out;
+        let client = pair.through_as(token.trim());
+        let stored = client.put_component(wasm("probe"), Role::Admin).await.unwrap();
+        let spec = WorkerSpec::new(stored.item.digest);
+        let made = client.create(CreateWorker { worker_id: None, spec }).await.unwrap();
+        let worker = made.item.worker_id;
+        let nap = serde_json::json!({ "args": ["nap", "1"] }).to_string().into_bytes();
+        let payload = Payload { content_type: "application/json".into(), body: nap };
+        let nap = NewInput { payload, key: None, wait: None, sender: None };
+        let input = client.send(worker, nap).await.unwrap().input_id();
+        let (began, mut seen) = (Instant::now(), false);
+        loop {
+            seen |= children(pair.remote.pid(), "__run") > 0;
+            if let Some(outcome) = client.input(worker, input).await.unwrap().outcome {
+                assert_eq!(outcome.ending, skep_protocol::Ending::Completed, "{outcome:?}");
+                break;
+            }
+            assert!(began.elapsed() < PATIENCE, "it goes on");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        assert_eq!(seen, is_apart, "{role}");
+    }
 }

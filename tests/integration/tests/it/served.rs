@@ -12,7 +12,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use skep_client::{Client, Endpoint, Prefix, Token};
 use skep_conformance::{Guest, Restart, Subject};
 use skep_harness::{TestDir, test_dir};
-use skep_protocol::{RuntimeHandle, RuntimeId};
+use skep_protocol::{Role, RuntimeHandle, RuntimeId};
 
 /// What the two commands serve.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,6 +90,10 @@ impl Served {
         Client::new(Endpoint { url, token, ca: None, insecure: false, prefix }).unwrap()
     }
 
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
@@ -131,7 +135,7 @@ pub(crate) fn prepared() -> TestDir {
             for guest in Guest::ALL {
                 let wasm = std::fs::read(skep_harness::guest(guest.name())).unwrap();
                 let bytes = futures_util::stream::once(async { Ok(wasm.into()) });
-                client.put_component(Box::pin(bytes)).await.unwrap();
+                client.put_component(Box::pin(bytes), Role::Admin).await.unwrap();
             }
         });
         served.terminate();

@@ -11,10 +11,11 @@ use futures_util::StreamExt;
 use skep_harness::test_dir;
 use skep_protocol::{
     Compiled, ComponentView, CreateWorker, Ending, Error, FailedReason, Limits, NewInput, Observed,
-    Payload, RuntimeHandle, Sent, Stored, WorkerSpec,
+    Payload, Role, RuntimeHandle, Sent, Stored, WorkerSpec,
 };
 use skep_runtime::{
-    CompileError, CompileJob, Compiler, Embedded, InProcessCompiler, Options, Sandbox, SandboxParts,
+    CompileError, CompileJob, Compiler, Embedded, InProcessCompiler, Options, Outbound, Sandbox,
+    SandboxParts,
 };
 
 use crate::embedded::open_on;
@@ -66,6 +67,7 @@ fn open(dir: &Path, cache: &Path, held: &Arc<Held>, wait: Duration) -> Embedded 
         compiler: Arc::new(Handle(held.clone())),
         cache: Dir::open_ambient_dir(cache, ambient_authority()).unwrap(),
         limits: Limits::default(),
+        outbound: Outbound::default(),
     });
     let options = Options { instances: 4, compile_wait: wait, ..Options::default() };
     open_on(dir, sandbox.unwrap(), options)
@@ -73,7 +75,7 @@ fn open(dir: &Path, cache: &Path, held: &Arc<Held>, wait: Duration) -> Embedded 
 
 async fn put(runtime: &Embedded) -> Result<Stored<ComponentView>, Error> {
     let wasm = std::fs::read(skep_harness::guest("hello")).unwrap();
-    runtime.put_component(futures_util::stream::iter([Ok(wasm.into())]).boxed()).await
+    runtime.put_component(futures_util::stream::iter([Ok(wasm.into())]).boxed(), Role::Admin).await
 }
 
 async fn run(runtime: &Embedded, component: &ComponentView) -> Sent {

@@ -7,7 +7,7 @@ use futures_util::{StreamExt, stream};
 use skep_harness::{TestDir, test_dir};
 use skep_protocol::{
     ByteStream, CreateWorker, Error, FileName, FileView, Invalid, ListFiles, NewInput, Outcome,
-    Output, Payload, RunRequest, RuntimeHandle, Sent, Stored, WorkerId, WorkerSpec,
+    Output, Payload, Role, RunRequest, RuntimeHandle, Sent, Stored, WorkerId, WorkerSpec,
 };
 use skep_runtime::Embedded;
 
@@ -26,7 +26,7 @@ fn name(name: &str) -> FileName {
 
 async fn create(runtime: &Embedded, guest: &str) -> WorkerId {
     let wasm = std::fs::read(skep_harness::guest(guest)).unwrap();
-    let component = runtime.put_component(pieces(&[&wasm])).await.unwrap().item;
+    let component = runtime.put_component(pieces(&[&wasm]), Role::Admin).await.unwrap().item;
     let request = CreateWorker { worker_id: None, spec: WorkerSpec::new(component.digest) };
     runtime.create(request).await.unwrap().item.worker_id
 }

@@ -1,7 +1,8 @@
 //! What a person asked for, carried out between two turns.
 
 use skep_protocol::{
-    Conflict, Desired, DiagnosticCode, EntryKind, Error, FailedReason, Version, WorkerSpec,
+    Conflict, Desired, DiagnosticCode, EntryKind, Error, FailedReason, Grants, Payload, Version,
+    WorkerSpec,
 };
 use skep_store::record::{SharedEvent, Standing, WorkerEvent, WorkerRecord};
 
@@ -10,7 +11,7 @@ use crate::ConnectReason;
 use super::super::handle::changed;
 use super::super::log::now;
 use super::super::worker::{Command, What};
-use super::{Driver, entry};
+use super::{Driver, entry, new_entry};
 
 impl Driver {
     /// Carries out a person's command.
@@ -31,7 +32,11 @@ impl Driver {
             What::Stop => self.stop().await,
             What::Change(change) => {
                 let before = self.worker.state().record.spec.clone();
-                self.respec(changed(before.clone(), &change), &before, EntryKind::Updated).await
+                let spec = changed(before.clone(), &change);
+                match change.is_for(&before.grants) {
+                    true => self.respec(spec, &before, EntryKind::Updated).await,
+                    false => Err(Conflict::Grants.into()),
+                }
             }
             What::Rollback => self.rollback().await,
             What::Remove => self.remove().await,
@@ -56,7 +61,7 @@ impl Driver {
         }
         record.desired = Desired::Running;
         record.standing = Standing::Idle;
-        self.put(record, Some(EntryKind::Started)).await?;
+        self.put(record, vec![entry(EntryKind::Started, None)]).await?;
         for code in [
             DiagnosticCode::CrashLoop,
             DiagnosticCode::Uninstantiable,
@@ -76,7 +81,7 @@ impl Driver {
         }
         record.desired = Desired::Stopped;
         record.standing = Standing::Stopped;
-        self.put(record, Some(EntryKind::Stopped)).await?;
+        self.put(record, vec![entry(EntryKind::Stopped, None)]).await?;
         self.let_go().await;
         Ok(())
     }
@@ -91,21 +96,35 @@ impl Driver {
         let version =
             |spec: &WorkerSpec| Version { component: spec.component, config: spec.config };
         let switched = version(&spec) != version(before);
+        let granted = spec.grants != before.grants;
         if switched {
             record.previous = Some(version(before));
         }
         record.spec = spec;
-        if !switched {
+        if !switched && !granted {
             // What people call it is no part of what it does: the transcript does not tell.
-            return self.put(record, None).await;
+            return self.put(record, Vec::new()).await;
+        }
+        let mut entries = Vec::new();
+        if switched {
+            entries.push(entry(kind, None));
+        }
+        if granted {
+            entries.push(grants_entry(&record.spec.grants));
         }
         // A worker that could not be instantiated may be able to now.
-        if matches!(record.standing, Standing::Failed(FailedReason::Uninstantiable)) {
+        if switched && matches!(record.standing, Standing::Failed(FailedReason::Uninstantiable)) {
             record.standing = Standing::Idle;
         }
+        // Directories and the rest are given to an instance when it comes to be.
         self.let_go().await;
-        self.put(record, Some(kind)).await?;
+        self.put(record, entries).await?;
         self.reason = ConnectReason::Update;
+        if granted {
+            // What it is denied now is something else.
+            let clear = SharedEvent::Clear(DiagnosticCode::Denied, self.worker.id);
+            drop(self.inner.store.submit_shared(clear));
+        }
         Ok(())
     }
 
@@ -167,15 +186,15 @@ impl Driver {
         Ok(())
     }
 
-    /// Puts a changed record on disk and takes it over.
+    /// Puts a changed record on disk, with what the transcript says of it, and takes it over.
     pub(super) async fn put(
         &mut self,
         mut record: WorkerRecord,
-        kind: Option<EntryKind>,
+        entries: Vec<WorkerEvent>,
     ) -> Result<(), Error> {
         record.updated_at = now();
         let mut events = vec![WorkerEvent::Put(Box::new(record.clone()))];
-        events.extend(kind.map(|kind| entry(kind, None)));
+        events.extend(entries);
         self.submit(events).await.map_err(|error| self.inner.fault(error))?;
         self.worker.state().adopt(record);
         Ok(())
@@ -201,4 +220,13 @@ impl Driver {
         self.worker.state().adopt(record);
         self.inner.changes.note(self.worker.id);
     }
+}
+
+/// Says in the transcript what a worker may do from now on.
+fn grants_entry(grants: &Grants) -> WorkerEvent {
+    let mut entry = new_entry(EntryKind::Updated, Some("grants"));
+    // They are made of texts and lists, which can be written.
+    let body = serde_json::to_vec(grants).unwrap_or_default();
+    entry.payload = Payload { content_type: "application/json".into(), body };
+    WorkerEvent::Append(entry)
 }

@@ -4,7 +4,8 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use skep_protocol::{
-    ComponentKind, DiagnosticCode, EntryKind, FailedReason, Limits, Outcome, Payload, Rights,
+    ComponentKind, Denial, DiagnosticCode, EntryKind, FailedReason, Limits, Outcome, Payload,
+    Rights, SecretName,
 };
 use skep_store::record::{Standing, WorkerEvent, WorkerRecord};
 use skep_store::scope::Quota;
@@ -15,10 +16,11 @@ use crate::calls::{FileCalls, Place as CallPlace};
 use crate::guest::GuestSpec;
 use crate::instance::{Cost, Instance};
 use crate::loaded::Loaded;
+use crate::outbound::HttpAccess;
 use crate::outcome::Ended;
 use crate::stdio;
 use crate::turn::Identity;
-use crate::world::Mount;
+use crate::world::{Denials, Denied, Mount};
 
 use super::super::components::{Components, NotReady};
 use super::super::ending::{self, Captured};
@@ -31,6 +33,9 @@ use super::{Driver, Job, entry};
 /// How long a healthy instance may take to say goodbye.
 const GOODBYE: Duration = Duration::from_millis(200);
 
+/// Memory that an instance is expected to need of which nothing is known, in bytes.
+const LEAST_MEMORY_BYTES: u64 = 2 << 20;
+
 /// How long the file calls of an ended turn may take to come back.
 const STUCK: Duration = Duration::from_secs(5);
 
@@ -42,7 +47,7 @@ pub(super) struct Seat {
     stdout: stdio::Output,
     stderr: stdio::Output,
     files: FileCalls,
-    _place: residency::Place,
+    pub(super) place: residency::Place,
 }
 
 /// How a turn ended, with what is left of it.
@@ -123,6 +128,9 @@ impl Driver {
 
     /// One input of a service, on the instance that there is or on a new one.
     pub(super) async fn call(&mut self, job: &Job, loaded: &Loaded, turn: Box<DurableTurn>) -> Ran {
+        if self.seat.as_ref().is_some_and(|seat| !seat.place.resume()) {
+            self.let_go().await;
+        }
         match &mut self.seat {
             Some(seat) => {
                 *seat.turn.lock().unwrap_or_else(PoisonError::into_inner) =
@@ -165,10 +173,9 @@ impl Driver {
         let (ended, cost) = seat.instance.call(job.payload.clone()).await;
         seat.stdout.finish_lines();
         seat.stderr.finish_lines();
-        for interface in seat.instance.take_denials().interfaces() {
-            job.log.append(EntryKind::Denied, Some(interface), Payload::default());
-        }
+        let denials = seat.instance.take_denials();
         seat.instance.take_turn();
+        self.record_denials(&job.log, &denials);
         let good = matches!(ended, Ended::Answered(_));
         Ran { outcome: ending::outcome(ended, None, &job.limits), cost, standing: None, good }
     }
@@ -177,7 +184,7 @@ impl Driver {
     pub(super) async fn execute(
         &mut self,
         job: &Job,
-        loaded: &Loaded,
+        loaded: &Arc<Loaded>,
         turn: Box<DurableTurn>,
     ) -> Ran {
         let run = match Run::parse(&job.payload) {
@@ -192,8 +199,14 @@ impl Driver {
         let (stdout, stderr) = (captured("stdout"), captured("stderr"));
         let captured = Captured { stdout: stdout.clone(), stderr: stderr.clone() };
         let name = job.record.spec.display_ref.as_ref().map_or("command", |name| name.as_str());
+        let args = std::iter::once(name.to_owned()).chain(run.args).collect();
+        if let Some(walled) = self.walled(job, loaded) {
+            let run = Run { args, ..run };
+            let streams = (stdout, stderr);
+            return self.execute_walled(job, loaded, walled, run, &turn, streams, captured).await;
+        }
         let spec = GuestSpec {
-            args: std::iter::once(name.to_owned()).chain(run.args).collect(),
+            args,
             env: run.env,
             stdin: stdio::Input::from_bytes(&run.stdin),
             stdout: stdout.clone(),
@@ -209,9 +222,8 @@ impl Driver {
         let (ended, cost) = seat.instance.run().await;
         seat.stdout.finish_lines();
         seat.stderr.finish_lines();
-        for interface in seat.instance.take_denials().interfaces() {
-            job.log.append(EntryKind::Denied, Some(interface), Payload::default());
-        }
+        let denials = seat.instance.take_denials();
+        self.record_denials(&job.log, &denials);
         self.seat = Some(seat);
         let standing = match &ended {
             Ended::Exited(code) => Some(Standing::Exited(*code)),
@@ -232,14 +244,17 @@ impl Driver {
         stdout: stdio::Output,
         stderr: stdio::Output,
     ) -> Result<Seat, Ended> {
-        let place = self.inner.residency.place().await;
+        // As much as it once needed is kept ready for it; more has to be had on the way.
+        let expected = self.worker.state().usage.memory_peak_bytes.max(LEAST_MEMORY_BYTES);
+        let place = self.inner.residency.place(expected, job.limits.memory_bytes).await;
         let fault = |error: StoreError| Ended::HostFault(error.to_string());
         let mounts = self.mounts(&job.record, &job.limits).await.map_err(fault)?;
         let files = FileCalls::new(CallPlace::Pool);
         let limits = job.limits;
-        let spec = GuestSpec { mounts, files: files.clone(), limits, ..spec };
+        let (lender, http) = (place.lender(), self.http_access(&job.record));
+        let spec = GuestSpec { mounts, files: files.clone(), http, limits, lender, ..spec };
         let instance = self.inner.sandbox.connect(loaded, spec, turn, job.kill.clone()).await?;
-        Ok(Seat { instance, turn: lines, stdout, stderr, files, _place: place })
+        Ok(Seat { instance, turn: lines, stdout, stderr, files, place })
     }
 
     /// The guest's directories. The first connect makes its own.
@@ -267,6 +282,17 @@ impl Driver {
             mounts.push(Mount { guest: grant.guest.to_string(), scope });
         }
         Ok(mounts)
+    }
+
+    /// What it may ask others. A secret that the operator has no more is no more.
+    fn http_access(&self, record: &WorkerRecord) -> HttpAccess {
+        let grants = &record.spec.grants;
+        let secret =
+            |name: &SecretName| Some((name.clone(), self.inner.secrets.get(name)?.clone()));
+        HttpAccess {
+            grants: grants.http.clone(),
+            secrets: grants.secrets.iter().filter_map(secret).collect(),
+        }
     }
 
     pub(super) async fn loaded(
@@ -321,6 +347,29 @@ impl Driver {
         None
     }
 
+    /// Says in the transcript what was denied, and to the operator what was last.
+    pub(super) fn record_denials(&mut self, log: &Arc<TurnLog>, denials: &Denials) {
+        for Denied { interface, denial } in denials.iter() {
+            let payload = match denial {
+                Denial { wanted: None, grant: None } => Payload::default(),
+                // It is made of texts and lists, which can be written.
+                denial => Payload {
+                    content_type: "application/json".into(),
+                    body: serde_json::to_vec(denial).unwrap_or_default(),
+                },
+            };
+            log.append(EntryKind::Denied, Some(interface), payload);
+        }
+        let hint = denials.iter().filter(|denied| denied.denial.grant.is_some()).last();
+        if let Some(wanted) = hint.and_then(|denied| denied.denial.wanted.as_ref())
+            && self.denied.as_ref() != Some(wanted)
+        {
+            let message = format!("it was denied {wanted}; its transcript has the grant for that");
+            self.inner.diagnose(DiagnosticCode::Denied, &message, Some(self.worker.id));
+            self.denied = Some(wanted.clone());
+        }
+    }
+
     pub(super) fn durable_turn(
         &self,
         record: &WorkerRecord,
@@ -353,7 +402,7 @@ impl Driver {
 }
 
 /// A turn that ended without running.
-fn ran(ended: Ended, limits: &Limits) -> Ran {
+pub(super) fn ran(ended: Ended, limits: &Limits) -> Ran {
     let outcome = ending::outcome(ended, None, limits);
     Ran { outcome, cost: Cost::default(), standing: None, good: false }
 }

@@ -182,3 +182,27 @@ fn a_recounted_ledger_goes_on_as_one_that_was_always_there() {
     }
     assert!(refused > 50, "the quota was met only {refused} times");
 }
+
+#[test]
+fn what_another_process_has_changed_is_counted_again_and_drafts_count_on() {
+    let found = Found::new(1_000, 10);
+    found.temp.write("old", [0; 100]).unwrap();
+    let aside = cap_tempfile::tempdir(ambient_authority()).unwrap();
+    let disk = Disk::counted(found.quota, &found.temp).unwrap();
+    let dir = found.temp.try_clone().unwrap();
+    let scope = Scope::new(dir, Rights::ReadWrite, disk.clone());
+    let aside = std::sync::Arc::new(aside.try_clone().unwrap());
+    let draft = scope.open().draft(&aside).unwrap();
+    draft.file().write_at(&[0; 30], 0).unwrap();
+    assert_eq!(disk.usage(), usage(130, 1));
+    // Elsewhere, with a ledger that began where this one was.
+    let other = Disk::counted_before(found.quota, disk.usage());
+    assert_eq!(other.usage(), usage(130, 1));
+    found.temp.remove_file("old").unwrap();
+    found.temp.write("new", [0; 500]).unwrap();
+    found.temp.create_dir("dir").unwrap();
+    scope.recount().unwrap();
+    assert_eq!(disk.usage(), usage(530, 2));
+    drop(draft);
+    assert_eq!(disk.usage(), usage(500, 2));
+}

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use sha2::{Digest, Sha256};
-use skep_protocol::{ConfigValues, FailedReason, Labels, Severity, Version};
+use skep_protocol::{ConfigValues, Denial, FailedReason, Grants, Labels, Version};
 
 use super::*;
 
@@ -176,10 +176,18 @@ fn components_come_and_go_with_their_files() {
         imports: vec!["wasi:cli/run@0.2.0".into()],
         exports: vec!["\"quoted\"".into()],
         created_at: Timestamp(1_000),
+        trusted: false,
     };
     kept.submit_shared(SharedEvent::PutComponent(record.clone())).wait().unwrap();
     let later = ComponentRecord { created_at: Timestamp(2_000), ..record.clone() };
-    kept.submit_shared(SharedEvent::PutComponent(later)).wait().unwrap();
+    let trusted = ComponentRecord { trusted: true, ..later.clone() };
+    let unchanged = kept.component(&digest).unwrap();
+    assert_eq!(unchanged, Some(record.clone()));
+    // Once an admin has brought it, it stays so.
+    for again in [trusted, later] {
+        kept.submit_shared(SharedEvent::PutComponent(again)).wait().unwrap();
+    }
+    let record = ComponentRecord { trusted: true, ..record };
     kept.reopen();
     assert_eq!(kept.component(&digest).unwrap(), Some(record.clone()));
     assert_eq!(kept.components(None, 10).unwrap(), std::slice::from_ref(&record));
@@ -269,13 +277,8 @@ fn diagnostics_are_bounded_and_one_of_a_kind() {
     let kept = Kept::new();
     let worker = kept.create();
     let diagnose = |code: DiagnosticCode, subject: Option<WorkerId>, at| {
-        SharedEvent::Diagnose(Diagnostic {
-            code,
-            severity: Severity::Warning,
-            message: format!("at {at}"),
-            subject: subject.map(Into::into),
-            at: Timestamp(at),
-        })
+        let (message, subject) = (format!("at {at}"), subject.map(Into::into));
+        SharedEvent::Diagnose(Diagnostic::new(code, message, subject, Timestamp(at)))
     };
     for at in 1..=3 {
         let event = diagnose(DiagnosticCode::CrashLoop, Some(worker.id), at);
@@ -295,6 +298,32 @@ fn diagnostics_are_bounded_and_one_of_a_kind() {
     let last = all[1].worker().unwrap();
     kept.submit_shared(SharedEvent::Clear(DiagnosticCode::DirectoryMissing, last)).wait().unwrap();
     assert!(kept.diagnostics(Some(&last)).unwrap().is_empty());
+}
+
+#[test]
+fn a_denial_is_kept_with_what_would_allow_it_and_pushes_out_nothing_worse() {
+    let mut kept = Kept::new();
+    let worker = kept.create();
+    let http = vec!["GET https://*.example.com".parse().unwrap()];
+    let grant = Some(Grants { http, ..Grants::default() });
+    let denied = |id: WorkerId, at| {
+        let (code, at) = (DiagnosticCode::Denied, Timestamp(at));
+        let mut denied = Diagnostic::new(code, "it was denied that", Some(id.into()), at);
+        let denial = Denial { wanted: Some("that".into()), grant: grant.clone() };
+        denied.denial = Some(Box::new(denial));
+        denied
+    };
+    let crash = Diagnostic::new(DiagnosticCode::CrashLoop, "bad", None, Timestamp(1));
+    kept.submit_shared(SharedEvent::Diagnose(crash.clone())).wait().unwrap();
+    for at in 10..1_100 {
+        kept.submit_shared(SharedEvent::Diagnose(denied(WorkerId::new(at, [1; 10]), at)));
+    }
+    let last = denied(worker.id, 2_000);
+    kept.submit_shared(SharedEvent::Diagnose(last.clone())).wait().unwrap();
+    let all = kept.diagnostics(None).unwrap();
+    assert_eq!((all.len(), all.last()), (1_000, Some(&crash)));
+    kept.reopen();
+    assert_eq!(kept.diagnostics(Some(&worker.id)).unwrap(), [last]);
 }
 
 #[test]

@@ -1,0 +1,139 @@
+//! An entry of a transcript in one line, for people.
+
+use skep_protocol::text::neutral;
+use skep_protocol::{Denial, Entry, EntryKind, Grants, RequestRecord};
+
+use super::grants::{flags, rows};
+
+/// The line.
+pub(super) fn line(entry: &Entry) -> String {
+    let mut line = format!("{:>6}  {}  {}", entry.seq, entry.at, entry.kind.as_str());
+    let content = content(entry);
+    // A request's label is in what is said of it.
+    let label = entry.label.as_deref().filter(|_| content.is_none() || !says_label(entry.kind));
+    if let Some(label) = label {
+        line.push_str(&format!(" {}", neutral(label)));
+    }
+    if let Some(ending) = entry.ending {
+        line.push_str(&format!(" {}", ending.as_str()));
+    }
+    match (content, str::from_utf8(&entry.payload.body)) {
+        (Some(content), _) => line.push_str(&format!(": {}", neutral(&content))),
+        (None, Ok("")) => {}
+        (None, Ok(text)) => line.push_str(&format!(": {}", neutral(text))),
+        (None, Err(_)) => {
+            let (length, kind) = (entry.payload.body.len(), neutral(&entry.payload.content_type));
+            line.push_str(&format!(": {length} bytes of {kind}"));
+        }
+    }
+    if entry.truncated {
+        line.push_str(" (cut)");
+    }
+    line
+}
+
+const fn says_label(kind: EntryKind) -> bool {
+    matches!(kind, EntryKind::Request)
+}
+
+/// What an entry of ours has in JSON, in words.
+fn content(entry: &Entry) -> Option<String> {
+    let body = &entry.payload.body;
+    match entry.kind {
+        EntryKind::Denied => serde_json::from_slice(body).ok().map(|it| denial(&it)),
+        EntryKind::Request => serde_json::from_slice(body).ok().map(|it| request(&it)),
+        EntryKind::Updated => serde_json::from_slice(body).ok().map(|it| granted(&it)),
+        _ => None,
+    }
+}
+
+/// What was denied, with the flags that would allow it.
+pub(super) fn denied(entry: &Entry) -> String {
+    let interface = entry.label.as_deref().unwrap_or_default();
+    let said = content(entry).map(|content| format!("{interface}: {content}"));
+    neutral(&said.unwrap_or_else(|| interface.to_owned())).to_string()
+}
+
+fn denial(denial: &Denial) -> String {
+    let wanted = denial.wanted.as_deref().unwrap_or("no grant");
+    match denial.grant.as_ref().filter(|grants| !grants.is_empty()) {
+        Some(grants) => format!("{wanted} (grant {} allows it)", flags(grants)),
+        None => wanted.to_owned(),
+    }
+}
+
+fn request(request: &RequestRecord) -> String {
+    let RequestRecord { method, scheme, host, port, .. } = request;
+    let bare = *port == scheme.port();
+    let port = if bare { String::new() } else { format!(":{port}") };
+    let host = if host.contains(':') { format!("[{host}]") } else { host.clone() };
+    let mut said = format!("{method} {scheme}://{host}{port}");
+    if let Some(status) = request.status {
+        said.push_str(&format!(" {status}"));
+    }
+    if let Some(error) = &request.error {
+        said.push_str(&format!(" {error}"));
+    }
+    let (sent, received) = (request.sent_bytes, request.received_bytes);
+    format!("{said}, {sent} bytes sent, {received} received, {} ms", request.wall_ms)
+}
+
+fn granted(grants: &Grants) -> String {
+    let grants = rows(grants).into_iter().map(|(kind, what)| format!("{kind} {what}"));
+    let grants: Vec<_> = grants.collect();
+    if grants.is_empty() { "none".into() } else { grants.join(", ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(kind: &str, label: Option<&str>, body: &str) -> String {
+        let mut entry = serde_json::json!({ "seq": 7, "at": "2026-11-21T10:00:00.000Z",
+            "kind": kind, "content_type": "application/json", "body": body });
+        if let Some(label) = label {
+            entry["label"] = label.into();
+        }
+        let line = line(&serde_json::from_value(entry).unwrap());
+        line.split_once("Z  ").unwrap().1.to_owned()
+    }
+
+    #[test]
+    fn what_was_denied_is_said_with_what_would_allow_it() {
+        let http = "wasi:http/outgoing-handler";
+        let body = r#"{"wanted":"GET https://a.b","grant":{"scopes":[],"http":[{"scheme":"https",
+            "host":"*.b","methods":["GET"]}]}}"#;
+        assert_eq!(
+            said("denied", Some(http), body),
+            format!("denied {http}: GET https://a.b (grant --http 'GET https://*.b' allows it)")
+        );
+        assert_eq!(said("denied", Some("wasi:sockets/tcp"), ""), "denied wasi:sockets/tcp");
+    }
+
+    #[test]
+    fn a_request_is_said_with_what_came_of_it() {
+        let body = r#"{"method":"GET","scheme":"https","host":"a.b","port":443,"status":200,
+            "sent_bytes":0,"received_bytes":512,"wall_ms":35}"#;
+        let expected = "request: GET https://a.b 200, 0 bytes sent, 512 received, 35 ms";
+        assert_eq!(said("request", Some("GET a.b"), body), expected);
+        let body = r#"{"method":"PUT","scheme":"http","host":"::1","port":81,
+            "sent_bytes":9,"received_bytes":0,"wall_ms":1,"error":"connection-refused"}"#;
+        let expected =
+            "request: PUT http://[::1]:81 connection-refused, 9 bytes sent, 0 received, 1 ms";
+        assert_eq!(said("request", Some("PUT ::1"), body), expected);
+    }
+
+    #[test]
+    fn changed_grants_are_listed() {
+        let body = r#"{"scopes":[{"name":"a","guest":"/a","rights":"ro"}],"secrets":["key"]}"#;
+        let expected = "updated grants: scope a::/a:ro, secret key";
+        assert_eq!(said("updated", Some("grants"), body), expected);
+        assert_eq!(said("updated", Some("grants"), r#"{"scopes":[]}"#), "updated grants: none");
+        assert_eq!(said("updated", None, ""), "updated");
+    }
+
+    #[test]
+    fn what_is_not_ours_to_read_is_shown_as_it_is() {
+        assert_eq!(said("event", Some("a\u{7}b"), "{\u{1b}}"), r"event a\u{7}b: {\u{1b}}");
+    }
+}

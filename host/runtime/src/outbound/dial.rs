@@ -1,0 +1,192 @@
+//! From a target to a connection: look up, check, connect, encrypt. What is dialled is an address
+//! that was checked, never a name again, so that nothing can change in between.
+
+use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use skep_protocol::{HttpGrant, Scheme};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use wasmtime_wasi_http::Error;
+
+use super::target::Target;
+use super::{Outbound, fault};
+
+/// Addresses of one name that are tried.
+const TRIES: usize = 8;
+
+/// A connection to a target.
+pub(super) enum Connection {
+    Clear(TcpStream),
+    Encrypted(Box<TlsStream<TcpStream>>),
+}
+
+/// Connects to a target by one of the grants that cover it.
+pub(super) async fn dial(
+    outbound: &Outbound,
+    target: &Target,
+    grants: &[HttpGrant],
+    lookups: &Arc<Semaphore>,
+    until: Instant,
+) -> Result<Connection, Error> {
+    let found = match target.address() {
+        Some(address) => vec![address],
+        None => look_up(outbound, target, lookups, until).await?,
+    };
+    let reached = |address: &IpAddr| grants.iter().any(|grant| grant.reaches(*address));
+    let mut allowed: Vec<_> = found.into_iter().filter(reached).collect();
+    allowed.truncate(TRIES);
+    let mut failed = Error::DestinationIpProhibited;
+    while let Some(address) = (!allowed.is_empty()).then(|| allowed.remove(0)) {
+        // A share for each that is left, so that one that does not answer leaves time for others.
+        let left = until.saturating_duration_since(Instant::now());
+        let share = left / u32::try_from(allowed.len() + 1).unwrap_or(1);
+        let address = SocketAddr::new(address.to_canonical(), target.port);
+        match connect(outbound, address, share).await {
+            Ok(stream) => return encrypt(outbound, target, stream, until).await,
+            Err(error) => failed = error,
+        }
+    }
+    Err(failed)
+}
+
+async fn look_up(
+    outbound: &Outbound,
+    target: &Target,
+    lookups: &Arc<Semaphore>,
+    until: Instant,
+) -> Result<Vec<IpAddr>, Error> {
+    let failed = || Error::DnsError { rcode: None, info_code: None };
+    let found = async {
+        // Held by the call itself, which cannot be broken off: a worker that asks for names whose
+        // servers do not answer has few of these under way, however many of them it gave up.
+        let permit = lookups.clone().acquire_owned().await.map_err(|_| failed())?;
+        let (resolver, name) = (outbound.0.resolver.clone(), target.host.clone());
+        let looking = tokio::task::spawn_blocking(move || {
+            let found = resolver.addresses(&name);
+            drop(permit);
+            found
+        });
+        looking.await.map_err(|_| failed())?.map_err(|error| {
+            tracing::debug!(%error, "a name was not found");
+            failed()
+        })
+    };
+    tokio::time::timeout_at(until.into(), found).await.map_err(|_| Error::DnsTimeout)?
+}
+
+async fn connect(
+    outbound: &Outbound,
+    address: SocketAddr,
+    within: Duration,
+) -> Result<TcpStream, Error> {
+    let shunned = outbound.shunned();
+    let same_port = || shunned.iter().filter(|listener| listener.port() == address.port());
+    if same_port().any(|own| own.ip().to_canonical() == address.ip()) {
+        return Err(Error::DestinationIpProhibited);
+    }
+    let connected = tokio::time::timeout(within, TcpStream::connect(address));
+    let stream = connected.await.map_err(|_| Error::ConnectionTimeout)?;
+    let stream = stream.map_err(|error| fault::connect(&error))?;
+    // One that listens on all addresses is found by the connection being one to ourselves.
+    if same_port().any(|own| own.ip().is_unspecified()) {
+        let own = stream.local_addr().map_err(|error| fault::connect(&error))?;
+        if address.ip().is_loopback() || own.ip().to_canonical() == address.ip() {
+            return Err(Error::DestinationIpProhibited);
+        }
+    }
+    // A request that waits for more of itself gains nothing.
+    stream.set_nodelay(true).map_err(|error| fault::connect(&error))?;
+    Ok(stream)
+}
+
+async fn encrypt(
+    outbound: &Outbound,
+    target: &Target,
+    stream: TcpStream,
+    until: Instant,
+) -> Result<Connection, Error> {
+    if target.scheme == Scheme::Http {
+        return Ok(Connection::Clear(stream));
+    }
+    let tls = outbound.tls().ok_or(Error::ConfigurationError)?;
+    let name = match target.address() {
+        Some(address) => ServerName::from(address),
+        None => ServerName::try_from(target.host.clone()).map_err(|_| Error::TlsProtocolError)?,
+    };
+    let encrypted = tokio::time::timeout_at(until.into(), tls.connect(name, stream)).await;
+    let encrypted = encrypted.map_err(|_| Error::ConnectionTimeout)?;
+    encrypted.map(Box::new).map(Connection::Encrypted).map_err(|error| fault::tls(&error))
+}
+
+/// How TLS is spoken, and whom it trusts: the system's authorities, and these in DER. `None` where
+/// there is nobody to trust.
+pub(super) fn tls(authorities: &[Vec<u8>]) -> Option<TlsConnector> {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    let own = authorities.iter().map(|der| CertificateDer::from(der.clone()));
+    roots.add_parsable_certificates(own);
+    if roots.is_empty() {
+        tracing::warn!("no certificate authority is known: no request can go over https");
+        return None;
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .inspect_err(|error| tracing::warn!(%error, "TLS cannot be set up"))
+        .ok()?;
+    let mut config = config.with_root_certificates(roots).with_no_client_auth();
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Some(TlsConnector::from(Arc::new(config)))
+}
+
+macro_rules! through {
+    ($self:ident, $stream:ident => $call:expr) => {
+        match $self.get_mut() {
+            Self::Clear(stream) => {
+                let $stream = Pin::new(stream);
+                $call
+            }
+            Self::Encrypted(stream) => {
+                let $stream = Pin::new(stream);
+                $call
+            }
+        }
+    };
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        through!(self, stream => stream.poll_read(cx, buffer))
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<std::io::Result<usize>> {
+        through!(self, stream => stream.poll_write(cx, bytes))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        through!(self, stream => stream.poll_flush(cx))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        through!(self, stream => stream.poll_shutdown(cx))
+    }
+}

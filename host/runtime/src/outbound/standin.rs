@@ -1,0 +1,216 @@
+//! What a worker has instead of a secret: a random text, which the host replaces on the way to the
+//! hosts that the operator named for the secret.
+//!
+//! It is replaced in headers, in Basic credentials, in the path and in the query. Not in bodies:
+//! what is in a body is content, which a host that may well be told a secret as a credential would
+//! store and show to others (a comment, a paste, a file).
+
+use std::collections::BTreeSet;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use skep_protocol::SecretName;
+
+use super::HttpAccess;
+use super::secret::OperatorSecret;
+use super::target::Target;
+use super::veil::Veil;
+
+/// All but what means only itself everywhere in a URL.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// The stand-ins of one instance.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Standins(Vec<Standin>);
+
+/// What was put into a request.
+#[derive(Default)]
+pub(super) struct Revealed {
+    /// Anything.
+    pub(super) any: bool,
+    /// Basic credentials: as they are sent, and as the worker has them.
+    pub(super) credentials: Vec<(String, String)>,
+}
+
+#[derive(Clone, Debug)]
+struct Standin {
+    name: SecretName,
+    text: String,
+    secret: OperatorSecret,
+}
+
+impl Standins {
+    /// New ones, for an instance that may use these secrets.
+    pub(crate) fn new(access: &HttpAccess) -> wasmtime::Result<Self> {
+        let standin = |(name, secret): (&SecretName, &OperatorSecret)| {
+            let mut random = [0; 16];
+            getrandom::fill(&mut random)
+                .map_err(|_| wasmtime::Error::msg("the system has no randomness"))?;
+            let digits: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+            let text = format!("skep-secret-{digits}");
+            Ok(Standin { name: name.clone(), text, secret: secret.clone() })
+        };
+        access.secrets.iter().map(standin).collect::<wasmtime::Result<_>>().map(Self)
+    }
+
+    /// The stand-in for a secret.
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|standin| standin.name.as_str() == name).map(|found| found.text.as_str())
+    }
+
+    /// All of them by the names of their secrets, in order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&SecretName, &str)> {
+        self.0.iter().map(|standin| (&standin.name, standin.text.as_str()))
+    }
+
+    /// All of them as environment variables: `SKEP_SECRET_` and the name in capitals.
+    pub(crate) fn environment(&self) -> Vec<(String, String)> {
+        let variable = |(name, text): (&SecretName, &str)| {
+            let name = name.as_str().to_ascii_uppercase().replace('-', "_");
+            (format!("SKEP_SECRET_{name}"), text.to_owned())
+        };
+        self.iter().map(variable).collect()
+    }
+
+    /// Those whose secrets may be sent there.
+    pub(super) fn towards(&self, method: &str, target: &Target) -> Self {
+        let Target { scheme, host, port } = target;
+        let is_for = |standin: &&Standin| standin.secret.is_for(method, *scheme, host, *port);
+        Self(self.0.iter().filter(is_for).cloned().collect())
+    }
+
+    /// Puts the secrets into a request's headers. Whether there were any to put.
+    pub(super) fn reveal_in_headers(&self, headers: &mut HeaderMap) -> Revealed {
+        let mut revealed = Revealed::default();
+        for (name, value) in headers.iter_mut() {
+            let Ok(text) = value.to_str() else { continue };
+            let basic = (name == AUTHORIZATION).then(|| self.reveal_in_basic(text)).flatten();
+            let shown = match basic {
+                Some((sent, shown)) => {
+                    let text = format!("Basic {shown}");
+                    revealed.credentials.push((shown, sent));
+                    Some(text)
+                }
+                None => self.reveal(text, str::to_owned),
+            };
+            // A secret has only characters that a header may have.
+            let Some(mut shown) = shown.and_then(|text| text.try_into().ok()) else { continue };
+            HeaderValue::set_sensitive(&mut shown, true);
+            *value = shown;
+            revealed.any = true;
+        }
+        revealed
+    }
+
+    /// In `Basic dXNlcjpzdGFuZC1pbg==`: the credentials as they were, and as they are sent.
+    fn reveal_in_basic(&self, text: &str) -> Option<(String, String)> {
+        let (scheme, sent) = text.split_once(' ')?;
+        if !scheme.eq_ignore_ascii_case("basic") {
+            return None;
+        }
+        let credentials = String::from_utf8(STANDARD.decode(sent.trim()).ok()?).ok()?;
+        let shown = self.reveal(&credentials, str::to_owned)?;
+        Some((sent.trim().to_owned(), STANDARD.encode(shown)))
+    }
+
+    /// The path and query with the secrets in them, if any belong there.
+    pub(super) fn reveal_in_path(&self, path: &str) -> Option<String> {
+        self.reveal(path, |secret| utf8_percent_encode(secret, RESERVED).to_string())
+    }
+
+    fn reveal(&self, text: &str, form: impl Fn(&str) -> String) -> Option<String> {
+        let mut shown = None::<String>;
+        for Standin { text: standin, secret, .. } in &self.0 {
+            let before = shown.as_deref().unwrap_or(text);
+            if before.contains(standin.as_str()) {
+                shown = Some(before.replace(standin.as_str(), &form(secret.expose())));
+            }
+        }
+        shown
+    }
+
+    /// What takes these secrets out of an answer, in each form in which they may have been sent
+    /// or a server writes what it was sent: as they are, in a URL, in JSON. `credentials` are what
+    /// became of Basic ones.
+    pub(super) fn veil(&self, credentials: Vec<(String, String)>) -> Veil {
+        let forms = self.0.iter().flat_map(|standin| {
+            let value = standin.secret.expose();
+            let in_url = utf8_percent_encode(value, RESERVED).to_string();
+            let forms =
+                [value.to_owned(), in_url.to_lowercase(), in_url, value.replace('/', "\\/")];
+            BTreeSet::from(forms).into_iter().map(|form| (form, standin.text.clone()))
+        });
+        Veil::new(credentials.into_iter().chain(forms))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn standins() -> Standins {
+        let secret = |value, hosts: &[&str]| {
+            let hosts = hosts.iter().map(|host| host.parse().unwrap()).collect();
+            OperatorSecret::new(value, hosts).unwrap()
+        };
+        let secrets = [
+            ("a".parse().unwrap(), secret("value/of+a", &["https://a.com"])),
+            ("b".parse().unwrap(), secret("value-of-b", &["https://b.com", "GET https://a.com"])),
+        ];
+        Standins::new(&HttpAccess { grants: Vec::new(), secrets: secrets.into() }).unwrap()
+    }
+
+    fn towards(standins: &Standins, method: &str, uri: &str) -> Vec<String> {
+        let target = Target::of(&uri.parse().unwrap()).unwrap();
+        standins.towards(method, &target).iter().map(|(name, _)| name.to_string()).collect()
+    }
+
+    #[test]
+    fn a_secret_goes_where_the_operator_said() {
+        let standins = standins();
+        assert_eq!(towards(&standins, "POST", "https://a.com"), ["a"]);
+        assert_eq!(towards(&standins, "GET", "https://a.com"), ["a", "b"]);
+        assert_eq!(towards(&standins, "POST", "https://b.com"), ["b"]);
+        for elsewhere in ["http://a.com", "https://a.com:444", "https://x.a.com", "https://c.com"] {
+            assert!(towards(&standins, "GET", elsewhere).is_empty(), "{elsewhere}");
+        }
+    }
+
+    #[test]
+    fn standins_are_replaced_in_headers_and_in_the_path() {
+        let standins = standins();
+        let (a, b) = (standins.get("a").unwrap(), standins.get("b").unwrap());
+        assert!(a.starts_with("skep-secret-") && a.len() == 44 && a != b);
+        let mut headers = HeaderMap::new();
+        let basic = STANDARD.encode(format!("me:{a}"));
+        headers.insert(AUTHORIZATION, format!("Basic {basic}").try_into().unwrap());
+        headers.insert("x-both", format!("{a},{b},{a}").try_into().unwrap());
+        headers.insert("x-none", "skep-secret-0".try_into().unwrap());
+        let revealed = standins.reveal_in_headers(&mut headers);
+        assert!(revealed.any && revealed.credentials[0].1 == basic);
+        let veil = standins.veil(revealed.credentials);
+        for shown in [
+            headers[AUTHORIZATION].to_str().unwrap(),
+            "value/of+a",
+            "value%2Fof%2Ba",
+            "value%2fof%2ba",
+            r"value\/of+a",
+        ] {
+            let mut answer = HeaderMap::new();
+            answer.insert("x", format!("<{shown}>").try_into().unwrap());
+            veil.hide(&mut answer);
+            let seen = answer["x"].to_str().unwrap();
+            assert!(seen.contains(&basic) || seen == format!("<{a}>"), "{seen}");
+        }
+        let basic = format!("Basic {}", STANDARD.encode("me:value/of+a"));
+        assert_eq!(headers[AUTHORIZATION], basic);
+        assert_eq!(headers["x-both"], "value/of+a,value-of-b,value/of+a");
+        assert!(headers["x-both"].is_sensitive() && !headers["x-none"].is_sensitive());
+        let path = standins.reveal_in_path(&format!("/p/{b}?key={a}"));
+        assert_eq!(path.as_deref(), Some("/p/value-of-b?key=value%2Fof%2Ba"));
+        assert_eq!(standins.reveal_in_path("/"), None);
+        assert!(!format!("{standins:?}{headers:?}").contains("value"), "not in any Debug");
+    }
+}

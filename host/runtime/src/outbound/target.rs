@@ -1,0 +1,156 @@
+//! Whom a request is for, in one spelling. What different programs would read differently is not
+//! guessed at: it is refused.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use http::Uri;
+use skep_protocol::{HostPattern, HttpGrant, Scheme};
+
+/// Where a request goes: what the grant is asked about is what is resolved, dialled, named in TLS
+/// and written into the Host header.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Target {
+    pub(super) scheme: Scheme,
+    /// A lower-case name without a dot at its end, or an address without brackets.
+    pub(super) host: String,
+    pub(super) port: u16,
+}
+
+/// There is no telling whom the request is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Ambiguous;
+
+impl Target {
+    /// Reads a request's URI.
+    pub(super) fn of(uri: &Uri) -> Result<Self, Ambiguous> {
+        let scheme: Scheme = uri.scheme_str().and_then(|s| s.parse().ok()).ok_or(Ambiguous)?;
+        let authority = uri.authority().ok_or(Ambiguous)?.as_str();
+        // A name, a password: `https://api.example.com@127.0.0.1`.
+        if authority.contains('@') {
+            return Err(Ambiguous);
+        }
+        let (host, port) = match authority.rsplit_once(':') {
+            Some((host, port)) if !authority.ends_with(']') => (host, Some(port)),
+            _ => (authority, None),
+        };
+        let port = match port {
+            None => scheme.port(),
+            Some(port) if port.bytes().all(|c| c.is_ascii_digit()) => match port.parse() {
+                Ok(0) | Err(_) => return Err(Ambiguous),
+                Ok(port) => port,
+            },
+            Some(_) => return Err(Ambiguous),
+        };
+        let host = host.strip_suffix('.').unwrap_or(host);
+        // Names and addresses as a grant may have them: no decimal, octal, hexadecimal or short
+        // form of an address, no zone, nothing percent-encoded.
+        let pattern: HostPattern = host.parse().map_err(|_| Ambiguous)?;
+        if pattern.as_str().starts_with('*') {
+            return Err(Ambiguous);
+        }
+        let name = pattern.as_str().trim_start_matches('[').trim_end_matches(']');
+        let host = match name.parse::<IpAddr>() {
+            Ok(address) => address.to_canonical().to_string(),
+            Err(_) => name.to_owned(),
+        };
+        Ok(Self { scheme, host, port })
+    }
+
+    /// The address, if it is one that is written out.
+    pub(super) fn address(&self) -> Option<IpAddr> {
+        self.host.parse().ok()
+    }
+
+    /// The value of the Host header.
+    pub(super) fn authority(&self) -> String {
+        let host = match self.address() {
+            Some(IpAddr::V6(address)) => format!("[{address}]"),
+            _ => self.host.clone(),
+        };
+        if self.port == self.scheme.port() { host } else { format!("{host}:{}", self.port) }
+    }
+
+    /// The grant that allows this and nothing else.
+    pub(super) fn grant(&self, inner: bool) -> Option<HttpGrant> {
+        let host = match self.address() {
+            Some(IpAddr::V6(address)) => format!("[{address}]"),
+            _ => self.host.clone(),
+        };
+        let mut grant = HttpGrant::new(self.scheme, host.parse().ok()?);
+        grant.port = Some(self.port).filter(|port| *port != self.scheme.port());
+        grant.inner = inner && self.address().is_none();
+        Some(grant)
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}://{}", self.scheme, self.authority())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn target(uri: &str) -> Result<String, Ambiguous> {
+        Target::of(&uri.parse().unwrap()).map(|target| target.to_string())
+    }
+
+    #[test]
+    fn one_host_has_one_spelling() {
+        for (uri, one) in [
+            ("https://example.com/x", "https://example.com"),
+            ("https://EXAMPLE.com./x", "https://example.com"),
+            ("https://example.com:443", "https://example.com"),
+            ("http://example.com:443", "http://example.com:443"),
+            ("http://127.0.0.1:8080/", "http://127.0.0.1:8080"),
+            ("http://[::1]", "http://[::1]"),
+            ("http://[0:0:0:0:0:0:0:1]:81", "http://[::1]:81"),
+            ("http://[::ffff:127.0.0.1]", "http://127.0.0.1"),
+        ] {
+            assert_eq!(target(uri).as_deref(), Ok(one), "{uri}");
+        }
+    }
+
+    #[test]
+    fn what_can_be_read_in_two_ways_is_refused() {
+        for uri in [
+            "/relative",
+            "https://example.com@127.0.0.1/",
+            "https://a:b@example.com/",
+            "http://2130706433/",
+            "http://0x7f000001/",
+            "http://0x7f.0.0.1/",
+            "http://0177.0.0.1/",
+            "http://127.1/",
+            "http://127.0.0.1../",
+            "http://example.com../",
+            "http://*/",
+            "http://*.example.com/",
+            "http://ex%61mple.com/",
+            "http://example.com:0/",
+            "http://example.com:/",
+            "http://example.com:65536/",
+        ] {
+            let Ok(uri) = uri.parse::<Uri>() else { continue };
+            assert_eq!(Target::of(&uri), Err(Ambiguous), "{uri}");
+        }
+        // The library does not even make a URI of these.
+        for uri in ["http://[fe80::1%25lo]/", "http://exämple.com/", "http://a b/"] {
+            assert!(uri.parse::<Uri>().is_err() || target(uri).is_err(), "{uri}");
+        }
+    }
+
+    #[test]
+    fn the_grant_for_a_target_covers_it() {
+        for uri in ["https://example.com", "http://127.0.0.1:8080", "https://[::1]:7"] {
+            let target = Target::of(&uri.parse().unwrap()).unwrap();
+            let grant = target.grant(true).unwrap();
+            assert!(grant.covers("GET", target.scheme, &target.host, target.port), "{uri}");
+            let read: HttpGrant = grant.to_string().parse().unwrap();
+            assert_eq!(read, grant);
+        }
+    }
+}

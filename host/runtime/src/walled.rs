@@ -1,0 +1,314 @@
+//! A command's run in a process of its own, behind the second wall.
+//!
+//! ```text
+//! this process                               the child: `skep __run`, one run, then gone
+//! ------------                               -------------------------------------------
+//! socketpair, start    -------------------->  closes what it inherited, but for the socket
+//! descriptors: native code, directories  -->  loads the code
+//! job: arguments, environment, limits  ---->  makes the guest's mounts of the directories
+//! standard input  ------------------------->  raises the wall; only then starts threads
+//! <------------------  what the guest prints
+//! <------------------  how it ended, what it cost, what it was denied
+//! ```
+//!
+//! What comes back is a stranger's word: the guest may have taken the child over. It is bounded
+//! ([`wire`]), no text of it is trusted, and nothing that matters here is decided by it: the deadline
+//! and the kill switch are kept on this side by killing the child, and what a directory holds is
+//! counted again by whoever owns it.
+
+mod child;
+mod wire;
+
+use std::ffi::OsString;
+use std::future::poll_fn;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use futures_util::future::{Either, select};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use skep_protocol::limits::OFF;
+use tokio::sync::Semaphore;
+
+use crate::instance::Cost;
+use crate::kill::{KillReason, KillSwitch};
+use crate::loaded::Loaded;
+use crate::outcome::Ended;
+use crate::stdio;
+use crate::world::{Denials, Mount};
+
+pub use child::run_main;
+pub(crate) use wire::{Done, Job, MountJob};
+
+/// Children at once. Each is a process of some ten MiB beside what its guest holds.
+const CHILDREN: usize = 64;
+
+/// How long past its deadline a child is given to say by itself that it passed, which tells what
+/// the run has cost.
+const PAST: Duration = Duration::from_millis(100);
+
+/// How long a child that has closed its socket may take to be gone.
+const GONE: Duration = Duration::from_millis(100);
+
+/// Which runs are in a process of their own. Only commands that import nothing but `wasi:*` can be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Isolation {
+    /// None: all guests are in the host's process.
+    Thread,
+    /// All that can be.
+    Process,
+    /// Those of components that no admin has pushed.
+    #[default]
+    Auto,
+}
+
+impl Isolation {
+    /// The word for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Thread => "thread",
+            Self::Process => "process",
+            Self::Auto => "auto",
+        }
+    }
+
+    /// The one with that word.
+    pub fn parse(word: &str) -> Option<Self> {
+        [Self::Thread, Self::Process, Self::Auto].into_iter().find(|it| it.as_str() == word)
+    }
+}
+
+/// Starts runs in processes of their own.
+#[derive(Debug)]
+pub struct Walled {
+    program: PathBuf,
+    arguments: Vec<OsString>,
+    isolation: Isolation,
+    room: Semaphore,
+}
+
+impl Walled {
+    /// Runs by starting `program` with `arguments`, which has to call [`run_main`].
+    pub fn new(program: PathBuf, arguments: Vec<OsString>, isolation: Isolation) -> Self {
+        Self { program, arguments, isolation, room: Semaphore::new(CHILDREN) }
+    }
+
+    /// Whether a component's runs are in a process of their own.
+    pub(crate) fn takes(
+        &self,
+        loaded: &Loaded,
+        may_dial: bool,
+        is_trusted: impl FnOnce() -> bool,
+    ) -> bool {
+        let possible = loaded.is_wasi_alone() && !(may_dial && loaded.dials());
+        possible
+            && match self.isolation {
+                Isolation::Thread => false,
+                Isolation::Process => true,
+                Isolation::Auto => !is_trusted(),
+            }
+    }
+
+    /// One run. What the guest prints goes to `stdout` and `stderr` as it comes.
+    pub(crate) async fn run(
+        self: Arc<Self>,
+        job: Job,
+        loaded: Arc<Loaded>,
+        mounts: Vec<Mount>,
+        (stdout, stderr): (stdio::Output, stdio::Output),
+        kill: Arc<KillSwitch>,
+    ) -> Done {
+        let leash = Arc::new(Leash::default());
+        // Whoever drops this future leaves no child behind.
+        let _cut = Cut(leash.clone());
+        let thrown = std::pin::pin!(poll_fn(|cx| {
+            kill.watch(cx.waker());
+            kill.reason().map_or(Poll::Pending, Poll::Ready)
+        }));
+        let room = std::pin::pin!(self.room.acquire());
+        let (room, thrown) = match select(room, thrown).await {
+            Either::Left((room, thrown)) => (room.expect("it is never closed"), thrown),
+            Either::Right((reason, _)) => return Done::killed(reason, Duration::ZERO),
+        };
+        let began = Instant::now();
+        let deadline = match job.limits.turn_deadline_ms {
+            OFF => None,
+            millis => Some(Duration::from_millis(millis).saturating_add(PAST)),
+        };
+        let (walled, hold) = (self.clone(), leash.clone());
+        let child = tokio::task::spawn_blocking(move || {
+            walled.serve(&job, &loaded, &mounts, &stdout, &stderr, &hold)
+        });
+        let child = std::pin::pin!(child);
+        let ended = async {
+            match select(child, thrown).await {
+                Either::Left((done, _)) => (Some(done), None),
+                Either::Right((reason, child)) => {
+                    leash.cut();
+                    // It is dead; what it said before may tell what it has cost.
+                    let _ = child.await;
+                    (None, Some(reason))
+                }
+            }
+        };
+        let mut ended = std::pin::pin!(ended);
+        let (done, reason) = match deadline {
+            None => ended.await,
+            Some(deadline) => match tokio::time::timeout(deadline, &mut ended).await {
+                Ok(ended) => ended,
+                Err(_) => {
+                    leash.cut();
+                    let (done, reason) = ended.await;
+                    match done {
+                        Some(Ok(Ok(done))) => (Some(Ok(Ok(done))), None),
+                        _ => (None, reason.or(Some(KillReason::Deadline))),
+                    }
+                }
+            },
+        };
+        drop(room);
+        let took = began.elapsed();
+        match (done, reason) {
+            (_, Some(reason)) => Done::killed(reason, took),
+            (Some(Ok(Ok(mut done))), None) => {
+                done.cost.wall = done.cost.wall.min(took);
+                done.cost.cpu = done.cost.cpu.min(took);
+                done
+            }
+            (Some(Ok(Err(error))), None) => {
+                Done::fault(format!("the run's own process failed: {error}"), took)
+            }
+            (Some(Err(_)) | None, None) => {
+                Done::fault("the thread that served a run panicked".into(), took)
+            }
+        }
+    }
+
+    /// This side of one run, to its end. The child is gone when this returns.
+    fn serve(
+        &self,
+        job: &Job,
+        loaded: &Loaded,
+        mounts: &[Mount],
+        stdout: &stdio::Output,
+        stderr: &stdio::Output,
+        leash: &Leash,
+    ) -> io::Result<Done> {
+        let (mut socket, theirs) = UnixStream::pair()?;
+        let mut child = Command::new(&self.program)
+            .args(&self.arguments)
+            .env_clear()
+            .env("MALLOC_ARENA_MAX", "2")
+            .stdin(Stdio::from(OwnedFd::from(theirs)))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()?;
+        let pid = rustix::process::Pid::from_child(&child);
+        leash.hold(pidfd_open(pid, PidfdFlags::empty())?);
+        let mut talk = || {
+            let code = loaded.native.as_ref().ok_or(io::ErrorKind::NotFound)?;
+            let directories = mounts.iter().map(|mount| mount.scope.handle());
+            let descriptors: Vec<BorrowedFd<'_>> =
+                std::iter::once(code.file().as_fd()).chain(directories).collect();
+            wire::send_job(&mut socket, job, &descriptors)?;
+            wire::receive(&mut socket, &job.limits, |stream, bytes| match stream {
+                wire::Stream::Stdout => stdout.take_in(bytes),
+                wire::Stream::Stderr => stderr.take_in(bytes),
+            })
+        };
+        let said = talk();
+        let status = end(&mut child, leash)?;
+        match said {
+            Ok(Some(done)) => Ok(done),
+            // It was gone before it had said how the run ended, or while it was told about it.
+            Ok(None) | Err(_) if !status.success() => Err(io::Error::other(status.to_string())),
+            Ok(None) => Err(io::Error::other("it said nothing of the end")),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Waits a moment for a child that should be going, then ends it.
+fn end(child: &mut Child, leash: &Leash) -> io::Result<ExitStatus> {
+    let timeout = Timespec::try_from(GONE).map_err(io::Error::other)?;
+    if let Some(pidfd) = &leash.state().pidfd {
+        // Where it is interrupted, the child has less time.
+        let _ = poll(&mut [PollFd::new(pidfd, PollFlags::IN)], Some(&timeout));
+    }
+    leash.cut();
+    child.wait()
+}
+
+/// What a child is killed by, from whichever thread.
+#[derive(Debug, Default)]
+struct Leash(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    pidfd: Option<OwnedFd>,
+    cut: bool,
+}
+
+impl Leash {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes hold of a child; of one that was to be killed before it was there, at once.
+    fn hold(&self, pidfd: OwnedFd) {
+        let mut state = self.state();
+        if state.cut {
+            kill(&pidfd);
+        }
+        state.pidfd = Some(pidfd);
+    }
+
+    /// Kills the child. Does nothing to one that is gone.
+    fn cut(&self) {
+        let mut state = self.state();
+        state.cut = true;
+        if let Some(pidfd) = &state.pidfd {
+            kill(pidfd);
+        }
+    }
+}
+
+fn kill(pidfd: &OwnedFd) {
+    // It fails where the child is gone, which is what was wanted.
+    let _ = pidfd_send_signal(pidfd, Signal::KILL);
+}
+
+struct Cut(Arc<Leash>);
+
+impl Drop for Cut {
+    fn drop(&mut self) {
+        self.0.cut();
+    }
+}
+
+impl Done {
+    /// The end of a run that was killed from this side.
+    fn killed(reason: KillReason, took: Duration) -> Self {
+        let ended = match reason {
+            KillReason::Deadline => Ended::Deadline,
+            KillReason::Cancelled => Ended::Cancelled,
+        };
+        Self::without_word(ended, took)
+    }
+
+    fn fault(what: String, took: Duration) -> Self {
+        Self::without_word(Ended::HostFault(what), took)
+    }
+
+    /// Nothing is known of what it cost but that it cannot have computed longer than it was there.
+    fn without_word(ended: Ended, took: Duration) -> Self {
+        let cost = Cost { wall: took, cpu: took, ..Cost::default() };
+        Self { ended, cost, denials: Denials::default() }
+    }
+}

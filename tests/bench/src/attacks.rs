@@ -1,0 +1,205 @@
+//! What an attack takes of the host, beside the engine as it comes: `wasmtime` from PyPI with its
+//! defaults and a deadline by epochs. Either side is ended after 12 seconds or at 3 GiB.
+
+mod guests;
+
+use std::fs;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process_group, setrlimit};
+use xtask::python;
+
+use crate::Failure;
+use crate::table::{Amount, Beside, Row};
+use crate::tools::{folder, skep};
+
+/// The engine whose defaults the project's attacks were first measured with.
+const STOCK: &str = "wasmtime==50.0.1\n";
+const PEER: &str = "wasmtime 50.0.1, stock";
+
+/// Either side's bounds.
+const LONGEST: Duration = Duration::from_secs(12);
+const MOST_BYTES: u64 = 3 << 30;
+const MOST_DESCRIPTORS: u64 = 1_024;
+
+/// What a guest may take of time, by its host's own deadline.
+const DEADLINE_SECONDS: &str = "1";
+
+/// What of it is looked at.
+#[derive(Clone, Copy)]
+enum Measure {
+    Memory,
+    Time,
+    Descriptors,
+    /// Of the file `file`.
+    Length,
+}
+
+struct Attack {
+    name: &'static str,
+    wasm: Vec<u8>,
+    measure: Measure,
+    /// Ours may be no more than this.
+    target: Amount,
+}
+
+/// What a run took.
+#[derive(Debug, Default)]
+struct Taken {
+    time: Duration,
+    memory_bytes: u64,
+    descriptors: u64,
+    length: u64,
+}
+
+pub(crate) fn measure() -> Result<Vec<Row>, Failure> {
+    let python = python::interpreter("wasmtime", STOCK, "to attack the engine as it comes")?;
+    let (skep, folder) = (skep()?, folder()?);
+    let mut rows = Vec::new();
+    for attack in attacks()? {
+        let file = folder.path().join("attack");
+        fs::write(&file, &attack.wasm)?;
+        let theirs = take(folder.path(), |data| {
+            let mut command = Command::new(&python);
+            command.arg("-c").arg(include_str!("attacks/stock.py")).arg(&file);
+            command.arg(data).arg(DEADLINE_SECONDS);
+            command
+        })?;
+        let ours = take(folder.path(), |data| {
+            let mut command = Command::new(&skep);
+            let mut mount = data.as_os_str().to_owned();
+            mount.push("::/data:rw");
+            command.args(["run", "--timeout", "1s", "--dir"]).arg(mount).arg(&file);
+            command.env("XDG_CACHE_HOME", data.with_file_name("cache"));
+            command
+        })?;
+        rows.push(row(&attack, &ours, &theirs));
+    }
+    Ok(rows)
+}
+
+fn attacks() -> Result<Vec<Attack>, Failure> {
+    let attack = |name, wasm: &[u8], measure, target| {
+        let wasm = wasm.to_owned();
+        Attack { name, wasm, measure, target }
+    };
+    let mib = |mib: u64| Amount::Bytes(mib << 20);
+    let seconds = |seconds| Amount::Time(Duration::from_secs(seconds));
+    let (bomb, locals) = (wat::parse_str(guests::component_bomb())?, guests::locals());
+    let functions = guests::empty_functions();
+    let text = |text| wat::parse_str(text);
+    Ok(vec![
+        attack("component bomb, peak memory", &bomb, Measure::Memory, mib(100)),
+        attack("component bomb, time", &bomb, Measure::Time, seconds(1)),
+        attack("400 million locals, time", &locals, Measure::Time, seconds(1)),
+        // The child that compiles it may have 512 MiB and 32 times the size of the code.
+        attack("200,000 functions, peak memory", &functions, Measure::Memory, mib(600)),
+        attack("memory filled, peak memory", &text(guests::MEMORY)?, Measure::Memory, mib(350)),
+        attack("table grown, peak memory", &text(guests::TABLE)?, Measure::Memory, mib(100)),
+        attack("sleep past 1 s, time", &text(guests::SLEEP)?, Measure::Time, seconds(2)),
+        attack("FIFO opened past 1 s, time", &text(guests::FIFO)?, Measure::Time, seconds(2)),
+        attack("1 TiB file, its length", &text(guests::SPARSE)?, Measure::Length, mib(1_024)),
+        attack(
+            "descriptors of 1,024 taken",
+            &text(guests::DESCRIPTORS)?,
+            Measure::Descriptors,
+            Amount::Count(MOST_DESCRIPTORS * 3 / 4),
+        ),
+    ])
+}
+
+fn row(attack: &Attack, ours: &Taken, theirs: &Taken) -> Row {
+    let amount = |taken: &Taken| match attack.measure {
+        Measure::Memory => Amount::Bytes(taken.memory_bytes),
+        Measure::Time => Amount::Time(taken.time),
+        Measure::Descriptors => Amount::Count(taken.descriptors),
+        Measure::Length => Amount::Bytes(taken.length),
+    };
+    let number = |amount: Amount| match amount {
+        Amount::Time(time) => time.as_secs_f64(),
+        Amount::Bytes(number) | Amount::Count(number) => number as f64,
+    };
+    let (ours, theirs) = (amount(ours), amount(theirs));
+    let ratio = number(ours) / number(theirs).max(f64::MIN_POSITIVE);
+    let beside =
+        Beside { name: PEER, theirs, ratio, middle_half: [ratio; 2], target_ratio: f64::INFINITY };
+    Row { name: attack.name, samples: 1, ours, beside: Some(beside), target: Some(attack.target) }
+}
+
+/// Runs an attack on a directory of its own, and watches what the processes take.
+fn take(folder: &Path, command: impl FnOnce(&Path) -> Command) -> Result<Taken, Failure> {
+    let data = folder.join("data");
+    let _ = fs::remove_dir_all(&data);
+    fs::create_dir(&data)?;
+    let fifo = std::ffi::CString::new("fifo")?;
+    let dir = fs::File::open(&data)?;
+    rustix::fs::mknodat(&dir, &fifo, rustix::fs::FileType::Fifo, 0o600.into(), 0)?;
+    let mut command = command(&data);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
+    let limit = Rlimit { current: Some(MOST_DESCRIPTORS), maximum: Some(MOST_DESCRIPTORS) };
+    let before = rustix::process::getrlimit(Resource::Nofile);
+    // It is inherited; ours is put back.
+    setrlimit(Resource::Nofile, Rlimit { current: limit.current, ..before })?;
+    let began = Instant::now();
+    let child = command.spawn();
+    setrlimit(Resource::Nofile, before)?;
+    let mut attacked = Attacked { child: child?, taken: Taken::default() };
+    while attacked.child.try_wait()?.is_none() {
+        attacked.look();
+        attacked.taken.time = began.elapsed();
+        if attacked.taken.time > LONGEST || attacked.taken.memory_bytes > MOST_BYTES {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    let mut taken = std::mem::take(&mut attacked.taken);
+    taken.time = began.elapsed();
+    drop(attacked);
+    taken.length = fs::metadata(data.join("file")).map_or(0, |file| file.len());
+    Ok(taken)
+}
+
+/// A process and its children; they end with this.
+struct Attacked {
+    child: Child,
+    taken: Taken,
+}
+
+impl Attacked {
+    /// Takes note of what all of them have now.
+    fn look(&mut self) {
+        let (mut memory, mut descriptors) = (0, 0);
+        let mut family = vec![self.child.id()];
+        while let Some(process) = family.pop() {
+            let folder = PathBuf::from(format!("/proc/{process}"));
+            memory += resident(&folder).unwrap_or(0);
+            descriptors =
+                descriptors.max(fs::read_dir(folder.join("fd")).map_or(0, Iterator::count));
+            let threads = fs::read_dir(folder.join("task")).into_iter().flatten().flatten();
+            for thread in threads {
+                let children = fs::read_to_string(thread.path().join("children"));
+                let children = children.unwrap_or_default();
+                family.extend(children.split_whitespace().filter_map(|id| id.parse::<u32>().ok()));
+            }
+        }
+        self.taken.memory_bytes = self.taken.memory_bytes.max(memory);
+        self.taken.descriptors = self.taken.descriptors.max(descriptors as u64);
+    }
+}
+
+fn resident(process: &Path) -> Option<u64> {
+    let status = fs::read_to_string(process.join("status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    line.split_whitespace().next()?.parse::<u64>().ok().map(|kibibytes| kibibytes << 10)
+}
+
+impl Drop for Attacked {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = kill_process_group(Pid::from_child(&self.child), Signal::KILL);
+        let _ = self.child.wait();
+    }
+}

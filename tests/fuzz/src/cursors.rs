@@ -1,0 +1,77 @@
+//! Places in the lists and streams of a registry, as callers bring them back.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use cap_std::ambient_authority;
+use cap_std::fs::Dir;
+use futures_util::{FutureExt, StreamExt};
+use skep_protocol::{Error, Invalid, ListWorkers, Timestamp};
+use skep_registry::{Caller, Network, Registry, RegistryParts};
+use tokio::runtime::Runtime;
+
+struct Open {
+    runtime: Runtime,
+    registry: Registry,
+    /// Where its files lie.
+    _folder: tempfile::TempDir,
+}
+
+thread_local! {
+    static OPEN: Open = open();
+}
+
+fn open() -> Open {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.expect("a runtime starts");
+    let folder = tempfile::tempdir().expect("a temporary directory can be made");
+    let dir = Dir::open_ambient_dir(folder.path(), ambient_authority()).expect("it is there");
+    dir.create_dir("local").expect("a new directory");
+    let local = dir.open_dir("local").expect("it is there");
+    let opened = runtime.block_on(async {
+        Registry::open(RegistryParts {
+            dir,
+            embedded: None,
+            remotes: Vec::new(),
+            local: Some(local),
+            connect: Arc::new(Network),
+            now: || Timestamp(1_700_000_000_000),
+            deadline: Duration::from_secs(2),
+            ceilings: None,
+            policy: None,
+            audit: None,
+        })
+    });
+    Open { runtime, registry: opened.expect("a registry opens"), _folder: folder }
+}
+
+pub(crate) fn run(data: &[u8]) {
+    let Some((&how, rest)) = data.split_first() else { return };
+    // As it comes, or packed as ours are, so that what is inside is reached.
+    let cursor = match how & 1 {
+        0 => BASE64_URL_SAFE_NO_PAD.encode(rest),
+        _ => String::from_utf8_lossy(rest).into_owned(),
+    };
+    OPEN.with(|open| open.runtime.block_on(ask(&open.registry, cursor)));
+}
+
+async fn ask(registry: &Registry, cursor: String) {
+    let caller = Caller::operator();
+    let wrong = |error: Error| assert_eq!(error, Error::InvalidRequest(Invalid::Cursor));
+    let query = ListWorkers { limit: 2, cursor: Some(cursor.clone()), label: None };
+    match registry.workers(&caller, None, query, None).await {
+        Ok(list) => assert!(list.next_cursor.is_none(), "there are no workers"),
+        Err(error) => wrong(error),
+    }
+    match registry.audit(&caller, Some(&cursor)) {
+        Ok(page) => assert!(page.items.is_empty()),
+        // A number that the database has no room for is past all of its rows, or no place.
+        Err(error) => wrong(error),
+    }
+    match registry.changes(&caller, Some(cursor)).await {
+        Ok(mut changes) => drop(changes.next().now_or_never()),
+        Err(error) => wrong(error),
+    }
+}

@@ -1,0 +1,56 @@
+//! One libFuzzer program for all targets; `SKEP_FUZZ_TARGET` says which one it is.
+//!
+//! A target takes bytes and panics where something does not hold that has to hold for all bytes.
+//! `cargo xtask fuzz` builds this with the flags that it needs and runs each.
+
+#![no_main]
+#![expect(unreachable_pub, reason = "sources of the runtime are compiled here as they are")]
+
+mod answers;
+mod archive;
+mod bytes;
+mod component;
+mod cursors;
+mod grants;
+mod paths;
+mod place;
+mod shapes;
+mod words;
+
+// What the runtime reads a component with, from its own sources: it takes no part of the engine,
+// which would have to be built a second time and instrumented.
+#[rustfmt::skip]
+#[path = "../../../host/runtime/src/census.rs"]
+mod census;
+#[rustfmt::skip]
+#[expect(dead_code, reason = "what a grant is called is said by other parts of the runtime")]
+#[path = "../../../host/runtime/src/interfaces.rs"]
+mod interfaces;
+#[rustfmt::skip]
+#[expect(dead_code, reason = "digests and the linker's refusals are for other parts of the runtime")]
+#[path = "../../../host/runtime/src/shape.rs"]
+mod shape;
+
+use std::sync::LazyLock;
+
+type Target = fn(&[u8]);
+
+const TARGETS: &[(&str, Target)] = &[
+    ("answers", answers::run),
+    ("archive", archive::run),
+    ("component", component::run),
+    ("cursors", cursors::run),
+    ("grants", grants::run),
+    ("paths", paths::run),
+    ("shapes", shapes::run),
+    ("words", words::run),
+];
+
+static TARGET: LazyLock<Target> = LazyLock::new(|| {
+    let wanted = std::env::var("SKEP_FUZZ_TARGET").unwrap_or_default();
+    let found = TARGETS.iter().find(|(name, _)| *name == wanted);
+    let names: Vec<_> = TARGETS.iter().map(|(name, _)| *name).collect();
+    found.unwrap_or_else(|| panic!("SKEP_FUZZ_TARGET is one of {names:?}")).1
+});
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| TARGET(data));

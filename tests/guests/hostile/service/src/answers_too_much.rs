@@ -1,0 +1,7 @@
+//! An answer of one byte more than is allowed.
+
+use skep_guest::{Failure, Output};
+
+pub fn handle() -> Result<Output, Failure> {
+    Ok(Output::new("application/octet-stream", vec![b'.'; (4 << 20) + 1]))
+}

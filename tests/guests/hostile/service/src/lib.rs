@@ -1,0 +1,35 @@
+//! A service that does its host harm: its input is the name of one of its files, which says how.
+//! Any other input it answers like a good one.
+
+mod answers_too_much;
+mod answers_with_a_long_type;
+mod emits_for_ever;
+mod emits_too_large_an_event;
+mod fails_with_a_long_story;
+mod fills_its_state;
+mod fills_its_state_with_names;
+mod logs_for_ever;
+mod panics_in_a_turn;
+
+use skep_guest::{Failure, Input, Output, Worker};
+
+struct Misbehaves;
+
+impl Worker for Misbehaves {
+    fn handle(input: Input) -> Result<Output, Failure> {
+        match input.text().unwrap_or_default() {
+            "answers_too_much" => answers_too_much::handle(),
+            "answers_with_a_long_type" => answers_with_a_long_type::handle(),
+            "emits_for_ever" => emits_for_ever::handle(),
+            "emits_too_large_an_event" => emits_too_large_an_event::handle(),
+            "fails_with_a_long_story" => fails_with_a_long_story::handle(),
+            "fills_its_state" => fills_its_state::handle(),
+            "fills_its_state_with_names" => fills_its_state_with_names::handle(),
+            "logs_for_ever" => logs_for_ever::handle(),
+            "panics_in_a_turn" => panics_in_a_turn::handle(),
+            _ => Ok(Output::text("ok")),
+        }
+    }
+}
+
+skep_guest::worker!(Misbehaves);

@@ -1,0 +1,11 @@
+//! Lines on both streams, for ever.
+
+use skep_guest::{Failure, Output};
+
+pub fn handle() -> Result<Output, Failure> {
+    let line = "x".repeat(1 << 10);
+    loop {
+        println!("{line}");
+        eprintln!("{line}");
+    }
+}

@@ -1,0 +1,8 @@
+//! Asks for as many random bytes as a number can say.
+
+use wasip2::random::random::get_random_bytes;
+
+fn main() {
+    hostile::now_it_comes();
+    hostile::allowed(get_random_bytes(u64::MAX).len());
+}

@@ -1,0 +1,9 @@
+//! Blocks on a timer that is over, for ever: a wait that never waits.
+
+use wasip2::clocks::monotonic_clock::subscribe_duration;
+
+fn main() {
+    loop {
+        subscribe_duration(0).block();
+    }
+}

@@ -1,0 +1,6 @@
+//! Waits in a host call for longer than anyone wants.
+
+fn main() {
+    std::thread::sleep(std::time::Duration::from_secs(3_600));
+    hostile::allowed("it woke up");
+}

@@ -1,0 +1,7 @@
+//! Computes until it is cancelled, which it is again and again.
+
+fn main() {
+    loop {
+        std::hint::black_box(());
+    }
+}

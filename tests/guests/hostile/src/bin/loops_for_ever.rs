@@ -1,0 +1,7 @@
+//! Computes and never ends.
+
+fn main() {
+    loop {
+        std::hint::black_box(());
+    }
+}

@@ -1,0 +1,9 @@
+//! Asks a timer of an hour whether it is over, for ever.
+
+use wasip2::clocks::monotonic_clock::subscribe_duration;
+
+fn main() {
+    let timer = subscribe_duration(3_600_000_000_000);
+    while !timer.ready() {}
+    hostile::allowed("an hour is over");
+}

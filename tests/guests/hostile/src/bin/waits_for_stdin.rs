@@ -1,0 +1,12 @@
+//! Reads its standard input to the end. Where it is run as a worker that is at hand; where it is run
+//! from a terminal it may never come.
+
+use std::io::Read;
+
+fn main() {
+    let mut input = Vec::new();
+    match std::io::stdin().read_to_end(&mut input) {
+        Ok(0) => hostile::denied("end of input"),
+        other => hostile::allowed(format_args!("{other:?}")),
+    }
+}

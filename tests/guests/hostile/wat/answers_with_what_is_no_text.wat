@@ -1,0 +1,31 @@
+;; A service whose answer has a content type that is not UTF-8.
+(component
+    (core module $m
+        (memory (export "memory") 1)
+        (data (i32.const 64) "\ff\fe\80\c0")
+        (func (export "realloc") (param i32 i32 i32 i32) (result i32) (i32.const 4096))
+        (func (export "handle") (param i32 i32 i32 i32) (result i32)
+            (i32.store (i32.const 20) (i32.const 64))
+            (i32.store (i32.const 24) (i32.const 4))
+            (i32.const 16)))
+    (core instance $i (instantiate $m))
+    (type $message (record (field "content-type" string) (field "body" (list u8))))
+    (type $failed (record (field "code" string) (field "message" string)))
+    (func $handle (param "input" $message) (result (result $message (error $failed)))
+        (canon lift (core func $i "handle")
+            (memory (core memory $i "memory")) (realloc (core func $i "realloc"))))
+    (component $handler
+        (type $message (record (field "content-type" string) (field "body" (list u8))))
+        (type $failed (record (field "code" string) (field "message" string)))
+        (import "input" (type $input (eq $message)))
+        (import "output" (type $output (eq $message)))
+        (import "failure" (type $failure (eq $failed)))
+        (import "do" (func $do (param "input" $input) (result (result $output (error $failure)))))
+        (export $input' "input" (type $input))
+        (export $output' "output" (type $output))
+        (export $failure' "failure" (type $failure))
+        (export "handle" (func $do) (func (param "input" $input') (result (result $output' (error $failure'))))))
+    (instance $handler (instantiate $handler
+        (with "input" (type $message)) (with "output" (type $message)) (with "failure" (type $failed))
+        (with "do" (func $handle))))
+    (export "skep:worker/handler@0.1.0" (instance $handler)))

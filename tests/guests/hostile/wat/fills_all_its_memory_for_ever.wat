@@ -1,0 +1,7 @@
+;; Grows to almost all that it may have, and fills that with one instruction, for ever.
+(module
+    (memory 4000)
+    (func (export "_start")
+        (loop $again
+            (memory.fill (i32.const 0) (i32.const 7) (i32.const 262144000))
+            (br $again))))

@@ -1,0 +1,145 @@
+//! A case: what is run, and how it has to end.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+
+use skep_protocol::{LimitName, Rights};
+
+use crate::bed::Bed;
+use crate::seen::{Ends, Seen};
+
+/// What will have been seen.
+pub type Sight<'a> = Pin<Box<dyn Future<Output = Seen> + Send + 'a>>;
+
+/// What a case does where running a guest once is not all.
+pub type Own = for<'a> fn(&'a Bed) -> Sight<'a>;
+
+/// What is run.
+#[derive(Clone, Copy)]
+pub enum What {
+    /// The command that `tests/guests/hostile/src/bin/NAME.rs` is built to.
+    Command,
+    /// The file `tests/guests/hostile/wat/NAME.wat`, whatever it is.
+    Text,
+    /// The service of `tests/guests/hostile/service`, with the case's name as its input.
+    Service,
+    /// What `made/NAME.rs` makes, as a command.
+    Made(fn() -> Vec<u8>),
+    /// What `own/NAME.rs` does.
+    Own(Own),
+}
+
+/// See the module's documentation.
+#[derive(Clone)]
+pub struct Case {
+    /// Its name: that of the test, and of the file that does harm.
+    pub name: &'static str,
+    /// What is run.
+    pub what: What,
+    /// How it has to end.
+    pub ends: Ends,
+    /// The worker's limits, where they are not the defaults.
+    pub limits: Vec<(LimitName, u64)>,
+    /// The host's limits on components, where they are not the defaults.
+    pub host_limits: Vec<(LimitName, u64)>,
+    /// Limits that are hit although the end does not name them.
+    pub hits: Vec<LimitName>,
+    /// When the turn is cancelled, after it began; each time.
+    pub cancels: Vec<Duration>,
+    /// Directories of the operator: their name in the bed, where the guest has them, its rights.
+    pub scopes: Vec<(&'static str, &'static str, Rights)>,
+    /// What is put into the bed's directories before.
+    pub prepare: Option<fn(&Bed)>,
+    /// Whether going back to what the host held before is not asked for; why.
+    pub holds: Option<&'static str>,
+}
+
+impl Case {
+    fn new(name: &'static str, what: What, ends: Ends) -> Self {
+        Self {
+            name,
+            what,
+            ends,
+            limits: Vec::new(),
+            host_limits: Vec::new(),
+            hits: Vec::new(),
+            cancels: Vec::new(),
+            scopes: Vec::new(),
+            prepare: None,
+            holds: None,
+        }
+    }
+
+    /// See [`What::Command`].
+    pub fn command(name: &'static str, ends: Ends) -> Self {
+        Self::new(name, What::Command, ends)
+    }
+
+    /// See [`What::Text`].
+    pub fn text(name: &'static str, ends: Ends) -> Self {
+        Self::new(name, What::Text, ends)
+    }
+
+    /// See [`What::Service`].
+    pub fn service(name: &'static str, ends: Ends) -> Self {
+        Self::new(name, What::Service, ends)
+    }
+
+    /// See [`What::Made`].
+    pub fn made(name: &'static str, bytes: fn() -> Vec<u8>, ends: Ends) -> Self {
+        Self::new(name, What::Made(bytes), ends)
+    }
+
+    /// See [`What::Own`].
+    pub fn own(name: &'static str, own: Own, ends: Ends) -> Self {
+        Self::new(name, What::Own(own), ends)
+    }
+
+    /// With another limit of its worker.
+    pub fn with(mut self, name: LimitName, value: u64) -> Self {
+        self.limits.push((name, value));
+        self
+    }
+
+    /// With another limit of the host.
+    pub fn host_with(mut self, name: LimitName, value: u64) -> Self {
+        self.host_limits.push((name, value));
+        self
+    }
+
+    /// Hits this limit, although its end does not name it.
+    pub fn hits(mut self, name: LimitName) -> Self {
+        self.hits.push(name);
+        self
+    }
+
+    /// Cancelled so long after its turn began. May be said again.
+    pub fn cancelled_after(mut self, millis: u64) -> Self {
+        self.cancels.push(Duration::from_millis(millis));
+        self
+    }
+
+    /// With a directory of the operator: `read` or `write`, which have those rights.
+    pub fn scope(mut self, name: &'static str, guest: &'static str, rights: Rights) -> Self {
+        self.scopes.push((name, guest, rights));
+        self
+    }
+
+    /// After this was done.
+    pub fn after(mut self, prepare: fn(&Bed)) -> Self {
+        self.prepare = Some(prepare);
+        self
+    }
+
+    /// The host may hold more afterwards than it did, for this reason.
+    pub fn holds(mut self, why: &'static str) -> Self {
+        self.holds = Some(why);
+        self
+    }
+
+    /// The limits that it hits.
+    pub fn all_hits(&self) -> Vec<LimitName> {
+        self.hits.iter().copied().chain(self.ends.limit()).collect()
+    }
+}

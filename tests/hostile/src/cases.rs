@@ -1,0 +1,28 @@
+//! The table of cases.
+//!
+//! To add one:
+//! 1. write what does harm, in a file that is named after what it does: a command in
+//!    `tests/guests/hostile/src/bin`, text in `tests/guests/hostile/wat`, a way for a service to
+//!    misbehave in `tests/guests/hostile/service/src` (and its `lib.rs`), bytes that a program
+//!    makes in `src/made` (and `made.rs`), or, where running one guest once is not all, a function
+//!    in `src/own` (and `own.rs`) that is given the [`Bed`](crate::Bed) and says what it saw;
+//! 2. add a line to the file of its group below, with the same name, how it has to end, and the
+//!    limits that its worker does not have by default;
+//! 3. run it: `cargo xtask hostile NAME`.
+//!
+//! A command calls `hostile::now_it_comes()` just before it goes too far, so that the time from
+//! there to its end can be taken; `hostile::denied("what")` where it was told no, as it should be;
+//! `hostile::allowed("what")` where it was not. A service does so with a failure of code `denied`.
+//!
+//! A file without a case fails the tests of this crate, as does a limit that no case hits.
+
+mod engine;
+mod handles;
+mod limits;
+
+use crate::case::Case;
+
+/// Every case.
+pub fn all() -> Vec<Case> {
+    [engine::cases(), handles::cases(), limits::cases()].concat()
+}

@@ -1,0 +1,69 @@
+//! Nothing is left out: each file that does harm has its case, and each limit is hit by one.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use skep_protocol::LimitName;
+use xtask::tree;
+
+use crate::case::What;
+use crate::cases;
+
+/// Limits without a case so far. A name leaves this list with the case that hits it. Those of
+/// requests to others need a server, and are hit in `tests/integration/tests/it/outbound.rs`.
+const WITHOUT_A_CASE_YET: &[LimitName] = &[
+    LimitName::outbound_connections,
+    LimitName::http_header_bytes,
+    LimitName::http_chunk_bytes,
+    LimitName::http_body_bytes,
+    LimitName::http_wait_ms,
+    LimitName::disk_bytes,
+    LimitName::disk_entries,
+];
+
+/// The names of the files in a folder, without what follows the dot.
+fn files(folder: &Path) -> BTreeSet<String> {
+    let sources = tree::sources(folder).unwrap();
+    let stem = |path: &std::path::PathBuf| path.file_stem().unwrap().to_str().unwrap().to_owned();
+    sources.iter().map(stem).collect()
+}
+
+fn cases_of(kind: impl Fn(&What) -> bool) -> BTreeSet<String> {
+    let of_kind = cases::all().into_iter().filter(|case| kind(&case.what));
+    of_kind.map(|case| case.name.to_owned()).collect()
+}
+
+#[test]
+fn every_file_that_does_harm_has_its_case() {
+    let guests = tree::root().join("tests/guests/hostile");
+    let commands = cases_of(|what| matches!(what, What::Command));
+    assert_eq!(files(&guests.join("src/bin")), commands);
+    let texts = cases_of(|what| matches!(what, What::Text));
+    assert_eq!(files(&guests.join("wat")), texts);
+    let mut ways = files(&guests.join("service/src"));
+    ways.remove("lib");
+    assert_eq!(ways, cases_of(|what| matches!(what, What::Service)));
+    let sources = tree::root().join("tests/hostile/src");
+    assert_eq!(files(&sources.join("made")), cases_of(|what| matches!(what, What::Made(_))));
+    assert_eq!(files(&sources.join("own")), cases_of(|what| matches!(what, What::Own(_))));
+}
+
+#[test]
+fn a_name_is_that_of_one_case() {
+    let mut seen = BTreeSet::new();
+    for case in cases::all() {
+        assert!(seen.insert(case.name), "there are two cases {}", case.name);
+    }
+}
+
+#[test]
+fn every_limit_is_hit_by_a_case() {
+    let hit: BTreeSet<LimitName> =
+        cases::all().iter().flat_map(crate::case::Case::all_hits).collect();
+    let without: Vec<_> =
+        LimitName::ALL.iter().copied().filter(|name| !hit.contains(name)).collect();
+    assert_eq!(
+        without, WITHOUT_A_CASE_YET,
+        "limits that no case hits, and those known to have none"
+    );
+}

@@ -1,0 +1,5 @@
+//! Nothing.
+
+pub(crate) fn bytes() -> Vec<u8> {
+    Vec::new()
+}

@@ -1,0 +1,9 @@
+//! A component of more memories than any needs, all of them empty.
+
+pub(crate) fn bytes() -> Vec<u8> {
+    let flood = "(memory 0)".repeat(33);
+    super::component(&format!(
+        r#"(core module $m {flood} (func (export "run") (result i32) i32.const 0))
+        (core instance $i (instantiate $m))"#
+    ))
+}

@@ -1,0 +1,32 @@
+//! What wasmtime compiled itself, which it would run as it is: a good guest's `.cwasm`.
+
+use std::fs::File;
+use std::io::{Read, Seek};
+use std::time::Duration;
+
+use skep_runtime::{Abi, CompileJob, Compiler, InProcessCompiler, Profile};
+
+pub(crate) fn bytes() -> Vec<u8> {
+    let folder = skep_harness::test_dir();
+    let mut native = File::options()
+        .create_new(true)
+        .read(true)
+        .write(true)
+        .open(folder.join("native"))
+        .unwrap();
+    InProcessCompiler
+        .compile(CompileJob {
+            wasm: &super::command(&[b"\0\x0b".to_vec()]),
+            abi: Abi::Preview1,
+            profile: Profile::Default,
+            memory_bytes: 1 << 30,
+            wall: Duration::from_secs(60),
+            out: native.try_clone().unwrap(),
+        })
+        .unwrap();
+    let mut bytes = Vec::new();
+    native.rewind().unwrap();
+    native.read_to_end(&mut bytes).unwrap();
+    assert!(bytes.starts_with(b"\x7fELF"));
+    bytes
+}

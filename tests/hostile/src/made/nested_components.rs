@@ -1,0 +1,8 @@
+//! A component in a component in a component, ten thousand deep.
+
+use super::{COMPONENT, section};
+
+pub(crate) fn bytes() -> Vec<u8> {
+    (0..10_000)
+        .fold(COMPONENT.to_vec(), |inner, _| [COMPONENT.to_vec(), section(4, &inner)].concat())
+}

@@ -1,0 +1,7 @@
+//! A section of which only the head was sent.
+
+use super::MODULE;
+
+pub(crate) fn bytes() -> Vec<u8> {
+    [MODULE, b"\x01\xff\xff\xff\x0f\x01\x60"].concat()
+}

@@ -1,0 +1,28 @@
+//! An input in whose turn the host goes down, each time that it is tried.
+
+use skep_protocol::{LimitName, Observed};
+
+use crate::bed::{Bed, message};
+use crate::case::Sight;
+use crate::seen::{End, Seen};
+
+pub(crate) fn run(_: &Bed) -> Sight<'_> {
+    Box::pin(async move {
+        // One that may go down.
+        let mut bed = Bed::open(&[]);
+        let limits = [(LimitName::attempts_per_input, 2), (LimitName::turn_deadline_ms, 600_000)];
+        let worker = super::scribe(&bed, &limits).await;
+        let sent = bed.runtime().send(worker, super::post(message("spin"))).await.unwrap();
+        for _ in 0..2 {
+            bed.running(worker, sent.input_id()).await;
+            bed.crash().await;
+        }
+        let outcome = bed.outcome(worker, sent.input_id()).await;
+        let observed = bed.runtime().get(worker).await.unwrap().observed;
+        bed.close().await;
+        Seen::told(match observed {
+            Observed::Failed { .. } => End::of_outcome(&outcome),
+            other => End::Wrong(format!("the worker is {other:?}")),
+        })
+    })
+}

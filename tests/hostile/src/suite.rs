@@ -1,0 +1,137 @@
+//! All cases as tests, each in a process of its own, and one line for each at the end.
+
+use std::io::Read;
+use std::process::{Command, ExitCode, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use libtest_mimic::{Arguments, Failed, Trial};
+use serde_json::{Value, json};
+
+use crate::case::Case;
+use crate::{cases, trial};
+
+/// Names the built `skep` to the processes of the cases.
+pub const SKEP: &str = "SKEP_HOSTILE_SKEP";
+
+/// The first argument of such a process; the case's name follows.
+const CASE: &str = "--hostile-case";
+
+/// The longest that a case may take before it counts as hung.
+const PATIENCE: Duration = Duration::from_secs(180);
+
+/// How often a case may be slow: other things run on this machine.
+const ATTEMPTS: u32 = 3;
+
+/// The summary.
+type Lines = Arc<Mutex<Vec<Line>>>;
+
+struct Line {
+    name: &'static str,
+    end: String,
+    stopped_us: u64,
+    peak_bytes: u64,
+    /// The time within which all but a hundredth of the neighbour's turns ended.
+    neighbour_us: u64,
+}
+
+/// The test program's `main`.
+#[expect(clippy::print_stdout, reason = "a test runner prints")]
+pub fn main() -> ExitCode {
+    let mut arguments = std::env::args().skip(1);
+    if arguments.next().as_deref() == Some(CASE) {
+        let name = arguments.next().unwrap_or_default();
+        let case = cases::all().into_iter().find(|case| case.name == name).unwrap();
+        println!("{}", trial::run(&case));
+        return ExitCode::SUCCESS;
+    }
+    let mut arguments = Arguments::from_args();
+    // One at a time: times and the neighbour's turns are looked at.
+    arguments.test_threads = Some(1);
+    let mut skep = None;
+    if !arguments.list {
+        xtask::guests::ensure().unwrap();
+        skep = Some(skep_harness::skep());
+    }
+    let lines = Lines::default();
+    let trials = cases::all().into_iter().map(|case| {
+        let lines = lines.clone();
+        Trial::test(case.name, move || {
+            let mut command = Command::new(std::env::current_exe().unwrap());
+            command.args([CASE, case.name]).envs(skep.map(|skep| (SKEP, skep)));
+            hold(&case, &mut command, &lines)
+        })
+    });
+    let conclusion = libtest_mimic::run(&arguments, trials.collect());
+    print(&lines);
+    conclusion.exit_code()
+}
+
+/// Runs a case, again where it was only too slow, and fails where it stays so or is wrong.
+fn hold(case: &Case, command: &mut Command, lines: &Lines) -> Result<(), Failed> {
+    let mut told = in_a_process(command)?;
+    for _ in 1..ATTEMPTS {
+        if told["slow"] == json!([]) || told["problems"] != json!([]) {
+            break;
+        }
+        told = in_a_process(command)?;
+    }
+    let number = |name: &str| told[name].as_u64().unwrap();
+    lines.lock().unwrap().push(Line {
+        name: case.name,
+        end: told["end"].as_str().unwrap().to_owned(),
+        stopped_us: number("stopped_us"),
+        peak_bytes: number("peak_bytes"),
+        neighbour_us: number("neighbour_p99_us"),
+    });
+    let all = [&told["problems"], &told["slow"]].map(|list| list.as_array().unwrap().iter());
+    let all: Vec<_> = all.into_iter().flatten().filter_map(Value::as_str).collect();
+    if all.is_empty() { Ok(()) } else { Err(all.join("\n").into()) }
+}
+
+/// What a case's process says.
+fn in_a_process(command: &mut Command) -> Result<Value, Failed> {
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
+    let mut stdout = child.stdout.take().unwrap();
+    let reader = std::thread::spawn(move || {
+        let mut said = String::new();
+        let _ = stdout.read_to_string(&mut said);
+        said
+    });
+    let until = Instant::now() + PATIENCE;
+    let status = loop {
+        if let Some(status) = child.try_wait()? {
+            break status;
+        }
+        if Instant::now() > until {
+            child.kill()?;
+            child.wait()?;
+            return Err(format!("the host hangs: no end after {PATIENCE:?}").into());
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    };
+    let said = reader.join().unwrap();
+    let told = said.lines().last().and_then(|line| serde_json::from_str(line).ok());
+    match told {
+        Some(told) if status.success() => Ok(told),
+        _ => Err(format!("the host died: {status}\n{said}").into()),
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "this is what the run is for")]
+fn print(lines: &Lines) {
+    println!(
+        "{:<44} {:<30} {:>10} {:>10} {:>14}",
+        "case", "outcome", "stop", "host peak", "neighbour p99"
+    );
+    for line in &*lines.lock().unwrap() {
+        println!(
+            "{:<44} {:<30} {:>7.1} ms {:>6} MiB {:>11.1} ms",
+            line.name,
+            line.end,
+            line.stopped_us as f64 / 1e3,
+            line.peak_bytes >> 20,
+            line.neighbour_us as f64 / 1e3,
+        );
+    }
+}

@@ -1,0 +1,108 @@
+//! What is asserted of every case, in a process of its own.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::bed::{Bed, run_request};
+use crate::case::Case;
+use crate::seen::Seen;
+use crate::vitals::{self, Vitals};
+
+/// How soon after a limit is passed its guest is gone.
+const PROMISE: Duration = Duration::from_millis(250);
+
+/// The longest that the neighbour may be held up. The machine has two cores and other things to do.
+const HELD_UP: Duration = Duration::from_millis(1_500);
+
+/// Runs a case here, and says what came of it: `end`, `stopped_us`, `peak_bytes`, `problems` if
+/// something is wrong, and what was `slow`, which may be the machine's fault.
+pub(crate) fn run(case: &Case) -> Value {
+    let threads =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let threads = threads.unwrap();
+    let told = threads.block_on(told(case));
+    threads.shutdown_timeout(Duration::from_millis(100));
+    told
+}
+
+async fn told(case: &Case) -> Value {
+    let bed = Bed::open(&case.host_limits);
+    let neighbour = bed.neighbour().await;
+    warm_up(&bed).await;
+    let before = Vitals::now();
+    vitals::reset_peak();
+    let began = Instant::now();
+
+    let seen = bed.run(case).await;
+
+    let took = began.elapsed();
+    let peak_bytes = vitals::peak_bytes();
+    let mut problems = problems(case, &seen);
+    if let Err(error) = bed.runtime().describe().await {
+        problems.push(format!("the host does not answer: {error}"));
+    }
+    // It has to get on afterwards as well.
+    tokio::time::sleep(Duration::from_millis(30)).await;
+    let peace = neighbour.leave().await;
+    if let Some(failure) = peace.failures.first() {
+        problems
+            .push(format!("{} of the neighbour's turns failed: {failure}", peace.failures.len()));
+    }
+    let mut slow = Vec::new();
+    if seen.ran && case.ends.is_a_stop() && seen.stopped_in > PROMISE {
+        slow.push(format!("it was stopped after {:?} only", seen.stopped_in));
+    }
+    let least = 1 + took.as_millis() / HELD_UP.as_millis();
+    if (peace.turns.len() as u128) < least || peace.slowest() > HELD_UP {
+        slow.push(format!(
+            "the neighbour was held up: {} turns in {took:?}, the slowest {:?}",
+            peace.turns.len(),
+            peace.slowest()
+        ));
+    }
+    if case.holds.is_none()
+        && let Err(what) = before.restored()
+    {
+        problems.push(what);
+    }
+    bed.close().await;
+    json!({
+        "end": seen.end.to_string(),
+        "stopped_us": seen.stopped_in.as_micros() as u64,
+        "peak_bytes": peak_bytes,
+        "neighbour_p99_us": peace.percentile(0.99).as_micros() as u64,
+        "problems": problems,
+        "slow": slow,
+    })
+}
+
+fn problems(case: &Case, seen: &Seen) -> Vec<String> {
+    if case.ends.are(&seen.end) {
+        Vec::new()
+    } else {
+        vec![format!("it had to end with {:?}, and ended with {:?}", case.ends, seen.end)]
+    }
+}
+
+/// What any host has done before long: each kind of worker, a file call, a removal.
+async fn warm_up(bed: &Bed) {
+    for (guest, input) in
+        [("hello", run_request(&[])), ("scribe", crate::bed::message("save warm up"))]
+    {
+        let worker = bed.good_worker(guest).await;
+        let input = skep_protocol::NewInput {
+            payload: input,
+            key: None,
+            wait: Some(Duration::from_secs(60)),
+            sender: None,
+        };
+        let sent = bed.runtime().send(worker, input).await.unwrap();
+        assert!(
+            matches!(&sent, skep_protocol::Sent::Done { outcome, .. }
+                if outcome.ending == skep_protocol::Ending::Completed),
+            "{sent:?}"
+        );
+        bed.runtime().remove(worker).await.unwrap();
+    }
+}

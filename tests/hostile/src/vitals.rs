@@ -1,0 +1,73 @@
+//! What this process holds: memory, threads and descriptors.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+/// A look at this process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Vitals {
+    /// Memory that is resident and backed by no file, in bytes.
+    pub memory_bytes: u64,
+    /// Threads.
+    pub threads: u64,
+    /// Open descriptors.
+    pub descriptors: u64,
+}
+
+/// How much more than before is none: what the allocator keeps for next time, three more readers of
+/// the database, each with a cache and two descriptors, and threads of the blocking pool that
+/// housekeeping keeps awake.
+const SLACK: Vitals = Vitals { memory_bytes: 12 << 20, threads: 2, descriptors: 6 };
+
+/// How long a process may take to give back what it took. Threads of the blocking pool end after
+/// ten seconds of rest.
+const PATIENCE: Duration = Duration::from_secs(12);
+
+impl Vitals {
+    /// As they are now.
+    pub fn now() -> Self {
+        Self {
+            memory_bytes: status("RssAnon:") << 10,
+            threads: status("Threads:"),
+            descriptors: fs::read_dir("/proc/self/fd").unwrap().count() as u64,
+        }
+    }
+
+    /// Waits until this process holds no more than it did, but for a little. What it still holds
+    /// otherwise.
+    ///
+    /// # Errors
+    /// What is too much, in words.
+    pub fn restored(&self) -> Result<(), String> {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let now = Self::now();
+            if now.memory_bytes <= self.memory_bytes + SLACK.memory_bytes
+                && now.threads <= self.threads + SLACK.threads
+                && now.descriptors <= self.descriptors + SLACK.descriptors
+            {
+                return Ok(());
+            }
+            if Instant::now() > until {
+                return Err(format!("the host holds {now:?}, and held {self:?}"));
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+/// Begins to look for the highest resident memory anew.
+pub(crate) fn reset_peak() {
+    fs::write("/proc/self/clear_refs", "5").unwrap();
+}
+
+/// The most memory that this process had resident since then, in bytes, files included.
+pub(crate) fn peak_bytes() -> u64 {
+    status("VmHWM:") << 10
+}
+
+fn status(name: &str) -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+    line.split_whitespace().next().unwrap().parse().unwrap()
+}

@@ -1,0 +1,5 @@
+//! See `skep_hostile::suite`.
+
+fn main() -> std::process::ExitCode {
+    skep_hostile::suite::main()
+}

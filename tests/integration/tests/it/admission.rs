@@ -1,0 +1,97 @@
+//! Memory that all workers of a runtime have together: the idle leave, the others wait, then new
+//! inputs are refused.
+
+use std::time::Duration;
+
+use skep_harness::test_dir;
+use skep_protocol::{
+    Ending, Error, InputState, LimitName, NewInput, Payload, RuntimeHandle, Sent, WorkerId,
+};
+use skep_runtime::{Embedded, Options};
+
+use crate::durable::{ask, running, scribe, until};
+use crate::embedded::open_with;
+
+const MIB: u64 = 1 << 20;
+
+fn open(dir: &std::path::Path, memory_bytes: u64) -> Embedded {
+    open_with(dir, Options { memory_bytes, ..Options::default() })
+}
+
+async fn post(runtime: &Embedded, worker: WorkerId, command: &str) -> Result<Sent, Error> {
+    let payload = Payload { content_type: "text/plain".into(), body: command.into() };
+    runtime.send(worker, NewInput { payload, key: None, wait: None, sender: None }).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn workers_that_have_more_than_there_is_take_turns() {
+    let dir = test_dir();
+    let runtime = open(&dir, 64 * MIB);
+    let mut workers = Vec::new();
+    for _ in 0..6 {
+        workers.push(scribe(&runtime, &[(LimitName::memory_bytes, 48 * MIB)]).await);
+    }
+    for _ in 0..3 {
+        let turns = workers.iter().map(|worker| ask(&runtime, *worker, "ask 30000000"));
+        for outcome in futures_util::future::join_all(turns).await {
+            assert_eq!(outcome.ending, Ending::Completed, "{outcome:?}");
+        }
+        // Each holds 30 MB after its turn, for as long as it stays.
+        assert!(runtime.describe().await.unwrap().connected <= 2);
+    }
+    runtime.shutdown(Duration::ZERO).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_result_depends_on_what_neighbours_have() {
+    let dir = test_dir();
+    let runtime = open(&dir, 64 * MIB);
+    let limits = [(LimitName::memory_bytes, 60 * MIB), (LimitName::turn_deadline_ms, 500)];
+    let hoarder = scribe(&runtime, &limits).await;
+    assert_eq!(ask(&runtime, hoarder, "ask 50000000").await.ending, Ending::Completed);
+    let Sent::Accepted { input_id, .. } = post(&runtime, hoarder, "nap 60").await.unwrap() else {
+        panic!("a nap is long")
+    };
+    running(&runtime, hoarder, input_id).await;
+    let worker = scribe(&runtime, &[]).await;
+    let outcome = ask(&runtime, worker, "ask 30000000").await;
+    assert_eq!(outcome.ending, Ending::Completed, "it waited: {outcome:?}");
+    let hoarded = runtime.input(hoarder, input_id).await.unwrap().outcome.unwrap();
+    assert_eq!(hoarded.ending, Ending::Deadline);
+    let beyond = ask(&runtime, worker, "ask 80000000").await;
+    assert_eq!(beyond.error.unwrap().code, "no-memory", "that is more than there is");
+    runtime.shutdown(Duration::ZERO).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_too_many_wait_for_memory_inputs_are_refused_as_busy() {
+    let dir = test_dir();
+    let runtime = open(&dir, 48 * MIB);
+    let hoarder = scribe(&runtime, &[(LimitName::turn_deadline_ms, 300_000)]).await;
+    assert_eq!(ask(&runtime, hoarder, "ask 40000000").await.ending, Ending::Completed);
+    let Sent::Accepted { input_id, .. } = post(&runtime, hoarder, "nap 300").await.unwrap() else {
+        panic!("a nap is long")
+    };
+    running(&runtime, hoarder, input_id).await;
+    let mut accepted = Vec::new();
+    let refused = loop {
+        assert!(accepted.len() < 600, "nobody is ever refused");
+        let worker = scribe(&runtime, &[]).await;
+        match post(&runtime, worker, "echo here").await {
+            Ok(sent) => accepted.push((worker, sent.input_id())),
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(refused, Error::Busy { .. }), "{refused:?}");
+    runtime.cancel(hoarder, input_id).await.unwrap();
+    for (worker, input) in accepted {
+        until("each turn", async || {
+            runtime.input(worker, input).await.unwrap().state == InputState::Done
+        })
+        .await;
+        let outcome = runtime.input(worker, input).await.unwrap().outcome.unwrap();
+        assert_eq!(outcome.ending, Ending::Completed);
+    }
+    assert!(post(&runtime, hoarder, "echo again").await.is_ok());
+    runtime.shutdown(Duration::ZERO).await;
+}

@@ -1,0 +1,209 @@
+//! Commands that run in processes of their own behave as those in the host's do, and a process that
+//! was taken over is not believed.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use futures_util::StreamExt;
+use skep_harness::test_dir;
+use skep_protocol::worker::LimitChanges;
+use skep_protocol::{
+    CreateWorker, Ending, EntryKind, InputState, LimitName, NewInput, Outcome, Output, Payload,
+    Role, RunOutput, RuntimeHandle, Sent, WorkerId, WorkerSpec,
+};
+use skep_runtime::{Embedded, EmbeddedParts, Isolation, Options, Walled};
+
+use crate::embedded::{EmbeddedSubject, sandbox, store};
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A runtime whose commands are processes.
+fn open(dir: &Path) -> Embedded {
+    open_by(dir, skep_harness::skep(), &["__run"])
+}
+
+/// The same, by way of another program.
+fn open_by(dir: &Path, program: &Path, arguments: &[&str]) -> Embedded {
+    let options = Options { stop_grace: Duration::from_millis(300), ..Options::default() };
+    let (store, sandbox) = (store(dir), sandbox());
+    let (scopes, secrets) = (BTreeMap::new(), BTreeMap::new());
+    let arguments = arguments.iter().map(Into::into).collect();
+    let walled = Walled::new(program.to_owned(), arguments, Isolation::Process);
+    let (walled, host_id) = (Some(walled), "test-host".parse().unwrap());
+    Embedded::open(EmbeddedParts { store, sandbox, scopes, secrets, walled, options, host_id })
+        .unwrap()
+}
+
+mod conformance {
+    use super::{EmbeddedSubject, open};
+
+    skep_conformance::conformance!(EmbeddedSubject::by(open).await);
+}
+
+async fn probe(runtime: &Embedded, limits: &[(LimitName, u64)]) -> WorkerId {
+    let wasm = std::fs::read(skep_harness::guest("probe")).unwrap();
+    let bytes = futures_util::stream::iter([Ok(wasm.into())]).boxed();
+    let component = runtime.put_component(bytes, Role::Admin).await.unwrap().item;
+    let mut spec = WorkerSpec::new(component.digest);
+    spec.limits = LimitChanges(limits.iter().copied().collect());
+    let request = CreateWorker { worker_id: None, spec };
+    runtime.create(request).await.unwrap().item.worker_id
+}
+
+fn input(args: &[&str], wait: Option<Duration>) -> NewInput {
+    let body = serde_json::json!({ "args": args }).to_string().into_bytes();
+    let payload = Payload { content_type: "application/json".into(), body };
+    NewInput { payload, key: None, wait, sender: None }
+}
+
+async fn ran(runtime: &Embedded, worker: WorkerId, args: &[&str]) -> Outcome {
+    match runtime.send(worker, input(args, Some(PATIENCE))).await.unwrap() {
+        Sent::Done { outcome, .. } => outcome,
+        Sent::Accepted { .. } => panic!("{args:?} took longer than {PATIENCE:?}"),
+    }
+}
+
+fn output(outcome: &Outcome) -> &RunOutput {
+    match &outcome.output {
+        Some(Output::Run(run)) => run,
+        other => panic!("{other:?} of {outcome:?}"),
+    }
+}
+
+/// Children of a process that have this among their arguments.
+pub(crate) fn children(parent: u32, argument: &str) -> usize {
+    let parent = format!("PPid:\t{parent}\n");
+    let is_one = |path: &Path| {
+        let read = |name: &str| std::fs::read(path.join(name)).unwrap_or_default();
+        let arguments = read("cmdline");
+        String::from_utf8_lossy(&read("status")).contains(&parent)
+            && arguments.split(|byte| *byte == 0).any(|word| word == argument.as_bytes())
+    };
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    processes.filter(|process| is_one(&process.path())).count()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_is_a_process_and_the_deadline_ends_it() {
+    let dir = test_dir();
+    let runtime = open(&dir);
+    let worker = probe(&runtime, &[(LimitName::turn_deadline_ms, 1_500)]).await;
+    let began = Instant::now();
+    let sent = runtime.send(worker, input(&["spin"], None)).await.unwrap();
+    let mut seen = false;
+    let outcome = loop {
+        seen |= children(std::process::id(), "__run") > 0;
+        let view = runtime.input(worker, sent.input_id()).await.unwrap();
+        if let Some(outcome) = view.outcome {
+            break outcome;
+        }
+        assert!(began.elapsed() < PATIENCE, "it goes on");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    };
+    assert!(seen, "there was no process");
+    assert_eq!(outcome.ending, Ending::Deadline, "{outcome:?}");
+    runtime.shutdown(PATIENCE).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_cancelled_is_gone() {
+    let dir = test_dir();
+    let runtime = open(&dir);
+    let worker = probe(&runtime, &[]).await;
+    for verb in [&["spin"][..], &["nap", "60"]] {
+        let sent = runtime.send(worker, input(verb, None)).await.unwrap();
+        let id = sent.input_id();
+        let began = Instant::now();
+        while runtime.input(worker, id).await.unwrap().state != InputState::Running {
+            assert!(began.elapsed() < PATIENCE, "it does not begin");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        runtime.cancel(worker, id).await.unwrap();
+        let outcome = loop {
+            if let Some(outcome) = runtime.input(worker, id).await.unwrap().outcome {
+                break outcome;
+            }
+            assert!(began.elapsed() < PATIENCE, "it goes on");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        };
+        assert_eq!(outcome.ending, Ending::Cancelled, "{outcome:?}");
+    }
+    assert_eq!(ran(&runtime, worker, &["args", "a"]).await.ending, Ending::Completed);
+    runtime.shutdown(PATIENCE).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn its_directory_has_its_quota_over_runs_and_is_counted() {
+    let dir = test_dir();
+    let runtime = open(&dir);
+    let worker = probe(&runtime, &[(LimitName::disk_bytes, 1_000_000)]).await;
+    let first = ran(&runtime, worker, &["write", "/data/a", "600000"]).await;
+    assert_eq!(output(&first).exit_code, Some(0), "{first:?}");
+    assert_eq!(runtime.usage(worker).await.unwrap().disk_bytes, 600_000);
+    let second = ran(&runtime, worker, &["write", "/data/b", "600000"]).await;
+    assert_eq!(output(&second).exit_code, Some(1), "{second:?}");
+    let used = runtime.usage(worker).await.unwrap().disk_bytes;
+    assert!((600_000..=1_000_000).contains(&used), "{used}");
+    for name in ["/data/a", "/data/b"] {
+        let gone = ran(&runtime, worker, &["rm", name]).await;
+        assert_eq!(output(&gone).exit_code, Some(0), "{gone:?}");
+    }
+    assert_eq!(runtime.usage(worker).await.unwrap().disk_bytes, 0);
+    for args in [
+        &["mkdir", "/data/d"][..],
+        &["write", "/data/d/x", "10"],
+        &["rename", "/data/d/x", "/data/y"],
+        &["symlink", "y", "/data/z"],
+        &["read", "/data/z"],
+        &["link", "/data/y", "/data/d/w"],
+        &["touch", "/data/y"],
+        &["truncate", "/data/y", "3"],
+        &["stat", "/data/y"],
+        &["ls", "/data"],
+    ] {
+        let done = ran(&runtime, worker, args).await;
+        assert_eq!(output(&done).exit_code, Some(0), "{args:?}: {done:?}");
+    }
+    runtime.shutdown(PATIENCE).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn memory_and_denials_are_told_as_of_any_run() {
+    let dir = test_dir();
+    let runtime = open(&dir);
+    let worker = probe(&runtime, &[(LimitName::memory_bytes, 32 << 20)]).await;
+    let grown = ran(&runtime, worker, &["grow"]).await;
+    let limit = grown.error.as_ref().and_then(|error| error.limit);
+    assert_eq!(limit, Some(LimitName::memory_bytes), "{grown:?}");
+    let dialled = ran(&runtime, worker, &["connect", "127.0.0.1:1"]).await;
+    assert_eq!(output(&dialled).exit_code, Some(1), "{dialled:?}");
+    let page = runtime.transcript(worker, skep_protocol::Cursor(0), 1_000).await.unwrap();
+    let denied = page.entries.iter().filter(|entry| entry.kind == EntryKind::Denied);
+    assert!(denied.count() > 0, "{:?}", page.entries);
+    runtime.shutdown(PATIENCE).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_child_that_was_taken_over_ends_its_own_run_and_nothing_else() {
+    for (script, ending) in [
+        ("exit 0", Ending::HostFault),
+        ("kill -SEGV $$", Ending::HostFault),
+        ("echo 'no frame at all' >&0", Ending::HostFault),
+        // Closes the conversation and stays.
+        ("exec 0<&-; exec sleep 60", Ending::HostFault),
+        // Says nothing and stays.
+        ("exec sleep 60", Ending::Deadline),
+        // Prints without end: 'o', and a length of 256.
+        ("while :; do printf 'o\\0\\1\\0\\0%0256d' 7 >&0; done", Ending::Deadline),
+    ] {
+        let dir = test_dir();
+        let runtime = open_by(&dir, Path::new("/bin/sh"), &["-c", script]);
+        let worker = probe(&runtime, &[(LimitName::turn_deadline_ms, 700)]).await;
+        let began = Instant::now();
+        let outcome = ran(&runtime, worker, &["args"]).await;
+        assert_eq!(outcome.ending, ending, "{script}: {outcome:?}");
+        assert!(began.elapsed() < Duration::from_secs(10), "{script}: {:?}", began.elapsed());
+        runtime.shutdown(PATIENCE).await;
+    }
+}
