@@ -26,6 +26,19 @@ pub(crate) async fn a_crash_is_trapped(trial: &Trial<'_>) {
     assert_eq!(worker.ask("get a").await, "1");
 }
 
+pub(crate) async fn a_service_that_exits_has_not_answered(trial: &Trial<'_>) {
+    let worker = trial.worker(Guest::Scribe).await;
+    worker.ask("set a 1").await;
+    for code in ["0", "3"] {
+        let outcome = worker.say(&format!("exit {code}")).await;
+        let error = trouble(&outcome, Ending::Trapped);
+        assert_eq!((error.code.as_str(), &outcome.output), ("exited", &None));
+        assert!(error.message.contains(code), "{}", error.message);
+        assert_eq!(worker.view().await.execution, Execution::Unconnected);
+        assert_eq!(worker.ask("get a").await, "1");
+    }
+}
+
 pub(crate) async fn turn_deadline_ms(trial: &Trial<'_>) {
     let worker = trial.limited(&[(LimitName::turn_deadline_ms, 200)]).await;
     // One computes, the other waits for the host.

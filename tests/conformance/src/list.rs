@@ -47,6 +47,7 @@ macro_rules! conformance {
             endings {
                 a_failure_is_the_workers_own_word
                 a_crash_is_trapped
+                a_service_that_exits_has_not_answered
                 turn_deadline_ms
                 memory_bytes
                 output_bytes

@@ -32,7 +32,12 @@ pub(crate) fn outcome(ended: Ended, captured: Option<&Captured>, limits: &Limits
     };
     let (ending, output, error) = match ended {
         Ended::Answered(payload) => (Ending::Completed, Some(Output::Message(payload)), None),
-        Ended::Exited(code) => (Ending::Completed, run(Some(code)), None),
+        Ended::Exited(code) if captured.is_some() => (Ending::Completed, run(Some(code)), None),
+        // A service has nothing to end: whoever asked it something has no answer.
+        Ended::Exited(code) => {
+            let message = format!("the worker exited with {code} instead of answering");
+            (Ending::Trapped, None, Some(error("exited", message)))
+        }
         Ended::Failed(failure) => {
             (Ending::Failed, None, Some(error(&failure.code, failure.message)))
         }

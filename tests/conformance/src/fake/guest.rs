@@ -54,6 +54,7 @@ pub(super) struct Ended {
 enum Fault {
     Failed(String, String),
     Trapped,
+    Exited(u8),
     Limit(LimitName),
     /// The disk is another's by now: whatever this turn says is not heard.
     Gone,
@@ -85,6 +86,10 @@ impl Ended {
         match fault {
             Fault::Failed(code, message) => Self::badly(Ending::Failed, code, message, None),
             Fault::Trapped => Self::badly(Ending::Trapped, "trapped".into(), "it".into(), None),
+            Fault::Exited(code) => {
+                let message = format!("the worker exited with {code} instead of answering");
+                Self::badly(Ending::Trapped, "exited".into(), message, None)
+            }
             Fault::Limit(name) => Self::held_to(name),
             Fault::Gone => Self::badly(Ending::HostFault, "gone".into(), "gone".into(), None),
         }
@@ -163,6 +168,7 @@ impl Turn {
                 return Err(failed(code, message));
             }
             "panic" => return Err(Fault::Trapped),
+            "exit" => return Err(Fault::Exited(number(rest)? as u8)),
             "grow" => return Err(Fault::Limit(LimitName::memory_bytes)),
             "spin" => pending().await,
             "nap" => tokio::time::sleep(Duration::from_secs_f64(number(rest)?)).await,

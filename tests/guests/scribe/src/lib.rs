@@ -3,8 +3,8 @@
 //! `set K V`, `get K`, `del K`, `list PREFIX` on the state; `emit KIND TEXT`, `emit-many N`,
 //! `read AFTER LIMIT` on the transcript; `save NAME TEXT`, `load NAME` in `/data`; `whoami`,
 //! `config`; `echo TEXT`, `blob N`; `ask BYTES` of memory, `dial HOST:PORT`; `fail CODE MESSAGE`,
-//! `panic`, `spin`, `nap SECONDS`, `grow`. The last argument is the rest of the line. Whatever has
-//! no other answer is answered `ok`.
+//! `panic`, `exit CODE`, `spin`, `nap SECONDS`, `grow`. The last argument is the rest of the line.
+//! Whatever has no other answer is answered `ok`.
 //!
 //! In its lifecycle hooks it obeys the commands that the config bundle has under `connected` and
 //! `disconnecting`, and says on standard error what came of them.
@@ -63,6 +63,7 @@ fn obey(text: &str) -> Result<Output, Failure> {
 
         "fail" => misdeed::fail(rest),
         "panic" => misdeed::panic(),
+        "exit" => misdeed::exit(number(rest)?),
         "spin" => misdeed::spin(),
         "nap" => misdeed::nap(rest),
         "grow" => misdeed::grow(),

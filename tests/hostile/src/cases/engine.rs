@@ -65,6 +65,7 @@ fn instructions() -> Vec<Case> {
         Case::command("panics", Trap("unreachable")),
         Case::service("panics_in_a_turn", Trap("unreachable")),
         Case::text("traps_in_its_start_function", Trap("unreachable")),
+        Case::text("exits_in_its_start_function", Completed("")),
         Case::text("initialises_memory_that_it_lacks", Trap("out of bounds")),
         Case::text("initialises_a_table_that_it_lacks", Trap("out of bounds")),
         Case::made(

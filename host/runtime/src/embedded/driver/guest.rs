@@ -214,17 +214,20 @@ impl Driver {
             ..GuestSpec::default()
         };
         let seat = self.connect(job, loaded, spec, turn, lines, stdout, stderr).await;
-        let mut seat = match seat {
-            Ok(seat) => seat,
-            Err(ended) => return ran(ended, &job.limits),
+        let (ended, cost) = match seat {
+            Ok(mut seat) => {
+                self.worker.state().connected = true;
+                let (ended, cost) = seat.instance.run().await;
+                let denials = seat.instance.take_denials();
+                self.record_denials(&job.log, &denials);
+                self.seat = Some(seat);
+                (ended, cost)
+            }
+            // It may have ended in its start function, which is a part of its run.
+            Err(ended) => (ended, Cost::default()),
         };
-        self.worker.state().connected = true;
-        let (ended, cost) = seat.instance.run().await;
-        seat.stdout.finish_lines();
-        seat.stderr.finish_lines();
-        let denials = seat.instance.take_denials();
-        self.record_denials(&job.log, &denials);
-        self.seat = Some(seat);
+        captured.stdout.finish_lines();
+        captured.stderr.finish_lines();
         let standing = match &ended {
             Ended::Exited(code) => Some(Standing::Exited(*code)),
             _ => Some(Standing::Idle),
