@@ -103,6 +103,18 @@ impl Bed {
 
     /// Makes a worker.
     pub async fn worker(&self, component: ComponentDigest, case: &Case) -> WorkerId {
+        self.try_worker(component, case).await.unwrap()
+    }
+
+    /// Makes a worker of a component that may not be one.
+    ///
+    /// # Errors
+    /// As the runtime says it.
+    pub async fn try_worker(
+        &self,
+        component: ComponentDigest,
+        case: &Case,
+    ) -> Result<WorkerId, Error> {
         let limits = LimitChanges(case.limits.iter().copied().collect());
         let grant = |&(name, guest, rights): &(&str, &str, Rights)| ScopeGrant {
             name: name.parse().unwrap(),
@@ -112,7 +124,7 @@ impl Bed {
         let mut spec = WorkerSpec { limits, ..WorkerSpec::new(component) };
         spec.grants = Grants { scopes: case.scopes.iter().map(grant).collect(), ..spec.grants };
         let request = CreateWorker { worker_id: None, spec };
-        self.runtime.create(request).await.unwrap().item.worker_id
+        Ok(self.runtime.create(request).await?.item.worker_id)
     }
 
     /// A worker of this tree's guests with nothing but the defaults: `echo`, `hello`, `scribe`.
@@ -243,12 +255,12 @@ impl Bed {
 }
 
 /// A text for a service.
-pub(crate) fn message(text: &str) -> Payload {
+pub fn message(text: &str) -> Payload {
     Payload { content_type: "text/plain".into(), body: text.into() }
 }
 
 /// A run of a command.
-pub(crate) fn run_request(args: &[&str]) -> Payload {
+pub fn run_request(args: &[&str]) -> Payload {
     let body = serde_json::json!({ "args": args }).to_string().into_bytes();
     Payload { content_type: RUN_REQUEST.into(), body }
 }

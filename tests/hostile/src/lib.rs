@@ -19,7 +19,7 @@ pub mod suite;
 mod trial;
 mod vitals;
 
-pub use bed::Bed;
+pub use bed::{Bed, message, run_request};
 pub use case::{Case, Own, Sight, What};
 pub use neighbour::{Neighbour, Peace};
 pub use seen::{End, Ends, Seen};
