@@ -36,6 +36,8 @@ enum Measure {
     Descriptors,
     /// Of the file `file`.
     Length,
+    /// Secrets of the host that whoever reads the result then has, by a link that the guest left.
+    Secrets,
 }
 
 struct Attack {
@@ -53,6 +55,7 @@ struct Taken {
     memory_bytes: u64,
     descriptors: u64,
     length: u64,
+    secrets: u64,
 }
 
 pub(crate) fn measure() -> Result<Vec<Row>, Failure> {
@@ -62,17 +65,18 @@ pub(crate) fn measure() -> Result<Vec<Row>, Failure> {
     for attack in attacks()? {
         let file = folder.path().join("attack");
         fs::write(&file, &attack.wasm)?;
-        let theirs = take(folder.path(), |data| {
+        let theirs = take(folder.path(), "data", |data| {
             let mut command = Command::new(&python);
             command.arg("-c").arg(include_str!("attacks/stock.py")).arg(&file);
             command.arg(data).arg(DEADLINE_SECONDS);
             command
         })?;
-        let ours = take(folder.path(), |data| {
+        let ours = take(folder.path(), "out", |data| {
             let mut command = Command::new(&skep);
             let mut mount = data.as_os_str().to_owned();
             mount.push("::/data:rw");
-            command.args(["run", "--timeout", "1s", "--dir"]).arg(mount).arg(&file);
+            command.args(["run", "--timeout", "1s", "--out"]).arg(data.with_file_name("out"));
+            command.arg("--dir").arg(mount).arg(&file);
             command.env("XDG_CACHE_HOME", data.with_file_name("cache"));
             command
         })?;
@@ -100,8 +104,20 @@ fn attacks() -> Result<Vec<Attack>, Failure> {
         attack("memory filled, peak memory", &text(guests::MEMORY)?, Measure::Memory, mib(350)),
         attack("table grown, peak memory", &text(guests::TABLE)?, Measure::Memory, mib(100)),
         attack("sleep past 1 s, time", &text(guests::SLEEP)?, Measure::Time, seconds(2)),
+        attack(
+            "output nobody reads past 1 s, time",
+            &text(guests::FLOOD)?,
+            Measure::Time,
+            seconds(2),
+        ),
         attack("FIFO opened past 1 s, time", &text(guests::FIFO)?, Measure::Time, seconds(2)),
         attack("1 TiB file, its length", &text(guests::SPARSE)?, Measure::Length, mib(1_024)),
+        attack(
+            "secrets read through a link left",
+            &text(guests::LINK)?,
+            Measure::Secrets,
+            Amount::Count(0),
+        ),
         attack(
             "descriptors of 1,024 taken",
             &text(guests::DESCRIPTORS)?,
@@ -117,6 +133,7 @@ fn row(attack: &Attack, ours: &Taken, theirs: &Taken) -> Row {
         Measure::Time => Amount::Time(taken.time),
         Measure::Descriptors => Amount::Count(taken.descriptors),
         Measure::Length => Amount::Bytes(taken.length),
+        Measure::Secrets => Amount::Count(taken.secrets),
     };
     let number = |amount: Amount| match amount {
         Amount::Time(time) => time.as_secs_f64(),
@@ -129,16 +146,24 @@ fn row(attack: &Attack, ours: &Taken, theirs: &Taken) -> Row {
     Row { name: attack.name, samples: 1, ours, beside: Some(beside), target: Some(attack.target) }
 }
 
-/// Runs an attack on a directory of its own, and watches what the processes take.
-fn take(folder: &Path, command: impl FnOnce(&Path) -> Command) -> Result<Taken, Failure> {
+/// Runs an attack on a directory of its own, and watches what the processes take. Nobody reads what
+/// they print; what they leave is then read in `result`.
+fn take(
+    folder: &Path,
+    result: &str,
+    command: impl FnOnce(&Path) -> Command,
+) -> Result<Taken, Failure> {
+    for name in ["data", "out"] {
+        let _ = fs::remove_dir_all(folder.join(name));
+    }
     let data = folder.join("data");
-    let _ = fs::remove_dir_all(&data);
     fs::create_dir(&data)?;
+    fs::write(folder.join("secret"), "the host's own")?;
     let fifo = std::ffi::CString::new("fifo")?;
     let dir = fs::File::open(&data)?;
     rustix::fs::mknodat(&dir, &fifo, rustix::fs::FileType::Fifo, 0o600.into(), 0)?;
     let mut command = command(&data);
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).process_group(0);
     let limit = Rlimit { current: Some(MOST_DESCRIPTORS), maximum: Some(MOST_DESCRIPTORS) };
     let before = rustix::process::getrlimit(Resource::Nofile);
     // It is inherited; ours is put back.
@@ -159,6 +184,7 @@ fn take(folder: &Path, command: impl FnOnce(&Path) -> Command) -> Result<Taken, 
     taken.time = began.elapsed();
     drop(attacked);
     taken.length = fs::metadata(data.join("file")).map_or(0, |file| file.len());
+    taken.secrets = fs::read(folder.join(result).join("link")).is_ok().into();
     Ok(taken)
 }
 

@@ -83,6 +83,33 @@ pub(super) const SLEEP: &str = r#"(module
         (i64.store (i32.const 24) (i64.const 3600000000000))
         (drop (call $poll (i32.const 0) (i32.const 64) (i32.const 1) (i32.const 128)))))"#;
 
+/// Prints 64 KiB after 64 KiB.
+pub(super) const FLOOD: &str = r#"(module
+    (import "wasi_snapshot_preview1" "fd_write"
+        (func $write (param i32 i32 i32 i32) (result i32)))
+    (memory (export "memory") 2)
+    (func (export "_start")
+        (i32.store (i32.const 0) (i32.const 65536))
+        (i32.store (i32.const 4) (i32.const 65536))
+        (loop $more
+            (br_if $more (i32.eqz
+                (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 16)))))))"#;
+
+/// Leaves a link to what lies beside each of its directories.
+pub(super) const LINK: &str = r#"(module
+    (import "wasi_snapshot_preview1" "path_symlink"
+        (func $link (param i32 i32 i32 i32 i32) (result i32)))
+    (memory (export "memory") 1)
+    (data (i32.const 0) "../secret")
+    (data (i32.const 16) "link")
+    (func (export "_start") (local $dir i32)
+        (local.set $dir (i32.const 3))
+        (loop $next
+            (drop (call $link (i32.const 0) (i32.const 9) (local.get $dir)
+                (i32.const 16) (i32.const 4)))
+            (local.set $dir (i32.add (local.get $dir) (i32.const 1)))
+            (br_if $next (i32.lt_u (local.get $dir) (i32.const 8))))))"#;
+
 /// Opens `fifo` in its directory, which nobody writes to.
 pub(super) const FIFO: &str = r#"(module
     (import "wasi_snapshot_preview1" "path_open"

@@ -14,6 +14,7 @@ config = wasmtime.Config()
 config.epoch_interruption = True
 engine = wasmtime.Engine(config)
 wasi = wasmtime.WasiConfig()
+wasi.inherit_stdout()
 wasi.preopen_dir(directory, "/data")
 store = wasmtime.Store(engine)
 store.set_wasi(wasi)
