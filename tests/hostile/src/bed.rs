@@ -146,21 +146,10 @@ impl Bed {
         if let Some(prepare) = case.prepare {
             prepare(self);
         }
-        let wasm = match case.what {
-            What::Own(own) => return own(self).await,
-            What::Command => std::fs::read(built(&format!("hostile/{}", case.name))).unwrap(),
-            What::Text => {
-                let folder = skep_harness::root().join("tests/guests/hostile/wat");
-                wat::parse_file(folder.join(case.name).with_extension("wat")).unwrap()
-            }
-            What::Service => std::fs::read(built("misbehaves")).unwrap(),
-            What::Made(bytes) => bytes(),
-        };
-        let input = match case.what {
-            What::Service => message(case.name),
-            _ => run_request(&[]),
-        };
-        self.turn(case, wasm, input).await
+        match case.what {
+            What::Own(own) => own(self).await,
+            _ => self.turn(case, wasm(case), input(case)).await,
+        }
     }
 
     /// Has a worker as the case wants it handle one input, and removes it.
@@ -178,21 +167,47 @@ impl Bed {
                 return Seen { end, stopped_in, ran };
             }
         };
+        let (worker, seen) = self.once(component, input, case).await;
+        self.runtime.remove_component(component).await.unwrap();
+        match case.leaves_nothing.then(|| self.left(worker)) {
+            Some(left) => match left.await {
+                Ok(()) => seen,
+                Err(what) => Seen::told(End::Wrong(what)),
+            },
+            None => seen,
+        }
+    }
+
+    /// The same with a component that is stored and stays so. The worker is removed.
+    pub async fn once(
+        &self,
+        component: ComponentDigest,
+        input: Payload,
+        case: &Case,
+    ) -> (WorkerId, Seen) {
         let worker = self.worker(component, case).await;
         let seen = match case.cancels.is_empty() {
             true => self.wait(worker, input, case).await,
             false => self.cancel(worker, input, &case.cancels).await,
         };
         self.runtime.remove(worker).await.unwrap();
-        self.runtime.remove_component(component).await.unwrap();
-        seen
+        (worker, seen)
     }
 
     async fn wait(&self, worker: WorkerId, payload: Payload, case: &Case) -> Seen {
         let began = Instant::now();
         let input = NewInput { payload, key: None, wait: Some(PATIENCE), sender: None };
-        let sent = self.runtime.send(worker, input).await;
-        let took = began.elapsed();
+        let sent = async { (self.runtime.send(worker, input).await, began.elapsed()) };
+        let meanwhile = async {
+            match case.meanwhile {
+                Some(meanwhile) => meanwhile(self, worker).await,
+                None => Ok(()),
+            }
+        };
+        let ((sent, took), meanwhile) = tokio::join!(sent, meanwhile);
+        if let Err(what) = meanwhile {
+            return Seen::told(End::Wrong(what));
+        }
         match sent {
             Ok(Sent::Done { outcome, .. }) => {
                 let deadline = LimitChanges(case.limits.iter().copied().collect());
@@ -201,7 +216,14 @@ impl Bed {
                     Ending::Deadline => took.saturating_sub(Duration::from_millis(deadline)),
                     _ => announced(&outcome).map_or(took, |at| took.min(at)),
                 };
-                Seen { end: End::of_outcome(&outcome), stopped_in, ran: true }
+                let mut end = End::of_outcome(&outcome);
+                if let Some(look) = case.look
+                    && case.ends.are(&end)
+                    && let Err(what) = look(self, worker, &outcome).await
+                {
+                    end = End::Wrong(what);
+                }
+                Seen { end, stopped_in, ran: true }
             }
             Ok(Sent::Accepted { .. }) => {
                 let end = End::Wrong(format!("it has no outcome after {PATIENCE:?}"));
@@ -232,6 +254,26 @@ impl Bed {
         Seen { end: End::of_outcome(&outcome), stopped_in, ran: true }
     }
 
+    /// Where a worker's own directory lies.
+    pub fn data(&self, worker: WorkerId) -> PathBuf {
+        self.dir.join("store/workers").join(worker.to_string()).join("data")
+    }
+
+    /// Waits until nothing is left of a worker that was removed.
+    async fn left(&self, worker: WorkerId) -> Result<(), String> {
+        let places = ["workers", "trash"];
+        let places =
+            places.map(|place| self.dir.join("store").join(place).join(worker.to_string()));
+        let until = Instant::now() + PATIENCE;
+        while let Some(left) = places.iter().find(|place| place.symlink_metadata().is_ok()) {
+            if Instant::now() > until {
+                return Err(format!("its directory is not gone after {PATIENCE:?}: {left:?}"));
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        Ok(())
+    }
+
     /// Waits for an input's turn to begin.
     pub async fn running(&self, worker: WorkerId, input: InputId) {
         let until = Instant::now() + PATIENCE;
@@ -251,6 +293,28 @@ impl Bed {
             assert!(Instant::now() < until, "it has no outcome");
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
+    }
+}
+
+/// The bytes of a case that is not a function of its own.
+pub(crate) fn wasm(case: &Case) -> Vec<u8> {
+    match case.what {
+        What::Command => std::fs::read(built(&format!("hostile/{}", case.name))).unwrap(),
+        What::Text => {
+            let folder = skep_harness::root().join("tests/guests/hostile/wat");
+            wat::parse_file(folder.join(case.name).with_extension("wat")).unwrap()
+        }
+        What::Service => std::fs::read(built("misbehaves")).unwrap(),
+        What::Made(bytes) => bytes(),
+        What::Own(_) => panic!("{} is a function", case.name),
+    }
+}
+
+/// What it is sent.
+pub(crate) fn input(case: &Case) -> Payload {
+    match case.what {
+        What::Service => message(case.name),
+        _ => run_request(&[]),
     }
 }
 

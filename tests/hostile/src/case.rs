@@ -4,7 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
-use skep_protocol::{LimitName, Rights};
+use skep_protocol::{LimitName, Outcome, Rights, WorkerId};
 
 use crate::bed::Bed;
 use crate::seen::{Ends, Seen};
@@ -14,6 +14,15 @@ pub type Sight<'a> = Pin<Box<dyn Future<Output = Seen> + Send + 'a>>;
 
 /// What a case does where running a guest once is not all.
 pub type Own = for<'a> fn(&'a Bed) -> Sight<'a>;
+
+/// What will have been found, in words where it is wrong.
+pub type Found<'a> = Pin<Box<dyn Future<Output = Result<(), String>> + Send + 'a>>;
+
+/// What somebody else does to a worker in its turn.
+pub type Meanwhile = for<'a> fn(&'a Bed, WorkerId) -> Found<'a>;
+
+/// What is looked at between a worker's turn and its removal.
+pub type Look = for<'a> fn(&'a Bed, WorkerId, &'a Outcome) -> Found<'a>;
 
 /// What is run.
 #[derive(Clone, Copy)]
@@ -51,6 +60,12 @@ pub struct Case {
     pub scopes: Vec<(&'static str, &'static str, Rights)>,
     /// What is put into the bed's directories before.
     pub prepare: Option<fn(&Bed)>,
+    /// What somebody else does in its turn.
+    pub meanwhile: Option<Meanwhile>,
+    /// What is looked at after its turn.
+    pub look: Option<Look>,
+    /// Whether nothing may be left of its worker on the disk afterwards.
+    pub leaves_nothing: bool,
     /// Whether going back to what the host held before is not asked for; why.
     pub holds: Option<&'static str>,
 }
@@ -67,6 +82,9 @@ impl Case {
             cancels: Vec::new(),
             scopes: Vec::new(),
             prepare: None,
+            meanwhile: None,
+            look: None,
+            leaves_nothing: false,
             holds: None,
         }
     }
@@ -129,6 +147,24 @@ impl Case {
     /// After this was done.
     pub fn after(mut self, prepare: fn(&Bed)) -> Self {
         self.prepare = Some(prepare);
+        self
+    }
+
+    /// With this done in its turn.
+    pub fn meanwhile(mut self, meanwhile: Meanwhile) -> Self {
+        self.meanwhile = Some(meanwhile);
+        self
+    }
+
+    /// With a look at what it has left.
+    pub fn then(mut self, look: Look) -> Self {
+        self.look = Some(look);
+        self
+    }
+
+    /// Nothing may be left of its worker on the disk, soon after it was removed.
+    pub fn leaves_nothing(mut self) -> Self {
+        self.leaves_nothing = true;
         self
     }
 

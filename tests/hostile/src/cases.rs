@@ -16,6 +16,7 @@
 //!
 //! A file without a case fails the tests of this crate, as does a limit that no case hits.
 
+mod directory;
 mod engine;
 mod handles;
 mod limits;
@@ -24,5 +25,6 @@ use crate::case::Case;
 
 /// Every case.
 pub fn all() -> Vec<Case> {
-    [engine::cases(), handles::cases(), limits::cases()].concat()
+    [engine::cases(), handles::cases(), limits::cases(), directory::cases()]
+        .concat()
 }

@@ -17,8 +17,6 @@ const WITHOUT_A_CASE_YET: &[LimitName] = &[
     LimitName::http_chunk_bytes,
     LimitName::http_body_bytes,
     LimitName::http_wait_ms,
-    LimitName::disk_bytes,
-    LimitName::disk_entries,
 ];
 
 /// The names of the files in a folder, without what follows the dot.

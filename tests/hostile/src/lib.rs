@@ -11,16 +11,19 @@ mod case;
 pub mod cases;
 #[cfg(test)]
 mod complete;
+mod look;
 mod made;
 mod neighbour;
+mod operator;
 mod own;
+mod owner;
 mod seen;
 pub mod suite;
 mod trial;
 mod vitals;
 
 pub use bed::{Bed, message, run_request};
-pub use case::{Case, Own, Sight, What};
+pub use case::{Case, Found, Look, Meanwhile, Own, Sight, What};
 pub use neighbour::{Neighbour, Peace};
 pub use seen::{End, Ends, Seen};
 pub use vitals::Vitals;

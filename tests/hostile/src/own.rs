@@ -48,8 +48,8 @@ async fn tell(bed: &Bed, worker: WorkerId, text: &str) -> skep_protocol::Outcome
     }
 }
 
-/// The first entries of its transcript.
-async fn entries(bed: &Bed, worker: WorkerId) -> Vec<Entry> {
+/// The entries of its transcript.
+pub(crate) async fn entries(bed: &Bed, worker: WorkerId) -> Vec<Entry> {
     let mut entries = Vec::new();
     let mut after = skep_protocol::Cursor(0);
     loop {

@@ -1,5 +1,7 @@
 //! What hostile guests tell their test.
 
+pub mod directory;
+
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Says on standard error that the next thing is the one that is not allowed, and when that was.

@@ -1,0 +1,16 @@
+//! Makes files in one directory for eight seconds, or a million of them.
+
+use std::time::{Duration, Instant};
+
+use hostile::directory::{create, granted, must_work};
+
+fn main() {
+    let data = granted("/data");
+    let until = Instant::now() + Duration::from_secs(8);
+    let mut made = 0_u32;
+    while made < 1_000_000 && (made % 64 > 0 || Instant::now() < until) {
+        must_work("a file", create(&data, &made.to_string()));
+        made += 1;
+    }
+    println!("made {made} files");
+}

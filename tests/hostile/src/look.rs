@@ -1,0 +1,156 @@
+//! What a guest has left in its directory, looked at before its worker is removed.
+
+use std::collections::HashSet;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use skep_protocol::{Error, Invalid, Limits, ListFiles, Outcome, WorkerId};
+
+use crate::bed::Bed;
+use crate::case::Found;
+use crate::operator::SECRET;
+use crate::owner::collected;
+
+/// What its host says that it uses is what lies there, and no more than it may.
+pub(crate) fn is_counted<'a>(bed: &'a Bed, worker: WorkerId, _: &'a Outcome) -> Found<'a> {
+    Box::pin(async move {
+        let said = bed.runtime().usage(worker).await.unwrap();
+        let said = (said.disk_bytes, said.disk_entries);
+        let (mut there, mut seen) = ((0, 0), HashSet::new());
+        weigh(&bed.data(worker), &mut there, &mut seen);
+        let spec = bed.runtime().get(worker).await.unwrap().spec;
+        let limits = spec.limits.over(&Limits::default());
+        match said == there && said.0 <= limits.disk_bytes && said.1 <= limits.disk_entries {
+            true => Ok(()),
+            false => Err(format!("{said:?} bytes and names are counted, and {there:?} lie there")),
+        }
+    })
+}
+
+/// Bytes once for each file, and names.
+fn weigh(dir: &Path, there: &mut (u64, u64), seen: &mut HashSet<u64>) {
+    for entry in fs::read_dir(dir).unwrap() {
+        let entry = entry.unwrap();
+        let metadata = entry.metadata().unwrap();
+        there.1 += 1;
+        if metadata.is_dir() {
+            weigh(&entry.path(), there, seen);
+        } else if metadata.is_file() && seen.insert(metadata.ino()) {
+            there.0 += metadata.len();
+        }
+    }
+}
+
+/// Its owner is led nowhere by its links, and nothing has come to be around its directory.
+pub(crate) fn leads_nobody_out<'a>(bed: &'a Bed, worker: WorkerId, _: &'a Outcome) -> Found<'a> {
+    Box::pin(async move {
+        let runtime = bed.runtime();
+        for name in ["file-out", "dir-out/secret", "up/data/file", "chain-1", "itself", "second"] {
+            match runtime.read_file(worker, name.parse().unwrap(), None).await {
+                Err(Error::UnknownFile | Error::InvalidRequest(Invalid::NotAFile)) => {}
+                other => return Err(format!("{name}: {:?}", other.map(|(view, _)| view))),
+            }
+        }
+        let listed = runtime.files(worker, ListFiles::default()).await.unwrap().items;
+        let listed: Vec<_> = listed.iter().map(|file| file.name.as_str()).collect();
+        if listed != ["file"] {
+            return Err(format!("{listed:?} are listed"));
+        }
+        let tar = collected(runtime.export(worker).await.unwrap()).await.unwrap_or_default();
+        if tar.is_empty() || tar.windows(SECRET.len()).any(|part| part == SECRET) {
+            return Err("the secret was packed, or nothing".into());
+        }
+        is_untouched(bed)
+    })
+}
+
+/// What lies around the directories is as it was.
+fn is_untouched(bed: &Bed) -> Result<(), String> {
+    let mut names: Vec<_> =
+        fs::read_dir(bed.dir()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    names.sort();
+    if names != ["outside", "read", "secret", "store", "write"] {
+        return Err(format!("{names:?} lie there"));
+    }
+    match fs::read(bed.dir().join("secret")).unwrap() == SECRET {
+        true => Ok(()),
+        false => Err("the secret was written to".into()),
+    }
+}
+
+/// An operator's directory is as it was.
+pub(crate) fn changed_nothing<'a>(bed: &'a Bed, _: WorkerId, _: &'a Outcome) -> Found<'a> {
+    Box::pin(async move {
+        let read = bed.dir().join("read");
+        let (mut there, mut seen) = ((0, 0), HashSet::new());
+        weigh(&read, &mut there, &mut seen);
+        let aged = [".", "file", "dir", "dir/file"].iter().any(|name| {
+            // The guest tried to make them as old as can be.
+            fs::metadata(read.join(name)).unwrap().mtime() < 1_000_000
+        });
+        match there == (8, 4) && !aged && fs::read(read.join("file")).unwrap() == b"good" {
+            true => Ok(()),
+            false => Err(format!("{there:?} bytes and names are left, aged: {aged}")),
+        }
+    })
+}
+
+/// Of hostile names, its owner is shown those only that can do no harm, and can read them.
+pub(crate) fn shows_good_names<'a>(bed: &'a Bed, worker: WorkerId, _: &'a Outcome) -> Found<'a> {
+    Box::pin(async move {
+        let runtime = bed.runtime();
+        let listed = runtime.files(worker, ListFiles::default()).await.unwrap().items;
+        for file in &listed {
+            let name = file.name.as_str();
+            if name.chars().any(skep_protocol::text::is_unsafe) {
+                return Err(format!("{name:?} is listed"));
+            }
+            let (_, bytes) = runtime.read_file(worker, file.name.clone(), None).await.unwrap();
+            if collected(bytes).await.as_deref() != Some(name.as_bytes()) {
+                return Err(format!("{name:?} is another file"));
+            }
+        }
+        let missing = ["<svg onload=alert(1)>", "-rf", "...", "$(reboot)", "CON", "🐝"]
+            .into_iter()
+            .find(|name| !listed.iter().any(|file| file.name.as_str() == *name));
+        if let Some(name) = missing {
+            return Err(format!("{name:?} is not listed"));
+        }
+        let packed = collected(runtime.export(worker).await.unwrap()).await;
+        packed.map(drop).ok_or_else(|| "it cannot be packed".into())
+    })
+}
+
+/// Its owner can list and pack what lies in it, a part at a time.
+pub(crate) fn can_be_listed<'a>(bed: &'a Bed, worker: WorkerId, _: &'a Outcome) -> Found<'a> {
+    Box::pin(async move {
+        let (mut cursor, mut last, mut listed) = (None, None, 0);
+        // Each page looks at all of the directory.
+        for _ in 0..5 {
+            let query = ListFiles { prefix: None, cursor: cursor.take() };
+            let page = bed.runtime().files(worker, query).await;
+            let page = page.map_err(|error| format!("listing: {error:?}"))?;
+            listed += page.items.len();
+            for file in page.items {
+                if last.as_ref().is_some_and(|last| *last >= file.name) {
+                    return Err(format!("{} comes after {last:?}", file.name));
+                }
+                last = Some(file.name);
+            }
+            cursor = page.next_cursor;
+            if cursor.is_none() {
+                break;
+            }
+        }
+        let tar = bed.runtime().export(worker).await;
+        let tar = tar.map_err(|error| format!("packing: {error:?}"))?;
+        let pieces = futures_util::StreamExt::take(tar, 100);
+        let pieces: Vec<_> = futures_util::StreamExt::collect(pieces).await;
+        match pieces.iter().find_map(|piece| piece.as_ref().err()) {
+            Some(error) => Err(format!("packing: {error:?}")),
+            None if listed == 0 => Err("nothing is listed".into()),
+            None => Ok(()),
+        }
+    })
+}
