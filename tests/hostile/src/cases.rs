@@ -20,11 +20,12 @@ mod directory;
 mod engine;
 mod handles;
 mod limits;
+mod output;
 
 use crate::case::Case;
 
 /// Every case.
 pub fn all() -> Vec<Case> {
-    [engine::cases(), handles::cases(), limits::cases(), directory::cases()]
+    [engine::cases(), handles::cases(), limits::cases(), directory::cases(), output::cases()]
         .concat()
 }

@@ -17,6 +17,7 @@ mod neighbour;
 mod operator;
 mod own;
 mod owner;
+mod record;
 mod seen;
 pub mod suite;
 mod trial;

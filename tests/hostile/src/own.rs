@@ -10,6 +10,7 @@ use crate::seen::Ends;
 
 pub(crate) mod bits_flipped_anywhere;
 pub(crate) mod comes_back_late_with_a_key;
+pub(crate) mod fakes_its_report;
 pub(crate) mod fills_its_log;
 pub(crate) mod fills_its_transcript;
 pub(crate) mod removed_while_it_loops;
@@ -21,6 +22,7 @@ pub(crate) mod stopped_while_it_loops;
 pub(crate) mod takes_the_host_down_with_it;
 pub(crate) mod truncated_anywhere;
 pub(crate) mod waits_for_stdin_that_never_comes;
+pub(crate) mod writes_to_a_terminal;
 
 /// The longest that anything is waited for.
 const PATIENCE: Duration = Duration::from_secs(30);

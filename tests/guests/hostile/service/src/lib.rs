@@ -3,6 +3,7 @@
 
 mod answers_too_much;
 mod answers_with_a_long_type;
+mod emits_fake_entries;
 mod emits_for_ever;
 mod emits_too_large_an_event;
 mod fails_with_a_long_story;
@@ -20,6 +21,7 @@ impl Worker for Misbehaves {
         match input.text().unwrap_or_default() {
             "answers_too_much" => answers_too_much::handle(),
             "answers_with_a_long_type" => answers_with_a_long_type::handle(),
+            "emits_fake_entries" => emits_fake_entries::handle(),
             "emits_for_ever" => emits_for_ever::handle(),
             "emits_too_large_an_event" => emits_too_large_an_event::handle(),
             "fails_with_a_long_story" => fails_with_a_long_story::handle(),
