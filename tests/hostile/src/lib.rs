@@ -13,6 +13,7 @@ pub mod cases;
 mod complete;
 mod look;
 mod made;
+mod mixed;
 mod neighbour;
 mod operator;
 mod own;

@@ -31,6 +31,23 @@ pub struct Peace {
 impl Neighbour {
     /// Sends a worker one input after the other.
     pub fn start(runtime: Arc<dyn RuntimeHandle>, worker: WorkerId) -> Self {
+        Self::pausing(runtime, worker, |_| PAUSE)
+    }
+
+    /// The same, from one input to the next so long, where a turn does not take longer.
+    pub fn start_every(
+        runtime: Arc<dyn RuntimeHandle>,
+        worker: WorkerId,
+        period: Duration,
+    ) -> Self {
+        Self::pausing(runtime, worker, move |took| period.saturating_sub(took))
+    }
+
+    fn pausing(
+        runtime: Arc<dyn RuntimeHandle>,
+        worker: WorkerId,
+        pause: impl Fn(Duration) -> Duration + Send + 'static,
+    ) -> Self {
         let leave = Arc::new(AtomicBool::new(false));
         let left = leave.clone();
         let task = tokio::spawn(async move {
@@ -46,7 +63,7 @@ impl Neighbour {
                     }
                     other => peace.failures.push(format!("{other:?}")),
                 }
-                tokio::time::sleep(PAUSE).await;
+                tokio::time::sleep(pause(began.elapsed())).await;
             }
             peace
         });

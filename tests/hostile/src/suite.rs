@@ -9,7 +9,7 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use serde_json::{Value, json};
 
 use crate::case::Case;
-use crate::{cases, trial};
+use crate::{cases, mixed, trial};
 
 /// Names the built `skep` to the processes of the cases.
 pub const SKEP: &str = "SKEP_HOSTILE_SKEP";
@@ -17,8 +17,9 @@ pub const SKEP: &str = "SKEP_HOSTILE_SKEP";
 /// The first argument of such a process; the case's name follows.
 const CASE: &str = "--hostile-case";
 
-/// The longest that a case may take before it counts as hung.
+/// The longest that a case may take before it counts as hung; a thousand turns are more.
 const PATIENCE: Duration = Duration::from_secs(180);
+const MIXED_PATIENCE: Duration = Duration::from_secs(600);
 
 /// How often a case may be slow: other things run on this machine.
 const ATTEMPTS: u32 = 3;
@@ -33,6 +34,8 @@ struct Line {
     peak_bytes: u64,
     /// The time within which all but a hundredth of the neighbour's turns ended.
     neighbour_us: u64,
+    /// What else is worth saying.
+    figures: Option<String>,
 }
 
 /// The test program's `main`.
@@ -41,8 +44,7 @@ pub fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
     if arguments.next().as_deref() == Some(CASE) {
         let name = arguments.next().unwrap_or_default();
-        let case = cases::all().into_iter().find(|case| case.name == name).unwrap();
-        println!("{}", trial::run(&case));
+        println!("{}", if name == mixed::NAME { mixed::run() } else { trial::run(&case(&name)) });
         return ExitCode::SUCCESS;
     }
     let mut arguments = Arguments::from_args();
@@ -54,12 +56,13 @@ pub fn main() -> ExitCode {
         skep = Some(skep_harness::skep());
     }
     let lines = Lines::default();
-    let trials = cases::all().into_iter().map(|case| {
+    let names = cases::all().into_iter().map(|case| case.name).chain([mixed::NAME]);
+    let trials = names.map(|name| {
         let lines = lines.clone();
-        Trial::test(case.name, move || {
+        Trial::test(name, move || {
             let mut command = Command::new(std::env::current_exe().unwrap());
-            command.args([CASE, case.name]).envs(skep.map(|skep| (SKEP, skep)));
-            hold(&case, &mut command, &lines)
+            command.args([CASE, name]).envs(skep.map(|skep| (SKEP, skep)));
+            hold(name, &mut command, &lines)
         })
     });
     let conclusion = libtest_mimic::run(&arguments, trials.collect());
@@ -67,18 +70,24 @@ pub fn main() -> ExitCode {
     conclusion.exit_code()
 }
 
+fn case(name: &str) -> Case {
+    cases::all().into_iter().find(|case| case.name == name).unwrap()
+}
+
 /// Runs a case, again where it was only too slow, and fails where it stays so or is wrong.
-fn hold(case: &Case, command: &mut Command, lines: &Lines) -> Result<(), Failed> {
-    let mut told = in_a_process(command)?;
+fn hold(name: &'static str, command: &mut Command, lines: &Lines) -> Result<(), Failed> {
+    let patience = if name == mixed::NAME { MIXED_PATIENCE } else { PATIENCE };
+    let mut told = in_a_process(command, patience)?;
     for _ in 1..ATTEMPTS {
         if told["slow"] == json!([]) || told["problems"] != json!([]) {
             break;
         }
-        told = in_a_process(command)?;
+        told = in_a_process(command, patience)?;
     }
     let number = |name: &str| told[name].as_u64().unwrap();
     lines.lock().unwrap().push(Line {
-        name: case.name,
+        name,
+        figures: told["figures"].as_str().map(str::to_owned),
         end: told["end"].as_str().unwrap().to_owned(),
         stopped_us: number("stopped_us"),
         peak_bytes: number("peak_bytes"),
@@ -90,7 +99,7 @@ fn hold(case: &Case, command: &mut Command, lines: &Lines) -> Result<(), Failed>
 }
 
 /// What a case's process says.
-fn in_a_process(command: &mut Command) -> Result<Value, Failed> {
+fn in_a_process(command: &mut Command, patience: Duration) -> Result<Value, Failed> {
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
     let mut stdout = child.stdout.take().unwrap();
     let reader = std::thread::spawn(move || {
@@ -98,7 +107,7 @@ fn in_a_process(command: &mut Command) -> Result<Value, Failed> {
         let _ = stdout.read_to_string(&mut said);
         said
     });
-    let until = Instant::now() + PATIENCE;
+    let until = Instant::now() + patience;
     let status = loop {
         if let Some(status) = child.try_wait()? {
             break status;
@@ -106,7 +115,7 @@ fn in_a_process(command: &mut Command) -> Result<Value, Failed> {
         if Instant::now() > until {
             child.kill()?;
             child.wait()?;
-            return Err(format!("the host hangs: no end after {PATIENCE:?}").into());
+            return Err(format!("the host hangs: no end after {patience:?}").into());
         }
         std::thread::sleep(Duration::from_millis(5));
     };
@@ -133,5 +142,8 @@ fn print(lines: &Lines) {
             line.peak_bytes >> 20,
             line.neighbour_us as f64 / 1e3,
         );
+        if let Some(figures) = &line.figures {
+            println!("  {figures}");
+        }
     }
 }

@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 pub struct Vitals {
     /// Memory that is resident and backed by no file, in bytes.
     pub memory_bytes: u64,
+    /// All memory that is resident, with what is mapped of files.
+    pub resident_bytes: u64,
     /// Threads.
     pub threads: u64,
     /// Open descriptors.
@@ -17,7 +19,8 @@ pub struct Vitals {
 /// How much more than before is none: what the allocator keeps for next time, three more readers of
 /// the database, each with a cache and two descriptors, and threads of the blocking pool that
 /// housekeeping keeps awake.
-const SLACK: Vitals = Vitals { memory_bytes: 12 << 20, threads: 2, descriptors: 6 };
+const SLACK: Vitals =
+    Vitals { memory_bytes: 12 << 20, resident_bytes: 0, threads: 2, descriptors: 6 };
 
 /// How long a process may take to give back what it took. Threads of the blocking pool end after
 /// ten seconds of rest.
@@ -28,8 +31,30 @@ impl Vitals {
     pub fn now() -> Self {
         Self {
             memory_bytes: status("RssAnon:") << 10,
+            resident_bytes: status("VmRSS:") << 10,
             threads: status("Threads:"),
             descriptors: fs::read_dir("/proc/self/fd").unwrap().count() as u64,
+        }
+    }
+
+    /// Whether it is no more than that, but for a twentieth.
+    pub fn is_about(&self, before: &Self) -> bool {
+        let about = |now: u64, before: u64| now <= before + before.div_ceil(20);
+        about(self.resident_bytes, before.resident_bytes)
+            && about(self.threads, before.threads)
+            && about(self.descriptors, before.descriptors)
+    }
+
+    /// Waits until this process holds about what it did, for as long as that may take, and says what
+    /// it holds then.
+    pub fn about_restored(&self) -> Self {
+        let until = Instant::now() + 2 * PATIENCE;
+        loop {
+            let now = Self::now();
+            if now.is_about(self) || Instant::now() > until {
+                return now;
+            }
+            std::thread::sleep(Duration::from_millis(20));
         }
     }
 
