@@ -22,7 +22,7 @@ pub struct RequestRecord {
     pub status: Option<u16>,
     /// Bytes of its body.
     pub sent_bytes: u64,
-    /// Bytes of the answer's body that the worker read.
+    /// Bytes of the answer's body that came, as far as the worker read on.
     pub received_bytes: u64,
     /// From its begin to the answer's end, in milliseconds.
     pub wall_ms: u64,

@@ -1,8 +1,8 @@
-//! Bodies on their way, counted.
+//! Bodies on their way.
 //!
-//! The sent one is read by the connection as fast as it takes it; the received one waits in a
-//! channel of one chunk for the guest to read it, so that a guest that does not read holds a chunk
-//! there, one on its way, and what the connection has buffered.
+//! The sent one is read by the connection as fast as it takes it, and counted there; the received
+//! one waits in a channel of one chunk for the guest to read it, so that a guest that does not read
+//! holds a chunk there, one on its way, and what the connection has buffered.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -89,11 +89,7 @@ impl Body for Received {
         }
         let frame = ready!(self.frames.poll_recv(cx));
         Poll::Ready(match frame {
-            Some(Ok(frame)) => {
-                let length = frame.data_ref().map_or(0, Bytes::len) as u64;
-                self.exchange.received.fetch_add(length, Ordering::Relaxed);
-                Some(Ok(frame))
-            }
+            Some(Ok(frame)) => Some(Ok(frame)),
             Some(Err(error)) => {
                 self.over = true;
                 Some(Err(error))

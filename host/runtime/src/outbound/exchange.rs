@@ -77,7 +77,7 @@ pub(super) struct Exchange {
     log: Arc<dyn RequestLog>,
     status: AtomicU16,
     pub(super) sent: AtomicU64,
-    pub(super) received: AtomicU64,
+    received: AtomicU64,
     /// The request's body went past its limit.
     pub(super) past_limit: AtomicBool,
     /// The answer came to its end.
@@ -378,7 +378,7 @@ impl Pump {
 
     /// `None` where the guest has stopped reading.
     async fn carry(&mut self) -> Option<Result<(), Error>> {
-        let mut total = 0;
+        let exchange = self.watched.0.clone();
         loop {
             // Not before there is room for it.
             drop(self.frames.reserve().await.ok()?);
@@ -400,8 +400,11 @@ impl Pump {
             };
             match frame.into_data() {
                 Ok(bytes) => {
-                    total += bytes.len() as u64;
-                    if total > self.limits.http_body_bytes {
+                    // Here, and not where the guest reads: what records the end does not wait for
+                    // the thread that has just made room.
+                    let length = bytes.len() as u64;
+                    let received = exchange.received.fetch_add(length, Ordering::Relaxed) + length;
+                    if received > self.limits.http_body_bytes {
                         let limit = self.limits.http_body_bytes;
                         return Some(Err(Error::HttpResponseBodySize(Some(limit))));
                     }
