@@ -88,18 +88,22 @@ async fn connect(
     address: SocketAddr,
     within: Duration,
 ) -> Result<TcpStream, Error> {
-    let shunned = outbound.shunned();
-    let same_port = || shunned.iter().filter(|listener| listener.port() == address.port());
-    if same_port().any(|own| own.ip().to_canonical() == address.ip()) {
+    let shunned: Vec<_> =
+        outbound.shunned().into_iter().filter(|own| own.port() == address.port()).collect();
+    let is_shunned = |ip: IpAddr| shunned.iter().any(|own| own.ip().to_canonical() == ip);
+    if is_shunned(address.ip()) {
         return Err(Error::DestinationIpProhibited);
     }
     let connected = tokio::time::timeout(within, TcpStream::connect(address));
     let stream = connected.await.map_err(|_| Error::ConnectionTimeout)?;
     let stream = stream.map_err(|error| fault::connect(&error))?;
-    // One that listens on all addresses is found by the connection being one to ourselves.
-    if same_port().any(|own| own.ip().is_unspecified()) {
-        let own = stream.local_addr().map_err(|error| fault::connect(&error))?;
-        if address.ip().is_loopback() || own.ip().to_canonical() == address.ip() {
+    if !shunned.is_empty() {
+        // Where it led: 0.0.0.0 is this machine by another name.
+        let peer = stream.peer_addr().map_err(|error| fault::connect(&error))?.ip().to_canonical();
+        let own = stream.local_addr().map_err(|error| fault::connect(&error))?.ip().to_canonical();
+        // One that listens on all addresses is found by the connection being one to ourselves.
+        let on_all = shunned.iter().any(|own| own.ip().to_canonical().is_unspecified());
+        if is_shunned(peer) || (on_all && (peer.is_loopback() || peer == own)) {
             return Err(Error::DestinationIpProhibited);
         }
     }
