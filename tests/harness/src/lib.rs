@@ -1,11 +1,12 @@
-//! What the tests share: where the built `skep` is, where the guests are, and one fluent way to run
-//! the former on the latter.
+//! What the tests share: where the built `skep` is, where the guests are, one fluent way to run the
+//! former on the latter, and a server for guests to ask.
 //!
 //! A test that lacks a guest, a package or a tool fails; none is skipped.
 
 mod faulty_disk;
 mod files;
 mod process;
+mod server;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -14,6 +15,7 @@ use std::sync::OnceLock;
 pub use faulty_disk::{Fault, FaultyDisk, Plan};
 pub use files::{TestDir, test_dir};
 pub use process::{Ran, Run, Running};
+pub use server::{Server, Stream, Wrap};
 
 /// The `skep` of this checkout, built once per test process.
 pub fn skep() -> &'static Path {

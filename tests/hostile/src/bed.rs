@@ -22,6 +22,7 @@ use skep_runtime::{
 use skep_store::{NoFaults, Store, StoreParts};
 
 use crate::case::{Case, What};
+use crate::names::Names;
 use crate::neighbour::Neighbour;
 use crate::seen::{End, Seen};
 
@@ -39,6 +40,8 @@ pub struct Bed {
     runtime: Embedded,
     dir: TestDir,
     compile_wall: Duration,
+    names: Arc<Names>,
+    outbound: Outbound,
 }
 
 impl Bed {
@@ -53,7 +56,9 @@ impl Bed {
             limits.set(name, value);
         }
         let compile_wall = Duration::from_millis(limits.compile_wall_ms);
-        Self { runtime: open(&dir, limits), dir, compile_wall }
+        let names = Arc::new(Names::default());
+        let outbound = Outbound::new(names.clone(), Vec::new());
+        Self { runtime: open(&dir, limits, &outbound), dir, compile_wall, names, outbound }
     }
 
     /// Has the host die, and opens what lies on the disk at that moment.
@@ -62,7 +67,7 @@ impl Bed {
         let copied =
             std::process::Command::new("cp").arg("-a").arg(self.dir.join(".")).arg(&*copy).status();
         assert!(copied.unwrap().success());
-        let next = open(&copy, Limits::default());
+        let next = open(&copy, Limits::default(), &self.outbound);
         let before = std::mem::replace(&mut self.runtime, next);
         before.shutdown(Duration::ZERO).await;
         self.dir = copy;
@@ -76,6 +81,16 @@ impl Bed {
     /// Where the store lies in `store`, and the operator's directories in `read` and `write`.
     pub fn dir(&self) -> &Path {
         &self.dir
+    }
+
+    /// Where names lead to.
+    pub fn names(&self) -> &Names {
+        &self.names
+    }
+
+    /// What sends the requests of all guests.
+    pub fn outbound(&self) -> &Outbound {
+        &self.outbound
     }
 
     /// What a turn is given to end by itself where its worker is stopped.
@@ -345,7 +360,7 @@ fn announced(outcome: &Outcome) -> Option<Duration> {
     Some(now.saturating_sub(Duration::from_nanos(at.parse().ok()?)))
 }
 
-fn open(dir: &Path, limits: Limits) -> Embedded {
+fn open(dir: &Path, limits: Limits, outbound: &Outbound) -> Embedded {
     let access = |name: &str| Dir::open_ambient_dir(dir.join(name), ambient_authority()).unwrap();
     let store = Store::open(StoreParts {
         dir: access("store"),
@@ -363,7 +378,7 @@ fn open(dir: &Path, limits: Limits) -> Embedded {
         compiler: Arc::new(ChildCompiler::new(program(), vec![COMPILE.into()], 2)),
         cache: Dir::open_ambient_dir(cache, ambient_authority()).unwrap(),
         limits,
-        outbound: Outbound::default(),
+        outbound: outbound.clone(),
     })
     .unwrap();
     let scope = |name, rights| OperatorScope { dir: access(name), rights };

@@ -20,12 +20,20 @@ mod directory;
 mod engine;
 mod handles;
 mod limits;
+mod network;
 mod output;
 
 use crate::case::Case;
 
 /// Every case.
 pub fn all() -> Vec<Case> {
-    [engine::cases(), handles::cases(), limits::cases(), directory::cases(), output::cases()]
-        .concat()
+    [
+        engine::cases(),
+        handles::cases(),
+        limits::cases(),
+        directory::cases(),
+        output::cases(),
+        network::cases(),
+    ]
+    .concat()
 }

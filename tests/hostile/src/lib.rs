@@ -6,6 +6,7 @@
 
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
+mod asker;
 mod bed;
 mod case;
 pub mod cases;
@@ -14,6 +15,7 @@ mod complete;
 mod look;
 mod made;
 mod mixed;
+mod names;
 mod neighbour;
 mod operator;
 mod own;
@@ -26,6 +28,7 @@ mod vitals;
 
 pub use bed::{Bed, message, run_request};
 pub use case::{Case, Found, Look, Meanwhile, Own, Sight, What};
+pub use names::Names;
 pub use neighbour::{Neighbour, Peace};
 pub use seen::{End, Ends, Seen};
 pub use vitals::Vitals;

@@ -1,18 +1,33 @@
 //! Cases that are more than one turn of one guest, one file each.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use skep_harness::Server;
 use skep_protocol::{Entry, NewInput, Payload, Sent, WorkerId};
 
+use crate::asker::expect;
 use crate::bed::{Bed, message};
 use crate::case::Case;
 use crate::seen::Ends;
 
+pub(crate) mod asks_for_the_clouds_metadata;
+pub(crate) mod asks_for_too_many_connections;
+pub(crate) mod asks_ten_thousand_times_at_once;
+pub(crate) mod asks_the_hosts_own_port;
+pub(crate) mod asks_the_private_network;
+pub(crate) mod asks_this_machine;
 pub(crate) mod bits_flipped_anywhere;
 pub(crate) mod comes_back_late_with_a_key;
 pub(crate) mod fakes_its_report;
 pub(crate) mod fills_its_log;
 pub(crate) mod fills_its_transcript;
+pub(crate) mod has_its_name_lead_inside;
+pub(crate) mod is_answered_a_byte_at_a_time;
+pub(crate) mod is_answered_in_one_piece;
+pub(crate) mod is_answered_without_end;
+pub(crate) mod is_bombed_with_headers;
+pub(crate) mod is_never_answered;
+pub(crate) mod is_redirected_inside;
 pub(crate) mod removed_while_it_loops;
 pub(crate) mod sends_a_flood_of_keys;
 pub(crate) mod sends_too_large_an_input;
@@ -22,6 +37,8 @@ pub(crate) mod stopped_while_it_loops;
 pub(crate) mod takes_the_host_down_with_it;
 pub(crate) mod truncated_anywhere;
 pub(crate) mod waits_for_stdin_that_never_comes;
+pub(crate) mod wraps_an_address_in_another;
+pub(crate) mod writes_numbers_oddly;
 pub(crate) mod writes_to_a_terminal;
 
 /// The longest that anything is waited for.
@@ -41,8 +58,8 @@ fn post(payload: Payload) -> NewInput {
     NewInput { payload, key: None, wait: None, sender: None }
 }
 
-/// Tells a scribe to do something, and waits until it has.
-async fn tell(bed: &Bed, worker: WorkerId, text: &str) -> skep_protocol::Outcome {
+/// Tells a worker to do something, and waits until it has.
+pub(crate) async fn tell(bed: &Bed, worker: WorkerId, text: &str) -> skep_protocol::Outcome {
     let input = NewInput { wait: Some(PATIENCE), ..post(message(text)) };
     match bed.runtime().send(worker, input).await.unwrap() {
         Sent::Done { outcome, .. } => outcome,
@@ -62,4 +79,14 @@ pub(crate) async fn entries(bed: &Bed, worker: WorkerId) -> Vec<Entry> {
             return entries;
         }
     }
+}
+
+/// Waits for the end of all connections to a server.
+async fn quiet(server: &Server) -> Result<(), String> {
+    let until = Instant::now() + PATIENCE;
+    while server.at_once() > 0 {
+        expect("connections that stay", Instant::now() < until, server.at_once())?;
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    Ok(())
 }

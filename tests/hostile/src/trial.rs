@@ -3,7 +3,9 @@
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use skep_harness::Server;
 
+use crate::asker::Asker;
 use crate::bed::{Bed, run_request};
 use crate::case::Case;
 use crate::seen::Seen;
@@ -85,7 +87,7 @@ fn problems(case: &Case, seen: &Seen) -> Vec<String> {
     }
 }
 
-/// What any host has done before long: each kind of worker, a file call, a removal.
+/// What any host has done before long: each kind of worker, a file call, a removal, a request.
 async fn warm_up(bed: &Bed) {
     for (guest, input) in
         [("hello", run_request(&[])), ("scribe", crate::bed::message("save warm up"))]
@@ -105,4 +107,9 @@ async fn warm_up(bed: &Bed) {
         );
         bed.runtime().remove(worker).await.unwrap();
     }
+    let server = Server::start();
+    let asker = Asker::with(bed, &[&server.url("")], &[]).await;
+    let answer = asker.ask(&format!("get {}", server.url("/hello"))).await;
+    assert!(answer.starts_with("status 200"), "{answer}");
+    asker.leave().await;
 }

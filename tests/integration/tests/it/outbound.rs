@@ -3,16 +3,13 @@
 
 mod bed;
 mod secrets;
-mod server;
 
-use std::net::{IpAddr, TcpListener};
-use std::time::{Duration, Instant};
+use std::net::TcpListener;
 
-use skep_harness::Run;
+use skep_harness::{Run, Server};
 use skep_protocol::{Ending, EntryKind, LimitName};
 
 use bed::{Bed, Names};
-use server::Server;
 
 /// `skep run` of the caller with a command and these grants.
 fn run(grants: &[&str], command: &str) -> Run {
@@ -28,11 +25,11 @@ fn a_run_asks_whom_it_may() {
     run(&[&grant], &get).go().expect(0).prints("status 200").prints("hello");
     let head = server.heads().remove(0);
     assert!(head.starts_with("GET /hello?x=1 HTTP/1.1\r\n"), "{head}");
-    let host = format!("host: {}\r\n", server.address);
+    let host = format!("host: {}\r\n", server.address());
     assert!(head.to_ascii_lowercase().contains(&host) && head.contains("x-mine: here"), "{head}");
 
     // Nobody is asked without a grant, by another method than the one that is named, or elsewhere.
-    let other = format!("http://127.0.0.2:{}", server.address.port());
+    let other = format!("http://127.0.0.2:{}", server.port());
     for grants in [&[][..], &[&*format!("POST {grant}")], &[&*other], &["https://127.0.0.1"]] {
         let ran = run(grants, &get).go().expect(0).prints("error ErrorCode::HttpRequestDenied");
         ran.says(&format!("denied: GET {grant} (allow with --allow-http '{grant}')"));
@@ -54,45 +51,20 @@ fn a_runs_report_has_its_requests_and_denials() {
     assert!(requests[0].get("error").is_none());
 }
 
-/// What is not a public address is reached by no name and by no spelling of it.
+/// Of the forms that an address has, `cargo xtask hostile` tries more.
 #[test]
-fn an_inner_address_is_refused_in_every_form() {
+fn an_inner_address_is_for_whom_the_operator_says() {
     let server = Server::start();
-    let port = server.address.port();
-    let grants = [format!("http://*:{port}"), "http://*".to_owned()];
-    let grants: Vec<_> = grants.iter().map(String::as_str).collect();
-    let prohibited = "error ErrorCode::DestinationIpProhibited";
-    let unreadable = "error ErrorCode::HttpRequestUriInvalid";
-    for (host, port, error) in [
-        ("127.0.0.1", port, prohibited),
-        ("127.9.9.9", port, prohibited),
-        ("0.0.0.0", port, prohibited),
-        ("[::1]", port, prohibited),
-        ("[::]", port, prohibited),
-        ("[::ffff:127.0.0.1]", port, prohibited),
-        ("[0:0:0:0:0:ffff:7f00:1]", port, prohibited),
-        ("[64:ff9b::7f00:1]", port, prohibited),
-        ("localhost", port, prohibited),
-        ("LOCALHOST.", port, prohibited),
-        ("10.0.0.1", 80, prohibited),
-        ("172.16.0.1", 80, prohibited),
-        ("192.168.1.1", 80, prohibited),
-        ("169.254.169.254", 80, prohibited),
-        ("[fd00:ec2::254]", 80, prohibited),
-        ("[fe80::1]", 80, prohibited),
-        ("100.64.0.1", 80, prohibited),
-        ("2130706433", port, unreadable),
-        ("0x7f000001", port, unreadable),
-        ("0x7f.1", port, unreadable),
-        ("0177.0.0.1", port, unreadable),
-        ("127.1", port, unreadable),
-        ("example.com@127.0.0.1", port, unreadable),
+    let port = server.port();
+    let any = format!("http://*:{port}");
+    for (host, error) in [
+        ("LOCALHOST.", "error ErrorCode::DestinationIpProhibited"),
+        ("0x7f.1", "error ErrorCode::HttpRequestUriInvalid"),
     ] {
-        let ran = run(&grants, &format!("get http://{host}:{port}/")).go().expect(0).prints(error);
+        let ran = run(&[&any], &format!("get http://{host}:{port}/")).go().expect(0).prints(error);
         ran.says("denied: GET http://");
     }
     assert_eq!(server.heads().len(), 0);
-    // Unless the operator says so.
     let inner = format!("http://localhost:{port} inner");
     let get = format!("get http://LOCALHOST.:{port}/hello");
     run(&[&inner], &get).go().expect(0).prints("status 200");
@@ -117,53 +89,28 @@ fn some_methods_and_headers_are_the_hosts_own() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_redirect_is_a_request_like_any_other() {
+async fn where_a_redirect_leads_to_is_denied_by_its_own_name() {
     let (outer, inner) = (Server::start(), Server::start());
-    let names = Names::of(|_| vec!["127.0.0.1".parse().unwrap()]);
+    let names = Names::of(&["127.0.0.1"]);
     let bed = Bed::with(names, &[]);
-    let port = outer.address.port();
+    let port = outer.port();
     let worker = bed.caller(&[&format!("http://outer.test:{port} inner")], &[], &[]).await;
     let to = format!("http://outer.test:{port}/to?{}", inner.url("/hello"));
     let answer = bed.ask(worker, &format!("follow {to}")).await;
     assert!(answer.contains("/hello error ErrorCode::HttpRequestDenied"), "{answer}");
-    // The same host by another name.
-    let to = format!("http://outer.test:{port}/to?http://127.0.0.1:{port}/hello");
-    let answer = bed.ask(worker, &format!("follow {to}")).await;
-    assert!(answer.contains("error ErrorCode::HttpRequestDenied"), "{answer}");
-    assert_eq!((outer.heads().len(), inner.heads().len()), (2, 0));
     let denied = bed.entries(worker, EntryKind::Denied).await;
     let denied: Vec<_> = denied.iter().map(bed::json).collect();
     assert_eq!(denied[0]["wanted"], format!("GET {}", inner.url("")));
     assert_eq!(denied[0]["grant"]["http"][0]["host"], "127.0.0.1");
-    assert_eq!(denied.len(), 2);
+    assert_eq!(denied.len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_name_is_looked_up_once_and_what_it_has_become_is_checked() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let first = Server::serve(listener, None);
-    let second = Server::serve(TcpListener::bind(("127.0.0.2", port)).unwrap(), None);
-    // A name that has another address each time it is asked for.
-    let names = Names::of(|asked| {
-        let address = if asked == 0 { "127.0.0.1" } else { "127.0.0.2" };
-        vec![address.parse().unwrap()]
-    });
-    let bed = Bed::with(names.clone(), &[]);
-    let grant = format!("http://shifty.test:{port} inner");
-    let worker = bed.caller(&[&grant], &[], &[]).await;
-    let get = format!("get http://shifty.test:{port}/hello");
-    assert!(bed.ask(worker, &get).await.contains("status 200"));
-    assert_eq!(names.asked(), 1);
-    assert_eq!((first.heads().len(), second.heads().len()), (1, 0));
-
-    // One that was public when it was granted, and now leads inside; and one that has both kinds.
-    let inside: Vec<IpAddr> = ["10.0.0.1", "::1", "127.0.0.1"].map(|a| a.parse().unwrap()).into();
-    let bed = Bed::with(Names::of(move |_| inside.clone()), &[]);
-    let worker = bed.caller(&[&format!("http://shifty.test:{port}")], &[], &[]).await;
-    let answer = bed.ask(worker, &get).await;
+async fn a_name_that_leads_inside_is_recorded_with_what_would_allow_it() {
+    let bed = Bed::with(Names::of(&["10.0.0.1", "::1"]), &[]);
+    let worker = bed.caller(&["http://shifty.test"], &[], &[]).await;
+    let answer = bed.ask(worker, "get http://shifty.test/hello").await;
     assert_eq!(answer, "error ErrorCode::DestinationIpProhibited");
-    assert_eq!((first.heads().len(), second.heads().len()), (1, 0));
     let record = bed::json(&bed.entries(worker, EntryKind::Request).await[0]);
     assert_eq!(record["error"], "destination-IP-prohibited");
     let denied = bed::json(&bed.entries(worker, EntryKind::Denied).await[0]);
@@ -182,7 +129,7 @@ async fn a_request_is_recorded_and_leaves_no_sooner_than_its_input_is_kept() {
         let get = format!("get {}", server.url("/wait"));
         let turn = bed.ask(worker, &get);
         let (arrived, seen) = tokio::join!(turn, async {
-            let go = tokio::task::block_in_place(|| server.waiting.recv().unwrap());
+            let go = tokio::task::block_in_place(|| server.waiting());
             let seen = bed.entries(worker, EntryKind::Input).await.len();
             go.send(()).unwrap();
             seen
@@ -226,121 +173,17 @@ async fn nothing_of_a_request_outlives_its_turn() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn http_header_bytes() {
+async fn an_answer_that_ends_early_is_no_whole_one() {
     let server = Server::start();
     let bed = Bed::new();
     let worker = bed.caller(&[&server.url("")], &[], &[]).await;
-    for path in ["/bomb", "/many-headers"] {
-        let answer = bed.ask(worker, &format!("get {}", server.url(path))).await;
-        assert!(answer.contains("HttpResponseHeaderSectionSize(Some(32768))"), "{path}: {answer}");
-    }
-    let long = "x".repeat(40_000);
-    let get = format!("get {}?{long}", server.url("/hello"));
-    let answer = bed.ask(worker, &get).await;
-    assert!(answer.contains("HttpRequestHeaderSectionSize(Some(32768))"), "{answer}");
-    let outcome = bed.send(worker, "fields 1 40000").await;
-    assert_eq!(outcome.error.unwrap().limit, Some(LimitName::http_header_bytes));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn http_body_bytes() {
-    let server = Server::start();
-    let bed = Bed::new();
-    let limits = [(LimitName::http_body_bytes, 100_000)];
-    let worker = bed.caller(&[&server.url("")], &limits, &[]).await;
-    let answer = bed.ask(worker, &format!("drain {}", server.url("/endless"))).await;
-    assert!(answer.contains("HTTP response body size exceeds limit: 100000 bytes"), "{answer}");
-    let answer = bed.ask(worker, &format!("send POST {} 200000", server.url("/hello"))).await;
-    assert!(answer.contains("HttpRequestBodySize(Some(100000))"), "{answer}");
-    bed::until("the connections' end", || server.at_once() == 0).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn http_chunk_bytes() {
-    let server = Server::start();
-    let bed = Bed::new();
-    let limits = [(LimitName::http_chunk_bytes, 1_000), (LimitName::http_body_bytes, 100_000)];
-    let worker = bed.caller(&[&server.url("")], &limits, &[]).await;
-    let answer = bed.ask(worker, &format!("drain {}", server.url("/endless"))).await;
-    assert!(answer.contains("largest 1000 "), "{answer}");
-    // Who does not read is not sent to: what is under way is what the sockets hold.
-    let worker = bed.caller(&[&server.url("")], &[], &[]).await;
-    assert_eq!(bed.ask(worker, &format!("hold {} 1", server.url("/endless"))).await, "held");
-    assert!(server.written() < 16 << 20, "{}", server.written());
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn http_wait_ms() {
-    let server = Server::start();
-    let bed = Bed::new();
-    let limits = [(LimitName::http_wait_ms, 300)];
-    let worker = bed.caller(&[&server.url("")], &limits, &[]).await;
-    let began = Instant::now();
-    let answer = bed.ask(worker, &format!("get {}", server.url("/silent"))).await;
-    assert_eq!(answer, "error ErrorCode::HttpResponseTimeout");
-    let answer = bed.ask(worker, &format!("drain {}", server.url("/stall"))).await;
-    assert!(
-        answer.contains("received 4 ") && answer.contains("connection read timeout"),
-        "{answer}"
-    );
-    // The guest may be less patient, not more.
-    for (millis, most) in [(50, 250), (100_000, 5_000)] {
-        let began = Instant::now();
-        let answer = bed.ask(worker, &format!("hurry {} {millis}", server.url("/silent"))).await;
-        assert_eq!(answer, "error ErrorCode::HttpResponseTimeout");
-        assert!(began.elapsed() < Duration::from_millis(most), "{:?}", began.elapsed());
-    }
-    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
     let answer = bed.ask(worker, &format!("drain {}", server.url("/cut"))).await;
     assert!(answer.contains("received 4 ") && answer.contains("incomplete"), "{answer}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn outbound_connections() {
-    let server = Server::start();
-    let bed = Bed::new();
-    let limits = [(LimitName::outbound_connections, 4)];
-    let worker = bed.caller(&[&server.url("")], &limits, &[]).await;
-    let answer = bed.ask(worker, &format!("many 30 {}", server.url("/nap"))).await;
-    assert_eq!(answer, "30 200\n");
-    assert_eq!(server.most(), 4);
-    let answer = bed.ask(worker, &format!("many 50 {}", server.url("/nap"))).await;
-    assert_eq!(answer, "36 200\n14 error ErrorCode::ConnectionLimitReached\n");
-    assert_eq!(server.most(), 4);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn ten_thousand_requests_at_once_are_no_neighbours_business() {
-    let server = Server::start();
-    let bed = Bed::new();
-    let greedy = bed
-        .caller(
-            &[&server.url("")],
-            &[(LimitName::component_handles, 50_000), (LimitName::host_resources, 50_000)],
-            &[],
-        )
-        .await;
-    let neighbour = bed.caller(&[&server.url("")], &[], &[]).await;
-    let get = format!("get {}", server.url("/hello"));
-    bed.ask(neighbour, &get).await;
-    let many = format!("many 10000 {}", server.url("/nap"));
-    let (answer, slowest) = tokio::join!(bed.ask(greedy, &many), async {
-        let mut slowest = Duration::ZERO;
-        for _ in 0..20 {
-            let began = Instant::now();
-            assert!(bed.ask(neighbour, &get).await.contains("status 200"));
-            slowest = slowest.max(began.elapsed());
-        }
-        slowest
-    });
-    let counted = |what: &str| -> u64 {
-        let line = answer.lines().find(|line| line.ends_with(what));
-        line.map_or(0, |line| line.split(' ').next().unwrap().parse().unwrap())
-    };
-    assert_eq!(counted(" 200") + counted("ConnectionLimitReached"), 10_000, "{answer}");
-    assert!(counted(" 200") >= 288, "{answer}");
-    assert!(server.most() <= 33, "{}", server.most());
-    assert!(slowest < Duration::from_secs(2), "{slowest:?}");
+    let record = bed::json(&bed.entries(worker, EntryKind::Request).await[0]);
+    assert_eq!(
+        (&record["received_bytes"], &record["error"]),
+        (&4.into(), &"HTTP-response-incomplete".into())
+    );
 }
 
 #[test]
@@ -360,9 +203,9 @@ fn the_hosts_own_port_is_never_asked() {
 async fn https_is_for_whom_an_authority_vouches() {
     let key = rcgen::generate_simple_self_signed(["good.test".to_owned()]).unwrap();
     let tls = bed::tls(&key);
-    let server = Server::serve(TcpListener::bind("127.0.0.1:0").unwrap(), Some(tls));
-    let port = server.address.port();
-    let names = || Names::of(|_| vec!["127.0.0.1".parse().unwrap()]);
+    let server = Server::wrapped(TcpListener::bind("127.0.0.1:0").unwrap(), tls);
+    let port = server.port();
+    let names = || Names::of(&["127.0.0.1"]);
     let grants = ["good.test", "bad.test"].map(|host| format!("https://{host}:{port} inner"));
     let grants: Vec<_> = grants.iter().map(String::as_str).collect();
     let trusting = Bed::with(names(), &[key.cert.der().to_vec()]);

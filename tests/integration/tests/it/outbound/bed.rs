@@ -4,13 +4,12 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use futures_util::StreamExt;
-use skep_harness::{TestDir, test_dir};
+use skep_harness::{TestDir, Wrap, test_dir};
 use skep_protocol::worker::LimitChanges;
 use skep_protocol::{
     CreateWorker, Cursor, Entry, EntryKind, LimitName, Limits, NewInput, Outcome, Output, Payload,
@@ -26,28 +25,18 @@ use crate::served::Served;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Names that have the addresses that a test says.
-pub(crate) struct Names {
-    addresses: Box<dyn Fn(usize) -> Vec<IpAddr> + Send + Sync>,
-    asked: AtomicUsize,
-}
+/// Has every name lead to these addresses.
+pub(crate) struct Names(Vec<IpAddr>);
 
 impl Names {
-    /// `addresses` is told how often there was a question before.
-    pub(crate) fn of(
-        addresses: impl Fn(usize) -> Vec<IpAddr> + Send + Sync + 'static,
-    ) -> Arc<Self> {
-        Arc::new(Self { addresses: Box::new(addresses), asked: AtomicUsize::new(0) })
-    }
-
-    pub(crate) fn asked(&self) -> usize {
-        self.asked.load(Ordering::SeqCst)
+    pub(crate) fn of(addresses: &[&str]) -> Arc<Self> {
+        Arc::new(Self(addresses.iter().map(|address| address.parse().unwrap()).collect()))
     }
 }
 
 impl Resolver for Names {
     fn addresses(&self, _name: &str) -> io::Result<Vec<IpAddr>> {
-        Ok((self.addresses)(self.asked.fetch_add(1, Ordering::SeqCst)))
+        Ok(self.0.clone())
     }
 }
 
@@ -156,8 +145,8 @@ pub(crate) fn create_on(host: &Served, component: &str, grant: &str) {
     threads.block_on(host.client(Serves::Up).create(request)).unwrap();
 }
 
-/// What a server shows that has this certificate.
-pub(crate) fn tls(key: &rcgen::CertifiedKey<rcgen::KeyPair>) -> Arc<rustls::ServerConfig> {
+/// TLS as a server speaks it that has this certificate.
+pub(crate) fn tls(key: &rcgen::CertifiedKey<rcgen::KeyPair>) -> Wrap {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let private = rustls::pki_types::PrivatePkcs8KeyDer::from(key.signing_key.serialize_der());
     let config = rustls::ServerConfig::builder_with_provider(provider)
@@ -165,5 +154,9 @@ pub(crate) fn tls(key: &rcgen::CertifiedKey<rcgen::KeyPair>) -> Arc<rustls::Serv
         .unwrap()
         .with_no_client_auth()
         .with_single_cert(vec![key.cert.der().clone()], private.into());
-    Arc::new(config.unwrap())
+    let config = Arc::new(config.unwrap());
+    Arc::new(move |stream| {
+        let session = rustls::ServerConnection::new(config.clone()).map_err(io::Error::other)?;
+        Ok(Box::new(rustls::StreamOwned::new(session, stream)))
+    })
 }

@@ -3,11 +3,11 @@
 use std::path::Path;
 use std::time::Duration;
 
+use skep_harness::Server;
 use skep_protocol::EntryKind;
 use skep_runtime::OperatorSecret;
 
 use super::bed::{self, Bed};
-use super::server::Server;
 
 /// Found nowhere but with the server it is for.
 const VALUE: &str = "MARKER/hunter2+MARKER-0123456789";

@@ -1,23 +1,34 @@
 //! A server on this machine that answers as it is asked to, also as no server should.
 //!
-//! `/hello`; `/echo` gives back the request's head, `/drip` the same a byte at a time; `/gzip` says
-//! that it is packed; `/nap` takes 20 ms; `/silent` never answers, `/stall` not to the end;
-//! `/endless` has no end; `/bomb` has headers without end, `/many-headers` 5,000 of them; `/cut`
-//! ends early; `/to?URL` is a redirect; `/wait` answers when the test lets it.
+//! `/hello`; `/echo` gives back the request's head, `/drip` the same a byte at a time, `/mirror` the
+//! header `x-key`; `/gzip` says that it is packed; `/nap` takes 20 ms; `/silent` never answers,
+//! `/stall` not to the end; `/endless` has no end, `/drizzle` neither, a byte at a time; `/bomb` has
+//! headers without end, `/many-headers` 5,000 of them; `/cut` ends early; `/to?URL` is a redirect;
+//! `/wait` answers when the test lets it.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-pub(crate) struct Server {
-    pub(crate) address: SocketAddr,
+/// Between two bytes of `/drizzle`.
+const DRIZZLE: Duration = Duration::from_millis(20);
+
+/// See the module's documentation. It listens until it is dropped.
+pub struct Server {
+    address: SocketAddr,
     log: Arc<Log>,
-    /// One for each request of `/wait`.
-    pub(crate) waiting: Receiver<Sender<()>>,
+    waiting: Mutex<Receiver<Sender<()>>>,
 }
+
+/// What is read from and written to.
+pub trait Stream: Read + Write {}
+impl<T: Read + Write> Stream for T {}
+
+/// What is spoken below HTTP: makes a stream of a connection.
+pub type Wrap = Arc<dyn Fn(TcpStream) -> io::Result<Box<dyn Stream>> + Send + Sync>;
 
 #[derive(Default)]
 struct Log {
@@ -25,71 +36,95 @@ struct Log {
     at_once: AtomicUsize,
     most: AtomicUsize,
     written: AtomicUsize,
-    tls: Option<Arc<rustls::ServerConfig>>,
+    closed: AtomicBool,
 }
 
 impl Server {
-    pub(crate) fn start() -> Self {
-        Self::serve(TcpListener::bind("127.0.0.1:0").unwrap(), None)
+    /// One at an address of its own.
+    pub fn start() -> Self {
+        Self::serve(TcpListener::bind("127.0.0.1:0").expect("there is a port"))
     }
 
-    pub(crate) fn serve(listener: TcpListener, tls: Option<Arc<rustls::ServerConfig>>) -> Self {
-        let address = listener.local_addr().unwrap();
-        let log = Arc::new(Log { tls, ..Log::default() });
+    /// One that speaks in clear.
+    pub fn serve(listener: TcpListener) -> Self {
+        Self::wrapped(listener, Arc::new(|stream| Ok(Box::new(stream))))
+    }
+
+    /// One that speaks through something, such as TLS.
+    pub fn wrapped(listener: TcpListener, wrap: Wrap) -> Self {
+        let address = listener.local_addr().expect("it listens");
+        let log = Arc::new(Log::default());
         let (sender, waiting) = channel();
         let accepting = log.clone();
         std::thread::spawn(move || {
             for stream in listener.incoming() {
-                let (log, sender) = (accepting.clone(), sender.clone());
+                if accepting.closed.load(Ordering::SeqCst) {
+                    return;
+                }
+                let (log, sender, wrap) = (accepting.clone(), sender.clone(), wrap.clone());
                 std::thread::spawn(move || {
                     let now = log.at_once.fetch_add(1, Ordering::SeqCst) + 1;
                     log.most.fetch_max(now, Ordering::SeqCst);
                     // Whoever asks may go at any time.
-                    let _ = answer(stream.unwrap(), &log, &sender);
+                    let _ = stream.and_then(|s| wrap(s)).and_then(|s| answer(s, &log, &sender));
                     log.at_once.fetch_sub(1, Ordering::SeqCst);
                 });
             }
         });
-        Self { address, log, waiting }
+        Self { address, log, waiting: Mutex::new(waiting) }
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// At which port.
+    pub fn port(&self) -> u16 {
+        self.address.port()
+    }
+
+    /// Waits for a request of `/wait`; what is returned has it answered.
+    pub fn waiting(&self) -> Sender<()> {
+        let waiting = self.waiting.lock().expect("no test goes on after a panic");
+        waiting.recv().expect("the server goes on")
     }
 
     /// `http://127.0.0.1:PORT` and a path.
-    pub(crate) fn url(&self, path: &str) -> String {
+    pub fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
 
     /// The heads of the requests so far.
-    pub(crate) fn heads(&self) -> Vec<String> {
-        self.log.heads.lock().unwrap().clone()
+    pub fn heads(&self) -> Vec<String> {
+        self.log.heads.lock().expect("no server thread panics").clone()
     }
 
     /// The most connections that there were at once.
-    pub(crate) fn most(&self) -> usize {
+    pub fn most(&self) -> usize {
         self.log.most.load(Ordering::SeqCst)
     }
 
     /// Connections now.
-    pub(crate) fn at_once(&self) -> usize {
+    pub fn at_once(&self) -> usize {
         self.log.at_once.load(Ordering::SeqCst)
     }
 
     /// Bytes of endless answers so far.
-    pub(crate) fn written(&self) -> usize {
+    pub fn written(&self) -> usize {
         self.log.written.load(Ordering::SeqCst)
     }
 }
 
-trait Both: Read + Write {}
-impl<T: Read + Write> Both for T {}
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.log.closed.store(true, Ordering::SeqCst);
+        // The thread that listens has to hear of it.
+        drop(TcpStream::connect(self.address));
+    }
+}
 
-fn answer(stream: TcpStream, log: &Log, waiting: &Sender<Sender<()>>) -> io::Result<()> {
-    let stream: Box<dyn Both> = match &log.tls {
-        None => Box::new(stream),
-        Some(tls) => {
-            let session = rustls::ServerConnection::new(tls.clone()).map_err(io::Error::other)?;
-            Box::new(rustls::StreamOwned::new(session, stream))
-        }
-    };
+fn answer(stream: Box<dyn Stream>, log: &Log, waiting: &Sender<Sender<()>>) -> io::Result<()> {
     let mut stream = BufReader::new(stream);
     let (mut head, mut length) = (String::new(), 0);
     loop {
@@ -98,15 +133,19 @@ fn answer(stream: TcpStream, log: &Log, waiting: &Sender<Sender<()>>) -> io::Res
             break;
         }
         if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
-            length = value.trim().parse().unwrap();
+            length = value.trim().parse().map_err(io::Error::other)?;
         }
         head += &line;
     }
-    log.heads.lock().unwrap().push(head.clone());
+    // A connection that nothing is asked on.
+    if head.is_empty() {
+        return Ok(());
+    }
+    log.heads.lock().expect("no server thread panics").push(head.clone());
     io::copy(&mut stream.by_ref().take(length), &mut io::sink())?;
     let path = head.split(' ').nth(1).unwrap_or_default().to_owned();
     let out = stream.get_mut();
-    let whole = |out: &mut Box<dyn Both>, headers: &str, body: &[u8]| {
+    let whole = |out: &mut Box<dyn Stream>, headers: &str, body: &[u8]| {
         let length = body.len();
         write!(out, "HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n{headers}\r\n")?;
         out.write_all(body)
@@ -143,6 +182,14 @@ fn answer(stream: TcpStream, log: &Log, waiting: &Sender<Sender<()>>) -> io::Res
             write!(out, "HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n")?;
             loop {
                 log.written.fetch_add(out.write(&[b'.'; 16 << 10])?, Ordering::SeqCst);
+            }
+        }
+        "/drizzle" => {
+            write!(out, "HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n")?;
+            loop {
+                out.write_all(b".")?;
+                out.flush()?;
+                std::thread::sleep(DRIZZLE);
             }
         }
         "/bomb" => {

@@ -1,0 +1,48 @@
+//! Ten thousand requests at once, and a neighbour that has something to ask as well.
+
+use std::time::{Duration, Instant};
+
+use skep_harness::Server;
+use skep_protocol::LimitName;
+
+use crate::asker::{Asker, expect, seen};
+use crate::bed::Bed;
+use crate::case::Sight;
+use crate::seen::End;
+
+pub(crate) fn run(bed: &Bed) -> Sight<'_> {
+    Box::pin(async move { seen(attempt(bed).await) })
+}
+
+async fn attempt(bed: &Bed) -> Result<End, String> {
+    let server = Server::start();
+    let limits = [(LimitName::component_handles, 50_000), (LimitName::host_resources, 50_000)];
+    let greedy = Asker::with(bed, &[&server.url("")], &limits).await;
+    let neighbour = Asker::with(bed, &[&server.url("")], &[]).await;
+    let get = format!("get {}", server.url("/hello"));
+    neighbour.ask(&get).await;
+    let many = format!("many 10000 {}", server.url("/nap"));
+    let (answer, slowest) = tokio::join!(greedy.ask(&many), async {
+        let mut slowest = Duration::ZERO;
+        for _ in 0..20 {
+            let began = Instant::now();
+            let answer = neighbour.ask(&get).await;
+            expect("the neighbour", answer.starts_with("status 200"), answer)?;
+            slowest = slowest.max(began.elapsed());
+        }
+        Ok::<_, String>(slowest)
+    });
+    let slowest = slowest?;
+    greedy.leave().await;
+    neighbour.leave().await;
+    let counted = |what: &str| -> u64 {
+        let line = answer.lines().find(|line| line.ends_with(what));
+        line.map_or(0, |line| line.split(' ').next().unwrap().parse().unwrap())
+    };
+    let (good, refused) = (counted(" 200"), counted("ConnectionLimitReached"));
+    expect("answers", good + refused == 10_000 && refused > 0 && good >= 288, &answer)?;
+    expect("connections at once", server.most() <= 33, server.most())?;
+    expect("the neighbour's slowest", slowest < Duration::from_secs(2), slowest)?;
+    super::quiet(&server).await?;
+    Ok(End::Limit(LimitName::outbound_connections))
+}

@@ -1,0 +1,27 @@
+//! An answer that has no end, and a request that is longer than it may be.
+
+use skep_harness::Server;
+use skep_protocol::LimitName;
+
+use crate::asker::{Asker, expect, seen};
+use crate::bed::Bed;
+use crate::case::Sight;
+use crate::seen::End;
+
+pub(crate) fn run(bed: &Bed) -> Sight<'_> {
+    Box::pin(async move { seen(attempt(bed).await) })
+}
+
+async fn attempt(bed: &Bed) -> Result<End, String> {
+    let server = Server::start();
+    let limits = [(LimitName::http_body_bytes, 100_000)];
+    let asker = Asker::with(bed, &[&server.url("")], &limits).await;
+    let answer = asker.ask(&format!("drain {}", server.url("/endless"))).await;
+    let said = "HTTP response body size exceeds limit: 100000 bytes";
+    expect("an answer", answer.contains(said), answer)?;
+    let answer = asker.ask(&format!("send POST {} 200000", server.url("/hello"))).await;
+    expect("a request", answer.contains("HttpRequestBodySize(Some(100000))"), answer)?;
+    super::quiet(&server).await?;
+    asker.leave().await;
+    Ok(End::Limit(LimitName::http_body_bytes))
+}
