@@ -5,7 +5,7 @@
 
 pub(crate) mod clock;
 mod config;
-mod denials;
+pub(crate) mod denials;
 pub(crate) mod descriptors;
 pub(crate) mod filesystem;
 mod http;

@@ -29,6 +29,7 @@ use super::target::Target;
 use super::veil::Veiled;
 use super::{Outbound, dial, fault};
 use crate::turn::RequestLog;
+use crate::world::denials::MOST;
 
 /// Headers that an answer may have. Their bytes are bounded besides.
 const HEADERS: usize = 256;
@@ -46,8 +47,12 @@ impl Ledger {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// No more are kept than are told: a guest may be denied something a million times in a turn.
     pub(super) fn deny(&self, denial: Denial) {
-        self.denied().push(denial);
+        let mut denied = self.denied();
+        if denied.len() < MOST && !denied.contains(&denial) {
+            denied.push(denial);
+        }
     }
 
     /// What was denied since this was last asked.
@@ -451,5 +456,22 @@ fn inner(method: &str, target: &Target) -> Denial {
     Denial {
         wanted: Some(format!("{method} {target}, which has no public address")),
         grant: grants,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_million_denials_are_not_kept() {
+        let ledger = Ledger::default();
+        for n in 0..10_000 {
+            for _ in 0..2 {
+                ledger.deny(Denial { wanted: Some(n.to_string()), grant: None });
+            }
+        }
+        let wanted: Vec<_> = ledger.denied().iter().flat_map(|d| d.wanted.clone()).collect();
+        assert_eq!(wanted, (0..MOST).map(|n| n.to_string()).collect::<Vec<_>>());
     }
 }

@@ -3,7 +3,7 @@
 use skep_protocol::Denial;
 
 /// Denials that are told of one turn. One that is denied everything would fill its transcript.
-const MOST: usize = 32;
+pub(crate) const MOST: usize = 32;
 
 /// What a guest asked for and was not granted, once each.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
