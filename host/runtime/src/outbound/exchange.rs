@@ -10,7 +10,9 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, MaybeDone, maybe_done};
-use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap, HeaderValue};
+use http::header::{
+    ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap, HeaderValue, TRANSFER_ENCODING,
+};
 use http::uri::PathAndQuery;
 use http::{Request, Response};
 use http_body::Frame;
@@ -303,8 +305,8 @@ impl Errand {
         }
         let veil = self.standins.veil(revealed.credentials);
         if !veil.is_empty() {
-            let coded = parts.headers.get(CONTENT_ENCODING);
-            if revealed.any && coded.is_some_and(|coding| coding != "identity") {
+            let coded = is_coded(&parts.headers);
+            if revealed.any && coded {
                 // What is in it cannot be seen, so it might be the secret.
                 return Err(Error::HttpResponseContentCoding(None));
             }
@@ -445,6 +447,17 @@ fn wait(asked: Option<Duration>, limits: &Limits) -> Duration {
     asked.map_or(most, |asked| asked.min(most))
 }
 
+/// Whether an answer's body is anything but the bytes that are meant.
+fn is_coded(headers: &HeaderMap) -> bool {
+    let coded = |name, plain: &str| {
+        headers
+            .get_all(name)
+            .iter()
+            .any(|value| !value.as_bytes().eq_ignore_ascii_case(plain.as_bytes()))
+    };
+    coded(CONTENT_ENCODING, "identity") || coded(TRANSFER_ENCODING, "chunked")
+}
+
 /// Bytes of headers on the wire.
 pub(super) fn size(headers: &HeaderMap) -> u64 {
     headers.iter().map(|(name, value)| (name.as_str().len() + value.len() + 4) as u64).sum()
@@ -473,5 +486,21 @@ mod tests {
         }
         let wanted: Vec<_> = ledger.denied().iter().flat_map(|d| d.wanted.clone()).collect();
         assert_eq!(wanted, (0..MOST).map(|n| n.to_string()).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_coding_is_seen_wherever_it_is_said() {
+        let headers = |all: &[(&'static str, &'static str)]| {
+            let mut headers = HeaderMap::new();
+            for (name, value) in all {
+                headers.append(*name, HeaderValue::from_static(value));
+            }
+            is_coded(&headers)
+        };
+        assert!(!headers(&[]));
+        assert!(!headers(&[("content-encoding", "Identity"), ("transfer-encoding", "chunked")]));
+        assert!(headers(&[("content-encoding", "identity"), ("content-encoding", "gzip")]));
+        assert!(headers(&[("content-encoding", "identity, br")]));
+        assert!(headers(&[("transfer-encoding", "gzip, chunked")]));
     }
 }

@@ -132,18 +132,44 @@ impl Standins {
     }
 
     /// What takes these secrets out of an answer, in each form in which they may have been sent
-    /// or a server writes what it was sent: as they are, in a URL, in JSON. `credentials` are what
+    /// or a server writes what it was sent: as they are, in a URL, in JSON, in HTML. `credentials` are what
     /// became of Basic ones.
     pub(super) fn veil(&self, credentials: Vec<(String, String)>) -> Veil {
         let forms = self.0.iter().flat_map(|standin| {
-            let value = standin.secret.expose();
-            let in_url = utf8_percent_encode(value, RESERVED).to_string();
-            let forms =
-                [value.to_owned(), in_url.to_lowercase(), in_url, value.replace('/', "\\/")];
-            BTreeSet::from(forms).into_iter().map(|form| (form, standin.text.clone()))
+            let forms = forms(standin.secret.expose()).into_iter();
+            forms.map(|form| (form, standin.text.clone()))
         });
         Veil::new(credentials.into_iter().chain(forms))
     }
+}
+
+/// A value as servers write it.
+fn forms(value: &str) -> BTreeSet<String> {
+    let written = |table: &[(char, &str)]| -> String {
+        let one =
+            |c: char| table.iter().find(|(from, _)| *from == c).map(|(_, to)| (*to).to_owned());
+        value.chars().map(|c| one(c).unwrap_or_else(|| c.to_string())).collect()
+    };
+    let in_url = utf8_percent_encode(value, RESERVED).to_string();
+    let json = [('\\', "\\\\"), ('"', "\\\"")];
+    let slashes = [&json[..], &[('/', "\\/")]].concat();
+    // For what is put into a page.
+    let scripts = [&json[..], &[('&', "\\u0026"), ('<', "\\u003c"), ('>', "\\u003e")]].concat();
+    let html = |double, single| {
+        written(&[('&', "&amp;"), ('<', "&lt;"), ('>', "&gt;"), ('"', double), ('\'', single)])
+    };
+    BTreeSet::from([
+        value.to_owned(),
+        in_url.to_lowercase(),
+        in_url,
+        written(&json),
+        written(&slashes),
+        written(&scripts),
+        html("&quot;", "&#39;"),
+        html("&quot;", "&#x27;"),
+        html("&#34;", "&#39;"),
+        html("\"", "'"),
+    ])
 }
 
 #[cfg(test)]
@@ -212,5 +238,25 @@ mod tests {
         assert_eq!(path.as_deref(), Some("/p/value-of-b?key=value%2Fof%2Ba"));
         assert_eq!(standins.reveal_in_path("/"), None);
         assert!(!format!("{standins:?}{headers:?}").contains("value"), "not in any Debug");
+    }
+
+    #[test]
+    fn a_secret_is_known_as_servers_write_it() {
+        let value = r#"a"b\c/d&e<f>g'h"#;
+        let forms = forms(value);
+        for form in [
+            value,
+            serde_json::to_string(value).unwrap().trim_matches('"'),
+            r#"a\"b\\c\/d&e<f>g'h"#,
+            r#"a\"b\\c/d\u0026e\u003cf\u003eg'h"#,
+            r"a&quot;b\c/d&amp;e&lt;f&gt;g&#39;h",
+            r"a&quot;b\c/d&amp;e&lt;f&gt;g&#x27;h",
+            r"a&#34;b\c/d&amp;e&lt;f&gt;g&#39;h",
+            r#"a"b\c/d&amp;e&lt;f&gt;g'h"#,
+            "a%22b%5Cc%2Fd%26e%3Cf%3Eg%27h",
+        ] {
+            assert!(forms.contains(form), "{form} is not in {forms:?}");
+        }
+        assert_eq!(super::forms("plain-value").len(), 1);
     }
 }

@@ -2,7 +2,7 @@
 //! its stand-in, also where they arrive in pieces.
 //!
 //! This is against servers that echo what they were sent. It finds the forms that echoes have: as
-//! sent, as in a URL, as in JSON. One that gives it back in another (backwards, say) is in league
+//! sent, as in a URL, as in JSON, as in HTML. One that gives it back in another (backwards, say) is in league
 //! with the worker, and the operator named it.
 
 use bytes::{Bytes, BytesMut};
