@@ -2,6 +2,7 @@
 //! they have not. Looks, measures and tries; changes nothing.
 
 mod machine;
+mod secrets;
 mod store;
 
 use clap::Args;
@@ -87,6 +88,7 @@ pub(crate) fn doctor(arguments: &DoctorArgs) -> u8 {
     };
     let mut checks = machine::checks(&settings);
     checks.extend(store::checks(&settings));
+    checks.extend(secrets::checks(&settings));
     let status = checks.iter().map(|check| check.status).max().unwrap_or(Status::Ok);
     match arguments.output {
         OutputFormat::Text => terminal::print(text(&checks).as_bytes()),

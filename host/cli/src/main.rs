@@ -20,6 +20,7 @@ mod report;
 mod run;
 mod running;
 mod runtimes;
+mod secret;
 mod serve;
 mod settings;
 mod table;

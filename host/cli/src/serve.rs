@@ -23,7 +23,7 @@ use crate::failure::Failed;
 use crate::report::UpReport;
 use crate::running::{Note, RunningHost};
 use crate::settings::{PlaceArgs, ScopeSetting, Settings};
-use crate::{OutputFormat, ambient, exit, json, remote, terminal};
+use crate::{OutputFormat, ambient, exit, json, remote, secret, terminal};
 
 /// How long running turns and open requests may take to end.
 const GRACE: Duration = Duration::from_secs(10);
@@ -129,6 +129,7 @@ impl Host {
         id: Option<RuntimeId>,
         surface: Surface,
     ) -> Result<Self, Failed> {
+        let secrets = secret::all(&settings.secrets)?;
         let dir = ambient::private_store(&settings.store).map_err(|error| {
             Failed::here(format!("cannot use the store {}: {error}", settings.store.display()))
         })?;
@@ -167,7 +168,6 @@ impl Host {
         let program = PathBuf::from("/proc/self/exe");
         let isolation = settings.runtime.isolation()?;
         let walled = Some(Walled::new(program, vec![crate::RUN.into()], isolation));
-        let secrets = BTreeMap::new();
         let parts =
             EmbeddedParts { store, sandbox, scopes, secrets, walled, options, host_id: host };
         let embedded =
@@ -195,8 +195,9 @@ impl Host {
             connect: Arc::new(Network),
             ceilings: settings.operator.map(|operator| Ceilings {
                 scopes: operator.scopes,
+                http: operator.http.into_iter().map(|grant| grant.0).collect(),
+                secrets: operator.secrets,
                 limits: operator.limits,
-                ..Ceilings::default()
             }),
             now,
             deadline: Duration::from_secs(2),

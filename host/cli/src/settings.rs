@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use clap::Args;
 use serde::Deserialize;
-use skep_protocol::{LimitName, Rights, RuntimeId, ScopeName};
+use skep_protocol::{GrantError, HttpGrant, LimitName, Rights, RuntimeId, ScopeName, SecretName};
 use skep_runtime::{Isolation, Options};
 
 use crate::ambient;
+use crate::secret::{self, Place};
 
 /// Where a host listens if nothing says otherwise.
 const LISTEN: &str = "127.0.0.1:7070";
@@ -44,6 +45,7 @@ struct File {
     allowed_hosts: Vec<String>,
     runtime: RuntimeSetting,
     scopes: BTreeMap<ScopeName, ScopeSetting>,
+    secrets: SecretSettings,
     operator: Option<OperatorSetting>,
     remote: Vec<RemoteSetting>,
 }
@@ -108,14 +110,63 @@ const fn read_only() -> Rights {
     Rights::ReadOnly
 }
 
-/// What the role `operator` is held to; without this section, to nothing but the runtime's own.
+/// Secrets that workers may be granted. Read by hand: what a person writes here by mistake may be a
+/// secret, and the library's messages repeat what they do not understand.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(try_from = "toml::Value")]
+pub(crate) struct SecretSettings(pub(crate) BTreeMap<SecretName, SecretSetting>);
+
+/// One of them.
+#[derive(Clone, Debug)]
+pub(crate) struct SecretSetting {
+    /// Whom it may be sent to.
+    pub(crate) hosts: Vec<HttpGrant>,
+    pub(crate) place: Place,
+}
+
+impl SecretSetting {
+    fn file(&mut self) -> Option<&mut PathBuf> {
+        match &mut self.place {
+            Place::File(path) => Some(path),
+            Place::Variable(_) => None,
+        }
+    }
+}
+
+impl TryFrom<toml::Value> for SecretSettings {
+    type Error = String;
+
+    fn try_from(written: toml::Value) -> Result<Self, String> {
+        secret::parse(written).map(Self)
+    }
+}
+
+/// What the role `operator` is held to. Without this section it may grant each scope, set each limit,
+/// and grant nothing else.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct OperatorSetting {
     /// The scopes that it may grant.
     pub(crate) scopes: BTreeSet<ScopeName>,
+    /// Where it may let workers send requests, as `skep worker grant --http` takes it.
+    pub(crate) http: Vec<HttpText>,
+    /// The secrets that it may grant.
+    pub(crate) secrets: BTreeSet<SecretName>,
     /// The most that it may set limits to; others stay at their defaults.
     pub(crate) limits: BTreeMap<LimitName, u64>,
+}
+
+/// A grant as people write it.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) struct HttpText(pub(crate) HttpGrant);
+
+impl TryFrom<String> for HttpText {
+    type Error = GrantError;
+
+    fn try_from(text: String) -> Result<Self, GrantError> {
+        text.parse().map(Self)
+    }
 }
 
 /// A runtime elsewhere.
@@ -140,6 +191,7 @@ pub(crate) struct Settings {
     pub(crate) allowed_hosts: Vec<String>,
     pub(crate) runtime: RuntimeSetting,
     pub(crate) scopes: BTreeMap<ScopeName, ScopeSetting>,
+    pub(crate) secrets: SecretSettings,
     pub(crate) operator: Option<OperatorSetting>,
     pub(crate) remotes: Vec<RemoteSetting>,
 }
@@ -178,6 +230,7 @@ impl Settings {
             allowed_hosts: file.allowed_hosts,
             runtime: file.runtime,
             scopes: file.scopes,
+            secrets: file.secrets,
             operator: file.operator,
             remotes: file.remote,
         })
@@ -195,8 +248,8 @@ fn read(named: Option<&Path>) -> Result<File, String> {
     for path in candidates {
         match std::fs::read_to_string(&path) {
             Ok(text) => {
-                let mut file: File = toml::from_str(&text)
-                    .map_err(|error| format!("{}: {error}", path.display()))?;
+                let mut file =
+                    File::parse(&text).map_err(|error| format!("{}{error}", path.display()))?;
                 // Paths in it are seen from where it lies.
                 let base = path.parent().unwrap_or(Path::new("")).to_path_buf();
                 file.rebase(&base);
@@ -210,11 +263,22 @@ fn read(named: Option<&Path>) -> Result<File, String> {
 }
 
 impl File {
+    /// An error is said with its line. The library would show the line itself, and a secret may
+    /// stand there by mistake.
+    fn parse(text: &str) -> Result<Self, String> {
+        toml::from_str(text).map_err(|error| {
+            let before = error.span().and_then(|span| text.get(..span.start));
+            let line = before.map(|before| format!(", line {}", before.matches('\n').count() + 1));
+            format!("{}: {}", line.unwrap_or_default(), error.message())
+        })
+    }
+
     fn rebase(&mut self, base: &Path) {
         let paths =
             self.store
                 .iter_mut()
                 .chain(self.scopes.values_mut().map(|scope| &mut scope.path))
+                .chain(self.secrets.0.values_mut().filter_map(SecretSetting::file))
                 .chain(self.remote.iter_mut().flat_map(|remote| {
                     remote.token_file.iter_mut().chain(remote.ca_file.iter_mut())
                 }));
@@ -244,6 +308,8 @@ fn data() -> Result<PathBuf, String> {
 
 #[cfg(test)]
 mod tests {
+    use skep_protocol::Scheme;
+
     use super::*;
 
     #[test]
@@ -258,7 +324,30 @@ mod tests {
         assert_eq!(file.remote[0].token_file.as_deref(), Some(Path::new("/etc/skep/attic.token")));
         assert_eq!(file.runtime.options().stop_grace, Duration::from_secs(5));
         assert_eq!(file.runtime.isolation(), Ok(Isolation::Auto));
-        assert_eq!(file.operator.unwrap().limits[&LimitName::memory_bytes], 1 << 30);
-        assert!(toml::from_str::<File>("stor = 'x'").is_err(), "a typo is not overlooked");
+        let weather = &file.secrets.0[&"weather".parse().unwrap()];
+        assert_eq!(weather.place, Place::File("/etc/skep/weather.key".into()));
+        let request = ("GET", Scheme::Https, "api.weather.example", 443);
+        assert!(weather.hosts[0].covers(request.0, request.1, request.2, request.3));
+        let operator = file.operator.unwrap();
+        assert_eq!(operator.limits[&LimitName::memory_bytes], 1 << 30);
+        assert!(weather.hosts[0].is_within(&operator.http[0].0) && operator.secrets.len() == 1);
+        assert!(File::parse("stor = 'x'").is_err(), "a typo is not overlooked");
+    }
+
+    #[test]
+    fn a_secret_that_stands_in_the_settings_is_not_repeated() {
+        for (line, wrong) in [
+            (2, "[secrets.key]\nfile = MARKER"),
+            (1, "[secrets.key]\nvalue = 'MARKER'"),
+            (1, "secrets = 'MARKER'"),
+            (1, "secrets.key = 'MARKER'"),
+            (2, "[secrets.key]\nfile = 'MARKER"),
+            (3, "[secrets.key]\nfile = 'x'\nfile = 'MARKER'"),
+            (1, "[secret.key]\nvalue = 'MARKER'"),
+        ] {
+            let error = File::parse(wrong).unwrap_err();
+            assert!(error.starts_with(&format!(", line {line}: ")), "{wrong}: {error}");
+            assert!(!error.contains("MARKER"), "{wrong}: {error}");
+        }
     }
 }

@@ -22,7 +22,7 @@ pub struct OperatorSecret {
 
 /// The text cannot be a secret. It is not repeated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a secret is {SHORTEST} to {LONGEST} printable characters of ASCII")]
+#[error("a secret is {SHORTEST} to {LONGEST} printable characters of ASCII, without spaces")]
 pub struct SecretError;
 
 impl OperatorSecret {

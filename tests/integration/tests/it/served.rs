@@ -47,6 +47,15 @@ impl Served {
     }
 
     pub(crate) fn start_with(serves: Serves, dir: &Path, arguments: &[&str]) -> Self {
+        Self::start_in(serves, dir, arguments, &[])
+    }
+
+    pub(crate) fn start_in(
+        serves: Serves,
+        dir: &Path,
+        arguments: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Self {
         let store = dir.join("store");
         let settings = dir.join("skep.toml");
         if !settings.exists() {
@@ -58,6 +67,7 @@ impl Served {
             .arg("--settings")
             .arg(&settings)
             .args(arguments)
+            .envs(environment.iter().copied())
             .env("SKEP_LISTEN", "127.0.0.1:0")
             .env("XDG_CACHE_HOME", dir.join("cache"))
             .stdin(Stdio::null())

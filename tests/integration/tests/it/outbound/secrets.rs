@@ -3,11 +3,13 @@
 use std::path::Path;
 use std::time::Duration;
 
-use skep_harness::Server;
-use skep_protocol::EntryKind;
+use skep_harness::{Server, test_dir};
+use skep_protocol::{CreateWorker, EntryKind, Invalid, Role, RuntimeHandle, WorkerSpec};
 use skep_runtime::OperatorSecret;
 
 use super::bed::{self, Bed};
+use crate::hosting::{Hosted, skep};
+use crate::served::{Served, Serves, prepared};
 
 /// Found nowhere but with the server it is for.
 const VALUE: &str = "MARKER/hunter2+MARKER-0123456789";
@@ -103,4 +105,91 @@ async fn a_secret_is_for_workers_that_were_granted_it() {
     let fourth = bed.caller(&[], &[], &["token"]).await;
     let answer = bed.ask(fourth, &format!("get {} x-key:$token", friend.url("/echo"))).await;
     assert_eq!(answer, "error ErrorCode::HttpRequestDenied");
+}
+
+/// A host whose settings have a secret in a file and one in a variable, for one server.
+fn host(serves: Serves, server: &Server, keys: &Path) -> Hosted {
+    let dir = prepared();
+    std::fs::write(keys.join("file.key"), format!("{VALUE}\n")).unwrap();
+    let hosts = format!("hosts = ['{}']", server.url(""));
+    let file = format!("[secrets.filed]\nfile = '{}'\n{hosts}\n", keys.join("file.key").display());
+    let settings = format!("{file}[secrets.varied]\nenv = 'TEST_SECRET'\n{hosts}\n");
+    std::fs::write(dir.join("skep.toml"), settings).unwrap();
+    let environment = [("TEST_SECRET", "MARKER-of-a-variable"), ("SKEP_LOG", "trace")];
+    Hosted { host: Served::start_in(serves, &dir, &[], &environment), dir }
+}
+
+#[test]
+fn secrets_of_the_settings_are_in_nothing_that_a_host_says_or_keeps() {
+    let (friend, keys) = (Server::start(), test_dir());
+    let hosted = host(Serves::Up, &friend, &keys);
+    let caller = skep_harness::guest("caller").to_str().unwrap().to_owned();
+    let (url, echo) = (friend.url(""), friend.url("/echo"));
+    let get = format!("get {echo} x-filed:$filed x-varied:$varied");
+    let mut said = vec![
+        hosted.good(&["worker", "create", &caller, "--name", "asker", "--http", &url]),
+        hosted.skep(&["worker", "grant", "asker", "--secret", "unknown"]),
+        hosted.good(&["worker", "grant", "asker", "--secret", "filed", "--secret", "varied"]),
+        hosted.good(&["worker", "send", "asker", &get]),
+    ];
+    assert_eq!(said[1].code, 125, "{}", said[1].out);
+    let echoed = &said[3].out;
+    for (header, value) in [("x-filed", VALUE), ("x-varied", "MARKER-of-a-variable")] {
+        assert!(echoed.contains(&format!("{header}: skep-secret-")), "{echoed}");
+        assert!(friend.heads()[0].contains(&format!("{header}: {value}\r\n")), "{echoed}");
+    }
+    for verb in ["show", "diagnostics", "logs", "events", "usage"] {
+        said.push(hosted.good(&["worker", verb, "asker"]));
+        said.push(hosted.good(&["worker", verb, "asker", "--output", "json"]));
+    }
+    assert!(said.iter().any(|said| said.out.contains("request: GET http://")));
+    // Which has no such variable.
+    said.push(hosted.skep(&["doctor"]));
+    let doctor = &said.last().unwrap().out;
+    assert!(doctor.contains("varied: the environment variable TEST_SECRET is not set"), "{doctor}");
+    for said in &said {
+        assert!(!said.out.contains("MARKER") && !said.err.contains("MARKER"), "{}", said.out);
+    }
+    let Hosted { mut host, dir } = hosted;
+    host.terminate();
+    assert_eq!(tainted(&dir), [""; 0]);
+    let log = std::fs::read_to_string(dir.join("log")).unwrap();
+    assert!(log.contains("filed: the file") && log.contains("can be read by others"), "{log}");
+    assert!(log.contains("TRACE"), "the log does not say everything");
+}
+
+#[test]
+fn a_bare_runtime_knows_the_secrets_of_its_settings() {
+    let (friend, keys) = (Server::start(), test_dir());
+    let hosted = host(Serves::Runtime, &friend, &keys);
+    let runtime = hosted.host.client(Serves::Runtime);
+    let threads = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    threads.block_on(async {
+        let wasm = std::fs::read(skep_harness::guest("caller")).unwrap();
+        let bytes = futures_util::stream::once(async { Ok(wasm.into()) });
+        let stored = runtime.put_component(Box::pin(bytes), Role::Admin).await.unwrap();
+        let with = |secret: &str| {
+            let mut spec = WorkerSpec::new(stored.item.digest);
+            spec.grants.secrets = vec![secret.parse().unwrap()];
+            runtime.create(CreateWorker { worker_id: None, spec })
+        };
+        for known in ["filed", "varied"] {
+            assert!(with(known).await.is_ok(), "{known}");
+        }
+        assert_eq!(with("unknown").await.unwrap_err(), Invalid::Secret.into());
+    });
+}
+
+#[test]
+fn a_host_whose_secret_is_not_there_does_not_start() {
+    let dir = test_dir();
+    let settings = "[secrets.key]\nfile = 'key'\nhosts = ['https://a.b']\n";
+    std::fs::write(dir.join("skep.toml"), settings).unwrap();
+    for verb in ["up", "runtime"] {
+        let said = skep(&dir, &[verb, "--listen", "127.0.0.1:0"]);
+        assert_eq!(said.code, 125);
+        assert!(said.err.contains("error: the secret key: the file key cannot"), "{}", said.err);
+        assert!(said.err.contains("hint: "), "{}", said.err);
+    }
+    assert!(!dir.join("store").exists(), "it began before it knew");
 }
