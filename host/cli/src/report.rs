@@ -215,16 +215,15 @@ pub(crate) struct ItemsReport<T> {
 pub(crate) struct WorkerReport<'a> {
     #[serde(flatten)]
     pub(crate) worker: &'a WorkerView,
-    /// What it was denied in the last turn in which it was denied anything, since its grants were
-    /// last changed.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) denied: Option<DeniedReport>,
+    /// What it was denied lately and has no grant for; the latest first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) denied: Vec<DeniedReport>,
 }
 
 #[derive(Debug, Serialize)]
 pub(crate) struct DeniedReport {
     pub(crate) at: Timestamp,
-    pub(crate) message: String,
+    pub(crate) wanted: String,
     /// The command that would allow it, where one would.
     pub(crate) allow: Option<String>,
 }

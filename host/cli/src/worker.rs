@@ -10,7 +10,8 @@ mod send;
 use clap::{Args, Subcommand};
 use skep_protocol::text::neutral;
 use skep_protocol::{
-    DiagnosticCode, Execution, ListWorkers, Observed, RuntimeHandle, WorkerChange, WorkerView,
+    Diagnostic, DiagnosticCode, Execution, ListWorkers, Observed, RuntimeHandle, WorkerChange,
+    WorkerView,
 };
 
 use crate::component::push;
@@ -243,30 +244,36 @@ async fn diagnostics(one: &One) -> Result<u8, Failed> {
     Ok(0)
 }
 
-/// Shows a worker with what it was last denied.
+/// Shows a worker with what it was denied lately.
 async fn look(one: &One) -> Result<u8, Failed> {
     let (runtime, worker) = one.connect.connect()?.worker(&one.worker).await?;
     let view = runtime.get(worker).await?;
     let noticed = runtime.diagnostics(Some(worker)).await?;
-    let denied = noticed.into_iter().find(|one| one.code == DiagnosticCode::Denied);
-    let denied = denied.map(|denied| {
-        let command = denied.denial.as_deref().and_then(|denial| {
+    let denied: Vec<_> = noticed
+        .into_iter()
+        .filter(|noticed| noticed.code == DiagnosticCode::Denied)
+        .map(|Diagnostic { at, message, denial, .. }| {
             // What this was asked with leads to the same worker.
-            grants::command(&one.worker, &one.connect, denial)
-        });
-        DeniedReport { at: denied.at, message: denied.message, allow: command }
-    });
+            let allow =
+                denial.as_ref().and_then(|it| grants::command(&one.worker, &one.connect, it));
+            let wanted = denial.and_then(|denial| denial.wanted).unwrap_or(message);
+            DeniedReport { at, wanted, allow }
+        })
+        .collect();
     if one.connect.output == OutputFormat::Json {
         terminal::print(&json::line(&WorkerReport { worker: &view, denied }));
         return Ok(0);
     }
     let mut table = table(&view);
-    if let Some(denied) = &denied {
-        table.row([&"denied", &format!("{}  {}", denied.at, denied.message)]);
+    for DeniedReport { at, wanted, .. } in &denied {
+        table.row([&"denied", &format!("{at}  {wanted}")]);
     }
     terminal::print(table.text().as_bytes());
-    if let Some(command) = denied.and_then(|denied| denied.allow) {
-        terminal::say("hint", &format!("`{}` allows it", neutral(&command)));
+    for DeniedReport { wanted, allow, .. } in &denied {
+        if let Some(command) = allow {
+            let (command, wanted) = (neutral(command), neutral(wanted));
+            terminal::say("hint", &format!("`{command}` allows {wanted}"));
+        }
     }
     Ok(0)
 }
@@ -295,7 +302,7 @@ fn table(worker: &WorkerView) -> Table {
     }
     table.row([&"state", &state_of(worker)]);
     table.row([&"queued", &worker.queued_inputs]);
-    for (kind, what) in grants::rows(&worker.spec.grants) {
+    for (kind, what) in worker.spec.grants.words() {
         table.row([&"grant", &format!("{kind} {what}")]);
     }
     table.row([&"created", &worker.created_at]);

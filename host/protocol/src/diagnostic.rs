@@ -21,7 +21,8 @@ pub enum DiagnosticCode {
     Uninstantiable,
     /// A file call of an ended turn does not come back.
     HostCallStuck,
-    /// The worker asked for something that it was not granted; of several, the last.
+    /// The worker asked for something that it was not granted. There is one of these for each of the
+    /// last few things, and none for what it was granted since.
     Denied,
     /// Something lies in the store that does not belong there.
     ForeignFile,

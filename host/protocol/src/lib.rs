@@ -11,6 +11,7 @@ pub mod digest;
 pub mod entry;
 pub mod error;
 pub mod file;
+pub mod flags;
 pub mod grant;
 pub mod id;
 pub mod input;

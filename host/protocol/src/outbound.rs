@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Grants, Scheme};
+use crate::{Grants, Method, Scheme};
 
 /// One request that a worker sent: the body of an entry of kind `request`, in JSON. It has neither
 /// path nor headers, which may carry secrets.
@@ -43,4 +43,58 @@ pub struct Denial {
     /// What would allow it, where anything would.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grant: Option<Grants>,
+}
+
+impl Denial {
+    /// Whether these grants allow what was denied. Of requests that is the one that was tried: it
+    /// is met by a grant of its method alone, though `grant` has every method.
+    pub fn is_met_by(&self, grants: &Grants) -> bool {
+        let Some(needed) = self.grant.as_ref().filter(|needed| !needed.is_empty()) else {
+            return false;
+        };
+        let tried = self.wanted.as_deref().and_then(|wanted| wanted.split(' ').next());
+        let tried: Option<Method> = tried.and_then(|method| method.parse().ok());
+        let http = needed.http.iter().all(|needed| {
+            let mut needed = needed.clone();
+            if needed.methods.is_empty() {
+                needed.methods.extend(tried.clone());
+            }
+            grants.http.iter().any(|has| needed.is_within(has))
+        });
+        http && needed.scopes.iter().all(|needed| grants.scopes.contains(needed))
+            && needed.secrets.iter().all(|needed| grants.secrets.contains(needed))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn grants(http: &[&str]) -> Grants {
+        let http = http.iter().map(|grant| grant.parse().unwrap()).collect();
+        Grants { http, ..Grants::default() }
+    }
+
+    #[test]
+    fn a_denial_is_met_by_what_would_have_allowed_it() {
+        let denial = |wanted: &str, grant: &str| Denial {
+            wanted: Some(wanted.into()),
+            grant: Some(grants(&[grant])),
+        };
+        let plain = denial("GET https://a.b", "https://a.b");
+        for meets in ["https://a.b", "GET https://a.b", "POST,GET https://*.b", "https://*"] {
+            assert!(plain.is_met_by(&grants(&["https://c", meets])), "{meets}");
+        }
+        for not in ["POST https://a.b", "http://a.b", "https://a.b:444", "https://*.a.b"] {
+            assert!(!plain.is_met_by(&grants(&[not])), "{not}");
+        }
+        assert!(!plain.is_met_by(&Grants::default()));
+        let inner = denial("GET http://db, which has no public address", "http://db inner");
+        assert!(!inner.is_met_by(&grants(&["http://db"])));
+        assert!(inner.is_met_by(&grants(&["GET http://db inner"])));
+        let local = denial("GET http://127.0.0.1:81", "http://127.0.0.1:81");
+        assert!(!local.is_met_by(&grants(&["http://*:81"])), "an address has to be written out");
+        assert!(local.is_met_by(&grants(&["http://127.0.0.1:81"])));
+        assert!(!Denial::default().is_met_by(&grants(&["https://*"])), "nothing would allow it");
+    }
 }

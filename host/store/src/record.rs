@@ -209,6 +209,9 @@ pub struct ConfigRecord {
     pub created_at: Timestamp,
 }
 
+/// The latest things that a worker was denied which are kept as diagnostics.
+pub const DENIALS: usize = 8;
+
 /// A change to what belongs to no single worker.
 #[derive(Clone, Debug)]
 pub enum SharedEvent {
@@ -221,8 +224,9 @@ pub enum SharedEvent {
     PutConfig(ConfigRecord),
     /// A config bundle that no worker uses, now or for rollback, goes.
     RemoveConfig(ConfigDigest),
-    /// Something was noticed. The newest 100 of each worker and 1,000 of all are kept; the same code
-    /// for the same worker replaces the earlier one.
+    /// Something was noticed. The same code for the same worker replaces the earlier one, but for
+    /// denials: of those the newest [`DENIALS`] are kept, one for each thing that was wanted. Of all
+    /// together 1,000 are kept.
     Diagnose(Diagnostic),
     /// It is no longer so.
     Clear(skep_protocol::DiagnosticCode, WorkerId),

@@ -19,7 +19,7 @@ use crate::database;
 pub(crate) type Migration = fn(&Transaction<'_>) -> rusqlite::Result<()>;
 
 /// From format `n` to `n + 1`, at place `n`. Format 0 is an empty file.
-pub(crate) const MIGRATIONS: &[Migration] = &[create, denials, trust];
+pub(crate) const MIGRATIONS: &[Migration] = &[create, denials, trust, several];
 
 fn create(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
     transaction.execute_batch(
@@ -144,6 +144,31 @@ fn denials(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
 /// Of components that were there before nobody knows who brought them.
 fn trust(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
     transaction.execute_batch("ALTER TABLE component ADD COLUMN trusted INTEGER NOT NULL DEFAULT 0")
+}
+
+/// A worker may have several diagnostics of one code, each about something else.
+fn several(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+    transaction.execute_batch(
+        "ALTER TABLE diagnostic RENAME TO diagnostic_before;
+
+         CREATE TABLE diagnostic (
+             number INTEGER PRIMARY KEY,
+             code TEXT NOT NULL,
+             about TEXT NOT NULL,
+             severity INTEGER NOT NULL,
+             message TEXT NOT NULL,
+             worker_id BLOB NOT NULL,
+             at INTEGER NOT NULL,
+             denial TEXT,
+             UNIQUE (worker_id, code, about)
+         );
+
+         INSERT INTO diagnostic (number, code, about, severity, message, worker_id, at, denial)
+             SELECT number, code, '', severity, message, worker_id, at, denial
+             FROM diagnostic_before;
+
+         DROP TABLE diagnostic_before;",
+    )
 }
 
 /// Brings a database to the format that `migrations` lead to, one transaction per step.

@@ -2,9 +2,9 @@
 
 use clap::Args;
 use futures_util::StreamExt;
-use skep_protocol::{Cursor, Entry, EntryKind, RuntimeHandle};
+use skep_protocol::{Cursor, Denial, Entry, EntryKind, RuntimeHandle};
 
-use super::said;
+use super::{grants, said};
 use crate::connect::ConnectArgs;
 use crate::failure::Failed;
 use crate::{OutputFormat, json, terminal};
@@ -53,7 +53,7 @@ pub(super) async fn follow(arguments: &FollowArgs, what: What) -> Result<u8, Fai
     let mut after = Cursor(arguments.after);
     loop {
         let page = runtime.transcript(worker, after, PAGE).await?;
-        page.entries.iter().for_each(|entry| show(entry, what, arguments.output()));
+        page.entries.iter().for_each(|entry| show(entry, what, arguments));
         after = page.next;
         if !page.more {
             break;
@@ -62,19 +62,19 @@ pub(super) async fn follow(arguments: &FollowArgs, what: What) -> Result<u8, Fai
     if arguments.follow {
         let mut entries = runtime.subscribe(worker, Some(after)).await?;
         while let Some(entry) = entries.next().await {
-            show(&entry?, what, arguments.output());
+            show(&entry?, what, arguments);
         }
     }
     Ok(0)
 }
 
-fn show(entry: &Entry, what: What, output: OutputFormat) {
+fn show(entry: &Entry, what: What, arguments: &FollowArgs) {
     let is_line = matches!(entry.kind, EntryKind::Log);
     let beside = matches!(entry.kind, EntryKind::Gap | EntryKind::Denied);
     if what == What::Lines && !is_line && !beside {
         return;
     }
-    if output == OutputFormat::Json {
+    if arguments.output() == OutputFormat::Json {
         return terminal::print(&json::line(entry));
     }
     if what == What::Lines && is_line {
@@ -87,7 +87,8 @@ fn show(entry: &Entry, what: What, output: OutputFormat) {
     }
     if what == What::Lines && entry.kind == EntryKind::Denied {
         // Not among what it wrote.
-        return terminal::say("denied", &said::denied(entry));
+        let command = |it: &Denial| grants::command(&arguments.worker, &arguments.connect, it);
+        return terminal::say("denied", &said::denied(entry, command));
     }
     let line = said::line(entry) + "\n";
     terminal::print(line.as_bytes());

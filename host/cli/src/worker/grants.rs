@@ -1,6 +1,7 @@
 //! `skep worker grant` and `revoke`: what a worker may do besides, and the words for it.
 
 use clap::Args;
+use skep_protocol::flags::quoted;
 use skep_protocol::{
     Conflict, Denial, Error, Grants, GuestPath, HttpGrant, Rights, RuntimeHandle, ScopeGrant,
     ScopeName, SecretName, WorkerChange, WorkerId,
@@ -213,53 +214,20 @@ fn show(grants: &Grants, output: OutputFormat) {
         return terminal::print(b"it has no grants\n");
     }
     let mut table = Table::new(&["GRANT", ""]);
-    for (kind, what) in rows(grants) {
+    for (kind, what) in grants.words() {
         table.row([&kind, &what]);
     }
     terminal::print(table.text().as_bytes());
 }
 
-/// Each grant by its kind and what it is.
-pub(super) fn rows(grants: &Grants) -> Vec<(&'static str, String)> {
-    let scope = |grant: &ScopeGrant| ("scope", format!("{}", Written(grant)));
-    let scopes = grants.scopes.iter().map(scope);
-    let http = grants.http.iter().map(|grant| ("http", grant.to_string()));
-    let secrets = grants.secrets.iter().map(|name| ("secret", name.to_string()));
-    scopes.chain(http).chain(secrets).collect()
-}
-
-/// The flags that grant it.
-pub(super) fn flags(grants: &Grants) -> String {
-    let flag = |(kind, what): (&str, String)| format!("--{kind} {}", quoted(&what));
-    rows(grants).into_iter().map(flag).collect::<Vec<_>>().join(" ")
-}
-
-/// The command that would allow what was denied, where one would.
+/// The command that would allow what was denied, where one would: to be typed where this one was.
 pub(super) fn command(worker: &str, connect: &ConnectArgs, denial: &Denial) -> Option<String> {
     let grants = denial.grant.as_ref().filter(|grants| !grants.is_empty())?;
-    let mut words = vec![format!("skep worker grant {} {}", quoted(worker), flags(grants))];
+    let mut words = vec![format!("skep worker grant {} {}", quoted(worker), grants.flags())];
     words.extend(
         connect.typed().into_iter().map(|(flag, what)| format!("{flag} {}", quoted(&what))),
     );
     Some(words.join(" "))
-}
-
-/// A word as a shell takes it for one.
-fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "_./:@%+=-".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        return word.to_owned();
-    }
-    format!("'{}'", word.replace('\'', r"'\''"))
-}
-
-/// A directory as it is written on the command line.
-struct Written<'a>(&'a ScopeGrant);
-
-impl std::fmt::Display for Written<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}::{}:{}", self.0.name, self.0.guest, self.0.rights)
-    }
 }
 
 fn scope(text: &str) -> Result<ScopeGrant, String> {
@@ -290,31 +258,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_flags_of_grants_grant_them() {
-        let grants = Grants {
-            scopes: vec![scope("src::/src").unwrap(), scope("cache::/my cache:rw").unwrap()],
-            http: vec!["https://a.b".parse().unwrap(), "GET https://*.a.b inner".parse().unwrap()],
-            secrets: vec!["key".parse().unwrap()],
-        };
-        assert_eq!(
-            flags(&grants),
-            "--scope src::/src:ro --scope 'cache::/my cache:rw' --http https://a.b \
-             --http 'GET https://*.a.b inner' --secret key"
-        );
-        for grant in &grants.scopes {
-            assert_eq!(scope(&Written(grant).to_string()).as_ref(), Ok(grant));
+    fn a_directory_is_read_as_it_is_shown() {
+        for shown in ["src::/src:ro", "cache::/my cache:rw"] {
+            assert_eq!(scope(shown).unwrap().to_string(), shown);
         }
-    }
-
-    #[test]
-    fn a_word_stays_one_in_a_shell() {
-        for (word, shown) in [
-            ("tally", "tally"),
-            ("", "''"),
-            ("it's $HOME; rm *", r"'it'\''s $HOME; rm *'"),
-            ("*", "'*'"),
-        ] {
-            assert_eq!(quoted(word), shown);
-        }
+        assert_eq!(scope("src::/src").unwrap().rights, Rights::ReadOnly);
     }
 }

@@ -3,8 +3,6 @@
 use skep_protocol::text::neutral;
 use skep_protocol::{Denial, Entry, EntryKind, Grants, RequestRecord};
 
-use super::grants::{flags, rows};
-
 /// The line.
 pub(super) fn line(entry: &Entry) -> String {
     let mut line = format!("{:>6}  {}  {}", entry.seq, entry.at, entry.kind.as_str());
@@ -47,17 +45,21 @@ fn content(entry: &Entry) -> Option<String> {
     }
 }
 
-/// What was denied, with the flags that would allow it.
-pub(super) fn denied(entry: &Entry) -> String {
-    let interface = entry.label.as_deref().unwrap_or_default();
-    let said = content(entry).map(|content| format!("{interface}: {content}"));
-    neutral(&said.unwrap_or_else(|| interface.to_owned())).to_string()
+/// What was denied, with the command that would allow it.
+pub(super) fn denied(entry: &Entry, command: impl Fn(&Denial) -> Option<String>) -> String {
+    let denial: Denial = serde_json::from_slice(&entry.payload.body).unwrap_or_default();
+    let wanted = denial.wanted.as_deref().or(entry.label.as_deref()).unwrap_or_default();
+    let said = match command(&denial) {
+        Some(command) => format!("{wanted}; `{command}` allows it"),
+        None => wanted.to_owned(),
+    };
+    neutral(&said).to_string()
 }
 
 fn denial(denial: &Denial) -> String {
     let wanted = denial.wanted.as_deref().unwrap_or("no grant");
     match denial.grant.as_ref().filter(|grants| !grants.is_empty()) {
-        Some(grants) => format!("{wanted} (grant {} allows it)", flags(grants)),
+        Some(grants) => format!("{wanted} (grant {} allows it)", grants.flags()),
         None => wanted.to_owned(),
     }
 }
@@ -79,7 +81,7 @@ fn request(request: &RequestRecord) -> String {
 }
 
 fn granted(grants: &Grants) -> String {
-    let grants = rows(grants).into_iter().map(|(kind, what)| format!("{kind} {what}"));
+    let grants = grants.words().into_iter().map(|(kind, what)| format!("{kind} {what}"));
     let grants: Vec<_> = grants.collect();
     if grants.is_empty() { "none".into() } else { grants.join(", ") }
 }
@@ -108,6 +110,22 @@ mod tests {
             format!("denied {http}: GET https://a.b (grant --http 'GET https://*.b' allows it)")
         );
         assert_eq!(said("denied", Some("wasi:sockets/tcp"), ""), "denied wasi:sockets/tcp");
+    }
+
+    #[test]
+    fn a_denial_among_a_worker_s_lines_says_what_to_type() {
+        let entry = |body: &str| -> Entry {
+            let entry = serde_json::json!({ "seq": 7, "at": "2026-11-21T10:00:00.000Z",
+                "kind": "denied", "label": "wasi:http/outgoing-handler",
+                "content_type": "application/json", "body": body });
+            serde_json::from_value(entry).unwrap()
+        };
+        let said = |body| denied(&entry(body), |it| it.grant.as_ref().map(Grants::flags));
+        let body = r#"{"wanted":"GET https://a.\u001b[2Jb","grant":{"scopes":[],"http":[
+            {"scheme":"https","host":"a.b"}]}}"#;
+        assert_eq!(said(body), r"GET https://a.\u{1b}[2Jb; `--http https://a.b` allows it");
+        assert_eq!(said(r#"{"wanted":"GET x, which is no host"}"#), "GET x, which is no host");
+        assert_eq!(said(""), "wasi:http/outgoing-handler");
     }
 
     #[test]

@@ -6,13 +6,15 @@
 
 mod apart;
 mod commands;
+mod denials;
 mod guest;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use skep_protocol::{
-    Cursor, DiagnosticCode, EntryKind, FailedReason, LimitName, Limits, Outcome, Payload, Usage,
+    Cursor, Denial, DiagnosticCode, EntryKind, FailedReason, LimitName, Limits, Outcome, Payload,
+    Usage,
 };
 use skep_store::StoreError;
 use skep_store::record::{NewEntry, Receipt, Standing, Transaction, WorkerEvent, WorkerRecord};
@@ -41,8 +43,8 @@ pub(crate) struct Driver {
     reason: ConnectReason,
     /// The transcript says that there is an instance.
     recorded: bool,
-    /// What the operator was last told that the worker was denied.
-    denied: Option<String>,
+    /// What the operator was told lately that the worker was denied.
+    denied: Vec<Denial>,
 }
 
 /// What a turn is run on.
@@ -64,7 +66,7 @@ impl Driver {
             known: Arc::default(),
             reason: ConnectReason::Input,
             recorded: false,
-            denied: None,
+            denied: Vec::new(),
         }
     }
 

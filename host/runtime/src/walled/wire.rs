@@ -21,7 +21,7 @@ use rustix::net::{
     SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
 };
 use serde_json::{Map, Value, json};
-use skep_protocol::{Denial, Grants, LimitName, Limits, Rights};
+use skep_protocol::{Denial, Grants, HttpGrant, LimitName, Limits, Rights};
 use skep_store::scope::Usage;
 
 use crate::engine::Profile;
@@ -340,7 +340,12 @@ fn denied_of(value: &Value) -> Option<(&'static str, Denial)> {
     let name = value["interface"].as_str()?;
     let interface = OFFERS.iter().map(|offer| offer.name).find(|offer| *offer == name)?;
     let wanted = value["wanted"].as_str().map(|wanted| cut(wanted).to_owned());
-    let grant = |text: &Value| text.as_str()?.parse().ok();
+    // What would allow more than was wanted could be asked for behind something harmless.
+    let names = |grant: &HttpGrant| {
+        let origin = format!("{}://{}", grant.scheme, grant.host);
+        !origin.contains('*') && wanted.as_deref().is_some_and(|wanted| wanted.contains(&origin))
+    };
+    let grant = |text: &Value| text.as_str()?.parse().ok().filter(names);
     let http: Vec<_> = value["http"].as_array()?.iter().take(1).filter_map(grant).collect();
     let grant = (!http.is_empty()).then(|| Grants { http, ..Grants::default() });
     Some((interface, Denial { wanted, grant }))
@@ -505,6 +510,10 @@ mod tests {
                 json!({ "interface": "wasi:sockets/tcp", "http": [] }),
                 json!({ "interface": "wasi:sockets/tcp", "http": ["rubbish"] }),
                 json!({ "interface": "</script>", "http": [] }),
+                json!({ "interface": "wasi:http/outgoing-handler", "wanted": "GET http://a.b",
+                    "http": ["http://*"] }),
+                json!({ "interface": "wasi:http/outgoing-handler", "wanted": "GET http://a.b",
+                    "http": ["http://c.d"] }),
                 7,
             ],
         });
@@ -513,6 +522,8 @@ mod tests {
         assert_eq!((crash.message.len(), crash.frames.len()), (TEXT, FRAMES));
         let mut denials = Denials::default();
         denials.record("wasi:sockets/tcp");
+        let wanted = Some("GET http://a.b".into());
+        denials.record_as("wasi:http/outgoing-handler", Denial { wanted, grant: None });
         assert_eq!(done.denials, denials);
         assert_eq!(done.cost.memory_peak_bytes, Limits::default().memory_bytes);
     }

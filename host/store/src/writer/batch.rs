@@ -8,6 +8,7 @@ use super::chore::{DIRECTORY_PENDING, ROWS_PENDING};
 use super::queue::{Job, Work};
 use super::statement::Statements;
 use crate::read::input::is_remembered;
+use crate::record::DENIALS;
 use crate::row::entry::EntryRow;
 use crate::row::input::InputRow;
 use crate::row::worker::WorkerRow;
@@ -256,20 +257,34 @@ impl Batch<'_, '_> {
             }
             SharedEvent::Diagnose(diagnostic) => {
                 let sql = "INSERT OR REPLACE INTO diagnostic \
-                           (code, severity, message, worker_id, at, denial) \
-                           VALUES (?, ?, ?, ?, ?, ?)";
+                           (code, about, severity, message, worker_id, at, denial) \
+                           VALUES (?, ?, ?, ?, ?, ?, ?)";
+                let worker = diagnostic.worker();
+                let worker = worker.as_ref().map_or(&[][..], |id| id.as_bytes());
+                // There is one of each code, but for denials: one of each thing that was wanted.
+                let wanted = diagnostic.denial.as_ref().and_then(|denial| denial.wanted.as_deref());
                 let denial = diagnostic.denial.as_deref().map(serde_json::to_string);
                 connection.prepare_cached(sql)?.execute(params![
                     diagnostic.code.as_str(),
+                    wanted.unwrap_or_default(),
                     code::of_severity(diagnostic.severity),
                     diagnostic.message,
-                    diagnostic.worker().as_ref().map_or(&[][..], |id| id.as_bytes()),
+                    worker,
                     diagnostic.at.as_millis().cast_signed(),
                     denial.transpose().map_err(|_| Refusal::Malformed)?,
                 ])?;
-                // A worker has one of each code, so only all of them together need a bound. What
-                // guests can bring about, a denial, does not push out what is worse. They are put
-                // in order only where there is one too many.
+                if wanted.is_some() {
+                    let sql = "DELETE FROM diagnostic WHERE worker_id = ?1 AND code = ?2 \
+                               AND number <= (SELECT number FROM diagnostic \
+                               WHERE worker_id = ?1 AND code = ?2 \
+                               ORDER BY number DESC LIMIT 1 OFFSET ?3)";
+                    let bound = i64::try_from(DENIALS).unwrap_or(i64::MAX);
+                    let code = diagnostic.code.as_str();
+                    connection.prepare_cached(sql)?.execute(params![worker, code, bound])?;
+                }
+                // And all of them together have a bound. What guests can bring about, a denial,
+                // does not push out what is worse. They are put in order only where there is one
+                // too many.
                 let sql = "SELECT count(*) FROM diagnostic";
                 let count: i64 = connection.prepare_cached(sql)?.query_row([], |row| row.get(0))?;
                 if count <= DIAGNOSTICS {

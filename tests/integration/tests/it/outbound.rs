@@ -2,6 +2,7 @@
 //! that the worker never sees.
 
 mod bed;
+mod denials;
 mod secrets;
 
 use std::net::TcpListener;

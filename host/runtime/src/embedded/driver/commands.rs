@@ -121,9 +121,8 @@ impl Driver {
         self.put(record, entries).await?;
         self.reason = ConnectReason::Update;
         if granted {
-            // What it is denied now is something else.
-            let clear = SharedEvent::Clear(DiagnosticCode::Denied, self.worker.id);
-            drop(self.inner.store.submit_shared(clear));
+            let grants = self.worker.state().record.spec.grants.clone();
+            self.review_denials(&grants);
         }
         Ok(())
     }

@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use skep_protocol::{
-    ComponentKind, Denial, DiagnosticCode, EntryKind, FailedReason, Limits, Outcome, Payload,
-    Rights, SecretName,
+    ComponentKind, DiagnosticCode, EntryKind, FailedReason, Limits, Outcome, Payload, Rights,
+    SecretName,
 };
 use skep_store::record::{Standing, WorkerEvent, WorkerRecord};
 use skep_store::scope::Quota;
@@ -20,7 +20,7 @@ use crate::outbound::HttpAccess;
 use crate::outcome::Ended;
 use crate::stdio;
 use crate::turn::Identity;
-use crate::world::{Denials, Denied, Mount};
+use crate::world::Mount;
 
 use super::super::components::{Components, NotReady};
 use super::super::ending::{self, Captured};
@@ -348,29 +348,6 @@ impl Driver {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
         None
-    }
-
-    /// Says in the transcript what was denied, and to the operator what was last.
-    pub(super) fn record_denials(&mut self, log: &Arc<TurnLog>, denials: &Denials) {
-        for Denied { interface, denial } in denials.iter() {
-            let payload = match denial {
-                Denial { wanted: None, grant: None } => Payload::default(),
-                // It is made of texts and lists, which can be written.
-                denial => Payload {
-                    content_type: "application/json".into(),
-                    body: serde_json::to_vec(denial).unwrap_or_default(),
-                },
-            };
-            log.append(EntryKind::Denied, Some(interface), payload);
-        }
-        let hint = denials.iter().filter(|denied| denied.denial.grant.is_some()).last();
-        if let Some(wanted) = hint.and_then(|denied| denied.denial.wanted.as_ref())
-            && self.denied.as_ref() != Some(wanted)
-        {
-            let message = format!("it was denied {wanted}; its transcript has the grant for that");
-            self.inner.diagnose(DiagnosticCode::Denied, &message, Some(self.worker.id));
-            self.denied = Some(wanted.clone());
-        }
     }
 
     pub(super) fn durable_turn(

@@ -4,6 +4,7 @@ use sha2::{Digest, Sha256};
 use skep_protocol::{ConfigValues, Denial, FailedReason, Grants, Labels, Version};
 
 use super::*;
+use crate::record::DENIALS;
 
 fn labels(pairs: &[(&str, &str)]) -> Labels {
     let pairs = pairs.iter().map(|(key, value)| ((*key).into(), (*value).into()));
@@ -324,6 +325,36 @@ fn a_denial_is_kept_with_what_would_allow_it_and_pushes_out_nothing_worse() {
     assert_eq!((all.len(), all.last()), (1_000, Some(&crash)));
     kept.reopen();
     assert_eq!(kept.diagnostics(Some(&worker.id)).unwrap(), [last]);
+}
+
+#[test]
+fn the_latest_denials_of_a_worker_are_kept_once_each() {
+    let mut kept = Kept::new();
+    let (worker, other) = (kept.create().id, kept.create().id);
+    let denied = |id: WorkerId, what: &str, at| {
+        let (code, at) = (DiagnosticCode::Denied, Timestamp(at));
+        let mut denied = Diagnostic::new(code, what, Some(id.into()), at);
+        let denial = Denial { wanted: Some(what.into()), grant: None };
+        denied.denial = Some(Box::new(denial));
+        denied
+    };
+    let crash = Diagnostic::new(DiagnosticCode::CrashLoop, "x", Some(worker.into()), Timestamp(1));
+    kept.submit_shared(SharedEvent::Diagnose(crash));
+    kept.submit_shared(SharedEvent::Diagnose(denied(other, "theirs", 2)));
+    for at in 10..40 {
+        let what = format!("{}", at % 20);
+        kept.submit_shared(SharedEvent::Diagnose(denied(worker, &what, at))).wait().unwrap();
+    }
+    kept.reopen();
+    let found = |id| {
+        let found = kept.diagnostics(Some(&id)).unwrap();
+        found.into_iter().map(|one| (one.message, one.at.as_millis())).collect::<Vec<_>>()
+    };
+    let latest = (32..40).rev().map(|at| (format!("{}", at % 20), at));
+    let expected: Vec<_> = latest.chain([("x".to_owned(), 1)]).collect();
+    assert_eq!((expected.len(), found(worker)), (DENIALS + 1, expected));
+    kept.submit_shared(SharedEvent::Clear(DiagnosticCode::Denied, worker)).wait().unwrap();
+    assert_eq!((found(worker).len(), found(other).len()), (1, 1));
 }
 
 #[test]
