@@ -62,7 +62,7 @@ impl Unusable {
             Self::Unreadable(_) | Self::NoFile => {
                 "a `file` is seen from where the settings lie; make it, readable for this user only"
             }
-            Self::Unset => "set it for the process that `skep` is, or name a `file` instead",
+            Self::Unset => "set it where `skep` is started, or name a `file` instead",
             Self::Empty | Self::Lines | Self::Value(_) => {
                 "put nothing but the secret there; of a file, one newline at its end is left out"
             }
