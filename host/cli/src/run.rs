@@ -19,9 +19,9 @@ use skep_protocol::{ComponentKind, HttpGrant, Limits, Payload, Rights, WorkerId}
 use skep_registry::{LocalRun, RunRecord};
 use skep_runtime::stdio::{Input, Output, Writer};
 use skep_runtime::{
-    ChildCompiler, CompileOutcome, ConnectReason, Cost, Denials, Denied, Ended, FileCalls,
-    GuestSpec, HttpAccess, KillReason, KillSwitch, LoadError, Loaded, Mount, Outbound, Place,
-    Profile, Sandbox, SandboxParts, TranscriptEntry, Unbounded,
+    ChildCompiler, CompileOutcome, ConnectReason, Cost, Denied, Done, Ended, FileCalls, GuestSpec,
+    HttpAccess, KillReason, KillSwitch, LoadError, Loaded, Mount, Outbound, Place, Profile,
+    Sandbox, SandboxParts, TranscriptEntry, Unbounded,
 };
 use skep_store::scope::Quota;
 use skep_store::{Disk, Scope, tree};
@@ -396,16 +396,16 @@ impl Run {
             self.sandbox.guests().spawn(async move {
                 let mut instance = match sandbox.connect(&loaded, spec, turn, kill).await {
                     Ok(instance) => instance,
-                    Err(ended) => return (ended, Cost::default(), Denials::default()),
+                    Err(done) => return done,
                 };
                 let (ended, cost) = match input {
                     None => instance.run().await,
                     Some(input) => match instance.connected(ConnectReason::Created).await {
                         Ok(()) => instance.call(input).await,
-                        Err(ended) => (ended, Cost::default()),
+                        Err(done) => return done,
                     },
                 };
-                (ended, cost, instance.take_denials())
+                Done { ended, cost, denials: instance.take_denials() }
             })
         };
         let deadline = self.arguments.timeout.map(|timeout| began + timeout);
@@ -419,14 +419,14 @@ impl Run {
             }
             () = sleep_until(deadline.map(|at| at + LETTING_GO)) => None,
         };
-        let (mut ended, cost, denials) = finished.unwrap_or_else(|| {
+        let Done { mut ended, cost, denials } = finished.unwrap_or_else(|| {
             let ended = match kill.reason() {
-                Some(KillReason::Deadline) => Ended::Deadline,
-                Some(KillReason::Cancelled) => Ended::Cancelled,
+                Some(reason) => reason.into(),
                 None if deadline.is_some_and(|at| at <= Instant::now()) => Ended::Deadline,
                 None => Ended::HostFault("the guest's task ended without a result".into()),
             };
-            (ended, Cost { wall: began.elapsed(), ..Cost::default() }, Denials::default())
+            let cost = Cost { wall: began.elapsed(), ..Cost::default() };
+            Done { cost, ..Done::from(ended) }
         });
 
         let killed = matches!(ended, Ended::Deadline | Ended::Cancelled);

@@ -193,19 +193,22 @@ impl RuntimeHandle for Guarded {
     async fn update(&self, worker: WorkerId, change: WorkerChange) -> Result<WorkerView, Error> {
         self.change(Action::WorkerUpdate, Some(worker), async move |guarded, runtime| {
             let mut change = change;
-            if change.component.is_some() || change.config.is_some() {
-                guarded.may_run_in(&*runtime, worker).await?;
-            }
-            if let Some(grants) = &change.grants {
-                let before = runtime.get(worker).await?.spec.grants;
-                guarded.gate.policy.allows_grants(&guarded.caller, &before, grants)?;
-                if guarded.caller.role < Role::Admin {
-                    if !change.is_for(&before) {
-                        return Err(Conflict::Grants.into());
-                    }
-                    // What was allowed is this change of these, not of what there may be by then.
-                    change.grants_before = Some(before);
+            let decides = change.component.is_some() || change.config.is_some();
+            if guarded.caller.role < Role::Admin && (decides || change.grants.is_some()) {
+                let before = runtime.get(worker).await?.spec;
+                let policy = &guarded.gate.policy;
+                if decides {
+                    policy.allows_spec(&guarded.caller, &before)?;
                 }
+                if let Some(grants) = &change.grants {
+                    policy.allows_grants(&guarded.caller, &before.grants, grants)?;
+                }
+                if !change.is_for(&before.grants) {
+                    return Err(Conflict::Grants.into());
+                }
+                // What was allowed is this change of a worker with these grants, not with what it
+                // may have by then.
+                change.grants_before = Some(before.grants);
             }
             runtime.update(worker, change).await
         })

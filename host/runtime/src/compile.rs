@@ -150,11 +150,17 @@ impl Compiler for ChildCompiler {
         let mut child = self.spawn(&job)?;
         let mut stdin = child.stdin.take().expect("standard input was asked for");
         let status = std::thread::scope(|scope| {
-            scope.spawn(move || {
+            let writer = std::thread::Builder::new().spawn_scoped(scope, move || {
                 // A child that died early closes its end; its status tells why.
                 let _ = stdin.write_all(job.wasm);
             });
-            wait(&mut child, job.wall)
+            let status = writer.and_then(|_| wait(&mut child, job.wall));
+            if status.is_err() {
+                // Whatever it was, the child is not left behind; it may be gone.
+                let _ = child.kill();
+                let _ = child.wait();
+            }
+            status
         })?;
         let Some(status) = status else {
             return Err(CompileError::Limit(LimitName::compile_wall_ms));

@@ -60,6 +60,24 @@ pub struct Cost {
     pub fuel: Option<u64>,
 }
 
+/// How a turn ended, what it cost, and what it asked for and was not granted.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Done {
+    /// Its end.
+    pub ended: Ended,
+    /// What it cost.
+    pub cost: Cost,
+    /// What it was denied.
+    pub denials: Denials,
+}
+
+impl From<Ended> for Done {
+    /// Of a turn that was none.
+    fn from(ended: Ended) -> Self {
+        Self { ended, cost: Cost::default(), denials: Denials::default() }
+    }
+}
+
 /// Fuel given where fuel is counted but not limited.
 const PLENTY: u64 = u64::MAX / 2;
 
@@ -69,8 +87,8 @@ const WORD_BYTES: usize = 255;
 const UNUSABLE: &str = "an instance that did not end well is not called again";
 
 impl Instance {
-    /// Instantiates a component. `Err` says how that ended, with what it cost: its start function
-    /// and initialisers are the guest's code already.
+    /// Instantiates a component. `Err` says how that ended: its start function and initialisers are
+    /// the guest's code already.
     pub(crate) async fn connect(
         engine: Arc<Engine>,
         slots: Arc<CpuSlots>,
@@ -79,7 +97,7 @@ impl Instance {
         spec: GuestSpec,
         turn: Box<dyn Turn>,
         kill: Arc<KillSwitch>,
-    ) -> Result<Self, Ended> {
+    ) -> Result<Self, Done> {
         let limits = spec.limits;
         let fault = |error: wasmtime::Error| Ended::HostFault(format!("{error:#}"));
         let world = World::new(spec, outbound, turn, kill).map_err(fault)?;
@@ -129,7 +147,7 @@ impl Instance {
             .await;
         match connected {
             Ok(body) => instance.body = body,
-            Err(error) => return Err(instance.end(&error)),
+            Err(error) => return Err(instance.over(&error)),
         }
         Ok(instance)
     }
@@ -152,12 +170,12 @@ impl Instance {
 
     /// Tells a worker that listens why it has a new instance. Comes before its first input, and
     /// counts to that turn.
-    pub async fn connected(&mut self, reason: ConnectReason) -> Result<(), Ended> {
+    pub async fn connected(&mut self, reason: ConnectReason) -> Result<(), Done> {
         if !self.usable {
-            return Err(Ended::HostFault(UNUSABLE.into()));
+            return Err(Ended::HostFault(UNUSABLE.into()).into());
         }
         let told = self.hook(async |store, hooks| hooks.call_connected(store, reason.into()).await);
-        told.await.map_err(|error| self.end(&error))
+        told.await.map_err(|error| self.over(&error))
     }
 
     /// Tells a worker that listens that its instance is about to go. This is a courtesy: it takes
@@ -314,6 +332,12 @@ impl Instance {
         self.usable = false;
         self.store.data().http.caller.end();
         outcome::ended(error, &self.store.data().meter)
+    }
+
+    /// The end of a turn that did not get to its input.
+    fn over(&mut self, error: &wasmtime::Error) -> Done {
+        let ended = self.end(error);
+        Done { ended, cost: self.cost(), denials: self.take_denials() }
     }
 
     fn cost(&mut self) -> Cost {

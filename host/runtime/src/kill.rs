@@ -3,9 +3,13 @@
 //! A guest that computes notices at its next epoch tick; one that waits in a host call is woken,
 //! and its future is dropped. Both look at the same switch, so neither can outrun it.
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::task::Waker;
+use std::task::{Poll, Waker};
+
+use futures_util::future::{Either, select};
 
 /// Why a guest was ended from outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -45,6 +49,26 @@ impl KillSwitch {
             0 => None,
             1 => Some(KillReason::Deadline),
             _ => Some(KillReason::Cancelled),
+        }
+    }
+
+    /// Waits for it to be thrown. One waits at a time, or a guest runs under it.
+    pub(crate) async fn thrown(&self) -> KillReason {
+        poll_fn(|cx| {
+            self.watch(cx.waker());
+            self.reason().map_or(Poll::Pending, Poll::Ready)
+        })
+        .await
+    }
+
+    /// What some work comes to, unless the switch is thrown first.
+    pub(crate) async fn unless_thrown<T>(
+        &self,
+        work: impl Future<Output = T>,
+    ) -> Result<T, KillReason> {
+        match select(pin!(work), pin!(self.thrown())).await {
+            Either::Left((done, _)) => Ok(done),
+            Either::Right((reason, _)) => Err(reason),
         }
     }
 

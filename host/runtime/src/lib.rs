@@ -41,7 +41,7 @@ pub use compile::{
 pub use embedded::{Embedded, EmbeddedParts, OperatorScope, Options};
 pub use engine::{Allocator, Profile};
 pub use guest::GuestSpec;
-pub use instance::{Cost, Instance};
+pub use instance::{Cost, Done, Instance};
 pub use kill::{KillReason, KillSwitch};
 pub use lender::{Lender, Unbounded};
 pub use lifecycle::ConnectReason;

@@ -78,6 +78,7 @@ impl Gauge {
 
     fn grow(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> bool {
         let growth = desired.saturating_sub(current);
+        self.last = 0;
         if growth > self.limit.saturating_sub(self.used) {
             self.denied = true;
             return false;
@@ -137,7 +138,9 @@ impl ResourceLimiterAsync for Meter {
     }
 
     fn table_grow_failed(&mut self, _error: wasmtime::Error) -> wasmtime::Result<()> {
-        self.table.undo();
+        // Nothing is credited: the engine says this of a growth by more than there are numbers too,
+        // which it did not ask about, and which would undo the one before.
+        self.table.denied = true;
         Ok(())
     }
 

@@ -60,6 +60,15 @@ pub struct Frame {
     pub source: Option<String>,
 }
 
+impl From<KillReason> for Ended {
+    fn from(reason: KillReason) -> Self {
+        match reason {
+            KillReason::Deadline => Self::Deadline,
+            KillReason::Cancelled => Self::Cancelled,
+        }
+    }
+}
+
 /// An error of our own making inside a host call.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
@@ -74,10 +83,7 @@ const NAME: usize = 300;
 /// Says what an error out of the engine means.
 pub(crate) fn ended(error: &wasmtime::Error, meter: &Meter) -> Ended {
     if let Some(reason) = error.downcast_ref::<KillReason>() {
-        return match reason {
-            KillReason::Deadline => Ended::Deadline,
-            KillReason::Cancelled => Ended::Cancelled,
-        };
+        return (*reason).into();
     }
     if let Some(I32Exit(code)) = error.downcast_ref::<I32Exit>() {
         return exited((code & 0xff) as u8, meter);

@@ -11,7 +11,7 @@ use skep_store::CompiledCache;
 use crate::compile::{CompileError, CompileJob, Compiler};
 use crate::engine::{Allocator, Engine, Profile, compatibility_hash};
 use crate::guest::GuestSpec;
-use crate::instance::Instance;
+use crate::instance::{Done, Instance};
 use crate::kill::KillSwitch;
 use crate::loaded::{CompileOutcome, Loaded, link};
 use crate::outbound::Outbound;
@@ -156,7 +156,7 @@ impl Sandbox {
         spec: GuestSpec,
         turn: Box<dyn Turn>,
         kill: Arc<KillSwitch>,
-    ) -> Result<Instance, Ended> {
+    ) -> Result<Instance, Done> {
         let engine =
             self.engine(loaded.profile).map_err(|error| Ended::HostFault(error.to_string()))?;
         let code = (loaded.profile, &loaded.code);

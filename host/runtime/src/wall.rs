@@ -65,6 +65,10 @@ impl Wall {
     pub fn missing(&self) -> Option<String> {
         let landlock = match self.landlock {
             0 => Some("no Landlock, which came with Linux 5.13 and may be switched off".to_owned()),
+            version if version < LANDLOCK_RENAMES => Some(format!(
+                "Landlock {version}, which keeps compilers from files and cannot keep runs from \
+                 them: that came with Linux 5.19"
+            )),
             version if version < LANDLOCK_WHOLE => {
                 Some(format!("Landlock {version} of {LANDLOCK_WHOLE}, which came with Linux 6.12"))
             }
@@ -141,6 +145,15 @@ fn access(rights: Rights) -> BitFlags<AccessFs> {
 pub(crate) fn hold(resource: Resource, value: u64) -> io::Result<()> {
     let value = getrlimit(resource).maximum.map_or(value, |most| value.min(most));
     Ok(setrlimit(resource, Rlimit { current: Some(value), maximum: Some(value) })?)
+}
+
+/// Has no thread of this process start another from now on: each could be started without memory
+/// of its own, and they are counted to the host's user.
+pub(crate) fn no_more_threads() -> io::Result<()> {
+    match rustix::thread::secure_computing_mode() {
+        Ok(_) => calls::no_more_threads().map_err(io::Error::other),
+        Err(_) => Ok(()),
+    }
 }
 
 /// Closes every descriptor from `first` on: this process has use for none that it inherited.

@@ -20,14 +20,12 @@ mod child;
 mod wire;
 
 use std::ffi::OsString;
-use std::future::poll_fn;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use futures_util::future::{Either, select};
@@ -36,7 +34,7 @@ use rustix::process::{PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use skep_protocol::limits::OFF;
 use tokio::sync::Semaphore;
 
-use crate::instance::Cost;
+use crate::instance::{Cost, Done};
 use crate::kill::{KillReason, KillSwitch};
 use crate::loaded::Loaded;
 use crate::outcome::Ended;
@@ -44,7 +42,7 @@ use crate::stdio;
 use crate::world::{Denials, Mount};
 
 pub use child::run_main;
-pub(crate) use wire::{Done, Job, MountJob};
+pub(crate) use wire::{Job, MountJob};
 
 /// Children at once. Each is a process of some ten MiB beside what its guest holds.
 const CHILDREN: usize = 64;
@@ -127,10 +125,7 @@ impl Walled {
         let leash = Arc::new(Leash::default());
         // Whoever drops this future leaves no child behind.
         let _cut = Cut(leash.clone());
-        let thrown = std::pin::pin!(poll_fn(|cx| {
-            kill.watch(cx.waker());
-            kill.reason().map_or(Poll::Pending, Poll::Ready)
-        }));
+        let thrown = std::pin::pin!(kill.thrown());
         let room = std::pin::pin!(self.room.acquire());
         let (room, thrown) = match select(room, thrown).await {
             Either::Left((room, thrown)) => (room.expect("it is never closed"), thrown),
@@ -201,7 +196,7 @@ impl Walled {
         leash: &Leash,
     ) -> io::Result<Done> {
         let (mut socket, theirs) = UnixStream::pair()?;
-        let mut child = Command::new(&self.program)
+        let child = Command::new(&self.program)
             .args(&self.arguments)
             .env_clear()
             .env("MALLOC_ARENA_MAX", "2")
@@ -209,7 +204,8 @@ impl Walled {
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()?;
-        let pid = rustix::process::Pid::from_child(&child);
+        let mut child = Reaped(child);
+        let pid = rustix::process::Pid::from_child(&child.0);
         leash.hold(pidfd_open(pid, PidfdFlags::empty())?);
         let mut talk = || {
             let code = loaded.native.as_ref().ok_or(io::ErrorKind::NotFound)?;
@@ -223,7 +219,7 @@ impl Walled {
             })
         };
         let said = talk();
-        let status = end(&mut child, leash)?;
+        let status = end(&mut child.0, leash)?;
         match said {
             Ok(Some(done)) => Ok(done),
             // It was gone before it had said how the run ended, or while it was told about it.
@@ -237,12 +233,25 @@ impl Walled {
 /// Waits a moment for a child that should be going, then ends it.
 fn end(child: &mut Child, leash: &Leash) -> io::Result<ExitStatus> {
     let timeout = Timespec::try_from(GONE).map_err(io::Error::other)?;
-    if let Some(pidfd) = &leash.state().pidfd {
+    // Another descriptor of it, so that nobody who would cut the leash waits meanwhile.
+    let pidfd = leash.state().pidfd.as_ref().map(OwnedFd::try_clone).transpose()?;
+    if let Some(pidfd) = pidfd {
         // Where it is interrupted, the child has less time.
-        let _ = poll(&mut [PollFd::new(pidfd, PollFlags::IN)], Some(&timeout));
+        let _ = poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], Some(&timeout));
     }
     leash.cut();
     child.wait()
+}
+
+/// A child that is gone, and not only dead, when this is dropped.
+struct Reaped(Child);
+
+impl Drop for Reaped {
+    fn drop(&mut self) {
+        // Where it was waited for, both do nothing.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 /// What a child is killed by, from whichever thread.
@@ -295,11 +304,7 @@ impl Drop for Cut {
 impl Done {
     /// The end of a run that was killed from this side.
     fn killed(reason: KillReason, took: Duration) -> Self {
-        let ended = match reason {
-            KillReason::Deadline => Ended::Deadline,
-            KillReason::Cancelled => Ended::Cancelled,
-        };
-        Self::without_word(ended, took)
+        Self::without_word(reason.into(), took)
     }
 
     fn fault(what: String, took: Duration) -> Self {

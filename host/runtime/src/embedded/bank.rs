@@ -18,7 +18,8 @@ pub(super) struct Bank {
     next: u64,
     /// Sum of what all hold.
     held: u64,
-    /// Of what those hold that were asked to leave.
+    /// Those that were asked to leave, and what of it they hold.
+    leavers: usize,
     leaving: u64,
 }
 
@@ -46,7 +47,7 @@ pub(super) enum Loan {
 
 impl Bank {
     pub(super) fn new(total: u64) -> Self {
-        Self { total, accounts: BTreeMap::new(), next: 0, held: 0, leaving: 0 }
+        Self { total, accounts: BTreeMap::new(), next: 0, held: 0, leavers: 0, leaving: 0 }
     }
 
     /// An account for an instance that is about to run.
@@ -64,8 +65,14 @@ impl Bank {
         let Some(account) = self.accounts.remove(&key) else { return };
         self.held -= account.held;
         if account.leaving {
+            self.leavers -= 1;
             self.leaving -= account.held;
         }
+    }
+
+    /// How many were asked to leave and have not done so yet.
+    pub(super) fn leavers(&self) -> usize {
+        self.leavers
     }
 
     /// Puts memory by for an instance that is not there yet.
@@ -115,6 +122,7 @@ impl Bank {
         let Some(account) = self.accounts.get_mut(&key) else { return false };
         account.running = true;
         if std::mem::take(&mut account.leaving) {
+            self.leavers -= 1;
             self.leaving -= account.held;
         }
         let safe = self.is_safe();
@@ -129,6 +137,7 @@ impl Bank {
         if let Some(account) = self.accounts.get_mut(&key)
             && !std::mem::replace(&mut account.leaving, true)
         {
+            self.leavers += 1;
             self.leaving += account.held;
         }
     }

@@ -14,7 +14,7 @@ use skep_protocol::{
 };
 use skep_store::record::{ComponentRecord, SharedEvent};
 use skep_store::{Store, StoreError};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use super::Embedded;
 use super::log::now;
@@ -28,13 +28,18 @@ pub(crate) struct Components {
     store: Store,
     sandbox: Sandbox,
     ready: Mutex<Ready>,
-    /// One is made ready at a time: the compiler takes the memory and the cores of several workers.
-    one_at_a_time: tokio::sync::Mutex<()>,
+    /// One is compiled at a time: that takes the memory and the cores of several workers.
+    compiling: Semaphore,
+    /// A few that are compiled already are loaded at a time; they do not wait for a compiler.
+    loading: Semaphore,
     /// Those that are on their way without a turn that waits for them.
     under_way: Mutex<HashMap<ComponentDigest, watch::Receiver<Option<Made>>>>,
     /// One is stored at a time, so that of two who store the same one is the first.
     storing: Arc<tokio::sync::Mutex<()>>,
 }
+
+/// Components loaded at once.
+const LOADING: usize = 4;
 
 /// Components kept ready beyond those that live instances have: each holds a descriptor, and memory
 /// by the number of its functions and names. Making one ready again takes a millisecond.
@@ -106,7 +111,8 @@ impl Components {
             store,
             sandbox,
             ready: Mutex::default(),
-            one_at_a_time: tokio::sync::Mutex::default(),
+            compiling: Semaphore::new(1),
+            loading: Semaphore::new(LOADING),
             under_way: Mutex::default(),
             storing: Arc::default(),
         }
@@ -140,7 +146,11 @@ impl Components {
         if let Some(loaded) = self.find(digest, profile) {
             return Ok(loaded);
         }
-        let _turn = self.one_at_a_time.lock().await;
+        let turns = match self.sandbox.is_compiled(&digest, profile) {
+            true => &self.loading,
+            false => &self.compiling,
+        };
+        let _turn = turns.acquire().await;
         if let Some(loaded) = self.find(digest, profile) {
             return Ok(loaded);
         }

@@ -18,8 +18,10 @@ use skep_protocol::{
 };
 use skep_store::StoreError;
 use skep_store::record::{NewEntry, Receipt, Standing, Transaction, WorkerEvent, WorkerRecord};
+use tokio::sync::SemaphorePermit;
 
 use crate::ConnectReason;
+use crate::calls::FileCalls;
 use crate::instance::Cost;
 use crate::kill::{KillReason, KillSwitch};
 
@@ -39,6 +41,8 @@ pub(crate) struct Driver {
     inner: Arc<Inner>,
     worker: Arc<Worker>,
     seat: Option<Seat>,
+    /// File calls of an instance that ended while it was made.
+    left_behind: Option<FileCalls>,
     known: Arc<Mutex<Known>>,
     reason: ConnectReason,
     /// The transcript says that there is an instance.
@@ -63,6 +67,7 @@ impl Driver {
             inner,
             worker,
             seat: None,
+            left_behind: None,
             known: Arc::default(),
             reason: ConnectReason::Input,
             recorded: false,
@@ -129,10 +134,32 @@ impl Driver {
         false
     }
 
+    /// Waits until another turn may be in flight. Whoever waits does so at rest, and leaves where
+    /// others wait for what it holds: all turns in flight may be waiting for just that.
+    async fn admitted<'a>(&mut self, inner: &'a Inner) -> SemaphorePermit<'a> {
+        const OPEN: &str = "the turns are never closed";
+        loop {
+            let Some(seat) = &self.seat else { return inner.turns.acquire().await.expect(OPEN) };
+            if !inner.residency.is_wanted()
+                && let Ok(permit) = inner.turns.try_acquire()
+            {
+                return permit;
+            }
+            let resting = seat.place.rest();
+            tokio::select! {
+                biased;
+                () = resting.evicted() => {}
+                permit = inner.turns.acquire() => return permit.expect(OPEN),
+            }
+            drop(resting);
+            self.let_go().await;
+        }
+    }
+
     /// Takes the first input and sees it through.
     async fn turn(&mut self) {
         let inner = self.inner.clone();
-        let permit = inner.turns.acquire().await.expect("the turns are never closed");
+        let permit = self.admitted(&inner).await;
         let taken = {
             let mut state = self.worker.state();
             // A command or a stop may have come while we waited.

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use cap_std::fs::Dir;
+use skep_protocol::text::neutral;
 use skep_protocol::{
     Diagnostic, DiagnosticCode, Error, HostId, InputId, Rights, RuntimeId, ScopeName, SecretName,
     Timestamp, WorkerId,
@@ -274,7 +275,8 @@ impl Inner {
         tracing::warn!(
             code = code.as_str(),
             worker_id = subject.map(tracing::field::display),
-            message
+            "{}",
+            neutral(message)
         );
         let diagnostic = Diagnostic::new(code, message, subject.map(Into::into), now());
         // One that is not kept is in the log.

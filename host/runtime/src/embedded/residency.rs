@@ -32,7 +32,7 @@ struct Ledger {
     idle_budget: u64,
     idle_bytes: u64,
     next: u64,
-    /// Workers that wait for a place, less those that one was already asked to leave for.
+    /// Workers that wait for a place.
     wanted: usize,
     /// By when they came to rest.
     resting: BTreeMap<u64, Rest>,
@@ -112,12 +112,7 @@ impl Residency {
         let permit = match self.places.clone().try_acquire_owned() {
             Ok(permit) => permit,
             Err(_) => {
-                {
-                    let mut ledger = self.ledger();
-                    if !ledger.evict_oldest() {
-                        ledger.wanted += 1;
-                    }
-                }
+                let _wanting = Wanting::begin(self);
                 let permit = self.places.clone().acquire_owned().await;
                 permit.expect("the places are never closed")
             }
@@ -133,6 +128,13 @@ impl Residency {
         self.total - self.places.available_permits()
     }
 
+    /// Whether somebody waits for a place or for memory, so that who has some rests between its
+    /// turns, however many inputs it has.
+    pub(crate) fn is_wanted(&self) -> bool {
+        let ledger = self.ledger();
+        ledger.wanted > 0 || !ledger.waiting.is_empty()
+    }
+
     /// Whether so many wait for memory that nobody else should.
     pub(crate) fn is_overrun(&self) -> bool {
         self.ledger().waiting.len() >= MOST_WAITING
@@ -143,7 +145,30 @@ impl Residency {
     }
 }
 
+/// One that waits for a place; others are asked to leave for it as long as it does.
+struct Wanting<'a>(&'a Residency);
+
+impl<'a> Wanting<'a> {
+    fn begin(residency: &'a Residency) -> Self {
+        let mut ledger = residency.ledger();
+        ledger.wanted += 1;
+        ledger.make_places();
+        Self(residency)
+    }
+}
+
+impl Drop for Wanting<'_> {
+    fn drop(&mut self) {
+        self.0.ledger().wanted -= 1;
+    }
+}
+
 impl Ledger {
+    /// Has as many leave as are waited for; one that was asked and stays after all does not count.
+    fn make_places(&mut self) {
+        while self.wanted > self.bank.leavers() && self.evict_oldest() {}
+    }
+
     fn evict_oldest(&mut self) -> bool {
         let Some((_, rest)) = self.resting.pop_first() else { return false };
         self.idle_bytes -= rest.bytes;
@@ -165,10 +190,21 @@ impl Ledger {
         }
     }
 
+    /// Whether an instance that is not there yet waits for memory. None that comes after it is
+    /// served before it, or small ones would keep a large one waiting for ever; those that run are,
+    /// since it is their ends that everybody waits for.
+    fn is_advance_due(&self) -> bool {
+        self.waiting.iter().any(|request| request.is_advance && !request.done.is_closed())
+    }
+
     /// Meets the requests that can be met now, in their order.
     fn serve(&mut self) {
         for request in std::mem::take(&mut self.waiting) {
             if request.done.is_closed() {
+                continue;
+            }
+            if request.is_advance && self.is_advance_due() {
+                self.waiting.push_back(request);
                 continue;
             }
             let loan = self.ask(request.account, request.bytes, request.is_advance);
@@ -203,9 +239,7 @@ impl Place {
             None => leave.notify_one(),
         }
         while ledger.idle_bytes > ledger.idle_budget && ledger.evict_oldest() {}
-        if ledger.wanted > 0 && ledger.evict_oldest() {
-            ledger.wanted -= 1;
-        }
+        ledger.make_places();
         ledger.serve();
         drop(ledger);
         Resting { residency, key, leave }
@@ -215,8 +249,9 @@ impl Place {
     pub(crate) fn resume(&self) -> bool {
         let mut ledger = self.account.residency.ledger();
         let may = ledger.bank.resume(self.account.key);
+        // It may have been asked to leave for somebody.
+        ledger.make_places();
         if !ledger.waiting.is_empty() {
-            // It may have been asked to leave for somebody.
             ledger.serve();
         }
         may
@@ -227,7 +262,11 @@ impl Account {
     async fn borrow(&self, bytes: u64, is_advance: bool) -> bool {
         let lent = {
             let mut ledger = self.residency.ledger();
-            match ledger.ask(self.key, bytes, is_advance) {
+            let loan = match is_advance && ledger.is_advance_due() {
+                true => Loan::Later { short_bytes: 0 },
+                false => ledger.ask(self.key, bytes, is_advance),
+            };
+            match loan {
                 Loan::Made => return true,
                 Loan::Never => return false,
                 Loan::Later { .. } => {
@@ -363,6 +402,38 @@ mod tests {
         assert!(!is_ready(b.lender().lend(60)).await);
         drop((a, b));
         place(&residency, 100).await;
+    }
+
+    #[tokio::test]
+    async fn small_ones_do_not_keep_a_large_one_waiting() {
+        let residency = residency(9, 100, u64::MAX);
+        let running = place(&residency, 60).await;
+        let large = residency.place(60, 60);
+        tokio::pin!(large);
+        assert!(!is_ready(&mut large).await);
+        let small = residency.place(10, 10);
+        tokio::pin!(small);
+        assert!(!is_ready(&mut small).await, "it comes after the large one");
+        drop(running);
+        drop((large.await, small.await));
+        assert_eq!(residency.connected(), 0);
+    }
+
+    #[tokio::test]
+    async fn one_that_was_asked_to_leave_and_stays_leaves_after_its_turn() {
+        let residency = residency(1, u64::MAX, u64::MAX);
+        let only = place(&residency, 1).await;
+        let resting = only.rest();
+        let waiting = residency.place(0, 1);
+        tokio::pin!(waiting);
+        assert!(!is_ready(&mut waiting).await);
+        // It is woken at the same moment, and that comes first.
+        drop(resting);
+        assert!(only.resume() && residency.is_wanted());
+        assert!(is_ready(only.rest().evicted()).await);
+        drop(only);
+        waiting.await;
+        assert!(!residency.is_wanted());
     }
 
     #[tokio::test]

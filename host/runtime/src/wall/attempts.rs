@@ -7,12 +7,14 @@
 use std::fmt::Write as _;
 use std::io;
 use std::net::TcpListener;
+use std::os::fd::AsFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixStream;
 use std::process::Command;
 
 use libc::c_long;
 use rustix::io::Errno;
+use skep_protocol::Rights;
 
 use super::calls::{Calls, call};
 use super::{Allowed, close_from, raise};
@@ -57,6 +59,20 @@ const ATTEMPTS: &[Attempt] = &[
     ("leave a namespace", || system(libc::SYS_setns, [-1, 0, 0, 0, 0])),
     ("queue calls past the filter", || system(libc::SYS_io_uring_setup, [0; 5])),
     ("take keys", || system(libc::SYS_keyctl, [c_long::MAX, 0, 0, 0, 0])),
+    ("have memory that is not counted", || {
+        let shared = c_long::from(libc::MAP_SHARED | libc::MAP_ANONYMOUS);
+        system(libc::SYS_mmap, [0, 4_096, libc::PROT_READ.into(), shared, -1])
+    }),
+    ("have the kernel signal another", || {
+        let own = c_long::from(rustix::process::getpid().as_raw_nonzero().get());
+        system(libc::SYS_fcntl, [0, libc::F_SETOWN.into(), own, 0, 0])
+    }),
+    ("set times by name", || {
+        let now = rustix::fs::Timespec { tv_sec: 0, tv_nsec: rustix::fs::UTIME_OMIT };
+        let none = rustix::fs::Timestamps { last_access: now, last_modification: now };
+        let flags = rustix::fs::AtFlags::empty();
+        Ok(rustix::fs::utimensat(rustix::fs::CWD, "/proc/self/exe", &none, flags)?)
+    }),
     ("watch events of the processor", || system(libc::SYS_perf_event_open, [0; 5])),
 ];
 
@@ -73,16 +89,23 @@ fn is_refusal(answer: &io::Result<()>) -> bool {
 }
 
 /// Raises the wall and tries it: as around the compiler, or with the argument `files` as around a
-/// guest that was granted no directory, where it is Landlock alone that stands before a file. What
+/// guest that was granted a directory, where it is Landlock alone that stands before a file. What
 /// was found is printed, a line for each attempt; the exit code is 0 where all were refused.
 pub fn prove(arguments: &[String]) -> i32 {
     let calls = match arguments {
-        [files] if files == "files" => Calls::Files,
+        [files] if files == "files" => Calls::Files { times: true },
         _ => Calls::Compute,
     };
+    let closed = close_from(3);
+    // A run has a directory of its own. This one has none of the files that are tried.
+    let own = match calls {
+        Calls::Files { .. } => std::fs::File::open("/proc/self/fdinfo").ok(),
+        Calls::Compute => None,
+    };
+    let directories: Vec<_> = own.iter().map(|own| (own.as_fd(), Rights::ReadWrite)).collect();
     let before: Vec<_> = ATTEMPTS.iter().map(|(_, attempt)| is_refusal(&attempt())).collect();
-    let allowed = Allowed { directories: &[], calls };
-    let raised = close_from(3).and_then(|()| raise(&allowed));
+    let allowed = Allowed { directories: &directories, calls };
+    let raised = closed.and_then(|()| raise(&allowed));
     let mut text = String::new();
     let mut stands = raised.is_ok();
     for ((what, attempt), before) in ATTEMPTS.iter().zip(before) {

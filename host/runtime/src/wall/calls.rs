@@ -21,7 +21,10 @@ pub(crate) enum Calls {
     /// Computing, with the descriptors that are open.
     Compute,
     /// The same, and files in directories.
-    Files,
+    Files {
+        /// May set their times, for which it is enough to have them open for reading.
+        times: bool,
+    },
 }
 
 /// Computing with threads, and with descriptors that are open.
@@ -71,8 +74,6 @@ const FILES: &[c_long] = &[
     libc::SYS_dup,
     libc::SYS_fadvise64,
     libc::SYS_fallocate,
-    libc::SYS_fchmod,
-    libc::SYS_fcntl,
     libc::SYS_fdatasync,
     libc::SYS_fstatfs,
     libc::SYS_fsync,
@@ -92,41 +93,75 @@ const FILES: &[c_long] = &[
     libc::SYS_statx,
     libc::SYS_symlinkat,
     libc::SYS_unlinkat,
-    libc::SYS_utimensat,
     // The C library's way to open and to rename, where it was built for one.
     #[cfg(target_arch = "x86_64")]
     libc::SYS_open,
 ];
 
-/// `PR_SET_NAME`: what a thread is called.
-const SET_NAME: u64 = libc::PR_SET_NAME as u64;
+/// What may be asked of a descriptor: none of it has the kernel send a signal, or wait for anybody.
+const DESCRIPTOR: &[libc::c_int] =
+    &[libc::F_DUPFD_CLOEXEC, libc::F_GETFD, libc::F_SETFD, libc::F_GETFL];
+
+/// What may be asked of a process: a thread's name, and to give up more.
+const PROCESS: &[libc::c_int] = &[libc::PR_SET_NAME, libc::PR_SET_NO_NEW_PRIVS];
 
 /// Puts the filter in force for the calling thread and those that it starts.
 pub(super) fn filter(calls: Calls) -> Result<(), seccompiler::Error> {
     seccompiler::apply_filter(&program(calls)?)
 }
 
+/// Has no thread of this process start another any more.
+pub(super) fn no_more_threads() -> Result<(), seccompiler::Error> {
+    let refused = BTreeMap::from([(libc::SYS_clone, Vec::new())]);
+    let filter = SeccompFilter::new(
+        refused,
+        SeccompAction::Allow,
+        SeccompAction::Errno(Errno::NOSYS.raw_os_error().unsigned_abs()),
+        std::env::consts::ARCH.try_into()?,
+    )?;
+    let program: BpfProgram = filter.try_into()?;
+    seccompiler::apply_filter_all_threads(&program)
+}
+
 fn program(calls: Calls) -> Result<BpfProgram, seccompiler::Error> {
     let files = match calls {
         Calls::Compute => &[],
-        Calls::Files => FILES,
+        Calls::Files { .. } => FILES,
     };
     let always = COMPUTE.iter().chain(files).map(|call| (*call, Vec::new()));
     let mut rules: BTreeMap<_, _> = always.collect();
     let executable = libc::PROT_EXEC as u64;
+    // Such memory is not counted to the process, whose limit would mean nothing.
+    let uncounted = (libc::MAP_SHARED | libc::MAP_GROWSDOWN) as u64;
     let thread = libc::CLONE_THREAD as u64;
     let own = u64::from(rustix::process::getpid().as_raw_nonzero().get().unsigned_abs());
     rules.extend([
         // No memory becomes executable that was not when the wall was raised.
-        (libc::SYS_mmap, where_argument(2, SeccompCmpOp::MaskedEq(executable), 0)?),
+        (
+            libc::SYS_mmap,
+            vec![SeccompRule::new(vec![
+                condition(2, SeccompCmpOp::MaskedEq(executable), 0)?,
+                condition(3, SeccompCmpOp::MaskedEq(uncounted), 0)?,
+            ])?],
+        ),
         (libc::SYS_mprotect, where_argument(2, SeccompCmpOp::MaskedEq(executable), 0)?),
         (libc::SYS_clone, where_argument(0, SeccompCmpOp::MaskedEq(thread), thread)?),
-        (libc::SYS_prctl, where_argument(0, SeccompCmpOp::Eq, SET_NAME)?),
+        (libc::SYS_prctl, one_of(0, PROCESS)?),
+        // Another filter takes away, and gives nothing back.
+        (libc::SYS_seccomp, where_argument(0, SeccompCmpOp::Eq, SET_FILTER)?),
         // To abort is to signal oneself.
         (libc::SYS_tgkill, where_argument(0, SeccompCmpOp::Eq, own)?),
         // Asks for limits, where it sets none.
         (libc::SYS_prlimit64, where_argument(2, SeccompCmpOp::Eq, 0)?),
     ]);
+    if let Calls::Files { times } = calls {
+        rules.insert(libc::SYS_fcntl, one_of(1, DESCRIPTOR)?);
+        if times {
+            // Of what is open. By name it would be of any file of the host's user: Landlock leaves
+            // times alone.
+            rules.insert(libc::SYS_utimensat, where_argument(1, SeccompCmpOp::Eq, 0)?);
+        }
+    }
     let filter = SeccompFilter::new(
         rules,
         SeccompAction::Errno(Errno::NOSYS.raw_os_error().unsigned_abs()),
@@ -136,13 +171,33 @@ fn program(calls: Calls) -> Result<BpfProgram, seccompiler::Error> {
     Ok(filter.try_into()?)
 }
 
+/// `SECCOMP_SET_MODE_FILTER`.
+const SET_FILTER: u64 = libc::SECCOMP_SET_MODE_FILTER as u64;
+
+fn condition(
+    index: u8,
+    compare: SeccompCmpOp,
+    value: u64,
+) -> Result<SeccompCondition, seccompiler::Error> {
+    Ok(SeccompCondition::new(index, SeccompCmpArgLen::Qword, compare, value)?)
+}
+
 fn where_argument(
     index: u8,
     compare: SeccompCmpOp,
     value: u64,
 ) -> Result<Vec<SeccompRule>, seccompiler::Error> {
-    let condition = SeccompCondition::new(index, SeccompCmpArgLen::Qword, compare, value)?;
-    Ok(vec![SeccompRule::new(vec![condition])?])
+    Ok(vec![SeccompRule::new(vec![condition(index, compare, value)?])?])
+}
+
+/// Where an argument is one of these numbers, of which the kernel looks at 32 bits.
+fn one_of(index: u8, numbers: &[libc::c_int]) -> Result<Vec<SeccompRule>, seccompiler::Error> {
+    let rule = |number: &libc::c_int| {
+        let (length, number) = (SeccompCmpArgLen::Dword, u64::from(number.unsigned_abs()));
+        let condition = SeccompCondition::new(index, length, SeccompCmpOp::Eq, number)?;
+        Ok(SeccompRule::new(vec![condition])?)
+    };
+    numbers.iter().map(rule).collect()
 }
 
 /// Makes a system call whose arguments are numbers, and forgets what it returns.
@@ -180,7 +235,7 @@ mod tests {
 
     #[test]
     fn both_lists_make_a_program_that_the_kernel_takes() {
-        for calls in [Calls::Compute, Calls::Files] {
+        for calls in [Calls::Compute, Calls::Files { times: true }] {
             let program = program(calls).unwrap();
             assert!(program.len() < 4_096, "{}", program.len());
         }
@@ -204,7 +259,7 @@ mod tests {
             libc::SYS_io_uring_setup,
             libc::SYS_setns,
             libc::SYS_unshare,
-            libc::SYS_seccomp,
+            libc::SYS_fchmod,
             libc::SYS_sendmsg,
             libc::SYS_recvmsg,
         ] {

@@ -8,15 +8,15 @@ use std::sync::{Arc, Mutex};
 
 use cap_std::fs::Dir;
 use rustix::process::{Resource, Signal};
-use skep_protocol::ComponentKind;
+use skep_protocol::{ComponentKind, Rights};
 use skep_store::scope::Quota;
 use skep_store::{Disk, Scope};
 
-use super::wire::{self, Done, Job, MountJob, Printer, Stream};
+use super::wire::{self, Job, MountJob, Printer, Stream};
 use crate::calls::{FileCalls, Place};
 use crate::engine::Engine;
 use crate::guest::GuestSpec;
-use crate::instance::Instance;
+use crate::instance::{Done, Instance};
 use crate::kill::KillSwitch;
 use crate::loaded::{Code, link};
 use crate::outbound::Outbound;
@@ -25,7 +25,7 @@ use crate::slots::CpuSlots;
 use crate::stdio::{Input, Output};
 use crate::turn::NoTurn;
 use crate::wall::{self, Allowed, Calls};
-use crate::world::{Denials, Mount};
+use crate::world::Mount;
 
 /// Memory that the process may have beside the guest's: its own, the guest's tables, what is on
 /// its way in or out.
@@ -33,6 +33,9 @@ const BESIDE: u64 = 512 << 20;
 
 /// Descriptors that the process may have beside the guest's.
 const DESCRIPTORS: u64 = 64;
+
+/// How much less its share of a core is than the host's own threads'.
+const NICE: i32 = 10;
 
 /// Runs one guest as the host at the other end of standard input says, and returns the exit code.
 pub fn run_main(_arguments: &[String]) -> i32 {
@@ -47,6 +50,8 @@ fn serve() -> io::Result<()> {
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
     wall::close_from(3)?;
     wall::hold(Resource::Core, 0)?;
+    // Runs in processes are outside of what shares the cores among turns in the host's own.
+    rustix::process::nice(NICE)?;
     let socket = io::stdin().as_fd().try_clone_to_owned()?;
     let mut socket = UnixStream::from(socket);
     let (job, descriptors) = wire::receive_job(&mut socket)?;
@@ -54,11 +59,7 @@ fn serve() -> io::Result<()> {
     let mut socket = File::from(OwnedFd::from(socket));
     let done = match ready(&job, descriptors) {
         Ok(ready) => run(job, ready, &socket)?,
-        Err(error) => Done {
-            ended: Ended::HostFault(error.to_string()),
-            cost: Default::default(),
-            denials: Denials::default(),
-        },
+        Err(error) => Ended::HostFault(error.to_string()).into(),
     };
     wire::send_done(&mut socket, &done)
 }
@@ -83,7 +84,9 @@ fn ready(job: &Job, descriptors: Vec<OwnedFd>) -> io::Result<Ready> {
     let limits = &job.limits;
     wall::hold(Resource::Data, limits.memory_bytes.saturating_add(BESIDE))?;
     wall::hold(Resource::Nofile, limits.open_descriptors.saturating_add(DESCRIPTORS))?;
-    wall::raise(&Allowed { directories: &allowed, calls: Calls::Files })?;
+    // What is only read is not to have other times either.
+    let times = job.mounts.iter().all(|mount| mount.rights == Rights::ReadWrite);
+    wall::raise(&Allowed { directories: &allowed, calls: Calls::Files { times } })?;
     let quota = Quota { bytes: limits.disk_bytes, entries: limits.disk_entries };
     let mount = |(directory, mount): (OwnedFd, &MountJob)| {
         let disk = match mount.used {
@@ -104,6 +107,7 @@ fn run(job: Job, ready: Ready, socket: &File) -> io::Result<Done> {
     let output = |stream| Output::to_writer(Printer { socket: socket.clone(), stream }, false);
     let (stdout, stdout_writer) = output(Stream::Stdout)?;
     let (stderr, stderr_writer) = output(Stream::Stderr)?;
+    wall::no_more_threads()?;
     let spec = GuestSpec {
         args: job.args,
         env: job.env,
@@ -121,18 +125,18 @@ fn run(job: Job, ready: Ready, socket: &File) -> io::Result<Done> {
     let (slots, kill) = (CpuSlots::new(1), Arc::<KillSwitch>::default());
     // Without a grant nothing is sent, and what would be is not even started.
     let outbound = Outbound::default();
-    let (ended, cost, denials) = threads.block_on(async {
+    let done = threads.block_on(async {
         let code = (job.profile, &code);
         match Instance::connect(engine, slots, outbound, code, spec, turn, kill).await {
-            Err(ended) => (ended, Default::default(), Denials::default()),
+            Err(done) => done,
             Ok(mut instance) => {
                 let (ended, cost) = instance.run().await;
-                (ended, cost, instance.take_denials())
+                Done { ended, cost, denials: instance.take_denials() }
             }
         }
     });
     // The host reads on for as long as it likes, and ends this process when it does not.
     stdout_writer.drain(None);
     stderr_writer.drain(None);
-    Ok(Done { ended, cost, denials })
+    Ok(done)
 }

@@ -21,11 +21,12 @@ use rustix::net::{
     SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
 };
 use serde_json::{Map, Value, json};
+use skep_protocol::text::neutral;
 use skep_protocol::{Denial, Grants, HttpGrant, LimitName, Limits, Rights};
 use skep_store::scope::Usage;
 
 use crate::engine::Profile;
-use crate::instance::Cost;
+use crate::instance::{Cost, Done};
 use crate::interfaces::OFFERS;
 use crate::outcome::{Crash, Ended, Frame};
 use crate::shape::Abi;
@@ -77,14 +78,6 @@ pub(crate) struct MountJob {
     pub(crate) rights: Rights,
     /// What lies in it, where all of that counts; else only what is added.
     pub(crate) used: Option<Usage>,
-}
-
-/// How a run ended, as its child says.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Done {
-    pub(crate) ended: Ended,
-    pub(crate) cost: Cost,
-    pub(crate) denials: Denials,
 }
 
 /// Where the guest prints to.
@@ -339,7 +332,7 @@ fn denied_json(denied: &Denied) -> Value {
 fn denied_of(value: &Value) -> Option<(&'static str, Denial)> {
     let name = value["interface"].as_str()?;
     let interface = OFFERS.iter().map(|offer| offer.name).find(|offer| *offer == name)?;
-    let wanted = value["wanted"].as_str().map(|wanted| cut(wanted).to_owned());
+    let wanted = value["wanted"].as_str().map(|wanted| neutral(cut(wanted)).to_string());
     // What would allow more than was wanted could be asked for behind something harmless.
     let names = |grant: &HttpGrant| {
         let origin = format!("{}://{}", grant.scheme, grant.host);
@@ -394,7 +387,7 @@ fn crash_of(value: &Value) -> Option<Crash> {
     };
     let frames = value["frames"].as_array()?.iter().take(FRAMES);
     Some(Crash {
-        message: text(&value["message"])?,
+        message: neutral(&text(&value["message"])?).to_string(),
         frames: frames.map(frame).collect::<Option<_>>()?,
     })
 }

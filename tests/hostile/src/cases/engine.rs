@@ -44,6 +44,8 @@ fn memory() -> Vec<Case> {
         Case::text("declares_many_big_memories", Limit(LimitName::memory_bytes)),
         Case::text("realloc_grows_memory", Limit(LimitName::memory_bytes)),
         Case::text("grows_a_table", Limit(LimitName::table_elements)),
+        Case::text("grows_a_table_by_more_than_there_is", Limit(LimitName::table_elements))
+            .with(LimitName::table_elements, 1_000),
         Case::text("declares_a_huge_table", Refused("table")),
         Case::made("instance_flood", made::instance_flood::bytes, Limit(LimitName::core_instances)),
         Case::made("memory_flood", made::memory_flood::bytes, Limit(LimitName::memories)),

@@ -42,6 +42,58 @@ async fn workers_that_have_more_than_there_is_take_turns() {
     runtime.shutdown(Duration::ZERO).await;
 }
 
+/// Those with an instance wait for a turn, those with a turn for an instance.
+#[tokio::test(flavor = "multi_thread")]
+async fn workers_with_many_inputs_are_in_nobodys_way() {
+    let dir = test_dir();
+    let options = Options { instances: 2, turns: 2, idle_bytes: u64::MAX, ..Options::default() };
+    let runtime = open_with(&dir, options);
+    let mut workers = Vec::new();
+    for _ in 0..6 {
+        workers.push(scribe(&runtime, &[]).await);
+    }
+    let mut sent = Vec::new();
+    for nth in 0..8 {
+        for worker in &workers {
+            let command = if nth == 0 { "nap 0.2" } else { "echo here" };
+            let input = post(&runtime, *worker, command).await.unwrap().input_id();
+            sent.push((*worker, input));
+        }
+    }
+    for (worker, input) in sent {
+        until("each turn", async || {
+            runtime.input(worker, input).await.unwrap().state == InputState::Done
+        })
+        .await;
+        let outcome = runtime.input(worker, input).await.unwrap().outcome.unwrap();
+        assert_eq!(outcome.ending, Ending::Completed, "{outcome:?}");
+    }
+    assert!(runtime.describe().await.unwrap().connected <= 2);
+    runtime.shutdown(Duration::ZERO).await;
+}
+
+/// Whoever waits for a place can be cancelled, and its worker removed.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_waits_for_an_instance_can_be_cancelled() {
+    let dir = test_dir();
+    let runtime = open_with(&dir, Options { instances: 1, ..Options::default() });
+    let (sleeper, waiter) = (scribe(&runtime, &[]).await, scribe(&runtime, &[]).await);
+    let nap = post(&runtime, sleeper, "nap 20").await.unwrap().input_id();
+    running(&runtime, sleeper, nap).await;
+    let input = post(&runtime, waiter, "echo never").await.unwrap().input_id();
+    running(&runtime, waiter, input).await;
+    runtime.cancel(waiter, input).await.unwrap();
+    until("its end", async || {
+        runtime.input(waiter, input).await.unwrap().state == InputState::Done
+    })
+    .await;
+    let outcome = runtime.input(waiter, input).await.unwrap().outcome.unwrap();
+    assert_eq!(outcome.ending, Ending::Cancelled);
+    runtime.remove(waiter).await.unwrap();
+    runtime.cancel(sleeper, nap).await.unwrap();
+    runtime.shutdown(Duration::ZERO).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn no_result_depends_on_what_neighbours_have() {
     let dir = test_dir();

@@ -99,7 +99,7 @@ fn a_hook_that_ends_badly_ends_the_instance() {
         let record = notes.configured("1", &[("connected", "panic")]);
         let mut live = Live::scribe(Limits::default(), record).await;
         let ended = live.instance.connected(ConnectReason::Created).await.unwrap_err();
-        assert!(matches!(ended, Ended::Trapped(_)), "{ended:?}");
+        assert!(matches!(ended.ended, Ended::Trapped(_)), "{ended:?}");
         assert!(!live.instance.is_usable());
         assert!(matches!(live.say("echo text").await.0, Ended::HostFault(_)));
 
@@ -107,7 +107,8 @@ fn a_hook_that_ends_badly_ends_the_instance() {
         let record = notes.configured("1", &[("connected", "spin")]);
         let mut live = Live::scribe(limits, record).await;
         let ended = live.instance.connected(ConnectReason::Created).await.unwrap_err();
-        assert_eq!(ended, Ended::Deadline);
+        assert_eq!(ended.ended, Ended::Deadline);
+        assert!(ended.cost.wall >= std::time::Duration::from_millis(50), "{ended:?}");
     });
 }
 

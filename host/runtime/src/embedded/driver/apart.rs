@@ -44,7 +44,11 @@ impl Driver {
     ) -> Ran {
         // Its process borrows nothing on the way, so all that it may have is kept ready for it.
         let most = job.limits.memory_bytes;
-        let _place = self.inner.residency.place(most, most).await;
+        let place = self.inner.residency.place(most, most);
+        let _place = match job.kill.unless_thrown(place).await {
+            Ok(place) => place,
+            Err(reason) => return ran(reason.into(), &job.limits),
+        };
         let fault = |error: skep_store::StoreError| Ended::HostFault(error.to_string());
         let mounts = match self.mounts(&job.record, &job.limits).await {
             Ok(mounts) => mounts,

@@ -14,7 +14,7 @@ use skep_store::{Disk, Scope, StoreError};
 use crate::ConnectReason;
 use crate::calls::{FileCalls, Place as CallPlace};
 use crate::guest::GuestSpec;
-use crate::instance::{Cost, Instance};
+use crate::instance::{Cost, Done, Instance};
 use crate::loaded::Loaded;
 use crate::outbound::HttpAccess;
 use crate::outcome::Ended;
@@ -109,9 +109,11 @@ impl Driver {
             Ok(turn) => turn,
             Err(error) => return Some(ran(Ended::HostFault(error.to_string()), &job.limits)),
         };
-        let loaded = match self.loaded(&job.record, &job.limits).await {
-            Ok(loaded) => loaded,
-            Err(error) => return Some(self.not_ready(error, &job.limits).await),
+        let ready = self.loaded(&job.record, &job.limits);
+        let loaded = match job.kill.unless_thrown(ready).await {
+            Ok(Ok(loaded)) => loaded,
+            Ok(Err(error)) => return Some(self.not_ready(error, &job.limits).await),
+            Err(reason) => return Some(ran(reason.into(), &job.limits)),
         };
         let mut ran = match self.worker.kind {
             ComponentKind::Service => self.call(job, &loaded, turn).await,
@@ -149,7 +151,7 @@ impl Driver {
                 let seat = self.connect(job, loaded, spec, turn, lines, stdout, stderr).await;
                 let mut seat = match seat {
                     Ok(seat) => seat,
-                    Err(ended) => return ran(ended, &job.limits),
+                    Err(done) => return self.not_connected(job, done),
                 };
                 job.log.note(WorkerEvent::Connected(true));
                 job.log.append(EntryKind::Connected, None, Payload::default());
@@ -160,11 +162,11 @@ impl Driver {
                 self.recorded = true;
                 self.worker.state().connected = true;
                 self.inner.restored(self.worker.id);
-                if let Err(ended) = connected {
+                if let Err(done) = connected {
                     seat.stdout.finish_lines();
                     seat.stderr.finish_lines();
                     self.seat = Some(seat);
-                    return ran(ended, &job.limits);
+                    return self.not_connected(job, done);
                 }
                 self.seat = Some(seat);
             }
@@ -224,7 +226,10 @@ impl Driver {
                 (ended, cost)
             }
             // It may have ended in its start function, which is a part of its run.
-            Err(ended) => (ended, Cost::default()),
+            Err(Done { ended, cost, denials }) => {
+                self.record_denials(&job.log, &denials);
+                (ended, cost)
+            }
         };
         captured.stdout.finish_lines();
         captured.stderr.finish_lines();
@@ -246,17 +251,27 @@ impl Driver {
         lines: Arc<Mutex<Weak<TurnLog>>>,
         stdout: stdio::Output,
         stderr: stdio::Output,
-    ) -> Result<Seat, Ended> {
+    ) -> Result<Seat, Done> {
         // As much as it once needed is kept ready for it; more has to be had on the way.
         let expected = self.worker.state().usage.memory_peak_bytes.max(LEAST_MEMORY_BYTES);
-        let place = self.inner.residency.place(expected, job.limits.memory_bytes).await;
+        let place = self.inner.residency.place(expected, job.limits.memory_bytes);
+        let place = job.kill.unless_thrown(place).await.map_err(Ended::from)?;
         let fault = |error: StoreError| Ended::HostFault(error.to_string());
         let mounts = self.mounts(&job.record, &job.limits).await.map_err(fault)?;
         let files = FileCalls::new(CallPlace::Pool);
         let limits = job.limits;
         let (lender, http) = (place.lender(), self.http_access(&job.record));
         let spec = GuestSpec { mounts, files: files.clone(), http, limits, lender, ..spec };
-        let instance = self.inner.sandbox.connect(loaded, spec, turn, job.kill.clone()).await?;
+        let connected = self.inner.sandbox.connect(loaded, spec, turn, job.kill.clone()).await;
+        let instance = match connected {
+            Ok(instance) => instance,
+            Err(done) => {
+                stdout.finish_lines();
+                stderr.finish_lines();
+                self.left_behind = Some(files);
+                return Err(done);
+            }
+        };
         Ok(Seat { instance, turn: lines, stdout, stderr, files, place })
     }
 
@@ -322,18 +337,23 @@ impl Driver {
         ran
     }
 
+    /// The end of a turn whose instance did not get to its input.
+    fn not_connected(&mut self, job: &Job, Done { ended, cost, denials }: Done) -> Ran {
+        self.record_denials(&job.log, &denials);
+        Ran { cost, ..ran(ended, &job.limits) }
+    }
+
     /// Waits for the file calls of an instance that ended; they outlive it.
     pub(super) async fn settle_files(&mut self, limits: &Limits) -> Option<Ran> {
-        let usable = match &self.seat {
-            None => return None,
-            Some(seat) => seat.instance.is_usable() && self.worker.kind == ComponentKind::Service,
-        };
-        if usable {
+        let goes_on =
+            |seat: &Seat| seat.instance.is_usable() && self.worker.kind == ComponentKind::Service;
+        if self.seat.as_ref().is_some_and(goes_on) {
             return None;
         }
-        let seat = self.seat.take()?;
-        let files = seat.files.clone();
-        drop(seat);
+        let files = match self.seat.take() {
+            Some(seat) => seat.files.clone(),
+            None => self.left_behind.take()?,
+        };
         self.worker.state().connected = false;
         let began = Instant::now();
         while files.under_way() > 0 {
