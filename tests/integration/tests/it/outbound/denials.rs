@@ -1,8 +1,7 @@
 //! What was denied, and how the operator is told to allow it.
 
-use skep_harness::guest;
+use skep_harness::{Server, guest};
 
-use super::server::Server;
 use crate::hosting::{Hosted, Said};
 use crate::served::{Served, Serves};
 
