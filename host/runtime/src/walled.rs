@@ -82,6 +82,17 @@ impl Isolation {
     }
 }
 
+/// Where a command is run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Room {
+    /// In the host's process.
+    Here,
+    /// In a process of its own.
+    Apart,
+    /// It would have to be in a process of its own, and cannot be.
+    Nowhere,
+}
+
 /// Starts runs in processes of their own.
 #[derive(Debug)]
 pub struct Walled {
@@ -97,20 +108,21 @@ impl Walled {
         Self { program, arguments, isolation, room: Semaphore::new(CHILDREN) }
     }
 
-    /// Whether a component's runs are in a process of their own.
-    pub(crate) fn takes(
+    /// Where a component's runs are.
+    pub(crate) fn room_for(
         &self,
         loaded: &Loaded,
         may_dial: bool,
         is_trusted: impl FnOnce() -> bool,
-    ) -> bool {
+    ) -> Room {
         let possible = loaded.is_wasi_alone() && !(may_dial && loaded.dials());
-        possible
-            && match self.isolation {
-                Isolation::Thread => false,
-                Isolation::Process => true,
-                Isolation::Auto => !is_trusted(),
-            }
+        match self.isolation {
+            Isolation::Thread => Room::Here,
+            Isolation::Process if possible => Room::Apart,
+            Isolation::Process => Room::Nowhere,
+            Isolation::Auto if possible && !is_trusted() => Room::Apart,
+            Isolation::Auto => Room::Here,
+        }
     }
 
     /// One run. What the guest prints goes to `stdout` and `stderr` as it comes.

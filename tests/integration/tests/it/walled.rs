@@ -42,7 +42,10 @@ mod conformance {
 }
 
 async fn probe(runtime: &Embedded, limits: &[(LimitName, u64)]) -> WorkerId {
-    let wasm = std::fs::read(skep_harness::guest("probe")).unwrap();
+    worker(runtime, std::fs::read(skep_harness::guest("probe")).unwrap(), limits).await
+}
+
+async fn worker(runtime: &Embedded, wasm: Vec<u8>, limits: &[(LimitName, u64)]) -> WorkerId {
     let bytes = futures_util::stream::iter([Ok(wasm.into())]).boxed();
     let component = runtime.put_component(bytes, Role::Admin).await.unwrap().item;
     let mut spec = WorkerSpec::new(component.digest);
@@ -181,6 +184,40 @@ async fn memory_and_denials_are_told_as_of_any_run() {
     let page = runtime.transcript(worker, skep_protocol::Cursor(0), 1_000).await.unwrap();
     let denied = page.entries.iter().filter(|entry| entry.kind == EntryKind::Denied);
     assert!(denied.count() > 0, "{:?}", page.entries);
+    runtime.shutdown(PATIENCE).await;
+}
+
+/// A command that asks which attempt this is, which only the host's process could tell it.
+const ASKS_ITS_HOST: &str = r#"(component
+    (import "skep:worker/context@0.1.0" (instance (export "attempt" (func (result u32)))))
+    (core module $m (func (export "run") (result i32) (i32.const 0)))
+    (core instance $i (instantiate $m))
+    (func $run (result (result)) (canon lift (core func $i "run")))
+    (instance $run (export "run" (func $run)))
+    (export "wasi:cli/run@0.2.3" (instance $run)))"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_in_a_process_of_its_own_is_not_run_in_the_hosts_instead() {
+    let dir = test_dir();
+    let runtime = open(&dir);
+    let worker = worker(&runtime, wat::parse_str(ASKS_ITS_HOST).unwrap(), &[]).await;
+    let outcome = ran(&runtime, worker, &[]).await;
+    assert_eq!(outcome.ending, Ending::Failed, "{outcome:?}");
+    assert_eq!(outcome.error.unwrap().code, "isolation");
+    runtime.shutdown(PATIENCE).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_child_that_filled_its_directory_past_the_quota_is_told_on() {
+    let dir = test_dir();
+    // It can: it has the directory, and counts for itself.
+    let fill = format!("cd {}/workers/*/data && head -c 300000 /dev/zero > fill", dir.display());
+    let runtime = open_by(&dir, Path::new("/bin/sh"), &["-c", &fill]);
+    let worker = probe(&runtime, &[(LimitName::disk_bytes, 100_000)]).await;
+    let outcome = ran(&runtime, worker, &["args"]).await;
+    let limit = outcome.error.as_ref().and_then(|error| error.limit);
+    assert_eq!(limit, Some(LimitName::disk_bytes), "{outcome:?}");
+    assert_eq!(runtime.usage(worker).await.unwrap().disk_bytes, 300_000);
     runtime.shutdown(PATIENCE).await;
 }
 

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
+use skep_protocol::{Failure, LimitName, Limits};
 use skep_store::record::Standing;
+use skep_store::scope::Usage;
 
 use super::super::ending::{self, Captured};
 use super::super::record::DurableTurn;
@@ -12,14 +14,19 @@ use super::{Driver, Job};
 use crate::loaded::Loaded;
 use crate::outcome::Ended;
 use crate::stdio;
-use crate::walled::{self, MountJob, Walled};
+use crate::walled::{self, MountJob, Room, Walled};
 
 impl Driver {
-    /// Who runs it in a process of its own, if it is to be.
-    pub(super) fn walled(&self, job: &Job, loaded: &Loaded) -> Option<Arc<Walled>> {
+    /// Who runs it in a process of its own, if it is to be. `Err` where it would have to be and
+    /// cannot.
+    pub(super) fn walled(
+        &self,
+        job: &Job,
+        loaded: &Loaded,
+    ) -> Result<Option<Arc<Walled>>, Failure> {
         let grants = &job.record.spec.grants;
         let may_dial = !grants.http.is_empty() || !grants.secrets.is_empty();
-        let walled = self.inner.walled.as_ref()?;
+        let Some(walled) = &self.inner.walled else { return Ok(None) };
         let is_trusted = || match self.inner.store.component(&loaded.shape.digest) {
             Ok(record) => record.is_some_and(|record| record.trusted),
             Err(error) => {
@@ -27,7 +34,16 @@ impl Driver {
                 false
             }
         };
-        walled.takes(loaded, may_dial, is_trusted).then(|| walled.clone())
+        match walled.room_for(loaded, may_dial, is_trusted) {
+            Room::Here => Ok(None),
+            Room::Apart => Ok(Some(walled.clone())),
+            Room::Nowhere => Err(Failure {
+                code: "isolation".into(),
+                message: "this host runs commands in processes of their own only, which have \
+                          neither skep:worker nor requests to others"
+                    .into(),
+            }),
+        }
     }
 
     /// One run of a command. The rest of the turn is as with an instance in this process.
@@ -75,7 +91,7 @@ impl Driver {
         };
         self.worker.state().connected = true;
         let streams = (stdout.clone(), stderr.clone());
-        let done = walled.run(order, loaded.clone(), mounts, streams, job.kill.clone()).await;
+        let mut done = walled.run(order, loaded.clone(), mounts, streams, job.kill.clone()).await;
         self.worker.state().connected = false;
         stdout.finish_lines();
         stderr.finish_lines();
@@ -87,11 +103,29 @@ impl Driver {
         if let Err(error) = recounted {
             return ran(fault(error.into()), &job.limits);
         }
+        if let (Some(before), Some(after)) = (data, self.worker.directory.usage())
+            && let Some(name) = overfilled(before, after, &job.limits)
+        {
+            // A guest cannot do that. Whoever has its process can, and is told nothing else.
+            done.ended = Ended::Limit { name, crash: None, exit_code: None };
+        }
         let standing = match &done.ended {
             Ended::Exited(code) => Some(Standing::Exited(*code)),
             _ => Some(Standing::Idle),
         };
         let outcome = ending::outcome(done.ended, Some(&captured), &job.limits);
         Ran { outcome, cost: done.cost, standing, good: true }
+    }
+}
+
+/// The limit that a directory is past after a run and was not before.
+fn overfilled(before: Usage, after: Usage, limits: &Limits) -> Option<LimitName> {
+    let is_past = |before: u64, after: u64, limit: u64| after > limit.max(before);
+    if is_past(before.bytes, after.bytes, limits.disk_bytes) {
+        Some(LimitName::disk_bytes)
+    } else if is_past(before.entries, after.entries, limits.disk_entries) {
+        Some(LimitName::disk_entries)
+    } else {
+        None
     }
 }

@@ -202,7 +202,11 @@ impl Driver {
         let captured = Captured { stdout: stdout.clone(), stderr: stderr.clone() };
         let name = job.record.spec.display_ref.as_ref().map_or("command", |name| name.as_str());
         let args = std::iter::once(name.to_owned()).chain(run.args).collect();
-        if let Some(walled) = self.walled(job, loaded) {
+        let walled = match self.walled(job, loaded) {
+            Ok(walled) => walled,
+            Err(failure) => return ran(Ended::Failed(failure), &job.limits),
+        };
+        if let Some(walled) = walled {
             let run = Run { args, ..run };
             let streams = (stdout, stderr);
             return self.execute_walled(job, loaded, walled, run, &turn, streams, captured).await;
