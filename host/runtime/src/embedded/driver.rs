@@ -254,6 +254,10 @@ impl Driver {
             WorkerEvent::Put(Box::new(record.clone())),
             entry(EntryKind::Failed, Some(FailedReason::CrashLoop.as_str())),
         ];
+        // Sent before, so that it is there when the worker is seen to have failed.
+        let message = "the host went down in every attempt at one input; start the worker to have \
+                       it try the next";
+        self.inner.diagnose(DiagnosticCode::CrashLoop, message, Some(self.worker.id));
         match self.submit(events).await {
             Ok(_) => {
                 {
@@ -262,9 +266,6 @@ impl Driver {
                     state.adopt(record);
                     state.done(queued.id, outcome);
                 }
-                let message = "the host went down in every attempt at one input; start the worker \
-                               to have it try the next";
-                self.inner.diagnose(DiagnosticCode::CrashLoop, message, Some(self.worker.id));
                 self.inner.changes.note(self.worker.id);
             }
             Err(error) => {
