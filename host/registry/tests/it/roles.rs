@@ -288,13 +288,12 @@ async fn an_operator_changes_the_grants_that_were_looked_at_and_no_others() {
     };
     let late = operator.update(worker, change.clone()).await;
     assert_eq!(late.err(), Some(Error::Conflict(Conflict::Grants)));
-    // Nor is code brought to what was granted meanwhile.
-    let code = WorkerChange {
-        component: Some(skep_protocol::ComponentDigest::from_sha256([8; 32])),
-        ..WorkerChange::default()
-    };
-    assert_eq!(operator.update(worker, code).await.err(), Some(Error::Conflict(Conflict::Grants)));
     let stale = WorkerChange { grants_before: Some(Grants::default()), ..change };
     let stale = operator.update(worker, stale).await;
     assert_eq!(stale.err(), Some(Error::Conflict(Conflict::Grants)));
+    // Nor is code brought to what was granted meanwhile.
+    bed.home.hold(worker, scoped("docs", Rights::ReadOnly));
+    let component = bed.home.behind().get(worker).await.unwrap().spec.component;
+    let code = WorkerChange { component: Some(component), ..WorkerChange::default() };
+    assert_eq!(operator.update(worker, code).await.err(), Some(Error::Conflict(Conflict::Grants)));
 }
