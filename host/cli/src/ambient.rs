@@ -7,6 +7,7 @@ use std::str::FromStr;
 
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, DirBuilder, DirBuilderExt};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use skep_store::tree::remove_tree;
 
 /// Opens a directory that the operator named.
@@ -53,6 +54,14 @@ pub(crate) fn private_store(path: &Path) -> io::Result<Dir> {
 /// Where this user's foreground runs say that they are there: `<user cache>/skep/runs`.
 pub(crate) fn local_runs() -> io::Result<Dir> {
     private_dir(&user_cache()?, "runs")
+}
+
+/// Lets this process have as many descriptors as it can be let; how many that are.
+pub(crate) fn raise_descriptors() -> u64 {
+    let limit = getrlimit(Resource::Nofile);
+    // Where it is refused, it has what it had.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
+    getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
 }
 
 /// The memory that this process may have, in bytes: the machine's, or its control group's where

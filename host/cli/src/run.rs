@@ -185,6 +185,8 @@ impl Run {
             turn_deadline_ms: arguments
                 .timeout
                 .map_or(OFF, |timeout| u64::try_from(timeout.as_millis()).unwrap_or(OFF)),
+            // What copies its results and compiles is left some.
+            open_descriptors: defaults.open_descriptors.min(ambient::raise_descriptors() / 2),
             ..defaults
         };
         let wasm = read_component(&arguments.component, &limits)?;

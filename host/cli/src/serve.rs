@@ -86,6 +86,7 @@ pub(crate) fn runtime(arguments: &RuntimeArgs) -> u8 {
 fn serve(arguments: &ServeArgs, surface: Surface) -> u8 {
     let served = || -> Result<(), Failed> {
         let settings = Settings::gather(&arguments.place, arguments.listen.as_deref())?;
+        ambient::raise_descriptors();
         // These only carry bytes to and from the guests' threads, which want every core: the more
         // of them, the more often one is woken in vain where another is needed.
         let cores = std::thread::available_parallelism().map_or(1, usize::from);

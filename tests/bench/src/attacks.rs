@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process_group, setrlimit};
+use rustix::process::{Pid, Signal, kill_process_group};
 use xtask::python;
 
 use crate::Failure;
@@ -63,6 +63,8 @@ pub(crate) fn measure() -> Result<Vec<Row>, Failure> {
     let (skep, folder) = (skep()?, folder()?);
     let mut rows = Vec::new();
     for attack in attacks()? {
+        // Each takes up to twelve seconds on either side.
+        eprintln!("attacking: {} ...", attack.name);
         let file = folder.path().join("attack");
         fs::write(&file, &attack.wasm)?;
         let theirs = take(folder.path(), "data", |data| {
@@ -162,16 +164,10 @@ fn take(
     let fifo = std::ffi::CString::new("fifo")?;
     let dir = fs::File::open(&data)?;
     rustix::fs::mknodat(&dir, &fifo, rustix::fs::FileType::Fifo, 0o600.into(), 0)?;
-    let mut command = command(&data);
+    let mut command = limited(&command(&data));
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).process_group(0);
-    let limit = Rlimit { current: Some(MOST_DESCRIPTORS), maximum: Some(MOST_DESCRIPTORS) };
-    let before = rustix::process::getrlimit(Resource::Nofile);
-    // It is inherited; ours is put back.
-    setrlimit(Resource::Nofile, Rlimit { current: limit.current, ..before })?;
     let began = Instant::now();
-    let child = command.spawn();
-    setrlimit(Resource::Nofile, before)?;
-    let mut attacked = Attacked { child: child?, taken: Taken::default() };
+    let mut attacked = Attacked { child: command.spawn()?, taken: Taken::default() };
     while attacked.child.try_wait()?.is_none() {
         attacked.look();
         attacked.taken.time = began.elapsed();
@@ -186,6 +182,15 @@ fn take(
     taken.length = fs::metadata(data.join("file")).map_or(0, |file| file.len());
     taken.secrets = fs::read(folder.join(result).join("link")).is_ok().into();
     Ok(taken)
+}
+
+/// The same command, where it may have so many descriptors and cannot ask for more.
+fn limited(command: &Command) -> Command {
+    let mut limited = Command::new("sh");
+    limited.arg("-c").arg(format!("ulimit -n {MOST_DESCRIPTORS}; exec \"$0\" \"$@\""));
+    limited.arg(command.get_program()).args(command.get_args());
+    limited.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    limited
 }
 
 /// A process and its children; they end with this.
