@@ -59,7 +59,7 @@ const GONE: Duration = Duration::from_millis(100);
 pub enum Isolation {
     /// None: all guests are in the host's process.
     Thread,
-    /// All that can be.
+    /// All. One that cannot be is not run.
     Process,
     /// Those of components that no admin has pushed.
     #[default]

@@ -260,6 +260,8 @@ mod tests {
             libc::SYS_setns,
             libc::SYS_unshare,
             libc::SYS_fchmod,
+            // But for a filter more, which takes away.
+            libc::SYS_seccomp,
             libc::SYS_sendmsg,
             libc::SYS_recvmsg,
         ] {
