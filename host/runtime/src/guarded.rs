@@ -3,7 +3,6 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use std::time::Instant;
 
 use crate::kill::KillSwitch;
 use crate::slots::Claim;
@@ -25,9 +24,8 @@ impl<T, F: Future<Output = wasmtime::Result<T>>> Future for Guarded<'_, '_, F> {
             return Poll::Ready(Err(reason.into()));
         }
         ready!(this.claim.poll_acquire(cx));
-        let since = Instant::now();
         let polled = this.guest.as_mut().poll(cx);
-        this.claim.release(since.elapsed());
+        this.claim.release();
         polled
     }
 }

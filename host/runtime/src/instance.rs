@@ -17,7 +17,7 @@ use crate::lifecycle::{ConnectReason, Hooks};
 use crate::loaded::Code;
 use crate::outbound::Outbound;
 use crate::outcome::{self, Ended};
-use crate::slots::CpuSlots;
+use crate::slots::{CpuSlots, Share};
 use crate::turn::{NoTurn, Turn};
 use crate::world::worker::bindings::Service;
 use crate::world::worker::bindings::exports::skep::worker::handler;
@@ -31,7 +31,7 @@ pub struct Instance {
     store: Store<World>,
     body: Body,
     engine: Arc<Engine>,
-    slots: Arc<CpuSlots>,
+    share: Arc<Share>,
     profile: Profile,
     /// Since when the turn runs, and how long of that on a CPU.
     began: Option<Instant>,
@@ -110,22 +110,22 @@ impl Instance {
         if profile == Profile::Deterministic {
             store.set_fuel(limits.fuel.min(PLENTY)).map_err(fault)?;
         }
-        let yielding = slots.clone();
+        let share = Arc::new(slots.share());
+        let asked = share.clone();
         store.epoch_deadline_callback(move |store| {
             if let Some(reason) = store.data().kill.reason() {
                 return Err(reason.into());
             }
-            Ok(match yielding.someone_waits() {
+            Ok(match asked.makes_way() {
                 true => UpdateDeadline::Yield(1),
                 false => UpdateDeadline::Continue(1),
             })
         });
-        store.set_epoch_deadline(1);
         let mut instance = Self {
             store,
             body: Body::Spent,
             engine,
-            slots,
+            share,
             profile,
             began: None,
             cpu: Duration::ZERO,
@@ -321,7 +321,8 @@ impl Instance {
         }
         let kill = world.kill.clone();
         let _running = self.engine.ticker.enter(world.deadline, &kill);
-        let mut claim = self.slots.claim();
+        self.store.set_epoch_deadline(1);
+        let mut claim = self.share.claim();
         let guest = pin!(guest(&mut self.store));
         let done = Guarded { guest, kill: &kill, claim: &mut claim }.await;
         self.cpu += claim.used();

@@ -25,6 +25,7 @@ mod preview1;
 mod random;
 mod sandbox;
 mod shape;
+mod slice;
 mod slots;
 pub mod stdio;
 mod ticker;

@@ -1,15 +1,24 @@
 //! CPU slots: how many guests compute at once, and who is next.
 //!
 //! A guest holds a slot only while it is being polled, so one that waits in a host call holds
-//! none. A guest that computes gives its slot up at an epoch tick, and only if someone waits; the
-//! slot then goes to the waiter that has used the least CPU time. A newcomer starts at zero and is
-//! soon served; a loop that never ends comes last each time.
+//! none. Slots are shared by fair queueing: whoever has *had* least CPU time is next, and a guest
+//! that computes looks up at each epoch tick and makes way for a waiter that has had less.
+//!
+//! Nobody counts as having had much less than the one with most ([`CREDIT`]). A newcomer is
+//! therefore let in at once and may compute for that long, and then gets as much as everybody else;
+//! a guest that has computed for long still gets its part while newer ones come.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+/// By how much less than the one with most anybody can have had.
+const CREDIT: Duration = Duration::from_millis(10);
+
+/// A guest does not make way for less than this: changing over costs some microseconds.
+const GRAIN: Duration = Duration::from_micros(500);
 
 /// The slots of one runtime.
 #[derive(Debug)]
@@ -21,8 +30,11 @@ pub(crate) struct CpuSlots {
 #[derive(Debug)]
 struct Queue {
     free: usize,
-    next: u64,
+    came: u64,
+    /// By what they have had and when they came.
     waiters: BTreeMap<(Duration, u64), Arc<Waiter>>,
+    /// What the one with most has had.
+    most: Duration,
 }
 
 #[derive(Debug)]
@@ -31,10 +43,25 @@ struct Waiter {
     waker: Mutex<Waker>,
 }
 
-/// One guest's claim on a slot.
+/// An instance's part in the slots. Its guest asks it whether to make way.
+#[derive(Debug)]
+pub(crate) struct Share {
+    slots: Arc<CpuSlots>,
+    stint: Mutex<Stint>,
+}
+
+/// What the guest had had when it was last given a slot, and when that was.
+#[derive(Clone, Copy, Debug)]
+struct Stint {
+    had: Duration,
+    since: Instant,
+}
+
+/// The claim of one call of a guest on a slot.
 #[derive(Debug)]
 pub(crate) struct Claim<'a> {
-    slots: &'a CpuSlots,
+    share: &'a Share,
+    had: Duration,
     used: Duration,
     waiting: Option<((Duration, u64), Arc<Waiter>)>,
     held: bool,
@@ -42,25 +69,28 @@ pub(crate) struct Claim<'a> {
 
 impl CpuSlots {
     pub(crate) fn new(cores: usize) -> Arc<Self> {
-        let queue = Queue { free: cores.max(1), next: 0, waiters: BTreeMap::new() };
+        let queue = Queue {
+            free: cores.max(1),
+            came: 0,
+            waiters: BTreeMap::new(),
+            most: Duration::ZERO,
+        };
         Arc::new(Self { queue: Mutex::new(queue), waiting: AtomicUsize::new(0) })
     }
 
-    /// Whether a guest that computes should let someone else go first.
-    pub(crate) fn someone_waits(&self) -> bool {
-        self.waiting.load(Ordering::Relaxed) > 0
-    }
-
-    pub(crate) fn claim(&self) -> Claim<'_> {
-        Claim { slots: self, used: Duration::ZERO, waiting: None, held: false }
+    pub(crate) fn share(self: &Arc<Self>) -> Share {
+        let stint = Stint { had: Duration::ZERO, since: Instant::now() };
+        Share { slots: self.clone(), stint: Mutex::new(stint) }
     }
 
     fn queue(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn release(&self) {
+    /// Gives the slot of one that has had so much to whoever is next.
+    fn release(&self, had: Duration) {
         let mut queue = self.queue();
+        queue.most = queue.most.max(had);
         match queue.waiters.pop_first() {
             Some((_, waiter)) => {
                 self.waiting.store(queue.waiters.len(), Ordering::Relaxed);
@@ -73,41 +103,84 @@ impl CpuSlots {
     }
 }
 
+impl Queue {
+    /// What someone counts as having had.
+    fn at_least(&self, had: Duration) -> Duration {
+        had.max(self.most.saturating_sub(CREDIT))
+    }
+}
+
+impl Share {
+    /// Whether the guest, which holds a slot, should let someone else go first. Asked by itself, at a
+    /// tick.
+    pub(crate) fn makes_way(&self) -> bool {
+        let Stint { had, since } = *self.stint();
+        let computed = since.elapsed();
+        if computed >= GRAIN {
+            // Those of the host's own threads that wait for this core. The kernel alone would let them
+            // wait for its own tick, which is often every 4 ms.
+            std::thread::yield_now();
+        }
+        if self.slots.waiting.load(Ordering::Relaxed) == 0 {
+            return false;
+        }
+        let had = had + computed;
+        let mut queue = self.slots.queue();
+        queue.most = queue.most.max(had);
+        let had = queue.at_least(had);
+        queue.waiters.first_key_value().is_some_and(|((less, _), _)| *less + GRAIN <= had)
+    }
+
+    pub(crate) fn claim(&self) -> Claim<'_> {
+        let (had, used) = (Duration::ZERO, Duration::ZERO);
+        Claim { share: self, had, used, waiting: None, held: false }
+    }
+
+    fn stint(&self) -> MutexGuard<'_, Stint> {
+        self.stint.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 impl Claim<'_> {
     /// Takes a slot, or waits for one.
     pub(crate) fn poll_acquire(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if let Some((_, waiter)) = &self.waiting {
-            waiter.waker.lock().unwrap_or_else(PoisonError::into_inner).clone_from(cx.waker());
-            if !waiter.granted.load(Ordering::SeqCst) {
-                return Poll::Pending;
+        match &self.waiting {
+            Some((_, waiter)) => {
+                waiter.waker.lock().unwrap_or_else(PoisonError::into_inner).clone_from(cx.waker());
+                if !waiter.granted.load(Ordering::SeqCst) {
+                    return Poll::Pending;
+                }
+                self.waiting = None;
             }
-            self.waiting = None;
-            self.held = true;
-            return Poll::Ready(());
+            None => {
+                let slots = &self.share.slots;
+                let mut queue = slots.queue();
+                self.had = queue.at_least(self.had);
+                if queue.free == 0 {
+                    let key = (self.had, queue.came);
+                    queue.came += 1;
+                    let waker = Mutex::new(cx.waker().clone());
+                    let waiter = Arc::new(Waiter { granted: AtomicBool::new(false), waker });
+                    queue.waiters.insert(key, waiter.clone());
+                    slots.waiting.store(queue.waiters.len(), Ordering::Relaxed);
+                    self.waiting = Some((key, waiter));
+                    return Poll::Pending;
+                }
+                queue.free -= 1;
+            }
         }
-        let mut queue = self.slots.queue();
-        if queue.free > 0 {
-            queue.free -= 1;
-            self.held = true;
-            return Poll::Ready(());
-        }
-        let key = (self.used, queue.next);
-        queue.next += 1;
-        let waiter = Arc::new(Waiter {
-            granted: AtomicBool::new(false),
-            waker: Mutex::new(cx.waker().clone()),
-        });
-        queue.waiters.insert(key, waiter.clone());
-        self.slots.waiting.store(queue.waiters.len(), Ordering::Relaxed);
-        self.waiting = Some((key, waiter));
-        Poll::Pending
+        self.held = true;
+        *self.share.stint() = Stint { had: self.had, since: Instant::now() };
+        Poll::Ready(())
     }
 
-    /// Gives the slot up after having used it for this long.
-    pub(crate) fn release(&mut self, used: Duration) {
-        self.used += used;
+    /// Gives the slot up.
+    pub(crate) fn release(&mut self) {
         if std::mem::take(&mut self.held) {
-            self.slots.release();
+            let used = self.share.stint().since.elapsed();
+            self.used += used;
+            self.had += used;
+            self.share.slots.release(self.had);
         }
     }
 
@@ -120,14 +193,17 @@ impl Claim<'_> {
 impl Drop for Claim<'_> {
     fn drop(&mut self) {
         if let Some((key, waiter)) = self.waiting.take() {
-            let mut queue = self.slots.queue();
+            let slots = &self.share.slots;
+            let mut queue = slots.queue();
             queue.waiters.remove(&key);
-            self.slots.waiting.store(queue.waiters.len(), Ordering::Relaxed);
+            slots.waiting.store(queue.waiters.len(), Ordering::Relaxed);
             drop(queue);
-            // Granted but never picked up: pass it on.
-            self.held |= waiter.granted.load(Ordering::SeqCst);
+            if waiter.granted.load(Ordering::SeqCst) {
+                // It was never picked up: pass it on.
+                slots.release(self.had);
+            }
         }
-        self.release(Duration::ZERO);
+        self.release();
     }
 }
 
@@ -139,28 +215,71 @@ mod tests {
         claim.poll_acquire(&mut Context::from_waker(Waker::noop())).is_ready()
     }
 
+    /// As if the holder had computed for so long.
+    fn compute(claim: &mut Claim<'_>, time: Duration) {
+        let mut stint = claim.share.stint();
+        stint.since = stint.since.checked_sub(time).unwrap();
+    }
+
+    fn shares<const N: usize>(slots: &Arc<CpuSlots>) -> [Share; N] {
+        std::array::from_fn(|_| slots.share())
+    }
+
+    const MILLI: Duration = Duration::from_millis(1);
+
     #[test]
-    fn the_one_that_used_least_goes_next() {
+    fn the_one_that_has_had_least_goes_next() {
         let slots = CpuSlots::new(1);
-        let (mut holder, mut heavy, mut light) = (slots.claim(), slots.claim(), slots.claim());
+        let shares = shares::<3>(&slots);
+        let [mut holder, mut heavy, mut light] = shares.each_ref().map(Share::claim);
         assert!(acquire(&mut heavy));
-        heavy.release(Duration::from_millis(50));
+        compute(&mut heavy, 5 * MILLI);
+        heavy.release();
         assert!(acquire(&mut holder));
         assert!(!acquire(&mut heavy));
+        assert!(!shares[0].makes_way(), "what waits has had more");
         assert!(!acquire(&mut light));
-        assert!(slots.someone_waits());
-        holder.release(Duration::from_millis(5));
-        assert!(acquire(&mut light), "came later, used less");
+        assert!(!shares[0].makes_way(), "it has only just begun");
+        compute(&mut holder, 5 * MILLI);
+        assert!(shares[0].makes_way());
+        holder.release();
+        assert!(acquire(&mut light), "came later, had less");
         assert!(!acquire(&mut heavy));
-        light.release(Duration::from_millis(5));
+        light.release();
         assert!(acquire(&mut heavy));
-        assert!(!slots.someone_waits());
+        compute(&mut heavy, 500 * MILLI);
+        assert!(!shares[1].makes_way(), "nobody waits");
+    }
+
+    #[test]
+    fn who_has_computed_for_long_is_not_kept_out_by_newcomers() {
+        let slots = CpuSlots::new(1);
+        let [old, new] = shares(&slots);
+        let mut old_claim = old.claim();
+        assert!(acquire(&mut old_claim));
+        compute(&mut old_claim, 10_000 * MILLI);
+        let mut new_claim = new.claim();
+        assert!(!acquire(&mut new_claim));
+        assert!(old.makes_way(), "a newcomer is let in");
+        old_claim.release();
+        assert!(acquire(&mut new_claim));
+        assert!(!acquire(&mut old_claim));
+        compute(&mut new_claim, CREDIT / 2);
+        assert!(!new.makes_way(), "and has its credit");
+        compute(&mut new_claim, CREDIT / 2 + MILLI);
+        assert!(new.makes_way(), "but not more");
+        new_claim.release();
+        assert!(acquire(&mut old_claim));
+        assert!(!acquire(&mut new_claim));
+        compute(&mut old_claim, 2 * MILLI);
+        assert!(old.makes_way(), "from there on they take turns");
     }
 
     #[test]
     fn a_claim_that_is_dropped_gives_its_slot_back() {
         let slots = CpuSlots::new(1);
-        let (mut a, mut b, mut c) = (slots.claim(), slots.claim(), slots.claim());
+        let shares = shares::<3>(&slots);
+        let [mut a, mut b, mut c] = shares.each_ref().map(Share::claim);
         assert!(acquire(&mut a));
         assert!(!acquire(&mut b));
         assert!(!acquire(&mut c));
@@ -168,6 +287,6 @@ mod tests {
         drop(b);
         assert!(acquire(&mut c), "b held a grant that it never picked up");
         drop(c);
-        assert!(acquire(&mut slots.claim()));
+        assert!(acquire(&mut slots.share().claim()));
     }
 }

@@ -12,13 +12,15 @@ use std::time::{Duration, Instant};
 use wasmtime::EngineWeak;
 
 use crate::kill::{KillReason, KillSwitch};
+use crate::slice;
 
-/// How often a computing guest looks up.
-const TICK: Duration = Duration::from_millis(5);
+/// How often a computing guest looks up. A worker that has a short turn waits for that long at most,
+/// and some times in its turn; the thread's work is some microseconds.
+const TICK: Duration = Duration::from_millis(1);
 
 /// Ticks without a guest before the thread sleeps. Going to sleep after each call would make every
 /// short call pay for waking it.
-const IDLE_TICKS: u32 = 20;
+const IDLE_TICKS: u32 = 100;
 
 #[derive(Debug)]
 pub(crate) struct Ticker(Arc<Shared>);
@@ -63,7 +65,10 @@ impl Ticker {
     /// Starts its thread, once.
     pub(crate) fn start(&self, engine: EngineWeak) -> std::io::Result<()> {
         let thread = self.0.clone();
-        let thread = move || thread.run(&engine);
+        let thread = move || {
+            slice::be_on_time();
+            thread.run(&engine);
+        };
         std::thread::Builder::new().name("skep-ticker".into()).spawn(thread).map(drop)
     }
 

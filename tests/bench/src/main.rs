@@ -13,6 +13,7 @@ mod fanout;
 mod floor;
 mod growth;
 mod load;
+mod mixed;
 mod noise;
 mod pairs;
 mod plain;
@@ -51,6 +52,10 @@ struct Arguments {
     /// What a process of its own is to look at, for `crowd`
     #[arg(long, hide = true, num_args = 2, value_names = ["TASK", "FOLDER"])]
     crowd_child: Vec<String>,
+
+    /// The process of its own that `mixed` needs
+    #[arg(long, hide = true)]
+    mixed_child: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -73,6 +78,8 @@ enum Figure {
     Crowd,
     /// What a worker's reader waits while another worker floods, beside a quiet runtime.
     Noise,
+    /// A worker's turns among hostile ones of forty kinds, beside a quiet runtime.
+    Mixed,
     /// Durable turns through HTTP, beside workerd's Durable Objects.
     Load,
     /// Five hundred readers of one worker that emits a thousand events a second.
@@ -99,6 +106,10 @@ fn main() -> ExitCode {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => failed(&*error),
         };
+    }
+    if arguments.mixed_child {
+        mixed::child();
+        return ExitCode::SUCCESS;
     }
     let rows: Result<Vec<Vec<Row>>, Failure> = arguments.figures.iter().map(measure).collect();
     let rows = match rows {
@@ -131,6 +142,7 @@ fn measure(figure: &Figure) -> Result<Vec<Row>, Failure> {
         Figure::Growth => growth::measure(),
         Figure::Crowd => crowd::measure(),
         Figure::Noise => noise::measure(),
+        Figure::Mixed => mixed::measure(),
         Figure::Load => load::measure(),
         Figure::Fanout => fanout::measure(),
         Figure::Attacks => attacks::measure(),

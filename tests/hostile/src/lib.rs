@@ -14,7 +14,7 @@ pub mod cases;
 mod complete;
 mod look;
 mod made;
-mod mixed;
+pub mod mixed;
 mod names;
 mod neighbour;
 mod operator;

@@ -2,9 +2,11 @@
 //!
 //! The neighbour is sent a hundred inputs a second. None of its turns may fail. Before each of three
 //! parts of the thousand it has some seconds of quiet, and the time within which all but a hundredth
-//! of its turns end should be at most 5 times as long among the others as it was in that quiet: the
-//! figure is printed. Other things run on the machine, so only what is past [`STARVED`] fails, the best
-//! of the three parts counts, and no absolute time does.
+//! of its turns end is compared with what it was in that quiet. The figure that counts, at most 5
+//! times, is the benchmark's, `cargo xtask bench mixed`, with what the compiler makes of a release: a
+//! debug build copies what guests pass some hundred times more slowly. As a test only what is past
+//! [`STARVED`] fails, and the best of the parts counts, as other things run on the machine.
+//!
 //! Afterwards, the process has to hold what it held after a warm-up of the same turns, in which the
 //! database's caches fill, but for a twentieth.
 
@@ -32,7 +34,7 @@ const TURNS: usize = 1_000;
 const AT_ONCE: usize = 4;
 const AT_ONCE_TO_WARM_UP: usize = 8;
 
-/// Parts with a quiet time before each.
+/// Parts of the test, with a quiet time before each.
 const PARTS: usize = 3;
 
 /// How long a quiet time is.
@@ -43,7 +45,7 @@ const PERIOD: Duration = Duration::from_millis(10);
 
 /// How many times as long as in quiet the neighbour's turns take where it is starved, which no other
 /// work on the machine explains: that makes the quiet ones slow as well.
-const STARVED: f64 = 25.0;
+const STARVED: f64 = 15.0;
 
 /// A turn that does not end by itself.
 const SHORT: u64 = 100;
@@ -106,15 +108,22 @@ struct Kind {
 
 /// Runs it here, and says what came of it, as [`crate::trial`] does.
 pub(crate) fn run() -> Value {
+    run_in_parts(PARTS)
+}
+
+/// The same, in as many parts of a third of the turns each as one likes. Also says, as `parts`, within
+/// which time all but a hundredth of the neighbour's turns ended in each part, in microseconds: a pair
+/// of that in quiet and that among the others.
+pub fn run_in_parts(parts: usize) -> Value {
     let threads =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let threads = threads.unwrap();
-    let told = threads.block_on(told());
+    let told = threads.block_on(told(parts));
     threads.shutdown_timeout(Duration::from_millis(100));
     told
 }
 
-async fn told() -> Value {
+async fn told(parts: usize) -> Value {
     let bed = Arc::new(Bed::open(&[]));
     let good = bed.good_worker("echo").await;
     let kinds = Arc::new(kinds(&bed).await);
@@ -129,7 +138,7 @@ async fn told() -> Value {
     vitals::reset_peak();
 
     let (mut windows, mut mixed, mut wrong) = (Vec::new(), Duration::ZERO, Vec::new());
-    for part in 0..PARTS {
+    for part in 0..parts {
         let quiet = neighbour();
         tokio::time::sleep(QUIET).await;
         let quiet = quiet.leave().await;
@@ -158,6 +167,8 @@ async fn told() -> Value {
     let best = windows.iter().map(times).min_by(|a, b| a.0.total_cmp(&b.0)).unwrap();
     let (slower, quiet, among) = best;
     let all: Vec<_> = windows.iter().map(|window| format!("{:.1}", times(window).0)).collect();
+    let micros = |peace: &Peace| peace.percentile(0.99).as_micros() as u64;
+    let pairs: Vec<_> = windows.iter().map(|(q, a)| [micros(q), micros(a)]).collect();
     let mut slow = Vec::new();
     if slower > STARVED {
         slow.push(format!("the neighbour's turns took {} times as long", all.join(", ")));
@@ -166,9 +177,10 @@ async fn told() -> Value {
         windows.iter().map(|(quiet, among)| quiet.turns.len() + among.turns.len()).sum();
     let mib = |vitals: &Vitals| vitals.resident_bytes as f64 / f64::from(1 << 20);
     let figures = format!(
-        "{TURNS} turns of {} kinds, {AT_ONCE} at once, in {:.1} s; {neighbours} of the neighbour's, \
+        "{} turns of {} kinds, {AT_ONCE} at once, in {:.1} s; {neighbours} of the neighbour's, \
          {} failed, p99 {:.1} ms in quiet and {:.1} ms among them, {slower:.1} times ({}); \
          resident {:.1} MiB and then {:.1}, threads {} and {}, descriptors {} and {}",
+        TURNS * parts / PARTS,
         MIX.len(),
         mixed.as_secs_f64(),
         wrong.len(),
@@ -193,6 +205,7 @@ async fn told() -> Value {
         "problems": problems,
         "slow": slow,
         "figures": figures,
+        "parts": pairs,
     })
 }
 

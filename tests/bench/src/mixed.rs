@@ -1,0 +1,47 @@
+//! How long a well-behaved worker's turns take among hostile ones of forty kinds, beside those of a
+//! quiet runtime: `skep_hostile::mixed`, with more parts.
+//!
+//! It counts what its process holds, and has one of its own therefore.
+
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use serde_json::Value;
+use skep_hostile::{mixed, suite};
+
+use crate::table::Row;
+use crate::{Failure, pairs::Pairs, tools};
+
+/// Parts of 333 hostile turns, each after some seconds of quiet.
+const PARTS: usize = 9;
+
+pub(crate) fn measure() -> Result<Vec<Row>, Failure> {
+    xtask::guests::ensure()?;
+    let child = Command::new(std::env::current_exe()?)
+        .arg("--mixed-child")
+        .env(suite::SKEP, tools::skep()?)
+        .stderr(Stdio::inherit())
+        .output()?;
+    if !child.status.success() {
+        return Err(format!("its process ended with {}", child.status).into());
+    }
+    let told: Value = serde_json::from_slice(&child.stdout)?;
+    let problems = &told["problems"];
+    if problems.as_array().is_none_or(|problems| !problems.is_empty()) {
+        return Err(format!("not all is as it has to be: {problems}").into());
+    }
+    if let Some(figures) = told["figures"].as_str() {
+        eprintln!("{figures}");
+    }
+    let mut pairs = Pairs::default();
+    for [quiet, among] in serde_json::from_value::<Vec<[u64; 2]>>(told["parts"].clone())? {
+        pairs.push(1, Duration::from_micros(among), Duration::from_micros(quiet));
+    }
+    Ok(vec![Row::beside("a neighbour's turn, p99", "in quiet", pairs.summary(), 5.0)])
+}
+
+/// What the process of its own does.
+#[expect(clippy::print_stdout, reason = "it is how it tells")]
+pub(crate) fn child() {
+    println!("{}", mixed::run_in_parts(PARTS));
+}
