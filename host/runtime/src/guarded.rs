@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use crate::kill::KillSwitch;
 use crate::slots::Claim;
@@ -19,13 +19,18 @@ impl<T, F: Future<Output = wasmtime::Result<T>>> Future for Guarded<'_, '_, F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
-        this.kill.watch(cx.waker());
         if let Some(reason) = this.kill.reason() {
             return Poll::Ready(Err(reason.into()));
         }
-        ready!(this.claim.poll_acquire(cx));
-        let polled = this.guest.as_mut().poll(cx);
-        this.claim.release();
-        polled
+        if this.claim.poll_acquire(cx).is_ready() {
+            let polled = this.guest.as_mut().poll(cx);
+            this.claim.release();
+            if polled.is_ready() {
+                return polled;
+            }
+        }
+        // Only who waits has to be woken. It may have been thrown in the meantime.
+        this.kill.watch(cx.waker());
+        this.kill.reason().map_or(Poll::Pending, |reason| Poll::Ready(Err(reason.into())))
     }
 }

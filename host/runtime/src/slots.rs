@@ -9,7 +9,7 @@
 //! a guest that has computed for long still gets its part while newer ones come.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
@@ -25,6 +25,8 @@ const GRAIN: Duration = Duration::from_micros(500);
 pub(crate) struct CpuSlots {
     queue: Mutex<Queue>,
     waiting: AtomicUsize,
+    /// What times are counted from.
+    began: Instant,
 }
 
 #[derive(Debug)]
@@ -44,17 +46,15 @@ struct Waiter {
 }
 
 /// An instance's part in the slots. Its guest asks it whether to make way.
+///
+/// It is written and read by the thread that polls the guest, and is atomic for the compiler alone.
 #[derive(Debug)]
 pub(crate) struct Share {
     slots: Arc<CpuSlots>,
-    stint: Mutex<Stint>,
-}
-
-/// What the guest had had when it was last given a slot, and when that was.
-#[derive(Clone, Copy, Debug)]
-struct Stint {
-    had: Duration,
-    since: Instant,
+    /// What the guest had had when it was last given a slot, in nanoseconds.
+    had: AtomicU64,
+    /// When that was.
+    since: AtomicU64,
 }
 
 /// The claim of one call of a guest on a slot.
@@ -75,12 +75,12 @@ impl CpuSlots {
             waiters: BTreeMap::new(),
             most: Duration::ZERO,
         };
-        Arc::new(Self { queue: Mutex::new(queue), waiting: AtomicUsize::new(0) })
+        let (queue, waiting) = (Mutex::new(queue), AtomicUsize::new(0));
+        Arc::new(Self { queue, waiting, began: Instant::now() })
     }
 
     pub(crate) fn share(self: &Arc<Self>) -> Share {
-        let stint = Stint { had: Duration::ZERO, since: Instant::now() };
-        Share { slots: self.clone(), stint: Mutex::new(stint) }
+        Share { slots: self.clone(), had: AtomicU64::new(0), since: AtomicU64::new(0) }
     }
 
     fn queue(&self) -> MutexGuard<'_, Queue> {
@@ -114,8 +114,7 @@ impl Share {
     /// Whether the guest, which holds a slot, should let someone else go first. Asked by itself, at a
     /// tick.
     pub(crate) fn makes_way(&self) -> bool {
-        let Stint { had, since } = *self.stint();
-        let computed = since.elapsed();
+        let computed = self.computed();
         if computed >= GRAIN {
             // Those of the host's own threads that wait for this core. The kernel alone would let them
             // wait for its own tick, which is often every 4 ms.
@@ -124,7 +123,7 @@ impl Share {
         if self.slots.waiting.load(Ordering::Relaxed) == 0 {
             return false;
         }
-        let had = had + computed;
+        let had = Duration::from_nanos(self.had.load(Ordering::Relaxed)) + computed;
         let mut queue = self.slots.queue();
         queue.most = queue.most.max(had);
         let had = queue.at_least(had);
@@ -136,8 +135,16 @@ impl Share {
         Claim { share: self, had, used, waiting: None, held: false }
     }
 
-    fn stint(&self) -> MutexGuard<'_, Stint> {
-        self.stint.lock().unwrap_or_else(PoisonError::into_inner)
+    fn begin(&self, had: Duration) {
+        let since = self.slots.began.elapsed();
+        self.had.store(had.as_nanos() as u64, Ordering::Relaxed);
+        self.since.store(since.as_nanos() as u64, Ordering::Relaxed);
+    }
+
+    /// How long it has had its slot.
+    fn computed(&self) -> Duration {
+        let since = Duration::from_nanos(self.since.load(Ordering::Relaxed));
+        self.slots.began.elapsed().saturating_sub(since)
     }
 }
 
@@ -170,14 +177,14 @@ impl Claim<'_> {
             }
         }
         self.held = true;
-        *self.share.stint() = Stint { had: self.had, since: Instant::now() };
+        self.share.begin(self.had);
         Poll::Ready(())
     }
 
     /// Gives the slot up.
     pub(crate) fn release(&mut self) {
         if std::mem::take(&mut self.held) {
-            let used = self.share.stint().since.elapsed();
+            let used = self.share.computed();
             self.used += used;
             self.had += used;
             self.share.slots.release(self.had);
@@ -217,8 +224,15 @@ mod tests {
 
     /// As if the holder had computed for so long.
     fn compute(claim: &mut Claim<'_>, time: Duration) {
-        let mut stint = claim.share.stint();
-        stint.since = stint.since.checked_sub(time).unwrap();
+        let since = claim.share.since.load(Ordering::Relaxed);
+        // Times are counted from long enough ago.
+        claim.share.since.store(since - time.as_nanos() as u64, Ordering::Relaxed);
+    }
+
+    fn slots() -> Arc<CpuSlots> {
+        let mut slots = Arc::into_inner(CpuSlots::new(1)).unwrap();
+        slots.began = slots.began.checked_sub(Duration::from_secs(60)).unwrap();
+        Arc::new(slots)
     }
 
     fn shares<const N: usize>(slots: &Arc<CpuSlots>) -> [Share; N] {
@@ -229,7 +243,7 @@ mod tests {
 
     #[test]
     fn the_one_that_has_had_least_goes_next() {
-        let slots = CpuSlots::new(1);
+        let slots = slots();
         let shares = shares::<3>(&slots);
         let [mut holder, mut heavy, mut light] = shares.each_ref().map(Share::claim);
         assert!(acquire(&mut heavy));
@@ -253,7 +267,7 @@ mod tests {
 
     #[test]
     fn who_has_computed_for_long_is_not_kept_out_by_newcomers() {
-        let slots = CpuSlots::new(1);
+        let slots = slots();
         let [old, new] = shares(&slots);
         let mut old_claim = old.claim();
         assert!(acquire(&mut old_claim));
@@ -277,7 +291,7 @@ mod tests {
 
     #[test]
     fn a_claim_that_is_dropped_gives_its_slot_back() {
-        let slots = CpuSlots::new(1);
+        let slots = slots();
         let shares = shares::<3>(&slots);
         let [mut a, mut b, mut c] = shares.each_ref().map(Share::claim);
         assert!(acquire(&mut a));

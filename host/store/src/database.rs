@@ -13,9 +13,10 @@ use crate::{OpenError, StoreError};
 /// The database's file.
 pub(crate) const FILE: &str = "state.db";
 
-/// KiB of pages that the writer may keep; the others need little.
-const WRITER_CACHE_KIB: i64 = 8 << 10;
-const READER_CACHE_KIB: i64 = 2 << 10;
+/// KiB of pages that the writer may keep. A reader's pages are of no use to it any more once something
+/// was written.
+const WRITER_CACHE_KIB: i64 = 2 << 10;
+const READER_CACHE_KIB: i64 = 512;
 
 /// Another program may hold the database for a moment, such as `sqlite3` making a backup.
 pub(crate) const BUSY: Duration = Duration::from_secs(5);
