@@ -69,12 +69,8 @@ pub(crate) struct Claim<'a> {
 
 impl CpuSlots {
     pub(crate) fn new(cores: usize) -> Arc<Self> {
-        let queue = Queue {
-            free: cores.max(1),
-            came: 0,
-            waiters: BTreeMap::new(),
-            most: Duration::ZERO,
-        };
+        let queue =
+            Queue { free: cores.max(1), came: 0, waiters: BTreeMap::new(), most: Duration::ZERO };
         let (queue, waiting) = (Mutex::new(queue), AtomicUsize::new(0));
         Arc::new(Self { queue, waiting, began: Instant::now() })
     }
