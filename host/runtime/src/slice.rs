@@ -19,7 +19,8 @@ pub(crate) fn be_on_time() {
     let attributes = libc::sched_attr {
         size: size_of::<libc::sched_attr>() as u32,
         sched_policy: libc::SCHED_OTHER as u32,
-        sched_flags: 0,
+        // One that someone chose for the process stays, and has no slices.
+        sched_flags: libc::SCHED_FLAG_KEEP_POLICY as u64,
         sched_nice: nice,
         sched_priority: 0,
         sched_runtime: SHORT.as_nanos() as u64,

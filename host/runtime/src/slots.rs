@@ -1,42 +1,46 @@
 //! CPU slots: how many guests compute at once, and who is next.
 //!
 //! A guest holds a slot only while it is being polled, so one that waits in a host call holds
-//! none. Slots are shared by fair queueing: whoever has *had* least CPU time is next, and a guest
-//! that computes looks up at each epoch tick and makes way for a waiter that has had less.
+//! none. Slots are shared by fair queueing: whoever has *had* least is next, and a guest that
+//! computes looks up at each epoch tick and makes way for a waiter that has had less.
 //!
-//! Nobody counts as having had much less than the one with most ([`CREDIT`]). A newcomer is
-//! therefore let in at once and may compute for that long, and then gets as much as everybody else;
-//! a guest that has computed for long still gets its part while newer ones come.
+//! A clock runs beside them that shows what somebody would have had who always wanted a slot: while
+//! three want one, it advances by a third of what they compute. Whoever comes, for the first time or
+//! again, counts as having had not much less than it shows ([`CREDIT`]). So a newcomer is let in at once
+//! and for that long, and from then on is one of many; who has computed for long is served while
+//! newcomers come and go; and who cannot be interrupted for a while waits for the others afterwards.
+//!
+//! Times are those for which a guest is polled, in nanoseconds since the slots are there.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-/// By how much less than the one with most anybody can have had.
-const CREDIT: Duration = Duration::from_millis(10);
+/// By how much less than the clock shows somebody who comes can have had.
+const CREDIT: u64 = 10_000_000;
 
-/// A guest does not make way for less than this: changing over costs some microseconds.
-const GRAIN: Duration = Duration::from_micros(500);
+/// Nobody makes way sooner than this after getting a slot, nor for somebody who has had so little
+/// less: changing over costs some microseconds.
+const GRAIN: u64 = 500_000;
 
 /// The slots of one runtime.
 #[derive(Debug)]
 pub(crate) struct CpuSlots {
     queue: Mutex<Queue>,
-    waiting: AtomicUsize,
-    /// What times are counted from.
     began: Instant,
 }
 
 #[derive(Debug)]
 struct Queue {
     free: usize,
+    held: usize,
     came: u64,
     /// By what they have had and when they came.
-    waiters: BTreeMap<(Duration, u64), Arc<Waiter>>,
-    /// What the one with most has had.
-    most: Duration,
+    waiters: BTreeMap<(u64, u64), Arc<Waiter>>,
+    /// What somebody would have had who always wanted a slot.
+    clock: u64,
 }
 
 #[derive(Debug)]
@@ -51,58 +55,62 @@ struct Waiter {
 #[derive(Debug)]
 pub(crate) struct Share {
     slots: Arc<CpuSlots>,
-    /// What the guest had had when it was last given a slot, in nanoseconds.
+    /// What the guest has had. From one call to the next it stays.
     had: AtomicU64,
-    /// When that was.
+    /// When it was last given a slot, later by what it gave away since.
     since: AtomicU64,
+    /// How much of its time from then on is in `had`.
+    counted: AtomicU64,
+    /// What the clock showed when that was last counted.
+    left: AtomicU64,
 }
 
 /// The claim of one call of a guest on a slot.
 #[derive(Debug)]
 pub(crate) struct Claim<'a> {
     share: &'a Share,
-    had: Duration,
-    used: Duration,
-    waiting: Option<((Duration, u64), Arc<Waiter>)>,
+    used: u64,
+    waiting: Option<((u64, u64), Arc<Waiter>)>,
     held: bool,
 }
 
 impl CpuSlots {
     pub(crate) fn new(cores: usize) -> Arc<Self> {
-        let queue =
-            Queue { free: cores.max(1), came: 0, waiters: BTreeMap::new(), most: Duration::ZERO };
-        let (queue, waiting) = (Mutex::new(queue), AtomicUsize::new(0));
-        Arc::new(Self { queue, waiting, began: Instant::now() })
+        let (free, waiters) = (cores.max(1), BTreeMap::new());
+        let queue = Mutex::new(Queue { free, held: 0, came: 0, waiters, clock: 0 });
+        Arc::new(Self { queue, began: Instant::now() })
     }
 
     pub(crate) fn share(self: &Arc<Self>) -> Share {
-        Share { slots: self.clone(), had: AtomicU64::new(0), since: AtomicU64::new(0) }
+        let [had, since, counted, left] = [0; 4].map(AtomicU64::new);
+        Share { slots: self.clone(), had, since, counted, left }
     }
 
     fn queue(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Gives the slot of one that has had so much to whoever is next.
-    fn release(&self, had: Duration) {
-        let mut queue = self.queue();
-        queue.most = queue.most.max(had);
+    fn now(&self) -> u64 {
+        #[cfg(test)]
+        if let Some(now) = tests::NOW.get() {
+            return now;
+        }
+        self.began.elapsed().as_nanos() as u64
+    }
+
+    /// Gives a slot that was held to whoever is next.
+    fn hand_on(mut queue: MutexGuard<'_, Queue>) {
         match queue.waiters.pop_first() {
             Some((_, waiter)) => {
-                self.waiting.store(queue.waiters.len(), Ordering::Relaxed);
                 waiter.granted.store(true, Ordering::SeqCst);
                 drop(queue);
                 waiter.waker.lock().unwrap_or_else(PoisonError::into_inner).wake_by_ref();
             }
-            None => queue.free += 1,
+            None => {
+                queue.held -= 1;
+                queue.free += 1;
+            }
         }
-    }
-}
-
-impl Queue {
-    /// What someone counts as having had.
-    fn at_least(&self, had: Duration) -> Duration {
-        had.max(self.most.saturating_sub(CREDIT))
     }
 }
 
@@ -110,43 +118,67 @@ impl Share {
     /// Whether the guest, which holds a slot, should let someone else go first. Asked by itself, at a
     /// tick.
     pub(crate) fn makes_way(&self) -> bool {
-        let computed = self.computed();
-        if computed >= GRAIN {
-            // Those of the host's own threads that wait for this core. The kernel alone would let them
-            // wait for its own tick, which is often every 4 ms.
-            std::thread::yield_now();
-        }
-        if self.slots.waiting.load(Ordering::Relaxed) == 0 {
+        if self.computed() < GRAIN {
             return false;
         }
-        let had = Duration::from_nanos(self.had.load(Ordering::Relaxed)) + computed;
+        let offered = self.slots.now();
+        // To whatever thread waits for this core, above all the host's own. The kernel alone would
+        // often let them wait for a tick of its own, every 4 ms.
+        std::thread::yield_now();
+        let gone = self.slots.now() - offered;
+        self.since.fetch_add(gone, Ordering::Relaxed);
+
         let mut queue = self.slots.queue();
-        queue.most = queue.most.max(had);
-        let had = queue.at_least(had);
-        queue.waiters.first_key_value().is_some_and(|((less, _), _)| *less + GRAIN <= had)
+        self.count(&mut queue);
+        let had = self.had.load(Ordering::Relaxed);
+        let next = queue.waiters.first_key_value();
+        next.is_some_and(|((less, _), _)| *less + GRAIN <= had)
     }
 
     pub(crate) fn claim(&self) -> Claim<'_> {
-        let (had, used) = (Duration::ZERO, Duration::ZERO);
-        Claim { share: self, had, used, waiting: None, held: false }
+        Claim { share: self, used: 0, waiting: None, held: false }
     }
 
-    fn begin(&self, had: Duration) {
-        let since = self.slots.began.elapsed();
-        self.had.store(had.as_nanos() as u64, Ordering::Relaxed);
-        self.since.store(since.as_nanos() as u64, Ordering::Relaxed);
+    /// What it counts as having had now that it comes to the queue: what it did not want while it was
+    /// away it is not owed, but for its credit.
+    fn come(&self, queue: &Queue) -> u64 {
+        let had = self.had.load(Ordering::Relaxed);
+        let away = queue.clock - self.left.load(Ordering::Relaxed);
+        let had = had.max((had + away).min(queue.clock.saturating_sub(CREDIT)));
+        self.had.store(had, Ordering::Relaxed);
+        had
     }
 
-    /// How long it has had its slot.
-    fn computed(&self) -> Duration {
-        let since = Duration::from_nanos(self.since.load(Ordering::Relaxed));
-        self.slots.began.elapsed().saturating_sub(since)
+    fn begin(&self) {
+        self.since.store(self.slots.now(), Ordering::Relaxed);
+        self.counted.store(0, Ordering::Relaxed);
+    }
+
+    /// For how long it has computed since it got its slot.
+    fn computed(&self) -> u64 {
+        self.slots.now().saturating_sub(self.since.load(Ordering::Relaxed))
+    }
+
+    /// Counts what it has computed since that was last counted. Says for how long it has in all since
+    /// it got its slot.
+    fn count(&self, queue: &mut Queue) -> u64 {
+        let computed = self.computed();
+        let more = computed - self.counted.swap(computed, Ordering::Relaxed);
+        queue.clock += match queue.held + queue.waiters.len() {
+            // The most frequent, without a division.
+            1 => more,
+            wanting => more / wanting as u64,
+        };
+        self.had.fetch_add(more, Ordering::Relaxed);
+        self.left.store(queue.clock, Ordering::Relaxed);
+        computed
     }
 }
 
 impl Claim<'_> {
     /// Takes a slot, or waits for one.
     pub(crate) fn poll_acquire(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut queue = self.share.slots.queue();
         match &self.waiting {
             Some((_, waiter)) => {
                 waiter.waker.lock().unwrap_or_else(PoisonError::into_inner).clone_from(cx.waker());
@@ -155,55 +187,49 @@ impl Claim<'_> {
                 }
                 self.waiting = None;
             }
+            None if queue.free == 0 => {
+                let key = (self.share.come(&queue), queue.came);
+                queue.came += 1;
+                let waker = Mutex::new(cx.waker().clone());
+                let waiter = Arc::new(Waiter { granted: AtomicBool::new(false), waker });
+                queue.waiters.insert(key, waiter.clone());
+                self.waiting = Some((key, waiter));
+                return Poll::Pending;
+            }
             None => {
-                let slots = &self.share.slots;
-                let mut queue = slots.queue();
-                self.had = queue.at_least(self.had);
-                if queue.free == 0 {
-                    let key = (self.had, queue.came);
-                    queue.came += 1;
-                    let waker = Mutex::new(cx.waker().clone());
-                    let waiter = Arc::new(Waiter { granted: AtomicBool::new(false), waker });
-                    queue.waiters.insert(key, waiter.clone());
-                    slots.waiting.store(queue.waiters.len(), Ordering::Relaxed);
-                    self.waiting = Some((key, waiter));
-                    return Poll::Pending;
-                }
+                self.share.come(&queue);
                 queue.free -= 1;
+                queue.held += 1;
             }
         }
         self.held = true;
-        self.share.begin(self.had);
+        self.share.begin();
         Poll::Ready(())
     }
 
     /// Gives the slot up.
     pub(crate) fn release(&mut self) {
         if std::mem::take(&mut self.held) {
-            let used = self.share.computed();
-            self.used += used;
-            self.had += used;
-            self.share.slots.release(self.had);
+            let mut queue = self.share.slots.queue();
+            self.used += self.share.count(&mut queue);
+            CpuSlots::hand_on(queue);
         }
     }
 
-    /// CPU time used under this claim.
+    /// For how long the guest was polled under this claim.
     pub(crate) fn used(&self) -> Duration {
-        self.used
+        Duration::from_nanos(self.used)
     }
 }
 
 impl Drop for Claim<'_> {
     fn drop(&mut self) {
         if let Some((key, waiter)) = self.waiting.take() {
-            let slots = &self.share.slots;
-            let mut queue = slots.queue();
+            let mut queue = self.share.slots.queue();
             queue.waiters.remove(&key);
-            slots.waiting.store(queue.waiters.len(), Ordering::Relaxed);
-            drop(queue);
             if waiter.granted.load(Ordering::SeqCst) {
                 // It was never picked up: pass it on.
-                slots.release(self.had);
+                CpuSlots::hand_on(queue);
             }
         }
         self.release();
@@ -212,84 +238,79 @@ impl Drop for Claim<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use super::*;
+
+    thread_local! {
+        /// The time in a test.
+        pub(super) static NOW: Cell<Option<u64>> = const { Cell::new(None) };
+    }
+
+    const MILLI: u64 = 1_000_000;
 
     fn acquire(claim: &mut Claim<'_>) -> bool {
         claim.poll_acquire(&mut Context::from_waker(Waker::noop())).is_ready()
     }
 
-    /// As if the holder had computed for so long.
-    fn compute(claim: &mut Claim<'_>, time: Duration) {
-        let since = claim.share.since.load(Ordering::Relaxed);
-        // Times are counted from long enough ago.
-        claim.share.since.store(since - time.as_nanos() as u64, Ordering::Relaxed);
+    /// Whoever holds a slot computes for so long.
+    fn compute(time: u64) {
+        NOW.set(Some(NOW.get().unwrap_or_default() + time));
     }
 
-    fn slots() -> Arc<CpuSlots> {
-        let mut slots = Arc::into_inner(CpuSlots::new(1)).unwrap();
-        slots.began = slots.began.checked_sub(Duration::from_secs(60)).unwrap();
-        Arc::new(slots)
-    }
-
-    fn shares<const N: usize>(slots: &Arc<CpuSlots>) -> [Share; N] {
+    fn shares<const N: usize>(slots: usize) -> [Share; N] {
+        compute(0);
+        let slots = CpuSlots::new(slots);
         std::array::from_fn(|_| slots.share())
     }
 
-    const MILLI: Duration = Duration::from_millis(1);
-
     #[test]
     fn the_one_that_has_had_least_goes_next() {
-        let slots = slots();
-        let shares = shares::<3>(&slots);
+        let shares = shares::<3>(1);
         let [mut holder, mut heavy, mut light] = shares.each_ref().map(Share::claim);
         assert!(acquire(&mut heavy));
-        compute(&mut heavy, 5 * MILLI);
+        compute(5 * MILLI);
         heavy.release();
         assert!(acquire(&mut holder));
         assert!(!acquire(&mut heavy));
+        compute(2 * MILLI);
         assert!(!shares[0].makes_way(), "what waits has had more");
         assert!(!acquire(&mut light));
-        assert!(!shares[0].makes_way(), "it has only just begun");
-        compute(&mut holder, 5 * MILLI);
         assert!(shares[0].makes_way());
         holder.release();
         assert!(acquire(&mut light), "came later, had less");
-        assert!(!acquire(&mut heavy));
+        assert!(!acquire(&mut holder));
+        compute(MILLI);
         light.release();
+        assert!(acquire(&mut holder));
+        holder.release();
         assert!(acquire(&mut heavy));
-        compute(&mut heavy, 500 * MILLI);
+        compute(500 * MILLI);
         assert!(!shares[1].makes_way(), "nobody waits");
+        assert_eq!(heavy.used(), Duration::from_millis(5));
+        heavy.release();
+        assert_eq!(heavy.used(), Duration::from_millis(505));
     }
 
     #[test]
-    fn who_has_computed_for_long_is_not_kept_out_by_newcomers() {
-        let slots = slots();
-        let [old, new] = shares(&slots);
-        let mut old_claim = old.claim();
-        assert!(acquire(&mut old_claim));
-        compute(&mut old_claim, 10_000 * MILLI);
-        let mut new_claim = new.claim();
-        assert!(!acquire(&mut new_claim));
-        assert!(old.makes_way(), "a newcomer is let in");
-        old_claim.release();
+    fn nobody_makes_way_as_soon_as_it_begins() {
+        let [new, next] = shares(1);
+        let (mut new_claim, mut next_claim) = (new.claim(), next.claim());
         assert!(acquire(&mut new_claim));
-        assert!(!acquire(&mut old_claim));
-        compute(&mut new_claim, CREDIT / 2);
-        assert!(!new.makes_way(), "and has its credit");
-        compute(&mut new_claim, CREDIT / 2 + MILLI);
-        assert!(new.makes_way(), "but not more");
+        compute(1_000 * MILLI);
         new_claim.release();
-        assert!(acquire(&mut old_claim));
-        assert!(!acquire(&mut new_claim));
-        compute(&mut old_claim, 2 * MILLI);
-        assert!(old.makes_way(), "from there on they take turns");
+        assert!(acquire(&mut new_claim));
+        assert!(!acquire(&mut next_claim));
+        compute(GRAIN / 2);
+        assert!(!new.makes_way());
+        compute(GRAIN / 2);
+        assert!(new.makes_way());
     }
 
     #[test]
     fn a_claim_that_is_dropped_gives_its_slot_back() {
-        let slots = slots();
-        let shares = shares::<3>(&slots);
-        let [mut a, mut b, mut c] = shares.each_ref().map(Share::claim);
+        let shares = shares::<4>(1);
+        let [mut a, mut b, mut c, mut d] = shares.each_ref().map(Share::claim);
         assert!(acquire(&mut a));
         assert!(!acquire(&mut b));
         assert!(!acquire(&mut c));
@@ -297,6 +318,69 @@ mod tests {
         drop(b);
         assert!(acquire(&mut c), "b held a grant that it never picked up");
         drop(c);
-        assert!(acquire(&mut slots.share().claim()));
+        assert!(acquire(&mut d));
+    }
+
+    /// How guests of one slot behave.
+    #[derive(Clone, Copy)]
+    enum Guest {
+        /// Computes from that millisecond on.
+        From(u64),
+        /// Looks up only every so many milliseconds.
+        Deaf(u64),
+        /// Ends after so many, and comes again as another.
+        Fresh(u64),
+    }
+
+    /// What each had of so many milliseconds, in thousandths.
+    fn parts<const N: usize>(guests: [Guest; N], millis: u64) -> [u64; N] {
+        compute(0);
+        let slots = CpuSlots::new(1);
+        let newcomer = || Box::leak(Box::new(slots.share()));
+        let mut all = guests.map(|guest| {
+            let share: &'static Share = newcomer();
+            (guest, share, share.claim(), 0)
+        });
+        let mut had = [0; N];
+        let began = NOW.get().unwrap();
+        loop {
+            let at = (NOW.get().unwrap() - began) / MILLI;
+            if at >= millis {
+                return had.map(|had| had * 1_000 / at);
+            }
+            for (guest, _, claim, _) in &mut all {
+                if !claim.held && !matches!(guest, Guest::From(from) if *from > at) {
+                    let _ = acquire(claim);
+                }
+            }
+            let who = all.iter().position(|(_, _, claim, _)| claim.held).unwrap();
+            let (guest, share, claim, life) = &mut all[who];
+            let step = if let Guest::Deaf(step) = guest { *step } else { 1 };
+            compute(step * MILLI);
+            had[who] += step;
+            *life += step;
+            if matches!(guest, Guest::Fresh(all) if *life >= *all) {
+                *share = newcomer();
+                (*claim, *life) = (share.claim(), 0);
+            } else if share.makes_way() {
+                claim.release();
+            }
+        }
+    }
+
+    #[test]
+    fn who_always_wants_the_slot_has_as_much_of_it_as_others() {
+        let fair = |parts: &[u64], least: u64| {
+            assert!(parts.iter().all(|part| *part >= least), "{parts:?}");
+        };
+        fair(&parts([Guest::From(0); 4], 10_000), 245);
+        // Until the other came it was alone.
+        let [old, new] = parts([Guest::From(0), Guest::From(5_000)], 10_000);
+        fair(&[old - 500, new], 245);
+        fair(&parts([Guest::From(0), Guest::Deaf(60)], 10_000), 480);
+        fair(&parts([Guest::From(0), Guest::From(0), Guest::Deaf(60)], 10_000), 320);
+        // These have their credit each time.
+        fair(&parts([Guest::From(0), Guest::Fresh(9), Guest::Fresh(9)], 10_000), 300);
+        fair(&parts([Guest::From(0), Guest::Fresh(5), Guest::Fresh(2)], 10_000), 300);
     }
 }

@@ -14,8 +14,8 @@ use wasmtime::EngineWeak;
 use crate::kill::{KillReason, KillSwitch};
 use crate::slice;
 
-/// How often a computing guest looks up. A worker that has a short turn waits for that long at most,
-/// and some times in its turn; the thread's work is some microseconds.
+/// How often a computing guest looks up. A short turn waits for about that long where others compute,
+/// some times in its course; the thread's work is some microseconds.
 const TICK: Duration = Duration::from_millis(1);
 
 /// Ticks without a guest before the thread sleeps. Going to sleep after each call would make every

@@ -69,7 +69,10 @@ impl Caller {
 
     /// Breaks off what is open, so that the turn's record has it.
     pub(crate) fn end(&self) {
-        self.ledger.end();
+        // Without a grant nothing ever is.
+        if !self.grants.is_empty() {
+            self.ledger.end();
+        }
     }
 
     /// What was denied since this was last asked.
