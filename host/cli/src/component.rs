@@ -98,8 +98,7 @@ pub(crate) fn upload(path: &Path) -> Result<ByteStream, Failed> {
     const CHUNK: usize = 256 << 10;
     let cannot = |error: std::io::Error| match error.kind() {
         std::io::ErrorKind::NotFound => {
-            Failed::here(format!("there is no file {}", path.display()))
-                .hint("check the path, or build it first")
+            Failed::here(format!("there is no file {}", path.display())).hint("check the path")
         }
         _ => Failed::here(format!("cannot read {}: {error}", path.display())),
     };

@@ -8,9 +8,10 @@
 //! three want one, it advances by a third of what they compute. Whoever comes, for the first time or
 //! again, counts as having had not much less than it shows ([`CREDIT`]). So a newcomer is let in at once
 //! and for that long, and from then on is one of many; who has computed for long is served while
-//! newcomers come and go; and who cannot be interrupted for a while waits for the others afterwards.
+//! newcomers come and go; and who cannot be interrupted for a while waits for the others afterwards,
+//! up to [`LAG`].
 //!
-//! Times are those for which a guest is polled, in nanoseconds since the slots are there.
+//! Times are nanoseconds. What counts is for how long a guest is polled, but for what it gave away.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -20,6 +21,10 @@ use std::time::{Duration, Instant};
 
 /// By how much less than the clock shows somebody who comes can have had.
 const CREDIT: u64 = 10_000_000;
+
+/// How far from the clock what somebody has had can be, in either direction. It moves there as others
+/// come and go, who take with them what they are owed or owe.
+const LAG: u64 = 100_000_000;
 
 /// Nobody makes way sooner than this after getting a slot, nor for somebody who has had so little
 /// less: changing over costs some microseconds.
@@ -169,7 +174,9 @@ impl Share {
             1 => more,
             wanting => more / wanting as u64,
         };
-        self.had.fetch_add(more, Ordering::Relaxed);
+        let had = self.had.load(Ordering::Relaxed) + more;
+        let had = had.clamp(queue.clock.saturating_sub(LAG), queue.clock + LAG);
+        self.had.store(had, Ordering::Relaxed);
         self.left.store(queue.clock, Ordering::Relaxed);
         computed
     }
@@ -216,7 +223,7 @@ impl Claim<'_> {
         }
     }
 
-    /// For how long the guest was polled under this claim.
+    /// For how long the guest was polled under this claim, but for what it gave away.
     pub(crate) fn used(&self) -> Duration {
         Duration::from_nanos(self.used)
     }
@@ -321,66 +328,116 @@ mod tests {
         assert!(acquire(&mut d));
     }
 
-    /// How guests of one slot behave.
+    /// How guests of one slot behave. All times are in milliseconds.
     #[derive(Clone, Copy)]
     enum Guest {
-        /// Computes from that millisecond on.
+        /// Computes from then on.
         From(u64),
-        /// Looks up only every so many milliseconds.
+        /// Looks up only so often.
         Deaf(u64),
-        /// Ends after so many, and comes again as another.
+        /// Ends after so much, and comes again as another.
         Fresh(u64),
+        /// Computes for a tenth of a millisecond, and sleeps for so long, until then; then computes.
+        Short(u64, u64),
     }
 
-    /// What each had of so many milliseconds, in thousandths.
-    fn parts<const N: usize>(guests: [Guest; N], millis: u64) -> [u64; N] {
-        compute(0);
+    /// How a guest fared: its part of the time, in thousandths, and the longest that it waited.
+    #[derive(Clone, Copy, Debug, Default)]
+    struct Fared {
+        part: u64,
+        waited: u64,
+    }
+
+    struct Life {
+        guest: Guest,
+        share: &'static Share,
+        claim: Claim<'static>,
+        had: u64,
+        /// Since when it wants the slot, or from when on it will.
+        wants: u64,
+    }
+
+    fn fare<const N: usize>(guests: [Guest; N], millis: u64) -> [Fared; N] {
+        NOW.set(Some(0));
         let slots = CpuSlots::new(1);
-        let newcomer = || Box::leak(Box::new(slots.share()));
-        let mut all = guests.map(|guest| {
-            let share: &'static Share = newcomer();
-            (guest, share, share.claim(), 0)
+        let newcomer = |guest, wants| {
+            let share: &'static Share = Box::leak(Box::new(slots.share()));
+            Life { guest, share, claim: share.claim(), had: 0, wants }
+        };
+        let mut lives = guests.map(|guest| match guest {
+            Guest::From(from) => newcomer(guest, from * MILLI),
+            _ => newcomer(guest, 0),
         });
-        let mut had = [0; N];
-        let began = NOW.get().unwrap();
+        let (mut had, mut fared) = ([0; N], [Fared::default(); N]);
         loop {
-            let at = (NOW.get().unwrap() - began) / MILLI;
-            if at >= millis {
-                return had.map(|had| had * 1_000 / at);
+            let now = NOW.get().unwrap();
+            if now >= millis * MILLI {
+                let part = |had: u64| had * 1_000 / now;
+                return std::array::from_fn(|i| Fared { part: part(had[i]), ..fared[i] });
             }
-            for (guest, _, claim, _) in &mut all {
-                if !claim.held && !matches!(guest, Guest::From(from) if *from > at) {
-                    let _ = acquire(claim);
+            for (life, fared) in lives.iter_mut().zip(&mut fared) {
+                if life.wants <= now && !life.claim.held {
+                    let _ = acquire(&mut life.claim);
+                    fared.waited = fared.waited.max((now - life.wants) / MILLI);
                 }
             }
-            let who = all.iter().position(|(_, _, claim, _)| claim.held).unwrap();
-            let (guest, share, claim, life) = &mut all[who];
-            let step = if let Guest::Deaf(step) = guest { *step } else { 1 };
-            compute(step * MILLI);
+            let Some(who) = lives.iter().position(|life| life.claim.held) else {
+                compute(MILLI / 10);
+                continue;
+            };
+            let life = &mut lives[who];
+            let short = matches!(life.guest, Guest::Short(_, until) if now < until * MILLI);
+            let step = match life.guest {
+                Guest::Deaf(step) => step * MILLI,
+                _ if short => MILLI / 10,
+                _ => MILLI,
+            };
+            compute(step);
+            let now = now + step;
             had[who] += step;
-            *life += step;
-            if matches!(guest, Guest::Fresh(all) if *life >= *all) {
-                *share = newcomer();
-                (*claim, *life) = (share.claim(), 0);
-            } else if share.makes_way() {
-                claim.release();
+            life.had += step;
+            life.wants = now;
+            match life.guest {
+                Guest::Fresh(all) if life.had >= all * MILLI => *life = newcomer(life.guest, now),
+                Guest::Short(every, _) if short => {
+                    life.claim.release();
+                    life.wants = now + every * MILLI;
+                }
+                _ if life.share.makes_way() => life.claim.release(),
+                _ => {}
             }
         }
     }
 
     #[test]
     fn who_always_wants_the_slot_has_as_much_of_it_as_others() {
-        let fair = |parts: &[u64], least: u64| {
-            assert!(parts.iter().all(|part| *part >= least), "{parts:?}");
+        let fair = |fared: &[Fared], least: u64| {
+            assert!(fared.iter().all(|fared| fared.part >= least), "{fared:?}");
         };
-        fair(&parts([Guest::From(0); 4], 10_000), 245);
+        fair(&fare([Guest::From(0); 4], 10_000), 245);
         // Until the other came it was alone.
-        let [old, new] = parts([Guest::From(0), Guest::From(5_000)], 10_000);
-        fair(&[old - 500, new], 245);
-        fair(&parts([Guest::From(0), Guest::Deaf(60)], 10_000), 480);
-        fair(&parts([Guest::From(0), Guest::From(0), Guest::Deaf(60)], 10_000), 320);
+        let [old, new] = fare([Guest::From(0), Guest::From(5_000)], 10_000);
+        fair(&[Fared { part: old.part - 500, ..old }, new], 245);
+        fair(&fare([Guest::From(0), Guest::Deaf(60)], 10_000), 480);
+        fair(&fare([Guest::From(0), Guest::From(0), Guest::Deaf(60)], 10_000), 320);
         // These have their credit each time.
-        fair(&parts([Guest::From(0), Guest::Fresh(9), Guest::Fresh(9)], 10_000), 300);
-        fair(&parts([Guest::From(0), Guest::Fresh(5), Guest::Fresh(2)], 10_000), 300);
+        fair(&fare([Guest::From(0), Guest::Fresh(9), Guest::Fresh(9)], 10_000), 300);
+        fair(&fare([Guest::From(0), Guest::Fresh(5), Guest::Fresh(2)], 10_000), 300);
+    }
+
+    #[test]
+    fn nobody_waits_long_for_what_others_are_owed() {
+        let soon = |fared: &[Fared]| {
+            assert!(fared.iter().all(|fared| fared.waited < 400), "{fared:?}");
+        };
+        // One waits a moment again and again beside one that computes, and computes itself at last.
+        let short = Guest::Short(2, 20_000);
+        soon(&fare([Guest::From(0), short, Guest::From(20_100)], 22_000));
+        soon(&fare([Guest::From(0), short, Guest::From(19_900)], 22_000));
+        soon(&fare([Guest::From(0), Guest::Short(2, 60_000), Guest::From(20_000)], 22_000));
+        // One is kept out for long: no newcomer has to make up for that.
+        let [_, _, newcomer] =
+            fare([Guest::From(0), Guest::Deaf(20_000), Guest::From(20_500)], 39_000);
+        soon(&[newcomer]);
     }
 }
