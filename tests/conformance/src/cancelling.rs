@@ -1,5 +1,7 @@
 //! Ending an input before it ends by itself.
 
+use std::time::Duration;
+
 use skep_protocol::*;
 
 use crate::Guest;
@@ -35,6 +37,30 @@ pub(crate) async fn a_running_input_is_cancelled_and_the_next_one_runs(trial: &T
         assert_eq!(answer(&worker.outcome(next).await), "1");
     }
     assert_eq!(worker.view().await.observed, Observed::Idle);
+}
+
+pub(crate) async fn cancelling_the_next_input_leaves_the_one_that_ends_alone(trial: &Trial<'_>) {
+    let worker = trial.worker(Guest::Scribe).await;
+    // The end of one may bring the next one's beginning with it.
+    for round in 0..200_u64 {
+        let first = worker.post("echo first").await;
+        let next = worker.post("echo next").await;
+        tokio::time::sleep(Duration::from_micros(round * 37 % 1_000)).await;
+        let refused = match worker.runtime().cancel(worker.id, next).await {
+            Ok(_) => None,
+            Err(error) => Some(error),
+        };
+        assert_eq!(answer(&worker.outcome(first).await), "first");
+        let ended = worker.outcome(next).await.ending;
+        match refused {
+            None => assert_eq!(ended, Ending::Cancelled),
+            Some(error) => {
+                assert_eq!((error, ended), (Error::Conflict(Conflict::Ended), Ending::Completed));
+            }
+        }
+        assert!(worker.input(first).await.attempt <= 1, "it was run again");
+    }
+    assert_eq!(worker.entries_of(EntryKind::Interrupted).await.len(), 0);
 }
 
 pub(crate) async fn an_ended_input_cannot_be_cancelled(trial: &Trial<'_>) {

@@ -57,6 +57,7 @@ macro_rules! conformance {
             cancelling {
                 a_queued_input_is_cancelled_and_never_runs
                 a_running_input_is_cancelled_and_the_next_one_runs
+                cancelling_the_next_input_leaves_the_one_that_ends_alone
                 an_ended_input_cannot_be_cancelled
                 whoever_waits_for_a_cancelled_input_hears_of_it
                 a_cancelled_input_is_one_failure_in_the_transcript

@@ -382,7 +382,9 @@ impl Driver {
             self.recorded = false;
         }
         events.push(WorkerEvent::Usage(usage));
-        let (record, successor) = {
+        let id = job.queued.id;
+        let commit = {
+            // Until it is submitted: whoever cancels the successor submits that after its beginning.
             let state = self.worker.state();
             let standing = ran.standing.unwrap_or(state.record.standing);
             let made_directory = used.is_some() && !state.record.has_directory;
@@ -393,34 +395,33 @@ impl Driver {
                 record.has_directory |= made_directory;
                 record
             });
-            (record, state.machine.successor())
-        };
-        if let Some(record) = &record {
-            events.push(WorkerEvent::Put(Box::new(record.clone())));
-        }
-        if let Some(id) = successor {
-            events.push(WorkerEvent::Begin { id, attempt: 1 });
-        }
-        let id = job.queued.id;
-        let worker = self.worker.clone();
-        // On the writer's thread, so that who waits for the outcome waits for one thread less.
-        let landed = move |receipt: &Receipt| {
-            let mut state = worker.state();
-            if holds_input && let Some(&seq) = receipt.seqs.first() {
-                state.machine.accept(id, seq);
+            if let Some(record) = &record {
+                events.push(WorkerEvent::Put(Box::new(record.clone())));
             }
-            state.machine.settle();
+            let successor = state.machine.successor();
             if let Some(id) = successor {
-                state.machine.begun(id, 1);
+                events.push(WorkerEvent::Begin { id, attempt: 1 });
             }
-            state.usage = usage;
-            if let Some(record) = record {
-                state.adopt(record);
-            }
-            state.done(id, ran.outcome);
+            let worker = self.worker.clone();
+            // On the writer's thread, so that who waits for the outcome waits for one thread less.
+            let landed = move |receipt: &Receipt| {
+                let mut state = worker.state();
+                if holds_input && let Some(&seq) = receipt.seqs.first() {
+                    state.machine.accept(id, seq);
+                }
+                state.machine.settle();
+                if let Some(id) = successor {
+                    state.machine.begun(id, 1);
+                }
+                state.usage = usage;
+                if let Some(record) = record {
+                    state.adopt(record);
+                }
+                state.done(id, ran.outcome);
+            };
+            let transaction = Transaction { worker: self.worker.number, events };
+            self.inner.store.submit_then(transaction, landed)
         };
-        let transaction = Transaction { worker: self.worker.number, events };
-        let commit = self.inner.store.submit_then(transaction, landed);
         self.inner.submit_behind(&self.worker);
         if let Err(error) = commit.await {
             self.unsettled_holding(job, error, holds_input).await;
