@@ -46,10 +46,7 @@ pub(crate) async fn cancelling_the_next_input_leaves_the_one_that_ends_alone(tri
         let first = worker.post("echo first").await;
         let next = worker.post("echo next").await;
         tokio::time::sleep(Duration::from_micros(round * 37 % 1_000)).await;
-        let refused = match worker.runtime().cancel(worker.id, next).await {
-            Ok(_) => None,
-            Err(error) => Some(error),
-        };
+        let refused = worker.runtime().cancel(worker.id, next).await.err();
         assert_eq!(answer(&worker.outcome(first).await), "first");
         let ended = worker.outcome(next).await.ending;
         match refused {
