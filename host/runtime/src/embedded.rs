@@ -29,6 +29,7 @@ mod machine;
 mod record;
 mod residency;
 mod run;
+mod sweeper;
 mod worker;
 
 use std::collections::BTreeMap;
@@ -45,9 +46,9 @@ use crate::outbound::OperatorSecret;
 use crate::sandbox::Sandbox;
 use crate::walled::Walled;
 
-use self::heap::Heap;
 pub use self::inner::OperatorScope;
 use self::inner::{Inner, InnerParts};
+use self::sweeper::Sweeper;
 
 /// How long turns that were ended may take to be recorded.
 const LAST_GRACE: Duration = Duration::from_secs(5);
@@ -118,19 +119,23 @@ pub struct EmbeddedParts {
 pub struct Embedded(Arc<Opened>);
 
 /// What all clones of a handle share.
-struct Opened(Arc<Inner>);
+struct Opened {
+    inner: Arc<Inner>,
+    /// Ends with the last of them.
+    _sweeper: Sweeper,
+}
 
 impl Deref for Opened {
     type Target = Arc<Inner>;
 
     fn deref(&self) -> &Arc<Inner> {
-        &self.0
+        &self.inner
     }
 }
 
 impl Drop for Opened {
     fn drop(&mut self) {
-        self.0.leave();
+        self.inner.leave();
     }
 }
 
@@ -140,16 +145,16 @@ impl Embedded {
     /// serves timers and answers; guests have one of their own.
     ///
     /// # Errors
-    /// Where the store cannot be read.
+    /// Where the store cannot be read, and where the system has no thread left.
     pub fn open(parts: EmbeddedParts) -> Result<Self, StoreError> {
         let EmbeddedParts { store, sandbox, scopes, secrets, walled, options, host_id } = parts;
         let unfinished = store.unfinished()?;
         let inner =
             Inner::new(InnerParts { store, sandbox, scopes, secrets, walled, options, host_id });
+        let sweeper = Sweeper::start(Arc::downgrade(&inner))?;
         tokio::spawn(inner.holds.clone().serve());
         tokio::spawn(recover(inner.clone(), unfinished.into_iter().map(|(id, _)| id).collect()));
-        tokio::spawn(sweep(Arc::downgrade(&inner)));
-        Ok(Self(Arc::new(Opened(inner))))
+        Ok(Self(Arc::new(Opened { inner, _sweeper: sweeper })))
     }
 
     /// Whether the workers with unfinished inputs have been reconnected.
@@ -160,7 +165,7 @@ impl Embedded {
     /// Takes in no more, lets running turns end for as long as `grace`, records those that did not
     /// as interrupted, and closes the store. They are handled again after the next start.
     pub async fn shutdown(self, grace: Duration) {
-        let inner = self.0.0.clone();
+        let inner = self.0.inner.clone();
         inner.leave();
         if !drained(&inner, grace).await {
             for worker in inner.all_in_use() {
@@ -246,38 +251,5 @@ async fn reconnect(inner: &Arc<Inner>, id: WorkerId) {
     let begun = || worker.state().machine.is_begun();
     while Instant::now() < until && !begun() && worker.state().may_run() && worker.state().driving {
         tokio::time::sleep(Duration::from_millis(2)).await;
-    }
-}
-
-/// Removes, trims and forgets in the background, a slice at a time.
-async fn sweep(inner: std::sync::Weak<Inner>) {
-    let mut pause = Duration::from_millis(100);
-    let mut heap = Heap::new();
-    loop {
-        tokio::time::sleep(pause).await;
-        let Some(inner) = inner.upgrade() else { return };
-        if inner.is_closing() {
-            return;
-        }
-        inner.purge();
-        let store = inner.store.clone();
-        drop(inner);
-        let step = tokio::task::spawn_blocking(move || {
-            let step = store.janitor_step();
-            if let Ok(false) = step {
-                heap.give_back();
-            }
-            (step, heap)
-        });
-        let Ok((step, same)) = step.await else { return };
-        heap = same;
-        pause = match step {
-            Ok(true) => Duration::from_millis(5),
-            Ok(false) => Duration::from_secs(1),
-            Err(error) => {
-                tracing::warn!(%error, "the store could not be swept");
-                Duration::from_secs(10)
-            }
-        };
     }
 }

@@ -24,8 +24,13 @@ const MIXED_PATIENCE: Duration = Duration::from_secs(600);
 /// How often a case may be slow: other things run on this machine.
 const ATTEMPTS: u32 = 3;
 
-/// The summary.
-type Lines = Arc<Mutex<Vec<Line>>>;
+/// What is said at the end.
+#[derive(Default)]
+struct Summary {
+    lines: Vec<Line>,
+    /// What failed is said once more there, for whoever has only the end of a log.
+    failures: Vec<String>,
+}
 
 struct Line {
     name: &'static str,
@@ -55,18 +60,23 @@ pub fn main() -> ExitCode {
         xtask::guests::ensure().unwrap();
         skep = Some(skep_harness::skep());
     }
-    let lines = Lines::default();
+    let summary = Arc::new(Mutex::new(Summary::default()));
     let names = cases::all().into_iter().map(|case| case.name).chain([mixed::NAME]);
     let trials = names.map(|name| {
-        let lines = lines.clone();
+        let summary = summary.clone();
         Trial::test(name, move || {
             let mut command = Command::new(std::env::current_exe().unwrap());
             command.args([CASE, name]).envs(skep.map(|skep| (SKEP, skep)));
-            hold(name, &mut command, &lines)
+            let held = hold(name, &mut command, &summary);
+            if let Err(why) = &held {
+                let why = format!("{name}: {}", why.message().unwrap_or_default());
+                summary.lock().unwrap().failures.push(why);
+            }
+            held
         })
     });
     let conclusion = libtest_mimic::run(&arguments, trials.collect());
-    print(&lines);
+    print(&summary.lock().unwrap());
     conclusion.exit_code()
 }
 
@@ -75,7 +85,7 @@ fn case(name: &str) -> Case {
 }
 
 /// Runs a case, again where it was only too slow, and fails where it stays so or is wrong.
-fn hold(name: &'static str, command: &mut Command, lines: &Lines) -> Result<(), Failed> {
+fn hold(name: &'static str, command: &mut Command, summary: &Mutex<Summary>) -> Result<(), Failed> {
     let patience = if name == mixed::NAME { MIXED_PATIENCE } else { PATIENCE };
     let mut told = in_a_process(command, patience)?;
     for _ in 1..ATTEMPTS {
@@ -85,7 +95,7 @@ fn hold(name: &'static str, command: &mut Command, lines: &Lines) -> Result<(), 
         told = in_a_process(command, patience)?;
     }
     let number = |name: &str| told[name].as_u64().unwrap();
-    lines.lock().unwrap().push(Line {
+    summary.lock().unwrap().lines.push(Line {
         name,
         figures: told["figures"].as_str().map(str::to_owned),
         end: told["end"].as_str().unwrap().to_owned(),
@@ -128,12 +138,12 @@ fn in_a_process(command: &mut Command, patience: Duration) -> Result<Value, Fail
 }
 
 #[expect(clippy::print_stdout, reason = "this is what the run is for")]
-fn print(lines: &Lines) {
+fn print(summary: &Summary) {
     println!(
         "{:<44} {:<30} {:>10} {:>10} {:>14}",
         "case", "outcome", "stop", "host peak", "neighbour p99"
     );
-    for line in &*lines.lock().unwrap() {
+    for line in &summary.lines {
         println!(
             "{:<44} {:<30} {:>7.1} ms {:>6} MiB {:>11.1} ms",
             line.name,
@@ -145,5 +155,8 @@ fn print(lines: &Lines) {
         if let Some(figures) = &line.figures {
             println!("  {figures}");
         }
+    }
+    for why in &summary.failures {
+        println!("FAILED {why}");
     }
 }

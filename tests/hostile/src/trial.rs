@@ -20,9 +20,13 @@ const HELD_UP: Duration = Duration::from_millis(1_500);
 /// Runs a case here, and says what came of it: `end`, `stopped_us`, `peak_bytes`, `problems` if
 /// something is wrong, and what was `slow`, which may be the machine's fault.
 pub(crate) fn run(case: &Case) -> Value {
-    let threads =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    let threads = threads.unwrap();
+    let threads = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        // Ten seconds otherwise, for which every case would wait whose files were looked at.
+        .thread_keep_alive(Duration::from_millis(300))
+        .enable_all()
+        .build()
+        .unwrap();
     let told = threads.block_on(told(case));
     threads.shutdown_timeout(Duration::from_millis(100));
     told

@@ -16,14 +16,13 @@ pub struct Vitals {
     pub descriptors: u64,
 }
 
-/// How much more than before is none: what the allocator keeps for next time, three more readers of
-/// the database, each with a cache and two descriptors, and threads of the blocking pool that
-/// housekeeping keeps awake.
+/// How much more than before is none: what the allocator keeps for next time, and three more readers
+/// of the database, each with a cache and two descriptors.
 const SLACK: Vitals =
-    Vitals { memory_bytes: 12 << 20, resident_bytes: 0, threads: 2, descriptors: 6 };
+    Vitals { memory_bytes: 12 << 20, resident_bytes: 0, threads: 0, descriptors: 6 };
 
-/// How long a process may take to give back what it took. Threads of the blocking pool end after
-/// ten seconds of rest.
+/// How long a process may take to give back what it took. Threads of a blocking pool end after ten
+/// seconds of rest.
 const PATIENCE: Duration = Duration::from_secs(12);
 
 impl Vitals {

@@ -68,7 +68,7 @@ impl Embedded {
         let FileRange { start, bytes } = range.unwrap_or(FileRange { start: 0, bytes: None });
         let start = start.min(view.bytes);
         let end = bytes.map_or(view.bytes, |bytes| start.saturating_add(bytes).min(view.bytes));
-        let inner = self.0.0.clone();
+        let inner = self.0.inner.clone();
         let pieces = stream::unfold(Some((file, start)), move |at| {
             let inner = inner.clone();
             async move {
@@ -136,7 +136,7 @@ impl Embedded {
             Some(scope) => scope,
             None => return Ok(stream::iter([Ok(Bytes::from_static(&[0; 1_024]))]).boxed()),
         };
-        let inner = self.0.0.clone();
+        let inner = self.0.inner.clone();
         let pieces = stream::unfold(Some(Export::new(&scope)), move |export| {
             let inner = inner.clone();
             async move {
@@ -186,7 +186,7 @@ impl Embedded {
 
     /// The same for writing, made where there is none.
     async fn to_write(&self, worker: WorkerId) -> Result<Writer, Error> {
-        let inner = self.0.0.clone();
+        let inner = self.0.inner.clone();
         let cell = inner.worker(worker)?;
         let open = inner.directory(&cell).await.map_err(|error| inner.fault(error))?;
         Ok(Writer { inner, cell, open })
