@@ -120,7 +120,8 @@ pub trait RuntimeHandle: Send + Sync {
     /// Gives a worker an input. Answers when it is on disk or, with `wait`, when it has ended.
     async fn send(&self, worker: WorkerId, input: NewInput) -> Result<Sent, Error>;
 
-    /// Ends an input that is queued or running, as cancelled.
+    /// Ends an input that is queued or running, as cancelled. [`crate::Conflict::Ended`] where it
+    /// ended by itself before.
     async fn cancel(&self, worker: WorkerId, input: InputId) -> Result<InputView, Error>;
 
     /// One input.

@@ -39,8 +39,8 @@ pub(crate) struct CpuSlots {
 
 #[derive(Debug)]
 struct Queue {
+    cores: usize,
     free: usize,
-    held: usize,
     came: u64,
     /// By what they have had and when they came.
     waiters: BTreeMap<(u64, u64), Arc<Waiter>>,
@@ -81,8 +81,8 @@ pub(crate) struct Claim<'a> {
 
 impl CpuSlots {
     pub(crate) fn new(cores: usize) -> Arc<Self> {
-        let (free, waiters) = (cores.max(1), BTreeMap::new());
-        let queue = Mutex::new(Queue { free, held: 0, came: 0, waiters, clock: 0 });
+        let (cores, waiters) = (cores.max(1), BTreeMap::new());
+        let queue = Mutex::new(Queue { cores, free: cores, came: 0, waiters, clock: 0 });
         Arc::new(Self { queue, began: Instant::now() })
     }
 
@@ -111,10 +111,7 @@ impl CpuSlots {
                 drop(queue);
                 waiter.waker.lock().unwrap_or_else(PoisonError::into_inner).wake_by_ref();
             }
-            None => {
-                queue.held -= 1;
-                queue.free += 1;
-            }
+            None => queue.free += 1,
         }
     }
 }
@@ -169,7 +166,7 @@ impl Share {
     fn count(&self, queue: &mut Queue) -> u64 {
         let computed = self.computed();
         let more = computed - self.counted.swap(computed, Ordering::Relaxed);
-        queue.clock += match queue.held + queue.waiters.len() {
+        queue.clock += match queue.cores - queue.free + queue.waiters.len() {
             // The most frequent, without a division.
             1 => more,
             wanting => more / wanting as u64,
@@ -206,7 +203,6 @@ impl Claim<'_> {
             None => {
                 self.share.come(&queue);
                 queue.free -= 1;
-                queue.held += 1;
             }
         }
         self.held = true;

@@ -1,5 +1,5 @@
 //! How long a well-behaved worker's turns take among hostile ones of forty kinds, beside those of a
-//! quiet runtime: `skep_hostile::mixed`, with more parts.
+//! quiet runtime, and what the host holds afterwards: `skep_hostile::mixed`, with more parts.
 //!
 //! It counts what its process holds, and has one of its own therefore.
 
@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde_json::Value;
 use skep_hostile::{mixed, suite};
 
-use crate::table::Row;
+use crate::table::{Amount, Row};
 use crate::{Failure, pairs::Pairs, tools};
 
 /// Parts of 333 hostile turns, each after some seconds of quiet.
@@ -37,7 +37,20 @@ pub(crate) fn measure() -> Result<Vec<Row>, Failure> {
     for [quiet, among] in serde_json::from_value::<Vec<[u64; 2]>>(told["parts"].clone())? {
         pairs.push(1, Duration::from_micros(among), Duration::from_micros(quiet));
     }
-    Ok(vec![Row::beside("a neighbour's turn, p99", "in quiet", pairs.summary(), 5.0)])
+    let held = |amount: fn(u64) -> Amount, name: &'static str, field: &str| {
+        let [before, after] = [0, 1].map(|look: usize| told["held"][look][field].as_u64());
+        let (before, after) =
+            before.zip(after).ok_or_else(|| format!("it does not say {field}"))?;
+        Ok::<_, Failure>(
+            Row::alone(name, 1, amount(after)).at_most(amount(before + before.div_ceil(20))),
+        )
+    };
+    Ok(vec![
+        Row::beside("a neighbour's turn, p99", "in quiet", pairs.summary(), 5.0),
+        held(Amount::Bytes, "resident afterwards", "resident_bytes")?,
+        held(Amount::Count, "threads afterwards", "threads")?,
+        held(Amount::Count, "descriptors afterwards", "descriptors")?,
+    ])
 }
 
 /// What the process of its own does.

@@ -46,12 +46,12 @@ pub(crate) async fn cancelling_the_next_input_leaves_the_one_that_ends_alone(tri
         let first = worker.post("echo first").await;
         let next = worker.post("echo next").await;
         tokio::time::sleep(Duration::from_micros(round * 37 % 1_000)).await;
-        let refused = worker.runtime().cancel(worker.id, next).await.err();
+        let cancelled = worker.runtime().cancel(worker.id, next).await;
         assert_eq!(answer(&worker.outcome(first).await), "first");
         let ended = worker.outcome(next).await.ending;
-        match refused {
-            None => assert_eq!(ended, Ending::Cancelled),
-            Some(error) => {
+        match cancelled {
+            Ok(view) => assert_eq!(ended, Ending::Cancelled, "{view:?}"),
+            Err(error) => {
                 assert_eq!((error, ended), (Error::Conflict(Conflict::Ended), Ending::Completed));
             }
         }

@@ -108,12 +108,17 @@ struct Kind {
 
 /// Runs it here, and says what came of it, as [`crate::trial`] does.
 pub(crate) fn run() -> Value {
-    run_in_parts(PARTS)
+    let mut told = run_in_parts(PARTS);
+    if let Some(kept) = told["kept"].as_str().map(Value::from) {
+        told["problems"].as_array_mut().unwrap().push(kept);
+    }
+    told
 }
 
 /// The same, in as many parts of a third of the turns each as one likes. Also says, as `parts`, within
 /// which time all but a hundredth of the neighbour's turns ended in each part, in microseconds: a pair
-/// of that in quiet and that among the others.
+/// of that in quiet and that among the others. As `held` what the process held before and after, and
+/// as `kept` in words where that is more.
 pub fn run_in_parts(parts: usize) -> Value {
     let threads =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
@@ -157,9 +162,15 @@ async fn told(parts: usize) -> Value {
     }
     let peak_bytes = vitals::peak_bytes();
     let after = before.about_restored();
-    if !after.is_about(&before) {
-        problems.push(format!("the host holds {after:?}, and held {before:?}"));
-    }
+    let kept = (!after.is_about(&before))
+        .then(|| format!("the host holds {after:?}, and held {before:?}"));
+    let held = [before, after].map(|vitals| {
+        json!({
+            "resident_bytes": vitals.resident_bytes,
+            "threads": vitals.threads,
+            "descriptors": vitals.descriptors,
+        })
+    });
     let times = |(quiet, among): &(Peace, Peace)| {
         let [quiet, among] = [quiet, among].map(|peace| peace.percentile(0.99).as_secs_f64());
         (among / quiet, quiet, among)
@@ -206,6 +217,8 @@ async fn told(parts: usize) -> Value {
         "slow": slow,
         "figures": figures,
         "parts": pairs,
+        "held": held,
+        "kept": kept,
     })
 }
 

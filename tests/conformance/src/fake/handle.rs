@@ -329,12 +329,19 @@ impl RuntimeHandle for FakeRuntime {
             }
             Ok(())
         })??;
-        self.wait_for(|disk| {
-            let view = disk.worker(worker).and_then(|row| row.input(input).map(|row| row.view()));
-            let running = view.as_ref().is_ok_and(|view| view.state == InputState::Running);
-            (!running).then_some(view)
-        })
-        .await
+        let view = self
+            .wait_for(|disk| {
+                let row = disk.worker(worker).and_then(|row| row.input(input));
+                let view = row.map(|row| row.view());
+                let running = view.as_ref().is_ok_and(|view| view.state == InputState::Running);
+                (!running).then_some(view)
+            })
+            .await?;
+        match view.outcome.as_ref().is_some_and(|outcome| outcome.ending == Ending::Cancelled) {
+            true => Ok(view),
+            // It was quicker.
+            false => Err(Conflict::Ended.into()),
+        }
     }
 
     async fn input(&self, worker: WorkerId, input: InputId) -> Result<InputView, Error> {
