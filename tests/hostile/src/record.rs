@@ -43,6 +43,25 @@ pub(crate) fn has_the_beginning<'a>(
     })
 }
 
+/// Of too many lines, as many are kept as may be, and it is said once that there were more.
+pub(crate) fn has_as_many_lines_as_it_may<'a>(
+    bed: &'a Bed,
+    worker: WorkerId,
+    _: &'a Outcome,
+) -> Found<'a> {
+    Box::pin(async move {
+        let lines = lines(&own::entries(bed, worker).await);
+        let cut = lines.iter().filter(|line| line.truncated).count();
+        let kept = (lines.len() - cut) as u64;
+        match (kept == Limits::default().log_lines_per_turn, cut, vitals::peak_bytes()) {
+            (true, 1, peak) if peak <= MEMORY => Ok(()),
+            (.., peak) => {
+                Err(format!("{kept} lines, cut {cut} times; the host had {} MiB", peak >> 20))
+            }
+        }
+    })
+}
+
 /// Byte for byte what was written, in the outcome and in lines, and the same in JSON; and its lines
 /// come before its end.
 pub(crate) fn is_faithful<'a>(bed: &'a Bed, worker: WorkerId, outcome: &'a Outcome) -> Found<'a> {

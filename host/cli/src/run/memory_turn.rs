@@ -81,6 +81,10 @@ impl Turn for MemoryTurn {
         if after > self.limits.state_bytes {
             return Err(self.limit(LimitName::state_bytes));
         }
+        let is_full = self.state.len() as u64 >= self.limits.state_changes_per_turn;
+        if is_full && !self.state.contains_key(key) {
+            return Err(self.limit(LimitName::state_changes_per_turn));
+        }
         self.state_bytes = after;
         self.state.insert(key.to_owned(), value);
         Ok(())

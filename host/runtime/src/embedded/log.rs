@@ -1,10 +1,12 @@
 //! What one turn has to say to the store, in order, and how much of it is on its way.
 //!
 //! Events and log lines are gathered until the turn ends or something makes them leave earlier: 5
-//! ms, 64 KiB, 64 rows. What has left comes back as a commit; a turn that is a mebibyte ahead of the
-//! disk waits. State is kept back for the transaction that ends the turn.
+//! ms, 64 KiB, 64 rows. What has left comes back as a commit. Where a turn is a mebibyte or a thousand
+//! rows ahead of the disk, no more leaves: others' commits are not to wait behind all that one guest
+//! has to say. An event waits then, a line is kept. State is kept back for the transaction that ends
+//! the turn.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::SystemTime;
 
@@ -20,11 +22,11 @@ use crate::turn::{RecordError, RequestLog};
 
 use super::holds::Holds;
 
-/// Bytes and rows that leave without waiting for more.
+/// Bytes and rows that leave without waiting for more, and the most rows that leave together.
 const FLUSH_BYTES: usize = 64 << 10;
 const FLUSH_ROWS: usize = 64;
 
-/// Bytes and rows under way before the guest waits.
+/// Bytes and rows under way before no more leaves.
 const AHEAD_BYTES: usize = 1 << 20;
 const AHEAD_ROWS: usize = 1_024;
 
@@ -44,20 +46,20 @@ pub(crate) struct TurnLog {
 struct Pages {
     /// The input whose turn it is; none while an instance is only being let go.
     input: Option<InputId>,
-    waiting: Vec<WorkerEvent>,
+    waiting: VecDeque<WorkerEvent>,
     waiting_bytes: usize,
-    /// The first of those under way is the input's acceptance.
+    /// The first of those that wait is the input's acceptance.
     holds_input: bool,
-    /// Sent off so far, and come back so far.
-    departures: u64,
-    arrivals: u64,
-    flying: usize,
+    /// Rows that were said so far, and that are on disk.
+    said: u64,
+    landed: u64,
     flying_bytes: usize,
     flying_rows: usize,
     registered: bool,
     ended: bool,
     events: u64,
     log_bytes: u64,
+    log_lines: u64,
     failed: Option<StoreError>,
     state: BTreeMap<String, Option<Vec<u8>>>,
     state_bytes: u64,
@@ -99,7 +101,7 @@ impl TurnLog {
     pub(crate) fn new(parts: TurnLogParts) -> Arc<Self> {
         let holds_input = parts.held.is_some();
         // As many as a short turn ends with: input, event, state, outcome, usage.
-        let mut waiting = Vec::with_capacity(6);
+        let mut waiting = VecDeque::with_capacity(6);
         waiting.extend(parts.held);
         let log = Arc::new(Self {
             store: parts.store,
@@ -112,15 +114,15 @@ impl TurnLog {
                 waiting,
                 waiting_bytes: 0,
                 holds_input,
-                departures: 0,
-                arrivals: 0,
-                flying: 0,
+                said: u64::from(holds_input),
+                landed: 0,
                 flying_bytes: 0,
                 flying_rows: 0,
                 registered: false,
                 ended: false,
                 events: 0,
                 log_bytes: 0,
+                log_lines: 0,
                 failed: None,
                 state: BTreeMap::new(),
                 state_bytes: parts.state_bytes,
@@ -192,7 +194,7 @@ impl TurnLog {
                         "the transcript cannot be written".into(),
                     ));
                 }
-                if pages.flying_bytes < AHEAD_BYTES && pages.flying_rows < AHEAD_ROWS {
+                if !pages.is_ahead() {
                     return Ok(());
                 }
             }
@@ -204,8 +206,12 @@ impl TurnLog {
     pub(crate) fn flush(self: &Arc<Self>) {
         let mut pages = self.pages();
         pages.registered = false;
-        if !pages.ended {
-            self.send_off(&mut pages);
+        if pages.ended {
+            return;
+        }
+        self.send_off(&mut pages, 1);
+        if !pages.waiting.is_empty() && pages.failed.is_none() {
+            self.register(&mut pages);
         }
     }
 
@@ -247,9 +253,13 @@ impl TurnLog {
         let freed = before.map_or(0, size);
         let added = value.as_ref().map_or(0, |value| size(value.len()));
         let bytes = pages.state_bytes.saturating_sub(freed).saturating_add(added);
+        let past = |name| Err(RecordError::Limit { name, limit: self.limits.get(name) });
         if added > freed && bytes > self.limits.state_bytes {
-            let (name, limit) = (LimitName::state_bytes, self.limits.state_bytes);
-            return Err(RecordError::Limit { name, limit });
+            return past(LimitName::state_bytes);
+        }
+        let is_full = pages.state.len() as u64 >= self.limits.state_changes_per_turn;
+        if is_full && !pages.state.contains_key(key) {
+            return past(LimitName::state_changes_per_turn);
         }
         pages.state_bytes = bytes;
         pages.state.insert(key.to_owned(), value);
@@ -258,7 +268,7 @@ impl TurnLog {
 
     /// Ends the turn: waits for what is under way and returns what is left. `Err` if something that
     /// was under way did not arrive; then nothing of the turn may be committed.
-    pub(crate) async fn end(&self) -> Result<Rest, StoreError> {
+    pub(crate) async fn end(self: &Arc<Self>) -> Result<Rest, StoreError> {
         self.pages().ended = true;
         loop {
             let landed = self.landed.notified();
@@ -267,10 +277,12 @@ impl TurnLog {
                 if let Some(error) = &pages.failed {
                     return Err(error.clone());
                 }
-                if pages.flying == 0 {
+                // What is left is one transaction, with the end.
+                self.send_off(&mut pages, FLUSH_ROWS + 1);
+                if pages.flying_rows == 0 {
                     return Ok(Rest {
                         holds_input: std::mem::take(&mut pages.holds_input),
-                        events: std::mem::take(&mut pages.waiting),
+                        events: std::mem::take(&mut pages.waiting).into(),
                         state: std::mem::take(&mut pages.state),
                         state_bytes: pages.state_bytes,
                     });
@@ -284,12 +296,11 @@ impl TurnLog {
         if pages.ended {
             return;
         }
-        if let WorkerEvent::Append(entry) = &event {
-            pages.waiting_bytes += entry.payload.body.len() + entry.payload.content_type.len();
-        }
-        pages.waiting.push(event);
+        pages.said += 1;
+        pages.waiting_bytes += bytes(&event);
+        pages.waiting.push_back(event);
         if pages.waiting.len() >= FLUSH_ROWS || pages.waiting_bytes >= FLUSH_BYTES {
-            self.send_off(pages);
+            self.send_off(pages, 1);
         } else {
             self.register(pages);
         }
@@ -301,40 +312,60 @@ impl TurnLog {
         }
     }
 
-    fn send_off(self: &Arc<Self>, pages: &mut Pages) {
-        if pages.waiting.is_empty() || pages.failed.is_some() {
-            return;
+    /// Sends off what waits, while it is as many rows as that and the disk is not too far behind.
+    fn send_off(self: &Arc<Self>, pages: &mut Pages, least: usize) {
+        while pages.waiting.len() >= least && pages.failed.is_none() && !pages.is_ahead() {
+            let rows = pages.waiting.len().min(FLUSH_ROWS);
+            let events: Vec<_> = match rows == pages.waiting.len() {
+                true => std::mem::take(&mut pages.waiting).into(),
+                false => pages.waiting.drain(..rows).collect(),
+            };
+            let bytes: usize = events.iter().map(bytes).sum();
+            let holds_input = std::mem::take(&mut pages.holds_input);
+            pages.waiting_bytes -= bytes;
+            pages.flying_rows += rows;
+            pages.flying_bytes += bytes;
+            let commit = self.store.submit(Transaction { worker: self.worker, events });
+            let log = self.clone();
+            self.host.spawn(async move {
+                let result: Result<Receipt, _> = commit.await;
+                let mut pages = log.pages();
+                pages.landed += rows as u64;
+                pages.flying_rows -= rows;
+                pages.flying_bytes -= bytes;
+                if let Err(error) = &result {
+                    pages.failed.get_or_insert_with(|| error.clone());
+                }
+                if !pages.ended {
+                    log.send_off(&mut pages, FLUSH_ROWS);
+                }
+                drop(pages);
+                if holds_input {
+                    let first =
+                        |receipt: Receipt| receipt.seqs.first().copied().unwrap_or_default();
+                    (log.accepted)(result.map(first));
+                }
+                log.landed.notify_waiters();
+            });
         }
-        let events = std::mem::take(&mut pages.waiting);
-        let (rows, bytes) = (events.len(), std::mem::take(&mut pages.waiting_bytes));
-        let holds_input = std::mem::take(&mut pages.holds_input);
-        pages.departures += 1;
-        pages.flying += 1;
-        pages.flying_rows += rows;
-        pages.flying_bytes += bytes;
-        let commit = self.store.submit(Transaction { worker: self.worker, events });
-        let log = self.clone();
-        self.host.spawn(async move {
-            let result: Result<Receipt, _> = commit.await;
-            let mut pages = log.pages();
-            pages.arrivals += 1;
-            pages.flying -= 1;
-            pages.flying_rows -= rows;
-            pages.flying_bytes -= bytes;
-            if let Err(error) = &result {
-                pages.failed.get_or_insert_with(|| error.clone());
-            }
-            drop(pages);
-            if holds_input {
-                let first = |receipt: Receipt| receipt.seqs.first().copied().unwrap_or_default();
-                (log.accepted)(result.map(first));
-            }
-            log.landed.notify_waiters();
-        });
     }
 
     fn pages(&self) -> MutexGuard<'_, Pages> {
         self.pages.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Pages {
+    fn is_ahead(&self) -> bool {
+        self.flying_bytes >= AHEAD_BYTES || self.flying_rows >= AHEAD_ROWS
+    }
+}
+
+/// What counts of an event.
+fn bytes(event: &WorkerEvent) -> usize {
+    match event {
+        WorkerEvent::Append(entry) => entry.payload.body.len() + entry.payload.content_type.len(),
+        _ => 0,
     }
 }
 
@@ -347,19 +378,19 @@ impl RequestLog for Requests {
     async fn before_leaving(&self) -> Result<(), RecordError> {
         let Self(log) = self;
         let unwritten = || RecordError::Unavailable("the transcript cannot be written".into());
-        log.flush();
-        let awaited = log.pages().departures;
+        let awaited = log.pages().said;
         loop {
             let landed = log.landed.notified();
             {
-                let pages = log.pages();
+                let mut pages = log.pages();
                 if pages.failed.is_some() || pages.ended {
                     return Err(unwritten());
                 }
                 // One worker's transactions arrive in the order in which they were sent.
-                if pages.arrivals >= awaited {
+                if pages.landed >= awaited {
                     return Ok(());
                 }
+                log.send_off(&mut pages, 1);
             }
             landed.await;
         }
@@ -391,12 +422,16 @@ impl LineSink for Lines {
     fn line(&self, line: &[u8]) {
         let turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner).upgrade();
         let Some(turn) = turn else { return };
-        let limit = turn.limits.log_bytes_per_turn;
         let (fits, first_over) = {
             let mut pages = turn.pages();
-            let before = pages.log_bytes;
-            pages.log_bytes = before.saturating_add(line.len() as u64 + 1);
-            (pages.log_bytes <= limit, before <= limit)
+            let fits = |pages: &Pages| {
+                pages.log_bytes <= turn.limits.log_bytes_per_turn
+                    && pages.log_lines <= turn.limits.log_lines_per_turn
+            };
+            let fitted = fits(&pages);
+            pages.log_bytes = pages.log_bytes.saturating_add(line.len() as u64 + 1);
+            pages.log_lines = pages.log_lines.saturating_add(1);
+            (fits(&pages), fitted)
         };
         let payload = |body: &[u8]| Payload {
             content_type: "text/plain; charset=utf-8".into(),

@@ -3,7 +3,7 @@
 use skep_protocol::LimitName;
 
 use self::bindings::skep::worker::{config, context, state, transcript};
-use super::World;
+use super::{PastLimit, World};
 use crate::lifecycle::NO_STATE;
 use crate::turn::RecordError;
 
@@ -79,11 +79,11 @@ impl state::Host for World {
     }
 
     fn set(&mut self, key: String, value: Vec<u8>) -> wasmtime::Result<Result<(), state::Error>> {
-        Ok(self.writable(&key).and_then(|()| self.turn.state_set(&key, value)).map_err(Into::into))
+        changed(self.writable(&key).and_then(|()| self.turn.state_set(&key, value)))
     }
 
     fn delete(&mut self, key: String) -> wasmtime::Result<Result<bool, state::Error>> {
-        Ok(self.writable(&key).and_then(|()| self.turn.state_delete(&key)).map_err(Into::into))
+        changed(self.writable(&key).and_then(|()| self.turn.state_delete(&key)))
     }
 
     fn list(
@@ -105,6 +105,16 @@ impl World {
             return Err(RecordError::Unavailable(NO_STATE.into()));
         }
         valid_key(key)
+    }
+}
+
+/// A guest that is full is told; one that changes key after key is ended.
+fn changed<T>(done: Result<T, RecordError>) -> wasmtime::Result<Result<T, state::Error>> {
+    match done {
+        Err(RecordError::Limit { name: name @ LimitName::state_changes_per_turn, .. }) => {
+            Err(PastLimit(name).into())
+        }
+        done => Ok(done.map_err(Into::into)),
     }
 }
 

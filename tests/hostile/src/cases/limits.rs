@@ -3,8 +3,8 @@
 use skep_protocol::LimitName;
 
 use crate::case::Case;
-use crate::own;
 use crate::seen::Ends::{Deadline, Denied, Limit};
+use crate::{own, record};
 
 pub(super) fn cases() -> Vec<Case> {
     [services(), callers()].concat()
@@ -20,8 +20,17 @@ fn services() -> Vec<Case> {
         Case::service("emits_for_ever", Denied("after 10000 events"))
             .hits(LimitName::events_per_turn),
         Case::service("fills_its_state", Denied("after 63 MiB")).hits(LimitName::state_bytes),
-        Case::service("fills_its_state_with_names", Denied("keys")).hits(LimitName::state_bytes),
+        Case::service("fills_its_state_with_names", Denied("keys"))
+            .with(LimitName::state_changes_per_turn, 1_000_000)
+            .hits(LimitName::state_bytes),
+        Case::service("changes_one_key_after_the_other", {
+            Limit(LimitName::state_changes_per_turn)
+        }),
         Case::service("logs_for_ever", Deadline).with(LimitName::turn_deadline_ms, 300),
+        Case::service("logs_empty_lines", Deadline)
+            .with(LimitName::turn_deadline_ms, 2_000)
+            .hits(LimitName::log_lines_per_turn)
+            .then(record::has_as_many_lines_as_it_may),
     ]
 }
 
