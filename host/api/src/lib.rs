@@ -35,6 +35,7 @@ pub use server::{ServerLimits, serve};
 
 use crate::metrics::OfRoute;
 use crate::refusal::Refusal;
+use crate::upload::Room;
 
 /// Which API is served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,6 +70,8 @@ struct Inner {
     surface: Surface,
     allowed_hosts: Vec<String>,
     limits: ServerLimits,
+    room: Room,
+    strangers_room: Room,
     metrics: Metrics,
     /// By path, then method.
     known: HashMap<String, Vec<Known>>,
@@ -129,6 +132,8 @@ pub fn router(parts: ApiParts) -> Router {
         surface,
         allowed_hosts,
         limits,
+        room: Room::of(limits.bodies_bytes),
+        strangers_room: Room::of(limits.bodies_bytes / 16),
         metrics,
         known,
         elsewhere,

@@ -36,6 +36,9 @@ pub struct ServerLimits {
     pub idle: Duration,
     /// Without a byte of a request's body, and for all of one that is read as a whole.
     pub body: Duration,
+    /// Bodies that are read as a whole, of all requests together, in bytes. One more is answered 503.
+    /// A sixteenth of it is what those have who log in.
+    pub bodies_bytes: u64,
     /// Without a byte of an answer being taken.
     pub stall: Duration,
     /// Between two signs of life of a stream of events, and between two looks at whether its reader
@@ -58,6 +61,7 @@ impl Default for ServerLimits {
             head: Duration::from_secs(5),
             idle: Duration::from_secs(75),
             body: Duration::from_secs(30),
+            bodies_bytes: 256 << 20,
             stall: Duration::from_secs(30),
             heartbeat: Duration::from_secs(15),
             grace: Duration::from_secs(10),

@@ -76,7 +76,7 @@ async fn login(
     upload: Upload,
 ) -> Answer<([(HeaderName, HeaderValue); 1], Json<Me>)> {
     let secure = of_tls(&upload.headers);
-    let login = upload.json(|bytes| serde_json::from_slice::<Login>(bytes)).await?;
+    let login = upload.json_of_a_stranger(|bytes| serde_json::from_slice::<Login>(bytes)).await?;
     let (Login::Token(secret) | Login::Code(secret)) = login;
     let (access, peer) = (app.registry.access().clone(), link.peer.ip());
     let (session, caller) = let_in(on_disk(move || access.login(peer, &secret)).await)?;

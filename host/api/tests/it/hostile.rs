@@ -8,6 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 
 use crate::bed::Bed;
+use crate::client::{Ask, LONG};
 use crate::events::Reader;
 
 /// The slowest but one in a hundred of many requests, each after the other.
@@ -128,6 +129,61 @@ async fn slow_heads_and_bodies_disturb_nobody() {
         slow.push(stream);
     }
     is_quick(&bed, &worker, quiet).await;
+}
+
+/// A request whose body begins, and does not go on.
+async fn begins(bed: &Bed, path: &str, bytes: usize) -> TcpStream {
+    let mut stream = TcpStream::connect(bed.addr).await.unwrap();
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {}\r\n\
+         content-type: application/json\r\ncontent-length: {}\r\n\r\n",
+        bed.admin,
+        bytes + 1
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream.write_all(&vec![b' '; bytes]).await.unwrap();
+    stream
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bodies_that_never_end_take_no_more_than_their_room() {
+    const ROOM: usize = 256 << 10;
+    let limits = ServerLimits { bodies_bytes: ROOM as u64, ..ServerLimits::default() };
+    let bed = Bed::of(Surface::Browser, limits).await;
+    let worker = bed.worker(Guest::Scribe).await;
+    let inputs = format!("{worker}/inputs");
+    let input = || bed.admin("POST", &inputs).body(vec![b'.'; 8 << 10]).send();
+    let login = || Ask::new(bed.addr, "POST", "/api/login").body(r#"{"token":"of nobody"}"#).send();
+    let until = async |what: &str, is: &dyn Fn(u16, u16) -> bool| {
+        let began = Instant::now();
+        loop {
+            let (input, login) = (input().await.status, login().await.status);
+            if is(input, login) {
+                return;
+            }
+            assert!(began.elapsed() < LONG, "{what}: {input}, {login}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    until("in quiet", &|input, login| (input, login) == (202, 401)).await;
+    // Each takes half of its room, so that the second of a kind leaves nothing.
+    let mut strangers = Vec::new();
+    for _ in 0..2 {
+        strangers.push(begins(&bed, "/api/login", ROOM / 16 / 2).await);
+    }
+    until("strangers take the strangers' room", &|input, login| (input, login) == (202, 503)).await;
+    let mut known = Vec::new();
+    for _ in 0..2 {
+        known.push(begins(&bed, &inputs, ROOM / 2).await);
+    }
+    until("all is taken", &|input, login| (input, login) == (503, 503)).await;
+    drop(strangers);
+    until("strangers are gone", &|input, login| (input, login) == (503, 401)).await;
+    drop(known);
+    until("all are gone", &|input, login| (input, login) == (202, 401)).await;
+    // A stranger who says much is refused whatever room there is.
+    let long = Ask::new(bed.addr, "POST", "/api/login").body(" ".repeat((16 << 10) + 1));
+    assert_eq!(long.send().await.status, 413);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
