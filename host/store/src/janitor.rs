@@ -70,22 +70,27 @@ fn empty_trash(dir: &Dir, faults: &dyn Faults, end: Instant) -> io::Result<bool>
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
         opened => opened?,
     };
+    let mut failed = None;
     for entry in trash.entries()? {
         let entry = entry?;
         if Instant::now() >= end {
-            return Ok(true);
+            return failed.map_or(Ok(true), Err);
         }
         faults.at("remove.delete")?;
         let name = entry.file_name();
         // Only workers' directories are moved here, and their names are ids.
-        match name.to_str() {
+        let gone = match name.to_str() {
             Some(name) if entry.file_type()?.is_dir() => {
-                if !tree::remove_some(&trash, name, &mut || Instant::now() < end)? {
-                    return Ok(true);
-                }
+                tree::remove_some(&trash, name, &mut || Instant::now() < end)
             }
-            _ => trash.remove_file(&name)?,
+            _ => trash.remove_file(&name).map(|()| true),
+        };
+        match gone {
+            Ok(true) => {}
+            Ok(false) => return failed.map_or(Ok(true), Err),
+            // The others can go all the same.
+            Err(error) => failed = Some(error),
         }
     }
-    Ok(false)
+    failed.map_or(Ok(false), Err)
 }

@@ -67,10 +67,7 @@ fn empty(
         } else if dir.remove_dir(&name).is_err() {
             // `.lifted-N` may be taken by the guest; an occupied name is simply the next one.
             while let Err(error) = dir.rename(&name, root, format!(".lifted-{lifted}")) {
-                if !matches!(
-                    error.kind(),
-                    io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::NotADirectory
-                ) {
+                if !is_full(&error) && error.kind() != io::ErrorKind::NotADirectory {
                     return Err(error);
                 }
                 *lifted += 1;
@@ -81,9 +78,15 @@ fn empty(
     drop(dir);
     // A listing may miss what was renamed beside it; then the next pass takes the rest.
     match root.remove_dir(name) {
-        Err(error) if error.kind() != io::ErrorKind::DirectoryNotEmpty => Err(error),
+        Err(error) if !is_full(&error) => Err(error),
         _ => Ok(true),
     }
+}
+
+/// Whether something lies in a directory that is to go. Some file systems, XFS among them, say that
+/// it exists.
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::AlreadyExists)
 }
 
 /// A regular file that was copied out.

@@ -154,7 +154,7 @@ impl RuntimeHandle for Embedded {
 
     async fn remove(&self, worker: WorkerId) -> Result<(), Error> {
         let cell = self.0.worker(worker)?;
-        let done = cell.command(What::Remove);
+        let done = cell.command(What::Remove).ok_or_else(|| self.0.busy())?;
         if let Some(running) = &cell.state().running {
             running.kill.throw(KillReason::Cancelled);
         }
@@ -169,7 +169,7 @@ impl RuntimeHandle for Embedded {
 
     async fn stop(&self, worker: WorkerId) -> Result<WorkerView, Error> {
         let cell = self.0.worker(worker)?;
-        let mut done = cell.command(What::Stop);
+        let mut done = cell.command(What::Stop).ok_or_else(|| self.0.busy())?;
         self.0.drive(&cell);
         let grace = self.0.options.stop_grace;
         let result = match tokio::time::timeout(grace, &mut done).await {
@@ -565,7 +565,7 @@ impl Embedded {
     /// Has the driver carry something out between two turns.
     async fn command(&self, worker: WorkerId, what: What) -> Result<(), Error> {
         let cell = self.0.worker(worker)?;
-        let done = cell.command(what);
+        let done = cell.command(what).ok_or_else(|| self.0.busy())?;
         self.0.drive(&cell);
         self.commanded(done).await
     }

@@ -89,6 +89,9 @@ pub(crate) struct Command {
     pub(crate) done: oneshot::Sender<Result<(), Error>>,
 }
 
+/// Commands that wait behind a turn, at most.
+const COMMANDS: usize = 64;
+
 /// See [`Command`].
 #[derive(Debug)]
 pub(crate) enum What {
@@ -153,20 +156,28 @@ impl Worker {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Has the driver carry something out.
-    pub(crate) fn command(&self, what: What) -> oneshot::Receiver<Result<(), Error>> {
+    /// Has the driver carry something out. `None` where too much waits for that already.
+    pub(crate) fn command(&self, what: What) -> Option<oneshot::Receiver<Result<(), Error>>> {
         let (done, receiver) = oneshot::channel();
         let mut state = self.state();
+        let most = match what {
+            // They end what the others wait for; and of the last there is one.
+            What::Stop | What::Remove | What::Files => 2 * COMMANDS,
+            What::Start | What::Change(_) | What::Rollback => COMMANDS,
+        };
+        if state.commands.len() >= most {
+            return None;
+        }
         state.machine.command_waits();
         state.commands.push_back(Command { what, done });
-        receiver
+        Some(receiver)
     }
 
     /// Has the driver carry something out that it is not about to carry out anyway.
     pub(crate) fn command_once(&self, what: What) -> Option<oneshot::Receiver<Result<(), Error>>> {
         let same = |command: &Command| discriminant(&command.what) == discriminant(&what);
         let waits = self.state().commands.iter().any(same);
-        if waits { None } else { Some(self.command(what)) }
+        if waits { None } else { self.command(what) }
     }
 
     /// An input's acceptance came back from the store.

@@ -10,7 +10,7 @@ use skep_protocol::worker::LimitChanges;
 use skep_protocol::{
     CreateWorker, Cursor, DiagnosticCode, Ending, Entry, EntryKind, Error, Execution, FailedReason,
     IdempotencyKey, InputId, InputState, LimitName, NewInput, Observed, Outcome, Output, Payload,
-    Role, RuntimeHandle, Sent, WorkerId, WorkerSpec,
+    Role, RuntimeHandle, Sent, WorkerChange, WorkerId, WorkerSpec,
 };
 use skep_runtime::{Embedded, Options};
 
@@ -245,6 +245,37 @@ async fn more_workers_than_places_take_turns() {
     }
     for (n, worker) in workers.iter().enumerate() {
         assert_eq!(answer(&ask(&runtime, *worker, "get round").await), format!("2-{n}"));
+    }
+    runtime.shutdown(Duration::ZERO).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn commands_that_wait_behind_a_turn_are_bounded() {
+    let dir = test_dir();
+    let runtime = open(&dir);
+    let worker = scribe(&runtime, &[]).await;
+    let spin = post(&runtime, worker, "spin").await;
+    until("its turn begins", async || {
+        runtime.input(worker, spin).await.unwrap().state == InputState::Running
+    })
+    .await;
+    let (told, mut refused) = tokio::sync::mpsc::unbounded_channel();
+    for _ in 0..100 {
+        let (runtime, told) = (runtime.clone(), told.clone());
+        tokio::spawn(async move {
+            let answer = runtime.update(worker, WorkerChange::default()).await;
+            told.send(answer.err()).unwrap();
+        });
+    }
+    // More than that wait for the turn's end, and those that are too many do not.
+    for _ in 0..36 {
+        let busy = tokio::time::timeout(PATIENCE, refused.recv()).await.unwrap().unwrap();
+        assert!(matches!(busy, Some(Error::Busy { .. })), "{busy:?}");
+    }
+    // Who ends the turn does not wait behind them.
+    runtime.stop(worker).await.unwrap();
+    for _ in 0..64 {
+        assert_eq!(refused.recv().await.unwrap(), None);
     }
     runtime.shutdown(Duration::ZERO).await;
 }

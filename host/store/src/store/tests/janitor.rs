@@ -174,6 +174,31 @@ fn a_removal_whose_files_resist_is_tried_again() {
 }
 
 #[test]
+fn what_resists_for_good_keeps_nothing_else_in_the_trash() {
+    use std::os::unix::ffi::OsStrExt;
+
+    let kept = Kept::new();
+    kept.dir.create_dir_all("trash").unwrap();
+    let trash = kept.dir.open_dir("trash").unwrap();
+    // Nobody but a worker's removal puts a directory there, and that has the name of an id.
+    let stranger = std::ffi::OsStr::from_bytes(b"\xff");
+    trash.create_dir(stranger).unwrap();
+    let mut gone = Vec::new();
+    for _ in 0..20 {
+        let record = kept.create();
+        kept.worker_dir(&record.id).unwrap().write("file", b"x").unwrap();
+        kept.write(record.number, vec![WorkerEvent::Remove { at: Timestamp(2_000) }]);
+        gone.push(record.id);
+    }
+    let failed = (0..1_000).filter(|_| kept.janitor_step().is_err()).count();
+    assert!(failed > 0, "the stranger's went");
+    assert_eq!(trash.entries().unwrap().count(), 1);
+    for id in gone {
+        assert!(kept.existing_worker_dir(&id).unwrap().is_none());
+    }
+}
+
+#[test]
 fn a_component_without_a_row_goes_unless_it_is_new() {
     let mut kept = Kept::new();
     let digest = kept.write_component(b"\0asm").unwrap();
