@@ -84,7 +84,7 @@ pub(crate) async fn a_bad_turn_leaves_the_worker_able(trial: &Trial<'_>) {
 }
 
 pub(crate) async fn a_bad_turn_does_not_hold_up_the_queue(trial: &Trial<'_>) {
-    let worker = trial.limited(&[(LimitName::turn_deadline_ms, 500)]).await;
+    let worker = trial.limited(&[(LimitName::turn_deadline_ms, 3_000)]).await;
     let mut posted = Vec::new();
     for text in ["panic", "echo one", "spin", "echo two", "fail a b", "echo three"] {
         posted.push(worker.post(text).await);

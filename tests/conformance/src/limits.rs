@@ -95,7 +95,7 @@ pub(crate) async fn log_bytes_per_turn(trial: &Trial<'_>) {
     let limits = [
         (LimitName::log_bytes_per_turn, LOG),
         (LimitName::output_bytes, OUTPUT),
-        (LimitName::turn_deadline_ms, 1_000),
+        (LimitName::turn_deadline_ms, 3_000),
     ];
     let worker = trial.limited_guest(Guest::Probe, &limits).await;
     let (outcome, output) = worker.run(args(&["flood"])).await;

@@ -116,7 +116,7 @@ pub(crate) async fn what_is_queued_runs_after_a_restart(trial: &Trial<'_>) {
 
 pub(crate) async fn an_interrupted_turn_is_run_again_and_counts_once(trial: &Trial<'_>) {
     let worker = trial.worker(Guest::Scribe).await;
-    let input = worker.post("nap 2").await;
+    let input = worker.post("nap 5").await;
     worker.running(input).await;
     trial.restart(Restart::Crash).await;
     assert_eq!(answer(&worker.outcome(input).await), "ok");

@@ -74,7 +74,7 @@ pub(crate) async fn an_input_and_its_answer_are_there_as_they_were_sent(trial: &
 }
 
 pub(crate) async fn an_outcome_and_its_entry_say_the_same(trial: &Trial<'_>) {
-    let worker = trial.limited(&[(LimitName::turn_deadline_ms, 500)]).await;
+    let worker = trial.limited(&[(LimitName::turn_deadline_ms, 3_000)]).await;
     for (text, ending) in [
         ("fail some-code some text", Ending::Failed),
         ("panic", Ending::Trapped),

@@ -254,7 +254,7 @@ pub(crate) async fn a_cursor_that_no_list_gave_out_is_refused(trial: &Trial<'_>)
 pub(crate) async fn labels_and_display_ref_change_without_disturbing(trial: &Trial<'_>) {
     let worker = trial.worker(Guest::Scribe).await;
     worker.ask("echo connect").await;
-    let nap = worker.post("nap 1").await;
+    let nap = worker.post("nap 3").await;
     worker.running(nap).await;
     let before = worker.entries().await.len();
     let change = WorkerChange {

@@ -1,7 +1,10 @@
 //! Directories and files for one test.
 
+use std::fs::File;
+use std::io::Read;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use tempfile::TempDir;
 
@@ -12,6 +15,45 @@ pub struct TestDir(TempDir);
 /// A new empty directory.
 pub fn test_dir() -> TestDir {
     TestDir(tempfile::tempdir().expect("a temporary directory can be made"))
+}
+
+/// The log of a store's database, where what was committed is first.
+const LOG: &str = "state.db-wal";
+
+/// What a host that is killed leaves of its store: a copy of it as it lies on the disk now.
+///
+/// Of the database the log is copied last: what is moved from there into the database meanwhile is
+/// in the log still. Where the log was begun anew meanwhile, both are copied again.
+pub fn killed(store: &Path) -> TestDir {
+    let copy = test_dir();
+    loop {
+        let began = log_head(store);
+        copy_into(&copy, ["state.db", LOG].map(|name| store.join(name)));
+        if log_head(&copy) == began {
+            break;
+        }
+    }
+    let entries = std::fs::read_dir(store).expect("the store can be listed");
+    let rest = entries.map(|entry| entry.expect("the store can be listed").path()).filter(|path| {
+        !path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"state.db"))
+    });
+    copy_into(&copy, rest);
+    copy
+}
+
+/// Copies files and folders, in this order. Not by this process, which may be the host: its locks on
+/// the database go where any file of it is closed.
+fn copy_into(to: &Path, from: impl IntoIterator<Item = PathBuf>) {
+    let copied = Command::new("cp").arg("-a").args(from).arg(to).status();
+    assert!(copied.expect("cp starts").success(), "the store is not copied");
+}
+
+/// How a store's log begins, which is another way each time that it is begun anew.
+fn log_head(store: &Path) -> Vec<u8> {
+    let log = File::open(store.join(LOG)).expect("a host has its database open");
+    let mut head = Vec::new();
+    log.take(32).read_to_end(&mut head).expect("the log can be read");
+    head
 }
 
 impl TestDir {

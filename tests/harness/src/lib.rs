@@ -13,7 +13,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 pub use faulty_disk::{Fault, FaultyDisk, Plan};
-pub use files::{TestDir, test_dir};
+pub use files::{TestDir, killed, test_dir};
 pub use process::{Ran, Run, Running};
 pub use server::{Server, Stream, Wrap};
 

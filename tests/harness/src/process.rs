@@ -9,6 +9,9 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
+/// The longest that a process is waited for to be as it should.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 /// A `skep` command being put together.
 #[derive(Debug)]
 pub struct Run {
@@ -136,6 +139,21 @@ impl Running {
         }
     }
 
+    /// Waits until a signal does not end it any more.
+    pub fn wait_until_it_hears(&self, signal: Signal) {
+        let bit = 1_u64 << (signal.as_raw() - 1);
+        let until = Instant::now() + PATIENCE;
+        while self.heard().is_none_or(|heard| heard & bit == 0) {
+            assert!(Instant::now() < until, "it does not hear {signal:?}");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// The signals that it has handlers for, a bit each.
+    fn heard(&self) -> Option<u64> {
+        u64::from_str_radix(&self.status("SigCgt:")?, 16).ok()
+    }
+
     /// Sends it a signal.
     pub fn signal(&self, signal: Signal) {
         kill_process(self.pid(), signal).expect("the process is there");
@@ -173,9 +191,15 @@ impl Running {
 
     /// The most memory that the process has had resident.
     fn peak_bytes(&self) -> Option<u64> {
+        let resident = self.status("VmHWM:")?;
+        Some(resident.trim_end_matches(" kB").parse::<u64>().ok()? * 1024)
+    }
+
+    /// What the system says of it under this name.
+    fn status(&self, name: &str) -> Option<String> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-        Some(line.trim().trim_end_matches(" kB").parse::<u64>().ok()? * 1024)
+        let value = status.lines().find_map(|line| line.strip_prefix(name))?;
+        Some(value.trim().to_owned())
     }
 
     fn pid(&self) -> Pid {

@@ -34,7 +34,8 @@ pub type Wrap = Arc<dyn Fn(TcpStream) -> io::Result<Box<dyn Stream>> + Send + Sy
 struct Log {
     heads: Mutex<Vec<String>>,
     at_once: AtomicUsize,
-    most: AtomicUsize,
+    naps: AtomicUsize,
+    most_naps: AtomicUsize,
     written: AtomicUsize,
     closed: AtomicBool,
 }
@@ -63,8 +64,7 @@ impl Server {
                 }
                 let (log, sender, wrap) = (accepting.clone(), sender.clone(), wrap.clone());
                 std::thread::spawn(move || {
-                    let now = log.at_once.fetch_add(1, Ordering::SeqCst) + 1;
-                    log.most.fetch_max(now, Ordering::SeqCst);
+                    log.at_once.fetch_add(1, Ordering::SeqCst);
                     // Whoever asks may go at any time.
                     let _ = stream.and_then(|s| wrap(s)).and_then(|s| answer(s, &log, &sender));
                     log.at_once.fetch_sub(1, Ordering::SeqCst);
@@ -100,12 +100,13 @@ impl Server {
         self.log.heads.lock().expect("no server thread panics").clone()
     }
 
-    /// The most connections that there were at once.
+    /// The most requests of `/nap` that there were at once, each by a connection of its own. One
+    /// counts until it is answered, and no longer: who has the answer may ask again.
     pub fn most(&self) -> usize {
-        self.log.most.load(Ordering::SeqCst)
+        self.log.most_naps.load(Ordering::SeqCst)
     }
 
-    /// Connections now.
+    /// Connections now; one whose answer has arrived may still be among them.
     pub fn at_once(&self) -> usize {
         self.log.at_once.load(Ordering::SeqCst)
     }
@@ -166,7 +167,10 @@ fn answer(stream: Box<dyn Stream>, log: &Log, waiting: &Sender<Sender<()>>) -> i
         }
         "/gzip" => whole(out, "content-encoding: gzip\r\n", b"not really")?,
         "/nap" => {
+            let now = log.naps.fetch_add(1, Ordering::SeqCst) + 1;
+            log.most_naps.fetch_max(now, Ordering::SeqCst);
             std::thread::sleep(Duration::from_millis(20));
+            log.naps.fetch_sub(1, Ordering::SeqCst);
             whole(out, "", b"rested")?;
         }
         "/silent" => {

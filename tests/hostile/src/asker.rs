@@ -67,6 +67,15 @@ impl<'a> Asker<'a> {
     }
 }
 
+/// Of the answers to `many`, those that are good, and those that found no room among the connections.
+pub(crate) fn answered(answer: &str) -> (u64, u64) {
+    let counted = |end: &str| -> u64 {
+        let line = answer.lines().find(|line| line.ends_with(end));
+        line.map_or(0, |line| line.split(' ').next().unwrap().parse().unwrap())
+    };
+    (counted(" 200"), counted("ConnectionLimitReached"))
+}
+
 /// An error that says what was seen, where that is not what it had to be.
 pub(crate) fn expect(what: &str, is_so: bool, seen: impl std::fmt::Debug) -> Result<(), String> {
     if is_so { Ok(()) } else { Err(format!("{what}: {seen:?}")) }

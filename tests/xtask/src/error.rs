@@ -92,6 +92,16 @@ pub enum Error {
         /// How it ended.
         found: std::process::ExitStatus,
     },
+    /// A command was given up.
+    #[error("`{command}` has not ended within {within:?}; until then it showed:\n{text}")]
+    Endless {
+        /// As typed.
+        command: String,
+        /// How long it was given.
+        within: std::time::Duration,
+        /// What it had printed.
+        text: String,
+    },
     /// A step of the test suite failed; it printed why.
     #[error("{0} failed; what it printed is above")]
     Step(&'static str),

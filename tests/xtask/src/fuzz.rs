@@ -38,8 +38,18 @@ pub struct Campaign {
     pub target: Option<String>,
     /// How long each runs.
     pub time: Duration,
+    /// What its bytes are made up from: without one from others each time.
+    pub seed: Option<u32>,
     /// With the address sanitizer. Building takes twice as long, and running.
     pub asan: bool,
+}
+
+impl Campaign {
+    /// That of the test suite, which is to find what a change broke: with a fixed seed, so that what
+    /// fails can be looked at again. Who fuzzes by hand is after what nobody has found.
+    pub fn short() -> Self {
+        Self { target: None, time: SHORT, seed: Some(1), asan: false }
+    }
 }
 
 /// Builds the targets, runs them and prints a line for each.
@@ -59,7 +69,7 @@ pub fn fuzz(campaign: &Campaign) -> Result<(), Error> {
     }
     let program = build(campaign.asan)?;
     for target in wanted {
-        one(&program, target, campaign.time)?;
+        one(&program, target, campaign)?;
     }
     Ok(())
 }
@@ -111,7 +121,7 @@ fn build(asan: bool) -> Result<PathBuf, Error> {
 }
 
 #[expect(clippy::print_stdout, reason = "a line for each target goes where tests print")]
-fn one(program: &Path, target: &str, time: Duration) -> Result<(), Error> {
+fn one(program: &Path, target: &str, campaign: &Campaign) -> Result<(), Error> {
     let (corpus, found) = (folder().join("corpus").join(target), folder().join("found"));
     for folder in [&corpus, &found] {
         fs::create_dir_all(folder).map_err(Error::file("creating", folder))?;
@@ -120,7 +130,8 @@ fn one(program: &Path, target: &str, time: Duration) -> Result<(), Error> {
     let file = File::create(&log).map_err(Error::file("creating", &log))?;
     let mut fuzz = Command::new(program);
     fuzz.arg(&corpus).arg(tree::root().join("tests/fuzz/seeds").join(target));
-    fuzz.arg(format!("-max_total_time={}", time.as_secs().max(1)));
+    fuzz.arg(format!("-max_total_time={}", campaign.time.as_secs().max(1)));
+    fuzz.args(campaign.seed.map(|seed| format!("-seed={seed}")));
     fuzz.arg(format!("-artifact_prefix={}/{target}-", found.display()));
     fuzz.args(BOUNDS).arg("-print_final_stats=1");
     fuzz.env("SKEP_FUZZ_TARGET", target).env("RUST_BACKTRACE", "1");

@@ -52,6 +52,9 @@ enum Chore {
         /// Seconds for each target
         #[arg(long, default_value_t = fuzz::SHORT.as_secs())]
         seconds: u64,
+        /// What the bytes are made up from [default: another seed each time]
+        #[arg(long)]
+        seed: Option<u32>,
         /// With the address sanitizer
         #[arg(long)]
         asan: bool,
@@ -94,8 +97,9 @@ fn run(chore: Chore) -> Result<(), Error> {
         Chore::Test => suite::test()?,
         Chore::Crash { rounds, seed } => crash::crash(rounds, seed)?,
         Chore::Hostile { arguments } => hostile::hostile(&arguments)?,
-        Chore::Fuzz { target, seconds, asan } => {
-            fuzz::fuzz(&fuzz::Campaign { target, time: Duration::from_secs(seconds), asan })?;
+        Chore::Fuzz { target, seconds, seed, asan } => {
+            let time = Duration::from_secs(seconds);
+            fuzz::fuzz(&fuzz::Campaign { target, time, seed, asan })?;
         }
         Chore::Schema { examples } => schema::schema(examples)?,
         Chore::Bench { arguments } => bench::bench(&arguments)?,

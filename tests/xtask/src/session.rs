@@ -7,13 +7,19 @@ use std::io::{self, IsTerminal, Read, Write};
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 
 use crate::guests::{self, run};
 use crate::{Error, tree};
+
+/// The longest that a command may take on a terminal of its own.
+const PATIENCE: Duration = Duration::from_secs(600);
 
 /// A folder in which commands are run one after another.
 pub struct Session {
@@ -104,7 +110,8 @@ impl Session {
     /// Runs a command on a terminal of its own and returns what was shown there.
     ///
     /// # Errors
-    /// [`Error::NotStarted`], and [`Error::File`] for a terminal that cannot be had.
+    /// [`Error::NotStarted`], [`Error::File`] for a terminal that cannot be had, and
+    /// [`Error::Endless`] where it goes on for ten minutes.
     pub fn capture(&self, command: &str) -> Result<Shown, Error> {
         let (mut screen, terminal) =
             pseudoterminal().map_err(Error::file("opening", "/dev/ptmx"))?;
@@ -125,10 +132,16 @@ impl Session {
         // The terminal's end comes when its last holder is gone, so none may be left here.
         drop((shell, terminal));
         let mut shown = Vec::new();
-        // A terminal that everybody has left reads as an error.
-        let _ = screen.read_to_end(&mut shown);
-        let status = child.wait().map_err(not_started)?;
+        let left = read_until(&mut screen, &mut shown, Instant::now() + PATIENCE);
+        let left = left.map_err(Error::file("reading", "/dev/ptmx"))?;
         let text = String::from_utf8_lossy(&shown).replace("\r\n", "\n");
+        if !left {
+            // It may be gone, and others of it may have stayed.
+            let _ = child.kill();
+            let _ = child.wait();
+            return Err(Error::Endless { command: command.to_owned(), within: PATIENCE, text });
+        }
+        let status = child.wait().map_err(not_started)?;
         Ok(Shown { text, status })
     }
 
@@ -149,6 +162,28 @@ impl Shown {
             rest = after.split_once('m').map_or("", |(_, after)| after);
         }
         plain + rest
+    }
+}
+
+/// Reads a screen until everybody has left the terminal, or until then. Whether everybody has.
+fn read_until(screen: &mut File, shown: &mut Vec<u8>, until: Instant) -> io::Result<bool> {
+    let mut piece = [0; 4 << 10];
+    loop {
+        let time = until.saturating_duration_since(Instant::now());
+        let time = Timespec::try_from(time).map_err(io::Error::other)?;
+        match poll(&mut [PollFd::new(&*screen, PollFlags::IN)], Some(&time)) {
+            Ok(0) => return Ok(false),
+            Err(Errno::INTR) => continue,
+            Err(errno) => return Err(errno.into()),
+            Ok(_) => {}
+        }
+        match screen.read(&mut piece) {
+            Ok(0) => return Ok(true),
+            Ok(length) => shown.extend_from_slice(&piece[..length]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            // A terminal that everybody has left reads as an error.
+            Err(_) => return Ok(true),
+        }
     }
 }
 

@@ -28,7 +28,7 @@ const STEPS: &[Step] = &[
     ("packages", |_| packages::ALL.iter().try_for_each(|&one| packages::ensure(one).map(drop))),
     ("tests", |name| cargo(name, &["test", "--locked", "--workspace"])),
     ("hostile guests", |_| hostile::hostile(&[])),
-    ("fuzz", |_| fuzz::fuzz(&fuzz::Campaign { target: None, time: fuzz::SHORT, asan: false })),
+    ("fuzz", |_| fuzz::fuzz(&fuzz::Campaign::short())),
     ("schema", |_| schema::schema(schema::EXAMPLES)),
     // A fixed seed, so that what fails here can be looked at again.
     ("crashes", |_| crash::crash(20, Some(1))),

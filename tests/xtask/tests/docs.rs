@@ -131,7 +131,10 @@ fn every_command_in_the_docs_runs_and_prints_what_they_show() {
                 check();
                 continue;
             }
-            let found = session.capture(bare).unwrap();
+            let found = session.capture(bare).unwrap_or_else(|error| {
+                stop_what_is_left(folder.path());
+                panic!("{}: {error}{wrong}", document.display())
+            });
             let printed = found.plain();
             let said = match shown {
                 // What fails as it should is seen to, by what it prints.

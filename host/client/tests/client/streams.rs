@@ -227,7 +227,7 @@ async fn a_server_that_stays_away_is_given_up() {
             }
         })
         .await;
-        let deadlines = Deadlines { give_up: Duration::from_millis(700), ..Deadlines::default() };
+        let deadlines = Deadlines { give_up: Duration::from_secs(3), ..Deadlines::default() };
         let client = hurried(&server.url, deadlines);
         let stream = client.subscribe(worker(), Some(Cursor(0))).await.unwrap();
         assert_eq!(all(stream).await, (vec![1], Some(Error::RuntimeUnavailable)));

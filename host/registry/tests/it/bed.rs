@@ -22,6 +22,10 @@ use crate::puppet::Puppet;
 /// How long lists wait for a runtime here.
 pub(crate) const DEADLINE: Duration = Duration::from_millis(300);
 
+/// The same where a test measures how long something takes: on a busy machine that is not passed by
+/// chance.
+pub(crate) const PATIENT: Duration = Duration::from_secs(3);
+
 /// How long a test waits for what should come soon.
 const SOON: Duration = Duration::from_secs(20);
 
@@ -81,6 +85,11 @@ impl Bed {
     /// A registry with `home` embedded and the local source, and remotes of the configuration.
     pub(crate) fn new(net: Net, remotes: Vec<RemoteSpec>) -> Self {
         Self::with(net, remotes, |_| {})
+    }
+
+    /// The same with [`PATIENT`] for the deadline.
+    pub(crate) fn patient(net: Net, remotes: Vec<RemoteSpec>) -> Self {
+        Self::with(net, remotes, |parts| parts.deadline = PATIENT)
     }
 
     pub(crate) fn with(

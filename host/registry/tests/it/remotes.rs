@@ -5,7 +5,7 @@ use std::time::Instant;
 use skep_protocol::*;
 use skep_registry::{Caller, RemoteSpec};
 
-use crate::bed::{Bed, DEADLINE, Net, far, id, now, spec, subjects, until};
+use crate::bed::{Bed, DEADLINE, Net, PATIENT, far, id, now, spec, subjects, until};
 use crate::puppet::Mood;
 
 #[tokio::test]
@@ -96,13 +96,13 @@ async fn that_our_token_is_refused_is_not_told_as_the_callers() {
 async fn one_that_hangs_is_slow_and_then_away() {
     let net = Net::default();
     let [a] = far(&net, ["a"]);
-    let bed = Bed::new(net, vec![spec("a")]);
+    let bed = Bed::patient(net, vec![spec("a")]);
     bed.until("a", Status::Available).await;
     a.is(Mood::Hangs);
     assert_eq!(bed.summary("a").await.unwrap().status, Status::Degraded);
     let began = Instant::now();
     bed.summary("a").await.unwrap();
-    assert!(began.elapsed() < DEADLINE / 2, "nobody waits twice");
+    assert!(began.elapsed() < PATIENT / 2, "nobody waits twice");
     bed.until("a", Status::Unavailable).await;
     a.is(Mood::Well);
     bed.until("a", Status::Available).await;
@@ -179,14 +179,14 @@ async fn an_entry_that_cannot_be_used_is_named() {
 async fn the_embedded_runtime_notices_nothing_of_it() {
     let net = Net::default();
     let [a] = far(&net, ["a"]);
-    let bed = Bed::new(net, vec![spec("a")]);
+    let bed = Bed::patient(net, vec![spec("a")]);
     let worker = bed.home.worker().await;
     a.is(Mood::Hangs);
     let hanging = bed.at("a");
     let waiting = tokio::spawn(async move { hanging.stop(WorkerId::new(1, [0; 10])).await });
     let began = Instant::now();
     assert!(bed.at("home").stop(worker).await.is_ok());
-    assert!(began.elapsed() < DEADLINE);
+    assert!(began.elapsed() < PATIENT);
     assert!(bed.registry.is_ready().await);
     let refused = waiting.await.unwrap();
     assert_eq!(refused.err(), Some(Error::RuntimeUnavailable), "nobody waits for ever");

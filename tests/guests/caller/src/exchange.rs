@@ -76,11 +76,10 @@ fn begin(asked: &Asked<'_>) -> Result<FutureIncomingResponse, ErrorCode> {
     let options = asked.patience_ms.map(|millis| {
         let options = RequestOptions::new();
         let nanos = Some(millis * 1_000_000);
-        for set in [
-            RequestOptions::set_connect_timeout,
-            RequestOptions::set_first_byte_timeout,
-            RequestOptions::set_between_bytes_timeout,
-        ] {
+        // To connect takes what it takes: what is asked for is a quick answer.
+        for set in
+            [RequestOptions::set_first_byte_timeout, RequestOptions::set_between_bytes_timeout]
+        {
             set(&options, nanos).expect("a timeout can be set");
         }
         options

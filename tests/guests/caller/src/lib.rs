@@ -3,7 +3,7 @@
 //!
 //! `get URL [HEADER:VALUE …]`, `send METHOD URL BYTES [HEADER:VALUE …]` answer with the status, the
 //! headers and the body; `drain URL` counts the body; `follow URL` goes after redirects; `hurry URL
-//! MS` waits no longer; `many COUNT URL` asks at once; `keep URL` leaves the answer unread for
+//! MS` waits no longer for an answer; `many COUNT URL` asks at once; `keep URL` leaves the answer unread for
 //! `resume` in a later turn; `hold URL SECONDS` leaves it unread; `fields COUNT BYTES` and `bodies
 //! COUNT` hoard; `say KEY` tells a value of the config, `env` the environment. In URLs and headers
 //! `$NAME` is the worker's stand-in for the secret of that name. An error of `wasi:http` is

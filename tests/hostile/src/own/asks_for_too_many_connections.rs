@@ -3,7 +3,7 @@
 use skep_harness::Server;
 use skep_protocol::LimitName;
 
-use crate::asker::{Asker, expect, seen};
+use crate::asker::{Asker, answered, expect, seen};
 use crate::bed::Bed;
 use crate::case::Sight;
 use crate::seen::End;
@@ -18,9 +18,10 @@ async fn attempt(bed: &Bed) -> Result<End, String> {
     let asker = Asker::with(bed, &[&server.url("")], &limits).await;
     let answer = asker.ask(&format!("many 30 {}", server.url("/nap"))).await;
     expect("those that wait", answer == "30 200\n", answer)?;
-    let refused = "36 200\n14 error ErrorCode::ConnectionLimitReached\n";
     let answer = asker.ask(&format!("many 50 {}", server.url("/nap"))).await;
-    expect("those that may not", answer == refused, answer)?;
+    // 36 have room. One that is answered before all have been asked makes room for another.
+    let (good, refused) = answered(&answer);
+    expect("those that may not", good + refused == 50 && (1..=14).contains(&refused), answer)?;
     asker.leave().await;
     expect("connections at once", server.most() == 4, server.most())?;
     super::quiet(&server).await?;

@@ -5,10 +5,14 @@ use std::time::{Duration, Instant};
 use skep_harness::Server;
 use skep_protocol::LimitName;
 
-use crate::asker::{Asker, expect, seen};
+use crate::asker::{Asker, answered, expect, seen};
 use crate::bed::Bed;
 use crate::case::Sight;
 use crate::seen::End;
+
+/// The longest that the neighbour may wait for an answer. The machine has two cores and other things
+/// to do.
+const SLOWEST: Duration = Duration::from_secs(10);
 
 pub(crate) fn run(bed: &Bed) -> Sight<'_> {
     Box::pin(async move { seen(attempt(bed).await) })
@@ -35,14 +39,10 @@ async fn attempt(bed: &Bed) -> Result<End, String> {
     let slowest = slowest?;
     greedy.leave().await;
     neighbour.leave().await;
-    let counted = |what: &str| -> u64 {
-        let line = answer.lines().find(|line| line.ends_with(what));
-        line.map_or(0, |line| line.split(' ').next().unwrap().parse().unwrap())
-    };
-    let (good, refused) = (counted(" 200"), counted("ConnectionLimitReached"));
+    let (good, refused) = answered(&answer);
     expect("answers", good + refused == 10_000 && refused > 0 && good >= 288, &answer)?;
-    expect("connections at once", server.most() <= 33, server.most())?;
-    expect("the neighbour's slowest", slowest < Duration::from_secs(2), slowest)?;
+    expect("connections at once", server.most() <= 32, server.most())?;
+    expect("the neighbour's slowest", slowest < SLOWEST, slowest)?;
     super::quiet(&server).await?;
     Ok(End::Limit(LimitName::outbound_connections))
 }

@@ -9,8 +9,9 @@ use crate::seen::{End, Ends, Seen};
 
 pub(crate) fn run(bed: &Bed) -> Sight<'_> {
     Box::pin(async move {
-        let case =
-            Case::service("logs_for_ever", Ends::Deadline).with(LimitName::turn_deadline_ms, 1_000);
+        // Enough to write more than all that is kept, on a busy machine too.
+        let case = Case::service("logs_for_ever", Ends::Deadline)
+            .with(LimitName::turn_deadline_ms, 10_000);
         let component = bed.put(std::fs::read(built("misbehaves")).unwrap()).await.unwrap();
         let worker = bed.worker(component, &case).await;
         let input =

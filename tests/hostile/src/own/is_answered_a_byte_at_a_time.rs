@@ -11,12 +11,12 @@ use crate::case::Sight;
 use crate::seen::{End, Seen};
 
 /// What the turn is given.
-const DEADLINE: Duration = Duration::from_millis(1_000);
+const DEADLINE: Duration = Duration::from_millis(4_000);
 
 pub(crate) fn run(bed: &Bed) -> Sight<'_> {
     Box::pin(async move {
         let server = Server::start();
-        let limits = [(LimitName::turn_deadline_ms, 1_000), (LimitName::http_wait_ms, 300)];
+        let limits = [(LimitName::turn_deadline_ms, 4_000), (LimitName::http_wait_ms, 1_500)];
         let asker = Asker::with(bed, &[&server.url("")], &limits).await;
         let began = Instant::now();
         let outcome = asker.tell(&format!("drain {}", server.url("/drizzle"))).await;

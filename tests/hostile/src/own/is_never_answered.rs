@@ -16,7 +16,7 @@ pub(crate) fn run(bed: &Bed) -> Sight<'_> {
 
 async fn attempt(bed: &Bed) -> Result<End, String> {
     let server = Server::start();
-    let limits = [(LimitName::http_wait_ms, 300)];
+    let limits = [(LimitName::http_wait_ms, 1_000)];
     let asker = Asker::with(bed, &[&server.url("")], &limits).await;
     let timeout = "error ErrorCode::HttpResponseTimeout";
     let began = Instant::now();

@@ -98,7 +98,7 @@ async fn who_waits_for_an_instance_can_be_cancelled() {
 async fn no_result_depends_on_what_neighbours_have() {
     let dir = test_dir();
     let runtime = open(&dir, 64 * MIB);
-    let limits = [(LimitName::memory_bytes, 60 * MIB), (LimitName::turn_deadline_ms, 500)];
+    let limits = [(LimitName::memory_bytes, 60 * MIB), (LimitName::turn_deadline_ms, 5_000)];
     let hoarder = scribe(&runtime, &limits).await;
     assert_eq!(ask(&runtime, hoarder, "ask 50000000").await.ending, Ending::Completed);
     let Sent::Accepted { input_id, .. } = post(&runtime, hoarder, "nap 60").await.unwrap() else {
@@ -108,6 +108,11 @@ async fn no_result_depends_on_what_neighbours_have() {
     let worker = scribe(&runtime, &[]).await;
     let outcome = ask(&runtime, worker, "ask 30000000").await;
     assert_eq!(outcome.ending, Ending::Completed, "it waited: {outcome:?}");
+    // What it had is free before its end is on disk.
+    until("the hoarder's end", async || {
+        runtime.input(hoarder, input_id).await.unwrap().state == InputState::Done
+    })
+    .await;
     let hoarded = runtime.input(hoarder, input_id).await.unwrap().outcome.unwrap();
     assert_eq!(hoarded.ending, Ending::Deadline);
     let beyond = ask(&runtime, worker, "ask 80000000").await;

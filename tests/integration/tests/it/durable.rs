@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use skep_harness::{TestDir, test_dir};
+use skep_harness::{killed, test_dir};
 use skep_protocol::worker::LimitChanges;
 use skep_protocol::{
     CreateWorker, Cursor, DiagnosticCode, Ending, Entry, EntryKind, Error, Execution, FailedReason,
@@ -72,14 +72,6 @@ pub(crate) async fn until(what: &str, mut done: impl AsyncFnMut() -> bool) {
     }
 }
 
-/// What a killed process leaves: the store as it lies on the disk now.
-fn killed(dir: &Path) -> TestDir {
-    let copy = test_dir();
-    let status = std::process::Command::new("cp").arg("-a").arg(dir.join(".")).arg(&*copy).status();
-    assert!(status.unwrap().success());
-    copy
-}
-
 pub(crate) async fn running(runtime: &Embedded, worker: WorkerId, input: InputId) {
     until("the turn", async || {
         runtime.input(worker, input).await.unwrap().state == InputState::Running
@@ -133,8 +125,12 @@ async fn attempts_per_input() {
     let ended = runtime.input(worker, fatal).await.unwrap().outcome.unwrap();
     assert_eq!(ended.ending, Ending::Limit);
     assert_eq!(ended.error.unwrap().limit, Some(LimitName::attempts_per_input));
-    let view = runtime.get(worker).await.unwrap();
-    assert_eq!(view.observed, Observed::Failed { reason: FailedReason::CrashLoop });
+    // Its input is on disk as ended before the worker itself is told.
+    until("the failure", async || {
+        let failed = Observed::Failed { reason: FailedReason::CrashLoop };
+        runtime.get(worker).await.unwrap().observed == failed
+    })
+    .await;
     until("the diagnostic", async || {
         let found = runtime.diagnostics(Some(worker)).await.unwrap();
         found.iter().any(|diagnostic| diagnostic.code == DiagnosticCode::CrashLoop)

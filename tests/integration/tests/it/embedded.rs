@@ -3,18 +3,22 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use skep_conformance::{Guest, Restart, Subject};
-use skep_harness::{TestDir, test_dir};
+use skep_harness::{TestDir, killed, test_dir};
 use skep_protocol::{Limits, RuntimeHandle, RuntimeId, SecretName, Timestamp};
 use skep_runtime::{
     Embedded, EmbeddedParts, InProcessCompiler, OperatorSecret, Options, Outbound, Sandbox,
     SandboxParts,
 };
-use skep_store::{NoFaults, Store, StoreParts};
+use skep_store::{NoFaults, OpenError, Store, StoreParts};
+
+/// How long the lock of a store that was closed may be held still: by a process that another test is
+/// about to start, which has all that is open here until it is another program.
+const LETTING_GO: Duration = Duration::from_secs(10);
 
 /// One sandbox for all tests: what a component costs to compile is paid once.
 pub(crate) fn sandbox() -> Sandbox {
@@ -38,14 +42,22 @@ pub(crate) fn sandbox() -> Sandbox {
 /// The store in a directory, made where there is none.
 pub(crate) fn store(dir: &Path) -> Store {
     let id: RuntimeId = "test-runtime".parse().unwrap();
-    Store::open(StoreParts {
-        dir: Dir::open_ambient_dir(dir, ambient_authority()).unwrap(),
-        now: Timestamp(1_700_000_000_000),
-        new_runtime_id: id,
-        faults: Arc::new(NoFaults),
-        vfs: None,
-    })
-    .unwrap()
+    let until = Instant::now() + LETTING_GO;
+    loop {
+        let opened = Store::open(StoreParts {
+            dir: Dir::open_ambient_dir(dir, ambient_authority()).unwrap(),
+            now: Timestamp(1_700_000_000_000),
+            new_runtime_id: id.clone(),
+            faults: Arc::new(NoFaults),
+            vfs: None,
+        });
+        match opened {
+            Err(OpenError::InUse) if Instant::now() < until => {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            opened => return opened.unwrap(),
+        }
+    }
 }
 
 /// A runtime over the store in a directory.
@@ -105,16 +117,10 @@ impl Subject for EmbeddedSubject {
         match how {
             Restart::Clean => before.shutdown(Duration::from_secs(5)).await,
             Restart::Crash => {
-                // What a killed process leaves is what lies on the disk at that moment.
-                let copy = test_dir();
-                let from = self.0.lock().unwrap().dir.to_owned();
-                let status = std::process::Command::new("cp")
-                    .arg("-a")
-                    .arg(from.join("."))
-                    .arg(&*copy)
-                    .status();
-                assert!(status.unwrap().success());
-                self.0.lock().unwrap().dir = copy;
+                {
+                    let mut live = self.0.lock().unwrap();
+                    live.dir = killed(&live.dir);
+                }
                 before.shutdown(Duration::ZERO).await;
             }
         }

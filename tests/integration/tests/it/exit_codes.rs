@@ -108,11 +108,12 @@ fn ctrl_c_is_130_and_sigterm_143() {
             args.extend_from_slice(verb);
             let running = Run::with(&["--timeout", "60s"]).guest("probe", &args).start();
             // A guest that floods has begun when something arrives; one that naps says nothing,
-            // but signals are heard from before the component is loaded.
+            // but signals are heard from before the component is loaded, which takes a moment more.
             let mut running = running;
             if verb[0] == "flood" {
                 running.wait_for_output("\n");
             } else {
+                running.wait_until_it_hears(signal);
                 std::thread::sleep(std::time::Duration::from_millis(500));
             }
             running.signal(signal);

@@ -100,14 +100,14 @@ fn a_call_that_was_dropped_leaves_no_usable_instance() {
 
 #[test]
 fn each_turn_has_a_deadline_of_its_own() {
-    let limits = Limits { turn_deadline_ms: 1_000, ..Limits::default() };
+    let limits = Limits { turn_deadline_ms: 4_000, ..Limits::default() };
     go(async {
         let notes = Notes::new();
         let mut live = Live::scribe(limits, notes.turn("1")).await;
-        assert_eq!(live.ask("nap 0.6").await, "ok");
+        assert_eq!(live.ask("nap 2.4").await, "ok");
         for input in ["2", "3"] {
             live.begin(notes.turn(input));
-            assert_eq!(live.ask("nap 0.6").await, "ok");
+            assert_eq!(live.ask("nap 2.4").await, "ok");
         }
         live.begin(notes.turn("4"));
         assert_eq!(live.say("nap 3600").await.0, Ended::Deadline);

@@ -77,18 +77,18 @@ fn state_can_be_written_after_the_hook() {
 
 #[test]
 fn connecting_counts_to_the_first_turn() {
-    let limits = Limits { turn_deadline_ms: 1_000, ..Limits::default() };
+    let limits = Limits { turn_deadline_ms: 4_000, ..Limits::default() };
     go(async {
         let notes = Notes::new();
-        let record = || notes.configured("1", &[("connected", "nap 0.6")]);
+        let record = || notes.configured("1", &[("connected", "nap 2.4")]);
         let mut live = Live::scribe(limits, record()).await;
         live.instance.connected(ConnectReason::Created).await.unwrap();
-        assert_eq!(live.say("nap 0.6").await.0, Ended::Deadline);
+        assert_eq!(live.say("nap 2.4").await.0, Ended::Deadline);
 
         let mut live = Live::scribe(limits, record()).await;
         live.instance.connected(ConnectReason::Created).await.unwrap();
         live.begin(notes.turn("2"));
-        assert_eq!(live.ask("nap 0.6").await, "ok");
+        assert_eq!(live.ask("nap 2.4").await, "ok");
     });
 }
 

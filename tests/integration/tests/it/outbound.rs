@@ -164,7 +164,7 @@ async fn nothing_of_a_request_outlives_its_turn() {
     assert_eq!(bed.entries(worker, EntryKind::Request).await.len(), 1);
 
     // A turn that is ended in the middle of one.
-    let limits = [(LimitName::turn_deadline_ms, 400)];
+    let limits = [(LimitName::turn_deadline_ms, 3_000)];
     let worker = bed.caller(&[&server.url("")], &limits, &[]).await;
     let outcome = bed.send(worker, &format!("get {}", server.url("/silent"))).await;
     assert_eq!(outcome.ending, Ending::Deadline);

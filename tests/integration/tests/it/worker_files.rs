@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
-use skep_harness::{TestDir, test_dir};
+use skep_harness::{killed, test_dir};
 use skep_protocol::{
     ByteStream, CreateWorker, Error, FileName, FileView, Invalid, ListFiles, NewInput, Outcome,
     Output, Payload, Role, RunRequest, RuntimeHandle, Sent, Stored, WorkerId, WorkerSpec,
@@ -87,14 +87,6 @@ async fn until(what: &str, mut done: impl AsyncFnMut() -> bool) {
         assert!(began.elapsed() < PATIENCE, "{what} did not come about");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-}
-
-/// What a killed process leaves: the store as it lies on the disk now.
-fn killed(dir: &Path) -> TestDir {
-    let copy = test_dir();
-    let status = std::process::Command::new("cp").arg("-a").arg(dir.join(".")).arg(&*copy).status();
-    assert!(status.unwrap().success());
-    copy
 }
 
 fn entries(dir: &Path) -> usize {
