@@ -17,7 +17,7 @@ use crate::loaded::{CompileOutcome, Loaded, link};
 use crate::outbound::Outbound;
 use crate::outcome::Ended;
 use crate::shape::{Refusal, Shape};
-use crate::slots::CpuSlots;
+use crate::slots::{CpuSlots, Share};
 use crate::turn::Turn;
 
 /// What a sandbox is made of.
@@ -89,6 +89,11 @@ impl Sandbox {
         let (engines, loaded) = Default::default();
         let (handle, owned) = (guests.handle().clone(), Some(guests));
         Ok(Self(Arc::new(Inner { parts, slots, engines, loaded, guests: handle, owned })))
+    }
+
+    /// A part in the cores, for a guest that runs elsewhere.
+    pub(crate) fn share(&self) -> Share {
+        self.0.slots.share()
     }
 
     /// The tokio runtime that guests run on.

@@ -129,7 +129,14 @@ impl Share {
         std::thread::yield_now();
         let gone = self.slots.now() - offered;
         self.since.fetch_add(gone, Ordering::Relaxed);
+        self.is_past_its_turn()
+    }
 
+    /// Whether it holds a slot for which somebody waits who has had less.
+    pub(crate) fn is_past_its_turn(&self) -> bool {
+        if self.computed() < GRAIN {
+            return false;
+        }
         let mut queue = self.slots.queue();
         self.count(&mut queue);
         let had = self.had.load(Ordering::Relaxed);

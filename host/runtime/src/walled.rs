@@ -17,6 +17,7 @@
 //! counted again by whoever owns it.
 
 mod child;
+mod reins;
 mod wire;
 
 use std::ffi::OsString;
@@ -30,7 +31,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::{Either, select};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use skep_protocol::limits::OFF;
 use tokio::sync::Semaphore;
 
@@ -38,6 +39,7 @@ use crate::instance::{Cost, Done};
 use crate::kill::{KillReason, KillSwitch};
 use crate::loaded::Loaded;
 use crate::outcome::Ended;
+use crate::slots::Share;
 use crate::stdio;
 use crate::world::{Denials, Mount};
 
@@ -128,6 +130,7 @@ impl Walled {
     /// One run. What the guest prints goes to `stdout` and `stderr` as it comes.
     pub(crate) async fn run(
         self: Arc<Self>,
+        share: Share,
         job: Job,
         loaded: Arc<Loaded>,
         mounts: Vec<Mount>,
@@ -141,7 +144,9 @@ impl Walled {
         let room = std::pin::pin!(self.room.acquire());
         let (room, thrown) = match select(room, thrown).await {
             Either::Left((room, thrown)) => (room.expect("it is never closed"), thrown),
-            Either::Right((reason, _)) => return Done::killed(reason, Duration::ZERO),
+            Either::Right((reason, _)) => {
+                return Done::killed(reason, Duration::ZERO, Duration::ZERO);
+            }
         };
         let began = Instant::now();
         let deadline = match job.limits.turn_deadline_ms {
@@ -152,7 +157,13 @@ impl Walled {
         let child = tokio::task::spawn_blocking(move || {
             walled.serve(&job, &loaded, &mounts, &stdout, &stderr, &hold)
         });
-        let child = std::pin::pin!(child);
+        let child = std::pin::pin!(async {
+            let reins = std::pin::pin!(reins::hold(&leash, &share));
+            match select(child, reins).await {
+                Either::Left((done, _)) => done,
+                Either::Right((never, _)) => match never {},
+            }
+        });
         let ended = async {
             match select(child, thrown).await {
                 Either::Left((done, _)) => (Some(done), None),
@@ -180,19 +191,20 @@ impl Walled {
             },
         };
         drop(room);
-        let took = began.elapsed();
+        let (took, computed) = (began.elapsed(), leash.state().computed);
         match (done, reason) {
-            (_, Some(reason)) => Done::killed(reason, took),
+            (_, Some(reason)) => Done::killed(reason, took, computed),
             (Some(Ok(Ok(mut done))), None) => {
                 done.cost.wall = done.cost.wall.min(took);
-                done.cost.cpu = done.cost.cpu.min(took);
+                // Its own clock does not stand still when it does.
+                done.cost.cpu = done.cost.cpu.min(computed).min(took);
                 done
             }
             (Some(Ok(Err(error))), None) => {
-                Done::fault(format!("the run's own process failed: {error}"), took)
+                Done::fault(format!("the run's own process failed: {error}"), took, computed)
             }
             (Some(Err(_)) | None, None) => {
-                Done::fault("the thread that served a run panicked".into(), took)
+                Done::fault("the thread that served a run panicked".into(), took, computed)
             }
         }
     }
@@ -217,8 +229,8 @@ impl Walled {
             .stderr(Stdio::null())
             .spawn()?;
         let mut child = Reaped(child);
-        let pid = rustix::process::Pid::from_child(&child.0);
-        leash.hold(pidfd_open(pid, PidfdFlags::empty())?);
+        let pid = Pid::from_child(&child.0);
+        leash.hold(pid, pidfd_open(pid, PidfdFlags::empty())?);
         let mut talk = || {
             let code = loaded.native.as_ref().ok_or(io::ErrorKind::NotFound)?;
             let directories = mounts.iter().map(|mount| mount.scope.handle());
@@ -231,6 +243,7 @@ impl Walled {
             })
         };
         let said = talk();
+        leash.loosen();
         let status = end(&mut child.0, leash)?;
         match said {
             Ok(Some(done)) => Ok(done),
@@ -246,12 +259,14 @@ impl Walled {
 fn end(child: &mut Child, leash: &Leash) -> io::Result<ExitStatus> {
     let timeout = Timespec::try_from(GONE).map_err(io::Error::other)?;
     // Another descriptor of it, so that nobody who would cut the leash waits meanwhile.
-    let pidfd = leash.state().pidfd.as_ref().map(OwnedFd::try_clone).transpose()?;
+    let pidfd = leash.state().child.as_ref().map(|(_, pidfd)| pidfd.try_clone()).transpose()?;
     if let Some(pidfd) = pidfd {
         // Where it is interrupted, the child has less time.
         let _ = poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], Some(&timeout));
     }
     leash.cut();
+    // From when it is waited for, its number may be another's.
+    leash.state().child = None;
     child.wait()
 }
 
@@ -266,13 +281,16 @@ impl Drop for Reaped {
     }
 }
 
-/// What a child is killed by, from whichever thread.
+/// What a child is held by, from whichever thread.
 #[derive(Debug, Default)]
 struct Leash(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    pidfd: Option<OwnedFd>,
+    child: Option<(Pid, OwnedFd)>,
+    /// For how long it had computed when that was last looked at.
+    computed: Duration,
+    loose: bool,
     cut: bool,
 }
 
@@ -282,27 +300,76 @@ impl Leash {
     }
 
     /// Takes hold of a child; of one that was to be killed before it was there, at once.
-    fn hold(&self, pidfd: OwnedFd) {
+    fn hold(&self, pid: Pid, pidfd: OwnedFd) {
         let mut state = self.state();
+        state.child = Some((pid, pidfd));
         if state.cut {
-            kill(&pidfd);
+            state.signal(Signal::KILL);
         }
-        state.pidfd = Some(pidfd);
+    }
+
+    /// For how long the child has computed.
+    fn computed(&self) -> Duration {
+        self.state().look()
+    }
+
+    /// Has it stand still, if it is not loose.
+    fn halt(&self) {
+        let state = self.state();
+        if !state.loose {
+            state.signal(Signal::STOP);
+        }
+    }
+
+    /// Has it go on.
+    fn go_on(&self) {
+        self.state().signal(Signal::CONT);
+    }
+
+    /// Has it go on for good: it has said all that it had to.
+    fn loosen(&self) {
+        let mut state = self.state();
+        state.look();
+        state.loose = true;
+        state.signal(Signal::CONT);
     }
 
     /// Kills the child. Does nothing to one that is gone.
     fn cut(&self) {
         let mut state = self.state();
         state.cut = true;
-        if let Some(pidfd) = &state.pidfd {
-            kill(pidfd);
+        state.look();
+        state.signal(Signal::KILL);
+    }
+}
+
+impl State {
+    fn look(&mut self) -> Duration {
+        if let Some(computed) = self.child.as_ref().and_then(|(pid, _)| cpu_of(*pid)) {
+            self.computed = self.computed.max(computed);
+        }
+        self.computed
+    }
+
+    fn signal(&self, signal: Signal) {
+        if let Some((_, pidfd)) = &self.child {
+            // It fails where the child is gone, which is no loss.
+            let _ = pidfd_send_signal(pidfd, signal);
         }
     }
 }
 
-fn kill(pidfd: &OwnedFd) {
-    // It fails where the child is gone, which is what was wanted.
-    let _ = pidfd_send_signal(pidfd, Signal::KILL);
+/// For how long all threads of a process have computed; `None` where it is gone.
+#[expect(unsafe_code, reason = "no library that we have reads the clock of another process")]
+fn cpu_of(pid: Pid) -> Option<Duration> {
+    let (mut clock, mut time) = (0, libc::timespec { tv_sec: 0, tv_nsec: 0 });
+    // SAFETY: both write one value to where they are told, and keep nothing of it.
+    let told = unsafe {
+        libc::clock_getcpuclockid(pid.as_raw_nonzero().get(), &raw mut clock) == 0
+            && libc::clock_gettime(clock, &raw mut time) == 0
+    };
+    let seconds = u64::try_from(time.tv_sec).ok()?;
+    told.then(|| Duration::new(seconds, u32::try_from(time.tv_nsec).unwrap_or_default()))
 }
 
 struct Cut(Arc<Leash>);
@@ -315,17 +382,17 @@ impl Drop for Cut {
 
 impl Done {
     /// The end of a run that was killed from this side.
-    fn killed(reason: KillReason, took: Duration) -> Self {
-        Self::without_word(reason.into(), took)
+    fn killed(reason: KillReason, took: Duration, computed: Duration) -> Self {
+        Self::without_word(reason.into(), took, computed)
     }
 
-    fn fault(what: String, took: Duration) -> Self {
-        Self::without_word(Ended::HostFault(what), took)
+    fn fault(what: String, took: Duration, computed: Duration) -> Self {
+        Self::without_word(Ended::HostFault(what), took, computed)
     }
 
-    /// Nothing is known of what it cost but that it cannot have computed longer than it was there.
-    fn without_word(ended: Ended, took: Duration) -> Self {
-        let cost = Cost { wall: took, cpu: took, ..Cost::default() };
+    /// What it cost is what was seen from this side.
+    fn without_word(ended: Ended, took: Duration, computed: Duration) -> Self {
+        let cost = Cost { wall: took, cpu: computed.min(took), ..Cost::default() };
         Self { ended, cost, denials: Denials::default() }
     }
 }

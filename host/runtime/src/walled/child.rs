@@ -50,7 +50,7 @@ fn serve() -> io::Result<()> {
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
     wall::close_from(3)?;
     wall::hold(Resource::Core, 0)?;
-    // Runs in processes are outside of what shares the cores among turns in the host's own.
+    // The host sees that this process computes a moment later, and only then gives it its part.
     rustix::process::nice(NICE)?;
     let socket = io::stdin().as_fd().try_clone_to_owned()?;
     let mut socket = UnixStream::from(socket);

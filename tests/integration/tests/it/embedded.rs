@@ -23,20 +23,22 @@ const LETTING_GO: Duration = Duration::from_secs(10);
 /// One sandbox for all tests: what a component costs to compile is paid once.
 pub(crate) fn sandbox() -> Sandbox {
     static SANDBOX: OnceLock<Sandbox> = OnceLock::new();
-    let started = SANDBOX.get_or_init(|| {
-        let cache = skep_harness::shared_cache();
-        std::fs::create_dir_all(&cache).unwrap();
-        Sandbox::start(SandboxParts {
-            cores: 2,
-            workers: 64,
-            compiler: Arc::new(InProcessCompiler),
-            cache: Dir::open_ambient_dir(cache, ambient_authority()).unwrap(),
-            limits: Limits::default(),
-            outbound: Outbound::default(),
-        })
-        .unwrap()
-    });
-    started.clone()
+    SANDBOX.get_or_init(|| sandbox_of(2)).clone()
+}
+
+/// One of its own, with so many cores.
+pub(crate) fn sandbox_of(cores: usize) -> Sandbox {
+    let cache = skep_harness::shared_cache();
+    std::fs::create_dir_all(&cache).unwrap();
+    Sandbox::start(SandboxParts {
+        cores,
+        workers: 64,
+        compiler: Arc::new(InProcessCompiler),
+        cache: Dir::open_ambient_dir(cache, ambient_authority()).unwrap(),
+        limits: Limits::default(),
+        outbound: Outbound::default(),
+    })
+    .unwrap()
 }
 
 /// The store in a directory, made where there is none.

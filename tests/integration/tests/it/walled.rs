@@ -12,9 +12,9 @@ use skep_protocol::{
     CreateWorker, Ending, EntryKind, InputState, LimitName, NewInput, Outcome, Output, Payload,
     Role, RunOutput, RuntimeHandle, Sent, WorkerId, WorkerSpec,
 };
-use skep_runtime::{Embedded, EmbeddedParts, Isolation, Options, Walled};
+use skep_runtime::{Embedded, EmbeddedParts, Isolation, Options, Sandbox, Walled};
 
-use crate::embedded::{EmbeddedSubject, sandbox, store};
+use crate::embedded::{EmbeddedSubject, sandbox, sandbox_of, store};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -25,11 +25,14 @@ fn open(dir: &Path) -> Embedded {
 
 /// The same, by way of another program.
 fn open_by(dir: &Path, program: &Path, arguments: &[&str]) -> Embedded {
-    let options = Options { stop_grace: Duration::from_millis(300), ..Options::default() };
-    let (store, sandbox) = (store(dir), sandbox());
-    let (scopes, secrets) = (BTreeMap::new(), BTreeMap::new());
     let arguments = arguments.iter().map(Into::into).collect();
-    let walled = Walled::new(program.to_owned(), arguments, Isolation::Process);
+    open_in(dir, sandbox(), Walled::new(program.to_owned(), arguments, Isolation::Process))
+}
+
+fn open_in(dir: &Path, sandbox: Sandbox, walled: Walled) -> Embedded {
+    let options = Options { stop_grace: Duration::from_millis(300), ..Options::default() };
+    let store = store(dir);
+    let (scopes, secrets) = (BTreeMap::new(), BTreeMap::new());
     let (walled, host_id) = (Some(walled), "test-host".parse().unwrap());
     Embedded::open(EmbeddedParts { store, sandbox, scopes, secrets, walled, options, host_id })
         .unwrap()
@@ -46,8 +49,17 @@ async fn probe(runtime: &Embedded, limits: &[(LimitName, u64)]) -> WorkerId {
 }
 
 async fn worker(runtime: &Embedded, wasm: Vec<u8>, limits: &[(LimitName, u64)]) -> WorkerId {
+    worker_by(Role::Admin, runtime, wasm, limits).await
+}
+
+async fn worker_by(
+    role: Role,
+    runtime: &Embedded,
+    wasm: Vec<u8>,
+    limits: &[(LimitName, u64)],
+) -> WorkerId {
     let bytes = futures_util::stream::iter([Ok(wasm.into())]).boxed();
-    let component = runtime.put_component(bytes, Role::Admin).await.unwrap().item;
+    let component = runtime.put_component(bytes, role).await.unwrap().item;
     let mut spec = WorkerSpec::new(component.digest);
     spec.limits = LimitChanges(limits.iter().copied().collect());
     let request = CreateWorker { worker_id: None, spec };
@@ -133,6 +145,37 @@ async fn what_is_cancelled_is_gone() {
         assert_eq!(outcome.ending, Ending::Cancelled, "{outcome:?}");
     }
     assert_eq!(ran(&runtime, worker, &["args", "a"]).await.ending, Ending::Completed);
+    runtime.shutdown(PATIENCE).await;
+}
+
+/// Whatever a process says of itself: it stands still where it would have more.
+#[tokio::test(flavor = "multi_thread")]
+async fn processes_have_their_part_of_the_cores_and_no_more() {
+    const TIME: Duration = Duration::from_secs(4);
+    let dir = test_dir();
+    let program = skep_harness::skep().to_owned();
+    let walled = Walled::new(program, vec!["__run".into()], Isolation::Auto);
+    let runtime = open_in(&dir, sandbox_of(1), walled);
+    let limits = [(LimitName::turn_deadline_ms, TIME.as_millis() as u64)];
+    let wasm = |name| std::fs::read(skep_harness::guest(name)).unwrap();
+    let here = worker_by(Role::Admin, &runtime, wasm("probe"), &limits).await;
+    let mut all = vec![here];
+    for _ in 0..3 {
+        all.push(worker_by(Role::Operator, &runtime, wasm("preview1/probe"), &limits).await);
+    }
+    let spins = all.iter().map(|worker| ran(&runtime, *worker, &["spin"]));
+    for outcome in futures_util::future::join_all(spins).await {
+        assert_eq!(outcome.ending, Ending::Deadline, "{outcome:?}");
+    }
+    let mut parts = Vec::new();
+    for worker in &all {
+        let usage = runtime.usage(*worker).await.unwrap();
+        parts.push(Duration::from_micros(usage.cpu_us).as_secs_f64() / TIME.as_secs_f64());
+    }
+    let sum: f64 = parts.iter().sum();
+    // One core is all that there is; four would have taken two.
+    assert!(sum < 1.3, "{parts:?}");
+    assert!(parts.iter().all(|part| (0.1..0.45).contains(part)), "{parts:?}");
     runtime.shutdown(PATIENCE).await;
 }
 

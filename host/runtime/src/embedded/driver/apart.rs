@@ -91,7 +91,8 @@ impl Driver {
         };
         self.worker.state().connected = true;
         let streams = (stdout.clone(), stderr.clone());
-        let mut done = walled.run(order, loaded.clone(), mounts, streams, job.kill.clone()).await;
+        let (share, kill) = (self.inner.sandbox.share(), job.kill.clone());
+        let mut done = walled.run(share, order, loaded.clone(), mounts, streams, kill).await;
         self.worker.state().connected = false;
         stdout.finish_lines();
         stderr.finish_lines();
