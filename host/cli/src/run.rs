@@ -13,6 +13,7 @@ use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
 use clap::Args;
+use skep_protocol::flags::quoted;
 use skep_protocol::limits::OFF;
 use skep_protocol::text::neutral;
 use skep_protocol::{ComponentKind, HttpGrant, Limits, Payload, Rights, WorkerId};
@@ -451,7 +452,8 @@ impl Run {
         self.report.cpu_ms = millis(cost.cpu);
         self.report.peak_memory_bytes = cost.memory_peak_bytes;
         self.report.fuel = cost.fuel;
-        self.report.denials = denials.iter().map(denial).collect();
+        self.report.denials =
+            denials.iter().map(|denied| denial(denied, &self.arguments.dir)).collect();
         self.report.bytes_in = streams.stdin.total();
         self.report.bytes_out = streams.stdout.total();
         self.report.bytes_err = streams.stderr.total();
@@ -533,9 +535,13 @@ fn failed(message: String) -> Explained {
 }
 
 /// A denial with the flags that would have allowed it.
-fn denial(denied: &Denied) -> DenialReport {
+fn denial(denied: &Denied, dirs: &[MountArg]) -> DenialReport {
     let grants = denied.denial.grant.iter().flat_map(|grants| &grants.http);
-    let flags: Vec<_> = grants.map(|grant| format!("--allow-http '{grant}'")).collect();
+    let mut flags: Vec<_> = grants.map(|grant| format!("--allow-http '{grant}'")).collect();
+    let readable = |directory| dirs.iter().find(|dir| dir.guest == directory);
+    if let Some(MountArg { host, guest, .. }) = denied.directory().and_then(readable) {
+        flags.push(format!("--dir {}", quoted(&format!("{}::{guest}:rw", host.display()))));
+    }
     DenialReport {
         interface: denied.interface,
         wanted: denied.denial.wanted.clone(),

@@ -140,6 +140,9 @@ impl World {
         for denial in self.http.caller.take_denied() {
             self.denials.record_as("wasi:http/outgoing-handler", denial);
         }
+        for mount in self.mounts.iter().filter(|mount| mount.scope.take_refused()) {
+            self.denials.record_writing(&mount.guest);
+        }
         std::mem::take(&mut self.denials)
     }
 

@@ -22,6 +22,7 @@ mod stat;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use cap_std::fs::Dir;
 use skep_protocol::Rights;
@@ -45,18 +46,26 @@ pub struct Scope {
 struct Shared {
     rights: Rights,
     disk: Disk,
+    /// Somebody wanted to change what may only be read.
+    refused: AtomicBool,
 }
 
 impl Scope {
     /// Makes a scope of an open directory. What is written below it counts in `disk`, which
     /// several scopes of one worker may share, unless it is one of [`Disk::counted`].
     pub fn new(dir: Dir, rights: Rights, disk: Disk) -> Self {
-        Self { shared: Arc::new(Shared { rights, disk }), root: Arc::new(dir) }
+        let refused = AtomicBool::new(false);
+        Self { shared: Arc::new(Shared { rights, disk, refused }), root: Arc::new(dir) }
     }
 
     /// What may be done below it.
     pub fn rights(&self) -> Rights {
         self.shared.rights
+    }
+
+    /// Whether a change was refused for want of rights since this was last asked.
+    pub fn take_refused(&self) -> bool {
+        self.shared.refused.swap(false, Ordering::Relaxed)
     }
 
     /// The directory itself, to be handed on to a process that has a ledger of its own.
@@ -80,7 +89,10 @@ impl Shared {
     fn writable(&self) -> Result<(), ScopeError> {
         match self.rights {
             Rights::ReadWrite => Ok(()),
-            Rights::ReadOnly => Err(ScopeError::ReadOnly),
+            Rights::ReadOnly => {
+                self.refused.store(true, Ordering::Relaxed);
+                Err(ScopeError::ReadOnly)
+            }
         }
     }
 }

@@ -18,6 +18,18 @@ pub struct Denied {
     pub denial: Denial,
 }
 
+/// Where files are asked for, and what is said of a directory that may only be read.
+const FILES: &str = "wasi:filesystem/types";
+const WRITING: &str = "writing to ";
+
+impl Denied {
+    /// The guest's directory that it wanted to change and may only read.
+    pub fn directory(&self) -> Option<&str> {
+        let wanted = self.denial.wanted.as_deref().filter(|_| self.interface == FILES);
+        wanted?.strip_prefix(WRITING)
+    }
+}
+
 impl Denials {
     /// In order of the first denial, 32 at most.
     pub fn iter(&self) -> impl Iterator<Item = &Denied> {
@@ -32,6 +44,12 @@ impl Denials {
     /// A call of an interface that nothing would allow.
     pub(crate) fn record(&mut self, interface: &'static str) {
         self.record_as(interface, Denial::default());
+    }
+
+    /// A change of a directory that may only be read. Who knows what it is adds what would allow it.
+    pub(crate) fn record_writing(&mut self, guest: &str) {
+        let wanted = Some(format!("{WRITING}{guest}"));
+        self.record_as(FILES, Denial { wanted, grant: None });
     }
 
     pub(crate) fn record_as(&mut self, interface: &'static str, denial: Denial) {

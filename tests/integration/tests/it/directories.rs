@@ -49,6 +49,8 @@ fn a_read_only_mount_can_be_read_and_not_changed() {
         ] {
             let ran = run(change).expect(1);
             assert!(ran.text().contains("error: ReadOnlyFilesystem"), "{change:?}: {}", ran.text());
+            let told = format!("writing to /data (allow with --dir {mount}::/data:rw)");
+            assert!(ran.stderr.contains(&told), "{change:?}: {}", ran.stderr);
         }
     }
     assert_eq!(dir.read("file"), b"content");

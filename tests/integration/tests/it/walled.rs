@@ -5,15 +5,19 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use cap_std::ambient_authority;
+use cap_std::fs::Dir;
 use futures_util::StreamExt;
 use skep_harness::test_dir;
 use skep_protocol::worker::LimitChanges;
 use skep_protocol::{
-    CreateWorker, Ending, EntryKind, InputState, LimitName, NewInput, Outcome, Output, Payload,
-    Role, RunOutput, RuntimeHandle, Sent, WorkerId, WorkerSpec,
+    CreateWorker, Cursor, Denial, DiagnosticCode, Ending, EntryKind, Grants, InputState, LimitName,
+    NewInput, Outcome, Output, Payload, Rights, Role, RunOutput, RuntimeHandle, ScopeGrant,
+    ScopeName, Sent, WorkerChange, WorkerId, WorkerSpec,
 };
-use skep_runtime::{Embedded, EmbeddedParts, Isolation, Options, Sandbox, Walled};
+use skep_runtime::{Embedded, EmbeddedParts, Isolation, OperatorScope, Options, Sandbox, Walled};
 
+use crate::durable::until;
 use crate::embedded::{EmbeddedSubject, sandbox, sandbox_of, store};
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -30,9 +34,17 @@ fn open_by(dir: &Path, program: &Path, arguments: &[&str]) -> Embedded {
 }
 
 fn open_in(dir: &Path, sandbox: Sandbox, walled: Walled) -> Embedded {
+    open_with(dir, sandbox, walled, BTreeMap::new())
+}
+
+fn open_with(
+    dir: &Path,
+    sandbox: Sandbox,
+    walled: Walled,
+    scopes: BTreeMap<ScopeName, OperatorScope>,
+) -> Embedded {
     let options = Options { stop_grace: Duration::from_millis(300), ..Options::default() };
-    let store = store(dir);
-    let (scopes, secrets) = (BTreeMap::new(), BTreeMap::new());
+    let (store, secrets) = (store(dir), BTreeMap::new());
     let (walled, host_id) = (Some(walled), "test-host".parse().unwrap());
     Embedded::open(EmbeddedParts { store, sandbox, scopes, secrets, walled, options, host_id })
         .unwrap()
@@ -177,6 +189,67 @@ async fn processes_have_their_part_of_the_cores_and_no_more() {
     assert!(sum < 1.3, "{parts:?}");
     assert!(parts.iter().all(|part| (0.1..0.45).contains(part)), "{parts:?}");
     runtime.shutdown(PATIENCE).await;
+}
+
+/// A directory that may only be read is one that a grant would let be written, if its operator may.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_of_what_may_only_be_read_is_a_denial() {
+    let theirs = test_dir();
+    let scope = |rights| {
+        let dir = Dir::open_ambient_dir(&*theirs, ambient_authority()).unwrap();
+        OperatorScope { dir, rights }
+    };
+    let grant = |name: &str, rights| ScopeGrant {
+        name: name.parse().unwrap(),
+        guest: format!("/{name}").parse().unwrap(),
+        rights,
+    };
+    for isolation in [Isolation::Thread, Isolation::Process] {
+        let dir = test_dir();
+        let scopes = BTreeMap::from([
+            ("more".parse().unwrap(), scope(Rights::ReadWrite)),
+            ("less".parse().unwrap(), scope(Rights::ReadOnly)),
+        ]);
+        let program = skep_harness::skep().to_owned();
+        let walled = Walled::new(program, vec!["__run".into()], isolation);
+        let runtime = open_with(&dir, sandbox(), walled, scopes);
+        for guest in ["probe", "preview1/probe"] {
+            let wasm = std::fs::read(skep_harness::guest(guest)).unwrap();
+            let worker = worker(&runtime, wasm, &[]).await;
+            let update = async |scopes: Vec<ScopeGrant>| {
+                let grants = Some(Grants { scopes, ..Grants::default() });
+                let change = WorkerChange { grants, ..WorkerChange::default() };
+                runtime.update(worker, change).await.unwrap();
+            };
+            update(vec![grant("more", Rights::ReadOnly), grant("less", Rights::ReadOnly)]).await;
+            for path in ["/more/file", "/less/file", "/more/other"] {
+                let outcome = ran(&runtime, worker, &["write", path, "1"]).await;
+                assert_eq!(output(&outcome).exit_code, Some(1), "{guest} {isolation:?}");
+            }
+            let entries = runtime.transcript(worker, Cursor(0), 1_000).await.unwrap().entries;
+            let denied = entries.iter().filter(|entry| entry.kind == EntryKind::Denied);
+            let denied: Vec<_> = denied
+                .map(|entry| {
+                    assert_eq!(entry.label.as_deref(), Some("wasi:filesystem/types"));
+                    let denial: Denial = serde_json::from_slice(&entry.payload.body).unwrap();
+                    (denial.wanted.unwrap(), denial.grant.map(|grant| grant.flags()))
+                })
+                .collect();
+            let more = ("writing to /more".into(), Some("--scope more::/more:rw".into()));
+            assert_eq!(denied, [more.clone(), ("writing to /less".into(), None), more]);
+            let told = async || {
+                let told = runtime.diagnostics(Some(worker)).await.unwrap();
+                told.iter().filter(|one| one.code == DiagnosticCode::Denied).count()
+            };
+            until("the operator is told once", async || told().await == 1).await;
+            update(vec![grant("more", Rights::ReadWrite)]).await;
+            let outcome = ran(&runtime, worker, &["write", "/more/file", "1"]).await;
+            assert_eq!(output(&outcome).exit_code, Some(0), "{guest} {isolation:?}");
+            until("there is nothing left to allow", async || told().await == 0).await;
+            runtime.remove(worker).await.unwrap();
+        }
+        runtime.shutdown(PATIENCE).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

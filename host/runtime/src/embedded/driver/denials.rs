@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use skep_protocol::text::{brief, neutral};
-use skep_protocol::{Denial, Diagnostic, DiagnosticCode, EntryKind, Grants, Payload};
+use skep_protocol::{
+    Denial, Diagnostic, DiagnosticCode, EntryKind, Grants, Payload, Rights, ScopeGrant,
+};
 use skep_store::record::{DENIALS, SharedEvent};
 
 use crate::world::{Denials, Denied};
@@ -18,7 +20,8 @@ impl Driver {
     /// Says all in the transcript, and to the operator what a grant would allow and what he was not
     /// told already: a worker may try the same in every turn.
     pub(super) fn record_denials(&mut self, log: &Arc<TurnLog>, denials: &Denials) {
-        for Denied { interface, denial } in denials.iter() {
+        let denials: Vec<_> = denials.iter().map(|denied| self.allowable(denied)).collect();
+        for Denied { interface, denial } in &denials {
             let payload = match denial {
                 Denial { wanted: None, grant: None } => Payload::default(),
                 // It is made of texts and lists, which can be written.
@@ -40,6 +43,22 @@ impl Driver {
         for diagnostic in told {
             self.tell(diagnostic);
         }
+    }
+
+    /// With what would allow a change of a directory that may only be read: the same with more rights,
+    /// where the operator has those himself.
+    fn allowable(&self, denied: &Denied) -> Denied {
+        let mut denied = denied.clone();
+        let scopes = &self.worker.state().record.spec.grants.scopes;
+        let mut readable = denied.directory().into_iter().filter_map(|directory| {
+            let has = scopes.iter().find(|has| has.guest.as_str() == directory)?;
+            let most = self.inner.scopes.get(&has.name)?.rights;
+            (most == Rights::ReadWrite).then(|| ScopeGrant { rights: most, ..has.clone() })
+        });
+        if let Some(grant) = readable.next() {
+            denied.denial.grant = Some(Grants { scopes: vec![grant], ..Grants::default() });
+        }
+        denied
     }
 
     fn told(&self, denial: &Denial) -> Option<Diagnostic> {
