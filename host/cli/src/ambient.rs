@@ -8,7 +8,6 @@ use std::str::FromStr;
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, DirBuilder, DirBuilderExt};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use skep_store::tree::remove_tree;
 
 /// Opens a directory that the operator named.
 pub(crate) fn open_dir(path: &Path) -> io::Result<Dir> {
@@ -100,47 +99,4 @@ fn private_dir(parent: &Dir, name: &str) -> io::Result<Dir> {
         _ => {}
     }
     parent.open_dir(name)
-}
-
-/// A directory for one run, removed with all that a guest left in it.
-#[derive(Debug)]
-pub(crate) struct Temporary {
-    parent: Dir,
-    name: String,
-    dir: Dir,
-}
-
-impl Temporary {
-    /// Makes one in the system's temporary directory.
-    pub(crate) fn create() -> io::Result<Self> {
-        let parent = open_dir(&std::env::temp_dir())?;
-        let mut private = DirBuilder::new();
-        private.mode(0o700);
-        for attempt in 0u32.. {
-            let name = format!("skep-run-{}-{attempt}", std::process::id());
-            match parent.create_dir_with(&name, &private) {
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(error),
-                Ok(()) => {
-                    let dir = parent.open_dir(&name)?;
-                    return Ok(Self { parent, name, dir });
-                }
-            }
-        }
-        Err(io::ErrorKind::AlreadyExists.into())
-    }
-
-    /// A new directory in it.
-    pub(crate) fn subdirectory(&self, name: &str) -> io::Result<Dir> {
-        self.dir.create_dir(name)?;
-        self.dir.open_dir(name)
-    }
-}
-
-impl Drop for Temporary {
-    fn drop(&mut self) {
-        if let Err(error) = remove_tree(&self.parent, &self.name) {
-            tracing::warn!(%error, "a run's temporary directory could not be removed");
-        }
-    }
 }

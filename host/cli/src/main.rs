@@ -24,6 +24,7 @@ mod secret;
 mod serve;
 mod settings;
 mod table;
+mod temporary;
 mod terminal;
 mod token;
 mod worker;

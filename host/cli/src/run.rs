@@ -28,12 +28,13 @@ use skep_store::scope::Quota;
 use skep_store::{Disk, Scope, tree};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::ambient::{self, Temporary};
+use crate::ambient;
 use crate::report::{
     CompileReport, DenialReport, EventReport, FileReport, OutReport, PayloadReport, RunReport,
     SkippedReport,
 };
 use crate::serve::now;
+use crate::temporary::Temporary;
 use crate::terminal::{self, Filter, Spinner};
 use crate::{OutputFormat, exit, quantity};
 use conclude::conclude;

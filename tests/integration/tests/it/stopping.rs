@@ -3,10 +3,15 @@
 //! The bound of 250 ms past the deadline is the promise; a test machine can be held up by others,
 //! so each case has three attempts, and the best counts.
 
-use std::time::Duration;
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
+use rustix::process::Signal;
 use serde_json::Value;
 use skep_harness::{Run, test_dir};
+
+/// The longest that anything else is waited for.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 const DEADLINE: Duration = Duration::from_secs(1);
 const GRACE: Duration = Duration::from_millis(250);
@@ -29,6 +34,41 @@ fn run(guest: &'static str, args: &'static [&'static str]) -> (i32, Duration) {
     let ran = Run::with(&["--timeout", "1s"]).guest(guest, args).endless_stdin().go();
     assert!(ran.stderr.contains("deadline of 1 s"), "{}", ran.stderr);
     (ran.code, ran.took)
+}
+
+/// What a killed run could not remove, a later one does; and nothing of one that still runs.
+#[test]
+fn what_a_killed_run_leaves_goes_with_a_later_one() {
+    let dir = test_dir();
+    let left = || {
+        let entries = std::fs::read_dir(&*dir).unwrap();
+        entries.map(|entry| entry.unwrap().file_name()).collect::<BTreeSet<_>>()
+    };
+    let start = || {
+        let before = left();
+        let nap = Run::with(&[]).env("TMPDIR", &*dir).guest("probe", &["nap", "600"]).start();
+        let until = Instant::now() + PATIENCE;
+        loop {
+            if let Some(new) = left().difference(&before).next() {
+                break (nap, new.clone());
+            }
+            assert!(Instant::now() < until, "it makes no directory");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    };
+    let (mut killed, of_the_killed) = start();
+    killed.signal(Signal::KILL);
+    killed.wait_unread();
+    std::fs::write(dir.join(&of_the_killed).join("file"), "what its guest wrote").unwrap();
+    std::fs::create_dir(dir.join("skep-run-of-somebody")).unwrap();
+    let (mut runs, of_the_running) = start();
+    assert_eq!(left(), BTreeSet::from(["skep-run-of-somebody".into(), of_the_running.clone()]));
+    Run::with(&[]).env("TMPDIR", &*dir).guest("probe", &["exit", "0"]).go().expect(0);
+    assert_eq!(left(), BTreeSet::from(["skep-run-of-somebody".into(), of_the_running]));
+    runs.wait_until_it_hears(Signal::TERM);
+    runs.signal(Signal::TERM);
+    runs.wait_unread();
+    assert_eq!(left(), BTreeSet::from(["skep-run-of-somebody".into()]));
 }
 
 #[test]
