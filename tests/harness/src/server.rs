@@ -1,7 +1,7 @@
 //! A server on this machine that answers as it is asked to, also as no server should.
 //!
-//! `/hello`; `/echo` gives back the request's head, `/drip` the same a byte at a time, `/mirror` the
-//! header `x-key`; `/gzip` says that it is packed; `/nap` takes 20 ms; `/silent` never answers,
+//! `/hello`; `/echo` gives back the request's head, `/drip` the same a byte at a time, `/before` that of
+//! the request before, `/mirror` the header `x-key`; `/gzip` says that it is packed; `/nap` takes 20 ms; `/silent` never answers,
 //! `/stall` not to the end; `/endless` has no end, `/drizzle` neither, a byte at a time; `/bomb` has
 //! headers without end, `/many-headers` 5,000 of them; `/cut` ends early; `/to?URL` is a redirect;
 //! `/wait` answers when the test lets it.
@@ -160,6 +160,11 @@ fn answer(stream: Box<dyn Stream>, log: &Log, waiting: &Sender<Sender<()>>) -> i
                 out.flush()?;
                 std::thread::sleep(Duration::from_micros(200));
             }
+        }
+        "/before" => {
+            let heads = log.heads.lock().expect("no server thread panics").clone();
+            let before = heads.iter().rev().nth(1).cloned().unwrap_or_default();
+            whole(out, "", before.as_bytes())?;
         }
         "/mirror" => {
             let header = head.lines().find_map(|line| line.strip_prefix("x-key: "));

@@ -105,19 +105,14 @@ impl Caller {
             return Err(Error::HttpRequestDenied);
         }
         let request = addressed(request, &target)?;
-        let path = request.uri().path_and_query().map_or("", PathAndQuery::as_str);
-        let head = path.len() as u64 + exchange::size(request.headers());
-        if head > self.limits.http_header_bytes {
-            let limit = u32::try_from(self.limits.http_header_bytes).ok();
-            return Err(Error::HttpRequestHeaderSectionSize(limit));
-        }
+        exchange::check_head(&request, &self.limits)?;
         let most = self.limits.outbound_connections.saturating_mul(1 + WAITING);
         if self.ledger.open().len() as u64 >= most {
             return Err(Error::ConnectionLimitReached);
         }
         let errand = Errand {
             outbound: self.outbound.clone(),
-            standins: self.standins.towards(&method, &target),
+            standins: self.standins.clone(),
             exchange: Exchange::begin(&self.ledger, self.log.clone(), &method, &target),
             grants,
             limits: self.limits,

@@ -26,7 +26,7 @@ use wasmtime_wasi_http::io::TokioIo;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody};
 
 use super::body::{Received, Sent};
-use super::standin::{Revealed, Standins};
+use super::standin::{Credentials, Standins};
 use super::target::Target;
 use super::veil::Veiled;
 use super::{Outbound, dial, fault};
@@ -185,7 +185,6 @@ pub(super) struct Errand {
     pub(super) exchange: Arc<Exchange>,
     /// Those that cover it.
     pub(super) grants: Vec<HttpGrant>,
-    /// Those that may be told where it goes.
     pub(super) standins: Standins,
     pub(super) limits: Limits,
     pub(super) options: RequestOptions,
@@ -270,7 +269,12 @@ impl Errand {
             tracing::warn!(%error, "a request was not sent: its turn is not on disk");
             Error::InternalError(None)
         })?;
-        let revealed = self.reveal(&mut request);
+        let credentials = self.reveal(&mut request);
+        check_head(&request, &self.limits)?;
+        let veil = self.standins.veil(credentials).map_err(|error| {
+            tracing::error!(%error, "secrets cannot be looked for");
+            Error::InternalError(None)
+        })?;
         let until = Instant::now() + wait(self.options.connect_timeout, &self.limits);
         let target = &self.exchange.target;
         let dialled = dial::dial(&self.outbound, target, &self.grants, &self.lookups, until).await;
@@ -303,10 +307,8 @@ impl Errand {
             let limit = u32::try_from(self.limits.http_header_bytes).ok();
             return Err(Error::HttpResponseHeaderSectionSize(limit));
         }
-        let veil = self.standins.veil(revealed.credentials);
         if !veil.is_empty() {
-            let coded = is_coded(&parts.headers);
-            if revealed.any && coded {
+            if self.is_with_secrets() && is_coded(&parts.headers) {
                 // What is in it cannot be seen, so it might be the secret.
                 return Err(Error::HttpResponseContentCoding(None));
             }
@@ -317,20 +319,25 @@ impl Errand {
         Ok((parts, incoming, connection, permit, Veiled::new(veil)))
     }
 
-    /// Puts the secrets in.
-    fn reveal(&self, request: &mut Request<WasiBody>) -> Revealed {
-        let mut revealed = self.standins.reveal_in_headers(request.headers_mut());
+    /// Whether it goes to where a secret may have come to, with this request or another.
+    fn is_with_secrets(&self) -> bool {
+        self.standins.are_known_to(&self.exchange.target.host)
+    }
+
+    /// Puts the secrets in that may be told where it goes.
+    fn reveal(&self, request: &mut Request<WasiBody>) -> Credentials {
+        let told = self.standins.towards(&self.exchange.method, &self.exchange.target);
+        let credentials = told.reveal_in_headers(request.headers_mut());
         let path = request.uri().path_and_query().map_or("", PathAndQuery::as_str);
-        let shown = self.standins.reveal_in_path(path).and_then(|path| path.parse().ok());
+        let shown = told.reveal_in_path(path).and_then(|path| path.parse().ok());
         if let Some(uri) = shown {
             *request.uri_mut() = uri;
-            revealed.any = true;
         }
-        if revealed.any {
+        if self.is_with_secrets() {
             let plain = HeaderValue::from_static("identity");
             request.headers_mut().insert(ACCEPT_ENCODING, plain);
         }
-        revealed
+        credentials
     }
 
     /// Waits for an answer to begin, for as long as nothing more of the request is sent.
@@ -456,6 +463,16 @@ fn is_coded(headers: &HeaderMap) -> bool {
             .any(|value| !value.as_bytes().eq_ignore_ascii_case(plain.as_bytes()))
     };
     coded(CONTENT_ENCODING, "identity") || coded(TRANSFER_ENCODING, "chunked")
+}
+
+/// Holds a request's head to its limit.
+pub(super) fn check_head<B>(request: &Request<B>, limits: &Limits) -> Result<(), Error> {
+    let path = request.uri().path_and_query().map_or("", PathAndQuery::as_str);
+    if path.len() as u64 + size(request.headers()) > limits.http_header_bytes {
+        let limit = u32::try_from(limits.http_header_bytes).ok();
+        return Err(Error::HttpRequestHeaderSectionSize(limit));
+    }
+    Ok(())
 }
 
 /// Bytes of headers on the wire.

@@ -47,6 +47,11 @@ impl OperatorSecret {
     pub(super) fn is_for(&self, method: &str, scheme: Scheme, host: &str, port: u16) -> bool {
         self.hosts.iter().any(|allowed| allowed.covers(method, scheme, host, port))
     }
+
+    /// Whether the host may be told it, by whatever method and at whatever port.
+    pub(super) fn is_known_to(&self, host: &str) -> bool {
+        self.hosts.iter().any(|allowed| allowed.host.covers(host))
+    }
 }
 
 impl fmt::Debug for OperatorSecret {

@@ -5,10 +5,13 @@
 //! what is in a body is content, which a host that may well be told a secret as a credential would
 //! store and show to others (a comment, a paste, a file).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
 
+use aho_corasick::BuildError;
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use skep_protocol::SecretName;
@@ -21,17 +24,31 @@ use super::veil::Veil;
 /// All but what means only itself everywhere in a URL.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
+/// Bytes of Basic credentials that are known again in later answers.
+const KNOWN_BYTES: usize = 8 << 10;
+
 /// The stand-ins of one instance.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Standins(Vec<Standin>);
+pub(crate) struct Standins {
+    each: Vec<Standin>,
+    known: Arc<Mutex<Known>>,
+}
 
-/// What was put into a request.
+/// Basic credentials: as they are sent, and as the worker has them.
+pub(super) type Credentials = BTreeSet<(String, String)>;
+
+/// What answers are looked through for.
 #[derive(Default)]
-pub(super) struct Revealed {
-    /// Anything.
-    pub(super) any: bool,
-    /// Basic credentials: as they are sent, and as the worker has them.
-    pub(super) credentials: Vec<(String, String)>,
+struct Known {
+    credentials: VecDeque<(String, String)>,
+    /// Made of these and the secrets.
+    veil: Option<Veil>,
+}
+
+impl fmt::Debug for Known {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Known").finish_non_exhaustive()
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -52,17 +69,19 @@ impl Standins {
             let text = format!("skep-secret-{digits}");
             Ok(Standin { name: name.clone(), text, secret: secret.clone() })
         };
-        access.secrets.iter().map(standin).collect::<wasmtime::Result<_>>().map(Self)
+        let each = access.secrets.iter().map(standin).collect::<wasmtime::Result<_>>()?;
+        Ok(Self { each, known: Arc::default() })
     }
 
     /// The stand-in for a secret.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
-        self.0.iter().find(|standin| standin.name.as_str() == name).map(|found| found.text.as_str())
+        let found = self.each.iter().find(|standin| standin.name.as_str() == name);
+        found.map(|found| found.text.as_str())
     }
 
     /// All of them by the names of their secrets, in order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&SecretName, &str)> {
-        self.0.iter().map(|standin| (&standin.name, standin.text.as_str()))
+        self.each.iter().map(|standin| (&standin.name, standin.text.as_str()))
     }
 
     /// All of them as environment variables: `SKEP_SECRET_` and the name in capitals.
@@ -78,19 +97,25 @@ impl Standins {
     pub(super) fn towards(&self, method: &str, target: &Target) -> Self {
         let Target { scheme, host, port } = target;
         let is_for = |standin: &&Standin| standin.secret.is_for(method, *scheme, host, *port);
-        Self(self.0.iter().filter(is_for).cloned().collect())
+        let each = self.each.iter().filter(is_for).cloned().collect();
+        Self { each, known: Arc::default() }
     }
 
-    /// Puts the secrets into a request's headers. Whether there were any to put.
-    pub(super) fn reveal_in_headers(&self, headers: &mut HeaderMap) -> Revealed {
-        let mut revealed = Revealed::default();
+    /// Whether any of the secrets may be told a host, in whatever way.
+    pub(super) fn are_known_to(&self, host: &str) -> bool {
+        self.each.iter().any(|standin| standin.secret.is_known_to(host))
+    }
+
+    /// Puts the secrets into a request's headers. The Basic credentials among them.
+    pub(super) fn reveal_in_headers(&self, headers: &mut HeaderMap) -> Credentials {
+        let mut credentials = Credentials::new();
         for (name, value) in headers.iter_mut() {
             let Ok(text) = value.to_str() else { continue };
             let basic = (name == AUTHORIZATION).then(|| self.reveal_in_basic(text)).flatten();
             let shown = match basic {
                 Some((sent, shown)) => {
                     let text = format!("Basic {shown}");
-                    revealed.credentials.push((shown, sent));
+                    credentials.insert((shown, sent));
                     Some(text)
                 }
                 None => self.reveal(text, str::to_owned),
@@ -99,9 +124,8 @@ impl Standins {
             let Some(mut shown) = shown.and_then(|text| text.try_into().ok()) else { continue };
             HeaderValue::set_sensitive(&mut shown, true);
             *value = shown;
-            revealed.any = true;
         }
-        revealed
+        credentials
     }
 
     /// In `Basic dXNlcjpzdGFuZC1pbg==`: the credentials as they were, and as they are sent.
@@ -122,7 +146,7 @@ impl Standins {
 
     fn reveal(&self, text: &str, form: impl Fn(&str) -> String) -> Option<String> {
         let mut shown = None::<String>;
-        for Standin { text: standin, secret, .. } in &self.0 {
+        for Standin { text: standin, secret, .. } in &self.each {
             let before = shown.as_deref().unwrap_or(text);
             if before.contains(standin.as_str()) {
                 shown = Some(before.replace(standin.as_str(), &form(secret.expose())));
@@ -131,16 +155,51 @@ impl Standins {
         shown
     }
 
-    /// What takes these secrets out of an answer, in each form in which they may have been sent
-    /// or a server writes what it was sent: as they are, in a URL, in JSON, in HTML. `credentials` are what
-    /// became of Basic ones.
-    pub(super) fn veil(&self, credentials: Vec<(String, String)>) -> Veil {
-        let forms = self.0.iter().flat_map(|standin| {
-            let forms = forms(standin.secret.expose()).into_iter();
-            forms.map(|form| (form, standin.text.clone()))
-        });
-        Veil::new(credentials.into_iter().chain(forms))
+    /// What takes the secrets out of an answer, in each form in which they may have been sent or a
+    /// server writes what it was sent: as they are, in a URL, in JSON, in HTML, in Basic credentials.
+    /// `credentials` are this request's.
+    ///
+    /// All secrets of the instance: a server may have been told one in another request, at another
+    /// port or by another name.
+    pub(super) fn veil(&self, credentials: Credentials) -> Result<Veil, BuildError> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let own = credentials.len();
+        for pair in credentials {
+            if !known.credentials.contains(&pair) {
+                known.credentials.push_back(pair);
+                known.veil = None;
+            }
+        }
+        let mut bytes: usize = known.credentials.iter().map(|(sent, _)| sent.len()).sum();
+        while bytes > KNOWN_BYTES && known.credentials.len() > own {
+            bytes -= known.credentials.pop_front().map_or(0, |(sent, _)| sent.len());
+            known.veil = None;
+        }
+        if let Some(veil) = &known.veil {
+            return Ok(veil.clone());
+        }
+        let of = |standin: &Standin| {
+            let (value, text) = (standin.secret.expose(), standin.text.clone());
+            let forms = forms(value).into_iter().chain(within_base64(value));
+            forms.map(move |form| (form, text.clone())).collect::<Vec<_>>()
+        };
+        let forms = self.each.iter().flat_map(of);
+        let veil = Veil::new(known.credentials.iter().cloned().chain(forms))?;
+        known.veil = Some(veil.clone());
+        Ok(veil)
     }
+}
+
+/// What a value is in Base64 wherever it stands in what is encoded, without the digits that its
+/// neighbours have a part in.
+fn within_base64(value: &str) -> impl Iterator<Item = String> {
+    let placed = |before: usize| {
+        let bytes = [&[0; 2][..before], value.as_bytes()].concat();
+        let digits = (before * 8).div_ceil(6)..bytes.len() * 8 / 6;
+        let ways = [STANDARD_NO_PAD.encode(&bytes), URL_SAFE_NO_PAD.encode(&bytes)];
+        ways.map(|way| way[digits.clone()].to_owned())
+    };
+    (0..3).flat_map(placed).collect::<Vec<_>>().into_iter()
 }
 
 /// A value as servers write it.
@@ -151,6 +210,11 @@ fn forms(value: &str) -> BTreeSet<String> {
         value.chars().map(|c| one(c).unwrap_or_else(|| c.to_string())).collect()
     };
     let in_url = utf8_percent_encode(value, RESERVED).to_string();
+    // Whoever writes small hexadecimal digits leaves the rest as it is.
+    let mut small = in_url.clone().into_bytes();
+    for at in (0..small.len()).filter(|&at| in_url.as_bytes()[at] == b'%') {
+        small[at + 1..at + 3].make_ascii_lowercase();
+    }
     let json = [('\\', "\\\\"), ('"', "\\\"")];
     let slashes = [&json[..], &[('/', "\\/")]].concat();
     // For what is put into a page.
@@ -160,7 +224,7 @@ fn forms(value: &str) -> BTreeSet<String> {
     };
     BTreeSet::from([
         value.to_owned(),
-        in_url.to_lowercase(),
+        String::from_utf8(small).unwrap_or_default(),
         in_url,
         written(&json),
         written(&slashes),
@@ -214,9 +278,9 @@ mod tests {
         headers.insert(AUTHORIZATION, format!("Basic {basic}").try_into().unwrap());
         headers.insert("x-both", format!("{a},{b},{a}").try_into().unwrap());
         headers.insert("x-none", "skep-secret-0".try_into().unwrap());
-        let revealed = standins.reveal_in_headers(&mut headers);
-        assert!(revealed.any && revealed.credentials[0].1 == basic);
-        let veil = standins.veil(revealed.credentials);
+        let credentials = standins.reveal_in_headers(&mut headers);
+        assert_eq!(credentials.first().unwrap().1, basic);
+        let veil = standins.veil(credentials).unwrap();
         for shown in [
             headers[AUTHORIZATION].to_str().unwrap(),
             "value/of+a",
@@ -258,5 +322,47 @@ mod tests {
             assert!(forms.contains(form), "{form} is not in {forms:?}");
         }
         assert_eq!(super::forms("plain-value").len(), 1);
+        assert!(super::forms("Ab/Cd+Ef").contains("Ab%2fCd%2bEf"), "only the digits are smaller");
+    }
+
+    #[test]
+    fn credentials_are_known_once_however_often_they_are_sent() {
+        let standins = standins();
+        let basic = STANDARD.encode(format!("me:{}", standins.get("a").unwrap()));
+        let mut headers = HeaderMap::new();
+        for _ in 0..500 {
+            headers.append(AUTHORIZATION, format!("Basic {basic}").try_into().unwrap());
+        }
+        assert_eq!(standins.reveal_in_headers(&mut headers).len(), 1);
+    }
+
+    #[test]
+    fn credentials_of_an_earlier_request_are_known() {
+        let standins = standins();
+        let seen = |veil: &Veil, sent: &str| {
+            let mut answer = HeaderMap::new();
+            answer.insert("x", format!("<{sent}>").try_into().unwrap());
+            veil.hide(&mut answer);
+            answer["x"].to_str().unwrap().to_owned()
+        };
+        let basic = |n: usize, of: &str| STANDARD.encode(format!("{n:0>0$}:{of}", n % 7));
+        let a = standins.get("a").unwrap();
+        for n in 0..600 {
+            let mut headers = HeaderMap::new();
+            headers.insert(AUTHORIZATION, format!("Basic {}", basic(n, a)).try_into().unwrap());
+            let towards = Target::of(&"https://a.com".parse().unwrap()).unwrap();
+            let credentials = standins.towards("POST", &towards).reveal_in_headers(&mut headers);
+            standins.veil(credentials).unwrap();
+        }
+        let veil = standins.veil(Credentials::new()).unwrap();
+        // The latest as they were, and of all the others no more than a digit at each end.
+        assert_eq!(seen(&veil, &basic(599, "value/of+a")), format!("<{}>", basic(599, a)));
+        for n in 0..50 {
+            let sent = basic(n, "value/of+a");
+            let shown = seen(&veil, &sent);
+            assert!(shown.contains(a) && shown.len() <= sent.len() + a.len() - 10, "{shown}");
+        }
+        let known = standins.known.lock().unwrap();
+        assert!(known.credentials.len() < 600, "they are not kept without end");
     }
 }

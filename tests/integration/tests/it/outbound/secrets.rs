@@ -47,7 +47,9 @@ fn tainted(dir: &Path) -> Vec<String> {
 async fn a_secret_is_put_in_on_the_way_to_its_host_only() {
     let (friend, stranger) = (Server::start(), Server::start());
     let bed = bed(&friend);
-    let worker = bed.caller(&[&friend.url(""), &stranger.url("")], &[], &["token"]).await;
+    let other_name = format!("http://localhost:{} inner", stranger.port());
+    let grants = [&friend.url(""), &stranger.url(""), &other_name];
+    let worker = bed.caller(&grants.map(String::as_str), &[], &["token"]).await;
     let standin = bed.ask(worker, "say secret.token").await;
     assert!(standin.starts_with("skep-secret-") && standin.len() == 44, "{standin}");
     assert!(bed.ask(worker, "env").await.contains(&format!("SKEP_SECRET_TOKEN={standin}\n")));
@@ -75,7 +77,8 @@ async fn a_secret_is_put_in_on_the_way_to_its_host_only() {
     // What is packed cannot be looked through.
     let packed = format!("get {} x-key:$token", friend.url("/gzip"));
     assert_eq!(bed.ask(worker, &packed).await, "error ErrorCode::HttpResponseContentCoding(None)");
-    assert!(bed.ask(worker, &format!("get {}", friend.url("/gzip"))).await.contains("status 200"));
+    let elsewhere = format!("get http://localhost:{}/gzip x-key:$token", stranger.port());
+    assert!(bed.ask(worker, &elsewhere).await.contains("status 200"));
 
     let requests = bed.entries(worker, EntryKind::Request).await;
     assert!(requests.len() >= 8);
@@ -84,6 +87,23 @@ async fn a_secret_is_put_in_on_the_way_to_its_host_only() {
     let Bed { runtime, dir } = bed;
     runtime.shutdown(Duration::from_secs(5)).await;
     assert_eq!(tainted(&dir), [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_that_a_server_kept_is_not_shown_where_it_may_not_be_sent() {
+    let friend = Server::start();
+    let hosts = vec![format!("POST {}", friend.url("")).parse().unwrap()];
+    let secret = OperatorSecret::new(VALUE, hosts).unwrap();
+    let bed = Bed::knowing([("token".parse().unwrap(), secret)].into());
+    let worker = bed.caller(&[&friend.url("")], &[], &["token"]).await;
+    let standin = bed.ask(worker, "say secret.token").await;
+    bed.ask(worker, &format!("send POST {} 0 x-key:$token", friend.url("/hello"))).await;
+    assert!(friend.heads()[0].contains(&format!("x-key: {VALUE}\r\n")), "{:?}", friend.heads());
+    let kept = bed.ask(worker, &format!("get {}", friend.url("/before"))).await;
+    assert!(kept.contains(&format!("x-key: {standin}")) && !kept.contains("MARKER"), "{kept}");
+    // Nor packed, where it could not be looked for.
+    let packed = bed.ask(worker, &format!("get {}", friend.url("/gzip"))).await;
+    assert_eq!(packed, "error ErrorCode::HttpResponseContentCoding(None)");
 }
 
 #[tokio::test(flavor = "multi_thread")]
