@@ -16,6 +16,7 @@ mod caller;
 mod dial;
 mod exchange;
 mod fault;
+mod lookups;
 mod resolver;
 mod secret;
 mod standin;
@@ -26,6 +27,7 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 use skep_protocol::HttpGrant;
 use skep_protocol::SecretName;
@@ -35,8 +37,8 @@ pub(crate) use caller::Caller;
 pub use resolver::{Resolver, SystemResolver};
 pub use secret::{OperatorSecret, SecretError};
 
-/// Threads of the blocking pool, in which names are looked up.
-const LOOKUPS: usize = 64;
+/// How long a thread that looked a name up waits for another one.
+const REST: Duration = Duration::from_secs(1);
 
 /// What one guest may ask others, and what it may show them.
 #[derive(Clone, Debug, Default)]
@@ -58,6 +60,7 @@ struct Inner {
     authorities: Vec<Vec<u8>>,
     shunned: Mutex<Vec<SocketAddr>>,
     tls: OnceLock<Option<tokio_rustls::TlsConnector>>,
+    lookups: lookups::Lookups,
     threads: Mutex<Option<tokio::runtime::Runtime>>,
 }
 
@@ -70,6 +73,7 @@ impl Outbound {
             authorities,
             shunned: Mutex::default(),
             tls: OnceLock::new(),
+            lookups: lookups::Lookups::default(),
             threads: Mutex::default(),
         }))
     }
@@ -93,7 +97,8 @@ impl Outbound {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let started = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(cores.div_ceil(4))
-            .max_blocking_threads(LOOKUPS)
+            .max_blocking_threads(lookups::ALL)
+            .thread_keep_alive(REST)
             .thread_name("skep-outbound")
             .enable_all()
             .build()?;

@@ -36,7 +36,7 @@ use crate::outbound::{Caller, Outbound};
 use crate::preview1::Preview1;
 use crate::random::Random;
 use crate::stdio::{Input, Output};
-use crate::turn::Turn;
+use crate::turn::{Identity, Turn};
 
 pub use denials::{Denials, Denied};
 use descriptors::Descriptors;
@@ -92,7 +92,9 @@ impl World {
         turn: Box<dyn Turn>,
         kill: Arc<KillSwitch>,
     ) -> wasmtime::Result<Self> {
-        let caller = Caller::new(outbound, spec.http, spec.limits, turn.requests())?;
+        let Identity { runtime_id, worker_id, .. } = turn.identity();
+        let worker = format!("{runtime_id}/{worker_id}").into();
+        let caller = Caller::new(outbound, worker, spec.http, spec.limits, turn.requests())?;
         let env = [spec.env, caller.standins.environment()].concat();
         let mut table = ResourceTable::new();
         table.set_max_capacity(usize::try_from(spec.limits.host_resources).unwrap_or(usize::MAX));

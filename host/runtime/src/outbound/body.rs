@@ -14,7 +14,7 @@ use http_body::{Body, Frame, SizeHint};
 use tokio::sync::mpsc;
 use wasmtime_wasi_http::{Error, WasiBody};
 
-use super::exchange::Exchange;
+use super::exchange::{Exchange, Unread};
 
 /// A request's body.
 pub(super) struct Sent {
@@ -64,7 +64,8 @@ impl Body for Sent {
 pub(super) struct Received {
     frames: mpsc::Receiver<Result<Frame<Bytes>, Error>>,
     exchange: Arc<Exchange>,
-    over: bool,
+    /// Until it is over.
+    unread: Option<Unread>,
 }
 
 impl Received {
@@ -72,7 +73,8 @@ impl Received {
         frames: mpsc::Receiver<Result<Frame<Bytes>, Error>>,
         exchange: Arc<Exchange>,
     ) -> Self {
-        Self { frames, exchange, over: false }
+        let unread = Some(Unread::new(&exchange));
+        Self { frames, exchange, unread }
     }
 }
 
@@ -84,19 +86,19 @@ impl Body for Received {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        if self.over {
+        if self.unread.is_none() {
             return Poll::Ready(None);
         }
         let frame = ready!(self.frames.poll_recv(cx));
         Poll::Ready(match frame {
             Some(Ok(frame)) => Some(Ok(frame)),
             Some(Err(error)) => {
-                self.over = true;
+                self.unread = None;
                 Some(Err(error))
             }
             // Whoever filled it is gone: because it is whole, or because the turn has ended.
             None => {
-                self.over = true;
+                self.unread = None;
                 let whole = self.exchange.whole.load(Ordering::Acquire);
                 (!whole).then_some(Err(Error::ConnectionTerminated))
             }

@@ -14,15 +14,14 @@ use wasmtime_wasi_http::{
 };
 
 use super::exchange::{self, Answer, ConnectionTurn, Errand, Exchange, Ledger};
+use super::lookups::Worker;
 use super::standin::Standins;
 use super::target::Target;
 use super::{HttpAccess, Outbound};
 use crate::turn::RequestLog;
 
-/// Names that one worker looks up at a time.
-const LOOKUPS: usize = 4;
-
-/// For each connection that a worker may have, requests that wait for one.
+/// For each connection that a worker may have, requests that wait for one. As many answers may wait
+/// to be read.
 const WAITING: u64 = 8;
 
 /// The longest that is told of a host that no request can be for.
@@ -31,19 +30,20 @@ const TOLD: usize = 100;
 /// See the module's documentation.
 pub(crate) struct Caller {
     outbound: Outbound,
+    worker: Worker,
     grants: Vec<HttpGrant>,
     pub(crate) standins: Standins,
     limits: Limits,
     connections: Arc<Semaphore>,
-    lookups: Arc<Semaphore>,
     ledger: Arc<Ledger>,
     log: Arc<dyn RequestLog>,
 }
 
 impl Caller {
-    /// A new instance's. `log` is its first turn's.
+    /// That of a worker's new instance. `log` is its first turn's.
     pub(crate) fn new(
         outbound: Outbound,
+        worker: Worker,
         access: HttpAccess,
         limits: Limits,
         log: Arc<dyn RequestLog>,
@@ -51,11 +51,11 @@ impl Caller {
         let connections = usize::try_from(limits.outbound_connections).unwrap_or(usize::MAX);
         Ok(Self {
             outbound,
+            worker,
             standins: Standins::new(&access)?,
             grants: access.grants,
             limits,
             connections: Arc::new(Semaphore::new(connections.min(Semaphore::MAX_PERMITS))),
-            lookups: Arc::new(Semaphore::new(LOOKUPS)),
             ledger: Arc::default(),
             log,
         })
@@ -107,7 +107,7 @@ impl Caller {
         let request = addressed(request, &target)?;
         exchange::check_head(&request, &self.limits)?;
         let most = self.limits.outbound_connections.saturating_mul(1 + WAITING);
-        if self.ledger.open().len() as u64 >= most {
+        if self.ledger.has(most) {
             return Err(Error::ConnectionLimitReached);
         }
         let errand = Errand {
@@ -117,7 +117,7 @@ impl Caller {
             grants,
             limits: self.limits,
             options: options.unwrap_or_default(),
-            lookups: self.lookups.clone(),
+            worker: self.worker.clone(),
         };
         Ok((errand, exchange::queue(&self.connections), request))
     }

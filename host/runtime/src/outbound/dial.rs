@@ -12,11 +12,11 @@ use rustls::{ClientConfig, RootCertStore};
 use skep_protocol::{HttpGrant, Scheme};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::sync::Semaphore;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use wasmtime_wasi_http::Error;
 
+use super::lookups::Worker;
 use super::target::Target;
 use super::{Outbound, fault};
 
@@ -34,12 +34,12 @@ pub(super) async fn dial(
     outbound: &Outbound,
     target: &Target,
     grants: &[HttpGrant],
-    lookups: &Arc<Semaphore>,
+    worker: &Worker,
     until: Instant,
 ) -> Result<Connection, Error> {
     let found = match target.address() {
         Some(address) => vec![address],
-        None => look_up(outbound, target, lookups, until).await?,
+        None => look_up(outbound, target, worker, until).await?,
     };
     let reached = |address: &IpAddr| grants.iter().any(|grant| grant.reaches(*address));
     let mut allowed: Vec<_> = found.into_iter().filter(reached).collect();
@@ -61,18 +61,17 @@ pub(super) async fn dial(
 async fn look_up(
     outbound: &Outbound,
     target: &Target,
-    lookups: &Arc<Semaphore>,
+    worker: &Worker,
     until: Instant,
 ) -> Result<Vec<IpAddr>, Error> {
     let failed = || Error::DnsError { rcode: None, info_code: None };
     let found = async {
-        // Held by the call itself, which cannot be broken off: a worker that asks for names whose
-        // servers do not answer has few of these under way, however many of them it gave up.
-        let permit = lookups.clone().acquire_owned().await.map_err(|_| failed())?;
+        // Held by the call itself, which cannot be broken off.
+        let place = outbound.0.lookups.place(worker).await.map_err(|_| failed())?;
         let (resolver, name) = (outbound.0.resolver.clone(), target.host.clone());
         let looking = tokio::task::spawn_blocking(move || {
             let found = resolver.addresses(&name);
-            drop(permit);
+            drop(place);
             found
         });
         looking.await.map_err(|_| failed())?.map_err(|error| {

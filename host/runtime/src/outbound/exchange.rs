@@ -26,6 +26,7 @@ use wasmtime_wasi_http::io::TokioIo;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody};
 
 use super::body::{Received, Sent};
+use super::lookups::Worker;
 use super::standin::{Credentials, Standins};
 use super::target::Target;
 use super::veil::Veiled;
@@ -42,11 +43,35 @@ pub(super) struct Ledger {
     open: Mutex<BTreeMap<u64, Arc<Exchange>>>,
     denied: Mutex<Vec<Denial>>,
     next: AtomicU64,
+    unread: AtomicU64,
+}
+
+/// An answer that the guest has not read to its end: its last chunk waits here, and perhaps its
+/// headers do.
+#[derive(Debug)]
+pub(super) struct Unread(Arc<Ledger>);
+
+impl Unread {
+    pub(super) fn new(exchange: &Exchange) -> Self {
+        exchange.ledger.unread.fetch_add(1, Ordering::Relaxed);
+        Self(exchange.ledger.clone())
+    }
+}
+
+impl Drop for Unread {
+    fn drop(&mut self) {
+        self.0.unread.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Ledger {
     pub(super) fn open(&self) -> MutexGuard<'_, BTreeMap<u64, Arc<Exchange>>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether there are so many requests on their way, or so many answers that are not read.
+    pub(super) fn has(&self, most: u64) -> bool {
+        self.open().len() as u64 >= most || self.unread.load(Ordering::Relaxed) >= most
     }
 
     /// No more are kept than are told: a guest may be denied something a million times in a turn.
@@ -188,7 +213,7 @@ pub(super) struct Errand {
     pub(super) standins: Standins,
     pub(super) limits: Limits,
     pub(super) options: RequestOptions,
-    pub(super) lookups: Arc<Semaphore>,
+    pub(super) worker: Worker,
 }
 
 /// A place in the line for a connection.
@@ -277,7 +302,7 @@ impl Errand {
         })?;
         let until = Instant::now() + wait(self.options.connect_timeout, &self.limits);
         let target = &self.exchange.target;
-        let dialled = dial::dial(&self.outbound, target, &self.grants, &self.lookups, until).await;
+        let dialled = dial::dial(&self.outbound, target, &self.grants, &self.worker, until).await;
         let stream = dialled.inspect_err(|error| {
             if matches!(error, Error::DestinationIpProhibited) {
                 self.exchange.ledger.deny(inner(&self.exchange.method, target));
@@ -491,6 +516,8 @@ fn inner(method: &str, target: &Target) -> Denial {
 
 #[cfg(test)]
 mod tests {
+    use http_body::Body;
+
     use super::*;
 
     #[test]
@@ -503,6 +530,32 @@ mod tests {
         }
         let wanted: Vec<_> = ledger.denied().iter().flat_map(|d| d.wanted.clone()).collect();
         assert_eq!(wanted, (0..MOST).map(|n| n.to_string()).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn answers_that_nobody_reads_are_bounded() {
+        struct Forgetful;
+        #[async_trait::async_trait]
+        impl RequestLog for Forgetful {
+            async fn before_leaving(&self) -> Result<(), crate::turn::RecordError> {
+                Ok(())
+            }
+            fn record(&self, _request: RequestRecord) {}
+        }
+        let ledger = Arc::default();
+        let target = Target::of(&"http://a.test".parse().unwrap()).unwrap();
+        let answer = || {
+            let exchange = Exchange::begin(&ledger, Arc::new(Forgetful), "GET", &target);
+            exchange.finish(None);
+            Received::new(mpsc::channel(1).1, exchange)
+        };
+        let mut answers: Vec<_> = (0..3).map(|_| answer()).collect();
+        assert!(ledger.has(3) && !ledger.has(4), "they came and were not read");
+        // One is read to its end, one is let go.
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(Pin::new(&mut answers[0]).poll_frame(&mut cx).is_ready());
+        drop(answers.pop());
+        assert!(ledger.has(1) && !ledger.has(2));
     }
 
     #[test]
