@@ -128,7 +128,7 @@ impl World {
             meter: Meter::new(&spec.limits, spec.lender),
             limits: spec.limits,
             denials: Denials::default(),
-            http: Http::new(caller, spec.limits.http_header_bytes),
+            http: Http::new(caller, &spec.limits),
             preview1: Preview1::default(),
             turn,
             kill,

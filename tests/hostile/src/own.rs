@@ -5,10 +5,11 @@ use std::time::{Duration, Instant};
 use skep_harness::Server;
 use skep_protocol::{Entry, NewInput, Payload, Sent, WorkerId};
 
-use crate::asker::expect;
+use crate::asker::{Asker, expect};
 use crate::bed::{Bed, message};
 use crate::case::Case;
-use crate::seen::Ends;
+use crate::seen::{End, Ends};
+use crate::vitals::{self, Vitals};
 
 pub(crate) mod asks_for_the_clouds_metadata;
 pub(crate) mod asks_for_too_many_connections;
@@ -28,6 +29,8 @@ pub(crate) mod is_answered_without_end;
 pub(crate) mod is_bombed_with_headers;
 pub(crate) mod is_never_answered;
 pub(crate) mod is_redirected_inside;
+pub(crate) mod never_drops_bodies;
+pub(crate) mod never_drops_fields;
 pub(crate) mod removed_while_it_loops;
 pub(crate) mod sends_a_flood_of_keys;
 pub(crate) mod sends_too_large_an_input;
@@ -43,6 +46,10 @@ pub(crate) mod writes_to_a_terminal;
 
 /// The longest that anything is waited for.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The most that a host may grow by what one guest has it hold: `hostcall_bytes`, and as much again
+/// for all that is at work meanwhile.
+const HOARD: u64 = 24 << 20;
 
 /// A worker of the guest `scribe`, which does what it is told, with these limits.
 async fn scribe(bed: &Bed, limits: &[(skep_protocol::LimitName, u64)]) -> WorkerId {
@@ -79,6 +86,21 @@ pub(crate) async fn entries(bed: &Bed, worker: WorkerId) -> Vec<Entry> {
             return entries;
         }
     }
+}
+
+/// Has a guest without any grant take what it can get of its host by a command of the guest `caller`.
+/// How its turn ended, if the host did not become much larger by it.
+async fn hoards(bed: &Bed, command: &str) -> Result<End, String> {
+    let asker = Asker::with(bed, &[], &[]).await;
+    // Its instance and its memory are not what is asked about.
+    asker.tell("fields 1 1").await;
+    let before = Vitals::now().resident_bytes;
+    vitals::reset_peak();
+    let outcome = asker.tell(command).await;
+    let more = vitals::peak_bytes().saturating_sub(before);
+    asker.leave().await;
+    expect("what the host held beside", more < HOARD, more)?;
+    Ok(End::of_outcome(&outcome))
 }
 
 /// Waits for the end of all connections to a server.

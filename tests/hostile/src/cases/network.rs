@@ -9,7 +9,7 @@ use crate::own;
 use crate::seen::Ends::{Deadline, Denied, Limit};
 
 pub(super) fn cases() -> Vec<Case> {
-    [inside(), servers(), crowds()].concat()
+    [inside(), servers(), crowds(), hoards()].concat()
 }
 
 fn inside() -> Vec<Case> {
@@ -62,6 +62,17 @@ fn crowds() -> Vec<Case> {
         }),
         Case::own("asks_ten_thousand_times_at_once", own::asks_ten_thousand_times_at_once::run, {
             Limit(LimitName::outbound_connections)
+        }),
+    ]
+}
+
+fn hoards() -> Vec<Case> {
+    vec![
+        Case::own("never_drops_fields", own::never_drops_fields::run, {
+            Limit(LimitName::hostcall_bytes)
+        }),
+        Case::own("never_drops_bodies", own::never_drops_bodies::run, {
+            Limit(LimitName::hostcall_bytes)
         }),
     ]
 }
