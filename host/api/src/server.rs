@@ -36,8 +36,8 @@ pub struct ServerLimits {
     pub idle: Duration,
     /// Without a byte of a request's body, and for all of one that is read as a whole.
     pub body: Duration,
-    /// Bodies that are read as a whole, of all requests together, in bytes. One more is answered 503.
-    /// A sixteenth of it is what those have who log in.
+    /// Bodies that are read as a whole, of all requests together and while they are read, in bytes. One
+    /// more is answered 503. A sixteenth of it is what those have who log in.
     pub bodies_bytes: u64,
     /// Without a byte of an answer being taken.
     pub stall: Duration,

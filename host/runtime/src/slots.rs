@@ -144,6 +144,13 @@ impl Share {
         next.is_some_and(|((less, _), _)| *less + GRAIN <= had)
     }
 
+    /// Has it have had more than the time for which it held its slot.
+    pub(crate) fn owe(&self, more: Duration) {
+        let more = u64::try_from(more.as_nanos()).unwrap_or(LAG);
+        let since = self.since.load(Ordering::Relaxed);
+        self.since.store(since.saturating_sub(more), Ordering::Relaxed);
+    }
+
     pub(crate) fn claim(&self) -> Claim<'_> {
         Claim { share: self, used: 0, waiting: None, held: false }
     }

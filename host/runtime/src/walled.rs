@@ -24,6 +24,7 @@ use std::ffi::OsString;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -227,6 +228,9 @@ impl Walled {
             .stdin(Stdio::from(OwnedFd::from(theirs)))
             .stdout(Stdio::null())
             .stderr(Stdio::null())
+            // A signal to the host's is not one to it; and if the host is gone while it stands still,
+            // the kernel ends it.
+            .process_group(0)
             .spawn()?;
         let mut child = Reaped(child);
         let pid = Pid::from_child(&child.0);

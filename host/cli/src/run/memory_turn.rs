@@ -1,7 +1,7 @@
 //! The record of a single run. `skep run` is no runtime: what a service keeps in its state and
 //! emits to its transcript lives for this one turn and is shown at its end.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::SystemTime;
@@ -16,6 +16,8 @@ pub(crate) struct MemoryTurn {
     config: BTreeMap<String, String>,
     state: BTreeMap<String, Vec<u8>>,
     state_bytes: u64,
+    /// Keys that were set. What is deleted was set before: there is nothing else.
+    changed: BTreeSet<String>,
     events: Vec<TranscriptEntry>,
     report: Sender<Told>,
 }
@@ -47,6 +49,7 @@ impl MemoryTurn {
             config,
             state: BTreeMap::new(),
             state_bytes: 0,
+            changed: BTreeSet::new(),
             events: Vec::new(),
             report,
         }
@@ -81,10 +84,11 @@ impl Turn for MemoryTurn {
         if after > self.limits.state_bytes {
             return Err(self.limit(LimitName::state_bytes));
         }
-        let is_full = self.state.len() as u64 >= self.limits.state_changes_per_turn;
-        if is_full && !self.state.contains_key(key) {
+        let is_full = self.changed.len() as u64 >= self.limits.state_changes_per_turn;
+        if is_full && !self.changed.contains(key) {
             return Err(self.limit(LimitName::state_changes_per_turn));
         }
+        self.changed.insert(key.to_owned());
         self.state_bytes = after;
         self.state.insert(key.to_owned(), value);
         Ok(())

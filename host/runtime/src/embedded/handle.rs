@@ -154,12 +154,13 @@ impl RuntimeHandle for Embedded {
 
     async fn remove(&self, worker: WorkerId) -> Result<(), Error> {
         let cell = self.0.worker(worker)?;
-        let done = cell.command(What::Remove).ok_or_else(|| self.0.busy())?;
+        let done = cell.command(What::Remove);
         if let Some(running) = &cell.state().running {
             running.kill.throw(KillReason::Cancelled);
         }
         self.0.drive(&cell);
-        self.commanded(done).await
+        // Where too many wait, they no longer do so for that turn.
+        self.commanded(done.ok_or_else(|| self.0.busy())?).await
     }
 
     async fn start(&self, worker: WorkerId) -> Result<WorkerView, Error> {

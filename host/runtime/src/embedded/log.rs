@@ -301,7 +301,8 @@ impl TurnLog {
         pages.waiting.push_back(event);
         if pages.waiting.len() >= FLUSH_ROWS || pages.waiting_bytes >= FLUSH_BYTES {
             self.send_off(pages, 1);
-        } else {
+        }
+        if !pages.waiting.is_empty() {
             self.register(pages);
         }
     }

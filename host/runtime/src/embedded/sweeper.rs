@@ -7,7 +7,7 @@ use std::convert::Infallible;
 use std::io;
 use std::sync::Weak;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::heap::Heap;
 use super::inner::Inner;
@@ -15,10 +15,13 @@ use super::inner::Inner;
 /// Before the first slice.
 const FIRST: Duration = Duration::from_millis(100);
 
-/// Between two slices, where there is more to do, where there is not, and where the store failed.
+/// Between two slices, where there is more to do and where there is not, or something fails: that is
+/// tried again, and the rest goes on.
 const MORE: Duration = Duration::from_millis(5);
 const REST: Duration = Duration::from_secs(1);
-const FAILED: Duration = Duration::from_secs(10);
+
+/// How often it is said that something fails.
+const SAID: Duration = Duration::from_secs(60);
 
 /// The thread works until this is dropped. The slice that it is at is not waited for.
 pub(super) struct Sweeper {
@@ -41,6 +44,7 @@ impl Sweeper {
 fn sweep(inner: &Weak<Inner>, ends: &Receiver<Infallible>) {
     let mut pause = FIRST;
     let mut heap = Heap::new();
+    let mut said: Option<Instant> = None;
     while ends.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) {
         let Some(inner) = inner.upgrade() else { return };
         if inner.is_closing() {
@@ -52,14 +56,17 @@ fn sweep(inner: &Weak<Inner>, ends: &Receiver<Infallible>) {
         drop(inner);
         pause = match store.janitor_step() {
             Ok(true) => MORE,
-            Ok(false) => {
-                heap.give_back();
+            Ok(false) => REST,
+            Err(error) => {
+                if said.is_none_or(|at| at.elapsed() >= SAID) {
+                    tracing::warn!(%error, "the store could not be swept");
+                    said = Some(Instant::now());
+                }
                 REST
             }
-            Err(error) => {
-                tracing::warn!(%error, "the store could not be swept");
-                FAILED
-            }
         };
+        if pause == REST {
+            heap.give_back();
+        }
     }
 }

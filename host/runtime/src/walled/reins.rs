@@ -6,7 +6,7 @@
 
 use std::convert::Infallible;
 use std::future::poll_fn;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::slots::{Claim, Share};
 
@@ -18,17 +18,23 @@ const LOOK: Duration = Duration::from_millis(2);
 /// Between two looks at one that has not computed for long.
 const SELDOM: Duration = Duration::from_millis(64);
 
-/// Computing less than this between two looks is none. It is no part of the time between them: where
-/// many compute without a slot, each has little of a core.
+/// Computing less than this between two looks is none, and less than a fiftieth of the time between
+/// them: its own clock computes that much for a guest that sleeps. It is not more, since where many
+/// compute without a slot, each has little of a core.
 const NOTHING: Duration = Duration::from_micros(200);
+const LITTLE: u32 = 50;
 
 /// Holds a child in, from its start on. Whoever drops this lets it stand as it stands.
 pub(super) async fn hold(child: &Leash, share: &Share) -> Infallible {
-    let mut computed = Duration::ZERO;
-    let mut computes = async |pause| {
+    let (mut at, mut computed) = (Instant::now(), Duration::ZERO);
+    let mut computes = async |pause: Duration| {
         tokio::time::sleep(pause).await;
-        let before = std::mem::replace(&mut computed, child.computed());
-        computed.saturating_sub(before) >= NOTHING
+        let took = std::mem::replace(&mut at, Instant::now()).elapsed();
+        let more = child.computed().saturating_sub(computed);
+        computed += more;
+        // One that was taken over may compute on several threads.
+        share.owe(more.saturating_sub(took));
+        more >= NOTHING + pause / LITTLE
     };
     let mut pause = LOOK;
     loop {

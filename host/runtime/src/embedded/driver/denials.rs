@@ -52,8 +52,10 @@ impl Driver {
         let scopes = &self.worker.state().record.spec.grants.scopes;
         let mut readable = denied.directory().into_iter().filter_map(|directory| {
             let has = scopes.iter().find(|has| has.guest.as_str() == directory)?;
+            // A process that was taken over may say anything.
             let most = self.inner.scopes.get(&has.name)?.rights;
-            (most == Rights::ReadWrite).then(|| ScopeGrant { rights: most, ..has.clone() })
+            let more = has.rights == Rights::ReadOnly && most == Rights::ReadWrite;
+            more.then(|| ScopeGrant { rights: most, ..has.clone() })
         });
         if let Some(grant) = readable.next() {
             denied.denial.grant = Some(Grants { scopes: vec![grant], ..Grants::default() });

@@ -95,10 +95,22 @@ impl Driver {
                 seat.instance.disconnecting(GOODBYE).await;
                 seat.stdout.finish_lines();
                 seat.stderr.finish_lines();
-                log.flush();
+                self.parted(&log).await;
             }
         }
         drop(seat);
+    }
+
+    /// Records what an instance has said in parting, before it is said that it went.
+    async fn parted(&mut self, log: &Arc<TurnLog>) {
+        let said = match log.end().await {
+            Ok(rest) if rest.events.is_empty() => return,
+            Ok(rest) => self.submit(rest.events).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = said {
+            self.inner.fault(error);
+        }
     }
 
     /// Runs the guest. `None` where the host goes down in it.
