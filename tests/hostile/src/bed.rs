@@ -17,7 +17,8 @@ use skep_protocol::{
     Sent, Timestamp, WorkerId, WorkerSpec,
 };
 use skep_runtime::{
-    ChildCompiler, Embedded, EmbeddedParts, OperatorScope, Options, Outbound, Sandbox, SandboxParts,
+    ChildCompiler, Embedded, EmbeddedParts, Isolation, OperatorScope, Options, Outbound, Sandbox,
+    SandboxParts, Walled,
 };
 use skep_store::{NoFaults, Store, StoreParts};
 
@@ -32,8 +33,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// What a turn is given to end by itself where its worker is stopped.
 const STOP_GRACE: Duration = Duration::from_millis(100);
 
-/// The compiling child has this subcommand.
+/// The compiling child has this subcommand, and the child of a run that.
 const COMPILE: &str = "__compile";
+const RUN: &str = "__run";
 
 /// See the module's documentation.
 pub struct Bed {
@@ -42,11 +44,12 @@ pub struct Bed {
     compile_wall: Duration,
     names: Arc<Names>,
     outbound: Outbound,
+    isolation: Isolation,
 }
 
 impl Bed {
-    /// Opens a new one. Within a tokio runtime.
-    pub fn open(host_limits: &[(LimitName, u64)]) -> Self {
+    /// Opens a new one, whose commands run there. Within a tokio runtime.
+    pub fn open(host_limits: &[(LimitName, u64)], isolation: Isolation) -> Self {
         let dir = test_dir();
         for name in ["store", "read", "write"] {
             std::fs::create_dir(dir.join(name)).unwrap();
@@ -58,7 +61,8 @@ impl Bed {
         let compile_wall = Duration::from_millis(limits.compile_wall_ms);
         let names = Arc::new(Names::default());
         let outbound = Outbound::new(names.clone(), Vec::new());
-        Self { runtime: open(&dir, limits, &outbound), dir, compile_wall, names, outbound }
+        let runtime = open(&dir, limits, &outbound, isolation);
+        Self { runtime, dir, compile_wall, names, outbound, isolation }
     }
 
     /// Has the host die, and opens what lies on the disk at that moment.
@@ -67,7 +71,7 @@ impl Bed {
         let copied =
             std::process::Command::new("cp").arg("-a").arg(self.dir.join(".")).arg(&*copy).status();
         assert!(copied.unwrap().success());
-        let next = open(&copy, Limits::default(), &self.outbound);
+        let next = open(&copy, Limits::default(), &self.outbound, self.isolation);
         let before = std::mem::replace(&mut self.runtime, next);
         before.shutdown(Duration::ZERO).await;
         self.dir = copy;
@@ -156,14 +160,15 @@ impl Bed {
         Neighbour::start(self.runtime(), worker)
     }
 
-    /// Runs a case, and removes what it ran on.
-    pub async fn run(&self, case: &Case) -> Seen {
+    /// Runs a case, and removes what it ran on. Its bytes are these, if it has any.
+    pub async fn run(&self, case: &Case, wasm: Option<Vec<u8>>) -> Seen {
         if let Some(prepare) = case.prepare {
             prepare(self);
         }
-        match case.what {
-            What::Own(own) => own(self).await,
-            _ => self.turn(case, wasm(case), input(case)).await,
+        match (case.what, wasm) {
+            (What::Own(own), _) => own(self).await,
+            (_, Some(wasm)) => self.turn(case, wasm, input(case)).await,
+            (_, None) => panic!("{} is no function", case.name),
         }
     }
 
@@ -315,14 +320,17 @@ impl Bed {
 pub(crate) fn wasm(case: &Case) -> Vec<u8> {
     match case.what {
         What::Command => std::fs::read(built(&format!("hostile/{}", case.name))).unwrap(),
-        What::Text => {
-            let folder = skep_harness::root().join("tests/guests/hostile/wat");
-            wat::parse_file(folder.join(case.name).with_extension("wat")).unwrap()
-        }
+        What::Text => wat::parse_str(text(case.name)).unwrap(),
         What::Service => std::fs::read(built("misbehaves")).unwrap(),
         What::Made(bytes) => bytes(),
         What::Own(_) => panic!("{} is a function", case.name),
     }
+}
+
+/// A guest of `tests/guests/hostile/wat`.
+pub(crate) fn text(name: &str) -> String {
+    let folder = skep_harness::root().join("tests/guests/hostile/wat");
+    std::fs::read_to_string(folder.join(name).with_extension("wat")).unwrap()
 }
 
 /// What it is sent.
@@ -360,7 +368,7 @@ fn announced(outcome: &Outcome) -> Option<Duration> {
     Some(now.saturating_sub(Duration::from_nanos(at.parse().ok()?)))
 }
 
-fn open(dir: &Path, limits: Limits, outbound: &Outbound) -> Embedded {
+fn open(dir: &Path, limits: Limits, outbound: &Outbound, isolation: Isolation) -> Embedded {
     let access = |name: &str| Dir::open_ambient_dir(dir.join(name), ambient_authority()).unwrap();
     let store = Store::open(StoreParts {
         dir: access("store"),
@@ -391,7 +399,8 @@ fn open(dir: &Path, limits: Limits, outbound: &Outbound) -> Embedded {
         compile_wait: Duration::from_secs(150),
         ..Options::default()
     };
-    let (host_id, secrets, walled) = ("bed-host".parse().unwrap(), BTreeMap::new(), None);
+    let walled = Some(Walled::new(program(), vec![RUN.into()], isolation));
+    let (host_id, secrets) = ("bed-host".parse().unwrap(), BTreeMap::new());
     Embedded::open(EmbeddedParts { store, sandbox, scopes, secrets, walled, options, host_id })
         .unwrap()
 }

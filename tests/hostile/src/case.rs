@@ -5,9 +5,13 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use skep_protocol::{LimitName, Outcome, Rights, WorkerId};
+use skep_runtime::Isolation;
 
-use crate::bed::Bed;
+use crate::bed::{self, Bed};
 use crate::seen::{Ends, Seen};
+
+/// The most memory that a host may have over what it had before, where a case does not say more.
+const PEAK: (u64, &str) = (48 << 20, "what is on its way in or out");
 
 /// What will have been seen.
 pub type Sight<'a> = Pin<Box<dyn Future<Output = Seen> + Send + 'a>>;
@@ -48,6 +52,10 @@ pub struct Case {
     pub what: What,
     /// How it has to end.
     pub ends: Ends,
+    /// How it has to end behind the second wall, where that is something else.
+    pub walled_ends: Option<Ends>,
+    /// Where it runs if it is a command.
+    pub isolation: Isolation,
     /// The worker's limits, where they are not the defaults.
     pub limits: Vec<(LimitName, u64)>,
     /// The host's limits on components, where they are not the defaults.
@@ -68,6 +76,8 @@ pub struct Case {
     pub leaves_nothing: bool,
     /// Whether going back to what the host held before is not asked for; why.
     pub holds: Option<&'static str>,
+    /// The most memory that the host may have over what it had before, in bytes; what for.
+    pub peak: (u64, &'static str),
 }
 
 impl Case {
@@ -76,6 +86,8 @@ impl Case {
             name,
             what,
             ends,
+            walled_ends: None,
+            isolation: Isolation::Thread,
             limits: Vec::new(),
             host_limits: Vec::new(),
             hits: Vec::new(),
@@ -86,6 +98,7 @@ impl Case {
             look: None,
             leaves_nothing: false,
             holds: None,
+            peak: PEAK,
         }
     }
 
@@ -171,6 +184,43 @@ impl Case {
     /// The host may hold more afterwards than it did, for this reason.
     pub fn holds(mut self, why: &'static str) -> Self {
         self.holds = Some(why);
+        self
+    }
+
+    /// Ends otherwise behind the second wall.
+    pub fn walled_ends(mut self, ends: Ends) -> Self {
+        self.walled_ends = Some(ends);
+        self
+    }
+
+    /// The same with its run in a process of its own, if that is where it can be: a command that has
+    /// nothing but `wasi:*`, and is not refused before it runs.
+    pub fn behind_the_wall(mut self) -> Option<Self> {
+        let is_possible = match self.what {
+            What::Text => !bed::text(self.name).contains("skep:"),
+            What::Command | What::Made(_) => true,
+            What::Service | What::Own(_) => false,
+        };
+        self.isolation = Isolation::Process;
+        if !matches!(self.what, What::Made(_)) {
+            // What the guest holds is its own process's. Many bytes still come in by way of the host.
+            self.peak = PEAK;
+        }
+        self.ends = self.walled_ends.take().unwrap_or(self.ends);
+        (is_possible && !self.ends.come_before_it_runs()).then_some(self)
+    }
+
+    /// The name of its test.
+    pub fn title(&self) -> String {
+        match self.isolation {
+            Isolation::Process => format!("walled::{}", self.name),
+            _ => self.name.to_owned(),
+        }
+    }
+
+    /// The host may have so much memory over what it had before, for this reason.
+    pub fn peaks(mut self, bytes: u64, why: &'static str) -> Self {
+        self.peak = (bytes, why);
         self
     }
 

@@ -14,6 +14,9 @@
 //! there to its end can be taken; `hostile::denied("what")` where it was told no, as it should be;
 //! `hostile::allowed("what")` where it was not. A service does so with a failure of code `denied`.
 //!
+//! Commands with nothing but `wasi:*` run once more behind the second wall, in processes of their own,
+//! as `walled::NAME`; where one has to end otherwise there, its case says so with `walled_ends`.
+//!
 //! A file without a case fails the tests of this crate, as does a limit that no case hits.
 
 mod directory;
@@ -24,6 +27,12 @@ mod network;
 mod output;
 
 use crate::case::Case;
+
+/// Every case in the host's process, and once more behind the second wall where it can be there.
+pub fn everywhere() -> Vec<Case> {
+    let walled = all().into_iter().filter_map(Case::behind_the_wall);
+    all().into_iter().chain(walled).collect()
+}
 
 /// Every case.
 pub fn all() -> Vec<Case> {

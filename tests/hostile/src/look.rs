@@ -11,6 +11,10 @@ use crate::bed::Bed;
 use crate::case::Found;
 use crate::operator::SECRET;
 use crate::owner::collected;
+use crate::seen::End;
+
+/// Files that a guest makes in a directory in seconds, even on a busy machine.
+const MANY: u64 = 10_000;
 
 /// What its host says that it uses is what lies there, and no more than it may.
 pub(crate) fn is_counted<'a>(bed: &'a Bed, worker: WorkerId, _: &'a Outcome) -> Found<'a> {
@@ -119,6 +123,33 @@ pub(crate) fn shows_good_names<'a>(bed: &'a Bed, worker: WorkerId, _: &'a Outcom
         }
         let packed = collected(runtime.export(worker).await.unwrap()).await;
         packed.map(drop).ok_or_else(|| "it cannot be packed".into())
+    })
+}
+
+/// It was refused each of what is no file, two hundred times: two pipes and two sockets, by name and
+/// by a link, and a device where there can be one.
+pub(crate) fn opened_none_of_them<'a>(
+    bed: &'a Bed,
+    _: WorkerId,
+    outcome: &'a Outcome,
+) -> Found<'a> {
+    Box::pin(async move {
+        let names = fs::read_dir(bed.dir().join("read")).unwrap().count();
+        let expected = End::Denied(format!("{names} names, {} calls", names * 200));
+        match End::of_outcome(outcome) {
+            end if end == expected && matches!(names, 4 | 6) => Ok(()),
+            end => Err(format!("it ended with {end:?}, not {expected:?}")),
+        }
+    })
+}
+
+/// It made no fewer than it always does, and its owner can list and pack them.
+pub(crate) fn made_many<'a>(bed: &'a Bed, worker: WorkerId, outcome: &'a Outcome) -> Found<'a> {
+    Box::pin(async move {
+        match bed.runtime().usage(worker).await.unwrap().disk_entries {
+            few if few < MANY => Err(format!("it made {few} files, not even {MANY}")),
+            _ => can_be_listed(bed, worker, outcome).await,
+        }
     })
 }
 

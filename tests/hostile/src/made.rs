@@ -75,6 +75,14 @@ fn command(bodies: &[Vec<u8>]) -> Vec<u8> {
     .concat()
 }
 
+/// A command component that does nothing, to which sections may be added.
+fn runs() -> Vec<u8> {
+    component(
+        r#"(core module $m (func (export "run") (result i32) i32.const 0))
+        (core instance $i (instantiate $m))"#,
+    )
+}
+
 /// A command component around a core instance `$i` with `run`, in text.
 fn component(core: &str) -> Vec<u8> {
     let text = format!(

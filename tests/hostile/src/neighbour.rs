@@ -26,45 +26,53 @@ pub struct Peace {
     pub turns: Vec<Duration>,
     /// What went wrong.
     pub failures: Vec<String>,
+    /// From its first input to the end of its last turn.
+    pub lasted: Duration,
 }
 
 impl Neighbour {
     /// Sends a worker one input after the other.
     pub fn start(runtime: Arc<dyn RuntimeHandle>, worker: WorkerId) -> Self {
-        Self::pausing(runtime, worker, |_| PAUSE)
+        Self::at(runtime, worker, |now, _| now + PAUSE)
     }
 
-    /// The same, from one input to the next so long, where a turn does not take longer.
+    /// The same, but an input is due after each such time, whether the turn before has ended or not.
+    /// How long a turn took counts from there, so that one that is held up is the next ones' as well.
     pub fn start_every(
         runtime: Arc<dyn RuntimeHandle>,
         worker: WorkerId,
         period: Duration,
     ) -> Self {
-        Self::pausing(runtime, worker, move |took| period.saturating_sub(took))
+        let began = Instant::now();
+        let due = move |_, turns| began + period * u32::try_from(turns).unwrap();
+        Self::at(runtime, worker, due)
     }
 
-    fn pausing(
+    /// One whose turns are due when this says, of the time now and the number of those before.
+    fn at(
         runtime: Arc<dyn RuntimeHandle>,
         worker: WorkerId,
-        pause: impl Fn(Duration) -> Duration + Send + 'static,
+        due: impl Fn(Instant, usize) -> Instant + Send + 'static,
     ) -> Self {
         let leave = Arc::new(AtomicBool::new(false));
         let left = leave.clone();
         let task = tokio::spawn(async move {
             let mut peace = Peace::default();
+            let began = Instant::now();
             while !left.load(Ordering::SeqCst) {
-                let began = Instant::now();
-                let text = format!("turn {}", peace.turns.len());
+                let due = due(Instant::now(), peace.sent());
+                tokio::time::sleep_until(due.into()).await;
+                let text = format!("turn {}", peace.sent());
                 let payload = Payload { content_type: "text/plain".into(), body: text.into() };
                 let input = NewInput { payload, key: None, wait: Some(PATIENCE), sender: None };
                 match runtime.send(worker, input).await {
                     Ok(Sent::Done { outcome, .. }) if outcome.ending == Ending::Completed => {
-                        peace.turns.push(began.elapsed());
+                        peace.turns.push(due.elapsed());
                     }
                     other => peace.failures.push(format!("{other:?}")),
                 }
-                tokio::time::sleep(pause(began.elapsed())).await;
             }
+            peace.lasted = began.elapsed();
             peace
         });
         Self { leave, task }
@@ -78,6 +86,11 @@ impl Neighbour {
 }
 
 impl Peace {
+    /// All turns, those that failed too.
+    fn sent(&self) -> usize {
+        self.turns.len() + self.failures.len()
+    }
+
     /// The longest turn.
     pub fn slowest(&self) -> Duration {
         self.turns.iter().copied().max().unwrap_or_default()

@@ -8,7 +8,7 @@ use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use rustix::fs::{CWD, FileType, Mode, makedev, mknodat};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, linkat, makedev, mknodat};
 use skep_protocol::WorkerId;
 
 use crate::bed::Bed;
@@ -98,6 +98,38 @@ fn swap(read: &Path) -> std::io::Result<()> {
     symlink("../outside", &dir)?;
     fs::remove_file(&dir)?;
     fs::rename(&aside, &dir)
+}
+
+/// Names in a guest's own directory. A million would take half a minute to make and to remove.
+const NAMES: u32 = 500_000;
+
+/// Makes so many names in the guest's own directory, from when it says that it begins, and then tells it
+/// that it is enough.
+pub(crate) fn makes_many_names(bed: &Bed, worker: WorkerId) -> Found<'_> {
+    Box::pin(async move {
+        begun(bed, worker).await?;
+        let path = bed.data(worker);
+        let made = tokio::task::spawn_blocking(move || {
+            let data = fs::File::open(&path)?;
+            // A file has no more names than some ten thousand, but making it takes the most time.
+            let mut file = String::new();
+            for n in 1..NAMES {
+                let name = n.to_string();
+                if n % 50_000 == 1 {
+                    fs::File::create(path.join(&name))?;
+                    file = name;
+                } else {
+                    linkat(&data, &file, &data, &name, AtFlags::empty())?;
+                }
+            }
+            // The guest waits for the last.
+            fs::File::create(path.join("enough"))
+        });
+        made.await
+            .unwrap()
+            .map(drop)
+            .map_err(|error| format!("the names could not be made: {error}"))
+    })
 }
 
 /// Waits until a guest has made the file that says so.

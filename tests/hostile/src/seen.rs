@@ -84,6 +84,16 @@ impl Ends {
         matches!(self, Self::Limit(_) | Self::Trap(_) | Self::Deadline | Self::Killed)
     }
 
+    /// Whether it is the bytes that are turned away, so that nothing runs.
+    pub fn come_before_it_runs(&self) -> bool {
+        match self {
+            Self::Refused(_) => true,
+            // The stack is the engine's, as are the others of those limits, but is filled by a run.
+            Self::Limit(name) => !name.is_per_worker() && *name != LimitName::wasm_stack_bytes,
+            _ => false,
+        }
+    }
+
     /// The limit that it is held to.
     pub fn limit(&self) -> Option<LimitName> {
         match self {

@@ -21,6 +21,9 @@ const CASE: &str = "--hostile-case";
 const PATIENCE: Duration = Duration::from_secs(180);
 const MIXED_PATIENCE: Duration = Duration::from_secs(600);
 
+/// The longest that all cases may take together, without what is built before.
+const ALL: Duration = Duration::from_secs(600);
+
 /// How often a case may be slow: other things run on this machine.
 const ATTEMPTS: u32 = 3;
 
@@ -33,7 +36,7 @@ struct Summary {
 }
 
 struct Line {
-    name: &'static str,
+    name: String,
     end: String,
     stopped_us: u64,
     peak_bytes: u64,
@@ -61,13 +64,13 @@ pub fn main() -> ExitCode {
         skep = Some(skep_harness::skep());
     }
     let summary = Arc::new(Mutex::new(Summary::default()));
-    let names = cases::all().into_iter().map(|case| case.name).chain([mixed::NAME]);
-    let trials = names.map(|name| {
+    let names = cases::everywhere().into_iter().map(|case| case.title());
+    let trials = names.chain([mixed::NAME.to_owned()]).map(|name| {
         let summary = summary.clone();
-        Trial::test(name, move || {
+        Trial::test(name.clone(), move || {
             let mut command = Command::new(std::env::current_exe().unwrap());
-            command.args([CASE, name]).envs(skep.map(|skep| (SKEP, skep)));
-            let held = hold(name, &mut command, &summary);
+            command.args([CASE, &name]).envs(skep.map(|skep| (SKEP, skep)));
+            let held = hold(&name, &mut command, &summary);
             if let Err(why) = &held {
                 let why = format!("{name}: {}", why.message().unwrap_or_default());
                 summary.lock().unwrap().failures.push(why);
@@ -75,17 +78,26 @@ pub fn main() -> ExitCode {
             held
         })
     });
+    let began = Instant::now();
     let conclusion = libtest_mimic::run(&arguments, trials.collect());
-    print(&summary.lock().unwrap());
-    conclusion.exit_code()
+    let took = began.elapsed();
+    let mut summary = summary.lock().unwrap();
+    if took > ALL {
+        summary.failures.push(format!("all cases: they took {took:.1?}, and may take {ALL:?}"));
+    }
+    print(&summary);
+    match took > ALL {
+        true => ExitCode::FAILURE,
+        false => conclusion.exit_code(),
+    }
 }
 
 fn case(name: &str) -> Case {
-    cases::all().into_iter().find(|case| case.name == name).unwrap()
+    cases::everywhere().into_iter().find(|case| case.title() == name).unwrap()
 }
 
 /// Runs a case, again where it was only too slow, and fails where it stays so or is wrong.
-fn hold(name: &'static str, command: &mut Command, summary: &Mutex<Summary>) -> Result<(), Failed> {
+fn hold(name: &str, command: &mut Command, summary: &Mutex<Summary>) -> Result<(), Failed> {
     let patience = if name == mixed::NAME { MIXED_PATIENCE } else { PATIENCE };
     let mut told = in_a_process(command, patience)?;
     for _ in 1..ATTEMPTS {
@@ -96,7 +108,7 @@ fn hold(name: &'static str, command: &mut Command, summary: &Mutex<Summary>) -> 
     }
     let number = |name: &str| told[name].as_u64().unwrap();
     summary.lock().unwrap().lines.push(Line {
-        name,
+        name: name.to_owned(),
         figures: told["figures"].as_str().map(str::to_owned),
         end: told["end"].as_str().unwrap().to_owned(),
         stopped_us: number("stopped_us"),

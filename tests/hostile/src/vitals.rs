@@ -14,12 +14,14 @@ pub struct Vitals {
     pub threads: u64,
     /// Open descriptors.
     pub descriptors: u64,
+    /// Processes that it has started and that are still there.
+    pub children: u64,
 }
 
 /// How much more than before is none: what the allocator keeps for next time, and three more readers
 /// of the database, each with a cache and two descriptors.
 const SLACK: Vitals =
-    Vitals { memory_bytes: 12 << 20, resident_bytes: 0, threads: 0, descriptors: 6 };
+    Vitals { memory_bytes: 12 << 20, resident_bytes: 0, threads: 0, descriptors: 6, children: 0 };
 
 /// How long a process may take to give back what it took. Threads of a blocking pool end after ten
 /// seconds of rest.
@@ -33,6 +35,7 @@ impl Vitals {
             resident_bytes: status("VmRSS:") << 10,
             threads: status("Threads:"),
             descriptors: fs::read_dir("/proc/self/fd").unwrap().count() as u64,
+            children: children(),
         }
     }
 
@@ -69,6 +72,7 @@ impl Vitals {
             if now.memory_bytes <= self.memory_bytes + SLACK.memory_bytes
                 && now.threads <= self.threads + SLACK.threads
                 && now.descriptors <= self.descriptors + SLACK.descriptors
+                && now.children <= self.children + SLACK.children
             {
                 return Ok(());
             }
@@ -80,14 +84,25 @@ impl Vitals {
     }
 }
 
-/// Begins to look for the highest resident memory anew.
-pub(crate) fn reset_peak() {
+/// Begins to look for the highest resident memory anew. As much is resident now, in bytes.
+pub(crate) fn reset_peak() -> u64 {
     fs::write("/proc/self/clear_refs", "5").unwrap();
+    peak_bytes()
 }
 
 /// The most memory that this process had resident since then, in bytes, files included.
 pub(crate) fn peak_bytes() -> u64 {
     status("VmHWM:") << 10
+}
+
+fn children() -> u64 {
+    let parent = format!("\nPPid:\t{}\n", std::process::id());
+    // One may be gone before it is looked at.
+    let is_one = |process: &fs::DirEntry| {
+        fs::read_to_string(process.path().join("status"))
+            .is_ok_and(|status| status.contains(&parent))
+    };
+    fs::read_dir("/proc").unwrap().flatten().filter(is_one).count() as u64
 }
 
 fn status(name: &str) -> u64 {

@@ -1,11 +1,11 @@
 """What a stranger's program may try on the host, numbered. Each attempt prints one line:
 
-    NN name: refused ErrorClass errno
+    NN name: refused ErrorClass errno-or-what-is-missing
     NN name: GOT what it got
 
 It is run with /src (read-only) and /work (writable) and nothing else. /work is prepared with links
-that lead out, a FIFO and a file. A call that comes back is a GOT, whatever it brings; only an
-ordinary exception is a refusal. The test has the list of what may be got.
+that lead out, a FIFO and a file. A call that comes back is a GOT, whatever it brings; an exception is
+a refusal. The test has the list of how each ends.
 """
 
 import os
@@ -613,8 +613,8 @@ def main():
         try:
             got = function()
         except Exception as error:
-            code = getattr(error, "errno", None)
-            word = f"refused {type(error).__name__} {'-' if code is None else code}"
+            code = getattr(error, "errno", None) or getattr(error, "name", None) or "-"
+            word = f"refused {type(error).__name__} {code}"
         else:
             word = f"GOT {got!r}"
         print(f"{number:02} {name}: {word}", flush=True)

@@ -57,9 +57,10 @@ fn rights() -> Vec<Case> {
             .scope("write", "/same", Rights::ReadOnly)
             .after(operator::has_files)
             .then(look::changed_nothing),
-        Case::command("opens_what_is_no_file", Denied("names"))
+        Case::command("opens_what_is_no_file", Denied("calls"))
             .scope("read", "/in", Rights::ReadOnly)
-            .after(operator::has_pipes_and_devices),
+            .after(operator::has_pipes_and_devices)
+            .then(look::opened_none_of_them),
     ]
 }
 
@@ -87,10 +88,17 @@ fn large() -> Vec<Case> {
     vec![
         Case::command("nests_directories", Completed("nested 5000 directories"))
             .then(look::can_be_listed),
-        // As many as it can in eight seconds, which are a hundred thousand here. A million would take
+        // As many as it can in four seconds, which are a hundred thousand here. A million would take
         // longer than a turn may.
         Case::command("makes_as_many_files_as_it_can", Completed("made"))
             .with(LimitName::disk_entries, 1_000_000)
-            .then(look::can_be_listed),
+            .then(look::made_many),
+        Case::command(
+            "lists_half_a_million_names",
+            Completed("listed 500000 names besides its own"),
+        )
+        .with(LimitName::disk_entries, 2_000_000)
+        .with(LimitName::turn_deadline_ms, 120_000)
+        .meanwhile(operator::makes_many_names),
     ]
 }

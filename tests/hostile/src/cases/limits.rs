@@ -19,10 +19,13 @@ fn services() -> Vec<Case> {
             .hits(LimitName::event_bytes),
         Case::service("emits_for_ever", Denied("after 10000 events"))
             .hits(LimitName::events_per_turn),
-        Case::service("fills_its_state", Denied("after 63 MiB")).hits(LimitName::state_bytes),
+        Case::service("fills_its_state", Denied("after 63 MiB"))
+            .hits(LimitName::state_bytes)
+            .peaks(96 << 20, "all its state, until its turn ends"),
         Case::service("fills_its_state_with_names", Denied("keys"))
             .with(LimitName::state_changes_per_turn, 1_000_000)
-            .hits(LimitName::state_bytes),
+            .hits(LimitName::state_bytes)
+            .peaks(128 << 20, "all its state, until its turn ends"),
         Case::service("changes_one_key_after_the_other", {
             Limit(LimitName::state_changes_per_turn)
         }),

@@ -1,8 +1,9 @@
-//! A component in a component in a component, ten thousand deep.
+//! A command with a component in a component in a component, ten thousand deep.
 
 use super::{COMPONENT, section};
 
 pub(crate) fn bytes() -> Vec<u8> {
-    (0..10_000)
-        .fold(COMPONENT.to_vec(), |inner, _| [COMPONENT.to_vec(), section(4, &inner)].concat())
+    let nested = (0..10_000)
+        .fold(COMPONENT.to_vec(), |inner, _| [COMPONENT.to_vec(), section(4, &inner)].concat());
+    [super::runs(), section(4, &nested)].concat()
 }

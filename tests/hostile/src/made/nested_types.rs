@@ -1,10 +1,10 @@
-//! A type of a component whose type has a type, and so on, fifty thousand deep.
+//! A command with a type of a component whose type has a type, and so on, fifty thousand deep.
 
-use super::{COMPONENT, section};
+use super::section;
 
 pub(crate) fn bytes() -> Vec<u8> {
     let depth = 50_000;
     // Each is a component type of one declaration, which is a type.
     let types = [&[1][..], &b"\x41\x01\x01".repeat(depth), b"\x41\0"].concat();
-    [COMPONENT.to_vec(), section(7, &types)].concat()
+    [super::runs(), section(7, &types)].concat()
 }

@@ -1,6 +1,7 @@
 //! An input in whose turn the host goes down, each time that it is tried.
 
 use skep_protocol::{LimitName, Observed};
+use skep_runtime::Isolation;
 
 use crate::bed::{Bed, message};
 use crate::case::Sight;
@@ -9,7 +10,7 @@ use crate::seen::{End, Seen};
 pub(crate) fn run(_: &Bed) -> Sight<'_> {
     Box::pin(async move {
         // One that may go down.
-        let mut bed = Bed::open(&[]);
+        let mut bed = Bed::open(&[], Isolation::Thread);
         let limits = [(LimitName::attempts_per_input, 2), (LimitName::turn_deadline_ms, 600_000)];
         let worker = super::scribe(&bed, &limits).await;
         let sent = bed.runtime().send(worker, super::post(message("spin"))).await.unwrap();

@@ -16,6 +16,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use skep_hostile::{Bed, Case, Ends, Vitals, message, run_request};
 use skep_protocol::{Ending, Error, LimitName, NewInput, Payload, Sent, WorkerId};
+use skep_runtime::Isolation;
 
 use form::Form;
 
@@ -37,7 +38,7 @@ async fn made_up_guests_come_and_go() {
     let first = number("SKEP_GUESTS_FIRST").unwrap_or(0);
     let time = number("SKEP_GUESTS_SECONDS").map(Duration::from_secs);
     let until = time.map(|time| Instant::now() + time);
-    let bed = Bed::open(&[]);
+    let bed = Bed::open(&[], Isolation::Thread);
     let neighbour = bed.neighbour().await;
     let mut came_to: BTreeMap<(Form, String), u64> = BTreeMap::new();
     let (mut before, mut guests) = (None, 0_u64);

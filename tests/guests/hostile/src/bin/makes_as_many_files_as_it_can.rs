@@ -1,4 +1,4 @@
-//! Makes files in one directory for eight seconds, or a million of them.
+//! Makes files in one directory for four seconds, or a million of them.
 
 use std::time::{Duration, Instant};
 
@@ -6,7 +6,7 @@ use hostile::directory::{create, granted, must_work};
 
 fn main() {
     let data = granted("/data");
-    let until = Instant::now() + Duration::from_secs(8);
+    let until = Instant::now() + Duration::from_secs(4);
     let mut made = 0_u32;
     while made < 1_000_000 && (made % 64 > 0 || Instant::now() < until) {
         must_work("a file", create(&data, &made.to_string()));

@@ -11,7 +11,7 @@ fn main() {
         match data.open_at(PathFlags::empty(), "file", OpenFlags::CREATE, flags) {
             Ok(descriptor) => held.push(descriptor),
             Err(ErrorCode::InsufficientMemory) => {
-                hostile::denied(format_args!("insufficient-memory after {}", held.len()))
+                hostile::denied(format_args!("insufficient-memory after {} descriptors", held.len()))
             }
             Err(other) => hostile::allowed(other),
         }
