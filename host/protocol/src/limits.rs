@@ -111,7 +111,7 @@ limits! {
     state_bytes: Bytes = 64 * MIB, "keys and values of the worker's state";
     state_changes_per_turn: Count = 16_384, "keys of the state that one turn sets or deletes; they are one transaction";
     log_bytes_per_turn: Bytes = 4 * MIB, "lines written to the transcript in one turn; the rest is left out";
-    log_lines_per_turn: Count = 65_536, "the same lines, counted: each is an entry, however short";
+    log_lines_per_turn: Count = 32_768, "the same lines, counted: each is an entry, however short";
     mailbox_inputs: Count = 256, "inputs accepted and not finished";
     mailbox_bytes: Bytes = 32 * MIB, "their bodies, summed";
     transcript_bytes: Bytes = GIB, "bodies in the transcript; the oldest entries go first";

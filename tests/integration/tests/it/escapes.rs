@@ -131,8 +131,13 @@ fn cpython_is_refused_all_it_was_not_granted_by_ordinary_exceptions() {
     }
     assert_eq!(lines.len(), ENDS.len(), "{text}");
 
+    // To who gave the directory, and to nobody else, its path is said.
+    let said = format!("denied: writing to /src (allow with --dir {}:rw)\n", mounts.0);
+    assert_eq!(ran.stderr.matches(&said).count(), 1, "{}", ran.stderr);
+    let rest = ran.stderr.replace(&said, "");
+
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
-    for output in [&text, &ran.stderr] {
+    for output in [&text, &rest] {
         for mine in [MARKER, SECRET, &*outer.display().to_string(), "escaped", "root:x:"] {
             assert!(!output.contains(mine), "{mine:?} is in the output:\n{output}");
         }
