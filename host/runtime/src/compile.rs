@@ -202,11 +202,14 @@ fn reason(child: &mut Child) -> String {
     String::from_utf8_lossy(&text).trim().to_owned()
 }
 
-/// What it means that the child died. Rust aborts when memory is not to be had, and the compiler
-/// has no other reason to; one of its arenas panics instead.
+/// What it means that the child died. Rust aborts where there is no stack left, and where memory is not
+/// to be had; the compiler has no other reason to. One of its arenas panics instead.
 fn death(status: ExitStatus, reason: &str) -> CompileError {
     use std::os::unix::process::ExitStatusExt;
     match status.signal().and_then(Signal::from_named_raw) {
+        Some(Signal::ABORT) if reason.contains("has overflowed its stack") => {
+            CompileError::Invalid("it nests too deeply".into())
+        }
         Some(Signal::ABORT) => CompileError::Limit(LimitName::compile_memory_bytes),
         Some(Signal::XCPU) => CompileError::Limit(LimitName::compile_wall_ms),
         None if reason.lines().any(|line| line == "out of memory") => {

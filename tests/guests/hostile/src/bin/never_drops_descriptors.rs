@@ -10,9 +10,10 @@ fn main() {
     for _ in 0..100_000 {
         match data.open_at(PathFlags::empty(), "file", OpenFlags::CREATE, flags) {
             Ok(descriptor) => held.push(descriptor),
-            Err(ErrorCode::InsufficientMemory) => {
-                hostile::denied(format_args!("insufficient-memory after {} descriptors", held.len()))
-            }
+            Err(ErrorCode::InsufficientMemory) => hostile::denied(format_args!(
+                "insufficient-memory after {} descriptors",
+                held.len()
+            )),
             Err(other) => hostile::allowed(other),
         }
     }

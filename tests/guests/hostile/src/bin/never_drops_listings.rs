@@ -18,10 +18,9 @@ fn main() {
                 }
                 held.push(listing);
             }
-            Err(ErrorCode::InsufficientMemory) => hostile::denied(format_args!(
-                "insufficient-memory after {} listings",
-                held.len()
-            )),
+            Err(ErrorCode::InsufficientMemory) => {
+                hostile::denied(format_args!("insufficient-memory after {} listings", held.len()))
+            }
             Err(other) => hostile::allowed(other),
         }
     }
