@@ -39,14 +39,16 @@ fn run(guest: &'static str, args: &'static [&'static str]) -> (i32, Duration) {
 /// What a killed run could not remove, a later one does; and nothing of one that still runs.
 #[test]
 fn what_a_killed_run_leaves_goes_with_a_later_one() {
-    let dir = test_dir();
+    // The cache is its own as well: a killed run leaves its record there, which all hosts would tell.
+    let (dir, cache) = (test_dir(), test_dir());
+    let run = || Run::with(&[]).env("TMPDIR", &*dir).env("XDG_CACHE_HOME", &*cache);
     let left = || {
         let entries = std::fs::read_dir(&*dir).unwrap();
         entries.map(|entry| entry.unwrap().file_name()).collect::<BTreeSet<_>>()
     };
     let start = || {
         let before = left();
-        let nap = Run::with(&[]).env("TMPDIR", &*dir).guest("probe", &["nap", "600"]).start();
+        let nap = run().guest("probe", &["nap", "600"]).start();
         let until = Instant::now() + PATIENCE;
         loop {
             if let Some(new) = left().difference(&before).next() {
@@ -63,7 +65,7 @@ fn what_a_killed_run_leaves_goes_with_a_later_one() {
     std::fs::create_dir(dir.join("skep-run-of-somebody")).unwrap();
     let (mut runs, of_the_running) = start();
     assert_eq!(left(), BTreeSet::from(["skep-run-of-somebody".into(), of_the_running.clone()]));
-    Run::with(&[]).env("TMPDIR", &*dir).guest("probe", &["exit", "0"]).go().expect(0);
+    run().guest("probe", &["exit", "0"]).go().expect(0);
     assert_eq!(left(), BTreeSet::from(["skep-run-of-somebody".into(), of_the_running]));
     runs.wait_until_it_hears(Signal::TERM);
     runs.signal(Signal::TERM);
