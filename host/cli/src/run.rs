@@ -437,7 +437,7 @@ impl Run {
         let drained = {
             let [out, err] = streams.writers;
             let patience = killed.then_some(LAST_WORDS);
-            tokio::task::spawn_blocking(move || out.drain(patience) & err.drain(patience))
+            tokio::task::spawn_blocking(move || (out.drain(patience), err.drain(patience)))
         };
         tokio::select! {
             _ = drained => {}

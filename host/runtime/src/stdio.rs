@@ -6,6 +6,9 @@
 //! it and not before, so that what the guest leaves is there for the next program.
 //!
 //! What is captured or goes to a log has no slow reader, so its queue never fills.
+//!
+//! An error of the host's stream is the guest's: a full disk is one to write to, and what cannot be
+//! read is no end of the input. Only a closed pipe is no error, since it is its reader's choice.
 
 mod lines;
 
@@ -37,8 +40,8 @@ struct Queue {
     bytes: VecDeque<u8>,
     /// The sending side will send no more.
     ended: bool,
-    /// The receiving side takes no more.
-    closed: bool,
+    /// Why no more is read or written on the host's side.
+    failure: Option<io::Error>,
     /// The guest waits for input.
     wanted: bool,
     /// The host's thread is writing what it took.
@@ -65,6 +68,40 @@ enum Overflow {
     Discard { limit: usize },
 }
 
+impl Queue {
+    /// Whether the guest may write on. What the host's stream failed with is said each time: a guest
+    /// that tries again is not to take its second write for a better one.
+    fn writable(&self) -> StreamResult<()> {
+        match &self.failure {
+            None => Ok(()),
+            Some(error) if is_closed_pipe(error) => Err(StreamError::Closed),
+            Some(error) => Err(StreamError::LastOperationFailed(copy(error).into())),
+        }
+    }
+
+    /// Why there is nothing to read and will be nothing, or `Ok` while there may be more. The error
+    /// is said each time, or a guest that reads on would take a part of its input for all of it.
+    fn readable(&self) -> StreamResult<()> {
+        match &self.failure {
+            Some(error) => Err(StreamError::LastOperationFailed(copy(error).into())),
+            None if self.ended => Err(StreamError::Closed),
+            None => Ok(()),
+        }
+    }
+}
+
+fn is_closed_pipe(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::BrokenPipe
+}
+
+/// The same error once more.
+fn copy(error: &io::Error) -> io::Error {
+    match error.raw_os_error() {
+        Some(code) => io::Error::from_raw_os_error(code),
+        None => io::Error::new(error.kind(), error.to_string()),
+    }
+}
+
 impl Pipe {
     fn new(terminal: bool, overflow: Overflow) -> Arc<Self> {
         Arc::new(Self::open(terminal, overflow, None))
@@ -75,7 +112,7 @@ impl Pipe {
             queue: Mutex::new(Queue {
                 bytes: VecDeque::new(),
                 ended: false,
-                closed: false,
+                failure: None,
                 wanted: false,
                 writing: false,
             }),
@@ -94,6 +131,16 @@ impl Pipe {
 
     fn wait<'a>(&self, queue: MutexGuard<'a, Queue>) -> MutexGuard<'a, Queue> {
         self.host.wait(queue).unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends the host's side for good.
+    fn fail(&self, error: io::Error) {
+        let mut queue = self.queue();
+        queue.failure = Some(error);
+        queue.writing = false;
+        drop(queue);
+        self.host.notify_all();
+        self.guest.notify_waiters();
     }
 
     fn room(&self, queue: &Queue) -> usize {
@@ -136,17 +183,10 @@ impl Output {
                 queue.writing = true;
                 drop(queue);
                 thread.guest.notify_waiters();
-                let result = target.write_all(&taken).and_then(|()| target.flush());
-                queue = thread.queue();
-                if result.is_err() {
-                    queue.closed = true;
-                    queue.bytes.clear();
-                    queue.writing = false;
-                    drop(queue);
-                    thread.host.notify_all();
-                    thread.guest.notify_waiters();
-                    return;
+                if let Err(error) = target.write_all(&taken).and_then(|()| target.flush()) {
+                    return thread.fail(error);
                 }
+                queue = thread.queue();
             }
         })?;
         Ok((Self(pipe.clone()), Writer(pipe)))
@@ -193,9 +233,7 @@ impl Output {
 
     fn push(&self, bytes: &[u8]) -> StreamResult<()> {
         let mut queue = self.0.queue();
-        if queue.closed {
-            return Err(StreamError::Closed);
-        }
+        queue.writable()?;
         if bytes.len() > self.0.room(&queue) {
             return Err(StreamError::trap("more was written than check-write allowed"));
         }
@@ -216,22 +254,28 @@ impl Output {
 
 impl Writer {
     /// Waits until everything that was written has reached its target, for `patience` at most.
-    /// Returns whether it has. A target that was closed counts as reached.
-    pub fn drain(&self, patience: Option<Duration>) -> bool {
+    /// Returns whether it has. A pipe that its reader closed counts as reached.
+    ///
+    /// # Errors
+    /// The target's, where something that the guest has written is lost.
+    pub fn drain(&self, patience: Option<Duration>) -> io::Result<bool> {
         let until = patience.map(|patience| Instant::now() + patience);
         let mut queue = self.0.queue();
         queue.ended = true;
         self.0.host.notify_all();
-        while !queue.closed && (queue.writing || !queue.bytes.is_empty()) {
+        while queue.failure.is_none() && (queue.writing || !queue.bytes.is_empty()) {
             queue = match until.map(|until| until.saturating_duration_since(Instant::now())) {
                 None => self.0.wait(queue),
-                Some(Duration::ZERO) => return false,
+                Some(Duration::ZERO) => return Ok(false),
                 Some(left) => {
                     self.0.host.wait_timeout(queue, left).unwrap_or_else(PoisonError::into_inner).0
                 }
             };
         }
-        true
+        match &queue.failure {
+            Some(error) if !is_closed_pipe(error) => Err(copy(error)),
+            _ => Ok(true),
+        }
     }
 }
 
@@ -244,7 +288,7 @@ impl Pollable for Output {
             notified.as_mut().enable();
             {
                 let queue = self.0.queue();
-                if queue.closed || self.0.room(&queue) > 0 {
+                if queue.failure.is_some() || self.0.room(&queue) > 0 {
                     return;
                 }
             }
@@ -259,12 +303,13 @@ impl OutputStream for Output {
     }
 
     fn flush(&mut self) -> StreamResult<()> {
-        if self.0.queue().closed { Err(StreamError::Closed) } else { Ok(()) }
+        self.0.queue().writable()
     }
 
     fn check_write(&mut self) -> StreamResult<usize> {
         let queue = self.0.queue();
-        if queue.closed { Err(StreamError::Closed) } else { Ok(self.0.room(&queue)) }
+        queue.writable()?;
+        Ok(self.0.room(&queue))
     }
 }
 
@@ -319,8 +364,7 @@ impl Input {
                 drop(queue);
                 let n = match source.read(&mut chunk) {
                     Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                    // A guest is told of the end of its input, not of the host's troubles.
-                    Err(_) => 0,
+                    Err(error) => return thread.fail(error),
                     Ok(n) => n,
                 };
                 let mut queue = thread.queue();
@@ -352,7 +396,7 @@ impl Pollable for Input {
             notified.as_mut().enable();
             {
                 let mut queue = self.0.queue();
-                if queue.ended || !queue.bytes.is_empty() {
+                if queue.readable().is_err() || !queue.bytes.is_empty() {
                     return;
                 }
                 queue.wanted = true;
@@ -368,7 +412,7 @@ impl InputStream for Input {
     fn read(&mut self, size: usize) -> StreamResult<Bytes> {
         let mut queue = self.0.queue();
         if queue.bytes.is_empty() {
-            return if queue.ended { Err(StreamError::Closed) } else { Ok(Bytes::new()) };
+            return queue.readable().map(|()| Bytes::new());
         }
         let n = size.min(queue.bytes.len());
         self.0.total.fetch_add(n as u64, Ordering::Relaxed);
@@ -393,63 +437,4 @@ impl StdinStream for Input {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[derive(Default)]
-    struct Log(Mutex<Vec<String>>);
-
-    impl LineSink for Log {
-        fn line(&self, line: &[u8]) {
-            self.0.lock().unwrap().push(String::from_utf8(line.to_vec()).unwrap());
-        }
-    }
-
-    impl Log {
-        fn take(&self) -> Vec<String> {
-            std::mem::take(&mut self.0.lock().unwrap())
-        }
-    }
-
-    #[test]
-    fn lines_are_passed_on_as_they_are_written_and_the_rest_at_the_end() {
-        let log = Arc::new(Log::default());
-        let mut output = Output::lines(log.clone());
-        output.clone().write(Bytes::from("one\ntw")).unwrap();
-        assert_eq!(log.take(), ["one"]);
-        output.write(Bytes::from("o\nthree")).unwrap();
-        assert_eq!(log.take(), ["two"]);
-        output.finish_lines();
-        output.finish_lines();
-        assert_eq!(log.take(), ["three"]);
-        assert_eq!(output.total(), 13);
-        assert!(output.contents().is_empty());
-    }
-
-    #[test]
-    fn the_first_bytes_are_kept_beside_the_lines() {
-        let log = Arc::new(Log::default());
-        let mut output = Output::lines_and_captured(log.clone(), 6);
-        output.write(Bytes::from("one\ntwo\nthree")).unwrap();
-        output.finish_lines();
-        assert_eq!(log.take(), ["one", "two", "three"]);
-        assert_eq!(output.contents(), b"one\ntw");
-    }
-
-    #[test]
-    fn whoever_writes_lines_never_waits() {
-        let mut output = Output::lines(Arc::new(Log::default()));
-        for _ in 0..4 {
-            let room = output.check_write().unwrap();
-            assert_eq!(room, CAPACITY);
-            output.write(Bytes::from(vec![b'x'; room])).unwrap();
-        }
-    }
-
-    #[test]
-    fn an_output_without_lines_has_none_to_finish() {
-        let output = Output::captured(8);
-        output.finish_lines();
-        assert!(output.contents().is_empty());
-    }
-}
+mod tests;

@@ -1,5 +1,7 @@
 //! Errors and kinds in the ABI's words.
 
+use std::io;
+
 use rustix::io::Errno as HostErrno;
 use skep_protocol::LimitName;
 use skep_store::ScopeError;
@@ -53,7 +55,9 @@ impl From<StreamError> for Error {
     fn from(error: StreamError) -> Self {
         match error {
             StreamError::Closed => Errno::Pipe.into(),
-            StreamError::LastOperationFailed(_) => Errno::Io.into(),
+            StreamError::LastOperationFailed(error) => {
+                error.downcast_ref().map_or(Errno::Io, Errno::from).into()
+            }
             StreamError::Trap(error) => Self::trap(error),
         }
     }
@@ -67,19 +71,27 @@ impl From<ScopeError> for Error {
             ScopeError::Quota(LimitName::disk_entries) => Errno::Dquot,
             ScopeError::Quota(_) => Errno::Nospc,
             ScopeError::SpecialFile => Errno::Acces,
-            ScopeError::Io(io) => match HostErrno::from_io_error(io) {
-                Some(errno) => errno.into(),
-                None => match io.kind() {
-                    std::io::ErrorKind::PermissionDenied => Errno::Perm,
-                    std::io::ErrorKind::NotFound => Errno::Noent,
-                    std::io::ErrorKind::AlreadyExists => Errno::Exist,
-                    std::io::ErrorKind::InvalidInput => Errno::Inval,
-                    std::io::ErrorKind::FileTooLarge => Errno::Fbig,
-                    _ => Errno::Io,
-                },
-            },
+            ScopeError::Io(error) => error.into(),
         }
         .into()
+    }
+}
+
+impl From<&io::Error> for Errno {
+    fn from(error: &io::Error) -> Self {
+        match HostErrno::from_io_error(error) {
+            Some(errno) => errno.into(),
+            // cap-std makes some by kind alone.
+            None => match error.kind() {
+                io::ErrorKind::PermissionDenied => Self::Perm,
+                io::ErrorKind::NotFound => Self::Noent,
+                io::ErrorKind::AlreadyExists => Self::Exist,
+                io::ErrorKind::InvalidInput => Self::Inval,
+                io::ErrorKind::FileTooLarge => Self::Fbig,
+                io::ErrorKind::WriteZero => Self::Nospc,
+                _ => Self::Io,
+            },
+        }
     }
 }
 

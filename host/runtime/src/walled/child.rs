@@ -136,7 +136,7 @@ fn run(job: Job, ready: Ready, socket: &File) -> io::Result<Done> {
         }
     });
     // The host reads on for as long as it likes, and ends this process when it does not.
-    stdout_writer.drain(None);
-    stderr_writer.drain(None);
+    stdout_writer.drain(None)?;
+    stderr_writer.drain(None)?;
     Ok(done)
 }

@@ -4,6 +4,7 @@
 //! itself, so wrapping it would leave two places that resolve names and two that count. This one
 //! translates: every method finds the descriptor, makes one call of the scope, and converts back.
 
+use std::io;
 use std::time::Duration;
 
 use rustix::fs::Advice;
@@ -195,7 +196,9 @@ impl types::Host for World {
         error: Resource<wasmtime::Error>,
     ) -> wasmtime::Result<Option<ErrorCode>> {
         let error = self.table.get(&error)?;
-        Ok(error.downcast_ref::<ScopeError>().map(ErrorCode::from))
+        let of_a_file = error.downcast_ref::<ScopeError>().map(ErrorCode::from);
+        // The standard streams may be files of the host.
+        Ok(of_a_file.or_else(|| error.downcast_ref::<io::Error>().map(ErrorCode::from)))
     }
 }
 
@@ -609,10 +612,16 @@ impl From<&ScopeError> for ErrorCode {
             ScopeError::Quota(LimitName::disk_entries) => Self::Quota,
             ScopeError::Quota(_) => Self::InsufficientSpace,
             ScopeError::SpecialFile => Self::Access,
-            ScopeError::Io(error) => match Errno::from_io_error(error) {
-                Some(errno) => errno.into(),
-                None => error.kind().into(),
-            },
+            ScopeError::Io(error) => error.into(),
+        }
+    }
+}
+
+impl From<&io::Error> for ErrorCode {
+    fn from(error: &io::Error) -> Self {
+        match Errno::from_io_error(error) {
+            Some(errno) => errno.into(),
+            None => error.kind().into(),
         }
     }
 }
@@ -662,9 +671,9 @@ impl From<Errno> for ErrorCode {
 }
 
 /// For errors that did not come from the kernel: cap-std makes some by kind alone.
-impl From<std::io::ErrorKind> for ErrorCode {
-    fn from(kind: std::io::ErrorKind) -> Self {
-        use std::io::ErrorKind;
+impl From<io::ErrorKind> for ErrorCode {
+    fn from(kind: io::ErrorKind) -> Self {
+        use io::ErrorKind;
         match kind {
             ErrorKind::PermissionDenied => Self::NotPermitted,
             ErrorKind::NotFound => Self::NoEntry,

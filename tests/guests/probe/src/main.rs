@@ -41,6 +41,7 @@ fn verb(arguments: &[&str]) -> Verdict {
         ["stdin"] => output::measure_stdin(),
         ["cat"] => output::cat(),
         ["flood"] => output::flood(),
+        ["fill"] => output::fill(),
 
         ["grow"] => memory::grow(),
         ["grow-gently", mib] => memory::grow_gently(answer::number(mib)),

@@ -2,7 +2,7 @@
 
 use std::io::{self, Read, Write};
 
-use crate::answer::Verdict;
+use crate::answer::{self, Answer, Verdict};
 
 /// Reads stdin to its end: `<bytes> bytes fnv1a <16 hex digits>`.
 pub fn measure_stdin() -> Verdict {
@@ -34,5 +34,17 @@ pub fn flood() -> Verdict {
     let mut stdout = io::stdout().lock();
     loop {
         stdout.write_all(lines.as_bytes())?;
+    }
+}
+
+/// Prints lines until one is refused, and says on standard error why: `error: <ErrorKind> (<raw
+/// code>)`.
+pub fn fill() -> Verdict {
+    match flood() {
+        Err(Answer::Refused(error)) => {
+            eprintln!("error: {}", answer::reason(&error));
+            answer::exit(1)
+        }
+        verdict => verdict,
     }
 }

@@ -1,6 +1,11 @@
 //! Standard streams: live, complete and in order, and nobody's reader can hold up the end.
 
-use skep_harness::{Run, test_dir};
+use std::fs::{File, OpenOptions};
+use std::process::{Command, Output, Stdio};
+
+use skep_harness::{Run, guest, shared_cache, skep, test_dir};
+
+const BOTH: [&str; 2] = ["probe", "preview1/probe"];
 
 #[test]
 fn bytes_go_through_unchanged() {
@@ -51,4 +56,36 @@ fn standard_input_that_is_not_read_is_left() {
         .unwrap();
     assert!(status.success());
     assert_eq!(dir.read("rest"), b"one\ntwo\n");
+}
+
+/// A guest with these files of the host for its standard input and output.
+fn with_files(name: &str, verb: &str, stdin: impl Into<Stdio>, stdout: impl Into<Stdio>) -> Output {
+    let mut run = Command::new(skep());
+    run.args(["run", "--timeout", "60s"]).arg(guest(name)).arg(verb);
+    run.env("XDG_CACHE_HOME", shared_cache()).stdin(stdin).stdout(stdout);
+    run.stderr(Stdio::piped()).output().unwrap()
+}
+
+#[test]
+fn input_that_cannot_be_read_is_an_error_and_no_end() {
+    let dir = test_dir();
+    for guest in BOTH {
+        for verb in ["stdin", "cat"] {
+            let ran = with_files(guest, verb, File::open(&*dir).unwrap(), Stdio::piped());
+            let text = String::from_utf8_lossy(&ran.stdout);
+            assert_eq!(text, "error: IsADirectory (31)\n", "{guest} {verb}: {ran:?}");
+            assert_eq!(ran.status.code(), Some(1), "{guest} {verb}: {ran:?}");
+        }
+    }
+}
+
+#[test]
+fn a_full_disk_under_standard_output_is_one_to_the_guest() {
+    for guest in BOTH {
+        let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let ran = with_files(guest, "fill", Stdio::null(), full);
+        let told = String::from_utf8_lossy(&ran.stderr);
+        assert!(told.contains("error: StorageFull (51)"), "{guest}: {told}");
+        assert_ne!(ran.status.code(), Some(0), "{guest}: {told}");
+    }
 }

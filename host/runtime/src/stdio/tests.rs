@@ -1,0 +1,173 @@
+//! Lines, and what the host's side of a stream fails with.
+
+use rustix::io::Errno;
+
+use super::*;
+
+#[derive(Default)]
+struct Log(Mutex<Vec<String>>);
+
+impl LineSink for Log {
+    fn line(&self, line: &[u8]) {
+        self.0.lock().unwrap().push(String::from_utf8(line.to_vec()).unwrap());
+    }
+}
+
+impl Log {
+    fn take(&self) -> Vec<String> {
+        std::mem::take(&mut self.0.lock().unwrap())
+    }
+}
+
+#[test]
+fn lines_are_passed_on_as_they_are_written_and_the_rest_at_the_end() {
+    let log = Arc::new(Log::default());
+    let mut output = Output::lines(log.clone());
+    output.clone().write(Bytes::from("one\ntw")).unwrap();
+    assert_eq!(log.take(), ["one"]);
+    output.write(Bytes::from("o\nthree")).unwrap();
+    assert_eq!(log.take(), ["two"]);
+    output.finish_lines();
+    output.finish_lines();
+    assert_eq!(log.take(), ["three"]);
+    assert_eq!(output.total(), 13);
+    assert!(output.contents().is_empty());
+}
+
+#[test]
+fn the_first_bytes_are_kept_beside_the_lines() {
+    let log = Arc::new(Log::default());
+    let mut output = Output::lines_and_captured(log.clone(), 6);
+    output.write(Bytes::from("one\ntwo\nthree")).unwrap();
+    output.finish_lines();
+    assert_eq!(log.take(), ["one", "two", "three"]);
+    assert_eq!(output.contents(), b"one\ntw");
+}
+
+#[test]
+fn whoever_writes_lines_never_waits() {
+    let mut output = Output::lines(Arc::new(Log::default()));
+    for _ in 0..4 {
+        let room = output.check_write().unwrap();
+        assert_eq!(room, CAPACITY);
+        output.write(Bytes::from(vec![b'x'; room])).unwrap();
+    }
+}
+
+#[test]
+fn an_output_without_lines_has_none_to_finish() {
+    let output = Output::captured(8);
+    output.finish_lines();
+    assert!(output.contents().is_empty());
+}
+
+/// A stream of the host's that gives its bytes and fails then, as often as it is used.
+struct Failing(&'static [u8], Errno);
+
+impl Read for Failing {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self.0.read(buffer)? {
+            0 => Err(self.1.into()),
+            read => Ok(read),
+        }
+    }
+}
+
+impl Write for Failing {
+    fn write(&mut self, _bytes: &[u8]) -> io::Result<usize> {
+        Err(self.1.into())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// An output whose target has failed so.
+fn failed(errno: Errno) -> (Output, Writer) {
+    let (mut output, writer) = Output::to_writer(Failing(b"", errno), false).unwrap();
+    output.write(Bytes::from("lost")).unwrap();
+    let mut queue = output.0.queue();
+    while queue.failure.is_none() {
+        queue = output.0.wait(queue);
+    }
+    drop(queue);
+    (output, writer)
+}
+
+/// What the host's stream failed with, as the guest is told.
+#[track_caller]
+fn told<T: std::fmt::Debug>(result: StreamResult<T>) -> Option<Errno> {
+    match result.unwrap_err() {
+        StreamError::LastOperationFailed(error) => {
+            Errno::from_io_error(error.downcast_ref::<io::Error>().unwrap())
+        }
+        other => panic!("not a failed operation: {other}"),
+    }
+}
+
+#[tokio::test]
+async fn a_write_that_failed_fails_each_later_one_the_same_way() {
+    let (mut output, writer) = failed(Errno::NOSPC);
+    for _ in 0..2 {
+        assert_eq!(told(output.check_write()), Some(Errno::NOSPC));
+        assert_eq!(told(output.write(Bytes::from("more"))), Some(Errno::NOSPC));
+        assert_eq!(told(output.flush()), Some(Errno::NOSPC));
+        assert_eq!(told(output.write_ready().await), Some(Errno::NOSPC));
+        let lost = writer.drain(None).unwrap_err();
+        assert_eq!(Errno::from_io_error(&lost), Some(Errno::NOSPC));
+    }
+}
+
+#[test]
+fn a_pipe_that_its_reader_closed_is_closed_and_no_loss() {
+    let (mut output, writer) = failed(Errno::PIPE);
+    assert!(matches!(output.check_write(), Err(StreamError::Closed)));
+    assert!(matches!(output.write(Bytes::from("more")), Err(StreamError::Closed)));
+    assert!(writer.drain(None).unwrap());
+}
+
+#[test]
+fn what_was_written_is_delivered_before_drain_returns() {
+    struct Shared(Arc<Mutex<Vec<u8>>>);
+    impl Write for Shared {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let target = Arc::<Mutex<Vec<u8>>>::default();
+    let (mut output, writer) = Output::to_writer(Shared(target.clone()), false).unwrap();
+    output.write(Bytes::from("all of it")).unwrap();
+    assert!(writer.drain(None).unwrap());
+    assert_eq!(*target.lock().unwrap(), b"all of it");
+}
+
+#[test]
+fn what_a_slow_reader_has_not_taken_in_time_is_not_delivered() {
+    let (_reader, target) = io::pipe().unwrap();
+    let (mut output, writer) = Output::to_writer(target, false).unwrap();
+    // More than a pipe holds.
+    output.write(Bytes::from(vec![0; CAPACITY])).unwrap();
+    assert!(!writer.drain(Some(Duration::from_millis(1))).unwrap());
+}
+
+#[tokio::test]
+async fn what_came_before_a_read_error_is_read_and_the_error_is_no_end() {
+    let mut input = Input::from_reader(Failing(b"half", Errno::IO), false).unwrap();
+    assert_eq!(input.blocking_read(16).await.unwrap(), "half");
+    for _ in 0..2 {
+        input.ready().await;
+        assert_eq!(told(input.read(16)), Some(Errno::IO));
+        assert_eq!(told(input.blocking_read(16).await), Some(Errno::IO));
+    }
+}
+
+#[tokio::test]
+async fn the_end_of_input_is_closed() {
+    let mut input = Input::from_reader(&b"all"[..], false).unwrap();
+    assert_eq!(input.blocking_read(16).await.unwrap(), "all");
+    assert!(matches!(input.blocking_read(16).await, Err(StreamError::Closed)));
+}
