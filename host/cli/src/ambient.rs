@@ -7,6 +7,7 @@ use std::str::FromStr;
 
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, DirBuilder, DirBuilderExt};
+use rustix::fs::Mode;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// Opens a directory that the operator named.
@@ -26,12 +27,19 @@ pub(crate) fn compiled_cache() -> io::Result<Dir> {
 }
 
 fn user_cache() -> io::Result<Dir> {
-    let cache = match (std::env::var_os("XDG_CACHE_HOME"), std::env::var_os("HOME")) {
-        (Some(cache), _) if Path::new(&cache).is_absolute() => PathBuf::from(cache),
-        (_, Some(home)) => PathBuf::from(home).join(".cache"),
-        _ => return Err(io::Error::other("neither XDG_CACHE_HOME nor HOME is set")),
-    };
+    let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|it| it.is_absolute());
+    let cache = absolute("XDG_CACHE_HOME").or_else(|| Some(absolute("HOME")?.join(".cache")));
+    let cache = cache
+        .ok_or_else(|| io::Error::other("neither XDG_CACHE_HOME nor HOME names a directory"))?;
     create_dir(&cache.join("skep"))
+}
+
+/// The system's directory for temporary files. An empty `TMPDIR` is none.
+pub(crate) fn temporary_files() -> PathBuf {
+    match std::env::var_os("TMPDIR") {
+        Some(path) if !path.is_empty() => path.into(),
+        _ => "/tmp".into(),
+    }
 }
 
 /// A store's directory, for this user alone where it is new.
@@ -41,7 +49,7 @@ pub(crate) fn private_store(path: &Path) -> io::Result<Dir> {
     {
         Dir::create_ambient_dir_all(parent, ambient_authority())?;
     }
-    match path.file_name().and_then(|name| name.to_str()) {
+    match path.file_name() {
         Some(name) => {
             let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
             private_dir(&open_dir(parent.unwrap_or(Path::new(".")))?, name)
@@ -53,6 +61,13 @@ pub(crate) fn private_store(path: &Path) -> io::Result<Dir> {
 /// Where this user's foreground runs say that they are there: `<user cache>/skep/runs`.
 pub(crate) fn local_runs() -> io::Result<Dir> {
     private_dir(&user_cache()?, "runs")
+}
+
+/// Keeps what this process makes open to its own user, whatever the umask says: a directory that
+/// nobody can enter holds no store, no cache and no guest's files.
+pub(crate) fn keep_own_permissions() {
+    let inherited = rustix::process::umask(Mode::RWXU);
+    rustix::process::umask(inherited - Mode::RWXU);
 }
 
 /// Lets this process have as many descriptors as it can be let; how many that are.
@@ -91,12 +106,12 @@ pub(crate) fn new_id<T: FromStr>(word: &str) -> io::Result<T> {
     format!("{word}-{digits}").parse().map_err(|_| io::Error::other("an id that is not one"))
 }
 
-fn private_dir(parent: &Dir, name: &str) -> io::Result<Dir> {
+fn private_dir(parent: &Dir, name: impl AsRef<Path>) -> io::Result<Dir> {
     let mut private = DirBuilder::new();
     private.mode(0o700);
-    match parent.create_dir_with(name, &private) {
+    match parent.create_dir_with(&name, &private) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
         _ => {}
     }
-    parent.open_dir(name)
+    parent.open_dir(&name)
 }

@@ -20,6 +20,5 @@ pub(crate) struct CompletionsArgs {
 pub(crate) fn completions(arguments: &CompletionsArgs) -> u8 {
     let mut script = Vec::new();
     clap_complete::generate(arguments.shell, &mut Cli::command(), "skep", &mut script);
-    terminal::print(&script);
-    0
+    terminal::conclude(terminal::print(&script), 0)
 }

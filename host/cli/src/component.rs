@@ -1,21 +1,17 @@
 //! `skep component`: what workers can be made of.
 
-use std::io::{Read, Seek};
 use std::path::{Path, PathBuf};
 
-use bytes::Bytes;
 use clap::{Args, Subcommand};
-use futures_util::stream;
 use skep_client::Client;
-use skep_protocol::{
-    ByteStream, Compiled, ComponentDigest, ComponentView, Error, Role, RuntimeHandle, Stored,
-};
+use skep_protocol::{Compiled, ComponentDigest, ComponentView, Role, RuntimeHandle, Stored};
 
 use crate::connect::{ConnectArgs, talk};
 use crate::failure::Failed;
 use crate::report::ItemsReport;
+use crate::source::{NoWriter, Source, Upload};
 use crate::table::Table;
-use crate::terminal::Spinner;
+use crate::terminal::{Lost, Spinner};
 use crate::{OutputFormat, json, terminal};
 
 /// Stores, lists and removes components.
@@ -34,7 +30,7 @@ pub(crate) struct ComponentArgs {
 enum Verb {
     /// Stores a component; one that is there already stays as it is
     Push {
-        /// The component, or a WASI preview1 module
+        /// The component, or a WASI preview1 module: a file, or - for standard input
         file: PathBuf,
         #[command(flatten)]
         connect: ConnectArgs,
@@ -67,13 +63,13 @@ pub(crate) fn component(arguments: ComponentArgs) -> u8 {
         Verb::List { connect } => talk(connect.output, list(&connect)),
         Verb::Show { digest, connect } => talk(connect.output, async {
             let view = connect.connect()?.runtime().await?.component(digest).await?;
-            show(&view, connect.output);
+            show(&view, connect.output)?;
             Ok(0)
         }),
         Verb::Rm { digest, connect } => talk(connect.output, async {
             connect.connect()?.runtime().await?.remove_component(digest).await?;
             if connect.output == OutputFormat::Json {
-                terminal::print(b"{}\n");
+                terminal::print(b"{}\n")?;
             }
             Ok(0)
         }),
@@ -83,46 +79,16 @@ pub(crate) fn component(arguments: ComponentArgs) -> u8 {
 async fn push_and_show(file: &Path, connect: &ConnectArgs) -> Result<u8, Failed> {
     let runtime = connect.connect()?.runtime().await?;
     let stored = push(&runtime, file).await?;
-    show(&stored.item, connect.output);
+    show(&stored.item, connect.output)?;
     Ok(0)
 }
 
 /// Stores the component in a file.
 pub(crate) async fn push(runtime: &Client, path: &Path) -> Result<Stored<ComponentView>, Failed> {
-    let _spinner = Spinner::after_a_while(format!("storing {}", path.display()));
-    Ok(runtime.put_component(upload(path)?, Role::Admin).await?)
-}
-
-/// A file as a stream of its bytes.
-pub(crate) fn upload(path: &Path) -> Result<ByteStream, Failed> {
-    const CHUNK: usize = 256 << 10;
-    let cannot = |error: std::io::Error| match error.kind() {
-        std::io::ErrorKind::NotFound => {
-            Failed::here(format!("there is no file {}", path.display())).hint("check the path")
-        }
-        _ => Failed::here(format!("cannot read {}: {error}", path.display())),
-    };
-    let mut file = std::fs::File::open(path).map_err(cannot)?;
-    if !file.metadata().map_err(cannot)?.is_file() {
-        return Err(Failed::here(format!("{} is not a file", path.display())));
-    }
-    file.rewind().map_err(cannot)?;
-    let chunks = std::iter::from_fn(move || {
-        let mut chunk = vec![0; CHUNK];
-        match file.read(&mut chunk) {
-            Ok(0) => None,
-            Ok(length) => {
-                chunk.truncate(length);
-                Some(Ok(Bytes::from(chunk)))
-            }
-            // The request ends here; what the server says to half a body is not what is wrong.
-            Err(error) => {
-                tracing::error!(%error, "the file could not be read to its end");
-                Some(Err(Error::Internal))
-            }
-        }
-    });
-    Ok(Box::pin(stream::iter(chunks)))
+    let source = Source::from(path.to_owned());
+    let _spinner = Spinner::after_a_while(format!("storing {}", source.name()));
+    let (upload, bytes) = Upload::open(source, NoWriter::Refuse)?;
+    upload.settle(runtime.put_component(bytes, Role::Admin).await)
 }
 
 async fn list(connect: &ConnectArgs) -> Result<u8, Failed> {
@@ -137,29 +103,30 @@ async fn list(connect: &ConnectArgs) -> Result<u8, Failed> {
         }
     }
     match connect.output {
-        OutputFormat::Json => terminal::print(&json::line(&ItemsReport { items })),
+        OutputFormat::Json => terminal::print(&json::line(&ItemsReport { items }))?,
         OutputFormat::Text => {
             let mut table = Table::new(&["COMPONENT", "KIND", "BYTES", "STORED"]);
             for item in &items {
                 table.row([&item.digest, &item.kind, &item.bytes, &item.created_at]);
             }
-            terminal::print(table.text().as_bytes());
+            terminal::print(table.text().as_bytes())?;
         }
     }
     Ok(0)
 }
 
-fn show(view: &ComponentView, output: OutputFormat) {
+fn show(view: &ComponentView, output: OutputFormat) -> Result<(), Lost> {
     match output {
         OutputFormat::Json => terminal::print(&json::line(view)),
         OutputFormat::Text => {
-            terminal::print(format!("{}\n", view.digest).as_bytes());
+            terminal::print(format!("{}\n", view.digest).as_bytes())?;
             let compiled = match view.compiled {
                 Compiled::Ready => "compiled",
                 Compiled::Pending => "still being compiled",
                 Compiled::None => "not compiled",
             };
             terminal::say("kind", &format!("{}, {} bytes, {compiled}", view.kind, view.bytes));
+            Ok(())
         }
     }
 }

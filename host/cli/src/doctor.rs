@@ -90,11 +90,12 @@ pub(crate) fn doctor(arguments: &DoctorArgs) -> u8 {
     checks.extend(store::checks(&settings));
     checks.extend(secrets::checks(&settings));
     let status = checks.iter().map(|check| check.status).max().unwrap_or(Status::Ok);
-    match arguments.output {
-        OutputFormat::Text => terminal::print(text(&checks).as_bytes()),
-        OutputFormat::Json => terminal::print(&json::line(&report(status, checks))),
-    }
-    if status == Status::Failed { SOMETHING_FAILED } else { 0 }
+    let shown = match arguments.output {
+        OutputFormat::Text => text(&checks).into_bytes(),
+        OutputFormat::Json => json::line(&report(status, checks)),
+    };
+    let code = if status == Status::Failed { SOMETHING_FAILED } else { 0 };
+    terminal::conclude(terminal::print(&shown), code)
 }
 
 fn report(status: Status, checks: Vec<Check>) -> DoctorReport {

@@ -1,24 +1,27 @@
-//! What a command failed of, as text or as JSON, with what to do next.
+//! Why a command did not do what it was asked for, as text or as JSON, with what to do next.
+
+use std::fmt;
 
 use skep_protocol::Error;
 use skep_registry::RegistryError;
 
 use crate::report::{ErrorReport, FailureReport};
+use crate::terminal::Lost;
 use crate::{OutputFormat, exit, json, terminal};
 
-/// Why a command did not do what it was asked for.
+/// The failure of a command.
 #[derive(Debug)]
-pub(crate) struct Failed {
-    code: &'static str,
-    message: String,
-    hint: Option<&'static str>,
-    exit: u8,
+pub(crate) enum Failed {
+    /// An error to be shown.
+    Error { code: &'static str, message: String, hint: Option<&'static str>, exit: u8 },
+    /// The reader of standard output closed its end: it has what it wanted, and there is no error.
+    ReaderGone,
 }
 
 impl Failed {
     /// Something on this machine is not as it has to be.
     pub(crate) fn here(message: impl Into<String>) -> Self {
-        Self {
+        Self::Error {
             code: "invalid_request",
             message: message.into(),
             hint: None,
@@ -26,28 +29,62 @@ impl Failed {
         }
     }
 
+    /// A component that does not run here.
+    pub(crate) fn refused(message: impl Into<String>) -> Self {
+        Self::Error {
+            code: "component_refused",
+            message: message.into(),
+            hint: None,
+            exit: exit::REFUSED,
+        }
+    }
+
     /// The same, with what to do about it.
-    pub(crate) fn hint(mut self, hint: &'static str) -> Self {
-        self.hint = Some(hint);
+    pub(crate) fn hint(mut self, advice: &'static str) -> Self {
+        if let Self::Error { hint, .. } = &mut self {
+            *hint = Some(advice);
+        }
         self
     }
 
     /// Shows it and returns the exit code.
     pub(crate) fn show(self, output: OutputFormat) -> u8 {
-        match output {
-            OutputFormat::Text => {
-                terminal::say("error", &self.message);
-                if let Some(hint) = self.hint {
-                    terminal::say("hint", hint);
-                }
-            }
-            OutputFormat::Json => {
-                let hint = self.hint.map(str::to_owned);
-                let error = ErrorReport { code: self.code, message: self.message, hint };
-                terminal::print(&json::line(&FailureReport { error }));
+        let Self::Error { code, message, hint, exit } = self else { return 0 };
+        if output == OutputFormat::Json {
+            let hint = hint.map(str::to_owned);
+            let error = ErrorReport { code, message: message.clone(), hint };
+            if terminal::print(&json::line(&FailureReport { error })).is_ok() {
+                return exit;
             }
         }
-        self.exit
+        terminal::say("error", &message);
+        if let Some(hint) = hint {
+            terminal::say("hint", hint);
+        }
+        exit
+    }
+}
+
+impl fmt::Display for Failed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Error { message, .. } => f.write_str(message),
+            Self::ReaderGone => f.write_str("the reader of standard output closed it"),
+        }
+    }
+}
+
+impl From<Lost> for Failed {
+    fn from(lost: Lost) -> Self {
+        match lost.is_closed_pipe() {
+            true => Self::ReaderGone,
+            false => Self::Error {
+                code: "output_lost",
+                message: lost.to_string(),
+                hint: None,
+                exit: exit::SKEP_FAILED,
+            },
+        }
     }
 }
 
@@ -68,7 +105,7 @@ impl From<Error> for Failed {
             Error::ComponentRefused { .. } => exit::REFUSED,
             _ => exit::SKEP_FAILED,
         };
-        Self { code: error.code(), message: error.to_string(), hint, exit }
+        Self::Error { code: error.code(), message: error.to_string(), hint, exit }
     }
 }
 

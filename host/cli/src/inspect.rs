@@ -10,8 +10,10 @@ use skep_protocol::{LimitName, Limits};
 use skep_runtime::interfaces::{Grant, Missing};
 use skep_runtime::{Abi, Import, Refusal, Shape};
 
-use crate::report::{ErrorReport, FailureReport, ImportReport, InspectReport, LimitReport};
-use crate::{OutputFormat, exit, json, run, terminal};
+use crate::failure::Failed;
+use crate::report::{ImportReport, InspectReport, LimitReport};
+use crate::source::{NoWriter, Source};
+use crate::{OutputFormat, exit, json, terminal};
 
 /// Shows what a component is, what it imports and exports, and the limits that will apply.
 #[derive(Args)]
@@ -26,49 +28,33 @@ pub(crate) struct InspectArgs {
     #[arg(long, value_enum, default_value = "text", value_name = "FORMAT")]
     output: OutputFormat,
 
-    /// The component, or a WASI preview1 module
-    #[arg(value_name = "FILE")]
+    /// The component, or a WASI preview1 module: a file, or - for standard input
+    #[arg(value_name = "FILE|-")]
     file: PathBuf,
 }
 
 /// Runs the command and returns the exit code.
 pub(crate) fn inspect(arguments: &InspectArgs) -> u8 {
     let limits = Limits::default();
-    let wasm = match run::read_component(&arguments.file, &limits) {
+    let source = Source::from(arguments.file.clone());
+    let wasm = match source.read(NoWriter::Refuse, limits.component_bytes) {
         Ok(wasm) => wasm,
-        Err(message) => {
-            return fail(arguments.output, "invalid_request", message, exit::SKEP_FAILED);
-        }
+        Err(failed) => return failed.show(arguments.output),
     };
     let shape = match Shape::read(&wasm, &limits) {
         Ok(shape) => shape,
         Err(refusal) => {
             let message = neutral(&refusal.to_string()).to_string();
-            return fail(arguments.output, "component_refused", message, exit::REFUSED);
+            return Failed::refused(message).show(arguments.output);
         }
     };
     let refusal = shape.check(&limits).err();
     let code = if refusal.is_some() { exit::REFUSED } else { 0 };
-    match arguments.output {
-        OutputFormat::Json => {
-            terminal::print(&json::line(&report(&shape, refusal.as_ref(), &limits)));
-        }
-        OutputFormat::Text => {
-            terminal::print(text(&shape, refusal.as_ref(), &limits).as_bytes());
-        }
-    }
-    code
-}
-
-fn fail(output: OutputFormat, code: &'static str, message: String, exit: u8) -> u8 {
-    match output {
-        OutputFormat::Text => terminal::say("error", &message),
-        OutputFormat::Json => {
-            let error = ErrorReport { code, message, hint: None };
-            terminal::print(&json::line(&FailureReport { error }));
-        }
-    }
-    exit
+    let shown = match arguments.output {
+        OutputFormat::Json => json::line(&report(&shape, refusal.as_ref(), &limits)),
+        OutputFormat::Text => text(&shape, refusal.as_ref(), &limits).into_bytes(),
+    };
+    terminal::conclude(terminal::print(&shown), code)
 }
 
 fn report(shape: &Shape, refusal: Option<&Refusal>, limits: &Limits) -> InspectReport {

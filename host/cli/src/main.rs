@@ -9,6 +9,7 @@ mod completions;
 mod component;
 mod connect;
 mod doctor;
+mod download;
 mod exit;
 mod failure;
 mod inspect;
@@ -23,15 +24,23 @@ mod runtimes;
 mod secret;
 mod serve;
 mod settings;
+mod signals;
+mod source;
+mod standard;
 mod table;
 mod temporary;
 mod terminal;
 mod token;
+mod words;
 mod worker;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
+
+use standard::Standard;
+use words::Words;
 
 /// The hidden first argument that makes this program the compiling child.
 const COMPILE: &str = "__compile";
@@ -46,7 +55,7 @@ const RUN: &str = "__run";
     about = "Runs code that nobody trusts, in a WebAssembly sandbox.",
     after_help = "\
 Examples:
-  skep run hello.wasm -- one two        run a program; everything after it is its own
+  skep run hello.wasm one two           run a program; everything after it is its own
   skep inspect hello.wasm               what a component is, wants and is held to
   skep up                               host workers that last, with an API for browsers
   skep worker create counter.wasm       make one on the host that runs here
@@ -86,40 +95,62 @@ enum OutputFormat {
 }
 
 fn main() -> ExitCode {
-    let mut arguments = std::env::args().skip(1);
-    let child: Option<fn(&[String]) -> i32> = match arguments.next().as_deref() {
-        Some(COMPILE) => Some(skep_runtime::child_main),
-        Some(RUN) => Some(skep_runtime::run_main),
-        Some(skep_runtime::PROVE) => Some(skep_runtime::prove),
-        _ => None,
-    };
-    if let Some(child) = child {
-        let code = child(&arguments.collect::<Vec<_>>());
+    let line: Vec<OsString> = std::env::args_os().collect();
+    if let Some(code) = child(&line) {
         return ExitCode::from(u8::try_from(code).unwrap_or(1));
     }
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
-        Err(error) => {
-            // Nothing to be done if the terminal is gone.
-            let _ = error.print();
-            return ExitCode::from(if error.use_stderr() { exit::SKEP_FAILED } else { 0 });
+    ambient::keep_own_permissions();
+    let Words { own, guest } = words::split(&Cli::command(), line);
+    let code = match Cli::try_parse_from(own) {
+        Ok(cli) => {
+            logging::start();
+            command(cli.command, guest)
         }
+        Err(error) => usage(&error),
     };
-    logging::start();
-    let code = match cli.command {
-        Command::Run(arguments) => run::run(*arguments),
+    // A guest's thread may be stuck in a host call for ever, and dropping its runtime would wait
+    // for it.
+    std::process::exit(terminal::settle(code).into())
+}
+
+/// Runs this process as the child that its first argument makes it.
+fn child(line: &[OsString]) -> Option<i32> {
+    let child: fn(&[String]) -> i32 = match line.get(1)?.to_str()? {
+        COMPILE => skep_runtime::child_main,
+        RUN => skep_runtime::run_main,
+        skep_runtime::PROVE => skep_runtime::prove,
+        _ => return None,
+    };
+    let arguments = line[2..].iter().map(|word| word.to_string_lossy().into_owned());
+    Some(child(&arguments.collect::<Vec<_>>()))
+}
+
+/// Shows what the parser says: help and the version, which were asked for, or an error.
+fn usage(error: &clap::Error) -> u8 {
+    let text = error.render();
+    let is_error = error.use_stderr();
+    let stream = if is_error { Standard::Err } else { Standard::Out };
+    let text = if stream.is_terminal() { text.ansi().to_string() } else { text.to_string() };
+    let printed = match is_error {
+        true => terminal::print_error(text.as_bytes()),
+        false => terminal::print(text.as_bytes()),
+    };
+    terminal::conclude(printed, if is_error { exit::SKEP_FAILED } else { 0 })
+}
+
+/// Runs a command, with the words of the guest where it has one, and returns the exit code.
+fn command(command: Command, guest: Vec<OsString>) -> u8 {
+    match command {
+        Command::Run(arguments) => run::run(*arguments, guest),
         Command::Inspect(arguments) => inspect::inspect(&arguments),
         Command::Up(arguments) => serve::up(&arguments),
         Command::Runtime(arguments) => serve::runtime(&arguments),
-        Command::Worker(arguments) => worker::worker(*arguments),
+        Command::Worker(arguments) => worker::worker(*arguments, guest),
         Command::Component(arguments) => component::component(*arguments),
         Command::Runtimes(arguments) => runtimes::runtimes(&arguments),
         Command::Token(arguments) => token::token(arguments),
         Command::Remote(arguments) => remote::remote(arguments),
         Command::Doctor(arguments) => doctor::doctor(&arguments),
         Command::Completions(arguments) => completions::completions(&arguments),
-    };
-    // A guest's thread may be stuck in a host call for ever, and dropping its runtime would wait
-    // for it.
-    std::process::exit(code.into())
+    }
 }

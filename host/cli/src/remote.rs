@@ -109,7 +109,7 @@ fn add(setting: &RemoteSetting, place: &PlaceArgs, output: OutputFormat) -> Resu
     let report = report(&spec);
     registrar(place)?.remotes().add(&spec)?;
     match output {
-        OutputFormat::Json => terminal::print(&json::line(&report)),
+        OutputFormat::Json => terminal::print(&json::line(&report))?,
         OutputFormat::Text => {
             terminal::say("added", &format!("{}; a running host takes notice", report.runtime_id));
         }
@@ -121,14 +121,14 @@ fn list(place: &PlaceArgs, output: OutputFormat) -> Result<(), Failed> {
     let remotes = registrar(place)?.remotes().list()?;
     let items: Vec<_> = remotes.iter().map(report).collect();
     match output {
-        OutputFormat::Json => terminal::print(&json::line(&ItemsReport { items })),
+        OutputFormat::Json => terminal::print(&json::line(&ItemsReport { items }))?,
         OutputFormat::Text => {
             let mut table = Table::new(&["RUNTIME", "URL", "TOKEN FILE"]);
             for remote in &items {
                 let file = remote.token_file.as_deref().unwrap_or(Path::new("none")).display();
                 table.row([&remote.runtime_id, &remote.url, &file]);
             }
-            terminal::print(table.text().as_bytes());
+            terminal::print(table.text().as_bytes())?;
         }
     }
     Ok(())
@@ -137,7 +137,7 @@ fn list(place: &PlaceArgs, output: OutputFormat) -> Result<(), Failed> {
 fn remove(runtime: &RuntimeId, place: &PlaceArgs, output: OutputFormat) -> Result<(), Failed> {
     registrar(place)?.remotes().remove(runtime)?;
     match output {
-        OutputFormat::Json => terminal::print(b"{}\n"),
+        OutputFormat::Json => terminal::print(b"{}\n")?,
         OutputFormat::Text => terminal::say("removed", &format!("{runtime}")),
     }
     Ok(())

@@ -14,7 +14,7 @@ use skep_protocol::{
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct RunReport {
     /// `exited`, `answered`, `failed`, `trapped`, `limit`, `deadline`, `cancelled`, `refused`,
-    /// `host_fault` or `error`.
+    /// `host_fault`, `output_lost` or `error`.
     pub(crate) status: &'static str,
     /// The exit code of this process.
     pub(crate) exit_code: u8,
@@ -117,10 +117,13 @@ pub(crate) struct EventReport {
     pub(crate) payload: PayloadReport,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 pub(crate) struct OutReport {
     pub(crate) files: Vec<FileReport>,
     pub(crate) skipped: Vec<SkippedReport>,
+    /// Where all that the guest left is, where not all of it could be copied.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) kept_in: Option<PathBuf>,
 }
 
 #[derive(Debug, Serialize)]
@@ -133,7 +136,7 @@ pub(crate) struct FileReport {
 #[derive(Debug, Serialize)]
 pub(crate) struct SkippedReport {
     pub(crate) path: String,
-    pub(crate) reason: &'static str,
+    pub(crate) reason: String,
 }
 
 /// The result of `skep inspect`.

@@ -1,133 +1,55 @@
 //! `skep run`: one run of one component, with streams, mounts and limits, and an exit code.
+//!
+//! A run is prepared, loaded, fed, run and concluded, in this order. Whatever may block, reading a
+//! component from a pipe or printing to a reader that stopped, happens on a thread of its own while
+//! the run watches its deadline and the signals. Such a thread may never return, so the process
+//! ends by exiting.
 
+mod args;
 mod conclude;
 mod explain;
 mod memory_turn;
 mod mount;
+mod out;
+mod streams;
+mod watch;
 
 use std::collections::BTreeMap;
-use std::io::{self, Read};
+use std::ffi::OsString;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
-use clap::Args;
+use cap_std::fs::Dir;
 use skep_protocol::flags::quoted;
 use skep_protocol::limits::OFF;
 use skep_protocol::text::neutral;
-use skep_protocol::{ComponentKind, HttpGrant, Limits, Payload, Rights, WorkerId};
+use skep_protocol::{ComponentKind, Limits, Payload, Rights, WorkerId};
 use skep_registry::{LocalRun, RunRecord};
-use skep_runtime::stdio::{Input, Output, Writer};
 use skep_runtime::{
     ChildCompiler, CompileOutcome, ConnectReason, Cost, Denied, Done, Ended, FileCalls, GuestSpec,
     HttpAccess, KillReason, KillSwitch, LoadError, Loaded, Mount, Outbound, Place, Profile,
     Sandbox, SandboxParts, TranscriptEntry, Unbounded,
 };
 use skep_store::scope::Quota;
-use skep_store::{Disk, Scope, tree};
-use tokio::signal::unix::{SignalKind, signal};
+use skep_store::{Disk, Scope};
 
-use crate::ambient;
-use crate::report::{
-    CompileReport, DenialReport, EventReport, FileReport, OutReport, PayloadReport, RunReport,
-    SkippedReport,
-};
+use crate::report::{CompileReport, DenialReport, RunReport};
 use crate::serve::now;
+use crate::source::{NoWriter, Source};
 use crate::temporary::Temporary;
-use crate::terminal::{self, Filter, Spinner};
-use crate::{OutputFormat, exit, quantity};
-use conclude::conclude;
-use explain::{Asked, Explained};
+use crate::terminal::{Lost, Spinner};
+use crate::{ambient, exit};
+pub(crate) use args::RunArgs;
+use conclude::{Conclusion, Event};
+use explain::Explained;
 use memory_turn::{MemoryTurn, Told};
 use mount::{DATA, MountArg};
-
-/// Runs a component once.
-#[derive(Args)]
-#[command(after_help = "\
-Examples:
-  skep run hello.wasm -- one two
-  skep run --dir src::/src --dir out::/data:rw --timeout 30s build.wasm -- /src
-  skep run --memory 64MiB --env LANG=C --output json tool.wasm
-  echo hi | skep run --input - counter.wasm
-  skep run --allow-http https://api.example.com --allow-http 'GET https://*.example.org' fetch.wasm
-  skep run --allow-http 'http://db.corp:8080 inner' fetch.wasm
-  skep run --deterministic=7 --out results test.wasm
-
-Exit codes: the guest's own, and
-  124 deadline   125 Skep failed or bad usage   126 refused before running
-  130 Ctrl-C     134 trap, or a limit other than memory   137 out of memory   143 SIGTERM")]
-pub(crate) struct RunArgs {
-    /// Map a directory: HOST::GUEST, then :ro (the default) or :rw. HOST alone is seen as /data
-    #[arg(long, value_name = "HOST::GUEST[:ro|rw]")]
-    dir: Vec<MountArg>,
-
-    /// Set an environment variable. Nothing is inherited
-    #[arg(long, value_name = "K=V", value_parser = pair)]
-    env: Vec<(String, String)>,
-
-    /// Set a value of the config bundle
-    #[arg(long, value_name = "K=V", value_parser = pair)]
-    config: Vec<(String, String)>,
-
-    /// Let it send HTTP requests there; repeatable. `[METHOD,… ]SCHEME://HOST[:PORT][ inner]`: HOST
-    /// may be *.NAME or *, and `inner` lets a name lead to an address that is not public
-    #[arg(long, value_name = "GRANT", conflicts_with = "deterministic")]
-    allow_http: Vec<HttpGrant>,
-
-    /// Stop the guest after this time (250ms, 5s, 2m). Compiling does not count
-    #[arg(long, value_name = "TIME", value_parser = quantity::duration)]
-    timeout: Option<Duration>,
-
-    /// Memory it may use [default: 256MiB]
-    #[arg(long, value_name = "SIZE", value_parser = quantity::bytes)]
-    memory: Option<u64>,
-
-    /// File bytes it may add to its directories [default: 1GiB]
-    #[arg(long, value_name = "SIZE", value_parser = quantity::bytes)]
-    disk: Option<u64>,
-
-    /// Instructions it may execute, roughly. Makes it compile for counting them
-    #[arg(long, value_name = "N")]
-    fuel: Option<u64>,
-
-    /// Make the run repeatable: virtual clocks, seeded randomness, sorted directories
-    #[arg(
-        long, value_name = "SEED", num_args = 0..=1, require_equals = true,
-        default_missing_value = "0"
-    )]
-    deterministic: Option<u64>,
-
-    /// Give it an empty /out and copy its regular files to DIR afterwards
-    #[arg(long, value_name = "DIR")]
-    out: Option<PathBuf>,
-
-    /// What a service is asked to handle: a file, or - for standard input
-    #[arg(long, value_name = "FILE|-")]
-    input: Option<PathBuf>,
-
-    /// How the result is shown. With json, standard output is one JSON object and the guest's own
-    /// streams go to standard error
-    #[arg(long, value_enum, default_value = "text", value_name = "FORMAT")]
-    output: OutputFormat,
-
-    /// The component, or a WASI preview1 module
-    #[arg(value_name = "COMPONENT")]
-    component: PathBuf,
-
-    /// Everything after it is the guest's; one leading `--` is dropped
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGS")]
-    args: Vec<String>,
-}
-
-fn pair(text: &str) -> Result<(String, String), String> {
-    match text.split_once('=') {
-        Some((key, value)) if !key.is_empty() && !text.contains('\0') => {
-            Ok((key.into(), value.into()))
-        }
-        _ => Err("expected KEY=VALUE".into()),
-    }
-}
+use out::Out;
+use streams::{Streams, Writers};
+use watch::{GivenUp, Watch, sleep_until};
 
 /// How long the last of a stopped guest's output may take to be written.
 const LAST_WORDS: Duration = Duration::from_millis(100);
@@ -135,21 +57,54 @@ const LAST_WORDS: Duration = Duration::from_millis(100);
 /// How long a stopped guest may take to let go. One that is stuck in a system call never does.
 const LETTING_GO: Duration = Duration::from_millis(100);
 
+/// How long printing the result may take where the deadline has passed.
+const PRINTING: Duration = Duration::from_secs(1);
+
 /// Runs the command and returns the exit code.
-pub(crate) fn run(arguments: RunArgs) -> u8 {
+pub(crate) fn run(mut arguments: RunArgs, guest: Vec<OsString>) -> u8 {
+    arguments.args = guest;
     let format = arguments.output;
-    let mut run = match Run::prepare(arguments) {
-        Ok(run) => run,
-        Err(message) => return conclude(format, RunReport::default(), failed(message)),
+    match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => {
+            let code = runtime.block_on(whole(arguments));
+            // Its threads may never return.
+            runtime.shutdown_background();
+            code
+        }
+        Err(error) => {
+            conclude::show(format, Conclusion::from(failed(format!("failed to start: {error}"))))
+        }
+    }
+}
+
+/// The whole of a run, to its exit code.
+async fn whole(arguments: RunArgs) -> u8 {
+    let format = arguments.output;
+    let mut watch = match Watch::begin(arguments.timeout) {
+        Ok(watch) => watch,
+        Err(error) => {
+            let explained = failed(format!("signals cannot be watched: {error}"));
+            return conclude::show(format, explained.into());
+        }
     };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let explained = match runtime {
-        Ok(runtime) => runtime.block_on(run.drive()),
-        Err(error) => failed(format!("failed to start: {error}")),
+    let mut deadline = watch.deadline();
+    let conclusion = match Run::prepare(arguments, &mut watch).await {
+        Err(explained) => explained.into(),
+        Ok(mut run) => {
+            let conclusion = run.drive(&mut watch, &mut deadline).await;
+            run.collect_out(conclusion, &mut watch).await
+        }
     };
-    let explained = run.collect_out(explained);
-    drop(run.temporary.take());
-    conclude(format, run.report, explained)
+    // A reader that stopped holds the printing up for ever.
+    let patience = deadline.map(|deadline| deadline.max(Instant::now() + PRINTING));
+    let ending = conclusion.explained.exit_code;
+    let shown = watch.over_blocking(patience, move || conclude::show(format, conclusion)).await;
+    match shown {
+        Ok(code) => code,
+        Err(GivenUp::Stopped(request)) => request.exit_code(),
+        Err(GivenUp::Late) if ending == 0 => exit::DEADLINE,
+        Err(GivenUp::Late) => ending,
+    }
 }
 
 /// One run on its way.
@@ -158,27 +113,19 @@ struct Run {
     limits: Limits,
     wasm: Vec<u8>,
     name: String,
+    args: Vec<String>,
     sandbox: Sandbox,
     mounts: Vec<Mount>,
     temporary: Option<Temporary>,
-    out: Option<cap_std::fs::Dir>,
+    /// The guest's /out, and where what it leaves there goes.
+    out: Option<(Dir, Out)>,
     report: RunReport,
 }
 
-/// The streams of a run, and what is on their host's side.
-struct Streams {
-    stdin: Input,
-    stdout: Output,
-    stderr: Output,
-    writers: [Writer; 2],
-}
-
 impl Run {
-    /// Checks everything the operator said, before anything is compiled or run.
-    fn prepare(mut arguments: RunArgs) -> Result<Self, String> {
-        if arguments.args.first().is_some_and(|first| first == "--") {
-            arguments.args.remove(0);
-        }
+    /// Reads the component and checks everything the operator said, before anything is compiled or
+    /// run.
+    async fn prepare(mut arguments: RunArgs, watch: &mut Watch) -> Result<Self, Explained> {
         let defaults = Limits::default();
         let limits = Limits {
             memory_bytes: arguments.memory.unwrap_or(defaults.memory_bytes),
@@ -191,10 +138,26 @@ impl Run {
             open_descriptors: defaults.open_descriptors.min(ambient::raise_descriptors() / 2),
             ..defaults
         };
-        let wasm = read_component(&arguments.component, &limits)?;
+        let name = file_name(&arguments.component);
+        let args = guest_args(&name, std::mem::take(&mut arguments.args)).map_err(failed)?;
+        let component = Source::from(arguments.component.clone());
+        if let Some(input) = arguments.input.clone().map(Source::from) {
+            if input.is_standard_input() && component.is_standard_input() {
+                return Err(failed("standard input is both the component and the input".into()));
+            }
+            input.check().map_err(|error| failed(error.to_string()))?;
+        }
+        let wasm = watch
+            .over_blocking(watch.deadline(), move || {
+                component.read(NoWriter::Refuse, limits.component_bytes)
+            })
+            .await
+            .map_err(|reason| given_up(reason, &limits))?
+            .map_err(|error| failed(error.to_string()))?;
         let mut run = Self {
-            name: file_name(&arguments.component),
-            sandbox: sandbox(limits)?,
+            name,
+            args,
+            sandbox: sandbox(limits).map_err(failed)?,
             limits,
             wasm,
             mounts: Vec::new(),
@@ -203,7 +166,7 @@ impl Run {
             report: RunReport::default(),
             arguments,
         };
-        run.mount()?;
+        run.mount().map_err(failed)?;
         Ok(run)
     }
 
@@ -220,8 +183,10 @@ impl Run {
             })?;
             self.mounts.push(Mount { guest: guest.clone(), scope: scope(dir, *rights) });
         }
-        let mut temporary = |name: &str, guest: &str| -> Result<cap_std::fs::Dir, String> {
-            let made = || -> io::Result<_> {
+        let mapped = |guest: &str| self.arguments.dir.iter().any(|mount| mount.guest == guest);
+        let (data, results) = (!mapped(DATA) && !self.arguments.no_data, mapped("/out"));
+        let mut temporary = |name: &str, guest: &str| -> Result<Dir, String> {
+            let mut made = || -> io::Result<_> {
                 let temporary = match &self.temporary {
                     Some(temporary) => temporary,
                     None => self.temporary.insert(Temporary::create()?),
@@ -232,60 +197,45 @@ impl Run {
                 self.mounts.push(Mount { guest: guest.into(), scope });
                 Ok(kept)
             };
-            let mut made = made;
-            made().map_err(|error| format!("cannot make a temporary directory: {error}"))
+            made().map_err(|error| {
+                let parent = ambient::temporary_files();
+                format!("cannot make a temporary directory in {}: {error}", parent.display())
+            })
         };
-        let mapped = |guest: &str| self.arguments.dir.iter().any(|mount| mount.guest == guest);
-        if !mapped(DATA) {
+        if data {
             temporary("data", DATA)?;
         }
-        if self.arguments.out.is_some() {
-            if mapped("/out") {
+        if let Some(path) = self.arguments.out.take() {
+            if results {
                 return Err("--out gives the guest an /out of its own: map yours elsewhere".into());
             }
-            self.out = Some(temporary("out", "/out")?);
+            self.out = Some((temporary("out", "/out")?, Out::open(path)?));
         }
         Ok(())
     }
 
-    /// Loads and runs, watching for signals all the while.
-    async fn drive(&mut self) -> Explained {
-        let (Ok(mut interrupt), Ok(mut terminate)) =
-            (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-        else {
-            return failed("signals cannot be watched".into());
-        };
-        let mut asked = async || {
-            tokio::select! {
-                _ = interrupt.recv() => Asked::CtrlC,
-                _ = terminate.recv() => Asked::Terminate,
-            }
-        };
-        let loading = self.load();
-        let loaded = tokio::select! {
-            loaded = loading => loaded,
-            asked = asked() => return explain::ended(&Ended::Cancelled, &self.limits, Some(asked)),
-        };
-        let (loaded, outcome) = match loaded {
-            Ok(loaded) => loaded,
-            Err(error) => return explain::not_loaded(&error, &self.limits),
+    /// Loads, feeds and runs. `deadline` becomes that of the guest.
+    async fn drive(&mut self, watch: &mut Watch, deadline: &mut Option<Instant>) -> Conclusion {
+        let loaded = match watch.over(None, self.load()).await {
+            Err(reason) => return given_up(reason, &self.limits).into(),
+            Ok(Err(error)) => return explain::not_loaded(&error, &self.limits).into(),
+            Ok(Ok(loaded)) => loaded,
         };
         self.report.component = Some(loaded.shape.digest);
         self.report.kind = Some(loaded.kind);
-        self.report.compile = Some(match outcome {
-            CompileOutcome::Hit => CompileReport { cache: "hit", ms: None },
-            CompileOutcome::Miss(took) => CompileReport { cache: "miss", ms: Some(millis(took)) },
-        });
         let _record = self.register(&loaded);
-        let streams = match self.streams(loaded.kind) {
+        let streams = match Streams::connect(loaded.kind, self.arguments.output) {
             Ok(streams) => streams,
-            Err(error) => return failed(format!("the standard streams cannot be used: {error}")),
+            Err(error) => {
+                return failed(format!("the standard streams cannot be used: {error}")).into();
+            }
         };
-        let input = match self.input(loaded.kind) {
+        *deadline = watch.deadline();
+        let input = match self.input(loaded.kind, watch, *deadline).await {
             Ok(input) => input,
-            Err(message) => return failed(message),
+            Err(explained) => return explained.into(),
         };
-        self.guest(loaded, streams, input, asked).await
+        self.guest(loaded, streams, input, watch, *deadline).await
     }
 
     /// Lets the hosts of this machine show this run for as long as it goes on.
@@ -309,8 +259,8 @@ impl Run {
         registered.ok()
     }
 
-    /// Makes the component ready on another thread, so that signals are heard meanwhile.
-    async fn load(&mut self) -> Result<(Arc<Loaded>, CompileOutcome), LoadError> {
+    /// Makes the component ready on another thread.
+    async fn load(&mut self) -> Result<Arc<Loaded>, LoadError> {
         let sandbox = self.sandbox.clone();
         let wasm = std::mem::take(&mut self.wasm);
         let profile = match (self.arguments.deterministic, self.arguments.fuel) {
@@ -319,47 +269,40 @@ impl Run {
         };
         let _spinner = Spinner::after_a_while(format!("compiling {}", neutral(&self.name)));
         let loading = tokio::task::spawn_blocking(move || sandbox.load(&wasm, profile));
-        loading.await.unwrap_or_else(|error| Err(LoadError::Engine(error.to_string())))
+        let loaded = loading.await;
+        let (loaded, outcome) =
+            loaded.unwrap_or_else(|error| Err(LoadError::Engine(error.to_string())))?;
+        self.report.compile = Some(match outcome {
+            CompileOutcome::Hit => CompileReport { cache: "hit", ms: None },
+            CompileOutcome::Miss(took) => CompileReport { cache: "miss", ms: Some(millis(took)) },
+        });
+        Ok(loaded)
     }
 
-    fn streams(&self, kind: ComponentKind) -> io::Result<Streams> {
-        let json = self.arguments.output == OutputFormat::Json;
-        let (stdout, out_writer) = match json {
-            false => guest_output(io::stdout()),
-            true => guest_output(io::stderr()),
-        }?;
-        let (stderr, err_writer) = guest_output(io::stderr())?;
-        let stdin = match kind {
-            // A service is fed by --input; its standard input is empty.
-            ComponentKind::Service => Input::empty(),
-            _ => {
-                let stdin = io::stdin();
-                let terminal = io::IsTerminal::is_terminal(&stdin);
-                Input::from_reader(stdin, terminal)?
-            }
-        };
-        Ok(Streams { stdin, stdout, stderr, writers: [out_writer, err_writer] })
-    }
-
-    /// What a service is to handle, or nothing for a command.
-    fn input(&self, kind: ComponentKind) -> Result<Option<Payload>, String> {
-        let most = self.limits.input_bytes;
-        let body = match (kind, self.arguments.input.as_deref()) {
+    /// Reads what a service is to handle; a command has nothing.
+    async fn input(
+        &self,
+        kind: ComponentKind,
+        watch: &mut Watch,
+        deadline: Option<Instant>,
+    ) -> Result<Option<Payload>, Explained> {
+        let source = self.arguments.input.clone().map(Source::from);
+        let body = match (kind, source) {
             (ComponentKind::Service, None) => Vec::new(),
-            (ComponentKind::Service, Some(path)) if path == Path::new("-") => {
-                read_at_most(io::stdin(), most)
-                    .map_err(|error| format!("cannot read standard input: {error}"))?
+            (ComponentKind::Service, Some(source)) => {
+                let most = self.limits.input_bytes;
+                let read = move || source.read(NoWriter::Wait, most);
+                let read = watch.over_blocking(deadline, read).await;
+                read.map_err(|reason| given_up(reason, &self.limits))?
+                    .map_err(|error| failed(error.to_string()))?
             }
-            (ComponentKind::Service, Some(path)) => std::fs::File::open(path)
-                .and_then(|file| read_at_most(file, most))
-                .map_err(|error| format!("cannot read {}: {error}", path.display()))?,
             (_, None) => return Ok(None),
             (_, Some(_)) => {
-                return Err("--input is for services; a command reads its standard input".into());
+                let message = "--input is for services; a command reads its standard input";
+                return Err(failed(message.into()));
             }
         };
-        let content_type = "application/octet-stream".into();
-        Ok(Some(Payload { content_type, body }))
+        Ok(Some(Payload { content_type: "application/octet-stream".into(), body }))
     }
 
     /// Runs the guest to its end, its deadline or a signal, and delivers what it wrote.
@@ -368,16 +311,19 @@ impl Run {
         loaded: Arc<Loaded>,
         streams: Streams,
         input: Option<Payload>,
-        mut asked: impl AsyncFnMut() -> Asked,
-    ) -> Explained {
-        let mut args = vec![self.name.clone()];
-        args.append(&mut self.arguments.args);
+        watch: &mut Watch,
+        deadline: Option<Instant>,
+    ) -> Conclusion {
+        let Streams { stdin, stdout, stderr, writers } = streams;
+        let (report, events) = std::sync::mpsc::channel();
+        let kill = Arc::new(KillSwitch::default());
+        let began = Instant::now();
         let spec = GuestSpec {
-            args,
+            args: std::mem::take(&mut self.args),
             env: self.arguments.env.clone(),
-            stdin: streams.stdin.clone(),
-            stdout: streams.stdout.clone(),
-            stderr: streams.stderr.clone(),
+            stdin: stdin.clone(),
+            stdout: stdout.clone(),
+            stderr: stderr.clone(),
             mounts: self.mounts.clone(),
             // This process serves one guest, and ends by exiting.
             files: FileCalls::new(Place::Inline),
@@ -385,15 +331,19 @@ impl Run {
                 grants: self.arguments.allow_http.clone(),
                 secrets: BTreeMap::new(),
             },
-            limits: self.limits,
+            limits: Limits {
+                // What is left of it after waiting for the input.
+                turn_deadline_ms: deadline.map_or(OFF, |deadline| {
+                    let left = deadline.saturating_duration_since(began).as_millis();
+                    u64::try_from(left).unwrap_or(OFF).max(1)
+                }),
+                ..self.limits
+            },
             seed: self.arguments.deterministic,
             lender: Arc::new(Unbounded),
         };
         let config: BTreeMap<_, _> = self.arguments.config.iter().cloned().collect();
-        let (report, events) = std::sync::mpsc::channel();
         let turn = Box::new(MemoryTurn::new(self.limits, config, report));
-        let kill = Arc::new(KillSwitch::default());
-        let began = Instant::now();
 
         let mut guest = {
             let (sandbox, kill) = (self.sandbox.clone(), kill.clone());
@@ -412,16 +362,15 @@ impl Run {
                 Done { ended, cost, denials: instance.take_denials() }
             })
         };
-        let deadline = self.arguments.timeout.map(|timeout| began + timeout);
-        let mut who = None;
+        let mut stopped = None;
         let finished = tokio::select! {
             finished = &mut guest => finished.ok(),
-            signalled = asked() => {
-                who = Some(signalled);
+            request = watch.stop_request() => {
+                stopped = Some(request);
                 kill.throw(KillReason::Cancelled);
                 tokio::time::timeout(LETTING_GO, guest).await.ok().and_then(Result::ok)
             }
-            () = sleep_until(deadline.map(|at| at + LETTING_GO)) => None,
+            () = sleep_until(deadline.and_then(|at| at.checked_add(LETTING_GO))) => None,
         };
         let Done { mut ended, cost, denials } = finished.unwrap_or_else(|| {
             let ended = match kill.reason() {
@@ -432,22 +381,17 @@ impl Run {
             let cost = Cost { wall: began.elapsed(), ..Cost::default() };
             Done { cost, ..Done::from(ended) }
         });
-
-        let killed = matches!(ended, Ended::Deadline | Ended::Cancelled);
-        let drained = {
-            let [out, err] = streams.writers;
-            let patience = killed.then_some(LAST_WORDS);
-            tokio::task::spawn_blocking(move || (out.drain(patience), err.drain(patience)))
-        };
-        tokio::select! {
-            _ = drained => {}
-            signalled = asked() => {
-                who = Some(signalled);
-                ended = Ended::Cancelled;
+        let lost = match deliver(writers, &ended, watch, deadline).await {
+            Ok(delivered) => delivered.err(),
+            Err(reason) => {
+                // It ended, but nothing takes what it wrote.
+                (ended, stopped) = match reason {
+                    GivenUp::Late => (Ended::Deadline, stopped),
+                    GivenUp::Stopped(request) => (Ended::Cancelled, Some(request)),
+                };
+                None
             }
-            // Ended, but nobody takes what it wrote.
-            () = sleep_until(deadline.filter(|_| !killed)) => ended = Ended::Deadline,
-        }
+        };
 
         self.report.wall_ms = millis(cost.wall);
         self.report.cpu_ms = millis(cost.cpu);
@@ -455,75 +399,79 @@ impl Run {
         self.report.fuel = cost.fuel;
         self.report.denials =
             denials.iter().map(|denied| denial(denied, &self.arguments.dir)).collect();
-        self.report.bytes_in = streams.stdin.total();
-        self.report.bytes_out = streams.stdout.total();
-        self.report.bytes_err = streams.stderr.total();
-        self.show(&events);
-        let explained = explain::ended(&ended, &self.limits, who);
-        if let Ended::Answered(payload) = ended {
-            self.show_output(payload);
+        self.report.bytes_in = stdin.total();
+        self.report.bytes_out = stdout.total();
+        self.report.bytes_err = stderr.total();
+        let explained = explain::ended(&ended, &self.limits, stopped);
+        Conclusion {
+            explained: explained.with_lost(lost.as_ref()),
+            events: self.events(&events),
+            output: match ended {
+                Ended::Answered(payload) => Some(payload),
+                _ => None,
+            },
+            report: RunReport::default(),
         }
-        explained
     }
 
-    fn show(&mut self, told: &Receiver<Told>) {
+    /// The events that the guest emitted. What it requested goes to the report.
+    fn events(&mut self, told: &Receiver<Told>) -> Vec<Event> {
+        let mut events = Vec::new();
         for told in told.try_iter() {
-            let TranscriptEntry { seq, kind, event, content_type, body, .. } = match told {
-                Told::Event(event) => event,
-                Told::Request(request) => {
-                    self.report.requests.push(request);
-                    continue;
+            match told {
+                Told::Event(TranscriptEntry { seq, kind, event, content_type, body, .. }) => {
+                    let payload = Payload { content_type, body };
+                    events.push(Event { seq, kind: event.unwrap_or(kind), payload });
                 }
-            };
-            let kind = event.unwrap_or(kind);
-            if self.arguments.output == OutputFormat::Json {
-                let payload = PayloadReport::new(content_type, body);
-                self.report.events.push(EventReport { seq, kind, payload });
-                continue;
+                Told::Request(request) => self.report.requests.push(request),
             }
-            let text = match str::from_utf8(&body) {
-                Ok(text) => neutral(text).to_string(),
-                Err(_) => format!("{} bytes of {}", body.len(), neutral(&content_type)),
-            };
-            terminal::say("event", &format!("{}: {text}", neutral(&kind)));
         }
+        events
     }
 
-    fn show_output(&mut self, payload: Payload) {
-        if self.arguments.output == OutputFormat::Json {
-            let Payload { content_type, body } = payload;
-            self.report.output = Some(PayloadReport::new(content_type, body));
-            return;
-        }
-        terminal::print_guest(&payload.body);
-    }
-
-    /// Copies what the guest left in /out, whatever its end was.
-    fn collect_out(&mut self, explained: Explained) -> Explained {
-        let (Some(from), Some(path)) = (self.out.take(), &self.arguments.out) else {
-            return explained;
+    /// Copies what the guest left in /out, whatever its end was, and removes the rest. What cannot
+    /// be copied is kept.
+    async fn collect_out(mut self, mut conclusion: Conclusion, watch: &mut Watch) -> Conclusion {
+        conclusion.report = std::mem::take(&mut self.report);
+        let Some((from, out)) = self.out.take() else { return conclusion };
+        let copied = watch.over_blocking(None, move || out.copy(&from)).await;
+        let trouble = match copied {
+            Ok((report, trouble)) => {
+                conclusion.report.out = Some(report);
+                trouble.map(|message| (exit::SKEP_FAILED, message))
+            }
+            Err(GivenUp::Stopped(request)) => {
+                Some((request.exit_code(), "stopped while copying what is in /out".to_owned()))
+            }
+            Err(GivenUp::Late) => unreachable!("copying has no deadline"),
         };
-        let copied = ambient::create_dir(path).and_then(|to| tree::copy_out(&from, &to));
-        match copied {
-            Ok(done) => {
-                let skipped = done.skipped.into_iter();
-                self.report.out = Some(OutReport {
-                    files: done
-                        .copied
-                        .into_iter()
-                        .map(|f| FileReport { path: f.path, bytes: f.bytes, digest: f.digest })
-                        .collect(),
-                    skipped: skipped
-                        .map(|s| SkippedReport { path: s.path, reason: s.reason })
-                        .collect(),
-                });
-                explained
+        let Some((code, message)) = trouble else { return conclusion };
+        let kept = self.temporary.as_ref().map(|temporary| temporary.keep("out"));
+        let message = match kept {
+            Some(Ok(path)) => {
+                let message = format!("{message}; all of /out is kept in {}", path.display());
+                conclusion.report.out.get_or_insert_default().kept_in = Some(path);
+                message
             }
-            Err(error) => {
-                failed(format!("cannot copy what it left in /out to {}: {error}", path.display()))
-            }
-        }
+            Some(Err(error)) => format!("{message}; /out could not be kept: {error}"),
+            None => message,
+        };
+        conclusion.explained = conclusion.explained.without_results(code, &message);
+        conclusion
     }
+}
+
+/// Waits until what a guest wrote is written, as long as its end allows.
+async fn deliver(
+    writers: Writers,
+    ended: &Ended,
+    watch: &mut Watch,
+    deadline: Option<Instant>,
+) -> Result<Result<(), Lost>, GivenUp> {
+    let killed = matches!(ended, Ended::Deadline | Ended::Cancelled);
+    let patience = killed.then_some(LAST_WORDS);
+    let deadline = deadline.filter(|_| !killed);
+    watch.over_blocking(deadline, move || writers.drain(patience)).await
 }
 
 fn failed(message: String) -> Explained {
@@ -533,6 +481,25 @@ fn failed(message: String) -> Explained {
         message: Some(message),
         ..Explained::default()
     }
+}
+
+/// The end of a run whose guest was not started, because a wait before that was given up.
+fn given_up(reason: GivenUp, limits: &Limits) -> Explained {
+    match reason {
+        GivenUp::Late => explain::ended(&Ended::Deadline, limits, None),
+        GivenUp::Stopped(request) => explain::ended(&Ended::Cancelled, limits, Some(request)),
+    }
+}
+
+/// The guest's arguments, its name first. WASI has them in UTF-8.
+fn guest_args(name: &str, words: Vec<OsString>) -> Result<Vec<String>, String> {
+    let mut args = vec![name.to_owned()];
+    for word in words {
+        args.push(word.into_string().map_err(|word| {
+            format!("argument {} of the guest, {word:?}, is not UTF-8", args.len())
+        })?);
+    }
+    Ok(args)
 }
 
 /// A denial with the flags that would have allowed it.
@@ -568,47 +535,8 @@ fn sandbox(limits: Limits) -> Result<Sandbox, String> {
     Sandbox::start(parts).map_err(|error| format!("failed to start: {error}"))
 }
 
-/// The bytes of a component that the operator named. Not more than the limit is read.
-pub(crate) fn read_component(path: &Path, limits: &Limits) -> Result<Vec<u8>, String> {
-    let cannot = |error: io::Error| match error.kind() {
-        io::ErrorKind::NotFound => {
-            format!("there is no file {}: check the path, or build it first", path.display())
-        }
-        _ => format!("cannot read {}: {error}", path.display()),
-    };
-    let file = std::fs::File::open(path).map_err(cannot)?;
-    if !file.metadata().map_err(cannot)?.is_file() {
-        return Err(format!("{} is not a file", path.display()));
-    }
-    read_at_most(file, limits.component_bytes).map_err(cannot)
-}
-
-/// Reads to the end, or to one byte past the limit, which is then found to be passed.
-fn read_at_most(from: impl Read, limit: u64) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    from.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
-    Ok(bytes)
-}
-
 fn file_name(path: &Path) -> String {
     path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned())
-}
-
-/// One of our streams as the guest's. On a terminal, a guest's control sequences are filtered.
-fn guest_output(
-    stream: impl io::Write + io::IsTerminal + Send + 'static,
-) -> io::Result<(Output, Writer)> {
-    match stream.is_terminal() {
-        true => Output::to_writer(Filter::new(stream), true),
-        false => Output::to_writer(stream, false),
-    }
-}
-
-async fn sleep_until(at: Option<Instant>) {
-    match at {
-        Some(at) => tokio::time::sleep_until(at.into()).await,
-        None => std::future::pending().await,
-    }
 }
 
 fn millis(duration: Duration) -> f64 {

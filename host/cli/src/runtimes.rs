@@ -25,7 +25,7 @@ pub(crate) fn runtimes(arguments: &RuntimesArgs) -> u8 {
 async fn list(connect: &ConnectArgs) -> Result<u8, Failed> {
     let listing = connect.connect()?.host()?.runtimes().await?;
     if connect.output == OutputFormat::Json {
-        terminal::print(&json::line(&listing));
+        terminal::print(&json::line(&listing))?;
         return Ok(0);
     }
     let mut table = Table::new(&["RUNTIME", "NAME", "SOURCE", "STATUS", "WORKERS"]);
@@ -43,7 +43,7 @@ async fn list(connect: &ConnectArgs) -> Result<u8, Failed> {
             &workers,
         ]);
     }
-    terminal::print(table.text().as_bytes());
+    terminal::print(table.text().as_bytes())?;
     for diagnostic in &listing.diagnostics {
         let code = diagnostic.code.as_str();
         terminal::say("warning", &format!("{code}: {}", diagnostic.message));

@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 use cap_std::fs::Dir;
 use clap::Args;
 use skep_api::{ApiParts, Metrics, ServerLimits, Surface};
-use skep_protocol::{HostId, Limits, Role, RuntimeId, ScopeName, Timestamp};
+use skep_protocol::{HostId, Limits, Role, RuntimeId, ScopeName, Timestamp, TokenView};
 use skep_registry::{Ceilings, Network, Registry, RegistryParts};
 use skep_runtime::{
     ChildCompiler, Embedded, EmbeddedParts, OperatorScope, Outbound, Sandbox, SandboxParts, Wall,
@@ -17,13 +17,14 @@ use skep_runtime::{
 };
 use skep_store::{NoFaults, OpenError, Store, StoreParts};
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
 
 use crate::failure::Failed;
 use crate::report::UpReport;
 use crate::running::{Note, RunningHost};
 use crate::settings::{PlaceArgs, ScopeSetting, Settings};
-use crate::{OutputFormat, ambient, exit, json, remote, secret, terminal};
+use crate::signals::Signals;
+use crate::terminal::Lost;
+use crate::{OutputFormat, ambient, json, remote, secret, terminal};
 
 /// How long running turns and open requests may take to end.
 const GRACE: Duration = Duration::from_secs(10);
@@ -97,7 +98,7 @@ fn serve(arguments: &ServeArgs, surface: Surface) -> u8 {
             .build()?;
         let served = threads.block_on(async {
             let host = Host::start(settings, arguments.id.clone(), surface).await?;
-            host.say(arguments.output)?;
+            host.announce(arguments.output)?;
             host.run().await
         });
         threads.shutdown_timeout(Duration::from_millis(100));
@@ -119,7 +120,7 @@ struct Host {
     allowed_hosts: Vec<String>,
     runtime_id: RuntimeId,
     /// What the very first start shows.
-    first_token: Option<skep_registry::Secret>,
+    first_token: Option<(skep_registry::Secret, TokenView)>,
     login: Option<skep_registry::Secret>,
     _note: Note,
 }
@@ -190,7 +191,7 @@ impl Host {
                 Surface::Runtime => Vec::new(),
             },
             local: match surface {
-                Surface::Browser => Some(ambient::local_runs()?),
+                Surface::Browser => local_runs(),
                 Surface::Runtime => None,
             },
             connect: Arc::new(Network),
@@ -227,7 +228,7 @@ impl Host {
                     runtimes: None,
                     expires_at: None,
                 })?;
-                (Some(token.0), Some(access.login_code()?))
+                (Some(token), Some(access.login_code()?))
             }
             Surface::Browser => (None, Some(access.login_code()?)),
             Surface::Runtime => (None, None),
@@ -251,39 +252,41 @@ impl Host {
         })
     }
 
-    /// Tells the operator where it is and how to get in.
-    fn say(&self, output: OutputFormat) -> Result<(), Failed> {
+    /// Tells the operator where it is and how to get in. A token that was not shown is not valid.
+    fn announce(&self, output: OutputFormat) -> Result<(), Failed> {
+        let Err(lost) = self.show(output) else { return Ok(()) };
+        if let Some((_, view)) = &self.first_token {
+            self.registry.access().revoke(&view.token_id)?;
+        }
+        Err(Failed::here(lost.to_string())
+            .hint("once it can be read, `skep token create --role admin` makes a token"))
+    }
+
+    fn show(&self, output: OutputFormat) -> Result<(), Lost> {
         let url = url(self.address);
         // The code is in the part of the address that browsers do not send.
         let login = self.login.as_ref().map(|code| format!("{url}/login#{}", code.expose()));
-        let token = self.first_token.as_ref().map(|token| token.expose().to_owned());
+        let token = self.first_token.as_ref().map(|(token, _)| token.expose().to_owned());
         let report =
             UpReport { url: url.clone(), runtime_id: self.runtime_id.clone(), login, token };
         match output {
             OutputFormat::Json => terminal::print(&json::line(&report)),
             OutputFormat::Text => {
-                terminal::say("ready", &format!("{url}  (runtime {})", self.runtime_id));
+                terminal::try_say("ready", &format!("{url}  (runtime {})", self.runtime_id))?;
                 if let Some(login) = &report.login {
-                    terminal::say("login", &format!("{login}  (works once, for 10 minutes)"));
+                    terminal::try_say("login", &format!("{login}  (works once, for 10 minutes)"))?;
                 }
                 if let Some(token) = &report.token {
-                    terminal::say("token", &format!("{token}  (admin; shown this once)"));
+                    terminal::try_say("token", &format!("{token}  (admin; shown this once)"))?;
                 }
+                Ok(())
             }
         }
-        Ok(())
     }
 
     /// Serves until it is told to stop.
     async fn run(self) -> Result<(), Failed> {
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut told = async move || {
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
-            }
-        };
+        let mut signals = Signals::take_over()?;
         let (stop, stopped) = tokio::sync::watch::channel(false);
         let limits = ServerLimits { grace: GRACE, ..ServerLimits::default() };
         let router = skep_api::router(ApiParts {
@@ -295,7 +298,7 @@ impl Host {
         });
         let served =
             tokio::spawn(skep_api::serve(self.listener, router, limits, wait_for(stopped)));
-        told().await;
+        signals.next().await;
         terminal::say("stopping", "running turns may end; once more to stop at once");
         let _ = stop.send(true);
         let down = async {
@@ -307,9 +310,18 @@ impl Host {
         };
         tokio::select! {
             () = down => Ok(()),
-            () = told() => std::process::exit(exit::INTERRUPTED.into()),
+            request = signals.next() => std::process::exit(request.exit_code().into()),
         }
     }
+}
+
+/// Where this user's foreground runs are recorded. A host without that directory shows none.
+fn local_runs() -> Option<Dir> {
+    let opened = ambient::local_runs();
+    if let Err(error) = &opened {
+        tracing::warn!(%error, "runs of `skep run` on this machine are not shown");
+    }
+    opened.ok()
 }
 
 async fn wait_for(mut stopped: tokio::sync::watch::Receiver<bool>) {

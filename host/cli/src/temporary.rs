@@ -4,9 +4,10 @@
 
 use std::fs::File;
 use std::io;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use cap_std::fs::{Dir, DirBuilder, DirBuilderExt, MetadataExt};
+use cap_std::fs::{Dir, DirBuilder, DirBuilderExt, MetadataExt, Permissions, PermissionsExt};
 use rustix::fs::{FlockOperation, Mode, OFlags, flock, openat};
 use rustix::io::Errno;
 use skep_store::tree::{remove_some, remove_tree};
@@ -15,6 +16,9 @@ use crate::ambient;
 
 /// What their names begin with. The number of a process and another one follow.
 const PREFIX: &str = "skep-run-";
+
+/// What the names of results begin with that could not be copied to their place.
+const KEPT: &str = "skep-out-";
 
 /// What a run gives to what others have left. A later one goes on with the rest.
 const SLICE: Duration = Duration::from_millis(50);
@@ -30,7 +34,7 @@ pub(crate) struct Temporary {
 impl Temporary {
     /// Makes one in the system's temporary directory.
     pub(crate) fn create() -> io::Result<Self> {
-        let parent = ambient::open_dir(&std::env::temp_dir())?;
+        let parent = ambient::open_dir(&ambient::temporary_files())?;
         if let Err(error) = remove_left(&parent) {
             tracing::debug!(%error, "what killed runs have left could not be removed");
         }
@@ -56,6 +60,25 @@ impl Temporary {
     pub(crate) fn subdirectory(&self, name: &str) -> io::Result<Dir> {
         self.dir.create_dir(name)?;
         self.dir.open_dir(name)
+    }
+
+    /// Moves a directory in it beside it, where neither this run nor a later one removes it, and
+    /// returns its path.
+    pub(crate) fn keep(&self, name: &str) -> io::Result<PathBuf> {
+        for attempt in 0u32.. {
+            let kept = format!("{KEPT}{}-{attempt}", std::process::id());
+            match self.parent.create_dir(&kept) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error),
+                Ok(()) => {
+                    self.dir.set_permissions(name, Permissions::from_mode(0o700))?;
+                    // Over an empty directory, which is ours.
+                    self.dir.rename(name, &self.parent, &kept)?;
+                    return Ok(ambient::temporary_files().join(kept));
+                }
+            }
+        }
+        Err(io::ErrorKind::AlreadyExists.into())
     }
 }
 

@@ -126,17 +126,24 @@ fn create(
         runtimes: Some(runtimes).filter(|runtimes| !runtimes.is_empty()),
         expires_at: expires.map(after),
     };
-    let (secret, view) = registrar(place)?.access().create_token(wanted)?;
-    match output {
+    let registrar = registrar(place)?;
+    let access = registrar.access();
+    let (secret, view) = access.create_token(wanted)?;
+    let token_id = view.token_id.clone();
+    let shown = match output {
         OutputFormat::Json => {
             let report = TokenReport { token: secret.expose().to_owned(), view };
-            terminal::print(&json::line(&report));
+            terminal::print(&json::line(&report))
         }
         // Nothing but the token on standard output, so that it can be redirected to a file.
-        OutputFormat::Text => {
-            terminal::print(format!("{}\n", secret.expose()).as_bytes());
-            terminal::say("note", "it is shown this once; keep it in a file only you can read");
-        }
+        OutputFormat::Text => terminal::print(format!("{}\n", secret.expose()).as_bytes()),
+    };
+    if let Err(lost) = shown {
+        access.revoke(&token_id)?;
+        return Err(Failed::here(format!("{lost}: the token was revoked, for nothing shows it")));
+    }
+    if output == OutputFormat::Text {
+        terminal::say("note", "it is shown this once; keep it in a file only you can read");
     }
     Ok(())
 }
@@ -144,7 +151,7 @@ fn create(
 fn list(place: &PlaceArgs, output: OutputFormat) -> Result<(), Failed> {
     let tokens = registrar(place)?.access().tokens()?;
     match output {
-        OutputFormat::Json => terminal::print(&json::line(&ItemsReport { items: tokens })),
+        OutputFormat::Json => terminal::print(&json::line(&ItemsReport { items: tokens }))?,
         OutputFormat::Text => {
             let mut table = Table::new(&["TOKEN", "ROLE", "RUNTIMES", "CREATED", "STATE"]);
             for token in &tokens {
@@ -160,7 +167,7 @@ fn list(place: &PlaceArgs, output: OutputFormat) -> Result<(), Failed> {
                     &state(token),
                 ]);
             }
-            terminal::print(table.text().as_bytes());
+            terminal::print(table.text().as_bytes())?;
         }
     }
     Ok(())
@@ -169,7 +176,7 @@ fn list(place: &PlaceArgs, output: OutputFormat) -> Result<(), Failed> {
 fn revoke(token: &TokenId, place: &PlaceArgs, output: OutputFormat) -> Result<(), Failed> {
     let view = registrar(place)?.access().revoke(token)?;
     match output {
-        OutputFormat::Json => terminal::print(&json::line(&view)),
+        OutputFormat::Json => terminal::print(&json::line(&view))?,
         OutputFormat::Text => terminal::say("revoked", &format!("{token}")),
     }
     Ok(())

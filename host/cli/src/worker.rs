@@ -7,6 +7,8 @@ mod grants;
 mod said;
 mod send;
 
+use std::ffi::OsString;
+
 use clap::{Args, Subcommand};
 use skep_protocol::text::neutral;
 use skep_protocol::{
@@ -19,6 +21,7 @@ use crate::connect::{ConnectArgs, talk};
 use crate::failure::Failed;
 use crate::report::{DeniedReport, ItemsReport, WorkerReport};
 use crate::table::Table;
+use crate::terminal::Lost;
 use crate::{OutputFormat, json, terminal};
 
 /// Makes, feeds, watches, changes and removes workers. WORKER is an id, RUNTIME/ID, or a name that
@@ -93,7 +96,7 @@ struct One {
 }
 
 /// Runs the command and returns the exit code.
-pub(crate) fn worker(arguments: WorkerArgs) -> u8 {
+pub(crate) fn worker(arguments: WorkerArgs, guest: Vec<OsString>) -> u8 {
     match arguments.verb {
         Verb::Create(arguments) => talk(arguments.output(), create::create(&arguments)),
         Verb::List { state, label, connect } => {
@@ -102,15 +105,18 @@ pub(crate) fn worker(arguments: WorkerArgs) -> u8 {
         Verb::Show(one) => talk(one.connect.output, look(&one)),
         Verb::Usage(one) => talk(one.connect.output, usage(&one)),
         Verb::Diagnostics(one) => talk(one.connect.output, diagnostics(&one)),
-        Verb::Send(arguments) => talk(arguments.output(), send::send(&arguments)),
+        Verb::Send(mut arguments) => {
+            arguments.words = guest;
+            talk(arguments.output(), send::send(&arguments))
+        }
         Verb::Start(one) => talk(one.connect.output, async {
             let (runtime, worker) = one.connect.connect()?.worker(&one.worker).await?;
-            show(&runtime.start(worker).await?, one.connect.output);
+            show(&runtime.start(worker).await?, one.connect.output)?;
             Ok(0)
         }),
         Verb::Stop(one) => talk(one.connect.output, async {
             let (runtime, worker) = one.connect.connect()?.worker(&one.worker).await?;
-            show(&runtime.stop(worker).await?, one.connect.output);
+            show(&runtime.stop(worker).await?, one.connect.output)?;
             Ok(0)
         }),
         Verb::Update(arguments) => talk(arguments.output(), update(&arguments)),
@@ -118,14 +124,14 @@ pub(crate) fn worker(arguments: WorkerArgs) -> u8 {
         Verb::Revoke(arguments) => talk(arguments.output(), grants::revoke(&arguments)),
         Verb::Rollback(one) => talk(one.connect.output, async {
             let (runtime, worker) = one.connect.connect()?.worker(&one.worker).await?;
-            show(&runtime.rollback(worker).await?, one.connect.output);
+            show(&runtime.rollback(worker).await?, one.connect.output)?;
             Ok(0)
         }),
         Verb::Rm(one) => talk(one.connect.output, async {
             let (runtime, worker) = one.connect.connect()?.worker(&one.worker).await?;
             runtime.remove(worker).await?;
             match one.connect.output {
-                OutputFormat::Json => terminal::print(b"{}\n"),
+                OutputFormat::Json => terminal::print(b"{}\n")?,
                 OutputFormat::Text => terminal::say("removed", &worker.to_string()),
             }
             Ok(0)
@@ -161,7 +167,7 @@ async fn update(arguments: &create::UpdateArgs) -> Result<u8, Failed> {
             Failed::here("nothing to change").hint("give --component, --config, --name or --label")
         );
     }
-    show(&runtime.update(worker, change).await?, arguments.output());
+    show(&runtime.update(worker, change).await?, arguments.output())?;
     Ok(0)
 }
 
@@ -186,7 +192,7 @@ async fn list(
         terminal::say("warning", &format!("{}: {}", diagnostic.code.as_str(), diagnostic.message));
     }
     match connect.output {
-        OutputFormat::Json => terminal::print(&json::line(&ItemsReport { items })),
+        OutputFormat::Json => terminal::print(&json::line(&ItemsReport { items }))?,
         OutputFormat::Text => {
             let mut table = Table::new(&["WORKER", "NAME", "KIND", "STATE", "QUEUED", "RUNTIME"]);
             for item in &items {
@@ -201,7 +207,7 @@ async fn list(
                     &worker.runtime_id,
                 ]);
             }
-            terminal::print(table.text().as_bytes());
+            terminal::print(table.text().as_bytes())?;
         }
     }
     Ok(0)
@@ -211,7 +217,7 @@ async fn usage(one: &One) -> Result<u8, Failed> {
     let (runtime, worker) = one.connect.connect()?.worker(&one.worker).await?;
     let usage = runtime.usage(worker).await?;
     match one.connect.output {
-        OutputFormat::Json => terminal::print(&json::line(&usage)),
+        OutputFormat::Json => terminal::print(&json::line(&usage))?,
         OutputFormat::Text => {
             let mut table = Table::new(&["USED", ""]);
             table.row([&"turns", &usage.turns]);
@@ -222,7 +228,7 @@ async fn usage(one: &One) -> Result<u8, Failed> {
             table.row([&"files", &usage.disk_entries]);
             table.row([&"state (bytes)", &usage.state_bytes]);
             table.row([&"transcript (bytes)", &usage.transcript_bytes]);
-            terminal::print(table.text().as_bytes());
+            terminal::print(table.text().as_bytes())?;
         }
     }
     Ok(0)
@@ -232,13 +238,13 @@ async fn diagnostics(one: &One) -> Result<u8, Failed> {
     let (runtime, worker) = one.connect.connect()?.worker(&one.worker).await?;
     let items = runtime.diagnostics(Some(worker)).await?;
     match one.connect.output {
-        OutputFormat::Json => terminal::print(&json::line(&ItemsReport { items })),
+        OutputFormat::Json => terminal::print(&json::line(&ItemsReport { items }))?,
         OutputFormat::Text => {
             let mut table = Table::new(&["AT", "CODE", ""]);
             for item in &items {
                 table.row([&item.at, &item.code.as_str(), &item.message]);
             }
-            terminal::print(table.text().as_bytes());
+            terminal::print(table.text().as_bytes())?;
         }
     }
     Ok(0)
@@ -261,14 +267,14 @@ async fn look(one: &One) -> Result<u8, Failed> {
         })
         .collect();
     if one.connect.output == OutputFormat::Json {
-        terminal::print(&json::line(&WorkerReport { worker: &view, denied }));
+        terminal::print(&json::line(&WorkerReport { worker: &view, denied }))?;
         return Ok(0);
     }
     let mut table = table(&view);
     for DeniedReport { at, wanted, .. } in &denied {
         table.row([&"denied", &format!("{at}  {wanted}")]);
     }
-    terminal::print(table.text().as_bytes());
+    terminal::print(table.text().as_bytes())?;
     for DeniedReport { wanted, allow, .. } in &denied {
         if let Some(command) = allow {
             let (command, wanted) = (neutral(command), neutral(wanted));
@@ -279,7 +285,7 @@ async fn look(one: &One) -> Result<u8, Failed> {
 }
 
 /// Shows a worker as it is now.
-fn show(worker: &WorkerView, output: OutputFormat) {
+fn show(worker: &WorkerView, output: OutputFormat) -> Result<(), Lost> {
     match output {
         OutputFormat::Json => terminal::print(&json::line(worker)),
         OutputFormat::Text => terminal::print(table(worker).text().as_bytes()),

@@ -102,11 +102,11 @@ pub struct Copied {
 
 /// Something that was not copied, and why.
 #[derive(Debug)]
-pub struct Skipped {
-    /// Its path below the source.
+pub struct NotCopied {
+    /// Its path below the source, with U+FFFD for what is not UTF-8.
     pub path: String,
-    /// A few words: `symbolic link`, `too deep`.
-    pub reason: &'static str,
+    /// A few words: `symbolic link`, `too deep`, or the system's error.
+    pub reason: String,
 }
 
 /// What [`copy_out`] did.
@@ -114,8 +114,10 @@ pub struct Skipped {
 pub struct CopyOut {
     /// In order of path.
     pub copied: Vec<Copied>,
-    /// In order of path.
-    pub skipped: Vec<Skipped>,
+    /// What is never copied, in order of path.
+    pub skipped: Vec<NotCopied>,
+    /// What could not be copied, in order of path. Nothing below a directory that is here was.
+    pub failed: Vec<NotCopied>,
 }
 
 /// Deepest directory that is copied.
@@ -124,49 +126,67 @@ const MAX_DEPTH: usize = 64;
 /// Copies the regular files of a guest's tree into `to`, and says what it left out.
 ///
 /// Links, FIFOs, sockets and devices are not copied, nor is what lies more than 64 directories
-/// deep. A file is written beside its place and renamed into it, so that a reader never sees half.
-pub fn copy_out(from: &Dir, to: &Dir) -> io::Result<CopyOut> {
+/// deep or has a name that is not UTF-8. A file is written beside its place and renamed into it,
+/// so that a reader never sees half. One that cannot be copied does not keep the others from it.
+pub fn copy_out(from: &Dir, to: &Dir) -> CopyOut {
     let mut done = CopyOut::default();
     let mut pending = vec![String::new()];
     while let Some(path) = pending.pop() {
-        let here = match path.as_str() {
-            "" => from.try_clone()?,
-            path => open_beneath(from, path)?,
-        };
-        let target = match path.as_str() {
-            "" => to.try_clone()?,
-            path => {
-                to.create_dir_all(path)?;
-                to.open_dir(path)?
-            }
-        };
-        let mut entries = here.entries()?.collect::<io::Result<Vec<_>>>()?;
-        entries.sort_by_key(cap_std::fs::DirEntry::file_name);
-        for entry in entries {
-            let Ok(name) = entry.file_name().into_string() else { continue };
-            let path = if path.is_empty() { name.clone() } else { format!("{path}/{name}") };
-            let kind = entry.file_type()?;
-            let reason = if kind.is_dir() {
-                if path.matches('/').count() < MAX_DEPTH {
-                    pending.push(path);
-                    continue;
-                }
-                "too deep"
-            } else if kind.is_symlink() {
-                "symbolic link"
-            } else if kind.is_file() {
-                let (bytes, digest) = copy_file(&here, &name, &target)?;
-                done.copied.push(Copied { path, bytes, digest });
-                continue;
-            } else {
-                "not a regular file"
-            };
-            done.skipped.push(Skipped { path, reason });
+        if let Err(error) = copy_directory(from, to, &path, &mut done, &mut pending) {
+            done.failed.push(NotCopied { path, reason: error.to_string() });
         }
     }
     done.copied.sort_by(|a, b| a.path.cmp(&b.path));
     done.skipped.sort_by(|a, b| a.path.cmp(&b.path));
-    Ok(done)
+    done.failed.sort_by(|a, b| a.path.cmp(&b.path));
+    done
+}
+
+/// Copies the files of one directory, and notes the directories in it.
+fn copy_directory(
+    from: &Dir,
+    to: &Dir,
+    path: &str,
+    done: &mut CopyOut,
+    pending: &mut Vec<String>,
+) -> io::Result<()> {
+    let (here, target) = match path {
+        "" => (from.try_clone()?, to.try_clone()?),
+        path => {
+            let here = open_beneath(from, path)?;
+            to.create_dir_all(path)?;
+            (here, to.open_dir(path)?)
+        }
+    };
+    let mut entries = here.entries()?.collect::<io::Result<Vec<_>>>()?;
+    entries.sort_by_key(cap_std::fs::DirEntry::file_name);
+    for entry in entries {
+        let name = entry.file_name();
+        let shown = name.to_string_lossy();
+        let path = if path.is_empty() { shown.into() } else { format!("{path}/{shown}") };
+        let kind = entry.file_type()?;
+        let reason = match name.to_str() {
+            None => "name is not UTF-8",
+            Some(_) if kind.is_dir() && path.matches('/').count() < MAX_DEPTH => {
+                pending.push(path);
+                continue;
+            }
+            Some(_) if kind.is_dir() => "too deep",
+            Some(_) if kind.is_symlink() => "symbolic link",
+            Some(name) if kind.is_file() => {
+                match copy_file(&here, name, &target) {
+                    Ok((bytes, digest)) => done.copied.push(Copied { path, bytes, digest }),
+                    Err(error) => {
+                        done.failed.push(NotCopied { path, reason: error.to_string() });
+                    }
+                }
+                continue;
+            }
+            Some(_) => "not a regular file",
+        };
+        done.skipped.push(NotCopied { path, reason: reason.to_owned() });
+    }
+    Ok(())
 }
 
 /// Opens a directory below another one part at a time, following no link.
@@ -272,12 +292,35 @@ mod tests {
         from.symlink("../../secret", "a/link").unwrap();
         rustix::fs::mknodat(&*from, "pipe", rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR, 0)
             .unwrap();
-        let done = copy_out(&from, &to).unwrap();
+        let done = copy_out(&from, &to);
+        assert!(done.failed.is_empty());
         let names: Vec<_> = done.copied.iter().map(|file| file.path.as_str()).collect();
         assert_eq!(names, ["a/b/report.txt", "top"]);
-        let skipped: Vec<_> = done.skipped.iter().map(|s| (s.path.as_str(), s.reason)).collect();
+        let skipped: Vec<_> =
+            done.skipped.iter().map(|s| (s.path.as_str(), s.reason.as_str())).collect();
         assert_eq!(skipped, [("a/link", "symbolic link"), ("pipe", "not a regular file")]);
         assert_eq!(to.read("a/b/report.txt").unwrap(), b"fine");
         assert!(!to.exists("a/link"));
+    }
+
+    #[test]
+    fn what_cannot_be_copied_keeps_nothing_else_from_it() {
+        let (from, to) = (temporary(), temporary());
+        for path in ["a", "b", "c/d", "c/e", "f/g"] {
+            if let Some((parent, _)) = path.split_once('/') {
+                from.create_dir_all(parent).unwrap();
+            }
+            from.write(path, path).unwrap();
+        }
+        // A directory where a file is to go, and a file where a directory is.
+        to.create_dir_all("b/in/the/way").unwrap();
+        to.write("f", b"in the way").unwrap();
+        let done = copy_out(&from, &to);
+        let names: Vec<_> = done.copied.iter().map(|file| file.path.as_str()).collect();
+        assert_eq!(names, ["a", "c/d", "c/e"]);
+        let failed: Vec<_> = done.failed.iter().map(|failed| failed.path.as_str()).collect();
+        assert_eq!(failed, ["b", "f"]);
+        assert_eq!(to.read("c/e").unwrap(), b"c/e");
+        assert!(to.is_dir("b/in/the/way") && to.read("f").unwrap() == b"in the way");
     }
 }

@@ -1,34 +1,90 @@
 //! The end of a run, shown: as one JSON object, or as lines for a person.
 
+use skep_protocol::Payload;
 use skep_protocol::text::neutral;
 
 use super::explain::{self, Explained};
-use crate::report::{ErrorReport, FileReport, FrameReport, RunReport, SkippedReport, TrapReport};
+use crate::report::{
+    ErrorReport, EventReport, FileReport, FrameReport, PayloadReport, RunReport, SkippedReport,
+    TrapReport,
+};
+use crate::terminal::Lost;
 use crate::{OutputFormat, json, terminal};
 
-/// Shows the result and returns the exit code.
-pub(super) fn conclude(format: OutputFormat, mut report: RunReport, explained: Explained) -> u8 {
+/// All that there is to show of a run.
+pub(super) struct Conclusion {
+    /// Its end, in words.
+    pub(super) explained: Explained,
+    /// What the guest emitted, in order.
+    pub(super) events: Vec<Event>,
+    /// What a service answered.
+    pub(super) output: Option<Payload>,
+    /// The rest, as far as it came.
+    pub(super) report: RunReport,
+}
+
+/// An event that the guest emitted.
+pub(super) struct Event {
+    pub(super) seq: u64,
+    pub(super) kind: String,
+    pub(super) payload: Payload,
+}
+
+impl From<Explained> for Conclusion {
+    /// Of a run whose guest was not started.
+    fn from(explained: Explained) -> Self {
+        let report = RunReport::default();
+        Self { explained, events: Vec::new(), output: None, report }
+    }
+}
+
+/// Shows it and returns the exit code.
+pub(super) fn show(format: OutputFormat, conclusion: Conclusion) -> u8 {
+    let code = conclusion.explained.exit_code;
+    let shown = match format {
+        OutputFormat::Json => terminal::print(&json::line(&report(conclusion))),
+        OutputFormat::Text => text(conclusion),
+    };
+    terminal::conclude(shown, code)
+}
+
+fn report(conclusion: Conclusion) -> RunReport {
+    let Conclusion { explained, events, output, mut report } = conclusion;
+    let payload = |Payload { content_type, body }| PayloadReport::new(content_type, body);
     report.status = explained.status;
     report.exit_code = explained.exit_code;
     report.guest_exit_code = explained.guest_exit_code;
     report.limit = explained.limit;
-    if format == OutputFormat::Json {
-        report.error = explained.message.map(|message| ErrorReport {
-            code: explain::code(explained.status),
-            message,
-            hint: explained.hint,
-        });
-        report.trap = explained.crash.map(|crash| TrapReport {
-            message: crash.message,
-            frames: crash
-                .frames
-                .into_iter()
-                .map(|f| FrameReport { function: f.function, module: f.module, source: f.source })
-                .collect(),
-        });
-        terminal::print(&json::line(&report));
-        return explained.exit_code;
+    report.error = explained.message.map(|message| ErrorReport {
+        code: explain::code(explained.status),
+        message,
+        hint: explained.hint,
+    });
+    report.trap = explained.crash.map(|crash| TrapReport {
+        message: crash.message,
+        frames: crash
+            .frames
+            .into_iter()
+            .map(|f| FrameReport { function: f.function, module: f.module, source: f.source })
+            .collect(),
+    });
+    let event = |Event { seq, kind, payload: it }| EventReport { seq, kind, payload: payload(it) };
+    report.events = events.into_iter().map(event).collect();
+    report.output = output.map(payload);
+    report
+}
+
+/// Prints the lines. The answer of a service is the result; all else is beside it.
+fn text(conclusion: Conclusion) -> Result<(), Lost> {
+    let Conclusion { explained, events, output, report } = conclusion;
+    for Event { kind, payload: Payload { content_type, body }, .. } in &events {
+        let text = match str::from_utf8(body) {
+            Ok(text) => neutral(text).to_string(),
+            Err(_) => format!("{} bytes of {}", body.len(), neutral(content_type)),
+        };
+        terminal::say("event", &format!("{}: {text}", neutral(kind)));
     }
+    let printed = output.map_or(Ok(()), |output| terminal::print_guest(&output.body));
     if let Some(out) = &report.out {
         for FileReport { path, bytes, digest } in &out.files {
             terminal::say("out", &format!("{} {bytes} bytes {digest}", neutral(path)));
@@ -63,5 +119,5 @@ pub(super) fn conclude(format: OutputFormat, mut report: RunReport, explained: E
     if let Some(hint) = explained.hint {
         terminal::say("hint", &hint);
     }
-    explained.exit_code
+    printed
 }

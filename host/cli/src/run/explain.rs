@@ -6,6 +6,8 @@ use skep_protocol::text::neutral;
 use skep_runtime::{CompileError, Crash, Ended, LoadError};
 
 use crate::exit;
+use crate::signals::StopRequest;
+use crate::terminal::Lost;
 
 /// An end put into words.
 #[derive(Debug, Default)]
@@ -21,15 +23,48 @@ pub(crate) struct Explained {
     pub(crate) hint: Option<String>,
 }
 
-/// Who asked for the end of a run that was cancelled.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Asked {
-    CtrlC,
-    Terminate,
+impl Explained {
+    /// The same end, of which not all output reached its reader.
+    pub(super) fn with_lost(self, lost: Option<&Lost>) -> Self {
+        match lost {
+            Some(lost) if self.exit_code == 0 => Self {
+                status: "output_lost",
+                exit_code: exit::SKEP_FAILED,
+                guest_exit_code: Some(0),
+                message: Some(lost.to_string()),
+                ..self
+            },
+            // The guest's own code tells already that it did not go well.
+            Some(lost) => self.also(&lost.to_string()),
+            None => self,
+        }
+    }
+
+    /// The same end, of which not all results were copied. The guest's own code is said beside it.
+    pub(super) fn without_results(self, exit_code: u8, message: &str) -> Self {
+        let own = match self.status {
+            "exited" => Some(self.exit_code),
+            _ => self.guest_exit_code,
+        };
+        let message = match own {
+            Some(code) => format!("{message}; the guest exited with {code}"),
+            None => message.to_owned(),
+        };
+        let status = if self.status == "exited" { "error" } else { self.status };
+        Self { status, exit_code, guest_exit_code: own, ..self }.also(&message)
+    }
+
+    fn also(mut self, message: &str) -> Self {
+        self.message = Some(match self.message {
+            Some(first) => format!("{first}; {message}"),
+            None => message.to_owned(),
+        });
+        self
+    }
 }
 
 /// Puts the end of a run into words.
-pub(crate) fn ended(ended: &Ended, limits: &Limits, asked: Option<Asked>) -> Explained {
+pub(crate) fn ended(ended: &Ended, limits: &Limits, stopped: Option<StopRequest>) -> Explained {
     match ended {
         Ended::Exited(code) => {
             Explained { status: "exited", exit_code: *code, ..Explained::default() }
@@ -77,10 +112,12 @@ pub(crate) fn ended(ended: &Ended, limits: &Limits, asked: Option<Asked>) -> Exp
             ..Explained::default()
         },
         Ended::Cancelled => {
-            let (exit_code, message) = match asked {
-                Some(Asked::Terminate) => (exit::TERMINATED, "stopped by SIGTERM"),
-                _ => (exit::INTERRUPTED, "stopped by Ctrl-C"),
+            let request = stopped.unwrap_or(StopRequest::CtrlC);
+            let message = match request {
+                StopRequest::Terminate => "stopped by SIGTERM",
+                StopRequest::CtrlC => "stopped by Ctrl-C",
             };
+            let exit_code = request.exit_code();
             Explained {
                 status: "cancelled",
                 exit_code,
@@ -191,6 +228,7 @@ pub(crate) fn code(status: &str) -> &'static str {
         "cancelled" => "cancelled",
         "failed" => "worker_failed",
         "host_fault" => "internal",
+        "output_lost" => "output_lost",
         _ => "invalid_request",
     }
 }

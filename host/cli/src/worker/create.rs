@@ -106,7 +106,7 @@ pub(super) async fn create(arguments: &CreateArgs) -> Result<u8, Failed> {
         limits: LimitChanges(arguments.limit.iter().copied().collect()),
     };
     let request = CreateWorker { worker_id: arguments.id, spec };
-    show(&runtime.create(request).await?.item, arguments.output());
+    show(&runtime.create(request).await?.item, arguments.output())?;
     Ok(0)
 }
 

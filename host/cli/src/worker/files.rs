@@ -1,16 +1,15 @@
 //! `skep worker files`: what lies in a worker's directory.
 
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use futures_util::StreamExt;
-use skep_protocol::{ByteStream, FileName, ListFiles, RuntimeHandle};
+use skep_protocol::{FileName, ListFiles, RuntimeHandle};
 
-use crate::component::upload;
 use crate::connect::ConnectArgs;
+use crate::download::download;
 use crate::failure::Failed;
 use crate::report::ItemsReport;
+use crate::source::{NoWriter, Upload};
 use crate::table::Table;
 use crate::{OutputFormat, json, terminal};
 
@@ -55,7 +54,7 @@ enum Verb {
         worker: String,
         /// Its name there
         name: FileName,
-        /// What to write
+        /// What to write: a file, or - for standard input
         file: PathBuf,
         #[command(flatten)]
         connect: ConnectArgs,
@@ -82,7 +81,7 @@ enum Verb {
     Import {
         /// Which
         worker: String,
-        /// The archive
+        /// The archive: a file, or - for standard input
         file: PathBuf,
         #[command(flatten)]
         connect: ConnectArgs,
@@ -112,9 +111,10 @@ pub(super) async fn files(arguments: FilesArgs) -> Result<u8, Failed> {
         }
         Verb::Put { worker, name, file, connect } => {
             let (runtime, worker) = connect.connect()?.worker(&worker).await?;
-            let stored = runtime.write_file(worker, name, upload(&file)?).await?;
+            let (upload, bytes) = Upload::open(file.into(), NoWriter::Wait)?;
+            let stored = upload.settle(runtime.write_file(worker, name, bytes).await)?;
             match connect.output {
-                OutputFormat::Json => terminal::print(&json::line(&stored.item)),
+                OutputFormat::Json => terminal::print(&json::line(&stored.item))?,
                 OutputFormat::Text => {
                     let (name, bytes) = (&stored.item.name, stored.item.bytes);
                     terminal::say("written", &format!("{name}, {bytes} bytes"));
@@ -125,7 +125,7 @@ pub(super) async fn files(arguments: FilesArgs) -> Result<u8, Failed> {
             let (runtime, worker) = connect.connect()?.worker(&worker).await?;
             runtime.remove_file(worker, name).await?;
             if connect.output == OutputFormat::Json {
-                terminal::print(b"{}\n");
+                terminal::print(b"{}\n")?;
             }
         }
         Verb::Export { worker, file, connect } => {
@@ -134,9 +134,10 @@ pub(super) async fn files(arguments: FilesArgs) -> Result<u8, Failed> {
         }
         Verb::Import { worker, file, connect } => {
             let (runtime, worker) = connect.connect()?.worker(&worker).await?;
-            let imported = runtime.import(worker, upload(&file)?).await?;
+            let (upload, bytes) = Upload::open(file.into(), NoWriter::Wait)?;
+            let imported = upload.settle(runtime.import(worker, bytes).await)?;
             match connect.output {
-                OutputFormat::Json => terminal::print(&json::line(&imported)),
+                OutputFormat::Json => terminal::print(&json::line(&imported))?,
                 OutputFormat::Text => {
                     let (files, bytes) = (imported.files, imported.bytes);
                     terminal::say("unpacked", &format!("{files} files, {bytes} bytes"));
@@ -159,35 +160,14 @@ async fn list(worker: &str, prefix: Option<String>, connect: &ConnectArgs) -> Re
         }
     }
     match connect.output {
-        OutputFormat::Json => terminal::print(&json::line(&ItemsReport { items })),
+        OutputFormat::Json => terminal::print(&json::line(&ItemsReport { items }))?,
         OutputFormat::Text => {
             let mut table = Table::new(&["FILE", "BYTES", "WRITTEN"]);
             for file in &items {
                 table.row([&file.name, &file.bytes, &file.modified_at]);
             }
-            terminal::print(table.text().as_bytes());
+            terminal::print(table.text().as_bytes())?;
         }
     }
     Ok(())
-}
-
-/// Writes what comes to a file, or to standard output. A file is there as a whole or not at all.
-async fn download(mut bytes: ByteStream, to: Option<&Path>) -> Result<(), Failed> {
-    let Some(path) = to else {
-        let mut out = std::io::stdout().lock();
-        while let Some(chunk) = bytes.next().await {
-            out.write_all(&chunk?)?;
-        }
-        return Ok(out.flush()?);
-    };
-    let mut draft = path.as_os_str().to_owned();
-    draft.push(".part");
-    let cannot =
-        |error: std::io::Error| Failed::here(format!("cannot write {}: {error}", path.display()));
-    let mut file = std::fs::File::create(&draft).map_err(cannot)?;
-    while let Some(chunk) = bytes.next().await {
-        file.write_all(&chunk?).map_err(cannot)?;
-    }
-    drop(file);
-    std::fs::rename(&draft, path).map_err(cannot)
 }

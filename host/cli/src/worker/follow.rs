@@ -7,6 +7,7 @@ use skep_protocol::{Cursor, Denial, Entry, EntryKind, RuntimeHandle};
 use super::{grants, said};
 use crate::connect::ConnectArgs;
 use crate::failure::Failed;
+use crate::terminal::Lost;
 use crate::{OutputFormat, json, terminal};
 
 /// Entries of a page.
@@ -53,7 +54,7 @@ pub(super) async fn follow(arguments: &FollowArgs, what: What) -> Result<u8, Fai
     let mut after = Cursor(arguments.after);
     loop {
         let page = runtime.transcript(worker, after, PAGE).await?;
-        page.entries.iter().for_each(|entry| show(entry, what, arguments));
+        page.entries.iter().try_for_each(|entry| show(entry, what, arguments))?;
         after = page.next;
         if !page.more {
             break;
@@ -62,17 +63,17 @@ pub(super) async fn follow(arguments: &FollowArgs, what: What) -> Result<u8, Fai
     if arguments.follow {
         let mut entries = runtime.subscribe(worker, Some(after)).await?;
         while let Some(entry) = entries.next().await {
-            show(&entry?, what, arguments);
+            show(&entry?, what, arguments)?;
         }
     }
     Ok(0)
 }
 
-fn show(entry: &Entry, what: What, arguments: &FollowArgs) {
+fn show(entry: &Entry, what: What, arguments: &FollowArgs) -> Result<(), Lost> {
     let is_line = matches!(entry.kind, EntryKind::Log);
     let beside = matches!(entry.kind, EntryKind::Gap | EntryKind::Denied);
     if what == What::Lines && !is_line && !beside {
-        return;
+        return Ok(());
     }
     if arguments.output() == OutputFormat::Json {
         return terminal::print(&json::line(entry));
@@ -81,15 +82,15 @@ fn show(entry: &Entry, what: What, arguments: &FollowArgs) {
         let mut line = entry.payload.body.clone();
         line.push(b'\n');
         return match entry.label.as_deref() {
-            Some("stderr") => terminal::complain_guest(&line),
+            Some("stderr") => terminal::print_guest_error(&line),
             _ => terminal::print_guest(&line),
         };
     }
     if what == What::Lines && entry.kind == EntryKind::Denied {
         // Not among what it wrote.
         let command = |it: &Denial| grants::command(&arguments.worker, &arguments.connect, it);
-        return terminal::say("denied", &said::denied(entry, command));
+        return terminal::try_say("denied", &said::denied(entry, command));
     }
     let line = said::line(entry) + "\n";
-    terminal::print(line.as_bytes());
+    terminal::print(line.as_bytes())
 }

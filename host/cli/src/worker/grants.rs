@@ -10,6 +10,7 @@ use skep_protocol::{
 use crate::connect::ConnectArgs;
 use crate::failure::Failed;
 use crate::table::Table;
+use crate::terminal::Lost;
 use crate::{OutputFormat, json, terminal};
 
 /// How often a change is made anew because somebody else was quicker.
@@ -187,7 +188,7 @@ async fn change(
             changed => break changed?,
         }
     };
-    show(&view.spec.grants, connect.output);
+    show(&view.spec.grants, connect.output)?;
     Ok(0)
 }
 
@@ -206,7 +207,7 @@ async fn regrant(
     runtime.update(worker, change).await
 }
 
-fn show(grants: &Grants, output: OutputFormat) {
+fn show(grants: &Grants, output: OutputFormat) -> Result<(), Lost> {
     if output == OutputFormat::Json {
         return terminal::print(&json::line(grants));
     }
@@ -217,7 +218,7 @@ fn show(grants: &Grants, output: OutputFormat) {
     for (kind, what) in grants.words() {
         table.row([&kind, &what]);
     }
-    terminal::print(table.text().as_bytes());
+    terminal::print(table.text().as_bytes())
 }
 
 /// The command that would allow what was denied, where one would: to be typed where this one was.

@@ -1,8 +1,8 @@
 //! `skep worker send`: one input, and its outcome as output and exit code.
 
 use std::collections::BTreeMap;
-use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::ffi::OsString;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
@@ -16,15 +16,19 @@ use skep_protocol::{
 use super::create::pair;
 use crate::connect::ConnectArgs;
 use crate::failure::Failed;
+use crate::source::{NoWriter, Source};
+use crate::terminal::Lost;
 use crate::{OutputFormat, exit, json, quantity, terminal};
 
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
   skep worker send tally add 1                   a service gets the words as text
-  skep worker send tally --input order.json --content-type application/json
-  skep worker send build -- --release /src       a command gets them as arguments
-  skep worker send tally --key order-17 --no-wait add 1
+  skep worker send --input order.json --content-type application/json tally
+  skep worker send build --release /src          a command gets them as arguments
+  skep worker send --key order-17 --no-wait tally add 1
+
+Everything after WORKER is the message, whatever it looks like; one leading `--` is dropped.
 
 Exit codes as for `skep run`: a command's own, 1 where a service failed, 124 deadline, 134 trap or
 limit, 137 out of memory, 130 cancelled, 125 everything else.")]
@@ -32,9 +36,9 @@ pub(crate) struct SendArgs {
     /// Which
     worker: String,
 
-    /// The message, or a command's arguments
-    #[arg(trailing_var_arg = true, value_name = "WORDS")]
-    words: Vec<String>,
+    /// The message, or a command's arguments: all that comes after WORKER
+    #[arg(value_name = "WORDS")]
+    pub(super) words: Vec<OsString>,
 
     /// The message, or a command's standard input: a file, or - for ours
     #[arg(long, value_name = "FILE|-")]
@@ -71,34 +75,47 @@ impl SendArgs {
 }
 
 pub(super) async fn send(arguments: &SendArgs) -> Result<u8, Failed> {
+    let words = arguments.words.iter().map(text).collect::<Result<Vec<_>, _>>()?;
     let (runtime, worker) = arguments.connect.connect()?.worker(&arguments.worker).await?;
     let kind = runtime.get(worker).await?.kind;
     let wait = (!arguments.no_wait).then_some(arguments.wait);
-    let (payload, key) = (payload(arguments, kind)?, arguments.key.clone());
+    let (payload, key) = (payload(arguments, words, kind)?, arguments.key.clone());
     let input = NewInput { payload, key, wait, sender: None };
     let sent = runtime.send(worker, input).await?;
-    if arguments.output() == OutputFormat::Json {
-        terminal::print(&json::line(&sent));
-    }
-    match sent {
-        Sent::Accepted { input_id, .. } => {
-            if arguments.output() == OutputFormat::Text {
-                terminal::say("accepted", &input_id.to_string());
-            }
-            Ok(0)
+    let (shown, code) = match (&sent, arguments.output()) {
+        (Sent::Accepted { .. }, OutputFormat::Json) => (terminal::print(&json::line(&sent)), 0),
+        (Sent::Accepted { input_id, .. }, OutputFormat::Text) => {
+            (terminal::try_say("accepted", &input_id.to_string()), 0)
         }
-        Sent::Done { outcome, .. } => {
-            if arguments.output() == OutputFormat::Text {
-                show(&outcome);
-            }
-            Ok(code(&outcome))
+        (Sent::Done { outcome, .. }, OutputFormat::Json) => {
+            (terminal::print(&json::line(&sent)), code(outcome))
         }
-    }
+        (Sent::Done { outcome, .. }, OutputFormat::Text) => (show(outcome), code(outcome)),
+    };
+    Ok(terminal::conclude(shown, code))
 }
 
-fn payload(arguments: &SendArgs, kind: ComponentKind) -> Result<Payload, Failed> {
-    let input = arguments.input.as_deref().map(read).transpose()?;
+/// A word of the message. It goes to the host as JSON or as text, which are UTF-8.
+fn text(word: &OsString) -> Result<String, Failed> {
+    word.to_str().map(str::to_owned).ok_or_else(|| {
+        Failed::here(format!("the word {word:?} is not UTF-8"))
+            .hint("send bytes with --input FILE, before WORKER")
+    })
+}
+
+fn payload(
+    arguments: &SendArgs,
+    words: Vec<String>,
+    kind: ComponentKind,
+) -> Result<Payload, Failed> {
+    let input = arguments.input.clone().map(Source::from);
+    let input = input.map(|input| input.read(NoWriter::Wait, u64::MAX)).transpose()?;
     if kind == ComponentKind::Command {
+        if arguments.content_type.is_some() {
+            return Err(Failed::here(
+                "--content-type is for services; a command's input is arguments and a stream",
+            ));
+        }
         let (mut stdin, mut stdin_base64) = (None, None);
         match input.map(String::from_utf8) {
             Some(Ok(text)) => stdin = Some(text),
@@ -110,40 +127,28 @@ fn payload(arguments: &SendArgs, kind: ComponentKind) -> Result<Payload, Failed>
             None => {}
         }
         let env: BTreeMap<_, _> = arguments.env.iter().cloned().collect();
-        let run = RunRequest { args: arguments.words.clone(), env, stdin, stdin_base64 };
+        let run = RunRequest { args: words, env, stdin, stdin_base64 };
         let body = json::line(&run);
         return Ok(Payload { content_type: RUN_REQUEST.into(), body });
     }
     if !arguments.env.is_empty() {
         return Err(Failed::here("--env is for commands; a service has its config bundle"));
     }
-    let (body, usual) = match (input, arguments.words.is_empty()) {
+    let (body, usual) = match (input, words.is_empty()) {
         (Some(_), false) => return Err(Failed::here("give the message as words or with --input")),
         (Some(body), true) => (body, "application/octet-stream"),
-        (None, _) => (arguments.words.join(" ").into_bytes(), "text/plain; charset=utf-8"),
+        (None, _) => (words.join(" ").into_bytes(), "text/plain; charset=utf-8"),
     };
     let content_type = arguments.content_type.clone().unwrap_or_else(|| usual.into());
     Ok(Payload { content_type, body })
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, Failed> {
-    let mut bytes = Vec::new();
-    let read = match path == Path::new("-") {
-        true => std::io::stdin().lock().read_to_end(&mut bytes),
-        false => std::fs::File::open(path).and_then(|mut file| file.read_to_end(&mut bytes)),
-    };
-    match read {
-        Ok(_) => Ok(bytes),
-        Err(error) => Err(Failed::here(format!("cannot read {}: {error}", path.display()))),
-    }
-}
-
-fn show(outcome: &Outcome) {
+fn show(outcome: &Outcome) -> Result<(), Lost> {
     match &outcome.output {
-        Some(Output::Message(payload)) => terminal::print_guest(&payload.body),
+        Some(Output::Message(payload)) => terminal::print_guest(&payload.body)?,
         Some(Output::Run(run)) => {
-            terminal::print_guest(&run.stdout);
-            terminal::complain_guest(&run.stderr);
+            terminal::print_guest(&run.stdout)?;
+            terminal::print_guest_error(&run.stderr)?;
             if run.truncated {
                 terminal::say("note", "it wrote more than was kept");
             }
@@ -157,6 +162,7 @@ fn show(outcome: &Outcome) {
             terminal::say("  at", &neutral(frame).to_string());
         }
     }
+    Ok(())
 }
 
 fn code(outcome: &Outcome) -> u8 {

@@ -1,0 +1,107 @@
+//! The command line of `skep run`.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use skep_protocol::HttpGrant;
+
+use super::mount::MountArg;
+use crate::{OutputFormat, quantity};
+
+/// Runs a component once.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  skep run hello.wasm one two
+  skep run --dir src::/src --dir out::/data:rw --timeout 30s build.wasm /src
+  skep run --memory 64MiB --env LANG=C --output json tool.wasm --help
+  echo hi | skep run --input - counter.wasm
+  curl --silent https://example.org/tool.wasm | skep run -
+  skep run --allow-http https://api.example.com --allow-http 'GET https://*.example.org' fetch.wasm
+  skep run --allow-http 'http://db.corp:8080 inner' fetch.wasm
+  skep run --deterministic=7 --out results test.wasm
+
+Everything after COMPONENT is the guest's, whatever it looks like; one leading `--` is dropped.
+
+Exit codes: the guest's own, and
+  124 deadline   125 Skep failed or bad usage   126 refused before running
+  130 Ctrl-C     134 trap, or a limit other than memory   137 out of memory   143 SIGTERM")]
+pub(crate) struct RunArgs {
+    /// Map a directory: HOST::GUEST, then :ro (the default) or :rw. HOST alone is seen as /data
+    #[arg(long, value_name = "HOST::GUEST[:ro|rw]")]
+    pub(super) dir: Vec<MountArg>,
+
+    /// Give the guest no /data of its own. Without this flag, and without a directory that is
+    /// mapped there, it gets an empty one that is removed afterwards
+    #[arg(long)]
+    pub(super) no_data: bool,
+
+    /// Set an environment variable. Nothing is inherited
+    #[arg(long, value_name = "K=V", value_parser = pair)]
+    pub(super) env: Vec<(String, String)>,
+
+    /// Set a value of the config bundle
+    #[arg(long, value_name = "K=V", value_parser = pair)]
+    pub(super) config: Vec<(String, String)>,
+
+    /// Let it send HTTP requests there; repeatable. `[METHOD,… ]SCHEME://HOST[:PORT][ inner]`: HOST
+    /// may be *.NAME or *, and `inner` lets a name lead to an address that is not public
+    #[arg(long, value_name = "GRANT", conflicts_with = "deterministic")]
+    pub(super) allow_http: Vec<HttpGrant>,
+
+    /// Stop the guest after this time (250ms, 5s, 2m), which waiting for its input counts to and
+    /// compiling does not. Reading the component from a pipe may take as long again
+    #[arg(long, value_name = "TIME", value_parser = quantity::duration)]
+    pub(super) timeout: Option<Duration>,
+
+    /// Memory it may use [default: 256MiB]
+    #[arg(long, value_name = "SIZE", value_parser = quantity::bytes)]
+    pub(super) memory: Option<u64>,
+
+    /// File bytes it may add to its directories [default: 1GiB]
+    #[arg(long, value_name = "SIZE", value_parser = quantity::bytes)]
+    pub(super) disk: Option<u64>,
+
+    /// Instructions it may execute, roughly. Makes it compile for counting them
+    #[arg(long, value_name = "N")]
+    pub(super) fuel: Option<u64>,
+
+    /// Make the run repeatable: virtual clocks, seeded randomness, sorted directories
+    #[arg(
+        long, value_name = "SEED", num_args = 0..=1, require_equals = true,
+        default_missing_value = "0"
+    )]
+    pub(super) deterministic: Option<u64>,
+
+    /// Give it an empty /out and copy its regular files to DIR afterwards
+    #[arg(long, value_name = "DIR")]
+    pub(super) out: Option<PathBuf>,
+
+    /// What a service is asked to handle: a file, or - for standard input
+    #[arg(long, value_name = "FILE|-")]
+    pub(super) input: Option<PathBuf>,
+
+    /// How the result is shown. With json, standard output is one JSON object and the guest's own
+    /// streams go to standard error
+    #[arg(long, value_enum, default_value = "text", value_name = "FORMAT")]
+    pub(super) output: OutputFormat,
+
+    /// The component, or a WASI preview1 module: a file, or - for standard input
+    #[arg(value_name = "COMPONENT")]
+    pub(super) component: PathBuf,
+
+    /// The guest's arguments
+    #[arg(value_name = "ARGS")]
+    pub(super) args: Vec<OsString>,
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() && !text.contains('\0') => {
+            Ok((key.into(), value.into()))
+        }
+        _ => Err("expected KEY=VALUE".into()),
+    }
+}

@@ -1,0 +1,236 @@
+//! Bytes that the operator names: a file, a FIFO, `<(…)` of a shell, or `-` for standard input.
+//!
+//! Reading blocks for as long as nothing comes, so what has to hear signals reads on a thread.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Cursor, Read};
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use futures_util::stream;
+use rustix::fs::OFlags;
+use skep_protocol::{ByteStream, Error};
+
+use crate::failure::Failed;
+use crate::standard::Standard;
+
+/// Bytes that are read at once.
+const CHUNK: usize = 256 << 10;
+
+/// A source by its name on the command line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Source(PathBuf);
+
+/// What to do about a FIFO that no process has open for writing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NoWriter {
+    /// Wait for one, as `cat` does.
+    Wait,
+    /// Refuse it: a component is there already, or its name is a mistake.
+    Refuse,
+}
+
+impl From<PathBuf> for Source {
+    fn from(path: PathBuf) -> Self {
+        Self(path)
+    }
+}
+
+impl Source {
+    /// Whether it is standard input.
+    pub(crate) fn is_standard_input(&self) -> bool {
+        self.0 == Path::new("-")
+    }
+
+    /// Its name in a message.
+    pub(crate) fn name(&self) -> String {
+        match self.is_standard_input() {
+            true => Standard::In.name().to_owned(),
+            false => self.0.display().to_string(),
+        }
+    }
+
+    /// Finds a missing one out early.
+    pub(crate) fn check(&self) -> Result<(), Failed> {
+        if self.is_standard_input() {
+            return Ok(());
+        }
+        std::fs::metadata(&self.0).map(drop).map_err(|error| self.unreadable(&error))
+    }
+
+    /// Reads to the end, or to one byte past `limit`, which is then found to be passed.
+    pub(crate) fn read(&self, no_writer: NoWriter, limit: u64) -> Result<Vec<u8>, Failed> {
+        let mut bytes = Vec::new();
+        let read = self.open(no_writer)?.take(limit.saturating_add(1)).read_to_end(&mut bytes);
+        match read {
+            Ok(_) => Ok(bytes),
+            Err(error) => Err(self.unreadable(&error)),
+        }
+    }
+
+    /// Opens it for reading.
+    pub(crate) fn open(&self, no_writer: NoWriter) -> Result<Box<dyn Read + Send>, Failed> {
+        if self.is_standard_input() {
+            return Ok(Box::new(Standard::In));
+        }
+        let opened = || -> io::Result<Option<Box<dyn Read + Send>>> {
+            // Opening a FIFO would wait for its writer.
+            let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
+            let mut options = OpenOptions::new();
+            options.read(true).custom_flags(flags.bits().cast_signed());
+            let file = options.open(&self.0)?;
+            let kind = file.metadata()?.file_type();
+            if kind.is_dir() {
+                return Err(io::ErrorKind::IsADirectory.into());
+            }
+            match (kind.is_fifo(), no_writer) {
+                (false, _) => Ok(Some(Box::new(file))),
+                (true, NoWriter::Wait) => Ok(Some(Box::new(File::open(&self.0)?))),
+                (true, NoWriter::Refuse) => of_a_writer(file),
+            }
+        };
+        match opened() {
+            Ok(Some(opened)) => Ok(opened),
+            Ok(None) => Err(Failed::here(format!(
+                "{} is not a file but a FIFO that no process writes to",
+                self.name()
+            ))),
+            Err(error) => Err(self.unreadable(&error)),
+        }
+    }
+
+    fn unreadable(&self, error: &io::Error) -> Failed {
+        let name = self.name();
+        match error.kind() {
+            io::ErrorKind::NotFound => Failed::here(format!("there is no file {name}"))
+                .hint("check the path, or build it first"),
+            io::ErrorKind::IsADirectory => {
+                Failed::here(format!("{name} is not a file but a directory"))
+            }
+            _ => Failed::here(format!("cannot read {name}: {error}")),
+        }
+    }
+}
+
+/// A FIFO that is open without blocking, from its first bytes on; `None` where it has no writer.
+fn of_a_writer(mut fifo: File) -> io::Result<Option<Box<dyn Read + Send>>> {
+    let mut first = vec![0; CHUNK];
+    let length = match fifo.read(&mut first) {
+        Ok(0) => return Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
+        read => read?,
+    };
+    first.truncate(length);
+    let flags = rustix::fs::fcntl_getfl(&fifo)?;
+    rustix::fs::fcntl_setfl(&fifo, flags - OFlags::NONBLOCK)?;
+    Ok(Some(Box::new(Cursor::new(first).chain(fifo))))
+}
+
+/// A source on its way to a host, as the body of a request.
+#[derive(Debug)]
+pub(crate) struct Upload {
+    source: Source,
+    /// Why the body ended early.
+    failed: Arc<Mutex<Option<io::Error>>>,
+}
+
+impl Upload {
+    /// Opens a source as a stream of its bytes.
+    pub(crate) fn open(source: Source, no_writer: NoWriter) -> Result<(Self, ByteStream), Failed> {
+        let mut from = source.open(no_writer)?;
+        let upload = Self { source, failed: Arc::default() };
+        let failed = upload.failed.clone();
+        let chunks = std::iter::from_fn(move || {
+            let mut chunk = vec![0; CHUNK];
+            let length = loop {
+                match from.read(&mut chunk) {
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    Err(error) => {
+                        *failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                        // Ends the request. What the host says to half a body is not the reason.
+                        return Some(Err(Error::Internal));
+                    }
+                    Ok(0) => return None,
+                    Ok(length) => break length,
+                }
+            };
+            chunk.truncate(length);
+            Some(Ok(Bytes::from(chunk)))
+        });
+        Ok((upload, Box::pin(stream::iter(chunks))))
+    }
+
+    /// The result of the request, or why its body could not be read to its end.
+    pub(crate) fn settle<T>(self, sent: Result<T, Error>) -> Result<T, Failed> {
+        match self.failed.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            Some(error) => Err(self.source.unreadable(&error)),
+            None => Ok(sent?),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use rustix::fs::{FileType, Mode};
+
+    use super::*;
+
+    fn fifo(dir: &tempfile::TempDir) -> Source {
+        let path = dir.path().join("fifo");
+        rustix::fs::mknodat(rustix::fs::CWD, &path, FileType::Fifo, Mode::RWXU, 0).unwrap();
+        path.into()
+    }
+
+    fn error(read: Result<Vec<u8>, Failed>) -> String {
+        read.unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_fifo_without_a_writer_is_refused_at_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let error = error(fifo(&dir).read(NoWriter::Refuse, 9));
+        assert!(error.contains("is not a file but a FIFO that no process writes to"), "{error}");
+    }
+
+    #[test]
+    fn a_fifo_is_read_to_the_end_of_its_writer() {
+        for no_writer in [NoWriter::Refuse, NoWriter::Wait] {
+            let dir = tempfile::tempdir().unwrap();
+            let source = fifo(&dir);
+            // Open for both, it waits for no reader.
+            let mut writer = OpenOptions::new().read(true).write(true).open(&source.0).unwrap();
+            writer.write_all(b"first").unwrap();
+            let mut reader = source.open(no_writer).unwrap();
+            let mut read = [0; 5];
+            reader.read_exact(&mut read).unwrap();
+            let rest = std::thread::spawn(move || {
+                let mut rest = Vec::new();
+                reader.read_to_end(&mut rest).map(|_| rest)
+            });
+            writer.write_all(b"rest").unwrap();
+            drop(writer);
+            assert_eq!((&read, &rest.join().unwrap().unwrap()[..]), (b"first", &b"rest"[..]));
+        }
+    }
+
+    #[test]
+    fn a_missing_file_and_a_directory_are_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let missing = error(Source(dir.path().join("x")).read(NoWriter::Wait, 9));
+        assert!(missing.starts_with("there is no file ") && missing.ends_with("/x"), "{missing}");
+        let directory = error(Source(dir.path().into()).read(NoWriter::Wait, 9));
+        assert!(directory.ends_with("is not a file but a directory"), "{directory}");
+    }
+
+    #[test]
+    fn no_more_than_one_byte_past_the_limit_is_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        std::fs::write(&path, "0123456789").unwrap();
+        assert_eq!(Source(path).read(NoWriter::Wait, 4).unwrap(), b"01234");
+    }
+}

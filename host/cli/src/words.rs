@@ -1,0 +1,174 @@
+//! Splits the command line at the component, before anything is parsed.
+//!
+//! Everything after COMPONENT belongs to the guest, whatever it looks like: a caller who chooses
+//! the guest's arguments must not be able to choose Skep's, which map directories of the host. A
+//! parser that sees both cannot keep them apart, so ours never sees the guest's words.
+
+use std::ffi::{OsStr, OsString};
+
+use clap::{Arg, Command};
+
+/// The subcommands whose words after their first positional argument are the guest's.
+const SPLIT: &[&[&str]] = &[&["run"], &["worker", "send"]];
+
+/// A command line in two parts.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Words {
+    /// Skep's own, from the program's name to COMPONENT.
+    pub(crate) own: Vec<OsString>,
+    /// The guest's, without one leading `--`.
+    pub(crate) guest: Vec<OsString>,
+}
+
+/// Splits `line`, which begins with the program's name, by the flags that `command` defines.
+///
+/// A line of a subcommand that has no guest, or that names no component, is all Skep's.
+pub(crate) fn split(command: &Command, line: Vec<OsString>) -> Words {
+    let at = subcommand(command, &line).and_then(|(subcommand, first)| {
+        let positional = first + first_positional(subcommand, &line[first..])?;
+        Some(positional + 1)
+    });
+    let mut own = line;
+    let mut guest = at.map_or_else(Vec::new, |at| own.split_off(at));
+    if guest.first().is_some_and(|first| first == "--") {
+        guest.remove(0);
+    }
+    Words { own, guest }
+}
+
+/// The subcommand of `line` that has a guest, and where its own arguments begin.
+fn subcommand<'a>(command: &'a Command, line: &[OsString]) -> Option<(&'a Command, usize)> {
+    SPLIT.iter().find_map(|path| {
+        let named = line.get(1..=path.len())?;
+        let found = path.iter().zip(named).try_fold(command, |command, (name, word)| {
+            (word == name).then(|| command.find_subcommand(name))?
+        });
+        Some((found?, path.len() + 1))
+    })
+}
+
+/// Finds the first word that is neither a flag nor a flag's value.
+fn first_positional(command: &Command, words: &[OsString]) -> Option<usize> {
+    let mut at = 0;
+    while let Some(word) = words.get(at) {
+        let word = word.as_encoded_bytes();
+        match word {
+            b"--" => return (at + 1 < words.len()).then_some(at + 1),
+            b"-" => return Some(at),
+            _ if !word.starts_with(b"-") => return Some(at),
+            _ => at += 1 + usize::from(takes_next(command, word)),
+        }
+    }
+    None
+}
+
+/// Whether the word after this flag is its value. Of an unknown flag it is not: the parser, which
+/// gets to see the flag, will refuse it.
+fn takes_next(command: &Command, word: &[u8]) -> bool {
+    let flag = |is: &dyn Fn(&Arg) -> bool| command.get_arguments().find(|argument| is(argument));
+    let wants_value =
+        |argument: &Arg| argument.get_action().takes_values() && !argument.is_require_equals_set();
+    let Some(long) = word.strip_prefix(b"--") else {
+        // Of `-abc`, each letter is a flag until one takes the rest as its value.
+        let letters = String::from_utf8_lossy(&word[1..]);
+        let mut letters = letters.chars();
+        let taker = letters.find_map(|letter| {
+            flag(&|argument| argument.get_short() == Some(letter)).filter(|it| wants_value(it))
+        });
+        return taker.is_some() && letters.as_str().is_empty();
+    };
+    let is_named = |argument: &Arg| {
+        let names =
+            argument.get_long().into_iter().chain(argument.get_all_aliases().unwrap_or_default());
+        names.map(OsStr::new).any(|name| name.as_encoded_bytes() == long)
+    };
+    flag(&is_named).is_some_and(wants_value)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+    use crate::Cli;
+
+    fn words(line: &[&str]) -> Vec<OsString> {
+        line.iter().map(OsString::from).collect()
+    }
+
+    #[track_caller]
+    fn is_split(own: &[&str], guest: &[&str]) {
+        let line = [own, guest].concat();
+        let expected = Words { own: words(own), guest: words(guest) };
+        assert_eq!(split(&Cli::command(), words(&line)), expected, "{line:?}");
+    }
+
+    #[test]
+    fn every_word_after_the_component_is_the_guests() {
+        is_split(&["skep", "run", "tool.wasm"], &["--dir=/etc::/h", "x"]);
+        is_split(&["skep", "run", "tool.wasm"], &["--help"]);
+        is_split(&["skep", "run", "tool.wasm"], &["a", "--", "b"]);
+        is_split(&["skep", "run", "--dir", "a", "--timeout=5s", "tool.wasm"], &["--dir", "b"]);
+        is_split(&["skep", "run", "--", "tool.wasm"], &["--help"]);
+        is_split(&["skep", "run", "--", "--odd.wasm"], &["a"]);
+        is_split(&["skep", "run", "--input", "-", "-"], &["-"]);
+        is_split(&["skep", "worker", "send", "--store", "s", "tally"], &["--input", "x"]);
+    }
+
+    #[test]
+    fn a_flag_with_an_optional_value_takes_none_from_the_next_word() {
+        is_split(&["skep", "run", "--deterministic", "tool.wasm"], &["a"]);
+        is_split(&["skep", "run", "--deterministic=7", "tool.wasm"], &["a"]);
+    }
+
+    #[test]
+    fn a_line_without_a_component_is_all_ours() {
+        for line in [
+            &["skep"][..],
+            &["skep", "run"],
+            &["skep", "run", "--help"],
+            &["skep", "run", "--dir"],
+            &["skep", "run", "--dir", "a"],
+            &["skep", "run", "--"],
+            &["skep", "inspect", "tool.wasm", "--output", "json"],
+            &["skep", "worker", "list", "--output", "json"],
+            &["skep", "worker"],
+        ] {
+            is_split(line, &[]);
+        }
+    }
+
+    #[test]
+    fn one_leading_separator_is_dropped_and_no_other() {
+        for (line, guest) in
+            [(&["--"][..], &[][..]), (&["--", "--"], &["--"]), (&["a", "--"], &["a", "--"])]
+        {
+            let line = [&["skep", "run", "tool.wasm"], line].concat();
+            assert_eq!(split(&Cli::command(), words(&line)).guest, words(guest), "{line:?}");
+        }
+    }
+
+    /// Each flag of a split subcommand, before the component, leaves the component where it is.
+    #[test]
+    fn every_flag_is_told_from_the_component() {
+        for path in SPLIT {
+            let cli = Cli::command();
+            let command = path.iter().try_fold(&cli, |it, name| it.find_subcommand(name)).unwrap();
+            for argument in command.get_arguments().filter(|it| !it.is_positional()) {
+                let takes = argument.get_action().takes_values();
+                let long = format!("--{}", argument.get_long().unwrap());
+                let short = argument.get_short().map(|letter| format!("-{letter}"));
+                for flag in [Some(long), short].into_iter().flatten() {
+                    let mut own = vec!["skep"];
+                    own.extend(*path);
+                    own.push(&flag);
+                    if takes && !argument.is_require_equals_set() {
+                        own.push("--value");
+                    }
+                    own.push("component");
+                    is_split(&own, &[&flag, "x"]);
+                }
+            }
+        }
+    }
+}
