@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that panics has failed, which is right")]
 
 mod admission;
+mod command_line;
 mod compiling;
 mod config;
 mod crowds;
@@ -23,6 +24,8 @@ mod lifecycle;
 mod limits;
 mod live;
 mod outbound;
+mod outputs;
+mod printing;
 mod programs;
 mod refused;
 mod remotes;
@@ -31,5 +34,6 @@ mod services;
 mod stopping;
 mod storing;
 mod streams;
+mod surroundings;
 mod walled;
 mod worker_files;
