@@ -17,6 +17,7 @@ mod error;
 mod file;
 mod ledger;
 mod listing;
+mod place;
 mod stat;
 
 use std::io;

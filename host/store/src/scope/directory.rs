@@ -1,6 +1,6 @@
 //! An open directory: where names are made, removed and looked up.
 
-use std::path::Path;
+use std::io;
 use std::sync::Arc;
 
 use cap_fs_ext::{DirExt, FollowSymlinks, OpenOptionsFollowExt, SystemTimeSpec};
@@ -8,6 +8,7 @@ use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 
+use super::place::{Place, names_a_directory};
 use super::{Listing, NewTime, NodeKind, OpenFile, Order, ScopeError, Shared, Stat};
 
 /// How to open a name.
@@ -72,7 +73,7 @@ impl OpenDirectory {
         if how.create {
             match self.create(path, how) {
                 Err(ScopeError::Io(error))
-                    if error.kind() == std::io::ErrorKind::AlreadyExists && !how.exclusive => {}
+                    if error.kind() == io::ErrorKind::AlreadyExists && !how.exclusive => {}
                 result => return result,
             }
         }
@@ -86,6 +87,7 @@ impl OpenDirectory {
         let file = self.dir.open_with(path, &options)?.into_std();
         let stat = Stat::of(&file)?;
         match stat.kind {
+            NodeKind::Directory if how.create => Err(Errno::ISDIR.into()),
             NodeKind::Directory => {
                 let dir = Arc::new(Dir::from_std_file(file));
                 Ok(Opened::Directory(Self::new(self.shared.clone(), dir)))
@@ -110,7 +112,7 @@ impl OpenDirectory {
         if refused.is_err() {
             // What is there already may still be opened with the quota used up.
             return match self.dir.symlink_metadata(path) {
-                Ok(_) => Err(std::io::Error::from(std::io::ErrorKind::AlreadyExists).into()),
+                Ok(_) => Err(io::Error::from(io::ErrorKind::AlreadyExists).into()),
                 Err(_) => refused.map(|()| unreachable!("checked above")),
             };
         }
@@ -143,7 +145,7 @@ impl OpenDirectory {
 
     /// The metadata of a name in it.
     pub fn stat_at(&self, path: &str, follow: bool) -> Result<Stat, ScopeError> {
-        let meta = match follow {
+        let meta = match follow || names_a_directory(path) {
             true => self.dir.metadata(path)?,
             false => self.dir.symlink_metadata(path)?,
         };
@@ -159,58 +161,42 @@ impl OpenDirectory {
         modified: NewTime,
     ) -> Result<(), ScopeError> {
         self.shared.writable()?;
-        let (accessed, modified) = (time_spec(accessed)?, time_spec(modified)?);
-        match follow {
-            true => DirExt::set_times(&*self.dir, path, accessed, modified)?,
-            false => self.dir.set_symlink_times(path, accessed, modified)?,
+        if follow {
+            // Opened as everything else is: cap-std's own waits for the other end of a FIFO.
+            let how = OpenHow { read: true, follow, ..OpenHow::default() };
+            return match self.open(path, how)? {
+                Opened::File(file) => file.set_times(accessed, modified),
+                Opened::Directory(directory) => {
+                    directory.set_times_at(".", false, accessed, modified)
+                }
+            };
         }
+        self.dir.set_symlink_times(path, time_spec(accessed)?, time_spec(modified)?)?;
         Ok(())
     }
 
     /// Makes a directory.
     pub fn create_directory(&self, path: &str) -> Result<(), ScopeError> {
-        self.shared.writable()?;
-        let mut ledger = self.shared.disk.ledger();
-        ledger.admit_entry()?;
-        self.dir.create_dir(path)?;
-        if let Ok(stat) = self.stat_at(path, false) {
-            ledger.named(stat.identity());
-        }
-        Ok(())
+        self.name(path, |place| place.create_directory())
     }
 
     /// Removes an empty directory.
     pub fn remove_directory(&self, path: &str) -> Result<(), ScopeError> {
-        self.remove(path, |dir, path| dir.remove_dir(path))
+        self.remove(path, |place| place.remove_directory())
     }
 
     /// Removes a name that is not a directory. A link is removed itself, not followed.
     pub fn unlink(&self, path: &str) -> Result<(), ScopeError> {
-        self.remove(path, |dir, path| dir.remove_file(path))
-    }
-
-    fn remove(
-        &self,
-        path: &str,
-        remove: impl FnOnce(&Dir, &Path) -> std::io::Result<()>,
-    ) -> Result<(), ScopeError> {
-        self.shared.writable()?;
-        let mut ledger = self.shared.disk.ledger();
-        let before = self.stat_at(path, false);
-        remove(&self.dir, path.as_ref())?;
-        if let Ok(before) = before {
-            ledger.unnamed(before.identity(), before.freed());
-        }
-        Ok(())
+        self.remove(path, |place| place.unlink())
     }
 
     /// Renames within the scope, replacing what `new_path` names as `rename(2)` does.
     pub fn rename(&self, path: &str, to: &Self, new_path: &str) -> Result<(), ScopeError> {
         self.both_writable(to)?;
         let mut ledger = self.shared.disk.ledger();
-        let moved = self.stat_at(path, false);
-        let replaced = to.stat_at(new_path, false);
-        self.dir.rename(path, &to.dir, new_path)?;
+        let (from, to) = (Place::of(&self.dir, path)?, Place::of(&to.dir, new_path)?);
+        let (moved, replaced) = (from.stat(), to.stat());
+        from.rename(&to)?;
         // Two names of one file: rename leaves both.
         if let (Ok(moved), Ok(replaced)) = (moved, replaced)
             && moved.identity() != replaced.identity()
@@ -223,24 +209,46 @@ impl OpenDirectory {
     /// Gives a file a second name within the scope. A link in the last place is not followed.
     pub fn link(&self, path: &str, to: &Self, new_path: &str) -> Result<(), ScopeError> {
         self.both_writable(to)?;
-        let mut ledger = self.shared.disk.ledger();
-        ledger.admit_entry()?;
-        self.dir.hard_link(path, &to.dir, new_path)?;
-        if let Ok(stat) = to.stat_at(new_path, false) {
-            ledger.named(stat.identity());
-        }
-        Ok(())
+        let from = Place::to_link(&self.dir, path)?;
+        to.name(new_path, |place| from.link(place))
     }
 
     /// Makes a symbolic link. What it points to is resolved, and held within the scope, only when
     /// it is used; an absolute target is refused here.
     pub fn symlink(&self, target: &str, path: &str) -> Result<(), ScopeError> {
+        self.name(path, |place| place.symlink(target))
+    }
+
+    /// Gives something a name, which counts.
+    fn name(
+        &self,
+        path: &str,
+        make: impl FnOnce(&Place<'_>) -> io::Result<()>,
+    ) -> Result<(), ScopeError> {
         self.shared.writable()?;
         let mut ledger = self.shared.disk.ledger();
         ledger.admit_entry()?;
-        self.dir.symlink(target, path)?;
-        if let Ok(stat) = self.stat_at(path, false) {
+        let place = Place::of(&self.dir, path)?;
+        make(&place)?;
+        if let Ok(stat) = place.stat() {
             ledger.named(stat.identity());
+        }
+        Ok(())
+    }
+
+    /// Takes a name away, and what it has cost.
+    fn remove(
+        &self,
+        path: &str,
+        remove: impl FnOnce(&Place<'_>) -> io::Result<()>,
+    ) -> Result<(), ScopeError> {
+        self.shared.writable()?;
+        let mut ledger = self.shared.disk.ledger();
+        let place = Place::of(&self.dir, path)?;
+        let before = place.stat();
+        remove(&place)?;
+        if let Ok(before) = before {
+            ledger.unnamed(before.identity(), before.freed());
         }
         Ok(())
     }
@@ -291,7 +299,7 @@ impl Stat {
     }
 }
 
-fn time_spec(time: NewTime) -> std::io::Result<Option<SystemTimeSpec>> {
+fn time_spec(time: NewTime) -> io::Result<Option<SystemTimeSpec>> {
     Ok(match time {
         NewTime::Now => Some(SystemTimeSpec::SymbolicNow),
         other => other

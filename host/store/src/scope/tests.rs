@@ -6,6 +6,7 @@ use skep_protocol::LimitName;
 use super::*;
 
 mod counted;
+mod slashes;
 
 struct Fixture {
     temp: cap_tempfile::TempDir,
@@ -197,6 +198,8 @@ fn a_fifo_is_refused_without_blocking() {
     let dir = f.scope.open();
     assert!(matches!(dir.open("fifo", READ), Err(ScopeError::SpecialFile)));
     assert!(dir.open("fifo", OpenHow { read: false, write: true, ..READ }).is_err());
+    let now = NewTime::Now;
+    assert!(matches!(dir.set_times_at("fifo", true, now, now), Err(ScopeError::SpecialFile)));
     assert_eq!(dir.stat_at("fifo", true).unwrap().kind, NodeKind::Fifo);
 }
 

@@ -197,3 +197,34 @@ fn a_run_leaves_nothing_in_the_temporary_directory() {
     let left: Vec<_> = std::fs::read_dir(&*tmp).unwrap().map(|e| e.unwrap().file_name()).collect();
     assert_eq!(left, ["out"]);
 }
+
+#[test]
+fn a_slash_behind_a_name_means_what_it_means_on_linux() {
+    for guest in BOTH {
+        let dir = test_dir();
+        dir.file("file", "content");
+        std::fs::create_dir(dir.join("empty")).unwrap();
+        symlink("empty", dir.join("link")).unwrap();
+        let mount = mount(&dir, "::/data:rw");
+        let run = |args: &[&str]| Run::with(&["--dir", &mount]).guest(guest, args).go();
+        for refused in [
+            &["stat", "/data/file/"][..],
+            &["read", "/data/file/"],
+            &["rm", "/data/file/"],
+            &["rmdir", "/data/link/"],
+            &["rename", "/data/file", "/data/other/"],
+            &["rename", "/data/file/", "/data/other"],
+        ] {
+            let ran = run(refused).expect(1);
+            assert!(ran.text().contains("(54)"), "{guest} {refused:?}: {}", ran.text());
+        }
+        run(&["stat", "/data/link"]).expect(0).prints("symlink");
+        run(&["stat", "/data/link/"]).expect(0).prints("dir");
+        run(&["mkdir", "/data/made/"]).expect(0);
+        run(&["rename", "/data/made/", "/data/moved/"]).expect(0);
+        run(&["rmdir", "/data/moved/"]).expect(0);
+        run(&["symlink", "file", "/data/new/"]).expect(1);
+        assert_eq!(std::fs::read_dir(&*dir).unwrap().count(), 3, "{guest}");
+        assert_eq!(dir.read("file"), b"content");
+    }
+}

@@ -146,3 +146,24 @@ class Handler(exports.Handler):
     assert_eq!(ran.text(), "hello from 1 bee 1");
     assert!(ran.peak_bytes < 300 << 20, "{} bytes", ran.peak_bytes);
 }
+
+#[test]
+fn python_finds_that_a_slash_behind_a_name_means_a_directory() {
+    let script = "
+import os, shutil
+os.makedirs('/data/out/deep')
+open('/data/out/deep/file', 'w').close()
+shutil.rmtree('/data/out/')
+print(os.listdir('/data'))
+open('/data/file', 'w').close()
+try:
+    os.lstat('/data/file/')
+except NotADirectoryError as e:
+    print(e.errno)
+os.mkdir('/data/d')
+os.symlink('d', '/data/l')
+print(os.path.islink('/data/l'), os.path.islink('/data/l/'))
+";
+    let ran = Run::with(&[]).component(&python(), &["--", "-c", script]).go().expect(0);
+    assert_eq!(ran.text(), "[]\n54\nTrue False\n");
+}

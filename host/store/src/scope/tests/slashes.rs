@@ -1,0 +1,331 @@
+//! What a name means with a slash behind it: what the kernel says that it means.
+//!
+//! Each call is made twice, in a scope and by the kernel in a tree of the same content. Both have to
+//! end the same way, with the same error if it is one, and to leave the same behind.
+
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat as KernelStat, Timespec, Timestamps};
+use rustix::io::Errno;
+
+use super::*;
+
+/// A name for each kind of thing in the tree, and for one that is not there.
+const NAMES: [&str; 9] =
+    ["file", "full", "empty", "to-file", "to-full", "to-empty", "to-nothing", "loop", "missing"];
+
+/// What may stand behind a name.
+const TAILS: [&str; 6] = ["", "/", "//", "/.", "/./", "/.."];
+
+/// What a call is made on. The second name is a new one where it has no use for it.
+struct Names {
+    first: String,
+    second: String,
+}
+
+/// What a call has found, or why it was refused.
+type Found = Result<String, Errno>;
+
+struct Call {
+    name: &'static str,
+    in_scope: fn(&OpenDirectory, &Names) -> Result<String, ScopeError>,
+    by_the_kernel: fn(&Dir, &Names) -> Found,
+}
+
+const ON_ONE_NAME: [Call; 14] = [
+    Call {
+        name: "stat",
+        in_scope: |dir, names| dir.stat_at(&names.first, true).map(kind),
+        by_the_kernel: |dir, names| {
+            rustix::fs::statat(dir, &*names.first, AtFlags::empty()).map(kind_of)
+        },
+    },
+    Call {
+        name: "lstat",
+        in_scope: |dir, names| dir.stat_at(&names.first, false).map(kind),
+        by_the_kernel: |dir, names| {
+            rustix::fs::statat(dir, &*names.first, AtFlags::SYMLINK_NOFOLLOW).map(kind_of)
+        },
+    },
+    Call {
+        name: "open",
+        in_scope: |dir, names| opened(dir.open(&names.first, READ)),
+        by_the_kernel: |dir, names| open(dir, names, OFlags::RDONLY),
+    },
+    Call {
+        name: "open without following",
+        in_scope: |dir, names| opened(dir.open(&names.first, OpenHow { follow: false, ..READ })),
+        by_the_kernel: |dir, names| open(dir, names, OFlags::RDONLY | OFlags::NOFOLLOW),
+    },
+    Call {
+        name: "open a directory",
+        in_scope: |dir, names| opened(dir.open(&names.first, OpenHow { directory: true, ..READ })),
+        by_the_kernel: |dir, names| open(dir, names, OFlags::RDONLY | OFlags::DIRECTORY),
+    },
+    Call {
+        name: "open for writing",
+        in_scope: |dir, names| opened(dir.open(&names.first, OpenHow { write: true, ..READ })),
+        by_the_kernel: |dir, names| open(dir, names, OFlags::RDWR),
+    },
+    Call {
+        name: "create",
+        in_scope: |dir, names| opened(dir.open(&names.first, WRITE)),
+        by_the_kernel: |dir, names| open(dir, names, OFlags::RDWR | OFlags::CREATE),
+    },
+    Call {
+        name: "create a new one",
+        in_scope: |dir, names| opened(dir.open(&names.first, OpenHow { exclusive: true, ..WRITE })),
+        by_the_kernel: |dir, names| open(dir, names, OFlags::RDWR | OFlags::CREATE | OFlags::EXCL),
+    },
+    Call {
+        name: "create for reading",
+        in_scope: |dir, names| opened(dir.open(&names.first, OpenHow { create: true, ..READ })),
+        by_the_kernel: |dir, names| open(dir, names, OFlags::RDONLY | OFlags::CREATE),
+    },
+    Call {
+        name: "mkdir",
+        in_scope: |dir, names| done(dir.create_directory(&names.first)),
+        by_the_kernel: |dir, names| done(rustix::fs::mkdirat(dir, &*names.first, Mode::RWXU)),
+    },
+    Call {
+        name: "rmdir",
+        in_scope: |dir, names| done(dir.remove_directory(&names.first)),
+        by_the_kernel: |dir, names| {
+            done(rustix::fs::unlinkat(dir, &*names.first, AtFlags::REMOVEDIR))
+        },
+    },
+    Call {
+        name: "unlink",
+        in_scope: |dir, names| done(dir.unlink(&names.first)),
+        by_the_kernel: |dir, names| {
+            done(rustix::fs::unlinkat(dir, &*names.first, AtFlags::empty()))
+        },
+    },
+    Call {
+        name: "symlink",
+        in_scope: |dir, names| done(dir.symlink("target", &names.first)),
+        by_the_kernel: |dir, names| done(rustix::fs::symlinkat("target", dir, &*names.first)),
+    },
+    Call {
+        name: "readlink",
+        in_scope: |dir, names| dir.read_link(&names.first),
+        by_the_kernel: |dir, names| {
+            let target = rustix::fs::readlinkat(dir, &*names.first, Vec::new())?;
+            Ok(target.into_string().unwrap())
+        },
+    },
+];
+
+const SET_TIMES: [Call; 2] = [
+    Call {
+        name: "set times",
+        in_scope: |dir, names| done(dir.set_times_at(&names.first, true, AT, AT)),
+        by_the_kernel: |dir, names| set_times(dir, names, AtFlags::empty()),
+    },
+    Call {
+        name: "set times without following",
+        in_scope: |dir, names| done(dir.set_times_at(&names.first, false, AT, AT)),
+        by_the_kernel: |dir, names| set_times(dir, names, AtFlags::SYMLINK_NOFOLLOW),
+    },
+];
+
+const ON_TWO_NAMES: [Call; 2] = [
+    Call {
+        name: "rename",
+        in_scope: |dir, names| done(dir.rename(&names.first, dir, &names.second)),
+        by_the_kernel: |dir, names| {
+            done(rustix::fs::renameat(dir, &*names.first, dir, &*names.second))
+        },
+    },
+    Call {
+        name: "link",
+        in_scope: |dir, names| done(dir.link(&names.first, dir, &names.second)),
+        by_the_kernel: |dir, names| {
+            let flags = AtFlags::empty();
+            done(rustix::fs::linkat(dir, &*names.first, dir, &*names.second, flags))
+        },
+    },
+];
+
+const AT: NewTime = NewTime::At(std::time::Duration::from_secs(1_000_000_000));
+
+fn kind(stat: Stat) -> String {
+    format!("{:?}", stat.kind)
+}
+
+fn kind_of(stat: KernelStat) -> String {
+    format!("{:?}", NodeKind::from(FileType::from_raw_mode(stat.st_mode)))
+}
+
+fn done<E>(result: Result<(), E>) -> Result<String, E> {
+    result.map(|()| "done".to_owned())
+}
+
+fn opened(result: Result<Opened, ScopeError>) -> Result<String, ScopeError> {
+    match result? {
+        Opened::File(file) => file.stat(),
+        Opened::Directory(directory) => directory.stat(),
+    }
+    .map(kind)
+}
+
+fn open(dir: &Dir, names: &Names, flags: OFlags) -> Found {
+    let file = rustix::fs::openat(dir, &*names.first, flags | OFlags::CLOEXEC, Mode::RWXU)?;
+    rustix::fs::fstat(file).map(kind_of)
+}
+
+fn set_times(dir: &Dir, names: &Names, flags: AtFlags) -> Found {
+    let at = Timespec { tv_sec: 1_000_000_000, tv_nsec: 0 };
+    let times = Timestamps { last_access: at, last_modification: at };
+    done(rustix::fs::utimensat(dir, &*names.first, &times, flags))
+}
+
+fn fill(dir: &Dir) {
+    dir.write("file", b"content").unwrap();
+    dir.create_dir("full").unwrap();
+    dir.write("full/inner", b"").unwrap();
+    dir.create_dir("empty").unwrap();
+    for (target, name) in [
+        ("file", "to-file"),
+        ("full", "to-full"),
+        ("empty", "to-empty"),
+        ("nothing", "to-nothing"),
+        ("loop", "loop"),
+    ] {
+        dir.symlink(target, name).unwrap();
+    }
+}
+
+/// All that is in a tree: names, kinds, and which have the time that is set.
+fn content(dir: &Dir) -> Vec<String> {
+    let mut names = Vec::new();
+    let mut pending = vec![String::new()];
+    while let Some(base) = pending.pop() {
+        for entry in dir.read_dir(format!("./{base}")).unwrap() {
+            let name = format!("{base}{}", entry.unwrap().file_name().display());
+            let stat = rustix::fs::statat(dir, &*name, AtFlags::SYMLINK_NOFOLLOW).unwrap();
+            if FileType::from_raw_mode(stat.st_mode).is_dir() {
+                pending.push(format!("{name}/"));
+            }
+            let is_set = stat.st_mtime == 1_000_000_000;
+            names.push(format!("{name} {} {is_set}", kind_of(stat)));
+        }
+    }
+    names.sort();
+    names
+}
+
+/// Two trees of the same content.
+struct Twins {
+    ours: Fixture,
+    the_kernels: cap_tempfile::TempDir,
+}
+
+impl Twins {
+    fn new() -> Self {
+        let ours = fixture(Rights::ReadWrite, 1 << 20, 100);
+        let the_kernels = cap_tempfile::tempdir(ambient_authority()).unwrap();
+        fill(&ours.temp);
+        fill(&the_kernels);
+        Self { ours, the_kernels }
+    }
+
+    /// Makes one call in a scope and by the kernel, and says where they differ.
+    fn compare(&mut self, call: &Call, names: &Names) -> Option<String> {
+        let end = (call.in_scope)(&self.ours.scope.open(), names).map_err(|error| match error {
+            ScopeError::Io(error) => Errno::from_io_error(&error).expect("it is the kernel's"),
+            other => panic!("{}: {other}", call.name),
+        });
+        let expected = (call.by_the_kernel)(&self.the_kernels, names);
+        let same = end == expected && content(&self.ours.temp) == content(&self.the_kernels);
+        if !same || end.is_ok() {
+            *self = Self::new();
+        }
+        (!same).then(|| {
+            let Names { first, second } = names;
+            format!("{} {first} {second}: {end:?}, and the kernel {expected:?}", call.name)
+        })
+    }
+}
+
+fn with_tails<'a>(tails: &'a [&'a str]) -> impl Iterator<Item = String> + 'a {
+    NAMES.iter().flat_map(move |name| tails.iter().map(move |tail| format!("{name}{tail}")))
+}
+
+#[test]
+fn a_slash_behind_a_name_means_what_the_kernel_says() {
+    let (mut twins, mut differences) = (Twins::new(), Vec::new());
+    for call in ON_ONE_NAME.iter().chain(&SET_TIMES) {
+        for first in with_tails(&TAILS) {
+            // A link to nothing is never created through: it would not be known what was made.
+            if call.name.starts_with("create") && first == "to-nothing" {
+                continue;
+            }
+            differences.extend(twins.compare(call, &Names { first, second: String::new() }));
+        }
+    }
+    assert!(differences.is_empty(), "{}", differences.join("\n"));
+}
+
+#[test]
+fn a_slash_behind_either_of_two_names_means_what_the_kernel_says() {
+    let (mut twins, mut differences) = (Twins::new(), Vec::new());
+    for call in &ON_TWO_NAMES {
+        for first in with_tails(&["", "/", "/.", "/.."]) {
+            for second in with_tails(&["", "/", "/.", "/.."]) {
+                differences.extend(twins.compare(call, &Names { first: first.clone(), second }));
+            }
+        }
+    }
+    assert!(differences.is_empty(), "{}", differences.join("\n"));
+}
+
+/// Links that lead out of a scope, and paths that do.
+const WAYS_OUT: [&str; 8] =
+    ["up", "to-secret", "to-outside", "absolute", "..", "../secret", "/", "/etc"];
+
+#[test]
+fn no_slash_leads_out() {
+    for call in ON_ONE_NAME.iter().chain(&SET_TIMES).chain(&ON_TWO_NAMES) {
+        for way in WAYS_OUT {
+            for tail in TAILS {
+                let path = format!("{way}{tail}");
+                refuses(call, &Names { first: path.clone(), second: "new".into() });
+                if ON_TWO_NAMES.iter().any(|other| other.name == call.name) {
+                    refuses(call, &Names { first: "file".into(), second: path });
+                }
+            }
+        }
+    }
+}
+
+/// Makes a call in a scope on a name that leads out of it. A link itself, without a slash, is the
+/// guest's to rename or to remove.
+fn refuses(call: &Call, names: &Names) {
+    let f = fixture(Rights::ReadWrite, 1 << 20, 100);
+    for name in ["inside", "outside"] {
+        f.temp.create_dir(name).unwrap();
+    }
+    f.temp.write("secret", b"s").unwrap();
+    let inside = f.temp.open_dir("inside").unwrap();
+    inside.write("file", b"content").unwrap();
+    for (target, link) in [("..", "up"), ("../secret", "to-secret"), ("../outside", "to-outside")] {
+        inside.symlink(target, link).unwrap();
+    }
+    symlink("/etc", proc_path(&inside, "absolute")).unwrap();
+    let before = outside(&f.temp);
+
+    let scope = Scope::new(inside, Rights::ReadWrite, f.disk.clone());
+    let end = (call.in_scope)(&scope.open(), names);
+    let Names { first, second } = names;
+    assert_eq!(outside(&f.temp), before, "{} {first} {second}", call.name);
+    let is_a_link = !first.contains(['/', '.']) && !second.contains(['/', '.']);
+    let follows =
+        ["stat", "open", "create", "set times"].iter().any(|verb| call.name.starts_with(verb));
+    if !is_a_link || follows && call.name != "set times without following" {
+        assert!(end.is_err(), "{} {first} {second}: {end:?}", call.name);
+    }
+}
+
+/// What lies beside the scope's directory.
+fn outside(dir: &Dir) -> Vec<String> {
+    content(dir).into_iter().filter(|name| !name.starts_with("inside/")).collect()
+}
