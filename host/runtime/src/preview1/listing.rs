@@ -7,7 +7,7 @@
 use skep_store::scope::{Entry, Listing};
 use wiggle::GuestType;
 
-use super::abi::types::{self, Errno, Error};
+use super::abi::types::{self, Errno, Error, Rights};
 use super::fds::Fd;
 use crate::world::World;
 use crate::world::descriptors::Permit;
@@ -33,7 +33,8 @@ impl World {
         cookie: u64,
         len: usize,
     ) -> Result<Vec<u8>, Error> {
-        let Fd::Directory { directory, cursor, .. } = self.preview1().get_mut(fd)? else {
+        let listed = self.preview1().get_mut(fd, Rights::FD_READDIR)?;
+        let Fd::Directory { directory, cursor, .. } = listed else {
             return Err(Errno::Notdir.into());
         };
         let (directory, cursor) = (directory.clone(), cursor.take());
@@ -82,7 +83,9 @@ impl World {
             }
         }
         out.truncate(len);
-        if let Fd::Directory { cursor: slot, .. } = self.preview1().get_mut(fd)? {
+        if let Fd::Directory { cursor: slot, .. } =
+            self.preview1().get_mut(fd, Rights::FD_READDIR)?
+        {
             *slot = Some(cursor);
         }
         Ok(out)

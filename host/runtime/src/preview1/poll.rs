@@ -7,7 +7,7 @@ use std::time::Duration;
 use wasmtime_wasi_io::poll::Pollable;
 use wiggle::{GuestPtr, GuestType};
 
-use super::abi::types::{self, Errno, Error};
+use super::abi::types::{self, Errno, Error, Rights};
 use super::fds::Fd;
 use super::{Memory, known_clock};
 use crate::clocks::Timer;
@@ -111,19 +111,23 @@ impl World {
                 (Eventtype::Clock, Source::Timer(timer))
             }
             SubscriptionU::FdRead(fd) => {
-                let source = match self.preview1().get(fd.file_descriptor) {
+                let needed = Rights::POLL_FD_READWRITE | Rights::FD_READ;
+                let source = match self.preview1().get(fd.file_descriptor, needed) {
                     Ok(Fd::Stdin) => Source::Input(self.stdin.clone()),
                     Ok(Fd::File(_)) => Source::File,
-                    _ => Source::Failed(Errno::Badf),
+                    Ok(_) => Source::Failed(Errno::Badf),
+                    Err(errno) => Source::Failed(errno),
                 };
                 (Eventtype::FdRead, source)
             }
             SubscriptionU::FdWrite(fd) => {
-                let source = match self.preview1().get(fd.file_descriptor) {
+                let needed = Rights::POLL_FD_READWRITE | Rights::FD_WRITE;
+                let source = match self.preview1().get(fd.file_descriptor, needed) {
                     Ok(Fd::Stdout) => Source::Output(self.stdout.clone()),
                     Ok(Fd::Stderr) => Source::Output(self.stderr.clone()),
                     Ok(Fd::File(_)) => Source::File,
-                    _ => Source::Failed(Errno::Badf),
+                    Ok(_) => Source::Failed(Errno::Badf),
+                    Err(errno) => Source::Failed(errno),
                 };
                 (Eventtype::FdWrite, source)
             }

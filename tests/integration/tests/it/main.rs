@@ -25,6 +25,7 @@ mod limits;
 mod live;
 mod outbound;
 mod outputs;
+mod preview1;
 mod printing;
 mod programs;
 mod refused;
