@@ -56,6 +56,7 @@ impl From<ScopeError> for FileError {
             ScopeError::ReadOnly | ScopeError::CrossScope => {
                 Self::Io(io::ErrorKind::ReadOnlyFilesystem.into())
             }
+            ScopeError::NotUnicode(_) => Self::Io(io::ErrorKind::InvalidData.into()),
             ScopeError::Io(error) => error.into(),
         }
     }

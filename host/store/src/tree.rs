@@ -166,7 +166,7 @@ fn copy_directory(
         let path = if path.is_empty() { shown.into() } else { format!("{path}/{shown}") };
         let kind = entry.file_type()?;
         let reason = match name.to_str() {
-            None => "name is not UTF-8",
+            None => "its name is not UTF-8",
             Some(_) if kind.is_dir() && path.matches('/').count() < MAX_DEPTH => {
                 pending.push(path);
                 continue;
@@ -225,6 +225,8 @@ fn copy_file(from: &Dir, name: &str, to: &Dir) -> io::Result<(u64, ComponentDige
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::ffi::OsStrExt;
+
     use super::*;
     use cap_std::ambient_authority;
 
@@ -290,6 +292,8 @@ mod tests {
         from.write("a/b/report.txt", b"fine").unwrap();
         from.write("top", b"").unwrap();
         from.symlink("../../secret", "a/link").unwrap();
+        from.write(OsStr::from_bytes(b"a/\xffname"), b"").unwrap();
+        from.create_dir_all(OsStr::from_bytes(b"\xff/b")).unwrap();
         rustix::fs::mknodat(&*from, "pipe", rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR, 0)
             .unwrap();
         let done = copy_out(&from, &to);
@@ -298,7 +302,16 @@ mod tests {
         assert_eq!(names, ["a/b/report.txt", "top"]);
         let skipped: Vec<_> =
             done.skipped.iter().map(|s| (s.path.as_str(), s.reason.as_str())).collect();
-        assert_eq!(skipped, [("a/link", "symbolic link"), ("pipe", "not a regular file")]);
+        let not_unicode = "its name is not UTF-8";
+        assert_eq!(
+            skipped,
+            [
+                ("a/link", "symbolic link"),
+                ("a/\u{fffd}name", not_unicode),
+                ("pipe", "not a regular file"),
+                ("\u{fffd}", not_unicode),
+            ]
+        );
         assert_eq!(to.read("a/b/report.txt").unwrap(), b"fine");
         assert!(!to.exists("a/link"));
     }

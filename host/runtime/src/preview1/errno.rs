@@ -71,6 +71,7 @@ impl From<ScopeError> for Error {
             ScopeError::Quota(LimitName::disk_entries) => Errno::Dquot,
             ScopeError::Quota(_) => Errno::Nospc,
             ScopeError::SpecialFile => Errno::Acces,
+            ScopeError::NotUnicode(_) => Errno::Ilseq,
             ScopeError::Io(error) => error.into(),
         }
         .into()

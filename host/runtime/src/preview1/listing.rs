@@ -3,6 +3,9 @@
 //! A libc reads a directory through a small buffer, a hundred entries at a time, each time with the
 //! cookie of the last whole one. So the listing and its present batch are kept with the descriptor,
 //! and a listing of any length is read once. Only a cookie from before the batch starts again.
+//!
+//! Fewer bytes than asked for are the end, and an error comes without bytes. So an error that is met
+//! behind some entries waits for the next call, which an entry that is cut off makes the guest do.
 
 use skep_store::scope::{Entry, Listing};
 use wiggle::GuestType;
@@ -71,16 +74,22 @@ impl World {
                 continue;
             }
             let Some(mut listing) = cursor.listing.take() else { break };
-            let call = self.on_disk(move || {
-                let batch = listing.next_batch()?;
-                Ok((listing, batch))
-            });
-            let (listing, batch) = call.await?;
-            if !batch.is_empty() {
-                cursor.start += cursor.batch.len() as u64;
-                cursor.batch = batch;
-                cursor.listing = Some(listing);
+            let call = self.on_disk(move || Ok((listing.next_batch(), listing)));
+            let (batch, listing) = call.await?;
+            match batch {
+                Ok(batch) if batch.is_empty() => break,
+                Ok(batch) => {
+                    cursor.start += cursor.batch.len() as u64;
+                    cursor.batch = batch;
+                }
+                Err(error) if out.is_empty() => return Err(error.into()),
+                // The entries come first. One that is cut off has the guest ask once more.
+                Err(_) => {
+                    let name = "\0".repeat(len - out.len());
+                    entry(&mut out, next + DOTS + 1, 0, types::Filetype::Unknown, &name);
+                }
             }
+            cursor.listing = Some(listing);
         }
         out.truncate(len);
         if let Fd::Directory { cursor: slot, .. } =

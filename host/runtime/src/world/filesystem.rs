@@ -612,6 +612,7 @@ impl From<&ScopeError> for ErrorCode {
             ScopeError::Quota(LimitName::disk_entries) => Self::Quota,
             ScopeError::Quota(_) => Self::InsufficientSpace,
             ScopeError::SpecialFile => Self::Access,
+            ScopeError::NotUnicode(_) => Self::IllegalByteSequence,
             ScopeError::Io(error) => error.into(),
         }
     }

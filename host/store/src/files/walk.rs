@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, VecDeque};
 use skep_protocol::FileName;
 
 use super::{FileError, descend, gone};
-use crate::scope::{NodeKind, OpenDirectory, Order};
+use crate::scope::{NodeKind, OpenDirectory, Order, ScopeError};
 
 /// Names held of one directory.
 const BATCH: usize = 1_000;
@@ -165,7 +165,11 @@ impl Frame {
         let mut listing = directory.list(Order::Stored)?;
         let mut next = BTreeMap::new();
         loop {
-            let batch = listing.next_batch()?;
+            let batch = match listing.next_batch() {
+                // They are no `FileName`s.
+                Err(ScopeError::NotUnicode(_)) => break,
+                batch => batch?,
+            };
             if batch.is_empty() {
                 break;
             }

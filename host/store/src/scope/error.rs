@@ -19,6 +19,9 @@ pub enum ScopeError {
     /// The path leads to a FIFO, a device or a socket.
     #[error("only regular files and directories can be opened")]
     SpecialFile,
+    /// A directory was listed to its end, and had names besides that no guest can be told; how many.
+    #[error("the directory has names that are not UTF-8: {0}")]
+    NotUnicode(u64),
     /// The file system's own answer. An attempt to leave the scope arrives here as
     /// `PermissionDenied`.
     #[error(transparent)]

@@ -46,6 +46,8 @@ pub struct Listing {
     order: Order,
     /// The last name returned, where names are sorted.
     last: Option<String>,
+    /// Names in it that are not UTF-8, as far as it was read.
+    not_unicode: u64,
 }
 
 impl Listing {
@@ -53,16 +55,26 @@ impl Listing {
         // Reading through a handle of its own, two listings do not share a position.
         let dir = readable(dir)?;
         let device = rustix::fs::fstat(&dir)?.st_dev;
-        Ok(Self { dir: rustix::fs::Dir::new(dir)?, device, order, last: None })
+        let dir = rustix::fs::Dir::new(dir)?;
+        Ok(Self { dir, device, order, last: None, not_unicode: 0 })
     }
 
     /// The next entries, at most 256; none at the end.
     ///
-    /// Names that are not UTF-8, which no guest can have made or could open, are left out.
+    /// Names that are not UTF-8, which no guest can have made or could open, are left out. That they
+    /// are there is said in place of the end, each time that it is come to: what can be used is seen
+    /// first, and a directory that looks empty and cannot be removed has its reason.
+    ///
+    /// # Errors
+    /// [`ScopeError::NotUnicode`], or the disk's.
     pub fn next_batch(&mut self) -> Result<Vec<Entry>, ScopeError> {
-        match self.order {
+        let batch = match self.order {
             Order::Stored => self.next_stored(),
             Order::Sorted => self.next_sorted(),
+        }?;
+        match self.not_unicode {
+            names if names > 0 && batch.is_empty() => Err(ScopeError::NotUnicode(names)),
+            _ => Ok(batch),
         }
     }
 
@@ -78,6 +90,7 @@ impl Listing {
 
     fn next_sorted(&mut self) -> Result<Vec<Entry>, ScopeError> {
         self.dir.rewind();
+        self.not_unicode = 0;
         let mut next = BTreeMap::new();
         while let Some(entry) = self.next_entry()? {
             if self.last.as_ref().is_none_or(|last| entry.name > *last) {
@@ -96,7 +109,10 @@ impl Listing {
 
     fn next_entry(&mut self) -> Result<Option<Entry>, ScopeError> {
         while let Some(entry) = self.dir.read().transpose()? {
-            let Ok(name) = entry.file_name().to_str() else { continue };
+            let Ok(name) = entry.file_name().to_str() else {
+                self.not_unicode += 1;
+                continue;
+            };
             if name == "." || name == ".." {
                 continue;
             }

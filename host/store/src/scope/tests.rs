@@ -227,3 +227,30 @@ fn a_listing_comes_in_batches_and_can_be_sorted() {
         assert!(names.is_sorted());
     }
 }
+
+#[test]
+fn names_that_are_not_unicode_are_told_behind_all_others() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+    let f = fixture(Rights::ReadWrite, 100, 10);
+    for name in [&b"a"[..], b"b\xff", b"c", b"\xc3"] {
+        f.temp.write(OsStr::from_bytes(name), b"").unwrap();
+    }
+    for order in [Order::Stored, Order::Sorted] {
+        let mut listing = f.scope.open().list(order).unwrap();
+        let mut names: Vec<_> =
+            listing.next_batch().unwrap().into_iter().map(|entry| entry.name).collect();
+        names.sort();
+        assert_eq!(names, ["a", "c"]);
+        for _ in 0..2 {
+            assert!(matches!(listing.next_batch(), Err(ScopeError::NotUnicode(2))), "{order:?}");
+        }
+    }
+    // What nobody is told of is still in the way.
+    f.temp.create_dir("d").unwrap();
+    f.temp.write(OsStr::from_bytes(b"d/\xff"), b"").unwrap();
+    let refused = f.scope.open().remove_directory("d").unwrap_err();
+    assert!(
+        matches!(refused, ScopeError::Io(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty)
+    );
+}

@@ -4,11 +4,12 @@ use std::fs::{self, File};
 
 use crate::answer::{Answer, Verdict, ok};
 
-/// Prints a name in each line, sorted by this program; directories end in `/`.
+/// Prints a name in each line, sorted by this program; directories end in `/`. Or the error, with how
+/// many names came before it.
 pub fn list(path: &str) -> Verdict {
     let mut names = Vec::new();
     for entry in fs::read_dir(path)? {
-        let entry = entry?;
+        let entry = entry.map_err(|error| Answer::RefusedAfter(error, names.len() as u64))?;
         let slash = if entry.file_type()?.is_dir() { "/" } else { "" };
         names.push(format!("{}{slash}", entry.file_name().to_string_lossy()));
     }

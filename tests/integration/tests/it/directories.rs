@@ -199,6 +199,24 @@ fn a_run_leaves_nothing_in_the_temporary_directory() {
 }
 
 #[test]
+fn a_listing_tells_of_names_that_are_not_unicode() {
+    use std::os::unix::ffi::OsStrExt;
+    let dir = test_dir();
+    // More than one call of `fd_readdir` takes.
+    for number in 0..300 {
+        dir.file(&format!("{number}"), "");
+    }
+    std::fs::write(dir.join(std::ffi::OsStr::from_bytes(b"\xff")), "").unwrap();
+    let mount = mount(&dir, "");
+    for guest in BOTH {
+        for flags in [&["--dir", &mount][..], &["--dir", &mount, "--deterministic=1"]] {
+            let ran = Run::with(flags).guest(guest, &["ls", "/data"]).go().expect(1);
+            assert!(ran.text().contains("(25) after 300"), "{guest} {flags:?}: {}", ran.text());
+        }
+    }
+}
+
+#[test]
 fn a_slash_behind_a_name_means_what_it_means_on_linux() {
     for guest in BOTH {
         let dir = test_dir();

@@ -167,3 +167,23 @@ print(os.path.islink('/data/l'), os.path.islink('/data/l/'))
     let ran = Run::with(&[]).component(&python(), &["--", "-c", script]).go().expect(0);
     assert_eq!(ran.text(), "[]\n54\nTrue False\n");
 }
+
+#[test]
+fn python_is_told_of_names_that_it_cannot_list() {
+    use std::os::unix::ffi::OsStrExt;
+    let dir = test_dir();
+    std::fs::write(dir.join(std::ffi::OsStr::from_bytes(b"\xff")), "").unwrap();
+    dir.file("shown", "");
+    let script = "
+import os
+names = []
+try:
+    for entry in os.scandir('/data'):
+        names.append(entry.name)
+except OSError as e:
+    print(names, e.errno)
+";
+    let mount = format!("{}", dir.display());
+    let ran = Run::with(&["--dir", &mount]).component(&python(), &["--", "-c", script]).go();
+    assert_eq!(ran.expect(0).text(), "['shown'] 25\n");
+}
