@@ -234,7 +234,7 @@ impl wasi_snapshot_preview1::WasiSnapshotPreview1 for World {
             }
             Fd::Directory { directory, .. } => {
                 let directory = directory.clone();
-                let call = move || directory.set_times_at(".", false, accessed, modified);
+                let call = move || directory.set_times(accessed, modified);
                 Ok(self.on_disk(call).await?)
             }
             _ => Err(Errno::Badf.into()),

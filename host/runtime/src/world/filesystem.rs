@@ -301,9 +301,9 @@ impl types::HostDescriptor for World {
             Node::File { file, .. } => {
                 Ok(self.on_disk(move || file.set_times(accessed, modified)).await?)
             }
-            Node::Directory { directory, .. } => Ok(self
-                .on_disk(move || directory.set_times_at(".", false, accessed, modified))
-                .await?),
+            Node::Directory { directory, .. } => {
+                Ok(self.on_disk(move || directory.set_times(accessed, modified)).await?)
+            }
         }
     }
 

@@ -1,5 +1,6 @@
 //! An open directory: where names are made, removed and looked up.
 
+use std::fs::File;
 use std::io;
 use std::sync::Arc;
 
@@ -152,7 +153,14 @@ impl OpenDirectory {
         Ok(Stat::from(&meta))
     }
 
-    /// Sets the times of a name in it; `.` is the directory itself.
+    /// Sets its own times.
+    pub fn set_times(&self, accessed: NewTime, modified: NewTime) -> Result<(), ScopeError> {
+        self.shared.writable()?;
+        let handle = File::from(super::listing::readable(&self.dir)?);
+        Ok(super::file::set_times(&handle, accessed, modified)?)
+    }
+
+    /// Sets the times of a name in it.
     pub fn set_times_at(
         &self,
         path: &str,
@@ -161,18 +169,16 @@ impl OpenDirectory {
         modified: NewTime,
     ) -> Result<(), ScopeError> {
         self.shared.writable()?;
-        if follow {
-            // Opened as everything else is: cap-std's own waits for the other end of a FIFO.
-            let how = OpenHow { read: true, follow, ..OpenHow::default() };
-            return match self.open(path, how)? {
-                Opened::File(file) => file.set_times(accessed, modified),
-                Opened::Directory(directory) => {
-                    directory.set_times_at(".", false, accessed, modified)
-                }
-            };
+        if !follow {
+            let (accessed, modified) = (time_spec(accessed)?, time_spec(modified)?);
+            return Ok(self.dir.set_symlink_times(path, accessed, modified)?);
         }
-        self.dir.set_symlink_times(path, time_spec(accessed)?, time_spec(modified)?)?;
-        Ok(())
+        // Opened as everything else is: cap-std's own waits for the other end of a FIFO.
+        let how = OpenHow { read: true, follow, ..OpenHow::default() };
+        match self.open(path, how)? {
+            Opened::File(file) => file.set_times(accessed, modified),
+            Opened::Directory(directory) => directory.set_times(accessed, modified),
+        }
     }
 
     /// Makes a directory.

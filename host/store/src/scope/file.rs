@@ -120,14 +120,7 @@ impl OpenFile {
     /// Sets its times.
     pub fn set_times(&self, accessed: NewTime, modified: NewTime) -> Result<(), ScopeError> {
         self.0.shared.writable()?;
-        let mut times = FileTimes::new();
-        if let Some(at) = accessed.resolve()? {
-            times = times.set_accessed(at);
-        }
-        if let Some(at) = modified.resolve()? {
-            times = times.set_modified(at);
-        }
-        Ok(self.0.file.set_times(times)?)
+        Ok(set_times(&self.0.file, accessed, modified)?)
     }
 
     /// Waits until its content and metadata are on disk.
@@ -150,6 +143,18 @@ impl OpenFile {
         self.0.shared.writable()?;
         if self.0.writable { Ok(()) } else { Err(rustix::io::Errno::BADF.into()) }
     }
+}
+
+/// Sets the times of what is open.
+pub(super) fn set_times(file: &File, accessed: NewTime, modified: NewTime) -> io::Result<()> {
+    let mut times = FileTimes::new();
+    if let Some(at) = accessed.resolve()? {
+        times = times.set_accessed(at);
+    }
+    if let Some(at) = modified.resolve()? {
+        times = times.set_modified(at);
+    }
+    file.set_times(times)
 }
 
 fn retry<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
