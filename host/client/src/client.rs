@@ -11,8 +11,8 @@ use skep_protocol::{
     ByteStream, ChangeStream, ComponentDigest, ComponentView, ConfigDigest, ConfigValues,
     ConfigView, Conflict, CreateWorker, Cursor, Diagnostic, Ending, EntryPage, EntryStream, Error,
     FileName, FileRange, FileView, Imported, InputId, InputView, Invalid, ListFiles, ListWorkers,
-    NameError, NewInput, Page, Role, RuntimeHandle, RuntimeSummary, RuntimeView, Sent, Status,
-    Stored, Usage, WorkerChange, WorkerId, WorkerView,
+    Listing, NameError, NewInput, Page, Role, RuntimeHandle, RuntimeSummary, RuntimeView, Sent,
+    Status, Stored, Usage, WorkerChange, WorkerId, WorkerView,
 };
 
 use crate::answer::{Fault, is_type};
@@ -253,7 +253,7 @@ impl RuntimeHandle for Client {
         self.discard(Ask::delete(&[&"components", &digest]), gone).await
     }
 
-    async fn files(&self, worker: WorkerId, query: ListFiles) -> Result<Page<FileView>, Error> {
+    async fn files(&self, worker: WorkerId, query: ListFiles) -> Result<Listing<FileView>, Error> {
         let ask = Ask::get(&[&"workers", &worker, &"files"]);
         self.ask(ask.with("prefix", query.prefix).with("cursor", query.cursor)).await
     }

@@ -24,6 +24,9 @@ pub enum DiagnosticCode {
     /// The worker asked for something that it was not granted. There is one of these for each of the
     /// last few things, and none for what it was granted since.
     Denied,
+    /// Files or directories of the worker have names that cannot be shown, and are left out of a list
+    /// or an archive.
+    NamesNotShown,
     /// Something lies in the store that does not belong there.
     ForeignFile,
     /// Removing a worker's files did not finish; it is tried again.
@@ -43,7 +46,7 @@ pub enum DiagnosticCode {
 
 impl DiagnosticCode {
     /// Every code.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::ExecutionNotRestored,
         Self::Quarantined,
         Self::DirectoryMissing,
@@ -51,6 +54,7 @@ impl DiagnosticCode {
         Self::Uninstantiable,
         Self::HostCallStuck,
         Self::Denied,
+        Self::NamesNotShown,
         Self::ForeignFile,
         Self::RemovalDelayed,
         Self::RuntimeUnavailable,
@@ -70,6 +74,7 @@ impl DiagnosticCode {
             Self::Uninstantiable => "uninstantiable",
             Self::HostCallStuck => "host_call_stuck",
             Self::Denied => "denied",
+            Self::NamesNotShown => "names_not_shown",
             Self::ForeignFile => "foreign_file",
             Self::RemovalDelayed => "removal_delayed",
             Self::RuntimeUnavailable => "runtime_unavailable",
@@ -84,7 +89,8 @@ impl DiagnosticCode {
     pub const fn severity(self) -> Severity {
         match self {
             Self::ExecutionNotRestored | Self::Denied | Self::StaleRecord => Severity::Info,
-            Self::ForeignFile
+            Self::NamesNotShown
+            | Self::ForeignFile
             | Self::RemovalDelayed
             | Self::DirectoryMissing
             | Self::RuntimeSlow

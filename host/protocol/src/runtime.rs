@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     ComponentDigest, ComponentView, ConfigDigest, ConfigValues, ConfigView, CreateWorker, Cursor,
     Diagnostic, Entry, EntryPage, Error, FileName, FileRange, FileView, HostId, Imported, InputId,
-    InputView, ListFiles, NewInput, Role, RuntimeId, Sent, Usage, WorkerChange, WorkerId,
+    InputView, ListFiles, Listing, NewInput, Role, RuntimeId, Sent, Usage, WorkerChange, WorkerId,
     WorkerView,
 };
 
@@ -163,8 +163,9 @@ pub trait RuntimeHandle: Send + Sync {
     /// Removes a component that no worker uses.
     async fn remove_component(&self, digest: ComponentDigest) -> Result<(), Error>;
 
-    /// Lists the regular files of a worker's directory in the order of their names.
-    async fn files(&self, worker: WorkerId, query: ListFiles) -> Result<Page<FileView>, Error>;
+    /// Lists the regular files of a worker's directory in the order of their names. Where some have
+    /// names that cannot be shown, a diagnostic says how many.
+    async fn files(&self, worker: WorkerId, query: ListFiles) -> Result<Listing<FileView>, Error>;
 
     /// A file, or a part of it. The view is of the whole file.
     async fn read_file(

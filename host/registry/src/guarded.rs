@@ -302,7 +302,7 @@ impl RuntimeHandle for Guarded {
         self.change(Action::ComponentRemove, None, remove).await
     }
 
-    async fn files(&self, worker: WorkerId, query: ListFiles) -> Result<Page<FileView>, Error> {
+    async fn files(&self, worker: WorkerId, query: ListFiles) -> Result<Listing<FileView>, Error> {
         self.read()?.files(worker, query).await
     }
 

@@ -259,7 +259,7 @@ impl RuntimeHandle for LocalRuntime {
         Err(Error::OperationUnsupported)
     }
 
-    async fn files(&self, _: WorkerId, _: ListFiles) -> Result<Page<FileView>, Error> {
+    async fn files(&self, _: WorkerId, _: ListFiles) -> Result<Listing<FileView>, Error> {
         Err(Error::OperationUnsupported)
     }
 

@@ -3,8 +3,8 @@
 //!
 //! The tree is a guest's work and may change while it is read. A name is followed down one part at
 //! a time and never through a link; what is not a regular file or a directory, or has a name that
-//! is no [`FileName`], is not there. What is written passes the worker's ledger like a guest's own
-//! writes, and is put in place whole ([`crate::scope::Draft`]).
+//! is no [`FileName`], is not there. How many have such a name is told. What is written passes the
+//! worker's ledger like a guest's own writes, and is put in place whole ([`crate::scope::Draft`]).
 //!
 //! Nothing here waits for anything but the disk: uploads and archives are pushed in and pulled out a
 //! piece at a time, and no thread is held between two pieces.
@@ -81,6 +81,9 @@ pub struct Listed {
     pub files: Vec<FileView>,
     /// Whether there are more after the last of them.
     pub more: bool,
+    /// How many files and directories have names that are no [`FileName`]s, in the directories that
+    /// are begun here: those of all pages are all.
+    pub hidden: u64,
 }
 
 /// At most `limit` files whose names begin with `prefix` and come after `after`, in the order of the
@@ -96,7 +99,7 @@ pub fn list(
     limit: usize,
 ) -> Result<Listed, FileError> {
     let mut walk = Walk::new(scope.open(), prefix, after.map_or("", FileName::as_str));
-    let mut listed = Listed { files: Vec::new(), more: false };
+    let mut listed = Listed { files: Vec::new(), more: false, hidden: 0 };
     while let Some(found) = walk.next()? {
         let Kind::File = found.kind else { continue };
         match found.directory.stat_at(found.leaf(), false) {
@@ -106,11 +109,16 @@ pub fn list(
                     break;
                 }
                 listed.files.push(view(found.name, &stat));
+                listed.hidden = walk.hidden();
             }
             // It went away meanwhile.
             Ok(_) => {}
             Err(error) => gone(error.into())?,
         }
+    }
+    // What was begun behind the last file of a page is begun again by the next one.
+    if !listed.more {
+        listed.hidden = walk.hidden();
     }
     Ok(listed)
 }

@@ -3,7 +3,8 @@
 //! A scope is made of a handle, never of a path, and nothing it returns can name the host's side.
 //! Three rules hold for every operation below it, whichever system interface the guest speaks:
 //!
-//! - no path leads out of it (cap-std resolves every name beneath the handle);
+//! - no path leads out of it: cap-std finds the way to every name, beneath the handle, and the name's
+//!   last part goes past it only to calls that do not follow it (`place.rs`);
 //! - what would grow it is admitted by the [`Disk`] ledger first;
 //! - only regular files and directories are opened. Opening a FIFO blocks a thread for as long as
 //!   nobody opens its other end, so opens never block and what else they find is refused.

@@ -45,7 +45,7 @@ pub(crate) fn run(data: &[u8]) {
         26 => same::<Listing<RuntimeSummary>>(json),
         27 => same::<TokenView>(json),
         28 => same::<Me>(json),
-        _ => same::<Page<FileView>>(json),
+        _ => same::<Listing<FileView>>(json),
     }
 }
 

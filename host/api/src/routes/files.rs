@@ -72,8 +72,7 @@ pub(crate) fn routes() -> Vec<Route> {
 
 async fn list(place: Place, query: Query) -> Answer<Json<Listing<FileView>>> {
     let wanted = ListFiles { prefix: query.text("prefix")?, cursor: query.text("cursor")? };
-    let page = place.runtime.files(place.worker()?, wanted).await?;
-    Ok(Json(super::listing(page)))
+    Ok(Json(place.runtime.files(place.worker()?, wanted).await?))
 }
 
 async fn read(place: Place, headers: HeaderMap) -> Answer<Response> {

@@ -82,14 +82,14 @@ macro_rules! passed_on {
                 &self,
                 worker: WorkerId,
                 query: ListFiles,
-            ) -> Result<Page<FileView>, Error> {
+            ) -> Result<Listing<FileView>, Error> {
                 self.well()?.get(worker).await?;
                 let prefix = query.prefix.unwrap_or_default();
                 let files = self.files.lock().unwrap();
                 let of = files.iter().filter(|((of, _), _)| *of == worker);
                 let of = of.filter(|((_, name), _)| name.as_str().starts_with(&prefix));
                 let items = of.map(|((_, name), bytes)| Self::view(name, bytes)).collect();
-                Ok(Page { items, next_cursor: None })
+                Ok(Listing { items, next_cursor: None, diagnostics: Vec::new() })
             }
 
             async fn read_file(

@@ -150,14 +150,18 @@ pub(super) async fn files(arguments: FilesArgs) -> Result<u8, Failed> {
 
 async fn list(worker: &str, prefix: Option<String>, connect: &ConnectArgs) -> Result<(), Failed> {
     let (runtime, worker) = connect.connect()?.worker(worker).await?;
-    let (mut items, mut cursor) = (Vec::new(), None);
+    let (mut items, mut diagnostics, mut cursor) = (Vec::new(), Vec::new(), None);
     loop {
         let page = runtime.files(worker, ListFiles { prefix: prefix.clone(), cursor }).await?;
         items.extend(page.items);
+        diagnostics.extend(page.diagnostics);
         cursor = page.next_cursor;
         if cursor.is_none() {
             break;
         }
+    }
+    for diagnostic in &diagnostics {
+        terminal::say("warning", &format!("{}: {}", diagnostic.code.as_str(), diagnostic.message));
     }
     match connect.output {
         OutputFormat::Json => terminal::print(&json::line(&ItemsReport { items }))?,

@@ -121,7 +121,7 @@ impl RuntimeHandle for RemoteHandle {
         self.0.call(|runtime| async move { runtime.remove_component(digest).await }).await
     }
 
-    async fn files(&self, worker: WorkerId, query: ListFiles) -> Result<Page<FileView>, Error> {
+    async fn files(&self, worker: WorkerId, query: ListFiles) -> Result<Listing<FileView>, Error> {
         self.0.call(|runtime| async move { runtime.files(worker, query).await }).await
     }
 

@@ -181,7 +181,7 @@ passed_on! {
     component(digest: ComponentDigest) -> ComponentView;
     components(cursor: Option<String>) -> Page<ComponentView>;
     remove_component(digest: ComponentDigest) -> ();
-    files(worker: WorkerId, query: ListFiles) -> Page<FileView>;
+    files(worker: WorkerId, query: ListFiles) -> Listing<FileView>;
     read_file(worker: WorkerId, name: FileName, range: Option<FileRange>) -> (FileView, ByteStream);
     write_file(worker: WorkerId, name: FileName, bytes: ByteStream) -> Stored<FileView>;
     remove_file(worker: WorkerId, name: FileName) -> ();

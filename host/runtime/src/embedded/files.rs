@@ -12,8 +12,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use skep_protocol::{
-    ByteStream, Error, FileName, FileRange, FileView, Imported, Invalid, Limits, ListFiles, Page,
-    Rights, Stored, WorkerId,
+    ByteStream, Diagnostic, DiagnosticCode, Error, FileName, FileRange, FileView, Imported,
+    Invalid, Limits, ListFiles, Listing, Rights, Stored, WorkerId,
 };
 use skep_store::files::{self, Export, FileError, Import, PIECE, Upload};
 use skep_store::scope::Quota;
@@ -23,6 +23,7 @@ use tokio::sync::oneshot;
 use super::Embedded;
 use super::directory::Open;
 use super::inner::Inner;
+use super::log::now;
 use super::worker::{What, Worker};
 
 /// Files of a page.
@@ -43,17 +44,18 @@ impl Embedded {
         &self,
         worker: WorkerId,
         query: ListFiles,
-    ) -> Result<Page<FileView>, Error> {
+    ) -> Result<Listing<FileView>, Error> {
         let after = query.cursor.as_deref().map(read_cursor).transpose()?;
         let prefix = query.prefix.unwrap_or_default();
         let Some(scope) = self.to_read(worker).await? else {
-            return Ok(Page { items: Vec::new(), next_cursor: None });
+            return Ok(Listing { items: Vec::new(), next_cursor: None, diagnostics: Vec::new() });
         };
         let list = move || files::list(&scope, &prefix, after.as_ref(), PAGE);
         let listed = blocking(list).await.map_err(|error| self.told(error, None))?;
         let last = listed.files.last().filter(|_| listed.more);
         let next_cursor = last.map(|file| URL_SAFE_NO_PAD.encode(file.name.as_str()));
-        Ok(Page { items: listed.files, next_cursor })
+        let diagnostics = not_shown(listed.hidden, worker).into_iter().collect();
+        Ok(Listing { items: listed.files, next_cursor, diagnostics })
     }
 
     pub(super) async fn open_file(
@@ -143,7 +145,13 @@ impl Embedded {
                 let mut export = export?;
                 let piece = blocking(move || export.next_piece().map(|piece| (piece, export)));
                 match piece.await {
-                    Ok((piece, export)) => piece.map(|piece| (Ok(piece.into()), Some(export))),
+                    Ok((Some(piece), export)) => Some((Ok(piece.into()), Some(export))),
+                    Ok((None, export)) => {
+                        if let Some(diagnostic) = not_shown(export.hidden(), worker) {
+                            tracing::warn!(worker_id = %worker, "{}", diagnostic.message);
+                        }
+                        None
+                    }
                     Err(error) => Some((Err(told(&inner, error, None)), None)),
                 }
             }
@@ -195,6 +203,16 @@ impl Embedded {
     fn told(&self, error: FileError, limits: Option<&Limits>) -> Error {
         told(&self.0, error, limits)
     }
+}
+
+/// What there is to say of names that are left out, if there are any.
+fn not_shown(names: u64, worker: WorkerId) -> Option<Diagnostic> {
+    let code = DiagnosticCode::NamesNotShown;
+    let message = format!(
+        "{names} files and directories have names that are not UTF-8, or have control characters in \
+         them, and are left out"
+    );
+    (names > 0).then(|| Diagnostic::new(code, message, Some(worker.into()), now()))
 }
 
 impl Writer {

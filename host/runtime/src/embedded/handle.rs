@@ -11,9 +11,9 @@ use skep_protocol::{
     ByteStream, ChangeStream, ComponentDigest, ComponentKind, ComponentView, ConfigDigest,
     ConfigValues, ConfigView, Conflict, CreateWorker, Cursor, Desired, Diagnostic, Ending,
     EntryPage, EntryStream, Error, Execution, FileName, FileRange, FileView, Grants, Imported,
-    InputId, InputState, InputView, Invalid, LimitName, ListFiles, ListWorkers, NewInput, Outcome,
-    Page, Payload, Role, RuntimeHandle, RuntimeView, ScopeName, SecretName, Sent, Stored, Usage,
-    WorkerChange, WorkerId, WorkerSpec, WorkerView,
+    InputId, InputState, InputView, Invalid, LimitName, ListFiles, ListWorkers, Listing, NewInput,
+    Outcome, Page, Payload, Role, RuntimeHandle, RuntimeView, ScopeName, SecretName, Sent, Stored,
+    Usage, WorkerChange, WorkerId, WorkerSpec, WorkerView,
 };
 use skep_store::record::{
     ConfigRecord, InputRecord, SharedEvent, Standing, Transaction, WorkerEvent, WorkerRecord,
@@ -378,7 +378,7 @@ impl RuntimeHandle for Embedded {
         }
     }
 
-    async fn files(&self, worker: WorkerId, query: ListFiles) -> Result<Page<FileView>, Error> {
+    async fn files(&self, worker: WorkerId, query: ListFiles) -> Result<Listing<FileView>, Error> {
         self.list_files(worker, query).await
     }
 

@@ -40,6 +40,11 @@ impl Export {
         Self { walk: Walk::new(scope.open(), "", ""), file: None, ended: false }
     }
 
+    /// How many files and directories have names that cannot be in it, so far.
+    pub fn hidden(&self) -> u64 {
+        self.walk.hidden()
+    }
+
     /// The archive's next bytes, about [`PIECE`] of them; none at its end. Blocks on the disk.
     ///
     /// # Errors

@@ -242,3 +242,36 @@ fn a_files_time_is_shown() {
     let millis = metadata.mtime() * 1_000 + metadata.mtime_nsec() / 1_000_000;
     assert_eq!(i64::try_from(shown.as_millis()).unwrap(), millis);
 }
+
+#[test]
+fn names_that_cannot_be_told_are_counted_once_over_all_pages() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+    let place = place(1 << 20, 100);
+    place.data.create_dir("sub").unwrap();
+    for name in ["a", "b", "new\nline", "sub/c", "sub/bell\x07"] {
+        place.data.write(name, b"").unwrap();
+    }
+    place.data.write(OsStr::from_bytes(b"\xff"), b"").unwrap();
+    place.data.create_dir(OsStr::from_bytes(b"sub/\xfe")).unwrap();
+
+    let counted = |prefix| {
+        let (mut after, mut names, mut hidden) = (None, 0, 0);
+        loop {
+            let page = list(&place.scope, prefix, after.as_ref(), 1).unwrap();
+            hidden += page.hidden;
+            names += page.files.len();
+            match page.files.into_iter().next_back() {
+                Some(last) if page.more => after = Some(last.name),
+                _ => return (names, hidden),
+            }
+        }
+    };
+    assert_eq!(counted(""), (3, 4));
+    assert_eq!(counted("sub/"), (1, 2));
+    let whole = list(&place.scope, "", None, 10).unwrap();
+    assert_eq!((whole.files.len(), whole.hidden), (3, 4));
+    let mut export = Export::new(&place.scope);
+    while export.next_piece().unwrap().is_some() {}
+    assert_eq!(export.hidden(), 4);
+}

@@ -50,6 +50,8 @@ pub(super) struct Walk {
     /// What names come after.
     after: String,
     frames: Vec<Frame>,
+    /// Names that are no [`FileName`]s.
+    hidden: u64,
 }
 
 struct Frame {
@@ -67,7 +69,12 @@ struct Frame {
 impl Walk {
     pub(super) fn new(root: OpenDirectory, prefix: &str, after: &str) -> Self {
         let frames = vec![Frame::new(String::new(), root.clone())];
-        Self { root, prefix: prefix.to_owned(), after: after.to_owned(), frames }
+        Self { root, prefix: prefix.to_owned(), after: after.to_owned(), frames, hidden: 0 }
+    }
+
+    /// How many files and directories were passed over for their names.
+    pub(super) fn hidden(&self) -> u64 {
+        self.hidden
     }
 
     pub(super) fn next(&mut self) -> Result<Option<Found>, FileError> {
@@ -137,9 +144,10 @@ impl Walk {
     fn fill(&mut self) -> Result<(), FileError> {
         let directory = self.directory()?;
         match self.frames.last_mut() {
-            Some(frame) => frame.fill(&directory, &self.prefix, &self.after),
-            None => Ok(()),
+            Some(frame) => self.hidden += frame.fill(&directory, &self.prefix, &self.after)?,
+            None => {}
         }
+        Ok(())
     }
 }
 
@@ -154,20 +162,25 @@ impl Frame {
         super::split(self.base.trim_end_matches('/')).1
     }
 
-    /// Reads the names that come next.
+    /// Reads the names that come next. Returns how many are no [`FileName`]s, if that is not said
+    /// elsewhere.
     fn fill(
         &mut self,
         directory: &OpenDirectory,
         prefix: &str,
         after: &str,
-    ) -> Result<(), FileError> {
+    ) -> Result<u64, FileError> {
+        let counts = self.counts(prefix, after);
+        let mut hidden = 0;
         self.more = false;
         let mut listing = directory.list(Order::Stored)?;
         let mut next = BTreeMap::new();
         loop {
             let batch = match listing.next_batch() {
-                // They are no `FileName`s.
-                Err(ScopeError::NotUnicode(_)) => break,
+                Err(ScopeError::NotUnicode(names)) => {
+                    hidden += names;
+                    break;
+                }
                 batch => batch?,
             };
             if batch.is_empty() {
@@ -179,7 +192,10 @@ impl Frame {
                     NodeKind::Directory => entry.name + "/",
                     _ => continue,
                 };
-                if key > self.last && self.wanted(&key, prefix, after) {
+                let is_wanted = key > self.last && self.wanted(&key, prefix, after);
+                if (counts || is_wanted) && !self.is_name(&key) {
+                    hidden += 1;
+                } else if is_wanted {
                     next.insert(key, ());
                 }
                 if next.len() > BATCH {
@@ -189,15 +205,26 @@ impl Frame {
             }
         }
         self.pending = next.into_keys().collect();
-        Ok(())
+        Ok(if counts { hidden } else { 0 })
     }
 
     /// Whether a name is one that was asked for, or a directory on the way to one.
     fn wanted(&self, key: &str, prefix: &str, after: &str) -> bool {
         let full = format!("{}{key}", self.base);
         let leads_to = |name: &str| full.ends_with('/') && name.starts_with(&full);
-        (full.starts_with(prefix) || leads_to(prefix))
-            && (full.as_str() > after || leads_to(after))
-            && full.trim_end_matches('/').parse::<FileName>().is_ok()
+        (full.starts_with(prefix) || leads_to(prefix)) && (full.as_str() > after || leads_to(after))
+    }
+
+    /// Whether the names in it that cannot be told are counted: once, by the list that begins it, and
+    /// not where it only lies on the way.
+    fn counts(&self, prefix: &str, after: &str) -> bool {
+        let begins = self.last.is_empty() && (after.is_empty() || !after.starts_with(&self.base));
+        let on_the_way = prefix.strip_prefix(&self.base).is_some_and(|rest| rest.contains('/'));
+        begins && !on_the_way
+    }
+
+    /// Whether something has a whole name that can be told.
+    fn is_name(&self, key: &str) -> bool {
+        format!("{}{key}", self.base).trim_end_matches('/').parse::<FileName>().is_ok()
     }
 }

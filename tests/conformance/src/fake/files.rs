@@ -29,7 +29,7 @@ impl Files {
         (self.files.len() + self.directories.len()) as u64
     }
 
-    pub(super) fn list(&self, query: &ListFiles) -> Result<Page<FileView>, Error> {
+    pub(super) fn list(&self, query: &ListFiles) -> Result<Listing<FileView>, Error> {
         let prefix = query.prefix.as_deref().unwrap_or_default();
         let after = query.cursor.as_deref().map(read_cursor).transpose()?;
         let wanted = |name: &&String| {
@@ -41,7 +41,7 @@ impl Files {
         let last = names.last().filter(|_| more);
         let next_cursor = last.map(|name| URL_SAFE_NO_PAD.encode(name));
         let items = names.into_iter().map(|name| self.view(name)).collect::<Result<_, _>>()?;
-        Ok(Page { items, next_cursor })
+        Ok(Listing { items, next_cursor, diagnostics: Vec::new() })
     }
 
     fn view(&self, name: &str) -> Result<FileView, Error> {

@@ -440,7 +440,7 @@ impl RuntimeHandle for FakeRuntime {
         })?
     }
 
-    async fn files(&self, worker: WorkerId, query: ListFiles) -> Result<Page<FileView>, Error> {
+    async fn files(&self, worker: WorkerId, query: ListFiles) -> Result<Listing<FileView>, Error> {
         self.with(|disk| disk.worker(worker)?.files.list(&query))?
     }
 
