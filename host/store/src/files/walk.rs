@@ -143,9 +143,8 @@ impl Walk {
     /// Reads the names that come next in the directory that the walk is in.
     fn fill(&mut self) -> Result<(), FileError> {
         let directory = self.directory()?;
-        match self.frames.last_mut() {
-            Some(frame) => self.hidden += frame.fill(&directory, &self.prefix, &self.after)?,
-            None => {}
+        if let Some(frame) = self.frames.last_mut() {
+            self.hidden += frame.fill(&directory, &self.prefix, &self.after)?;
         }
         Ok(())
     }

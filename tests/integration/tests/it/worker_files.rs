@@ -231,6 +231,24 @@ async fn files_may_be_there_before_a_worker_is_first_connected() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_list_says_how_many_names_it_cannot_show() {
+    let dir = test_dir();
+    let runtime = open(&dir);
+    let worker = create(&runtime, "probe").await;
+    probe(&runtime, worker, &["append", "/data/shown", "text"]).await;
+    let whole = runtime.files(worker, ListFiles::default()).await.unwrap();
+    assert_eq!((whole.items.len(), whole.diagnostics), (1, vec![]));
+    probe(&runtime, worker, &["append", "/data/new\nline", "text"]).await;
+    probe(&runtime, worker, &["mkdir", "/data/bell\u{7}"]).await;
+    let page = runtime.files(worker, ListFiles::default()).await.unwrap();
+    assert_eq!(page.items.len(), 1);
+    let [said] = &page.diagnostics[..] else { panic!("{:?}", page.diagnostics) };
+    assert_eq!(said.code, skep_protocol::DiagnosticCode::NamesNotShown);
+    assert!(said.message.starts_with("2 files and directories"), "{}", said.message);
+    runtime.shutdown(Duration::ZERO).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn many_uploads_and_a_guest_share_one_count() {
     let dir = test_dir();
     let runtime = open(&dir);
