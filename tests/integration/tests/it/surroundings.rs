@@ -81,31 +81,28 @@ enum Bad {
 
 const BAD: [Bad; 4] = [Bad::Closed, Bad::Full, Bad::Directory, Bad::Stuck];
 
-/// What keeps a stream as it is while the command runs.
-enum Held {
-    Nothing,
-    Pipe(#[expect(dead_code, reason = "it is held open")] PipeReader, PipeWriter),
-}
+/// The pipe that keeps a stream as it is while the command runs.
+struct Held(#[expect(dead_code, reason = "it is held open")] Option<(PipeReader, PipeWriter)>);
 
 /// A stream of this kind, for reading or for writing.
 fn stream(bad: Bad, reads: bool) -> (Stdio, Held) {
     match bad {
         // The shell closes it.
-        Bad::Closed => (Stdio::null(), Held::Nothing),
+        Bad::Closed => (Stdio::null(), Held(None)),
         Bad::Full => {
             let full = File::options().read(reads).write(!reads).open("/dev/full").unwrap();
-            (full.into(), Held::Nothing)
+            (full.into(), Held(None))
         }
-        Bad::Directory => (File::open("/tmp").unwrap().into(), Held::Nothing),
+        Bad::Directory => (File::open("/tmp").unwrap().into(), Held(None)),
         Bad::Stuck => {
             let (reader, writer) = std::io::pipe().unwrap();
             if reads {
-                return (reader.try_clone().unwrap().into(), Held::Pipe(reader, writer));
+                return (reader.try_clone().unwrap().into(), Held(Some((reader, writer))));
             }
             // Full to its last byte.
             let size = rustix::pipe::fcntl_setpipe_size(&writer, 4096).unwrap();
             (&writer).write_all(&vec![b'.'; size]).unwrap();
-            (writer.try_clone().unwrap().into(), Held::Pipe(reader, writer))
+            (writer.try_clone().unwrap().into(), Held(Some((reader, writer))))
         }
     }
 }
