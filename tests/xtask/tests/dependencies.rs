@@ -4,8 +4,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::path::Path;
 
-use cargo_metadata::semver::{Version, VersionReq};
+use cargo_metadata::semver::Version;
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package, PackageId};
 use xtask::tree;
 
@@ -26,13 +27,11 @@ const ROOT: &str = "skep";
 /// Whose tests may compile the engine.
 const ENGINE: &[&str] = &["skep-runtime", ROOT];
 
-/// Versions below which there are known ways out of the sandbox.
-const FLOOR: &[(&str, &str)] = &[
-    ("wasmtime", ">=48.0.8, <49"),
-    ("wasmtime-wasi", ">=48.0.8, <49"),
-    ("cap-std", ">=4.0.3"),
-    ("cap-primitives", ">=4.0.3"),
-];
+/// What deny.toml has to have a floor for, whatever else it has one for.
+const FLOORED: &[&str] = &["cap-primitives", "cap-std", "h2", "rustls", "tar", "time", "wasmtime"];
+
+/// The line of the engine that its floor is one of: another line has another.
+const ENGINE_LINE: u64 = 48;
 
 fn metadata() -> Metadata {
     let mut command = MetadataCommand::new();
@@ -109,27 +108,55 @@ fn testing_the_others_does_not_compile_the_engine() {
     }
 }
 
+fn deny() -> toml::Table {
+    fs::read_to_string(tree::root().join("deny.toml")).unwrap().parse().unwrap()
+}
+
+/// The first version of each crate without a known hole, by name.
+fn floors() -> BTreeMap<String, Version> {
+    let deny = deny();
+    let bans = deny["bans"]["deny"].as_array().unwrap();
+    let floor = |ban: &toml::Value| {
+        let (name, floor) = ban["crate"].as_str().unwrap().split_once("@<").unwrap();
+        (name.to_owned(), Version::parse(floor).unwrap())
+    };
+    bans.iter().map(floor).collect()
+}
+
+/// Names and versions of all that a lock file locks.
+fn locked(file: &Path) -> Vec<(String, Version)> {
+    let lock: toml::Table = fs::read_to_string(file).unwrap().parse().unwrap();
+    let packages = lock["package"].as_array().unwrap().iter();
+    let text = |package: &toml::Value, key: &str| package[key].as_str().unwrap().to_owned();
+    packages.map(|one| (text(one, "name"), text(one, "version").parse().unwrap())).collect()
+}
+
 #[test]
-fn what_keeps_guests_in_is_above_its_security_floor() {
-    let metadata = metadata();
-    for (name, floor) in FLOOR {
-        let versions: Vec<&Version> = metadata
-            .packages
-            .iter()
-            .filter(|package| package.name == *name)
-            .map(|package| &package.version)
-            .collect();
-        let floor = VersionReq::parse(floor).unwrap();
-        assert!(!versions.is_empty(), "{name} is gone; so should its floor be");
-        let above = versions.iter().all(|version| floor.matches(version));
-        assert!(above, "{name} {versions:?} is not {floor}");
+fn every_lock_file_is_above_the_security_floors() {
+    let (root, floors) = (tree::root(), floors());
+    for name in FLOORED {
+        assert!(floors.contains_key(*name), "deny.toml has no floor for {name}");
     }
+    let files = tree::sources(root).unwrap();
+    let files: Vec<_> = files.iter().filter(|file| file.ends_with("Cargo.lock")).collect();
+    assert!(files.len() > 5, "{files:?}");
+    for file in files {
+        for (name, version) in locked(&root.join(file)) {
+            let floor = floors.get(&name).filter(|floor| version < **floor);
+            assert_eq!(floor, None, "{name} {version} in {}", file.display());
+        }
+    }
+    let ours = locked(&root.join("Cargo.lock"));
+    for name in floors.keys() {
+        assert!(ours.iter().any(|(one, _)| one == name), "{name} is gone; so should its floor be");
+    }
+    let engines = ours.iter().filter(|(name, _)| name == "wasmtime");
+    assert!(engines.clone().all(|(_, version)| version.major == ENGINE_LINE), "look for its floor");
 }
 
 #[test]
 fn every_license_is_one_that_was_agreed_to() {
-    let deny = fs::read_to_string(tree::root().join("deny.toml")).unwrap();
-    let deny: toml::Table = deny.parse().unwrap();
+    let deny = deny();
     let list = deny["licenses"]["allow"].as_array().unwrap();
     let allowed: Vec<_> =
         list.iter().map(|name| spdx::Licensee::parse(name.as_str().unwrap()).unwrap()).collect();
