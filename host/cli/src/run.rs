@@ -174,13 +174,12 @@ impl Run {
         let disk =
             Disk::new(Quota { bytes: self.limits.disk_bytes, entries: self.limits.disk_entries });
         let scope = |dir, rights| Scope::new(dir, rights, disk.clone());
-        for MountArg { host, guest, rights } in &self.arguments.dir {
+        for wanted in &self.arguments.dir {
+            let MountArg { host, guest, rights } = wanted;
             if self.mounts.iter().any(|mount| mount.guest == *guest) {
                 return Err(format!("two directories are mapped to {guest}: give each its own"));
             }
-            let dir = ambient::open_dir(host).map_err(|error| {
-                format!("cannot open the directory {}: {error}", host.display())
-            })?;
+            let dir = ambient::open_dir(host).map_err(|error| wanted.cannot_open(&error))?;
             self.mounts.push(Mount { guest: guest.clone(), scope: scope(dir, *rights) });
         }
         let mapped = |guest: &str| self.arguments.dir.iter().any(|mount| mount.guest == guest);
@@ -507,8 +506,9 @@ fn denial(denied: &Denied, dirs: &[MountArg]) -> DenialReport {
     let grants = denied.denial.grant.iter().flat_map(|grants| &grants.http);
     let mut flags: Vec<_> = grants.map(|grant| format!("--allow-http '{grant}'")).collect();
     let readable = |directory| dirs.iter().find(|dir| dir.guest == directory);
-    if let Some(MountArg { host, guest, .. }) = denied.directory().and_then(readable) {
-        flags.push(format!("--dir {}", quoted(&format!("{}::{guest}:rw", host.display()))));
+    if let Some(dir) = denied.directory().and_then(readable) {
+        let writable = MountArg { rights: Rights::ReadWrite, ..dir.clone() };
+        flags.push(format!("--dir {}", quoted(&writable.spelling().to_string_lossy())));
     }
     DenialReport {
         interface: denied.interface,

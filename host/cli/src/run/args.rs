@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use skep_protocol::HttpGrant;
 
 use super::mount::MountArg;
@@ -29,8 +30,12 @@ Exit codes: the guest's own, and
   124 deadline   125 Skep failed or bad usage   126 refused before running
   130 Ctrl-C     134 trap, or a limit other than memory   137 out of memory   143 SIGTERM")]
 pub(crate) struct RunArgs {
-    /// Map a directory: HOST::GUEST, then :ro (the default) or :rw. HOST alone is seen as /data
-    #[arg(long, value_name = "HOST::GUEST[:ro|rw]")]
+    /// Map a directory: HOST::GUEST, then :ro (the default) or :rw. HOST alone is seen as /data. It
+    /// is read from the right: a HOST with `::/` in it or `:rw` at its end needs GUEST and rights
+    #[arg(
+        long, value_name = "HOST::GUEST[:ro|rw]",
+        value_parser = OsStringValueParser::new().try_map(MountArg::parse)
+    )]
     pub(super) dir: Vec<MountArg>,
 
     /// Give the guest no /data of its own. Without this flag, and without a directory that is

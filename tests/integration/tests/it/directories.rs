@@ -1,5 +1,7 @@
 //! Directories: what is mapped, with its rights and quota, and nothing else.
 
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::symlink;
 
 use skep_harness::{Run, test_dir};
@@ -24,6 +26,33 @@ fn without_a_mount_there_is_a_temporary_data_directory_and_nothing_else() {
             assert_ne!(ran.code, 0, "{path} was listed: {}", ran.text());
         }
     }
+}
+
+#[test]
+fn a_directory_of_any_name_can_be_mapped() {
+    let dir = test_dir();
+    for (name, rest, path) in [
+        (&b"a::b"[..], &b""[..], "/data/file"),
+        (b"a::b", b"::/in", "/in/file"),
+        (b"a::/b", b"::/in", "/in/file"),
+        (b"c:rw", b"::/data:ro", "/data/file"),
+        (b"c:rw", b":ro", "/data/file"),
+        (b"d::", b"::/x:rw:ro", "/x:rw/file"),
+        (b"e\xff", b"", "/data/file"),
+        (b"e\xff\n ::", b"::/in:rw", "/in/file"),
+    ] {
+        let host = dir.join(OsStr::from_bytes(name));
+        std::fs::create_dir_all(&host).unwrap();
+        std::fs::write(host.join("file"), "content").unwrap();
+        let mount = [host.as_os_str().as_bytes(), rest].concat();
+        let mount = OsString::from_vec(mount);
+        for guest in BOTH {
+            let run = Run::with(&["--dir"]).args([&mount]).guest(guest, &["read", path]);
+            run.go().expect(0).prints("content");
+        }
+    }
+    let said = Run::with(&["--dir", "src::data"]).guest("probe", &[]).go().expect(125);
+    said.says("cannot open the directory src::data").says("begins with /");
 }
 
 #[test]
