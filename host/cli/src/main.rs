@@ -12,6 +12,7 @@ mod doctor;
 mod download;
 mod exit;
 mod failure;
+mod filter;
 mod inspect;
 mod json;
 mod logging;

@@ -10,7 +10,8 @@ use std::fmt::{self, Write};
 /// Shows text with every control character made visible, and no line breaks.
 ///
 /// C0, DEL and C1 controls become their escapes (`\n`, `\u{1b}`), as do the characters that
-/// reorder text (bidirectional overrides and isolates), which could make a line read as another.
+/// reorder text (bidirectional marks, overrides and isolates), which could make a line read as
+/// another.
 pub fn neutral(text: &str) -> Neutral<'_> {
     Neutral { text, keep_breaks: false }
 }
@@ -23,7 +24,7 @@ pub fn neutral_lines(text: &str) -> Neutral<'_> {
 /// Whether a character must not reach a terminal or a page as it is.
 pub fn is_unsafe(c: char) -> bool {
     c.is_control()
-        || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}' | '\u{2029}')
+        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}' | '\u{2029}')
         || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
@@ -74,6 +75,16 @@ mod tests {
         assert!(!shown.chars().any(is_unsafe), "{shown:?}");
         assert!(shown.contains("\\u{1b}") && shown.contains("\\n"), "{shown:?}");
         assert_eq!(neutral_lines("a\n\tb\r").to_string(), "a\n\tb\\r");
+    }
+
+    /// Those that Unicode has the property Bidi_Control for.
+    #[test]
+    fn every_character_that_reorders_text_becomes_visible() {
+        let marks = ['\u{61c}', '\u{200e}', '\u{200f}'];
+        let reordering = ('\u{202a}'..='\u{202e}').chain('\u{2066}'..='\u{2069}').chain(marks);
+        for c in reordering {
+            assert_eq!(neutral(&format!("a{c}b")).to_string(), format!("a{}b", c.escape_default()));
+        }
     }
 
     #[test]

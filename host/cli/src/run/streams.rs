@@ -7,8 +7,9 @@ use skep_protocol::ComponentKind;
 use skep_runtime::stdio::{Input, Output, Writer};
 
 use crate::OutputFormat;
+use crate::filter::Filter;
 use crate::standard::Standard;
-use crate::terminal::{Filter, Lost};
+use crate::terminal::Lost;
 
 /// The streams of a run.
 pub(super) struct Streams {
