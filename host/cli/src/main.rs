@@ -5,6 +5,9 @@
 //! is obtained in `ambient` alone.
 
 mod ambient;
+// The build script's.
+#[cfg(test)]
+mod commit;
 mod completions;
 mod component;
 mod connect;
@@ -32,6 +35,7 @@ mod table;
 mod temporary;
 mod terminal;
 mod token;
+mod version;
 mod words;
 mod worker;
 
@@ -52,7 +56,7 @@ const RUN: &str = "__run";
 #[derive(Parser)]
 #[command(
     name = "skep",
-    version,
+    version = version::text(),
     about = "Runs code that nobody trusts, in a WebAssembly sandbox.",
     after_help = "\
 Examples:

@@ -22,7 +22,7 @@ const NOT_RUN: &[(&str, fn())] = &[
     // The chore that the guests of every test come from does it, with the target that there is.
     ("rustup target add wasm32-wasip2", || assert!(guests::ARTIFACTS.len() > 1)),
     ("cargo build --release --target wasm32-wasip2", || assert!(guests::ARTIFACTS.len() > 1)),
-    ("cargo install --path host/cli", || {
+    ("cargo install --locked --path host/cli", || {
         let manifest = fs::read_to_string(tree::root().join("host/cli/Cargo.toml")).unwrap();
         assert!(manifest.contains("name = \"skep\"\n"));
     }),

@@ -8,9 +8,7 @@ use skep_runtime::{Allocator, PROVE, Wall};
 
 use super::Check;
 use crate::settings::Settings;
-
-/// What this program was built of.
-const LOCK: &str = include_str!("../../../../Cargo.lock");
+use crate::version::{LOCK, locked};
 
 /// Versions below which there are known ways out of the sandbox, and the line that they are of.
 const FLOOR: &[(&str, [u64; 3])] = &[
@@ -57,12 +55,6 @@ fn versions(lock: &str) -> Check {
 }
 
 const REBUILD: &str = "run a build of Skep whose engine has no known way out of the sandbox";
-
-/// The version of a package in a `Cargo.lock`.
-fn locked<'a>(lock: &'a str, name: &str) -> Option<&'a str> {
-    let (_, rest) = lock.split_once(&format!("\nname = \"{name}\"\nversion = \""))?;
-    rest.split('"').next()
-}
 
 fn parsed(version: &str) -> Option<[u64; 3]> {
     let mut parts = version.split('.').map(|part| part.parse().ok());
@@ -187,6 +179,14 @@ fn descriptors() -> Check {
 mod tests {
     use super::*;
     use crate::doctor::Status;
+
+    #[test]
+    fn its_floors_are_those_of_the_build() {
+        let deny = include_str!("../../../../deny.toml");
+        for (name, [a, b, c]) in FLOOR {
+            assert!(deny.contains(&format!("\"{name}@<{a}.{b}.{c}\"")), "{name}");
+        }
+    }
 
     #[test]
     fn an_engine_below_its_floor_is_found_out() {

@@ -34,6 +34,62 @@ fn one_leading_double_dash_is_dropped_and_only_one() {
 }
 
 #[test]
+fn numbers_at_the_edge_of_their_range_are_taken_or_refused() {
+    let most = u64::MAX.to_string();
+    let nearly = (u64::MAX - 1).to_string();
+    for (flag, value, code) in [
+        ("--timeout", "876000h", 0),
+        ("--timeout", "876000.0001h", 125),
+        ("--timeout", "18446744073709549568", 125),
+        ("--timeout", &most, 125),
+        ("--timeout", "584942417355y", 125),
+        ("--timeout", "1e300", 125),
+        ("--timeout", "NaN", 125),
+        ("--timeout", "inf", 125),
+        ("--timeout", ".", 125),
+        ("--timeout", "1..2", 125),
+        ("--timeout", "0.5ms", 125),
+        ("--timeout", "٣s", 125),
+        ("--memory", &most, 0),
+        ("--memory", &nearly, 0),
+        ("--memory", "17179869183GiB", 0),
+        ("--memory", "17179869184GiB", 125),
+        ("--memory", "18446744073709551616", 125),
+        ("--memory", "0", 137),
+        ("--disk", &most, 0),
+        ("--disk", &nearly, 0),
+        ("--disk", "0", 0),
+        ("--disk", "1e300", 125),
+        ("--fuel", &most, 0),
+        ("--fuel", &nearly, 0),
+        ("--fuel", "0", 134),
+        ("--fuel", "-1", 125),
+        ("--deterministic", &most, 0),
+        ("--deterministic", "18446744073709551616", 125),
+    ] {
+        let ran = Run::with(&[&format!("{flag}={value}")]).guest("probe", &["exit", "0"]).go();
+        assert!(!ran.stderr.contains("panicked"), "{flag}={value}: {}", ran.stderr);
+        assert_eq!(ran.code, code, "{flag}={value}: {}", ran.stderr);
+    }
+}
+
+#[test]
+fn the_version_names_the_engine_and_where_there_is_git_the_commit() {
+    let said = std::process::Command::new(skep_harness::skep()).arg("--version").output().unwrap();
+    let said = String::from_utf8(said.stdout).unwrap();
+    let version = said.strip_prefix(concat!("skep ", env!("CARGO_PKG_VERSION"), " (")).unwrap();
+    let version = version.strip_suffix(")\n").unwrap();
+    let (commit, engine) = version.rsplit_once(", ").unwrap_or(("", version));
+    assert!(engine.starts_with("wasmtime 48."), "{said}");
+    if !commit.is_empty() {
+        let (id, date) = commit.split_once(' ').unwrap();
+        let id = id.strip_suffix("+changes").unwrap_or(id);
+        assert!(id.len() >= 7 && id.bytes().all(|c| c.is_ascii_hexdigit()), "{said}");
+        assert_eq!(date.len(), "2026-11-22".len(), "{said}");
+    }
+}
+
+#[test]
 fn a_panic_is_134_with_the_guests_own_backtrace() {
     for guest in ["probe", "preview1/probe"] {
         Run::with(&[])

@@ -1,0 +1,118 @@
+//! The commit that a source tree is at, for the build script.
+//!
+//! It asks git, and does without it: where there is none, where the tree was unpacked from an
+//! archive (in another repository, perhaps), and where git will not read what another user owns,
+//! there is no commit to be named.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// What the program is built of. Only a change of these makes it another one than the commit's.
+pub(crate) const SOURCES: &[&str] = &["Cargo.lock", "Cargo.toml", "host", "wit"];
+
+/// The commit that a tree is at.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Commit {
+    /// Its short id and date, as in `20876f1 2026-11-22`, or `20876f1+changes 2026-11-22`.
+    pub(crate) name: String,
+    /// The files that change when the tree is at another one.
+    pub(crate) moves_with: Vec<PathBuf>,
+}
+
+/// The commit of the repository that has this folder as its root.
+pub(crate) fn of(root: &Path) -> Option<Commit> {
+    let top = git(root, &["rev-parse", "--show-toplevel"])?;
+    if Path::new(&top).canonicalize().ok()? != root.canonicalize().ok()? {
+        return None;
+    }
+    let named = git(root, &["log", "-1", "--format=%h %cs", "--abbrev=7"])?;
+    let (id, date) = named.split_once(' ')?;
+    let mut status = vec!["status", "--porcelain", "--untracked-files=no", "--"];
+    status.extend(SOURCES);
+    let changes = if git(root, &status)?.is_empty() { "" } else { "+changes" };
+    let moves_with = ["HEAD", "logs/HEAD"].into_iter().filter_map(|file| {
+        let path = root.join(git(root, &["rev-parse", "--git-path", file])?);
+        // Cargo would build again and again for one that is not there.
+        path.exists().then_some(path)
+    });
+    Some(Commit { name: format!("{id}{changes} {date}"), moves_with: moves_with.collect() })
+}
+
+/// What git says of a tree, if it is there and has nothing against it.
+fn git(root: &Path, arguments: &[&str]) -> Option<String> {
+    let mut git = Command::new("git");
+    git.args(arguments).current_dir(root).env("GIT_OPTIONAL_LOCKS", "0");
+    // A hook that builds is told of the repository that it is one of.
+    for variable in ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX"] {
+        git.env_remove(variable);
+    }
+    let output = git.output().ok().filter(|output| output.status.success())?;
+    Some(String::from_utf8(output.stdout).ok()?.trim_end().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    /// As git itself does it: none of the operator's settings count.
+    fn run(root: &Path, arguments: &[&str]) -> bool {
+        let identity = ["-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false"];
+        let mut git = Command::new("git");
+        git.args(identity).args(arguments).current_dir(root).env("GIT_CONFIG_GLOBAL", "/dev/null");
+        git.output().is_ok_and(|output| output.status.success())
+    }
+
+    /// A repository with one commit; none where there is no git.
+    fn repository() -> Option<tempfile::TempDir> {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("host")).unwrap();
+        fs::write(folder.path().join("host/a.rs"), "").unwrap();
+        fs::write(folder.path().join("README.md"), "").unwrap();
+        let made = run(folder.path(), &["init", "--quiet"])
+            && run(folder.path(), &["add", "."])
+            && run(folder.path(), &["commit", "--quiet", "--message", "one"]);
+        made.then_some(folder)
+    }
+
+    #[test]
+    fn a_tree_that_is_no_repository_has_no_commit() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(of(folder.path()), None);
+        // Unpacked within a repository, it is none of that.
+        let Some(around) = repository() else { return };
+        assert_eq!(of(&around.path().join("host")), None);
+    }
+
+    #[test]
+    fn a_commit_has_its_id_its_date_and_a_mark_where_sources_are_other_ones() {
+        let Some(folder) = repository() else { return };
+        let root = folder.path();
+        let clean = of(root).unwrap();
+        let (id, date) = clean.name.split_once(' ').unwrap();
+        assert!(id.len() >= 7 && id.bytes().all(|c| c.is_ascii_hexdigit()), "{id}");
+        let digits: Vec<_> = date.split('-').map(str::len).collect();
+        assert_eq!(digits, [4, 2, 2], "{date}");
+        assert!(!clean.moves_with.is_empty());
+
+        // Neither of them is what the program is built of.
+        fs::write(root.join("README.md"), "changed").unwrap();
+        fs::write(root.join("host/new.rs"), "").unwrap();
+        assert_eq!(of(root).unwrap(), clean);
+        fs::write(root.join("host/a.rs"), "changed").unwrap();
+        assert_eq!(of(root).unwrap().name, format!("{id}+changes {date}"));
+    }
+
+    #[test]
+    fn a_new_commit_changes_a_file_that_is_watched() {
+        let Some(folder) = repository() else { return };
+        let first = of(folder.path()).unwrap();
+        let read =
+            || first.moves_with.iter().map(|file| fs::read(file).unwrap()).collect::<Vec<_>>();
+        let before = read();
+        assert!(run(folder.path(), &["commit", "--quiet", "--allow-empty", "--message", "two"]));
+        assert_ne!(read(), before);
+        assert_ne!(of(folder.path()).unwrap().name, first.name);
+    }
+}
