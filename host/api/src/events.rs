@@ -26,6 +26,9 @@ use crate::credential::Credential;
 /// Where a reader that comes back says what it had last.
 pub(crate) const LAST_EVENT_ID: &str = "last-event-id";
 
+/// The name of the event that says why a stream ends.
+pub(crate) const PROBLEM: &str = "problem";
+
 /// Events that are there already go out together, up to about this many bytes: a system call and a
 /// segment for each would be most of their cost.
 const TOGETHER: usize = 16 << 10;
@@ -140,7 +143,7 @@ impl<T> Following<T> {
                 Some(Err(error)) => {
                     self.ended = true;
                     let problem = Problem::from(&error);
-                    event(&mut out, None, "problem", |out| serde_json::to_writer(out, &problem));
+                    event(&mut out, None, PROBLEM, |out| serde_json::to_writer(out, &problem));
                 }
                 None => {
                     self.ended = true;

@@ -1,7 +1,7 @@
 //! What every request passes before a handler sees it, and every answer after.
 //!
-//! It refuses what is too large or malformed, what is for another host, whoever is not logged in, and
-//! what another site has a browser send. Whether the caller may do what he asks is the registry's to
+//! It refuses what is too large or malformed, what is for another host, whoever is not logged in,
+//! what another site has a browser send, and parameters that the route does not take. Whether the caller may do what he asks is the registry's to
 //! say.
 
 use std::sync::Arc;
@@ -21,6 +21,7 @@ use tracing::Instrument as _;
 
 use crate::credential::Credential;
 use crate::origin;
+use crate::query;
 use crate::refusal::{Answer, Refusal, let_in};
 use crate::server::Link;
 use crate::{App, Surface};
@@ -49,7 +50,12 @@ pub(crate) async fn gate(State(app): State<App>, mut request: Request, next: Nex
     let counters = Arc::clone(route.map_or(&app.elsewhere, |route| &route.counters));
     let open = route.is_some_and(|route| route.open);
     let span = span(&request);
-    let mut response = match admit(&app, &mut request, open, leads) {
+    let admitted = admit(&app, &mut request, open, leads);
+    let understood = admitted.and_then(|()| {
+        let query = request.uri().query().unwrap_or_default();
+        route.map_or(Ok(()), |route| query::check(query, &route.query))
+    });
+    let mut response = match understood {
         Err(refusal) => refusal.into_response(),
         Ok(()) => next.run(request).instrument(span.clone()).await,
     };

@@ -85,6 +85,8 @@ struct Known {
     method: &'static str,
     path: String,
     open: bool,
+    /// The names of the parameters that it takes in the query.
+    query: Vec<&'static str>,
     counters: Arc<OfRoute>,
 }
 
@@ -113,9 +115,9 @@ pub fn router(parts: ApiParts) -> Router {
     let mut router = Router::new();
     for route in routes {
         let counters = metrics.of(route.method, &route.path);
-        let (path, open) = (route.path.clone(), route.open);
+        let (path, open, query) = (route.path.clone(), route.open, route.in_query());
         let of_path = known.entry(route.path.clone()).or_default();
-        of_path.push(Known { method: route.method, path, open, counters });
+        of_path.push(Known { method: route.method, path, open, query, counters });
         router = router.route(&route.path, route.handler);
     }
     let prefix = match surface {

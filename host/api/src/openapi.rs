@@ -12,6 +12,9 @@ use skep_protocol::{ComponentDigest, FileName, HostId, InputId, Problem, Runtime
 use crate::credential::COOKIE_NAME;
 use crate::route::{Content, Route, Shape};
 
+/// The media type of server-sent events.
+const EVENT_STREAM: &str = "text/event-stream";
+
 /// The document, written so that the same API is the same text.
 pub(crate) fn document(routes: &[Route]) -> String {
     // What is answered is described as it is written; what is taken, as it is read: there, parts
@@ -42,7 +45,7 @@ pub(crate) fn document(routes: &[Route]) -> String {
         let mut responses = Map::new();
         for (status, says, content) in &route.answers {
             let mut response = json!({ "description": says });
-            if let Some(content) = written(*content, &mut answers) {
+            if let Some(content) = written(content, &mut answers) {
                 response["content"] = content;
             }
             responses.insert(status.to_string(), response);
@@ -60,7 +63,7 @@ pub(crate) fn document(routes: &[Route]) -> String {
         if !parameters.is_empty() {
             operation["parameters"] = parameters.into();
         }
-        if let Some(content) = written(route.request, &mut takes) {
+        if let Some(content) = written(&route.request, &mut takes) {
             operation["requestBody"] = json!({ "required": true, "content": content });
         }
         if route.open {
@@ -116,16 +119,40 @@ fn refused(status: u16, problem: &Schema) -> (String, Value) {
     (status.to_string(), response)
 }
 
-fn written(content: Content, generator: &mut SchemaGenerator) -> Option<Value> {
+fn written(content: &Content, generator: &mut SchemaGenerator) -> Option<Value> {
     match content {
         Content::Empty => None,
         Content::Json(shape) => Some(json!({ "application/json": { "schema": shape(generator) } })),
-        Content::Bytes(media) => Some(json!({ media: {} })),
-        Content::Events(shape) => {
-            // OpenAPI 3.1 has no words for a stream's events.
-            Some(json!({ "text/event-stream": { "x-event-data": shape(generator) } }))
+        Content::Bytes(media) => Some(json!({ (*media): {} })),
+        Content::Events(events) => {
+            Some(json!({ EVENT_STREAM: { "schema": stream(events, generator) } }))
         }
     }
+}
+
+/// A stream of events: text, of which JSON Schema can say what it holds.
+fn stream(events: &[(&'static str, Shape)], generator: &mut SchemaGenerator) -> Value {
+    let event = |(name, shape): &(&'static str, Shape)| {
+        json!({
+            "type": "object",
+            "required": ["event", "data"],
+            "properties": {
+                "id": { "type": "string" },
+                "event": { "const": name },
+                "data": {
+                    "type": "string",
+                    "contentMediaType": "application/json",
+                    "contentSchema": shape(generator),
+                },
+            },
+        })
+    };
+    let events: Vec<_> = events.iter().map(event).collect();
+    json!({
+        "type": "string",
+        "contentMediaType": EVENT_STREAM,
+        "contentSchema": { "type": "array", "items": { "oneOf": events } },
+    })
 }
 
 /// The names in a path, as they stand there.

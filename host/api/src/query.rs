@@ -1,4 +1,5 @@
-//! The query of a request: what is asked for by name, the rest is not looked at.
+//! The query of a request: what is asked for by name. What a route does not take is refused, so that
+//! a filter that was misspelt does not list everything.
 
 use std::convert::Infallible;
 
@@ -6,7 +7,7 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use skep_protocol::Cursor;
 
-use crate::refusal::{Answer, query};
+use crate::refusal::{Answer, Refusal, query};
 
 /// The text after `?`. Whether it is well-formed has been seen to by the gate.
 #[derive(Debug, Default)]
@@ -56,6 +57,15 @@ impl Query {
     }
 }
 
+/// Refuses a query that has a parameter which the route does not take.
+pub(crate) fn check(query: &str, known: &[&str]) -> Answer<()> {
+    let mut pairs = form_urlencoded::parse(query.as_bytes());
+    match pairs.find(|(key, _)| !known.contains(&key.as_ref())) {
+        Some((key, _)) => Err(Refusal::unknown_parameter(&key, known)),
+        None => Ok(()),
+    }
+}
+
 /// A whole number of digits alone: `str::parse` takes a sign as well.
 pub(crate) fn number(text: &str) -> Option<u64> {
     text.bytes().all(|c| c.is_ascii_digit()).then(|| text.parse().ok()).flatten()
@@ -66,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_parameter_is_read_once_and_the_rest_is_not_looked_at() {
+    fn a_parameter_is_read_once() {
         let query = Query("limit=7&x=%20&label=a%2Fb=c=d&after=1&after=2&wait_ms=-1".into());
         assert_eq!(query.limit(5).unwrap(), 5);
         assert_eq!(query.label().unwrap(), Some(("a/b".into(), "c=d".into())));
@@ -74,6 +84,18 @@ mod tests {
         assert!(query.number("wait_ms").is_err());
         assert_eq!(query.text("none").unwrap(), None);
         assert_eq!(query.text("x").unwrap().as_deref(), Some(" "));
+    }
+
+    #[test]
+    fn a_query_has_the_parameters_of_its_route_and_no_others() {
+        let known = ["limit", "label"];
+        for good in ["", "&", "limit=1", "label=a%3Db&limit=", "l%69mit=1"] {
+            assert!(check(good, &known).is_ok(), "{good}");
+        }
+        for bad in ["x", "=", "limit=1&Limit=1", "label%00=a", "limit%20=1", "limit[]=1"] {
+            assert!(check(bad, &known).is_err(), "{bad}");
+        }
+        assert!(check("limit=1", &[]).is_err());
     }
 
     #[test]

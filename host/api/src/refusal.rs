@@ -4,7 +4,11 @@ use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use skep_protocol::problem::PROBLEM_JSON;
+use skep_protocol::text::{brief, neutral};
 use skep_protocol::{Error, Invalid, Problem};
+
+/// So many characters of the name of an unknown parameter are repeated.
+const LONGEST_NAME: usize = 64;
 
 /// What handlers answer.
 pub(crate) type Answer<T> = Result<T, Refusal>;
@@ -57,6 +61,21 @@ of_http! {
 impl<E: Into<Error>> From<E> for Refusal {
     fn from(error: E) -> Self {
         Self(Box::new(Problem::from(&error.into())))
+    }
+}
+
+impl Refusal {
+    /// The query has a parameter that the route does not take. Its value, which may be a token, is
+    /// not repeated.
+    pub(crate) fn unknown_parameter(name: &str, known: &[&str]) -> Self {
+        let known: Vec<_> = known.iter().map(|name| format!("`{name}`")).collect();
+        let known = if known.is_empty() { "none".into() } else { known.join(", ") };
+        let mut problem = Problem::from(&Error::from(Invalid::Query));
+        problem.detail = format!(
+            "this request does not take the query parameter `{}`; those it takes: {known}",
+            neutral(&brief(name, LONGEST_NAME))
+        );
+        Self(Box::new(problem))
     }
 }
 

@@ -5,14 +5,16 @@ use axum::Json;
 use axum::handler::Handler;
 use axum::routing::{MethodFilter, MethodRouter, on};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
+use skep_protocol::Problem;
 
 use crate::App;
+use crate::events::PROBLEM;
 
 /// How a type is written in JSON.
 pub(crate) type Shape = fn(&mut SchemaGenerator) -> Schema;
 
 /// What a body is.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(crate) enum Content {
     /// There is none.
     Empty,
@@ -20,8 +22,8 @@ pub(crate) enum Content {
     Json(Shape),
     /// Bytes of this media type.
     Bytes(&'static str),
-    /// Server-sent events, with JSON of this shape as their data.
-    Events(Shape),
+    /// Server-sent events: their names, each with the shape of the JSON that is its data.
+    Events(Vec<(&'static str, Shape)>),
 }
 
 /// JSON that is a `T`.
@@ -29,10 +31,18 @@ pub(crate) fn json<T: JsonSchema>() -> Content {
     Content::Json(|generator| generator.subschema_for::<T>())
 }
 
-/// Server-sent events whose data is a `T`.
-pub(crate) fn events<T: JsonSchema>() -> Content {
-    Content::Events(|generator| generator.subschema_for::<T>())
+/// Server-sent events of this name whose data is a `T`.
+pub(crate) fn named<T: JsonSchema>(name: &'static str) -> (&'static str, Shape) {
+    (name, |generator| generator.subschema_for::<T>())
 }
+
+/// A stream of these events, and of the problem that may end it.
+pub(crate) fn events<const N: usize>(all: [(&'static str, Shape); N]) -> Content {
+    Content::Events(all.into_iter().chain([named::<Problem>(PROBLEM)]).collect())
+}
+
+/// The place of a parameter in the query, as the document calls it.
+const QUERY: &str = "query";
 
 /// A parameter in the query or header.
 #[derive(Clone, Copy)]
@@ -169,7 +179,7 @@ impl Route {
 
     /// Takes a parameter in the query.
     pub(crate) fn query<T: JsonSchema>(self, name: &'static str, says: &'static str) -> Self {
-        self.parameter::<T>(name, "query", says)
+        self.parameter::<T>(name, QUERY, says)
     }
 
     /// Takes a field of the header.
@@ -186,6 +196,12 @@ impl Route {
         let shape: Shape = |generator| generator.subschema_for::<T>();
         self.parameters.push(Parameter { name, place, shape, says });
         self
+    }
+
+    /// The names of the parameters that it takes in the query.
+    pub(crate) fn in_query(&self) -> Vec<&'static str> {
+        let in_query = self.parameters.iter().filter(|parameter| parameter.place == QUERY);
+        in_query.map(|parameter| parameter.name).collect()
     }
 
     /// The same below another path.

@@ -19,7 +19,7 @@ use crate::events::{Followed, LAST_EVENT_ID, event};
 use crate::place::{Asking, Names};
 use crate::query::Query;
 use crate::refusal::Answer;
-use crate::route::{Route, events, json};
+use crate::route::{Route, events, json, named};
 use crate::server::Link;
 
 pub(crate) fn routes() -> Vec<Route> {
@@ -53,7 +53,7 @@ pub(crate) fn routes() -> Vec<Route> {
         )
         .query::<String>("cursor", "Go on after this change.")
         .header::<String>("Last-Event-ID", "Go on after this change; before `cursor`.")
-        .answers(200, "The changes.", events::<FleetChange>()),
+        .answers(200, "The changes.", events([named::<FleetChange>("change")])),
         Route::get("/api/audit", ("audit", "Who changed what, newest first; for admins"), audit)
             .query::<String>("cursor", "Where the last page ended.")
             .answers(200, "The changes.", json::<Listing<AuditEntry>>()),

@@ -15,7 +15,7 @@ use crate::events::{Followed, LAST_EVENT_ID, event};
 use crate::place::Place;
 use crate::query::Query;
 use crate::refusal::Answer;
-use crate::route::{Route, events, json};
+use crate::route::{Route, events, json, named};
 use crate::server::Link;
 
 pub(crate) fn routes() -> Vec<Route> {
@@ -37,7 +37,7 @@ pub(crate) fn routes() -> Vec<Route> {
         )
         .query::<String>("cursor", "Go on after this change.")
         .header::<String>("Last-Event-ID", "Go on after this change; before `cursor`.")
-        .answers(200, "The changes.", events::<Change>()),
+        .answers(200, "The changes.", events([named::<Change>("change")])),
     ]
 }
 

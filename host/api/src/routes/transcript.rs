@@ -7,6 +7,7 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 use axum::{Extension, Json};
 use futures_util::FutureExt;
+use serde_json::{Map, Value};
 use skep_protocol::{Cursor, Entry, EntryPage, Error, Invalid};
 
 use crate::App;
@@ -15,7 +16,7 @@ use crate::events::{Followed, LAST_EVENT_ID, event};
 use crate::place::Place;
 use crate::query::{Query, number};
 use crate::refusal::Answer;
-use crate::route::{Route, events, json};
+use crate::route::{Route, events, json, named};
 use crate::server::Link;
 
 /// Entries of a page where the caller does not say.
@@ -44,7 +45,11 @@ pub(crate) fn routes() -> Vec<Route> {
         )
         .query::<u64>("after", "Begin after this entry.")
         .header::<u64>("Last-Event-ID", "Go on after this entry; before `after`.")
-        .answers(200, "The entries.", events::<Entry>())
+        .answers(
+            200,
+            "The entries.",
+            events([named::<Entry>("entry"), named::<Map<String, Value>>("end")]),
+        )
         .refuses(&[410]),
     ]
 }

@@ -1,6 +1,9 @@
 //! The document is what it was, unless somebody meant to change it.
 
+use std::collections::BTreeSet;
 use std::path::Path;
+
+use serde_json::Value;
 
 /// Set, the golden file is written anew: `SKEP_RENEW=1 cargo test -p skep-api --test it document`.
 const RENEW: &str = "SKEP_RENEW";
@@ -17,4 +20,57 @@ fn the_document_is_the_golden_one() {
         golden == document,
         "the API's document has changed; if that is meant, renew it with {RENEW}=1"
     );
+}
+
+/// Collects the schemas that a value refers to by words of OpenAPI, which all that read it follow.
+fn references<'a>(value: &'a Value, found: &mut BTreeSet<&'a str>) {
+    match value {
+        Value::Object(members) => {
+            for (key, value) in members.iter().filter(|(key, _)| !key.starts_with("x-")) {
+                match value {
+                    Value::String(text) if key == "$ref" => {
+                        found.extend(text.strip_prefix("#/components/schemas/"));
+                    }
+                    value => references(value, found),
+                }
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|item| references(item, found)),
+        _ => {}
+    }
+}
+
+#[test]
+fn each_schema_is_one_that_something_is_described_by() {
+    let document: Value = serde_json::from_str(&skep_api::openapi()).unwrap();
+    let mut found = BTreeSet::new();
+    references(&document, &mut found);
+    let schemas = document["components"]["schemas"].as_object().unwrap();
+    let schemas: BTreeSet<_> = schemas.keys().map(String::as_str).collect();
+    assert_eq!(found, schemas);
+}
+
+#[test]
+fn streams_are_described_by_the_names_and_the_data_of_their_events() {
+    let document: Value = serde_json::from_str(&skep_api::openapi()).unwrap();
+    let one = "/api/runtimes/{runtime_id}";
+    for (path, expected) in [
+        ("/api/events", &[("change", "FleetChange"), ("problem", "Problem")][..]),
+        (&format!("{one}/changes"), &[("change", "Change"), ("problem", "Problem")]),
+        (
+            &format!("{one}/workers/{{worker_id}}/events"),
+            &[("entry", "Entry"), ("end", ""), ("problem", "Problem")],
+        ),
+    ] {
+        let answer = &document["paths"][path]["get"]["responses"]["200"];
+        let stream = &answer["content"]["text/event-stream"]["schema"];
+        let events = stream["contentSchema"]["items"]["oneOf"].as_array().unwrap();
+        let found = events.iter().map(|event| {
+            let properties = &event["properties"];
+            let data = &properties["data"]["contentSchema"]["$ref"];
+            let data = data.as_str().and_then(|data| data.rsplit('/').next());
+            (properties["event"]["const"].as_str().unwrap(), data.unwrap_or_default())
+        });
+        assert_eq!(found.collect::<Vec<_>>(), expected, "{path}");
+    }
 }

@@ -145,6 +145,45 @@ async fn a_url_that_is_not_well_formed_is_refused() {
 }
 
 #[tokio::test]
+async fn a_parameter_that_the_route_does_not_take_is_refused_and_named() {
+    let bed = Bed::browser().await;
+    let document: serde_json::Value = serde_json::from_str(&skep_api::openapi()).unwrap();
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        for (method, operation) in methods.as_object().unwrap() {
+            // Logging in takes no more than some attempts.
+            if operation["operationId"] == "login" {
+                continue;
+            }
+            let path = path.replace("{runtime_id}", "home").replace(['{', '}'], "");
+            let method = method.to_uppercase();
+            let asked = bed.admin(&method, &format!("{path}?offset=MARKER"));
+            let said = asked.json(&json!({})).send().await.refused(400, "invalid_request").json();
+            assert_eq!(said["reason"], "query", "{method} {path}");
+            let detail = said["detail"].as_str().unwrap();
+            assert!(detail.contains("`offset`") && !detail.contains("MARKER"), "{detail}");
+            let parameters = operation["parameters"].as_array().into_iter().flatten();
+            for known in parameters.filter(|one| one["in"] == "query") {
+                let known = format!("`{}`", known["name"].as_str().unwrap());
+                assert!(detail.contains(&known), "{method} {path}: {detail}");
+            }
+        }
+    }
+    bed.ask("GET", "/login?offset=1").send().await.refused(400, "invalid_request");
+
+    let runtime = Bed::runtime().await;
+    for path in ["/v1/runtime", "/v1/workers", "/v1/changes", "/v1/diagnostics", "/healthz"] {
+        let said = runtime.admin("GET", &format!("{path}?offset=1")).send().await;
+        said.refused(400, "invalid_request");
+        let said = runtime.admin("HEAD", &format!("{path}?offset=1")).send().await;
+        assert_eq!(said.status, 400, "HEAD {path}");
+    }
+    let long = format!("/v1/workers?{}%E2%80%AE%1b=1", "x".repeat(100));
+    let said = runtime.admin("GET", &long).send().await.refused(400, "invalid_request").json();
+    let detail = said["detail"].as_str().unwrap();
+    assert!(detail.contains(&format!("`{}…`", "x".repeat(64))), "{detail}");
+}
+
+#[tokio::test]
 async fn parameters_that_make_no_sense_are_refused() {
     let bed = Bed::browser().await;
     let worker = bed.worker(Guest::Echo).await;
