@@ -1,6 +1,7 @@
 //! `skep up` and `skep runtime`: a store, a runtime on it, a registry over that, and a listener.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -138,7 +139,7 @@ impl Host {
         let store = open_store(&dir, id, &settings)?;
         let listener = TcpListener::bind(&settings.listen).await.map_err(|error| {
             Failed::here(format!("cannot listen on {}: {error}", settings.listen))
-                .hint("another host may have the port: use --listen 127.0.0.1:0 for a free one")
+                .hint(why_not_there(&error))
         })?;
         let address = listener.local_addr()?;
         let limits = Limits::default();
@@ -322,6 +323,22 @@ fn local_runs() -> Option<Dir> {
         tracing::warn!(%error, "runs of `skep run` on this machine are not shown");
     }
     opened.ok()
+}
+
+/// What to do where a host cannot listen.
+fn why_not_there(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => "ports below 1024 are root's: use one above",
+        io::ErrorKind::AddrNotAvailable => {
+            "this machine does not have that address: 127.0.0.1 is for itself alone, 0.0.0.0 is all"
+        }
+        // The system was not even asked.
+        _ if error.raw_os_error().is_none() => {
+            "it is an address or name, and a port, such as 127.0.0.1:7070, [::1]:7070 or \
+             localhost:7070: see --listen, SKEP_LISTEN and `listen` in skep.toml"
+        }
+        _ => "another host may have the port: use --listen 127.0.0.1:0 for a free one",
+    }
 }
 
 async fn wait_for(mut stopped: tokio::sync::watch::Receiver<bool>) {

@@ -218,6 +218,27 @@ fn another_address_than_loopback_needs_a_token_first() {
 }
 
 #[test]
+fn an_address_that_is_none_has_a_hint_of_its_own() {
+    let hint = |said: &Said| {
+        assert_eq!(said.code, 125, "{}", said.err);
+        said.err.lines().find(|line| line.starts_with("hint: ")).unwrap().to_owned()
+    };
+    let dir = skep_harness::test_dir();
+    for wrong in ["nonsense", "7070", "127.0.0.1", "127.0.0.1:99999", "::1:7070:x", "a b:1"] {
+        let said = skep(&dir, &["up", "--listen", wrong]);
+        let hint = hint(&said);
+        assert!(hint.contains("such as 127.0.0.1:7070, [::1]:7070 or localhost:7070"), "{hint}");
+        assert!(said.err.contains(&format!("cannot listen on {wrong}: ")), "{}", said.err);
+    }
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let said = skep(&dir, &["up", "--listen", &taken.local_addr().unwrap().to_string()]);
+    assert!(hint(&said).contains("another host may have the port"), "{}", said.err);
+    // An address for documents, which nobody has.
+    let said = skep(&dir, &["up", "--listen", "192.0.2.1:0"]);
+    assert!(hint(&said).contains("does not have that address"), "{}", said.err);
+}
+
+#[test]
 fn a_foreground_run_is_seen_while_it_runs() {
     let hosted = Hosted::start();
     let mut run = Command::new(skep_harness::skep())
