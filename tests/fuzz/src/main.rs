@@ -4,17 +4,19 @@
 //! `cargo xtask fuzz` builds this with the flags that it needs and runs each.
 
 #![no_main]
-#![expect(unreachable_pub, reason = "sources of the runtime are compiled here as they are")]
+#![expect(unreachable_pub, reason = "sources of others are compiled here as they are")]
 
 mod answers;
 mod archive;
 mod bytes;
 mod component;
 mod cursors;
+mod flags;
 mod grants;
 mod paths;
 mod place;
 mod shapes;
+mod terminal;
 mod words;
 
 // What the runtime reads a component with, from its own sources: it takes no part of the engine,
@@ -31,6 +33,19 @@ mod interfaces;
 #[path = "../../../host/runtime/src/shape.rs"]
 mod shape;
 
+// What the program reads its flags with, and what it shows of guests on a terminal. It is no library,
+// and has nothing for others to use.
+#[rustfmt::skip]
+#[path = "../../../host/cli/src/filter.rs"]
+mod filter;
+#[rustfmt::skip]
+#[expect(dead_code, reason = "it says as well what opening one failed of")]
+#[path = "../../../host/cli/src/run/mount.rs"]
+mod mount;
+#[rustfmt::skip]
+#[path = "../../../host/cli/src/quantity.rs"]
+mod quantity;
+
 use std::sync::LazyLock;
 
 type Target = fn(&[u8]);
@@ -40,9 +55,11 @@ const TARGETS: &[(&str, Target)] = &[
     ("archive", archive::run),
     ("component", component::run),
     ("cursors", cursors::run),
+    ("flags", flags::run),
     ("grants", grants::run),
     ("paths", paths::run),
     ("shapes", shapes::run),
+    ("terminal", terminal::run),
     ("words", words::run),
 ];
 
