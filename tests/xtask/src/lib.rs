@@ -12,6 +12,7 @@ pub mod packages;
 pub mod picture;
 pub mod schema;
 pub mod session;
+pub mod ship;
 pub mod suite;
 pub mod tree;
 pub mod vendor;

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use xtask::{
-    Error, bench, crash, demo, fuzz, guests, hostile, packages, picture, schema, suite, vendor,
+    Error, bench, crash, demo, fuzz, guests, hostile, packages, picture, schema, ship, suite,
+    vendor,
 };
 
 /// The project's chores.
@@ -65,6 +66,8 @@ enum Chore {
         #[arg(long, default_value_t = schema::EXAMPLES)]
         examples: u32,
     },
+    /// Build the program as it is handed to others, and what debuggers want in a file beside it
+    Ship,
     /// Build the guests whose sources changed into target/guests
     Guests,
     /// Fetch the programs of other people that tests run into target/packages
@@ -103,6 +106,10 @@ fn run(chore: Chore) -> Result<(), Error> {
         }
         Chore::Schema { examples } => schema::schema(examples)?,
         Chore::Bench { arguments } => bench::bench(&arguments)?,
+        Chore::Ship => {
+            let ship::Shipped { program, debug } = ship::ship()?;
+            eprintln!("{} and {}", program.display(), debug.display());
+        }
         Chore::Guests => {
             let built = guests::ensure()?;
             let all = guests::ARTIFACTS.len();

@@ -74,11 +74,19 @@ impl Package {
 /// # Errors
 /// [`Error::NoProgram`] where it cannot be.
 pub fn program(name: &str, why: &str) -> Result<(), Error> {
+    program_of(name, name, why)
+}
+
+/// The same for a program of a package of another name.
+///
+/// # Errors
+/// [`Error::NoProgram`] where it cannot be.
+pub fn program_of(name: &str, package: &str, why: &str) -> Result<(), Error> {
     if Command::new(name).arg("--version").output().is_ok() {
         return Ok(());
     }
     let why_not = |error: debian::Unavailable| Error::NoProgram(name.into(), error.to_string());
-    debian::install(&[name], why).map_err(why_not)
+    debian::install(&[package], why).map_err(why_not)
 }
 
 fn folder() -> PathBuf {

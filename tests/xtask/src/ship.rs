@@ -1,0 +1,86 @@
+//! `cargo xtask ship`: the program as it is handed to others, stripped, and beside it a file with the
+//! names and lines that were in it.
+//!
+//! Debuggers and `perf` find that file by its name and checksum as long as it lies in the same
+//! folder, so a crash on a machine that has the program alone can be read on one that has both.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::guests::run;
+use crate::{Error, packages, tree};
+
+/// A program in two files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shipped {
+    /// The program, stripped.
+    pub program: PathBuf,
+    /// What was in it for debuggers.
+    pub debug: PathBuf,
+}
+
+/// Builds the program and puts its two files into `target/shipped`.
+///
+/// # Errors
+/// Those of building, and of [`split`].
+pub fn ship() -> Result<Shipped, Error> {
+    let mut build = Command::new("cargo");
+    // Of this package alone, as `cargo install` does it.
+    build.args(["build", "--locked", "--profile", "ship", "--package", "skep"]);
+    build.args(["--target-dir", "target"]).current_dir(tree::root());
+    let status = build.status();
+    let status = status.map_err(|source| Error::NotStarted { what: "cargo".into(), source })?;
+    if !status.success() {
+        return Err(Error::Step("building skep"));
+    }
+    let target = tree::root().join("target");
+    split(&target.join("ship/skep"), &target.join("shipped"))
+}
+
+/// Copies a program into a folder, what is for debuggers into a file of its own.
+///
+/// # Errors
+/// [`Error::Failed`] with the words of `objcopy`, and [`Error::NoProgram`] where there is none.
+pub fn split(program: &Path, folder: &Path) -> Result<Shipped, Error> {
+    packages::program_of("objcopy", "binutils", "to split a program from what is for debuggers")?;
+    fs::create_dir_all(folder).map_err(Error::file("creating", folder))?;
+    let name = program.file_name().expect("a program has a name").to_owned();
+    let mut debug_name = name.clone();
+    debug_name.push(".debug");
+    let shipped = Shipped { program: folder.join(&name), debug: folder.join(&debug_name) };
+    // The link to the other file is its name as it is given, so this runs where they are.
+    let objcopy = |flags: &[&str], from: &Path, to: &Path| {
+        let mut objcopy = Command::new("objcopy");
+        objcopy.args(flags).arg(from).arg(to).current_dir(folder);
+        run(&mut objcopy, "splitting a program (objcopy)").map(drop)
+    };
+    objcopy(&["--only-keep-debug", "--compress-debug-sections"], program, &shipped.debug)?;
+    let link = format!("--add-gnu-debuglink={}", debug_name.display());
+    objcopy(&["--strip-all", &link], program, &shipped.program)?;
+    Ok(shipped)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn has(file: &Path, section: &str) -> bool {
+        let sections = run(Command::new("readelf").arg("-SW").arg(file), "readelf").unwrap();
+        sections.split_whitespace().any(|word| word == section)
+    }
+
+    #[test]
+    fn a_program_is_split_into_one_that_runs_and_what_is_for_debuggers() {
+        let folder = tempfile::tempdir().unwrap();
+        let program = std::env::current_exe().unwrap();
+        let Shipped { program: stripped, debug } = split(&program, folder.path()).unwrap();
+        let size = |file: &Path| fs::metadata(file).unwrap().len();
+        assert!(size(&stripped) < size(&program) / 2, "{} bytes", size(&stripped));
+        assert!(has(&debug, ".debug_line") && has(&debug, ".symtab"));
+        assert!(!has(&stripped, ".debug_line") && !has(&stripped, ".symtab"));
+        assert!(has(&stripped, ".gnu_debuglink"), "it does not name its other part");
+        let listed = Command::new(&stripped).arg("--list").output().unwrap();
+        assert!(listed.status.success());
+    }
+}
