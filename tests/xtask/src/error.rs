@@ -119,6 +119,16 @@ pub enum Error {
 }
 
 impl Error {
+    /// Says it on standard error, with what caused it.
+    pub fn show(&self) {
+        eprintln!("error: {self}");
+        let mut cause = std::error::Error::source(self);
+        while let Some(error) = cause {
+            eprintln!("  because: {error}");
+            cause = error.source();
+        }
+    }
+
     /// For `map_err` on a file operation.
     pub(crate) fn file(
         doing: &'static str,

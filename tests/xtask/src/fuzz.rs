@@ -68,10 +68,9 @@ pub fn fuzz(campaign: &Campaign) -> Result<(), Error> {
         return Err(Error::UnknownTarget { known });
     }
     let program = build(campaign.asan)?;
-    for target in wanted {
-        one(&program, target, campaign)?;
-    }
-    Ok(())
+    // What one finds keeps no other from being run.
+    let ends = wanted.into_iter().map(|target| one(&program, target, campaign));
+    ends.collect::<Vec<_>>().into_iter().collect()
 }
 
 /// The targets, by the folders of their seeds.

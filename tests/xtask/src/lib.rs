@@ -21,6 +21,7 @@ mod debian;
 mod error;
 mod fingerprint;
 pub mod python;
+mod steps;
 mod toolchain;
 
 pub use error::Error;

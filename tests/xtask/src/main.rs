@@ -81,23 +81,20 @@ enum Chore {
 
 fn main() -> ExitCode {
     match run(Command::parse().chore) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
-            eprintln!("error: {error}");
-            let mut cause = std::error::Error::source(&error);
-            while let Some(error) = cause {
-                eprintln!("  because: {error}");
-                cause = error.source();
-            }
+            error.show();
             ExitCode::FAILURE
         }
     }
 }
 
-fn run(chore: Chore) -> Result<(), Error> {
+fn run(chore: Chore) -> Result<ExitCode, Error> {
     match chore {
         Chore::Demo => demo::demo()?,
-        Chore::Test => suite::test()?,
+        // It has said what failed; its last line is the last.
+        Chore::Test if !suite::test() => return Ok(ExitCode::FAILURE),
+        Chore::Test => {}
         Chore::Crash { rounds, seed } => crash::crash(rounds, seed)?,
         Chore::Hostile { arguments } => hostile::hostile(&arguments)?,
         Chore::Fuzz { target, seconds, seed, asan } => {
@@ -126,5 +123,5 @@ fn run(chore: Chore) -> Result<(), Error> {
             eprintln!("{changed} files changed in {}", vendor::COPY);
         }
     }
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }

@@ -1,58 +1,84 @@
 //! `cargo xtask test`: all that has to hold before a change is handed over, in the order in which
-//! it is quickest to fail.
+//! it is quickest to fail. A step that fails keeps none from being taken but those that need it.
 
 use std::collections::BTreeSet;
 use std::process::Command;
 use std::time::Instant;
 
+use crate::steps::{End, Ends, Step};
 use crate::{Error, crash, fuzz, guests, hostile, packages, schema, tree};
 
-type Step = (&'static str, fn(&'static str) -> Result<(), Error>);
-
 const STEPS: &[Step] = &[
-    ("format", |name| {
-        cargo(name, &["fmt", "--all", "--check"])?;
-        let manifests =
-            guests::ARTIFACTS.iter().map(|guest| format!("{}/Cargo.toml", guest.source));
-        let mut manifests = manifests.collect::<BTreeSet<_>>();
-        manifests.insert("tests/fuzz/Cargo.toml".into());
-        let each = |guest: &String| cargo(name, &["fmt", "--check", "--manifest-path", guest]);
-        manifests.iter().try_for_each(each)
-    }),
-    ("lints", |name| {
-        let lints = ["clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"];
-        cargo(name, &lints)
-    }),
-    ("guests", |_| guests::ensure().map(drop)),
-    ("tests of guests", |_| guests::test()),
-    ("packages", |_| packages::ALL.iter().try_for_each(|&one| packages::ensure(one).map(drop))),
-    ("tests", |name| cargo(name, &["test", "--locked", "--workspace"])),
-    ("hostile guests", |_| hostile::hostile(&[])),
-    ("fuzz", |_| fuzz::fuzz(&fuzz::Campaign::short())),
-    ("schema", |_| schema::schema(schema::EXAMPLES)),
+    Step {
+        name: "format",
+        needs: &[],
+        take: |name| {
+            cargo(name, &["fmt", "--all", "--check"])?;
+            let manifests =
+                guests::ARTIFACTS.iter().map(|guest| format!("{}/Cargo.toml", guest.source));
+            let mut manifests = manifests.collect::<BTreeSet<_>>();
+            manifests.insert("tests/fuzz/Cargo.toml".into());
+            let each = |guest: &String| cargo(name, &["fmt", "--check", "--manifest-path", guest]);
+            manifests.iter().try_for_each(each)
+        },
+    },
+    Step {
+        name: "lints",
+        needs: &[],
+        take: |name| {
+            let lints = ["--workspace", "--all-targets", "--", "-D", "warnings"];
+            cargo(name, &[&["clippy", "--locked"][..], &lints].concat())
+        },
+    },
+    Step { name: GUESTS, needs: &[], take: |_| guests::ensure().map(drop) },
+    Step { name: "tests of guests", needs: &[], take: |_| guests::test() },
+    Step {
+        name: "packages",
+        needs: &[],
+        take: |_| packages::ALL.iter().try_for_each(|&one| packages::ensure(one).map(drop)),
+    },
+    Step {
+        name: "tests",
+        needs: &[GUESTS],
+        take: |name| cargo(name, &["test", "--locked", "--workspace", "--no-fail-fast"]),
+    },
+    Step { name: "hostile guests", needs: &[GUESTS], take: |_| hostile::hostile(&[]) },
+    Step { name: "fuzz", needs: &[], take: |_| fuzz::fuzz(&fuzz::Campaign::short()) },
+    Step { name: "schema", needs: &[], take: |_| schema::schema(schema::EXAMPLES) },
     // A fixed seed, so that what fails here can be looked at again.
-    ("crashes", |_| crash::crash(20, Some(1))),
+    Step { name: "crashes", needs: &[GUESTS], take: |_| crash::crash(20, Some(1)) },
 ];
 
-/// Takes every step and prints each with its time. Stops at the first that fails.
-///
-/// # Errors
-/// [`Error::Step`], or the step's own.
+/// Without guests, nearly every test of the built program would fail.
+const GUESTS: &str = "guests";
+
+/// Takes every step, prints each with its time, and at the end all that did not pass. Says whether
+/// all did.
 #[expect(clippy::print_stdout, reason = "a test runner's last line goes where tests print")]
-pub fn test() -> Result<(), Error> {
+pub fn test() -> bool {
     let began = Instant::now();
-    for (name, step) in STEPS {
-        println!("== {name}");
-        let step_began = Instant::now();
-        if let Err(error) = step(name) {
-            println!("test result: FAILED. {name}, after {:.1} s", began.elapsed().as_secs_f32());
-            return Err(error);
-        }
-        println!("== {name}: ok in {:.1} s", step_began.elapsed().as_secs_f32());
-    }
+    let ends = Ends::of(STEPS, take);
+    println!("{ends}; finished in {:.1} s", began.elapsed().as_secs_f32());
+    ends.all_passed()
+}
+
+#[expect(clippy::print_stdout, reason = "it is beside what the tests print")]
+fn take(step: &Step) -> End {
+    println!("== {}", step.name);
+    let began = Instant::now();
+    let end = (step.take)(step.name);
     let seconds = began.elapsed().as_secs_f32();
-    println!("test result: ok. {} steps passed; finished in {seconds:.1} s", STEPS.len());
-    Ok(())
+    match end {
+        Ok(()) => {
+            println!("== {}: ok in {seconds:.1} s", step.name);
+            End::Passed
+        }
+        Err(error) => {
+            error.show();
+            println!("== {}: FAILED after {seconds:.1} s", step.name);
+            End::Failed(error)
+        }
+    }
 }
 
 /// With this process's own streams: a failure is read where it happens.

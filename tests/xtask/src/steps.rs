@@ -1,0 +1,148 @@
+//! Steps that are taken one after the other, whatever became of those before, and what came of all.
+
+use std::fmt;
+
+use crate::Error;
+
+/// One step.
+pub(crate) struct Step {
+    pub(crate) name: &'static str,
+    /// Steps without which this one would fail for their reason, and not for its own.
+    pub(crate) needs: &'static [&'static str],
+    pub(crate) take: fn(&'static str) -> Result<(), Error>,
+}
+
+/// How a step ended.
+#[derive(Debug)]
+pub(crate) enum End {
+    /// It passed.
+    Passed,
+    /// It failed.
+    Failed(Error),
+    /// It was not taken, since it needs one that failed or was not taken either.
+    NotRun(&'static str),
+}
+
+/// The steps that were taken, and those that were not, each with its end.
+#[derive(Debug, Default)]
+pub(crate) struct Ends(Vec<(&'static str, End)>);
+
+impl Ends {
+    /// Takes all steps, in their order, by way of `take`.
+    pub(crate) fn of(steps: &[Step], mut take: impl FnMut(&Step) -> End) -> Self {
+        let mut ends = Self::default();
+        for step in steps {
+            let end = match step.needs.iter().find(|name| !ends.passed(name)) {
+                Some(missing) => End::NotRun(missing),
+                None => take(step),
+            };
+            ends.0.push((step.name, end));
+        }
+        ends
+    }
+
+    /// Whether all of them passed.
+    pub(crate) fn all_passed(&self) -> bool {
+        self.0.iter().all(|(_, end)| matches!(end, End::Passed))
+    }
+
+    fn passed(&self, name: &str) -> bool {
+        self.0.iter().any(|(known, end)| *known == name && matches!(end, End::Passed))
+    }
+
+    fn names(&self, which: impl Fn(&End) -> bool) -> Vec<&'static str> {
+        self.0.iter().filter(|(_, end)| which(end)).map(|(name, _)| *name).collect()
+    }
+}
+
+/// A line for each step that did not pass, and one for all: `ok. N steps passed` or `FAILED. ...`.
+impl fmt::Display for Ends {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (name, end) in &self.0 {
+            match end {
+                End::Passed => {}
+                End::Failed(error) => {
+                    // The rest of what a program printed stands where it failed.
+                    let error = error.to_string();
+                    let first = error.lines().next().unwrap_or_default();
+                    writeln!(f, "== {name}: failed: {first}")?;
+                }
+                End::NotRun(missing) => {
+                    writeln!(f, "== {name}: not run, since it needs: {missing}")?
+                }
+            }
+        }
+        let passed = self.names(|end| matches!(end, End::Passed)).len();
+        if self.all_passed() {
+            return write!(f, "test result: ok. {passed} steps passed");
+        }
+        let failed = self.names(|end| matches!(end, End::Failed(_)));
+        write!(f, "test result: FAILED. {passed} steps passed; {} failed: ", failed.len())?;
+        f.write_str(&failed.join(", "))?;
+        match self.names(|end| matches!(end, End::NotRun(_))) {
+            none if none.is_empty() => Ok(()),
+            names => write!(f, "; {} not run: {}", names.len(), names.join(", ")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STEPS: &[Step] = &[
+        step("format", &[]),
+        step("guests", &[]),
+        step("tests", &["format", "guests"]),
+        step("after tests", &["tests"]),
+        step("fuzz", &[]),
+    ];
+
+    const fn step(name: &'static str, needs: &'static [&'static str]) -> Step {
+        Step { name, needs, take: |_| Ok(()) }
+    }
+
+    /// Takes all of them while some fail; says which were taken.
+    fn taken(failing: &[&str]) -> (Ends, Vec<&'static str>) {
+        let mut taken = Vec::new();
+        let ends = Ends::of(STEPS, |step| {
+            taken.push(step.name);
+            match failing.contains(&step.name) {
+                true => End::Failed(Error::UnknownGuest(step.name.into())),
+                false => End::Passed,
+            }
+        });
+        (ends, taken)
+    }
+
+    #[test]
+    fn all_that_pass_are_counted() {
+        let (ends, taken) = taken(&[]);
+        assert_eq!(taken, ["format", "guests", "tests", "after tests", "fuzz"]);
+        assert!(ends.all_passed());
+        assert_eq!(ends.to_string(), "test result: ok. 5 steps passed");
+    }
+
+    #[test]
+    fn one_that_fails_keeps_only_those_that_need_it_from_running() {
+        let (ends, taken) = taken(&["guests"]);
+        assert_eq!(taken, ["format", "guests", "fuzz"]);
+        assert!(!ends.all_passed());
+        assert_eq!(
+            ends.to_string(),
+            "== guests: failed: there is no guest \"guests\"\n\
+             == tests: not run, since it needs: guests\n\
+             == after tests: not run, since it needs: tests\n\
+             test result: FAILED. 2 steps passed; 1 failed: guests; 2 not run: tests, after tests"
+        );
+    }
+
+    #[test]
+    fn all_that_fail_are_named_at_the_end() {
+        let (ends, taken) = taken(&["after tests", "fuzz"]);
+        assert_eq!(taken.len(), STEPS.len());
+        let said = ends.to_string();
+        let last = said.lines().last();
+        assert_eq!(last, Some("test result: FAILED. 3 steps passed; 2 failed: after tests, fuzz"));
+    }
+}
