@@ -254,14 +254,14 @@ impl Drop for Claim<'_> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::cell::Cell;
 
     use super::*;
 
     thread_local! {
         /// The time in a test.
-        pub(super) static NOW: Cell<Option<u64>> = const { Cell::new(None) };
+        pub(crate) static NOW: Cell<Option<u64>> = const { Cell::new(None) };
     }
 
     const MILLI: u64 = 1_000_000;

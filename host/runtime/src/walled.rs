@@ -43,6 +43,7 @@ use crate::outcome::Ended;
 use crate::slots::Share;
 use crate::stdio;
 use crate::world::{Denials, Mount};
+use reins::Held;
 
 pub use child::run_main;
 pub(crate) use wire::{Job, MountJob};
@@ -159,7 +160,7 @@ impl Walled {
             walled.serve(&job, &loaded, &mounts, &stdout, &stderr, &hold)
         });
         let child = std::pin::pin!(async {
-            let reins = std::pin::pin!(reins::hold(&leash, &share));
+            let reins = std::pin::pin!(reins::hold(&*leash, &share));
             match select(child, reins).await {
                 Either::Left((done, _)) => done,
                 Either::Right((never, _)) => match never {},
@@ -312,24 +313,6 @@ impl Leash {
         }
     }
 
-    /// For how long the child has computed.
-    fn computed(&self) -> Duration {
-        self.state().look()
-    }
-
-    /// Has it stand still, if it is not loose.
-    fn halt(&self) {
-        let state = self.state();
-        if !state.loose {
-            state.signal(Signal::STOP);
-        }
-    }
-
-    /// Has it go on.
-    fn go_on(&self) {
-        self.state().signal(Signal::CONT);
-    }
-
     /// Has it go on for good: it has said all that it had to.
     fn loosen(&self) {
         let mut state = self.state();
@@ -344,6 +327,32 @@ impl Leash {
         state.cut = true;
         state.look();
         state.signal(Signal::KILL);
+    }
+}
+
+impl Held for Leash {
+    fn computed(&self) -> Duration {
+        self.state().look()
+    }
+
+    /// Does nothing where it is loose.
+    fn halt(&self) {
+        let state = self.state();
+        if !state.loose {
+            state.signal(Signal::STOP);
+        }
+    }
+
+    fn go_on(&self) {
+        self.state().signal(Signal::CONT);
+    }
+
+    fn now(&self) -> Instant {
+        Instant::now()
+    }
+
+    async fn pause(&self, time: Duration) {
+        tokio::time::sleep(time).await;
     }
 }
 

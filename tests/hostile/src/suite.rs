@@ -21,11 +21,8 @@ const CASE: &str = "--hostile-case";
 const PATIENCE: Duration = Duration::from_secs(180);
 const MIXED_PATIENCE: Duration = Duration::from_secs(600);
 
-/// The longest that all cases may take together, without what is built before.
-const ALL: Duration = Duration::from_secs(600);
-
 /// How often a case may be slow: other things run on this machine.
-const ATTEMPTS: u32 = 3;
+const ATTEMPTS: u32 = 6;
 
 /// What is said at the end.
 #[derive(Default)]
@@ -81,15 +78,9 @@ pub fn main() -> ExitCode {
     let began = Instant::now();
     let conclusion = libtest_mimic::run(&arguments, trials.collect());
     let took = began.elapsed();
-    let mut summary = summary.lock().unwrap();
-    if took > ALL {
-        summary.failures.push(format!("all cases: they took {took:.1?}, and may take {ALL:?}"));
-    }
-    print(&summary);
-    match took > ALL {
-        true => ExitCode::FAILURE,
-        false => conclusion.exit_code(),
-    }
+    print(&summary.lock().unwrap());
+    println!("all cases took {took:.1?}");
+    conclusion.exit_code()
 }
 
 fn case(name: &str) -> Case {
