@@ -1,7 +1,5 @@
 //! Tells the program which commit it is built of.
 
-#![expect(clippy::print_stdout, reason = "that is how cargo is told")]
-
 #[path = "src/commit.rs"]
 mod commit;
 
