@@ -1,7 +1,9 @@
 //! Access to the machine by name. `ambient_authority()` is called here and nowhere else: every
 //! other part of Skep works with the handles that come from here.
 
+use std::ffi::OsStr;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -9,6 +11,25 @@ use cap_std::ambient_authority;
 use cap_std::fs::{Dir, DirBuilder, DirBuilderExt};
 use rustix::fs::Mode;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+/// Returns this program, to be started again as a child: the very file that runs, also where another
+/// one has its name by now. Without `/proc` it is the one that was started.
+pub(crate) fn program() -> PathBuf {
+    if has_proc() {
+        return PathBuf::from(THIS);
+    }
+    let started = rustix::param::linux_execfn();
+    let started = PathBuf::from(OsStr::from_bytes(started.to_bytes()));
+    std::path::absolute(&started).unwrap_or(started)
+}
+
+/// Tells whether `/proc` is there.
+pub(crate) fn has_proc() -> bool {
+    Path::new(THIS).symlink_metadata().is_ok()
+}
+
+/// The file that this process runs.
+const THIS: &str = "/proc/self/exe";
 
 /// Opens a directory that the operator named.
 pub(crate) fn open_dir(path: &Path) -> io::Result<Dir> {

@@ -29,6 +29,16 @@ impl Failed {
         }
     }
 
+    /// Skep could not do its own part.
+    pub(crate) fn internal(message: impl Into<String>) -> Self {
+        Self::Error {
+            code: "internal",
+            message: message.into(),
+            hint: None,
+            exit: exit::SKEP_FAILED,
+        }
+    }
+
     /// A component that does not run here.
     pub(crate) fn refused(message: impl Into<String>) -> Self {
         Self::Error {

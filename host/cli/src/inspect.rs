@@ -1,4 +1,5 @@
-//! `skep inspect`: what a component is, wants and is held to. Nothing is compiled or run.
+//! `skep inspect`: what a component is, wants and is held to. All of it is validated, as a run would
+//! have it; nothing is compiled or run.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -8,12 +9,14 @@ use skep_protocol::limits::OFF;
 use skep_protocol::text::neutral;
 use skep_protocol::{LimitName, Limits};
 use skep_runtime::interfaces::{Grant, Missing};
-use skep_runtime::{Abi, Import, Refusal, Shape};
+use skep_runtime::{
+    Abi, CompileBounds, CompileError, CompileJob, Compiler, Import, Profile, Shape,
+};
 
 use crate::failure::Failed;
 use crate::report::{ImportReport, InspectReport, LimitReport};
 use crate::source::{NoWriter, Source};
-use crate::{OutputFormat, exit, json, terminal};
+use crate::{OutputFormat, exit, json, run, terminal};
 
 /// Shows what a component is, what it imports and exports, and the limits that will apply.
 #[derive(Args)]
@@ -48,16 +51,41 @@ pub(crate) fn inspect(arguments: &InspectArgs) -> u8 {
             return Failed::refused(message).show(arguments.output);
         }
     };
-    let refusal = shape.check(&limits).err();
+    let refusal = match refusal(&wasm, &shape, &limits) {
+        Ok(refusal) => refusal,
+        Err(message) => return Failed::internal(message).show(arguments.output),
+    };
     let code = if refusal.is_some() { exit::REFUSED } else { 0 };
     let shown = match arguments.output {
-        OutputFormat::Json => json::line(&report(&shape, refusal.as_ref(), &limits)),
-        OutputFormat::Text => text(&shape, refusal.as_ref(), &limits).into_bytes(),
+        OutputFormat::Text => text(&shape, refusal.as_deref(), &limits).into_bytes(),
+        OutputFormat::Json => json::line(&report(&shape, refusal, &limits)),
     };
     terminal::conclude(terminal::print(&shown), code)
 }
 
-fn report(shape: &Shape, refusal: Option<&Refusal>, limits: &Limits) -> InspectReport {
+/// Why it would be refused, if it would be; an error where that cannot be found out.
+fn refusal(wasm: &[u8], shape: &Shape, limits: &Limits) -> Result<Option<String>, String> {
+    if let Err(refusal) = shape.check(limits) {
+        return Ok(Some(refusal.to_string()));
+    }
+    // What lies deeper is looked at where the compiler would run, behind its wall.
+    let examined = run::compiler().compile(CompileJob {
+        wasm,
+        abi: shape.abi,
+        profile: Profile::Default,
+        bounds: CompileBounds::of(limits, shape.code_bytes),
+        out: None,
+    });
+    match examined {
+        Ok(()) => Ok(None),
+        Err(error @ (CompileError::Shortage(_) | CompileError::Io(_))) => {
+            Err(format!("cannot look at the code: {error}"))
+        }
+        Err(error) => Ok(Some(error.to_string())),
+    }
+}
+
+fn report(shape: &Shape, refusal: Option<String>, limits: &Limits) -> InspectReport {
     InspectReport {
         digest: shape.digest,
         bytes: shape.bytes,
@@ -65,7 +93,7 @@ fn report(shape: &Shape, refusal: Option<&Refusal>, limits: &Limits) -> InspectR
         abi: abi(shape.abi),
         kind: shape.kind,
         runs: refusal.is_none(),
-        refusal: refusal.map(ToString::to_string),
+        refusal,
         imports: shape.imports.iter().map(import).collect(),
         exports: shape.exports.clone(),
         locals: shape.locals,
@@ -116,7 +144,7 @@ fn value(name: LimitName, shape: &Shape, limits: &Limits) -> u64 {
     }
 }
 
-fn text(shape: &Shape, refusal: Option<&Refusal>, limits: &Limits) -> String {
+fn text(shape: &Shape, refusal: Option<&str>, limits: &Limits) -> String {
     let mut out = String::new();
     let kind = shape.kind.map_or("unknown", |kind| kind.as_str());
     let mut line = |text: String| {
@@ -132,7 +160,7 @@ fn text(shape: &Shape, refusal: Option<&Refusal>, limits: &Limits) -> String {
     ));
     line(match refusal {
         None => "runs     yes".into(),
-        Some(refusal) => format!("runs     no: {}", neutral(&refusal.to_string())),
+        Some(refusal) => format!("runs     no: {}", neutral(refusal)),
     });
     line(format!("\nimports{}", if shape.imports.is_empty() { "  none" } else { "" }));
     for import in shape.imports.iter().map(import) {

@@ -17,7 +17,7 @@ mod watch;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
@@ -31,7 +31,7 @@ use skep_registry::{LocalRun, RunRecord};
 use skep_runtime::{
     ChildCompiler, CompileOutcome, ConnectReason, Cost, Denied, Done, Ended, FileCalls, GuestSpec,
     HttpAccess, KillReason, KillSwitch, LoadError, Loaded, Mount, Outbound, Place, Profile,
-    Sandbox, SandboxParts, TranscriptEntry, Unbounded,
+    Sandbox, SandboxParts, TranscriptEntry, Unbounded, Unkept,
 };
 use skep_store::scope::Quota;
 use skep_store::{Disk, Scope};
@@ -40,7 +40,7 @@ use crate::report::{CompileReport, DenialReport, RunReport};
 use crate::serve::now;
 use crate::source::{NoWriter, Source};
 use crate::temporary::Temporary;
-use crate::terminal::{Lost, Spinner};
+use crate::terminal::{self, Lost, Spinner};
 use crate::{ambient, exit};
 pub(crate) use args::RunArgs;
 use conclude::{Conclusion, Event};
@@ -127,7 +127,7 @@ impl Run {
     /// run.
     async fn prepare(mut arguments: RunArgs, watch: &mut Watch) -> Result<Self, Explained> {
         let defaults = Limits::default();
-        let limits = Limits {
+        let mut limits = Limits {
             memory_bytes: arguments.memory.unwrap_or(defaults.memory_bytes),
             disk_bytes: arguments.disk.unwrap_or(defaults.disk_bytes),
             fuel: arguments.fuel.unwrap_or(OFF),
@@ -138,6 +138,9 @@ impl Run {
             open_descriptors: defaults.open_descriptors.min(ambient::raise_descriptors() / 2),
             ..defaults
         };
+        if let Some(timeout) = arguments.compile_timeout {
+            limits.set_compile_timeout(u64::try_from(timeout.as_millis()).unwrap_or(OFF));
+        }
         let name = file_name(&arguments.component);
         let args = guest_args(&name, std::mem::take(&mut arguments.args)).map_err(failed)?;
         let component = Source::from(arguments.component.clone());
@@ -217,7 +220,7 @@ impl Run {
     async fn drive(&mut self, watch: &mut Watch, deadline: &mut Option<Instant>) -> Conclusion {
         let loaded = match watch.over(None, self.load()).await {
             Err(reason) => return given_up(reason, &self.limits).into(),
-            Ok(Err(error)) => return explain::not_loaded(&error, &self.limits).into(),
+            Ok(Err(error)) => return explain::not_loaded(&error).into(),
             Ok(Ok(loaded)) => loaded,
         };
         self.report.component = Some(loaded.shape.digest);
@@ -273,7 +276,13 @@ impl Run {
             loaded.unwrap_or_else(|error| Err(LoadError::Engine(error.to_string())))?;
         self.report.compile = Some(match outcome {
             CompileOutcome::Hit => CompileReport { cache: "hit", ms: None },
-            CompileOutcome::Miss(took) => CompileReport { cache: "miss", ms: Some(millis(took)) },
+            CompileOutcome::Miss { took, kept } => {
+                // That there is no cache at all was said before.
+                if let Err(unkept @ Unkept::Io(_)) = kept {
+                    not_kept(&unkept);
+                }
+                CompileReport { cache: "miss", ms: Some(millis(took)) }
+            }
         });
         Ok(loaded)
     }
@@ -519,20 +528,27 @@ fn denial(denied: &Denied, dirs: &[MountArg]) -> DenialReport {
 
 /// The sandbox of a process that runs one guest.
 fn sandbox(limits: Limits) -> Result<Sandbox, String> {
-    let cache = ambient::compiled_cache()
-        .map_err(|error| format!("cannot use the cache of compiled components: {error}"))?;
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let program = PathBuf::from("/proc/self/exe");
-    let compiler = ChildCompiler::new(program, vec![crate::COMPILE.into()], cores);
+    let cache = ambient::compiled_cache().inspect_err(|error| not_kept(error));
     let parts = SandboxParts {
         cores: 1,
         workers: 1,
-        compiler: Arc::new(compiler),
-        cache,
+        compiler: Arc::new(compiler()),
+        cache: cache.ok(),
         limits,
         outbound: Outbound::default(),
     };
     Sandbox::start(parts).map_err(|error| format!("failed to start: {error}"))
+}
+
+/// Tells the operator that the next run will compile again.
+fn not_kept(why: &dyn std::fmt::Display) {
+    terminal::say("note", &format!("the compiled code is not kept: {why}"));
+}
+
+/// Compiles in children of this program.
+pub(crate) fn compiler() -> ChildCompiler {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    ChildCompiler::new(ambient::program(), vec![crate::COMPILE.into()], cores)
 }
 
 fn file_name(path: &Path) -> String {

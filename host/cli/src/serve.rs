@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -13,8 +12,7 @@ use skep_api::{ApiParts, Metrics, ServerLimits, Surface};
 use skep_protocol::{HostId, Limits, Role, RuntimeId, ScopeName, Timestamp, TokenView};
 use skep_registry::{Ceilings, Network, Registry, RegistryParts};
 use skep_runtime::{
-    ChildCompiler, Embedded, EmbeddedParts, OperatorScope, Outbound, Sandbox, SandboxParts, Wall,
-    Walled,
+    Embedded, EmbeddedParts, OperatorScope, Outbound, Sandbox, SandboxParts, Wall, Walled,
 };
 use skep_store::{NoFaults, OpenError, Store, StoreParts};
 use tokio::net::TcpListener;
@@ -25,7 +23,7 @@ use crate::running::{Note, RunningHost};
 use crate::settings::{PlaceArgs, ScopeSetting, Settings};
 use crate::signals::Signals;
 use crate::terminal::Lost;
-use crate::{OutputFormat, ambient, json, remote, secret, terminal};
+use crate::{OutputFormat, ambient, json, remote, run, secret, terminal};
 
 /// How long running turns and open requests may take to end.
 const GRACE: Duration = Duration::from_secs(10);
@@ -132,6 +130,9 @@ impl Host {
         id: Option<RuntimeId>,
         surface: Surface,
     ) -> Result<Self, Failed> {
+        if !ambient::has_proc() {
+            return Err(Failed::here("the host lacks /proc, by which a store finds its files"));
+        }
         let secrets = secret::all(&settings.secrets)?;
         let dir = ambient::private_store(&settings.store).map_err(|error| {
             Failed::here(format!("cannot use the store {}: {error}", settings.store.display()))
@@ -142,21 +143,20 @@ impl Host {
                 .hint(why_not_there(&error))
         })?;
         let address = listener.local_addr()?;
-        let limits = Limits::default();
+        let mut limits = Limits::default();
+        settings.runtime.set_limits(&mut limits);
         store.set_default_limits(&limits);
         let options = settings.runtime.options();
         if let Some(missing) = Wall::offered().missing() {
             tracing::warn!(missing, "this kernel has not all of the second wall; see skep doctor");
         }
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let program = PathBuf::from("/proc/self/exe");
-        let compiler = ChildCompiler::new(program, vec![crate::COMPILE.into()], cores);
         let sandbox = Sandbox::start(SandboxParts {
             cores,
             workers: settings.runtime.room(),
-            compiler: Arc::new(compiler),
-            cache: store.compiled_dir().map_err(|error| Failed::here(error.to_string()))?,
-            limits,
+            compiler: Arc::new(run::compiler()),
+            cache: Some(store.compiled_dir().map_err(|error| Failed::here(error.to_string()))?),
+            limits: limits.for_any_worker(),
             outbound: {
                 let outbound = Outbound::default();
                 outbound.shun(address);
@@ -168,7 +168,7 @@ impl Host {
         let host_id = ambient::new_id::<HostId>("host")?;
         let scopes = scopes(&settings.scopes)?;
         let host = host_id.clone();
-        let program = PathBuf::from("/proc/self/exe");
+        let program = ambient::program();
         let isolation = settings.runtime.isolation()?;
         let walled = Some(Walled::new(program, vec![crate::RUN.into()], isolation));
         let parts =

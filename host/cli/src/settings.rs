@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use clap::Args;
 use serde::Deserialize;
-use skep_protocol::{GrantError, HttpGrant, LimitName, Rights, RuntimeId, ScopeName, SecretName};
+use skep_protocol::{
+    GrantError, HttpGrant, LimitName, Limits, Rights, RuntimeId, ScopeName, SecretName,
+};
 use skep_runtime::{Isolation, Options};
 
 use crate::ambient;
@@ -62,6 +64,8 @@ pub(crate) struct RuntimeSetting {
     idle_ms: Option<u64>,
     /// How long a running turn may go on after its worker was stopped.
     stop_grace_ms: Option<u64>,
+    /// CPU time that compiling a component may take; on the clock it is five times that.
+    compile_timeout_ms: Option<u64>,
     /// Which runs of commands are in a process of their own: `thread`, `process` or `auto`.
     isolation: Option<String>,
 }
@@ -76,6 +80,13 @@ impl RuntimeSetting {
             idle: self.idle_ms.map_or(usual.idle, Duration::from_millis),
             stop_grace: self.stop_grace_ms.map_or(usual.stop_grace, Duration::from_millis),
             ..usual
+        }
+    }
+
+    /// Sets the limits that are a host's.
+    pub(crate) fn set_limits(&self, limits: &mut Limits) {
+        if let Some(millis) = self.compile_timeout_ms {
+            limits.set_compile_timeout(millis);
         }
     }
 
@@ -324,6 +335,9 @@ mod tests {
         assert_eq!(file.remote[0].token_file.as_deref(), Some(Path::new("/etc/skep/attic.token")));
         assert_eq!(file.runtime.options().stop_grace, Duration::from_secs(5));
         assert_eq!(file.runtime.isolation(), Ok(Isolation::Auto));
+        let mut limits = Limits::default();
+        file.runtime.set_limits(&mut limits);
+        assert_eq!(limits.compile_cpu_ms, 600_000);
         let weather = &file.secrets.0[&"weather".parse().unwrap()];
         assert_eq!(weather.place, Place::File("/etc/skep/weather.key".into()));
         let request = ("GET", Scheme::Https, "api.weather.example", 443);

@@ -13,6 +13,9 @@ const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
 
+/// Wall time of a compilation for each of its CPU time.
+const COMPILE_WALL: u64 = 5;
+
 /// How a limit's number is to be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unit {
@@ -91,7 +94,8 @@ limits! {
     component_bytes: Bytes = 128 * MIB, "size of the wasm file";
     declared_locals: Count = 20_000_000, "locals of all functions in the file, summed; the compiler pays for each";
     compile_memory_bytes: Bytes = 4 * GIB, "address space of the compiler, at most: 512 MiB + 32 x code bytes";
-    compile_wall_ms: Millis = 120_000, "wall time of one compilation; not counted to the turn";
+    compile_cpu_ms: Millis = 180_000, "CPU time of one compilation, in whole seconds; not counted to the turn";
+    compile_wall_ms: Millis = 900_000, "wall time of one compilation; not counted to the turn";
     host_resources: Count = 10_000, "streams, pollables and descriptors held by the host";
     component_handles: Count = 10_000, "handles of component resources";
     hostcall_bytes: Bytes = 8 * MIB, "bytes one call may pass to the host";
@@ -133,6 +137,7 @@ impl LimitName {
                 | Self::wasm_stack_bytes
                 | Self::declared_locals
                 | Self::compile_memory_bytes
+                | Self::compile_cpu_ms
                 | Self::compile_wall_ms
         )
     }
@@ -145,6 +150,26 @@ impl Limits {
     /// Python component 768 MiB, clang 1.5 GiB.
     pub fn compile_memory_for(&self, code_bytes: u64) -> u64 {
         (512 * MIB).saturating_add(code_bytes.saturating_mul(32)).min(self.compile_memory_bytes)
+    }
+
+    /// What holds for a component whatever worker is made of it: limits that a worker may have of its
+    /// own are off.
+    #[must_use]
+    pub fn for_any_worker(mut self) -> Self {
+        for &name in LimitName::ALL.iter().filter(|name| name.is_per_worker()) {
+            self.set(name, OFF);
+        }
+        self
+    }
+
+    /// Sets both limits on the time of one compilation by the CPU time that it may take.
+    ///
+    /// The wall clock is lenient: it is there for a compiler that waits, and a busy machine is no
+    /// reason to give up work that goes on. A compiler uses up to two cores, so five times its CPU
+    /// time is ten times as long as it takes with a machine to itself.
+    pub const fn set_compile_timeout(&mut self, cpu_ms: u64) {
+        self.compile_cpu_ms = cpu_ms;
+        self.compile_wall_ms = cpu_ms.saturating_mul(COMPILE_WALL);
     }
 }
 
@@ -255,5 +280,24 @@ mod tests {
         assert_eq!(limits.compile_memory_for(0), 512 * MIB);
         assert_eq!(limits.compile_memory_for(8 * MIB), 768 * MIB);
         assert_eq!(limits.compile_memory_for(u64::MAX), 4 * GIB);
+    }
+
+    #[test]
+    fn a_component_is_not_held_to_what_each_worker_may_have_of_its_own() {
+        let limits = Limits::default().for_any_worker();
+        assert_eq!((limits.memory_bytes, limits.table_elements), (OFF, OFF));
+        assert_eq!(limits.component_bytes, Limits::default().component_bytes);
+        assert_eq!(limits.compile_cpu_ms, Limits::default().compile_cpu_ms);
+    }
+
+    #[test]
+    fn a_time_to_compile_is_cpu_time_with_a_lenient_wall_clock() {
+        let mut limits = Limits::default();
+        limits.set_compile_timeout(limits.compile_cpu_ms);
+        assert_eq!(limits, Limits::default());
+        limits.set_compile_timeout(600_000);
+        assert_eq!((limits.compile_cpu_ms, limits.compile_wall_ms), (600_000, 3_000_000));
+        limits.set_compile_timeout(u64::MAX);
+        assert_eq!(limits.compile_wall_ms, OFF);
     }
 }

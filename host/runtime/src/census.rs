@@ -10,7 +10,7 @@
 use skep_protocol::{LimitName, Limits};
 use wasmparser::{
     ComponentAlias, ComponentExternalKind, ComponentInstance, ComponentOuterAliasKind,
-    ComponentTypeRef, Instance, Payload,
+    ComponentTypeRef, Instance, MemoryType, Payload, TableType,
 };
 
 /// What an instantiation would allocate.
@@ -24,6 +24,12 @@ pub struct Census {
     pub memories: u64,
     /// Tables.
     pub tables: u64,
+    /// What the memories have at the start, in bytes.
+    pub memory_bytes: u64,
+    /// What the tables have at the start.
+    pub table_elements: u64,
+    /// What the largest of them has.
+    pub largest_table: u64,
 }
 
 impl Census {
@@ -35,6 +41,8 @@ impl Census {
             (LimitName::core_instances, self.core_instances.max(self.component_instances)),
             (LimitName::memories, self.memories),
             (LimitName::tables, self.tables),
+            (LimitName::memory_bytes, self.memory_bytes),
+            (LimitName::table_elements, self.table_elements),
         ]
         .into_iter()
         .find(|&(name, count)| count > limits.get(name))
@@ -46,8 +54,31 @@ impl Census {
             self.component_instances.saturating_add(other.component_instances);
         self.memories = self.memories.saturating_add(other.memories);
         self.tables = self.tables.saturating_add(other.tables);
+        self.memory_bytes = self.memory_bytes.saturating_add(other.memory_bytes);
+        self.table_elements = self.table_elements.saturating_add(other.table_elements);
+        self.largest_table = self.largest_table.max(other.largest_table);
+    }
+
+    fn add_memory(&mut self, memory: &MemoryType) {
+        let bytes =
+            u128::from(memory.initial) << memory.page_size_log2.unwrap_or(PAGE_LOG2).min(64);
+        let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+        self.add(Self { memories: 1, memory_bytes: bytes, ..Self::default() });
+    }
+
+    fn add_table(&mut self, table: &TableType) {
+        let elements = table.initial;
+        self.add(Self {
+            tables: 1,
+            table_elements: elements,
+            largest_table: elements,
+            ..Self::default()
+        });
     }
 }
+
+/// A page of memory is 64 KiB, unless the memory says otherwise.
+const PAGE_LOG2: u32 = 16;
 
 /// Counts while a parser walks the file.
 #[derive(Debug, Default)]
@@ -82,9 +113,15 @@ impl Counter {
         let Some((frame, outer)) = self.frames.split_last_mut() else { return Ok(None) };
         match payload {
             Payload::MemorySection(section) => {
-                frame.total.memories += u64::from(section.count());
+                for memory in section.clone() {
+                    frame.total.add_memory(&memory?);
+                }
             }
-            Payload::TableSection(section) => frame.total.tables += u64::from(section.count()),
+            Payload::TableSection(section) => {
+                for table in section.clone() {
+                    frame.total.add_table(&table?.ty);
+                }
+            }
             Payload::InstanceSection(section) => {
                 for instance in section.clone() {
                     if let Instance::Instantiate { module_index, .. } = instance? {

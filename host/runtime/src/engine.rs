@@ -6,8 +6,9 @@ use std::sync::OnceLock;
 use sha2::{Digest, Sha256};
 use skep_protocol::Limits;
 use wasmtime::component;
-use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig};
+use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig, WasmFeatures};
 
+use crate::proposals::OFFERED;
 use crate::ticker::Ticker;
 use crate::world::World;
 
@@ -38,6 +39,9 @@ impl Profile {
         Self::ALL.into_iter().find(|profile| profile.as_str() == word)
     }
 }
+
+/// Elements that each single table has room for, whatever a worker's limit on all of them is.
+pub(crate) const TABLE_ELEMENTS: u64 = 65_536;
 
 /// Where instances get their memory from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -170,9 +174,8 @@ pub(crate) fn config(profile: Profile, allocator: Allocator) -> Config {
         .max_wasm_stack(Limits::default().wasm_stack_bytes as usize)
         // Host functions run on the guest's stack too, below the part that wasm may use.
         .async_stack_size(2 << 20)
-        .wasm_exceptions(true)
-        // Shared memories are not counted by any limiter.
-        .wasm_threads(false);
+        .wasm_features(WasmFeatures::all(), false)
+        .wasm_features(OFFERED, true);
     if profile == Profile::Deterministic {
         config
             .consume_fuel(true)
@@ -207,6 +210,6 @@ fn pool(workers: u32) -> PoolingAllocationConfig {
         .max_component_instance_size(16 << 20)
         .max_memories_per_module(8)
         .max_tables_per_module(8)
-        .table_elements(limits.table_elements as usize);
+        .table_elements(TABLE_ELEMENTS as usize);
     pool
 }

@@ -172,55 +172,61 @@ fn track(version: &str) -> Option<(u64, u64)> {
     }
 }
 
-/// The functions of `wasi_snapshot_preview1`, all of which we offer to modules.
-pub const PREVIEW1: &[&str] = &[
-    "args_get",
-    "args_sizes_get",
-    "clock_res_get",
-    "clock_time_get",
-    "environ_get",
-    "environ_sizes_get",
-    "fd_advise",
-    "fd_allocate",
-    "fd_close",
-    "fd_datasync",
-    "fd_fdstat_get",
-    "fd_fdstat_set_flags",
-    "fd_fdstat_set_rights",
-    "fd_filestat_get",
-    "fd_filestat_set_size",
-    "fd_filestat_set_times",
-    "fd_pread",
-    "fd_prestat_dir_name",
-    "fd_prestat_get",
-    "fd_pwrite",
-    "fd_read",
-    "fd_readdir",
-    "fd_renumber",
-    "fd_seek",
-    "fd_sync",
-    "fd_tell",
-    "fd_write",
-    "path_create_directory",
-    "path_filestat_get",
-    "path_filestat_set_times",
-    "path_link",
-    "path_open",
-    "path_readlink",
-    "path_remove_directory",
-    "path_rename",
-    "path_symlink",
-    "path_unlink_file",
-    "poll_oneoff",
-    "proc_exit",
-    "proc_raise",
-    "random_get",
-    "sched_yield",
-    "sock_accept",
-    "sock_recv",
-    "sock_send",
-    "sock_shutdown",
+/// The functions of `wasi_snapshot_preview1`, all of which we offer to modules, with their types: a letter
+/// for each parameter (`i` for i32, `I` for i64), a colon, and one for each result.
+const PREVIEW1: &[(&str, &str)] = &[
+    ("args_get", "ii:i"),
+    ("args_sizes_get", "ii:i"),
+    ("clock_res_get", "ii:i"),
+    ("clock_time_get", "iIi:i"),
+    ("environ_get", "ii:i"),
+    ("environ_sizes_get", "ii:i"),
+    ("fd_advise", "iIIi:i"),
+    ("fd_allocate", "iII:i"),
+    ("fd_close", "i:i"),
+    ("fd_datasync", "i:i"),
+    ("fd_fdstat_get", "ii:i"),
+    ("fd_fdstat_set_flags", "ii:i"),
+    ("fd_fdstat_set_rights", "iII:i"),
+    ("fd_filestat_get", "ii:i"),
+    ("fd_filestat_set_size", "iI:i"),
+    ("fd_filestat_set_times", "iIIi:i"),
+    ("fd_pread", "iiiIi:i"),
+    ("fd_prestat_dir_name", "iii:i"),
+    ("fd_prestat_get", "ii:i"),
+    ("fd_pwrite", "iiiIi:i"),
+    ("fd_read", "iiii:i"),
+    ("fd_readdir", "iiiIi:i"),
+    ("fd_renumber", "ii:i"),
+    ("fd_seek", "iIii:i"),
+    ("fd_sync", "i:i"),
+    ("fd_tell", "ii:i"),
+    ("fd_write", "iiii:i"),
+    ("path_create_directory", "iii:i"),
+    ("path_filestat_get", "iiiii:i"),
+    ("path_filestat_set_times", "iiiiIIi:i"),
+    ("path_link", "iiiiiii:i"),
+    ("path_open", "iiiiiIIii:i"),
+    ("path_readlink", "iiiiii:i"),
+    ("path_remove_directory", "iii:i"),
+    ("path_rename", "iiiiii:i"),
+    ("path_symlink", "iiiii:i"),
+    ("path_unlink_file", "iii:i"),
+    ("poll_oneoff", "iiii:i"),
+    ("proc_exit", "i:"),
+    ("proc_raise", "i:i"),
+    ("random_get", "ii:i"),
+    ("sched_yield", ":i"),
+    ("sock_accept", "iii:i"),
+    ("sock_recv", "iiiiii:i"),
+    ("sock_send", "iiiii:i"),
+    ("sock_shutdown", "ii:i"),
 ];
+
+/// The type of a function of `wasi_snapshot_preview1`, if there is one by that name.
+pub(crate) fn preview1(name: &str) -> Option<&'static str> {
+    PREVIEW1.iter().find(|(known, _)| *known == name).map(|(_, ty)| *ty)
+}
 
 #[cfg(test)]
 mod tests {
@@ -257,5 +263,30 @@ mod tests {
             let missing = find(&import).unwrap_err();
             assert_eq!(missing, Missing::Version { have: "0.2.0-rc.1" }, "{version}");
         }
+    }
+
+    /// A module that imports one function, of this type.
+    fn importing(name: &str, ty: &str) -> Vec<u8> {
+        let (params, results) = ty.split_once(':').unwrap();
+        let words =
+            |letters: &str| letters.replace('i', "j").replace('I', " i64").replace('j', " i32");
+        let (params, results) = (words(params), words(results));
+        let ty = format!("(param{params}) (result{results})");
+        let import = format!("(import \"wasi_snapshot_preview1\" \"{name}\" (func {ty}))");
+        wat::parse_str(format!("(module {import})")).unwrap()
+    }
+
+    #[test]
+    fn the_types_of_preview1_are_those_that_modules_are_linked_with() {
+        let engine = crate::engine::Engine::still(crate::engine::Profile::Default).unwrap();
+        let fits = |name: &str, ty: &str| {
+            let module = wasmtime::Module::new(&engine.wasmtime, importing(name, ty)).unwrap();
+            engine.modules().unwrap().instantiate_pre(&module).is_ok()
+        };
+        for (name, ty) in PREVIEW1 {
+            assert!(fits(name, ty), "{name}: {ty}");
+            assert!(!fits(name, "iIi:iIi"), "{name}");
+        }
+        assert!(!fits("fd_fly", "i:i"));
     }
 }

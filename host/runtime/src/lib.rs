@@ -22,9 +22,11 @@ mod meter;
 mod outbound;
 mod outcome;
 mod preview1;
+mod proposals;
 mod random;
 mod sandbox;
 mod shape;
+mod shortage;
 mod slice;
 mod slots;
 pub mod stdio;
@@ -37,7 +39,7 @@ mod world;
 pub use calls::{FileCalls, Place};
 pub use census::Census;
 pub use compile::{
-    ChildCompiler, CompileError, CompileJob, Compiler, InProcessCompiler, child_main,
+    ChildCompiler, CompileBounds, CompileError, CompileJob, Compiler, InProcessCompiler, child_main,
 };
 pub use embedded::{Embedded, EmbeddedParts, OperatorScope, Options};
 pub use engine::{Allocator, Profile};
@@ -46,11 +48,13 @@ pub use instance::{Cost, Done, Instance};
 pub use kill::{KillReason, KillSwitch};
 pub use lender::{Lender, Unbounded};
 pub use lifecycle::ConnectReason;
-pub use loaded::{CompileOutcome, Loaded};
+pub use loaded::{CompileOutcome, Loaded, Unkept};
 pub use outbound::{HttpAccess, OperatorSecret, Outbound, Resolver, SecretError, SystemResolver};
 pub use outcome::{Crash, Ended, Frame};
+pub use proposals::Unoffered;
 pub use sandbox::{LoadError, Sandbox, SandboxParts};
 pub use shape::{Abi, Import, Refusal, Shape};
+pub use shortage::Shortage;
 pub use turn::{Identity, RecordError, RequestLog, TranscriptEntry, Turn};
 pub use wall::{PROVE, Wall, prove};
 pub use walled::{Isolation, Walled, run_main};

@@ -1,17 +1,22 @@
 //! A component that is ready to be instantiated.
 
 use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
 use std::os::fd::AsRawFd;
+use std::path::Path;
 use std::time::Duration;
 
+use rustix::io::Errno;
 use skep_protocol::ComponentKind;
 use skep_store::CompiledFile;
+use wasmtime::Module;
 use wasmtime::component::{Component, InstancePre};
 use wasmtime_wasi::p2::bindings::CommandPre;
 
 use crate::engine::{Engine, Profile};
 use crate::lifecycle::{self, HookIndices};
 use crate::shape::{Abi, Refusal, Shape};
+use crate::shortage::{Shortage, errno};
 use crate::world::World;
 use crate::world::worker::bindings::ServiceIndices;
 
@@ -64,12 +69,39 @@ impl ServiceCode {
 }
 
 /// Where the native code came from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum CompileOutcome {
-    /// It was there.
+    /// It was there, or is in use.
     Hit,
-    /// It was compiled, in this time.
-    Miss(Duration),
+    /// It was compiled.
+    Miss {
+        /// In this time.
+        took: Duration,
+        /// Whether the next run finds it; why not, where it does not.
+        kept: Result<(), Unkept>,
+    },
+}
+
+/// Why native code was not kept. What it was made of runs all the same.
+#[derive(Debug, thiserror::Error)]
+pub enum Unkept {
+    /// There is no directory for it.
+    #[error("there is no cache directory")]
+    NoCache,
+    /// The directory cannot be used.
+    #[error("the cache directory cannot be used: {0}")]
+    Io(#[from] io::Error),
+}
+
+/// Why a component's native code is not ready to be instantiated.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LinkError {
+    /// The pieces do not fit together.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The host has not what it takes to load it.
+    #[error(transparent)]
+    Shortage(#[from] Shortage),
 }
 
 /// What went wrong, without the messages that name a path of this process.
@@ -84,18 +116,18 @@ pub(crate) fn link(
     abi: Abi,
     kind: ComponentKind,
     native: &File,
-) -> Result<Code, Refusal> {
+) -> Result<Code, LinkError> {
     // wasmtime opens files by path only; this one is the verified descriptor itself.
     let path = format!("/proc/self/fd/{}", native.as_raw_fd());
-    // The engine's own words name that path.
-    let refuse = |error: wasmtime::Error| Refusal::Link(reason(&error, &path));
+    let refuse = |error: wasmtime::Error| match Shortage::of_engine(&error) {
+        Some(shortage) => LinkError::Shortage(shortage),
+        // The engine's own words name that path.
+        None => Refusal::Link(reason(&error, &path)).into(),
+    };
+    let native = Native { file: native, path: Path::new(&path) };
     match abi {
         Abi::Component => {
-            #[expect(unsafe_code, reason = "loads native code")]
-            // SAFETY: the file was written by our own compiler for this engine's hash, its digest
-            // was checked through this very descriptor, and nothing truncates it in place.
-            let component = unsafe { Component::deserialize_file(&engine.wasmtime, &path) };
-            let component = component.map_err(refuse)?;
+            let component = native.component(&engine.wasmtime).map_err(refuse)?;
             let pre = engine
                 .components()
                 .and_then(|linker| linker.instantiate_pre(&component))
@@ -106,10 +138,7 @@ pub(crate) fn link(
             }
         }
         Abi::Preview1 => {
-            #[expect(unsafe_code, reason = "loads native code")]
-            // SAFETY: as above.
-            let module = unsafe { wasmtime::Module::deserialize_file(&engine.wasmtime, &path) };
-            let module = module.map_err(refuse)?;
+            let module = native.module(&engine.wasmtime).map_err(refuse)?;
             let pre = engine
                 .modules()
                 .and_then(|linker| linker.instantiate_pre(&module))
@@ -117,4 +146,53 @@ pub(crate) fn link(
             Ok(Code::Module(pre))
         }
     }
+}
+
+/// A verified file of native code, and the path by which this process finds it.
+struct Native<'a> {
+    file: &'a File,
+    path: &'a Path,
+}
+
+impl Native<'_> {
+    fn component(&self, engine: &wasmtime::Engine) -> wasmtime::Result<Component> {
+        #[expect(unsafe_code, reason = "loads native code")]
+        // SAFETY: the file was written by our own compiler for this engine's hash; its digest was
+        // checked through this very descriptor and nothing truncates it in place, or it is sealed
+        // memory of this process.
+        unsafe {
+            match Component::deserialize_file(engine, self.path) {
+                Err(error) if is_unmappable(&error) => {
+                    Component::deserialize(engine, self.bytes()?)
+                }
+                done => done,
+            }
+        }
+    }
+
+    fn module(&self, engine: &wasmtime::Engine) -> wasmtime::Result<Module> {
+        #[expect(unsafe_code, reason = "loads native code")]
+        // SAFETY: as above.
+        unsafe {
+            match Module::deserialize_file(engine, self.path) {
+                Err(error) if is_unmappable(&error) => Module::deserialize(engine, self.bytes()?),
+                done => done,
+            }
+        }
+    }
+
+    fn bytes(&self) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        let mut file = self.file;
+        file.seek(SeekFrom::Start(0))?;
+        file.read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+}
+
+/// Whether it was the file that could not be mapped as code, which its bytes may be: there is no
+/// `/proc`, or it lies where nothing may be executed.
+fn is_unmappable(error: &wasmtime::Error) -> bool {
+    let unmappable = |errno| matches!(errno, Errno::NOENT | Errno::ACCESS | Errno::PERM);
+    error.chain().filter_map(errno).any(unmappable)
 }

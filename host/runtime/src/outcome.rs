@@ -9,6 +9,7 @@ use wasmtime_wasi_http::FieldMapError;
 
 use crate::kill::KillReason;
 use crate::meter::Meter;
+use crate::shortage::Shortage;
 use crate::world::PastLimit;
 
 /// The end of a turn.
@@ -90,6 +91,9 @@ pub(crate) fn ended(error: &wasmtime::Error, meter: &Meter) -> Ended {
     }
     if let Some(HostFault(what)) = error.downcast_ref::<HostFault>() {
         return Ended::HostFault(what.clone());
+    }
+    if let Some(shortage) = Shortage::of_engine(error) {
+        return Ended::HostFault(shortage.to_string());
     }
     if error.downcast_ref::<wasmtime::PoolConcurrencyLimitError>().is_some() {
         return Ended::HostFault(error.to_string());

@@ -2,21 +2,22 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use cap_std::fs::Dir;
 use skep_protocol::{ComponentDigest, ComponentKind, Limits};
-use skep_store::CompiledCache;
+use skep_store::{CompiledCache, CompiledFile, FreshCode};
 
-use crate::compile::{CompileError, CompileJob, Compiler};
+use crate::compile::{CompileBounds, CompileError, CompileJob, Compiler};
 use crate::engine::{Allocator, Engine, Profile, compatibility_hash};
 use crate::guest::GuestSpec;
 use crate::instance::{Done, Instance};
 use crate::kill::KillSwitch;
-use crate::loaded::{CompileOutcome, Loaded, link};
+use crate::loaded::{CompileOutcome, LinkError, Loaded, Unkept, link};
 use crate::outbound::Outbound;
 use crate::outcome::Ended;
 use crate::shape::{Refusal, Shape};
+use crate::shortage::Shortage;
 use crate::slots::{CpuSlots, Share};
 use crate::turn::Turn;
 
@@ -28,9 +29,11 @@ pub struct SandboxParts {
     pub workers: u32,
     /// Who compiles.
     pub compiler: Arc<dyn Compiler>,
-    /// Where native code is kept: a directory that only we can write to.
-    pub cache: Dir,
-    /// The limits on components and their compilation.
+    /// Where native code is kept: a directory that only we can write to. Without one, and where it
+    /// cannot be used, each load of a component that is not in use compiles it.
+    pub cache: Option<Dir>,
+    /// The limits on components and their compilation. Of those that a worker may have of its own,
+    /// what a component has at its start is held to these; see [`Limits::for_any_worker`].
     pub limits: Limits,
     /// What sends the requests of guests.
     pub outbound: Outbound,
@@ -67,13 +70,31 @@ pub enum LoadError {
     Refused(#[from] Refusal),
     /// It does not compile within its limits, or at all.
     #[error(transparent)]
-    Compile(#[from] CompileError),
-    /// The cache of compiled components cannot be used.
-    #[error("failed to use the cache of compiled components")]
-    Cache(#[source] std::io::Error),
+    Compile(CompileError),
+    /// The host has not what it takes.
+    #[error(transparent)]
+    Shortage(Shortage),
     /// The engine does not start.
     #[error("failed to start the engine: {0}")]
     Engine(String),
+}
+
+impl From<CompileError> for LoadError {
+    fn from(error: CompileError) -> Self {
+        match error {
+            CompileError::Shortage(shortage) => Self::Shortage(shortage),
+            error => Self::Compile(error),
+        }
+    }
+}
+
+impl From<LinkError> for LoadError {
+    fn from(error: LinkError) -> Self {
+        match error {
+            LinkError::Refused(refusal) => Self::Refused(refusal),
+            LinkError::Shortage(shortage) => Self::Shortage(shortage),
+        }
+    }
 }
 
 impl Sandbox {
@@ -116,25 +137,7 @@ impl Sandbox {
             return Ok((loaded, CompileOutcome::Hit));
         }
         let engine = self.engine(profile)?;
-        let hash = compatibility_hash(&engine.wasmtime);
-        let cache = CompiledCache::open(&self.0.parts.cache, &hash).map_err(LoadError::Cache)?;
-        let (native, outcome) = match cache.get(&shape.digest).map_err(LoadError::Cache)? {
-            Some(native) => (native, CompileOutcome::Hit),
-            None => {
-                let began = Instant::now();
-                let pending = cache.begin().map_err(LoadError::Cache)?;
-                self.0.parts.compiler.compile(CompileJob {
-                    wasm,
-                    abi: shape.abi,
-                    profile,
-                    memory_bytes: limits.compile_memory_for(shape.code_bytes),
-                    wall: Duration::from_millis(limits.compile_wall_ms),
-                    out: pending.writer().map_err(LoadError::Cache)?,
-                })?;
-                let native = pending.commit(&shape.digest).map_err(LoadError::Cache)?;
-                (native, CompileOutcome::Miss(began.elapsed()))
-            }
-        };
+        let (native, outcome) = self.native(&engine, wasm, &shape, profile)?;
         let code = link(&engine, shape.abi, kind, native.file())?;
         let native = Some(native).filter(|_| kind == ComponentKind::Command);
         let loaded = Arc::new(Loaded { shape, kind, profile, code, native });
@@ -144,14 +147,59 @@ impl Sandbox {
         Ok((loaded, outcome))
     }
 
+    /// The native code of a component: as it was kept, or as it is compiled now.
+    fn native(
+        &self,
+        engine: &Engine,
+        wasm: &[u8],
+        shape: &Shape,
+        profile: Profile,
+    ) -> Result<(CompiledFile, CompileOutcome), LoadError> {
+        let found = self.cache(engine).and_then(|cache| Ok((cache.get(&shape.digest)?, cache)));
+        let cache = match found {
+            Ok((Some(native), _)) => return Ok((native, CompileOutcome::Hit)),
+            Ok((None, cache)) => Ok(cache),
+            Err(unkept) => Err(unkept),
+        };
+        let began = Instant::now();
+        let code = self.compile(wasm, shape, profile)?;
+        let took = began.elapsed();
+        let (native, kept) = match cache.and_then(|cache| Ok(cache.keep(&shape.digest, &code)?)) {
+            Ok(native) => (native, Ok(())),
+            Err(unkept) => (code.seal().map_err(CompileError::from)?, Err(unkept)),
+        };
+        Ok((native, CompileOutcome::Miss { took, kept }))
+    }
+
+    fn compile(
+        &self,
+        wasm: &[u8],
+        shape: &Shape,
+        profile: Profile,
+    ) -> Result<FreshCode, CompileError> {
+        let code = FreshCode::new()?;
+        self.0.parts.compiler.compile(CompileJob {
+            wasm,
+            abi: shape.abi,
+            profile,
+            bounds: CompileBounds::of(&self.0.parts.limits, shape.code_bytes),
+            out: Some(code.writer()?),
+        })?;
+        Ok(code)
+    }
+
+    fn cache(&self, engine: &Engine) -> Result<CompiledCache, Unkept> {
+        let dir = self.0.parts.cache.as_ref().ok_or(Unkept::NoCache)?;
+        Ok(CompiledCache::open(dir, &compatibility_hash(&engine.wasmtime))?)
+    }
+
     /// Whether there is native code for a component. Damage to it is found when it is loaded.
     pub fn is_compiled(&self, digest: &ComponentDigest, profile: Profile) -> bool {
         if self.loaded().get(&(profile, *digest)).is_some_and(|loaded| loaded.strong_count() > 0) {
             return true;
         }
         let Ok(engine) = self.engine(profile) else { return false };
-        let cache = CompiledCache::open(&self.0.parts.cache, &compatibility_hash(&engine.wasmtime));
-        cache.is_ok_and(|cache| cache.has(digest))
+        self.cache(&engine).is_ok_and(|cache| cache.has(digest))
     }
 
     /// Instantiates a component, with the record and the kill switch of its first turn.
@@ -179,8 +227,10 @@ impl Sandbox {
         if let Some(engine) = slot.get() {
             return Ok(engine.clone());
         }
-        let engine = Engine::start(profile, self.0.parts.workers)
-            .map_err(|error| LoadError::Engine(format!("{error:#}")))?;
+        let engine = Engine::start(profile, self.0.parts.workers).map_err(|error| {
+            Shortage::of_engine(&error)
+                .map_or_else(|| LoadError::Engine(format!("{error:#}")), LoadError::Shortage)
+        })?;
         Ok(slot.get_or_init(|| Arc::new(engine)).clone())
     }
 

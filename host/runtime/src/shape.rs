@@ -5,6 +5,9 @@
 //! names; nothing recurses, nothing is allocated that the file's own size does not bound. Whether
 //! the code inside is valid is for the compiler to find out, in its own process.
 
+mod callable;
+mod functions;
+
 use std::fmt;
 
 use sha2::{Digest, Sha256};
@@ -13,7 +16,10 @@ use skep_protocol::{ComponentDigest, ComponentKind, LimitName, Limits};
 use wasmparser::{Encoding, Parser, Payload};
 
 use crate::census::{Census, Counter};
+use crate::engine::TABLE_ELEMENTS;
 use crate::interfaces::{self, InterfaceName, Missing, Offer};
+pub(crate) use callable::callable;
+use functions::{Functions, START};
 
 /// How the guest was built.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +28,21 @@ pub enum Abi {
     Component,
     /// A core module that imports `wasi_snapshot_preview1`.
     Preview1,
+}
+
+impl Abi {
+    /// The word for it on the compiler's command line.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Component => "component",
+            Self::Preview1 => "module",
+        }
+    }
+
+    /// The one with that word.
+    pub(crate) fn parse(word: &str) -> Option<Self> {
+        [Self::Component, Self::Preview1].into_iter().find(|abi| abi.as_str() == word)
+    }
 }
 
 /// What a wasm file is.
@@ -41,6 +62,10 @@ pub struct Shape {
     pub imports: Vec<Import>,
     /// The names it exports, in its own order.
     pub exports: Vec<String>,
+    /// Whether it has a `_start` of a module that takes or returns something.
+    pub start_has_types: bool,
+    /// A function of preview1 that it imports with another type than ours.
+    pub misfit: Option<String>,
     /// Locals that its functions declare, summed. Fifty thousand of them fit into four bytes.
     pub locals: u64,
     /// What instantiating it allocates.
@@ -110,6 +135,12 @@ pub enum Refusal {
          a program, or make a component of it (`wasm-tools component new`)"
     )]
     NoStart,
+    /// A `_start` that is none of a command.
+    #[error(
+        "this module's `_start` takes or returns something, which Skep does not offer: a command's \
+         takes nothing and returns nothing"
+    )]
+    StartType,
     /// A component with nothing to call.
     #[error(
         "this component exports nothing that Skep can call: it needs skep:worker/handler (a \
@@ -125,7 +156,9 @@ pub enum Refusal {
     #[error("it imports what Skep does not offer: {0}")]
     Imports(MissingImports),
     /// A limit that is known before compiling.
-    #[error("limit {name}: {found} of at most {limit}")]
+    #[error(
+        "limit {name}: {} of at most {}", name.unit().show(*found), name.unit().show(*limit)
+    )]
     Limit {
         /// Which.
         name: LimitName,
@@ -199,6 +232,8 @@ impl Shape {
                 .map(|(module, name)| import(abi, module, name))
                 .collect(),
             exports: reader.exports,
+            start_has_types: reader.functions.start_has_types(),
+            misfit: reader.functions.misfit(),
             locals: reader.locals,
             census: reader.census,
         };
@@ -218,12 +253,21 @@ impl Shape {
         if !missing.is_empty() {
             return Err(Refusal::Imports(MissingImports(missing)));
         }
+        if let Some(name) = &self.misfit {
+            return Err(Refusal::Link(format!("{PREVIEW1}.{name} has another type")));
+        }
         let locals = Some((LimitName::declared_locals, self.locals));
         let locals = locals.filter(|&(_, found)| found > limits.declared_locals);
         if let Some((name, found)) = self.census.exceeds(limits).or(locals) {
             return Err(Refusal::Limit { name, found, limit: limits.get(name) });
         }
+        // The engine's tables have room for so many, whatever a worker may have of them in all.
+        let (name, found) = (LimitName::table_elements, self.census.largest_table);
+        if found > TABLE_ELEMENTS {
+            return Err(Refusal::Limit { name, found, limit: TABLE_ELEMENTS });
+        }
         match self.kind {
+            _ if self.start_has_types => Err(Refusal::StartType),
             Some(ComponentKind::Http) => Err(Refusal::HttpNotYet),
             Some(kind) => Ok(kind),
             None if self.abi == Abi::Preview1 => Err(Refusal::NoStart),
@@ -232,6 +276,7 @@ impl Shape {
     }
 }
 
+/// What one pass over a file finds.
 #[derive(Default)]
 struct Reader {
     encoding: Option<Encoding>,
@@ -240,6 +285,7 @@ struct Reader {
     code_bytes: u64,
     locals: u64,
     census: Census,
+    functions: Functions,
 }
 
 impl Reader {
@@ -261,6 +307,7 @@ impl Reader {
             if counter.depth() != 1 {
                 continue;
             }
+            self.functions.visit(&payload)?;
             match payload {
                 Payload::Version { encoding, .. } => self.encoding = Some(encoding),
                 Payload::ImportSection(section) => {
@@ -350,7 +397,7 @@ fn refuse_other_modules(imports: &[(String, String)]) -> Result<(), Refusal> {
 
 fn kind_of(abi: Abi, exports: &[String]) -> Option<ComponentKind> {
     if abi == Abi::Preview1 {
-        return exports.iter().any(|name| name == "_start").then_some(ComponentKind::Command);
+        return exports.iter().any(|name| name == START).then_some(ComponentKind::Command);
     }
     [
         ("skep:worker/handler", "0.1.0", ComponentKind::Service),
@@ -372,7 +419,7 @@ fn import(abi: Abi, module: &str, name: &str) -> Import {
             Import { name, found }
         }
         Abi::Preview1 => {
-            let known = module == PREVIEW1 && interfaces::PREVIEW1.contains(&name);
+            let known = module == PREVIEW1 && interfaces::preview1(name).is_some();
             Import {
                 name: InterfaceName { name: format!("{module}.{name}"), version: None },
                 found: if known { Ok(None) } else { Err(Missing::Unknown) },

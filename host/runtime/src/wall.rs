@@ -147,6 +147,15 @@ pub(crate) fn hold(resource: Resource, value: u64) -> io::Result<()> {
     Ok(setrlimit(resource, Rlimit { current: Some(value), maximum: Some(value) })?)
 }
 
+/// Sets how long this process may compute. At that time it gets `SIGXCPU`, which tells its parent what
+/// ended it; where both limits are the same it would be killed instead.
+pub(crate) fn hold_cpu(seconds: u64) -> io::Result<()> {
+    hold(Resource::Cpu, seconds.saturating_add(1))?;
+    let held = getrlimit(Resource::Cpu);
+    let current = held.maximum.map_or(seconds, |most| most.min(seconds));
+    Ok(setrlimit(Resource::Cpu, Rlimit { current: Some(current), ..held })?)
+}
+
 /// Has no thread of this process start another from now on: each could be started without memory
 /// of its own, and they are counted to the host's user.
 pub(crate) fn no_more_threads() -> io::Result<()> {

@@ -6,6 +6,9 @@
 //! caller compiles again. Files are made under another name and renamed into place, are read-only
 //! from then on and never truncated, since a running process may have them mapped.
 //!
+//! The compiler never writes here: it writes to memory ([`FreshCode`]), which is copied in when it is
+//! done. So a directory that is full, read-only or not there keeps nothing from running.
+//!
 //! Guards against damage, not against someone who can write here: the directory is ours alone
 //! (mode 0700), and whoever can write to it can already act as us.
 
@@ -14,7 +17,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 
 use cap_std::fs::{Dir, DirBuilder, DirBuilderExt};
 use cap_tempfile::TempFile;
-use rustix::fs::Mode;
+use rustix::fs::{MemfdFlags, Mode, SealFlags};
 use sha2::{Digest, Sha256};
 use skep_protocol::ComponentDigest;
 
@@ -32,11 +35,10 @@ pub struct CompiledFile {
     file: File,
 }
 
-/// A file that the compiler is to write.
+/// Native code in memory, as a compiler writes it.
 #[derive(Debug)]
-pub struct PendingCompiled<'cache> {
-    cache: &'cache CompiledCache,
-    file: TempFile<'cache>,
+pub struct FreshCode {
+    file: File,
 }
 
 impl CompiledCache {
@@ -71,29 +73,42 @@ impl CompiledCache {
         self.dir.symlink_metadata(file_name(digest)).is_ok()
     }
 
-    /// A file for the compiler to write. It is gone if it is dropped.
-    pub fn begin(&self) -> io::Result<PendingCompiled<'_>> {
-        Ok(PendingCompiled { cache: self, file: TempFile::new(&self.dir)? })
+    /// Copies native code into the directory, with its hash, and puts it in its place.
+    pub fn keep(&self, digest: &ComponentDigest, code: &FreshCode) -> io::Result<CompiledFile> {
+        let mut draft = TempFile::new(&self.dir)?;
+        let mut copy = Hashing::into(draft.as_file_mut());
+        io::copy(&mut code.reader()?, &mut copy)?;
+        let hash = copy.hash.finalize();
+        draft.as_file_mut().write_all(&hash)?;
+        rustix::fs::fchmod(draft.as_file(), Mode::RUSR)?;
+        let name = file_name(digest);
+        draft.replace(&name)?;
+        Ok(CompiledFile { file: self.dir.open(&name)?.into_std() })
     }
 }
 
-impl PendingCompiled<'_> {
-    /// A handle for the compiler to write native code to.
-    pub fn writer(&self) -> io::Result<File> {
-        Ok(self.file.as_file().try_clone()?.into_std())
+impl FreshCode {
+    /// Makes memory for a compiler to write to.
+    pub fn new() -> io::Result<Self> {
+        let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+        Ok(Self { file: rustix::fs::memfd_create("skep-compiled", flags)?.into() })
     }
 
-    /// Adds the hash to what was written and puts the file in its place.
-    pub fn commit(self, digest: &ComponentDigest) -> io::Result<CompiledFile> {
-        let mut file = self.writer()?;
-        file.seek(SeekFrom::Start(0))?;
-        let mut hash = Sha256::new();
-        io::copy(&mut file, &mut HashWriter(&mut hash))?;
-        file.write_all(&hash.finalize())?;
-        rustix::fs::fchmod(&file, Mode::RUSR)?;
-        let name = file_name(digest);
-        self.file.replace(&name)?;
-        Ok(CompiledFile { file: self.cache.dir.open(&name)?.into_std() })
+    /// Returns a handle for the compiler to write native code to.
+    pub fn writer(&self) -> io::Result<File> {
+        self.file.try_clone()
+    }
+
+    fn reader(&self) -> io::Result<&File> {
+        (&self.file).seek(SeekFrom::Start(0))?;
+        Ok(&self.file)
+    }
+
+    /// Returns the code where it is, sealed against any further change.
+    pub fn seal(self) -> io::Result<CompiledFile> {
+        let all = SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE;
+        rustix::fs::fcntl_add_seals(&self.file, all)?;
+        Ok(CompiledFile { file: self.file })
     }
 }
 
@@ -110,23 +125,34 @@ fn file_name(digest: &ComponentDigest) -> String {
 
 fn is_intact(file: &mut File) -> io::Result<bool> {
     let Some(content) = file.metadata()?.len().checked_sub(CHECK) else { return Ok(false) };
-    let mut hash = Sha256::new();
-    io::copy(&mut file.take(content), &mut HashWriter(&mut hash))?;
+    let mut read = Hashing::into(io::sink());
+    io::copy(&mut file.take(content), &mut read)?;
     let mut check = [0; CHECK as usize];
     file.read_exact(&mut check)?;
-    Ok(content > 0 && hash.finalize()[..] == check)
+    Ok(content > 0 && read.hash.finalize()[..] == check)
 }
 
-struct HashWriter<'a>(&'a mut Sha256);
+/// Hashes what goes through it.
+struct Hashing<W> {
+    out: W,
+    hash: Sha256,
+}
 
-impl Write for HashWriter<'_> {
+impl<W> Hashing<W> {
+    fn into(out: W) -> Self {
+        Self { out, hash: Sha256::new() }
+    }
+}
+
+impl<W: Write> Write for Hashing<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.update(bytes);
-        Ok(bytes.len())
+        let written = self.out.write(bytes)?;
+        self.hash.update(&bytes[..written]);
+        Ok(written)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+        self.out.flush()
     }
 }
 
@@ -137,14 +163,20 @@ mod tests {
 
     const DIGEST: ComponentDigest = ComponentDigest::from_sha256([7; 32]);
 
+    fn fresh() -> FreshCode {
+        let fresh = FreshCode::new().unwrap();
+        fresh.writer().unwrap().write_all(b"native code").unwrap();
+        fresh
+    }
+
     #[test]
-    fn what_is_committed_is_found_again_and_read_only() {
+    fn what_is_kept_is_found_again_and_read_only() {
         let root = cap_tempfile::tempdir(ambient_authority()).unwrap();
         let cache = CompiledCache::open(&root, "engine").unwrap();
         assert!(cache.get(&DIGEST).unwrap().is_none());
-        let pending = cache.begin().unwrap();
-        pending.writer().unwrap().write_all(b"native code").unwrap();
-        pending.commit(&DIGEST).unwrap();
+        let mut kept = Vec::new();
+        cache.keep(&DIGEST, &fresh()).unwrap().file().read_to_end(&mut kept).unwrap();
+        assert_eq!(&kept[..kept.len() - CHECK as usize], b"native code");
         let found = cache.get(&DIGEST).unwrap().unwrap();
         let mode = std::os::unix::fs::PermissionsExt::mode(
             &found.file().metadata().unwrap().permissions(),
@@ -153,13 +185,34 @@ mod tests {
     }
 
     #[test]
+    fn code_that_is_not_kept_is_whole_and_cannot_be_changed() {
+        let code = fresh();
+        let mut writer = code.writer().unwrap();
+        let mut file = code.seal().unwrap();
+        let mut text = String::new();
+        file.file.seek(SeekFrom::Start(0)).unwrap();
+        file.file.read_to_string(&mut text).unwrap();
+        assert_eq!(text, "native code");
+        writer.write_all(b"more").unwrap_err();
+        writer.set_len(0).unwrap_err();
+    }
+
+    #[test]
+    fn a_directory_without_room_keeps_nothing_and_loses_nothing() {
+        let root = cap_tempfile::tempdir(ambient_authority()).unwrap();
+        let cache = CompiledCache::open(&root, "engine").unwrap();
+        root.remove_dir("engine").unwrap();
+        let code = fresh();
+        cache.keep(&DIGEST, &code).unwrap_err();
+        assert_eq!(code.seal().unwrap().file().metadata().unwrap().len(), 11);
+    }
+
+    #[test]
     fn a_damaged_file_is_dropped() {
         let root = cap_tempfile::tempdir(ambient_authority()).unwrap();
         let cache = CompiledCache::open(&root, "engine").unwrap();
         let good = {
-            let pending = cache.begin().unwrap();
-            pending.writer().unwrap().write_all(b"native code").unwrap();
-            pending.commit(&DIGEST).unwrap();
+            cache.keep(&DIGEST, &fresh()).unwrap();
             root.read(format!("engine/{}", file_name(&DIGEST))).unwrap()
         };
         let mut flipped = good.clone();

@@ -30,7 +30,7 @@ pub mod tree;
 mod writer;
 
 pub use commit::Commit;
-pub use compiled::{CompiledCache, CompiledFile, PendingCompiled};
+pub use compiled::{CompiledCache, CompiledFile, FreshCode};
 pub use error::{OpenError, Refusal, StoreError};
 pub use fault::{Faults, NoFaults};
 pub use feed::{Feed, Followed};

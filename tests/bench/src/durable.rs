@@ -46,7 +46,7 @@ pub(crate) fn sandbox(store: &Store, workers: u32) -> Result<Sandbox, Failure> {
         cores: std::thread::available_parallelism()?.get(),
         workers,
         compiler: Arc::new(InProcessCompiler),
-        cache: store.compiled_dir()?,
+        cache: Some(store.compiled_dir()?),
         limits: Limits::default(),
         outbound: Outbound::default(),
     })?)

@@ -96,7 +96,7 @@ pub(crate) fn sandbox(wasm: &[u8]) -> Result<(Sandbox, Arc<Loaded>), Failure> {
         cores: std::thread::available_parallelism()?.get(),
         workers: 1_000,
         compiler: Arc::new(InProcessCompiler),
-        cache: cache.try_clone()?,
+        cache: Some(cache.try_clone()?),
         limits: Limits::default(),
         outbound: Outbound::default(),
     })?;

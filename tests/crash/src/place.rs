@@ -20,7 +20,7 @@ pub(crate) fn sandbox(cache: &Path) -> Sandbox {
         cores: 2,
         workers: 64,
         compiler: Arc::new(InProcessCompiler),
-        cache: Dir::open_ambient_dir(cache, ambient_authority()).unwrap(),
+        cache: Some(Dir::open_ambient_dir(cache, ambient_authority()).unwrap()),
         limits: Limits::default(),
         outbound: Outbound::default(),
     };

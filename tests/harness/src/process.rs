@@ -86,6 +86,12 @@ impl Run {
         self
     }
 
+    /// Leaves it no environment at all.
+    pub fn env_clear(mut self) -> Self {
+        self.command.env_clear();
+        self
+    }
+
     /// Runs it to its end.
     pub fn go(self) -> Ran {
         self.start().finish()

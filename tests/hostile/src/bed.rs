@@ -384,8 +384,8 @@ fn open(dir: &Path, limits: Limits, outbound: &Outbound, isolation: Isolation) -
         cores: 2,
         workers: 64,
         compiler: Arc::new(ChildCompiler::new(program(), vec![COMPILE.into()], 2)),
-        cache: Dir::open_ambient_dir(cache, ambient_authority()).unwrap(),
-        limits,
+        cache: Some(Dir::open_ambient_dir(cache, ambient_authority()).unwrap()),
+        limits: limits.for_any_worker(),
         outbound: outbound.clone(),
     })
     .unwrap();

@@ -25,6 +25,7 @@ pub(crate) mod nested_components;
 pub(crate) mod nested_types;
 pub(crate) mod section_longer_than_its_file;
 pub(crate) mod slow_to_compile;
+pub(crate) mod slower_to_compile;
 pub(crate) mod table_flood;
 pub(crate) mod two_hundred_thousand_functions;
 pub(crate) mod type_billion_laughs;

@@ -61,6 +61,10 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "TIME", value_parser = quantity::duration)]
     pub(super) timeout: Option<Duration>,
 
+    /// Let compiling take this much CPU time, and five times that on the clock [default: 3m]
+    #[arg(long, value_name = "TIME", value_parser = quantity::duration)]
+    pub(super) compile_timeout: Option<Duration>,
+
     /// Memory it may use [default: 256MiB]
     #[arg(long, value_name = "SIZE", value_parser = quantity::bytes)]
     pub(super) memory: Option<u64>,

@@ -3,7 +3,7 @@
 use skep_protocol::LimitName;
 use skep_protocol::limits::Limits;
 use skep_protocol::text::neutral;
-use skep_runtime::{CompileError, Crash, Ended, LoadError};
+use skep_runtime::{CompileError, Crash, Ended, LoadError, Refusal};
 
 use crate::exit;
 use crate::signals::StopRequest;
@@ -166,7 +166,7 @@ fn limit(name: LimitName, limits: &Limits, code: Option<u8>) -> (u8, String, Str
 }
 
 /// Puts a component that was never started into words.
-pub(crate) fn not_loaded(error: &LoadError, limits: &Limits) -> Explained {
+pub(crate) fn not_loaded(error: &LoadError) -> Explained {
     let mut message = error.to_string();
     let mut source = std::error::Error::source(error);
     while let Some(cause) = source {
@@ -183,38 +183,45 @@ pub(crate) fn not_loaded(error: &LoadError, limits: &Limits) -> Explained {
         ..Explained::default()
     };
     match error {
-        LoadError::Refused(skep_runtime::Refusal::Limit { name, .. }) => {
+        LoadError::Refused(Refusal::Limit { name: LimitName::memory_bytes, .. }) => {
+            refused(Some(LimitName::memory_bytes), "give it more with --memory")
+        }
+        LoadError::Refused(Refusal::Limit { name, .. }) => {
             refused(Some(*name), "it was not started; `skep inspect` shows what it would take")
         }
-        LoadError::Refused(skep_runtime::Refusal::Imports(_)) => {
+        LoadError::Refused(Refusal::Imports(_)) => {
             refused(None, "`skep inspect` lists each import beside what Skep offers")
         }
-        LoadError::Refused(_) => refused(None, ""),
+        LoadError::Refused(_) | LoadError::Compile(CompileError::Unoffered(_)) => refused(None, ""),
         LoadError::Compile(CompileError::Invalid(_)) => {
             refused(None, "check how it was built (`wasm-tools validate`)")
         }
-        LoadError::Compile(CompileError::Limit(name)) => {
-            let value = match name {
-                LimitName::compile_wall_ms => name.unit().show(limits.compile_wall_ms),
-                _ => "512 MiB + 32 x its code bytes".into(),
-            };
-            refused(
-                Some(*name),
-                &format!("code of an ordinary program compiles within {value}; this was not run"),
-            )
+        LoadError::Compile(CompileError::Limit { name, .. }) => {
+            Explained { status: "limit", ..refused(Some(*name), past_compiling(*name)) }
         }
         LoadError::Compile(CompileError::Crashed(_)) => {
             refused(None, "only the compiling process died; this is worth a bug report")
         }
-        LoadError::Compile(CompileError::Io(_)) | LoadError::Cache(_) | LoadError::Engine(_) => {
-            Explained {
-                status: "error",
-                exit_code: exit::SKEP_FAILED,
-                message: Some(message),
-                hint: Some("is there room, and may you write to the cache directory?".into()),
-                ..Explained::default()
-            }
+        LoadError::Compile(CompileError::Io(_) | CompileError::Shortage(_))
+        | LoadError::Shortage(_)
+        | LoadError::Engine(_) => Explained {
+            status: "error",
+            exit_code: exit::SKEP_FAILED,
+            message: Some(message),
+            hint: Some("this is not the guest's fault: it was not started".into()),
+            ..Explained::default()
+        },
+    }
+}
+
+/// What to do where compiling took too much.
+fn past_compiling(name: LimitName) -> &'static str {
+    match name {
+        LimitName::compile_cpu_ms => "give it longer with --compile-timeout",
+        LimitName::compile_wall_ms => {
+            "try again when the machine is less busy, or give it longer with --compile-timeout"
         }
+        _ => "code of an ordinary program compiles within it; this was not run",
     }
 }
 

@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
 
 use futures_util::StreamExt;
 use skep_protocol::text::{brief, neutral};
@@ -18,10 +19,12 @@ use tokio::sync::{Semaphore, watch};
 
 use super::Embedded;
 use super::log::now;
+use crate::compile::CompileError;
 use crate::engine::Profile;
-use crate::loaded::Loaded;
+use crate::loaded::{CompileOutcome, Loaded};
 use crate::sandbox::{LoadError, Sandbox};
 use crate::shape::Shape;
+use crate::shortage::Shortage;
 
 /// The components that workers of a runtime run.
 pub(crate) struct Components {
@@ -161,7 +164,11 @@ impl Components {
                 None => Arc::new(store.component_bytes(&digest)?.ok_or(NotReady::Missing)?),
             };
             drop(store);
-            Ok::<_, NotReady>(sandbox.load(&wasm, profile)?.0)
+            let (loaded, outcome) = sandbox.load(&wasm, profile)?;
+            if let CompileOutcome::Miss { kept: Err(unkept), .. } = outcome {
+                tracing::warn!(%unkept, component = %digest, "compiled code is not kept");
+            }
+            Ok::<_, NotReady>(loaded)
         });
         let loaded = load.await.map_err(|_| NotReady::Panicked)??;
         self.ready.lock().unwrap_or_else(PoisonError::into_inner).keep(&loaded);
@@ -254,7 +261,8 @@ impl Embedded {
         let limits = Limits::default();
         let wasm = Arc::new(gather(wasm, limits.component_bytes).await?);
         let bytes = wasm.clone();
-        let read = tokio::task::spawn_blocking(move || record(&bytes, &limits));
+        let held_to = limits.for_any_worker();
+        let read = tokio::task::spawn_blocking(move || record(&bytes, &held_to));
         let mut record = read.await.unwrap_or(Err(Error::Internal))?;
         record.trusted = by >= Role::Admin;
         let digest = record.digest;
@@ -354,15 +362,50 @@ fn record(wasm: &[u8], limits: &Limits) -> Result<ComponentRecord, Error> {
     })
 }
 
+impl NotReady {
+    /// What the host lacks, or took too long for, where it may be otherwise at the next try.
+    pub(crate) fn passes(&self) -> Option<String> {
+        match self {
+            Self::Load(LoadError::Shortage(shortage)) => Some(shortage.to_string()),
+            Self::Load(LoadError::Compile(CompileError::Limit {
+                name: LimitName::compile_cpu_ms | LimitName::compile_wall_ms,
+                ..
+            })) => Some(self.to_string()),
+            _ => None,
+        }
+    }
+}
+
+/// When a host that lacks something may be asked again.
+const RETRY_AFTER: Duration = Duration::from_secs(5);
+
 /// What a caller is told of a component that cannot be made ready.
 fn told(error: &NotReady) -> Error {
     match error {
         NotReady::Load(LoadError::Refused(error)) => refused(error),
-        NotReady::Load(LoadError::Compile(error)) => refused(error),
-        NotReady::Load(LoadError::Cache(_) | LoadError::Engine(_))
+        NotReady::Load(LoadError::Compile(error)) => match error {
+            CompileError::Limit { name, limit } => {
+                Error::LimitExceeded { name: *name, limit: *limit }
+            }
+            CompileError::Invalid(_) | CompileError::Unoffered(_) | CompileError::Crashed(_) => {
+                refused(error)
+            }
+            CompileError::Shortage(shortage) => lacking(*shortage),
+            CompileError::Io(_) => Error::Internal,
+        },
+        NotReady::Load(LoadError::Shortage(shortage)) => lacking(*shortage),
+        NotReady::Load(LoadError::Engine(_))
         | NotReady::Missing
         | NotReady::Store(_)
         | NotReady::Panicked => Error::Internal,
+    }
+}
+
+/// Callers are not told what the host is made of. The log says what it lacks.
+fn lacking(shortage: Shortage) -> Error {
+    match shortage {
+        Shortage::Disk => Error::StorageFull,
+        _ => Error::Busy { retry_after: RETRY_AFTER },
     }
 }
 

@@ -138,6 +138,12 @@ fn bytes() -> Vec<Case> {
             Limit(LimitName::compile_wall_ms),
         )
         .host_with(LimitName::compile_wall_ms, SHORT),
+        Case::made(
+            "slower_to_compile",
+            made::slower_to_compile::bytes,
+            Limit(LimitName::compile_cpu_ms),
+        )
+        .host_with(LimitName::compile_cpu_ms, 1_000),
         // Its compiler has no stack left.
         Case::made("nested_types", made::nested_types::bytes, Refused("it nests too deeply")),
         Case::made("nested_components", made::nested_components::bytes, compile),
@@ -153,11 +159,11 @@ fn bytes() -> Vec<Case> {
 fn shapes() -> Vec<Case> {
     vec![
         Case::text("shares_its_memory", Refused("threads")),
-        Case::text("starts_with_parameters", Trap("expected 0 types")),
+        Case::text("starts_with_parameters", Refused("takes or returns something")),
         Case::text("imports_what_nobody_offers", Refused("evil:host/process@1.0.0")),
         Case::text("imports_the_wrong_type", Refused("does not fit")),
-        Case::text("exports_the_wrong_type", Trap("expected 0-tuple")),
-        Case::text("exports_nothing_by_that_name", Refused("does not fit")),
+        Case::text("exports_the_wrong_type", Refused("another `run`")),
+        Case::text("exports_nothing_by_that_name", Refused("another `run`")),
         Case::text("handles_the_wrong_type", Trap("expected 1-tuple")),
         Case::made(
             "hundred_thousand_imports",

@@ -2,9 +2,9 @@
 
 use std::fs::File;
 use std::io::{Read, Seek};
-use std::time::Duration;
 
-use skep_runtime::{Abi, CompileJob, Compiler, InProcessCompiler, Profile};
+use skep_protocol::Limits;
+use skep_runtime::{Abi, CompileBounds, CompileJob, Compiler, InProcessCompiler, Profile};
 
 pub(crate) fn bytes() -> Vec<u8> {
     let folder = skep_harness::test_dir();
@@ -19,9 +19,8 @@ pub(crate) fn bytes() -> Vec<u8> {
             wasm: &super::command(&[b"\0\x0b".to_vec()]),
             abi: Abi::Preview1,
             profile: Profile::Default,
-            memory_bytes: 1 << 30,
-            wall: Duration::from_secs(60),
-            out: native.try_clone().unwrap(),
+            bounds: CompileBounds::of(&Limits::default(), 0),
+            out: Some(native.try_clone().unwrap()),
         })
         .unwrap();
     let mut bytes = Vec::new();

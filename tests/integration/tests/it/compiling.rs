@@ -1,6 +1,10 @@
 //! Compiling happens elsewhere, within limits, once.
 
 use skep_harness::{Ran, Run, TestDir, test_dir};
+use skep_protocol::{LimitName, Limits};
+use skep_runtime::{
+    Abi, ChildCompiler, CompileBounds, CompileError, CompileJob, Compiler, Profile,
+};
 
 const MIB: u64 = 1 << 20;
 
@@ -125,29 +129,48 @@ fn eight_thousand_functions_of_fifty_thousand_locals_are_refused_at_once() {
     assert!(ran.took.as_secs() < 5, "{:?}", ran.took);
 }
 
-#[test]
-fn a_compiler_that_takes_too_long_is_stopped() {
-    use skep_runtime::{Abi, ChildCompiler, CompileError, CompileJob, Compiler, Profile};
+/// Compiles a guest within these bounds, in a child of the built `skep`.
+fn within(guest: &str, bounds: CompileBounds) -> Result<(), CompileError> {
     let dir = test_dir();
     let program = skep_harness::skep().to_owned();
     let compiler = ChildCompiler::new(program, vec!["__compile".into()], 2);
-    let wasm = std::fs::read(skep_harness::guest("probe")).unwrap();
-    let compile = |millis| {
-        compiler.compile(CompileJob {
-            wasm: &wasm,
-            abi: Abi::Component,
-            profile: Profile::Default,
-            memory_bytes: 1 << 30,
-            wall: std::time::Duration::from_millis(millis),
-            out: std::fs::File::create(dir.join("out")).unwrap(),
-        })
+    compiler.compile(CompileJob {
+        wasm: &std::fs::read(skep_harness::guest(guest)).unwrap(),
+        abi: Abi::Component,
+        profile: Profile::Default,
+        bounds,
+        out: Some(std::fs::File::create(dir.join("out")).unwrap()),
+    })
+}
+
+#[test]
+fn a_compiler_that_takes_too_long_is_stopped() {
+    let bounds = CompileBounds::of(&Limits::default(), 0);
+    let stopped = within("probe", CompileBounds { wall_ms: 1, ..bounds });
+    let Err(CompileError::Limit { name: LimitName::compile_wall_ms, limit: 1 }) = stopped else {
+        panic!("{stopped:?}");
     };
-    let stopped = compile(1);
-    assert!(
-        matches!(stopped, Err(CompileError::Limit(skep_protocol::LimitName::compile_wall_ms))),
-        "{stopped:?}"
-    );
-    compile(120_000).unwrap();
+    within("probe", bounds).unwrap();
+}
+
+/// Two thousand functions of two thousand steps: seconds of compiling.
+fn slow_to_compile() -> Vec<u8> {
+    let step = b"\x20\0\x41\x01\x6a\x21\0".repeat(2_000);
+    module(&vec![[b"\x01\x01\x7f".to_vec(), step, vec![0x0b]].concat(); 2_000])
+}
+
+#[test]
+fn a_compiler_that_computes_too_long_is_stopped_and_its_time_can_be_raised() {
+    let dir = test_dir();
+    let path = dir.file("slow.wasm", slow_to_compile());
+    let ran = Run::with(&["--compile-timeout", "1s"]).component(&path, &[]).go().expect(126);
+    ran.says("more than compile_cpu_ms allows (1 s)").says("--compile-timeout");
+    let (report, _) =
+        Run::with(&["--output", "json", "--compile-timeout", "1s"]).component(&path, &[]).report();
+    assert_eq!(report["error"]["code"], "limit_exceeded");
+    assert_eq!(report["limit"], "compile_cpu_ms");
+    // It is the time that was too short: nothing keeps it from being compiled with more.
+    Run::with(&["--compile-timeout", "10m"]).component(&path, &[]).go().expect(0);
 }
 
 fn section(module: &mut Vec<u8>, id: u8, content: &[u8]) {
@@ -209,5 +232,61 @@ fn behind_the_wall_nothing_is_opened_started_traced_or_made_executable() {
             let proved = |(tried, found): &(String, String)| tried == what && found == "refused";
             assert!(tried.iter().any(proved), "{arguments:?}, {what}: {tried:?}");
         }
+    }
+}
+
+/// `skep run` of a guest after these words of a shell, with a cache of its own.
+fn after(words: &str, guest: &str) -> std::process::Output {
+    let cache = test_dir();
+    let skep = skep_harness::skep().display();
+    let guest = skep_harness::guest(guest);
+    std::process::Command::new("sh")
+        .args(["-c", &format!("{words}; exec '{skep}' run '{}' -- there", guest.display())])
+        .env("XDG_CACHE_HOME", &*cache)
+        .output()
+        .unwrap()
+}
+
+#[test]
+fn what_the_host_lacks_is_named_and_is_no_fault_of_the_component() {
+    for (words, lacks) in [
+        ("ulimit -n 16", "open files"),
+        ("ulimit -n 64", "open files"),
+        ("ulimit -v 1000000", "address space"),
+        ("ulimit -v 2000000", "address space"),
+        ("ulimit -v 4000000", "address space"),
+        ("ulimit -v 8000000", "address space"),
+    ] {
+        let output = after(words, "hello");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        match output.status.code() {
+            Some(0) => {
+                assert!(String::from_utf8_lossy(&output.stdout).contains("hello, there"));
+            }
+            Some(125) => assert!(stderr.contains(lacks), "{words}: {stderr}"),
+            other => panic!("{words}: {other:?}: {stderr}"),
+        }
+        for blame in ["bug report", "does not fit", "trapped", "panicked", "not valid"] {
+            assert!(!stderr.contains(blame), "{words}: {stderr}");
+        }
+    }
+}
+
+#[test]
+fn a_cache_that_cannot_be_used_keeps_nothing_from_running() {
+    let dir = test_dir();
+    let file = dir.file("file", Vec::new());
+    let cases = [Run::with(&[]).env("XDG_CACHE_HOME", file), Run::with(&[]).env_clear()];
+    for run in cases {
+        let ran = run.guest("hello", &[]).go().expect(0);
+        ran.says("note: the compiled code is not kept");
+    }
+}
+
+#[test]
+fn what_is_not_kept_runs_from_memory_in_each_way() {
+    for guest in ["hello", "preview1/hello", "counter"] {
+        let ran = Run::with(&[]).env_clear().guest(guest, &[]).go().expect(0);
+        ran.says("not kept");
     }
 }

@@ -34,7 +34,7 @@ pub(crate) fn sandbox_of(cores: usize) -> Sandbox {
         cores,
         workers: 64,
         compiler: Arc::new(InProcessCompiler),
-        cache: Dir::open_ambient_dir(cache, ambient_authority()).unwrap(),
+        cache: Some(Dir::open_ambient_dir(cache, ambient_authority()).unwrap()),
         limits: Limits::default(),
         outbound: Outbound::default(),
     })

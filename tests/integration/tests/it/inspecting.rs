@@ -1,6 +1,6 @@
 //! `skep inspect`: everything about a component without running it.
 
-use skep_harness::Run;
+use skep_harness::{Run, test_dir};
 
 #[test]
 fn it_shows_what_a_command_is_and_wants() {
@@ -51,4 +51,127 @@ fn what_is_not_granted_is_a_note_and_no_reason_to_refuse() {
         .unwrap();
     assert_eq!(sockets["status"], "not_granted");
     assert_eq!(report["runs"], true);
+}
+
+/// What run refuses, inspect says; in the same words.
+fn both_refuse(name: &str, wat: &str, words: &str) {
+    let dir = test_dir();
+    let path = dir.wat(name, wat);
+    let inspected = Run::inspect().args([&path]).go().expect(126);
+    inspected.prints(&format!("runs     no: {words}"));
+    let ran = Run::with(&[]).component(&path, &[]).go().expect(126).says(words);
+    assert!(!ran.stderr.contains("not valid"), "{}", ran.stderr);
+    assert!(!ran.stderr.contains("wasm-tools validate"), "{}", ran.stderr);
+    let (report, _) = Run::with(&["--output", "json"]).component(&path, &[]).report();
+    assert_eq!(report["error"]["code"], "component_refused", "{report}");
+}
+
+#[test]
+fn what_the_engine_does_not_have_is_said_in_the_same_words_by_inspect_and_run() {
+    let start = r#"(func (export "_start"))"#;
+    let module = |body: &str| format!(r#"(module (memory (export "memory") 1) {body} {start})"#);
+    for (name, wat, needs) in [
+        ("threads", format!("(module (memory 1 2 shared) {start})"), "threads (shared memory)"),
+        ("atomics", module("(func i32.const 0 i32.atomic.load drop)"), "threads (shared memory)"),
+        (
+            "wide",
+            module("(func i64.const 1 i64.const 1 i64.mul_wide_u drop drop)"),
+            "wide arithmetic",
+        ),
+        ("pages", format!("(module (memory 1 (pagesize 1)) {start})"), "custom page sizes"),
+        ("stacks", module("(type $f (func)) (type (cont $f))"), "stack switching"),
+        (
+            "async",
+            r#"(component
+                (core module $m (func (export "run") (result i32) i32.const 0))
+                (core instance $i (instantiate $m))
+                (func $run async (result (result)) (canon lift (core func $i "run")))
+                (instance $run (export "run" (func $run)))
+                (export "wasi:cli/run@0.2.3" (instance $run)))"#
+                .to_owned(),
+            "the async ABI of components",
+        ),
+    ] {
+        both_refuse(name, &wat, &format!("it needs {needs}, which Skep does not offer"));
+    }
+}
+
+#[test]
+fn what_does_not_fit_into_the_limits_at_its_start_is_refused_before() {
+    let start = r#"(func (export "_start"))"#;
+    both_refuse(
+        "table",
+        &format!("(module (table 70000 funcref) {start})"),
+        "limit table_elements: 70,000 of at most 65,536",
+    );
+    both_refuse(
+        "tables",
+        &format!("(module (table 40000 funcref) (table 40000 funcref) {start})"),
+        "limit table_elements: 80,000 of at most 65,536",
+    );
+    both_refuse(
+        "memory",
+        &format!("(module (memory 8192) {start})"),
+        "limit memory_bytes: 512 MiB of at most 256 MiB",
+    );
+    let dir = test_dir();
+    let path = dir.wat("memory", &format!("(module (memory 8192) {start})"));
+    Run::with(&["--memory", "1GiB"]).component(&path, &[]).go().expect(0);
+}
+
+#[test]
+fn a_start_that_takes_or_returns_something_is_refused_before() {
+    let words = "this module's `_start` takes or returns something, which Skep does not offer";
+    both_refuse("returns", r#"(module (func (export "_start") (result i32) i32.const 5))"#, words);
+    both_refuse("takes", r#"(module (func (export "_start") (param i32)))"#, words);
+    both_refuse("global", r#"(module (global (export "_start") i32 i32.const 0))"#, words);
+}
+
+#[test]
+fn an_import_of_preview1_with_another_type_is_refused_before() {
+    let module = |ty: &str| {
+        format!(
+            r#"(module (import "wasi_snapshot_preview1" "fd_close" {ty}) (func (export "_start")))"#
+        )
+    };
+    let words =
+        "it does not fit what Skep offers: wasi_snapshot_preview1.fd_close has another type";
+    both_refuse("nothing", &module("(func)"), words);
+    both_refuse("longer", &module("(func (param i64) (result i32))"), words);
+    both_refuse("global", &module("(global i32)"), words);
+    let dir = test_dir();
+    let good = dir.wat("good", &module("(func (param i32) (result i32))"));
+    Run::inspect().args([&good]).go().expect(0).prints("runs     yes");
+    Run::with(&[]).component(&good, &[]).go().expect(0);
+}
+
+#[test]
+fn a_run_of_another_type_is_refused_before() {
+    let component = |result: &str| {
+        format!(
+            r#"(component
+                (core module $m (func (export "run") (result i32) i32.const 0))
+                (core instance $i (instantiate $m))
+                (func $run (result {result}) (canon lift (core func $i "run")))
+                (instance $run (export "run" (func $run)))
+                (export "wasi:cli/run@0.2.3" (instance $run)))"#
+        )
+    };
+    both_refuse("number", &component("u32"), "it needs another `run` called");
+    let nothing = r#"(component (instance $run) (export "wasi:cli/run@0.2.3" (instance $run)))"#;
+    both_refuse("nothing", nothing, "it needs another `run` called");
+    let dir = test_dir();
+    let good = dir.wat("good", &component("(result)"));
+    Run::inspect().args([&good]).go().expect(0).prints("runs     yes");
+    Run::with(&[]).component(&good, &[]).go().expect(0);
+}
+
+#[test]
+fn invalid_code_is_invalid_to_inspect_as_well() {
+    let dir = test_dir();
+    let path = dir.wat("bad", r#"(module (func (export "_start") i32.const 1))"#);
+    for ran in [Run::inspect().args([&path]).go(), Run::with(&[]).component(&path, &[]).go()] {
+        let said = format!("{}{}", ran.text(), ran.stderr);
+        assert!(ran.code == 126 && said.contains("this is not valid WebAssembly"), "{said}");
+    }
 }

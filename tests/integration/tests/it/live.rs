@@ -133,7 +133,7 @@ pub(crate) fn sandbox() -> &'static Sandbox {
             cores: 2,
             workers: 100,
             compiler: Arc::new(InProcessCompiler),
-            cache,
+            cache: Some(cache),
             limits: Limits::default(),
             outbound: Outbound::default(),
         })

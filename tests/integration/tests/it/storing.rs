@@ -65,7 +65,7 @@ fn open(dir: &Path, cache: &Path, held: &Arc<Held>, wait: Duration) -> Embedded 
         cores: 2,
         workers: 4,
         compiler: Arc::new(Handle(held.clone())),
-        cache: Dir::open_ambient_dir(cache, ambient_authority()).unwrap(),
+        cache: Some(Dir::open_ambient_dir(cache, ambient_authority()).unwrap()),
         limits: Limits::default(),
         outbound: Outbound::default(),
     });

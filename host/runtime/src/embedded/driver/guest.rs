@@ -338,9 +338,14 @@ impl Driver {
         self.inner.components.ready(record.spec.component, profile).await
     }
 
-    /// The end of a turn whose component cannot be made ready: the worker runs no more.
+    /// The end of a turn whose component cannot be made ready: the worker runs no more, unless the
+    /// host lacks something for now.
     pub(super) async fn not_ready(&mut self, error: NotReady, limits: &Limits) -> Ran {
         tracing::warn!(%error, worker_id = %self.worker.id, "a component is not ready");
+        if let Some(why) = error.passes() {
+            let why = format!("the component is not ready: {why}; send the input again");
+            return ran(Ended::HostFault(why), limits);
+        }
         let message = "the component cannot be made ready; update the worker to another one";
         let code = DiagnosticCode::Uninstantiable;
         self.inner.diagnose(code, message, Some(self.worker.id));

@@ -70,7 +70,7 @@ impl Bed {
             cores: 2,
             workers: 8,
             compiler: Arc::new(InProcessCompiler),
-            cache: Dir::open_ambient_dir(cache, ambient_authority()).unwrap(),
+            cache: Some(Dir::open_ambient_dir(cache, ambient_authority()).unwrap()),
             limits: Limits::default(),
             outbound: Outbound::new(names, authorities.to_vec()),
         });
