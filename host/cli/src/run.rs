@@ -6,6 +6,7 @@
 //! ends by exiting.
 
 mod args;
+mod backtrace;
 mod conclude;
 mod explain;
 mod memory_turn;
@@ -43,7 +44,7 @@ use crate::temporary::Temporary;
 use crate::terminal::{self, Lost, Spinner};
 use crate::{ambient, exit};
 pub(crate) use args::RunArgs;
-use conclude::{Conclusion, Event};
+use conclude::{Conclusion, Event, Form};
 use explain::Explained;
 use memory_turn::{MemoryTurn, Told};
 use mount::{DATA, MountArg};
@@ -63,7 +64,7 @@ const PRINTING: Duration = Duration::from_secs(1);
 /// Runs the command and returns the exit code.
 pub(crate) fn run(mut arguments: RunArgs, guest: Vec<OsString>) -> u8 {
     arguments.args = guest;
-    let format = arguments.output;
+    let form = form(&arguments);
     match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => {
             let code = runtime.block_on(whole(arguments));
@@ -72,19 +73,19 @@ pub(crate) fn run(mut arguments: RunArgs, guest: Vec<OsString>) -> u8 {
             code
         }
         Err(error) => {
-            conclude::show(format, Conclusion::from(failed(format!("failed to start: {error}"))))
+            conclude::show(form, Conclusion::from(failed(format!("failed to start: {error}"))))
         }
     }
 }
 
 /// The whole of a run, to its exit code.
 async fn whole(arguments: RunArgs) -> u8 {
-    let format = arguments.output;
+    let form = form(&arguments);
     let mut watch = match Watch::begin(arguments.timeout) {
         Ok(watch) => watch,
         Err(error) => {
             let explained = failed(format!("signals cannot be watched: {error}"));
-            return conclude::show(format, explained.into());
+            return conclude::show(form, explained.into());
         }
     };
     let mut deadline = watch.deadline();
@@ -98,13 +99,17 @@ async fn whole(arguments: RunArgs) -> u8 {
     // A reader that stopped holds the printing up for ever.
     let patience = deadline.map(|deadline| deadline.max(Instant::now() + PRINTING));
     let ending = conclusion.explained.exit_code;
-    let shown = watch.over_blocking(patience, move || conclude::show(format, conclusion)).await;
+    let shown = watch.over_blocking(patience, move || conclude::show(form, conclusion)).await;
     match shown {
         Ok(code) => code,
         Err(GivenUp::Stopped(request)) => request.exit_code(),
         Err(GivenUp::Late) if ending == 0 => exit::DEADLINE,
         Err(GivenUp::Late) => ending,
     }
+}
+
+fn form(arguments: &RunArgs) -> Form {
+    Form { output: arguments.output, backtrace: arguments.backtrace }
 }
 
 /// One run on its way.

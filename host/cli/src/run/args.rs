@@ -8,6 +8,7 @@ use clap::Args;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use skep_protocol::HttpGrant;
 
+use super::backtrace::Backtrace;
 use super::mount::MountArg;
 use crate::{OutputFormat, quantity};
 
@@ -96,6 +97,10 @@ pub(crate) struct RunArgs {
     /// streams go to standard error
     #[arg(long, value_enum, default_value = "text", value_name = "FORMAT")]
     pub(super) output: OutputFormat,
+
+    /// How much of the call stack is shown where it crashes
+    #[arg(long, value_enum, default_value = "short", value_name = "FORM")]
+    pub(super) backtrace: Backtrace,
 
     /// The component, or a WASI preview1 module: a file, or - for standard input
     #[arg(value_name = "COMPONENT")]

@@ -3,6 +3,7 @@
 use skep_protocol::Payload;
 use skep_protocol::text::neutral;
 
+use super::backtrace::Backtrace;
 use super::explain::{self, Explained};
 use crate::report::{
     ErrorReport, EventReport, FileReport, FrameReport, PayloadReport, RunReport, SkippedReport,
@@ -10,6 +11,14 @@ use crate::report::{
 };
 use crate::terminal::Lost;
 use crate::{OutputFormat, json, terminal};
+
+/// How a conclusion is shown.
+#[derive(Clone, Copy)]
+pub(super) struct Form {
+    pub(super) output: OutputFormat,
+    /// How much of a crash's stack lines for a person have. A report has all of it.
+    pub(super) backtrace: Backtrace,
+}
 
 /// All that there is to show of a run.
 pub(super) struct Conclusion {
@@ -39,11 +48,11 @@ impl From<Explained> for Conclusion {
 }
 
 /// Shows it and returns the exit code.
-pub(super) fn show(format: OutputFormat, conclusion: Conclusion) -> u8 {
+pub(super) fn show(form: Form, conclusion: Conclusion) -> u8 {
     let code = conclusion.explained.exit_code;
-    let shown = match format {
+    let shown = match form.output {
         OutputFormat::Json => terminal::print(&json::line(&report(conclusion))),
-        OutputFormat::Text => text(conclusion),
+        OutputFormat::Text => text(form.backtrace, conclusion),
     };
     terminal::conclude(shown, code)
 }
@@ -75,7 +84,7 @@ fn report(conclusion: Conclusion) -> RunReport {
 }
 
 /// Prints the lines. The answer of a service is the result; all else is beside it.
-fn text(conclusion: Conclusion) -> Result<(), Lost> {
+fn text(backtrace: Backtrace, conclusion: Conclusion) -> Result<(), Lost> {
     let Conclusion { explained, events, output, report } = conclusion;
     for Event { kind, payload: Payload { content_type, body }, .. } in &events {
         let text = match str::from_utf8(body) {
@@ -105,7 +114,8 @@ fn text(conclusion: Conclusion) -> Result<(), Lost> {
         terminal::say("error", &message);
     }
     if let Some(crash) = explained.crash {
-        for (depth, frame) in crash.frames.iter().enumerate() {
+        let (shown, hidden) = backtrace.pick(&crash.frames);
+        for (depth, frame) in shown {
             let source = match &frame.source {
                 Some(source) => format!("  ({})", neutral(source)),
                 None => String::new(),
@@ -114,6 +124,11 @@ fn text(conclusion: Conclusion) -> Result<(), Lost> {
                 &format!("  {depth:>2}"),
                 &format!("{}{source}", neutral(&frame.function)),
             );
+        }
+        if hidden > 0 {
+            let frames = if hidden == 1 { "frame" } else { "frames" };
+            let how = "--backtrace full shows all";
+            terminal::say("note", &format!("{hidden} {frames} of libraries not shown; {how}"));
         }
     }
     if let Some(hint) = explained.hint {

@@ -1,0 +1,217 @@
+//! Which frames of a guest's crash a person is shown.
+//!
+//! Half of the stack is often how a language's library panics or allocates. The short form leaves that
+//! out; what is the guest's own stays, and keeps its depth.
+
+use clap::ValueEnum;
+use skep_runtime::Frame;
+
+/// How much of a call stack is shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Backtrace {
+    /// The guest's own functions
+    #[default]
+    Short,
+    /// All of them, with those of the standard library, libc and the compiler
+    Full,
+}
+
+impl Backtrace {
+    /// Those that are shown, each with its depth, and how many are not.
+    pub(super) fn pick(self, frames: &[Frame]) -> (Vec<(usize, &Frame)>, usize) {
+        let is_shown = |frame: &Frame| self == Self::Full || !is_of_a_library(frame);
+        let shown: Vec<_> =
+            frames.iter().enumerate().filter(|(_, frame)| is_shown(frame)).collect();
+        let hidden = frames.len() - shown.len();
+        (shown, hidden)
+    }
+}
+
+/// Crates that Rust programs are linked with whatever they do.
+const CRATES: &[&str] = &[
+    "std",
+    "core",
+    "alloc",
+    "panic_abort",
+    "panic_unwind",
+    "compiler_builtins",
+    "dlmalloc",
+    "hashbrown",
+    "gimli",
+    "addr2line",
+    "miniz_oxide",
+    "object",
+    "rustc_demangle",
+    "wasi",
+    "wasip2",
+    "__rustc",
+];
+
+/// How the names of functions begin that are Rust's, libc's or the compiler's machinery.
+const PREFIXES: &[&str] = &[
+    "rust_",
+    "__rust_",
+    "__rdl_",
+    "__rg_",
+    "__rustc",
+    "__wasi_",
+    "__wasilibc_",
+    "__wasm_",
+    "__libc_",
+    "__stdio_",
+    "__cxa_",
+    "__imported_wasi_",
+    "_Unwind_",
+    "std::__",
+    "operator new",
+    "operator delete",
+];
+
+/// Whole names of the same.
+const NAMES: &[&str] = &[
+    "_start",
+    "__main_void",
+    "__original_main",
+    "main",
+    "abort",
+    "exit",
+    "_exit",
+    "_Exit",
+    "raise",
+    "malloc",
+    "calloc",
+    "realloc",
+    "free",
+    "aligned_alloc",
+    "posix_memalign",
+    "sbrk",
+    "dlmalloc",
+    "dlfree",
+    "dlcalloc",
+    "dlrealloc",
+    "memcpy",
+    "memmove",
+    "memset",
+    "memcmp",
+    "strlen",
+    "write",
+    "writev",
+    "read",
+    "fwrite",
+    "fflush",
+    "printf",
+    "fprintf",
+    "vfprintf",
+    "printf_core",
+    "puts",
+    "fputs",
+    "__assert_fail",
+    "__stack_chk_fail",
+    "__multi3",
+    "__ashlti3",
+    "__lshrti3",
+    "__divti3",
+    "__udivti3",
+    "__modti3",
+    "__umodti3",
+    "cabi_realloc",
+    "cabi_export_realloc",
+    "cabi_import_realloc",
+];
+
+/// Where the source lies of what is no program's own.
+const SOURCES: &[&str] = &[
+    "library/std/",
+    "library/core/",
+    "library/alloc/",
+    "library/panic_abort/",
+    "libc-top-half/",
+    "libc-bottom-half/",
+    "compiler-rt/",
+    "compiler_builtins",
+    "dlmalloc",
+];
+
+fn is_of_a_library(frame: &Frame) -> bool {
+    let name = frame.function.as_str();
+    let source = frame.source.as_deref().unwrap_or_default();
+    NAMES.contains(&name)
+        || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+        || SOURCES.iter().any(|place| source.contains(place))
+        || is_of_a_crate(name)
+}
+
+/// Whether a path begins in one of [`CRATES`]: `std::rt::lang_start`, `<alloc::vec::Vec<T> as …>::drop`,
+/// `<&T as core::fmt::Debug>::fmt`.
+fn is_of_a_crate(name: &str) -> bool {
+    let begins = |path: &str| {
+        let first = path.split_once("::").map(|(first, _)| first);
+        first.is_some_and(|first| CRATES.contains(&first))
+    };
+    let Some(inner) = name.strip_prefix('<') else { return begins(name) };
+    let own = inner.trim_start_matches(['&', '*', '[', '(']);
+    let own = ["mut ", "const ", "dyn "]
+        .iter()
+        .fold(own, |own, word| own.strip_prefix(word).unwrap_or(own));
+    // A type without a path is built in or a parameter: then it is the trait that tells.
+    match own.split_once(" as ") {
+        Some((ty, of)) if !ty.contains("::") => begins(of),
+        _ => begins(own),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(function: &str, source: Option<&str>) -> Frame {
+        Frame { module: None, function: function.into(), source: source.map(str::to_owned) }
+    }
+
+    #[test]
+    fn what_is_the_guests_own_is_told_from_what_it_is_linked_with() {
+        for (function, source, own) in [
+            ("myapp::parse", None, true),
+            ("mainly", None, true),
+            ("function 12", None, true),
+            ("stdlib_init", None, true),
+            ("core_loop", None, true),
+            ("<myapp::Config as core::fmt::Display>::fmt", None, true),
+            ("<myapp::Config as core::ops::Drop>::drop", Some("src/main.rs:3"), true),
+            ("stdx::go", None, true),
+            ("work", Some("/home/me/alloc/work.c:3"), true),
+            ("std::panicking::begin_panic_handler::{{closure}}", None, false),
+            ("core::panicking::panic_fmt", None, false),
+            ("alloc::raw_vec::handle_error", None, false),
+            ("<alloc::vec::Vec<T,A> as core::ops::drop::Drop>::drop", None, false),
+            ("<&T as core::fmt::Debug>::fmt", None, false),
+            ("<str as core::fmt::Display>::fmt", None, false),
+            ("<&mut W as core::fmt::Write>::write_str", None, false),
+            ("rust_begin_unwind", None, false),
+            ("__rust_alloc_error_handler", None, false),
+            ("__rustc::__rust_alloc", None, false),
+            ("dlmalloc::dlmalloc::Dlmalloc<A>::malloc", None, false),
+            ("_start", None, false),
+            ("__main_void", None, false),
+            ("malloc", None, false),
+            ("__wasilibc_populate_preopens", None, false),
+            ("try_realloc_chunk", Some("dlmalloc/src/malloc.c:3912"), false),
+            ("pad", Some("/b/wasi-libc/libc-top-half/musl/src/stdio/vfprintf.c:1"), false),
+            ("call_once", Some("/rustc/0/library/core/src/ops/function.rs:250"), false),
+        ] {
+            let frame = frame(function, source);
+            assert_eq!(!is_of_a_library(&frame), own, "{function} {source:?}");
+        }
+    }
+
+    #[test]
+    fn the_short_form_keeps_the_depth_and_says_how_many_are_missing() {
+        let frames =
+            [frame("rust_panic", None), frame("myapp::go", None), frame("__main_void", None)];
+        let (shown, hidden) = Backtrace::Short.pick(&frames);
+        assert_eq!(shown, [(1, &frames[1])]);
+        assert_eq!(hidden, 2);
+        let (shown, hidden) = Backtrace::Full.pick(&frames);
+        assert_eq!((shown.len(), hidden), (3, 0));
+    }
+}
