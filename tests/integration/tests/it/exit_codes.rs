@@ -104,6 +104,33 @@ fn a_panic_is_134_with_the_guests_own_backtrace() {
     }
 }
 
+/// The functions that a crash shows, and whether it says that there are more.
+fn shown(flags: &[&str], arguments: &[&str], code: i32) -> (Vec<String>, bool) {
+    let ran = Run::with(flags).guest("probe", arguments).go().expect(code);
+    let is_depth = |word: &str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit());
+    let frame = |line: &str| {
+        let (depth, function) = line.split_once(": ")?;
+        is_depth(depth.trim_start()).then(|| function.to_owned())
+    };
+    let frames = ran.stderr.lines().filter_map(frame).collect();
+    (frames, ran.stderr.contains("--backtrace full shows all"))
+}
+
+#[test]
+fn the_frames_of_libraries_are_shown_where_they_are_asked_for() {
+    let of_std = |frame: &String| frame.contains("std::") || frame.contains("core::");
+    let (short, more) = shown(&[], &["panic"], 134);
+    assert!(more && !short.is_empty() && !short.iter().any(of_std), "{short:?}");
+    let (full, more) = shown(&["--backtrace", "full"], &["panic"], 134);
+    assert!(!more && full.iter().any(of_std) && short.iter().all(|one| full.contains(one)));
+    // What fails after memory was refused fails in the standard library, mostly.
+    let memory = ["--memory", "32MiB"];
+    let (short, _) = shown(&memory, &["grow"], 137);
+    assert!(!short.iter().any(of_std), "{short:?}");
+    let (full, _) = shown(&[&memory[..], &["--backtrace", "full"]].concat(), &["grow"], 137);
+    assert!(full.len() >= short.len(), "{full:?}");
+}
+
 #[test]
 fn a_guests_function_names_cannot_command_the_terminal() {
     let dir = test_dir();

@@ -1,7 +1,7 @@
 //! Storing components that take long to compile.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
@@ -10,12 +10,12 @@ use cap_std::fs::Dir;
 use futures_util::StreamExt;
 use skep_harness::test_dir;
 use skep_protocol::{
-    Compiled, ComponentView, CreateWorker, Ending, Error, FailedReason, Limits, NewInput, Observed,
-    Payload, Role, RuntimeHandle, Sent, Stored, WorkerSpec,
+    Compiled, ComponentView, CreateWorker, Ending, Error, FailedReason, LimitName, Limits,
+    NewInput, Observed, Payload, Role, RuntimeHandle, Sent, Stored, WorkerSpec,
 };
 use skep_runtime::{
     CompileError, CompileJob, Compiler, Embedded, InProcessCompiler, Options, Outbound, Sandbox,
-    SandboxParts,
+    SandboxParts, Shortage,
 };
 
 use crate::embedded::open_on;
@@ -28,7 +28,7 @@ struct Held {
     may: Mutex<bool>,
     changed: Condvar,
     asked: AtomicUsize,
-    refuses: AtomicBool,
+    refuses: Mutex<Option<fn() -> CompileError>>,
 }
 
 struct Handle(Arc<Held>);
@@ -37,17 +37,23 @@ impl Compiler for Handle {
     fn compile(&self, job: CompileJob<'_>) -> Result<(), CompileError> {
         self.0.asked.fetch_add(1, Ordering::SeqCst);
         drop(self.0.changed.wait_while(self.0.may.lock().unwrap(), |may| !*may).unwrap());
-        match self.0.refuses.load(Ordering::SeqCst) {
-            true => Err(CompileError::Invalid("the test says so".into())),
-            false => InProcessCompiler.compile(job),
+        let refusal = *self.0.refuses.lock().unwrap();
+        match refusal {
+            Some(refusal) => Err(refusal()),
+            None => InProcessCompiler.compile(job),
         }
     }
 }
 
 impl Held {
     fn new(may: bool, refuses: bool) -> Arc<Self> {
-        let refuses = AtomicBool::new(refuses);
-        Arc::new(Self { may: Mutex::new(may), refuses, ..Self::default() })
+        let held = Arc::new(Self { may: Mutex::new(may), ..Self::default() });
+        held.refuse(refuses.then_some(|| CompileError::Invalid("the test says so".into())));
+        held
+    }
+
+    fn refuse(&self, refusal: Option<fn() -> CompileError>) {
+        *self.refuses.lock().unwrap() = refusal;
     }
 
     fn let_go(&self) {
@@ -155,7 +161,7 @@ async fn what_does_not_compile_in_time_leaves_nothing() {
     assert_eq!(runtime.components(None).await.unwrap().items, []);
     let files = std::fs::read_dir(dir.join("components")).map_or(0, Iterator::count);
     assert_eq!(files, 0);
-    held.refuses.store(false, Ordering::SeqCst);
+    held.refuse(None);
     let stored = put(&runtime).await.unwrap();
     assert_eq!((stored.created, stored.item.compiled), (true, Compiled::Ready));
     runtime.shutdown(Duration::ZERO).await;
@@ -176,7 +182,7 @@ async fn what_does_not_compile_later_stays_and_is_tried_again() {
     assert_eq!(held.asked(), 2);
     let worker = runtime.list(Default::default()).await.unwrap().items.remove(0);
     assert_eq!(worker.observed, Observed::Failed { reason: FailedReason::Uninstantiable });
-    held.refuses.store(false, Ordering::SeqCst);
+    held.refuse(None);
     match run(&runtime, &item).await {
         Sent::Done { outcome, .. } => assert_eq!(outcome.ending, Ending::Completed),
         Sent::Accepted { .. } => panic!("it did not end"),
@@ -209,4 +215,56 @@ async fn many_who_store_one_component_have_it_compiled_once() {
         assert_eq!(held.asked(), 1, "{wait:?}");
         runtime.shutdown(Duration::ZERO).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_host_lacks_is_no_fault_of_the_component_or_its_worker() {
+    let short = || CompileError::Shortage(Shortage::Memory);
+    let slow = || CompileError::Limit { name: LimitName::compile_wall_ms, limit: 7 };
+    for (refusal, told) in [
+        (short as fn() -> _, Error::Busy { retry_after: Duration::from_secs(5) }),
+        (slow, Error::LimitExceeded { name: LimitName::compile_wall_ms, limit: 7 }),
+    ] {
+        let (dir, cache, held) = (test_dir(), test_dir(), Held::new(true, false));
+        held.refuse(Some(refusal));
+        let runtime = open(&dir, &cache, &held, PATIENCE);
+        assert_eq!(put(&runtime).await, Err(told));
+        assert_eq!(runtime.components(None).await.unwrap().items, []);
+        // It is tried again when it is sent again.
+        held.refuse(None);
+        let item = put(&runtime).await.unwrap().item;
+        runtime.shutdown(Duration::ZERO).await;
+
+        let empty = test_dir();
+        held.refuse(Some(refusal));
+        let runtime = open(&dir, &empty, &held, PATIENCE);
+        match run(&runtime, &item).await {
+            Sent::Done { outcome, .. } => assert_eq!(outcome.ending, Ending::HostFault),
+            Sent::Accepted { .. } => panic!("it did not end"),
+        }
+        let worker = runtime.list(Default::default()).await.unwrap().items.remove(0);
+        assert_eq!(worker.observed, Observed::Idle);
+        held.refuse(None);
+        match run(&runtime, &item).await {
+            Sent::Done { outcome, .. } => assert_eq!(outcome.ending, Ending::Completed),
+            Sent::Accepted { .. } => panic!("it did not end"),
+        }
+        runtime.shutdown(Duration::ZERO).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_whose_compiled_code_cannot_be_kept_runs_all_the_same() {
+    let (dir, cache, held) = (test_dir(), test_dir(), Held::new(true, false));
+    let runtime = open(&dir, &cache, &held, PATIENCE);
+    // Its open directory is there no more: nothing can be put into it.
+    std::fs::remove_dir_all(&*cache).unwrap();
+    let item = put(&runtime).await.unwrap().item;
+    assert_eq!(compiled(&runtime, &item).await, Compiled::Ready);
+    match run(&runtime, &item).await {
+        Sent::Done { outcome, .. } => assert_eq!(outcome.ending, Ending::Completed),
+        Sent::Accepted { .. } => panic!("it did not end"),
+    }
+    assert_eq!(held.asked(), 1);
+    runtime.shutdown(Duration::ZERO).await;
 }
