@@ -53,7 +53,7 @@ fn memory() -> Vec<Case> {
         Case::text("grows_a_table", Limit(LimitName::table_elements)),
         Case::text("grows_a_table_by_more_than_there_is", Limit(LimitName::table_elements))
             .with(LimitName::table_elements, 1_000),
-        Case::text("declares_a_huge_table", Refused("table")),
+        Case::text("declares_a_huge_table", Limit(LimitName::table_elements)),
         Case::made("instance_flood", made::instance_flood::bytes, Limit(LimitName::core_instances)),
         Case::made("memory_flood", made::memory_flood::bytes, Limit(LimitName::memories)),
         Case::made("table_flood", made::table_flood::bytes, Limit(LimitName::tables)),
