@@ -16,6 +16,7 @@ mod grants;
 mod paths;
 mod place;
 mod shapes;
+mod split;
 mod terminal;
 mod words;
 
@@ -45,6 +46,9 @@ mod mount;
 #[rustfmt::skip]
 #[path = "../../../host/cli/src/quantity.rs"]
 mod quantity;
+#[rustfmt::skip]
+#[path = "../../../host/cli/src/words.rs"]
+mod words_of_the_line;
 
 use std::sync::LazyLock;
 
@@ -59,6 +63,7 @@ const TARGETS: &[(&str, Target)] = &[
     ("grants", grants::run),
     ("paths", paths::run),
     ("shapes", shapes::run),
+    ("split", split::run),
     ("terminal", terminal::run),
     ("words", words::run),
 ];

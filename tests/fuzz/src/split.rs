@@ -1,0 +1,72 @@
+//! The split of the command line at the component: what is the guest's is never Skep's.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::sync::LazyLock;
+
+use clap::{Arg, ArgAction, Command};
+
+use crate::words_of_the_line::{Words, split};
+
+/// A command line with flags of each kind that the program's own has.
+static COMMAND: LazyLock<Command> = LazyLock::new(|| {
+    let command = Command::new("skep").subcommand(with_guest("run", "component"));
+    let worker = Command::new("worker").subcommand(with_guest("send", "worker"));
+    command.subcommand(worker.subcommand(Command::new("list")))
+});
+
+fn with_guest(name: &'static str, positional: &'static str) -> Command {
+    let value = clap::value_parser!(OsString);
+    Command::new(name).args([
+        Arg::new("dir").long("dir").action(ArgAction::Append).value_parser(value.clone()),
+        Arg::new("timeout").long("timeout").alias("time").short('t').value_parser(value.clone()),
+        Arg::new("seed").long("seed").num_args(0..=1).require_equals(true),
+        Arg::new("quiet").long("quiet").short('q').action(ArgAction::SetTrue),
+        Arg::new(positional).required(true).value_parser(value),
+    ])
+}
+
+pub(crate) fn run(data: &[u8]) {
+    // One word a line; the system hands over no NUL.
+    if data.contains(&0) {
+        return;
+    }
+    let words = data.split(|byte| *byte == b'\n').map(|word| OsString::from_vec(word.to_vec()));
+    let line: Vec<_> = std::iter::once("skep".into()).chain(words).collect();
+    let Words { own, guest } = split(&COMMAND, line.clone());
+
+    // Nothing is added, moved or lost but one separator.
+    let rest = line.strip_prefix(own.as_slice()).expect("Skep's own words come first");
+    let separator = rest.first().is_some_and(|word| word == "--");
+    assert_eq!(&rest[usize::from(separator)..], guest, "{line:?}");
+
+    let parsed = COMMAND.clone().try_get_matches_from(&own);
+    let is_found = split(&COMMAND, [own.as_slice(), &["x".into()]].concat()).guest == ["x"];
+    if let Ok(matches) = &parsed
+        && let Some(component) = component(matches)
+    {
+        assert!(is_found, "the parser found {component:?} in {own:?}, and the split did not");
+        assert_eq!(own.last().map(OsString::as_os_str), Some(component), "{line:?}");
+    }
+    if is_found {
+        // Whatever follows the component changes nothing before it.
+        for word in ["--dir=/etc::/h", "--help", "--", "-t", ""] {
+            let words: [OsString; 2] = [word.into(), OsStr::from_bytes(b"\xff").into()];
+            let again = split(&COMMAND, [own.as_slice(), &words].concat());
+            let guest = if word == "--" { &words[1..] } else { &words[..] };
+            assert_eq!(again, Words { own: own.clone(), guest: guest.to_vec() });
+        }
+    } else {
+        assert!(guest.is_empty(), "{line:?}");
+    }
+}
+
+/// What the parser takes for the component, or the worker.
+fn component(matches: &clap::ArgMatches) -> Option<&OsStr> {
+    let (name, matches) = matches.subcommand()?;
+    let (positional, matches) = match name {
+        "run" => ("component", matches),
+        _ => ("worker", matches.subcommand_matches("send")?),
+    };
+    matches.get_one::<OsString>(positional).map(OsString::as_os_str)
+}
