@@ -207,7 +207,9 @@ impl Host {
             policy: None,
             audit: None,
         })
-        .map_err(|error| Failed::here(error.to_string()))?;
+        .map_err(|error| {
+            Failed::here(format!("cannot use the store {}: {error}", settings.store.display()))
+        })?;
         let access = registry.access();
         let first = !access.has_tokens()?;
         if !address.ip().is_loopback() {

@@ -107,7 +107,9 @@ pub(crate) fn registrar(place: &PlaceArgs) -> Result<Registrar, Failed> {
     let dir = ambient::private_store(&settings.store).map_err(|error| {
         Failed::here(format!("cannot use the store {}: {error}", settings.store.display()))
     })?;
-    Registrar::open(dir).map_err(|error| Failed::here(error.to_string()))
+    Registrar::open(dir).map_err(|error| {
+        Failed::here(format!("cannot use the store {}: {error}", settings.store.display()))
+    })
 }
 
 fn create(

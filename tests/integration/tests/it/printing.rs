@@ -43,14 +43,16 @@ fn hosted() -> Hosted {
 }
 
 /// Commands that answer on standard output.
-fn commands() -> Vec<Vec<String>> {
+fn commands(hosted: &Hosted) -> Vec<Vec<String>> {
+    let order = hosted.dir.file("order", "echo x");
+    let order = order.to_str().unwrap();
     let hello = guest("hello");
     let scribe = guest("scribe");
     let (hello, scribe) = (hello.to_str().unwrap(), scribe.to_str().unwrap());
     let lines: &[&[&str]] = &[
         &["run", hello],
         &["run", "--output", "json", hello],
-        &["run", "--input", hello, scribe],
+        &["run", "--input", order, scribe],
         &["inspect", hello],
         &["inspect", "--output", "json", hello],
         &["worker", "list"],
@@ -84,7 +86,7 @@ fn commands() -> Vec<Vec<String>> {
 #[test]
 fn a_result_that_cannot_be_written_is_an_error() {
     let hosted = hosted();
-    for line in commands() {
+    for line in commands(&hosted) {
         let line: Vec<_> = line.iter().map(String::as_str).collect();
         for (stdout, reason) in [(full(), "No space left on device"), (directory(), "Bad file")] {
             let said: Said = command(&hosted, &line).stdout(stdout).output().unwrap().into();
@@ -98,7 +100,7 @@ fn a_result_that_cannot_be_written_is_an_error() {
 #[test]
 fn a_result_for_a_closed_standard_output_is_an_error() {
     let hosted = hosted();
-    for line in commands() {
+    for line in commands(&hosted) {
         let mut shell = Command::new("sh");
         shell.args(["-c", r#"exec "$0" "$@" >&-"#]).arg(skep()).args(&line);
         shell.env("SKEP_STORE", hosted.dir.join("store")).stdin(Stdio::null());
@@ -113,7 +115,7 @@ fn a_result_for_a_closed_standard_output_is_an_error() {
 #[test]
 fn a_reader_that_has_enough_is_no_error() {
     let hosted = hosted();
-    for line in commands().iter().filter(|line| line[0] != "run") {
+    for line in commands(&hosted).iter().filter(|line| line[0] != "run") {
         let line: Vec<_> = line.iter().map(String::as_str).collect();
         let said: Said = command(&hosted, &line).stdout(gone()).output().unwrap().into();
         assert!(!said.err.contains("cannot write"), "{line:?}: {}", said.err);

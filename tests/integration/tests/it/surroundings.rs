@@ -112,6 +112,8 @@ struct Bed {
     hosted: Hosted,
     hello: String,
     scribe: String,
+    /// What a scribe answers.
+    order: String,
 }
 
 impl Bed {
@@ -125,13 +127,14 @@ impl Bed {
         hosted.good(&["worker", "files", "put", "tally", "file", file.to_str().unwrap()]);
         // Compiled before it is run in a place where that is not to be had.
         hosted.good(&["run", &hello]);
-        hosted.good(&["run", &scribe]);
-        Self { hosted, hello, scribe }
+        let order = hosted.dir.file("order", "echo x").to_str().unwrap().to_owned();
+        hosted.good(&["run", "--input", &order, &scribe]);
+        Self { hosted, hello, scribe, order }
     }
 
     /// Every command. Where `reads` is set, those that read standard input if they are asked to.
     fn lines(&self, reads: bool) -> Vec<Vec<String>> {
-        let Self { hello, scribe, .. } = self;
+        let Self { hello, scribe, order, .. } = self;
         let lines: &[&[&str]] = match reads {
             true => &[
                 &["run", "--timeout", "2s", hello],
@@ -147,7 +150,7 @@ impl Bed {
             false => &[
                 &["run", "--timeout", "2s", hello],
                 &["run", "--timeout", "2s", "--output", "json", hello],
-                &["run", "--timeout", "2s", scribe],
+                &["run", "--timeout", "2s", "--input", order, scribe],
                 &["inspect", hello],
                 &["worker", "list"],
                 &["worker", "show", "tally"],
