@@ -38,8 +38,13 @@ pub(crate) fn open_dir(path: &Path) -> io::Result<Dir> {
 
 /// Opens a directory that the operator named, making it where it is missing.
 pub(crate) fn create_dir(path: &Path) -> io::Result<Dir> {
-    Dir::create_ambient_dir_all(path, ambient_authority())?;
-    open_dir(path)
+    match open_dir(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Dir::create_ambient_dir_all(path, ambient_authority())?;
+            open_dir(path)
+        }
+        opened => opened,
+    }
 }
 
 /// The cache of compiled components: `<user cache>/skep/compiled`, for this user alone.
@@ -84,8 +89,8 @@ pub(crate) fn local_runs() -> io::Result<Dir> {
     private_dir(&user_cache()?, "runs")
 }
 
-/// Keeps what this process makes open to its own user, whatever the umask says: a directory that
-/// nobody can enter holds no store, no cache and no guest's files.
+/// Keeps what this process makes open to its own user, whatever the umask says. A directory that its
+/// owner cannot enter holds no store, no cache and no guest's files.
 pub(crate) fn keep_own_permissions() {
     let inherited = rustix::process::umask(Mode::RWXU);
     rustix::process::umask(inherited - Mode::RWXU);
