@@ -96,6 +96,14 @@ pub(crate) fn keep_own_permissions() {
     rustix::process::umask(inherited - Mode::RWXU);
 }
 
+/// Makes a write past the limit on file sizes (`ulimit -f`) fail as any other, where the system would
+/// end the process, and with it whatever else it hosts.
+#[expect(unsafe_code, reason = "no crate in use sets what a signal does")]
+pub(crate) fn survive_file_size_limit() {
+    // SAFETY: to ignore a signal installs no handler. Nothing else here uses this one.
+    unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
+}
+
 /// Lets this process have as many descriptors as it can be let; how many that are.
 pub(crate) fn raise_descriptors() -> u64 {
     let limit = getrlimit(Resource::Nofile);

@@ -105,6 +105,7 @@ fn main() -> ExitCode {
         return ExitCode::from(u8::try_from(code).unwrap_or(1));
     }
     ambient::keep_own_permissions();
+    ambient::survive_file_size_limit();
     let Words { own, guest } = words::split(&Cli::command(), line);
     let code = match Cli::try_parse_from(own) {
         Ok(cli) => {

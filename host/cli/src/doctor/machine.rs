@@ -7,6 +7,7 @@ use rustix::process::{Resource, getrlimit};
 use skep_runtime::{Allocator, PROVE, Wall};
 
 use super::Check;
+use crate::ambient;
 use crate::settings::Settings;
 use crate::version::{LOCK, locked};
 
@@ -94,7 +95,7 @@ fn tried() -> Check {
     const HINT: &str = "please report this, with the kernel's version";
     let mut count = 0;
     for files in [&[][..], &["files"][..]] {
-        let mut child = Command::new("/proc/self/exe");
+        let mut child = Command::new(ambient::program());
         let child = child.arg(PROVE).args(files).stdin(Stdio::null()).stderr(Stdio::null());
         let output = match child.output() {
             Ok(output) => output,

@@ -411,6 +411,7 @@ fn every_command_ends_whatever_it_may_have() {
         r#"ulimit -n 16; exec "$0" "$@""#,
         r#"ulimit -n 64; exec "$0" "$@""#,
         r#"ulimit -v 4000000; exec "$0" "$@""#,
+        r#"ulimit -f 1; exec "$0" "$@""#,
         r#"umask 777; exec "$0" "$@""#,
         r#"LC_ALL=C; export LC_ALL; exec "$0" "$@""#,
     ] {
