@@ -55,7 +55,7 @@ fn numbers_at_the_edge_of_their_range_are_taken_or_refused() {
         ("--memory", "17179869183GiB", 0),
         ("--memory", "17179869184GiB", 125),
         ("--memory", "18446744073709551616", 125),
-        ("--memory", "0", 137),
+        ("--memory", "0", 126),
         ("--disk", &most, 0),
         ("--disk", &nearly, 0),
         ("--disk", "0", 0),
