@@ -78,6 +78,8 @@ pub struct Case {
     pub holds: Option<&'static str>,
     /// The most memory that the host may have over what it had before, in bytes; what for.
     pub peak: (u64, &'static str),
+    /// What it may do before it goes too far takes so long on a busy machine.
+    pub approach: Duration,
 }
 
 impl Case {
@@ -99,6 +101,7 @@ impl Case {
             leaves_nothing: false,
             holds: None,
             peak: PEAK,
+            approach: Duration::ZERO,
         }
     }
 
@@ -136,6 +139,12 @@ impl Case {
     /// With another limit of the host.
     pub fn host_with(mut self, name: LimitName, value: u64) -> Self {
         self.host_limits.push((name, value));
+        self
+    }
+
+    /// Goes too far only after so much work that a busy machine takes this long for it.
+    pub fn approaches_for(mut self, approach: Duration) -> Self {
+        self.approach = approach;
         self
     }
 

@@ -14,7 +14,7 @@ use crate::owner::collected;
 use crate::seen::End;
 
 /// Files that a guest makes in a directory in seconds, even on a busy machine.
-const MANY: u64 = 10_000;
+const MANY: u64 = 2_000;
 
 /// What its host says that it uses is what lies there, and no more than it may.
 pub(crate) fn is_counted<'a>(bed: &'a Bed, worker: WorkerId, _: &'a Outcome) -> Found<'a> {

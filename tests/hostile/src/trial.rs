@@ -73,7 +73,7 @@ async fn told(case: &Case) -> Value {
             .push(format!("{} of the neighbour's turns failed: {failure}", peace.failures.len()));
     }
     let mut slow = Vec::new();
-    if seen.ran && case.ends.is_a_stop() && seen.stopped_in > PROMISE {
+    if seen.ran && case.ends.is_a_stop() && seen.stopped_in > case.approach + PROMISE {
         slow.push(format!("it was stopped after {:?} only", seen.stopped_in));
     }
     if case.ends.come_before_it_runs() && !seen.ran && seen.stopped_in > refusal {

@@ -1,5 +1,7 @@
 //! The limits that the other groups do not come to: those on inputs, and on what a service leaves.
 
+use std::time::Duration;
+
 use skep_protocol::LimitName;
 
 use crate::case::Case;
@@ -28,7 +30,9 @@ fn services() -> Vec<Case> {
             .peaks(128 << 20, "all its state, until its turn ends"),
         Case::service("changes_one_key_after_the_other", {
             Limit(LimitName::state_changes_per_turn)
-        }),
+        })
+        // As many changes as it may make come first.
+        .approaches_for(Duration::from_secs(2)),
         Case::service("logs_for_ever", Deadline).with(LimitName::turn_deadline_ms, 300),
         Case::service("logs_empty_lines", Deadline)
             // Long enough for all of them to be on a disk that others use.
