@@ -13,6 +13,10 @@ use wasmparser::{
     ComponentTypeRef, Instance, MemoryType, Payload, TableType,
 };
 
+/// Elements that each single table has room for in the engine's pool, whatever a worker's limit on
+/// all of them is.
+pub(crate) const TABLE_ELEMENTS: u64 = 65_536;
+
 /// What an instantiation would allocate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Census {

@@ -8,6 +8,7 @@ use skep_protocol::Limits;
 use wasmtime::component;
 use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig, WasmFeatures};
 
+use crate::census::TABLE_ELEMENTS;
 use crate::proposals::OFFERED;
 use crate::ticker::Ticker;
 use crate::world::World;
@@ -39,9 +40,6 @@ impl Profile {
         Self::ALL.into_iter().find(|profile| profile.as_str() == word)
     }
 }
-
-/// Elements that each single table has room for, whatever a worker's limit on all of them is.
-pub(crate) const TABLE_ELEMENTS: u64 = 65_536;
 
 /// Where instances get their memory from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

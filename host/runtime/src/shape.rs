@@ -5,7 +5,10 @@
 //! names; nothing recurses, nothing is allocated that the file's own size does not bound. Whether
 //! the code inside is valid is for the compiler to find out, in its own process.
 
+// With their paths, since the fuzz targets take this file for themselves.
+#[path = "shape/callable.rs"]
 mod callable;
+#[path = "shape/functions.rs"]
 mod functions;
 
 use std::fmt;
@@ -15,8 +18,7 @@ use skep_protocol::text::brief;
 use skep_protocol::{ComponentDigest, ComponentKind, LimitName, Limits};
 use wasmparser::{Encoding, Parser, Payload};
 
-use crate::census::{Census, Counter};
-use crate::engine::TABLE_ELEMENTS;
+use crate::census::{Census, Counter, TABLE_ELEMENTS};
 use crate::interfaces::{self, InterfaceName, Missing, Offer};
 pub(crate) use callable::callable;
 use functions::{Functions, START};

@@ -30,7 +30,11 @@ mod census;
 #[path = "../../../host/runtime/src/interfaces.rs"]
 mod interfaces;
 #[rustfmt::skip]
-#[expect(dead_code, reason = "digests and the linker's refusals are for other parts of the runtime")]
+#[expect(dead_code, reason = "only the compiling child examines a file in depth")]
+#[path = "../../../host/runtime/src/proposals.rs"]
+mod proposals;
+#[rustfmt::skip]
+#[expect(dead_code, unused_imports, reason = "digests and the linker's refusals are for other parts of the runtime")]
 #[path = "../../../host/runtime/src/shape.rs"]
 mod shape;
 
