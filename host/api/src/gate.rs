@@ -1,8 +1,8 @@
 //! What every request passes before a handler sees it, and every answer after.
 //!
-//! It refuses what is too large or malformed, what is for another host, whoever is not logged in,
-//! what another site has a browser send, and parameters that the route does not take. Whether the caller may do what he asks is the registry's to
-//! say.
+//! Refuses requests that are too large or malformed, that name another host, that carry no valid
+//! credential, that another site had a browser send, or that have parameters which the route does not
+//! take. The registry decides what the caller may do.
 
 use std::sync::Arc;
 use std::time::Instant;

@@ -7,7 +7,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// What the program is built of. Only a change of these makes it another one than the commit's.
+/// The paths that the program is built from. A change elsewhere does not count as `+changes`.
 pub(crate) const SOURCES: &[&str] = &["Cargo.lock", "Cargo.toml", "host", "wit"];
 
 /// The commit that a tree is at.
@@ -38,7 +38,7 @@ pub(crate) fn of(root: &Path) -> Option<Commit> {
     Some(Commit { name: format!("{id}{changes} {date}"), moves_with: moves_with.collect() })
 }
 
-/// What git says of a tree, if it is there and has nothing against it.
+/// Runs git in a tree and returns its output; `None` if git is missing or fails.
 fn git(root: &Path, arguments: &[&str]) -> Option<String> {
     let mut git = Command::new("git");
     git.args(arguments).current_dir(root).env("GIT_OPTIONAL_LOCKS", "0");
@@ -64,8 +64,8 @@ mod tests {
         git.output().is_ok_and(|output| output.status.success())
     }
 
-    /// A repository with one commit; none where there is no git.
-    fn repository() -> Option<tempfile::TempDir> {
+    /// Makes a repository with one commit. Needs git, as a checkout of this project does.
+    fn repository() -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("host")).unwrap();
         fs::write(folder.path().join("host/a.rs"), "").unwrap();
@@ -73,7 +73,8 @@ mod tests {
         let made = run(folder.path(), &["init", "--quiet"])
             && run(folder.path(), &["add", "."])
             && run(folder.path(), &["commit", "--quiet", "--message", "one"]);
-        made.then_some(folder)
+        assert!(made, "git makes a repository");
+        folder
     }
 
     #[test]
@@ -81,13 +82,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         assert_eq!(of(folder.path()), None);
         // Unpacked within a repository, it is none of that.
-        let Some(around) = repository() else { return };
+        let around = repository();
         assert_eq!(of(&around.path().join("host")), None);
     }
 
     #[test]
     fn a_commit_has_its_id_its_date_and_a_mark_where_sources_are_other_ones() {
-        let Some(folder) = repository() else { return };
+        let folder = repository();
         let root = folder.path();
         let clean = of(root).unwrap();
         let (id, date) = clean.name.split_once(' ').unwrap();
@@ -106,7 +107,7 @@ mod tests {
 
     #[test]
     fn a_new_commit_changes_a_file_that_is_watched() {
-        let Some(folder) = repository() else { return };
+        let folder = repository();
         let first = of(folder.path()).unwrap();
         let read =
             || first.moves_with.iter().map(|file| fs::read(file).unwrap()).collect::<Vec<_>>();

@@ -17,7 +17,7 @@ use crate::ambient;
 use crate::failure::Failed;
 use crate::terminal;
 
-/// What to do about a target that no draft can take the place of.
+/// The hint for a target that is not a regular file.
 const USE_STANDARD_OUTPUT: &str = "leave FILE out to write to standard output";
 
 /// Writes a stream to the file at `path`, or to standard output.

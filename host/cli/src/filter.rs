@@ -1,7 +1,6 @@
-//! What a guest's output may do to a terminal.
+//! A filter for guest output that goes to a terminal.
 //!
-//! It knows no terminal: it is a writer over another one, and who puts it in between has seen that
-//! there is one.
+//! It wraps any writer. The caller checks that the writer is a terminal.
 
 use std::io::{self, Write};
 
@@ -139,7 +138,7 @@ impl<W: Write> Drop for Filter<W> {
             State::Escape(sequence) => break_off(sequence, &mut out),
             State::Character(begun) => show(begun.bytes(), &mut out),
         }
-        // Nobody is left to be told that the terminal is gone.
+        // An error here means that the terminal is gone; there is no other place to report it.
         let _ = self.to.write_all(&out).and_then(|()| self.to.flush());
     }
 }

@@ -68,7 +68,7 @@ fn refusal(wasm: &[u8], shape: &Shape, limits: &Limits) -> Result<Option<String>
     if let Err(refusal) = shape.check(limits) {
         return Ok(Some(refusal.to_string()));
     }
-    // What lies deeper is looked at where the compiler would run, behind its wall.
+    // Validation in depth runs in the compiling child: it is costly, and its input is untrusted.
     let examined = run::compiler().compile(CompileJob {
         wasm,
         abi: shape.abi,

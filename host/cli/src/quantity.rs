@@ -1,6 +1,6 @@
 //! Sizes and durations on the command line.
 //!
-//! What is read here is what everything behind can count with: a size fits into 64 bits, and a
+//! Values that later arithmetic cannot handle are refused here: a size fits into 64 bits, and a
 //! duration is from [`SHORTEST`] to [`LONGEST`], so that adding it to a point in time never
 //! overflows.
 

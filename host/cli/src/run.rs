@@ -153,15 +153,14 @@ impl Run {
             if input.is_standard_input() && component.is_standard_input() {
                 return Err(failed("standard input is both the component and the input".into()));
             }
-            input.check().map_err(|error| failed(error.to_string()))?;
+            input.check()?;
         }
         let wasm = watch
             .over_blocking(watch.deadline(), move || {
                 component.read(NoWriter::Refuse, limits.component_bytes)
             })
             .await
-            .map_err(|reason| given_up(reason, &limits))?
-            .map_err(|error| failed(error.to_string()))?;
+            .map_err(|reason| given_up(reason, &limits))??;
         let mut run = Self {
             name,
             args,
@@ -306,8 +305,7 @@ impl Run {
                 let most = self.limits.input_bytes;
                 let read = move || source.read(NoWriter::Wait, most);
                 let read = watch.over_blocking(deadline, read).await;
-                read.map_err(|reason| given_up(reason, &self.limits))?
-                    .map_err(|error| failed(error.to_string()))?
+                read.map_err(|reason| given_up(reason, &self.limits))??
             }
             (_, None) => return Ok(None),
             (_, Some(_)) => {

@@ -6,6 +6,7 @@ use skep_protocol::text::neutral;
 use skep_runtime::{CompileError, Crash, Ended, LoadError, Refusal};
 
 use crate::exit;
+use crate::failure::Failed;
 use crate::signals::StopRequest;
 use crate::terminal::Lost;
 
@@ -21,6 +22,18 @@ pub(crate) struct Explained {
     /// What happened, for an end that needs saying.
     pub(crate) message: Option<String>,
     pub(crate) hint: Option<String>,
+}
+
+impl From<Failed> for Explained {
+    /// The end of a run that was not begun.
+    fn from(failed: Failed) -> Self {
+        let message = Some(failed.to_string());
+        let hint = match failed {
+            Failed::Error { hint, .. } => hint.map(str::to_owned),
+            Failed::ReaderGone => None,
+        };
+        Self { status: "error", exit_code: exit::SKEP_FAILED, message, hint, ..Self::default() }
+    }
 }
 
 impl Explained {

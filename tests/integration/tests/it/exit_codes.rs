@@ -165,6 +165,8 @@ fn a_guest_that_copes_with_refused_memory_ends_as_it_says() {
 fn a_missing_file_and_bad_usage_are_125() {
     let missing = test_dir().join("nothing.wasm");
     Run::with(&[]).component(&missing, &[]).go().expect(125).says("there is no file");
+    // Not only what is wrong, but what to do.
+    Run::with(&[]).component(&missing, &[]).go().expect(125).says("hint: check the path");
     let hello = skep_harness::guest("hello");
     for flags in [
         &["--timeout", "soon"][..],
