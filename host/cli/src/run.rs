@@ -34,8 +34,7 @@ use skep_runtime::{
     HttpAccess, KillReason, KillSwitch, LoadError, Loaded, Mount, Outbound, Place, Profile,
     Sandbox, SandboxParts, TranscriptEntry, Unbounded, Unkept,
 };
-use skep_store::scope::Quota;
-use skep_store::{Disk, Scope};
+use skep_scope::{Disk, Quota, Scope};
 
 use crate::report::{CompileReport, DenialReport, RunReport};
 use crate::serve::now;

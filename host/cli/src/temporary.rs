@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use cap_std::fs::{Dir, DirBuilder, DirBuilderExt, MetadataExt, Permissions, PermissionsExt};
 use rustix::fs::{FlockOperation, Mode, OFlags, flock, openat};
 use rustix::io::Errno;
-use skep_store::tree::{remove_some, remove_tree};
+use skep_scope::tree::{remove_some, remove_tree};
 
 use crate::ambient;
 

@@ -21,7 +21,7 @@ mod transfer;
 
 use std::time::Duration;
 
-use skep_store::scope::{NewTime, Stat};
+use skep_scope::{NewTime, Stat};
 use wasmtime_wasi::I32Exit;
 use wasmtime_wasi_io::streams::{InputStream, OutputStream, StreamError};
 use wiggle::{GuestMemory, GuestPtr};

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use skep_protocol::{LimitName, Limits};
-use skep_store::Scope;
+use skep_scope::Scope;
 use wasmtime::component::{HasData, Linker, ResourceTable};
 use wasmtime_wasi::cli::{WasiCli, WasiCliCtxView};
 use wasmtime_wasi::p2::bindings as wasi;

@@ -14,7 +14,6 @@ mod database;
 pub mod error;
 pub mod fault;
 pub mod feed;
-pub mod files;
 pub mod health;
 mod janitor;
 mod layout;
@@ -24,9 +23,7 @@ mod reader;
 pub mod record;
 mod row;
 mod schema;
-pub mod scope;
 pub mod store;
-pub mod tree;
 mod writer;
 
 pub use commit::Commit;
@@ -34,10 +31,8 @@ pub use compiled::{CompiledCache, CompiledFile, FreshCode};
 pub use error::{OpenError, Refusal, StoreError};
 pub use fault::{Faults, NoFaults};
 pub use feed::{Feed, Followed};
-pub use files::FileError;
 pub use record::{
     ComponentRecord, ConfigRecord, InputRecord, NewEntry, Receipt, SharedEvent, Standing,
     Transaction, WorkerEvent, WorkerNumber, WorkerRecord,
 };
-pub use scope::{Disk, Scope, ScopeError};
 pub use store::{Lookup, Store, StoreParts};

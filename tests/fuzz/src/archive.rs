@@ -4,8 +4,8 @@
 
 use std::collections::BTreeMap;
 
-use skep_store::Scope;
-use skep_store::files::{self, Export, Import};
+use skep_scope::Scope;
+use skep_scope::files::{Export, Import, self};
 use tar::Header;
 
 use crate::place::Place;

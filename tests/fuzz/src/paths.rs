@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use skep_protocol::FileName;
-use skep_store::files::{self, Export, Upload};
-use skep_store::scope::{NewTime, OpenDirectory, OpenFile, OpenHow, Opened, Order, Stat};
+use skep_scope::files::{Export, Upload, self};
+use skep_scope::{NewTime, OpenDirectory, OpenFile, OpenHow, Opened, Order, Stat};
 
 use crate::bytes::Bytes;
 use crate::place::Place;

@@ -9,8 +9,7 @@ use std::sync::Arc;
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use skep_protocol::Rights;
-use skep_store::scope::{Disk, Quota};
-use skep_store::{Scope, tree};
+use skep_scope::{Disk, Quota, Scope, tree};
 
 /// Small enough to be passed by a few operations.
 const QUOTA: Quota = Quota { bytes: 1 << 16, entries: 24 };

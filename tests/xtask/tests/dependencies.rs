@@ -13,9 +13,10 @@ use xtask::tree;
 /// The design's crates and the ones that each of them names; none other.
 const EDGES: &[(&str, &[&str])] = &[
     ("skep-protocol", &[]),
+    ("skep-scope", &["skep-protocol"]),
     ("skep-store", &["skep-protocol"]),
     ("skep-client", &["skep-protocol"]),
-    ("skep-runtime", &["skep-protocol", "skep-store"]),
+    ("skep-runtime", &["skep-protocol", "skep-scope", "skep-store"]),
     ("skep-registry", &["skep-protocol", "skep-client"]),
     ("skep-api", &["skep-protocol", "skep-registry"]),
     ("skep-guest", &[]),

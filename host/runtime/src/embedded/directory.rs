@@ -8,8 +8,8 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use skep_protocol::{DiagnosticCode, Rights};
-use skep_store::scope::{Quota, Usage};
-use skep_store::{Disk, Refusal, Scope, StoreError};
+use skep_scope::{Disk, Quota, Scope, Usage};
+use skep_store::{Refusal, StoreError};
 
 use super::inner::Inner;
 use super::worker::Worker;

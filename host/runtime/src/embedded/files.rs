@@ -15,9 +15,9 @@ use skep_protocol::{
     ByteStream, Diagnostic, DiagnosticCode, Error, FileName, FileRange, FileView, Imported,
     Invalid, Limits, ListFiles, Listing, Rights, Stored, WorkerId,
 };
-use skep_store::files::{self, Export, FileError, Import, PIECE, Upload};
-use skep_store::scope::Quota;
-use skep_store::{Disk, Scope, StoreError};
+use skep_scope::files::{Export, FileError, Import, PIECE, Upload, self};
+use skep_scope::{Disk, Quota, Scope};
+use skep_store::StoreError;
 use tokio::sync::oneshot;
 
 use super::Embedded;

@@ -4,8 +4,7 @@ use std::io;
 
 use rustix::io::Errno as HostErrno;
 use skep_protocol::LimitName;
-use skep_store::ScopeError;
-use skep_store::scope::NodeKind;
+use skep_scope::{NodeKind, ScopeError};
 use wasmtime_wasi_io::streams::StreamError;
 use wiggle::GuestError;
 

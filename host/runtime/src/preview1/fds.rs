@@ -1,6 +1,6 @@
 //! The guest's descriptor table: numbers, and what they stand for.
 
-use skep_store::scope::{OpenDirectory, OpenFile};
+use skep_scope::{OpenDirectory, OpenFile};
 
 use super::abi::types::{self, Errno, Error, Fdflags, Rights};
 use super::fdstat::RightsPair;

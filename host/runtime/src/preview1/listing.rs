@@ -7,7 +7,7 @@
 //! Fewer bytes than asked for are the end, and an error comes without bytes. So an error that is met
 //! behind some entries waits for the next call, which an entry that is cut off makes the guest do.
 
-use skep_store::scope::{Entry, Listing};
+use skep_scope::{Entry, Listing};
 use wiggle::GuestType;
 
 use super::abi::types::{self, Errno, Error, Rights};

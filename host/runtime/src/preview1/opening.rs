@@ -1,6 +1,6 @@
 //! `path_open`: the one call that makes a descriptor.
 
-use skep_store::scope::{OpenHow, Opened};
+use skep_scope::{OpenHow, Opened};
 
 use super::abi::types::{self, Errno, Error, Fdflags, Oflags, Rights};
 use super::fds::{Entry, Fd, OpenedFile};

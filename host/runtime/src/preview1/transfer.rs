@@ -59,7 +59,7 @@ impl World {
     pub(super) async fn read_file(
         &mut self,
         memory: &mut GuestMemory<'_>,
-        file: skep_store::scope::OpenFile,
+        file: skep_scope::OpenFile,
         buffers: &[GuestPtr<[u8]>],
         offset: u64,
     ) -> Result<types::Size, Error> {

@@ -9,8 +9,7 @@ use std::sync::{Arc, Mutex};
 use cap_std::fs::Dir;
 use rustix::process::{Resource, Signal};
 use skep_protocol::{ComponentKind, Rights};
-use skep_store::scope::Quota;
-use skep_store::{Disk, Scope};
+use skep_scope::{Disk, Quota, Scope};
 
 use super::wire::{self, Job, MountJob, Printer, Stream};
 use crate::calls::{FileCalls, Place};

@@ -23,7 +23,7 @@ use rustix::net::{
 use serde_json::{Map, Value, json};
 use skep_protocol::text::neutral;
 use skep_protocol::{Denial, Grants, HttpGrant, LimitName, Limits, Rights};
-use skep_store::scope::Usage;
+use skep_scope::Usage;
 
 use crate::engine::Profile;
 use crate::instance::{Cost, Done};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use sha2::{Digest, Sha256};
-use skep_store::scope::{Order, Stat};
+use skep_scope::{Order, Stat};
 
 use crate::clocks::VIRTUAL_EPOCH;
 

@@ -10,10 +10,7 @@ use std::time::Duration;
 use rustix::fs::Advice;
 use rustix::io::Errno;
 use skep_protocol::LimitName;
-use skep_store::ScopeError;
-use skep_store::scope::{
-    Entry, Listing, NewTime, NodeKind, OpenDirectory, OpenFile, OpenHow, Opened, Stat,
-};
+use skep_scope::{Entry, Listing, NewTime, NodeKind, OpenDirectory, OpenFile, OpenHow, Opened, ScopeError, Stat};
 use wasmtime::component::{Resource, ResourceTableError};
 use wasmtime_wasi_io::streams::{DynInputStream, DynOutputStream};
 

@@ -3,8 +3,7 @@
 use std::io;
 
 use bytes::Bytes;
-use skep_store::ScopeError;
-use skep_store::scope::OpenFile;
+use skep_scope::{OpenFile, ScopeError};
 use wasmtime_wasi_io::poll::Pollable;
 use wasmtime_wasi_io::streams::{InputStream, OutputStream, StreamError, StreamResult};
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use skep_protocol::{Failure, LimitName, Limits};
 use skep_store::record::Standing;
-use skep_store::scope::Usage;
+use skep_scope::Usage;
 
 use super::super::ending::{self, Captured};
 use super::super::record::DurableTurn;

@@ -8,17 +8,16 @@ use skep_protocol::{
     SecretName,
 };
 use skep_store::record::{Standing, WorkerEvent, WorkerRecord};
-use skep_store::scope::Quota;
-use skep_store::{Disk, Scope, StoreError};
+use skep_scope::{Disk, Quota, Scope};
+use skep_store::StoreError;
 
-use crate::ConnectReason;
+use crate::{ConnectReason, stdio};
 use crate::calls::{FileCalls, Place as CallPlace};
 use crate::guest::GuestSpec;
 use crate::instance::{Cost, Done, Instance};
 use crate::loaded::Loaded;
 use crate::outbound::HttpAccess;
 use crate::outcome::Ended;
-use crate::stdio;
 use crate::turn::Identity;
 use crate::world::Mount;
 

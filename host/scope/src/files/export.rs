@@ -4,7 +4,7 @@ use tar::{EntryType, Header};
 
 use super::walk::{Kind, Walk};
 use super::{FileError, PIECE, gone};
-use crate::scope::{OpenFile, OpenHow, Opened, Scope, Stat};
+use crate::{OpenFile, OpenHow, Opened, Scope, Stat};
 
 /// What a block is long, and what each part of an archive is filled up to.
 pub(super) const BLOCK: usize = 512;

@@ -4,7 +4,7 @@
 //! The tree is a guest's work and may change while it is read. A name is followed down one part at
 //! a time and never through a link; what is not a regular file or a directory, or has a name that
 //! is no [`FileName`], is not there. How many have such a name is told. What is written passes the
-//! worker's ledger like a guest's own writes, and is put in place whole ([`crate::scope::Draft`]).
+//! worker's ledger like a guest's own writes, and is put in place whole ([`crate::Draft`]).
 //!
 //! Nothing here waits for anything but the disk: uploads and archives are pushed in and pulled out a
 //! piece at a time, and no thread is held between two pieces.
@@ -18,7 +18,7 @@ use std::io;
 
 use skep_protocol::{FileName, FileView, LimitName, Timestamp};
 
-use crate::scope::{NodeKind, OpenDirectory, OpenFile, OpenHow, Opened, Scope, ScopeError, Stat};
+use crate::{NodeKind, OpenDirectory, OpenFile, OpenHow, Opened, Scope, ScopeError, Stat};
 
 pub use export::Export;
 pub use import::Import;

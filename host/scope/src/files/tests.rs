@@ -6,7 +6,7 @@ use skep_protocol::Rights;
 use std::sync::Arc;
 
 use super::*;
-use crate::scope::{Disk, Quota, Usage};
+use crate::{Disk, Quota, Usage};
 
 mod archives;
 

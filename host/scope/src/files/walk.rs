@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, VecDeque};
 use skep_protocol::FileName;
 
 use super::{FileError, descend, gone};
-use crate::scope::{NodeKind, OpenDirectory, Order, ScopeError};
+use crate::{NodeKind, OpenDirectory, Order, ScopeError};
 
 /// Names held of one directory.
 const BATCH: usize = 1_000;

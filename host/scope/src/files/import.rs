@@ -19,7 +19,7 @@ use tar::{EntryType, Header, PaxExtensions};
 use super::FileError;
 use super::export::{BLOCK, padding};
 use super::upload::{Upload, way};
-use crate::scope::{NewTime, OpenDirectory, Scope};
+use crate::{NewTime, OpenDirectory, Scope};
 
 /// The longest extension: a name and a few words beside it.
 const EXTENSION: u64 = 64 << 10;

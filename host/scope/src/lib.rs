@@ -16,10 +16,12 @@ mod directory;
 mod draft;
 mod error;
 mod file;
+pub mod files;
 mod ledger;
 mod listing;
 mod place;
 mod stat;
+pub mod tree;
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};

@@ -7,7 +7,7 @@ use cap_std::fs::Dir;
 use skep_protocol::{FileName, FileView};
 
 use super::{FileError, descend, split, view};
-use crate::scope::{Draft, NewTime, NodeKind, OpenDirectory, Scope, ScopeError};
+use crate::{Draft, NewTime, NodeKind, OpenDirectory, Scope, ScopeError};
 
 /// A file on its way to its name. Dropped before its end, it leaves nothing.
 #[derive(Debug)]
