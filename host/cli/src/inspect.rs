@@ -8,8 +8,8 @@ use clap::Args;
 use skep_protocol::limits::OFF;
 use skep_protocol::text::neutral;
 use skep_protocol::{LimitName, Limits};
-use skep_runtime::interfaces::{Grant, Missing};
-use skep_runtime::{
+use skep_sandbox::interfaces::{Grant, Missing};
+use skep_sandbox::{
     Abi, CompileBounds, CompileError, CompileJob, Compiler, Import, Profile, Shape,
 };
 

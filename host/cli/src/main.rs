@@ -122,9 +122,9 @@ fn main() -> ExitCode {
 /// Runs this process as the child that its first argument makes it.
 fn child(line: &[OsString]) -> Option<i32> {
     let child: fn(&[String]) -> i32 = match line.get(1)?.to_str()? {
-        COMPILE => skep_runtime::child_main,
-        RUN => skep_runtime::run_main,
-        skep_runtime::PROVE => skep_runtime::prove,
+        COMPILE => skep_sandbox::child_main,
+        RUN => skep_sandbox::run_main,
+        skep_sandbox::PROVE => skep_sandbox::prove,
         _ => return None,
     };
     let arguments = line[2..].iter().map(|word| word.to_string_lossy().into_owned());

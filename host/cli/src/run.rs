@@ -29,7 +29,7 @@ use skep_protocol::limits::OFF;
 use skep_protocol::text::neutral;
 use skep_protocol::{ComponentKind, Limits, Payload, Rights, WorkerId};
 use skep_registry::{LocalRun, RunRecord};
-use skep_runtime::{
+use skep_sandbox::{
     ChildCompiler, CompileOutcome, ConnectReason, Cost, Denied, Done, Ended, FileCalls, GuestSpec,
     HttpAccess, KillReason, KillSwitch, LoadError, Loaded, Mount, Outbound, Place, Profile,
     Sandbox, SandboxParts, TranscriptEntry, Unbounded, Unkept,

@@ -9,7 +9,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use skep_protocol::{HttpGrant, SecretName};
-use skep_runtime::{OperatorSecret, SecretError};
+use skep_sandbox::{OperatorSecret, SecretError};
 
 use crate::failure::Failed;
 use crate::settings::{SecretSetting, SecretSettings};

@@ -11,9 +11,8 @@ use clap::Args;
 use skep_api::{ApiParts, Metrics, ServerLimits, Surface};
 use skep_protocol::{HostId, Limits, Role, RuntimeId, ScopeName, Timestamp, TokenView};
 use skep_registry::{Ceilings, Network, Registry, RegistryParts};
-use skep_runtime::{
-    Embedded, EmbeddedParts, OperatorScope, Outbound, Sandbox, SandboxParts, Wall, Walled,
-};
+use skep_runtime::{Embedded, EmbeddedParts, OperatorScope};
+use skep_sandbox::{Outbound, Sandbox, SandboxParts, Wall, Walled};
 use skep_store::{NoFaults, OpenError, Store, StoreParts};
 use tokio::net::TcpListener;
 

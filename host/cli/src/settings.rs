@@ -10,7 +10,8 @@ use serde::Deserialize;
 use skep_protocol::{
     GrantError, HttpGrant, LimitName, Limits, Rights, RuntimeId, ScopeName, SecretName,
 };
-use skep_runtime::{Isolation, Options};
+use skep_runtime::Options;
+use skep_sandbox::Isolation;
 
 use crate::ambient;
 use crate::secret::{self, Place};

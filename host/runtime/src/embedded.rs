@@ -11,27 +11,6 @@
 //!
 //! There is no other way to run a worker, and none that keeps it in memory only.
 
-mod bank;
-mod changes;
-mod components;
-mod directory;
-mod driver;
-mod ending;
-mod files;
-mod follow;
-mod handle;
-mod heap;
-mod holds;
-mod inner;
-mod known;
-mod log;
-mod machine;
-mod record;
-mod residency;
-mod run;
-mod sweeper;
-mod worker;
-
 use std::collections::BTreeMap;
 use std::ops::Deref;
 use std::sync::Arc;
@@ -41,14 +20,13 @@ use std::time::{Duration, Instant};
 use skep_protocol::{Desired, HostId, ScopeName, SecretName, WorkerId};
 use skep_store::{Lookup, Store, StoreError};
 
-use crate::kill::KillReason;
-use crate::outbound::OperatorSecret;
-use crate::sandbox::Sandbox;
-use crate::walled::Walled;
+use skep_sandbox::KillReason;
+use skep_sandbox::OperatorSecret;
+use skep_sandbox::Sandbox;
+use skep_sandbox::Walled;
 
-pub use self::inner::OperatorScope;
-use self::inner::{Inner, InnerParts};
-use self::sweeper::Sweeper;
+use crate::roster::inner::{Inner, InnerParts, OperatorScope};
+use crate::sweeper::Sweeper;
 
 /// How long turns that were ended may take to be recorded.
 const LAST_GRACE: Duration = Duration::from_secs(5);
@@ -116,11 +94,11 @@ pub struct EmbeddedParts {
 /// The last clone that is dropped takes in no more and lets its workers go as they are: what they
 /// had accepted is on disk. [`Embedded::shutdown`] gives them time.
 #[derive(Clone)]
-pub struct Embedded(Arc<Opened>);
+pub struct Embedded(pub(crate) Arc<Opened>);
 
 /// What all clones of a handle share.
-struct Opened {
-    inner: Arc<Inner>,
+pub(crate) struct Opened {
+    pub(crate) inner: Arc<Inner>,
     /// Ends with the last of them.
     _sweeper: Sweeper,
 }

@@ -1,61 +1,17 @@
-//! Runs guests: reads a component without compiling it, compiles it elsewhere, instantiates it with
-//! what it was granted and nothing else, and ends it when a limit or a person says so.
+//! The durable runtime: workers over a store, in this process.
 //!
-//! The way through: [`Shape`] reads the bytes, [`Sandbox::load`] makes them ready,
-//! [`Sandbox::connect`] gives an [`Instance`], and a turn on it has an [`Ended`].
+//! [`Embedded`] implements [`skep_protocol::RuntimeHandle`] over a [`skep_store::Store`] and a
+//! [`skep_sandbox::Sandbox`]. It decides when a worker's turn runs and what of it is kept; what a guest
+//! can do is the sandbox's part, which knows nothing of workers or of SQLite.
 
-mod calls;
-mod census;
-mod clocks;
-mod compile;
+mod components;
+mod driver;
 mod embedded;
-mod engine;
-mod guarded;
-mod guest;
-mod instance;
-pub mod interfaces;
-mod kill;
-mod lender;
-mod lifecycle;
-mod loaded;
-mod meter;
-mod outbound;
-mod outcome;
-mod preview1;
-mod proposals;
-mod random;
-mod sandbox;
-mod shape;
-mod shortage;
-mod slice;
-mod slots;
-pub mod stdio;
-mod ticker;
+mod handle;
+mod memory;
+mod roster;
+mod sweeper;
 mod turn;
-mod wall;
-mod walled;
-mod world;
 
-pub use calls::{FileCalls, Place};
-pub use census::Census;
-pub use compile::{
-    ChildCompiler, CompileBounds, CompileError, CompileJob, Compiler, InProcessCompiler, child_main,
-};
-pub use embedded::{Embedded, EmbeddedParts, OperatorScope, Options};
-pub use engine::{Allocator, Profile};
-pub use guest::GuestSpec;
-pub use instance::{Cost, Done, Instance};
-pub use kill::{KillReason, KillSwitch};
-pub use lender::{Lender, Unbounded};
-pub use lifecycle::ConnectReason;
-pub use loaded::{CompileOutcome, Loaded, Unkept};
-pub use outbound::{HttpAccess, OperatorSecret, Outbound, Resolver, SecretError, SystemResolver};
-pub use outcome::{Crash, Ended, Frame};
-pub use proposals::Unoffered;
-pub use sandbox::{LoadError, Sandbox, SandboxParts};
-pub use shape::{Abi, Import, Refusal, Shape};
-pub use shortage::Shortage;
-pub use turn::{Identity, RecordError, RequestLog, TranscriptEntry, Turn};
-pub use wall::{PROVE, Wall, prove};
-pub use walled::{Isolation, Walled, run_main};
-pub use world::{Denials, Denied, Mount};
+pub use embedded::{Embedded, EmbeddedParts, Options};
+pub use roster::inner::OperatorScope;

@@ -14,7 +14,8 @@ use crate::commit::block_on;
 use crate::reader::Readers;
 use crate::writer::Shared;
 use crate::writer::queue::Chore;
-use crate::{Faults, StoreError, WorkerNumber, layout, read, tree};
+use crate::{Faults, StoreError, WorkerNumber, layout, read};
+use skep_scope::tree;
 
 /// For files; the writer has as much again.
 const SLICE: Duration = Duration::from_millis(4);

@@ -8,7 +8,6 @@
 
 mod checksum;
 pub mod commit;
-pub mod compiled;
 mod component_file;
 mod database;
 pub mod error;
@@ -27,7 +26,6 @@ pub mod store;
 mod writer;
 
 pub use commit::Commit;
-pub use compiled::{CompiledCache, CompiledFile, FreshCode};
 pub use error::{OpenError, Refusal, StoreError};
 pub use fault::{Faults, NoFaults};
 pub use feed::{Feed, Followed};

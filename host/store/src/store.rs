@@ -13,6 +13,7 @@ use skep_protocol::{
     ComponentDigest, ConfigDigest, Cursor, Diagnostic, DiagnosticCode, Entry, EntryPage,
     IdempotencyKey, InputId, Limits, Outcome, RuntimeId, Timestamp, Usage, WorkerId,
 };
+use skep_scope::tree;
 
 use crate::commit::Then;
 use crate::component_file::ComponentFiles;
@@ -24,7 +25,7 @@ use crate::writer::{self, Writer};
 use crate::{
     Commit, ComponentRecord, ConfigRecord, Faults, Feed, InputRecord, OpenError, Receipt,
     SharedEvent, StoreError, Transaction, WorkerNumber, WorkerRecord, janitor, layout, read,
-    schema, tree,
+    schema,
 };
 
 /// Diagnostics that are not written down.

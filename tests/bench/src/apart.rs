@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use skep_protocol::{Ending, NewInput, Payload, RuntimeHandle, Sent, WorkerId};
-use skep_runtime::{Embedded, Isolation, Walled};
+use skep_runtime::Embedded;
+use skep_sandbox::{Isolation, Walled};
 
 use crate::Failure;
 use crate::durable::{Live, component, worker};

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use skep_runtime::stdio::Output;
-use skep_runtime::{Ended, GuestSpec, KillSwitch, Loaded, Sandbox};
+use skep_sandbox::stdio::Output;
+use skep_sandbox::{Ended, GuestSpec, KillSwitch, Loaded, Sandbox};
 
 use crate::Failure;
 use crate::pairs::{First, Pairs};

@@ -12,9 +12,8 @@ use skep_protocol::{
     ComponentDigest, CreateWorker, Ending, Limits, NewInput, Output, Payload, Role, RuntimeHandle,
     RuntimeId, Sent, Timestamp, WorkerId, WorkerSpec,
 };
-use skep_runtime::{
-    Embedded, EmbeddedParts, InProcessCompiler, Options, Outbound, Sandbox, SandboxParts, Walled,
-};
+use skep_runtime::{Embedded, EmbeddedParts, Options};
+use skep_sandbox::{InProcessCompiler, Outbound, Sandbox, SandboxParts, Walled};
 use skep_store::{NoFaults, Store, StoreParts};
 
 use crate::Failure;

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use skep_protocol::{
     ComponentDigest, ComponentKind, Desired, EntryKind, Payload, WorkerId, WorkerSpec,
 };
-use skep_runtime::{Options, Sandbox};
+use skep_runtime::Options;
+use skep_sandbox::Sandbox;
 use skep_store::{NewEntry, Standing, Store, Transaction, WorkerEvent, WorkerNumber, WorkerRecord};
 
 use crate::Failure;

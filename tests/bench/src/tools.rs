@@ -5,7 +5,7 @@ use std::process::Command;
 use std::sync::Arc;
 
 use skep_protocol::Limits;
-use skep_runtime::{
+use skep_sandbox::{
     Identity, InProcessCompiler, Loaded, Outbound, Profile, RecordError, Sandbox, SandboxParts,
     TranscriptEntry, Turn,
 };

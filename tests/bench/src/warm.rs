@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use skep_protocol::Payload;
-use skep_runtime::{Ended, GuestSpec, Instance, KillSwitch, Loaded, Sandbox};
+use skep_sandbox::{Ended, GuestSpec, Instance, KillSwitch, Loaded, Sandbox};
 
 use crate::Failure;
 use crate::pairs::{First, Pairs};

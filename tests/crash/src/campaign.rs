@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use skep_runtime::Sandbox;
+use skep_sandbox::Sandbox;
 use skep_store::fault::POINTS;
 
 use crate::Tools;

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::join;
 use skep_protocol::{Cursor, Error, RuntimeHandle, WorkerId};
-use skep_runtime::{Embedded, Sandbox};
+use skep_runtime::Embedded;
+use skep_sandbox::Sandbox;
 use skep_store::{Lookup, NoFaults, Store};
 
 use crate::actor::Actor;

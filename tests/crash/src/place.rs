@@ -8,9 +8,8 @@ use std::time::{Duration, SystemTime};
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use skep_protocol::{Limits, Timestamp};
-use skep_runtime::{
-    Embedded, EmbeddedParts, InProcessCompiler, Options, Outbound, Sandbox, SandboxParts,
-};
+use skep_runtime::{Embedded, EmbeddedParts, Options};
+use skep_sandbox::{InProcessCompiler, Outbound, Sandbox, SandboxParts};
 use skep_store::{Faults, OpenError, Store, StoreError, StoreParts};
 
 /// What runs the guests of this process.

@@ -2,7 +2,7 @@
 
 use skep_protocol::Limits;
 
-use crate::shape::{Refusal, Shape};
+use crate::preflight::shape::{Refusal, Shape};
 
 pub(crate) fn run(data: &[u8]) {
     let limits = Limits::default();

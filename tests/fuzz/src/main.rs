@@ -15,28 +15,11 @@ mod flags;
 mod grants;
 mod paths;
 mod place;
+mod preflight;
 mod shapes;
 mod split;
 mod terminal;
 mod words;
-
-// What the runtime reads a component with, from its own sources: it takes no part of the engine,
-// which would have to be built a second time and instrumented.
-#[rustfmt::skip]
-#[path = "../../../host/runtime/src/census.rs"]
-mod census;
-#[rustfmt::skip]
-#[expect(dead_code, reason = "what a grant is called is said by other parts of the runtime")]
-#[path = "../../../host/runtime/src/interfaces.rs"]
-mod interfaces;
-#[rustfmt::skip]
-#[expect(dead_code, reason = "only the compiling child examines a file in depth")]
-#[path = "../../../host/runtime/src/proposals.rs"]
-mod proposals;
-#[rustfmt::skip]
-#[expect(dead_code, unused_imports, reason = "digests and the linker's refusals are for other parts of the runtime")]
-#[path = "../../../host/runtime/src/shape.rs"]
-mod shape;
 
 // What the program reads its flags with, and what it shows of guests on a terminal. It is no library,
 // and has nothing for others to use.

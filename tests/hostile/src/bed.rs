@@ -16,10 +16,8 @@ use skep_protocol::{
     LimitName, Limits, NewInput, Outcome, Output, Payload, Rights, Role, RuntimeHandle, ScopeGrant,
     Sent, Timestamp, WorkerId, WorkerSpec,
 };
-use skep_runtime::{
-    ChildCompiler, Embedded, EmbeddedParts, Isolation, OperatorScope, Options, Outbound, Sandbox,
-    SandboxParts, Walled,
-};
+use skep_runtime::{Embedded, EmbeddedParts, OperatorScope, Options};
+use skep_sandbox::{ChildCompiler, Isolation, Outbound, Sandbox, SandboxParts, Walled};
 use skep_store::{NoFaults, Store, StoreParts};
 
 use crate::case::{Case, What};

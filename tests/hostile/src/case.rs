@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use skep_protocol::{LimitName, Outcome, Rights, WorkerId};
-use skep_runtime::Isolation;
+use skep_sandbox::Isolation;
 
 use crate::bed::{self, Bed};
 use crate::seen::{Ends, Seen};

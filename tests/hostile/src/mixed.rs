@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use skep_protocol::{ComponentDigest, LimitName};
-use skep_runtime::Isolation;
+use skep_sandbox::Isolation;
 
 use crate::bed::{Bed, input, wasm};
 use crate::case::Case;

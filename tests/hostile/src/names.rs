@@ -5,7 +5,7 @@ use std::io;
 use std::net::IpAddr;
 use std::sync::Mutex;
 
-use skep_runtime::{Resolver, SystemResolver};
+use skep_sandbox::{Resolver, SystemResolver};
 
 /// See the module's documentation.
 #[derive(Debug, Default)]

@@ -1,7 +1,7 @@
 //! What is recorded of what a guest has said, looked at before its worker is removed.
 
 use skep_protocol::{Entry, EntryKind, Limits, Outcome, Output, RunOutput, WorkerId};
-use skep_runtime::stdio::LINE_BYTES;
+use skep_sandbox::stdio::LINE_BYTES;
 
 use crate::bed::Bed;
 use crate::case::Found;

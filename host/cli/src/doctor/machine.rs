@@ -4,7 +4,7 @@ use std::process::{Command, Stdio};
 
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
 use rustix::process::{Resource, getrlimit};
-use skep_runtime::{Allocator, PROVE, Wall};
+use skep_sandbox::{Allocator, PROVE, Wall};
 
 use super::Check;
 use crate::ambient;

@@ -4,7 +4,7 @@
 //! out; what is the guest's own stays, and keeps its depth.
 
 use clap::ValueEnum;
-use skep_runtime::Frame;
+use skep_sandbox::Frame;
 
 /// How much of a call stack is shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]

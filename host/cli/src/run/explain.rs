@@ -3,7 +3,7 @@
 use skep_protocol::LimitName;
 use skep_protocol::limits::Limits;
 use skep_protocol::text::neutral;
-use skep_runtime::{CompileError, Crash, Ended, LoadError, Refusal};
+use skep_sandbox::{CompileError, Crash, Ended, LoadError, Refusal};
 
 use crate::exit;
 use crate::failure::Failed;

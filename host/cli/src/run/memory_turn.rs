@@ -7,7 +7,7 @@ use std::sync::mpsc::Sender;
 use std::time::SystemTime;
 
 use skep_protocol::{LimitName, Limits, RequestRecord};
-use skep_runtime::{Identity, RecordError, RequestLog, TranscriptEntry, Turn};
+use skep_sandbox::{Identity, RecordError, RequestLog, TranscriptEntry, Turn};
 
 /// State and transcript in memory.
 pub(crate) struct MemoryTurn {

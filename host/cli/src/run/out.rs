@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use cap_std::fs::Dir;
 use cap_tempfile::TempFile;
 use skep_protocol::text::neutral;
-use skep_scope::tree::{CopyOut, self};
+use skep_scope::tree::{self, CopyOut};
 
 use crate::ambient;
 use crate::report::{FileReport, OutReport, SkippedReport};

@@ -4,7 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use skep_protocol::ComponentKind;
-use skep_runtime::stdio::{Input, Output, Writer};
+use skep_sandbox::stdio::{Input, Output, Writer};
 
 use crate::OutputFormat;
 use crate::filter::Filter;

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{Read, Seek};
 
 use skep_protocol::Limits;
-use skep_runtime::{Abi, CompileBounds, CompileJob, Compiler, InProcessCompiler, Profile};
+use skep_sandbox::{Abi, CompileBounds, CompileJob, Compiler, InProcessCompiler, Profile};
 
 pub(crate) fn bytes() -> Vec<u8> {
     let folder = skep_harness::test_dir();

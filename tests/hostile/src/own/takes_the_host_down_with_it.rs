@@ -1,7 +1,7 @@
 //! An input in whose turn the host goes down, each time that it is tried.
 
 use skep_protocol::{LimitName, Observed};
-use skep_runtime::Isolation;
+use skep_sandbox::Isolation;
 
 use crate::bed::{Bed, message};
 use crate::case::Sight;

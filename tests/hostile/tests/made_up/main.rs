@@ -16,7 +16,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use skep_hostile::{Bed, Case, Ends, Vitals, message, run_request};
 use skep_protocol::{Ending, Error, LimitName, NewInput, Payload, Sent, WorkerId};
-use skep_runtime::Isolation;
+use skep_sandbox::Isolation;
 
 use form::Form;
 

@@ -2,7 +2,7 @@
 
 use skep_harness::{Ran, Run, TestDir, test_dir};
 use skep_protocol::{LimitName, Limits};
-use skep_runtime::{
+use skep_sandbox::{
     Abi, ChildCompiler, CompileBounds, CompileError, CompileJob, Compiler, Profile,
 };
 

@@ -10,10 +10,8 @@ use cap_std::fs::Dir;
 use skep_conformance::{Guest, Restart, Subject};
 use skep_harness::{TestDir, killed, test_dir};
 use skep_protocol::{Limits, RuntimeHandle, RuntimeId, SecretName, Timestamp};
-use skep_runtime::{
-    Embedded, EmbeddedParts, InProcessCompiler, OperatorSecret, Options, Outbound, Sandbox,
-    SandboxParts,
-};
+use skep_runtime::{Embedded, EmbeddedParts, Options};
+use skep_sandbox::{InProcessCompiler, OperatorSecret, Outbound, Sandbox, SandboxParts};
 use skep_store::{NoFaults, OpenError, Store, StoreParts};
 
 /// How long the lock of a store that was closed may be held still: by a process that another test is

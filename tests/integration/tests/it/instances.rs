@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Waker};
 
 use skep_protocol::{LimitName, Limits};
-use skep_runtime::stdio::{LineSink, Output};
-use skep_runtime::{Ended, GuestSpec, KillReason, Profile};
+use skep_sandbox::stdio::{LineSink, Output};
+use skep_sandbox::{Ended, GuestSpec, KillReason, Profile};
 
 use crate::live::{Live, Notes, go, load, sandbox};
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use skep_protocol::Limits;
-use skep_runtime::{ConnectReason, Ended, KillReason, Profile};
+use skep_sandbox::{ConnectReason, Ended, KillReason, Profile};
 
 use crate::live::{Live, Notes, go, load};
 

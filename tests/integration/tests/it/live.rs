@@ -5,8 +5,8 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use skep_protocol::{Limits, Payload};
-use skep_runtime::stdio::Output;
-use skep_runtime::{
+use skep_sandbox::stdio::Output;
+use skep_sandbox::{
     Cost, Ended, GuestSpec, Identity, InProcessCompiler, Instance, KillSwitch, Loaded, Outbound,
     Profile, RecordError, Sandbox, SandboxParts, TranscriptEntry, Turn,
 };

@@ -13,9 +13,10 @@ use skep_protocol::{
     Compiled, ComponentView, CreateWorker, Ending, Error, FailedReason, LimitName, Limits,
     NewInput, Observed, Payload, Role, RuntimeHandle, Sent, Stored, WorkerSpec,
 };
-use skep_runtime::{
-    CompileError, CompileJob, Compiler, Embedded, InProcessCompiler, Options, Outbound, Sandbox,
-    SandboxParts, Shortage,
+use skep_runtime::{Embedded, Options};
+use skep_sandbox::{
+    CompileError, CompileJob, Compiler, InProcessCompiler, Outbound, Sandbox, SandboxParts,
+    Shortage,
 };
 
 use crate::embedded::open_on;

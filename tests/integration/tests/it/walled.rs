@@ -15,7 +15,8 @@ use skep_protocol::{
     NewInput, Outcome, Output, Payload, Rights, Role, RunOutput, RuntimeHandle, ScopeGrant,
     ScopeName, Sent, WorkerChange, WorkerId, WorkerSpec,
 };
-use skep_runtime::{Embedded, EmbeddedParts, Isolation, OperatorScope, Options, Sandbox, Walled};
+use skep_runtime::{Embedded, EmbeddedParts, OperatorScope, Options};
+use skep_sandbox::{Isolation, Sandbox, Walled};
 
 use crate::durable::until;
 use crate::embedded::{EmbeddedSubject, sandbox, sandbox_of, store};

@@ -15,9 +15,9 @@ use skep_protocol::{
     CreateWorker, Cursor, Entry, EntryKind, LimitName, Limits, NewInput, Outcome, Output, Payload,
     Role, RuntimeHandle, SecretName, Sent, WorkerId, WorkerSpec,
 };
-use skep_runtime::{
-    Embedded, InProcessCompiler, OperatorSecret, Options, Outbound, Resolver, Sandbox,
-    SandboxParts, SystemResolver,
+use skep_runtime::{Embedded, Options};
+use skep_sandbox::{
+    InProcessCompiler, OperatorSecret, Outbound, Resolver, Sandbox, SandboxParts, SystemResolver,
 };
 
 use crate::embedded::open_knowing;

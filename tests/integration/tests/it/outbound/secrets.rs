@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use skep_harness::{Server, test_dir};
 use skep_protocol::{CreateWorker, EntryKind, Invalid, Role, RuntimeHandle, WorkerSpec};
-use skep_runtime::OperatorSecret;
+use skep_sandbox::OperatorSecret;
 
 use super::bed::{self, Bed};
 use crate::hosting::{Hosted, skep};

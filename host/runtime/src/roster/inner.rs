@@ -1,0 +1,311 @@
+//! What the parts of an embedded runtime share.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use cap_std::fs::Dir;
+use skep_protocol::text::neutral;
+use skep_protocol::{
+    Diagnostic, DiagnosticCode, Error, HostId, InputId, Rights, RuntimeId, ScopeName, SecretName,
+    Timestamp, WorkerId,
+};
+use skep_store::record::{SharedEvent, Transaction, WorkerEvent};
+use skep_store::{Lookup, Refusal, Store, StoreError};
+use tokio::sync::Semaphore;
+
+use skep_sandbox::OperatorSecret;
+use skep_sandbox::Sandbox;
+use skep_sandbox::Walled;
+
+use super::changes::ChangeLog;
+use super::worker::{State, Worker};
+use crate::components::Components;
+use crate::driver::Driver;
+use crate::embedded::Options;
+use crate::memory::residency::{Residency, Sizes};
+use crate::turn::hold::Holds;
+use crate::turn::log::now;
+
+/// Diagnostics of one kind that are told at once.
+const DIAGNOSTICS: usize = 1_000;
+
+/// A directory of the operator that workers may be granted.
+#[derive(Debug)]
+pub struct OperatorScope {
+    /// The directory.
+    pub dir: Dir,
+    /// The most that may be granted.
+    pub rights: Rights,
+}
+
+/// One runtime's insides.
+pub(crate) struct Inner {
+    pub(crate) runtime_id: RuntimeId,
+    pub(crate) store: Store,
+    pub(crate) sandbox: Sandbox,
+    pub(crate) components: Arc<Components>,
+    pub(crate) scopes: BTreeMap<ScopeName, OperatorScope>,
+    pub(crate) walled: Option<Arc<Walled>>,
+    pub(crate) secrets: BTreeMap<SecretName, OperatorSecret>,
+    pub(crate) options: Options,
+    pub(crate) host_id: HostId,
+    pub(crate) residency: Arc<Residency>,
+    pub(crate) turns: Semaphore,
+    pub(crate) holds: Arc<Holds>,
+    pub(crate) changes: ChangeLog,
+    /// The host's own threads.
+    pub(crate) host: tokio::runtime::Handle,
+    pub(crate) ready: AtomicBool,
+    closing: AtomicBool,
+    workers: Mutex<HashMap<WorkerId, Arc<Worker>>>,
+    /// How often workers were forgotten: what was read of one before may be old.
+    purges: AtomicU64,
+    /// Workers that were connected when the host went down, and have not been since.
+    lost: Mutex<BTreeSet<WorkerId>>,
+    opened_at: Timestamp,
+}
+
+/// What an [`Inner`] is made of.
+pub(crate) struct InnerParts {
+    pub(crate) store: Store,
+    pub(crate) sandbox: Sandbox,
+    pub(crate) scopes: BTreeMap<ScopeName, OperatorScope>,
+    pub(crate) walled: Option<Walled>,
+    pub(crate) secrets: BTreeMap<SecretName, OperatorSecret>,
+    pub(crate) options: Options,
+    pub(crate) host_id: HostId,
+}
+
+impl Inner {
+    pub(crate) fn new(parts: InnerParts) -> Arc<Self> {
+        let options = parts.options;
+        let lost = parts.store.lost_execution().into_iter().collect();
+        Arc::new(Self {
+            runtime_id: parts.store.runtime_id().clone(),
+            components: Arc::new(Components::new(parts.store.clone(), parts.sandbox.clone())),
+            store: parts.store,
+            sandbox: parts.sandbox,
+            scopes: parts.scopes,
+            walled: parts.walled.map(Arc::new),
+            secrets: parts.secrets,
+            residency: Residency::new(Sizes {
+                places: options.instances,
+                memory_bytes: options.memory_bytes,
+                idle_bytes: options.idle_bytes,
+            }),
+            turns: Semaphore::new(options.turns),
+            options,
+            host_id: parts.host_id,
+            holds: Arc::default(),
+            // In microseconds, so that no start can have given out as many as lie between two.
+            changes: ChangeLog::new(now().as_millis() * 1_000),
+            host: tokio::runtime::Handle::current(),
+            ready: AtomicBool::new(false),
+            closing: AtomicBool::new(false),
+            workers: Mutex::default(),
+            purges: AtomicU64::new(0),
+            lost: Mutex::new(lost),
+            opened_at: now(),
+        })
+    }
+
+    /// The worker, ready for use.
+    pub(crate) fn worker(&self, id: WorkerId) -> Result<Arc<Worker>, Error> {
+        loop {
+            let purges = self.purges.load(Ordering::SeqCst);
+            if let Some(worker) = self.in_use(id) {
+                return match worker.state().removed {
+                    true => Err(Error::WorkerRemoved),
+                    false => Ok(worker.clone()),
+                };
+            }
+            let record = match self.store.worker(&id).map_err(|error| self.fault(error))? {
+                Lookup::Found(record) => record,
+                Lookup::Removed => return Err(Error::WorkerRemoved),
+                Lookup::Unknown => return Err(Error::UnknownWorker(id)),
+            };
+            let queue = self.store.queue(record.number).map_err(|error| self.fault(error))?;
+            let usage = self.store.usage(record.number).map_err(|error| self.fault(error))?;
+            let mut workers = self.workers();
+            if self.is_closing() {
+                return Err(self.busy());
+            }
+            // Someone may have used it meanwhile, changed it and let it go again.
+            if self.purges.load(Ordering::SeqCst) == purges {
+                let worker =
+                    workers.entry(id).or_insert_with(|| Worker::new(*record, queue, usage));
+                return Ok(worker.clone());
+            }
+        }
+    }
+
+    /// The worker, if it is in use.
+    pub(crate) fn in_use(&self, id: WorkerId) -> Option<Arc<Worker>> {
+        self.workers().get(&id).cloned()
+    }
+
+    /// All that are in use.
+    pub(crate) fn all_in_use(&self) -> Vec<Arc<Worker>> {
+        self.workers().values().cloned().collect()
+    }
+
+    /// Sees to it that a worker is driven, and tells its driver to look.
+    pub(crate) fn drive(self: &Arc<Self>, worker: &Arc<Worker>) {
+        let start = {
+            let mut state = worker.state();
+            !std::mem::replace(&mut state.driving, true)
+        };
+        worker.wake.notify_one();
+        if start {
+            self.sandbox.guests().spawn(Driver::new(self.clone(), worker.clone()).drive());
+        }
+    }
+
+    /// Puts an input on its way to the disk. Under the worker's lock, so that the order there is the
+    /// order of the queue.
+    pub(crate) fn submit(self: &Arc<Self>, worker: &Arc<Worker>, id: InputId, accept: WorkerEvent) {
+        let transaction = Transaction { worker: worker.number, events: vec![accept] };
+        let commit = self.store.submit(transaction);
+        let (inner, worker) = (self.clone(), worker.clone());
+        self.host.spawn(async move {
+            let result = commit.await;
+            let seq = result.map(|receipt| receipt.seqs.first().copied().unwrap_or_default());
+            worker.accepted(id, seq.map_err(|error| inner.fault(error)));
+            inner.drive(&worker);
+            inner.changes.note(worker.id);
+        });
+    }
+
+    /// Submits the first input, if its turn was to begin at once and something came between.
+    pub(crate) fn submit_held(self: &Arc<Self>, worker: &Arc<Worker>, state: &mut State) {
+        if let Some(id) = state.machine.submit_held()
+            && let Some(accept) = state.inputs.get(&id).map(|waiting| waiting.acceptance(id, 1))
+        {
+            self.submit(worker, id, accept);
+        }
+    }
+
+    /// Submits what waited behind an input that ran ahead of its own acceptance.
+    pub(crate) fn submit_behind(self: &Arc<Self>, worker: &Arc<Worker>) {
+        let mut state = worker.state();
+        for (id, accept) in std::mem::take(&mut state.behind) {
+            self.submit(worker, id, accept);
+        }
+    }
+
+    /// Forgets the workers that nothing is done with. What they are is on disk.
+    pub(crate) fn purge(&self) {
+        let mut workers = self.workers();
+        let before = workers.len();
+        workers.retain(|_, worker| {
+            let state = worker.state();
+            // Nobody can come by another one while the map is locked.
+            Arc::strong_count(worker) > 1 || state.driving || !state.commands.is_empty()
+        });
+        if workers.len() < before {
+            self.purges.fetch_add(1, Ordering::SeqCst);
+            workers.shrink_to_fit();
+        }
+    }
+
+    /// Notes that a worker is connected again.
+    pub(crate) fn restored(&self, id: WorkerId) {
+        self.lost.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+    }
+
+    /// What is to be said of workers that were connected when the host went down.
+    pub(crate) fn not_restored(&self, of: Option<WorkerId>) -> Vec<Diagnostic> {
+        let lost = self.lost.lock().unwrap_or_else(PoisonError::into_inner);
+        let ids = lost.iter().filter(|id| of.is_none_or(|of| of == **id)).take(DIAGNOSTICS);
+        let code = DiagnosticCode::ExecutionNotRestored;
+        let message =
+            "the host went down while the worker was connected; its next input connects it";
+        let said = |id: WorkerId| Diagnostic::new(code, message, Some(id.into()), self.opened_at);
+        ids.map(|&id| said(id)).collect()
+    }
+
+    /// Takes in no more, and has every driver end when its turn has.
+    pub(crate) fn leave(&self) {
+        let workers = {
+            let workers = self.workers();
+            self.closing.store(true, Ordering::SeqCst);
+            workers.values().cloned().collect::<Vec<_>>()
+        };
+        for worker in workers {
+            worker.state().machine.close();
+            worker.wake.notify_one();
+        }
+        // Those who follow notice that there is nothing more to come.
+        self.changes.wake();
+    }
+
+    pub(crate) fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::SeqCst)
+    }
+
+    /// The answer to whoever comes while the host goes down.
+    pub(crate) fn busy(&self) -> Error {
+        Error::Busy { retry_after: std::time::Duration::from_secs(1) }
+    }
+
+    /// What a caller is told of a failure of the store. The log is told the rest.
+    pub(crate) fn fault(&self, error: impl std::borrow::Borrow<StoreError>) -> Error {
+        let error: &StoreError = error.borrow();
+        match error {
+            StoreError::Full => Error::StorageFull,
+            StoreError::Closed => self.busy(),
+            StoreError::Refused(Refusal::WorkerRemoved) => Error::WorkerRemoved,
+            StoreError::Damaged { worker: Some(worker), .. } => {
+                let message = "a row of this worker is damaged; restore the store from a backup, \
+                               or remove the worker";
+                self.diagnose(DiagnosticCode::Quarantined, message, Some(*worker));
+                Error::Internal
+            }
+            other => {
+                tracing::error!(error = %other, source = ?std::error::Error::source(other),
+                    "the store failed");
+                Error::Internal
+            }
+        }
+    }
+
+    /// Notes something for the operator.
+    pub(crate) fn diagnose(&self, code: DiagnosticCode, message: &str, subject: Option<WorkerId>) {
+        tracing::warn!(
+            code = code.as_str(),
+            worker_id = subject.map(tracing::field::display),
+            "{}",
+            neutral(message)
+        );
+        let diagnostic = Diagnostic::new(code, message, subject.map(Into::into), now());
+        // One that is not kept is in the log.
+        drop(self.store.submit_shared(SharedEvent::Diagnose(diagnostic)));
+    }
+
+    fn workers(&self) -> MutexGuard<'_, HashMap<WorkerId, Arc<Worker>>> {
+        self.workers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Forgets a worker that was removed.
+    pub(crate) fn forget(&self, id: WorkerId) {
+        self.restored(id);
+        self.workers().remove(&id);
+        self.purges.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+/// Ten random bytes, for an id.
+pub(crate) fn random() -> Result<[u8; 10], Error> {
+    let mut bytes = [0; 10];
+    getrandom::fill(&mut bytes).map_err(|error| {
+        tracing::error!(%error, "the system has no randomness");
+        Error::Internal
+    })?;
+    Ok(bytes)
+}
+
+/// A new input's id.
+pub(crate) fn new_input_id() -> Result<InputId, Error> {
+    Ok(InputId::new(now().as_millis(), random()?))
+}

@@ -1,0 +1,110 @@
+//! How a turn's end is written down.
+
+use skep_protocol::text::neutral;
+use skep_protocol::{Ending, LimitName, Limits, Outcome, Output, RunOutput, TurnError};
+
+use skep_sandbox;
+use skep_sandbox::{Crash, Ended, Frame, stdio};
+
+/// The captured streams of a command.
+pub(crate) struct Captured {
+    pub(crate) stdout: stdio::Output,
+    pub(crate) stderr: stdio::Output,
+}
+
+impl Captured {
+    fn output(&self, exit_code: Option<u8>) -> Output {
+        let (stdout, stderr) = (self.stdout.contents(), self.stderr.contents());
+        let kept = (stdout.len() + stderr.len()) as u64;
+        let truncated = self.stdout.total() + self.stderr.total() > kept;
+        Output::Run(RunOutput { exit_code, stdout, stderr, truncated })
+    }
+}
+
+/// The outcome of a turn that ended so.
+pub(crate) fn outcome(ended: Ended, captured: Option<&Captured>, limits: &Limits) -> Outcome {
+    let run = |code| captured.map(|captured| captured.output(code));
+    let error = |code: &str, message: String| TurnError {
+        code: code.to_owned(),
+        message,
+        limit: None,
+        frames: Vec::new(),
+    };
+    let (ending, output, error) = match ended {
+        Ended::Answered(payload) => (Ending::Completed, Some(Output::Message(payload)), None),
+        Ended::Exited(code) if captured.is_some() => (Ending::Completed, run(Some(code)), None),
+        // A service has nothing to end: whoever asked it something has no answer.
+        Ended::Exited(code) => {
+            let message = format!("the worker exited with {code} instead of answering");
+            (Ending::Trapped, None, Some(error("exited", message)))
+        }
+        Ended::Failed(failure) => {
+            (Ending::Failed, None, Some(error(&failure.code, failure.message)))
+        }
+        Ended::Trapped(crash) => {
+            let message = format!("the guest crashed: {}", crash.message);
+            let error = with_frames(error("trapped", message), crash);
+            (Ending::Trapped, run(None), Some(error))
+        }
+        Ended::Limit { name, crash, exit_code } => {
+            let error = limit_error(name, limits);
+            let error = match crash {
+                Some(crash) => with_frames(error, crash),
+                None => error,
+            };
+            (Ending::Limit, run(exit_code), Some(error))
+        }
+        Ended::Deadline => {
+            let limit = LimitName::turn_deadline_ms;
+            let shown = limit.unit().show(limits.turn_deadline_ms);
+            let mut error = error("deadline", format!("the turn took longer than {shown}"));
+            error.limit = Some(limit);
+            (Ending::Deadline, run(None), Some(error))
+        }
+        Ended::Cancelled => {
+            let error = error("cancelled", "the turn was cancelled".into());
+            (Ending::Cancelled, run(None), Some(error))
+        }
+        Ended::HostFault(what) => {
+            tracing::error!(fault = %neutral(&what), "a turn ended by our own fault");
+            // Its words are about our insides; the log has them.
+            let error = error("host_fault", "the host failed; its log says more".into());
+            (Ending::HostFault, run(None), Some(error))
+        }
+    };
+    Outcome { ending, output, error }
+}
+
+/// The outcome of an input that was held to a limit without a turn.
+pub(crate) fn past(name: LimitName, limits: &Limits) -> Outcome {
+    Outcome { ending: Ending::Limit, output: None, error: Some(limit_error(name, limits)) }
+}
+
+/// The outcome of an input that was cancelled before its turn.
+pub(crate) fn cancelled() -> Outcome {
+    let error = TurnError {
+        code: "cancelled".into(),
+        message: "the input was cancelled before its turn".into(),
+        limit: None,
+        frames: Vec::new(),
+    };
+    Outcome { ending: Ending::Cancelled, output: None, error: Some(error) }
+}
+
+fn limit_error(name: LimitName, limits: &Limits) -> TurnError {
+    TurnError {
+        code: "limit".into(),
+        message: format!("held to {name} ({}): {}", name.unit().show(limits.get(name)), name.why()),
+        limit: Some(name),
+        frames: Vec::new(),
+    }
+}
+
+fn with_frames(mut error: TurnError, crash: Crash) -> TurnError {
+    let frame = |frame: Frame| {
+        let place = frame.source.map_or_else(String::new, |source| format!(" ({source})"));
+        neutral(&format!("{}{place}", frame.function)).to_string()
+    };
+    error.frames = crash.frames.into_iter().map(frame).collect();
+    error
+}

@@ -1,0 +1,142 @@
+//! The child's side: takes in what it needs, raises the wall, runs one guest, and is gone.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::sync::{Arc, Mutex};
+
+use cap_std::fs::Dir;
+use rustix::process::{Resource, Signal};
+use skep_protocol::{ComponentKind, Rights};
+use skep_scope::{Disk, Quota, Scope};
+
+use super::job::{MountJob, ProcessJob};
+use super::wire::{self, Printer, Stream};
+use crate::code::engine::Engine;
+use crate::code::loaded::{Code, link};
+use crate::egress::Outbound;
+use crate::guest::calls::{FileCalls, Place};
+use crate::guest::stdio::{Input, Output};
+use crate::guest::turn::NoTurn;
+use crate::instance::{Done, Instance};
+use crate::limits::kill::KillSwitch;
+use crate::limits::slots::CpuSlots;
+use crate::outcome::Ended;
+use crate::wall::{self, Allowed, Calls};
+use crate::wasi::spec::GuestSpec;
+use crate::wasi::spec::Mount;
+
+/// Memory that the process may have beside the guest's: its own, the guest's tables, what is on
+/// its way in or out.
+const BESIDE: u64 = 512 << 20;
+
+/// Descriptors that the process may have beside the guest's.
+const DESCRIPTORS: u64 = 64;
+
+/// How much less its share of a core is than the host's own threads'.
+const NICE: i32 = 10;
+
+/// Runs one guest as the host at the other end of standard input says, and returns the exit code.
+pub fn run_main(_arguments: &[String]) -> i32 {
+    // There is nobody to tell but the host, which sees that it ends without a word.
+    match serve() {
+        Ok(()) => 0,
+        Err(_) => 1,
+    }
+}
+
+fn serve() -> io::Result<()> {
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+    wall::close_from(3)?;
+    wall::hold(Resource::Core, 0)?;
+    // The host sees that this process computes a moment later, and only then gives it its part.
+    rustix::process::nice(NICE)?;
+    let socket = io::stdin().as_fd().try_clone_to_owned()?;
+    let mut socket = UnixStream::from(socket);
+    let (job, descriptors) = wire::receive_job(&mut socket)?;
+    // From here on a file like any other: what sockets have of their own is not on the list.
+    let mut socket = File::from(OwnedFd::from(socket));
+    let done = match ready(&job, descriptors) {
+        Ok(ready) => run(job, ready, &socket)?,
+        Err(error) => Ended::HostFault(error.to_string()).into(),
+    };
+    wire::send_done(&mut socket, &done)
+}
+
+/// What was opened and loaded before the wall.
+struct Ready {
+    engine: Arc<Engine>,
+    code: Code,
+    mounts: Vec<Mount>,
+}
+
+/// Loads the code and raises the wall. No thread is started before that: it would be outside.
+fn ready(job: &ProcessJob, descriptors: Vec<OwnedFd>) -> io::Result<Ready> {
+    let mut descriptors = descriptors.into_iter();
+    let native = File::from(descriptors.next().ok_or(io::ErrorKind::NotFound)?);
+    let engine =
+        Engine::still(job.profile).map_err(|error| io::Error::other(format!("{error:#}")))?;
+    let code = link(&engine, job.abi, ComponentKind::Command, &native).map_err(io::Error::other)?;
+    let directories: Vec<_> = descriptors.collect();
+    let allowed: Vec<_> =
+        directories.iter().map(AsFd::as_fd).zip(job.mounts.iter().map(|it| it.rights)).collect();
+    let limits = &job.limits;
+    wall::hold(Resource::Data, limits.memory_bytes.saturating_add(BESIDE))?;
+    wall::hold(Resource::Nofile, limits.open_descriptors.saturating_add(DESCRIPTORS))?;
+    // What is only read is not to have other times either.
+    let times = job.mounts.iter().all(|mount| mount.rights == Rights::ReadWrite);
+    wall::raise(&Allowed { directories: &allowed, calls: Calls::Files { times } })?;
+    let quota = Quota { bytes: limits.disk_bytes, entries: limits.disk_entries };
+    let mount = |(directory, mount): (OwnedFd, &MountJob)| {
+        let disk = match mount.used {
+            Some(used) => Disk::counted_before(quota, used),
+            None => Disk::new(quota),
+        };
+        let dir = Dir::from_std_file(File::from(directory));
+        Mount { guest: mount.guest.clone(), scope: Scope::new(dir, mount.rights, disk) }
+    };
+    let mounts = directories.into_iter().zip(&job.mounts).map(mount).collect();
+    Ok(Ready { engine: Arc::new(engine), code, mounts })
+}
+
+fn run(job: ProcessJob, ready: Ready, socket: &File) -> io::Result<Done> {
+    let Ready { engine, code, mounts } = ready;
+    engine.start_clock()?;
+    let socket = Arc::new(Mutex::new(socket.try_clone()?));
+    let output = |stream| Output::to_writer(Printer { socket: socket.clone(), stream }, false);
+    let (stdout, stdout_writer) = output(Stream::Stdout)?;
+    let (stderr, stderr_writer) = output(Stream::Stderr)?;
+    wall::no_more_threads()?;
+    let spec = GuestSpec {
+        args: job.args,
+        env: job.env,
+        stdin: Input::from_bytes(&job.stdin),
+        stdout,
+        stderr,
+        mounts,
+        // This process is the guest's alone, and nobody waits beside it.
+        files: FileCalls::new(Place::Inline),
+        limits: job.limits,
+        ..GuestSpec::default()
+    };
+    let turn = Box::new(NoTurn::configured(job.identity, job.config));
+    let threads = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+    let (slots, kill) = (CpuSlots::new(1), Arc::<KillSwitch>::default());
+    // Without a grant nothing is sent, and what would be is not even started.
+    let outbound = Outbound::default();
+    let done = threads.block_on(async {
+        let code = (job.profile, &code);
+        match Instance::connect(engine, slots, outbound, code, spec, turn, kill).await {
+            Err(done) => done,
+            Ok(mut instance) => {
+                let (ended, cost) = instance.run().await;
+                Done { ended, cost, denials: instance.take_denials() }
+            }
+        }
+    });
+    // The host reads on for as long as it likes, and ends this process when it does not.
+    stdout_writer.drain(None)?;
+    stderr_writer.drain(None)?;
+    Ok(done)
+}

@@ -1,0 +1,198 @@
+//! A component that is ready to be instantiated.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::os::fd::AsRawFd;
+use std::path::Path;
+use std::time::Duration;
+
+use crate::code::compiled::CompiledFile;
+use rustix::io::Errno;
+use skep_protocol::ComponentKind;
+use wasmtime::Module;
+use wasmtime::component::{Component, InstancePre};
+use wasmtime_wasi::p2::bindings::CommandPre;
+
+use crate::code::engine::{Engine, Profile};
+use crate::code::shortage::{Shortage, errno};
+use crate::preflight::shape::{Abi, Refusal, Shape};
+use crate::wasi::lifecycle::{self, HookIndices};
+use crate::wasi::worker::bindings::ServiceIndices;
+use crate::wasi::world::World;
+
+/// Compiled, linked and kept: instantiating it costs microseconds.
+pub struct Loaded {
+    /// What it is.
+    pub shape: Shape,
+    /// What it is run as.
+    pub kind: ComponentKind,
+    /// How it was compiled.
+    pub profile: Profile,
+    pub(crate) code: Code,
+    /// The file that a process of its own loads it from; kept for commands only.
+    pub(crate) native: Option<CompiledFile>,
+}
+
+impl Loaded {
+    /// Whether it imports nothing but WASI, so that no call of it needs what only the host has.
+    pub(crate) fn is_wasi_alone(&self) -> bool {
+        let mut imports = self.shape.imports.iter();
+        self.native.is_some() && imports.all(|import| import.name.name.starts_with("wasi"))
+    }
+
+    /// Whether it would make requests if it were granted any.
+    pub(crate) fn dials(&self) -> bool {
+        self.shape.imports.iter().any(|import| import.name.name.starts_with("wasi:http/"))
+    }
+}
+
+/// The three things that can be instantiated.
+pub(crate) enum Code {
+    Service(ServiceCode),
+    Command(CommandPre<World>),
+    Module(wasmtime::InstancePre<World>),
+}
+
+/// A service with the places of its exports.
+pub(crate) struct ServiceCode {
+    pub(crate) pre: InstancePre<World>,
+    pub(crate) handler: ServiceIndices,
+    pub(crate) hooks: Option<HookIndices>,
+}
+
+impl ServiceCode {
+    fn new(pre: InstancePre<World>) -> wasmtime::Result<Self> {
+        let handler = ServiceIndices::new(&pre)?;
+        let hooks = lifecycle::find(&pre)?;
+        Ok(Self { pre, handler, hooks })
+    }
+}
+
+/// Where the native code came from.
+#[derive(Debug)]
+pub enum CompileOutcome {
+    /// It was there, or is in use.
+    Hit,
+    /// It was compiled.
+    Miss {
+        /// In this time.
+        took: Duration,
+        /// Whether the next run finds it; why not, where it does not.
+        kept: Result<(), Unkept>,
+    },
+}
+
+/// Why native code was not kept. What it was made of runs all the same.
+#[derive(Debug, thiserror::Error)]
+pub enum Unkept {
+    /// There is no directory for it.
+    #[error("there is no cache directory")]
+    NoCache,
+    /// The directory cannot be used.
+    #[error("the cache directory cannot be used: {0}")]
+    Io(#[from] io::Error),
+}
+
+/// Why a component's native code is not ready to be instantiated.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LinkError {
+    /// The pieces do not fit together.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The host has not what it takes to load it.
+    #[error(transparent)]
+    Shortage(#[from] Shortage),
+}
+
+/// What went wrong, without the messages that name a path of this process.
+fn reason(error: &wasmtime::Error, path: &str) -> String {
+    let words = error.chain().map(ToString::to_string).filter(|words| !words.contains(path));
+    words.collect::<Vec<_>>().join(": ")
+}
+
+/// Loads native code and links it.
+pub(crate) fn link(
+    engine: &Engine,
+    abi: Abi,
+    kind: ComponentKind,
+    native: &File,
+) -> Result<Code, LinkError> {
+    // wasmtime opens files by path only; this one is the verified descriptor itself.
+    let path = format!("/proc/self/fd/{}", native.as_raw_fd());
+    let refuse = |error: wasmtime::Error| match Shortage::of_engine(&error) {
+        Some(shortage) => LinkError::Shortage(shortage),
+        // The engine's own words name that path.
+        None => Refusal::Link(reason(&error, &path)).into(),
+    };
+    let native = Native { file: native, path: Path::new(&path) };
+    match abi {
+        Abi::Component => {
+            let component = native.component(&engine.wasmtime).map_err(refuse)?;
+            let pre = engine
+                .components()
+                .and_then(|linker| linker.instantiate_pre(&component))
+                .map_err(refuse)?;
+            match kind {
+                ComponentKind::Service => ServiceCode::new(pre).map(Code::Service).map_err(refuse),
+                _ => CommandPre::new(pre).map(Code::Command).map_err(refuse),
+            }
+        }
+        Abi::Preview1 => {
+            let module = native.module(&engine.wasmtime).map_err(refuse)?;
+            let pre = engine
+                .modules()
+                .and_then(|linker| linker.instantiate_pre(&module))
+                .map_err(refuse)?;
+            Ok(Code::Module(pre))
+        }
+    }
+}
+
+/// A verified file of native code, and the path by which this process finds it.
+struct Native<'a> {
+    file: &'a File,
+    path: &'a Path,
+}
+
+impl Native<'_> {
+    fn component(&self, engine: &wasmtime::Engine) -> wasmtime::Result<Component> {
+        #[expect(unsafe_code, reason = "loads native code")]
+        // SAFETY: the file was written by our own compiler for this engine's hash; its digest was
+        // checked through this very descriptor and nothing truncates it in place, or it is sealed
+        // memory of this process.
+        unsafe {
+            match Component::deserialize_file(engine, self.path) {
+                Err(error) if is_unmappable(&error) => {
+                    Component::deserialize(engine, self.bytes()?)
+                }
+                done => done,
+            }
+        }
+    }
+
+    fn module(&self, engine: &wasmtime::Engine) -> wasmtime::Result<Module> {
+        #[expect(unsafe_code, reason = "loads native code")]
+        // SAFETY: as above.
+        unsafe {
+            match Module::deserialize_file(engine, self.path) {
+                Err(error) if is_unmappable(&error) => Module::deserialize(engine, self.bytes()?),
+                done => done,
+            }
+        }
+    }
+
+    fn bytes(&self) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        let mut file = self.file;
+        file.seek(SeekFrom::Start(0))?;
+        file.read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+}
+
+/// Whether it was the file that could not be mapped as code, which its bytes may be: there is no
+/// `/proc`, or it lies where nothing may be executed.
+fn is_unmappable(error: &wasmtime::Error) -> bool {
+    let unmappable = |errno| matches!(errno, Errno::NOENT | Errno::ACCESS | Errno::PERM);
+    error.chain().filter_map(errno).any(unmappable)
+}

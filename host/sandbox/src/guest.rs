@@ -1,0 +1,9 @@
+//! What a guest sees and leaves behind, whatever interface it speaks: its turn, streams, clocks,
+//! randomness, file calls and denials.
+
+pub(crate) mod calls;
+pub(crate) mod clocks;
+pub(crate) mod denials;
+pub(crate) mod random;
+pub mod stdio;
+pub(crate) mod turn;

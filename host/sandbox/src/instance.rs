@@ -1,0 +1,374 @@
+//! One live instantiation of a component, and the turns it runs.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use skep_protocol::limits::OFF;
+use skep_protocol::{Failure, LimitName, Payload};
+use wasmtime::{Store, UpdateDeadline};
+use wasmtime_wasi::p2::bindings::Command;
+
+use crate::code::engine::{Engine, Profile};
+use crate::code::loaded::Code;
+use crate::egress::Outbound;
+use crate::guest::denials::Denials;
+use crate::guest::turn::{NoTurn, Turn};
+use crate::limits::guarded::Guarded;
+use crate::limits::kill::KillSwitch;
+use crate::limits::slots::{CpuSlots, Share};
+use crate::outcome::{self, Ended};
+use crate::wasi::lifecycle::{ConnectReason, Hooks};
+use crate::wasi::spec::GuestSpec;
+use crate::wasi::worker::bindings::Service;
+use crate::wasi::worker::bindings::exports::skep::worker::handler;
+use crate::wasi::world::World;
+
+/// A live instance. It runs one turn at a time, and none after one that did not end well.
+///
+/// It is connected with the record and the kill switch of its first turn, to which the connecting
+/// counts. Each turn after that one starts with [`Instance::begin`].
+pub struct Instance {
+    store: Store<World>,
+    body: Body,
+    engine: Arc<Engine>,
+    share: Arc<Share>,
+    profile: Profile,
+    /// Since when the turn runs, and how long of that on a CPU.
+    began: Option<Instant>,
+    cpu: Duration,
+    usable: bool,
+}
+
+enum Body {
+    Service(Service, Option<Hooks>),
+    Command(Command),
+    Module(wasmtime::Instance),
+    /// A command runs once.
+    Spent,
+}
+
+/// What a turn cost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cost {
+    /// Time from start to end.
+    pub wall: Duration,
+    /// Time on a CPU.
+    pub cpu: Duration,
+    /// The most memory that the instance held in this turn, in bytes.
+    pub memory_peak_bytes: u64,
+    /// Fuel used, where it is counted.
+    pub fuel: Option<u64>,
+}
+
+/// How a turn ended, what it cost, and what it asked for and was not granted.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Done {
+    /// Its end.
+    pub ended: Ended,
+    /// What it cost.
+    pub cost: Cost,
+    /// What it was denied.
+    pub denials: Denials,
+}
+
+impl From<Ended> for Done {
+    /// Of a turn that was none.
+    fn from(ended: Ended) -> Self {
+        Self { ended, cost: Cost::default(), denials: Denials::default() }
+    }
+}
+
+/// Fuel given where fuel is counted but not limited.
+const PLENTY: u64 = u64::MAX / 2;
+
+/// The longest media type or code of a failure; longer than any that means something.
+const WORD_BYTES: usize = 255;
+
+const UNUSABLE: &str = "an instance that did not end well is not called again";
+
+impl Instance {
+    /// Instantiates a component. `Err` says how that ended: its start function and initialisers are
+    /// the guest's code already.
+    pub(crate) async fn connect(
+        engine: Arc<Engine>,
+        slots: Arc<CpuSlots>,
+        outbound: Outbound,
+        (profile, code): (Profile, &Code),
+        spec: GuestSpec,
+        turn: Box<dyn Turn>,
+        kill: Arc<KillSwitch>,
+    ) -> Result<Self, Done> {
+        let limits = spec.limits;
+        let fault = |error: wasmtime::Error| Ended::HostFault(format!("{error:#}"));
+        let world = World::new(spec, outbound, turn, kill).map_err(fault)?;
+        let mut store = Store::new(&engine.wasmtime, world);
+        store.limiter_async(|world| &mut world.meter);
+        store.set_hostcall_fuel(usize::try_from(limits.hostcall_bytes).unwrap_or(usize::MAX));
+        store.set_max_component_handles(
+            usize::try_from(limits.component_handles).unwrap_or(usize::MAX),
+        );
+        if profile == Profile::Deterministic {
+            store.set_fuel(limits.fuel.min(PLENTY)).map_err(fault)?;
+        }
+        let share = Arc::new(slots.share());
+        let asked = share.clone();
+        store.epoch_deadline_callback(move |store| {
+            if let Some(reason) = store.data().kill.reason() {
+                return Err(reason.into());
+            }
+            Ok(match asked.makes_way() {
+                true => UpdateDeadline::Yield(1),
+                false => UpdateDeadline::Continue(1),
+            })
+        });
+        let mut instance = Self {
+            store,
+            body: Body::Spent,
+            engine,
+            share,
+            profile,
+            began: None,
+            cpu: Duration::ZERO,
+            usable: true,
+        };
+        let connected = instance
+            .guard(async |store| {
+                Ok(match code {
+                    Code::Service(code) => {
+                        let instance = code.pre.instantiate_async(&mut *store).await?;
+                        let hooks = code.hooks.as_ref();
+                        let hooks = hooks.map(|hooks| hooks.load(&mut *store, &instance));
+                        Body::Service(code.handler.load(store, &instance)?, hooks.transpose()?)
+                    }
+                    Code::Command(pre) => Body::Command(pre.instantiate_async(store).await?),
+                    Code::Module(pre) => Body::Module(pre.instantiate_async(store).await?),
+                })
+            })
+            .await;
+        match connected {
+            Ok(body) => instance.body = body,
+            Err(error) => return Err(instance.over(&error)),
+        }
+        Ok(instance)
+    }
+
+    /// Puts the record and the kill switch of the next turn in place. Its deadline, its fuel and
+    /// what counts against it begin anew.
+    pub fn begin(&mut self, turn: Box<dyn Turn>, kill: Arc<KillSwitch>) {
+        self.reset(kill);
+        let world = self.store.data_mut();
+        world.http.caller.begin(turn.requests());
+        world.turn = turn;
+    }
+
+    /// Takes the record of a turn away. Until the next one begins nothing can be read or written.
+    pub fn take_turn(&mut self) -> Box<dyn Turn> {
+        let turn = &mut self.store.data_mut().turn;
+        let none = NoTurn::after(turn.identity());
+        std::mem::replace(turn, Box::new(none))
+    }
+
+    /// Tells a worker that listens why it has a new instance. Comes before its first input, and
+    /// counts to that turn.
+    pub async fn connected(&mut self, reason: ConnectReason) -> Result<(), Done> {
+        if !self.usable {
+            return Err(Ended::HostFault(UNUSABLE.into()).into());
+        }
+        let told = self.hook(async |store, hooks| hooks.call_connected(store, reason.into()).await);
+        told.await.map_err(|error| self.over(&error))
+    }
+
+    /// Tells a worker that listens that its instance is about to go. This is a courtesy: it takes
+    /// `within` at most, what goes wrong is of no consequence, and nothing runs afterwards. The
+    /// worker sees what is in place, which is nothing where the last turn was taken and no other
+    /// begun.
+    pub async fn disconnecting(&mut self, within: Duration) {
+        if !self.usable {
+            return;
+        }
+        // The last turn's switch may have been thrown too late to matter to it.
+        self.reset(Arc::default());
+        self.store.data_mut().deadline = Instant::now().checked_add(within);
+        let told = self.hook(async |store, hooks| hooks.call_disconnecting(store).await);
+        let told = told.await;
+        self.store.data().http.caller.end();
+        if let Err(error) = told {
+            let ended = self.end(&error);
+            tracing::debug!(?ended, "the worker did not get over being disconnected");
+        }
+        self.usable = false;
+    }
+
+    /// Runs a command to its end.
+    pub async fn run(&mut self) -> (Ended, Cost) {
+        let body = std::mem::replace(&mut self.body, Body::Spent);
+        self.usable = false;
+        let result = self
+            .guard(async |store| match body {
+                Body::Command(command) => {
+                    let result = command.wasi_cli_run().call_run(store).await?;
+                    Ok(u8::from(result.is_err()))
+                }
+                Body::Module(module) => {
+                    let start = module.get_typed_func::<(), ()>(&mut *store, "_start")?;
+                    start.call_async(store, ()).await?;
+                    Ok(0)
+                }
+                Body::Service(..) | Body::Spent => {
+                    Err(outcome::HostFault("there is no command to run".into()).into())
+                }
+            })
+            .await;
+        let ended = match result {
+            Ok(code) => outcome::exited(code, &self.store.data().meter),
+            Err(error) => self.end(&error),
+        };
+        (ended, self.cost())
+    }
+
+    /// Has a service handle one input.
+    pub async fn call(&mut self, input: Payload) -> (Ended, Cost) {
+        let limits = self.store.data().limits;
+        if input.body.len() as u64 > limits.input_bytes {
+            let name = LimitName::input_bytes;
+            return (Ended::Limit { name, crash: None, exit_code: None }, self.cost());
+        }
+        if !self.usable {
+            return (Ended::HostFault(UNUSABLE.into()), self.cost());
+        }
+        let body = std::mem::replace(&mut self.body, Body::Spent);
+        let Body::Service(service, hooks) = body else {
+            return (Ended::HostFault("there is no service to call".into()), self.cost());
+        };
+        // Whoever drops the future of this call leaves the guest in the middle of it.
+        self.usable = false;
+        let result = self
+            .guard(async |store| {
+                let input = handler::Input { content_type: input.content_type, body: input.body };
+                service.skep_worker_handler().call_handle(store, &input).await
+            })
+            .await;
+        self.body = Body::Service(service, hooks);
+        self.usable = result.is_ok();
+        let ended = match result {
+            Ok(answer) if is_too_large(&answer, limits.output_bytes) => {
+                Ended::Limit { name: LimitName::output_bytes, crash: None, exit_code: None }
+            }
+            Ok(Ok(output)) => {
+                Ended::Answered(Payload { content_type: output.content_type, body: output.body })
+            }
+            Ok(Err(failure)) => {
+                Ended::Failed(Failure { code: failure.code, message: failure.message })
+            }
+            Err(error) => self.end(&error),
+        };
+        (ended, self.cost())
+    }
+
+    /// Whether another turn may run on it.
+    pub fn is_usable(&self) -> bool {
+        self.usable
+    }
+
+    /// What it asked for in this turn and was not granted, since this was last asked.
+    pub fn take_denials(&mut self) -> Denials {
+        self.store.data_mut().take_denials()
+    }
+
+    /// The linear memory that it holds now, in bytes.
+    pub fn memory_bytes(&self) -> u64 {
+        self.store.data().meter.memory_used()
+    }
+
+    fn reset(&mut self, kill: Arc<KillSwitch>) {
+        (self.began, self.cpu) = (None, Duration::ZERO);
+        let world = self.store.data_mut();
+        world.kill = kill;
+        world.deadline = None;
+        world.take_denials();
+        world.meter.begin_turn();
+        if self.profile == Profile::Deterministic {
+            let fuel = world.limits.fuel.min(PLENTY);
+            self.store.set_fuel(fuel).expect("the deterministic profile counts fuel");
+        }
+    }
+
+    /// Runs a lifecycle hook, if there are any.
+    async fn hook(
+        &mut self,
+        hook: impl AsyncFnOnce(&mut Store<World>, &Hooks) -> wasmtime::Result<()>,
+    ) -> wasmtime::Result<()> {
+        let Body::Service(_, Some(hooks)) = &self.body else { return Ok(()) };
+        let hooks = hooks.clone();
+        self.usable = false;
+        self.store.data_mut().in_hook = true;
+        let done = self.guard(async |store| hook(store, &hooks).await).await;
+        self.store.data_mut().in_hook = false;
+        self.usable = done.is_ok();
+        done
+    }
+
+    /// Runs guest code with everything that bounds it: kill switch, deadline, CPU slot, ticks.
+    async fn guard<T>(
+        &mut self,
+        guest: impl AsyncFnOnce(&mut Store<World>) -> wasmtime::Result<T>,
+    ) -> wasmtime::Result<T> {
+        let began = *self.began.get_or_insert_with(Instant::now);
+        let world = self.store.data_mut();
+        let millis = world.limits.turn_deadline_ms;
+        if world.deadline.is_none() && millis != OFF {
+            world.deadline = began.checked_add(Duration::from_millis(millis));
+        }
+        let kill = world.kill.clone();
+        let _running = self.engine.ticker.enter(world.deadline, &kill);
+        self.store.set_epoch_deadline(1);
+        let mut claim = self.share.claim();
+        let guest = pin!(guest(&mut self.store));
+        let done = Guarded { guest, kill: &kill, claim: &mut claim }.await;
+        self.cpu += claim.used();
+        done
+    }
+
+    fn end(&mut self, error: &wasmtime::Error) -> Ended {
+        self.usable = false;
+        self.store.data().http.caller.end();
+        outcome::ended(error, &self.store.data().meter)
+    }
+
+    /// The end of a turn that did not get to its input.
+    fn over(&mut self, error: &wasmtime::Error) -> Done {
+        let ended = self.end(error);
+        Done { ended, cost: self.cost(), denials: self.take_denials() }
+    }
+
+    fn cost(&mut self) -> Cost {
+        // What the turn asked of others ends with it.
+        self.store.data().http.caller.end();
+        // The deadline is the turn's: the next one gets its own.
+        self.store.data_mut().deadline = None;
+        let fuel = match self.profile {
+            Profile::Default => None,
+            Profile::Deterministic => {
+                let given = self.store.data().limits.fuel.min(PLENTY);
+                self.store.get_fuel().ok().map(|left| given - left)
+            }
+        };
+        Cost {
+            wall: self.began.take().map_or(Duration::ZERO, |began| began.elapsed()),
+            cpu: std::mem::take(&mut self.cpu),
+            memory_peak_bytes: self.store.data().meter.memory_peak(),
+            fuel,
+        }
+    }
+}
+
+/// Whether an answer takes more than it may. A media type and a failure's code are short words; the
+/// rest is counted.
+fn is_too_large(answer: &Result<handler::Output, handler::Failure>, limit: u64) -> bool {
+    let (word, rest) = match answer {
+        Ok(output) => (&output.content_type, output.body.len()),
+        Err(failure) => (&failure.code, failure.message.len()),
+    };
+    word.len() > WORD_BYTES || rest as u64 > limit
+}

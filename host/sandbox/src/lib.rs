@@ -1,0 +1,47 @@
+//! Runs one guest once, with what it was granted and nothing else, and ends it when a limit or a
+//! person says so.
+//!
+//! [`Shape`] reads a component's headers, [`Sandbox::load`] compiles it, [`Sandbox::connect`] makes an
+//! [`Instance`], and a turn on that instance ends as an [`Ended`].
+//!
+//! The folders are floors: `limits`, `guest`, `wall` and `preflight` at the bottom, then `egress`,
+//! `wasi` and `code`, then `instance`, `sandbox` and `child`. A lower floor never imports a higher one.
+
+mod child;
+mod code;
+mod egress;
+mod guest;
+mod instance;
+mod limits;
+mod outcome;
+mod preflight;
+mod sandbox;
+mod wall;
+mod wasi;
+
+pub use child::{Isolation, MountJob, ProcessJob, Room, Walled, run_main};
+pub use code::compile::{
+    ChildCompiler, CompileBounds, CompileError, CompileJob, Compiler, InProcessCompiler, child_main,
+};
+pub use code::compiled::{CompiledCache, CompiledFile, FreshCode};
+pub use code::engine::{Allocator, Profile};
+pub use code::loaded::{CompileOutcome, Loaded, Unkept};
+pub use code::shortage::Shortage;
+pub use egress::{HttpAccess, OperatorSecret, Outbound, Resolver, SecretError, SystemResolver};
+pub use guest::calls::{FileCalls, Place};
+pub use guest::denials::{Denials, Denied};
+pub use guest::stdio;
+pub use guest::turn::{Identity, RecordError, RequestLog, TranscriptEntry, Turn};
+pub use instance::{Cost, Done, Instance};
+pub use limits::kill::{KillReason, KillSwitch};
+pub use limits::lender::{Lender, Unbounded};
+pub use limits::slots::Share;
+pub use outcome::{Crash, Ended, Frame};
+pub use preflight::census::Census;
+pub use preflight::interfaces;
+pub use preflight::proposals::Unoffered;
+pub use preflight::shape::{Abi, Import, Refusal, Shape};
+pub use sandbox::{LoadError, Sandbox, SandboxParts};
+pub use wall::{PROVE, Wall, prove};
+pub use wasi::lifecycle::ConnectReason;
+pub use wasi::spec::{GuestSpec, Mount};

@@ -1,0 +1,10 @@
+//! What a guest is held to while it runs: time, processor, memory.
+
+pub(crate) mod guarded;
+pub(crate) mod kill;
+pub(crate) mod lender;
+pub(crate) mod meter;
+pub(crate) mod past;
+pub(crate) mod slice;
+pub(crate) mod slots;
+pub(crate) mod ticker;

@@ -1,0 +1,36 @@
+//! A guest's future with what keeps it in bounds: the kill switch, and a CPU slot for each poll.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use crate::limits::kill::KillSwitch;
+use crate::limits::slots::Claim;
+
+/// Runs `guest` under `kill` and `claim`.
+pub(crate) struct Guarded<'a, 's, F> {
+    pub(crate) guest: Pin<&'a mut F>,
+    pub(crate) kill: &'a KillSwitch,
+    pub(crate) claim: &'a mut Claim<'s>,
+}
+
+impl<T, F: Future<Output = wasmtime::Result<T>>> Future for Guarded<'_, '_, F> {
+    type Output = wasmtime::Result<T>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        if let Some(reason) = this.kill.reason() {
+            return Poll::Ready(Err(reason.into()));
+        }
+        if this.claim.poll_acquire(cx).is_ready() {
+            let polled = this.guest.as_mut().poll(cx);
+            this.claim.release();
+            if polled.is_ready() {
+                return polled;
+            }
+        }
+        // Only who waits has to be woken. It may have been thrown in the meantime.
+        this.kill.watch(cx.waker());
+        this.kill.reason().map_or(Poll::Pending, |reason| Poll::Ready(Err(reason.into())))
+    }
+}

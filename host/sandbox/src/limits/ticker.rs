@@ -1,0 +1,186 @@
+//! The engine's clock: one thread that advances the epoch and throws the switch of whoever is late.
+//!
+//! Deadlines live here, and not in a timer of the guest's own task, because that task is the one
+//! thing that cannot be relied on to be polled: its guest may compute without end, or block in a
+//! write to a pipe that nobody reads.
+//!
+//! While no guest runs the thread sleeps.
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use wasmtime::EngineWeak;
+
+use crate::limits::kill::{KillReason, KillSwitch};
+use crate::limits::slice;
+
+/// How often a computing guest looks up. A short turn waits for about that long where others compute,
+/// some times in its course; the thread's work is some microseconds.
+const TICK: Duration = Duration::from_millis(1);
+
+/// Ticks without a guest before the thread sleeps. Going to sleep after each call would make every
+/// short call pay for waking it.
+const IDLE_TICKS: u32 = 100;
+
+#[derive(Debug)]
+pub(crate) struct Ticker(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    state: Mutex<State>,
+    wake: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    guests: usize,
+    asleep: bool,
+    closed: bool,
+    deadlines: Deadlines,
+}
+
+/// When the running guests have to be done, each in a place of its own.
+///
+/// All are looked at on each tick, and no order is kept: a guest comes and goes in a microsecond,
+/// hundreds of thousands of times for each look at what are at most some thousand places.
+#[derive(Debug, Default)]
+struct Deadlines {
+    places: Vec<Option<(Instant, Weak<KillSwitch>)>>,
+    free: Vec<usize>,
+}
+
+/// A guest is running; ends when dropped.
+#[derive(Debug)]
+pub(crate) struct Running<'a> {
+    shared: &'a Shared,
+    place: Option<usize>,
+}
+
+impl Ticker {
+    /// One whose thread is not there yet.
+    pub(crate) fn still() -> Self {
+        Self(Arc::new(Shared { state: Mutex::new(State::default()), wake: Condvar::new() }))
+    }
+
+    /// Starts its thread, once.
+    pub(crate) fn start(&self, engine: EngineWeak) -> std::io::Result<()> {
+        let thread = self.0.clone();
+        let thread = move || {
+            slice::be_on_time();
+            thread.run(&engine);
+        };
+        std::thread::Builder::new().name("skep-ticker".into()).spawn(thread).map(drop)
+    }
+
+    /// Registers a running guest, with the moment it has to be done, if there is one.
+    pub(crate) fn enter(&self, deadline: Option<Instant>, kill: &Arc<KillSwitch>) -> Running<'_> {
+        let mut state = self.0.state();
+        state.guests += 1;
+        let place = deadline.map(|at| state.deadlines.add(at, Arc::downgrade(kill)));
+        if state.asleep {
+            self.0.wake.notify_one();
+        }
+        Running { shared: &self.0, place }
+    }
+}
+
+impl Drop for Ticker {
+    fn drop(&mut self) {
+        self.0.state().closed = true;
+        self.0.wake.notify_one();
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        let mut state = self.shared.state();
+        state.guests -= 1;
+        if let Some(place) = self.place {
+            state.deadlines.remove(place);
+        }
+    }
+}
+
+impl Deadlines {
+    fn add(&mut self, at: Instant, kill: Weak<KillSwitch>) -> usize {
+        let deadline = Some((at, kill));
+        match self.free.pop() {
+            Some(place) => {
+                self.places[place] = deadline;
+                place
+            }
+            None => {
+                self.places.push(deadline);
+                self.places.len() - 1
+            }
+        }
+    }
+
+    fn remove(&mut self, place: usize) {
+        self.places[place] = None;
+        self.free.push(place);
+    }
+
+    /// Throws the switch of whoever is late, once.
+    fn pass(&mut self, now: Instant) {
+        for deadline in &mut self.places {
+            if let Some((_, kill)) = deadline.take_if(|(at, _)| *at <= now)
+                && let Some(kill) = kill.upgrade()
+            {
+                kill.throw(KillReason::Deadline);
+            }
+        }
+    }
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn run(&self, engine: &EngineWeak) {
+        let mut idle = 0;
+        let mut state = self.state();
+        while !state.closed {
+            idle = if state.guests == 0 { idle + 1 } else { 0 };
+            if idle > IDLE_TICKS {
+                state.asleep = true;
+                state = self.wake.wait(state).unwrap_or_else(PoisonError::into_inner);
+                state.asleep = false;
+                continue;
+            }
+            state.deadlines.pass(Instant::now());
+            let Some(engine) = engine.upgrade() else { return };
+            engine.increment_epoch();
+            drop(engine);
+            (state, _) =
+                self.wake.wait_timeout(state, TICK).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_who_is_late_is_told_and_places_are_used_again() {
+        let mut deadlines = Deadlines::default();
+        let [early, late, gone] = [(); 3].map(|()| Arc::new(KillSwitch::default()));
+        let now = Instant::now();
+        let hour = Duration::from_secs(3_600);
+        let at_hand = deadlines.add(now, Arc::downgrade(&early));
+        deadlines.add(now + hour, Arc::downgrade(&late));
+        let left = deadlines.add(now, Arc::downgrade(&gone));
+        deadlines.remove(left);
+        deadlines.pass(now);
+        assert_eq!(early.reason(), Some(KillReason::Deadline));
+        assert_eq!(late.reason(), None);
+        assert_eq!(gone.reason(), None);
+
+        deadlines.remove(at_hand);
+        let again = deadlines.add(now + hour, Arc::downgrade(&early));
+        assert_eq!(again, at_hand);
+        assert_eq!(deadlines.places.len(), 3);
+    }
+}

@@ -1,0 +1,293 @@
+//! What Skep offers to a guest, in one table.
+//!
+//! The table is what a component is checked against before it is compiled. That everything in it
+//! is really linked, and in this version, is held by a test.
+
+use std::fmt;
+
+/// An interface that a component may import.
+#[derive(Clone, Copy, Debug)]
+pub struct Offer {
+    /// `namespace:package/interface`.
+    pub name: &'static str,
+    /// The version we implement.
+    pub version: &'static str,
+    /// What it needs to be of use.
+    pub grant: Grant,
+}
+
+/// What an offered interface needs before its calls do anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Grant {
+    /// Nothing: it is part of every worker's world.
+    None,
+    /// A directory. Without one there is no handle to call it on.
+    Directory,
+    /// Leave to ask somebody. Without it every request is denied.
+    Http,
+    /// Something this version cannot grant. Its calls answer access-denied.
+    Sockets,
+}
+
+impl Grant {
+    /// What an operator is told about an interface that was not granted, if there is anything to
+    /// tell.
+    pub fn note(self) -> Option<&'static str> {
+        match self {
+            Self::None => None,
+            Self::Directory => Some("sees what --dir maps and /data, nothing else"),
+            Self::Http => {
+                Some("not granted: every request is denied; allow with --allow-http 'https://HOST'")
+            }
+            Self::Sockets => {
+                Some("not granted: every call answers access-denied (no flag allows sockets)")
+            }
+        }
+    }
+}
+
+const WASI: &str = "0.2.12";
+const SKEP: &str = "0.1.0";
+
+const fn offer(name: &'static str, version: &'static str, grant: Grant) -> Offer {
+    Offer { name, version, grant }
+}
+
+/// Everything on offer to components.
+pub const OFFERS: &[Offer] = &[
+    offer("wasi:cli/environment", WASI, Grant::None),
+    offer("wasi:cli/exit", WASI, Grant::None),
+    offer("wasi:cli/stdin", WASI, Grant::None),
+    offer("wasi:cli/stdout", WASI, Grant::None),
+    offer("wasi:cli/stderr", WASI, Grant::None),
+    offer("wasi:cli/terminal-input", WASI, Grant::None),
+    offer("wasi:cli/terminal-output", WASI, Grant::None),
+    offer("wasi:cli/terminal-stdin", WASI, Grant::None),
+    offer("wasi:cli/terminal-stdout", WASI, Grant::None),
+    offer("wasi:cli/terminal-stderr", WASI, Grant::None),
+    offer("wasi:clocks/monotonic-clock", WASI, Grant::None),
+    offer("wasi:clocks/wall-clock", WASI, Grant::None),
+    // The newer first: it is the one named to whoever asks for a third.
+    offer("wasi:config/store", "0.2.0-rc.1", Grant::None),
+    offer("wasi:config/store", "0.2.0-draft", Grant::None),
+    offer("wasi:filesystem/preopens", WASI, Grant::Directory),
+    offer("wasi:filesystem/types", WASI, Grant::Directory),
+    offer("wasi:http/outgoing-handler", WASI, Grant::Http),
+    offer("wasi:http/types", WASI, Grant::None),
+    offer("wasi:io/error", WASI, Grant::None),
+    offer("wasi:io/poll", WASI, Grant::None),
+    offer("wasi:io/streams", WASI, Grant::None),
+    offer("wasi:random/insecure", WASI, Grant::None),
+    offer("wasi:random/insecure-seed", WASI, Grant::None),
+    offer("wasi:random/random", WASI, Grant::None),
+    offer("wasi:sockets/instance-network", WASI, Grant::Sockets),
+    offer("wasi:sockets/ip-name-lookup", WASI, Grant::Sockets),
+    offer("wasi:sockets/network", WASI, Grant::Sockets),
+    offer("wasi:sockets/tcp", WASI, Grant::Sockets),
+    offer("wasi:sockets/tcp-create-socket", WASI, Grant::Sockets),
+    offer("wasi:sockets/udp", WASI, Grant::Sockets),
+    offer("wasi:sockets/udp-create-socket", WASI, Grant::Sockets),
+    offer("skep:worker/config", SKEP, Grant::None),
+    offer("skep:worker/context", SKEP, Grant::None),
+    offer("skep:worker/state", SKEP, Grant::None),
+    offer("skep:worker/transcript", SKEP, Grant::None),
+];
+
+/// An interface name with its version, as it stands in a component: `wasi:io/poll@0.2.3`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InterfaceName {
+    /// Everything before the `@`.
+    pub name: String,
+    /// What follows it, if anything does.
+    pub version: Option<String>,
+}
+
+impl InterfaceName {
+    /// Splits an import or export name.
+    pub fn parse(text: &str) -> Self {
+        match text.split_once('@') {
+            Some((name, version)) => Self { name: name.into(), version: Some(version.into()) },
+            None => Self { name: text.into(), version: None },
+        }
+    }
+
+    /// Whether it is `name` in a version that stands in for `version`.
+    pub fn matches(&self, name: &str, version: &str) -> bool {
+        self.name == name && self.version.as_deref().is_some_and(|own| compatible(own, version))
+    }
+}
+
+impl fmt::Display for InterfaceName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)?;
+        match &self.version {
+            Some(version) => write!(f, "@{version}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The offer for an import, or the reason why there is none.
+pub fn find(import: &InterfaceName) -> Result<&'static Offer, Missing> {
+    let mut named = OFFERS.iter().filter(|offer| offer.name == import.name);
+    match named.clone().find(|offer| import.matches(offer.name, offer.version)) {
+        Some(offer) => Ok(offer),
+        None => Err(match named.next() {
+            Some(offer) => Missing::Version { have: offer.version },
+            None => Missing::Unknown,
+        }),
+    }
+}
+
+/// Why an import cannot be satisfied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Missing {
+    /// We have no such interface.
+    Unknown,
+    /// We have it in another version, or in others.
+    Version {
+        /// The newest we have.
+        have: &'static str,
+    },
+}
+
+/// Whether two versions are interchangeable to the linker: same major, or same minor below 1.0;
+/// a prerelease fits only itself.
+fn compatible(a: &str, b: &str) -> bool {
+    match (track(a), track(b)) {
+        (Some(a), Some(b)) => a == b,
+        _ => a == b,
+    }
+}
+
+fn track(version: &str) -> Option<(u64, u64)> {
+    if version.contains(['-', '+']) {
+        return None;
+    }
+    let mut parts = version.splitn(3, '.').map(str::parse::<u64>);
+    match (parts.next()?.ok()?, parts.next()?.ok()?, parts.next()?.ok()?) {
+        (0, 0, _) => None,
+        (0, minor, _) => Some((0, minor)),
+        (major, ..) => Some((major, 0)),
+    }
+}
+
+/// The functions of `wasi_snapshot_preview1`, all of which we offer to modules, with their types: a letter
+/// for each parameter (`i` for i32, `I` for i64), a colon, and one for each result.
+const PREVIEW1: &[(&str, &str)] = &[
+    ("args_get", "ii:i"),
+    ("args_sizes_get", "ii:i"),
+    ("clock_res_get", "ii:i"),
+    ("clock_time_get", "iIi:i"),
+    ("environ_get", "ii:i"),
+    ("environ_sizes_get", "ii:i"),
+    ("fd_advise", "iIIi:i"),
+    ("fd_allocate", "iII:i"),
+    ("fd_close", "i:i"),
+    ("fd_datasync", "i:i"),
+    ("fd_fdstat_get", "ii:i"),
+    ("fd_fdstat_set_flags", "ii:i"),
+    ("fd_fdstat_set_rights", "iII:i"),
+    ("fd_filestat_get", "ii:i"),
+    ("fd_filestat_set_size", "iI:i"),
+    ("fd_filestat_set_times", "iIIi:i"),
+    ("fd_pread", "iiiIi:i"),
+    ("fd_prestat_dir_name", "iii:i"),
+    ("fd_prestat_get", "ii:i"),
+    ("fd_pwrite", "iiiIi:i"),
+    ("fd_read", "iiii:i"),
+    ("fd_readdir", "iiiIi:i"),
+    ("fd_renumber", "ii:i"),
+    ("fd_seek", "iIii:i"),
+    ("fd_sync", "i:i"),
+    ("fd_tell", "ii:i"),
+    ("fd_write", "iiii:i"),
+    ("path_create_directory", "iii:i"),
+    ("path_filestat_get", "iiiii:i"),
+    ("path_filestat_set_times", "iiiiIIi:i"),
+    ("path_link", "iiiiiii:i"),
+    ("path_open", "iiiiiIIii:i"),
+    ("path_readlink", "iiiiii:i"),
+    ("path_remove_directory", "iii:i"),
+    ("path_rename", "iiiiii:i"),
+    ("path_symlink", "iiiii:i"),
+    ("path_unlink_file", "iii:i"),
+    ("poll_oneoff", "iiii:i"),
+    ("proc_exit", "i:"),
+    ("proc_raise", "i:i"),
+    ("random_get", "ii:i"),
+    ("sched_yield", ":i"),
+    ("sock_accept", "iii:i"),
+    ("sock_recv", "iiiiii:i"),
+    ("sock_send", "iiiii:i"),
+    ("sock_shutdown", "ii:i"),
+];
+
+/// The type of a function of `wasi_snapshot_preview1`, if there is one by that name.
+pub(crate) fn preview1(name: &str) -> Option<&'static str> {
+    PREVIEW1.iter().find(|(known, _)| *known == name).map(|(_, ty)| *ty)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_match_as_the_linker_matches_them() {
+        for (import, ok) in [
+            ("wasi:io/poll@0.2.0", true),
+            ("wasi:io/poll@0.2.99", true),
+            ("wasi:io/poll@0.3.0", false),
+            ("wasi:io/poll@1.0.0", false),
+            ("wasi:io/poll@0.2.0-rc.1", false),
+            ("wasi:io/poll", false),
+            ("wasi:io/poll@banana", false),
+        ] {
+            let found = find(&InterfaceName::parse(import));
+            assert_eq!(found.is_ok(), ok, "{import}");
+            if !ok {
+                assert_eq!(found.unwrap_err(), Missing::Version { have: WASI });
+            }
+        }
+        assert_eq!(find(&InterfaceName::parse("x:y/z@0.2.0")).unwrap_err(), Missing::Unknown);
+    }
+
+    #[test]
+    fn a_prerelease_matches_itself_only() {
+        for version in ["0.2.0-rc.1", "0.2.0-draft"] {
+            let import = InterfaceName::parse(&format!("wasi:config/store@{version}"));
+            assert_eq!(find(&import).unwrap().version, version);
+        }
+        for version in ["0.2.0", "0.2.1", "0.2.0-rc.2", "0.2.1-rc.1", "0.2.0-draft+1"] {
+            let import = InterfaceName::parse(&format!("wasi:config/store@{version}"));
+            let missing = find(&import).unwrap_err();
+            assert_eq!(missing, Missing::Version { have: "0.2.0-rc.1" }, "{version}");
+        }
+    }
+
+    /// A module that imports one function, of this type.
+    fn importing(name: &str, ty: &str) -> Vec<u8> {
+        let (params, results) = ty.split_once(':').unwrap();
+        let words =
+            |letters: &str| letters.replace('i', "j").replace('I', " i64").replace('j', " i32");
+        let (params, results) = (words(params), words(results));
+        let ty = format!("(param{params}) (result{results})");
+        let import = format!("(import \"wasi_snapshot_preview1\" \"{name}\" (func {ty}))");
+        wat::parse_str(format!("(module {import})")).unwrap()
+    }
+
+    #[test]
+    fn the_types_of_preview1_are_those_that_modules_are_linked_with() {
+        let engine =
+            crate::code::engine::Engine::still(crate::code::engine::Profile::Default).unwrap();
+        let fits = |name: &str, ty: &str| {
+            let module = wasmtime::Module::new(&engine.wasmtime, importing(name, ty)).unwrap();
+            engine.modules().unwrap().instantiate_pre(&module).is_ok()
+        };
+        for (name, ty) in PREVIEW1 {
+            assert!(fits(name, ty), "{name}: {ty}");
+            assert!(!fits(name, "iIi:iIi"), "{name}");
+        }
+        assert!(!fits("fd_fly", "i:i"));
+    }
+}

@@ -1,0 +1,688 @@
+//! `wasi:filesystem`, over scopes.
+//!
+//! wasmtime-wasi's own implementation reads whole directories at once and keeps its path sandbox to
+//! itself, so wrapping it would leave two places that resolve names and two that count. This one
+//! translates: every method finds the descriptor, makes one call of the scope, and converts back.
+
+use std::io;
+use std::time::Duration;
+
+use rustix::fs::Advice;
+use rustix::io::Errno;
+use skep_protocol::LimitName;
+use skep_scope::{
+    Entry, Listing, NewTime, NodeKind, OpenDirectory, OpenFile, OpenHow, Opened, ScopeError, Stat,
+};
+use wasmtime::component::{Resource, ResourceTableError};
+use wasmtime_wasi_io::streams::{DynInputStream, DynOutputStream};
+
+use self::bindings::wasi::filesystem::{preopens, types};
+use super::descriptors::Permit;
+use super::streams::{FileInput, FileOutput, WritePlace};
+use super::world::World;
+use crate::guest::calls::Call;
+use types::{DescriptorFlags, ErrorCode, OpenFlags, PathFlags};
+
+pub(crate) mod bindings {
+    wasmtime::component::bindgen!({
+        path: "../../wit",
+        inline: "
+            package skep:host;
+            world directories {
+                import wasi:filesystem/types@0.2.12;
+                import wasi:filesystem/preopens@0.2.12;
+            }
+        ",
+        world: "skep:host/directories",
+        imports: {
+            "wasi:filesystem/types.filesystem-error-code": trappable,
+            "wasi:filesystem/preopens.get-directories": trappable,
+            "wasi:filesystem/types.[method]descriptor.read-via-stream": trappable,
+            "wasi:filesystem/types.[method]descriptor.write-via-stream": trappable,
+            "wasi:filesystem/types.[method]descriptor.append-via-stream": trappable,
+            "wasi:filesystem/types.[method]descriptor.get-flags": trappable,
+            "wasi:filesystem/types.[method]descriptor.get-type": trappable,
+            "wasi:filesystem/types.[method]descriptor.is-same-object": async | trappable,
+            "wasi:filesystem/types.[drop]descriptor": trappable,
+            "wasi:filesystem/types.[drop]directory-entry-stream": trappable,
+            default: async | trappable,
+        },
+        trappable_error_type: {
+            "wasi:filesystem/types.error-code" => super::FsError,
+        },
+        with: {
+            "wasi:io": wasmtime_wasi_io::bindings::wasi::io,
+            "wasi:clocks": wasmtime_wasi::p2::bindings::clocks,
+            "wasi:filesystem/types.descriptor": super::Node,
+            "wasi:filesystem/types.directory-entry-stream": super::EntryStream,
+        },
+    });
+}
+
+/// Why a call failed: a code for the guest, or the end of it.
+pub(crate) enum FsError {
+    /// The guest is told.
+    Code(ErrorCode),
+    /// The guest misused a handle.
+    Trap(wasmtime::Error),
+}
+
+type FsResult<T> = Result<T, FsError>;
+
+/// What a guest's descriptor stands for.
+#[expect(unreachable_pub, reason = "the generated bindings re-export it")]
+pub enum Node {
+    /// A regular file.
+    File {
+        /// The handle.
+        file: OpenFile,
+        /// Its place among the open descriptors.
+        permit: Permit,
+    },
+    /// A directory. A preopened one has no permit: the guest did not open it.
+    Directory {
+        /// The handle.
+        directory: OpenDirectory,
+        /// Its place among the open descriptors.
+        permit: Option<Permit>,
+    },
+}
+
+/// A directory being listed.
+#[expect(unreachable_pub, reason = "the generated bindings re-export it")]
+pub struct EntryStream {
+    listing: Option<Listing>,
+    batch: std::vec::IntoIter<Entry>,
+    _permit: Permit,
+}
+
+impl Node {
+    fn file(&self) -> FsResult<OpenFile> {
+        match self {
+            Self::File { file, .. } => Ok(file.clone()),
+            Self::Directory { .. } => Err(ErrorCode::BadDescriptor.into()),
+        }
+    }
+
+    fn directory(&self) -> FsResult<OpenDirectory> {
+        match self {
+            Self::Directory { directory, .. } => Ok(directory.clone()),
+            Self::File { .. } => Err(ErrorCode::NotDirectory.into()),
+        }
+    }
+
+    fn stat(&self) -> Result<Stat, ScopeError> {
+        match self {
+            Self::File { file, .. } => file.stat(),
+            Self::Directory { directory, .. } => directory.stat(),
+        }
+    }
+
+    fn again(&self) -> Self {
+        match self {
+            Self::File { file, permit } => {
+                Self::File { file: file.clone(), permit: permit.clone() }
+            }
+            Self::Directory { directory, permit } => {
+                Self::Directory { directory: directory.clone(), permit: permit.clone() }
+            }
+        }
+    }
+}
+
+impl World {
+    /// Makes one call of a scope where this guest's file calls are made.
+    pub(crate) fn on_disk<T: Send + Unpin + 'static>(
+        &self,
+        call: impl FnOnce() -> Result<T, ScopeError> + Send + 'static,
+    ) -> Call<Result<T, ScopeError>> {
+        self.files.start(call)
+    }
+
+    fn node(&self, descriptor: &Resource<Node>) -> FsResult<&Node> {
+        Ok(self.table.get(descriptor)?)
+    }
+
+    fn directory(&self, descriptor: &Resource<Node>) -> FsResult<OpenDirectory> {
+        self.node(descriptor)?.directory()
+    }
+
+    /// Room in the resource table is looked for before it is needed: the table's own answer to
+    /// being full is a trap.
+    fn has_room(&self) -> FsResult<Permit> {
+        self.descriptors.open().ok_or_else(|| ErrorCode::InsufficientMemory.into())
+    }
+
+    fn hash(&mut self, stat: &Stat) -> types::MetadataHashValue {
+        let number = self.descriptors.number(stat.device, stat.inode);
+        types::MetadataHashValue { lower: number, upper: number.rotate_left(32) ^ 0x5ce9 }
+    }
+
+    fn show(&self, stat: &Stat) -> types::DescriptorStat {
+        let stat = self.descriptors.present(*stat);
+        types::DescriptorStat {
+            type_: stat.kind.into(),
+            link_count: stat.links,
+            size: stat.size,
+            data_access_timestamp: Some(datetime(stat.accessed)),
+            data_modification_timestamp: Some(datetime(stat.modified)),
+            status_change_timestamp: Some(datetime(stat.changed)),
+        }
+    }
+}
+
+impl preopens::Host for World {
+    fn get_directories(&mut self) -> wasmtime::Result<Vec<(Resource<Node>, String)>> {
+        let mut preopened = Vec::with_capacity(self.mounts.len());
+        for mount in &self.mounts {
+            let node = Node::Directory { directory: mount.scope.open(), permit: None };
+            preopened.push((self.table.push(node)?, mount.guest.clone()));
+        }
+        Ok(preopened)
+    }
+}
+
+impl types::Host for World {
+    fn convert_error_code(&mut self, error: FsError) -> wasmtime::Result<ErrorCode> {
+        match error {
+            FsError::Code(code) => Ok(code),
+            FsError::Trap(error) => Err(error),
+        }
+    }
+
+    fn filesystem_error_code(
+        &mut self,
+        error: Resource<wasmtime::Error>,
+    ) -> wasmtime::Result<Option<ErrorCode>> {
+        let error = self.table.get(&error)?;
+        let of_a_file = error.downcast_ref::<ScopeError>().map(ErrorCode::from);
+        // The standard streams may be files of the host.
+        Ok(of_a_file.or_else(|| error.downcast_ref::<io::Error>().map(ErrorCode::from)))
+    }
+}
+
+impl types::HostDescriptor for World {
+    fn read_via_stream(
+        &mut self,
+        fd: Resource<Node>,
+        offset: u64,
+    ) -> FsResult<Resource<DynInputStream>> {
+        let Node::File { file, permit } = self.node(&fd)?.again() else {
+            return Err(ErrorCode::IsDirectory.into());
+        };
+        if !file.is_readable() {
+            return Err(ErrorCode::BadDescriptor.into());
+        }
+        let stream: DynInputStream =
+            Box::new(FileInput::new(file, permit, self.files.clone(), offset));
+        Ok(self.table.push(stream)?)
+    }
+
+    fn write_via_stream(
+        &mut self,
+        fd: Resource<Node>,
+        offset: u64,
+    ) -> FsResult<Resource<DynOutputStream>> {
+        self.output_stream(&fd, WritePlace::At(offset))
+    }
+
+    fn append_via_stream(&mut self, fd: Resource<Node>) -> FsResult<Resource<DynOutputStream>> {
+        self.output_stream(&fd, WritePlace::End)
+    }
+
+    async fn advise(
+        &mut self,
+        fd: Resource<Node>,
+        offset: u64,
+        len: u64,
+        advice: types::Advice,
+    ) -> FsResult<()> {
+        let file = self.node(&fd)?.file()?;
+        let advice = match advice {
+            types::Advice::Normal => Advice::Normal,
+            types::Advice::Sequential => Advice::Sequential,
+            types::Advice::Random => Advice::Random,
+            types::Advice::WillNeed => Advice::WillNeed,
+            types::Advice::DontNeed => Advice::DontNeed,
+            types::Advice::NoReuse => Advice::NoReuse,
+        };
+        Ok(self.on_disk(move || file.advise(offset, len, advice)).await?)
+    }
+
+    async fn sync_data(&mut self, fd: Resource<Node>) -> FsResult<()> {
+        match self.node(&fd)?.again() {
+            Node::File { file, .. } => Ok(self.on_disk(move || file.sync_data()).await?),
+            Node::Directory { directory, .. } => Ok(self.on_disk(move || directory.sync()).await?),
+        }
+    }
+
+    fn get_flags(&mut self, fd: Resource<Node>) -> FsResult<DescriptorFlags> {
+        let mut flags = DescriptorFlags::empty();
+        match self.node(&fd)? {
+            Node::File { file, .. } => {
+                if file.is_readable() {
+                    flags |= DescriptorFlags::READ;
+                }
+                if file.is_writable() {
+                    flags |= DescriptorFlags::WRITE;
+                }
+            }
+            Node::Directory { directory, .. } => {
+                flags |= DescriptorFlags::READ;
+                if directory.is_writable() {
+                    flags |= DescriptorFlags::MUTATE_DIRECTORY;
+                }
+            }
+        }
+        Ok(flags)
+    }
+
+    fn get_type(&mut self, fd: Resource<Node>) -> FsResult<types::DescriptorType> {
+        Ok(match self.node(&fd)? {
+            Node::File { .. } => types::DescriptorType::RegularFile,
+            Node::Directory { .. } => types::DescriptorType::Directory,
+        })
+    }
+
+    async fn set_size(&mut self, fd: Resource<Node>, size: u64) -> FsResult<()> {
+        let file = self.node(&fd)?.file()?;
+        Ok(self.on_disk(move || file.set_len(size)).await?)
+    }
+
+    async fn set_times(
+        &mut self,
+        fd: Resource<Node>,
+        accessed: types::NewTimestamp,
+        modified: types::NewTimestamp,
+    ) -> FsResult<()> {
+        let (accessed, modified) = (new_time(accessed), new_time(modified));
+        match self.node(&fd)?.again() {
+            Node::File { file, .. } => {
+                Ok(self.on_disk(move || file.set_times(accessed, modified)).await?)
+            }
+            Node::Directory { directory, .. } => {
+                Ok(self.on_disk(move || directory.set_times(accessed, modified)).await?)
+            }
+        }
+    }
+
+    async fn read(
+        &mut self,
+        fd: Resource<Node>,
+        len: u64,
+        offset: u64,
+    ) -> FsResult<(Vec<u8>, bool)> {
+        let file = self.node(&fd)?.file()?;
+        let len = usize::try_from(len.min(self.limits.hostcall_bytes)).unwrap_or(usize::MAX);
+        let bytes = self
+            .on_disk(move || {
+                let mut buffer = vec![0; len];
+                let n = file.read_at(&mut buffer, offset)?;
+                buffer.truncate(n);
+                Ok(buffer)
+            })
+            .await?;
+        let at_end = bytes.is_empty() && len > 0;
+        Ok((bytes, at_end))
+    }
+
+    async fn write(&mut self, fd: Resource<Node>, bytes: Vec<u8>, offset: u64) -> FsResult<u64> {
+        let file = self.node(&fd)?.file()?;
+        Ok(self.on_disk(move || file.write_at(&bytes, offset)).await? as u64)
+    }
+
+    async fn read_directory(&mut self, fd: Resource<Node>) -> FsResult<Resource<EntryStream>> {
+        let directory = self.directory(&fd)?;
+        let permit = self.has_room()?;
+        let order = self.descriptors.order();
+        let listing = self.on_disk(move || directory.list(order)).await?;
+        let batch = Vec::new().into_iter();
+        Ok(self.table.push(EntryStream { listing: Some(listing), batch, _permit: permit })?)
+    }
+
+    async fn sync(&mut self, fd: Resource<Node>) -> FsResult<()> {
+        match self.node(&fd)?.again() {
+            Node::File { file, .. } => Ok(self.on_disk(move || file.sync()).await?),
+            Node::Directory { directory, .. } => Ok(self.on_disk(move || directory.sync()).await?),
+        }
+    }
+
+    async fn create_directory_at(&mut self, fd: Resource<Node>, path: String) -> FsResult<()> {
+        let directory = self.directory(&fd)?;
+        Ok(self.on_disk(move || directory.create_directory(&path)).await?)
+    }
+
+    async fn stat(&mut self, fd: Resource<Node>) -> FsResult<types::DescriptorStat> {
+        let node = self.node(&fd)?.again();
+        let stat = self.on_disk(move || node.stat()).await?;
+        Ok(self.show(&stat))
+    }
+
+    async fn stat_at(
+        &mut self,
+        fd: Resource<Node>,
+        flags: PathFlags,
+        path: String,
+    ) -> FsResult<types::DescriptorStat> {
+        let directory = self.directory(&fd)?;
+        let stat = self.on_disk(move || directory.stat_at(&path, follows(flags))).await?;
+        Ok(self.show(&stat))
+    }
+
+    async fn set_times_at(
+        &mut self,
+        fd: Resource<Node>,
+        flags: PathFlags,
+        path: String,
+        accessed: types::NewTimestamp,
+        modified: types::NewTimestamp,
+    ) -> FsResult<()> {
+        let directory = self.directory(&fd)?;
+        let (accessed, modified) = (new_time(accessed), new_time(modified));
+        Ok(self
+            .on_disk(move || directory.set_times_at(&path, follows(flags), accessed, modified))
+            .await?)
+    }
+
+    async fn link_at(
+        &mut self,
+        fd: Resource<Node>,
+        old_flags: PathFlags,
+        old_path: String,
+        new_fd: Resource<Node>,
+        new_path: String,
+    ) -> FsResult<()> {
+        let (from, to) = (self.directory(&fd)?, self.directory(&new_fd)?);
+        if follows(old_flags) {
+            return Err(ErrorCode::Invalid.into());
+        }
+        Ok(self.on_disk(move || from.link(&old_path, &to, &new_path)).await?)
+    }
+
+    async fn open_at(
+        &mut self,
+        fd: Resource<Node>,
+        path_flags: PathFlags,
+        path: String,
+        open: OpenFlags,
+        flags: DescriptorFlags,
+    ) -> FsResult<Resource<Node>> {
+        let directory = self.directory(&fd)?;
+        // `mutate-directory` is not looked at: whether names can be changed is the scope's right,
+        // and libcs ask for it when they only mean to list.
+        let permit = self.has_room()?;
+        let how = OpenHow {
+            read: flags.contains(DescriptorFlags::READ),
+            write: flags.contains(DescriptorFlags::WRITE),
+            create: open.contains(OpenFlags::CREATE),
+            exclusive: open.contains(OpenFlags::EXCLUSIVE),
+            truncate: open.contains(OpenFlags::TRUNCATE),
+            directory: open.contains(OpenFlags::DIRECTORY),
+            follow: follows(path_flags),
+            sync: flags.intersects(
+                DescriptorFlags::FILE_INTEGRITY_SYNC | DescriptorFlags::DATA_INTEGRITY_SYNC,
+            ),
+        };
+        let node = match self.on_disk(move || directory.open(&path, how)).await? {
+            Opened::File(file) => Node::File { file, permit },
+            Opened::Directory(directory) => Node::Directory { directory, permit: Some(permit) },
+        };
+        Ok(self.table.push(node)?)
+    }
+
+    async fn readlink_at(&mut self, fd: Resource<Node>, path: String) -> FsResult<String> {
+        let directory = self.directory(&fd)?;
+        Ok(self.on_disk(move || directory.read_link(&path)).await?)
+    }
+
+    async fn remove_directory_at(&mut self, fd: Resource<Node>, path: String) -> FsResult<()> {
+        let directory = self.directory(&fd)?;
+        Ok(self.on_disk(move || directory.remove_directory(&path)).await?)
+    }
+
+    async fn rename_at(
+        &mut self,
+        fd: Resource<Node>,
+        old_path: String,
+        new_fd: Resource<Node>,
+        new_path: String,
+    ) -> FsResult<()> {
+        let (from, to) = (self.directory(&fd)?, self.directory(&new_fd)?);
+        Ok(self.on_disk(move || from.rename(&old_path, &to, &new_path)).await?)
+    }
+
+    async fn symlink_at(
+        &mut self,
+        fd: Resource<Node>,
+        target: String,
+        path: String,
+    ) -> FsResult<()> {
+        let directory = self.directory(&fd)?;
+        Ok(self.on_disk(move || directory.symlink(&target, &path)).await?)
+    }
+
+    async fn unlink_file_at(&mut self, fd: Resource<Node>, path: String) -> FsResult<()> {
+        let directory = self.directory(&fd)?;
+        Ok(self.on_disk(move || directory.unlink(&path)).await?)
+    }
+
+    async fn is_same_object(
+        &mut self,
+        a: Resource<Node>,
+        b: Resource<Node>,
+    ) -> wasmtime::Result<bool> {
+        let (a, b) = (self.table.get(&a)?.again(), self.table.get(&b)?.again());
+        let same = self.on_disk(move || {
+            let (a, b) = (a.stat()?, b.stat()?);
+            Ok((a.device, a.inode) == (b.device, b.inode))
+        });
+        // The interface has no error; two descriptors that cannot be looked at are not known to
+        // be the same.
+        Ok(same.await.unwrap_or(false))
+    }
+
+    async fn metadata_hash(&mut self, fd: Resource<Node>) -> FsResult<types::MetadataHashValue> {
+        let node = self.node(&fd)?.again();
+        let stat = self.on_disk(move || node.stat()).await?;
+        Ok(self.hash(&stat))
+    }
+
+    async fn metadata_hash_at(
+        &mut self,
+        fd: Resource<Node>,
+        flags: PathFlags,
+        path: String,
+    ) -> FsResult<types::MetadataHashValue> {
+        let directory = self.directory(&fd)?;
+        let stat = self.on_disk(move || directory.stat_at(&path, follows(flags))).await?;
+        Ok(self.hash(&stat))
+    }
+
+    fn drop(&mut self, fd: Resource<Node>) -> wasmtime::Result<()> {
+        self.table.delete(fd)?;
+        Ok(())
+    }
+}
+
+impl World {
+    fn output_stream(
+        &mut self,
+        fd: &Resource<Node>,
+        place: WritePlace,
+    ) -> FsResult<Resource<DynOutputStream>> {
+        let Node::File { file, permit } = self.node(fd)?.again() else {
+            return Err(ErrorCode::IsDirectory.into());
+        };
+        if !file.is_writable() {
+            return Err(ErrorCode::BadDescriptor.into());
+        }
+        let stream: DynOutputStream =
+            Box::new(FileOutput::new(file, permit, self.files.clone(), place));
+        Ok(self.table.push(stream)?)
+    }
+}
+
+impl types::HostDirectoryEntryStream for World {
+    async fn read_directory_entry(
+        &mut self,
+        stream: Resource<EntryStream>,
+    ) -> FsResult<Option<types::DirectoryEntry>> {
+        let entries = self.table.get_mut(&stream)?;
+        if entries.batch.len() == 0
+            && let Some(mut listing) = entries.listing.take()
+        {
+            let call = self.on_disk(move || {
+                let batch = listing.next_batch()?;
+                Ok((listing, batch))
+            });
+            let (listing, batch) = call.await?;
+            let entries = self.table.get_mut(&stream)?;
+            // An empty batch is the end: the listing is not put back.
+            entries.listing = (!batch.is_empty()).then_some(listing);
+            entries.batch = batch.into_iter();
+        }
+        let entry = self.table.get_mut(&stream)?.batch.next();
+        Ok(entry.map(|entry| types::DirectoryEntry { type_: entry.kind.into(), name: entry.name }))
+    }
+
+    fn drop(&mut self, stream: Resource<EntryStream>) -> wasmtime::Result<()> {
+        self.table.delete(stream)?;
+        Ok(())
+    }
+}
+
+fn follows(flags: PathFlags) -> bool {
+    flags.contains(PathFlags::SYMLINK_FOLLOW)
+}
+
+fn new_time(time: types::NewTimestamp) -> NewTime {
+    match time {
+        types::NewTimestamp::NoChange => NewTime::Keep,
+        types::NewTimestamp::Now => NewTime::Now,
+        types::NewTimestamp::Timestamp(at) => NewTime::At(
+            Duration::from_secs(at.seconds)
+                .saturating_add(Duration::from_nanos(at.nanoseconds.into())),
+        ),
+    }
+}
+
+fn datetime(since: Duration) -> types::Datetime {
+    types::Datetime { seconds: since.as_secs(), nanoseconds: since.subsec_nanos() }
+}
+
+impl From<NodeKind> for types::DescriptorType {
+    fn from(kind: NodeKind) -> Self {
+        match kind {
+            NodeKind::File => Self::RegularFile,
+            NodeKind::Directory => Self::Directory,
+            NodeKind::Symlink => Self::SymbolicLink,
+            NodeKind::Fifo => Self::Fifo,
+            NodeKind::Socket => Self::Socket,
+            NodeKind::CharacterDevice => Self::CharacterDevice,
+            NodeKind::BlockDevice => Self::BlockDevice,
+            NodeKind::Unknown => Self::Unknown,
+        }
+    }
+}
+
+impl From<ErrorCode> for FsError {
+    fn from(code: ErrorCode) -> Self {
+        Self::Code(code)
+    }
+}
+
+impl From<ResourceTableError> for FsError {
+    fn from(error: ResourceTableError) -> Self {
+        Self::Trap(error.into())
+    }
+}
+
+impl From<ScopeError> for FsError {
+    fn from(error: ScopeError) -> Self {
+        ErrorCode::from(&error).into()
+    }
+}
+
+impl From<&ScopeError> for ErrorCode {
+    fn from(error: &ScopeError) -> Self {
+        match error {
+            ScopeError::ReadOnly => Self::ReadOnly,
+            ScopeError::CrossScope => Self::CrossDevice,
+            ScopeError::Quota(LimitName::disk_entries) => Self::Quota,
+            ScopeError::Quota(_) => Self::InsufficientSpace,
+            ScopeError::SpecialFile => Self::Access,
+            ScopeError::NotUnicode(_) => Self::IllegalByteSequence,
+            ScopeError::Io(error) => error.into(),
+        }
+    }
+}
+
+impl From<&io::Error> for ErrorCode {
+    fn from(error: &io::Error) -> Self {
+        match Errno::from_io_error(error) {
+            Some(errno) => errno.into(),
+            None => error.kind().into(),
+        }
+    }
+}
+
+impl From<Errno> for ErrorCode {
+    fn from(errno: Errno) -> Self {
+        match errno {
+            Errno::ACCESS => Self::Access,
+            Errno::AGAIN => Self::WouldBlock,
+            Errno::ALREADY => Self::Already,
+            Errno::BADF => Self::BadDescriptor,
+            Errno::BUSY => Self::Busy,
+            Errno::DEADLK => Self::Deadlock,
+            Errno::DQUOT => Self::Quota,
+            Errno::EXIST => Self::Exist,
+            Errno::FBIG => Self::FileTooLarge,
+            Errno::ILSEQ => Self::IllegalByteSequence,
+            Errno::INPROGRESS => Self::InProgress,
+            Errno::INTR => Self::Interrupted,
+            Errno::INVAL => Self::Invalid,
+            Errno::ISDIR => Self::IsDirectory,
+            Errno::LOOP => Self::Loop,
+            Errno::MLINK => Self::TooManyLinks,
+            Errno::MSGSIZE => Self::MessageSize,
+            Errno::NAMETOOLONG => Self::NameTooLong,
+            Errno::NODEV => Self::NoDevice,
+            Errno::NOENT => Self::NoEntry,
+            Errno::NOLCK => Self::NoLock,
+            Errno::NOMEM | Errno::MFILE | Errno::NFILE => Self::InsufficientMemory,
+            Errno::NOSPC => Self::InsufficientSpace,
+            Errno::NOTDIR => Self::NotDirectory,
+            Errno::NOTEMPTY => Self::NotEmpty,
+            Errno::NOTRECOVERABLE => Self::NotRecoverable,
+            Errno::NOTSUP | Errno::NOSYS => Self::Unsupported,
+            Errno::NOTTY => Self::NoTty,
+            Errno::NXIO => Self::NoSuchDevice,
+            Errno::OVERFLOW => Self::Overflow,
+            Errno::PERM => Self::NotPermitted,
+            Errno::PIPE => Self::Pipe,
+            Errno::ROFS => Self::ReadOnly,
+            Errno::SPIPE => Self::InvalidSeek,
+            Errno::TXTBSY => Self::TextFileBusy,
+            Errno::XDEV => Self::CrossDevice,
+            _ => Self::Io,
+        }
+    }
+}
+
+/// For errors that did not come from the kernel: cap-std makes some by kind alone.
+impl From<io::ErrorKind> for ErrorCode {
+    fn from(kind: io::ErrorKind) -> Self {
+        use io::ErrorKind;
+        match kind {
+            ErrorKind::PermissionDenied => Self::NotPermitted,
+            ErrorKind::NotFound => Self::NoEntry,
+            ErrorKind::AlreadyExists => Self::Exist,
+            ErrorKind::InvalidInput | ErrorKind::InvalidData => Self::Invalid,
+            ErrorKind::FileTooLarge => Self::FileTooLarge,
+            ErrorKind::WriteZero => Self::InsufficientSpace,
+            ErrorKind::Unsupported => Self::Unsupported,
+            _ => Self::Io,
+        }
+    }
+}

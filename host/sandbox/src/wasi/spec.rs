@@ -1,0 +1,66 @@
+//! What one instance is given: the whole of its access to anything outside.
+
+use std::sync::Arc;
+
+use skep_protocol::Limits;
+use skep_scope::Scope;
+
+use crate::egress::HttpAccess;
+use crate::guest::calls::{FileCalls, Place};
+use crate::guest::stdio::{Input, Output};
+use crate::limits::lender::{Lender, Unbounded};
+
+/// A directory of the guest.
+#[derive(Clone, Debug)]
+pub struct Mount {
+    /// The path it has inside.
+    pub guest: String,
+    /// What it is.
+    pub scope: Scope,
+}
+
+/// Everything an instance gets. What is not here, it does not have.
+#[derive(Clone, Debug)]
+pub struct GuestSpec {
+    /// Its arguments, its own name first.
+    pub args: Vec<String>,
+    /// Its environment; nothing of the host's is added.
+    pub env: Vec<(String, String)>,
+    /// Standard input.
+    pub stdin: Input,
+    /// Standard output.
+    pub stdout: Output,
+    /// Standard error.
+    pub stderr: Output,
+    /// Its directories.
+    pub mounts: Vec<Mount>,
+    /// Where its file calls run.
+    pub files: FileCalls,
+    /// What it may ask others.
+    pub http: HttpAccess,
+    /// What it cannot pass.
+    pub limits: Limits,
+    /// Virtual clocks, seeded randomness, sorted directories and fixed file times. Fuel and
+    /// canonical NaNs are the profile's part.
+    pub seed: Option<u64>,
+    /// Where its memory comes from.
+    pub lender: Arc<dyn Lender>,
+}
+
+impl Default for GuestSpec {
+    fn default() -> Self {
+        Self {
+            args: Vec::new(),
+            env: Vec::new(),
+            stdin: Input::empty(),
+            stdout: Output::captured(0),
+            stderr: Output::captured(0),
+            mounts: Vec::new(),
+            files: FileCalls::new(Place::Pool),
+            http: HttpAccess::default(),
+            limits: Limits::default(),
+            seed: None,
+            lender: Arc::new(Unbounded),
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! Files as `wasi:io` streams. Each write passes the scope's ledger like any other.
+
+use std::io;
+
+use bytes::Bytes;
+use skep_scope::{OpenFile, ScopeError};
+use wasmtime_wasi_io::poll::Pollable;
+use wasmtime_wasi_io::streams::{InputStream, OutputStream, StreamError, StreamResult};
+
+use super::descriptors::Permit;
+use crate::guest::calls::{Call, FileCalls};
+
+/// Bytes moved by one call that the guest waits for.
+const CHUNK: usize = 256 << 10;
+
+/// Bytes read ahead for a guest that polls. It may leave thousands of such streams unread.
+const AHEAD: usize = 4 << 10;
+
+/// A file being read from a position on.
+pub(crate) struct FileInput {
+    file: OpenFile,
+    calls: FileCalls,
+    position: u64,
+    state: Reading,
+    _permit: Permit,
+}
+
+enum Reading {
+    Idle,
+    UnderWay(Call<Result<Bytes, ScopeError>>),
+    Ready(Bytes),
+    Failed(ScopeError),
+    Ended,
+}
+
+impl FileInput {
+    pub(crate) fn new(file: OpenFile, permit: Permit, calls: FileCalls, position: u64) -> Self {
+        Self { file, calls, position, state: Reading::Idle, _permit: permit }
+    }
+
+    fn start(&mut self, size: usize) {
+        let (file, position) = (self.file.clone(), self.position);
+        self.state = Reading::UnderWay(self.calls.start(move || {
+            let mut buffer = vec![0; size.min(CHUNK)];
+            let n = file.read_at(&mut buffer, position)?;
+            buffer.truncate(n);
+            Ok(buffer.into())
+        }));
+    }
+
+    async fn settle(&mut self) {
+        if let Reading::UnderWay(call) = &mut self.state {
+            self.state = match call.await {
+                Ok(bytes) if bytes.is_empty() => Reading::Ended,
+                Ok(bytes) => Reading::Ready(bytes),
+                Err(error) => Reading::Failed(error),
+            };
+        }
+    }
+}
+
+#[async_trait::async_trait]
+impl Pollable for FileInput {
+    async fn ready(&mut self) {
+        if let Reading::Idle = self.state {
+            self.start(AHEAD);
+        }
+        self.settle().await;
+    }
+}
+
+#[async_trait::async_trait]
+impl InputStream for FileInput {
+    fn read(&mut self, size: usize) -> StreamResult<Bytes> {
+        match std::mem::replace(&mut self.state, Reading::Ended) {
+            Reading::Ready(mut bytes) => {
+                let taken = bytes.split_to(size.min(bytes.len()));
+                self.position += taken.len() as u64;
+                self.state = if bytes.is_empty() { Reading::Idle } else { Reading::Ready(bytes) };
+                Ok(taken)
+            }
+            Reading::Failed(error) => Err(failed(error)),
+            Reading::Ended => Err(StreamError::Closed),
+            waiting => {
+                self.state = waiting;
+                if let Reading::Idle = self.state
+                    && size > 0
+                {
+                    self.start(size.min(AHEAD));
+                }
+                Ok(Bytes::new())
+            }
+        }
+    }
+
+    async fn blocking_read(&mut self, size: usize) -> StreamResult<Bytes> {
+        if size == 0 {
+            return self.read(0);
+        }
+        if let Reading::Idle = self.state {
+            self.start(size);
+        }
+        self.settle().await;
+        self.read(size)
+    }
+
+    async fn cancel(&mut self) {
+        self.settle().await;
+    }
+}
+
+/// A file being written from a position on, or at its end.
+pub(crate) struct FileOutput {
+    file: OpenFile,
+    calls: FileCalls,
+    place: WritePlace,
+    state: Writing,
+    _permit: Permit,
+}
+
+/// Where a stream writes.
+#[derive(Clone, Copy)]
+pub(crate) enum WritePlace {
+    At(u64),
+    End,
+}
+
+enum Writing {
+    Idle,
+    UnderWay(Call<Result<usize, ScopeError>>),
+    Failed(ScopeError),
+    Ended,
+}
+
+impl FileOutput {
+    pub(crate) fn new(file: OpenFile, permit: Permit, calls: FileCalls, place: WritePlace) -> Self {
+        Self { file, calls, place, state: Writing::Idle, _permit: permit }
+    }
+
+    async fn settle(&mut self) {
+        if let Writing::UnderWay(call) = &mut self.state {
+            self.state = match call.await {
+                Ok(written) => {
+                    if let WritePlace::At(position) = &mut self.place {
+                        *position += written as u64;
+                    }
+                    Writing::Idle
+                }
+                Err(error) => Writing::Failed(error),
+            };
+        }
+    }
+}
+
+fn write_all(file: &OpenFile, bytes: &[u8], place: WritePlace) -> Result<usize, ScopeError> {
+    let mut done = 0;
+    while done < bytes.len() {
+        let n = match place {
+            WritePlace::At(position) => file.write_at(&bytes[done..], position + done as u64)?,
+            WritePlace::End => file.append(&bytes[done..])?,
+        };
+        if n == 0 {
+            return Err(io::Error::from(io::ErrorKind::WriteZero).into());
+        }
+        done += n;
+    }
+    Ok(done)
+}
+
+#[async_trait::async_trait]
+impl Pollable for FileOutput {
+    async fn ready(&mut self) {
+        self.settle().await;
+    }
+}
+
+#[async_trait::async_trait]
+impl OutputStream for FileOutput {
+    fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
+        if !matches!(self.state, Writing::Idle) || bytes.len() > CHUNK {
+            return Err(StreamError::trap("more was written than check-write allowed"));
+        }
+        let (file, place) = (self.file.clone(), self.place);
+        let call = self.calls.start(move || write_all(&file, &bytes, place));
+        self.state = Writing::UnderWay(call);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> StreamResult<()> {
+        self.check_write().map(drop)
+    }
+
+    fn check_write(&mut self) -> StreamResult<usize> {
+        if let Writing::UnderWay(call) = &mut self.state
+            && call.is_done()
+            && let Some(()) = now(self.settle())
+        {
+            return self.check_write();
+        }
+        match std::mem::replace(&mut self.state, Writing::Ended) {
+            Writing::Failed(error) => Err(failed(error)),
+            Writing::Ended => Err(StreamError::Closed),
+            Writing::Idle => {
+                self.state = Writing::Idle;
+                Ok(CHUNK)
+            }
+            waiting @ Writing::UnderWay(_) => {
+                self.state = waiting;
+                Ok(0)
+            }
+        }
+    }
+
+    async fn cancel(&mut self) {
+        self.settle().await;
+    }
+}
+
+/// The result of a future that is known to be ready.
+fn now<F: Future>(future: F) -> Option<F::Output> {
+    let mut future = std::pin::pin!(future);
+    match future.as_mut().poll(&mut std::task::Context::from_waker(std::task::Waker::noop())) {
+        std::task::Poll::Ready(value) => Some(value),
+        std::task::Poll::Pending => None,
+    }
+}
+
+fn failed(error: ScopeError) -> StreamError {
+    StreamError::LastOperationFailed(error.into())
+}

@@ -1,0 +1,135 @@
+//! A guest's world: everything one instance can touch.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use skep_protocol::Limits;
+use wasmtime::component::ResourceTable;
+use wasmtime_wasi::{WasiCtx, WasiCtxBuilder};
+
+use crate::egress::{Caller, Outbound};
+use crate::guest::calls::FileCalls;
+use crate::guest::clocks::Clocks;
+use crate::guest::denials::Denials;
+use crate::guest::random::Random;
+use crate::guest::stdio::{Input, Output};
+use crate::guest::turn::{Identity, Turn};
+use crate::limits::kill::KillSwitch;
+use crate::limits::meter::Meter;
+use crate::wasi::descriptors::Descriptors;
+use crate::wasi::http::Http;
+use crate::wasi::preview1::Preview1;
+use crate::wasi::spec::{GuestSpec, Mount};
+
+/// The state behind one instance.
+pub(crate) struct World {
+    pub(crate) table: ResourceTable,
+    pub(crate) wasi: WasiCtx,
+    pub(crate) args: Vec<String>,
+    pub(crate) env: Vec<(String, String)>,
+    pub(crate) stdin: Input,
+    pub(crate) stdout: Output,
+    pub(crate) stderr: Output,
+    pub(crate) mounts: Vec<Mount>,
+    pub(crate) files: FileCalls,
+    pub(crate) descriptors: Descriptors,
+    pub(crate) clocks: Clocks,
+    pub(crate) random: Random,
+    pub(crate) meter: Meter,
+    pub(crate) limits: Limits,
+    pub(crate) denials: Denials,
+    pub(crate) http: Http,
+    pub(crate) preview1: Preview1,
+    pub(crate) turn: Box<dyn Turn>,
+    pub(crate) kill: Arc<KillSwitch>,
+    pub(crate) deadline: Option<Instant>,
+    /// The guest is in a lifecycle hook.
+    pub(crate) in_hook: bool,
+}
+
+/// Where the stand-ins for secrets are among the config: `secret.NAME`.
+const SECRET: &str = "secret.";
+
+impl World {
+    pub(crate) fn new(
+        spec: GuestSpec,
+        outbound: Outbound,
+        turn: Box<dyn Turn>,
+        kill: Arc<KillSwitch>,
+    ) -> wasmtime::Result<Self> {
+        let Identity { runtime_id, worker_id, .. } = turn.identity();
+        let worker = format!("{runtime_id}/{worker_id}").into();
+        let caller = Caller::new(outbound, worker, spec.http, spec.limits, turn.requests())?;
+        let env = [spec.env, caller.standins.environment()].concat();
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(usize::try_from(spec.limits.host_resources).unwrap_or(usize::MAX));
+        let mut wasi = WasiCtxBuilder::new();
+        wasi.args(&spec.args)
+            .envs(&env)
+            .stdin(spec.stdin.clone())
+            .stdout(spec.stdout.clone())
+            .stderr(spec.stderr.clone())
+            .allow_tcp(false)
+            .allow_udp(false);
+        Ok(Self {
+            table,
+            wasi: wasi.build(),
+            clocks: match spec.seed {
+                None => Clocks::host(),
+                Some(_) => Clocks::virtual_time(),
+            },
+            random: match spec.seed {
+                None => Random::from_system()?,
+                Some(seed) => Random::from_seed(seed),
+            },
+            args: spec.args,
+            env,
+            stdin: spec.stdin,
+            stdout: spec.stdout,
+            stderr: spec.stderr,
+            mounts: spec.mounts,
+            files: spec.files,
+            descriptors: Descriptors::new(spec.limits.open_descriptors, spec.seed.is_some()),
+            meter: Meter::new(&spec.limits, spec.lender),
+            limits: spec.limits,
+            denials: Denials::default(),
+            http: Http::new(caller, &spec.limits),
+            preview1: Preview1::default(),
+            turn,
+            kill,
+            deadline: None,
+            in_hook: false,
+        })
+    }
+
+    /// What was denied since this was last asked.
+    pub(crate) fn take_denials(&mut self) -> Denials {
+        for denial in self.http.caller.take_denied() {
+            self.denials.record_as("wasi:http/outgoing-handler", denial);
+        }
+        for mount in self.mounts.iter().filter(|mount| mount.scope.take_refused()) {
+            self.denials.record_writing(&mount.guest);
+        }
+        std::mem::take(&mut self.denials)
+    }
+
+    /// A value of the config bundle, or the stand-in for a secret.
+    pub(crate) fn config(&self, key: &str) -> Option<String> {
+        let secret = key.strip_prefix(SECRET).and_then(|name| self.http.caller.standins.get(name));
+        secret.map(str::to_owned).or_else(|| self.turn.config(key))
+    }
+
+    /// The config bundle and the stand-ins for secrets, sorted by key.
+    pub(crate) fn config_all(&self) -> Vec<(String, String)> {
+        let mut all: BTreeMap<_, _> = self.turn.config_all().into_iter().collect();
+        let standins = self.http.caller.standins.iter();
+        all.extend(standins.map(|(name, text)| (format!("{SECRET}{name}"), text.to_owned())));
+        all.into_iter().collect()
+    }
+
+    /// How much of the turn is left, if it has a deadline.
+    pub(crate) fn remaining(&self) -> Option<Duration> {
+        self.deadline.map(|at| at.saturating_duration_since(Instant::now()))
+    }
+}

@@ -1,0 +1,18 @@
+//! What the sandbox reads a component with, from its own sources: it takes no part of the engine,
+//! which would have to be built a second time and instrumented.
+
+#[rustfmt::skip]
+#[path = "../../../host/sandbox/src/preflight/census.rs"]
+pub(crate) mod census;
+#[rustfmt::skip]
+#[expect(dead_code, reason = "what a grant is called is said by other parts of the sandbox")]
+#[path = "../../../host/sandbox/src/preflight/interfaces.rs"]
+pub(crate) mod interfaces;
+#[rustfmt::skip]
+#[expect(dead_code, reason = "only the compiling child examines a file in depth")]
+#[path = "../../../host/sandbox/src/preflight/proposals.rs"]
+pub(crate) mod proposals;
+#[rustfmt::skip]
+#[expect(dead_code, unused_imports, reason = "digests and the linker's refusals are for other parts of the sandbox")]
+#[path = "../../../host/sandbox/src/preflight/shape.rs"]
+pub(crate) mod shape;
