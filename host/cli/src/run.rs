@@ -30,9 +30,9 @@ use skep_protocol::text::neutral;
 use skep_protocol::{ComponentKind, Limits, Payload, Rights, WorkerId};
 use skep_registry::{LocalRun, RunRecord};
 use skep_sandbox::{
-    ChildCompiler, CompileOutcome, ConnectReason, Cost, Denied, Done, Ended, FileCalls, GuestSpec,
-    HttpAccess, KillReason, KillSwitch, LoadError, Loaded, Mount, Outbound, Place, Profile,
-    Sandbox, SandboxParts, TranscriptEntry, Unbounded, Unkept,
+    ChildCompiler, CompileOutcome, ConnectReason, Cost, Denied, Done, Ended, FileCalls, FileThread,
+    GuestSpec, HttpAccess, KillReason, KillSwitch, LoadError, Loaded, Mount, Outbound, Profile,
+    Sandbox, SandboxParts, TranscriptEntry, UnboundedMemory, Unkept,
 };
 use skep_scope::{Disk, Quota, Scope};
 
@@ -336,7 +336,7 @@ impl Run {
             stderr: stderr.clone(),
             mounts: self.mounts.clone(),
             // This process serves one guest, and ends by exiting.
-            files: FileCalls::new(Place::Inline),
+            files: FileCalls::new(FileThread::Inline),
             http: HttpAccess {
                 grants: self.arguments.allow_http.clone(),
                 secrets: BTreeMap::new(),
@@ -350,7 +350,7 @@ impl Run {
                 ..self.limits
             },
             seed: self.arguments.deterministic,
-            lender: Arc::new(Unbounded),
+            admission: Arc::new(UnboundedMemory),
         };
         let config: BTreeMap<_, _> = self.arguments.config.iter().cloned().collect();
         let turn = Box::new(MemoryTurn::new(self.limits, config, report));

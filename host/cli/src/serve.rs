@@ -12,7 +12,7 @@ use skep_api::{ApiParts, Metrics, ServerLimits, Surface};
 use skep_protocol::{HostId, Limits, Role, RuntimeId, ScopeName, Timestamp, TokenView};
 use skep_registry::{Ceilings, Network, Registry, RegistryParts};
 use skep_runtime::{Embedded, EmbeddedParts, OperatorScope};
-use skep_sandbox::{Outbound, Sandbox, SandboxParts, Wall, Walled};
+use skep_sandbox::{OutOfProcess, Outbound, Sandbox, SandboxParts, Wall};
 use skep_store::{NoFaults, OpenError, Store, StoreParts};
 use tokio::net::TcpListener;
 
@@ -169,9 +169,16 @@ impl Host {
         let host = host_id.clone();
         let program = ambient::program();
         let isolation = settings.runtime.isolation()?;
-        let walled = Some(Walled::new(program, vec![crate::RUN.into()], isolation));
-        let parts =
-            EmbeddedParts { store, sandbox, scopes, secrets, walled, options, host_id: host };
+        let out_of_process = Some(OutOfProcess::new(program, vec![crate::RUN.into()], isolation));
+        let parts = EmbeddedParts {
+            store,
+            sandbox,
+            scopes,
+            secrets,
+            out_of_process,
+            options,
+            host_id: host,
+        };
         let embedded =
             Embedded::open(parts).map_err(|error| Failed::here(format!("the store: {error}")))?;
         let name = match surface {

@@ -4,10 +4,10 @@
 //! alone decides when a turn begins. A turn that computes keeps it busy; whoever wants that turn to
 //! end throws its kill switch.
 
-mod apart;
 mod commands;
 mod denials;
 mod guest;
+mod out_of_process;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -17,7 +17,7 @@ use skep_protocol::{
     Usage,
 };
 use skep_store::StoreError;
-use skep_store::record::{NewEntry, Receipt, Standing, Transaction, WorkerEvent, WorkerRecord};
+use skep_store::record::{NewEntry, Receipt, Standing, Transaction, WorkerRecord, WorkerWrite};
 use tokio::sync::SemaphorePermit;
 
 use skep_sandbox::ConnectReason;
@@ -218,13 +218,13 @@ impl Driver {
             self.reason = ConnectReason::Restart;
             let mut interrupted = new_entry(EntryKind::Interrupted, None);
             interrupted.input_id = Some(queued.id);
-            events.push(WorkerEvent::Append(interrupted));
+            events.push(WorkerWrite::Append(interrupted));
             // The first rerun comes at once; later ones give whatever goes wrong time to pass.
             let doublings = queued.attempt.saturating_sub(1).min(10);
             let backoff = Duration::from_millis(50) * ((1 << doublings) - 1);
             tokio::time::sleep(backoff.min(Duration::from_secs(10))).await;
         }
-        events.push(WorkerEvent::Begin { id: queued.id, attempt });
+        events.push(WorkerWrite::Begin { id: queued.id, attempt });
         match self.submit(events).await {
             Ok(_) => {
                 self.worker.state().machine.begun(queued.id, attempt);
@@ -251,7 +251,7 @@ impl Driver {
         };
         let events = vec![
             end,
-            WorkerEvent::Put(Box::new(record.clone())),
+            WorkerWrite::Put(Box::new(record.clone())),
             entry(EntryKind::Failed, Some(FailedReason::CrashLoop.as_str())),
         ];
         // Sent before, so that it is there when the worker is seen to have failed.
@@ -323,7 +323,7 @@ impl Driver {
         &self,
         limits: Limits,
         input: Option<skep_protocol::InputId>,
-        held: Option<WorkerEvent>,
+        held: Option<WorkerWrite>,
         state_bytes: u64,
     ) -> Arc<TurnLog> {
         let worker = self.worker.clone();
@@ -371,17 +371,17 @@ impl Driver {
             }
             drop(known);
             events.extend(state.into_iter().map(|(key, value)| match value {
-                Some(value) => WorkerEvent::SetState { key, value },
-                None => WorkerEvent::DeleteState { key },
+                Some(value) => WorkerWrite::SetState { key, value },
+                None => WorkerWrite::DeleteState { key },
             }));
         }
         events.push(end(&job.queued, &ran.outcome));
         if lost_seat {
-            events.push(WorkerEvent::Connected(false));
+            events.push(WorkerWrite::Connected(false));
             events.push(entry(EntryKind::Disconnected, None));
             self.recorded = false;
         }
-        events.push(WorkerEvent::Usage(usage));
+        events.push(WorkerWrite::Usage(usage));
         let id = job.queued.id;
         let commit = {
             // Until it is submitted: whoever cancels the successor submits that after its beginning.
@@ -396,11 +396,11 @@ impl Driver {
                 record
             });
             if let Some(record) = &record {
-                events.push(WorkerEvent::Put(Box::new(record.clone())));
+                events.push(WorkerWrite::Put(Box::new(record.clone())));
             }
             let successor = state.machine.successor();
             if let Some(id) = successor {
-                events.push(WorkerEvent::Begin { id, attempt: 1 });
+                events.push(WorkerWrite::Begin { id, attempt: 1 });
             }
             let worker = self.worker.clone();
             // On the writer's thread, so that who waits for the outcome waits for one thread less.
@@ -466,7 +466,7 @@ impl Driver {
                 let mut events = rest.events;
                 let mut interrupted = new_entry(EntryKind::Interrupted, None);
                 interrupted.input_id = Some(job.queued.id);
-                events.push(WorkerEvent::Append(interrupted));
+                events.push(WorkerWrite::Append(interrupted));
                 if let Err(error) = self.submit(events).await {
                     self.inner.fault(&error);
                 }
@@ -494,7 +494,7 @@ impl Driver {
 
     fn submit(
         &self,
-        events: Vec<WorkerEvent>,
+        events: Vec<WorkerWrite>,
     ) -> impl Future<Output = Result<Vec<Cursor>, StoreError>> + use<> {
         let transaction = Transaction { worker: self.worker.number, events };
         let commit = self.inner.store.submit(transaction);
@@ -502,8 +502,8 @@ impl Driver {
     }
 }
 
-fn end(queued: &Queued, outcome: &Outcome) -> WorkerEvent {
-    WorkerEvent::End {
+fn end(queued: &Queued, outcome: &Outcome) -> WorkerWrite {
+    WorkerWrite::End {
         id: queued.id,
         at: now(),
         ending: outcome.ending,
@@ -524,8 +524,8 @@ fn new_entry(kind: EntryKind, label: Option<&str>) -> NewEntry {
     }
 }
 
-fn entry(kind: EntryKind, label: Option<&str>) -> WorkerEvent {
-    WorkerEvent::Append(new_entry(kind, label))
+fn entry(kind: EntryKind, label: Option<&str>) -> WorkerWrite {
+    WorkerWrite::Append(new_entry(kind, label))
 }
 
 fn add(usage: &mut Usage, cost: &Cost) {

@@ -22,8 +22,8 @@ use skep_store::{Lookup, Store, StoreError};
 
 use skep_sandbox::KillReason;
 use skep_sandbox::OperatorSecret;
+use skep_sandbox::OutOfProcess;
 use skep_sandbox::Sandbox;
-use skep_sandbox::Walled;
 
 use crate::roster::inner::{Inner, InnerParts, OperatorScope};
 use crate::sweeper::Sweeper;
@@ -80,7 +80,7 @@ pub struct EmbeddedParts {
     /// Directories that they may be granted.
     pub scopes: BTreeMap<ScopeName, OperatorScope>,
     /// Runs commands in processes of their own; without it all guests are in this one.
-    pub walled: Option<Walled>,
+    pub out_of_process: Option<OutOfProcess>,
     /// Secrets that they may be granted.
     pub secrets: BTreeMap<SecretName, OperatorSecret>,
     /// Its numbers.
@@ -125,10 +125,18 @@ impl Embedded {
     /// # Errors
     /// Where the store cannot be read, and where the system has no thread left.
     pub fn open(parts: EmbeddedParts) -> Result<Self, StoreError> {
-        let EmbeddedParts { store, sandbox, scopes, secrets, walled, options, host_id } = parts;
+        let EmbeddedParts { store, sandbox, scopes, secrets, out_of_process, options, host_id } =
+            parts;
         let unfinished = store.unfinished()?;
-        let inner =
-            Inner::new(InnerParts { store, sandbox, scopes, secrets, walled, options, host_id });
+        let inner = Inner::new(InnerParts {
+            store,
+            sandbox,
+            scopes,
+            secrets,
+            out_of_process,
+            options,
+            host_id,
+        });
         let sweeper = Sweeper::start(Arc::downgrade(&inner))?;
         tokio::spawn(inner.holds.clone().serve());
         tokio::spawn(recover(inner.clone(), unfinished.into_iter().map(|(id, _)| id).collect()));

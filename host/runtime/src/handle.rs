@@ -19,7 +19,7 @@ use skep_protocol::{
     Usage, WorkerChange, WorkerId, WorkerSpec, WorkerView,
 };
 use skep_store::record::{
-    ConfigRecord, InputRecord, SharedEvent, Standing, Transaction, WorkerEvent, WorkerRecord,
+    ConfigRecord, InputRecord, SharedEvent, Standing, Transaction, WorkerRecord, WorkerWrite,
 };
 use skep_store::{Followed, Lookup, Refusal as StoreRefusal, StoreError};
 use tokio::sync::{oneshot, watch};
@@ -93,7 +93,7 @@ impl RuntimeHandle for Embedded {
         let view =
             view(&record, &inner.runtime_id, observed(Standing::Idle), Execution::Unconnected, 0);
         let worker = record.number;
-        let events = vec![WorkerEvent::Create(Box::new(record))];
+        let events = vec![WorkerWrite::Create(Box::new(record))];
         match inner.store.submit(Transaction { worker, events }).await {
             Ok(_) => {
                 inner.changes.note(id);
@@ -695,7 +695,7 @@ impl Embedded {
             }
             let Some(queued) = state.machine.get(input).cloned() else { return Ok(false) };
             state.machine.drop_queued(input);
-            let events = vec![WorkerEvent::End {
+            let events = vec![WorkerWrite::End {
                 id: input,
                 at: now(),
                 ending: outcome.ending,

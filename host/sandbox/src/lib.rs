@@ -7,19 +7,18 @@
 //! The folders are floors: `limits`, `guest`, `wall` and `preflight` at the bottom, then `egress`,
 //! `wasi` and `code`, then `instance`, `sandbox` and `child`. A lower floor never imports a higher one.
 
-mod child;
 mod code;
 mod egress;
 mod guest;
 mod instance;
 mod limits;
+mod out_of_process;
 mod outcome;
 mod preflight;
 mod sandbox;
 mod wall;
 mod wasi;
 
-pub use child::{Isolation, MountJob, ProcessJob, Room, Walled, run_main};
 pub use code::compile::{
     ChildCompiler, CompileBounds, CompileError, CompileJob, Compiler, InProcessCompiler, child_main,
 };
@@ -28,14 +27,15 @@ pub use code::engine::{Allocator, Profile};
 pub use code::loaded::{CompileOutcome, Loaded, Unkept};
 pub use code::shortage::Shortage;
 pub use egress::{HttpAccess, OperatorSecret, Outbound, Resolver, SecretError, SystemResolver};
-pub use guest::calls::{FileCalls, Place};
+pub use guest::calls::{FileCalls, FileThread};
 pub use guest::denials::{Denials, Denied};
 pub use guest::stdio;
 pub use guest::turn::{Identity, RecordError, RequestLog, TranscriptEntry, Turn};
 pub use instance::{Cost, Done, Instance};
+pub use limits::admission::{MemoryAdmission, UnboundedMemory};
 pub use limits::kill::{KillReason, KillSwitch};
-pub use limits::lender::{Lender, Unbounded};
 pub use limits::slots::Share;
+pub use out_of_process::{Isolation, MountJob, OutOfProcess, Placement, ProcessJob, run_main};
 pub use outcome::{Crash, Ended, Frame};
 pub use preflight::census::Census;
 pub use preflight::interfaces;

@@ -1,8 +1,8 @@
 //! What a guest is held to while it runs: time, processor, memory.
 
+pub(crate) mod admission;
 pub(crate) mod guarded;
 pub(crate) mod kill;
-pub(crate) mod lender;
 pub(crate) mod meter;
 pub(crate) mod past;
 pub(crate) mod slice;

@@ -15,7 +15,7 @@ use tokio::sync::watch;
 
 use crate::reader::Readers;
 use crate::row::entry::{EntryRow, cost};
-use crate::{StoreError, WorkerEvent, WorkerNumber, read};
+use crate::{StoreError, WorkerNumber, WorkerWrite, read};
 
 /// What one ring keeps.
 const RING_ENTRIES: usize = 256;
@@ -138,7 +138,7 @@ impl Rings {
     }
 
     /// Shows a worker's followers what was committed. Called in the order of the commits.
-    pub(crate) fn publish(&self, worker: WorkerNumber, events: &[WorkerEvent], seqs: &[Cursor]) {
+    pub(crate) fn publish(&self, worker: WorkerNumber, events: &[WorkerWrite], seqs: &[Cursor]) {
         // Whoever begins to watch now reads what is on disk first, and this is.
         if self.count.load(Ordering::SeqCst) == 0 {
             return;
@@ -149,7 +149,7 @@ impl Rings {
         let Some(ring) = ring else { return };
         let rows = events.iter().filter_map(EntryRow::of);
         ring.publish(rows.zip(seqs).map(|(row, seq)| row.into_entry(*seq)));
-        if events.iter().any(|event| matches!(event, WorkerEvent::Remove { .. })) {
+        if events.iter().any(|event| matches!(event, WorkerWrite::Remove { .. })) {
             ring.close();
         }
     }

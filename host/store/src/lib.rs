@@ -31,6 +31,6 @@ pub use fault::{Faults, NoFaults};
 pub use feed::{Feed, Followed};
 pub use record::{
     ComponentRecord, ConfigRecord, InputRecord, NewEntry, Receipt, SharedEvent, Standing,
-    Transaction, WorkerEvent, WorkerNumber, WorkerRecord,
+    Transaction, WorkerNumber, WorkerRecord, WorkerWrite,
 };
 pub use store::{Lookup, Store, StoreParts};

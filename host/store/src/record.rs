@@ -95,7 +95,7 @@ pub struct NewEntry {
 
 /// One thing that happens to a worker.
 #[derive(Clone, Debug)]
-pub enum WorkerEvent {
+pub enum WorkerWrite {
     /// It comes to be, with an entry `created`. Only as the first event of its first transaction.
     Create(Box<WorkerRecord>),
     /// Its row is replaced.
@@ -169,7 +169,7 @@ pub struct Transaction {
     /// The worker.
     pub worker: WorkerNumber,
     /// In order.
-    pub events: Vec<WorkerEvent>,
+    pub events: Vec<WorkerWrite>,
 }
 
 /// What became of a transaction.

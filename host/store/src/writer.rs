@@ -29,7 +29,7 @@ use statement::Statements;
 use crate::component_file::ComponentFiles;
 use crate::database::Database;
 use crate::feed::Rings;
-use crate::{Faults, Receipt, SharedEvent, StoreError, WorkerEvent};
+use crate::{Faults, Receipt, SharedEvent, StoreError, WorkerWrite};
 
 /// What the writer shares with the rest of the store.
 pub(crate) struct Shared {
@@ -238,18 +238,18 @@ fn refuse(jobs: Vec<Job>, error: &StoreError) {
 }
 
 /// When something happened, where the event says so.
-fn time_of(event: &WorkerEvent) -> Option<Timestamp> {
+fn time_of(event: &WorkerWrite) -> Option<Timestamp> {
     match event {
-        WorkerEvent::Create(record) => Some(record.created_at),
-        WorkerEvent::Put(record) => Some(record.updated_at),
-        WorkerEvent::Remove { at }
-        | WorkerEvent::Accept { at, .. }
-        | WorkerEvent::End { at, .. } => Some(*at),
-        WorkerEvent::Append(entry) => Some(entry.at),
-        WorkerEvent::Begin { .. }
-        | WorkerEvent::SetState { .. }
-        | WorkerEvent::DeleteState { .. }
-        | WorkerEvent::Usage(_)
-        | WorkerEvent::Connected(_) => None,
+        WorkerWrite::Create(record) => Some(record.created_at),
+        WorkerWrite::Put(record) => Some(record.updated_at),
+        WorkerWrite::Remove { at }
+        | WorkerWrite::Accept { at, .. }
+        | WorkerWrite::End { at, .. } => Some(*at),
+        WorkerWrite::Append(entry) => Some(entry.at),
+        WorkerWrite::Begin { .. }
+        | WorkerWrite::SetState { .. }
+        | WorkerWrite::DeleteState { .. }
+        | WorkerWrite::Usage(_)
+        | WorkerWrite::Connected(_) => None,
     }
 }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use skep_protocol::{Ending, NewInput, Payload, RuntimeHandle, Sent, WorkerId};
 use skep_runtime::Embedded;
-use skep_sandbox::{Isolation, Walled};
+use skep_sandbox::{Isolation, OutOfProcess};
 
 use crate::Failure;
 use crate::durable::{Live, component, worker};
@@ -19,8 +19,8 @@ const WARM_UP: usize = 5;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(crate) fn measure() -> Result<Vec<Row>, Failure> {
-    let walled = Walled::new(skep()?, vec!["__run".into()], Isolation::Process);
-    let (apart, within) = (Live::start_with(Some(walled))?, Live::start()?);
+    let out_of_process = OutOfProcess::new(skep()?, vec!["__run".into()], Isolation::Process);
+    let (apart, within) = (Live::start_with(Some(out_of_process))?, Live::start()?);
     let (ours, theirs) = (hello(&apart)?, hello(&within)?);
     let mut pairs = Pairs::default();
     for pair in 0..WARM_UP + PAIRS {

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use skep_protocol::{ComponentDigest, WorkerId};
 use skep_protocol::{RuntimeHandle, WorkerSpec};
 use skep_runtime::{Embedded, Options};
-use skep_store::{Store, Transaction, WorkerEvent};
+use skep_store::{Store, Transaction, WorkerWrite};
 
 use crate::Failure;
 use crate::durable::{ask, component, host, open, sandbox, store};
@@ -91,7 +91,7 @@ fn register(store: &Store, component: ComponentDigest, workers: u64) -> Result<(
         let mut record = record(worker, n);
         record.spec = WorkerSpec::new(component);
         record.created_as = record.spec.clone();
-        let events = vec![WorkerEvent::Create(Box::new(record))];
+        let events = vec![WorkerWrite::Create(Box::new(record))];
         under_way.push_back(store.submit(Transaction { worker, events }));
         if under_way.len() > 1_000
             && let Some(first) = under_way.pop_front()

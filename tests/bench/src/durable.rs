@@ -13,7 +13,7 @@ use skep_protocol::{
     RuntimeId, Sent, Timestamp, WorkerId, WorkerSpec,
 };
 use skep_runtime::{Embedded, EmbeddedParts, Options};
-use skep_sandbox::{InProcessCompiler, Outbound, Sandbox, SandboxParts, Walled};
+use skep_sandbox::{InProcessCompiler, OutOfProcess, Outbound, Sandbox, SandboxParts};
 use skep_store::{NoFaults, Store, StoreParts};
 
 use crate::Failure;
@@ -53,18 +53,18 @@ pub(crate) fn sandbox(store: &Store, workers: u32) -> Result<Sandbox, Failure> {
 
 /// A runtime. To be called on a host's threads.
 pub(crate) fn open(store: Store, sandbox: Sandbox, options: Options) -> Result<Embedded, Failure> {
-    open_walled(store, sandbox, options, None)
+    open_out_of_process(store, sandbox, options, None)
 }
 
-fn open_walled(
+fn open_out_of_process(
     store: Store,
     sandbox: Sandbox,
     options: Options,
-    walled: Option<Walled>,
+    out_of_process: Option<OutOfProcess>,
 ) -> Result<Embedded, Failure> {
     let (scopes, secrets) = (BTreeMap::new(), BTreeMap::new());
     let host_id = "bench".parse().expect("that is a host's id");
-    let parts = EmbeddedParts { store, sandbox, scopes, secrets, walled, options, host_id };
+    let parts = EmbeddedParts { store, sandbox, scopes, secrets, out_of_process, options, host_id };
     Ok(Embedded::open(parts)?)
 }
 
@@ -116,14 +116,14 @@ impl Live {
     }
 
     /// The same, which may run commands in processes of their own.
-    pub(crate) fn start_with(walled: Option<Walled>) -> Result<Self, Failure> {
+    pub(crate) fn start_with(out_of_process: Option<OutOfProcess>) -> Result<Self, Failure> {
         let folder = crate::tools::folder()?;
         let host = host()?;
         let store = store(folder.path())?;
         let sandbox = sandbox(&store, 1_100)?;
         let runtime = {
             let _entered = host.enter();
-            open_walled(store, sandbox, Options::default(), walled)?
+            open_out_of_process(store, sandbox, Options::default(), out_of_process)?
         };
         Ok(Self { runtime, host, _folder: folder })
     }

@@ -8,7 +8,7 @@ use skep_protocol::{
 };
 use skep_runtime::Options;
 use skep_sandbox::Sandbox;
-use skep_store::{NewEntry, Standing, Store, Transaction, WorkerEvent, WorkerNumber, WorkerRecord};
+use skep_store::{NewEntry, Standing, Store, Transaction, WorkerNumber, WorkerRecord, WorkerWrite};
 
 use crate::Failure;
 use crate::durable::{host, now, open, sandbox, store};
@@ -42,7 +42,7 @@ pub(crate) fn measure() -> Result<Vec<Row>, Failure> {
 fn fill(folder: &Path, entries: usize) -> Result<(), Failure> {
     let store = store(folder)?;
     let worker = store.next_number();
-    let events = vec![WorkerEvent::Create(Box::new(record(worker, 0)))];
+    let events = vec![WorkerWrite::Create(Box::new(record(worker, 0)))];
     store.submit(Transaction { worker, events }).wait()?;
     let mut under_way = std::collections::VecDeque::new();
     for _ in 0..entries / FILL {
@@ -60,9 +60,9 @@ fn fill(folder: &Path, entries: usize) -> Result<(), Failure> {
     Ok(())
 }
 
-fn events_of(count: usize) -> Vec<WorkerEvent> {
+fn events_of(count: usize) -> Vec<WorkerWrite> {
     let entry = || {
-        WorkerEvent::Append(NewEntry {
+        WorkerWrite::Append(NewEntry {
             at: now(),
             kind: EntryKind::Event,
             input_id: None,

@@ -46,8 +46,16 @@ pub(crate) fn runtime(store: Store, sandbox: Sandbox) -> Result<Embedded, StoreE
         ..Options::default()
     };
     let host_id = "crash-test".parse().expect("that is a host's id");
-    let (scopes, secrets, walled) = (BTreeMap::new(), BTreeMap::new(), None);
-    Embedded::open(EmbeddedParts { store, sandbox, scopes, secrets, walled, options, host_id })
+    let (scopes, secrets, out_of_process) = (BTreeMap::new(), BTreeMap::new(), None);
+    Embedded::open(EmbeddedParts {
+        store,
+        sandbox,
+        scopes,
+        secrets,
+        out_of_process,
+        options,
+        host_id,
+    })
 }
 
 /// The time of day.

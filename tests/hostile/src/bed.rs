@@ -17,7 +17,7 @@ use skep_protocol::{
     Sent, Timestamp, WorkerId, WorkerSpec,
 };
 use skep_runtime::{Embedded, EmbeddedParts, OperatorScope, Options};
-use skep_sandbox::{ChildCompiler, Isolation, Outbound, Sandbox, SandboxParts, Walled};
+use skep_sandbox::{ChildCompiler, Isolation, OutOfProcess, Outbound, Sandbox, SandboxParts};
 use skep_store::{NoFaults, Store, StoreParts};
 
 use crate::case::{Case, What};
@@ -397,10 +397,18 @@ fn open(dir: &Path, limits: Limits, outbound: &Outbound, isolation: Isolation) -
         compile_wait: Duration::from_secs(150),
         ..Options::default()
     };
-    let walled = Some(Walled::new(program(), vec![RUN.into()], isolation));
+    let out_of_process = Some(OutOfProcess::new(program(), vec![RUN.into()], isolation));
     let (host_id, secrets) = ("bed-host".parse().unwrap(), BTreeMap::new());
-    Embedded::open(EmbeddedParts { store, sandbox, scopes, secrets, walled, options, host_id })
-        .unwrap()
+    Embedded::open(EmbeddedParts {
+        store,
+        sandbox,
+        scopes,
+        secrets,
+        out_of_process,
+        options,
+        host_id,
+    })
+    .unwrap()
 }
 
 /// The built `skep`, which compiles.

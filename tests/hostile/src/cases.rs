@@ -15,7 +15,7 @@
 //! `hostile::allowed("what")` where it was not. A service does so with a failure of code `denied`.
 //!
 //! Commands with nothing but `wasi:*` run once more behind the second wall, in processes of their own,
-//! as `walled::NAME`; where one has to end otherwise there, its case says so with `walled_ends`.
+//! as `out_of_process::NAME`; where one has to end otherwise there, its case says so with `walled_ends`.
 //!
 //! A file without a case fails the tests of this crate, as does a limit that no case hits.
 
@@ -30,8 +30,8 @@ use crate::case::Case;
 
 /// Every case in the host's process, and once more behind the second wall where it can be there.
 pub fn everywhere() -> Vec<Case> {
-    let walled = all().into_iter().filter_map(Case::behind_the_wall);
-    all().into_iter().chain(walled).collect()
+    let out_of_process = all().into_iter().filter_map(Case::behind_the_wall);
+    all().into_iter().chain(out_of_process).collect()
 }
 
 /// Every case.

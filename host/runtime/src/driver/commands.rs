@@ -4,7 +4,7 @@ use skep_protocol::{
     Conflict, Desired, DiagnosticCode, EntryKind, Error, FailedReason, Grants, Payload, Version,
     WorkerSpec,
 };
-use skep_store::record::{SharedEvent, Standing, WorkerEvent, WorkerRecord};
+use skep_store::record::{SharedEvent, Standing, WorkerRecord, WorkerWrite};
 
 use skep_sandbox::ConnectReason;
 
@@ -145,7 +145,7 @@ impl Driver {
             self.goodbye(seat).await;
         }
         let taken = self.worker.directory.take().await;
-        if let Err(error) = self.submit(vec![WorkerEvent::Remove { at: now() }]).await {
+        if let Err(error) = self.submit(vec![WorkerWrite::Remove { at: now() }]).await {
             self.worker.directory.give_back(taken);
             return Err(self.inner.fault(error));
         }
@@ -173,10 +173,10 @@ impl Driver {
             return Ok(());
         }
         (usage.disk_bytes, usage.disk_entries) = (used.bytes, used.entries);
-        let mut events = vec![WorkerEvent::Usage(usage)];
+        let mut events = vec![WorkerWrite::Usage(usage)];
         if !record.has_directory {
             record.has_directory = true;
-            events.push(WorkerEvent::Put(Box::new(record.clone())));
+            events.push(WorkerWrite::Put(Box::new(record.clone())));
         }
         self.submit(events).await.map_err(|error| self.inner.fault(error))?;
         let mut state = self.worker.state();
@@ -189,10 +189,10 @@ impl Driver {
     pub(super) async fn put(
         &mut self,
         mut record: WorkerRecord,
-        entries: Vec<WorkerEvent>,
+        entries: Vec<WorkerWrite>,
     ) -> Result<(), Error> {
         record.updated_at = now();
-        let mut events = vec![WorkerEvent::Put(Box::new(record.clone()))];
+        let mut events = vec![WorkerWrite::Put(Box::new(record.clone()))];
         events.extend(entries);
         self.submit(events).await.map_err(|error| self.inner.fault(error))?;
         self.worker.state().adopt(record);
@@ -210,7 +210,7 @@ impl Driver {
         let mut record = self.worker.state().record.clone();
         record.standing = Standing::Failed(reason);
         let events = vec![
-            WorkerEvent::Put(Box::new(record.clone())),
+            WorkerWrite::Put(Box::new(record.clone())),
             entry(EntryKind::Failed, Some(reason.as_str())),
         ];
         if let Err(error) = self.submit(events).await {
@@ -222,10 +222,10 @@ impl Driver {
 }
 
 /// Says in the transcript what a worker may do from now on.
-fn grants_entry(grants: &Grants) -> WorkerEvent {
+fn grants_entry(grants: &Grants) -> WorkerWrite {
     let mut entry = new_entry(EntryKind::Updated, Some("grants"));
     // They are made of texts and lists, which can be written.
     let body = serde_json::to_vec(grants).unwrap_or_default();
     entry.payload = Payload { content_type: "application/json".into(), body };
-    WorkerEvent::Append(entry)
+    WorkerWrite::Append(entry)
 }

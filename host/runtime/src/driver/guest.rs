@@ -9,7 +9,7 @@ use skep_protocol::{
 };
 use skep_scope::{Disk, Quota, Scope};
 use skep_store::StoreError;
-use skep_store::record::{Standing, WorkerEvent, WorkerRecord};
+use skep_store::record::{Standing, WorkerRecord, WorkerWrite};
 
 use skep_sandbox::Ended;
 use skep_sandbox::GuestSpec;
@@ -19,7 +19,7 @@ use skep_sandbox::Loaded;
 use skep_sandbox::Mount;
 use skep_sandbox::{ConnectReason, stdio};
 use skep_sandbox::{Cost, Done, Instance};
-use skep_sandbox::{FileCalls, Place as CallPlace};
+use skep_sandbox::{FileCalls, FileThread};
 
 use super::{Driver, Job, entry};
 use crate::components::{Components, NotReady};
@@ -71,7 +71,7 @@ impl Driver {
     pub(super) async fn disconnected(&mut self) {
         self.worker.state().connected = false;
         if std::mem::take(&mut self.recorded) {
-            let events = vec![WorkerEvent::Connected(false), entry(EntryKind::Disconnected, None)];
+            let events = vec![WorkerWrite::Connected(false), entry(EntryKind::Disconnected, None)];
             // If it is lost, the next start says what it knows.
             if let Err(error) = self.submit(events).await {
                 self.inner.fault(error);
@@ -164,7 +164,7 @@ impl Driver {
                     Ok(seat) => seat,
                     Err(done) => return self.not_connected(job, done),
                 };
-                job.log.note(WorkerEvent::Connected(true));
+                job.log.note(WorkerWrite::Connected(true));
                 job.log.append(EntryKind::Connected, None, Payload::default());
                 job.log.open_state(false);
                 let reason = std::mem::replace(&mut self.reason, ConnectReason::Input);
@@ -213,14 +213,16 @@ impl Driver {
         let captured = Captured { stdout: stdout.clone(), stderr: stderr.clone() };
         let name = job.record.spec.display_ref.as_ref().map_or("command", |name| name.as_str());
         let args = std::iter::once(name.to_owned()).chain(run.args).collect();
-        let walled = match self.walled(job, loaded) {
-            Ok(walled) => walled,
+        let out_of_process = match self.out_of_process(job, loaded) {
+            Ok(out_of_process) => out_of_process,
             Err(failure) => return ran(Ended::Failed(failure), &job.limits),
         };
-        if let Some(walled) = walled {
+        if let Some(out_of_process) = out_of_process {
             let run = Run { args, ..run };
             let streams = (stdout, stderr);
-            return self.execute_walled(job, loaded, walled, run, &turn, streams, captured).await;
+            return self
+                .run_out_of_process(job, loaded, out_of_process, run, &turn, streams, captured)
+                .await;
         }
         let spec = GuestSpec {
             args,
@@ -273,10 +275,10 @@ impl Driver {
         let place = job.kill.unless_thrown(place).await.map_err(Ended::from)?;
         let fault = |error: StoreError| Ended::HostFault(error.to_string());
         let mounts = self.mounts(&job.record, &job.limits).await.map_err(fault)?;
-        let files = FileCalls::new(CallPlace::Pool);
+        let files = FileCalls::new(FileThread::Pool);
         let limits = job.limits;
-        let (lender, http) = (place.lender(), self.http_access(&job.record));
-        let spec = GuestSpec { mounts, files: files.clone(), http, limits, lender, ..spec };
+        let (admission, http) = (place.admission(), self.http_access(&job.record));
+        let spec = GuestSpec { mounts, files: files.clone(), http, limits, admission, ..spec };
         let connected = self.inner.sandbox.connect(loaded, spec, turn, job.kill.clone()).await;
         let instance = match connected {
             Ok(instance) => instance,

@@ -82,7 +82,7 @@ impl Bank {
     }
 
     /// Has an instance use more.
-    pub(crate) fn lend(&mut self, key: u64, bytes: u64) -> Loan {
+    pub(crate) fn reserve(&mut self, key: u64, bytes: u64) -> Loan {
         let Some(account) = self.accounts.get_mut(&key) else { return Loan::Never };
         account.running = true;
         let used = account.used.saturating_add(bytes);
@@ -98,7 +98,7 @@ impl Bank {
     }
 
     /// Has it use less; it may need it again in the same turn.
-    pub(crate) fn take_back(&mut self, key: u64, bytes: u64) {
+    pub(crate) fn release(&mut self, key: u64, bytes: u64) {
         if let Some(account) = self.accounts.get_mut(&key) {
             account.used = account.used.saturating_sub(bytes);
         }
@@ -192,56 +192,56 @@ mod tests {
     fn a_loan_leaves_enough_for_somebody_to_end() {
         let mut bank = Bank::new(100);
         let (a, b) = (bank.open(80), bank.open(80));
-        assert_eq!(bank.lend(a, 40), Loan::Made);
-        assert_eq!(bank.lend(b, 20), Loan::Made, "60 lent; a can have its 40");
-        assert_eq!(bank.lend(b, 1), LATER, "then neither could end");
-        assert_eq!(bank.lend(a, 40), Loan::Made);
-        assert_eq!(bank.lend(b, 1), LATER);
+        assert_eq!(bank.reserve(a, 40), Loan::Made);
+        assert_eq!(bank.reserve(b, 20), Loan::Made, "60 lent; a can have its 40");
+        assert_eq!(bank.reserve(b, 1), LATER, "then neither could end");
+        assert_eq!(bank.reserve(a, 40), Loan::Made);
+        assert_eq!(bank.reserve(b, 1), LATER);
         bank.close(a);
-        assert_eq!(bank.lend(b, 60), Loan::Made);
-        assert_eq!(bank.lend(b, 1), Loan::Never, "that is beyond its own limit");
+        assert_eq!(bank.reserve(b, 60), Loan::Made);
+        assert_eq!(bank.reserve(b, 1), Loan::Never, "that is beyond its own limit");
     }
 
     #[test]
     fn who_can_end_may_go_before_who_asked_first() {
         let mut bank = Bank::new(100);
         let (large, small) = (bank.open(100), bank.open(10));
-        assert_eq!(bank.lend(small, 5), Loan::Made);
-        assert_eq!(bank.lend(large, 95), LATER, "then small's last 5 would be missing");
-        assert_eq!(bank.lend(large, 90), Loan::Made);
-        assert_eq!(bank.lend(large, 5), LATER);
-        assert_eq!(bank.lend(small, 5), Loan::Made, "it came after large");
+        assert_eq!(bank.reserve(small, 5), Loan::Made);
+        assert_eq!(bank.reserve(large, 95), LATER, "then small's last 5 would be missing");
+        assert_eq!(bank.reserve(large, 90), Loan::Made);
+        assert_eq!(bank.reserve(large, 5), LATER);
+        assert_eq!(bank.reserve(small, 5), Loan::Made, "it came after large");
         bank.close(small);
-        assert_eq!(bank.lend(large, 10), Loan::Made);
+        assert_eq!(bank.reserve(large, 10), Loan::Made);
     }
 
     #[test]
     fn what_rests_is_in_the_way_only_until_it_leaves() {
         let mut bank = Bank::new(100);
         let (a, b) = (bank.open(60), bank.open(80));
-        assert_eq!(bank.lend(a, 60), Loan::Made);
-        assert_eq!(bank.lend(b, 80), LATER, "a runs");
+        assert_eq!(bank.reserve(a, 60), Loan::Made);
+        assert_eq!(bank.reserve(b, 80), LATER, "a runs");
         assert_eq!(bank.rest(a), Some(60));
-        assert_eq!(bank.lend(b, 80), Loan::Later { short_bytes: 40 });
+        assert_eq!(bank.reserve(b, 80), Loan::Later { short_bytes: 40 });
         bank.leave(a);
         assert_eq!(bank.rest(a), None);
-        assert_eq!(bank.lend(b, 80), LATER, "it is on its way");
+        assert_eq!(bank.reserve(b, 80), LATER, "it is on its way");
         bank.close(a);
-        assert_eq!(bank.lend(b, 80), Loan::Made);
+        assert_eq!(bank.reserve(b, 80), Loan::Made);
     }
 
     #[test]
     fn one_at_rest_runs_again_if_all_can_still_end() {
         let mut bank = Bank::new(100);
         let (a, b) = (bank.open(60), bank.open(60));
-        assert_eq!(bank.lend(a, 50), Loan::Made);
+        assert_eq!(bank.reserve(a, 50), Loan::Made);
         bank.rest(a);
-        assert_eq!(bank.lend(b, 45), Loan::Made, "a would leave");
+        assert_eq!(bank.reserve(b, 45), Loan::Made, "a would leave");
         assert!(!bank.resume(a), "neither could have its last 10");
         bank.leave(a);
         bank.close(b);
         assert!(bank.resume(a));
-        assert_eq!(bank.lend(a, 10), Loan::Made);
+        assert_eq!(bank.reserve(a, 10), Loan::Made);
     }
 
     #[test]
@@ -250,8 +250,8 @@ mod tests {
         let (a, b) = (bank.open(90), bank.open(90));
         assert_eq!(bank.put_by(a, 1_000), Loan::Made, "as much as it may have");
         assert_eq!(bank.put_by(b, 11), LATER);
-        assert_eq!(bank.lend(a, 30), Loan::Made);
-        bank.take_back(a, 10);
+        assert_eq!(bank.reserve(a, 30), Loan::Made);
+        bank.release(a, 10);
         assert_eq!(bank.rest(a), Some(20));
         assert_eq!(bank.put_by(b, 80), Loan::Made);
     }
@@ -282,7 +282,7 @@ mod tests {
                         bank.close(key);
                         open.swap_remove(place);
                         went_on = true;
-                    } else if bank.lend(key, bytes) == Loan::Made {
+                    } else if bank.reserve(key, bytes) == Loan::Made {
                         open[place].1 -= bytes;
                         went_on = true;
                     }

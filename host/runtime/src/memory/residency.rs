@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::admission::{Bank, Loan};
-use skep_sandbox::Lender;
+use skep_sandbox::MemoryAdmission;
 
 /// Requests for memory that may wait at once; beyond it new inputs are refused.
 const MOST_WAITING: usize = 256;
@@ -181,7 +181,7 @@ impl Ledger {
         loop {
             let loan = match is_advance {
                 true => self.bank.put_by(account, bytes),
-                false => self.bank.lend(account, bytes),
+                false => self.bank.reserve(account, bytes),
             };
             match loan {
                 Loan::Later { short_bytes: 1.. } if self.evict_oldest() => {}
@@ -219,7 +219,7 @@ impl Ledger {
 
 impl Place {
     /// Who lends the instance its memory.
-    pub(crate) fn lender(&self) -> Arc<dyn Lender> {
+    pub(crate) fn admission(&self) -> Arc<dyn MemoryAdmission> {
         self.account.clone()
     }
 
@@ -281,13 +281,13 @@ impl Account {
     }
 }
 
-impl Lender for Account {
-    fn lend(&self, bytes: u64) -> Pin<Box<dyn Future<Output = bool> + Send + '_>> {
+impl MemoryAdmission for Account {
+    fn reserve(&self, bytes: u64) -> Pin<Box<dyn Future<Output = bool> + Send + '_>> {
         Box::pin(self.borrow(bytes, false))
     }
 
-    fn take_back(&self, bytes: u64) {
-        self.residency.ledger().bank.take_back(self.key, bytes);
+    fn release(&self, bytes: u64) {
+        self.residency.ledger().bank.release(self.key, bytes);
     }
 }
 
@@ -331,7 +331,7 @@ mod tests {
 
     async fn place(residency: &Arc<Residency>, bytes: u64) -> Place {
         let place = residency.place(0, bytes).await;
-        assert!(place.lender().lend(bytes).await);
+        assert!(place.admission().reserve(bytes).await);
         place
     }
 
@@ -399,7 +399,7 @@ mod tests {
         let a = place(&residency, 60).await;
         assert!(!is_ready(residency.place(60, 60)).await);
         let b = residency.place(0, 60).await;
-        assert!(!is_ready(b.lender().lend(60)).await);
+        assert!(!is_ready(b.admission().reserve(60)).await);
         drop((a, b));
         place(&residency, 100).await;
     }

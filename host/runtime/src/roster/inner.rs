@@ -10,13 +10,13 @@ use skep_protocol::{
     Diagnostic, DiagnosticCode, Error, HostId, InputId, Rights, RuntimeId, ScopeName, SecretName,
     Timestamp, WorkerId,
 };
-use skep_store::record::{SharedEvent, Transaction, WorkerEvent};
+use skep_store::record::{SharedEvent, Transaction, WorkerWrite};
 use skep_store::{Lookup, Refusal, Store, StoreError};
 use tokio::sync::Semaphore;
 
 use skep_sandbox::OperatorSecret;
+use skep_sandbox::OutOfProcess;
 use skep_sandbox::Sandbox;
-use skep_sandbox::Walled;
 
 use super::changes::ChangeLog;
 use super::worker::{State, Worker};
@@ -46,7 +46,7 @@ pub(crate) struct Inner {
     pub(crate) sandbox: Sandbox,
     pub(crate) components: Arc<Components>,
     pub(crate) scopes: BTreeMap<ScopeName, OperatorScope>,
-    pub(crate) walled: Option<Arc<Walled>>,
+    pub(crate) out_of_process: Option<Arc<OutOfProcess>>,
     pub(crate) secrets: BTreeMap<SecretName, OperatorSecret>,
     pub(crate) options: Options,
     pub(crate) host_id: HostId,
@@ -71,7 +71,7 @@ pub(crate) struct InnerParts {
     pub(crate) store: Store,
     pub(crate) sandbox: Sandbox,
     pub(crate) scopes: BTreeMap<ScopeName, OperatorScope>,
-    pub(crate) walled: Option<Walled>,
+    pub(crate) out_of_process: Option<OutOfProcess>,
     pub(crate) secrets: BTreeMap<SecretName, OperatorSecret>,
     pub(crate) options: Options,
     pub(crate) host_id: HostId,
@@ -87,7 +87,7 @@ impl Inner {
             store: parts.store,
             sandbox: parts.sandbox,
             scopes: parts.scopes,
-            walled: parts.walled.map(Arc::new),
+            out_of_process: parts.out_of_process.map(Arc::new),
             secrets: parts.secrets,
             residency: Residency::new(Sizes {
                 places: options.instances,
@@ -164,7 +164,7 @@ impl Inner {
 
     /// Puts an input on its way to the disk. Under the worker's lock, so that the order there is the
     /// order of the queue.
-    pub(crate) fn submit(self: &Arc<Self>, worker: &Arc<Worker>, id: InputId, accept: WorkerEvent) {
+    pub(crate) fn submit(self: &Arc<Self>, worker: &Arc<Worker>, id: InputId, accept: WorkerWrite) {
         let transaction = Transaction { worker: worker.number, events: vec![accept] };
         let commit = self.store.submit(transaction);
         let (inner, worker) = (self.clone(), worker.clone());

@@ -11,7 +11,7 @@ use skep_protocol::{
     ComponentKind, Cursor, Desired, Error, Execution, IdempotencyKey, InputId, Limits, Observed,
     Outcome, Payload, RuntimeId, TokenId, Usage, WorkerChange, WorkerId, WorkerView,
 };
-use skep_store::record::{InputRecord, Standing, WorkerEvent, WorkerNumber, WorkerRecord};
+use skep_store::record::{InputRecord, Standing, WorkerNumber, WorkerRecord, WorkerWrite};
 use tokio::sync::{Notify, oneshot, watch};
 
 use skep_sandbox::KillSwitch;
@@ -45,7 +45,7 @@ pub(crate) struct State {
     pub(crate) machine: Machine,
     pub(crate) inputs: HashMap<InputId, Waiting>,
     /// Acceptances that wait for the one before them to be submitted.
-    pub(crate) behind: Vec<(InputId, WorkerEvent)>,
+    pub(crate) behind: Vec<(InputId, WorkerWrite)>,
     pub(crate) commands: VecDeque<Command>,
     pub(crate) running: Option<Running>,
     pub(crate) usage: Usage,
@@ -205,8 +205,8 @@ impl Worker {
 
 impl Waiting {
     /// What puts the input on disk.
-    pub(crate) fn acceptance(&self, id: InputId, attempt: u32) -> WorkerEvent {
-        WorkerEvent::Accept {
+    pub(crate) fn acceptance(&self, id: InputId, attempt: u32) -> WorkerWrite {
+        WorkerWrite::Accept {
             id,
             at: now(),
             payload: self.payload.clone().unwrap_or_default(),

@@ -13,7 +13,7 @@ use std::time::SystemTime;
 use skep_protocol::{
     Cursor, EntryKind, InputId, LimitName, Limits, Payload, RequestRecord, Timestamp,
 };
-use skep_store::record::{NewEntry, Receipt, Transaction, WorkerEvent, WorkerNumber};
+use skep_store::record::{NewEntry, Receipt, Transaction, WorkerNumber, WorkerWrite};
 use skep_store::{Store, StoreError};
 use tokio::sync::Notify;
 
@@ -46,7 +46,7 @@ pub(crate) struct TurnLog {
 struct Pages {
     /// The input whose turn it is; none while an instance is only being let go.
     input: Option<InputId>,
-    waiting: VecDeque<WorkerEvent>,
+    waiting: VecDeque<WorkerWrite>,
     waiting_bytes: usize,
     /// The first of those that wait is the input's acceptance.
     holds_input: bool,
@@ -84,7 +84,7 @@ pub(crate) struct TurnLogParts {
     /// Bytes of state before the turn.
     pub(crate) state_bytes: u64,
     /// The acceptance of the turn's own input, if it was held back for this.
-    pub(crate) held: Option<WorkerEvent>,
+    pub(crate) held: Option<WorkerWrite>,
     pub(crate) accepted: Box<dyn Fn(Result<Cursor, StoreError>) + Send + Sync>,
 }
 
@@ -92,7 +92,7 @@ pub(crate) struct TurnLogParts {
 pub(crate) struct Rest {
     /// Whether the first event is the acceptance of the input.
     pub(crate) holds_input: bool,
-    pub(crate) events: Vec<WorkerEvent>,
+    pub(crate) events: Vec<WorkerWrite>,
     pub(crate) state: BTreeMap<String, Option<Vec<u8>>>,
     pub(crate) state_bytes: u64,
 }
@@ -159,11 +159,11 @@ impl TurnLog {
             payload,
             truncated,
         };
-        self.push(&mut pages, WorkerEvent::Append(entry));
+        self.push(&mut pages, WorkerWrite::Append(entry));
     }
 
     /// Something beside the transcript that is to be committed with it.
-    pub(crate) fn note(self: &Arc<Self>, event: WorkerEvent) {
+    pub(crate) fn note(self: &Arc<Self>, event: WorkerWrite) {
         self.push(&mut self.pages(), event);
     }
 
@@ -292,7 +292,7 @@ impl TurnLog {
         }
     }
 
-    fn push(self: &Arc<Self>, pages: &mut Pages, event: WorkerEvent) {
+    fn push(self: &Arc<Self>, pages: &mut Pages, event: WorkerWrite) {
         if pages.ended {
             return;
         }
@@ -363,9 +363,9 @@ impl Pages {
 }
 
 /// What counts of an event.
-fn bytes(event: &WorkerEvent) -> usize {
+fn bytes(event: &WorkerWrite) -> usize {
     match event {
-        WorkerEvent::Append(entry) => entry.payload.body.len() + entry.payload.content_type.len(),
+        WorkerWrite::Append(entry) => entry.payload.body.len() + entry.payload.content_type.len(),
         _ => 0,
     }
 }

@@ -14,13 +14,13 @@ use tokio::task::JoinHandle;
 /// How a guest's file calls are made.
 #[derive(Clone, Debug)]
 pub struct FileCalls {
-    place: Place,
+    place: FileThread,
     under_way: Arc<AtomicUsize>,
 }
 
 /// On which thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum FileThread {
     /// On the guest's own thread: quickest, and right where the process serves one guest.
     Inline,
     /// On the blocking pool, so that a slow disk holds up no other guest.
@@ -36,7 +36,7 @@ pub(crate) enum Call<T> {
 
 impl FileCalls {
     /// Calls made in `place`.
-    pub fn new(place: Place) -> Self {
+    pub fn new(place: FileThread) -> Self {
         Self { place, under_way: Arc::default() }
     }
 
@@ -51,8 +51,8 @@ impl FileCalls {
         call: impl FnOnce() -> T + Send + 'static,
     ) -> Call<T> {
         match self.place {
-            Place::Inline => Call::Done(Some(call())),
-            Place::Pool => {
+            FileThread::Inline => Call::Done(Some(call())),
+            FileThread::Pool => {
                 let mark = UnderWay::new(self.under_way.clone());
                 Call::UnderWay(tokio::task::spawn_blocking(move || {
                     let _mark = mark;

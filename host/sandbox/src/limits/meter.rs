@@ -8,7 +8,7 @@ use std::sync::Arc;
 use skep_protocol::Limits;
 use wasmtime::ResourceLimiterAsync;
 
-use crate::limits::lender::Lender;
+use crate::limits::admission::MemoryAdmission;
 
 /// Counts a store's memories and tables against its limits.
 #[derive(Debug)]
@@ -18,7 +18,7 @@ pub(crate) struct Meter {
     instances: usize,
     memories: usize,
     tables: usize,
-    lender: Arc<dyn Lender>,
+    admission: Arc<dyn MemoryAdmission>,
 }
 
 #[derive(Debug)]
@@ -31,14 +31,14 @@ struct Gauge {
 }
 
 impl Meter {
-    pub(crate) fn new(limits: &Limits, lender: Arc<dyn Lender>) -> Self {
+    pub(crate) fn new(limits: &Limits, admission: Arc<dyn MemoryAdmission>) -> Self {
         Self {
             memory: Gauge::new(limits.memory_bytes),
             table: Gauge::new(limits.table_elements),
             instances: clamp(limits.core_instances),
             memories: clamp(limits.memories),
             tables: clamp(limits.tables),
-            lender,
+            admission,
         }
     }
 
@@ -111,7 +111,7 @@ impl ResourceLimiterAsync for Meter {
             return Ok(false);
         }
         let growth = self.memory.last as u64;
-        let lent = growth == 0 || self.lender.lend(growth).await;
+        let lent = growth == 0 || self.admission.reserve(growth).await;
         if !lent {
             self.memory.undo();
         }
@@ -122,7 +122,7 @@ impl ResourceLimiterAsync for Meter {
         // One of ours, or of the guest's own bound, is called failed as well.
         let last = self.memory.last as u64;
         if last > 0 {
-            self.lender.take_back(last);
+            self.admission.release(last);
         }
         self.memory.undo();
         Ok(())

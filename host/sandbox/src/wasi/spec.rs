@@ -6,9 +6,9 @@ use skep_protocol::Limits;
 use skep_scope::Scope;
 
 use crate::egress::HttpAccess;
-use crate::guest::calls::{FileCalls, Place};
+use crate::guest::calls::{FileCalls, FileThread};
 use crate::guest::stdio::{Input, Output};
-use crate::limits::lender::{Lender, Unbounded};
+use crate::limits::admission::{MemoryAdmission, UnboundedMemory};
 
 /// A directory of the guest.
 #[derive(Clone, Debug)]
@@ -44,7 +44,7 @@ pub struct GuestSpec {
     /// canonical NaNs are the profile's part.
     pub seed: Option<u64>,
     /// Where its memory comes from.
-    pub lender: Arc<dyn Lender>,
+    pub admission: Arc<dyn MemoryAdmission>,
 }
 
 impl Default for GuestSpec {
@@ -56,11 +56,11 @@ impl Default for GuestSpec {
             stdout: Output::captured(0),
             stderr: Output::captured(0),
             mounts: Vec::new(),
-            files: FileCalls::new(Place::Pool),
+            files: FileCalls::new(FileThread::Pool),
             http: HttpAccess::default(),
             limits: Limits::default(),
             seed: None,
-            lender: Arc::new(Unbounded),
+            admission: Arc::new(UnboundedMemory),
         }
     }
 }

@@ -91,7 +91,7 @@ impl World {
             mounts: spec.mounts,
             files: spec.files,
             descriptors: Descriptors::new(spec.limits.open_descriptors, spec.seed.is_some()),
-            meter: Meter::new(&spec.limits, spec.lender),
+            meter: Meter::new(&spec.limits, spec.admission),
             limits: spec.limits,
             denials: Denials::default(),
             http: Http::new(caller, &spec.limits),

@@ -10,7 +10,7 @@ use skep_protocol::{
 use super::unsigned;
 use super::{Bad, blob, code, input_id, int, optional_blob, optional_int, optional_text, text};
 use crate::checksum::Checksum;
-use crate::{NewEntry, WorkerEvent, WorkerNumber, outcome};
+use crate::{NewEntry, WorkerNumber, WorkerWrite, outcome};
 
 /// The columns, in the order that [`stored`] reads.
 pub(crate) const COLUMNS: &str =
@@ -42,7 +42,7 @@ pub(crate) struct Stored {
 
 impl<'a> EntryRow<'a> {
     /// The entry that an event writes, if it writes one.
-    pub(crate) fn of(event: &'a WorkerEvent) -> Option<Self> {
+    pub(crate) fn of(event: &'a WorkerWrite) -> Option<Self> {
         let bare = |at, kind, input_id| Self {
             at,
             kind,
@@ -54,14 +54,14 @@ impl<'a> EntryRow<'a> {
             body: Cow::Borrowed(&[]),
         };
         match event {
-            WorkerEvent::Create(record) => Some(bare(record.created_at, EntryKind::Created, None)),
-            WorkerEvent::Accept { id, at, payload, sender, .. } => Some(Self {
+            WorkerWrite::Create(record) => Some(bare(record.created_at, EntryKind::Created, None)),
+            WorkerWrite::Accept { id, at, payload, sender, .. } => Some(Self {
                 label: sender.as_ref().map(TokenId::as_str),
                 content_type: &payload.content_type,
                 body: Cow::Borrowed(&payload.body),
                 ..bare(*at, EntryKind::Input, Some(*id))
             }),
-            WorkerEvent::End { id, at, ending, output, error } => {
+            WorkerWrite::End { id, at, ending, output, error } => {
                 let encoded = outcome::encode(*ending, output.as_ref(), error.as_ref());
                 Some(Self {
                     ending: Some(*ending),
@@ -71,14 +71,14 @@ impl<'a> EntryRow<'a> {
                     ..bare(*at, encoded.kind, Some(*id))
                 })
             }
-            WorkerEvent::Append(entry) => Some(Self::of_new(entry)),
-            WorkerEvent::Put(_)
-            | WorkerEvent::Remove { .. }
-            | WorkerEvent::Begin { .. }
-            | WorkerEvent::SetState { .. }
-            | WorkerEvent::DeleteState { .. }
-            | WorkerEvent::Usage(_)
-            | WorkerEvent::Connected(_) => None,
+            WorkerWrite::Append(entry) => Some(Self::of_new(entry)),
+            WorkerWrite::Put(_)
+            | WorkerWrite::Remove { .. }
+            | WorkerWrite::Begin { .. }
+            | WorkerWrite::SetState { .. }
+            | WorkerWrite::DeleteState { .. }
+            | WorkerWrite::Usage(_)
+            | WorkerWrite::Connected(_) => None,
         }
     }
 

@@ -20,7 +20,7 @@ use skep_protocol::{
 };
 
 use super::*;
-use crate::{NewEntry, NoFaults, Receipt, Refusal, Standing, WorkerEvent};
+use crate::{NewEntry, NoFaults, Receipt, Refusal, Standing, WorkerWrite};
 
 /// A store in a directory of its own, and a clock.
 struct Kept {
@@ -82,7 +82,7 @@ impl Kept {
 
     fn create(&self) -> WorkerRecord {
         let record = self.record();
-        let seqs = self.write(record.number, vec![WorkerEvent::Create(Box::new(record.clone()))]);
+        let seqs = self.write(record.number, vec![WorkerWrite::Create(Box::new(record.clone()))]);
         assert_eq!(seqs, [1]);
         record
     }
@@ -90,12 +90,12 @@ impl Kept {
     fn try_write(
         &self,
         worker: WorkerNumber,
-        events: Vec<WorkerEvent>,
+        events: Vec<WorkerWrite>,
     ) -> Result<Receipt, StoreError> {
         self.submit(Transaction { worker, events }).wait()
     }
 
-    fn write(&self, worker: WorkerNumber, events: Vec<WorkerEvent>) -> Vec<u64> {
+    fn write(&self, worker: WorkerNumber, events: Vec<WorkerWrite>) -> Vec<u64> {
         let receipt = self.try_write(worker, events).unwrap();
         receipt.seqs.into_iter().map(|seq| seq.0).collect()
     }
@@ -133,12 +133,12 @@ fn payload(body: &[u8]) -> Payload {
     Payload { content_type: "text/plain".into(), body: body.into() }
 }
 
-fn accept(id: InputId, body: &[u8]) -> WorkerEvent {
+fn accept(id: InputId, body: &[u8]) -> WorkerWrite {
     accept_keyed(id, body, None, 1_000)
 }
 
-fn accept_keyed(id: InputId, body: &[u8], key: Option<&str>, at: u64) -> WorkerEvent {
-    WorkerEvent::Accept {
+fn accept_keyed(id: InputId, body: &[u8], key: Option<&str>, at: u64) -> WorkerWrite {
+    WorkerWrite::Accept {
         id,
         at: Timestamp(at),
         payload: payload(body),
@@ -149,8 +149,8 @@ fn accept_keyed(id: InputId, body: &[u8], key: Option<&str>, at: u64) -> WorkerE
     }
 }
 
-fn end(id: InputId, body: &[u8]) -> WorkerEvent {
-    WorkerEvent::End {
+fn end(id: InputId, body: &[u8]) -> WorkerWrite {
+    WorkerWrite::End {
         id,
         at: Timestamp(1_001),
         ending: Ending::Completed,
@@ -159,8 +159,8 @@ fn end(id: InputId, body: &[u8]) -> WorkerEvent {
     }
 }
 
-fn event(body: &[u8]) -> WorkerEvent {
-    WorkerEvent::Append(NewEntry {
+fn event(body: &[u8]) -> WorkerWrite {
+    WorkerWrite::Append(NewEntry {
         at: Timestamp(1_000),
         kind: EntryKind::Event,
         input_id: None,
@@ -171,8 +171,8 @@ fn event(body: &[u8]) -> WorkerEvent {
     })
 }
 
-fn set(key: &str, value: &[u8]) -> WorkerEvent {
-    WorkerEvent::SetState { key: key.into(), value: value.into() }
+fn set(key: &str, value: &[u8]) -> WorkerWrite {
+    WorkerWrite::SetState { key: key.into(), value: value.into() }
 }
 
 fn refused(result: Result<Receipt, StoreError>) -> Refusal {

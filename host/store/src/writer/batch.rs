@@ -14,8 +14,8 @@ use crate::row::input::InputRow;
 use crate::row::worker::WorkerRow;
 use crate::row::{Bad, code};
 use crate::{
-    InputRecord, Receipt, Refusal, SharedEvent, StoreError, WorkerEvent, WorkerNumber,
-    WorkerRecord, read,
+    InputRecord, Receipt, Refusal, SharedEvent, StoreError, WorkerNumber, WorkerRecord,
+    WorkerWrite, read,
 };
 
 /// Diagnostics that are kept of all workers.
@@ -98,11 +98,11 @@ impl Batch<'_, '_> {
     fn transaction(
         &mut self,
         worker: WorkerNumber,
-        events: &[WorkerEvent],
+        events: &[WorkerWrite],
     ) -> Result<Receipt, Failure> {
         let Self { connection, statements, accounts, defaults } = self;
         let account = match events.first() {
-            Some(WorkerEvent::Create(record)) => {
+            Some(WorkerWrite::Create(record)) => {
                 create(connection, worker, record)?;
                 let limits = record.spec.limits.over(defaults);
                 accounts.insert(worker, Account::new(&limits))
@@ -125,18 +125,18 @@ impl Batch<'_, '_> {
                 entries -= 1;
             }
             match event {
-                WorkerEvent::Create(_) if index == 0 => {}
-                WorkerEvent::Create(_) => return Err(Refusal::Malformed.into()),
-                WorkerEvent::Put(record) => {
+                WorkerWrite::Create(_) if index == 0 => {}
+                WorkerWrite::Create(_) => return Err(Refusal::Malformed.into()),
+                WorkerWrite::Put(record) => {
                     put(connection, worker, record)?;
                     account.bounds = Bounds::of(&record.spec.limits.over(defaults));
                 }
-                WorkerEvent::Remove { at } => {
+                WorkerWrite::Remove { at } => {
                     remove(connection, worker, at.as_millis())?;
                     account.removed = true;
                     usage_changed = true;
                 }
-                WorkerEvent::Accept { id, at, payload, content_digest, key, attempt, .. } => {
+                WorkerWrite::Accept { id, at, payload, content_digest, key, attempt, .. } => {
                     if let Some(key) = key {
                         let found = find(
                             connection,
@@ -178,9 +178,9 @@ impl Batch<'_, '_> {
                         }
                     })?;
                 }
-                WorkerEvent::Begin { id, .. } | WorkerEvent::End { id, .. } => {
+                WorkerWrite::Begin { id, .. } | WorkerWrite::End { id, .. } => {
                     let accepted_here = events[..index].iter().any(
-                        |event| matches!(event, WorkerEvent::Accept { id: other, .. } if other == id),
+                        |event| matches!(event, WorkerWrite::Accept { id: other, .. } if other == id),
                     );
                     if !accepted_here {
                         advance(connection, statements, worker, id, event, Cursor(place))?;
@@ -188,17 +188,17 @@ impl Batch<'_, '_> {
                         return Err(Refusal::InputEnded.into());
                     }
                 }
-                WorkerEvent::Append(_) => {}
-                WorkerEvent::SetState { key, value } => {
+                WorkerWrite::Append(_) => {}
+                WorkerWrite::SetState { key, value } => {
                     statements.put_state(worker, key, value)?;
                 }
-                WorkerEvent::DeleteState { key } => statements.delete_state(worker, key)?,
-                WorkerEvent::Usage(usage) => {
+                WorkerWrite::DeleteState { key } => statements.delete_state(worker, key)?,
+                WorkerWrite::Usage(usage) => {
                     let transcript_bytes = account.usage.transcript_bytes;
                     account.usage = skep_protocol::Usage { transcript_bytes, ..*usage };
                     usage_changed = true;
                 }
-                WorkerEvent::Connected(live) => {
+                WorkerWrite::Connected(live) => {
                     let sql = match live {
                         true => "INSERT OR IGNORE INTO connected VALUES (?)",
                         false => "DELETE FROM connected WHERE worker = ?",
@@ -311,7 +311,7 @@ fn advance(
     statements: &mut Statements<'_>,
     worker: WorkerNumber,
     id: &InputId,
-    event: &WorkerEvent,
+    event: &WorkerWrite,
     place: Cursor,
 ) -> Result<(), Failure> {
     let id = params![&id.as_bytes()[..]];
@@ -321,7 +321,7 @@ fn advance(
         return Err(Refusal::InputEnded.into());
     }
     match event {
-        WorkerEvent::Begin { attempt, .. } => row.record.attempt = *attempt,
+        WorkerWrite::Begin { attempt, .. } => row.record.attempt = *attempt,
         _ => row.record.outcome_seq = Some(place),
     }
     Ok(statements.update_input(&row)?)
@@ -350,25 +350,25 @@ fn create(
 }
 
 /// Whether an event writes an entry.
-fn writes_entry(event: &WorkerEvent) -> bool {
+fn writes_entry(event: &WorkerWrite) -> bool {
     matches!(
         event,
-        WorkerEvent::Create(_)
-            | WorkerEvent::Accept { .. }
-            | WorkerEvent::End { .. }
-            | WorkerEvent::Append(_)
+        WorkerWrite::Create(_)
+            | WorkerWrite::Accept { .. }
+            | WorkerWrite::End { .. }
+            | WorkerWrite::Append(_)
     )
 }
 
 /// The places of the entries that the events write.
-fn places(events: &[WorkerEvent], next: u64) -> Vec<Cursor> {
+fn places(events: &[WorkerWrite], next: u64) -> Vec<Cursor> {
     let count = events.iter().filter(|event| writes_entry(event)).count() as u64;
     (next..next + count).map(Cursor).collect()
 }
 
 /// The place of each event's entry.
 fn places_of<'a>(
-    events: &'a [WorkerEvent],
+    events: &'a [WorkerWrite],
     seqs: &'a [Cursor],
 ) -> impl Iterator<Item = Option<Cursor>> + 'a {
     let mut seqs = seqs.iter().copied();
@@ -379,20 +379,20 @@ fn places_of<'a>(
 fn fate<'a>(
     id: &InputId,
     mut attempt: u32,
-    rest: impl Iterator<Item = (&'a WorkerEvent, Option<Cursor>)>,
+    rest: impl Iterator<Item = (&'a WorkerWrite, Option<Cursor>)>,
 ) -> (u32, Option<Cursor>) {
     for (event, place) in rest {
         match event {
-            WorkerEvent::Begin { id: other, attempt: begun } if other == id => attempt = *begun,
-            WorkerEvent::End { id: other, .. } if other == id => return (attempt, place),
+            WorkerWrite::Begin { id: other, attempt: begun } if other == id => attempt = *begun,
+            WorkerWrite::End { id: other, .. } if other == id => return (attempt, place),
             _ => {}
         }
     }
     (attempt, None)
 }
 
-fn ended_before(events: &[WorkerEvent], id: &InputId) -> bool {
-    events.iter().any(|event| matches!(event, WorkerEvent::End { id: other, .. } if other == id))
+fn ended_before(events: &[WorkerWrite], id: &InputId) -> bool {
+    events.iter().any(|event| matches!(event, WorkerWrite::End { id: other, .. } if other == id))
 }
 
 fn find(

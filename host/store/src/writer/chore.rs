@@ -14,7 +14,7 @@ use super::statement::Statements;
 use super::{Writing, is_of_the_disk, time_of};
 use crate::row;
 use crate::row::input::{COLUMNS, InputRow};
-use crate::{StoreError, WorkerEvent, WorkerNumber};
+use crate::{StoreError, WorkerNumber, WorkerWrite};
 
 /// One slice.
 const SLICE: Duration = Duration::from_millis(4);
@@ -58,7 +58,7 @@ impl Chores {
         }
     }
 
-    pub(super) fn see(&mut self, events: &[WorkerEvent]) {
+    pub(super) fn see(&mut self, events: &[WorkerWrite]) {
         let latest = events.iter().filter_map(time_of).max();
         self.now = self.now.max(latest.unwrap_or_default());
     }

@@ -7,7 +7,7 @@ use skep_protocol::Output;
 use tokio::sync::oneshot;
 
 use crate::commit::{Answer, Then};
-use crate::{Commit, SharedEvent, StoreError, WorkerEvent, WorkerNumber};
+use crate::{Commit, SharedEvent, StoreError, WorkerNumber, WorkerWrite};
 
 /// A commit takes no more than this, unless a single transaction does.
 pub(crate) const BATCH_ROWS: usize = 256;
@@ -22,7 +22,7 @@ const ROW_BYTES: usize = 100;
 pub(crate) const SHARED: WorkerNumber = WorkerNumber(0);
 
 pub(crate) enum Work {
-    Worker(Vec<WorkerEvent>),
+    Worker(Vec<WorkerWrite>),
     Shared(SharedEvent),
 }
 
@@ -98,12 +98,12 @@ impl Job {
 }
 
 /// Rows that an event writes, and the bytes of their texts.
-fn size(event: &WorkerEvent) -> (usize, usize) {
+fn size(event: &WorkerWrite) -> (usize, usize) {
     match event {
-        WorkerEvent::Create(_) => (3, 1_000),
-        WorkerEvent::Put(_) | WorkerEvent::Remove { .. } => (2, 1_000),
-        WorkerEvent::Accept { payload, .. } => (2, payload.body.len()),
-        WorkerEvent::End { output, .. } => {
+        WorkerWrite::Create(_) => (3, 1_000),
+        WorkerWrite::Put(_) | WorkerWrite::Remove { .. } => (2, 1_000),
+        WorkerWrite::Accept { payload, .. } => (2, payload.body.len()),
+        WorkerWrite::End { output, .. } => {
             let bytes = match output {
                 Some(Output::Message(payload)) => payload.body.len(),
                 Some(Output::Run(run)) => run.stdout.len() + run.stderr.len(),
@@ -112,12 +112,12 @@ fn size(event: &WorkerEvent) -> (usize, usize) {
             // The input's own row is most often written already, or changed in its place.
             (1, bytes)
         }
-        WorkerEvent::Append(entry) => (1, entry.payload.body.len()),
-        WorkerEvent::SetState { key, value } => (1, key.len() + value.len()),
-        WorkerEvent::Begin { .. }
-        | WorkerEvent::DeleteState { .. }
-        | WorkerEvent::Usage(_)
-        | WorkerEvent::Connected(_) => (1, 0),
+        WorkerWrite::Append(entry) => (1, entry.payload.body.len()),
+        WorkerWrite::SetState { key, value } => (1, key.len() + value.len()),
+        WorkerWrite::Begin { .. }
+        | WorkerWrite::DeleteState { .. }
+        | WorkerWrite::Usage(_)
+        | WorkerWrite::Connected(_) => (1, 0),
     }
 }
 
@@ -243,7 +243,7 @@ mod tests {
     use super::*;
 
     fn job(worker: i64, rows: usize) -> Job {
-        let events = (0..rows).map(|_| WorkerEvent::Connected(true)).collect();
+        let events = (0..rows).map(|_| WorkerWrite::Connected(true)).collect();
         Job::new(WorkerNumber(worker), Work::Worker(events), None).0
     }
 

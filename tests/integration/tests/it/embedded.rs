@@ -84,9 +84,17 @@ pub(crate) fn open_knowing(
 ) -> Embedded {
     let (store, scopes) = (store(dir), BTreeMap::new());
     let host_id = "test-host".parse().unwrap();
-    let walled = None;
-    Embedded::open(EmbeddedParts { store, sandbox, scopes, secrets, walled, options, host_id })
-        .unwrap()
+    let out_of_process = None;
+    Embedded::open(EmbeddedParts {
+        store,
+        sandbox,
+        scopes,
+        secrets,
+        out_of_process,
+        options,
+        host_id,
+    })
+    .unwrap()
 }
 
 pub(crate) struct EmbeddedSubject(Mutex<Live>);

@@ -17,8 +17,8 @@ use skep_protocol::{
 };
 
 use crate::hosting::{Hosted, skep};
+use crate::out_of_process::children;
 use crate::served::{Served, Serves, prepared};
-use crate::walled::children;
 
 /// How long a list may take, whatever its remotes do: its deadline is 2 s.
 const QUICK: Duration = Duration::from_secs(4);

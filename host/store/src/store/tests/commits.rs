@@ -67,7 +67,7 @@ fn a_turn_in_one_transaction_reads_as_one_in_three() {
     let kept = Kept::new();
     let worker = kept.create().number;
     let (one, three) = (kept.input_id(), kept.input_id());
-    let begin = |id| WorkerEvent::Begin { id, attempt: 1 };
+    let begin = |id| WorkerWrite::Begin { id, attempt: 1 };
     let seqs =
         kept.write(worker, vec![accept(one, b"in"), begin(one), event(b"e"), end(one, b"out")]);
     assert_eq!(seqs, [2, 3, 4]);
@@ -108,7 +108,7 @@ fn an_input_ends_once() {
     assert_eq!(refused(kept.try_write(other, vec![end(id, b"")])), Refusal::UnknownInput);
     kept.write(worker, vec![end(id, b"")]);
     assert_eq!(refused(kept.try_write(worker, vec![end(id, b"")])), Refusal::InputEnded);
-    let begin = vec![WorkerEvent::Begin { id, attempt: 2 }];
+    let begin = vec![WorkerWrite::Begin { id, attempt: 2 }];
     assert_eq!(refused(kept.try_write(worker, begin)), Refusal::InputEnded);
 }
 

@@ -97,7 +97,7 @@ fn a_damaged_worker_is_left_out_of_lists_and_can_be_removed() {
         assert_eq!(noticed.len(), 1, "{change}");
         assert_eq!(noticed[0].code, DiagnosticCode::Quarantined);
         let number = kept.number(&bad.id).unwrap().unwrap();
-        kept.write(number, vec![WorkerEvent::Remove { at: Timestamp(2_000) }]);
+        kept.write(number, vec![WorkerWrite::Remove { at: Timestamp(2_000) }]);
         assert_eq!(kept.worker(&bad.id).unwrap(), Lookup::Removed);
     }
 }

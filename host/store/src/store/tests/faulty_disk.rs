@@ -39,7 +39,7 @@ impl Scenario {
     }
 
     /// Whether it was acknowledged. If not, the error is one of those that a disk may cause.
-    fn write(&mut self, worker: WorkerNumber, events: Vec<WorkerEvent>) -> bool {
+    fn write(&mut self, worker: WorkerNumber, events: Vec<WorkerWrite>) -> bool {
         match self.store.submit(Transaction { worker, events }).wait() {
             Ok(_) => true,
             Err(StoreError::Full | StoreError::Io(_)) => {
@@ -67,7 +67,7 @@ impl Scenario {
             created_at: Timestamp(1_000),
             updated_at: Timestamp(1_000),
         };
-        if self.write(number, vec![WorkerEvent::Create(Box::new(record))]) {
+        if self.write(number, vec![WorkerWrite::Create(Box::new(record))]) {
             let worker = Worker { number: number.0, bodies: vec![Vec::new()], ..Worker::default() };
             self.known.workers.insert(id, worker);
         }
@@ -106,7 +106,7 @@ impl Scenario {
 
     fn remove(&mut self, id: &WorkerId) {
         let Some(number) = self.number(id) else { return };
-        if self.write(number, vec![WorkerEvent::Remove { at: Timestamp(2_000) }]) {
+        if self.write(number, vec![WorkerWrite::Remove { at: Timestamp(2_000) }]) {
             self.known.workers.remove(id);
             self.known.removed.push(*id);
         }

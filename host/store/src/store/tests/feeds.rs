@@ -94,7 +94,7 @@ fn a_feed_ends_with_its_worker() {
     let worker = kept.create().number;
     let feed = kept.watch(worker);
     let ended = thread::spawn(move || follow(feed, Cursor(0)));
-    kept.write(worker, vec![WorkerEvent::Remove { at: Timestamp(2_000) }]);
+    kept.write(worker, vec![WorkerWrite::Remove { at: Timestamp(2_000) }]);
     assert!(ended.join().unwrap().len() <= 1);
     // One that is begun too late ends as well.
     let mut late = kept.watch(worker);

@@ -17,7 +17,7 @@ fn rows(kept: &Kept, table: &str) -> i64 {
 fn limited(kept: &Kept, name: skep_protocol::LimitName, value: u64) -> WorkerRecord {
     let mut record = kept.record();
     record.spec.limits.0.insert(name, value);
-    kept.write(record.number, vec![WorkerEvent::Create(Box::new(record.clone()))]);
+    kept.write(record.number, vec![WorkerWrite::Create(Box::new(record.clone()))]);
     record
 }
 
@@ -128,7 +128,7 @@ fn nothing_is_left_of_a_removed_worker() {
     }
     kept.write(
         gone.number,
-        vec![WorkerEvent::Connected(true), WorkerEvent::Remove { at: Timestamp(2_000) }],
+        vec![WorkerWrite::Connected(true), WorkerWrite::Remove { at: Timestamp(2_000) }],
     );
     assert_eq!(kept.worker(&gone.id).unwrap(), Lookup::Removed);
     assert_eq!(kept.worker_count().unwrap(), 1);
@@ -150,7 +150,7 @@ fn nothing_is_left_of_a_removed_worker() {
     assert!(kept.existing_worker_dir(&stays.id).unwrap().unwrap().exists("49/deep/er/file"));
 
     let again = WorkerRecord { number: kept.next_number(), ..gone };
-    let again = kept.try_write(again.number, vec![WorkerEvent::Create(Box::new(again.clone()))]);
+    let again = kept.try_write(again.number, vec![WorkerWrite::Create(Box::new(again.clone()))]);
     assert_eq!(refused(again), Refusal::WorkerRemoved);
     assert_eq!(refused(kept.try_write(gone.number, vec![event(b"late")])), Refusal::WorkerRemoved);
 }
@@ -162,7 +162,7 @@ fn a_removal_whose_files_resist_is_tried_again() {
         let kept = Kept::with(faults.clone());
         let record = kept.create();
         kept.worker_dir(&record.id).unwrap().write("file", b"x").unwrap();
-        kept.write(record.number, vec![WorkerEvent::Remove { at: Timestamp(2_000) }]);
+        kept.write(record.number, vec![WorkerWrite::Remove { at: Timestamp(2_000) }]);
         faults.switch(true);
         let failed = (0..5).any(|_| kept.janitor_step().is_err());
         assert!(failed, "{point}");
@@ -187,7 +187,7 @@ fn what_resists_for_good_keeps_nothing_else_in_the_trash() {
     for _ in 0..20 {
         let record = kept.create();
         kept.worker_dir(&record.id).unwrap().write("file", b"x").unwrap();
-        kept.write(record.number, vec![WorkerEvent::Remove { at: Timestamp(2_000) }]);
+        kept.write(record.number, vec![WorkerWrite::Remove { at: Timestamp(2_000) }]);
         gone.push(record.id);
     }
     let failed = (0..1_000).filter(|_| kept.janitor_step().is_err()).count();

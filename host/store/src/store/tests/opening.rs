@@ -179,9 +179,9 @@ fn who_was_connected_is_known_after_a_restart() {
     let mut kept = Kept::new();
     let (lost, left) = (kept.create(), kept.create());
     for record in [&lost, &left] {
-        kept.write(record.number, vec![WorkerEvent::Connected(true)]);
+        kept.write(record.number, vec![WorkerWrite::Connected(true)]);
     }
-    kept.write(left.number, vec![WorkerEvent::Connected(false)]);
+    kept.write(left.number, vec![WorkerWrite::Connected(false)]);
     assert!(kept.lost_execution().is_empty(), "of this run");
     kept.reopen();
     assert_eq!(kept.lost_execution(), [lost.id]);

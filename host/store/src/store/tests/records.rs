@@ -26,7 +26,7 @@ fn a_worker_is_read_back_as_it_was_put() {
     record.standing = Standing::Failed(FailedReason::CrashLoop);
     record.has_directory = true;
     record.updated_at = Timestamp(7_000);
-    kept.write(record.number, vec![WorkerEvent::Put(Box::new(record.clone()))]);
+    kept.write(record.number, vec![WorkerWrite::Put(Box::new(record.clone()))]);
     for _ in 0..2 {
         assert_eq!(kept.worker(&record.id).unwrap(), Lookup::Found(Box::new(record.clone())));
         assert_eq!(kept.number(&record.id).unwrap(), Some(record.number));
@@ -44,7 +44,7 @@ fn a_create_of_what_exists_is_refused() {
     let kept = Kept::new();
     let record = kept.create();
     let create = |record: &WorkerRecord| {
-        kept.try_write(record.number, vec![WorkerEvent::Create(Box::new(record.clone()))])
+        kept.try_write(record.number, vec![WorkerWrite::Create(Box::new(record.clone()))])
     };
     assert_eq!(refused(create(&record)), Refusal::WorkerExists);
     let same_id = WorkerRecord { number: kept.next_number(), ..record.clone() };
@@ -52,9 +52,9 @@ fn a_create_of_what_exists_is_refused() {
     let same_number = WorkerRecord { number: record.number, ..kept.record() };
     assert_eq!(refused(create(&same_number)), Refusal::WorkerExists);
     let other = kept.record();
-    let put = vec![WorkerEvent::Put(Box::new(other.clone()))];
+    let put = vec![WorkerWrite::Put(Box::new(other.clone()))];
     assert_eq!(refused(kept.try_write(record.number, put)), Refusal::Malformed);
-    let late = vec![event(b""), WorkerEvent::Create(Box::new(other.clone()))];
+    let late = vec![event(b""), WorkerWrite::Create(Box::new(other.clone()))];
     assert_eq!(refused(kept.try_write(record.number, late)), Refusal::Malformed);
     assert_eq!(refused(kept.try_write(other.number, vec![event(b"")])), Refusal::UnknownWorker);
     assert_eq!(kept.worker_count().unwrap(), 1);
@@ -64,7 +64,7 @@ fn a_create_of_what_exists_is_refused() {
 fn a_number_is_never_used_twice() {
     let mut kept = Kept::new();
     let (first, last) = (kept.create(), kept.create());
-    kept.write(last.number, vec![WorkerEvent::Remove { at: Timestamp(2_000) }]);
+    kept.write(last.number, vec![WorkerWrite::Remove { at: Timestamp(2_000) }]);
     kept.reopen();
     assert!(kept.next_number() > last.number && last.number > first.number);
 }
@@ -78,7 +78,7 @@ fn workers_are_listed_by_id_and_label() {
         if n % 2 == 0 {
             record.spec.labels = labels(&[("team", "red"), ("n", &n.to_string())]);
         }
-        kept.write(record.number, vec![WorkerEvent::Create(Box::new(record.clone()))]);
+        kept.write(record.number, vec![WorkerWrite::Create(Box::new(record.clone()))]);
         ids.push(record.id);
     }
     let page = |after: Option<&WorkerId>, label| -> Vec<WorkerId> {
@@ -96,7 +96,7 @@ fn workers_are_listed_by_id_and_label() {
     // Labels that a worker no longer has do not find it.
     let Lookup::Found(mut record) = kept.worker(&ids[4]).unwrap() else { panic!("it is there") };
     record.spec.labels = labels(&[("team", "blue")]);
-    kept.write(record.number, vec![WorkerEvent::Put(record)]);
+    kept.write(record.number, vec![WorkerWrite::Put(record)]);
     assert_eq!(page(None, Some(("n", "4"))), []);
     assert_eq!(page(None, Some(("team", "blue"))), [ids[4]]);
 }
@@ -142,7 +142,7 @@ fn state_is_read_and_listed_in_order() {
     assert_eq!(list("a/", Some("a"), 10), keys[1..4]);
     assert_eq!(list("a/", Some("b"), 10), [""; 0]);
     assert_eq!(kept.state_get(worker, "é").unwrap().unwrap(), "é".as_bytes());
-    kept.write(worker, vec![WorkerEvent::DeleteState { key: "a/1".into() }]);
+    kept.write(worker, vec![WorkerWrite::DeleteState { key: "a/1".into() }]);
     assert_eq!(kept.state_get(worker, "a/1").unwrap(), None);
     assert_eq!(list("a/", None, 10), keys[2..4]);
     assert_eq!(kept.state_get(kept.create().number, "a").unwrap(), None);
@@ -153,7 +153,7 @@ fn usage_is_kept_and_the_transcript_counted() {
     let mut kept = Kept::new();
     let worker = kept.create().number;
     let usage = Usage { turns: 3, state_bytes: 5, transcript_bytes: 999, ..Usage::default() };
-    kept.write(worker, vec![WorkerEvent::Usage(usage), event(&[0; 100])]);
+    kept.write(worker, vec![WorkerWrite::Usage(usage), event(&[0; 100])]);
     let before = kept.usage(worker).unwrap();
     assert_eq!((before.turns, before.state_bytes), (3, 5));
     kept.reopen();
@@ -197,10 +197,10 @@ fn components_come_and_go_with_their_files() {
 
     let mut worker = kept.record();
     worker.spec.component = digest;
-    kept.write(worker.number, vec![WorkerEvent::Create(Box::new(worker.clone()))]);
+    kept.write(worker.number, vec![WorkerWrite::Create(Box::new(worker.clone()))]);
     let removed = kept.submit_shared(SharedEvent::RemoveComponent(digest)).wait();
     assert_eq!(refused(removed), Refusal::InUse);
-    kept.write(worker.number, vec![WorkerEvent::Remove { at: Timestamp(2_000) }]);
+    kept.write(worker.number, vec![WorkerWrite::Remove { at: Timestamp(2_000) }]);
     kept.submit_shared(SharedEvent::RemoveComponent(digest)).wait().unwrap();
     assert_eq!(kept.component(&digest).unwrap(), None);
     while kept.janitor_step().unwrap() {}
@@ -255,19 +255,19 @@ fn a_config_goes_when_no_worker_uses_it() {
     // A label is no use.
     let labels = BTreeMap::from([("config".to_owned(), named.hex()[..60].to_owned())]);
     worker.spec.labels = labels.try_into().unwrap();
-    kept.write(worker.number, vec![WorkerEvent::Create(Box::new(worker.clone()))]);
+    kept.write(worker.number, vec![WorkerWrite::Create(Box::new(worker.clone()))]);
     assert_eq!(refused(remove(now)), Refusal::InUse);
     assert_eq!(refused(remove(before)), Refusal::InUse);
     remove(named).unwrap();
     assert_eq!(kept.config(&named).unwrap(), None);
     let mut other = kept.record();
     other.spec.config = Some(named);
-    let create = vec![WorkerEvent::Create(Box::new(other.clone()))];
+    let create = vec![WorkerWrite::Create(Box::new(other.clone()))];
     assert_eq!(refused(kept.try_write(other.number, create)), Refusal::UnknownConfig);
     worker.spec.config = Some(named);
-    let put = vec![WorkerEvent::Put(Box::new(worker.clone()))];
+    let put = vec![WorkerWrite::Put(Box::new(worker.clone()))];
     assert_eq!(refused(kept.try_write(worker.number, put)), Refusal::UnknownConfig);
-    kept.write(worker.number, vec![WorkerEvent::Remove { at: Timestamp(2_000) }]);
+    kept.write(worker.number, vec![WorkerWrite::Remove { at: Timestamp(2_000) }]);
     remove(now).unwrap();
     remove(before).unwrap();
     assert_eq!(kept.configs(None, 10).unwrap(), []);
@@ -372,7 +372,7 @@ fn a_failure_keeps_what_went_wrong() {
         worker,
         vec![
             accept(id, b"in"),
-            WorkerEvent::End {
+            WorkerWrite::End {
                 id,
                 at: Timestamp(1_001),
                 ending: Ending::Trapped,

@@ -13,19 +13,19 @@ use crate::turn::record::DurableTurn;
 use crate::turn::run::Run;
 use skep_sandbox::Ended;
 use skep_sandbox::Loaded;
-use skep_sandbox::{MountJob, ProcessJob, Room, Walled, stdio};
+use skep_sandbox::{MountJob, OutOfProcess, Placement, ProcessJob, stdio};
 
 impl Driver {
     /// Who runs it in a process of its own, if it is to be. `Err` where it would have to be and
     /// cannot.
-    pub(super) fn walled(
+    pub(super) fn out_of_process(
         &self,
         job: &Job,
         loaded: &Loaded,
-    ) -> Result<Option<Arc<Walled>>, Failure> {
+    ) -> Result<Option<Arc<OutOfProcess>>, Failure> {
         let grants = &job.record.spec.grants;
         let may_dial = !grants.http.is_empty() || !grants.secrets.is_empty();
-        let Some(walled) = &self.inner.walled else { return Ok(None) };
+        let Some(out_of_process) = &self.inner.out_of_process else { return Ok(None) };
         let is_trusted = || match self.inner.store.component(&loaded.shape.digest) {
             Ok(record) => record.is_some_and(|record| record.trusted),
             Err(error) => {
@@ -33,10 +33,10 @@ impl Driver {
                 false
             }
         };
-        match walled.room_for(loaded, may_dial, is_trusted) {
-            Room::Here => Ok(None),
-            Room::Apart => Ok(Some(walled.clone())),
-            Room::Nowhere => Err(Failure {
+        match out_of_process.placement(loaded, may_dial, is_trusted) {
+            Placement::InProcess => Ok(None),
+            Placement::OutOfProcess => Ok(Some(out_of_process.clone())),
+            Placement::Impossible => Err(Failure {
                 code: "isolation".into(),
                 message: "this host runs commands in processes of their own only, which have \
                           neither skep:worker nor requests to others"
@@ -47,11 +47,11 @@ impl Driver {
 
     /// One run of a command. The rest of the turn is as with an instance in this process.
     #[expect(clippy::too_many_arguments, reason = "they are the parts of one run")]
-    pub(super) async fn execute_walled(
+    pub(super) async fn run_out_of_process(
         &mut self,
         job: &Job,
         loaded: &Arc<Loaded>,
-        walled: Arc<Walled>,
+        out_of_process: Arc<OutOfProcess>,
         run: Run,
         turn: &DurableTurn,
         (stdout, stderr): (stdio::Output, stdio::Output),
@@ -91,7 +91,8 @@ impl Driver {
         self.worker.state().connected = true;
         let streams = (stdout.clone(), stderr.clone());
         let (share, kill) = (self.inner.sandbox.share(), job.kill.clone());
-        let mut done = walled.run(share, order, loaded.clone(), mounts, streams, kill).await;
+        let mut done =
+            out_of_process.run(share, order, loaded.clone(), mounts, streams, kill).await;
         self.worker.state().connected = false;
         stdout.finish_lines();
         stderr.finish_lines();

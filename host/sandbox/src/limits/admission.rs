@@ -4,22 +4,22 @@ use std::fmt;
 use std::pin::Pin;
 
 /// Lends memory to one instance.
-pub trait Lender: fmt::Debug + Send + Sync {
+pub trait MemoryAdmission: fmt::Debug + Send + Sync {
     /// Waits until the instance may have so many bytes more. False where it never may.
-    fn lend(&self, bytes: u64) -> Pin<Box<dyn Future<Output = bool> + Send + '_>>;
+    fn reserve(&self, bytes: u64) -> Pin<Box<dyn Future<Output = bool> + Send + '_>>;
 
     /// Bytes that were lent and are not used after all.
-    fn take_back(&self, bytes: u64);
+    fn release(&self, bytes: u64);
 }
 
 /// Lends without a bound: for the only instance of a process.
 #[derive(Clone, Copy, Debug)]
-pub struct Unbounded;
+pub struct UnboundedMemory;
 
-impl Lender for Unbounded {
-    fn lend(&self, _bytes: u64) -> Pin<Box<dyn Future<Output = bool> + Send + '_>> {
+impl MemoryAdmission for UnboundedMemory {
+    fn reserve(&self, _bytes: u64) -> Pin<Box<dyn Future<Output = bool> + Send + '_>> {
         Box::pin(std::future::ready(true))
     }
 
-    fn take_back(&self, _bytes: u64) {}
+    fn release(&self, _bytes: u64) {}
 }

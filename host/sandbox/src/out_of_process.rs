@@ -90,44 +90,44 @@ impl Isolation {
 
 /// Where a command is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Room {
+pub enum Placement {
     /// In the host's process.
-    Here,
+    InProcess,
     /// In a process of its own.
-    Apart,
+    OutOfProcess,
     /// It would have to be in a process of its own, and cannot be.
-    Nowhere,
+    Impossible,
 }
 
 /// Starts runs in processes of their own.
 #[derive(Debug)]
-pub struct Walled {
+pub struct OutOfProcess {
     program: PathBuf,
     arguments: Vec<OsString>,
     isolation: Isolation,
     room: Semaphore,
 }
 
-impl Walled {
+impl OutOfProcess {
     /// Runs by starting `program` with `arguments`, which has to call [`run_main`].
     pub fn new(program: PathBuf, arguments: Vec<OsString>, isolation: Isolation) -> Self {
         Self { program, arguments, isolation, room: Semaphore::new(CHILDREN) }
     }
 
     /// Where a component's runs are.
-    pub fn room_for(
+    pub fn placement(
         &self,
         loaded: &Loaded,
         may_dial: bool,
         is_trusted: impl FnOnce() -> bool,
-    ) -> Room {
+    ) -> Placement {
         let possible = loaded.is_wasi_alone() && !(may_dial && loaded.dials());
         match self.isolation {
-            Isolation::Thread => Room::Here,
-            Isolation::Process if possible => Room::Apart,
-            Isolation::Process => Room::Nowhere,
-            Isolation::Auto if possible && !is_trusted() => Room::Apart,
-            Isolation::Auto => Room::Here,
+            Isolation::Thread => Placement::InProcess,
+            Isolation::Process if possible => Placement::OutOfProcess,
+            Isolation::Process => Placement::Impossible,
+            Isolation::Auto if possible && !is_trusted() => Placement::OutOfProcess,
+            Isolation::Auto => Placement::InProcess,
         }
     }
 
@@ -157,9 +157,9 @@ impl Walled {
             OFF => None,
             millis => Some(Duration::from_millis(millis).saturating_add(PAST)),
         };
-        let (walled, hold) = (self.clone(), leash.clone());
+        let (out_of_process, hold) = (self.clone(), leash.clone());
         let child = tokio::task::spawn_blocking(move || {
-            walled.serve(&job, &loaded, &mounts, &stdout, &stderr, &hold)
+            out_of_process.serve(&job, &loaded, &mounts, &stdout, &stderr, &hold)
         });
         let child = std::pin::pin!(async {
             let reins = std::pin::pin!(throttle::hold(&*leash, &share));

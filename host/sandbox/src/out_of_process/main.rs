@@ -16,7 +16,7 @@ use super::wire::{self, Printer, Stream};
 use crate::code::engine::Engine;
 use crate::code::loaded::{Code, link};
 use crate::egress::Outbound;
-use crate::guest::calls::{FileCalls, Place};
+use crate::guest::calls::{FileCalls, FileThread};
 use crate::guest::stdio::{Input, Output};
 use crate::guest::turn::NoTurn;
 use crate::instance::{Done, Instance};
@@ -116,7 +116,7 @@ fn run(job: ProcessJob, ready: Ready, socket: &File) -> io::Result<Done> {
         stderr,
         mounts,
         // This process is the guest's alone, and nobody waits beside it.
-        files: FileCalls::new(Place::Inline),
+        files: FileCalls::new(FileThread::Inline),
         limits: job.limits,
         ..GuestSpec::default()
     };

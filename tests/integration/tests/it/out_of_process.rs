@@ -16,7 +16,7 @@ use skep_protocol::{
     ScopeName, Sent, WorkerChange, WorkerId, WorkerSpec,
 };
 use skep_runtime::{Embedded, EmbeddedParts, OperatorScope, Options};
-use skep_sandbox::{Isolation, Sandbox, Walled};
+use skep_sandbox::{Isolation, OutOfProcess, Sandbox};
 
 use crate::durable::until;
 use crate::embedded::{EmbeddedSubject, sandbox, sandbox_of, store};
@@ -31,24 +31,32 @@ fn open(dir: &Path) -> Embedded {
 /// The same, by way of another program.
 fn open_by(dir: &Path, program: &Path, arguments: &[&str]) -> Embedded {
     let arguments = arguments.iter().map(Into::into).collect();
-    open_in(dir, sandbox(), Walled::new(program.to_owned(), arguments, Isolation::Process))
+    open_in(dir, sandbox(), OutOfProcess::new(program.to_owned(), arguments, Isolation::Process))
 }
 
-fn open_in(dir: &Path, sandbox: Sandbox, walled: Walled) -> Embedded {
-    open_with(dir, sandbox, walled, BTreeMap::new())
+fn open_in(dir: &Path, sandbox: Sandbox, out_of_process: OutOfProcess) -> Embedded {
+    open_with(dir, sandbox, out_of_process, BTreeMap::new())
 }
 
 fn open_with(
     dir: &Path,
     sandbox: Sandbox,
-    walled: Walled,
+    out_of_process: OutOfProcess,
     scopes: BTreeMap<ScopeName, OperatorScope>,
 ) -> Embedded {
     let options = Options { stop_grace: Duration::from_millis(300), ..Options::default() };
     let (store, secrets) = (store(dir), BTreeMap::new());
-    let (walled, host_id) = (Some(walled), "test-host".parse().unwrap());
-    Embedded::open(EmbeddedParts { store, sandbox, scopes, secrets, walled, options, host_id })
-        .unwrap()
+    let (out_of_process, host_id) = (Some(out_of_process), "test-host".parse().unwrap());
+    Embedded::open(EmbeddedParts {
+        store,
+        sandbox,
+        scopes,
+        secrets,
+        out_of_process,
+        options,
+        host_id,
+    })
+    .unwrap()
 }
 
 mod conformance {
@@ -169,8 +177,8 @@ async fn processes_compute_no_longer_than_there_are_cores() {
     const TIME: Duration = Duration::from_secs(4);
     let dir = test_dir();
     let program = skep_harness::skep().to_owned();
-    let walled = Walled::new(program, vec!["__run".into()], Isolation::Auto);
-    let runtime = open_in(&dir, sandbox_of(1), walled);
+    let out_of_process = OutOfProcess::new(program, vec!["__run".into()], Isolation::Auto);
+    let runtime = open_in(&dir, sandbox_of(1), out_of_process);
     let limits = [(LimitName::turn_deadline_ms, TIME.as_millis() as u64)];
     let wasm = |name| std::fs::read(skep_harness::guest(name)).unwrap();
     let here = worker_by(Role::Admin, &runtime, wasm("probe"), &limits).await;
@@ -215,8 +223,8 @@ async fn a_change_of_what_may_only_be_read_is_a_denial() {
             ("less".parse().unwrap(), scope(Rights::ReadOnly)),
         ]);
         let program = skep_harness::skep().to_owned();
-        let walled = Walled::new(program, vec!["__run".into()], isolation);
-        let runtime = open_with(&dir, sandbox(), walled, scopes);
+        let out_of_process = OutOfProcess::new(program, vec!["__run".into()], isolation);
+        let runtime = open_with(&dir, sandbox(), out_of_process, scopes);
         for guest in ["probe", "preview1/probe"] {
             let wasm = std::fs::read(skep_harness::guest(guest)).unwrap();
             let worker = worker(&runtime, wasm, &[]).await;
