@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use skep_client::Client;
-use skep_protocol::{Compiled, ComponentDigest, ComponentView, Role, RuntimeHandle, Stored};
+use skep_protocol::{Artifacts, Compiled, ComponentDigest, ComponentView, Role, Stored};
 
 use crate::connect::{ConnectArgs, talk};
 use crate::failure::Failed;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use skep_client::{Client, Endpoint, Host, Prefix, Token};
-use skep_protocol::{ListWorkers, RuntimeHandle, RuntimeId, Source, WorkerId, WorkerView};
+use skep_protocol::{ListWorkers, RuntimeId, Source, WorkerId, WorkerView, Workers};
 
 use crate::failure::Failed;
 use crate::running::RunningHost;

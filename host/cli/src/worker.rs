@@ -12,8 +12,8 @@ use std::ffi::OsString;
 use clap::{Args, Subcommand};
 use skep_protocol::text::neutral;
 use skep_protocol::{
-    Diagnostic, DiagnosticCode, Execution, ListWorkers, Observed, RuntimeHandle, WorkerChange,
-    WorkerView,
+    Diagnostic, DiagnosticCode, Execution, ListWorkers, Observed, Overview, WorkerChange,
+    WorkerView, Workers,
 };
 
 use crate::component::push;

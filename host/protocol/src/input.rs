@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::payload::{Base64Error, from_text, to_text};
-use crate::{Cursor, IdempotencyKey, InputId, LimitName, Payload, TokenId};
+use crate::{Cursor, IdempotencyKey, InputId, LimitName, Payload, Timestamp, TokenId};
 
 /// The media type of a command's input: a [`RunRequest`] in JSON.
 pub const RUN_REQUEST: &str = "application/json";
@@ -98,6 +98,43 @@ pub struct InputView {
     /// How it ended, once it has.
     #[serde(flatten)]
     pub outcome: Option<Outcome>,
+}
+
+/// Which of a worker's inputs are listed.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct ListInputs {
+    /// The most items of the page; 0 for the default of 100.
+    pub limit: usize,
+    /// The cursor of the page before.
+    pub cursor: Option<String>,
+}
+
+/// One input in a list: its sender, its times and its ending, without bodies.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct InputSummary {
+    /// Its id.
+    pub input_id: InputId,
+    /// Its place in the transcript.
+    pub seq: Cursor,
+    /// How far it is.
+    pub state: InputState,
+    /// Attempts begun, from 1; 0 while it is queued.
+    pub attempt: u32,
+    /// The token it was sent with; none for the operator at the machine.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sender: Option<TokenId>,
+    /// When it was accepted.
+    pub accepted_at: Timestamp,
+    /// When it ended, once it has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<Timestamp>,
+    /// How it ended, once it has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ending: Option<Ending>,
+    /// The media type of its body.
+    pub content_type: String,
+    /// The length of its body.
+    pub bytes: u64,
 }
 
 /// How a turn ended, in one word.

@@ -4,6 +4,8 @@
 //! This crate performs no IO, and no type of it can hold a host path, an endpoint or a token:
 //! whatever is made of these types may be shown to a browser.
 
+pub mod answer;
+pub mod audit;
 pub mod component;
 pub mod config;
 pub mod diagnostic;
@@ -13,6 +15,7 @@ pub mod error;
 pub mod file;
 pub mod flags;
 pub mod grant;
+pub mod handle;
 pub mod id;
 pub mod input;
 pub mod kind;
@@ -26,8 +29,11 @@ pub mod rights;
 pub mod runtime;
 pub mod text;
 pub mod time;
+mod verbs;
 pub mod worker;
 
+pub use answer::Answer;
+pub use audit::{Action, AuditEntry, audit_word};
 pub use component::{Compiled, ComponentView};
 pub use config::{ConfigValues, ConfigView, NewConfig};
 pub use diagnostic::{Diagnostic, DiagnosticCode, Severity, Subject};
@@ -36,10 +42,13 @@ pub use entry::{Cursor, Entry, EntryKind, EntryPage};
 pub use error::{Conflict, Error, Invalid};
 pub use file::{FileName, FileRange, FileView, Imported, ListFiles};
 pub use grant::{GrantError, Grants, HostPattern, HttpGrant, Method, Scheme, ScopeGrant};
+pub use handle::{
+    Artifacts, Effect, Files, Invocation, Layer, Overview, RuntimeHandle, Turns, Verb, Workers,
+};
 pub use id::{HostId, IdError, InputId, RuntimeId, TokenId, WorkerId, WorkerRef};
 pub use input::{
-    Ending, InputState, InputView, NewInput, Outcome, Output, RunOutput, RunRequest, Sent,
-    TurnError,
+    Ending, InputState, InputSummary, InputView, ListInputs, NewInput, Outcome, Output, RunOutput,
+    RunRequest, Sent, TurnError,
 };
 pub use kind::ComponentKind;
 pub use limits::{LimitName, Limits};
@@ -48,13 +57,12 @@ pub use outbound::{Denial, RequestRecord};
 pub use payload::{Failure, Payload};
 pub use problem::Problem;
 pub use registry::{
-    AuditEntry, Capabilities, Changed, FleetChange, HostView, Listing, Login, Me, Role,
-    RuntimeSummary, Source, Status, TokenView, WorkerEntry,
+    Capabilities, Changed, FleetChange, HostView, Listing, Login, Me, Role, RuntimeSummary, Source,
+    Status, TokenView, WorkerEntry,
 };
 pub use rights::Rights;
 pub use runtime::{
-    ByteStream, Change, ChangeStream, EntryStream, ListWorkers, Page, RuntimeHandle, RuntimeView,
-    Stored,
+    ByteStream, Change, ChangeStream, EntryStream, ListWorkers, Page, RuntimeView, Stored,
 };
 pub use time::Timestamp;
 pub use worker::{

@@ -5,9 +5,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    Diagnostic, DisplayRef, Error, HostId, RuntimeId, Timestamp, TokenId, WorkerId, WorkerView,
-};
+use crate::{Diagnostic, DisplayRef, HostId, RuntimeId, Timestamp, TokenId, WorkerId, WorkerView};
 
 /// Where a registry has a runtime from.
 #[derive(
@@ -235,32 +233,4 @@ pub struct TokenView {
     pub expires_at: Option<Timestamp>,
     /// When it was revoked, if it was.
     pub revoked_at: Option<Timestamp>,
-}
-
-/// A change that somebody made or was refused.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct AuditEntry {
-    /// Its place in the log, from 1.
-    pub seq: u64,
-    /// When.
-    pub at: Timestamp,
-    /// Whose token it was made with; none for the operator at the machine.
-    pub token_id: Option<TokenId>,
-    /// What was done: `worker.create`, `token.revoke`, `login`.
-    pub action: String,
-    /// On which runtime, if on one.
-    pub runtime_id: Option<RuntimeId>,
-    /// With which worker, if with one.
-    pub worker_id: Option<WorkerId>,
-    /// `ok`, or the code of the error; `worker_not_visible` where that was the reason.
-    pub outcome: String,
-}
-
-/// The word that an audit has for a result.
-pub fn audit_word(error: Option<&Error>) -> &'static str {
-    match error {
-        None => "ok",
-        Some(Error::WorkerNotVisible(_)) => "worker_not_visible",
-        Some(error) => error.code(),
-    }
 }

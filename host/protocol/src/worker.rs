@@ -101,6 +101,22 @@ pub struct WorkerChange {
 }
 
 impl WorkerChange {
+    /// Returns a spec with this change made.
+    pub fn apply(&self, mut spec: WorkerSpec) -> WorkerSpec {
+        spec.component = self.component.unwrap_or(spec.component);
+        spec.config = self.config.or(spec.config);
+        if let Some(display_ref) = &self.display_ref {
+            spec.display_ref = Some(display_ref.clone());
+        }
+        if let Some(labels) = &self.labels {
+            spec.labels = labels.clone();
+        }
+        if let Some(grants) = &self.grants {
+            spec.grants = grants.clone();
+        }
+        spec
+    }
+
     /// Whether it was made for a worker with these grants. One that has what it is to get already
     /// may have been sent twice.
     pub fn is_for(&self, grants: &Grants) -> bool {

@@ -25,10 +25,11 @@ use tokio::sync::watch;
 use self::attempts::Attempts;
 use self::desk::Desk;
 use self::token::Token;
-use crate::audit::{self, Action, AuditRecord};
+use crate::audit::{self, AuditRecord};
 use crate::database::Database;
 use crate::secret::{Kind, Minted, SecretDigest, id_in, mint};
 use crate::{Caller, RegistryError, Secret};
+use skep_protocol::Action;
 
 /// How long a session is good, at most.
 const SESSION_MS: u64 = 12 * 60 * 60 * 1000;
@@ -192,7 +193,7 @@ impl Access {
             Err(Error::Unauthenticated) => None,
             Err(error) => return Err(error.clone()),
         };
-        let outcome = skep_protocol::registry::audit_word(found.as_ref().err());
+        let outcome = skep_protocol::audit_word(found.as_ref().err());
         self.0.database.write(|transaction| {
             self.note(transaction, Action::Login, token_id.as_ref(), outcome)
         })?;

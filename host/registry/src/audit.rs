@@ -5,104 +5,10 @@ mod log;
 
 use async_trait::async_trait;
 use rusqlite::{Connection, Row, params};
-use skep_protocol::{AuditEntry, Error, RuntimeId, Timestamp, TokenId, WorkerId};
+use skep_protocol::{Action, AuditEntry, Error, RuntimeId, Timestamp, TokenId, WorkerId};
 
 pub(crate) use self::log::AuditLog;
 use crate::RegistryError;
-
-/// What somebody did or wanted to do. What only reads is none, and neither is an input, which the
-/// worker's transcript has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Action {
-    /// A worker was made.
-    WorkerCreate,
-    /// A worker was changed.
-    WorkerUpdate,
-    /// A worker got its last version back.
-    WorkerRollback,
-    /// A worker was removed.
-    WorkerRemove,
-    /// A worker was started.
-    WorkerStart,
-    /// A worker was stopped.
-    WorkerStop,
-    /// A component was stored.
-    ComponentPut,
-    /// A component was removed.
-    ComponentRemove,
-    /// A config bundle was stored.
-    ConfigPut,
-    /// A config bundle was removed.
-    ConfigRemove,
-    /// A worker's file was written.
-    FileWrite,
-    /// A worker's file was removed.
-    FileRemove,
-    /// An archive was unpacked into a worker's directory.
-    FilesImport,
-    /// A token was made.
-    TokenCreate,
-    /// A token was revoked.
-    TokenRevoke,
-    /// A remote was added.
-    RemoteAdd,
-    /// A remote was removed.
-    RemoteRemove,
-    /// Somebody logged in.
-    Login,
-    /// Somebody logged out.
-    Logout,
-}
-
-impl Action {
-    /// Every one.
-    pub const ALL: [Self; 19] = [
-        Self::WorkerCreate,
-        Self::WorkerUpdate,
-        Self::WorkerRollback,
-        Self::WorkerRemove,
-        Self::WorkerStart,
-        Self::WorkerStop,
-        Self::ComponentPut,
-        Self::ComponentRemove,
-        Self::ConfigPut,
-        Self::ConfigRemove,
-        Self::FileWrite,
-        Self::FileRemove,
-        Self::FilesImport,
-        Self::TokenCreate,
-        Self::TokenRevoke,
-        Self::RemoteAdd,
-        Self::RemoteRemove,
-        Self::Login,
-        Self::Logout,
-    ];
-
-    /// The word for it in the audit.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::WorkerCreate => "worker.create",
-            Self::WorkerUpdate => "worker.update",
-            Self::WorkerRollback => "worker.rollback",
-            Self::WorkerRemove => "worker.remove",
-            Self::WorkerStart => "worker.start",
-            Self::WorkerStop => "worker.stop",
-            Self::ComponentPut => "component.put",
-            Self::ComponentRemove => "component.remove",
-            Self::ConfigPut => "config.put",
-            Self::ConfigRemove => "config.remove",
-            Self::FileWrite => "file.write",
-            Self::FileRemove => "file.remove",
-            Self::FilesImport => "files.import",
-            Self::TokenCreate => "token.create",
-            Self::TokenRevoke => "token.revoke",
-            Self::RemoteAdd => "remote.add",
-            Self::RemoteRemove => "remote.remove",
-            Self::Login => "login",
-            Self::Logout => "logout",
-        }
-    }
-}
 
 /// One change, or an attempt at one, that has come to its end.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -117,7 +23,7 @@ pub struct AuditRecord {
     pub runtime_id: Option<RuntimeId>,
     /// With which worker, if with one.
     pub worker_id: Option<WorkerId>,
-    /// What [`skep_protocol::registry::audit_word`] calls how it ended.
+    /// What [`skep_protocol::audit_word`] calls how it ended.
     pub outcome: &'static str,
 }
 

@@ -32,7 +32,7 @@ mod secret;
 mod watcher;
 
 pub use access::{Access, NewToken};
-pub use audit::{Action, Audit, AuditRecord};
+pub use audit::{Audit, AuditRecord};
 pub use caller::Caller;
 pub use changes::FleetStream;
 pub use connect::{Connect, ConnectError, EntryError, Network};

@@ -146,7 +146,7 @@ impl Follower {
 }
 
 #[async_trait]
-impl RuntimeHandle for LocalRuntime {
+impl Overview for LocalRuntime {
     async fn describe(&self) -> Result<RuntimeView, Error> {
         let workers = self.runs().await?.workers.len() as u64;
         Ok(RuntimeView {
@@ -160,6 +160,17 @@ impl RuntimeHandle for LocalRuntime {
         })
     }
 
+    async fn diagnostics(&self, worker: Option<WorkerId>) -> Result<Vec<Diagnostic>, Error> {
+        let mut diagnostics = self.runs().await?.diagnostics;
+        if let Some(worker) = worker {
+            diagnostics.retain(|diagnostic| diagnostic.worker() == Some(worker));
+        }
+        Ok(diagnostics)
+    }
+}
+
+#[async_trait]
+impl Workers for LocalRuntime {
     async fn list(&self, query: ListWorkers) -> Result<Page<WorkerView>, Error> {
         let after = query.cursor.map(|text| text.parse::<WorkerId>().map_err(|_| Invalid::Cursor));
         let after = after.transpose()?;
@@ -190,126 +201,9 @@ impl RuntimeHandle for LocalRuntime {
         let step = |mut follower: Follower| async move { Some((follower.next().await, follower)) };
         Ok(stream::unfold(follower, step).boxed())
     }
-
-    async fn diagnostics(&self, worker: Option<WorkerId>) -> Result<Vec<Diagnostic>, Error> {
-        let mut diagnostics = self.runs().await?.diagnostics;
-        if let Some(worker) = worker {
-            diagnostics.retain(|diagnostic| diagnostic.worker() == Some(worker));
-        }
-        Ok(diagnostics)
-    }
-
-    async fn create(&self, _: CreateWorker) -> Result<Stored<WorkerView>, Error> {
-        Err(Error::OperationUnsupported)
-    }
-
-    async fn update(&self, _: WorkerId, _: WorkerChange) -> Result<WorkerView, Error> {
-        Err(Error::OperationUnsupported)
-    }
-
-    async fn rollback(&self, _: WorkerId) -> Result<WorkerView, Error> {
-        Err(Error::OperationUnsupported)
-    }
-
-    async fn remove(&self, _: WorkerId) -> Result<(), Error> {
-        Err(Error::OperationUnsupported)
-    }
-
-    async fn start(&self, _: WorkerId) -> Result<WorkerView, Error> {
-        Err(Error::OperationUnsupported)
-    }
-
-    async fn stop(&self, _: WorkerId) -> Result<WorkerView, Error> {
-        Err(Error::OperationUnsupported)
-    }
-
-    async fn send(&self, _: WorkerId, _: NewInput) -> Result<Sent, Error> {
-        Err(Error::OperationUnsupported)
-    }
-
-    async fn cancel(&self, _: WorkerId, _: InputId) -> Result<InputView, Error> {
-        Err(Error::OperationUnsupported)
-    }
-
-    async fn input(&self, _: WorkerId, _: InputId) -> Result<InputView, Error> {
-        Err(Error::OperationUnsupported)
-    }
-
-    async fn transcript(&self, _: WorkerId, _: Cursor, _: usize) -> Result<EntryPage, Error> {
-        Err(Error::OperationUnsupported)
-    }
-
-    async fn subscribe(&self, _: WorkerId, _: Option<Cursor>) -> Result<EntryStream, Error> {
-        Err(Error::OperationUnsupported)
-    }
-
-    async fn put_component(&self, _: ByteStream, _: Role) -> Result<Stored<ComponentView>, Error> {
-        Err(Error::OperationUnsupported)
-    }
-
-    async fn component(&self, _: ComponentDigest) -> Result<ComponentView, Error> {
-        Err(Error::OperationUnsupported)
-    }
-
-    async fn components(&self, _: Option<String>) -> Result<Page<ComponentView>, Error> {
-        Err(Error::OperationUnsupported)
-    }
-
-    async fn remove_component(&self, _: ComponentDigest) -> Result<(), Error> {
-        Err(Error::OperationUnsupported)
-    }
-
-    async fn files(&self, _: WorkerId, _: ListFiles) -> Result<Listing<FileView>, Error> {
-        Err(Error::OperationUnsupported)
-    }
-
-    async fn read_file(
-        &self,
-        _: WorkerId,
-        _: FileName,
-        _: Option<FileRange>,
-    ) -> Result<(FileView, ByteStream), Error> {
-        Err(Error::OperationUnsupported)
-    }
-
-    async fn write_file(
-        &self,
-        _: WorkerId,
-        _: FileName,
-        _: ByteStream,
-    ) -> Result<Stored<FileView>, Error> {
-        Err(Error::OperationUnsupported)
-    }
-
-    async fn remove_file(&self, _: WorkerId, _: FileName) -> Result<(), Error> {
-        Err(Error::OperationUnsupported)
-    }
-
-    async fn export(&self, _: WorkerId) -> Result<ByteStream, Error> {
-        Err(Error::OperationUnsupported)
-    }
-
-    async fn import(&self, _: WorkerId, _: ByteStream) -> Result<Imported, Error> {
-        Err(Error::OperationUnsupported)
-    }
-
-    async fn put_config(&self, _: ConfigValues) -> Result<Stored<ConfigView>, Error> {
-        Err(Error::OperationUnsupported)
-    }
-
-    async fn config(&self, _: ConfigDigest) -> Result<ConfigView, Error> {
-        Err(Error::OperationUnsupported)
-    }
-
-    async fn configs(&self, _: Option<String>) -> Result<Page<ConfigView>, Error> {
-        Err(Error::OperationUnsupported)
-    }
-
-    async fn remove_config(&self, _: ConfigDigest) -> Result<(), Error> {
-        Err(Error::OperationUnsupported)
-    }
-
-    async fn usage(&self, _: WorkerId) -> Result<Usage, Error> {
-        Err(Error::OperationUnsupported)
-    }
 }
+
+/// A foreground run has no turns, artifacts or files that outlive it.
+impl Turns for LocalRuntime {}
+impl Artifacts for LocalRuntime {}
+impl Files for LocalRuntime {}

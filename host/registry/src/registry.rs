@@ -13,7 +13,7 @@ use crate::audit::{self, AuditLog};
 use crate::changes;
 use crate::cursor::{StreamPlace, audit_from_text, audit_to_text};
 use crate::fleet::{self, Fleet, Member, Residents};
-use crate::guarded::{Gate, Guarded, Target, while_good};
+use crate::guarded::{Gate, Guarded, Target, while_valid};
 use crate::list::{self, Wanted};
 use crate::local::LocalRuntime;
 use crate::watcher::Watcher;
@@ -234,7 +234,7 @@ impl Registry {
         let sees = Box::new(move |id: &RuntimeId| policy.sees(&viewer, id));
         let deadline = self.0.deadline;
         let changes = changes::changes(Arc::clone(&self.0.fleet), sees, place, deadline);
-        Ok(while_good(self.access(), caller, changes))
+        Ok(while_valid(self.access(), caller, changes))
     }
 
     /// What was changed and by whom, newest first; nothing of runtimes that the caller does not see,

@@ -9,9 +9,10 @@ use std::sync::Arc;
 use rusqlite::{OptionalExtension, Row, params};
 use skep_protocol::{DisplayRef, RuntimeId, Timestamp};
 
-use crate::audit::{Action, AuditRecord};
+use crate::audit::AuditRecord;
 use crate::database::Database;
 use crate::{RegistryError, audit};
+use skep_protocol::Action;
 
 /// How a remote runtime is reached. The operator's own: it is never sent anywhere, and `Debug` shows
 /// its id only.

@@ -7,21 +7,16 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use futures_util::StreamExt;
 use skep_protocol::text::{brief, neutral};
 use skep_protocol::{
-    ByteStream, Compiled, ComponentDigest, ComponentKind, ComponentView, Error, LimitName, Limits,
-    Role, Stored,
+    Compiled, ComponentDigest, ComponentKind, ComponentView, Error, LimitName, Limits,
 };
-use skep_store::record::{ComponentRecord, SharedEvent};
+use skep_store::record::ComponentRecord;
 use skep_store::{Store, StoreError};
 use tokio::sync::{Semaphore, watch};
 
-use crate::embedded::Embedded;
-use crate::turn::log::now;
 use skep_sandbox::CompileError;
 use skep_sandbox::Profile;
-use skep_sandbox::Shape;
 use skep_sandbox::Shortage;
 use skep_sandbox::{CompileOutcome, Loaded};
 use skep_sandbox::{LoadError, Sandbox};
@@ -38,7 +33,7 @@ pub(crate) struct Components {
     /// Those that are on their way without a turn that waits for them.
     under_way: Mutex<HashMap<ComponentDigest, watch::Receiver<Option<Made>>>>,
     /// One is stored at a time, so that of two who store the same one is the first.
-    storing: Arc<tokio::sync::Mutex<()>>,
+    pub(crate) storing: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// Components loaded at once.
@@ -101,7 +96,7 @@ pub(crate) enum NotReady {
 
 /// What became of a component that was on its way.
 #[derive(Clone, Debug)]
-enum Made {
+pub(crate) enum Made {
     Ready,
     Not(Error),
     /// Whoever brought it went away before it was its turn.
@@ -176,7 +171,7 @@ impl Components {
     }
 
     /// Sees to it that a component is made ready, and tells when it is.
-    fn make(
+    pub(crate) fn make(
         self: &Arc<Self>,
         digest: ComponentDigest,
         wasm: &Arc<Vec<u8>>,
@@ -248,119 +243,8 @@ impl Components {
     }
 }
 
-impl Embedded {
-    /// Stores a component. What can be read from it is refused at once. Then it is compiled, which
-    /// is the last judge; where that takes longer than anyone should wait it is stored before it is
-    /// known.
-    pub(crate) async fn store_component(
-        &self,
-        wasm: ByteStream,
-        by: Role,
-    ) -> Result<Stored<ComponentView>, Error> {
-        let inner = &self.0;
-        let limits = Limits::default();
-        let wasm = Arc::new(gather(wasm, limits.component_bytes).await?);
-        let bytes = wasm.clone();
-        let held_to = limits.for_any_worker();
-        let read = tokio::task::spawn_blocking(move || record(&bytes, &held_to));
-        let mut record = read.await.unwrap_or(Err(Error::Internal))?;
-        record.trusted = by >= Role::Admin;
-        let digest = record.digest;
-        if let Some(known) = self.stored(&record).await? {
-            return Ok(known);
-        }
-        // Nothing runs an http component yet.
-        if record.kind != ComponentKind::Http {
-            self.compile(digest, &wasm).await?;
-        }
-        let storing = inner.components.storing.clone().lock_owned().await;
-        if let Some(known) = self.stored(&record).await? {
-            return Ok(known);
-        }
-        let writer = inner.clone();
-        // The lock goes along: whoever asked may go away, the work goes on.
-        let stored = tokio::task::spawn_blocking(move || {
-            let _storing = storing;
-            let fault = |error: StoreError| writer.fault(error);
-            writer.store.write_component(&wasm).map_err(fault)?;
-            let commit = writer.store.submit_shared(SharedEvent::PutComponent(record.clone()));
-            commit.wait().map_err(fault)?;
-            Ok(Stored { item: writer.components.view(record), created: true })
-        });
-        stored.await.unwrap_or(Err(Error::Internal))
-    }
-
-    /// Has a component compiled, and waits for that as long as whoever stores it should.
-    async fn compile(&self, digest: ComponentDigest, wasm: &Arc<Vec<u8>>) -> Result<(), Error> {
-        let inner = &self.0;
-        loop {
-            let mut made = inner.components.make(digest, wasm);
-            let made = made.wait_for(Option::is_some);
-            let Ok(made) = tokio::time::timeout(inner.options.compile_wait, made).await else {
-                return Ok(());
-            };
-            // Where nobody tells, the host goes down.
-            match made.map_err(|_| inner.busy())?.as_ref() {
-                Some(Made::Ready) | None => return Ok(()),
-                Some(Made::Not(error)) => return Err(error.clone()),
-                Some(Made::Dropped) => {}
-            }
-        }
-    }
-
-    /// The answer where it is stored already. That it is trusted from now on is written down.
-    async fn stored(
-        &self,
-        again: &ComponentRecord,
-    ) -> Result<Option<Stored<ComponentView>>, Error> {
-        let fault = |error: StoreError| self.0.fault(error);
-        let Some(known) = self.0.store.component(&again.digest).map_err(fault)? else {
-            return Ok(None);
-        };
-        if again.trusted && !known.trusted {
-            let put = SharedEvent::PutComponent(again.clone());
-            self.0.store.submit_shared(put).await.map_err(fault)?;
-        }
-        Ok(Some(Stored { item: self.0.components.view(known), created: false }))
-    }
-}
-
-/// All bytes of a stream, up to a bound.
-async fn gather(mut wasm: ByteStream, limit: u64) -> Result<Vec<u8>, Error> {
-    let mut bytes = Vec::new();
-    while let Some(chunk) = wasm.next().await {
-        let chunk = chunk?;
-        if (bytes.len() + chunk.len()) as u64 > limit {
-            return Err(Error::LimitExceeded { name: LimitName::component_bytes, limit });
-        }
-        bytes.extend_from_slice(&chunk);
-    }
-    Ok(bytes)
-}
-
-/// Names of imports and exports that are written down, and characters of each. Real components have
-/// some dozens; a stranger's may have a million, and every list would carry them.
-const NAMES: usize = 1_000;
-const NAME: usize = 200;
-
 /// Characters of a reason.
 const REASON: usize = 4_000;
-
-/// What is to be known of a component that can be run here.
-fn record(wasm: &[u8], limits: &Limits) -> Result<ComponentRecord, Error> {
-    let shape = Shape::read(wasm, limits).map_err(|error| refused(&error))?;
-    let kind = shape.check(limits).map_err(|error| refused(&error))?;
-    let shown = |name: &dyn std::fmt::Display| neutral(&brief(&name.to_string(), NAME)).to_string();
-    Ok(ComponentRecord {
-        digest: shape.digest,
-        kind,
-        bytes: wasm.len() as u64,
-        imports: shape.imports.iter().take(NAMES).map(|import| shown(&import.name)).collect(),
-        exports: shape.exports.iter().take(NAMES).map(|name| shown(name)).collect(),
-        created_at: now(),
-        trusted: false,
-    })
-}
 
 impl NotReady {
     /// What the host lacks, or took too long for, where it may be otherwise at the next try.
@@ -409,7 +293,7 @@ fn lacking(shortage: Shortage) -> Error {
     }
 }
 
-fn refused(error: &dyn std::fmt::Display) -> Error {
+pub(crate) fn refused(error: &dyn std::fmt::Display) -> Error {
     let reason = neutral(&brief(&error.to_string(), REASON)).to_string();
     Error::ComponentRefused { reason }
 }

@@ -8,73 +8,36 @@ mod commands;
 mod denials;
 mod guest;
 mod out_of_process;
+mod task;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use skep_protocol::{
-    Cursor, Denial, DiagnosticCode, EntryKind, FailedReason, LimitName, Limits, Outcome, Payload,
-    Usage,
-};
+use skep_protocol::{DiagnosticCode, EntryKind, FailedReason, LimitName, Limits, Payload};
 use skep_store::StoreError;
-use skep_store::record::{NewEntry, Receipt, Standing, Transaction, WorkerRecord, WorkerWrite};
+use skep_store::record::{Receipt, Standing, Transaction, WorkerWrite};
 use tokio::sync::SemaphorePermit;
 
 use skep_sandbox::ConnectReason;
-use skep_sandbox::Cost;
-use skep_sandbox::FileCalls;
 use skep_sandbox::{KillReason, KillSwitch};
 
-use self::guest::{Ran, Seat};
-use crate::roster::inner::Inner;
+use self::task::{Driver, Job, Ran, add, end, entry, new_entry};
+use crate::roster::core::Core;
 use crate::roster::machine::{Next, Place, Queued};
 use crate::roster::worker::{KEPT_BODY, Running, What, Worker};
 use crate::turn::ending;
-use crate::turn::known::Known;
-use crate::turn::log::{Rest, TurnLog, TurnLogParts, now};
+use crate::turn::log::Rest;
 
 /// What is waited after the store failed, before it is tried again.
 const STORE_BACKOFF: Duration = Duration::from_millis(500);
 
-/// See the module's documentation.
-pub(crate) struct Driver {
-    inner: Arc<Inner>,
-    worker: Arc<Worker>,
-    seat: Option<Seat>,
-    /// File calls of an instance that ended while it was made.
-    left_behind: Option<FileCalls>,
-    known: Arc<Mutex<Known>>,
-    reason: ConnectReason,
-    /// The transcript says that there is an instance.
-    recorded: bool,
-    /// What the operator was told lately that the worker was denied.
-    denied: Vec<Denial>,
-}
-
-/// What a turn is run on.
-struct Job {
-    queued: Queued,
-    payload: Payload,
-    limits: Limits,
-    record: WorkerRecord,
-    log: Arc<TurnLog>,
-    kill: Arc<KillSwitch>,
+/// Spawns the driver of a worker on the guests' threads.
+pub(crate) fn start(core: Arc<Core>, worker: Arc<Worker>) {
+    let guests = core.sandbox.guests().clone();
+    guests.spawn(Driver::new(core, worker).drive());
 }
 
 impl Driver {
-    pub(crate) fn new(inner: Arc<Inner>, worker: Arc<Worker>) -> Self {
-        Self {
-            inner,
-            worker,
-            seat: None,
-            left_behind: None,
-            known: Arc::default(),
-            reason: ConnectReason::Input,
-            recorded: false,
-            denied: Vec::new(),
-        }
-    }
-
     /// Drives until there is nothing to do.
     pub(crate) async fn drive(mut self) {
         loop {
@@ -135,8 +98,8 @@ impl Driver {
     }
 
     /// Waits until another turn may be in flight. Whoever waits does so at rest, and leaves where
-    /// others wait for what it holds: all turns in flight may be waiting for just that.
-    async fn admitted<'a>(&mut self, inner: &'a Inner) -> SemaphorePermit<'a> {
+    /// others wait for what it commit_delay: all turns in flight may be waiting for just that.
+    async fn admitted<'a>(&mut self, inner: &'a Core) -> SemaphorePermit<'a> {
         const OPEN: &str = "the turns are never closed";
         loop {
             let Some(seat) = &self.seat else { return inner.turns.acquire().await.expect(OPEN) };
@@ -319,36 +282,6 @@ impl Driver {
         Ok(Job { queued, payload, limits, record, log, kill })
     }
 
-    fn log(
-        &self,
-        limits: Limits,
-        input: Option<skep_protocol::InputId>,
-        held: Option<WorkerWrite>,
-        state_bytes: u64,
-    ) -> Arc<TurnLog> {
-        let worker = self.worker.clone();
-        let inner = self.inner.clone();
-        TurnLog::new(TurnLogParts {
-            store: self.inner.store.clone(),
-            holds: self.inner.holds.clone(),
-            host: self.inner.host.clone(),
-            worker: self.worker.number,
-            limits,
-            input,
-            state_bytes,
-            held,
-            accepted: Box::new(move |result: Result<Cursor, StoreError>| {
-                if let Some(id) = input
-                    && let Ok(seq) = result
-                {
-                    worker.accepted(id, Ok(seq));
-                    inner.submit_behind(&worker);
-                    inner.changes.note(worker.id);
-                }
-            }),
-        })
-    }
-
     /// Commits the end of a turn.
     async fn settle(&mut self, job: Job, ran: Ran) {
         let lost_seat = self.recorded && self.seat.is_none();
@@ -491,48 +424,4 @@ impl Driver {
             self.worker.wake.notified().await;
         }
     }
-
-    fn submit(
-        &self,
-        events: Vec<WorkerWrite>,
-    ) -> impl Future<Output = Result<Vec<Cursor>, StoreError>> + use<> {
-        let transaction = Transaction { worker: self.worker.number, events };
-        let commit = self.inner.store.submit(transaction);
-        async move { Ok(commit.await?.seqs) }
-    }
-}
-
-fn end(queued: &Queued, outcome: &Outcome) -> WorkerWrite {
-    WorkerWrite::End {
-        id: queued.id,
-        at: now(),
-        ending: outcome.ending,
-        output: outcome.output.clone(),
-        error: outcome.error.clone(),
-    }
-}
-
-fn new_entry(kind: EntryKind, label: Option<&str>) -> NewEntry {
-    NewEntry {
-        at: now(),
-        kind,
-        input_id: None,
-        label: label.map(str::to_owned),
-        ending: None,
-        payload: Payload::default(),
-        truncated: false,
-    }
-}
-
-fn entry(kind: EntryKind, label: Option<&str>) -> WorkerWrite {
-    WorkerWrite::Append(new_entry(kind, label))
-}
-
-fn add(usage: &mut Usage, cost: &Cost) {
-    let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
-    usage.turns += 1;
-    usage.wall_us = usage.wall_us.saturating_add(micros(cost.wall));
-    usage.cpu_us = usage.cpu_us.saturating_add(micros(cost.cpu));
-    usage.fuel = usage.fuel.saturating_add(cost.fuel.unwrap_or_default());
-    usage.memory_peak_bytes = usage.memory_peak_bytes.max(cost.memory_peak_bytes);
 }

@@ -25,7 +25,9 @@ use skep_sandbox::OperatorSecret;
 use skep_sandbox::OutOfProcess;
 use skep_sandbox::Sandbox;
 
-use crate::roster::inner::{Inner, InnerParts, OperatorScope};
+use crate::driver;
+use crate::options::Options;
+use crate::roster::core::{Core, CoreParts, OperatorScope};
 use crate::sweeper::Sweeper;
 
 /// How long turns that were ended may take to be recorded.
@@ -33,43 +35,6 @@ const LAST_GRACE: Duration = Duration::from_secs(5);
 
 /// How long a worker that is reconnected holds up the others.
 const RECONNECT: Duration = Duration::from_secs(30);
-
-/// Numbers of a runtime, as opposed to those of a worker.
-#[derive(Clone, Copy, Debug)]
-pub struct Options {
-    /// Live instances at once. The sandbox must have room for as many.
-    pub instances: usize,
-    /// Memory of all instances together, in bytes: beyond it the longest idle are let go, then turns
-    /// wait for each other, then inputs are refused as [`skep_protocol::Error::Busy`].
-    pub memory_bytes: u64,
-    /// Memory of instances that rest, in bytes: beyond it the longest idle are let go.
-    pub idle_bytes: u64,
-    /// How long an instance may rest.
-    pub idle: Duration,
-    /// Turns in flight at once.
-    pub turns: usize,
-    /// How long a running turn may go on after its worker was stopped.
-    pub stop_grace: Duration,
-    /// Workers reconnected at once after a restart.
-    pub reconnects: usize,
-    /// How long storing a component waits for it to be compiled.
-    pub compile_wait: Duration,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            instances: 1_024,
-            memory_bytes: 8 << 30,
-            idle_bytes: 1 << 30,
-            idle: Duration::from_secs(300),
-            turns: 1_024,
-            stop_grace: Duration::from_secs(5),
-            reconnects: 16,
-            compile_wait: Duration::from_secs(10),
-        }
-    }
-}
 
 /// What an embedded runtime is made of.
 pub struct EmbeddedParts {
@@ -98,15 +63,15 @@ pub struct Embedded(pub(crate) Arc<Opened>);
 
 /// What all clones of a handle share.
 pub(crate) struct Opened {
-    pub(crate) inner: Arc<Inner>,
+    pub(crate) inner: Arc<Core>,
     /// Ends with the last of them.
     _sweeper: Sweeper,
 }
 
 impl Deref for Opened {
-    type Target = Arc<Inner>;
+    type Target = Arc<Core>;
 
-    fn deref(&self) -> &Arc<Inner> {
+    fn deref(&self) -> &Arc<Core> {
         &self.inner
     }
 }
@@ -128,17 +93,10 @@ impl Embedded {
         let EmbeddedParts { store, sandbox, scopes, secrets, out_of_process, options, host_id } =
             parts;
         let unfinished = store.unfinished()?;
-        let inner = Inner::new(InnerParts {
-            store,
-            sandbox,
-            scopes,
-            secrets,
-            out_of_process,
-            options,
-            host_id,
-        });
+        let parts = CoreParts { store, sandbox, scopes, secrets, out_of_process, options, host_id };
+        let inner = Core::new(parts, driver::start);
         let sweeper = Sweeper::start(Arc::downgrade(&inner))?;
-        tokio::spawn(inner.holds.clone().serve());
+        tokio::spawn(inner.commit_delay.clone().serve());
         tokio::spawn(recover(inner.clone(), unfinished.into_iter().map(|(id, _)| id).collect()));
         Ok(Self(Arc::new(Opened { inner, _sweeper: sweeper })))
     }
@@ -174,7 +132,7 @@ impl Embedded {
 }
 
 /// Waits until no worker is driven any more. Returns whether that is so.
-async fn drained(inner: &Inner, patience: Duration) -> bool {
+async fn drained(inner: &Core, patience: Duration) -> bool {
     let until = Instant::now() + patience;
     for worker in inner.all_in_use() {
         loop {
@@ -191,7 +149,7 @@ async fn drained(inner: &Inner, patience: Duration) -> bool {
 }
 
 /// Reconnects the workers that have accepted, unfinished inputs and are wanted to run.
-async fn recover(inner: Arc<Inner>, unfinished: Vec<WorkerId>) {
+async fn recover(inner: Arc<Core>, unfinished: Vec<WorkerId>) {
     let bounded = Arc::new(tokio::sync::Semaphore::new(inner.options.reconnects));
     let count = unfinished.len();
     for id in unfinished {
@@ -218,7 +176,7 @@ async fn recover(inner: Arc<Inner>, unfinished: Vec<WorkerId>) {
     }
 }
 
-async fn reconnect(inner: &Arc<Inner>, id: WorkerId) {
+async fn reconnect(inner: &Arc<Core>, id: WorkerId) {
     let wanted = match inner.store.worker(&id) {
         Ok(Lookup::Found(record)) => record.desired == Desired::Running,
         Ok(Lookup::Removed | Lookup::Unknown) => false,

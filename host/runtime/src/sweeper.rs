@@ -10,7 +10,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
 use crate::memory::heap::Heap;
-use crate::roster::inner::Inner;
+use crate::roster::core::Core;
 
 /// Before the first slice.
 const FIRST: Duration = Duration::from_millis(100);
@@ -33,7 +33,7 @@ impl Sweeper {
     ///
     /// # Errors
     /// Where the system has no thread for it.
-    pub(crate) fn start(inner: Weak<Inner>) -> io::Result<Self> {
+    pub(crate) fn start(inner: Weak<Core>) -> io::Result<Self> {
         let (lives, ends) = channel();
         let thread = std::thread::Builder::new().name("skep-sweeper".into());
         thread.spawn(move || sweep(&inner, &ends))?;
@@ -41,7 +41,7 @@ impl Sweeper {
     }
 }
 
-fn sweep(inner: &Weak<Inner>, ends: &Receiver<Infallible>) {
+fn sweep(inner: &Weak<Core>, ends: &Receiver<Infallible>) {
     let mut pause = FIRST;
     let mut heap = Heap::new();
     let mut said: Option<Instant> = None;

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use skep_protocol::{Ending, NewInput, Payload, RuntimeHandle, Sent, WorkerId};
+use skep_protocol::{Ending, NewInput, Payload, Sent, Turns, WorkerId};
 use skep_runtime::Embedded;
 use skep_sandbox::{Isolation, OutOfProcess};
 

@@ -8,8 +8,8 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use skep_protocol::{ComponentDigest, WorkerId};
-use skep_protocol::{RuntimeHandle, WorkerSpec};
+use skep_protocol::WorkerSpec;
+use skep_protocol::{ComponentDigest, Overview, WorkerId};
 use skep_runtime::{Embedded, Options};
 use skep_store::{Store, Transaction, WorkerWrite};
 

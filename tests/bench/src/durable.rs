@@ -9,8 +9,8 @@ use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use futures_util::stream;
 use skep_protocol::{
-    ComponentDigest, CreateWorker, Ending, Limits, NewInput, Output, Payload, Role, RuntimeHandle,
-    RuntimeId, Sent, Timestamp, WorkerId, WorkerSpec,
+    Artifacts, ComponentDigest, CreateWorker, Ending, Limits, NewInput, Output, Payload, Role,
+    RuntimeId, Sent, Timestamp, Turns, WorkerId, WorkerSpec, Workers,
 };
 use skep_runtime::{Embedded, EmbeddedParts, Options};
 use skep_sandbox::{InProcessCompiler, OutOfProcess, Outbound, Sandbox, SandboxParts};

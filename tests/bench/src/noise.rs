@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt, future};
-use skep_protocol::{Cursor, EntryKind, EntryStream, RuntimeHandle, WorkerId};
+use skep_protocol::{Cursor, EntryKind, EntryStream, Turns, WorkerId};
 use skep_runtime::Embedded;
 
 use crate::Failure;

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use skep_protocol::{
-    ComponentKind, CreateWorker, Error, InputState, NewInput, Role, RuntimeHandle, Sent,
-    WorkerChange,
+    Artifacts, ComponentKind, CreateWorker, Error, InputState, NewInput, Role, Sent, Turns,
+    WorkerChange, Workers,
 };
 use skep_runtime::Embedded;
 

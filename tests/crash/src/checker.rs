@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use futures_util::future::join;
-use skep_protocol::{Cursor, Error, RuntimeHandle, WorkerId};
+use skep_protocol::{Artifacts, Cursor, Error, Turns, WorkerId, Workers};
 use skep_runtime::Embedded;
 use skep_sandbox::Sandbox;
 use skep_store::{Lookup, NoFaults, Store};

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use skep_protocol::{Cursor, Desired, RuntimeHandle};
+use skep_protocol::{Cursor, Desired, Turns};
 use skep_runtime::Embedded;
 use skep_store::{Faults, NoFaults, Store};
 

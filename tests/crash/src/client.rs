@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use skep_protocol::{InputId, InputState, RuntimeHandle, WorkerId};
+use skep_protocol::{InputId, InputState, Turns, WorkerId};
 
 use crate::actor::Actor;
 use crate::chance::Chance;

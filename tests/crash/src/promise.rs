@@ -1,6 +1,6 @@
 //! What was promised of a worker's inputs, against what its transcript tells.
 
-use skep_protocol::{Ending, InputState, RuntimeHandle, WorkerId};
+use skep_protocol::{Ending, InputState, Turns, WorkerId};
 use skep_runtime::Embedded;
 
 use crate::findings::Findings;

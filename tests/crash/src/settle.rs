@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use skep_protocol::{
-    Desired, Error, FailedReason, ListWorkers, Observed, RuntimeHandle, Version, WorkerId,
-    WorkerView,
+    Desired, Error, FailedReason, ListWorkers, Observed, Overview, Version, WorkerId, WorkerView,
+    Workers,
 };
 use skep_runtime::Embedded;
 

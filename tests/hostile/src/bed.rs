@@ -12,9 +12,9 @@ use futures_util::{StreamExt, stream};
 use skep_harness::{TestDir, test_dir};
 use skep_protocol::input::RUN_REQUEST;
 use skep_protocol::{
-    ComponentDigest, CreateWorker, Ending, Error, Grants, InputId, InputState, LimitChanges,
-    LimitName, Limits, NewInput, Outcome, Output, Payload, Rights, Role, RuntimeHandle, ScopeGrant,
-    Sent, Timestamp, WorkerId, WorkerSpec,
+    Artifacts, ComponentDigest, CreateWorker, Ending, Error, Grants, InputId, InputState,
+    LimitChanges, LimitName, Limits, NewInput, Outcome, Output, Payload, Rights, Role,
+    RuntimeHandle, ScopeGrant, Sent, Timestamp, Turns, WorkerId, WorkerSpec, Workers,
 };
 use skep_runtime::{Embedded, EmbeddedParts, OperatorScope, Options};
 use skep_sandbox::{ChildCompiler, Isolation, OutOfProcess, Outbound, Sandbox, SandboxParts};

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use clap::Args;
 use skep_client::Client;
 use skep_protocol::{
-    ConfigDigest, ConfigValues, CreateWorker, DisplayRef, Error, Invalid, Labels, LimitChanges,
-    LimitName, RuntimeHandle, WorkerId, WorkerSpec,
+    Artifacts, ConfigDigest, ConfigValues, CreateWorker, DisplayRef, Error, Invalid, Labels,
+    LimitChanges, LimitName, WorkerId, WorkerSpec, Workers,
 };
 
 use super::grants::GrantFlags;

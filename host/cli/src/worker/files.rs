@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use skep_protocol::{FileName, ListFiles, RuntimeHandle};
+use skep_protocol::{FileName, Files, ListFiles};
 
 use crate::connect::ConnectArgs;
 use crate::download::download;

@@ -2,7 +2,7 @@
 
 use clap::Args;
 use futures_util::StreamExt;
-use skep_protocol::{Cursor, Denial, Entry, EntryKind, RuntimeHandle};
+use skep_protocol::{Cursor, Denial, Entry, EntryKind, Turns};
 
 use super::{grants, said};
 use crate::connect::ConnectArgs;

@@ -4,7 +4,7 @@ use clap::Args;
 use skep_protocol::flags::quoted;
 use skep_protocol::{
     Conflict, Denial, Error, Grants, GuestPath, HttpGrant, Rights, RuntimeHandle, ScopeGrant,
-    ScopeName, SecretName, WorkerChange, WorkerId,
+    ScopeName, SecretName, WorkerChange, WorkerId, Workers,
 };
 
 use crate::connect::ConnectArgs;

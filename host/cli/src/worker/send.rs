@@ -10,7 +10,7 @@ use skep_protocol::input::RUN_REQUEST;
 use skep_protocol::text::neutral;
 use skep_protocol::{
     ComponentKind, Ending, IdempotencyKey, LimitName, NewInput, Outcome, Output, Payload,
-    RunRequest, RuntimeHandle, Sent,
+    RunRequest, Sent, Turns, Workers,
 };
 
 use super::create::pair;

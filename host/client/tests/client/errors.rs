@@ -1,7 +1,7 @@
 //! Typed errors survive the hop.
 
 use skep_client::{Client, Refusals};
-use skep_protocol::{Error, RuntimeHandle};
+use skep_protocol::{Error, Workers};
 
 use crate::server::{Server, problem};
 use crate::{client, endpoint, worker};

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use skep_client::Deadlines;
-use skep_protocol::{Error, RuntimeHandle};
+use skep_protocol::{Error, Overview, Workers};
 use tokio::net::TcpListener;
 
 use crate::server::{RUNTIME, Server, answer, json};

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::{StreamExt, TryStreamExt};
 use skep_client::Deadlines;
-use skep_protocol::{ByteStream, Error, FileRange, FileView, RuntimeHandle};
+use skep_protocol::{ByteStream, Error, FileRange, FileView, Files};
 
 use crate::server::{Server, answer};
 use crate::{client, hurried, worker};

@@ -4,7 +4,8 @@ use futures_util::StreamExt;
 use skep_client::{Host, Refusals};
 use skep_protocol::{
     Capabilities, Changed, Cursor, Diagnostic, DiagnosticCode, Error, FleetChange, ListWorkers,
-    Listing, Me, Role, RuntimeHandle, RuntimeId, RuntimeSummary, Source, Status, Timestamp,
+    Listing, Me, Overview, Role, RuntimeId, RuntimeSummary, Source, Status, Timestamp, Turns,
+    Workers,
 };
 
 use crate::server::{Server, json, problem};

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use skep_protocol::{
-    ComponentDigest, ConfigDigest, Conflict, CreateWorker, Error, InputId, LimitName, NewInput,
-    RuntimeHandle, Sent, WorkerChange, WorkerSpec,
+    Artifacts, ComponentDigest, ConfigDigest, Conflict, CreateWorker, Error, Files, InputId,
+    LimitName, NewInput, Overview, Sent, Turns, WorkerChange, WorkerSpec, Workers,
 };
 
 use crate::server::{RUNTIME, Server, json, problem};

@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use skep_client::Deadlines;
 use skep_protocol::{
-    Change, Cursor, Entry, EntryKind, EntryStream, Error, Payload, RuntimeHandle, Timestamp,
+    Change, Cursor, Entry, EntryKind, EntryStream, Error, Payload, Timestamp, Turns, Workers,
 };
 
 use crate::server::{Connection, Received, Server, answer, json, problem};

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use rcgen::{CertificateParams, CertifiedIssuer, KeyPair};
 use skep_client::{Client, Endpoint, EndpointError, Token};
-use skep_protocol::{Error, Role, RuntimeHandle};
+use skep_protocol::{Artifacts, Error, Overview, Role, Turns};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;

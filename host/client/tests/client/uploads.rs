@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use skep_client::Deadlines;
-use skep_protocol::{ByteStream, Error, Invalid, Role, RuntimeHandle};
+use skep_protocol::{Artifacts, ByteStream, Error, Files, Invalid, Role};
 
 use crate::server::{Server, json, problem};
 use crate::{client, hurried, worker};

@@ -142,10 +142,10 @@ impl Remote {
         }
     }
 
-    /// The view, if it is of this runtime's worker.
-    pub(crate) fn own(&self, view: WorkerView) -> Result<WorkerView, Error> {
+    /// Refuses a view of another runtime's worker.
+    pub(crate) fn check_owner(&self, view: &WorkerView) -> Result<(), Error> {
         if view.runtime_id == *self.id() {
-            return Ok(view);
+            return Ok(());
         }
         self.mismatched();
         Err(Error::RuntimeUnavailable)

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::stream;
+use skep_protocol::Action;
 use skep_protocol::*;
-use skep_registry::{Action, Audit, AuditRecord, Caller};
+use skep_registry::{Audit, AuditRecord, Caller};
 
 use crate::bed::{Bed, DEADLINE, Net, far, id, spec, until};
 use crate::puppet::Mood;

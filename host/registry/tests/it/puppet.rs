@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use async_trait::async_trait;
 use futures_util::{StreamExt, stream};
 use skep_conformance::fake::{FakeDisk, FakeRuntime, FakeSubject};
 use skep_conformance::{Guest, Subject as _};
@@ -118,79 +117,40 @@ impl Puppet {
     }
 }
 
-macro_rules! passed_on {
-    ($($name:ident($($arg:ident: $type:ty),*) -> $answer:ty;)*) => {
-        #[async_trait]
-        impl RuntimeHandle for Puppet {
-            $(async fn $name(&self, $($arg: $type),*) -> Result<$answer, Error> {
-                self.well().await?.$name($($arg),*).await
-            })*
-
-            async fn describe(&self) -> Result<RuntimeView, Error> {
-                let mut view = self.well().await?.describe().await?;
-                view.host_id = format!("{}-{}", view.runtime_id, self.host.lock().unwrap()).parse()?;
-                if let Mood::Is(id) = &*self.mood.borrow() {
-                    view.runtime_id = id.clone();
-                }
-                Ok(view)
-            }
-
-            async fn list(&self, query: ListWorkers) -> Result<Page<WorkerView>, Error> {
-                let runtime = self.well().await?;
-                let mut moods = self.mood.subscribe();
-                moods.wait_for(|mood| *mood != Mood::ListsHang).await.unwrap();
-                let mut page = runtime.list(query).await?;
-                page.items = page.items.into_iter().map(|view| self.shown(view)).collect();
-                Ok(page)
-            }
-
-            async fn get(&self, worker: WorkerId) -> Result<WorkerView, Error> {
-                Ok(self.shown(self.well().await?.get(worker).await?))
-            }
-
-            async fn changes(&self, cursor: Option<String>) -> Result<ChangeStream, Error> {
-                self.cursors.lock().unwrap().push(cursor.clone());
-                let changes = self.well().await?.changes(cursor).await?;
-                let open = Some((changes, Box::pin(self.bad())));
-                Ok(stream::unfold(open, |open| async move {
-                    let (mut changes, mut bad) = open?;
-                    tokio::select! {
-                        error = &mut bad => Some((Err(error), None)),
-                        change = changes.next() => change.map(|change| (change, Some((changes, bad)))),
-                    }
-                })
-                .boxed())
+impl Layer for Puppet {
+    async fn pass<A: Send + 'static, T: Answer>(
+        &self,
+        mut invocation: Invocation<A, T>,
+    ) -> Result<T, Error> {
+        let is_list = matches!(invocation.verb(), Verb::list { .. });
+        if let Verb::changes { cursor } = invocation.verb() {
+            self.cursors.lock().unwrap().push(cursor.clone());
+        }
+        let runtime = Arc::new(self.well().await?);
+        if is_list {
+            let mut moods = self.mood.subscribe();
+            moods.wait_for(|mood| *mood != Mood::ListsHang).await.unwrap();
+        }
+        let mut answer = invocation.forward(runtime).await?;
+        if let Some(view) = answer.description() {
+            view.host_id = format!("{}-{}", view.runtime_id, self.host.lock().unwrap()).parse()?;
+            if let Mood::Is(id) = &*self.mood.borrow() {
+                view.runtime_id = id.clone();
             }
         }
-    };
-}
-
-passed_on! {
-    create(request: CreateWorker) -> Stored<WorkerView>;
-    update(worker: WorkerId, change: WorkerChange) -> WorkerView;
-    rollback(worker: WorkerId) -> WorkerView;
-    remove(worker: WorkerId) -> ();
-    start(worker: WorkerId) -> WorkerView;
-    stop(worker: WorkerId) -> WorkerView;
-    send(worker: WorkerId, input: NewInput) -> Sent;
-    cancel(worker: WorkerId, input: InputId) -> InputView;
-    input(worker: WorkerId, input: InputId) -> InputView;
-    transcript(worker: WorkerId, after: Cursor, limit: usize) -> EntryPage;
-    subscribe(worker: WorkerId, after: Option<Cursor>) -> EntryStream;
-    put_component(wasm: ByteStream, by: Role) -> Stored<ComponentView>;
-    component(digest: ComponentDigest) -> ComponentView;
-    components(cursor: Option<String>) -> Page<ComponentView>;
-    remove_component(digest: ComponentDigest) -> ();
-    files(worker: WorkerId, query: ListFiles) -> Listing<FileView>;
-    read_file(worker: WorkerId, name: FileName, range: Option<FileRange>) -> (FileView, ByteStream);
-    write_file(worker: WorkerId, name: FileName, bytes: ByteStream) -> Stored<FileView>;
-    remove_file(worker: WorkerId, name: FileName) -> ();
-    export(worker: WorkerId) -> ByteStream;
-    import(worker: WorkerId, tar: ByteStream) -> Imported;
-    put_config(values: ConfigValues) -> Stored<ConfigView>;
-    config(digest: ConfigDigest) -> ConfigView;
-    configs(cursor: Option<String>) -> Page<ConfigView>;
-    remove_config(digest: ConfigDigest) -> ();
-    diagnostics(worker: Option<WorkerId>) -> Vec<Diagnostic>;
-    usage(worker: WorkerId) -> Usage;
+        for view in answer.workers() {
+            *view = self.shown(view.clone());
+        }
+        Ok(answer.map_changes(|changes| {
+            let open = Some((changes, Box::pin(self.bad())));
+            stream::unfold(open, |open| async move {
+                let (mut changes, mut bad) = open?;
+                tokio::select! {
+                    error = &mut bad => Some((Err(error), None)),
+                    change = changes.next() => change.map(|change| (change, Some((changes, bad)))),
+                }
+            })
+            .boxed()
+        }))
+    }
 }

@@ -47,6 +47,7 @@ async fn each(runtime: &Arc<dyn RuntimeHandle>) -> Vec<(&'static str, Role, Opti
         Operator send(worker, new);
         Operator cancel(worker, input);
         Viewer input(worker, input);
+        Viewer inputs(worker, ListInputs::default());
         Viewer transcript(worker, Cursor(0), 1);
         Viewer subscribe(worker, None);
         Viewer changes(None);

@@ -8,10 +8,9 @@ use skep_store::record::{SharedEvent, Standing, WorkerRecord, WorkerWrite};
 
 use skep_sandbox::ConnectReason;
 
-use super::{Driver, entry, new_entry};
-use crate::handle::changed;
+use super::task::{Driver, entry, new_entry};
+use crate::clock::now;
 use crate::roster::worker::{Command, What};
-use crate::turn::log::now;
 
 impl Driver {
     /// Carries out a person's command.
@@ -32,7 +31,7 @@ impl Driver {
             What::Stop => self.stop().await,
             What::Change(change) => {
                 let before = self.worker.state().record.spec.clone();
-                let spec = changed(before.clone(), &change);
+                let spec = change.apply(before.clone());
                 match change.is_for(&before.grants) {
                     true => self.respec(spec, &before, EntryKind::Updated).await,
                     false => Err(Conflict::Grants.into()),

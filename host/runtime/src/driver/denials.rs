@@ -10,8 +10,9 @@ use skep_store::record::{DENIALS, SharedEvent};
 
 use skep_sandbox::{Denials, Denied};
 
-use super::Driver;
-use crate::turn::log::{TurnLog, now};
+use super::task::Driver;
+use crate::clock::now;
+use crate::turn::log::TurnLog;
 
 /// Characters of what was wanted in a sentence. A method and an origin have fewer.
 const WANTED: usize = 400;

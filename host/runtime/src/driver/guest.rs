@@ -4,13 +4,13 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use skep_protocol::{
-    ComponentKind, DiagnosticCode, EntryKind, FailedReason, Limits, Outcome, Payload, Rights,
-    SecretName,
+    ComponentKind, DiagnosticCode, EntryKind, FailedReason, Limits, Payload, Rights, SecretName,
 };
 use skep_scope::{Disk, Quota, Scope};
 use skep_store::StoreError;
 use skep_store::record::{Standing, WorkerRecord, WorkerWrite};
 
+use skep_sandbox::Done;
 use skep_sandbox::Ended;
 use skep_sandbox::GuestSpec;
 use skep_sandbox::HttpAccess;
@@ -18,12 +18,10 @@ use skep_sandbox::Identity;
 use skep_sandbox::Loaded;
 use skep_sandbox::Mount;
 use skep_sandbox::{ConnectReason, stdio};
-use skep_sandbox::{Cost, Done, Instance};
 use skep_sandbox::{FileCalls, FileThread};
 
-use super::{Driver, Job, entry};
+use super::task::{Driver, Job, Ran, Seat, entry, ran};
 use crate::components::{Components, NotReady};
-use crate::memory::residency;
 use crate::turn::ending::{self, Captured};
 use crate::turn::log::{Lines, TurnLog};
 use crate::turn::record::DurableTurn;
@@ -37,26 +35,6 @@ const LEAST_MEMORY_BYTES: u64 = 2 << 20;
 
 /// How long the file calls of an ended turn may take to come back.
 const STUCK: Duration = Duration::from_secs(5);
-
-/// A live instance and what belongs to it.
-pub(super) struct Seat {
-    pub(super) instance: Instance,
-    /// The turn that its lines go to.
-    turn: Arc<Mutex<Weak<TurnLog>>>,
-    stdout: stdio::Output,
-    stderr: stdio::Output,
-    files: FileCalls,
-    pub(super) place: residency::Place,
-}
-
-/// How a turn ended, with what is left of it.
-pub(super) struct Ran {
-    pub(super) outcome: Outcome,
-    pub(super) cost: Cost,
-    pub(super) standing: Option<Standing>,
-    /// The guest's writes to its state count.
-    pub(super) good: bool,
-}
 
 impl Driver {
     /// Has the instance say goodbye, and records that it went.
@@ -421,10 +399,4 @@ impl Driver {
             known: self.known.clone(),
         }))
     }
-}
-
-/// A turn that ended without running.
-pub(super) fn ran(ended: Ended, limits: &Limits) -> Ran {
-    let outcome = ending::outcome(ended, None, limits);
-    Ran { outcome, cost: Cost::default(), standing: None, good: false }
 }

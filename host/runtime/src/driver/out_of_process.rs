@@ -6,8 +6,7 @@ use skep_protocol::{Failure, LimitName, Limits};
 use skep_scope::Usage;
 use skep_store::record::Standing;
 
-use super::guest::{Ran, ran};
-use super::{Driver, Job};
+use super::task::{Driver, Job, Ran, ran};
 use crate::turn::ending::{self, Captured};
 use crate::turn::record::DurableTurn;
 use crate::turn::run::Run;

@@ -7,12 +7,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use skep_protocol::{
-    ByteStream, Diagnostic, DiagnosticCode, Error, FileName, FileRange, FileView, Imported,
+    ByteStream, Diagnostic, DiagnosticCode, Error, FileName, FileRange, FileView, Files, Imported,
     Invalid, Limits, ListFiles, Listing, Rights, Stored, WorkerId,
 };
 use skep_scope::files::{self, Export, FileError, Import, PIECE, Upload};
@@ -20,11 +21,11 @@ use skep_scope::{Disk, Quota, Scope};
 use skep_store::StoreError;
 use tokio::sync::oneshot;
 
+use crate::clock::now;
 use crate::embedded::Embedded;
+use crate::roster::core::Core;
 use crate::roster::directory::Open;
-use crate::roster::inner::Inner;
 use crate::roster::worker::{What, Worker};
-use crate::turn::log::now;
 
 /// Files of a page.
 const PAGE: usize = 1_000;
@@ -34,17 +35,14 @@ const RECORDED: Duration = Duration::from_secs(1);
 
 /// Who writes.
 struct Writer {
-    inner: Arc<Inner>,
+    inner: Arc<Core>,
     cell: Arc<Worker>,
     open: Open,
 }
 
-impl Embedded {
-    pub(crate) async fn list_files(
-        &self,
-        worker: WorkerId,
-        query: ListFiles,
-    ) -> Result<Listing<FileView>, Error> {
+#[async_trait]
+impl Files for Embedded {
+    async fn files(&self, worker: WorkerId, query: ListFiles) -> Result<Listing<FileView>, Error> {
         let after = query.cursor.as_deref().map(read_cursor).transpose()?;
         let prefix = query.prefix.unwrap_or_default();
         let Some(scope) = self.to_read(worker).await? else {
@@ -58,7 +56,7 @@ impl Embedded {
         Ok(Listing { items: listed.files, next_cursor, diagnostics })
     }
 
-    pub(crate) async fn open_file(
+    async fn read_file(
         &self,
         worker: WorkerId,
         name: FileName,
@@ -100,7 +98,7 @@ impl Embedded {
         Ok((view, pieces.boxed()))
     }
 
-    pub(crate) async fn put_file(
+    async fn write_file(
         &self,
         worker: WorkerId,
         name: FileName,
@@ -123,7 +121,7 @@ impl Embedded {
         Ok(Stored { item, created })
     }
 
-    pub(crate) async fn delete_file(&self, worker: WorkerId, name: FileName) -> Result<(), Error> {
+    async fn remove_file(&self, worker: WorkerId, name: FileName) -> Result<(), Error> {
         // It is made nowhere on the way to find that there is nothing in it.
         self.to_read(worker).await?.ok_or(Error::UnknownFile)?;
         let writer = self.to_write(worker).await?;
@@ -133,7 +131,7 @@ impl Embedded {
         Ok(())
     }
 
-    pub(crate) async fn pack(&self, worker: WorkerId) -> Result<ByteStream, Error> {
+    async fn export(&self, worker: WorkerId) -> Result<ByteStream, Error> {
         let scope = match self.to_read(worker).await? {
             Some(scope) => scope,
             None => return Ok(stream::iter([Ok(Bytes::from_static(&[0; 1_024]))]).boxed()),
@@ -159,11 +157,7 @@ impl Embedded {
         Ok(pieces.boxed())
     }
 
-    pub(crate) async fn unpack(
-        &self,
-        worker: WorkerId,
-        mut tar: ByteStream,
-    ) -> Result<Imported, Error> {
+    async fn import(&self, worker: WorkerId, mut tar: ByteStream) -> Result<Imported, Error> {
         let writer = self.to_write(worker).await?;
         let (store, scope) = (self.0.store.clone(), writer.open.scope.clone());
         let begin = move || {
@@ -183,7 +177,9 @@ impl Embedded {
         writer.wrote().await;
         unpacked
     }
+}
 
+impl Embedded {
     /// A worker's directory for reading; none where it has none yet.
     async fn to_read(&self, worker: WorkerId) -> Result<Option<Scope>, Error> {
         self.record(worker)?;
@@ -272,7 +268,7 @@ impl Drop for Writer {
 }
 
 /// What a caller is told.
-fn told(inner: &Inner, error: FileError, limits: Option<&Limits>) -> Error {
+fn told(inner: &Core, error: FileError, limits: Option<&Limits>) -> Error {
     match error {
         FileError::Unknown => Error::UnknownFile,
         FileError::NotAFile => Invalid::NotAFile.into(),

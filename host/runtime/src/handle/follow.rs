@@ -5,7 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use futures_util::{StreamExt, stream};
-use skep_protocol::{Change, ChangeStream, Error, ListWorkers, RuntimeHandle, WorkerId};
+use skep_protocol::{Change, ChangeStream, Error, ListWorkers, WorkerId, Workers};
 
 use crate::embedded::Embedded;
 

@@ -7,17 +7,14 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use skep_protocol::{DiagnosticCode, Rights};
+use skep_protocol::{Rights, WorkerId};
 use skep_scope::{Disk, Quota, Scope, Usage};
-use skep_store::{Refusal, StoreError};
-
-use super::inner::Inner;
-use super::worker::Worker;
+use skep_store::{Refusal, Store, StoreError};
 
 /// See the module's documentation.
 #[derive(Debug, Default)]
 pub(crate) struct Directory {
-    slot: Mutex<Slot>,
+    slot: Arc<Mutex<Slot>>,
     /// Whoever opens it, or takes it away.
     opening: Arc<tokio::sync::Mutex<()>>,
 }
@@ -67,6 +64,42 @@ impl Directory {
         *self.slot() = taken.before;
     }
 
+    /// Opens a worker's own directory, and makes it if it is missing. The driver records that it was
+    /// made, with whatever it records next. Returns true beside it if the worker `had` one and it was
+    /// gone.
+    ///
+    /// # Errors
+    /// The store's; [`Refusal::WorkerRemoved`] if the worker is being removed.
+    pub(crate) async fn open(
+        &self,
+        store: &Store,
+        id: WorkerId,
+        had: bool,
+        quota: Quota,
+    ) -> Result<(Open, bool), StoreError> {
+        if let Some(open) = self.opened()? {
+            return Ok((open, false));
+        }
+        let opening = self.opening.clone().lock_owned().await;
+        if let Some(open) = self.opened()? {
+            return Ok((open, false));
+        }
+        let (store, slot) = (store.clone(), self.slot.clone());
+        // The task takes the lock along: it finishes even if its caller is dropped.
+        let task = tokio::task::spawn_blocking(move || {
+            let _opening = opening;
+            let missing = had && store.existing_worker_dir(&id)?.is_none();
+            let dir = store.worker_dir(&id)?;
+            store.sweep_incoming(&id)?;
+            let disk = Disk::counted(quota, &dir)?;
+            let scope = Scope::new(dir, Rights::ReadWrite, disk.clone());
+            let open = Open { disk, scope };
+            *slot.lock().unwrap_or_else(PoisonError::into_inner) = Slot::Open(open.clone());
+            Ok::<_, StoreError>((open, missing))
+        });
+        task.await.map_err(|_| StoreError::Closed)?
+    }
+
     fn opened(&self) -> Result<Option<Open>, StoreError> {
         match &*self.slot() {
             Slot::Closed => Ok(None),
@@ -77,46 +110,5 @@ impl Directory {
 
     fn slot(&self) -> MutexGuard<'_, Slot> {
         self.slot.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Inner {
-    /// A worker's own directory, made where it is missing. That it was made is recorded by the
-    /// driver, with whatever it records next.
-    ///
-    /// # Errors
-    /// The store's; [`Refusal::WorkerRemoved`] where the worker is being removed.
-    pub(crate) async fn directory(&self, worker: &Arc<Worker>) -> Result<Open, StoreError> {
-        if let Some(open) = worker.directory.opened()? {
-            return Ok(open);
-        }
-        let opening = worker.directory.opening.clone().lock_owned().await;
-        if let Some(open) = worker.directory.opened()? {
-            return Ok(open);
-        }
-        let (store, worker, id) = (self.store.clone(), worker.clone(), worker.id);
-        // The lock goes along: whoever asked may go away, the work goes on.
-        let task = tokio::task::spawn_blocking(move || {
-            let _opening = opening;
-            let (had, quota) = {
-                let state = worker.state();
-                let (bytes, entries) = (state.limits.disk_bytes, state.limits.disk_entries);
-                (state.record.has_directory, Quota { bytes, entries })
-            };
-            let missing = had && store.existing_worker_dir(&id)?.is_none();
-            let dir = store.worker_dir(&id)?;
-            store.sweep_incoming(&id)?;
-            let disk = Disk::counted(quota, &dir)?;
-            let scope = Scope::new(dir, Rights::ReadWrite, disk.clone());
-            let open = Open { disk, scope };
-            *worker.directory.slot() = Slot::Open(open.clone());
-            Ok::<_, StoreError>((missing, open))
-        });
-        let (missing, open) = task.await.map_err(|_| StoreError::Closed)??;
-        if missing {
-            let message = "the worker's directory was gone; it has a new, empty one";
-            self.diagnose(DiagnosticCode::DirectoryMissing, message, Some(id));
-        }
-        Ok(open)
     }
 }

@@ -18,7 +18,7 @@ use skep_sandbox::KillSwitch;
 
 use super::directory::Directory;
 use super::machine::{Machine, Place, Queued};
-use crate::turn::log::now;
+use crate::clock::now;
 
 /// Bodies up to this size are kept in memory until their turn; longer ones are read again.
 pub(crate) const KEPT_BODY: usize = 64 << 10;

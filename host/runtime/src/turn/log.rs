@@ -8,11 +8,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::SystemTime;
 
-use skep_protocol::{
-    Cursor, EntryKind, InputId, LimitName, Limits, Payload, RequestRecord, Timestamp,
-};
+use skep_protocol::{Cursor, EntryKind, InputId, LimitName, Limits, Payload, RequestRecord};
 use skep_store::record::{NewEntry, Receipt, Transaction, WorkerNumber, WorkerWrite};
 use skep_store::{Store, StoreError};
 use tokio::sync::Notify;
@@ -20,7 +17,8 @@ use tokio::sync::Notify;
 use skep_sandbox::stdio::LineSink;
 use skep_sandbox::{RecordError, RequestLog};
 
-use super::hold::Holds;
+use super::commit_delay::{CommitDelay, Flush};
+use crate::clock::now;
 
 /// Bytes and rows that leave without waiting for more, and the most rows that leave together.
 const FLUSH_BYTES: usize = 64 << 10;
@@ -33,7 +31,7 @@ const AHEAD_ROWS: usize = 1_024;
 /// One turn's share of the transcript and of the state.
 pub(crate) struct TurnLog {
     store: Store,
-    holds: Arc<Holds>,
+    commit_delay: Arc<CommitDelay>,
     host: tokio::runtime::Handle,
     worker: WorkerNumber,
     limits: Limits,
@@ -75,7 +73,7 @@ impl std::fmt::Debug for TurnLog {
 /// What a turn log is made of.
 pub(crate) struct TurnLogParts {
     pub(crate) store: Store,
-    pub(crate) holds: Arc<Holds>,
+    pub(crate) commit_delay: Arc<CommitDelay>,
     /// The host's own threads, which no guest keeps busy.
     pub(crate) host: tokio::runtime::Handle,
     pub(crate) worker: WorkerNumber,
@@ -97,6 +95,20 @@ pub(crate) struct Rest {
     pub(crate) state_bytes: u64,
 }
 
+impl Flush for TurnLog {
+    fn flush(self: Arc<Self>) {
+        let mut pages = self.pages();
+        pages.registered = false;
+        if pages.ended {
+            return;
+        }
+        self.send_off(&mut pages, 1);
+        if !pages.waiting.is_empty() && pages.failed.is_none() {
+            self.register(&mut pages);
+        }
+    }
+}
+
 impl TurnLog {
     pub(crate) fn new(parts: TurnLogParts) -> Arc<Self> {
         let holds_input = parts.held.is_some();
@@ -105,7 +117,7 @@ impl TurnLog {
         waiting.extend(parts.held);
         let log = Arc::new(Self {
             store: parts.store,
-            holds: parts.holds,
+            commit_delay: parts.commit_delay,
             host: parts.host,
             worker: parts.worker,
             limits: parts.limits,
@@ -199,19 +211,6 @@ impl TurnLog {
                 }
             }
             landed.await;
-        }
-    }
-
-    /// Sends off what is waiting.
-    pub(crate) fn flush(self: &Arc<Self>) {
-        let mut pages = self.pages();
-        pages.registered = false;
-        if pages.ended {
-            return;
-        }
-        self.send_off(&mut pages, 1);
-        if !pages.waiting.is_empty() && pages.failed.is_none() {
-            self.register(&mut pages);
         }
     }
 
@@ -309,7 +308,8 @@ impl TurnLog {
 
     fn register(self: &Arc<Self>, pages: &mut Pages) {
         if !std::mem::replace(&mut pages.registered, true) {
-            self.holds.hold(self);
+            let log: Arc<dyn Flush> = self.clone();
+            self.commit_delay.delay(Arc::downgrade(&log));
         }
     }
 
@@ -444,10 +444,4 @@ impl LineSink for Lines {
             turn.append_as(EntryKind::Log, Some(self.stream), payload(b""), true);
         }
     }
-}
-
-/// The time of day.
-pub(crate) fn now() -> Timestamp {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    Timestamp::since_epoch(now.unwrap_or_default())
 }

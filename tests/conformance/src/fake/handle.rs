@@ -164,7 +164,7 @@ fn pieces(bytes: &[u8]) -> ByteStream {
 }
 
 #[async_trait]
-impl RuntimeHandle for FakeRuntime {
+impl Overview for FakeRuntime {
     async fn describe(&self) -> Result<RuntimeView, Error> {
         self.with(|disk| RuntimeView {
             runtime_id: disk.runtime_id.clone(),
@@ -176,6 +176,21 @@ impl RuntimeHandle for FakeRuntime {
         })
     }
 
+    async fn diagnostics(&self, worker: Option<WorkerId>) -> Result<Vec<Diagnostic>, Error> {
+        self.with(|disk| match worker {
+            Some(worker) => Ok(disk.worker(worker)?.diagnostics.iter().rev().cloned().collect()),
+            None => {
+                let all = disk.workers.values().flat_map(|row| row.diagnostics.iter().cloned());
+                let mut all: Vec<_> = all.collect();
+                all.sort_by_key(|diagnostic| std::cmp::Reverse(diagnostic.at));
+                Ok(all)
+            }
+        })?
+    }
+}
+
+#[async_trait]
+impl Workers for FakeRuntime {
     async fn create(&self, request: CreateWorker) -> Result<Stored<WorkerView>, Error> {
         self.with(|disk| {
             let id = request.worker_id;
@@ -295,6 +310,21 @@ impl RuntimeHandle for FakeRuntime {
         .await
     }
 
+    async fn changes(&self, cursor: Option<String>) -> Result<ChangeStream, Error> {
+        let from =
+            cursor.map(|text| text.parse::<u64>().map_err(|_| Invalid::Cursor)).transpose()?;
+        Ok(follow(self.clone(), from.unwrap_or(0), |runtime, after| async move {
+            runtime.wait_for(|disk| disk.change_after(after).map(Ok)).await
+        }))
+    }
+
+    async fn usage(&self, worker: WorkerId) -> Result<Usage, Error> {
+        self.with(|disk| disk.worker(worker).map(|row| row.usage))?
+    }
+}
+
+#[async_trait]
+impl Turns for FakeRuntime {
     async fn send(&self, worker: WorkerId, input: NewInput) -> Result<Sent, Error> {
         let wait = input.wait;
         let sent = self.with(|disk| {
@@ -381,15 +411,10 @@ impl RuntimeHandle for FakeRuntime {
             runtime.wait_for(look).await
         }))
     }
+}
 
-    async fn changes(&self, cursor: Option<String>) -> Result<ChangeStream, Error> {
-        let from =
-            cursor.map(|text| text.parse::<u64>().map_err(|_| Invalid::Cursor)).transpose()?;
-        Ok(follow(self.clone(), from.unwrap_or(0), |runtime, after| async move {
-            runtime.wait_for(|disk| disk.change_after(after).map(Ok)).await
-        }))
-    }
-
+#[async_trait]
+impl Artifacts for FakeRuntime {
     async fn put_component(
         &self,
         wasm: ByteStream,
@@ -440,6 +465,44 @@ impl RuntimeHandle for FakeRuntime {
         })?
     }
 
+    async fn put_config(&self, values: ConfigValues) -> Result<Stored<ConfigView>, Error> {
+        let digest = ConfigDigest::from_sha256(Sha256::digest(values.canonical_bytes()).into());
+        self.with(|disk| {
+            let created = !disk.configs.contains_key(&digest);
+            let view = ConfigView { digest, values, created_at: now() };
+            Stored { item: disk.configs.entry(digest).or_insert(view).clone(), created }
+        })
+    }
+
+    async fn config(&self, digest: ConfigDigest) -> Result<ConfigView, Error> {
+        let found = self.with(|disk| disk.configs.get(&digest).cloned())?;
+        found.ok_or(Error::UnknownConfig(digest))
+    }
+
+    async fn configs(&self, cursor: Option<String>) -> Result<Page<ConfigView>, Error> {
+        self.with(|disk| {
+            let all = &disk.configs;
+            let (keys, next_cursor) = page(all, cursor, 0, |view| Some(view.digest))?;
+            Ok(Page { items: keys.iter().map(|key| all[key].clone()).collect(), next_cursor })
+        })?
+    }
+
+    async fn remove_config(&self, digest: ConfigDigest) -> Result<(), Error> {
+        self.with(|disk| {
+            let used = disk.workers.values().any(|row| {
+                let previous = row.previous.and_then(|version| version.config);
+                row.spec.config == Some(digest) || previous == Some(digest)
+            });
+            if used {
+                return Err(Conflict::InUse.into());
+            }
+            disk.configs.remove(&digest).map(drop).ok_or(Error::UnknownConfig(digest))
+        })?
+    }
+}
+
+#[async_trait]
+impl Files for FakeRuntime {
     async fn files(&self, worker: WorkerId, query: ListFiles) -> Result<Listing<FileView>, Error> {
         self.with(|disk| disk.worker(worker)?.files.list(&query))?
     }
@@ -502,56 +565,5 @@ impl RuntimeHandle for FakeRuntime {
             row.measure();
             done
         })?
-    }
-
-    async fn put_config(&self, values: ConfigValues) -> Result<Stored<ConfigView>, Error> {
-        let digest = ConfigDigest::from_sha256(Sha256::digest(values.canonical_bytes()).into());
-        self.with(|disk| {
-            let created = !disk.configs.contains_key(&digest);
-            let view = ConfigView { digest, values, created_at: now() };
-            Stored { item: disk.configs.entry(digest).or_insert(view).clone(), created }
-        })
-    }
-
-    async fn config(&self, digest: ConfigDigest) -> Result<ConfigView, Error> {
-        let found = self.with(|disk| disk.configs.get(&digest).cloned())?;
-        found.ok_or(Error::UnknownConfig(digest))
-    }
-
-    async fn configs(&self, cursor: Option<String>) -> Result<Page<ConfigView>, Error> {
-        self.with(|disk| {
-            let all = &disk.configs;
-            let (keys, next_cursor) = page(all, cursor, 0, |view| Some(view.digest))?;
-            Ok(Page { items: keys.iter().map(|key| all[key].clone()).collect(), next_cursor })
-        })?
-    }
-
-    async fn remove_config(&self, digest: ConfigDigest) -> Result<(), Error> {
-        self.with(|disk| {
-            let used = disk.workers.values().any(|row| {
-                let previous = row.previous.and_then(|version| version.config);
-                row.spec.config == Some(digest) || previous == Some(digest)
-            });
-            if used {
-                return Err(Conflict::InUse.into());
-            }
-            disk.configs.remove(&digest).map(drop).ok_or(Error::UnknownConfig(digest))
-        })?
-    }
-
-    async fn diagnostics(&self, worker: Option<WorkerId>) -> Result<Vec<Diagnostic>, Error> {
-        self.with(|disk| match worker {
-            Some(worker) => Ok(disk.worker(worker)?.diagnostics.iter().rev().cloned().collect()),
-            None => {
-                let all = disk.workers.values().flat_map(|row| row.diagnostics.iter().cloned());
-                let mut all: Vec<_> = all.collect();
-                all.sort_by_key(|diagnostic| std::cmp::Reverse(diagnostic.at));
-                Ok(all)
-            }
-        })?
-    }
-
-    async fn usage(&self, worker: WorkerId) -> Result<Usage, Error> {
-        self.with(|disk| disk.worker(worker).map(|row| row.usage))?
     }
 }

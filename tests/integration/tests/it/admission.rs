@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use skep_harness::test_dir;
 use skep_protocol::{
-    Ending, Error, InputState, LimitName, NewInput, Payload, RuntimeHandle, Sent, WorkerId,
+    Ending, Error, InputState, LimitName, NewInput, Overview, Payload, Sent, Turns, WorkerId,
+    Workers,
 };
 use skep_runtime::{Embedded, Options};
 

@@ -6,8 +6,8 @@ use futures_util::StreamExt;
 use futures_util::future::join_all;
 use skep_harness::{TestDir, guest};
 use skep_protocol::{
-    CreateWorker, Cursor, EntryKind, NewInput, Payload, Role, RuntimeHandle, Sent, WorkerId,
-    WorkerSpec,
+    CreateWorker, Cursor, EntryKind, NewInput, Payload, Role, RuntimeHandle, Sent, Turns, WorkerId,
+    WorkerSpec, Workers,
 };
 
 use crate::served::{Served, Serves, prepared};

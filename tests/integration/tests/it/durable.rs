@@ -8,9 +8,9 @@ use futures_util::StreamExt;
 use skep_harness::{killed, test_dir};
 use skep_protocol::worker::LimitChanges;
 use skep_protocol::{
-    CreateWorker, Cursor, DiagnosticCode, Ending, Entry, EntryKind, Error, Execution, FailedReason,
-    IdempotencyKey, InputId, InputState, LimitName, NewInput, Observed, Outcome, Output, Payload,
-    Role, RuntimeHandle, Sent, WorkerChange, WorkerId, WorkerSpec,
+    Artifacts, CreateWorker, Cursor, DiagnosticCode, Ending, Entry, EntryKind, Error, Execution,
+    FailedReason, IdempotencyKey, InputId, InputState, LimitName, NewInput, Observed, Outcome,
+    Output, Overview, Payload, Role, Sent, Turns, WorkerChange, WorkerId, WorkerSpec, Workers,
 };
 use skep_runtime::{Embedded, Options};
 

@@ -11,9 +11,9 @@ use futures_util::StreamExt;
 use skep_harness::test_dir;
 use skep_protocol::worker::LimitChanges;
 use skep_protocol::{
-    CreateWorker, Cursor, Denial, DiagnosticCode, Ending, EntryKind, Grants, InputState, LimitName,
-    NewInput, Outcome, Output, Payload, Rights, Role, RunOutput, RuntimeHandle, ScopeGrant,
-    ScopeName, Sent, WorkerChange, WorkerId, WorkerSpec,
+    Artifacts, CreateWorker, Cursor, Denial, DiagnosticCode, Ending, EntryKind, Grants, InputState,
+    LimitName, NewInput, Outcome, Output, Overview, Payload, Rights, Role, RunOutput, ScopeGrant,
+    ScopeName, Sent, Turns, WorkerChange, WorkerId, WorkerSpec, Workers,
 };
 use skep_runtime::{Embedded, EmbeddedParts, OperatorScope, Options};
 use skep_sandbox::{Isolation, OutOfProcess, Sandbox};

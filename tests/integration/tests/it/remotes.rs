@@ -12,8 +12,8 @@ use serde_json::Value;
 use skep_client::{Client, Endpoint, Prefix, Token};
 use skep_harness::{TestDir, guest};
 use skep_protocol::{
-    CreateWorker, Cursor, Entry, EntryKind, Error, NewInput, Payload, Role, RuntimeHandle, Sent,
-    WorkerId, WorkerSpec,
+    Artifacts, CreateWorker, Cursor, Entry, EntryKind, Error, NewInput, Payload, Role, Sent, Turns,
+    WorkerId, WorkerSpec, Workers,
 };
 
 use crate::hosting::{Hosted, skep};

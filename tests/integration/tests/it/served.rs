@@ -12,7 +12,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use skep_client::{Client, Endpoint, Prefix, Token};
 use skep_conformance::{Guest, Restart, Subject};
 use skep_harness::{TestDir, test_dir};
-use skep_protocol::{Role, RuntimeHandle, RuntimeId};
+use skep_protocol::{Artifacts, Role, RuntimeHandle, RuntimeId};
 
 /// What the two commands serve.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

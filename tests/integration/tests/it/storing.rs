@@ -10,8 +10,8 @@ use cap_std::fs::Dir;
 use futures_util::StreamExt;
 use skep_harness::test_dir;
 use skep_protocol::{
-    Compiled, ComponentView, CreateWorker, Ending, Error, FailedReason, LimitName, Limits,
-    NewInput, Observed, Payload, Role, RuntimeHandle, Sent, Stored, WorkerSpec,
+    Artifacts, Compiled, ComponentView, CreateWorker, Ending, Error, FailedReason, LimitName,
+    Limits, NewInput, Observed, Payload, Role, Sent, Stored, Turns, WorkerSpec, Workers,
 };
 use skep_runtime::{Embedded, Options};
 use skep_sandbox::{

@@ -6,8 +6,9 @@ use std::time::Duration;
 use futures_util::{StreamExt, stream};
 use skep_harness::{killed, test_dir};
 use skep_protocol::{
-    ByteStream, CreateWorker, Error, FileName, FileView, Invalid, ListFiles, NewInput, Outcome,
-    Output, Payload, Role, RunRequest, RuntimeHandle, Sent, Stored, WorkerId, WorkerSpec,
+    Artifacts, ByteStream, CreateWorker, Error, FileName, FileView, Files, Invalid, ListFiles,
+    NewInput, Outcome, Output, Overview, Payload, Role, RunRequest, Sent, Stored, Turns, WorkerId,
+    WorkerSpec, Workers,
 };
 use skep_runtime::Embedded;
 

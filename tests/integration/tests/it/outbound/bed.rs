@@ -12,8 +12,8 @@ use futures_util::StreamExt;
 use skep_harness::{TestDir, Wrap, test_dir};
 use skep_protocol::worker::LimitChanges;
 use skep_protocol::{
-    CreateWorker, Cursor, Entry, EntryKind, LimitName, Limits, NewInput, Outcome, Output, Payload,
-    Role, RuntimeHandle, SecretName, Sent, WorkerId, WorkerSpec,
+    Artifacts, CreateWorker, Cursor, Entry, EntryKind, LimitName, Limits, NewInput, Outcome,
+    Output, Payload, Role, SecretName, Sent, Turns, WorkerId, WorkerSpec, Workers,
 };
 use skep_runtime::{Embedded, Options};
 use skep_sandbox::{

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use skep_harness::{Server, test_dir};
-use skep_protocol::{CreateWorker, EntryKind, Invalid, Role, RuntimeHandle, WorkerSpec};
+use skep_protocol::{Artifacts, CreateWorker, EntryKind, Invalid, Role, WorkerSpec, Workers};
 use skep_sandbox::OperatorSecret;
 
 use super::bed::{self, Bed};

@@ -10,24 +10,28 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
-use super::log::TurnLog;
-
 /// The longest that anything waits for its turn's end.
-pub(crate) const HOLD: Duration = Duration::from_millis(5);
+pub(crate) const COMMIT_DELAY: Duration = Duration::from_millis(5);
+
+/// A turn whose writes can be sent to the store before it ends.
+pub(crate) trait Flush: Send + Sync {
+    /// Submits what the turn has written so far, unless it has ended.
+    fn flush(self: Arc<Self>);
+}
 
 /// The turns with something to flush, by when it is due.
-#[derive(Debug, Default)]
-pub(crate) struct Holds {
-    due: Mutex<VecDeque<(Instant, Weak<TurnLog>)>>,
+#[derive(Default)]
+pub(crate) struct CommitDelay {
+    due: Mutex<VecDeque<(Instant, Weak<dyn Flush>)>>,
     some: Notify,
 }
 
-impl Holds {
+impl CommitDelay {
     /// Has a turn flushed in 5 ms. If it has ended by then, nothing happens.
-    pub(crate) fn hold(&self, log: &Arc<TurnLog>) {
+    pub(crate) fn delay(&self, log: Weak<dyn Flush>) {
         let mut due = self.due.lock().unwrap_or_else(PoisonError::into_inner);
         let first = due.is_empty();
-        due.push_back((Instant::now() + HOLD, Arc::downgrade(log)));
+        due.push_back((Instant::now() + COMMIT_DELAY, log));
         drop(due);
         if first {
             self.some.notify_one();

@@ -10,7 +10,8 @@ use skep_protocol::{
     Diagnostic, DiagnosticCode, Error, HostId, InputId, Rights, RuntimeId, ScopeName, SecretName,
     Timestamp, WorkerId,
 };
-use skep_store::record::{SharedEvent, Transaction, WorkerWrite};
+use skep_scope::Quota;
+use skep_store::record::SharedEvent;
 use skep_store::{Lookup, Refusal, Store, StoreError};
 use tokio::sync::Semaphore;
 
@@ -19,13 +20,13 @@ use skep_sandbox::OutOfProcess;
 use skep_sandbox::Sandbox;
 
 use super::changes::ChangeLog;
-use super::worker::{State, Worker};
+use super::directory::Open;
+use super::worker::Worker;
+use crate::clock::now;
 use crate::components::Components;
-use crate::driver::Driver;
-use crate::embedded::Options;
 use crate::memory::residency::{Residency, Sizes};
-use crate::turn::hold::Holds;
-use crate::turn::log::now;
+use crate::options::Options;
+use crate::turn::commit_delay::CommitDelay;
 
 /// Diagnostics of one kind that are told at once.
 const DIAGNOSTICS: usize = 1_000;
@@ -39,8 +40,12 @@ pub struct OperatorScope {
     pub rights: Rights,
 }
 
+/// Spawns a driver for a worker that has none. The composition passes it in, since drivers are built on
+/// the roster.
+pub(crate) type StartDriver = fn(Arc<Core>, Arc<Worker>);
+
 /// One runtime's insides.
-pub(crate) struct Inner {
+pub(crate) struct Core {
     pub(crate) runtime_id: RuntimeId,
     pub(crate) store: Store,
     pub(crate) sandbox: Sandbox,
@@ -52,10 +57,12 @@ pub(crate) struct Inner {
     pub(crate) host_id: HostId,
     pub(crate) residency: Arc<Residency>,
     pub(crate) turns: Semaphore,
-    pub(crate) holds: Arc<Holds>,
+    pub(crate) commit_delay: Arc<CommitDelay>,
     pub(crate) changes: ChangeLog,
     /// The host's own threads.
     pub(crate) host: tokio::runtime::Handle,
+    /// Spawns the driver of a worker.
+    pub(super) start_driver: StartDriver,
     pub(crate) ready: AtomicBool,
     closing: AtomicBool,
     workers: Mutex<HashMap<WorkerId, Arc<Worker>>>,
@@ -66,8 +73,8 @@ pub(crate) struct Inner {
     opened_at: Timestamp,
 }
 
-/// What an [`Inner`] is made of.
-pub(crate) struct InnerParts {
+/// What an [`Core`] is made of.
+pub(crate) struct CoreParts {
     pub(crate) store: Store,
     pub(crate) sandbox: Sandbox,
     pub(crate) scopes: BTreeMap<ScopeName, OperatorScope>,
@@ -77,8 +84,8 @@ pub(crate) struct InnerParts {
     pub(crate) host_id: HostId,
 }
 
-impl Inner {
-    pub(crate) fn new(parts: InnerParts) -> Arc<Self> {
+impl Core {
+    pub(crate) fn new(parts: CoreParts, start_driver: StartDriver) -> Arc<Self> {
         let options = parts.options;
         let lost = parts.store.lost_execution().into_iter().collect();
         Arc::new(Self {
@@ -97,10 +104,11 @@ impl Inner {
             turns: Semaphore::new(options.turns),
             options,
             host_id: parts.host_id,
-            holds: Arc::default(),
+            commit_delay: Arc::default(),
             // In microseconds, so that no start can have given out as many as lie between two.
             changes: ChangeLog::new(now().as_millis() * 1_000),
             host: tokio::runtime::Handle::current(),
+            start_driver,
             ready: AtomicBool::new(false),
             closing: AtomicBool::new(false),
             workers: Mutex::default(),
@@ -150,48 +158,23 @@ impl Inner {
         self.workers().values().cloned().collect()
     }
 
-    /// Sees to it that a worker is driven, and tells its driver to look.
-    pub(crate) fn drive(self: &Arc<Self>, worker: &Arc<Worker>) {
-        let start = {
-            let mut state = worker.state();
-            !std::mem::replace(&mut state.driving, true)
+    /// Opens a worker's own directory, and reports one that was gone.
+    ///
+    /// # Errors
+    /// As [`super::directory::Directory::open`].
+    pub(crate) async fn directory(&self, worker: &Worker) -> Result<Open, StoreError> {
+        let (had, quota) = {
+            let state = worker.state();
+            let (bytes, entries) = (state.limits.disk_bytes, state.limits.disk_entries);
+            (state.record.has_directory, Quota { bytes, entries })
         };
-        worker.wake.notify_one();
-        if start {
-            self.sandbox.guests().spawn(Driver::new(self.clone(), worker.clone()).drive());
+        let opened = worker.directory.open(&self.store, worker.id, had, quota).await;
+        let (open, missing) = opened?;
+        if missing {
+            let message = "the worker's directory was gone; it has a new, empty one";
+            self.diagnose(DiagnosticCode::DirectoryMissing, message, Some(worker.id));
         }
-    }
-
-    /// Puts an input on its way to the disk. Under the worker's lock, so that the order there is the
-    /// order of the queue.
-    pub(crate) fn submit(self: &Arc<Self>, worker: &Arc<Worker>, id: InputId, accept: WorkerWrite) {
-        let transaction = Transaction { worker: worker.number, events: vec![accept] };
-        let commit = self.store.submit(transaction);
-        let (inner, worker) = (self.clone(), worker.clone());
-        self.host.spawn(async move {
-            let result = commit.await;
-            let seq = result.map(|receipt| receipt.seqs.first().copied().unwrap_or_default());
-            worker.accepted(id, seq.map_err(|error| inner.fault(error)));
-            inner.drive(&worker);
-            inner.changes.note(worker.id);
-        });
-    }
-
-    /// Submits the first input, if its turn was to begin at once and something came between.
-    pub(crate) fn submit_held(self: &Arc<Self>, worker: &Arc<Worker>, state: &mut State) {
-        if let Some(id) = state.machine.submit_held()
-            && let Some(accept) = state.inputs.get(&id).map(|waiting| waiting.acceptance(id, 1))
-        {
-            self.submit(worker, id, accept);
-        }
-    }
-
-    /// Submits what waited behind an input that ran ahead of its own acceptance.
-    pub(crate) fn submit_behind(self: &Arc<Self>, worker: &Arc<Worker>) {
-        let mut state = worker.state();
-        for (id, accept) in std::mem::take(&mut state.behind) {
-            self.submit(worker, id, accept);
-        }
+        Ok(open)
     }
 
     /// Forgets the workers that nothing is done with. What they are is on disk.

@@ -1,0 +1,95 @@
+//! Turns of a remote runtime.
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::HeaderValue;
+use http::header::{self, HeaderName};
+use skep_protocol::{
+    Conflict, Cursor, Ending, EntryPage, EntryStream, Error, InputId, InputView, Invalid,
+    NameError, NewInput, Sent, Turns, WorkerId, Workers,
+};
+
+use crate::answer::Fault;
+use crate::ask::{Ask, Content};
+use crate::feed::Entries;
+use crate::follow::follow;
+use crate::wire::Failure;
+
+use super::A_TURN;
+use super::Client;
+
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
+/// Whose input a registry passes on, by the id of their token.
+const SENDER: HeaderName = HeaderName::from_static("skep-sender");
+
+#[async_trait]
+impl Turns for Client {
+    /// A wait of more than a minute is one of a minute: that is what servers wait at most.
+    async fn send(&self, worker: WorkerId, input: NewInput) -> Result<Sent, Error> {
+        let NewInput { payload, key, wait, sender } = input;
+        let mut ask = Ask::post(&[&"workers", &worker, &"inputs"]).wait(wait);
+        if !payload.content_type.is_empty() {
+            let content_type = HeaderValue::from_str(&payload.content_type);
+            ask = ask.header(header::CONTENT_TYPE, content_type.map_err(|_| Invalid::Header)?);
+        }
+        if let Some(key) = key {
+            // HTTP takes white space around a value away, and another key would arrive.
+            let key = Some(key.as_str()).filter(|key| key.trim() == *key);
+            let key = key.and_then(|key| HeaderValue::from_str(key).ok());
+            let key = key.ok_or(Invalid::Name(NameError::IdempotencyKey))?;
+            ask = ask.header(IDEMPOTENCY_KEY, key).repeatable(true);
+        }
+        if let Some(sender) = sender {
+            let sender = HeaderValue::from_str(sender.as_str()).map_err(|_| Invalid::Header)?;
+            ask = ask.header(SENDER, sender);
+        }
+        ask.content = Content::Bytes(Bytes::from(payload.body));
+        self.ask(ask).await
+    }
+
+    async fn cancel(&self, worker: WorkerId, input: InputId) -> Result<InputView, Error> {
+        let ask = Ask::delete(&[&"workers", &worker, &"inputs", &input]).patient(A_TURN);
+        match self.fetch(&ask.repeatable(true)).await {
+            Ok(reply) => self.wire.shape(&reply),
+            Err(Failure { fault, repeated: true })
+                if fault == Fault::Said(Conflict::Ended.into()) =>
+            {
+                // By the attempt before, perhaps.
+                let view = self.input(worker, input).await?;
+                let ended = view.outcome.as_ref().map(|outcome| outcome.ending);
+                if ended == Some(Ending::Cancelled) {
+                    Ok(view)
+                } else {
+                    Err(self.wire.error(fault))
+                }
+            }
+            Err(failure) => Err(self.wire.error(failure.fault)),
+        }
+    }
+
+    async fn input(&self, worker: WorkerId, input: InputId) -> Result<InputView, Error> {
+        self.ask(Ask::get(&[&"workers", &worker, &"inputs", &input])).await
+    }
+
+    async fn transcript(
+        &self,
+        worker: WorkerId,
+        after: Cursor,
+        limit: usize,
+    ) -> Result<EntryPage, Error> {
+        let ask = Ask::get(&[&"workers", &worker, &"transcript"]);
+        self.ask(ask.with("after", Some(after)).with("limit", Some(limit))).await
+    }
+
+    /// Goes on over lost connections for as long as [`Deadlines::give_up`] allows. Without a place
+    /// to begin at, it ends with an error if the connection is lost before anything came: what
+    /// happened meanwhile would be left out.
+    async fn subscribe(
+        &self,
+        worker: WorkerId,
+        after: Option<Cursor>,
+    ) -> Result<EntryStream, Error> {
+        follow(self.wire.clone(), Entries::new(worker, after)).await
+    }
+}

@@ -1,0 +1,63 @@
+//! Workers of a remote runtime.
+
+use async_trait::async_trait;
+use skep_protocol::{
+    ChangeStream, CreateWorker, Error, ListWorkers, Page, Stored, Usage, WorkerChange, WorkerId,
+    WorkerView, Workers,
+};
+
+use crate::ask::Ask;
+use crate::feed::Changes;
+use crate::follow::follow;
+
+use super::Client;
+use super::{A_TURN, json, listing};
+
+#[async_trait]
+impl Workers for Client {
+    async fn create(&self, request: CreateWorker) -> Result<Stored<WorkerView>, Error> {
+        let named = request.worker_id.is_some();
+        let ask = Ask::post(&[&"workers"]).json(json(serde_json::to_vec(&request))?);
+        self.store(ask.repeatable(named)).await
+    }
+
+    async fn list(&self, query: ListWorkers) -> Result<Page<WorkerView>, Error> {
+        self.ask(listing(Ask::get(&[&"workers"]), query)).await
+    }
+
+    async fn get(&self, worker: WorkerId) -> Result<WorkerView, Error> {
+        self.ask(Ask::get(&[&"workers", &worker])).await
+    }
+
+    async fn update(&self, worker: WorkerId, change: WorkerChange) -> Result<WorkerView, Error> {
+        let ask = Ask::patch(&[&"workers", &worker]).json(json(serde_json::to_vec(&change))?);
+        self.ask(ask.patient(A_TURN)).await
+    }
+
+    async fn rollback(&self, worker: WorkerId) -> Result<WorkerView, Error> {
+        self.ask(Ask::post(&[&"workers", &worker, &"rollback"]).patient(A_TURN)).await
+    }
+
+    async fn remove(&self, worker: WorkerId) -> Result<(), Error> {
+        let ask = Ask::delete(&[&"workers", &worker]).patient(A_TURN);
+        self.discard(ask, |error| *error == Error::WorkerRemoved).await
+    }
+
+    async fn start(&self, worker: WorkerId) -> Result<WorkerView, Error> {
+        self.ask(Ask::post(&[&"workers", &worker, &"start"]).patient(A_TURN)).await
+    }
+
+    async fn stop(&self, worker: WorkerId) -> Result<WorkerView, Error> {
+        self.ask(Ask::post(&[&"workers", &worker, &"stop"]).patient(A_TURN)).await
+    }
+
+    /// Goes on over lost connections as [`Self::subscribe`] does. A runtime that began anew shows
+    /// each worker once more.
+    async fn changes(&self, cursor: Option<String>) -> Result<ChangeStream, Error> {
+        follow(self.wire.clone(), Changes::new(cursor.as_deref())?).await
+    }
+
+    async fn usage(&self, worker: WorkerId) -> Result<Usage, Error> {
+        self.ask(Ask::get(&[&"workers", &worker, &"usage"])).await
+    }
+}

@@ -1,0 +1,218 @@
+//! Components and config bundles of an embedded runtime.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures_util::StreamExt;
+use sha2::{Digest, Sha256};
+use skep_protocol::{
+    Artifacts, ByteStream, ComponentDigest, ComponentKind, ComponentView, ConfigDigest,
+    ConfigValues, ConfigView, Conflict, Error, Invalid, LimitName, Limits, Page, Role, Stored,
+};
+use skep_store::record::{ComponentRecord, ConfigRecord, SharedEvent};
+use skep_store::{Refusal as StoreRefusal, StoreError};
+
+use crate::components::{Made, refused};
+use skep_protocol::text::{brief, neutral};
+use skep_sandbox::Shape;
+
+use super::PAGE;
+use crate::clock::now;
+use crate::embedded::Embedded;
+
+#[async_trait]
+impl Artifacts for Embedded {
+    /// Stores a component. What can be read from it is refused at once. Then it is compiled, which
+    /// is the last judge; where that takes longer than anyone should wait it is stored before it is
+    /// known.
+    async fn put_component(
+        &self,
+        wasm: ByteStream,
+        by: Role,
+    ) -> Result<Stored<ComponentView>, Error> {
+        let inner = &self.0;
+        let limits = Limits::default();
+        let wasm = Arc::new(gather(wasm, limits.component_bytes).await?);
+        let bytes = wasm.clone();
+        let held_to = limits.for_any_worker();
+        let read = tokio::task::spawn_blocking(move || record(&bytes, &held_to));
+        let mut record = read.await.unwrap_or(Err(Error::Internal))?;
+        record.trusted = by >= Role::Admin;
+        let digest = record.digest;
+        if let Some(known) = self.stored(&record).await? {
+            return Ok(known);
+        }
+        // Nothing runs an http component yet.
+        if record.kind != ComponentKind::Http {
+            self.compile(digest, &wasm).await?;
+        }
+        let storing = inner.components.storing.clone().lock_owned().await;
+        if let Some(known) = self.stored(&record).await? {
+            return Ok(known);
+        }
+        let writer = inner.clone();
+        // The lock goes along: whoever asked may go away, the work goes on.
+        let stored = tokio::task::spawn_blocking(move || {
+            let _storing = storing;
+            let fault = |error: StoreError| writer.fault(error);
+            writer.store.write_component(&wasm).map_err(fault)?;
+            let commit = writer.store.submit_shared(SharedEvent::PutComponent(record.clone()));
+            commit.wait().map_err(fault)?;
+            Ok(Stored { item: writer.components.view(record), created: true })
+        });
+        stored.await.unwrap_or(Err(Error::Internal))
+    }
+
+    async fn component(&self, digest: ComponentDigest) -> Result<ComponentView, Error> {
+        let record = self.0.store.component(&digest).map_err(|error| self.0.fault(error))?;
+        record.map(|record| self.0.components.view(record)).ok_or(Error::UnknownComponent(digest))
+    }
+
+    async fn components(&self, cursor: Option<String>) -> Result<Page<ComponentView>, Error> {
+        let after = match cursor {
+            None => None,
+            Some(cursor) => Some(cursor.parse::<ComponentDigest>().map_err(|_| Invalid::Cursor)?),
+        };
+        let components = self.0.components.clone();
+        self.read(move |store| {
+            let mut records = store.components(after.as_ref(), PAGE + 1)?;
+            let more = records.len() > PAGE;
+            records.truncate(PAGE);
+            let next_cursor = records.last().filter(|_| more).map(|r| r.digest.to_string());
+            Ok(Page {
+                items: records.into_iter().map(|record| components.view(record)).collect(),
+                next_cursor,
+            })
+        })
+        .await
+    }
+
+    async fn remove_component(&self, digest: ComponentDigest) -> Result<(), Error> {
+        self.component(digest).await?;
+        match self.0.store.submit_shared(SharedEvent::RemoveComponent(digest)).await {
+            Ok(_) => {
+                self.0.components.forget(&digest);
+                Ok(())
+            }
+            Err(StoreError::Refused(StoreRefusal::InUse)) => Err(Conflict::InUse.into()),
+            Err(error) => Err(self.0.fault(error)),
+        }
+    }
+
+    async fn put_config(&self, values: ConfigValues) -> Result<Stored<ConfigView>, Error> {
+        let hash = Sha256::digest(values.canonical_bytes());
+        let digest = ConfigDigest::from_sha256(hash.into());
+        let fault = |error| self.0.fault(error);
+        if let Some(known) = self.0.store.config(&digest).map_err(fault)? {
+            return Ok(Stored { item: config_view(&known), created: false });
+        }
+        let record = ConfigRecord { digest, values: Arc::new(values), created_at: now() };
+        let commit = self.0.store.submit_shared(SharedEvent::PutConfig(record.clone()));
+        commit.await.map_err(fault)?;
+        Ok(Stored { item: config_view(&record), created: true })
+    }
+
+    async fn config(&self, digest: ConfigDigest) -> Result<ConfigView, Error> {
+        let record = self.0.store.config(&digest).map_err(|error| self.0.fault(error))?;
+        record.as_ref().map(config_view).ok_or(Error::UnknownConfig(digest))
+    }
+
+    async fn configs(&self, cursor: Option<String>) -> Result<Page<ConfigView>, Error> {
+        let after = match cursor {
+            None => None,
+            Some(cursor) => Some(cursor.parse::<ConfigDigest>().map_err(|_| Invalid::Cursor)?),
+        };
+        self.read(move |store| {
+            let mut records = store.configs(after.as_ref(), PAGE + 1)?;
+            let more = records.len() > PAGE;
+            records.truncate(PAGE);
+            let next_cursor = records.last().filter(|_| more).map(|r| r.digest.to_string());
+            Ok(Page { items: records.iter().map(config_view).collect(), next_cursor })
+        })
+        .await
+    }
+
+    async fn remove_config(&self, digest: ConfigDigest) -> Result<(), Error> {
+        self.config(digest).await?;
+        match self.0.store.submit_shared(SharedEvent::RemoveConfig(digest)).await {
+            Ok(_) => Ok(()),
+            Err(StoreError::Refused(StoreRefusal::InUse)) => Err(Conflict::InUse.into()),
+            Err(error) => Err(self.0.fault(error)),
+        }
+    }
+}
+
+impl Embedded {
+    /// Has a component compiled, and waits for that as long as whoever stores it should.
+    async fn compile(&self, digest: ComponentDigest, wasm: &Arc<Vec<u8>>) -> Result<(), Error> {
+        let inner = &self.0;
+        loop {
+            let mut made = inner.components.make(digest, wasm);
+            let made = made.wait_for(Option::is_some);
+            let Ok(made) = tokio::time::timeout(inner.options.compile_wait, made).await else {
+                return Ok(());
+            };
+            // Where nobody tells, the host goes down.
+            match made.map_err(|_| inner.busy())?.as_ref() {
+                Some(Made::Ready) | None => return Ok(()),
+                Some(Made::Not(error)) => return Err(error.clone()),
+                Some(Made::Dropped) => {}
+            }
+        }
+    }
+
+    /// The answer where it is stored already. That it is trusted from now on is written down.
+    async fn stored(
+        &self,
+        again: &ComponentRecord,
+    ) -> Result<Option<Stored<ComponentView>>, Error> {
+        let fault = |error: StoreError| self.0.fault(error);
+        let Some(known) = self.0.store.component(&again.digest).map_err(fault)? else {
+            return Ok(None);
+        };
+        if again.trusted && !known.trusted {
+            let put = SharedEvent::PutComponent(again.clone());
+            self.0.store.submit_shared(put).await.map_err(fault)?;
+        }
+        Ok(Some(Stored { item: self.0.components.view(known), created: false }))
+    }
+}
+
+/// All bytes of a stream, up to a bound.
+async fn gather(mut wasm: ByteStream, limit: u64) -> Result<Vec<u8>, Error> {
+    let mut bytes = Vec::new();
+    while let Some(chunk) = wasm.next().await {
+        let chunk = chunk?;
+        if (bytes.len() + chunk.len()) as u64 > limit {
+            return Err(Error::LimitExceeded { name: LimitName::component_bytes, limit });
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(bytes)
+}
+
+/// Names of imports and exports that are written down, and characters of each. Real components have
+/// some dozens; a stranger's may have a million, and every list would carry them.
+const NAMES: usize = 1_000;
+const NAME: usize = 200;
+
+/// What is to be known of a component that can be run here.
+fn record(wasm: &[u8], limits: &Limits) -> Result<ComponentRecord, Error> {
+    let shape = Shape::read(wasm, limits).map_err(|error| refused(&error))?;
+    let kind = shape.check(limits).map_err(|error| refused(&error))?;
+    let shown = |name: &dyn std::fmt::Display| neutral(&brief(&name.to_string(), NAME)).to_string();
+    Ok(ComponentRecord {
+        digest: shape.digest,
+        kind,
+        bytes: wasm.len() as u64,
+        imports: shape.imports.iter().take(NAMES).map(|import| shown(&import.name)).collect(),
+        exports: shape.exports.iter().take(NAMES).map(|name| shown(name)).collect(),
+        created_at: now(),
+        trusted: false,
+    })
+}
+
+fn config_view(record: &ConfigRecord) -> ConfigView {
+    let values = ConfigValues::clone(&record.values);
+    ConfigView { digest: record.digest, values, created_at: record.created_at }
+}

@@ -1,0 +1,251 @@
+//! Turns of an embedded runtime: inputs and transcripts.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::StreamExt;
+use futures_util::stream;
+use skep_protocol::{
+    Conflict, Cursor, Ending, EntryPage, EntryStream, Error, InputId, InputState, InputView,
+    NewInput, Outcome, Sent, Turns, WorkerId, Workers,
+};
+use skep_store::Followed;
+use skep_store::record::{InputRecord, Transaction, WorkerWrite};
+use tokio::sync::watch;
+
+use skep_sandbox::KillReason;
+
+use super::admission::Admission;
+use super::{PAGE, page};
+use crate::clock::now;
+use crate::embedded::Embedded;
+use crate::roster::machine::Found;
+use crate::roster::worker::{Progress, Worker};
+use crate::turn::ending;
+
+/// The time a cancelled turn may take to begin or end before it is signalled again.
+const AGAIN: Duration = Duration::from_millis(20);
+
+#[async_trait]
+impl Turns for Embedded {
+    async fn send(&self, worker: WorkerId, input: NewInput) -> Result<Sent, Error> {
+        let cell = self.0.worker(worker)?;
+        let NewInput { payload, key, wait, sender } = input;
+        let (id, progress) = self.admit(&cell, payload, key, sender, wait.is_some())?;
+        let (id, progress) = match progress {
+            Admission::Waiting(progress) => (id, progress),
+            Admission::Ended(input) => return self.ended(&cell, &input),
+        };
+        self.follow(id, progress, wait).await
+    }
+
+    async fn cancel(&self, worker: WorkerId, input: InputId) -> Result<InputView, Error> {
+        let cell = self.0.worker(worker)?;
+        loop {
+            let (found, mut progress) = {
+                let state = cell.state();
+                let progress = state.inputs.get(&input).map(|w| w.progress.subscribe());
+                (state.machine.locate(input), progress)
+            };
+            match (found, &mut progress) {
+                (_, None) => {
+                    let view = self.input(worker, input).await?;
+                    return match view.state {
+                        InputState::Done => Err(Conflict::Ended.into()),
+                        InputState::Queued | InputState::Running => Err(Error::Internal),
+                    };
+                }
+                (Found::Nowhere, Some(progress)) => {
+                    // Someone else's cancellation of it is on its way to the disk.
+                    let moved = tokio::time::timeout(AGAIN, progress.changed()).await;
+                    drop(moved);
+                }
+                (Found::Queued, _) => {
+                    // If its turn has begun meanwhile, that is to be ended.
+                    if self.dequeue(&cell, input).await? {
+                        return self.input(worker, input).await;
+                    }
+                }
+                (Found::Running, Some(progress)) => {
+                    if let Some(running) = &cell.state().running
+                        && running.input == input
+                    {
+                        running.kill.throw(KillReason::Cancelled);
+                    }
+                    let ended =
+                        |p: &Progress| matches!(p, Progress::Done(_) | Progress::Refused(_));
+                    // It may be taken already and its guest not begun: then once more.
+                    let told = tokio::time::timeout(AGAIN, progress.wait_for(ended)).await.is_ok();
+                    if told {
+                        let view = self.input(worker, input).await?;
+                        let cancelled = |outcome: &Outcome| outcome.ending == Ending::Cancelled;
+                        return match view.outcome.as_ref().is_some_and(cancelled) {
+                            true => Ok(view),
+                            // It was quicker.
+                            false => Err(Conflict::Ended.into()),
+                        };
+                    }
+                }
+                (Found::Submitted, Some(progress)) => {
+                    let moved = |p: &Progress| !matches!(p, Progress::Pending);
+                    drop(progress.wait_for(moved).await);
+                }
+            }
+        }
+    }
+
+    async fn input(&self, worker: WorkerId, input: InputId) -> Result<InputView, Error> {
+        let record = self.record(worker)?;
+        let fault = |error| self.0.fault(error);
+        let stored = self.0.store.input(record.number, &input).map_err(fault)?;
+        let stored = stored.ok_or(Error::UnknownInput(input))?;
+        let outcome = match stored.outcome_seq {
+            None => None,
+            Some(seq) => self.0.store.outcome(record.number, seq).map_err(fault)?,
+        };
+        let running = self.0.in_use(worker).is_some_and(|cell| {
+            cell.state().running.as_ref().is_some_and(|running| running.input == input)
+        });
+        let state = match (stored.outcome_seq, running) {
+            (Some(_), _) => InputState::Done,
+            (None, true) => InputState::Running,
+            (None, false) => InputState::Queued,
+        };
+        Ok(InputView { input_id: input, seq: stored.seq, state, attempt: stored.attempt, outcome })
+    }
+
+    async fn transcript(
+        &self,
+        worker: WorkerId,
+        after: Cursor,
+        limit: usize,
+    ) -> Result<EntryPage, Error> {
+        let record = self.record(worker)?;
+        let limit = page(limit);
+        self.read(move |store| store.entries(record.number, after, limit)).await
+    }
+
+    async fn subscribe(
+        &self,
+        worker: WorkerId,
+        after: Option<Cursor>,
+    ) -> Result<EntryStream, Error> {
+        let record = self.record(worker)?;
+        let store = self.0.store.clone();
+        let feed = store.watch(record.number);
+        let after = match after {
+            Some(after) => after,
+            None => store.last_seq(record.number).map_err(|error| self.0.fault(error))?,
+        };
+        let inner = self.0.clone();
+        let batches = stream::unfold(Some((feed, after)), move |following| {
+            let inner = inner.clone();
+            async move {
+                let (mut feed, after) = following?;
+                let entries = match feed.next(after).await {
+                    Followed::Ended => return None,
+                    Followed::Entries(entries) => {
+                        entries.iter().map(|entry| skep_protocol::Entry::clone(entry)).collect()
+                    }
+                    Followed::Behind => {
+                        let read = tokio::task::spawn_blocking(move || {
+                            let page = feed.read(after, PAGE);
+                            (feed, page)
+                        });
+                        let Ok((back, page)) = read.await else { return None };
+                        feed = back;
+                        match page {
+                            Ok(page) => page.entries,
+                            Err(error) => return Some((vec![Err(inner.fault(error))], None)),
+                        }
+                    }
+                };
+                let after = entries.last().map_or(after, |entry: &skep_protocol::Entry| entry.seq);
+                let entries = entries.into_iter().map(Ok).collect::<Vec<_>>();
+                Some((entries, Some((feed, after))))
+            }
+        });
+        Ok(batches.flat_map(stream::iter).boxed())
+    }
+}
+
+impl Embedded {
+    /// Waits for as much as the sender wants to know.
+    async fn follow(
+        &self,
+        id: InputId,
+        mut progress: watch::Receiver<Progress>,
+        wait: Option<Duration>,
+    ) -> Result<Sent, Error> {
+        let ended = |p: &Progress| matches!(p, Progress::Done(_) | Progress::Refused(_));
+        if let Some(wait) = wait
+            && let Ok(Ok(last)) = tokio::time::timeout(wait, progress.wait_for(ended)).await
+        {
+            return answer(id, &last);
+        }
+        let moved = |p: &Progress| !matches!(p, Progress::Pending);
+        match progress.wait_for(moved).await {
+            Ok(last) => answer(id, &last),
+            Err(_) => Err(self.0.busy()),
+        }
+    }
+
+    fn ended(&self, cell: &Worker, input: &InputRecord) -> Result<Sent, Error> {
+        let Some(seq) = input.outcome_seq else {
+            return Ok(Sent::Accepted { input_id: input.id, seq: input.seq });
+        };
+        let outcome = self.0.store.outcome(cell.number, seq).map_err(|e| self.0.fault(e))?;
+        // Trimmed away: that it ended is all that is known.
+        let outcome = outcome.ok_or(Error::Conflict(Conflict::Ended))?;
+        Ok(Sent::Done { input_id: input.id, outcome })
+    }
+
+    /// Ends an input that waits in the queue. Returns whether it did still.
+    async fn dequeue(&self, cell: &Arc<Worker>, input: InputId) -> Result<bool, Error> {
+        let outcome = ending::cancelled();
+        let (queued, commit) = {
+            let mut state = cell.state();
+            if state.machine.locate(input) != Found::Queued {
+                return Ok(false);
+            }
+            let Some(queued) = state.machine.get(input).cloned() else { return Ok(false) };
+            state.machine.drop_queued(input);
+            let events = vec![WorkerWrite::End {
+                id: input,
+                at: now(),
+                ending: outcome.ending,
+                output: None,
+                error: outcome.error.clone(),
+            }];
+            (queued, self.0.store.submit(Transaction { worker: cell.number, events }))
+        };
+        let committed = commit.await;
+        let mut state = cell.state();
+        match committed {
+            Ok(_) => {
+                state.done(input, outcome);
+                drop(state);
+                self.0.changes.note(cell.id);
+                Ok(true)
+            }
+            Err(error) => {
+                state.machine.restore(queued);
+                drop(state);
+                self.0.drive(cell);
+                Err(self.0.fault(error))
+            }
+        }
+    }
+}
+
+fn answer(id: InputId, progress: &Progress) -> Result<Sent, Error> {
+    match progress {
+        Progress::Done(outcome) => {
+            Ok(Sent::Done { input_id: id, outcome: Outcome::clone(outcome) })
+        }
+        Progress::Accepted(seq) => Ok(Sent::Accepted { input_id: id, seq: *seq }),
+        Progress::Refused(error) => Err(error.clone()),
+        Progress::Pending => Err(Error::Internal),
+    }
+}

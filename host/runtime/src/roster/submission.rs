@@ -1,0 +1,55 @@
+//! The way of an input to the disk, and the wake-up of the driver that handles it.
+
+use std::sync::Arc;
+
+use skep_protocol::InputId;
+use skep_store::record::{Transaction, WorkerWrite};
+
+use super::core::Core;
+use super::worker::{State, Worker};
+
+impl Core {
+    /// Sees to it that a worker is driven, and tells its driver to look.
+    pub(crate) fn drive(self: &Arc<Self>, worker: &Arc<Worker>) {
+        let start = {
+            let mut state = worker.state();
+            !std::mem::replace(&mut state.driving, true)
+        };
+        worker.wake.notify_one();
+        if start {
+            (self.start_driver)(self.clone(), worker.clone());
+        }
+    }
+
+    /// Puts an input on its way to the disk. Under the worker's lock, so that the order there is the
+    /// order of the queue.
+    pub(crate) fn submit(self: &Arc<Self>, worker: &Arc<Worker>, id: InputId, accept: WorkerWrite) {
+        let transaction = Transaction { worker: worker.number, events: vec![accept] };
+        let commit = self.store.submit(transaction);
+        let (core, worker) = (self.clone(), worker.clone());
+        self.host.spawn(async move {
+            let result = commit.await;
+            let seq = result.map(|receipt| receipt.seqs.first().copied().unwrap_or_default());
+            worker.accepted(id, seq.map_err(|error| core.fault(error)));
+            core.drive(&worker);
+            core.changes.note(worker.id);
+        });
+    }
+
+    /// Submits the first input, if its turn was to begin at once and something came between.
+    pub(crate) fn submit_held(self: &Arc<Self>, worker: &Arc<Worker>, state: &mut State) {
+        if let Some(id) = state.machine.submit_held()
+            && let Some(accept) = state.inputs.get(&id).map(|waiting| waiting.acceptance(id, 1))
+        {
+            self.submit(worker, id, accept);
+        }
+    }
+
+    /// Submits what waited behind an input that ran ahead of its own acceptance.
+    pub(crate) fn submit_behind(self: &Arc<Self>, worker: &Arc<Worker>) {
+        let mut state = worker.state();
+        for (id, accept) in std::mem::take(&mut state.behind) {
+            self.submit(worker, id, accept);
+        }
+    }
+}
