@@ -1,5 +1,6 @@
 //! Inputs and their outcomes.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use schemars::JsonSchema;
@@ -236,11 +237,16 @@ struct WrittenRun {
     truncated: bool,
 }
 
+fn written(bytes: &[u8]) -> (Option<String>, Option<String>) {
+    let (text, base64) = to_text(bytes);
+    (text.map(Cow::into_owned), base64.map(Cow::into_owned))
+}
+
 impl From<RunOutput> for WrittenRun {
     fn from(run: RunOutput) -> Self {
-        let (stdout, stdout_base64) = to_text(run.stdout);
-        let (stderr, stderr_base64) = to_text(run.stderr);
-        let RunOutput { exit_code, truncated, .. } = run;
+        let RunOutput { exit_code, truncated, stdout, stderr } = run;
+        let (stdout, stdout_base64) = written(&stdout);
+        let (stderr, stderr_base64) = written(&stderr);
         Self { exit_code, stdout, stdout_base64, stderr, stderr_base64, truncated }
     }
 }

@@ -1,24 +1,27 @@
-//! What goes into a service and comes out of it.
+//! Messages to and from a service, and their form in JSON.
+
+use std::borrow::Cow;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
+use bytes::Bytes;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 /// Bytes with the media type that their sender claims for them.
 ///
-/// In JSON `{"content_type", "body"}` where they are UTF-8, `{"content_type", "body_base64"}` where
-/// they are not.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(into = "Written", try_from = "Written")]
+/// In JSON `{"content_type", "body"}` if they are UTF-8, else `{"content_type", "body_base64"}`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(try_from = "Written<'static>")]
+#[schemars(into = "Written<'static>")]
 pub struct Payload {
     /// The media type; not checked against the body.
     pub content_type: String,
-    /// The message itself.
-    pub body: Vec<u8>,
+    /// The message itself. Clones share it.
+    pub body: Bytes,
 }
 
-/// A worker's own word for why it did not handle an input.
+/// A worker's own reason for not handling an input.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
     /// A short stable word to match on.
@@ -28,29 +31,29 @@ pub struct Failure {
 }
 
 #[derive(Serialize, Deserialize, JsonSchema)]
-struct Written {
+struct Written<'a> {
     #[serde(default)]
-    content_type: String,
+    content_type: Cow<'a, str>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    body: Option<String>,
+    body: Option<Cow<'a, str>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    body_base64: Option<String>,
+    body_base64: Option<Cow<'a, str>>,
 }
 
 /// The text is not base64.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("it is not base64")]
+#[error("the text is not base64")]
 pub struct Base64Error;
 
-/// Bytes as JSON has them: as text where they are UTF-8, in base64 where they are not.
-pub(crate) fn to_text(bytes: Vec<u8>) -> (Option<String>, Option<String>) {
-    match String::from_utf8(bytes) {
-        Ok(text) => (Some(text), None),
-        Err(error) => (None, Some(BASE64_STANDARD.encode(error.as_bytes()))),
+/// Returns bytes as JSON has them: as text if they are UTF-8, else in base64.
+pub(crate) fn to_text(bytes: &[u8]) -> (Option<Cow<'_, str>>, Option<Cow<'_, str>>) {
+    match str::from_utf8(bytes) {
+        Ok(text) => (Some(text.into()), None),
+        Err(_) => (None, Some(BASE64_STANDARD.encode(bytes).into())),
     }
 }
 
-/// The other way round.
+/// Reverses [`to_text`].
 pub(crate) fn from_text(
     text: Option<String>,
     base64: Option<String>,
@@ -61,18 +64,20 @@ pub(crate) fn from_text(
     }
 }
 
-impl From<Payload> for Written {
-    fn from(payload: Payload) -> Self {
-        let (body, body_base64) = to_text(payload.body);
-        Self { content_type: payload.content_type, body, body_base64 }
+impl Serialize for Payload {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let (body, body_base64) = to_text(&self.body);
+        let content_type = Cow::Borrowed(&*self.content_type);
+        Written { content_type, body, body_base64 }.serialize(serializer)
     }
 }
 
-impl TryFrom<Written> for Payload {
+impl TryFrom<Written<'static>> for Payload {
     type Error = Base64Error;
 
-    fn try_from(written: Written) -> Result<Self, Base64Error> {
-        let body = from_text(written.body, written.body_base64)?;
-        Ok(Self { content_type: written.content_type, body })
+    fn try_from(written: Written<'static>) -> Result<Self, Base64Error> {
+        let owned = |text: Option<Cow<'static, str>>| text.map(Cow::into_owned);
+        let body = from_text(owned(written.body), owned(written.body_base64))?.into();
+        Ok(Self { content_type: written.content_type.into_owned(), body })
     }
 }

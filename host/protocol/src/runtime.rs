@@ -1,6 +1,7 @@
 //! What a runtime answers with: descriptions, pages, streams.
 
 use std::pin::Pin;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_core::Stream;
@@ -14,7 +15,7 @@ pub type ByteStream = Pin<Box<dyn Stream<Item = Result<Bytes, Error>> + Send>>;
 
 /// A worker's entries from some place on. Ends when the worker is removed or the runtime shuts
 /// down; an entry of kind `gap` stands for what was trimmed.
-pub type EntryStream = Pin<Box<dyn Stream<Item = Result<Entry, Error>> + Send>>;
+pub type EntryStream = Pin<Box<dyn Stream<Item = Result<Arc<Entry>, Error>> + Send>>;
 
 /// Changes of a runtime's workers from some place on.
 pub type ChangeStream = Pin<Box<dyn Stream<Item = Result<Change, Error>> + Send>>;

@@ -245,8 +245,9 @@ impl Instance {
         self.usable = false;
         let result = self
             .guard(async |store| {
-                let input = handler::Input { content_type: input.content_type, body: input.body };
-                service.skep_worker_handler().call_handle(store, &input).await
+                let Payload { content_type, body } = &input;
+                let input = handler::InputParam { content_type, body };
+                service.skep_worker_handler().call_handle(store, input).await
             })
             .await;
         self.body = Body::Service(service, hooks);
@@ -256,7 +257,7 @@ impl Instance {
                 Ended::Limit { name: LimitName::output_bytes, crash: None, exit_code: None }
             }
             Ok(Ok(output)) => {
-                Ended::Answered(Payload { content_type: output.content_type, body: output.body })
+                Ended::Answered(Payload { content_type: output.content_type, body: output.body.into() })
             }
             Ok(Err(failure)) => {
                 Ended::Failed(Failure { code: failure.code, message: failure.message })

@@ -145,9 +145,7 @@ impl Turns for Embedded {
                 let (mut feed, after) = following?;
                 let entries = match feed.next(after).await {
                     Followed::Ended => return None,
-                    Followed::Entries(entries) => {
-                        entries.iter().map(|entry| skep_protocol::Entry::clone(entry)).collect()
-                    }
+                    Followed::Entries(entries) => entries,
                     Followed::Behind => {
                         let read = tokio::task::spawn_blocking(move || {
                             let page = feed.read(after, PAGE);
@@ -156,12 +154,12 @@ impl Turns for Embedded {
                         let Ok((back, page)) = read.await else { return None };
                         feed = back;
                         match page {
-                            Ok(page) => page.entries,
+                            Ok(page) => page.entries.into_iter().map(Arc::new).collect(),
                             Err(error) => return Some((vec![Err(inner.fault(error))], None)),
                         }
                     }
                 };
-                let after = entries.last().map_or(after, |entry: &skep_protocol::Entry| entry.seq);
+                let after = entries.last().map_or(after, |entry| entry.seq);
                 let entries = entries.into_iter().map(Ok).collect::<Vec<_>>();
                 Some((entries, Some((feed, after))))
             }

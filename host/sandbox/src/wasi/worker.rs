@@ -28,6 +28,8 @@ pub(crate) mod bindings {
             default: trappable,
         },
         exports: { default: async },
+        // An input is lowered from where it lies.
+        ownership: Borrowing { duplicate_if_necessary: true },
     });
 }
 
