@@ -9,8 +9,9 @@ use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 
-use super::place::{Place, names_a_directory};
-use super::{Listing, NewTime, NodeKind, OpenFile, Order, ScopeError, Shared, Stat};
+use super::access::ScopeAccess;
+use super::resolved_name::{ResolvedName, names_a_directory};
+use super::{DirectoryListing, NewTime, NodeKind, OpenFile, Order, ScopeError, Stat};
 
 /// How to open a name.
 #[derive(Clone, Copy, Debug, Default)]
@@ -35,7 +36,7 @@ pub struct OpenHow {
 
 /// What was opened.
 #[derive(Debug)]
-pub enum Opened {
+pub enum OpenNode {
     /// A regular file.
     File(OpenFile),
     /// A directory.
@@ -45,18 +46,18 @@ pub enum Opened {
 /// A guest's handle on a directory. Clones share the handle.
 #[derive(Clone, Debug)]
 pub struct OpenDirectory {
-    pub(super) shared: Arc<Shared>,
+    pub(super) access: Arc<ScopeAccess>,
     pub(super) dir: Arc<Dir>,
 }
 
 impl OpenDirectory {
-    pub(super) fn new(shared: Arc<Shared>, dir: Arc<Dir>) -> Self {
-        Self { shared, dir }
+    pub(super) fn new(access: Arc<ScopeAccess>, dir: Arc<Dir>) -> Self {
+        Self { access, dir }
     }
 
     /// Whether names can be changed in it.
     pub fn is_writable(&self) -> bool {
-        self.shared.rights.can_write()
+        self.access.rights.can_write()
     }
 
     /// Opens a file or directory.
@@ -64,9 +65,9 @@ impl OpenDirectory {
     /// A new name is made exclusively first and opened as an existing one only when that fails,
     /// so that it is known which of the two happened. A dangling link is therefore never created
     /// through.
-    pub fn open(&self, path: &str, how: OpenHow) -> Result<Opened, ScopeError> {
+    pub fn open(&self, path: &str, how: OpenHow) -> Result<OpenNode, ScopeError> {
         if how.write || how.create || how.truncate {
-            self.shared.writable()?;
+            self.access.writable()?;
         }
         if how.create && how.directory {
             return Err(Errno::INVAL.into());
@@ -84,31 +85,31 @@ impl OpenDirectory {
             options.custom_flags((OFlags::DIRECTORY | OFlags::NONBLOCK).bits().cast_signed());
         }
         // Between the open and its being known, no other call may remove or resize the file.
-        let mut ledger = self.shared.disk.ledger();
+        let mut ledger = self.access.disk.ledger();
         let file = self.dir.open_with(path, &options)?.into_std();
         let stat = Stat::of(&file)?;
         match stat.kind {
             NodeKind::Directory if how.create => Err(Errno::ISDIR.into()),
             NodeKind::Directory => {
                 let dir = Arc::new(Dir::from_std_file(file));
-                Ok(Opened::Directory(Self::new(self.shared.clone(), dir)))
+                Ok(OpenNode::Directory(Self::new(self.access.clone(), dir)))
             }
             NodeKind::File => {
                 let write = how.write || how.truncate;
                 ledger.opened(stat.identity(), stat.size);
                 drop(ledger);
-                let file = OpenFile::new(self.shared.clone(), file, &stat, how.read, write);
+                let file = OpenFile::new(self.access.clone(), file, &stat, how.read, write);
                 if how.truncate {
                     file.set_len(0)?;
                 }
-                Ok(Opened::File(file))
+                Ok(OpenNode::File(file))
             }
             _ => Err(ScopeError::SpecialFile),
         }
     }
 
-    fn create(&self, path: &str, how: OpenHow) -> Result<Opened, ScopeError> {
-        let mut ledger = self.shared.disk.ledger();
+    fn create(&self, path: &str, how: OpenHow) -> Result<OpenNode, ScopeError> {
+        let mut ledger = self.access.disk.ledger();
         let refused = ledger.admit_entry();
         if refused.is_err() {
             // What is there already may still be opened with the quota used up.
@@ -124,7 +125,7 @@ impl OpenDirectory {
         ledger.named(stat.identity());
         ledger.opened(stat.identity(), stat.size);
         drop(ledger);
-        Ok(Opened::File(OpenFile::new(self.shared.clone(), file, &stat, how.read, how.write)))
+        Ok(OpenNode::File(OpenFile::new(self.access.clone(), file, &stat, how.read, how.write)))
     }
 
     fn options(how: OpenHow) -> OpenOptions {
@@ -155,7 +156,7 @@ impl OpenDirectory {
 
     /// Sets its own times.
     pub fn set_times(&self, accessed: NewTime, modified: NewTime) -> Result<(), ScopeError> {
-        self.shared.writable()?;
+        self.access.writable()?;
         let handle = File::from(super::listing::readable(&self.dir)?);
         Ok(super::file::set_times(&handle, accessed, modified)?)
     }
@@ -168,16 +169,16 @@ impl OpenDirectory {
         accessed: NewTime,
         modified: NewTime,
     ) -> Result<(), ScopeError> {
-        self.shared.writable()?;
+        self.access.writable()?;
         if !follow {
             let (accessed, modified) = (time_spec(accessed)?, time_spec(modified)?);
             return Ok(self.dir.set_symlink_times(path, accessed, modified)?);
         }
-        // Opened as everything else is: cap-std's own waits for the other end of a FIFO.
+        // OpenNode as everything else is: cap-std's own waits for the other end of a FIFO.
         let how = OpenHow { read: true, follow, ..OpenHow::default() };
         match self.open(path, how)? {
-            Opened::File(file) => file.set_times(accessed, modified),
-            Opened::Directory(directory) => directory.set_times(accessed, modified),
+            OpenNode::File(file) => file.set_times(accessed, modified),
+            OpenNode::Directory(directory) => directory.set_times(accessed, modified),
         }
     }
 
@@ -199,8 +200,8 @@ impl OpenDirectory {
     /// Renames within the scope, replacing what `new_path` names as `rename(2)` does.
     pub fn rename(&self, path: &str, to: &Self, new_path: &str) -> Result<(), ScopeError> {
         self.both_writable(to)?;
-        let mut ledger = self.shared.disk.ledger();
-        let (from, to) = (Place::of(&self.dir, path)?, Place::of(&to.dir, new_path)?);
+        let mut ledger = self.access.disk.ledger();
+        let (from, to) = (ResolvedName::of(&self.dir, path)?, ResolvedName::of(&to.dir, new_path)?);
         let (moved, replaced) = (from.stat(), to.stat());
         from.rename(&to)?;
         // Two names of one file: rename leaves both.
@@ -215,7 +216,7 @@ impl OpenDirectory {
     /// Gives a file a second name within the scope. A link in the last place is not followed.
     pub fn link(&self, path: &str, to: &Self, new_path: &str) -> Result<(), ScopeError> {
         self.both_writable(to)?;
-        let from = Place::to_link(&self.dir, path)?;
+        let from = ResolvedName::to_link(&self.dir, path)?;
         to.name(new_path, |place| from.link(place))
     }
 
@@ -229,12 +230,12 @@ impl OpenDirectory {
     fn name(
         &self,
         path: &str,
-        make: impl FnOnce(&Place<'_>) -> io::Result<()>,
+        make: impl FnOnce(&ResolvedName<'_>) -> io::Result<()>,
     ) -> Result<(), ScopeError> {
-        self.shared.writable()?;
-        let mut ledger = self.shared.disk.ledger();
+        self.access.writable()?;
+        let mut ledger = self.access.disk.ledger();
         ledger.admit_entry()?;
-        let place = Place::of(&self.dir, path)?;
+        let place = ResolvedName::of(&self.dir, path)?;
         make(&place)?;
         if let Ok(stat) = place.stat() {
             ledger.named(stat.identity());
@@ -246,11 +247,11 @@ impl OpenDirectory {
     fn remove(
         &self,
         path: &str,
-        remove: impl FnOnce(&Place<'_>) -> io::Result<()>,
+        remove: impl FnOnce(&ResolvedName<'_>) -> io::Result<()>,
     ) -> Result<(), ScopeError> {
-        self.shared.writable()?;
-        let mut ledger = self.shared.disk.ledger();
-        let place = Place::of(&self.dir, path)?;
+        self.access.writable()?;
+        let mut ledger = self.access.disk.ledger();
+        let place = ResolvedName::of(&self.dir, path)?;
         let before = place.stat();
         remove(&place)?;
         if let Ok(before) = before {
@@ -267,8 +268,8 @@ impl OpenDirectory {
     }
 
     /// Lists its entries.
-    pub fn list(&self, order: Order) -> Result<Listing, ScopeError> {
-        Listing::open(&self.dir, order)
+    pub fn list(&self, order: Order) -> Result<DirectoryListing, ScopeError> {
+        DirectoryListing::open(&self.dir, order)
     }
 
     /// Waits until the directory itself is on disk.
@@ -282,9 +283,9 @@ impl OpenDirectory {
     }
 
     fn both_writable(&self, other: &Self) -> Result<(), ScopeError> {
-        self.shared.writable()?;
-        other.shared.writable()?;
-        match Arc::ptr_eq(&self.shared, &other.shared) {
+        self.access.writable()?;
+        other.access.writable()?;
+        match Arc::ptr_eq(&self.access, &other.access) {
             true => Ok(()),
             false => Err(ScopeError::CrossScope),
         }

@@ -10,13 +10,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt};
 use rustix::fs::OFlags;
 
-use super::ledger::Inode;
-use super::{NodeKind, OpenDirectory, OpenFile, ScopeError, Shared, Stat};
+use super::access::ScopeAccess;
+use super::inode::Inode;
+use super::{NodeKind, OpenDirectory, OpenFile, ScopeError, Stat};
 
 /// A file that has no name in its scope yet. Dropping it removes it.
 #[derive(Debug)]
 pub struct Draft {
-    shared: Arc<Shared>,
+    access: Arc<ScopeAccess>,
     aside: Arc<Dir>,
     name: String,
     inode: Inode,
@@ -28,7 +29,7 @@ impl OpenDirectory {
     /// Begins a file in `aside`, which has to be on the same file system and outside of the scope.
     pub fn draft(&self, aside: &Arc<Dir>) -> Result<Draft, ScopeError> {
         static COUNT: AtomicU64 = AtomicU64::new(0);
-        self.shared.writable()?;
+        self.access.writable()?;
         let mut options = OpenOptions::new();
         options.write(true).create_new(true).mode(0o600);
         options.custom_flags(OFlags::NOFOLLOW.bits().cast_signed());
@@ -41,10 +42,10 @@ impl OpenDirectory {
         };
         let stat = Stat::of(&file)?;
         let inode = stat.identity();
-        self.shared.disk.ledger().drafted(inode);
-        let file = OpenFile::new(self.shared.clone(), file, &stat, false, true);
-        let (shared, aside) = (self.shared.clone(), aside.clone());
-        Ok(Draft { shared, aside, name, inode, file, placed: false })
+        self.access.disk.ledger().drafted(inode);
+        let file = OpenFile::new(self.access.clone(), file, &stat, false, true);
+        let (access, aside) = (self.access.clone(), aside.clone());
+        Ok(Draft { access, aside, name, inode, file, placed: false })
     }
 
     /// Gives a draft its name here, in place of the file that has it. Whether the name is new.
@@ -52,11 +53,11 @@ impl OpenDirectory {
     /// # Errors
     /// [`ScopeError::SpecialFile`] where something else than a file has it.
     pub fn place(&self, mut draft: Draft, name: &str) -> Result<bool, ScopeError> {
-        self.shared.writable()?;
-        if !Arc::ptr_eq(&self.shared, &draft.shared) {
+        self.access.writable()?;
+        if !Arc::ptr_eq(&self.access, &draft.access) {
             return Err(ScopeError::CrossScope);
         }
-        let mut ledger = self.shared.disk.ledger();
+        let mut ledger = self.access.disk.ledger();
         let replaced = match self.stat_at(name, false) {
             Ok(stat) if stat.kind == NodeKind::File => Some(stat),
             Ok(_) => return Err(ScopeError::SpecialFile),

@@ -7,8 +7,9 @@ use std::sync::Arc;
 
 use rustix::fs::Advice;
 
-use super::ledger::Inode;
-use super::{NewTime, ScopeError, Shared, Stat};
+use super::access::ScopeAccess;
+use super::inode::Inode;
+use super::{NewTime, ScopeError, Stat};
 
 /// A guest's handle on a file. Clones share the handle, which is closed with the last of them.
 #[derive(Clone, Debug)]
@@ -16,7 +17,7 @@ pub struct OpenFile(Arc<Handle>);
 
 #[derive(Debug)]
 struct Handle {
-    shared: Arc<Shared>,
+    access: Arc<ScopeAccess>,
     file: File,
     inode: Inode,
     readable: bool,
@@ -25,21 +26,21 @@ struct Handle {
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        self.shared.disk.ledger().closed(self.inode);
+        self.access.disk.ledger().closed(self.inode);
     }
 }
 
 impl OpenFile {
     /// Wraps a file that the ledger already knows to be open; says there when it is closed.
     pub(super) fn new(
-        shared: Arc<Shared>,
+        access: Arc<ScopeAccess>,
         file: File,
         stat: &Stat,
         readable: bool,
         writable: bool,
     ) -> Self {
         let inode = stat.identity();
-        Self(Arc::new(Handle { shared, file, inode, readable, writable }))
+        Self(Arc::new(Handle { access, file, inode, readable, writable }))
     }
 
     /// Whether it was opened for reading.
@@ -76,7 +77,7 @@ impl OpenFile {
         if bytes.is_empty() {
             return Ok(0);
         }
-        let mut ledger = self.0.shared.disk.ledger();
+        let mut ledger = self.0.access.disk.ledger();
         let size = self.0.file.metadata()?.len();
         let start = offset.unwrap_or(size);
         let end = start
@@ -99,7 +100,7 @@ impl OpenFile {
     /// Cuts or extends the file. Extending reads as zeroes and counts in full.
     pub fn set_len(&self, len: u64) -> Result<(), ScopeError> {
         self.changeable()?;
-        let mut ledger = self.0.shared.disk.ledger();
+        let mut ledger = self.0.access.disk.ledger();
         let size = self.0.file.metadata()?.len();
         ledger.admit_all(len.saturating_sub(size))?;
         self.0.file.set_len(len)?;
@@ -119,7 +120,7 @@ impl OpenFile {
 
     /// Sets its times.
     pub fn set_times(&self, accessed: NewTime, modified: NewTime) -> Result<(), ScopeError> {
-        self.0.shared.writable()?;
+        self.0.access.writable()?;
         Ok(set_times(&self.0.file, accessed, modified)?)
     }
 
@@ -140,7 +141,7 @@ impl OpenFile {
     }
 
     fn changeable(&self) -> Result<(), ScopeError> {
-        self.0.shared.writable()?;
+        self.0.access.writable()?;
         if self.0.writable { Ok(()) } else { Err(rustix::io::Errno::BADF.into()) }
     }
 }

@@ -9,70 +9,24 @@
 //! Nothing here waits for anything but the disk: uploads and archives are pushed in and pulled out a
 //! piece at a time, and no thread is held between two pieces.
 
+mod error;
 mod export;
 mod import;
+mod path;
 mod upload;
 mod walk;
 
-use std::io;
+use skep_protocol::{FileName, FileView};
 
-use skep_protocol::{FileName, FileView, LimitName, Timestamp};
+use crate::{NodeKind, OpenFile, OpenHow, OpenNode, Scope};
 
-use crate::{NodeKind, OpenDirectory, OpenFile, OpenHow, Opened, Scope, ScopeError, Stat};
-
-pub use export::Export;
-pub use import::Import;
+pub use error::FileError;
+use error::gone;
+pub use export::{ArchiveExport, PIECE};
+pub use import::ArchiveImport;
+use path::{descend, split, view};
 pub use upload::Upload;
-use walk::{Kind, Walk};
-
-/// Bytes of a piece.
-pub const PIECE: usize = 64 << 10;
-
-/// Why a file could not be read or written.
-#[derive(Debug, thiserror::Error)]
-pub enum FileError {
-    /// There is no such file.
-    #[error("there is no such file")]
-    Unknown,
-    /// There is something else in its place, or in the place of a directory on the way.
-    #[error("there is something else than a file in that place")]
-    NotAFile,
-    /// The quota is used up; which of its two numbers.
-    #[error("the quota `{0}` is used up")]
-    Quota(LimitName),
-    /// The archive is not one, or holds something that is not unpacked.
-    #[error("the archive holds something that is not unpacked")]
-    Archive,
-    /// The file system's own answer.
-    #[error(transparent)]
-    Io(io::Error),
-}
-
-impl From<ScopeError> for FileError {
-    fn from(error: ScopeError) -> Self {
-        match error {
-            ScopeError::Quota(name) => Self::Quota(name),
-            ScopeError::SpecialFile => Self::NotAFile,
-            ScopeError::ReadOnly | ScopeError::CrossScope => {
-                Self::Io(io::ErrorKind::ReadOnlyFilesystem.into())
-            }
-            ScopeError::NotUnicode(_) => Self::Io(io::ErrorKind::InvalidData.into()),
-            ScopeError::Io(error) => error.into(),
-        }
-    }
-}
-
-impl From<io::Error> for FileError {
-    fn from(error: io::Error) -> Self {
-        use rustix::io::Errno;
-        match Errno::from_io_error(&error) {
-            Some(Errno::NOENT) => Self::Unknown,
-            // A link, where none is followed, is the last of these.
-            Some(Errno::NOTDIR | Errno::ISDIR | Errno::LOOP) => Self::NotAFile,
-            _ => Self::Io(error),
-        }
-    }
-}
+use walk::{Walk, WalkKind};
 
 /// Some files of a directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -101,7 +55,7 @@ pub fn list(
     let mut walk = Walk::new(scope.open(), prefix, after.map_or("", FileName::as_str));
     let mut listed = Listed { files: Vec::new(), more: false, hidden: 0 };
     while let Some(found) = walk.next()? {
-        let Kind::File = found.kind else { continue };
+        let WalkKind::File = found.kind else { continue };
         match found.directory.stat_at(found.leaf(), false) {
             Ok(stat) if stat.kind == NodeKind::File => {
                 if listed.files.len() == limit {
@@ -138,8 +92,8 @@ pub fn open(scope: &Scope, name: &FileName) -> Result<(FileView, OpenFile), File
         };
     }
     match directory.open(leaf, OpenHow { read: true, ..OpenHow::default() })? {
-        Opened::File(file) => Ok((view(name.clone(), &file.stat()?), file)),
-        Opened::Directory(_) => Err(FileError::NotAFile),
+        OpenNode::File(file) => Ok((view(name.clone(), &file.stat()?), file)),
+        OpenNode::Directory(_) => Err(FileError::NotAFile),
     }
 }
 
@@ -161,32 +115,6 @@ pub fn remove(scope: &Scope, name: &FileName) -> Result<(), FileError> {
     }
     directory.unlink(leaf)?;
     Ok(directory.sync()?)
-}
-
-/// The directories on the way to a name, and its last part.
-fn split(name: &str) -> (impl Iterator<Item = &str>, &str) {
-    let (way, leaf) = name.rsplit_once('/').unwrap_or(("", name));
-    (way.split('/').filter(|part| !part.is_empty()), leaf)
-}
-
-/// Opens a directory in another one, through no link.
-fn descend(directory: &OpenDirectory, part: &str) -> Result<OpenDirectory, FileError> {
-    match directory.open(part, OpenHow { read: true, directory: true, ..OpenHow::default() })? {
-        Opened::Directory(directory) => Ok(directory),
-        Opened::File(_) => Err(FileError::NotAFile),
-    }
-}
-
-/// Passes over what is not there any more.
-fn gone(error: FileError) -> Result<(), FileError> {
-    match error {
-        FileError::Unknown | FileError::NotAFile => Ok(()),
-        error => Err(error),
-    }
-}
-
-fn view(name: FileName, stat: &Stat) -> FileView {
-    FileView { name, bytes: stat.size, modified_at: Timestamp::since_epoch(stat.modified) }
 }
 
 #[cfg(test)]

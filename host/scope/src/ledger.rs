@@ -20,25 +20,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use cap_std::fs::Dir;
 use skep_protocol::LimitName;
 
-use super::{ScopeError, census};
-
-/// How much may be added.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Quota {
-    /// File bytes.
-    pub bytes: u64,
-    /// Names.
-    pub entries: u64,
-}
-
-/// How much has been added.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Usage {
-    /// File bytes.
-    pub bytes: u64,
-    /// Names.
-    pub entries: u64,
-}
+use super::inode::Inode;
+use super::{DiskUsage, Quota, ScopeError, usage_scan};
 
 /// A ledger that the scopes of one worker share, behind one lock.
 ///
@@ -52,7 +35,7 @@ impl Disk {
     pub fn new(quota: Quota) -> Self {
         Self(Arc::new(Mutex::new(Ledger {
             quota,
-            used: Usage::default(),
+            used: DiskUsage::default(),
             counts: Counts::Added,
             charges: HashMap::new(),
             refused: None,
@@ -70,11 +53,11 @@ impl Disk {
     /// else may change the tree: what is put there behind the ledger's back gives credit when it
     /// is deleted. For the same reason no other directory may use this ledger.
     pub fn counted(quota: Quota, dir: &Dir) -> io::Result<Self> {
-        Ok(Self::counted_before(quota, census::count(dir)?))
+        Ok(Self::counted_before(quota, usage_scan::measure(dir)?))
     }
 
     /// The same of a tree that another process has counted, for as long as that leaves it alone.
-    pub fn counted_before(quota: Quota, used: Usage) -> Self {
+    pub fn counted_before(quota: Quota, used: DiskUsage) -> Self {
         Self(Arc::new(Mutex::new(Ledger {
             quota,
             used,
@@ -87,15 +70,15 @@ impl Disk {
     /// Counts the tree again. Files that were begun and have no name in it yet count on.
     pub(super) fn recount(&self, dir: &Dir) -> io::Result<()> {
         let mut ledger = self.ledger();
-        let found = census::count(dir)?;
+        let found = usage_scan::measure(dir)?;
         let nameless = ledger.charges.values().filter(|charge| charge.nameless);
         let drafts: u64 = nameless.map(|charge| charge.bytes).sum();
-        ledger.used = Usage { bytes: found.bytes + drafts, ..found };
+        ledger.used = DiskUsage { bytes: found.bytes + drafts, ..found };
         Ok(())
     }
 
     /// What has been added so far.
-    pub fn usage(&self) -> Usage {
+    pub fn usage(&self) -> DiskUsage {
         self.ledger().used
     }
 
@@ -108,13 +91,6 @@ impl Disk {
         // The ledger has no half-done state: each method leaves it consistent.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// A file or directory of the host, by device and number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Inode {
-    pub(super) device: u64,
-    pub(super) number: u64,
 }
 
 /// Which bytes and names count.
@@ -138,7 +114,7 @@ struct Charge {
 #[derive(Debug)]
 pub(super) struct Ledger {
     quota: Quota,
-    used: Usage,
+    used: DiskUsage,
     counts: Counts,
     charges: HashMap<Inode, Charge>,
     refused: Option<LimitName>,
@@ -317,9 +293,9 @@ mod tests {
         ledger.opened(A, 0);
         ledger.resized(A, 0, 70);
         ledger.unnamed(A, Some(70));
-        assert_eq!(ledger.used, Usage { bytes: 70, entries: 0 });
+        assert_eq!(ledger.used, DiskUsage { bytes: 70, entries: 0 });
         ledger.closed(A);
-        assert_eq!(ledger.used, Usage::default());
+        assert_eq!(ledger.used, DiskUsage::default());
         assert!(ledger.charges.is_empty());
     }
 
@@ -330,12 +306,12 @@ mod tests {
         ledger.named(A);
         ledger.resized(A, 0, 70);
         ledger.named(A);
-        assert_eq!(ledger.used, Usage { bytes: 70, entries: 2 });
+        assert_eq!(ledger.used, DiskUsage { bytes: 70, entries: 2 });
         assert!(ledger.admit_entry().is_err());
         ledger.unnamed(A, None);
-        assert_eq!(ledger.used, Usage { bytes: 70, entries: 1 });
+        assert_eq!(ledger.used, DiskUsage { bytes: 70, entries: 1 });
         ledger.unnamed(A, Some(70));
-        assert_eq!(ledger.used, Usage::default());
+        assert_eq!(ledger.used, DiskUsage::default());
     }
 
     #[test]

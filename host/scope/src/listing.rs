@@ -28,7 +28,7 @@ pub enum Order {
 
 /// One entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
+pub struct DirectoryEntry {
     /// Its name.
     pub name: String,
     /// What it is.
@@ -40,7 +40,7 @@ pub struct Entry {
 }
 
 /// A directory being listed, without `.` and `..`. Holds one file descriptor.
-pub struct Listing {
+pub struct DirectoryListing {
     dir: rustix::fs::Dir,
     device: u64,
     order: Order,
@@ -50,7 +50,7 @@ pub struct Listing {
     not_unicode: u64,
 }
 
-impl Listing {
+impl DirectoryListing {
     pub(super) fn open(dir: &Dir, order: Order) -> Result<Self, ScopeError> {
         // Reading through a handle of its own, two listings do not share a position.
         let dir = readable(dir)?;
@@ -67,7 +67,7 @@ impl Listing {
     ///
     /// # Errors
     /// [`ScopeError::NotUnicode`], or the disk's.
-    pub fn next_batch(&mut self) -> Result<Vec<Entry>, ScopeError> {
+    pub fn next_batch(&mut self) -> Result<Vec<DirectoryEntry>, ScopeError> {
         let batch = match self.order {
             Order::Stored => self.next_stored(),
             Order::Sorted => self.next_sorted(),
@@ -78,7 +78,7 @@ impl Listing {
         }
     }
 
-    fn next_stored(&mut self) -> Result<Vec<Entry>, ScopeError> {
+    fn next_stored(&mut self) -> Result<Vec<DirectoryEntry>, ScopeError> {
         let mut batch = Vec::new();
         while batch.len() < BATCH
             && let Some(entry) = self.next_entry()?
@@ -88,7 +88,7 @@ impl Listing {
         Ok(batch)
     }
 
-    fn next_sorted(&mut self) -> Result<Vec<Entry>, ScopeError> {
+    fn next_sorted(&mut self) -> Result<Vec<DirectoryEntry>, ScopeError> {
         self.dir.rewind();
         self.not_unicode = 0;
         let mut next = BTreeMap::new();
@@ -107,7 +107,7 @@ impl Listing {
         Ok(batch)
     }
 
-    fn next_entry(&mut self) -> Result<Option<Entry>, ScopeError> {
+    fn next_entry(&mut self) -> Result<Option<DirectoryEntry>, ScopeError> {
         while let Some(entry) = self.dir.read().transpose()? {
             let Ok(name) = entry.file_name().to_str() else {
                 self.not_unicode += 1;
@@ -124,15 +124,15 @@ impl Listing {
                 kind = FileType::from_raw_mode(stat.st_mode).into();
             }
             let (name, inode) = (name.to_owned(), entry.ino());
-            return Ok(Some(Entry { name, kind, device: self.device, inode }));
+            return Ok(Some(DirectoryEntry { name, kind, device: self.device, inode }));
         }
         Ok(None)
     }
 }
 
-impl std::fmt::Debug for Listing {
+impl std::fmt::Debug for DirectoryListing {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Listing").finish_non_exhaustive()
+        f.debug_struct("DirectoryListing").finish_non_exhaustive()
     }
 }
 

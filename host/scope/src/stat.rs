@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use cap_std::fs::{FileTypeExt, Metadata, MetadataExt};
 
-use super::ledger::Inode;
+use super::inode::Inode;
 
 /// What a name stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,7 +1,9 @@
+use std::io;
 use std::os::unix::fs::symlink;
 
 use cap_std::ambient_authority;
-use skep_protocol::LimitName;
+use cap_std::fs::Dir;
+use skep_protocol::{LimitName, Rights};
 
 use super::*;
 
@@ -35,13 +37,13 @@ const WRITE: OpenHow = OpenHow { write: true, create: true, ..READ };
 
 fn file(dir: &OpenDirectory, path: &str, how: OpenHow) -> OpenFile {
     match dir.open(path, how).unwrap() {
-        Opened::File(file) => file,
-        Opened::Directory(_) => panic!("{path} is a directory"),
+        OpenNode::File(file) => file,
+        OpenNode::Directory(_) => panic!("{path} is a directory"),
     }
 }
 
-fn is_denied(result: Result<Opened, ScopeError>) -> bool {
-    matches!(result, Err(ScopeError::Io(e)) if e.kind() == std::io::ErrorKind::PermissionDenied)
+fn is_denied(result: Result<OpenNode, ScopeError>) -> bool {
+    matches!(result, Err(ScopeError::Io(e)) if e.kind() == io::ErrorKind::PermissionDenied)
 }
 
 #[test]
@@ -84,7 +86,7 @@ fn names_are_counted_and_given_back() {
     dir.remove_directory("d").unwrap();
     assert_eq!(f.disk.usage().entries, 1);
     dir.unlink("a").unwrap();
-    assert_eq!(f.disk.usage(), Usage::default());
+    assert_eq!(f.disk.usage(), DiskUsage::default());
 }
 
 #[test]

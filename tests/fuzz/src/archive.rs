@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use skep_scope::Scope;
-use skep_scope::files::{Export, Import, self};
+use skep_scope::files::{ArchiveExport, ArchiveImport, self};
 use tar::Header;
 
 use crate::place::Place;
@@ -23,7 +23,7 @@ pub(crate) fn run(data: &[u8]) {
     }
     let step = [1, 7, 511, 512, 513, 4_096, 65_536][usize::from(how >> 1) % 7];
     let place = Place::new();
-    let mut import = Import::new(&place.inner, place.aside.clone());
+    let mut import = ArchiveImport::new(&place.inner, place.aside.clone());
     let pushed = archive.chunks(step).try_for_each(|piece| import.push(piece));
     let done = match pushed {
         Ok(()) => import.finish().ok(),
@@ -62,9 +62,9 @@ fn mend(archive: &mut Vec<u8>) {
 }
 
 fn packs_again(place: &Place) {
-    let mut export = Export::new(&place.inner);
+    let mut export = ArchiveExport::new(&place.inner);
     let other = Place::new();
-    let mut import = Import::new(&other.inner, other.aside.clone());
+    let mut import = ArchiveImport::new(&other.inner, other.aside.clone());
     while let Some(piece) = export.next_piece().expect("the disk is whole") {
         import.push(&piece).expect("we pack what we unpack");
     }

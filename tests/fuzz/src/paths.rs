@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use skep_protocol::FileName;
-use skep_scope::files::{Export, Upload, self};
-use skep_scope::{NewTime, OpenDirectory, OpenFile, OpenHow, Opened, Order, Stat};
+use skep_scope::files::{ArchiveExport, Upload, self};
+use skep_scope::{NewTime, OpenDirectory, OpenFile, OpenHow, OpenNode, Order, Stat};
 
 use crate::bytes::Bytes;
 use crate::place::Place;
@@ -154,14 +154,14 @@ impl Guest<'_> {
             sync: false,
         };
         match dir.open(&self.path(), how) {
-            Ok(Opened::File(file)) => {
+            Ok(OpenNode::File(file)) => {
                 assert!(dir.is_writable() || !file.is_writable());
                 self.seen(&file.stat().expect("it is open"));
                 if self.files.len() < HANDLES {
                     self.files.push(file);
                 }
             }
-            Ok(Opened::Directory(found)) => {
+            Ok(OpenNode::Directory(found)) => {
                 assert_eq!(dir.is_writable(), found.is_writable());
                 self.seen(&found.stat().expect("it is open"));
                 if self.directories.len() < HANDLES {
@@ -256,7 +256,7 @@ impl Guest<'_> {
             let (_, file) = files::open(&self.place.inner, &view.name).expect("it was listed");
             self.seen(&file.stat().expect("it is open"));
         }
-        let mut export = Export::new(&self.place.inner);
+        let mut export = ArchiveExport::new(&self.place.inner);
         while let Ok(Some(_)) = export.next_piece() {}
     }
 }

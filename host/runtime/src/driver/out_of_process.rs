@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use skep_protocol::{Failure, LimitName, Limits};
-use skep_scope::Usage;
+use skep_scope::DiskUsage;
 use skep_store::record::Standing;
 
 use super::task::{Driver, Job, Ran, ran};
@@ -119,7 +119,7 @@ impl Driver {
 }
 
 /// The limit that a directory is past after a run and was not before.
-fn overfilled(before: Usage, after: Usage, limits: &Limits) -> Option<LimitName> {
+fn overfilled(before: DiskUsage, after: DiskUsage, limits: &Limits) -> Option<LimitName> {
     let is_past = |before: u64, after: u64, limit: u64| after > limit.max(before);
     if is_past(before.bytes, after.bytes, limits.disk_bytes) {
         Some(LimitName::disk_bytes)

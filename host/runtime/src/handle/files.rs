@@ -16,7 +16,7 @@ use skep_protocol::{
     ByteStream, Diagnostic, DiagnosticCode, Error, FileName, FileRange, FileView, Files, Imported,
     Invalid, Limits, ListFiles, Listing, Rights, Stored, WorkerId,
 };
-use skep_scope::files::{self, Export, FileError, Import, PIECE, Upload};
+use skep_scope::files::{self, ArchiveExport, ArchiveImport, FileError, PIECE, Upload};
 use skep_scope::{Disk, Quota, Scope};
 use skep_store::StoreError;
 use tokio::sync::oneshot;
@@ -137,7 +137,7 @@ impl Files for Embedded {
             None => return Ok(stream::iter([Ok(Bytes::from_static(&[0; 1_024]))]).boxed()),
         };
         let inner = self.0.inner.clone();
-        let pieces = stream::unfold(Some(Export::new(&scope)), move |export| {
+        let pieces = stream::unfold(Some(ArchiveExport::new(&scope)), move |export| {
             let inner = inner.clone();
             async move {
                 let mut export = export?;
@@ -162,7 +162,7 @@ impl Files for Embedded {
         let (store, scope) = (self.0.store.clone(), writer.open.scope.clone());
         let begin = move || {
             let aside = Arc::new(store.incoming_dir(&worker).map_err(of_store)?);
-            Ok(Import::new(&scope, aside))
+            Ok(ArchiveImport::new(&scope, aside))
         };
         let mut import = writer.step(begin).await?;
         let unpacked = async {

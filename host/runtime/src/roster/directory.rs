@@ -8,7 +8,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use skep_protocol::{Rights, WorkerId};
-use skep_scope::{Disk, Quota, Scope, Usage};
+use skep_scope::{Disk, DiskUsage, Quota, Scope};
 use skep_store::{Refusal, Store, StoreError};
 
 /// See the module's documentation.
@@ -45,7 +45,7 @@ pub(crate) struct Taken {
 
 impl Directory {
     /// What lies in it, if it is open.
-    pub(crate) fn usage(&self) -> Option<Usage> {
+    pub(crate) fn usage(&self) -> Option<DiskUsage> {
         match &*self.slot() {
             Slot::Open(open) => Some(open.disk.usage()),
             Slot::Closed | Slot::Gone => None,

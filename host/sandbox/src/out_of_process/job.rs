@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use skep_protocol::{Limits, Rights};
-use skep_scope::Usage;
+use skep_scope::DiskUsage;
 
 use crate::code::engine::Profile;
 use crate::guest::turn::Identity;
@@ -40,5 +40,5 @@ pub struct MountJob {
     /// Read-only, or writable.
     pub rights: Rights,
     /// What it holds already, where all of that counts against the quota; else only what is added.
-    pub used: Option<Usage>,
+    pub used: Option<DiskUsage>,
 }

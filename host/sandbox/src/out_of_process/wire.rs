@@ -22,7 +22,7 @@ use rustix::net::{
 use serde_json::{Map, Value, json};
 use skep_protocol::text::neutral;
 use skep_protocol::{Denial, Grants, HttpGrant, LimitName, Limits, Rights};
-use skep_scope::Usage;
+use skep_scope::DiskUsage;
 
 use super::job::{MountJob, ProcessJob};
 use crate::code::engine::Profile;
@@ -228,7 +228,9 @@ fn job_of(value: &Value, stdin: Vec<u8>) -> Option<ProcessJob> {
     let mount = |value: &Value| {
         let used = match &value["used"] {
             Value::Null => None,
-            used => Some(Usage { bytes: used.get(0)?.as_u64()?, entries: used.get(1)?.as_u64()? }),
+            used => {
+                Some(DiskUsage { bytes: used.get(0)?.as_u64()?, entries: used.get(1)?.as_u64()? })
+            }
         };
         let rights = match value["write"].as_bool()? {
             true => Rights::ReadWrite,
@@ -397,7 +399,7 @@ mod tests {
             mounts: vec![MountJob {
                 guest: "/data".into(),
                 rights: Rights::ReadWrite,
-                used: Some(Usage { bytes: 5, entries: 1 }),
+                used: Some(DiskUsage { bytes: 5, entries: 1 }),
             }],
             limits: Limits { fuel: u64::MAX, ..Limits::default() },
         }

@@ -11,7 +11,8 @@ use rustix::fs::Advice;
 use rustix::io::Errno;
 use skep_protocol::LimitName;
 use skep_scope::{
-    Entry, Listing, NewTime, NodeKind, OpenDirectory, OpenFile, OpenHow, Opened, ScopeError, Stat,
+    DirectoryEntry, DirectoryListing, NewTime, NodeKind, OpenDirectory, OpenFile, OpenHow,
+    OpenNode, ScopeError, Stat,
 };
 use wasmtime::component::{Resource, ResourceTableError};
 use wasmtime_wasi_io::streams::{DynInputStream, DynOutputStream};
@@ -91,8 +92,8 @@ pub enum Node {
 /// A directory being listed.
 #[expect(unreachable_pub, reason = "the generated bindings re-export it")]
 pub struct EntryStream {
-    listing: Option<Listing>,
-    batch: std::vec::IntoIter<Entry>,
+    listing: Option<DirectoryListing>,
+    batch: std::vec::IntoIter<DirectoryEntry>,
     _permit: Permit,
 }
 
@@ -424,8 +425,8 @@ impl types::HostDescriptor for World {
             ),
         };
         let node = match self.on_disk(move || directory.open(&path, how)).await? {
-            Opened::File(file) => Node::File { file, permit },
-            Opened::Directory(directory) => Node::Directory { directory, permit: Some(permit) },
+            OpenNode::File(file) => Node::File { file, permit },
+            OpenNode::Directory(directory) => Node::Directory { directory, permit: Some(permit) },
         };
         Ok(self.table.push(node)?)
     }

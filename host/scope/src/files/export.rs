@@ -2,9 +2,12 @@
 
 use tar::{EntryType, Header};
 
-use super::walk::{Kind, Walk};
-use super::{FileError, PIECE, gone};
-use crate::{OpenFile, OpenHow, Opened, Scope, Stat};
+use super::error::{FileError, gone};
+use super::walk::{Walk, WalkEntry, WalkKind};
+use crate::{OpenFile, OpenHow, OpenNode, Scope, Stat};
+
+/// Size of one piece in bytes.
+pub const PIECE: usize = 64 << 10;
 
 /// What a block is long, and what each part of an archive is filled up to.
 pub(super) const BLOCK: usize = 512;
@@ -15,26 +18,26 @@ const LONG_NAME: &[u8] = b"././@LongLink";
 /// An archive of the files and directories of a scope, in the order of their names. What changes
 /// meanwhile is in it as it is when its turn comes; a file that is cut meanwhile is filled up with
 /// zeroes.
-pub struct Export {
+pub struct ArchiveExport {
     walk: Walk,
-    file: Option<Content>,
+    file: Option<ExportedFile>,
     ended: bool,
 }
 
 /// The file whose turn it is.
-struct Content {
+struct ExportedFile {
     file: OpenFile,
     offset: u64,
     size: u64,
 }
 
-impl std::fmt::Debug for Export {
+impl std::fmt::Debug for ArchiveExport {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Export").finish_non_exhaustive()
+        f.debug_struct("ArchiveExport").finish_non_exhaustive()
     }
 }
 
-impl Export {
+impl ArchiveExport {
     /// Begins one.
     pub fn new(scope: &Scope) -> Self {
         Self { walk: Walk::new(scope.open(), "", ""), file: None, ended: false }
@@ -73,26 +76,26 @@ impl Export {
         Ok(if piece.is_empty() { None } else { Some(piece) })
     }
 
-    fn entry(&mut self, found: &super::walk::Found, piece: &mut Vec<u8>) -> Result<(), FileError> {
+    fn entry(&mut self, found: &WalkEntry, piece: &mut Vec<u8>) -> Result<(), FileError> {
         let name = found.name.as_str();
-        if found.kind == Kind::Directory {
+        if found.kind == WalkKind::Directory {
             let stat = found.directory.stat_at(found.leaf(), false)?;
             let name = format!("{name}/");
             header(&name, EntryType::Directory, 0o755, 0, &stat, piece);
             return Ok(());
         }
         let how = OpenHow { read: true, ..OpenHow::default() };
-        let Opened::File(file) = found.directory.open(found.leaf(), how)? else {
+        let OpenNode::File(file) = found.directory.open(found.leaf(), how)? else {
             return Err(FileError::NotAFile);
         };
         let stat = file.stat()?;
         header(name, EntryType::Regular, 0o644, stat.size, &stat, piece);
-        self.file = Some(Content { file, offset: 0, size: stat.size });
+        self.file = Some(ExportedFile { file, offset: 0, size: stat.size });
         Ok(())
     }
 }
 
-impl Content {
+impl ExportedFile {
     /// Adds some of it. Whether that was all.
     fn read(&mut self, piece: &mut Vec<u8>) -> Result<bool, FileError> {
         let left = usize::try_from(self.size - self.offset).unwrap_or(usize::MAX);

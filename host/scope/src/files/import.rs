@@ -16,9 +16,9 @@ use sha2::{Digest, Sha256};
 use skep_protocol::{FileName, Imported};
 use tar::{EntryType, Header, PaxExtensions};
 
-use super::FileError;
+use super::error::FileError;
 use super::export::{BLOCK, padding};
-use super::upload::{Upload, way};
+use super::upload::{Upload, make_parents};
 use crate::{NewTime, OpenDirectory, Scope};
 
 /// The longest extension: a name and a few words beside it.
@@ -34,10 +34,10 @@ const TRAILER: u64 = 1 << 20;
 const LATEST: u64 = 253_402_300_799;
 
 /// An archive on its way into a scope.
-pub struct Import {
+pub struct ArchiveImport {
     root: OpenDirectory,
     aside: Arc<Dir>,
-    next: Next,
+    state: ImportState,
     /// A header or an extension that is not there in whole yet.
     block: Vec<u8>,
     headers: u64,
@@ -50,7 +50,7 @@ pub struct Import {
 }
 
 /// What comes next.
-enum Next {
+enum ImportState {
     Header,
     Extension {
         kind: EntryType,
@@ -76,19 +76,19 @@ struct Pax {
     size: Option<u64>,
 }
 
-impl std::fmt::Debug for Import {
+impl std::fmt::Debug for ArchiveImport {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Import").field("done", &self.done).finish_non_exhaustive()
+        f.debug_struct("ArchiveImport").field("done", &self.done).finish_non_exhaustive()
     }
 }
 
-impl Import {
+impl ArchiveImport {
     /// Begins one; `aside` is where files lie until they are whole.
     pub fn new(scope: &Scope, aside: Arc<Dir>) -> Self {
         Self {
             root: scope.open(),
             aside,
-            next: Next::Header,
+            state: ImportState::Header,
             block: Vec::new(),
             headers: 0,
             long_name: None,
@@ -105,8 +105,8 @@ impl Import {
     /// nothing more is taken.
     pub fn push(&mut self, mut bytes: &[u8]) -> Result<(), FileError> {
         while !bytes.is_empty() {
-            let next = std::mem::replace(&mut self.next, Next::Nothing);
-            self.next = self.step(next, &mut bytes)?;
+            let state = std::mem::replace(&mut self.state, ImportState::Nothing);
+            self.state = self.step(state, &mut bytes)?;
         }
         Ok(())
     }
@@ -116,8 +116,8 @@ impl Import {
     /// # Errors
     /// [`FileError::Archive`] where the archive has no end, or the disk's.
     pub fn finish(self) -> Result<Imported, FileError> {
-        match self.next {
-            Next::End { zeroes } if zeroes >= BLOCK as u64 => {}
+        match self.state {
+            ImportState::End { zeroes } if zeroes >= BLOCK as u64 => {}
             _ => return Err(FileError::Archive),
         }
         // One wait for all files, instead of two for each.
@@ -125,44 +125,45 @@ impl Import {
         Ok(self.done)
     }
 
-    fn step(&mut self, next: Next, bytes: &mut &[u8]) -> Result<Next, FileError> {
-        match next {
-            Next::Header => match self.gather(bytes, BLOCK) {
-                None => Ok(Next::Header),
+    fn step(&mut self, state: ImportState, bytes: &mut &[u8]) -> Result<ImportState, FileError> {
+        match state {
+            ImportState::Header => match self.gather(bytes, BLOCK) {
+                None => Ok(ImportState::Header),
                 Some(block) => self.header(block),
             },
-            Next::Extension { kind, size } => match self.gather(bytes, size + padding(size as u64))
-            {
-                None => Ok(Next::Extension { kind, size }),
-                Some(mut block) => {
-                    block.truncate(size);
-                    self.extension(kind, block)?;
-                    Ok(Next::Header)
+            ImportState::Extension { kind, size } => {
+                match self.gather(bytes, size + padding(size as u64)) {
+                    None => Ok(ImportState::Extension { kind, size }),
+                    Some(mut block) => {
+                        block.truncate(size);
+                        self.extension(kind, block)?;
+                        Ok(ImportState::Header)
+                    }
                 }
-            },
-            Next::Content { mut upload, left, modified, padding } => {
+            }
+            ImportState::Content { mut upload, left, modified, padding } => {
                 let some = take(bytes, usize::try_from(left).unwrap_or(usize::MAX));
                 upload.write(some)?;
                 let left = left - some.len() as u64;
                 if left > 0 {
-                    return Ok(Next::Content { upload, left, modified, padding });
+                    return Ok(ImportState::Content { upload, left, modified, padding });
                 }
                 self.close(upload, modified)?;
-                Ok(Next::Padding(padding))
+                Ok(ImportState::Padding(padding))
             }
-            Next::Padding(left) => {
+            ImportState::Padding(left) => {
                 let left = left - take(bytes, left).len();
-                Ok(if left > 0 { Next::Padding(left) } else { Next::Header })
+                Ok(if left > 0 { ImportState::Padding(left) } else { ImportState::Header })
             }
-            Next::End { zeroes } => {
+            ImportState::End { zeroes } => {
                 let zeroes = zeroes + bytes.len() as u64;
                 if bytes.iter().any(|&byte| byte != 0) || zeroes > TRAILER {
                     return Err(FileError::Archive);
                 }
                 *bytes = &[];
-                Ok(Next::End { zeroes })
+                Ok(ImportState::End { zeroes })
             }
-            Next::Nothing => Err(FileError::Archive),
+            ImportState::Nothing => Err(FileError::Archive),
         }
     }
 
@@ -173,11 +174,11 @@ impl Import {
         (self.block.len() == size).then(|| std::mem::take(&mut self.block))
     }
 
-    fn header(&mut self, block: Vec<u8>) -> Result<Next, FileError> {
+    fn header(&mut self, block: Vec<u8>) -> Result<ImportState, FileError> {
         if block.iter().all(|&byte| byte == 0) {
             // An extension of nothing is none of ours.
             return match (&self.long_name, &self.pax) {
-                (None, None) => Ok(Next::End { zeroes: 0 }),
+                (None, None) => Ok(ImportState::End { zeroes: 0 }),
                 _ => Err(FileError::Archive),
             };
         }
@@ -199,7 +200,7 @@ impl Import {
                     return Err(FileError::Archive);
                 }
                 let size = usize::try_from(size).map_err(|_| FileError::Archive)?;
-                Ok(Next::Extension { kind, size })
+                Ok(ImportState::Extension { kind, size })
             }
             EntryType::Regular => {
                 // A plain 0 in the place of the kind is what old archives have, directories too.
@@ -211,17 +212,17 @@ impl Import {
                 let upload = upload.map_err(refused)?;
                 let padding = padding(size);
                 if size > 0 {
-                    return Ok(Next::Content { upload, left: size, modified, padding });
+                    return Ok(ImportState::Content { upload, left: size, modified, padding });
                 }
                 self.close(upload, modified)?;
-                Ok(Next::Header)
+                Ok(ImportState::Header)
             }
             EntryType::Directory if size == 0 => {
                 if let Some(name) = self.name(&header, 0)? {
                     self.once(&name)?;
                     self.directory(&name).map_err(refused)?;
                 }
-                Ok(Next::Header)
+                Ok(ImportState::Header)
             }
             _ => Err(FileError::Archive),
         }
@@ -301,7 +302,7 @@ impl Import {
 
     fn directory(&self, name: &FileName) -> Result<(), FileError> {
         let below = format!("{name}/.");
-        way(&self.root, &below).map(drop)
+        make_parents(&self.root, &below).map(drop)
     }
 
     fn close(&mut self, upload: Upload, modified: NewTime) -> Result<(), FileError> {

@@ -2,11 +2,11 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
-use skep_protocol::Rights;
+use skep_protocol::{LimitName, Rights};
 use std::sync::Arc;
 
 use super::*;
-use crate::{Disk, Quota, Usage};
+use crate::{Disk, DiskUsage, Quota};
 
 mod archives;
 
@@ -57,7 +57,7 @@ impl Place {
     }
 
     fn used(&self) -> (u64, u64) {
-        let Usage { bytes, entries } = self.disk.usage();
+        let DiskUsage { bytes, entries } = self.disk.usage();
         // The ledger is what a count would be.
         let counted = Disk::counted(Quota { bytes: 0, entries: 0 }, &self.data).unwrap().usage();
         assert_eq!((counted.bytes, counted.entries), (bytes, entries));
@@ -271,7 +271,7 @@ fn names_that_cannot_be_told_are_counted_once_over_all_pages() {
     assert_eq!(counted("sub/"), (1, 2));
     let whole = list(&place.scope, "", None, 10).unwrap();
     assert_eq!((whole.files.len(), whole.hidden), (3, 4));
-    let mut export = Export::new(&place.scope);
+    let mut export = ArchiveExport::new(&place.scope);
     while export.next_piece().unwrap().is_some() {}
     assert_eq!(export.hidden(), 4);
 }

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use cap_std::fs::Dir;
 use skep_protocol::{FileName, FileView};
 
-use super::{FileError, descend, split, view};
+use super::error::FileError;
+use super::path::{descend, split, view};
 use crate::{Draft, NewTime, NodeKind, OpenDirectory, Scope, ScopeError};
 
 /// A file on its way to its name. Dropped before its end, it leaves nothing.
@@ -91,10 +92,10 @@ impl Upload {
     }
 
     /// Also which directories were made.
-    fn put(self) -> Result<(FileView, bool, Made), FileError> {
+    fn put(self) -> Result<(FileView, bool, CreatedDirectories), FileError> {
         let Self { root, name, draft, .. } = self;
         let stat = draft.file().stat()?;
-        let (parent, made) = way(&root, name.as_str())?;
+        let (parent, made) = make_parents(&root, name.as_str())?;
         let (_, leaf) = split(name.as_str());
         match parent.place(draft, leaf) {
             Ok(created) => Ok((view(name, &stat), created, made)),
@@ -117,13 +118,13 @@ fn look(root: &OpenDirectory, name: &FileName) -> Result<NodeKind, FileError> {
 }
 
 /// Directories that were made on the way to a name, which are next to each other.
-pub(super) struct Made {
+pub(super) struct CreatedDirectories {
     /// Which part of the name the first of them is; the last part where there is none.
     first: usize,
     count: usize,
 }
 
-impl Made {
+impl CreatedDirectories {
     /// Removes them, as far as they are empty.
     fn undo(&self, root: &OpenDirectory, name: &str) {
         let (parts, _) = split(name);
@@ -142,9 +143,12 @@ impl Made {
 }
 
 /// The directory that a name lies in, made with all on the way where it is missing.
-pub(super) fn way(root: &OpenDirectory, name: &str) -> Result<(OpenDirectory, Made), FileError> {
+pub(super) fn make_parents(
+    root: &OpenDirectory,
+    name: &str,
+) -> Result<(OpenDirectory, CreatedDirectories), FileError> {
     let (parts, _) = split(name);
-    let mut made = Made { first: 0, count: 0 };
+    let mut made = CreatedDirectories { first: 0, count: 0 };
     let mut directory = root.clone();
     for part in parts {
         directory = match enter(&directory, part, &mut made.count) {

@@ -10,7 +10,8 @@ use std::collections::{BTreeMap, VecDeque};
 
 use skep_protocol::FileName;
 
-use super::{FileError, descend, gone};
+use super::error::{FileError, gone};
+use super::path::{descend, split};
 use crate::{NodeKind, OpenDirectory, Order, ScopeError};
 
 /// Names held of one directory.
@@ -21,24 +22,24 @@ const HELD: usize = 64;
 
 /// Whether something is a file or a directory, when its directory was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum WalkKind {
     File,
     Directory,
 }
 
 /// A file or directory.
-pub(super) struct Found {
+pub(super) struct WalkEntry {
     /// Its whole name.
     pub(super) name: FileName,
-    pub(super) kind: Kind,
+    pub(super) kind: WalkKind,
     /// Where it lies.
     pub(super) directory: OpenDirectory,
 }
 
-impl Found {
+impl WalkEntry {
     /// The last part of its name.
     pub(super) fn leaf(&self) -> &str {
-        super::split(self.name.as_str()).1
+        split(self.name.as_str()).1
     }
 }
 
@@ -49,12 +50,12 @@ pub(super) struct Walk {
     prefix: String,
     /// What names come after.
     after: String,
-    frames: Vec<Frame>,
+    levels: Vec<WalkLevel>,
     /// Names that are no [`FileName`]s.
     hidden: u64,
 }
 
-struct Frame {
+struct WalkLevel {
     /// Its name with a `/`; empty for the root.
     base: String,
     directory: Option<OpenDirectory>,
@@ -68,8 +69,8 @@ struct Frame {
 
 impl Walk {
     pub(super) fn new(root: OpenDirectory, prefix: &str, after: &str) -> Self {
-        let frames = vec![Frame::new(String::new(), root.clone())];
-        Self { root, prefix: prefix.to_owned(), after: after.to_owned(), frames, hidden: 0 }
+        let levels = vec![WalkLevel::new(String::new(), root.clone())];
+        Self { root, prefix: prefix.to_owned(), after: after.to_owned(), levels, hidden: 0 }
     }
 
     /// How many files and directories were passed over for their names.
@@ -77,65 +78,65 @@ impl Walk {
         self.hidden
     }
 
-    pub(super) fn next(&mut self) -> Result<Option<Found>, FileError> {
+    pub(super) fn next(&mut self) -> Result<Option<WalkEntry>, FileError> {
         loop {
-            let Some(frame) = self.frames.last() else { return Ok(None) };
-            let next = if frame.pending.is_empty() && frame.more { self.fill() } else { Ok(()) };
+            let Some(level) = self.levels.last() else { return Ok(None) };
+            let next = if level.pending.is_empty() && level.more { self.fill() } else { Ok(()) };
             let found = next.and_then(|()| self.found());
             match found {
                 Ok(Some(found)) => {
-                    if found.kind == Kind::File || self.enter(&found)? {
+                    if found.kind == WalkKind::File || self.enter(&found)? {
                         return Ok(Some(found));
                     }
                 }
-                Ok(None) => drop(self.frames.pop()),
+                Ok(None) => drop(self.levels.pop()),
                 // The directory went away meanwhile.
                 Err(error) => {
                     gone(error)?;
-                    self.frames.pop();
+                    self.levels.pop();
                 }
             }
         }
     }
 
     /// The next name of the directory that the walk is in.
-    fn found(&mut self) -> Result<Option<Found>, FileError> {
-        let Some(frame) = self.frames.last_mut() else { return Ok(None) };
-        let Some(key) = frame.pending.pop_front() else { return Ok(None) };
+    fn found(&mut self) -> Result<Option<WalkEntry>, FileError> {
+        let Some(level) = self.levels.last_mut() else { return Ok(None) };
+        let Some(key) = level.pending.pop_front() else { return Ok(None) };
         let (leaf, kind) = match key.strip_suffix('/') {
-            Some(leaf) => (leaf, Kind::Directory),
-            None => (key.as_str(), Kind::File),
+            Some(leaf) => (leaf, WalkKind::Directory),
+            None => (key.as_str(), WalkKind::File),
         };
-        let name = format!("{}{leaf}", frame.base).parse().map_err(|_| FileError::Unknown)?;
-        frame.last = key;
-        Ok(Some(Found { name, kind, directory: self.directory()? }))
+        let name = format!("{}{leaf}", level.base).parse().map_err(|_| FileError::Unknown)?;
+        level.last = key;
+        Ok(Some(WalkEntry { name, kind, directory: self.directory()? }))
     }
 
     /// Goes on in a directory; false where it is none any more.
-    fn enter(&mut self, found: &Found) -> Result<bool, FileError> {
+    fn enter(&mut self, found: &WalkEntry) -> Result<bool, FileError> {
         let directory = match descend(&found.directory, found.leaf()) {
             Ok(directory) => directory,
             Err(error) => return gone(error).map(|()| false),
         };
-        if let Some(above) = self.frames.len().checked_sub(HELD)
+        if let Some(above) = self.levels.len().checked_sub(HELD)
             && !above.is_multiple_of(HELD)
         {
-            self.frames[above].directory = None;
+            self.levels[above].directory = None;
         }
-        self.frames.push(Frame::new(format!("{}/", found.name), directory));
+        self.levels.push(WalkLevel::new(format!("{}/", found.name), directory));
         Ok(true)
     }
 
     /// The directory that the walk is in.
     fn directory(&mut self) -> Result<OpenDirectory, FileError> {
-        let held = self.frames.iter().rposition(|frame| frame.directory.is_some());
+        let held = self.levels.iter().rposition(|level| level.directory.is_some());
         let mut directory = self.root.clone();
-        for frame in &mut self.frames[held.unwrap_or(0)..] {
-            directory = match &frame.directory {
+        for level in &mut self.levels[held.unwrap_or(0)..] {
+            directory = match &level.directory {
                 Some(directory) => directory.clone(),
-                None => descend(&directory, frame.leaf())?,
+                None => descend(&directory, level.leaf())?,
             };
-            frame.directory = Some(directory.clone());
+            level.directory = Some(directory.clone());
         }
         Ok(directory)
     }
@@ -143,14 +144,14 @@ impl Walk {
     /// Reads the names that come next in the directory that the walk is in.
     fn fill(&mut self) -> Result<(), FileError> {
         let directory = self.directory()?;
-        if let Some(frame) = self.frames.last_mut() {
-            self.hidden += frame.fill(&directory, &self.prefix, &self.after)?;
+        if let Some(level) = self.levels.last_mut() {
+            self.hidden += level.fill(&directory, &self.prefix, &self.after)?;
         }
         Ok(())
     }
 }
 
-impl Frame {
+impl WalkLevel {
     fn new(base: String, directory: OpenDirectory) -> Self {
         let (pending, last) = (VecDeque::new(), String::new());
         Self { base, directory: Some(directory), pending, last, more: true }
@@ -158,7 +159,7 @@ impl Frame {
 
     /// The last part of its name.
     fn leaf(&self) -> &str {
-        super::split(self.base.trim_end_matches('/')).1
+        split(self.base.trim_end_matches('/')).1
     }
 
     /// Reads the names that come next. Returns how many are no [`FileName`]s, if that is not said

@@ -20,13 +20,13 @@ impl Found {
         (scope.open(), disk)
     }
 
-    fn recount(&self) -> Usage {
+    fn recount(&self) -> DiskUsage {
         Disk::counted(self.quota, &self.temp).unwrap().usage()
     }
 }
 
-fn usage(bytes: u64, entries: u64) -> Usage {
-    Usage { bytes, entries }
+fn usage(bytes: u64, entries: u64) -> DiskUsage {
+    DiskUsage { bytes, entries }
 }
 
 #[test]
@@ -47,7 +47,7 @@ fn deleting_and_cutting_what_was_found_gives_credit() {
     dir.unlink("dir/c").unwrap();
     dir.remove_directory("dir").unwrap();
     dir.unlink("b").unwrap();
-    assert_eq!(disk.usage(), Usage::default());
+    assert_eq!(disk.usage(), DiskUsage::default());
 }
 
 #[test]
@@ -75,7 +75,7 @@ fn a_found_hard_link_is_credited_with_its_last_name() {
         assert_eq!(disk.usage(), usage(100, left));
     }
     dir.unlink("c").unwrap();
-    assert_eq!(disk.usage(), Usage::default());
+    assert_eq!(disk.usage(), DiskUsage::default());
 }
 
 #[test]
@@ -92,7 +92,7 @@ fn a_found_file_that_is_unlinked_while_open_holds_its_bytes() {
     drop(first);
     assert_eq!(disk.usage(), usage(125, 0));
     drop(second);
-    assert_eq!(disk.usage(), Usage::default());
+    assert_eq!(disk.usage(), DiskUsage::default());
 }
 
 #[test]
@@ -151,8 +151,8 @@ fn a_recounted_ledger_goes_on_as_one_that_was_always_there() {
         let (a, b, op, size) = (name(random(18)), name(random(18)), random(9), random(300));
         let change = |dir: &OpenDirectory| -> Result<(), ScopeError> {
             let open = |how| match dir.open(&a, how)? {
-                Opened::File(file) => Ok(file),
-                Opened::Directory(_) => Err(ScopeError::SpecialFile),
+                OpenNode::File(file) => Ok(file),
+                OpenNode::Directory(_) => Err(ScopeError::SpecialFile),
             };
             match op {
                 0 => open(WRITE)?.append(&vec![0; size as usize]).map(drop),

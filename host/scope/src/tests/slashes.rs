@@ -159,10 +159,10 @@ fn done<E>(result: Result<(), E>) -> Result<String, E> {
     result.map(|()| "done".to_owned())
 }
 
-fn opened(result: Result<Opened, ScopeError>) -> Result<String, ScopeError> {
+fn opened(result: Result<OpenNode, ScopeError>) -> Result<String, ScopeError> {
     match result? {
-        Opened::File(file) => file.stat(),
-        Opened::Directory(directory) => directory.stat(),
+        OpenNode::File(file) => file.stat(),
+        OpenNode::Directory(directory) => directory.stat(),
     }
     .map(kind)
 }

@@ -7,7 +7,7 @@
 //! Fewer bytes than asked for are the end, and an error comes without bytes. So an error that is met
 //! behind some entries waits for the next call, which an entry that is cut off makes the guest do.
 
-use skep_scope::{Entry, Listing};
+use skep_scope::{DirectoryEntry, DirectoryListing};
 use wiggle::GuestType;
 
 use super::abi::types::{self, Errno, Error, Rights};
@@ -18,10 +18,10 @@ use crate::wasi::world::World;
 /// A directory being read. Cookies 0 and 1 are `.` and `..`; entry `n` has cookie `n + 2`.
 pub(crate) struct Cursor {
     /// `None` after the last batch.
-    listing: Option<Listing>,
+    listing: Option<DirectoryListing>,
     /// Which entry the batch begins with.
     start: u64,
-    batch: Vec<Entry>,
+    batch: Vec<DirectoryEntry>,
     permit: Permit,
 }
 
@@ -67,7 +67,7 @@ impl World {
         while out.len() < len {
             let within = usize::try_from(next - cursor.start)?;
             if within < cursor.batch.len() {
-                let Entry { device, inode, kind, name } = &cursor.batch[within];
+                let DirectoryEntry { device, inode, kind, name } = &cursor.batch[within];
                 let inode = self.descriptors.number(*device, *inode);
                 entry(&mut out, next + DOTS + 1, inode, (*kind).into(), name);
                 next += 1;

@@ -1,6 +1,6 @@
 //! `path_open`: the one call that makes a descriptor.
 
-use skep_scope::{OpenHow, Opened};
+use skep_scope::{OpenHow, OpenNode};
 
 use super::abi::types::{self, Errno, Error, Fdflags, Oflags, Rights};
 use super::fds::{Entry, Fd, OpenedFile};
@@ -66,10 +66,10 @@ impl World {
         let (how, flags) = (opening.how(), opening.flags);
         let opened = self.on_disk(move || directory.open(&opening.path, how)).await?;
         let fd = match opened {
-            Opened::File(file) => {
+            OpenNode::File(file) => {
                 Fd::File(OpenedFile { file, position: 0, flags, _permit: permit })
             }
-            Opened::Directory(directory) => {
+            OpenNode::Directory(directory) => {
                 Fd::Directory { directory, preopened: None, cursor: None, _permit: Some(permit) }
             }
         };

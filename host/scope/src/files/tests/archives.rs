@@ -58,7 +58,7 @@ fn tar() -> Tar {
 }
 
 fn unpack_in(place: &Place, archive: &[u8], piece: usize) -> Result<Imported, FileError> {
-    let mut import = Import::new(&place.scope, place.aside.clone());
+    let mut import = ArchiveImport::new(&place.scope, place.aside.clone());
     for piece in archive.chunks(piece) {
         import.push(piece)?;
     }
@@ -70,7 +70,7 @@ fn unpack(place: &Place, archive: &[u8]) -> Result<Imported, FileError> {
 }
 
 fn pack(place: &Place) -> Vec<u8> {
-    let mut export = Export::new(&place.scope);
+    let mut export = ArchiveExport::new(&place.scope);
     let mut archive = Vec::new();
     while let Some(piece) = export.next_piece().unwrap() {
         assert!(piece.len() < 2 * PIECE);
@@ -308,7 +308,7 @@ fn an_archive_is_made_of_what_changes_under_it() {
     place.put("a", &vec![1; 300_000]).unwrap();
     place.put("b", b"gone").unwrap();
     place.put("d/x", b"gone with its directory").unwrap();
-    let mut export = Export::new(&place.scope);
+    let mut export = ArchiveExport::new(&place.scope);
     let mut archive = export.next_piece().unwrap().unwrap();
     place
         .data

@@ -18,7 +18,7 @@ use rustix::io::Errno;
 use super::Stat;
 
 /// See the module's documentation.
-pub(super) struct Place<'a> {
+pub(super) struct ResolvedName<'a> {
     directory: Arc<Dir>,
     /// One part of a path, and the slashes behind it.
     leaf: &'a str,
@@ -30,7 +30,7 @@ pub(super) fn names_a_directory(path: &str) -> bool {
     path.ends_with('/') || matches!(path.rsplit('/').next(), Some("." | ".."))
 }
 
-impl<'a> Place<'a> {
+impl<'a> ResolvedName<'a> {
     /// The place of a name, which may be free.
     pub(super) fn of(start: &Arc<Dir>, path: &'a str) -> io::Result<Self> {
         let name = path.trim_end_matches('/');
@@ -79,11 +79,11 @@ impl<'a> Place<'a> {
         Ok(rustix::fs::unlinkat(&*self.directory, self.leaf, AtFlags::empty())?)
     }
 
-    pub(super) fn rename(&self, to: &Place<'_>) -> io::Result<()> {
+    pub(super) fn rename(&self, to: &ResolvedName<'_>) -> io::Result<()> {
         Ok(rustix::fs::renameat(&*self.directory, self.leaf, &*to.directory, to.leaf)?)
     }
 
-    pub(super) fn link(&self, to: &Place<'_>) -> io::Result<()> {
+    pub(super) fn link(&self, to: &ResolvedName<'_>) -> io::Result<()> {
         let flags = AtFlags::empty();
         Ok(rustix::fs::linkat(&*self.directory, self.leaf, &*to.directory, to.leaf, flags)?)
     }

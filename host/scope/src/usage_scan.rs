@@ -17,49 +17,50 @@ use cap_std::fs::Dir;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, fstat, openat, statat};
 use rustix::io::{Errno, Result};
 
-use super::ledger::{Inode, Usage};
+use super::DiskUsage;
+use super::inode::Inode;
 use super::listing::readable;
 
 /// The names below a directory, and the bytes of the regular files among them.
-pub(super) fn count(root: &Dir) -> Result<Usage> {
-    let mut census = Census::start(root)?;
-    while census.step()? {}
-    Ok(census.found)
+pub(super) fn measure(root: &Dir) -> Result<DiskUsage> {
+    let mut scan = UsageScan::start(root)?;
+    while scan.step()? {}
+    Ok(scan.found)
 }
 
-struct Census<'a> {
+struct UsageScan<'a> {
     root: &'a Dir,
-    /// The directory of the last frame.
+    /// The directory of the last level.
     here: OwnedFd,
     /// The directories from the root to `here`.
-    frames: Vec<Frame>,
+    levels: Vec<ScanLevel>,
     /// Files with several names that were counted already.
     linked: HashSet<Inode>,
-    found: Usage,
+    found: DiskUsage,
 }
 
-struct Frame {
-    /// Its name in the frame before; empty for the root.
+struct ScanLevel {
+    /// Its name in the level before; empty for the root.
     name: CString,
     inode: Inode,
     /// Its subdirectories that were not visited yet.
     pending: Vec<CString>,
 }
 
-impl<'a> Census<'a> {
+impl<'a> UsageScan<'a> {
     fn start(root: &'a Dir) -> Result<Self> {
         let here = readable(root)?;
-        let frames = Vec::new();
-        let mut census =
-            Self { root, here, frames, linked: HashSet::new(), found: Usage::default() };
-        census.arrive(CString::default())?;
-        Ok(census)
+        let levels = Vec::new();
+        let mut scan =
+            Self { root, here, levels, linked: HashSet::new(), found: DiskUsage::default() };
+        scan.arrive(CString::default())?;
+        Ok(scan)
     }
 
     /// Visits one more directory or goes up by one; false at the end.
     fn step(&mut self) -> Result<bool> {
-        let Some(frame) = self.frames.last_mut() else { return Ok(false) };
-        match frame.pending.pop() {
+        let Some(level) = self.levels.last_mut() else { return Ok(false) };
+        match level.pending.pop() {
             Some(name) => match descend(&self.here, &name) {
                 Ok(dir) => {
                     self.here = dir;
@@ -70,7 +71,7 @@ impl<'a> Census<'a> {
                 Err(error) => return Err(error),
             },
             None => {
-                self.frames.pop();
+                self.levels.pop();
                 self.ascend()?;
             }
         }
@@ -113,13 +114,13 @@ impl<'a> Census<'a> {
         }
         // A walk holds many of these at once where a tree is both wide and deep.
         pending.shrink_to_fit();
-        self.frames.push(Frame { name, inode: of(&fstat(&self.here)?), pending });
+        self.levels.push(ScanLevel { name, inode: of(&fstat(&self.here)?), pending });
         Ok(())
     }
 
-    /// Makes `here` the directory of the last frame again, after leaving the one below it.
+    /// Makes `here` the directory of the last level again, after leaving the one below it.
     fn ascend(&mut self) -> Result<()> {
-        let Some(parent) = self.frames.last() else { return Ok(()) };
+        let Some(parent) = self.levels.last() else { return Ok(()) };
         match descend(&self.here, c"..") {
             // Where it was moved meanwhile, its parent may be any directory, outside even.
             Ok(dir) if of(&fstat(&dir)?) == parent.inode => self.here = dir,
@@ -130,15 +131,15 @@ impl<'a> Census<'a> {
         Ok(())
     }
 
-    /// Goes to the last frame from the root, or as far as the frames are still where they were.
+    /// Goes to the last level from the root, or as far as the levels are still where they were.
     fn find_again(&mut self) -> Result<()> {
         self.here = readable(self.root)?;
-        for (depth, frame) in self.frames.iter().enumerate().skip(1) {
-            match descend(&self.here, &frame.name) {
-                Ok(dir) if of(&fstat(&dir)?) == frame.inode => self.here = dir,
+        for (depth, level) in self.levels.iter().enumerate().skip(1) {
+            match descend(&self.here, &level.name) {
+                Ok(dir) if of(&fstat(&dir)?) == level.inode => self.here = dir,
                 Err(error) if !is_gone(error) => return Err(error),
                 _ => {
-                    self.frames.truncate(depth);
+                    self.levels.truncate(depth);
                     break;
                 }
             }
@@ -171,14 +172,14 @@ mod tests {
         cap_tempfile::tempdir(ambient_authority()).unwrap()
     }
 
-    fn usage(bytes: u64, entries: u64) -> Usage {
-        Usage { bytes, entries }
+    fn usage(bytes: u64, entries: u64) -> DiskUsage {
+        DiskUsage { bytes, entries }
     }
 
     #[test]
     fn every_name_counts_and_every_file_counts_its_bytes_once() {
         let dir = temporary();
-        assert_eq!(count(&dir).unwrap(), usage(0, 0));
+        assert_eq!(measure(&dir).unwrap(), usage(0, 0));
         dir.create_dir_all("a/b").unwrap();
         dir.create_dir("empty").unwrap();
         dir.write("top", [0; 5]).unwrap();
@@ -186,7 +187,7 @@ mod tests {
         dir.hard_link("a/b/low", &dir, "again").unwrap();
         dir.hard_link("a/b/low", &dir, "a/third").unwrap();
         dir.create("sparse").unwrap().set_len(1 << 30).unwrap();
-        assert_eq!(count(&dir).unwrap(), usage(12 + (1 << 30), 8));
+        assert_eq!(measure(&dir).unwrap(), usage(12 + (1 << 30), 8));
     }
 
     #[test]
@@ -204,7 +205,7 @@ mod tests {
         let data = outer.open_dir("data").unwrap();
         mknodat(&data, "fifo", FileType::Fifo, Mode::RUSR, 0).unwrap();
         mknodat(&data, "socket", FileType::Socket, Mode::RUSR, 0).unwrap();
-        assert_eq!(count(&data).unwrap(), usage(0, 8));
+        assert_eq!(measure(&data).unwrap(), usage(0, 8));
     }
 
     #[test]
@@ -219,36 +220,36 @@ mod tests {
             dir = dir.open_dir("d").unwrap();
         }
         drop(dir);
-        assert_eq!(count(&parent).unwrap(), usage(3_000, 1 + 3 * 3_000));
+        assert_eq!(measure(&parent).unwrap(), usage(3_000, 1 + 3 * 3_000));
         // What cleans up after the test recurses.
         crate::tree::remove_tree(&parent, "data").unwrap();
     }
 
     /// A walk that stands in `a/b/c`, with `a/later` still to be visited.
-    fn walk_to_the_bottom(dir: &Dir) -> Census<'_> {
+    fn walk_to_the_bottom(dir: &Dir) -> UsageScan<'_> {
         dir.create_dir_all("a/b/c").unwrap();
-        let mut census = Census::start(dir).unwrap();
+        let mut scan = UsageScan::start(dir).unwrap();
         for _ in 0..3 {
-            assert!(census.step().unwrap());
+            assert!(scan.step().unwrap());
         }
-        assert_eq!(census.frames.last().unwrap().name.as_c_str(), c"c");
-        census.frames[1].pending.push(c"later".to_owned());
+        assert_eq!(scan.levels.last().unwrap().name.as_c_str(), c"c");
+        scan.levels[1].pending.push(c"later".to_owned());
         dir.create_dir("a/later").unwrap();
         dir.write("a/later/file", [0; 9]).unwrap();
-        census
+        scan
     }
 
-    fn finish(mut census: Census<'_>) -> Usage {
-        while census.step().unwrap() {}
-        census.found
+    fn finish(mut scan: UsageScan<'_>) -> DiskUsage {
+        while scan.step().unwrap() {}
+        scan.found
     }
 
     #[test]
     fn a_directory_removed_under_the_walk_does_not_end_it() {
         let dir = temporary();
-        let census = walk_to_the_bottom(&dir);
+        let scan = walk_to_the_bottom(&dir);
         dir.remove_dir_all("a/b").unwrap();
-        assert_eq!(finish(census), usage(9, 5));
+        assert_eq!(finish(scan), usage(9, 5));
     }
 
     #[test]
@@ -257,11 +258,11 @@ mod tests {
         outer.create_dir_all("data").unwrap();
         outer.write("secret", [0; 100]).unwrap();
         let data = outer.open_dir("data").unwrap();
-        let mut census = walk_to_the_bottom(&data);
-        census.frames[2].pending.push(c"secret-dir".to_owned());
+        let mut scan = walk_to_the_bottom(&data);
+        scan.levels[2].pending.push(c"secret-dir".to_owned());
         outer.create_dir_all("secret-dir/inner").unwrap();
         outer.rename("data/a/b/c", &outer, "moved").unwrap();
-        assert_eq!(finish(census), usage(9, 5));
+        assert_eq!(finish(scan), usage(9, 5));
     }
 
     #[test]
@@ -270,12 +271,12 @@ mod tests {
         for name in ["gone", "file", "link"] {
             dir.create_dir(name).unwrap();
         }
-        let census = Census::start(&dir).unwrap();
+        let scan = UsageScan::start(&dir).unwrap();
         for name in ["gone", "file", "link"] {
             dir.remove_dir(name).unwrap();
         }
         dir.write("file", [0; 3]).unwrap();
         dir.symlink("..", "link").unwrap();
-        assert_eq!(finish(census), usage(0, 0));
+        assert_eq!(finish(scan), usage(0, 0));
     }
 }
