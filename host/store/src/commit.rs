@@ -15,15 +15,15 @@ use crate::{Receipt, StoreError};
 pub struct Commit(oneshot::Receiver<Result<Receipt, StoreError>>);
 
 /// The other end of a [`Commit`].
-pub(crate) struct Answer {
-    then: Option<Then>,
+pub(crate) struct CommitReply {
+    then: Option<AfterCommit>,
     sender: oneshot::Sender<Result<Receipt, StoreError>>,
 }
 
 /// What is done on the writer's thread as soon as a transaction is on disk.
-pub(crate) type Then = Box<dyn FnOnce(&Receipt) + Send>;
+pub(crate) type AfterCommit = Box<dyn FnOnce(&Receipt) + Send>;
 
-impl Answer {
+impl CommitReply {
     pub(crate) fn send(self, result: Result<Receipt, StoreError>) {
         if let (Some(then), Ok(receipt)) = (self.then, &result) {
             then(receipt);
@@ -34,9 +34,9 @@ impl Answer {
 }
 
 impl Commit {
-    pub(crate) fn new(then: Option<Then>) -> (Answer, Self) {
+    pub(crate) fn new(then: Option<AfterCommit>) -> (CommitReply, Self) {
         let (sender, commit) = oneshot::channel();
-        (Answer { then, sender }, Self(commit))
+        (CommitReply { then, sender }, Self(commit))
     }
 
     /// Blocks until it is on disk.

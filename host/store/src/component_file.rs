@@ -21,10 +21,10 @@ const SWEPT: usize = 64;
 pub(crate) struct ComponentFiles {
     dir: Arc<Dir>,
     faults: Arc<dyn Faults>,
-    names: Mutex<Names>,
+    names: Mutex<ComponentNames>,
 }
 
-struct Names {
+struct ComponentNames {
     /// Written by this process, and no row committed since.
     fresh: HashSet<ComponentDigest>,
     /// Files whose row is gone, or may be.
@@ -35,7 +35,7 @@ struct Names {
 
 impl ComponentFiles {
     pub(crate) fn new(dir: Arc<Dir>, faults: Arc<dyn Faults>) -> Self {
-        let names = Names { fresh: HashSet::new(), orphans: Vec::new(), listed: false };
+        let names = ComponentNames { fresh: HashSet::new(), orphans: Vec::new(), listed: false };
         Self { dir, faults, names: Mutex::new(names) }
     }
 

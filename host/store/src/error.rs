@@ -53,7 +53,7 @@ pub enum StoreError {
     },
     /// The transaction contradicts what is stored.
     #[error("refused: {0}")]
-    Refused(#[from] Refusal),
+    Refused(#[from] StoreRefusal),
     /// The store was closed.
     #[error("the store is closed")]
     Closed,
@@ -61,7 +61,7 @@ pub enum StoreError {
 
 /// What a transaction contradicts. The caller is expected to know before: this is the backstop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
+pub enum StoreRefusal {
     /// A worker to be created exists, or its number is taken.
     #[error("the worker exists")]
     WorkerExists,
@@ -95,6 +95,11 @@ pub enum Refusal {
 }
 
 impl StoreError {
+    /// Returns true if the disk failed or is full, so that any other transaction would fail too.
+    pub(crate) fn is_disk_failure(&self) -> bool {
+        matches!(self, Self::Full | Self::Io(_))
+    }
+
     pub(crate) fn io(error: io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::Full,

@@ -27,9 +27,9 @@ const RING_BYTES: u64 = 1 << 20;
 /// ```text
 /// loop {
 ///     match feed.next(after).await {
-///         Followed::Entries(new) => after = new.last().seq,
-///         Followed::Behind => after = (on a thread that may block) feed.read(after, limit)?.next,
-///         Followed::Ended => break,
+///         FeedUpdate::Entries(new) => after = new.last().seq,
+///         FeedUpdate::Behind => after = (on a thread that may block) feed.read(after, limit)?.next,
+///         FeedUpdate::Ended => break,
 ///     }
 /// }
 /// ```
@@ -43,7 +43,7 @@ pub struct Feed {
 
 /// What a follower is to do next.
 #[derive(Clone, Debug)]
-pub enum Followed {
+pub enum FeedUpdate {
     /// These come after the place that was asked for, without a hole. Never empty.
     Entries(Vec<Arc<Entry>>),
     /// What comes next is no longer in memory, or was never: read it with [`Feed::read`].
@@ -54,7 +54,7 @@ pub enum Followed {
 
 impl Feed {
     /// Waits for entries after a place. Cancel-safe.
-    pub async fn next(&mut self, after: Cursor) -> Followed {
+    pub async fn next(&mut self, after: Cursor) -> FeedUpdate {
         loop {
             self.wake.borrow_and_update();
             if let Some(followed) = self.ring.after(after, self.synced) {
@@ -62,7 +62,7 @@ impl Feed {
             }
             // An error would say that the ring is gone, which this holds.
             if self.wake.changed().await.is_err() {
-                return Followed::Ended;
+                return FeedUpdate::Ended;
             }
         }
     }
@@ -138,7 +138,7 @@ impl Rings {
     }
 
     /// Shows a worker's followers what was committed. Called in the order of the commits.
-    pub(crate) fn publish(&self, worker: WorkerNumber, events: &[WorkerWrite], seqs: &[Cursor]) {
+    pub(crate) fn publish(&self, worker: WorkerNumber, writes: &[WorkerWrite], seqs: &[Cursor]) {
         // Whoever begins to watch now reads what is on disk first, and this is.
         if self.count.load(Ordering::SeqCst) == 0 {
             return;
@@ -147,9 +147,9 @@ impl Rings {
         let ring = by_worker.get(&worker).and_then(Weak::upgrade);
         drop(by_worker);
         let Some(ring) = ring else { return };
-        let rows = events.iter().filter_map(EntryRow::of);
+        let rows = writes.iter().filter_map(EntryRow::of);
         ring.publish(rows.zip(seqs).map(|(row, seq)| row.into_entry(*seq)));
-        if events.iter().any(|event| matches!(event, WorkerWrite::Remove { .. })) {
+        if writes.iter().any(|write| matches!(write, WorkerWrite::Remove { .. })) {
             ring.close();
         }
     }
@@ -184,7 +184,7 @@ impl Ring {
     }
 
     /// None where there is nothing to do but wait.
-    fn after(&self, after: Cursor, synced: Option<Cursor>) -> Option<Followed> {
+    fn after(&self, after: Cursor, synced: Option<Cursor>) -> Option<FeedUpdate> {
         let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
         let in_reach = recent.entries.front().is_some_and(|first| first.seq.0 <= after.0 + 1);
         let new: Vec<_> = match in_reach {
@@ -192,14 +192,14 @@ impl Ring {
             false => Vec::new(),
         };
         if !new.is_empty() {
-            return Some(Followed::Entries(new));
+            return Some(FeedUpdate::Entries(new));
         }
         if recent.closed {
-            return Some(Followed::Ended);
+            return Some(FeedUpdate::Ended);
         }
         match recent.last.or(synced) {
             Some(newest) if newest <= after => None,
-            Some(_) | None => Some(Followed::Behind),
+            Some(_) | None => Some(FeedUpdate::Behind),
         }
     }
 }

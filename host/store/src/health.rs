@@ -12,7 +12,7 @@ use rusqlite::{Connection, Row, params};
 use skep_protocol::RuntimeId;
 
 use crate::database::{self, Database};
-use crate::row::{self, Bad};
+use crate::row::{self, BadRow};
 use crate::{OpenError, StoreError, WorkerNumber, layout, schema};
 
 /// Steps of SQLite's between two looks at the time.
@@ -23,7 +23,7 @@ const ROWS: usize = 1_000;
 
 /// What was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Health {
+pub struct StoreHealth {
     /// Whose it is.
     pub runtime_id: Option<RuntimeId>,
     /// The format of its database, and the one that this version brings it to.
@@ -45,7 +45,7 @@ pub struct Health {
 /// # Errors
 /// Those for which [`crate::Store::open`] would refuse it, but for [`OpenError::InUse`]; and
 /// [`OpenError::NotAStore`] for an empty directory.
-pub fn look(dir: &Dir, within: Duration) -> Result<Health, OpenError> {
+pub fn look(dir: &Dir, within: Duration) -> Result<StoreHealth, OpenError> {
     let until = Instant::now() + within;
     let found = layout::inspect(dir)?;
     if !found.database {
@@ -63,7 +63,7 @@ pub fn look(dir: &Dir, within: Duration) -> Result<Health, OpenError> {
     if format > newest_format {
         return Err(OpenError::NewerFormat { found: format });
     }
-    let mut health = Health {
+    let mut health = StoreHealth {
         runtime_id: found.identity,
         format,
         newest_format,
@@ -84,12 +84,12 @@ pub fn look(dir: &Dir, within: Duration) -> Result<Health, OpenError> {
     Ok(health)
 }
 
-type Check = fn(&Row<'_>) -> Result<(), Bad>;
+type Check = fn(&Row<'_>) -> Result<(), BadRow>;
 
 fn rows(
     connection: &Connection,
     until: Instant,
-    health: &mut Health,
+    health: &mut StoreHealth,
 ) -> Result<(), rusqlite::Error> {
     let count = |row: &Row<'_>| row.get::<_, i64>(0);
     health.workers =
@@ -108,12 +108,12 @@ fn rows(
         ("state", "SELECT worker, key, value, crc FROM state".to_owned(), |row| {
             let worker = WorkerNumber(row::int(row, 0)?);
             let crc = row::state::crc(worker, row::text(row, 1)?, row::blob(row, 2)?);
-            if crc == row::int(row, 3)? { Ok(()) } else { Err(Bad) }
+            if crc == row::int(row, 3)? { Ok(()) } else { Err(BadRow) }
         }),
         (
             "entry",
             format!("SELECT {} FROM entry ORDER BY rowid DESC", row::entry::COLUMNS),
-            |row| row::entry::Stored::read(row).map(drop),
+            |row| row::entry::StoredEntry::read(row).map(drop),
         ),
     ];
     for (table, sql, check) in tables {
@@ -140,7 +140,7 @@ fn rows(
 fn pages(
     connection: &mut Connection,
     until: Instant,
-    health: &mut Health,
+    health: &mut StoreHealth,
 ) -> Result<(), OpenError> {
     connection
         .progress_handler(STEPS, Some(move || Instant::now() > until))

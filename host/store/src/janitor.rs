@@ -12,7 +12,7 @@ use skep_protocol::WorkerId;
 
 use crate::commit::block_on;
 use crate::reader::Readers;
-use crate::writer::Shared;
+use crate::writer::WriterContext;
 use crate::writer::queue::Chore;
 use crate::{Faults, StoreError, WorkerNumber, layout, read};
 use skep_scope::tree;
@@ -23,7 +23,11 @@ const SLICE: Duration = Duration::from_millis(4);
 const MOVED: usize = 8;
 
 /// Does a slice. Whether there is more.
-pub(crate) fn step(dir: &Dir, readers: &Readers, writer: &Shared) -> Result<bool, StoreError> {
+pub(crate) fn step(
+    dir: &Dir,
+    readers: &Readers,
+    writer: &WriterContext,
+) -> Result<bool, StoreError> {
     let end = Instant::now() + SLICE;
     let faults = &*writer.faults;
     // What fails here is tried again; what can be done besides is done.

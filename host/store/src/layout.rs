@@ -51,7 +51,7 @@ pub(crate) fn lock(dir: &Dir) -> Result<File, OpenError> {
 
 /// What the directory holds.
 #[derive(Debug, Default)]
-pub(crate) struct Found {
+pub(crate) struct DirectoryContents {
     /// The runtime whose store it says it is.
     pub(crate) identity: Option<RuntimeId>,
     /// Whether there is a database.
@@ -61,8 +61,8 @@ pub(crate) struct Found {
 }
 
 /// Looks at the directory, and refuses one that is not a store and not empty either.
-pub(crate) fn inspect(dir: &Dir) -> Result<Found, OpenError> {
-    let mut found = Found::default();
+pub(crate) fn inspect(dir: &Dir) -> Result<DirectoryContents, OpenError> {
+    let mut found = DirectoryContents::default();
     for entry in dir.entries().map_err(open_error)? {
         let entry = entry.map_err(open_error)?;
         let name = entry.file_name();
@@ -96,7 +96,7 @@ fn is_ours(name: &str) -> bool {
 
 /// Makes an empty database file that only we can read; SQLite's others take after it. Refuses one
 /// that was cut short, which SQLite would find out only where it reads it.
-pub(crate) fn prepare_database(dir: &Dir, found: &Found) -> Result<(), OpenError> {
+pub(crate) fn prepare_database(dir: &Dir, found: &DirectoryContents) -> Result<(), OpenError> {
     let name = crate::database::FILE;
     if !found.database {
         let mut options = OpenOptions::new();

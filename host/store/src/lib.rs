@@ -16,6 +16,7 @@ pub mod feed;
 pub mod health;
 mod janitor;
 mod layout;
+mod noticed;
 mod outcome;
 mod read;
 mod reader;
@@ -26,11 +27,11 @@ pub mod store;
 mod writer;
 
 pub use commit::Commit;
-pub use error::{OpenError, Refusal, StoreError};
+pub use error::{OpenError, StoreError, StoreRefusal};
 pub use fault::{Faults, NoFaults};
-pub use feed::{Feed, Followed};
+pub use feed::{Feed, FeedUpdate};
 pub use record::{
-    ComponentRecord, ConfigRecord, InputRecord, NewEntry, Receipt, SharedEvent, Standing,
+    ComponentRecord, ConfigRecord, InputRecord, Lookup, NewEntry, Receipt, SharedWrite, Standing,
     Transaction, WorkerNumber, WorkerRecord, WorkerWrite,
 };
-pub use store::{Lookup, Store, StoreParts};
+pub use store::{Store, StoreParts};

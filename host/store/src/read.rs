@@ -9,7 +9,7 @@ pub(crate) mod worker;
 use rusqlite::{Connection, Params, Row};
 
 use crate::StoreError;
-use crate::row::Bad;
+use crate::row::BadRow;
 
 /// One row, or none.
 fn one<T>(
@@ -40,6 +40,6 @@ fn all<T>(
 }
 
 /// Says what is damaged where it is no one's.
-fn damaged(what: &'static str) -> impl Fn(Bad) -> StoreError {
-    move |Bad| StoreError::Damaged { what, worker: None }
+fn damaged(what: &'static str) -> impl Fn(BadRow) -> StoreError {
+    move |BadRow| StoreError::Damaged { what, worker: None }
 }

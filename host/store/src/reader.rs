@@ -12,12 +12,12 @@ const CONNECTIONS: usize = 4;
 
 pub(crate) struct Readers {
     database: Database,
-    pool: Mutex<Pool>,
+    pool: Mutex<ReaderPool>,
     freed: Condvar,
 }
 
 #[derive(Default)]
-struct Pool {
+struct ReaderPool {
     idle: Vec<Connection>,
     open: usize,
     closed: bool,

@@ -74,6 +74,17 @@ pub struct InputRecord {
     pub content_digest: [u8; 32],
 }
 
+/// What an id is found to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Lookup {
+    /// A worker.
+    Found(Box<WorkerRecord>),
+    /// One that was.
+    Removed,
+    /// Nothing.
+    Unknown,
+}
+
 /// An entry that has no place yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewEntry {
@@ -96,7 +107,7 @@ pub struct NewEntry {
 /// One thing that happens to a worker.
 #[derive(Clone, Debug)]
 pub enum WorkerWrite {
-    /// It comes to be, with an entry `created`. Only as the first event of its first transaction.
+    /// It comes to be, with an entry `created`. Only as the first write of its first transaction.
     Create(Box<WorkerRecord>),
     /// Its row is replaced.
     Put(Box<WorkerRecord>),
@@ -163,19 +174,26 @@ pub enum WorkerWrite {
     Connected(bool),
 }
 
+impl WorkerWrite {
+    /// Returns true if the write appends an entry to the transcript.
+    pub(crate) fn has_entry(&self) -> bool {
+        matches!(self, Self::Create(_) | Self::Accept { .. } | Self::End { .. } | Self::Append(_))
+    }
+}
+
 /// All that happens to one worker at once.
 #[derive(Clone, Debug)]
 pub struct Transaction {
     /// The worker.
     pub worker: WorkerNumber,
     /// In order.
-    pub events: Vec<WorkerWrite>,
+    pub writes: Vec<WorkerWrite>,
 }
 
 /// What became of a transaction.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Receipt {
-    /// The places of the entries that it wrote, in order of the events that wrote them.
+    /// The places of the entries that it wrote, in order of the writes that wrote them.
     pub seqs: Vec<Cursor>,
 }
 
@@ -214,7 +232,7 @@ pub const DENIALS: usize = 8;
 
 /// A change to what belongs to no single worker.
 #[derive(Clone, Debug)]
-pub enum SharedEvent {
+pub enum SharedWrite {
     /// A component is stored; its file is in place already. Where it is known, it may be trusted
     /// from now on.
     PutComponent(ComponentRecord),

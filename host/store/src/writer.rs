@@ -5,12 +5,17 @@
 //! alone, so that only the bad one fails; where the disk fails, all of them do, and the thread goes
 //! on with a new connection.
 
-pub(crate) mod account;
-pub(crate) mod batch;
+mod batch;
+mod cache;
 mod checkpoint;
-pub(crate) mod chore;
+mod chore;
+mod error;
+mod input;
 pub(crate) mod queue;
+mod shared;
 mod statement;
+mod step;
+mod worker;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,22 +24,22 @@ use std::thread::{self, JoinHandle};
 use rusqlite::Connection;
 use skep_protocol::{Limits, Timestamp};
 
-use account::Accounts;
 use batch::Batch;
+use cache::WorkerCache;
 use checkpoint::Checkpointer;
 use chore::Chores;
-use queue::{Job, Next, Queue, Work};
+use queue::{Chore, Work, WriteJob, WriteQueue, WriterTask};
 use statement::Statements;
 
 use crate::component_file::ComponentFiles;
 use crate::database::Database;
 use crate::feed::Rings;
-use crate::{Faults, Receipt, SharedEvent, StoreError, WorkerWrite};
+use crate::{Faults, Receipt, SharedWrite, StoreError};
 
 /// What the writer shares with the rest of the store.
-pub(crate) struct Shared {
+pub(crate) struct WriterContext {
     pub(crate) database: Database,
-    pub(crate) queue: Queue,
+    pub(crate) queue: WriteQueue,
     pub(crate) rings: Arc<Rings>,
     pub(crate) faults: Arc<dyn Faults>,
     pub(crate) components: Arc<ComponentFiles>,
@@ -47,17 +52,17 @@ pub(crate) struct Writer(Mutex<Option<JoinHandle<()>>>);
 impl Writer {
     /// Starts it with two connections that are open already: one to write, one to checkpoint.
     pub(crate) fn start(
-        shared: Arc<Shared>,
+        context: Arc<WriterContext>,
         connection: Connection,
         checkpointer: Connection,
         now: Timestamp,
     ) -> std::io::Result<Self> {
         let checkpointer = Checkpointer::start(checkpointer)?;
         let thread = thread::Builder::new().name("skep-writer".into()).spawn(move || {
-            let writing = Writing {
-                shared: &shared,
+            let writing = WriterThread {
+                context: &context,
                 checkpointer,
-                accounts: Accounts::default(),
+                workers: WorkerCache::default(),
                 chores: Chores::new(now),
                 log_pages: Arc::default(),
             };
@@ -75,22 +80,22 @@ impl Writer {
     }
 }
 
-struct Writing<'a> {
-    shared: &'a Shared,
+struct WriterThread<'a> {
+    context: &'a WriterContext,
     checkpointer: Checkpointer,
-    accounts: Accounts,
+    workers: WorkerCache,
     chores: Chores,
     /// Length of the log after the last commit.
     log_pages: Arc<AtomicU32>,
 }
 
 /// Why a connection is left.
-enum Left {
+enum ConnectionEnd {
     Closed,
     Broken,
 }
 
-impl Writing<'_> {
+impl WriterThread<'_> {
     fn run(mut self, connection: Connection) {
         let mut connection = Some(connection);
         // What a new connection is opened for: a disk that failed is asked again when it is needed.
@@ -98,24 +103,24 @@ impl Writing<'_> {
         loop {
             let opened = match connection.take() {
                 Some(connection) => Ok(connection),
-                None => self.shared.database.writer(),
+                None => self.context.database.writer(),
             };
             let left = opened.and_then(|connection| self.write(connection, &mut next));
-            self.accounts.forget();
+            self.workers.forget();
             match left {
-                Ok(Left::Closed) => return,
-                Ok(Left::Broken) => {}
+                Ok(ConnectionEnd::Closed) => return,
+                Ok(ConnectionEnd::Broken) => {}
                 Err(error) => {
                     tracing::error!(error = &error as &dyn std::error::Error, "cannot write");
                     match next.take() {
-                        Some(Next::Batch(jobs)) => refuse(jobs, &error.into()),
-                        Some(Next::Chore(chore)) => chore.answer(Err(error.into())),
-                        Some(Next::Closed) => return,
+                        Some(WriterTask::Batch(jobs)) => refuse(jobs, &error.into()),
+                        Some(WriterTask::Chore(chore)) => chore.answer(Err(error.into())),
+                        Some(WriterTask::Closed) => return,
                         None => {}
                     }
                 }
             }
-            next = Some(self.shared.queue.next());
+            next = Some(self.context.queue.next());
         }
     }
 
@@ -123,8 +128,8 @@ impl Writing<'_> {
     fn write(
         &mut self,
         mut connection: Connection,
-        next: &mut Option<Next>,
-    ) -> rusqlite::Result<Left> {
+        next: &mut Option<WriterTask>,
+    ) -> rusqlite::Result<ConnectionEnd> {
         let log_pages = self.log_pages.clone();
         connection.wal_hook(Some(move |_: &mut _, pages| {
             log_pages.store(u32::try_from(pages).unwrap_or(0), Ordering::Relaxed);
@@ -132,20 +137,20 @@ impl Writing<'_> {
         }))?;
         let mut statements = Statements::prepare(&connection)?;
         loop {
-            let next = next.take().unwrap_or_else(|| self.shared.queue.next());
+            let next = next.take().unwrap_or_else(|| self.context.queue.next());
             let broken = match next {
-                Next::Batch(jobs) => self.commit(&connection, &mut statements, jobs),
-                Next::Chore(chore) => self.chore(&connection, &mut statements, chore),
-                Next::Closed => {
+                WriterTask::Batch(jobs) => self.commit(&connection, &mut statements, jobs),
+                WriterTask::Chore(chore) => self.chore(&connection, &mut statements, chore),
+                WriterTask::Closed => {
                     checkpoint::checkpoint(&connection, "TRUNCATE");
-                    return Ok(Left::Closed);
+                    return Ok(ConnectionEnd::Closed);
                 }
             };
             if broken {
-                return Ok(Left::Broken);
+                return Ok(ConnectionEnd::Broken);
             }
             let pages = self.log_pages.load(Ordering::Relaxed);
-            self.checkpointer.after_commit(&connection, pages, self.shared.queue.is_empty());
+            self.checkpointer.after_commit(&connection, pages, self.context.queue.is_empty());
         }
     }
 
@@ -154,15 +159,15 @@ impl Writing<'_> {
         &mut self,
         connection: &'c Connection,
         statements: &mut Statements<'c>,
-        mut jobs: Vec<Job>,
+        mut jobs: Vec<WriteJob>,
     ) -> bool {
         match self.try_commit(connection, statements, &jobs) {
             Ok(receipts) => {
                 self.publish(jobs, receipts);
                 false
             }
-            Err(error) if jobs.len() == 1 || is_of_the_disk(&error) => {
-                let broken = is_of_the_disk(&error) || !connection.is_autocommit();
+            Err(error) if jobs.len() == 1 || error.is_disk_failure() => {
+                let broken = error.is_disk_failure() || !connection.is_autocommit();
                 refuse(jobs, &error);
                 broken
             }
@@ -185,71 +190,65 @@ impl Writing<'_> {
         &mut self,
         connection: &'c Connection,
         statements: &mut Statements<'c>,
-        jobs: &[Job],
+        jobs: &[WriteJob],
     ) -> Result<Vec<Receipt>, StoreError> {
-        self.shared.faults.at("commit.before")?;
-        let defaults = *self.shared.defaults.lock().unwrap_or_else(PoisonError::into_inner);
-        let accounts = &mut self.accounts;
+        self.context.faults.at("commit.before")?;
+        let defaults = self.limits();
+        let workers = &mut self.workers;
         let receipts =
-            Batch { connection, statements, accounts, defaults: &defaults }.commit(jobs)?;
-        let _ = self.shared.faults.at("commit.after");
+            Batch { connection, statements, workers, defaults: &defaults }.commit(jobs)?;
+        let _ = self.context.faults.at("commit.after");
         Ok(receipts)
     }
 
+    /// Does one slice of a chore. Returns true if the connection must not be used again.
+    fn chore<'c>(
+        &mut self,
+        connection: &'c Connection,
+        statements: &mut Statements<'c>,
+        chore: Chore,
+    ) -> bool {
+        let limits = self.limits();
+        let (workers, chores) = (&mut self.workers, &mut self.chores);
+        chore::run_slice(connection, statements, workers, chores, &limits, chore)
+    }
+
+    fn limits(&self) -> Limits {
+        *self.context.defaults.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Lets everyone know of what is durable: followers first, then who waits for an answer.
-    fn publish(&mut self, jobs: Vec<Job>, receipts: Vec<Receipt>) {
-        self.chores.note(&mut self.accounts);
-        self.accounts.settle();
+    fn publish(&mut self, jobs: Vec<WriteJob>, receipts: Vec<Receipt>) {
+        self.chores.note(&mut self.workers);
+        self.workers.settle();
         for (job, receipt) in jobs.iter().zip(&receipts) {
             match &job.work {
-                Work::Worker(events) => {
-                    self.shared.rings.publish(job.worker, events, &receipt.seqs);
-                    self.chores.see(events);
+                Work::Worker(writes) => {
+                    self.context.rings.publish(job.worker, writes, &receipt.seqs);
+                    self.chores.see(writes);
                 }
-                Work::Shared(SharedEvent::PutComponent(record)) => {
-                    self.shared.components.put(&record.digest);
+                Work::Shared(SharedWrite::PutComponent(record)) => {
+                    self.context.components.put(&record.digest);
                 }
-                Work::Shared(SharedEvent::RemoveComponent(digest)) => {
-                    self.shared.components.orphan(*digest);
+                Work::Shared(SharedWrite::RemoveComponent(digest)) => {
+                    self.context.components.orphan(*digest);
                 }
                 Work::Shared(
-                    SharedEvent::PutConfig(_)
-                    | SharedEvent::RemoveConfig(_)
-                    | SharedEvent::Diagnose(_)
-                    | SharedEvent::Clear(..),
+                    SharedWrite::PutConfig(_)
+                    | SharedWrite::RemoveConfig(_)
+                    | SharedWrite::Diagnose(_)
+                    | SharedWrite::Clear(..),
                 ) => {}
             }
         }
         for (job, receipt) in jobs.into_iter().zip(receipts) {
-            job.answer.send(Ok(receipt));
+            job.reply.send(Ok(receipt));
         }
     }
 }
 
-/// Whether trying the transactions one by one would be in vain.
-fn is_of_the_disk(error: &StoreError) -> bool {
-    matches!(error, StoreError::Full | StoreError::Io(_))
-}
-
-fn refuse(jobs: Vec<Job>, error: &StoreError) {
+fn refuse(jobs: Vec<WriteJob>, error: &StoreError) {
     for job in jobs {
-        job.answer.send(Err(error.clone()));
-    }
-}
-
-/// When something happened, where the event says so.
-fn time_of(event: &WorkerWrite) -> Option<Timestamp> {
-    match event {
-        WorkerWrite::Create(record) => Some(record.created_at),
-        WorkerWrite::Put(record) => Some(record.updated_at),
-        WorkerWrite::Remove { at }
-        | WorkerWrite::Accept { at, .. }
-        | WorkerWrite::End { at, .. } => Some(*at),
-        WorkerWrite::Append(entry) => Some(entry.at),
-        WorkerWrite::Begin { .. }
-        | WorkerWrite::SetState { .. }
-        | WorkerWrite::DeleteState { .. }
-        | WorkerWrite::Usage(_)
-        | WorkerWrite::Connected(_) => None,
+        job.reply.send(Err(error.clone()));
     }
 }

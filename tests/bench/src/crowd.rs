@@ -92,7 +92,7 @@ fn register(store: &Store, component: ComponentDigest, workers: u64) -> Result<(
         record.spec = WorkerSpec::new(component);
         record.created_as = record.spec.clone();
         let events = vec![WorkerWrite::Create(Box::new(record))];
-        under_way.push_back(store.submit(Transaction { worker, events }));
+        under_way.push_back(store.submit(Transaction { worker, writes: events }));
         if under_way.len() > 1_000
             && let Some(first) = under_way.pop_front()
         {

@@ -43,10 +43,10 @@ fn fill(folder: &Path, entries: usize) -> Result<(), Failure> {
     let store = store(folder)?;
     let worker = store.next_number();
     let events = vec![WorkerWrite::Create(Box::new(record(worker, 0)))];
-    store.submit(Transaction { worker, events }).wait()?;
+    store.submit(Transaction { worker, writes: events }).wait()?;
     let mut under_way = std::collections::VecDeque::new();
     for _ in 0..entries / FILL {
-        under_way.push_back(store.submit(Transaction { worker, events: events_of(FILL) }));
+        under_way.push_back(store.submit(Transaction { worker, writes: events_of(FILL) }));
         if under_way.len() > 8
             && let Some(first) = under_way.pop_front()
         {
@@ -103,7 +103,7 @@ pub(crate) fn id(n: u64) -> WorkerId {
 fn appends(long: &Path, short: &Path) -> Result<Pairs, Failure> {
     let (long, short) = (store(long)?, store(short)?);
     let append = |store: &Store| -> Result<Duration, Failure> {
-        let transaction = Transaction { worker: WorkerNumber(1), events: events_of(APPEND_ROWS) };
+        let transaction = Transaction { worker: WorkerNumber(1), writes: events_of(APPEND_ROWS) };
         let began = Instant::now();
         store.submit(transaction).wait()?;
         Ok(began.elapsed())

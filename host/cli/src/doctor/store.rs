@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use cap_std::fs::Dir;
 use skep_store::OpenError;
-use skep_store::health::{Health, look};
+use skep_store::health::{StoreHealth, look};
 
 use super::Check;
 use crate::ambient;
@@ -45,7 +45,7 @@ pub(super) fn checks(settings: &Settings) -> Vec<Check> {
     vec![whole(look(&dir, LOOK), &shown.to_string()), room(&dir), sync(&dir)]
 }
 
-fn whole(looked: Result<Health, OpenError>, shown: &str) -> Check {
+fn whole(looked: Result<StoreHealth, OpenError>, shown: &str) -> Check {
     const NAME: &str = "store";
     let health = match looked {
         Ok(health) => health,
@@ -64,7 +64,7 @@ fn whole(looked: Result<Health, OpenError>, shown: &str) -> Check {
             );
         }
     };
-    let Health { format, newest_format, workers, rows, complete, .. } = health;
+    let StoreHealth { format, newest_format, workers, rows, complete, .. } = health;
     if !health.damaged.is_empty() {
         let damaged: Vec<_> =
             health.damaged.iter().map(|(what, count)| format!("{count} of {what}")).collect();

@@ -4,7 +4,7 @@ use skep_protocol::{
     Conflict, Desired, DiagnosticCode, EntryKind, Error, FailedReason, Grants, Payload, Version,
     WorkerSpec,
 };
-use skep_store::record::{SharedEvent, Standing, WorkerRecord, WorkerWrite};
+use skep_store::record::{SharedWrite, Standing, WorkerRecord, WorkerWrite};
 
 use skep_sandbox::ConnectReason;
 
@@ -67,7 +67,7 @@ impl Driver {
             DiagnosticCode::HostCallStuck,
         ] {
             if was_failed {
-                drop(self.inner.store.submit_shared(SharedEvent::Clear(code, self.worker.id)));
+                drop(self.inner.store.submit_shared(SharedWrite::Clear(code, self.worker.id)));
             }
         }
         Ok(())

@@ -6,7 +6,7 @@ use skep_protocol::text::{brief, neutral};
 use skep_protocol::{
     Denial, Diagnostic, DiagnosticCode, EntryKind, Grants, Payload, Rights, ScopeGrant,
 };
-use skep_store::record::{DENIALS, SharedEvent};
+use skep_store::record::{DENIALS, SharedWrite};
 
 use skep_sandbox::{Denials, Denied};
 
@@ -84,7 +84,7 @@ impl Driver {
             self.denied.remove(0);
         }
         // One that is not kept is in the transcript.
-        drop(self.inner.store.submit_shared(SharedEvent::Diagnose(diagnostic)));
+        drop(self.inner.store.submit_shared(SharedWrite::Diagnose(diagnostic)));
     }
 
     /// Takes back what is allowed by now. What is not stays, as old as it is.
@@ -96,7 +96,7 @@ impl Driver {
                 return;
             }
         };
-        let clear = SharedEvent::Clear(DiagnosticCode::Denied, self.worker.id);
+        let clear = SharedWrite::Clear(DiagnosticCode::Denied, self.worker.id);
         drop(self.inner.store.submit_shared(clear));
         self.denied.clear();
         let stands = |one: &Diagnostic| {

@@ -326,7 +326,7 @@ impl TurnLog {
             pages.waiting_bytes -= bytes;
             pages.flying_rows += rows;
             pages.flying_bytes += bytes;
-            let commit = self.store.submit(Transaction { worker: self.worker, events });
+            let commit = self.store.submit(Transaction { worker: self.worker, writes: events });
             let log = self.clone();
             self.host.spawn(async move {
                 let result: Result<Receipt, _> = commit.await;

@@ -5,8 +5,8 @@ use skep_protocol::{Cursor, Entry, EntryKind, EntryPage, Payload};
 
 use super::one;
 use super::worker::damage;
-use crate::row::Bad;
-use crate::row::entry::{COLUMNS, Stored};
+use crate::row::BadRow;
+use crate::row::entry::{COLUMNS, StoredEntry};
 use crate::{StoreError, WorkerNumber};
 
 /// Bodies in one page, roughly.
@@ -16,10 +16,10 @@ pub(crate) fn one_at(
     connection: &Connection,
     worker: WorkerNumber,
     seq: Cursor,
-) -> Result<Option<Stored>, StoreError> {
+) -> Result<Option<StoredEntry>, StoreError> {
     let sql = format!("SELECT {COLUMNS} FROM entry WHERE worker = ? AND seq = ?");
     one(connection, &sql, (worker.0, seq.0.cast_signed()), |row| {
-        Stored::read(row).map_err(|Bad| damage(connection, worker, "entry"))
+        StoredEntry::read(row).map_err(|BadRow| damage(connection, worker, "entry"))
     })
 }
 
@@ -40,7 +40,8 @@ pub(crate) fn page(
             page.more = true;
             break;
         }
-        let stored = Stored::read(row).map_err(|Bad| damage(connection, worker, "entry"))?;
+        let stored =
+            StoredEntry::read(row).map_err(|BadRow| damage(connection, worker, "entry"))?;
         let entry = stored.entry;
         if entry.seq.0 != page.next.0 + 1 {
             if !page.entries.is_empty() {

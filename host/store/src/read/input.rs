@@ -5,7 +5,7 @@ use skep_protocol::{IdempotencyKey, InputId, Timestamp};
 
 use super::worker::damage;
 use super::{all, one};
-use crate::row::Bad;
+use crate::row::BadRow;
 use crate::row::input::{COLUMNS, InputRow};
 use crate::{InputRecord, StoreError, WorkerNumber};
 
@@ -18,7 +18,7 @@ pub(crate) fn queue(
         "SELECT {COLUMNS} FROM input WHERE worker = ? AND outcome_seq IS NULL ORDER BY seq"
     );
     let rows = all(connection, &sql, [worker.0], |row| {
-        InputRow::read(row).map_err(|Bad| damage(connection, worker, "input"))
+        InputRow::read(row).map_err(|BadRow| damage(connection, worker, "input"))
     })?;
     Ok(rows.into_iter().map(|row| row.record).collect())
 }
@@ -41,12 +41,7 @@ pub(crate) fn by_key(
     remembered_ms: u64,
 ) -> Result<Option<InputRow>, StoreError> {
     let found = find(connection, worker, "worker = ? AND key = ?", (worker.0, key.as_str()))?;
-    Ok(found.filter(|row| is_remembered(row, now, remembered_ms)))
-}
-
-/// Whether a row's key still stands for its input. One that is not done is never sent twice.
-pub(crate) fn is_remembered(row: &InputRow, now: Timestamp, remembered_ms: u64) -> bool {
-    row.record.outcome_seq.is_none() || now.0.saturating_sub(row.at.0) < remembered_ms
+    Ok(found.filter(|row| row.is_remembered(now, remembered_ms)))
 }
 
 fn find(
@@ -57,6 +52,6 @@ fn find(
 ) -> Result<Option<InputRow>, StoreError> {
     let sql = format!("SELECT {COLUMNS} FROM input WHERE {place}");
     one(connection, &sql, parameters, |row| {
-        InputRow::read(row).map_err(|Bad| damage(connection, worker, "input"))
+        InputRow::read(row).map_err(|BadRow| damage(connection, worker, "input"))
     })
 }

@@ -9,8 +9,8 @@ use skep_protocol::{
 };
 
 use super::{all, damaged, one};
-use crate::row::{self, Bad, code};
-use crate::writer::chore::DIRECTORY_PENDING;
+use crate::row::tombstone::DIRECTORY_PENDING;
+use crate::row::{self, BadRow, code};
 use crate::{ComponentRecord, ConfigRecord, StoreError, WorkerNumber};
 
 const COMPONENT: &str =
@@ -47,8 +47,8 @@ pub(crate) fn component_in_use(
     Ok(one(connection, sql, [digest.as_bytes()], |_| Ok(()))?.is_some())
 }
 
-fn read_component(row: &Row<'_>) -> Result<ComponentRecord, Bad> {
-    let names = |column| serde_json::from_str(row::text(row, column)?).map_err(|_| Bad);
+fn read_component(row: &Row<'_>) -> Result<ComponentRecord, BadRow> {
+    let names = |column| serde_json::from_str(row::text(row, column)?).map_err(|_| BadRow);
     Ok(ComponentRecord {
         digest: row::component_digest(row::blob(row, 0)?)?,
         kind: code::kind(row::int(row, 1)?)?,
@@ -94,11 +94,11 @@ pub(crate) fn config_in_use(
 }
 
 /// Its name is its checksum.
-fn read_config(row: &Row<'_>) -> Result<ConfigRecord, Bad> {
+fn read_config(row: &Row<'_>) -> Result<ConfigRecord, BadRow> {
     let digest = row::config_digest(row::blob(row, 0)?)?;
-    let values: ConfigValues = serde_json::from_str(row::text(row, 1)?).map_err(|_| Bad)?;
+    let values: ConfigValues = serde_json::from_str(row::text(row, 1)?).map_err(|_| BadRow)?;
     if Sha256::digest(values.canonical_bytes())[..] != digest.as_bytes()[..] {
-        return Err(Bad);
+        return Err(BadRow);
     }
     let created_at = Timestamp(row::unsigned(row, 2)?);
     Ok(ConfigRecord { digest, values: Arc::new(values), created_at })
@@ -121,9 +121,9 @@ pub(crate) fn diagnostics(
     Ok(found.into_iter().flatten().collect())
 }
 
-fn read_diagnostic(row: &Row<'_>) -> Result<Diagnostic, Bad> {
+fn read_diagnostic(row: &Row<'_>) -> Result<Diagnostic, BadRow> {
     let word = row::text(row, 0)?;
-    let code = DiagnosticCode::ALL.into_iter().find(|code| code.as_str() == word).ok_or(Bad)?;
+    let code = DiagnosticCode::ALL.into_iter().find(|code| code.as_str() == word).ok_or(BadRow)?;
     let subject = match row::blob(row, 3)? {
         [] => None,
         id => Some(row::worker_id(id)?.into()),
@@ -136,7 +136,7 @@ fn read_diagnostic(row: &Row<'_>) -> Result<Diagnostic, Bad> {
         at: Timestamp(row::unsigned(row, 4)?),
         denial: match row::optional_text(row, 5)? {
             None => None,
-            Some(json) => Some(serde_json::from_str(json).map_err(|_| Bad)?),
+            Some(json) => Some(serde_json::from_str(json).map_err(|_| BadRow)?),
         },
     })
 }

@@ -4,7 +4,7 @@ use rusqlite::{Connection, params};
 
 use super::one;
 use super::worker::damage;
-use crate::row::{self, Bad};
+use crate::row::{self, BadRow};
 use crate::{StoreError, WorkerNumber};
 
 pub(crate) fn get(
@@ -14,7 +14,7 @@ pub(crate) fn get(
 ) -> Result<Option<Vec<u8>>, StoreError> {
     let sql = "SELECT value, crc FROM state WHERE worker = ? AND key = ?";
     one(connection, sql, (worker.0, key), |row| {
-        let value = row::blob(row, 0).map_err(|Bad| damage(connection, worker, "state"))?;
+        let value = row::blob(row, 0).map_err(|BadRow| damage(connection, worker, "state"))?;
         match row::int(row, 1) {
             Ok(crc) if crc == row::state::crc(worker, key, value) => Ok(value.to_vec()),
             _ => Err(damage(connection, worker, "state")),
@@ -39,7 +39,7 @@ pub(crate) fn list(
     let mut keys = Vec::new();
     while keys.len() < limit {
         let Some(row) = rows.next()? else { break };
-        let key = row::text(row, 0).map_err(|Bad| damage(connection, worker, "state"))?;
+        let key = row::text(row, 0).map_err(|BadRow| damage(connection, worker, "state"))?;
         if !key.starts_with(prefix) {
             break;
         }

@@ -4,16 +4,16 @@ use rusqlite::{Connection, params};
 use skep_protocol::{Cursor, Usage, WorkerId};
 
 use super::{all, damaged, one};
-use crate::row::{self, Bad};
+use crate::row::{self, BadRow};
 use crate::{Lookup, StoreError, WorkerNumber, WorkerRecord};
 
 pub(crate) fn lookup(connection: &Connection, id: &WorkerId) -> Result<Lookup, StoreError> {
     let sql = format!("SELECT {} FROM worker WHERE id = ?", row::worker::COLUMNS);
-    let bad = |Bad| StoreError::Damaged { what: "worker", worker: Some(*id) };
+    let bad = |BadRow| StoreError::Damaged { what: "worker", worker: Some(*id) };
     let found = one(connection, &sql, [id.as_bytes()], |row| row::worker::read(row).map_err(bad))?;
     if let Some(record) = found {
         let other = record.id != *id;
-        return if other { Err(bad(Bad)) } else { Ok(Lookup::Found(Box::new(record))) };
+        return if other { Err(bad(BadRow)) } else { Ok(Lookup::Found(Box::new(record))) };
     }
     let sql = "SELECT 1 FROM tombstone WHERE id = ?";
     match one(connection, sql, [id.as_bytes()], |_| Ok(()))? {
@@ -83,7 +83,7 @@ pub(crate) fn list(
         let Some(row) = rows.next()? else { break };
         match row::worker::read(row) {
             Ok(record) => found.push(record),
-            Err(Bad) => damaged(row::blob(row, 1).and_then(row::worker_id).ok()),
+            Err(BadRow) => damaged(row::blob(row, 1).and_then(row::worker_id).ok()),
         }
     }
     Ok(found)
@@ -162,7 +162,7 @@ pub(crate) fn usage(connection: &Connection, worker: WorkerNumber) -> Result<Usa
                 transcript_bytes: at(8)?,
             })
         };
-        read().map_err(|Bad| damage(connection, worker, "usage"))
+        read().map_err(|BadRow| damage(connection, worker, "usage"))
     })?;
     Ok(found.unwrap_or_default())
 }

@@ -2,7 +2,7 @@
 
 use skep_protocol::{ComponentKind, Desired, Ending, FailedReason, Severity};
 
-use super::Bad;
+use super::BadRow;
 use crate::Standing;
 
 pub(crate) const fn of_kind(kind: ComponentKind) -> i64 {
@@ -13,12 +13,12 @@ pub(crate) const fn of_kind(kind: ComponentKind) -> i64 {
     }
 }
 
-pub(crate) const fn kind(code: i64) -> Result<ComponentKind, Bad> {
+pub(crate) const fn kind(code: i64) -> Result<ComponentKind, BadRow> {
     match code {
         1 => Ok(ComponentKind::Service),
         2 => Ok(ComponentKind::Command),
         3 => Ok(ComponentKind::Http),
-        _ => Err(Bad),
+        _ => Err(BadRow),
     }
 }
 
@@ -29,11 +29,11 @@ pub(crate) const fn of_desired(desired: Desired) -> i64 {
     }
 }
 
-pub(crate) const fn desired(code: i64) -> Result<Desired, Bad> {
+pub(crate) const fn desired(code: i64) -> Result<Desired, BadRow> {
     match code {
         1 => Ok(Desired::Running),
         2 => Ok(Desired::Stopped),
-        _ => Err(Bad),
+        _ => Err(BadRow),
     }
 }
 
@@ -50,7 +50,7 @@ pub(crate) const fn of_standing(standing: Standing) -> (i64, i64) {
     }
 }
 
-pub(crate) const fn standing(code: (i64, i64)) -> Result<Standing, Bad> {
+pub(crate) const fn standing(code: (i64, i64)) -> Result<Standing, BadRow> {
     Ok(match code {
         (1, 0) => Standing::Idle,
         (2, code @ 0..=255) => Standing::Exited(code as u8),
@@ -59,7 +59,7 @@ pub(crate) const fn standing(code: (i64, i64)) -> Result<Standing, Bad> {
         (3, 3) => Standing::Failed(FailedReason::Uninstantiable),
         (3, 4) => Standing::Failed(FailedReason::HostCallStuck),
         (4, 0) => Standing::Stopped,
-        _ => return Err(Bad),
+        _ => return Err(BadRow),
     })
 }
 
@@ -75,8 +75,8 @@ pub(crate) const fn of_ending(ending: Ending) -> i64 {
     }
 }
 
-pub(crate) fn ending(code: i64) -> Result<Ending, Bad> {
-    Ending::ALL.into_iter().find(|ending| of_ending(*ending) == code).ok_or(Bad)
+pub(crate) fn ending(code: i64) -> Result<Ending, BadRow> {
+    Ending::ALL.into_iter().find(|ending| of_ending(*ending) == code).ok_or(BadRow)
 }
 
 pub(crate) const fn of_severity(severity: Severity) -> i64 {
@@ -87,12 +87,12 @@ pub(crate) const fn of_severity(severity: Severity) -> i64 {
     }
 }
 
-pub(crate) const fn severity(code: i64) -> Result<Severity, Bad> {
+pub(crate) const fn severity(code: i64) -> Result<Severity, BadRow> {
     match code {
         1 => Ok(Severity::Info),
         2 => Ok(Severity::Warning),
         3 => Ok(Severity::Error),
-        _ => Err(Bad),
+        _ => Err(BadRow),
     }
 }
 

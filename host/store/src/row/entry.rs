@@ -8,7 +8,7 @@ use skep_protocol::{
 };
 
 use super::unsigned;
-use super::{Bad, blob, code, input_id, int, optional_blob, optional_int, optional_text, text};
+use super::{BadRow, blob, code, input_id, int, optional_blob, optional_int, optional_text, text};
 use crate::checksum::Checksum;
 use crate::{NewEntry, WorkerNumber, WorkerWrite, outcome};
 
@@ -35,14 +35,14 @@ pub(crate) struct EntryRow<'a> {
 }
 
 /// An entry as it was read, with what only the store knows of it.
-pub(crate) struct Stored {
+pub(crate) struct StoredEntry {
     pub(crate) entry: Entry,
     is_run: bool,
 }
 
 impl<'a> EntryRow<'a> {
-    /// The entry that an event writes, if it writes one.
-    pub(crate) fn of(event: &'a WorkerWrite) -> Option<Self> {
+    /// The entry that an write writes, if it writes one.
+    pub(crate) fn of(write: &'a WorkerWrite) -> Option<Self> {
         let bare = |at, kind, input_id| Self {
             at,
             kind,
@@ -53,7 +53,7 @@ impl<'a> EntryRow<'a> {
             content_type: "",
             body: Cow::Borrowed(&[]),
         };
-        match event {
+        match write {
             WorkerWrite::Create(record) => Some(bare(record.created_at, EntryKind::Created, None)),
             WorkerWrite::Accept { id, at, payload, sender, .. } => Some(Self {
                 label: sender.as_ref().map(TokenId::as_str),
@@ -133,10 +133,10 @@ impl<'a> EntryRow<'a> {
     }
 }
 
-impl Stored {
+impl StoredEntry {
     /// Reads a row of [`COLUMNS`], and checks that it is what was written.
-    pub(crate) fn read(row: &Row<'_>) -> Result<Self, Bad> {
-        let kind = u8::try_from(int(row, 3)?).ok().and_then(EntryKind::from_code).ok_or(Bad)?;
+    pub(crate) fn read(row: &Row<'_>) -> Result<Self, BadRow> {
+        let kind = u8::try_from(int(row, 3)?).ok().and_then(EntryKind::from_code).ok_or(BadRow)?;
         let seq = unsigned(row, 1)?;
         let flags = int(row, 7)?;
         let found = EntryRow {
@@ -150,7 +150,7 @@ impl Stored {
             body: Cow::Borrowed(blob(row, 9)?),
         };
         if found.crc(WorkerNumber(int(row, 0)?), seq) != int(row, 10)? {
-            return Err(Bad);
+            return Err(BadRow);
         }
         Ok(Self { entry: found.into_entry(Cursor(seq)), is_run: flags & RUN != 0 })
     }

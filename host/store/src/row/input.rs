@@ -3,7 +3,7 @@
 use rusqlite::Row;
 use skep_protocol::{Cursor, Timestamp};
 
-use super::{Bad, blob, input_id, int, optional_int, optional_text, unsigned};
+use super::{BadRow, blob, input_id, int, optional_int, optional_text, unsigned};
 use crate::checksum::Checksum;
 use crate::{InputRecord, WorkerNumber};
 
@@ -23,7 +23,7 @@ pub(crate) struct InputRow {
 
 impl InputRow {
     /// Reads a row of [`COLUMNS`], and checks that it is what was written.
-    pub(crate) fn read(row: &Row<'_>) -> Result<Self, Bad> {
+    pub(crate) fn read(row: &Row<'_>) -> Result<Self, BadRow> {
         let key = optional_text(row, 7)?;
         let found = Self {
             worker: WorkerNumber(int(row, 0)?),
@@ -31,15 +31,21 @@ impl InputRow {
             record: InputRecord {
                 id: input_id(blob(row, 2)?)?,
                 seq: Cursor(unsigned(row, 1)?),
-                attempt: u32::try_from(int(row, 4)?).map_err(|_| Bad)?,
+                attempt: u32::try_from(int(row, 4)?).map_err(|_| BadRow)?,
                 outcome_seq: optional_int(row, 5)?.map(|seq| Cursor(seq.cast_unsigned())),
                 bytes: unsigned(row, 6)?,
-                key: key.map(|key| key.parse().map_err(|_| Bad)).transpose()?,
-                content_digest: blob(row, 8)?.try_into().map_err(|_| Bad)?,
+                key: key.map(|key| key.parse().map_err(|_| BadRow)).transpose()?,
+                content_digest: blob(row, 8)?.try_into().map_err(|_| BadRow)?,
             },
             rowid: int(row, 10)?,
         };
-        if found.crc() == int(row, 9)? { Ok(found) } else { Err(Bad) }
+        if found.crc() == int(row, 9)? { Ok(found) } else { Err(BadRow) }
+    }
+
+    /// Returns true if the row's key still refuses another input: while the input has no outcome, and
+    /// for `remembered_ms` after it was accepted.
+    pub(crate) fn is_remembered(&self, now: Timestamp, remembered_ms: u64) -> bool {
+        self.record.outcome_seq.is_none() || now.0.saturating_sub(self.at.0) < remembered_ms
     }
 
     pub(crate) fn crc(&self) -> i64 {

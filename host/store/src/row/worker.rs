@@ -4,7 +4,7 @@ use rusqlite::Row;
 use skep_protocol::{Timestamp, Version, WorkerSpec};
 
 use super::{
-    Bad, blob, code, component_digest, config_digest, int, optional_blob, optional_text, text,
+    BadRow, blob, code, component_digest, config_digest, int, optional_blob, optional_text, text,
     unsigned, worker_id,
 };
 use crate::checksum::Checksum;
@@ -24,8 +24,8 @@ pub(crate) struct WorkerRow<'a> {
 }
 
 impl<'a> WorkerRow<'a> {
-    pub(crate) fn new(record: &'a WorkerRecord) -> Result<Self, Bad> {
-        let json = |spec: &WorkerSpec| serde_json::to_string(spec).map_err(|_| Bad);
+    pub(crate) fn new(record: &'a WorkerRecord) -> Result<Self, BadRow> {
+        let json = |spec: &WorkerSpec| serde_json::to_string(spec).map_err(|_| BadRow);
         let created_as =
             (record.created_as != record.spec).then(|| json(&record.created_as)).transpose()?;
         Ok(Self { record, spec: json(&record.spec)?, created_as })
@@ -58,10 +58,10 @@ fn crc(record: &WorkerRecord, spec: &str, created_as: Option<&str>) -> i64 {
 }
 
 /// Reads a row of [`COLUMNS`], and checks that it is what was written.
-pub(crate) fn read(row: &Row<'_>) -> Result<WorkerRecord, Bad> {
+pub(crate) fn read(row: &Row<'_>) -> Result<WorkerRecord, BadRow> {
     let json = text(row, 3)?;
     let created_as_json = optional_text(row, 4)?;
-    let parse = |json| serde_json::from_str::<WorkerSpec>(json).map_err(|_| Bad);
+    let parse = |json| serde_json::from_str::<WorkerSpec>(json).map_err(|_| BadRow);
     let spec = parse(json)?;
     let created_as = match created_as_json {
         Some(json) => parse(json)?,
@@ -91,6 +91,6 @@ pub(crate) fn read(row: &Row<'_>) -> Result<WorkerRecord, Bad> {
     if as_is && crc(&record, json, created_as_json) == int(row, 14)? {
         Ok(record)
     } else {
-        Err(Bad)
+        Err(BadRow)
     }
 }

@@ -16,11 +16,15 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use cap_std::ambient_authority;
 use cap_tempfile::TempDir;
 use skep_protocol::{
-    ComponentKind, Desired, Ending, EntryKind, Output, Payload, TurnError, WorkerSpec,
+    ComponentDigest, ComponentKind, ConfigDigest, Cursor, Desired, Diagnostic, Ending, EntryKind,
+    InputId, Outcome, Output, Payload, TurnError, Usage, WorkerSpec,
 };
 
 use super::*;
-use crate::{NewEntry, NoFaults, Receipt, Refusal, Standing, WorkerWrite};
+use crate::{
+    ComponentRecord, ConfigRecord, InputRecord, Lookup, NewEntry, NoFaults, Standing, StoreRefusal,
+    WorkerRecord, WorkerWrite,
+};
 
 /// A store in a directory of its own, and a clock.
 struct Kept {
@@ -90,13 +94,13 @@ impl Kept {
     fn try_write(
         &self,
         worker: WorkerNumber,
-        events: Vec<WorkerWrite>,
+        writes: Vec<WorkerWrite>,
     ) -> Result<Receipt, StoreError> {
-        self.submit(Transaction { worker, events }).wait()
+        self.submit(Transaction { worker, writes }).wait()
     }
 
-    fn write(&self, worker: WorkerNumber, events: Vec<WorkerWrite>) -> Vec<u64> {
-        let receipt = self.try_write(worker, events).unwrap();
+    fn write(&self, worker: WorkerNumber, writes: Vec<WorkerWrite>) -> Vec<u64> {
+        let receipt = self.try_write(worker, writes).unwrap();
         receipt.seqs.into_iter().map(|seq| seq.0).collect()
     }
 
@@ -175,7 +179,7 @@ fn set(key: &str, value: &[u8]) -> WorkerWrite {
     WorkerWrite::SetState { key: key.into(), value: value.into() }
 }
 
-fn refused(result: Result<Receipt, StoreError>) -> Refusal {
+fn refused(result: Result<Receipt, StoreError>) -> StoreRefusal {
     match result {
         Err(StoreError::Refused(refusal)) => refusal,
         other => panic!("{other:?}"),

@@ -24,7 +24,7 @@ const RESTART_PAGES: u32 = 16_384;
 const RETRY_PAGES: u32 = 1_024;
 
 #[derive(Default)]
-struct Wish {
+struct CheckpointRequest {
     wanted: bool,
     closed: bool,
     /// The writer is about to restart the log: keep out of its way.
@@ -32,8 +32,8 @@ struct Wish {
 }
 
 #[derive(Default)]
-struct Shared {
-    wish: Mutex<Wish>,
+struct CheckpointSignal {
+    request: Mutex<CheckpointRequest>,
     changed: Condvar,
     /// Held while a checkpoint runs.
     running: Mutex<()>,
@@ -41,7 +41,7 @@ struct Shared {
 
 /// The thread, and the writer's part.
 pub(crate) struct Checkpointer {
-    shared: Arc<Shared>,
+    signal: Arc<CheckpointSignal>,
     thread: Option<JoinHandle<()>>,
     woken_at: u32,
     /// In a quiet moment, and in any case.
@@ -53,13 +53,13 @@ impl Checkpointer {
     /// connection is, the log is not read anew, and what a commit that failed has left in it stays
     /// unseen until the next one overwrites it.
     pub(crate) fn start(connection: Connection) -> std::io::Result<Self> {
-        let shared = Arc::new(Shared::default());
+        let signal = Arc::new(CheckpointSignal::default());
         let thread = thread::Builder::new().name("skep-checkpoint".into()).spawn({
-            let shared = shared.clone();
-            move || shared.run(&connection)
+            let signal = signal.clone();
+            move || signal.run(&connection)
         })?;
         Ok(Self {
-            shared,
+            signal,
             thread: Some(thread),
             woken_at: 0,
             restart_at: [QUIET_RESTART_PAGES, RESTART_PAGES],
@@ -75,50 +75,50 @@ impl Checkpointer {
         let [in_quiet, in_any_case] = &mut self.restart_at;
         if pages >= *in_any_case || quiet && pages >= *in_quiet {
             if pages >= *in_any_case {
-                self.shared.update(|wish| wish.held = true);
+                self.signal.update(|request| request.held = true);
             }
-            if let Ok(_running) = self.shared.running.try_lock() {
+            if let Ok(_running) = self.signal.running.try_lock() {
                 let _ = connection.busy_timeout(Duration::ZERO);
                 checkpoint(connection, "RESTART");
                 let _ = connection.busy_timeout(BUSY);
                 *in_quiet = pages + RETRY_PAGES;
                 *in_any_case = (*in_any_case).max(*in_quiet);
                 self.woken_at = pages;
-                self.shared.update(|wish| wish.held = false);
+                self.signal.update(|request| request.held = false);
             }
         } else if pages - self.woken_at >= PASSIVE_PAGES {
             self.woken_at = pages;
-            self.shared.update(|wish| wish.wanted = true);
+            self.signal.update(|request| request.wanted = true);
         }
     }
 }
 
 impl Drop for Checkpointer {
     fn drop(&mut self) {
-        self.shared.update(|wish| wish.closed = true);
+        self.signal.update(|request| request.closed = true);
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
     }
 }
 
-impl Shared {
-    fn update(&self, change: impl FnOnce(&mut Wish)) {
-        change(&mut self.wish.lock().unwrap_or_else(PoisonError::into_inner));
+impl CheckpointSignal {
+    fn update(&self, change: impl FnOnce(&mut CheckpointRequest)) {
+        change(&mut self.request.lock().unwrap_or_else(PoisonError::into_inner));
         self.changed.notify_all();
     }
 
     fn run(&self, connection: &Connection) {
         loop {
-            let mut wish = self.wish.lock().unwrap_or_else(PoisonError::into_inner);
-            while !wish.closed && (!wish.wanted || wish.held) {
-                wish = self.changed.wait(wish).unwrap_or_else(PoisonError::into_inner);
+            let mut request = self.request.lock().unwrap_or_else(PoisonError::into_inner);
+            while !request.closed && (!request.wanted || request.held) {
+                request = self.changed.wait(request).unwrap_or_else(PoisonError::into_inner);
             }
-            if wish.closed {
+            if request.closed {
                 return;
             }
-            wish.wanted = false;
-            drop(wish);
+            request.wanted = false;
+            drop(request);
             let _running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
             checkpoint(connection, "PASSIVE");
         }

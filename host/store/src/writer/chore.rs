@@ -1,19 +1,19 @@
 //! Deleting what is no longer wanted, a few milliseconds at a time, between commits.
 
 use std::collections::BTreeSet;
-use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OptionalExtension, params};
 use skep_protocol::{EntryKind, Limits, Timestamp};
 
-use super::account::Accounts;
-use super::batch::{Failure, forget_key};
+use super::cache::WorkerCache;
+use super::error::WriteError;
+use super::input::forget_key;
 use super::queue::Chore;
 use super::statement::Statements;
-use super::{Writing, is_of_the_disk, time_of};
 use crate::row;
 use crate::row::input::{COLUMNS, InputRow};
+use crate::row::tombstone::{DIRECTORY_PENDING, ROWS_PENDING};
 use crate::{StoreError, WorkerNumber, WorkerWrite};
 
 /// One slice.
@@ -24,18 +24,13 @@ const ROWS: i64 = 64;
 const VACUUM_PAGES: i64 = 64;
 const FREE_PAGES: i64 = 4_096;
 
-/// `tombstone.pending`: its rows are still here.
-pub(crate) const ROWS_PENDING: i64 = 1;
-/// `tombstone.pending`: its directory may be.
-pub(crate) const DIRECTORY_PENDING: i64 = 2;
-
 /// What there is to do.
 pub(super) struct Chores {
     /// Whose transcript is past its bound.
     trim: BTreeSet<WorkerNumber>,
     /// Who has too many keys.
     keys: BTreeSet<WorkerNumber>,
-    /// The latest time that any event carried: this crate has no clock.
+    /// The latest time that any write carried: this crate has no clock.
     now: Timestamp,
 }
 
@@ -45,60 +40,53 @@ impl Chores {
     }
 
     /// Looks at the workers that were written for.
-    pub(super) fn note(&mut self, accounts: &mut Accounts) {
-        for (worker, account) in accounts.changed() {
-            if account.usage.transcript_bytes > account.bounds.transcript_bytes {
+    pub(super) fn note(&mut self, workers: &mut WorkerCache) {
+        for (worker, cached) in workers.changed() {
+            if cached.usage.transcript_bytes > cached.limits.transcript_bytes {
                 self.trim.insert(worker);
             }
             // Not at every key past the bound: finding the oldest means to look at all.
-            let most = account.bounds.keys;
-            if account.keys.is_some_and(|keys| keys > most.saturating_add(most / 16)) {
+            let most = cached.limits.keys;
+            if cached.keys.is_some_and(|keys| keys > most.saturating_add(most / 16)) {
                 self.keys.insert(worker);
             }
         }
     }
 
-    pub(super) fn see(&mut self, events: &[WorkerWrite]) {
-        let latest = events.iter().filter_map(time_of).max();
+    pub(super) fn see(&mut self, writes: &[WorkerWrite]) {
+        let latest = writes.iter().filter_map(time_of).max();
         self.now = self.now.max(latest.unwrap_or_default());
     }
 }
 
-impl Writing<'_> {
-    /// Does a slice and answers. Whether the connection is not to be used again.
-    pub(super) fn chore<'c>(
-        &mut self,
-        connection: &'c Connection,
-        statements: &mut Statements<'c>,
-        chore: Chore,
-    ) -> bool {
-        let limits = *self.shared.defaults.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut slice = Slice {
-            connection,
-            statements,
-            accounts: &mut self.accounts,
-            chores: &mut self.chores,
-            limits: &limits,
-            end: Instant::now() + SLICE,
-        };
-        let done = slice.run(&chore.moved).map_err(StoreError::from);
-        let mut broken = false;
-        if let Err(error) = &done {
-            self.accounts.forget();
-            if !connection.is_autocommit() {
-                let _ = connection.execute_batch("ROLLBACK");
-            }
-            broken = is_of_the_disk(error) || !connection.is_autocommit();
+/// Does one slice and replies. Returns true if the connection must not be used again.
+pub(super) fn run_slice<'c>(
+    connection: &'c Connection,
+    statements: &mut Statements<'c>,
+    workers: &mut WorkerCache,
+    chores: &mut Chores,
+    limits: &Limits,
+    chore: Chore,
+) -> bool {
+    let end = Instant::now() + SLICE;
+    let mut slice = Slice { connection, statements, workers, chores, limits, end };
+    let done = slice.run(&chore.moved).map_err(StoreError::from);
+    let mut broken = false;
+    if let Err(error) = &done {
+        workers.forget();
+        if !connection.is_autocommit() {
+            let _ = connection.execute_batch("ROLLBACK");
         }
-        chore.answer(done);
-        broken
+        broken = error.is_disk_failure() || !connection.is_autocommit();
     }
+    chore.answer(done);
+    broken
 }
 
 struct Slice<'a, 'c> {
     connection: &'c Connection,
     statements: &'a mut Statements<'c>,
-    accounts: &'a mut Accounts,
+    workers: &'a mut WorkerCache,
     chores: &'a mut Chores,
     limits: &'a Limits,
     end: Instant,
@@ -106,7 +94,7 @@ struct Slice<'a, 'c> {
 
 impl Slice<'_, '_> {
     /// Whether there is more.
-    fn run(&mut self, moved: &[WorkerNumber]) -> Result<bool, Failure> {
+    fn run(&mut self, moved: &[WorkerNumber]) -> Result<bool, WriteError> {
         if moved.is_empty() && !self.is_needed()? {
             return self.vacuum();
         }
@@ -115,11 +103,11 @@ impl Slice<'_, '_> {
             self.clear_pending(*worker, DIRECTORY_PENDING)?;
         }
         let more = self.removed()? || self.trim()? || self.keys()? || self.sweep()?;
-        for (worker, account) in self.accounts.changed() {
-            self.statements.put_usage(worker, &account.usage)?;
+        for (worker, cached) in self.workers.changed() {
+            self.statements.put_usage(worker, &cached.usage)?;
         }
         self.statements.commit.execute([])?;
-        self.accounts.settle();
+        self.workers.settle();
         Ok(more || self.vacuum()?)
     }
 
@@ -128,7 +116,7 @@ impl Slice<'_, '_> {
     }
 
     /// Nothing is written where there is nothing to do.
-    fn is_needed(&self) -> Result<bool, Failure> {
+    fn is_needed(&self) -> Result<bool, WriteError> {
         Ok(!self.chores.trim.is_empty()
             || !self.chores.keys.is_empty()
             || self.next_removed()?.is_some()
@@ -149,7 +137,7 @@ impl Slice<'_, '_> {
     }
 
     /// Rows of removed workers.
-    fn removed(&mut self) -> Result<bool, Failure> {
+    fn removed(&mut self) -> Result<bool, WriteError> {
         while let Some(worker) = self.next_removed()? {
             if self.is_over() {
                 return Ok(true);
@@ -162,7 +150,7 @@ impl Slice<'_, '_> {
     }
 
     /// A few rows of a removed worker. None are left when it answers 0.
-    fn delete_some(&mut self, worker: WorkerNumber) -> Result<usize, Failure> {
+    fn delete_some(&mut self, worker: WorkerNumber) -> Result<usize, WriteError> {
         let oldest = self.oldest_entries(worker, i64::MAX)?;
         for entry in &oldest {
             if let Some(input) = &entry.input {
@@ -192,17 +180,17 @@ impl Slice<'_, '_> {
     }
 
     /// Entries that are the oldest of their transcript and too much.
-    fn trim(&mut self) -> Result<bool, Failure> {
+    fn trim(&mut self) -> Result<bool, WriteError> {
         while let Some(worker) = self.chores.trim.first().copied() {
-            let Ok(account) = self.accounts.get(self.connection, worker, self.limits) else {
+            let Ok(cached) = self.workers.get(self.connection, worker, self.limits) else {
                 self.chores.trim.remove(&worker);
                 continue;
             };
             // A little more goes than has to, so that not every entry costs another one.
-            let bound = account.bounds.transcript_bytes;
+            let bound = cached.limits.transcript_bytes;
             let target = bound - bound / 16;
             // What waits keeps its message, and the last entry says where to go on.
-            let last = account.next_seq.saturating_sub(1);
+            let last = cached.next_seq.saturating_sub(1);
             let sql = "SELECT min(seq) FROM input WHERE worker = ? AND outcome_seq IS NULL";
             let unfinished: Option<i64> =
                 self.connection.prepare_cached(sql)?.query_row([worker.0], |row| row.get(0))?;
@@ -212,20 +200,20 @@ impl Slice<'_, '_> {
                     return Ok(true);
                 }
                 let oldest = self.oldest_entries(worker, end)?;
-                let account = self.accounts.get(self.connection, worker, self.limits)?;
+                let cached = self.workers.get(self.connection, worker, self.limits)?;
                 let mut gone = Vec::new();
                 for entry in oldest {
-                    if account.usage.transcript_bytes <= target {
+                    if cached.usage.transcript_bytes <= target {
                         break;
                     }
-                    account.usage.transcript_bytes =
-                        account.usage.transcript_bytes.saturating_sub(entry.cost);
+                    cached.usage.transcript_bytes =
+                        cached.usage.transcript_bytes.saturating_sub(entry.cost);
                     gone.push(entry);
                 }
                 if gone.is_empty() {
                     break;
                 }
-                self.accounts.touch(worker);
+                self.workers.touch(worker);
                 for entry in &gone {
                     if let (Some(input), true) = (&entry.input, entry.is_outcome) {
                         let sql = "DELETE FROM input \
@@ -241,17 +229,17 @@ impl Slice<'_, '_> {
     }
 
     /// The oldest keys of workers that have too many.
-    fn keys(&mut self) -> Result<bool, Failure> {
+    fn keys(&mut self) -> Result<bool, WriteError> {
         while let Some(worker) = self.chores.keys.first().copied() {
             if self.is_over() {
                 return Ok(true);
             }
-            let Ok(account) = self.accounts.get(self.connection, worker, self.limits) else {
+            let Ok(cached) = self.workers.get(self.connection, worker, self.limits) else {
                 self.chores.keys.remove(&worker);
                 continue;
             };
-            let bound = account.bounds.keys;
-            let keys = account.keys(self.connection, worker)?;
+            let bound = cached.limits.keys;
+            let keys = cached.keys(self.connection, worker)?;
             let surplus = keys.saturating_sub(bound).min(ROWS.cast_unsigned());
             let sql = format!(
                 "SELECT {COLUMNS} FROM input WHERE rowid IN (SELECT rowid FROM input \
@@ -271,7 +259,7 @@ impl Slice<'_, '_> {
     }
 
     /// Keys past their time, in the order in which their inputs came.
-    fn sweep(&mut self) -> Result<bool, Failure> {
+    fn sweep(&mut self) -> Result<bool, WriteError> {
         let mut swept = self.swept()?;
         let from = swept;
         let more = loop {
@@ -290,12 +278,12 @@ impl Slice<'_, '_> {
                     continue;
                 }
                 let worker = row.worker;
-                let Ok(account) = self.accounts.get(self.connection, worker, self.limits) else {
+                let Ok(cached) = self.workers.get(self.connection, worker, self.limits) else {
                     continue;
                 };
                 // One whose worker remembers for longer goes when its number is up.
-                if account.bounds.key_ms <= self.limits.idempotency_ms {
-                    account.keys = account.keys.map(|keys| keys.saturating_sub(1));
+                if cached.limits.key_ms <= self.limits.idempotency_ms {
+                    cached.keys = cached.keys.map(|keys| keys.saturating_sub(1));
                     forget_key(self.connection, self.statements, row)?;
                 }
             }
@@ -315,7 +303,11 @@ impl Slice<'_, '_> {
     }
 
     /// Inputs after a place in the table that are older than a key is remembered.
-    fn old_inputs(&self, after: i64, limit: i64) -> Result<Vec<(i64, Option<InputRow>)>, Failure> {
+    fn old_inputs(
+        &self,
+        after: i64,
+        limit: i64,
+    ) -> Result<Vec<(i64, Option<InputRow>)>, WriteError> {
         let horizon = self.chores.now.0.saturating_sub(self.limits.idempotency_ms);
         let sql = format!("SELECT {COLUMNS} FROM input WHERE rowid > ? ORDER BY rowid LIMIT ?");
         let mut rows = inputs(self.connection, &sql, params![after, limit])?;
@@ -326,7 +318,7 @@ impl Slice<'_, '_> {
     }
 
     /// Gives free pages back to the system.
-    fn vacuum(&mut self) -> Result<bool, Failure> {
+    fn vacuum(&mut self) -> Result<bool, WriteError> {
         let pragma = |name| self.connection.pragma_query_value(None, name, |row| row.get(0));
         let free: i64 = pragma("freelist_count")?;
         let pages: i64 = pragma("page_count")?;
@@ -342,7 +334,7 @@ impl Slice<'_, '_> {
     }
 
     /// The oldest entries of a worker before a place.
-    fn oldest_entries(&self, worker: WorkerNumber, end: i64) -> Result<Vec<OldEntry>, Failure> {
+    fn oldest_entries(&self, worker: WorkerNumber, end: i64) -> Result<Vec<OldEntry>, WriteError> {
         let sql = "SELECT rowid, seq, kind, input, coalesce(octet_length(label), 0), \
                    octet_length(content_type), octet_length(body) FROM entry \
                    WHERE worker = ? AND seq < ? ORDER BY seq LIMIT ?";
@@ -379,9 +371,26 @@ fn inputs(
     connection: &Connection,
     sql: &str,
     parameters: impl rusqlite::Params,
-) -> Result<Vec<(i64, Option<InputRow>)>, Failure> {
+) -> Result<Vec<(i64, Option<InputRow>)>, WriteError> {
     let mut statement = connection.prepare_cached(sql)?;
     let found =
         statement.query_map(parameters, |row| Ok((row.get("rowid")?, InputRow::read(row).ok())))?;
     Ok(found.collect::<rusqlite::Result<_>>()?)
+}
+
+/// When something happened, where the write says so.
+fn time_of(write: &WorkerWrite) -> Option<Timestamp> {
+    match write {
+        WorkerWrite::Create(record) => Some(record.created_at),
+        WorkerWrite::Put(record) => Some(record.updated_at),
+        WorkerWrite::Remove { at }
+        | WorkerWrite::Accept { at, .. }
+        | WorkerWrite::End { at, .. } => Some(*at),
+        WorkerWrite::Append(entry) => Some(entry.at),
+        WorkerWrite::Begin { .. }
+        | WorkerWrite::SetState { .. }
+        | WorkerWrite::DeleteState { .. }
+        | WorkerWrite::Usage(_)
+        | WorkerWrite::Connected(_) => None,
+    }
 }

@@ -6,8 +6,8 @@ use std::sync::{Condvar, Mutex, PoisonError};
 use skep_protocol::Output;
 use tokio::sync::oneshot;
 
-use crate::commit::{Answer, Then};
-use crate::{Commit, SharedEvent, StoreError, WorkerNumber, WorkerWrite};
+use crate::commit::{AfterCommit, CommitReply};
+use crate::{Commit, SharedWrite, StoreError, WorkerNumber, WorkerWrite};
 
 /// A commit takes no more than this, unless a single transaction does.
 pub(crate) const BATCH_ROWS: usize = 256;
@@ -23,14 +23,14 @@ pub(crate) const SHARED: WorkerNumber = WorkerNumber(0);
 
 pub(crate) enum Work {
     Worker(Vec<WorkerWrite>),
-    Shared(SharedEvent),
+    Shared(SharedWrite),
 }
 
 /// A transaction that waits.
-pub(crate) struct Job {
+pub(crate) struct WriteJob {
     pub(crate) worker: WorkerNumber,
     pub(crate) work: Work,
-    pub(crate) answer: Answer,
+    pub(crate) reply: CommitReply,
     rows: usize,
     bytes: usize,
 }
@@ -57,21 +57,21 @@ impl Chore {
 }
 
 /// What the writer does next.
-pub(crate) enum Next {
-    Batch(Vec<Job>),
+pub(crate) enum WriterTask {
+    Batch(Vec<WriteJob>),
     Chore(Chore),
     Closed,
 }
 
 #[derive(Default)]
-pub(crate) struct Queue {
-    waiting: Mutex<Waiting>,
+pub(crate) struct WriteQueue {
+    state: Mutex<QueueState>,
     filled: Condvar,
 }
 
 #[derive(Default)]
-struct Waiting {
-    lanes: HashMap<WorkerNumber, VecDeque<Job>>,
+struct QueueState {
+    lanes: HashMap<WorkerNumber, VecDeque<WriteJob>>,
     /// Lanes that are not empty, the next one first.
     ring: VecDeque<WorkerNumber>,
     /// Workers that had their whole share of the last batch: a few at most.
@@ -83,23 +83,27 @@ struct Waiting {
     closed: bool,
 }
 
-impl Job {
-    pub(crate) fn new(worker: WorkerNumber, work: Work, then: Option<Then>) -> (Self, Commit) {
-        let (answer, commit) = Commit::new(then);
+impl WriteJob {
+    pub(crate) fn new(
+        worker: WorkerNumber,
+        work: Work,
+        then: Option<AfterCommit>,
+    ) -> (Self, Commit) {
+        let (reply, commit) = Commit::new(then);
         let (rows, bytes) = match &work {
-            Work::Worker(events) => events
+            Work::Worker(writes) => writes
                 .iter()
                 .map(size)
                 .fold((0, 0), |(r, b), (rows, bytes)| (r + rows, b + rows * ROW_BYTES + bytes)),
             Work::Shared(_) => (1, ROW_BYTES),
         };
-        (Self { worker, work, answer, rows, bytes }, commit)
+        (Self { worker, work, reply, rows, bytes }, commit)
     }
 }
 
-/// Rows that an event writes, and the bytes of their texts.
-fn size(event: &WorkerWrite) -> (usize, usize) {
-    match event {
+/// Rows that an write writes, and the bytes of their texts.
+fn size(write: &WorkerWrite) -> (usize, usize) {
+    match write {
         WorkerWrite::Create(_) => (3, 1_000),
         WorkerWrite::Put(_) | WorkerWrite::Remove { .. } => (2, 1_000),
         WorkerWrite::Accept { payload, .. } => (2, payload.body.len()),
@@ -121,81 +125,81 @@ fn size(event: &WorkerWrite) -> (usize, usize) {
     }
 }
 
-impl Queue {
+impl WriteQueue {
     /// Puts a job at the end of its lane, or answers it if the store is closed.
-    pub(crate) fn push(&self, job: Job) {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        if waiting.closed {
-            job.answer.send(Err(StoreError::Closed));
+    pub(crate) fn push(&self, job: WriteJob) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.closed {
+            job.reply.send(Err(StoreError::Closed));
             return;
         }
         let worker = job.worker;
-        waiting.bytes += job.bytes;
-        let lane = waiting.lanes.entry(worker).or_default();
+        state.bytes += job.bytes;
+        let lane = state.lanes.entry(worker).or_default();
         lane.push_back(job);
         if lane.len() == 1 {
-            waiting.ring.push_back(worker);
+            state.ring.push_back(worker);
         }
-        drop(waiting);
+        drop(state);
         self.filled.notify_one();
     }
 
     /// Asks for a slice of the janitor's work.
     pub(crate) fn push_chore(&self, chore: Chore) {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        if waiting.closed {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.closed {
             chore.answer(Err(StoreError::Closed));
             return;
         }
-        waiting.chores.push_back(chore);
-        drop(waiting);
+        state.chores.push_back(chore);
+        drop(state);
         self.filled.notify_one();
     }
 
     /// Waits for something to do. After [`Self::close`], what waits is still given out.
-    pub(crate) fn next(&self) -> Next {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+    pub(crate) fn next(&self) -> WriterTask {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
-            // In turn, so that neither keeps the other waiting.
-            if waiting.after_chore || waiting.chores.is_empty() {
-                let batch = waiting.batch();
+            // In turn, so that neither keeps the other state.
+            if state.after_chore || state.chores.is_empty() {
+                let batch = state.batch();
                 if !batch.is_empty() {
-                    waiting.after_chore = false;
-                    return Next::Batch(batch);
+                    state.after_chore = false;
+                    return WriterTask::Batch(batch);
                 }
             }
-            if let Some(chore) = waiting.chores.pop_front() {
-                waiting.after_chore = true;
-                return Next::Chore(chore);
+            if let Some(chore) = state.chores.pop_front() {
+                state.after_chore = true;
+                return WriterTask::Chore(chore);
             }
-            if waiting.closed {
-                return Next::Closed;
+            if state.closed {
+                return WriterTask::Closed;
             }
-            waiting = self.filled.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+            state = self.filled.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
     }
 
     /// Whether nothing waits.
     pub(crate) fn is_empty(&self) -> bool {
-        let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        waiting.ring.is_empty() && waiting.chores.is_empty()
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.ring.is_empty() && state.chores.is_empty()
     }
 
     pub(crate) fn bytes(&self) -> usize {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).bytes
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).bytes
     }
 
     pub(crate) fn close(&self) {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).closed = true;
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).closed = true;
         self.filled.notify_one();
     }
 }
 
-impl Waiting {
+impl QueueState {
     /// The next commit: one transaction of each worker in turn, until it is full. A worker that had
     /// its whole share of the last one waits where there is anybody else, so that who writes little
     /// is held up by a busy neighbour's commit once and not twice.
-    fn batch(&mut self) -> Vec<Job> {
+    fn batch(&mut self) -> Vec<WriteJob> {
         let (mut batch, mut rows, mut bytes) = (Vec::new(), 0, 0);
         let mut share: HashMap<WorkerNumber, usize> = HashMap::new();
         let mut later = Vec::new();
@@ -242,21 +246,21 @@ impl Waiting {
 mod tests {
     use super::*;
 
-    fn job(worker: i64, rows: usize) -> Job {
-        let events = (0..rows).map(|_| WorkerWrite::Connected(true)).collect();
-        Job::new(WorkerNumber(worker), Work::Worker(events), None).0
+    fn job(worker: i64, rows: usize) -> WriteJob {
+        let writes = (0..rows).map(|_| WorkerWrite::Connected(true)).collect();
+        WriteJob::new(WorkerNumber(worker), Work::Worker(writes), None).0
     }
 
-    fn batch(queue: &Queue) -> Vec<(i64, usize)> {
+    fn batch(queue: &WriteQueue) -> Vec<(i64, usize)> {
         match queue.next() {
-            Next::Batch(batch) => batch.iter().map(|job| (job.worker.0, job.rows)).collect(),
-            Next::Chore(_) | Next::Closed => Vec::new(),
+            WriterTask::Batch(batch) => batch.iter().map(|job| (job.worker.0, job.rows)).collect(),
+            WriterTask::Chore(_) | WriterTask::Closed => Vec::new(),
         }
     }
 
     #[test]
     fn a_busy_worker_does_not_take_all_of_a_batch() {
-        let queue = Queue::default();
+        let queue = WriteQueue::default();
         (0..100).for_each(|_| queue.push(job(1, 6)));
         queue.push(job(2, 6));
         queue.push(job(2, 6));
@@ -268,7 +272,7 @@ mod tests {
 
     #[test]
     fn who_had_its_share_lets_others_go_first() {
-        let queue = Queue::default();
+        let queue = WriteQueue::default();
         (0..40).for_each(|_| queue.push(job(1, 6)));
         assert_eq!(batch(&queue).len(), 10);
         queue.push(job(2, 6));
@@ -280,7 +284,7 @@ mod tests {
 
     #[test]
     fn a_transaction_larger_than_a_batch_goes_alone() {
-        let queue = Queue::default();
+        let queue = WriteQueue::default();
         queue.push(job(1, 6));
         queue.push(job(2, 1_000));
         queue.push(job(3, 6));
@@ -292,7 +296,7 @@ mod tests {
 
     #[test]
     fn every_worker_gets_its_turn() {
-        let queue = Queue::default();
+        let queue = WriteQueue::default();
         for worker in 1..=100 {
             queue.push(job(worker, 6));
             queue.push(job(worker, 6));
@@ -307,13 +311,13 @@ mod tests {
 
     #[test]
     fn what_waits_at_the_end_is_given_out_and_no_more_taken() {
-        let queue = Queue::default();
+        let queue = WriteQueue::default();
         queue.push(job(1, 1));
         queue.close();
-        let (refused, commit) = Job::new(SHARED, Work::Worker(Vec::new()), None);
+        let (refused, commit) = WriteJob::new(SHARED, Work::Worker(Vec::new()), None);
         queue.push(refused);
         assert!(matches!(commit.wait(), Err(StoreError::Closed)));
         assert_eq!(batch(&queue), [(1, 1)]);
-        assert!(matches!(queue.next(), Next::Closed));
+        assert!(matches!(queue.next(), WriterTask::Closed));
     }
 }

@@ -6,8 +6,8 @@ fn entries_are_numbered_in_the_order_of_their_commits() {
     let worker = kept.create().number;
     let commits: Vec<_> = (0..500)
         .map(|n: u32| {
-            let events = vec![event(&n.to_le_bytes()), event(b"x")];
-            kept.submit(Transaction { worker, events })
+            let writes = vec![event(&n.to_le_bytes()), event(b"x")];
+            kept.submit(Transaction { worker, writes })
         })
         .collect();
     let seqs: Vec<_> = commits.into_iter().flat_map(|commit| commit.wait().unwrap().seqs).collect();
@@ -27,7 +27,7 @@ fn a_transaction_is_whole_or_nothing() {
     let worker = kept.create().number;
     let unknown = kept.input_id();
     let result = kept.try_write(worker, vec![event(b"a"), set("k", b"v"), end(unknown, b"")]);
-    assert_eq!(refused(result), Refusal::UnknownInput);
+    assert_eq!(refused(result), StoreRefusal::UnknownInput);
     assert_eq!(kept.seqs(worker), [1]);
     assert_eq!(kept.state_get(worker, "k").unwrap(), None);
     assert_eq!(kept.write(worker, vec![event(b"b")]), [2]);
@@ -40,18 +40,18 @@ fn one_that_fails_does_no_harm_to_its_neighbours() {
     let mut commits = Vec::new();
     for round in 0..20 {
         for (place, worker) in workers.iter().enumerate() {
-            let mut events = vec![event(b"a"), set("k", &[round])];
+            let mut writes = vec![event(b"a"), set("k", &[round])];
             let bad = place % 7 == 3;
             if bad {
-                events.push(end(kept.input_id(), b"of nothing"));
+                writes.push(end(kept.input_id(), b"of nothing"));
             }
-            commits.push((bad, kept.submit(Transaction { worker: *worker, events })));
+            commits.push((bad, kept.submit(Transaction { worker: *worker, writes })));
         }
     }
     for (bad, commit) in commits {
         let result = commit.wait();
         match bad {
-            true => assert_eq!(refused(result), Refusal::UnknownInput),
+            true => assert_eq!(refused(result), StoreRefusal::UnknownInput),
             false => assert_eq!(result.unwrap().seqs.len(), 1),
         }
     }
@@ -102,14 +102,14 @@ fn an_input_ends_once() {
     let (worker, other) = (kept.create().number, kept.create().number);
     let id = kept.input_id();
     let twice = kept.try_write(worker, vec![accept(id, b""), end(id, b""), end(id, b"")]);
-    assert_eq!(refused(twice), Refusal::InputEnded);
+    assert_eq!(refused(twice), StoreRefusal::InputEnded);
     kept.write(worker, vec![accept(id, b"")]);
-    assert_eq!(refused(kept.try_write(worker, vec![accept(id, b"")])), Refusal::InputExists);
-    assert_eq!(refused(kept.try_write(other, vec![end(id, b"")])), Refusal::UnknownInput);
+    assert_eq!(refused(kept.try_write(worker, vec![accept(id, b"")])), StoreRefusal::InputExists);
+    assert_eq!(refused(kept.try_write(other, vec![end(id, b"")])), StoreRefusal::UnknownInput);
     kept.write(worker, vec![end(id, b"")]);
-    assert_eq!(refused(kept.try_write(worker, vec![end(id, b"")])), Refusal::InputEnded);
+    assert_eq!(refused(kept.try_write(worker, vec![end(id, b"")])), StoreRefusal::InputEnded);
     let begin = vec![WorkerWrite::Begin { id, attempt: 2 }];
-    assert_eq!(refused(kept.try_write(worker, begin)), Refusal::InputEnded);
+    assert_eq!(refused(kept.try_write(worker, begin)), StoreRefusal::InputEnded);
 }
 
 #[test]
@@ -155,13 +155,13 @@ fn what_waits_is_written_before_the_store_closes() {
     let mut kept = Kept::new();
     let worker = kept.create().number;
     let commits: Vec<_> = (0..1_000)
-        .map(|_| kept.submit(Transaction { worker, events: vec![event(b"a")] }))
+        .map(|_| kept.submit(Transaction { worker, writes: vec![event(b"a")] }))
         .collect();
     let clone = (*kept).clone();
     kept.reopen();
     assert!(commits.into_iter().all(|commit| commit.wait().is_ok()));
     assert_eq!(kept.seqs(worker).len(), 1_001);
-    let late = clone.submit(Transaction { worker, events: vec![event(b"late")] });
+    let late = clone.submit(Transaction { worker, writes: vec![event(b"late")] });
     assert!(matches!(late.wait(), Err(StoreError::Closed)));
     assert!(matches!(clone.worker_count(), Err(StoreError::Closed)));
 }
@@ -170,7 +170,7 @@ fn what_waits_is_written_before_the_store_closes() {
 fn an_answer_that_nobody_waits_for_is_a_commit_all_the_same() {
     let kept = Kept::new();
     let worker = kept.create().number;
-    drop(kept.submit(Transaction { worker, events: vec![event(b"a")] }));
+    drop(kept.submit(Transaction { worker, writes: vec![event(b"a")] }));
     assert_eq!(kept.write(worker, vec![event(b"b")]), [3]);
     assert_eq!(kept.queued_bytes(), 0);
 }
@@ -179,8 +179,8 @@ fn an_answer_that_nobody_waits_for_is_a_commit_all_the_same() {
 fn a_transaction_larger_than_a_batch_is_written() {
     let kept = Kept::new();
     let worker = kept.create().number;
-    let events = (0..2_000).map(|_| event(&[1; 3_000])).collect();
-    assert_eq!(kept.write(worker, events).len(), 2_000);
+    let writes = (0..2_000).map(|_| event(&[1; 3_000])).collect();
+    assert_eq!(kept.write(worker, writes).len(), 2_000);
     let page = kept.entries(worker, Cursor(0), usize::MAX).unwrap();
     assert!(page.more && page.entries.len() < 2_001 && page.entries.len() > 1_000);
 }

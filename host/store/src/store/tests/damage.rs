@@ -118,7 +118,7 @@ fn a_changed_component_or_config_is_found_out() {
         values: Arc::default(),
         created_at: Timestamp(1_000),
     };
-    kept.submit_shared(SharedEvent::PutConfig(record.clone())).wait().unwrap();
+    kept.submit_shared(SharedWrite::PutConfig(record.clone())).wait().unwrap();
     let damaged = kept.config(&record.digest).unwrap_err();
     assert!(matches!(damaged, StoreError::Damaged { what: "config bundle", worker: None }));
 }
@@ -171,7 +171,7 @@ fn a_byte_flipped_anywhere_is_an_error_or_harmless_but_never_a_panic() {
         }
         let _ = store.workers(None, None, 10);
         let _ = store.janitor_step();
-        let write = Transaction { worker: records[0].0.number, events: vec![event(b"x")] };
+        let write = Transaction { worker: records[0].0.number, writes: vec![event(b"x")] };
         let _ = store.submit(write).wait();
         found += u32::from(was_found);
     }

@@ -39,8 +39,8 @@ impl Scenario {
     }
 
     /// Whether it was acknowledged. If not, the error is one of those that a disk may cause.
-    fn write(&mut self, worker: WorkerNumber, events: Vec<WorkerWrite>) -> bool {
-        match self.store.submit(Transaction { worker, events }).wait() {
+    fn write(&mut self, worker: WorkerNumber, writes: Vec<WorkerWrite>) -> bool {
+        match self.store.submit(Transaction { worker, writes }).wait() {
             Ok(_) => true,
             Err(StoreError::Full | StoreError::Io(_)) => {
                 self.refusals += 1;
@@ -81,11 +81,11 @@ impl Scenario {
     fn turn(&mut self, id: &WorkerId, body: &[u8], end_too: bool) -> Option<InputId> {
         let number = self.number(id)?;
         let input = InputId::new(1_000, self.id());
-        let mut events = vec![accept(input, body), set("last", body)];
+        let mut writes = vec![accept(input, body), set("last", body)];
         if end_too {
-            events.push(end(input, body));
+            writes.push(end(input, body));
         }
-        if !self.write(number, events) {
+        if !self.write(number, writes) {
             return None;
         }
         let worker = self.known.workers.get_mut(id).unwrap();

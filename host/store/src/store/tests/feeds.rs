@@ -1,7 +1,7 @@
 use std::thread;
 
 use super::*;
-use crate::Followed;
+use crate::FeedUpdate;
 use crate::commit::block_on;
 
 /// Follows until an entry says `end`, and gives the places that were seen.
@@ -9,9 +9,9 @@ fn follow(mut feed: Feed, mut after: Cursor) -> Vec<u64> {
     let mut seen = Vec::new();
     loop {
         let new = match block_on(feed.next(after)) {
-            Followed::Entries(new) => new.iter().map(|entry| (**entry).clone()).collect(),
-            Followed::Behind => feed.read(after, 100).unwrap().entries,
-            Followed::Ended => return seen,
+            FeedUpdate::Entries(new) => new.iter().map(|entry| (**entry).clone()).collect(),
+            FeedUpdate::Behind => feed.read(after, 100).unwrap().entries,
+            FeedUpdate::Ended => return seen,
         };
         for entry in new {
             after = entry.seq;
@@ -35,11 +35,11 @@ fn a_follower_neither_loses_nor_repeats_an_entry() {
             scope.spawn(move || {
                 let commits: Vec<_> = (0..EACH)
                     .map(|n| {
-                        let events = vec![event(if n + 1 == EACH { b"end" } else { b"more" })];
+                        let writes = vec![event(if n + 1 == EACH { b"end" } else { b"more" })];
                         if n % 50 == 0 {
                             thread::yield_now();
                         }
-                        store.submit(Transaction { worker, events })
+                        store.submit(Transaction { worker, writes })
                     })
                     .collect();
                 commits.into_iter().for_each(|commit| drop(commit.wait().unwrap()));
@@ -62,15 +62,15 @@ fn a_slow_follower_reads_on_from_disk() {
     let kept = Kept::new();
     let worker = kept.create().number;
     let mut feed = kept.watch(worker);
-    assert!(matches!(block_on(feed.next(Cursor(0))), Followed::Behind));
+    assert!(matches!(block_on(feed.next(Cursor(0))), FeedUpdate::Behind));
     assert_eq!(feed.read(Cursor(0), 10).unwrap().next, Cursor(1));
     for _ in 0..600 {
-        kept.submit(Transaction { worker, events: vec![event(b"x")] });
+        kept.submit(Transaction { worker, writes: vec![event(b"x")] });
     }
     kept.write(worker, vec![event(&[0; 2 << 20])]);
-    assert!(matches!(block_on(feed.next(Cursor(1))), Followed::Behind));
+    assert!(matches!(block_on(feed.next(Cursor(1))), FeedUpdate::Behind));
     // The last one is larger than the ring, and still not overlooked.
-    assert!(matches!(block_on(feed.next(Cursor(601))), Followed::Behind));
+    assert!(matches!(block_on(feed.next(Cursor(601))), FeedUpdate::Behind));
     kept.write(worker, vec![event(b"end")]);
     assert_eq!(follow(feed, Cursor(1)), (2..=603).collect::<Vec<_>>());
 }
@@ -83,7 +83,7 @@ fn entries_come_with_what_they_hold() {
     feed.read(Cursor(0), 10).unwrap();
     let id = kept.input_id();
     kept.write(worker, vec![accept(id, b"in"), event(b"e"), end(id, b"out")]);
-    let Followed::Entries(new) = block_on(feed.next(Cursor(1))) else { panic!("nothing came") };
+    let FeedUpdate::Entries(new) = block_on(feed.next(Cursor(1))) else { panic!("nothing came") };
     let new: Vec<_> = new.iter().map(|entry| (**entry).clone()).collect();
     assert_eq!(new, kept.entries(worker, Cursor(1), 10).unwrap().entries);
 }
@@ -98,9 +98,9 @@ fn a_feed_ends_with_its_worker() {
     assert!(ended.join().unwrap().len() <= 1);
     // One that is begun too late ends as well.
     let mut late = kept.watch(worker);
-    assert!(matches!(block_on(late.next(Cursor(1))), Followed::Behind));
+    assert!(matches!(block_on(late.next(Cursor(1))), FeedUpdate::Behind));
     late.read(Cursor(1), 10).unwrap();
-    assert!(matches!(block_on(late.next(Cursor(1))), Followed::Ended));
+    assert!(matches!(block_on(late.next(Cursor(1))), FeedUpdate::Ended));
 }
 
 #[test]
@@ -110,7 +110,7 @@ fn a_feed_ends_with_the_store() {
     let feed = kept.watch(worker);
     let ended = thread::spawn(move || {
         let mut feed = feed;
-        while !matches!(block_on(feed.next(Cursor(1))), Followed::Ended) {
+        while !matches!(block_on(feed.next(Cursor(1))), FeedUpdate::Ended) {
             drop(feed.read(Cursor(1), 10));
         }
     });

@@ -1,11 +1,11 @@
 use std::time::Duration;
 
 use super::*;
-use crate::health::{Health, look};
+use crate::health::{StoreHealth, look};
 
 const ENOUGH: Duration = Duration::from_secs(60);
 
-fn health(kept: &Kept) -> Health {
+fn health(kept: &Kept) -> StoreHealth {
     look(&kept.dir, ENOUGH).unwrap()
 }
 

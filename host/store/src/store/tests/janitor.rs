@@ -111,14 +111,14 @@ fn nothing_is_left_of_a_removed_worker() {
         for n in 0..200 {
             let id = kept.input_id();
             let key = (n % 3 == 0).then(|| format!("key-{n}"));
-            let mut events = vec![
+            let mut writes = vec![
                 accept_keyed(id, b"in", key.as_deref(), 1_000),
                 set(&format!("k{n}"), &[1; 3_000]),
             ];
             if n % 5 != 0 {
-                events.push(end(id, b"out"));
+                writes.push(end(id, b"out"));
             }
-            kept.write(worker, events);
+            kept.write(worker, writes);
         }
         let dir = kept.worker_dir(&record.id).unwrap();
         for n in 0..50 {
@@ -151,8 +151,11 @@ fn nothing_is_left_of_a_removed_worker() {
 
     let again = WorkerRecord { number: kept.next_number(), ..gone };
     let again = kept.try_write(again.number, vec![WorkerWrite::Create(Box::new(again.clone()))]);
-    assert_eq!(refused(again), Refusal::WorkerRemoved);
-    assert_eq!(refused(kept.try_write(gone.number, vec![event(b"late")])), Refusal::WorkerRemoved);
+    assert_eq!(refused(again), StoreRefusal::WorkerRemoved);
+    assert_eq!(
+        refused(kept.try_write(gone.number, vec![event(b"late")])),
+        StoreRefusal::WorkerRemoved
+    );
 }
 
 #[test]

@@ -106,7 +106,7 @@ fn a_database_that_is_none_is_refused_with_advice() {
     let mut kept = Kept::new();
     let record = kept.create();
     for n in 0..2_000_u32 {
-        kept.submit(Transaction { worker: record.number, events: vec![event(&n.to_le_bytes())] });
+        kept.submit(Transaction { worker: record.number, writes: vec![event(&n.to_le_bytes())] });
     }
     kept.store.take().unwrap().close();
     let good = kept.dir.read("state.db").unwrap();

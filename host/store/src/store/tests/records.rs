@@ -46,17 +46,20 @@ fn a_create_of_what_exists_is_refused() {
     let create = |record: &WorkerRecord| {
         kept.try_write(record.number, vec![WorkerWrite::Create(Box::new(record.clone()))])
     };
-    assert_eq!(refused(create(&record)), Refusal::WorkerExists);
+    assert_eq!(refused(create(&record)), StoreRefusal::WorkerExists);
     let same_id = WorkerRecord { number: kept.next_number(), ..record.clone() };
-    assert_eq!(refused(create(&same_id)), Refusal::WorkerExists);
+    assert_eq!(refused(create(&same_id)), StoreRefusal::WorkerExists);
     let same_number = WorkerRecord { number: record.number, ..kept.record() };
-    assert_eq!(refused(create(&same_number)), Refusal::WorkerExists);
+    assert_eq!(refused(create(&same_number)), StoreRefusal::WorkerExists);
     let other = kept.record();
     let put = vec![WorkerWrite::Put(Box::new(other.clone()))];
-    assert_eq!(refused(kept.try_write(record.number, put)), Refusal::Malformed);
+    assert_eq!(refused(kept.try_write(record.number, put)), StoreRefusal::Malformed);
     let late = vec![event(b""), WorkerWrite::Create(Box::new(other.clone()))];
-    assert_eq!(refused(kept.try_write(record.number, late)), Refusal::Malformed);
-    assert_eq!(refused(kept.try_write(other.number, vec![event(b"")])), Refusal::UnknownWorker);
+    assert_eq!(refused(kept.try_write(record.number, late)), StoreRefusal::Malformed);
+    assert_eq!(
+        refused(kept.try_write(other.number, vec![event(b"")])),
+        StoreRefusal::UnknownWorker
+    );
     assert_eq!(kept.worker_count().unwrap(), 1);
 }
 
@@ -115,7 +118,7 @@ fn a_key_names_one_input_for_as_long_as_it_is_remembered() {
     assert_eq!(find(1_000), None);
     kept.write(worker, vec![accept_keyed(first, b"a", Some("pay-7"), 1_000)]);
     let again = || vec![accept_keyed(second, b"b", Some("pay-7"), 1_000 + day)];
-    assert_eq!(refused(kept.try_write(worker, again())), Refusal::KeyTaken);
+    assert_eq!(refused(kept.try_write(worker, again())), StoreRefusal::KeyTaken);
     assert_eq!(find(1_000 + 2 * day), Some(first), "it has not ended");
     kept.write(worker, vec![end(first, b"")]);
     assert_eq!((find(999 + day), find(1_000 + day)), (Some(first), None));
@@ -179,14 +182,14 @@ fn components_come_and_go_with_their_files() {
         created_at: Timestamp(1_000),
         trusted: false,
     };
-    kept.submit_shared(SharedEvent::PutComponent(record.clone())).wait().unwrap();
+    kept.submit_shared(SharedWrite::PutComponent(record.clone())).wait().unwrap();
     let later = ComponentRecord { created_at: Timestamp(2_000), ..record.clone() };
     let trusted = ComponentRecord { trusted: true, ..later.clone() };
     let unchanged = kept.component(&digest).unwrap();
     assert_eq!(unchanged, Some(record.clone()));
     // Once an admin has brought it, it stays so.
     for again in [trusted, later] {
-        kept.submit_shared(SharedEvent::PutComponent(again)).wait().unwrap();
+        kept.submit_shared(SharedWrite::PutComponent(again)).wait().unwrap();
     }
     let record = ComponentRecord { trusted: true, ..record };
     kept.reopen();
@@ -198,10 +201,10 @@ fn components_come_and_go_with_their_files() {
     let mut worker = kept.record();
     worker.spec.component = digest;
     kept.write(worker.number, vec![WorkerWrite::Create(Box::new(worker.clone()))]);
-    let removed = kept.submit_shared(SharedEvent::RemoveComponent(digest)).wait();
-    assert_eq!(refused(removed), Refusal::InUse);
+    let removed = kept.submit_shared(SharedWrite::RemoveComponent(digest)).wait();
+    assert_eq!(refused(removed), StoreRefusal::InUse);
     kept.write(worker.number, vec![WorkerWrite::Remove { at: Timestamp(2_000) }]);
-    kept.submit_shared(SharedEvent::RemoveComponent(digest)).wait().unwrap();
+    kept.submit_shared(SharedWrite::RemoveComponent(digest)).wait().unwrap();
     assert_eq!(kept.component(&digest).unwrap(), None);
     while kept.janitor_step().unwrap() {}
     assert_eq!(kept.component_bytes(&digest).unwrap(), None);
@@ -229,7 +232,7 @@ fn configs_are_read_back() {
     let values = ConfigValues::try_from(values).unwrap();
     let digest = ConfigDigest::from_sha256(Sha256::digest(values.canonical_bytes()).into());
     let record = ConfigRecord { digest, values: Arc::new(values), created_at: Timestamp(1_000) };
-    kept.submit_shared(SharedEvent::PutConfig(record.clone())).wait().unwrap();
+    kept.submit_shared(SharedWrite::PutConfig(record.clone())).wait().unwrap();
     assert_eq!(kept.config(&digest).unwrap(), Some(record.clone()));
     assert_eq!(kept.configs(None, 10).unwrap(), [record]);
     assert_eq!(kept.config(&ConfigDigest::from_sha256([0; 32])).unwrap(), None);
@@ -243,11 +246,11 @@ fn a_config_goes_when_no_worker_uses_it() {
         let values = Arc::new(ConfigValues::try_from(values).unwrap());
         let digest = ConfigDigest::from_sha256(Sha256::digest(values.canonical_bytes()).into());
         let record = ConfigRecord { digest, values, created_at: Timestamp(1_000) };
-        kept.submit_shared(SharedEvent::PutConfig(record)).wait().unwrap();
+        kept.submit_shared(SharedWrite::PutConfig(record)).wait().unwrap();
         digest
     };
     let (now, before, named) = (config(1), config(2), config(3));
-    let remove = |digest| kept.submit_shared(SharedEvent::RemoveConfig(digest)).wait();
+    let remove = |digest| kept.submit_shared(SharedWrite::RemoveConfig(digest)).wait();
     let mut worker = kept.record();
     worker.spec.config = Some(now);
     let component = worker.spec.component;
@@ -256,17 +259,17 @@ fn a_config_goes_when_no_worker_uses_it() {
     let labels = BTreeMap::from([("config".to_owned(), named.hex()[..60].to_owned())]);
     worker.spec.labels = labels.try_into().unwrap();
     kept.write(worker.number, vec![WorkerWrite::Create(Box::new(worker.clone()))]);
-    assert_eq!(refused(remove(now)), Refusal::InUse);
-    assert_eq!(refused(remove(before)), Refusal::InUse);
+    assert_eq!(refused(remove(now)), StoreRefusal::InUse);
+    assert_eq!(refused(remove(before)), StoreRefusal::InUse);
     remove(named).unwrap();
     assert_eq!(kept.config(&named).unwrap(), None);
     let mut other = kept.record();
     other.spec.config = Some(named);
     let create = vec![WorkerWrite::Create(Box::new(other.clone()))];
-    assert_eq!(refused(kept.try_write(other.number, create)), Refusal::UnknownConfig);
+    assert_eq!(refused(kept.try_write(other.number, create)), StoreRefusal::UnknownConfig);
     worker.spec.config = Some(named);
     let put = vec![WorkerWrite::Put(Box::new(worker.clone()))];
-    assert_eq!(refused(kept.try_write(worker.number, put)), Refusal::UnknownConfig);
+    assert_eq!(refused(kept.try_write(worker.number, put)), StoreRefusal::UnknownConfig);
     kept.write(worker.number, vec![WorkerWrite::Remove { at: Timestamp(2_000) }]);
     remove(now).unwrap();
     remove(before).unwrap();
@@ -279,7 +282,7 @@ fn diagnostics_are_bounded_and_one_of_a_kind() {
     let worker = kept.create();
     let diagnose = |code: DiagnosticCode, subject: Option<WorkerId>, at| {
         let (message, subject) = (format!("at {at}"), subject.map(Into::into));
-        SharedEvent::Diagnose(Diagnostic::new(code, message, subject, Timestamp(at)))
+        SharedWrite::Diagnose(Diagnostic::new(code, message, subject, Timestamp(at)))
     };
     for at in 1..=3 {
         let event = diagnose(DiagnosticCode::CrashLoop, Some(worker.id), at);
@@ -297,7 +300,7 @@ fn diagnostics_are_bounded_and_one_of_a_kind() {
     assert_eq!((all.len(), all[0].at, all[0].worker()), (1_000, Timestamp(2_000), None));
     assert_eq!(all[1].at, Timestamp(1_309));
     let last = all[1].worker().unwrap();
-    kept.submit_shared(SharedEvent::Clear(DiagnosticCode::DirectoryMissing, last)).wait().unwrap();
+    kept.submit_shared(SharedWrite::Clear(DiagnosticCode::DirectoryMissing, last)).wait().unwrap();
     assert!(kept.diagnostics(Some(&last)).unwrap().is_empty());
 }
 
@@ -315,12 +318,12 @@ fn a_denial_is_kept_with_what_would_allow_it_and_pushes_out_nothing_worse() {
         denied
     };
     let crash = Diagnostic::new(DiagnosticCode::CrashLoop, "bad", None, Timestamp(1));
-    kept.submit_shared(SharedEvent::Diagnose(crash.clone())).wait().unwrap();
+    kept.submit_shared(SharedWrite::Diagnose(crash.clone())).wait().unwrap();
     for at in 10..1_100 {
-        kept.submit_shared(SharedEvent::Diagnose(denied(WorkerId::new(at, [1; 10]), at)));
+        kept.submit_shared(SharedWrite::Diagnose(denied(WorkerId::new(at, [1; 10]), at)));
     }
     let last = denied(worker.id, 2_000);
-    kept.submit_shared(SharedEvent::Diagnose(last.clone())).wait().unwrap();
+    kept.submit_shared(SharedWrite::Diagnose(last.clone())).wait().unwrap();
     let all = kept.diagnostics(None).unwrap();
     assert_eq!((all.len(), all.last()), (1_000, Some(&crash)));
     kept.reopen();
@@ -339,11 +342,11 @@ fn the_latest_denials_of_a_worker_are_kept_once_each() {
         denied
     };
     let crash = Diagnostic::new(DiagnosticCode::CrashLoop, "x", Some(worker.into()), Timestamp(1));
-    kept.submit_shared(SharedEvent::Diagnose(crash));
-    kept.submit_shared(SharedEvent::Diagnose(denied(other, "theirs", 2)));
+    kept.submit_shared(SharedWrite::Diagnose(crash));
+    kept.submit_shared(SharedWrite::Diagnose(denied(other, "theirs", 2)));
     for at in 10..40 {
         let what = format!("{}", at % 20);
-        kept.submit_shared(SharedEvent::Diagnose(denied(worker, &what, at))).wait().unwrap();
+        kept.submit_shared(SharedWrite::Diagnose(denied(worker, &what, at))).wait().unwrap();
     }
     kept.reopen();
     let found = |id| {
@@ -353,7 +356,7 @@ fn the_latest_denials_of_a_worker_are_kept_once_each() {
     let latest = (32..40).rev().map(|at| (format!("{}", at % 20), at));
     let expected: Vec<_> = latest.chain([("x".to_owned(), 1)]).collect();
     assert_eq!((expected.len(), found(worker)), (DENIALS + 1, expected));
-    kept.submit_shared(SharedEvent::Clear(DiagnosticCode::Denied, worker)).wait().unwrap();
+    kept.submit_shared(SharedWrite::Clear(DiagnosticCode::Denied, worker)).wait().unwrap();
     assert_eq!((found(worker).len(), found(other).len()), (1, 1));
 }
 

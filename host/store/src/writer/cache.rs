@@ -7,33 +7,33 @@ use std::collections::HashMap;
 use rusqlite::Connection;
 use skep_protocol::{Limits, Usage, WorkerSpec};
 
-use super::batch::Failure;
-use crate::{Refusal, WorkerNumber, read, row};
+use super::error::WriteError;
+use crate::{StoreError, StoreRefusal, WorkerNumber, read, row};
 
 /// Workers remembered at once: about 10 MB.
 const MOST: usize = 50_000;
 
 #[derive(Clone, Debug)]
-pub(crate) struct Account {
+pub(crate) struct CachedWorker {
     /// The place of its next entry.
     pub(crate) next_seq: u64,
     pub(crate) usage: Usage,
     /// Idempotency keys that are kept, once that was asked.
     pub(crate) keys: Option<u64>,
-    pub(crate) bounds: Bounds,
+    pub(crate) limits: StoreLimits,
     /// It was removed in this very batch.
     pub(crate) removed: bool,
 }
 
 /// The limits that the store itself holds a worker to.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Bounds {
+pub(crate) struct StoreLimits {
     pub(crate) transcript_bytes: u64,
     pub(crate) keys: u64,
     pub(crate) key_ms: u64,
 }
 
-impl Bounds {
+impl StoreLimits {
     pub(crate) fn of(limits: &Limits) -> Self {
         Self {
             transcript_bytes: limits.transcript_bytes,
@@ -44,19 +44,19 @@ impl Bounds {
 }
 
 #[derive(Default)]
-pub(crate) struct Accounts {
-    by_worker: HashMap<WorkerNumber, Account>,
+pub(crate) struct WorkerCache {
+    by_worker: HashMap<WorkerNumber, CachedWorker>,
     /// Those whose usage is to be written with this commit.
     changed: Vec<WorkerNumber>,
 }
 
-impl Account {
+impl CachedWorker {
     pub(crate) fn new(limits: &Limits) -> Self {
         Self {
             next_seq: 1,
             usage: Usage::default(),
             keys: Some(0),
-            bounds: Bounds::of(limits),
+            limits: StoreLimits::of(limits),
             removed: false,
         }
     }
@@ -65,7 +65,7 @@ impl Account {
         connection: &Connection,
         worker: WorkerNumber,
         defaults: &Limits,
-    ) -> Result<Self, Failure> {
+    ) -> Result<Self, WriteError> {
         let spec = connection
             .prepare_cached("SELECT spec FROM worker WHERE number = ?")?
             .query([worker.0])?
@@ -75,9 +75,9 @@ impl Account {
         let Some(spec) = spec else {
             let sql = "SELECT 1 FROM tombstone WHERE number = ?";
             let removed = connection.prepare_cached(sql)?.exists([worker.0])?;
-            return Err(Failure::Store(crate::StoreError::Refused(match removed {
-                true => Refusal::WorkerRemoved,
-                false => Refusal::UnknownWorker,
+            return Err(WriteError::Store(StoreError::Refused(match removed {
+                true => StoreRefusal::WorkerRemoved,
+                false => StoreRefusal::UnknownWorker,
             })));
         };
         let limits = spec.map_or(*defaults, |spec: WorkerSpec| spec.limits.over(defaults));
@@ -85,7 +85,7 @@ impl Account {
             next_seq: read::worker::last_seq(connection, worker)?.0 + 1,
             usage: read::worker::usage(connection, worker)?,
             keys: None,
-            bounds: Bounds::of(&limits),
+            limits: StoreLimits::of(&limits),
             removed: false,
         })
     }
@@ -109,28 +109,31 @@ impl Account {
     }
 }
 
-impl Accounts {
+impl WorkerCache {
     pub(crate) fn get(
         &mut self,
         connection: &Connection,
         worker: WorkerNumber,
         defaults: &Limits,
-    ) -> Result<&mut Account, Failure> {
+    ) -> Result<&mut CachedWorker, WriteError> {
         use std::collections::hash_map::Entry;
         match self.by_worker.entry(worker) {
             Entry::Occupied(known) if known.get().removed => {
-                Err(Failure::Store(Refusal::WorkerRemoved.into()))
+                Err(WriteError::Store(StoreRefusal::WorkerRemoved.into()))
             }
             Entry::Occupied(known) => Ok(known.into_mut()),
             Entry::Vacant(vacant) => {
-                Ok(vacant.insert(Account::load(connection, worker, defaults)?))
+                Ok(vacant.insert(CachedWorker::load(connection, worker, defaults)?))
             }
         }
     }
 
-    pub(crate) fn insert(&mut self, worker: WorkerNumber, account: Account) -> &mut Account {
-        let place = self.by_worker.entry(worker);
-        place.insert_entry(account).into_mut()
+    pub(crate) fn insert(
+        &mut self,
+        worker: WorkerNumber,
+        cached: CachedWorker,
+    ) -> &mut CachedWorker {
+        self.by_worker.entry(worker).insert_entry(cached).into_mut()
     }
 
     /// Has a worker's usage written with this commit.
@@ -141,20 +144,20 @@ impl Accounts {
     }
 
     /// Workers whose usage changed, once each.
-    pub(crate) fn changed(&mut self) -> impl Iterator<Item = (WorkerNumber, &Account)> {
+    pub(crate) fn changed(&mut self) -> impl Iterator<Item = (WorkerNumber, &CachedWorker)> {
         self.changed.sort_unstable();
         self.changed.dedup();
         let by_worker = &self.by_worker;
         self.changed
             .iter()
-            .filter_map(|worker| by_worker.get(worker).map(|account| (*worker, account)))
-            .filter(|(_, account)| !account.removed)
+            .filter_map(|worker| by_worker.get(worker).map(|cached| (*worker, cached)))
+            .filter(|(_, cached)| !cached.removed)
     }
 
     /// After a commit.
     pub(crate) fn settle(&mut self) {
         for worker in self.changed.drain(..) {
-            if self.by_worker.get(&worker).is_some_and(|account| account.removed) {
+            if self.by_worker.get(&worker).is_some_and(|cached| cached.removed) {
                 self.by_worker.remove(&worker);
             }
         }
