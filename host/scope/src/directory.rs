@@ -1,4 +1,4 @@
-//! An open directory: where names are made, removed and looked up.
+//! An open directory: creates, removes and looks up names.
 
 use std::fs::File;
 use std::io;
@@ -13,28 +13,28 @@ use super::access::ScopeAccess;
 use super::resolved_name::{ResolvedName, names_a_directory};
 use super::{DirectoryListing, NewTime, NodeKind, OpenFile, Order, ScopeError, Stat};
 
-/// How to open a name.
+/// Options for opening a name.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct OpenHow {
-    /// For reading.
+    /// Open for reading.
     pub read: bool,
-    /// For writing.
+    /// Open for writing.
     pub write: bool,
-    /// Make the file if it is not there.
+    /// Create the file if it does not exist.
     pub create: bool,
-    /// Together with `create`: refuse if it is there.
+    /// With `create`: fail if the name exists.
     pub exclusive: bool,
-    /// Cut the file to nothing.
+    /// Truncate the file to zero bytes.
     pub truncate: bool,
-    /// Refuse anything but a directory.
+    /// Fail unless the name is a directory.
     pub directory: bool,
-    /// Follow a symbolic link in the last place.
+    /// Follow a symbolic link in the last component.
     pub follow: bool,
-    /// Each write waits for the disk.
+    /// Make each write wait for the disk.
     pub sync: bool,
 }
 
-/// What was opened.
+/// A file or directory that was opened.
 #[derive(Debug)]
 pub enum OpenNode {
     /// A regular file.
@@ -55,16 +55,16 @@ impl OpenDirectory {
         Self { access, dir }
     }
 
-    /// Whether names can be changed in it.
+    /// Returns true if names can be created and removed in it.
     pub fn is_writable(&self) -> bool {
         self.access.rights.can_write()
     }
 
     /// Opens a file or directory.
     ///
-    /// A new name is made exclusively first and opened as an existing one only when that fails,
-    /// so that it is known which of the two happened. A dangling link is therefore never created
-    /// through.
+    /// With `create`, the name is first created exclusively, and opened as an existing one only if
+    /// that fails, because the ledger must know which of the two happened. As a consequence,
+    /// nothing is ever created through a dangling link.
     pub fn open(&self, path: &str, how: OpenHow) -> Result<OpenNode, ScopeError> {
         if how.write || how.create || how.truncate {
             self.access.writable()?;
@@ -84,7 +84,7 @@ impl OpenDirectory {
         if how.directory {
             options.custom_flags((OFlags::DIRECTORY | OFlags::NONBLOCK).bits().cast_signed());
         }
-        // Between the open and its being known, no other call may remove or resize the file.
+        // The lock keeps other calls from removing or resizing the file before the ledger knows it.
         let mut ledger = self.access.disk.ledger();
         let file = self.dir.open_with(path, &options)?.into_std();
         let stat = Stat::of(&file)?;
@@ -112,7 +112,7 @@ impl OpenDirectory {
         let mut ledger = self.access.disk.ledger();
         let refused = ledger.admit_entry();
         if refused.is_err() {
-            // What is there already may still be opened with the quota used up.
+            // An existing file may still be opened when the quota is used up.
             return match self.dir.symlink_metadata(path) {
                 Ok(_) => Err(io::Error::from(io::ErrorKind::AlreadyExists).into()),
                 Err(_) => refused.map(|()| unreachable!("checked above")),
@@ -140,12 +140,12 @@ impl OpenDirectory {
         options
     }
 
-    /// Its own metadata.
+    /// Returns the metadata of the directory itself.
     pub fn stat(&self) -> Result<Stat, ScopeError> {
         Ok(Stat::from(&self.dir.dir_metadata()?))
     }
 
-    /// The metadata of a name in it.
+    /// Returns the metadata of a name in the directory.
     pub fn stat_at(&self, path: &str, follow: bool) -> Result<Stat, ScopeError> {
         let meta = match follow || names_a_directory(path) {
             true => self.dir.metadata(path)?,
@@ -154,14 +154,14 @@ impl OpenDirectory {
         Ok(Stat::from(&meta))
     }
 
-    /// Sets its own times.
+    /// Sets the times of the directory itself.
     pub fn set_times(&self, accessed: NewTime, modified: NewTime) -> Result<(), ScopeError> {
         self.access.writable()?;
         let handle = File::from(super::listing::readable(&self.dir)?);
         Ok(super::file::set_times(&handle, accessed, modified)?)
     }
 
-    /// Sets the times of a name in it.
+    /// Sets the times of a name in the directory.
     pub fn set_times_at(
         &self,
         path: &str,
@@ -174,7 +174,8 @@ impl OpenDirectory {
             let (accessed, modified) = (time_spec(accessed)?, time_spec(modified)?);
             return Ok(self.dir.set_symlink_times(path, accessed, modified)?);
         }
-        // OpenNode as everything else is: cap-std's own waits for the other end of a FIFO.
+        // cap-std's own call would block on a FIFO until its other end is opened, so open the name
+        // first.
         let how = OpenHow { read: true, follow, ..OpenHow::default() };
         match self.open(path, how)? {
             OpenNode::File(file) => file.set_times(accessed, modified),
@@ -182,7 +183,7 @@ impl OpenDirectory {
         }
     }
 
-    /// Makes a directory.
+    /// Creates a directory.
     pub fn create_directory(&self, path: &str) -> Result<(), ScopeError> {
         self.name(path, |place| place.create_directory())
     }
@@ -192,19 +193,19 @@ impl OpenDirectory {
         self.remove(path, |place| place.remove_directory())
     }
 
-    /// Removes a name that is not a directory. A link is removed itself, not followed.
+    /// Removes a name that is not a directory. A link is not followed: the link itself is removed.
     pub fn unlink(&self, path: &str) -> Result<(), ScopeError> {
         self.remove(path, |place| place.unlink())
     }
 
-    /// Renames within the scope, replacing what `new_path` names as `rename(2)` does.
+    /// Renames within the scope, replacing `new_path` as `rename(2)` does.
     pub fn rename(&self, path: &str, to: &Self, new_path: &str) -> Result<(), ScopeError> {
         self.both_writable(to)?;
         let mut ledger = self.access.disk.ledger();
         let (from, to) = (ResolvedName::of(&self.dir, path)?, ResolvedName::of(&to.dir, new_path)?);
         let (moved, replaced) = (from.stat(), to.stat());
         from.rename(&to)?;
-        // Two names of one file: rename leaves both.
+        // If both names belong to the same file, rename leaves both in place.
         if let (Ok(moved), Ok(replaced)) = (moved, replaced)
             && moved.identity() != replaced.identity()
         {
@@ -213,20 +214,20 @@ impl OpenDirectory {
         Ok(())
     }
 
-    /// Gives a file a second name within the scope. A link in the last place is not followed.
+    /// Gives a file a second name within the scope. A link in the last component is not followed.
     pub fn link(&self, path: &str, to: &Self, new_path: &str) -> Result<(), ScopeError> {
         self.both_writable(to)?;
         let from = ResolvedName::to_link(&self.dir, path)?;
         to.name(new_path, |place| from.link(place))
     }
 
-    /// Makes a symbolic link. What it points to is resolved, and held within the scope, only when
-    /// it is used; an absolute target is refused here.
+    /// Creates a symbolic link. An absolute target is refused. Any other target is resolved, and
+    /// confined to the scope, only when the link is used.
     pub fn symlink(&self, target: &str, path: &str) -> Result<(), ScopeError> {
         self.name(path, |place| place.symlink(target))
     }
 
-    /// Gives something a name, which counts.
+    /// Creates a name and charges it to the ledger.
     fn name(
         &self,
         path: &str,
@@ -243,7 +244,7 @@ impl OpenDirectory {
         Ok(())
     }
 
-    /// Takes a name away, and what it has cost.
+    /// Removes a name and credits its cost to the ledger.
     fn remove(
         &self,
         path: &str,
@@ -260,14 +261,14 @@ impl OpenDirectory {
         Ok(())
     }
 
-    /// What a symbolic link says. An absolute target, which only the host can have made, is
-    /// refused: it would be a host path.
+    /// Returns the target of a symbolic link. An absolute target is refused: only the host can have
+    /// created it, and it would reveal a host path.
     pub fn read_link(&self, path: &str) -> Result<String, ScopeError> {
         let target = self.dir.read_link(path)?;
         target.into_os_string().into_string().map_err(|_| Errno::ILSEQ.into())
     }
 
-    /// Lists its entries.
+    /// Lists the entries.
     pub fn list(&self, order: Order) -> Result<DirectoryListing, ScopeError> {
         DirectoryListing::open(&self.dir, order)
     }
@@ -277,7 +278,7 @@ impl OpenDirectory {
         Ok(rustix::fs::fsync(super::listing::readable(&self.dir)?)?)
     }
 
-    /// Waits until all that was written to its file system, by anyone, is on disk.
+    /// Waits until all writes to its file system, by any process, are on disk.
     pub fn sync_file_system(&self) -> Result<(), ScopeError> {
         Ok(rustix::fs::syncfs(super::listing::readable(&self.dir)?)?)
     }
@@ -293,9 +294,9 @@ impl OpenDirectory {
 }
 
 impl Stat {
-    /// The bytes that go with its last name; `None` while it has another.
+    /// Returns the bytes that are freed with the last name; `None` while there is another name.
     ///
-    /// A directory has one name, whatever its link count (which counts its subdirectories).
+    /// A directory always has one name: its link count includes its subdirectories.
     pub(super) fn freed(&self) -> Option<u64> {
         match self.kind {
             NodeKind::Directory => Some(0),

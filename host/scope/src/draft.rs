@@ -1,7 +1,7 @@
-//! A file that is written out of sight and then put in its place.
+//! A file that is written outside the scope and then renamed into it.
 //!
-//! It lies in another directory of the same file system, which no guest can see, and counts from its
-//! first byte. A guest sees it as a whole or not at all.
+//! The draft lies in another directory of the same file system, which no guest can see. Its bytes
+//! count from the first one. A guest sees either no file or the complete one.
 
 use std::io;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use super::access::ScopeAccess;
 use super::inode::Inode;
 use super::{NodeKind, OpenDirectory, OpenFile, ScopeError, Stat};
 
-/// A file that has no name in its scope yet. Dropping it removes it.
+/// A file that has no name in its scope yet. Dropping it deletes the file.
 #[derive(Debug)]
 pub struct Draft {
     access: Arc<ScopeAccess>,
@@ -26,7 +26,7 @@ pub struct Draft {
 }
 
 impl OpenDirectory {
-    /// Begins a file in `aside`, which has to be on the same file system and outside of the scope.
+    /// Creates a file in `aside`, which must be on the same file system and outside the scope.
     pub fn draft(&self, aside: &Arc<Dir>) -> Result<Draft, ScopeError> {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         self.access.writable()?;
@@ -48,10 +48,10 @@ impl OpenDirectory {
         Ok(Draft { access, aside, name, inode, file, placed: false })
     }
 
-    /// Gives a draft its name here, in place of the file that has it. Whether the name is new.
+    /// Renames a draft to `name`, replacing the file of that name. Returns true if the name is new.
     ///
     /// # Errors
-    /// [`ScopeError::SpecialFile`] where something else than a file has it.
+    /// [`ScopeError::SpecialFile`] if the name belongs to anything but a regular file.
     pub fn place(&self, mut draft: Draft, name: &str) -> Result<bool, ScopeError> {
         self.access.writable()?;
         if !Arc::ptr_eq(&self.access, &draft.access) {
@@ -79,7 +79,7 @@ impl OpenDirectory {
 }
 
 impl Draft {
-    /// The file.
+    /// Returns the open file.
     pub fn file(&self) -> &OpenFile {
         &self.file
     }
@@ -88,7 +88,7 @@ impl Draft {
 impl Drop for Draft {
     fn drop(&mut self) {
         if !self.placed {
-            // What stays is removed when the directory is next opened.
+            // If this fails, the file is deleted when the directory is next opened.
             drop(self.aside.remove_file(&self.name));
         }
     }

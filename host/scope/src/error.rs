@@ -1,29 +1,28 @@
-//! Why an operation in a scope did not happen.
+//! Errors of the operations in a scope.
 
 use std::io;
 
 use skep_protocol::LimitName;
 
-/// Each variant is an ordinary error to the guest; none ends its turn.
+/// The reason why an operation failed. A guest gets it as an ordinary error; none ends its turn.
 #[derive(Debug, thiserror::Error)]
 pub enum ScopeError {
     /// The scope was granted read-only.
-    #[error("the directory is read-only")]
+    #[error("directory is read-only")]
     ReadOnly,
     /// The two ends of a rename or link lie in different scopes.
-    #[error("the two directories are different scopes")]
+    #[error("directories belong to different scopes")]
     CrossScope,
-    /// The quota is used up; which of its two numbers.
-    #[error("the quota `{0}` is used up")]
+    /// One of the two quotas is used up.
+    #[error("quota `{0}` is used up")]
     Quota(LimitName),
     /// The path leads to a FIFO, a device or a socket.
     #[error("only regular files and directories can be opened")]
     SpecialFile,
-    /// A directory was listed to its end, and had names besides that no guest can be told; how many.
-    #[error("the directory has names that are not UTF-8: {0}")]
+    /// The end of a listing, after which this many names were left out because they are not UTF-8.
+    #[error("directory contains {0} names that are not UTF-8")]
     NotUnicode(u64),
-    /// The file system's own answer. An attempt to leave the scope arrives here as
-    /// `PermissionDenied`.
+    /// The error of the file system. An attempt to leave the scope is a `PermissionDenied` here.
     #[error(transparent)]
     Io(#[from] io::Error),
 }

@@ -1,4 +1,4 @@
-//! An open regular file. Every change of its size passes the ledger.
+//! An open regular file. Every change of its size goes through the ledger.
 
 use std::fs::{File, FileTimes};
 use std::io;
@@ -11,7 +11,8 @@ use super::access::ScopeAccess;
 use super::inode::Inode;
 use super::{NewTime, ScopeError, Stat};
 
-/// A guest's handle on a file. Clones share the handle, which is closed with the last of them.
+/// A guest's handle on a file. Clones share the handle, which is closed when the last one is
+/// dropped.
 #[derive(Clone, Debug)]
 pub struct OpenFile(Arc<Handle>);
 
@@ -31,7 +32,7 @@ impl Drop for Handle {
 }
 
 impl OpenFile {
-    /// Wraps a file that the ledger already knows to be open; says there when it is closed.
+    /// Wraps a file that the ledger already counts as open. Dropping the handle tells the ledger.
     pub(super) fn new(
         access: Arc<ScopeAccess>,
         file: File,
@@ -43,17 +44,17 @@ impl OpenFile {
         Self(Arc::new(Handle { access, file, inode, readable, writable }))
     }
 
-    /// Whether it was opened for reading.
+    /// Returns true if it was opened for reading.
     pub fn is_readable(&self) -> bool {
         self.0.readable
     }
 
-    /// Whether it was opened for writing.
+    /// Returns true if it was opened for writing.
     pub fn is_writable(&self) -> bool {
         self.0.writable
     }
 
-    /// Reads into `buffer` from `offset` on; 0 at the end.
+    /// Reads into `buffer` from `offset`. Returns 0 at the end of the file.
     pub fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<usize, ScopeError> {
         if !self.0.readable {
             return Err(rustix::io::Errno::BADF.into());
@@ -61,13 +62,13 @@ impl OpenFile {
         Ok(retry(|| self.0.file.read_at(buffer, offset))?)
     }
 
-    /// Writes at `offset`. Returns how many bytes were written: where the quota ends in the
-    /// middle, those before it; with nothing left of it, the quota's error.
+    /// Writes at `offset` and returns the number of bytes written. The write is short if the quota
+    /// ends within it, and fails with the quota's error if nothing of the quota is left.
     pub fn write_at(&self, bytes: &[u8], offset: u64) -> Result<usize, ScopeError> {
         self.write(bytes, Some(offset))
     }
 
-    /// Writes at the end, as [`OpenFile::write_at`] otherwise.
+    /// Writes at the end of the file, like [`OpenFile::write_at`] in all else.
     pub fn append(&self, bytes: &[u8]) -> Result<usize, ScopeError> {
         self.write(bytes, None)
     }
@@ -84,7 +85,7 @@ impl OpenFile {
             .checked_add(bytes.len() as u64)
             .filter(|&end| i64::try_from(end).is_ok())
             .ok_or_else(|| io::Error::from(io::ErrorKind::FileTooLarge))?;
-        // Growth includes the hole between the old end and `start`, which cannot be cut.
+        // Growth includes the hole between the old end and `start`: only the data can be shortened.
         let growth = end.saturating_sub(size);
         let admitted = ledger.admit_some(growth)?;
         let cut = usize::try_from(growth - admitted).unwrap_or(usize::MAX);
@@ -97,7 +98,7 @@ impl OpenFile {
         Ok(written)
     }
 
-    /// Cuts or extends the file. Extending reads as zeroes and counts in full.
+    /// Truncates or extends the file. An extension reads as zeroes and counts in full.
     pub fn set_len(&self, len: u64) -> Result<(), ScopeError> {
         self.changeable()?;
         let mut ledger = self.0.access.disk.ledger();
@@ -108,12 +109,12 @@ impl OpenFile {
         Ok(())
     }
 
-    /// Sees to it that the file is at least `len` long.
+    /// Extends the file to `len` bytes if it is shorter.
     pub fn reserve_len(&self, len: u64) -> Result<(), ScopeError> {
         if self.stat()?.size < len { self.set_len(len) } else { self.changeable() }
     }
 
-    /// Its metadata.
+    /// Returns its metadata.
     pub fn stat(&self) -> Result<Stat, ScopeError> {
         Ok(Stat::of(&self.0.file)?)
     }
@@ -134,7 +135,7 @@ impl OpenFile {
         Ok(self.0.file.sync_data()?)
     }
 
-    /// Passes on a hint about coming reads.
+    /// Passes a hint about future reads to the kernel.
     pub fn advise(&self, offset: u64, len: u64, advice: Advice) -> Result<(), ScopeError> {
         let len = std::num::NonZeroU64::new(len);
         Ok(rustix::fs::fadvise(&self.0.file, offset, len, advice)?)
@@ -146,7 +147,7 @@ impl OpenFile {
     }
 }
 
-/// Sets the times of what is open.
+/// Sets the times of an open file or directory.
 pub(super) fn set_times(file: &File, accessed: NewTime, modified: NewTime) -> io::Result<()> {
     let mut times = FileTimes::new();
     if let Some(at) = accessed.resolve()? {

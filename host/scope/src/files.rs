@@ -1,13 +1,14 @@
-//! The files of a worker's directory, as whoever owns the worker sees them: by their whole names,
-//! without links and without anything that is not a file.
+//! The files of a worker's directory, for the worker's owner: addressed by whole names, without
+//! links or special files.
 //!
-//! The tree is a guest's work and may change while it is read. A name is followed down one part at
-//! a time and never through a link; what is not a regular file or a directory, or has a name that
-//! is no [`FileName`], is not there. How many have such a name is told. What is written passes the
-//! worker's ledger like a guest's own writes, and is put in place whole ([`crate::Draft`]).
+//! The tree is written by a guest and may change while it is read. A name is resolved one component
+//! at a time and never through a link. Anything but a regular file or directory is ignored, and so
+//! is a name that is not a valid [`FileName`]; listings report the number of such names. Writes are
+//! charged to the worker's ledger like the guest's own, and appear atomically (see
+//! [`crate::Draft`]).
 //!
-//! Nothing here waits for anything but the disk: uploads and archives are pushed in and pulled out a
-//! piece at a time, and no thread is held between two pieces.
+//! Calls wait for the disk only. Uploads and archives are pushed in and pulled out in pieces, and
+//! no thread is held between two pieces.
 
 mod error;
 mod export;
@@ -28,24 +29,24 @@ use path::{descend, split, view};
 pub use upload::Upload;
 use walk::{Walk, WalkKind};
 
-/// Some files of a directory.
+/// One page of the files of a directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listed {
     /// The files.
     pub files: Vec<FileView>,
-    /// Whether there are more after the last of them.
+    /// True if there are more files after the last one.
     pub more: bool,
-    /// How many files and directories have names that are no [`FileName`]s, in the directories that
-    /// are begun here: those of all pages are all.
+    /// Number of files and directories left out because their names are not valid [`FileName`]s.
+    /// Each directory is counted on the page that starts it, so the sum over all pages is the
+    /// total.
     pub hidden: u64,
 }
 
-/// At most `limit` files whose names begin with `prefix` and come after `after`, in the order of the
-/// bytes of their names. Blocks on the disk: directories with many names are read once for each
-/// thousand of them.
+/// Returns at most `limit` files whose names start with `prefix` and come after `after`, ordered by
+/// the bytes of their names. Blocks on the disk. A directory is read once per thousand names in it.
 ///
 /// # Errors
-/// Where the disk fails.
+/// Fails if the disk fails.
 pub fn list(
     scope: &Scope,
     prefix: &str,
@@ -65,12 +66,12 @@ pub fn list(
                 listed.files.push(view(found.name, &stat));
                 listed.hidden = walk.hidden();
             }
-            // It went away meanwhile.
+            // It was removed or replaced in the meantime.
             Ok(_) => {}
             Err(error) => gone(error.into())?,
         }
     }
-    // What was begun behind the last file of a page is begun again by the next one.
+    // Unless this is the last page, directories after its last file are counted by the next page.
     if !listed.more {
         listed.hidden = walk.hidden();
     }
@@ -80,13 +81,13 @@ pub fn list(
 /// Opens a file for reading.
 ///
 /// # Errors
-/// [`FileError::Unknown`], [`FileError::NotAFile`], or the disk's.
+/// [`FileError::Unknown`], [`FileError::NotAFile`], or a disk error.
 pub fn open(scope: &Scope, name: &FileName) -> Result<(FileView, OpenFile), FileError> {
     let (parts, leaf) = split(name.as_str());
     let mut directory = scope.open();
     for part in parts {
         directory = match descend(&directory, part) {
-            // Below something that is no directory there is nothing.
+            // No file can lie below something that is not a directory.
             Err(FileError::NotAFile) => return Err(FileError::Unknown),
             opened => opened?,
         };
@@ -97,10 +98,10 @@ pub fn open(scope: &Scope, name: &FileName) -> Result<(FileView, OpenFile), File
     }
 }
 
-/// Removes a file, durably.
+/// Removes a file and waits until that is on disk.
 ///
 /// # Errors
-/// As those of [`open`].
+/// Same as [`open`].
 pub fn remove(scope: &Scope, name: &FileName) -> Result<(), FileError> {
     let (parts, leaf) = split(name.as_str());
     let mut directory = scope.open();

@@ -1,17 +1,17 @@
-//! The ledger of what a worker has added to its directories.
+//! The ledger of the disk that a worker uses.
 //!
-//! Bytes are file sizes, once per inode and not per name: a hard link is free, a hole costs as
-//! much as what fills it. Entries are names. A file whose last name is gone keeps its bytes until
-//! its last handle closes.
+//! Bytes are file sizes, counted once per inode: a hard link is free, and a hole costs as much as
+//! data. Entries are names. A file without a name keeps its bytes until its last handle is closed.
 //!
-//! An operator's directory and a worker's own differ in what was there before:
+//! The two kinds of ledger differ in how they treat files that existed before:
 //!
-//! - [`Disk::new`]: only what is added through the ledger counts, and only that is ever credited
-//!   back: deleting or cutting older files gives no credit, or a guest could trade an operator's
-//!   files for room. To tell them apart, the ledger remembers each inode that was added to: about
-//!   100 bytes each.
-//! - [`Disk::counted`]: all of the tree counts, whoever put it there, so the disk itself says what
-//!   a file has cost. The ledger is two sums and the files that are open, however many there are.
+//! - [`Disk::new`], for an operator's directories, counts only what is added through the ledger.
+//!   Deleting or truncating older files gives no credit; otherwise a guest could trade an
+//!   operator's   files for room. To tell them apart, the ledger remembers each inode that was
+//!   added to, at about   100 bytes each.
+//! - [`Disk::counted`], for a worker's own directory, counts the whole tree, so the cost of a file
+//!   can   be read from the disk. The ledger holds two sums and the open files, whatever the size
+//!   of the   tree.
 
 use std::collections::HashMap;
 use std::io;
@@ -23,15 +23,15 @@ use skep_protocol::LimitName;
 use super::inode::Inode;
 use super::{DiskUsage, Quota, ScopeError, usage_scan};
 
-/// A ledger that the scopes of one worker share, behind one lock.
+/// A ledger behind one lock, shared by the scopes of one worker.
 ///
-/// The lock is held across the system call that changes the size, so that what is charged is what
-/// happened. Only the worker's own calls wait for it.
+/// The lock is held across the system call that changes a size, so that the charge matches the
+/// change. Only calls of the same worker wait for it.
 #[derive(Clone, Debug)]
 pub struct Disk(Arc<Mutex<Ledger>>);
 
 impl Disk {
-    /// A ledger of what is added from now on, for an operator's directories.
+    /// Creates a ledger that counts additions from now on, for an operator's directories.
     pub fn new(quota: Quota) -> Self {
         Self(Arc::new(Mutex::new(Ledger {
             quota,
@@ -42,21 +42,22 @@ impl Disk {
         })))
     }
 
-    /// A ledger that starts from all that lies in a worker's own directory, and credits what is
-    /// deleted of it, as if it had been there from the beginning.
+    /// Creates a ledger that starts with the whole content of a worker's own directory, and credits
+    /// deletions from it.
     ///
-    /// What is over the quota already is not an error: it can be read, rewritten, renamed and
-    /// deleted, and only growth is refused until there is room again.
+    /// A tree that is over the quota already is not an error. Its files can be read, rewritten,
+    /// renamed and deleted; growth is refused until there is room again.
     ///
-    /// Reads the whole tree, with a `stat` per name; nothing in it is followed, and no depth is too
-    /// much. Fails only when a directory cannot be read. While it counts and afterwards, nobody
-    /// else may change the tree: what is put there behind the ledger's back gives credit when it
-    /// is deleted. For the same reason no other directory may use this ledger.
+    /// Reads the whole tree with one `stat` per name, follows no links, and handles any depth.
+    /// Fails only if a directory cannot be read. From the start of the count on, nothing else may
+    /// change the tree: a file added without the ledger would give credit when it is deleted. For
+    /// the same reason, no other directory may use this ledger.
     pub fn counted(quota: Quota, dir: &Dir) -> io::Result<Self> {
         Ok(Self::counted_before(quota, usage_scan::measure(dir)?))
     }
 
-    /// The same of a tree that another process has counted, for as long as that leaves it alone.
+    /// Like [`Self::counted`], for a tree that another process has counted. That process must not
+    /// change the tree any more.
     pub fn counted_before(quota: Quota, used: DiskUsage) -> Self {
         Self(Arc::new(Mutex::new(Ledger {
             quota,
@@ -67,7 +68,7 @@ impl Disk {
         })))
     }
 
-    /// Counts the tree again. Files that were begun and have no name in it yet count on.
+    /// Counts the tree again. Drafts, which have no name in the tree yet, keep counting.
     pub(super) fn recount(&self, dir: &Dir) -> io::Result<()> {
         let mut ledger = self.ledger();
         let found = usage_scan::measure(dir)?;
@@ -77,32 +78,32 @@ impl Disk {
         Ok(())
     }
 
-    /// What has been added so far.
+    /// Returns the current usage.
     pub fn usage(&self) -> DiskUsage {
         self.ledger().used
     }
 
-    /// The first quota that refused something, if one did.
+    /// Returns the first quota that refused an operation, if any.
     pub fn refused(&self) -> Option<LimitName> {
         self.ledger().refused
     }
 
     pub(super) fn ledger(&self) -> MutexGuard<'_, Ledger> {
-        // The ledger has no half-done state: each method leaves it consistent.
+        // No method leaves the ledger half updated, so a poisoned lock is safe to use.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Which bytes and names count.
+/// The bytes and names that a ledger counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Counts {
-    /// Those that were added: each inode that has any is in the ledger.
+    /// Only additions. Every inode that was added to is in the ledger.
     Added,
-    /// All there are: what is not in the ledger has cost its size, and only open files are in it.
+    /// The whole tree. Only open files are in the ledger; any other file costs its size.
     Everything,
 }
 
-/// What one inode has cost.
+/// The cost of one inode.
 #[derive(Debug, Default)]
 struct Charge {
     bytes: u64,
@@ -121,7 +122,7 @@ pub(super) struct Ledger {
 }
 
 impl Ledger {
-    /// How many of `wanted` more bytes may be added: all, or what is left of the quota.
+    /// Returns the part of `wanted` more bytes that may be added: all, or the rest of the quota.
     pub(super) fn admit_some(&mut self, wanted: u64) -> Result<u64, ScopeError> {
         let room = self.quota.bytes.saturating_sub(self.used.bytes);
         if wanted > room {
@@ -133,7 +134,7 @@ impl Ledger {
         Ok(wanted.min(room))
     }
 
-    /// Admits `wanted` more bytes or none.
+    /// Admits `wanted` more bytes, or fails.
     pub(super) fn admit_all(&mut self, wanted: u64) -> Result<(), ScopeError> {
         match self.admit_some(wanted)? {
             admitted if admitted == wanted => Ok(()),
@@ -150,7 +151,7 @@ impl Ledger {
         Ok(())
     }
 
-    /// A name was added.
+    /// Records that a name was added.
     pub(super) fn named(&mut self, inode: Inode) {
         match self.counts {
             Counts::Added => {
@@ -167,7 +168,7 @@ impl Ledger {
         self.used.entries += 1;
     }
 
-    /// A name was removed; if it was the inode's last, `freed` is the file's size.
+    /// Records that a name was removed. `freed` is the file's size if it was the inode's last name.
     pub(super) fn unnamed(&mut self, inode: Inode, freed: Option<u64>) {
         let charge = self.charges.get_mut(&inode);
         match self.counts {
@@ -191,7 +192,7 @@ impl Ledger {
         self.settle(inode);
     }
 
-    /// A file's size went from one value to another.
+    /// Records that a file's size has changed.
     pub(super) fn resized(&mut self, inode: Inode, from: u64, to: u64) {
         if to > from {
             self.charges.entry(inode).or_default().bytes += to - from;
@@ -203,7 +204,7 @@ impl Ledger {
         }
     }
 
-    /// A handle was opened on a file of this size.
+    /// Records that a handle was opened on a file of this size.
     pub(super) fn opened(&mut self, inode: Inode, size: u64) {
         let bytes = match self.counts {
             Counts::Added => 0,
@@ -213,15 +214,15 @@ impl Ledger {
         charge.handles += 1;
     }
 
-    /// A handle was opened on a new file that has no name in the scope yet. If it is closed before
-    /// it has one, its bytes are free again.
+    /// Records a handle on a new file that has no name in the scope yet. If the handle is closed
+    /// before the file gets one, its bytes are freed.
     pub(super) fn drafted(&mut self, inode: Inode) {
         let charge = self.charges.entry(inode).or_default();
         charge.handles += 1;
         charge.nameless = true;
     }
 
-    /// A handle on a file was closed.
+    /// Records that a handle on a file was closed.
     pub(super) fn closed(&mut self, inode: Inode) {
         if let Some(charge) = self.charges.get_mut(&inode) {
             charge.handles = charge.handles.saturating_sub(1);
@@ -229,13 +230,13 @@ impl Ledger {
         }
     }
 
-    /// How many inodes it knows.
+    /// Returns the number of inodes in the ledger.
     #[cfg(test)]
     pub(super) fn remembered(&self) -> usize {
         self.charges.len()
     }
 
-    /// Forgets an inode that costs nothing any more, and frees the bytes of one that is gone.
+    /// Forgets an inode that costs nothing any more, and frees the bytes of a deleted one.
     fn settle(&mut self, inode: Inode) {
         let Some(charge) = self.charges.get(&inode) else { return };
         if charge.handles > 0 {
@@ -271,11 +272,11 @@ mod tests {
         assert!(ledger.admit_all(41).is_err());
         ledger.resized(A, 60, 100);
         assert!(matches!(ledger.admit_some(1), Err(ScopeError::Quota(LimitName::disk_bytes))));
-        assert_eq!(ledger.admit_some(0).unwrap(), 0, "rewriting in place is free");
+        assert_eq!(ledger.admit_some(0).unwrap(), 0, "rewriting in place needs no room");
     }
 
     #[test]
-    fn cutting_an_older_file_gives_no_credit() {
+    fn truncating_an_older_file_gives_no_credit() {
         let disk = disk(100, 1);
         let mut ledger = disk.ledger();
         ledger.opened(A, 1000);

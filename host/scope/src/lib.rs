@@ -1,13 +1,13 @@
-//! A scope: a directory that a guest may use, with rights and a quota.
+//! Scopes: directories that a guest may use, with rights and a quota.
 //!
-//! A scope is made of a handle, never of a path, and nothing it returns can name the host's side.
-//! Three rules hold for every operation below it, whichever system interface the guest speaks:
+//! A scope is made from a directory handle, never from a path, and nothing it returns reveals a
+//! host path. Three rules hold for every operation, whichever system interface the guest uses:
 //!
-//! - no path leads out of it: cap-std finds the way to every name, beneath the handle, and the name's
-//!   last part goes past it only to calls that do not follow it (`place.rs`);
-//! - what would grow it is admitted by the [`Disk`] ledger first;
-//! - only regular files and directories are opened. Opening a FIFO blocks a thread for as long as
-//!   nobody opens its other end, so opens never block and what else they find is refused.
+//! - No path leads out of the scope. cap-std resolves every name beneath the handle. Only calls
+//!   that   never follow the last component get it verbatim (`resolved_name.rs`).
+//! - The [`Disk`] ledger admits growth before it happens.
+//! - Only regular files and directories are opened. Opening a FIFO would block the thread until its
+//!   other end is opened, so opens never block, and special files are refused.
 //!
 //! Calls block on the disk; the caller chooses the thread.
 

@@ -1,9 +1,8 @@
-//! A directory read a batch at a time.
+//! Directory listings, read in batches.
 //!
-//! A guest chooses how many entries a directory has, and how many listings it leaves half read: so
-//! a listing holds one batch, never the directory. A sorted one reads the whole directory again for
-//! each batch and keeps the names that come next. That is slow for huge directories and bounded for
-//! all.
+//! A guest controls the number of entries in a directory and the number of unfinished listings, so
+//! a listing holds one batch, never the whole directory. A sorted listing reads the whole directory
+//! again for each batch and keeps the names that come next: slow for a huge directory, but bounded.
 
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, OwnedFd};
@@ -13,25 +12,25 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 
 use super::{NodeKind, ScopeError};
 
-/// Entries held at most by one listing. A worker may hold a thousand listings open, and a name has
-/// up to 255 bytes.
+/// Maximum number of entries held by one listing. A worker may have a thousand listings open, and a
+/// name has up to 255 bytes.
 const BATCH: usize = 256;
 
-/// In which order a directory is listed.
+/// The order of a listing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
-    /// As the file system has it.
+    /// The order of the file system.
     Stored,
-    /// By the bytes of the name: the same on every host.
+    /// By the bytes of the name, which is the same on every host.
     Sorted,
 }
 
-/// One entry.
+/// One entry of a directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DirectoryEntry {
     /// Its name.
     pub name: String,
-    /// What it is.
+    /// Its type.
     pub kind: NodeKind,
     /// The host's device number.
     pub device: u64,
@@ -39,34 +38,35 @@ pub struct DirectoryEntry {
     pub inode: u64,
 }
 
-/// A directory being listed, without `.` and `..`. Holds one file descriptor.
+/// A listing of a directory, without `.` and `..`. Holds one file descriptor.
 pub struct DirectoryListing {
     dir: rustix::fs::Dir,
     device: u64,
     order: Order,
-    /// The last name returned, where names are sorted.
+    /// The last name returned, if the listing is sorted.
     last: Option<String>,
-    /// Names in it that are not UTF-8, as far as it was read.
+    /// Number of names read so far that are not UTF-8.
     not_unicode: u64,
 }
 
 impl DirectoryListing {
     pub(super) fn open(dir: &Dir, order: Order) -> Result<Self, ScopeError> {
-        // Reading through a handle of its own, two listings do not share a position.
+        // With a handle of its own, a listing does not share its position with another one.
         let dir = readable(dir)?;
         let device = rustix::fs::fstat(&dir)?.st_dev;
         let dir = rustix::fs::Dir::new(dir)?;
         Ok(Self { dir, device, order, last: None, not_unicode: 0 })
     }
 
-    /// The next entries, at most 256; none at the end.
+    /// Returns the next entries, at most 256, and none at the end.
     ///
-    /// Names that are not UTF-8, which no guest can have made or could open, are left out. That they
-    /// are there is said in place of the end, each time that it is come to: what can be used is seen
-    /// first, and a directory that looks empty and cannot be removed has its reason.
+    /// Names that are not UTF-8 are left out: no guest can have created or could open them. If
+    /// there are any, every call at the end of the listing fails and reports their number. The
+    /// guest thus sees the usable entries first, and learns why a directory that looks empty cannot
+    /// be removed.
     ///
     /// # Errors
-    /// [`ScopeError::NotUnicode`], or the disk's.
+    /// [`ScopeError::NotUnicode`], or a disk error.
     pub fn next_batch(&mut self) -> Result<Vec<DirectoryEntry>, ScopeError> {
         let batch = match self.order {
             Order::Stored => self.next_stored(),
@@ -136,7 +136,7 @@ impl std::fmt::Debug for DirectoryListing {
     }
 }
 
-/// A second handle on a directory that can be read and synced, which a path-only one cannot.
+/// Opens a second handle on a directory. It can be read and synced, even if `dir` is path-only.
 pub(super) fn readable(dir: &Dir) -> rustix::io::Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     rustix::fs::openat(dir.as_fd(), c".", flags, Mode::empty())

@@ -1,6 +1,6 @@
-//! Amounts of disk: a bound, and what is used of it.
+//! Amounts of disk.
 
-/// A bound on what may be added.
+/// A bound on additions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Quota {
     /// File bytes.

@@ -1,12 +1,12 @@
-//! The place of a name: the directory that it lies in, and its last part.
+//! A name resolved to its parent directory and its last component.
 //!
-//! A slash at the end is a part of what is asked: `rmdir e/` removes a directory, `rename f g/`
-//! refuses to rename a file, `symlink t l/` makes nothing. The kernel knows these rules if it is shown
-//! the slash; cap-std takes it away here and reads a `/.` into it there. So cap-std finds the way to
-//! the name, beneath the scope, and the kernel gets the last part as the guest wrote it.
+//! A trailing slash is significant: `rmdir e/` removes a directory, `rename f g/` refuses to rename
+//! a file, and `symlink t l/` fails. The kernel applies these rules if it sees the slash, but
+//! cap-std strips it from some calls and turns it into `/.` in others. So cap-std resolves the
+//! parent, beneath the scope, and the kernel gets the last component as the guest wrote it.
 //!
-//! It gets it in calls only that never follow the last part, whatever stands behind it, and never do
-//! anything to `.` and `..`. Calls that follow are cap-std's.
+//! The kernel gets it only in calls that never follow the last component, whatever comes after it,
+//! and that never act on `.` or `..`. All calls that follow links go through cap-std.
 
 use std::io;
 use std::sync::Arc;
@@ -17,21 +17,21 @@ use rustix::io::Errno;
 
 use super::Stat;
 
-/// See the module's documentation.
+/// A parent directory and a last component. See the module's documentation.
 pub(super) struct ResolvedName<'a> {
     directory: Arc<Dir>,
-    /// One part of a path, and the slashes behind it.
+    /// The last component of a path, with its trailing slashes.
     leaf: &'a str,
 }
 
-/// Whether a name says of itself that it is a directory's. If it is a link's, the link is followed,
-/// also by calls that else would not.
+/// Returns true if the spelling of a name requires a directory. If such a name is a link, the link
+/// is followed, even by calls that do not follow links otherwise.
 pub(super) fn names_a_directory(path: &str) -> bool {
     path.ends_with('/') || matches!(path.rsplit('/').next(), Some("." | ".."))
 }
 
 impl<'a> ResolvedName<'a> {
-    /// The place of a name, which may be free.
+    /// Resolves a name, which does not have to exist.
     pub(super) fn of(start: &Arc<Dir>, path: &'a str) -> io::Result<Self> {
         let name = path.trim_end_matches('/');
         if name.is_empty() {
@@ -43,14 +43,15 @@ impl<'a> ResolvedName<'a> {
             way => Arc::new(start.open_dir(way)?),
         };
         if leaf.trim_end_matches('/') == ".." {
-            // The kernel refuses it in any case. Where it leads out, that is the reason to give.
+            // The kernel refuses `..` in any case. If it leads out of the scope, this is the error
+            // to report.
             start.open_dir(path)?;
         }
         Ok(Self { directory, leaf })
     }
 
-    /// The place of what is there to get a second name: the name itself, or the directory that it
-    /// says it is. A link in the last part is followed then, so the kernel does not get to see it.
+    /// Resolves an existing name for a hard link to it. A name spelled as a directory is opened
+    /// here, which follows a link in the last component, so the kernel sees only `.`.
     pub(super) fn to_link(start: &Arc<Dir>, path: &'a str) -> io::Result<Self> {
         let place = match names_a_directory(path) {
             true => Self { directory: Arc::new(start.open_dir(path)?), leaf: "." },
@@ -60,7 +61,7 @@ impl<'a> ResolvedName<'a> {
         Ok(place)
     }
 
-    /// What has the name, with or without a slash: a link itself.
+    /// Returns the metadata of the name without its trailing slashes. A link is not followed.
     pub(super) fn stat(&self) -> io::Result<Stat> {
         let name = self.leaf.trim_end_matches('/');
         Ok(Stat::from(&self.directory.symlink_metadata(name)?))
@@ -88,7 +89,7 @@ impl<'a> ResolvedName<'a> {
         Ok(rustix::fs::linkat(&*self.directory, self.leaf, &*to.directory, to.leaf, flags)?)
     }
 
-    /// Makes a symbolic link here. An absolute target is refused.
+    /// Creates a symbolic link. An absolute target is refused.
     pub(super) fn symlink(&self, target: &str) -> io::Result<()> {
         if target.starts_with('/') {
             return Err(leads_out());
@@ -97,7 +98,7 @@ impl<'a> ResolvedName<'a> {
     }
 }
 
-/// The error that cap-std has for a path that leads out.
+/// Returns the error that cap-std reports for a path that leads out of the scope.
 fn leads_out() -> io::Error {
     io::ErrorKind::PermissionDenied.into()
 }

@@ -1,4 +1,4 @@
-//! What is known of a file or directory.
+//! Metadata of files and directories.
 
 use std::fs::File;
 use std::time::{Duration, SystemTime};
@@ -7,7 +7,7 @@ use cap_std::fs::{FileTypeExt, Metadata, MetadataExt};
 
 use super::inode::Inode;
 
-/// What a name stands for.
+/// The type of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NodeKind {
     /// A regular file.
@@ -24,28 +24,28 @@ pub enum NodeKind {
     CharacterDevice,
     /// A block device; seen in listings, never opened.
     BlockDevice,
-    /// The file system does not say.
+    /// Not reported by the file system.
     Unknown,
 }
 
-/// Metadata of one file or directory. Times are since 1970, earlier ones are 1970.
+/// Metadata of one file or directory. Times are durations since 1970; an earlier time is zero.
 #[derive(Clone, Copy, Debug)]
 pub struct Stat {
-    /// What it is.
+    /// Its type.
     pub kind: NodeKind,
-    /// How many names it has.
+    /// Number of names.
     pub links: u64,
     /// Its size in bytes.
     pub size: u64,
-    /// Last read.
+    /// Time of the last read.
     pub accessed: Duration,
-    /// Last write.
+    /// Time of the last write.
     pub modified: Duration,
-    /// Last change of its metadata.
+    /// Time of the last change of its metadata.
     pub changed: Duration,
-    /// The host's device number: for telling two files apart, not for showing.
+    /// The host's device number. It serves to tell files apart and is not for display.
     pub device: u64,
-    /// The host's inode number: likewise.
+    /// The host's inode number, for the same use.
     pub inode: u64,
 }
 
@@ -91,21 +91,21 @@ fn since_epoch(seconds: i64, nanos: i64) -> Duration {
     }
 }
 
-/// A time stamp to be set.
+/// A new value for a timestamp.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NewTime {
-    /// Leave it as it is.
+    /// Leave it unchanged.
     Keep,
-    /// The host's present time.
+    /// The host's current time.
     Now,
-    /// This long after 1970.
+    /// A duration since 1970.
     At(Duration),
 }
 
 impl NewTime {
-    /// The absolute time that it stands for, or `None` to leave it.
+    /// Returns the absolute time, or `None` to leave the timestamp unchanged.
     ///
-    /// A time beyond what the host can represent is an error.
+    /// Fails for a time that the host cannot represent.
     pub(super) fn resolve(self) -> std::io::Result<Option<SystemTime>> {
         match self {
             Self::Keep => Ok(None),

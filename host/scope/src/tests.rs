@@ -47,7 +47,7 @@ fn is_denied(result: Result<OpenNode, ScopeError>) -> bool {
 }
 
 #[test]
-fn a_writer_is_stopped_at_the_quota_and_the_file_stays_readable() {
+fn writes_stop_at_the_quota_and_the_file_stays_readable() {
     let f = fixture(Rights::ReadWrite, 100, 10);
     let dir = f.scope.open();
     let file = file(&dir, "out", WRITE);
@@ -61,7 +61,7 @@ fn a_writer_is_stopped_at_the_quota_and_the_file_stays_readable() {
 }
 
 #[test]
-fn a_hole_counts_as_if_it_were_written() {
+fn holes_count_like_data() {
     let f = fixture(Rights::ReadWrite, 1 << 20, 10);
     let file = file(&f.scope.open(), "sparse", WRITE);
     assert!(matches!(file.set_len(1 << 40), Err(ScopeError::Quota(LimitName::disk_bytes))));
@@ -71,7 +71,7 @@ fn a_hole_counts_as_if_it_were_written() {
 }
 
 #[test]
-fn names_are_counted_and_given_back() {
+fn names_are_counted_and_credited() {
     let f = fixture(Rights::ReadWrite, 100, 3);
     let dir = f.scope.open();
     file(&dir, "a", WRITE);
@@ -90,7 +90,7 @@ fn names_are_counted_and_given_back() {
 }
 
 #[test]
-fn an_unlinked_open_file_still_holds_its_bytes() {
+fn unlinked_open_files_keep_their_bytes() {
     let f = fixture(Rights::ReadWrite, 100, 3);
     let dir = f.scope.open();
     let open = file(&dir, "a", WRITE);
@@ -102,19 +102,22 @@ fn an_unlinked_open_file_still_holds_its_bytes() {
 }
 
 #[test]
-fn a_handle_that_was_not_opened_for_reading_is_not_read() {
+fn reads_need_a_handle_opened_for_reading() {
     let f = fixture(Rights::ReadWrite, 100, 10);
     let dir = f.scope.open();
     f.temp.write("there", b"text").unwrap();
     for how in [OpenHow { read: false, ..READ }, OpenHow { read: false, write: true, ..READ }] {
         let file = file(&dir, "there", how);
         let error = file.read_at(&mut [0; 4], 0).unwrap_err();
-        assert!(matches!(error, ScopeError::Io(e) if e.raw_os_error() == Some(9)), "EBADF");
+        assert!(
+            matches!(error, ScopeError::Io(e) if e.raw_os_error() == Some(9)),
+            "expected EBADF"
+        );
     }
 }
 
 #[test]
-fn a_read_only_scope_refuses_every_change() {
+fn read_only_scopes_refuse_every_change() {
     let f = fixture(Rights::ReadOnly, 100, 10);
     f.temp.write("file", b"content").unwrap();
     f.temp.create_dir("dir").unwrap();
@@ -145,7 +148,7 @@ fn a_read_only_scope_refuses_every_change() {
 }
 
 #[test]
-fn rename_and_link_between_scopes_are_refused_and_read_only_holds_on_both_ends() {
+fn rename_and_link_need_one_writable_scope() {
     let (a, b) = (fixture(Rights::ReadWrite, 100, 9), fixture(Rights::ReadWrite, 100, 9));
     let ro = fixture(Rights::ReadOnly, 100, 9);
     a.temp.write("file", b"x").unwrap();
@@ -164,7 +167,7 @@ fn rename_and_link_between_scopes_are_refused_and_read_only_holds_on_both_ends()
 }
 
 #[test]
-fn no_path_leads_out() {
+fn paths_never_leave_the_scope() {
     let f = fixture(Rights::ReadWrite, 1 << 20, 100);
     f.temp.create_dir("inside").unwrap();
     f.temp.write("secret", b"s").unwrap();
@@ -186,14 +189,14 @@ fn no_path_leads_out() {
     assert!(dir.open(&"x".repeat(5000), WRITE).is_err());
 }
 
-/// A path for the test's own hands, since cap-std refuses to make an absolute link.
+/// Returns a path for the test's own use: cap-std refuses to create an absolute link.
 fn proc_path(dir: &Dir, name: &str) -> std::path::PathBuf {
     use std::os::fd::AsRawFd;
     format!("/proc/self/fd/{}/{name}", std::os::fd::AsFd::as_fd(dir).as_raw_fd()).into()
 }
 
 #[test]
-fn a_fifo_is_refused_without_blocking() {
+fn fifos_are_refused_without_blocking() {
     use rustix::fs::{FileType, Mode, mknodat};
     let f = fixture(Rights::ReadWrite, 100, 10);
     mknodat(&*f.temp, "fifo", FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
@@ -206,7 +209,7 @@ fn a_fifo_is_refused_without_blocking() {
 }
 
 #[test]
-fn a_listing_comes_in_batches_and_can_be_sorted() {
+fn listings_come_in_batches_and_can_be_sorted() {
     let f = fixture(Rights::ReadWrite, 100, 10_000);
     for i in 0..2_500 {
         f.temp.write(format!("{:04}", (i * 7919) % 2_500), b"").unwrap();
@@ -231,7 +234,7 @@ fn a_listing_comes_in_batches_and_can_be_sorted() {
 }
 
 #[test]
-fn names_that_are_not_unicode_are_told_behind_all_others() {
+fn names_that_are_not_unicode_are_reported_after_all_others() {
     use std::ffi::OsStr;
     use std::os::unix::ffi::OsStrExt;
     let f = fixture(Rights::ReadWrite, 100, 10);
@@ -248,7 +251,7 @@ fn names_that_are_not_unicode_are_told_behind_all_others() {
             assert!(matches!(listing.next_batch(), Err(ScopeError::NotUnicode(2))), "{order:?}");
         }
     }
-    // What nobody is told of is still in the way.
+    // Names that are left out still prevent the removal of their directory.
     f.temp.create_dir("d").unwrap();
     f.temp.write(OsStr::from_bytes(b"d/\xff"), b"").unwrap();
     let refused = f.scope.open().remove_directory("d").unwrap_err();

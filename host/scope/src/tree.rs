@@ -1,9 +1,9 @@
-//! Walking and removing a guest's tree, which is hostile data.
+//! Copies and removes a guest's tree, which is hostile data.
 //!
 //! A guest can nest directories deeper than any path can name and deeper than a process has
-//! descriptors, and can leave links that point out. So nothing here recurses or follows: removal
-//! lifts each subdirectory up beside the root it works on, and the walk gives up on what lies
-//! deeper than it can name.
+//! descriptors, and can leave links that point out of the tree. So nothing here recurses or follows
+//! links. Removal moves each subdirectory up to the root of the tree, and copying skips directories
+//! that are too deep.
 
 use std::ffi::OsStr;
 use std::io::{self, Read, Write};
@@ -14,17 +14,17 @@ use rustix::fs::OFlags;
 use sha2::{Digest, Sha256};
 use skep_protocol::ComponentDigest;
 
-/// Removes a directory and all below it, with a fixed number of open descriptors.
+/// Removes a directory and everything below it, using a fixed number of descriptors.
 pub fn remove_tree(parent: &Dir, name: &str) -> io::Result<()> {
     remove_some(parent, name, &mut || true).map(drop)
 }
 
-/// As [`remove_tree`], for as long as `go_on` says so; it is asked before each file. Whether all of
-/// it is gone. What is left can be removed by another call.
+/// Like [`remove_tree`], but stops when `go_on`, which is called before each file, returns false.
+/// Returns true if everything was removed. Otherwise another call continues.
 pub fn remove_some(parent: &Dir, name: &str, go_on: &mut dyn FnMut() -> bool) -> io::Result<bool> {
     let root = parent.open_dir_nofollow(name)?;
-    // Each directory in the root is emptied: its files go, its subdirectories are renamed up to the
-    // root, where a later pass finds them.
+    // Each directory in the root is emptied: its files are deleted, and its subdirectories are
+    // moved up to the root, where a later pass finds them.
     let mut lifted = 0u64;
     loop {
         let mut is_empty = true;
@@ -48,7 +48,7 @@ pub fn remove_some(parent: &Dir, name: &str, go_on: &mut dyn FnMut() -> bool) ->
     parent.remove_dir(name).map(|()| true)
 }
 
-/// Removes a directory of the root, lifting the directories in it.
+/// Removes a directory of the root, after moving its subdirectories up to the root.
 fn empty(
     root: &Dir,
     name: &OsStr,
@@ -65,7 +65,7 @@ fn empty(
         if !entry.file_type()?.is_dir() {
             dir.remove_file(&name)?;
         } else if dir.remove_dir(&name).is_err() {
-            // `.lifted-N` may be taken by the guest; an occupied name is simply the next one.
+            // The guest may have used the name `.lifted-N`; then the next one is tried.
             while let Err(error) = dir.rename(&name, root, format!(".lifted-{lifted}")) {
                 if !is_full(&error) && error.kind() != io::ErrorKind::NotADirectory {
                     return Err(error);
@@ -76,15 +76,15 @@ fn empty(
         }
     }
     drop(dir);
-    // A listing may miss what was renamed beside it; then the next pass takes the rest.
+    // A listing may miss a name that was moved during it. The next pass handles the rest.
     match root.remove_dir(name) {
         Err(error) if !is_full(&error) => Err(error),
         _ => Ok(true),
     }
 }
 
-/// Whether something lies in a directory that is to go. Some file systems, XFS among them, say that
-/// it exists.
+/// Returns true if a directory could not be removed because it is not empty. Some file systems,
+/// such as XFS, report that as "already exists".
 fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::AlreadyExists)
 }
@@ -92,7 +92,7 @@ fn is_full(error: &io::Error) -> bool {
 /// A regular file that was copied out.
 #[derive(Debug)]
 pub struct Copied {
-    /// Its path below the source, `/` between the parts.
+    /// Its path relative to the source, with `/` as separator.
     pub path: String,
     /// Its size in bytes.
     pub bytes: u64,
@@ -100,34 +100,34 @@ pub struct Copied {
     pub digest: ComponentDigest,
 }
 
-/// Something that was not copied, and why.
+/// A file or directory that was not copied, and the reason.
 #[derive(Debug)]
 pub struct NotCopied {
-    /// Its path below the source, with U+FFFD for what is not UTF-8.
+    /// Its path relative to the source, with U+FFFD in place of invalid UTF-8.
     pub path: String,
-    /// A few words: `symbolic link`, `too deep`, or the system's error.
+    /// A short text: `symbolic link`, `too deep`, or the system's error.
     pub reason: String,
 }
 
-/// What [`copy_out`] did.
+/// The result of [`copy_out`]. Each list is sorted by path.
 #[derive(Debug, Default)]
 pub struct CopyOut {
-    /// In order of path.
+    /// Files that were copied.
     pub copied: Vec<Copied>,
-    /// What is never copied, in order of path.
+    /// Files of a kind that is never copied.
     pub skipped: Vec<NotCopied>,
-    /// What could not be copied, in order of path. Nothing below a directory that is here was.
+    /// Files that could not be copied. If it lists a directory, nothing below it was copied.
     pub failed: Vec<NotCopied>,
 }
 
-/// Deepest directory that is copied.
+/// Depth of the deepest directory that is copied.
 const MAX_DEPTH: usize = 64;
 
-/// Copies the regular files of a guest's tree into `to`, and says what it left out.
+/// Copies the regular files of a guest's tree into `to`, and reports what it left out.
 ///
-/// Links, FIFOs, sockets and devices are not copied, nor is what lies more than 64 directories
-/// deep or has a name that is not UTF-8. A file is written beside its place and renamed into it,
-/// so that a reader never sees half. One that cannot be copied does not keep the others from it.
+/// Links, FIFOs, sockets and devices are not copied, and neither are files more than 64 directories
+/// deep or with names that are not UTF-8. Each file is written next to its target and renamed, so
+/// that a reader never sees half of it. A file that cannot be copied does not stop the others.
 pub fn copy_out(from: &Dir, to: &Dir) -> CopyOut {
     let mut done = CopyOut::default();
     let mut pending = vec![String::new()];
@@ -142,7 +142,7 @@ pub fn copy_out(from: &Dir, to: &Dir) -> CopyOut {
     done
 }
 
-/// Copies the files of one directory, and notes the directories in it.
+/// Copies the files of one directory, and adds its subdirectories to `pending`.
 fn copy_directory(
     from: &Dir,
     to: &Dir,
@@ -189,7 +189,7 @@ fn copy_directory(
     Ok(())
 }
 
-/// Opens a directory below another one part at a time, following no link.
+/// Opens a directory below another one, one component at a time, following no links.
 fn open_beneath(root: &Dir, path: &str) -> io::Result<Dir> {
     let mut dir = root.try_clone()?;
     for part in path.split('/') {
@@ -204,7 +204,7 @@ fn copy_file(from: &Dir, name: &str, to: &Dir) -> io::Result<(u64, ComponentDige
     options.custom_flags(OFlags::NONBLOCK.bits().cast_signed());
     let mut source = from.open_with(name, &options)?;
     if !source.metadata()?.is_file() {
-        return Err(io::Error::other("a file was swapped for something else while it was copied"));
+        return Err(io::Error::other("file was replaced while it was copied"));
     }
     let mut target = cap_tempfile::TempFile::new(to)?;
     let mut hash = Sha256::new();
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn a_removal_that_is_interrupted_is_finished_by_the_next() {
+    fn interrupted_removals_are_finished_by_the_next_call() {
         let parent = temporary();
         for n in 0..20 {
             parent.create_dir_all(format!("victim/{n}/a/b")).unwrap();
@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn removal_does_not_follow_links_and_survives_its_own_names() {
+    fn removals_do_not_follow_links_and_survive_lifted_names() {
         let parent = temporary();
         parent.create_dir("keep").unwrap();
         parent.write("keep/file", b"precious").unwrap();
@@ -317,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_copied_keeps_nothing_else_from_it() {
+    fn files_that_cannot_be_copied_do_not_stop_the_others() {
         let (from, to) = (temporary(), temporary());
         for path in ["a", "b", "c/d", "c/e", "f/g"] {
             if let Some((parent, _)) = path.split_once('/') {
@@ -325,7 +325,7 @@ mod tests {
             }
             from.write(path, path).unwrap();
         }
-        // A directory where a file is to go, and a file where a directory is.
+        // A directory in the way of a file, and a file in the way of a directory.
         to.create_dir_all("b/in/the/way").unwrap();
         to.write("f", b"in the way").unwrap();
         let done = copy_out(&from, &to);

@@ -1,13 +1,14 @@
-//! Counting what already lies in a tree, which is hostile data.
+//! Measures a tree, which is hostile data.
 //!
 //! A guest can nest directories deeper than any path can name and deeper than a process has
-//! descriptors. So the walk stands in one directory at a time: it goes down by a name, following
-//! nothing, and up by `..`, which must be the directory it came from. Three descriptors are open at
-//! most, a directory is opened three times wherever it lies, and depth costs only memory: while the
-//! walk lasts, the names of the directories it is in and of those still to be visited beside them,
-//! and some 30 bytes for each file that has several names.
+//! descriptors. So the scan is in one directory at a time. It descends by name, following no links,
+//! and ascends by `..`, which must be the directory that it came from. At most three descriptors
+//! are open, and each directory is opened three times at any depth. Depth costs memory only: for
+//! the duration of the scan, the names of the current directories and of their unvisited
+//! subdirectories, and about 30 bytes for each file with several names.
 //!
-//! What is removed or moved by others meanwhile is counted or not, but never an error.
+//! A file that others remove or move during the scan may or may not be counted, but is never an
+//! error.
 
 use std::collections::HashSet;
 use std::ffi::{CStr, CString};
@@ -21,7 +22,7 @@ use super::DiskUsage;
 use super::inode::Inode;
 use super::listing::readable;
 
-/// The names below a directory, and the bytes of the regular files among them.
+/// Counts the names below a directory, and the bytes of its regular files.
 pub(super) fn measure(root: &Dir) -> Result<DiskUsage> {
     let mut scan = UsageScan::start(root)?;
     while scan.step()? {}
@@ -34,16 +35,16 @@ struct UsageScan<'a> {
     here: OwnedFd,
     /// The directories from the root to `here`.
     levels: Vec<ScanLevel>,
-    /// Files with several names that were counted already.
+    /// Files with several names that were already counted.
     linked: HashSet<Inode>,
     found: DiskUsage,
 }
 
 struct ScanLevel {
-    /// Its name in the level before; empty for the root.
+    /// Its name in the level above; empty for the root.
     name: CString,
     inode: Inode,
-    /// Its subdirectories that were not visited yet.
+    /// Its subdirectories that have not been visited.
     pending: Vec<CString>,
 }
 
@@ -57,7 +58,7 @@ impl<'a> UsageScan<'a> {
         Ok(scan)
     }
 
-    /// Visits one more directory or goes up by one; false at the end.
+    /// Visits one more directory, or ascends by one level. Returns false at the end.
     fn step(&mut self) -> Result<bool> {
         let Some(level) = self.levels.last_mut() else { return Ok(false) };
         match level.pending.pop() {
@@ -78,11 +79,11 @@ impl<'a> UsageScan<'a> {
         Ok(true)
     }
 
-    /// Counts what is in `here`, and puts its subdirectories off.
+    /// Counts the entries of `here`, and adds its subdirectories to `pending`.
     fn arrive(&mut self, name: CString) -> Result<()> {
         let mut pending = Vec::new();
         let mut entries = match rustix::fs::Dir::read_from(&self.here) {
-            // Removed since it was opened: it has no entries any more.
+            // It was removed after it was opened, so it has no entries.
             Err(Errno::NOENT) => None,
             entries => Some(entries?),
         };
@@ -112,17 +113,18 @@ impl<'a> UsageScan<'a> {
             }
             self.found.entries += 1;
         }
-        // A walk holds many of these at once where a tree is both wide and deep.
+        // A tree that is both wide and deep has many of these at once.
         pending.shrink_to_fit();
         self.levels.push(ScanLevel { name, inode: of(&fstat(&self.here)?), pending });
         Ok(())
     }
 
-    /// Makes `here` the directory of the last level again, after leaving the one below it.
+    /// Makes `here` the directory of the last level again, after the level below was popped.
     fn ascend(&mut self) -> Result<()> {
         let Some(parent) = self.levels.last() else { return Ok(()) };
         match descend(&self.here, c"..") {
-            // Where it was moved meanwhile, its parent may be any directory, outside even.
+            // If the directory was moved, its parent may be any directory, even one outside the
+            // tree.
             Ok(dir) if of(&fstat(&dir)?) == parent.inode => self.here = dir,
             Ok(_) => self.find_again()?,
             Err(error) if is_gone(error) => self.find_again()?,
@@ -131,7 +133,8 @@ impl<'a> UsageScan<'a> {
         Ok(())
     }
 
-    /// Goes to the last level from the root, or as far as the levels are still where they were.
+    /// Returns to the last level from the root, dropping the levels that are no longer in their
+    /// place.
     fn find_again(&mut self) -> Result<()> {
         self.here = readable(self.root)?;
         for (depth, level) in self.levels.iter().enumerate().skip(1) {
@@ -148,13 +151,13 @@ impl<'a> UsageScan<'a> {
     }
 }
 
-/// Opens a directory by its name in another. `DIRECTORY` also keeps it from waiting on a FIFO.
+/// Opens a subdirectory by name. `O_DIRECTORY` also prevents blocking on a FIFO.
 fn descend(dir: &OwnedFd, name: &CStr) -> Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     openat(dir, name, flags, Mode::empty())
 }
 
-/// Whether a name went away, or is something else by now.
+/// Returns true if a name was removed or replaced in the meantime.
 fn is_gone(error: Errno) -> bool {
     matches!(error, Errno::NOENT | Errno::NOTDIR | Errno::LOOP)
 }
@@ -177,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn every_name_counts_and_every_file_counts_its_bytes_once() {
+    fn every_name_counts_and_the_bytes_of_a_file_count_once() {
         let dir = temporary();
         assert_eq!(measure(&dir).unwrap(), usage(0, 0));
         dir.create_dir_all("a/b").unwrap();
@@ -221,11 +224,11 @@ mod tests {
         }
         drop(dir);
         assert_eq!(measure(&parent).unwrap(), usage(3_000, 1 + 3 * 3_000));
-        // What cleans up after the test recurses.
+        // The temporary directory's own cleanup recurses.
         crate::tree::remove_tree(&parent, "data").unwrap();
     }
 
-    /// A walk that stands in `a/b/c`, with `a/later` still to be visited.
+    /// Returns a scan that is in `a/b/c` and has not visited `a/later`.
     fn walk_to_the_bottom(dir: &Dir) -> UsageScan<'_> {
         dir.create_dir_all("a/b/c").unwrap();
         let mut scan = UsageScan::start(dir).unwrap();
@@ -245,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_removed_under_the_walk_does_not_end_it() {
+    fn directories_may_be_removed_during_a_scan() {
         let dir = temporary();
         let scan = walk_to_the_bottom(&dir);
         dir.remove_dir_all("a/b").unwrap();
@@ -253,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_moved_out_under_the_walk_does_not_lead_it_out() {
+    fn directories_moved_during_a_scan_do_not_lead_it_out() {
         let outer = temporary();
         outer.create_dir_all("data").unwrap();
         outer.write("secret", [0; 100]).unwrap();
@@ -266,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_vanishes_or_changes_before_its_turn_is_passed_over() {
+    fn names_removed_or_replaced_during_a_scan_are_skipped() {
         let dir = temporary();
         for name in ["gone", "file", "link"] {
             dir.create_dir(name).unwrap();

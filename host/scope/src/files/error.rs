@@ -6,22 +6,22 @@ use skep_protocol::LimitName;
 
 use crate::ScopeError;
 
-/// Why a file could not be read or written.
+/// The reason why a file could not be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
-    /// There is no such file.
-    #[error("there is no such file")]
+    /// There is no file of this name.
+    #[error("no such file")]
     Unknown,
-    /// There is something else in its place, or in the place of a directory on the way.
-    #[error("there is something else than a file in that place")]
+    /// The name, or a directory on the way to it, belongs to something else.
+    #[error("path is not a regular file")]
     NotAFile,
-    /// The quota is used up; which of its two numbers.
-    #[error("the quota `{0}` is used up")]
+    /// One of the two quotas is used up.
+    #[error("quota `{0}` is used up")]
     Quota(LimitName),
-    /// The archive is not one, or holds something that is not unpacked.
-    #[error("the archive holds something that is not unpacked")]
+    /// The archive is malformed, or contains an entry of an unsupported kind.
+    #[error("archive is malformed or contains an unsupported entry")]
     Archive,
-    /// The file system's own answer.
+    /// The error of the file system.
     #[error(transparent)]
     Io(io::Error),
 }
@@ -45,14 +45,14 @@ impl From<io::Error> for FileError {
         use rustix::io::Errno;
         match Errno::from_io_error(&error) {
             Some(Errno::NOENT) => Self::Unknown,
-            // A link, where none is followed, is the last of these.
+            // `ELOOP` is the error for a link that is not followed.
             Some(Errno::NOTDIR | Errno::ISDIR | Errno::LOOP) => Self::NotAFile,
             _ => Self::Io(error),
         }
     }
 }
 
-/// Passes over what is not there any more.
+/// Ignores the errors that mean that a file was removed or replaced in the meantime.
 pub(super) fn gone(error: FileError) -> Result<(), FileError> {
     match error {
         FileError::Unknown | FileError::NotAFile => Ok(()),

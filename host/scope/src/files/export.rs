@@ -1,4 +1,4 @@
-//! A worker's directory as a tar archive, made a piece at a time.
+//! A worker's directory as a tar archive, produced in pieces.
 
 use tar::{EntryType, Header};
 
@@ -9,22 +9,22 @@ use crate::{OpenFile, OpenHow, OpenNode, Scope, Stat};
 /// Size of one piece in bytes.
 pub const PIECE: usize = 64 << 10;
 
-/// What a block is long, and what each part of an archive is filled up to.
+/// Size of a tar block. Each part of an archive is padded to whole blocks.
 pub(super) const BLOCK: usize = 512;
 
-/// The name of an entry whose content is the next one's name.
+/// The name of the header whose content is the name of the next entry.
 const LONG_NAME: &[u8] = b"././@LongLink";
 
-/// An archive of the files and directories of a scope, in the order of their names. What changes
-/// meanwhile is in it as it is when its turn comes; a file that is cut meanwhile is filled up with
-/// zeroes.
+/// An archive of the files and directories of a scope, in the order of their names. A file that
+/// changes during the export is archived as it is when its turn comes. If it is truncated after
+/// that, zeroes fill the rest.
 pub struct ArchiveExport {
     walk: Walk,
     file: Option<ExportedFile>,
     ended: bool,
 }
 
-/// The file whose turn it is.
+/// The file that is being archived.
 struct ExportedFile {
     file: OpenFile,
     offset: u64,
@@ -38,20 +38,21 @@ impl std::fmt::Debug for ArchiveExport {
 }
 
 impl ArchiveExport {
-    /// Begins one.
+    /// Starts an export.
     pub fn new(scope: &Scope) -> Self {
         Self { walk: Walk::new(scope.open(), "", ""), file: None, ended: false }
     }
 
-    /// How many files and directories have names that cannot be in it, so far.
+    /// Returns the number of files and directories left out so far because of their names.
     pub fn hidden(&self) -> u64 {
         self.walk.hidden()
     }
 
-    /// The archive's next bytes, about [`PIECE`] of them; none at its end. Blocks on the disk.
+    /// Returns the next bytes of the archive, about [`PIECE`] of them, and `None` at the end.
+    /// Blocks on the disk.
     ///
     /// # Errors
-    /// Where the disk fails. The archive is not whole then.
+    /// Fails if the disk fails. The archive is incomplete then.
     pub fn next_piece(&mut self) -> Result<Option<Vec<u8>>, FileError> {
         let mut piece = Vec::with_capacity(PIECE);
         while piece.len() < PIECE && !self.ended {
@@ -96,7 +97,7 @@ impl ArchiveExport {
 }
 
 impl ExportedFile {
-    /// Adds some of it. Whether that was all.
+    /// Appends some of the file's content. Returns true at the end of the file.
     fn read(&mut self, piece: &mut Vec<u8>) -> Result<bool, FileError> {
         let left = usize::try_from(self.size - self.offset).unwrap_or(usize::MAX);
         let start = piece.len();
@@ -119,7 +120,7 @@ impl ExportedFile {
     }
 }
 
-/// What is missing to a whole block.
+/// Returns the number of bytes that are missing to a whole block.
 pub(super) fn padding(size: u64) -> usize {
     let over = usize::try_from(size % BLOCK as u64).unwrap_or(0);
     (BLOCK - over) % BLOCK

@@ -1,11 +1,10 @@
-//! Unpacking a stranger's tar archive, a piece at a time.
+//! Unpacks an untrusted tar archive in pieces.
 //!
-//! An archive can say anything: names that lead out, links to write through, devices, sizes that are
-//! not those of the content, a name hidden in an extension. So there is one kind of entry that is
-//! written, a plain file; one that is made, a directory; and whatever else there is ends it. What
-//! extensions say of a name replaces the header's and is held to the same rule. What they say of a
-//! size has to be what the header says. Nothing is read into memory but a header, a name and
-//! fingerprints of the names that came before.
+//! An archive may contain names that lead out of the scope, links to write through, devices, sizes
+//! that differ from the content, or a name hidden in an extension. So only plain files are written
+//! and only directories are created; any other entry ends the import with an error. A name in an
+//! extension replaces the header's and is checked in the same way. A size in an extension must
+//! equal the header's. Memory holds one header, one name, and fingerprints of the earlier names.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -21,35 +20,36 @@ use super::export::{BLOCK, padding};
 use super::upload::{Upload, make_parents};
 use crate::{NewTime, OpenDirectory, Scope};
 
-/// The longest extension: a name and a few words beside it.
+/// Maximum size of an extension: a name and a few more fields.
 const EXTENSION: u64 = 64 << 10;
 
-/// Headers in one archive, extensions included.
+/// Maximum number of headers in one archive, extensions included.
 const HEADERS: u64 = 1_000_000;
 
-/// Zeroes after the end.
+/// Maximum number of zero bytes after the end.
 const TRAILER: u64 = 1 << 20;
 
-/// The latest time that a file gets from an archive, in seconds: the end of the year 9999.
+/// The latest modification time that is taken from an archive, in seconds: the end of the year
+/// 9999.
 const LATEST: u64 = 253_402_300_799;
 
-/// An archive on its way into a scope.
+/// An archive that is being unpacked into a scope.
 pub struct ArchiveImport {
     root: OpenDirectory,
     aside: Arc<Dir>,
     state: ImportState,
-    /// A header or an extension that is not there in whole yet.
+    /// The received part of a header or extension.
     block: Vec<u8>,
     headers: u64,
-    /// What the next entry is called.
+    /// The name of the next entry, from a GNU extension.
     long_name: Option<Vec<u8>>,
-    /// What an extension says of the next entry.
+    /// The fields of the next entry, from a pax extension.
     pax: Option<Pax>,
     seen: HashSet<[u8; 16]>,
     done: Imported,
 }
 
-/// What comes next.
+/// The part of the archive that is expected next.
 enum ImportState {
     Header,
     Extension {
@@ -66,7 +66,7 @@ enum ImportState {
     End {
         zeroes: u64,
     },
-    /// It was refused, or the disk failed.
+    /// Nothing: the archive was refused, or the disk failed.
     Nothing,
 }
 
@@ -83,7 +83,7 @@ impl std::fmt::Debug for ArchiveImport {
 }
 
 impl ArchiveImport {
-    /// Begins one; `aside` is where files lie until they are whole.
+    /// Starts an import. Files lie in `aside` until they are complete.
     pub fn new(scope: &Scope, aside: Arc<Dir>) -> Self {
         Self {
             root: scope.open(),
@@ -98,11 +98,11 @@ impl ArchiveImport {
         }
     }
 
-    /// Takes the archive's next bytes. Blocks on the disk.
+    /// Unpacks the next bytes of the archive. Blocks on the disk.
     ///
     /// # Errors
-    /// [`FileError::Archive`], [`FileError::Quota`], or the disk's. What came before stays, and
-    /// nothing more is taken.
+    /// [`FileError::Archive`], [`FileError::Quota`], or a disk error. Earlier entries stay in
+    /// place, and any further bytes are refused.
     pub fn push(&mut self, mut bytes: &[u8]) -> Result<(), FileError> {
         while !bytes.is_empty() {
             let state = std::mem::replace(&mut self.state, ImportState::Nothing);
@@ -111,16 +111,16 @@ impl ArchiveImport {
         Ok(())
     }
 
-    /// What was unpacked, once it is on disk.
+    /// Waits until the files are on disk, and returns their number and size.
     ///
     /// # Errors
-    /// [`FileError::Archive`] where the archive has no end, or the disk's.
+    /// [`FileError::Archive`] if the archive is incomplete, or a disk error.
     pub fn finish(self) -> Result<Imported, FileError> {
         match self.state {
             ImportState::End { zeroes } if zeroes >= BLOCK as u64 => {}
             _ => return Err(FileError::Archive),
         }
-        // One wait for all files, instead of two for each.
+        // One sync for all files instead of two for each.
         self.root.sync_file_system()?;
         Ok(self.done)
     }
@@ -167,7 +167,7 @@ impl ArchiveImport {
         }
     }
 
-    /// The next so many bytes, once they are all there.
+    /// Collects `size` bytes, and returns them once they are complete.
     fn gather(&mut self, bytes: &mut &[u8], size: usize) -> Option<Vec<u8>> {
         let some = take(bytes, size - self.block.len());
         self.block.extend_from_slice(some);
@@ -176,7 +176,7 @@ impl ArchiveImport {
 
     fn header(&mut self, block: Vec<u8>) -> Result<ImportState, FileError> {
         if block.iter().all(|&byte| byte == 0) {
-            // An extension of nothing is none of ours.
+            // An extension must be followed by an entry.
             return match (&self.long_name, &self.pax) {
                 (None, None) => Ok(ImportState::End { zeroes: 0 }),
                 _ => Err(FileError::Archive),
@@ -203,7 +203,7 @@ impl ArchiveImport {
                 Ok(ImportState::Extension { kind, size })
             }
             EntryType::Regular => {
-                // A plain 0 in the place of the kind is what old archives have, directories too.
+                // Old archives use the type 0 both for files and for directories.
                 let name = self.name(&header, size)?.ok_or(FileError::Archive)?;
                 self.once(&name)?;
                 let modified = header.mtime().map_err(|_| FileError::Archive)?;
@@ -249,7 +249,7 @@ impl ArchiveImport {
                         true
                     }
                 }
-                // Content with holes, in a language of its own.
+                // A sparse file has its own format for the content.
                 key => !key.starts_with("GNU.sparse"),
             };
             if !known {
@@ -257,7 +257,7 @@ impl ArchiveImport {
             }
         }
         if kind == EntryType::XGlobalHeader {
-            // It speaks of all entries, which can have no one name or size.
+            // It applies to all entries, which cannot share one name or size.
             return match pax {
                 Pax { path: None, size: None } => Ok(()),
                 _ => Err(FileError::Archive),
@@ -269,7 +269,7 @@ impl ArchiveImport {
         }
     }
 
-    /// What an entry is called; nothing where it is the directory itself.
+    /// Returns the name of an entry, or `None` for the root directory itself.
     fn name(&mut self, header: &Header, size: u64) -> Result<Option<FileName>, FileError> {
         let pax = self.pax.take().unwrap_or_default();
         if pax.size.is_some_and(|said| said != size) {
@@ -285,7 +285,7 @@ impl ArchiveImport {
             EntryType::Directory => name.strip_suffix('/').unwrap_or(name),
             _ => name,
         };
-        // Whoever packs `.` has all names begin so.
+        // `tar` writes this prefix when it packs `.`.
         if name == "." {
             return Ok(None);
         }
@@ -293,7 +293,7 @@ impl ArchiveImport {
         name.parse().map(Some).map_err(|_| FileError::Archive)
     }
 
-    /// Refuses a name that came before.
+    /// Refuses a name that has occurred before.
     fn once(&mut self, name: &FileName) -> Result<(), FileError> {
         let mut print = [0; 16];
         print.copy_from_slice(&Sha256::digest(name.as_str())[..16]);
@@ -313,14 +313,14 @@ impl ArchiveImport {
     }
 }
 
-/// The first bytes, at most so many.
+/// Takes at most `most` bytes from the front.
 fn take<'a>(bytes: &mut &'a [u8], most: usize) -> &'a [u8] {
     let (some, rest) = bytes.split_at(most.min(bytes.len()));
     *bytes = rest;
     some
 }
 
-/// A file where the archive has a directory, or the other way round, is the archive's fault.
+/// Blames a conflict between a file and a directory on the archive.
 fn refused(error: FileError) -> FileError {
     match error {
         FileError::NotAFile => FileError::Archive,

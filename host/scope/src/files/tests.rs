@@ -11,7 +11,7 @@ use crate::{Disk, DiskUsage, Quota};
 mod archives;
 
 struct Place {
-    /// `data` and `incoming` lie in it.
+    /// Contains `data` and `incoming`.
     outer: cap_tempfile::TempDir,
     data: Dir,
     aside: Arc<Dir>,
@@ -58,7 +58,7 @@ impl Place {
 
     fn used(&self) -> (u64, u64) {
         let DiskUsage { bytes, entries } = self.disk.usage();
-        // The ledger is what a count would be.
+        // The ledger must equal a new count.
         let counted = Disk::counted(Quota { bytes: 0, entries: 0 }, &self.data).unwrap().usage();
         assert_eq!((counted.bytes, counted.entries), (bytes, entries));
         (bytes, entries)
@@ -93,7 +93,7 @@ fn a_file_is_written_replaced_read_and_removed() {
 }
 
 #[test]
-fn a_write_past_the_quota_leaves_what_was_there() {
+fn uploads_past_the_quota_leave_the_tree_unchanged() {
     let place = place(100, 4);
     place.put("kept", &[1; 60]).unwrap();
     for (name, size) in [("new/er", 41), ("kept", 41), ("huge", 1_000)] {
@@ -102,25 +102,25 @@ fn a_write_past_the_quota_leaves_what_was_there() {
     }
     assert_eq!((place.used(), place.get("kept").unwrap()), ((60, 1), vec![1; 60]));
     place.put("kept", &[3; 40]).unwrap();
-    // Three directories and the name make four more.
+    // Three directories and the file are four more names.
     let past = place.put("a/b/c/d", b"");
     assert!(matches!(past, Err(FileError::Quota(LimitName::disk_entries))));
-    assert_eq!(place.used(), (40, 1), "the directories that were made are gone again");
+    assert_eq!(place.used(), (40, 1), "directories created for the upload are removed");
     let past = place.put("a/b/c/d/e/f", b"");
     assert!(matches!(past, Err(FileError::Quota(LimitName::disk_entries))));
     assert_eq!(place.used(), (40, 1));
     place.put("a/b/c", b"").unwrap();
-    place.put("a/b/c", b"replaced where there is no room for another name").unwrap();
+    place.put("a/b/c", b"replaced without room for another name").unwrap();
     assert_eq!(place.used().1, 4);
     assert!(place.is_aside_empty());
 }
 
 #[test]
-fn an_upload_that_is_given_up_leaves_nothing() {
+fn dropped_uploads_leave_nothing_behind() {
     let place = place(100, 4);
     let mut upload = Upload::begin(&place.scope, &place.aside, "a/b".parse().unwrap()).unwrap();
     upload.write(&[0; 50]).unwrap();
-    assert_eq!(place.disk.usage().bytes, 50, "it counts from its first byte");
+    assert_eq!(place.disk.usage().bytes, 50, "a draft counts from its first byte");
     assert!(place.names("").is_empty());
     drop(upload);
     assert_eq!(place.used(), (0, 0));
@@ -128,7 +128,7 @@ fn an_upload_that_is_given_up_leaves_nothing() {
 }
 
 #[test]
-fn what_is_no_file_is_neither_read_nor_written_nor_removed() {
+fn only_regular_files_are_read_written_or_removed() {
     let place = place(1_000, 100);
     place.outer.write("secret", b"s").unwrap();
     place.outer.create_dir("elsewhere").unwrap();
@@ -170,7 +170,7 @@ fn names_are_listed_in_the_order_of_their_bytes() {
     for name in names.iter().filter(|&&name| name != "a" && name != "a/b") {
         place.put(name, b"").unwrap();
     }
-    // What no one could ask for.
+    // Names that no caller can ask for.
     place.data.write(std::ffi::OsStr::from_bytes(b"bad\xff"), b"").unwrap();
     place.data.write("line\nbreak", b"").unwrap();
     place.data.create_dir("tab\t").unwrap();
@@ -183,7 +183,7 @@ fn names_are_listed_in_the_order_of_their_bytes() {
     assert_eq!(place.names("a/b/c"), ["a/b/c"]);
     assert_eq!(place.names("z/z"), ["z/z/z/z"]);
     assert!(place.names("a/b/c/").is_empty() && place.names("/").is_empty());
-    // From every place, in pages of every size.
+    // From every position, in pages of every size.
     for limit in 1..=all.len() {
         let mut found = Vec::new();
         let mut after = None;
@@ -217,7 +217,7 @@ fn many_names_in_one_directory_are_listed() {
 }
 
 #[test]
-fn a_tree_deeper_than_the_descriptor_limit_is_listed_as_far_as_names_go() {
+fn trees_deeper_than_the_descriptor_limit_are_listed_up_to_the_longest_name() {
     let place = place(1 << 20, 100_000);
     let mut dir = place.data.try_clone().unwrap();
     for _ in 0..3_000 {
@@ -234,7 +234,7 @@ fn a_tree_deeper_than_the_descriptor_limit_is_listed_as_far_as_names_go() {
 }
 
 #[test]
-fn a_files_time_is_shown() {
+fn listings_show_the_modification_time() {
     let place = place(1_000, 100);
     place.put("a", b"").unwrap();
     let shown = list(&place.scope, "", None, 1).unwrap().files[0].modified_at;
@@ -244,7 +244,7 @@ fn a_files_time_is_shown() {
 }
 
 #[test]
-fn names_that_cannot_be_told_are_counted_once_over_all_pages() {
+fn invalid_names_are_counted_once_over_all_pages() {
     use std::ffi::OsStr;
     use std::os::unix::ffi::OsStrExt;
     let place = place(1 << 20, 100);

@@ -1,4 +1,4 @@
-//! A file that comes a piece at a time.
+//! An upload of one file in pieces.
 
 use std::io;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use super::error::FileError;
 use super::path::{descend, split, view};
 use crate::{Draft, NewTime, NodeKind, OpenDirectory, Scope, ScopeError};
 
-/// A file on its way to its name. Dropped before its end, it leaves nothing.
+/// A file that is being uploaded. Dropping it before the end leaves nothing behind.
 #[derive(Debug)]
 pub struct Upload {
     root: OpenDirectory,
@@ -20,10 +20,11 @@ pub struct Upload {
 }
 
 impl Upload {
-    /// Begins a file; `aside` is where it lies until it is whole.
+    /// Starts an upload. The file lies in `aside` until it is complete.
     ///
     /// # Errors
-    /// [`FileError::NotAFile`] where its name or one on the way is something else's, or the disk's.
+    /// [`FileError::NotAFile`] if the name, or a directory on the way to it, belongs to something
+    /// else, or a disk error.
     pub fn begin(scope: &Scope, aside: &Arc<Dir>, name: FileName) -> Result<Self, FileError> {
         Self::begin_in(scope.open(), aside, name)
     }
@@ -33,7 +34,7 @@ impl Upload {
         aside: &Arc<Dir>,
         name: FileName,
     ) -> Result<Self, FileError> {
-        // Said again when it is put in place; here it saves the way up.
+        // `finish` checks this again. Checking it here too saves a useless upload.
         match look(&root, &name) {
             Ok(NodeKind::File) | Err(FileError::Unknown) => {}
             Ok(_) => return Err(FileError::NotAFile),
@@ -43,10 +44,10 @@ impl Upload {
         Ok(Self { root, name, draft, bytes: 0 })
     }
 
-    /// Adds what comes next.
+    /// Appends the next piece.
     ///
     /// # Errors
-    /// [`FileError::Quota`], or the disk's.
+    /// [`FileError::Quota`], or a disk error.
     pub fn write(&mut self, mut piece: &[u8]) -> Result<(), FileError> {
         while !piece.is_empty() {
             let written = self.draft.file().write_at(piece, self.bytes)?;
@@ -56,28 +57,28 @@ impl Upload {
         Ok(())
     }
 
-    /// Puts the file in place, durably; whether its name is new. A file of that name is replaced,
-    /// and directories on the way are made.
+    /// Puts the file in place and waits until it is on disk. Returns true if the name is new. An
+    /// existing file is replaced, and missing directories are created.
     ///
     /// # Errors
-    /// [`FileError::NotAFile`], [`FileError::Quota`], or the disk's.
+    /// [`FileError::NotAFile`], [`FileError::Quota`], or a disk error.
     pub fn finish(self) -> Result<(FileView, bool), FileError> {
         self.draft.file().sync()?;
         let root = self.root.clone();
         let (view, created, made) = self.put()?;
-        // What was made is on disk from the root down.
+        // Sync the directories that were changed, from the root down.
         let mut directory = root;
         let (way, _) = split(view.name.as_str());
         let mut way: Vec<_> = way.collect();
         way.reverse();
         let mut depth = 0;
         loop {
-            // The directory that has the first new name, and all below it.
+            // Start with the directory that contains the first new name.
             if depth >= made.first {
                 directory.sync()?;
             }
             let Some(part) = way.pop() else { break };
-            // Where a guest has moved it away it is that guest's affair.
+            // If a guest has moved the directory in the meantime, there is nothing left to sync.
             let Ok(next) = descend(&directory, part) else { break };
             directory = next;
             depth += 1;
@@ -85,13 +86,13 @@ impl Upload {
         Ok((view, created))
     }
 
-    /// As [`Self::finish`], without waiting for the disk, and with the time of its last change.
+    /// Like [`Self::finish`], but sets the modification time and does not wait for the disk.
     pub(super) fn finish_at(self, modified: NewTime) -> Result<FileView, FileError> {
         self.draft.file().set_times(NewTime::Keep, modified)?;
         Ok(self.put()?.0)
     }
 
-    /// Also which directories were made.
+    /// Puts the file in place, and also returns the directories that were created.
     fn put(self) -> Result<(FileView, bool, CreatedDirectories), FileError> {
         let Self { root, name, draft, .. } = self;
         let stat = draft.file().stat()?;
@@ -107,7 +108,7 @@ impl Upload {
     }
 }
 
-/// What has a name now.
+/// Returns the type of the file that has a name now.
 fn look(root: &OpenDirectory, name: &FileName) -> Result<NodeKind, FileError> {
     let (parts, leaf) = split(name.as_str());
     let mut directory = root.clone();
@@ -117,15 +118,15 @@ fn look(root: &OpenDirectory, name: &FileName) -> Result<NodeKind, FileError> {
     Ok(directory.stat_at(leaf, false)?.kind)
 }
 
-/// Directories that were made on the way to a name, which are next to each other.
+/// A chain of directories that were created on the way to a name.
 pub(super) struct CreatedDirectories {
-    /// Which part of the name the first of them is; the last part where there is none.
+    /// The position in the name of the first one; that of the last component if there is none.
     first: usize,
     count: usize,
 }
 
 impl CreatedDirectories {
-    /// Removes them, as far as they are empty.
+    /// Removes the directories that are empty.
     fn undo(&self, root: &OpenDirectory, name: &str) {
         let (parts, _) = split(name);
         let parts: Vec<_> = parts.collect();
@@ -142,7 +143,7 @@ impl CreatedDirectories {
     }
 }
 
-/// The directory that a name lies in, made with all on the way where it is missing.
+/// Opens the directory of a name, creating all missing directories.
 pub(super) fn make_parents(
     root: &OpenDirectory,
     name: &str,
@@ -165,7 +166,7 @@ pub(super) fn make_parents(
     Ok((directory, made))
 }
 
-/// Opens a directory, or makes it and counts it.
+/// Opens a directory, or creates it and increments `made`.
 fn enter(
     directory: &OpenDirectory,
     part: &str,
@@ -177,7 +178,7 @@ fn enter(
     }
     match directory.create_directory(part) {
         Ok(()) => *made += 1,
-        // The guest was quicker.
+        // The guest has created it first.
         Err(ScopeError::Io(error)) if error.kind() == io::ErrorKind::AlreadyExists => {}
         Err(error) => return Err(error.into()),
     }

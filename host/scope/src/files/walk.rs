@@ -1,10 +1,10 @@
-//! Going through a guest's tree in the order of whole names.
+//! A walk through a guest's tree in the order of whole names.
 //!
-//! The name of a directory sorts with the `/` that follows it, so that going down where it stands
-//! gives all names in the order of their bytes. A directory is read a thousand names at a time.
+//! A directory sorts with a `/` appended to its name, so that descending into it in place yields
+//! all names in the order of their bytes. A directory is read a thousand names at a time.
 //!
-//! A name leads through up to 2,048 directories. Held open are the last 64 of them and every 64th
-//! before; those between are opened again on the way back, from the one that is held above them.
+//! A name has up to 2,048 directories. The walk keeps the last 64 of them open, and every 64th of
+//! the others. The rest are opened again on the way back, from the nearest open directory above.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -14,13 +14,13 @@ use super::error::{FileError, gone};
 use super::path::{descend, split};
 use crate::{NodeKind, OpenDirectory, Order, ScopeError};
 
-/// Names held of one directory.
+/// Maximum number of names held per directory.
 const BATCH: usize = 1_000;
 
-/// Which directories are held open.
+/// Number of directories kept open at the end of the path, and the interval before that.
 const HELD: usize = 64;
 
-/// Whether something is a file or a directory, when its directory was read.
+/// The type of an entry when its directory was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum WalkKind {
     File,
@@ -32,38 +32,38 @@ pub(super) struct WalkEntry {
     /// Its whole name.
     pub(super) name: FileName,
     pub(super) kind: WalkKind,
-    /// Where it lies.
+    /// The directory that contains it.
     pub(super) directory: OpenDirectory,
 }
 
 impl WalkEntry {
-    /// The last part of its name.
+    /// Returns the last component of the name.
     pub(super) fn leaf(&self) -> &str {
         split(self.name.as_str()).1
     }
 }
 
-/// See the module's documentation.
+/// The position of a walk. See the module's documentation.
 pub(super) struct Walk {
     root: OpenDirectory,
-    /// What names begin with.
+    /// The prefix of all names that are returned.
     prefix: String,
-    /// What names come after.
+    /// The name that all returned names come after.
     after: String,
     levels: Vec<WalkLevel>,
-    /// Names that are no [`FileName`]s.
+    /// Number of names that are not valid [`FileName`]s.
     hidden: u64,
 }
 
 struct WalkLevel {
-    /// Its name with a `/`; empty for the root.
+    /// The name of the directory with a `/`; empty for the root.
     base: String,
     directory: Option<OpenDirectory>,
-    /// Names in order, directories with a `/`.
+    /// The next names in order; directories have a trailing `/`.
     pending: VecDeque<String>,
-    /// The last one that was taken.
+    /// The last name that was taken.
     last: String,
-    /// There are names after `pending`.
+    /// True if there are names after `pending`.
     more: bool,
 }
 
@@ -73,7 +73,7 @@ impl Walk {
         Self { root, prefix: prefix.to_owned(), after: after.to_owned(), levels, hidden: 0 }
     }
 
-    /// How many files and directories were passed over for their names.
+    /// Returns the number of files and directories skipped because of their names.
     pub(super) fn hidden(&self) -> u64 {
         self.hidden
     }
@@ -90,7 +90,7 @@ impl Walk {
                     }
                 }
                 Ok(None) => drop(self.levels.pop()),
-                // The directory went away meanwhile.
+                // The directory was removed in the meantime.
                 Err(error) => {
                     gone(error)?;
                     self.levels.pop();
@@ -99,7 +99,7 @@ impl Walk {
         }
     }
 
-    /// The next name of the directory that the walk is in.
+    /// Returns the next entry of the current directory.
     fn found(&mut self) -> Result<Option<WalkEntry>, FileError> {
         let Some(level) = self.levels.last_mut() else { return Ok(None) };
         let Some(key) = level.pending.pop_front() else { return Ok(None) };
@@ -112,7 +112,7 @@ impl Walk {
         Ok(Some(WalkEntry { name, kind, directory: self.directory()? }))
     }
 
-    /// Goes on in a directory; false where it is none any more.
+    /// Descends into a directory. Returns false if it is none any more.
     fn enter(&mut self, found: &WalkEntry) -> Result<bool, FileError> {
         let directory = match descend(&found.directory, found.leaf()) {
             Ok(directory) => directory,
@@ -127,7 +127,7 @@ impl Walk {
         Ok(true)
     }
 
-    /// The directory that the walk is in.
+    /// Returns the current directory, opening it again if necessary.
     fn directory(&mut self) -> Result<OpenDirectory, FileError> {
         let held = self.levels.iter().rposition(|level| level.directory.is_some());
         let mut directory = self.root.clone();
@@ -141,7 +141,7 @@ impl Walk {
         Ok(directory)
     }
 
-    /// Reads the names that come next in the directory that the walk is in.
+    /// Reads the next names of the current directory.
     fn fill(&mut self) -> Result<(), FileError> {
         let directory = self.directory()?;
         if let Some(level) = self.levels.last_mut() {
@@ -157,13 +157,12 @@ impl WalkLevel {
         Self { base, directory: Some(directory), pending, last, more: true }
     }
 
-    /// The last part of its name.
+    /// Returns the last component of the name.
     fn leaf(&self) -> &str {
         split(self.base.trim_end_matches('/')).1
     }
 
-    /// Reads the names that come next. Returns how many are no [`FileName`]s, if that is not said
-    /// elsewhere.
+    /// Reads the next names. Returns the number of invalid names if this call has to count them.
     fn fill(
         &mut self,
         directory: &OpenDirectory,
@@ -208,22 +207,22 @@ impl WalkLevel {
         Ok(if counts { hidden } else { 0 })
     }
 
-    /// Whether a name is one that was asked for, or a directory on the way to one.
+    /// Returns true if a name was asked for, or is a directory on the way to one.
     fn wanted(&self, key: &str, prefix: &str, after: &str) -> bool {
         let full = format!("{}{key}", self.base);
         let leads_to = |name: &str| full.ends_with('/') && name.starts_with(&full);
         (full.starts_with(prefix) || leads_to(prefix)) && (full.as_str() > after || leads_to(after))
     }
 
-    /// Whether the names in it that cannot be told are counted: once, by the list that begins it, and
-    /// not where it only lies on the way.
+    /// Returns true if invalid names in this directory are counted. Each directory is counted once,
+    /// by the page that starts it, and not if it is only on the way to the prefix.
     fn counts(&self, prefix: &str, after: &str) -> bool {
         let begins = self.last.is_empty() && (after.is_empty() || !after.starts_with(&self.base));
         let on_the_way = prefix.strip_prefix(&self.base).is_some_and(|rest| rest.contains('/'));
         begins && !on_the_way
     }
 
-    /// Whether something has a whole name that can be told.
+    /// Returns true if the whole name is a valid [`FileName`].
     fn is_name(&self, key: &str) -> bool {
         format!("{}{key}", self.base).trim_end_matches('/').parse::<FileName>().is_ok()
     }

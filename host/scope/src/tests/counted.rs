@@ -1,4 +1,4 @@
-//! A ledger that starts from what lies in the directory already.
+//! Ledgers that start with the files that are in the directory already.
 
 use super::*;
 
@@ -13,7 +13,7 @@ impl Found {
         Self { temp, quota: Quota { bytes, entries } }
     }
 
-    /// What a worker's next instance gets.
+    /// Opens the directory as the next instance of a worker would.
     fn connect(&self) -> (OpenDirectory, Disk) {
         let disk = Disk::counted(self.quota, &self.temp).unwrap();
         let scope = Scope::new(self.temp.try_clone().unwrap(), Rights::ReadWrite, disk.clone());
@@ -30,7 +30,7 @@ fn usage(bytes: u64, entries: u64) -> DiskUsage {
 }
 
 #[test]
-fn deleting_and_cutting_what_was_found_gives_credit() {
+fn deleting_and_truncating_existing_files_gives_credit() {
     let found = Found::new(1000, 10);
     found.temp.create_dir("dir").unwrap();
     for name in ["a", "b", "dir/c"] {
@@ -51,7 +51,7 @@ fn deleting_and_cutting_what_was_found_gives_credit() {
 }
 
 #[test]
-fn a_replaced_file_that_was_found_gives_credit() {
+fn replacing_an_existing_file_gives_credit() {
     let found = Found::new(1000, 10);
     found.temp.write("old", [0; 100]).unwrap();
     found.temp.write("new", [0; 7]).unwrap();
@@ -61,7 +61,7 @@ fn a_replaced_file_that_was_found_gives_credit() {
 }
 
 #[test]
-fn a_found_hard_link_is_credited_with_its_last_name() {
+fn existing_hard_links_are_credited_with_the_last_name() {
     let found = Found::new(1000, 10);
     found.temp.write("a", [0; 100]).unwrap();
     found.temp.hard_link("a", &found.temp, "b").unwrap();
@@ -79,7 +79,7 @@ fn a_found_hard_link_is_credited_with_its_last_name() {
 }
 
 #[test]
-fn a_found_file_that_is_unlinked_while_open_holds_its_bytes() {
+fn existing_files_unlinked_while_open_keep_their_bytes() {
     let found = Found::new(1000, 10);
     found.temp.write("a", [0; 100]).unwrap();
     let (dir, disk) = found.connect();
@@ -96,7 +96,7 @@ fn a_found_file_that_is_unlinked_while_open_holds_its_bytes() {
 }
 
 #[test]
-fn over_the_quota_growth_is_refused_and_the_rest_goes_on() {
+fn only_growth_is_refused_over_the_quota() {
     let found = Found::new(100, 2);
     for name in ["a", "b", "c"] {
         found.temp.write(name, [0; 60]).unwrap();
@@ -111,7 +111,7 @@ fn over_the_quota_growth_is_refused_and_the_rest_goes_on() {
     assert!(matches!(dir.create_directory("d"), Err(ScopeError::Quota(LimitName::disk_entries))));
     dir.rename("c", &dir, "d").unwrap();
     dir.unlink("b").unwrap();
-    assert!(matches!(open.append(b"x"), Err(ScopeError::Quota(_))), "still over it");
+    assert!(matches!(open.append(b"x"), Err(ScopeError::Quota(_))), "still over the quota");
     dir.unlink("d").unwrap();
     assert_eq!(open.append(&[0; 60]).unwrap(), 40);
     assert_eq!(disk.usage(), usage(100, 1));
@@ -119,7 +119,7 @@ fn over_the_quota_growth_is_refused_and_the_rest_goes_on() {
 }
 
 #[test]
-fn the_ledger_keeps_nothing_for_a_closed_file() {
+fn the_ledger_forgets_closed_files() {
     let found = Found::new(1 << 20, 1000);
     found.temp.write("found", [0; 10]).unwrap();
     let (dir, disk) = found.connect();
@@ -132,10 +132,10 @@ fn the_ledger_keeps_nothing_for_a_closed_file() {
     assert_eq!(disk.ledger().remembered(), 0);
 }
 
-/// Runs the same random changes on two trees: one with a ledger from the beginning, one whose
-/// ledger is made anew now and then. They never differ, from each other and from the disk.
+/// Applies the same random changes to two trees. One keeps its first ledger, the other gets a new
+/// one now and then. Both ledgers must always agree with each other and with the disk.
 #[test]
-fn a_recounted_ledger_goes_on_as_one_that_was_always_there() {
+fn new_ledgers_agree_with_long_lived_ones() {
     let always = fixture(Rights::ReadWrite, 700, 7);
     let always_dir = always.scope.open();
     let found = Found::new(700, 7);
@@ -180,11 +180,11 @@ fn a_recounted_ledger_goes_on_as_one_that_was_always_there() {
             (dir, disk) = found.connect();
         }
     }
-    assert!(refused > 50, "the quota was met only {refused} times");
+    assert!(refused > 50, "the quota was reached only {refused} times");
 }
 
 #[test]
-fn what_another_process_has_changed_is_counted_again_and_drafts_count_on() {
+fn recounts_include_other_processes_changes_and_drafts() {
     let found = Found::new(1_000, 10);
     found.temp.write("old", [0; 100]).unwrap();
     let aside = cap_tempfile::tempdir(ambient_authority()).unwrap();
@@ -195,7 +195,7 @@ fn what_another_process_has_changed_is_counted_again_and_drafts_count_on() {
     let draft = scope.open().draft(&aside).unwrap();
     draft.file().write_at(&[0; 30], 0).unwrap();
     assert_eq!(disk.usage(), usage(130, 1));
-    // Elsewhere, with a ledger that began where this one was.
+    // Another process starts with the same usage.
     let other = Disk::counted_before(found.quota, disk.usage());
     assert_eq!(other.usage(), usage(130, 1));
     found.temp.remove_file("old").unwrap();

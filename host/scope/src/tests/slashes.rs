@@ -1,27 +1,27 @@
-//! What a name means with a slash behind it: what the kernel says that it means.
+//! Names with a trailing slash mean the same in a scope as to the kernel.
 //!
-//! Each call is made twice, in a scope and by the kernel in a tree of the same content. Both have to
-//! end the same way, with the same error if it is one, and to leave the same behind.
+//! Each call is made twice, in a scope and by the kernel in a tree with the same content. Both must
+//! have the same result, including the error, and leave the same tree.
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat as KernelStat, Timespec, Timestamps};
 use rustix::io::Errno;
 
 use super::*;
 
-/// A name for each kind of thing in the tree, and for one that is not there.
+/// A name for each kind of file in the tree, and one that does not exist.
 const NAMES: [&str; 9] =
     ["file", "full", "empty", "to-file", "to-full", "to-empty", "to-nothing", "loop", "missing"];
 
-/// What may stand behind a name.
+/// Suffixes that are appended to a name.
 const TAILS: [&str; 6] = ["", "/", "//", "/.", "/./", "/.."];
 
-/// What a call is made on. The second name is a new one where it has no use for it.
+/// The names that a call gets. A call with one name ignores the second.
 struct Names {
     first: String,
     second: String,
 }
 
-/// What a call has found, or why it was refused.
+/// The result of a call.
 type Found = Result<String, Errno>;
 
 struct Call {
@@ -194,7 +194,7 @@ fn fill(dir: &Dir) {
     }
 }
 
-/// All that is in a tree: names, kinds, and which have the time that is set.
+/// Describes all files of a tree: the name, the type, and whether the time was set.
 fn content(dir: &Dir) -> Vec<String> {
     let mut names = Vec::new();
     let mut pending = vec![String::new()];
@@ -213,7 +213,7 @@ fn content(dir: &Dir) -> Vec<String> {
     names
 }
 
-/// Two trees of the same content.
+/// Two trees with the same content.
 struct Twins {
     ours: Fixture,
     the_kernels: cap_tempfile::TempDir,
@@ -228,10 +228,12 @@ impl Twins {
         Self { ours, the_kernels }
     }
 
-    /// Makes one call in a scope and by the kernel, and says where they differ.
+    /// Makes one call in the scope and by the kernel, and describes the difference if there is one.
     fn compare(&mut self, call: &Call, names: &Names) -> Option<String> {
         let end = (call.in_scope)(&self.ours.scope.open(), names).map_err(|error| match error {
-            ScopeError::Io(error) => Errno::from_io_error(&error).expect("it is the kernel's"),
+            ScopeError::Io(error) => {
+                Errno::from_io_error(&error).expect("the error comes from the kernel")
+            }
             other => panic!("{}: {other}", call.name),
         });
         let expected = (call.by_the_kernel)(&self.the_kernels, names);
@@ -241,7 +243,7 @@ impl Twins {
         }
         (!same).then(|| {
             let Names { first, second } = names;
-            format!("{} {first} {second}: {end:?}, and the kernel {expected:?}", call.name)
+            format!("{} {first} {second}: scope {end:?}, kernel {expected:?}", call.name)
         })
     }
 }
@@ -251,11 +253,12 @@ fn with_tails<'a>(tails: &'a [&'a str]) -> impl Iterator<Item = String> + 'a {
 }
 
 #[test]
-fn a_slash_behind_a_name_means_what_the_kernel_says() {
+fn trailing_slashes_mean_the_same_as_to_the_kernel() {
     let (mut twins, mut differences) = (Twins::new(), Vec::new());
     for call in ON_ONE_NAME.iter().chain(&SET_TIMES) {
         for first in with_tails(&TAILS) {
-            // A link to nothing is never created through: it would not be known what was made.
+            // A scope never creates a file through a dangling link, since it would not know what
+            // was created.
             if call.name.starts_with("create") && first == "to-nothing" {
                 continue;
             }
@@ -266,7 +269,7 @@ fn a_slash_behind_a_name_means_what_the_kernel_says() {
 }
 
 #[test]
-fn a_slash_behind_either_of_two_names_means_what_the_kernel_says() {
+fn trailing_slashes_on_two_names_mean_the_same_as_to_the_kernel() {
     let (mut twins, mut differences) = (Twins::new(), Vec::new());
     for call in &ON_TWO_NAMES {
         for first in with_tails(&["", "/", "/.", "/.."]) {
@@ -278,27 +281,27 @@ fn a_slash_behind_either_of_two_names_means_what_the_kernel_says() {
     assert!(differences.is_empty(), "{}", differences.join("\n"));
 }
 
-/// Links that lead out of a scope, and paths that do.
+/// Links and paths that lead out of a scope.
 const WAYS_OUT: [&str; 8] =
     ["up", "to-secret", "to-outside", "absolute", "..", "../secret", "/", "/etc"];
 
 #[test]
-fn no_slash_leads_out() {
+fn trailing_slashes_never_leave_the_scope() {
     let mut edge = Edge::new();
     for call in ON_ONE_NAME.iter().chain(&SET_TIMES).chain(&ON_TWO_NAMES) {
         for way in WAYS_OUT {
             for tail in TAILS {
                 let path = format!("{way}{tail}");
-                edge.holds(call, &Names { first: path.clone(), second: "new".into() });
+                edge.check(call, &Names { first: path.clone(), second: "new".into() });
                 if ON_TWO_NAMES.iter().any(|other| other.name == call.name) {
-                    edge.holds(call, &Names { first: "file".into(), second: path });
+                    edge.check(call, &Names { first: "file".into(), second: path });
                 }
             }
         }
     }
 }
 
-/// A scope with links out of it, and what lies beside it.
+/// A scope that contains links out of it, and its surroundings.
 struct Edge {
     f: Fixture,
     scope: Scope,
@@ -325,9 +328,9 @@ impl Edge {
         Self { f, scope, before }
     }
 
-    /// Makes a call on a name that leads out. A link itself, without a slash, is the guest's to rename
-    /// or to remove; what it points to is not.
-    fn holds(&mut self, call: &Call, names: &Names) {
+    /// Makes a call on a name that leads out. Without a trailing slash the guest may rename or
+    /// remove the link itself, but not its target.
+    fn check(&mut self, call: &Call, names: &Names) {
         let end = (call.in_scope)(&self.scope.open(), names);
         let Names { first, second } = names;
         assert_eq!(outside(&self.f.temp), self.before, "{} {first} {second}", call.name);
@@ -344,7 +347,7 @@ impl Edge {
     }
 }
 
-/// What lies beside the scope's directory.
+/// Describes the files outside the scope's directory.
 fn outside(dir: &Dir) -> Vec<String> {
     content(dir).into_iter().filter(|name| !name.starts_with("inside/")).collect()
 }

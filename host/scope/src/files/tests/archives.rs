@@ -2,7 +2,7 @@ use super::*;
 use skep_protocol::Imported;
 use tar::{EntryType, Header};
 
-/// Raw blocks, since no library writes what is tested here.
+/// Raw tar blocks: no library writes the archives that are tested here.
 #[derive(Default)]
 struct Tar(Vec<u8>);
 
@@ -80,7 +80,7 @@ fn pack(place: &Place) -> Vec<u8> {
 }
 
 #[test]
-fn what_is_exported_is_imported_elsewhere() {
+fn exported_archives_can_be_imported() {
     let from = place(1 << 24, 1_000);
     let long = format!("{}/{}", "d".repeat(200), "ü".repeat(100));
     let exact = "e".repeat(100);
@@ -118,7 +118,7 @@ fn what_is_exported_is_imported_elsewhere() {
         assert_eq!(to.used().0, done.bytes);
         assert_eq!(pack(&to).len(), archive.len());
     }
-    // And what is not ours can read it.
+    // Another implementation can read it too.
     let mut read = tar::Archive::new(&archive[..]);
     let paths: Vec<_> =
         read.entries().unwrap().map(|e| e.unwrap().path().unwrap().into_owned()).collect();
@@ -126,7 +126,7 @@ fn what_is_exported_is_imported_elsewhere() {
 }
 
 #[test]
-fn archives_of_others_are_imported() {
+fn archives_from_other_tools_are_imported() {
     let place = place(1 << 20, 100);
     let mut builder = tar::Builder::new(Vec::new());
     let mut header = Header::new_ustar();
@@ -160,7 +160,7 @@ fn archives_of_others_are_imported() {
 }
 
 #[test]
-fn what_is_not_a_plain_file_or_directory_ends_an_archive() {
+fn unsupported_entries_end_the_import() {
     let long = "n/".repeat(2_048) + "n";
     let wide = "w".repeat(256);
     let kinds = b"1234 67ADKMNSVx9g\xff";
@@ -263,7 +263,7 @@ fn what_is_not_a_plain_file_or_directory_ends_an_archive() {
 }
 
 #[test]
-fn what_is_no_archive_is_refused() {
+fn malformed_archives_are_refused() {
     let good = tar().file("a", &[7; 600]).end();
     for cut in [0, 1, 100, 511, 512, 600, 1_535, 1_536, 1_600, 2_047, 2_048, 2_559] {
         let place = place(1 << 20, 100);
@@ -288,12 +288,12 @@ fn what_is_no_archive_is_refused() {
 }
 
 #[test]
-fn an_archive_is_held_to_the_quota() {
+fn imports_are_bounded_by_the_quota() {
     let place = place(1_000, 3);
     let past = unpack(&place, &tar().file("a", &[1; 900]).file("b", &[2; 200]).end());
     assert!(matches!(past, Err(FileError::Quota(LimitName::disk_bytes))));
     assert_eq!((place.names(""), place.used()), (vec!["a".to_owned()], (900, 1)));
-    // One that says it is larger than any disk.
+    // An entry that claims to be larger than any disk.
     let past = unpack(&place, &tar().sized(b'0', b"c", 1 << 60, &[3; 600]).end());
     assert!(matches!(past, Err(FileError::Quota(LimitName::disk_bytes))));
     let past = unpack(&place, &tar().entry(b'5', b"d/e/f", b"").end());
@@ -303,7 +303,7 @@ fn an_archive_is_held_to_the_quota() {
 }
 
 #[test]
-fn an_archive_is_made_of_what_changes_under_it() {
+fn exports_tolerate_changes_to_the_tree() {
     let place = place(1 << 22, 100);
     place.put("a", &vec![1; 300_000]).unwrap();
     place.put("b", b"gone").unwrap();
@@ -324,5 +324,5 @@ fn an_archive_is_made_of_what_changes_under_it() {
     }
     let to = super::place(1 << 22, 100);
     assert_eq!(unpack(&to, &archive).unwrap(), Imported { files: 1, bytes: 300_000 });
-    assert!(to.get("a").unwrap().ends_with(&[0; 100_000]), "its size was promised");
+    assert!(to.get("a").unwrap().ends_with(&[0; 100_000]), "the header has announced the size");
 }
