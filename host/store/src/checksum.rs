@@ -1,14 +1,14 @@
 //! Checksums of rows.
 //!
-//! CRC-32 over every column in the order of the table, each number as 8 bytes and each text or
-//! blob behind its length. It finds damage, not forgery.
+//! A CRC-32 over the columns in the order of the table. A number is 8 bytes; a text or blob is
+//! preceded by its length. It detects damage, not forgery.
 
 use crc32fast::Hasher;
 
-/// A checksum in the making.
+/// A checksum that is being computed.
 pub(crate) struct Checksum {
     hasher: Hasher,
-    // Numbers are gathered here: one call of the hasher for ten of them.
+    // Collects the numbers, so that ten of them cost one call of the hasher.
     pending: [u8; 96],
     filled: usize,
 }
@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_gathered_sums_as_if_it_were_not() {
+    fn buffered_values_have_the_same_checksum() {
         let long = vec![7; 5_000];
         let mut plain = Hasher::new();
         let mut sum = Checksum::new();

@@ -1,4 +1,4 @@
-//! The answer to a transaction, which comes after its commit.
+//! The result of a transaction, which is sent after its commit.
 
 use std::future::Future;
 use std::pin::{Pin, pin};
@@ -10,17 +10,17 @@ use tokio::sync::oneshot;
 
 use crate::{Receipt, StoreError};
 
-/// A transaction on its way to the disk. Dropping this does not call it back.
+/// A transaction that is in flight. Dropping this does not cancel it.
 #[derive(Debug)]
 pub struct Commit(oneshot::Receiver<Result<Receipt, StoreError>>);
 
-/// The other end of a [`Commit`].
+/// The sending half of a [`Commit`].
 pub(crate) struct CommitReply {
     then: Option<AfterCommit>,
     sender: oneshot::Sender<Result<Receipt, StoreError>>,
 }
 
-/// What is done on the writer's thread as soon as a transaction is on disk.
+/// A callback that runs on the writer's thread as soon as the transaction is on disk.
 pub(crate) type AfterCommit = Box<dyn FnOnce(&Receipt) + Send>;
 
 impl CommitReply {
@@ -28,7 +28,7 @@ impl CommitReply {
         if let (Some(then), Ok(receipt)) = (self.then, &result) {
             then(receipt);
         }
-        // Whoever asked may not care any more.
+        // The caller may have dropped its `Commit`.
         let _ = self.sender.send(result);
     }
 }
@@ -39,10 +39,10 @@ impl Commit {
         (CommitReply { then, sender }, Self(commit))
     }
 
-    /// Blocks until it is on disk.
+    /// Blocks until the transaction is on disk.
     ///
     /// # Errors
-    /// As the future's.
+    /// Same as awaiting the future.
     pub fn wait(self) -> Result<Receipt, StoreError> {
         block_on(self)
     }
@@ -64,7 +64,7 @@ impl Wake for Unpark {
     }
 }
 
-/// Runs a future that needs no runtime.
+/// Runs a future that needs no async runtime.
 pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
     let mut future = pin!(future);
     let waker = Waker::from(Arc::new(Unpark(thread::current())));

@@ -1,8 +1,8 @@
-//! The wasm files of components: `components/<sha256>.wasm`.
+//! The Wasm files of components: `components/<sha256>.wasm`.
 //!
-//! A file comes before its row and goes after it, so a row always has its file. A file without a
-//! row is left over from a crash or a removal; the janitor takes it away, unless someone has just
-//! put it there and is about to add the row.
+//! A file is written before its row and deleted after it, so every row has a file. A file without a
+//! row is left over from a crash or a removal. The janitor deletes it, unless it was just written
+//! and its row is about to be committed.
 
 use std::collections::HashSet;
 use std::io::{self, Read};
@@ -15,7 +15,7 @@ use skep_protocol::ComponentDigest;
 
 use crate::{Faults, StoreError, layout};
 
-/// Files looked at in one slice of the janitor's work.
+/// Number of files checked in one slice of the janitor's work.
 const SWEPT: usize = 64;
 
 pub(crate) struct ComponentFiles {
@@ -25,11 +25,11 @@ pub(crate) struct ComponentFiles {
 }
 
 struct ComponentNames {
-    /// Written by this process, and no row committed since.
+    /// Files that this process has written and whose rows are not committed yet.
     fresh: HashSet<ComponentDigest>,
-    /// Files whose row is gone, or may be.
+    /// Files that may have no row any more.
     orphans: Vec<ComponentDigest>,
-    /// What an earlier process left has been looked for.
+    /// True if the files of earlier processes have been listed.
     listed: bool,
 }
 
@@ -39,11 +39,11 @@ impl ComponentFiles {
         Self { dir, faults, names: Mutex::new(names) }
     }
 
-    /// Puts a component's bytes in place, durably.
+    /// Writes a component's file and waits until it is on disk.
     pub(crate) fn write(&self, wasm: &[u8]) -> io::Result<ComponentDigest> {
         let digest = ComponentDigest::from_sha256(Sha256::digest(wasm).into());
         let dir = layout::private_dir(&self.dir, layout::COMPONENTS)?;
-        // Whoever writes the same one waits, and the janitor keeps out.
+        // The lock makes concurrent writers of the same file wait, and keeps the janitor out.
         let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
         names.fresh.insert(digest);
         self.faults.at("component.write")?;
@@ -72,17 +72,17 @@ impl ComponentFiles {
         Ok(Some(wasm))
     }
 
-    /// Its row was committed.
+    /// Records that the component's row was committed.
     pub(crate) fn put(&self, digest: &ComponentDigest) {
         self.names.lock().unwrap_or_else(PoisonError::into_inner).fresh.remove(digest);
     }
 
-    /// Its row was removed.
+    /// Records that the component's row was removed.
     pub(crate) fn orphan(&self, digest: ComponentDigest) {
         self.names.lock().unwrap_or_else(PoisonError::into_inner).orphans.push(digest);
     }
 
-    /// Removes files that have no row. Whether there may be more.
+    /// Deletes files that have no row. Returns true if there may be more.
     pub(crate) fn sweep(
         &self,
         has_row: impl Fn(&ComponentDigest) -> Result<bool, StoreError>,
@@ -110,7 +110,7 @@ impl ComponentFiles {
         }
     }
 
-    /// All files, and no more of the drafts.
+    /// Lists all files, and deletes unfinished drafts.
     fn list(&self) -> io::Result<Vec<ComponentDigest>> {
         let dir = match self.dir.open_dir(layout::COMPONENTS) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),

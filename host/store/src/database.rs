@@ -1,4 +1,4 @@
-//! Connections to the database, and what its errors mean.
+//! Connections to the database, and the meaning of its errors.
 
 use std::os::fd::AsRawFd;
 use std::path::PathBuf;
@@ -10,18 +10,19 @@ use rusqlite::{Connection, Error, ErrorCode, OpenFlags};
 
 use crate::{OpenError, StoreError};
 
-/// The database's file.
+/// The name of the database's file.
 pub(crate) const FILE: &str = "state.db";
 
-/// KiB of pages that the writer may keep. A reader's pages are of no use to it any more once something
-/// was written.
+/// Page cache of the writer in KiB. A reader's cache is smaller: SQLite drops it after every write
+/// by another connection.
 const WRITER_CACHE_KIB: i64 = 2 << 10;
 const READER_CACHE_KIB: i64 = 512;
 
-/// Another program may hold the database for a moment, such as `sqlite3` making a backup.
+/// Time to wait for a lock. Another program may hold one for a moment, for example `sqlite3` while
+/// it makes a backup.
 pub(crate) const BUSY: Duration = Duration::from_secs(5);
 
-/// Where the database is, for as long as this lives.
+/// The location of the database. Keeps the directory's handle open.
 #[derive(Clone)]
 pub(crate) struct Database {
     dir: Arc<Dir>,
@@ -33,17 +34,17 @@ impl Database {
         Self { dir, vfs }
     }
 
-    /// A connection that writes.
+    /// Opens a connection that can write.
     pub(crate) fn writer(&self) -> rusqlite::Result<Connection> {
         let connection = self.connect(OpenFlags::SQLITE_OPEN_CREATE)?;
-        // Has no effect but on a database without tables.
+        // Only affects a database without tables.
         connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
         Ok(connection)
     }
 
-    /// A connection that cannot write.
+    /// Opens a read-only connection.
     pub(crate) fn reader(&self) -> rusqlite::Result<Connection> {
         let connection = self.connect(OpenFlags::empty())?;
         connection.pragma_update(None, "query_only", true)?;
@@ -52,17 +53,17 @@ impl Database {
         Ok(connection)
     }
 
-    /// A connection that moves pages from the log to the database.
+    /// Opens a connection that moves pages from the log to the database.
     pub(crate) fn checkpointer(&self) -> rusqlite::Result<Connection> {
         let connection = self.connect(OpenFlags::empty())?;
         connection.pragma_update(None, "cache_size", -READER_CACHE_KIB)?;
-        // It has to have read once to have a part in the log.
+        // Only a connection that has read keeps the log open.
         connection.query_row("SELECT count(*) FROM meta", [], |_| Ok(()))?;
         Ok(connection)
     }
 
-    /// A connection that leaves the files as they are, for whoever looks in from outside: one that
-    /// could write would move the log into the database when it closes.
+    /// Opens a connection for inspection, which leaves the files unchanged. A connection that can
+    /// write would move the log into the database when it is closed.
     pub(crate) fn looker(&self) -> rusqlite::Result<Connection> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
             | OpenFlags::SQLITE_OPEN_NO_MUTEX
@@ -85,15 +86,15 @@ impl Database {
         };
         connection.busy_timeout(BUSY)?;
         connection.pragma_update(None, "synchronous", "FULL")?;
-        // A failing disk is an error through read(2), but kills the process through a mapping.
+        // A failing disk makes read(2) return an error, but kills a process that uses a mapping.
         connection.pragma_update(None, "mmap_size", 0)?;
         connection.pragma_update(None, "wal_autocheckpoint", 0)?;
         connection.pragma_update(None, "temp_store", "MEMORY")?;
         Ok(connection)
     }
 
-    /// SQLite knows files by their names only. It is given the one that our handle has at this
-    /// moment, so it opens what the handle leads to and nothing else.
+    /// Returns a path for SQLite, which cannot open a file through a handle. The path is the one
+    /// that the directory's handle has at this moment, so SQLite opens that directory and no other.
     fn path(&self) -> PathBuf {
         let link = format!("/proc/self/fd/{}", self.dir.as_raw_fd());
         let dir = rustix::fs::readlink(&link, Vec::new()).ok().and_then(|dir| {
@@ -105,7 +106,7 @@ impl Database {
     }
 }
 
-/// What an error of the database is to whoever reads or writes.
+/// Converts a database error for readers and writers.
 pub(crate) fn error(error: Error) -> StoreError {
     const DAMAGED: StoreError = StoreError::Damaged { what: "database", worker: None };
     match (error.sqlite_error_code(), &error) {
@@ -122,12 +123,12 @@ pub(crate) fn error(error: Error) -> StoreError {
     }
 }
 
-/// What an error of the database is to whoever opens the store.
+/// Converts a database error while the store is being opened.
 pub(crate) fn open_error(error: Error) -> OpenError {
     match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => OpenError::Full,
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
-            OpenError::Damaged("state.db is damaged, cut short or not a database")
+            OpenError::Damaged("state.db is damaged, truncated or not a database")
         }
         _ => OpenError::Io(Box::new(error)),
     }

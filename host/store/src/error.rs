@@ -1,96 +1,102 @@
-//! Why something could not be stored or read. No message names a path.
+//! Errors of the store. No message contains a path.
 
 use std::io;
 
 use skep_protocol::WorkerId;
 
-/// The store could not be opened. The message says what to do.
+/// The reason why the store could not be opened. Each message contains the next step.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// Another process, or another part of this one, has it open.
-    #[error("the store is in use by another process; stop that one first")]
+    /// Another process, or another part of this one, has the store open.
+    #[error("store is in use by another process; stop that process first")]
     InUse,
-    /// The directory holds something else.
-    #[error("the directory holds files but no store; choose an empty one or an existing store")]
-    NotAStore,
-    /// A later version of Skep has written it.
+    /// The directory contains other files.
     #[error(
-        "the store has format {found}, which this version does not know; \
+        "directory is neither empty nor a store; choose an empty directory or an existing store"
+    )]
+    NotAStore,
+    /// The store was written by a later version of Skep.
+    #[error(
+        "store has format {found}, which this version does not support; \
          run the version of Skep that last used it, or a later one"
     )]
     NewerFormat {
-        /// Its format.
+        /// The format that was found.
         found: u64,
     },
-    /// A part that the store cannot be without is damaged.
-    #[error("{0}; restore the store from a backup, or move it away to begin a new one")]
+    /// A part that the store cannot work without is damaged.
+    #[error("{0}; restore the store from a backup, or move it away to start a new one")]
     Damaged(&'static str),
     /// The disk is full.
-    #[error("the disk is full; make room and open the store again")]
+    #[error("disk is full; free some space and open the store again")]
     Full,
-    /// The system said no.
-    #[error("failed to open the store: the disk or its permissions refused it")]
+    /// The system refused an operation.
+    #[error("cannot open the store; check the disk and the permissions of the directory")]
     Io(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
-/// Something could not be stored or read.
+/// The reason why something could not be stored or read.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The disk is full. What was acknowledged is kept, and it works again when there is room.
-    #[error("the disk is full")]
+    /// The disk is full. Acknowledged transactions are kept, and writes work again when there is
+    /// room.
+    #[error("disk is full")]
     Full,
-    /// The disk failed. A transaction that ended so is not in the store, unless the machine goes
-    /// down before the next one succeeds: then it may or may not be.
-    #[error("the disk failed")]
+    /// The disk failed. The transaction is not in the store, with one exception: if the machine
+    /// goes down before the next transaction succeeds, it may be.
+    #[error("disk failed")]
     Io(#[source] std::sync::Arc<dyn std::error::Error + Send + Sync>),
-    /// Something that was stored is not as it was.
-    #[error("the stored {what} is damaged")]
+    /// A stored value does not match its checksum or cannot be parsed.
+    #[error("stored {what} is damaged")]
     Damaged {
-        /// What: `worker`, `entry`, `input`, `state`, `component`, `config bundle`, `database`.
+        /// Its kind: `worker`, `entry`, `input`, `state`, `component`, `config bundle` or
+        /// `database`.
         what: &'static str,
-        /// Whose, if it is someone's.
+        /// The worker that it belongs to, if any.
         worker: Option<WorkerId>,
     },
-    /// The transaction contradicts what is stored.
+    /// The transaction contradicts the stored records.
     #[error("refused: {0}")]
     Refused(#[from] StoreRefusal),
     /// The store was closed.
-    #[error("the store is closed")]
+    #[error("store is closed")]
     Closed,
 }
 
-/// What a transaction contradicts. The caller is expected to know before: this is the backstop.
+/// A contradiction between a transaction and the stored records. Callers are expected to check
+/// first; this is the last line of defense.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StoreRefusal {
-    /// A worker to be created exists, or its number is taken.
-    #[error("the worker exists")]
+    /// The id or the number of a new worker is in use.
+    #[error("worker already exists")]
     WorkerExists,
-    /// The worker was removed: nothing of it is written, and its id is not used again.
-    #[error("the worker was removed")]
+    /// The worker was removed. Nothing can be written for it, and its id is never used again.
+    #[error("worker was removed")]
     WorkerRemoved,
     /// There is no such worker.
-    #[error("there is no such worker")]
+    #[error("unknown worker")]
     UnknownWorker,
     /// There is no such input.
-    #[error("there is no such input")]
+    #[error("unknown input")]
     UnknownInput,
-    /// There is an input with that id.
-    #[error("the input exists")]
+    /// An input with this id exists.
+    #[error("input already exists")]
     InputExists,
-    /// The input has an outcome.
-    #[error("the input has ended")]
+    /// The input has an outcome already.
+    #[error("input has already ended")]
     InputEnded,
-    /// The idempotency key names another input.
-    #[error("the idempotency key is taken")]
+    /// The idempotency key belongs to another input.
+    #[error("idempotency key belongs to another input")]
     KeyTaken,
-    /// A component or config bundle is used by a worker, now or for rollback.
-    #[error("it is in use")]
+    /// A worker uses the component or config bundle, or needs it for a rollback.
+    #[error("component or config bundle is in use")]
     InUse,
-    /// A worker is to have a config bundle that is not there.
-    #[error("there is no such config bundle")]
+    /// The config bundle of a worker does not exist.
+    #[error("unknown config bundle")]
     UnknownConfig,
-    /// The transaction itself makes no sense: an event for another worker, or `Create` not first.
-    #[error("the transaction is malformed")]
+    /// The transaction is inconsistent: it has a record of another worker, or a `Create` that is
+    /// not first.
+    #[error("transaction is malformed")]
     Malformed,
 }
 

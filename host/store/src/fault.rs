@@ -1,11 +1,11 @@
-//! Named points at which a test can make the disk fail, or the process die.
+//! Named points at which a test can make the disk fail or kill the process.
 
 use std::io;
 
-/// Every point, with what it stands before.
+/// The points, each named after the operation that follows it.
 ///
-/// `commit.after` alone stands behind something: the commit is durable and not yet answered, so
-/// failing there changes nothing. It is a place to be killed at.
+/// `commit.after` is the exception: it follows a commit that is durable but not acknowledged yet. A
+/// failure there has no effect; the point exists so that a test can kill the process.
 pub const POINTS: &[&str] = &[
     "open",
     "identity.write",
@@ -19,18 +19,18 @@ pub const POINTS: &[&str] = &[
     "remove.delete",
 ];
 
-/// Called at every point of [`POINTS`].
+/// A hook that is called at every one of [`POINTS`].
 pub trait Faults: Send + Sync {
-    /// What an `Err` says is what the operation answers.
+    /// Makes the operation fail with the returned error.
     ///
     /// # Errors
-    /// Whatever is to happen.
+    /// Any error that a test wants to inject.
     fn at(&self, _point: &'static str) -> io::Result<()> {
         Ok(())
     }
 }
 
-/// No fault, ever.
+/// A hook that never fails.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NoFaults;
 

@@ -1,9 +1,9 @@
-//! Following one worker's transcript.
+//! Feeds that follow the transcript of one worker.
 //!
-//! The writer puts what it has committed into a ring per watched worker, in order; followers take it
-//! from there, and read from disk what the ring no longer holds or never held. A place in the
-//! transcript is all that a follower is, so it can neither lose nor repeat an entry, and a slow one
-//! holds up nobody.
+//! The writer appends committed entries, in order, to a ring per watched worker. Followers read
+//! from the ring, and read from disk what the ring does not hold. A follower is no more than a
+//! position in the transcript, so it neither loses nor repeats an entry, and a slow follower delays
+//! no other.
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
@@ -17,12 +17,12 @@ use crate::reader::Readers;
 use crate::row::entry::{EntryRow, cost};
 use crate::{StoreError, WorkerNumber, WorkerWrite, read};
 
-/// What one ring keeps.
+/// A bound on the entries in one ring.
 const RING_ENTRIES: usize = 256;
 const RING_BYTES: u64 = 1 << 20;
 
-/// A follower of one worker's transcript: [`next`](Self::next) for what is new,
-/// [`read`](Self::read) for what is older.
+/// A follower of one worker's transcript. [`next`](Self::next) waits for new entries, and
+/// [`read`](Self::read) reads older ones.
 ///
 /// ```text
 /// loop {
@@ -37,40 +37,40 @@ pub struct Feed {
     ring: Arc<Ring>,
     wake: watch::Receiver<()>,
     readers: Arc<Readers>,
-    /// What is on disk has been read up to here, and what came later went through the ring.
+    /// The end of the transcript at the last read from disk. Later entries went through the ring.
     synced: Option<Cursor>,
 }
 
-/// What a follower is to do next.
+/// The result of waiting for entries.
 #[derive(Clone, Debug)]
 pub enum FeedUpdate {
-    /// These come after the place that was asked for, without a hole. Never empty.
+    /// The entries that follow the given position, without a gap. Never empty.
     Entries(Vec<Arc<Entry>>),
-    /// What comes next is no longer in memory, or was never: read it with [`Feed::read`].
+    /// The next entries are not in memory: read them with [`Feed::read`].
     Behind,
-    /// The worker was removed, or the store closed: there will be no more.
+    /// The worker was removed or the store was closed, so there will be no more entries.
     Ended,
 }
 
 impl Feed {
-    /// Waits for entries after a place. Cancel-safe.
+    /// Waits for entries after a position. Cancel-safe.
     pub async fn next(&mut self, after: Cursor) -> FeedUpdate {
         loop {
             self.wake.borrow_and_update();
             if let Some(followed) = self.ring.after(after, self.synced) {
                 return followed;
             }
-            // An error would say that the ring is gone, which this holds.
+            // This cannot fail: the feed holds the ring, which holds the sender.
             if self.wake.changed().await.is_err() {
                 return FeedUpdate::Ended;
             }
         }
     }
 
-    /// Entries after a place, from disk. Blocks on the disk.
+    /// Reads entries after a position from disk. Blocks on the disk.
     ///
     /// # Errors
-    /// As [`crate::Store::entries`].
+    /// Same as [`crate::Store::entries`].
     pub fn read(&mut self, after: Cursor, limit: usize) -> Result<EntryPage, StoreError> {
         let worker = self.ring.worker;
         let (page, exists) = self.readers.with(|connection| {
@@ -97,7 +97,7 @@ impl fmt::Debug for Feed {
 #[derive(Default)]
 pub(crate) struct Rings {
     by_worker: Mutex<HashMap<WorkerNumber, Weak<Ring>>>,
-    /// Spares the writer the lock while nobody watches.
+    /// Number of rings. Lets the writer skip the lock if there are none.
     count: AtomicUsize,
 }
 
@@ -112,7 +112,7 @@ struct Ring {
 struct Recent {
     entries: VecDeque<Arc<Entry>>,
     bytes: u64,
-    /// The newest place that was published, whether its entry is still here or not.
+    /// The newest position that was published, even if its entry is no longer in the ring.
     last: Option<Cursor>,
     closed: bool,
 }
@@ -137,9 +137,10 @@ impl Rings {
         Feed { wake: ring.wake.subscribe(), ring, readers, synced: None }
     }
 
-    /// Shows a worker's followers what was committed. Called in the order of the commits.
+    /// Publishes committed writes to the worker's followers. Called in commit order.
     pub(crate) fn publish(&self, worker: WorkerNumber, writes: &[WorkerWrite], seqs: &[Cursor]) {
-        // Whoever begins to watch now reads what is on disk first, and this is.
+        // A follower that starts after this check reads from disk first, and finds these entries
+        // there.
         if self.count.load(Ordering::SeqCst) == 0 {
             return;
         }
@@ -183,7 +184,7 @@ impl Ring {
         self.wake.send_replace(());
     }
 
-    /// None where there is nothing to do but wait.
+    /// Returns the next step of a follower, or `None` if it has to wait.
     fn after(&self, after: Cursor, synced: Option<Cursor>) -> Option<FeedUpdate> {
         let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
         let in_reach = recent.entries.front().is_some_and(|first| first.seq.0 <= after.0 + 1);
@@ -208,7 +209,7 @@ impl Drop for Ring {
     fn drop(&mut self) {
         let Some(rings) = self.rings.upgrade() else { return };
         let mut by_worker = rings.by_worker.lock().unwrap_or_else(PoisonError::into_inner);
-        // Someone may have begun to watch again in between.
+        // A new follower may have created another ring in the meantime.
         if by_worker.get(&self.worker).is_some_and(|ring| ring.strong_count() == 0) {
             by_worker.remove(&self.worker);
             rings.count.store(by_worker.len(), Ordering::SeqCst);

@@ -1,8 +1,8 @@
-//! A look at a store from beside it: whether it is whole, and how much of it there is.
+//! A check of a store from outside: its integrity and its size.
 //!
-//! Takes no lock and writes nothing, so that it can be done while a host runs on the store. What it
-//! sees is one moment of the database. It looks until it has seen all or its time is over, the
-//! newest rows first, since they are what a disk that fails has written last.
+//! The check takes no lock and writes nothing, so it can run while a host uses the store. It sees
+//! one snapshot of the database. It stops when it has seen everything or its time is over. Newest
+//! rows come first, because a failing disk has written those last.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,36 +15,36 @@ use crate::database::{self, Database};
 use crate::row::{self, BadRow};
 use crate::{OpenError, StoreError, WorkerNumber, layout, schema};
 
-/// Steps of SQLite's between two looks at the time.
+/// Virtual machine steps of SQLite between two checks of the time.
 const STEPS: i32 = 10_000;
 
-/// Rows looked at between two looks at the time.
+/// Rows between two checks of the time.
 const ROWS: usize = 1_000;
 
-/// What was found.
+/// The result of a check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoreHealth {
-    /// Whose it is.
+    /// The runtime that the store belongs to.
     pub runtime_id: Option<RuntimeId>,
-    /// The format of its database, and the one that this version brings it to.
+    /// The format of the database.
     pub format: u64,
-    /// See `format`.
+    /// The format that this version would migrate it to.
     pub newest_format: u64,
-    /// How many workers there are.
+    /// Number of workers.
     pub workers: u64,
-    /// How many rows were looked at.
+    /// Number of rows that were checked.
     pub rows: u64,
-    /// What is not as it was written, by table: `worker`, `input`, `state`, `entry`, `database`.
+    /// Number of damaged rows by table: `worker`, `input`, `state`, `entry`, `database`.
     pub damaged: Vec<(&'static str, u64)>,
-    /// Whether all of it was looked at.
+    /// True if the whole store was checked.
     pub complete: bool,
 }
 
-/// Looks at the store in a directory for `within` at most.
+/// Checks the store in a directory for at most `within`.
 ///
 /// # Errors
-/// Those for which [`crate::Store::open`] would refuse it, but for [`OpenError::InUse`]; and
-/// [`OpenError::NotAStore`] for an empty directory.
+/// Same as [`crate::Store::open`], except [`OpenError::InUse`]; and [`OpenError::NotAStore`] for an
+/// empty directory.
 pub fn look(dir: &Dir, within: Duration) -> Result<StoreHealth, OpenError> {
     let until = Instant::now() + within;
     let found = layout::inspect(dir)?;
@@ -72,7 +72,7 @@ pub fn look(dir: &Dir, within: Duration) -> Result<StoreHealth, OpenError> {
         damaged: Vec::new(),
         complete: true,
     };
-    // Rows of an earlier format are read when it has been brought to this one.
+    // The rows of an earlier format can be read only after a migration.
     if format == newest_format {
         match rows(&connection, until, &mut health).map_err(database::error) {
             Ok(()) => {}
@@ -136,7 +136,7 @@ fn rows(
     Ok(())
 }
 
-/// Whether SQLite finds its own pages as they have to be.
+/// Lets SQLite check its own pages.
 fn pages(
     connection: &mut Connection,
     until: Instant,

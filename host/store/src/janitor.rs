@@ -1,8 +1,8 @@
-//! Removing what removed workers leave behind, in slices that hold up nobody.
+//! Deletes the remains of removed workers, in slices short enough not to delay other work.
 //!
-//! A removed worker's tombstone says what is still to be done: its directory is moved to `trash/`
-//! here, its rows are deleted by the writer, and whatever lies in the trash goes file by file. All
-//! of that goes on after a restart where it stopped.
+//! A removed worker's tombstone records the remaining work: this module moves the directory to
+//! `trash/` and deletes the trash file by file, while the writer deletes the rows. After a restart,
+//! the work continues from the tombstone.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -17,12 +17,12 @@ use crate::writer::queue::Chore;
 use crate::{Faults, StoreError, WorkerNumber, layout, read};
 use skep_scope::tree;
 
-/// For files; the writer has as much again.
+/// Time for the files of one step. The writer takes the same time again for rows.
 const SLICE: Duration = Duration::from_millis(4);
-/// Directories moved at once.
+/// Directories moved per step.
 const MOVED: usize = 8;
 
-/// Does a slice. Whether there is more.
+/// Does one step. Returns true if there is more to do.
 pub(crate) fn step(
     dir: &Dir,
     readers: &Readers,
@@ -30,7 +30,7 @@ pub(crate) fn step(
 ) -> Result<bool, StoreError> {
     let end = Instant::now() + SLICE;
     let faults = &*writer.faults;
-    // What fails here is tried again; what can be done besides is done.
+    // An error here does not stop the rest of the step. The next step retries.
     let trash = empty_trash(dir, faults, end);
     let removed = readers.with(|connection| read::shared::removed(connection, MOVED))?;
     let moved = move_to_trash(dir, faults, &removed);
@@ -65,7 +65,7 @@ fn move_to_trash(
             _ => {}
         }
     }
-    // In this order a crash leaves a directory in both places rather than in neither.
+    // In this order, a crash leaves the directory in both places rather than in neither.
     layout::sync(&trash)?;
     layout::sync(&workers)
 }
@@ -93,7 +93,7 @@ fn empty_trash(dir: &Dir, faults: &dyn Faults, end: Instant) -> io::Result<bool>
         match gone {
             Ok(true) => {}
             Ok(false) => return failed.map_or(Ok(true), Err),
-            // The others can go all the same.
+            // Continue with the others.
             Err(error) => failed = Some(error),
         }
     }

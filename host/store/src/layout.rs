@@ -1,4 +1,4 @@
-//! The store's directory: who may open it, what lies in it, whose it is.
+//! The layout of the store's directory: its lock, its contents and its identity.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -11,7 +11,7 @@ use skep_protocol::RuntimeId;
 
 use crate::{Faults, OpenError};
 
-/// Of the directory. The database counts its own.
+/// The format of the directory. The database has a format of its own.
 const FORMAT: u64 = 1;
 
 const IDENTITY: &str = "identity.json";
@@ -23,20 +23,21 @@ pub(crate) const COMPILED: &str = "compiled";
 pub(crate) const WORKERS: &str = "workers";
 pub(crate) const TRASH: &str = "trash";
 
-/// Of a worker's directory, the part that is the guest's.
+/// The part of a worker's directory that its guest sees.
 pub(crate) const DATA: &str = "data";
 
-/// Of a worker's directory, where files of the guest's part lie until they are whole.
+/// The part of a worker's directory that holds uploads until they are complete.
 pub(crate) const INCOMING: &str = "incoming";
 
 const DIRECTORIES: [&str; 4] = [COMPONENTS, COMPILED, WORKERS, TRASH];
-/// `registry.db` is the registry's: it keeps it here, but not under our lock.
+/// `registry.db` belongs to the registry, which does not use our lock.
 const DATABASES: [&str; 2] = [crate::database::FILE, "registry.db"];
 
-/// A running host's note of where it is, for its user's commands.
+/// Files in which a running host records its address for its user's commands.
 const NOTES: [&str; 2] = ["host.json", "host.json.new"];
 
-/// Takes the lock, for as long as the file is open. The system lets go of it if we die.
+/// Takes the lock, which is held until the file is closed. The system releases it if the process
+/// dies.
 pub(crate) fn lock(dir: &Dir) -> Result<File, OpenError> {
     let mut options = OpenOptions::new();
     options.write(true).create(true).mode(0o600);
@@ -49,18 +50,18 @@ pub(crate) fn lock(dir: &Dir) -> Result<File, OpenError> {
     }
 }
 
-/// What the directory holds.
+/// The contents of the directory.
 #[derive(Debug, Default)]
 pub(crate) struct DirectoryContents {
-    /// The runtime whose store it says it is.
+    /// The runtime named by `identity.json`.
     pub(crate) identity: Option<RuntimeId>,
-    /// Whether there is a database.
+    /// True if there is a database.
     pub(crate) database: bool,
-    /// Names that are not ours.
+    /// Number of names that are not part of a store.
     pub(crate) foreign: usize,
 }
 
-/// Looks at the directory, and refuses one that is not a store and not empty either.
+/// Lists the directory, and refuses one that is neither a store nor empty.
 pub(crate) fn inspect(dir: &Dir) -> Result<DirectoryContents, OpenError> {
     let mut found = DirectoryContents::default();
     for entry in dir.entries().map_err(open_error)? {
@@ -71,7 +72,7 @@ pub(crate) fn inspect(dir: &Dir) -> Result<DirectoryContents, OpenError> {
             Some(IDENTITY) => found.identity = Some(read_identity(dir)?),
             Some(crate::database::FILE) if is_file => found.database = true,
             Some(crate::database::FILE) => {
-                return Err(OpenError::Damaged("state.db is not a file"));
+                return Err(OpenError::Damaged("state.db is not a regular file"));
             }
             Some(name) if is_ours(name) => {}
             _ => found.foreign += 1,
@@ -94,8 +95,9 @@ fn is_ours(name: &str) -> bool {
         })
 }
 
-/// Makes an empty database file that only we can read; SQLite's others take after it. Refuses one
-/// that was cut short, which SQLite would find out only where it reads it.
+/// Creates an empty database file that only its owner can read; SQLite copies that mode to its
+/// other files. Refuses a truncated database, which SQLite would notice only when it reads the
+/// missing part.
 pub(crate) fn prepare_database(dir: &Dir, found: &DirectoryContents) -> Result<(), OpenError> {
     let name = crate::database::FILE;
     if !found.database {
@@ -108,18 +110,18 @@ pub(crate) fn prepare_database(dir: &Dir, found: &DirectoryContents) -> Result<(
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
         Err(error) => Err(open_error(error)),
     };
-    // What the file lacks may be in its log.
+    // The log may contain the missing pages.
     let is_alone = length(&format!("{name}-wal"))? + length(&format!("{name}-journal"))? == 0;
     let mut header = Vec::new();
     let file = dir.open(name).map_err(open_error)?;
     file.take(100).read_to_end(&mut header).map_err(open_error)?;
     if is_alone && found.identity.is_some() && !is_whole(&header, length(name)?) {
-        return Err(OpenError::Damaged("state.db is cut short or not a database"));
+        return Err(OpenError::Damaged("state.db is truncated or not a database"));
     }
     Ok(())
 }
 
-/// Whether a database of this length is as long as its header says.
+/// Returns true if a database is at least as long as its header says.
 fn is_whole(header: &[u8], length: u64) -> bool {
     let number = |at: usize, width: usize| {
         let bytes = header.get(at..at + width)?;
@@ -148,7 +150,7 @@ fn read_identity(dir: &Dir) -> Result<RuntimeId, OpenError> {
     id.parse().map_err(|_| DAMAGED)
 }
 
-/// Says whose store it is. Written last of all that makes a new one.
+/// Writes `identity.json`, the last step of creating a store.
 pub(crate) fn write_identity(
     dir: &Dir,
     id: &RuntimeId,
@@ -163,7 +165,7 @@ pub(crate) fn write_identity(
     write().map_err(open_error)
 }
 
-/// Writes a file, durably, under a name that is not yet its own.
+/// Writes a file under a temporary name and waits until it is on disk.
 pub(crate) fn write_draft(dir: &Dir, draft: &str, bytes: &[u8]) -> io::Result<()> {
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(true).mode(0o600);
@@ -173,21 +175,21 @@ pub(crate) fn write_draft(dir: &Dir, draft: &str, bytes: &[u8]) -> io::Result<()
     file.sync_all()
 }
 
-/// Gives it its name, durably.
+/// Renames a draft and waits until the new name is on disk.
 pub(crate) fn rename_draft(dir: &Dir, draft: &str, name: &str) -> io::Result<()> {
     dir.rename(draft, dir, name)?;
     sync(dir)
 }
 
-/// Makes the names in a directory durable.
+/// Waits until the names in a directory are on disk.
 pub(crate) fn sync(dir: &Dir) -> io::Result<()> {
-    // The handle itself may be good for naming only.
+    // The handle itself may be path-only.
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let readable = rustix::fs::openat(dir, ".", flags, Mode::empty())?;
     Ok(rustix::fs::fsync(&readable)?)
 }
 
-/// Opens a directory of ours, making it where it is missing, durably.
+/// Opens a subdirectory of the store. If it is missing, creates it and waits until it is on disk.
 pub(crate) fn private_dir(parent: &Dir, name: &str) -> io::Result<Dir> {
     use cap_fs_ext::DirExt;
     match parent.open_dir_nofollow(name) {

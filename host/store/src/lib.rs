@@ -1,10 +1,10 @@
-//! What a runtime keeps on disk: records in SQLite, directories behind handles.
+//! The persistent data of a runtime: records in SQLite, and directories behind handles.
 //!
-//! Everything here works through directory handles that were opened elsewhere: this crate cannot
-//! turn a host path into access, because it never calls `ambient_authority()`.
+//! All access goes through directory handles that were opened elsewhere. This crate cannot turn a
+//! host path into access, because it never calls `ambient_authority()`.
 //!
-//! [`Store`] holds the records. One thread writes: it folds all transactions that wait into one
-//! commit of the database, and answers them after it. Reads use connections of their own.
+//! [`Store`] holds the records. One thread writes: it commits all queued transactions together
+//! (group commit) and then acknowledges them. Reads use connections of their own.
 
 mod checksum;
 pub mod commit;

@@ -1,14 +1,14 @@
-//! Diagnostics that are found while the store is open and never written to disk.
+//! Diagnostics that are kept in memory while the store is open, and never written to disk.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use skep_protocol::{Diagnostic, DiagnosticCode, Timestamp, WorkerId};
 
-/// A bound on these diagnostics.
+/// Maximum number of these diagnostics.
 const NOTICED: usize = 1_000;
 
-/// The diagnostics found while opening and reading, one per worker and one for the store.
+/// Diagnostics found while opening and reading: one per worker and one for the store itself.
 pub(crate) struct NoticedDiagnostics {
     /// The time when the store was opened, which all of them carry.
     at: Timestamp,
@@ -29,8 +29,8 @@ impl NoticedDiagnostics {
         }
     }
 
-    /// Puts the diagnostics of one worker, or all of them, before the `stored` ones. A stored
-    /// diagnostic with the same code and subject replaces a noticed one.
+    /// Returns these diagnostics for one worker, or for all, followed by the `stored` ones. One
+    /// with the same code and subject as a stored diagnostic is left out.
     pub(crate) fn merge(
         &self,
         worker: Option<&WorkerId>,

@@ -1,8 +1,8 @@
-//! How a turn's outcome is kept as one entry, and read back from it.
+//! The encoding of a turn's outcome as one entry of the transcript.
 //!
-//! A service's answer is the entry's content as it is. A command's run and everything that went
-//! wrong are JSON, so that a reader of the transcript can make sense of them. It is made by way of a
-//! value, whose keys are in order: the text is the same whatever a type's fields are.
+//! A service's response is stored verbatim. A command's run and any failure are stored as JSON, so
+//! that readers of the transcript understand them. The JSON is built from a value with sorted keys,
+//! so the text does not depend on the order of a type's fields.
 
 use std::borrow::Cow;
 
@@ -11,7 +11,7 @@ use skep_protocol::{Ending, EntryKind, Outcome, Output, Payload, RunOutput, Turn
 
 const JSON: &str = "application/json";
 
-/// What an outcome's entry consists of.
+/// The parts of an outcome's entry.
 pub(crate) struct Encoded<'a> {
     pub(crate) kind: EntryKind,
     pub(crate) is_run: bool,
@@ -65,7 +65,7 @@ pub(crate) fn encode<'a>(
     }
 }
 
-/// None where the entry is not an outcome, or not one that [`encode`] wrote.
+/// Returns `None` if the entry is not an outcome, or was not written by [`encode`].
 pub(crate) fn decode(
     kind: EntryKind,
     ending: Option<Ending>,
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn an_outcome_is_written_as_stores_on_disk_have_it() {
+    fn outcomes_are_encoded_as_in_existing_stores() {
         let text = |ending, output: Output| {
             let encoded = encode(ending, Some(&output), None);
             String::from_utf8(encoded.body.into_owned()).unwrap()
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn every_outcome_is_read_back_as_it_was() {
+    fn every_outcome_is_read_back_unchanged() {
         let message =
             |body: &[u8]| Output::Message(Payload { content_type: JSON.into(), body: body.into() });
         let run = |exit_code, stdout: &[u8]| {

@@ -1,4 +1,4 @@
-//! What is read of the database, one statement each: what it answers was true at one moment.
+//! Reads of the database. Each is one statement and sees one snapshot.
 
 pub(crate) mod entry;
 pub(crate) mod input;
@@ -11,7 +11,7 @@ use rusqlite::{Connection, Params, Row};
 use crate::StoreError;
 use crate::row::BadRow;
 
-/// One row, or none.
+/// Reads at most one row.
 fn one<T>(
     connection: &Connection,
     sql: &str,
@@ -23,7 +23,7 @@ fn one<T>(
     rows.next()?.map(read).transpose()
 }
 
-/// All rows.
+/// Reads all rows.
 fn all<T>(
     connection: &Connection,
     sql: &str,
@@ -39,7 +39,7 @@ fn all<T>(
     Ok(found)
 }
 
-/// Says what is damaged where it is no one's.
+/// Returns a conversion to the error for damage that belongs to no worker.
 fn damaged(what: &'static str) -> impl Fn(BadRow) -> StoreError {
     move |BadRow| StoreError::Damaged { what, worker: None }
 }

@@ -1,4 +1,4 @@
-//! Connections that read. They never wait for the writer, nor it for them.
+//! The pool of read-only connections. Readers and the writer never wait for each other.
 
 use std::sync::{Condvar, Mutex, PoisonError};
 
@@ -7,7 +7,7 @@ use rusqlite::Connection;
 use crate::StoreError;
 use crate::database::Database;
 
-/// Reads at once. Each is short; more would only wait for the same disk.
+/// Maximum number of concurrent reads. Each read is short; more would only queue at the disk.
 const CONNECTIONS: usize = 4;
 
 pub(crate) struct Readers {
@@ -28,7 +28,7 @@ impl Readers {
         Self { database, pool: Mutex::default(), freed: Condvar::new() }
     }
 
-    /// Reads, waiting for a connection where all are in use.
+    /// Runs a read on a connection, waiting for one if all are in use.
     pub(crate) fn with<T>(
         &self,
         read: impl FnOnce(&Connection) -> Result<T, StoreError>,
@@ -39,7 +39,7 @@ impl Readers {
             None => self.database.reader()?,
         };
         let result = read(&connection);
-        // One that the disk failed begins anew next time.
+        // After a disk failure, the next read opens a new connection.
         if !matches!(result, Err(StoreError::Io(_) | StoreError::Full)) {
             lease.put_back(connection);
         }
@@ -58,7 +58,7 @@ impl Readers {
         Ok(Lease(self))
     }
 
-    /// Refuses what is read from now on, and waits for what is being read.
+    /// Refuses new reads, and waits for those in flight.
     pub(crate) fn close(&self) {
         let mut pool = self.pool.lock().unwrap_or_else(PoisonError::into_inner);
         pool.closed = true;

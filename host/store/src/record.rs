@@ -1,7 +1,7 @@
-//! What the store keeps of a worker, as plain data, and the changes that can be made to it.
+//! The records of a worker as plain data, and the writes that change them.
 //!
-//! A [`Transaction`] is all that happens to one worker at once: it is committed whole or not at
-//! all. Several of them share one commit of the database.
+//! A [`Transaction`] groups writes of one worker. It is committed completely or not at all. Several
+//! transactions share one commit of the database.
 
 use std::sync::Arc;
 
@@ -11,166 +11,167 @@ use skep_protocol::{
     TurnError, Usage, Version, WorkerId, WorkerSpec,
 };
 
-/// The number that a worker has in the database: never used twice.
+/// The number of a worker in the database. It is never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct WorkerNumber(pub i64);
 
-/// A worker's row.
+/// The row of a worker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WorkerRecord {
     /// Its number.
     pub number: WorkerNumber,
     /// Its id.
     pub id: WorkerId,
-    /// What it is run as.
+    /// Kind of component that it runs.
     pub kind: ComponentKind,
-    /// What it was made of, and has been changed to.
+    /// Its current spec.
     pub spec: WorkerSpec,
-    /// What it was created with: the same request again is the same worker.
+    /// The spec it was created with. Repeating the request returns the same worker.
     pub created_as: WorkerSpec,
-    /// The component and config before the last update.
+    /// The component and config before the last update, for a rollback.
     pub previous: Option<Version>,
-    /// What a person wants of it.
+    /// The state that its owner asked for.
     pub desired: Desired,
-    /// How it was left when it last stood still.
+    /// Its state when it was last at rest.
     pub standing: Standing,
-    /// Whether its directory was made.
+    /// True if its directory was created.
     pub has_directory: bool,
-    /// When it was created.
+    /// Time of its creation.
     pub created_at: Timestamp,
-    /// When its spec or desired state last changed.
+    /// Time of the last change of its spec or desired state.
     pub updated_at: Timestamp,
 }
 
-/// The durable part of a worker's observed state: what it is when it handles nothing.
+/// The durable part of a worker's state: its state while it handles no input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
     /// Ready for an input.
     Idle,
-    /// A command's last run ended with this code.
+    /// The last run of a command ended with this exit code.
     Exited(u8),
-    /// It runs no more.
+    /// It cannot run any more.
     Failed(FailedReason),
     /// It was stopped.
     Stopped,
 }
 
-/// An input's row. Its message is the entry at `seq`, its outcome the entry at `outcome_seq`.
+/// The row of an input. Its message is the entry at `seq`, its outcome the entry at `outcome_seq`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InputRecord {
     /// Its id.
     pub id: InputId,
-    /// The entry with its message.
+    /// Position of the entry with its message.
     pub seq: Cursor,
-    /// Attempts begun.
+    /// Number of attempts that were started.
     pub attempt: u32,
-    /// The entry with its outcome, once it has one.
+    /// Position of the entry with its outcome, if it has one.
     pub outcome_seq: Option<Cursor>,
-    /// Bytes of its message.
+    /// Size of its message in bytes.
     pub bytes: u64,
-    /// The caller's name for it, while that is remembered.
+    /// The caller's idempotency key, while it is remembered.
     pub key: Option<IdempotencyKey>,
     /// SHA-256 of its content type, a zero byte and its body.
     pub content_digest: [u8; 32],
 }
 
-/// What an id is found to be.
+/// The result of looking up a worker's id.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Lookup {
-    /// A worker.
+    /// The worker exists.
     Found(Box<WorkerRecord>),
-    /// One that was.
+    /// The worker was removed.
     Removed,
-    /// Nothing.
+    /// There has never been a worker with this id.
     Unknown,
 }
 
-/// An entry that has no place yet.
+/// An entry that has no position in the transcript yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewEntry {
-    /// When it happened.
+    /// Time of the entry.
     pub at: Timestamp,
-    /// What it is.
+    /// Its kind.
     pub kind: EntryKind,
     /// The input whose turn it belongs to.
     pub input_id: Option<InputId>,
-    /// A word beside the kind.
+    /// A label in addition to the kind.
     pub label: Option<String>,
-    /// How the turn ended, where this is its outcome.
+    /// The ending of the turn, if this is its outcome.
     pub ending: Option<Ending>,
     /// The content.
     pub payload: Payload,
-    /// Whether it was cut.
+    /// True if the content was truncated.
     pub truncated: bool,
 }
 
-/// One thing that happens to a worker.
+/// One change of a worker's records.
 #[derive(Clone, Debug)]
 pub enum WorkerWrite {
-    /// It comes to be, with an entry `created`. Only as the first write of its first transaction.
+    /// Creates the worker and appends an entry `created`. Must be the first write of its first
+    /// transaction.
     Create(Box<WorkerRecord>),
-    /// Its row is replaced.
+    /// Replaces the worker's row.
     Put(Box<WorkerRecord>),
-    /// It goes: a tombstone is left, its rows are deleted later in slices.
+    /// Removes the worker and leaves a tombstone. Its other rows are deleted later, in slices.
     Remove {
-        /// When.
+        /// Time of the removal.
         at: Timestamp,
     },
-    /// An input is accepted: its row, and an entry `input` with its message.
+    /// Accepts an input: inserts its row, and appends an entry `input` with its message.
     Accept {
         /// Its id.
         id: InputId,
-        /// When.
+        /// Time of the acceptance.
         at: Timestamp,
         /// The message.
         payload: Payload,
         /// See [`InputRecord::content_digest`].
         content_digest: [u8; 32],
-        /// The caller's name for it.
+        /// The caller's idempotency key.
         key: Option<IdempotencyKey>,
-        /// 1 where its turn begins with this, 0 where it waits.
+        /// 1 if its turn starts at once, 0 if it is queued.
         attempt: u32,
-        /// The token that it was sent with.
+        /// The token of its sender.
         sender: Option<TokenId>,
     },
-    /// An attempt at an input begins.
+    /// Records the start of an attempt at an input.
     Begin {
         /// The input.
         id: InputId,
-        /// Which attempt, from 1.
+        /// Number of the attempt, from 1.
         attempt: u32,
     },
-    /// An input ends: its row, and an entry `output` or `failure`.
+    /// Ends an input: updates its row, and appends an entry `output` or `failure`.
     End {
         /// The input.
         id: InputId,
-        /// When.
+        /// Time of the end.
         at: Timestamp,
-        /// In one word.
+        /// The kind of the ending.
         ending: Ending,
-        /// What it gave.
+        /// The result of the turn.
         output: Option<Output>,
-        /// What went wrong.
+        /// The error of the turn.
         error: Option<TurnError>,
     },
-    /// An entry of its own.
+    /// Appends an entry.
     Append(NewEntry),
-    /// A key of its state is set.
+    /// Sets a key of the worker's state.
     SetState {
         /// The key.
         key: String,
         /// The value.
         value: Vec<u8>,
     },
-    /// A key of its state is removed.
+    /// Deletes a key of the worker's state.
     DeleteState {
         /// The key.
         key: String,
     },
-    /// What it has used, in place of what was kept. `transcript_bytes` is the store's own.
+    /// Replaces the usage, except for `transcript_bytes`, which the store counts itself.
     Usage(Usage),
-    /// Whether a live instance exists. One that is still marked when the store is opened is
-    /// reported by [`crate::Store::was_connected`].
+    /// Marks the worker as having a live instance, or clears the mark.
+    /// [`crate::Store::was_connected`] reports the marks that were set when the store was opened.
     Connected(bool),
 }
 
@@ -181,28 +182,28 @@ impl WorkerWrite {
     }
 }
 
-/// All that happens to one worker at once.
+/// The writes of one worker that are committed together.
 #[derive(Clone, Debug)]
 pub struct Transaction {
     /// The worker.
     pub worker: WorkerNumber,
-    /// In order.
+    /// The writes, in order.
     pub writes: Vec<WorkerWrite>,
 }
 
-/// What became of a transaction.
+/// The result of a transaction.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Receipt {
-    /// The places of the entries that it wrote, in order of the writes that wrote them.
+    /// The positions of the entries that it appended, in the order of its writes.
     pub seqs: Vec<Cursor>,
 }
 
-/// A component's row.
+/// The row of a component.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ComponentRecord {
-    /// Its name.
+    /// Its digest.
     pub digest: ComponentDigest,
-    /// What it is run as.
+    /// Kind of component.
     pub kind: ComponentKind,
     /// Size of the file in bytes.
     pub bytes: u64,
@@ -210,42 +211,42 @@ pub struct ComponentRecord {
     pub imports: Vec<String>,
     /// Interfaces that it exports.
     pub exports: Vec<String>,
-    /// When it was first stored.
+    /// Time when it was first stored.
     pub created_at: Timestamp,
-    /// An admin has brought it, then or later.
+    /// True if an admin has ever uploaded it.
     pub trusted: bool,
 }
 
-/// A config bundle's row.
+/// The row of a config bundle.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigRecord {
-    /// Its name.
+    /// Its digest.
     pub digest: ConfigDigest,
     /// Its values.
     pub values: Arc<ConfigValues>,
-    /// When it was first stored.
+    /// Time when it was first stored.
     pub created_at: Timestamp,
 }
 
-/// The latest things that a worker was denied which are kept as diagnostics.
+/// Maximum number of denials kept as diagnostics per worker.
 pub const DENIALS: usize = 8;
 
-/// A change to what belongs to no single worker.
+/// A change of records that belong to no single worker.
 #[derive(Clone, Debug)]
 pub enum SharedWrite {
-    /// A component is stored; its file is in place already. Where it is known, it may be trusted
-    /// from now on.
+    /// Stores a component, whose file must exist already. If the component exists, it may become
+    /// trusted.
     PutComponent(ComponentRecord),
-    /// A component that no worker uses, now or for rollback, goes.
+    /// Removes a component that no worker uses or needs for a rollback.
     RemoveComponent(ComponentDigest),
-    /// A config bundle is stored. Nothing where it is known.
+    /// Stores a config bundle, unless it exists.
     PutConfig(ConfigRecord),
-    /// A config bundle that no worker uses, now or for rollback, goes.
+    /// Removes a config bundle that no worker uses or needs for a rollback.
     RemoveConfig(ConfigDigest),
-    /// Something was noticed. The same code for the same worker replaces the earlier one, but for
-    /// denials: of those the newest [`DENIALS`] are kept, one for each thing that was wanted. Of all
-    /// together 1,000 are kept.
+    /// Stores a diagnostic in place of an earlier one with the same code and worker. Denials
+    /// differ: for each worker the newest [`DENIALS`] are kept, one per thing that was denied. At
+    /// most 1,000 diagnostics are kept in all.
     Diagnose(Diagnostic),
-    /// It is no longer so.
+    /// Removes the diagnostics with a code and worker.
     Clear(skep_protocol::DiagnosticCode, WorkerId),
 }

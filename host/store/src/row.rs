@@ -1,4 +1,4 @@
-//! Rows and the records that they hold.
+//! Rows of the database, and their conversion to records.
 
 pub(crate) mod code;
 pub(crate) mod entry;
@@ -11,7 +11,7 @@ use rusqlite::Row;
 use rusqlite::types::ValueRef;
 use skep_protocol::{ComponentDigest, ConfigDigest, InputId, WorkerId};
 
-/// A row is not what was written: its checksum differs, or what it says makes no sense.
+/// A damaged row: its checksum differs or a value is invalid.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct BadRow;
 

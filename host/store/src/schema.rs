@@ -1,12 +1,12 @@
-//! The tables, and how a database of an earlier format becomes one of this.
+//! The tables, and the migrations from earlier formats.
 //!
-//! A worker is a number here, and an id only in its own row: rows are small and indices too.
-//! `entry` is a rowid table with a unique index, which takes rows twice as fast as one that is
-//! ordered by its key. `entry`, `input`, `state` and `worker` carry a checksum over all their
-//! columns, because SQLite has none.
+//! Rows refer to a worker by its number; only the worker's own row contains its id. That keeps rows
+//! and indices small. `entry` is a rowid table with a unique index, which inserts twice as fast as
+//! a table ordered by that key. `entry`, `input`, `state` and `worker` have a checksum over all
+//! their columns, because SQLite has none.
 //!
-//! Every row of `input` is found from its worker: it is unfinished, or has a key, or its outcome is
-//! an entry that is there. What trims and removes keeps that so.
+//! Every row of `input` can be found from its worker: the input is unfinished, or has a key, or its
+//! outcome is an existing entry. Trimming and removal preserve this.
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
@@ -15,10 +15,11 @@ use skep_protocol::RuntimeId;
 use crate::OpenError;
 use crate::database;
 
-/// Brings a database from one format to the next.
+/// A step that migrates a database to the next format.
 pub(crate) type Migration = fn(&Transaction<'_>) -> rusqlite::Result<()>;
 
-/// From format `n` to `n + 1`, at place `n`. Format 0 is an empty file.
+/// The migrations. The one at index `n` leads from format `n` to `n + 1`. Format 0 is an empty
+/// file.
 pub(crate) const MIGRATIONS: &[Migration] = &[create, denials, trust, several];
 
 fn create(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
@@ -136,17 +137,17 @@ fn create(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
     )
 }
 
-/// Diagnostics that say what would allow what was denied.
+/// Lets a diagnostic record the grant that would allow a denied operation.
 fn denials(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
     transaction.execute_batch("ALTER TABLE diagnostic ADD COLUMN denial TEXT")
 }
 
-/// Of components that were there before nobody knows who brought them.
+/// Lets a component be trusted. Existing ones are not, because their uploader is unknown.
 fn trust(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
     transaction.execute_batch("ALTER TABLE component ADD COLUMN trusted INTEGER NOT NULL DEFAULT 0")
 }
 
-/// A worker may have several diagnostics of one code, each about something else.
+/// Lets a worker have several diagnostics with the same code, each about another thing.
 fn several(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
     transaction.execute_batch(
         "ALTER TABLE diagnostic RENAME TO diagnostic_before;
@@ -171,7 +172,7 @@ fn several(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
     )
 }
 
-/// Brings a database to the format that `migrations` lead to, one transaction per step.
+/// Applies the missing migrations, one transaction per step.
 pub(crate) fn migrate(
     connection: &mut Connection,
     migrations: &[Migration],
@@ -193,19 +194,19 @@ pub(crate) fn migrate(
             transaction.commit()
         };
         apply(connection).map_err(database::open_error)?;
-        tracing::info!(from = found, to = found + 1, "brought the store to a later format");
+        tracing::info!(from = found, to = found + 1, "migrated the store");
     }
     Ok(())
 }
 
-/// The runtime that the database belongs to: `id` where that was not written yet.
+/// Returns the runtime that the database belongs to. If none is recorded yet, records `id`.
 pub(crate) fn identity(connection: &Connection, id: &RuntimeId) -> Result<RuntimeId, OpenError> {
     let sql = "INSERT OR IGNORE INTO meta (name, value) VALUES ('runtime_id', ?)";
     let kept = connection.execute(sql, [id.as_str()]).and_then(|_| {
         let sql = "SELECT value FROM meta WHERE name = 'runtime_id'";
         connection.query_row(sql, [], |row| row.get::<_, String>(0))
     });
-    let damaged = |_| OpenError::Damaged("state.db does not say whose it is");
+    let damaged = |_| OpenError::Damaged("state.db does not name its runtime");
     kept.map_err(database::open_error)?.parse().map_err(damaged)
 }
 
@@ -214,7 +215,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_earlier_format_is_brought_up_step_by_step() {
+    fn earlier_formats_are_migrated_step_by_step() {
         let mut connection = Connection::open_in_memory().unwrap();
         let first: Migration = |t| t.execute_batch("CREATE TABLE a (x); INSERT INTO a VALUES (1)");
         let second: Migration = |t| t.execute_batch("ALTER TABLE a ADD COLUMN y DEFAULT 7");
@@ -227,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn a_step_that_fails_leaves_the_format_before_it() {
+    fn failed_migrations_keep_the_earlier_format() {
         let mut connection = Connection::open_in_memory().unwrap();
         let first: Migration = |t| t.execute_batch("CREATE TABLE a (x)");
         let broken: Migration = |t| t.execute_batch("CREATE TABLE b (x); SELECT no_such_thing");
@@ -251,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn a_later_format_is_refused() {
+    fn later_formats_are_refused() {
         let mut connection = Connection::open_in_memory().unwrap();
         connection.pragma_update(None, "user_version", 9).unwrap();
         let refused = migrate(&mut connection, MIGRATIONS);

@@ -1,4 +1,4 @@
-//! A runtime's store, open.
+//! An open store.
 
 mod files;
 mod records;
@@ -25,27 +25,27 @@ use crate::{
     janitor, layout, read, schema,
 };
 
-/// What a store is opened with.
+/// The parameters for opening a store.
 pub struct StoreParts {
-    /// Its directory. A new store is made where that is empty.
+    /// Its directory. If it is empty, a new store is created in it.
     pub dir: Dir,
-    /// The time, for what is noticed while opening.
+    /// The current time, for diagnostics found while opening.
     pub now: Timestamp,
-    /// The id of the runtime where the store is new.
+    /// The runtime's id if the store is new.
     pub new_runtime_id: RuntimeId,
-    /// Where a test makes the disk fail; [`crate::NoFaults`] otherwise.
+    /// A test's hook for injecting faults; otherwise [`crate::NoFaults`].
     pub faults: Arc<dyn Faults>,
-    /// SQLite's file layer, by name, if not its own.
+    /// The name of an SQLite VFS to use instead of the default.
     pub vfs: Option<String>,
 }
 
-/// A runtime's store. Clones are the same store; it is closed with the last of them.
+/// A runtime's store. Clones refer to the same store, which is closed when the last one is dropped.
 #[derive(Clone)]
 pub struct Store(Arc<OpenStore>);
 
 struct OpenStore {
     dir: Arc<Dir>,
-    /// Let go of last: whoever waits for it finds the database closed.
+    /// Released last, so that the next process to take the lock finds the database closed.
     lock: Mutex<Option<File>>,
     runtime_id: RuntimeId,
     readers: Arc<Readers>,
@@ -53,18 +53,18 @@ struct OpenStore {
     writer: Writer,
     next_number: AtomicI64,
     connected: HashMap<WorkerNumber, WorkerId>,
-    /// What was found while opening and reading, which is not written down.
+    /// Diagnostics that are not written to disk.
     noticed: NoticedDiagnostics,
 }
 
 impl Store {
-    /// Opens the store in a directory, or makes a new one there.
+    /// Opens the store in a directory, or creates a new one there.
     ///
     /// # Errors
-    /// Each says what to do about it.
+    /// Each error message contains the next step.
     pub fn open(parts: StoreParts) -> Result<Self, OpenError> {
         let dir = Arc::new(parts.dir);
-        // Before anything is left in a directory that is someone else's.
+        // Check before the lock file is created, in case the directory is not a store.
         layout::inspect(&dir)?;
         let lock = layout::lock(&dir)?;
         parts.faults.at("open").map_err(layout::open_error)?;
@@ -79,7 +79,9 @@ impl Store {
         )?;
         match &found.identity {
             Some(id) if *id != runtime_id => {
-                return Err(OpenError::Damaged("identity.json is not the one of state.db"));
+                return Err(OpenError::Damaged(
+                    "identity.json and state.db belong to different runtimes",
+                ));
             }
             Some(_) => {}
             None => layout::write_identity(&dir, &runtime_id, &*parts.faults)?,
@@ -113,35 +115,37 @@ impl Store {
             noticed: NoticedDiagnostics::new(parts.now),
         };
         if found.foreign > 0 {
-            let message =
-                format!("{} names in the store's directory are not its own", found.foreign);
+            let message = format!(
+                "files in the store's directory that do not belong there: {}",
+                found.foreign
+            );
             store.noticed.notice(DiagnosticCode::ForeignFile, None, message);
         }
         Ok(Self(Arc::new(store)))
     }
 
-    /// The id of the runtime whose store this is.
+    /// Returns the id of the runtime that the store belongs to.
     pub fn runtime_id(&self) -> &RuntimeId {
         &self.0.runtime_id
     }
 
-    /// The limits that apply where a worker's spec does not change them. What the store itself
-    /// enforces: `transcript_bytes`, `idempotency_keys` and `idempotency_ms`. To be called before
-    /// anything is submitted.
+    /// Sets the limits that apply unless a worker's spec overrides them. The store itself enforces
+    /// `transcript_bytes`, `idempotency_keys` and `idempotency_ms`. Must be called before anything
+    /// is submitted.
     pub fn set_default_limits(&self, limits: &Limits) {
         *self.0.writing.defaults.lock().unwrap_or_else(PoisonError::into_inner) = *limits;
     }
 
-    /// Hands a transaction to the writer. Never blocks; those of one worker are committed in order,
-    /// and go on if the answer is dropped.
+    /// Queues a transaction without blocking. Transactions of one worker are committed in order,
+    /// even if the returned future is dropped.
     pub fn submit(&self, transaction: Transaction) -> Commit {
         self.push(transaction, None)
     }
 
-    /// As [`Self::submit`], with something that the writer's own thread does as soon as the
-    /// transaction is on disk, before the answer: who waits for it is spared a thread's waking. It
-    /// is not called where the transaction fails, and must neither wait nor panic; everybody's next
-    /// commit waits for it.
+    /// Like [`Self::submit`], with a callback that runs on the writer's thread as soon as the
+    /// transaction is on disk, before it is acknowledged. That saves its receiver the wake-up of
+    /// another thread. The callback is not called if the transaction fails. It must neither block
+    /// nor panic, because it delays the next commit of every worker.
     pub fn submit_then(
         &self,
         transaction: Transaction,
@@ -157,20 +161,20 @@ impl Store {
         commit
     }
 
-    /// As [`Self::submit`], for what belongs to no single worker. These are in order among
-    /// themselves.
+    /// Like [`Self::submit`], for records that belong to no single worker. These writes are
+    /// committed in order among themselves.
     pub fn submit_shared(&self, write: SharedWrite) -> Commit {
         let (job, commit) = WriteJob::new(SHARED, Work::Shared(write), None);
         self.0.writing.queue.push(job);
         commit
     }
 
-    /// Bytes that wait for the writer.
+    /// Returns the number of bytes in the writer's queue.
     pub fn queued_bytes(&self) -> usize {
         self.0.writing.queue.bytes()
     }
 
-    /// A number for a new worker.
+    /// Returns a number for a new worker.
     pub fn next_number(&self) -> WorkerNumber {
         WorkerNumber(self.0.next_number.fetch_add(1, Ordering::Relaxed))
     }
@@ -180,27 +184,28 @@ impl Store {
         self.0.writing.rings.watch(worker, self.0.readers.clone())
     }
 
-    /// Whether the worker had a live instance when the store was last left.
+    /// Returns true if the worker had a live instance when the store was last closed or the process
+    /// died.
     pub fn was_connected(&self, worker: WorkerNumber) -> bool {
         self.0.connected.contains_key(&worker)
     }
 
-    /// The workers that had one.
+    /// Returns the workers that had one.
     pub fn lost_execution(&self) -> Vec<WorkerId> {
         self.0.connected.values().copied().collect()
     }
 
-    /// Does a few milliseconds of what can wait: rows and files of removed workers, transcripts
-    /// past their bound, keys past their time, free pages. Whether there is more to do. Blocks on
-    /// the disk.
+    /// Spends a few milliseconds on deferred work: rows and files of removed workers, transcripts
+    /// over their bound, expired keys, and free pages. Returns true if there is more to do. Blocks
+    /// on the disk.
     ///
     /// # Errors
-    /// As a transaction's. The next step tries again.
+    /// Same as a transaction's. The next step retries.
     pub fn janitor_step(&self) -> Result<bool, StoreError> {
         janitor::step(&self.0.dir, &self.0.readers, &self.0.writing)
     }
 
-    /// Commits what waits and closes the database. What is submitted or read later is refused.
+    /// Commits the queued transactions and closes the database. Later calls are refused.
     pub fn close(self) {
         self.0.close();
     }

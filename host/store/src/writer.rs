@@ -1,9 +1,9 @@
-//! The one thread that writes.
+//! The thread that writes to the database.
 //!
-//! It takes what waits, writes it in one transaction of the database, commits, shows the entries to
-//! followers and then answers. Where that fails because of one of the transactions, each is tried
-//! alone, so that only the bad one fails; where the disk fails, all of them do, and the thread goes
-//! on with a new connection.
+//! The thread takes the queued transactions, writes them in one transaction of the database,
+//! commits, publishes the entries to followers, and then acknowledges. If one of the transactions
+//! is refused, the thread retries each alone, so that only the bad one fails. If the disk fails,
+//! all of them fail, and the thread continues with a new connection.
 
 mod batch;
 mod cache;
@@ -36,7 +36,7 @@ use crate::database::Database;
 use crate::feed::Rings;
 use crate::{Faults, Receipt, SharedWrite, StoreError};
 
-/// What the writer shares with the rest of the store.
+/// State that the writer shares with the rest of the store.
 pub(crate) struct WriterContext {
     pub(crate) database: Database,
     pub(crate) queue: WriteQueue,
@@ -46,11 +46,11 @@ pub(crate) struct WriterContext {
     pub(crate) defaults: Mutex<Limits>,
 }
 
-/// The thread.
+/// A handle on the thread.
 pub(crate) struct Writer(Mutex<Option<JoinHandle<()>>>);
 
 impl Writer {
-    /// Starts it with two connections that are open already: one to write, one to checkpoint.
+    /// Starts the thread with two open connections: one to write, one to checkpoint.
     pub(crate) fn start(
         context: Arc<WriterContext>,
         connection: Connection,
@@ -71,7 +71,7 @@ impl Writer {
         Ok(Self(Mutex::new(Some(thread))))
     }
 
-    /// Waits for it to end, after its queue was closed.
+    /// Waits until the thread ends. The queue must be closed before.
     pub(crate) fn join(&self) {
         let thread = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
         if thread.is_some_and(|thread| thread.join().is_err()) {
@@ -85,11 +85,11 @@ struct WriterThread<'a> {
     checkpointer: Checkpointer,
     workers: WorkerCache,
     chores: Chores,
-    /// Length of the log after the last commit.
+    /// Length of the log after the last commit, in pages.
     log_pages: Arc<AtomicU32>,
 }
 
-/// Why a connection is left.
+/// The reason to stop using a connection.
 enum ConnectionEnd {
     Closed,
     Broken,
@@ -98,7 +98,8 @@ enum ConnectionEnd {
 impl WriterThread<'_> {
     fn run(mut self, connection: Connection) {
         let mut connection = Some(connection);
-        // What a new connection is opened for: a disk that failed is asked again when it is needed.
+        // The task that a new connection is opened for. After a disk failure, the thread opens one
+        // only when there is work.
         let mut next = None;
         loop {
             let opened = match connection.take() {
@@ -111,7 +112,10 @@ impl WriterThread<'_> {
                 Ok(ConnectionEnd::Closed) => return,
                 Ok(ConnectionEnd::Broken) => {}
                 Err(error) => {
-                    tracing::error!(error = &error as &dyn std::error::Error, "cannot write");
+                    tracing::error!(
+                        error = &error as &dyn std::error::Error,
+                        "the writer's connection failed"
+                    );
                     match next.take() {
                         Some(WriterTask::Batch(jobs)) => refuse(jobs, &error.into()),
                         Some(WriterTask::Chore(chore)) => chore.answer(Err(error.into())),
@@ -124,7 +128,7 @@ impl WriterThread<'_> {
         }
     }
 
-    /// Writes with a connection for as long as it is good.
+    /// Works through the queue until the connection fails or the queue is closed.
     fn write(
         &mut self,
         mut connection: Connection,
@@ -154,7 +158,7 @@ impl WriterThread<'_> {
         }
     }
 
-    /// Whether the connection is not to be used again.
+    /// Commits a batch. Returns true if the connection must not be used again.
     fn commit<'c>(
         &mut self,
         connection: &'c Connection,
@@ -175,7 +179,9 @@ impl WriterThread<'_> {
                 while !jobs.is_empty() {
                     let rest = jobs.split_off(1);
                     if self.commit(connection, statements, jobs) {
-                        let error = StoreError::io(std::io::Error::other("the disk failed before"));
+                        let error = StoreError::io(std::io::Error::other(
+                            "disk failed during an earlier transaction",
+                        ));
                         refuse(rest, &error);
                         return true;
                     }
@@ -217,7 +223,7 @@ impl WriterThread<'_> {
         *self.context.defaults.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Lets everyone know of what is durable: followers first, then who waits for an answer.
+    /// Publishes durable writes to followers first, and then acknowledges them.
     fn publish(&mut self, jobs: Vec<WriteJob>, receipts: Vec<Receipt>) {
         self.chores.note(&mut self.workers);
         self.workers.settle();

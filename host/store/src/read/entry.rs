@@ -1,4 +1,4 @@
-//! The transcript.
+//! Reads of the transcript.
 
 use rusqlite::{Connection, params};
 use skep_protocol::{Cursor, Entry, EntryKind, EntryPage, Payload};
@@ -9,7 +9,7 @@ use crate::row::BadRow;
 use crate::row::entry::{COLUMNS, StoredEntry};
 use crate::{StoreError, WorkerNumber};
 
-/// Bodies in one page, roughly.
+/// Approximate maximum size of the bodies in one page.
 const PAGE_BYTES: usize = 4 << 20;
 
 pub(crate) fn one_at(
@@ -61,7 +61,7 @@ pub(crate) fn page(
     Ok(page)
 }
 
-/// Stands for all that was trimmed before the oldest entry that is left.
+/// Returns an entry that represents everything trimmed before the oldest entry.
 fn gap(seq: Cursor, oldest: &Entry) -> Entry {
     Entry {
         seq,

@@ -1,4 +1,4 @@
-//! Inputs.
+//! Reads of inputs.
 
 use rusqlite::{Connection, Params};
 use skep_protocol::{IdempotencyKey, InputId, Timestamp};
@@ -9,7 +9,7 @@ use crate::row::BadRow;
 use crate::row::input::{COLUMNS, InputRow};
 use crate::{InputRecord, StoreError, WorkerNumber};
 
-/// Inputs without an outcome, in order.
+/// Returns the inputs without an outcome, in order.
 pub(crate) fn queue(
     connection: &Connection,
     worker: WorkerNumber,
@@ -32,7 +32,8 @@ pub(crate) fn by_id(
     Ok(found.filter(|row| row.worker == worker))
 }
 
-/// The input that a key names, while it is remembered or not done.
+/// Returns the input that a key belongs to, while the key is remembered or the input has no
+/// outcome.
 pub(crate) fn by_key(
     connection: &Connection,
     worker: WorkerNumber,

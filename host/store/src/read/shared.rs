@@ -1,4 +1,4 @@
-//! What belongs to no single worker.
+//! Reads of records that belong to no single worker.
 
 use std::sync::Arc;
 
@@ -81,19 +81,20 @@ pub(crate) fn configs(
     })
 }
 
-/// Looks at each worker: there is no index for what is asked this seldom.
+/// Returns true if a worker uses a config bundle or needs it for a rollback. Scans all workers:
+/// this is too rare for an index.
 pub(crate) fn config_in_use(
     connection: &Connection,
     digest: &ConfigDigest,
 ) -> Result<bool, StoreError> {
     let text = digest.to_string();
-    // Most rows are passed over without being parsed.
+    // `instr` skips most rows without parsing them.
     let sql = "SELECT 1 FROM worker WHERE previous_config = ?1 \
                OR (instr(spec, ?2) AND json_extract(spec, '$.config') = ?2) LIMIT 1";
     Ok(one(connection, sql, (&digest.as_bytes()[..], text), |_| Ok(()))?.is_some())
 }
 
-/// Its name is its checksum.
+/// Reads a row and verifies it: the digest is its checksum.
 fn read_config(row: &Row<'_>) -> Result<ConfigRecord, BadRow> {
     let digest = row::config_digest(row::blob(row, 0)?)?;
     let values: ConfigValues = serde_json::from_str(row::text(row, 1)?).map_err(|_| BadRow)?;
@@ -104,7 +105,7 @@ fn read_config(row: &Row<'_>) -> Result<ConfigRecord, BadRow> {
     Ok(ConfigRecord { digest, values: Arc::new(values), created_at })
 }
 
-/// Newest first. Those that this version does not know are left out.
+/// Returns diagnostics, newest first. Codes that this version does not know are left out.
 pub(crate) fn diagnostics(
     connection: &Connection,
     worker: Option<&WorkerId>,
@@ -145,7 +146,7 @@ fn count(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)
 }
 
-/// Removed workers whose directories may still be in their place.
+/// Returns removed workers whose directories may still be in place.
 pub(crate) fn removed(
     connection: &Connection,
     limit: usize,

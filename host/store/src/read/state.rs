@@ -1,4 +1,4 @@
-//! Workers' state.
+//! Reads of workers' state.
 
 use rusqlite::{Connection, params};
 
@@ -22,7 +22,7 @@ pub(crate) fn get(
     })
 }
 
-/// Keys alone: their values are read, and checked, one by one.
+/// Lists keys only. Values are read and verified one by one.
 pub(crate) fn list(
     connection: &Connection,
     worker: WorkerNumber,
@@ -32,7 +32,7 @@ pub(crate) fn list(
 ) -> Result<Vec<String>, StoreError> {
     let sql = "SELECT key FROM state WHERE worker = ?1 AND key >= ?2 AND (?3 IS NULL OR key > ?3) \
                ORDER BY key";
-    // The range begins where the later of the two is.
+    // Start at the later of the two.
     let from = after.map_or(prefix, |after| after.max(prefix));
     let mut statement = connection.prepare_cached(sql)?;
     let mut rows = statement.query(params![worker.0, from, after])?;

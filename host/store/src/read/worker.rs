@@ -1,4 +1,4 @@
-//! Workers.
+//! Reads of workers.
 
 use rusqlite::{Connection, params};
 use skep_protocol::{Cursor, Usage, WorkerId};
@@ -22,7 +22,7 @@ pub(crate) fn lookup(connection: &Connection, id: &WorkerId) -> Result<Lookup, S
     }
 }
 
-/// Works for a damaged row too.
+/// Returns a worker's number, even if its row is damaged.
 pub(crate) fn number(
     connection: &Connection,
     id: &WorkerId,
@@ -32,7 +32,7 @@ pub(crate) fn number(
     })
 }
 
-/// The id that belongs to a number, to name it in an error.
+/// Returns the id of a worker for an error message.
 pub(crate) fn id(connection: &Connection, worker: WorkerNumber) -> Option<WorkerId> {
     let sql = "SELECT id FROM worker WHERE number = ?";
     one(connection, sql, [worker.0], |row| {
@@ -42,7 +42,7 @@ pub(crate) fn id(connection: &Connection, worker: WorkerNumber) -> Option<Worker
     .flatten()
 }
 
-/// Says what of a worker is damaged.
+/// Returns the error for a damaged row of a worker.
 pub(crate) fn damage(
     connection: &Connection,
     worker: WorkerNumber,
@@ -56,7 +56,8 @@ pub(crate) fn exists(connection: &Connection, worker: WorkerNumber) -> Result<bo
     Ok(one(connection, sql, [worker.0], |_| Ok(()))?.is_some())
 }
 
-/// Workers in the order of their ids. Damaged ones are left out, and their ids given to `damaged`.
+/// Returns workers in the order of their ids. Damaged ones are left out, and their ids are passed
+/// to `damaged`.
 pub(crate) fn list(
     connection: &Connection,
     after: Option<&WorkerId>,
@@ -96,7 +97,7 @@ pub(crate) fn count(connection: &Connection) -> Result<u64, StoreError> {
     Ok(count.unwrap_or(0))
 }
 
-/// The largest number that is or was a worker's.
+/// Returns the largest number that any worker has or had.
 pub(crate) fn last_number(connection: &Connection) -> Result<i64, StoreError> {
     let sql = "SELECT max(coalesce((SELECT max(number) FROM worker), 0), \
                           coalesce((SELECT max(number) FROM tombstone), 0))";
@@ -112,7 +113,7 @@ pub(crate) fn unfinished(
     numbered(connection, sql)
 }
 
-/// Workers that had a live instance when the store was last left.
+/// Returns the workers that had a live instance when the store was last closed or the process died.
 pub(crate) fn connected(
     connection: &Connection,
 ) -> Result<Vec<(WorkerId, WorkerNumber)>, StoreError> {
@@ -120,7 +121,7 @@ pub(crate) fn connected(
     numbered(connection, sql)
 }
 
-/// Leaves out those whose id is damaged: whoever looks for them hears of it.
+/// Reads ids and numbers. A damaged id is left out; it is reported when the worker is read.
 fn numbered(
     connection: &Connection,
     sql: &str,

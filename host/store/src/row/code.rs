@@ -1,4 +1,4 @@
-//! The numbers that words are kept as. They never change.
+//! Numeric codes of enums in the database. They never change.
 
 use skep_protocol::{ComponentKind, Desired, Ending, FailedReason, Severity};
 
@@ -37,7 +37,7 @@ pub(crate) const fn desired(code: i64) -> Result<Desired, BadRow> {
     }
 }
 
-/// A number, and one that says more.
+/// Returns a code and a detail.
 pub(crate) const fn of_standing(standing: Standing) -> (i64, i64) {
     match standing {
         Standing::Idle => (1, 0),
@@ -101,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_number_is_read_back() {
+    fn every_code_is_read_back() {
         for word in [ComponentKind::Service, ComponentKind::Command, ComponentKind::Http] {
             assert_eq!(kind(of_kind(word)).unwrap(), word);
         }

@@ -12,17 +12,17 @@ use super::{BadRow, blob, code, input_id, int, optional_blob, optional_int, opti
 use crate::checksum::Checksum;
 use crate::{NewEntry, WorkerNumber, WorkerWrite, outcome};
 
-/// The columns, in the order that [`stored`] reads.
+/// The columns, in the order that [`StoredEntry::read`] reads.
 pub(crate) const COLUMNS: &str =
     "worker, seq, at, kind, input, label, ending, flags, content_type, body, crc";
 
 const TRUNCATED: i64 = 1;
 const RUN: i64 = 2;
 
-/// What one entry costs besides its texts: empty ones are not free.
+/// Cost of an entry in addition to its texts, so that empty entries are not free.
 const FIXED_COST: u64 = 64;
 
-/// An entry as it is about to be written, its texts where they are.
+/// An entry to be written. Its texts are borrowed.
 pub(crate) struct EntryRow<'a> {
     pub(crate) at: Timestamp,
     pub(crate) kind: EntryKind,
@@ -34,14 +34,14 @@ pub(crate) struct EntryRow<'a> {
     pub(crate) body: Cow<'a, [u8]>,
 }
 
-/// An entry as it was read, with what only the store knows of it.
+/// An entry that was read, with its private flags.
 pub(crate) struct StoredEntry {
     pub(crate) entry: Entry,
     is_run: bool,
 }
 
 impl<'a> EntryRow<'a> {
-    /// The entry that an write writes, if it writes one.
+    /// Returns the entry that a write appends, if any.
     pub(crate) fn of(write: &'a WorkerWrite) -> Option<Self> {
         let bare = |at, kind, input_id| Self {
             at,
@@ -110,12 +110,12 @@ impl<'a> EntryRow<'a> {
             .finish()
     }
 
-    /// What it counts for in `transcript_bytes`.
+    /// Returns the entry's cost in `transcript_bytes`.
     pub(crate) fn cost(&self) -> u64 {
         cost([self.label.map_or(0, str::len), self.content_type.len(), self.body.len()])
     }
 
-    /// The same as everyone sees it.
+    /// Converts it to the public type.
     pub(crate) fn into_entry(self, seq: Cursor) -> Entry {
         Entry {
             seq,
@@ -134,7 +134,7 @@ impl<'a> EntryRow<'a> {
 }
 
 impl StoredEntry {
-    /// Reads a row of [`COLUMNS`], and checks that it is what was written.
+    /// Reads a row of [`COLUMNS`] and verifies its checksum.
     pub(crate) fn read(row: &Row<'_>) -> Result<Self, BadRow> {
         let kind = u8::try_from(int(row, 3)?).ok().and_then(EntryKind::from_code).ok_or(BadRow)?;
         let seq = unsigned(row, 1)?;
@@ -155,13 +155,13 @@ impl StoredEntry {
         Ok(Self { entry: found.into_entry(Cursor(seq)), is_run: flags & RUN != 0 })
     }
 
-    /// The outcome that it holds.
+    /// Returns the outcome that the entry holds.
     pub(crate) fn into_outcome(self) -> Option<Outcome> {
         outcome::decode(self.entry.kind, self.entry.ending, self.is_run, self.entry.payload)
     }
 }
 
-/// What an entry with texts of these lengths counts for.
+/// Returns the cost of an entry with texts of these lengths.
 pub(crate) fn cost(texts: [usize; 3]) -> u64 {
     FIXED_COST + texts.iter().sum::<usize>() as u64
 }

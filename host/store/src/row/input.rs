@@ -11,18 +11,18 @@ use crate::{InputRecord, WorkerNumber};
 pub(crate) const COLUMNS: &str =
     "worker, seq, id, at, attempt, outcome_seq, bytes, key, digest, crc, rowid";
 
-/// An input's row.
+/// The row of an input.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct InputRow {
     pub(crate) worker: WorkerNumber,
     pub(crate) at: Timestamp,
     pub(crate) record: InputRecord,
-    /// Its place in the table, 0 before it has one.
+    /// Its rowid, or 0 before it is inserted.
     pub(crate) rowid: i64,
 }
 
 impl InputRow {
-    /// Reads a row of [`COLUMNS`], and checks that it is what was written.
+    /// Reads a row of [`COLUMNS`] and verifies its checksum.
     pub(crate) fn read(row: &Row<'_>) -> Result<Self, BadRow> {
         let key = optional_text(row, 7)?;
         let found = Self {

@@ -15,11 +15,11 @@ pub(crate) const COLUMNS: &str = "number, id, kind, spec, created_as, component,
      previous_component, previous_config, desired, standing, standing_detail, has_directory, \
      created_at, updated_at, crc";
 
-/// The texts of a worker's row, made once.
+/// A worker's record with its texts, which are serialized once.
 pub(crate) struct WorkerRow<'a> {
     pub(crate) record: &'a WorkerRecord,
     pub(crate) spec: String,
-    /// None where it is as `spec`, which it is for most.
+    /// `None` if it equals `spec`, which is the common case.
     pub(crate) created_as: Option<String>,
 }
 
@@ -57,7 +57,7 @@ fn crc(record: &WorkerRecord, spec: &str, created_as: Option<&str>) -> i64 {
         .finish()
 }
 
-/// Reads a row of [`COLUMNS`], and checks that it is what was written.
+/// Reads a row of [`COLUMNS`] and verifies its checksum.
 pub(crate) fn read(row: &Row<'_>) -> Result<WorkerRecord, BadRow> {
     let json = text(row, 3)?;
     let created_as_json = optional_text(row, 4)?;

@@ -10,36 +10,37 @@ use skep_scope::tree;
 use super::Store;
 use crate::{Lookup, StoreError, layout};
 
-/// Files. All of these block on the disk.
+/// Components and workers' directories. These methods block on the disk.
 impl Store {
-    /// A component's bytes, which have that digest.
+    /// Returns the bytes of a component.
     ///
     /// # Errors
-    /// [`StoreError::Damaged`] where they no longer do.
+    /// [`StoreError::Damaged`] if they no longer match the digest.
     pub fn component_bytes(&self, digest: &ComponentDigest) -> Result<Option<Vec<u8>>, StoreError> {
         self.0.writing.components.read(digest)
     }
 
-    /// Puts a component's bytes in place, durably. [`SharedWrite::PutComponent`] comes after.
+    /// Writes a component's file and waits until it is on disk. [`crate::SharedWrite::PutComponent`] must
+    /// follow.
     ///
     /// # Errors
-    /// Where the disk fails. Nothing is left in the file's place then.
+    /// Fails if the disk fails. No file is left in place then.
     pub fn write_component(&self, wasm: &[u8]) -> Result<ComponentDigest, StoreError> {
         Ok(self.0.writing.components.write(wasm)?)
     }
 
-    /// The directory of compiled components.
+    /// Opens the directory of compiled components.
     ///
     /// # Errors
-    /// Where the disk fails.
+    /// Fails if the disk fails.
     pub fn compiled_dir(&self) -> Result<Dir, StoreError> {
         Ok(layout::private_dir(&self.0.dir, layout::COMPILED)?)
     }
 
-    /// A worker's own directory, made where it is missing, durably.
+    /// Opens a worker's own directory. If it is missing, creates it and waits until it is on disk.
     ///
     /// # Errors
-    /// Where the disk fails.
+    /// Fails if the disk fails.
     pub fn worker_dir(&self, id: &WorkerId) -> Result<Dir, StoreError> {
         if let Some(dir) = self.existing_worker_dir(id)? {
             return Ok(dir);
@@ -50,10 +51,10 @@ impl Store {
         Ok(layout::private_dir(&own, layout::DATA)?)
     }
 
-    /// A worker's own directory, if there is one.
+    /// Opens a worker's own directory, if it exists.
     ///
     /// # Errors
-    /// Where the disk fails.
+    /// Fails if the disk fails.
     pub fn existing_worker_dir(&self, id: &WorkerId) -> Result<Option<Dir>, StoreError> {
         let path = format!("{}/{id}/{}", layout::WORKERS, layout::DATA);
         match self.0.dir.open_dir_nofollow(path) {
@@ -64,22 +65,22 @@ impl Store {
     }
 }
 
-/// Files that are written for a worker from outside. These block on the disk as well.
+/// Uploads to a worker's directory. These methods block on the disk.
 impl Store {
-    /// Where they lie until they are whole: beside the worker's directory, which has to be there, and
-    /// out of its guest's sight.
+    /// Opens the directory that holds uploads until they are complete. It is next to the worker's
+    /// own directory, which must exist, and invisible to the guest.
     ///
     /// # Errors
-    /// Where the disk fails.
+    /// Fails if the disk fails.
     pub fn incoming_dir(&self, id: &WorkerId) -> Result<Dir, StoreError> {
         let own = self.0.dir.open_dir_nofollow(format!("{}/{id}", layout::WORKERS))?;
         Ok(layout::private_dir(&own, layout::INCOMING)?)
     }
 
-    /// Removes what a crash has left there. To be called while nobody writes for the worker.
+    /// Deletes uploads that a crash has interrupted. No upload to the worker may be in progress.
     ///
     /// # Errors
-    /// Where the disk fails.
+    /// Fails if the disk fails.
     pub fn sweep_incoming(&self, id: &WorkerId) -> Result<(), StoreError> {
         let own = self.0.dir.open_dir_nofollow(format!("{}/{id}", layout::WORKERS));
         match own.and_then(|own| tree::remove_tree(&own, layout::INCOMING)) {
@@ -88,11 +89,11 @@ impl Store {
         }
     }
 
-    /// Notices what lies among the workers' directories and belongs to no worker. It is left where
-    /// it is. Reads the whole list; blocks on the disk.
+    /// Adds diagnostics for directories that belong to no worker, and leaves them in place. Reads
+    /// the whole list of workers' directories, and blocks on the disk.
     ///
     /// # Errors
-    /// Where the directory or the database cannot be read.
+    /// Fails if the directory or the database cannot be read.
     pub fn notice_strays(&self) -> Result<(), StoreError> {
         let workers = match self.0.dir.open_dir(layout::WORKERS) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -105,15 +106,16 @@ impl Store {
                 nameless += 1;
                 continue;
             };
-            // One that was removed is on its way to the trash.
+            // The directory of a removed worker will be moved to the trash.
             if matches!(self.worker(&id), Ok(Lookup::Unknown)) {
-                let message = "there is a directory of this id and no such worker; restore the \
-                               database that knew it, or move the directory away";
+                let message = "a directory exists for this id, but no worker; restore the \
+                               database that contains the worker, or move the directory away";
                 self.0.noticed.notice(DiagnosticCode::ForeignFile, Some(id), message.into());
             }
         }
         if nameless > 0 {
-            let message = format!("{nameless} names among the workers' directories are no ids");
+            let message =
+                format!("names among the workers' directories that are not worker ids: {nameless}");
             self.0.noticed.notice(DiagnosticCode::ForeignFile, None, message);
         }
         Ok(())

@@ -11,24 +11,24 @@ use crate::{
     read,
 };
 
-/// Records. All of these block on the disk, and each sees the database as it is at one moment.
+/// Records. These methods block on the disk, and each sees one snapshot of the database.
 ///
-/// Their errors: [`StoreError::Damaged`] names the worker whose record it is, so that it can be
-/// quarantined; the others are the disk's.
-#[expect(clippy::missing_errors_doc, reason = "said once, above")]
+/// [`StoreError::Damaged`] names the worker that the damaged record belongs to, so that it can be
+/// quarantined. All other errors come from the disk.
+#[expect(clippy::missing_errors_doc, reason = "documented once, above")]
 impl Store {
-    /// A worker by its id.
+    /// Looks up a worker by its id.
     pub fn worker(&self, id: &WorkerId) -> Result<Lookup, StoreError> {
         self.read(|connection| read::worker::lookup(connection, id))
     }
 
-    /// A worker's number, even if its row is damaged: so that it can be removed.
+    /// Returns a worker's number, even if its row is damaged, so that the worker can be removed.
     pub fn number(&self, id: &WorkerId) -> Result<Option<WorkerNumber>, StoreError> {
         self.read(|connection| read::worker::number(connection, id))
     }
 
-    /// Workers in the order of their ids, only those with a label if one is given. Damaged ones
-    /// are left out and become a diagnostic.
+    /// Returns workers in the order of their ids, optionally only those with a label. Damaged ones
+    /// are left out and reported as diagnostics.
     pub fn workers(
         &self,
         after: Option<&WorkerId>,
@@ -36,28 +36,28 @@ impl Store {
         limit: usize,
     ) -> Result<Vec<WorkerRecord>, StoreError> {
         let damaged = |id| {
-            let message = "the worker's record is damaged; it can only be removed".into();
+            let message = "the worker's record is damaged; the worker can only be removed".into();
             self.0.noticed.notice(DiagnosticCode::Quarantined, id, message);
         };
         self.read(|connection| read::worker::list(connection, after, label, limit, damaged))
     }
 
-    /// How many workers there are.
+    /// Returns the number of workers.
     pub fn worker_count(&self) -> Result<u64, StoreError> {
         self.read(read::worker::count)
     }
 
-    /// Workers with inputs that have no outcome.
+    /// Returns the workers that have inputs without an outcome.
     pub fn unfinished(&self) -> Result<Vec<(WorkerId, WorkerNumber)>, StoreError> {
         self.read(read::worker::unfinished)
     }
 
-    /// A worker's inputs that have no outcome, in order.
+    /// Returns a worker's inputs that have no outcome, in order.
     pub fn queue(&self, worker: WorkerNumber) -> Result<Vec<InputRecord>, StoreError> {
         self.read(|connection| read::input::queue(connection, worker))
     }
 
-    /// One input.
+    /// Returns one input.
     pub fn input(
         &self,
         worker: WorkerNumber,
@@ -67,8 +67,8 @@ impl Store {
         Ok(row.map(|row| row.record))
     }
 
-    /// The input that a key names, if it has no outcome or was accepted less than `remembered_ms`
-    /// ago.
+    /// Returns the input that an idempotency key belongs to, if it has no outcome or was accepted
+    /// less than `remembered_ms` ago.
     pub fn input_by_key(
         &self,
         worker: WorkerNumber,
@@ -81,13 +81,13 @@ impl Store {
         Ok(row.map(|row| row.record))
     }
 
-    /// One entry. None where there is none yet, or it was trimmed.
+    /// Returns one entry, or `None` if it does not exist yet or was trimmed.
     pub fn entry(&self, worker: WorkerNumber, seq: Cursor) -> Result<Option<Entry>, StoreError> {
         let stored = self.read(|connection| read::entry::one_at(connection, worker, seq))?;
         Ok(stored.map(|stored| stored.entry))
     }
 
-    /// The outcome that an entry of kind `output` or `failure` holds. None where it was trimmed.
+    /// Returns the outcome in an entry of kind `output` or `failure`, or `None` if it was trimmed.
     pub fn outcome(
         &self,
         worker: WorkerNumber,
@@ -103,8 +103,8 @@ impl Store {
         })
     }
 
-    /// At most `limit` entries, and about 4 MiB, after a place. Where entries after it were
-    /// trimmed, the first is a `gap` in the last one's place.
+    /// Returns entries after a position: at most `limit`, and about 4 MiB. If entries after it were
+    /// trimmed, the first is a `gap` in the position of the last trimmed one.
     pub fn entries(
         &self,
         worker: WorkerNumber,
@@ -114,12 +114,12 @@ impl Store {
         self.read(|connection| read::entry::page(connection, worker, after, limit))
     }
 
-    /// The newest entry's place.
+    /// Returns the position of the newest entry.
     pub fn last_seq(&self, worker: WorkerNumber) -> Result<Cursor, StoreError> {
         self.read(|connection| read::worker::last_seq(connection, worker))
     }
 
-    /// The value of a key of a worker's state.
+    /// Returns the value of a key of a worker's state.
     pub fn state_get(
         &self,
         worker: WorkerNumber,
@@ -128,7 +128,7 @@ impl Store {
         self.read(|connection| read::state::get(connection, worker, key))
     }
 
-    /// Keys of a worker's state that begin so and come after `after`, in order.
+    /// Returns keys of a worker's state that start with `prefix` and come after `after`, in order.
     pub fn state_list(
         &self,
         worker: WorkerNumber,
@@ -139,12 +139,12 @@ impl Store {
         self.read(|connection| read::state::list(connection, worker, prefix, after, limit))
     }
 
-    /// What a worker has used.
+    /// Returns a worker's usage.
     pub fn usage(&self, worker: WorkerNumber) -> Result<Usage, StoreError> {
         self.read(|connection| read::worker::usage(connection, worker))
     }
 
-    /// A stored component.
+    /// Returns a component.
     pub fn component(
         &self,
         digest: &ComponentDigest,
@@ -152,7 +152,7 @@ impl Store {
         self.read(|connection| read::shared::component(connection, digest))
     }
 
-    /// Stored components in the order of their digests.
+    /// Returns components in the order of their digests.
     pub fn components(
         &self,
         after: Option<&ComponentDigest>,
@@ -161,17 +161,17 @@ impl Store {
         self.read(|connection| read::shared::components(connection, after, limit))
     }
 
-    /// Whether a worker uses a component, now or for rollback.
+    /// Returns true if a worker uses a component or needs it for a rollback.
     pub fn component_in_use(&self, digest: &ComponentDigest) -> Result<bool, StoreError> {
         self.read(|connection| read::shared::component_in_use(connection, digest))
     }
 
-    /// A config bundle.
+    /// Returns a config bundle.
     pub fn config(&self, digest: &ConfigDigest) -> Result<Option<ConfigRecord>, StoreError> {
         self.read(|connection| read::shared::config(connection, digest))
     }
 
-    /// Config bundles in the order of their digests.
+    /// Returns config bundles in the order of their digests.
     pub fn configs(
         &self,
         after: Option<&ConfigDigest>,
@@ -180,7 +180,7 @@ impl Store {
         self.read(|connection| read::shared::configs(connection, after, limit))
     }
 
-    /// What was noticed about a worker, or about all; newest first.
+    /// Returns the diagnostics of one worker, or all of them, newest first.
     pub fn diagnostics(&self, worker: Option<&WorkerId>) -> Result<Vec<Diagnostic>, StoreError> {
         let stored = self.read(|connection| read::shared::diagnostics(connection, worker))?;
         Ok(self.0.noticed.merge(worker, stored))

@@ -1,4 +1,4 @@
-//! The store as its users see it.
+//! Tests of the store's public interface.
 
 mod commits;
 mod damage;
@@ -26,7 +26,7 @@ use crate::{
     WorkerRecord, WorkerWrite,
 };
 
-/// A store in a directory of its own, and a clock.
+/// A store in a temporary directory.
 struct Kept {
     dir: TempDir,
     store: Option<Store>,
@@ -49,7 +49,7 @@ impl Kept {
         self.store = Some(open(&self.dir).unwrap());
     }
 
-    /// A connection as any tool could have one.
+    /// Opens a connection as any other tool could.
     fn raw(&self) -> rusqlite::Connection {
         use std::os::fd::AsRawFd;
         let path = format!("/proc/self/fd/{}/state.db", self.dir.as_raw_fd());
@@ -104,7 +104,7 @@ impl Kept {
         receipt.seqs.into_iter().map(|seq| seq.0).collect()
     }
 
-    /// The places in a worker's transcript.
+    /// Returns the positions in a worker's transcript.
     fn seqs(&self, worker: WorkerNumber) -> Vec<u64> {
         let page = self.entries(worker, Cursor(0), usize::MAX).unwrap();
         page.entries.iter().map(|entry| entry.seq.0).collect()
@@ -186,7 +186,7 @@ fn refused(result: Result<Receipt, StoreError>) -> StoreRefusal {
     }
 }
 
-/// Fails at one point while it is switched on.
+/// A hook that fails at one point while it is switched on.
 struct FailAt {
     point: &'static str,
     kind: io::ErrorKind,

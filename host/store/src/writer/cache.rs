@@ -1,6 +1,6 @@
-//! What the writer remembers of the workers that it writes for.
+//! Cached state of the workers that are written to.
 //!
-//! All of it can be read of the database again, and is after any commit that failed.
+//! All of it can be read from the database again, and is after a failed commit.
 
 use std::collections::HashMap;
 
@@ -10,22 +10,22 @@ use skep_protocol::{Limits, Usage, WorkerSpec};
 use super::error::WriteError;
 use crate::{StoreError, StoreRefusal, WorkerNumber, read, row};
 
-/// Workers remembered at once: about 10 MB.
+/// Maximum number of cached workers, which take about 10 MB.
 const MOST: usize = 50_000;
 
 #[derive(Clone, Debug)]
 pub(crate) struct CachedWorker {
-    /// The place of its next entry.
+    /// The position of the worker's next entry.
     pub(crate) next_seq: u64,
     pub(crate) usage: Usage,
-    /// Idempotency keys that are kept, once that was asked.
+    /// The number of idempotency keys, once it has been counted.
     pub(crate) keys: Option<u64>,
     pub(crate) limits: StoreLimits,
-    /// It was removed in this very batch.
+    /// True if the worker was removed in the current batch.
     pub(crate) removed: bool,
 }
 
-/// The limits that the store itself holds a worker to.
+/// The limits of a worker that the store itself enforces.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct StoreLimits {
     pub(crate) transcript_bytes: u64,
@@ -46,7 +46,7 @@ impl StoreLimits {
 #[derive(Default)]
 pub(crate) struct WorkerCache {
     by_worker: HashMap<WorkerNumber, CachedWorker>,
-    /// Those whose usage is to be written with this commit.
+    /// Workers whose usage is written with the current commit.
     changed: Vec<WorkerNumber>,
 }
 
@@ -70,7 +70,7 @@ impl CachedWorker {
             .prepare_cached("SELECT spec FROM worker WHERE number = ?")?
             .query([worker.0])?
             .next()?
-            // A damaged spec must not keep anyone from removing the worker.
+            // A damaged spec must not prevent the removal of the worker.
             .map(|found| row::text(found, 0).ok().and_then(|json| serde_json::from_str(json).ok()));
         let Some(spec) = spec else {
             let sql = "SELECT 1 FROM tombstone WHERE number = ?";
@@ -90,7 +90,7 @@ impl CachedWorker {
         })
     }
 
-    /// Idempotency keys that are kept.
+    /// Returns the number of idempotency keys, counting them if necessary.
     pub(crate) fn keys(
         &mut self,
         connection: &Connection,
@@ -136,14 +136,14 @@ impl WorkerCache {
         self.by_worker.entry(worker).insert_entry(cached).into_mut()
     }
 
-    /// Has a worker's usage written with this commit.
+    /// Marks a worker's usage for the current commit.
     pub(crate) fn touch(&mut self, worker: WorkerNumber) {
         if self.changed.last() != Some(&worker) {
             self.changed.push(worker);
         }
     }
 
-    /// Workers whose usage changed, once each.
+    /// Returns the workers whose usage has changed, once each.
     pub(crate) fn changed(&mut self) -> impl Iterator<Item = (WorkerNumber, &CachedWorker)> {
         self.changed.sort_unstable();
         self.changed.dedup();
@@ -154,7 +154,7 @@ impl WorkerCache {
             .filter(|(_, cached)| !cached.removed)
     }
 
-    /// After a commit.
+    /// Finishes a commit: clears the marks, and drops workers that were removed.
     pub(crate) fn settle(&mut self) {
         for worker in self.changed.drain(..) {
             if self.by_worker.get(&worker).is_some_and(|cached| cached.removed) {
@@ -166,7 +166,7 @@ impl WorkerCache {
         }
     }
 
-    /// Has all limits read again.
+    /// Drops everything, so that it is read again.
     pub(crate) fn forget(&mut self) {
         self.by_worker.clear();
         self.changed.clear();

@@ -1,10 +1,10 @@
-//! Keeping the write-ahead log short without making the writer wait.
+//! Checkpoints, which keep the write-ahead log short without blocking the writer.
 //!
-//! A thread of its own moves pages from the log to the database while the writer goes on. Under
-//! steady load it never catches up wholly, so the log would grow for ever: the writer itself moves
-//! the little that is left and begins the log anew, when nothing waits for it or, past
-//! [`RESTART_PAGES`], in any case. A commit to a log that is written over takes the disk about half
-//! the time of one that makes the file longer, which is why a quiet moment is used early.
+//! A separate thread moves pages from the log to the database while the writer continues. Under
+//! steady load the thread never catches up, and the log would grow without bound. So the writer
+//! itself moves the remaining pages and restarts the log: when its queue is empty, or at
+//! [`RESTART_PAGES`] in any case. The disk takes half as long for a commit that overwrites the log
+//! as for one that extends it, so idle moments are used early.
 
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -16,18 +16,18 @@ use crate::database::BUSY;
 
 /// Pages of log after which the thread is woken.
 const PASSIVE_PAGES: u32 = 1_000;
-/// 8 MiB of log, from which on it is begun anew in a quiet moment.
+/// Pages of log (8 MiB) after which it is restarted when the queue is empty.
 const QUIET_RESTART_PAGES: u32 = 2_000;
-/// 64 MiB of log, from which on it is begun anew whatever waits.
+/// Pages of log (64 MiB) after which it is restarted in any case.
 const RESTART_PAGES: u32 = 16_384;
-/// Pages after which a restart that readers held up is tried again.
+/// Pages after which a restart that readers have blocked is retried.
 const RETRY_PAGES: u32 = 1_024;
 
 #[derive(Default)]
 struct CheckpointRequest {
     wanted: bool,
     closed: bool,
-    /// The writer is about to restart the log: keep out of its way.
+    /// True while the writer wants to restart the log, so that the thread stays idle.
     held: bool,
 }
 
@@ -35,23 +35,23 @@ struct CheckpointRequest {
 struct CheckpointSignal {
     request: Mutex<CheckpointRequest>,
     changed: Condvar,
-    /// Held while a checkpoint runs.
+    /// Locked while a checkpoint runs.
     running: Mutex<()>,
 }
 
-/// The thread, and the writer's part.
+/// The writer's handle on the checkpoint thread.
 pub(crate) struct Checkpointer {
     signal: Arc<CheckpointSignal>,
     thread: Option<JoinHandle<()>>,
     woken_at: u32,
-    /// In a quiet moment, and in any case.
+    /// Log lengths for a restart with an empty queue, and in any case.
     restart_at: [u32; 2],
 }
 
 impl Checkpointer {
-    /// Starts the thread, whose connection stays open for as long as the writer works: while any
-    /// connection is, the log is not read anew, and what a commit that failed has left in it stays
-    /// unseen until the next one overwrites it.
+    /// Starts the thread. Its connection stays open as long as the writer runs. While any
+    /// connection is open, SQLite does not recover the log, so the pages of a failed commit stay
+    /// invisible until the next commit overwrites them.
     pub(crate) fn start(connection: Connection) -> std::io::Result<Self> {
         let signal = Arc::new(CheckpointSignal::default());
         let thread = thread::Builder::new().name("skep-checkpoint".into()).spawn({
@@ -66,7 +66,7 @@ impl Checkpointer {
         })
     }
 
-    /// Tells it how long the log is after a commit, and whether nothing waits for the next.
+    /// Starts a checkpoint if the log is long enough. `quiet` is true if the queue is empty.
     pub(crate) fn after_commit(&mut self, connection: &Connection, pages: u32, quiet: bool) {
         if pages < self.woken_at {
             self.woken_at = 0;
@@ -125,10 +125,10 @@ impl CheckpointSignal {
     }
 }
 
-/// A disk that does not let it is asked again after some more commits; the log grows meanwhile.
+/// Runs a checkpoint. After a disk failure, a later commit retries; the log grows until then.
 pub(crate) fn checkpoint(connection: &Connection, mode: &str) {
     let done = connection.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |_| Ok(()));
     if let Err(error) = &done {
-        tracing::warn!(error = error as &dyn std::error::Error, mode, "a checkpoint failed");
+        tracing::warn!(error = error as &dyn std::error::Error, mode, "checkpoint failed");
     }
 }

@@ -1,4 +1,4 @@
-//! Deleting what is no longer wanted, a few milliseconds at a time, between commits.
+//! Deletes obsolete rows, a few milliseconds at a time, between commits.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -16,21 +16,22 @@ use crate::row::input::{COLUMNS, InputRow};
 use crate::row::tombstone::{DIRECTORY_PENDING, ROWS_PENDING};
 use crate::{StoreError, WorkerNumber, WorkerWrite};
 
-/// One slice.
+/// Time of one slice.
 const SLICE: Duration = Duration::from_millis(4);
-/// Rows deleted between two looks at the clock.
+/// Rows deleted between two checks of the time.
 const ROWS: i64 = 64;
-/// Pages given back at once, and how many have to be free before any are: 16 MiB.
+/// Pages returned to the file system at once, and the number of free pages (16 MiB) from which on
+/// that is done.
 const VACUUM_PAGES: i64 = 64;
 const FREE_PAGES: i64 = 4_096;
 
-/// What there is to do.
+/// The pending work.
 pub(super) struct Chores {
-    /// Whose transcript is past its bound.
+    /// Workers whose transcripts are over their bound.
     trim: BTreeSet<WorkerNumber>,
-    /// Who has too many keys.
+    /// Workers with too many idempotency keys.
     keys: BTreeSet<WorkerNumber>,
-    /// The latest time that any write carried: this crate has no clock.
+    /// The latest time in any write: this crate has no clock.
     now: Timestamp,
 }
 
@@ -39,13 +40,13 @@ impl Chores {
         Self { trim: BTreeSet::new(), keys: BTreeSet::new(), now }
     }
 
-    /// Looks at the workers that were written for.
+    /// Queues work for the workers that were written to.
     pub(super) fn note(&mut self, workers: &mut WorkerCache) {
         for (worker, cached) in workers.changed() {
             if cached.usage.transcript_bytes > cached.limits.transcript_bytes {
                 self.trim.insert(worker);
             }
-            // Not at every key past the bound: finding the oldest means to look at all.
+            // A few surplus keys are tolerated: finding the oldest key means reading all of them.
             let most = cached.limits.keys;
             if cached.keys.is_some_and(|keys| keys > most.saturating_add(most / 16)) {
                 self.keys.insert(worker);
@@ -93,7 +94,7 @@ struct Slice<'a, 'c> {
 }
 
 impl Slice<'_, '_> {
-    /// Whether there is more.
+    /// Does one slice. Returns true if there is more to do.
     fn run(&mut self, moved: &[WorkerNumber]) -> Result<bool, WriteError> {
         if moved.is_empty() && !self.is_needed()? {
             return self.vacuum();
@@ -115,7 +116,7 @@ impl Slice<'_, '_> {
         Instant::now() >= self.end
     }
 
-    /// Nothing is written where there is nothing to do.
+    /// Returns true if there is anything to do, so that an idle store is not written to.
     fn is_needed(&self) -> Result<bool, WriteError> {
         Ok(!self.chores.trim.is_empty()
             || !self.chores.keys.is_empty()
@@ -136,7 +137,7 @@ impl Slice<'_, '_> {
         self.connection.prepare_cached(sql)?.execute(params![worker.0, what])
     }
 
-    /// Rows of removed workers.
+    /// Deletes the rows of removed workers. Returns true if there are more.
     fn removed(&mut self) -> Result<bool, WriteError> {
         while let Some(worker) = self.next_removed()? {
             if self.is_over() {
@@ -149,7 +150,7 @@ impl Slice<'_, '_> {
         Ok(false)
     }
 
-    /// A few rows of a removed worker. None are left when it answers 0.
+    /// Deletes a few rows of a removed worker. Returns 0 if none are left.
     fn delete_some(&mut self, worker: WorkerNumber) -> Result<usize, WriteError> {
         let oldest = self.oldest_entries(worker, i64::MAX)?;
         for entry in &oldest {
@@ -179,17 +180,18 @@ impl Slice<'_, '_> {
         Ok(0)
     }
 
-    /// Entries that are the oldest of their transcript and too much.
+    /// Deletes the oldest entries of transcripts over their bound. Returns true if there are more.
     fn trim(&mut self) -> Result<bool, WriteError> {
         while let Some(worker) = self.chores.trim.first().copied() {
             let Ok(cached) = self.workers.get(self.connection, worker, self.limits) else {
                 self.chores.trim.remove(&worker);
                 continue;
             };
-            // A little more goes than has to, so that not every entry costs another one.
+            // Trim below the bound, so that the next entry does not cause another trim.
             let bound = cached.limits.transcript_bytes;
             let target = bound - bound / 16;
-            // What waits keeps its message, and the last entry says where to go on.
+            // A queued input keeps its message. The last entry stays because it determines the next
+            // position.
             let last = cached.next_seq.saturating_sub(1);
             let sql = "SELECT min(seq) FROM input WHERE worker = ? AND outcome_seq IS NULL";
             let unfinished: Option<i64> =
@@ -228,7 +230,7 @@ impl Slice<'_, '_> {
         Ok(false)
     }
 
-    /// The oldest keys of workers that have too many.
+    /// Forgets the oldest keys of workers that have too many. Returns true if there are more.
     fn keys(&mut self) -> Result<bool, WriteError> {
         while let Some(worker) = self.chores.keys.first().copied() {
             if self.is_over() {
@@ -258,7 +260,7 @@ impl Slice<'_, '_> {
         Ok(false)
     }
 
-    /// Keys past their time, in the order in which their inputs came.
+    /// Forgets expired keys in the order of their inputs. Returns true if there are more.
     fn sweep(&mut self) -> Result<bool, WriteError> {
         let mut swept = self.swept()?;
         let from = swept;
@@ -272,7 +274,7 @@ impl Slice<'_, '_> {
             }
             for (rowid, row) in rows {
                 swept = rowid;
-                // Whoever reads a damaged one hears of it.
+                // A damaged row is reported when it is read.
                 let Some(row) = row else { continue };
                 if row.record.key.is_none() || row.record.outcome_seq.is_none() {
                     continue;
@@ -281,7 +283,8 @@ impl Slice<'_, '_> {
                 let Ok(cached) = self.workers.get(self.connection, worker, self.limits) else {
                     continue;
                 };
-                // One whose worker remembers for longer goes when its number is up.
+                // A key that its worker keeps longer than the default goes when there are too many
+                // keys.
                 if cached.limits.key_ms <= self.limits.idempotency_ms {
                     cached.keys = cached.keys.map(|keys| keys.saturating_sub(1));
                     forget_key(self.connection, self.statements, row)?;
@@ -295,14 +298,14 @@ impl Slice<'_, '_> {
         Ok(more)
     }
 
-    /// Up to which input keys have been swept.
+    /// Returns the rowid of the last input whose key was swept.
     fn swept(&self) -> rusqlite::Result<i64> {
         let sql = "SELECT value FROM meta WHERE name = 'keys_swept'";
         let found = self.connection.prepare_cached(sql)?.query_row([], |row| row.get(0));
         Ok(found.optional()?.unwrap_or(0))
     }
 
-    /// Inputs after a place in the table that are older than a key is remembered.
+    /// Returns inputs after a rowid that are older than the default lifetime of a key.
     fn old_inputs(
         &self,
         after: i64,
@@ -317,7 +320,7 @@ impl Slice<'_, '_> {
         Ok(rows)
     }
 
-    /// Gives free pages back to the system.
+    /// Returns free pages to the file system. Returns true if there are more.
     fn vacuum(&mut self) -> Result<bool, WriteError> {
         let pragma = |name| self.connection.pragma_query_value(None, name, |row| row.get(0));
         let free: i64 = pragma("freelist_count")?;
@@ -325,7 +328,7 @@ impl Slice<'_, '_> {
         if free < FREE_PAGES || free < pages / 8 {
             return Ok(false);
         }
-        // It gives back a page per step.
+        // Each step frees one page.
         let sql = format!("PRAGMA incremental_vacuum({VACUUM_PAGES})");
         let mut statement = self.connection.prepare_cached(&sql)?;
         let mut steps = statement.query([])?;
@@ -333,7 +336,7 @@ impl Slice<'_, '_> {
         Ok(true)
     }
 
-    /// The oldest entries of a worker before a place.
+    /// Returns the oldest entries of a worker before a position.
     fn oldest_entries(&self, worker: WorkerNumber, end: i64) -> Result<Vec<OldEntry>, WriteError> {
         let sql = "SELECT rowid, seq, kind, input, coalesce(octet_length(label), 0), \
                    octet_length(content_type), octet_length(body) FROM entry \
@@ -366,7 +369,7 @@ struct OldEntry {
     cost: u64,
 }
 
-/// Rows of inputs and their places in the table; of damaged ones the place alone.
+/// Returns rows of inputs with their rowids. A damaged row is `None`.
 fn inputs(
     connection: &Connection,
     sql: &str,
@@ -378,7 +381,7 @@ fn inputs(
     Ok(found.collect::<rusqlite::Result<_>>()?)
 }
 
-/// When something happened, where the write says so.
+/// Returns the time of a write, if it has one.
 fn time_of(write: &WorkerWrite) -> Option<Timestamp> {
     match write {
         WorkerWrite::Create(record) => Some(record.created_at),

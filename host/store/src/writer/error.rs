@@ -1,8 +1,8 @@
-//! Reasons why a transaction cannot be written.
+//! The error type of the writer.
 
 use crate::{StoreError, StoreRefusal};
 
-/// An error while the rows of a transaction are written.
+/// The reason why the rows of a transaction could not be written.
 pub(super) enum WriteError {
     Sql(rusqlite::Error),
     Store(StoreError),

@@ -1,4 +1,4 @@
-//! What waits for the writer: a lane per worker, visited in turn.
+//! The writer's queue: one lane per worker, served in turn (fair queueing).
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Condvar, Mutex, PoisonError};
@@ -9,16 +9,16 @@ use tokio::sync::oneshot;
 use crate::commit::{AfterCommit, CommitReply};
 use crate::{Commit, SharedWrite, StoreError, WorkerNumber, WorkerWrite};
 
-/// A commit takes no more than this, unless a single transaction does.
+/// Bounds on a commit, which a single large transaction may exceed.
 pub(crate) const BATCH_ROWS: usize = 256;
 pub(crate) const BATCH_BYTES: usize = 1 << 20;
 /// One worker's share of a commit.
 pub(crate) const BATCH_ROWS_PER_WORKER: usize = 64;
 
-/// Bytes that a row is taken to have besides its texts.
+/// Assumed size of a row without its texts, in bytes.
 const ROW_BYTES: usize = 100;
 
-/// The lane of what belongs to no worker. Workers' numbers begin at 1.
+/// The lane of writes that belong to no worker. Numbers of workers start at 1.
 pub(crate) const SHARED: WorkerNumber = WorkerNumber(0);
 
 pub(crate) enum Work {
@@ -26,7 +26,7 @@ pub(crate) enum Work {
     Shared(SharedWrite),
 }
 
-/// A transaction that waits.
+/// A transaction in the queue.
 pub(crate) struct WriteJob {
     pub(crate) worker: WorkerNumber,
     pub(crate) work: Work,
@@ -35,9 +35,9 @@ pub(crate) struct WriteJob {
     bytes: usize,
 }
 
-/// A slice of the janitor's work.
+/// A request for one slice of the janitor's work.
 pub(crate) struct Chore {
-    /// Removed workers whose directories are in the trash now.
+    /// Removed workers whose directories have been moved to the trash.
     pub(crate) moved: Vec<WorkerNumber>,
     answer: oneshot::Sender<Result<bool, StoreError>>,
 }
@@ -50,13 +50,13 @@ impl Chore {
         (Self { moved, answer }, done)
     }
 
-    /// Says whether there is more to do.
+    /// Reports whether there is more to do.
     pub(crate) fn answer(self, more: Result<bool, StoreError>) {
         let _ = self.answer.send(more);
     }
 }
 
-/// What the writer does next.
+/// The writer's next task.
 pub(crate) enum WriterTask {
     Batch(Vec<WriteJob>),
     Chore(Chore),
@@ -72,12 +72,12 @@ pub(crate) struct WriteQueue {
 #[derive(Default)]
 struct QueueState {
     lanes: HashMap<WorkerNumber, VecDeque<WriteJob>>,
-    /// Lanes that are not empty, the next one first.
+    /// Lanes that are not empty; the next one to be served is in front.
     ring: VecDeque<WorkerNumber>,
-    /// Workers that had their whole share of the last batch: a few at most.
+    /// Workers that used their whole share of the last batch. There are only a few.
     sated: Vec<WorkerNumber>,
     chores: VecDeque<Chore>,
-    /// The last thing that was given out was a chore.
+    /// True if the last task was a chore.
     after_chore: bool,
     bytes: usize,
     closed: bool,
@@ -101,7 +101,7 @@ impl WriteJob {
     }
 }
 
-/// Rows that an write writes, and the bytes of their texts.
+/// Returns the rows of a write and the bytes of their texts.
 fn size(write: &WorkerWrite) -> (usize, usize) {
     match write {
         WorkerWrite::Create(_) => (3, 1_000),
@@ -113,7 +113,8 @@ fn size(write: &WorkerWrite) -> (usize, usize) {
                 Some(Output::Run(run)) => run.stdout.len() + run.stderr.len(),
                 None => 0,
             };
-            // The input's own row is most often written already, or changed in its place.
+            // The input's own row is not counted: mostly, it is updated in place or counted by its
+            // `Accept`.
             (1, bytes)
         }
         WorkerWrite::Append(entry) => (1, entry.payload.body.len()),
@@ -126,7 +127,7 @@ fn size(write: &WorkerWrite) -> (usize, usize) {
 }
 
 impl WriteQueue {
-    /// Puts a job at the end of its lane, or answers it if the store is closed.
+    /// Appends a job to its lane, or fails it if the store is closed.
     pub(crate) fn push(&self, job: WriteJob) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if state.closed {
@@ -144,7 +145,7 @@ impl WriteQueue {
         self.filled.notify_one();
     }
 
-    /// Asks for a slice of the janitor's work.
+    /// Queues a chore, or fails it if the store is closed.
     pub(crate) fn push_chore(&self, chore: Chore) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if state.closed {
@@ -156,11 +157,11 @@ impl WriteQueue {
         self.filled.notify_one();
     }
 
-    /// Waits for something to do. After [`Self::close`], what waits is still given out.
+    /// Waits for a task. After [`Self::close`], the queued ones are still returned.
     pub(crate) fn next(&self) -> WriterTask {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
-            // In turn, so that neither keeps the other state.
+            // Alternate between commits and chores, so that neither starves the other.
             if state.after_chore || state.chores.is_empty() {
                 let batch = state.batch();
                 if !batch.is_empty() {
@@ -179,7 +180,7 @@ impl WriteQueue {
         }
     }
 
-    /// Whether nothing waits.
+    /// Returns true if the queue is empty.
     pub(crate) fn is_empty(&self) -> bool {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.ring.is_empty() && state.chores.is_empty()
@@ -196,9 +197,9 @@ impl WriteQueue {
 }
 
 impl QueueState {
-    /// The next commit: one transaction of each worker in turn, until it is full. A worker that had
-    /// its whole share of the last one waits where there is anybody else, so that who writes little
-    /// is held up by a busy neighbour's commit once and not twice.
+    /// Takes the next batch: one transaction of each worker in turn, until it is full. A worker
+    /// that used its whole share of the last batch is skipped if there are others, so that a busy
+    /// worker's commit delays a small write once and not twice.
     fn batch(&mut self) -> Vec<WriteJob> {
         let (mut batch, mut rows, mut bytes) = (Vec::new(), 0, 0);
         let mut share: HashMap<WorkerNumber, usize> = HashMap::new();
@@ -259,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn a_busy_worker_does_not_take_all_of_a_batch() {
+    fn busy_workers_do_not_fill_a_batch() {
         let queue = WriteQueue::default();
         (0..100).for_each(|_| queue.push(job(1, 6)));
         queue.push(job(2, 6));
@@ -267,23 +268,23 @@ mod tests {
         let first = batch(&queue);
         assert_eq!(first[..4], [(1, 6), (2, 6), (1, 6), (2, 6)]);
         assert_eq!(first.iter().filter(|(worker, _)| *worker == 1).count(), 10);
-        assert_eq!(batch(&queue).len(), 10, "the rest waited");
+        assert_eq!(batch(&queue).len(), 10, "the rest is in the next batch");
     }
 
     #[test]
-    fn who_had_its_share_lets_others_go_first() {
+    fn workers_over_their_share_wait_for_the_others() {
         let queue = WriteQueue::default();
         (0..40).for_each(|_| queue.push(job(1, 6)));
         assert_eq!(batch(&queue).len(), 10);
         queue.push(job(2, 6));
         queue.push(job(3, 6));
         assert_eq!(batch(&queue), [(2, 6), (3, 6)]);
-        assert_eq!(batch(&queue).len(), 10, "and has the next to itself");
-        assert_eq!(batch(&queue).len(), 10, "and the one after that, with nobody else there");
+        assert_eq!(batch(&queue).len(), 10, "the next batch is all its own");
+        assert_eq!(batch(&queue).len(), 10, "so is the one after that, without other workers");
     }
 
     #[test]
-    fn a_transaction_larger_than_a_batch_goes_alone() {
+    fn transactions_larger_than_a_batch_are_written_alone() {
         let queue = WriteQueue::default();
         queue.push(job(1, 6));
         queue.push(job(2, 1_000));
@@ -295,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn every_worker_gets_its_turn() {
+    fn every_worker_is_served_in_turn() {
         let queue = WriteQueue::default();
         for worker in 1..=100 {
             queue.push(job(worker, 6));
@@ -310,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn what_waits_at_the_end_is_given_out_and_no_more_taken() {
+    fn closed_queues_drain_and_refuse_new_jobs() {
         let queue = WriteQueue::default();
         queue.push(job(1, 1));
         queue.close();

@@ -64,7 +64,7 @@ fn a_damaged_store_fails_and_says_what_to_do() {
     std::fs::write(store.join("state.db"), &whole[..whole.len() / 2]).unwrap();
     let said = skep(&dir, &["doctor"]);
     assert_eq!(said.code, 1);
-    assert!(said.out.contains("cut short") && said.out.contains("-> "), "{}", said.out);
+    assert!(said.out.contains("truncated") && said.out.contains("-> "), "{}", said.out);
 }
 
 #[test]

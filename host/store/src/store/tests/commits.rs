@@ -22,7 +22,7 @@ fn entries_are_numbered_in_the_order_of_their_commits() {
 }
 
 #[test]
-fn a_transaction_is_whole_or_nothing() {
+fn transactions_are_atomic() {
     let kept = Kept::new();
     let worker = kept.create().number;
     let unknown = kept.input_id();
@@ -34,7 +34,7 @@ fn a_transaction_is_whole_or_nothing() {
 }
 
 #[test]
-fn one_that_fails_does_no_harm_to_its_neighbours() {
+fn a_refused_transaction_does_not_affect_its_batch() {
     let mut kept = Kept::new();
     let workers: Vec<_> = (0..20).map(|_| kept.create().number).collect();
     let mut commits = Vec::new();
@@ -63,7 +63,7 @@ fn one_that_fails_does_no_harm_to_its_neighbours() {
 }
 
 #[test]
-fn a_turn_in_one_transaction_reads_as_one_in_three() {
+fn turns_read_the_same_from_one_transaction_or_three() {
     let kept = Kept::new();
     let worker = kept.create().number;
     let (one, three) = (kept.input_id(), kept.input_id());
@@ -97,7 +97,7 @@ fn a_turn_in_one_transaction_reads_as_one_in_three() {
 }
 
 #[test]
-fn an_input_ends_once() {
+fn inputs_end_once() {
     let kept = Kept::new();
     let (worker, other) = (kept.create().number, kept.create().number);
     let id = kept.input_id();
@@ -113,7 +113,7 @@ fn an_input_ends_once() {
 }
 
 #[test]
-fn a_full_disk_refuses_and_recovers() {
+fn writes_work_again_after_a_full_disk() {
     let faults = FailAt::new("commit.before", io::ErrorKind::StorageFull);
     let mut kept = Kept::with(faults.clone());
     let worker = kept.create().number;
@@ -127,7 +127,7 @@ fn a_full_disk_refuses_and_recovers() {
 }
 
 #[test]
-fn a_disk_that_fails_is_asked_anew() {
+fn writes_work_again_after_a_disk_failure() {
     let faults = FailAt::new("commit.before", io::ErrorKind::Other);
     let kept = Kept::with(faults.clone());
     let worker = kept.create().number;
@@ -142,7 +142,7 @@ fn a_disk_that_fails_is_asked_anew() {
 }
 
 #[test]
-fn what_is_durable_is_not_called_failed() {
+fn durable_commits_are_never_reported_as_failed() {
     let faults = FailAt::new("commit.after", io::ErrorKind::Other);
     let kept = Kept::with(faults.clone());
     faults.switch(true);
@@ -151,7 +151,7 @@ fn what_is_durable_is_not_called_failed() {
 }
 
 #[test]
-fn what_waits_is_written_before_the_store_closes() {
+fn queued_transactions_are_written_before_the_store_closes() {
     let mut kept = Kept::new();
     let worker = kept.create().number;
     let commits: Vec<_> = (0..1_000)
@@ -167,7 +167,7 @@ fn what_waits_is_written_before_the_store_closes() {
 }
 
 #[test]
-fn an_answer_that_nobody_waits_for_is_a_commit_all_the_same() {
+fn dropped_commits_are_still_written() {
     let kept = Kept::new();
     let worker = kept.create().number;
     drop(kept.submit(Transaction { worker, writes: vec![event(b"a")] }));
@@ -176,7 +176,7 @@ fn an_answer_that_nobody_waits_for_is_a_commit_all_the_same() {
 }
 
 #[test]
-fn a_transaction_larger_than_a_batch_is_written() {
+fn transactions_larger_than_a_batch_are_written() {
     let kept = Kept::new();
     let worker = kept.create().number;
     let writes = (0..2_000).map(|_| event(&[1; 3_000])).collect();

@@ -1,6 +1,6 @@
 use super::*;
 
-/// Changes one column of one row, as a failing disk would.
+/// Changes one column of one row, like a failing disk.
 fn damage(kept: &Kept, sql: &str) {
     assert_eq!(kept.raw().execute(sql, []).unwrap(), 1, "{sql}");
 }
@@ -15,7 +15,7 @@ fn names(error: StoreError, expected: &str, id: WorkerId) {
 }
 
 #[test]
-fn a_changed_row_is_found_out_and_its_worker_named() {
+fn damaged_entries_are_detected_and_name_their_worker() {
     let changes = [
         "UPDATE entry SET body = x'00' WHERE seq = 2",
         "UPDATE entry SET at = at + 1 WHERE seq = 2",
@@ -40,14 +40,14 @@ fn a_changed_row_is_found_out_and_its_worker_named() {
         if !change.starts_with("DELETE") {
             names(kept.entry(record.number, Cursor(2)).unwrap_err(), "entry", record.id);
         }
-        // Others write on, and so does it.
+        // Both workers can still be written to.
         assert_eq!(kept.write(record.number, vec![event(b"x")]), [4], "{change}");
         assert_eq!(kept.write(other.number, vec![event(b"x")]), [2]);
     }
 }
 
 #[test]
-fn a_changed_input_is_found_out() {
+fn damaged_inputs_are_detected() {
     for change in [
         "UPDATE input SET attempt = 3",
         "UPDATE input SET digest = zeroblob(32)",
@@ -69,7 +69,7 @@ fn a_changed_input_is_found_out() {
 }
 
 #[test]
-fn a_changed_state_is_found_out() {
+fn damaged_state_is_detected() {
     for change in ["UPDATE state SET value = x'00'", "UPDATE state SET crc = 1"] {
         let kept = Kept::new();
         let record = kept.create();
@@ -80,7 +80,7 @@ fn a_changed_state_is_found_out() {
 }
 
 #[test]
-fn a_damaged_worker_is_left_out_of_lists_and_can_be_removed() {
+fn damaged_workers_are_left_out_of_lists_and_can_be_removed() {
     for change in [
         "UPDATE worker SET desired = 2 WHERE number = 1",
         "UPDATE worker SET spec = '{' WHERE number = 1",
@@ -103,13 +103,13 @@ fn a_damaged_worker_is_left_out_of_lists_and_can_be_removed() {
 }
 
 #[test]
-fn a_changed_component_or_config_is_found_out() {
+fn damaged_components_and_configs_are_detected() {
     let kept = Kept::new();
     let digest = kept.write_component(b"\0asm").unwrap();
     kept.dir.write(format!("components/{}.wasm", digest.hex()), b"\0asn").unwrap();
     let damaged = kept.component_bytes(&digest).unwrap_err();
     assert!(matches!(damaged, StoreError::Damaged { what: "component", worker: None }));
-    // Pushed again, it is whole again.
+    // Writing it again repairs it.
     kept.write_component(b"\0asm").unwrap();
     assert!(kept.component_bytes(&digest).unwrap().is_some());
 
@@ -124,7 +124,7 @@ fn a_changed_component_or_config_is_found_out() {
 }
 
 #[test]
-fn a_byte_flipped_anywhere_is_an_error_or_harmless_but_never_a_panic() {
+fn a_flipped_byte_is_an_error_or_harmless_but_never_a_panic() {
     let mut kept = Kept::new();
     let mut records = Vec::new();
     for n in 0..6 {
@@ -153,7 +153,7 @@ fn a_byte_flipped_anywhere_is_an_error_or_harmless_but_never_a_panic() {
             let number = record.number;
             match store.worker(&record.id) {
                 Ok(Lookup::Found(found)) => assert_eq!(*found, *record, "byte {at}"),
-                // An index leads nowhere: that is not what a checksum of rows can see.
+                // A damaged index hides rows; checksums of rows cannot detect that.
                 Ok(_) | Err(_) => was_found = true,
             }
             match store.state_get(number, "k") {
@@ -175,5 +175,5 @@ fn a_byte_flipped_anywhere_is_an_error_or_harmless_but_never_a_panic() {
         let _ = store.submit(write).wait();
         found += u32::from(was_found);
     }
-    assert!(found > 10, "{found} of all flips were found");
+    assert!(found > 10, "only {found} flips were detected");
 }

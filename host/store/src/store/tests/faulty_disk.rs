@@ -1,4 +1,4 @@
-//! Every operation on the database's files fails once, in every way, and then all from it on.
+//! Makes every operation on the database's files fail, once or from then on, in every way.
 
 use std::collections::BTreeMap;
 use std::os::fd::AsRawFd;
@@ -7,7 +7,7 @@ use skep_harness::{Fault, FaultyDisk, Plan};
 
 use super::*;
 
-/// What was acknowledged.
+/// The writes that were acknowledged.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Known {
     workers: BTreeMap<WorkerId, Worker>,
@@ -19,7 +19,7 @@ struct Worker {
     number: i64,
     bodies: Vec<Vec<u8>>,
     state: BTreeMap<String, Vec<u8>>,
-    /// Whether each input has ended.
+    /// True for an input that has ended.
     inputs: BTreeMap<InputId, bool>,
 }
 
@@ -38,7 +38,8 @@ impl Scenario {
         random
     }
 
-    /// Whether it was acknowledged. If not, the error is one of those that a disk may cause.
+    /// Returns true if the write was acknowledged. If not, the error must be one that a disk can
+    /// cause.
     fn write(&mut self, worker: WorkerNumber, writes: Vec<WorkerWrite>) -> bool {
         match self.store.submit(Transaction { worker, writes }).wait() {
             Ok(_) => true,
@@ -120,7 +121,7 @@ impl Scenario {
         if let Some(open) = open {
             self.finish(&b, open);
         }
-        // A read may fail, and not say what is not so.
+        // A read may fail, but must never return wrong data.
         if let Ok(found) = read_back(&self.store) {
             assert_eq!(found, self.known);
         }
@@ -146,7 +147,7 @@ fn read_back(store: &Store) -> Result<Known, StoreError> {
         for (place, entry) in entries.iter().enumerate() {
             assert_eq!(entry.seq.0, place as u64 + 1);
             if let (EntryKind::Input, Some(id)) = (entry.kind, entry.input_id) {
-                let input = store.input(number, &id)?.expect("a message has its input");
+                let input = store.input(number, &id)?.expect("every message has an input");
                 worker.inputs.insert(id, input.outcome_seq.is_some());
                 if let Some(seq) = input.outcome_seq {
                     assert!(store.outcome(number, seq)?.is_some());
@@ -155,7 +156,7 @@ fn read_back(store: &Store) -> Result<Known, StoreError> {
             worker.bodies.push(entry.payload.body.clone());
         }
         for key in store.state_list(number, "", None, usize::MAX)? {
-            let value = store.state_get(number, &key)?.expect("it was listed");
+            let value = store.state_get(number, &key)?.expect("listed keys exist");
             worker.state.insert(key, value);
         }
         let waiting = worker.inputs.values().filter(|ended| !**ended).count();
@@ -182,7 +183,7 @@ fn open_on(dir: &Dir, disk: &FaultyDisk) -> Result<Store, OpenError> {
     })
 }
 
-/// A directory in memory where there is one: it is synced some 100,000 times.
+/// Uses a directory in memory if there is one: the tests sync about 100,000 times.
 fn directory() -> TempDir {
     match Dir::open_ambient_dir("/dev/shm", ambient_authority()) {
         Ok(memory) => TempDir::new_in(&memory).unwrap(),
@@ -190,7 +191,7 @@ fn directory() -> TempDir {
     }
 }
 
-/// What a power cut at this moment would leave.
+/// Copies the files that a power cut at this moment would leave.
 fn copy(dir: &Dir) -> TempDir {
     let to = directory();
     for name in ["state.db", "state.db-wal", "identity.json"] {
@@ -201,7 +202,7 @@ fn copy(dir: &Dir) -> TempDir {
     to
 }
 
-/// Runs the scenario on a disk that fails so. Whether it did fail.
+/// Runs the scenario on a disk with this fault. Returns true if the fault occurred.
 fn survives(disk: &FaultyDisk, plan: Plan) -> bool {
     let dir = directory();
     disk.fail(plan);
@@ -217,7 +218,7 @@ fn survives(disk: &FaultyDisk, plan: Plan) -> bool {
     scenario.run();
     let failed = disk.mend();
 
-    // It works again, at once.
+    // The store works again at once.
     let before = scenario.refusals;
     let d = scenario.create();
     scenario.turn(&d, b"after", true).expect("the fault is over");
@@ -252,26 +253,26 @@ fn every_operation(fault: Fault, lasting: bool) {
 }
 
 #[test]
-fn an_operation_that_fails_once_loses_nothing() {
+fn one_failed_operation_loses_nothing() {
     every_operation(Fault::Io, false);
 }
 
 #[test]
-fn a_disk_that_goes_away_loses_nothing() {
+fn a_lasting_disk_failure_loses_nothing() {
     every_operation(Fault::Io, true);
 }
 
 #[test]
-fn a_write_that_is_done_by_half_loses_nothing() {
+fn a_short_write_loses_nothing() {
     every_operation(Fault::Short, false);
 }
 
 #[test]
-fn a_disk_that_is_full_once_loses_nothing() {
+fn a_briefly_full_disk_loses_nothing() {
     every_operation(Fault::Full, false);
 }
 
 #[test]
-fn a_disk_that_is_full_from_some_time_on_loses_nothing() {
+fn a_full_disk_loses_nothing() {
     every_operation(Fault::Full, true);
 }

@@ -4,7 +4,7 @@ use super::*;
 use crate::FeedUpdate;
 use crate::commit::block_on;
 
-/// Follows until an entry says `end`, and gives the places that were seen.
+/// Follows the transcript up to an entry with the body `end`, and returns the positions.
 fn follow(mut feed: Feed, mut after: Cursor) -> Vec<u64> {
     let mut seen = Vec::new();
     loop {
@@ -24,7 +24,7 @@ fn follow(mut feed: Feed, mut after: Cursor) -> Vec<u64> {
 }
 
 #[test]
-fn a_follower_neither_loses_nor_repeats_an_entry() {
+fn followers_neither_lose_nor_repeat_entries() {
     const EACH: u64 = 2_000;
     let kept = Kept::new();
     let workers: Vec<_> = (0..3).map(|_| kept.create().number).collect();
@@ -44,7 +44,7 @@ fn a_follower_neither_loses_nor_repeats_an_entry() {
                     .collect();
                 commits.into_iter().for_each(|commit| drop(commit.wait().unwrap()));
             });
-            // They begin while it is written, each at another moment.
+            // Start followers at different moments while entries are written.
             for _ in 0..4 {
                 let feed = kept.watch(worker);
                 followers.push(scope.spawn(move || follow(feed, Cursor(0))));
@@ -58,7 +58,7 @@ fn a_follower_neither_loses_nor_repeats_an_entry() {
 }
 
 #[test]
-fn a_slow_follower_reads_on_from_disk() {
+fn slow_followers_read_from_disk() {
     let kept = Kept::new();
     let worker = kept.create().number;
     let mut feed = kept.watch(worker);
@@ -69,34 +69,36 @@ fn a_slow_follower_reads_on_from_disk() {
     }
     kept.write(worker, vec![event(&[0; 2 << 20])]);
     assert!(matches!(block_on(feed.next(Cursor(1))), FeedUpdate::Behind));
-    // The last one is larger than the ring, and still not overlooked.
+    // The last entry is larger than the ring, but is not skipped.
     assert!(matches!(block_on(feed.next(Cursor(601))), FeedUpdate::Behind));
     kept.write(worker, vec![event(b"end")]);
     assert_eq!(follow(feed, Cursor(1)), (2..=603).collect::<Vec<_>>());
 }
 
 #[test]
-fn entries_come_with_what_they_hold() {
+fn followed_entries_equal_stored_entries() {
     let kept = Kept::new();
     let worker = kept.create().number;
     let mut feed = kept.watch(worker);
     feed.read(Cursor(0), 10).unwrap();
     let id = kept.input_id();
     kept.write(worker, vec![accept(id, b"in"), event(b"e"), end(id, b"out")]);
-    let FeedUpdate::Entries(new) = block_on(feed.next(Cursor(1))) else { panic!("nothing came") };
+    let FeedUpdate::Entries(new) = block_on(feed.next(Cursor(1))) else {
+        panic!("expected entries")
+    };
     let new: Vec<_> = new.iter().map(|entry| (**entry).clone()).collect();
     assert_eq!(new, kept.entries(worker, Cursor(1), 10).unwrap().entries);
 }
 
 #[test]
-fn a_feed_ends_with_its_worker() {
+fn feeds_end_when_the_worker_is_removed() {
     let kept = Kept::new();
     let worker = kept.create().number;
     let feed = kept.watch(worker);
     let ended = thread::spawn(move || follow(feed, Cursor(0)));
     kept.write(worker, vec![WorkerWrite::Remove { at: Timestamp(2_000) }]);
     assert!(ended.join().unwrap().len() <= 1);
-    // One that is begun too late ends as well.
+    // A feed that starts after the removal ends too.
     let mut late = kept.watch(worker);
     assert!(matches!(block_on(late.next(Cursor(1))), FeedUpdate::Behind));
     late.read(Cursor(1), 10).unwrap();
@@ -104,7 +106,7 @@ fn a_feed_ends_with_its_worker() {
 }
 
 #[test]
-fn a_feed_ends_with_the_store() {
+fn feeds_end_when_the_store_is_closed() {
     let mut kept = Kept::new();
     let worker = kept.create().number;
     let feed = kept.watch(worker);

@@ -10,7 +10,7 @@ fn health(kept: &Kept) -> StoreHealth {
 }
 
 #[test]
-fn a_store_in_use_is_looked_at_and_goes_on() {
+fn stores_in_use_can_be_checked() {
     let mut kept = Kept::new();
     let record = kept.create();
     kept.create();
@@ -25,7 +25,7 @@ fn a_store_in_use_is_looked_at_and_goes_on() {
 }
 
 #[test]
-fn what_is_damaged_is_counted_by_table_and_nothing_is_written() {
+fn checks_count_damage_by_table_and_write_nothing() {
     let kept = Kept::new();
     let record = kept.create();
     kept.write(record.number, vec![event(b"a"), event(b"b")]);
@@ -37,10 +37,10 @@ fn what_is_damaged_is_counted_by_table_and_nothing_is_written() {
 }
 
 #[test]
-fn an_empty_directory_and_a_broken_file_are_told_apart() {
+fn checks_tell_an_empty_directory_from_a_broken_file() {
     let dir = cap_tempfile::tempdir(ambient_authority()).unwrap();
     assert!(matches!(look(&dir, ENOUGH), Err(OpenError::NotAStore)));
-    assert_eq!(dir.entries().unwrap().count(), 0, "a look leaves something behind");
+    assert_eq!(dir.entries().unwrap().count(), 0, "the check left a file behind");
 
     let mut kept = Kept::new();
     kept.create();
@@ -50,7 +50,7 @@ fn an_empty_directory_and_a_broken_file_are_told_apart() {
 }
 
 #[test]
-fn without_time_it_says_that_it_did_not_see_all() {
+fn checks_without_time_are_incomplete() {
     let kept = Kept::new();
     let record = kept.create();
     for _ in 0..20 {

@@ -6,7 +6,7 @@ fn work_off(store: &Store) {
             return;
         }
     }
-    panic!("the janitor never ends");
+    panic!("the janitor never finishes");
 }
 
 fn rows(kept: &Kept, table: &str) -> i64 {
@@ -22,7 +22,7 @@ fn limited(kept: &Kept, name: skep_protocol::LimitName, value: u64) -> WorkerRec
 }
 
 #[test]
-fn a_transcript_past_its_bound_loses_its_oldest_entries_with_a_gap() {
+fn transcripts_over_their_bound_are_trimmed_and_show_a_gap() {
     let mut kept = Kept::new();
     let worker = limited(&kept, skep_protocol::LimitName::transcript_bytes, 100_000).number;
     for _ in 0..300 {
@@ -44,13 +44,13 @@ fn a_transcript_past_its_bound_loses_its_oldest_entries_with_a_gap() {
         kept.reopen();
     }
     assert_eq!(kept.write(worker, vec![event(b"next")]), [602]);
-    // Inputs went with their outcomes.
+    // Inputs are deleted together with their outcomes.
     assert!(rows(&kept, "input") < 100);
     assert_eq!(kept.outcome(worker, Cursor(3)).unwrap(), None);
 }
 
 #[test]
-fn what_waits_and_the_last_entry_are_not_trimmed() {
+fn queued_inputs_and_the_last_entry_are_not_trimmed() {
     let kept = Kept::new();
     let worker = limited(&kept, skep_protocol::LimitName::transcript_bytes, 1).number;
     let waiting = kept.input_id();
@@ -61,7 +61,7 @@ fn what_waits_and_the_last_entry_are_not_trimmed() {
     kept.write(worker, vec![end(waiting, b"")]);
     work_off(&kept);
     assert_eq!(kept.last_seq(worker).unwrap(), Cursor(5));
-    assert_eq!(kept.seqs(worker), [4, 5], "a gap, and the last");
+    assert_eq!(kept.seqs(worker), [4, 5], "a gap and the last entry");
     assert_eq!(kept.write(worker, vec![event(b"c")]), [6]);
 }
 
@@ -99,11 +99,11 @@ fn keys_are_bounded_in_time() {
     let sql = "SELECT count(*) FROM input WHERE key IS NOT NULL";
     let keyed: i64 = kept.raw().query_row(sql, [], |row| row.get(0)).unwrap();
     assert_eq!(keyed, 24);
-    assert_eq!(rows(&kept, "input"), 300, "their outcomes are there");
+    assert_eq!(rows(&kept, "input"), 300, "their outcomes still exist");
 }
 
 #[test]
-fn nothing_is_left_of_a_removed_worker() {
+fn removed_workers_leave_nothing_behind() {
     let mut kept = Kept::new();
     let (gone, stays) = (kept.create(), kept.create());
     for record in [&gone, &stays] {
@@ -132,7 +132,7 @@ fn nothing_is_left_of_a_removed_worker() {
     );
     assert_eq!(kept.worker(&gone.id).unwrap(), Lookup::Removed);
     assert_eq!(kept.worker_count().unwrap(), 1);
-    // It goes on after a restart where it stopped.
+    // The work continues after a restart.
     kept.janitor_step().unwrap();
     kept.reopen();
     work_off(&kept);
@@ -159,7 +159,7 @@ fn nothing_is_left_of_a_removed_worker() {
 }
 
 #[test]
-fn a_removal_whose_files_resist_is_tried_again() {
+fn failed_removals_are_retried() {
     for point in ["remove.rename", "remove.delete"] {
         let faults = FailAt::new(point, io::ErrorKind::Other);
         let kept = Kept::with(faults.clone());
@@ -177,15 +177,15 @@ fn a_removal_whose_files_resist_is_tried_again() {
 }
 
 #[test]
-fn what_resists_for_good_keeps_nothing_else_in_the_trash() {
+fn undeletable_files_do_not_stop_other_deletions() {
     use std::os::unix::ffi::OsStrExt;
 
     let kept = Kept::new();
     kept.dir.create_dir_all("trash").unwrap();
     let trash = kept.dir.open_dir("trash").unwrap();
-    // Nobody but a worker's removal puts a directory there, and that has the name of an id.
-    let stranger = std::ffi::OsStr::from_bytes(b"\xff");
-    trash.create_dir(stranger).unwrap();
+    // The janitor expects only directories named after workers here.
+    let foreign = std::ffi::OsStr::from_bytes(b"\xff");
+    trash.create_dir(foreign).unwrap();
     let mut gone = Vec::new();
     for _ in 0..20 {
         let record = kept.create();
@@ -194,7 +194,7 @@ fn what_resists_for_good_keeps_nothing_else_in_the_trash() {
         gone.push(record.id);
     }
     let failed = (0..1_000).filter(|_| kept.janitor_step().is_err()).count();
-    assert!(failed > 0, "the stranger's went");
+    assert!(failed > 0, "the foreign directory was deleted");
     assert_eq!(trash.entries().unwrap().count(), 1);
     for id in gone {
         assert!(kept.existing_worker_dir(&id).unwrap().is_none());
@@ -202,11 +202,11 @@ fn what_resists_for_good_keeps_nothing_else_in_the_trash() {
 }
 
 #[test]
-fn a_component_without_a_row_goes_unless_it_is_new() {
+fn component_files_without_a_row_are_deleted_unless_new() {
     let mut kept = Kept::new();
     let digest = kept.write_component(b"\0asm").unwrap();
     work_off(&kept);
-    assert!(kept.component_bytes(&digest).unwrap().is_some(), "its row may be on its way");
+    assert!(kept.component_bytes(&digest).unwrap().is_some(), "its row may be committed next");
     kept.reopen();
     kept.dir.write("components/0.tmp", b"not ours").unwrap();
     work_off(&kept);
@@ -215,7 +215,7 @@ fn a_component_without_a_row_goes_unless_it_is_new() {
 }
 
 #[test]
-fn a_component_file_that_resists_is_tried_again() {
+fn failed_component_deletions_are_retried() {
     let faults = FailAt::new("component.delete", io::ErrorKind::Other);
     let mut kept = Kept::with(faults.clone());
     let digest = kept.write_component(b"\0asm").unwrap();
@@ -229,7 +229,7 @@ fn a_component_file_that_resists_is_tried_again() {
 }
 
 #[test]
-fn nothing_is_written_where_nothing_is_to_be_done() {
+fn idle_janitor_steps_write_nothing() {
     let kept = Kept::new();
     let worker = kept.create().number;
     kept.write(worker, vec![event(b"x")]);

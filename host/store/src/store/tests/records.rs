@@ -12,7 +12,7 @@ fn labels(pairs: &[(&str, &str)]) -> Labels {
 }
 
 #[test]
-fn a_worker_is_read_back_as_it_was_put() {
+fn workers_are_read_back_unchanged() {
     let mut kept = Kept::new();
     let mut record = kept.create();
     assert_eq!(kept.worker(&record.id).unwrap(), Lookup::Found(Box::new(record.clone())));
@@ -40,7 +40,7 @@ fn a_worker_is_read_back_as_it_was_put() {
 }
 
 #[test]
-fn a_create_of_what_exists_is_refused() {
+fn existing_workers_cannot_be_created_again() {
     let kept = Kept::new();
     let record = kept.create();
     let create = |record: &WorkerRecord| {
@@ -64,7 +64,7 @@ fn a_create_of_what_exists_is_refused() {
 }
 
 #[test]
-fn a_number_is_never_used_twice() {
+fn numbers_are_never_reused() {
     let mut kept = Kept::new();
     let (first, last) = (kept.create(), kept.create());
     kept.write(last.number, vec![WorkerWrite::Remove { at: Timestamp(2_000) }]);
@@ -96,8 +96,10 @@ fn workers_are_listed_by_id_and_label() {
     assert_eq!(page(Some(&red[9]), Some(("team", "red"))), red[10..]);
     assert_eq!(page(None, Some(("n", "4"))), [ids[4]]);
     assert_eq!(page(None, Some(("team", "blue"))), []);
-    // Labels that a worker no longer has do not find it.
-    let Lookup::Found(mut record) = kept.worker(&ids[4]).unwrap() else { panic!("it is there") };
+    // A worker is not found by its former labels.
+    let Lookup::Found(mut record) = kept.worker(&ids[4]).unwrap() else {
+        panic!("the worker exists")
+    };
     record.spec.labels = labels(&[("team", "blue")]);
     kept.write(record.number, vec![WorkerWrite::Put(record)]);
     assert_eq!(page(None, Some(("n", "4"))), []);
@@ -105,7 +107,7 @@ fn workers_are_listed_by_id_and_label() {
 }
 
 #[test]
-fn a_key_names_one_input_for_as_long_as_it_is_remembered() {
+fn keys_refuse_other_inputs_while_they_are_remembered() {
     let kept = Kept::new();
     let worker = kept.create().number;
     let day = skep_protocol::Limits::default().idempotency_ms;
@@ -119,19 +121,19 @@ fn a_key_names_one_input_for_as_long_as_it_is_remembered() {
     kept.write(worker, vec![accept_keyed(first, b"a", Some("pay-7"), 1_000)]);
     let again = || vec![accept_keyed(second, b"b", Some("pay-7"), 1_000 + day)];
     assert_eq!(refused(kept.try_write(worker, again())), StoreRefusal::KeyTaken);
-    assert_eq!(find(1_000 + 2 * day), Some(first), "it has not ended");
+    assert_eq!(find(1_000 + 2 * day), Some(first), "the input has not ended");
     kept.write(worker, vec![end(first, b"")]);
     assert_eq!((find(999 + day), find(1_000 + day)), (Some(first), None));
     kept.write(worker, again());
     assert_eq!(find(1_000 + day), Some(second));
     assert!(kept.input(worker, &first).unwrap().unwrap().key.is_none());
-    // Another worker's keys are its own.
+    // Each worker has its own keys.
     let other = kept.create().number;
     kept.write(other, vec![accept_keyed(kept.input_id(), b"c", Some("pay-7"), 1_000)]);
 }
 
 #[test]
-fn state_is_read_and_listed_in_order() {
+fn state_keys_are_listed_in_order() {
     let kept = Kept::new();
     let worker = kept.create().number;
     let keys = ["a", "a/1", "a/2", "a/ü", "b", "é"];
@@ -152,7 +154,7 @@ fn state_is_read_and_listed_in_order() {
 }
 
 #[test]
-fn usage_is_kept_and_the_transcript_counted() {
+fn usage_is_stored_and_the_transcript_is_counted() {
     let mut kept = Kept::new();
     let worker = kept.create().number;
     let usage = Usage { turns: 3, state_bytes: 5, transcript_bytes: 999, ..Usage::default() };
@@ -169,7 +171,7 @@ fn usage_is_kept_and_the_transcript_counted() {
 }
 
 #[test]
-fn components_come_and_go_with_their_files() {
+fn components_are_stored_and_removed_with_their_files() {
     let mut kept = Kept::new();
     let digest = kept.write_component(b"\0asm").unwrap();
     assert_eq!(kept.write_component(b"\0asm").unwrap(), digest);
@@ -187,7 +189,7 @@ fn components_come_and_go_with_their_files() {
     let trusted = ComponentRecord { trusted: true, ..later.clone() };
     let unchanged = kept.component(&digest).unwrap();
     assert_eq!(unchanged, Some(record.clone()));
-    // Once an admin has brought it, it stays so.
+    // A trusted component stays trusted.
     for again in [trusted, later] {
         kept.submit_shared(SharedWrite::PutComponent(again)).wait().unwrap();
     }
@@ -211,7 +213,7 @@ fn components_come_and_go_with_their_files() {
 }
 
 #[test]
-fn a_component_that_cannot_be_written_is_not_there() {
+fn failed_component_writes_leave_no_file() {
     for point in ["component.write", "component.rename"] {
         let faults = FailAt::new(point, io::ErrorKind::StorageFull);
         let kept = Kept::with(faults.clone());
@@ -226,7 +228,7 @@ fn a_component_that_cannot_be_written_is_not_there() {
 }
 
 #[test]
-fn configs_are_read_back() {
+fn configs_are_read_back_unchanged() {
     let kept = Kept::new();
     let values = BTreeMap::from([("key \"".to_owned(), "välue\n".to_owned())]);
     let values = ConfigValues::try_from(values).unwrap();
@@ -239,7 +241,7 @@ fn configs_are_read_back() {
 }
 
 #[test]
-fn a_config_goes_when_no_worker_uses_it() {
+fn configs_in_use_cannot_be_removed() {
     let kept = Kept::new();
     let config = |n: u8| {
         let values = BTreeMap::from([("n".to_owned(), n.to_string())]);
@@ -255,7 +257,7 @@ fn a_config_goes_when_no_worker_uses_it() {
     worker.spec.config = Some(now);
     let component = worker.spec.component;
     worker.previous = Some(Version { component, config: Some(before) });
-    // A label is no use.
+    // A digest in a label does not count as use.
     let labels = BTreeMap::from([("config".to_owned(), named.hex()[..60].to_owned())]);
     worker.spec.labels = labels.try_into().unwrap();
     kept.write(worker.number, vec![WorkerWrite::Create(Box::new(worker.clone()))]);
@@ -277,7 +279,7 @@ fn a_config_goes_when_no_worker_uses_it() {
 }
 
 #[test]
-fn diagnostics_are_bounded_and_one_of_a_kind() {
+fn diagnostics_are_bounded_and_replace_each_other() {
     let kept = Kept::new();
     let worker = kept.create();
     let diagnose = |code: DiagnosticCode, subject: Option<WorkerId>, at| {
@@ -305,7 +307,7 @@ fn diagnostics_are_bounded_and_one_of_a_kind() {
 }
 
 #[test]
-fn a_denial_is_kept_with_what_would_allow_it_and_pushes_out_nothing_worse() {
+fn denials_keep_their_grant_and_displace_nothing_worse() {
     let mut kept = Kept::new();
     let worker = kept.create();
     let http = vec!["GET https://*.example.com".parse().unwrap()];
@@ -331,7 +333,7 @@ fn a_denial_is_kept_with_what_would_allow_it_and_pushes_out_nothing_worse() {
 }
 
 #[test]
-fn the_latest_denials_of_a_worker_are_kept_once_each() {
+fn the_newest_denials_of_a_worker_are_kept_once_each() {
     let mut kept = Kept::new();
     let (worker, other) = (kept.create().id, kept.create().id);
     let denied = |id: WorkerId, what: &str, at| {
@@ -361,7 +363,7 @@ fn the_latest_denials_of_a_worker_are_kept_once_each() {
 }
 
 #[test]
-fn a_failure_keeps_what_went_wrong() {
+fn failures_keep_their_error() {
     let kept = Kept::new();
     let worker = kept.create().number;
     let id = kept.input_id();
@@ -391,7 +393,7 @@ fn a_failure_keeps_what_went_wrong() {
 }
 
 #[test]
-fn a_directory_is_made_when_it_is_wanted() {
+fn worker_directories_are_created_on_demand() {
     let faults = FailAt::new("directory.create", io::ErrorKind::Other);
     let kept = Kept::with(faults.clone());
     let record = kept.create();
