@@ -185,17 +185,17 @@ impl OpenDirectory {
 
     /// Creates a directory.
     pub fn create_directory(&self, path: &str) -> Result<(), ScopeError> {
-        self.name(path, |place| place.create_directory())
+        self.name(path, |name| name.create_directory())
     }
 
     /// Removes an empty directory.
     pub fn remove_directory(&self, path: &str) -> Result<(), ScopeError> {
-        self.remove(path, |place| place.remove_directory())
+        self.remove(path, |name| name.remove_directory())
     }
 
     /// Removes a name that is not a directory. A link is not followed: the link itself is removed.
     pub fn unlink(&self, path: &str) -> Result<(), ScopeError> {
-        self.remove(path, |place| place.unlink())
+        self.remove(path, |name| name.unlink())
     }
 
     /// Renames within the scope, replacing `new_path` as `rename(2)` does.
@@ -218,13 +218,13 @@ impl OpenDirectory {
     pub fn link(&self, path: &str, to: &Self, new_path: &str) -> Result<(), ScopeError> {
         self.both_writable(to)?;
         let from = ResolvedName::to_link(&self.dir, path)?;
-        to.name(new_path, |place| from.link(place))
+        to.name(new_path, |name| from.link(name))
     }
 
     /// Creates a symbolic link. An absolute target is refused. Any other target is resolved, and
     /// confined to the scope, only when the link is used.
     pub fn symlink(&self, target: &str, path: &str) -> Result<(), ScopeError> {
-        self.name(path, |place| place.symlink(target))
+        self.name(path, |name| name.symlink(target))
     }
 
     /// Creates a name and charges it to the ledger.
@@ -236,9 +236,9 @@ impl OpenDirectory {
         self.access.writable()?;
         let mut ledger = self.access.disk.ledger();
         ledger.admit_entry()?;
-        let place = ResolvedName::of(&self.dir, path)?;
-        make(&place)?;
-        if let Ok(stat) = place.stat() {
+        let name = ResolvedName::of(&self.dir, path)?;
+        make(&name)?;
+        if let Ok(stat) = name.stat() {
             ledger.named(stat.identity());
         }
         Ok(())
@@ -252,9 +252,9 @@ impl OpenDirectory {
     ) -> Result<(), ScopeError> {
         self.access.writable()?;
         let mut ledger = self.access.disk.ledger();
-        let place = ResolvedName::of(&self.dir, path)?;
-        let before = place.stat();
-        remove(&place)?;
+        let name = ResolvedName::of(&self.dir, path)?;
+        let before = name.stat();
+        remove(&name)?;
         if let Ok(before) = before {
             ledger.unnamed(before.identity(), before.freed());
         }

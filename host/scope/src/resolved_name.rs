@@ -53,12 +53,12 @@ impl<'a> ResolvedName<'a> {
     /// Resolves an existing name for a hard link to it. A name spelled as a directory is opened
     /// here, which follows a link in the last component, so the kernel sees only `.`.
     pub(super) fn to_link(start: &Arc<Dir>, path: &'a str) -> io::Result<Self> {
-        let place = match names_a_directory(path) {
+        let resolved = match names_a_directory(path) {
             true => Self { directory: Arc::new(start.open_dir(path)?), leaf: "." },
             false => Self::of(start, path)?,
         };
-        place.stat()?;
-        Ok(place)
+        resolved.stat()?;
+        Ok(resolved)
     }
 
     /// Returns the metadata of the name without its trailing slashes. A link is not followed.

@@ -64,7 +64,7 @@ impl Database {
 
     /// Opens a connection for inspection, which leaves the files unchanged. A connection that can
     /// write would move the log into the database when it is closed.
-    pub(crate) fn looker(&self) -> rusqlite::Result<Connection> {
+    pub(crate) fn inspector(&self) -> rusqlite::Result<Connection> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
             | OpenFlags::SQLITE_OPEN_NO_MUTEX
             | OpenFlags::SQLITE_OPEN_NOFOLLOW;

@@ -45,7 +45,7 @@ pub struct StoreHealth {
 /// # Errors
 /// Same as [`crate::Store::open`], except [`OpenError::InUse`]; and [`OpenError::NotAStore`] for an
 /// empty directory.
-pub fn look(dir: &Dir, within: Duration) -> Result<StoreHealth, OpenError> {
+pub fn check(dir: &Dir, within: Duration) -> Result<StoreHealth, OpenError> {
     let until = Instant::now() + within;
     let found = layout::inspect(dir)?;
     if !found.database {
@@ -54,7 +54,7 @@ pub fn look(dir: &Dir, within: Duration) -> Result<StoreHealth, OpenError> {
     layout::prepare_database(dir, &found)?;
     let dir = dir.try_clone().map_err(layout::open_error)?;
     let mut connection =
-        Database::new(Arc::new(dir), None).looker().map_err(database::open_error)?;
+        Database::new(Arc::new(dir), None).inspector().map_err(database::open_error)?;
     let format = connection
         .pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0))
         .map_err(database::open_error)?

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use cap_std::fs::Dir;
 use skep_store::OpenError;
-use skep_store::health::{StoreHealth, look};
+use skep_store::health::{self, StoreHealth};
 
 use super::Check;
 use crate::ambient;
@@ -42,7 +42,7 @@ pub(super) fn checks(settings: &Settings) -> Vec<Check> {
             )];
         }
     };
-    vec![whole(look(&dir, LOOK), &shown.to_string()), room(&dir), sync(&dir)]
+    vec![whole(health::check(&dir, LOOK), &shown.to_string()), room(&dir), sync(&dir)]
 }
 
 fn whole(looked: Result<StoreHealth, OpenError>, shown: &str) -> Check {

@@ -2,12 +2,12 @@
 
 use super::*;
 
-struct Found {
+struct ExistingTree {
     temp: cap_tempfile::TempDir,
     quota: Quota,
 }
 
-impl Found {
+impl ExistingTree {
     fn new(bytes: u64, entries: u64) -> Self {
         let temp = cap_tempfile::tempdir(ambient_authority()).unwrap();
         Self { temp, quota: Quota { bytes, entries } }
@@ -31,7 +31,7 @@ fn usage(bytes: u64, entries: u64) -> DiskUsage {
 
 #[test]
 fn deleting_and_truncating_existing_files_gives_credit() {
-    let found = Found::new(1000, 10);
+    let found = ExistingTree::new(1000, 10);
     found.temp.create_dir("dir").unwrap();
     for name in ["a", "b", "dir/c"] {
         found.temp.write(name, [0; 100]).unwrap();
@@ -52,7 +52,7 @@ fn deleting_and_truncating_existing_files_gives_credit() {
 
 #[test]
 fn replacing_an_existing_file_gives_credit() {
-    let found = Found::new(1000, 10);
+    let found = ExistingTree::new(1000, 10);
     found.temp.write("old", [0; 100]).unwrap();
     found.temp.write("new", [0; 7]).unwrap();
     let (dir, disk) = found.connect();
@@ -62,7 +62,7 @@ fn replacing_an_existing_file_gives_credit() {
 
 #[test]
 fn existing_hard_links_are_credited_with_the_last_name() {
-    let found = Found::new(1000, 10);
+    let found = ExistingTree::new(1000, 10);
     found.temp.write("a", [0; 100]).unwrap();
     found.temp.hard_link("a", &found.temp, "b").unwrap();
     let (dir, disk) = found.connect();
@@ -80,7 +80,7 @@ fn existing_hard_links_are_credited_with_the_last_name() {
 
 #[test]
 fn existing_files_unlinked_while_open_keep_their_bytes() {
-    let found = Found::new(1000, 10);
+    let found = ExistingTree::new(1000, 10);
     found.temp.write("a", [0; 100]).unwrap();
     let (dir, disk) = found.connect();
     let first = file(&dir, "a", WRITE);
@@ -97,7 +97,7 @@ fn existing_files_unlinked_while_open_keep_their_bytes() {
 
 #[test]
 fn only_growth_is_refused_over_the_quota() {
-    let found = Found::new(100, 2);
+    let found = ExistingTree::new(100, 2);
     for name in ["a", "b", "c"] {
         found.temp.write(name, [0; 60]).unwrap();
     }
@@ -120,7 +120,7 @@ fn only_growth_is_refused_over_the_quota() {
 
 #[test]
 fn the_ledger_forgets_closed_files() {
-    let found = Found::new(1 << 20, 1000);
+    let found = ExistingTree::new(1 << 20, 1000);
     found.temp.write("found", [0; 10]).unwrap();
     let (dir, disk) = found.connect();
     for i in 0..100 {
@@ -138,7 +138,7 @@ fn the_ledger_forgets_closed_files() {
 fn new_ledgers_agree_with_long_lived_ones() {
     let always = fixture(Rights::ReadWrite, 700, 7);
     let always_dir = always.scope.open();
-    let found = Found::new(700, 7);
+    let found = ExistingTree::new(700, 7);
     let (mut dir, mut disk) = found.connect();
     let mut seed = 1u64;
     let mut random = |below: u64| {
@@ -185,7 +185,7 @@ fn new_ledgers_agree_with_long_lived_ones() {
 
 #[test]
 fn recounts_include_other_processes_changes_and_drafts() {
-    let found = Found::new(1_000, 10);
+    let found = ExistingTree::new(1_000, 10);
     found.temp.write("old", [0; 100]).unwrap();
     let aside = cap_tempfile::tempdir(ambient_authority()).unwrap();
     let disk = Disk::counted(found.quota, &found.temp).unwrap();

@@ -48,10 +48,10 @@ pub(crate) fn by_key(
 fn find(
     connection: &Connection,
     worker: WorkerNumber,
-    place: &str,
+    condition: &str,
     parameters: impl Params,
 ) -> Result<Option<InputRow>, StoreError> {
-    let sql = format!("SELECT {COLUMNS} FROM input WHERE {place}");
+    let sql = format!("SELECT {COLUMNS} FROM input WHERE {condition}");
     one(connection, &sql, parameters, |row| {
         InputRow::read(row).map_err(|BadRow| damage(connection, worker, "input"))
     })

@@ -27,13 +27,13 @@ use crate::{
 };
 
 /// A store in a temporary directory.
-struct Kept {
+struct TestStore {
     dir: TempDir,
     store: Option<Store>,
     next_id: AtomicU64,
 }
 
-impl Kept {
+impl TestStore {
     fn new() -> Self {
         Self::with(Arc::new(NoFaults))
     }
@@ -111,7 +111,7 @@ impl Kept {
     }
 }
 
-impl std::ops::Deref for Kept {
+impl std::ops::Deref for TestStore {
     type Target = Store;
 
     fn deref(&self) -> &Store {

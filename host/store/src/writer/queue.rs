@@ -75,7 +75,7 @@ struct QueueState {
     /// Lanes that are not empty; the next one to be served is in front.
     ring: VecDeque<WorkerNumber>,
     /// Workers that used their whole share of the last batch. There are only a few.
-    sated: Vec<WorkerNumber>,
+    over_share: Vec<WorkerNumber>,
     chores: VecDeque<Chore>,
     /// True if the last task was a chore.
     after_chore: bool,
@@ -113,8 +113,7 @@ fn size(write: &WorkerWrite) -> (usize, usize) {
                 Some(Output::Run(run)) => run.stdout.len() + run.stderr.len(),
                 None => 0,
             };
-            // The input's own row is not counted: mostly, it is updated in place or counted by its
-            // `Accept`.
+            // The input's row is counted by its `Accept`, or updated in place.
             (1, bytes)
         }
         WorkerWrite::Append(entry) => (1, entry.payload.body.len()),
@@ -204,12 +203,12 @@ impl QueueState {
         let (mut batch, mut rows, mut bytes) = (Vec::new(), 0, 0);
         let mut share: HashMap<WorkerNumber, usize> = HashMap::new();
         let mut later = Vec::new();
-        let sated = std::mem::take(&mut self.sated);
-        let skips = self.ring.iter().any(|worker| !sated.contains(worker));
+        let over_share = std::mem::take(&mut self.over_share);
+        let skips = self.ring.iter().any(|worker| !over_share.contains(worker));
         while let Some(worker) = self.ring.pop_front() {
             let Some(lane) = self.lanes.get_mut(&worker) else { continue };
             let Some(job) = lane.front() else { continue };
-            if skips && sated.contains(&worker) {
+            if skips && over_share.contains(&worker) {
                 later.push(worker);
                 continue;
             }
@@ -220,13 +219,13 @@ impl QueueState {
             }
             let used = share.entry(worker).or_default();
             if *used > 0 && *used + job.rows > BATCH_ROWS_PER_WORKER {
-                self.sated.push(worker);
+                self.over_share.push(worker);
                 later.push(worker);
                 continue;
             }
             *used += job.rows;
             if *used >= BATCH_ROWS_PER_WORKER {
-                self.sated.push(worker);
+                self.over_share.push(worker);
             }
             rows += job.rows;
             bytes += job.bytes;

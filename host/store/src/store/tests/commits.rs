@@ -2,7 +2,7 @@ use super::*;
 
 #[test]
 fn entries_are_numbered_in_the_order_of_their_commits() {
-    let mut kept = Kept::new();
+    let mut kept = TestStore::new();
     let worker = kept.create().number;
     let commits: Vec<_> = (0..500)
         .map(|n: u32| {
@@ -23,7 +23,7 @@ fn entries_are_numbered_in_the_order_of_their_commits() {
 
 #[test]
 fn transactions_are_atomic() {
-    let kept = Kept::new();
+    let kept = TestStore::new();
     let worker = kept.create().number;
     let unknown = kept.input_id();
     let result = kept.try_write(worker, vec![event(b"a"), set("k", b"v"), end(unknown, b"")]);
@@ -35,7 +35,7 @@ fn transactions_are_atomic() {
 
 #[test]
 fn a_refused_transaction_does_not_affect_its_batch() {
-    let mut kept = Kept::new();
+    let mut kept = TestStore::new();
     let workers: Vec<_> = (0..20).map(|_| kept.create().number).collect();
     let mut commits = Vec::new();
     for round in 0..20 {
@@ -64,7 +64,7 @@ fn a_refused_transaction_does_not_affect_its_batch() {
 
 #[test]
 fn turns_read_the_same_from_one_transaction_or_three() {
-    let kept = Kept::new();
+    let kept = TestStore::new();
     let worker = kept.create().number;
     let (one, three) = (kept.input_id(), kept.input_id());
     let begin = |id| WorkerWrite::Begin { id, attempt: 1 };
@@ -98,7 +98,7 @@ fn turns_read_the_same_from_one_transaction_or_three() {
 
 #[test]
 fn inputs_end_once() {
-    let kept = Kept::new();
+    let kept = TestStore::new();
     let (worker, other) = (kept.create().number, kept.create().number);
     let id = kept.input_id();
     let twice = kept.try_write(worker, vec![accept(id, b""), end(id, b""), end(id, b"")]);
@@ -115,7 +115,7 @@ fn inputs_end_once() {
 #[test]
 fn writes_work_again_after_a_full_disk() {
     let faults = FailAt::new("commit.before", io::ErrorKind::StorageFull);
-    let mut kept = Kept::with(faults.clone());
+    let mut kept = TestStore::with(faults.clone());
     let worker = kept.create().number;
     faults.switch(true);
     let failed = kept.try_write(worker, vec![event(b"a")]);
@@ -129,7 +129,7 @@ fn writes_work_again_after_a_full_disk() {
 #[test]
 fn writes_work_again_after_a_disk_failure() {
     let faults = FailAt::new("commit.before", io::ErrorKind::Other);
-    let kept = Kept::with(faults.clone());
+    let kept = TestStore::with(faults.clone());
     let worker = kept.create().number;
     for _ in 0..3 {
         faults.switch(true);
@@ -144,7 +144,7 @@ fn writes_work_again_after_a_disk_failure() {
 #[test]
 fn durable_commits_are_never_reported_as_failed() {
     let faults = FailAt::new("commit.after", io::ErrorKind::Other);
-    let kept = Kept::with(faults.clone());
+    let kept = TestStore::with(faults.clone());
     faults.switch(true);
     let worker = kept.create().number;
     assert_eq!(kept.seqs(worker), [1]);
@@ -152,7 +152,7 @@ fn durable_commits_are_never_reported_as_failed() {
 
 #[test]
 fn queued_transactions_are_written_before_the_store_closes() {
-    let mut kept = Kept::new();
+    let mut kept = TestStore::new();
     let worker = kept.create().number;
     let commits: Vec<_> = (0..1_000)
         .map(|_| kept.submit(Transaction { worker, writes: vec![event(b"a")] }))
@@ -168,7 +168,7 @@ fn queued_transactions_are_written_before_the_store_closes() {
 
 #[test]
 fn dropped_commits_are_still_written() {
-    let kept = Kept::new();
+    let kept = TestStore::new();
     let worker = kept.create().number;
     drop(kept.submit(Transaction { worker, writes: vec![event(b"a")] }));
     assert_eq!(kept.write(worker, vec![event(b"b")]), [3]);
@@ -177,7 +177,7 @@ fn dropped_commits_are_still_written() {
 
 #[test]
 fn transactions_larger_than_a_batch_are_written() {
-    let kept = Kept::new();
+    let kept = TestStore::new();
     let worker = kept.create().number;
     let writes = (0..2_000).map(|_| event(&[1; 3_000])).collect();
     assert_eq!(kept.write(worker, writes).len(), 2_000);

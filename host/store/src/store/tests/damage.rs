@@ -1,7 +1,7 @@
 use super::*;
 
 /// Changes one column of one row, like a failing disk.
-fn damage(kept: &Kept, sql: &str) {
+fn damage(kept: &TestStore, sql: &str) {
     assert_eq!(kept.raw().execute(sql, []).unwrap(), 1, "{sql}");
 }
 
@@ -30,7 +30,7 @@ fn damaged_entries_are_detected_and_name_their_worker() {
         "DELETE FROM entry WHERE seq = 2",
     ];
     for change in changes {
-        let kept = Kept::new();
+        let kept = TestStore::new();
         let (record, other) = (kept.create(), kept.create());
         let id = kept.input_id();
         kept.write(record.number, vec![accept(id, b"in"), event(b"e")]);
@@ -56,7 +56,7 @@ fn damaged_inputs_are_detected() {
         "UPDATE input SET seq = 3",
         "UPDATE input SET at = at + 1",
     ] {
-        let kept = Kept::new();
+        let kept = TestStore::new();
         let record = kept.create();
         let id = kept.input_id();
         kept.write(record.number, vec![accept_keyed(id, b"in", Some("key"), 1_000)]);
@@ -71,7 +71,7 @@ fn damaged_inputs_are_detected() {
 #[test]
 fn damaged_state_is_detected() {
     for change in ["UPDATE state SET value = x'00'", "UPDATE state SET crc = 1"] {
-        let kept = Kept::new();
+        let kept = TestStore::new();
         let record = kept.create();
         kept.write(record.number, vec![set("k", b"v")]);
         damage(&kept, change);
@@ -88,7 +88,7 @@ fn damaged_workers_are_left_out_of_lists_and_can_be_removed() {
         "UPDATE worker SET has_directory = 1 WHERE number = 1",
         "UPDATE worker SET standing = 77 WHERE number = 1",
     ] {
-        let kept = Kept::new();
+        let kept = TestStore::new();
         let (bad, good) = (kept.create(), kept.create());
         damage(&kept, change);
         names(kept.worker(&bad.id).unwrap_err(), "worker", bad.id);
@@ -104,7 +104,7 @@ fn damaged_workers_are_left_out_of_lists_and_can_be_removed() {
 
 #[test]
 fn damaged_components_and_configs_are_detected() {
-    let kept = Kept::new();
+    let kept = TestStore::new();
     let digest = kept.write_component(b"\0asm").unwrap();
     kept.dir.write(format!("components/{}.wasm", digest.hex()), b"\0asn").unwrap();
     let damaged = kept.component_bytes(&digest).unwrap_err();
@@ -125,7 +125,7 @@ fn damaged_components_and_configs_are_detected() {
 
 #[test]
 fn a_flipped_byte_is_an_error_or_harmless_but_never_a_panic() {
-    let mut kept = Kept::new();
+    let mut kept = TestStore::new();
     let mut records = Vec::new();
     for n in 0..6 {
         let record = kept.create();

@@ -26,7 +26,7 @@ fn follow(mut feed: Feed, mut after: Cursor) -> Vec<u64> {
 #[test]
 fn followers_neither_lose_nor_repeat_entries() {
     const EACH: u64 = 2_000;
-    let kept = Kept::new();
+    let kept = TestStore::new();
     let workers: Vec<_> = (0..3).map(|_| kept.create().number).collect();
     thread::scope(|scope| {
         let mut followers = Vec::new();
@@ -59,7 +59,7 @@ fn followers_neither_lose_nor_repeat_entries() {
 
 #[test]
 fn slow_followers_read_from_disk() {
-    let kept = Kept::new();
+    let kept = TestStore::new();
     let worker = kept.create().number;
     let mut feed = kept.watch(worker);
     assert!(matches!(block_on(feed.next(Cursor(0))), FeedUpdate::Behind));
@@ -77,7 +77,7 @@ fn slow_followers_read_from_disk() {
 
 #[test]
 fn followed_entries_equal_stored_entries() {
-    let kept = Kept::new();
+    let kept = TestStore::new();
     let worker = kept.create().number;
     let mut feed = kept.watch(worker);
     feed.read(Cursor(0), 10).unwrap();
@@ -92,7 +92,7 @@ fn followed_entries_equal_stored_entries() {
 
 #[test]
 fn feeds_end_when_the_worker_is_removed() {
-    let kept = Kept::new();
+    let kept = TestStore::new();
     let worker = kept.create().number;
     let feed = kept.watch(worker);
     let ended = thread::spawn(move || follow(feed, Cursor(0)));
@@ -107,7 +107,7 @@ fn feeds_end_when_the_worker_is_removed() {
 
 #[test]
 fn feeds_end_when_the_store_is_closed() {
-    let mut kept = Kept::new();
+    let mut kept = TestStore::new();
     let worker = kept.create().number;
     let feed = kept.watch(worker);
     let ended = thread::spawn(move || {

@@ -1,17 +1,17 @@
 use std::time::Duration;
 
 use super::*;
-use crate::health::{StoreHealth, look};
+use crate::health::{StoreHealth, check};
 
 const ENOUGH: Duration = Duration::from_secs(60);
 
-fn health(kept: &Kept) -> StoreHealth {
-    look(&kept.dir, ENOUGH).unwrap()
+fn health(kept: &TestStore) -> StoreHealth {
+    check(&kept.dir, ENOUGH).unwrap()
 }
 
 #[test]
 fn stores_in_use_can_be_checked() {
-    let mut kept = Kept::new();
+    let mut kept = TestStore::new();
     let record = kept.create();
     kept.create();
     let found = health(&kept);
@@ -26,7 +26,7 @@ fn stores_in_use_can_be_checked() {
 
 #[test]
 fn checks_count_damage_by_table_and_write_nothing() {
-    let kept = Kept::new();
+    let kept = TestStore::new();
     let record = kept.create();
     kept.write(record.number, vec![event(b"a"), event(b"b")]);
     kept.raw().execute("UPDATE entry SET body = x'00' WHERE seq > 1", []).unwrap();
@@ -39,23 +39,23 @@ fn checks_count_damage_by_table_and_write_nothing() {
 #[test]
 fn checks_tell_an_empty_directory_from_a_broken_file() {
     let dir = cap_tempfile::tempdir(ambient_authority()).unwrap();
-    assert!(matches!(look(&dir, ENOUGH), Err(OpenError::NotAStore)));
+    assert!(matches!(check(&dir, ENOUGH), Err(OpenError::NotAStore)));
     assert_eq!(dir.entries().unwrap().count(), 0, "the check left a file behind");
 
-    let mut kept = Kept::new();
+    let mut kept = TestStore::new();
     kept.create();
     kept.store.take().unwrap().close();
     kept.dir.write("state.db", vec![7; 8_192]).unwrap();
-    assert!(matches!(look(&kept.dir, ENOUGH), Err(OpenError::Damaged(_))));
+    assert!(matches!(check(&kept.dir, ENOUGH), Err(OpenError::Damaged(_))));
 }
 
 #[test]
 fn checks_without_time_are_incomplete() {
-    let kept = Kept::new();
+    let kept = TestStore::new();
     let record = kept.create();
     for _ in 0..20 {
         kept.write(record.number, (0..100).map(|_| event(b"x")).collect());
     }
-    let found = look(&kept.dir, Duration::ZERO).unwrap();
+    let found = check(&kept.dir, Duration::ZERO).unwrap();
     assert!(!found.complete && found.rows < 2_002, "{found:?}");
 }

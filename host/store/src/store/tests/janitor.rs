@@ -9,12 +9,12 @@ fn work_off(store: &Store) {
     panic!("the janitor never finishes");
 }
 
-fn rows(kept: &Kept, table: &str) -> i64 {
+fn rows(kept: &TestStore, table: &str) -> i64 {
     let sql = format!("SELECT count(*) FROM {table}");
     kept.raw().query_row(&sql, [], |row| row.get(0)).unwrap()
 }
 
-fn limited(kept: &Kept, name: skep_protocol::LimitName, value: u64) -> WorkerRecord {
+fn limited(kept: &TestStore, name: skep_protocol::LimitName, value: u64) -> WorkerRecord {
     let mut record = kept.record();
     record.spec.limits.0.insert(name, value);
     kept.write(record.number, vec![WorkerWrite::Create(Box::new(record.clone()))]);
@@ -23,7 +23,7 @@ fn limited(kept: &Kept, name: skep_protocol::LimitName, value: u64) -> WorkerRec
 
 #[test]
 fn transcripts_over_their_bound_are_trimmed_and_show_a_gap() {
-    let mut kept = Kept::new();
+    let mut kept = TestStore::new();
     let worker = limited(&kept, skep_protocol::LimitName::transcript_bytes, 100_000).number;
     for _ in 0..300 {
         let id = kept.input_id();
@@ -51,7 +51,7 @@ fn transcripts_over_their_bound_are_trimmed_and_show_a_gap() {
 
 #[test]
 fn queued_inputs_and_the_last_entry_are_not_trimmed() {
-    let kept = Kept::new();
+    let kept = TestStore::new();
     let worker = limited(&kept, skep_protocol::LimitName::transcript_bytes, 1).number;
     let waiting = kept.input_id();
     kept.write(worker, vec![event(b"a"), accept(waiting, b"message"), event(b"b")]);
@@ -67,7 +67,7 @@ fn queued_inputs_and_the_last_entry_are_not_trimmed() {
 
 #[test]
 fn keys_are_bounded_in_number() {
-    let kept = Kept::new();
+    let kept = TestStore::new();
     let worker = limited(&kept, skep_protocol::LimitName::idempotency_keys, 50).number;
     for n in 0..200 {
         let id = kept.input_id();
@@ -87,7 +87,7 @@ fn keys_are_bounded_in_number() {
 
 #[test]
 fn keys_are_bounded_in_time() {
-    let kept = Kept::new();
+    let kept = TestStore::new();
     let worker = kept.create().number;
     let hour = 3_600_000;
     for n in 0..300 {
@@ -104,7 +104,7 @@ fn keys_are_bounded_in_time() {
 
 #[test]
 fn removed_workers_leave_nothing_behind() {
-    let mut kept = Kept::new();
+    let mut kept = TestStore::new();
     let (gone, stays) = (kept.create(), kept.create());
     for record in [&gone, &stays] {
         let worker = record.number;
@@ -162,7 +162,7 @@ fn removed_workers_leave_nothing_behind() {
 fn failed_removals_are_retried() {
     for point in ["remove.rename", "remove.delete"] {
         let faults = FailAt::new(point, io::ErrorKind::Other);
-        let kept = Kept::with(faults.clone());
+        let kept = TestStore::with(faults.clone());
         let record = kept.create();
         kept.worker_dir(&record.id).unwrap().write("file", b"x").unwrap();
         kept.write(record.number, vec![WorkerWrite::Remove { at: Timestamp(2_000) }]);
@@ -180,7 +180,7 @@ fn failed_removals_are_retried() {
 fn undeletable_files_do_not_stop_other_deletions() {
     use std::os::unix::ffi::OsStrExt;
 
-    let kept = Kept::new();
+    let kept = TestStore::new();
     kept.dir.create_dir_all("trash").unwrap();
     let trash = kept.dir.open_dir("trash").unwrap();
     // The janitor expects only directories named after workers here.
@@ -203,7 +203,7 @@ fn undeletable_files_do_not_stop_other_deletions() {
 
 #[test]
 fn component_files_without_a_row_are_deleted_unless_new() {
-    let mut kept = Kept::new();
+    let mut kept = TestStore::new();
     let digest = kept.write_component(b"\0asm").unwrap();
     work_off(&kept);
     assert!(kept.component_bytes(&digest).unwrap().is_some(), "its row may be committed next");
@@ -217,7 +217,7 @@ fn component_files_without_a_row_are_deleted_unless_new() {
 #[test]
 fn failed_component_deletions_are_retried() {
     let faults = FailAt::new("component.delete", io::ErrorKind::Other);
-    let mut kept = Kept::with(faults.clone());
+    let mut kept = TestStore::with(faults.clone());
     let digest = kept.write_component(b"\0asm").unwrap();
     kept.store.take().unwrap().close();
     kept.store = Some(open_with(&kept.dir, faults.clone()).unwrap());
@@ -230,7 +230,7 @@ fn failed_component_deletions_are_retried() {
 
 #[test]
 fn idle_janitor_steps_write_nothing() {
-    let kept = Kept::new();
+    let kept = TestStore::new();
     let worker = kept.create().number;
     kept.write(worker, vec![event(b"x")]);
     work_off(&kept);

@@ -6,7 +6,7 @@ fn says(result: Result<Store, OpenError>) -> String {
 
 #[test]
 fn a_second_open_is_refused_until_the_first_store_is_closed() {
-    let mut kept = Kept::new();
+    let mut kept = TestStore::new();
     assert!(matches!(open(&kept.dir), Err(OpenError::InUse)));
     assert!(says(open(&kept.dir)).contains("in use"));
     kept.reopen();
@@ -17,7 +17,7 @@ fn a_second_open_is_refused_until_the_first_store_is_closed() {
 
 #[test]
 fn a_store_keeps_its_identity() {
-    let mut kept = Kept::new();
+    let mut kept = TestStore::new();
     let reopened = || {
         Store::open(StoreParts {
             dir: kept.dir.try_clone().unwrap(),
@@ -48,7 +48,7 @@ fn directories_that_are_not_a_store_are_left_unchanged() {
 
 #[test]
 fn foreign_files_are_reported() {
-    let mut kept = Kept::new();
+    let mut kept = TestStore::new();
     kept.store.take();
     kept.dir.write("thesis.tex", b"precious").unwrap();
     kept.dir.write("registry.db-wal", b"").unwrap();
@@ -61,7 +61,7 @@ fn foreign_files_are_reported() {
 
 #[test]
 fn directories_without_a_worker_are_reported_and_kept() {
-    let kept = Kept::new();
+    let kept = TestStore::new();
     let known = kept.create();
     kept.worker_dir(&known.id).unwrap();
     let stray = WorkerId::new(1, [7; 10]);
@@ -77,7 +77,7 @@ fn directories_without_a_worker_are_reported_and_kept() {
 
 #[test]
 fn sweeping_deletes_unfinished_uploads_only() {
-    let kept = Kept::new();
+    let kept = TestStore::new();
     let id = kept.create().id;
     kept.sweep_incoming(&id).unwrap();
     assert!(kept.incoming_dir(&id).is_err(), "the worker has no directory yet");
@@ -91,7 +91,7 @@ fn sweeping_deletes_unfinished_uploads_only() {
 
 #[test]
 fn stores_of_a_later_format_are_refused() {
-    let mut kept = Kept::new();
+    let mut kept = TestStore::new();
     kept.store.take();
     let identity = kept.dir.read_to_string("identity.json").unwrap();
     kept.dir.write("identity.json", identity.replace(":1,", ":2,")).unwrap();
@@ -103,7 +103,7 @@ fn stores_of_a_later_format_are_refused() {
 
 #[test]
 fn damaged_databases_are_refused_with_a_next_step() {
-    let mut kept = Kept::new();
+    let mut kept = TestStore::new();
     let record = kept.create();
     for n in 0..2_000_u32 {
         kept.submit(Transaction { worker: record.number, writes: vec![event(&n.to_le_bytes())] });
@@ -128,7 +128,7 @@ fn damaged_databases_are_refused_with_a_next_step() {
 
 #[test]
 fn a_link_to_the_database_is_not_followed() {
-    let mut kept = Kept::new();
+    let mut kept = TestStore::new();
     kept.store.take();
     kept.dir.rename("state.db", &kept.dir, "elsewhere.db").unwrap();
     kept.dir.symlink("elsewhere.db", "state.db").unwrap();
@@ -137,7 +137,7 @@ fn a_link_to_the_database_is_not_followed() {
 
 #[test]
 fn reading_never_writes() {
-    let mut kept = Kept::new();
+    let mut kept = TestStore::new();
     let record = kept.create();
     let id = kept.input_id();
     kept.write(record.number, vec![accept(id, b"in"), set("k", b"v"), end(id, b"out")]);
@@ -176,7 +176,7 @@ fn faults_while_opening_leave_a_store_that_opens() {
 
 #[test]
 fn connected_workers_are_known_after_a_restart() {
-    let mut kept = Kept::new();
+    let mut kept = TestStore::new();
     let (lost, left) = (kept.create(), kept.create());
     for record in [&lost, &left] {
         kept.write(record.number, vec![WorkerWrite::Connected(true)]);
@@ -191,7 +191,7 @@ fn connected_workers_are_known_after_a_restart() {
 #[test]
 fn only_the_owner_can_read_the_files() {
     use cap_std::fs::MetadataExt;
-    let kept = Kept::new();
+    let kept = TestStore::new();
     let record = kept.create();
     kept.worker_dir(&record.id).unwrap();
     kept.compiled_dir().unwrap();

@@ -13,7 +13,7 @@ fn labels(pairs: &[(&str, &str)]) -> Labels {
 
 #[test]
 fn workers_are_read_back_unchanged() {
-    let mut kept = Kept::new();
+    let mut kept = TestStore::new();
     let mut record = kept.create();
     assert_eq!(kept.worker(&record.id).unwrap(), Lookup::Found(Box::new(record.clone())));
     record.spec.labels = labels(&[("team", "red")]);
@@ -41,7 +41,7 @@ fn workers_are_read_back_unchanged() {
 
 #[test]
 fn existing_workers_cannot_be_created_again() {
-    let kept = Kept::new();
+    let kept = TestStore::new();
     let record = kept.create();
     let create = |record: &WorkerRecord| {
         kept.try_write(record.number, vec![WorkerWrite::Create(Box::new(record.clone()))])
@@ -65,7 +65,7 @@ fn existing_workers_cannot_be_created_again() {
 
 #[test]
 fn numbers_are_never_reused() {
-    let mut kept = Kept::new();
+    let mut kept = TestStore::new();
     let (first, last) = (kept.create(), kept.create());
     kept.write(last.number, vec![WorkerWrite::Remove { at: Timestamp(2_000) }]);
     kept.reopen();
@@ -74,7 +74,7 @@ fn numbers_are_never_reused() {
 
 #[test]
 fn workers_are_listed_by_id_and_label() {
-    let kept = Kept::new();
+    let kept = TestStore::new();
     let mut ids = Vec::new();
     for n in 0..25 {
         let mut record = kept.record();
@@ -108,7 +108,7 @@ fn workers_are_listed_by_id_and_label() {
 
 #[test]
 fn keys_refuse_other_inputs_while_they_are_remembered() {
-    let kept = Kept::new();
+    let kept = TestStore::new();
     let worker = kept.create().number;
     let day = skep_protocol::Limits::default().idempotency_ms;
     let (first, second) = (kept.input_id(), kept.input_id());
@@ -134,7 +134,7 @@ fn keys_refuse_other_inputs_while_they_are_remembered() {
 
 #[test]
 fn state_keys_are_listed_in_order() {
-    let kept = Kept::new();
+    let kept = TestStore::new();
     let worker = kept.create().number;
     let keys = ["a", "a/1", "a/2", "a/ü", "b", "é"];
     for key in keys.iter().rev() {
@@ -155,7 +155,7 @@ fn state_keys_are_listed_in_order() {
 
 #[test]
 fn usage_is_stored_and_the_transcript_is_counted() {
-    let mut kept = Kept::new();
+    let mut kept = TestStore::new();
     let worker = kept.create().number;
     let usage = Usage { turns: 3, state_bytes: 5, transcript_bytes: 999, ..Usage::default() };
     kept.write(worker, vec![WorkerWrite::Usage(usage), event(&[0; 100])]);
@@ -172,7 +172,7 @@ fn usage_is_stored_and_the_transcript_is_counted() {
 
 #[test]
 fn components_are_stored_and_removed_with_their_files() {
-    let mut kept = Kept::new();
+    let mut kept = TestStore::new();
     let digest = kept.write_component(b"\0asm").unwrap();
     assert_eq!(kept.write_component(b"\0asm").unwrap(), digest);
     let record = ComponentRecord {
@@ -216,7 +216,7 @@ fn components_are_stored_and_removed_with_their_files() {
 fn failed_component_writes_leave_no_file() {
     for point in ["component.write", "component.rename"] {
         let faults = FailAt::new(point, io::ErrorKind::StorageFull);
-        let kept = Kept::with(faults.clone());
+        let kept = TestStore::with(faults.clone());
         faults.switch(true);
         assert!(matches!(kept.write_component(b"\0asm"), Err(StoreError::Full)), "{point}");
         let digest = ComponentDigest::from_sha256(Sha256::digest(b"\0asm").into());
@@ -229,7 +229,7 @@ fn failed_component_writes_leave_no_file() {
 
 #[test]
 fn configs_are_read_back_unchanged() {
-    let kept = Kept::new();
+    let kept = TestStore::new();
     let values = BTreeMap::from([("key \"".to_owned(), "välue\n".to_owned())]);
     let values = ConfigValues::try_from(values).unwrap();
     let digest = ConfigDigest::from_sha256(Sha256::digest(values.canonical_bytes()).into());
@@ -242,7 +242,7 @@ fn configs_are_read_back_unchanged() {
 
 #[test]
 fn configs_in_use_cannot_be_removed() {
-    let kept = Kept::new();
+    let kept = TestStore::new();
     let config = |n: u8| {
         let values = BTreeMap::from([("n".to_owned(), n.to_string())]);
         let values = Arc::new(ConfigValues::try_from(values).unwrap());
@@ -280,7 +280,7 @@ fn configs_in_use_cannot_be_removed() {
 
 #[test]
 fn diagnostics_are_bounded_and_replace_each_other() {
-    let kept = Kept::new();
+    let kept = TestStore::new();
     let worker = kept.create();
     let diagnose = |code: DiagnosticCode, subject: Option<WorkerId>, at| {
         let (message, subject) = (format!("at {at}"), subject.map(Into::into));
@@ -308,7 +308,7 @@ fn diagnostics_are_bounded_and_replace_each_other() {
 
 #[test]
 fn denials_keep_their_grant_and_displace_nothing_worse() {
-    let mut kept = Kept::new();
+    let mut kept = TestStore::new();
     let worker = kept.create();
     let http = vec!["GET https://*.example.com".parse().unwrap()];
     let grant = Some(Grants { http, ..Grants::default() });
@@ -334,7 +334,7 @@ fn denials_keep_their_grant_and_displace_nothing_worse() {
 
 #[test]
 fn the_newest_denials_of_a_worker_are_kept_once_each() {
-    let mut kept = Kept::new();
+    let mut kept = TestStore::new();
     let (worker, other) = (kept.create().id, kept.create().id);
     let denied = |id: WorkerId, what: &str, at| {
         let (code, at) = (DiagnosticCode::Denied, Timestamp(at));
@@ -364,7 +364,7 @@ fn the_newest_denials_of_a_worker_are_kept_once_each() {
 
 #[test]
 fn failures_keep_their_error() {
-    let kept = Kept::new();
+    let kept = TestStore::new();
     let worker = kept.create().number;
     let id = kept.input_id();
     let error = TurnError {
@@ -395,7 +395,7 @@ fn failures_keep_their_error() {
 #[test]
 fn worker_directories_are_created_on_demand() {
     let faults = FailAt::new("directory.create", io::ErrorKind::Other);
-    let kept = Kept::with(faults.clone());
+    let kept = TestStore::with(faults.clone());
     let record = kept.create();
     assert!(kept.existing_worker_dir(&record.id).unwrap().is_none());
     faults.switch(true);
