@@ -312,7 +312,7 @@ impl Run {
                 return Err(failed(message.into()));
             }
         };
-        Ok(Some(Payload { content_type: "application/octet-stream".into(), body }))
+        Ok(Some(Payload { content_type: "application/octet-stream".into(), body: body.into() }))
     }
 
     /// Runs the guest to its end, its deadline or a signal, and delivers what it wrote.
@@ -430,7 +430,7 @@ impl Run {
         for told in told.try_iter() {
             match told {
                 Told::Event(TranscriptEntry { seq, kind, event, content_type, body, .. }) => {
-                    let payload = Payload { content_type, body };
+                    let payload = Payload { content_type, body: body.into() };
                     events.push(Event { seq, kind: event.unwrap_or(kind), payload });
                 }
                 Told::Request(request) => self.report.requests.push(request),

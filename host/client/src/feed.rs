@@ -4,6 +4,7 @@ use http::{HeaderName, HeaderValue};
 use skep_protocol::{
     Change, Cursor, Entry, EntryKind, Error, FleetChange, Invalid, Problem, WorkerId,
 };
+use std::sync::Arc;
 
 use crate::ask::Ask;
 use crate::shape::Shape;
@@ -72,13 +73,13 @@ impl Entries {
 }
 
 impl Feed for Entries {
-    type Item = Entry;
+    type Item = Arc<Entry>;
 
     fn ask(&self) -> Ask {
         Ask::get(&[&"workers", &self.worker, &"events"]).with("after", self.after)
     }
 
-    fn take(&mut self, event: Event) -> Taken<Entry> {
+    fn take(&mut self, event: Event) -> Taken<Arc<Entry>> {
         let Event { name, id, data } = event;
         let Some(data) = data else {
             // Where a stream that was asked for from its end begins.
@@ -101,7 +102,7 @@ impl Feed for Entries {
             _ => {}
         }
         self.after = Some(entry.seq);
-        Taken::Item(entry)
+        Taken::Item(Arc::new(entry))
     }
 
     fn has_place(&self) -> bool {

@@ -352,7 +352,7 @@ impl Driver {
                 }
                 state.done(id, ran.outcome);
             };
-            let transaction = Transaction { worker: self.worker.number, events };
+            let transaction = Transaction { worker: self.worker.number, writes: events };
             self.inner.store.submit_then(transaction, landed)
         };
         self.inner.submit_behind(&self.worker);

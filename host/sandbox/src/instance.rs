@@ -246,7 +246,7 @@ impl Instance {
         let result = self
             .guard(async |store| {
                 let Payload { content_type, body } = &input;
-                let input = handler::InputParam { content_type, body };
+                let input = handler::Input { content_type, body };
                 service.skep_worker_handler().call_handle(store, input).await
             })
             .await;
@@ -256,9 +256,10 @@ impl Instance {
             Ok(answer) if is_too_large(&answer, limits.output_bytes) => {
                 Ended::Limit { name: LimitName::output_bytes, crash: None, exit_code: None }
             }
-            Ok(Ok(output)) => {
-                Ended::Answered(Payload { content_type: output.content_type, body: output.body.into() })
-            }
+            Ok(Ok(output)) => Ended::Answered(Payload {
+                content_type: output.content_type,
+                body: output.body.into(),
+            }),
             Ok(Err(failure)) => {
                 Ended::Failed(Failure { code: failure.code, message: failure.message })
             }

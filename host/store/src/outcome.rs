@@ -4,7 +4,7 @@
 //! that readers of the transcript understand them. The JSON is built from a value with sorted keys,
 //! so the text does not depend on the order of a type's fields.
 
-use std::borrow::Cow;
+use bytes::Bytes;
 
 use serde_json::{Map, Value, to_value};
 use skep_protocol::{Ending, EntryKind, Outcome, Output, Payload, RunOutput, TurnError};
@@ -16,7 +16,7 @@ pub(crate) struct Encoded<'a> {
     pub(crate) kind: EntryKind,
     pub(crate) is_run: bool,
     pub(crate) content_type: &'a str,
-    pub(crate) body: Cow<'a, [u8]>,
+    pub(crate) body: Bytes,
 }
 
 pub(crate) fn encode<'a>(
@@ -28,24 +28,21 @@ pub(crate) fn encode<'a>(
         kind,
         is_run,
         content_type: JSON,
-        body: Cow::Owned(value.to_string().into_bytes()),
+        body: value.to_string().into(),
     };
     match (ending, output) {
         (Ending::Completed, Some(Output::Message(payload))) => Encoded {
             kind: EntryKind::Output,
             is_run: false,
             content_type: &payload.content_type,
-            body: Cow::Borrowed(&payload.body),
+            body: payload.body.clone(),
         },
         (Ending::Completed, Some(Output::Run(run))) => {
             json(EntryKind::Output, true, to_value(run).unwrap_or_default())
         }
-        (Ending::Completed, None) => Encoded {
-            kind: EntryKind::Output,
-            is_run: false,
-            content_type: "",
-            body: Cow::Borrowed(&[]),
-        },
+        (Ending::Completed, None) => {
+            Encoded { kind: EntryKind::Output, is_run: false, content_type: "", body: Bytes::new() }
+        }
         (_, output) => {
             let mut object = match error.map(to_value) {
                 Some(Ok(Value::Object(object))) => object,
@@ -107,10 +104,8 @@ mod tests {
 
     fn survives(outcome: &Outcome) {
         let encoded = encode(outcome.ending, outcome.output.as_ref(), outcome.error.as_ref());
-        let payload = Payload {
-            content_type: encoded.content_type.into(),
-            body: encoded.body.clone().into_owned(),
-        };
+        let payload =
+            Payload { content_type: encoded.content_type.into(), body: encoded.body.clone() };
         let decoded = decode(encoded.kind, Some(outcome.ending), encoded.is_run, payload);
         assert_eq!(decoded.as_ref(), Some(outcome));
     }
@@ -119,7 +114,7 @@ mod tests {
     fn outcomes_are_encoded_as_in_existing_stores() {
         let text = |ending, output: Output| {
             let encoded = encode(ending, Some(&output), None);
-            String::from_utf8(encoded.body.into_owned()).unwrap()
+            String::from_utf8(encoded.body.to_vec()).unwrap()
         };
         let run = |stdout: &[u8]| RunOutput {
             exit_code: Some(3),
@@ -135,7 +130,10 @@ mod tests {
             text(Ending::Deadline, Output::Run(RunOutput { exit_code: None, ..run(b"\xff") })),
             r#"{"run":{"exit_code":null,"stderr":"\"\n","stdout_base64":"/w==","truncated":false}}"#
         );
-        let message = |body: &[u8]| Payload { content_type: "x/y".into(), body: body.into() };
+        let message = |body: &[u8]| Payload {
+            content_type: "x/y".into(),
+            body: Bytes::copy_from_slice(body),
+        };
         assert_eq!(
             text(Ending::Failed, Output::Message(message(b"\xff"))),
             r#"{"message_output":{"body_base64":"/w==","content_type":"x/y"}}"#
@@ -148,8 +146,12 @@ mod tests {
 
     #[test]
     fn every_outcome_is_read_back_unchanged() {
-        let message =
-            |body: &[u8]| Output::Message(Payload { content_type: JSON.into(), body: body.into() });
+        let message = |body: &[u8]| {
+            Output::Message(Payload {
+                content_type: JSON.into(),
+                body: Bytes::copy_from_slice(body),
+            })
+        };
         let run = |exit_code, stdout: &[u8]| {
             Output::Run(RunOutput {
                 exit_code,

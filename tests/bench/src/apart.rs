@@ -58,8 +58,10 @@ fn time(live: &Live, worker: WorkerId) -> Result<Duration, Failure> {
 }
 
 async fn run(runtime: &Embedded, worker: WorkerId) -> Result<(), Failure> {
-    let payload =
-        Payload { content_type: "application/json".into(), body: br#"{"args":["a"]}"#.to_vec() };
+    let payload = Payload {
+        content_type: "application/json".into(),
+        body: br#"{"args":["a"]}"#.to_vec().into(),
+    };
     let input = NewInput { payload, key: None, wait: Some(PATIENCE), sender: None };
     match runtime.send(worker, input).await? {
         Sent::Done { outcome, .. } if outcome.ending == Ending::Completed => Ok(()),

@@ -90,11 +90,12 @@ pub(crate) async fn ask(
     worker: WorkerId,
     text: &str,
 ) -> Result<Vec<u8>, Failure> {
-    let payload = Payload { content_type: "text/plain".into(), body: text.as_bytes().to_vec() };
+    let payload =
+        Payload { content_type: "text/plain".into(), body: text.as_bytes().to_vec().into() };
     let input = NewInput { payload, key: None, wait: Some(PATIENCE), sender: None };
     match runtime.send(worker, input).await? {
         Sent::Done { outcome, .. } if outcome.ending == Ending::Completed => match outcome.output {
-            Some(Output::Message(answer)) => Ok(answer.body),
+            Some(Output::Message(answer)) => Ok(answer.body.to_vec()),
             other => Err(format!("the turn answered {other:?}").into()),
         },
         other => Err(format!("the turn ended otherwise: {other:?}").into()),

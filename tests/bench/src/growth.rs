@@ -68,7 +68,7 @@ fn events_of(count: usize) -> Vec<WorkerWrite> {
             input_id: None,
             label: Some("tick".into()),
             ending: None,
-            payload: Payload { content_type: "text/plain".into(), body: vec![b'x'; 64] },
+            payload: Payload { content_type: "text/plain".into(), body: vec![b'x'; 64].into() },
             truncated: false,
         })
     };

@@ -58,9 +58,9 @@ async fn compare(sandbox: Sandbox, loaded: Arc<Loaded>, wasm: Vec<u8>) -> Result
 async fn our_calls(ours: &mut Instance) -> Result<Duration, Failure> {
     let began = Instant::now();
     for _ in 0..BATCH {
-        let input = Payload { content_type: TYPE.to_owned(), body: BODY.to_vec() };
+        let input = Payload { content_type: TYPE.to_owned(), body: BODY.to_vec().into() };
         match ours.call(input).await {
-            (Ended::Answered(output), _) if output.body == BODY => {}
+            (Ended::Answered(output), _) if output.body[..] == BODY[..] => {}
             (ended, _) => return Err(format!("echo ended otherwise: {ended:?}").into()),
         }
     }

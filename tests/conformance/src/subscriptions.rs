@@ -1,5 +1,8 @@
 //! Following a transcript: no entry twice, none left out.
 
+use std::sync::Arc;
+
+use futures_util::StreamExt;
 use skep_protocol::*;
 
 use crate::Guest;
@@ -78,7 +81,8 @@ pub(crate) async fn snapshot_then_follow_neither_loses_nor_repeats(trial: &Trial
                     after = page.next;
                     tokio::task::yield_now().await;
                 }
-                let mut stream = runtime.subscribe(id, Some(after)).await.unwrap();
+                let stream = runtime.subscribe(id, Some(after)).await.unwrap();
+                let mut stream = stream.map(|entry| entry.map(Arc::unwrap_or_clone));
                 let last = |entry: &Entry| {
                     entry.label.as_deref() == Some("last") && entry.kind == EntryKind::Event
                 };

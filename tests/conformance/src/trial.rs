@@ -222,8 +222,12 @@ impl Worker<'_> {
     }
 
     /// Follows the transcript.
-    pub(crate) async fn follow(&self, after: Option<Cursor>) -> EntryStream {
-        self.runtime().subscribe(self.id, after).await.unwrap()
+    pub(crate) async fn follow(
+        &self,
+        after: Option<Cursor>,
+    ) -> impl stream::Stream<Item = Result<Entry, Error>> + Unpin + use<> {
+        let entries = self.runtime().subscribe(self.id, after).await.unwrap();
+        entries.map(|entry| entry.map(std::sync::Arc::unwrap_or_clone))
     }
 
     pub(crate) async fn diagnosed(&self, code: DiagnosticCode) -> bool {
@@ -283,7 +287,7 @@ pub(crate) fn message(text: &str) -> NewInput {
 }
 
 pub(crate) fn bytes(content_type: &str, body: &[u8]) -> NewInput {
-    let payload = Payload { content_type: content_type.into(), body: body.into() };
+    let payload = Payload { content_type: content_type.into(), body: body.to_vec().into() };
     NewInput { payload, key: None, wait: None, sender: None }
 }
 
@@ -307,7 +311,7 @@ pub(crate) fn args(args: &[&str]) -> RunRequest {
 pub(crate) fn answer(outcome: &Outcome) -> String {
     assert_eq!((outcome.ending, &outcome.error), (Ending::Completed, &None), "{outcome:?}");
     match &outcome.output {
-        Some(Output::Message(payload)) => String::from_utf8(payload.body.clone()).unwrap(),
+        Some(Output::Message(payload)) => String::from_utf8(payload.body.clone().to_vec()).unwrap(),
         output => panic!("a service answers with a message: {output:?}"),
     }
 }
@@ -321,7 +325,7 @@ pub(crate) fn trouble(outcome: &Outcome, ending: Ending) -> &TurnError {
 }
 
 pub(crate) fn body(entry: &Entry) -> String {
-    String::from_utf8(entry.payload.body.clone()).unwrap()
+    String::from_utf8(entry.payload.body.clone().to_vec()).unwrap()
 }
 
 pub(crate) fn values(pairs: &[(&str, &str)]) -> ConfigValues {

@@ -59,7 +59,7 @@ impl Order {
         if kind == ComponentKind::Command {
             let request = RunRequest { args: vec![self.name.clone()], ..RunRequest::default() };
             let body = serde_json::to_vec(&request).unwrap();
-            return Payload { content_type: RUN_REQUEST.into(), body };
+            return Payload { content_type: RUN_REQUEST.into(), body: body.into() };
         }
         let pause = match self.pause {
             Pause::None => "-".into(),
@@ -73,7 +73,7 @@ impl Order {
             End::Panic => "panic",
         };
         let body = format!("{} {} {pause} {end}", self.name, self.events).into_bytes();
-        Payload { content_type: "text/plain".into(), body }
+        Payload { content_type: "text/plain".into(), body: body.into() }
     }
 
     /// The name in a message.

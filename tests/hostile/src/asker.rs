@@ -42,7 +42,7 @@ impl<'a> Asker<'a> {
     /// What it answers to that.
     pub(crate) async fn ask(&self, command: &str) -> String {
         match self.tell(command).await.output {
-            Some(Output::Message(payload)) => String::from_utf8(payload.body).unwrap(),
+            Some(Output::Message(payload)) => String::from_utf8(payload.body.to_vec()).unwrap(),
             other => format!("no answer: {other:?}"),
         }
     }

@@ -341,13 +341,13 @@ pub(crate) fn input(case: &Case) -> Payload {
 
 /// A text for a service.
 pub fn message(text: &str) -> Payload {
-    Payload { content_type: "text/plain".into(), body: text.into() }
+    Payload { content_type: "text/plain".into(), body: text.to_owned().into() }
 }
 
 /// A run of a command.
 pub fn run_request(args: &[&str]) -> Payload {
     let body = serde_json::json!({ "args": args }).to_string().into_bytes();
-    Payload { content_type: RUN_REQUEST.into(), body }
+    Payload { content_type: RUN_REQUEST.into(), body: body.into() }
 }
 
 /// A guest that is built, as all are before the first case.

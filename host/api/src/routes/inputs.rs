@@ -71,7 +71,7 @@ async fn send(
     let sender = sender.transpose()?;
     let past = |limit| Error::LimitExceeded { name: LimitName::input_bytes, limit }.into();
     let body = upload.bytes(app.limits.input_bytes, past).await?;
-    let payload = Payload { content_type, body };
+    let payload = Payload { content_type, body: body.into() };
     let sent = place.runtime.send(worker, NewInput { payload, key, wait, sender }).await?;
     let status = match sent {
         Sent::Done { .. } => StatusCode::OK,

@@ -81,8 +81,8 @@ async fn follow(
         None => query.after()?,
     };
     let items = place.runtime.subscribe(worker, after).await?;
-    let write = |out: &mut Vec<u8>, entry: &Entry| {
-        event(out, Some(&entry.seq), "entry", |out| serde_json::to_writer(out, entry));
+    let write = |out: &mut Vec<u8>, entry: &Arc<Entry>| {
+        event(out, Some(&entry.seq), "entry", |out| serde_json::to_writer(out, &**entry));
     };
     // The entries end as well when the runtime shuts down, and then their reader should come back.
     let last = async move {

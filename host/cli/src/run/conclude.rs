@@ -59,7 +59,7 @@ pub(super) fn show(form: Form, conclusion: Conclusion) -> u8 {
 
 fn report(conclusion: Conclusion) -> RunReport {
     let Conclusion { explained, events, output, mut report } = conclusion;
-    let payload = |Payload { content_type, body }| PayloadReport::new(content_type, body);
+    let payload = |Payload { content_type, body }| PayloadReport::new(content_type, body.to_vec());
     report.status = explained.status;
     report.exit_code = explained.exit_code;
     report.guest_exit_code = explained.guest_exit_code;

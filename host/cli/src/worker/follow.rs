@@ -63,7 +63,7 @@ pub(super) async fn follow(arguments: &FollowArgs, what: What) -> Result<u8, Fai
     if arguments.follow {
         let mut entries = runtime.subscribe(worker, Some(after)).await?;
         while let Some(entry) = entries.next().await {
-            show(&entry?, what, arguments)?;
+            show(&*entry?, what, arguments)?;
         }
     }
     Ok(0)
@@ -79,7 +79,7 @@ fn show(entry: &Entry, what: What, arguments: &FollowArgs) -> Result<(), Lost> {
         return terminal::print(&json::line(entry));
     }
     if what == What::Lines && is_line {
-        let mut line = entry.payload.body.clone();
+        let mut line = entry.payload.body.to_vec();
         line.push(b'\n');
         return match entry.label.as_deref() {
             Some("stderr") => terminal::print_guest_error(&line),

@@ -129,7 +129,7 @@ fn payload(
         let env: BTreeMap<_, _> = arguments.env.iter().cloned().collect();
         let run = RunRequest { args: words, env, stdin, stdin_base64 };
         let body = json::line(&run);
-        return Ok(Payload { content_type: RUN_REQUEST.into(), body });
+        return Ok(Payload { content_type: RUN_REQUEST.into(), body: body.into() });
     }
     if !arguments.env.is_empty() {
         return Err(Failed::here("--env is for commands; a service has its config bundle"));
@@ -140,7 +140,7 @@ fn payload(
         (None, _) => (words.join(" ").into_bytes(), "text/plain; charset=utf-8"),
     };
     let content_type = arguments.content_type.clone().unwrap_or_else(|| usual.into());
-    Ok(Payload { content_type, body })
+    Ok(Payload { content_type, body: body.into() })
 }
 
 fn show(outcome: &Outcome) -> Result<(), Lost> {

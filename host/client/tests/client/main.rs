@@ -39,6 +39,6 @@ fn input() -> InputId {
 }
 
 fn message(key: Option<&str>) -> NewInput {
-    let payload = Payload { content_type: "text/plain".into(), body: b"hello".into() };
+    let payload = Payload { content_type: "text/plain".into(), body: "hello".into() };
     NewInput { payload, key: key.map(|key| key.parse().unwrap()), wait: None, sender: None }
 }

@@ -79,7 +79,7 @@ async fn entries_come_as_they_were_written() {
     let server = saying(&[format!("retry: 2000\n\n:\n\n{}{END}", events(1..4))]).await;
     let stream = follow(&server, Some(0)).await;
     let seen: Vec<_> = stream.map(Result::unwrap).collect().await;
-    let expected: Vec<_> = (1..4).map(|seq| entry_of(seq, EntryKind::Event)).collect();
+    let expected: Vec<_> = (1..4).map(|seq| Arc::new(entry_of(seq, EntryKind::Event))).collect();
     assert_eq!(seen, expected);
     let line = format!("GET /v1/workers/{}/events?after=0", worker());
     assert_eq!(server.requests()[0].line(), line);

@@ -225,6 +225,6 @@ fn grants_entry(grants: &Grants) -> WorkerWrite {
     let mut entry = new_entry(EntryKind::Updated, Some("grants"));
     // They are made of texts and lists, which can be written.
     let body = serde_json::to_vec(grants).unwrap_or_default();
-    entry.payload = Payload { content_type: "application/json".into(), body };
+    entry.payload = Payload { content_type: "application/json".into(), body: body.into() };
     WorkerWrite::Append(entry)
 }

@@ -28,7 +28,7 @@ impl Driver {
                 // It is made of texts and lists, which can be written.
                 denial => Payload {
                     content_type: "application/json".into(),
-                    body: serde_json::to_vec(denial).unwrap_or_default(),
+                    body: serde_json::to_vec(denial).unwrap_or_default().into(),
                 },
             };
             log.append(EntryKind::Denied, Some(interface), payload);

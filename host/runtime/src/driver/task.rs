@@ -110,7 +110,7 @@ impl Driver {
         &self,
         events: Vec<WorkerWrite>,
     ) -> impl Future<Output = Result<Vec<Cursor>, StoreError>> + use<> {
-        let transaction = Transaction { worker: self.worker.number, events };
+        let transaction = Transaction { worker: self.worker.number, writes: events };
         let commit = self.inner.store.submit(transaction);
         async move { Ok(commit.await?.seqs) }
     }

@@ -9,8 +9,8 @@ use skep_protocol::{
     Artifacts, ByteStream, ComponentDigest, ComponentKind, ComponentView, ConfigDigest,
     ConfigValues, ConfigView, Conflict, Error, Invalid, LimitName, Limits, Page, Role, Stored,
 };
-use skep_store::record::{ComponentRecord, ConfigRecord, SharedEvent};
-use skep_store::{Refusal as StoreRefusal, StoreError};
+use skep_store::record::{ComponentRecord, ConfigRecord, SharedWrite};
+use skep_store::{StoreError, StoreRefusal};
 
 use crate::components::{Made, refused};
 use skep_protocol::text::{brief, neutral};
@@ -56,7 +56,7 @@ impl Artifacts for Embedded {
             let _storing = storing;
             let fault = |error: StoreError| writer.fault(error);
             writer.store.write_component(&wasm).map_err(fault)?;
-            let commit = writer.store.submit_shared(SharedEvent::PutComponent(record.clone()));
+            let commit = writer.store.submit_shared(SharedWrite::PutComponent(record.clone()));
             commit.wait().map_err(fault)?;
             Ok(Stored { item: writer.components.view(record), created: true })
         });
@@ -89,7 +89,7 @@ impl Artifacts for Embedded {
 
     async fn remove_component(&self, digest: ComponentDigest) -> Result<(), Error> {
         self.component(digest).await?;
-        match self.0.store.submit_shared(SharedEvent::RemoveComponent(digest)).await {
+        match self.0.store.submit_shared(SharedWrite::RemoveComponent(digest)).await {
             Ok(_) => {
                 self.0.components.forget(&digest);
                 Ok(())
@@ -107,7 +107,7 @@ impl Artifacts for Embedded {
             return Ok(Stored { item: config_view(&known), created: false });
         }
         let record = ConfigRecord { digest, values: Arc::new(values), created_at: now() };
-        let commit = self.0.store.submit_shared(SharedEvent::PutConfig(record.clone()));
+        let commit = self.0.store.submit_shared(SharedWrite::PutConfig(record.clone()));
         commit.await.map_err(fault)?;
         Ok(Stored { item: config_view(&record), created: true })
     }
@@ -134,7 +134,7 @@ impl Artifacts for Embedded {
 
     async fn remove_config(&self, digest: ConfigDigest) -> Result<(), Error> {
         self.config(digest).await?;
-        match self.0.store.submit_shared(SharedEvent::RemoveConfig(digest)).await {
+        match self.0.store.submit_shared(SharedWrite::RemoveConfig(digest)).await {
             Ok(_) => Ok(()),
             Err(StoreError::Refused(StoreRefusal::InUse)) => Err(Conflict::InUse.into()),
             Err(error) => Err(self.0.fault(error)),
@@ -171,7 +171,7 @@ impl Embedded {
             return Ok(None);
         };
         if again.trusted && !known.trusted {
-            let put = SharedEvent::PutComponent(again.clone());
+            let put = SharedWrite::PutComponent(again.clone());
             self.0.store.submit_shared(put).await.map_err(fault)?;
         }
         Ok(Some(Stored { item: self.0.components.view(known), created: false }))

@@ -10,7 +10,7 @@ use skep_protocol::{
     Conflict, Cursor, Ending, EntryPage, EntryStream, Error, InputId, InputState, InputView,
     NewInput, Outcome, Sent, Turns, WorkerId, Workers,
 };
-use skep_store::Followed;
+use skep_store::FeedUpdate;
 use skep_store::record::{InputRecord, Transaction, WorkerWrite};
 use tokio::sync::watch;
 
@@ -144,9 +144,9 @@ impl Turns for Embedded {
             async move {
                 let (mut feed, after) = following?;
                 let entries = match feed.next(after).await {
-                    Followed::Ended => return None,
-                    Followed::Entries(entries) => entries,
-                    Followed::Behind => {
+                    FeedUpdate::Ended => return None,
+                    FeedUpdate::Entries(entries) => entries,
+                    FeedUpdate::Behind => {
                         let read = tokio::task::spawn_blocking(move || {
                             let page = feed.read(after, PAGE);
                             (feed, page)
@@ -216,7 +216,7 @@ impl Embedded {
                 output: None,
                 error: outcome.error.clone(),
             }];
-            (queued, self.0.store.submit(Transaction { worker: cell.number, events }))
+            (queued, self.0.store.submit(Transaction { worker: cell.number, writes: events }))
         };
         let committed = commit.await;
         let mut state = cell.state();

@@ -9,7 +9,7 @@ use skep_protocol::{
     WorkerId, WorkerSpec, WorkerView, Workers,
 };
 use skep_store::record::{Standing, Transaction, WorkerRecord, WorkerWrite};
-use skep_store::{Refusal as StoreRefusal, StoreError};
+use skep_store::{StoreError, StoreRefusal};
 use tokio::sync::oneshot;
 
 use skep_sandbox::KillReason;
@@ -57,7 +57,7 @@ impl Workers for Embedded {
             view(&record, &inner.runtime_id, observed(Standing::Idle), Execution::Unconnected, 0);
         let worker = record.number;
         let events = vec![WorkerWrite::Create(Box::new(record))];
-        match inner.store.submit(Transaction { worker, events }).await {
+        match inner.store.submit(Transaction { worker, writes: events }).await {
             Ok(_) => {
                 inner.changes.note(id);
                 Ok(Stored { item: view, created: true })

@@ -11,8 +11,8 @@ use skep_protocol::{
     Timestamp, WorkerId,
 };
 use skep_scope::Quota;
-use skep_store::record::SharedEvent;
-use skep_store::{Lookup, Refusal, Store, StoreError};
+use skep_store::record::SharedWrite;
+use skep_store::{Lookup, Store, StoreError, StoreRefusal};
 use tokio::sync::Semaphore;
 
 use skep_sandbox::OperatorSecret;
@@ -238,7 +238,7 @@ impl Core {
         match error {
             StoreError::Full => Error::StorageFull,
             StoreError::Closed => self.busy(),
-            StoreError::Refused(Refusal::WorkerRemoved) => Error::WorkerRemoved,
+            StoreError::Refused(StoreRefusal::WorkerRemoved) => Error::WorkerRemoved,
             StoreError::Damaged { worker: Some(worker), .. } => {
                 let message = "a row of this worker is damaged; restore the store from a backup, \
                                or remove the worker";
@@ -263,7 +263,7 @@ impl Core {
         );
         let diagnostic = Diagnostic::new(code, message, subject.map(Into::into), now());
         // One that is not kept is in the log.
-        drop(self.store.submit_shared(SharedEvent::Diagnose(diagnostic)));
+        drop(self.store.submit_shared(SharedWrite::Diagnose(diagnostic)));
     }
 
     fn workers(&self) -> MutexGuard<'_, HashMap<WorkerId, Arc<Worker>>> {

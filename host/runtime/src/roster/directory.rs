@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use skep_protocol::{Rights, WorkerId};
 use skep_scope::{Disk, DiskUsage, Quota, Scope};
-use skep_store::{Refusal, Store, StoreError};
+use skep_store::{Store, StoreError, StoreRefusal};
 
 /// See the module's documentation.
 #[derive(Debug, Default)]
@@ -69,7 +69,7 @@ impl Directory {
     /// gone.
     ///
     /// # Errors
-    /// The store's; [`Refusal::WorkerRemoved`] if the worker is being removed.
+    /// The store's; [`StoreRefusal::WorkerRemoved`] if the worker is being removed.
     pub(crate) async fn open(
         &self,
         store: &Store,
@@ -104,7 +104,7 @@ impl Directory {
         match &*self.slot() {
             Slot::Closed => Ok(None),
             Slot::Open(open) => Ok(Some(open.clone())),
-            Slot::Gone => Err(Refusal::WorkerRemoved.into()),
+            Slot::Gone => Err(StoreRefusal::WorkerRemoved.into()),
         }
     }
 

@@ -24,7 +24,7 @@ impl Core {
     /// Puts an input on its way to the disk. Under the worker's lock, so that the order there is the
     /// order of the queue.
     pub(crate) fn submit(self: &Arc<Self>, worker: &Arc<Worker>, id: InputId, accept: WorkerWrite) {
-        let transaction = Transaction { worker: worker.number, events: vec![accept] };
+        let transaction = Transaction { worker: worker.number, writes: vec![accept] };
         let commit = self.store.submit(transaction);
         let (core, worker) = (self.clone(), worker.clone());
         self.host.spawn(async move {

@@ -401,7 +401,7 @@ impl RequestLog for Requests {
         let label = format!("{} {}", request.method, request.host);
         // It has no map whose keys might not be text.
         let body = serde_json::to_vec(&request).unwrap_or_default();
-        let payload = Payload { content_type: "application/json".into(), body };
+        let payload = Payload { content_type: "application/json".into(), body: body.into() };
         self.0.append(EntryKind::Request, Some(&label), payload);
     }
 }
@@ -436,7 +436,7 @@ impl LineSink for Lines {
         };
         let payload = |body: &[u8]| Payload {
             content_type: "text/plain; charset=utf-8".into(),
-            body: body.to_vec(),
+            body: body.to_vec().into(),
         };
         if fits {
             turn.append(EntryKind::Log, Some(self.stream), payload(line));

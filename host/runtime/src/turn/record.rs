@@ -108,7 +108,7 @@ impl Turn for DurableTurn {
         content_type: &str,
         body: Vec<u8>,
     ) -> Result<(), RecordError> {
-        let payload = Payload { content_type: content_type.to_owned(), body };
+        let payload = Payload { content_type: content_type.to_owned(), body: body.into() };
         self.log.emit(kind, payload).await
     }
 
@@ -121,7 +121,7 @@ impl Turn for DurableTurn {
             event: entry.label.filter(|_| entry.kind == EntryKind::Event),
             input_id: entry.input_id.map(|id| id.to_string()),
             content_type: entry.payload.content_type,
-            body: entry.payload.body,
+            body: entry.payload.body.to_vec(),
         };
         Ok(page.entries.into_iter().map(entry).collect())
     }

@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     fn parse(body: &str) -> Result<Run, Invalid> {
-        Run::parse(&Payload { content_type: "application/json".into(), body: body.into() })
+        Run::parse(&Payload { content_type: "application/json".into(), body: body.to_vec().into() })
     }
 
     #[test]
@@ -73,7 +73,7 @@ mod tests {
         ] {
             assert_eq!(parse(bad), Err(Invalid::RunRequest), "{bad}");
         }
-        let text = Payload { content_type: "text/plain".into(), body: b"{}".to_vec() };
+        let text = Payload { content_type: "text/plain".into(), body: b"{}".to_vec().into() };
         assert_eq!(Run::parse(&text), Err(Invalid::RunRequest));
     }
 }

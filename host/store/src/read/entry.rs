@@ -1,5 +1,6 @@
 //! Reads of the transcript.
 
+use bytes::Bytes;
 use rusqlite::{Connection, params};
 use skep_protocol::{Cursor, Entry, EntryKind, EntryPage, Payload};
 
@@ -70,7 +71,7 @@ fn gap(seq: Cursor, oldest: &Entry) -> Entry {
         input_id: None,
         label: None,
         ending: None,
-        payload: Payload { content_type: String::new(), body: Vec::new() },
+        payload: Payload { content_type: String::new(), body: Bytes::new() },
         truncated: false,
     }
 }

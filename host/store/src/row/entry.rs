@@ -1,6 +1,6 @@
 //! Rows of `entry`.
 
-use std::borrow::Cow;
+use bytes::Bytes;
 
 use rusqlite::Row;
 use skep_protocol::{
@@ -31,7 +31,7 @@ pub(crate) struct EntryRow<'a> {
     pub(crate) ending: Option<Ending>,
     pub(crate) flags: i64,
     pub(crate) content_type: &'a str,
-    pub(crate) body: Cow<'a, [u8]>,
+    pub(crate) body: Bytes,
 }
 
 /// An entry that was read, with its private flags.
@@ -51,14 +51,14 @@ impl<'a> EntryRow<'a> {
             ending: None,
             flags: 0,
             content_type: "",
-            body: Cow::Borrowed(&[]),
+            body: Bytes::new(),
         };
         match write {
             WorkerWrite::Create(record) => Some(bare(record.created_at, EntryKind::Created, None)),
             WorkerWrite::Accept { id, at, payload, sender, .. } => Some(Self {
                 label: sender.as_ref().map(TokenId::as_str),
                 content_type: &payload.content_type,
-                body: Cow::Borrowed(&payload.body),
+                body: payload.body.clone(),
                 ..bare(*at, EntryKind::Input, Some(*id))
             }),
             WorkerWrite::End { id, at, ending, output, error } => {
@@ -91,7 +91,7 @@ impl<'a> EntryRow<'a> {
             ending: entry.ending,
             flags: if entry.truncated { TRUNCATED } else { 0 },
             content_type: &entry.payload.content_type,
-            body: Cow::Borrowed(&entry.payload.body),
+            body: entry.payload.body.clone(),
         }
     }
 
@@ -124,10 +124,7 @@ impl<'a> EntryRow<'a> {
             input_id: self.input_id,
             label: self.label.map(str::to_owned),
             ending: self.ending,
-            payload: Payload {
-                content_type: self.content_type.to_owned(),
-                body: self.body.into_owned(),
-            },
+            payload: Payload { content_type: self.content_type.to_owned(), body: self.body },
             truncated: self.flags & TRUNCATED != 0,
         }
     }
@@ -147,7 +144,7 @@ impl StoredEntry {
             ending: optional_int(row, 6)?.map(code::ending).transpose()?,
             flags,
             content_type: text(row, 8)?,
-            body: Cow::Borrowed(blob(row, 9)?),
+            body: Bytes::copy_from_slice(blob(row, 9)?),
         };
         if found.crc(WorkerNumber(int(row, 0)?), seq) != int(row, 10)? {
             return Err(BadRow);

@@ -134,7 +134,7 @@ fn open_with(dir: &Dir, faults: Arc<dyn Faults>) -> Result<Store, OpenError> {
 }
 
 fn payload(body: &[u8]) -> Payload {
-    Payload { content_type: "text/plain".into(), body: body.into() }
+    Payload { content_type: "text/plain".into(), body: body.to_vec().into() }
 }
 
 fn accept(id: InputId, body: &[u8]) -> WorkerWrite {

@@ -180,7 +180,7 @@ impl Row {
             input_id,
             label: label.map(str::to_owned),
             ending,
-            payload: Payload { content_type: "text/plain".into(), body },
+            payload: Payload { content_type: "text/plain".into(), body: body.into() },
             truncated: false,
         });
         self.trim();
@@ -197,7 +197,7 @@ impl Row {
             trimmed = Some(entry);
         }
         if let Some(last) = trimmed {
-            let nothing = Payload { content_type: String::new(), body: Vec::new() };
+            let nothing = Payload { content_type: String::new(), body: Vec::new().into() };
             self.entries.push_front(Entry {
                 kind: EntryKind::Gap,
                 input_id: None,

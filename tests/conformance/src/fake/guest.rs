@@ -113,7 +113,10 @@ impl Turn {
                 Ok((text, state)) => {
                     let body = text.into_bytes();
                     let content_type = "text/plain; charset=utf-8".into();
-                    Ended::well(Output::Message(Payload { content_type, body }), Some(state))
+                    Ended::well(
+                        Output::Message(Payload { content_type, body: body.into() }),
+                        Some(state),
+                    )
                 }
                 Err(fault) => Ended::with(fault),
             },

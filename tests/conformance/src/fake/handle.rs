@@ -89,7 +89,7 @@ fn accept(row: &mut Row, input: NewInput) -> Result<InputId, Error> {
     }
     let id = InputId::new(now().as_millis(), unique());
     let body = input.payload.body.clone();
-    let entry = row.append(EntryKind::Input, Some(id), None, None, body);
+    let entry = row.append(EntryKind::Input, Some(id), None, None, body.to_vec());
     entry.payload.content_type.clone_from(&input.payload.content_type);
     let seq = entry.seq;
     let (payload, state) = (input.payload, InputState::Queued);
@@ -404,7 +404,7 @@ impl Turns for FakeRuntime {
             let look = |disk: &mut Disk| match disk.worker(worker) {
                 Ok(row) => {
                     let next = row.entries.iter().find(|entry| entry.seq.0 > after);
-                    next.map(|entry| Ok((entry.seq.0, entry.clone())))
+                    next.map(|entry| Ok((entry.seq.0, std::sync::Arc::new(entry.clone()))))
                 }
                 Err(error) => Some(Err(error)),
             };

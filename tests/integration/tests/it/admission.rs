@@ -20,7 +20,7 @@ fn open(dir: &std::path::Path, memory_bytes: u64) -> Embedded {
 }
 
 async fn post(runtime: &Embedded, worker: WorkerId, command: &str) -> Result<Sent, Error> {
-    let payload = Payload { content_type: "text/plain".into(), body: command.into() };
+    let payload = Payload { content_type: "text/plain".into(), body: command.to_owned().into() };
     runtime.send(worker, NewInput { payload, key: None, wait: None, sender: None }).await
 }
 

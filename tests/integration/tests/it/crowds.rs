@@ -19,7 +19,7 @@ const EVENTS: usize = 100;
 const TURNS: usize = 5;
 
 fn input(text: &str, key: Option<&str>) -> NewInput {
-    let payload = Payload { content_type: "text/plain".into(), body: text.into() };
+    let payload = Payload { content_type: "text/plain".into(), body: text.to_owned().into() };
     let key = key.map(|key| key.parse().unwrap());
     NewInput { payload, key, wait: Some(Duration::from_secs(30)), sender: None }
 }

@@ -19,7 +19,7 @@ use crate::embedded::{open, open_with};
 const PATIENCE: Duration = Duration::from_secs(30);
 
 fn text(text: &str) -> Payload {
-    Payload { content_type: "text/plain".into(), body: text.into() }
+    Payload { content_type: "text/plain".into(), body: text.to_owned().into() }
 }
 
 pub(crate) async fn scribe(runtime: &Embedded, limits: &[(LimitName, u64)]) -> WorkerId {
@@ -47,7 +47,7 @@ pub(crate) async fn ask(runtime: &Embedded, worker: WorkerId, command: &str) -> 
 
 fn answer(outcome: &Outcome) -> String {
     match &outcome.output {
-        Some(Output::Message(payload)) => String::from_utf8(payload.body.clone()).unwrap(),
+        Some(Output::Message(payload)) => String::from_utf8(payload.body.clone().to_vec()).unwrap(),
         other => panic!("{other:?} of {outcome:?}"),
     }
 }

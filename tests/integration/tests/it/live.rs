@@ -188,13 +188,13 @@ impl Live {
     /// Has it obey a command.
     pub(crate) async fn say(&mut self, command: &str) -> (Ended, Cost) {
         let content_type = "text/plain".into();
-        self.instance.call(Payload { content_type, body: command.into() }).await
+        self.instance.call(Payload { content_type, body: command.to_owned().into() }).await
     }
 
     /// The answer to a command, or the code of its failure.
     pub(crate) async fn ask(&mut self, command: &str) -> String {
         match self.say(command).await.0 {
-            Ended::Answered(output) => String::from_utf8(output.body).unwrap(),
+            Ended::Answered(output) => String::from_utf8(output.body.to_vec()).unwrap(),
             Ended::Failed(failure) => failure.code,
             ended => panic!("{command:?} ended otherwise: {ended:?}"),
         }

@@ -89,7 +89,7 @@ async fn worker_by(
 
 fn input(args: &[&str], wait: Option<Duration>) -> NewInput {
     let body = serde_json::json!({ "args": args }).to_string().into_bytes();
-    let payload = Payload { content_type: "application/json".into(), body };
+    let payload = Payload { content_type: "application/json".into(), body: body.into() };
     NewInput { payload, key: None, wait, sender: None }
 }
 

@@ -141,7 +141,7 @@ async fn scribe(runtime: &Client) -> WorkerId {
 }
 
 fn input(text: &str, key: &str) -> NewInput {
-    let payload = Payload { content_type: "text/plain".into(), body: text.into() };
+    let payload = Payload { content_type: "text/plain".into(), body: text.to_owned().into() };
     NewInput {
         payload,
         key: Some(key.parse().unwrap()),
@@ -162,8 +162,8 @@ async fn a_remote_that_is_killed_and_comes_back() {
         let mut seen: Vec<Entry> = Vec::new();
         while let Some(entry) = stream.next().await {
             let entry = entry.unwrap();
-            let last = entry.kind == EntryKind::Event && entry.payload.body == b"last";
-            seen.push(entry);
+            let last = entry.kind == EntryKind::Event && entry.payload.body[..] == *b"last";
+            seen.push(std::sync::Arc::unwrap_or_clone(entry));
             if last {
                 break;
             }
@@ -232,7 +232,7 @@ async fn a_remote_that_stands_still_for_ten_seconds() {
         let entry = tokio::time::timeout_at(until, stream.next()).await.unwrap().unwrap().unwrap();
         assert_eq!(entry.seq.0, last + 1);
         last = entry.seq.0;
-        if entry.kind == EntryKind::Event && entry.payload.body == b"after" {
+        if entry.kind == EntryKind::Event && entry.payload.body[..] == *b"after" {
             break;
         }
     }
@@ -355,7 +355,7 @@ async fn what_no_admin_has_brought_runs_in_a_process_of_its_own_at_a_remote_too(
         let made = client.create(CreateWorker { worker_id: None, spec }).await.unwrap();
         let worker = made.item.worker_id;
         let nap = serde_json::json!({ "args": ["nap", "1"] }).to_string().into_bytes();
-        let payload = Payload { content_type: "application/json".into(), body: nap };
+        let payload = Payload { content_type: "application/json".into(), body: nap.into() };
         let nap = NewInput { payload, key: None, wait: None, sender: None };
         let input = client.send(worker, nap).await.unwrap().input_id();
         let (began, mut seen) = (Instant::now(), false);

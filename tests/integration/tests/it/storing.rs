@@ -89,7 +89,7 @@ async fn run(runtime: &Embedded, component: &ComponentView) -> Sent {
     let spec = WorkerSpec::new(component.digest);
     let request = CreateWorker { worker_id: None, spec };
     let worker = runtime.create(request).await.unwrap().item.worker_id;
-    let payload = Payload { content_type: "application/json".into(), body: b"{}".to_vec() };
+    let payload = Payload { content_type: "application/json".into(), body: b"{}".to_vec().into() };
     let input = NewInput { payload, key: None, wait: Some(PATIENCE), sender: None };
     runtime.send(worker, input).await.unwrap()
 }

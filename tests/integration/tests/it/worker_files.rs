@@ -41,9 +41,9 @@ async fn send(runtime: &Embedded, worker: WorkerId, payload: Payload) -> Outcome
 }
 
 async fn ask(runtime: &Embedded, worker: WorkerId, text: &str) -> String {
-    let payload = Payload { content_type: "text/plain".into(), body: text.into() };
+    let payload = Payload { content_type: "text/plain".into(), body: text.to_owned().into() };
     match send(runtime, worker, payload).await.output {
-        Some(Output::Message(payload)) => String::from_utf8(payload.body).unwrap(),
+        Some(Output::Message(payload)) => String::from_utf8(payload.body.to_vec()).unwrap(),
         other => panic!("{other:?}"),
     }
 }
@@ -51,8 +51,12 @@ async fn ask(runtime: &Embedded, worker: WorkerId, text: &str) -> String {
 async fn probe(runtime: &Embedded, worker: WorkerId, args: &[&str]) {
     let args = args.iter().map(|&arg| arg.to_owned()).collect();
     let body = serde_json::to_vec(&RunRequest { args, ..RunRequest::default() }).unwrap();
-    let outcome =
-        send(runtime, worker, Payload { content_type: "application/json".into(), body }).await;
+    let outcome = send(
+        runtime,
+        worker,
+        Payload { content_type: "application/json".into(), body: body.into() },
+    )
+    .await;
     match outcome.output {
         Some(Output::Run(run)) => assert_eq!(run.exit_code, Some(0), "{run:?}"),
         other => panic!("{other:?}"),

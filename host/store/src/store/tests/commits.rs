@@ -16,7 +16,7 @@ fn entries_are_numbered_in_the_order_of_their_commits() {
     assert_eq!(kept.seqs(worker), (1..=1_001).collect::<Vec<_>>());
     for n in [0, 499] {
         let entry = kept.entry(worker, Cursor(2 + 2 * n)).unwrap().unwrap();
-        assert_eq!(entry.payload.body, (n as u32).to_le_bytes());
+        assert_eq!(entry.payload.body[..], (n as u32).to_le_bytes());
     }
     assert_eq!(kept.write(worker, vec![event(b"next")]), [1_002]);
 }

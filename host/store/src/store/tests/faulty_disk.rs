@@ -153,7 +153,7 @@ fn read_back(store: &Store) -> Result<Known, StoreError> {
                     assert!(store.outcome(number, seq)?.is_some());
                 }
             }
-            worker.bodies.push(entry.payload.body.clone());
+            worker.bodies.push(entry.payload.body.clone().to_vec());
         }
         for key in store.state_list(number, "", None, usize::MAX)? {
             let value = store.state_get(number, &key)?.expect("listed keys exist");

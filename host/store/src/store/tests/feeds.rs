@@ -16,7 +16,7 @@ fn follow(mut feed: Feed, mut after: Cursor) -> Vec<u64> {
         for entry in new {
             after = entry.seq;
             seen.push(entry.seq.0);
-            if entry.payload.body == b"end" {
+            if entry.payload.body[..] == *b"end" {
                 return seen;
             }
         }

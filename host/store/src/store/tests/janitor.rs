@@ -57,7 +57,7 @@ fn queued_inputs_and_the_last_entry_are_not_trimmed() {
     kept.write(worker, vec![event(b"a"), accept(waiting, b"message"), event(b"b")]);
     work_off(&kept);
     let queued = kept.queue(worker).unwrap().remove(0);
-    assert_eq!(kept.entry(worker, queued.seq).unwrap().unwrap().payload.body, b"message");
+    assert_eq!(kept.entry(worker, queued.seq).unwrap().unwrap().payload.body[..], *b"message");
     kept.write(worker, vec![end(waiting, b"")]);
     work_off(&kept);
     assert_eq!(kept.last_seq(worker).unwrap(), Cursor(5));

@@ -97,7 +97,8 @@ impl Bed {
     }
 
     pub(crate) async fn send(&self, worker: WorkerId, command: &str) -> Outcome {
-        let payload = Payload { content_type: "text/plain".into(), body: command.into() };
+        let payload =
+            Payload { content_type: "text/plain".into(), body: command.to_owned().into() };
         let input = NewInput { payload, key: None, wait: Some(PATIENCE), sender: None };
         match self.runtime.send(worker, input).await.unwrap() {
             Sent::Done { outcome, .. } => outcome,
@@ -108,7 +109,7 @@ impl Bed {
     pub(crate) async fn ask(&self, worker: WorkerId, command: &str) -> String {
         match self.send(worker, command).await {
             Outcome { output: Some(Output::Message(payload)), .. } => {
-                String::from_utf8(payload.body).unwrap()
+                String::from_utf8(payload.body.to_vec()).unwrap()
             }
             other => panic!("{other:?}"),
         }
