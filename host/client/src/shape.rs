@@ -2,8 +2,8 @@
 
 use skep_protocol::{
     AuditEntry, Change, ComponentView, ConfigView, Diagnostic, Entry, EntryPage, FileView,
-    FleetChange, HostView, Imported, InputView, Listing, Me, Page, Problem, RuntimeSummary,
-    RuntimeView, Sent, Usage, WorkerEntry, WorkerView,
+    FleetChange, HostView, Imported, InputSummary, InputView, Listing, Me, Page, Problem,
+    RuntimeSummary, RuntimeView, Sent, Usage, WorkerEntry, WorkerView,
 };
 
 /// Something that is read from JSON.
@@ -41,6 +41,7 @@ shapes! {
     Page<ComponentView>,
     Page<ConfigView>,
     Page<Diagnostic>,
+    Page<InputSummary>,
     Page<WorkerView>,
     Problem,
     RuntimeSummary,

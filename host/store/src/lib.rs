@@ -31,7 +31,7 @@ pub use error::{OpenError, StoreError, StoreRefusal};
 pub use fault::{Faults, NoFaults};
 pub use feed::{Feed, FeedUpdate};
 pub use record::{
-    ComponentRecord, ConfigRecord, InputRecord, Lookup, NewEntry, Receipt, SharedWrite, Standing,
-    Transaction, WorkerNumber, WorkerRecord, WorkerWrite,
+    ComponentRecord, ConfigRecord, InputPage, InputRecord, Lookup, NewEntry, Receipt, RecentInput,
+    SharedWrite, Standing, Transaction, WorkerNumber, WorkerRecord, WorkerWrite,
 };
 pub use store::{Store, StoreParts};

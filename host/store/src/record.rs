@@ -74,6 +74,30 @@ pub struct InputRecord {
     pub content_digest: [u8; 32],
 }
 
+/// An input in a list, without its body.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecentInput {
+    /// Its row.
+    pub record: InputRecord,
+    /// When it was accepted.
+    pub accepted_at: Timestamp,
+    /// The token it was sent with; none for the operator at the machine.
+    pub sender: Option<TokenId>,
+    /// The media type of its body.
+    pub content_type: String,
+    /// When and how it ended, if it has and that entry was not trimmed.
+    pub end: Option<(Timestamp, Ending)>,
+}
+
+/// A page of [`RecentInput`]s.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct InputPage {
+    /// The inputs, newest first.
+    pub inputs: Vec<RecentInput>,
+    /// The position to continue before, if there is more.
+    pub next: Option<Cursor>,
+}
+
 /// The result of looking up a worker's id.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Lookup {

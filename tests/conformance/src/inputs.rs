@@ -39,6 +39,41 @@ pub(crate) async fn a_waited_input_comes_back_with_its_outcome(trial: &Trial<'_>
     assert_eq!(worker.input(input_id).await.outcome, Some(outcome));
 }
 
+pub(crate) async fn inputs_are_listed_newest_first(trial: &Trial<'_>) {
+    let worker = trial.worker(Guest::Scribe).await;
+    assert_eq!(worker.ask("echo one").await, "one");
+    let second = worker.post("panic").await;
+    worker.outcome(second).await;
+    let third = worker.post("nap 3").await;
+    let fourth = worker.post("echo four").await;
+    worker.running(third).await;
+
+    let list = |limit, cursor| async move {
+        let query = ListInputs { limit, cursor };
+        trial.runtime().inputs(worker.id, query).await.unwrap()
+    };
+    let page = list(3, None).await;
+    let ids: Vec<_> = page.items.iter().map(|input| input.input_id).collect();
+    assert_eq!(ids, [fourth, third, second]);
+    let states: Vec<_> = page.items.iter().map(|input| input.state).collect();
+    assert_eq!(states, [InputState::Queued, InputState::Running, InputState::Done]);
+    let ended = &page.items[2];
+    assert_eq!(ended.ending, Some(Ending::Trapped));
+    let entries = worker.entries().await;
+    let entry = entries.iter().find(|entry| entry.seq == ended.seq).unwrap();
+    assert_eq!(ended.sender.as_ref().map(ToString::to_string), entry.label);
+    assert!(ended.ended_at.is_some_and(|at| at >= ended.accepted_at));
+    assert_eq!((ended.bytes, ended.content_type.as_str()), (5, "text/plain"));
+    assert_eq!((page.items[1].ended_at, page.items[1].ending), (None, None));
+
+    let rest = list(3, page.next_cursor).await;
+    assert_eq!((rest.items.len(), rest.next_cursor), (1, None));
+    assert_eq!(rest.items[0].ending, Some(Ending::Completed));
+    let unknown = ListInputs { limit: 0, cursor: Some("x".into()) };
+    let refused = trial.runtime().inputs(worker.id, unknown).await;
+    assert_eq!(refused, Err(Invalid::Cursor.into()));
+}
+
 pub(crate) async fn a_wait_that_elapses_leaves_the_input_to_its_turn(trial: &Trial<'_>) {
     let worker = trial.worker(Guest::Scribe).await;
     let wait = Some(Duration::from_millis(50));

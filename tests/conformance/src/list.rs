@@ -34,6 +34,7 @@ macro_rules! conformance {
             inputs {
                 an_input_is_accepted_and_then_done
                 a_waited_input_comes_back_with_its_outcome
+                inputs_are_listed_newest_first
                 a_wait_that_elapses_leaves_the_input_to_its_turn
                 a_sender_who_goes_away_leaves_the_input_to_its_turn
                 inputs_are_handled_one_at_a_time_in_their_order

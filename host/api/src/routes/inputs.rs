@@ -7,7 +7,8 @@ use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, StatusCode};
 use skep_protocol::{
-    Error, IdempotencyKey, InputView, Invalid, LimitName, NameError, NewInput, Payload, Sent,
+    Error, IdempotencyKey, InputSummary, InputView, Invalid, LimitName, ListInputs, NameError,
+    NewInput, Page, Payload, Sent,
 };
 
 use crate::place::Place;
@@ -39,6 +40,15 @@ pub(crate) fn routes() -> Vec<Route> {
         .answers(202, "It is on disk and will be handled.", json::<Sent>())
         .answers(200, "It has been handled.", json::<Sent>())
         .refuses(&[410, 422, 429]),
+        Route::get(
+            "/workers/{worker_id}/inputs",
+            ("listInputs", "Lists a worker's queued and recent inputs, newest first"),
+            list,
+        )
+        .query::<u64>("limit", "The most items of the page: 100 by default, 1,000 at most.")
+        .query::<String>("cursor", "Where the page before ended.")
+        .answers(200, "Inputs, without their bodies.", json::<Page<InputSummary>>())
+        .refuses(&[410]),
         Route::get("/workers/{worker_id}/inputs/{input_id}", ("getInput", "One input"), get)
             .answers(200, "The input.", json::<InputView>())
             .refuses(&[410]),
@@ -94,6 +104,12 @@ fn content_type(headers: &HeaderMap) -> Answer<String> {
     let Some(media) = headers.get(CONTENT_TYPE) else { return Ok(BYTES.into()) };
     let media = media.to_str().ok().filter(|media| media.len() <= 255);
     Ok(media.ok_or(Invalid::Header)?.to_owned())
+}
+
+async fn list(place: Place, query: Query) -> Answer<Json<Page<InputSummary>>> {
+    let (limit, cursor) = (query.limit(super::PAGE)?, query.text("cursor")?);
+    let query = ListInputs { limit, cursor };
+    Ok(Json(place.runtime.inputs(place.worker()?, query).await?))
 }
 
 async fn get(place: Place) -> Answer<Json<InputView>> {

@@ -5,8 +5,8 @@ use bytes::Bytes;
 use http::HeaderValue;
 use http::header::{self, HeaderName};
 use skep_protocol::{
-    Conflict, Cursor, Ending, EntryPage, EntryStream, Error, InputId, InputView, Invalid,
-    NameError, NewInput, Sent, Turns, WorkerId, Workers,
+    Conflict, Cursor, Ending, EntryPage, EntryStream, Error, InputId, InputSummary, InputView,
+    Invalid, ListInputs, NameError, NewInput, Page, Sent, Turns, WorkerId, Workers,
 };
 
 use crate::answer::Fault;
@@ -70,6 +70,16 @@ impl Turns for Client {
 
     async fn input(&self, worker: WorkerId, input: InputId) -> Result<InputView, Error> {
         self.ask(Ask::get(&[&"workers", &worker, &"inputs", &input])).await
+    }
+
+    async fn inputs(
+        &self,
+        worker: WorkerId,
+        query: ListInputs,
+    ) -> Result<Page<InputSummary>, Error> {
+        let ask = Ask::get(&[&"workers", &worker, &"inputs"]);
+        let limit = Some(query.limit).filter(|&limit| limit > 0);
+        self.ask(ask.with("limit", limit).with("cursor", query.cursor)).await
     }
 
     async fn transcript(

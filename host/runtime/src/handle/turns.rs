@@ -7,11 +7,11 @@ use async_trait::async_trait;
 use futures_util::StreamExt;
 use futures_util::stream;
 use skep_protocol::{
-    Conflict, Cursor, Ending, EntryPage, EntryStream, Error, InputId, InputState, InputView,
-    NewInput, Outcome, Sent, Turns, WorkerId, Workers,
+    Conflict, Cursor, Ending, EntryPage, EntryStream, Error, InputId, InputState, InputSummary,
+    InputView, Invalid, ListInputs, NewInput, Outcome, Page, Sent, Turns, WorkerId, Workers,
 };
-use skep_store::FeedUpdate;
 use skep_store::record::{InputRecord, Transaction, WorkerWrite};
+use skep_store::{FeedUpdate, RecentInput};
 use tokio::sync::watch;
 
 use skep_sandbox::KillReason;
@@ -113,6 +113,27 @@ impl Turns for Embedded {
             (None, false) => InputState::Queued,
         };
         Ok(InputView { input_id: input, seq: stored.seq, state, attempt: stored.attempt, outcome })
+    }
+
+    async fn inputs(
+        &self,
+        worker: WorkerId,
+        query: ListInputs,
+    ) -> Result<Page<InputSummary>, Error> {
+        let record = self.record(worker)?;
+        let before = match query.cursor {
+            None => Cursor(u64::MAX),
+            Some(cursor) => Cursor(cursor.parse().map_err(|_| Invalid::Cursor)?),
+        };
+        let limit = page(query.limit);
+        let found =
+            self.read(move |store| store.recent_inputs(record.number, before, limit)).await?;
+        let running = self.0.in_use(worker).and_then(|cell| {
+            let state = cell.state();
+            state.running.as_ref().map(|running| running.input)
+        });
+        let items = found.inputs.into_iter().map(|input| summary(input, running)).collect();
+        Ok(Page { items, next_cursor: found.next.map(|next| next.0.to_string()) })
     }
 
     async fn transcript(
@@ -234,6 +255,27 @@ impl Embedded {
                 Err(self.0.fault(error))
             }
         }
+    }
+}
+
+fn summary(input: RecentInput, running: Option<InputId>) -> InputSummary {
+    let RecentInput { record, accepted_at, sender, content_type, end } = input;
+    let state = match record.outcome_seq {
+        Some(_) => InputState::Done,
+        None if running == Some(record.id) => InputState::Running,
+        None => InputState::Queued,
+    };
+    InputSummary {
+        input_id: record.id,
+        seq: record.seq,
+        state,
+        attempt: record.attempt,
+        sender,
+        accepted_at,
+        ended_at: end.map(|(at, _)| at),
+        ending: end.map(|(_, ending)| ending),
+        content_type,
+        bytes: record.bytes,
     }
 }
 

@@ -47,7 +47,10 @@ mod tests {
     use super::*;
 
     fn parse(body: &str) -> Result<Run, Invalid> {
-        Run::parse(&Payload { content_type: "application/json".into(), body: body.to_owned().into() })
+        Run::parse(&Payload {
+            content_type: "application/json".into(),
+            body: body.to_owned().into(),
+        })
     }
 
     #[test]

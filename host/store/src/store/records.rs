@@ -7,8 +7,8 @@ use skep_protocol::{
 
 use super::Store;
 use crate::{
-    ComponentRecord, ConfigRecord, InputRecord, Lookup, StoreError, WorkerNumber, WorkerRecord,
-    read,
+    ComponentRecord, ConfigRecord, InputPage, InputRecord, Lookup, StoreError, WorkerNumber,
+    WorkerRecord, read,
 };
 
 /// Records. These methods block on the disk, and each sees one snapshot of the database.
@@ -65,6 +65,18 @@ impl Store {
     ) -> Result<Option<InputRecord>, StoreError> {
         let row = self.read(|connection| read::input::by_id(connection, worker, id))?;
         Ok(row.map(|row| row.record))
+    }
+
+    /// Returns at most `limit` inputs accepted before a position, newest first. An input is listed for
+    /// as long as its entry is in the transcript and its record is kept. A page may be shorter and
+    /// still have a successor.
+    pub fn recent_inputs(
+        &self,
+        worker: WorkerNumber,
+        before: Cursor,
+        limit: usize,
+    ) -> Result<InputPage, StoreError> {
+        self.read(|connection| read::recent::page(connection, worker, before, limit))
     }
 
     /// Returns the input that an idempotency key belongs to, if it has no outcome or was accepted

@@ -378,6 +378,47 @@ impl Turns for FakeRuntime {
         self.with(|disk| disk.worker(worker)?.input(input).map(|row| row.view()))?
     }
 
+    async fn inputs(
+        &self,
+        worker: WorkerId,
+        query: ListInputs,
+    ) -> Result<Page<InputSummary>, Error> {
+        let before = match query.cursor {
+            None => u64::MAX,
+            Some(cursor) => cursor.parse().map_err(|_| Invalid::Cursor)?,
+        };
+        let limit = if query.limit == 0 { 100 } else { query.limit };
+        self.with(|disk| {
+            let row = disk.worker(worker)?;
+            let mut found: Vec<_> =
+                row.inputs.iter().rev().filter(|input| input.seq.0 < before).collect();
+            let more = found.len() > limit;
+            found.truncate(limit);
+            let next_cursor = found.last().filter(|_| more).map(|input| input.seq.0.to_string());
+            let items = found.into_iter().map(|input| {
+                let entry = row.entries.iter().find(|entry| entry.seq == input.seq);
+                let entry = entry.ok_or(Error::Internal)?;
+                let end = row.entries.iter().find(|entry| {
+                    entry.input_id == Some(input.id)
+                        && matches!(entry.kind, EntryKind::Output | EntryKind::Failure)
+                });
+                Ok(InputSummary {
+                    input_id: input.id,
+                    seq: input.seq,
+                    state: input.state,
+                    attempt: input.attempt,
+                    sender: entry.label.as_ref().and_then(|id| id.parse().ok()),
+                    accepted_at: entry.at,
+                    ended_at: end.map(|entry| entry.at),
+                    ending: input.outcome.as_ref().map(|outcome| outcome.ending),
+                    content_type: entry.payload.content_type.clone(),
+                    bytes: entry.payload.body.len() as u64,
+                })
+            });
+            Ok(Page { items: items.collect::<Result<_, Error>>()?, next_cursor })
+        })?
+    }
+
     async fn transcript(
         &self,
         worker: WorkerId,
