@@ -16,8 +16,10 @@
 //! and the kill switch are kept on this side by killing the child, and what a directory holds is
 //! counted again by whoever owns it.
 
+mod child;
 mod job;
 mod main;
+mod message;
 mod throttle;
 mod wire;
 
@@ -27,13 +29,11 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::future::{Either, select};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use skep_protocol::limits::OFF;
 use tokio::sync::Semaphore;
 
@@ -45,7 +45,7 @@ use crate::limits::kill::{KillReason, KillSwitch};
 use crate::limits::slots::Share;
 use crate::outcome::Ended;
 use crate::wasi::spec::Mount;
-use throttle::Held;
+use child::{ChildHandle, KillOnDrop, ReapedChild};
 
 pub use job::{MountJob, ProcessJob};
 pub use main::run_main;
@@ -56,9 +56,6 @@ const CHILDREN: usize = 64;
 /// How long past its deadline a child is given to say by itself that it passed, which tells what
 /// the run has cost.
 const PAST: Duration = Duration::from_millis(100);
-
-/// How long a child that has closed its socket may take to be gone.
-const GONE: Duration = Duration::from_millis(100);
 
 /// Which runs are in a process of their own. Only commands that import nothing but `wasi:*` can be.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -138,12 +135,12 @@ impl OutOfProcess {
         job: ProcessJob,
         loaded: Arc<Loaded>,
         mounts: Vec<Mount>,
-        (stdout, stderr): (stdio::Output, stdio::Output),
+        (stdout, stderr): (stdio::GuestOutput, stdio::GuestOutput),
         kill: Arc<KillSwitch>,
     ) -> Done {
-        let leash = Arc::new(Leash::default());
-        // Whoever drops this future leaves no child behind.
-        let _cut = Cut(leash.clone());
+        let handle = Arc::new(ChildHandle::default());
+        // Dropping this future leaves no child behind.
+        let _kill = KillOnDrop(handle.clone());
         let thrown = std::pin::pin!(kill.thrown());
         let room = std::pin::pin!(self.room.acquire());
         let (room, thrown) = match select(room, thrown).await {
@@ -157,13 +154,13 @@ impl OutOfProcess {
             OFF => None,
             millis => Some(Duration::from_millis(millis).saturating_add(PAST)),
         };
-        let (out_of_process, hold) = (self.clone(), leash.clone());
+        let (out_of_process, held) = (self.clone(), handle.clone());
         let child = tokio::task::spawn_blocking(move || {
-            out_of_process.serve(&job, &loaded, &mounts, &stdout, &stderr, &hold)
+            out_of_process.serve(&job, &loaded, &mounts, &stdout, &stderr, &held)
         });
         let child = std::pin::pin!(async {
-            let reins = std::pin::pin!(throttle::hold(&*leash, &share));
-            match select(child, reins).await {
+            let throttle = std::pin::pin!(throttle::throttle(&*handle, &share));
+            match select(child, throttle).await {
                 Either::Left((done, _)) => done,
                 Either::Right((never, _)) => match never {},
             }
@@ -172,7 +169,7 @@ impl OutOfProcess {
             match select(child, thrown).await {
                 Either::Left((done, _)) => (Some(done), None),
                 Either::Right((reason, child)) => {
-                    leash.cut();
+                    handle.kill();
                     // It is dead; what it said before may tell what it has cost.
                     let _ = child.await;
                     (None, Some(reason))
@@ -185,7 +182,7 @@ impl OutOfProcess {
             Some(deadline) => match tokio::time::timeout(deadline, &mut ended).await {
                 Ok(ended) => ended,
                 Err(_) => {
-                    leash.cut();
+                    handle.kill();
                     let (done, reason) = ended.await;
                     match done {
                         Some(Ok(Ok(done))) => (Some(Ok(Ok(done))), None),
@@ -195,7 +192,7 @@ impl OutOfProcess {
             },
         };
         drop(room);
-        let (took, computed) = (began.elapsed(), leash.state().computed);
+        let (took, computed) = (began.elapsed(), handle.last_cpu());
         match (done, reason) {
             (_, Some(reason)) => Done::killed(reason, took, computed),
             (Some(Ok(Ok(mut done))), None) => {
@@ -219,9 +216,9 @@ impl OutOfProcess {
         job: &ProcessJob,
         loaded: &Loaded,
         mounts: &[Mount],
-        stdout: &stdio::Output,
-        stderr: &stdio::Output,
-        leash: &Leash,
+        stdout: &stdio::GuestOutput,
+        stderr: &stdio::GuestOutput,
+        handle: &ChildHandle,
     ) -> io::Result<Done> {
         let (mut socket, theirs) = UnixStream::pair()?;
         let child = Command::new(&self.program)
@@ -235,9 +232,8 @@ impl OutOfProcess {
             // the kernel ends it.
             .process_group(0)
             .spawn()?;
-        let mut child = Reaped(child);
-        let pid = Pid::from_child(&child.0);
-        leash.hold(pid, pidfd_open(pid, PidfdFlags::empty())?);
+        let mut child = ReapedChild(child);
+        handle.attach(&child.0)?;
         let mut talk = || {
             let code = loaded.native.as_ref().ok_or(io::ErrorKind::NotFound)?;
             let directories = mounts.iter().map(|mount| mount.scope.handle());
@@ -250,8 +246,8 @@ impl OutOfProcess {
             })
         };
         let said = talk();
-        leash.loosen();
-        let status = end(&mut child.0, leash)?;
+        handle.finish();
+        let status = child.wait(handle)?;
         match said {
             Ok(Some(done)) => Ok(done),
             // It was gone before it had said how the run ended, or while it was told about it.
@@ -259,139 +255,6 @@ impl OutOfProcess {
             Ok(None) => Err(io::Error::other("it said nothing of the end")),
             Err(error) => Err(error),
         }
-    }
-}
-
-/// Waits a moment for a child that should be going, then ends it.
-fn end(child: &mut Child, leash: &Leash) -> io::Result<ExitStatus> {
-    let timeout = Timespec::try_from(GONE).map_err(io::Error::other)?;
-    // Another descriptor of it, so that nobody who would cut the leash waits meanwhile.
-    let pidfd = leash.state().child.as_ref().map(|(_, pidfd)| pidfd.try_clone()).transpose()?;
-    if let Some(pidfd) = pidfd {
-        // Where it is interrupted, the child has less time.
-        let _ = poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], Some(&timeout));
-    }
-    leash.cut();
-    // From when it is waited for, its number may be another's.
-    leash.state().child = None;
-    child.wait()
-}
-
-/// A child that is gone, and not only dead, when this is dropped.
-struct Reaped(Child);
-
-impl Drop for Reaped {
-    fn drop(&mut self) {
-        // Where it was waited for, both do nothing.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-/// What a child is held by, from whichever thread.
-#[derive(Debug, Default)]
-struct Leash(Mutex<State>);
-
-#[derive(Debug, Default)]
-struct State {
-    child: Option<(Pid, OwnedFd)>,
-    /// For how long it had computed when that was last looked at.
-    computed: Duration,
-    loose: bool,
-    cut: bool,
-}
-
-impl Leash {
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Takes hold of a child; of one that was to be killed before it was there, at once.
-    fn hold(&self, pid: Pid, pidfd: OwnedFd) {
-        let mut state = self.state();
-        state.child = Some((pid, pidfd));
-        if state.cut {
-            state.signal(Signal::KILL);
-        }
-    }
-
-    /// Has it go on for good: it has said all that it had to.
-    fn loosen(&self) {
-        let mut state = self.state();
-        state.look();
-        state.loose = true;
-        state.signal(Signal::CONT);
-    }
-
-    /// Kills the child. Does nothing to one that is gone.
-    fn cut(&self) {
-        let mut state = self.state();
-        state.cut = true;
-        state.look();
-        state.signal(Signal::KILL);
-    }
-}
-
-impl Held for Leash {
-    fn computed(&self) -> Duration {
-        self.state().look()
-    }
-
-    /// Does nothing where it is loose.
-    fn halt(&self) {
-        let state = self.state();
-        if !state.loose {
-            state.signal(Signal::STOP);
-        }
-    }
-
-    fn go_on(&self) {
-        self.state().signal(Signal::CONT);
-    }
-
-    fn now(&self) -> Instant {
-        Instant::now()
-    }
-
-    async fn pause(&self, time: Duration) {
-        tokio::time::sleep(time).await;
-    }
-}
-
-impl State {
-    fn look(&mut self) -> Duration {
-        if let Some(computed) = self.child.as_ref().and_then(|(pid, _)| cpu_of(*pid)) {
-            self.computed = self.computed.max(computed);
-        }
-        self.computed
-    }
-
-    fn signal(&self, signal: Signal) {
-        if let Some((_, pidfd)) = &self.child {
-            // It fails where the child is gone, which is no loss.
-            let _ = pidfd_send_signal(pidfd, signal);
-        }
-    }
-}
-
-/// For how long all threads of a process have computed; `None` where it is gone.
-#[expect(unsafe_code, reason = "no library that we have reads the clock of another process")]
-fn cpu_of(pid: Pid) -> Option<Duration> {
-    let (mut clock, mut time) = (0, libc::timespec { tv_sec: 0, tv_nsec: 0 });
-    // SAFETY: both write one value to where they are told, and keep nothing of it.
-    let told = unsafe {
-        libc::clock_getcpuclockid(pid.as_raw_nonzero().get(), &raw mut clock) == 0
-            && libc::clock_gettime(clock, &raw mut time) == 0
-    };
-    let seconds = u64::try_from(time.tv_sec).ok()?;
-    told.then(|| Duration::new(seconds, u32::try_from(time.tv_nsec).unwrap_or_default()))
-}
-
-struct Cut(Arc<Leash>);
-
-impl Drop for Cut {
-    fn drop(&mut self) {
-        self.0.cut();
     }
 }
 

@@ -41,9 +41,9 @@ pub struct SandboxParts {
 
 /// Runs guests. Cheap to clone.
 #[derive(Clone)]
-pub struct Sandbox(Arc<Inner>);
+pub struct Sandbox(Arc<SandboxState>);
 
-struct Inner {
+struct SandboxState {
     parts: SandboxParts,
     slots: Arc<CpuSlots>,
     engines: [OnceLock<Arc<Engine>>; 2],
@@ -54,7 +54,7 @@ struct Inner {
     owned: Option<tokio::runtime::Runtime>,
 }
 
-impl Drop for Inner {
+impl Drop for SandboxState {
     fn drop(&mut self) {
         if let Some(guests) = self.owned.take() {
             guests.shutdown_background();
@@ -109,7 +109,7 @@ impl Sandbox {
         let slots = CpuSlots::new(parts.cores);
         let (engines, loaded) = Default::default();
         let (handle, owned) = (guests.handle().clone(), Some(guests));
-        Ok(Self(Arc::new(Inner { parts, slots, engines, loaded, guests: handle, owned })))
+        Ok(Self(Arc::new(SandboxState { parts, slots, engines, loaded, guests: handle, owned })))
     }
 
     /// A part in the cores, for a guest that runs elsewhere.

@@ -14,22 +14,22 @@ use http_body::{Body, Frame, SizeHint};
 use tokio::sync::mpsc;
 use wasmtime_wasi_http::{Error, WasiBody};
 
-use super::exchange::{Exchange, Unread};
+use super::ledger::{OpenRequest, UnreadResponse};
 
 /// A request's body.
-pub(super) struct Sent {
+pub(super) struct RequestBody {
     body: WasiBody,
-    exchange: Arc<Exchange>,
+    request: Arc<OpenRequest>,
     limit: u64,
 }
 
-impl Sent {
-    pub(super) fn new(body: WasiBody, exchange: Arc<Exchange>, limit: u64) -> Self {
-        Self { body, exchange, limit }
+impl RequestBody {
+    pub(super) fn new(body: WasiBody, request: Arc<OpenRequest>, limit: u64) -> Self {
+        Self { body, request, limit }
     }
 }
 
-impl Body for Sent {
+impl Body for RequestBody {
     type Data = Bytes;
     type Error = Error;
 
@@ -42,9 +42,9 @@ impl Body for Sent {
             && let Some(bytes) = frame.data_ref()
         {
             let length = bytes.len() as u64;
-            let sent = self.exchange.sent.fetch_add(length, Ordering::Relaxed) + length;
+            let sent = self.request.sent.fetch_add(length, Ordering::Relaxed) + length;
             if sent > self.limit {
-                self.exchange.past_limit.store(true, Ordering::Relaxed);
+                self.request.past_limit.store(true, Ordering::Relaxed);
                 return Poll::Ready(Some(Err(Error::HttpRequestBodySize(Some(self.limit)))));
             }
         }
@@ -61,24 +61,24 @@ impl Body for Sent {
 }
 
 /// An answer's body, as the guest reads it.
-pub(super) struct Received {
+pub(super) struct ResponseBody {
     frames: mpsc::Receiver<Result<Frame<Bytes>, Error>>,
-    exchange: Arc<Exchange>,
+    request: Arc<OpenRequest>,
     /// Until it is over.
-    unread: Option<Unread>,
+    unread: Option<UnreadResponse>,
 }
 
-impl Received {
+impl ResponseBody {
     pub(super) fn new(
         frames: mpsc::Receiver<Result<Frame<Bytes>, Error>>,
-        exchange: Arc<Exchange>,
+        request: Arc<OpenRequest>,
     ) -> Self {
-        let unread = Some(Unread::new(&exchange));
-        Self { frames, exchange, unread }
+        let unread = Some(UnreadResponse::new(&request));
+        Self { frames, request, unread }
     }
 }
 
-impl Body for Received {
+impl Body for ResponseBody {
     type Data = Bytes;
     type Error = Error;
 
@@ -99,9 +99,46 @@ impl Body for Received {
             // Whoever filled it is gone: because it is whole, or because the turn has ended.
             None => {
                 self.unread = None;
-                let whole = self.exchange.whole.load(Ordering::Acquire);
+                let whole = self.request.whole.load(Ordering::Acquire);
                 (!whole).then_some(Err(Error::ConnectionTerminated))
             }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use skep_protocol::RequestRecord;
+
+    use super::*;
+    use crate::egress::target::RequestTarget;
+    use crate::guest::turn::RequestLog;
+
+    #[test]
+    fn answers_that_nobody_reads_are_bounded() {
+        struct Forgetful;
+        #[async_trait::async_trait]
+        impl RequestLog for Forgetful {
+            async fn before_leaving(&self) -> Result<(), crate::guest::turn::RecordError> {
+                Ok(())
+            }
+            fn record(&self, _request: RequestRecord) {}
+        }
+        let ledger = Arc::default();
+        let target = RequestTarget::of(&"http://a.test".parse().unwrap()).unwrap();
+        let answer = || {
+            let request = OpenRequest::begin(&ledger, Arc::new(Forgetful), "GET", &target);
+            request.finish(None);
+            ResponseBody::new(mpsc::channel(1).1, request)
+        };
+        let mut answers: Vec<_> = (0..3).map(|_| answer()).collect();
+        assert!(ledger.has(3) && !ledger.has(4), "they came and were not read");
+        // One is read to its end, one is let go.
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(Pin::new(&mut answers[0]).poll_frame(&mut cx).is_ready());
+        drop(answers.pop());
+        assert!(ledger.has(1) && !ledger.has(2));
     }
 }

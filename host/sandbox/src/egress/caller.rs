@@ -13,11 +13,13 @@ use wasmtime_wasi_http::{
     WasiHttpHooks,
 };
 
-use super::exchange::{self, Answer, ConnectionTurn, Errand, Exchange, Ledger};
-use super::lookups::Worker;
-use super::standin::Standins;
-use super::target::Target;
-use super::{HttpAccess, Outbound};
+use super::access::HttpAccess;
+use super::exchange::{self, ConnectionTurn, Exchange, ResponseResult};
+use super::ledger::{OpenRequest, RequestLedger};
+use super::lookups::WorkerKey;
+use super::outbound::Outbound;
+use super::placeholder::Placeholders;
+use super::target::RequestTarget;
 use crate::guest::turn::RequestLog;
 
 /// For each connection that a worker may have, requests that wait for one. As many answers may wait
@@ -28,22 +30,22 @@ const WAITING: u64 = 8;
 const TOLD: usize = 100;
 
 /// See the module's documentation.
-pub(crate) struct Caller {
+pub(crate) struct HttpCaller {
     outbound: Outbound,
-    worker: Worker,
+    worker: WorkerKey,
     grants: Vec<HttpGrant>,
-    pub(crate) standins: Standins,
+    pub(crate) placeholders: Placeholders,
     limits: Limits,
     connections: Arc<Semaphore>,
-    ledger: Arc<Ledger>,
+    ledger: Arc<RequestLedger>,
     log: Arc<dyn RequestLog>,
 }
 
-impl Caller {
+impl HttpCaller {
     /// That of a worker's new instance. `log` is its first turn's.
     pub(crate) fn new(
         outbound: Outbound,
-        worker: Worker,
+        worker: WorkerKey,
         access: HttpAccess,
         limits: Limits,
         log: Arc<dyn RequestLog>,
@@ -52,7 +54,7 @@ impl Caller {
         Ok(Self {
             outbound,
             worker,
-            standins: Standins::new(&access)?,
+            placeholders: Placeholders::new(&access)?,
             grants: access.grants,
             limits,
             connections: Arc::new(Semaphore::new(connections.min(Semaphore::MAX_PERMITS))),
@@ -85,7 +87,7 @@ impl Caller {
         &self,
         request: Request<WasiBody>,
         options: Option<RequestOptions>,
-    ) -> Result<(Errand, ConnectionTurn, Request<WasiBody>), Error> {
+    ) -> Result<(Exchange, ConnectionTurn, Request<WasiBody>), Error> {
         let method = request.method().as_str().to_owned();
         // As for pages in a browser: the first makes a tunnel of a request, the others have it
         // sent back with all that is in it.
@@ -93,7 +95,7 @@ impl Caller {
         if forbidden || method.parse::<Method>().is_err() {
             return Err(Error::HttpRequestMethodInvalid);
         }
-        let target = Target::of(request.uri()).map_err(|_| {
+        let target = RequestTarget::of(request.uri()).map_err(|_| {
             self.ledger.deny(unreadable(&method, request.uri()));
             Error::HttpRequestUriInvalid
         })?;
@@ -110,30 +112,31 @@ impl Caller {
         if self.ledger.has(most) {
             return Err(Error::ConnectionLimitReached);
         }
-        let errand = Errand {
+        let exchange = Exchange {
             outbound: self.outbound.clone(),
-            standins: self.standins.clone(),
-            exchange: Exchange::begin(&self.ledger, self.log.clone(), &method, &target),
+            placeholders: self.placeholders.clone(),
+            entry: OpenRequest::begin(&self.ledger, self.log.clone(), &method, &target),
             grants,
             limits: self.limits,
             options: options.unwrap_or_default(),
             worker: self.worker.clone(),
         };
-        Ok((errand, exchange::queue(&self.connections), request))
+        Ok((exchange, exchange::queue(&self.connections), request))
     }
 }
 
-impl Drop for Caller {
+impl Drop for HttpCaller {
     fn drop(&mut self) {
         self.end();
     }
 }
 
 /// What the library's trait wants of a request on its way.
-type Sending = Box<dyn Future<Output = Result<(http::Response<WasiBody>, Io), Error>> + Send>;
+type ResponseFuture =
+    Box<dyn Future<Output = Result<(http::Response<WasiBody>, Io), Error>> + Send>;
 type Io = Box<dyn Future<Output = Result<(), Error>> + Send>;
 
-impl WasiHttpHooks for Caller {
+impl WasiHttpHooks for HttpCaller {
     fn forbidden_header_filter(&mut self) -> ForbiddenHeaderFilter {
         Arc::new(is_ours)
     }
@@ -148,11 +151,11 @@ impl WasiHttpHooks for Caller {
         request: Request<WasiBody>,
         options: Option<RequestOptions>,
         _read: Io,
-    ) -> Sending {
+    ) -> ResponseFuture {
         let checked = self.check(request, options);
         Box::new(async move {
-            let (errand, turn, request) = checked?;
-            let answer: Answer = errand.run(turn, request).await;
+            let (exchange, turn, request) = checked?;
+            let answer: ResponseResult = exchange.run(turn, request).await;
             // The connection is driven elsewhere.
             answer.map(|answer| (answer, Box::new(async { Ok(()) }) as Io))
         })
@@ -169,7 +172,10 @@ fn is_ours(name: &HeaderName) -> bool {
 }
 
 /// The request as it is written: a path, and one Host.
-fn addressed(request: Request<WasiBody>, target: &Target) -> Result<Request<WasiBody>, Error> {
+fn addressed(
+    request: Request<WasiBody>,
+    target: &RequestTarget,
+) -> Result<Request<WasiBody>, Error> {
     let (mut parts, body) = request.into_parts();
     let path = parts.uri.path_and_query().map_or("/", PathAndQuery::as_str);
     let path = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
@@ -182,7 +188,7 @@ fn addressed(request: Request<WasiBody>, target: &Target) -> Result<Request<Wasi
     Ok(Request::from_parts(parts, body))
 }
 
-fn uncovered(method: &str, target: &Target) -> Denial {
+fn uncovered(method: &str, target: &RequestTarget) -> Denial {
     let grant = target.grant(false);
     Denial {
         wanted: Some(format!("{method} {target}")),

@@ -3,28 +3,26 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::pki_types::ServerName;
 use skep_protocol::{HttpGrant, Scheme};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use wasmtime_wasi_http::Error;
 
-use super::lookups::Worker;
-use super::target::Target;
-use super::{Outbound, fault};
+use super::fault;
+use super::lookups::WorkerKey;
+use super::outbound::Outbound;
+use super::target::RequestTarget;
 
 /// Addresses of one name that are tried.
 const TRIES: usize = 8;
 
 /// A connection to a target.
-pub(super) enum Connection {
+pub(super) enum DialedStream {
     Clear(TcpStream),
     Encrypted(Box<TlsStream<TcpStream>>),
 }
@@ -32,11 +30,11 @@ pub(super) enum Connection {
 /// Connects to a target by one of the grants that cover it.
 pub(super) async fn dial(
     outbound: &Outbound,
-    target: &Target,
+    target: &RequestTarget,
     grants: &[HttpGrant],
-    worker: &Worker,
+    worker: &WorkerKey,
     until: Instant,
-) -> Result<Connection, Error> {
+) -> Result<DialedStream, Error> {
     let found = match target.address() {
         Some(address) => vec![address],
         None => look_up(outbound, target, worker, until).await?,
@@ -60,18 +58,18 @@ pub(super) async fn dial(
 
 async fn look_up(
     outbound: &Outbound,
-    target: &Target,
-    worker: &Worker,
+    target: &RequestTarget,
+    worker: &WorkerKey,
     until: Instant,
 ) -> Result<Vec<IpAddr>, Error> {
     let failed = || Error::DnsError { rcode: None, info_code: None };
     let found = async {
-        // Held by the call itself, which cannot be broken off.
-        let place = outbound.0.lookups.place(worker).await.map_err(|_| failed())?;
-        let (resolver, name) = (outbound.0.resolver.clone(), target.host.clone());
+        // AbortOnDrop by the call itself, which cannot be broken off.
+        let permit = outbound.lookup_permit(worker).await.map_err(|_| failed())?;
+        let resolving = outbound.resolving(&target.host);
         let looking = tokio::task::spawn_blocking(move || {
-            let found = resolver.addresses(&name);
-            drop(place);
+            let found = resolving();
+            drop(permit);
             found
         });
         looking.await.map_err(|_| failed())?.map_err(|error| {
@@ -113,12 +111,12 @@ async fn connect(
 
 async fn encrypt(
     outbound: &Outbound,
-    target: &Target,
+    target: &RequestTarget,
     stream: TcpStream,
     until: Instant,
-) -> Result<Connection, Error> {
+) -> Result<DialedStream, Error> {
     if target.scheme == Scheme::Http {
-        return Ok(Connection::Clear(stream));
+        return Ok(DialedStream::Clear(stream));
     }
     let tls = outbound.tls().ok_or(Error::ConfigurationError)?;
     let name = match target.address() {
@@ -127,28 +125,7 @@ async fn encrypt(
     };
     let encrypted = tokio::time::timeout_at(until.into(), tls.connect(name, stream)).await;
     let encrypted = encrypted.map_err(|_| Error::ConnectionTimeout)?;
-    encrypted.map(Box::new).map(Connection::Encrypted).map_err(|error| fault::tls(&error))
-}
-
-/// How TLS is spoken, and whom it trusts: the system's authorities, and these in DER. `None` where
-/// there is nobody to trust.
-pub(super) fn tls(authorities: &[Vec<u8>]) -> Option<TlsConnector> {
-    let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    let own = authorities.iter().map(|der| CertificateDer::from(der.clone()));
-    roots.add_parsable_certificates(own);
-    if roots.is_empty() {
-        tracing::warn!("no certificate authority is known: no request can go over https");
-        return None;
-    }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .inspect_err(|error| tracing::warn!(%error, "TLS cannot be set up"))
-        .ok()?;
-    let mut config = config.with_root_certificates(roots).with_no_client_auth();
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Some(TlsConnector::from(Arc::new(config)))
+    encrypted.map(Box::new).map(DialedStream::Encrypted).map_err(|error| fault::tls(&error))
 }
 
 macro_rules! through {
@@ -166,7 +143,7 @@ macro_rules! through {
     };
 }
 
-impl AsyncRead for Connection {
+impl AsyncRead for DialedStream {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -176,7 +153,7 @@ impl AsyncRead for Connection {
     }
 }
 
-impl AsyncWrite for Connection {
+impl AsyncWrite for DialedStream {
     fn poll_write(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,

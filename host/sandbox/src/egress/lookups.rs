@@ -17,17 +17,17 @@ pub(super) const ALL: usize = 64;
 const EACH: usize = 4;
 
 /// Whose instance asks: the runtime and its worker.
-pub(crate) type Worker = Arc<str>;
+pub(crate) type WorkerKey = Arc<str>;
 
 /// See the module's documentation.
 pub(super) struct Lookups {
     all: Arc<Semaphore>,
     /// Of those that look names up, or wait to.
-    workers: Mutex<HashMap<Worker, Weak<Semaphore>>>,
+    workers: Mutex<HashMap<WorkerKey, Weak<Semaphore>>>,
 }
 
 /// A place for looking up one name.
-pub(super) struct Place {
+pub(super) struct LookupPermit {
     _own: OwnedSemaphorePermit,
     _all: OwnedSemaphorePermit,
 }
@@ -40,14 +40,14 @@ impl Default for Lookups {
 
 impl Lookups {
     /// Waits for a place.
-    pub(super) async fn place(&self, worker: &Worker) -> Result<Place, AcquireError> {
+    pub(super) async fn acquire(&self, worker: &WorkerKey) -> Result<LookupPermit, AcquireError> {
         // Its own first: one that has too many under way takes no place from others while it waits.
         let own = self.of(worker).acquire_owned().await?;
         let all = self.all.clone().acquire_owned().await?;
-        Ok(Place { _own: own, _all: all })
+        Ok(LookupPermit { _own: own, _all: all })
     }
 
-    fn of(&self, worker: &Worker) -> Arc<Semaphore> {
+    fn of(&self, worker: &WorkerKey) -> Arc<Semaphore> {
         let mut workers = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(own) = workers.get(worker).and_then(Weak::upgrade) {
             return own;
@@ -73,7 +73,7 @@ mod tests {
     use wasmtime_wasi_http::{Error, WasiHttpHooks};
 
     use super::*;
-    use crate::egress::{Caller, HttpAccess, Outbound, Resolver};
+    use crate::egress::{HttpAccess, HttpCaller, Outbound, Resolver};
     use crate::guest::turn::{RecordError, RequestLog};
 
     /// Knows `known.test`; whoever asks for anything else waits until it is let go.
@@ -118,15 +118,16 @@ mod tests {
         fn record(&self, _request: RequestRecord) {}
     }
 
-    fn instance(outbound: &Outbound, worker: &str) -> Caller {
+    fn instance(outbound: &Outbound, worker: &str) -> HttpCaller {
         let grants = vec!["http://known.test".parse().unwrap(), "http://a.test".parse().unwrap()];
         let access = HttpAccess { grants, ..HttpAccess::default() };
         let limits = Limits { http_wait_ms: 1_000, ..Limits::default() };
-        Caller::new(outbound.clone(), worker.into(), access, limits, Arc::new(Forgetful)).unwrap()
+        HttpCaller::new(outbound.clone(), worker.into(), access, limits, Arc::new(Forgetful))
+            .unwrap()
     }
 
     /// Why a request came to nothing.
-    async fn asking(caller: &mut Caller, url: &str) -> Error {
+    async fn request_error(caller: &mut HttpCaller, url: &str) -> Error {
         let body = Empty::new().map_err(|never| match never {}).boxed_unsync();
         let request = http::Request::get(url).body(body).unwrap();
         let sent = caller.send_request(request, None, Box::new(async { Ok(()) }));
@@ -140,7 +141,7 @@ mod tests {
             for _ in 0..8 {
                 let mut caller = instance(outbound, &worker.to_string());
                 turns.spawn(async move {
-                    let asking = asking(&mut caller, "http://a.test/");
+                    let asking = request_error(&mut caller, "http://a.test/");
                     let _ = tokio::time::timeout(Duration::from_millis(30), asking).await;
                 });
             }
@@ -155,7 +156,7 @@ mod tests {
         for _ in 0..20 {
             short_turns(&outbound, 0..1).await;
         }
-        let error = asking(&mut instance(&outbound, "other"), "http://known.test/").await;
+        let error = request_error(&mut instance(&outbound, "other"), "http://known.test/").await;
         let asked = names.asked();
         names.let_go();
         assert!(matches!(error, Error::DestinationIpProhibited), "{error:?}");
@@ -169,13 +170,13 @@ mod tests {
         for _ in 0..2 {
             short_turns(&outbound, 0..ALL / EACH + 4).await;
         }
-        let error = asking(&mut instance(&outbound, "other"), "http://known.test/").await;
+        let error = request_error(&mut instance(&outbound, "other"), "http://known.test/").await;
         assert!(matches!(error, Error::DnsTimeout), "{error:?}");
         names.let_go();
         // None of those that gave up is in the way, or asked for all the same.
-        let error = asking(&mut instance(&outbound, "other"), "http://known.test/").await;
+        let error = request_error(&mut instance(&outbound, "other"), "http://known.test/").await;
         assert!(matches!(error, Error::DestinationIpProhibited), "{error:?}");
         assert_eq!(names.asked(), ALL);
-        assert!(outbound.0.lookups.workers.lock().unwrap().len() <= ALL / EACH + 5);
+        assert!(outbound.lookups().workers.lock().unwrap().len() <= ALL / EACH + 5);
     }
 }

@@ -49,7 +49,7 @@ impl OperatorSecret {
     }
 
     /// Whether the host may be told it, by whatever method and at whatever port.
-    pub(super) fn is_known_to(&self, host: &str) -> bool {
+    pub(super) fn may_reach(&self, host: &str) -> bool {
         self.hosts.iter().any(|allowed| allowed.host.covers(host))
     }
 }

@@ -10,7 +10,7 @@ use skep_protocol::{HostPattern, HttpGrant, Scheme};
 /// Where a request goes: what the grant is asked about is what is resolved, dialled, named in TLS
 /// and written into the Host header.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Target {
+pub(super) struct RequestTarget {
     pub(super) scheme: Scheme,
     /// A lower-case name without a dot at its end, or an address without brackets.
     pub(super) host: String,
@@ -21,7 +21,7 @@ pub(super) struct Target {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Ambiguous;
 
-impl Target {
+impl RequestTarget {
     /// Reads a request's URI.
     pub(super) fn of(uri: &Uri) -> Result<Self, Ambiguous> {
         let scheme: Scheme = uri.scheme_str().and_then(|s| s.parse().ok()).ok_or(Ambiguous)?;
@@ -84,7 +84,7 @@ impl Target {
     }
 }
 
-impl fmt::Display for Target {
+impl fmt::Display for RequestTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}://{}", self.scheme, self.authority())
     }
@@ -95,7 +95,7 @@ mod tests {
     use super::*;
 
     fn target(uri: &str) -> Result<String, Ambiguous> {
-        Target::of(&uri.parse().unwrap()).map(|target| target.to_string())
+        RequestTarget::of(&uri.parse().unwrap()).map(|target| target.to_string())
     }
 
     #[test]
@@ -135,7 +135,7 @@ mod tests {
             "http://example.com:65536/",
         ] {
             let Ok(uri) = uri.parse::<Uri>() else { continue };
-            assert_eq!(Target::of(&uri), Err(Ambiguous), "{uri}");
+            assert_eq!(RequestTarget::of(&uri), Err(Ambiguous), "{uri}");
         }
         // The library does not even make a URI of these.
         for uri in ["http://[fe80::1%25lo]/", "http://exämple.com/", "http://a b/"] {
@@ -146,7 +146,7 @@ mod tests {
     #[test]
     fn the_grant_for_a_target_covers_it() {
         for uri in ["https://example.com", "http://127.0.0.1:8080", "https://[::1]:7"] {
-            let target = Target::of(&uri.parse().unwrap()).unwrap();
+            let target = RequestTarget::of(&uri.parse().unwrap()).unwrap();
             let grant = target.grant(true).unwrap();
             assert!(grant.covers("GET", target.scheme, &target.host, target.port), "{uri}");
             let read: HttpGrant = grant.to_string().parse().unwrap();

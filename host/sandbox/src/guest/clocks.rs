@@ -115,7 +115,7 @@ impl Pollable for Timer {
 }
 
 async fn wait_virtually(time: &Arc<Mutex<VirtualTime>>, at: Duration) {
-    let waiting = Waiting::enter(time, at);
+    let waiting = VirtualTimer::enter(time, at);
     loop {
         // Whatever else is waited for gets its turn first, and registers its own timer.
         tokio::task::yield_now().await;
@@ -129,12 +129,12 @@ async fn wait_virtually(time: &Arc<Mutex<VirtualTime>>, at: Duration) {
     }
 }
 
-struct Waiting<'a> {
+struct VirtualTimer<'a> {
     time: &'a Mutex<VirtualTime>,
     key: (Duration, u64),
 }
 
-impl<'a> Waiting<'a> {
+impl<'a> VirtualTimer<'a> {
     fn enter(time: &'a Mutex<VirtualTime>, at: Duration) -> Self {
         let mut now = lock(time);
         now.next += 1;
@@ -144,7 +144,7 @@ impl<'a> Waiting<'a> {
     }
 }
 
-impl Drop for Waiting<'_> {
+impl Drop for VirtualTimer<'_> {
     fn drop(&mut self) {
         lock(self.time).timers.remove(&self.key);
     }

@@ -27,7 +27,7 @@ use wasmtime_wasi_io::streams::{InputStream, OutputStream, StreamError, StreamRe
 
 pub use lines::{LINE_BYTES, LineSink};
 
-use lines::Lines;
+use lines::LineSplitter;
 
 /// Bytes under way in one stream.
 const CAPACITY: usize = 256 << 10;
@@ -36,7 +36,7 @@ const CAPACITY: usize = 256 << 10;
 const CHUNK: usize = 64 << 10;
 
 #[derive(Debug)]
-struct Queue {
+struct StreamQueue {
     bytes: VecDeque<u8>,
     /// The sending side will send no more.
     ended: bool,
@@ -50,14 +50,14 @@ struct Queue {
 
 #[derive(Debug)]
 struct Pipe {
-    queue: Mutex<Queue>,
+    queue: Mutex<StreamQueue>,
     guest: Notify,
     host: Condvar,
     /// Bytes that passed.
     total: AtomicU64,
     terminal: bool,
     overflow: Overflow,
-    lines: Option<Lines>,
+    lines: Option<LineSplitter>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -68,7 +68,7 @@ enum Overflow {
     Discard { limit: usize },
 }
 
-impl Queue {
+impl StreamQueue {
     /// Whether the guest may write on. What the host's stream failed with is said each time: a guest
     /// that tries again is not to take its second write for a better one.
     fn writable(&self) -> StreamResult<()> {
@@ -107,9 +107,9 @@ impl Pipe {
         Arc::new(Self::open(terminal, overflow, None))
     }
 
-    fn open(terminal: bool, overflow: Overflow, lines: Option<Lines>) -> Self {
+    fn open(terminal: bool, overflow: Overflow, lines: Option<LineSplitter>) -> Self {
         Self {
-            queue: Mutex::new(Queue {
+            queue: Mutex::new(StreamQueue {
                 bytes: VecDeque::new(),
                 ended: false,
                 failure: None,
@@ -125,11 +125,11 @@ impl Pipe {
         }
     }
 
-    fn queue(&self) -> MutexGuard<'_, Queue> {
+    fn queue(&self) -> MutexGuard<'_, StreamQueue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn wait<'a>(&self, queue: MutexGuard<'a, Queue>) -> MutexGuard<'a, Queue> {
+    fn wait<'a>(&self, queue: MutexGuard<'a, StreamQueue>) -> MutexGuard<'a, StreamQueue> {
         self.host.wait(queue).unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -143,7 +143,7 @@ impl Pipe {
         self.guest.notify_waiters();
     }
 
-    fn room(&self, queue: &Queue) -> usize {
+    fn room(&self, queue: &StreamQueue) -> usize {
         match self.overflow {
             Overflow::Wait => CAPACITY.saturating_sub(queue.bytes.len()),
             Overflow::Discard { .. } => CAPACITY,
@@ -153,19 +153,19 @@ impl Pipe {
 
 /// What the guest writes to: standard output or standard error.
 #[derive(Clone, Debug)]
-pub struct Output(Arc<Pipe>);
+pub struct GuestOutput(Arc<Pipe>);
 
-/// The host's end of an [`Output`] that is written out by a thread.
+/// The host's end of an [`GuestOutput`] that is written out by a thread.
 #[derive(Debug)]
-pub struct Writer(Arc<Pipe>);
+pub struct OutputWriter(Arc<Pipe>);
 
-impl Output {
+impl GuestOutput {
     /// An output that a thread of its own writes to `target`. `terminal` is what the guest is told
     /// when it asks whether it talks to one.
     pub fn to_writer(
         mut target: impl Write + Send + 'static,
         terminal: bool,
-    ) -> io::Result<(Self, Writer)> {
+    ) -> io::Result<(Self, OutputWriter)> {
         let pipe = Pipe::new(terminal, Overflow::Wait);
         let thread = pipe.clone();
         std::thread::Builder::new().name("skep-output".into()).spawn(move || {
@@ -189,7 +189,7 @@ impl Output {
                 queue = thread.queue();
             }
         })?;
-        Ok((Self(pipe.clone()), Writer(pipe)))
+        Ok((Self(pipe.clone()), OutputWriter(pipe)))
     }
 
     /// An output that keeps its first `limit` bytes and counts the rest.
@@ -204,7 +204,7 @@ impl Output {
 
     /// An output whose lines go to `sink`, and that keeps its first `limit` bytes besides.
     pub fn lines_and_captured(sink: Arc<dyn LineSink>, limit: usize) -> Self {
-        let lines = Some(Lines::to(sink));
+        let lines = Some(LineSplitter::to(sink));
         Self(Arc::new(Pipe::open(false, Overflow::Discard { limit }, lines)))
     }
 
@@ -252,7 +252,7 @@ impl Output {
     }
 }
 
-impl Writer {
+impl OutputWriter {
     /// Waits until everything that was written has reached its target, for `patience` at most.
     /// Returns whether it has. A pipe that its reader closed counts as reached.
     ///
@@ -280,7 +280,7 @@ impl Writer {
 }
 
 #[async_trait::async_trait]
-impl Pollable for Output {
+impl Pollable for GuestOutput {
     async fn ready(&mut self) {
         loop {
             let notified = self.0.guest.notified();
@@ -297,7 +297,7 @@ impl Pollable for Output {
     }
 }
 
-impl OutputStream for Output {
+impl OutputStream for GuestOutput {
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
         self.push(&bytes)
     }
@@ -313,13 +313,13 @@ impl OutputStream for Output {
     }
 }
 
-impl IsTerminal for Output {
+impl IsTerminal for GuestOutput {
     fn is_terminal(&self) -> bool {
         self.0.terminal
     }
 }
 
-impl StdoutStream for Output {
+impl StdoutStream for GuestOutput {
     fn p2_stream(&self) -> Box<dyn OutputStream> {
         Box::new(self.clone())
     }
@@ -332,9 +332,9 @@ impl StdoutStream for Output {
 
 /// What the guest reads from.
 #[derive(Clone, Debug)]
-pub struct Input(Arc<Pipe>);
+pub struct GuestInput(Arc<Pipe>);
 
-impl Input {
+impl GuestInput {
     /// No input: the end at once.
     pub fn empty() -> Self {
         Self::from_bytes(&[])
@@ -388,7 +388,7 @@ impl Input {
 }
 
 #[async_trait::async_trait]
-impl Pollable for Input {
+impl Pollable for GuestInput {
     async fn ready(&mut self) {
         loop {
             let notified = self.0.guest.notified();
@@ -408,7 +408,7 @@ impl Pollable for Input {
 }
 
 #[async_trait::async_trait]
-impl InputStream for Input {
+impl InputStream for GuestInput {
     fn read(&mut self, size: usize) -> StreamResult<Bytes> {
         let mut queue = self.0.queue();
         if queue.bytes.is_empty() {
@@ -420,13 +420,13 @@ impl InputStream for Input {
     }
 }
 
-impl IsTerminal for Input {
+impl IsTerminal for GuestInput {
     fn is_terminal(&self) -> bool {
         self.0.terminal
     }
 }
 
-impl StdinStream for Input {
+impl StdinStream for GuestInput {
     fn p2_stream(&self) -> Box<dyn InputStream> {
         Box::new(self.clone())
     }

@@ -33,12 +33,12 @@ const GRAIN: u64 = 500_000;
 /// The slots of one runtime.
 #[derive(Debug)]
 pub(crate) struct CpuSlots {
-    queue: Mutex<Queue>,
+    queue: Mutex<SlotQueue>,
     began: Instant,
 }
 
 #[derive(Debug)]
-struct Queue {
+struct SlotQueue {
     cores: usize,
     free: usize,
     came: u64,
@@ -82,7 +82,7 @@ pub(crate) struct Claim<'a> {
 impl CpuSlots {
     pub(crate) fn new(cores: usize) -> Arc<Self> {
         let (cores, waiters) = (cores.max(1), BTreeMap::new());
-        let queue = Mutex::new(Queue { cores, free: cores, came: 0, waiters, clock: 0 });
+        let queue = Mutex::new(SlotQueue { cores, free: cores, came: 0, waiters, clock: 0 });
         Arc::new(Self { queue, began: Instant::now() })
     }
 
@@ -91,7 +91,7 @@ impl CpuSlots {
         Share { slots: self.clone(), had, since, counted, left }
     }
 
-    fn queue(&self) -> MutexGuard<'_, Queue> {
+    fn queue(&self) -> MutexGuard<'_, SlotQueue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -104,7 +104,7 @@ impl CpuSlots {
     }
 
     /// Gives a slot that was held to whoever is next.
-    fn hand_on(mut queue: MutexGuard<'_, Queue>) {
+    fn hand_on(mut queue: MutexGuard<'_, SlotQueue>) {
         match queue.waiters.pop_first() {
             Some((_, waiter)) => {
                 waiter.granted.store(true, Ordering::SeqCst);
@@ -157,7 +157,7 @@ impl Share {
 
     /// What it counts as having had now that it comes to the queue: what it did not want while it was
     /// away it is not owed, but for its credit.
-    fn come(&self, queue: &Queue) -> u64 {
+    fn come(&self, queue: &SlotQueue) -> u64 {
         let had = self.had.load(Ordering::Relaxed);
         let away = queue.clock - self.left.load(Ordering::Relaxed);
         let had = had.max((had + away).min(queue.clock.saturating_sub(CREDIT)));
@@ -177,7 +177,7 @@ impl Share {
 
     /// Counts what it has computed since that was last counted. Says for how long it has in all since
     /// it got its slot.
-    fn count(&self, queue: &mut Queue) -> u64 {
+    fn count(&self, queue: &mut SlotQueue) -> u64 {
         let computed = self.computed();
         let more = computed - self.counted.swap(computed, Ordering::Relaxed);
         queue.clock += match queue.cores - queue.free + queue.waiters.len() {

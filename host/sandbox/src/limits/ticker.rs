@@ -1,6 +1,6 @@
 //! The engine's clock: one thread that advances the epoch and throws the switch of whoever is late.
 //!
-//! Deadlines live here, and not in a timer of the guest's own task, because that task is the one
+//! DeadlineTable live here, and not in a timer of the guest's own task, because that task is the one
 //! thing that cannot be relied on to be polled: its guest may compute without end, or block in a
 //! write to a pipe that nobody reads.
 //!
@@ -23,20 +23,20 @@ const TICK: Duration = Duration::from_millis(1);
 const IDLE_TICKS: u32 = 100;
 
 #[derive(Debug)]
-pub(crate) struct Ticker(Arc<Shared>);
+pub(crate) struct Ticker(Arc<SharedTicker>);
 
 #[derive(Debug)]
-struct Shared {
-    state: Mutex<State>,
+struct SharedTicker {
+    state: Mutex<TickerState>,
     wake: Condvar,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct TickerState {
     guests: usize,
     asleep: bool,
     closed: bool,
-    deadlines: Deadlines,
+    deadlines: DeadlineTable,
 }
 
 /// When the running guests have to be done, each in a place of its own.
@@ -44,22 +44,25 @@ struct State {
 /// All are looked at on each tick, and no order is kept: a guest comes and goes in a microsecond,
 /// hundreds of thousands of times for each look at what are at most some thousand places.
 #[derive(Debug, Default)]
-struct Deadlines {
+struct DeadlineTable {
     places: Vec<Option<(Instant, Weak<KillSwitch>)>>,
     free: Vec<usize>,
 }
 
 /// A guest is running; ends when dropped.
 #[derive(Debug)]
-pub(crate) struct Running<'a> {
-    shared: &'a Shared,
+pub(crate) struct RunningGuest<'a> {
+    shared: &'a SharedTicker,
     place: Option<usize>,
 }
 
 impl Ticker {
     /// One whose thread is not there yet.
     pub(crate) fn still() -> Self {
-        Self(Arc::new(Shared { state: Mutex::new(State::default()), wake: Condvar::new() }))
+        Self(Arc::new(SharedTicker {
+            state: Mutex::new(TickerState::default()),
+            wake: Condvar::new(),
+        }))
     }
 
     /// Starts its thread, once.
@@ -73,14 +76,18 @@ impl Ticker {
     }
 
     /// Registers a running guest, with the moment it has to be done, if there is one.
-    pub(crate) fn enter(&self, deadline: Option<Instant>, kill: &Arc<KillSwitch>) -> Running<'_> {
+    pub(crate) fn enter(
+        &self,
+        deadline: Option<Instant>,
+        kill: &Arc<KillSwitch>,
+    ) -> RunningGuest<'_> {
         let mut state = self.0.state();
         state.guests += 1;
         let place = deadline.map(|at| state.deadlines.add(at, Arc::downgrade(kill)));
         if state.asleep {
             self.0.wake.notify_one();
         }
-        Running { shared: &self.0, place }
+        RunningGuest { shared: &self.0, place }
     }
 }
 
@@ -91,7 +98,7 @@ impl Drop for Ticker {
     }
 }
 
-impl Drop for Running<'_> {
+impl Drop for RunningGuest<'_> {
     fn drop(&mut self) {
         let mut state = self.shared.state();
         state.guests -= 1;
@@ -101,7 +108,7 @@ impl Drop for Running<'_> {
     }
 }
 
-impl Deadlines {
+impl DeadlineTable {
     fn add(&mut self, at: Instant, kill: Weak<KillSwitch>) -> usize {
         let deadline = Some((at, kill));
         match self.free.pop() {
@@ -133,8 +140,8 @@ impl Deadlines {
     }
 }
 
-impl Shared {
-    fn state(&self) -> MutexGuard<'_, State> {
+impl SharedTicker {
+    fn state(&self) -> MutexGuard<'_, TickerState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -165,7 +172,7 @@ mod tests {
 
     #[test]
     fn only_who_is_late_is_told_and_places_are_used_again() {
-        let mut deadlines = Deadlines::default();
+        let mut deadlines = DeadlineTable::default();
         let [early, late, gone] = [(); 3].map(|()| Arc::new(KillSwitch::default()));
         let now = Instant::now();
         let hour = Duration::from_secs(3_600);

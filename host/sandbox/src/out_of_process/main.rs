@@ -17,7 +17,7 @@ use crate::code::engine::Engine;
 use crate::code::loaded::{Code, link};
 use crate::egress::Outbound;
 use crate::guest::calls::{FileCalls, FileThread};
-use crate::guest::stdio::{Input, Output};
+use crate::guest::stdio::{GuestInput, GuestOutput};
 use crate::guest::turn::NoTurn;
 use crate::instance::{Done, Instance};
 use crate::limits::kill::KillSwitch;
@@ -57,22 +57,22 @@ fn serve() -> io::Result<()> {
     let (job, descriptors) = wire::receive_job(&mut socket)?;
     // From here on a file like any other: what sockets have of their own is not on the list.
     let mut socket = File::from(OwnedFd::from(socket));
-    let done = match ready(&job, descriptors) {
-        Ok(ready) => run(job, ready, &socket)?,
+    let done = match prepare(&job, descriptors) {
+        Ok(prepared) => run(job, prepared, &socket)?,
         Err(error) => Ended::HostFault(error.to_string()).into(),
     };
     wire::send_done(&mut socket, &done)
 }
 
 /// What was opened and loaded before the wall.
-struct Ready {
+struct PreparedRun {
     engine: Arc<Engine>,
     code: Code,
     mounts: Vec<Mount>,
 }
 
 /// Loads the code and raises the wall. No thread is started before that: it would be outside.
-fn ready(job: &ProcessJob, descriptors: Vec<OwnedFd>) -> io::Result<Ready> {
+fn prepare(job: &ProcessJob, descriptors: Vec<OwnedFd>) -> io::Result<PreparedRun> {
     let mut descriptors = descriptors.into_iter();
     let native = File::from(descriptors.next().ok_or(io::ErrorKind::NotFound)?);
     let engine =
@@ -97,21 +97,21 @@ fn ready(job: &ProcessJob, descriptors: Vec<OwnedFd>) -> io::Result<Ready> {
         Mount { guest: mount.guest.clone(), scope: Scope::new(dir, mount.rights, disk) }
     };
     let mounts = directories.into_iter().zip(&job.mounts).map(mount).collect();
-    Ok(Ready { engine: Arc::new(engine), code, mounts })
+    Ok(PreparedRun { engine: Arc::new(engine), code, mounts })
 }
 
-fn run(job: ProcessJob, ready: Ready, socket: &File) -> io::Result<Done> {
-    let Ready { engine, code, mounts } = ready;
+fn run(job: ProcessJob, prepared: PreparedRun, socket: &File) -> io::Result<Done> {
+    let PreparedRun { engine, code, mounts } = prepared;
     engine.start_clock()?;
     let socket = Arc::new(Mutex::new(socket.try_clone()?));
-    let output = |stream| Output::to_writer(Printer { socket: socket.clone(), stream }, false);
+    let output = |stream| GuestOutput::to_writer(Printer { socket: socket.clone(), stream }, false);
     let (stdout, stdout_writer) = output(Stream::Stdout)?;
     let (stderr, stderr_writer) = output(Stream::Stderr)?;
     wall::no_more_threads()?;
     let spec = GuestSpec {
         args: job.args,
         env: job.env,
-        stdin: Input::from_bytes(&job.stdin),
+        stdin: GuestInput::from_bytes(&job.stdin),
         stdout,
         stderr,
         mounts,

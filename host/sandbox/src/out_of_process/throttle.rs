@@ -23,15 +23,15 @@ const NOTHING: Duration = Duration::from_micros(200);
 const LITTLE: u32 = 50;
 
 /// A child that is held in, and the clock that it is looked at by.
-pub(super) trait Held {
+pub(super) trait Throttled {
     /// For how long it has computed.
-    fn computed(&self) -> Duration;
+    fn cpu(&self) -> Duration;
 
     /// Has it stand still.
     fn halt(&self);
 
     /// Has it go on.
-    fn go_on(&self);
+    fn resume(&self);
 
     /// What time it is.
     fn now(&self) -> Instant;
@@ -41,14 +41,14 @@ pub(super) trait Held {
 }
 
 /// Holds a child in, from its start on. Whoever drops this lets it stand as it stands.
-pub(super) async fn hold(child: &impl Held, share: &Share) -> Infallible {
+pub(super) async fn throttle(child: &impl Throttled, share: &Share) -> Infallible {
     let mut computed = Duration::ZERO;
     let mut computes = async |pause: Duration| {
         // Without the time for which it stood still before: that is none that it may compute in.
         let began = child.now();
         child.pause(pause).await;
         let took = child.now() - began;
-        let more = child.computed().saturating_sub(computed);
+        let more = child.cpu().saturating_sub(computed);
         computed += more;
         // One that was taken over may compute on several threads.
         share.owe(more.saturating_sub(took));
@@ -74,7 +74,7 @@ pub(super) async fn hold(child: &impl Held, share: &Share) -> Infallible {
 }
 
 /// Has a child stand still until it has a slot.
-async fn wait(child: &impl Held, claim: &mut Claim<'_>) {
+async fn wait(child: &impl Throttled, claim: &mut Claim<'_>) {
     let mut halted = false;
     poll_fn(|cx| {
         let acquired = claim.poll_acquire(cx);
@@ -84,7 +84,7 @@ async fn wait(child: &impl Held, claim: &mut Claim<'_>) {
         acquired
     })
     .await;
-    child.go_on();
+    child.resume();
 }
 
 #[cfg(test)]
@@ -135,8 +135,8 @@ mod tests {
         }
     }
 
-    impl Held for Spinner {
-        fn computed(&self) -> Duration {
+    impl Throttled for Spinner {
+        fn cpu(&self) -> Duration {
             Duration::from_nanos(self.computed.get())
         }
 
@@ -144,7 +144,7 @@ mod tests {
             self.runs.set(false);
         }
 
-        fn go_on(&self) {
+        fn resume(&self) {
             self.runs.set(true);
         }
 
@@ -167,7 +167,7 @@ mod tests {
         let mut claim = share.claim();
         loop {
             poll_fn(|cx| claim.poll_acquire(cx)).await;
-            guest.go_on();
+            guest.resume();
             while !share.is_past_its_turn() {
                 guest.pause(TICK).await;
             }
@@ -186,7 +186,7 @@ mod tests {
         let mut held: Vec<Pin<Box<dyn Future<Output = Infallible> + '_>>> = each
             .map(|(at, (spinner, share))| match at {
                 0 => Box::pin(compute(spinner, share)) as Pin<Box<dyn Future<Output = _>>>,
-                _ => Box::pin(hold(spinner, share)),
+                _ => Box::pin(throttle(spinner, share)),
             })
             .collect();
         while now() < ALL {

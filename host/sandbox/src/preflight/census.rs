@@ -87,11 +87,11 @@ const PAGE_LOG2: u32 = 16;
 /// Counts while a parser walks the file.
 #[derive(Debug, Default)]
 pub(crate) struct Counter {
-    frames: Vec<Frame>,
+    levels: Vec<Level>,
 }
 
 #[derive(Debug, Default)]
-struct Frame {
+struct Level {
     is_module: bool,
     modules: Vec<Census>,
     components: Vec<Census>,
@@ -101,7 +101,7 @@ struct Frame {
 impl Counter {
     /// How deep the parser is: 1 in the outermost module or component.
     pub(crate) fn depth(&self) -> usize {
-        self.frames.len()
+        self.levels.len()
     }
 
     /// Takes note of one payload. Returns the total when the outermost ends.
@@ -109,45 +109,45 @@ impl Counter {
         match payload {
             Payload::Version { encoding, .. } => {
                 let is_module = *encoding == wasmparser::Encoding::Module;
-                self.frames.push(Frame { is_module, ..Frame::default() });
+                self.levels.push(Level { is_module, ..Level::default() });
             }
             Payload::End(_) => return Ok(self.end()),
             _ => {}
         }
-        let Some((frame, outer)) = self.frames.split_last_mut() else { return Ok(None) };
+        let Some((level, outer)) = self.levels.split_last_mut() else { return Ok(None) };
         match payload {
             Payload::MemorySection(section) => {
                 for memory in section.clone() {
-                    frame.total.add_memory(&memory?);
+                    level.total.add_memory(&memory?);
                 }
             }
             Payload::TableSection(section) => {
                 for table in section.clone() {
-                    frame.total.add_table(&table?.ty);
+                    level.total.add_table(&table?.ty);
                 }
             }
             Payload::InstanceSection(section) => {
                 for instance in section.clone() {
                     if let Instance::Instantiate { module_index, .. } = instance? {
-                        let census = get(&frame.modules, module_index);
-                        frame.total.add(census);
+                        let census = get(&level.modules, module_index);
+                        level.total.add(census);
                     }
                 }
             }
             Payload::ComponentInstanceSection(section) => {
                 for instance in section.clone() {
                     if let ComponentInstance::Instantiate { component_index, .. } = instance? {
-                        let census = get(&frame.components, component_index);
-                        frame.total.add(census);
-                        frame.total.add(Census { component_instances: 1, ..Census::default() });
+                        let census = get(&level.components, component_index);
+                        level.total.add(census);
+                        level.total.add(Census { component_instances: 1, ..Census::default() });
                     }
                 }
             }
             Payload::ComponentImportSection(section) => {
                 for import in section.clone() {
                     match import?.ty {
-                        ComponentTypeRef::Module(_) => frame.modules.push(Census::default()),
-                        ComponentTypeRef::Component(_) => frame.components.push(Census::default()),
+                        ComponentTypeRef::Module(_) => level.modules.push(Census::default()),
+                        ComponentTypeRef::Component(_) => level.components.push(Census::default()),
                         _ => {}
                     }
                 }
@@ -157,10 +157,10 @@ impl Counter {
                     let export = export?;
                     match export.kind {
                         ComponentExternalKind::Module => {
-                            frame.modules.push(get(&frame.modules, export.index));
+                            level.modules.push(get(&level.modules, export.index));
                         }
                         ComponentExternalKind::Component => {
-                            frame.components.push(get(&frame.components, export.index));
+                            level.components.push(get(&level.components, export.index));
                         }
                         _ => {}
                     }
@@ -171,7 +171,7 @@ impl Counter {
                     match alias? {
                         ComponentAlias::Outer { kind, count, index } => {
                             let source = match (count as usize).checked_sub(1) {
-                                None => Some(&*frame),
+                                None => Some(&*level),
                                 Some(up) => outer.iter().rev().nth(up),
                             };
                             let (modules, components) = match source {
@@ -181,17 +181,17 @@ impl Counter {
                                 None => Default::default(),
                             };
                             match kind {
-                                ComponentOuterAliasKind::CoreModule => frame.modules.push(modules),
+                                ComponentOuterAliasKind::CoreModule => level.modules.push(modules),
                                 ComponentOuterAliasKind::Component => {
-                                    frame.components.push(components);
+                                    level.components.push(components);
                                 }
                                 _ => {}
                             }
                         }
                         ComponentAlias::InstanceExport { kind, .. } => match kind {
-                            ComponentExternalKind::Module => frame.modules.push(Census::default()),
+                            ComponentExternalKind::Module => level.modules.push(Census::default()),
                             ComponentExternalKind::Component => {
-                                frame.components.push(Census::default());
+                                level.components.push(Census::default());
                             }
                             _ => {}
                         },
@@ -205,13 +205,13 @@ impl Counter {
     }
 
     fn end(&mut self) -> Option<Census> {
-        let frame = self.frames.pop()?;
-        let mut census = frame.total;
-        if frame.is_module {
+        let level = self.levels.pop()?;
+        let mut census = level.total;
+        if level.is_module {
             census.core_instances = 1;
         }
-        match self.frames.last_mut() {
-            Some(parent) if frame.is_module => parent.modules.push(census),
+        match self.levels.last_mut() {
+            Some(parent) if level.is_module => parent.modules.push(census),
             Some(parent) => parent.components.push(census),
             None => return Some(census),
         }

@@ -128,20 +128,20 @@ impl fmt::Display for InterfaceName {
 }
 
 /// The offer for an import, or the reason why there is none.
-pub fn find(import: &InterfaceName) -> Result<&'static Offer, Missing> {
+pub fn find(import: &InterfaceName) -> Result<&'static Offer, MissingInterface> {
     let mut named = OFFERS.iter().filter(|offer| offer.name == import.name);
     match named.clone().find(|offer| import.matches(offer.name, offer.version)) {
         Some(offer) => Ok(offer),
         None => Err(match named.next() {
-            Some(offer) => Missing::Version { have: offer.version },
-            None => Missing::Unknown,
+            Some(offer) => MissingInterface::Version { have: offer.version },
+            None => MissingInterface::Unknown,
         }),
     }
 }
 
 /// Why an import cannot be satisfied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Missing {
+pub enum MissingInterface {
     /// We have no such interface.
     Unknown,
     /// We have it in another version, or in others.
@@ -172,9 +172,12 @@ fn track(version: &str) -> Option<(u64, u64)> {
     }
 }
 
+/// The module that preview1 functions are imported from.
+pub(crate) const PREVIEW1: &str = "wasi_snapshot_preview1";
+
 /// The functions of `wasi_snapshot_preview1`, all of which we offer to modules, with their types: a letter
 /// for each parameter (`i` for i32, `I` for i64), a colon, and one for each result.
-const PREVIEW1: &[(&str, &str)] = &[
+const FUNCTIONS: &[(&str, &str)] = &[
     ("args_get", "ii:i"),
     ("args_sizes_get", "ii:i"),
     ("clock_res_get", "ii:i"),
@@ -225,7 +228,7 @@ const PREVIEW1: &[(&str, &str)] = &[
 
 /// The type of a function of `wasi_snapshot_preview1`, if there is one by that name.
 pub(crate) fn preview1(name: &str) -> Option<&'static str> {
-    PREVIEW1.iter().find(|(known, _)| *known == name).map(|(_, ty)| *ty)
+    FUNCTIONS.iter().find(|(known, _)| *known == name).map(|(_, ty)| *ty)
 }
 
 #[cfg(test)]
@@ -246,10 +249,13 @@ mod tests {
             let found = find(&InterfaceName::parse(import));
             assert_eq!(found.is_ok(), ok, "{import}");
             if !ok {
-                assert_eq!(found.unwrap_err(), Missing::Version { have: WASI });
+                assert_eq!(found.unwrap_err(), MissingInterface::Version { have: WASI });
             }
         }
-        assert_eq!(find(&InterfaceName::parse("x:y/z@0.2.0")).unwrap_err(), Missing::Unknown);
+        assert_eq!(
+            find(&InterfaceName::parse("x:y/z@0.2.0")).unwrap_err(),
+            MissingInterface::Unknown
+        );
     }
 
     #[test]
@@ -261,7 +267,7 @@ mod tests {
         for version in ["0.2.0", "0.2.1", "0.2.0-rc.2", "0.2.1-rc.1", "0.2.0-draft+1"] {
             let import = InterfaceName::parse(&format!("wasi:config/store@{version}"));
             let missing = find(&import).unwrap_err();
-            assert_eq!(missing, Missing::Version { have: "0.2.0-rc.1" }, "{version}");
+            assert_eq!(missing, MissingInterface::Version { have: "0.2.0-rc.1" }, "{version}");
         }
     }
 
@@ -284,7 +290,7 @@ mod tests {
             let module = wasmtime::Module::new(&engine.wasmtime, importing(name, ty)).unwrap();
             engine.modules().unwrap().instantiate_pre(&module).is_ok()
         };
-        for (name, ty) in PREVIEW1 {
+        for (name, ty) in FUNCTIONS {
             assert!(fits(name, ty), "{name}: {ty}");
             assert!(!fits(name, "iIi:iIi"), "{name}");
         }

@@ -19,7 +19,7 @@ use skep_protocol::{ComponentDigest, ComponentKind, LimitName, Limits};
 use wasmparser::{Encoding, Parser, Payload};
 
 use crate::preflight::census::{Census, Counter, TABLE_ELEMENTS};
-use crate::preflight::interfaces::{self, InterfaceName, Missing, Offer};
+use crate::preflight::interfaces::{self, InterfaceName, MissingInterface, Offer, PREVIEW1};
 pub(crate) use callable::callable;
 use functions::{Functions, START};
 
@@ -80,7 +80,7 @@ pub struct Import {
     /// Interface and version; for a module, `wasi_snapshot_preview1.function`.
     pub name: InterfaceName,
     /// Our offer, or why there is none. A preview1 function has no entry of its own.
-    pub found: Result<Option<&'static Offer>, Missing>,
+    pub found: Result<Option<&'static Offer>, MissingInterface>,
 }
 
 /// Why a file is not run. Each message stands alone: what is wrong, and what to do.
@@ -176,7 +176,7 @@ pub enum Refusal {
 
 /// The imports that could not be satisfied.
 #[derive(Clone, Debug)]
-pub struct MissingImports(pub Vec<(InterfaceName, Missing)>);
+pub struct MissingImports(pub Vec<(InterfaceName, MissingInterface)>);
 
 impl fmt::Display for MissingImports {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -185,8 +185,10 @@ impl fmt::Display for MissingImports {
             let name = name.to_string();
             let name = brief(&name, NAME);
             match missing {
-                Missing::Unknown => write!(f, "{separator}{name} (unknown)")?,
-                Missing::Version { have } => write!(f, "{separator}{name} (we have {have})")?,
+                MissingInterface::Unknown => write!(f, "{separator}{name} (unknown)")?,
+                MissingInterface::Version { have } => {
+                    write!(f, "{separator}{name} (we have {have})")?
+                }
             }
         }
         match self.0.len().saturating_sub(SHOWN) {
@@ -195,8 +197,6 @@ impl fmt::Display for MissingImports {
         }
     }
 }
-
-const PREVIEW1: &str = "wasi_snapshot_preview1";
 
 /// Names listed in an error at most.
 const SHOWN: usize = 8;
@@ -215,7 +215,7 @@ impl Shape {
             });
         }
         refuse_other_formats(bytes)?;
-        let mut reader = Reader::default();
+        let mut reader = ShapeReader::default();
         reader.walk(bytes).map_err(|error| Refusal::Malformed(error.to_string()))?;
         let abi = match reader.encoding {
             Some(Encoding::Component) => Abi::Component,
@@ -280,7 +280,7 @@ impl Shape {
 
 /// What one pass over a file finds.
 #[derive(Default)]
-struct Reader {
+struct ShapeReader {
     encoding: Option<Encoding>,
     imports: Vec<(String, String)>,
     exports: Vec<String>,
@@ -290,7 +290,7 @@ struct Reader {
     functions: Functions,
 }
 
-impl Reader {
+impl ShapeReader {
     fn walk(&mut self, bytes: &[u8]) -> wasmparser::Result<()> {
         let mut counter = Counter::default();
         for payload in Parser::new(0).parse_all(bytes) {
@@ -424,7 +424,7 @@ fn import(abi: Abi, module: &str, name: &str) -> Import {
             let known = module == PREVIEW1 && interfaces::preview1(name).is_some();
             Import {
                 name: InterfaceName { name: format!("{module}.{name}"), version: None },
-                found: if known { Ok(None) } else { Err(Missing::Unknown) },
+                found: if known { Ok(None) } else { Err(MissingInterface::Unknown) },
             }
         }
     }

@@ -15,7 +15,7 @@ const NAMES: [&str; 2] = ["wasi:config/store@0.2.0-rc.1", "wasi:config/store@0.2
 /// Why a value could not be had. It always can: a bundle is read before its turn.
 #[derive(Clone, Debug, ComponentType, Lift, Lower)]
 #[component(variant)]
-enum Error {
+enum ConfigError {
     #[component(name = "upstream")]
     Upstream(String),
     #[component(name = "io")]
@@ -27,11 +27,11 @@ pub(super) fn add_to_linker(linker: &mut Linker<World>) -> wasmtime::Result<()> 
         let mut store = linker.instance(name)?;
         store.func_wrap("get", |world, (key,): (String,)| {
             let value = world.data().config(&key);
-            Ok((Ok::<_, Error>(value),))
+            Ok((Ok::<_, ConfigError>(value),))
         })?;
         store.func_wrap("get-all", |world, (): ()| {
             let values = world.data().config_all();
-            Ok((Ok::<_, Error>(values),))
+            Ok((Ok::<_, ConfigError>(values),))
         })?;
     }
     Ok(())

@@ -19,12 +19,12 @@ pub(crate) struct Descriptors {
 /// One open descriptor. Shared by whatever keeps the descriptor open; counts until the last is
 /// gone.
 #[derive(Clone, Debug)]
-pub(crate) struct Permit(#[expect(dead_code, reason = "counts while it lives")] Arc<Held>);
+pub(crate) struct Permit(#[expect(dead_code, reason = "counts while it lives")] Arc<OpenCount>);
 
 #[derive(Debug)]
-struct Held(Arc<AtomicU64>);
+struct OpenCount(Arc<AtomicU64>);
 
-impl Drop for Held {
+impl Drop for OpenCount {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
@@ -51,7 +51,7 @@ impl Descriptors {
             self.open.fetch_sub(1, Ordering::Relaxed);
             return None;
         }
-        Some(Permit(Arc::new(Held(self.open.clone()))))
+        Some(Permit(Arc::new(OpenCount(self.open.clone()))))
     }
 
     /// In which order the guest sees directories.

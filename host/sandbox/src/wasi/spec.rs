@@ -7,7 +7,7 @@ use skep_scope::Scope;
 
 use crate::egress::HttpAccess;
 use crate::guest::calls::{FileCalls, FileThread};
-use crate::guest::stdio::{Input, Output};
+use crate::guest::stdio::{GuestInput, GuestOutput};
 use crate::limits::admission::{MemoryAdmission, UnboundedMemory};
 
 /// A directory of the guest.
@@ -27,11 +27,11 @@ pub struct GuestSpec {
     /// Its environment; nothing of the host's is added.
     pub env: Vec<(String, String)>,
     /// Standard input.
-    pub stdin: Input,
+    pub stdin: GuestInput,
     /// Standard output.
-    pub stdout: Output,
+    pub stdout: GuestOutput,
     /// Standard error.
-    pub stderr: Output,
+    pub stderr: GuestOutput,
     /// Its directories.
     pub mounts: Vec<Mount>,
     /// Where its file calls run.
@@ -52,9 +52,9 @@ impl Default for GuestSpec {
         Self {
             args: Vec::new(),
             env: Vec::new(),
-            stdin: Input::empty(),
-            stdout: Output::captured(0),
-            stderr: Output::captured(0),
+            stdin: GuestInput::empty(),
+            stdout: GuestOutput::captured(0),
+            stderr: GuestOutput::captured(0),
             mounts: Vec::new(),
             files: FileCalls::new(FileThread::Pool),
             http: HttpAccess::default(),

@@ -8,18 +8,18 @@ use skep_protocol::Limits;
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder};
 
-use crate::egress::{Caller, Outbound};
+use crate::egress::{HttpCaller, Outbound};
 use crate::guest::calls::FileCalls;
 use crate::guest::clocks::Clocks;
 use crate::guest::denials::Denials;
 use crate::guest::random::Random;
-use crate::guest::stdio::{Input, Output};
+use crate::guest::stdio::{GuestInput, GuestOutput};
 use crate::guest::turn::{Identity, Turn};
 use crate::limits::kill::KillSwitch;
 use crate::limits::meter::Meter;
 use crate::wasi::descriptors::Descriptors;
-use crate::wasi::http::Http;
-use crate::wasi::preview1::Preview1;
+use crate::wasi::http::HttpContext;
+use crate::wasi::preview1::FdTable;
 use crate::wasi::spec::{GuestSpec, Mount};
 
 /// The state behind one instance.
@@ -28,9 +28,9 @@ pub(crate) struct World {
     pub(crate) wasi: WasiCtx,
     pub(crate) args: Vec<String>,
     pub(crate) env: Vec<(String, String)>,
-    pub(crate) stdin: Input,
-    pub(crate) stdout: Output,
-    pub(crate) stderr: Output,
+    pub(crate) stdin: GuestInput,
+    pub(crate) stdout: GuestOutput,
+    pub(crate) stderr: GuestOutput,
     pub(crate) mounts: Vec<Mount>,
     pub(crate) files: FileCalls,
     pub(crate) descriptors: Descriptors,
@@ -39,8 +39,8 @@ pub(crate) struct World {
     pub(crate) meter: Meter,
     pub(crate) limits: Limits,
     pub(crate) denials: Denials,
-    pub(crate) http: Http,
-    pub(crate) preview1: Preview1,
+    pub(crate) http: HttpContext,
+    fds: FdTable,
     pub(crate) turn: Box<dyn Turn>,
     pub(crate) kill: Arc<KillSwitch>,
     pub(crate) deadline: Option<Instant>,
@@ -60,8 +60,8 @@ impl World {
     ) -> wasmtime::Result<Self> {
         let Identity { runtime_id, worker_id, .. } = turn.identity();
         let worker = format!("{runtime_id}/{worker_id}").into();
-        let caller = Caller::new(outbound, worker, spec.http, spec.limits, turn.requests())?;
-        let env = [spec.env, caller.standins.environment()].concat();
+        let caller = HttpCaller::new(outbound, worker, spec.http, spec.limits, turn.requests())?;
+        let env = [spec.env, caller.placeholders.environment()].concat();
         let mut table = ResourceTable::new();
         table.set_max_capacity(usize::try_from(spec.limits.host_resources).unwrap_or(usize::MAX));
         let mut wasi = WasiCtxBuilder::new();
@@ -94,13 +94,18 @@ impl World {
             meter: Meter::new(&spec.limits, spec.admission),
             limits: spec.limits,
             denials: Denials::default(),
-            http: Http::new(caller, &spec.limits),
-            preview1: Preview1::default(),
+            http: HttpContext::new(caller, &spec.limits),
+            fds: FdTable::default(),
             turn,
             kill,
             deadline: None,
             in_hook: false,
         })
+    }
+
+    /// Returns preview1's descriptor table, filled with the standard streams and the mounts.
+    pub(super) fn fds(&mut self) -> &mut FdTable {
+        self.fds.filled(&self.mounts)
     }
 
     /// What was denied since this was last asked.
@@ -116,15 +121,16 @@ impl World {
 
     /// A value of the config bundle, or the stand-in for a secret.
     pub(crate) fn config(&self, key: &str) -> Option<String> {
-        let secret = key.strip_prefix(SECRET).and_then(|name| self.http.caller.standins.get(name));
+        let secret =
+            key.strip_prefix(SECRET).and_then(|name| self.http.caller.placeholders.get(name));
         secret.map(str::to_owned).or_else(|| self.turn.config(key))
     }
 
     /// The config bundle and the stand-ins for secrets, sorted by key.
     pub(crate) fn config_all(&self) -> Vec<(String, String)> {
         let mut all: BTreeMap<_, _> = self.turn.config_all().into_iter().collect();
-        let standins = self.http.caller.standins.iter();
-        all.extend(standins.map(|(name, text)| (format!("{SECRET}{name}"), text.to_owned())));
+        let placeholders = self.http.caller.placeholders.iter();
+        all.extend(placeholders.map(|(name, text)| (format!("{SECRET}{name}"), text.to_owned())));
         all.into_iter().collect()
     }
 

@@ -14,12 +14,12 @@ pub trait LineSink: Send + Sync {
 }
 
 /// A stream on its way to a sink.
-pub(super) struct Lines {
+pub(super) struct LineSplitter {
     sink: Arc<dyn LineSink>,
     begun: Mutex<Vec<u8>>,
 }
 
-impl Lines {
+impl LineSplitter {
     pub(super) fn to(sink: Arc<dyn LineSink>) -> Self {
         Self { sink, begun: Mutex::default() }
     }
@@ -41,9 +41,9 @@ impl Lines {
     }
 }
 
-impl fmt::Debug for Lines {
+impl fmt::Debug for LineSplitter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Lines").finish_non_exhaustive()
+        f.debug_struct("LineSplitter").finish_non_exhaustive()
     }
 }
 

@@ -22,7 +22,7 @@ impl Log {
 #[test]
 fn lines_are_passed_on_as_they_are_written_and_the_rest_at_the_end() {
     let log = Arc::new(Log::default());
-    let mut output = Output::lines(log.clone());
+    let mut output = GuestOutput::lines(log.clone());
     output.clone().write(Bytes::from("one\ntw")).unwrap();
     assert_eq!(log.take(), ["one"]);
     output.write(Bytes::from("o\nthree")).unwrap();
@@ -37,7 +37,7 @@ fn lines_are_passed_on_as_they_are_written_and_the_rest_at_the_end() {
 #[test]
 fn the_first_bytes_are_kept_beside_the_lines() {
     let log = Arc::new(Log::default());
-    let mut output = Output::lines_and_captured(log.clone(), 6);
+    let mut output = GuestOutput::lines_and_captured(log.clone(), 6);
     output.write(Bytes::from("one\ntwo\nthree")).unwrap();
     output.finish_lines();
     assert_eq!(log.take(), ["one", "two", "three"]);
@@ -46,7 +46,7 @@ fn the_first_bytes_are_kept_beside_the_lines() {
 
 #[test]
 fn whoever_writes_lines_never_waits() {
-    let mut output = Output::lines(Arc::new(Log::default()));
+    let mut output = GuestOutput::lines(Arc::new(Log::default()));
     for _ in 0..4 {
         let room = output.check_write().unwrap();
         assert_eq!(room, CAPACITY);
@@ -56,7 +56,7 @@ fn whoever_writes_lines_never_waits() {
 
 #[test]
 fn an_output_without_lines_has_none_to_finish() {
-    let output = Output::captured(8);
+    let output = GuestOutput::captured(8);
     output.finish_lines();
     assert!(output.contents().is_empty());
 }
@@ -84,8 +84,8 @@ impl Write for Failing {
 }
 
 /// An output whose target has failed so.
-fn failed(errno: Errno) -> (Output, Writer) {
-    let (mut output, writer) = Output::to_writer(Failing(b"", errno), false).unwrap();
+fn failed(errno: Errno) -> (GuestOutput, OutputWriter) {
+    let (mut output, writer) = GuestOutput::to_writer(Failing(b"", errno), false).unwrap();
     output.write(Bytes::from("lost")).unwrap();
     let mut queue = output.0.queue();
     while queue.failure.is_none() {
@@ -139,7 +139,7 @@ fn what_was_written_is_delivered_before_drain_returns() {
         }
     }
     let target = Arc::<Mutex<Vec<u8>>>::default();
-    let (mut output, writer) = Output::to_writer(Shared(target.clone()), false).unwrap();
+    let (mut output, writer) = GuestOutput::to_writer(Shared(target.clone()), false).unwrap();
     output.write(Bytes::from("all of it")).unwrap();
     assert!(writer.drain(None).unwrap());
     assert_eq!(*target.lock().unwrap(), b"all of it");
@@ -148,7 +148,7 @@ fn what_was_written_is_delivered_before_drain_returns() {
 #[test]
 fn what_a_slow_reader_has_not_taken_in_time_is_not_delivered() {
     let (_reader, target) = io::pipe().unwrap();
-    let (mut output, writer) = Output::to_writer(target, false).unwrap();
+    let (mut output, writer) = GuestOutput::to_writer(target, false).unwrap();
     // More than a pipe holds.
     output.write(Bytes::from(vec![0; CAPACITY])).unwrap();
     assert!(!writer.drain(Some(Duration::from_millis(1))).unwrap());
@@ -156,7 +156,7 @@ fn what_a_slow_reader_has_not_taken_in_time_is_not_delivered() {
 
 #[tokio::test]
 async fn what_came_before_a_read_error_is_read_and_the_error_is_no_end() {
-    let mut input = Input::from_reader(Failing(b"half", Errno::IO), false).unwrap();
+    let mut input = GuestInput::from_reader(Failing(b"half", Errno::IO), false).unwrap();
     assert_eq!(input.blocking_read(16).await.unwrap(), "half");
     for _ in 0..2 {
         input.ready().await;
@@ -167,7 +167,7 @@ async fn what_came_before_a_read_error_is_read_and_the_error_is_no_end() {
 
 #[tokio::test]
 async fn the_end_of_input_is_closed() {
-    let mut input = Input::from_reader(&b"all"[..], false).unwrap();
+    let mut input = GuestInput::from_reader(&b"all"[..], false).unwrap();
     assert_eq!(input.blocking_read(16).await.unwrap(), "all");
     assert!(matches!(input.blocking_read(16).await, Err(StreamError::Closed)));
 }

@@ -7,7 +7,7 @@ use wasmparser::types::{Types, TypesRef};
 
 use crate::preflight::interfaces::InterfaceName;
 use crate::preflight::proposals::Unoffered;
-use crate::preflight::shape::Reader;
+use crate::preflight::shape::ShapeReader;
 
 /// The interface of commands, with its function and the version that we have.
 const RUN: (&str, &str, &str) = ("wasi:cli/run", "run", "0.2.12");
@@ -18,7 +18,7 @@ const RUN: (&str, &str, &str) = ("wasi:cli/run", "run", "0.2.12");
 /// A service's `handle` is not looked at here: its types come from the component's own imports.
 pub(crate) fn callable(wasm: &[u8], types: &Types) -> Result<(), Unoffered> {
     let (interface, function, version) = RUN;
-    let mut reader = Reader::default();
+    let mut reader = ShapeReader::default();
     // It was read to its end when it was validated.
     let _ = reader.walk(wasm);
     let is_run = |name: &&String| InterfaceName::parse(name).matches(interface, version);

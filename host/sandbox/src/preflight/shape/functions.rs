@@ -3,8 +3,7 @@
 
 use wasmparser::{CompositeInnerType, ExternalKind, FuncType, Payload, TypeRef, ValType};
 
-use super::PREVIEW1;
-use crate::preflight::interfaces;
+use crate::preflight::interfaces::{self, PREVIEW1};
 
 /// What the function of a command is called.
 pub(super) const START: &str = "_start";

@@ -3,19 +3,19 @@
 use skep_scope::{OpenDirectory, OpenFile};
 
 use super::abi::types::{self, Errno, Error, Fdflags, Rights};
-use super::fdstat::RightsPair;
-use super::listing::Cursor;
+use super::cursor::ListingCursor;
+use super::rights::RightsPair;
 use crate::wasi::descriptors::Permit;
-use crate::wasi::world::World;
+use crate::wasi::spec::Mount;
 
 /// The descriptors of one instance. Filled at the first call, since a component never needs it.
 #[derive(Default)]
-pub(crate) struct Preview1 {
-    table: Vec<Option<Entry>>,
+pub(crate) struct FdTable {
+    table: Vec<Option<FdEntry>>,
 }
 
 /// A descriptor, and the rights to it that its guest has given up.
-pub(crate) struct Entry {
+pub(crate) struct FdEntry {
     pub(super) fd: Fd,
     pub(super) given_up: RightsPair,
 }
@@ -29,7 +29,7 @@ pub(crate) enum Fd {
     Directory {
         directory: OpenDirectory,
         preopened: Option<String>,
-        cursor: Option<Cursor>,
+        cursor: Option<ListingCursor>,
         _permit: Option<Permit>,
     },
 }
@@ -42,31 +42,28 @@ pub(crate) struct OpenedFile {
     pub(super) _permit: Permit,
 }
 
-impl World {
-    /// The table, with the standard streams and the mounts in it.
-    pub(super) fn preview1(&mut self) -> &mut Preview1 {
-        let table = &mut self.preview1.table;
-        if table.is_empty() {
-            let mounts = self.mounts.iter().map(|mount| Fd::Directory {
+impl FdTable {
+    /// Fills the table with the standard streams and the mounts at the first call.
+    pub(in crate::wasi) fn filled(&mut self, mounts: &[Mount]) -> &mut Self {
+        if self.table.is_empty() {
+            let mounts = mounts.iter().map(|mount| Fd::Directory {
                 directory: mount.scope.open(),
                 preopened: Some(mount.guest.clone()),
                 cursor: None,
                 _permit: None,
             });
             let fds = [Fd::Stdin, Fd::Stdout, Fd::Stderr].into_iter().chain(mounts);
-            table.extend(fds.map(|fd| Some(Entry { fd, given_up: RightsPair::NONE })));
+            self.table.extend(fds.map(|fd| Some(FdEntry { fd, given_up: RightsPair::NONE })));
         }
-        &mut self.preview1
+        self
     }
-}
 
-impl Preview1 {
     /// What has a number, whatever its rights.
-    pub(super) fn entry(&self, fd: types::Fd) -> Result<&Entry, Errno> {
+    pub(super) fn entry(&self, fd: types::Fd) -> Result<&FdEntry, Errno> {
         self.table.get(index(fd)).and_then(Option::as_ref).ok_or(Errno::Badf)
     }
 
-    pub(super) fn entry_mut(&mut self, fd: types::Fd) -> Result<&mut Entry, Errno> {
+    pub(super) fn entry_mut(&mut self, fd: types::Fd) -> Result<&mut FdEntry, Errno> {
         self.table.get_mut(index(fd)).and_then(Option::as_mut).ok_or(Errno::Badf)
     }
 
@@ -92,7 +89,7 @@ impl Preview1 {
         }
     }
 
-    /// As [`Preview1::file`], for calls that need a position.
+    /// As [`FdTable::file`], for calls that need a position.
     pub(super) fn seekable(&self, fd: types::Fd, needed: Rights) -> Result<&OpenedFile, Errno> {
         match self.get(fd, needed)? {
             Fd::File(file) => Ok(file),
@@ -118,7 +115,7 @@ impl Preview1 {
     }
 
     /// Puts a descriptor at the lowest free number. How many there can be is the permits' affair.
-    pub(super) fn insert(&mut self, opened: Entry) -> Result<types::Fd, Error> {
+    pub(super) fn insert(&mut self, opened: FdEntry) -> Result<types::Fd, Error> {
         let free = self.table.iter().position(Option::is_none).unwrap_or(self.table.len());
         let number = u32::try_from(free)?;
         match self.table.get_mut(free) {
@@ -128,7 +125,7 @@ impl Preview1 {
         Ok(number.into())
     }
 
-    pub(super) fn remove(&mut self, fd: types::Fd) -> Result<Entry, Errno> {
+    pub(super) fn remove(&mut self, fd: types::Fd) -> Result<FdEntry, Errno> {
         self.table.get_mut(index(fd)).and_then(Option::take).ok_or(Errno::Badf)
     }
 

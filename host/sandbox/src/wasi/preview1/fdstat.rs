@@ -7,7 +7,8 @@
 use wasmtime_wasi::cli::IsTerminal;
 
 use super::abi::types::{self, Errno, Error, Fdflags, Filetype, Rights};
-use super::fds::{Entry, Fd};
+use super::fds::{Fd, FdEntry};
+use super::rights::RightsPair;
 use crate::wasi::world::World;
 
 /// How a file was opened, which cannot be changed afterwards.
@@ -16,25 +17,6 @@ const SYNC: Fdflags = Fdflags::DSYNC.union(Fdflags::RSYNC).union(Fdflags::SYNC);
 /// What nobody can do with a directory.
 const OF_FILES: Rights =
     Rights::FD_SEEK.union(Rights::FD_WRITE).union(Rights::FD_FILESTAT_SET_SIZE);
-
-/// Rights to a descriptor, and those that what is opened below it can have.
-#[derive(Clone, Copy)]
-pub(crate) struct RightsPair {
-    pub(super) base: Rights,
-    pub(super) inheriting: Rights,
-}
-
-impl RightsPair {
-    pub(super) const NONE: Self = Self { base: Rights::empty(), inheriting: Rights::empty() };
-
-    fn without(self, other: Self) -> Self {
-        Self { base: self.base & !other.base, inheriting: self.inheriting & !other.inheriting }
-    }
-
-    fn contains(self, other: Self) -> bool {
-        self.base.contains(other.base) && self.inheriting.contains(other.inheriting)
-    }
-}
 
 impl Fd {
     /// What can be done with it at all.
@@ -57,7 +39,7 @@ impl Fd {
     }
 }
 
-impl Entry {
+impl FdEntry {
     /// What the guest may do with it.
     fn rights(&self) -> RightsPair {
         self.fd.rights().without(self.given_up)
@@ -81,7 +63,7 @@ impl World {
             true => (Filetype::CharacterDevice, Fdflags::empty()),
             false => (Filetype::Unknown, Fdflags::empty()),
         };
-        let entry = self.preview1().entry(fd)?;
+        let entry = self.fds().entry(fd)?;
         let (fs_filetype, fs_flags) = match &entry.fd {
             Fd::Stdin => stream(stdin),
             Fd::Stdout => stream(stdout),
@@ -99,7 +81,7 @@ impl World {
     }
 
     pub(super) fn set_flags(&mut self, fd: types::Fd, flags: Fdflags) -> Result<(), Error> {
-        let (now, file) = match self.preview1().get_mut(fd, Rights::FD_FDSTAT_SET_FLAGS)? {
+        let (now, file) = match self.fds().get_mut(fd, Rights::FD_FDSTAT_SET_FLAGS)? {
             Fd::File(file) => (file.flags, Some(file)),
             Fd::Stdin | Fd::Stdout | Fd::Stderr => (Fdflags::empty(), None),
             Fd::Directory { .. } => return Err(Errno::Badf.into()),
@@ -114,6 +96,6 @@ impl World {
     }
 
     pub(super) fn set_rights(&mut self, fd: types::Fd, kept: RightsPair) -> Result<(), Error> {
-        Ok(self.preview1().entry_mut(fd)?.keep(kept)?)
+        Ok(self.fds().entry_mut(fd)?.keep(kept)?)
     }
 }

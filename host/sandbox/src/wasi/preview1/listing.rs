@@ -7,23 +7,13 @@
 //! Fewer bytes than asked for are the end, and an error comes without bytes. So an error that is met
 //! behind some entries waits for the next call, which an entry that is cut off makes the guest do.
 
-use skep_scope::{Entry, Listing};
+use skep_scope::Entry;
 use wiggle::GuestType;
 
 use super::abi::types::{self, Errno, Error, Rights};
+use super::cursor::ListingCursor;
 use super::fds::Fd;
-use crate::wasi::descriptors::Permit;
 use crate::wasi::world::World;
-
-/// A directory being read. Cookies 0 and 1 are `.` and `..`; entry `n` has cookie `n + 2`.
-pub(crate) struct Cursor {
-    /// `None` after the last batch.
-    listing: Option<Listing>,
-    /// Which entry the batch begins with.
-    start: u64,
-    batch: Vec<Entry>,
-    permit: Permit,
-}
 
 const DOTS: u64 = 2;
 
@@ -36,7 +26,7 @@ impl World {
         cookie: u64,
         len: usize,
     ) -> Result<Vec<u8>, Error> {
-        let listed = self.preview1().get_mut(fd, Rights::FD_READDIR)?;
+        let listed = self.fds().get_mut(fd, Rights::FD_READDIR)?;
         let Fd::Directory { directory, cursor, .. } = listed else {
             return Err(Errno::Notdir.into());
         };
@@ -51,7 +41,7 @@ impl World {
                 };
                 let (order, directory) = (self.descriptors.order(), directory.clone());
                 let listing = self.on_disk(move || directory.list(order)).await?;
-                Cursor { listing: Some(listing), start: 0, batch: Vec::new(), permit }
+                ListingCursor { listing: Some(listing), start: 0, batch: Vec::new(), permit }
             }
         };
 
@@ -92,9 +82,7 @@ impl World {
             cursor.listing = Some(listing);
         }
         out.truncate(len);
-        if let Fd::Directory { cursor: slot, .. } =
-            self.preview1().get_mut(fd, Rights::FD_READDIR)?
-        {
+        if let Fd::Directory { cursor: slot, .. } = self.fds().get_mut(fd, Rights::FD_READDIR)? {
             *slot = Some(cursor);
         }
         Ok(out)

@@ -3,8 +3,8 @@
 use skep_scope::{OpenHow, Opened};
 
 use super::abi::types::{self, Errno, Error, Fdflags, Oflags, Rights};
-use super::fds::{Entry, Fd, OpenedFile};
-use super::fdstat::RightsPair;
+use super::fds::{Fd, FdEntry, OpenedFile};
+use super::rights::RightsPair;
 use crate::wasi::world::World;
 
 /// What is asked for.
@@ -57,8 +57,8 @@ impl World {
         fd: types::Fd,
         opening: Opening,
     ) -> Result<types::Fd, Error> {
-        let directory = self.preview1().directory(fd, opening.needed())?;
-        let given_up = self.preview1().entry(fd)?.given_up.inheriting;
+        let directory = self.fds().directory(fd, opening.needed())?;
+        let given_up = self.fds().entry(fd)?.given_up.inheriting;
         if given_up.intersects(opening.wanted()) {
             return Err(Errno::Notcapable.into());
         }
@@ -74,6 +74,6 @@ impl World {
             }
         };
         let given_up = RightsPair { base: given_up, inheriting: given_up };
-        self.preview1().insert(Entry { fd, given_up })
+        self.fds().insert(FdEntry { fd, given_up })
     }
 }

@@ -55,25 +55,6 @@ impl World {
         }
         Ok(bytes)
     }
-
-    pub(super) async fn read_file(
-        &mut self,
-        memory: &mut GuestMemory<'_>,
-        file: skep_scope::OpenFile,
-        buffers: &[GuestPtr<[u8]>],
-        offset: u64,
-    ) -> Result<types::Size, Error> {
-        let len = total(buffers);
-        let bytes = self
-            .on_disk(move || {
-                let mut buffer = vec![0; len];
-                let n = file.read_at(&mut buffer, offset)?;
-                buffer.truncate(n);
-                Ok(buffer)
-            })
-            .await?;
-        scatter(memory, buffers, &bytes)
-    }
 }
 
 /// Buffers of one call; more are left for the next one.

@@ -16,10 +16,10 @@ use http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use skep_protocol::SecretName;
 
-use super::HttpAccess;
+use super::access::HttpAccess;
+use super::redactor::Redactor;
 use super::secret::OperatorSecret;
-use super::target::Target;
-use super::veil::Veil;
+use super::target::RequestTarget;
 
 /// All but what means only itself everywhere in a URL.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -29,9 +29,9 @@ const KNOWN_BYTES: usize = 8 << 10;
 
 /// The stand-ins of one instance.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Standins {
-    each: Vec<Standin>,
-    known: Arc<Mutex<Known>>,
+pub(crate) struct Placeholders {
+    each: Vec<Placeholder>,
+    known: Arc<Mutex<KnownCredentials>>,
 }
 
 /// Basic credentials: as they are sent, and as the worker has them.
@@ -39,49 +39,49 @@ pub(super) type Credentials = BTreeSet<(String, String)>;
 
 /// What answers are looked through for.
 #[derive(Default)]
-struct Known {
+struct KnownCredentials {
     credentials: VecDeque<(String, String)>,
     /// Made of these and the secrets.
-    veil: Option<Veil>,
+    redactor: Option<Redactor>,
 }
 
-impl fmt::Debug for Known {
+impl fmt::Debug for KnownCredentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Known").finish_non_exhaustive()
+        f.debug_struct("KnownCredentials").finish_non_exhaustive()
     }
 }
 
 #[derive(Clone, Debug)]
-struct Standin {
+struct Placeholder {
     name: SecretName,
     text: String,
     secret: OperatorSecret,
 }
 
-impl Standins {
+impl Placeholders {
     /// New ones, for an instance that may use these secrets.
     pub(crate) fn new(access: &HttpAccess) -> wasmtime::Result<Self> {
-        let standin = |(name, secret): (&SecretName, &OperatorSecret)| {
+        let placeholder = |(name, secret): (&SecretName, &OperatorSecret)| {
             let mut random = [0; 16];
             getrandom::fill(&mut random)
                 .map_err(|_| wasmtime::Error::msg("the system has no randomness"))?;
             let digits: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
             let text = format!("skep-secret-{digits}");
-            Ok(Standin { name: name.clone(), text, secret: secret.clone() })
+            Ok(Placeholder { name: name.clone(), text, secret: secret.clone() })
         };
-        let each = access.secrets.iter().map(standin).collect::<wasmtime::Result<_>>()?;
+        let each = access.secrets.iter().map(placeholder).collect::<wasmtime::Result<_>>()?;
         Ok(Self { each, known: Arc::default() })
     }
 
     /// The stand-in for a secret.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
-        let found = self.each.iter().find(|standin| standin.name.as_str() == name);
+        let found = self.each.iter().find(|placeholder| placeholder.name.as_str() == name);
         found.map(|found| found.text.as_str())
     }
 
     /// All of them by the names of their secrets, in order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&SecretName, &str)> {
-        self.each.iter().map(|standin| (&standin.name, standin.text.as_str()))
+        self.each.iter().map(|placeholder| (&placeholder.name, placeholder.text.as_str()))
     }
 
     /// All of them as environment variables: `SKEP_SECRET_` and the name in capitals.
@@ -94,16 +94,17 @@ impl Standins {
     }
 
     /// Those whose secrets may be sent there.
-    pub(super) fn towards(&self, method: &str, target: &Target) -> Self {
-        let Target { scheme, host, port } = target;
-        let is_for = |standin: &&Standin| standin.secret.is_for(method, *scheme, host, *port);
+    pub(super) fn allowed_for(&self, method: &str, target: &RequestTarget) -> Self {
+        let RequestTarget { scheme, host, port } = target;
+        let is_for =
+            |placeholder: &&Placeholder| placeholder.secret.is_for(method, *scheme, host, *port);
         let each = self.each.iter().filter(is_for).cloned().collect();
         Self { each, known: Arc::default() }
     }
 
     /// Whether any of the secrets may be told a host, in whatever way.
-    pub(super) fn are_known_to(&self, host: &str) -> bool {
-        self.each.iter().any(|standin| standin.secret.is_known_to(host))
+    pub(super) fn any_may_reach(&self, host: &str) -> bool {
+        self.each.iter().any(|placeholder| placeholder.secret.may_reach(host))
     }
 
     /// Puts the secrets into a request's headers. The Basic credentials among them.
@@ -146,10 +147,10 @@ impl Standins {
 
     fn reveal(&self, text: &str, form: impl Fn(&str) -> String) -> Option<String> {
         let mut shown = None::<String>;
-        for Standin { text: standin, secret, .. } in &self.each {
+        for Placeholder { text: placeholder, secret, .. } in &self.each {
             let before = shown.as_deref().unwrap_or(text);
-            if before.contains(standin.as_str()) {
-                shown = Some(before.replace(standin.as_str(), &form(secret.expose())));
+            if before.contains(placeholder.as_str()) {
+                shown = Some(before.replace(placeholder.as_str(), &form(secret.expose())));
             }
         }
         shown
@@ -161,32 +162,32 @@ impl Standins {
     ///
     /// All secrets of the instance: a server may have been told one in another request, at another
     /// port or by another name.
-    pub(super) fn veil(&self, credentials: Credentials) -> Result<Veil, BuildError> {
+    pub(super) fn redactor(&self, credentials: Credentials) -> Result<Redactor, BuildError> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let own = credentials.len();
         for pair in credentials {
             if !known.credentials.contains(&pair) {
                 known.credentials.push_back(pair);
-                known.veil = None;
+                known.redactor = None;
             }
         }
         let mut bytes: usize = known.credentials.iter().map(|(sent, _)| sent.len()).sum();
         while bytes > KNOWN_BYTES && known.credentials.len() > own {
             bytes -= known.credentials.pop_front().map_or(0, |(sent, _)| sent.len());
-            known.veil = None;
+            known.redactor = None;
         }
-        if let Some(veil) = &known.veil {
-            return Ok(veil.clone());
+        if let Some(redactor) = &known.redactor {
+            return Ok(redactor.clone());
         }
-        let of = |standin: &Standin| {
-            let (value, text) = (standin.secret.expose(), standin.text.clone());
+        let of = |placeholder: &Placeholder| {
+            let (value, text) = (placeholder.secret.expose(), placeholder.text.clone());
             let forms = forms(value).into_iter().chain(within_base64(value));
             forms.map(move |form| (form, text.clone())).collect::<Vec<_>>()
         };
         let forms = self.each.iter().flat_map(of);
-        let veil = Veil::new(known.credentials.iter().cloned().chain(forms))?;
-        known.veil = Some(veil.clone());
-        Ok(veil)
+        let redactor = Redactor::new(known.credentials.iter().cloned().chain(forms))?;
+        known.redactor = Some(redactor.clone());
+        Ok(redactor)
     }
 }
 
@@ -240,7 +241,7 @@ fn forms(value: &str) -> BTreeSet<String> {
 mod tests {
     use super::*;
 
-    fn standins() -> Standins {
+    fn placeholders() -> Placeholders {
         let secret = |value, hosts: &[&str]| {
             let hosts = hosts.iter().map(|host| host.parse().unwrap()).collect();
             OperatorSecret::new(value, hosts).unwrap()
@@ -249,38 +250,38 @@ mod tests {
             ("a".parse().unwrap(), secret("value/of+a", &["https://a.com"])),
             ("b".parse().unwrap(), secret("value-of-b", &["https://b.com", "GET https://a.com"])),
         ];
-        Standins::new(&HttpAccess { grants: Vec::new(), secrets: secrets.into() }).unwrap()
+        Placeholders::new(&HttpAccess { grants: Vec::new(), secrets: secrets.into() }).unwrap()
     }
 
-    fn towards(standins: &Standins, method: &str, uri: &str) -> Vec<String> {
-        let target = Target::of(&uri.parse().unwrap()).unwrap();
-        standins.towards(method, &target).iter().map(|(name, _)| name.to_string()).collect()
+    fn allowed_for(placeholders: &Placeholders, method: &str, uri: &str) -> Vec<String> {
+        let target = RequestTarget::of(&uri.parse().unwrap()).unwrap();
+        placeholders.allowed_for(method, &target).iter().map(|(name, _)| name.to_string()).collect()
     }
 
     #[test]
     fn a_secret_goes_where_the_operator_said() {
-        let standins = standins();
-        assert_eq!(towards(&standins, "POST", "https://a.com"), ["a"]);
-        assert_eq!(towards(&standins, "GET", "https://a.com"), ["a", "b"]);
-        assert_eq!(towards(&standins, "POST", "https://b.com"), ["b"]);
+        let placeholders = placeholders();
+        assert_eq!(allowed_for(&placeholders, "POST", "https://a.com"), ["a"]);
+        assert_eq!(allowed_for(&placeholders, "GET", "https://a.com"), ["a", "b"]);
+        assert_eq!(allowed_for(&placeholders, "POST", "https://b.com"), ["b"]);
         for elsewhere in ["http://a.com", "https://a.com:444", "https://x.a.com", "https://c.com"] {
-            assert!(towards(&standins, "GET", elsewhere).is_empty(), "{elsewhere}");
+            assert!(allowed_for(&placeholders, "GET", elsewhere).is_empty(), "{elsewhere}");
         }
     }
 
     #[test]
-    fn standins_are_replaced_in_headers_and_in_the_path() {
-        let standins = standins();
-        let (a, b) = (standins.get("a").unwrap(), standins.get("b").unwrap());
+    fn placeholders_are_replaced_in_headers_and_in_the_path() {
+        let placeholders = placeholders();
+        let (a, b) = (placeholders.get("a").unwrap(), placeholders.get("b").unwrap());
         assert!(a.starts_with("skep-secret-") && a.len() == 44 && a != b);
         let mut headers = HeaderMap::new();
         let basic = STANDARD.encode(format!("me:{a}"));
         headers.insert(AUTHORIZATION, format!("Basic {basic}").try_into().unwrap());
         headers.insert("x-both", format!("{a},{b},{a}").try_into().unwrap());
         headers.insert("x-none", "skep-secret-0".try_into().unwrap());
-        let credentials = standins.reveal_in_headers(&mut headers);
+        let credentials = placeholders.reveal_in_headers(&mut headers);
         assert_eq!(credentials.first().unwrap().1, basic);
-        let veil = standins.veil(credentials).unwrap();
+        let redactor = placeholders.redactor(credentials).unwrap();
         for shown in [
             headers[AUTHORIZATION].to_str().unwrap(),
             "value/of+a",
@@ -290,7 +291,7 @@ mod tests {
         ] {
             let mut answer = HeaderMap::new();
             answer.insert("x", format!("<{shown}>").try_into().unwrap());
-            veil.hide(&mut answer);
+            redactor.hide(&mut answer);
             let seen = answer["x"].to_str().unwrap();
             assert!(seen.contains(&basic) || seen == format!("<{a}>"), "{seen}");
         }
@@ -298,10 +299,10 @@ mod tests {
         assert_eq!(headers[AUTHORIZATION], basic);
         assert_eq!(headers["x-both"], "value/of+a,value-of-b,value/of+a");
         assert!(headers["x-both"].is_sensitive() && !headers["x-none"].is_sensitive());
-        let path = standins.reveal_in_path(&format!("/p/{b}?key={a}"));
+        let path = placeholders.reveal_in_path(&format!("/p/{b}?key={a}"));
         assert_eq!(path.as_deref(), Some("/p/value-of-b?key=value%2Fof%2Ba"));
-        assert_eq!(standins.reveal_in_path("/"), None);
-        assert!(!format!("{standins:?}{headers:?}").contains("value"), "not in any Debug");
+        assert_eq!(placeholders.reveal_in_path("/"), None);
+        assert!(!format!("{placeholders:?}{headers:?}").contains("value"), "not in any Debug");
     }
 
     #[test]
@@ -327,42 +328,43 @@ mod tests {
 
     #[test]
     fn credentials_are_known_once_however_often_they_are_sent() {
-        let standins = standins();
-        let basic = STANDARD.encode(format!("me:{}", standins.get("a").unwrap()));
+        let placeholders = placeholders();
+        let basic = STANDARD.encode(format!("me:{}", placeholders.get("a").unwrap()));
         let mut headers = HeaderMap::new();
         for _ in 0..500 {
             headers.append(AUTHORIZATION, format!("Basic {basic}").try_into().unwrap());
         }
-        assert_eq!(standins.reveal_in_headers(&mut headers).len(), 1);
+        assert_eq!(placeholders.reveal_in_headers(&mut headers).len(), 1);
     }
 
     #[test]
     fn credentials_of_an_earlier_request_are_known() {
-        let standins = standins();
-        let seen = |veil: &Veil, sent: &str| {
+        let placeholders = placeholders();
+        let seen = |redactor: &Redactor, sent: &str| {
             let mut answer = HeaderMap::new();
             answer.insert("x", format!("<{sent}>").try_into().unwrap());
-            veil.hide(&mut answer);
+            redactor.hide(&mut answer);
             answer["x"].to_str().unwrap().to_owned()
         };
         let basic = |n: usize, of: &str| STANDARD.encode(format!("{n:0>0$}:{of}", n % 7));
-        let a = standins.get("a").unwrap();
+        let a = placeholders.get("a").unwrap();
         for n in 0..600 {
             let mut headers = HeaderMap::new();
             headers.insert(AUTHORIZATION, format!("Basic {}", basic(n, a)).try_into().unwrap());
-            let towards = Target::of(&"https://a.com".parse().unwrap()).unwrap();
-            let credentials = standins.towards("POST", &towards).reveal_in_headers(&mut headers);
-            standins.veil(credentials).unwrap();
+            let allowed_for = RequestTarget::of(&"https://a.com".parse().unwrap()).unwrap();
+            let credentials =
+                placeholders.allowed_for("POST", &allowed_for).reveal_in_headers(&mut headers);
+            placeholders.redactor(credentials).unwrap();
         }
-        let veil = standins.veil(Credentials::new()).unwrap();
+        let redactor = placeholders.redactor(Credentials::new()).unwrap();
         // The latest as they were, and of all the others no more than a digit at each end.
-        assert_eq!(seen(&veil, &basic(599, "value/of+a")), format!("<{}>", basic(599, a)));
+        assert_eq!(seen(&redactor, &basic(599, "value/of+a")), format!("<{}>", basic(599, a)));
         for n in 0..50 {
             let sent = basic(n, "value/of+a");
-            let shown = seen(&veil, &sent);
+            let shown = seen(&redactor, &sent);
             assert!(shown.contains(a) && shown.len() <= sent.len() + a.len() - 10, "{shown}");
         }
-        let known = standins.known.lock().unwrap();
+        let known = placeholders.known.lock().unwrap();
         assert!(known.credentials.len() < 600, "they are not kept without end");
     }
 }

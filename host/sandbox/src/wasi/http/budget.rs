@@ -1,5 +1,5 @@
 //! What a guest has the host keep of its messages: headers, names, bodies that are not on their way.
-//! It lies outside of the guest's memory, and is no part of what that is held to.
+//! It lies outside of the guest's memory, and is no part of what that is budget to.
 //!
 //! Each piece counts for the most that it ever was: what is taken out of it leaves it its room.
 
@@ -19,7 +19,7 @@ const VALUE: usize = 4 * size_of::<HeaderValue>();
 const PIECE: u64 = 256;
 
 /// See the module's documentation.
-pub(crate) struct Held {
+pub(crate) struct MessageBudget {
     pieces: HashMap<u32, u64>,
     bytes: u64,
     most: u64,
@@ -27,7 +27,7 @@ pub(crate) struct Held {
     pub(super) body: u64,
 }
 
-impl Held {
+impl MessageBudget {
     pub(crate) fn new(limits: &Limits) -> Self {
         let chunks = limits.http_chunk_bytes.saturating_mul(2);
         let body = limits.http_header_bytes.saturating_mul(2).saturating_add(chunks);
@@ -74,25 +74,25 @@ mod tests {
     #[test]
     fn a_piece_counts_for_the_most_that_it_was_until_it_is_gone() {
         let limits = Limits { hostcall_bytes: 1 << 20, ..Limits::default() };
-        let mut held = Held::new(&limits);
-        held.count(1, 500_000).unwrap();
-        held.count(1, 10).unwrap();
-        held.add(2, 300_000).unwrap();
-        held.add(2, 200_000).unwrap();
-        assert!(held.add(2, 100_000).is_err());
-        assert_eq!(held.forget(1), 500_000);
-        held.count(1, 10).unwrap();
+        let mut budget = MessageBudget::new(&limits);
+        budget.count(1, 500_000).unwrap();
+        budget.count(1, 10).unwrap();
+        budget.add(2, 300_000).unwrap();
+        budget.add(2, 200_000).unwrap();
+        assert!(budget.add(2, 100_000).is_err());
+        assert_eq!(budget.forget(1), 500_000);
+        budget.count(1, 10).unwrap();
         assert_eq!(
-            (held.forget(2), held.forget(1), held.forget(3), held.bytes),
+            (budget.forget(2), budget.forget(1), budget.forget(3), budget.bytes),
             (600_000, 10, 0, 0)
         );
     }
 
     #[test]
     fn one_request_has_room_whatever_the_limits_are() {
-        let mut held = Held::new(&Limits { hostcall_bytes: 0, ..Limits::default() });
-        held.count(1, 32 << 10).unwrap();
-        let body = held.body;
-        held.add(1, body).unwrap();
+        let mut budget = MessageBudget::new(&Limits { hostcall_bytes: 0, ..Limits::default() });
+        budget.count(1, 32 << 10).unwrap();
+        let body = budget.body;
+        budget.add(1, body).unwrap();
     }
 }

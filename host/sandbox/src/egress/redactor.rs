@@ -17,16 +17,16 @@ use http::header::{HeaderMap, HeaderValue};
 
 /// What is replaced, and by what.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Veil(Option<Arc<Needles>>);
+pub(super) struct Redactor(Option<Arc<Patterns>>);
 
 /// All values in one automaton: each byte of an answer is looked at once, however many values there
 /// are and however much of each came before it.
-struct Needles {
+struct Patterns {
     automaton: NFA,
     /// Its state before anything.
     start: StateID,
     /// By value.
-    standins: Vec<Bytes>,
+    placeholders: Vec<Bytes>,
     /// What each of the other states has seen.
     seen: HashMap<StateID, Seen>,
 }
@@ -39,13 +39,13 @@ struct Seen {
     found: Option<(usize, usize)>,
 }
 
-impl fmt::Debug for Needles {
+impl fmt::Debug for Patterns {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Needles").field("standins", &self.standins).finish_non_exhaustive()
+        f.debug_struct("Patterns").field("placeholders", &self.placeholders).finish_non_exhaustive()
     }
 }
 
-impl Needles {
+impl Patterns {
     fn new(pairs: &BTreeMap<String, String>) -> Result<Self, BuildError> {
         let automaton = NFA::builder().prefilter(false).build(pairs.keys())?;
         let found = |state| {
@@ -64,8 +64,9 @@ impl Needles {
                 seen.entry(state).or_insert_with(seen_here);
             }
         }
-        let standins = pairs.values().map(|text| Bytes::copy_from_slice(text.as_bytes())).collect();
-        Ok(Self { start: start(Anchored::No), standins, seen, automaton })
+        let placeholders =
+            pairs.values().map(|text| Bytes::copy_from_slice(text.as_bytes())).collect();
+        Ok(Self { start: start(Anchored::No), placeholders, seen, automaton })
     }
 
     fn seen(&self, state: StateID) -> Seen {
@@ -73,43 +74,43 @@ impl Needles {
     }
 }
 
-impl Veil {
+impl Redactor {
     /// Values, none of them empty, and their stand-ins. Of two for the same value the first counts.
     ///
     /// # Errors
     /// Where they are more than anything could be searched for.
     pub(super) fn new(pairs: impl Iterator<Item = (String, String)>) -> Result<Self, BuildError> {
         let mut each = BTreeMap::new();
-        for (value, standin) in pairs {
-            each.entry(value).or_insert(standin);
+        for (value, placeholder) in pairs {
+            each.entry(value).or_insert(placeholder);
         }
-        let needles = (!each.is_empty()).then(|| Needles::new(&each).map(Arc::new));
-        Ok(Self(needles.transpose()?))
+        let patterns = (!each.is_empty()).then(|| Patterns::new(&each).map(Arc::new));
+        Ok(Self(patterns.transpose()?))
     }
 
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_none()
     }
 
-    /// A whole text, veiled; `None` where there is nothing to veil.
+    /// A whole text, redacted; `None` where there is nothing to redactor.
     fn whole(&self, bytes: &[u8]) -> Option<Bytes> {
-        let needles = self.0.as_ref()?;
-        let mut search = Search::new(needles);
-        search.look(needles, bytes);
+        let patterns = self.0.as_ref()?;
+        let mut search = Search::new(patterns);
+        search.look(patterns, bytes);
         if search.hidden.is_empty() {
             return None;
         }
         search.held.extend_from_slice(bytes);
-        Some(search.rest(needles))
+        Some(search.rest(patterns))
     }
 
-    /// Headers or trailers, veiled.
+    /// Headers or trailers, redacted.
     pub(super) fn hide(&self, headers: &mut HeaderMap) {
         for value in headers.values_mut() {
-            if let Some(veiled) = self.whole(value.as_bytes())
-                && let Ok(veiled) = HeaderValue::from_maybe_shared(veiled)
+            if let Some(redacted) = self.whole(value.as_bytes())
+                && let Ok(redacted) = HeaderValue::from_maybe_shared(redacted)
             {
-                *value = veiled;
+                *value = redacted;
             }
         }
     }
@@ -137,19 +138,19 @@ struct Hidden {
 }
 
 impl Search {
-    fn new(needles: &Needles) -> Self {
+    fn new(patterns: &Patterns) -> Self {
         let hidden = VecDeque::new();
-        Self { state: needles.start, at: 0, held: BytesMut::new(), from: 0, hidden }
+        Self { state: patterns.start, at: 0, held: BytesMut::new(), from: 0, hidden }
     }
 
     /// Finds all values that end in what comes next.
-    fn look(&mut self, needles: &Needles, bytes: &[u8]) {
-        let Needles { automaton, .. } = needles;
+    fn look(&mut self, patterns: &Patterns, bytes: &[u8]) {
+        let Patterns { automaton, .. } = patterns;
         for &byte in bytes {
             self.state = automaton.next_state(Anchored::No, self.state, byte);
             self.at += 1;
             if automaton.is_match(self.state)
-                && let Some((value, length)) = needles.seen(self.state).found
+                && let Some((value, length)) = patterns.seen(self.state).found
             {
                 self.hide(Hidden { from: self.at - length, to: self.at, value });
             }
@@ -166,17 +167,17 @@ impl Search {
     }
 
     /// Nothing that is found later begins before this.
-    fn decided(&self, needles: &Needles) -> usize {
-        self.at - needles.seen(self.state).pending
+    fn decided(&self, patterns: &Patterns) -> usize {
+        self.at - patterns.seen(self.state).pending
     }
 
     /// Gives out what comes before `until`, of which all is decided.
-    fn give(&mut self, needles: &Needles, until: usize) -> Bytes {
+    fn give(&mut self, patterns: &Patterns, until: usize) -> Bytes {
         let mut out = BytesMut::new();
         while let Some(hidden) = self.hidden.pop_front_if(|hidden| hidden.to <= until) {
             self.pass(hidden.from, &mut out);
             self.skip(hidden.to);
-            out.extend_from_slice(&needles.standins[hidden.value]);
+            out.extend_from_slice(&patterns.placeholders[hidden.value]);
         }
         match self.hidden.front() {
             // It may become longer. What it has is not needed any more.
@@ -201,47 +202,47 @@ impl Search {
         self.from += length;
     }
 
-    fn rest(&mut self, needles: &Needles) -> Bytes {
-        self.state = needles.start;
-        self.give(needles, self.at)
+    fn rest(&mut self, patterns: &Patterns) -> Bytes {
+        self.state = patterns.start;
+        self.give(patterns, self.at)
     }
 }
 
-/// A body on its way through a veil.
+/// A body on its way through a redactor.
 #[derive(Default)]
-pub(super) struct Veiled {
-    veil: Veil,
+pub(super) struct BodyRedactor {
+    redactor: Redactor,
     search: Option<Search>,
 }
 
-impl Veiled {
-    pub(super) fn new(veil: Veil) -> Self {
-        let search = veil.0.as_deref().map(Search::new);
-        Self { veil, search }
+impl BodyRedactor {
+    pub(super) fn new(redactor: Redactor) -> Self {
+        let search = redactor.0.as_deref().map(Search::new);
+        Self { redactor, search }
     }
 
     /// What can be passed on once this has come. It holds back what may be a value's beginning.
     pub(super) fn pass(&mut self, bytes: Bytes) -> Bytes {
-        let (Some(needles), Some(search)) = (&self.veil.0, &mut self.search) else {
+        let (Some(patterns), Some(search)) = (&self.redactor.0, &mut self.search) else {
             return bytes;
         };
-        search.look(needles, &bytes);
+        search.look(patterns, &bytes);
         search.held.extend_from_slice(&bytes);
-        let decided = search.decided(needles);
-        search.give(needles, decided)
+        let decided = search.decided(patterns);
+        search.give(patterns, decided)
     }
 
-    /// Trailers, veiled.
+    /// Trailers, redacted.
     pub(super) fn hide(&self, trailers: &mut HeaderMap) {
-        self.veil.hide(trailers);
+        self.redactor.hide(trailers);
     }
 
     /// What was held back, when nothing more comes.
     pub(super) fn rest(&mut self) -> Bytes {
-        let (Some(needles), Some(search)) = (&self.veil.0, &mut self.search) else {
+        let (Some(patterns), Some(search)) = (&self.redactor.0, &mut self.search) else {
             return Bytes::new();
         };
-        search.rest(needles)
+        search.rest(patterns)
     }
 }
 
@@ -249,66 +250,69 @@ impl Veiled {
 mod tests {
     use super::*;
 
-    fn through(veil: &Veil, pieces: &[&[u8]]) -> String {
-        let mut veiled = Veiled::new(veil.clone());
+    fn through(redactor: &Redactor, pieces: &[&[u8]]) -> String {
+        let mut redacted = BodyRedactor::new(redactor.clone());
         let mut out = Vec::new();
         for piece in pieces {
-            out.extend_from_slice(&veiled.pass(Bytes::copy_from_slice(piece)));
+            out.extend_from_slice(&redacted.pass(Bytes::copy_from_slice(piece)));
         }
-        out.extend_from_slice(&veiled.rest());
+        out.extend_from_slice(&redacted.rest());
         String::from_utf8(out).unwrap()
     }
 
     #[test]
     fn a_value_is_found_however_it_is_cut() {
-        let veil = [("abcabd", "ONE"), ("abcabdef", "TWO")];
-        let veil =
-            Veil::new(veil.map(|(value, text)| (value.into(), text.into())).into_iter()).unwrap();
+        let redactor = [("abcabd", "ONE"), ("abcabdef", "TWO")];
+        let redactor =
+            Redactor::new(redactor.map(|(value, text)| (value.into(), text.into())).into_iter())
+                .unwrap();
         let text = b"xabcabcabdyabcabdefz-abcab";
         let whole = "xabcONEyTWOz-abcab";
         for first in 0..=text.len() {
             for second in first..=text.len() {
                 let pieces = [&text[..first], &text[first..second], &text[second..]];
-                let seen = through(&veil, &pieces);
+                let seen = through(&redactor, &pieces);
                 assert_eq!(seen, whole, "{first} {second}");
             }
         }
-        assert_eq!(veil.whole(text).as_deref(), Some(whole.as_bytes()));
-        assert_eq!(veil.whole(b"nothing"), None);
+        assert_eq!(redactor.whole(text).as_deref(), Some(whole.as_bytes()));
+        assert_eq!(redactor.whole(b"nothing"), None);
     }
 
     #[test]
     fn without_a_secret_nothing_is_copied_or_held_back() {
-        let mut veiled = Veiled::default();
+        let mut redacted = BodyRedactor::default();
         let bytes = Bytes::from_static(b"abc");
-        assert_eq!(veiled.pass(bytes.clone()).as_ptr(), bytes.as_ptr());
-        assert!(veiled.rest().is_empty());
+        assert_eq!(redacted.pass(bytes.clone()).as_ptr(), bytes.as_ptr());
+        assert!(redacted.rest().is_empty());
     }
 
     /// Each of these would take minutes if each place were looked at once for each value, or for each
     /// place before it.
     #[test]
     fn no_place_is_looked_at_again_and_again() {
-        let numbered = |n: usize| (format!("value-of-{n:05}"), format!("standin-{n:05}"));
-        let veil = Veil::new((0..2_000).map(numbered)).unwrap();
+        let numbered = |n: usize| (format!("value-of-{n:05}"), format!("placeholder-{n:05}"));
+        let redactor = Redactor::new((0..2_000).map(numbered)).unwrap();
         let text = "value-of-00007".repeat(64 << 10);
-        let seen = through(&veil, &text.as_bytes().chunks(64 << 10).collect::<Vec<_>>());
-        assert_eq!(seen, "standin-00007".repeat(64 << 10));
+        let seen = through(&redactor, &text.as_bytes().chunks(64 << 10).collect::<Vec<_>>());
+        assert_eq!(seen, "placeholder-00007".repeat(64 << 10));
 
         let long = "A".repeat(32 << 10);
         let values = [format!("{long}B"), "A".repeat(8) + "C"];
-        let veil =
-            Veil::new(values.into_iter().map(|value| (value, "standin".to_owned()))).unwrap();
+        let redactor =
+            Redactor::new(values.into_iter().map(|value| (value, "placeholder".to_owned())))
+                .unwrap();
         let text = "A".repeat(256 << 10) + "C" + &long + "B";
-        let seen = through(&veil, &text.as_bytes().chunks(1).collect::<Vec<_>>());
-        assert_eq!(seen, "A".repeat((256 << 10) - 8) + "standinstandin");
+        let seen = through(&redactor, &text.as_bytes().chunks(1).collect::<Vec<_>>());
+        assert_eq!(seen, "A".repeat((256 << 10) - 8) + "placeholderplaceholder");
     }
 
     #[test]
     fn nothing_of_values_that_overlap_is_left() {
         let pairs = [("abcdefgh", "ONE"), ("efghijkl", "TWO"), ("cdef", "IN"), ("f+g", "PART")];
-        let veil =
-            Veil::new(pairs.map(|(value, text)| (value.into(), text.into())).into_iter()).unwrap();
+        let redactor =
+            Redactor::new(pairs.map(|(value, text)| (value.into(), text.into())).into_iter())
+                .unwrap();
         for (text, whole) in [
             ("-abcdefghijkl-", "-ONE-"),
             ("-abcdefghabcdefgh-", "-ONEONE-"),
@@ -318,7 +322,7 @@ mod tests {
         ] {
             for cut in 0..=text.len() {
                 let pieces = [&text.as_bytes()[..cut], &text.as_bytes()[cut..]];
-                assert_eq!(through(&veil, &pieces), whole, "{text} {cut}");
+                assert_eq!(through(&redactor, &pieces), whole, "{text} {cut}");
             }
         }
     }

@@ -1,0 +1,15 @@
+//! A directory's listing between two calls of `fd_readdir`.
+
+use skep_scope::{Entry, Listing};
+
+use crate::wasi::descriptors::Permit;
+
+/// A directory being read. Cookies 0 and 1 are `.` and `..`; entry `n` has cookie `n + 2`.
+pub(crate) struct ListingCursor {
+    /// `None` after the last batch.
+    pub(super) listing: Option<Listing>,
+    /// Which entry the batch begins with.
+    pub(super) start: u64,
+    pub(super) batch: Vec<Entry>,
+    pub(super) permit: Permit,
+}
