@@ -1,20 +1,20 @@
-//! A command's run in a process of its own, behind the second wall.
+//! Runs of commands in separate processes, behind the second wall.
 //!
 //! ```text
-//! this process                               the child: `skep __run`, one run, then gone
-//! ------------                               -------------------------------------------
-//! socketpair, start    -------------------->  closes what it inherited, but for the socket
+//! this process                               the child: `skep __run`, one run per process
+//! ------------                               --------------------------------------------
+//! socketpair, start    -------------------->  closes all inherited descriptors but the socket
 //! descriptors: native code, directories  -->  loads the code
-//! job: arguments, environment, limits  ---->  makes the guest's mounts of the directories
-//! standard input  ------------------------->  raises the wall; only then starts threads
-//! <------------------  what the guest prints
-//! <------------------  how it ended, what it cost, what it was denied
+//! job: arguments, environment, limits  ---->  mounts the directories for the guest
+//! standard input  ------------------------->  raises the wall, then starts threads
+//! <------------------  output of the guest
+//! <------------------  report: end, usage, denials
 //! ```
 //!
-//! What comes back is a stranger's word: the guest may have taken the child over. It is bounded
-//! ([`wire`]), no text of it is trusted, and nothing that matters here is decided by it: the deadline
-//! and the kill switch are kept on this side by killing the child, and what a directory holds is
-//! counted again by whoever owns it.
+//! The child is untrusted, because the guest may have compromised it. Its report is bounded and
+//! validated ([`wire`], [`message`]), and no decision of the host depends on it. The host enforces
+//! the deadline and the kill switch by killing the child, and the owner of a directory recounts its
+//! contents.
 
 mod child;
 mod job;
@@ -50,27 +50,28 @@ use child::{ChildHandle, KillOnDrop, ReapedChild};
 pub use job::{MountJob, ProcessJob};
 pub use main::run_main;
 
-/// Children at once. Each is a process of some ten MiB beside what its guest holds.
+/// Maximum concurrent children. Each takes some ten MiB besides its guest's memory.
 const CHILDREN: usize = 64;
 
-/// How long past its deadline a child is given to say by itself that it passed, which tells what
-/// the run has cost.
+/// Time past the deadline in which a child can report that it passed. The report contains the
+/// usage.
 const PAST: Duration = Duration::from_millis(100);
 
-/// Which runs are in a process of their own. Only commands that import nothing but `wasi:*` can be.
+/// The policy that decides which runs get their own process. Only commands that import nothing but
+/// `wasi:*` can.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Isolation {
-    /// None: all guests are in the host's process.
+    /// All guests run in the host's process.
     Thread,
-    /// All. One that cannot be is not run.
+    /// All runs get their own process. A guest that cannot is refused.
     Process,
-    /// Those of components that no admin has pushed.
+    /// Runs get their own process unless an admin has pushed the component.
     #[default]
     Auto,
 }
 
 impl Isolation {
-    /// The word for it.
+    /// Returns the name of the policy.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Thread => "thread",
@@ -79,24 +80,24 @@ impl Isolation {
         }
     }
 
-    /// The one with that word.
+    /// Parses the name of a policy.
     pub fn parse(word: &str) -> Option<Self> {
         [Self::Thread, Self::Process, Self::Auto].into_iter().find(|it| it.as_str() == word)
     }
 }
 
-/// Where a command is run.
+/// The process that a command runs in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Placement {
-    /// In the host's process.
+    /// The host's process.
     InProcess,
-    /// In a process of its own.
+    /// A process of its own.
     OutOfProcess,
-    /// It would have to be in a process of its own, and cannot be.
+    /// The policy requires a process of its own, and the command cannot run in one.
     Impossible,
 }
 
-/// Starts runs in processes of their own.
+/// Runs commands in child processes.
 #[derive(Debug)]
 pub struct OutOfProcess {
     program: PathBuf,
@@ -106,12 +107,12 @@ pub struct OutOfProcess {
 }
 
 impl OutOfProcess {
-    /// Runs by starting `program` with `arguments`, which has to call [`run_main`].
+    /// Starts `program` with `arguments`, which must call [`run_main`].
     pub fn new(program: PathBuf, arguments: Vec<OsString>, isolation: Isolation) -> Self {
         Self { program, arguments, isolation, room: Semaphore::new(CHILDREN) }
     }
 
-    /// Where a component's runs are.
+    /// Decides where a component runs.
     pub fn placement(
         &self,
         loaded: &Loaded,
@@ -128,7 +129,7 @@ impl OutOfProcess {
         }
     }
 
-    /// One run. What the guest prints goes to `stdout` and `stderr` as it comes.
+    /// Runs a command. Its output goes to `stdout` and `stderr` as it arrives.
     pub async fn run(
         self: Arc<Self>,
         share: Share,
@@ -144,7 +145,7 @@ impl OutOfProcess {
         let thrown = std::pin::pin!(kill.thrown());
         let room = std::pin::pin!(self.room.acquire());
         let (room, thrown) = match select(room, thrown).await {
-            Either::Left((room, thrown)) => (room.expect("it is never closed"), thrown),
+            Either::Left((room, thrown)) => (room.expect("the semaphore is never closed"), thrown),
             Either::Right((reason, _)) => {
                 return Done::killed(reason, Duration::ZERO, Duration::ZERO);
             }
@@ -170,7 +171,7 @@ impl OutOfProcess {
                 Either::Left((done, _)) => (Some(done), None),
                 Either::Right((reason, child)) => {
                     handle.kill();
-                    // It is dead; what it said before may tell what it has cost.
+                    // The child is dead. This only waits for the thread that served it.
                     let _ = child.await;
                     (None, Some(reason))
                 }
@@ -197,12 +198,12 @@ impl OutOfProcess {
             (_, Some(reason)) => Done::killed(reason, took, computed),
             (Some(Ok(Ok(mut done))), None) => {
                 done.cost.wall = done.cost.wall.min(took);
-                // Its own clock does not stand still when it does.
+                // The child's own clock runs on while it is stopped.
                 done.cost.cpu = done.cost.cpu.min(computed).min(took);
                 done
             }
             (Some(Ok(Err(error))), None) => {
-                Done::fault(format!("the run's own process failed: {error}"), took, computed)
+                Done::fault(format!("the run's child process failed: {error}"), took, computed)
             }
             (Some(Err(_)) | None, None) => {
                 Done::fault("the thread that served a run panicked".into(), took, computed)
@@ -210,7 +211,7 @@ impl OutOfProcess {
         }
     }
 
-    /// This side of one run, to its end. The child is gone when this returns.
+    /// Serves one run to its end. The child is gone when this returns.
     fn serve(
         &self,
         job: &ProcessJob,
@@ -228,48 +229,48 @@ impl OutOfProcess {
             .stdin(Stdio::from(OwnedFd::from(theirs)))
             .stdout(Stdio::null())
             .stderr(Stdio::null())
-            // A signal to the host's is not one to it; and if the host is gone while it stands still,
-            // the kernel ends it.
+            // The child does not get the signals of the host's process group. If the host exits
+            // while the child is stopped, the kernel ends it.
             .process_group(0)
             .spawn()?;
         let mut child = ReapedChild(child);
         handle.attach(&child.0)?;
-        let mut talk = || {
+        let mut exchange = || {
             let code = loaded.native.as_ref().ok_or(io::ErrorKind::NotFound)?;
             let directories = mounts.iter().map(|mount| mount.scope.handle());
             let descriptors: Vec<BorrowedFd<'_>> =
                 std::iter::once(code.file().as_fd()).chain(directories).collect();
             wire::send_job(&mut socket, job, &descriptors)?;
             wire::receive(&mut socket, &job.limits, |stream, bytes| match stream {
-                wire::Stream::Stdout => stdout.take_in(bytes),
-                wire::Stream::Stderr => stderr.take_in(bytes),
+                wire::Stream::Stdout => stdout.accept(bytes),
+                wire::Stream::Stderr => stderr.accept(bytes),
             })
         };
-        let said = talk();
+        let received = exchange();
         handle.finish();
         let status = child.wait(handle)?;
-        match said {
+        match received {
             Ok(Some(done)) => Ok(done),
-            // It was gone before it had said how the run ended, or while it was told about it.
+            // The child exited before it sent a report, or while the job was being sent.
             Ok(None) | Err(_) if !status.success() => Err(io::Error::other(status.to_string())),
-            Ok(None) => Err(io::Error::other("it said nothing of the end")),
+            Ok(None) => Err(io::Error::other("the child exited without a report")),
             Err(error) => Err(error),
         }
     }
 }
 
 impl Done {
-    /// The end of a run that was killed from this side.
+    /// The end of a run that the host killed.
     fn killed(reason: KillReason, took: Duration, computed: Duration) -> Self {
-        Self::without_word(reason.into(), took, computed)
+        Self::without_report(reason.into(), took, computed)
     }
 
     fn fault(what: String, took: Duration, computed: Duration) -> Self {
-        Self::without_word(Ended::HostFault(what), took, computed)
+        Self::without_report(Ended::HostFault(what), took, computed)
     }
 
-    /// What it cost is what was seen from this side.
-    fn without_word(ended: Ended, took: Duration, computed: Duration) -> Self {
+    /// The usage is what the host measured.
+    fn without_report(ended: Ended, took: Duration, computed: Duration) -> Self {
         let cost = Cost { wall: took, cpu: computed.min(took), ..Cost::default() };
         Self { ended, cost, denials: Denials::default() }
     }

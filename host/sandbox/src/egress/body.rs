@@ -1,8 +1,8 @@
-//! Bodies on their way.
+//! Request and response bodies in transit.
 //!
-//! The sent one is read by the connection as fast as it takes it, and counted there; the received
-//! one waits in a channel of one chunk for the guest to read it, so that a guest that does not read
-//! holds a chunk there, one on its way, and what the connection has buffered.
+//! The connection reads a request body as fast as it can send it, and the bytes are counted here. A
+//! response body reaches the guest through a channel of one chunk. For a guest that does not read,
+//! the host therefore holds one chunk in the channel, one in the pump, and the connection's buffer.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use wasmtime_wasi_http::{Error, WasiBody};
 
 use super::ledger::{OpenRequest, UnreadResponse};
 
-/// A request's body.
+/// The body of a request.
 pub(super) struct RequestBody {
     body: WasiBody,
     request: Arc<OpenRequest>,
@@ -60,11 +60,11 @@ impl Body for RequestBody {
     }
 }
 
-/// An answer's body, as the guest reads it.
+/// The body of a response, as the guest reads it.
 pub(super) struct ResponseBody {
     frames: mpsc::Receiver<Result<Frame<Bytes>, Error>>,
     request: Arc<OpenRequest>,
-    /// Until it is over.
+    /// `None` once the body has ended.
     unread: Option<UnreadResponse>,
 }
 
@@ -96,7 +96,8 @@ impl Body for ResponseBody {
                 self.unread = None;
                 Some(Err(error))
             }
-            // Whoever filled it is gone: because it is whole, or because the turn has ended.
+            // The sender is gone, either because the body is complete or because the turn has
+            // ended.
             None => {
                 self.unread = None;
                 let whole = self.request.whole.load(Ordering::Acquire);
@@ -117,10 +118,10 @@ mod tests {
     use crate::guest::turn::RequestLog;
 
     #[test]
-    fn answers_that_nobody_reads_are_bounded() {
-        struct Forgetful;
+    fn unread_responses_are_bounded() {
+        struct DiscardLog;
         #[async_trait::async_trait]
-        impl RequestLog for Forgetful {
+        impl RequestLog for DiscardLog {
             async fn before_leaving(&self) -> Result<(), crate::guest::turn::RecordError> {
                 Ok(())
             }
@@ -128,17 +129,17 @@ mod tests {
         }
         let ledger = Arc::default();
         let target = RequestTarget::of(&"http://a.test".parse().unwrap()).unwrap();
-        let answer = || {
-            let request = OpenRequest::begin(&ledger, Arc::new(Forgetful), "GET", &target);
+        let response = || {
+            let request = OpenRequest::begin(&ledger, Arc::new(DiscardLog), "GET", &target);
             request.finish(None);
             ResponseBody::new(mpsc::channel(1).1, request)
         };
-        let mut answers: Vec<_> = (0..3).map(|_| answer()).collect();
-        assert!(ledger.has(3) && !ledger.has(4), "they came and were not read");
-        // One is read to its end, one is let go.
+        let mut responses: Vec<_> = (0..3).map(|_| response()).collect();
+        assert!(ledger.has(3) && !ledger.has(4), "three responses are unread");
+        // Read one to its end and drop another.
         let mut cx = Context::from_waker(Waker::noop());
-        assert!(Pin::new(&mut answers[0]).poll_frame(&mut cx).is_ready());
-        drop(answers.pop());
+        assert!(Pin::new(&mut responses[0]).poll_frame(&mut cx).is_ready());
+        drop(responses.pop());
         assert!(ledger.has(1) && !ledger.has(2));
     }
 }

@@ -1,5 +1,5 @@
-//! From a target to a connection: look up, check, connect, encrypt. What is dialled is an address
-//! that was checked, never a name again, so that nothing can change in between.
+//! Resolves a target, checks its addresses, connects and encrypts. Only checked addresses are
+//! dialled, and a name is resolved once, so a second lookup cannot yield another address.
 
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
@@ -18,7 +18,7 @@ use super::lookups::WorkerKey;
 use super::outbound::Outbound;
 use super::target::RequestTarget;
 
-/// Addresses of one name that are tried.
+/// Maximum addresses tried for one name.
 const TRIES: usize = 8;
 
 /// A connection to a target.
@@ -27,7 +27,7 @@ pub(super) enum DialedStream {
     Encrypted(Box<TlsStream<TcpStream>>),
 }
 
-/// Connects to a target by one of the grants that cover it.
+/// Connects to a target, using only addresses that one of `grants` allows.
 pub(super) async fn dial(
     outbound: &Outbound,
     target: &RequestTarget,
@@ -44,7 +44,8 @@ pub(super) async fn dial(
     allowed.truncate(TRIES);
     let mut failed = Error::DestinationIpProhibited;
     while let Some(address) = (!allowed.is_empty()).then(|| allowed.remove(0)) {
-        // A share for each that is left, so that one that does not answer leaves time for others.
+        // Split the remaining time evenly, so that an address that does not answer leaves time for
+        // the others.
         let left = until.saturating_duration_since(Instant::now());
         let share = left / u32::try_from(allowed.len() + 1).unwrap_or(1);
         let address = SocketAddr::new(address.to_canonical(), target.port);
@@ -64,7 +65,7 @@ async fn look_up(
 ) -> Result<Vec<IpAddr>, Error> {
     let failed = || Error::DnsError { rcode: None, info_code: None };
     let found = async {
-        // AbortOnDrop by the call itself, which cannot be broken off.
+        // The blocking call owns the permit, because it cannot be cancelled.
         let permit = outbound.lookup_permit(worker).await.map_err(|_| failed())?;
         let resolving = outbound.resolving(&target.host);
         let looking = tokio::task::spawn_blocking(move || {
@@ -73,7 +74,7 @@ async fn look_up(
             found
         });
         looking.await.map_err(|_| failed())?.map_err(|error| {
-            tracing::debug!(%error, "a name was not found");
+            tracing::debug!(%error, "name lookup failed");
             failed()
         })
     };
@@ -95,16 +96,16 @@ async fn connect(
     let stream = connected.await.map_err(|_| Error::ConnectionTimeout)?;
     let stream = stream.map_err(|error| fault::connect(&error))?;
     if !shunned.is_empty() {
-        // Where it led: 0.0.0.0 is this machine by another name.
+        // Check the peer as well: 0.0.0.0 also leads to this machine.
         let peer = stream.peer_addr().map_err(|error| fault::connect(&error))?.ip().to_canonical();
         let own = stream.local_addr().map_err(|error| fault::connect(&error))?.ip().to_canonical();
-        // One that listens on all addresses is found by the connection being one to ourselves.
+        // A listener on all addresses is recognised by the connection leading back to this machine.
         let on_all = shunned.iter().any(|own| own.ip().to_canonical().is_unspecified());
         if is_shunned(peer) || (on_all && (peer.is_loopback() || peer == own)) {
             return Err(Error::DestinationIpProhibited);
         }
     }
-    // A request that waits for more of itself gains nothing.
+    // Delaying small writes gains nothing for a request.
     stream.set_nodelay(true).map_err(|error| fault::connect(&error))?;
     Ok(stream)
 }

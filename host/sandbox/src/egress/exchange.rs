@@ -32,14 +32,14 @@ use super::target::RequestTarget;
 use super::task::AbortOnDrop;
 use super::{dial, fault};
 
-/// Headers that an answer may have. Their bytes are bounded besides.
+/// Maximum headers of a response. Their bytes are limited separately.
 const HEADERS: usize = 256;
 
-/// Everything that a request needs on its way.
+/// One checked request and everything needed to send it.
 pub(super) struct Exchange {
     pub(super) outbound: Outbound,
     pub(super) entry: Arc<OpenRequest>,
-    /// Those that cover it.
+    /// The grants that cover the request.
     pub(super) grants: Vec<HttpGrant>,
     pub(super) placeholders: Placeholders,
     pub(super) limits: Limits,
@@ -47,30 +47,30 @@ pub(super) struct Exchange {
     pub(super) worker: WorkerKey,
 }
 
-/// A place in the line for a connection.
+/// A position in the queue for a connection permit.
 pub(super) type ConnectionTurn =
     Pin<Box<MaybeDone<BoxFuture<'static, Result<OwnedSemaphorePermit, AcquireError>>>>>;
 
-/// Joins the line now: a guest reads its answers in the order in which it asked, and one that waits
-/// for the first must not find that later ones have all the connections.
+/// Joins the queue for a connection immediately. A guest reads responses in the order of its
+/// requests, so a later request must not take the last connection while an earlier one waits.
 pub(super) fn queue(connections: &Arc<Semaphore>) -> ConnectionTurn {
     let mut turn = Box::pin(maybe_done(connections.clone().acquire_owned().boxed()));
     let _ = turn.as_mut().poll(&mut Context::from_waker(Waker::noop()));
     turn
 }
 
-/// The answer, or a code of `wasi:http`.
+/// The response, or a `wasi:http` error.
 pub(super) type ResponseResult = Result<Response<WasiBody>, Error>;
 
 impl Exchange {
-    /// Sends a request on the threads that are there for it.
+    /// Sends a request on the outbound threads.
     pub(super) async fn run(
         self,
         turn: ConnectionTurn,
         request: Request<WasiBody>,
     ) -> ResponseResult {
         let threads = self.outbound.threads().map_err(|error| {
-            tracing::error!(%error, "the threads for requests cannot be started");
+            tracing::error!(%error, "failed to start the outbound threads");
             Error::InternalError(None)
         });
         let entry = self.entry.clone();
@@ -84,15 +84,15 @@ impl Exchange {
         let mut task = AbortOnDrop(threads.spawn(self.perform(turn, request)));
         entry.bind(&task.0);
         match (&mut task.0).await {
-            Ok(answer) => answer,
+            Ok(result) => result,
             Err(_) => Err(Error::ConnectionTerminated),
         }
     }
 
     async fn perform(self, turn: ConnectionTurn, request: Request<WasiBody>) -> ResponseResult {
         let record = RecordOnDrop(self.entry.clone());
-        let answer = self.attempt(turn, request).await;
-        match answer {
+        let result = self.attempt(turn, request).await;
+        match result {
             Ok((parts, incoming, connection, permit, redactor)) => {
                 let (frames, received) = mpsc::channel(1);
                 let pump = ResponsePump {
@@ -124,15 +124,16 @@ impl Exchange {
         turn.as_mut().await;
         let permit = turn.as_mut().take_output().and_then(Result::ok);
         let permit = permit.ok_or(Error::ConnectionLimitReached)?;
-        // What a crash could make undone must not have been told to anyone.
+        // Nothing is sent before the turn is durable. A crash could otherwise undo a turn that
+        // others know of.
         self.entry.log.before_leaving().await.map_err(|error| {
-            tracing::warn!(%error, "a request was not sent: its turn is not on disk");
+            tracing::warn!(%error, "request not sent: its turn is not durable");
             Error::InternalError(None)
         })?;
         let credentials = self.reveal(&mut request);
         check_head(&request, &self.limits)?;
         let redactor = self.placeholders.redactor(credentials).map_err(|error| {
-            tracing::error!(%error, "secrets cannot be looked for");
+            tracing::error!(%error, "failed to build the redactor");
             Error::InternalError(None)
         })?;
         let until = Instant::now() + wait(self.options.connect_timeout, &self.limits);
@@ -140,7 +141,7 @@ impl Exchange {
         let dialled = dial::dial(&self.outbound, target, &self.grants, &self.worker, until).await;
         let stream = dialled.inspect_err(|error| {
             if matches!(error, Error::DestinationIpProhibited) {
-                self.entry.ledger.deny(inner(&self.entry.method, target));
+                self.entry.ledger.deny(non_public(&self.entry.method, target));
             }
         })?;
         let buffer = self.limits.http_header_bytes.max(self.limits.http_chunk_bytes).max(8 << 10);
@@ -154,7 +155,7 @@ impl Exchange {
             client.handshake(TokioIo::new(stream)).await.map_err(fail)?;
         let connection = AbortOnDrop(tokio::spawn(async move {
             if let Err(error) = connection.await {
-                tracing::debug!(%error, "a connection of a guest's request broke");
+                tracing::debug!(%error, "outbound connection failed");
             }
         }));
         self.entry.bind(&connection.0);
@@ -169,22 +170,22 @@ impl Exchange {
         }
         if !redactor.is_empty() {
             if self.is_with_secrets() && is_coded(&parts.headers) {
-                // What is in it cannot be seen, so it might be the secret.
+                // The redactor cannot see inside an encoded body, which may contain a secret.
                 return Err(Error::HttpResponseContentCoding(None));
             }
-            // It may become longer or shorter.
+            // Redaction changes the length.
             parts.headers.remove(CONTENT_LENGTH);
-            redactor.hide(&mut parts.headers);
+            redactor.redact(&mut parts.headers);
         }
         Ok((parts, incoming, connection, permit, BodyRedactor::new(redactor)))
     }
 
-    /// Whether it goes to where a secret may have come to, with this request or another.
+    /// Returns true if a secret may be sent to this host, by this request or any other.
     fn is_with_secrets(&self) -> bool {
         self.placeholders.any_may_reach(&self.entry.target.host)
     }
 
-    /// Puts the secrets in that may be told where it goes.
+    /// Substitutes the secrets that may be sent to this target.
     fn reveal(&self, request: &mut Request<WasiBody>) -> Credentials {
         let told = self.placeholders.allowed_for(&self.entry.method, &self.entry.target);
         let credentials = told.reveal_in_headers(request.headers_mut());
@@ -200,7 +201,8 @@ impl Exchange {
         credentials
     }
 
-    /// Waits for an answer to begin, for as long as nothing more of the request is sent.
+    /// Waits for the response to begin. The timeout starts again while request bytes are being
+    /// sent.
     async fn first_byte<T>(&self, answer: impl Future<Output = T>) -> Result<T, Error> {
         let within = wait(self.options.first_byte_timeout, &self.limits);
         let mut answer = std::pin::pin!(answer);
@@ -216,17 +218,18 @@ impl Exchange {
     }
 }
 
-/// An answer that has begun, and what it hangs on.
+/// A response whose headers have arrived, with the connection and permit that it holds.
 type StartedResponse =
     (http::response::Parts, Incoming, AbortOnDrop<()>, OwnedSemaphorePermit, BodyRedactor);
 
-/// How long one step may take: as the guest says, and no longer than the limit.
+/// Returns the timeout of one step: the guest's own, capped at the limit.
 fn wait(asked: Option<Duration>, limits: &Limits) -> Duration {
     let most = Duration::from_millis(limits.http_wait_ms);
     asked.map_or(most, |asked| asked.min(most))
 }
 
-/// Whether an answer's body is anything but the bytes that are meant.
+/// Returns true if a response body has a content or transfer coding other than plain or chunked
+/// bytes.
 fn is_coded(headers: &HeaderMap) -> bool {
     let coded = |name, plain: &str| {
         headers
@@ -237,7 +240,7 @@ fn is_coded(headers: &HeaderMap) -> bool {
     coded(CONTENT_ENCODING, "identity") || coded(TRANSFER_ENCODING, "chunked")
 }
 
-/// Holds a request's head to its limit.
+/// Checks the size of a request's path and headers.
 pub(super) fn check_head<B>(request: &Request<B>, limits: &Limits) -> Result<(), Error> {
     let path = request.uri().path_and_query().map_or("", PathAndQuery::as_str);
     if path.len() as u64 + size(request.headers()) > limits.http_header_bytes {
@@ -247,13 +250,13 @@ pub(super) fn check_head<B>(request: &Request<B>, limits: &Limits) -> Result<(),
     Ok(())
 }
 
-/// Bytes of headers on the wire.
+/// Returns the bytes that headers take on the wire.
 pub(super) fn size(headers: &HeaderMap) -> u64 {
     headers.iter().map(|(name, value)| (name.as_str().len() + value.len() + 4) as u64).sum()
 }
 
-/// A request to an address that is not public, by a grant that does not say that it may.
-fn inner(method: &str, target: &RequestTarget) -> Denial {
+/// The denial of a request that resolves to a non-public address without a grant for one.
+fn non_public(method: &str, target: &RequestTarget) -> Denial {
     let grants = target.grant(true).map(|grant| Grants { http: vec![grant], ..Grants::default() });
     Denial {
         wanted: Some(format!("{method} {target}, which has no public address")),
@@ -266,7 +269,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_coding_is_seen_wherever_it_is_said() {
+    fn content_and_transfer_codings_are_detected() {
         let headers = |all: &[(&'static str, &'static str)]| {
             let mut headers = HeaderMap::new();
             for (name, value) in all {

@@ -12,7 +12,7 @@ use super::target::RequestTarget;
 use crate::guest::denials::MOST;
 use crate::guest::turn::RequestLog;
 
-/// What a turn's requests share: those that are open, and what they were denied.
+/// The open requests and denials of one instance's current turn.
 #[derive(Debug, Default)]
 pub(super) struct RequestLedger {
     open: Mutex<BTreeMap<u64, Arc<OpenRequest>>>,
@@ -21,8 +21,8 @@ pub(super) struct RequestLedger {
     unread: AtomicU64,
 }
 
-/// An answer that the guest has not read to its end: its last chunk waits here, and perhaps its
-/// headers do.
+/// Counts a response that the guest has not read to its end. The host holds its last chunk and
+/// perhaps its headers.
 #[derive(Debug)]
 pub(super) struct UnreadResponse(Arc<RequestLedger>);
 
@@ -44,12 +44,13 @@ impl RequestLedger {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether there are so many requests on their way, or so many answers that are not read.
+    /// Returns true if at least `most` requests are in flight or at least `most` responses are
+    /// unread.
     pub(super) fn has(&self, most: u64) -> bool {
         self.open().len() as u64 >= most || self.unread.load(Ordering::Relaxed) >= most
     }
 
-    /// No more are kept than are told: a guest may be denied something a million times in a turn.
+    /// Keeps at most [`MOST`] denials. A guest may be denied a million requests in one turn.
     pub(super) fn deny(&self, denial: Denial) {
         let mut denied = self.denied();
         if denied.len() < MOST && !denied.contains(&denial) {
@@ -57,12 +58,12 @@ impl RequestLedger {
         }
     }
 
-    /// What was denied since this was last asked.
+    /// The denials since the list was last taken.
     pub(super) fn denied(&self) -> MutexGuard<'_, Vec<Denial>> {
         self.denied.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Breaks off what is open, and has it recorded.
+    /// Aborts all open requests and records them.
     pub(super) fn end(&self) {
         let open: Vec<_> = std::mem::take(&mut *self.open()).into_values().collect();
         for request in open {
@@ -74,7 +75,7 @@ impl RequestLedger {
     }
 }
 
-/// What is to be told of a request at its end.
+/// One request, from its start to its record.
 pub(super) struct OpenRequest {
     number: u64,
     pub(super) method: String,
@@ -85,9 +86,9 @@ pub(super) struct OpenRequest {
     pub(super) status: AtomicU16,
     pub(super) sent: AtomicU64,
     pub(super) received: AtomicU64,
-    /// The request's body went past its limit.
+    /// The request body exceeded its limit.
     pub(super) past_limit: AtomicBool,
-    /// The answer came to its end.
+    /// The response body arrived in full.
     pub(super) whole: AtomicBool,
     recorded: AtomicBool,
     tasks: Mutex<Vec<AbortHandle>>,
@@ -125,7 +126,7 @@ impl OpenRequest {
         request
     }
 
-    /// Writes down how it ended. Only the first word counts.
+    /// Records the end of the request. Only the first call has an effect.
     fn record(&self, error: Option<&str>) {
         if self.recorded.swap(true, Ordering::SeqCst) {
             return;
@@ -150,22 +151,22 @@ impl OpenRequest {
         self.ledger.open().remove(&self.number);
     }
 
-    /// Has the task broken off with the turn.
+    /// Aborts `task` when the turn ends.
     pub(super) fn bind<T>(&self, task: &JoinHandle<T>) {
         self.tasks.lock().unwrap_or_else(PoisonError::into_inner).push(task.abort_handle());
-        // A turn that ended in between did not see it.
+        // A turn that ended before the push did not abort the task.
         if self.recorded.load(Ordering::SeqCst) {
             task.abort();
         }
     }
 }
 
-/// Sees to it that an request is recorded whatever becomes of the task it is in.
+/// Records a request as abandoned if its task is dropped before it finishes.
 pub(super) struct RecordOnDrop(pub(super) Arc<OpenRequest>);
 
 impl Drop for RecordOnDrop {
     fn drop(&mut self) {
-        // Whoever waited for it lost interest.
+        // The receiver dropped the request.
         self.0.finish(Some("abandoned"));
     }
 }
@@ -175,7 +176,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_million_denials_are_not_kept() {
+    fn denials_are_bounded() {
         let ledger = RequestLedger::default();
         for n in 0..10_000 {
             for _ in 0..2 {

@@ -1,9 +1,9 @@
-//! What a worker has instead of a secret: a random text, which the host replaces on the way to the
-//! hosts that the operator named for the secret.
+//! Placeholders for secrets. A guest gets a random text, and the host replaces it with the secret
+//! in requests to the hosts that the operator named.
 //!
-//! It is replaced in headers, in Basic credentials, in the path and in the query. Not in bodies:
-//! what is in a body is content, which a host that may well be told a secret as a credential would
-//! store and show to others (a comment, a paste, a file).
+//! Placeholders are replaced in headers, Basic credentials, paths and queries, but not in bodies. A
+//! host that may receive a secret as a credential could store a body and show it to others (a
+//! comment, a paste, a file).
 
 use std::collections::{BTreeSet, VecDeque};
 use std::fmt;
@@ -21,27 +21,27 @@ use super::redactor::Redactor;
 use super::secret::OperatorSecret;
 use super::target::RequestTarget;
 
-/// All but what means only itself everywhere in a URL.
+/// All characters except those that are literal everywhere in a URL.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// Bytes of Basic credentials that are known again in later answers.
+/// Maximum bytes of Basic credentials that are remembered for redacting later responses.
 const KNOWN_BYTES: usize = 8 << 10;
 
-/// The stand-ins of one instance.
+/// The placeholders of one instance.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Placeholders {
     each: Vec<Placeholder>,
     known: Arc<Mutex<KnownCredentials>>,
 }
 
-/// Basic credentials: as they are sent, and as the worker has them.
+/// Pairs of Basic credentials: as sent, and as the guest wrote them.
 pub(super) type Credentials = BTreeSet<(String, String)>;
 
-/// What answers are looked through for.
+/// The Basic credentials to redact from responses.
 #[derive(Default)]
 struct KnownCredentials {
     credentials: VecDeque<(String, String)>,
-    /// Made of these and the secrets.
+    /// The redactor for these credentials and the secrets. `None` if it has to be rebuilt.
     redactor: Option<Redactor>,
 }
 
@@ -59,12 +59,12 @@ struct Placeholder {
 }
 
 impl Placeholders {
-    /// New ones, for an instance that may use these secrets.
+    /// Generates placeholders for the secrets that an instance may use.
     pub(crate) fn new(access: &HttpAccess) -> wasmtime::Result<Self> {
         let placeholder = |(name, secret): (&SecretName, &OperatorSecret)| {
             let mut random = [0; 16];
             getrandom::fill(&mut random)
-                .map_err(|_| wasmtime::Error::msg("the system has no randomness"))?;
+                .map_err(|_| wasmtime::Error::msg("the system has no source of randomness"))?;
             let digits: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
             let text = format!("skep-secret-{digits}");
             Ok(Placeholder { name: name.clone(), text, secret: secret.clone() })
@@ -73,18 +73,19 @@ impl Placeholders {
         Ok(Self { each, known: Arc::default() })
     }
 
-    /// The stand-in for a secret.
+    /// Returns the placeholder of a secret.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         let found = self.each.iter().find(|placeholder| placeholder.name.as_str() == name);
         found.map(|found| found.text.as_str())
     }
 
-    /// All of them by the names of their secrets, in order.
+    /// Iterates over secret names and their placeholders, sorted by name.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&SecretName, &str)> {
         self.each.iter().map(|placeholder| (&placeholder.name, placeholder.text.as_str()))
     }
 
-    /// All of them as environment variables: `SKEP_SECRET_` and the name in capitals.
+    /// Returns the placeholders as environment variables: `SKEP_SECRET_` and the name in upper
+    /// case.
     pub(crate) fn environment(&self) -> Vec<(String, String)> {
         let variable = |(name, text): (&SecretName, &str)| {
             let name = name.as_str().to_ascii_uppercase().replace('-', "_");
@@ -93,7 +94,7 @@ impl Placeholders {
         self.iter().map(variable).collect()
     }
 
-    /// Those whose secrets may be sent there.
+    /// Returns the placeholders whose secrets may be sent to `target`.
     pub(super) fn allowed_for(&self, method: &str, target: &RequestTarget) -> Self {
         let RequestTarget { scheme, host, port } = target;
         let is_for =
@@ -102,12 +103,12 @@ impl Placeholders {
         Self { each, known: Arc::default() }
     }
 
-    /// Whether any of the secrets may be told a host, in whatever way.
+    /// Returns true if any of the secrets may be sent to `host`, by any method and port.
     pub(super) fn any_may_reach(&self, host: &str) -> bool {
         self.each.iter().any(|placeholder| placeholder.secret.may_reach(host))
     }
 
-    /// Puts the secrets into a request's headers. The Basic credentials among them.
+    /// Replaces placeholders in a request's headers. Returns the Basic credentials that changed.
     pub(super) fn reveal_in_headers(&self, headers: &mut HeaderMap) -> Credentials {
         let mut credentials = Credentials::new();
         for (name, value) in headers.iter_mut() {
@@ -121,7 +122,7 @@ impl Placeholders {
                 }
                 None => self.reveal(text, str::to_owned),
             };
-            // A secret has only characters that a header may have.
+            // A secret contains only characters that are valid in a header.
             let Some(mut shown) = shown.and_then(|text| text.try_into().ok()) else { continue };
             HeaderValue::set_sensitive(&mut shown, true);
             *value = shown;
@@ -129,7 +130,8 @@ impl Placeholders {
         credentials
     }
 
-    /// In `Basic dXNlcjpzdGFuZC1pbg==`: the credentials as they were, and as they are sent.
+    /// Replaces placeholders inside `Basic dXNlcjpzdGFuZC1pbg==`. Returns the credentials before
+    /// and after.
     fn reveal_in_basic(&self, text: &str) -> Option<(String, String)> {
         let (scheme, sent) = text.split_once(' ')?;
         if !scheme.eq_ignore_ascii_case("basic") {
@@ -140,7 +142,7 @@ impl Placeholders {
         Some((sent.trim().to_owned(), STANDARD.encode(shown)))
     }
 
-    /// The path and query with the secrets in them, if any belong there.
+    /// Returns the path and query with secrets in them, or `None` if they contain no placeholder.
     pub(super) fn reveal_in_path(&self, path: &str) -> Option<String> {
         self.reveal(path, |secret| utf8_percent_encode(secret, RESERVED).to_string())
     }
@@ -156,12 +158,12 @@ impl Placeholders {
         shown
     }
 
-    /// What takes the secrets out of an answer, in each form in which they may have been sent or a
-    /// server writes what it was sent: as they are, in a URL, in JSON, in HTML, in Basic credentials.
-    /// `credentials` are this request's.
+    /// Returns a redactor for responses. It finds each form in which a secret may have been sent or
+    /// echoed: literally, in a URL, in JSON, in HTML, and in Basic credentials. `credentials`
+    /// belong to this request.
     ///
-    /// All secrets of the instance: a server may have been told one in another request, at another
-    /// port or by another name.
+    /// It covers all secrets of the instance, because the server may have received another one in
+    /// an earlier request, on another port or under another name.
     pub(super) fn redactor(&self, credentials: Credentials) -> Result<Redactor, BuildError> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let own = credentials.len();
@@ -191,8 +193,8 @@ impl Placeholders {
     }
 }
 
-/// What a value is in Base64 wherever it stands in what is encoded, without the digits that its
-/// neighbours have a part in.
+/// Returns the Base64 digits that encode `value` at each possible offset, without the digits that
+/// depend on neighbouring bytes.
 fn within_base64(value: &str) -> impl Iterator<Item = String> {
     let placed = |before: usize| {
         let bytes = [&[0; 2][..before], value.as_bytes()].concat();
@@ -203,7 +205,7 @@ fn within_base64(value: &str) -> impl Iterator<Item = String> {
     (0..3).flat_map(placed).collect::<Vec<_>>().into_iter()
 }
 
-/// A value as servers write it.
+/// Returns a value in the forms that servers write.
 fn forms(value: &str) -> BTreeSet<String> {
     let written = |table: &[(char, &str)]| -> String {
         let one =
@@ -211,14 +213,14 @@ fn forms(value: &str) -> BTreeSet<String> {
         value.chars().map(|c| one(c).unwrap_or_else(|| c.to_string())).collect()
     };
     let in_url = utf8_percent_encode(value, RESERVED).to_string();
-    // Whoever writes small hexadecimal digits leaves the rest as it is.
+    // An encoder that writes lower-case hexadecimal digits leaves the other characters as they are.
     let mut small = in_url.clone().into_bytes();
     for at in (0..small.len()).filter(|&at| in_url.as_bytes()[at] == b'%') {
         small[at + 1..at + 3].make_ascii_lowercase();
     }
     let json = [('\\', "\\\\"), ('"', "\\\"")];
     let slashes = [&json[..], &[('/', "\\/")]].concat();
-    // For what is put into a page.
+    // JSON that is embedded in a page.
     let scripts = [&json[..], &[('&', "\\u0026"), ('<', "\\u003c"), ('>', "\\u003e")]].concat();
     let html = |double, single| {
         written(&[('&', "&amp;"), ('<', "&lt;"), ('>', "&gt;"), ('"', double), ('\'', single)])
@@ -259,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_goes_where_the_operator_said() {
+    fn secrets_go_only_to_their_hosts() {
         let placeholders = placeholders();
         assert_eq!(allowed_for(&placeholders, "POST", "https://a.com"), ["a"]);
         assert_eq!(allowed_for(&placeholders, "GET", "https://a.com"), ["a", "b"]);
@@ -291,7 +293,7 @@ mod tests {
         ] {
             let mut answer = HeaderMap::new();
             answer.insert("x", format!("<{shown}>").try_into().unwrap());
-            redactor.hide(&mut answer);
+            redactor.redact(&mut answer);
             let seen = answer["x"].to_str().unwrap();
             assert!(seen.contains(&basic) || seen == format!("<{a}>"), "{seen}");
         }
@@ -302,11 +304,14 @@ mod tests {
         let path = placeholders.reveal_in_path(&format!("/p/{b}?key={a}"));
         assert_eq!(path.as_deref(), Some("/p/value-of-b?key=value%2Fof%2Ba"));
         assert_eq!(placeholders.reveal_in_path("/"), None);
-        assert!(!format!("{placeholders:?}{headers:?}").contains("value"), "not in any Debug");
+        assert!(
+            !format!("{placeholders:?}{headers:?}").contains("value"),
+            "Debug output contains a secret"
+        );
     }
 
     #[test]
-    fn a_secret_is_known_as_servers_write_it() {
+    fn secrets_are_recognised_in_the_forms_servers_write() {
         let value = r#"a"b\c/d&e<f>g'h"#;
         let forms = forms(value);
         for form in [
@@ -323,11 +328,14 @@ mod tests {
             assert!(forms.contains(form), "{form} is not in {forms:?}");
         }
         assert_eq!(super::forms("plain-value").len(), 1);
-        assert!(super::forms("Ab/Cd+Ef").contains("Ab%2fCd%2bEf"), "only the digits are smaller");
+        assert!(
+            super::forms("Ab/Cd+Ef").contains("Ab%2fCd%2bEf"),
+            "only the hexadecimal digits are lower case"
+        );
     }
 
     #[test]
-    fn credentials_are_known_once_however_often_they_are_sent() {
+    fn repeated_credentials_are_remembered_once() {
         let placeholders = placeholders();
         let basic = STANDARD.encode(format!("me:{}", placeholders.get("a").unwrap()));
         let mut headers = HeaderMap::new();
@@ -338,12 +346,12 @@ mod tests {
     }
 
     #[test]
-    fn credentials_of_an_earlier_request_are_known() {
+    fn credentials_of_earlier_requests_are_redacted() {
         let placeholders = placeholders();
         let seen = |redactor: &Redactor, sent: &str| {
             let mut answer = HeaderMap::new();
             answer.insert("x", format!("<{sent}>").try_into().unwrap());
-            redactor.hide(&mut answer);
+            redactor.redact(&mut answer);
             answer["x"].to_str().unwrap().to_owned()
         };
         let basic = |n: usize, of: &str| STANDARD.encode(format!("{n:0>0$}:{of}", n % 7));
@@ -357,7 +365,8 @@ mod tests {
             placeholders.redactor(credentials).unwrap();
         }
         let redactor = placeholders.redactor(Credentials::new()).unwrap();
-        // The latest as they were, and of all the others no more than a digit at each end.
+        // The latest credentials are redacted as a whole. Of older ones, at most one digit at each
+        // end remains.
         assert_eq!(seen(&redactor, &basic(599, "value/of+a")), format!("<{}>", basic(599, a)));
         for n in 0..50 {
             let sent = basic(n, "value/of+a");
@@ -365,6 +374,6 @@ mod tests {
             assert!(shown.contains(a) && shown.len() <= sent.len() + a.len() - 10, "{shown}");
         }
         let known = placeholders.known.lock().unwrap();
-        assert!(known.credentials.len() < 600, "they are not kept without end");
+        assert!(known.credentials.len() < 600, "credentials are remembered without bound");
     }
 }

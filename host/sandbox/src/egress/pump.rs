@@ -16,7 +16,7 @@ use super::ledger::RecordOnDrop;
 use super::redactor::BodyRedactor;
 use super::task::AbortOnDrop;
 
-/// Brings an answer's body to the guest.
+/// Forwards a response body to the guest, one chunk at a time.
 pub(super) struct ResponsePump {
     pub(super) frames: mpsc::Sender<Result<Frame<Bytes>, Error>>,
     pub(super) incoming: Incoming,
@@ -30,10 +30,10 @@ pub(super) struct ResponsePump {
 
 impl ResponsePump {
     pub(super) async fn run(mut self) {
-        let ended = self.carry().await;
+        let ended = self.forward().await;
         let entry = &self.record.0;
         match ended {
-            // Nobody reads it any more, which is no fault.
+            // The guest stopped reading, which is not an error.
             None => entry.finish(None),
             Some(Ok(())) => {
                 entry.whole.store(true, Ordering::Release);
@@ -41,17 +41,17 @@ impl ResponsePump {
             }
             Some(Err(error)) => {
                 entry.finish(Some(fault::code(&error)));
-                // If nobody hears it, nobody reads.
+                // If the receiver is gone, no one reads the error.
                 let _ = self.frames.send(Err(error)).await;
             }
         }
     }
 
-    /// `None` where the guest has stopped reading.
-    async fn carry(&mut self) -> Option<Result<(), Error>> {
+    /// Returns `None` if the guest stopped reading.
+    async fn forward(&mut self) -> Option<Result<(), Error>> {
         let entry = self.record.0.clone();
         loop {
-            // Not before there is room for it.
+            // Read from the connection only when the channel has room.
             drop(self.frames.reserve().await.ok()?);
             let frame = tokio::select! {
                 frame = tokio::time::timeout(self.between, self.incoming.frame()) => frame,
@@ -63,30 +63,30 @@ impl ResponsePump {
                     return Some(Err(fault::exchange(&error, self.limits.http_header_bytes)));
                 }
                 Ok(None) => {
-                    let rest = self.redactor.rest();
-                    self.give(rest).await?;
+                    let rest = self.redactor.finish();
+                    self.send(rest).await?;
                     return Some(Ok(()));
                 }
                 Ok(Some(Ok(frame))) => frame,
             };
             match frame.into_data() {
                 Ok(bytes) => {
-                    // Here, and not where the guest reads: what records the end does not wait for
-                    // the thread that has just made room.
+                    // Count here and not in the guest's reader, which may not be polled again
+                    // before the end is recorded.
                     let length = bytes.len() as u64;
                     let received = entry.received.fetch_add(length, Ordering::Relaxed) + length;
                     if received > self.limits.http_body_bytes {
                         let limit = self.limits.http_body_bytes;
                         return Some(Err(Error::HttpResponseBodySize(Some(limit))));
                     }
-                    let bytes = self.redactor.pass(bytes);
-                    self.give(bytes).await?;
+                    let bytes = self.redactor.push(bytes);
+                    self.send(bytes).await?;
                 }
                 Err(frame) => {
                     let Ok(mut trailers) = frame.into_trailers() else { continue };
-                    let rest = self.redactor.rest();
-                    self.give(rest).await?;
-                    self.redactor.hide(&mut trailers);
+                    let rest = self.redactor.finish();
+                    self.send(rest).await?;
+                    self.redactor.redact(&mut trailers);
                     self.frames.send(Ok(Frame::trailers(trailers))).await.ok()?;
                     return Some(Ok(()));
                 }
@@ -94,8 +94,9 @@ impl ResponsePump {
         }
     }
 
-    /// A chunk at a time.
-    async fn give(&mut self, mut bytes: Bytes) -> Option<()> {
+    /// Sends bytes in chunks of at most `http_chunk_bytes`. Returns `None` if the guest stopped
+    /// reading.
+    async fn send(&mut self, mut bytes: Bytes) -> Option<()> {
         let most = usize::try_from(self.limits.http_chunk_bytes).unwrap_or(usize::MAX).max(1);
         while !bytes.is_empty() {
             let chunk = bytes.split_to(most.min(bytes.len()));

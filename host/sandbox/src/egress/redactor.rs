@@ -1,9 +1,9 @@
-//! Takes a secret out of what comes back: wherever its bytes stand in an answer, the worker sees
-//! its stand-in, also where they arrive in pieces.
+//! Removes secrets from responses. Each occurrence of a secret becomes its placeholder, including
+//! one that is split across chunks.
 //!
-//! This is against servers that echo what they were sent. It finds the forms that echoes have: as
-//! sent, as in a URL, as in JSON, as in HTML. One that gives it back in another (backwards, say) is in league
-//! with the worker, and the operator named it.
+//! This protects against servers that echo what they received. It finds the common encodings of an
+//! echo: literal, URL, JSON and HTML. A server that returns a secret in another form (reversed, for
+//! example) cooperates with the worker, and the operator chose to trust that server.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt;
@@ -15,27 +15,27 @@ use aho_corasick::{Anchored, BuildError};
 use bytes::{Bytes, BytesMut};
 use http::header::{HeaderMap, HeaderValue};
 
-/// What is replaced, and by what.
+/// The values to replace and their placeholders. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Redactor(Option<Arc<Patterns>>);
 
-/// All values in one automaton: each byte of an answer is looked at once, however many values there
-/// are and however much of each came before it.
+/// All values in one automaton, so that each byte of a response is examined once, regardless of the
+/// number of values and the length of their partial matches.
 struct Patterns {
     automaton: NFA,
-    /// Its state before anything.
+    /// The automaton's initial state.
     start: StateID,
-    /// By value.
+    /// Indexed by value.
     placeholders: Vec<Bytes>,
-    /// What each of the other states has seen.
+    /// The matches of every state other than the initial one.
     seen: HashMap<StateID, Seen>,
 }
 
 #[derive(Clone, Copy)]
 struct Seen {
-    /// So many bytes may be the beginning of a value.
+    /// Trailing bytes that may be the beginning of a value.
     pending: usize,
-    /// The longest value that ends here, and its length.
+    /// The longest value that ends in this state, and its length.
     found: Option<(usize, usize)>,
 }
 
@@ -54,7 +54,7 @@ impl Patterns {
             let ended = ended.map(|value| (value.as_usize(), automaton.pattern_len(value)));
             ended.max_by_key(|(_, length)| *length)
         };
-        let start = |anchored| automaton.start_state(anchored).expect("it has both");
+        let start = |anchored| automaton.start_state(anchored).expect("both start states exist");
         let mut seen = HashMap::new();
         for value in pairs.keys() {
             let mut state = start(Anchored::Yes);
@@ -75,10 +75,11 @@ impl Patterns {
 }
 
 impl Redactor {
-    /// Values, none of them empty, and their stand-ins. Of two for the same value the first counts.
+    /// Builds a redactor from values, none of them empty, and their placeholders. If a value occurs
+    /// twice, its first placeholder is used.
     ///
     /// # Errors
-    /// Where they are more than anything could be searched for.
+    /// If there are too many values to search for.
     pub(super) fn new(pairs: impl Iterator<Item = (String, String)>) -> Result<Self, BuildError> {
         let mut each = BTreeMap::new();
         for (value, placeholder) in pairs {
@@ -92,11 +93,11 @@ impl Redactor {
         self.0.is_none()
     }
 
-    /// A whole text, redacted; `None` where there is nothing to redactor.
+    /// Redacts a complete text. Returns `None` if it contains no value.
     fn whole(&self, bytes: &[u8]) -> Option<Bytes> {
         let patterns = self.0.as_ref()?;
         let mut search = Search::new(patterns);
-        search.look(patterns, bytes);
+        search.scan(patterns, bytes);
         if search.hidden.is_empty() {
             return None;
         }
@@ -104,8 +105,8 @@ impl Redactor {
         Some(search.rest(patterns))
     }
 
-    /// Headers or trailers, redacted.
-    pub(super) fn hide(&self, headers: &mut HeaderMap) {
+    /// Redacts the values of headers or trailers.
+    pub(super) fn redact(&self, headers: &mut HeaderMap) {
         for value in headers.values_mut() {
             if let Some(redacted) = self.whole(value.as_bytes())
                 && let Ok(redacted) = HeaderValue::from_maybe_shared(redacted)
@@ -116,24 +117,24 @@ impl Redactor {
     }
 }
 
-/// Where a search has got to. Places are counted from the beginning of the text.
+/// The progress of a search. Positions count from the beginning of the text.
 struct Search {
     state: StateID,
-    /// All before this was looked at.
+    /// The position up to which bytes were examined.
     at: usize,
-    /// What was looked at and not yet given out.
+    /// Bytes that were examined and not yet emitted.
     held: BytesMut,
-    /// Where that begins.
+    /// The position of the first held byte.
     from: usize,
-    /// What will not be given out, in order.
-    hidden: VecDeque<Hidden>,
+    /// The ranges to replace, in order.
+    hidden: VecDeque<Range>,
 }
 
-/// A value, or several that overlap.
-struct Hidden {
+/// A range to replace: one value, or several that overlap.
+struct Range {
     from: usize,
     to: usize,
-    /// That of the first of them.
+    /// The first value in the range.
     value: usize,
 }
 
@@ -143,8 +144,8 @@ impl Search {
         Self { state: patterns.start, at: 0, held: BytesMut::new(), from: 0, hidden }
     }
 
-    /// Finds all values that end in what comes next.
-    fn look(&mut self, patterns: &Patterns, bytes: &[u8]) {
+    /// Finds all values that end in `bytes`.
+    fn scan(&mut self, patterns: &Patterns, bytes: &[u8]) {
         let Patterns { automaton, .. } = patterns;
         for &byte in bytes {
             self.state = automaton.next_state(Anchored::No, self.state, byte);
@@ -152,27 +153,27 @@ impl Search {
             if automaton.is_match(self.state)
                 && let Some((value, length)) = patterns.seen(self.state).found
             {
-                self.hide(Hidden { from: self.at - length, to: self.at, value });
+                self.add(Range { from: self.at - length, to: self.at, value });
             }
         }
     }
 
-    fn hide(&mut self, mut found: Hidden) {
+    fn add(&mut self, mut found: Range) {
         while let Some(last) = self.hidden.pop_back_if(|last| last.to > found.from) {
             if last.from < found.from {
-                found = Hidden { to: found.to, ..last };
+                found = Range { to: found.to, ..last };
             }
         }
         self.hidden.push_back(found);
     }
 
-    /// Nothing that is found later begins before this.
+    /// Returns the position before which no later match can begin.
     fn decided(&self, patterns: &Patterns) -> usize {
         self.at - patterns.seen(self.state).pending
     }
 
-    /// Gives out what comes before `until`, of which all is decided.
-    fn give(&mut self, patterns: &Patterns, until: usize) -> Bytes {
+    /// Emits the bytes before `until`. No later match can begin there.
+    fn emit(&mut self, patterns: &Patterns, until: usize) -> Bytes {
         let mut out = BytesMut::new();
         while let Some(hidden) = self.hidden.pop_front_if(|hidden| hidden.to <= until) {
             self.pass(hidden.from, &mut out);
@@ -180,8 +181,8 @@ impl Search {
             out.extend_from_slice(&patterns.placeholders[hidden.value]);
         }
         match self.hidden.front() {
-            // It may become longer. What it has is not needed any more.
-            Some(&Hidden { from, to, .. }) if from <= until => {
+            // The range may still grow. Its own bytes are not needed any more.
+            Some(&Range { from, to, .. }) if from <= until => {
                 self.pass(from, &mut out);
                 self.skip(to);
             }
@@ -204,11 +205,11 @@ impl Search {
 
     fn rest(&mut self, patterns: &Patterns) -> Bytes {
         self.state = patterns.start;
-        self.give(patterns, self.at)
+        self.emit(patterns, self.at)
     }
 }
 
-/// A body on its way through a redactor.
+/// Redacts a body chunk by chunk.
 #[derive(Default)]
 pub(super) struct BodyRedactor {
     redactor: Redactor,
@@ -221,24 +222,25 @@ impl BodyRedactor {
         Self { redactor, search }
     }
 
-    /// What can be passed on once this has come. It holds back what may be a value's beginning.
-    pub(super) fn pass(&mut self, bytes: Bytes) -> Bytes {
+    /// Takes one chunk and returns the bytes that can be forwarded. Holds back a suffix that may be
+    /// the beginning of a value.
+    pub(super) fn push(&mut self, bytes: Bytes) -> Bytes {
         let (Some(patterns), Some(search)) = (&self.redactor.0, &mut self.search) else {
             return bytes;
         };
-        search.look(patterns, &bytes);
+        search.scan(patterns, &bytes);
         search.held.extend_from_slice(&bytes);
         let decided = search.decided(patterns);
-        search.give(patterns, decided)
+        search.emit(patterns, decided)
     }
 
-    /// Trailers, redacted.
-    pub(super) fn hide(&self, trailers: &mut HeaderMap) {
-        self.redactor.hide(trailers);
+    /// Redacts trailers.
+    pub(super) fn redact(&self, trailers: &mut HeaderMap) {
+        self.redactor.redact(trailers);
     }
 
-    /// What was held back, when nothing more comes.
-    pub(super) fn rest(&mut self) -> Bytes {
+    /// Returns the held bytes at the end of the body.
+    pub(super) fn finish(&mut self) -> Bytes {
         let (Some(patterns), Some(search)) = (&self.redactor.0, &mut self.search) else {
             return Bytes::new();
         };
@@ -254,14 +256,14 @@ mod tests {
         let mut redacted = BodyRedactor::new(redactor.clone());
         let mut out = Vec::new();
         for piece in pieces {
-            out.extend_from_slice(&redacted.pass(Bytes::copy_from_slice(piece)));
+            out.extend_from_slice(&redacted.push(Bytes::copy_from_slice(piece)));
         }
-        out.extend_from_slice(&redacted.rest());
+        out.extend_from_slice(&redacted.finish());
         String::from_utf8(out).unwrap()
     }
 
     #[test]
-    fn a_value_is_found_however_it_is_cut() {
+    fn values_are_found_across_any_chunk_boundary() {
         let redactor = [("abcabd", "ONE"), ("abcabdef", "TWO")];
         let redactor =
             Redactor::new(redactor.map(|(value, text)| (value.into(), text.into())).into_iter())
@@ -280,17 +282,17 @@ mod tests {
     }
 
     #[test]
-    fn without_a_secret_nothing_is_copied_or_held_back() {
+    fn without_secrets_bytes_are_neither_copied_nor_held() {
         let mut redacted = BodyRedactor::default();
         let bytes = Bytes::from_static(b"abc");
-        assert_eq!(redacted.pass(bytes.clone()).as_ptr(), bytes.as_ptr());
-        assert!(redacted.rest().is_empty());
+        assert_eq!(redacted.push(bytes.clone()).as_ptr(), bytes.as_ptr());
+        assert!(redacted.finish().is_empty());
     }
 
-    /// Each of these would take minutes if each place were looked at once for each value, or for each
-    /// place before it.
+    /// Each case would take minutes if every position were examined once per value or per preceding
+    /// byte.
     #[test]
-    fn no_place_is_looked_at_again_and_again() {
+    fn redaction_takes_linear_time() {
         let numbered = |n: usize| (format!("value-of-{n:05}"), format!("placeholder-{n:05}"));
         let redactor = Redactor::new((0..2_000).map(numbered)).unwrap();
         let text = "value-of-00007".repeat(64 << 10);
@@ -308,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_of_values_that_overlap_is_left() {
+    fn overlapping_values_leave_no_remainder() {
         let pairs = [("abcdefgh", "ONE"), ("efghijkl", "TWO"), ("cdef", "IN"), ("f+g", "PART")];
         let redactor =
             Redactor::new(pairs.map(|(value, text)| (value.into(), text.into())).into_iter())

@@ -1,14 +1,15 @@
-//! The guest's standard streams: bounded queues with a thread on the host's side.
+//! The guest's standard streams: bounded queues, each served by a host thread.
 //!
-//! Never the inherited streams themselves. A write to a pipe that nobody reads blocks its thread,
-//! and with it whatever was to end the guest; here only the writer thread blocks, the queue fills
-//! up, and the guest waits as for any slow reader. Standard input is read when the guest asks for
-//! it and not before, so that what the guest leaves is there for the next program.
+//! Guests never get the inherited streams. A write to a pipe without a reader blocks its thread,
+//! and would block the code that has to end the guest. Here only the writer thread blocks, the
+//! queue fills up, and the guest waits as for any slow reader. Standard input is read only on
+//! demand, so that input the guest leaves unread remains for the next program.
 //!
-//! What is captured or goes to a log has no slow reader, so its queue never fills.
+//! The queue of a captured or logged stream never fills, because there is no slow reader.
 //!
-//! An error of the host's stream is the guest's: a full disk is one to write to, and what cannot be
-//! read is no end of the input. Only a closed pipe is no error, since it is its reader's choice.
+//! A guest sees the errors of the host's stream: a full disk fails its writes, and a failed read is
+//! not reported as the end of input. A closed pipe is not an error, because closing it is the
+//! reader's choice.
 
 mod lines;
 
@@ -29,22 +30,22 @@ pub use lines::{LINE_BYTES, LineSink};
 
 use lines::LineSplitter;
 
-/// Bytes under way in one stream.
+/// Maximum bytes in one queue.
 const CAPACITY: usize = 256 << 10;
 
-/// Bytes read from the host at once.
+/// Maximum bytes of one read from the host.
 const CHUNK: usize = 64 << 10;
 
 #[derive(Debug)]
 struct StreamQueue {
     bytes: VecDeque<u8>,
-    /// The sending side will send no more.
+    /// The sending side has finished.
     ended: bool,
-    /// Why no more is read or written on the host's side.
+    /// The error that ended the host's side.
     failure: Option<io::Error>,
-    /// The guest waits for input.
+    /// The guest is waiting for input.
     wanted: bool,
-    /// The host's thread is writing what it took.
+    /// The host thread is writing bytes that it took from the queue.
     writing: bool,
 }
 
@@ -53,7 +54,7 @@ struct Pipe {
     queue: Mutex<StreamQueue>,
     guest: Notify,
     host: Condvar,
-    /// Bytes that passed.
+    /// Bytes transferred.
     total: AtomicU64,
     terminal: bool,
     overflow: Overflow,
@@ -64,13 +65,13 @@ struct Pipe {
 enum Overflow {
     /// The guest waits.
     Wait,
-    /// What is over is counted and thrown away.
+    /// Excess bytes are counted and discarded.
     Discard { limit: usize },
 }
 
 impl StreamQueue {
-    /// Whether the guest may write on. What the host's stream failed with is said each time: a guest
-    /// that tries again is not to take its second write for a better one.
+    /// Fails if the guest cannot write. The host's error is repeated on each call, so that a retry
+    /// does not look like a success.
     fn writable(&self) -> StreamResult<()> {
         match &self.failure {
             None => Ok(()),
@@ -79,8 +80,8 @@ impl StreamQueue {
         }
     }
 
-    /// Why there is nothing to read and will be nothing, or `Ok` while there may be more. The error
-    /// is said each time, or a guest that reads on would take a part of its input for all of it.
+    /// Returns `Ok` while more input may come. The host's error is repeated on each call, so that a
+    /// guest does not mistake partial input for all of it.
     fn readable(&self) -> StreamResult<()> {
         match &self.failure {
             Some(error) => Err(StreamError::LastOperationFailed(copy(error).into())),
@@ -94,7 +95,7 @@ fn is_closed_pipe(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::BrokenPipe
 }
 
-/// The same error once more.
+/// Copies an error.
 fn copy(error: &io::Error) -> io::Error {
     match error.raw_os_error() {
         Some(code) => io::Error::from_raw_os_error(code),
@@ -133,7 +134,7 @@ impl Pipe {
         self.host.wait(queue).unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Ends the host's side for good.
+    /// Ends the host's side with an error.
     fn fail(&self, error: io::Error) {
         let mut queue = self.queue();
         queue.failure = Some(error);
@@ -151,17 +152,17 @@ impl Pipe {
     }
 }
 
-/// What the guest writes to: standard output or standard error.
+/// Standard output or standard error of a guest.
 #[derive(Clone, Debug)]
 pub struct GuestOutput(Arc<Pipe>);
 
-/// The host's end of an [`GuestOutput`] that is written out by a thread.
+/// The host's end of a [`GuestOutput`] that a thread writes out.
 #[derive(Debug)]
 pub struct OutputWriter(Arc<Pipe>);
 
 impl GuestOutput {
-    /// An output that a thread of its own writes to `target`. `terminal` is what the guest is told
-    /// when it asks whether it talks to one.
+    /// Creates an output that a dedicated thread writes to `target`. `terminal` is what the guest
+    /// sees as [`IsTerminal`].
     pub fn to_writer(
         mut target: impl Write + Send + 'static,
         terminal: bool,
@@ -192,42 +193,42 @@ impl GuestOutput {
         Ok((Self(pipe.clone()), OutputWriter(pipe)))
     }
 
-    /// An output that keeps its first `limit` bytes and counts the rest.
+    /// Creates an output that keeps its first `limit` bytes and counts the rest.
     pub fn captured(limit: usize) -> Self {
         Self(Pipe::new(false, Overflow::Discard { limit }))
     }
 
-    /// An output whose lines go to `sink`. The guest never waits.
+    /// Creates an output whose lines go to `sink`. The guest never waits.
     pub fn lines(sink: Arc<dyn LineSink>) -> Self {
         Self::lines_and_captured(sink, 0)
     }
 
-    /// An output whose lines go to `sink`, and that keeps its first `limit` bytes besides.
+    /// Creates an output whose lines go to `sink` and that also keeps its first `limit` bytes.
     pub fn lines_and_captured(sink: Arc<dyn LineSink>, limit: usize) -> Self {
         let lines = Some(LineSplitter::to(sink));
         Self(Arc::new(Pipe::open(false, Overflow::Discard { limit }, lines)))
     }
 
-    /// Passes on a line that was begun and has no newline yet: there is no more of it in this turn.
+    /// Passes on an incomplete last line at the end of a turn.
     pub fn finish_lines(&self) {
         if let Some(lines) = &self.0.lines {
             lines.finish();
         }
     }
 
-    /// What was captured so far.
+    /// Returns the captured bytes.
     pub fn contents(&self) -> Vec<u8> {
         self.0.queue().bytes.iter().copied().collect()
     }
 
-    /// How many bytes the guest has written.
+    /// Returns the number of bytes that the guest has written.
     pub fn total(&self) -> u64 {
         self.0.total.load(Ordering::Relaxed)
     }
 
-    /// Takes in what a guest in another process has printed, a piece of at most 64 KiB. Nobody waits.
-    pub(crate) fn take_in(&self, bytes: &[u8]) {
-        // What is captured or goes to a log has room for it; what is closed needs none.
+    /// Accepts output of an out-of-process guest, at most 64 KiB at a time. Never waits.
+    pub(crate) fn accept(&self, bytes: &[u8]) {
+        // Captured and logged streams always have room, and a closed one discards the bytes.
         let _ = self.push(bytes);
     }
 
@@ -235,7 +236,7 @@ impl GuestOutput {
         let mut queue = self.0.queue();
         queue.writable()?;
         if bytes.len() > self.0.room(&queue) {
-            return Err(StreamError::trap("more was written than check-write allowed"));
+            return Err(StreamError::trap("wrote more than check-write allowed"));
         }
         self.0.total.fetch_add(bytes.len() as u64, Ordering::Relaxed);
         let keep = match self.0.overflow {
@@ -253,11 +254,11 @@ impl GuestOutput {
 }
 
 impl OutputWriter {
-    /// Waits until everything that was written has reached its target, for `patience` at most.
-    /// Returns whether it has. A pipe that its reader closed counts as reached.
+    /// Waits up to `patience` until all output has reached its target. Returns true if it has. A
+    /// pipe that its reader closed counts as reached.
     ///
     /// # Errors
-    /// The target's, where something that the guest has written is lost.
+    /// The target's error, if output is lost.
     pub fn drain(&self, patience: Option<Duration>) -> io::Result<bool> {
         let until = patience.map(|patience| Instant::now() + patience);
         let mut queue = self.0.queue();
@@ -325,22 +326,22 @@ impl StdoutStream for GuestOutput {
     }
 
     fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
-        // Asked for by preview3 only, which is not linked.
+        // Only preview3 calls this, and it is not linked.
         Box::new(tokio::io::sink())
     }
 }
 
-/// What the guest reads from.
+/// Standard input of a guest.
 #[derive(Clone, Debug)]
 pub struct GuestInput(Arc<Pipe>);
 
 impl GuestInput {
-    /// No input: the end at once.
+    /// Creates an input that ends at once.
     pub fn empty() -> Self {
         Self::from_bytes(&[])
     }
 
-    /// These bytes, and then the end.
+    /// Creates an input of these bytes.
     pub fn from_bytes(bytes: &[u8]) -> Self {
         let pipe = Pipe::new(false, Overflow::Wait);
         let mut queue = pipe.queue();
@@ -350,7 +351,8 @@ impl GuestInput {
         Self(pipe)
     }
 
-    /// What a thread of its own reads from `source`, a chunk each time the guest wants some.
+    /// Creates an input that a dedicated thread reads from `source`, one chunk each time the guest
+    /// wants input.
     pub fn from_reader(mut source: impl Read + Send + 'static, terminal: bool) -> io::Result<Self> {
         let pipe = Pipe::new(terminal, Overflow::Wait);
         let thread = pipe.clone();
@@ -381,7 +383,7 @@ impl GuestInput {
         Ok(Self(pipe))
     }
 
-    /// How many bytes the guest has read.
+    /// Returns the number of bytes that the guest has read.
     pub fn total(&self) -> u64 {
         self.0.total.load(Ordering::Relaxed)
     }

@@ -1,10 +1,9 @@
-//! The engine's clock: one thread that advances the epoch and throws the switch of whoever is late.
+//! The engine's clock: one thread that advances the epoch and ends guests at their deadlines.
 //!
-//! DeadlineTable live here, and not in a timer of the guest's own task, because that task is the one
-//! thing that cannot be relied on to be polled: its guest may compute without end, or block in a
-//! write to a pipe that nobody reads.
+//! Deadlines are kept here and not in a timer of the guest's task, because that task may not be
+//! polled: its guest may compute forever, or block in a write to a pipe without a reader.
 //!
-//! While no guest runs the thread sleeps.
+//! The thread sleeps while no guest runs.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
@@ -14,12 +13,12 @@ use wasmtime::EngineWeak;
 use crate::limits::kill::{KillReason, KillSwitch};
 use crate::limits::slice;
 
-/// How often a computing guest looks up. A short turn waits for about that long where others compute,
-/// some times in its course; the thread's work is some microseconds.
+/// The interval at which computing guests check for interruption. A short turn waits for about one
+/// interval, a few times, while others compute. A tick costs the thread some microseconds.
 const TICK: Duration = Duration::from_millis(1);
 
-/// Ticks without a guest before the thread sleeps. Going to sleep after each call would make every
-/// short call pay for waking it.
+/// Ticks without a guest before the thread sleeps. Sleeping after every call would make each short
+/// call pay for a wake-up.
 const IDLE_TICKS: u32 = 100;
 
 #[derive(Debug)]
@@ -39,17 +38,17 @@ struct TickerState {
     deadlines: DeadlineTable,
 }
 
-/// When the running guests have to be done, each in a place of its own.
+/// The deadlines of running guests, each in its own place.
 ///
-/// All are looked at on each tick, and no order is kept: a guest comes and goes in a microsecond,
-/// hundreds of thousands of times for each look at what are at most some thousand places.
+/// Every tick scans all of them, unsorted. Guests come and go within microseconds, hundreds of
+/// thousands of times per scan of at most a few thousand places.
 #[derive(Debug, Default)]
 struct DeadlineTable {
     places: Vec<Option<(Instant, Weak<KillSwitch>)>>,
     free: Vec<usize>,
 }
 
-/// A guest is running; ends when dropped.
+/// Marks a guest as running until it is dropped.
 #[derive(Debug)]
 pub(crate) struct RunningGuest<'a> {
     shared: &'a SharedTicker,
@@ -57,7 +56,7 @@ pub(crate) struct RunningGuest<'a> {
 }
 
 impl Ticker {
-    /// One whose thread is not there yet.
+    /// Creates a ticker whose thread is not started.
     pub(crate) fn still() -> Self {
         Self(Arc::new(SharedTicker {
             state: Mutex::new(TickerState::default()),
@@ -65,7 +64,7 @@ impl Ticker {
         }))
     }
 
-    /// Starts its thread, once.
+    /// Starts the thread. Called once.
     pub(crate) fn start(&self, engine: EngineWeak) -> std::io::Result<()> {
         let thread = self.0.clone();
         let thread = move || {
@@ -75,7 +74,7 @@ impl Ticker {
         std::thread::Builder::new().name("skep-ticker".into()).spawn(thread).map(drop)
     }
 
-    /// Registers a running guest, with the moment it has to be done, if there is one.
+    /// Registers a running guest and its deadline, if it has one.
     pub(crate) fn enter(
         &self,
         deadline: Option<Instant>,
@@ -128,7 +127,7 @@ impl DeadlineTable {
         self.free.push(place);
     }
 
-    /// Throws the switch of whoever is late, once.
+    /// Throws the kill switches of expired deadlines, each once.
     fn pass(&mut self, now: Instant) {
         for deadline in &mut self.places {
             if let Some((_, kill)) = deadline.take_if(|(at, _)| *at <= now)
@@ -171,7 +170,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_who_is_late_is_told_and_places_are_used_again() {
+    fn only_expired_deadlines_fire_and_places_are_reused() {
         let mut deadlines = DeadlineTable::default();
         let [early, late, gone] = [(); 3].map(|()| Arc::new(KillSwitch::default()));
         let now = Instant::now();

@@ -1,4 +1,4 @@
-//! The child's side: takes in what it needs, raises the wall, runs one guest, and is gone.
+//! The child process: receives a job, raises the wall, runs one guest, and exits.
 
 use std::fs::File;
 use std::io;
@@ -27,19 +27,19 @@ use crate::wall::{self, Allowed, Calls};
 use crate::wasi::spec::GuestSpec;
 use crate::wasi::spec::Mount;
 
-/// Memory that the process may have beside the guest's: its own, the guest's tables, what is on
-/// its way in or out.
+/// Maximum memory of the process besides the guest's memory: its own, the guest's tables, and data
+/// in transit.
 const BESIDE: u64 = 512 << 20;
 
-/// Descriptors that the process may have beside the guest's.
+/// Maximum descriptors of the process besides the guest's.
 const DESCRIPTORS: u64 = 64;
 
-/// How much less its share of a core is than the host's own threads'.
+/// The niceness relative to the host's own threads.
 const NICE: i32 = 10;
 
-/// Runs one guest as the host at the other end of standard input says, and returns the exit code.
+/// Runs the job that the host sends through standard input. Returns the exit code.
 pub fn run_main(_arguments: &[String]) -> i32 {
-    // There is nobody to tell but the host, which sees that it ends without a word.
+    // The host sees that the child exits without a report. There is nobody else to tell.
     match serve() {
         Ok(()) => 0,
         Err(_) => 1,
@@ -50,12 +50,13 @@ fn serve() -> io::Result<()> {
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
     wall::close_from(3)?;
     wall::hold(Resource::Core, 0)?;
-    // The host sees that this process computes a moment later, and only then gives it its part.
+    // The host throttles the child only after it has noticed that it computes. Until then it runs
+    // at a lower priority.
     rustix::process::nice(NICE)?;
     let socket = io::stdin().as_fd().try_clone_to_owned()?;
     let mut socket = UnixStream::from(socket);
     let (job, descriptors) = wire::receive_job(&mut socket)?;
-    // From here on a file like any other: what sockets have of their own is not on the list.
+    // Use the socket as a plain file from here on: socket calls are not allowed behind the wall.
     let mut socket = File::from(OwnedFd::from(socket));
     let done = match prepare(&job, descriptors) {
         Ok(prepared) => run(job, prepared, &socket)?,
@@ -64,14 +65,15 @@ fn serve() -> io::Result<()> {
     wire::send_done(&mut socket, &done)
 }
 
-/// What was opened and loaded before the wall.
+/// The parts of a run that are opened and loaded before the wall is raised.
 struct PreparedRun {
     engine: Arc<Engine>,
     code: Code,
     mounts: Vec<Mount>,
 }
 
-/// Loads the code and raises the wall. No thread is started before that: it would be outside.
+/// Loads the code and raises the wall. No thread may start earlier, because the wall would not
+/// apply to it.
 fn prepare(job: &ProcessJob, descriptors: Vec<OwnedFd>) -> io::Result<PreparedRun> {
     let mut descriptors = descriptors.into_iter();
     let native = File::from(descriptors.next().ok_or(io::ErrorKind::NotFound)?);
@@ -84,7 +86,7 @@ fn prepare(job: &ProcessJob, descriptors: Vec<OwnedFd>) -> io::Result<PreparedRu
     let limits = &job.limits;
     wall::hold(Resource::Data, limits.memory_bytes.saturating_add(BESIDE))?;
     wall::hold(Resource::Nofile, limits.open_descriptors.saturating_add(DESCRIPTORS))?;
-    // What is only read is not to have other times either.
+    // File times in a read-only directory must not change either.
     let times = job.mounts.iter().all(|mount| mount.rights == Rights::ReadWrite);
     wall::raise(&Allowed { directories: &allowed, calls: Calls::Files { times } })?;
     let quota = Quota { bytes: limits.disk_bytes, entries: limits.disk_entries };
@@ -115,7 +117,7 @@ fn run(job: ProcessJob, prepared: PreparedRun, socket: &File) -> io::Result<Done
         stdout,
         stderr,
         mounts,
-        // This process is the guest's alone, and nobody waits beside it.
+        // No other guest shares this process.
         files: FileCalls::new(FileThread::Inline),
         limits: job.limits,
         ..GuestSpec::default()
@@ -123,7 +125,7 @@ fn run(job: ProcessJob, prepared: PreparedRun, socket: &File) -> io::Result<Done
     let turn = Box::new(NoTurn::configured(job.identity, job.config));
     let threads = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
     let (slots, kill) = (CpuSlots::new(1), Arc::<KillSwitch>::default());
-    // Without a grant nothing is sent, and what would be is not even started.
+    // Nothing is sent without a grant, so the outbound threads never start.
     let outbound = Outbound::default();
     let done = threads.block_on(async {
         let code = (job.profile, &code);
@@ -135,7 +137,8 @@ fn run(job: ProcessJob, prepared: PreparedRun, socket: &File) -> io::Result<Done
             }
         }
     });
-    // The host reads on for as long as it likes, and ends this process when it does not.
+    // Waits without a timeout: the host reads for as long as it wants, and otherwise kills this
+    // process.
     stdout_writer.drain(None)?;
     stderr_writer.drain(None)?;
     Ok(done)

@@ -1,11 +1,11 @@
-//! What passes between a host and the child that runs a command, over a socket.
+//! The protocol between a host and the child that runs a command, over a socket.
 //!
-//! First the descriptors, with one byte. Then frames: a byte that says what it is, the length of the
-//! body (4 bytes, little-endian), the body. Towards the child: a job (JSON), standard input. From it:
-//! pieces of what the guest prints, and one frame (JSON) with the end.
+//! The descriptors come first, with one byte. Frames follow: a byte for the kind, the length of the
+//! body (4 bytes, little-endian), and the body. The host sends a job (JSON) and standard input. The
+//! child sends pieces of output and one report (JSON).
 //!
-//! What comes from the child is a stranger's. No frame is larger than its kind may be, every text is
-//! cut, every name is looked up in a table of ours, and anything else ends the conversation.
+//! The child is untrusted. Each kind of frame has a maximum size, and an unexpected frame ends the
+//! run. The [`message`] module validates the report.
 
 use std::fs::File;
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
@@ -24,16 +24,16 @@ use super::job::ProcessJob;
 use super::message;
 use crate::instance::Done;
 
-/// Descriptors that one message may carry, and so directories of a guest and its code.
+/// Maximum descriptors in one message: the code and the guest's directories.
 const DESCRIPTORS: usize = 64;
 
-/// Bytes of a job, whose arguments and environment come from one input.
+/// Maximum bytes of a job. Its arguments and environment come from one input.
 const JOB_BYTES: u32 = 64 << 20;
 
-/// Bytes of one piece of what the guest prints.
+/// Maximum bytes of one piece of output.
 pub(super) const PIECE: usize = 64 << 10;
 
-/// Bytes of the end: frames of a crash, for the most part.
+/// Maximum bytes of a report. Most of it are the frames of a crash.
 const DONE_BYTES: u32 = 256 << 10;
 
 const JOB: u8 = b'j';
@@ -42,7 +42,7 @@ const STDOUT: u8 = b'o';
 const STDERR: u8 = b'e';
 const DONE: u8 = b'd';
 
-/// Where the guest prints to.
+/// The stream that a guest prints to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stream {
     Stdout,
@@ -58,20 +58,21 @@ impl Stream {
     }
 }
 
-fn wrong(what: &'static str) -> io::Error {
+fn invalid(what: &'static str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, what)
 }
 
 /// Sends one frame.
 fn send(socket: &mut impl Write, tag: u8, body: &[u8]) -> io::Result<()> {
-    let length = u32::try_from(body.len()).map_err(|_| wrong("a frame is too long"))?;
+    let length = u32::try_from(body.len()).map_err(|_| invalid("frame too long"))?;
     let mut head = [tag, 0, 0, 0, 0];
     head[1..].copy_from_slice(&length.to_le_bytes());
     socket.write_all(&head)?;
     socket.write_all(body)
 }
 
-/// The next frame; `None` at the end. `most` says how long a body of its kind may be.
+/// Receives the next frame. Returns `None` at the end of the stream. `most` returns the maximum
+/// size of a kind, or `None` if the kind is not expected.
 fn next(
     socket: &mut impl Read,
     most: impl FnOnce(u8) -> Option<u32>,
@@ -84,7 +85,7 @@ fn next(
     let [tag, length @ ..] = head;
     let length = u32::from_le_bytes(length);
     if most(tag).is_none_or(|most| length > most) {
-        return Err(wrong("a frame that is not expected"));
+        return Err(invalid("unexpected frame"));
     }
     let mut body = vec![0; length as usize];
     socket.read_exact(&mut body)?;
@@ -101,7 +102,7 @@ pub(super) fn send_job(
     let mut rights = SendAncillaryBuffer::new(&mut space);
     if descriptors.len() > DESCRIPTORS || !rights.push(SendAncillaryMessage::ScmRights(descriptors))
     {
-        return Err(wrong("more directories than can be passed on"));
+        return Err(invalid("too many directories"));
     }
     let count = [u8::try_from(descriptors.len()).unwrap_or(u8::MAX)];
     sendmsg(&*socket, &[IoSlice::new(&count)], &mut rights, SendFlags::NOSIGNAL)?;
@@ -109,7 +110,7 @@ pub(super) fn send_job(
     send(socket, STDIN, &job.stdin)
 }
 
-/// Takes all of that in.
+/// Receives the descriptors, the job and the guest's standard input.
 pub(super) fn receive_job(socket: &mut UnixStream) -> io::Result<(ProcessJob, Vec<OwnedFd>)> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS))];
     let mut rights = RecvAncillaryBuffer::new(&mut space);
@@ -122,7 +123,7 @@ pub(super) fn receive_job(socket: &mut UnixStream) -> io::Result<(ProcessJob, Ve
         }
     }
     let only = |wanted, most| move |tag| (tag == wanted).then_some(most);
-    let missing = || wrong("the job is not whole");
+    let missing = || invalid("incomplete job");
     let (_, job) = next(socket, only(JOB, JOB_BYTES))?.ok_or_else(missing)?;
     let (_, stdin) = next(socket, only(STDIN, JOB_BYTES))?.ok_or_else(missing)?;
     let job = message::read_job(&job, stdin)?;
@@ -132,7 +133,8 @@ pub(super) fn receive_job(socket: &mut UnixStream) -> io::Result<(ProcessJob, Ve
     Ok((job, descriptors))
 }
 
-/// Passes on what the guest prints until the end; `None` where the child is gone before that.
+/// Passes on the guest's output until the report arrives. Returns `None` if the child exits without
+/// one.
 pub(super) fn receive(
     socket: &mut impl Read,
     limits: &Limits,
@@ -155,7 +157,7 @@ pub(super) fn receive(
     Ok(None)
 }
 
-/// Sends what the guest prints, in frames.
+/// Sends the guest's output in frames.
 pub(super) struct Printer {
     pub(super) socket: Arc<Mutex<File>>,
     pub(super) stream: Stream,
@@ -174,7 +176,7 @@ impl Write for Printer {
     }
 }
 
-/// Sends the end.
+/// Sends the report.
 pub(super) fn send_done(socket: &mut impl Write, done: &Done) -> io::Result<()> {
     send(socket, DONE, &message::write_done(done)?)
 }
@@ -223,14 +225,14 @@ mod tests {
     }
 
     #[test]
-    fn a_job_arrives_as_it_was_sent_with_its_descriptors() {
+    fn jobs_and_descriptors_arrive_unchanged() {
         let (mut here, mut there) = UnixStream::pair().unwrap();
         let null = std::fs::File::open("/dev/null").unwrap();
         send_job(&mut here, &job(), &[null.as_fd(), null.as_fd()]).unwrap();
         let (received, descriptors) = receive_job(&mut there).unwrap();
         assert_eq!(received, job());
         assert_eq!(descriptors.len(), 2);
-        // One that lacks a directory is no job.
+        // A descriptor is missing.
         send_job(&mut here, &job(), &[null.as_fd()]).unwrap();
         assert!(receive_job(&mut there).is_err());
     }
@@ -246,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn each_end_arrives_as_it_was_sent() {
+    fn reports_arrive_unchanged() {
         let crash = Crash {
             message: "unreachable".into(),
             frames: vec![Frame {
@@ -350,7 +352,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_guest_prints_comes_in_pieces() {
+    fn output_is_sent_in_bounded_pieces() {
         let (here, mut there) = UnixStream::pair().unwrap();
         let socket = Arc::new(Mutex::new(File::from(OwnedFd::from(here))));
         let mut printer = Printer { socket: socket.clone(), stream: Stream::Stderr };

@@ -1,11 +1,11 @@
-//! How many instances, memories and tables a component would have, counted without running it.
+//! Counts the instances, memories and tables of a component without running it.
 //!
-//! The component format lets one line instantiate a whole subtree, so 1.4 KB can describe 33
-//! million instances, and the compiler writes every one of them out: 12.7 GB before any limit of
-//! the store is asked. The count takes one pass over the bytes.
+//! In the component format, one line can instantiate a whole subtree. 1.4 KB can describe 33
+//! million instances, and the compiler writes out every one of them: 12.7 GB before any limit of
+//! the store applies. This count takes one pass over the bytes.
 //!
-//! What is handed in from outside, an imported module or component, counts as nothing here; the
-//! store's own limits still bound it.
+//! Imported modules and components count as nothing here. The store's own limits still apply to
+//! them.
 
 use skep_protocol::{LimitName, Limits};
 use wasmparser::{
@@ -13,33 +13,34 @@ use wasmparser::{
     ComponentTypeRef, Instance, MemoryType, Payload, TableType,
 };
 
-/// Elements that each single table has room for in the engine's pool, whatever a worker's limit on
-/// all of them is.
+/// Maximum elements of one table in the engine's pool, regardless of a worker's limit on all its
+/// tables.
 pub(crate) const TABLE_ELEMENTS: u64 = 65_536;
 
-/// What an instantiation would allocate.
+/// The allocations of one instantiation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Census {
     /// Instances of core modules.
     pub core_instances: u64,
-    /// Instances of components below the outermost.
+    /// Instances of nested components.
     pub component_instances: u64,
     /// Linear memories.
     pub memories: u64,
     /// Tables.
     pub tables: u64,
-    /// What the memories have at the start, in bytes.
+    /// Initial size of all memories, in bytes.
     pub memory_bytes: u64,
-    /// What the tables have at the start.
+    /// Initial size of all tables, in elements.
     pub table_elements: u64,
-    /// What the largest of them has.
+    /// Initial size of the largest table.
     pub largest_table: u64,
 }
 
 impl Census {
-    /// The first limit that it passes, with the count.
+    /// Returns the first limit that is exceeded, with the count.
     ///
-    /// Component instances are held to `core_instances` as well: they cost the compiler as much.
+    /// Component instances are checked against `core_instances` too, because they cost the compiler
+    /// as much.
     pub fn exceeds(&self, limits: &Limits) -> Option<(LimitName, u64)> {
         [
             (LimitName::core_instances, self.core_instances.max(self.component_instances)),
@@ -81,7 +82,7 @@ impl Census {
     }
 }
 
-/// A page of memory is 64 KiB, unless the memory says otherwise.
+/// The default page size is 64 KiB.
 const PAGE_LOG2: u32 = 16;
 
 /// Counts while a parser walks the file.
@@ -99,12 +100,12 @@ struct Level {
 }
 
 impl Counter {
-    /// How deep the parser is: 1 in the outermost module or component.
+    /// Returns the nesting depth: 1 in the outermost module or component.
     pub(crate) fn depth(&self) -> usize {
         self.levels.len()
     }
 
-    /// Takes note of one payload. Returns the total when the outermost ends.
+    /// Counts one payload. Returns the total at the end of the outermost module or component.
     pub(crate) fn visit(&mut self, payload: &Payload<'_>) -> wasmparser::Result<Option<Census>> {
         match payload {
             Payload::Version { encoding, .. } => {
@@ -219,7 +220,7 @@ impl Counter {
     }
 }
 
-/// An index that names nothing is the validator's to report.
+/// The validator reports an index that is out of bounds.
 fn get(space: &[Census], index: u32) -> Census {
     space.get(index as usize).copied().unwrap_or_default()
 }

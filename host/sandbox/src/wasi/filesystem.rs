@@ -1,8 +1,9 @@
-//! `wasi:filesystem`, over scopes.
+//! `wasi:filesystem`, implemented with scopes.
 //!
-//! wasmtime-wasi's own implementation reads whole directories at once and keeps its path sandbox to
-//! itself, so wrapping it would leave two places that resolve names and two that count. This one
-//! translates: every method finds the descriptor, makes one call of the scope, and converts back.
+//! wasmtime-wasi's own implementation reads whole directories at once and does not expose its path
+//! sandbox. Wrapping it would leave two places that resolve names and two that count. This
+//! implementation only translates: each method finds the descriptor, makes one call of the scope,
+//! and converts the result.
 
 mod errors;
 mod node;
@@ -26,7 +27,7 @@ use self::node::bindings::wasi::filesystem::{preopens, types};
 use types::{DescriptorFlags, ErrorCode, OpenFlags, PathFlags};
 
 impl World {
-    /// Makes one call of a scope where this guest's file calls are made.
+    /// Starts a call of a scope on the thread for this guest's file calls.
     pub(crate) fn on_disk<T: Send + Unpin + 'static>(
         &self,
         call: impl FnOnce() -> Result<T, ScopeError> + Send + 'static,
@@ -42,8 +43,7 @@ impl World {
         self.node(descriptor)?.directory()
     }
 
-    /// Room in the resource table is looked for before it is needed: the table's own answer to
-    /// being full is a trap.
+    /// Counts a new handle before it is needed, because a full resource table traps.
     fn has_room(&self) -> FsResult<Permit> {
         self.descriptors.open().ok_or_else(|| ErrorCode::InsufficientMemory.into())
     }
@@ -303,8 +303,8 @@ impl types::HostDescriptor for World {
         flags: DescriptorFlags,
     ) -> FsResult<Resource<Node>> {
         let directory = self.directory(&fd)?;
-        // `mutate-directory` is not looked at: whether names can be changed is the scope's right,
-        // and libcs ask for it when they only mean to list.
+        // `mutate-directory` is ignored. The scope's rights decide whether names can change, and
+        // libcs request the flag even for listing.
         let permit = self.has_room()?;
         let how = OpenHow {
             read: flags.contains(DescriptorFlags::READ),
@@ -371,8 +371,8 @@ impl types::HostDescriptor for World {
             let (a, b) = (a.stat()?, b.stat()?);
             Ok((a.device, a.inode) == (b.device, b.inode))
         });
-        // The interface has no error; two descriptors that cannot be looked at are not known to
-        // be the same.
+        // The interface has no error. Descriptors that cannot be examined are reported as
+        // different.
         Ok(same.await.unwrap_or(false))
     }
 
@@ -432,7 +432,7 @@ impl types::HostDirectoryEntryStream for World {
             });
             let (listing, batch) = call.await?;
             let entries = self.table.get_mut(&stream)?;
-            // An empty batch is the end: the listing is not put back.
+            // An empty batch is the end, so the listing is not put back.
             entries.listing = (!batch.is_empty()).then_some(listing);
             entries.batch = batch.into_iter();
         }

@@ -1,14 +1,14 @@
-//! WASI preview1 for core modules, over scopes.
+//! WASI preview1 for core modules, implemented with scopes.
 //!
-//! Most real programs on npm and PyPI are still preview1 commands. They run natively: behind the
-//! published adapter Go-built ones trap (they assume that they alone grow the memory), exit codes
-//! collapse to 0 and 1, and each listing re-reads the directory. wasmtime-wasi's own preview1
-//! writes straight to its files, past any quota. So the ABI's description, in `witx/`, is bound to
-//! the same [`World`] and the same scopes that components use, and there is one place where
-//! directories are counted and refused.
+//! Most programs on npm and PyPI are still preview1 commands. They run natively here. Behind the
+//! published adapter, programs built with Go trap (they assume that only they grow the memory),
+//! exit codes collapse to 0 and 1, and each listing re-reads the directory. wasmtime-wasi's own
+//! preview1 writes directly to its files, bypassing quotas. The ABI's description in `witx/` is
+//! therefore bound to the same [`World`] and scopes that components use, so directories are counted
+//! and refused in one place.
 //!
-//! Reads and writes move `hostcall_bytes` at most and say so as short counts, which every libc
-//! handles; an allocation of the guest's choosing is never made.
+//! Reads and writes transfer at most `hostcall_bytes` and return short counts, which every libc
+//! handles. No allocation has a size that the guest chooses.
 
 mod abi;
 mod clock;
@@ -476,7 +476,7 @@ impl wasi_snapshot_preview1::WasiSnapshotPreview1 for World {
     }
 
     fn proc_exit(&mut self, _memory: &mut Memory<'_>, code: types::Exitcode) -> wasmtime::Error {
-        // As a Unix system does: the low eight bits are the status.
+        // As on Unix, the status is the low eight bits.
         I32Exit((code & 0xff).cast_signed()).into()
     }
 
@@ -554,8 +554,8 @@ impl World {
         Ok((self.fds().directory(fd, needed)?, read_path(memory, path)?))
     }
 
-    /// No socket is ever handed out, so every descriptor is the wrong one. That is a mistake of the
-    /// guest and no denial: no grant would make it another.
+    /// There are no sockets, so every descriptor is the wrong kind. That is the guest's mistake and
+    /// not a denial, because no grant would help.
     fn not_a_socket(&mut self, fd: types::Fd) -> Error {
         match self.fds().entry(fd) {
             Ok(_) => Errno::Notsock.into(),

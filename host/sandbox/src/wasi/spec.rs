@@ -1,4 +1,4 @@
-//! What one instance is given: the whole of its access to anything outside.
+//! The configuration of one instance: all its access to the outside.
 
 use std::sync::Arc;
 
@@ -13,18 +13,18 @@ use crate::limits::admission::{MemoryAdmission, UnboundedMemory};
 /// A directory of the guest.
 #[derive(Clone, Debug)]
 pub struct Mount {
-    /// The path it has inside.
+    /// The path that the guest sees.
     pub guest: String,
-    /// What it is.
+    /// The directory.
     pub scope: Scope,
 }
 
-/// Everything an instance gets. What is not here, it does not have.
+/// The configuration of one instance. A guest has access to nothing else.
 #[derive(Clone, Debug)]
 pub struct GuestSpec {
-    /// Its arguments, its own name first.
+    /// The arguments, starting with the program's own name.
     pub args: Vec<String>,
-    /// Its environment; nothing of the host's is added.
+    /// The environment. Nothing of the host's is added.
     pub env: Vec<(String, String)>,
     /// Standard input.
     pub stdin: GuestInput,
@@ -32,18 +32,18 @@ pub struct GuestSpec {
     pub stdout: GuestOutput,
     /// Standard error.
     pub stderr: GuestOutput,
-    /// Its directories.
+    /// The directories.
     pub mounts: Vec<Mount>,
-    /// Where its file calls run.
+    /// Runs the file calls.
     pub files: FileCalls,
-    /// What it may ask others.
+    /// The hosts that it may send requests to.
     pub http: HttpAccess,
-    /// What it cannot pass.
+    /// The limits.
     pub limits: Limits,
-    /// Virtual clocks, seeded randomness, sorted directories and fixed file times. Fuel and
-    /// canonical NaNs are the profile's part.
+    /// The seed of a deterministic run: virtual clocks, seeded randomness, sorted directories and
+    /// fixed file times. The profile adds fuel and canonical NaNs.
     pub seed: Option<u64>,
-    /// Where its memory comes from.
+    /// Admits its memory.
     pub admission: Arc<dyn MemoryAdmission>,
 }
 

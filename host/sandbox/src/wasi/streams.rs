@@ -1,4 +1,4 @@
-//! Files as `wasi:io` streams. Each write passes the scope's ledger like any other.
+//! Files as `wasi:io` streams. Each write is counted by the scope's ledger, like any other write.
 
 use std::io;
 
@@ -10,13 +10,13 @@ use wasmtime_wasi_io::streams::{InputStream, OutputStream, StreamError, StreamRe
 use super::descriptors::Permit;
 use crate::guest::calls::{Call, FileCalls};
 
-/// Bytes moved by one call that the guest waits for.
+/// Maximum bytes of one call that the guest waits for.
 const CHUNK: usize = 256 << 10;
 
-/// Bytes read ahead for a guest that polls. It may leave thousands of such streams unread.
+/// Bytes read ahead for a guest that polls. It may have thousands of unread streams.
 const AHEAD: usize = 4 << 10;
 
-/// A file being read from a position on.
+/// Reads a file from a position on.
 pub(crate) struct FileInput {
     file: OpenFile,
     calls: FileCalls,
@@ -110,7 +110,7 @@ impl InputStream for FileInput {
     }
 }
 
-/// A file being written from a position on, or at its end.
+/// Writes a file from a position on, or at its end.
 pub(crate) struct FileOutput {
     file: OpenFile,
     calls: FileCalls,
@@ -119,7 +119,7 @@ pub(crate) struct FileOutput {
     _permit: Permit,
 }
 
-/// Where a stream writes.
+/// The position of a write.
 #[derive(Clone, Copy)]
 pub(crate) enum WritePlace {
     At(u64),
@@ -179,7 +179,7 @@ impl Pollable for FileOutput {
 impl OutputStream for FileOutput {
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
         if !matches!(self.state, WriteState::Idle) || bytes.len() > CHUNK {
-            return Err(StreamError::trap("more was written than check-write allowed"));
+            return Err(StreamError::trap("wrote more than check-write allowed"));
         }
         let (file, place) = (self.file.clone(), self.place);
         let call = self.calls.start(move || write_all(&file, &bytes, place));
@@ -217,7 +217,7 @@ impl OutputStream for FileOutput {
     }
 }
 
-/// The result of a future that is known to be ready.
+/// Returns the result of a future that is ready.
 fn now<F: Future>(future: F) -> Option<F::Output> {
     let mut future = std::pin::pin!(future);
     match future.as_mut().poll(&mut std::task::Context::from_waker(std::task::Waker::noop())) {

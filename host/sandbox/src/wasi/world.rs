@@ -1,4 +1,4 @@
-//! A guest's world: everything one instance can touch.
+//! The state behind one instance: everything that its guest can access.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -44,11 +44,11 @@ pub(crate) struct World {
     pub(crate) turn: Box<dyn Turn>,
     pub(crate) kill: Arc<KillSwitch>,
     pub(crate) deadline: Option<Instant>,
-    /// The guest is in a lifecycle hook.
+    /// True while the guest runs a lifecycle hook.
     pub(crate) in_hook: bool,
 }
 
-/// Where the stand-ins for secrets are among the config: `secret.NAME`.
+/// The prefix of secret placeholders in the config: `secret.NAME`.
 const SECRET: &str = "secret.";
 
 impl World {
@@ -103,12 +103,12 @@ impl World {
         })
     }
 
-    /// Returns preview1's descriptor table, filled with the standard streams and the mounts.
+    /// Returns preview1's descriptor table, with the standard streams and the mounts in it.
     pub(super) fn fds(&mut self) -> &mut FdTable {
         self.fds.filled(&self.mounts)
     }
 
-    /// What was denied since this was last asked.
+    /// Returns the denials since the last call.
     pub(crate) fn take_denials(&mut self) -> Denials {
         for denial in self.http.caller.take_denied() {
             self.denials.record_as("wasi:http/outgoing-handler", denial);
@@ -119,14 +119,14 @@ impl World {
         std::mem::take(&mut self.denials)
     }
 
-    /// A value of the config bundle, or the stand-in for a secret.
+    /// Returns a value of the config bundle, or a secret's placeholder.
     pub(crate) fn config(&self, key: &str) -> Option<String> {
         let secret =
             key.strip_prefix(SECRET).and_then(|name| self.http.caller.placeholders.get(name));
         secret.map(str::to_owned).or_else(|| self.turn.config(key))
     }
 
-    /// The config bundle and the stand-ins for secrets, sorted by key.
+    /// Returns the config bundle and the placeholders of secrets, sorted by key.
     pub(crate) fn config_all(&self) -> Vec<(String, String)> {
         let mut all: BTreeMap<_, _> = self.turn.config_all().into_iter().collect();
         let placeholders = self.http.caller.placeholders.iter();
@@ -134,7 +134,7 @@ impl World {
         all.into_iter().collect()
     }
 
-    /// How much of the turn is left, if it has a deadline.
+    /// Returns the time until the turn's deadline, if it has one.
     pub(crate) fn remaining(&self) -> Option<Duration> {
         self.deadline.map(|at| at.saturating_duration_since(Instant::now()))
     }

@@ -159,7 +159,7 @@ fn bytes() -> Vec<Case> {
 fn shapes() -> Vec<Case> {
     vec![
         Case::text("shares_its_memory", Refused("threads")),
-        Case::text("starts_with_parameters", Refused("takes or returns something")),
+        Case::text("starts_with_parameters", Refused("has parameters or results")),
         Case::text("imports_what_nobody_offers", Refused("evil:host/process@1.0.0")),
         Case::text("imports_the_wrong_type", Refused("does not fit")),
         Case::text("exports_the_wrong_type", Refused("another `run`")),

@@ -121,7 +121,7 @@ fn what_does_not_fit_into_the_limits_at_its_start_is_refused_before() {
 
 #[test]
 fn a_start_that_takes_or_returns_something_is_refused_before() {
-    let words = "this module's `_start` takes or returns something, which Skep does not offer";
+    let words = "this module's `_start` has parameters or results";
     both_refuse("returns", r#"(module (func (export "_start") (result i32) i32.const 5))"#, words);
     both_refuse("takes", r#"(module (func (export "_start") (param i32)))"#, words);
     both_refuse("global", r#"(module (global (export "_start") i32 i32.const 0))"#, words);
@@ -134,8 +134,7 @@ fn an_import_of_preview1_with_another_type_is_refused_before() {
             r#"(module (import "wasi_snapshot_preview1" "fd_close" {ty}) (func (export "_start")))"#
         )
     };
-    let words =
-        "it does not fit what Skep offers: wasi_snapshot_preview1.fd_close has another type";
+    let words = "its types do not match those that Skep offers: wasi_snapshot_preview1.fd_close has the wrong type";
     both_refuse("nothing", &module("(func)"), words);
     both_refuse("longer", &module("(func (param i64) (result i32))"), words);
     both_refuse("global", &module("(global i32)"), words);

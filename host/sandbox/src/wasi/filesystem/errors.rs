@@ -110,7 +110,7 @@ impl From<Errno> for ErrorCode {
     }
 }
 
-/// For errors that did not come from the kernel: cap-std makes some by kind alone.
+/// For errors that did not come from the kernel: cap-std creates some from a kind alone.
 impl From<io::ErrorKind> for ErrorCode {
     fn from(kind: io::ErrorKind) -> Self {
         use io::ErrorKind;

@@ -41,31 +41,31 @@ pub(crate) mod bindings {
     });
 }
 
-/// Why a call failed: a code for the guest, or the end of it.
+/// The error of a call.
 pub(crate) enum FsError {
-    /// The guest is told.
+    /// A code for the guest.
     Code(ErrorCode),
-    /// The guest misused a handle.
+    /// The guest misused a handle and is ended.
     Trap(wasmtime::Error),
 }
 
 pub(super) type FsResult<T> = Result<T, FsError>;
 
-/// What a guest's descriptor stands for.
+/// The object behind a guest's descriptor.
 #[expect(unreachable_pub, reason = "the generated bindings re-export it")]
 pub enum Node {
     /// A regular file.
     File {
-        /// The handle.
+        /// The file.
         file: OpenFile,
-        /// Its place among the open descriptors.
+        /// Counts it as open.
         permit: Permit,
     },
-    /// A directory. A preopened one has no permit: the guest did not open it.
+    /// A directory. A preopened one has no permit, because the guest did not open it.
     Directory {
-        /// The handle.
+        /// The directory.
         directory: OpenDirectory,
-        /// Its place among the open descriptors.
+        /// Counts it as open.
         permit: Option<Permit>,
     },
 }

@@ -6,8 +6,7 @@ use wasmtime_wasi_http::WasiHttpCtx;
 use super::budget::MessageBudget;
 use crate::egress::HttpCaller;
 
-/// The `wasi:http` state of one instance: the library's context, the budget for messages that the
-/// host stores, and the way out.
+/// The library's HTTP context, the budget for stored messages, and the outbound caller.
 pub(crate) struct HttpContext {
     pub(super) ctx: WasiHttpCtx,
     pub(super) budget: MessageBudget,

@@ -1,4 +1,4 @@
-//! The library's requests, answers and bodies, with what a guest has the host keep of them counted.
+//! The host functions of `wasi:http`, with stored messages counted against the budget.
 
 use wasmtime::component::Resource;
 use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, DynPollable};
@@ -14,7 +14,7 @@ use wasmtime_wasi_http::{FieldMap, WasiHttpCtxView};
 
 use super::budget::{self, MessageBudget};
 
-/// What the interface is called on.
+/// The receiver of the host functions.
 pub(super) struct Messages<'a> {
     pub(super) http: WasiHttpCtxView<'a>,
     pub(super) budget: &'a mut MessageBudget,
@@ -48,7 +48,7 @@ impl outgoing_handler::Host for Messages<'_> {
         request: Resource<HostOutgoingRequest>,
         options: Option<Resource<types::RequestOptions>>,
     ) -> HttpResult<Resource<HostFutureIncomingResponse>> {
-        // On its way it is held to what requests are.
+        // The limits on requests apply from here on.
         self.budget.forget(request.rep());
         outgoing_handler::Host::handle(&mut self.http, request, options)
     }
@@ -362,7 +362,7 @@ impl types::HostOutgoingBody for Messages<'_> {
         ts: Option<Resource<Trailers>>,
     ) -> HttpResult<()> {
         if let Some(trailers) = &ts {
-            // They have their room with the body.
+            // The body's size includes its trailers.
             self.budget.forget(trailers.rep());
         }
         types::HostOutgoingBody::finish(&mut self.http, id, ts)

@@ -1,4 +1,4 @@
-//! A directory's listing between two calls of `fd_readdir`.
+//! The state of a directory's listing between two calls of `fd_readdir`.
 
 use skep_scope::{Entry, Listing};
 
@@ -8,7 +8,7 @@ use crate::wasi::descriptors::Permit;
 pub(crate) struct ListingCursor {
     /// `None` after the last batch.
     pub(super) listing: Option<Listing>,
-    /// Which entry the batch begins with.
+    /// The index of the batch's first entry.
     pub(super) start: u64,
     pub(super) batch: Vec<Entry>,
     pub(super) permit: Permit,

@@ -1,8 +1,8 @@
-//! What a descriptor is, how it was opened, and what its guest may still do with it.
+//! The type, flags and rights of descriptors.
 //!
-//! A guest has all rights that make sense for what it has open: userlands refuse to open below a
-//! directory that does not say so, and what may be changed is the scope's to decide. A guest can give
-//! rights up, for a descriptor and for what will be opened below it. It does not get them back.
+//! A guest has all rights that make sense for an object, because some programs refuse to open files
+//! in a directory that does not have them. The scope decides about actual changes. A guest can give
+//! up rights, for a descriptor and for those opened from it, and cannot get them back.
 
 use wasmtime_wasi::cli::IsTerminal;
 
@@ -11,15 +11,15 @@ use super::fds::{Fd, FdEntry};
 use super::rights::RightsPair;
 use crate::wasi::world::World;
 
-/// How a file was opened, which cannot be changed afterwards.
+/// Flags that cannot change after opening.
 const SYNC: Fdflags = Fdflags::DSYNC.union(Fdflags::RSYNC).union(Fdflags::SYNC);
 
-/// What nobody can do with a directory.
+/// Rights that make no sense for a directory.
 const OF_FILES: Rights =
     Rights::FD_SEEK.union(Rights::FD_WRITE).union(Rights::FD_FILESTAT_SET_SIZE);
 
 impl Fd {
-    /// What can be done with it at all.
+    /// Returns all rights that make sense for the object.
     fn rights(&self) -> RightsPair {
         let stream =
             |right| RightsPair { base: right | Rights::POLL_FD_READWRITE, inheriting: right };
@@ -40,12 +40,13 @@ impl Fd {
 }
 
 impl FdEntry {
-    /// What the guest may do with it.
+    /// Returns the rights that the guest still has.
     fn rights(&self) -> RightsPair {
         self.fd.rights().without(self.given_up)
     }
 
-    /// Gives up all rights but these. More than there are cannot be kept.
+    /// Gives up all rights other than `kept`. Fails if `kept` includes a right that the guest does
+    /// not have.
     fn keep(&mut self, kept: RightsPair) -> Result<(), Errno> {
         if !self.rights().contains(kept) {
             return Err(Errno::Notcapable);

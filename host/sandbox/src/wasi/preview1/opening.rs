@@ -1,4 +1,4 @@
-//! `path_open`: the one call that makes a descriptor.
+//! `path_open`, the only call that creates a descriptor.
 
 use skep_scope::{OpenHow, Opened};
 
@@ -7,7 +7,7 @@ use super::fds::{Fd, FdEntry, OpenedFile};
 use super::rights::RightsPair;
 use crate::wasi::world::World;
 
-/// What is asked for.
+/// The arguments of a call.
 pub(super) struct Opening {
     pub(super) path: String,
     pub(super) follow: bool,
@@ -17,7 +17,7 @@ pub(super) struct Opening {
 }
 
 impl Opening {
-    /// The rights to the directory that it takes.
+    /// Returns the rights that the call needs for the directory.
     fn needed(&self) -> Rights {
         let mut needed = Rights::PATH_OPEN;
         needed.set(Rights::PATH_CREATE_FILE, self.open.contains(Oflags::CREAT));
@@ -25,7 +25,7 @@ impl Opening {
         needed
     }
 
-    /// The rights that it wants for what is opened.
+    /// Returns the rights that the call requests for the opened object.
     fn wanted(&self) -> Rights {
         let mut wanted = self.rights.base | self.rights.inheriting;
         if self.flags.contains(Fdflags::DSYNC) {

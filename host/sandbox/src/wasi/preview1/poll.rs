@@ -1,4 +1,4 @@
-//! `poll_oneoff`: waiting for the first of several things.
+//! `poll_oneoff`: waits for the first of several events.
 
 use std::pin::Pin;
 use std::task::Poll;
@@ -43,7 +43,8 @@ impl World {
         events: GuestPtr<types::Event>,
         count: u32,
     ) -> Result<u32, Error> {
-        // Each subscription costs a future of ours: hold them to what one call may pass.
+        // Each subscription allocates a future, so their number is bounded by what one call may
+        // transfer.
         let most = self.transfer_limit() / types::Subscription::guest_size();
         if count == 0 || count > most {
             return Err(Errno::Inval.into());

@@ -2,7 +2,7 @@
 
 use super::abi::types::Rights;
 
-/// Rights to a descriptor, and those that what is opened below it can have.
+/// The rights to a descriptor, and the rights that descriptors opened from it can have.
 #[derive(Clone, Copy)]
 pub(crate) struct RightsPair {
     pub(super) base: Rights,
