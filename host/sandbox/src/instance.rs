@@ -112,12 +112,12 @@ impl Instance {
             store.set_fuel(limits.fuel.min(PLENTY)).map_err(fault)?;
         }
         let share = Arc::new(slots.share());
-        let asked = share.clone();
+        let own_share = share.clone();
         store.epoch_deadline_callback(move |store| {
             if let Some(reason) = store.data().kill.reason() {
                 return Err(reason.into());
             }
-            Ok(match asked.should_yield() {
+            Ok(match own_share.should_yield() {
                 true => UpdateDeadline::Yield(1),
                 false => UpdateDeadline::Continue(1),
             })
@@ -148,7 +148,7 @@ impl Instance {
             .await;
         match connected {
             Ok(body) => instance.body = body,
-            Err(error) => return Err(instance.over(&error)),
+            Err(error) => return Err(instance.end_early(&error)),
         }
         Ok(instance)
     }
@@ -174,8 +174,9 @@ impl Instance {
         if !self.usable {
             return Err(Ended::HostFault(UNUSABLE.into()).into());
         }
-        let told = self.hook(async |store, hooks| hooks.call_connected(store, reason.into()).await);
-        told.await.map_err(|error| self.over(&error))
+        let called =
+            self.hook(async |store, hooks| hooks.call_connected(store, reason.into()).await);
+        called.await.map_err(|error| self.end_early(&error))
     }
 
     /// Calls the worker's `disconnecting` hook, if it exports one. It runs for `within` at most,
@@ -188,10 +189,10 @@ impl Instance {
         // The last turn's switch may have been thrown after that turn ended.
         self.reset(Arc::default());
         self.store.data_mut().deadline = Instant::now().checked_add(within);
-        let told = self.hook(async |store, hooks| hooks.call_disconnecting(store).await);
-        let told = told.await;
+        let called = self.hook(async |store, hooks| hooks.call_disconnecting(store).await);
+        let called = called.await;
         self.store.data().http.caller.end();
-        if let Err(error) = told {
+        if let Err(error) = called {
             let ended = self.end(&error);
             tracing::debug!(?ended, "the disconnecting hook failed");
         }
@@ -251,7 +252,7 @@ impl Instance {
         self.body = Body::Service(service, hooks);
         self.usable = result.is_ok();
         let ended = match result {
-            Ok(answer) if is_too_large(&answer, limits.output_bytes) => {
+            Ok(result) if is_too_large(&result, limits.output_bytes) => {
                 Ended::Limit { name: LimitName::output_bytes, crash: None, exit_code: None }
             }
             Ok(Ok(output)) => {
@@ -336,7 +337,7 @@ impl Instance {
     }
 
     /// Ends a turn that did not reach its input.
-    fn over(&mut self, error: &wasmtime::Error) -> Done {
+    fn end_early(&mut self, error: &wasmtime::Error) -> Done {
         let ended = self.end(error);
         Done { ended, cost: self.cost(), denials: self.take_denials() }
     }
@@ -364,8 +365,8 @@ impl Instance {
 
 /// Returns true if a result exceeds its limit. A media type and a failure's code have a fixed
 /// limit.
-fn is_too_large(answer: &Result<handler::Output, handler::Failure>, limit: u64) -> bool {
-    let (word, rest) = match answer {
+fn is_too_large(result: &Result<handler::Output, handler::Failure>, limit: u64) -> bool {
+    let (word, rest) = match result {
         Ok(output) => (&output.content_type, output.body.len()),
         Err(failure) => (&failure.code, failure.message.len()),
     };

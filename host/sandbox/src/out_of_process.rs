@@ -119,7 +119,7 @@ impl OutOfProcess {
         may_dial: bool,
         is_trusted: impl FnOnce() -> bool,
     ) -> Placement {
-        let possible = loaded.is_wasi_alone() && !(may_dial && loaded.dials());
+        let possible = loaded.imports_only_wasi() && !(may_dial && loaded.sends_requests());
         match self.isolation {
             Isolation::Thread => Placement::InProcess,
             Isolation::Process if possible => Placement::OutOfProcess,

@@ -143,15 +143,15 @@ fn access(rights: Rights) -> BitFlags<AccessFs> {
 }
 
 /// Sets a resource limit that cannot be raised again. A lower existing limit is kept.
-pub(crate) fn hold(resource: Resource, value: u64) -> io::Result<()> {
+pub(crate) fn set_limit(resource: Resource, value: u64) -> io::Result<()> {
     let value = getrlimit(resource).maximum.map_or(value, |most| value.min(most));
     Ok(setrlimit(resource, Rlimit { current: Some(value), maximum: Some(value) })?)
 }
 
 /// Limits this process's CPU time. `SIGXCPU` at the soft limit tells the parent why the process
 /// ended. If both limits were the same, the kernel would send `SIGKILL`.
-pub(crate) fn hold_cpu(seconds: u64) -> io::Result<()> {
-    hold(Resource::Cpu, seconds.saturating_add(1))?;
+pub(crate) fn set_cpu_limit(seconds: u64) -> io::Result<()> {
+    set_limit(Resource::Cpu, seconds.saturating_add(1))?;
     let held = getrlimit(Resource::Cpu);
     let current = held.maximum.map_or(seconds, |most| most.min(seconds));
     Ok(setrlimit(Resource::Cpu, Rlimit { current: Some(current), ..held })?)

@@ -391,11 +391,11 @@ fn have_threads() -> io::Result<()> {
 fn limit_self(memory_bytes: u64, cpu_seconds: u64) -> io::Result<()> {
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
     wall::close_from(3)?;
-    wall::hold(Resource::As, memory_bytes)?;
-    wall::hold_cpu(cpu_seconds)?;
-    wall::hold(Resource::Core, 0)?;
-    wall::hold(Resource::Nofile, 64)?;
-    wall::hold(Resource::Fsize, memory_bytes)?;
+    wall::set_limit(Resource::As, memory_bytes)?;
+    wall::set_cpu_limit(cpu_seconds)?;
+    wall::set_limit(Resource::Core, 0)?;
+    wall::set_limit(Resource::Nofile, 64)?;
+    wall::set_limit(Resource::Fsize, memory_bytes)?;
     wall::raise(&Allowed { directories: &[], calls: Calls::Compute }).map(drop)
 }
 

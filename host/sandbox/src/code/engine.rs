@@ -81,13 +81,13 @@ impl Engine {
 
     /// Creates an engine for one guest, without a pool. It has no thread until its clock is
     /// started.
-    pub(crate) fn still(profile: Profile) -> wasmtime::Result<Self> {
+    pub(crate) fn without_clock(profile: Profile) -> wasmtime::Result<Self> {
         let allocator = Allocator::OnDemand;
         Ok(Self::of(wasmtime::Engine::new(&config(profile, allocator))?, allocator))
     }
 
     fn of(wasmtime: wasmtime::Engine, allocator: Allocator) -> Self {
-        let (ticker, components, modules) = (Ticker::still(), OnceLock::new(), OnceLock::new());
+        let (ticker, components, modules) = (Ticker::stopped(), OnceLock::new(), OnceLock::new());
         Self { wasmtime, allocator, ticker, components, modules }
     }
 

@@ -35,13 +35,13 @@ pub struct Loaded {
 
 impl Loaded {
     /// Returns true if the component imports only WASI, so that it can run without the host.
-    pub(crate) fn is_wasi_alone(&self) -> bool {
+    pub(crate) fn imports_only_wasi(&self) -> bool {
         let mut imports = self.shape.imports.iter();
         self.native.is_some() && imports.all(|import| import.name.name.starts_with("wasi"))
     }
 
     /// Returns true if the component can send HTTP requests.
-    pub(crate) fn dials(&self) -> bool {
+    pub(crate) fn sends_requests(&self) -> bool {
         self.shape.imports.iter().any(|import| import.name.name.starts_with("wasi:http/"))
     }
 }

@@ -161,8 +161,8 @@ impl Exchange {
         self.entry.bind(&connection.0);
         let limit = self.limits.http_body_bytes;
         let request = request.map(|body| RequestBody::new(body, self.entry.clone(), limit));
-        let answer = self.first_byte(sender.send_request(request)).await?.map_err(fail)?;
-        let (mut parts, incoming) = answer.into_parts();
+        let response = self.first_byte(sender.send_request(request)).await?.map_err(fail)?;
+        let (mut parts, incoming) = response.into_parts();
         self.entry.status.store(parts.status.as_u16(), Ordering::Relaxed);
         if size(&parts.headers) > self.limits.http_header_bytes {
             let limit = u32::try_from(self.limits.http_header_bytes).ok();
@@ -187,10 +187,10 @@ impl Exchange {
 
     /// Substitutes the secrets that may be sent to this target.
     fn reveal(&self, request: &mut Request<WasiBody>) -> Credentials {
-        let told = self.placeholders.allowed_for(&self.entry.method, &self.entry.target);
-        let credentials = told.reveal_in_headers(request.headers_mut());
+        let allowed = self.placeholders.allowed_for(&self.entry.method, &self.entry.target);
+        let credentials = allowed.reveal_in_headers(request.headers_mut());
         let path = request.uri().path_and_query().map_or("", PathAndQuery::as_str);
-        let shown = told.reveal_in_path(path).and_then(|path| path.parse().ok());
+        let shown = allowed.reveal_in_path(path).and_then(|path| path.parse().ok());
         if let Some(uri) = shown {
             *request.uri_mut() = uri;
         }
@@ -203,13 +203,13 @@ impl Exchange {
 
     /// Waits for the response to begin. The timeout starts again while request bytes are being
     /// sent.
-    async fn first_byte<T>(&self, answer: impl Future<Output = T>) -> Result<T, Error> {
+    async fn first_byte<T>(&self, response: impl Future<Output = T>) -> Result<T, Error> {
         let within = wait(self.options.first_byte_timeout, &self.limits);
-        let mut answer = std::pin::pin!(answer);
+        let mut response = std::pin::pin!(response);
         loop {
             let sent = self.entry.sent.load(Ordering::Relaxed);
-            if let Ok(answer) = tokio::time::timeout(within, &mut answer).await {
-                return Ok(answer);
+            if let Ok(response) = tokio::time::timeout(within, &mut response).await {
+                return Ok(response);
             }
             if sent == self.entry.sent.load(Ordering::Relaxed) {
                 return Err(Error::HttpResponseTimeout);
@@ -223,9 +223,9 @@ type StartedResponse =
     (http::response::Parts, Incoming, AbortOnDrop<()>, OwnedSemaphorePermit, BodyRedactor);
 
 /// Returns the timeout of one step: the guest's own, capped at the limit.
-fn wait(asked: Option<Duration>, limits: &Limits) -> Duration {
+fn wait(requested: Option<Duration>, limits: &Limits) -> Duration {
     let most = Duration::from_millis(limits.http_wait_ms);
-    asked.map_or(most, |asked| asked.min(most))
+    requested.map_or(most, |requested| requested.min(most))
 }
 
 /// Returns true if a response body has a content or transfer coding other than plain or chunked

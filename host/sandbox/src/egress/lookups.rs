@@ -81,7 +81,7 @@ mod tests {
     /// Resolves `known.test` at once. All other lookups block until they are released.
     #[derive(Default)]
     struct StuckResolver {
-        asked: Mutex<usize>,
+        started: Mutex<usize>,
         is_over: Mutex<bool>,
         over: Condvar,
     }
@@ -89,7 +89,7 @@ mod tests {
     impl Resolver for StuckResolver {
         fn addresses(&self, name: &str) -> io::Result<Vec<IpAddr>> {
             if name != "known.test" {
-                *self.asked.lock().unwrap() += 1;
+                *self.started.lock().unwrap() += 1;
                 let is_over = self.is_over.lock().unwrap();
                 drop(self.over.wait_while(is_over, |is_over| !*is_over).unwrap());
             }
@@ -98,8 +98,8 @@ mod tests {
     }
 
     impl StuckResolver {
-        fn asked(&self) -> usize {
-            *self.asked.lock().unwrap()
+        fn started(&self) -> usize {
+            *self.started.lock().unwrap()
         }
 
         fn release(&self) {
@@ -160,10 +160,10 @@ mod tests {
             short_turns(&outbound, 0..1).await;
         }
         let error = request_error(&mut instance(&outbound, "other"), "http://known.test/").await;
-        let asked = names.asked();
+        let started = names.started();
         names.release();
         assert!(matches!(error, Error::DestinationIpProhibited), "{error:?}");
-        assert_eq!(asked, EACH, "each instance of the worker got permits of its own");
+        assert_eq!(started, EACH, "each instance of the worker got permits of its own");
     }
 
     #[tokio::test]
@@ -179,7 +179,7 @@ mod tests {
         // Abandoned requests neither block others nor start their lookups later.
         let error = request_error(&mut instance(&outbound, "other"), "http://known.test/").await;
         assert!(matches!(error, Error::DestinationIpProhibited), "{error:?}");
-        assert_eq!(names.asked(), ALL);
+        assert_eq!(names.started(), ALL);
         assert!(outbound.lookups().workers.lock().unwrap().len() <= ALL / EACH + 5);
     }
 }

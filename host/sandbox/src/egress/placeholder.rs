@@ -291,10 +291,10 @@ mod tests {
             "value%2fof%2ba",
             r"value\/of+a",
         ] {
-            let mut answer = HeaderMap::new();
-            answer.insert("x", format!("<{shown}>").try_into().unwrap());
-            redactor.redact(&mut answer);
-            let seen = answer["x"].to_str().unwrap();
+            let mut response = HeaderMap::new();
+            response.insert("x", format!("<{shown}>").try_into().unwrap());
+            redactor.redact(&mut response);
+            let seen = response["x"].to_str().unwrap();
             assert!(seen.contains(&basic) || seen == format!("<{a}>"), "{seen}");
         }
         let basic = format!("Basic {}", STANDARD.encode("me:value/of+a"));
@@ -349,10 +349,10 @@ mod tests {
     fn credentials_of_earlier_requests_are_redacted() {
         let placeholders = placeholders();
         let seen = |redactor: &Redactor, sent: &str| {
-            let mut answer = HeaderMap::new();
-            answer.insert("x", format!("<{sent}>").try_into().unwrap());
-            redactor.redact(&mut answer);
-            answer["x"].to_str().unwrap().to_owned()
+            let mut response = HeaderMap::new();
+            response.insert("x", format!("<{sent}>").try_into().unwrap());
+            redactor.redact(&mut response);
+            response["x"].to_str().unwrap().to_owned()
         };
         let basic = |n: usize, of: &str| STANDARD.encode(format!("{n:0>0$}:{of}", n % 7));
         let a = placeholders.get("a").unwrap();

@@ -127,11 +127,11 @@ struct Search {
     /// The position of the first held byte.
     from: usize,
     /// The ranges to replace, in order.
-    hidden: VecDeque<Range>,
+    hidden: VecDeque<Redaction>,
 }
 
 /// A range to replace: one value, or several that overlap.
-struct Range {
+struct Redaction {
     from: usize,
     to: usize,
     /// The first value in the range.
@@ -153,15 +153,15 @@ impl Search {
             if automaton.is_match(self.state)
                 && let Some((value, length)) = patterns.seen(self.state).found
             {
-                self.add(Range { from: self.at - length, to: self.at, value });
+                self.add(Redaction { from: self.at - length, to: self.at, value });
             }
         }
     }
 
-    fn add(&mut self, mut found: Range) {
+    fn add(&mut self, mut found: Redaction) {
         while let Some(last) = self.hidden.pop_back_if(|last| last.to > found.from) {
             if last.from < found.from {
-                found = Range { to: found.to, ..last };
+                found = Redaction { to: found.to, ..last };
             }
         }
         self.hidden.push_back(found);
@@ -182,7 +182,7 @@ impl Search {
         }
         match self.hidden.front() {
             // The range may still grow. Its own bytes are not needed any more.
-            Some(&Range { from, to, .. }) if from <= until => {
+            Some(&Redaction { from, to, .. }) if from <= until => {
                 self.pass(from, &mut out);
                 self.skip(to);
             }

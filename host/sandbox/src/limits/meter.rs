@@ -112,11 +112,11 @@ impl ResourceLimiterAsync for Meter {
             return Ok(false);
         }
         let growth = self.memory.last as u64;
-        let lent = growth == 0 || self.admission.reserve(growth).await;
-        if !lent {
+        let reserved = growth == 0 || self.admission.reserve(growth).await;
+        if !reserved {
             self.memory.undo();
         }
-        Ok(lent)
+        Ok(reserved)
     }
 
     fn memory_grow_failed(&mut self, _error: wasmtime::Error) -> wasmtime::Result<()> {

@@ -14,7 +14,7 @@ const SHORT: Duration = Duration::from_micros(100);
 /// Requests the shortest slice for the calling thread. This is a hint: older kernels, and sandboxes
 /// that forbid the call, ignore it.
 #[expect(unsafe_code, reason = "no dependency makes the call")]
-pub(crate) fn be_on_time() {
+pub(crate) fn request_short_slice() {
     let Ok(nice) = rustix::process::getpriority_process(None) else { return };
     let attributes = libc::sched_attr {
         size: size_of::<libc::sched_attr>() as u32,

@@ -57,7 +57,7 @@ pub(crate) struct RunningGuest<'a> {
 
 impl Ticker {
     /// Creates a ticker whose thread is not started.
-    pub(crate) fn still() -> Self {
+    pub(crate) fn stopped() -> Self {
         Self(Arc::new(SharedTicker {
             state: Mutex::new(TickerState::default()),
             wake: Condvar::new(),
@@ -68,7 +68,7 @@ impl Ticker {
     pub(crate) fn start(&self, engine: EngineWeak) -> std::io::Result<()> {
         let thread = self.0.clone();
         let thread = move || {
-            slice::be_on_time();
+            slice::request_short_slice();
             thread.run(&engine);
         };
         std::thread::Builder::new().name("skep-ticker".into()).spawn(thread).map(drop)

@@ -49,9 +49,9 @@ pub fn run_main(_arguments: &[String]) -> i32 {
 fn serve() -> io::Result<()> {
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
     wall::close_from(3)?;
-    wall::hold(Resource::Core, 0)?;
-    // The host throttles the child only after it has noticed that it computes. Until then it runs
-    // at a lower priority.
+    wall::set_limit(Resource::Core, 0)?;
+    // It takes the host a moment to notice that this process computes. The lower priority protects
+    // others until then.
     rustix::process::nice(NICE)?;
     let socket = io::stdin().as_fd().try_clone_to_owned()?;
     let mut socket = UnixStream::from(socket);
@@ -77,15 +77,15 @@ struct PreparedRun {
 fn prepare(job: &ProcessJob, descriptors: Vec<OwnedFd>) -> io::Result<PreparedRun> {
     let mut descriptors = descriptors.into_iter();
     let native = File::from(descriptors.next().ok_or(io::ErrorKind::NotFound)?);
-    let engine =
-        Engine::still(job.profile).map_err(|error| io::Error::other(format!("{error:#}")))?;
+    let engine = Engine::without_clock(job.profile)
+        .map_err(|error| io::Error::other(format!("{error:#}")))?;
     let code = link(&engine, job.abi, ComponentKind::Command, &native).map_err(io::Error::other)?;
     let directories: Vec<_> = descriptors.collect();
     let allowed: Vec<_> =
         directories.iter().map(AsFd::as_fd).zip(job.mounts.iter().map(|it| it.rights)).collect();
     let limits = &job.limits;
-    wall::hold(Resource::Data, limits.memory_bytes.saturating_add(BESIDE))?;
-    wall::hold(Resource::Nofile, limits.open_descriptors.saturating_add(DESCRIPTORS))?;
+    wall::set_limit(Resource::Data, limits.memory_bytes.saturating_add(BESIDE))?;
+    wall::set_limit(Resource::Nofile, limits.open_descriptors.saturating_add(DESCRIPTORS))?;
     // File times in a read-only directory must not change either.
     let times = job.mounts.iter().all(|mount| mount.rights == Rights::ReadWrite);
     wall::raise(&Allowed { directories: &allowed, calls: Calls::Files { times } })?;

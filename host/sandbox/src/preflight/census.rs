@@ -99,6 +99,39 @@ struct Level {
     total: Census,
 }
 
+impl Level {
+    /// Adds an alias of a module or component to the index space.
+    fn alias(&mut self, outer: &[Self], alias: ComponentAlias<'_>) {
+        match alias {
+            ComponentAlias::Outer { kind, count, index } => {
+                let source = match (count as usize).checked_sub(1) {
+                    None => Some(&*self),
+                    Some(up) => outer.iter().rev().nth(up),
+                };
+                let (modules, components) = match source {
+                    Some(source) => (get(&source.modules, index), get(&source.components, index)),
+                    None => Default::default(),
+                };
+                match kind {
+                    ComponentOuterAliasKind::CoreModule => self.modules.push(modules),
+                    ComponentOuterAliasKind::Component => {
+                        self.components.push(components);
+                    }
+                    _ => {}
+                }
+            }
+            ComponentAlias::InstanceExport { kind, .. } => match kind {
+                ComponentExternalKind::Module => self.modules.push(Census::default()),
+                ComponentExternalKind::Component => {
+                    self.components.push(Census::default());
+                }
+                _ => {}
+            },
+            ComponentAlias::CoreInstanceExport { .. } => {}
+        }
+    }
+}
+
 impl Counter {
     /// Returns the nesting depth: 1 in the outermost module or component.
     pub(crate) fn depth(&self) -> usize {
@@ -169,35 +202,7 @@ impl Counter {
             }
             Payload::ComponentAliasSection(section) => {
                 for alias in section.clone() {
-                    match alias? {
-                        ComponentAlias::Outer { kind, count, index } => {
-                            let source = match (count as usize).checked_sub(1) {
-                                None => Some(&*level),
-                                Some(up) => outer.iter().rev().nth(up),
-                            };
-                            let (modules, components) = match source {
-                                Some(source) => {
-                                    (get(&source.modules, index), get(&source.components, index))
-                                }
-                                None => Default::default(),
-                            };
-                            match kind {
-                                ComponentOuterAliasKind::CoreModule => level.modules.push(modules),
-                                ComponentOuterAliasKind::Component => {
-                                    level.components.push(components);
-                                }
-                                _ => {}
-                            }
-                        }
-                        ComponentAlias::InstanceExport { kind, .. } => match kind {
-                            ComponentExternalKind::Module => level.modules.push(Census::default()),
-                            ComponentExternalKind::Component => {
-                                level.components.push(Census::default());
-                            }
-                            _ => {}
-                        },
-                        ComponentAlias::CoreInstanceExport { .. } => {}
-                    }
+                    level.alias(outer, alias?);
                 }
             }
             _ => {}

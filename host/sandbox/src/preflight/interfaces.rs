@@ -284,7 +284,8 @@ mod tests {
     #[test]
     fn the_types_of_preview1_match_the_linker() {
         let engine =
-            crate::code::engine::Engine::still(crate::code::engine::Profile::Default).unwrap();
+            crate::code::engine::Engine::without_clock(crate::code::engine::Profile::Default)
+                .unwrap();
         let fits = |name: &str, ty: &str| {
             let module = wasmtime::Module::new(&engine.wasmtime, importing(name, ty)).unwrap();
             engine.modules().unwrap().instantiate_pre(&module).is_ok()

@@ -195,16 +195,16 @@ mod tests {
     fn all_missing_proposals_are_named() {
         let text = "(module (memory 1 1 shared) \
                     (func i64.const 1 i64.const 1 i64.mul_wide_u drop drop))";
-        let Err(Unfit::Unoffered(told)) = examine(&wat::parse_str(text).unwrap()) else {
+        let Err(Unfit::Unoffered(error)) = examine(&wat::parse_str(text).unwrap()) else {
             panic!("the file was not refused");
         };
-        assert_eq!(told.0, "threads (shared memory) and wide arithmetic");
+        assert_eq!(error.0, "threads (shared memory) and wide arithmetic");
     }
 
     #[test]
     fn code_that_no_proposal_makes_valid_is_invalid() {
         let wasm = wat::parse_str("(module (memory 1 1 shared) (func (result i32)))").unwrap();
-        let Err(Unfit::Invalid(told)) = examine(&wasm) else { panic!("the file was not refused") };
-        assert!(told.contains("type mismatch"), "{told}");
+        let Err(Unfit::Invalid(error)) = examine(&wasm) else { panic!("the file was not refused") };
+        assert!(error.contains("type mismatch"), "{error}");
     }
 }

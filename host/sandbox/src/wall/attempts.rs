@@ -81,9 +81,9 @@ fn system(number: c_long, arguments: [c_long; 5]) -> io::Result<()> {
 }
 
 /// Returns true if the error means that the call was refused.
-fn is_refusal(answer: &io::Result<()>) -> bool {
+fn is_refusal(result: &io::Result<()>) -> bool {
     let refusals = [Errno::NOSYS, Errno::PERM, Errno::ACCESS];
-    answer.as_ref().is_err_and(|error| {
+    result.as_ref().is_err_and(|error| {
         error.raw_os_error().is_some_and(|code| refusals.iter().any(|e| e.raw_os_error() == code))
     })
 }

@@ -207,12 +207,12 @@ pub(super) fn call(number: c_long, arguments: [c_long; 5]) -> Result<c_long, Err
     #[expect(unsafe_code, reason = "these calls have no safe form in rustix")]
     // SAFETY: no caller in this module's parent passes an address other than null, so the kernel
     // accesses no memory of this process.
-    let answer = unsafe { libc::syscall(number, a, b, c, d, e) };
-    match answer {
+    let result = unsafe { libc::syscall(number, a, b, c, d, e) };
+    match result {
         -1 => Err(std::io::Error::last_os_error()
             .raw_os_error()
             .map_or(Errno::IO, Errno::from_raw_os_error)),
-        answer => Ok(answer),
+        result => Ok(result),
     }
 }
 

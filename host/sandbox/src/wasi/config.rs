@@ -14,7 +14,7 @@ const NAMES: [&str; 2] = ["wasi:config/store@0.2.0-rc.1", "wasi:config/store@0.2
 /// The error of a lookup. It never occurs, because the bundle is loaded before the turn.
 #[derive(Clone, Debug, ComponentType, Lift, Lower)]
 #[component(variant)]
-enum ConfigError {
+enum LookupError {
     #[component(name = "upstream")]
     Upstream(String),
     #[component(name = "io")]
@@ -26,11 +26,11 @@ pub(super) fn add_to_linker(linker: &mut Linker<World>) -> wasmtime::Result<()> 
         let mut store = linker.instance(name)?;
         store.func_wrap("get", |world, (key,): (String,)| {
             let value = world.data().config(&key);
-            Ok((Ok::<_, ConfigError>(value),))
+            Ok((Ok::<_, LookupError>(value),))
         })?;
         store.func_wrap("get-all", |world, (): ()| {
             let values = world.data().config_all();
-            Ok((Ok::<_, ConfigError>(values),))
+            Ok((Ok::<_, LookupError>(values),))
         })?;
     }
     Ok(())

@@ -340,12 +340,12 @@ impl types::HostFutureIncomingResponse for Messages<'_> {
     ) -> wasmtime::Result<
         Option<Result<Result<Resource<HostIncomingResponse>, types::ErrorCode>, ()>>,
     > {
-        let answer = types::HostFutureIncomingResponse::get(&mut self.http, id)?;
-        if let Some(Ok(Ok(response))) = &answer {
+        let received = types::HostFutureIncomingResponse::get(&mut self.http, id)?;
+        if let Some(Ok(Ok(response))) = &received {
             let bytes = budget::size(&self.http.table.get(response)?.headers);
             self.budget.count(response.rep(), bytes)?;
         }
-        Ok(answer)
+        Ok(received)
     }
 }
 
