@@ -14,7 +14,7 @@ use wasmtime_wasi_http::{
 };
 
 use super::access::HttpAccess;
-use super::exchange::{self, ConnectionTurn, Exchange, ResponseResult};
+use super::exchange::{self, Exchange, PendingPermit, ResponseResult};
 use super::ledger::{OpenRequest, RequestLedger};
 use super::lookups::WorkerKey;
 use super::outbound::Outbound;
@@ -87,7 +87,7 @@ impl HttpCaller {
         &self,
         request: Request<WasiBody>,
         options: Option<RequestOptions>,
-    ) -> Result<(Exchange, ConnectionTurn, Request<WasiBody>), Error> {
+    ) -> Result<(Exchange, PendingPermit, Request<WasiBody>), Error> {
         let method = request.method().as_str().to_owned();
         // Browsers forbid these methods too. CONNECT turns the request into a tunnel; TRACE and
         // TRACK make the server echo it, including its secrets.
@@ -154,8 +154,8 @@ impl WasiHttpHooks for HttpCaller {
     ) -> ResponseFuture {
         let checked = self.check(request, options);
         Box::new(async move {
-            let (exchange, turn, request) = checked?;
-            let response: ResponseResult = exchange.run(turn, request).await;
+            let (exchange, pending, request) = checked?;
+            let response: ResponseResult = exchange.run(pending, request).await;
             // [`Exchange::run`] drives the connection, so the guest's side has nothing to poll.
             response.map(|response| (response, Box::new(async { Ok(()) }) as Io))
         })

@@ -48,15 +48,15 @@ pub(super) struct Exchange {
 }
 
 /// A position in the queue for a connection permit.
-pub(super) type ConnectionTurn =
+pub(super) type PendingPermit =
     Pin<Box<MaybeDone<BoxFuture<'static, Result<OwnedSemaphorePermit, AcquireError>>>>>;
 
 /// Joins the queue for a connection immediately. A guest reads responses in the order of its
 /// requests, so a later request must not take the last connection while an earlier one waits.
-pub(super) fn queue(connections: &Arc<Semaphore>) -> ConnectionTurn {
-    let mut turn = Box::pin(maybe_done(connections.clone().acquire_owned().boxed()));
-    let _ = turn.as_mut().poll(&mut Context::from_waker(Waker::noop()));
-    turn
+pub(super) fn queue(connections: &Arc<Semaphore>) -> PendingPermit {
+    let mut pending = Box::pin(maybe_done(connections.clone().acquire_owned().boxed()));
+    let _ = pending.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+    pending
 }
 
 /// The response, or a `wasi:http` error.
@@ -66,7 +66,7 @@ impl Exchange {
     /// Sends a request on the outbound threads.
     pub(super) async fn run(
         self,
-        turn: ConnectionTurn,
+        pending: PendingPermit,
         request: Request<WasiBody>,
     ) -> ResponseResult {
         let threads = self.outbound.threads().map_err(|error| {
@@ -81,7 +81,7 @@ impl Exchange {
                 return Err(error);
             }
         };
-        let mut task = AbortOnDrop(threads.spawn(self.perform(turn, request)));
+        let mut task = AbortOnDrop(threads.spawn(self.perform(pending, request)));
         entry.bind(&task.0);
         match (&mut task.0).await {
             Ok(result) => result,
@@ -89,9 +89,9 @@ impl Exchange {
         }
     }
 
-    async fn perform(self, turn: ConnectionTurn, request: Request<WasiBody>) -> ResponseResult {
+    async fn perform(self, pending: PendingPermit, request: Request<WasiBody>) -> ResponseResult {
         let record = RecordOnDrop(self.entry.clone());
-        let result = self.attempt(turn, request).await;
+        let result = self.attempt(pending, request).await;
         match result {
             Ok((parts, incoming, connection, permit, redactor)) => {
                 let (frames, received) = mpsc::channel(1);
@@ -118,11 +118,11 @@ impl Exchange {
 
     async fn attempt(
         &self,
-        mut turn: ConnectionTurn,
+        mut pending: PendingPermit,
         mut request: Request<WasiBody>,
     ) -> Result<StartedResponse, Error> {
-        turn.as_mut().await;
-        let permit = turn.as_mut().take_output().and_then(Result::ok);
+        pending.as_mut().await;
+        let permit = pending.as_mut().take_output().and_then(Result::ok);
         let permit = permit.ok_or(Error::ConnectionLimitReached)?;
         // Nothing is sent before the turn is durable. A crash could otherwise undo a turn that
         // others know of.

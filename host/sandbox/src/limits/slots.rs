@@ -7,7 +7,7 @@
 //! A virtual clock shows the service of a guest that always wants a slot: while three guests want
 //! one, it advances by a third of what they compute. A guest that joins the queue starts slightly
 //! behind the clock, by [`CREDIT`] at most. A newcomer therefore runs at once, for that long, and
-//! is then one of many. A guest that has computed for long is still served while newcomers join and
+//! is then one of many. A guest that has computed for long is still served while newcomers come and
 //! go. A guest that could not be interrupted waits for the others afterwards, for [`LAG`] at most.
 //!
 //! Times are in nanoseconds. Service is the time for which a guest is polled, without the time that
@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 const CREDIT: u64 = 10_000_000;
 
 /// Maximum distance between a guest's service and the virtual clock, in either direction. Guests
-/// that join and go with a credit or a debt change the distance.
+/// that come and go with a credit or a debt change the distance.
 const LAG: u64 = 100_000_000;
 
 /// Minimum time on a slot before a guest yields, and minimum difference in service for yielding. A
@@ -429,7 +429,7 @@ pub(crate) mod tests {
             assert!(measured.iter().all(|measured| measured.part >= least), "{measured:?}");
         };
         fair(&simulate([Guest::From(0); 4], 10_000), 245);
-        // The first guest was alone until the second arrivals.
+        // The first guest was alone until the second came.
         let [old, new] = simulate([Guest::From(0), Guest::From(5_000)], 10_000);
         fair(&[Measured { part: old.part - 500, ..old }, new], 245);
         fair(&simulate([Guest::From(0), Guest::Unresponsive(60)], 10_000), 480);

@@ -11,14 +11,14 @@ use std::time::{Duration, Instant};
 use crate::limits::slots::{Claim, Share};
 
 /// Interval between two samples of a child that computes.
-const LOOK: Duration = Duration::from_millis(2);
+const SAMPLE_INTERVAL: Duration = Duration::from_millis(2);
 
 /// Longest interval between two samples of an idle child.
-const IDLE_LOOK: Duration = Duration::from_millis(64);
+const IDLE_SAMPLE_INTERVAL: Duration = Duration::from_millis(64);
 
-/// Less CPU time than this between two samples counts as idle, and so does less than a fiftieth of
-/// the interval: the child's own clock uses that much for a guest that sleeps. The bound is not
-/// higher, because many children that compute without a slot get little of a core each.
+/// A child counts as idle if it used less CPU time between two samples than this and a fiftieth of
+/// the interval: its own clock uses that much for a guest that sleeps. The bound is not higher,
+/// because each of many children that compute without a slot gets little of a core.
 const IDLE_CPU: Duration = Duration::from_micros(200);
 const IDLE_FRACTION: u32 = 50;
 
@@ -55,16 +55,16 @@ pub(super) async fn throttle(child: &impl Throttled, share: &Share) -> Infallibl
         share.charge(more.saturating_sub(took));
         more >= IDLE_CPU + pause / IDLE_FRACTION
     };
-    let mut pause = LOOK;
+    let mut pause = SAMPLE_INTERVAL;
     loop {
         if !computes(pause).await {
-            pause = (pause * 2).min(IDLE_LOOK);
+            pause = (pause * 2).min(IDLE_SAMPLE_INTERVAL);
             continue;
         }
-        pause = LOOK;
+        pause = SAMPLE_INTERVAL;
         let mut claim = share.claim();
         wait(child, &mut claim).await;
-        while computes(LOOK).await {
+        while computes(SAMPLE_INTERVAL).await {
             if share.has_exceeded_share() {
                 child.halt();
                 claim.release();

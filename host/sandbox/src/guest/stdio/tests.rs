@@ -83,7 +83,7 @@ impl Write for Failing {
     }
 }
 
-/// Creates an output whose target has failed_output with `errno`.
+/// Creates an output whose target has failed with `errno`.
 fn failed_output(errno: Errno) -> (GuestOutput, OutputWriter) {
     let (mut output, writer) = GuestOutput::to_writer(Failing(b"", errno), false).unwrap();
     output.write(Bytes::from("lost")).unwrap();
