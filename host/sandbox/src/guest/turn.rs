@@ -144,7 +144,7 @@ impl NoTurn {
     }
 
     fn refused<T>() -> Result<T, RecordError> {
-        Err(RecordError::Unavailable("no turn is running".into()))
+        Err(RecordError::Unavailable("there is no turn".into()))
     }
 }
 

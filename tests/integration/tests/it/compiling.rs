@@ -231,7 +231,7 @@ fn behind_the_wall_nothing_is_opened_started_traced_or_made_executable() {
     for arguments in [&[] as &[_], &["files"]] {
         let tried = tried(arguments);
         // What is refused without a wall as well proves nothing, so there must be enough besides.
-        for what in ["read a file", "make a file", "start a program", "trace a process"] {
+        for what in ["read a file", "create a file", "start a program", "trace a process"] {
             let proved = |(tried, found): &(String, String)| tried == what && found == "refused";
             assert!(tried.iter().any(proved), "{arguments:?}, {what}: {tried:?}");
         }
