@@ -130,8 +130,8 @@ impl Driver {
             }
             None => {
                 let lines = Arc::new(Mutex::new(Arc::downgrade(&job.log)));
-                let stdout = stdio::Output::lines(Lines::new("stdout", &lines));
-                let stderr = stdio::Output::lines(Lines::new("stderr", &lines));
+                let stdout = stdio::GuestOutput::lines(Lines::new("stdout", &lines));
+                let stderr = stdio::GuestOutput::lines(Lines::new("stderr", &lines));
                 let spec = GuestSpec {
                     stdout: stdout.clone(),
                     stderr: stderr.clone(),
@@ -186,7 +186,7 @@ impl Driver {
         let lines = Arc::new(Mutex::new(Arc::downgrade(&job.log)));
         let limit = usize::try_from(job.limits.output_bytes).unwrap_or(usize::MAX);
         let captured =
-            |stream| stdio::Output::lines_and_captured(Lines::new(stream, &lines), limit);
+            |stream| stdio::GuestOutput::lines_and_captured(Lines::new(stream, &lines), limit);
         let (stdout, stderr) = (captured("stdout"), captured("stderr"));
         let captured = Captured { stdout: stdout.clone(), stderr: stderr.clone() };
         let name = job.record.spec.display_ref.as_ref().map_or("command", |name| name.as_str());
@@ -205,7 +205,7 @@ impl Driver {
         let spec = GuestSpec {
             args,
             env: run.env,
-            stdin: stdio::Input::from_bytes(&run.stdin),
+            stdin: stdio::GuestInput::from_bytes(&run.stdin),
             stdout: stdout.clone(),
             stderr: stderr.clone(),
             ..GuestSpec::default()
@@ -244,8 +244,8 @@ impl Driver {
         spec: GuestSpec,
         turn: Box<DurableTurn>,
         lines: Arc<Mutex<Weak<TurnLog>>>,
-        stdout: stdio::Output,
-        stderr: stdio::Output,
+        stdout: stdio::GuestOutput,
+        stderr: stdio::GuestOutput,
     ) -> Result<Seat, Done> {
         // As much as it once needed is kept ready for it; more has to be had on the way.
         let expected = self.worker.state().usage.memory_peak_bytes.max(LEAST_MEMORY_BYTES);

@@ -53,7 +53,7 @@ impl Driver {
         out_of_process: Arc<OutOfProcess>,
         run: Run,
         turn: &DurableTurn,
-        (stdout, stderr): (stdio::Output, stdio::Output),
+        (stdout, stderr): (stdio::GuestOutput, stdio::GuestOutput),
         captured: Captured,
     ) -> Ran {
         // Its process borrows nothing on the way, so all that it may have is kept ready for it.

@@ -47,8 +47,8 @@ pub(super) struct Seat {
     pub(super) instance: Instance,
     /// The turn that its lines go to.
     pub(super) turn: Arc<Mutex<Weak<TurnLog>>>,
-    pub(super) stdout: stdio::Output,
-    pub(super) stderr: stdio::Output,
+    pub(super) stdout: stdio::GuestOutput,
+    pub(super) stderr: stdio::GuestOutput,
     pub(super) files: FileCalls,
     pub(super) place: residency::Place,
 }
