@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
-use skep_hostile::{mixed, suite};
+use skep_hostile::{SKEP, mixed};
 
 use crate::table::{Amount, Row};
 use crate::{Failure, pairs::Pairs, tools};
@@ -19,7 +19,7 @@ pub(crate) fn measure() -> Result<Vec<Row>, Failure> {
     xtask::guests::ensure()?;
     let child = Command::new(std::env::current_exe()?)
         .arg("--mixed-child")
-        .env(suite::SKEP, tools::skep()?)
+        .env(SKEP, tools::skep()?)
         .stderr(Stdio::inherit())
         .output()?;
     if !child.status.success() {
