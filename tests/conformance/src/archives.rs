@@ -1,4 +1,4 @@
-//! A worker's directory as an archive, out and in.
+//! Export and import of a worker's directory.
 
 use futures_util::StreamExt;
 use skep_protocol::*;
@@ -7,7 +7,7 @@ use tar::{EntryType, Header};
 use crate::Guest;
 use crate::trial::{Trial, Worker, args, upload, upload_in};
 
-/// Raw blocks, since no library writes what is tested here.
+/// A builder of raw tar blocks, since no library writes the malformed ones.
 #[derive(Default)]
 pub(crate) struct Tar(Vec<u8>);
 
@@ -36,7 +36,7 @@ impl Tar {
         self.entry(b'5', name, b"")
     }
 
-    /// Says what the next entry is called, in either language.
+    /// Gives the next entry a long name, in GNU or pax format.
     fn called(self, name: &str, pax: bool) -> Self {
         if !pax {
             return self.entry(b'L', "././@LongLink", format!("{name}\0").as_bytes());
@@ -95,7 +95,7 @@ pub(crate) async fn what_is_exported_can_be_imported(trial: &Trial<'_>) {
     for name in names {
         assert!(to.read(&name).await.unwrap() == from.read(&name).await.unwrap(), "{name}");
     }
-    // Once more, over what is there by now.
+    // A second import overwrites the first.
     let again = to.unpack(from.pack().await).await.unwrap();
     assert_eq!(again, done);
     let usage = |worker: Worker<'_>| {
@@ -110,7 +110,7 @@ pub(crate) async fn what_is_exported_can_be_imported(trial: &Trial<'_>) {
 
 pub(crate) async fn an_archive_is_for_the_guest_too(trial: &Trial<'_>) {
     let worker = trial.worker(Guest::Probe).await;
-    // As `tar c .` and an archiver that says long names otherwise have it.
+    // As `tar c .` and an archiver with the other long name format write it.
     let archive = tar()
         .directory("./")
         .directory("./conf/")

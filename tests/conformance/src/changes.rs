@@ -1,4 +1,4 @@
-//! Following a runtime's workers.
+//! The stream of changes to a runtime's workers.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ async fn follow(trial: &Trial<'_>, cursor: Option<&str>) -> ChangeStream {
     trial.runtime().changes(cursor.map(str::to_owned)).await.unwrap()
 }
 
-/// Whether a change shows the worker so.
+/// Returns a predicate for changes that show this worker in this state.
 fn shows(id: WorkerId, what: impl Fn(&WorkerView) -> bool) -> impl Fn(&Change) -> bool {
     move |change| change.worker_id == id && change.worker.as_deref().is_some_and(&what)
 }
@@ -64,7 +64,7 @@ pub(crate) async fn changes_go_on_from_a_cursor(trial: &Trial<'_>) {
     for _ in 0..3 {
         next(&mut stream).await.unwrap();
     }
-    // A change beyond the snapshot, whose cursor is a place in what followed.
+    // The cursor of a change after the snapshot.
     trial.runtime().stop(changing.id).await.unwrap();
     let stopped = shows(changing.id, |view| view.observed == Observed::Stopped);
     let seen = until(&mut stream, stopped).await;
@@ -80,7 +80,7 @@ pub(crate) async fn changes_go_on_from_a_cursor(trial: &Trial<'_>) {
     let changed = of(changing.id).unwrap().worker.as_ref().unwrap();
     assert_eq!(changed.desired, Desired::Running);
     assert_eq!(of(gone.id).unwrap().worker, None);
-    assert_eq!(of(quiet.id), None, "nothing happened to it");
+    assert_eq!(of(quiet.id), None, "it did not change");
 }
 
 pub(crate) async fn changes_go_on_from_the_middle_of_the_beginning(trial: &Trial<'_>) {
@@ -93,7 +93,7 @@ pub(crate) async fn changes_go_on_from_the_middle_of_the_beginning(trial: &Trial
     while !missing.is_empty() {
         let mut stream = follow(trial, cursor.as_deref()).await;
         let change = until(&mut stream, |change| missing.contains(&change.worker_id)).await.pop();
-        let change = change.expect("the last is what was waited for");
+        let change = change.expect("the last change is the expected one");
         missing.remove(&change.worker_id);
         cursor = Some(change.cursor);
     }

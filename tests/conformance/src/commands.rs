@@ -22,7 +22,7 @@ pub(crate) async fn a_run_has_its_arguments_and_environment_and_no_other(trial: 
     );
     assert_eq!((output.exit_code, output.stderr, output.truncated), (Some(0), Vec::new(), false));
     let (_, output) = worker.run(RunRequest::default()).await;
-    assert_eq!(text(&output.stdout), "hello, world\n", "each run is a fresh one");
+    assert_eq!(text(&output.stdout), "hello, world\n", "each run is a new instance");
 }
 
 pub(crate) async fn an_exit_code_is_no_failure(trial: &Trial<'_>) {
@@ -33,7 +33,7 @@ pub(crate) async fn an_exit_code_is_no_failure(trial: &Trial<'_>) {
         assert_eq!(output.exit_code, Some(code));
         let view = worker.view().await;
         assert_eq!((view.observed, view.desired), (Observed::Exited { code }, Desired::Running));
-        assert_eq!(view.execution, Execution::Unconnected, "a run is over when it is over");
+        assert_eq!(view.execution, Execution::Unconnected, "no instance outlives its run");
     }
 }
 
@@ -123,7 +123,7 @@ pub(crate) async fn data_persists_between_runs(trial: &Trial<'_>) {
     let (_, output) = worker.run(args(&["read", "/data/note"])).await;
     assert_eq!(text(&output.stdout), "one two");
     let (_, output) = other.run(args(&["read", "/data/note"])).await;
-    assert_eq!(output.exit_code, Some(1), "a directory is a worker's own");
+    assert_eq!(output.exit_code, Some(1), "workers do not share a directory");
 }
 
 pub(crate) async fn a_run_with_a_key_is_run_once(trial: &Trial<'_>) {

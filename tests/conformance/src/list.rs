@@ -1,6 +1,6 @@
-//! Every case, once.
+//! The list of all cases.
 
-/// Has a subject run every case, each as a test of its own. See the crate's documentation.
+/// Expands to one test per case on a subject. See the crate's documentation.
 #[macro_export]
 macro_rules! conformance {
     ($subject:expr) => {

@@ -1,4 +1,4 @@
-//! What a runtime is after it went down, in order or not.
+//! A runtime after a restart, clean or by a crash.
 
 use std::collections::BTreeSet;
 
@@ -34,7 +34,7 @@ pub(crate) async fn everything_is_there_after_a_restart(trial: &Trial<'_>) {
         assert_eq!(trial.runtime().describe().await.unwrap().runtime_id, runtime_id);
         assert_eq!(trial.runtime().components(None).await.unwrap(), components);
         assert_eq!(trial.runtime().configs(None).await.unwrap(), configs);
-        // Going down may have been recorded; what was there is there.
+        // The shutdown may have added entries; those from before are unchanged.
         assert_eq!(worker.entries().await[..entries.len()], entries, "{how:?}");
         let again = worker.runtime().usage(worker.id).await.unwrap();
         assert_eq!((again.turns, again.state_bytes), (usage.turns, usage.state_bytes));
@@ -42,7 +42,7 @@ pub(crate) async fn everything_is_there_after_a_restart(trial: &Trial<'_>) {
         assert_eq!(worker.ask("get key").await, "value", "{how:?}");
         assert_eq!(worker.ask("config").await, "a=1");
         let next = worker.entries().await;
-        assert!(next.len() > entries.len(), "its places went on");
+        assert!(next.len() > entries.len(), "new entries follow the old ones");
     }
 }
 
@@ -72,7 +72,7 @@ pub(crate) async fn an_instance_is_not_restored_and_that_is_said(trial: &Trial<'
         trial.restart(how).await;
         assert_eq!(worker.view().await.execution, Execution::Unconnected, "{how:?}");
         assert!(worker.diagnosed(code).await, "{how:?}");
-        assert!(!never.diagnosed(code).await, "it had no instance");
+        assert!(!never.diagnosed(code).await, "the worker had no instance");
         let all = trial.runtime().diagnostics(None).await.unwrap();
         let about = all.iter().filter(|one| one.code == code).map(|one| one.worker());
         assert_eq!(about.collect::<Vec<_>>(), [Some(worker.id)]);
@@ -80,7 +80,11 @@ pub(crate) async fn an_instance_is_not_restored_and_that_is_said(trial: &Trial<'
             trial.runtime().describe().await.unwrap().ready.then_some(())
         })
         .await;
-        assert_eq!(trial.runtime().describe().await.unwrap().connected, 0, "none by itself");
+        assert_eq!(
+            trial.runtime().describe().await.unwrap().connected,
+            0,
+            "no instance is connected without an input"
+        );
         worker.ask("echo connect").await;
         eventually("it is not said any more", async || {
             (!worker.diagnosed(code).await).then_some(())
@@ -100,7 +104,7 @@ pub(crate) async fn what_is_queued_runs_after_a_restart(trial: &Trial<'_>) {
             queued.push(worker.post(&format!("emit note {n}")).await);
         }
         trial.restart(how).await;
-        // Nobody sends anything: it runs by itself.
+        // It runs without a further request.
         worker.running(running).await;
         let view = worker.input(running).await;
         assert_eq!(view.attempt, 2, "{how:?}");
@@ -123,7 +127,7 @@ pub(crate) async fn an_interrupted_turn_is_run_again_and_counts_once(trial: &Tri
     assert_eq!(worker.input(input).await.attempt, 2);
     assert_eq!(worker.entries_of(EntryKind::Input).await.len(), 1);
     let [interrupted] = &worker.entries_of(EntryKind::Interrupted).await[..] else {
-        panic!("it was interrupted once");
+        panic!("the turn was interrupted once");
     };
     assert_eq!(interrupted.input_id, Some(input));
     assert_eq!(worker.entries_of(EntryKind::Output).await.len(), 1);
@@ -148,7 +152,7 @@ pub(crate) async fn what_was_acknowledged_survives_a_crash(trial: &Trial<'_>) {
         .into_iter()
         .filter_map(|entry| entry.input_id)
         .collect();
-    assert_eq!(outcomes[..posted.len()], posted, "each once, in their order");
+    assert_eq!(outcomes[..posted.len()], posted, "each once and in order");
     assert_eq!(outcomes.iter().collect::<BTreeSet<_>>().len(), outcomes.len());
 }
 
@@ -288,7 +292,7 @@ pub(crate) async fn attempts_per_input(trial: &Trial<'_>) {
     let refused = worker.try_send(message("echo")).await;
     assert_eq!(refused, Err(Error::Conflict(Conflict::WorkerFailed)));
     assert_eq!(worker.entries_of(EntryKind::Failed).await.len(), 1);
-    // The input has ended, and the worker waits for a person.
+    // The input has ended, and the worker stays failed until it is started.
     let error = trouble(&worker.outcome(poison).await, Ending::Limit).clone();
     assert_eq!(error.limit, Some(LimitName::attempts_per_input));
     trial.restart(Restart::Clean).await;
@@ -306,7 +310,7 @@ pub(crate) async fn changes_can_be_followed_over_a_restart(trial: &Trial<'_>) {
     worker.runtime().stop(worker.id).await.unwrap();
     trial.restart(Restart::Crash).await;
     let new = trial.create(spec).await;
-    // From there, or from a new beginning: either shows all that happened.
+    // From the old cursor or a new snapshot, the stream shows every change.
     let mut stream = trial.runtime().changes(Some(cursor)).await.unwrap();
     let mut missing = BTreeSet::from([worker.id, new.id]);
     while !missing.is_empty() {

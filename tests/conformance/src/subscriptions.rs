@@ -1,11 +1,11 @@
-//! Following a transcript: no entry twice, none left out.
+//! Following a transcript: no entry is repeated or missing.
 
 use skep_protocol::*;
 
 use crate::Guest;
 use crate::trial::{Trial, assert_no_holes, next, until};
 
-/// Whether an entry is the output of that input.
+/// Returns a predicate for the output entry of an input.
 fn outcome_of(input: InputId) -> impl Fn(&Entry) -> bool {
     move |entry| entry.kind == EntryKind::Output && entry.input_id == Some(input)
 }
@@ -66,7 +66,7 @@ pub(crate) async fn snapshot_then_follow_neither_loses_nor_repeats(trial: &Trial
             })
         })
         .collect();
-    // Each reads what there is, then follows from there, and comes at another moment.
+    // Each reads a snapshot, then follows it, and each starts at another moment.
     let followers: Vec<_> = (0..FOLLOWERS)
         .map(|nth| {
             let (runtime, id) = (worker.runtime(), worker.id);

@@ -1,4 +1,4 @@
-//! Another component or config bundle, and back again.
+//! Updates of the component or config bundle, and rollbacks.
 
 use skep_protocol::*;
 
@@ -46,7 +46,7 @@ pub(crate) async fn rollback_goes_back_and_forth(trial: &Trial<'_>) {
 
     let view = worker.runtime().rollback(worker.id).await.unwrap();
     assert_eq!((version(&view), view.previous), (scribe, Some(echo)));
-    assert_eq!(worker.ask("get a").await, "1", "state outlives both");
+    assert_eq!(worker.ask("get a").await, "1", "the state survives both");
 
     let view = worker.runtime().rollback(worker.id).await.unwrap();
     assert_eq!((version(&view), view.previous), (echo, Some(scribe)));
@@ -140,7 +140,7 @@ pub(crate) async fn a_bad_update_can_be_rolled_back(trial: &Trial<'_>) {
     update(worker, change).await;
     let view = worker.runtime().rollback(worker.id).await.unwrap();
     assert_eq!(version(&view), version(&before));
-    assert_eq!(Some(view.spec.labels), labels, "labels are not what a rollback brings back");
+    assert_eq!(Some(view.spec.labels), labels, "a rollback keeps the labels");
     trouble(&worker.say("fail some-code some text").await, Ending::Failed);
 }
 
@@ -150,7 +150,7 @@ pub(crate) async fn create_again_after_an_update_is_the_same_worker(trial: &Tria
     let id = trial.runtime().create(request.clone()).await.unwrap().item.worker_id;
     let echo = trial.component(Guest::Echo).await;
     let view = trial.runtime().update(id, to_component(echo)).await.unwrap();
-    // Whoever retries a create does not know of updates since.
+    // A caller who retries a create does not know of later updates.
     let again = trial.runtime().create(request).await.unwrap();
     assert_eq!(again, Stored { item: view, created: false });
 }

@@ -1,4 +1,4 @@
-//! Making workers, finding them, and what is seen of them.
+//! Creating, listing and viewing workers.
 
 use skep_protocol::*;
 
@@ -136,7 +136,7 @@ pub(crate) async fn a_worker_that_is_refused_leaves_nothing(trial: &Trial<'_>) {
     assert!(trial.runtime().create(request).await.unwrap().created);
 }
 
-/// What each verb on a worker says where there is none.
+/// Returns the error of each verb on a worker that does not exist.
 async fn said_by_every_verb(trial: &Trial<'_>, id: WorkerId) -> Vec<(&'static str, Option<Error>)> {
     let runtime = trial.runtime();
     let change = WorkerChange { labels: Some(labels(&[])), ..WorkerChange::default() };
@@ -183,7 +183,7 @@ pub(crate) async fn a_removed_worker_is_removed_to_every_verb(trial: &Trial<'_>)
 pub(crate) async fn workers_are_listed_in_the_order_of_their_ids(trial: &Trial<'_>) {
     let spec = trial.spec(Guest::Scribe).await;
     let mut ids: Vec<_> = (0..7).map(|_| worker_id()).collect();
-    // Made in another order than they are listed in.
+    // Created in another order than they are listed in.
     ids.sort();
     ids.reverse();
     for &id in &ids {
@@ -204,7 +204,7 @@ pub(crate) async fn workers_are_listed_in_the_order_of_their_ids(trial: &Trial<'
             if cursor.is_none() {
                 break;
             }
-            assert!(!page.items.is_empty(), "a page with nothing on it leads to another");
+            assert!(!page.items.is_empty(), "an empty page has a next page");
         }
         assert_eq!(seen, ids, "{limit} on a page");
     }

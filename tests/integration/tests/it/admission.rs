@@ -1,5 +1,5 @@
-//! Memory that all workers of a runtime have together: the idle leave, the others wait, then new
-//! inputs are refused.
+//! Memory admission across all workers of a runtime: idle instances are evicted, others wait, then
+//! new inputs are refused.
 
 use std::time::Duration;
 
@@ -36,13 +36,14 @@ async fn workers_that_have_more_than_there_is_take_turns() {
         for outcome in futures_util::future::join_all(turns).await {
             assert_eq!(outcome.ending, Ending::Completed, "{outcome:?}");
         }
-        // Each holds 30 MB after its turn, for as long as it stays.
+        // Each instance holds 30 MB after its turn, until it is evicted.
         assert!(runtime.describe().await.unwrap().connected <= 2);
     }
     runtime.shutdown(Duration::ZERO).await;
 }
 
-/// Those with an instance wait for a turn, those with a turn for an instance.
+/// Some workers have an instance and wait for a turn permit, others the reverse: there is no
+/// deadlock.
 #[tokio::test(flavor = "multi_thread")]
 async fn workers_with_many_inputs_are_in_nobodys_way() {
     let dir = test_dir();
@@ -72,7 +73,7 @@ async fn workers_with_many_inputs_are_in_nobodys_way() {
     runtime.shutdown(Duration::ZERO).await;
 }
 
-/// Whoever waits for a place can be cancelled, and its worker removed.
+/// A worker that waits for an instance can be cancelled and removed.
 #[tokio::test(flavor = "multi_thread")]
 async fn who_waits_for_an_instance_can_be_cancelled() {
     let dir = test_dir();
@@ -83,7 +84,7 @@ async fn who_waits_for_an_instance_can_be_cancelled() {
     let input = post(&runtime, waiter, "echo never").await.unwrap().input_id();
     running(&runtime, waiter, input).await;
     runtime.cancel(waiter, input).await.unwrap();
-    until("its end", async || {
+    until("its outcome", async || {
         runtime.input(waiter, input).await.unwrap().state == InputState::Done
     })
     .await;
@@ -102,21 +103,21 @@ async fn no_result_depends_on_what_neighbours_have() {
     let hoarder = scribe(&runtime, &limits).await;
     assert_eq!(ask(&runtime, hoarder, "ask 50000000").await.ending, Ending::Completed);
     let Sent::Accepted { input_id, .. } = post(&runtime, hoarder, "nap 60").await.unwrap() else {
-        panic!("a nap is long")
+        panic!("the nap ended early")
     };
     running(&runtime, hoarder, input_id).await;
     let worker = scribe(&runtime, &[]).await;
     let outcome = ask(&runtime, worker, "ask 30000000").await;
-    assert_eq!(outcome.ending, Ending::Completed, "it waited: {outcome:?}");
-    // What it had is free before its end is on disk.
-    until("the hoarder's end", async || {
+    assert_eq!(outcome.ending, Ending::Completed, "{outcome:?}");
+    // The memory is free before the outcome is on disk.
+    until("the hoarder's outcome", async || {
         runtime.input(hoarder, input_id).await.unwrap().state == InputState::Done
     })
     .await;
     let hoarded = runtime.input(hoarder, input_id).await.unwrap().outcome.unwrap();
     assert_eq!(hoarded.ending, Ending::Deadline);
     let beyond = ask(&runtime, worker, "ask 80000000").await;
-    assert_eq!(beyond.error.unwrap().code, "no-memory", "that is more than there is");
+    assert_eq!(beyond.error.unwrap().code, "no-memory", "more memory than the runtime has");
     runtime.shutdown(Duration::ZERO).await;
 }
 
@@ -127,12 +128,12 @@ async fn where_too_many_wait_for_memory_inputs_are_refused_as_busy() {
     let hoarder = scribe(&runtime, &[(LimitName::turn_deadline_ms, 300_000)]).await;
     assert_eq!(ask(&runtime, hoarder, "ask 40000000").await.ending, Ending::Completed);
     let Sent::Accepted { input_id, .. } = post(&runtime, hoarder, "nap 300").await.unwrap() else {
-        panic!("a nap is long")
+        panic!("the nap ended early")
     };
     running(&runtime, hoarder, input_id).await;
     let mut accepted = Vec::new();
     let refused = loop {
-        assert!(accepted.len() < 600, "nobody is ever refused");
+        assert!(accepted.len() < 600, "no input is refused");
         let worker = scribe(&runtime, &[]).await;
         match post(&runtime, worker, "echo here").await {
             Ok(sent) => accepted.push((worker, sent.input_id())),

@@ -1,8 +1,8 @@
-//! The config bundle, for a program that was not made for Skep.
+//! The config bundle for a program that was not written for Skep.
 
 use skep_harness::{Run, TestDir, test_dir};
 
-/// A command that succeeds if `wasi:config/store` has `blue` for `colour`, and nothing else.
+/// A command that succeeds if `wasi:config/store` maps `colour` to `blue` and has no other key.
 fn asks_for_blue(dir: &TestDir, version: &str) -> std::path::PathBuf {
     let text = r#"(component
         (import "wasi:config/store@VERSION" (instance $config

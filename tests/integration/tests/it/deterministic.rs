@@ -1,4 +1,4 @@
-//! `--deterministic`: the same run twice is the same to the last byte.
+//! `--deterministic`: two runs are the same to the last byte.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! `skep doctor` on machines and stores that have what it takes, and on some that have not.
+//! `skep doctor` on healthy and unhealthy machines and stores.
 
 use std::process::Command;
 
@@ -24,7 +24,7 @@ fn a_running_hosts_store_is_looked_at_beside_it() {
         assert_ne!(check(&report, name)["status"], "failed", "{report}");
     }
     assert!(check(&report, "engine")["found"].as_str().unwrap().contains("wasmtime 48."));
-    // The host goes on.
+    // The host keeps running.
     hosted.good(&["worker", "list"]);
     let table = hosted.good(&["doctor", "--output", "table"]);
     assert!(table.out.starts_with("CHECK"), "{}", table.out);
@@ -36,7 +36,7 @@ fn without_a_store_there_is_nothing_wrong_with_it() {
     let said = skep(&dir, &["doctor", "--output", "json"]);
     assert_eq!(said.code, 0, "{}{}", said.out, said.err);
     assert!(check(&said.json(), "store")["found"].as_str().unwrap().contains("none yet"));
-    assert!(!dir.join("store").exists(), "a look made a store");
+    assert!(!dir.join("store").exists(), "the check made a store");
 }
 
 #[test]
@@ -48,7 +48,7 @@ fn a_damaged_store_fails_and_says_what_to_do() {
     let store = dir.join("store");
     let whole = std::fs::read(store.join("state.db")).unwrap();
 
-    // The first byte of every page but the first says what kind of page it is.
+    // The first byte of a page is its type; the first page has a header instead.
     let mut broken = whole.clone();
     for page in broken.chunks_mut(4_096).skip(1) {
         page[0] = 0xee;

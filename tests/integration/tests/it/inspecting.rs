@@ -53,7 +53,7 @@ fn what_is_not_granted_is_a_note_and_no_reason_to_refuse() {
     assert_eq!(report["runs"], true);
 }
 
-/// What run refuses, inspect says; in the same words.
+/// Checks that `inspect` and `run` refuse a component in the same words.
 fn both_refuse(name: &str, wat: &str, words: &str) {
     let dir = test_dir();
     let path = dir.wat(name, wat);

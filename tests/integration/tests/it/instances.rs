@@ -1,4 +1,4 @@
-//! One instance over many turns: what belongs to a turn ends with it.
+//! One instance over many turns: the state of a turn ends with it.
 
 use std::pin::pin;
 use std::sync::{Arc, Mutex};
@@ -64,7 +64,7 @@ fn a_switch_ends_its_own_turn_only() {
         for command in ["spin", "nap 3600"] {
             let mut live = Live::scribe(Limits::default(), notes.turn("3")).await;
             let kill = live.begin(notes.turn("4"));
-            // Its first turn's switch is looked at by nobody any more.
+            // The kill switch of the first turn has no effect any more.
             let stopped = std::thread::spawn(move || kill.throw(KillReason::Cancelled));
             assert_eq!(live.say(command).await.0, Ended::Cancelled);
             stopped.join().unwrap();
@@ -129,7 +129,7 @@ fn refused_memory_explains_failures_of_its_own_turn_only() {
         let ended = live.say("panic").await.0;
         assert!(
             matches!(ended, Ended::Limit { name: LimitName::memory_bytes, .. }),
-            "the same without a turn in between: {ended:?}"
+            "the same without another turn: {ended:?}"
         );
     });
 }
@@ -143,7 +143,7 @@ fn memory_is_what_it_holds_now() {
         assert!(before > 0);
         let (_, cost) = live.say("ask 10000000").await;
         let after = live.instance.memory_bytes();
-        assert!(after >= before + 10_000_000, "{before} {after}: a memory does not shrink");
+        assert!(after >= before + 10_000_000, "{before} {after}: a memory never shrinks");
         assert_eq!(cost.memory_peak_bytes, after);
     });
 }
@@ -255,7 +255,7 @@ fn a_command_is_logged_line_by_line_and_captured() {
         let lines = log.0.lock().unwrap();
         let text = lines.join(&b'\n');
         assert!(lines.len() > 1, "{}", String::from_utf8_lossy(&text));
-        assert_eq!(text.len() as u64 + 1, stdout.total(), "all of it, less the last newline");
+        assert_eq!(text.len() as u64 + 1, stdout.total(), "all output except the last newline");
         assert_eq!(stdout.contents(), text[..4]);
     }
 }

@@ -1,4 +1,4 @@
-//! What a worker that listens is told of its instance's life.
+//! The lifecycle hooks of a worker.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -112,8 +112,8 @@ fn a_hook_that_ends_badly_ends_the_instance() {
     });
 }
 
-/// What a scribe says that is disconnected after its turn, and how long that took.
-async fn parting(command: &str, within: Duration, taken: bool) -> (String, Duration) {
+/// Returns the output of a scribe's shutdown hook after its turn, and the time that the hook took.
+async fn shutdown_hook(command: &str, within: Duration, taken: bool) -> (String, Duration) {
     let notes = Notes::new();
     let kill = Arc::default();
     let record = notes.configured("1", &[("disconnecting", command)]);
@@ -123,12 +123,15 @@ async fn parting(command: &str, within: Duration, taken: bool) -> (String, Durat
     if taken {
         drop(live.instance.take_turn());
     }
-    // Too late for the turn, and no reason not to say goodbye.
+    // A cancel after the turn does not prevent the shutdown hook.
     kill.throw(KillReason::Cancelled);
     let began = Instant::now();
     live.instance.disconnecting(within).await;
     let took = began.elapsed();
-    assert!(matches!(live.say("echo text").await.0, Ended::HostFault(_)), "nothing comes after it");
+    assert!(
+        matches!(live.say("echo text").await.0, Ended::HostFault(_)),
+        "no call follows the shutdown hook"
+    );
     assert_eq!(notes.keys(), [""; 0]);
     (live.stderr(), took)
 }
@@ -136,16 +139,18 @@ async fn parting(command: &str, within: Duration, taken: bool) -> (String, Durat
 #[test]
 fn it_is_told_that_it_goes() {
     go(async {
-        assert!(parting("echo bye", LONG, true).await.0.ends_with("disconnecting: bye\n"));
+        assert!(shutdown_hook("echo bye", LONG, true).await.0.ends_with("disconnecting: bye\n"));
         for (command, words) in [
             ("set a 1", "state cannot be written in a lifecycle hook"),
             ("get a", "there is no turn"),
             ("emit note text", "there is no turn"),
         ] {
-            let (said, _) = parting(command, LONG, true).await;
+            let (said, _) = shutdown_hook(command, LONG, true).await;
             assert!(said.contains(words), "{command}: {said}");
         }
-        assert!(parting("emit note text", LONG, false).await.0.ends_with("disconnecting: ok\n"));
+        assert!(
+            shutdown_hook("emit note text", LONG, false).await.0.ends_with("disconnecting: ok\n")
+        );
     });
 }
 
@@ -153,7 +158,7 @@ fn it_is_told_that_it_goes() {
 fn going_takes_no_longer_than_it_may() {
     go(async {
         for command in ["spin", "nap 3600", "panic"] {
-            let (_, took) = parting(command, Duration::from_millis(50), true).await;
+            let (_, took) = shutdown_hook(command, Duration::from_millis(50), true).await;
             assert!(took < LONG / 6, "{command}: {took:?}");
         }
     });

@@ -1,5 +1,5 @@
-//! Requests of workers to others: granted or denied, held to limits, recorded, and with a secret
-//! that the worker never sees.
+//! HTTP requests of workers: granted or denied, limited, recorded, and with secrets that the worker
+//! never sees.
 
 mod bed;
 mod denials;
@@ -12,7 +12,7 @@ use skep_protocol::{Ending, EntryKind, LimitName};
 
 use bed::{Bed, Names};
 
-/// `skep run` of the caller with a command and these grants.
+/// Runs the guest `caller` with a command and these grants.
 fn run(grants: &[&str], command: &str) -> Run {
     let flags: Vec<_> = grants.iter().flat_map(|grant| ["--allow-http", grant]).collect();
     Run::with(&flags).args(["--input", "-"]).guest("caller", &[]).stdin(command)
@@ -29,7 +29,7 @@ fn a_run_asks_whom_it_may() {
     let host = format!("host: {}\r\n", server.address());
     assert!(head.to_ascii_lowercase().contains(&host) && head.contains("x-mine: here"), "{head}");
 
-    // Nobody is asked without a grant, by another method than the one that is named, or elsewhere.
+    // No request is sent without a grant, with another method or to another host.
     let other = format!("http://127.0.0.2:{}", server.port());
     for grants in [&[][..], &[&*format!("POST {grant}")], &[&*other], &["https://127.0.0.1"]] {
         let ran = run(grants, &get).go().expect(0).prints("error ErrorCode::HttpRequestDenied");
@@ -52,7 +52,7 @@ fn a_runs_report_has_its_requests_and_denials() {
     assert!(requests[0].get("error").is_none());
 }
 
-/// Of the forms that an address has, `cargo xtask hostile` tries more.
+/// `cargo xtask hostile` tries more notations of addresses.
 #[test]
 fn an_inner_address_is_for_whom_the_operator_says() {
     let server = Server::start();
@@ -123,7 +123,7 @@ async fn a_request_is_recorded_and_leaves_no_sooner_than_its_input_is_kept() {
     let server = Server::start();
     let bed = Bed::new();
     let worker = bed.caller(&[&server.url("")], &[], &[]).await;
-    // An instance that is there already, so that nothing else takes time.
+    // The instance exists already, so nothing else takes time.
     bed.ask(worker, "say nothing").await;
     for _ in 0..5 {
         let inputs = bed.entries(worker, EntryKind::Input).await.len();
@@ -136,7 +136,7 @@ async fn a_request_is_recorded_and_leaves_no_sooner_than_its_input_is_kept() {
             seen
         });
         assert!(arrived.contains("at last"));
-        assert_eq!(seen, inputs + 1, "it was asked for something that nobody would remember");
+        assert_eq!(seen, inputs + 1, "the request was sent before its input was stored");
     }
     let send = format!("send POST {} 70000", server.url("/hello"));
     assert!(bed.ask(worker, &send).await.contains("status 200"));
@@ -160,12 +160,12 @@ async fn nothing_of_a_request_outlives_its_turn() {
     assert_eq!((&record["status"], &record["error"]), (&200.into(), &"turn-ended".into()));
     bed::until("the connection's end", || server.at_once() == 0).await;
     let rest = bed.ask(worker, "resume").await;
-    // By which of its ends the guest is told of it is a matter of who looks first.
+    // Which of the two errors the guest sees is a race.
     let ends = ["connection terminated", "incomplete HTTP response"];
     assert!(ends.iter().any(|end| rest.contains(end)), "{rest}");
     assert_eq!(bed.entries(worker, EntryKind::Request).await.len(), 1);
 
-    // A turn that is ended in the middle of one.
+    // A turn that ends during a request.
     let limits = [(LimitName::turn_deadline_ms, 3_000)];
     let worker = bed.caller(&[&server.url("")], &limits, &[]).await;
     let outcome = bed.send(worker, &format!("get {}", server.url("/silent"))).await;
@@ -220,7 +220,7 @@ async fn https_is_for_whom_an_authority_vouches() {
     let wary = Bed::with(names(), &[]);
     let worker = wary.caller(&grants, &[], &[]).await;
     let answer = wary.ask(worker, &format!("get https://good.test:{port}/hello")).await;
-    // Where the machine has no authorities at all there is nothing to set up.
+    // A machine without any certificate authority has no TLS configuration.
     let refused = ["TlsCertificateError", "ConfigurationError"];
     assert!(refused.iter().any(|code| answer.ends_with(code)), "{answer}");
     assert_eq!(server.heads().len(), 1);

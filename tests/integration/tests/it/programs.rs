@@ -1,4 +1,4 @@
-//! Programs of other people, fetched by pinned version and checksum.
+//! Third-party programs, fetched by pinned version and checksum.
 
 use std::path::PathBuf;
 
@@ -59,7 +59,7 @@ fn python_lists_ten_thousand_entries_in_under_a_second() {
     for i in 0..10_000 {
         std::fs::File::create(dir.join(format!("entry-{i}"))).unwrap();
     }
-    // The machine may be held up by others, so the best of three counts.
+    // Other work may delay the machine, so the best of three counts.
     let script = "
 import os, time
 took = []

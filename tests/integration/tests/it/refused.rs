@@ -1,4 +1,4 @@
-//! What cannot run is refused before anything runs, with the reason.
+//! A component that cannot run is refused before anything runs, with the reason.
 
 use skep_harness::{Run, test_dir};
 
@@ -87,7 +87,7 @@ fn native_code_is_refused_even_our_own() {
 #[test]
 fn valid_headers_with_invalid_code_are_refused_by_the_compiler() {
     let dir = test_dir();
-    // It leaves a number behind that its type knows nothing of.
+    // The function leaves a value on the stack that its type does not have.
     let path = dir.wat("invalid.wasm", r#"(module (func (export "_start") i32.const 1))"#);
     Run::with(&[]).component(&path, &[]).go().expect(126).says("not valid WebAssembly");
 }

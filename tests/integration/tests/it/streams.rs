@@ -1,4 +1,4 @@
-//! Standard streams: live, complete and in order, and nobody's reader can hold up the end.
+//! Standard streams: live, complete and in order. No slow reader can delay the end of a run.
 
 use std::fs::{File, OpenOptions};
 use std::process::{Command, Output, Stdio};
@@ -58,7 +58,7 @@ fn standard_input_that_is_not_read_is_left() {
     assert_eq!(dir.read("rest"), b"one\ntwo\n");
 }
 
-/// A guest with these files of the host for its standard input and output.
+/// Runs a guest with these files for standard input and output.
 fn with_files(name: &str, verb: &str, stdin: impl Into<Stdio>, stdout: impl Into<Stdio>) -> Output {
     let mut run = Command::new(skep());
     run.args(["run", "--timeout", "60s"]).arg(guest(name)).arg(verb);
