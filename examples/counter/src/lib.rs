@@ -5,7 +5,7 @@ use std::fs;
 
 use skep_guest::{Failure, Input, Output, Worker, data_dir, state, transcript};
 
-/// Where the number is kept between inputs, as decimal text.
+/// The key of the number, which is stored as decimal text.
 const KEY: &str = "count";
 
 struct Counter;

@@ -1,4 +1,4 @@
-//! The double holds a worker to the rules that the host will.
+//! The double enforces the same rules on a worker as the host.
 #![cfg(not(target_family = "wasm"))]
 
 use skep_guest::{
@@ -6,7 +6,7 @@ use skep_guest::{
     testing, transcript,
 };
 
-/// Does what its one-word input says.
+/// A worker that does what its input says.
 struct Script;
 
 impl Worker for Script {

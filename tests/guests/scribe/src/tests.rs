@@ -1,4 +1,4 @@
-//! The commands, natively.
+//! Tests of the commands, run natively.
 
 use skep_guest::testing;
 
