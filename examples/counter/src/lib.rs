@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn a_state_that_is_no_number_is_a_failure() {
+    fn a_state_that_is_not_a_number_is_a_failure() {
         state::set(KEY, "many").expect("the key is valid");
         let refused = testing::handle::<Counter>(Input::text_plain("")).unwrap_err();
         assert_eq!(refused.code, "bad-state");

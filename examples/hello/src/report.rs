@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_in_particular_is_the_world() {
+    fn without_words_it_greets_the_world() {
         assert_eq!(report(&[], &[], "no such directory"), "hello, world\n");
     }
 

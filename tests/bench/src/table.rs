@@ -179,7 +179,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_figure_is_held_to_both_of_its_targets() {
+    fn a_figure_must_meet_both_of_its_targets() {
         let ms = |ms| Amount::Time(Duration::from_millis(ms));
         let summary = |ratio| Summary {
             pairs: 1,

@@ -73,7 +73,7 @@ pub(crate) async fn an_ended_input_cannot_be_cancelled(trial: &Trial<'_>) {
     assert_eq!(worker.outcome(input).await, outcome);
 }
 
-pub(crate) async fn whoever_waits_for_a_cancelled_input_hears_of_it(trial: &Trial<'_>) {
+pub(crate) async fn a_sender_waiting_for_a_cancelled_input_is_answered(trial: &Trial<'_>) {
     let worker = trial.worker(Guest::Scribe).await;
     let (runtime, id) = (worker.runtime(), worker.id);
     let waiter = tokio::spawn(async move { runtime.send(id, keyed("k", "spin")).await });

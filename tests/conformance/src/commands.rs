@@ -37,7 +37,7 @@ pub(crate) async fn an_exit_code_is_no_failure(trial: &Trial<'_>) {
     }
 }
 
-pub(crate) async fn what_a_run_prints_is_logged_line_by_line(trial: &Trial<'_>) {
+pub(crate) async fn the_output_of_a_run_is_logged_line_by_line(trial: &Trial<'_>) {
     let worker = trial.worker(Guest::Hello).await;
     let sent = worker.try_send(run_input(&args(&["a"]))).await.unwrap();
     worker.outcome(sent.input_id()).await;
@@ -67,7 +67,7 @@ pub(crate) async fn standard_input_is_text_or_base64(trial: &Trial<'_>) {
     assert_eq!((output.exit_code, text(&output.stdout)), (Some(0), ""));
 }
 
-pub(crate) async fn what_is_not_a_run_request_is_refused(trial: &Trial<'_>) {
+pub(crate) async fn an_invalid_run_request_is_refused(trial: &Trial<'_>) {
     let worker = trial.worker(Guest::Hello).await;
     let json = input::RUN_REQUEST;
     for (content_type, body) in [

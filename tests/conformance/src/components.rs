@@ -38,7 +38,7 @@ pub(crate) async fn a_component_is_compiled_once_it_is_stored(trial: &Trial<'_>)
     assert!(listed.iter().all(ready));
 }
 
-pub(crate) async fn many_who_store_one_component_at_once_store_one(trial: &Trial<'_>) {
+pub(crate) async fn concurrent_uploads_store_a_component_once(trial: &Trial<'_>) {
     let wasm = trial.wasm(Guest::Hello);
     let put = (0..8).map(|_| {
         let (runtime, wasm) = (trial.runtime(), wasm.clone());
@@ -65,7 +65,7 @@ pub(crate) async fn a_component_is_stored_once(trial: &Trial<'_>) {
     assert_eq!(trial.runtime().components(None).await.unwrap().items.len(), 1);
 }
 
-pub(crate) async fn what_is_not_a_component_is_refused(trial: &Trial<'_>) {
+pub(crate) async fn bytes_that_are_no_component_are_refused(trial: &Trial<'_>) {
     let mut cut = trial.wasm(Guest::Scribe);
     cut.truncate(cut.len() - 1);
     for bad in [

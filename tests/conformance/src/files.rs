@@ -109,7 +109,7 @@ pub(crate) async fn a_part_of_a_file_is_read(trial: &Trial<'_>) {
     }
 }
 
-pub(crate) async fn a_guest_and_whoever_is_outside_share_files(trial: &Trial<'_>) {
+pub(crate) async fn the_guest_and_its_owner_share_files(trial: &Trial<'_>) {
     let worker = trial.worker(Guest::Probe).await;
     worker.put("note", b"from outside").await.unwrap();
     let (_, output) = worker.run(args(&["append", "/data/note", ", and inside"])).await;
@@ -192,7 +192,7 @@ pub(crate) async fn a_directory_is_not_a_file(trial: &Trial<'_>) {
     assert_eq!(worker.read("dir/file").await.unwrap(), b"x");
 }
 
-pub(crate) async fn an_upload_that_is_cut_changes_nothing(trial: &Trial<'_>) {
+pub(crate) async fn a_truncated_upload_changes_nothing(trial: &Trial<'_>) {
     let worker = trial.worker(Guest::Scribe).await;
     worker.put("kept", b"as it was").await.unwrap();
     for name in ["kept", "new", "new/er"] {

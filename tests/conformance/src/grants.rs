@@ -44,7 +44,7 @@ pub(crate) async fn grants_change_between_two_turns(trial: &Trial<'_>) {
     assert_eq!(serde_json::from_str::<Grants>(&body(&said[0])).unwrap(), grants);
 }
 
-pub(crate) async fn what_was_granted_is_taken_away(trial: &Trial<'_>) {
+pub(crate) async fn a_revoked_grant_ends_with_the_next_turn(trial: &Trial<'_>) {
     let grants = http(&["https://a.example.com", "https://b.example.com"]);
     let spec = WorkerSpec { grants: grants.clone(), ..trial.spec(Guest::Scribe).await };
     let worker = trial.create(spec).await;
@@ -79,7 +79,7 @@ pub(crate) async fn the_same_grants_change_nothing(trial: &Trial<'_>) {
     assert_eq!(worker.turns_of_instance().await, 2, "the instance was replaced without a reason");
 }
 
-pub(crate) async fn grants_that_cannot_be_are_refused(trial: &Trial<'_>) {
+pub(crate) async fn invalid_grants_are_refused(trial: &Trial<'_>) {
     let worker = trial.worker(Guest::Scribe).await;
     regrant(worker, &http(&["https://a.example.com"])).await;
     let before = (worker.view().await, worker.entries().await.len());
@@ -103,7 +103,7 @@ pub(crate) async fn grants_that_cannot_be_are_refused(trial: &Trial<'_>) {
     assert_eq!((worker.view().await, worker.entries().await.len()), before);
 }
 
-pub(crate) async fn a_change_of_other_grants_is_a_conflict(trial: &Trial<'_>) {
+pub(crate) async fn a_change_based_on_other_grants_is_a_conflict(trial: &Trial<'_>) {
     let worker = trial.worker(Guest::Scribe).await;
     let [none, one, two] = [&[][..], &["https://a.b"], &["https://c.d"]].map(http);
     let replace = async |before: &Grants, after: &Grants| {

@@ -59,7 +59,7 @@ pub(crate) async fn a_wait_that_elapses_leaves_the_input_to_its_turn(trial: &Tri
     assert_eq!((view.seq, view.attempt), (seq, 1));
 }
 
-pub(crate) async fn a_sender_who_goes_away_leaves_the_input_to_its_turn(trial: &Trial<'_>) {
+pub(crate) async fn an_input_is_handled_after_its_sender_disconnects(trial: &Trial<'_>) {
     let worker = trial.worker(Guest::Scribe).await;
     let wait = Some(Duration::from_secs(20));
     let runtime = worker.runtime();
@@ -123,7 +123,7 @@ pub(crate) async fn an_answer_is_bytes_with_their_type(trial: &Trial<'_>) {
     }
 }
 
-pub(crate) async fn a_worker_is_told_who_it_is_and_what_it_handles(trial: &Trial<'_>) {
+pub(crate) async fn a_worker_sees_its_identity_and_input(trial: &Trial<'_>) {
     let worker = trial.worker(Guest::Scribe).await;
     let input = worker.post("whoami").await;
     let said = answer(&worker.outcome(input).await);

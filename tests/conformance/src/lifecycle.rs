@@ -115,7 +115,7 @@ pub(crate) async fn a_stopped_worker_can_be_removed(trial: &Trial<'_>) {
     assert_eq!(worker.runtime().get(worker.id).await, Err(Error::WorkerRemoved));
 }
 
-pub(crate) async fn removing_a_busy_worker_answers_whoever_waits(trial: &Trial<'_>) {
+pub(crate) async fn removing_a_busy_worker_answers_waiting_senders(trial: &Trial<'_>) {
     let worker = trial.worker(Guest::Scribe).await;
     let (runtime, id) = (worker.runtime(), worker.id);
     let mut stream = worker.follow(Some(Cursor(0))).await;
@@ -136,7 +136,7 @@ pub(crate) async fn removing_a_busy_worker_answers_whoever_waits(trial: &Trial<'
     assert_eq!(worker.runtime().get(id).await, Err(Error::WorkerRemoved));
 }
 
-pub(crate) async fn what_changes_a_worker_shows_in_its_times(trial: &Trial<'_>) {
+pub(crate) async fn changes_of_a_worker_update_its_timestamp(trial: &Trial<'_>) {
     let worker = trial.worker(Guest::Scribe).await;
     let new = worker.view().await;
     worker.ask("echo").await;

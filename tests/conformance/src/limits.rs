@@ -133,7 +133,7 @@ pub(crate) async fn transcript_bytes(trial: &Trial<'_>) {
     assert_eq!(worker.ask("echo on").await, "on");
 }
 
-pub(crate) async fn a_limit_is_the_workers_own(trial: &Trial<'_>) {
+pub(crate) async fn limits_apply_per_worker(trial: &Trial<'_>) {
     let small = trial.limited(&[(LimitName::state_bytes, 3)]).await;
     let other = trial.worker(Guest::Scribe).await;
     trouble(&small.say("set key value").await, Ending::Failed);

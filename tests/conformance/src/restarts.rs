@@ -61,7 +61,7 @@ pub(crate) async fn a_written_file_survives(trial: &Trial<'_>) {
     assert_eq!(output.stdout, b"written");
 }
 
-pub(crate) async fn an_instance_is_not_restored_and_that_is_said(trial: &Trial<'_>) {
+pub(crate) async fn a_lost_instance_is_reported_after_a_restart(trial: &Trial<'_>) {
     let worker = trial.worker(Guest::Scribe).await;
     let never = trial.worker(Guest::Scribe).await;
     let code = DiagnosticCode::ExecutionNotRestored;
@@ -93,7 +93,7 @@ pub(crate) async fn an_instance_is_not_restored_and_that_is_said(trial: &Trial<'
     }
 }
 
-pub(crate) async fn what_is_queued_runs_after_a_restart(trial: &Trial<'_>) {
+pub(crate) async fn queued_inputs_run_after_a_restart(trial: &Trial<'_>) {
     let worker = trial.worker(Guest::Scribe).await;
     for how in BOTH {
         let before = worker.events().await.len();
@@ -133,7 +133,7 @@ pub(crate) async fn an_interrupted_turn_is_run_again_and_counts_once(trial: &Tri
     assert_eq!(worker.entries_of(EntryKind::Output).await.len(), 1);
 }
 
-pub(crate) async fn what_was_acknowledged_survives_a_crash(trial: &Trial<'_>) {
+pub(crate) async fn acknowledged_inputs_survive_a_crash(trial: &Trial<'_>) {
     let worker = trial.worker(Guest::Scribe).await;
     let mut posted = Vec::new();
     for n in 0..30 {
@@ -156,7 +156,7 @@ pub(crate) async fn what_was_acknowledged_survives_a_crash(trial: &Trial<'_>) {
     assert_eq!(outcomes.iter().collect::<BTreeSet<_>>().len(), outcomes.len());
 }
 
-pub(crate) async fn what_a_stream_has_shown_survives_a_crash(trial: &Trial<'_>) {
+pub(crate) async fn streamed_entries_survive_a_crash(trial: &Trial<'_>) {
     let worker = trial.worker(Guest::Scribe).await;
     let mut stream = worker.follow(Some(Cursor(0))).await;
     let input = worker.post("emit-many 9999").await;
@@ -170,7 +170,7 @@ pub(crate) async fn what_a_stream_has_shown_survives_a_crash(trial: &Trial<'_>) 
     assert_eq!(worker.entries().await[..seen.len()], seen);
 }
 
-pub(crate) async fn a_stream_that_is_held_does_not_hold_up_a_restart(trial: &Trial<'_>) {
+pub(crate) async fn an_open_stream_does_not_delay_a_restart(trial: &Trial<'_>) {
     let worker = trial.worker(Guest::Scribe).await;
     for how in BOTH {
         let mut held = worker.follow(Some(Cursor(0))).await;
@@ -189,7 +189,7 @@ pub(crate) async fn a_stream_that_is_held_does_not_hold_up_a_restart(trial: &Tri
     }
 }
 
-pub(crate) async fn what_was_stopped_stays_stopped(trial: &Trial<'_>) {
+pub(crate) async fn a_stopped_worker_stays_stopped_after_a_restart(trial: &Trial<'_>) {
     let worker = trial.worker(Guest::Scribe).await;
     let running = worker.post("spin").await;
     worker.running(running).await;
@@ -222,7 +222,7 @@ pub(crate) async fn a_key_is_known_after_a_restart(trial: &Trial<'_>) {
     assert_eq!(worker.events().await, ["once"]);
 }
 
-pub(crate) async fn what_was_removed_stays_removed(trial: &Trial<'_>) {
+pub(crate) async fn a_removed_worker_stays_removed_after_a_restart(trial: &Trial<'_>) {
     let spec = trial.spec(Guest::Scribe).await;
     for how in BOTH {
         let worker = trial.create(spec.clone()).await;
@@ -236,7 +236,7 @@ pub(crate) async fn what_was_removed_stays_removed(trial: &Trial<'_>) {
     }
 }
 
-pub(crate) async fn an_update_and_its_way_back_survive(trial: &Trial<'_>) {
+pub(crate) async fn an_update_and_its_rollback_survive_a_restart(trial: &Trial<'_>) {
     let worker = trial.worker(Guest::Scribe).await;
     worker.ask("set a 1").await;
     let echo = trial.component(Guest::Echo).await;

@@ -101,7 +101,7 @@ pub(crate) async fn snapshot_then_follow_neither_loses_nor_repeats(trial: &Trial
     assert_eq!(events, SENDERS * INPUTS * 6 + 1);
 }
 
-pub(crate) async fn a_slow_reader_loses_nothing_and_holds_nobody_up(trial: &Trial<'_>) {
+pub(crate) async fn a_slow_reader_loses_nothing_and_delays_no_turn(trial: &Trial<'_>) {
     let worker = trial.worker(Guest::Scribe).await;
     let mut slow = worker.follow(Some(Cursor(0))).await;
     assert_eq!(next(&mut slow).await.unwrap().kind, EntryKind::Created);

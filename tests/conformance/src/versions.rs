@@ -70,7 +70,7 @@ pub(crate) async fn a_worker_stays_of_its_kind(trial: &Trial<'_>) {
     assert_eq!(worker.ask("echo on").await, "on");
 }
 
-pub(crate) async fn an_update_to_what_is_not_stored_is_refused(trial: &Trial<'_>) {
+pub(crate) async fn an_update_to_an_unknown_component_is_refused(trial: &Trial<'_>) {
     let worker = trial.worker(Guest::Scribe).await;
     let before = worker.view().await;
     let component = ComponentDigest::from_sha256(no_digest());

@@ -23,7 +23,7 @@ fn cases_of(kind: impl Fn(&Attack) -> bool) -> BTreeSet<String> {
 }
 
 #[test]
-fn every_file_that_does_harm_has_its_case() {
+fn every_hostile_file_has_a_case() {
     let guests = tree::root().join("tests/guests/hostile");
     let commands = cases_of(|what| matches!(what, Attack::Command));
     assert_eq!(files(&guests.join("src/bin")), commands);
@@ -38,7 +38,7 @@ fn every_file_that_does_harm_has_its_case() {
 }
 
 #[test]
-fn a_name_is_that_of_one_case() {
+fn case_names_are_unique() {
     let mut seen = BTreeSet::new();
     for case in cases::all() {
         assert!(seen.insert(case.name), "there are two cases {}", case.name);

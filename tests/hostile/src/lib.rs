@@ -2,7 +2,7 @@
 //!
 //! A [`Case`] names an attack and its expected end; the table is in [`cases`]. Each case runs in a
 //! process of its own on a [`Bed`]: a durable runtime with a well-behaved neighbour that works
-//! throughout. [`trial`] asserts what holds for every case.
+//! throughout. `trial` asserts what holds for every case.
 
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 

@@ -6,7 +6,7 @@
 //! thousand follows some seconds of quiet, and the p99 of the neighbour's turns is compared with
 //! that of the quiet time. The figure that counts, at most 5 times, is that of the benchmark `cargo
 //! xtask bench mixed` in a release build: a debug build copies the data that guests pass about a
-//! hundred times more slowly. This test fails only above [`STARVED`], and takes the best part,
+//! hundred times more slowly. This test fails only above `STARVED`, and takes the best part,
 //! since other work runs on the machine.
 //!
 //! Afterwards the process must hold what it held after a warm-up of the same turns, in which the

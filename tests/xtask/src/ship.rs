@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn a_program_is_split_into_one_that_runs_and_what_is_for_debuggers() {
+    fn the_debug_info_of_a_program_is_split_off() {
         let folder = tempfile::tempdir().unwrap();
         let program = std::env::current_exe().unwrap();
         let Shipped { program: stripped, debug } = split(&program, folder.path()).unwrap();

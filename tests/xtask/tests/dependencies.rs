@@ -164,7 +164,7 @@ fn every_lock_file_is_above_the_security_floors() {
 }
 
 #[test]
-fn every_license_is_one_that_was_agreed_to() {
+fn every_license_is_allowed() {
     let deny = deny();
     let list = deny["licenses"]["allow"].as_array().unwrap();
     let allowed: Vec<_> =

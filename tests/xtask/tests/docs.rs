@@ -165,7 +165,7 @@ fn stop_what_is_left(folder: &Path) {
 }
 
 #[test]
-fn every_link_in_the_docs_leads_somewhere() {
+fn every_link_in_the_docs_has_a_target() {
     for document in documents() {
         let text = fs::read_to_string(&document).unwrap();
         for (at, _) in text.match_indices("](") {
@@ -179,7 +179,7 @@ fn every_link_in_the_docs_leads_somewhere() {
 }
 
 #[test]
-fn the_code_in_the_readme_is_the_example_s() {
+fn the_code_in_the_readme_is_from_the_example() {
     let readme = fs::read_to_string(tree::root().join("README.md")).unwrap();
     let example = fs::read_to_string(tree::root().join("examples/counter/src/lib.rs")).unwrap();
     let code: Vec<_> =
@@ -209,7 +209,7 @@ fn commands_and_what_they_show_are_read_from_blocks() {
 }
 
 #[test]
-fn dots_stand_for_what_differs() {
+fn dots_match_any_text() {
     assert!(matches("a ... c\n", "a b c\n"));
     assert!(matches("a\n...\nd\n", "a\nb\nc\nd\n"));
     assert!(!matches("a ... c\n", "a b d\n"));

@@ -94,7 +94,7 @@ fn is_name(word: &str) -> bool {
 }
 
 #[test]
-fn what_is_not_run_is_no_test() {
+fn only_functions_and_cases_that_run_are_tests() {
     let text = "#[test]\n#[expect(\n    dead_code\n)]\nfn is_run() {\n    fn is_within() {}\n}\n\
         #[tokio::test(flavor = \"multi_thread\")]\nasync fn waits() {}\n\
         #[test]\n#[ignore = \"slow\"]\nfn is_left_out() {}\nfn helps() {}\n// fn is_said() {}\n";

@@ -104,14 +104,14 @@ fn none_of<'a>(lines: impl Iterator<Item = Line<'a>>, why: &str) {
 }
 
 #[test]
-fn no_file_is_too_long_to_be_about_one_thing() {
+fn no_source_file_is_too_long() {
     let long = Source::all().into_iter().filter(|source| source.text.lines().count() > LONGEST);
     let long: Vec<_> = long.map(|source| source.name).collect();
     assert!(long.is_empty(), "over {LONGEST} lines; split off a second noun: {long:?}");
 }
 
 #[test]
-fn a_lint_is_expected_with_a_reason_or_obeyed() {
+fn lints_are_only_disabled_by_expect_with_a_reason() {
     let sources = Source::all();
     let code = || sources.iter().filter(|source| !source.is_this()).flat_map(Source::code);
     let allowed = code().filter(|line| line.text.contains("[allow("));
@@ -149,7 +149,7 @@ fn unsafe_code_has_a_reason() {
 }
 
 #[test]
-fn only_what_is_promised_is_serialised() {
+fn only_promised_types_are_serialised() {
     let sources = Source::all();
     let here = |source: &&Source| source.is_host() && !may_serialise(&source.name);
     let serialised = sources.iter().filter(here).flat_map(Source::code).filter(|line| {

@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_order_is_refused() {
+    fn an_invalid_order_is_refused() {
         for bad in ["", "a 1 -", "a x - ok", "a 0 hop:1 ok", "a 0 - well"] {
             assert!(send(bad).unwrap_err().starts_with("bad-request"), "{bad}");
         }

@@ -33,7 +33,7 @@ const DEADLINE_MS: u64 = 100;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn made_up_guests_come_and_go() {
+async fn generated_guests_run_and_leave_nothing() {
     let number = |name: &str| std::env::var(name).ok().map(|value| value.parse::<u64>().unwrap());
     let first = number("SKEP_GUESTS_FIRST").unwrap_or(0);
     let time = number("SKEP_GUESTS_SECONDS").map(Duration::from_secs);

@@ -24,7 +24,7 @@ async fn post(runtime: &Embedded, worker: WorkerId, command: &str) -> Result<Sen
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn workers_that_have_more_than_there_is_take_turns() {
+async fn workers_over_the_memory_budget_take_turns() {
     let dir = test_dir();
     let runtime = open(&dir, 64 * MIB);
     let mut workers = Vec::new();
@@ -45,7 +45,7 @@ async fn workers_that_have_more_than_there_is_take_turns() {
 /// Some workers have an instance and wait for a turn permit, others the reverse: there is no
 /// deadlock.
 #[tokio::test(flavor = "multi_thread")]
-async fn workers_with_many_inputs_are_in_nobodys_way() {
+async fn workers_with_long_queues_do_not_starve_others() {
     let dir = test_dir();
     let options = Options { instances: 2, turns: 2, idle_bytes: u64::MAX, ..Options::default() };
     let runtime = open_with(&dir, options);
@@ -75,7 +75,7 @@ async fn workers_with_many_inputs_are_in_nobodys_way() {
 
 /// A worker that waits for an instance can be cancelled and removed.
 #[tokio::test(flavor = "multi_thread")]
-async fn who_waits_for_an_instance_can_be_cancelled() {
+async fn an_input_waiting_for_an_instance_can_be_cancelled() {
     let dir = test_dir();
     let runtime = open_with(&dir, Options { instances: 1, ..Options::default() });
     let (sleeper, waiter) = (scribe(&runtime, &[]).await, scribe(&runtime, &[]).await);
@@ -96,7 +96,7 @@ async fn who_waits_for_an_instance_can_be_cancelled() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_result_depends_on_what_neighbours_have() {
+async fn memory_of_neighbours_changes_no_result() {
     let dir = test_dir();
     let runtime = open(&dir, 64 * MIB);
     let limits = [(LimitName::memory_bytes, 60 * MIB), (LimitName::turn_deadline_ms, 5_000)];
@@ -122,7 +122,7 @@ async fn no_result_depends_on_what_neighbours_have() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn where_too_many_wait_for_memory_inputs_are_refused_as_busy() {
+async fn inputs_are_refused_as_busy_when_the_memory_queue_is_full() {
     let dir = test_dir();
     let runtime = open(&dir, 48 * MIB);
     let hoarder = scribe(&runtime, &[(LimitName::turn_deadline_ms, 300_000)]).await;

@@ -196,7 +196,7 @@ fn leb(mut value: u32) -> Vec<u8> {
 }
 
 #[test]
-fn without_address_space_for_the_pool_it_says_so_and_runs() {
+fn a_run_without_address_space_for_the_pool_succeeds_with_a_warning() {
     let script = format!(
         "ulimit -v 25000000; exec '{}' run '{}' -- fallback",
         skep_harness::skep().display(),
@@ -228,7 +228,7 @@ fn tried(arguments: &[&str]) -> Vec<(String, String)> {
 }
 
 #[test]
-fn behind_the_wall_nothing_is_opened_started_traced_or_made_executable() {
+fn the_second_wall_refuses_open_exec_trace_and_executable_memory() {
     for arguments in [&[] as &[_], &["files"]] {
         let tried = tried(arguments);
         // An attempt that fails without the wall as well proves nothing, so others must be refused
@@ -253,7 +253,7 @@ fn after(words: &str, guest: &str) -> std::process::Output {
 }
 
 #[test]
-fn what_the_host_lacks_is_named_and_is_no_fault_of_the_component() {
+fn missing_host_resources_are_named_and_not_blamed_on_the_component() {
     for (words, lacks) in [
         ("ulimit -n 16", "open files"),
         ("ulimit -n 64", "open files"),
@@ -278,7 +278,7 @@ fn what_the_host_lacks_is_named_and_is_no_fault_of_the_component() {
 }
 
 #[test]
-fn a_cache_that_cannot_be_used_keeps_nothing_from_running() {
+fn a_run_without_a_usable_cache_succeeds() {
     let dir = test_dir();
     let file = dir.file("file", Vec::new());
     let cases = [Run::with(&[]).env("XDG_CACHE_HOME", file), Run::with(&[]).env_clear()];
@@ -289,7 +289,7 @@ fn a_cache_that_cannot_be_used_keeps_nothing_from_running() {
 }
 
 #[test]
-fn what_is_not_kept_runs_from_memory_in_each_way() {
+fn uncached_code_of_each_kind_runs_from_memory() {
     for guest in ["hello", "preview1/hello", "counter"] {
         let ran = Run::with(&[]).env_clear().guest(guest, &[]).go().expect(0);
         ran.says("not kept");

@@ -181,14 +181,14 @@ fn a_writer_is_stopped_at_its_quota_and_the_file_stays_readable() {
 }
 
 #[test]
-fn names_are_counted_too() {
+fn directory_entries_are_limited() {
     let ran = Run::with(&[]).guest("probe", &["mkfiles", "/data", "100001"]).go();
     assert_ne!(ran.code, 0);
     assert!(ran.text().contains("error"), "{}", ran.text());
 }
 
 #[test]
-fn what_is_left_in_out_is_copied_out_with_digests() {
+fn files_in_out_are_copied_with_digests() {
     let dir = test_dir();
     let out = dir.join("results");
     let (report, _) = Run::with(&["--out", out.to_str().unwrap(), "--output", "json"])
@@ -228,7 +228,7 @@ fn a_run_leaves_nothing_in_the_temporary_directory() {
 }
 
 #[test]
-fn a_listing_tells_of_names_that_are_not_unicode() {
+fn a_listing_fails_at_names_that_are_not_unicode() {
     use std::os::unix::ffi::OsStrExt;
     let dir = test_dir();
     // More names than one call of `fd_readdir` returns.
@@ -247,7 +247,7 @@ fn a_listing_tells_of_names_that_are_not_unicode() {
 }
 
 #[test]
-fn a_slash_behind_a_name_means_what_it_means_on_linux() {
+fn trailing_slashes_behave_as_on_linux() {
     for guest in BOTH {
         let dir = test_dir();
         dir.file("file", "content");

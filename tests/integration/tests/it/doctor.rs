@@ -13,7 +13,7 @@ fn check<'a>(report: &'a Value, name: &str) -> &'a Value {
 }
 
 #[test]
-fn a_running_hosts_store_is_looked_at_beside_it() {
+fn doctor_checks_the_store_of_a_running_host() {
     let hosted = Hosted::start();
     let said = hosted.good(&["doctor", "--output", "json"]);
     let report = said.json();
@@ -31,7 +31,7 @@ fn a_running_hosts_store_is_looked_at_beside_it() {
 }
 
 #[test]
-fn without_a_store_there_is_nothing_wrong_with_it() {
+fn doctor_accepts_a_missing_store() {
     let dir = test_dir();
     let said = skep(&dir, &["doctor", "--output", "json"]);
     assert_eq!(said.code, 0, "{}{}", said.out, said.err);
@@ -40,7 +40,7 @@ fn without_a_store_there_is_nothing_wrong_with_it() {
 }
 
 #[test]
-fn a_damaged_store_fails_and_says_what_to_do() {
+fn doctor_fails_for_a_damaged_store_with_a_hint() {
     let hosted = Hosted::start();
     hosted.good(&["worker", "list"]);
     let Hosted { mut host, dir } = hosted;
@@ -68,7 +68,7 @@ fn a_damaged_store_fails_and_says_what_to_do() {
 }
 
 #[test]
-fn what_is_not_a_store_is_not_taken_for_one() {
+fn doctor_rejects_a_directory_that_is_not_a_store() {
     let dir = test_dir();
     std::fs::create_dir(dir.join("store")).unwrap();
     std::fs::write(dir.join("store/holiday.jpg"), "no").unwrap();
@@ -78,7 +78,7 @@ fn what_is_not_a_store_is_not_taken_for_one() {
 }
 
 #[test]
-fn limits_that_are_too_tight_are_degraded_with_what_to_raise() {
+fn doctor_reports_tight_limits_as_degraded_with_a_hint() {
     let script = format!(
         "ulimit -v 25000000; ulimit -n 512; exec '{}' doctor --output json",
         skep_harness::skep().display()

@@ -80,7 +80,7 @@ pub(crate) async fn running(runtime: &Embedded, worker: WorkerId, input: InputId
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_interrupted_turn_is_said_to_be_and_run_again() {
+async fn an_interrupted_turn_is_recorded_and_run_again() {
     let dir = test_dir();
     let runtime = open(&dir);
     let worker = scribe(&runtime, &[]).await;
@@ -191,7 +191,7 @@ async fn an_input_whose_worker_is_stopped_before_its_turn_is_accepted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_graceful_shutdown_records_what_it_breaks_off() {
+async fn a_graceful_shutdown_records_interrupted_turns() {
     let dir = test_dir();
     let runtime = open(&dir);
     let worker = scribe(&runtime, &[]).await;
@@ -206,7 +206,7 @@ async fn a_graceful_shutdown_records_what_it_breaks_off() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_idle_instance_is_let_go_and_comes_back() {
+async fn an_idle_instance_is_evicted_and_reconnected() {
     let dir = test_dir();
     let options = Options { idle: Duration::from_millis(20), ..Options::default() };
     let runtime = open_with(&dir, options);
@@ -227,7 +227,7 @@ async fn an_idle_instance_is_let_go_and_comes_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn more_workers_than_places_take_turns() {
+async fn workers_beyond_the_instance_limit_take_turns() {
     let dir = test_dir();
     let runtime = open_with(&dir, Options { instances: 2, ..Options::default() });
     let mut workers = Vec::new();
@@ -247,7 +247,7 @@ async fn more_workers_than_places_take_turns() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn commands_that_wait_behind_a_turn_are_bounded() {
+async fn commands_queued_behind_a_turn_are_bounded() {
     let dir = test_dir();
     let runtime = open(&dir);
     let worker = scribe(&runtime, &[]).await;

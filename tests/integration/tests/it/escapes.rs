@@ -111,7 +111,7 @@ const ENDS: [(&str, &str); 93] = [
 ];
 
 #[test]
-fn cpython_is_refused_all_it_was_not_granted_by_ordinary_exceptions() {
+fn cpython_gets_ordinary_exceptions_for_everything_ungranted() {
     let outer = outside();
     let (src, work) = (outer.join("src"), outer.join("work"));
     let before = (state(&src), state(&outer));

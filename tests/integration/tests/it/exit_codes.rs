@@ -14,7 +14,7 @@ fn the_guests_own_exit_code_comes_through() {
 }
 
 #[test]
-fn arguments_and_environment_are_the_guests_and_nothing_is_inherited() {
+fn only_given_arguments_and_environment_reach_the_guest() {
     for guest in ["hello", "preview1/hello"] {
         let ran = Run::with(&["--env", "GREETING=hi", "--env", "EMPTY="])
             .env("SECRET_OF_THE_HOST", "1")
@@ -74,7 +74,7 @@ fn numbers_at_the_edge_of_their_range_are_taken_or_refused() {
 }
 
 #[test]
-fn the_version_names_the_engine_and_where_there_is_git_the_commit() {
+fn the_version_names_the_engine_and_the_commit() {
     let said = std::process::Command::new(skep_harness::skep()).arg("--version").output().unwrap();
     let said = String::from_utf8(said.stdout).unwrap();
     let version = said.strip_prefix(concat!("skep ", env!("CARGO_PKG_VERSION"), " (")).unwrap();
@@ -117,7 +117,7 @@ fn shown(flags: &[&str], arguments: &[&str], code: i32) -> (Vec<String>, bool) {
 }
 
 #[test]
-fn the_frames_of_libraries_are_shown_where_they_are_asked_for() {
+fn library_frames_are_shown_on_request() {
     let of_std = |frame: &String| frame.contains("std::") || frame.contains("core::");
     let (short, more) = shown(&[], &["panic"], 134);
     assert!(more && !short.is_empty() && !short.iter().any(of_std), "{short:?}");
@@ -153,7 +153,7 @@ fn running_out_of_memory_is_137() {
 }
 
 #[test]
-fn a_guest_that_copes_with_refused_memory_ends_as_it_says() {
+fn a_guest_that_handles_refused_memory_keeps_its_exit_code() {
     Run::with(&["--memory", "32MiB"])
         .guest("probe", &["grow-gently", "64"])
         .go()
@@ -208,7 +208,7 @@ fn ctrl_c_is_130_and_sigterm_143() {
 }
 
 #[test]
-fn the_report_says_it_all_in_json() {
+fn the_json_report_is_complete() {
     let (report, ran) = Run::with(&["--output", "json", "--memory", "64MiB"])
         .guest("hello", &["--", "--exit", "3"])
         .stdin("unread")

@@ -77,7 +77,7 @@ fn path(name: &str) -> String {
 }
 
 #[test]
-fn a_worker_s_life_on_the_command_line() {
+fn a_worker_is_created_used_and_removed_on_the_command_line() {
     let hosted = Hosted::start();
     let scribe = path("scribe");
     let made = hosted.good(&[
@@ -143,7 +143,7 @@ fn a_worker_s_life_on_the_command_line() {
 }
 
 #[test]
-fn a_command_s_exit_code_is_that_of_send() {
+fn worker_send_returns_the_exit_code_of_a_command() {
     let hosted = Hosted::start();
     hosted.good(&["worker", "create", &path("hello"), "--name", "hello"]);
     let said = hosted.skep(&["worker", "send", "hello", "--", "--exit", "3", "one"]);
@@ -152,7 +152,7 @@ fn a_command_s_exit_code_is_that_of_send() {
 }
 
 #[test]
-fn a_token_lets_in_until_it_is_revoked() {
+fn a_token_is_valid_until_it_is_revoked() {
     let hosted = Hosted::start();
     let made = hosted.good(&["token", "create", "--role", "viewer", "--output", "json"]);
     let (token, id) = (made.text("token"), made.text("token_id"));
@@ -174,7 +174,7 @@ fn a_token_lets_in_until_it_is_revoked() {
 }
 
 #[test]
-fn what_is_of_another_workspace_is_not_there() {
+fn workers_of_another_workspace_are_not_found() {
     let (mine, other) = (Hosted::start(), Hosted::start());
     let made = other.good(&["worker", "create", &path("echo"), "--output", "json"]);
     let token = other.good(&["token", "create", "--role", "admin", "--output", "json"]);
@@ -194,7 +194,7 @@ fn what_is_of_another_workspace_is_not_there() {
 }
 
 #[test]
-fn a_second_host_on_a_store_is_told_so() {
+fn a_second_host_on_a_store_is_refused() {
     let hosted = Hosted::start();
     let second = hosted.skep(&["up", "--listen", "127.0.0.1:0", "--output", "json"]);
     assert_eq!(second.code, 125);
@@ -202,7 +202,7 @@ fn a_second_host_on_a_store_is_told_so() {
 }
 
 #[test]
-fn without_a_host_the_commands_say_how_to_start_one() {
+fn commands_without_a_host_hint_at_skep_up() {
     let dir = skep_harness::test_dir();
     let said = skep(&dir, &["worker", "list"]);
     assert_eq!(said.code, 125);
@@ -210,7 +210,7 @@ fn without_a_host_the_commands_say_how_to_start_one() {
 }
 
 #[test]
-fn another_address_than_loopback_needs_a_token_first() {
+fn listening_beyond_loopback_requires_a_token() {
     let dir = skep_harness::test_dir();
     let said = skep(&dir, &["up", "--listen", "0.0.0.0:0"]);
     assert_eq!(said.code, 125);
@@ -218,7 +218,7 @@ fn another_address_than_loopback_needs_a_token_first() {
 }
 
 #[test]
-fn an_address_that_is_none_has_a_hint_of_its_own() {
+fn an_invalid_listen_address_has_a_hint() {
     let hint = |said: &Said| {
         assert_eq!(said.code, 125, "{}", said.err);
         said.err.lines().find(|line| line.starts_with("hint: ")).unwrap().to_owned()
@@ -239,7 +239,7 @@ fn an_address_that_is_none_has_a_hint_of_its_own() {
 }
 
 #[test]
-fn a_foreground_run_is_seen_while_it_runs() {
+fn a_foreground_run_is_listed_while_it_runs() {
     let hosted = Hosted::start();
     let mut run = Command::new(skep_harness::skep())
         .args(["run", &path("probe"), "nap", "60"])

@@ -121,7 +121,7 @@ pub(crate) fn children(parent: u32, argument: &str) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn it_is_a_process_and_the_deadline_ends_it() {
+async fn an_out_of_process_run_ends_at_its_deadline() {
     let dir = test_dir();
     let runtime = open(&dir);
     let worker = probe(&runtime, &[(LimitName::turn_deadline_ms, 1_500)]).await;
@@ -143,7 +143,7 @@ async fn it_is_a_process_and_the_deadline_ends_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_cancelled_is_gone() {
+async fn a_cancelled_out_of_process_run_is_gone() {
     let dir = test_dir();
     let runtime = open(&dir);
     let worker = probe(&runtime, &[]).await;
@@ -173,7 +173,7 @@ async fn what_is_cancelled_is_gone() {
 /// the shares also depend on the machine, which has other work and gives less to processes of lower
 /// priority. Neither can increase the sum.
 #[tokio::test(flavor = "multi_thread")]
-async fn processes_compute_no_longer_than_there_are_cores() {
+async fn child_processes_are_throttled_to_the_cores() {
     const TIME: Duration = Duration::from_secs(4);
     let dir = test_dir();
     let program = skep_harness::skep().to_owned();
@@ -206,7 +206,7 @@ async fn processes_compute_no_longer_than_there_are_cores() {
 /// A write to a read-only scope is a denial with a grant that would allow it, if the operator's
 /// directory is writable.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_change_of_what_may_only_be_read_is_a_denial() {
+async fn a_change_of_a_read_only_scope_is_a_denial() {
     let theirs = test_dir();
     let scope = |rights| {
         let dir = Dir::open_ambient_dir(&*theirs, ambient_authority()).unwrap();
@@ -266,7 +266,7 @@ async fn a_change_of_what_may_only_be_read_is_a_denial() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn its_directory_has_its_quota_over_runs_and_is_counted() {
+async fn the_quota_of_a_directory_spans_out_of_process_runs() {
     let dir = test_dir();
     let runtime = open(&dir);
     let worker = probe(&runtime, &[(LimitName::disk_bytes, 1_000_000)]).await;
@@ -301,7 +301,7 @@ async fn its_directory_has_its_quota_over_runs_and_is_counted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn memory_and_denials_are_told_as_of_any_run() {
+async fn an_out_of_process_run_reports_memory_and_denials() {
     let dir = test_dir();
     let runtime = open(&dir);
     let worker = probe(&runtime, &[(LimitName::memory_bytes, 32 << 20)]).await;
@@ -326,7 +326,7 @@ const ASKS_ITS_HOST: &str = r#"(component
     (export "wasi:cli/run@0.2.3" (instance $run)))"#;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_cannot_be_in_a_process_of_its_own_is_not_run_in_the_hosts_instead() {
+async fn commands_that_cannot_run_out_of_process_are_not_run_at_all() {
     let dir = test_dir();
     let runtime = open(&dir);
     let worker = worker(&runtime, wat::parse_str(ASKS_ITS_HOST).unwrap(), &[]).await;
@@ -337,7 +337,7 @@ async fn what_cannot_be_in_a_process_of_its_own_is_not_run_in_the_hosts_instead(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_child_that_filled_its_directory_past_the_quota_is_told_on() {
+async fn a_child_that_exceeds_its_quota_is_reported() {
     let dir = test_dir();
     // It can: it has the directory, and counts its own usage.
     let fill = format!("cd {}/workers/*/data && head -c 300000 /dev/zero > fill", dir.display());
@@ -351,7 +351,7 @@ async fn a_child_that_filled_its_directory_past_the_quota_is_told_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_child_that_was_taken_over_ends_its_own_run_and_nothing_else() {
+async fn a_compromised_child_ends_only_its_own_run() {
     for (script, ending) in [
         ("exit 0", Ending::HostFault),
         ("kill -SEGV $$", Ending::HostFault),

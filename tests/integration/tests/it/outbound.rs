@@ -19,7 +19,7 @@ fn run(grants: &[&str], command: &str) -> Run {
 }
 
 #[test]
-fn a_run_asks_whom_it_may() {
+fn a_run_sends_only_granted_requests() {
     let server = Server::start();
     let (url, grant) = (server.url("/hello?x=1"), server.url(""));
     let get = format!("get {url} x-mine:here");
@@ -54,7 +54,7 @@ fn a_runs_report_has_its_requests_and_denials() {
 
 /// `cargo xtask hostile` tries more notations of addresses.
 #[test]
-fn an_inner_address_is_for_whom_the_operator_says() {
+fn an_inner_address_needs_an_inner_grant() {
     let server = Server::start();
     let port = server.port();
     let any = format!("http://*:{port}");
@@ -74,7 +74,7 @@ fn an_inner_address_is_for_whom_the_operator_says() {
 }
 
 #[test]
-fn some_methods_and_headers_are_the_hosts_own() {
+fn reserved_methods_and_headers_are_refused() {
     let server = Server::start();
     let grant = server.url("");
     for method in ["CONNECT", "TRACE", "get", "A/B"] {
@@ -90,7 +90,7 @@ fn some_methods_and_headers_are_the_hosts_own() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn where_a_redirect_leads_to_is_denied_by_its_own_name() {
+async fn a_redirect_target_is_denied_by_its_own_name() {
     let (outer, inner) = (Server::start(), Server::start());
     let names = Names::of(&["127.0.0.1"]);
     let bed = Bed::with(names, &[]);
@@ -107,7 +107,7 @@ async fn where_a_redirect_leads_to_is_denied_by_its_own_name() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_name_that_leads_inside_is_recorded_with_what_would_allow_it() {
+async fn a_name_with_an_inner_address_is_recorded_with_the_missing_grant() {
     let bed = Bed::with(Names::of(&["10.0.0.1", "::1"]), &[]);
     let worker = bed.caller(&["http://shifty.test"], &[], &[]).await;
     let answer = bed.ask(worker, "get http://shifty.test/hello").await;
@@ -119,7 +119,7 @@ async fn a_name_that_leads_inside_is_recorded_with_what_would_allow_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_request_is_recorded_and_leaves_no_sooner_than_its_input_is_kept() {
+async fn a_request_is_recorded_and_sent_only_after_its_input_is_stored() {
     let server = Server::start();
     let bed = Bed::new();
     let worker = bed.caller(&[&server.url("")], &[], &[]).await;
@@ -176,7 +176,7 @@ async fn nothing_of_a_request_outlives_its_turn() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_answer_that_ends_early_is_no_whole_one() {
+async fn a_truncated_answer_is_an_error() {
     let server = Server::start();
     let bed = Bed::new();
     let worker = bed.caller(&[&server.url("")], &[], &[]).await;
@@ -190,7 +190,7 @@ async fn an_answer_that_ends_early_is_no_whole_one() {
 }
 
 #[test]
-fn the_hosts_own_port_is_never_asked() {
+fn the_hosts_own_port_is_never_requested() {
     use crate::hosting::Hosted;
     let hosted = Hosted::start();
     let address = hosted.host.url.strip_prefix("http://").unwrap().to_owned();
@@ -203,7 +203,7 @@ fn the_hosts_own_port_is_never_asked() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn https_is_for_whom_an_authority_vouches() {
+async fn https_requires_a_trusted_certificate() {
     let key = rcgen::generate_simple_self_signed(["good.test".to_owned()]).unwrap();
     let tls = bed::tls(&key);
     let server = Server::wrapped(TcpListener::bind("127.0.0.1:0").unwrap(), tls);

@@ -17,7 +17,7 @@ fn kept(temporary: &Path) -> Vec<PathBuf> {
 }
 
 #[test]
-fn a_directory_that_takes_no_files_is_refused_before_the_guest_runs() {
+fn an_unwritable_out_directory_is_refused_before_the_run() {
     let (dir, temporary) = (test_dir(), test_dir());
     dir.file("file", "");
     for out in [dir.join("file"), dir.join("file/below"), PathBuf::from("/proc/none/x")] {
@@ -37,7 +37,7 @@ fn clash() -> TestDir {
 }
 
 #[test]
-fn a_file_that_cannot_be_copied_is_named_and_kept_and_the_rest_is_copied() {
+fn an_uncopyable_output_file_is_named_and_kept() {
     let (dir, temporary) = (clash(), test_dir());
     let component = dir.wat("writes.wasm", WRITES);
     let ran = Run::with(&["--out"])
@@ -59,7 +59,7 @@ fn a_file_that_cannot_be_copied_is_named_and_kept_and_the_rest_is_copied() {
 }
 
 #[test]
-fn a_report_says_what_was_kept_and_how_the_guest_ended() {
+fn the_report_names_kept_files_and_the_exit_code() {
     let (dir, temporary) = (clash(), test_dir());
     let component = dir.wat("writes.wasm", WRITES);
     let (report, _) = Run::with(&["--output", "json", "--out"])

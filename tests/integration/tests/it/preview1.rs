@@ -170,7 +170,7 @@ fn give_up(fd: &str, base: u64, inheriting: u64) -> String {
 }
 
 #[test]
-fn each_right_that_was_given_up_is_refused_and_no_other() {
+fn each_dropped_right_is_refused_and_no_other() {
     for (right, what, name, arguments) in RIGHTS {
         let all_others = ((1 << 27) - 1) & !(1_u64 << right);
         let related = match name {
@@ -197,7 +197,7 @@ fn each_right_that_was_given_up_is_refused_and_no_other() {
 }
 
 #[test]
-fn waiting_is_refused_without_the_right_to_it() {
+fn polling_is_refused_without_the_right() {
     // A subscription at 2,048 to reads from `fd`.
     let poll = [
         "(block (result i32) (i32.store8 (i32.const 2056) (i32.const 1))
@@ -214,7 +214,7 @@ fn waiting_is_refused_without_the_right_to_it() {
 }
 
 #[test]
-fn rights_that_were_given_up_do_not_come_back() {
+fn dropped_rights_cannot_be_regained() {
     let all = call("fd_fdstat_set_rights", "FD 66L 0L");
     let fewer = call("fd_fdstat_set_rights", "FD 2L 0L");
     let write = call("fd_write", "FD 64 1 96");
@@ -225,7 +225,7 @@ fn rights_that_were_given_up_do_not_come_back() {
 }
 
 #[test]
-fn what_is_opened_below_a_directory_has_only_the_rights_that_it_passes_on() {
+fn opened_files_have_only_inherited_rights() {
     let open_with = |below: &str, name: u8, oflags: u8, rights: u64| {
         call("open", &format!("{below} {name} {oflags} {rights}L 0"))
     };
@@ -246,7 +246,7 @@ fn what_is_opened_below_a_directory_has_only_the_rights_that_it_passes_on() {
 }
 
 #[test]
-fn flags_are_told_as_a_file_was_opened() {
+fn fdstat_returns_the_flags_of_the_open() {
     let (mut calls, mut ends) = (Vec::new(), Vec::new());
     for flags in 0_u8..32 {
         let told = [call("fd_fdstat_get", "FD 512"), "(i32.load8_u (i32.const 514))".to_owned()];
@@ -261,7 +261,7 @@ fn flags_are_told_as_a_file_was_opened() {
 }
 
 #[test]
-fn a_directory_is_opened_with_the_rights_that_it_tells() {
+fn fdstat_returns_the_rights_of_a_directory() {
     let told = |at: u32| format!("(i64.load (i32.const {at}))");
     let open_as = |oflags: u8, base: &str| {
         format!(
@@ -290,7 +290,7 @@ fn a_directory_is_opened_with_the_rights_that_it_tells() {
 }
 
 #[test]
-fn socket_calls_on_what_is_no_socket_are_the_guests_mistake_and_no_denial() {
+fn socket_calls_on_other_descriptors_are_errors_and_not_denials() {
     let sockets = |fd: u32| {
         [
             call("sock_accept", &format!("{fd} 0 96")),

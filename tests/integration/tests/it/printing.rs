@@ -113,7 +113,7 @@ fn a_result_for_a_closed_standard_output_is_an_error() {
 }
 
 #[test]
-fn a_reader_that_has_enough_is_no_error() {
+fn a_reader_that_closes_early_is_no_error() {
     let hosted = hosted();
     for line in commands(&hosted).iter().filter(|line| line[0] != "run") {
         let line: Vec<_> = line.iter().map(String::as_str).collect();

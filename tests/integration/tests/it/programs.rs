@@ -148,7 +148,7 @@ class Handler(exports.Handler):
 }
 
 #[test]
-fn python_finds_that_a_slash_behind_a_name_means_a_directory() {
+fn python_gets_trailing_slash_semantics() {
     let script = "
 import os, shutil
 os.makedirs('/data/out/deep')
@@ -169,7 +169,7 @@ print(os.path.islink('/data/l'), os.path.islink('/data/l/'))
 }
 
 #[test]
-fn python_is_told_of_names_that_it_cannot_list() {
+fn python_gets_an_error_for_unlistable_names() {
     use std::os::unix::ffi::OsStrExt;
     let dir = test_dir();
     std::fs::write(dir.join(std::ffi::OsStr::from_bytes(b"\xff")), "").unwrap();

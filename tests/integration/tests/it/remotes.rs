@@ -151,7 +151,7 @@ fn input(text: &str, key: &str) -> NewInput {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_remote_that_is_killed_and_comes_back() {
+async fn a_killed_remote_recovers_after_its_restart() {
     let mut pair = tokio::task::spawn_blocking(Pair::start).await.unwrap();
     let scribe_path = guest("scribe").to_str().unwrap().to_owned();
     pair.hosted.good(&["worker", "create", &scribe_path, "--name", "own"]);
@@ -204,7 +204,7 @@ async fn a_remote_that_is_killed_and_comes_back() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_remote_that_stands_still_for_ten_seconds() {
+async fn a_stalled_remote_does_not_delay_the_host() {
     let pair = tokio::task::spawn_blocking(Pair::start).await.unwrap();
     let scribe_path = guest("scribe").to_str().unwrap().to_owned();
     pair.hosted.good(&["worker", "create", &scribe_path, "--name", "own"]);
@@ -251,7 +251,7 @@ async fn a_remote_that_refuses_our_token_is_unavailable() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_error_of_a_remote_is_that_error() {
+async fn errors_of_a_remote_keep_their_type() {
     let pair = tokio::task::spawn_blocking(Pair::start).await.unwrap();
     let through = pair.through();
     let unknown = WorkerId::new(1, [1; 10]);
@@ -264,7 +264,7 @@ async fn an_error_of_a_remote_is_that_error() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_remote_s_transcript_says_whose_input_it_was() {
+async fn a_remote_transcript_names_the_sender() {
     let pair = tokio::task::spawn_blocking(Pair::start).await.unwrap();
     let worker = scribe(&pair.through()).await;
     let made = tokio::task::block_in_place(|| {
@@ -309,7 +309,7 @@ fn answer(mut stream: TcpStream, bytes: &[u8], slowly: bool) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn remotes_that_are_none() {
+async fn servers_that_are_not_runtimes_are_unavailable_remotes() {
     let pair = tokio::task::spawn_blocking(Pair::start).await.unwrap();
     let scribe_path = guest("scribe").to_str().unwrap().to_owned();
     pair.hosted.good(&["worker", "create", &scribe_path, "--name", "own"]);
@@ -344,7 +344,7 @@ async fn remotes_that_are_none() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_no_admin_has_brought_runs_in_a_process_of_its_own_at_a_remote_too() {
+async fn a_remote_runs_untrusted_components_out_of_process() {
     let pair = Pair::start();
     // Once an admin has stored the component it is trusted, so the admin comes last.
     for (role, is_apart) in [("operator", true), ("admin", false)] {

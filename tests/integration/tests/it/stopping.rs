@@ -44,7 +44,7 @@ fn run(guest: &'static str, args: &'static [&'static str]) -> (i32, Duration) {
 
 /// A later run removes the leftovers of a killed run, and nothing of a run that is still alive.
 #[test]
-fn what_a_killed_run_leaves_goes_with_a_later_one() {
+fn leftovers_of_a_killed_run_are_removed_by_a_later_one() {
     // The cache is separate as well: a killed run leaves a record there, which every host would
     // report.
     let (dir, cache) = (test_dir(), test_dir());
@@ -156,7 +156,7 @@ fn a_fifo_in_a_mount_is_refused_at_once() {
 }
 
 #[test]
-fn compiling_does_not_count_to_the_deadline() {
+fn compiling_does_not_count_towards_the_deadline() {
     let compiled = |flags: &[&str]| {
         let cache = test_dir();
         let (report, _) = Run::with(&["--output", "json"])

@@ -112,7 +112,7 @@ async fn until_compiled(runtime: &Embedded, component: &ComponentView, wanted: C
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_takes_long_to_compile_is_stored_before() {
+async fn a_slow_component_is_stored_before_it_is_compiled() {
     let (dir, cache, held) = (test_dir(), test_dir(), HeldCompiler::new(false, false));
     let runtime = open(&dir, &cache, &held, Duration::from_millis(20));
     let Stored { item, created } = put(&runtime).await.unwrap();
@@ -149,7 +149,7 @@ async fn what_takes_long_to_compile_is_stored_before() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_does_not_compile_in_time_leaves_nothing() {
+async fn a_component_refused_in_time_is_not_stored() {
     let (dir, cache, held) = (test_dir(), test_dir(), HeldCompiler::new(true, true));
     let runtime = open(&dir, &cache, &held, PATIENCE);
     for n in 1..=2 {
@@ -169,7 +169,7 @@ async fn what_does_not_compile_in_time_leaves_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_does_not_compile_later_stays_and_is_tried_again() {
+async fn a_component_that_fails_to_compile_later_is_retried() {
     let (dir, cache, held) = (test_dir(), test_dir(), HeldCompiler::new(false, true));
     let runtime = open(&dir, &cache, &held, Duration::from_millis(20));
     let item = put(&runtime).await.unwrap().item;
@@ -193,7 +193,7 @@ async fn what_does_not_compile_later_stays_and_is_tried_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn many_who_store_one_component_have_it_compiled_once() {
+async fn concurrent_uploads_compile_a_component_once() {
     for wait in [Duration::from_millis(20), PATIENCE] {
         let (dir, cache, held) = (test_dir(), test_dir(), HeldCompiler::new(false, false));
         let runtime = open(&dir, &cache, &held, wait);
@@ -219,7 +219,7 @@ async fn many_who_store_one_component_have_it_compiled_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_the_host_lacks_is_no_fault_of_the_component_or_its_worker() {
+async fn missing_host_resources_do_not_fail_the_worker() {
     let short = || CompileError::Shortage(Shortage::Memory);
     let slow = || CompileError::Limit { name: LimitName::compile_wall_ms, limit: 7 };
     for (refusal, told) in [
@@ -255,7 +255,7 @@ async fn what_the_host_lacks_is_no_fault_of_the_component_or_its_worker() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_host_whose_compiled_code_cannot_be_kept_runs_all_the_same() {
+async fn a_host_without_a_writable_cache_still_runs() {
     let (dir, cache, held) = (test_dir(), test_dir(), HeldCompiler::new(true, false));
     let runtime = open(&dir, &cache, &held, PATIENCE);
     // The cache directory is gone, so nothing can be written to it.

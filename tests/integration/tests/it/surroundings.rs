@@ -380,7 +380,7 @@ fn a_host_with_a_store_needs_no_home() {
 }
 
 #[test]
-fn what_is_missing_is_named() {
+fn missing_directories_are_named() {
     let hello = guest("hello");
     let hello = hello.to_str().unwrap();
     for (needed, line) in [
@@ -405,7 +405,7 @@ fn what_is_missing_is_named() {
 }
 
 #[test]
-fn every_command_ends_whatever_it_may_have() {
+fn every_command_ends_under_tight_limits() {
     let bed = Bed::make();
     for script in [
         r#"ulimit -n 16; exec "$0" "$@""#,

@@ -94,7 +94,7 @@ fn entries(dir: &Path) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_guests_links_lead_nobody_anywhere() {
+async fn links_of_a_guest_are_not_followed_from_outside() {
     let dir = test_dir();
     let runtime = open(&dir);
     let worker = create(&runtime, "probe").await;
@@ -130,7 +130,7 @@ async fn a_guests_links_lead_nobody_anywhere() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_upload_is_out_of_the_guests_sight_and_counts() {
+async fn an_upload_is_hidden_from_the_guest_and_counts() {
     let dir = test_dir();
     let runtime = open(&dir);
     let worker = create(&runtime, "scribe").await;
@@ -203,7 +203,7 @@ async fn a_removed_workers_upload_ends_and_leaves_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn files_may_be_there_before_a_worker_is_first_connected() {
+async fn files_can_be_written_before_the_first_connection() {
     let dir = test_dir();
     let runtime = open(&dir);
     let worker = create(&runtime, "scribe").await;
@@ -232,7 +232,7 @@ async fn files_may_be_there_before_a_worker_is_first_connected() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_list_says_how_many_names_it_cannot_show() {
+async fn a_list_reports_the_number_of_hidden_names() {
     let dir = test_dir();
     let runtime = open(&dir);
     let worker = create(&runtime, "probe").await;

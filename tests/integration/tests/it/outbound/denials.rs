@@ -16,7 +16,7 @@ fn get(hosted: &Hosted, server: &Server) -> Said {
 }
 
 #[test]
-fn the_operator_is_told_what_to_type_until_he_has_typed_it() {
+fn a_denial_is_listed_with_its_command_until_it_is_granted() {
     let (first, second) = (Server::start(), Server::start());
     let hosted = Hosted::start();
     let caller = guest("caller").to_str().unwrap().to_owned();
@@ -76,7 +76,7 @@ fn the_operator_is_told_what_to_type_until_he_has_typed_it() {
 }
 
 #[test]
-fn the_latest_few_are_kept_however_many_there_are() {
+fn only_the_latest_denials_are_kept() {
     let hosted = Hosted::start();
     let caller = guest("caller").to_str().unwrap().to_owned();
     hosted.good(&["worker", "create", &caller, "--name", "asker"]);

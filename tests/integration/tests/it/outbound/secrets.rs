@@ -44,7 +44,7 @@ fn tainted(dir: &Path) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_secret_is_put_in_on_the_way_to_its_host_only() {
+async fn a_secret_is_sent_only_to_its_own_host() {
     let (friend, stranger) = (Server::start(), Server::start());
     let bed = bed(&friend);
     let other_name = format!("http://localhost:{} inner", stranger.port());
@@ -90,7 +90,7 @@ async fn a_secret_is_put_in_on_the_way_to_its_host_only() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_secret_that_a_server_kept_is_not_shown_where_it_may_not_be_sent() {
+async fn a_secret_stored_by_a_server_is_redacted_in_answers() {
     let friend = Server::start();
     let hosts = vec![format!("POST {}", friend.url("")).parse().unwrap()];
     let secret = OperatorSecret::new(VALUE, hosts).unwrap();
@@ -107,7 +107,7 @@ async fn a_secret_that_a_server_kept_is_not_shown_where_it_may_not_be_sent() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_secret_is_for_workers_that_were_granted_it() {
+async fn a_secret_requires_a_grant() {
     let friend = Server::start();
     let bed = bed(&friend);
     let other = bed.caller(&[&friend.url("")], &[], &[]).await;
@@ -140,7 +140,7 @@ fn host(serves: Serves, server: &Server, keys: &Path) -> Hosted {
 }
 
 #[test]
-fn secrets_of_the_settings_are_in_nothing_that_a_host_says_or_keeps() {
+fn secrets_of_the_settings_are_never_printed_or_stored() {
     let (friend, keys) = (Server::start(), test_dir());
     let hosted = host(Serves::Up, &friend, &keys);
     let caller = skep_harness::guest("caller").to_str().unwrap().to_owned();
@@ -201,7 +201,7 @@ fn a_bare_runtime_knows_the_secrets_of_its_settings() {
 }
 
 #[test]
-fn a_host_whose_secret_is_not_there_does_not_start() {
+fn a_host_with_a_missing_secret_does_not_start() {
     let dir = test_dir();
     let settings = "[secrets.key]\nfile = 'key'\nhosts = ['https://a.b']\n";
     std::fs::write(dir.join("skep.toml"), settings).unwrap();
