@@ -210,7 +210,7 @@ const counter :Workerd.Worker = (
         let numbers: Vec<u64> =
             said.split_whitespace().filter_map(|number| number.parse().ok()).collect();
         let [requests, micros, median, errors] = numbers[..] else {
-            return Err(format!("wrk says {said:?}").into());
+            return Err(format!("unexpected output of wrk: {said:?}").into());
         };
         if errors > 0 || requests == 0 {
             return Err(format!("{errors} of {requests} requests to {} failed", self.url).into());

@@ -44,7 +44,7 @@ pub(crate) async fn grants_change_between_two_turns(trial: &Trial<'_>) {
     assert_eq!(serde_json::from_str::<Grants>(&body(&said[0])).unwrap(), grants);
 }
 
-pub(crate) async fn a_revoked_grant_ends_with_the_next_turn(trial: &Trial<'_>) {
+pub(crate) async fn grants_can_be_revoked(trial: &Trial<'_>) {
     let grants = http(&["https://a.example.com", "https://b.example.com"]);
     let spec = WorkerSpec { grants: grants.clone(), ..trial.spec(Guest::Scribe).await };
     let worker = trial.create(spec).await;

@@ -112,7 +112,7 @@ macro_rules! conformance {
             }
             grants {
                 grants_change_between_two_turns
-                a_revoked_grant_ends_with_the_next_turn
+                grants_can_be_revoked
                 a_worker_with_other_grants_has_another_instance
                 the_same_grants_change_nothing
                 invalid_grants_are_refused

@@ -91,7 +91,7 @@ async fn exchange(mut stream: TcpStream, answer: Answer) {
                 Ok(read) => request.extend_from_slice(&buffer[..read]),
             }
         }
-        let (bytes, ends) = answer.bytes.lock().expect("nobody panicked").clone();
+        let (bytes, ends) = answer.bytes.lock().expect("no panic happens under the lock").clone();
         if stream.write_all(&bytes).await.is_err() || !ends {
             return;
         }
@@ -139,7 +139,7 @@ pub(crate) fn run(data: &[u8]) {
         answer
     };
     OPEN.with(|open| {
-        *open.answer.bytes.lock().expect("nobody panicked") = (answer, !raw);
+        *open.answer.bytes.lock().expect("no panic happens under the lock") = (answer, !raw);
         let asked = async { timeout(PATIENCE, ask(open, verb)).await };
         let error = open.runtime.block_on(asked).expect("no answer blocks the client");
         let Some(error) = error else { return };

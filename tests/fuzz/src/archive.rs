@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use skep_scope::Scope;
-use skep_scope::files::{Export, Import, self};
+use skep_scope::files::{self, Export, Import};
 use tar::Header;
 
 use crate::place::Place;

@@ -27,9 +27,10 @@ fn open() -> Open {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.expect("a runtime starts");
     let folder = tempfile::tempdir().expect("a temporary directory can be made");
-    let dir = Dir::open_ambient_dir(folder.path(), ambient_authority()).expect("it is there");
+    let dir =
+        Dir::open_ambient_dir(folder.path(), ambient_authority()).expect("the directory exists");
     dir.create_dir("local").expect("a new directory");
-    let local = dir.open_dir("local").expect("it is there");
+    let local = dir.open_dir("local").expect("the directory exists");
     let opened = runtime.block_on(async {
         Registry::open(RegistryParts {
             dir,

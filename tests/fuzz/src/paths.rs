@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use skep_protocol::FileName;
-use skep_scope::files::{Export, Upload, self};
+use skep_scope::files::{self, Export, Upload};
 use skep_scope::{NewTime, OpenDirectory, OpenFile, OpenHow, Opened, Order, Stat};
 
 use crate::bytes::Bytes;
@@ -253,7 +253,8 @@ impl Guest<'_> {
         for view in listed.files {
             assert!(view.name.as_str().starts_with(&prefix));
             assert!(!view.name.as_str().contains(home));
-            let (_, file) = files::open(&self.place.inner, &view.name).expect("the file was listed");
+            let (_, file) =
+                files::open(&self.place.inner, &view.name).expect("the file was listed");
             self.seen(&file.stat().expect("the handle is open"));
         }
         let mut export = Export::new(&self.place.inner);

@@ -69,7 +69,8 @@ impl Place {
             symlink(target, root.join(link)).expect("a new link");
         }
         let open = |name: &str| {
-            Dir::open_ambient_dir(root.join(name), ambient_authority()).expect("the directory exists")
+            Dir::open_ambient_dir(root.join(name), ambient_authority())
+                .expect("the directory exists")
         };
         let disk = Disk::counted(QUOTA, &open("inner")).expect("the scope can be counted");
         let inner = Scope::new(open("inner"), Rights::ReadWrite, disk.clone());
@@ -99,9 +100,11 @@ impl Place {
     pub(crate) fn check(self) {
         let root = self.outer.path();
         assert_eq!(look(root, Path::new("inner")), self.around);
-        let open =
-            |path: &Path| Dir::open_ambient_dir(path, ambient_authority()).expect("the entry exists");
-        let counted = Disk::counted(QUOTA, &open(&root.join("inner"))).expect("the scope can be counted");
+        let open = |path: &Path| {
+            Dir::open_ambient_dir(path, ambient_authority()).expect("the entry exists")
+        };
+        let counted =
+            Disk::counted(QUOTA, &open(&root.join("inner"))).expect("the scope can be counted");
         assert_eq!(self.disk.usage(), counted.usage(), "the ledger equals a new count");
         drop((self.inner, self.shelf));
         tree::remove_tree(&open(root), "inner").expect("a guest's tree can be removed");
@@ -123,7 +126,7 @@ fn look(root: &Path, but: &Path) -> BTreeMap<PathBuf, Node> {
             let full = root.join(&path);
             let meta = std::fs::symlink_metadata(&full).expect("the entry exists");
             let content = match meta.is_file() {
-                true => Some(std::fs::read(&full).expect("it can be read")),
+                true => Some(std::fs::read(&full).expect("the file can be read")),
                 false => std::fs::read_link(&full)
                     .ok()
                     .map(|to| to.into_os_string().into_encoded_bytes()),

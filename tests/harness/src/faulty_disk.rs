@@ -202,7 +202,7 @@ unsafe extern "C" fn delete(
 ///
 /// # Safety
 /// `file` was opened by `open` and is still open.
-#[expect(unsafe_code, reason = "a file's table is ours, with more behind it")]
+#[expect(unsafe_code, reason = "reads our own data behind SQLite's table")]
 unsafe fn begin(
     file: *mut ffi::sqlite3_file,
     operation: Operation,

@@ -142,7 +142,7 @@ pub(crate) fn opened_none_of_them<'a>(
         let expected = End::Denied(format!("{names} names, {} calls", names * 200));
         match End::of_outcome(outcome) {
             end if end == expected && matches!(names, 4 | 6) => Ok(()),
-            end => Err(format!("it ended with {end:?}, not {expected:?}")),
+            end => Err(format!("expected the end {expected:?}, got {end:?}")),
         }
     })
 }
@@ -152,7 +152,7 @@ pub(crate) fn opened_none_of_them<'a>(
 pub(crate) fn made_many<'a>(bed: &'a Bed, worker: WorkerId, outcome: &'a Outcome) -> Check<'a> {
     Box::pin(async move {
         match bed.runtime().usage(worker).await.unwrap().disk_entries {
-            few if few < MANY => Err(format!("it made {few} files, fewer than {MANY}")),
+            few if few < MANY => Err(format!("{few} files were made, fewer than {MANY}")),
             _ => can_be_listed(bed, worker, outcome).await,
         }
     })

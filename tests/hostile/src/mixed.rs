@@ -6,11 +6,13 @@
 //! thousand follows some seconds of quiet, and the p99 of the neighbour's turns is compared with
 //! that of the quiet time. The figure that counts, at most 5 times, is that of the benchmark `cargo
 //! xtask bench mixed` in a release build: a debug build copies the data that guests pass about a
-//! hundred times more slowly. This test fails only above `STARVED`, and takes the best part,
-//! since other work runs on the machine.
+//! hundred times more slowly. This test only fails if the neighbour is starved (see `comparison`),
+//! and takes the best part, since other work runs on the machine.
 //!
 //! Afterwards the process must hold what it held after a warm-up of the same turns, in which the
 //! database's caches fill, within a twentieth.
+
+mod comparison;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -24,8 +26,10 @@ use crate::bed::Bed;
 use crate::case::Case;
 use crate::cases;
 use crate::expected::Expected;
-use crate::neighbour::{Neighbour, NeighbourReport};
+use crate::neighbour::Neighbour;
 use crate::vitals::{self, Vitals};
+
+use comparison::{Comparison, Part};
 
 /// The name of the test.
 pub(crate) const NAME: &str = "a_thousand_mixed_turns";
@@ -45,13 +49,6 @@ const QUIET: Duration = Duration::from_secs(4);
 
 /// The interval between the neighbour's inputs.
 const PERIOD: Duration = Duration::from_millis(10);
-
-/// The slowdown over the quiet time that counts as starvation. Other work on the machine does not
-/// explain it, since that slows the quiet turns as well.
-const STARVED: f64 = 15.0;
-
-/// The share of the due turns that the neighbour must complete.
-const MADE: f64 = 0.95;
 
 /// The deadline of a guest that never ends, in milliseconds.
 const SHORT: u64 = 100;
@@ -147,7 +144,7 @@ async fn told(parts: usize) -> Value {
     let before = Vitals::now();
     vitals::reset_peak();
 
-    let (mut windows, mut mixed, mut wrong) = (Vec::new(), Duration::ZERO, Vec::new());
+    let (mut comparison, mut mixed) = (Comparison::new(PERIOD), Duration::ZERO);
     for part in 0..parts {
         let quiet = neighbour();
         tokio::time::sleep(QUIET).await;
@@ -158,69 +155,18 @@ async fn told(parts: usize) -> Value {
             turns(&bed, &kinds, TURNS * part / PARTS..TURNS * (part + 1) / PARTS, AT_ONCE).await,
         );
         mixed += began.elapsed();
-        let among = among.stop().await;
-        wrong.extend(quiet.failures.iter().chain(&among.failures).cloned());
-        windows.push((quiet, among));
+        comparison.add(Part { quiet, among: among.stop().await });
     }
-    if let Some(failure) = wrong.first() {
-        problems.push(format!("{} of the neighbour's turns failed: {failure}", wrong.len()));
+    let failures = comparison.failures();
+    if let Some(failure) = failures.first() {
+        problems.push(format!("{} of the neighbour's turns failed: {failure}", failures.len()));
     }
     let peak_bytes = vitals::peak_bytes();
     let after = before.about_restored();
     let kept =
         (!after.is_about(&before)).then(|| format!("the host holds {after:?}, before {before:?}"));
-    let held = [before, after].map(|vitals| {
-        json!({
-            "resident_bytes": vitals.resident_bytes,
-            "threads": vitals.threads,
-            "descriptors": vitals.descriptors,
-        })
-    });
-    let times = |(quiet, among): &(NeighbourReport, NeighbourReport)| {
-        let [quiet, among] = [quiet, among].map(|report| report.percentile(0.99).as_secs_f64());
-        (among / quiet, quiet, among)
-    };
-    let best = windows.iter().map(times).min_by(|a, b| a.0.total_cmp(&b.0)).unwrap();
-    let (slower, quiet, among) = best;
-    let all: Vec<_> = windows.iter().map(|window| format!("{:.1}", times(window).0)).collect();
-    let micros = |report: &NeighbourReport| report.percentile(0.99).as_micros() as u64;
-    let pairs: Vec<_> = windows.iter().map(|(q, a)| [micros(q), micros(a)]).collect();
-    let mut slow = Vec::new();
-    if slower > STARVED {
-        slow.push(format!(
-            "the neighbour's turns took {} times as long as in quiet",
-            all.join(", ")
-        ));
-    }
-    let all_reports = || windows.iter().flat_map(|(quiet, among)| [quiet, among]);
-    let neighbours: usize = all_reports().map(|report| report.turns.len()).sum();
-    let made = |report: &NeighbourReport| {
-        report.turns.len() as f64 * PERIOD.as_secs_f64() / report.lasted.as_secs_f64()
-    };
-    let least = all_reports().map(made).min_by(f64::total_cmp).unwrap();
-    if least < MADE {
-        slow.push(format!("the neighbour completed only {:.1} % of its turns", least * 1e2));
-    }
-    let mib = |vitals: &Vitals| vitals.resident_bytes as f64 / f64::from(1 << 20);
-    let figures = format!(
-        "{} turns of {} kinds, {AT_ONCE} at once, in {:.1} s; {neighbours} of the neighbour's, \
-         at least {:.1} % of the due ones, {} failed, p99 {:.1} ms in quiet and {:.1} ms beside them, {slower:.1} times ({}); \
-         resident {:.1} MiB, then {:.1}; threads {}, then {}; descriptors {}, then {}",
-        TURNS * parts / PARTS,
-        MIX.len(),
-        mixed.as_secs_f64(),
-        least * 1e2,
-        wrong.len(),
-        quiet * 1e3,
-        among * 1e3,
-        all.join(", "),
-        mib(&before),
-        mib(&after),
-        before.threads,
-        after.threads,
-        before.descriptors,
-        after.descriptors,
-    );
+    let held = [before, after].map(held);
+    let figures = figures(parts, mixed, &comparison, &before, &after);
     if let Some(bed) = Arc::into_inner(bed) {
         bed.close().await;
     }
@@ -229,13 +175,54 @@ async fn told(parts: usize) -> Value {
         "stopped_us": 0,
         "peak_bytes": peak_bytes,
         "over_bytes": 0,
-        "neighbour_p99_us": (among * 1e6) as u64,
+        "neighbour_p99_us": (comparison.best().among * 1e6) as u64,
         "problems": problems,
-        "slow": slow,
+        "slow": comparison.slow(),
         "figures": figures,
-        "parts": pairs,
+        "parts": comparison.micros(),
         "held": held,
         "kept": kept,
+    })
+}
+
+/// Describes the run in a line.
+fn figures(
+    parts: usize,
+    mixed: Duration,
+    comparison: &Comparison,
+    before: &Vitals,
+    after: &Vitals,
+) -> String {
+    let best = comparison.best();
+    let mib = |vitals: &Vitals| vitals.resident_bytes as f64 / f64::from(1 << 20);
+    format!(
+        "{} turns of {} kinds, {AT_ONCE} at once, in {:.1} s; {} of the neighbour's, at least {:.1} % of \
+         the due ones, {} failed, p99 {:.1} ms in quiet and {:.1} ms beside them, {:.1} times ({}); \
+         resident {:.1} MiB, then {:.1}; threads {}, then {}; descriptors {}, then {}",
+        TURNS * parts / PARTS,
+        MIX.len(),
+        mixed.as_secs_f64(),
+        comparison.turns(),
+        comparison.least_made() * 1e2,
+        comparison.failures().len(),
+        best.quiet * 1e3,
+        best.among * 1e3,
+        best.ratio(),
+        comparison.ratios(),
+        mib(before),
+        mib(after),
+        before.threads,
+        after.threads,
+        before.descriptors,
+        after.descriptors,
+    )
+}
+
+fn held(vitals: Vitals) -> Value {
+    json!({
+        "resident_bytes": vitals.resident_bytes,
+        "threads": vitals.threads,
+        "descriptors": vitals.descriptors,
     })
 }
 

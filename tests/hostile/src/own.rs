@@ -72,7 +72,7 @@ pub(crate) async fn tell(bed: &Bed, worker: WorkerId, text: &str) -> skep_protoc
     let input = NewInput { wait: Some(PATIENCE), ..post(message(text)) };
     match bed.runtime().send(worker, input).await.unwrap() {
         Sent::Done { outcome, .. } => outcome,
-        Sent::Accepted { .. } => panic!("it has no outcome after {PATIENCE:?}"),
+        Sent::Accepted { .. } => panic!("no outcome after {PATIENCE:?}"),
     }
 }
 

@@ -77,13 +77,10 @@ async fn told(case: &Case) -> Value {
     }
     let mut slow = Vec::new();
     if seen.ran && case.expected.is_stop() && seen.stopped_in > case.approach + PROMISE {
-        slow.push(format!("it was stopped only after {:?}", seen.stopped_in));
+        slow.push(format!("stopped only after {:?}", seen.stopped_in));
     }
     if case.expected.is_before_run() && !seen.ran && seen.stopped_in > refusal {
-        slow.push(format!(
-            "it was refused only after {:?}, not within {refusal:?}",
-            seen.stopped_in
-        ));
+        slow.push(format!("refused only after {:?}, not within {refusal:?}", seen.stopped_in));
     }
     let least = 1 + took.as_millis() / HELD_UP.as_millis();
     if (report.turns.len() as u128) < least || report.slowest() > HELD_UP {

@@ -136,7 +136,7 @@ fn ensure_each(
         let (_, toolchain) = toolchains
             .iter()
             .find(|(target, _)| *target == artifact.target)
-            .expect("it was added above");
+            .expect("the target was added above");
 
         let made_from = made_from(artifact, toolchain)?;
         if is_current(artifact, &made_from)? {

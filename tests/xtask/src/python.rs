@@ -20,7 +20,7 @@ pub(crate) fn program(name: &str, requirements: &str, why: &str) -> Result<PathB
 /// Returns the Python of an environment.
 ///
 /// # Errors
-/// Those of [`program`].
+/// [`Error::Failed`] with pip's output, [`Error::NotStarted`] without Python.
 pub fn interpreter(name: &str, requirements: &str, why: &str) -> Result<PathBuf, Error> {
     environment(name, "python", requirements, why)
 }
@@ -39,7 +39,7 @@ fn environment(name: &str, program: &str, requirements: &str, why: &str) -> Resu
         let _ = debian::install(&["python3-venv"], why);
     }
     eprintln!("fetching {name} from PyPI ...");
-    let parent = home.parent().expect("it has a folder above it");
+    let parent = home.parent().expect("the environment has a parent folder");
     fs::create_dir_all(parent).map_err(Error::file("creating", parent))?;
     let mut venv = Command::new("python3");
     venv.args(["-m", "venv", "--clear"]).arg(&home);

@@ -77,7 +77,7 @@ impl Host {
             .spawn()
             .map_err(not_started)?;
         let mut ready = String::new();
-        let stdout = process.stdout.take().expect("it is piped");
+        let stdout = process.stdout.take().expect("the output is piped");
         BufReader::new(stdout).read_line(&mut ready).map_err(not_started)?;
         let text = |name: &str| {
             let (_, rest) = ready.split_once(&format!("\"{name}\":\""))?;

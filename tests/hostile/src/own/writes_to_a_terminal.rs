@@ -20,10 +20,12 @@ pub(crate) fn run(_: &Bed) -> Sight<'_> {
     Box::pin(async move {
         let shown = tokio::task::spawn_blocking(shown).await.unwrap();
         Seen::told(match obeyed(&shown) {
-            _ if !shown.contains("<script>") => End::Wrong(format!("it shows {shown:?}")),
+            _ if !shown.contains("<script>") => End::Wrong(format!("the terminal got {shown:?}")),
             None if shown.contains("\u{1b}[38;2;1;2;3mred") => End::Completed("no command".into()),
             None => End::Wrong(format!("without its colour: {shown:?}")),
-            Some(at) => End::Wrong(format!("it obeys {:?}", &shown[at..].escape_debug())),
+            Some(at) => {
+                End::Wrong(format!("the terminal would obey {:?}", &shown[at..].escape_debug()))
+            }
         })
     })
 }

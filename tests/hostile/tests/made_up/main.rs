@@ -121,6 +121,6 @@ async fn turn(bed: &Bed, worker: WorkerId, payload: Payload) -> String {
             let limit = limit.map_or_else(String::new, |limit| format!(" {limit}"));
             format!("{}{limit}", outcome.ending.as_str())
         }
-        Sent::Accepted { .. } => panic!("it has no outcome after {PATIENCE:?}"),
+        Sent::Accepted { .. } => panic!("no outcome after {PATIENCE:?}"),
     }
 }

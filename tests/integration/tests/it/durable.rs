@@ -264,7 +264,7 @@ async fn commands_queued_behind_a_turn_are_bounded() {
             told.send(answer.err()).unwrap();
         });
     }
-    // At most that many wait for the end of the turn; the others are refused at once.
+    // 64 updates wait for the end of the turn; the other 36 are refused at once.
     for _ in 0..36 {
         let busy = tokio::time::timeout(PATIENCE, refused.recv()).await.unwrap().unwrap();
         assert!(matches!(busy, Some(Error::Busy { .. })), "{busy:?}");

@@ -151,7 +151,7 @@ fn a_fifo_in_a_mount_is_refused_at_once() {
             .go()
             .expect(1)
             .prints("error: PermissionDenied");
-        assert!(ran.took < Duration::from_secs(10), "it waited for the other end");
+        assert!(ran.took < Duration::from_secs(10), "the open waited for a writer");
     }
 }
 
@@ -178,5 +178,5 @@ fn compiling_does_not_count_towards_the_deadline() {
         }
         reports.push(report);
     }
-    panic!("it is stopped, or compiled in half the time, every time: {reports:?}");
+    panic!("every run was stopped, or compiled in half the time: {reports:?}");
 }

@@ -149,7 +149,7 @@ async fn a_slow_component_is_stored_before_it_is_compiled() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_component_refused_in_time_is_not_stored() {
+async fn a_component_that_fails_to_compile_is_not_stored() {
     let (dir, cache, held) = (test_dir(), test_dir(), HeldCompiler::new(true, true));
     let runtime = open(&dir, &cache, &held, PATIENCE);
     for n in 1..=2 {

@@ -81,7 +81,7 @@ enum Bad {
 const BAD: [Bad; 4] = [Bad::Closed, Bad::Full, Bad::Directory, Bad::Stuck];
 
 /// The pipe that keeps a stream in its state while the command runs.
-struct Held(#[expect(dead_code, reason = "it is held open")] Option<(PipeReader, PipeWriter)>);
+struct Held(#[expect(dead_code, reason = "only held open")] Option<(PipeReader, PipeWriter)>);
 
 /// Makes a stream of this kind, for reading or for writing.
 fn stream(bad: Bad, reads: bool) -> (Stdio, Held) {

@@ -71,7 +71,7 @@ async fn a_secret_is_sent_only_to_its_own_host() {
             assert_eq!(head.contains("MARKER"), knows);
         }
     }
-    // A body is content: the placeholder in it is not replaced.
+    // A body is content, not a credential.
     bed.ask(worker, &format!("send POST {} 10 x-key:$token", friend.url("/hello"))).await;
 
     // A compressed answer cannot be redacted.
