@@ -166,12 +166,13 @@ pub fn check() -> bool {
 
 /// Lists the steps that `cargo xtask test` takes by name.
 pub fn test_help() -> String {
-    format!("{}\nOnly by name, or in `cargo xtask check`:\n{}", list(TEST), list(&CHECK[2..]))
+    let by_name = list(&CHECK[2..]);
+    format!("Steps:\n{}\nOnly by name, or in `cargo xtask check`:\n{by_name}", list(TEST))
 }
 
 /// Lists the steps of `cargo xtask check`.
 pub fn check_help() -> String {
-    list(CHECK)
+    format!("Steps:\n{}", list(CHECK))
 }
 
 fn list(steps: &[Step]) -> String {
@@ -179,7 +180,7 @@ fn list(steps: &[Step]) -> String {
         0 => format!("  {:<12} {}\n", step.name, step.about),
         minutes => format!("  {:<12} {} (about {minutes} min)\n", step.name, step.about),
     };
-    format!("Steps:\n{}", steps.iter().map(line).collect::<String>())
+    steps.iter().map(line).collect()
 }
 
 /// Prints each step with its time, and at the end those that did not pass.
