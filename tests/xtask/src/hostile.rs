@@ -7,7 +7,7 @@ use std::process::Command;
 
 use crate::{Error, tree};
 
-/// Runs the cases whose names contain one of `arguments`, or all. Other arguments are passed to the
+/// Runs the cases whose names contain the argument, or all. Options are passed to the
 /// test program.
 ///
 /// # Errors

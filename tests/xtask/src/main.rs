@@ -49,7 +49,7 @@ enum Task {
     },
     /// Run hostile guests on a runtime, and print each outcome
     Hostile {
-        /// Parts of the names of cases; `-- --help` lists further options
+        /// Part of the names of cases; `-- --help` lists further options
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGS")]
         arguments: Vec<OsString>,
     },
