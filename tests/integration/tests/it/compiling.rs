@@ -282,7 +282,7 @@ fn a_cache_that_cannot_be_used_keeps_nothing_from_running() {
     let cases = [Run::with(&[]).env("XDG_CACHE_HOME", file), Run::with(&[]).env_clear()];
     for run in cases {
         let ran = run.guest("hello", &[]).go().expect(0);
-        ran.says("note: the compiled code is not kept");
+        ran.says("note: the compiled code is not cached");
     }
 }
 
@@ -290,6 +290,6 @@ fn a_cache_that_cannot_be_used_keeps_nothing_from_running() {
 fn what_is_not_kept_runs_from_memory_in_each_way() {
     for guest in ["hello", "preview1/hello", "counter"] {
         let ran = Run::with(&[]).env_clear().guest(guest, &[]).go().expect(0);
-        ran.says("not kept");
+        ran.says("not cached");
     }
 }

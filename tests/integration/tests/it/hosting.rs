@@ -232,7 +232,7 @@ fn an_address_that_is_none_has_a_hint_of_its_own() {
     }
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let said = skep(&dir, &["up", "--listen", &taken.local_addr().unwrap().to_string()]);
-    assert!(hint(&said).contains("another host may have the port"), "{}", said.err);
+    assert!(hint(&said).contains("another process may be using the port"), "{}", said.err);
     // An address for documents, which nobody has.
     let said = skep(&dir, &["up", "--listen", "192.0.2.1:0"]);
     assert!(hint(&said).contains("does not have that address"), "{}", said.err);
