@@ -90,8 +90,8 @@ pub(crate) fn local_runs() -> io::Result<Dir> {
     private_dir(&user_cache()?, "runs")
 }
 
-/// Clears the owner's bits of the umask, so that this process can use the files it creates. A store,
-/// a cache and a guest's files all need a directory that its owner can enter.
+/// Clears the owner's bits of the umask, so that this process can use the files it creates. A
+/// store, a cache and a guest's files all need a directory that its owner can enter.
 pub(crate) fn keep_own_permissions() {
     let inherited = rustix::process::umask(Mode::RWXU);
     rustix::process::umask(inherited - Mode::RWXU);
@@ -101,7 +101,8 @@ pub(crate) fn keep_own_permissions() {
 /// would end the process and everything it hosts.
 #[expect(unsafe_code, reason = "no crate in use can ignore a signal")]
 pub(crate) fn survive_file_size_limit() {
-    // SAFETY: ignoring a signal installs no handler, and nothing else in this program uses this one.
+    // SAFETY: ignoring a signal installs no handler, and nothing else in this program uses this
+    // one.
     unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
 }
 

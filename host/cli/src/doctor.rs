@@ -24,7 +24,7 @@ Examples:
   skep doctor --store /srv/skep
   skep doctor --output json | jq '.checks[] | select(.status != \"ok\")'
 
-A host may run on the store meanwhile: the store is read without being opened.
+A host may be running on the store: the checks read it without opening it.
 
 Exit codes: 0 no check failed, though some may be degraded   1 a check failed   125 bad usage")]
 pub(crate) struct DoctorArgs {

@@ -9,8 +9,8 @@ use skep_protocol::text::is_unsafe;
 /// A writer that passes text, line breaks, tabs and colours, and escapes all else.
 ///
 /// Other control sequences could retitle the window, write the clipboard or overwrite Skep's own
-/// messages. Characters that reorder text could make a line read as another one. Some terminals obey
-/// bytes that are not UTF-8.
+/// messages. Characters that reorder text could make a line read as another one. Some terminals
+/// obey bytes that are not UTF-8.
 ///
 /// A sequence may arrive in pieces. One that is incomplete when the filter is dropped is escaped.
 pub(crate) struct Filter<W: Write> {

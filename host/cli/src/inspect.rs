@@ -1,5 +1,5 @@
-//! `skep inspect`: a component's kind, imports, exports and limits. The component is validated as for
-//! a run, but not compiled or run.
+//! `skep inspect`: a component's kind, imports, exports and limits. The component is validated as
+//! for a run, but not compiled or run.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;

@@ -1,7 +1,8 @@
 //! `skep`: the command, and the composition root of all other crates.
 //!
-//! Each subcommand parses its arguments, builds the parts it needs from the libraries, and turns the
-//! result into text or JSON and an exit code. Only `ambient` opens paths with ambient authority.
+//! Each subcommand parses its arguments, builds the parts it needs from the libraries, and turns
+//! the result into text or JSON and an exit code. Only `ambient` opens paths with ambient
+//! authority.
 
 mod ambient;
 mod child;

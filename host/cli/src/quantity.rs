@@ -1,7 +1,8 @@
 //! Sizes and durations on the command line.
 //!
-//! Values that later arithmetic cannot handle are refused here. A size fits into 64 bits. A duration
-//! is between [`SHORTEST`] and [`LONGEST`], so adding it to a point in time never overflows.
+//! Values that later arithmetic cannot handle are refused here. A size fits into 64 bits. A
+//! duration is between [`SHORTEST`] and [`LONGEST`], so adding it to a point in time never
+//! overflows.
 
 use std::time::Duration;
 

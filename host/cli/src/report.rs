@@ -1,4 +1,4 @@
-//! What `--output json` prints. The only types of this program that are serialised.
+//! The JSON that `--output json` prints. Only these types of the program are serialised.
 
 use std::path::PathBuf;
 

@@ -1,8 +1,8 @@
 //! `skep run`: one run of one component, with streams, directories and limits, and an exit code.
 //!
 //! A run is prepared, loaded, given its input, run and concluded, in this order. Anything that may
-//! block, such as reading a component from a pipe or printing to a reader that stopped reading, runs
-//! on a thread of its own while the run watches its deadline and the signals. Such a thread may
+//! block, such as reading a component from a pipe or printing to a reader that stopped reading,
+//! runs on a thread of its own while the run watches its deadline and the signals. Such threads may
 //! never return, so the process ends by exiting.
 
 mod args;

@@ -16,7 +16,7 @@ use skep_sandbox::{OperatorSecret, SecretError};
 use crate::failure::Failed;
 use crate::terminal;
 
-/// Maximum number of bytes to read of a file. No valid secret is as long.
+/// Maximum number of bytes to read of a file. Every valid secret is shorter.
 const MAX_READ: u64 = 16 << 10;
 
 /// Permission bits that let users other than the owner read a file.
@@ -25,7 +25,7 @@ const OTHERS_READ: u32 = 0o044;
 /// The `[secrets]` section: the secrets that workers may be granted.
 ///
 /// Parsed by hand. A person may put a secret into the settings by mistake, and the messages of the
-/// TOML library repeat the text that they complain about.
+/// TOML library quote the offending text.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct SecretSettings(pub(crate) BTreeMap<SecretName, SecretSetting>);
 

@@ -45,8 +45,7 @@ pub(crate) struct RuntimeArgs {
 
 #[derive(Args)]
 struct ServeArgs {
-    /// Address and port to listen on; port 0 picks a free one [env: SKEP_LISTEN] [default:
-    /// 127.0.0.1:7070]
+    /// Address to listen on; port 0 picks a free one [env: SKEP_LISTEN] [default: 127.0.0.1:7070]
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Option<String>,
 
@@ -57,7 +56,7 @@ struct ServeArgs {
     #[command(flatten)]
     location: LocationArgs,
 
-    /// Format of the message that the host is ready
+    /// Format of the message that announces the host
     #[arg(long, value_enum, default_value = "text", value_name = "FORMAT")]
     output: OutputFormat,
 }

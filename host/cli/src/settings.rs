@@ -130,8 +130,8 @@ const fn read_only() -> Rights {
     Rights::ReadOnly
 }
 
-/// The bounds of the role `operator`. Without this section, an operator may grant every scope and set
-/// every limit, but may not grant HTTP requests or secrets.
+/// The bounds of the role `operator`. Without this section, an operator may grant every scope and
+/// set every limit, but may not grant HTTP requests or secrets.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct OperatorSetting {

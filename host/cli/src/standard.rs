@@ -73,8 +73,8 @@ impl Standard {
         }
     }
 
-    /// Repeats `call` while it is interrupted or would block. Another program that shares the stream
-    /// may have made it non-blocking.
+    /// Repeats `call` while it is interrupted or would block. Another program that shares the
+    /// stream may have made it non-blocking.
     fn retry(
         self,
         ready: PollFlags,

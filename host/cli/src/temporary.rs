@@ -62,7 +62,8 @@ impl TemporaryDir {
         self.dir.open_dir(name)
     }
 
-    /// Moves one of its directories next to it, so that no run removes it, and returns the new path.
+    /// Moves one of its directories next to it, so that no run removes it, and returns the new
+    /// path.
     pub(crate) fn keep(&self, name: &str) -> io::Result<PathBuf> {
         for attempt in 0u32.. {
             let kept = format!("{KEPT}{}-{attempt}", std::process::id());

@@ -1,8 +1,8 @@
 //! All output of this program: results on standard output, notices on standard error.
 //!
-//! Output that cannot be written is an error, and the command does not exit with 0. The exception is
-//! a reader that closed its pipe, as `head` does. On a terminal there is colour, a spinner, and a
-//! filter for guest output.
+//! Output that cannot be written is an error, and the command does not exit with 0. The exception
+//! is a reader that closed its pipe, as `head` does. On a terminal there is colour, a spinner, and
+//! a filter for guest output.
 
 use std::io::{self, Write};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};

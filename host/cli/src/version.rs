@@ -8,7 +8,8 @@ pub(crate) const LOCK: &str = include_str!("../../../Cargo.lock");
 /// The commit that the build script found, or an empty string.
 const COMMIT: &str = env!("SKEP_COMMIT");
 
-/// Returns the text that `skep --version` prints after the name, such as `0.1.0 (20876f1 2026-11-22, wasmtime 48.0.8)`.
+/// Returns the text that `skep --version` prints after the name, such as
+/// `0.1.0 (20876f1 2026-11-22, wasmtime 48.0.8)`.
 pub(crate) fn text() -> &'static str {
     static TEXT: LazyLock<String> = LazyLock::new(|| {
         let engine = locked(LOCK, "wasmtime").expect("Cargo.lock lists the engine");

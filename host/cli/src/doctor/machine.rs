@@ -19,8 +19,8 @@ const FLOOR: &[(&str, [u64; 3])] = &[
     ("cap-primitives", [4, 0, 3]),
 ];
 
-/// Maximum number of memory mappings of one live instance: its stack, and the memories and tables of
-/// a Rust component.
+/// Maximum number of memory mappings of one live instance: its stack, and the memories and tables
+/// of a Rust component.
 const MAPPINGS: u64 = 6;
 
 /// Descriptors that a busy host needs for connections, stores and guests' files.
@@ -85,7 +85,7 @@ fn wall() -> Check {
         Some(missing) => Check::degraded(
             NAME,
             format!("{missing}; child processes run without it"),
-            "use Linux 6.12 or later, with landlock in the lsm= parameter of the kernel command line",
+            "use Linux 6.12 or later, with landlock in `lsm=` on the kernel command line",
         ),
     }
 }

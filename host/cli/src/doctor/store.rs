@@ -71,7 +71,7 @@ fn rows(looked: Result<Health, OpenError>, shown: &str) -> Check {
         return Check::failed(
             NAME,
             format!("{shown}: damaged: {}", damaged.join(", ")),
-            "restore a copy; `skep worker show` marks the damaged workers, and the others still run",
+            "restore a copy; `skep worker show` reports damaged workers, and the others still run",
         );
     }
     let id = health.runtime_id.map_or_else(|| "a new runtime".to_owned(), |id| id.to_string());
@@ -82,7 +82,7 @@ fn rows(looked: Result<Health, OpenError>, shown: &str) -> Check {
         return Check::degraded(
             NAME,
             format!("{found}; this version writes format {newest_format}"),
-            "keep a copy: the next start upgrades the store, and older versions cannot open it then",
+            "keep a copy: the next start upgrades the store, and older versions then refuse it",
         );
     }
     Check::ok(NAME, found)

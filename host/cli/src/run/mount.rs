@@ -5,11 +5,11 @@
 //! GUEST  = "/" | ( "/" PART )+
 //! ```
 //!
-//! HOST may be any path, so the text is parsed from the right. First the rights are removed from the
-//! end. The rest is split at the last `::` that is followed by `/`. Without one, all of it is HOST
-//! and GUEST is `/data`. Every directory can be named this way: one whose name contains `::/` or ends
-//! in `:ro` or `:rw` needs an explicit GUEST and rights, as in `odd:rw::/data:ro`. Only the last part
-//! of GUEST may end in `::`.
+//! HOST may be any path, so the text is parsed from the right. First the rights are removed from
+//! the end. The rest is split at the last `::` that is followed by `/`. Without one, all of it is
+//! HOST and GUEST is `/data`. Every directory can be named this way: one whose name contains `::/`
+//! or ends in `:ro` or `:rw` needs an explicit GUEST and rights, as in `odd:rw::/data:ro`. Only the
+//! last part of GUEST may end in `::`.
 
 use std::ffi::{OsStr, OsString};
 use std::io;

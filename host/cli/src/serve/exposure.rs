@@ -1,4 +1,5 @@
-//! Access to a host that is starting: the addresses it can be reached at, and its first credentials.
+//! Access to a host that is starting: the addresses it can be reached at, and its first
+//! credentials.
 
 use std::net::{IpAddr, SocketAddr};
 

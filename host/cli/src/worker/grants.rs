@@ -20,8 +20,8 @@ const ATTEMPTS: usize = 5;
 /// The flags that name grants.
 #[derive(Args, Clone, Debug)]
 pub(super) struct GrantFlags {
-    /// Directory that the operator offers as NAME: NAME::GUEST, then :ro (the default) or :rw. Repeat
-    /// for more
+    /// Directory that the operator offers as NAME: NAME::GUEST, then :ro (the default) or :rw.
+    /// Repeat for more
     #[arg(long, value_name = "NAME::GUEST[:ro|rw]", value_parser = scope)]
     scope: Vec<ScopeGrant>,
 

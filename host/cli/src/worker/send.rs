@@ -28,7 +28,8 @@ Examples:
   skep worker send build --release /src          a command gets them as arguments
   skep worker send --key order-17 --no-wait tally add 1
 
-All words after WORKER are the message, even those that look like flags; one leading `--` is dropped.
+All words after WORKER are the message, even those that look like flags; one leading `--` is
+dropped.
 
 Exit codes are those of `skep run`: a command's own, 1 a service failed, 124 deadline, 134 trap or
 limit, 137 out of memory, 130 cancelled, 125 any other failure.")]
@@ -44,7 +45,8 @@ pub(crate) struct SendArgs {
     #[arg(long, value_name = "FILE|-")]
     input: Option<PathBuf>,
 
-    /// Media type of the message [default: text/plain for words, application/octet-stream for a file]
+    /// Media type of the message [default: text/plain for words, application/octet-stream for a
+    /// file]
     #[arg(long, value_name = "TYPE")]
     content_type: Option<String>,
 
