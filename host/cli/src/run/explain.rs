@@ -164,7 +164,7 @@ fn trap_hint(crash: &Crash) -> &'static str {
     match (crash.frames.is_empty(), named) {
         (true, _) => "the guest crashed inside the sandbox; the host is unaffected",
         (false, true) => {
-            "the guest crashed at the place that the backtrace shows; the host is unaffected"
+            "the backtrace shows where the guest crashed; the host is unaffected"
         }
         (false, false) => "build the guest without stripping names to see its functions here",
     }
