@@ -27,15 +27,15 @@ mod words;
 #[path = "../../../host/cli/src/filter.rs"]
 mod filter;
 #[rustfmt::skip]
-#[expect(dead_code, reason = "errors of opening are not needed here")]
+#[expect(dead_code, reason = "this program opens no directories")]
 #[path = "../../../host/cli/src/run/mount.rs"]
 mod mount;
 #[rustfmt::skip]
 #[path = "../../../host/cli/src/quantity.rs"]
 mod quantity;
 #[rustfmt::skip]
-#[path = "../../../host/cli/src/words.rs"]
-mod words_of_the_line;
+#[path = "../../../host/cli/src/command_line.rs"]
+mod command_line;
 
 use std::sync::LazyLock;
 

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 use clap::{Arg, ArgAction, Command};
 
-use crate::words_of_the_line::{Words, split};
+use crate::command_line::{CommandLine, split};
 
 /// A command line with flags of each kind that the program has.
 static COMMAND: LazyLock<Command> = LazyLock::new(|| {
@@ -33,7 +33,7 @@ pub(crate) fn run(data: &[u8]) {
     }
     let words = data.split(|byte| *byte == b'\n').map(|word| OsString::from_vec(word.to_vec()));
     let line: Vec<_> = std::iter::once("skep".into()).chain(words).collect();
-    let Words { own, guest } = split(&COMMAND, line.clone());
+    let CommandLine { own, guest } = split(&COMMAND, line.clone());
 
     // Only one separator may be dropped; nothing is added or moved.
     let rest = line.strip_prefix(own.as_slice()).expect("Skep's own words come first");
@@ -54,7 +54,7 @@ pub(crate) fn run(data: &[u8]) {
             let words: [OsString; 2] = [word.into(), OsStr::from_bytes(b"\xff").into()];
             let again = split(&COMMAND, [own.as_slice(), &words].concat());
             let guest = if word == "--" { &words[1..] } else { &words[..] };
-            assert_eq!(again, Words { own: own.clone(), guest: guest.to_vec() });
+            assert_eq!(again, CommandLine { own: own.clone(), guest: guest.to_vec() });
         }
     } else {
         assert!(guest.is_empty(), "{line:?}");

@@ -139,5 +139,5 @@ fn a_component_comes_from_standard_input_or_a_pipe() {
 #[test]
 fn standard_input_cannot_be_two_things() {
     let ran = Run::with(&["--input", "-", "-"]).go().expect(125);
-    assert!(ran.stderr.contains("standard input is both the component and the input"));
+    assert!(ran.stderr.contains("standard input cannot be both the component and the input"));
 }

@@ -283,7 +283,7 @@ fn a_run_without_a_usable_cache_succeeds() {
     let cases = [Run::with(&[]).env("XDG_CACHE_HOME", file), Run::with(&[]).env_clear()];
     for run in cases {
         let ran = run.guest("hello", &[]).go().expect(0);
-        ran.says("note: the compiled code is not kept");
+        ran.says("note: the compiled code is not cached");
     }
 }
 
@@ -291,6 +291,6 @@ fn a_run_without_a_usable_cache_succeeds() {
 fn uncached_code_of_each_kind_runs_from_memory() {
     for guest in ["hello", "preview1/hello", "counter"] {
         let ran = Run::with(&[]).env_clear().guest(guest, &[]).go().expect(0);
-        ran.says("not kept");
+        ran.says("not cached");
     }
 }

@@ -147,7 +147,7 @@ fn running_out_of_memory_is_137() {
             .guest(guest, &["grow"])
             .go()
             .expect(137)
-            .says("out of memory: it was refused more than 32 MiB")
+            .says("out of memory: the guest was refused more than 32 MiB")
             .says("--memory");
     }
 }
@@ -180,7 +180,7 @@ fn a_missing_file_and_bad_usage_are_125() {
         let ran = Run::with(flags).component(&hello, &[]).go().expect(125);
         assert!(ran.stderr.contains("error:"), "{flags:?}: {}", ran.stderr);
     }
-    Run::with(&[]).component(&test_dir(), &[]).go().expect(125).says("is not a file");
+    Run::with(&[]).component(&test_dir(), &[]).go().expect(125).says("is a directory, not a file");
 }
 
 #[test]

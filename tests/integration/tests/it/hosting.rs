@@ -232,8 +232,8 @@ fn an_invalid_listen_address_has_a_hint() {
     }
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let said = skep(&dir, &["up", "--listen", &taken.local_addr().unwrap().to_string()]);
-    assert!(hint(&said).contains("another host may have the port"), "{}", said.err);
-    // An address reserved for documentation.
+    assert!(hint(&said).contains("another process may be using the port"), "{}", said.err);
+    // An address for documents, which nobody has.
     let said = skep(&dir, &["up", "--listen", "192.0.2.1:0"]);
     assert!(hint(&said).contains("does not have that address"), "{}", said.err);
 }

@@ -33,6 +33,7 @@ mod refused;
 mod remotes;
 mod served;
 mod services;
+mod snapshots;
 mod stopping;
 mod storing;
 mod streams;

@@ -23,7 +23,7 @@ fn an_unwritable_out_directory_is_refused_before_the_run() {
     for out in [dir.join("file"), dir.join("file/below"), PathBuf::from("/proc/none/x")] {
         let ran = run(&temporary, &out, &["args", "the guest ran"]).expect(125);
         assert_eq!(ran.text(), "", "{}", out.display());
-        let expected = format!("cannot write to {} of --out: ", out.display());
+        let expected = format!("cannot write to the --out directory {}: ", out.display());
         assert!(ran.stderr.contains(&expected), "{}", ran.stderr);
     }
     assert!(kept(&temporary).is_empty());
