@@ -14,7 +14,7 @@ use std::ffi::OsString;
 
 use clap::{Args, Subcommand};
 use skep_client::Client;
-use skep_protocol::{Error, RuntimeHandle, WorkerId, WorkerView, Workers};
+use skep_protocol::{Error, WorkerId, WorkerView, Workers};
 
 use crate::connect::talk;
 use crate::failure::Failed;

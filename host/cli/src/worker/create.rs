@@ -6,7 +6,7 @@ use clap::Args;
 use skep_client::Client;
 use skep_protocol::{
     Artifacts, ConfigDigest, ConfigValues, CreateWorker, DisplayRef, Error, Invalid, Labels,
-    LimitChanges, LimitName, RuntimeHandle, WorkerChange, WorkerId, WorkerSpec, Workers,
+    LimitChanges, LimitName, WorkerChange, WorkerId, WorkerSpec, Workers,
 };
 
 use super::grants::GrantFlags;

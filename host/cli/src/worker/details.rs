@@ -2,7 +2,7 @@
 
 use clap::Args;
 use skep_protocol::text::neutral;
-use skep_protocol::{Diagnostic, DiagnosticCode, Overview, RuntimeHandle, Workers};
+use skep_protocol::{Diagnostic, DiagnosticCode, Overview, Workers};
 
 use super::{grants, view};
 use crate::connect::ConnectArgs;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
-use skep_protocol::{ComponentKind, Conflict, Error, InputId, LimitName, Payload, Turns, Workers};
+use skep_protocol::{ComponentKind, Conflict, Error, InputId, LimitName, Payload};
 use skep_store::record::InputRecord;
 use tokio::sync::watch;
 

@@ -8,7 +8,7 @@ use futures_util::StreamExt;
 use futures_util::stream;
 use skep_protocol::{
     Conflict, Cursor, Ending, EntryPage, EntryStream, Error, InputId, InputState, InputSummary,
-    InputView, Invalid, ListInputs, NewInput, Outcome, Page, Sent, Turns, WorkerId, Workers,
+    InputView, Invalid, ListInputs, NewInput, Outcome, Page, Sent, Turns, WorkerId,
 };
 use skep_store::record::{InputRecord, Transaction, WorkerWrite};
 use skep_store::{FeedUpdate, RecentInput};

@@ -1,12 +1,10 @@
 //! Workers of an embedded runtime: creating, changing and commanding them.
 
 use async_trait::async_trait;
-use futures_util::StreamExt;
-use sha2::Digest;
 use skep_protocol::{
-    Artifacts, ChangeStream, ComponentKind, Conflict, CreateWorker, Desired, Error, Execution,
-    Grants, Invalid, ListWorkers, Page, ScopeName, SecretName, Stored, Usage, WorkerChange,
-    WorkerId, WorkerSpec, WorkerView, Workers,
+    ChangeStream, ComponentKind, Conflict, CreateWorker, Desired, Error, Execution, Grants,
+    Invalid, ListWorkers, Page, ScopeName, SecretName, Stored, Usage, WorkerChange, WorkerId,
+    WorkerSpec, WorkerView, Workers,
 };
 use skep_store::record::{Standing, Transaction, WorkerRecord, WorkerWrite};
 use skep_store::{StoreError, StoreRefusal};
