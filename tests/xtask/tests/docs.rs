@@ -19,6 +19,13 @@ use xtask::{guests, tree};
 const NOT_RUN: &[(&str, fn())] = &[
     ("cargo xtask demo", || has_task("demo")),
     ("cargo xtask test", || has_task("test")),
+    ("cargo xtask test hostile", || has_task("test")),
+    ("cargo xtask check", || has_task("check")),
+    // Tests of `examples/embed` run these two.
+    ("cargo run --bin embed-sandbox -- target/demo/hello.wasm examples", || embeds("sandbox")),
+    ("cargo run --bin embed-runtime -- target/embed target/demo/counter.wasm hello", || {
+        embeds("runtime");
+    }),
     // The task that builds every test's guests does this, with the targets that exist.
     ("rustup target add wasm32-wasip2", || assert!(guests::ARTIFACTS.len() > 1)),
     ("cargo build --release --target wasm32-wasip2", || assert!(guests::ARTIFACTS.len() > 1)),
@@ -34,11 +41,19 @@ fn has_task(name: &str) {
     assert!(xtask.args([name, "--help"]).output().unwrap().status.success(), "{name}");
 }
 
+/// Fails unless the tests of `examples/embed` run this program.
+fn embeds(program: &str) {
+    let tests = tree::root().join("examples/embed/tests/embed.rs");
+    let tests = fs::read_to_string(tests).unwrap();
+    assert!(tests.contains(&format!("CARGO_BIN_EXE_embed-{program}")), "{program}");
+}
+
 fn documents() -> Vec<PathBuf> {
     let root = tree::root();
-    let mut documents: Vec<_> = ["README.md", "guest-sdk/rust/README.md", "host/TOUR.md"]
-        .map(|document| root.join(document))
-        .into();
+    let mut documents: Vec<_> =
+        ["README.md", "CONTRIBUTING.md", "guest-sdk/rust/README.md", "host/TOUR.md"]
+            .map(|document| root.join(document))
+            .into();
     for entry in fs::read_dir(root.join("examples")).unwrap() {
         documents.push(entry.unwrap().path().join("README.md"));
     }

@@ -3,7 +3,6 @@
 use skep_protocol::text::neutral;
 use skep_protocol::{Ending, LimitName, Limits, Outcome, Output, RunOutput, TurnError};
 
-use skep_sandbox;
 use skep_sandbox::{Crash, Ended, Frame, stdio};
 
 /// The captured streams of a command.

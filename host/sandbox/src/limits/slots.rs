@@ -255,6 +255,9 @@ impl Drop for Claim<'_> {
 }
 
 #[cfg(test)]
+mod properties;
+
+#[cfg(test)]
 pub(crate) mod tests {
     use std::cell::Cell;
 

@@ -1,0 +1,134 @@
+//! Properties of the machine under arbitrary sequences of events.
+
+use proptest::prelude::*;
+
+use super::*;
+
+#[derive(Clone, Copy, Debug)]
+enum Event {
+    Send { bytes: u64, may_hold: bool },
+    Accept,
+    Step,
+    Settle,
+    Interrupt,
+    Cancel { at: usize },
+    CommandQueued,
+    CommandDone,
+    Stop,
+    Start,
+    Close,
+}
+
+fn events() -> impl Strategy<Value = Vec<Event>> {
+    let event = prop_oneof![
+        6 => (0..40u64, any::<bool>()).prop_map(|(bytes, may_hold)| Event::Send { bytes, may_hold }),
+        6 => Just(Event::Accept),
+        6 => Just(Event::Step),
+        4 => Just(Event::Settle),
+        1 => Just(Event::Interrupt),
+        1 => (0..6usize).prop_map(|at| Event::Cancel { at }),
+        1 => Just(Event::CommandQueued),
+        1 => Just(Event::CommandDone),
+        1 => Just(Event::Stop),
+        1 => Just(Event::Start),
+        1 => Just(Event::Close),
+    ];
+    prop::collection::vec(event, 1..120)
+}
+
+/// A machine, with the acceptances that its store still has to write, in order.
+struct World {
+    machine: Machine,
+    submitted: VecDeque<InputId>,
+    sent: u64,
+    accepted: u64,
+    taken: Option<InputId>,
+}
+
+impl World {
+    fn new() -> Self {
+        let machine = Machine::new(Desired::Running, Standing::Idle, Vec::new());
+        Self { machine, submitted: VecDeque::new(), sent: 0, accepted: 0, taken: None }
+    }
+
+    fn send(&mut self, bytes: u64, may_hold: bool, limits: &Limits) {
+        let Ok(admitted) = self.machine.admit(bytes, may_hold, limits) else { return };
+        self.sent += 1;
+        let id = InputId::new(self.sent, [0; 10]);
+        self.machine.enqueue(id, bytes, admitted);
+        if admitted != AdmittedAs::Held {
+            if let Some(held) = self.machine.submit_held() {
+                self.submitted.push_back(held);
+            }
+            self.submitted.push_back(id);
+        }
+    }
+
+    fn accept(&mut self) {
+        // An input behind one whose turn runs ahead is submitted only after it.
+        let waits = self.machine.is_ahead();
+        if let Some(id) = self.submitted.front().copied().filter(|_| !waits) {
+            self.submitted.pop_front();
+            self.accepted += 1;
+            self.machine.accept(id, Cursor(self.accepted));
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn inputs_are_taken_in_order_and_counted_exactly(events in events()) {
+        let limits = Limits { mailbox_inputs: 6, mailbox_bytes: 100, ..Limits::default() };
+        let mut world = World::new();
+        for event in events {
+            match event {
+                Event::Send { bytes, may_hold } => world.send(bytes, may_hold, &limits),
+                Event::Accept => world.accept(),
+                Event::Step if !world.machine.running => match world.machine.next() {
+                    NextStep::Take => {
+                        let taken = world.machine.take().map(|queued| queued.id);
+                        // Ids grow, and an interrupted input is taken again.
+                        prop_assert!(taken >= world.taken, "{taken:?} after {:?}", world.taken);
+                        world.taken = taken;
+                    }
+                    NextStep::Command => {
+                        if let Some(held) = world.machine.submit_held() {
+                            world.submitted.push_front(held);
+                        }
+                    }
+                    NextStep::Idle | NextStep::Exit => {}
+                },
+                Event::Step => {}
+                Event::Settle if world.machine.running => world.machine.settle(),
+                Event::Settle => {}
+                // A held input that is interrupted was never accepted: the driver refuses it.
+                Event::Interrupt if world.machine.is_ahead() => world.machine.settle(),
+                Event::Interrupt => world.machine.interrupt(),
+                Event::Cancel { at } => {
+                    let id = world.machine.queue.get(at).map(|queued| queued.id);
+                    if let Some(id) = id
+                        && world.machine.locate(id) == InputLocation::Queued
+                    {
+                        world.machine.drop_queued(id);
+                    }
+                }
+                Event::CommandQueued => world.machine.command_queued(),
+                Event::CommandDone => world.machine.command_done(),
+                Event::Stop => world.machine.set_desired(Desired::Stopped),
+                Event::Start => world.machine.set_desired(Desired::Running),
+                Event::Close => world.machine.close(),
+            }
+            let machine = &world.machine;
+            let bytes: u64 = machine.queue.iter().map(|queued| queued.bytes).sum();
+            prop_assert_eq!(machine.bytes, bytes);
+            prop_assert!(machine.len() <= 6 && bytes <= 100);
+            prop_assert!(!machine.running || !machine.queue.is_empty());
+            let held = machine.queue.iter().filter(|queued| queued.stage == QueueStage::Held);
+            prop_assert!(held.count() <= 1, "only the first input runs ahead of its acceptance");
+            if machine.closing {
+                prop_assert_eq!(machine.next(), NextStep::Exit);
+                prop_assert_eq!(machine.admit(0, true, &limits), Err(AdmitError::Closing));
+            }
+        }
+    }
+}
