@@ -8,7 +8,7 @@ use clap::Args;
 use skep_protocol::limits::OFF;
 use skep_protocol::text::neutral;
 use skep_protocol::{LimitName, Limits};
-use skep_sandbox::interfaces::{Grant, Missing};
+use skep_sandbox::interfaces::{Grant, MissingInterface};
 use skep_sandbox::{
     Abi, CompileBounds, CompileError, CompileJob, Compiler, Import, Profile, Shape,
 };
@@ -128,8 +128,8 @@ fn import(import: &Import) -> ImportReport {
             }
             Grant::None | Grant::Directory => ("offered", Some(offer.version), offer.grant.note()),
         },
-        Err(Missing::Unknown) => ("unknown", None, Some("Skep has no such interface")),
-        Err(Missing::Version { have }) => {
+        Err(MissingInterface::Unknown) => ("unknown", None, Some("Skep has no such interface")),
+        Err(MissingInterface::Version { have }) => {
             ("other_version", Some(have), Some("not in this version"))
         }
     };

@@ -1,5 +1,5 @@
-//! What a guest sees and leaves behind, whatever interface it speaks: its turn, streams, clocks,
-//! randomness, file calls and denials.
+//! The environment of a guest, independent of its interface: turn, streams, clocks, randomness,
+//! file calls and denials.
 
 pub(crate) mod calls;
 pub(crate) mod clocks;

@@ -1,4 +1,4 @@
-//! One live instantiation of a component, and the turns it runs.
+//! A live instance of a component and its turns.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -24,17 +24,17 @@ use crate::wasi::worker::bindings::Service;
 use crate::wasi::worker::bindings::exports::skep::worker::handler;
 use crate::wasi::world::World;
 
-/// A live instance. It runs one turn at a time, and none after one that did not end well.
+/// A live instance. It runs one turn at a time. After a turn that failed it runs no other.
 ///
-/// It is connected with the record and the kill switch of its first turn, to which the connecting
-/// counts. Each turn after that one starts with [`Instance::begin`].
+/// It is connected with the record and the kill switch of its first turn, and connecting counts as
+/// part of that turn. Each later turn starts with [`Instance::begin`].
 pub struct Instance {
     store: Store<World>,
     body: Body,
     engine: Arc<Engine>,
     share: Arc<Share>,
     profile: Profile,
-    /// Since when the turn runs, and how long of that on a CPU.
+    /// The start of the turn, and its CPU time so far.
     began: Option<Instant>,
     cpu: Duration,
     usable: bool,
@@ -44,52 +44,52 @@ enum Body {
     Service(Service, Option<Hooks>),
     Command(Command),
     Module(wasmtime::Instance),
-    /// A command runs once.
+    /// A command runs only once.
     Spent,
 }
 
-/// What a turn cost.
+/// The resource usage of a turn.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Cost {
     /// Time from start to end.
     pub wall: Duration,
     /// Time on a CPU.
     pub cpu: Duration,
-    /// The most memory that the instance held in this turn, in bytes.
+    /// The instance's peak memory during the turn, in bytes.
     pub memory_peak_bytes: u64,
-    /// Fuel used, where it is counted.
+    /// Fuel used, if it is counted.
     pub fuel: Option<u64>,
 }
 
-/// How a turn ended, what it cost, and what it asked for and was not granted.
+/// The end of a turn, with its usage and denials.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Done {
-    /// Its end.
+    /// The end of the turn.
     pub ended: Ended,
-    /// What it cost.
+    /// Its resource usage.
     pub cost: Cost,
-    /// What it was denied.
+    /// Its denials.
     pub denials: Denials,
 }
 
 impl From<Ended> for Done {
-    /// Of a turn that was none.
+    /// The end of a turn that never started.
     fn from(ended: Ended) -> Self {
         Self { ended, cost: Cost::default(), denials: Denials::default() }
     }
 }
 
-/// Fuel given where fuel is counted but not limited.
+/// Fuel for an engine that counts fuel without limiting it.
 const PLENTY: u64 = u64::MAX / 2;
 
-/// The longest media type or code of a failure; longer than any that means something.
+/// Maximum bytes of a media type or a failure's code.
 const WORD_BYTES: usize = 255;
 
-const UNUSABLE: &str = "an instance that did not end well is not called again";
+const UNUSABLE: &str = "the instance is not usable after a failed turn";
 
 impl Instance {
-    /// Instantiates a component. `Err` says how that ended: its start function and initialisers are
-    /// the guest's code already.
+    /// Instantiates a component. Start functions and initialisers already run guest code, so this
+    /// can end like a turn.
     pub(crate) async fn connect(
         engine: Arc<Engine>,
         slots: Arc<CpuSlots>,
@@ -112,12 +112,12 @@ impl Instance {
             store.set_fuel(limits.fuel.min(PLENTY)).map_err(fault)?;
         }
         let share = Arc::new(slots.share());
-        let asked = share.clone();
+        let own_share = share.clone();
         store.epoch_deadline_callback(move |store| {
             if let Some(reason) = store.data().kill.reason() {
                 return Err(reason.into());
             }
-            Ok(match asked.makes_way() {
+            Ok(match own_share.should_yield() {
                 true => UpdateDeadline::Yield(1),
                 false => UpdateDeadline::Continue(1),
             })
@@ -148,13 +148,12 @@ impl Instance {
             .await;
         match connected {
             Ok(body) => instance.body = body,
-            Err(error) => return Err(instance.over(&error)),
+            Err(error) => return Err(instance.end_early(&error)),
         }
         Ok(instance)
     }
 
-    /// Puts the record and the kill switch of the next turn in place. Its deadline, its fuel and
-    /// what counts against it begin anew.
+    /// Installs the record and the kill switch of the next turn. Resets deadline, fuel and usage.
     pub fn begin(&mut self, turn: Box<dyn Turn>, kill: Arc<KillSwitch>) {
         self.reset(kill);
         let world = self.store.data_mut();
@@ -162,40 +161,40 @@ impl Instance {
         world.turn = turn;
     }
 
-    /// Takes the record of a turn away. Until the next one begins nothing can be read or written.
+    /// Takes a turn's record away. Guest calls to it fail until the next turn begins.
     pub fn take_turn(&mut self) -> Box<dyn Turn> {
         let turn = &mut self.store.data_mut().turn;
         let none = NoTurn::after(turn.identity());
         std::mem::replace(turn, Box::new(none))
     }
 
-    /// Tells a worker that listens why it has a new instance. Comes before its first input, and
-    /// counts to that turn.
+    /// Calls the worker's `connected` hook, if it exports one. Runs before the first input, as part
+    /// of its turn.
     pub async fn connected(&mut self, reason: ConnectReason) -> Result<(), Done> {
         if !self.usable {
             return Err(Ended::HostFault(UNUSABLE.into()).into());
         }
-        let told = self.hook(async |store, hooks| hooks.call_connected(store, reason.into()).await);
-        told.await.map_err(|error| self.over(&error))
+        let called =
+            self.hook(async |store, hooks| hooks.call_connected(store, reason.into()).await);
+        called.await.map_err(|error| self.end_early(&error))
     }
 
-    /// Tells a worker that listens that its instance is about to go. This is a courtesy: it takes
-    /// `within` at most, what goes wrong is of no consequence, and nothing runs afterwards. The
-    /// worker sees what is in place, which is nothing where the last turn was taken and no other
-    /// begun.
+    /// Calls the worker's `disconnecting` hook, if it exports one. It runs for `within` at most,
+    /// errors are ignored, and nothing runs afterwards. The hook sees the installed turn, which is
+    /// empty if the last one was taken away.
     pub async fn disconnecting(&mut self, within: Duration) {
         if !self.usable {
             return;
         }
-        // The last turn's switch may have been thrown too late to matter to it.
+        // The last turn's switch may have been thrown after that turn ended.
         self.reset(Arc::default());
         self.store.data_mut().deadline = Instant::now().checked_add(within);
-        let told = self.hook(async |store, hooks| hooks.call_disconnecting(store).await);
-        let told = told.await;
+        let called = self.hook(async |store, hooks| hooks.call_disconnecting(store).await);
+        let called = called.await;
         self.store.data().http.caller.end();
-        if let Err(error) = told {
+        if let Err(error) = called {
             let ended = self.end(&error);
-            tracing::debug!(?ended, "the worker did not get over being disconnected");
+            tracing::debug!(?ended, "the disconnecting hook failed");
         }
         self.usable = false;
     }
@@ -215,9 +214,10 @@ impl Instance {
                     start.call_async(store, ()).await?;
                     Ok(0)
                 }
-                Body::Service(..) | Body::Spent => {
-                    Err(outcome::HostFault("there is no command to run".into()).into())
-                }
+                Body::Service(..) | Body::Spent => Err(outcome::HostFault(
+                    "the component is not a command, or has run already".into(),
+                )
+                .into()),
             })
             .await;
         let ended = match result {
@@ -227,7 +227,7 @@ impl Instance {
         (ended, self.cost())
     }
 
-    /// Has a service handle one input.
+    /// Makes a service handle one input.
     pub async fn call(&mut self, input: Payload) -> (Ended, Cost) {
         let limits = self.store.data().limits;
         if input.body.len() as u64 > limits.input_bytes {
@@ -239,9 +239,9 @@ impl Instance {
         }
         let body = std::mem::replace(&mut self.body, Body::Spent);
         let Body::Service(service, hooks) = body else {
-            return (Ended::HostFault("there is no service to call".into()), self.cost());
+            return (Ended::HostFault("the component is not a service".into()), self.cost());
         };
-        // Whoever drops the future of this call leaves the guest in the middle of it.
+        // Dropping this call's future leaves the guest in the middle of it.
         self.usable = false;
         let result = self
             .guard(async |store| {
@@ -253,7 +253,7 @@ impl Instance {
         self.body = Body::Service(service, hooks);
         self.usable = result.is_ok();
         let ended = match result {
-            Ok(answer) if is_too_large(&answer, limits.output_bytes) => {
+            Ok(result) if is_too_large(&result, limits.output_bytes) => {
                 Ended::Limit { name: LimitName::output_bytes, crash: None, exit_code: None }
             }
             Ok(Ok(output)) => Ended::Answered(Payload {
@@ -268,17 +268,17 @@ impl Instance {
         (ended, self.cost())
     }
 
-    /// Whether another turn may run on it.
+    /// True if another turn may run.
     pub fn is_usable(&self) -> bool {
         self.usable
     }
 
-    /// What it asked for in this turn and was not granted, since this was last asked.
+    /// Returns the denials of this turn since the last call.
     pub fn take_denials(&mut self) -> Denials {
         self.store.data_mut().take_denials()
     }
 
-    /// The linear memory that it holds now, in bytes.
+    /// Returns the current linear memory, in bytes.
     pub fn memory_bytes(&self) -> u64 {
         self.store.data().meter.memory_used()
     }
@@ -296,7 +296,7 @@ impl Instance {
         }
     }
 
-    /// Runs a lifecycle hook, if there are any.
+    /// Calls a lifecycle hook, if the worker has hooks.
     async fn hook(
         &mut self,
         hook: impl AsyncFnOnce(&mut Store<World>, &Hooks) -> wasmtime::Result<()>,
@@ -311,7 +311,7 @@ impl Instance {
         done
     }
 
-    /// Runs guest code with everything that bounds it: kill switch, deadline, CPU slot, ticks.
+    /// Runs guest code under the kill switch, the deadline, a CPU slot and the ticker.
     async fn guard<T>(
         &mut self,
         guest: impl AsyncFnOnce(&mut Store<World>) -> wasmtime::Result<T>,
@@ -338,16 +338,16 @@ impl Instance {
         outcome::ended(error, &self.store.data().meter)
     }
 
-    /// The end of a turn that did not get to its input.
-    fn over(&mut self, error: &wasmtime::Error) -> Done {
+    /// Ends a turn that did not reach its input.
+    fn end_early(&mut self, error: &wasmtime::Error) -> Done {
         let ended = self.end(error);
         Done { ended, cost: self.cost(), denials: self.take_denials() }
     }
 
     fn cost(&mut self) -> Cost {
-        // What the turn asked of others ends with it.
+        // Requests do not outlive their turn.
         self.store.data().http.caller.end();
-        // The deadline is the turn's: the next one gets its own.
+        // The next turn gets its own deadline.
         self.store.data_mut().deadline = None;
         let fuel = match self.profile {
             Profile::Default => None,
@@ -365,10 +365,10 @@ impl Instance {
     }
 }
 
-/// Whether an answer takes more than it may. A media type and a failure's code are short words; the
-/// rest is counted.
-fn is_too_large(answer: &Result<handler::Output, handler::Failure>, limit: u64) -> bool {
-    let (word, rest) = match answer {
+/// Returns true if a result exceeds its limit. A media type and a failure's code have a fixed
+/// limit.
+fn is_too_large(result: &Result<handler::Output, handler::Failure>, limit: u64) -> bool {
+    let (word, rest) = match result {
         Ok(output) => (&output.content_type, output.body.len()),
         Err(failure) => (&failure.code, failure.message.len()),
     };

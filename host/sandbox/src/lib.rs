@@ -1,11 +1,11 @@
-//! Runs one guest once, with what it was granted and nothing else, and ends it when a limit or a
-//! person says so.
+//! Runs one guest with exactly the access it was granted, and ends it at a limit or on request.
 //!
-//! [`Shape`] reads a component's headers, [`Sandbox::load`] compiles it, [`Sandbox::connect`] makes an
-//! [`Instance`], and a turn on that instance ends as an [`Ended`].
+//! [`Shape`] reads a component's headers, [`Sandbox::load`] compiles it, [`Sandbox::connect`]
+//! creates an [`Instance`], and each turn of that instance ends as an [`Ended`].
 //!
-//! The folders are floors: `limits`, `guest`, `wall` and `preflight` at the bottom, then `egress`,
-//! `wasi` and `code`, then `instance`, `sandbox` and `child`. A lower floor never imports a higher one.
+//! The modules form layers: `limits`, `guest`, `wall` and `preflight` at the bottom, then `egress`,
+//! `wasi` and `code`, then `instance`, `sandbox` and `out_of_process`. A lower layer never imports
+//! a higher one.
 
 mod code;
 mod egress;

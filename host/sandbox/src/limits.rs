@@ -1,4 +1,4 @@
-//! What a guest is held to while it runs: time, processor, memory.
+//! The limits on a running guest: time, CPU and memory.
 
 pub(crate) mod admission;
 pub(crate) mod guarded;

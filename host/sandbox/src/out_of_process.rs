@@ -1,23 +1,25 @@
-//! A command's run in a process of its own, behind the second wall.
+//! Runs of commands in separate processes, behind the second wall.
 //!
 //! ```text
-//! this process                               the child: `skep __run`, one run, then gone
-//! ------------                               -------------------------------------------
-//! socketpair, start    -------------------->  closes what it inherited, but for the socket
+//! this process                               the child: `skep __run`, one run per process
+//! ------------                               --------------------------------------------
+//! socketpair, start    -------------------->  closes all inherited descriptors but the socket
 //! descriptors: native code, directories  -->  loads the code
-//! job: arguments, environment, limits  ---->  makes the guest's mounts of the directories
-//! standard input  ------------------------->  raises the wall; only then starts threads
-//! <------------------  what the guest prints
-//! <------------------  how it ended, what it cost, what it was denied
+//! job: arguments, environment, limits  ---->  mounts the directories for the guest
+//! standard input  ------------------------->  raises the wall, then starts threads
+//! <------------------  output of the guest
+//! <------------------  report: end, usage, denials
 //! ```
 //!
-//! What comes back is a stranger's word: the guest may have taken the child over. It is bounded
-//! ([`wire`]), no text of it is trusted, and nothing that matters here is decided by it: the deadline
-//! and the kill switch are kept on this side by killing the child, and what a directory holds is
-//! counted again by whoever owns it.
+//! The child is untrusted, because the guest may have compromised it. Its report is bounded and
+//! validated ([`wire`], [`message`]), and no decision of the host depends on it. The host enforces
+//! the deadline and the kill switch by killing the child, and the owner of a directory recounts its
+//! contents.
 
+mod child;
 mod job;
 mod main;
+mod message;
 mod throttle;
 mod wire;
 
@@ -27,13 +29,11 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::future::{Either, select};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use skep_protocol::limits::OFF;
 use tokio::sync::Semaphore;
 
@@ -45,35 +45,33 @@ use crate::limits::kill::{KillReason, KillSwitch};
 use crate::limits::slots::Share;
 use crate::outcome::Ended;
 use crate::wasi::spec::Mount;
-use throttle::Held;
+use child::{ChildHandle, KillOnDrop, ReapedChild};
 
 pub use job::{MountJob, ProcessJob};
 pub use main::run_main;
 
-/// Children at once. Each is a process of some ten MiB beside what its guest holds.
+/// Maximum concurrent children. Each takes some ten MiB besides its guest's memory.
 const CHILDREN: usize = 64;
 
-/// How long past its deadline a child is given to say by itself that it passed, which tells what
-/// the run has cost.
+/// Time past the deadline in which a child can report that it passed. The report contains the
+/// usage.
 const PAST: Duration = Duration::from_millis(100);
 
-/// How long a child that has closed its socket may take to be gone.
-const GONE: Duration = Duration::from_millis(100);
-
-/// Which runs are in a process of their own. Only commands that import nothing but `wasi:*` can be.
+/// The policy that decides which runs get their own process. Only commands that import nothing but
+/// `wasi:*` can.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Isolation {
-    /// None: all guests are in the host's process.
+    /// All guests run in the host's process.
     Thread,
-    /// All. One that cannot be is not run.
+    /// All runs get their own process. A guest that cannot is refused.
     Process,
-    /// Those of components that no admin has pushed.
+    /// Runs get their own process unless an admin has pushed the component.
     #[default]
     Auto,
 }
 
 impl Isolation {
-    /// The word for it.
+    /// Returns the name of the policy.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Thread => "thread",
@@ -82,24 +80,24 @@ impl Isolation {
         }
     }
 
-    /// The one with that word.
+    /// Parses the name of a policy.
     pub fn parse(word: &str) -> Option<Self> {
         [Self::Thread, Self::Process, Self::Auto].into_iter().find(|it| it.as_str() == word)
     }
 }
 
-/// Where a command is run.
+/// The process that a command runs in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Placement {
-    /// In the host's process.
+    /// The host's process.
     InProcess,
-    /// In a process of its own.
+    /// A process of its own.
     OutOfProcess,
-    /// It would have to be in a process of its own, and cannot be.
+    /// The policy requires a process of its own, and the command cannot run in one.
     Impossible,
 }
 
-/// Starts runs in processes of their own.
+/// Runs commands in child processes.
 #[derive(Debug)]
 pub struct OutOfProcess {
     program: PathBuf,
@@ -109,19 +107,19 @@ pub struct OutOfProcess {
 }
 
 impl OutOfProcess {
-    /// Runs by starting `program` with `arguments`, which has to call [`run_main`].
+    /// Starts `program` with `arguments`, which must call [`run_main`].
     pub fn new(program: PathBuf, arguments: Vec<OsString>, isolation: Isolation) -> Self {
         Self { program, arguments, isolation, room: Semaphore::new(CHILDREN) }
     }
 
-    /// Where a component's runs are.
+    /// Decides where a component runs.
     pub fn placement(
         &self,
         loaded: &Loaded,
         may_dial: bool,
         is_trusted: impl FnOnce() -> bool,
     ) -> Placement {
-        let possible = loaded.is_wasi_alone() && !(may_dial && loaded.dials());
+        let possible = loaded.imports_only_wasi() && !(may_dial && loaded.sends_requests());
         match self.isolation {
             Isolation::Thread => Placement::InProcess,
             Isolation::Process if possible => Placement::OutOfProcess,
@@ -131,23 +129,23 @@ impl OutOfProcess {
         }
     }
 
-    /// One run. What the guest prints goes to `stdout` and `stderr` as it comes.
+    /// Runs a command. Its output goes to `stdout` and `stderr` as it arrives.
     pub async fn run(
         self: Arc<Self>,
         share: Share,
         job: ProcessJob,
         loaded: Arc<Loaded>,
         mounts: Vec<Mount>,
-        (stdout, stderr): (stdio::Output, stdio::Output),
+        (stdout, stderr): (stdio::GuestOutput, stdio::GuestOutput),
         kill: Arc<KillSwitch>,
     ) -> Done {
-        let leash = Arc::new(Leash::default());
-        // Whoever drops this future leaves no child behind.
-        let _cut = Cut(leash.clone());
+        let handle = Arc::new(ChildHandle::default());
+        // Dropping this future leaves no child behind.
+        let _kill = KillOnDrop(handle.clone());
         let thrown = std::pin::pin!(kill.thrown());
         let room = std::pin::pin!(self.room.acquire());
         let (room, thrown) = match select(room, thrown).await {
-            Either::Left((room, thrown)) => (room.expect("it is never closed"), thrown),
+            Either::Left((room, thrown)) => (room.expect("the semaphore is never closed"), thrown),
             Either::Right((reason, _)) => {
                 return Done::killed(reason, Duration::ZERO, Duration::ZERO);
             }
@@ -157,13 +155,13 @@ impl OutOfProcess {
             OFF => None,
             millis => Some(Duration::from_millis(millis).saturating_add(PAST)),
         };
-        let (out_of_process, hold) = (self.clone(), leash.clone());
+        let (out_of_process, held) = (self.clone(), handle.clone());
         let child = tokio::task::spawn_blocking(move || {
-            out_of_process.serve(&job, &loaded, &mounts, &stdout, &stderr, &hold)
+            out_of_process.serve(&job, &loaded, &mounts, &stdout, &stderr, &held)
         });
         let child = std::pin::pin!(async {
-            let reins = std::pin::pin!(throttle::hold(&*leash, &share));
-            match select(child, reins).await {
+            let throttle = std::pin::pin!(throttle::throttle(&*handle, &share));
+            match select(child, throttle).await {
                 Either::Left((done, _)) => done,
                 Either::Right((never, _)) => match never {},
             }
@@ -172,8 +170,8 @@ impl OutOfProcess {
             match select(child, thrown).await {
                 Either::Left((done, _)) => (Some(done), None),
                 Either::Right((reason, child)) => {
-                    leash.cut();
-                    // It is dead; what it said before may tell what it has cost.
+                    handle.kill();
+                    // The child is dead. This only waits for the thread that served it.
                     let _ = child.await;
                     (None, Some(reason))
                 }
@@ -185,7 +183,7 @@ impl OutOfProcess {
             Some(deadline) => match tokio::time::timeout(deadline, &mut ended).await {
                 Ok(ended) => ended,
                 Err(_) => {
-                    leash.cut();
+                    handle.kill();
                     let (done, reason) = ended.await;
                     match done {
                         Some(Ok(Ok(done))) => (Some(Ok(Ok(done))), None),
@@ -195,17 +193,17 @@ impl OutOfProcess {
             },
         };
         drop(room);
-        let (took, computed) = (began.elapsed(), leash.state().computed);
+        let (took, computed) = (began.elapsed(), handle.last_cpu());
         match (done, reason) {
             (_, Some(reason)) => Done::killed(reason, took, computed),
             (Some(Ok(Ok(mut done))), None) => {
                 done.cost.wall = done.cost.wall.min(took);
-                // Its own clock does not stand still when it does.
+                // The child's own clock runs on while it is stopped.
                 done.cost.cpu = done.cost.cpu.min(computed).min(took);
                 done
             }
             (Some(Ok(Err(error))), None) => {
-                Done::fault(format!("the run's own process failed: {error}"), took, computed)
+                Done::fault(format!("the run's child process failed: {error}"), took, computed)
             }
             (Some(Err(_)) | None, None) => {
                 Done::fault("the thread that served a run panicked".into(), took, computed)
@@ -213,15 +211,15 @@ impl OutOfProcess {
         }
     }
 
-    /// This side of one run, to its end. The child is gone when this returns.
+    /// Serves one run to its end. The child is gone when this returns.
     fn serve(
         &self,
         job: &ProcessJob,
         loaded: &Loaded,
         mounts: &[Mount],
-        stdout: &stdio::Output,
-        stderr: &stdio::Output,
-        leash: &Leash,
+        stdout: &stdio::GuestOutput,
+        stderr: &stdio::GuestOutput,
+        handle: &ChildHandle,
     ) -> io::Result<Done> {
         let (mut socket, theirs) = UnixStream::pair()?;
         let child = Command::new(&self.program)
@@ -231,182 +229,48 @@ impl OutOfProcess {
             .stdin(Stdio::from(OwnedFd::from(theirs)))
             .stdout(Stdio::null())
             .stderr(Stdio::null())
-            // A signal to the host's is not one to it; and if the host is gone while it stands still,
-            // the kernel ends it.
+            // The child does not get the signals of the host's process group. If the host exits
+            // while the child is stopped, the kernel ends it.
             .process_group(0)
             .spawn()?;
-        let mut child = Reaped(child);
-        let pid = Pid::from_child(&child.0);
-        leash.hold(pid, pidfd_open(pid, PidfdFlags::empty())?);
-        let mut talk = || {
+        let mut child = ReapedChild(child);
+        handle.attach(&child.0)?;
+        let mut exchange = || {
             let code = loaded.native.as_ref().ok_or(io::ErrorKind::NotFound)?;
             let directories = mounts.iter().map(|mount| mount.scope.handle());
             let descriptors: Vec<BorrowedFd<'_>> =
                 std::iter::once(code.file().as_fd()).chain(directories).collect();
             wire::send_job(&mut socket, job, &descriptors)?;
             wire::receive(&mut socket, &job.limits, |stream, bytes| match stream {
-                wire::Stream::Stdout => stdout.take_in(bytes),
-                wire::Stream::Stderr => stderr.take_in(bytes),
+                wire::Stream::Stdout => stdout.accept(bytes),
+                wire::Stream::Stderr => stderr.accept(bytes),
             })
         };
-        let said = talk();
-        leash.loosen();
-        let status = end(&mut child.0, leash)?;
-        match said {
+        let received = exchange();
+        handle.finish();
+        let status = child.wait(handle)?;
+        match received {
             Ok(Some(done)) => Ok(done),
-            // It was gone before it had said how the run ended, or while it was told about it.
+            // The child exited before it sent a report, or while the job was being sent.
             Ok(None) | Err(_) if !status.success() => Err(io::Error::other(status.to_string())),
-            Ok(None) => Err(io::Error::other("it said nothing of the end")),
+            Ok(None) => Err(io::Error::other("the child exited without a report")),
             Err(error) => Err(error),
         }
     }
 }
 
-/// Waits a moment for a child that should be going, then ends it.
-fn end(child: &mut Child, leash: &Leash) -> io::Result<ExitStatus> {
-    let timeout = Timespec::try_from(GONE).map_err(io::Error::other)?;
-    // Another descriptor of it, so that nobody who would cut the leash waits meanwhile.
-    let pidfd = leash.state().child.as_ref().map(|(_, pidfd)| pidfd.try_clone()).transpose()?;
-    if let Some(pidfd) = pidfd {
-        // Where it is interrupted, the child has less time.
-        let _ = poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], Some(&timeout));
-    }
-    leash.cut();
-    // From when it is waited for, its number may be another's.
-    leash.state().child = None;
-    child.wait()
-}
-
-/// A child that is gone, and not only dead, when this is dropped.
-struct Reaped(Child);
-
-impl Drop for Reaped {
-    fn drop(&mut self) {
-        // Where it was waited for, both do nothing.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-/// What a child is held by, from whichever thread.
-#[derive(Debug, Default)]
-struct Leash(Mutex<State>);
-
-#[derive(Debug, Default)]
-struct State {
-    child: Option<(Pid, OwnedFd)>,
-    /// For how long it had computed when that was last looked at.
-    computed: Duration,
-    loose: bool,
-    cut: bool,
-}
-
-impl Leash {
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Takes hold of a child; of one that was to be killed before it was there, at once.
-    fn hold(&self, pid: Pid, pidfd: OwnedFd) {
-        let mut state = self.state();
-        state.child = Some((pid, pidfd));
-        if state.cut {
-            state.signal(Signal::KILL);
-        }
-    }
-
-    /// Has it go on for good: it has said all that it had to.
-    fn loosen(&self) {
-        let mut state = self.state();
-        state.look();
-        state.loose = true;
-        state.signal(Signal::CONT);
-    }
-
-    /// Kills the child. Does nothing to one that is gone.
-    fn cut(&self) {
-        let mut state = self.state();
-        state.cut = true;
-        state.look();
-        state.signal(Signal::KILL);
-    }
-}
-
-impl Held for Leash {
-    fn computed(&self) -> Duration {
-        self.state().look()
-    }
-
-    /// Does nothing where it is loose.
-    fn halt(&self) {
-        let state = self.state();
-        if !state.loose {
-            state.signal(Signal::STOP);
-        }
-    }
-
-    fn go_on(&self) {
-        self.state().signal(Signal::CONT);
-    }
-
-    fn now(&self) -> Instant {
-        Instant::now()
-    }
-
-    async fn pause(&self, time: Duration) {
-        tokio::time::sleep(time).await;
-    }
-}
-
-impl State {
-    fn look(&mut self) -> Duration {
-        if let Some(computed) = self.child.as_ref().and_then(|(pid, _)| cpu_of(*pid)) {
-            self.computed = self.computed.max(computed);
-        }
-        self.computed
-    }
-
-    fn signal(&self, signal: Signal) {
-        if let Some((_, pidfd)) = &self.child {
-            // It fails where the child is gone, which is no loss.
-            let _ = pidfd_send_signal(pidfd, signal);
-        }
-    }
-}
-
-/// For how long all threads of a process have computed; `None` where it is gone.
-#[expect(unsafe_code, reason = "no library that we have reads the clock of another process")]
-fn cpu_of(pid: Pid) -> Option<Duration> {
-    let (mut clock, mut time) = (0, libc::timespec { tv_sec: 0, tv_nsec: 0 });
-    // SAFETY: both write one value to where they are told, and keep nothing of it.
-    let told = unsafe {
-        libc::clock_getcpuclockid(pid.as_raw_nonzero().get(), &raw mut clock) == 0
-            && libc::clock_gettime(clock, &raw mut time) == 0
-    };
-    let seconds = u64::try_from(time.tv_sec).ok()?;
-    told.then(|| Duration::new(seconds, u32::try_from(time.tv_nsec).unwrap_or_default()))
-}
-
-struct Cut(Arc<Leash>);
-
-impl Drop for Cut {
-    fn drop(&mut self) {
-        self.0.cut();
-    }
-}
-
 impl Done {
-    /// The end of a run that was killed from this side.
+    /// The end of a run that the host killed.
     fn killed(reason: KillReason, took: Duration, computed: Duration) -> Self {
-        Self::without_word(reason.into(), took, computed)
+        Self::without_report(reason.into(), took, computed)
     }
 
     fn fault(what: String, took: Duration, computed: Duration) -> Self {
-        Self::without_word(Ended::HostFault(what), took, computed)
+        Self::without_report(Ended::HostFault(what), took, computed)
     }
 
-    /// What it cost is what was seen from this side.
-    fn without_word(ended: Ended, took: Duration, computed: Duration) -> Self {
+    /// The usage is what the host measured.
+    fn without_report(ended: Ended, took: Duration, computed: Duration) -> Self {
         let cost = Cost { wall: took, cpu: computed.min(took), ..Cost::default() };
         Self { ended, cost, denials: Denials::default() }
     }

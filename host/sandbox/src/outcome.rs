@@ -1,4 +1,4 @@
-//! How a turn ended, told apart by what the guest did, what it was held to, and what we broke.
+//! The end of a turn: the guest's own doing, a limit, or a host fault.
 
 use skep_protocol::text::brief;
 use skep_protocol::{Failure, LimitName, Payload};
@@ -15,49 +15,48 @@ use crate::limits::past::PastLimit;
 /// The end of a turn.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ended {
-    /// A command ended by itself, with its exit code.
+    /// A command exited with this code.
     Exited(u8),
-    /// A service answered.
+    /// A service returned a result.
     Answered(Payload),
-    /// A service said that it could not handle the input.
+    /// A service reported that it could not handle the input.
     Failed(Failure),
-    /// It crashed.
+    /// The guest crashed.
     Trapped(Crash),
-    /// It was held to a limit and did not get over it. `exit_code` is what it said of itself, if
-    /// it lived to.
+    /// The guest reached a limit and did not recover.
     Limit {
-        /// Which limit.
+        /// The limit.
         name: LimitName,
-        /// Where it crashed, if it did.
+        /// The crash, if the guest crashed.
         crash: Option<Crash>,
         /// The guest's own exit code, if it exited.
         exit_code: Option<u8>,
     },
-    /// Its deadline passed.
+    /// The deadline passed.
     Deadline,
-    /// It was cancelled.
+    /// The turn was cancelled.
     Cancelled,
-    /// We failed; the guest did nothing wrong.
+    /// The host failed. The guest did nothing wrong.
     HostFault(String),
 }
 
-/// A guest's crash in its own terms.
+/// The crash of a guest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Crash {
-    /// What happened, in a few words.
+    /// A short description.
     pub message: String,
     /// The guest's call stack, innermost first.
     pub frames: Vec<Frame>,
 }
 
-/// One level of a guest's call stack. All text in it is the guest's.
+/// One frame of a guest's call stack. All texts come from the guest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Frame {
-    /// The module it is in, if it has a name.
+    /// The name of the module, if it has one.
     pub module: Option<String>,
-    /// The function's name, or its number.
+    /// The name of the function, or its index.
     pub function: String,
-    /// Source file and line, if the guest carries them.
+    /// The source file and line, if the guest has debug information.
     pub source: Option<String>,
 }
 
@@ -70,18 +69,18 @@ impl From<KillReason> for Ended {
     }
 }
 
-/// An error of our own making inside a host call.
+/// A failure of the host inside a host call.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(crate) struct HostFault(pub(crate) String);
 
-/// Frames kept of a crash.
+/// Maximum frames of a crash.
 const FRAMES: usize = 32;
 
-/// Characters kept of each name in them.
+/// Maximum characters of each name in a frame.
 const NAME: usize = 300;
 
-/// Says what an error out of the engine means.
+/// Classifies an error from the engine.
 pub(crate) fn ended(error: &wasmtime::Error, meter: &Meter) -> Ended {
     if let Some(reason) = error.downcast_ref::<KillReason>() {
         return (*reason).into();
@@ -105,7 +104,8 @@ pub(crate) fn ended(error: &wasmtime::Error, meter: &Meter) -> Ended {
     }
 }
 
-/// What an exit code means. One other than 0 after memory was refused is put down to that.
+/// Classifies an exit code. A failure after a memory was not allowed to grow is attributed to the
+/// memory limit.
 pub(crate) fn exited(code: u8, meter: &Meter) -> Ended {
     match code {
         0 => Ended::Exited(0),
@@ -116,7 +116,7 @@ pub(crate) fn exited(code: u8, meter: &Meter) -> Ended {
     }
 }
 
-/// The limit that a crash is due to, if it is due to one.
+/// Returns the limit that caused a crash, if one did.
 fn limit(error: &wasmtime::Error, meter: &Meter) -> Option<LimitName> {
     if let Some(PastLimit(name)) = error.downcast_ref::<PastLimit>() {
         return Some(*name);
@@ -143,9 +143,9 @@ fn limit(error: &wasmtime::Error, meter: &Meter) -> Option<LimitName> {
     engine_limit(&error.root_cause().to_string())
 }
 
-/// Limits that the engine enforces for us and reports in words only: their error types are private
-/// to it. Its version is pinned exactly. The first and the last have a test that hits them; the three
-/// counts stand behind the census, which refuses such components first, and have none.
+/// Recognises limits that the engine enforces and reports only as text, because its error types are
+/// private. The engine's version is pinned exactly. Tests hit the first and the last. The three
+/// counts have no test: the census refuses those components first.
 fn engine_limit(message: &str) -> Option<LimitName> {
     [
         ("fuel allocated for hostcalls has been exhausted", LimitName::hostcall_bytes),

@@ -1,4 +1,4 @@
-//! The sandbox: engines, compiler and cache together. Bytes go in, instances come out.
+//! The sandbox: engines, compiler and cache. It turns bytes into instances.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
@@ -21,40 +21,41 @@ use crate::outcome::Ended;
 use crate::preflight::shape::{Refusal, Shape};
 use crate::wasi::spec::GuestSpec;
 
-/// What a sandbox is made of.
+/// The parts that a sandbox is built from.
 pub struct SandboxParts {
-    /// How many guests may compute at once.
+    /// Maximum guests that compute concurrently.
     pub cores: usize,
-    /// How many instances are to live at once.
+    /// The expected number of live instances.
     pub workers: u32,
-    /// Who compiles.
+    /// The compiler.
     pub compiler: Arc<dyn Compiler>,
-    /// Where native code is kept: a directory that only we can write to. Without one, and where it
-    /// cannot be used, each load of a component that is not in use compiles it.
+    /// The cache of native code, a directory that only the host can write to. Without a usable
+    /// cache, every load compiles, unless the component is in use.
     pub cache: Option<Dir>,
-    /// The limits on components and their compilation. Of those that a worker may have of its own,
-    /// what a component has at its start is held to these; see [`Limits::for_any_worker`].
+    /// The limits on components and their compilation. A component's initial sizes are checked
+    /// against them, not against a worker's own limits; see [`Limits::for_any_worker`].
     pub limits: Limits,
-    /// What sends the requests of guests.
+    /// Sends the requests of guests.
     pub outbound: Outbound,
 }
 
 /// Runs guests. Cheap to clone.
 #[derive(Clone)]
-pub struct Sandbox(Arc<Inner>);
+pub struct Sandbox(Arc<SandboxState>);
 
-struct Inner {
+struct SandboxState {
     parts: SandboxParts,
     slots: Arc<CpuSlots>,
     engines: [OnceLock<Arc<Engine>>; 2],
-    /// Those that someone has. Each holds a descriptor and some memory, so this keeps none.
+    /// The components in use. References are weak, because each component holds a descriptor and
+    /// memory.
     loaded: Mutex<HashMap<(Profile, ComponentDigest), Weak<Loaded>>>,
     guests: tokio::runtime::Handle,
-    /// Taken when the sandbox is dropped, which may happen on one of its own threads.
+    /// Taken in `drop`, which may run on one of the runtime's own threads.
     owned: Option<tokio::runtime::Runtime>,
 }
 
-impl Drop for Inner {
+impl Drop for SandboxState {
     fn drop(&mut self) {
         if let Some(guests) = self.owned.take() {
             guests.shutdown_background();
@@ -62,19 +63,19 @@ impl Drop for Inner {
     }
 }
 
-/// Why a component could not be made ready.
+/// The reason that a component cannot be loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
-    /// It is not one that runs here.
+    /// The file cannot run here.
     #[error(transparent)]
     Refused(#[from] Refusal),
-    /// It does not compile within its limits, or at all.
+    /// The compilation failed or exceeded a limit.
     #[error(transparent)]
     Compile(CompileError),
-    /// The host has not what it takes.
+    /// A shortage on the host.
     #[error(transparent)]
     Shortage(Shortage),
-    /// The engine does not start.
+    /// The engine cannot be started.
     #[error("failed to start the engine: {0}")]
     Engine(String),
 }
@@ -98,8 +99,8 @@ impl From<LinkError> for LoadError {
 }
 
 impl Sandbox {
-    /// Starts the threads that guests run on: one for each core that may compute, and one more,
-    /// so that timers and wake-ups are served while all of those are busy.
+    /// Starts the threads that guests run on: one for each core, and one more that serves timers
+    /// and wake-ups while all cores compute.
     pub fn start(parts: SandboxParts) -> std::io::Result<Self> {
         let guests = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(parts.cores + 1)
@@ -109,21 +110,21 @@ impl Sandbox {
         let slots = CpuSlots::new(parts.cores);
         let (engines, loaded) = Default::default();
         let (handle, owned) = (guests.handle().clone(), Some(guests));
-        Ok(Self(Arc::new(Inner { parts, slots, engines, loaded, guests: handle, owned })))
+        Ok(Self(Arc::new(SandboxState { parts, slots, engines, loaded, guests: handle, owned })))
     }
 
-    /// A part in the cores, for a guest that runs elsewhere.
+    /// Returns a share of the CPU slots for a guest outside this process.
     pub fn share(&self) -> Share {
         self.0.slots.share()
     }
 
-    /// The tokio runtime that guests run on.
+    /// Returns the tokio runtime that guests run on.
     pub fn guests(&self) -> &tokio::runtime::Handle {
         &self.0.guests
     }
 
-    /// Makes a component ready: reads it, refuses what cannot run, compiles what has not been
-    /// compiled. Blocks for as long as that takes.
+    /// Loads a component: reads it, refuses what cannot run, and compiles it if necessary. Blocks
+    /// until it is done.
     pub fn load(
         &self,
         wasm: &[u8],
@@ -147,7 +148,7 @@ impl Sandbox {
         Ok((loaded, outcome))
     }
 
-    /// The native code of a component: as it was kept, or as it is compiled now.
+    /// Returns the native code of a component, from the cache or freshly compiled.
     fn native(
         &self,
         engine: &Engine,
@@ -193,7 +194,7 @@ impl Sandbox {
         Ok(CompiledCache::open(dir, &compatibility_hash(&engine.wasmtime))?)
     }
 
-    /// Whether there is native code for a component. Damage to it is found when it is loaded.
+    /// Returns true if there is native code for a component. Damage is detected when it is loaded.
     pub fn is_compiled(&self, digest: &ComponentDigest, profile: Profile) -> bool {
         if self.loaded().get(&(profile, *digest)).is_some_and(|loaded| loaded.strong_count() > 0) {
             return true;
@@ -202,7 +203,7 @@ impl Sandbox {
         self.cache(&engine).is_ok_and(|cache| cache.has(digest))
     }
 
-    /// Instantiates a component, with the record and the kill switch of its first turn.
+    /// Instantiates a component with the record and the kill switch of its first turn.
     pub async fn connect(
         &self,
         loaded: &Loaded,
@@ -217,7 +218,7 @@ impl Sandbox {
         Instance::connect(engine, slots, outbound, code, spec, turn, kill).await
     }
 
-    /// Where instances of a profile get their memory from.
+    /// Returns the allocator of a profile's instances.
     pub fn allocator(&self, profile: Profile) -> Result<Allocator, LoadError> {
         Ok(self.engine(profile)?.allocator)
     }

@@ -1,17 +1,19 @@
-//! The second wall: what a child process gives up before it touches what a stranger sent.
+//! The second wall: the privileges that a child process drops before it touches untrusted input.
 //!
-//! The first wall is the engine. This one holds if that does not: a process behind it opens nothing
-//! but what lies in its scopes, starts no other, talks to nobody but through the descriptors that it
-//! was given, and makes no memory executable any more. It consists of
+//! The first wall is the engine. This one holds if the engine is compromised. A process behind it
+//! can open only files in its scopes, start no other process, communicate only through the
+//! descriptors it was given, and make no memory executable. It consists of:
 //!
-//! - Landlock: no file but beneath the given directories, no network, no signals to others;
-//! - seccomp: a list of the system calls that the work needs, see [`calls`]. Any other is answered as
-//!   if the kernel did not have it, so that nothing dies of a call that somebody forgot;
-//! - no inherited descriptors, no new privileges, and limits of the process.
+//! - Landlock: no files outside the given directories, no network, no signals to other processes;
+//! - seccomp: a list of the system calls that the work needs, see [`calls`]. Any other call fails
+//!   as if the kernel did not have it, so a call that is missing from the list does not kill the
+//!   process;
+//! - no inherited descriptors, no new privileges, and resource limits.
 //!
-//! Landlock and seccomp hold the calling thread and those that it starts: the wall is raised before
-//! there is another. What a kernel lacks is done without, and said: [`Wall::offered`] is logged when
-//! a host starts, and shown by `skep doctor`, which has a child try the wall from inside ([`prove`]).
+//! Landlock and seccomp apply to the calling thread and the threads that it starts later, so the
+//! wall is raised before any other thread starts. Parts that the kernel does not support are
+//! skipped and reported: [`Wall::offered`] is logged when a host starts and shown by `skep doctor`,
+//! which also tests the wall from inside a child ([`prove`]).
 
 mod attempts;
 mod calls;
@@ -29,26 +31,26 @@ use skep_protocol::Rights;
 pub use attempts::{PROVE, prove};
 pub(crate) use calls::Calls;
 
-/// The Landlock that this was written for. What a kernel lacks of it is left out.
+/// The Landlock version that this targets. Features that the kernel does not support are skipped.
 const LANDLOCK: ABI = ABI::V6;
 
-/// Landlock before its second version refuses each rename from one directory to another.
+/// Before version 2, Landlock refuses every rename between directories.
 const LANDLOCK_RENAMES: u32 = 2;
 
-/// Before this one it knows nothing of cutting files short, of the network, of devices or signals.
+/// Before version 6, Landlock does not cover truncation, the network, devices and signals.
 const LANDLOCK_WHOLE: u32 = 6;
 
-/// What a kernel has of the wall.
+/// The parts of the wall that the kernel supports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Wall {
-    /// Landlock's version; 0 where there is none.
+    /// Landlock's version, or 0 if it is not supported.
     pub landlock: u32,
-    /// Filters of system calls.
+    /// Support for seccomp filters.
     pub seccomp: bool,
 }
 
 impl Wall {
-    /// Asks the kernel. Restricts nothing.
+    /// Detects the kernel's support. Restricts nothing.
     pub fn offered() -> Self {
         Self {
             landlock: calls::landlock_version(),
@@ -56,21 +58,20 @@ impl Wall {
         }
     }
 
-    /// Whether nothing is missing.
+    /// True if everything is supported.
     pub fn is_whole(&self) -> bool {
         self.landlock >= LANDLOCK_WHOLE && self.seccomp
     }
 
-    /// What is missing, in words; `None` where nothing is.
+    /// Describes the missing parts. Returns `None` if there are none.
     pub fn missing(&self) -> Option<String> {
         let landlock = match self.landlock {
-            0 => Some("no Landlock, which came with Linux 5.13 and may be switched off".to_owned()),
+            0 => Some("no Landlock (it needs Linux 5.13, and may be disabled)".to_owned()),
             version if version < LANDLOCK_RENAMES => Some(format!(
-                "Landlock {version}, which keeps compilers from files and cannot keep runs from \
-                 them: that came with Linux 5.19"
+                "Landlock {version}, which restricts compilers but not runs (that needs Linux 5.19)"
             )),
             version if version < LANDLOCK_WHOLE => {
-                Some(format!("Landlock {version} of {LANDLOCK_WHOLE}, which came with Linux 6.12"))
+                Some(format!("Landlock {version} of {LANDLOCK_WHOLE} (that needs Linux 6.12)"))
             }
             _ => None,
         };
@@ -80,23 +81,23 @@ impl Wall {
     }
 }
 
-/// What a process behind the wall may still do.
+/// The access that remains behind the wall.
 #[derive(Debug)]
 pub(crate) struct Allowed<'a> {
-    /// Directories that it may open files beneath.
+    /// Directories in which files may be opened.
     pub(crate) directories: &'a [(BorrowedFd<'a>, Rights)],
-    /// System calls.
+    /// Allowed system calls.
     pub(crate) calls: Calls,
 }
 
-/// Raises the wall around the calling thread and all that it starts. There is no way back.
+/// Raises the wall around the calling thread and the threads that it starts. This is irreversible.
 ///
 /// # Errors
-/// Where the kernel has something and it cannot be used. What it does not have is no error.
+/// If a supported part fails. An unsupported part is not an error.
 pub(crate) fn raise(allowed: &Allowed<'_>) -> io::Result<Wall> {
     let offered = Wall::offered();
     rustix::thread::set_no_new_privs(true)?;
-    // Without renames a guest's own directory is not what it was promised.
+    // Writable directories need renames, so Landlock without them cannot be used.
     let writes = allowed.directories.iter().any(|(_, rights)| *rights == Rights::ReadWrite);
     let landlock =
         if offered.landlock >= LANDLOCK_RENAMES || !writes { offered.landlock } else { 0 };
@@ -123,7 +124,7 @@ fn confine(directories: &[(BorrowedFd<'_>, Rights)]) -> Result<(), landlock::Rul
     Ok(())
 }
 
-/// Nothing in a scope is executed, and no device, socket or FIFO is made in it.
+/// Never allows executing files, or creating devices, sockets and FIFOs.
 fn access(rights: Rights) -> BitFlags<AccessFs> {
     let read = AccessFs::ReadFile | AccessFs::ReadDir;
     match rights {
@@ -141,23 +142,23 @@ fn access(rights: Rights) -> BitFlags<AccessFs> {
     }
 }
 
-/// Sets a limit that cannot be raised again; to what it was at most, where that is less.
-pub(crate) fn hold(resource: Resource, value: u64) -> io::Result<()> {
+/// Sets a resource limit that cannot be raised again. A lower existing limit is kept.
+pub(crate) fn set_limit(resource: Resource, value: u64) -> io::Result<()> {
     let value = getrlimit(resource).maximum.map_or(value, |most| value.min(most));
     Ok(setrlimit(resource, Rlimit { current: Some(value), maximum: Some(value) })?)
 }
 
-/// Sets how long this process may compute. At that time it gets `SIGXCPU`, which tells its parent what
-/// ended it; where both limits are the same it would be killed instead.
-pub(crate) fn hold_cpu(seconds: u64) -> io::Result<()> {
-    hold(Resource::Cpu, seconds.saturating_add(1))?;
+/// Limits this process's CPU time. `SIGXCPU` at the soft limit tells the parent why the process
+/// ended. If both limits were the same, the kernel would send `SIGKILL`.
+pub(crate) fn set_cpu_limit(seconds: u64) -> io::Result<()> {
+    set_limit(Resource::Cpu, seconds.saturating_add(1))?;
     let held = getrlimit(Resource::Cpu);
     let current = held.maximum.map_or(seconds, |most| most.min(seconds));
     Ok(setrlimit(Resource::Cpu, Rlimit { current: Some(current), ..held })?)
 }
 
-/// Has no thread of this process start another from now on: each could be started without memory
-/// of its own, and they are counted to the host's user.
+/// Prevents all threads of this process from starting others. A thread could start without memory
+/// of its own, and threads count against the host's user.
 pub(crate) fn no_more_threads() -> io::Result<()> {
     match rustix::thread::secure_computing_mode() {
         Ok(_) => calls::no_more_threads().map_err(io::Error::other),
@@ -165,10 +166,11 @@ pub(crate) fn no_more_threads() -> io::Result<()> {
     }
 }
 
-/// Closes every descriptor from `first` on: this process has use for none that it inherited.
+/// Closes every descriptor from `first` on. A child needs none of those that it inherited.
 pub(crate) fn close_from(first: u32) -> io::Result<()> {
     match calls::close_range(first) {
-        // Linux before 5.9. Ours are all closed on exec, and so are those of any careful parent.
+        // Linux before 5.9. Skep's own descriptors are close-on-exec, and so are those of a careful
+        // parent.
         Err(rustix::io::Errno::NOSYS) => Ok(()),
         closed => Ok(closed?),
     }
@@ -179,7 +181,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_kernel_lacks_is_said_in_words() {
+    fn missing_kernel_features_are_described() {
         let whole = Wall { landlock: LANDLOCK_WHOLE, seccomp: true };
         assert!(whole.is_whole());
         assert_eq!(whole.missing(), None);
@@ -192,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn a_read_only_scope_is_not_written_to_behind_the_wall_either() {
+    fn a_read_only_scope_is_read_only_behind_the_wall() {
         let read = access(Rights::ReadOnly);
         assert!(!read.contains(AccessFs::WriteFile) && !read.contains(AccessFs::RemoveFile));
         let write = access(Rights::ReadWrite);

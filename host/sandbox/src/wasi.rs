@@ -1,4 +1,4 @@
-//! The host side of every interface a guest may import.
+//! The host side of all interfaces that a guest may import.
 
 pub(crate) mod clock;
 pub(crate) mod config;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use skep_sandbox::stdio::Output;
+use skep_sandbox::stdio::GuestOutput;
 use skep_sandbox::{Ended, GuestSpec, KillSwitch, Loaded, Sandbox};
 
 use crate::Failure;
@@ -66,11 +66,11 @@ impl Ours {
     }
 
     async fn run(&self, args: &[String]) -> Result<Vec<u8>, Failure> {
-        let stdout = Output::captured(ROOM);
+        let stdout = GuestOutput::captured(ROOM);
         let spec = GuestSpec {
             args: args.to_vec(),
             stdout: stdout.clone(),
-            stderr: Output::captured(ROOM),
+            stderr: GuestOutput::captured(ROOM),
             ..GuestSpec::default()
         };
         let kill = Arc::new(KillSwitch::default());

@@ -4,7 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use skep_protocol::ComponentKind;
-use skep_sandbox::stdio::{Input, Output, Writer};
+use skep_sandbox::stdio::{GuestInput, GuestOutput, OutputWriter};
 
 use crate::OutputFormat;
 use crate::filter::Filter;
@@ -13,14 +13,14 @@ use crate::terminal::Lost;
 
 /// The streams of a run.
 pub(super) struct Streams {
-    pub(super) stdin: Input,
-    pub(super) stdout: Output,
-    pub(super) stderr: Output,
+    pub(super) stdin: GuestInput,
+    pub(super) stdout: GuestOutput,
+    pub(super) stderr: GuestOutput,
     pub(super) writers: Writers,
 }
 
 /// The host's ends of both outputs.
-pub(super) struct Writers([(Standard, Writer); 2]);
+pub(super) struct Writers([(Standard, OutputWriter); 2]);
 
 impl Streams {
     /// Connects the streams of a guest of this kind.
@@ -33,9 +33,9 @@ impl Streams {
         let (stderr, err) = output(Standard::Err)?;
         let stdin = match kind {
             // A service is fed by --input; its standard input is empty.
-            ComponentKind::Service => Input::empty(),
-            _ if Standard::In.was_closed() => Input::empty(),
-            _ => Input::from_reader(Standard::In, Standard::In.is_terminal())?,
+            ComponentKind::Service => GuestInput::empty(),
+            _ if Standard::In.was_closed() => GuestInput::empty(),
+            _ => GuestInput::from_reader(Standard::In, Standard::In.is_terminal())?,
         };
         Ok(Self { stdin, stdout, stderr, writers: Writers([(to, out), (Standard::Err, err)]) })
     }
@@ -53,9 +53,9 @@ impl Writers {
 }
 
 /// One of our streams as the guest's. On a terminal, a guest's control sequences are filtered.
-fn output(stream: Standard) -> io::Result<(Output, Writer)> {
+fn output(stream: Standard) -> io::Result<(GuestOutput, OutputWriter)> {
     match stream.is_terminal() {
-        true => Output::to_writer(Filter::new(stream), true),
-        false => Output::to_writer(stream, false),
+        true => GuestOutput::to_writer(Filter::new(stream), true),
+        false => GuestOutput::to_writer(stream, false),
     }
 }

@@ -135,8 +135,8 @@ impl Driver {
             }
             None => {
                 let lines = Arc::new(Mutex::new(Arc::downgrade(&job.log)));
-                let stdout = stdio::Output::lines(TurnLines::new("stdout", &lines));
-                let stderr = stdio::Output::lines(TurnLines::new("stderr", &lines));
+                let stdout = stdio::GuestOutput::lines(TurnLines::new("stdout", &lines));
+                let stderr = stdio::GuestOutput::lines(TurnLines::new("stderr", &lines));
                 let spec = GuestSpec {
                     stdout: stdout.clone(),
                     stderr: stderr.clone(),
@@ -196,7 +196,7 @@ impl Driver {
         let lines = Arc::new(Mutex::new(Arc::downgrade(&job.log)));
         let limit = usize::try_from(job.limits.output_bytes).unwrap_or(usize::MAX);
         let captured =
-            |stream| stdio::Output::lines_and_captured(TurnLines::new(stream, &lines), limit);
+            |stream| stdio::GuestOutput::lines_and_captured(TurnLines::new(stream, &lines), limit);
         let (stdout, stderr) = (captured("stdout"), captured("stderr"));
         let captured = Captured { stdout: stdout.clone(), stderr: stderr.clone() };
         let name = job.record.spec.display_ref.as_ref().map_or("command", |name| name.as_str());
@@ -215,7 +215,7 @@ impl Driver {
         let spec = GuestSpec {
             args,
             env: run.env,
-            stdin: stdio::Input::from_bytes(&run.stdin),
+            stdin: stdio::GuestInput::from_bytes(&run.stdin),
             stdout: stdout.clone(),
             stderr: stderr.clone(),
             ..GuestSpec::default()
@@ -254,8 +254,8 @@ impl Driver {
         spec: GuestSpec,
         turn: Box<DurableTurn>,
         lines: Arc<Mutex<Weak<TurnLog>>>,
-        stdout: stdio::Output,
-        stderr: stdio::Output,
+        stdout: stdio::GuestOutput,
+        stderr: stdio::GuestOutput,
     ) -> Result<LiveInstance, Done> {
         // Reserves the peak of earlier turns; the guest must request more as it grows.
         let expected = self.worker.state().usage.memory_peak_bytes.max(LEAST_MEMORY_BYTES);

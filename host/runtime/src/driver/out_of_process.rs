@@ -53,7 +53,7 @@ impl Driver {
         out_of_process: Arc<OutOfProcess>,
         run: RunSpec,
         turn: &DurableTurn,
-        (stdout, stderr): (stdio::Output, stdio::Output),
+        (stdout, stderr): (stdio::GuestOutput, stdio::GuestOutput),
         captured: Captured,
     ) -> TurnEnd {
         // The child cannot request memory while it runs, so its full limit is reserved in advance.

@@ -47,8 +47,8 @@ pub(super) struct LiveInstance {
     pub(super) instance: Instance,
     /// The turn that receives its output lines.
     pub(super) turn: Arc<Mutex<Weak<TurnLog>>>,
-    pub(super) stdout: stdio::Output,
-    pub(super) stderr: stdio::Output,
+    pub(super) stdout: stdio::GuestOutput,
+    pub(super) stderr: stdio::GuestOutput,
     pub(super) files: FileCalls,
     pub(super) residence: residency::Residence,
 }

@@ -8,8 +8,8 @@ use skep_sandbox::{Crash, Ended, Frame, stdio};
 
 /// The captured streams of a command.
 pub(crate) struct Captured {
-    pub(crate) stdout: stdio::Output,
-    pub(crate) stderr: stdio::Output,
+    pub(crate) stdout: stdio::GuestOutput,
+    pub(crate) stderr: stdio::GuestOutput,
 }
 
 impl Captured {

@@ -1,12 +1,12 @@
-//! Compiling a stranger's bytes.
+//! Compilation of untrusted bytes.
 //!
-//! The compiler is the soft spot of every wasm host: small inputs can make it take gigabytes and
-//! minutes, and it cannot be interrupted. So it runs in a child process that limits itself before
-//! it reads a byte, in memory and time and behind the second wall; if it dies, only the child dies.
-//! It also examines the bytes first, since a validator reads them in depth too. What the child dies of
-//! is told apart: its own limits, the host's lack of something, or a fault of the compiler's.
-//! Which program to start is said by whoever puts the host together: a library that re-executed its
-//! own process would fork without end in a test.
+//! Small inputs can make a compiler use gigabytes and minutes, and it cannot be interrupted. It
+//! therefore runs in a child process that limits its own memory and time and raises the second wall
+//! before it reads a byte. The child also validates the bytes, because a validator reads them in
+//! full too. Its exit is classified: its own limits, a shortage on the host, or a compiler failure.
+//!
+//! The caller chooses the program to start, because a library that re-executed its own process
+//! would fork endlessly in a test.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -26,34 +26,34 @@ use crate::preflight::proposals::{Unfit, Unoffered, examine};
 use crate::preflight::shape::{Abi, callable};
 use crate::wall::{self, Allowed, Calls};
 
-/// One thing to compile.
+/// One file to compile.
 #[derive(Debug)]
 pub struct CompileJob<'a> {
-    /// The bytes.
+    /// The bytes of the file.
     pub wasm: &'a [u8],
-    /// Component or module.
+    /// The binary format.
     pub abi: Abi,
-    /// For which engine.
+    /// The target engine profile.
     pub profile: Profile,
-    /// What it may take.
+    /// The resource limits.
     pub bounds: CompileBounds,
-    /// Where the native code goes. Without it the bytes are only examined.
+    /// The file for the native code. If it is `None`, the bytes are only examined.
     pub out: Option<File>,
 }
 
-/// What one compilation may take.
+/// The resource limits of one compilation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CompileBounds {
     /// Address space.
     pub memory_bytes: u64,
-    /// CPU time; whole seconds of it are what the kernel counts.
+    /// CPU time. The kernel counts whole seconds.
     pub cpu_ms: u64,
-    /// Wall time, from when it starts. Waiting for a turn is not counted.
+    /// Wall time from the start of the child. Waiting for a free child is not counted.
     pub wall_ms: u64,
 }
 
 impl CompileBounds {
-    /// Those for so much code under these limits.
+    /// Returns the limits for this much code.
     pub fn of(limits: &Limits, code_bytes: u64) -> Self {
         Self {
             memory_bytes: limits.compile_memory_for(code_bytes),
@@ -76,30 +76,30 @@ impl CompileBounds {
     }
 }
 
-/// Why there is no native code.
+/// The reason that there is no native code.
 #[derive(Debug, thiserror::Error)]
 pub enum CompileError {
-    /// No engine would take the code.
+    /// The code is invalid for any engine.
     #[error("this is not valid WebAssembly: {0}")]
     Invalid(String),
-    /// This engine does not take it.
+    /// The code needs a feature that this engine does not support.
     #[error(transparent)]
     Unoffered(#[from] Unoffered),
-    /// Compiling it takes more than it may.
+    /// The compilation exceeded a limit.
     #[error("compiling it took more than {name} allows ({})", name.unit().show(*limit))]
     Limit {
-        /// Which limit.
+        /// The limit.
         name: LimitName,
         /// Its value.
         limit: u64,
     },
-    /// The host has not what it takes to compile anything.
+    /// A shortage on the host.
     #[error(transparent)]
     Shortage(Shortage),
-    /// The compiler came to another end.
+    /// The compiler failed.
     #[error("the compiler failed: {0}")]
     Crashed(String),
-    /// It could not be started or fed.
+    /// The compiler could not be started, or its input could not be written.
     #[error("failed to run the compiler")]
     Io(#[source] io::Error),
 }
@@ -119,13 +119,13 @@ impl From<Unfit> for CompileError {
     }
 }
 
-/// Turns wasm into native code.
+/// Compiles wasm to native code.
 pub trait Compiler: Send + Sync {
-    /// Compiles, blocking until it is done.
+    /// Compiles a file. Blocks until it is done.
     fn compile(&self, job: CompileJob<'_>) -> Result<(), CompileError>;
 }
 
-/// Compiles in this process, without limits. For tests, whose bytes are our own.
+/// Compiles in this process, without limits. For tests with trusted bytes.
 #[derive(Debug)]
 pub struct InProcessCompiler;
 
@@ -137,13 +137,13 @@ impl Compiler for InProcessCompiler {
     }
 }
 
-/// Reads the bytes in depth, and refuses what would not run.
+/// Validates the bytes in full, and refuses code that could not run.
 fn examined(wasm: &[u8]) -> Result<(), CompileError> {
     let types = examine(wasm)?;
     Ok(callable(wasm, &types)?)
 }
 
-/// Compiles what was examined.
+/// Compiles validated bytes.
 fn native(wasm: &[u8], abi: Abi, profile: Profile) -> Result<Vec<u8>, CompileError> {
     let compiled = || {
         let engine = wasmtime::Engine::new(&config(profile, Allocator::OnDemand))?;
@@ -154,11 +154,11 @@ fn native(wasm: &[u8], abi: Abi, profile: Profile) -> Result<Vec<u8>, CompileErr
     };
     compiled().map_err(|error| match Shortage::of_engine(&error) {
         Some(shortage) => CompileError::Shortage(shortage),
-        None => Unoffered(format!("what the engine lacks ({})", flat(&error))).into(),
+        None => Unoffered(format!("a feature that the engine lacks ({})", flat(&error))).into(),
     })
 }
 
-/// The messages of an error and what caused it, in one line.
+/// Formats an error and its causes on one line.
 fn flat(error: &wasmtime::Error) -> String {
     format!("{error:#}").replace('\n', " ")
 }
@@ -172,23 +172,23 @@ pub struct ChildCompiler {
     freed: Condvar,
 }
 
-/// Threads of one child. Its memory grows with each, and two are as many as a small machine has.
+/// Threads of one child. Its memory grows with each, and a small machine has two cores.
 const THREADS: usize = 2;
 
-/// The child's exit codes where it tells why on its standard error: for code that is not valid, and
-/// for code that this engine does not take.
+/// Exit codes of a child that writes the reason to standard error: for invalid code, and for code
+/// that this engine does not support.
 const INVALID: i32 = 3;
 const UNOFFERED: i32 = 4;
 
-/// The first of those that tell what the host lacks.
+/// The first of the exit codes for shortages on the host.
 const SHORT: i32 = 16;
 
-/// Bytes of a reason that are read.
+/// Maximum bytes of a reason.
 const REASON_BYTES: u64 = 4 << 10;
 
 impl ChildCompiler {
-    /// Compiles by starting `program` with `arguments`, which has to call [`child_main`] with the
-    /// arguments that follow. One child runs at a time for each four of `cores`.
+    /// Compiles by starting `program` with `arguments`, which must call [`child_main`] with the
+    /// arguments that follow. At most one child per four `cores` runs at a time.
     pub fn new(program: PathBuf, arguments: Vec<OsString>, cores: usize) -> Self {
         Self { program, arguments, free: Mutex::new(cores.div_ceil(4)), freed: Condvar::new() }
     }
@@ -242,16 +242,16 @@ impl Compiler for ChildCompiler {
     fn compile(&self, job: CompileJob<'_>) -> Result<(), CompileError> {
         let _turnstile = self.enter();
         let mut child = self.spawn(&job)?;
-        let mut stdin = child.stdin.take().expect("standard input was asked for");
+        let mut stdin = child.stdin.take().expect("standard input is piped");
         let status = std::thread::scope(|scope| {
             let writer = std::thread::Builder::new().spawn_scoped(scope, move || {
-                // A child that died early closes its end; its status tells why.
+                // A child that exits early closes the pipe. Its status tells the reason.
                 let _ = stdin.write_all(job.wasm);
             });
             let wall = Duration::from_millis(job.bounds.wall_ms);
             let status = writer.and_then(|_| wait(&mut child, wall));
             if status.is_err() {
-                // Whatever it was, the child is not left behind; it may be gone.
+                // Do not leave the child behind after an error. It may be gone already.
                 let _ = child.kill();
                 let _ = child.wait();
             }
@@ -267,7 +267,7 @@ impl Compiler for ChildCompiler {
     }
 }
 
-/// Waits for the child's end, or ends it when its time is over (`None`).
+/// Waits for the child to exit. Kills it and returns `None` when the time is over.
 fn wait(child: &mut Child, wall: Duration) -> io::Result<Option<ExitStatus>> {
     let pid = rustix::process::Pid::from_child(child);
     let pidfd = rustix::process::pidfd_open(pid, PidfdFlags::empty())?;
@@ -296,7 +296,7 @@ fn reason(child: &mut Child) -> String {
     String::from_utf8_lossy(&text).trim().to_owned()
 }
 
-/// What it means that the child ended so.
+/// Classifies a failed child by its exit status.
 fn fault(status: ExitStatus, reason: String, bounds: &CompileBounds) -> CompileError {
     match status.code() {
         Some(INVALID) => CompileError::Invalid(reason),
@@ -309,8 +309,8 @@ fn fault(status: ExitStatus, reason: String, bounds: &CompileBounds) -> CompileE
     }
 }
 
-/// What it means that the child died. Rust aborts where there is no stack left, and where memory is not
-/// to be had; the compiler has no other reason to. One of its arenas panics instead.
+/// Classifies a child that died. Rust aborts on stack overflow and on failed allocations, and the
+/// compiler aborts for no other reason. One of its arenas panics on a failed allocation instead.
 fn death(status: ExitStatus, reason: &str, bounds: &CompileBounds) -> CompileError {
     use std::os::unix::process::ExitStatusExt;
     let memory = || match Shortage::lacks(Resource::As, bounds.memory_bytes) {
@@ -337,12 +337,12 @@ fn death(status: ExitStatus, reason: &str, bounds: &CompileBounds) -> CompileErr
     }
 }
 
-/// What the child is to do: turn standard input into native code on standard output, or only look at it.
+/// The task of a child: compile standard input to standard output, or only examine it.
 const COMPILE: &str = "compile";
 const EXAMINE: &str = "examine";
 
-/// The child's side: limits itself, compiles standard input to standard output, and returns the
-/// exit code. `arguments` are those that [`ChildCompiler`] adds.
+/// The child's main function: limits itself, compiles standard input to standard output, and
+/// returns the exit code. `arguments` are those that [`ChildCompiler`] adds.
 pub fn child_main(arguments: &[String]) -> i32 {
     let (code, reason) = match child(arguments) {
         Ok(()) => return 0,
@@ -354,17 +354,17 @@ pub fn child_main(arguments: &[String]) -> i32 {
             (1, error.to_string())
         }
     };
-    // If this fails, the exit code still tells the kind.
+    // If this fails, the exit code still tells the kind of error.
     let _ = writeln!(io::stderr(), "{reason}");
     code
 }
 
 fn child(arguments: &[String]) -> Result<(), CompileError> {
-    let words = || CompileError::Crashed(format!("it does not know {arguments:?}"));
-    let [task, profile, abi, memory, cpu] = arguments else { return Err(words()) };
-    let profile = Profile::parse(profile).ok_or_else(words)?;
-    let abi = Abi::parse(abi).ok_or_else(words)?;
-    let (Ok(memory), Ok(cpu)) = (memory.parse(), cpu.parse()) else { return Err(words()) };
+    let unknown = || CompileError::Crashed(format!("unknown arguments {arguments:?}"));
+    let [task, profile, abi, memory, cpu] = arguments else { return Err(unknown()) };
+    let profile = Profile::parse(profile).ok_or_else(unknown)?;
+    let abi = Abi::parse(abi).ok_or_else(unknown)?;
+    let (Ok(memory), Ok(cpu)) = (memory.parse(), cpu.parse()) else { return Err(unknown()) };
     limit_self(memory, cpu)?;
     let mut wasm = Vec::new();
     io::stdin().lock().read_to_end(&mut wasm)?;
@@ -378,7 +378,7 @@ fn child(arguments: &[String]) -> Result<(), CompileError> {
     Ok(io::stdout().lock().write_all(&code)?)
 }
 
-/// Finds out whether the compiler's threads are to be had: it would panic where they are not.
+/// Checks that the compiler's threads can be started. The compiler would panic if they could not.
 fn have_threads() -> io::Result<()> {
     std::thread::scope(|scope| {
         let start = |_| std::thread::Builder::new().spawn_scoped(scope, || {});
@@ -386,15 +386,16 @@ fn have_threads() -> io::Result<()> {
     })
 }
 
-/// All that this process needs is open: it reads the one end, writes to the other, and computes.
+/// Limits this process to reading its input, writing its output, and computing. Everything that it
+/// needs is open.
 fn limit_self(memory_bytes: u64, cpu_seconds: u64) -> io::Result<()> {
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
     wall::close_from(3)?;
-    wall::hold(Resource::As, memory_bytes)?;
-    wall::hold_cpu(cpu_seconds)?;
-    wall::hold(Resource::Core, 0)?;
-    wall::hold(Resource::Nofile, 64)?;
-    wall::hold(Resource::Fsize, memory_bytes)?;
+    wall::set_limit(Resource::As, memory_bytes)?;
+    wall::set_cpu_limit(cpu_seconds)?;
+    wall::set_limit(Resource::Core, 0)?;
+    wall::set_limit(Resource::Nofile, 64)?;
+    wall::set_limit(Resource::Fsize, memory_bytes)?;
     wall::raise(&Allowed { directories: &[], calls: Calls::Compute }).map(drop)
 }
 
@@ -406,22 +407,22 @@ mod tests {
 
     const BOUNDS: CompileBounds = CompileBounds { memory_bytes: 1, cpu_ms: 2_500, wall_ms: 3_000 };
 
-    fn said(status: i32, reason: &str) -> String {
+    fn message(status: i32, reason: &str) -> String {
         fault(ExitStatus::from_raw(status), reason.into(), &BOUNDS).to_string()
     }
 
-    /// An exit status as the kernel packs it.
+    /// Encodes an exit code as a wait status.
     fn exited(code: i32) -> i32 {
         code << 8
     }
 
     #[test]
-    fn each_end_of_the_compiler_is_told_apart() {
+    fn each_exit_of_the_compiler_is_classified() {
         let (abort, killed, cpu, file_size) = (6, 9, 24, 25);
         for (status, reason, words) in [
             (exited(INVALID), "type mismatch", "not valid WebAssembly: type mismatch"),
             (exited(UNOFFERED), "threads", "it needs threads, which Skep does not offer"),
-            (exited(SHORT), "", "the host lacks open files"),
+            (exited(SHORT), "", "the host is at its limit of open files"),
             (abort, "thread 'main' has overflowed its stack", "it nests too deeply"),
             (abort, "memory allocation of 9 bytes failed", "more than compile_memory_bytes allows"),
             (exited(101), "it panicked:\nout of memory", "more than compile_memory_bytes allows"),
@@ -431,13 +432,13 @@ mod tests {
             (exited(101), "one\ntwo", "the compiler failed: exit status: 101: two"),
             (11, "", "the compiler failed"),
         ] {
-            let said = said(status, reason);
-            assert!(said.contains(words), "{said} does not say {words}");
+            let message = message(status, reason);
+            assert!(message.contains(words), "{message} does not contain {words}");
         }
     }
 
     #[test]
-    fn cpu_time_is_counted_in_whole_seconds_that_are_not_less_than_asked_for() {
+    fn cpu_limits_are_rounded_up_to_whole_seconds() {
         let seconds = |cpu_ms| CompileBounds { cpu_ms, ..BOUNDS }.cpu_seconds();
         assert_eq!([0, 1, 1_000, 1_001, 180_000].map(seconds), [1, 1, 1, 2, 180]);
     }

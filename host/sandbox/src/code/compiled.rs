@@ -1,16 +1,16 @@
-//! Compiled components on disk: `<engine-hash>/<digest>.cwasm` below a directory of our own.
+//! Compiled components on disk: `<engine-hash>/<digest>.cwasm` in a private directory.
 //!
-//! A `.cwasm` is native code, so only what our own compiler wrote is ever loaded: each file ends in
-//! the SHA-256 of what precedes it, and is hashed through the same descriptor that it is then
-//! loaded by. A file whose hash does not fit was cut short or damaged; it is removed, and the
-//! caller compiles again. Files are made under another name and renamed into place, are read-only
-//! from then on and never truncated, since a running process may have them mapped.
+//! A `.cwasm` is native code, so only files that Skep's own compiler wrote are loaded. Each file
+//! ends with the SHA-256 of the preceding bytes, and is hashed through the descriptor that it is
+//! then loaded from. A file with a wrong hash is truncated or damaged: it is removed, and the
+//! caller compiles again. Files are created under another name and renamed into place. They are
+//! read-only and never truncated, because a running process may have them mapped.
 //!
-//! The compiler never writes here: it writes to memory ([`FreshCode`]), which is copied in when it is
-//! done. So a directory that is full, read-only or not there keeps nothing from running.
+//! The compiler writes to memory ([`FreshCode`]), which is copied here when it is complete. A
+//! directory that is full, read-only or missing therefore does not keep a component from running.
 //!
-//! Guards against damage, not against someone who can write here: the directory is ours alone
-//! (mode 0700), and whoever can write to it can already act as us.
+//! The hash protects against damage, not against an attacker with write access. The directory is
+//! private (mode 0700), and a process that can write to it can already act as the host.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -35,15 +35,15 @@ pub struct CompiledFile {
     file: File,
 }
 
-/// Native code in memory, as a compiler writes it.
+/// Native code in memory, as the compiler writes it.
 #[derive(Debug)]
 pub struct FreshCode {
     file: File,
 }
 
 impl CompiledCache {
-    /// Opens the directory for the engine whose compatibility hash is `engine`, making it where
-    /// it is missing.
+    /// Opens the directory for the engine with the compatibility hash `engine`. Creates it if it is
+    /// missing.
     pub fn open(root: &Dir, engine: &str) -> io::Result<Self> {
         let mut private = DirBuilder::new();
         private.mode(0o700);
@@ -53,7 +53,7 @@ impl CompiledCache {
         }
     }
 
-    /// The compiled form of a component, or `None` if there is none or it is damaged.
+    /// Returns the compiled form of a component. Returns `None` if it is missing or damaged.
     pub fn get(&self, digest: &ComponentDigest) -> io::Result<Option<CompiledFile>> {
         let name = file_name(digest);
         let mut file = match self.dir.open(&name) {
@@ -68,12 +68,12 @@ impl CompiledCache {
         Ok(None)
     }
 
-    /// Whether there is a compiled form of a component, damaged or not.
+    /// Returns true if there is a compiled form of a component, damaged or not.
     pub fn has(&self, digest: &ComponentDigest) -> bool {
         self.dir.symlink_metadata(file_name(digest)).is_ok()
     }
 
-    /// Copies native code into the directory, with its hash, and puts it in its place.
+    /// Copies native code and its hash into the directory.
     pub fn keep(&self, digest: &ComponentDigest, code: &FreshCode) -> io::Result<CompiledFile> {
         let mut draft = TempFile::new(&self.dir)?;
         let mut copy = Hashing::into(draft.as_file_mut());
@@ -88,7 +88,7 @@ impl CompiledCache {
 }
 
 impl FreshCode {
-    /// Makes memory for a compiler to write to.
+    /// Allocates memory for a compiler to write to.
     pub fn new() -> io::Result<Self> {
         let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
         Ok(Self { file: rustix::fs::memfd_create("skep-compiled", flags)?.into() })
@@ -104,7 +104,7 @@ impl FreshCode {
         Ok(&self.file)
     }
 
-    /// Returns the code where it is, sealed against any further change.
+    /// Seals the code against changes and returns it.
     pub fn seal(self) -> io::Result<CompiledFile> {
         let all = SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE;
         rustix::fs::fcntl_add_seals(&self.file, all)?;
@@ -113,7 +113,7 @@ impl FreshCode {
 }
 
 impl CompiledFile {
-    /// The open file.
+    /// Returns the open file.
     pub fn file(&self) -> &File {
         &self.file
     }
@@ -132,7 +132,7 @@ fn is_intact(file: &mut File) -> io::Result<bool> {
     Ok(content > 0 && read.hash.finalize()[..] == check)
 }
 
-/// Hashes what goes through it.
+/// Hashes the bytes that are written through it.
 struct Hashing<W> {
     out: W,
     hash: Sha256,
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_kept_is_found_again_and_read_only() {
+    fn cached_code_is_found_and_read_only() {
         let root = cap_tempfile::tempdir(ambient_authority()).unwrap();
         let cache = CompiledCache::open(&root, "engine").unwrap();
         assert!(cache.get(&DIGEST).unwrap().is_none());
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn code_that_is_not_kept_is_whole_and_cannot_be_changed() {
+    fn sealed_code_is_complete_and_immutable() {
         let code = fresh();
         let mut writer = code.writer().unwrap();
         let mut file = code.seal().unwrap();
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_without_room_keeps_nothing_and_loses_nothing() {
+    fn a_failed_write_to_the_cache_loses_no_code() {
         let root = cap_tempfile::tempdir(ambient_authority()).unwrap();
         let cache = CompiledCache::open(&root, "engine").unwrap();
         root.remove_dir("engine").unwrap();
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_file_is_dropped() {
+    fn a_damaged_file_is_removed() {
         let root = cap_tempfile::tempdir(ambient_authority()).unwrap();
         let cache = CompiledCache::open(&root, "engine").unwrap();
         let good = {
@@ -222,7 +222,7 @@ mod tests {
             let _ = root.remove_file(&name);
             root.write(&name, bad).unwrap();
             assert!(cache.get(&DIGEST).unwrap().is_none());
-            assert!(!root.exists(&name), "a damaged file stayed");
+            assert!(!root.exists(&name), "a damaged file was kept");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The engine: one per compile profile, with its linkers, its clock and its compatibility hash.
+//! The engine. Each compile profile has one, with its linkers, clock and compatibility hash.
 
 use std::hash::{Hash, Hasher};
 use std::sync::OnceLock;
@@ -13,21 +13,21 @@ use crate::preflight::census::TABLE_ELEMENTS;
 use crate::preflight::proposals::OFFERED;
 use crate::wasi::world::World;
 
-/// How code is compiled. Each profile has its own engine and its own place in the cache.
+/// A compiler configuration. Each profile has its own engine and cache directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Profile {
-    /// As fast as it goes; interrupted by epochs.
+    /// The fastest code, interrupted by epochs.
     Default,
-    /// Counts fuel besides, and computes the same on every machine (canonical NaNs,
+    /// Also counts fuel, and computes the same results on every machine (canonical NaNs,
     /// deterministic relaxed SIMD).
     Deterministic,
 }
 
 impl Profile {
-    /// Both.
+    /// All profiles.
     pub const ALL: [Self; 2] = [Self::Default, Self::Deterministic];
 
-    /// The word for it on the compiler's command line.
+    /// Returns the name on the compiler's command line.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Default => "default",
@@ -35,25 +35,25 @@ impl Profile {
         }
     }
 
-    /// The profile with that word.
+    /// Parses the name from the compiler's command line.
     pub fn parse(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|profile| profile.as_str() == word)
     }
 }
 
-/// Where instances get their memory from.
+/// The source of instances' memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Allocator {
-    /// Slots reserved when the engine starts: instantiation costs microseconds.
+    /// Slots that are reserved when the engine starts. Instantiation takes microseconds.
     Pool {
-        /// How many workers it has room for.
+        /// The number of workers that it has room for.
         workers: u32,
     },
-    /// Mapped for each instance.
+    /// Memory that is mapped for each instance.
     OnDemand,
 }
 
-/// An engine with all that hangs on it.
+/// A wasmtime engine with its linkers and clock.
 pub(crate) struct Engine {
     pub(crate) wasmtime: wasmtime::Engine,
     pub(crate) allocator: Allocator,
@@ -63,8 +63,8 @@ pub(crate) struct Engine {
 }
 
 impl Engine {
-    /// Starts an engine with a pool for `workers`, or without one where the address space for it
-    /// is not to be had.
+    /// Starts an engine with a pool for `workers`, or without a pool if there is no address space
+    /// for it.
     pub(crate) fn start(profile: Profile, workers: u32) -> wasmtime::Result<Self> {
         let (wasmtime, allocator, why) = choose(profile, workers)?;
         if let Some(error) = why {
@@ -79,23 +79,25 @@ impl Engine {
         Ok(engine)
     }
 
-    /// An engine for one guest, without a pool, and without a thread until its clock is started.
-    pub(crate) fn still(profile: Profile) -> wasmtime::Result<Self> {
+    /// Creates an engine for one guest, without a pool. It has no thread until its clock is
+    /// started.
+    pub(crate) fn without_clock(profile: Profile) -> wasmtime::Result<Self> {
         let allocator = Allocator::OnDemand;
         Ok(Self::of(wasmtime::Engine::new(&config(profile, allocator))?, allocator))
     }
 
     fn of(wasmtime: wasmtime::Engine, allocator: Allocator) -> Self {
-        let (ticker, components, modules) = (Ticker::still(), OnceLock::new(), OnceLock::new());
+        let (ticker, components, modules) = (Ticker::stopped(), OnceLock::new(), OnceLock::new());
         Self { wasmtime, allocator, ticker, components, modules }
     }
 
-    /// Starts the thread without which no guest looks up.
+    /// Starts the thread that advances the epoch. Without it, computing guests cannot be
+    /// interrupted.
     pub(crate) fn start_clock(&self) -> std::io::Result<()> {
         self.ticker.start(self.wasmtime.weak())
     }
 
-    /// Everything that components can import.
+    /// Returns the linker of everything that components can import.
     pub(crate) fn components(&self) -> wasmtime::Result<&component::Linker<World>> {
         if let Some(linker) = self.components.get() {
             return Ok(linker);
@@ -104,7 +106,7 @@ impl Engine {
         Ok(self.components.get_or_init(|| linker))
     }
 
-    /// Everything that preview1 modules can import.
+    /// Returns the linker of everything that preview1 modules can import.
     pub(crate) fn modules(&self) -> wasmtime::Result<&wasmtime::Linker<World>> {
         if let Some(linker) = self.modules.get() {
             return Ok(linker);
@@ -115,7 +117,8 @@ impl Engine {
     }
 }
 
-/// An engine with a pool for `workers`; without one where that cannot be had, and why.
+/// Creates an engine with a pool for `workers`. Falls back to one without a pool, and returns the
+/// reason.
 fn choose(
     profile: Profile,
     workers: u32,
@@ -132,25 +135,26 @@ fn choose(
 }
 
 impl Allocator {
-    /// What a host for `workers` would use here, and why where that is not the pool.
+    /// Returns the allocator that a host for `workers` would use on this machine, and the reason if
+    /// it is not the pool.
     ///
     /// # Errors
-    /// Where no engine starts at all, in words.
+    /// If no engine can be started.
     pub fn here(workers: u32) -> Result<(Self, Option<String>), String> {
         let chosen = choose(Profile::Default, workers).map_err(|error| format!("{error:#}"))?;
         Ok((chosen.1, chosen.2))
     }
 }
 
-/// The name of everything that compiled code depends on besides the component: compiler version,
-/// processor features, settings. The same for a profile whichever allocator is used.
+/// Returns a hash of everything besides the component that compiled code depends on: compiler
+/// version, processor features, settings. It does not depend on the allocator.
 pub(crate) fn compatibility_hash(engine: &wasmtime::Engine) -> String {
     let mut hasher = Sha256Hasher(Sha256::new());
     engine.precompile_compatibility_hash().hash(&mut hasher);
     hasher.0.finalize()[..16].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// The standard library's hasher may change between releases; the cache must not.
+/// The standard library's hasher may change between releases. Cache directories must not.
 struct Sha256Hasher(Sha256);
 
 impl Hasher for Sha256Hasher {
@@ -159,12 +163,12 @@ impl Hasher for Sha256Hasher {
     }
 
     fn finish(&self) -> u64 {
-        unreachable!("the whole digest is used, not 64 bits of it")
+        unreachable!("the whole digest is used")
     }
 }
 
-/// The settings of an engine. The compiling child uses the same ones without the pool, which
-/// cannot start under an address-space limit.
+/// Returns the settings of an engine. The compiler child uses them without the pool, which cannot
+/// start under an address-space limit.
 pub(crate) fn config(profile: Profile, allocator: Allocator) -> Config {
     let mut config = Config::new();
     config
@@ -186,8 +190,9 @@ pub(crate) fn config(profile: Profile, allocator: Allocator) -> Config {
     config
 }
 
-/// A pool for real programs: a Rust component has 3 or 4 core instances and about 3 tables, a
-/// Python one 14; yosys needs a core instance of several MiB, and clang a table of 37,000.
+/// Returns a pool configuration for real programs. A Rust component has 3 or 4 core instances and
+/// about 3 tables, a Python component 14. Yosys needs a core instance of several MiB, and clang a
+/// table of 37,000 elements.
 fn pool(workers: u32) -> PoolingAllocationConfig {
     let limits = Limits::default();
     let per_worker = |count: u64, usual: u32| {

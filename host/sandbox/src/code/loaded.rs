@@ -20,40 +20,40 @@ use crate::wasi::lifecycle::{self, HookIndices};
 use crate::wasi::worker::bindings::ServiceIndices;
 use crate::wasi::world::World;
 
-/// Compiled, linked and kept: instantiating it costs microseconds.
+/// A compiled and linked component. Instantiating it takes microseconds.
 pub struct Loaded {
-    /// What it is.
+    /// The description of the file.
     pub shape: Shape,
-    /// What it is run as.
+    /// The kind that it runs as.
     pub kind: ComponentKind,
-    /// How it was compiled.
+    /// The compiler configuration.
     pub profile: Profile,
     pub(crate) code: Code,
-    /// The file that a process of its own loads it from; kept for commands only.
+    /// The file that an out-of-process run loads. Kept for commands only.
     pub(crate) native: Option<CompiledFile>,
 }
 
 impl Loaded {
-    /// Whether it imports nothing but WASI, so that no call of it needs what only the host has.
-    pub(crate) fn is_wasi_alone(&self) -> bool {
+    /// Returns true if the component imports only WASI, so that it can run without the host.
+    pub(crate) fn imports_only_wasi(&self) -> bool {
         let mut imports = self.shape.imports.iter();
         self.native.is_some() && imports.all(|import| import.name.name.starts_with("wasi"))
     }
 
-    /// Whether it would make requests if it were granted any.
-    pub(crate) fn dials(&self) -> bool {
+    /// Returns true if the component can send HTTP requests.
+    pub(crate) fn sends_requests(&self) -> bool {
         self.shape.imports.iter().any(|import| import.name.name.starts_with("wasi:http/"))
     }
 }
 
-/// The three things that can be instantiated.
+/// The three kinds of code that can be instantiated.
 pub(crate) enum Code {
     Service(ServiceCode),
     Command(CommandPre<World>),
     Module(wasmtime::InstancePre<World>),
 }
 
-/// A service with the places of its exports.
+/// A service and the indices of its exports.
 pub(crate) struct ServiceCode {
     pub(crate) pre: InstancePre<World>,
     pub(crate) handler: ServiceIndices,
@@ -68,60 +68,60 @@ impl ServiceCode {
     }
 }
 
-/// Where the native code came from.
+/// The source of native code.
 #[derive(Debug)]
 pub enum CompileOutcome {
-    /// It was there, or is in use.
+    /// It was in the cache, or in use.
     Hit,
     /// It was compiled.
     Miss {
-        /// In this time.
+        /// The time that it took.
         took: Duration,
-        /// Whether the next run finds it; why not, where it does not.
+        /// `Ok` if the next run will find it in the cache.
         kept: Result<(), Unkept>,
     },
 }
 
-/// Why native code was not kept. What it was made of runs all the same.
+/// The reason that native code was not cached. The component runs all the same.
 #[derive(Debug, thiserror::Error)]
 pub enum Unkept {
-    /// There is no directory for it.
+    /// There is no cache directory.
     #[error("there is no cache directory")]
     NoCache,
-    /// The directory cannot be used.
+    /// The cache directory cannot be used.
     #[error("the cache directory cannot be used: {0}")]
     Io(#[from] io::Error),
 }
 
-/// Why a component's native code is not ready to be instantiated.
+/// The reason that a component cannot be instantiated.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LinkError {
-    /// The pieces do not fit together.
+    /// The types do not match.
     #[error(transparent)]
     Refused(#[from] Refusal),
-    /// The host has not what it takes to load it.
+    /// A shortage on the host.
     #[error(transparent)]
     Shortage(#[from] Shortage),
 }
 
-/// What went wrong, without the messages that name a path of this process.
+/// Formats an error without the messages that contain a path of this process.
 fn reason(error: &wasmtime::Error, path: &str) -> String {
     let words = error.chain().map(ToString::to_string).filter(|words| !words.contains(path));
     words.collect::<Vec<_>>().join(": ")
 }
 
-/// Loads native code and links it.
+/// Loads and links native code.
 pub(crate) fn link(
     engine: &Engine,
     abi: Abi,
     kind: ComponentKind,
     native: &File,
 ) -> Result<Code, LinkError> {
-    // wasmtime opens files by path only; this one is the verified descriptor itself.
+    // wasmtime opens files only by path. This path refers to the verified descriptor itself.
     let path = format!("/proc/self/fd/{}", native.as_raw_fd());
     let refuse = |error: wasmtime::Error| match Shortage::of_engine(&error) {
         Some(shortage) => LinkError::Shortage(shortage),
-        // The engine's own words name that path.
+        // The engine's own message contains that path.
         None => Refusal::Link(reason(&error, &path)).into(),
     };
     let native = Native { file: native, path: Path::new(&path) };
@@ -148,7 +148,7 @@ pub(crate) fn link(
     }
 }
 
-/// A verified file of native code, and the path by which this process finds it.
+/// A verified file of native code, and its path in this process.
 struct Native<'a> {
     file: &'a File,
     path: &'a Path,
@@ -157,9 +157,9 @@ struct Native<'a> {
 impl Native<'_> {
     fn component(&self, engine: &wasmtime::Engine) -> wasmtime::Result<Component> {
         #[expect(unsafe_code, reason = "loads native code")]
-        // SAFETY: the file was written by our own compiler for this engine's hash; its digest was
-        // checked through this very descriptor and nothing truncates it in place, or it is sealed
-        // memory of this process.
+        // SAFETY: Skep's own compiler wrote the file for this engine's hash. Its digest was checked
+        // through this descriptor and nothing truncates it in place, or it is sealed memory of this
+        // process.
         unsafe {
             match Component::deserialize_file(engine, self.path) {
                 Err(error) if is_unmappable(&error) => {
@@ -190,8 +190,8 @@ impl Native<'_> {
     }
 }
 
-/// Whether it was the file that could not be mapped as code, which its bytes may be: there is no
-/// `/proc`, or it lies where nothing may be executed.
+/// Returns true if the file could not be mapped as code: there is no `/proc`, or it is on a file
+/// system mounted noexec. Its bytes can still be loaded.
 fn is_unmappable(error: &wasmtime::Error) -> bool {
     let unmappable = |errno| matches!(errno, Errno::NOENT | Errno::ACCESS | Errno::PERM);
     error.chain().filter_map(errno).any(unmappable)

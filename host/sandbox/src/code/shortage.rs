@@ -1,4 +1,4 @@
-//! What the host itself has too little of. That is no fault of a guest's, and passes.
+//! Shortages of resources on the host. They are temporary, and not the guest's fault.
 
 use std::error::Error;
 use std::io;
@@ -6,40 +6,40 @@ use std::io;
 use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit};
 
-/// Something that the host lacks.
+/// A resource that the host is out of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Shortage {
-    /// `RLIMIT_NOFILE`, or the machine's table of open files.
-    #[error("the host lacks open files (ulimit -n)")]
+    /// `RLIMIT_NOFILE`, or the system's table of open files.
+    #[error("the host is at its limit of open files (ulimit -n)")]
     Descriptors,
     /// `RLIMIT_AS`.
-    #[error("the host lacks address space (ulimit -v)")]
+    #[error("the host is out of address space (ulimit -v)")]
     AddressSpace,
-    /// Memory of the machine, or of a control group.
-    #[error("the host lacks memory")]
+    /// Memory of the machine or of a cgroup.
+    #[error("the host is out of memory")]
     Memory,
-    /// `RLIMIT_NPROC`, or a control group's.
-    #[error("the host lacks processes or threads (ulimit -u)")]
+    /// `RLIMIT_NPROC`, or the limit of a cgroup.
+    #[error("the host is out of processes or threads (ulimit -u)")]
     Threads,
     /// `RLIMIT_CPU`.
-    #[error("the host lacks CPU time (ulimit -t)")]
+    #[error("the host is out of CPU time (ulimit -t)")]
     CpuTime,
     /// `RLIMIT_FSIZE`.
-    #[error("the host lets no file become as large (ulimit -f)")]
+    #[error("the host limits files to a smaller size (ulimit -f)")]
     FileSize,
     /// A full disk.
-    #[error("the host lacks room on its disk")]
+    #[error("the host is out of disk space")]
     Disk,
-    /// A signal that nothing in the process sends itself.
-    #[error("the compiler was killed from outside, as it is where the host lacks memory")]
+    /// A `SIGKILL` that Skep did not send.
+    #[error("the compiler was killed from outside; the host may be out of memory")]
     Killed,
     /// `/proc` is not mounted.
-    #[error("the host lacks /proc")]
+    #[error("the host has no /proc")]
     Proc,
 }
 
 impl Shortage {
-    /// All of them. Their places here are their codes between processes.
+    /// All variants. Their positions are the codes between processes.
     const ALL: [Self; 9] = [
         Self::Descriptors,
         Self::AddressSpace,
@@ -52,13 +52,13 @@ impl Shortage {
         Self::Proc,
     ];
 
-    /// What an error says the host lacks, if it says that.
+    /// Returns the shortage that an error reports, if any.
     pub(crate) fn of(error: &(dyn Error + 'static)) -> Option<Self> {
         let mut causes = std::iter::successors(Some(error), |&error| error.source());
         causes.find_map(|cause| errno(cause).and_then(Self::of_errno))
     }
 
-    /// The same of the engine's errors.
+    /// Returns the shortage that an engine error reports, if any.
     pub(crate) fn of_engine(error: &wasmtime::Error) -> Option<Self> {
         if error.is::<wasmtime::OutOfMemory>() {
             return Some(Self::memory());
@@ -77,7 +77,7 @@ impl Shortage {
         }
     }
 
-    /// Memory that was refused: where address space is limited, that is what there is less of.
+    /// Classifies a failed allocation. If address space is limited, that limit is the cause.
     fn memory() -> Self {
         match getrlimit(Resource::As).current {
             Some(_) => Self::AddressSpace,
@@ -85,23 +85,24 @@ impl Shortage {
         }
     }
 
-    /// Whether this process may not let a child have as much of a resource as it is to have.
+    /// Returns true if this process's hard limit is below `wanted`, so that a child cannot get that
+    /// much.
     pub(crate) fn lacks(resource: Resource, wanted: u64) -> bool {
         getrlimit(resource).maximum.is_some_and(|most| most < wanted)
     }
 
-    /// The code for it between a child and its parent.
+    /// Returns the code between a child and its parent.
     pub(crate) fn code(self) -> i32 {
         Self::ALL.iter().position(|&one| one == self).map_or(0, |place| place as i32)
     }
 
-    /// The one with that code.
+    /// Returns the variant with that code.
     pub(crate) fn with_code(code: i32) -> Option<Self> {
         Self::ALL.get(usize::try_from(code).ok()?).copied()
     }
 }
 
-/// The number that the system gave for an error, if it is one of the system's.
+/// Returns the system's error number, if the error has one.
 pub(crate) fn errno(error: &(dyn Error + 'static)) -> Option<Errno> {
     match error.downcast_ref::<io::Error>() {
         Some(error) => error.raw_os_error().map(Errno::from_raw_os_error),
@@ -114,7 +115,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_has_a_code_of_its_own_and_a_sentence_that_names_it() {
+    fn each_shortage_has_its_own_code_and_message() {
         for shortage in Shortage::ALL {
             assert_eq!(Shortage::with_code(shortage.code()), Some(shortage));
             assert!(shortage.to_string().contains("the host"), "{shortage}");
@@ -124,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_of_the_system_are_told_apart_from_those_of_a_guest() {
+    fn system_errors_are_classified() {
         for (errno, shortage) in [
             (Errno::MFILE, Some(Shortage::Descriptors)),
             (Errno::NFILE, Some(Shortage::Descriptors)),

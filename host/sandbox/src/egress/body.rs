@@ -1,8 +1,8 @@
-//! Bodies on their way.
+//! Request and response bodies in transit.
 //!
-//! The sent one is read by the connection as fast as it takes it, and counted there; the received
-//! one waits in a channel of one chunk for the guest to read it, so that a guest that does not read
-//! holds a chunk there, one on its way, and what the connection has buffered.
+//! The connection reads a request body as fast as it can send it, and the bytes are counted here. A
+//! response body reaches the guest through a channel of one chunk. For a guest that does not read,
+//! the host therefore holds one chunk in the channel, one in the pump, and the connection's buffer.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -14,22 +14,22 @@ use http_body::{Body, Frame, SizeHint};
 use tokio::sync::mpsc;
 use wasmtime_wasi_http::{Error, WasiBody};
 
-use super::exchange::{Exchange, Unread};
+use super::ledger::{OpenRequest, UnreadResponse};
 
-/// A request's body.
-pub(super) struct Sent {
+/// The body of a request.
+pub(super) struct RequestBody {
     body: WasiBody,
-    exchange: Arc<Exchange>,
+    request: Arc<OpenRequest>,
     limit: u64,
 }
 
-impl Sent {
-    pub(super) fn new(body: WasiBody, exchange: Arc<Exchange>, limit: u64) -> Self {
-        Self { body, exchange, limit }
+impl RequestBody {
+    pub(super) fn new(body: WasiBody, request: Arc<OpenRequest>, limit: u64) -> Self {
+        Self { body, request, limit }
     }
 }
 
-impl Body for Sent {
+impl Body for RequestBody {
     type Data = Bytes;
     type Error = Error;
 
@@ -42,9 +42,9 @@ impl Body for Sent {
             && let Some(bytes) = frame.data_ref()
         {
             let length = bytes.len() as u64;
-            let sent = self.exchange.sent.fetch_add(length, Ordering::Relaxed) + length;
+            let sent = self.request.sent.fetch_add(length, Ordering::Relaxed) + length;
             if sent > self.limit {
-                self.exchange.past_limit.store(true, Ordering::Relaxed);
+                self.request.past_limit.store(true, Ordering::Relaxed);
                 return Poll::Ready(Some(Err(Error::HttpRequestBodySize(Some(self.limit)))));
             }
         }
@@ -60,25 +60,25 @@ impl Body for Sent {
     }
 }
 
-/// An answer's body, as the guest reads it.
-pub(super) struct Received {
+/// The body of a response, as the guest reads it.
+pub(super) struct ResponseBody {
     frames: mpsc::Receiver<Result<Frame<Bytes>, Error>>,
-    exchange: Arc<Exchange>,
-    /// Until it is over.
-    unread: Option<Unread>,
+    request: Arc<OpenRequest>,
+    /// `None` once the body has ended.
+    unread: Option<UnreadResponse>,
 }
 
-impl Received {
+impl ResponseBody {
     pub(super) fn new(
         frames: mpsc::Receiver<Result<Frame<Bytes>, Error>>,
-        exchange: Arc<Exchange>,
+        request: Arc<OpenRequest>,
     ) -> Self {
-        let unread = Some(Unread::new(&exchange));
-        Self { frames, exchange, unread }
+        let unread = Some(UnreadResponse::new(&request));
+        Self { frames, request, unread }
     }
 }
 
-impl Body for Received {
+impl Body for ResponseBody {
     type Data = Bytes;
     type Error = Error;
 
@@ -96,12 +96,50 @@ impl Body for Received {
                 self.unread = None;
                 Some(Err(error))
             }
-            // Whoever filled it is gone: because it is whole, or because the turn has ended.
+            // The sender is gone, either because the body is complete or because the turn has
+            // ended.
             None => {
                 self.unread = None;
-                let whole = self.exchange.whole.load(Ordering::Acquire);
+                let whole = self.request.whole.load(Ordering::Acquire);
                 (!whole).then_some(Err(Error::ConnectionTerminated))
             }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use skep_protocol::RequestRecord;
+
+    use super::*;
+    use crate::egress::target::RequestTarget;
+    use crate::guest::turn::RequestLog;
+
+    #[test]
+    fn unread_responses_are_bounded() {
+        struct DiscardLog;
+        #[async_trait::async_trait]
+        impl RequestLog for DiscardLog {
+            async fn before_leaving(&self) -> Result<(), crate::guest::turn::RecordError> {
+                Ok(())
+            }
+            fn record(&self, _request: RequestRecord) {}
+        }
+        let ledger = Arc::default();
+        let target = RequestTarget::of(&"http://a.test".parse().unwrap()).unwrap();
+        let response = || {
+            let request = OpenRequest::begin(&ledger, Arc::new(DiscardLog), "GET", &target);
+            request.finish(None);
+            ResponseBody::new(mpsc::channel(1).1, request)
+        };
+        let mut responses: Vec<_> = (0..3).map(|_| response()).collect();
+        assert!(ledger.has(3) && !ledger.has(4), "three responses are unread");
+        // Read one to its end and drop another.
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(Pin::new(&mut responses[0]).poll_frame(&mut cx).is_ready());
+        drop(responses.pop());
+        assert!(ledger.has(1) && !ledger.has(2));
     }
 }

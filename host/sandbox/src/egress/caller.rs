@@ -1,5 +1,5 @@
-//! One instance's way to others: what is asked is looked at here, on the guest's own thread, before
-//! anything of it leaves.
+//! The outbound HTTP of one instance. Requests are checked here, on the guest's own thread, before
+//! anything is sent.
 
 use std::sync::Arc;
 
@@ -13,37 +13,39 @@ use wasmtime_wasi_http::{
     WasiHttpHooks,
 };
 
-use super::exchange::{self, Answer, ConnectionTurn, Errand, Exchange, Ledger};
-use super::lookups::Worker;
-use super::standin::Standins;
-use super::target::Target;
-use super::{HttpAccess, Outbound};
+use super::access::HttpAccess;
+use super::exchange::{self, Exchange, PendingPermit, ResponseResult};
+use super::ledger::{OpenRequest, RequestLedger};
+use super::lookups::WorkerKey;
+use super::outbound::Outbound;
+use super::placeholder::Placeholders;
+use super::target::RequestTarget;
 use crate::guest::turn::RequestLog;
 
-/// For each connection that a worker may have, requests that wait for one. As many answers may wait
-/// to be read.
+/// Requests that may wait for each of a worker's connections. The same number of responses may be
+/// unread.
 const WAITING: u64 = 8;
 
-/// The longest that is told of a host that no request can be for.
-const TOLD: usize = 100;
+/// Maximum characters of an unusable host name in a denial.
+const HOST_CHARS: usize = 100;
 
-/// See the module's documentation.
-pub(crate) struct Caller {
+/// Checks the requests of one instance and sends those that are granted.
+pub(crate) struct HttpCaller {
     outbound: Outbound,
-    worker: Worker,
+    worker: WorkerKey,
     grants: Vec<HttpGrant>,
-    pub(crate) standins: Standins,
+    pub(crate) placeholders: Placeholders,
     limits: Limits,
     connections: Arc<Semaphore>,
-    ledger: Arc<Ledger>,
+    ledger: Arc<RequestLedger>,
     log: Arc<dyn RequestLog>,
 }
 
-impl Caller {
-    /// That of a worker's new instance. `log` is its first turn's.
+impl HttpCaller {
+    /// Creates the caller of a new instance. `log` belongs to its first turn.
     pub(crate) fn new(
         outbound: Outbound,
-        worker: Worker,
+        worker: WorkerKey,
         access: HttpAccess,
         limits: Limits,
         log: Arc<dyn RequestLog>,
@@ -52,7 +54,7 @@ impl Caller {
         Ok(Self {
             outbound,
             worker,
-            standins: Standins::new(&access)?,
+            placeholders: Placeholders::new(&access)?,
             grants: access.grants,
             limits,
             connections: Arc::new(Semaphore::new(connections.min(Semaphore::MAX_PERMITS))),
@@ -61,39 +63,39 @@ impl Caller {
         })
     }
 
-    /// Has what follows written down with another turn.
+    /// Ends the previous turn's requests and records later ones in `log`.
     pub(crate) fn begin(&mut self, log: Arc<dyn RequestLog>) {
         self.end();
         self.log = log;
     }
 
-    /// Breaks off what is open, so that the turn's record has it.
+    /// Aborts all open requests. The turn's log records them.
     pub(crate) fn end(&self) {
-        // Without a grant nothing ever is.
+        // Without a grant, no request is ever open.
         if !self.grants.is_empty() {
             self.ledger.end();
         }
     }
 
-    /// What was denied since this was last asked.
+    /// Returns the denials since the last call.
     pub(crate) fn take_denied(&self) -> Vec<Denial> {
         std::mem::take(&mut *self.ledger.denied())
     }
 
-    /// Checks a request, and makes everything ready for it to be sent.
+    /// Checks a request and prepares the exchange that sends it.
     fn check(
         &self,
         request: Request<WasiBody>,
         options: Option<RequestOptions>,
-    ) -> Result<(Errand, ConnectionTurn, Request<WasiBody>), Error> {
+    ) -> Result<(Exchange, PendingPermit, Request<WasiBody>), Error> {
         let method = request.method().as_str().to_owned();
-        // As for pages in a browser: the first makes a tunnel of a request, the others have it
-        // sent back with all that is in it.
+        // Browsers forbid these methods too. CONNECT turns the request into a tunnel; TRACE and
+        // TRACK make the server echo it, including its secrets.
         let forbidden = matches!(&*method, "CONNECT" | "TRACE" | "TRACK");
         if forbidden || method.parse::<Method>().is_err() {
             return Err(Error::HttpRequestMethodInvalid);
         }
-        let target = Target::of(request.uri()).map_err(|_| {
+        let target = RequestTarget::of(request.uri()).map_err(|_| {
             self.ledger.deny(unreadable(&method, request.uri()));
             Error::HttpRequestUriInvalid
         })?;
@@ -110,36 +112,37 @@ impl Caller {
         if self.ledger.has(most) {
             return Err(Error::ConnectionLimitReached);
         }
-        let errand = Errand {
+        let exchange = Exchange {
             outbound: self.outbound.clone(),
-            standins: self.standins.clone(),
-            exchange: Exchange::begin(&self.ledger, self.log.clone(), &method, &target),
+            placeholders: self.placeholders.clone(),
+            entry: OpenRequest::begin(&self.ledger, self.log.clone(), &method, &target),
             grants,
             limits: self.limits,
             options: options.unwrap_or_default(),
             worker: self.worker.clone(),
         };
-        Ok((errand, exchange::queue(&self.connections), request))
+        Ok((exchange, exchange::queue(&self.connections), request))
     }
 }
 
-impl Drop for Caller {
+impl Drop for HttpCaller {
     fn drop(&mut self) {
         self.end();
     }
 }
 
-/// What the library's trait wants of a request on its way.
-type Sending = Box<dyn Future<Output = Result<(http::Response<WasiBody>, Io), Error>> + Send>;
+/// The future that [`WasiHttpHooks::send_request`] returns.
+type ResponseFuture =
+    Box<dyn Future<Output = Result<(http::Response<WasiBody>, Io), Error>> + Send>;
 type Io = Box<dyn Future<Output = Result<(), Error>> + Send>;
 
-impl WasiHttpHooks for Caller {
+impl WasiHttpHooks for HttpCaller {
     fn forbidden_header_filter(&mut self) -> ForbiddenHeaderFilter {
         Arc::new(is_ours)
     }
 
     fn set_host_header(&mut self) -> bool {
-        // After the target was read.
+        // [`addressed`] sets it from the checked target.
         false
     }
 
@@ -148,13 +151,13 @@ impl WasiHttpHooks for Caller {
         request: Request<WasiBody>,
         options: Option<RequestOptions>,
         _read: Io,
-    ) -> Sending {
+    ) -> ResponseFuture {
         let checked = self.check(request, options);
         Box::new(async move {
-            let (errand, turn, request) = checked?;
-            let answer: Answer = errand.run(turn, request).await;
-            // The connection is driven elsewhere.
-            answer.map(|answer| (answer, Box::new(async { Ok(()) }) as Io))
+            let (exchange, pending, request) = checked?;
+            let response: ResponseResult = exchange.run(pending, request).await;
+            // [`Exchange::run`] drives the connection, so the guest's side has nothing to poll.
+            response.map(|response| (response, Box::new(async { Ok(()) }) as Io))
         })
     }
 
@@ -163,13 +166,16 @@ impl WasiHttpHooks for Caller {
     }
 }
 
-/// Headers that say how a message travels, which is the host's affair.
+/// Returns true for headers that control how a message is transferred. Only the host sets those.
 fn is_ours(name: &HeaderName) -> bool {
     DEFAULT_FORBIDDEN_HEADERS.contains(name) || *name == header::TE || *name == header::EXPECT
 }
 
-/// The request as it is written: a path, and one Host.
-fn addressed(request: Request<WasiBody>, target: &Target) -> Result<Request<WasiBody>, Error> {
+/// Rewrites a request for the wire: an origin-form path and one Host header.
+fn addressed(
+    request: Request<WasiBody>,
+    target: &RequestTarget,
+) -> Result<Request<WasiBody>, Error> {
     let (mut parts, body) = request.into_parts();
     let path = parts.uri.path_and_query().map_or("/", PathAndQuery::as_str);
     let path = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
@@ -182,7 +188,7 @@ fn addressed(request: Request<WasiBody>, target: &Target) -> Result<Request<Wasi
     Ok(Request::from_parts(parts, body))
 }
 
-fn uncovered(method: &str, target: &Target) -> Denial {
+fn uncovered(method: &str, target: &RequestTarget) -> Denial {
     let grant = target.grant(false);
     Denial {
         wanted: Some(format!("{method} {target}")),
@@ -191,10 +197,13 @@ fn uncovered(method: &str, target: &Target) -> Denial {
 }
 
 fn unreadable(method: &str, uri: &Uri) -> Denial {
-    // What comes before an `@` may be a password.
+    // The part before an `@` may contain a password.
     let authority = uri.authority().map_or("", |authority| authority.as_str());
     let host = authority.rsplit('@').next().unwrap_or_default();
-    let host: String = host.chars().take(TOLD).collect();
+    let host: String = host.chars().take(HOST_CHARS).collect();
     let scheme = uri.scheme_str().unwrap_or_default();
-    Denial { wanted: Some(format!("{method} {scheme}://{host}, which is no host")), grant: None }
+    Denial {
+        wanted: Some(format!("{method} {scheme}://{host}, which is not a valid host")),
+        grant: None,
+    }
 }

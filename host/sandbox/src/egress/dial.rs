@@ -1,42 +1,40 @@
-//! From a target to a connection: look up, check, connect, encrypt. What is dialled is an address
-//! that was checked, never a name again, so that nothing can change in between.
+//! Resolves a target, checks its addresses, connects and encrypts. Only checked addresses are
+//! dialled, and a name is resolved once, so a second lookup cannot yield another address.
 
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::pki_types::ServerName;
 use skep_protocol::{HttpGrant, Scheme};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use wasmtime_wasi_http::Error;
 
-use super::lookups::Worker;
-use super::target::Target;
-use super::{Outbound, fault};
+use super::fault;
+use super::lookups::WorkerKey;
+use super::outbound::Outbound;
+use super::target::RequestTarget;
 
-/// Addresses of one name that are tried.
+/// Maximum addresses tried for one name.
 const TRIES: usize = 8;
 
 /// A connection to a target.
-pub(super) enum Connection {
+pub(super) enum DialedStream {
     Clear(TcpStream),
     Encrypted(Box<TlsStream<TcpStream>>),
 }
 
-/// Connects to a target by one of the grants that cover it.
+/// Connects to a target, using only addresses that one of `grants` allows.
 pub(super) async fn dial(
     outbound: &Outbound,
-    target: &Target,
+    target: &RequestTarget,
     grants: &[HttpGrant],
-    worker: &Worker,
+    worker: &WorkerKey,
     until: Instant,
-) -> Result<Connection, Error> {
+) -> Result<DialedStream, Error> {
     let found = match target.address() {
         Some(address) => vec![address],
         None => look_up(outbound, target, worker, until).await?,
@@ -46,7 +44,8 @@ pub(super) async fn dial(
     allowed.truncate(TRIES);
     let mut failed = Error::DestinationIpProhibited;
     while let Some(address) = (!allowed.is_empty()).then(|| allowed.remove(0)) {
-        // A share for each that is left, so that one that does not answer leaves time for others.
+        // Split the remaining time evenly, so that an address that does not answer leaves time for
+        // the others.
         let left = until.saturating_duration_since(Instant::now());
         let share = left / u32::try_from(allowed.len() + 1).unwrap_or(1);
         let address = SocketAddr::new(address.to_canonical(), target.port);
@@ -60,22 +59,22 @@ pub(super) async fn dial(
 
 async fn look_up(
     outbound: &Outbound,
-    target: &Target,
-    worker: &Worker,
+    target: &RequestTarget,
+    worker: &WorkerKey,
     until: Instant,
 ) -> Result<Vec<IpAddr>, Error> {
     let failed = || Error::DnsError { rcode: None, info_code: None };
     let found = async {
-        // Held by the call itself, which cannot be broken off.
-        let place = outbound.0.lookups.place(worker).await.map_err(|_| failed())?;
-        let (resolver, name) = (outbound.0.resolver.clone(), target.host.clone());
+        // The blocking call owns the permit, because it cannot be cancelled.
+        let permit = outbound.lookup_permit(worker).await.map_err(|_| failed())?;
+        let resolving = outbound.resolving(&target.host);
         let looking = tokio::task::spawn_blocking(move || {
-            let found = resolver.addresses(&name);
-            drop(place);
+            let found = resolving();
+            drop(permit);
             found
         });
         looking.await.map_err(|_| failed())?.map_err(|error| {
-            tracing::debug!(%error, "a name was not found");
+            tracing::debug!(%error, "name lookup failed");
             failed()
         })
     };
@@ -97,28 +96,28 @@ async fn connect(
     let stream = connected.await.map_err(|_| Error::ConnectionTimeout)?;
     let stream = stream.map_err(|error| fault::connect(&error))?;
     if !shunned.is_empty() {
-        // Where it led: 0.0.0.0 is this machine by another name.
+        // Check the peer as well: 0.0.0.0 also leads to this machine.
         let peer = stream.peer_addr().map_err(|error| fault::connect(&error))?.ip().to_canonical();
         let own = stream.local_addr().map_err(|error| fault::connect(&error))?.ip().to_canonical();
-        // One that listens on all addresses is found by the connection being one to ourselves.
+        // A listener on all addresses is recognised by the connection leading back to this machine.
         let on_all = shunned.iter().any(|own| own.ip().to_canonical().is_unspecified());
         if is_shunned(peer) || (on_all && (peer.is_loopback() || peer == own)) {
             return Err(Error::DestinationIpProhibited);
         }
     }
-    // A request that waits for more of itself gains nothing.
+    // Delaying small writes gains nothing for a request.
     stream.set_nodelay(true).map_err(|error| fault::connect(&error))?;
     Ok(stream)
 }
 
 async fn encrypt(
     outbound: &Outbound,
-    target: &Target,
+    target: &RequestTarget,
     stream: TcpStream,
     until: Instant,
-) -> Result<Connection, Error> {
+) -> Result<DialedStream, Error> {
     if target.scheme == Scheme::Http {
-        return Ok(Connection::Clear(stream));
+        return Ok(DialedStream::Clear(stream));
     }
     let tls = outbound.tls().ok_or(Error::ConfigurationError)?;
     let name = match target.address() {
@@ -127,28 +126,7 @@ async fn encrypt(
     };
     let encrypted = tokio::time::timeout_at(until.into(), tls.connect(name, stream)).await;
     let encrypted = encrypted.map_err(|_| Error::ConnectionTimeout)?;
-    encrypted.map(Box::new).map(Connection::Encrypted).map_err(|error| fault::tls(&error))
-}
-
-/// How TLS is spoken, and whom it trusts: the system's authorities, and these in DER. `None` where
-/// there is nobody to trust.
-pub(super) fn tls(authorities: &[Vec<u8>]) -> Option<TlsConnector> {
-    let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    let own = authorities.iter().map(|der| CertificateDer::from(der.clone()));
-    roots.add_parsable_certificates(own);
-    if roots.is_empty() {
-        tracing::warn!("no certificate authority is known: no request can go over https");
-        return None;
-    }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .inspect_err(|error| tracing::warn!(%error, "TLS cannot be set up"))
-        .ok()?;
-    let mut config = config.with_root_certificates(roots).with_no_client_auth();
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Some(TlsConnector::from(Arc::new(config)))
+    encrypted.map(Box::new).map(DialedStream::Encrypted).map_err(|error| fault::tls(&error))
 }
 
 macro_rules! through {
@@ -166,7 +144,7 @@ macro_rules! through {
     };
 }
 
-impl AsyncRead for Connection {
+impl AsyncRead for DialedStream {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -176,7 +154,7 @@ impl AsyncRead for Connection {
     }
 }
 
-impl AsyncWrite for Connection {
+impl AsyncWrite for DialedStream {
     fn poll_write(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,

@@ -1,11 +1,11 @@
-//! What went wrong with a request, in the words of `wasi:http`. None of them has an address or a
-//! message of the system in it: those are not the guest's business.
+//! Failures of requests as `wasi:http` errors. None carries an address or a system message, because
+//! guests must not see those.
 
 use std::io;
 
 use wasmtime_wasi_http::Error;
 
-/// Why nobody could be connected to.
+/// Maps a failed connection attempt.
 pub(super) fn connect(error: &io::Error) -> Error {
     match error.kind() {
         io::ErrorKind::ConnectionRefused => Error::ConnectionRefused,
@@ -17,7 +17,7 @@ pub(super) fn connect(error: &io::Error) -> Error {
     }
 }
 
-/// Why TLS did not come about.
+/// Maps a failed TLS handshake.
 pub(super) fn tls(error: &io::Error) -> Error {
     let source = error.get_ref().and_then(|source| source.downcast_ref::<rustls::Error>());
     match source {
@@ -30,7 +30,7 @@ pub(super) fn tls(error: &io::Error) -> Error {
     }
 }
 
-/// Why an exchange broke off. `header_bytes` is the limit on a section of headers.
+/// Maps a failed exchange. `header_bytes` is the limit on a header section.
 pub(super) fn exchange(error: &hyper::Error, header_bytes: u64) -> Error {
     let source = std::error::Error::source(error);
     let source = source.and_then(|source| source.downcast_ref::<io::Error>());
@@ -48,7 +48,7 @@ pub(super) fn exchange(error: &hyper::Error, header_bytes: u64) -> Error {
     }
 }
 
-/// The code of `wasi:http` for it.
+/// Returns the `wasi:http` code of an error.
 pub(super) fn code(error: &Error) -> &'static str {
     match error {
         Error::DnsTimeout => "DNS-timeout",

@@ -1,33 +1,34 @@
-//! Names that are being looked up: few of each worker's, and of all no more than there are threads
-//! for it.
+//! Limits on concurrent name lookups: a few for each worker, and as many in total as there are
+//! lookup threads.
 //!
-//! A call that looks a name up cannot be broken off: it holds its place until it returns, however
-//! long ago whoever asked has gone. Who has no place waits outside of the threads' own queue, which
-//! has no bound and no order among workers, and gives up when its time to connect is over.
+//! A lookup cannot be cancelled. It holds its permit until it returns, even if the request that
+//! started it is long gone. Requests without a permit wait here and not in the thread pool's own
+//! queue, which is unbounded and not fair among workers. A waiting request gives up at its connect
+//! timeout.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 
-/// Names that are looked up at a time, which is also the number of threads that do so.
+/// Maximum concurrent lookups, which is also the number of lookup threads.
 pub(super) const ALL: usize = 64;
 
-/// Those of one worker, whichever of its instances asked for them.
+/// Maximum concurrent lookups of one worker, across its instances.
 const EACH: usize = 4;
 
-/// Whose instance asks: the runtime and its worker.
-pub(crate) type Worker = Arc<str>;
+/// The runtime id and worker id of an instance.
+pub(crate) type WorkerKey = Arc<str>;
 
-/// See the module's documentation.
+/// The permits for lookups.
 pub(super) struct Lookups {
     all: Arc<Semaphore>,
-    /// Of those that look names up, or wait to.
-    workers: Mutex<HashMap<Worker, Weak<Semaphore>>>,
+    /// The workers that have lookups in flight or waiting.
+    workers: Mutex<HashMap<WorkerKey, Weak<Semaphore>>>,
 }
 
-/// A place for looking up one name.
-pub(super) struct Place {
+/// Permission for one lookup.
+pub(super) struct LookupPermit {
     _own: OwnedSemaphorePermit,
     _all: OwnedSemaphorePermit,
 }
@@ -39,15 +40,16 @@ impl Default for Lookups {
 }
 
 impl Lookups {
-    /// Waits for a place.
-    pub(super) async fn place(&self, worker: &Worker) -> Result<Place, AcquireError> {
-        // Its own first: one that has too many under way takes no place from others while it waits.
+    /// Waits for a permit.
+    pub(super) async fn acquire(&self, worker: &WorkerKey) -> Result<LookupPermit, AcquireError> {
+        // The worker's own permit comes first, so that a worker with too many lookups does not hold
+        // a shared permit while it waits.
         let own = self.of(worker).acquire_owned().await?;
         let all = self.all.clone().acquire_owned().await?;
-        Ok(Place { _own: own, _all: all })
+        Ok(LookupPermit { _own: own, _all: all })
     }
 
-    fn of(&self, worker: &Worker) -> Arc<Semaphore> {
+    fn of(&self, worker: &WorkerKey) -> Arc<Semaphore> {
         let mut workers = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(own) = workers.get(worker).and_then(Weak::upgrade) {
             return own;
@@ -73,21 +75,21 @@ mod tests {
     use wasmtime_wasi_http::{Error, WasiHttpHooks};
 
     use super::*;
-    use crate::egress::{Caller, HttpAccess, Outbound, Resolver};
+    use crate::egress::{HttpAccess, HttpCaller, Outbound, Resolver};
     use crate::guest::turn::{RecordError, RequestLog};
 
-    /// Knows `known.test`; whoever asks for anything else waits until it is let go.
+    /// Resolves `known.test` at once. All other lookups block until they are released.
     #[derive(Default)]
-    struct Stuck {
-        asked: Mutex<usize>,
+    struct StuckResolver {
+        started: Mutex<usize>,
         is_over: Mutex<bool>,
         over: Condvar,
     }
 
-    impl Resolver for Stuck {
+    impl Resolver for StuckResolver {
         fn addresses(&self, name: &str) -> io::Result<Vec<IpAddr>> {
             if name != "known.test" {
-                *self.asked.lock().unwrap() += 1;
+                *self.started.lock().unwrap() += 1;
                 let is_over = self.is_over.lock().unwrap();
                 drop(self.over.wait_while(is_over, |is_over| !*is_over).unwrap());
             }
@@ -95,22 +97,22 @@ mod tests {
         }
     }
 
-    impl Stuck {
-        fn asked(&self) -> usize {
-            *self.asked.lock().unwrap()
+    impl StuckResolver {
+        fn started(&self) -> usize {
+            *self.started.lock().unwrap()
         }
 
-        fn let_go(&self) {
+        fn release(&self) {
             *self.is_over.lock().unwrap() = true;
             self.over.notify_all();
         }
     }
 
-    /// Takes note of nothing.
-    struct Forgetful;
+    /// Records nothing.
+    struct DiscardLog;
 
     #[async_trait::async_trait]
-    impl RequestLog for Forgetful {
+    impl RequestLog for DiscardLog {
         async fn before_leaving(&self) -> Result<(), RecordError> {
             Ok(())
         }
@@ -118,29 +120,31 @@ mod tests {
         fn record(&self, _request: RequestRecord) {}
     }
 
-    fn instance(outbound: &Outbound, worker: &str) -> Caller {
+    fn instance(outbound: &Outbound, worker: &str) -> HttpCaller {
         let grants = vec!["http://known.test".parse().unwrap(), "http://a.test".parse().unwrap()];
         let access = HttpAccess { grants, ..HttpAccess::default() };
         let limits = Limits { http_wait_ms: 1_000, ..Limits::default() };
-        Caller::new(outbound.clone(), worker.into(), access, limits, Arc::new(Forgetful)).unwrap()
+        HttpCaller::new(outbound.clone(), worker.into(), access, limits, Arc::new(DiscardLog))
+            .unwrap()
     }
 
-    /// Why a request came to nothing.
-    async fn asking(caller: &mut Caller, url: &str) -> Error {
+    /// Returns the error of a request that fails.
+    async fn request_error(caller: &mut HttpCaller, url: &str) -> Error {
         let body = Empty::new().map_err(|never| match never {}).boxed_unsync();
         let request = http::Request::get(url).body(body).unwrap();
         let sent = caller.send_request(request, None, Box::new(async { Ok(()) }));
         Pin::from(sent).await.err().unwrap()
     }
 
-    /// So many workers ask for a name that never comes, and are gone after their deadline.
+    /// Starts requests of several workers for a name that never resolves, and drops them at their
+    /// deadline.
     async fn short_turns(outbound: &Outbound, workers: impl Iterator<Item = usize>) {
         let mut turns = JoinSet::new();
         for worker in workers {
             for _ in 0..8 {
                 let mut caller = instance(outbound, &worker.to_string());
                 turns.spawn(async move {
-                    let asking = asking(&mut caller, "http://a.test/");
+                    let asking = request_error(&mut caller, "http://a.test/");
                     let _ = tokio::time::timeout(Duration::from_millis(30), asking).await;
                 });
             }
@@ -149,33 +153,33 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_worker_whose_names_are_never_found_leaves_others_their_places() {
-        let names = Arc::new(Stuck::default());
+    async fn stuck_lookups_of_one_worker_leave_permits_for_others() {
+        let names = Arc::new(StuckResolver::default());
         let outbound = Outbound::new(names.clone(), Vec::new());
         for _ in 0..20 {
             short_turns(&outbound, 0..1).await;
         }
-        let error = asking(&mut instance(&outbound, "other"), "http://known.test/").await;
-        let asked = names.asked();
-        names.let_go();
+        let error = request_error(&mut instance(&outbound, "other"), "http://known.test/").await;
+        let started = names.started();
+        names.release();
         assert!(matches!(error, Error::DestinationIpProhibited), "{error:?}");
-        assert_eq!(asked, EACH, "its instances have places of their own");
+        assert_eq!(started, EACH, "each instance of the worker got permits of its own");
     }
 
     #[tokio::test]
-    async fn where_all_places_are_taken_asking_ends_when_its_time_is_over() {
-        let names = Arc::new(Stuck::default());
+    async fn a_lookup_without_a_permit_ends_at_the_connect_timeout() {
+        let names = Arc::new(StuckResolver::default());
         let outbound = Outbound::new(names.clone(), Vec::new());
         for _ in 0..2 {
             short_turns(&outbound, 0..ALL / EACH + 4).await;
         }
-        let error = asking(&mut instance(&outbound, "other"), "http://known.test/").await;
+        let error = request_error(&mut instance(&outbound, "other"), "http://known.test/").await;
         assert!(matches!(error, Error::DnsTimeout), "{error:?}");
-        names.let_go();
-        // None of those that gave up is in the way, or asked for all the same.
-        let error = asking(&mut instance(&outbound, "other"), "http://known.test/").await;
+        names.release();
+        // Abandoned requests neither block others nor start their lookups later.
+        let error = request_error(&mut instance(&outbound, "other"), "http://known.test/").await;
         assert!(matches!(error, Error::DestinationIpProhibited), "{error:?}");
-        assert_eq!(names.asked(), ALL);
-        assert!(outbound.0.lookups.workers.lock().unwrap().len() <= ALL / EACH + 5);
+        assert_eq!(names.started(), ALL);
+        assert!(outbound.lookups().workers.lock().unwrap().len() <= ALL / EACH + 5);
     }
 }

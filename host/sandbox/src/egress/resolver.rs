@@ -1,19 +1,19 @@
-//! Which addresses a name has.
+//! Name resolution.
 
 use std::io;
 use std::net::{IpAddr, ToSocketAddrs};
 
-/// Looks names up. What it finds is checked before anything is dialled, and looked up no second
-/// time.
+/// Resolves names. The addresses are checked before any is dialled, and the name is not resolved
+/// again.
 pub trait Resolver: Send + Sync {
-    /// All addresses of a name. May block.
+    /// Returns all addresses of a name. May block.
     ///
     /// # Errors
-    /// Where there are none, or nobody could be asked.
+    /// If the name has no address or the lookup fails.
     fn addresses(&self, name: &str) -> io::Result<Vec<IpAddr>>;
 }
 
-/// The system's own: hosts file, DNS, whatever it is set to.
+/// The system's resolver: the hosts file, DNS, and what else is configured.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemResolver;
 

@@ -1,17 +1,17 @@
-//! A secret of the operator, and the hosts that may be told.
+//! A secret of the operator and the hosts that may receive it.
 
 use std::fmt;
 use std::sync::Arc;
 
 use skep_protocol::{HttpGrant, Scheme};
 
-/// The shortest: anything less would be found in answers by chance, and guessed.
+/// Minimum bytes. A shorter value could be guessed, and would occur in responses by chance.
 const SHORTEST: usize = 8;
 
-/// The longest: it has to go into a header.
+/// Maximum bytes. The value has to fit into a header.
 const LONGEST: usize = 8_192;
 
-/// A secret that workers may be granted. It reaches no worker: see [`HttpAccess`].
+/// A secret that can be granted to workers, which never see its value: see [`HttpAccess`].
 ///
 /// [`HttpAccess`]: super::HttpAccess
 #[derive(Clone)]
@@ -20,17 +20,17 @@ pub struct OperatorSecret {
     hosts: Arc<[HttpGrant]>,
 }
 
-/// The text cannot be a secret. It is not repeated.
+/// The value cannot be a secret. The message does not repeat it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a secret is {SHORTEST} to {LONGEST} printable characters of ASCII, without spaces")]
+#[error("a secret must be {SHORTEST} to {LONGEST} printable ASCII characters without spaces")]
 pub struct SecretError;
 
 impl OperatorSecret {
-    /// A secret and where it may be sent: `methods` and `inner` of these are heeded as well, the
-    /// latter in that a request needs a grant of its own to get there.
+    /// Creates a secret that may be sent to `hosts`. The methods of a host grant apply. Its `inner`
+    /// flag applies too, but the request also needs a grant of its own for a non-public address.
     ///
     /// # Errors
-    /// Where it could not stand in a header, or is too short to be one.
+    /// If the value is too short or cannot be put into a header.
     pub fn new(value: &str, hosts: Vec<HttpGrant>) -> Result<Self, SecretError> {
         let printable = value.bytes().all(|c| (0x21..0x7f).contains(&c));
         if !printable || !(SHORTEST..=LONGEST).contains(&value.len()) {
@@ -43,13 +43,13 @@ impl OperatorSecret {
         &self.value
     }
 
-    /// Whether it may be sent there.
+    /// Returns true if the secret may be sent with this request.
     pub(super) fn is_for(&self, method: &str, scheme: Scheme, host: &str, port: u16) -> bool {
         self.hosts.iter().any(|allowed| allowed.covers(method, scheme, host, port))
     }
 
-    /// Whether the host may be told it, by whatever method and at whatever port.
-    pub(super) fn is_known_to(&self, host: &str) -> bool {
+    /// Returns true if the secret may be sent to `host`, by any method and port.
+    pub(super) fn may_reach(&self, host: &str) -> bool {
         self.hosts.iter().any(|allowed| allowed.host.covers(host))
     }
 }
@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_secret_is_not_shown() {
+    fn debug_output_does_not_show_the_secret() {
         let secret = OperatorSecret::new("hunter2-hunter2", vec!["https://a.b".parse().unwrap()]);
         let shown = format!("{secret:?}");
         assert!(!shown.contains("hunter2") && shown.contains("a.b"), "{shown}");

@@ -1,5 +1,5 @@
-//! Whom a request is for, in one spelling. What different programs would read differently is not
-//! guessed at: it is refused.
+//! The target of a request in one canonical spelling. A URI that programs could interpret
+//! differently is refused.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -7,26 +7,26 @@ use std::net::IpAddr;
 use http::Uri;
 use skep_protocol::{HostPattern, HttpGrant, Scheme};
 
-/// Where a request goes: what the grant is asked about is what is resolved, dialled, named in TLS
-/// and written into the Host header.
+/// A request's destination. The same value is checked against grants, resolved, dialled, verified
+/// by TLS and written into the Host header.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Target {
+pub(super) struct RequestTarget {
     pub(super) scheme: Scheme,
-    /// A lower-case name without a dot at its end, or an address without brackets.
+    /// A lower-case name without a trailing dot, or an address without brackets.
     pub(super) host: String,
     pub(super) port: u16,
 }
 
-/// There is no telling whom the request is for.
+/// The target of a request is ambiguous.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Ambiguous;
 
-impl Target {
+impl RequestTarget {
     /// Reads a request's URI.
     pub(super) fn of(uri: &Uri) -> Result<Self, Ambiguous> {
         let scheme: Scheme = uri.scheme_str().and_then(|s| s.parse().ok()).ok_or(Ambiguous)?;
         let authority = uri.authority().ok_or(Ambiguous)?.as_str();
-        // A name, a password: `https://api.example.com@127.0.0.1`.
+        // User information, as in `https://api.example.com@127.0.0.1`.
         if authority.contains('@') {
             return Err(Ambiguous);
         }
@@ -43,8 +43,8 @@ impl Target {
             Some(_) => return Err(Ambiguous),
         };
         let host = host.strip_suffix('.').unwrap_or(host);
-        // Names and addresses as a grant may have them: no decimal, octal, hexadecimal or short
-        // form of an address, no zone, nothing percent-encoded.
+        // Accept only names and addresses that a grant may contain: no decimal, octal, hexadecimal
+        // or short form of an address, no zone, no percent-encoding.
         let pattern: HostPattern = host.parse().map_err(|_| Ambiguous)?;
         if pattern.as_str().starts_with('*') {
             return Err(Ambiguous);
@@ -57,12 +57,12 @@ impl Target {
         Ok(Self { scheme, host, port })
     }
 
-    /// The address, if it is one that is written out.
+    /// Returns the address if the host is one.
     pub(super) fn address(&self) -> Option<IpAddr> {
         self.host.parse().ok()
     }
 
-    /// The value of the Host header.
+    /// Returns the value of the Host header.
     pub(super) fn authority(&self) -> String {
         let host = match self.address() {
             Some(IpAddr::V6(address)) => format!("[{address}]"),
@@ -71,7 +71,7 @@ impl Target {
         if self.port == self.scheme.port() { host } else { format!("{host}:{}", self.port) }
     }
 
-    /// The grant that allows this and nothing else.
+    /// Returns the narrowest grant that allows this target.
     pub(super) fn grant(&self, inner: bool) -> Option<HttpGrant> {
         let host = match self.address() {
             Some(IpAddr::V6(address)) => format!("[{address}]"),
@@ -84,7 +84,7 @@ impl Target {
     }
 }
 
-impl fmt::Display for Target {
+impl fmt::Display for RequestTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}://{}", self.scheme, self.authority())
     }
@@ -95,11 +95,11 @@ mod tests {
     use super::*;
 
     fn target(uri: &str) -> Result<String, Ambiguous> {
-        Target::of(&uri.parse().unwrap()).map(|target| target.to_string())
+        RequestTarget::of(&uri.parse().unwrap()).map(|target| target.to_string())
     }
 
     #[test]
-    fn one_host_has_one_spelling() {
+    fn targets_are_canonical() {
         for (uri, one) in [
             ("https://example.com/x", "https://example.com"),
             ("https://EXAMPLE.com./x", "https://example.com"),
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_be_read_in_two_ways_is_refused() {
+    fn ambiguous_targets_are_refused() {
         for uri in [
             "/relative",
             "https://example.com@127.0.0.1/",
@@ -135,9 +135,9 @@ mod tests {
             "http://example.com:65536/",
         ] {
             let Ok(uri) = uri.parse::<Uri>() else { continue };
-            assert_eq!(Target::of(&uri), Err(Ambiguous), "{uri}");
+            assert_eq!(RequestTarget::of(&uri), Err(Ambiguous), "{uri}");
         }
-        // The library does not even make a URI of these.
+        // The library does not parse these as URIs.
         for uri in ["http://[fe80::1%25lo]/", "http://exämple.com/", "http://a b/"] {
             assert!(uri.parse::<Uri>().is_err() || target(uri).is_err(), "{uri}");
         }
@@ -146,7 +146,7 @@ mod tests {
     #[test]
     fn the_grant_for_a_target_covers_it() {
         for uri in ["https://example.com", "http://127.0.0.1:8080", "https://[::1]:7"] {
-            let target = Target::of(&uri.parse().unwrap()).unwrap();
+            let target = RequestTarget::of(&uri.parse().unwrap()).unwrap();
             let grant = target.grant(true).unwrap();
             assert!(grant.covers("GET", target.scheme, &target.host, target.port), "{uri}");
             let read: HttpGrant = grant.to_string().parse().unwrap();

@@ -1,7 +1,7 @@
-//! Where a guest's file calls run, and how many are still under way.
+//! The file calls of a guest, and the number in flight.
 //!
-//! A call that was started cannot be taken back: a write goes on after its guest was killed. So
-//! calls are counted, and whoever wants to reuse the directory waits for the count to reach zero.
+//! A call that has started cannot be cancelled: a write continues after its guest is killed. Calls
+//! are therefore counted, and the next user of a directory waits until the count is zero.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -11,23 +11,23 @@ use std::task::{Context, Poll, ready};
 
 use tokio::task::JoinHandle;
 
-/// How a guest's file calls are made.
+/// Starts a guest's file calls and counts those in flight.
 #[derive(Clone, Debug)]
 pub struct FileCalls {
     place: FileThread,
     under_way: Arc<AtomicUsize>,
 }
 
-/// On which thread.
+/// The thread that runs a file call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FileThread {
-    /// On the guest's own thread: quickest, and right where the process serves one guest.
+    /// The guest's own thread. This is the fastest, and right if the process serves one guest.
     Inline,
-    /// On the blocking pool, so that a slow disk holds up no other guest.
+    /// The blocking pool, so that a slow disk does not block other guests.
     Pool,
 }
 
-/// A call that was started.
+/// A call that has started.
 #[derive(Debug)]
 pub(crate) enum Call<T> {
     Done(Option<T>),
@@ -35,17 +35,17 @@ pub(crate) enum Call<T> {
 }
 
 impl FileCalls {
-    /// Calls made in `place`.
+    /// Runs calls on `place`.
     pub fn new(place: FileThread) -> Self {
         Self { place, under_way: Arc::default() }
     }
 
-    /// How many calls have been started and are not done.
+    /// Returns the number of calls in flight.
     pub fn under_way(&self) -> usize {
         self.under_way.load(Ordering::SeqCst)
     }
 
-    /// Starts a call. It runs to its end even if the returned future is dropped.
+    /// Starts a call. It runs to completion even if the returned future is dropped.
     pub(crate) fn start<T: Send + 'static>(
         &self,
         call: impl FnOnce() -> T + Send + 'static,
@@ -80,7 +80,7 @@ impl<T: Unpin> Future for Call<T> {
             Self::Done(value) => Poll::Ready(value.take().expect("a call is awaited once")),
             Self::UnderWay(handle) => Poll::Ready(match ready!(Pin::new(handle).poll(cx)) {
                 Ok(value) => value,
-                // Nobody aborts these tasks, so the only way to fail is to panic.
+                // These tasks are never aborted, so a join error is a panic.
                 Err(error) => std::panic::resume_unwind(error.into_panic()),
             }),
         }

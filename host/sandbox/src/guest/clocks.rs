@@ -1,9 +1,9 @@
-//! The guest's clocks: the host's, or virtual ones that make every run the same.
+//! The guest's clocks: the host's, or virtual clocks that make every run the same.
 //!
-//! A clock that stood still would make a guest that waits until a time spin for ever, and a sleep
-//! wait in earnest. So virtual time moves: a microsecond at each reading, and by the whole duration
-//! at a sleep, which then does not wait. Where a guest waits for several timers at once, time moves
-//! to the earliest of them.
+//! If virtual time stood still, a guest that polls the clock would loop forever and a sleep would
+//! never end. Each reading therefore advances it by a microsecond, and a sleep advances it by its
+//! whole duration without waiting. If a guest waits for several timers, time advances to the
+//! earliest.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,7 +11,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use wasmtime_wasi_io::poll::Pollable;
 
-/// When virtual time begins: 2000-01-01T00:00:00Z. Also every file's time in a deterministic run.
+/// The start of virtual time: 2000-01-01T00:00:00Z. It is also the time of every file in a
+/// deterministic run.
 pub(crate) const VIRTUAL_EPOCH: Duration = Duration::from_secs(946_684_800);
 
 const READING: Duration = Duration::from_micros(1);
@@ -23,7 +24,7 @@ pub(crate) enum Clocks {
     Virtual(Arc<Mutex<VirtualTime>>),
 }
 
-/// Virtual time since the run began, and the timers that are being waited for.
+/// Virtual time since the run began, and the timers that a guest is waiting for.
 #[derive(Debug, Default)]
 pub(crate) struct VirtualTime {
     elapsed: Duration,
@@ -44,7 +45,7 @@ impl Clocks {
         matches!(self, Self::Virtual(_))
     }
 
-    /// Time since the run began.
+    /// Returns the time since the run began.
     pub(crate) fn monotonic(&self) -> Duration {
         match self {
             Self::Host { started } => started.elapsed(),
@@ -56,7 +57,7 @@ impl Clocks {
         }
     }
 
-    /// Time since 1970.
+    /// Returns the time since 1970.
     pub(crate) fn wall(&self) -> Duration {
         match self {
             Self::Host { .. } => {
@@ -66,7 +67,7 @@ impl Clocks {
         }
     }
 
-    /// What both clocks can tell apart.
+    /// Returns the resolution of both clocks.
     pub(crate) fn resolution(&self) -> Duration {
         match self {
             Self::Host { .. } => Duration::from_nanos(1),
@@ -74,7 +75,7 @@ impl Clocks {
         }
     }
 
-    /// A timer that is ready once the monotonic clock has reached `when`.
+    /// Returns a timer that is ready once the monotonic clock reaches `when`.
     pub(crate) fn timer_at(&self, when: Duration) -> Timer {
         match self {
             Self::Host { started } => Timer::Host { at: started.checked_add(when), polled: false },
@@ -82,17 +83,17 @@ impl Clocks {
         }
     }
 
-    /// A timer that is ready after `duration`.
+    /// Returns a timer that is ready after `duration`.
     pub(crate) fn timer_after(&self, duration: Duration) -> Timer {
         self.timer_at(self.monotonic().saturating_add(duration))
     }
 }
 
-/// Something a guest can wait for.
+/// A timer that a guest can wait for.
 pub(crate) enum Timer {
-    /// `None` lies beyond what the host can represent, and is never ready.
+    /// `None` is beyond the range of the host's clock, and is never ready.
     Host { at: Option<Instant>, polled: bool },
-    /// Ready when virtual time has reached `at`.
+    /// Ready once virtual time reaches `at`.
     Virtual { time: Arc<Mutex<VirtualTime>>, at: Duration },
 }
 
@@ -102,7 +103,7 @@ impl Pollable for Timer {
         match self {
             Self::Host { at: None, .. } => std::future::pending().await,
             Self::Host { at: Some(at), polled } => {
-                // A guest that polls a past timer in a loop must still let others be polled.
+                // A guest that polls an expired timer in a loop must still let other guests run.
                 if *at <= Instant::now() && !*polled {
                     *polled = true;
                     tokio::task::yield_now().await;
@@ -115,9 +116,9 @@ impl Pollable for Timer {
 }
 
 async fn wait_virtually(time: &Arc<Mutex<VirtualTime>>, at: Duration) {
-    let waiting = Waiting::enter(time, at);
+    let waiting = VirtualTimer::enter(time, at);
     loop {
-        // Whatever else is waited for gets its turn first, and registers its own timer.
+        // Other timers in the same wait are polled first and register themselves.
         tokio::task::yield_now().await;
         let mut now = lock(time);
         if now.elapsed < at && now.timers.first() == Some(&waiting.key) {
@@ -129,12 +130,12 @@ async fn wait_virtually(time: &Arc<Mutex<VirtualTime>>, at: Duration) {
     }
 }
 
-struct Waiting<'a> {
+struct VirtualTimer<'a> {
     time: &'a Mutex<VirtualTime>,
     key: (Duration, u64),
 }
 
-impl<'a> Waiting<'a> {
+impl<'a> VirtualTimer<'a> {
     fn enter(time: &'a Mutex<VirtualTime>, at: Duration) -> Self {
         let mut now = lock(time);
         now.next += 1;
@@ -144,7 +145,7 @@ impl<'a> Waiting<'a> {
     }
 }
 
-impl Drop for Waiting<'_> {
+impl Drop for VirtualTimer<'_> {
     fn drop(&mut self) {
         lock(self.time).timers.remove(&self.key);
     }
@@ -167,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn a_virtual_sleep_takes_no_time_and_moves_the_clock_by_all_of_it() {
+    fn a_virtual_sleep_advances_the_clock_without_waiting() {
         let clocks = Clocks::virtual_time();
         let before = clocks.monotonic();
         let began = Instant::now();
@@ -177,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn of_several_virtual_timers_the_earliest_fires_alone() {
+    fn only_the_earliest_virtual_timer_fires() {
         let clocks = Clocks::virtual_time();
         let (mut late, mut soon) = (
             clocks.timer_after(Duration::from_secs(60)),

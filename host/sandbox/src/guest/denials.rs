@@ -1,29 +1,29 @@
-//! What a guest asked for and was not granted.
+//! Accesses that a guest requested without a grant.
 
 use skep_protocol::Denial;
 
-/// Denials that are told of one turn. One that is denied everything would fill its transcript.
+/// Maximum denials reported per turn, so that a guest cannot fill its transcript with them.
 pub(crate) const MOST: usize = 32;
 
-/// What a guest asked for and was not granted, once each.
+/// The distinct denials of one turn.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Denials(Vec<Denied>);
 
-/// One thing that a guest was denied.
+/// One denied access.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Denied {
-    /// Where it asked.
+    /// The interface that the guest called.
     pub interface: &'static str,
-    /// For what, and what would allow it.
+    /// The access that it wanted, and the grant that would allow it.
     pub denial: Denial,
 }
 
-/// Where files are asked for, and what is said of a directory that may only be read.
+/// The interface of file calls, and the text of a denied write to a read-only directory.
 const FILES: &str = "wasi:filesystem/types";
 const WRITING: &str = "writing to ";
 
 impl Denied {
-    /// The guest's directory that it wanted to change and may only read.
+    /// Returns the guest path of a read-only directory that the guest tried to change.
     pub fn directory(&self) -> Option<&str> {
         let wanted = self.denial.wanted.as_deref().filter(|_| self.interface == FILES);
         wanted?.strip_prefix(WRITING)
@@ -31,22 +31,23 @@ impl Denied {
 }
 
 impl Denials {
-    /// In order of the first denial, 32 at most.
+    /// Iterates in order of first occurrence, over 32 denials at most.
     pub fn iter(&self) -> impl Iterator<Item = &Denied> {
         self.0.iter()
     }
 
-    /// Whether nothing was denied.
+    /// True if nothing was denied.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// A call of an interface that nothing would allow.
+    /// Records a call of an interface that no grant would allow.
     pub(crate) fn record(&mut self, interface: &'static str) {
         self.record_as(interface, Denial::default());
     }
 
-    /// A change of a directory that may only be read. Who knows what it is adds what would allow it.
+    /// Records an attempt to change a read-only directory. The caller adds the grant that would
+    /// allow it.
     pub(crate) fn record_writing(&mut self, guest: &str) {
         let wanted = Some(format!("{WRITING}{guest}"));
         self.record_as(FILES, Denial { wanted, grant: None });
@@ -67,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_denial_is_told_once_and_not_too_many() {
+    fn denials_are_deduplicated_and_bounded() {
         let mut denials = Denials::default();
         for round in 0..100 {
             denials.record("wasi:sockets/tcp");

@@ -1,5 +1,4 @@
-//! The guest's randomness: seeded by the host's system, or by a number for a run that can be
-//! repeated.
+//! The guest's random numbers, seeded by the operating system or by a number for repeatable runs.
 
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
@@ -8,14 +7,15 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 pub(crate) struct Random(ChaCha20Rng);
 
 impl Random {
-    /// Seeded by the operating system.
+    /// Seeds the generator from the operating system.
     pub(crate) fn from_system() -> Result<Self, getrandom::Error> {
         let mut seed = [0; 32];
         getrandom::fill(&mut seed)?;
         Ok(Self(ChaCha20Rng::from_seed(seed)))
     }
 
-    /// The same numbers for the same seed, on every host and in every release.
+    /// Seeds the generator with a number. The sequence is the same on every host and in every
+    /// release.
     pub(crate) fn from_seed(seed: u64) -> Self {
         Self(ChaCha20Rng::seed_from_u64(seed))
     }

@@ -1,14 +1,15 @@
-//! The guest's standard streams: bounded queues with a thread on the host's side.
+//! The guest's standard streams: bounded queues, each served by a host thread.
 //!
-//! Never the inherited streams themselves. A write to a pipe that nobody reads blocks its thread,
-//! and with it whatever was to end the guest; here only the writer thread blocks, the queue fills
-//! up, and the guest waits as for any slow reader. Standard input is read when the guest asks for
-//! it and not before, so that what the guest leaves is there for the next program.
+//! Guests never get the inherited streams. A write to a pipe without a reader blocks its thread,
+//! and would block the code that has to end the guest. Here only the writer thread blocks, the
+//! queue fills up, and the guest waits as for any slow reader. Standard input is read only on
+//! demand, so that input the guest leaves unread remains for the next program.
 //!
-//! What is captured or goes to a log has no slow reader, so its queue never fills.
+//! The queue of a captured or logged stream never fills, because there is no slow reader.
 //!
-//! An error of the host's stream is the guest's: a full disk is one to write to, and what cannot be
-//! read is no end of the input. Only a closed pipe is no error, since it is its reader's choice.
+//! A guest sees the errors of the host's stream: a full disk fails its writes, and a failed read is
+//! not reported as the end of input. A closed pipe is not an error, because closing it is the
+//! reader's choice.
 
 mod lines;
 
@@ -27,50 +28,50 @@ use wasmtime_wasi_io::streams::{InputStream, OutputStream, StreamError, StreamRe
 
 pub use lines::{LINE_BYTES, LineSink};
 
-use lines::Lines;
+use lines::LineSplitter;
 
-/// Bytes under way in one stream.
+/// Maximum bytes in one queue.
 const CAPACITY: usize = 256 << 10;
 
-/// Bytes read from the host at once.
+/// Maximum bytes of one read from the host.
 const CHUNK: usize = 64 << 10;
 
 #[derive(Debug)]
-struct Queue {
+struct StreamQueue {
     bytes: VecDeque<u8>,
-    /// The sending side will send no more.
+    /// The sending side has finished.
     ended: bool,
-    /// Why no more is read or written on the host's side.
+    /// The error that ended the host's side.
     failure: Option<io::Error>,
-    /// The guest waits for input.
+    /// The guest is waiting for input.
     wanted: bool,
-    /// The host's thread is writing what it took.
+    /// The host thread is writing bytes that it took from the queue.
     writing: bool,
 }
 
 #[derive(Debug)]
 struct Pipe {
-    queue: Mutex<Queue>,
+    queue: Mutex<StreamQueue>,
     guest: Notify,
     host: Condvar,
-    /// Bytes that passed.
+    /// Bytes transferred.
     total: AtomicU64,
     terminal: bool,
     overflow: Overflow,
-    lines: Option<Lines>,
+    lines: Option<LineSplitter>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
 enum Overflow {
     /// The guest waits.
     Wait,
-    /// What is over is counted and thrown away.
+    /// Excess bytes are counted and discarded.
     Discard { limit: usize },
 }
 
-impl Queue {
-    /// Whether the guest may write on. What the host's stream failed with is said each time: a guest
-    /// that tries again is not to take its second write for a better one.
+impl StreamQueue {
+    /// Fails if the guest cannot write. The host's error is repeated on each call, so that a retry
+    /// does not look like a success.
     fn writable(&self) -> StreamResult<()> {
         match &self.failure {
             None => Ok(()),
@@ -79,8 +80,8 @@ impl Queue {
         }
     }
 
-    /// Why there is nothing to read and will be nothing, or `Ok` while there may be more. The error
-    /// is said each time, or a guest that reads on would take a part of its input for all of it.
+    /// Returns `Ok` while more input may come. The host's error is repeated on each call, so that a
+    /// guest does not mistake partial input for all of it.
     fn readable(&self) -> StreamResult<()> {
         match &self.failure {
             Some(error) => Err(StreamError::LastOperationFailed(copy(error).into())),
@@ -94,7 +95,7 @@ fn is_closed_pipe(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::BrokenPipe
 }
 
-/// The same error once more.
+/// Copies an error.
 fn copy(error: &io::Error) -> io::Error {
     match error.raw_os_error() {
         Some(code) => io::Error::from_raw_os_error(code),
@@ -107,9 +108,9 @@ impl Pipe {
         Arc::new(Self::open(terminal, overflow, None))
     }
 
-    fn open(terminal: bool, overflow: Overflow, lines: Option<Lines>) -> Self {
+    fn open(terminal: bool, overflow: Overflow, lines: Option<LineSplitter>) -> Self {
         Self {
-            queue: Mutex::new(Queue {
+            queue: Mutex::new(StreamQueue {
                 bytes: VecDeque::new(),
                 ended: false,
                 failure: None,
@@ -125,15 +126,15 @@ impl Pipe {
         }
     }
 
-    fn queue(&self) -> MutexGuard<'_, Queue> {
+    fn queue(&self) -> MutexGuard<'_, StreamQueue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn wait<'a>(&self, queue: MutexGuard<'a, Queue>) -> MutexGuard<'a, Queue> {
+    fn wait<'a>(&self, queue: MutexGuard<'a, StreamQueue>) -> MutexGuard<'a, StreamQueue> {
         self.host.wait(queue).unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Ends the host's side for good.
+    /// Ends the host's side with an error.
     fn fail(&self, error: io::Error) {
         let mut queue = self.queue();
         queue.failure = Some(error);
@@ -143,7 +144,7 @@ impl Pipe {
         self.guest.notify_waiters();
     }
 
-    fn room(&self, queue: &Queue) -> usize {
+    fn room(&self, queue: &StreamQueue) -> usize {
         match self.overflow {
             Overflow::Wait => CAPACITY.saturating_sub(queue.bytes.len()),
             Overflow::Discard { .. } => CAPACITY,
@@ -151,21 +152,21 @@ impl Pipe {
     }
 }
 
-/// What the guest writes to: standard output or standard error.
+/// Standard output or standard error of a guest.
 #[derive(Clone, Debug)]
-pub struct Output(Arc<Pipe>);
+pub struct GuestOutput(Arc<Pipe>);
 
-/// The host's end of an [`Output`] that is written out by a thread.
+/// The host's end of a [`GuestOutput`] that a thread writes out.
 #[derive(Debug)]
-pub struct Writer(Arc<Pipe>);
+pub struct OutputWriter(Arc<Pipe>);
 
-impl Output {
-    /// An output that a thread of its own writes to `target`. `terminal` is what the guest is told
-    /// when it asks whether it talks to one.
+impl GuestOutput {
+    /// Creates an output that a dedicated thread writes to `target`. `terminal` is what the guest
+    /// sees as [`IsTerminal`].
     pub fn to_writer(
         mut target: impl Write + Send + 'static,
         terminal: bool,
-    ) -> io::Result<(Self, Writer)> {
+    ) -> io::Result<(Self, OutputWriter)> {
         let pipe = Pipe::new(terminal, Overflow::Wait);
         let thread = pipe.clone();
         std::thread::Builder::new().name("skep-output".into()).spawn(move || {
@@ -189,45 +190,45 @@ impl Output {
                 queue = thread.queue();
             }
         })?;
-        Ok((Self(pipe.clone()), Writer(pipe)))
+        Ok((Self(pipe.clone()), OutputWriter(pipe)))
     }
 
-    /// An output that keeps its first `limit` bytes and counts the rest.
+    /// Creates an output that keeps its first `limit` bytes and counts the rest.
     pub fn captured(limit: usize) -> Self {
         Self(Pipe::new(false, Overflow::Discard { limit }))
     }
 
-    /// An output whose lines go to `sink`. The guest never waits.
+    /// Creates an output whose lines go to `sink`. The guest never waits.
     pub fn lines(sink: Arc<dyn LineSink>) -> Self {
         Self::lines_and_captured(sink, 0)
     }
 
-    /// An output whose lines go to `sink`, and that keeps its first `limit` bytes besides.
+    /// Creates an output whose lines go to `sink` and that also keeps its first `limit` bytes.
     pub fn lines_and_captured(sink: Arc<dyn LineSink>, limit: usize) -> Self {
-        let lines = Some(Lines::to(sink));
+        let lines = Some(LineSplitter::to(sink));
         Self(Arc::new(Pipe::open(false, Overflow::Discard { limit }, lines)))
     }
 
-    /// Passes on a line that was begun and has no newline yet: there is no more of it in this turn.
+    /// Passes on an incomplete last line at the end of a turn.
     pub fn finish_lines(&self) {
         if let Some(lines) = &self.0.lines {
             lines.finish();
         }
     }
 
-    /// What was captured so far.
+    /// Returns the captured bytes.
     pub fn contents(&self) -> Vec<u8> {
         self.0.queue().bytes.iter().copied().collect()
     }
 
-    /// How many bytes the guest has written.
+    /// Returns the number of bytes that the guest has written.
     pub fn total(&self) -> u64 {
         self.0.total.load(Ordering::Relaxed)
     }
 
-    /// Takes in what a guest in another process has printed, a piece of at most 64 KiB. Nobody waits.
-    pub(crate) fn take_in(&self, bytes: &[u8]) {
-        // What is captured or goes to a log has room for it; what is closed needs none.
+    /// Accepts output of an out-of-process guest, at most 64 KiB at a time. Never waits.
+    pub(crate) fn accept(&self, bytes: &[u8]) {
+        // Captured and logged streams always have room, and a closed one discards the bytes.
         let _ = self.push(bytes);
     }
 
@@ -235,7 +236,7 @@ impl Output {
         let mut queue = self.0.queue();
         queue.writable()?;
         if bytes.len() > self.0.room(&queue) {
-            return Err(StreamError::trap("more was written than check-write allowed"));
+            return Err(StreamError::trap("wrote more than check-write allowed"));
         }
         self.0.total.fetch_add(bytes.len() as u64, Ordering::Relaxed);
         let keep = match self.0.overflow {
@@ -252,12 +253,12 @@ impl Output {
     }
 }
 
-impl Writer {
-    /// Waits until everything that was written has reached its target, for `patience` at most.
-    /// Returns whether it has. A pipe that its reader closed counts as reached.
+impl OutputWriter {
+    /// Waits up to `patience` until all output has reached its target. Returns true if it has. A
+    /// pipe that its reader closed counts as reached.
     ///
     /// # Errors
-    /// The target's, where something that the guest has written is lost.
+    /// The target's error, if output is lost.
     pub fn drain(&self, patience: Option<Duration>) -> io::Result<bool> {
         let until = patience.map(|patience| Instant::now() + patience);
         let mut queue = self.0.queue();
@@ -280,7 +281,7 @@ impl Writer {
 }
 
 #[async_trait::async_trait]
-impl Pollable for Output {
+impl Pollable for GuestOutput {
     async fn ready(&mut self) {
         loop {
             let notified = self.0.guest.notified();
@@ -297,7 +298,7 @@ impl Pollable for Output {
     }
 }
 
-impl OutputStream for Output {
+impl OutputStream for GuestOutput {
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
         self.push(&bytes)
     }
@@ -313,34 +314,34 @@ impl OutputStream for Output {
     }
 }
 
-impl IsTerminal for Output {
+impl IsTerminal for GuestOutput {
     fn is_terminal(&self) -> bool {
         self.0.terminal
     }
 }
 
-impl StdoutStream for Output {
+impl StdoutStream for GuestOutput {
     fn p2_stream(&self) -> Box<dyn OutputStream> {
         Box::new(self.clone())
     }
 
     fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
-        // Asked for by preview3 only, which is not linked.
+        // Only preview3 calls this, and it is not linked.
         Box::new(tokio::io::sink())
     }
 }
 
-/// What the guest reads from.
+/// Standard input of a guest.
 #[derive(Clone, Debug)]
-pub struct Input(Arc<Pipe>);
+pub struct GuestInput(Arc<Pipe>);
 
-impl Input {
-    /// No input: the end at once.
+impl GuestInput {
+    /// Creates an input that ends at once.
     pub fn empty() -> Self {
         Self::from_bytes(&[])
     }
 
-    /// These bytes, and then the end.
+    /// Creates an input of these bytes.
     pub fn from_bytes(bytes: &[u8]) -> Self {
         let pipe = Pipe::new(false, Overflow::Wait);
         let mut queue = pipe.queue();
@@ -350,7 +351,8 @@ impl Input {
         Self(pipe)
     }
 
-    /// What a thread of its own reads from `source`, a chunk each time the guest wants some.
+    /// Creates an input that a dedicated thread reads from `source`, one chunk each time the guest
+    /// wants input.
     pub fn from_reader(mut source: impl Read + Send + 'static, terminal: bool) -> io::Result<Self> {
         let pipe = Pipe::new(terminal, Overflow::Wait);
         let thread = pipe.clone();
@@ -381,14 +383,14 @@ impl Input {
         Ok(Self(pipe))
     }
 
-    /// How many bytes the guest has read.
+    /// Returns the number of bytes that the guest has read.
     pub fn total(&self) -> u64 {
         self.0.total.load(Ordering::Relaxed)
     }
 }
 
 #[async_trait::async_trait]
-impl Pollable for Input {
+impl Pollable for GuestInput {
     async fn ready(&mut self) {
         loop {
             let notified = self.0.guest.notified();
@@ -408,7 +410,7 @@ impl Pollable for Input {
 }
 
 #[async_trait::async_trait]
-impl InputStream for Input {
+impl InputStream for GuestInput {
     fn read(&mut self, size: usize) -> StreamResult<Bytes> {
         let mut queue = self.0.queue();
         if queue.bytes.is_empty() {
@@ -420,13 +422,13 @@ impl InputStream for Input {
     }
 }
 
-impl IsTerminal for Input {
+impl IsTerminal for GuestInput {
     fn is_terminal(&self) -> bool {
         self.0.terminal
     }
 }
 
-impl StdinStream for Input {
+impl StdinStream for GuestInput {
     fn p2_stream(&self) -> Box<dyn InputStream> {
         Box::new(self.clone())
     }

@@ -1,6 +1,6 @@
-//! What a guest sees of its worker during one turn: identity, config, state, transcript.
+//! The worker's data that a guest sees during one turn: identity, config, state, transcript.
 //!
-//! The sandbox does not know where these are kept. Whoever runs a turn passes them in.
+//! The sandbox does not know where the data is stored. The caller of a turn passes it in.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,50 +8,50 @@ use std::time::Duration;
 
 use skep_protocol::{LimitName, RequestRecord};
 
-/// Who the worker is and what it is handling.
+/// The identity of a worker and of the input that it handles.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Identity {
     /// The runtime's id.
     pub runtime_id: String,
-    /// The worker's id within it.
+    /// The worker's id within the runtime.
     pub worker_id: String,
-    /// The input being handled, if one is.
+    /// The id of the input, if there is one.
     pub input_id: Option<String>,
-    /// Which attempt at it, from 1.
+    /// The attempt at this input, counted from 1.
     pub attempt: u32,
 }
 
 /// One entry of the worker's transcript.
 #[derive(Clone, Debug)]
 pub struct TranscriptEntry {
-    /// Its place.
+    /// The sequence number.
     pub seq: u64,
-    /// When, since 1970.
+    /// The time since 1970.
     pub at: Duration,
-    /// What it is.
+    /// The kind of the entry.
     pub kind: String,
-    /// The worker's own word for it, if it is an event.
+    /// The worker's own name for the event, if the entry is one.
     pub event: Option<String>,
     /// The input whose turn wrote it.
     pub input_id: Option<String>,
     /// Media type of the body.
     pub content_type: String,
-    /// The content.
+    /// The body.
     pub body: Vec<u8>,
 }
 
-/// Why the turn's record could not be read or written. All of these are values to the guest.
+/// A failed access to the turn's record. Guests see each of these as an error value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RecordError {
-    /// A limit holds it back.
+    /// A limit was reached.
     #[error("limit {name} ({limit})")]
     Limit {
-        /// Which.
+        /// The limit.
         name: LimitName,
         /// Its value.
         limit: u64,
     },
-    /// The key or kind is not well-formed.
+    /// The key or kind is malformed.
     #[error("not a valid name")]
     InvalidName,
     /// The store failed.
@@ -59,28 +59,28 @@ pub enum RecordError {
     Unavailable(String),
 }
 
-/// The record of one turn, and what came before it.
+/// The record of one turn, with access to earlier ones.
 #[async_trait::async_trait]
 pub trait Turn: Send {
-    /// Who and what.
+    /// Returns the identity of the worker and its input.
     fn identity(&self) -> &Identity;
 
-    /// A value of the config bundle.
+    /// Returns a value of the config bundle.
     fn config(&self, key: &str) -> Option<String>;
 
-    /// The whole config bundle, sorted by key.
+    /// Returns the whole config bundle, sorted by key.
     fn config_all(&self) -> Vec<(String, String)>;
 
-    /// A value, this turn's own writes included.
+    /// Returns a value, including this turn's own writes.
     fn state_get(&mut self, key: &str) -> Result<Option<Vec<u8>>, RecordError>;
 
     /// Sets a value.
     fn state_set(&mut self, key: &str, value: Vec<u8>) -> Result<(), RecordError>;
 
-    /// Removes a key; whether it was there.
+    /// Removes a key. Returns true if it was present.
     fn state_delete(&mut self, key: &str) -> Result<bool, RecordError>;
 
-    /// At most `limit` keys that begin with `prefix` and come after `after`, in order.
+    /// Returns at most `limit` keys after `after` that begin with `prefix`, in order.
     fn state_list(
         &mut self,
         prefix: &str,
@@ -88,10 +88,10 @@ pub trait Turn: Send {
         limit: usize,
     ) -> Result<Vec<String>, RecordError>;
 
-    /// Appends an event; `kind` is the worker's own word for it.
+    /// Appends an event. `kind` is the worker's own name for it.
     ///
-    /// The guest waits for as long as this does, so that one which emits faster than can be kept
-    /// is slowed down. The turn may end in the meantime; the future is dropped then.
+    /// The guest waits until this returns, which slows down a guest that emits faster than events
+    /// can be stored. If the turn ends meanwhile, the future is dropped.
     async fn emit(
         &mut self,
         kind: &str,
@@ -99,32 +99,32 @@ pub trait Turn: Send {
         body: Vec<u8>,
     ) -> Result<(), RecordError>;
 
-    /// At most `limit` entries after `after`, in order.
+    /// Returns at most `limit` entries after `after`, in order.
     fn read(&mut self, after: u64, limit: usize) -> Result<Vec<TranscriptEntry>, RecordError>;
 
-    /// Where the turn's requests to others are written down. Nothing leaves that is not: unless a
-    /// record says otherwise, nothing does.
+    /// Returns the log of the turn's outbound requests. Every request is logged. The default log
+    /// refuses all requests.
     fn requests(&self) -> Arc<dyn RequestLog> {
         Arc::new(NoTurn::default())
     }
 }
 
-/// The requests of one turn, in its record. Used from the threads that send them.
+/// The log of one turn's outbound requests. Called from the outbound threads.
 #[async_trait::async_trait]
 pub trait RequestLog: Send + Sync {
-    /// Returns when all that the turn has begun with and said so far cannot be lost any more. A
-    /// request that leaves cannot be called back.
+    /// Waits until the turn's input and all its earlier output are durable. A request cannot be
+    /// recalled once it is sent.
     ///
     /// # Errors
-    /// Where that cannot be had: then nothing may leave.
+    /// If they cannot be made durable. No request may be sent then.
     async fn before_leaving(&self) -> Result<(), RecordError>;
 
-    /// Writes down a request that has ended.
+    /// Records a finished request.
     fn record(&self, request: RequestRecord);
 }
 
-/// What an instance has between its turns, or where its guest can name no turn: its worker's name,
-/// perhaps its config, and nothing that can be written.
+/// The turn of an instance between turns, or of a guest that does not use turns: the worker's
+/// identity, optionally its config, and nothing writable.
 #[derive(Debug, Default)]
 pub(crate) struct NoTurn {
     identity: Identity,
@@ -132,13 +132,13 @@ pub(crate) struct NoTurn {
 }
 
 impl NoTurn {
-    /// What is left when the turn of `identity` has been taken away.
+    /// Creates what replaces a turn that was taken away.
     pub(crate) fn after(identity: &Identity) -> Self {
         let identity = Identity { input_id: None, attempt: 0, ..identity.clone() };
         Self { identity, config: BTreeMap::new() }
     }
 
-    /// For a guest that imports nothing of ours and may read its config.
+    /// Creates the turn of a guest that may read its config and imports nothing else of Skep's.
     pub(crate) fn configured(identity: Identity, config: BTreeMap<String, String>) -> Self {
         Self { identity, config }
     }

@@ -1,18 +1,19 @@
-//! Who lends an instance its memory, if what all of them have together is bounded.
+//! Admission of memory that instances reserve from a shared budget.
 
 use std::fmt;
 use std::pin::Pin;
 
-/// Lends memory to one instance.
+/// Reserves memory for one instance.
 pub trait MemoryAdmission: fmt::Debug + Send + Sync {
-    /// Waits until the instance may have so many bytes more. False where it never may.
+    /// Waits until `bytes` more are available, and reserves them. Returns false if they never will
+    /// be.
     fn reserve(&self, bytes: u64) -> Pin<Box<dyn Future<Output = bool> + Send + '_>>;
 
-    /// Bytes that were lent and are not used after all.
+    /// Returns bytes that were reserved and are not used.
     fn release(&self, bytes: u64);
 }
 
-/// Lends without a bound: for the only instance of a process.
+/// Admits everything. For the only instance of a process.
 #[derive(Clone, Copy, Debug)]
 pub struct UnboundedMemory;
 

@@ -1,4 +1,5 @@
-//! A guest's future with what keeps it in bounds: the kill switch, and a CPU slot for each poll.
+//! A future that polls a guest only while it holds a CPU slot, and ends it when its kill switch is
+//! thrown.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -29,7 +30,8 @@ impl<T, F: Future<Output = wasmtime::Result<T>>> Future for Guarded<'_, '_, F> {
                 return polled;
             }
         }
-        // Only who waits has to be woken. It may have been thrown in the meantime.
+        // Register for a wake-up only when pending, then check again: the switch may have been
+        // thrown in between.
         this.kill.watch(cx.waker());
         this.kill.reason().map_or(Poll::Pending, |reason| Poll::Ready(Err(reason.into())))
     }

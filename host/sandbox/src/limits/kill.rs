@@ -1,7 +1,7 @@
-//! How a running guest is told to end: one switch per turn, thrown once.
+//! The switch that ends a running guest. Each turn has one, and it is thrown once.
 //!
-//! A guest that computes notices at its next epoch tick; one that waits in a host call is woken,
-//! and its future is dropped. Both look at the same switch, so neither can outrun it.
+//! A computing guest checks the switch at its next epoch tick. A guest that waits in a host call is
+//! woken, and its future is dropped. Both paths read the same switch, so neither can miss it.
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -11,18 +11,18 @@ use std::task::{Poll, Waker};
 
 use futures_util::future::{Either, select};
 
-/// Why a guest was ended from outside.
+/// The reason for ending a guest from outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KillReason {
-    /// Its deadline passed.
+    /// The deadline passed.
     #[error("the deadline passed")]
     Deadline,
-    /// Someone asked for its end.
+    /// The turn was cancelled.
     #[error("cancelled")]
     Cancelled,
 }
 
-/// See the module's documentation.
+/// Ends one turn.
 #[derive(Debug, Default)]
 pub struct KillSwitch {
     reason: AtomicU8,
@@ -30,7 +30,7 @@ pub struct KillSwitch {
 }
 
 impl KillSwitch {
-    /// Ends the guest. Only the first reason counts.
+    /// Ends the guest. Only the first call has an effect.
     pub fn throw(&self, reason: KillReason) {
         let code = match reason {
             KillReason::Deadline => 1,
@@ -43,7 +43,7 @@ impl KillSwitch {
         }
     }
 
-    /// Whether it was thrown, and why.
+    /// Returns the reason if the switch was thrown.
     pub fn reason(&self) -> Option<KillReason> {
         match self.reason.load(Ordering::SeqCst) {
             0 => None,
@@ -52,7 +52,8 @@ impl KillSwitch {
         }
     }
 
-    /// Waits for it to be thrown. One waits at a time, or a guest runs under it.
+    /// Waits until the switch is thrown. Only one task may wait, and none while a guest runs under
+    /// the switch.
     pub async fn thrown(&self) -> KillReason {
         poll_fn(|cx| {
             self.watch(cx.waker());
@@ -61,7 +62,7 @@ impl KillSwitch {
         .await
     }
 
-    /// What some work comes to, unless the switch is thrown first.
+    /// Runs `work` until it completes or the switch is thrown.
     pub async fn unless_thrown<T>(&self, work: impl Future<Output = T>) -> Result<T, KillReason> {
         match select(pin!(work), pin!(self.thrown())).await {
             Either::Left((done, _)) => Ok(done),
@@ -69,7 +70,7 @@ impl KillSwitch {
         }
     }
 
-    /// Has `waker` called when the switch is thrown. Look at [`KillSwitch::reason`] afterwards.
+    /// Wakes `waker` when the switch is thrown. Check [`KillSwitch::reason`] afterwards.
     pub(crate) fn watch(&self, waker: &Waker) {
         let mut watched = self.waker.lock().unwrap_or_else(PoisonError::into_inner);
         match &mut *watched {

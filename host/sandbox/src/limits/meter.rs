@@ -1,7 +1,7 @@
-//! The limits on what a guest may hold: memories, tables and instances, summed over its store.
+//! Limits on a guest's memories, tables and instances, summed over its store.
 //!
-//! wasmtime's own `StoreLimits` bounds each memory and table by itself, so a component of thirty
-//! memories would have thirty times the limit.
+//! wasmtime's own `StoreLimits` limits each memory and table separately, so a component with thirty
+//! memories would get thirty times the limit.
 
 use std::sync::Arc;
 
@@ -42,7 +42,7 @@ impl Meter {
         }
     }
 
-    /// Forgets what an earlier turn did: its peak, and what it was refused.
+    /// Resets the peak and the denials of the previous turn.
     pub(crate) fn begin_turn(&mut self) {
         for gauge in [&mut self.memory, &mut self.table] {
             gauge.peak = gauge.used;
@@ -50,22 +50,22 @@ impl Meter {
         }
     }
 
-    /// The memory in use, in bytes.
+    /// Returns the memory in use, in bytes.
     pub(crate) fn memory_used(&self) -> u64 {
         self.memory.used as u64
     }
 
-    /// The most memory that was in use at once in this turn, in bytes.
+    /// Returns this turn's peak memory, in bytes.
     pub(crate) fn memory_peak(&self) -> u64 {
         self.memory.peak as u64
     }
 
-    /// Whether growing a memory was refused in this turn.
+    /// True if a memory was not allowed to grow in this turn.
     pub(crate) fn memory_denied(&self) -> bool {
         self.memory.denied
     }
 
-    /// Whether growing a table was refused in this turn.
+    /// True if a table was not allowed to grow in this turn.
     pub(crate) fn table_denied(&self) -> bool {
         self.table.denied
     }
@@ -84,7 +84,8 @@ impl Gauge {
             return false;
         }
         if maximum.is_some_and(|maximum| desired > maximum) {
-            // The guest's own bound: the engine refuses by itself, and it is no denial of ours.
+            // This is the guest's own maximum. The engine refuses the growth, and it does not count
+            // as a denial.
             return false;
         }
         self.used += growth;
@@ -111,15 +112,15 @@ impl ResourceLimiterAsync for Meter {
             return Ok(false);
         }
         let growth = self.memory.last as u64;
-        let lent = growth == 0 || self.admission.reserve(growth).await;
-        if !lent {
+        let reserved = growth == 0 || self.admission.reserve(growth).await;
+        if !reserved {
             self.memory.undo();
         }
-        Ok(lent)
+        Ok(reserved)
     }
 
     fn memory_grow_failed(&mut self, _error: wasmtime::Error) -> wasmtime::Result<()> {
-        // One of ours, or of the guest's own bound, is called failed as well.
+        // The engine also reports growth that this meter or the guest's own maximum refused.
         let last = self.memory.last as u64;
         if last > 0 {
             self.admission.release(last);
@@ -138,8 +139,8 @@ impl ResourceLimiterAsync for Meter {
     }
 
     fn table_grow_failed(&mut self, _error: wasmtime::Error) -> wasmtime::Result<()> {
-        // Nothing is credited: the engine says this of a growth by more than there are numbers too,
-        // which it did not ask about, and which would undo the one before.
+        // Nothing is released: the engine also reports growth that overflows the index type, which
+        // it did not ask about. Undoing here would undo the growth before that.
         self.table.denied = true;
         Ok(())
     }

@@ -1,8 +1,8 @@
-//! A limit that a guest met where its interface has no error to say so.
+//! An exceeded limit in a call whose interface has no error for it.
 
 use skep_protocol::LimitName;
 
-/// A guest went past a limit in a call that has no way to say so to the guest.
+/// Ends a guest that exceeded a limit in a call that cannot report it.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("limit {0}")]
 pub(crate) struct PastLimit(pub(crate) LimitName);

@@ -1,25 +1,25 @@
-//! The stretch of time for which the kernel lets a thread compute before it looks at the others that
-//! want its core.
+//! The scheduler's time slice of a thread: how long it computes before the kernel considers other
+//! threads.
 //!
-//! That is the same for all threads unless they ask, and a thread that wakes does not interrupt one
-//! that is within its stretch, but waits: for up to 4 ms on many kernels. Linux from 6.12 on lets a
-//! thread that wakes interrupt one with a longer stretch, and has it pay for that with nothing but
-//! the stretch's length. So it suits a thread that computes for microseconds and has to be on time.
+//! By default all threads have the same slice, and a thread that wakes does not preempt one within
+//! its slice. On many kernels it waits up to 4 ms. Since Linux 6.12, a waking thread preempts one
+//! with a longer slice. The only cost is its own shorter slice, which suits a thread that computes
+//! for microseconds and has to be on time.
 
 use std::time::Duration;
 
-/// The shortest that the kernel knows.
+/// The shortest slice that the kernel accepts.
 const SHORT: Duration = Duration::from_micros(100);
 
-/// Asks for the shortest for this thread. It is a hint: older kernels, and sandboxes that do not know
-/// the call, go without.
-#[expect(unsafe_code, reason = "no library that we have makes the call")]
-pub(crate) fn be_on_time() {
+/// Requests the shortest slice for the calling thread. This is a hint: older kernels, and sandboxes
+/// that forbid the call, ignore it.
+#[expect(unsafe_code, reason = "no dependency makes the call")]
+pub(crate) fn request_short_slice() {
     let Ok(nice) = rustix::process::getpriority_process(None) else { return };
     let attributes = libc::sched_attr {
         size: size_of::<libc::sched_attr>() as u32,
         sched_policy: libc::SCHED_OTHER as u32,
-        // One that someone chose for the process stays, and has no slices.
+        // Keep a policy that was chosen for the process. Real-time policies have no slices.
         sched_flags: libc::SCHED_FLAG_KEEP_POLICY as u64,
         sched_nice: nice,
         sched_priority: 0,
@@ -27,7 +27,7 @@ pub(crate) fn be_on_time() {
         sched_deadline: 0,
         sched_period: 0,
     };
-    // SAFETY: the kernel reads as many bytes as the value's first field says, which are those of the
-    // value, and keeps nothing of it.
+    // SAFETY: the kernel reads as many bytes as the first field says, which is the size of the
+    // value, and keeps no pointer to it.
     let _ = unsafe { libc::syscall(libc::SYS_sched_setattr, 0, &raw const attributes, 0) };
 }

@@ -1,17 +1,17 @@
-//! CPU slots: how many guests compute at once, and who is next.
+//! CPU slots: a bound on guests that compute concurrently, with fair queueing.
 //!
-//! A guest holds a slot only while it is being polled, so one that waits in a host call holds
-//! none. Slots are shared by fair queueing: whoever has *had* least is next, and a guest that
-//! computes looks up at each epoch tick and makes way for a waiter that has had less.
+//! A guest holds a slot only while it is polled, so a guest that waits in a host call holds none.
+//! The waiter with the least service (time on a slot) runs next. A computing guest checks at each
+//! epoch tick and yields to a waiter with less service.
 //!
-//! A clock runs beside them that shows what somebody would have had who always wanted a slot: while
-//! three want one, it advances by a third of what they compute. Whoever comes, for the first time or
-//! again, counts as having had not much less than it shows ([`CREDIT`]). So a newcomer is let in at once
-//! and for that long, and from then on is one of many; who has computed for long is served while
-//! newcomers come and go; and who cannot be interrupted for a while waits for the others afterwards,
-//! up to [`LAG`].
+//! A virtual clock shows the service of a guest that always wants a slot: while three guests want
+//! one, it advances by a third of what they compute. A guest that joins the queue starts slightly
+//! behind the clock, by [`CREDIT`] at most. A newcomer therefore runs at once, for that long, and
+//! is then one of many. A guest that has computed for long is still served while newcomers come and
+//! go. A guest that could not be interrupted waits for the others afterwards, for [`LAG`] at most.
 //!
-//! Times are nanoseconds. What counts is for how long a guest is polled, but for what it gave away.
+//! Times are in nanoseconds. Service is the time for which a guest is polled, without the time that
+//! it yielded to other threads.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -19,32 +19,32 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-/// By how much less than the clock shows somebody who comes can have had.
+/// Maximum service by which a joining guest is behind the virtual clock.
 const CREDIT: u64 = 10_000_000;
 
-/// How far from the clock what somebody has had can be, in either direction. It moves there as others
-/// come and go, who take with them what they are owed or owe.
+/// Maximum distance between a guest's service and the virtual clock, in either direction. Guests
+/// that come and go with a credit or a debt change the distance.
 const LAG: u64 = 100_000_000;
 
-/// Nobody makes way sooner than this after getting a slot, nor for somebody who has had so little
-/// less: changing over costs some microseconds.
-const GRAIN: u64 = 500_000;
+/// Minimum time on a slot before a guest yields, and minimum difference in service for yielding. A
+/// switch costs some microseconds.
+const QUANTUM: u64 = 500_000;
 
 /// The slots of one runtime.
 #[derive(Debug)]
 pub(crate) struct CpuSlots {
-    queue: Mutex<Queue>,
+    queue: Mutex<SlotQueue>,
     began: Instant,
 }
 
 #[derive(Debug)]
-struct Queue {
+struct SlotQueue {
     cores: usize,
     free: usize,
-    came: u64,
-    /// By what they have had and when they came.
+    arrivals: u64,
+    /// Keyed by service and order of arrival.
     waiters: BTreeMap<(u64, u64), Arc<Waiter>>,
-    /// What somebody would have had who always wanted a slot.
+    /// The virtual clock.
     clock: u64,
 }
 
@@ -54,23 +54,23 @@ struct Waiter {
     waker: Mutex<Waker>,
 }
 
-/// An instance's part in the slots. Its guest asks it whether to make way.
+/// The service of one instance, across its calls.
 ///
-/// It is written and read by the thread that polls the guest, and is atomic for the compiler alone.
+/// Only the thread that polls the guest uses it. It is atomic because the type has to be `Sync`.
 #[derive(Debug)]
 pub struct Share {
     slots: Arc<CpuSlots>,
-    /// What the guest has had. From one call to the next it stays.
-    had: AtomicU64,
-    /// When it was last given a slot, later by what it gave away since.
+    /// The service so far.
+    service: AtomicU64,
+    /// The start of the current slot, moved forward by the time that was yielded.
     since: AtomicU64,
-    /// How much of its time from then on is in `had`.
+    /// The part of the current slot that is included in `service`.
     counted: AtomicU64,
-    /// What the clock showed when that was last counted.
+    /// The virtual clock when service was last counted.
     left: AtomicU64,
 }
 
-/// The claim of one call of a guest on a slot.
+/// The claim on a slot during one call of a guest.
 #[derive(Debug)]
 pub(crate) struct Claim<'a> {
     share: &'a Share,
@@ -82,16 +82,16 @@ pub(crate) struct Claim<'a> {
 impl CpuSlots {
     pub(crate) fn new(cores: usize) -> Arc<Self> {
         let (cores, waiters) = (cores.max(1), BTreeMap::new());
-        let queue = Mutex::new(Queue { cores, free: cores, came: 0, waiters, clock: 0 });
+        let queue = Mutex::new(SlotQueue { cores, free: cores, arrivals: 0, waiters, clock: 0 });
         Arc::new(Self { queue, began: Instant::now() })
     }
 
     pub(crate) fn share(self: &Arc<Self>) -> Share {
-        let [had, since, counted, left] = [0; 4].map(AtomicU64::new);
-        Share { slots: self.clone(), had, since, counted, left }
+        let [service, since, counted, left] = [0; 4].map(AtomicU64::new);
+        Share { slots: self.clone(), service, since, counted, left }
     }
 
-    fn queue(&self) -> MutexGuard<'_, Queue> {
+    fn queue(&self) -> MutexGuard<'_, SlotQueue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -103,8 +103,8 @@ impl CpuSlots {
         self.began.elapsed().as_nanos() as u64
     }
 
-    /// Gives a slot that was held to whoever is next.
-    fn hand_on(mut queue: MutexGuard<'_, Queue>) {
+    /// Gives a released slot to the next waiter.
+    fn pass_on(mut queue: MutexGuard<'_, SlotQueue>) {
         match queue.waiters.pop_first() {
             Some((_, waiter)) => {
                 waiter.granted.store(true, Ordering::SeqCst);
@@ -117,35 +117,35 @@ impl CpuSlots {
 }
 
 impl Share {
-    /// Whether the guest, which holds a slot, should let someone else go first. Asked by itself, at a
+    /// Returns true if the guest, which holds a slot, should yield it. The guest calls this at each
     /// tick.
-    pub(crate) fn makes_way(&self) -> bool {
-        if self.computed() < GRAIN {
+    pub(crate) fn should_yield(&self) -> bool {
+        if self.computed() < QUANTUM {
             return false;
         }
         let offered = self.slots.now();
-        // To whatever thread waits for this core, above all the host's own. The kernel alone would
-        // often let them wait for a tick of its own, every 4 ms.
+        // Offer the core to other threads, above all the host's own. Left to the kernel they would
+        // often wait for its next tick, every 4 ms.
         std::thread::yield_now();
         let gone = self.slots.now() - offered;
         self.since.fetch_add(gone, Ordering::Relaxed);
-        self.is_past_its_turn()
+        self.has_exceeded_share()
     }
 
-    /// Whether it holds a slot for which somebody waits who has had less.
-    pub(crate) fn is_past_its_turn(&self) -> bool {
-        if self.computed() < GRAIN {
+    /// Returns true if a waiter with less service waits for this slot.
+    pub(crate) fn has_exceeded_share(&self) -> bool {
+        if self.computed() < QUANTUM {
             return false;
         }
         let mut queue = self.slots.queue();
         self.count(&mut queue);
-        let had = self.had.load(Ordering::Relaxed);
+        let service = self.service.load(Ordering::Relaxed);
         let next = queue.waiters.first_key_value();
-        next.is_some_and(|((less, _), _)| *less + GRAIN <= had)
+        next.is_some_and(|((less, _), _)| *less + QUANTUM <= service)
     }
 
-    /// Has it have had more than the time for which it held its slot.
-    pub(crate) fn owe(&self, more: Duration) {
+    /// Adds service beyond the time on the slot, for a guest that computes on several threads.
+    pub(crate) fn charge(&self, more: Duration) {
         let more = u64::try_from(more.as_nanos()).unwrap_or(LAG);
         let since = self.since.load(Ordering::Relaxed);
         self.since.store(since.saturating_sub(more), Ordering::Relaxed);
@@ -155,14 +155,14 @@ impl Share {
         Claim { share: self, used: 0, waiting: None, held: false }
     }
 
-    /// What it counts as having had now that it comes to the queue: what it did not want while it was
-    /// away it is not owed, but for its credit.
-    fn come(&self, queue: &Queue) -> u64 {
-        let had = self.had.load(Ordering::Relaxed);
+    /// Returns the service with which the guest joins the queue. It gets no credit for the time
+    /// that it was away, beyond [`CREDIT`].
+    fn join(&self, queue: &SlotQueue) -> u64 {
+        let service = self.service.load(Ordering::Relaxed);
         let away = queue.clock - self.left.load(Ordering::Relaxed);
-        let had = had.max((had + away).min(queue.clock.saturating_sub(CREDIT)));
-        self.had.store(had, Ordering::Relaxed);
-        had
+        let service = service.max((service + away).min(queue.clock.saturating_sub(CREDIT)));
+        self.service.store(service, Ordering::Relaxed);
+        service
     }
 
     fn begin(&self) {
@@ -170,31 +170,31 @@ impl Share {
         self.counted.store(0, Ordering::Relaxed);
     }
 
-    /// For how long it has computed since it got its slot.
+    /// Returns the time on the current slot.
     fn computed(&self) -> u64 {
         self.slots.now().saturating_sub(self.since.load(Ordering::Relaxed))
     }
 
-    /// Counts what it has computed since that was last counted. Says for how long it has in all since
-    /// it got its slot.
-    fn count(&self, queue: &mut Queue) -> u64 {
+    /// Adds the uncounted time of the current slot to the guest's service. Returns the time on the
+    /// slot.
+    fn count(&self, queue: &mut SlotQueue) -> u64 {
         let computed = self.computed();
         let more = computed - self.counted.swap(computed, Ordering::Relaxed);
         queue.clock += match queue.cores - queue.free + queue.waiters.len() {
-            // The most frequent, without a division.
+            // The common case, without a division.
             1 => more,
             wanting => more / wanting as u64,
         };
-        let had = self.had.load(Ordering::Relaxed) + more;
-        let had = had.clamp(queue.clock.saturating_sub(LAG), queue.clock + LAG);
-        self.had.store(had, Ordering::Relaxed);
+        let service = self.service.load(Ordering::Relaxed) + more;
+        let service = service.clamp(queue.clock.saturating_sub(LAG), queue.clock + LAG);
+        self.service.store(service, Ordering::Relaxed);
         self.left.store(queue.clock, Ordering::Relaxed);
         computed
     }
 }
 
 impl Claim<'_> {
-    /// Takes a slot, or waits for one.
+    /// Takes a slot or waits for one.
     pub(crate) fn poll_acquire(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let mut queue = self.share.slots.queue();
         match &self.waiting {
@@ -206,8 +206,8 @@ impl Claim<'_> {
                 self.waiting = None;
             }
             None if queue.free == 0 => {
-                let key = (self.share.come(&queue), queue.came);
-                queue.came += 1;
+                let key = (self.share.join(&queue), queue.arrivals);
+                queue.arrivals += 1;
                 let waker = Mutex::new(cx.waker().clone());
                 let waiter = Arc::new(Waiter { granted: AtomicBool::new(false), waker });
                 queue.waiters.insert(key, waiter.clone());
@@ -215,7 +215,7 @@ impl Claim<'_> {
                 return Poll::Pending;
             }
             None => {
-                self.share.come(&queue);
+                self.share.join(&queue);
                 queue.free -= 1;
             }
         }
@@ -224,16 +224,17 @@ impl Claim<'_> {
         Poll::Ready(())
     }
 
-    /// Gives the slot up.
+    /// Releases the slot.
     pub(crate) fn release(&mut self) {
         if std::mem::take(&mut self.held) {
             let mut queue = self.share.slots.queue();
             self.used += self.share.count(&mut queue);
-            CpuSlots::hand_on(queue);
+            CpuSlots::pass_on(queue);
         }
     }
 
-    /// For how long the guest was polled under this claim, but for what it gave away.
+    /// Returns the time that the guest was polled under this claim, without the time that it
+    /// yielded.
     pub(crate) fn used(&self) -> Duration {
         Duration::from_nanos(self.used)
     }
@@ -245,8 +246,8 @@ impl Drop for Claim<'_> {
             let mut queue = self.share.slots.queue();
             queue.waiters.remove(&key);
             if waiter.granted.load(Ordering::SeqCst) {
-                // It was never picked up: pass it on.
-                CpuSlots::hand_on(queue);
+                // The grant was not used: pass it on.
+                CpuSlots::pass_on(queue);
             }
         }
         self.release();
@@ -270,7 +271,7 @@ pub(crate) mod tests {
         claim.poll_acquire(&mut Context::from_waker(Waker::noop())).is_ready()
     }
 
-    /// Whoever holds a slot computes for so long.
+    /// Advances time while the holder of the slot computes.
     fn compute(time: u64) {
         NOW.set(Some(NOW.get().unwrap_or_default() + time));
     }
@@ -282,7 +283,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn the_one_that_has_had_least_goes_next() {
+    fn the_waiter_with_least_service_runs_next() {
         let shares = shares::<3>(1);
         let [mut holder, mut heavy, mut light] = shares.each_ref().map(Share::claim);
         assert!(acquire(&mut heavy));
@@ -291,11 +292,11 @@ pub(crate) mod tests {
         assert!(acquire(&mut holder));
         assert!(!acquire(&mut heavy));
         compute(2 * MILLI);
-        assert!(!shares[0].makes_way(), "what waits has had more");
+        assert!(!shares[0].should_yield(), "the waiter has more service");
         assert!(!acquire(&mut light));
-        assert!(shares[0].makes_way());
+        assert!(shares[0].should_yield());
         holder.release();
-        assert!(acquire(&mut light), "came later, had less");
+        assert!(acquire(&mut light), "arrivals later, service less");
         assert!(!acquire(&mut holder));
         compute(MILLI);
         light.release();
@@ -303,14 +304,14 @@ pub(crate) mod tests {
         holder.release();
         assert!(acquire(&mut heavy));
         compute(500 * MILLI);
-        assert!(!shares[1].makes_way(), "nobody waits");
+        assert!(!shares[1].should_yield(), "there is no waiter");
         assert_eq!(heavy.used(), Duration::from_millis(5));
         heavy.release();
         assert_eq!(heavy.used(), Duration::from_millis(505));
     }
 
     #[test]
-    fn nobody_makes_way_as_soon_as_it_begins() {
+    fn a_guest_runs_for_a_quantum_before_it_yields() {
         let [new, next] = shares(1);
         let (mut new_claim, mut next_claim) = (new.claim(), next.claim());
         assert!(acquire(&mut new_claim));
@@ -318,14 +319,14 @@ pub(crate) mod tests {
         new_claim.release();
         assert!(acquire(&mut new_claim));
         assert!(!acquire(&mut next_claim));
-        compute(GRAIN / 2);
-        assert!(!new.makes_way());
-        compute(GRAIN / 2);
-        assert!(new.makes_way());
+        compute(QUANTUM / 2);
+        assert!(!new.should_yield());
+        compute(QUANTUM / 2);
+        assert!(new.should_yield());
     }
 
     #[test]
-    fn a_claim_that_is_dropped_gives_its_slot_back() {
+    fn a_dropped_claim_releases_its_slot() {
         let shares = shares::<4>(1);
         let [mut a, mut b, mut c, mut d] = shares.each_ref().map(Share::claim);
         assert!(acquire(&mut a));
@@ -333,121 +334,125 @@ pub(crate) mod tests {
         assert!(!acquire(&mut c));
         drop(a);
         drop(b);
-        assert!(acquire(&mut c), "b held a grant that it never picked up");
+        assert!(acquire(&mut c), "b held an unused grant");
         drop(c);
         assert!(acquire(&mut d));
     }
 
-    /// How guests of one slot behave. All times are in milliseconds.
+    /// The behaviour of a guest. All times are in milliseconds.
     #[derive(Clone, Copy)]
     enum Guest {
-        /// Computes from then on.
+        /// Computes from this time on.
         From(u64),
-        /// Looks up only so often.
-        Deaf(u64),
-        /// Ends after so much, and comes again as another.
+        /// Can yield only after each such interval.
+        Unresponsive(u64),
+        /// Exits after this much time on the slot, and is replaced by a new guest.
         Fresh(u64),
-        /// Computes for a tenth of a millisecond, and sleeps for so long, until then; then computes.
+        /// Alternates between 0.1 ms of computing and a sleep of the first value, until the second.
+        /// Then computes.
         Short(u64, u64),
     }
 
-    /// How a guest fared: its part of the time, in thousandths, and the longest that it waited.
+    /// The measured share of a guest, in thousandths, and its longest wait.
     #[derive(Clone, Copy, Debug, Default)]
-    struct Fared {
+    struct Measured {
         part: u64,
         waited: u64,
     }
 
-    struct Life {
+    struct Simulated {
         guest: Guest,
         share: &'static Share,
         claim: Claim<'static>,
-        had: u64,
-        /// Since when it wants the slot, or from when on it will.
+        service: u64,
+        /// The time since which the guest wants the slot, or from which it will.
         wants: u64,
     }
 
-    fn fare<const N: usize>(guests: [Guest; N], millis: u64) -> [Fared; N] {
+    fn simulate<const N: usize>(guests: [Guest; N], millis: u64) -> [Measured; N] {
         NOW.set(Some(0));
         let slots = CpuSlots::new(1);
         let newcomer = |guest, wants| {
             let share: &'static Share = Box::leak(Box::new(slots.share()));
-            Life { guest, share, claim: share.claim(), had: 0, wants }
+            Simulated { guest, share, claim: share.claim(), service: 0, wants }
         };
-        let mut lives = guests.map(|guest| match guest {
+        let mut guests_alive = guests.map(|guest| match guest {
             Guest::From(from) => newcomer(guest, from * MILLI),
             _ => newcomer(guest, 0),
         });
-        let (mut had, mut fared) = ([0; N], [Fared::default(); N]);
+        let (mut service, mut measured) = ([0; N], [Measured::default(); N]);
         loop {
             let now = NOW.get().unwrap();
             if now >= millis * MILLI {
-                let part = |had: u64| had * 1_000 / now;
-                return std::array::from_fn(|i| Fared { part: part(had[i]), ..fared[i] });
+                let part = |service: u64| service * 1_000 / now;
+                return std::array::from_fn(|i| Measured { part: part(service[i]), ..measured[i] });
             }
-            for (life, fared) in lives.iter_mut().zip(&mut fared) {
-                if life.wants <= now && !life.claim.held {
-                    let _ = acquire(&mut life.claim);
-                    fared.waited = fared.waited.max((now - life.wants) / MILLI);
+            for (simulated, measured) in guests_alive.iter_mut().zip(&mut measured) {
+                if simulated.wants <= now && !simulated.claim.held {
+                    let _ = acquire(&mut simulated.claim);
+                    measured.waited = measured.waited.max((now - simulated.wants) / MILLI);
                 }
             }
-            let Some(who) = lives.iter().position(|life| life.claim.held) else {
+            let Some(who) = guests_alive.iter().position(|simulated| simulated.claim.held) else {
                 compute(MILLI / 10);
                 continue;
             };
-            let life = &mut lives[who];
-            let short = matches!(life.guest, Guest::Short(_, until) if now < until * MILLI);
-            let step = match life.guest {
-                Guest::Deaf(step) => step * MILLI,
+            let simulated = &mut guests_alive[who];
+            let short = matches!(simulated.guest, Guest::Short(_, until) if now < until * MILLI);
+            let step = match simulated.guest {
+                Guest::Unresponsive(step) => step * MILLI,
                 _ if short => MILLI / 10,
                 _ => MILLI,
             };
             compute(step);
             let now = now + step;
-            had[who] += step;
-            life.had += step;
-            life.wants = now;
-            match life.guest {
-                Guest::Fresh(all) if life.had >= all * MILLI => *life = newcomer(life.guest, now),
-                Guest::Short(every, _) if short => {
-                    life.claim.release();
-                    life.wants = now + every * MILLI;
+            service[who] += step;
+            simulated.service += step;
+            simulated.wants = now;
+            match simulated.guest {
+                Guest::Fresh(all) if simulated.service >= all * MILLI => {
+                    *simulated = newcomer(simulated.guest, now)
                 }
-                _ if life.share.makes_way() => life.claim.release(),
+                Guest::Short(every, _) if short => {
+                    simulated.claim.release();
+                    simulated.wants = now + every * MILLI;
+                }
+                _ if simulated.share.should_yield() => simulated.claim.release(),
                 _ => {}
             }
         }
     }
 
     #[test]
-    fn who_always_wants_the_slot_has_as_much_of_it_as_others() {
-        let fair = |fared: &[Fared], least: u64| {
-            assert!(fared.iter().all(|fared| fared.part >= least), "{fared:?}");
+    fn slots_are_shared_fairly() {
+        let fair = |measured: &[Measured], least: u64| {
+            assert!(measured.iter().all(|measured| measured.part >= least), "{measured:?}");
         };
-        fair(&fare([Guest::From(0); 4], 10_000), 245);
-        // Until the other came it was alone.
-        let [old, new] = fare([Guest::From(0), Guest::From(5_000)], 10_000);
-        fair(&[Fared { part: old.part - 500, ..old }, new], 245);
-        fair(&fare([Guest::From(0), Guest::Deaf(60)], 10_000), 480);
-        fair(&fare([Guest::From(0), Guest::From(0), Guest::Deaf(60)], 10_000), 320);
-        // These have their credit each time.
-        fair(&fare([Guest::From(0), Guest::Fresh(9), Guest::Fresh(9)], 10_000), 300);
-        fair(&fare([Guest::From(0), Guest::Fresh(5), Guest::Fresh(2)], 10_000), 300);
+        fair(&simulate([Guest::From(0); 4], 10_000), 245);
+        // The first guest was alone until the second came.
+        let [old, new] = simulate([Guest::From(0), Guest::From(5_000)], 10_000);
+        fair(&[Measured { part: old.part - 500, ..old }, new], 245);
+        fair(&simulate([Guest::From(0), Guest::Unresponsive(60)], 10_000), 480);
+        fair(&simulate([Guest::From(0), Guest::From(0), Guest::Unresponsive(60)], 10_000), 320);
+        // These get their credit each time.
+        fair(&simulate([Guest::From(0), Guest::Fresh(9), Guest::Fresh(9)], 10_000), 300);
+        fair(&simulate([Guest::From(0), Guest::Fresh(5), Guest::Fresh(2)], 10_000), 300);
     }
 
     #[test]
-    fn nobody_waits_long_for_what_others_are_owed() {
-        let soon = |fared: &[Fared]| {
-            assert!(fared.iter().all(|fared| fared.waited < 400), "{fared:?}");
+    fn waits_for_a_slot_are_bounded() {
+        let soon = |measured: &[Measured]| {
+            assert!(measured.iter().all(|measured| measured.waited < 400), "{measured:?}");
         };
-        // One waits a moment again and again beside one that computes, and computes itself at last.
+        // One guest sleeps briefly again and again beside one that computes, and then computes
+        // itself.
         let short = Guest::Short(2, 20_000);
-        soon(&fare([Guest::From(0), short, Guest::From(20_100)], 22_000));
-        soon(&fare([Guest::From(0), short, Guest::From(19_900)], 22_000));
-        soon(&fare([Guest::From(0), Guest::Short(2, 60_000), Guest::From(20_000)], 22_000));
-        // One is kept out for long: no newcomer has to make up for that.
+        soon(&simulate([Guest::From(0), short, Guest::From(20_100)], 22_000));
+        soon(&simulate([Guest::From(0), short, Guest::From(19_900)], 22_000));
+        soon(&simulate([Guest::From(0), Guest::Short(2, 60_000), Guest::From(20_000)], 22_000));
+        // One guest is kept waiting for long. A newcomer does not have to make up for that.
         let [_, _, newcomer] =
-            fare([Guest::From(0), Guest::Deaf(20_000), Guest::From(20_500)], 39_000);
+            simulate([Guest::From(0), Guest::Unresponsive(20_000), Guest::From(20_500)], 39_000);
         soon(&[newcomer]);
     }
 }

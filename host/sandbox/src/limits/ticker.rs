@@ -1,10 +1,9 @@
-//! The engine's clock: one thread that advances the epoch and throws the switch of whoever is late.
+//! The engine's clock: one thread that advances the epoch and ends guests at their deadlines.
 //!
-//! Deadlines live here, and not in a timer of the guest's own task, because that task is the one
-//! thing that cannot be relied on to be polled: its guest may compute without end, or block in a
-//! write to a pipe that nobody reads.
+//! Deadlines are kept here and not in a timer of the guest's task, because that task may not be
+//! polled: its guest may compute forever, or block in a write to a pipe without a reader.
 //!
-//! While no guest runs the thread sleeps.
+//! The thread sleeps while no guest runs.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
@@ -14,73 +13,80 @@ use wasmtime::EngineWeak;
 use crate::limits::kill::{KillReason, KillSwitch};
 use crate::limits::slice;
 
-/// How often a computing guest looks up. A short turn waits for about that long where others compute,
-/// some times in its course; the thread's work is some microseconds.
+/// The interval at which computing guests check for interruption. A short turn waits for about one
+/// interval, a few times, while others compute. A tick costs the thread some microseconds.
 const TICK: Duration = Duration::from_millis(1);
 
-/// Ticks without a guest before the thread sleeps. Going to sleep after each call would make every
-/// short call pay for waking it.
+/// Ticks without a guest before the thread sleeps. Sleeping after every call would make each short
+/// call pay for a wake-up.
 const IDLE_TICKS: u32 = 100;
 
 #[derive(Debug)]
-pub(crate) struct Ticker(Arc<Shared>);
+pub(crate) struct Ticker(Arc<SharedTicker>);
 
 #[derive(Debug)]
-struct Shared {
-    state: Mutex<State>,
+struct SharedTicker {
+    state: Mutex<TickerState>,
     wake: Condvar,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct TickerState {
     guests: usize,
     asleep: bool,
     closed: bool,
-    deadlines: Deadlines,
+    deadlines: DeadlineTable,
 }
 
-/// When the running guests have to be done, each in a place of its own.
+/// The deadlines of running guests, each in its own place.
 ///
-/// All are looked at on each tick, and no order is kept: a guest comes and goes in a microsecond,
-/// hundreds of thousands of times for each look at what are at most some thousand places.
+/// Every tick scans all of them, unsorted. Guests come and go within microseconds, hundreds of
+/// thousands of times per scan of at most a few thousand places.
 #[derive(Debug, Default)]
-struct Deadlines {
+struct DeadlineTable {
     places: Vec<Option<(Instant, Weak<KillSwitch>)>>,
     free: Vec<usize>,
 }
 
-/// A guest is running; ends when dropped.
+/// Marks a guest as running until it is dropped.
 #[derive(Debug)]
-pub(crate) struct Running<'a> {
-    shared: &'a Shared,
+pub(crate) struct RunningGuest<'a> {
+    shared: &'a SharedTicker,
     place: Option<usize>,
 }
 
 impl Ticker {
-    /// One whose thread is not there yet.
-    pub(crate) fn still() -> Self {
-        Self(Arc::new(Shared { state: Mutex::new(State::default()), wake: Condvar::new() }))
+    /// Creates a ticker whose thread is not started.
+    pub(crate) fn stopped() -> Self {
+        Self(Arc::new(SharedTicker {
+            state: Mutex::new(TickerState::default()),
+            wake: Condvar::new(),
+        }))
     }
 
-    /// Starts its thread, once.
+    /// Starts the thread. Called once.
     pub(crate) fn start(&self, engine: EngineWeak) -> std::io::Result<()> {
         let thread = self.0.clone();
         let thread = move || {
-            slice::be_on_time();
+            slice::request_short_slice();
             thread.run(&engine);
         };
         std::thread::Builder::new().name("skep-ticker".into()).spawn(thread).map(drop)
     }
 
-    /// Registers a running guest, with the moment it has to be done, if there is one.
-    pub(crate) fn enter(&self, deadline: Option<Instant>, kill: &Arc<KillSwitch>) -> Running<'_> {
+    /// Registers a running guest and its deadline, if it has one.
+    pub(crate) fn enter(
+        &self,
+        deadline: Option<Instant>,
+        kill: &Arc<KillSwitch>,
+    ) -> RunningGuest<'_> {
         let mut state = self.0.state();
         state.guests += 1;
         let place = deadline.map(|at| state.deadlines.add(at, Arc::downgrade(kill)));
         if state.asleep {
             self.0.wake.notify_one();
         }
-        Running { shared: &self.0, place }
+        RunningGuest { shared: &self.0, place }
     }
 }
 
@@ -91,7 +97,7 @@ impl Drop for Ticker {
     }
 }
 
-impl Drop for Running<'_> {
+impl Drop for RunningGuest<'_> {
     fn drop(&mut self) {
         let mut state = self.shared.state();
         state.guests -= 1;
@@ -101,7 +107,7 @@ impl Drop for Running<'_> {
     }
 }
 
-impl Deadlines {
+impl DeadlineTable {
     fn add(&mut self, at: Instant, kill: Weak<KillSwitch>) -> usize {
         let deadline = Some((at, kill));
         match self.free.pop() {
@@ -121,7 +127,7 @@ impl Deadlines {
         self.free.push(place);
     }
 
-    /// Throws the switch of whoever is late, once.
+    /// Throws the kill switches of expired deadlines, each once.
     fn pass(&mut self, now: Instant) {
         for deadline in &mut self.places {
             if let Some((_, kill)) = deadline.take_if(|(at, _)| *at <= now)
@@ -133,8 +139,8 @@ impl Deadlines {
     }
 }
 
-impl Shared {
-    fn state(&self) -> MutexGuard<'_, State> {
+impl SharedTicker {
+    fn state(&self) -> MutexGuard<'_, TickerState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -164,8 +170,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_who_is_late_is_told_and_places_are_used_again() {
-        let mut deadlines = Deadlines::default();
+    fn only_expired_deadlines_fire_and_places_are_reused() {
+        let mut deadlines = DeadlineTable::default();
         let [early, late, gone] = [(); 3].map(|()| Arc::new(KillSwitch::default()));
         let now = Instant::now();
         let hour = Duration::from_secs(3_600);

@@ -1,4 +1,4 @@
-//! One run of a command in a process of its own, as the child is told it.
+//! The job that a child process runs.
 
 use std::collections::BTreeMap;
 
@@ -9,36 +9,36 @@ use crate::code::engine::Profile;
 use crate::guest::turn::Identity;
 use crate::preflight::shape::Abi;
 
-/// One run.
+/// One run of a command.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ProcessJob {
-    /// The interface its code was compiled for.
+    /// The binary format that its code was compiled from.
     pub abi: Abi,
-    /// The engine configuration its code was compiled under.
+    /// The engine profile that its code was compiled for.
     pub profile: Profile,
-    /// Its arguments, its own name first.
+    /// The arguments, starting with the program's own name.
     pub args: Vec<String>,
-    /// Its environment.
+    /// The environment.
     pub env: Vec<(String, String)>,
-    /// Its standard input, whole.
+    /// The complete standard input.
     pub stdin: Vec<u8>,
-    /// Its config bundle.
+    /// The config bundle.
     pub config: BTreeMap<String, String>,
-    /// The worker and input it runs for.
+    /// The worker and input that it runs for.
     pub identity: Identity,
-    /// Its directories, in the order of their descriptors.
+    /// The directories, in the order of their descriptors.
     pub mounts: Vec<MountJob>,
-    /// Its limits.
+    /// The limits.
     pub limits: Limits,
 }
 
-/// A directory of the guest, whose descriptor is in the same position.
+/// A directory of the guest. Its descriptor has the same position.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MountJob {
-    /// The path it has inside.
+    /// The path that the guest sees.
     pub guest: String,
-    /// Read-only, or writable.
+    /// Read-only or writable.
     pub rights: Rights,
-    /// What it holds already, where all of that counts against the quota; else only what is added.
+    /// Its current usage, if that counts against the quota. If it is `None`, only additions count.
     pub used: Option<DiskUsage>,
 }

@@ -1,4 +1,4 @@
-//! The child's side: takes in what it needs, raises the wall, runs one guest, and is gone.
+//! The child process: receives a job, raises the wall, runs one guest, and exits.
 
 use std::fs::File;
 use std::io;
@@ -17,7 +17,7 @@ use crate::code::engine::Engine;
 use crate::code::loaded::{Code, link};
 use crate::egress::Outbound;
 use crate::guest::calls::{FileCalls, FileThread};
-use crate::guest::stdio::{Input, Output};
+use crate::guest::stdio::{GuestInput, GuestOutput};
 use crate::guest::turn::NoTurn;
 use crate::instance::{Done, Instance};
 use crate::limits::kill::KillSwitch;
@@ -27,19 +27,19 @@ use crate::wall::{self, Allowed, Calls};
 use crate::wasi::spec::GuestSpec;
 use crate::wasi::spec::Mount;
 
-/// Memory that the process may have beside the guest's: its own, the guest's tables, what is on
-/// its way in or out.
+/// Maximum memory of the process besides the guest's memory: its own, the guest's tables, and data
+/// in transit.
 const BESIDE: u64 = 512 << 20;
 
-/// Descriptors that the process may have beside the guest's.
+/// Maximum descriptors of the process besides the guest's.
 const DESCRIPTORS: u64 = 64;
 
-/// How much less its share of a core is than the host's own threads'.
+/// The niceness relative to the host's own threads.
 const NICE: i32 = 10;
 
-/// Runs one guest as the host at the other end of standard input says, and returns the exit code.
+/// Runs the job that the host sends through standard input. Returns the exit code.
 pub fn run_main(_arguments: &[String]) -> i32 {
-    // There is nobody to tell but the host, which sees that it ends without a word.
+    // The host sees that the child exits without a report. There is nobody else to tell.
     match serve() {
         Ok(()) => 0,
         Err(_) => 1,
@@ -49,42 +49,44 @@ pub fn run_main(_arguments: &[String]) -> i32 {
 fn serve() -> io::Result<()> {
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
     wall::close_from(3)?;
-    wall::hold(Resource::Core, 0)?;
-    // The host sees that this process computes a moment later, and only then gives it its part.
+    wall::set_limit(Resource::Core, 0)?;
+    // It takes the host a moment to notice that this process computes. The lower priority protects
+    // others until then.
     rustix::process::nice(NICE)?;
     let socket = io::stdin().as_fd().try_clone_to_owned()?;
     let mut socket = UnixStream::from(socket);
     let (job, descriptors) = wire::receive_job(&mut socket)?;
-    // From here on a file like any other: what sockets have of their own is not on the list.
+    // Use the socket as a plain file from here on: socket calls are not allowed behind the wall.
     let mut socket = File::from(OwnedFd::from(socket));
-    let done = match ready(&job, descriptors) {
-        Ok(ready) => run(job, ready, &socket)?,
+    let done = match prepare(&job, descriptors) {
+        Ok(prepared) => run(job, prepared, &socket)?,
         Err(error) => Ended::HostFault(error.to_string()).into(),
     };
     wire::send_done(&mut socket, &done)
 }
 
-/// What was opened and loaded before the wall.
-struct Ready {
+/// The parts of a run that are opened and loaded before the wall is raised.
+struct PreparedRun {
     engine: Arc<Engine>,
     code: Code,
     mounts: Vec<Mount>,
 }
 
-/// Loads the code and raises the wall. No thread is started before that: it would be outside.
-fn ready(job: &ProcessJob, descriptors: Vec<OwnedFd>) -> io::Result<Ready> {
+/// Loads the code and raises the wall. No thread may start earlier, because the wall would not
+/// apply to it.
+fn prepare(job: &ProcessJob, descriptors: Vec<OwnedFd>) -> io::Result<PreparedRun> {
     let mut descriptors = descriptors.into_iter();
     let native = File::from(descriptors.next().ok_or(io::ErrorKind::NotFound)?);
-    let engine =
-        Engine::still(job.profile).map_err(|error| io::Error::other(format!("{error:#}")))?;
+    let engine = Engine::without_clock(job.profile)
+        .map_err(|error| io::Error::other(format!("{error:#}")))?;
     let code = link(&engine, job.abi, ComponentKind::Command, &native).map_err(io::Error::other)?;
     let directories: Vec<_> = descriptors.collect();
     let allowed: Vec<_> =
         directories.iter().map(AsFd::as_fd).zip(job.mounts.iter().map(|it| it.rights)).collect();
     let limits = &job.limits;
-    wall::hold(Resource::Data, limits.memory_bytes.saturating_add(BESIDE))?;
-    wall::hold(Resource::Nofile, limits.open_descriptors.saturating_add(DESCRIPTORS))?;
-    // What is only read is not to have other times either.
+    wall::set_limit(Resource::Data, limits.memory_bytes.saturating_add(BESIDE))?;
+    wall::set_limit(Resource::Nofile, limits.open_descriptors.saturating_add(DESCRIPTORS))?;
+    // File times in a read-only directory must not change either.
     let times = job.mounts.iter().all(|mount| mount.rights == Rights::ReadWrite);
     wall::raise(&Allowed { directories: &allowed, calls: Calls::Files { times } })?;
     let quota = Quota { bytes: limits.disk_bytes, entries: limits.disk_entries };
@@ -97,25 +99,25 @@ fn ready(job: &ProcessJob, descriptors: Vec<OwnedFd>) -> io::Result<Ready> {
         Mount { guest: mount.guest.clone(), scope: Scope::new(dir, mount.rights, disk) }
     };
     let mounts = directories.into_iter().zip(&job.mounts).map(mount).collect();
-    Ok(Ready { engine: Arc::new(engine), code, mounts })
+    Ok(PreparedRun { engine: Arc::new(engine), code, mounts })
 }
 
-fn run(job: ProcessJob, ready: Ready, socket: &File) -> io::Result<Done> {
-    let Ready { engine, code, mounts } = ready;
+fn run(job: ProcessJob, prepared: PreparedRun, socket: &File) -> io::Result<Done> {
+    let PreparedRun { engine, code, mounts } = prepared;
     engine.start_clock()?;
     let socket = Arc::new(Mutex::new(socket.try_clone()?));
-    let output = |stream| Output::to_writer(Printer { socket: socket.clone(), stream }, false);
+    let output = |stream| GuestOutput::to_writer(Printer { socket: socket.clone(), stream }, false);
     let (stdout, stdout_writer) = output(Stream::Stdout)?;
     let (stderr, stderr_writer) = output(Stream::Stderr)?;
     wall::no_more_threads()?;
     let spec = GuestSpec {
         args: job.args,
         env: job.env,
-        stdin: Input::from_bytes(&job.stdin),
+        stdin: GuestInput::from_bytes(&job.stdin),
         stdout,
         stderr,
         mounts,
-        // This process is the guest's alone, and nobody waits beside it.
+        // No other guest shares this process.
         files: FileCalls::new(FileThread::Inline),
         limits: job.limits,
         ..GuestSpec::default()
@@ -123,7 +125,7 @@ fn run(job: ProcessJob, ready: Ready, socket: &File) -> io::Result<Done> {
     let turn = Box::new(NoTurn::configured(job.identity, job.config));
     let threads = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
     let (slots, kill) = (CpuSlots::new(1), Arc::<KillSwitch>::default());
-    // Without a grant nothing is sent, and what would be is not even started.
+    // Nothing is sent without a grant, so the outbound threads never start.
     let outbound = Outbound::default();
     let done = threads.block_on(async {
         let code = (job.profile, &code);
@@ -135,7 +137,8 @@ fn run(job: ProcessJob, ready: Ready, socket: &File) -> io::Result<Done> {
             }
         }
     });
-    // The host reads on for as long as it likes, and ends this process when it does not.
+    // Waits without a timeout: the host reads for as long as it wants, and otherwise kills this
+    // process.
     stdout_writer.drain(None)?;
     stderr_writer.drain(None)?;
     Ok(done)

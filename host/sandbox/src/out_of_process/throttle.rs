@@ -1,8 +1,8 @@
-//! A child's part in the CPU slots: it computes while it has one, like a guest in the host's own
-//! process, and stands still while it waits for one.
+//! Throttling of a child by CPU slots: it computes while it holds one, like a guest in the host's
+//! process, and is stopped while it waits for one.
 //!
-//! It is not asked: what it says is a stranger's word. The host looks at how long it has computed, the
-//! more rarely the longer that is nothing, and stops and continues it from outside.
+//! The child is untrusted and does not take part. The host samples its CPU time, less often the
+//! longer it is idle, and stops and continues it with signals.
 
 use std::convert::Infallible;
 use std::future::poll_fn;
@@ -10,61 +10,62 @@ use std::time::{Duration, Instant};
 
 use crate::limits::slots::{Claim, Share};
 
-/// Between two looks at a child that computes.
-const LOOK: Duration = Duration::from_millis(2);
+/// Interval between two samples of a child that computes.
+const SAMPLE_INTERVAL: Duration = Duration::from_millis(2);
 
-/// Between two looks at one that has not computed for long.
-const SELDOM: Duration = Duration::from_millis(64);
+/// Longest interval between two samples of an idle child.
+const IDLE_SAMPLE_INTERVAL: Duration = Duration::from_millis(64);
 
-/// Computing less than this between two looks is none, and less than a fiftieth of the time between
-/// them: its own clock computes that much for a guest that sleeps. It is not more, since where many
-/// compute without a slot, each has little of a core.
-const NOTHING: Duration = Duration::from_micros(200);
-const LITTLE: u32 = 50;
+/// A child counts as idle if it used less CPU time between two samples than this and a fiftieth of
+/// the interval: its own clock uses that much for a guest that sleeps. The bound is not higher,
+/// because each of many children that compute without a slot gets little of a core.
+const IDLE_CPU: Duration = Duration::from_micros(200);
+const IDLE_FRACTION: u32 = 50;
 
-/// A child that is held in, and the clock that it is looked at by.
-pub(super) trait Held {
-    /// For how long it has computed.
-    fn computed(&self) -> Duration;
+/// A child that can be stopped and continued, and a clock.
+pub(super) trait Throttled {
+    /// Returns the child's CPU time.
+    fn cpu(&self) -> Duration;
 
-    /// Has it stand still.
+    /// Stops the child.
     fn halt(&self);
 
-    /// Has it go on.
-    fn go_on(&self);
+    /// Continues the child.
+    fn resume(&self);
 
-    /// What time it is.
+    /// Returns the current time.
     fn now(&self) -> Instant;
 
-    /// Lets time pass.
+    /// Waits.
     async fn pause(&self, time: Duration);
 }
 
-/// Holds a child in, from its start on. Whoever drops this lets it stand as it stands.
-pub(super) async fn hold(child: &impl Held, share: &Share) -> Infallible {
+/// Throttles a child from its start on. When this future is dropped, the child stays as it is,
+/// stopped or not.
+pub(super) async fn throttle(child: &impl Throttled, share: &Share) -> Infallible {
     let mut computed = Duration::ZERO;
     let mut computes = async |pause: Duration| {
-        // Without the time for which it stood still before: that is none that it may compute in.
+        // Measure from here, because the child cannot compute while it is stopped.
         let began = child.now();
         child.pause(pause).await;
         let took = child.now() - began;
-        let more = child.computed().saturating_sub(computed);
+        let more = child.cpu().saturating_sub(computed);
         computed += more;
-        // One that was taken over may compute on several threads.
-        share.owe(more.saturating_sub(took));
-        more >= NOTHING + pause / LITTLE
+        // A compromised child may compute on several threads.
+        share.charge(more.saturating_sub(took));
+        more >= IDLE_CPU + pause / IDLE_FRACTION
     };
-    let mut pause = LOOK;
+    let mut pause = SAMPLE_INTERVAL;
     loop {
         if !computes(pause).await {
-            pause = (pause * 2).min(SELDOM);
+            pause = (pause * 2).min(IDLE_SAMPLE_INTERVAL);
             continue;
         }
-        pause = LOOK;
+        pause = SAMPLE_INTERVAL;
         let mut claim = share.claim();
         wait(child, &mut claim).await;
-        while computes(LOOK).await {
-            if share.is_past_its_turn() {
+        while computes(SAMPLE_INTERVAL).await {
+            if share.has_exceeded_share() {
                 child.halt();
                 claim.release();
                 wait(child, &mut claim).await;
@@ -73,8 +74,8 @@ pub(super) async fn hold(child: &impl Held, share: &Share) -> Infallible {
     }
 }
 
-/// Has a child stand still until it has a slot.
-async fn wait(child: &impl Held, claim: &mut Claim<'_>) {
+/// Stops a child until it has a slot.
+async fn wait(child: &impl Throttled, claim: &mut Claim<'_>) {
     let mut halted = false;
     poll_fn(|cx| {
         let acquired = claim.poll_acquire(cx);
@@ -84,7 +85,7 @@ async fn wait(child: &impl Held, claim: &mut Claim<'_>) {
         acquired
     })
     .await;
-    child.go_on();
+    child.resume();
 }
 
 #[cfg(test)]
@@ -98,26 +99,26 @@ mod tests {
 
     const MILLI: u64 = 1_000_000;
 
-    /// What is between two moments of the machine, in nanoseconds.
+    /// Simulated time between two steps, in nanoseconds.
     const STEP: u64 = 100_000;
 
-    /// How long it is looked at, in nanoseconds.
+    /// Simulated time of one test, in nanoseconds.
     const ALL: u64 = 10_000 * MILLI;
 
-    /// The epoch's tick, at which a guest of the host's own process looks up.
+    /// The epoch tick, at which a guest in the host's process checks if it should yield.
     const TICK: Duration = Duration::from_millis(5);
 
     fn now() -> u64 {
         NOW.get().unwrap_or_default()
     }
 
-    /// Somebody who always wants to compute, on a machine with time of its own: as many of them run
-    /// at once as are not halted, which is what slots are to prevent.
+    /// A child that always computes, on a machine with simulated time. All children that are not
+    /// stopped run at once, so only the throttle limits them.
     struct Spinner {
         began: Instant,
         threads: u64,
         runs: Cell<bool>,
-        /// For how long it was let run, and computed, in nanoseconds.
+        /// The time for which it was not stopped, and its CPU time, in nanoseconds.
         had: Cell<u64>,
         computed: Cell<u64>,
     }
@@ -129,14 +130,14 @@ mod tests {
             Self { began, threads, runs: Cell::new(runs), had, computed }
         }
 
-        /// What it computed, of one core.
+        /// Returns its CPU time as a fraction of one core.
         fn part(&self) -> f64 {
             self.computed.get() as f64 / ALL as f64
         }
     }
 
-    impl Held for Spinner {
-        fn computed(&self) -> Duration {
+    impl Throttled for Spinner {
+        fn cpu(&self) -> Duration {
             Duration::from_nanos(self.computed.get())
         }
 
@@ -144,7 +145,7 @@ mod tests {
             self.runs.set(false);
         }
 
-        fn go_on(&self) {
+        fn resume(&self) {
             self.runs.set(true);
         }
 
@@ -162,13 +163,13 @@ mod tests {
         }
     }
 
-    /// A guest of the host's own process, which looks up at each tick.
+    /// Simulates a guest in the host's process, which checks at each tick if it should yield.
     async fn compute(guest: &Spinner, share: &Share) -> Infallible {
         let mut claim = share.claim();
         loop {
             poll_fn(|cx| claim.poll_acquire(cx)).await;
-            guest.go_on();
-            while !share.is_past_its_turn() {
+            guest.resume();
+            while !share.has_exceeded_share() {
                 guest.pause(TICK).await;
             }
             guest.halt();
@@ -176,8 +177,8 @@ mod tests {
         }
     }
 
-    /// Has all of them compute on one slot of a machine, of whose cores each thread that runs gets
-    /// so much: the first is a guest of the host's own process, the others are children.
+    /// Simulates guests that share one slot, while each running thread gets the fraction
+    /// `of_a_core`. The first is a guest in the host's process, the others are children.
     fn share_one_slot(all: &[Spinner], of_a_core: f64) {
         NOW.set(Some(0));
         let slots = CpuSlots::new(1);
@@ -186,7 +187,7 @@ mod tests {
         let mut held: Vec<Pin<Box<dyn Future<Output = Infallible> + '_>>> = each
             .map(|(at, (spinner, share))| match at {
                 0 => Box::pin(compute(spinner, share)) as Pin<Box<dyn Future<Output = _>>>,
-                _ => Box::pin(hold(spinner, share)),
+                _ => Box::pin(throttle(spinner, share)),
             })
             .collect();
         while now() < ALL {
@@ -200,7 +201,7 @@ mod tests {
             }
             NOW.set(Some(now() + STEP));
         }
-        // Its claims are given up by the same clock.
+        // Release the claims before the simulated clock is removed.
         drop(held);
         NOW.set(None);
     }
@@ -211,25 +212,26 @@ mod tests {
     }
 
     #[test]
-    fn processes_have_their_part_of_the_cores_and_no_more() {
+    fn children_get_a_fair_share_of_the_cores() {
         let all = crowd(&[1, 1, 1]);
         share_one_slot(&all, 1.0);
         let parts: Vec<_> = all.iter().map(Spinner::part).collect();
-        assert!(parts.iter().sum::<f64>() < 1.1, "one core is all that there is: {parts:?}");
+        assert!(parts.iter().sum::<f64>() < 1.1, "more than one core was used: {parts:?}");
         assert!(parts.iter().all(|part| (0.2..0.3).contains(part)), "{parts:?}");
     }
 
     #[test]
-    fn a_process_that_computes_on_many_threads_has_no_more_than_others() {
+    fn a_child_with_many_threads_gets_no_larger_share() {
         let all = crowd(&[1, 4]);
         share_one_slot(&all, 1.0);
         let parts: Vec<_> = all.iter().map(Spinner::part).collect();
         assert!(parts.iter().all(|part| (0.2..0.5).contains(part)), "{parts:?}");
     }
 
-    /// What the machine gives to others is not made up for at the cost of those who have as little.
+    /// A child that gets less of a core than it could use must not be compensated at the expense of
+    /// others that get as little.
     #[test]
-    fn on_a_busy_machine_processes_are_let_run_for_equal_times() {
+    fn on_a_busy_machine_children_run_for_equal_times() {
         let all = crowd(&[1, 1, 1]);
         share_one_slot(&all, 0.3);
         let had: Vec<_> = all.iter().map(|one| one.had.get() as f64 / ALL as f64).collect();

@@ -1,11 +1,11 @@
-//! How many instances, memories and tables a component would have, counted without running it.
+//! Counts the instances, memories and tables of a component without running it.
 //!
-//! The component format lets one line instantiate a whole subtree, so 1.4 KB can describe 33
-//! million instances, and the compiler writes every one of them out: 12.7 GB before any limit of
-//! the store is asked. The count takes one pass over the bytes.
+//! In the component format, one line can instantiate a whole subtree. 1.4 KB can describe 33
+//! million instances, and the compiler writes out every one of them: 12.7 GB before any limit of
+//! the store applies. This count takes one pass over the bytes.
 //!
-//! What is handed in from outside, an imported module or component, counts as nothing here; the
-//! store's own limits still bound it.
+//! Imported modules and components count as nothing here. The store's own limits still apply to
+//! them.
 
 use skep_protocol::{LimitName, Limits};
 use wasmparser::{
@@ -13,33 +13,34 @@ use wasmparser::{
     ComponentTypeRef, Instance, MemoryType, Payload, TableType,
 };
 
-/// Elements that each single table has room for in the engine's pool, whatever a worker's limit on
-/// all of them is.
+/// Maximum elements of one table in the engine's pool, regardless of a worker's limit on all its
+/// tables.
 pub(crate) const TABLE_ELEMENTS: u64 = 65_536;
 
-/// What an instantiation would allocate.
+/// The allocations of one instantiation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Census {
     /// Instances of core modules.
     pub core_instances: u64,
-    /// Instances of components below the outermost.
+    /// Instances of nested components.
     pub component_instances: u64,
     /// Linear memories.
     pub memories: u64,
     /// Tables.
     pub tables: u64,
-    /// What the memories have at the start, in bytes.
+    /// Initial size of all memories, in bytes.
     pub memory_bytes: u64,
-    /// What the tables have at the start.
+    /// Initial size of all tables, in elements.
     pub table_elements: u64,
-    /// What the largest of them has.
+    /// Initial size of the largest table.
     pub largest_table: u64,
 }
 
 impl Census {
-    /// The first limit that it passes, with the count.
+    /// Returns the first limit that is exceeded, with the count.
     ///
-    /// Component instances are held to `core_instances` as well: they cost the compiler as much.
+    /// Component instances are checked against `core_instances` too, because they cost the compiler
+    /// as much.
     pub fn exceeds(&self, limits: &Limits) -> Option<(LimitName, u64)> {
         [
             (LimitName::core_instances, self.core_instances.max(self.component_instances)),
@@ -81,73 +82,106 @@ impl Census {
     }
 }
 
-/// A page of memory is 64 KiB, unless the memory says otherwise.
+/// The default page size is 64 KiB.
 const PAGE_LOG2: u32 = 16;
 
 /// Counts while a parser walks the file.
 #[derive(Debug, Default)]
 pub(crate) struct Counter {
-    frames: Vec<Frame>,
+    levels: Vec<Level>,
 }
 
 #[derive(Debug, Default)]
-struct Frame {
+struct Level {
     is_module: bool,
     modules: Vec<Census>,
     components: Vec<Census>,
     total: Census,
 }
 
+impl Level {
+    /// Adds an alias of a module or component to the index space.
+    fn alias(&mut self, outer: &[Self], alias: ComponentAlias<'_>) {
+        match alias {
+            ComponentAlias::Outer { kind, count, index } => {
+                let source = match (count as usize).checked_sub(1) {
+                    None => Some(&*self),
+                    Some(up) => outer.iter().rev().nth(up),
+                };
+                let (modules, components) = match source {
+                    Some(source) => (get(&source.modules, index), get(&source.components, index)),
+                    None => Default::default(),
+                };
+                match kind {
+                    ComponentOuterAliasKind::CoreModule => self.modules.push(modules),
+                    ComponentOuterAliasKind::Component => {
+                        self.components.push(components);
+                    }
+                    _ => {}
+                }
+            }
+            ComponentAlias::InstanceExport { kind, .. } => match kind {
+                ComponentExternalKind::Module => self.modules.push(Census::default()),
+                ComponentExternalKind::Component => {
+                    self.components.push(Census::default());
+                }
+                _ => {}
+            },
+            ComponentAlias::CoreInstanceExport { .. } => {}
+        }
+    }
+}
+
 impl Counter {
-    /// How deep the parser is: 1 in the outermost module or component.
+    /// Returns the nesting depth: 1 in the outermost module or component.
     pub(crate) fn depth(&self) -> usize {
-        self.frames.len()
+        self.levels.len()
     }
 
-    /// Takes note of one payload. Returns the total when the outermost ends.
+    /// Counts one payload. Returns the total at the end of the outermost module or component.
     pub(crate) fn visit(&mut self, payload: &Payload<'_>) -> wasmparser::Result<Option<Census>> {
         match payload {
             Payload::Version { encoding, .. } => {
                 let is_module = *encoding == wasmparser::Encoding::Module;
-                self.frames.push(Frame { is_module, ..Frame::default() });
+                self.levels.push(Level { is_module, ..Level::default() });
             }
             Payload::End(_) => return Ok(self.end()),
             _ => {}
         }
-        let Some((frame, outer)) = self.frames.split_last_mut() else { return Ok(None) };
+        let Some((level, outer)) = self.levels.split_last_mut() else { return Ok(None) };
         match payload {
             Payload::MemorySection(section) => {
                 for memory in section.clone() {
-                    frame.total.add_memory(&memory?);
+                    level.total.add_memory(&memory?);
                 }
             }
             Payload::TableSection(section) => {
                 for table in section.clone() {
-                    frame.total.add_table(&table?.ty);
+                    level.total.add_table(&table?.ty);
                 }
             }
             Payload::InstanceSection(section) => {
                 for instance in section.clone() {
                     if let Instance::Instantiate { module_index, .. } = instance? {
-                        let census = get(&frame.modules, module_index);
-                        frame.total.add(census);
+                        let census = get(&level.modules, module_index);
+                        level.total.add(census);
                     }
                 }
             }
             Payload::ComponentInstanceSection(section) => {
                 for instance in section.clone() {
                     if let ComponentInstance::Instantiate { component_index, .. } = instance? {
-                        let census = get(&frame.components, component_index);
-                        frame.total.add(census);
-                        frame.total.add(Census { component_instances: 1, ..Census::default() });
+                        let census = get(&level.components, component_index);
+                        level.total.add(census);
+                        level.total.add(Census { component_instances: 1, ..Census::default() });
                     }
                 }
             }
             Payload::ComponentImportSection(section) => {
                 for import in section.clone() {
                     match import?.ty {
-                        ComponentTypeRef::Module(_) => frame.modules.push(Census::default()),
-                        ComponentTypeRef::Component(_) => frame.components.push(Census::default()),
+                        ComponentTypeRef::Module(_) => level.modules.push(Census::default()),
+                        ComponentTypeRef::Component(_) => level.components.push(Census::default()),
                         _ => {}
                     }
                 }
@@ -157,10 +191,10 @@ impl Counter {
                     let export = export?;
                     match export.kind {
                         ComponentExternalKind::Module => {
-                            frame.modules.push(get(&frame.modules, export.index));
+                            level.modules.push(get(&level.modules, export.index));
                         }
                         ComponentExternalKind::Component => {
-                            frame.components.push(get(&frame.components, export.index));
+                            level.components.push(get(&level.components, export.index));
                         }
                         _ => {}
                     }
@@ -168,35 +202,7 @@ impl Counter {
             }
             Payload::ComponentAliasSection(section) => {
                 for alias in section.clone() {
-                    match alias? {
-                        ComponentAlias::Outer { kind, count, index } => {
-                            let source = match (count as usize).checked_sub(1) {
-                                None => Some(&*frame),
-                                Some(up) => outer.iter().rev().nth(up),
-                            };
-                            let (modules, components) = match source {
-                                Some(source) => {
-                                    (get(&source.modules, index), get(&source.components, index))
-                                }
-                                None => Default::default(),
-                            };
-                            match kind {
-                                ComponentOuterAliasKind::CoreModule => frame.modules.push(modules),
-                                ComponentOuterAliasKind::Component => {
-                                    frame.components.push(components);
-                                }
-                                _ => {}
-                            }
-                        }
-                        ComponentAlias::InstanceExport { kind, .. } => match kind {
-                            ComponentExternalKind::Module => frame.modules.push(Census::default()),
-                            ComponentExternalKind::Component => {
-                                frame.components.push(Census::default());
-                            }
-                            _ => {}
-                        },
-                        ComponentAlias::CoreInstanceExport { .. } => {}
-                    }
+                    level.alias(outer, alias?);
                 }
             }
             _ => {}
@@ -205,13 +211,13 @@ impl Counter {
     }
 
     fn end(&mut self) -> Option<Census> {
-        let frame = self.frames.pop()?;
-        let mut census = frame.total;
-        if frame.is_module {
+        let level = self.levels.pop()?;
+        let mut census = level.total;
+        if level.is_module {
             census.core_instances = 1;
         }
-        match self.frames.last_mut() {
-            Some(parent) if frame.is_module => parent.modules.push(census),
+        match self.levels.last_mut() {
+            Some(parent) if level.is_module => parent.modules.push(census),
             Some(parent) => parent.components.push(census),
             None => return Some(census),
         }
@@ -219,7 +225,7 @@ impl Counter {
     }
 }
 
-/// An index that names nothing is the validator's to report.
+/// The validator reports an index that is out of bounds.
 fn get(space: &[Census], index: u32) -> Census {
     space.get(index as usize).copied().unwrap_or_default()
 }

@@ -1,7 +1,7 @@
-//! What Skep offers to a guest, in one table.
+//! The table of interfaces that Skep offers to guests.
 //!
-//! The table is what a component is checked against before it is compiled. That everything in it
-//! is really linked, and in this version, is held by a test.
+//! A component is checked against this table before it is compiled. A test checks that every entry
+//! is linked, in this version.
 
 use std::fmt;
 
@@ -10,37 +10,36 @@ use std::fmt;
 pub struct Offer {
     /// `namespace:package/interface`.
     pub name: &'static str,
-    /// The version we implement.
+    /// The implemented version.
     pub version: &'static str,
-    /// What it needs to be of use.
+    /// The grant that makes it useful.
     pub grant: Grant,
 }
 
-/// What an offered interface needs before its calls do anything.
+/// The grant that an interface needs before its calls have an effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Grant {
-    /// Nothing: it is part of every worker's world.
+    /// Nothing: every worker has it.
     None,
-    /// A directory. Without one there is no handle to call it on.
+    /// A directory. Without one, there is no handle to call it on.
     Directory,
-    /// Leave to ask somebody. Without it every request is denied.
+    /// An HTTP grant. Without one, every request is denied.
     Http,
-    /// Something this version cannot grant. Its calls answer access-denied.
+    /// A grant that this version does not have. Calls return access-denied.
     Sockets,
 }
 
 impl Grant {
-    /// What an operator is told about an interface that was not granted, if there is anything to
-    /// tell.
+    /// Returns a note for the operator if the interface was not granted.
     pub fn note(self) -> Option<&'static str> {
         match self {
             Self::None => None,
-            Self::Directory => Some("sees what --dir maps and /data, nothing else"),
+            Self::Directory => Some("can access /data and directories mapped with --dir"),
             Self::Http => {
                 Some("not granted: every request is denied; allow with --allow-http 'https://HOST'")
             }
             Self::Sockets => {
-                Some("not granted: every call answers access-denied (no flag allows sockets)")
+                Some("not granted: every call returns access-denied (no flag allows sockets)")
             }
         }
     }
@@ -53,7 +52,7 @@ const fn offer(name: &'static str, version: &'static str, grant: Grant) -> Offer
     Offer { name, version, grant }
 }
 
-/// Everything on offer to components.
+/// The interfaces that components may import.
 pub const OFFERS: &[Offer] = &[
     offer("wasi:cli/environment", WASI, Grant::None),
     offer("wasi:cli/exit", WASI, Grant::None),
@@ -67,7 +66,7 @@ pub const OFFERS: &[Offer] = &[
     offer("wasi:cli/terminal-stderr", WASI, Grant::None),
     offer("wasi:clocks/monotonic-clock", WASI, Grant::None),
     offer("wasi:clocks/wall-clock", WASI, Grant::None),
-    // The newer first: it is the one named to whoever asks for a third.
+    // The newer version comes first, because it is the one that errors suggest.
     offer("wasi:config/store", "0.2.0-rc.1", Grant::None),
     offer("wasi:config/store", "0.2.0-draft", Grant::None),
     offer("wasi:filesystem/preopens", WASI, Grant::Directory),
@@ -93,17 +92,17 @@ pub const OFFERS: &[Offer] = &[
     offer("skep:worker/transcript", SKEP, Grant::None),
 ];
 
-/// An interface name with its version, as it stands in a component: `wasi:io/poll@0.2.3`.
+/// An interface name with its version, as in a component: `wasi:io/poll@0.2.3`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InterfaceName {
-    /// Everything before the `@`.
+    /// The part before the `@`.
     pub name: String,
-    /// What follows it, if anything does.
+    /// The part after it, if any.
     pub version: Option<String>,
 }
 
 impl InterfaceName {
-    /// Splits an import or export name.
+    /// Splits the name of an import or export.
     pub fn parse(text: &str) -> Self {
         match text.split_once('@') {
             Some((name, version)) => Self { name: name.into(), version: Some(version.into()) },
@@ -111,7 +110,7 @@ impl InterfaceName {
         }
     }
 
-    /// Whether it is `name` in a version that stands in for `version`.
+    /// Returns true if this is `name` in a version that is compatible with `version`.
     pub fn matches(&self, name: &str, version: &str) -> bool {
         self.name == name && self.version.as_deref().is_some_and(|own| compatible(own, version))
     }
@@ -127,32 +126,32 @@ impl fmt::Display for InterfaceName {
     }
 }
 
-/// The offer for an import, or the reason why there is none.
-pub fn find(import: &InterfaceName) -> Result<&'static Offer, Missing> {
+/// Finds the offer for an import.
+pub fn find(import: &InterfaceName) -> Result<&'static Offer, MissingInterface> {
     let mut named = OFFERS.iter().filter(|offer| offer.name == import.name);
     match named.clone().find(|offer| import.matches(offer.name, offer.version)) {
         Some(offer) => Ok(offer),
         None => Err(match named.next() {
-            Some(offer) => Missing::Version { have: offer.version },
-            None => Missing::Unknown,
+            Some(offer) => MissingInterface::Version { have: offer.version },
+            None => MissingInterface::Unknown,
         }),
     }
 }
 
-/// Why an import cannot be satisfied.
+/// The reason that an import has no offer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Missing {
-    /// We have no such interface.
+pub enum MissingInterface {
+    /// There is no such interface.
     Unknown,
-    /// We have it in another version, or in others.
+    /// The interface exists in another version.
     Version {
-        /// The newest we have.
+        /// The newest offered version.
         have: &'static str,
     },
 }
 
-/// Whether two versions are interchangeable to the linker: same major, or same minor below 1.0;
-/// a prerelease fits only itself.
+/// Returns true if the linker treats two versions as interchangeable: same major, or same minor
+/// below 1.0. A prerelease matches only itself.
 fn compatible(a: &str, b: &str) -> bool {
     match (track(a), track(b)) {
         (Some(a), Some(b)) => a == b,
@@ -172,9 +171,12 @@ fn track(version: &str) -> Option<(u64, u64)> {
     }
 }
 
-/// The functions of `wasi_snapshot_preview1`, all of which we offer to modules, with their types: a letter
-/// for each parameter (`i` for i32, `I` for i64), a colon, and one for each result.
-const PREVIEW1: &[(&str, &str)] = &[
+/// The module that preview1 functions are imported from.
+pub(crate) const PREVIEW1: &str = "wasi_snapshot_preview1";
+
+/// The functions of `wasi_snapshot_preview1`, all of which are offered, with their types: a letter
+/// for each parameter (`i` for i32, `I` for i64), a colon, and a letter for each result.
+const FUNCTIONS: &[(&str, &str)] = &[
     ("args_get", "ii:i"),
     ("args_sizes_get", "ii:i"),
     ("clock_res_get", "ii:i"),
@@ -223,9 +225,9 @@ const PREVIEW1: &[(&str, &str)] = &[
     ("sock_shutdown", "ii:i"),
 ];
 
-/// The type of a function of `wasi_snapshot_preview1`, if there is one by that name.
+/// Returns the type of a function of `wasi_snapshot_preview1`, if it exists.
 pub(crate) fn preview1(name: &str) -> Option<&'static str> {
-    PREVIEW1.iter().find(|(known, _)| *known == name).map(|(_, ty)| *ty)
+    FUNCTIONS.iter().find(|(known, _)| *known == name).map(|(_, ty)| *ty)
 }
 
 #[cfg(test)]
@@ -233,7 +235,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn versions_match_as_the_linker_matches_them() {
+    fn versions_match_like_in_the_linker() {
         for (import, ok) in [
             ("wasi:io/poll@0.2.0", true),
             ("wasi:io/poll@0.2.99", true),
@@ -246,14 +248,17 @@ mod tests {
             let found = find(&InterfaceName::parse(import));
             assert_eq!(found.is_ok(), ok, "{import}");
             if !ok {
-                assert_eq!(found.unwrap_err(), Missing::Version { have: WASI });
+                assert_eq!(found.unwrap_err(), MissingInterface::Version { have: WASI });
             }
         }
-        assert_eq!(find(&InterfaceName::parse("x:y/z@0.2.0")).unwrap_err(), Missing::Unknown);
+        assert_eq!(
+            find(&InterfaceName::parse("x:y/z@0.2.0")).unwrap_err(),
+            MissingInterface::Unknown
+        );
     }
 
     #[test]
-    fn a_prerelease_matches_itself_only() {
+    fn a_prerelease_matches_only_itself() {
         for version in ["0.2.0-rc.1", "0.2.0-draft"] {
             let import = InterfaceName::parse(&format!("wasi:config/store@{version}"));
             assert_eq!(find(&import).unwrap().version, version);
@@ -261,11 +266,11 @@ mod tests {
         for version in ["0.2.0", "0.2.1", "0.2.0-rc.2", "0.2.1-rc.1", "0.2.0-draft+1"] {
             let import = InterfaceName::parse(&format!("wasi:config/store@{version}"));
             let missing = find(&import).unwrap_err();
-            assert_eq!(missing, Missing::Version { have: "0.2.0-rc.1" }, "{version}");
+            assert_eq!(missing, MissingInterface::Version { have: "0.2.0-rc.1" }, "{version}");
         }
     }
 
-    /// A module that imports one function, of this type.
+    /// Builds a module that imports one function of the given type.
     fn importing(name: &str, ty: &str) -> Vec<u8> {
         let (params, results) = ty.split_once(':').unwrap();
         let words =
@@ -277,14 +282,15 @@ mod tests {
     }
 
     #[test]
-    fn the_types_of_preview1_are_those_that_modules_are_linked_with() {
+    fn the_types_of_preview1_match_the_linker() {
         let engine =
-            crate::code::engine::Engine::still(crate::code::engine::Profile::Default).unwrap();
+            crate::code::engine::Engine::without_clock(crate::code::engine::Profile::Default)
+                .unwrap();
         let fits = |name: &str, ty: &str| {
             let module = wasmtime::Module::new(&engine.wasmtime, importing(name, ty)).unwrap();
             engine.modules().unwrap().instantiate_pre(&module).is_ok()
         };
-        for (name, ty) in PREVIEW1 {
+        for (name, ty) in FUNCTIONS {
             assert!(fits(name, ty), "{name}: {ty}");
             assert!(!fits(name, "iIi:iIi"), "{name}");
         }

@@ -1,25 +1,23 @@
-//! What of WebAssembly the engine has, and what a file is told that needs more.
+//! The WebAssembly proposals that the engine supports, and the report on files that need others.
 //!
-//! There is one set, [`OFFERED`]. The engine is configured with it, and files are examined against
-//! it, so what is said of a file before it is compiled and what the compiler makes of it are the
-//! same. [`examine`] reads all of a stranger's bytes, in depth and for as long as that takes, which
-//! is why only the compiling child calls it.
+//! There is one set, [`OFFERED`]. It configures the engine, and files are examined against it, so
+//! the report before compilation always agrees with the compiler. [`examine`] reads untrusted bytes
+//! in full, for as long as that takes, so only the compiler child calls it.
 
 use wasmparser::types::Types;
 use wasmparser::{Validator, WasmFeatures};
 
-/// The proposals that the engine has. Shared memories are not counted by any limiter, so there are
-/// no threads.
+/// The supported proposals. Threads are excluded, because no limiter counts shared memories.
 pub(crate) const OFFERED: WasmFeatures =
     WasmFeatures::WASM3.difference(WasmFeatures::THREADS).union(WasmFeatures::COMPONENT_MODEL);
 
-/// How people call what is not offered.
+/// The common names of unsupported proposals.
 const NAMES: &[(WasmFeatures, &str)] = &[
     (WasmFeatures::THREADS, "threads (shared memory)"),
     (WasmFeatures::SHARED_EVERYTHING_THREADS, "shared-everything threads"),
     (WasmFeatures::MEMORY_CONTROL, "memory control"),
     (WasmFeatures::CUSTOM_PAGE_SIZES, "custom page sizes"),
-    (WasmFeatures::LEGACY_EXCEPTIONS, "the legacy exception handling (there is a newer one)"),
+    (WasmFeatures::LEGACY_EXCEPTIONS, "legacy exception handling (which is superseded)"),
     (WasmFeatures::STACK_SWITCHING, "stack switching"),
     (WasmFeatures::WIDE_ARITHMETIC, "wide arithmetic"),
     (WasmFeatures::CUSTOM_DESCRIPTORS, "custom descriptors"),
@@ -28,7 +26,7 @@ const NAMES: &[(WasmFeatures, &str)] = &[
     (WasmFeatures::CM_NESTED_NAMES, "nested names in components"),
     (WasmFeatures::CM_ASYNC, "the async ABI of components"),
     (WasmFeatures::CM_ASYNC_STACKFUL, "the stackful async ABI of components"),
-    (WasmFeatures::CM_MORE_ASYNC_BUILTINS, "the further async built-ins of components"),
+    (WasmFeatures::CM_MORE_ASYNC_BUILTINS, "additional async built-ins of components"),
     (WasmFeatures::CM_THREADING, "threads of components"),
     (WasmFeatures::CM_ERROR_CONTEXT, "error contexts of components"),
     (WasmFeatures::CM_FIXED_LENGTH_LISTS, "fixed-length lists in components"),
@@ -39,21 +37,21 @@ const NAMES: &[(WasmFeatures, &str)] = &[
     (WasmFeatures::CM_CANON_NAMES, "version suffixes in components' names"),
 ];
 
-/// Something that a file needs and the engine does not have.
+/// A feature that a file needs and the engine does not support.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("it needs {0}, which Skep does not offer")]
 pub struct Unoffered(pub(crate) String);
 
-/// Why a file is not one for this engine.
+/// The reason that a file is refused.
 #[derive(Debug)]
 pub(crate) enum Unfit {
-    /// It would be valid with more proposals than are offered.
+    /// It would be valid with proposals that are not supported.
     Unoffered(Unoffered),
     /// It is not valid at all.
     Invalid(String),
 }
 
-/// Validates all of a file, and tells what is not offered from what is not valid.
+/// Validates a file in full, and distinguishes unsupported features from invalid code.
 pub(crate) fn examine(wasm: &[u8]) -> Result<Types, Unfit> {
     let refused = match validate(wasm, OFFERED) {
         Ok(types) => return Ok(types),
@@ -70,10 +68,10 @@ fn validate(wasm: &[u8], with: WasmFeatures) -> wasmparser::Result<Types> {
     Validator::new_with_features(with).validate_all(wasm)
 }
 
-/// The proposals that a file needs besides those that are offered. It is valid with all of them.
+/// Returns the unsupported proposals that a file needs. The file is valid if all are enabled.
 ///
-/// The validator mostly knows which one it misses. From where it does not, each is left out of the
-/// rest in turn, and stays out where it is not missed.
+/// The validator usually reports the missing proposal. From the point where it does not, each
+/// remaining proposal is disabled in turn, and stays disabled if the file is valid without it.
 fn needed(wasm: &[u8], mut refused: wasmparser::Error) -> WasmFeatures {
     let mut needed = WasmFeatures::empty();
     loop {
@@ -112,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn the_engine_has_exactly_what_files_are_examined_against() {
+    fn the_engine_supports_exactly_the_offered_proposals() {
         for profile in Profile::ALL {
             let features = engine(profile).get_wasm_features();
             for (name, feature) in WasmFeatures::all().iter_names() {
@@ -124,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn each_proposal_that_is_not_offered_has_a_name_and_no_other() {
+    fn exactly_the_unsupported_proposals_have_names() {
         for (flag, feature) in WasmFeatures::all().difference(OFFERED).iter_names() {
             assert!(NAMES.iter().any(|(named, _)| *named == feature), "{flag} has no name");
         }
@@ -138,7 +136,7 @@ mod tests {
         (instance $run (export "run" (func $run)))
         (export "wasi:cli/run@0.2.3" (instance $run))"#;
 
-    /// A small file for each proposal that there is text for.
+    /// A small file for each proposal that has a text format.
     fn files() -> Vec<(WasmFeatures, String)> {
         let module = |body: &str| format!("(module {body})");
         let component = |body: &str| format!("(component {body})");
@@ -162,22 +160,26 @@ mod tests {
     }
 
     #[test]
-    fn what_the_engine_does_not_have_is_named_and_what_it_has_is_not() {
+    fn unsupported_proposals_are_named_and_supported_ones_pass() {
         for (feature, text) in files() {
             let wasm = wat::parse_str(&text).unwrap_or_else(|error| panic!("{text}: {error}"));
             assert!(validate(&wasm, WasmFeatures::all()).is_ok(), "{text}");
             let (_, expected) = NAMES.iter().find(|(named, _)| *named == feature).unwrap();
-            let told = match examine(&wasm) {
-                Err(Unfit::Unoffered(told)) => told.to_string(),
+            let message = match examine(&wasm) {
+                Err(Unfit::Unoffered(unoffered)) => unoffered.to_string(),
                 other => panic!("{text}: {:?}", other.map(drop)),
             };
-            assert_eq!(told, format!("it needs {expected}, which Skep does not offer"), "{text}");
+            assert_eq!(
+                message,
+                format!("it needs {expected}, which Skep does not offer"),
+                "{text}"
+            );
             let engine = engine(Profile::Default);
             let compiled = match text.starts_with("(module") {
                 true => engine.precompile_module(&wasm),
                 false => engine.precompile_component(&wasm),
             };
-            assert!(compiled.is_err(), "{text} is compiled");
+            assert!(compiled.is_err(), "{text} was compiled");
         }
         for text in [
             format!("(component {RUN})"),
@@ -190,19 +192,19 @@ mod tests {
     }
 
     #[test]
-    fn several_missing_proposals_are_all_named() {
+    fn all_missing_proposals_are_named() {
         let text = "(module (memory 1 1 shared) \
                     (func i64.const 1 i64.const 1 i64.mul_wide_u drop drop))";
-        let Err(Unfit::Unoffered(told)) = examine(&wat::parse_str(text).unwrap()) else {
-            panic!("it is not refused");
+        let Err(Unfit::Unoffered(error)) = examine(&wat::parse_str(text).unwrap()) else {
+            panic!("the file was not refused");
         };
-        assert_eq!(told.0, "threads (shared memory) and wide arithmetic");
+        assert_eq!(error.0, "threads (shared memory) and wide arithmetic");
     }
 
     #[test]
-    fn what_no_proposal_makes_valid_is_invalid() {
+    fn code_that_no_proposal_makes_valid_is_invalid() {
         let wasm = wat::parse_str("(module (memory 1 1 shared) (func (result i32)))").unwrap();
-        let Err(Unfit::Invalid(told)) = examine(&wasm) else { panic!("it is not refused") };
-        assert!(told.contains("type mismatch"), "{told}");
+        let Err(Unfit::Invalid(error)) = examine(&wasm) else { panic!("the file was not refused") };
+        assert!(error.contains("type mismatch"), "{error}");
     }
 }

@@ -1,11 +1,11 @@
-//! What a file is, read without compiling it: kind, digest, imports, exports, and whether it can
-//! run here.
+//! The description of a file without compiling it: kind, digest, imports, exports, and whether it
+//! can run.
 //!
-//! The bytes are a stranger's. One streaming pass looks at section headers and at the outermost
-//! names; nothing recurses, nothing is allocated that the file's own size does not bound. Whether
-//! the code inside is valid is for the compiler to find out, in its own process.
+//! The bytes are untrusted. One streaming pass reads section headers and the outermost names. It
+//! does not recurse, and allocates no more than in proportion to the file's size. The compiler
+//! child checks later whether the code is valid.
 
-// With their paths, since the fuzz targets take this file for themselves.
+// The paths are explicit because the fuzz targets include this file.
 #[path = "shape/callable.rs"]
 mod callable;
 #[path = "shape/functions.rs"]
@@ -19,11 +19,11 @@ use skep_protocol::{ComponentDigest, ComponentKind, LimitName, Limits};
 use wasmparser::{Encoding, Parser, Payload};
 
 use crate::preflight::census::{Census, Counter, TABLE_ELEMENTS};
-use crate::preflight::interfaces::{self, InterfaceName, Missing, Offer};
+use crate::preflight::interfaces::{self, InterfaceName, MissingInterface, Offer, PREVIEW1};
 pub(crate) use callable::callable;
 use functions::{Functions, START};
 
-/// How the guest was built.
+/// The binary format of a guest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Abi {
     /// A component.
@@ -33,7 +33,7 @@ pub enum Abi {
 }
 
 impl Abi {
-    /// The word for it on the compiler's command line.
+    /// Returns the name on the compiler's command line.
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Component => "component",
@@ -41,70 +41,70 @@ impl Abi {
         }
     }
 
-    /// The one with that word.
+    /// Parses the name from the compiler's command line.
     pub(crate) fn parse(word: &str) -> Option<Self> {
         [Self::Component, Self::Preview1].into_iter().find(|abi| abi.as_str() == word)
     }
 }
 
-/// What a wasm file is.
+/// The description of a wasm file.
 #[derive(Clone, Debug)]
 pub struct Shape {
-    /// Its name.
+    /// The digest, which identifies the file.
     pub digest: ComponentDigest,
-    /// Its size.
+    /// The size of the file.
     pub bytes: u64,
-    /// The size of its code sections, nested ones included.
+    /// The size of its code sections, including nested ones.
     pub code_bytes: u64,
-    /// How it was built.
+    /// The binary format.
     pub abi: Abi,
-    /// What it is by its exports; `None` if it exports nothing that Skep can call.
+    /// The kind according to its exports. `None` if it exports nothing that Skep can call.
     pub kind: Option<ComponentKind>,
-    /// What it imports, in its own order.
+    /// The imports, in the file's order.
     pub imports: Vec<Import>,
-    /// The names it exports, in its own order.
+    /// The names of the exports, in the file's order.
     pub exports: Vec<String>,
-    /// Whether it has a `_start` of a module that takes or returns something.
+    /// True if a module's `_start` has parameters or results.
     pub start_has_types: bool,
-    /// A function of preview1 that it imports with another type than ours.
+    /// A preview1 function that it imports with a wrong type.
     pub misfit: Option<String>,
-    /// Locals that its functions declare, summed. Fifty thousand of them fit into four bytes.
+    /// The number of declared locals. Four bytes can declare fifty thousand.
     pub locals: u64,
-    /// What instantiating it allocates.
+    /// The allocations of one instantiation.
     pub census: Census,
 }
 
-/// One import, and whether we have it.
+/// One import and its offer.
 #[derive(Clone, Debug)]
 pub struct Import {
-    /// Interface and version; for a module, `wasi_snapshot_preview1.function`.
+    /// Interface and version. For a module: `wasi_snapshot_preview1.function`.
     pub name: InterfaceName,
-    /// Our offer, or why there is none. A preview1 function has no entry of its own.
-    pub found: Result<Option<&'static Offer>, Missing>,
+    /// The offer, or the reason that there is none. Preview1 functions have no offer of their own.
+    pub found: Result<Option<&'static Offer>, MissingInterface>,
 }
 
-/// Why a file is not run. Each message stands alone: what is wrong, and what to do.
+/// The reason that a file cannot run. Each message states the problem and the next step.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Refusal {
-    /// Nothing in it.
+    /// An empty file.
     #[error("the file is empty")]
     Empty,
-    /// Native code of wasmtime.
+    /// Native code that wasmtime compiled.
     #[error(
-        "this is native code that wasmtime compiled (.cwasm). Skep loads only what it compiled \
-         itself: pass the .wasm it was made from"
+        "this is native code that wasmtime compiled (.cwasm). Skep loads only code that it compiled \
+         itself: pass the original .wasm"
     )]
     Precompiled,
-    /// Native code of another kind.
+    /// Another native program.
     #[error("this is a native program (ELF), not WebAssembly: build it for wasm32-wasip2")]
     NativeProgram,
     /// The text format.
-    #[error("this is WebAssembly text: turn it into a binary first (`wasm-tools parse`)")]
+    #[error("this is WebAssembly text: convert it to a binary first (`wasm-tools parse`)")]
     Text,
-    /// Something else.
+    /// Another format.
     #[error("this is not WebAssembly: it does not begin with \\0asm")]
     NotWasm,
-    /// Broken somewhere.
+    /// Malformed WebAssembly.
     #[error("this is not valid WebAssembly: {0}")]
     Malformed(String),
     /// `wasi_unstable`.
@@ -119,7 +119,7 @@ pub enum Refusal {
          with a WASI toolchain, or with `-sSTANDALONE_WASM`"
     )]
     Emscripten(String),
-    /// wasm-bindgen, Go's js target and the like.
+    /// The target of wasm-bindgen, Go's js port and similar toolchains.
     #[error(
         "this module was built for a JavaScript host (it imports `{0}`): rebuild it for \
          wasm32-wasip1 or wasm32-wasip2"
@@ -127,20 +127,20 @@ pub enum Refusal {
     JavaScriptHost(String),
     /// Any other core module.
     #[error(
-        "this core module imports what only its own host has ({0}): Skep runs components and WASI \
+        "this core module imports functions of another host ({0}): Skep runs components and WASI \
          preview1 commands"
     )]
     CustomImports(String),
-    /// A library.
+    /// A library module.
     #[error(
         "this core module exports no `_start`, so it is a library and not a command: build it as \
-         a program, or make a component of it (`wasm-tools component new`)"
+         a program, or turn it into a component (`wasm-tools component new`)"
     )]
     NoStart,
-    /// A `_start` that is none of a command.
+    /// A `_start` with a type that commands do not have.
     #[error(
-        "this module's `_start` takes or returns something, which Skep does not offer: a command's \
-         takes nothing and returns nothing"
+        "this module's `_start` has parameters or results: build it as a command, whose `_start` has \
+         none"
     )]
     StartType,
     /// A component with nothing to call.
@@ -149,34 +149,34 @@ pub enum Refusal {
          service) or wasi:cli/run (a command), and exports {0}"
     )]
     NothingToRun(String),
-    /// Kind http.
+    /// An http component.
     #[error(
         "this is an http component (wasi:http/incoming-handler), which this version cannot run"
     )]
     HttpNotYet,
-    /// Imports that we lack.
-    #[error("it imports what Skep does not offer: {0}")]
+    /// Imports that are not offered.
+    #[error("it imports interfaces that Skep does not offer: {0}")]
     Imports(MissingImports),
-    /// A limit that is known before compiling.
+    /// A limit that is known before compilation.
     #[error(
         "limit {name}: {} of at most {}", name.unit().show(*found), name.unit().show(*limit)
     )]
     Limit {
-        /// Which.
+        /// The limit.
         name: LimitName,
-        /// How much it has.
+        /// The value in the file.
         found: u64,
-        /// How much is allowed.
+        /// The allowed value.
         limit: u64,
     },
-    /// The pieces do not fit together, although each interface is there.
-    #[error("it does not fit what Skep offers: {0}")]
+    /// The types do not match, although each interface is offered.
+    #[error("its types do not match those that Skep offers: {0}")]
     Link(String),
 }
 
-/// The imports that could not be satisfied.
+/// The imports that have no offer.
 #[derive(Clone, Debug)]
-pub struct MissingImports(pub Vec<(InterfaceName, Missing)>);
+pub struct MissingImports(pub Vec<(InterfaceName, MissingInterface)>);
 
 impl fmt::Display for MissingImports {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -185,8 +185,10 @@ impl fmt::Display for MissingImports {
             let name = name.to_string();
             let name = brief(&name, NAME);
             match missing {
-                Missing::Unknown => write!(f, "{separator}{name} (unknown)")?,
-                Missing::Version { have } => write!(f, "{separator}{name} (we have {have})")?,
+                MissingInterface::Unknown => write!(f, "{separator}{name} (unknown)")?,
+                MissingInterface::Version { have } => {
+                    write!(f, "{separator}{name} (we have {have})")?
+                }
             }
         }
         match self.0.len().saturating_sub(SHOWN) {
@@ -196,16 +198,14 @@ impl fmt::Display for MissingImports {
     }
 }
 
-const PREVIEW1: &str = "wasi_snapshot_preview1";
-
-/// Names listed in an error at most.
+/// Maximum names listed in an error.
 const SHOWN: usize = 8;
 
-/// Characters of each.
+/// Maximum characters of each name.
 const NAME: usize = 200;
 
 impl Shape {
-    /// Reads a file. An error means that it can be neither run nor described.
+    /// Reads a file. Fails if it can be neither run nor described.
     pub fn read(bytes: &[u8], limits: &Limits) -> Result<Self, Refusal> {
         if bytes.len() as u64 > limits.component_bytes {
             return Err(Refusal::Limit {
@@ -215,7 +215,7 @@ impl Shape {
             });
         }
         refuse_other_formats(bytes)?;
-        let mut reader = Reader::default();
+        let mut reader = ShapeReader::default();
         reader.walk(bytes).map_err(|error| Refusal::Malformed(error.to_string()))?;
         let abi = match reader.encoding {
             Some(Encoding::Component) => Abi::Component,
@@ -245,7 +245,7 @@ impl Shape {
         Ok(shape)
     }
 
-    /// Whether it can be run here, and as what.
+    /// Checks if the file can run, and returns its kind.
     pub fn check(&self, limits: &Limits) -> Result<ComponentKind, Refusal> {
         let missing: Vec<_> = self
             .imports
@@ -256,14 +256,14 @@ impl Shape {
             return Err(Refusal::Imports(MissingImports(missing)));
         }
         if let Some(name) = &self.misfit {
-            return Err(Refusal::Link(format!("{PREVIEW1}.{name} has another type")));
+            return Err(Refusal::Link(format!("{PREVIEW1}.{name} has the wrong type")));
         }
         let locals = Some((LimitName::declared_locals, self.locals));
         let locals = locals.filter(|&(_, found)| found > limits.declared_locals);
         if let Some((name, found)) = self.census.exceeds(limits).or(locals) {
             return Err(Refusal::Limit { name, found, limit: limits.get(name) });
         }
-        // The engine's tables have room for so many, whatever a worker may have of them in all.
+        // The engine's pool limits each table, regardless of a worker's limit on all its tables.
         let (name, found) = (LimitName::table_elements, self.census.largest_table);
         if found > TABLE_ELEMENTS {
             return Err(Refusal::Limit { name, found, limit: TABLE_ELEMENTS });
@@ -278,9 +278,9 @@ impl Shape {
     }
 }
 
-/// What one pass over a file finds.
+/// Collects the contents of a file in one pass.
 #[derive(Default)]
-struct Reader {
+struct ShapeReader {
     encoding: Option<Encoding>,
     imports: Vec<(String, String)>,
     exports: Vec<String>,
@@ -290,7 +290,7 @@ struct Reader {
     functions: Functions,
 }
 
-impl Reader {
+impl ShapeReader {
     fn walk(&mut self, bytes: &[u8]) -> wasmparser::Result<()> {
         let mut counter = Counter::default();
         for payload in Parser::new(0).parse_all(bytes) {
@@ -342,7 +342,7 @@ impl Reader {
 
 fn refuse_other_formats(bytes: &[u8]) -> Result<(), Refusal> {
     const ELF: &[u8] = b"\x7fELF";
-    /// The ELF OS/ABI number that wasmtime marks its files with.
+    /// The ELF OS/ABI number of wasmtime's files.
     const ELFOSABI_WASMTIME: u8 = 200;
     if bytes.is_empty() {
         return Err(Refusal::Empty);
@@ -424,7 +424,7 @@ fn import(abi: Abi, module: &str, name: &str) -> Import {
             let known = module == PREVIEW1 && interfaces::preview1(name).is_some();
             Import {
                 name: InterfaceName { name: format!("{module}.{name}"), version: None },
-                found: if known { Ok(None) } else { Err(Missing::Unknown) },
+                found: if known { Ok(None) } else { Err(MissingInterface::Unknown) },
             }
         }
     }

@@ -1,8 +1,8 @@
-//! What a process behind the wall tries, to see that it stands.
+//! A self-test of the wall: attempts that must be refused behind it.
 //!
-//! Each attempt is made twice: before the wall, where it has to come to something else than a
-//! refusal, or it would prove nothing, and behind it. They are asked for in such a way that none has
-//! an effect where it is let through.
+//! Each attempt runs twice. Before the wall it must not be refused, or it would prove nothing.
+//! Behind the wall it must be refused. The arguments are chosen so that an attempt has no effect if
+//! it succeeds.
 
 use std::fmt::Write as _;
 use std::io;
@@ -19,17 +19,17 @@ use skep_protocol::Rights;
 use super::calls::{Calls, call};
 use super::{Allowed, close_from, raise};
 
-/// The hidden first argument of the program that makes it call [`prove`].
+/// The hidden first argument that makes the program call [`prove`].
 pub const PROVE: &str = "__wall";
 
-/// One thing that has to be refused.
+/// A name, and a call that must be refused.
 type Attempt = (&'static str, fn() -> io::Result<()>);
 
 const ATTEMPTS: &[Attempt] = &[
     ("read a file", || std::fs::File::open("/proc/self/status").map(drop)),
     ("list a directory", || std::fs::read_dir("/").map(drop)),
-    ("make a file", || {
-        // One without a name, which goes as it came.
+    ("create a file", || {
+        // A file without a name, which disappears when it is closed.
         let mut options = std::fs::OpenOptions::new();
         let options = options.write(true).custom_flags(libc::O_TMPFILE);
         options.open(std::env::temp_dir()).map(drop)
@@ -37,14 +37,14 @@ const ATTEMPTS: &[Attempt] = &[
     ("open a network socket", || TcpListener::bind(("127.0.0.1", 0)).map(drop)),
     ("open a local socket", || UnixStream::pair().map(drop)),
     ("start a program", || Command::new("/nonexistent/program").spawn().map(drop)),
-    ("replace itself by a program", || system(libc::SYS_execve, [0; 5])),
-    // Sharing handlers without memory is invalid, so no process comes of it.
+    ("replace itself with a program", || system(libc::SYS_execve, [0; 5])),
+    // This combination of flags is invalid, so no process is created.
     ("start a process", || system(libc::SYS_clone, [libc::CLONE_SIGHAND.into(), 0, 0, 0, 0])),
     ("trace a process", || {
         system(libc::SYS_ptrace, [libc::PTRACE_PEEKDATA.into(), c_long::MAX, 0, 0, 0])
     }),
-    ("read another's memory", || system(libc::SYS_process_vm_readv, [1, 0, 0, 0, 0])),
-    ("signal another", || {
+    ("read the memory of another process", || system(libc::SYS_process_vm_readv, [1, 0, 0, 0, 0])),
+    ("signal another process", || {
         let parent = rustix::process::getppid().map_or(1, |parent| parent.as_raw_nonzero().get());
         system(libc::SYS_kill, [parent.into(), 0, 0, 0, 0])
     }),
@@ -54,16 +54,16 @@ const ATTEMPTS: &[Attempt] = &[
         system(libc::SYS_mmap, [0, 4_096, executable, private, -1])
     }),
     ("mount", || system(libc::SYS_mount, [0; 5])),
-    ("load a program into the kernel", || system(libc::SYS_bpf, [c_long::MAX, 0, 0, 0, 0])),
+    ("load a BPF program", || system(libc::SYS_bpf, [c_long::MAX, 0, 0, 0, 0])),
     ("replace the kernel", || system(libc::SYS_kexec_load, [0, 0, 0, c_long::MAX, 0])),
-    ("leave a namespace", || system(libc::SYS_setns, [-1, 0, 0, 0, 0])),
-    ("queue calls past the filter", || system(libc::SYS_io_uring_setup, [0; 5])),
-    ("take keys", || system(libc::SYS_keyctl, [c_long::MAX, 0, 0, 0, 0])),
-    ("have memory that is not counted", || {
+    ("enter a namespace", || system(libc::SYS_setns, [-1, 0, 0, 0, 0])),
+    ("bypass the filter with io_uring", || system(libc::SYS_io_uring_setup, [0; 5])),
+    ("read kernel keys", || system(libc::SYS_keyctl, [c_long::MAX, 0, 0, 0, 0])),
+    ("map uncounted memory", || {
         let shared = c_long::from(libc::MAP_SHARED | libc::MAP_ANONYMOUS);
         system(libc::SYS_mmap, [0, 4_096, libc::PROT_READ.into(), shared, -1])
     }),
-    ("have the kernel signal another", || {
+    ("set the owner of signals", || {
         let own = c_long::from(rustix::process::getpid().as_raw_nonzero().get());
         system(libc::SYS_fcntl, [0, libc::F_SETOWN.into(), own, 0, 0])
     }),
@@ -73,31 +73,31 @@ const ATTEMPTS: &[Attempt] = &[
         let flags = rustix::fs::AtFlags::empty();
         Ok(rustix::fs::utimensat(rustix::fs::CWD, "/proc/self/exe", &none, flags)?)
     }),
-    ("watch events of the processor", || system(libc::SYS_perf_event_open, [0; 5])),
+    ("open a performance counter", || system(libc::SYS_perf_event_open, [0; 5])),
 ];
 
 fn system(number: c_long, arguments: [c_long; 5]) -> io::Result<()> {
     Ok(call(number, arguments).map(drop)?)
 }
 
-/// Whether the answer is a refusal, and not what the attempt would have come to.
-fn is_refusal(answer: &io::Result<()>) -> bool {
+/// Returns true if the error means that the call was refused.
+fn is_refusal(result: &io::Result<()>) -> bool {
     let refusals = [Errno::NOSYS, Errno::PERM, Errno::ACCESS];
-    answer.as_ref().is_err_and(|error| {
+    result.as_ref().is_err_and(|error| {
         error.raw_os_error().is_some_and(|code| refusals.iter().any(|e| e.raw_os_error() == code))
     })
 }
 
-/// Raises the wall and tries it: as around the compiler, or with the argument `files` as around a
-/// guest that was granted a directory, where it is Landlock alone that stands before a file. What
-/// was found is printed, a line for each attempt; the exit code is 0 where all were refused.
+/// Raises the wall and tests it: the compiler's wall, or with the argument `files` that of a guest
+/// with a directory, where only Landlock protects other files. Prints one line per attempt. Returns
+/// 0 if all were refused.
 pub fn prove(arguments: &[String]) -> i32 {
     let calls = match arguments {
         [files] if files == "files" => Calls::Files { times: true },
         _ => Calls::Compute,
     };
     let closed = close_from(3);
-    // A run has a directory of its own. This one has none of the files that are tried.
+    // A run has a directory of its own. This one contains none of the files that are tried.
     let own = match calls {
         Calls::Files { .. } => std::fs::File::open("/proc/self/fdinfo").ok(),
         Calls::Compute => None,
@@ -112,17 +112,17 @@ pub fn prove(arguments: &[String]) -> i32 {
         let refused = is_refusal(&attempt());
         stands &= refused;
         let found = match (before, refused) {
-            (true, true) => "refused, here as everywhere",
+            (true, true) => "refused, with or without the wall",
             (false, true) => "refused",
             (_, false) => "not refused",
         };
-        // Writing to a string does not fail.
+        // Writing to a string cannot fail.
         let _ = writeln!(text, "{what}: {found}");
     }
     if let Err(error) = raised {
-        let _ = writeln!(text, "the wall: {error}");
+        let _ = writeln!(text, "raising the wall failed: {error}");
     }
-    // Whoever asked reads it, or does not care.
+    // A failed write means that the reader is gone.
     let _ = io::Write::write_all(&mut io::stdout(), text.as_bytes());
     i32::from(!stands)
 }

@@ -1,10 +1,10 @@
-//! The system calls that a process behind the wall may make.
+//! The system calls that are allowed behind the wall.
 //!
-//! A list of what is allowed. What is not on it is answered with `ENOSYS`, as an older kernel would,
-//! which the C library and Rust's know how to do without; nobody is killed for asking. Not on it, on
-//! purpose: whatever starts a program or process, opens a socket, traces, mounts, loads code into the
-//! kernel, or signals another. `clone3` is left out because its flags lie in memory, where a filter
-//! cannot look; `clone` is there for threads only.
+//! Any other call fails with `ENOSYS`, as on an older kernel. The C library and Rust's standard
+//! library handle that, and no process is killed for it. The lists exclude all calls that start a
+//! program or process, open a socket, trace, mount, load code into the kernel, or signal another
+//! process. `clone3` is excluded because its flags are in memory, where a filter cannot read them.
+//! `clone` is allowed only for threads.
 
 use std::collections::BTreeMap;
 
@@ -15,19 +15,19 @@ use seccompiler::{
     SeccompRule,
 };
 
-/// What kind of work is done behind the wall.
+/// The kind of work behind the wall.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Calls {
-    /// Computing, with the descriptors that are open.
+    /// Computation, with the descriptors that are already open.
     Compute,
-    /// The same, and files in directories.
+    /// Computation, and files in directories.
     Files {
-        /// May set their times, for which it is enough to have them open for reading.
+        /// Allows setting file times, for which an open descriptor with read access is enough.
         times: bool,
     },
 }
 
-/// Computing with threads, and with descriptors that are open.
+/// Computation with threads, and with descriptors that are already open.
 const COMPUTE: &[c_long] = &[
     libc::SYS_brk,
     libc::SYS_clock_getres,
@@ -68,7 +68,7 @@ const COMPUTE: &[c_long] = &[
     libc::SYS_poll,
 ];
 
-/// Files, by name beneath a directory or by descriptor.
+/// Files, by name in a directory or by descriptor.
 const FILES: &[c_long] = &[
     libc::SYS_copy_file_range,
     libc::SYS_dup,
@@ -93,24 +93,24 @@ const FILES: &[c_long] = &[
     libc::SYS_statx,
     libc::SYS_symlinkat,
     libc::SYS_unlinkat,
-    // The C library's way to open and to rename, where it was built for one.
+    // Older C libraries open files this way.
     #[cfg(target_arch = "x86_64")]
     libc::SYS_open,
 ];
 
-/// What may be asked of a descriptor: none of it has the kernel send a signal, or wait for anybody.
+/// Allowed `fcntl` commands. None makes the kernel send a signal, and none blocks.
 const DESCRIPTOR: &[libc::c_int] =
     &[libc::F_DUPFD_CLOEXEC, libc::F_GETFD, libc::F_SETFD, libc::F_GETFL];
 
-/// What may be asked of a process: a thread's name, and to give up more.
+/// Allowed `prctl` options: naming a thread, and dropping privileges.
 const PROCESS: &[libc::c_int] = &[libc::PR_SET_NAME, libc::PR_SET_NO_NEW_PRIVS];
 
-/// Puts the filter in force for the calling thread and those that it starts.
+/// Installs the filter for the calling thread and the threads that it starts.
 pub(super) fn filter(calls: Calls) -> Result<(), seccompiler::Error> {
     seccompiler::apply_filter(&program(calls)?)
 }
 
-/// Has no thread of this process start another any more.
+/// Prevents all threads of this process from starting others.
 pub(super) fn no_more_threads() -> Result<(), seccompiler::Error> {
     let refused = BTreeMap::from([(libc::SYS_clone, Vec::new())]);
     let filter = SeccompFilter::new(
@@ -131,12 +131,12 @@ fn program(calls: Calls) -> Result<BpfProgram, seccompiler::Error> {
     let always = COMPUTE.iter().chain(files).map(|call| (*call, Vec::new()));
     let mut rules: BTreeMap<_, _> = always.collect();
     let executable = libc::PROT_EXEC as u64;
-    // Such memory is not counted to the process, whose limit would mean nothing.
+    // This memory is not counted against the process, which would defeat its memory limit.
     let uncounted = (libc::MAP_SHARED | libc::MAP_GROWSDOWN) as u64;
     let thread = libc::CLONE_THREAD as u64;
     let own = u64::from(rustix::process::getpid().as_raw_nonzero().get().unsigned_abs());
     rules.extend([
-        // No memory becomes executable that was not when the wall was raised.
+        // No new executable memory.
         (
             libc::SYS_mmap,
             vec![SeccompRule::new(vec![
@@ -147,18 +147,18 @@ fn program(calls: Calls) -> Result<BpfProgram, seccompiler::Error> {
         (libc::SYS_mprotect, where_argument(2, SeccompCmpOp::MaskedEq(executable), 0)?),
         (libc::SYS_clone, where_argument(0, SeccompCmpOp::MaskedEq(thread), thread)?),
         (libc::SYS_prctl, one_of(0, PROCESS)?),
-        // Another filter takes away, and gives nothing back.
+        // Another filter can only restrict further.
         (libc::SYS_seccomp, where_argument(0, SeccompCmpOp::Eq, SET_FILTER)?),
-        // To abort is to signal oneself.
+        // A process aborts by signalling itself.
         (libc::SYS_tgkill, where_argument(0, SeccompCmpOp::Eq, own)?),
-        // Asks for limits, where it sets none.
+        // Reads limits, and does not set them.
         (libc::SYS_prlimit64, where_argument(2, SeccompCmpOp::Eq, 0)?),
     ]);
     if let Calls::Files { times } = calls {
         rules.insert(libc::SYS_fcntl, one_of(1, DESCRIPTOR)?);
         if times {
-            // Of what is open. By name it would be of any file of the host's user: Landlock leaves
-            // times alone.
+            // Only for open descriptors. By name, it would apply to any file of the host's user,
+            // because Landlock does not cover file times.
             rules.insert(libc::SYS_utimensat, where_argument(1, SeccompCmpOp::Eq, 0)?);
         }
     }
@@ -190,7 +190,7 @@ fn where_argument(
     Ok(vec![SeccompRule::new(vec![condition(index, compare, value)?])?])
 }
 
-/// Where an argument is one of these numbers, of which the kernel looks at 32 bits.
+/// Matches an argument that is one of these numbers. The kernel uses its lower 32 bits.
 fn one_of(index: u8, numbers: &[libc::c_int]) -> Result<Vec<SeccompRule>, seccompiler::Error> {
     let rule = |number: &libc::c_int| {
         let (length, number) = (SeccompCmpArgLen::Dword, u64::from(number.unsigned_abs()));
@@ -200,22 +200,23 @@ fn one_of(index: u8, numbers: &[libc::c_int]) -> Result<Vec<SeccompRule>, seccom
     numbers.iter().map(rule).collect()
 }
 
-/// Makes a system call whose arguments are numbers, and forgets what it returns.
+/// Makes a system call with numeric arguments. A result other than an error is returned as a
+/// number.
 pub(super) fn call(number: c_long, arguments: [c_long; 5]) -> Result<c_long, Errno> {
     let [a, b, c, d, e] = arguments;
     #[expect(unsafe_code, reason = "these calls have no safe form in rustix")]
-    // SAFETY: no argument that any caller in this module's parent passes is an address, but for
-    // null; so the kernel reads and writes no memory of ours.
-    let answer = unsafe { libc::syscall(number, a, b, c, d, e) };
-    match answer {
+    // SAFETY: no caller in this module's parent passes an address other than null, so the kernel
+    // accesses no memory of this process.
+    let result = unsafe { libc::syscall(number, a, b, c, d, e) };
+    match result {
         -1 => Err(std::io::Error::last_os_error()
             .raw_os_error()
             .map_or(Errno::IO, Errno::from_raw_os_error)),
-        answer => Ok(answer),
+        result => Ok(result),
     }
 }
 
-/// Landlock's version; 0 where there is none.
+/// Returns Landlock's version, or 0 if it is not supported.
 pub(super) fn landlock_version() -> u32 {
     const VERSION: c_long = 1;
     let version = call(libc::SYS_landlock_create_ruleset, [0, 0, VERSION, 0, 0]);
@@ -224,8 +225,8 @@ pub(super) fn landlock_version() -> u32 {
 
 /// Closes all descriptors from `first` on.
 pub(super) fn close_range(first: u32) -> Result<(), Errno> {
-    // Whoever owns one of them in this process is about to be surprised. The callers are children
-    // that have just started and own none.
+    // This would break other owners of those descriptors in the process. The callers are children
+    // that have just started, so there are none.
     call(libc::SYS_close_range, [first.into(), u32::MAX.into(), 0, 0, 0]).map(drop)
 }
 
@@ -234,7 +235,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_lists_make_a_program_that_the_kernel_takes() {
+    fn both_filters_fit_the_kernel_limit() {
         for calls in [Calls::Compute, Calls::Files { times: true }] {
             let program = program(calls).unwrap();
             assert!(program.len() < 4_096, "{}", program.len());
@@ -242,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_that_reaches_out_is_on_a_list() {
+    fn dangerous_calls_are_on_no_list() {
         for call in [
             libc::SYS_execve,
             libc::SYS_execveat,
@@ -260,7 +261,7 @@ mod tests {
             libc::SYS_setns,
             libc::SYS_unshare,
             libc::SYS_fchmod,
-            // But for a filter more, which takes away.
+            // Allowed only for adding another filter.
             libc::SYS_seccomp,
             libc::SYS_sendmsg,
             libc::SYS_recvmsg,

@@ -1,4 +1,4 @@
-//! `wasi:clocks`, over the guest's [`Clocks`](crate::clocks::Clocks).
+//! `wasi:clocks`, implemented with the guest's [`Clocks`](crate::guest::clocks::Clocks).
 
 use std::time::Duration;
 

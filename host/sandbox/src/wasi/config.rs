@@ -1,21 +1,20 @@
-//! `wasi:config/store`, for components that know nothing of Skep: the same bundle as
-//! `skep:worker/config`.
+//! `wasi:config/store`: the bundle of `skep:worker/config`, for components that do not know Skep.
 //!
-//! The interface never left its drafts, and each stands for itself: a linker finds a prerelease by
-//! its exact name only. They have the same two functions, so one description serves both, where
-//! generated bindings would be had twice.
+//! The interface has only draft versions, and a linker matches a prerelease only by its exact name.
+//! Both drafts have the same two functions, so one hand-written definition serves both. Generated
+//! bindings would be needed twice.
 
 use wasmtime::component::{ComponentType, Lift, Linker, Lower};
 
 use super::world::World;
 
-/// Its names, all of which are linked.
+/// The offered versions, all of which are linked.
 const NAMES: [&str; 2] = ["wasi:config/store@0.2.0-rc.1", "wasi:config/store@0.2.0-draft"];
 
-/// Why a value could not be had. It always can: a bundle is read before its turn.
+/// The error of a lookup. It never occurs, because the bundle is loaded before the turn.
 #[derive(Clone, Debug, ComponentType, Lift, Lower)]
 #[component(variant)]
-enum Error {
+enum LookupError {
     #[component(name = "upstream")]
     Upstream(String),
     #[component(name = "io")]
@@ -27,11 +26,11 @@ pub(super) fn add_to_linker(linker: &mut Linker<World>) -> wasmtime::Result<()> 
         let mut store = linker.instance(name)?;
         store.func_wrap("get", |world, (key,): (String,)| {
             let value = world.data().config(&key);
-            Ok((Ok::<_, Error>(value),))
+            Ok((Ok::<_, LookupError>(value),))
         })?;
         store.func_wrap("get-all", |world, (): ()| {
             let values = world.data().config_all();
-            Ok((Ok::<_, Error>(values),))
+            Ok((Ok::<_, LookupError>(values),))
         })?;
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! What a guest holds open, counted; and how its files are numbered.
+//! The number of a guest's open descriptors, and the numbering of its files.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,32 +9,31 @@ use skep_scope::{Order, Stat};
 
 use crate::guest::clocks::VIRTUAL_EPOCH;
 
-/// The count of open files, directories and listings, and the numbering of inodes.
+/// Counts open files, directories and listings, and numbers inodes.
 pub(crate) struct Descriptors {
     open: Arc<AtomicU64>,
     limit: u64,
     numbers: Numbers,
 }
 
-/// One open descriptor. Shared by whatever keeps the descriptor open; counts until the last is
-/// gone.
+/// One open descriptor. Clones share the count, which ends with the last of them.
 #[derive(Clone, Debug)]
-pub(crate) struct Permit(#[expect(dead_code, reason = "counts while it lives")] Arc<Held>);
+pub(crate) struct Permit(#[expect(dead_code, reason = "its drop lowers the count")] Arc<OpenCount>);
 
 #[derive(Debug)]
-struct Held(Arc<AtomicU64>);
+struct OpenCount(Arc<AtomicU64>);
 
-impl Drop for Held {
+impl Drop for OpenCount {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
-/// How a guest is told which file is which.
+/// The inode numbers that a guest sees.
 enum Numbers {
-    /// A keyed hash of the host's numbers: equal for equal files and telling nothing else.
+    /// A hash of the host's numbers, which is equal for the same file.
     Hashed,
-    /// In the order of first sight, which is the same in every deterministic run.
+    /// Numbers in order of first use, which is the same in every deterministic run.
     FirstSeen(HashMap<(u64, u64), u64>),
 }
 
@@ -45,16 +44,16 @@ impl Descriptors {
         Self { open: Arc::default(), limit, numbers }
     }
 
-    /// Admits one more open descriptor, or says that there are too many.
+    /// Counts one more open descriptor. Returns `None` at the limit.
     pub(crate) fn open(&self) -> Option<Permit> {
         if self.open.fetch_add(1, Ordering::Relaxed) >= self.limit {
             self.open.fetch_sub(1, Ordering::Relaxed);
             return None;
         }
-        Some(Permit(Arc::new(Held(self.open.clone()))))
+        Some(Permit(Arc::new(OpenCount(self.open.clone()))))
     }
 
-    /// In which order the guest sees directories.
+    /// Returns the order of directory listings.
     pub(crate) fn order(&self) -> Order {
         match self.numbers {
             Numbers::Hashed => Order::Stored,
@@ -62,7 +61,7 @@ impl Descriptors {
         }
     }
 
-    /// The number a guest knows a file by.
+    /// Returns the inode number that the guest sees.
     pub(crate) fn number(&mut self, device: u64, inode: u64) -> u64 {
         match &mut self.numbers {
             Numbers::Hashed => {
@@ -79,8 +78,7 @@ impl Descriptors {
         }
     }
 
-    /// Metadata as the guest may see it: with its own numbers, and in a deterministic run with
-    /// fixed times.
+    /// Replaces metadata that the guest must not see: in a deterministic run, all times are fixed.
     pub(crate) fn present(&self, mut stat: Stat) -> Stat {
         if let Numbers::FirstSeen(_) = self.numbers {
             stat.accessed = VIRTUAL_EPOCH;

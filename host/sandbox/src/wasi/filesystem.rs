@@ -1,138 +1,33 @@
-//! `wasi:filesystem`, over scopes.
+//! `wasi:filesystem`, implemented with scopes.
 //!
-//! wasmtime-wasi's own implementation reads whole directories at once and keeps its path sandbox to
-//! itself, so wrapping it would leave two places that resolve names and two that count. This one
-//! translates: every method finds the descriptor, makes one call of the scope, and converts back.
+//! wasmtime-wasi's own implementation reads whole directories at once and does not expose its path
+//! sandbox. Wrapping it would leave two places that resolve names and two that count. This
+//! implementation only translates: each method finds the descriptor, makes one call of the scope,
+//! and converts the result.
+
+mod errors;
+mod node;
 
 use std::io;
 use std::time::Duration;
 
 use rustix::fs::Advice;
-use rustix::io::Errno;
-use skep_protocol::LimitName;
-use skep_scope::{
-    DirectoryEntry, DirectoryListing, NewTime, NodeKind, OpenDirectory, OpenFile, OpenHow,
-    OpenNode, ScopeError, Stat,
-};
-use wasmtime::component::{Resource, ResourceTableError};
+use skep_scope::{NewTime, OpenDirectory, OpenHow, OpenNode, ScopeError, Stat};
+use wasmtime::component::Resource;
 use wasmtime_wasi_io::streams::{DynInputStream, DynOutputStream};
 
-use self::bindings::wasi::filesystem::{preopens, types};
+use self::node::{DirectoryStream, FsError, FsResult, Node};
 use super::descriptors::Permit;
 use super::streams::{FileInput, FileOutput, WritePlace};
 use super::world::World;
 use crate::guest::calls::Call;
+
+pub(crate) use self::node::bindings;
+use self::node::bindings::wasi::filesystem::{preopens, types};
 use types::{DescriptorFlags, ErrorCode, OpenFlags, PathFlags};
 
-pub(crate) mod bindings {
-    wasmtime::component::bindgen!({
-        path: "../../wit",
-        inline: "
-            package skep:host;
-            world directories {
-                import wasi:filesystem/types@0.2.12;
-                import wasi:filesystem/preopens@0.2.12;
-            }
-        ",
-        world: "skep:host/directories",
-        imports: {
-            "wasi:filesystem/types.filesystem-error-code": trappable,
-            "wasi:filesystem/preopens.get-directories": trappable,
-            "wasi:filesystem/types.[method]descriptor.read-via-stream": trappable,
-            "wasi:filesystem/types.[method]descriptor.write-via-stream": trappable,
-            "wasi:filesystem/types.[method]descriptor.append-via-stream": trappable,
-            "wasi:filesystem/types.[method]descriptor.get-flags": trappable,
-            "wasi:filesystem/types.[method]descriptor.get-type": trappable,
-            "wasi:filesystem/types.[method]descriptor.is-same-object": async | trappable,
-            "wasi:filesystem/types.[drop]descriptor": trappable,
-            "wasi:filesystem/types.[drop]directory-entry-stream": trappable,
-            default: async | trappable,
-        },
-        trappable_error_type: {
-            "wasi:filesystem/types.error-code" => super::FsError,
-        },
-        with: {
-            "wasi:io": wasmtime_wasi_io::bindings::wasi::io,
-            "wasi:clocks": wasmtime_wasi::p2::bindings::clocks,
-            "wasi:filesystem/types.descriptor": super::Node,
-            "wasi:filesystem/types.directory-entry-stream": super::EntryStream,
-        },
-    });
-}
-
-/// Why a call failed: a code for the guest, or the end of it.
-pub(crate) enum FsError {
-    /// The guest is told.
-    Code(ErrorCode),
-    /// The guest misused a handle.
-    Trap(wasmtime::Error),
-}
-
-type FsResult<T> = Result<T, FsError>;
-
-/// What a guest's descriptor stands for.
-#[expect(unreachable_pub, reason = "the generated bindings re-export it")]
-pub enum Node {
-    /// A regular file.
-    File {
-        /// The handle.
-        file: OpenFile,
-        /// Its place among the open descriptors.
-        permit: Permit,
-    },
-    /// A directory. A preopened one has no permit: the guest did not open it.
-    Directory {
-        /// The handle.
-        directory: OpenDirectory,
-        /// Its place among the open descriptors.
-        permit: Option<Permit>,
-    },
-}
-
-/// A directory being listed.
-#[expect(unreachable_pub, reason = "the generated bindings re-export it")]
-pub struct EntryStream {
-    listing: Option<DirectoryListing>,
-    batch: std::vec::IntoIter<DirectoryEntry>,
-    _permit: Permit,
-}
-
-impl Node {
-    fn file(&self) -> FsResult<OpenFile> {
-        match self {
-            Self::File { file, .. } => Ok(file.clone()),
-            Self::Directory { .. } => Err(ErrorCode::BadDescriptor.into()),
-        }
-    }
-
-    fn directory(&self) -> FsResult<OpenDirectory> {
-        match self {
-            Self::Directory { directory, .. } => Ok(directory.clone()),
-            Self::File { .. } => Err(ErrorCode::NotDirectory.into()),
-        }
-    }
-
-    fn stat(&self) -> Result<Stat, ScopeError> {
-        match self {
-            Self::File { file, .. } => file.stat(),
-            Self::Directory { directory, .. } => directory.stat(),
-        }
-    }
-
-    fn again(&self) -> Self {
-        match self {
-            Self::File { file, permit } => {
-                Self::File { file: file.clone(), permit: permit.clone() }
-            }
-            Self::Directory { directory, permit } => {
-                Self::Directory { directory: directory.clone(), permit: permit.clone() }
-            }
-        }
-    }
-}
-
 impl World {
-    /// Makes one call of a scope where this guest's file calls are made.
+    /// Starts a call of a scope on the thread for this guest's file calls.
     pub(crate) fn on_disk<T: Send + Unpin + 'static>(
         &self,
         call: impl FnOnce() -> Result<T, ScopeError> + Send + 'static,
@@ -148,8 +43,7 @@ impl World {
         self.node(descriptor)?.directory()
     }
 
-    /// Room in the resource table is looked for before it is needed: the table's own answer to
-    /// being full is a trap.
+    /// Counts a new handle before it is needed, because a full resource table traps.
     fn has_room(&self) -> FsResult<Permit> {
         self.descriptors.open().ok_or_else(|| ErrorCode::InsufficientMemory.into())
     }
@@ -332,13 +226,13 @@ impl types::HostDescriptor for World {
         Ok(self.on_disk(move || file.write_at(&bytes, offset)).await? as u64)
     }
 
-    async fn read_directory(&mut self, fd: Resource<Node>) -> FsResult<Resource<EntryStream>> {
+    async fn read_directory(&mut self, fd: Resource<Node>) -> FsResult<Resource<DirectoryStream>> {
         let directory = self.directory(&fd)?;
         let permit = self.has_room()?;
         let order = self.descriptors.order();
         let listing = self.on_disk(move || directory.list(order)).await?;
         let batch = Vec::new().into_iter();
-        Ok(self.table.push(EntryStream { listing: Some(listing), batch, _permit: permit })?)
+        Ok(self.table.push(DirectoryStream { listing: Some(listing), batch, _permit: permit })?)
     }
 
     async fn sync(&mut self, fd: Resource<Node>) -> FsResult<()> {
@@ -409,8 +303,8 @@ impl types::HostDescriptor for World {
         flags: DescriptorFlags,
     ) -> FsResult<Resource<Node>> {
         let directory = self.directory(&fd)?;
-        // `mutate-directory` is not looked at: whether names can be changed is the scope's right,
-        // and libcs ask for it when they only mean to list.
+        // `mutate-directory` is ignored. The scope's rights decide whether names can change, and
+        // libcs request the flag even for listing.
         let permit = self.has_room()?;
         let how = OpenHow {
             read: flags.contains(DescriptorFlags::READ),
@@ -477,8 +371,8 @@ impl types::HostDescriptor for World {
             let (a, b) = (a.stat()?, b.stat()?);
             Ok((a.device, a.inode) == (b.device, b.inode))
         });
-        // The interface has no error; two descriptors that cannot be looked at are not known to
-        // be the same.
+        // The interface has no error. Descriptors that cannot be examined are reported as
+        // different.
         Ok(same.await.unwrap_or(false))
     }
 
@@ -526,7 +420,7 @@ impl World {
 impl types::HostDirectoryEntryStream for World {
     async fn read_directory_entry(
         &mut self,
-        stream: Resource<EntryStream>,
+        stream: Resource<DirectoryStream>,
     ) -> FsResult<Option<types::DirectoryEntry>> {
         let entries = self.table.get_mut(&stream)?;
         if entries.batch.len() == 0
@@ -538,7 +432,7 @@ impl types::HostDirectoryEntryStream for World {
             });
             let (listing, batch) = call.await?;
             let entries = self.table.get_mut(&stream)?;
-            // An empty batch is the end: the listing is not put back.
+            // An empty batch is the end, so the listing is not put back.
             entries.listing = (!batch.is_empty()).then_some(listing);
             entries.batch = batch.into_iter();
         }
@@ -546,7 +440,7 @@ impl types::HostDirectoryEntryStream for World {
         Ok(entry.map(|entry| types::DirectoryEntry { type_: entry.kind.into(), name: entry.name }))
     }
 
-    fn drop(&mut self, stream: Resource<EntryStream>) -> wasmtime::Result<()> {
+    fn drop(&mut self, stream: Resource<DirectoryStream>) -> wasmtime::Result<()> {
         self.table.delete(stream)?;
         Ok(())
     }
@@ -569,121 +463,4 @@ fn new_time(time: types::NewTimestamp) -> NewTime {
 
 fn datetime(since: Duration) -> types::Datetime {
     types::Datetime { seconds: since.as_secs(), nanoseconds: since.subsec_nanos() }
-}
-
-impl From<NodeKind> for types::DescriptorType {
-    fn from(kind: NodeKind) -> Self {
-        match kind {
-            NodeKind::File => Self::RegularFile,
-            NodeKind::Directory => Self::Directory,
-            NodeKind::Symlink => Self::SymbolicLink,
-            NodeKind::Fifo => Self::Fifo,
-            NodeKind::Socket => Self::Socket,
-            NodeKind::CharacterDevice => Self::CharacterDevice,
-            NodeKind::BlockDevice => Self::BlockDevice,
-            NodeKind::Unknown => Self::Unknown,
-        }
-    }
-}
-
-impl From<ErrorCode> for FsError {
-    fn from(code: ErrorCode) -> Self {
-        Self::Code(code)
-    }
-}
-
-impl From<ResourceTableError> for FsError {
-    fn from(error: ResourceTableError) -> Self {
-        Self::Trap(error.into())
-    }
-}
-
-impl From<ScopeError> for FsError {
-    fn from(error: ScopeError) -> Self {
-        ErrorCode::from(&error).into()
-    }
-}
-
-impl From<&ScopeError> for ErrorCode {
-    fn from(error: &ScopeError) -> Self {
-        match error {
-            ScopeError::ReadOnly => Self::ReadOnly,
-            ScopeError::CrossScope => Self::CrossDevice,
-            ScopeError::Quota(LimitName::disk_entries) => Self::Quota,
-            ScopeError::Quota(_) => Self::InsufficientSpace,
-            ScopeError::SpecialFile => Self::Access,
-            ScopeError::NotUnicode(_) => Self::IllegalByteSequence,
-            ScopeError::Io(error) => error.into(),
-        }
-    }
-}
-
-impl From<&io::Error> for ErrorCode {
-    fn from(error: &io::Error) -> Self {
-        match Errno::from_io_error(error) {
-            Some(errno) => errno.into(),
-            None => error.kind().into(),
-        }
-    }
-}
-
-impl From<Errno> for ErrorCode {
-    fn from(errno: Errno) -> Self {
-        match errno {
-            Errno::ACCESS => Self::Access,
-            Errno::AGAIN => Self::WouldBlock,
-            Errno::ALREADY => Self::Already,
-            Errno::BADF => Self::BadDescriptor,
-            Errno::BUSY => Self::Busy,
-            Errno::DEADLK => Self::Deadlock,
-            Errno::DQUOT => Self::Quota,
-            Errno::EXIST => Self::Exist,
-            Errno::FBIG => Self::FileTooLarge,
-            Errno::ILSEQ => Self::IllegalByteSequence,
-            Errno::INPROGRESS => Self::InProgress,
-            Errno::INTR => Self::Interrupted,
-            Errno::INVAL => Self::Invalid,
-            Errno::ISDIR => Self::IsDirectory,
-            Errno::LOOP => Self::Loop,
-            Errno::MLINK => Self::TooManyLinks,
-            Errno::MSGSIZE => Self::MessageSize,
-            Errno::NAMETOOLONG => Self::NameTooLong,
-            Errno::NODEV => Self::NoDevice,
-            Errno::NOENT => Self::NoEntry,
-            Errno::NOLCK => Self::NoLock,
-            Errno::NOMEM | Errno::MFILE | Errno::NFILE => Self::InsufficientMemory,
-            Errno::NOSPC => Self::InsufficientSpace,
-            Errno::NOTDIR => Self::NotDirectory,
-            Errno::NOTEMPTY => Self::NotEmpty,
-            Errno::NOTRECOVERABLE => Self::NotRecoverable,
-            Errno::NOTSUP | Errno::NOSYS => Self::Unsupported,
-            Errno::NOTTY => Self::NoTty,
-            Errno::NXIO => Self::NoSuchDevice,
-            Errno::OVERFLOW => Self::Overflow,
-            Errno::PERM => Self::NotPermitted,
-            Errno::PIPE => Self::Pipe,
-            Errno::ROFS => Self::ReadOnly,
-            Errno::SPIPE => Self::InvalidSeek,
-            Errno::TXTBSY => Self::TextFileBusy,
-            Errno::XDEV => Self::CrossDevice,
-            _ => Self::Io,
-        }
-    }
-}
-
-/// For errors that did not come from the kernel: cap-std makes some by kind alone.
-impl From<io::ErrorKind> for ErrorCode {
-    fn from(kind: io::ErrorKind) -> Self {
-        use io::ErrorKind;
-        match kind {
-            ErrorKind::PermissionDenied => Self::NotPermitted,
-            ErrorKind::NotFound => Self::NoEntry,
-            ErrorKind::AlreadyExists => Self::Exist,
-            ErrorKind::InvalidInput | ErrorKind::InvalidData => Self::Invalid,
-            ErrorKind::FileTooLarge => Self::FileTooLarge,
-            ErrorKind::WriteZero => Self::InsufficientSpace,
-            ErrorKind::Unsupported => Self::Unsupported,
-            _ => Self::Io,
-        }
-    }
 }

@@ -1,35 +1,20 @@
-//! `wasi:http`: the library's requests, answers and bodies, with our own way out (`outbound.rs`), and
-//! what a guest keeps of them counted.
+//! `wasi:http`: the library's requests, responses and bodies, sent through [`crate::egress`] and
+//! counted against a budget.
 //!
-//! The library's own sending is not even compiled in: it dials whatever a name resolves to.
+//! The library's own sender is not compiled in, because it dials whatever a name resolves to.
 
-mod held;
+mod budget;
+mod context;
 mod messages;
 
-use skep_protocol::Limits;
 use wasmtime::component::{HasData, Linker};
+use wasmtime_wasi_http::WasiHttpCtxView;
 use wasmtime_wasi_http::p2::bindings::http as wasi;
-use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView};
 
-use self::held::Held;
 use self::messages::Messages;
 use super::world::World;
-use crate::egress::Caller;
 
-/// What one instance has of it.
-pub(crate) struct Http {
-    ctx: WasiHttpCtx,
-    held: Held,
-    pub(crate) caller: Caller,
-}
-
-impl Http {
-    pub(crate) fn new(caller: Caller, limits: &Limits) -> Self {
-        let mut ctx = WasiHttpCtx::new();
-        ctx.set_field_size_limit(usize::try_from(limits.http_header_bytes).unwrap_or(usize::MAX));
-        Self { ctx, held: Held::new(limits), caller }
-    }
-}
+pub(crate) use self::context::HttpContext;
 
 struct HasHttp;
 
@@ -44,6 +29,6 @@ pub(super) fn add_to_linker(linker: &mut Linker<World>) -> wasmtime::Result<()> 
 }
 
 fn messages(world: &mut World) -> Messages<'_> {
-    let Http { ctx, held, caller } = &mut world.http;
-    Messages { http: WasiHttpCtxView { hooks: caller, table: &mut world.table, ctx }, held }
+    let HttpContext { ctx, budget, caller } = &mut world.http;
+    Messages { http: WasiHttpCtxView { hooks: caller, table: &mut world.table, ctx }, budget }
 }

@@ -1,7 +1,7 @@
-//! `skep:worker/lifecycle`: what a worker may export to hear of its instance's life.
+//! `skep:worker/lifecycle`: hooks that a worker may export.
 //!
-//! WIT has no optional exports, so it is no part of the service's world: it is looked for once,
-//! when a component is linked.
+//! WIT has no optional exports, so the interface is not part of the service's world. The linker
+//! looks for it once per component.
 
 use wasmtime::component::InstancePre;
 
@@ -26,15 +26,15 @@ pub(crate) use lifecycle::{Guest as Hooks, GuestIndices as HookIndices};
 
 const INTERFACE: &str = "skep:worker/lifecycle@0.1.0";
 
-/// What a guest is told that writes to its state in a hook.
+/// The error that a guest gets when it writes state in a hook.
 pub(crate) const NO_STATE: &str = "state cannot be written in a lifecycle hook";
 
-/// Why an instance came to be.
+/// The reason for a new instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConnectReason {
-    /// The worker has never been connected before.
+    /// The worker is connected for the first time.
     Created,
-    /// An input arrived for a worker whose instance had been dropped.
+    /// An input arrived for a worker without an instance.
     Input,
     /// The host restarted with unfinished inputs for this worker.
     Restart,
@@ -53,7 +53,7 @@ impl From<ConnectReason> for lifecycle::ConnectReason {
     }
 }
 
-/// Where a component's hooks are, if it has them.
+/// Finds a component's hooks, if it exports them.
 pub(crate) fn find(pre: &InstancePre<World>) -> wasmtime::Result<Option<HookIndices>> {
     match pre.component().get_export_index(None, INTERFACE) {
         Some(_) => HookIndices::new(pre).map(Some),

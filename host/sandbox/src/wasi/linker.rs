@@ -1,7 +1,7 @@
-//! The linker: every interface of `preflight::interfaces`, connected to a [`World`].
+//! The linker of all interfaces in `preflight::interfaces`.
 //!
-//! What wasmtime-wasi does as we want it (streams, polling, arguments, exit) is linked as it is.
-//! What must count, refuse or repeat itself is ours: directories, clocks, randomness, sockets.
+//! Streams, polling, arguments and exit use wasmtime-wasi's implementation. Directories, clocks,
+//! randomness and sockets use Skep's own, because they must be counted, denied or deterministic.
 
 use wasmtime::component::{HasData, Linker, ResourceTable};
 use wasmtime_wasi::cli::{WasiCli, WasiCliCtxView};
@@ -12,7 +12,7 @@ use wasmtime_wasi_io::bindings::wasi::io;
 use super::world::World;
 use super::{config, filesystem, http, worker};
 
-/// Host traits are implemented on the world itself.
+/// Host traits are implemented for [`World`] itself.
 struct HasWorld;
 
 impl HasData for HasWorld {
@@ -25,7 +25,7 @@ impl HasData for HasTable {
     type Data<'a> = &'a mut ResourceTable;
 }
 
-/// Links everything of `interfaces::OFFERS`.
+/// Links everything in `interfaces::OFFERS`.
 pub(crate) fn component_linker(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<World>> {
     let mut linker = Linker::new(engine);
     let l = &mut linker;
@@ -96,7 +96,7 @@ mod tests {
     use crate::preflight::interfaces::OFFERS;
 
     #[test]
-    fn everything_that_is_offered_is_linked() {
+    fn every_offered_interface_is_linked() {
         let engine =
             wasmtime::Engine::new(&engine::config(Profile::Default, Allocator::OnDemand)).unwrap();
         let linker = component_linker(&engine).unwrap();

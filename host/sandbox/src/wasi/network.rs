@@ -1,7 +1,7 @@
-//! The ends of `wasi:sockets` where a guest would get a socket or an address. All are denied.
+//! The functions of `wasi:sockets` that would return a socket or an address. All calls are denied.
 //!
-//! The other socket interfaces are linked as they are: without a socket there is nothing to call
-//! them on.
+//! The other socket interfaces are linked unchanged, because they cannot be called without a
+//! socket.
 
 use wasmtime::component::Resource;
 use wasmtime_wasi::p2::bindings::sockets::ip_name_lookup::{self, ResolveAddressStream};
@@ -23,7 +23,7 @@ impl network::Host for World {
         &mut self,
         _error: Resource<wasmtime::Error>,
     ) -> wasmtime::Result<Option<ErrorCode>> {
-        // No stream of ours carries a network error.
+        // No stream reports network errors.
         Ok(None)
     }
 }
@@ -78,7 +78,7 @@ impl ip_name_lookup::HostResolveAddressStream for World {
         &mut self,
         _stream: Resource<ResolveAddressStream>,
     ) -> wasmtime::Result<Resource<DynPollable>> {
-        wasmtime::bail!("no such stream is ever handed out")
+        wasmtime::bail!("there are no such streams")
     }
 
     fn drop(&mut self, stream: Resource<ResolveAddressStream>) -> wasmtime::Result<()> {

@@ -1,39 +1,43 @@
-//! WASI preview1 for core modules, over scopes.
+//! WASI preview1 for core modules, implemented with scopes.
 //!
-//! Most real programs on npm and PyPI are still preview1 commands. They run natively: behind the
-//! published adapter Go-built ones trap (they assume that they alone grow the memory), exit codes
-//! collapse to 0 and 1, and each listing re-reads the directory. wasmtime-wasi's own preview1
-//! writes straight to its files, past any quota. So the ABI's description, in `witx/`, is bound to
-//! the same [`World`] and the same scopes that components use, and there is one place where
-//! directories are counted and refused.
+//! Most programs on npm and PyPI are still preview1 commands. They run natively here. Behind the
+//! published adapter, programs built with Go trap (they assume that only they grow the memory),
+//! exit codes collapse to 0 and 1, and each listing re-reads the directory. wasmtime-wasi's own
+//! preview1 writes directly to its files, bypassing quotas. The ABI's description in `witx/` is
+//! therefore bound to the same [`World`] and scopes that components use, so directories are counted
+//! and refused in one place.
 //!
-//! Reads and writes move `hostcall_bytes` at most and say so as short counts, which every libc
-//! handles; an allocation of the guest's choosing is never made.
+//! Reads and writes transfer at most `hostcall_bytes` and return short counts, which every libc
+//! handles. No allocation has a size that the guest chooses.
 
 mod abi;
+mod clock;
+mod cursor;
 mod errno;
 mod fds;
 mod fdstat;
+mod filestat;
+mod io;
 mod listing;
 mod opening;
 mod poll;
+mod rights;
 mod transfer;
 
-use std::time::Duration;
-
-use skep_scope::{NewTime, Stat};
+use skep_scope::OpenDirectory;
 use wasmtime_wasi::I32Exit;
-use wasmtime_wasi_io::streams::{InputStream, OutputStream, StreamError};
 use wiggle::{GuestMemory, GuestPtr};
 
 use crate::wasi::world::World;
 
 use abi::{types, wasi_snapshot_preview1};
-pub(crate) use fds::Preview1;
+use clock::{known_clock, timestamp};
+pub(crate) use fds::FdTable;
 use fds::{Fd, OpenedFile};
-use fdstat::RightsPair;
+use filestat::new_times;
 use opening::Opening;
-use transfer::{read_path, scatter, sizes, total, write_bytes, write_strings};
+use rights::RightsPair;
+use transfer::{read_path, sizes, write_bytes, write_strings};
 use types::{Errno, Error, Rights};
 
 pub(crate) fn add_to_linker(linker: &mut wasmtime::Linker<World>) -> wasmtime::Result<()> {
@@ -108,7 +112,7 @@ impl wasi_snapshot_preview1::WasiSnapshotPreview1 for World {
         advice: types::Advice,
     ) -> Result<(), Error> {
         use rustix::fs::Advice;
-        let file = self.preview1().file(fd, Rights::FD_ADVISE)?.file.clone();
+        let file = self.fds().file(fd, Rights::FD_ADVISE)?.file.clone();
         let advice = match advice {
             types::Advice::Normal => Advice::Normal,
             types::Advice::Sequential => Advice::Sequential,
@@ -127,18 +131,18 @@ impl wasi_snapshot_preview1::WasiSnapshotPreview1 for World {
         offset: types::Filesize,
         len: types::Filesize,
     ) -> Result<(), Error> {
-        let file = self.preview1().file(fd, Rights::FD_ALLOCATE)?.file.clone();
+        let file = self.fds().file(fd, Rights::FD_ALLOCATE)?.file.clone();
         let end = offset.checked_add(len).ok_or(Errno::Fbig)?;
         Ok(self.on_disk(move || file.reserve_len(end)).await?)
     }
 
     fn fd_close(&mut self, _memory: &mut Memory<'_>, fd: types::Fd) -> Result<(), Error> {
-        self.preview1().remove(fd)?;
+        self.fds().remove(fd)?;
         Ok(())
     }
 
     async fn fd_datasync(&mut self, _memory: &mut Memory<'_>, fd: types::Fd) -> Result<(), Error> {
-        match self.preview1().get(fd, Rights::FD_DATASYNC)? {
+        match self.fds().get(fd, Rights::FD_DATASYNC)? {
             Fd::File(OpenedFile { file, .. }) => {
                 let file = file.clone();
                 Ok(self.on_disk(move || file.sync_data()).await?)
@@ -183,29 +187,7 @@ impl wasi_snapshot_preview1::WasiSnapshotPreview1 for World {
         _memory: &mut Memory<'_>,
         fd: types::Fd,
     ) -> Result<types::Filestat, Error> {
-        let stat = match self.preview1().get(fd, Rights::FD_FILESTAT_GET)? {
-            Fd::File(OpenedFile { file, .. }) => {
-                let file = file.clone();
-                self.on_disk(move || file.stat()).await?
-            }
-            Fd::Directory { directory, .. } => {
-                let directory = directory.clone();
-                self.on_disk(move || directory.stat()).await?
-            }
-            Fd::Stdin | Fd::Stdout | Fd::Stderr => {
-                return Ok(types::Filestat {
-                    dev: 0,
-                    ino: 0,
-                    filetype: types::Filetype::Unknown,
-                    nlink: 0,
-                    size: 0,
-                    atim: 0,
-                    mtim: 0,
-                    ctim: 0,
-                });
-            }
-        };
-        self.filestat(&stat)
+        self.stat(fd).await
     }
 
     async fn fd_filestat_set_size(
@@ -214,7 +196,7 @@ impl wasi_snapshot_preview1::WasiSnapshotPreview1 for World {
         fd: types::Fd,
         size: types::Filesize,
     ) -> Result<(), Error> {
-        let file = self.preview1().file(fd, Rights::FD_FILESTAT_SET_SIZE)?.file.clone();
+        let file = self.fds().file(fd, Rights::FD_FILESTAT_SET_SIZE)?.file.clone();
         Ok(self.on_disk(move || file.set_len(size)).await?)
     }
 
@@ -226,19 +208,7 @@ impl wasi_snapshot_preview1::WasiSnapshotPreview1 for World {
         modified: types::Timestamp,
         flags: types::Fstflags,
     ) -> Result<(), Error> {
-        let (accessed, modified) = new_times(accessed, modified, flags)?;
-        match self.preview1().get(fd, Rights::FD_FILESTAT_SET_TIMES)? {
-            Fd::File(OpenedFile { file, .. }) => {
-                let file = file.clone();
-                Ok(self.on_disk(move || file.set_times(accessed, modified)).await?)
-            }
-            Fd::Directory { directory, .. } => {
-                let directory = directory.clone();
-                let call = move || directory.set_times(accessed, modified);
-                Ok(self.on_disk(call).await?)
-            }
-            _ => Err(Errno::Badf.into()),
-        }
+        self.set_times(fd, accessed, modified, flags).await
     }
 
     async fn fd_read(
@@ -247,20 +217,7 @@ impl wasi_snapshot_preview1::WasiSnapshotPreview1 for World {
         fd: types::Fd,
         iovs: types::IovecArray,
     ) -> Result<types::Size, Error> {
-        let buffers = self.read_buffers(memory, iovs)?;
-        if let Fd::Stdin = self.preview1().get(fd, Rights::FD_READ)? {
-            let mut stdin = self.stdin.clone();
-            return match stdin.blocking_read(total(&buffers)).await {
-                Ok(bytes) => scatter(memory, &buffers, &bytes),
-                Err(StreamError::Closed) => Ok(0),
-                Err(error) => Err(error.into()),
-            };
-        }
-        let OpenedFile { file, position, .. } = self.preview1().file(fd, Rights::FD_READ)?;
-        let (file, at) = (file.clone(), *position);
-        let n = self.read_file(memory, file, &buffers, at).await?;
-        self.preview1().moved(fd, at + u64::from(n))?;
-        Ok(n)
+        self.read(memory, fd, iovs).await
     }
 
     async fn fd_pread(
@@ -270,9 +227,7 @@ impl wasi_snapshot_preview1::WasiSnapshotPreview1 for World {
         iovs: types::IovecArray,
         offset: types::Filesize,
     ) -> Result<types::Size, Error> {
-        let buffers = self.read_buffers(memory, iovs)?;
-        let file = self.preview1().seekable(fd, Rights::FD_READ | Rights::FD_SEEK)?.file.clone();
-        self.read_file(memory, file, &buffers, offset).await
+        self.read_at(memory, fd, iovs, offset).await
     }
 
     async fn fd_write(
@@ -281,33 +236,7 @@ impl wasi_snapshot_preview1::WasiSnapshotPreview1 for World {
         fd: types::Fd,
         ciovs: types::CiovecArray,
     ) -> Result<types::Size, Error> {
-        let bytes = self.gather(memory, ciovs)?;
-        let mut stream = match self.preview1().get(fd, Rights::FD_WRITE)? {
-            Fd::Stdout => self.stdout.clone(),
-            Fd::Stderr => self.stderr.clone(),
-            _ => {
-                let OpenedFile { file, position, flags, .. } =
-                    self.preview1().file(fd, Rights::FD_WRITE)?;
-                let (file, at) = (file.clone(), *position);
-                let append = flags.contains(types::Fdflags::APPEND);
-                let written = self
-                    .on_disk(move || {
-                        let n =
-                            if append { file.append(&bytes)? } else { file.write_at(&bytes, at)? };
-                        Ok((n as u64, if append { file.stat()?.size } else { at + n as u64 }))
-                    })
-                    .await?;
-                self.preview1().moved(fd, written.1)?;
-                return Ok(u32::try_from(written.0)?);
-            }
-        };
-        if bytes.is_empty() {
-            return Ok(0);
-        }
-        let room = stream.write_ready().await?;
-        let n = bytes.len().min(room);
-        stream.write(bytes[..n].to_vec().into())?;
-        Ok(u32::try_from(n)?)
+        self.write(memory, fd, ciovs).await
     }
 
     async fn fd_pwrite(
@@ -317,10 +246,7 @@ impl wasi_snapshot_preview1::WasiSnapshotPreview1 for World {
         ciovs: types::CiovecArray,
         offset: types::Filesize,
     ) -> Result<types::Size, Error> {
-        let bytes = self.gather(memory, ciovs)?;
-        let file = self.preview1().seekable(fd, Rights::FD_WRITE | Rights::FD_SEEK)?.file.clone();
-        let n = self.on_disk(move || file.write_at(&bytes, offset)).await?;
-        Ok(u32::try_from(n)?)
+        self.write_at(memory, fd, ciovs, offset).await
     }
 
     fn fd_prestat_get(
@@ -328,7 +254,7 @@ impl wasi_snapshot_preview1::WasiSnapshotPreview1 for World {
         _memory: &mut Memory<'_>,
         fd: types::Fd,
     ) -> Result<types::Prestat, Error> {
-        match &self.preview1().entry(fd)?.fd {
+        match &self.fds().entry(fd)?.fd {
             Fd::Directory { preopened: Some(name), .. } => {
                 let pr_name_len = u32::try_from(name.len())?;
                 Ok(types::Prestat::Dir(types::PrestatDir { pr_name_len }))
@@ -344,7 +270,7 @@ impl wasi_snapshot_preview1::WasiSnapshotPreview1 for World {
         buffer: GuestPtr<u8>,
         len: types::Size,
     ) -> Result<(), Error> {
-        match &self.preview1().entry(fd)?.fd {
+        match &self.fds().entry(fd)?.fd {
             Fd::Directory { preopened: Some(name), .. } if name.len() <= len as usize => {
                 write_bytes(memory, buffer, name.as_bytes())
             }
@@ -373,7 +299,7 @@ impl wasi_snapshot_preview1::WasiSnapshotPreview1 for World {
         from: types::Fd,
         to: types::Fd,
     ) -> Result<(), Error> {
-        Ok(self.preview1().renumber(from, to)?)
+        Ok(self.fds().renumber(from, to)?)
     }
 
     async fn fd_seek(
@@ -383,26 +309,11 @@ impl wasi_snapshot_preview1::WasiSnapshotPreview1 for World {
         offset: types::Filedelta,
         whence: types::Whence,
     ) -> Result<types::Filesize, Error> {
-        let needed = match (offset, whence) {
-            (0, types::Whence::Cur) => Rights::FD_TELL,
-            _ => Rights::FD_SEEK,
-        };
-        let file = self.preview1().seekable(fd, needed)?;
-        let from = match whence {
-            types::Whence::Set => 0,
-            types::Whence::Cur => file.position,
-            types::Whence::End => {
-                let file = file.file.clone();
-                self.on_disk(move || file.stat()).await?.size
-            }
-        };
-        let position = from.checked_add_signed(offset).ok_or(Errno::Inval)?;
-        self.preview1().moved(fd, position)?;
-        Ok(position)
+        self.seek(fd, offset, whence).await
     }
 
     async fn fd_sync(&mut self, _memory: &mut Memory<'_>, fd: types::Fd) -> Result<(), Error> {
-        match self.preview1().get(fd, Rights::FD_SYNC)? {
+        match self.fds().get(fd, Rights::FD_SYNC)? {
             Fd::File(OpenedFile { file, .. }) => {
                 let file = file.clone();
                 Ok(self.on_disk(move || file.sync()).await?)
@@ -420,7 +331,7 @@ impl wasi_snapshot_preview1::WasiSnapshotPreview1 for World {
         _memory: &mut Memory<'_>,
         fd: types::Fd,
     ) -> Result<types::Filesize, Error> {
-        Ok(self.preview1().seekable(fd, Rights::FD_TELL)?.position)
+        Ok(self.fds().seekable(fd, Rights::FD_TELL)?.position)
     }
 
     async fn path_create_directory(
@@ -429,10 +340,7 @@ impl wasi_snapshot_preview1::WasiSnapshotPreview1 for World {
         fd: types::Fd,
         path: GuestPtr<str>,
     ) -> Result<(), Error> {
-        let (directory, path) = (
-            self.preview1().directory(fd, Rights::PATH_CREATE_DIRECTORY)?,
-            read_path(memory, path)?,
-        );
+        let (directory, path) = self.at(memory, fd, Rights::PATH_CREATE_DIRECTORY, path)?;
         Ok(self.on_disk(move || directory.create_directory(&path)).await?)
     }
 
@@ -443,8 +351,7 @@ impl wasi_snapshot_preview1::WasiSnapshotPreview1 for World {
         flags: types::Lookupflags,
         path: GuestPtr<str>,
     ) -> Result<types::Filestat, Error> {
-        let (directory, path) =
-            (self.preview1().directory(fd, Rights::PATH_FILESTAT_GET)?, read_path(memory, path)?);
+        let (directory, path) = self.at(memory, fd, Rights::PATH_FILESTAT_GET, path)?;
         let stat = self.on_disk(move || directory.stat_at(&path, follows(flags))).await?;
         self.filestat(&stat)
     }
@@ -459,10 +366,7 @@ impl wasi_snapshot_preview1::WasiSnapshotPreview1 for World {
         modified: types::Timestamp,
         fst_flags: types::Fstflags,
     ) -> Result<(), Error> {
-        let (directory, path) = (
-            self.preview1().directory(fd, Rights::PATH_FILESTAT_SET_TIMES)?,
-            read_path(memory, path)?,
-        );
+        let (directory, path) = self.at(memory, fd, Rights::PATH_FILESTAT_SET_TIMES, path)?;
         let (accessed, modified) = new_times(accessed, modified, fst_flags)?;
         let call = move || directory.set_times_at(&path, follows(flags), accessed, modified);
         Ok(self.on_disk(call).await?)
@@ -477,12 +381,8 @@ impl wasi_snapshot_preview1::WasiSnapshotPreview1 for World {
         to: types::Fd,
         new_path: GuestPtr<str>,
     ) -> Result<(), Error> {
-        let (from, path) =
-            (self.preview1().directory(from, Rights::PATH_LINK_SOURCE)?, read_path(memory, path)?);
-        let (to, new_path) = (
-            self.preview1().directory(to, Rights::PATH_LINK_TARGET)?,
-            read_path(memory, new_path)?,
-        );
+        let (from, path) = self.at(memory, from, Rights::PATH_LINK_SOURCE, path)?;
+        let (to, new_path) = self.at(memory, to, Rights::PATH_LINK_TARGET, new_path)?;
         if follows(flags) {
             return Err(Errno::Inval.into());
         }
@@ -513,8 +413,7 @@ impl wasi_snapshot_preview1::WasiSnapshotPreview1 for World {
         buffer: GuestPtr<u8>,
         len: types::Size,
     ) -> Result<types::Size, Error> {
-        let (directory, path) =
-            (self.preview1().directory(fd, Rights::PATH_READLINK)?, read_path(memory, path)?);
+        let (directory, path) = self.at(memory, fd, Rights::PATH_READLINK, path)?;
         let target = self.on_disk(move || directory.read_link(&path)).await?.into_bytes();
         let target = &target[..target.len().min(len as usize)];
         write_bytes(memory, buffer, target)?;
@@ -527,10 +426,7 @@ impl wasi_snapshot_preview1::WasiSnapshotPreview1 for World {
         fd: types::Fd,
         path: GuestPtr<str>,
     ) -> Result<(), Error> {
-        let (directory, path) = (
-            self.preview1().directory(fd, Rights::PATH_REMOVE_DIRECTORY)?,
-            read_path(memory, path)?,
-        );
+        let (directory, path) = self.at(memory, fd, Rights::PATH_REMOVE_DIRECTORY, path)?;
         Ok(self.on_disk(move || directory.remove_directory(&path)).await?)
     }
 
@@ -542,14 +438,8 @@ impl wasi_snapshot_preview1::WasiSnapshotPreview1 for World {
         to: types::Fd,
         new_path: GuestPtr<str>,
     ) -> Result<(), Error> {
-        let (from, path) = (
-            self.preview1().directory(from, Rights::PATH_RENAME_SOURCE)?,
-            read_path(memory, path)?,
-        );
-        let (to, new_path) = (
-            self.preview1().directory(to, Rights::PATH_RENAME_TARGET)?,
-            read_path(memory, new_path)?,
-        );
+        let (from, path) = self.at(memory, from, Rights::PATH_RENAME_SOURCE, path)?;
+        let (to, new_path) = self.at(memory, to, Rights::PATH_RENAME_TARGET, new_path)?;
         Ok(self.on_disk(move || from.rename(&path, &to, &new_path)).await?)
     }
 
@@ -560,8 +450,7 @@ impl wasi_snapshot_preview1::WasiSnapshotPreview1 for World {
         fd: types::Fd,
         path: GuestPtr<str>,
     ) -> Result<(), Error> {
-        let (directory, path) =
-            (self.preview1().directory(fd, Rights::PATH_SYMLINK)?, read_path(memory, path)?);
+        let (directory, path) = self.at(memory, fd, Rights::PATH_SYMLINK, path)?;
         let target = read_path(memory, target)?;
         Ok(self.on_disk(move || directory.symlink(&target, &path)).await?)
     }
@@ -572,8 +461,7 @@ impl wasi_snapshot_preview1::WasiSnapshotPreview1 for World {
         fd: types::Fd,
         path: GuestPtr<str>,
     ) -> Result<(), Error> {
-        let (directory, path) =
-            (self.preview1().directory(fd, Rights::PATH_UNLINK_FILE)?, read_path(memory, path)?);
+        let (directory, path) = self.at(memory, fd, Rights::PATH_UNLINK_FILE, path)?;
         Ok(self.on_disk(move || directory.unlink(&path)).await?)
     }
 
@@ -588,7 +476,7 @@ impl wasi_snapshot_preview1::WasiSnapshotPreview1 for World {
     }
 
     fn proc_exit(&mut self, _memory: &mut Memory<'_>, code: types::Exitcode) -> wasmtime::Error {
-        // As a Unix system does: the low eight bits are the status.
+        // As on Unix, the status is the low eight bits.
         I32Exit((code & 0xff).cast_signed()).into()
     }
 
@@ -654,63 +542,28 @@ impl wasi_snapshot_preview1::WasiSnapshotPreview1 for World {
 }
 
 impl World {
-    /// No socket is ever handed out, so every descriptor is the wrong one. That is a mistake of the
-    /// guest and no denial: no grant would make it another.
+    /// Returns the directory behind `fd`, if the guest has the right `needed`, and reads a path from
+    /// its memory.
+    fn at(
+        &mut self,
+        memory: &Memory<'_>,
+        fd: types::Fd,
+        needed: Rights,
+        path: GuestPtr<str>,
+    ) -> Result<(OpenDirectory, String), Error> {
+        Ok((self.fds().directory(fd, needed)?, read_path(memory, path)?))
+    }
+
+    /// There are no sockets, so every descriptor is the wrong kind. That is the guest's mistake and
+    /// not a denial, because no grant would help.
     fn not_a_socket(&mut self, fd: types::Fd) -> Error {
-        match self.preview1().entry(fd) {
+        match self.fds().entry(fd) {
             Ok(_) => Errno::Notsock.into(),
             Err(errno) => errno.into(),
         }
-    }
-
-    fn filestat(&mut self, stat: &Stat) -> Result<types::Filestat, Error> {
-        let ino = self.descriptors.number(stat.device, stat.inode);
-        let stat = self.descriptors.present(*stat);
-        Ok(types::Filestat {
-            dev: 1,
-            ino,
-            filetype: stat.kind.into(),
-            nlink: stat.links,
-            size: stat.size,
-            atim: timestamp(stat.accessed)?,
-            mtim: timestamp(stat.modified)?,
-            ctim: timestamp(stat.changed)?,
-        })
     }
 }
 
 fn follows(flags: types::Lookupflags) -> bool {
     flags.contains(types::Lookupflags::SYMLINK_FOLLOW)
-}
-
-fn known_clock(id: types::Clockid) -> Result<(), Error> {
-    match id {
-        types::Clockid::Realtime | types::Clockid::Monotonic => Ok(()),
-        types::Clockid::ProcessCputimeId | types::Clockid::ThreadCputimeId => {
-            Err(Errno::Inval.into())
-        }
-    }
-}
-
-fn timestamp(since: Duration) -> Result<types::Timestamp, Error> {
-    u64::try_from(since.as_nanos()).map_err(|_| Errno::Overflow.into())
-}
-
-fn new_times(
-    accessed: types::Timestamp,
-    modified: types::Timestamp,
-    flags: types::Fstflags,
-) -> Result<(NewTime, NewTime), Error> {
-    use types::Fstflags;
-    let pick = |at: Fstflags, now: Fstflags, value| match (flags.contains(at), flags.contains(now))
-    {
-        (true, true) => Err(Error::from(Errno::Inval)),
-        (true, false) => Ok(NewTime::At(Duration::from_nanos(value))),
-        (false, true) => Ok(NewTime::Now),
-        (false, false) => Ok(NewTime::Keep),
-    };
-    Ok((
-        pick(Fstflags::ATIM, Fstflags::ATIM_NOW, accessed)?,
-        pick(Fstflags::MTIM, Fstflags::MTIM_NOW, modified)?,
-    ))
 }

@@ -1,4 +1,4 @@
-//! `wasi:random`, over the guest's own generator. The insecure variants are the secure one.
+//! `wasi:random`, implemented with the guest's own generator. The insecure variants are secure too.
 
 use skep_protocol::LimitName;
 use wasmtime_wasi::p2::bindings::random::{insecure, insecure_seed, random};

@@ -1,4 +1,4 @@
-//! What one instance is given: the whole of its access to anything outside.
+//! The configuration of one instance: all its access to the outside.
 
 use std::sync::Arc;
 
@@ -7,43 +7,43 @@ use skep_scope::Scope;
 
 use crate::egress::HttpAccess;
 use crate::guest::calls::{FileCalls, FileThread};
-use crate::guest::stdio::{Input, Output};
+use crate::guest::stdio::{GuestInput, GuestOutput};
 use crate::limits::admission::{MemoryAdmission, UnboundedMemory};
 
 /// A directory of the guest.
 #[derive(Clone, Debug)]
 pub struct Mount {
-    /// The path it has inside.
+    /// The path that the guest sees.
     pub guest: String,
-    /// What it is.
+    /// The directory.
     pub scope: Scope,
 }
 
-/// Everything an instance gets. What is not here, it does not have.
+/// The configuration of one instance. A guest has access to nothing else.
 #[derive(Clone, Debug)]
 pub struct GuestSpec {
-    /// Its arguments, its own name first.
+    /// The arguments, starting with the program's own name.
     pub args: Vec<String>,
-    /// Its environment; nothing of the host's is added.
+    /// The environment. Nothing of the host's is added.
     pub env: Vec<(String, String)>,
     /// Standard input.
-    pub stdin: Input,
+    pub stdin: GuestInput,
     /// Standard output.
-    pub stdout: Output,
+    pub stdout: GuestOutput,
     /// Standard error.
-    pub stderr: Output,
-    /// Its directories.
+    pub stderr: GuestOutput,
+    /// The directories.
     pub mounts: Vec<Mount>,
-    /// Where its file calls run.
+    /// Runs the file calls.
     pub files: FileCalls,
-    /// What it may ask others.
+    /// The hosts that it may send requests to.
     pub http: HttpAccess,
-    /// What it cannot pass.
+    /// The limits.
     pub limits: Limits,
-    /// Virtual clocks, seeded randomness, sorted directories and fixed file times. Fuel and
-    /// canonical NaNs are the profile's part.
+    /// The seed of a deterministic run: virtual clocks, seeded randomness, sorted directories and
+    /// fixed file times. The profile adds fuel and canonical NaNs.
     pub seed: Option<u64>,
-    /// Where its memory comes from.
+    /// Admits its memory.
     pub admission: Arc<dyn MemoryAdmission>,
 }
 
@@ -52,9 +52,9 @@ impl Default for GuestSpec {
         Self {
             args: Vec::new(),
             env: Vec::new(),
-            stdin: Input::empty(),
-            stdout: Output::captured(0),
-            stderr: Output::captured(0),
+            stdin: GuestInput::empty(),
+            stdout: GuestOutput::captured(0),
+            stderr: GuestOutput::captured(0),
             mounts: Vec::new(),
             files: FileCalls::new(FileThread::Pool),
             http: HttpAccess::default(),

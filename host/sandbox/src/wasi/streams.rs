@@ -1,4 +1,4 @@
-//! Files as `wasi:io` streams. Each write passes the scope's ledger like any other.
+//! Files as `wasi:io` streams. Each write is counted by the scope's ledger, like any other write.
 
 use std::io;
 
@@ -10,22 +10,22 @@ use wasmtime_wasi_io::streams::{InputStream, OutputStream, StreamError, StreamRe
 use super::descriptors::Permit;
 use crate::guest::calls::{Call, FileCalls};
 
-/// Bytes moved by one call that the guest waits for.
+/// Maximum bytes of one call that the guest waits for.
 const CHUNK: usize = 256 << 10;
 
-/// Bytes read ahead for a guest that polls. It may leave thousands of such streams unread.
+/// Bytes read ahead for a guest that polls. It may have thousands of unread streams.
 const AHEAD: usize = 4 << 10;
 
-/// A file being read from a position on.
+/// Reads a file from a position on.
 pub(crate) struct FileInput {
     file: OpenFile,
     calls: FileCalls,
     position: u64,
-    state: Reading,
+    state: ReadState,
     _permit: Permit,
 }
 
-enum Reading {
+enum ReadState {
     Idle,
     UnderWay(Call<Result<Bytes, ScopeError>>),
     Ready(Bytes),
@@ -35,12 +35,12 @@ enum Reading {
 
 impl FileInput {
     pub(crate) fn new(file: OpenFile, permit: Permit, calls: FileCalls, position: u64) -> Self {
-        Self { file, calls, position, state: Reading::Idle, _permit: permit }
+        Self { file, calls, position, state: ReadState::Idle, _permit: permit }
     }
 
     fn start(&mut self, size: usize) {
         let (file, position) = (self.file.clone(), self.position);
-        self.state = Reading::UnderWay(self.calls.start(move || {
+        self.state = ReadState::UnderWay(self.calls.start(move || {
             let mut buffer = vec![0; size.min(CHUNK)];
             let n = file.read_at(&mut buffer, position)?;
             buffer.truncate(n);
@@ -49,11 +49,11 @@ impl FileInput {
     }
 
     async fn settle(&mut self) {
-        if let Reading::UnderWay(call) = &mut self.state {
+        if let ReadState::UnderWay(call) = &mut self.state {
             self.state = match call.await {
-                Ok(bytes) if bytes.is_empty() => Reading::Ended,
-                Ok(bytes) => Reading::Ready(bytes),
-                Err(error) => Reading::Failed(error),
+                Ok(bytes) if bytes.is_empty() => ReadState::Ended,
+                Ok(bytes) => ReadState::Ready(bytes),
+                Err(error) => ReadState::Failed(error),
             };
         }
     }
@@ -62,7 +62,7 @@ impl FileInput {
 #[async_trait::async_trait]
 impl Pollable for FileInput {
     async fn ready(&mut self) {
-        if let Reading::Idle = self.state {
+        if let ReadState::Idle = self.state {
             self.start(AHEAD);
         }
         self.settle().await;
@@ -72,18 +72,19 @@ impl Pollable for FileInput {
 #[async_trait::async_trait]
 impl InputStream for FileInput {
     fn read(&mut self, size: usize) -> StreamResult<Bytes> {
-        match std::mem::replace(&mut self.state, Reading::Ended) {
-            Reading::Ready(mut bytes) => {
+        match std::mem::replace(&mut self.state, ReadState::Ended) {
+            ReadState::Ready(mut bytes) => {
                 let taken = bytes.split_to(size.min(bytes.len()));
                 self.position += taken.len() as u64;
-                self.state = if bytes.is_empty() { Reading::Idle } else { Reading::Ready(bytes) };
+                self.state =
+                    if bytes.is_empty() { ReadState::Idle } else { ReadState::Ready(bytes) };
                 Ok(taken)
             }
-            Reading::Failed(error) => Err(failed(error)),
-            Reading::Ended => Err(StreamError::Closed),
+            ReadState::Failed(error) => Err(failed(error)),
+            ReadState::Ended => Err(StreamError::Closed),
             waiting => {
                 self.state = waiting;
-                if let Reading::Idle = self.state
+                if let ReadState::Idle = self.state
                     && size > 0
                 {
                     self.start(size.min(AHEAD));
@@ -97,7 +98,7 @@ impl InputStream for FileInput {
         if size == 0 {
             return self.read(0);
         }
-        if let Reading::Idle = self.state {
+        if let ReadState::Idle = self.state {
             self.start(size);
         }
         self.settle().await;
@@ -109,23 +110,23 @@ impl InputStream for FileInput {
     }
 }
 
-/// A file being written from a position on, or at its end.
+/// Writes a file from a position on, or at its end.
 pub(crate) struct FileOutput {
     file: OpenFile,
     calls: FileCalls,
     place: WritePlace,
-    state: Writing,
+    state: WriteState,
     _permit: Permit,
 }
 
-/// Where a stream writes.
+/// The position of a write.
 #[derive(Clone, Copy)]
 pub(crate) enum WritePlace {
     At(u64),
     End,
 }
 
-enum Writing {
+enum WriteState {
     Idle,
     UnderWay(Call<Result<usize, ScopeError>>),
     Failed(ScopeError),
@@ -134,19 +135,19 @@ enum Writing {
 
 impl FileOutput {
     pub(crate) fn new(file: OpenFile, permit: Permit, calls: FileCalls, place: WritePlace) -> Self {
-        Self { file, calls, place, state: Writing::Idle, _permit: permit }
+        Self { file, calls, place, state: WriteState::Idle, _permit: permit }
     }
 
     async fn settle(&mut self) {
-        if let Writing::UnderWay(call) = &mut self.state {
+        if let WriteState::UnderWay(call) = &mut self.state {
             self.state = match call.await {
                 Ok(written) => {
                     if let WritePlace::At(position) = &mut self.place {
                         *position += written as u64;
                     }
-                    Writing::Idle
+                    WriteState::Idle
                 }
-                Err(error) => Writing::Failed(error),
+                Err(error) => WriteState::Failed(error),
             };
         }
     }
@@ -177,12 +178,12 @@ impl Pollable for FileOutput {
 #[async_trait::async_trait]
 impl OutputStream for FileOutput {
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
-        if !matches!(self.state, Writing::Idle) || bytes.len() > CHUNK {
-            return Err(StreamError::trap("more was written than check-write allowed"));
+        if !matches!(self.state, WriteState::Idle) || bytes.len() > CHUNK {
+            return Err(StreamError::trap("wrote more than check-write allowed"));
         }
         let (file, place) = (self.file.clone(), self.place);
         let call = self.calls.start(move || write_all(&file, &bytes, place));
-        self.state = Writing::UnderWay(call);
+        self.state = WriteState::UnderWay(call);
         Ok(())
     }
 
@@ -191,20 +192,20 @@ impl OutputStream for FileOutput {
     }
 
     fn check_write(&mut self) -> StreamResult<usize> {
-        if let Writing::UnderWay(call) = &mut self.state
+        if let WriteState::UnderWay(call) = &mut self.state
             && call.is_done()
             && let Some(()) = now(self.settle())
         {
             return self.check_write();
         }
-        match std::mem::replace(&mut self.state, Writing::Ended) {
-            Writing::Failed(error) => Err(failed(error)),
-            Writing::Ended => Err(StreamError::Closed),
-            Writing::Idle => {
-                self.state = Writing::Idle;
+        match std::mem::replace(&mut self.state, WriteState::Ended) {
+            WriteState::Failed(error) => Err(failed(error)),
+            WriteState::Ended => Err(StreamError::Closed),
+            WriteState::Idle => {
+                self.state = WriteState::Idle;
                 Ok(CHUNK)
             }
-            waiting @ Writing::UnderWay(_) => {
+            waiting @ WriteState::UnderWay(_) => {
                 self.state = waiting;
                 Ok(0)
             }
@@ -216,7 +217,7 @@ impl OutputStream for FileOutput {
     }
 }
 
-/// The result of a future that is known to be ready.
+/// Returns the result of a future that is ready.
 fn now<F: Future>(future: F) -> Option<F::Output> {
     let mut future = std::pin::pin!(future);
     match future.as_mut().poll(&mut std::task::Context::from_waker(std::task::Waker::noop())) {

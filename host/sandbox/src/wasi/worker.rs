@@ -1,4 +1,4 @@
-//! `skep:worker`: what a service imports, over the turn it runs in.
+//! `skep:worker`: the imports of a service, implemented with its current turn.
 
 use skep_protocol::LimitName;
 
@@ -23,7 +23,7 @@ pub(crate) mod bindings {
         ",
         world: "skep:host/service",
         imports: {
-            // Only this one waits; a host call that may wait costs more than one that may not.
+            // Only this call waits. An async host call costs more than a synchronous one.
             "skep:worker/transcript.emit": async | trappable,
             default: trappable,
         },
@@ -33,10 +33,10 @@ pub(crate) mod bindings {
     });
 }
 
-/// Keys and entries returned by one call at most.
+/// Maximum keys or entries returned by one call.
 const PAGE: usize = 1_000;
 
-/// The longest key.
+/// Maximum bytes of a key.
 const KEY_BYTES: usize = 512;
 
 impl context::Host for World {
@@ -111,7 +111,7 @@ impl World {
     }
 }
 
-/// A guest that is full is told; one that changes key after key is ended.
+/// A guest that reaches a size limit gets an error. A guest that changes too many keys is ended.
 fn changed<T>(done: Result<T, RecordError>) -> wasmtime::Result<Result<T, state::Error>> {
     match done {
         Err(RecordError::Limit { name: name @ LimitName::state_changes_per_turn, .. }) => {
@@ -121,7 +121,7 @@ fn changed<T>(done: Result<T, RecordError>) -> wasmtime::Result<Result<T, state:
     }
 }
 
-/// The longest media type; longer than any that is registered.
+/// Maximum bytes of a media type. All registered ones are shorter.
 const CONTENT_TYPE_BYTES: usize = 255;
 
 fn valid_key(key: &str) -> Result<(), RecordError> {

@@ -1,4 +1,4 @@
-//! A guest's world: everything one instance can touch.
+//! The state behind one instance: everything that its guest can access.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,18 +8,18 @@ use skep_protocol::Limits;
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder};
 
-use crate::egress::{Caller, Outbound};
+use crate::egress::{HttpCaller, Outbound};
 use crate::guest::calls::FileCalls;
 use crate::guest::clocks::Clocks;
 use crate::guest::denials::Denials;
 use crate::guest::random::Random;
-use crate::guest::stdio::{Input, Output};
+use crate::guest::stdio::{GuestInput, GuestOutput};
 use crate::guest::turn::{Identity, Turn};
 use crate::limits::kill::KillSwitch;
 use crate::limits::meter::Meter;
 use crate::wasi::descriptors::Descriptors;
-use crate::wasi::http::Http;
-use crate::wasi::preview1::Preview1;
+use crate::wasi::http::HttpContext;
+use crate::wasi::preview1::FdTable;
 use crate::wasi::spec::{GuestSpec, Mount};
 
 /// The state behind one instance.
@@ -28,9 +28,9 @@ pub(crate) struct World {
     pub(crate) wasi: WasiCtx,
     pub(crate) args: Vec<String>,
     pub(crate) env: Vec<(String, String)>,
-    pub(crate) stdin: Input,
-    pub(crate) stdout: Output,
-    pub(crate) stderr: Output,
+    pub(crate) stdin: GuestInput,
+    pub(crate) stdout: GuestOutput,
+    pub(crate) stderr: GuestOutput,
     pub(crate) mounts: Vec<Mount>,
     pub(crate) files: FileCalls,
     pub(crate) descriptors: Descriptors,
@@ -39,16 +39,16 @@ pub(crate) struct World {
     pub(crate) meter: Meter,
     pub(crate) limits: Limits,
     pub(crate) denials: Denials,
-    pub(crate) http: Http,
-    pub(crate) preview1: Preview1,
+    pub(crate) http: HttpContext,
+    fds: FdTable,
     pub(crate) turn: Box<dyn Turn>,
     pub(crate) kill: Arc<KillSwitch>,
     pub(crate) deadline: Option<Instant>,
-    /// The guest is in a lifecycle hook.
+    /// True while the guest runs a lifecycle hook.
     pub(crate) in_hook: bool,
 }
 
-/// Where the stand-ins for secrets are among the config: `secret.NAME`.
+/// The prefix of secret placeholders in the config: `secret.NAME`.
 const SECRET: &str = "secret.";
 
 impl World {
@@ -60,8 +60,8 @@ impl World {
     ) -> wasmtime::Result<Self> {
         let Identity { runtime_id, worker_id, .. } = turn.identity();
         let worker = format!("{runtime_id}/{worker_id}").into();
-        let caller = Caller::new(outbound, worker, spec.http, spec.limits, turn.requests())?;
-        let env = [spec.env, caller.standins.environment()].concat();
+        let caller = HttpCaller::new(outbound, worker, spec.http, spec.limits, turn.requests())?;
+        let env = [spec.env, caller.placeholders.environment()].concat();
         let mut table = ResourceTable::new();
         table.set_max_capacity(usize::try_from(spec.limits.host_resources).unwrap_or(usize::MAX));
         let mut wasi = WasiCtxBuilder::new();
@@ -94,8 +94,8 @@ impl World {
             meter: Meter::new(&spec.limits, spec.admission),
             limits: spec.limits,
             denials: Denials::default(),
-            http: Http::new(caller, &spec.limits),
-            preview1: Preview1::default(),
+            http: HttpContext::new(caller, &spec.limits),
+            fds: FdTable::default(),
             turn,
             kill,
             deadline: None,
@@ -103,7 +103,12 @@ impl World {
         })
     }
 
-    /// What was denied since this was last asked.
+    /// Returns preview1's descriptor table, with the standard streams and the mounts in it.
+    pub(super) fn fds(&mut self) -> &mut FdTable {
+        self.fds.filled(&self.mounts)
+    }
+
+    /// Returns the denials since the last call.
     pub(crate) fn take_denials(&mut self) -> Denials {
         for denial in self.http.caller.take_denied() {
             self.denials.record_as("wasi:http/outgoing-handler", denial);
@@ -114,21 +119,22 @@ impl World {
         std::mem::take(&mut self.denials)
     }
 
-    /// A value of the config bundle, or the stand-in for a secret.
+    /// Returns a value of the config bundle, or a secret's placeholder.
     pub(crate) fn config(&self, key: &str) -> Option<String> {
-        let secret = key.strip_prefix(SECRET).and_then(|name| self.http.caller.standins.get(name));
+        let secret =
+            key.strip_prefix(SECRET).and_then(|name| self.http.caller.placeholders.get(name));
         secret.map(str::to_owned).or_else(|| self.turn.config(key))
     }
 
-    /// The config bundle and the stand-ins for secrets, sorted by key.
+    /// Returns the config bundle and the placeholders of secrets, sorted by key.
     pub(crate) fn config_all(&self) -> Vec<(String, String)> {
         let mut all: BTreeMap<_, _> = self.turn.config_all().into_iter().collect();
-        let standins = self.http.caller.standins.iter();
-        all.extend(standins.map(|(name, text)| (format!("{SECRET}{name}"), text.to_owned())));
+        let placeholders = self.http.caller.placeholders.iter();
+        all.extend(placeholders.map(|(name, text)| (format!("{SECRET}{name}"), text.to_owned())));
         all.into_iter().collect()
     }
 
-    /// How much of the turn is left, if it has a deadline.
+    /// Returns the time until the turn's deadline, if it has one.
     pub(crate) fn remaining(&self) -> Option<Duration> {
         self.deadline.map(|at| at.saturating_duration_since(Instant::now()))
     }

@@ -159,11 +159,11 @@ fn bytes() -> Vec<Case> {
 fn shapes() -> Vec<Case> {
     vec![
         Case::text("shares_its_memory", Refused("threads")),
-        Case::text("starts_with_parameters", Refused("takes or returns something")),
+        Case::text("starts_with_parameters", Refused("has parameters or results")),
         Case::text("imports_what_nobody_offers", Refused("evil:host/process@1.0.0")),
-        Case::text("imports_the_wrong_type", Refused("does not fit")),
-        Case::text("exports_the_wrong_type", Refused("another `run`")),
-        Case::text("exports_nothing_by_that_name", Refused("another `run`")),
+        Case::text("imports_the_wrong_type", Refused("do not match")),
+        Case::text("exports_the_wrong_type", Refused("a `run` with another type")),
+        Case::text("exports_nothing_by_that_name", Refused("a `run` with another type")),
         Case::text("handles_the_wrong_type", Trap("expected 1-tuple")),
         Case::made(
             "hundred_thousand_imports",

@@ -231,7 +231,7 @@ fn behind_the_wall_nothing_is_opened_started_traced_or_made_executable() {
     for arguments in [&[] as &[_], &["files"]] {
         let tried = tried(arguments);
         // What is refused without a wall as well proves nothing, so there must be enough besides.
-        for what in ["read a file", "make a file", "start a program", "trace a process"] {
+        for what in ["read a file", "create a file", "start a program", "trace a process"] {
             let proved = |(tried, found): &(String, String)| tried == what && found == "refused";
             assert!(tried.iter().any(proved), "{arguments:?}, {what}: {tried:?}");
         }
@@ -269,7 +269,7 @@ fn what_the_host_lacks_is_named_and_is_no_fault_of_the_component() {
             Some(125) => assert!(stderr.contains(lacks), "{words}: {stderr}"),
             other => panic!("{words}: {other:?}: {stderr}"),
         }
-        for blame in ["bug report", "does not fit", "trapped", "panicked", "not valid"] {
+        for blame in ["bug report", "do not match", "trapped", "panicked", "not valid"] {
             assert!(!stderr.contains(blame), "{words}: {stderr}");
         }
     }

@@ -121,7 +121,7 @@ fn what_does_not_fit_into_the_limits_at_its_start_is_refused_before() {
 
 #[test]
 fn a_start_that_takes_or_returns_something_is_refused_before() {
-    let words = "this module's `_start` takes or returns something, which Skep does not offer";
+    let words = "this module's `_start` has parameters or results";
     both_refuse("returns", r#"(module (func (export "_start") (result i32) i32.const 5))"#, words);
     both_refuse("takes", r#"(module (func (export "_start") (param i32)))"#, words);
     both_refuse("global", r#"(module (global (export "_start") i32 i32.const 0))"#, words);
@@ -134,8 +134,8 @@ fn an_import_of_preview1_with_another_type_is_refused_before() {
             r#"(module (import "wasi_snapshot_preview1" "fd_close" {ty}) (func (export "_start")))"#
         )
     };
-    let words =
-        "it does not fit what Skep offers: wasi_snapshot_preview1.fd_close has another type";
+    let words = "its types do not match those that Skep offers: wasi_snapshot_preview1.fd_close has \
+                 the wrong type";
     both_refuse("nothing", &module("(func)"), words);
     both_refuse("longer", &module("(func (param i64) (result i32))"), words);
     both_refuse("global", &module("(global i32)"), words);
@@ -157,9 +157,9 @@ fn a_run_of_another_type_is_refused_before() {
                 (export "wasi:cli/run@0.2.3" (instance $run)))"#
         )
     };
-    both_refuse("number", &component("u32"), "it needs another `run` called");
+    both_refuse("number", &component("u32"), "it needs a `run` with another type");
     let nothing = r#"(component (instance $run) (export "wasi:cli/run@0.2.3" (instance $run)))"#;
-    both_refuse("nothing", nothing, "it needs another `run` called");
+    both_refuse("nothing", nothing, "it needs a `run` with another type");
     let dir = test_dir();
     let good = dir.wat("good", &component("(result)"));
     Run::inspect().args([&good]).go().expect(0).prints("runs     yes");

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Waker};
 
 use skep_protocol::{LimitName, Limits};
-use skep_sandbox::stdio::{LineSink, Output};
+use skep_sandbox::stdio::{GuestOutput, LineSink};
 use skep_sandbox::{Ended, GuestSpec, KillReason, Profile};
 
 use crate::live::{Live, Notes, go, load, sandbox};
@@ -241,7 +241,7 @@ fn a_command_is_logged_line_by_line_and_captured() {
     for guest in ["probe", "preview1/probe"] {
         let loaded = load(guest, Profile::Default);
         let log = Arc::new(Log::default());
-        let stdout = Output::lines_and_captured(log.clone(), 4);
+        let stdout = GuestOutput::lines_and_captured(log.clone(), 4);
         let args = ["probe", "args", "one", "two"].map(String::from).to_vec();
         let spec = GuestSpec { args, stdout: stdout.clone(), ..GuestSpec::default() };
         let (ended, _) = go(async {

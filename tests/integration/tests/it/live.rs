@@ -5,7 +5,7 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use skep_protocol::{Limits, Payload};
-use skep_sandbox::stdio::Output;
+use skep_sandbox::stdio::GuestOutput;
 use skep_sandbox::{
     Cost, Ended, GuestSpec, Identity, InProcessCompiler, Instance, KillSwitch, Loaded, Outbound,
     Profile, RecordError, Sandbox, SandboxParts, TranscriptEntry, Turn,
@@ -157,7 +157,7 @@ pub(crate) fn go<T>(future: impl Future<Output = T>) -> T {
 /// A scribe, and what it says on standard error.
 pub(crate) struct Live {
     pub(crate) instance: Instance,
-    stderr: Output,
+    stderr: GuestOutput,
 }
 
 impl Live {
@@ -172,7 +172,7 @@ impl Live {
         turn: Box<Record>,
         kill: Arc<KillSwitch>,
     ) -> Self {
-        let stderr = Output::captured(1 << 16);
+        let stderr = GuestOutput::captured(1 << 16);
         let spec = GuestSpec { limits, stderr: stderr.clone(), ..GuestSpec::default() };
         let instance = sandbox().connect(loaded, spec, turn, kill).await.unwrap();
         Self { instance, stderr }

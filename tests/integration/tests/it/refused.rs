@@ -39,7 +39,7 @@ fn an_interface_of_the_right_name_and_the_wrong_shape_is_refused() {
             (export "get-random-bytes" (func (param "len" string) (result bool))))) {})"#,
         run_export()
     );
-    Run::with(&[]).component(&dir.wat("odd.wasm", &wat), &[]).go().expect(126).says("does not fit");
+    Run::with(&[]).component(&dir.wat("odd.wasm", &wat), &[]).go().expect(126).says("do not match");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Lines, and what the host's side of a stream fails with.
+//! Tests of line splitting and of errors on the host's side.
 
 use rustix::io::Errno;
 
@@ -20,9 +20,9 @@ impl Log {
 }
 
 #[test]
-fn lines_are_passed_on_as_they_are_written_and_the_rest_at_the_end() {
+fn lines_are_passed_on_as_written_and_the_last_at_the_end() {
     let log = Arc::new(Log::default());
-    let mut output = Output::lines(log.clone());
+    let mut output = GuestOutput::lines(log.clone());
     output.clone().write(Bytes::from("one\ntw")).unwrap();
     assert_eq!(log.take(), ["one"]);
     output.write(Bytes::from("o\nthree")).unwrap();
@@ -35,9 +35,9 @@ fn lines_are_passed_on_as_they_are_written_and_the_rest_at_the_end() {
 }
 
 #[test]
-fn the_first_bytes_are_kept_beside_the_lines() {
+fn the_first_bytes_are_captured_beside_the_lines() {
     let log = Arc::new(Log::default());
-    let mut output = Output::lines_and_captured(log.clone(), 6);
+    let mut output = GuestOutput::lines_and_captured(log.clone(), 6);
     output.write(Bytes::from("one\ntwo\nthree")).unwrap();
     output.finish_lines();
     assert_eq!(log.take(), ["one", "two", "three"]);
@@ -45,8 +45,8 @@ fn the_first_bytes_are_kept_beside_the_lines() {
 }
 
 #[test]
-fn whoever_writes_lines_never_waits() {
-    let mut output = Output::lines(Arc::new(Log::default()));
+fn a_logged_output_always_has_room() {
+    let mut output = GuestOutput::lines(Arc::new(Log::default()));
     for _ in 0..4 {
         let room = output.check_write().unwrap();
         assert_eq!(room, CAPACITY);
@@ -55,13 +55,13 @@ fn whoever_writes_lines_never_waits() {
 }
 
 #[test]
-fn an_output_without_lines_has_none_to_finish() {
-    let output = Output::captured(8);
+fn finishing_lines_of_a_captured_output_does_nothing() {
+    let output = GuestOutput::captured(8);
     output.finish_lines();
     assert!(output.contents().is_empty());
 }
 
-/// A stream of the host's that gives its bytes and fails then, as often as it is used.
+/// A host stream that yields its bytes and then fails on every use.
 struct Failing(&'static [u8], Errno);
 
 impl Read for Failing {
@@ -83,9 +83,9 @@ impl Write for Failing {
     }
 }
 
-/// An output whose target has failed so.
-fn failed(errno: Errno) -> (Output, Writer) {
-    let (mut output, writer) = Output::to_writer(Failing(b"", errno), false).unwrap();
+/// Creates an output whose target has failed with `errno`.
+fn failed_output(errno: Errno) -> (GuestOutput, OutputWriter) {
+    let (mut output, writer) = GuestOutput::to_writer(Failing(b"", errno), false).unwrap();
     output.write(Bytes::from("lost")).unwrap();
     let mut queue = output.0.queue();
     while queue.failure.is_none() {
@@ -95,9 +95,9 @@ fn failed(errno: Errno) -> (Output, Writer) {
     (output, writer)
 }
 
-/// What the host's stream failed with, as the guest is told.
+/// Returns the error that the guest sees.
 #[track_caller]
-fn told<T: std::fmt::Debug>(result: StreamResult<T>) -> Option<Errno> {
+fn guest_error<T: std::fmt::Debug>(result: StreamResult<T>) -> Option<Errno> {
     match result.unwrap_err() {
         StreamError::LastOperationFailed(error) => {
             Errno::from_io_error(error.downcast_ref::<io::Error>().unwrap())
@@ -107,28 +107,28 @@ fn told<T: std::fmt::Debug>(result: StreamResult<T>) -> Option<Errno> {
 }
 
 #[tokio::test]
-async fn a_write_that_failed_fails_each_later_one_the_same_way() {
-    let (mut output, writer) = failed(Errno::NOSPC);
+async fn a_failed_write_fails_every_later_write() {
+    let (mut output, writer) = failed_output(Errno::NOSPC);
     for _ in 0..2 {
-        assert_eq!(told(output.check_write()), Some(Errno::NOSPC));
-        assert_eq!(told(output.write(Bytes::from("more"))), Some(Errno::NOSPC));
-        assert_eq!(told(output.flush()), Some(Errno::NOSPC));
-        assert_eq!(told(output.write_ready().await), Some(Errno::NOSPC));
+        assert_eq!(guest_error(output.check_write()), Some(Errno::NOSPC));
+        assert_eq!(guest_error(output.write(Bytes::from("more"))), Some(Errno::NOSPC));
+        assert_eq!(guest_error(output.flush()), Some(Errno::NOSPC));
+        assert_eq!(guest_error(output.write_ready().await), Some(Errno::NOSPC));
         let lost = writer.drain(None).unwrap_err();
         assert_eq!(Errno::from_io_error(&lost), Some(Errno::NOSPC));
     }
 }
 
 #[test]
-fn a_pipe_that_its_reader_closed_is_closed_and_no_loss() {
-    let (mut output, writer) = failed(Errno::PIPE);
+fn a_closed_pipe_is_closed_without_loss() {
+    let (mut output, writer) = failed_output(Errno::PIPE);
     assert!(matches!(output.check_write(), Err(StreamError::Closed)));
     assert!(matches!(output.write(Bytes::from("more")), Err(StreamError::Closed)));
     assert!(writer.drain(None).unwrap());
 }
 
 #[test]
-fn what_was_written_is_delivered_before_drain_returns() {
+fn drain_waits_for_delivery() {
     struct Shared(Arc<Mutex<Vec<u8>>>);
     impl Write for Shared {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -139,35 +139,35 @@ fn what_was_written_is_delivered_before_drain_returns() {
         }
     }
     let target = Arc::<Mutex<Vec<u8>>>::default();
-    let (mut output, writer) = Output::to_writer(Shared(target.clone()), false).unwrap();
+    let (mut output, writer) = GuestOutput::to_writer(Shared(target.clone()), false).unwrap();
     output.write(Bytes::from("all of it")).unwrap();
     assert!(writer.drain(None).unwrap());
     assert_eq!(*target.lock().unwrap(), b"all of it");
 }
 
 #[test]
-fn what_a_slow_reader_has_not_taken_in_time_is_not_delivered() {
+fn drain_gives_up_on_a_slow_reader() {
     let (_reader, target) = io::pipe().unwrap();
-    let (mut output, writer) = Output::to_writer(target, false).unwrap();
-    // More than a pipe holds.
+    let (mut output, writer) = GuestOutput::to_writer(target, false).unwrap();
+    // More than a pipe buffers.
     output.write(Bytes::from(vec![0; CAPACITY])).unwrap();
     assert!(!writer.drain(Some(Duration::from_millis(1))).unwrap());
 }
 
 #[tokio::test]
-async fn what_came_before_a_read_error_is_read_and_the_error_is_no_end() {
-    let mut input = Input::from_reader(Failing(b"half", Errno::IO), false).unwrap();
+async fn input_before_a_read_error_is_delivered_and_the_error_is_not_the_end() {
+    let mut input = GuestInput::from_reader(Failing(b"half", Errno::IO), false).unwrap();
     assert_eq!(input.blocking_read(16).await.unwrap(), "half");
     for _ in 0..2 {
         input.ready().await;
-        assert_eq!(told(input.read(16)), Some(Errno::IO));
-        assert_eq!(told(input.blocking_read(16).await), Some(Errno::IO));
+        assert_eq!(guest_error(input.read(16)), Some(Errno::IO));
+        assert_eq!(guest_error(input.blocking_read(16).await), Some(Errno::IO));
     }
 }
 
 #[tokio::test]
-async fn the_end_of_input_is_closed() {
-    let mut input = Input::from_reader(&b"all"[..], false).unwrap();
+async fn the_end_of_input_closes_the_stream() {
+    let mut input = GuestInput::from_reader(&b"all"[..], false).unwrap();
     assert_eq!(input.blocking_read(16).await.unwrap(), "all");
     assert!(matches!(input.blocking_read(16).await, Err(StreamError::Closed)));
 }

@@ -1,4 +1,4 @@
-//! Whether what a component exports can be called in the way that its name promises.
+//! Checks that a component's export has the type that its name promises.
 
 use wasmparser::component_types::{
     ComponentDefinedType, ComponentEntityType, ComponentFuncType, ComponentValType,
@@ -7,19 +7,20 @@ use wasmparser::types::{Types, TypesRef};
 
 use crate::preflight::interfaces::InterfaceName;
 use crate::preflight::proposals::Unoffered;
-use crate::preflight::shape::Reader;
+use crate::preflight::shape::ShapeReader;
 
-/// The interface of commands, with its function and the version that we have.
+/// The interface of commands, its function, and the supported version.
 const RUN: (&str, &str, &str) = ("wasi:cli/run", "run", "0.2.12");
 
-/// Looks at the types of a valid component's exports. The engine looks only when it calls, which is too
-/// late to refuse.
+/// Checks the types of a valid component's exports. The engine checks them only at the call, which
+/// is too late to refuse the component.
 ///
-/// A service's `handle` is not looked at here: its types come from the component's own imports.
+/// A service's `handle` is not checked here, because its types come from the component's own
+/// imports.
 pub(crate) fn callable(wasm: &[u8], types: &Types) -> Result<(), Unoffered> {
     let (interface, function, version) = RUN;
-    let mut reader = Reader::default();
-    // It was read to its end when it was validated.
+    let mut reader = ShapeReader::default();
+    // This cannot fail: validation has read the whole file.
     let _ = reader.walk(wasm);
     let is_run = |name: &&String| InterfaceName::parse(name).matches(interface, version);
     let Some(name) = reader.exports.iter().find(is_run) else { return Ok(()) };
@@ -33,11 +34,11 @@ pub(crate) fn callable(wasm: &[u8], types: &Types) -> Result<(), Unoffered> {
     });
     match called.is_some_and(|function| is_plain(types, function)) {
         true => Ok(()),
-        false => Err(Unoffered(format!("another `{function}` called than {interface} has"))),
+        false => Err(Unoffered(format!("a `{function}` with another type than in {interface}"))),
     }
 }
 
-/// Whether it is `func() -> result`.
+/// Returns true if the type is `func() -> result`.
 fn is_plain(types: TypesRef<'_>, function: &ComponentFuncType) -> bool {
     let result = match function.result {
         Some(ComponentValType::Type(id)) => &types[id],

@@ -1,29 +1,28 @@
-//! The types of a module's functions, as far as they decide whether it fits: those that it imports, and
-//! its `_start`. A component's are looked at elsewhere, since they take a validator.
+//! The function types that decide whether a module fits: those of its imports and of `_start`.
+//! Types of components need a validator and are checked in `callable`.
 
 use wasmparser::{CompositeInnerType, ExternalKind, FuncType, Payload, TypeRef, ValType};
 
-use super::PREVIEW1;
-use crate::preflight::interfaces;
+use crate::preflight::interfaces::{self, PREVIEW1};
 
-/// What the function of a command is called.
+/// The entry function of a command.
 pub(super) const START: &str = "_start";
 
-/// Takes note while a parser walks the outermost module.
+/// Collects function types while a parser walks the outermost module.
 #[derive(Debug, Default)]
 pub(super) struct Functions {
-    /// Its types, those of functions.
+    /// The module's types. `None` for types of other kinds.
     types: Vec<Option<FuncType>>,
-    /// For each of its functions, imported ones first, the number of its type.
+    /// The type index of each function, imported functions first.
     functions: Vec<u32>,
-    /// What is exported as [`START`]: the number of a function, or something else.
+    /// The export named [`START`]: a function index, or `Some(None)` for another kind of export.
     start: Option<Option<u32>>,
-    /// The first import that we offer with another type.
+    /// The first import with a wrong type.
     misfit: Option<String>,
 }
 
 impl Functions {
-    /// Takes note of one payload.
+    /// Visits one payload.
     pub(super) fn visit(&mut self, payload: &Payload<'_>) -> wasmparser::Result<()> {
         match payload {
             Payload::TypeSection(section) => {
@@ -66,26 +65,26 @@ impl Functions {
         Ok(())
     }
 
-    /// Whether an import has the type of the function by that name. One that we do not have is
-    /// refused for that.
+    /// Returns true if an import has the type of the offered function. An unknown function is
+    /// refused elsewhere.
     fn fits(&self, name: &str, ty: TypeRef) -> bool {
         let Some(offered) = interfaces::preview1(name) else { return true };
         match ty {
             TypeRef::Func(ty) | TypeRef::FuncExact(ty) => match self.types.get(ty as usize) {
                 Some(Some(ty)) => signature(ty) == offered,
-                // A number that names nothing is the validator's to report.
+                // The validator reports an index that is out of bounds.
                 Some(None) | None => true,
             },
             _ => false,
         }
     }
 
-    /// The first import that we offer with another type.
+    /// Returns the first import with a wrong type.
     pub(super) fn misfit(&mut self) -> Option<String> {
         self.misfit.take()
     }
 
-    /// Whether there is a `_start` that cannot be called as a command's is.
+    /// Returns true if `_start` exists and has parameters or results.
     pub(super) fn start_has_types(&self) -> bool {
         match self.start {
             None => false,
@@ -99,7 +98,8 @@ impl Functions {
     }
 }
 
-/// A type as [`interfaces::preview1`] has it: a letter for each parameter, a colon, and one for each result.
+/// Formats a type like [`interfaces::preview1`]: a letter for each parameter, a colon, and a letter
+/// for each result.
 fn signature(ty: &FuncType) -> String {
     let letters = |types: &[ValType]| types.iter().map(letter).collect::<String>();
     format!("{}:{}", letters(ty.params()), letters(ty.results()))

@@ -17,7 +17,7 @@ const RUN: &str = r#"
 "#;
 
 #[test]
-fn a_command_component_is_known_by_its_export() {
+fn a_command_component_is_recognised_by_its_export() {
     let shape = read(&format!("(component {RUN})")).unwrap();
     assert_eq!(shape.kind, Some(ComponentKind::Command));
     assert_eq!(shape.exports, ["wasi:cli/run@0.2.3"]);
@@ -26,7 +26,7 @@ fn a_command_component_is_known_by_its_export() {
 }
 
 #[test]
-fn missing_imports_are_all_listed_with_what_we_have() {
+fn all_missing_imports_are_listed_with_offered_versions() {
     let wat = format!(
         r#"(component
             (import "wasi:io/poll@0.2.0" (instance))
@@ -41,7 +41,7 @@ fn missing_imports_are_all_listed_with_what_we_have() {
 }
 
 #[test]
-fn each_foreign_thing_gets_its_own_sentence() {
+fn each_foreign_format_has_its_own_message() {
     let module = |body: &str| wat::parse_str(format!("(module {body})")).unwrap();
     let cases: &[(Vec<u8>, &str)] = &[
         (vec![], "empty"),
@@ -67,7 +67,7 @@ fn each_foreign_thing_gets_its_own_sentence() {
         let limits = Limits::default();
         let refusal =
             Shape::read(bytes, &limits).and_then(|shape| shape.check(&limits)).unwrap_err();
-        assert!(refusal.to_string().contains(word), "{refusal} does not say {word}");
+        assert!(refusal.to_string().contains(word), "{refusal} does not contain {word}");
     }
 }
 
@@ -106,14 +106,14 @@ fn an_aliased_component_is_counted_where_it_is_instantiated() {
 }
 
 #[test]
-fn a_file_beyond_the_size_limit_is_not_even_parsed() {
+fn a_file_over_the_size_limit_is_not_parsed() {
     let limits = Limits { component_bytes: 3, ..Limits::default() };
     let refusal = Shape::read(b"\0asm", &limits).unwrap_err();
     assert!(matches!(refusal, Refusal::Limit { name: LimitName::component_bytes, .. }));
 }
 
 #[test]
-fn what_is_said_of_names_has_a_length_of_ours() {
+fn names_in_errors_are_bounded() {
     let long = "x".repeat(90_000);
     let imports: String =
         (0..100).map(|n| format!(r#"(import "a:b/{long}{n}" (instance))"#)).collect();

@@ -1,4 +1,4 @@
-//! The library's requests, answers and bodies, with what a guest has the host keep of them counted.
+//! The host functions of `wasi:http`, with stored messages counted against the budget.
 
 use wasmtime::component::Resource;
 use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, DynPollable};
@@ -12,23 +12,33 @@ use wasmtime_wasi_http::p2::types::{
 use wasmtime_wasi_http::p2::{HeaderError, HeaderResult, HttpError, HttpResult};
 use wasmtime_wasi_http::{FieldMap, WasiHttpCtxView};
 
-use super::held::{self, Held};
+use super::budget::{self, MessageBudget};
 
-/// What the interface is called on.
+/// The receiver of the host functions.
 pub(super) struct Messages<'a> {
     pub(super) http: WasiHttpCtxView<'a>,
-    pub(super) held: &'a mut Held,
+    pub(super) budget: &'a mut MessageBudget,
 }
 
-/// The same handle once more.
+/// Writes trait methods that only forward to the library. The compiler checks each signature against
+/// the trait, and rejects a trait method that is neither forwarded nor written out.
+macro_rules! forward {
+    ($module:ident::$trait:ident: $(fn $name:ident($($arg:ident: $ty:ty),*) -> $ret:ty;)*) => {
+        $(fn $name(&mut self $(, $arg: $ty)*) -> $ret {
+            $module::$trait::$name(&mut self.http $(, $arg)*)
+        })*
+    };
+}
+
+/// Borrows the same handle again.
 fn again(fields: &Resource<FieldMap>) -> Resource<FieldMap> {
     Resource::new_borrow(fields.rep())
 }
 
 impl Messages<'_> {
     fn count_fields(&mut self, fields: &Resource<FieldMap>) -> wasmtime::Result<()> {
-        let bytes = held::size(self.http.table.get(fields)?);
-        Ok(self.held.count(fields.rep(), bytes)?)
+        let bytes = budget::size(self.http.table.get(fields)?);
+        Ok(self.budget.count(fields.rep(), bytes)?)
     }
 }
 
@@ -38,32 +48,28 @@ impl outgoing_handler::Host for Messages<'_> {
         request: Resource<HostOutgoingRequest>,
         options: Option<Resource<types::RequestOptions>>,
     ) -> HttpResult<Resource<HostFutureIncomingResponse>> {
-        // On its way it is held to what requests are.
-        self.held.forget(request.rep());
+        // The limits on requests apply from here on.
+        self.budget.forget(request.rep());
         outgoing_handler::Host::handle(&mut self.http, request, options)
     }
 }
 
 impl types::Host for Messages<'_> {
-    fn convert_error_code(&mut self, err: HttpError) -> wasmtime::Result<types::ErrorCode> {
-        types::Host::convert_error_code(&mut self.http, err)
-    }
-
-    fn convert_header_error(&mut self, err: HeaderError) -> wasmtime::Result<types::HeaderError> {
-        types::Host::convert_header_error(&mut self.http, err)
-    }
-
-    fn http_error_code(
-        &mut self,
-        err: Resource<types::IoError>,
-    ) -> wasmtime::Result<Option<types::ErrorCode>> {
-        types::Host::http_error_code(&mut self.http, err)
+    forward! { types::Host:
+        fn convert_error_code(err: HttpError) -> wasmtime::Result<types::ErrorCode>;
+        fn convert_header_error(err: HeaderError) -> wasmtime::Result<types::HeaderError>;
+        fn http_error_code(err: Resource<types::IoError>)
+            -> wasmtime::Result<Option<types::ErrorCode>>;
     }
 }
 
 impl types::HostFields for Messages<'_> {
-    fn new(&mut self) -> wasmtime::Result<Resource<FieldMap>> {
-        types::HostFields::new(&mut self.http)
+    forward! { types::HostFields:
+        fn new() -> wasmtime::Result<Resource<FieldMap>>;
+        fn get(fields: Resource<FieldMap>, name: String) -> wasmtime::Result<Vec<Vec<u8>>>;
+        fn has(fields: Resource<FieldMap>, name: String) -> wasmtime::Result<bool>;
+        fn delete(fields: Resource<FieldMap>, name: String) -> HeaderResult<()>;
+        fn entries(fields: Resource<FieldMap>) -> wasmtime::Result<Vec<(String, Vec<u8>)>>;
     }
 
     fn from_list(&mut self, entries: Vec<(String, Vec<u8>)>) -> HeaderResult<Resource<FieldMap>> {
@@ -73,16 +79,8 @@ impl types::HostFields for Messages<'_> {
     }
 
     fn drop(&mut self, fields: Resource<FieldMap>) -> wasmtime::Result<()> {
-        self.held.forget(fields.rep());
+        self.budget.forget(fields.rep());
         types::HostFields::drop(&mut self.http, fields)
-    }
-
-    fn get(&mut self, fields: Resource<FieldMap>, name: String) -> wasmtime::Result<Vec<Vec<u8>>> {
-        types::HostFields::get(&mut self.http, fields, name)
-    }
-
-    fn has(&mut self, fields: Resource<FieldMap>, name: String) -> wasmtime::Result<bool> {
-        types::HostFields::has(&mut self.http, fields, name)
     }
 
     fn set(
@@ -96,10 +94,6 @@ impl types::HostFields for Messages<'_> {
         self.count_fields(&same).map_err(HeaderError::trap)
     }
 
-    fn delete(&mut self, fields: Resource<FieldMap>, name: String) -> HeaderResult<()> {
-        types::HostFields::delete(&mut self.http, fields, name)
-    }
-
     fn append(
         &mut self,
         fields: Resource<FieldMap>,
@@ -111,10 +105,6 @@ impl types::HostFields for Messages<'_> {
         self.count_fields(&same).map_err(HeaderError::trap)
     }
 
-    fn entries(&mut self, fields: Resource<FieldMap>) -> wasmtime::Result<Vec<(String, Vec<u8>)>> {
-        types::HostFields::entries(&mut self.http, fields)
-    }
-
     fn clone(&mut self, fields: Resource<FieldMap>) -> wasmtime::Result<Resource<FieldMap>> {
         let fields = types::HostFields::clone(&mut self.http, fields)?;
         self.count_fields(&fields)?;
@@ -123,52 +113,34 @@ impl types::HostFields for Messages<'_> {
 }
 
 impl types::HostIncomingRequest for Messages<'_> {
-    fn method(&mut self, id: Resource<HostIncomingRequest>) -> wasmtime::Result<Method> {
-        types::HostIncomingRequest::method(&mut self.http, id)
-    }
-
-    fn path_with_query(
-        &mut self,
-        id: Resource<HostIncomingRequest>,
-    ) -> wasmtime::Result<Option<String>> {
-        types::HostIncomingRequest::path_with_query(&mut self.http, id)
-    }
-
-    fn scheme(&mut self, id: Resource<HostIncomingRequest>) -> wasmtime::Result<Option<Scheme>> {
-        types::HostIncomingRequest::scheme(&mut self.http, id)
-    }
-
-    fn authority(&mut self, id: Resource<HostIncomingRequest>) -> wasmtime::Result<Option<String>> {
-        types::HostIncomingRequest::authority(&mut self.http, id)
-    }
-
-    fn headers(
-        &mut self,
-        id: Resource<HostIncomingRequest>,
-    ) -> wasmtime::Result<Resource<FieldMap>> {
-        types::HostIncomingRequest::headers(&mut self.http, id)
-    }
-
-    fn consume(
-        &mut self,
-        id: Resource<HostIncomingRequest>,
-    ) -> wasmtime::Result<Result<Resource<HostIncomingBody>, ()>> {
-        types::HostIncomingRequest::consume(&mut self.http, id)
-    }
-
-    fn drop(&mut self, id: Resource<HostIncomingRequest>) -> wasmtime::Result<()> {
-        types::HostIncomingRequest::drop(&mut self.http, id)
+    forward! { types::HostIncomingRequest:
+        fn method(id: Resource<HostIncomingRequest>) -> wasmtime::Result<Method>;
+        fn path_with_query(id: Resource<HostIncomingRequest>) -> wasmtime::Result<Option<String>>;
+        fn scheme(id: Resource<HostIncomingRequest>) -> wasmtime::Result<Option<Scheme>>;
+        fn authority(id: Resource<HostIncomingRequest>) -> wasmtime::Result<Option<String>>;
+        fn headers(id: Resource<HostIncomingRequest>) -> wasmtime::Result<Resource<FieldMap>>;
+        fn consume(id: Resource<HostIncomingRequest>)
+            -> wasmtime::Result<Result<Resource<HostIncomingBody>, ()>>;
+        fn drop(id: Resource<HostIncomingRequest>) -> wasmtime::Result<()>;
     }
 }
 
 impl types::HostOutgoingRequest for Messages<'_> {
+    forward! { types::HostOutgoingRequest:
+        fn method(request: Resource<types::OutgoingRequest>) -> wasmtime::Result<Method>;
+        fn path_with_query(request: Resource<types::OutgoingRequest>)
+            -> wasmtime::Result<Option<String>>;
+        fn scheme(request: Resource<types::OutgoingRequest>) -> wasmtime::Result<Option<Scheme>>;
+        fn authority(request: Resource<types::OutgoingRequest>) -> wasmtime::Result<Option<String>>;
+    }
+
     fn new(
         &mut self,
         headers: Resource<FieldMap>,
     ) -> wasmtime::Result<Resource<HostOutgoingRequest>> {
-        let counted = self.held.forget(headers.rep());
+        let counted = self.budget.forget(headers.rep());
         let request = types::HostOutgoingRequest::new(&mut self.http, headers)?;
-        self.held.count(request.rep(), counted)?;
+        self.budget.count(request.rep(), counted)?;
         Ok(request)
     }
 
@@ -179,18 +151,14 @@ impl types::HostOutgoingRequest for Messages<'_> {
         let piece = request.rep();
         let body = types::HostOutgoingRequest::body(&mut self.http, request)?;
         if body.is_ok() {
-            self.held.add(piece, self.held.body)?;
+            self.budget.add(piece, self.budget.body)?;
         }
         Ok(body)
     }
 
     fn drop(&mut self, request: Resource<HostOutgoingRequest>) -> wasmtime::Result<()> {
-        self.held.forget(request.rep());
+        self.budget.forget(request.rep());
         types::HostOutgoingRequest::drop(&mut self.http, request)
-    }
-
-    fn method(&mut self, request: Resource<types::OutgoingRequest>) -> wasmtime::Result<Method> {
-        types::HostOutgoingRequest::method(&mut self.http, request)
     }
 
     fn set_method(
@@ -199,16 +167,9 @@ impl types::HostOutgoingRequest for Messages<'_> {
         method: Method,
     ) -> wasmtime::Result<Result<(), ()>> {
         if let types::Method::Other(name) = &method {
-            self.held.add(request.rep(), name.len() as u64)?;
+            self.budget.add(request.rep(), name.len() as u64)?;
         }
         types::HostOutgoingRequest::set_method(&mut self.http, request, method)
-    }
-
-    fn path_with_query(
-        &mut self,
-        request: Resource<types::OutgoingRequest>,
-    ) -> wasmtime::Result<Option<String>> {
-        types::HostOutgoingRequest::path_with_query(&mut self.http, request)
     }
 
     fn set_path_with_query(
@@ -217,15 +178,8 @@ impl types::HostOutgoingRequest for Messages<'_> {
         path_with_query: Option<String>,
     ) -> wasmtime::Result<Result<(), ()>> {
         let length = path_with_query.as_ref().map_or(0, String::len);
-        self.held.add(request.rep(), length as u64)?;
+        self.budget.add(request.rep(), length as u64)?;
         types::HostOutgoingRequest::set_path_with_query(&mut self.http, request, path_with_query)
-    }
-
-    fn scheme(
-        &mut self,
-        request: Resource<types::OutgoingRequest>,
-    ) -> wasmtime::Result<Option<Scheme>> {
-        types::HostOutgoingRequest::scheme(&mut self.http, request)
     }
 
     fn set_scheme(
@@ -234,16 +188,9 @@ impl types::HostOutgoingRequest for Messages<'_> {
         scheme: Option<Scheme>,
     ) -> wasmtime::Result<Result<(), ()>> {
         if let Some(types::Scheme::Other(name)) = &scheme {
-            self.held.add(request.rep(), name.len() as u64)?;
+            self.budget.add(request.rep(), name.len() as u64)?;
         }
         types::HostOutgoingRequest::set_scheme(&mut self.http, request, scheme)
-    }
-
-    fn authority(
-        &mut self,
-        request: Resource<types::OutgoingRequest>,
-    ) -> wasmtime::Result<Option<String>> {
-        types::HostOutgoingRequest::authority(&mut self.http, request)
     }
 
     fn set_authority(
@@ -252,7 +199,7 @@ impl types::HostOutgoingRequest for Messages<'_> {
         authority: Option<String>,
     ) -> wasmtime::Result<Result<(), ()>> {
         let length = authority.as_ref().map_or(0, String::len);
-        self.held.add(request.rep(), length as u64)?;
+        self.budget.add(request.rep(), length as u64)?;
         types::HostOutgoingRequest::set_authority(&mut self.http, request, authority)
     }
 
@@ -267,8 +214,10 @@ impl types::HostOutgoingRequest for Messages<'_> {
 }
 
 impl types::HostResponseOutparam for Messages<'_> {
-    fn drop(&mut self, id: Resource<HostResponseOutparam>) -> wasmtime::Result<()> {
-        types::HostResponseOutparam::drop(&mut self.http, id)
+    forward! { types::HostResponseOutparam:
+        fn drop(id: Resource<HostResponseOutparam>) -> wasmtime::Result<()>;
+        fn send_informational(id: Resource<HostResponseOutparam>, status: u16, headers: Resource<FieldMap>)
+            -> HttpResult<()>;
     }
 
     fn set(
@@ -277,29 +226,22 @@ impl types::HostResponseOutparam for Messages<'_> {
         resp: Result<Resource<HostOutgoingResponse>, types::ErrorCode>,
     ) -> wasmtime::Result<()> {
         if let Ok(response) = &resp {
-            self.held.forget(response.rep());
+            self.budget.forget(response.rep());
         }
         types::HostResponseOutparam::set(&mut self.http, id, resp)
-    }
-
-    fn send_informational(
-        &mut self,
-        id: Resource<HostResponseOutparam>,
-        status: u16,
-        headers: Resource<FieldMap>,
-    ) -> HttpResult<()> {
-        types::HostResponseOutparam::send_informational(&mut self.http, id, status, headers)
     }
 }
 
 impl types::HostIncomingResponse for Messages<'_> {
-    fn drop(&mut self, response: Resource<HostIncomingResponse>) -> wasmtime::Result<()> {
-        self.held.forget(response.rep());
-        types::HostIncomingResponse::drop(&mut self.http, response)
+    forward! { types::HostIncomingResponse:
+        fn status(response: Resource<HostIncomingResponse>) -> wasmtime::Result<StatusCode>;
+        fn consume(response: Resource<HostIncomingResponse>)
+            -> wasmtime::Result<Result<Resource<HostIncomingBody>, ()>>;
     }
 
-    fn status(&mut self, response: Resource<HostIncomingResponse>) -> wasmtime::Result<StatusCode> {
-        types::HostIncomingResponse::status(&mut self.http, response)
+    fn drop(&mut self, response: Resource<HostIncomingResponse>) -> wasmtime::Result<()> {
+        self.budget.forget(response.rep());
+        types::HostIncomingResponse::drop(&mut self.http, response)
     }
 
     fn headers(
@@ -310,25 +252,13 @@ impl types::HostIncomingResponse for Messages<'_> {
         self.count_fields(&headers)?;
         Ok(headers)
     }
-
-    fn consume(
-        &mut self,
-        response: Resource<HostIncomingResponse>,
-    ) -> wasmtime::Result<Result<Resource<HostIncomingBody>, ()>> {
-        types::HostIncomingResponse::consume(&mut self.http, response)
-    }
 }
 
 impl types::HostFutureTrailers for Messages<'_> {
-    fn drop(&mut self, id: Resource<HostFutureTrailers>) -> wasmtime::Result<()> {
-        types::HostFutureTrailers::drop(&mut self.http, id)
-    }
-
-    fn subscribe(
-        &mut self,
-        index: Resource<HostFutureTrailers>,
-    ) -> wasmtime::Result<Resource<DynPollable>> {
-        types::HostFutureTrailers::subscribe(&mut self.http, index)
+    forward! { types::HostFutureTrailers:
+        fn drop(id: Resource<HostFutureTrailers>) -> wasmtime::Result<()>;
+        fn subscribe(index: Resource<HostFutureTrailers>)
+            -> wasmtime::Result<Resource<DynPollable>>;
     }
 
     fn get(
@@ -345,33 +275,28 @@ impl types::HostFutureTrailers for Messages<'_> {
 }
 
 impl types::HostIncomingBody for Messages<'_> {
-    fn stream(
-        &mut self,
-        id: Resource<HostIncomingBody>,
-    ) -> wasmtime::Result<Result<Resource<DynInputStream>, ()>> {
-        types::HostIncomingBody::stream(&mut self.http, id)
-    }
-
-    fn finish(
-        &mut self,
-        id: Resource<HostIncomingBody>,
-    ) -> wasmtime::Result<Resource<HostFutureTrailers>> {
-        types::HostIncomingBody::finish(&mut self.http, id)
-    }
-
-    fn drop(&mut self, id: Resource<HostIncomingBody>) -> wasmtime::Result<()> {
-        types::HostIncomingBody::drop(&mut self.http, id)
+    forward! { types::HostIncomingBody:
+        fn stream(id: Resource<HostIncomingBody>)
+            -> wasmtime::Result<Result<Resource<DynInputStream>, ()>>;
+        fn finish(id: Resource<HostIncomingBody>) -> wasmtime::Result<Resource<HostFutureTrailers>>;
+        fn drop(id: Resource<HostIncomingBody>) -> wasmtime::Result<()>;
     }
 }
 
 impl types::HostOutgoingResponse for Messages<'_> {
+    forward! { types::HostOutgoingResponse:
+        fn status_code(id: Resource<HostOutgoingResponse>) -> wasmtime::Result<types::StatusCode>;
+        fn set_status_code(id: Resource<HostOutgoingResponse>, status: types::StatusCode)
+            -> wasmtime::Result<Result<(), ()>>;
+    }
+
     fn new(
         &mut self,
         headers: Resource<FieldMap>,
     ) -> wasmtime::Result<Resource<HostOutgoingResponse>> {
-        let counted = self.held.forget(headers.rep());
+        let counted = self.budget.forget(headers.rep());
         let response = types::HostOutgoingResponse::new(&mut self.http, headers)?;
-        self.held.count(response.rep(), counted)?;
+        self.budget.count(response.rep(), counted)?;
         Ok(response)
     }
 
@@ -382,24 +307,9 @@ impl types::HostOutgoingResponse for Messages<'_> {
         let piece = id.rep();
         let body = types::HostOutgoingResponse::body(&mut self.http, id)?;
         if body.is_ok() {
-            self.held.add(piece, self.held.body)?;
+            self.budget.add(piece, self.budget.body)?;
         }
         Ok(body)
-    }
-
-    fn status_code(
-        &mut self,
-        id: Resource<HostOutgoingResponse>,
-    ) -> wasmtime::Result<types::StatusCode> {
-        types::HostOutgoingResponse::status_code(&mut self.http, id)
-    }
-
-    fn set_status_code(
-        &mut self,
-        id: Resource<HostOutgoingResponse>,
-        status: types::StatusCode,
-    ) -> wasmtime::Result<Result<(), ()>> {
-        types::HostOutgoingResponse::set_status_code(&mut self.http, id, status)
     }
 
     fn headers(
@@ -412,14 +322,16 @@ impl types::HostOutgoingResponse for Messages<'_> {
     }
 
     fn drop(&mut self, id: Resource<HostOutgoingResponse>) -> wasmtime::Result<()> {
-        self.held.forget(id.rep());
+        self.budget.forget(id.rep());
         types::HostOutgoingResponse::drop(&mut self.http, id)
     }
 }
 
 impl types::HostFutureIncomingResponse for Messages<'_> {
-    fn drop(&mut self, id: Resource<HostFutureIncomingResponse>) -> wasmtime::Result<()> {
-        types::HostFutureIncomingResponse::drop(&mut self.http, id)
+    forward! { types::HostFutureIncomingResponse:
+        fn drop(id: Resource<HostFutureIncomingResponse>) -> wasmtime::Result<()>;
+        fn subscribe(id: Resource<HostFutureIncomingResponse>)
+            -> wasmtime::Result<Resource<DynPollable>>;
     }
 
     fn get(
@@ -428,28 +340,20 @@ impl types::HostFutureIncomingResponse for Messages<'_> {
     ) -> wasmtime::Result<
         Option<Result<Result<Resource<HostIncomingResponse>, types::ErrorCode>, ()>>,
     > {
-        let answer = types::HostFutureIncomingResponse::get(&mut self.http, id)?;
-        if let Some(Ok(Ok(response))) = &answer {
-            let bytes = held::size(&self.http.table.get(response)?.headers);
-            self.held.count(response.rep(), bytes)?;
+        let received = types::HostFutureIncomingResponse::get(&mut self.http, id)?;
+        if let Some(Ok(Ok(response))) = &received {
+            let bytes = budget::size(&self.http.table.get(response)?.headers);
+            self.budget.count(response.rep(), bytes)?;
         }
-        Ok(answer)
-    }
-
-    fn subscribe(
-        &mut self,
-        id: Resource<HostFutureIncomingResponse>,
-    ) -> wasmtime::Result<Resource<DynPollable>> {
-        types::HostFutureIncomingResponse::subscribe(&mut self.http, id)
+        Ok(received)
     }
 }
 
 impl types::HostOutgoingBody for Messages<'_> {
-    fn write(
-        &mut self,
-        id: Resource<HostOutgoingBody>,
-    ) -> wasmtime::Result<Result<Resource<DynOutputStream>, ()>> {
-        types::HostOutgoingBody::write(&mut self.http, id)
+    forward! { types::HostOutgoingBody:
+        fn write(id: Resource<HostOutgoingBody>)
+            -> wasmtime::Result<Result<Resource<DynOutputStream>, ()>>;
+        fn drop(id: Resource<HostOutgoingBody>) -> wasmtime::Result<()>;
     }
 
     fn finish(
@@ -458,68 +362,28 @@ impl types::HostOutgoingBody for Messages<'_> {
         ts: Option<Resource<Trailers>>,
     ) -> HttpResult<()> {
         if let Some(trailers) = &ts {
-            // They have their room with the body.
-            self.held.forget(trailers.rep());
+            // The body's size includes its trailers.
+            self.budget.forget(trailers.rep());
         }
         types::HostOutgoingBody::finish(&mut self.http, id, ts)
-    }
-
-    fn drop(&mut self, id: Resource<HostOutgoingBody>) -> wasmtime::Result<()> {
-        types::HostOutgoingBody::drop(&mut self.http, id)
     }
 }
 
 impl types::HostRequestOptions for Messages<'_> {
-    fn new(&mut self) -> wasmtime::Result<Resource<types::RequestOptions>> {
-        types::HostRequestOptions::new(&mut self.http)
-    }
-
-    fn connect_timeout(
-        &mut self,
-        opts: Resource<types::RequestOptions>,
-    ) -> wasmtime::Result<Option<types::Duration>> {
-        types::HostRequestOptions::connect_timeout(&mut self.http, opts)
-    }
-
-    fn set_connect_timeout(
-        &mut self,
-        opts: Resource<types::RequestOptions>,
-        duration: Option<types::Duration>,
-    ) -> wasmtime::Result<Result<(), ()>> {
-        types::HostRequestOptions::set_connect_timeout(&mut self.http, opts, duration)
-    }
-
-    fn first_byte_timeout(
-        &mut self,
-        opts: Resource<types::RequestOptions>,
-    ) -> wasmtime::Result<Option<types::Duration>> {
-        types::HostRequestOptions::first_byte_timeout(&mut self.http, opts)
-    }
-
-    fn set_first_byte_timeout(
-        &mut self,
-        opts: Resource<types::RequestOptions>,
-        duration: Option<types::Duration>,
-    ) -> wasmtime::Result<Result<(), ()>> {
-        types::HostRequestOptions::set_first_byte_timeout(&mut self.http, opts, duration)
-    }
-
-    fn between_bytes_timeout(
-        &mut self,
-        opts: Resource<types::RequestOptions>,
-    ) -> wasmtime::Result<Option<types::Duration>> {
-        types::HostRequestOptions::between_bytes_timeout(&mut self.http, opts)
-    }
-
-    fn set_between_bytes_timeout(
-        &mut self,
-        opts: Resource<types::RequestOptions>,
-        duration: Option<types::Duration>,
-    ) -> wasmtime::Result<Result<(), ()>> {
-        types::HostRequestOptions::set_between_bytes_timeout(&mut self.http, opts, duration)
-    }
-
-    fn drop(&mut self, rep: Resource<types::RequestOptions>) -> wasmtime::Result<()> {
-        types::HostRequestOptions::drop(&mut self.http, rep)
+    forward! { types::HostRequestOptions:
+        fn new() -> wasmtime::Result<Resource<types::RequestOptions>>;
+        fn connect_timeout(opts: Resource<types::RequestOptions>)
+            -> wasmtime::Result<Option<types::Duration>>;
+        fn set_connect_timeout(opts: Resource<types::RequestOptions>, duration: Option<types::Duration>)
+            -> wasmtime::Result<Result<(), ()>>;
+        fn first_byte_timeout(opts: Resource<types::RequestOptions>)
+            -> wasmtime::Result<Option<types::Duration>>;
+        fn set_first_byte_timeout(opts: Resource<types::RequestOptions>, duration: Option<types::Duration>)
+            -> wasmtime::Result<Result<(), ()>>;
+        fn between_bytes_timeout(opts: Resource<types::RequestOptions>)
+            -> wasmtime::Result<Option<types::Duration>>;
+        fn set_between_bytes_timeout(opts: Resource<types::RequestOptions>, duration: Option<types::Duration>)
+            -> wasmtime::Result<Result<(), ()>>;
+        fn drop(rep: Resource<types::RequestOptions>) -> wasmtime::Result<()>;
     }
 }

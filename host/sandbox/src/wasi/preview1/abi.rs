@@ -1,6 +1,6 @@
-//! The ABI as its description in `witx/` has it: types, traits and the calls from guest code.
+//! The bindings generated from `witx/`: types, traits, and the entry points from guest code.
 
-#![expect(clippy::too_many_arguments, reason = "the ABI's functions have as many as they have")]
+#![expect(clippy::too_many_arguments, reason = "the ABI defines the arguments")]
 
 wiggle::from_witx!({
     witx: ["witx/wasi_snapshot_preview1.witx"],

@@ -1,4 +1,4 @@
-//! Errors and kinds in the ABI's words.
+//! Conversions of errors and node kinds to the ABI's.
 
 use std::io;
 
@@ -44,7 +44,7 @@ impl From<GuestError> for Error {
             }
             GuestError::InvalidUtf8 { .. } => Errno::Ilseq.into(),
             GuestError::TryFromIntError { .. } => Errno::Overflow.into(),
-            // A pointer out of the guest's own memory is the guest's crash.
+            // A pointer outside the guest's memory traps.
             error => Self::trap(error.into()),
         }
     }
@@ -81,7 +81,7 @@ impl From<&io::Error> for Errno {
     fn from(error: &io::Error) -> Self {
         match HostErrno::from_io_error(error) {
             Some(errno) => errno.into(),
-            // cap-std makes some by kind alone.
+            // cap-std creates some errors from a kind alone.
             None => match error.kind() {
                 io::ErrorKind::PermissionDenied => Self::Perm,
                 io::ErrorKind::NotFound => Self::Noent,

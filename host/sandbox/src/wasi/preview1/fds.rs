@@ -1,26 +1,27 @@
-//! The guest's descriptor table: numbers, and what they stand for.
+//! The guest's descriptor table.
 
 use skep_scope::{OpenDirectory, OpenFile};
 
 use super::abi::types::{self, Errno, Error, Fdflags, Rights};
-use super::fdstat::RightsPair;
-use super::listing::Cursor;
+use super::cursor::ListingCursor;
+use super::rights::RightsPair;
 use crate::wasi::descriptors::Permit;
-use crate::wasi::world::World;
+use crate::wasi::spec::Mount;
 
-/// The descriptors of one instance. Filled at the first call, since a component never needs it.
+/// The descriptors of one instance. Empty until the first preview1 call, because components do not
+/// need it.
 #[derive(Default)]
-pub(crate) struct Preview1 {
-    table: Vec<Option<Entry>>,
+pub(crate) struct FdTable {
+    table: Vec<Option<FdEntry>>,
 }
 
-/// A descriptor, and the rights to it that its guest has given up.
-pub(crate) struct Entry {
+/// A descriptor, and the rights to it that the guest has given up.
+pub(crate) struct FdEntry {
     pub(super) fd: Fd,
     pub(super) given_up: RightsPair,
 }
 
-/// What a number stands for.
+/// The object behind a descriptor.
 pub(crate) enum Fd {
     Stdin,
     Stdout,
@@ -29,7 +30,7 @@ pub(crate) enum Fd {
     Directory {
         directory: OpenDirectory,
         preopened: Option<String>,
-        cursor: Option<Cursor>,
+        cursor: Option<ListingCursor>,
         _permit: Option<Permit>,
     },
 }
@@ -37,40 +38,37 @@ pub(crate) enum Fd {
 pub(crate) struct OpenedFile {
     pub(super) file: OpenFile,
     pub(super) position: u64,
-    /// As it was opened, and as far as they can be changed since.
+    /// The flags it was opened with, and later changes to them.
     pub(super) flags: Fdflags,
     pub(super) _permit: Permit,
 }
 
-impl World {
-    /// The table, with the standard streams and the mounts in it.
-    pub(super) fn preview1(&mut self) -> &mut Preview1 {
-        let table = &mut self.preview1.table;
-        if table.is_empty() {
-            let mounts = self.mounts.iter().map(|mount| Fd::Directory {
+impl FdTable {
+    /// Fills the table with the standard streams and the mounts at the first call.
+    pub(in crate::wasi) fn filled(&mut self, mounts: &[Mount]) -> &mut Self {
+        if self.table.is_empty() {
+            let mounts = mounts.iter().map(|mount| Fd::Directory {
                 directory: mount.scope.open(),
                 preopened: Some(mount.guest.clone()),
                 cursor: None,
                 _permit: None,
             });
             let fds = [Fd::Stdin, Fd::Stdout, Fd::Stderr].into_iter().chain(mounts);
-            table.extend(fds.map(|fd| Some(Entry { fd, given_up: RightsPair::NONE })));
+            self.table.extend(fds.map(|fd| Some(FdEntry { fd, given_up: RightsPair::NONE })));
         }
-        &mut self.preview1
+        self
     }
-}
 
-impl Preview1 {
-    /// What has a number, whatever its rights.
-    pub(super) fn entry(&self, fd: types::Fd) -> Result<&Entry, Errno> {
+    /// Returns a descriptor's entry, regardless of its rights.
+    pub(super) fn entry(&self, fd: types::Fd) -> Result<&FdEntry, Errno> {
         self.table.get(index(fd)).and_then(Option::as_ref).ok_or(Errno::Badf)
     }
 
-    pub(super) fn entry_mut(&mut self, fd: types::Fd) -> Result<&mut Entry, Errno> {
+    pub(super) fn entry_mut(&mut self, fd: types::Fd) -> Result<&mut FdEntry, Errno> {
         self.table.get_mut(index(fd)).and_then(Option::as_mut).ok_or(Errno::Badf)
     }
 
-    /// What has a number, for a call that needs these rights to it.
+    /// Returns the object behind a descriptor for a call that needs these rights.
     pub(super) fn get(&self, fd: types::Fd, needed: Rights) -> Result<&Fd, Errno> {
         let entry = self.entry(fd)?;
         match entry.given_up.base.intersects(needed) {
@@ -92,7 +90,7 @@ impl Preview1 {
         }
     }
 
-    /// As [`Preview1::file`], for calls that need a position.
+    /// Like [`FdTable::file`], for calls that need a position.
     pub(super) fn seekable(&self, fd: types::Fd, needed: Rights) -> Result<&OpenedFile, Errno> {
         match self.get(fd, needed)? {
             Fd::File(file) => Ok(file),
@@ -101,7 +99,7 @@ impl Preview1 {
         }
     }
 
-    /// Moves the position of a file that a call has read, written or sought.
+    /// Sets the position of a file after a read, write or seek.
     pub(super) fn moved(&mut self, fd: types::Fd, position: u64) -> Result<(), Errno> {
         match &mut self.entry_mut(fd)?.fd {
             Fd::File(file) => file.position = position,
@@ -117,8 +115,8 @@ impl Preview1 {
         }
     }
 
-    /// Puts a descriptor at the lowest free number. How many there can be is the permits' affair.
-    pub(super) fn insert(&mut self, opened: Entry) -> Result<types::Fd, Error> {
+    /// Inserts a descriptor at the lowest free number. Permits limit the number of descriptors.
+    pub(super) fn insert(&mut self, opened: FdEntry) -> Result<types::Fd, Error> {
         let free = self.table.iter().position(Option::is_none).unwrap_or(self.table.len());
         let number = u32::try_from(free)?;
         match self.table.get_mut(free) {
@@ -128,15 +126,16 @@ impl Preview1 {
         Ok(number.into())
     }
 
-    pub(super) fn remove(&mut self, fd: types::Fd) -> Result<Entry, Errno> {
+    pub(super) fn remove(&mut self, fd: types::Fd) -> Result<FdEntry, Errno> {
         self.table.get_mut(index(fd)).and_then(Option::take).ok_or(Errno::Badf)
     }
 
-    /// Moves one descriptor over another, which is closed.
+    /// Moves a descriptor over another, which is closed.
     pub(super) fn renumber(&mut self, from: types::Fd, to: types::Fd) -> Result<(), Errno> {
         self.entry(to)?;
         let moved = self.remove(from)?;
-        // It has been looked up: only the number's entry, not its presence, matters here.
+        // `to` was checked above, so the index is valid even if it is the slot that was just
+        // emptied.
         self.table[index(to)] = Some(moved);
         Ok(())
     }

@@ -1,43 +1,25 @@
-//! What a descriptor is, how it was opened, and what its guest may still do with it.
+//! The type, flags and rights of descriptors.
 //!
-//! A guest has all rights that make sense for what it has open: userlands refuse to open below a
-//! directory that does not say so, and what may be changed is the scope's to decide. A guest can give
-//! rights up, for a descriptor and for what will be opened below it. It does not get them back.
+//! A guest has all rights that make sense for an object, because some programs refuse to open files
+//! in a directory that does not have them. The scope decides about actual changes. A guest can give
+//! up rights, for a descriptor and for those opened from it, and cannot get them back.
 
 use wasmtime_wasi::cli::IsTerminal;
 
 use super::abi::types::{self, Errno, Error, Fdflags, Filetype, Rights};
-use super::fds::{Entry, Fd};
+use super::fds::{Fd, FdEntry};
+use super::rights::RightsPair;
 use crate::wasi::world::World;
 
-/// How a file was opened, which cannot be changed afterwards.
+/// Flags that cannot change after opening.
 const SYNC: Fdflags = Fdflags::DSYNC.union(Fdflags::RSYNC).union(Fdflags::SYNC);
 
-/// What nobody can do with a directory.
+/// Rights that make no sense for a directory.
 const OF_FILES: Rights =
     Rights::FD_SEEK.union(Rights::FD_WRITE).union(Rights::FD_FILESTAT_SET_SIZE);
 
-/// Rights to a descriptor, and those that what is opened below it can have.
-#[derive(Clone, Copy)]
-pub(crate) struct RightsPair {
-    pub(super) base: Rights,
-    pub(super) inheriting: Rights,
-}
-
-impl RightsPair {
-    pub(super) const NONE: Self = Self { base: Rights::empty(), inheriting: Rights::empty() };
-
-    fn without(self, other: Self) -> Self {
-        Self { base: self.base & !other.base, inheriting: self.inheriting & !other.inheriting }
-    }
-
-    fn contains(self, other: Self) -> bool {
-        self.base.contains(other.base) && self.inheriting.contains(other.inheriting)
-    }
-}
-
 impl Fd {
-    /// What can be done with it at all.
+    /// Returns all rights that make sense for the object.
     fn rights(&self) -> RightsPair {
         let stream =
             |right| RightsPair { base: right | Rights::POLL_FD_READWRITE, inheriting: right };
@@ -57,13 +39,14 @@ impl Fd {
     }
 }
 
-impl Entry {
-    /// What the guest may do with it.
+impl FdEntry {
+    /// Returns the rights that the guest still has.
     fn rights(&self) -> RightsPair {
         self.fd.rights().without(self.given_up)
     }
 
-    /// Gives up all rights but these. More than there are cannot be kept.
+    /// Gives up all rights other than `kept`. Fails if `kept` includes a right that the guest does
+    /// not have.
     fn keep(&mut self, kept: RightsPair) -> Result<(), Errno> {
         if !self.rights().contains(kept) {
             return Err(Errno::Notcapable);
@@ -81,7 +64,7 @@ impl World {
             true => (Filetype::CharacterDevice, Fdflags::empty()),
             false => (Filetype::Unknown, Fdflags::empty()),
         };
-        let entry = self.preview1().entry(fd)?;
+        let entry = self.fds().entry(fd)?;
         let (fs_filetype, fs_flags) = match &entry.fd {
             Fd::Stdin => stream(stdin),
             Fd::Stdout => stream(stdout),
@@ -99,7 +82,7 @@ impl World {
     }
 
     pub(super) fn set_flags(&mut self, fd: types::Fd, flags: Fdflags) -> Result<(), Error> {
-        let (now, file) = match self.preview1().get_mut(fd, Rights::FD_FDSTAT_SET_FLAGS)? {
+        let (now, file) = match self.fds().get_mut(fd, Rights::FD_FDSTAT_SET_FLAGS)? {
             Fd::File(file) => (file.flags, Some(file)),
             Fd::Stdin | Fd::Stdout | Fd::Stderr => (Fdflags::empty(), None),
             Fd::Directory { .. } => return Err(Errno::Badf.into()),
@@ -114,6 +97,6 @@ impl World {
     }
 
     pub(super) fn set_rights(&mut self, fd: types::Fd, kept: RightsPair) -> Result<(), Error> {
-        Ok(self.preview1().entry_mut(fd)?.keep(kept)?)
+        Ok(self.fds().entry_mut(fd)?.keep(kept)?)
     }
 }

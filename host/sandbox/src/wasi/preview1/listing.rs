@@ -1,42 +1,34 @@
-//! `fd_readdir`: a directory read on from a cookie.
+//! `fd_readdir`: reads a directory from a cookie on.
 //!
-//! A libc reads a directory through a small buffer, a hundred entries at a time, each time with the
-//! cookie of the last whole one. So the listing and its present batch are kept with the descriptor,
-//! and a listing of any length is read once. Only a cookie from before the batch starts again.
+//! A libc reads a directory through a small buffer, about a hundred entries at a time, and passes
+//! the cookie of the last complete entry. The listing and its current batch are therefore kept with
+//! the descriptor, so a long listing is read only once. Only a cookie from before the batch starts
+//! again.
 //!
-//! Fewer bytes than asked for are the end, and an error comes without bytes. So an error that is met
-//! behind some entries waits for the next call, which an entry that is cut off makes the guest do.
+//! In this ABI, fewer bytes than requested mean the end, and an error returns no bytes. An error
+//! after some entries is therefore deferred to the next call: the last entry is cut off, which
+//! makes the guest call again.
 
-use skep_scope::{DirectoryEntry, DirectoryListing};
+use skep_scope::DirectoryEntry;
 use wiggle::GuestType;
 
 use super::abi::types::{self, Errno, Error, Rights};
+use super::cursor::ListingCursor;
 use super::fds::Fd;
-use crate::wasi::descriptors::Permit;
 use crate::wasi::world::World;
-
-/// A directory being read. Cookies 0 and 1 are `.` and `..`; entry `n` has cookie `n + 2`.
-pub(crate) struct Cursor {
-    /// `None` after the last batch.
-    listing: Option<DirectoryListing>,
-    /// Which entry the batch begins with.
-    start: u64,
-    batch: Vec<DirectoryEntry>,
-    permit: Permit,
-}
 
 const DOTS: u64 = 2;
 
 impl World {
-    /// Entries from `cookie` on as the ABI lays them out, cut at `len` bytes. Fewer bytes than
-    /// `len` mean the end.
+    /// Returns entries from `cookie` on in the ABI's layout, cut at `len` bytes. Fewer than `len`
+    /// bytes mean the end.
     pub(super) async fn list(
         &mut self,
         fd: types::Fd,
         cookie: u64,
         len: usize,
     ) -> Result<Vec<u8>, Error> {
-        let listed = self.preview1().get_mut(fd, Rights::FD_READDIR)?;
+        let listed = self.fds().get_mut(fd, Rights::FD_READDIR)?;
         let Fd::Directory { directory, cursor, .. } = listed else {
             return Err(Errno::Notdir.into());
         };
@@ -51,7 +43,7 @@ impl World {
                 };
                 let (order, directory) = (self.descriptors.order(), directory.clone());
                 let listing = self.on_disk(move || directory.list(order)).await?;
-                Cursor { listing: Some(listing), start: 0, batch: Vec::new(), permit }
+                ListingCursor { listing: Some(listing), start: 0, batch: Vec::new(), permit }
             }
         };
 
@@ -83,7 +75,7 @@ impl World {
                     cursor.batch = batch;
                 }
                 Err(error) if out.is_empty() => return Err(error.into()),
-                // The entries come first. One that is cut off has the guest ask once more.
+                // Deliver the entries first. The cut-off entry makes the guest call again.
                 Err(_) => {
                     let name = "\0".repeat(len - out.len());
                     entry(&mut out, next + DOTS + 1, 0, types::Filetype::Unknown, &name);
@@ -92,9 +84,7 @@ impl World {
             cursor.listing = Some(listing);
         }
         out.truncate(len);
-        if let Fd::Directory { cursor: slot, .. } =
-            self.preview1().get_mut(fd, Rights::FD_READDIR)?
-        {
+        if let Fd::Directory { cursor: slot, .. } = self.fds().get_mut(fd, Rights::FD_READDIR)? {
             *slot = Some(cursor);
         }
         Ok(out)

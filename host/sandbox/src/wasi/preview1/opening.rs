@@ -1,13 +1,13 @@
-//! `path_open`: the one call that makes a descriptor.
+//! `path_open`, the only call that creates a descriptor.
 
 use skep_scope::{OpenHow, OpenNode};
 
 use super::abi::types::{self, Errno, Error, Fdflags, Oflags, Rights};
-use super::fds::{Entry, Fd, OpenedFile};
-use super::fdstat::RightsPair;
+use super::fds::{Fd, FdEntry, OpenedFile};
+use super::rights::RightsPair;
 use crate::wasi::world::World;
 
-/// What is asked for.
+/// The arguments of a call.
 pub(super) struct Opening {
     pub(super) path: String,
     pub(super) follow: bool,
@@ -17,7 +17,7 @@ pub(super) struct Opening {
 }
 
 impl Opening {
-    /// The rights to the directory that it takes.
+    /// Returns the rights that the call needs for the directory.
     fn needed(&self) -> Rights {
         let mut needed = Rights::PATH_OPEN;
         needed.set(Rights::PATH_CREATE_FILE, self.open.contains(Oflags::CREAT));
@@ -25,7 +25,7 @@ impl Opening {
         needed
     }
 
-    /// The rights that it wants for what is opened.
+    /// Returns the rights that the call requests for the opened object.
     fn wanted(&self) -> Rights {
         let mut wanted = self.rights.base | self.rights.inheriting;
         if self.flags.contains(Fdflags::DSYNC) {
@@ -57,8 +57,8 @@ impl World {
         fd: types::Fd,
         opening: Opening,
     ) -> Result<types::Fd, Error> {
-        let directory = self.preview1().directory(fd, opening.needed())?;
-        let given_up = self.preview1().entry(fd)?.given_up.inheriting;
+        let directory = self.fds().directory(fd, opening.needed())?;
+        let given_up = self.fds().entry(fd)?.given_up.inheriting;
         if given_up.intersects(opening.wanted()) {
             return Err(Errno::Notcapable.into());
         }
@@ -74,6 +74,6 @@ impl World {
             }
         };
         let given_up = RightsPair { base: given_up, inheriting: given_up };
-        self.preview1().insert(Entry { fd, given_up })
+        self.fds().insert(FdEntry { fd, given_up })
     }
 }

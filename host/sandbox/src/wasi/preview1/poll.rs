@@ -1,29 +1,30 @@
-//! `poll_oneoff`: waiting for the first of several things.
+//! `poll_oneoff`: waits for the first of several events.
 
 use std::pin::Pin;
 use std::task::Poll;
 use std::time::Duration;
 
 use wasmtime_wasi_io::poll::Pollable;
-use wiggle::{GuestPtr, GuestType};
+use wiggle::{GuestMemory, GuestPtr, GuestType};
 
 use super::abi::types::{self, Errno, Error, Rights};
+use super::clock::known_clock;
 use super::fds::Fd;
-use super::{Memory, known_clock};
+
 use crate::guest::clocks::Timer;
-use crate::guest::stdio::{Input, Output};
+use crate::guest::stdio::{GuestInput, GuestOutput};
 use crate::wasi::world::World;
 
-enum Source {
+enum PollSource {
     Timer(Timer),
-    Input(Input),
-    Output(Output),
+    Input(GuestInput),
+    Output(GuestOutput),
     /// A regular file is always ready.
     File,
     Failed(Errno),
 }
 
-impl Source {
+impl PollSource {
     async fn ready(&mut self) {
         match self {
             Self::Timer(timer) => timer.ready().await,
@@ -37,12 +38,13 @@ impl Source {
 impl World {
     pub(super) async fn poll(
         &mut self,
-        memory: &mut Memory<'_>,
+        memory: &mut GuestMemory<'_>,
         subscriptions: GuestPtr<types::Subscription>,
         events: GuestPtr<types::Event>,
         count: u32,
     ) -> Result<u32, Error> {
-        // Each subscription costs a future of ours: hold them to what one call may pass.
+        // Each subscription allocates a future, so their number is bounded by what one call may
+        // transfer.
         let most = self.transfer_limit() / types::Subscription::guest_size();
         if count == 0 || count > most {
             return Err(Errno::Inval.into());
@@ -72,7 +74,7 @@ impl World {
             waits.into_iter().zip(ready).filter(|(_, ready)| *ready)
         {
             let error = match source {
-                Source::Failed(errno) => errno,
+                PollSource::Failed(errno) => errno,
                 _ => Errno::Success,
             };
             let event = types::Event {
@@ -93,7 +95,7 @@ impl World {
     fn source(
         &mut self,
         subscription: &types::SubscriptionU,
-    ) -> Result<(types::Eventtype, Source), Error> {
+    ) -> Result<(types::Eventtype, PollSource), Error> {
         use types::{Eventtype, SubscriptionU};
         Ok(match subscription {
             SubscriptionU::Clock(clock) => {
@@ -108,26 +110,26 @@ impl World {
                         self.clocks.timer_after(timeout.saturating_sub(self.clocks.wall()))
                     }
                 };
-                (Eventtype::Clock, Source::Timer(timer))
+                (Eventtype::Clock, PollSource::Timer(timer))
             }
             SubscriptionU::FdRead(fd) => {
                 let needed = Rights::POLL_FD_READWRITE | Rights::FD_READ;
-                let source = match self.preview1().get(fd.file_descriptor, needed) {
-                    Ok(Fd::Stdin) => Source::Input(self.stdin.clone()),
-                    Ok(Fd::File(_)) => Source::File,
-                    Ok(_) => Source::Failed(Errno::Badf),
-                    Err(errno) => Source::Failed(errno),
+                let source = match self.fds().get(fd.file_descriptor, needed) {
+                    Ok(Fd::Stdin) => PollSource::Input(self.stdin.clone()),
+                    Ok(Fd::File(_)) => PollSource::File,
+                    Ok(_) => PollSource::Failed(Errno::Badf),
+                    Err(errno) => PollSource::Failed(errno),
                 };
                 (Eventtype::FdRead, source)
             }
             SubscriptionU::FdWrite(fd) => {
                 let needed = Rights::POLL_FD_READWRITE | Rights::FD_WRITE;
-                let source = match self.preview1().get(fd.file_descriptor, needed) {
-                    Ok(Fd::Stdout) => Source::Output(self.stdout.clone()),
-                    Ok(Fd::Stderr) => Source::Output(self.stderr.clone()),
-                    Ok(Fd::File(_)) => Source::File,
-                    Ok(_) => Source::Failed(Errno::Badf),
-                    Err(errno) => Source::Failed(errno),
+                let source = match self.fds().get(fd.file_descriptor, needed) {
+                    Ok(Fd::Stdout) => PollSource::Output(self.stdout.clone()),
+                    Ok(Fd::Stderr) => PollSource::Output(self.stderr.clone()),
+                    Ok(Fd::File(_)) => PollSource::File,
+                    Ok(_) => PollSource::Failed(Errno::Badf),
+                    Err(errno) => PollSource::Failed(errno),
                 };
                 (Eventtype::FdWrite, source)
             }

@@ -1,20 +1,20 @@
-//! Bytes between the guest's memory and the host, never more than one call may move.
+//! Transfers between the guest's memory and the host, bounded per call.
 
 use wiggle::{GuestMemory, GuestPtr};
 
 use super::abi::types::{self, Errno, Error};
 use crate::wasi::world::World;
 
-/// The longest path that is read from a guest; no kernel takes a longer one.
+/// Maximum bytes of a path. No kernel accepts a longer one.
 const PATH_BYTES: u32 = 4_096;
 
 impl World {
-    /// Bytes that one call may move.
+    /// Returns the maximum bytes of one call.
     pub(super) fn transfer_limit(&self) -> u32 {
         u32::try_from(self.limits.hostcall_bytes).unwrap_or(u32::MAX)
     }
 
-    /// The guest's buffers for a read, cut to the limit.
+    /// Returns the guest's buffers for a read, cut to the limit.
     pub(super) fn read_buffers(
         &self,
         memory: &GuestMemory<'_>,
@@ -36,7 +36,7 @@ impl World {
         Ok(buffers)
     }
 
-    /// The bytes the guest wants written, cut to the limit.
+    /// Returns the bytes that the guest writes, cut to the limit.
     pub(super) fn gather(
         &self,
         memory: &GuestMemory<'_>,
@@ -55,28 +55,9 @@ impl World {
         }
         Ok(bytes)
     }
-
-    pub(super) async fn read_file(
-        &mut self,
-        memory: &mut GuestMemory<'_>,
-        file: skep_scope::OpenFile,
-        buffers: &[GuestPtr<[u8]>],
-        offset: u64,
-    ) -> Result<types::Size, Error> {
-        let len = total(buffers);
-        let bytes = self
-            .on_disk(move || {
-                let mut buffer = vec![0; len];
-                let n = file.read_at(&mut buffer, offset)?;
-                buffer.truncate(n);
-                Ok(buffer)
-            })
-            .await?;
-        scatter(memory, buffers, &bytes)
-    }
 }
 
-/// Buffers of one call; more are left for the next one.
+/// Maximum buffers of one call. The guest passes the rest in its next call.
 const MAX_BUFFERS: usize = 1_024;
 
 pub(super) fn total(buffers: &[GuestPtr<[u8]>]) -> usize {

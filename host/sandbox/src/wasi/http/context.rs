@@ -1,0 +1,22 @@
+//! The HTTP state of one instance.
+
+use skep_protocol::Limits;
+use wasmtime_wasi_http::WasiHttpCtx;
+
+use super::budget::MessageBudget;
+use crate::egress::HttpCaller;
+
+/// The library's HTTP context, the budget for stored messages, and the outbound caller.
+pub(crate) struct HttpContext {
+    pub(super) ctx: WasiHttpCtx,
+    pub(super) budget: MessageBudget,
+    pub(crate) caller: HttpCaller,
+}
+
+impl HttpContext {
+    pub(crate) fn new(caller: HttpCaller, limits: &Limits) -> Self {
+        let mut ctx = WasiHttpCtx::new();
+        ctx.set_field_size_limit(usize::try_from(limits.http_header_bytes).unwrap_or(usize::MAX));
+        Self { ctx, budget: MessageBudget::new(limits), caller }
+    }
+}
