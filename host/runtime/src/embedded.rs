@@ -56,8 +56,8 @@ pub struct EmbeddedParts {
 
 /// A runtime in this process. Cheap to clone; used through [`skep_protocol::RuntimeHandle`].
 ///
-/// Dropping the last clone stops admission and abandons running turns; accepted inputs are on disk.
-/// [`Embedded::shutdown`] drains running turns first.
+/// Dropping the last clone stops admission without waiting for running turns; accepted inputs are
+/// on disk. [`Embedded::shutdown`] drains running turns first.
 #[derive(Clone)]
 pub struct Embedded(pub(crate) Arc<Opened>);
 

@@ -61,8 +61,8 @@ impl Embedded {
     }
 
     pub(crate) fn record(&self, id: WorkerId) -> Result<WorkerRecord, Error> {
-        if let Some(cell) = self.0.in_use(id) {
-            let state = cell.state();
+        if let Some(worker) = self.0.in_use(id) {
+            let state = worker.state();
             return match state.removed {
                 true => Err(Error::WorkerRemoved),
                 false => Ok(state.record.clone()),
@@ -79,8 +79,8 @@ impl Embedded {
 impl Core {
     /// Returns the public view of a worker, with live state if it is in use.
     pub(crate) fn view_of(&self, record: WorkerRecord) -> Result<WorkerView, StoreError> {
-        if let Some(cell) = self.in_use(record.id) {
-            return Ok(cell.state().view(&self.runtime_id));
+        if let Some(worker) = self.in_use(record.id) {
+            return Ok(worker.state().view(&self.runtime_id));
         }
         let queued = self.store.queue(record.number)?.len() as u64;
         let observed = observed(record.standing);

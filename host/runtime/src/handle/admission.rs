@@ -29,7 +29,7 @@ pub(super) enum Admission {
 impl Embedded {
     pub(super) fn admit(
         &self,
-        cell: &Arc<Worker>,
+        worker: &Arc<Worker>,
         payload: Payload,
         key: Option<skep_protocol::IdempotencyKey>,
         sender: Option<skep_protocol::TokenId>,
@@ -39,7 +39,7 @@ impl Embedded {
         let bytes = payload.body.len() as u64;
         let content_digest = content_digest(&payload);
         let id = new_input_id()?;
-        let mut state = cell.state();
+        let mut state = worker.state();
         if state.removed {
             return Err(Error::WorkerRemoved);
         }
@@ -56,7 +56,7 @@ impl Embedded {
                 return Ok((id, Admission::Pending(pending.progress.subscribe())));
             }
             let oldest = state.limits.idempotency_ms;
-            let known = core.store.input_by_key(cell.number, key, now(), oldest);
+            let known = core.store.input_by_key(worker.number, key, now(), oldest);
             if let Some(known) = known.map_err(|error| core.fault(error))? {
                 if known.content_digest != content_digest {
                     return Err(Conflict::IdempotencyKey.into());
@@ -64,7 +64,7 @@ impl Embedded {
                 return Ok((known.id, Admission::Ended(Box::new(known))));
             }
         }
-        if cell.kind == ComponentKind::Command {
+        if worker.kind == ComponentKind::Command {
             RunSpec::parse(&payload)?;
         }
         if core.is_closing() || core.residency.is_overloaded() {
@@ -90,14 +90,14 @@ impl Embedded {
         match accept {
             None => {
                 drop(state);
-                core.drive(cell);
+                core.drive(worker);
             }
             Some(accept) if state.machine.is_ahead() || !state.behind.is_empty() => {
                 state.behind.push((id, accept));
             }
             Some(accept) => {
-                core.submit_held(cell, &mut state);
-                core.submit(cell, id, accept);
+                core.submit_held(worker, &mut state);
+                core.submit(worker, id, accept);
             }
         }
         Ok((id, Admission::Pending(progress)))

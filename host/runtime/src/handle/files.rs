@@ -36,7 +36,7 @@ const RECORD_WAIT: Duration = Duration::from_secs(1);
 /// Write access to the files of one worker.
 struct FileWriter {
     core: Arc<Core>,
-    cell: Arc<Worker>,
+    worker: Arc<Worker>,
     open: MeteredDirectory,
 }
 
@@ -191,9 +191,9 @@ impl Embedded {
     /// Opens a worker's directory for writing and creates it if it is missing.
     async fn to_write(&self, worker: WorkerId) -> Result<FileWriter, Error> {
         let core = self.0.core.clone();
-        let cell = core.worker(worker)?;
-        let open = core.directory(&cell).await.map_err(|error| core.fault(error))?;
-        Ok(FileWriter { core, cell, open })
+        let worker = core.worker(worker)?;
+        let open = core.directory(&worker).await.map_err(|error| core.fault(error))?;
+        Ok(FileWriter { core, worker, open })
     }
 
     fn file_error(&self, error: FileError, limits: Option<&Limits>) -> Error {
@@ -222,14 +222,14 @@ impl FileWriter {
             return Err(self.core.busy());
         }
         let limits = {
-            let state = self.cell.state();
+            let state = self.worker.state();
             if state.removed {
                 return Err(Error::WorkerRemoved);
             }
             state.limits
         };
         let done = blocking(work).await;
-        done.map_err(|error| match self.cell.state().removed {
+        done.map_err(|error| match self.worker.state().removed {
             // The step failed because the directory was removed.
             true => Error::WorkerRemoved,
             false => file_error(&self.core, error, Some(&limits)),
@@ -240,7 +240,7 @@ impl FileWriter {
     /// is not waited for.
     async fn note_written(&self) {
         let recorded = self.request_record();
-        let is_busy = self.cell.state().running.is_some();
+        let is_busy = self.worker.state().running.is_some();
         if let Some(recorded) = recorded
             && !is_busy
         {
@@ -249,8 +249,8 @@ impl FileWriter {
     }
 
     fn request_record(&self) -> Option<oneshot::Receiver<Result<(), Error>>> {
-        let recorded = self.cell.command_once(DriverCommand::Files);
-        self.core.drive(&self.cell);
+        let recorded = self.worker.command_once(DriverCommand::Files);
+        self.core.drive(&self.worker);
         recorded
     }
 }
@@ -258,8 +258,8 @@ impl FileWriter {
 impl Drop for FileWriter {
     /// Requests a record if the caller went away in the middle of a write.
     fn drop(&mut self) {
-        let used = self.cell.directory.usage();
-        let known = self.cell.state().usage;
+        let used = self.worker.directory.usage();
+        let known = self.worker.state().usage;
         if used.is_some_and(|used| {
             (used.bytes, used.entries) != (known.disk_bytes, known.disk_entries)
         }) {

@@ -31,27 +31,27 @@ const CANCEL_RETRY: Duration = Duration::from_millis(20);
 #[async_trait]
 impl Turns for Embedded {
     async fn send(&self, worker: WorkerId, input: NewInput) -> Result<Sent, Error> {
-        let cell = self.0.worker(worker)?;
+        let worker = self.0.worker(worker)?;
         let NewInput { payload, key, wait, sender } = input;
-        let (id, progress) = self.admit(&cell, payload, key, sender, wait.is_some())?;
+        let (id, progress) = self.admit(&worker, payload, key, sender, wait.is_some())?;
         let (id, progress) = match progress {
             Admission::Pending(progress) => (id, progress),
-            Admission::Ended(input) => return self.ended(&cell, &input),
+            Admission::Ended(input) => return self.ended(&worker, &input),
         };
         self.follow(id, progress, wait).await
     }
 
     async fn cancel(&self, worker: WorkerId, input: InputId) -> Result<InputView, Error> {
-        let cell = self.0.worker(worker)?;
+        let worker = self.0.worker(worker)?;
         loop {
             let (found, mut progress) = {
-                let state = cell.state();
+                let state = worker.state();
                 let progress = state.inputs.get(&input).map(|w| w.progress.subscribe());
                 (state.machine.locate(input), progress)
             };
             match (found, &mut progress) {
                 (_, None) => {
-                    let view = self.input(worker, input).await?;
+                    let view = self.input(worker.id, input).await?;
                     return match view.state {
                         InputState::Done => Err(Conflict::Ended.into()),
                         InputState::Queued | InputState::Running => Err(Error::Internal),
@@ -64,12 +64,12 @@ impl Turns for Embedded {
                 }
                 (InputLocation::Queued, _) => {
                     // If its turn has begun meanwhile, the next iteration ends that.
-                    if self.dequeue(&cell, input).await? {
-                        return self.input(worker, input).await;
+                    if self.dequeue(&worker, input).await? {
+                        return self.input(worker.id, input).await;
                     }
                 }
                 (InputLocation::Running, Some(progress)) => {
-                    if let Some(running) = &cell.state().running
+                    if let Some(running) = &worker.state().running
                         && running.input == input
                     {
                         running.kill.throw(KillReason::Cancelled);
@@ -81,7 +81,7 @@ impl Turns for Embedded {
                     let has_ended =
                         tokio::time::timeout(CANCEL_RETRY, progress.wait_for(ended)).await.is_ok();
                     if has_ended {
-                        let view = self.input(worker, input).await?;
+                        let view = self.input(worker.id, input).await?;
                         let cancelled = |outcome: &Outcome| outcome.ending == Ending::Cancelled;
                         return match view.outcome.as_ref().is_some_and(cancelled) {
                             true => Ok(view),
@@ -107,8 +107,8 @@ impl Turns for Embedded {
             None => None,
             Some(seq) => self.0.store.outcome(record.number, seq).map_err(fault)?,
         };
-        let running = self.0.in_use(worker).is_some_and(|cell| {
-            cell.state().running.as_ref().is_some_and(|running| running.input == input)
+        let running = self.0.in_use(worker).is_some_and(|worker| {
+            worker.state().running.as_ref().is_some_and(|running| running.input == input)
         });
         let state = match (stored.outcome_seq, running) {
             (Some(_), _) => InputState::Done,
@@ -131,8 +131,8 @@ impl Turns for Embedded {
         let limit = page(query.limit);
         let found =
             self.read(move |store| store.recent_inputs(record.number, before, limit)).await?;
-        let running = self.0.in_use(worker).and_then(|cell| {
-            let state = cell.state();
+        let running = self.0.in_use(worker).and_then(|worker| {
+            let state = worker.state();
             state.running.as_ref().map(|running| running.input)
         });
         let items = found.inputs.into_iter().map(|input| summary(input, running)).collect();
@@ -214,21 +214,21 @@ impl Embedded {
         }
     }
 
-    fn ended(&self, cell: &Worker, input: &InputRecord) -> Result<Sent, Error> {
+    fn ended(&self, worker: &Worker, input: &InputRecord) -> Result<Sent, Error> {
         let Some(seq) = input.outcome_seq else {
             return Ok(Sent::Accepted { input_id: input.id, seq: input.seq });
         };
-        let outcome = self.0.store.outcome(cell.number, seq).map_err(|e| self.0.fault(e))?;
+        let outcome = self.0.store.outcome(worker.number, seq).map_err(|e| self.0.fault(e))?;
         // The outcome was trimmed; all that is known is that the input has ended.
         let outcome = outcome.ok_or(Error::Conflict(Conflict::Ended))?;
         Ok(Sent::Done { input_id: input.id, outcome })
     }
 
     /// Cancels a queued input. Returns false if it is no longer queued.
-    async fn dequeue(&self, cell: &Arc<Worker>, input: InputId) -> Result<bool, Error> {
+    async fn dequeue(&self, worker: &Arc<Worker>, input: InputId) -> Result<bool, Error> {
         let outcome = ending::cancelled();
         let (queued, commit) = {
-            let mut state = cell.state();
+            let mut state = worker.state();
             if state.machine.locate(input) != InputLocation::Queued {
                 return Ok(false);
             }
@@ -241,21 +241,21 @@ impl Embedded {
                 output: None,
                 error: outcome.error.clone(),
             }];
-            (queued, self.0.store.submit(Transaction { worker: cell.number, writes }))
+            (queued, self.0.store.submit(Transaction { worker: worker.number, writes }))
         };
         let committed = commit.await;
-        let mut state = cell.state();
+        let mut state = worker.state();
         match committed {
             Ok(_) => {
                 state.done(input, outcome);
                 drop(state);
-                self.0.changes.note(cell.id);
+                self.0.changes.note(worker.id);
                 Ok(true)
             }
             Err(error) => {
                 state.machine.restore(queued);
                 drop(state);
-                self.0.drive(cell);
+                self.0.drive(worker);
                 Err(self.0.fault(error))
             }
         }

@@ -117,12 +117,12 @@ impl Workers for Embedded {
     }
 
     async fn remove(&self, worker: WorkerId) -> Result<(), Error> {
-        let cell = self.0.worker(worker)?;
-        let done = cell.command(DriverCommand::Remove);
-        if let Some(running) = &cell.state().running {
+        let worker = self.0.worker(worker)?;
+        let done = worker.command(DriverCommand::Remove);
+        if let Some(running) = &worker.state().running {
             running.kill.throw(KillReason::Cancelled);
         }
-        self.0.drive(&cell);
+        self.0.drive(&worker);
         // Even if the queue of commands is full, the turn that they wait for now ends.
         self.commanded(done.ok_or_else(|| self.0.busy())?).await
     }
@@ -133,21 +133,21 @@ impl Workers for Embedded {
     }
 
     async fn stop(&self, worker: WorkerId) -> Result<WorkerView, Error> {
-        let cell = self.0.worker(worker)?;
-        let mut done = cell.command(DriverCommand::Stop).ok_or_else(|| self.0.busy())?;
-        self.0.drive(&cell);
+        let worker = self.0.worker(worker)?;
+        let mut done = worker.command(DriverCommand::Stop).ok_or_else(|| self.0.busy())?;
+        self.0.drive(&worker);
         let grace = self.0.options.stop_grace;
         let result = match tokio::time::timeout(grace, &mut done).await {
             Ok(result) => result.unwrap_or(Err(self.0.busy())),
             Err(_) => {
-                if let Some(running) = &cell.state().running {
+                if let Some(running) = &worker.state().running {
                     running.kill.throw(KillReason::Cancelled);
                 }
                 self.commanded(done).await
             }
         };
         result?;
-        self.get(worker).await
+        self.get(worker.id).await
     }
 
     async fn changes(&self, cursor: Option<String>) -> Result<ChangeStream, Error> {
@@ -162,7 +162,7 @@ impl Workers for Embedded {
         let record = self.record(worker)?;
         let mut usage = self.0.store.usage(record.number).map_err(|error| self.0.fault(error))?;
         // The guest may be writing, and the stored usage is only updated at the end of a turn.
-        if let Some(used) = self.0.in_use(worker).and_then(|cell| cell.directory.usage()) {
+        if let Some(used) = self.0.in_use(worker).and_then(|worker| worker.directory.usage()) {
             (usage.disk_bytes, usage.disk_entries) = (used.bytes, used.entries);
         }
         Ok(usage)
@@ -225,9 +225,9 @@ impl Embedded {
 
     /// Queues a command for the driver and waits until it is carried out.
     async fn command(&self, worker: WorkerId, command: DriverCommand) -> Result<(), Error> {
-        let cell = self.0.worker(worker)?;
-        let done = cell.command(command).ok_or_else(|| self.0.busy())?;
-        self.0.drive(&cell);
+        let worker = self.0.worker(worker)?;
+        let done = worker.command(command).ok_or_else(|| self.0.busy())?;
+        self.0.drive(&worker);
         self.commanded(done).await
     }
 

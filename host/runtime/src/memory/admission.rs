@@ -78,7 +78,7 @@ impl MemoryPool {
         }
     }
 
-    /// Returns the number of instances that were told to leave and have not yet left.
+    /// Returns the number of evictions that were signalled and are not complete.
     pub(crate) fn pending_evictions(&self) -> usize {
         self.pending_evictions
     }
