@@ -211,13 +211,11 @@ impl ResidencyState {
                 self.memory_waiters.push_back(request);
                 continue;
             }
-            let reservation = self.reserve(request.member, request.bytes, request.is_initial);
-            match reservation {
+            match self.reserve(request.member, request.bytes, request.is_initial) {
                 Reservation::Deferred { .. } => self.memory_waiters.push_back(request),
                 // If the waiter has gone meanwhile, dropping its `InstanceMemory` frees the bytes.
-                Reservation::Granted | Reservation::Impossible => {
-                    drop(request.done.send(reservation == Reservation::Granted));
-                }
+                Reservation::Granted => drop(request.done.send(true)),
+                Reservation::Impossible => drop(request.done.send(false)),
             }
         }
     }
