@@ -5,7 +5,7 @@ use std::fs;
 
 use skep_guest::{Failure, Input, Output, Worker, data_dir, state, transcript};
 
-/// Where the number is kept between inputs, as decimal text.
+/// The key of the number, which is stored as decimal text.
 const KEY: &str = "count";
 
 struct Counter;
@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn a_state_that_is_no_number_is_a_failure() {
+    fn a_state_that_is_not_a_number_is_a_failure() {
         state::set(KEY, "many").expect("the key is valid");
         let refused = testing::handle::<Counter>(Input::text_plain("")).unwrap_err();
         assert_eq!(refused.code, "bad-state");

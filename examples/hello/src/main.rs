@@ -1,7 +1,7 @@
-//! Greets, then shows what a sandboxed program was given: its arguments, its environment, the
-//! first file of `/data`, and an exit code of its own.
+//! Greets, then shows what a sandboxed program was given: its arguments, its environment, the first
+//! file of `/data`, and its exit code.
 //!
-//! It uses nothing but WASI, so it runs under any host of `wasi:cli` programs, and natively.
+//! It only uses WASI, so it runs under any host of `wasi:cli` programs, and natively.
 
 mod exit;
 mod report;
@@ -22,7 +22,7 @@ fn main() {
         }
     };
     let report = Report::gather(&request, std::env::vars(), Path::new("/data"));
-    // The greeting is all that this program does: without a reader there is nothing left to do.
+    // The greeting is the only output: without a reader there is nothing left to do.
     if write!(io::stdout(), "{report}").and_then(|()| io::stdout().flush()).is_err() {
         exit::with_code(1)
     }

@@ -1,4 +1,4 @@
-//! What the program found around itself, and how it prints that.
+//! The program's environment, and its output.
 
 use std::fmt;
 use std::fs;
@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::request::Request;
 
-/// Everything that is printed.
+/// The content of the output.
 pub struct Report {
     words: Vec<String>,
     environment: Vec<(String, String)>,
@@ -14,7 +14,7 @@ pub struct Report {
 }
 
 impl Report {
-    /// Looks around: `directory` need not be there, or hold a file that can be read as text.
+    /// Collects the content. `directory` may be missing or have no text file.
     pub fn gather(
         request: &Request,
         environment: impl Iterator<Item = (String, String)>,
@@ -26,7 +26,7 @@ impl Report {
     }
 }
 
-/// The name and content of the first file by name that holds text.
+/// Returns the name and content of the first text file by name.
 fn first_file(directory: &Path) -> Option<(String, String)> {
     let mut names: Vec<_> = fs::read_dir(directory)
         .ok()?
@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_in_particular_is_the_world() {
+    fn without_words_it_greets_the_world() {
         assert_eq!(report(&[], &[], "no such directory"), "hello, world\n");
     }
 

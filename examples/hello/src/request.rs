@@ -1,16 +1,16 @@
-//! What the caller asked for on the command line.
+//! The request on the command line.
 
 /// `[--exit N] [WORDS...]`
 #[derive(Debug, PartialEq)]
 pub struct Request {
-    /// The code to end with, 0 to 255.
+    /// The exit code, 0 to 255.
     pub code: u8,
-    /// Whom to greet.
+    /// The words to greet.
     pub words: Vec<String>,
 }
 
 impl Request {
-    /// Reads the arguments after the program's name. Returns a sentence on what is wrong.
+    /// Parses the arguments after the program's name. The error is a sentence.
     pub fn parse(arguments: impl Iterator<Item = String>) -> Result<Self, String> {
         let mut arguments = arguments.peekable();
         let mut code = 0;

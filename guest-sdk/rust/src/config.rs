@@ -2,12 +2,12 @@
 
 use crate::host;
 
-/// The value of a key, or `None`.
+/// Returns the value of a key, or `None`.
 pub fn get(key: &str) -> Option<String> {
     host::config::get(key)
 }
 
-/// All keys and values, sorted by key.
+/// Returns all keys and values, sorted by key.
 pub fn get_all() -> Vec<(String, String)> {
     host::config::get_all()
 }

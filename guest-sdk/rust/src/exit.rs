@@ -1,13 +1,13 @@
-//! Leaving a command with an exit code of its own.
+//! Ending a command with an exit code.
 
 use std::io::Write;
 
 /// Ends the command with this exit code. Flushes stdout first, runs no destructors.
 ///
 /// [`std::process::exit`] in a component knows only success and failure, so its 3 reaches the host
-/// as 1; this one calls `wasi:cli/exit@0.2.12 exit-with-code`. In a service it is a trap.
+/// as 1; this function calls `wasi:cli/exit@0.2.12 exit-with-code`. In a service it is a trap.
 pub fn exit(code: u8) -> ! {
-    // There is no one left to tell that stdout is gone.
+    // A closed stdout cannot be reported.
     let _ = std::io::stdout().flush();
     leave(code)
 }

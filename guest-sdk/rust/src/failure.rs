@@ -1,21 +1,22 @@
-//! An ordinary failure of a turn, and how the SDK's other errors become one, so that `?` works.
+//! An ordinary failure of a turn, and the conversions of the SDK's other errors into one, so that
+//! `?` works.
 
 use std::fmt;
 
 use crate::{state, transcript};
 
-/// Why an input could not be handled. It undoes what the turn wrote to `state`; the worker goes on
-/// with its next input.
+/// The reason why an input could not be handled. It rolls back the turn's writes to `state`; the
+/// worker continues with its next input.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
     /// A short stable word that callers can match on, such as `bad-request`.
     pub code: String,
-    /// One sentence for the person who sent the input.
+    /// One sentence for the sender of the input.
     pub message: String,
 }
 
 impl Failure {
-    /// A failure of this code and message.
+    /// Makes a failure with this code and message.
     pub fn new(code: impl Into<String>, message: impl Into<String>) -> Self {
         Self { code: code.into(), message: message.into() }
     }

@@ -1,26 +1,26 @@
-//! The worker's durable keys and values. All that one turn writes is committed together with its
+//! The worker's durable keys and values. All writes of a turn are committed together with its
 //! outcome, or not at all; reads see the turn's own writes.
 
 use std::{fmt, vec};
 
 use crate::host;
 
-/// Why a key was not read or written.
+/// The reason why a key was not read or written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Error {
     /// The key is empty or longer than 512 bytes.
     InvalidKey,
-    /// The write would take the worker past `state_bytes`, keys and values counted together. The
-    /// value is that limit.
+    /// The write would exceed `state_bytes`, which counts keys and values together. The value is
+    /// that limit.
     TooLarge(u64),
     /// [`get_string`] found bytes that are not UTF-8.
     NotText,
-    /// The host could not reach its store. The text says what it was doing.
+    /// The host could not reach its store. The text names the operation.
     Unavailable(String),
 }
 
-/// The value of a key, or `None`.
+/// Returns the value of a key, or `None`.
 ///
 /// # Errors
 /// [`Error::InvalidKey`], [`Error::Unavailable`].
@@ -28,15 +28,15 @@ pub fn get(key: &str) -> Result<Option<Vec<u8>>, Error> {
     host::state::get(key)
 }
 
-/// The value of a key as text, or `None`.
+/// Returns the value of a key as text, or `None`.
 ///
 /// # Errors
-/// [`Error::NotText`] where the value is not UTF-8, and those of [`get`].
+/// [`Error::NotText`] if the value is not UTF-8, and those of [`get`].
 pub fn get_string(key: &str) -> Result<Option<String>, Error> {
     get(key)?.map(|value| String::from_utf8(value).map_err(|_| Error::NotText)).transpose()
 }
 
-/// Sets a key to a value: bytes, or anything that can be looked at as bytes.
+/// Sets a key to a value of bytes, text or anything else that is `AsRef<[u8]>`.
 ///
 /// # Errors
 /// [`Error::InvalidKey`], [`Error::TooLarge`], [`Error::Unavailable`].
@@ -44,7 +44,7 @@ pub fn set(key: &str, value: impl AsRef<[u8]>) -> Result<(), Error> {
     host::state::set(key, value.as_ref())
 }
 
-/// Removes a key. Returns whether it was there.
+/// Removes a key. Returns true if it existed.
 ///
 /// # Errors
 /// [`Error::InvalidKey`], [`Error::Unavailable`].
@@ -52,8 +52,8 @@ pub fn delete(key: &str) -> Result<bool, Error> {
     host::state::delete(key)
 }
 
-/// The keys that begin with `prefix` (all of them for `""`), in ascending order of their bytes.
-/// The host is asked for a page of at most 1,000 keys whenever the last one is used up.
+/// Lists the keys that begin with `prefix` (all of them for `""`), in ascending order of their
+/// bytes. The keys are fetched from the host in pages of at most 1,000.
 pub fn list(prefix: &str) -> Keys {
     Keys { prefix: prefix.to_owned(), page: Vec::new().into_iter(), next: Next::First }
 }
@@ -66,7 +66,7 @@ pub struct Keys {
     next: Next,
 }
 
-/// One answer of the host's: some keys, and where to go on.
+/// A page of keys, and the cursor of the next one.
 pub(crate) struct Page {
     pub(crate) keys: Vec<String>,
     pub(crate) next: Option<String>,

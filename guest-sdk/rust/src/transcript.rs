@@ -1,4 +1,4 @@
-//! The worker's own durable, append-only record: emit events, read entries.
+//! The worker's durable, append-only record: emit events, read entries.
 
 use std::fmt;
 use std::time::SystemTime;
@@ -10,15 +10,15 @@ use crate::message::TEXT;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Entry {
-    /// The entry's place in the record, growing without gaps unless old entries were trimmed.
+    /// The entry's position in the record. Positions have no gaps unless old entries were trimmed.
     pub seq: u64,
-    /// When it was written, to the millisecond.
+    /// The time at which it was written, to the millisecond.
     pub at: SystemTime,
-    /// What it is: `input`, `event`, `output`, `log`, `failure` and so on.
+    /// The kind: `input`, `event`, `output`, `log`, `failure` and so on.
     pub kind: String,
-    /// The worker's own word for it, for an entry of kind `event`.
+    /// The worker's name for the event, for an entry of kind `event`.
     pub event: Option<String>,
-    /// The input whose turn wrote it, if one did.
+    /// The input whose turn wrote it, if any.
     pub input_id: Option<String>,
     /// The media type of `body`.
     pub content_type: String,
@@ -26,17 +26,17 @@ pub struct Entry {
     pub body: Vec<u8>,
 }
 
-/// A run of entries in ascending order of `seq`.
+/// A page of entries in ascending order of `seq`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Page {
     /// The entries.
     pub entries: Vec<Entry>,
-    /// Pass this as `after` to read on. `None` when the end was reached.
+    /// The `after` of the next page, or `None` at the end.
     pub next: Option<u64>,
 }
 
-/// Why an entry was not written or read.
+/// The reason why an entry was not written or read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Error {
@@ -46,12 +46,12 @@ pub enum Error {
     TooMany(u64),
     /// The kind is not 1 to 64 characters of `a-z`, `0-9`, `-`, `_` and `.`.
     InvalidKind,
-    /// The host could not reach its store. The text says what it was doing.
+    /// The host could not reach its store. The text names the operation.
     Unavailable(String),
 }
 
 /// Appends an event of this turn; readers of the worker see it once it is durable. `kind` is the
-/// worker's own word for it, such as `progress`; the entry is of kind `event` and has that word in
+/// worker's name for it, such as `progress`; the entry is of kind `event` and has that name in
 /// [`Entry::event`]. A turn that fails later keeps its events.
 ///
 /// # Errors
@@ -60,7 +60,7 @@ pub fn emit(kind: &str, content_type: &str, body: impl AsRef<[u8]>) -> Result<()
     host::transcript::emit(kind, content_type, body.as_ref())
 }
 
-/// [`emit`] of a `text/plain; charset=utf-8` body.
+/// Emits a `text/plain; charset=utf-8` body with [`emit`].
 ///
 /// # Errors
 /// Those of [`emit`].
@@ -68,8 +68,8 @@ pub fn emit_text(kind: &str, text: &str) -> Result<(), Error> {
     emit(kind, TEXT, text)
 }
 
-/// Reads this worker's own entries with `seq` greater than `after` (0 for all), at most `limit` of
-/// them and never more than 1,000. What this turn has emitted is not there yet.
+/// Reads this worker's own entries with `seq` greater than `after` (0 for all): at most `limit`,
+/// and never more than 1,000. This turn's own events are not among them yet.
 ///
 /// # Errors
 /// [`Error::Unavailable`].

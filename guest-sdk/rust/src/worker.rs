@@ -2,34 +2,34 @@
 
 use crate::{Failure, Input, Output};
 
-/// A service: what Skep calls for each input.
+/// A service, which Skep calls for each input.
 ///
-/// There is no `self`: the host may drop an instance between any two turns, so what must last
-/// belongs into [`state`](crate::state). A `static` is a cache at best.
+/// There is no `self`: the host may drop an instance between any two turns, so lasting data belongs
+/// in [`state`](crate::state). A `static` is only a cache.
 pub trait Worker {
     /// Handles one input. Inputs come one at a time, in the order of acceptance.
     ///
     /// # Errors
-    /// A [`Failure`] is recorded as the input's outcome and undoes this turn's writes to
-    /// [`state`](crate::state). The worker goes on with its next input. A panic does the same, is
-    /// recorded as `trapped`, and costs the instance.
+    /// A [`Failure`] is recorded as the input's outcome and rolls back this turn's writes to
+    /// [`state`](crate::state). The worker continues with its next input. A panic does the same, is
+    /// recorded as `trapped`, and ends the instance.
     fn handle(input: Input) -> Result<Output, Failure>;
 }
 
 /// Hooks for a worker that is exported with `worker!(T, lifecycle)`.
 pub trait Lifecycle {
     /// Called once on each new instance before its first input. `state` can be read, not written;
-    /// the time spent here counts to the deadline of the turn that follows.
+    /// the time spent here counts towards the deadline of the turn that follows.
     fn connected(reason: ConnectReason) {
         let _ = reason;
     }
 
-    /// Called before a healthy instance is dropped: a courtesy, not a promise. `state` cannot be
+    /// Called before a healthy instance is dropped, on a best-effort basis. `state` cannot be
     /// written here.
     fn disconnecting() {}
 }
 
-/// Why an instance came to be.
+/// The reason why an instance was created.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConnectReason {
     /// The worker has never been connected before.
@@ -42,10 +42,10 @@ pub enum ConnectReason {
     Update,
 }
 
-/// Makes a type the worker of this component. Once per crate, in a `cdylib`.
+/// Exports a type as the worker of this component. Use it once per crate, in a `cdylib`.
 ///
-/// `worker!(Counter)` exports `skep:worker/handler`; `worker!(Counter, lifecycle)` exports
-/// `skep:worker/lifecycle` too. Off wasm it only checks that the traits are there.
+/// `worker!(Counter)` exports `skep:worker/handler`; `worker!(Counter, lifecycle)` also exports
+/// `skep:worker/lifecycle`. On non-wasm targets it only checks that the traits are implemented.
 #[macro_export]
 macro_rules! worker {
     ($worker:ty) => {

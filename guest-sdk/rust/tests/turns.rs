@@ -1,4 +1,4 @@
-//! The double holds a worker to the rules that the host will.
+//! The double enforces the same rules on a worker as the host.
 #![cfg(not(target_family = "wasm"))]
 
 use skep_guest::{
@@ -6,7 +6,7 @@ use skep_guest::{
     testing, transcript,
 };
 
-/// Does what its one-word input says.
+/// A worker that does what its input says.
 struct Script;
 
 impl Worker for Script {
@@ -113,7 +113,7 @@ fn keys_and_kinds_outside_the_rules_are_refused() {
 }
 
 #[test]
-fn what_is_too_large_or_too_many_is_refused_with_the_limit() {
+fn excess_sizes_and_counts_are_refused_with_the_limit() {
     let large = vec![0; (256 << 10) + 1];
     assert_eq!(
         transcript::emit("blob", "application/octet-stream", &large),

@@ -1,5 +1,6 @@
-//! Access to the machine by name. `ambient_authority()` is called here and nowhere else: every
-//! other part of Skep works with the handles that come from here.
+//! Access to the machine by name: paths, the environment and this process's limits.
+//!
+//! Only this file calls `ambient_authority()`. The other parts of Skep work with handles from here.
 
 use std::ffi::OsStr;
 use std::io;
@@ -12,8 +13,8 @@ use cap_std::fs::{Dir, DirBuilder, DirBuilderExt};
 use rustix::fs::Mode;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Returns this program, to be started again as a child: the very file that runs, also where another
-/// one has its name by now. Without `/proc` it is the one that was started.
+/// Returns the path to start this program again as a child. It leads to the file that is running,
+/// even if another file has its name by now. Without `/proc`, it is the path of the first start.
 pub(crate) fn program() -> PathBuf {
     if has_proc() {
         return PathBuf::from(THIS);
@@ -23,7 +24,7 @@ pub(crate) fn program() -> PathBuf {
     std::path::absolute(&started).unwrap_or(started)
 }
 
-/// Tells whether `/proc` is there.
+/// Returns true if `/proc` is mounted.
 pub(crate) fn has_proc() -> bool {
     Path::new(THIS).symlink_metadata().is_ok()
 }
@@ -36,7 +37,7 @@ pub(crate) fn open_dir(path: &Path) -> io::Result<Dir> {
     Dir::open_ambient_dir(path, ambient_authority())
 }
 
-/// Opens a directory that the operator named, making it where it is missing.
+/// Opens a directory that the operator named, creating it if it is missing.
 pub(crate) fn create_dir(path: &Path) -> io::Result<Dir> {
     match open_dir(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -47,7 +48,7 @@ pub(crate) fn create_dir(path: &Path) -> io::Result<Dir> {
     }
 }
 
-/// The cache of compiled components: `<user cache>/skep/compiled`, for this user alone.
+/// Opens the cache of compiled components, `<user cache>/skep/compiled`, with mode 0700.
 pub(crate) fn compiled_cache() -> io::Result<Dir> {
     private_dir(&user_cache()?, "compiled")
 }
@@ -56,11 +57,11 @@ fn user_cache() -> io::Result<Dir> {
     let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|it| it.is_absolute());
     let cache = absolute("XDG_CACHE_HOME").or_else(|| Some(absolute("HOME")?.join(".cache")));
     let cache = cache
-        .ok_or_else(|| io::Error::other("neither XDG_CACHE_HOME nor HOME names a directory"))?;
+        .ok_or_else(|| io::Error::other("neither XDG_CACHE_HOME nor HOME is an absolute path"))?;
     create_dir(&cache.join("skep"))
 }
 
-/// The system's directory for temporary files. An empty `TMPDIR` is none.
+/// Returns the system's directory for temporary files. An empty `TMPDIR` counts as unset.
 pub(crate) fn temporary_files() -> PathBuf {
     match std::env::var_os("TMPDIR") {
         Some(path) if !path.is_empty() => path.into(),
@@ -68,7 +69,7 @@ pub(crate) fn temporary_files() -> PathBuf {
     }
 }
 
-/// A store's directory, for this user alone where it is new.
+/// Opens the directory of a store. A new one has mode 0700.
 pub(crate) fn private_store(path: &Path) -> io::Result<Dir> {
     if let Some(parent) = path.parent()
         && !parent.as_os_str().is_empty()
@@ -84,36 +85,37 @@ pub(crate) fn private_store(path: &Path) -> io::Result<Dir> {
     }
 }
 
-/// Where this user's foreground runs say that they are there: `<user cache>/skep/runs`.
+/// Opens the directory in which this user's foreground runs are recorded, `<user cache>/skep/runs`.
 pub(crate) fn local_runs() -> io::Result<Dir> {
     private_dir(&user_cache()?, "runs")
 }
 
-/// Keeps what this process makes open to its own user, whatever the umask says. A directory that its
-/// owner cannot enter holds no store, no cache and no guest's files.
+/// Clears the owner's bits of the umask, so that this process can use the files it creates. A
+/// store, a cache and a guest's files all need a directory that its owner can enter.
 pub(crate) fn keep_own_permissions() {
     let inherited = rustix::process::umask(Mode::RWXU);
     rustix::process::umask(inherited - Mode::RWXU);
 }
 
-/// Makes a write past the limit on file sizes (`ulimit -f`) fail as any other, where the system would
-/// end the process, and with it whatever else it hosts.
-#[expect(unsafe_code, reason = "no crate in use sets what a signal does")]
+/// Makes a write past the limit on file sizes (`ulimit -f`) return an error. By default the signal
+/// would end the process and everything it hosts.
+#[expect(unsafe_code, reason = "no crate in use can ignore a signal")]
 pub(crate) fn survive_file_size_limit() {
-    // SAFETY: to ignore a signal installs no handler. Nothing else here uses this one.
+    // SAFETY: ignoring a signal installs no handler, and nothing else in this program uses this
+    // one.
     unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
 }
 
-/// Lets this process have as many descriptors as it can be let; how many that are.
+/// Raises the limit on open descriptors as far as allowed, and returns the new limit.
 pub(crate) fn raise_descriptors() -> u64 {
     let limit = getrlimit(Resource::Nofile);
-    // Where it is refused, it has what it had.
+    // If this fails, the old limit stays.
     let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
     getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
 }
 
-/// The memory that this process may have, in bytes: the machine's, or its control group's where
-/// that is less.
+/// Returns the memory that this process may use, in bytes: that of the machine or of its control
+/// group, whichever is less.
 pub(crate) fn memory_bytes() -> u64 {
     let read = |path| std::fs::read_to_string(path).ok();
     let machine = read("/proc/meminfo").and_then(|text| {
@@ -121,23 +123,24 @@ pub(crate) fn memory_bytes() -> u64 {
         let kibibytes: u64 = line.split_whitespace().next()?.parse().ok()?;
         kibibytes.checked_mul(1 << 10)
     });
-    // In a container its own group is the root. `max` is no number.
+    // In a container, this is the container's own group. The value `max` does not parse and is
+    // skipped.
     let group = read("/sys/fs/cgroup/memory.max").and_then(|text| text.trim().parse().ok());
     machine.into_iter().chain(group).min().unwrap_or(8 << 30)
 }
 
-/// Ten random bytes.
+/// Returns ten random bytes.
 pub(crate) fn random() -> io::Result<[u8; 10]> {
     let mut random = [0; 10];
     getrandom::fill(&mut random).map_err(io::Error::other)?;
     Ok(random)
 }
 
-/// A new id of a runtime or host: a word and 80 random bits.
+/// Creates an id of a runtime or host: a word and 80 random bits.
 pub(crate) fn new_id<T: FromStr>(word: &str) -> io::Result<T> {
     let random = random()?;
     let digits: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("{word}-{digits}").parse().map_err(|_| io::Error::other("an id that is not one"))
+    format!("{word}-{digits}").parse().map_err(|_| io::Error::other("cannot create an id"))
 }
 
 fn private_dir(parent: &Dir, name: impl AsRef<Path>) -> io::Result<Dir> {

@@ -1,26 +1,25 @@
-//! The commit that a source tree is at, for the build script.
+//! The commit of a source tree, for the build script.
 //!
-//! It asks git, and does without it: where there is none, where the tree was unpacked from an
-//! archive (in another repository, perhaps), and where git will not read what another user owns,
-//! there is no commit to be named.
+//! There is no commit if git is missing, if the tree was unpacked from an archive (perhaps inside
+//! another repository), or if git refuses to read a tree that another user owns.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The paths that the program is built from. A change elsewhere does not count as `+changes`.
+/// The paths that the program is built from. Changes elsewhere do not add `+changes`.
 pub(crate) const SOURCES: &[&str] = &["Cargo.lock", "Cargo.toml", "host", "wit"];
 
-/// The commit that a tree is at.
+/// The commit of a source tree.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Commit {
-    /// Its short id and date, as in `20876f1 2026-11-22`, or `20876f1+changes 2026-11-22`.
+pub(crate) struct SourceCommit {
+    /// The short id and the date, such as `20876f1 2026-11-22` or `20876f1+changes 2026-11-22`.
     pub(crate) name: String,
-    /// The files that change when the tree is at another one.
+    /// The files that change when the tree moves to another commit.
     pub(crate) moves_with: Vec<PathBuf>,
 }
 
-/// The commit of the repository that has this folder as its root.
-pub(crate) fn of(root: &Path) -> Option<Commit> {
+/// Returns the commit of the repository whose root is this folder.
+pub(crate) fn of(root: &Path) -> Option<SourceCommit> {
     let top = git(root, &["rev-parse", "--show-toplevel"])?;
     if Path::new(&top).canonicalize().ok()? != root.canonicalize().ok()? {
         return None;
@@ -32,17 +31,17 @@ pub(crate) fn of(root: &Path) -> Option<Commit> {
     let changes = if git(root, &status)?.is_empty() { "" } else { "+changes" };
     let moves_with = ["HEAD", "logs/HEAD"].into_iter().filter_map(|file| {
         let path = root.join(git(root, &["rev-parse", "--git-path", file])?);
-        // Cargo would build again and again for one that is not there.
+        // Cargo rebuilds every time if a watched file is missing.
         path.exists().then_some(path)
     });
-    Some(Commit { name: format!("{id}{changes} {date}"), moves_with: moves_with.collect() })
+    Some(SourceCommit { name: format!("{id}{changes} {date}"), moves_with: moves_with.collect() })
 }
 
 /// Runs git in a tree and returns its output; `None` if git is missing or fails.
 fn git(root: &Path, arguments: &[&str]) -> Option<String> {
     let mut git = Command::new("git");
     git.args(arguments).current_dir(root).env("GIT_OPTIONAL_LOCKS", "0");
-    // A hook that builds is told of the repository that it is one of.
+    // In a git hook, these variables name the hook's repository.
     for variable in ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX"] {
         git.env_remove(variable);
     }
@@ -56,7 +55,7 @@ mod tests {
 
     use super::*;
 
-    /// As git itself does it: none of the operator's settings count.
+    /// Runs git without the operator's settings.
     fn run(root: &Path, arguments: &[&str]) -> bool {
         let identity = ["-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false"];
         let mut git = Command::new("git");
@@ -64,7 +63,7 @@ mod tests {
         git.output().is_ok_and(|output| output.status.success())
     }
 
-    /// Makes a repository with one commit. Needs git, as a checkout of this project does.
+    /// Creates a repository with one commit. Needs git, as a checkout of this project does.
     fn repository() -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("host")).unwrap();
@@ -73,21 +72,21 @@ mod tests {
         let made = run(folder.path(), &["init", "--quiet"])
             && run(folder.path(), &["add", "."])
             && run(folder.path(), &["commit", "--quiet", "--message", "one"]);
-        assert!(made, "git makes a repository");
+        assert!(made, "git creates a repository");
         folder
     }
 
     #[test]
-    fn a_tree_that_is_no_repository_has_no_commit() {
+    fn a_tree_that_is_not_a_repository_has_no_commit() {
         let folder = tempfile::tempdir().unwrap();
         assert_eq!(of(folder.path()), None);
-        // Unpacked within a repository, it is none of that.
+        // A folder inside a repository is not its root.
         let around = repository();
         assert_eq!(of(&around.path().join("host")), None);
     }
 
     #[test]
-    fn a_commit_has_its_id_its_date_and_a_mark_where_sources_are_other_ones() {
+    fn a_commit_has_an_id_a_date_and_a_mark_if_sources_changed() {
         let folder = repository();
         let root = folder.path();
         let clean = of(root).unwrap();
@@ -97,7 +96,7 @@ mod tests {
         assert_eq!(digits, [4, 2, 2], "{date}");
         assert!(!clean.moves_with.is_empty());
 
-        // Neither of them is what the program is built of.
+        // The program is not built from these files.
         fs::write(root.join("README.md"), "changed").unwrap();
         fs::write(root.join("host/new.rs"), "").unwrap();
         assert_eq!(of(root).unwrap(), clean);
@@ -106,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_commit_changes_a_file_that_is_watched() {
+    fn a_new_commit_changes_a_watched_file() {
         let folder = repository();
         let first = of(folder.path()).unwrap();
         let read =

@@ -1,24 +1,24 @@
-//! `skep completions`: what a shell needs to complete our commands.
+//! `skep completions`: completion scripts for shells.
 
-use clap::{Args, CommandFactory};
+use clap::{Args, Command};
 use clap_complete::Shell;
 
-use crate::{Cli, terminal};
+use crate::terminal;
 
-/// Writes a shell's completion script to standard output.
+/// Write a shell's completion script to standard output
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
   skep completions bash > ~/.local/share/bash-completion/completions/skep
   skep completions zsh > ~/.zfunc/_skep")]
 pub(crate) struct CompletionsArgs {
-    /// Which shell
+    /// The shell
     shell: Shell,
 }
 
-/// Runs the command and returns the exit code.
-pub(crate) fn completions(arguments: &CompletionsArgs) -> u8 {
+/// Runs the subcommand and returns the exit code. `cli` is the command to complete.
+pub(crate) fn completions(arguments: &CompletionsArgs, cli: &mut Command) -> u8 {
     let mut script = Vec::new();
-    clap_complete::generate(arguments.shell, &mut Cli::command(), "skep", &mut script);
+    clap_complete::generate(arguments.shell, cli, "skep", &mut script);
     terminal::conclude(terminal::print(&script), 0)
 }

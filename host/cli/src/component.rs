@@ -1,4 +1,4 @@
-//! `skep component`: what workers can be made of.
+//! `skep component`: the stored components of a runtime.
 
 use std::path::{Path, PathBuf};
 
@@ -8,13 +8,14 @@ use skep_protocol::{Artifacts, Compiled, ComponentDigest, ComponentView, Role, S
 
 use crate::connect::{ConnectArgs, talk};
 use crate::failure::Failed;
+use crate::output::OutputFormat;
 use crate::report::ItemsReport;
-use crate::source::{NoWriter, Source, Upload};
+use crate::source::{NamedSource, NoWriter, SourceUpload};
 use crate::table::Table;
-use crate::terminal::{Lost, Spinner};
-use crate::{OutputFormat, json, terminal};
+use crate::terminal::{LostOutput, Spinner};
+use crate::{json, terminal};
 
-/// Stores, lists and removes components.
+/// Store, list and remove components
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
@@ -23,50 +24,52 @@ Examples:
   skep component rm sha256:2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae")]
 pub(crate) struct ComponentArgs {
     #[command(subcommand)]
-    verb: Verb,
+    command: ComponentCommand,
 }
 
 #[derive(Subcommand)]
-enum Verb {
-    /// Stores a component; one that is there already stays as it is
+enum ComponentCommand {
+    /// Store a component; one that is already stored is left as it is
     Push {
-        /// The component, or a WASI preview1 module: a file, or - for standard input
+        /// Component or WASI preview1 module: a file, or - for standard input
         file: PathBuf,
         #[command(flatten)]
         connect: ConnectArgs,
     },
-    /// Lists components
+    /// List components
     List {
         #[command(flatten)]
         connect: ConnectArgs,
     },
-    /// Shows one
+    /// Show a component
     Show {
-        /// Its digest
+        /// Digest of the component
         digest: ComponentDigest,
         #[command(flatten)]
         connect: ConnectArgs,
     },
-    /// Removes one that no worker uses
+    /// Remove a component that no worker uses
     Rm {
-        /// Its digest
+        /// Digest of the component
         digest: ComponentDigest,
         #[command(flatten)]
         connect: ConnectArgs,
     },
 }
 
-/// Runs the command and returns the exit code.
+/// Runs the subcommand and returns the exit code.
 pub(crate) fn component(arguments: ComponentArgs) -> u8 {
-    match arguments.verb {
-        Verb::Push { file, connect } => talk(connect.output, push_and_show(&file, &connect)),
-        Verb::List { connect } => talk(connect.output, list(&connect)),
-        Verb::Show { digest, connect } => talk(connect.output, async {
+    match arguments.command {
+        ComponentCommand::Push { file, connect } => {
+            talk(connect.output, push_and_show(&file, &connect))
+        }
+        ComponentCommand::List { connect } => talk(connect.output, list(&connect)),
+        ComponentCommand::Show { digest, connect } => talk(connect.output, async {
             let view = connect.connect()?.runtime().await?.component(digest).await?;
             show(&view, connect.output)?;
             Ok(0)
         }),
-        Verb::Rm { digest, connect } => talk(connect.output, async {
+        ComponentCommand::Rm { digest, connect } => talk(connect.output, async {
             connect.connect()?.runtime().await?.remove_component(digest).await?;
             if connect.output == OutputFormat::Json {
                 terminal::print(b"{}\n")?;
@@ -83,11 +86,11 @@ async fn push_and_show(file: &Path, connect: &ConnectArgs) -> Result<u8, Failed>
     Ok(0)
 }
 
-/// Stores the component in a file.
+/// Stores the component that a file contains.
 pub(crate) async fn push(runtime: &Client, path: &Path) -> Result<Stored<ComponentView>, Failed> {
-    let source = Source::from(path.to_owned());
+    let source = NamedSource::from(path.to_owned());
     let _spinner = Spinner::after_a_while(format!("storing {}", source.name()));
-    let (upload, bytes) = Upload::open(source, NoWriter::Refuse)?;
+    let (upload, bytes) = SourceUpload::open(source, NoWriter::Refuse)?;
     upload.settle(runtime.put_component(bytes, Role::Admin).await)
 }
 
@@ -115,14 +118,14 @@ async fn list(connect: &ConnectArgs) -> Result<u8, Failed> {
     Ok(0)
 }
 
-fn show(view: &ComponentView, output: OutputFormat) -> Result<(), Lost> {
+fn show(view: &ComponentView, output: OutputFormat) -> Result<(), LostOutput> {
     match output {
         OutputFormat::Json => terminal::print(&json::line(view)),
         OutputFormat::Text => {
             terminal::print(format!("{}\n", view.digest).as_bytes())?;
             let compiled = match view.compiled {
                 Compiled::Ready => "compiled",
-                Compiled::Pending => "still being compiled",
+                Compiled::Pending => "still compiling",
                 Compiled::None => "not compiled",
             };
             terminal::say("kind", &format!("{}, {} bytes, {compiled}", view.kind, view.bytes));

@@ -1,4 +1,4 @@
-//! Finding the host that a command is for.
+//! The connection of a command to its host.
 
 use std::path::PathBuf;
 
@@ -6,48 +6,49 @@ use clap::Args;
 use skep_client::{Client, Endpoint, Host, Prefix, Token};
 use skep_protocol::{ListWorkers, RuntimeId, Source, WorkerId, WorkerView, Workers};
 
+use crate::ambient;
 use crate::failure::Failed;
+use crate::output::OutputFormat;
 use crate::running::RunningHost;
-use crate::settings::{PlaceArgs, Settings};
-use crate::{OutputFormat, ambient};
+use crate::settings::{LocationArgs, Settings};
 
-/// Which host and runtime a command is for. Without any of it: the host that runs on this user's
-/// store, and the runtime in it.
+/// The flags that select a host and a runtime. Without them it is the host on this user's store,
+/// and its own runtime.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct ConnectArgs {
-    /// The host's URL [env: SKEP_HOST] [default: the one that runs on the store]
+    /// URL of the host [env: SKEP_HOST] [default: the host that runs on the store]
     #[arg(long, value_name = "URL")]
     host: Option<String>,
 
-    /// A file with the token for it [env: SKEP_TOKEN holds a token itself]
+    /// File with the access token [env: SKEP_TOKEN, which holds the token itself]
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
 
-    /// The certificate of the authority that signed the host's certificate, in PEM
+    /// Certificate of the authority that signed the host's certificate, in PEM
     #[arg(long, value_name = "FILE")]
     ca_file: Option<PathBuf>,
 
-    /// The runtime [default: the one that is part of the host]
+    /// Runtime [default: the host's own]
     #[arg(long, value_name = "RUNTIME_ID")]
     runtime: Option<RuntimeId>,
 
     #[command(flatten)]
-    place: PlaceArgs,
+    location: LocationArgs,
 
-    /// How the result is shown
+    /// Format of the result
     #[arg(long, value_enum, default_value = "text", value_name = "FORMAT")]
     pub(crate) output: OutputFormat,
 }
 
-/// A host that was found.
-pub(crate) struct Connection {
+/// A host that was found, and the runtime that was named.
+pub(crate) struct HostConnection {
     endpoint: Endpoint,
     runtime: Option<RuntimeId>,
 }
 
 impl ConnectArgs {
-    /// Finds it. Nothing is sent yet.
-    pub(crate) fn connect(&self) -> Result<Connection, Failed> {
+    /// Finds the host. Sends nothing yet.
+    pub(crate) fn connect(&self) -> Result<HostConnection, Failed> {
         let named = self.host.clone().or_else(|| std::env::var("SKEP_HOST").ok());
         let variable = std::env::var("SKEP_TOKEN").ok().filter(|token| !token.is_empty());
         let given = match (&self.token_file, variable) {
@@ -65,18 +66,18 @@ impl ConnectArgs {
         let url = url.parse().map_err(|error| Failed::here(format!("{url}: {error}")))?;
         let (ca, insecure) = (self.ca_file.clone(), false);
         let endpoint = Endpoint { url, token, ca, insecure, prefix: Prefix::V1 };
-        Ok(Connection { endpoint, runtime: self.runtime.clone() })
+        Ok(HostConnection { endpoint, runtime: self.runtime.clone() })
     }
 
-    /// Whether a runtime is the one that was named, or none was.
+    /// Returns true if `--runtime` names this runtime, or was not given.
     pub(crate) fn names(&self, runtime: &RuntimeId) -> bool {
         self.runtime.as_ref().is_none_or(|named| named == runtime)
     }
 
-    /// The flags that it was made of, to be typed again.
-    pub(crate) fn typed(&self) -> Vec<(&'static str, String)> {
+    /// Returns the flags as they were given, for another command.
+    pub(crate) fn given(&self) -> Vec<(&'static str, String)> {
         let path = |path: &PathBuf| path.display().to_string();
-        let PlaceArgs { store, workspace, settings } = &self.place;
+        let LocationArgs { store, workspace, settings } = &self.location;
         let flags = [
             ("--host", self.host.clone()),
             ("--token-file", self.token_file.as_ref().map(path)),
@@ -90,9 +91,9 @@ impl ConnectArgs {
     }
 
     fn running(&self) -> Result<RunningHost, Failed> {
-        let settings = Settings::gather(&self.place, None)?;
+        let settings = Settings::gather(&self.location, None)?;
         let none = || {
-            Failed::here("no host runs here")
+            Failed::here("no host is running on this store")
                 .hint("start one with `skep up`, or name one with --host URL --token-file FILE")
         };
         let dir = match ambient::open_dir(&settings.store) {
@@ -103,13 +104,13 @@ impl ConnectArgs {
     }
 }
 
-impl Connection {
-    /// The registry's side of it.
+impl HostConnection {
+    /// Returns a client of the host's registry.
     pub(crate) fn host(&self) -> Result<Host, Failed> {
         Host::new(self.endpoint.clone()).map_err(|error| Failed::here(error.to_string()))
     }
 
-    /// A runtime: the named one, or the one that is part of the host.
+    /// Returns a client of the named runtime, or of the host's own.
     pub(crate) async fn runtime(&self) -> Result<Client, Failed> {
         let runtime = match &self.runtime {
             Some(runtime) => runtime.clone(),
@@ -118,7 +119,7 @@ impl Connection {
                 let own = runtimes.into_iter().find(|one| one.source == Source::Embedded);
                 own.map(|one| one.runtime_id).ok_or_else(|| {
                     Failed::here("this host has no runtime of its own")
-                        .hint("say which one with --runtime; `skep runtimes` lists them")
+                        .hint("name one with --runtime; `skep runtimes` lists them")
                 })?
             }
         };
@@ -130,8 +131,7 @@ impl Connection {
         Client::new(endpoint).map_err(|error| Failed::here(error.to_string()))
     }
 
-    /// A worker by what a person types: its id, `runtime/worker`, or what people call it, if only
-    /// one is called so.
+    /// Finds a worker by its id, by `RUNTIME/ID`, or by a name that only one worker has.
     pub(crate) async fn worker(&self, name: &str) -> Result<(Client, WorkerId), Failed> {
         if let Some((runtime, worker)) = name.split_once('/')
             && let (Ok(runtime), Ok(worker)) = (runtime.parse::<RuntimeId>(), worker.parse())
@@ -142,34 +142,37 @@ impl Connection {
         if let Ok(worker) = name.parse() {
             return Ok((client, worker));
         }
-        let mut called = Vec::new();
+        let mut named = Vec::new();
         let mut cursor = None;
         loop {
             let query = ListWorkers { limit: 1_000, cursor, label: None };
             let page = client.list(query).await?;
-            let is_called = |worker: &WorkerView| {
-                worker.spec.display_ref.as_ref().is_some_and(|called| called.as_str() == name)
+            let has_name = |worker: &WorkerView| {
+                worker.spec.display_ref.as_ref().is_some_and(|it| it.as_str() == name)
             };
-            called.extend(page.items.into_iter().filter(is_called).map(|worker| worker.worker_id));
+            named.extend(page.items.into_iter().filter(has_name).map(|worker| worker.worker_id));
             cursor = page.next_cursor;
             if cursor.is_none() {
                 break;
             }
         }
-        match called[..] {
+        match named[..] {
             [worker] => Ok((client, worker)),
-            [] => Err(Failed::here(format!("no worker has the id or the name `{name}`"))
-                .hint("`skep worker list` shows those that there are")),
+            [] => Err(Failed::here(format!("no worker has the id or name `{name}`"))
+                .hint("`skep worker list` lists the workers")),
             _ => {
-                let ids: Vec<_> = called.iter().map(ToString::to_string).collect();
-                Err(Failed::here(format!("several are called `{name}`: {}", ids.join(", ")))
-                    .hint("say which by its id"))
+                let ids: Vec<_> = named.iter().map(ToString::to_string).collect();
+                Err(Failed::here(format!(
+                    "several workers have the name `{name}`: {}",
+                    ids.join(", ")
+                ))
+                .hint("use the id instead"))
             }
         }
     }
 }
 
-/// Runs what talks to a host.
+/// Runs a command that talks to a host, and returns the exit code.
 pub(crate) fn talk(output: OutputFormat, talk: impl Future<Output = Result<u8, Failed>>) -> u8 {
     let threads = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let talked = match threads {

@@ -1,8 +1,8 @@
-//! A file of this machine that a host's bytes are written to.
+//! Downloads from a host to a local file.
 //!
-//! The bytes go to a draft with a random name of its own, which takes the file's name when it is
-//! whole. So a file is there as a whole or not at all, nothing that lies in the way is written
-//! through or lost, and a failure leaves nothing behind.
+//! The bytes go to a draft with a random name, which is renamed when it is complete. So the file
+//! appears complete or not at all, no link is followed, no other file is overwritten, and a failure
+//! leaves nothing behind.
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Write};
@@ -23,7 +23,7 @@ const USE_STANDARD_OUTPUT: &str = "leave FILE out to write to standard output";
 /// Writes a stream to the file at `path`, or to standard output.
 pub(crate) async fn download(bytes: ByteStream, path: Option<&Path>) -> Result<(), Failed> {
     match path {
-        Some(path) => Target::find(path)?.write(bytes).await,
+        Some(path) => DownloadTarget::find(path)?.write(bytes).await,
         None => print(bytes).await,
     }
 }
@@ -35,21 +35,21 @@ async fn print(mut bytes: ByteStream) -> Result<(), Failed> {
     Ok(())
 }
 
-/// A name in a directory, which is a regular file's or free.
-struct Target<'a> {
+/// A name in a directory that is free or belongs to a regular file.
+struct DownloadTarget<'a> {
     path: &'a Path,
     dir: Dir,
     name: OsString,
-    /// Of the file that is there.
+    /// The permissions of the file that will be replaced.
     permissions: Option<Permissions>,
 }
 
-impl<'a> Target<'a> {
-    /// Looks at what has the name, following no link.
+impl<'a> DownloadTarget<'a> {
+    /// Checks the name without following a link.
     fn find(path: &'a Path) -> Result<Self, Failed> {
         let name = match path.file_name() {
             Some(name) if !ends_in_slash(path.as_os_str()) => name.to_owned(),
-            _ => return Err(Failed::here(format!("{} does not name a file", path.display()))),
+            _ => return Err(Failed::here(format!("{} is not the name of a file", path.display()))),
         };
         let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
         let dir = ambient::open_dir(parent.unwrap_or(Path::new(".")))
@@ -57,7 +57,8 @@ impl<'a> Target<'a> {
         let permissions = match dir.symlink_metadata(&name) {
             Ok(there) if there.is_file() => Some(there.permissions()),
             Ok(there) => {
-                let what = if there.is_symlink() { "a symbolic link" } else { "no regular file" };
+                let what =
+                    if there.is_symlink() { "a symbolic link" } else { "not a regular file" };
                 return Err(
                     Failed::here(format!("{} is {what}", path.display())).hint(USE_STANDARD_OUTPUT)
                 );
@@ -130,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn links_fifos_and_directories_are_refused_and_stay() {
+    fn links_fifos_and_directories_are_refused_and_kept() {
         let dir = tempfile::tempdir().unwrap();
         let at = |name: &str| dir.path().join(name);
         std::fs::write(at("victim"), "precious").unwrap();
@@ -149,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn files_with_likely_draft_names_stay() {
+    fn files_with_likely_draft_names_are_kept() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("victim"), "precious").unwrap();
         std::os::unix::fs::symlink("victim", dir.path().join("y.part")).unwrap();
@@ -161,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_that_fails_leaves_nothing_and_replaces_nothing() {
+    fn a_failed_stream_leaves_no_draft_and_keeps_the_old_file() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("file");
         let broken = || vec![Ok(Bytes::from("half")), Err(Error::Internal)];

@@ -1,4 +1,4 @@
-//! Exit codes. Below 124 and between them, a code is the guest's own.
+//! Exit codes. Any other code is the guest's own.
 
 /// The deadline passed.
 pub(crate) const DEADLINE: u8 = 124;

@@ -1,25 +1,26 @@
-//! Why a command did not do what it was asked for, as text or as JSON, with what to do next.
+//! The failure of a command, as text or JSON, with a hint at the next step.
 
 use std::fmt;
 
 use skep_protocol::Error;
 use skep_registry::RegistryError;
 
+use crate::output::OutputFormat;
 use crate::report::{ErrorReport, FailureReport};
-use crate::terminal::Lost;
-use crate::{OutputFormat, exit, json, terminal};
+use crate::terminal::LostOutput;
+use crate::{exit, json, terminal};
 
 /// The failure of a command.
 #[derive(Debug)]
 pub(crate) enum Failed {
-    /// An error to be shown.
+    /// An error to print.
     Error { code: &'static str, message: String, hint: Option<&'static str>, exit: u8 },
-    /// The reader of standard output closed its end: it has what it wanted, and there is no error.
+    /// The reader of standard output closed its end, as `head` does. This is no error.
     ReaderGone,
 }
 
 impl Failed {
-    /// Something on this machine is not as it has to be.
+    /// Reports a problem with this machine, its settings or the command line.
     pub(crate) fn here(message: impl Into<String>) -> Self {
         Self::Error {
             code: "invalid_request",
@@ -29,7 +30,7 @@ impl Failed {
         }
     }
 
-    /// Skep could not do its own part.
+    /// Reports a fault of Skep itself.
     pub(crate) fn internal(message: impl Into<String>) -> Self {
         Self::Error {
             code: "internal",
@@ -39,7 +40,7 @@ impl Failed {
         }
     }
 
-    /// A component that does not run here.
+    /// Reports a component that would not run.
     pub(crate) fn refused(message: impl Into<String>) -> Self {
         Self::Error {
             code: "component_refused",
@@ -49,7 +50,7 @@ impl Failed {
         }
     }
 
-    /// The same, with what to do about it.
+    /// Adds the next step.
     pub(crate) fn hint(mut self, advice: &'static str) -> Self {
         if let Self::Error { hint, .. } = &mut self {
             *hint = Some(advice);
@@ -57,7 +58,7 @@ impl Failed {
         self
     }
 
-    /// Shows it and returns the exit code.
+    /// Prints the failure and returns the exit code.
     pub(crate) fn show(self, output: OutputFormat) -> u8 {
         let Self::Error { code, message, hint, exit } = self else { return 0 };
         if output == OutputFormat::Json {
@@ -79,13 +80,13 @@ impl fmt::Display for Failed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Error { message, .. } => f.write_str(message),
-            Self::ReaderGone => f.write_str("the reader of standard output closed it"),
+            Self::ReaderGone => f.write_str("the reader closed standard output"),
         }
     }
 }
 
-impl From<Lost> for Failed {
-    fn from(lost: Lost) -> Self {
+impl From<LostOutput> for Failed {
+    fn from(lost: LostOutput) -> Self {
         match lost.is_closed_pipe() {
             true => Self::ReaderGone,
             false => Self::Error {
@@ -102,13 +103,13 @@ impl From<Error> for Failed {
     fn from(error: Error) -> Self {
         let hint = match &error {
             Error::Unauthenticated => Some("give a token with --token-file or SKEP_TOKEN"),
-            Error::UnknownWorker(_) => Some("`skep worker list` shows those that there are"),
-            Error::UnknownComponent(_) => Some("`skep component push FILE` stores one"),
-            Error::UnknownRuntime(_) => Some("`skep runtimes` shows those that there are"),
+            Error::UnknownWorker(_) => Some("`skep worker list` lists the workers"),
+            Error::UnknownComponent(_) => Some("`skep component push FILE` stores a component"),
+            Error::UnknownRuntime(_) => Some("`skep runtimes` lists the runtimes"),
             Error::RuntimeUnavailable => {
                 Some("start a host with `skep up`, or name one with --host")
             }
-            Error::WorkerStopped => Some("`skep worker start WORKER` lets it run again"),
+            Error::WorkerStopped => Some("`skep worker start WORKER` starts it again"),
             _ => None,
         };
         let exit = match error {

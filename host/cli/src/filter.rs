@@ -1,50 +1,51 @@
 //! A filter for guest output that goes to a terminal.
 //!
-//! It wraps any writer. The caller checks that the writer is a terminal.
+//! It wraps any writer; the caller checks that the writer is a terminal.
 
 use std::io::{self, Write};
 
 use skep_protocol::text::is_unsafe;
 
-/// Lets through what a program may do to a terminal that it shares: text, line breaks, tabs and
-/// colours. All other control sequences, which could retitle the window, write the clipboard or
-/// repaint what Skep said, are shown instead of obeyed; so are characters that reorder text, which
-/// could make a line read as another, and bytes that are no UTF-8, which some terminals obey.
+/// A writer that passes text, line breaks, tabs and colours, and escapes all else.
 ///
-/// A sequence may come in pieces. One that is not complete when this is dropped is shown.
+/// Other control sequences could retitle the window, write the clipboard or overwrite Skep's own
+/// messages. Characters that reorder text could make a line read as another one. Some terminals
+/// obey bytes that are not UTF-8.
+///
+/// A sequence may arrive in pieces. One that is incomplete when the filter is dropped is escaped.
 pub(crate) struct Filter<W: Write> {
     to: W,
-    state: State,
+    state: FilterState,
 }
 
-enum State {
+enum FilterState {
     Text,
-    /// Between ESC and the end of what may be a colour: the bytes so far.
+    /// Inside a sequence that may be a colour. Holds its bytes so far.
     Escape(Vec<u8>),
-    /// Within a character of more than one byte.
-    Character(Piece),
+    /// Inside a character of more than one byte.
+    Character(PartialCharacter),
 }
 
-/// A colour sequence longer than this is none.
+/// Maximum length of a colour sequence.
 const LONGEST_COLOUR: usize = 32;
 
 impl<W: Write> Filter<W> {
     pub(crate) fn new(to: W) -> Self {
-        Self { to, state: State::Text }
+        Self { to, state: FilterState::Text }
     }
 
     fn step(&mut self, byte: u8, out: &mut Vec<u8>) {
-        match std::mem::replace(&mut self.state, State::Text) {
-            State::Text => match byte {
-                0x1b => self.state = State::Escape(vec![byte]),
+        match std::mem::replace(&mut self.state, FilterState::Text) {
+            FilterState::Text => match byte {
+                0x1b => self.state = FilterState::Escape(vec![byte]),
                 b'\n' | b'\r' | b'\t' | 0x20..=0x7e => out.push(byte),
-                0x80.. => self.character(Piece::default(), byte, out),
-                _ => show(&[byte], out),
+                0x80.. => self.character(PartialCharacter::default(), byte, out),
+                _ => escape(&[byte], out),
             },
-            State::Escape(mut sequence) => match (sequence.len(), byte) {
+            FilterState::Escape(mut sequence) => match (sequence.len(), byte) {
                 (1, b'[') | (2..LONGEST_COLOUR, b'0'..=b'9' | b';' | b':') => {
                     sequence.push(byte);
-                    self.state = State::Escape(sequence);
+                    self.state = FilterState::Escape(sequence);
                 }
                 (2.., b'm') => {
                     out.extend_from_slice(&sequence);
@@ -55,38 +56,38 @@ impl<W: Write> Filter<W> {
                     self.step(byte, out);
                 }
             },
-            State::Character(begun) => self.character(begun, byte, out),
+            FilterState::Character(begun) => self.character(begun, byte, out),
         }
     }
 
-    /// Takes a byte that continues a character, or begins one.
-    fn character(&mut self, begun: Piece, byte: u8, out: &mut Vec<u8>) {
+    /// Handles a byte that begins or continues a character of more than one byte.
+    fn character(&mut self, begun: PartialCharacter, byte: u8, out: &mut Vec<u8>) {
         let piece = begun.and(byte);
         match str::from_utf8(piece.bytes()) {
             Ok(text) => write_character(text, out),
-            Err(error) if error.error_len().is_none() => self.state = State::Character(piece),
-            Err(_) if begun.bytes().is_empty() => show(&[byte], out),
+            Err(error) if error.error_len().is_none() => self.state = FilterState::Character(piece),
+            Err(_) if begun.bytes().is_empty() => escape(&[byte], out),
             Err(_) => {
-                show(begun.bytes(), out);
+                escape(begun.bytes(), out);
                 self.step(byte, out);
             }
         }
     }
 }
 
-/// The bytes of a character that have come so far.
+/// The first bytes of a character.
 #[derive(Clone, Copy, Default)]
-struct Piece {
+struct PartialCharacter {
     bytes: [u8; 4],
     length: usize,
 }
 
-impl Piece {
+impl PartialCharacter {
     fn bytes(&self) -> &[u8] {
         &self.bytes[..self.length]
     }
 
-    /// The same with one more. Four are a character or none, so there is room.
+    /// Appends a byte. Four bytes are always a character or an error, so there is room.
     fn and(mut self, byte: u8) -> Self {
         self.bytes[self.length] = byte;
         self.length += 1;
@@ -103,13 +104,13 @@ fn write_character(text: &str, out: &mut Vec<u8>) {
     }
 }
 
-/// Shows what began like a colour and is none.
+/// Escapes a sequence that began like a colour but is none.
 fn break_off(sequence: &[u8], out: &mut Vec<u8>) {
-    show(&sequence[..1], out);
+    escape(&sequence[..1], out);
     out.extend_from_slice(&sequence[1..]);
 }
 
-fn show(bytes: &[u8], out: &mut Vec<u8>) {
+fn escape(bytes: &[u8], out: &mut Vec<u8>) {
     for byte in bytes {
         out.extend_from_slice(format!("\\x{byte:02x}").as_bytes());
     }
@@ -134,11 +135,11 @@ impl<W: Write> Drop for Filter<W> {
     fn drop(&mut self) {
         let mut out = Vec::new();
         match &self.state {
-            State::Text => return,
-            State::Escape(sequence) => break_off(sequence, &mut out),
-            State::Character(begun) => show(begun.bytes(), &mut out),
+            FilterState::Text => return,
+            FilterState::Escape(sequence) => break_off(sequence, &mut out),
+            FilterState::Character(begun) => escape(begun.bytes(), &mut out),
         }
-        // An error here means that the terminal is gone; there is no other place to report it.
+        // An error means that the terminal is gone, so there is no place to report it.
         let _ = self.to.write_all(&out).and_then(|()| self.to.flush());
     }
 }
@@ -154,7 +155,7 @@ mod tests {
             filter.write_all(chunk).unwrap();
         }
         drop(filter);
-        String::from_utf8(out).expect("what is shown is text")
+        String::from_utf8(out).expect("the filter writes UTF-8")
     }
 
     #[test]
@@ -166,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn other_sequences_are_shown_and_not_obeyed() {
+    fn other_control_sequences_are_escaped() {
         for hostile in [
             &b"\x1b]0;title\x07"[..],
             b"\x1b[2J",
@@ -177,13 +178,13 @@ mod tests {
             b"\x9b2J",
             b"\x1b[11111111111111111111111111111111111111111111m",
         ] {
-            let shown = filtered(&[hostile]);
-            assert!(!shown.chars().any(char::is_control), "{shown:?}");
+            let escaped = filtered(&[hostile]);
+            assert!(!escaped.chars().any(char::is_control), "{escaped:?}");
         }
     }
 
     #[test]
-    fn characters_that_reorder_text_are_shown_wherever_they_are_cut() {
+    fn characters_that_reorder_text_are_escaped_even_in_pieces() {
         let reordering = (0..=char::MAX as u32).filter_map(char::from_u32);
         let reordering: Vec<_> = reordering.filter(|c| is_unsafe(*c) && !c.is_control()).collect();
         assert!(reordering.contains(&'\u{202e}') && reordering.contains(&'\u{61c}'));
@@ -198,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_are_no_text_are_shown() {
+    fn bytes_that_are_not_utf_8_are_escaped() {
         for (bytes, expected) in [
             (&b"\xff\xc0\x80"[..], "\\xff\\xc0\\x80"),
             (b"\xe2\x80x", "\\xe2\\x80x"),
@@ -211,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_complete_at_the_end_is_shown() {
+    fn an_incomplete_sequence_at_the_end_is_escaped() {
         assert_eq!(filtered(&[b"a\x1b"]), "a\\x1b");
         assert_eq!(filtered(&[b"a\x1b[3"]), "a\\x1b[3");
         assert_eq!(filtered(&["\u{202e}".as_bytes().split_last().unwrap().1]), "\\xe2\\x80");

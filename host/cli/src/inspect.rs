@@ -1,5 +1,5 @@
-//! `skep inspect`: what a component is, wants and is held to. All of it is validated, as a run would
-//! have it; nothing is compiled or run.
+//! `skep inspect`: a component's kind, imports, exports and limits. The component is validated as
+//! for a run, but not compiled or run.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -14,11 +14,12 @@ use skep_sandbox::{
 };
 
 use crate::failure::Failed;
+use crate::output::OutputFormat;
 use crate::report::{ImportReport, InspectReport, LimitReport};
-use crate::source::{NoWriter, Source};
-use crate::{OutputFormat, exit, json, run, terminal};
+use crate::source::{NamedSource, NoWriter};
+use crate::{child, exit, json, terminal};
 
-/// Shows what a component is, what it imports and exports, and the limits that will apply.
+/// Show a component's kind, imports and exports, and the limits that apply to it
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
@@ -27,19 +28,19 @@ Examples:
 
 Exit codes: 0 it can run   125 Skep failed or bad usage   126 it would be refused")]
 pub(crate) struct InspectArgs {
-    /// How the result is shown
+    /// Format of the result
     #[arg(long, value_enum, default_value = "text", value_name = "FORMAT")]
     output: OutputFormat,
 
-    /// The component, or a WASI preview1 module: a file, or - for standard input
+    /// Component or WASI preview1 module: a file, or - for standard input
     #[arg(value_name = "FILE|-")]
     file: PathBuf,
 }
 
-/// Runs the command and returns the exit code.
+/// Runs the subcommand and returns the exit code.
 pub(crate) fn inspect(arguments: &InspectArgs) -> u8 {
     let limits = Limits::default();
-    let source = Source::from(arguments.file.clone());
+    let source = NamedSource::from(arguments.file.clone());
     let wasm = match source.read(NoWriter::Refuse, limits.component_bytes) {
         Ok(wasm) => wasm,
         Err(failed) => return failed.show(arguments.output),
@@ -63,13 +64,14 @@ pub(crate) fn inspect(arguments: &InspectArgs) -> u8 {
     terminal::conclude(terminal::print(&shown), code)
 }
 
-/// Why it would be refused, if it would be; an error where that cannot be found out.
+/// Returns the reason that a run would refuse the component, if it would. Fails if the compiling
+/// child cannot tell.
 fn refusal(wasm: &[u8], shape: &Shape, limits: &Limits) -> Result<Option<String>, String> {
     if let Err(refusal) = shape.check(limits) {
         return Ok(Some(refusal.to_string()));
     }
-    // Validation in depth runs in the compiling child: it is costly, and its input is untrusted.
-    let examined = run::compiler().compile(CompileJob {
+    // Full validation is costly and its input is untrusted, so it runs in the compiling child.
+    let examined = child::compiler().compile(CompileJob {
         wasm,
         abi: shape.abi,
         profile: Profile::Default,
@@ -79,7 +81,7 @@ fn refusal(wasm: &[u8], shape: &Shape, limits: &Limits) -> Result<Option<String>
     match examined {
         Ok(()) => Ok(None),
         Err(error @ (CompileError::Shortage(_) | CompileError::Io(_))) => {
-            Err(format!("cannot look at the code: {error}"))
+            Err(format!("cannot validate the code: {error}"))
         }
         Err(error) => Ok(Some(error.to_string())),
     }
@@ -128,7 +130,7 @@ fn import(import: &Import) -> ImportReport {
             }
             Grant::None | Grant::Directory => ("offered", Some(offer.version), offer.grant.note()),
         },
-        Err(MissingInterface::Unknown) => ("unknown", None, Some("Skep has no such interface")),
+        Err(MissingInterface::Unknown) => ("unknown", None, Some("unknown to Skep")),
         Err(MissingInterface::Version { have }) => {
             ("other_version", Some(have), Some("not in this version"))
         }
@@ -136,7 +138,7 @@ fn import(import: &Import) -> ImportReport {
     ImportReport { name, status, have, note }
 }
 
-/// What applies to this very component, where a limit depends on it.
+/// Returns the value of a limit for this component. One limit depends on the size of its code.
 fn value(name: LimitName, shape: &Shape, limits: &Limits) -> u64 {
     match name {
         LimitName::compile_memory_bytes => limits.compile_memory_for(shape.code_bytes),
@@ -167,7 +169,7 @@ fn text(shape: &Shape, refusal: Option<&str>, limits: &Limits) -> String {
         let note = match (import.note, import.have) {
             (None, _) => String::new(),
             (Some(note), Some(have)) if import.status == "other_version" => {
-                format!("   {note}: we have {have}")
+                format!("   {note}: Skep offers {have}")
             }
             (Some(note), _) => format!("   {note}"),
         };

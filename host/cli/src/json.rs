@@ -1,5 +1,5 @@
-//! JSON for machines and terminals alike: one object a line, with every character escaped that a
-//! terminal could take for a command. The value it decodes to is unchanged.
+//! JSON that is also safe on a terminal: one object per line, with every character escaped that a
+//! terminal could interpret. The decoded value is unchanged.
 
 use std::io::{self, Write};
 
@@ -7,9 +7,10 @@ use serde::Serialize;
 use serde_json::ser::{CharEscape, Formatter};
 use skep_protocol::text::is_unsafe;
 
-struct Neutral;
+/// A formatter that escapes the characters that a terminal could interpret.
+struct TerminalSafe;
 
-impl Formatter for Neutral {
+impl Formatter for TerminalSafe {
     fn write_string_fragment<W: ?Sized + Write>(
         &mut self,
         writer: &mut W,
@@ -20,7 +21,7 @@ impl Formatter for Neutral {
             let (clean, from) = rest.split_at(at);
             writer.write_all(clean.as_bytes())?;
             let mut chars = from.chars();
-            // All of them lie in the basic plane, so one escape is enough.
+            // All unsafe characters are in the basic plane, so one escape is enough.
             if let Some(c) = chars.next() {
                 write!(writer, "\\u{:04x}", u32::from(c))?;
             }
@@ -38,10 +39,10 @@ impl Formatter for Neutral {
     }
 }
 
-/// One line of JSON.
+/// Serializes a value as one line of JSON.
 pub(crate) fn line(value: &impl Serialize) -> Vec<u8> {
     let mut out = Vec::new();
-    let mut serializer = serde_json::Serializer::with_formatter(&mut out, Neutral);
+    let mut serializer = serde_json::Serializer::with_formatter(&mut out, TerminalSafe);
     value.serialize(&mut serializer).expect("reports have string keys and finite numbers");
     out.push(b'\n');
     out

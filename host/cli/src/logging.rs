@@ -1,10 +1,10 @@
-//! Structured logs on standard error: `SKEP_LOG` sets the level, `SKEP_LOG_FORMAT=json` the form.
+//! Logs on standard error. `SKEP_LOG` sets the level, and `SKEP_LOG_FORMAT=json` the format.
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt;
 
-/// Starts logging. Without `SKEP_LOG` only warnings are shown.
+/// Starts logging. Without `SKEP_LOG`, only warnings and errors are logged.
 pub(crate) fn start() {
     let filter = EnvFilter::builder()
         .with_default_directive(LevelFilter::WARN.into())

@@ -1,11 +1,14 @@
-//! `skep`: the command, and the only place where the parts are put together.
+//! `skep`: the command, and the composition root of all other crates.
 //!
-//! Each subcommand parses its arguments, builds what it needs from the libraries, and turns the
-//! result into text or JSON and an exit code. Access to the machine by name, paths and environment,
-//! is obtained in `ambient` alone.
+//! Each subcommand parses its arguments, builds the parts it needs from the libraries, and turns
+//! the result into text or JSON and an exit code. Only `ambient` opens paths with ambient
+//! authority.
 
 mod ambient;
-// The build script's.
+mod child;
+mod clock;
+mod command_line;
+// Compiled here only for its tests; the build script uses it.
 #[cfg(test)]
 mod commit;
 mod completions;
@@ -18,8 +21,11 @@ mod failure;
 mod filter;
 mod inspect;
 mod json;
+mod key_value;
 mod logging;
+mod output;
 mod quantity;
+mod registrar;
 mod remote;
 mod report;
 mod run;
@@ -36,46 +42,40 @@ mod temporary;
 mod terminal;
 mod token;
 mod version;
-mod words;
 mod worker;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
+use clap::{CommandFactory, Parser, Subcommand};
 
+use command_line::CommandLine;
 use standard::Standard;
-use words::Words;
-
-/// The hidden first argument that makes this program the compiling child.
-const COMPILE: &str = "__compile";
-
-/// The one that makes it a child that runs one guest.
-const RUN: &str = "__run";
 
 #[derive(Parser)]
 #[command(
     name = "skep",
     version = version::text(),
-    about = "Runs code that nobody trusts, in a WebAssembly sandbox.",
+    about = "Run untrusted code in a WebAssembly sandbox",
     after_help = "\
 Examples:
-  skep run hello.wasm one two           run a program; everything after it is its own
-  skep inspect hello.wasm               what a component is, wants and is held to
-  skep up                               host workers that last, with an API for browsers
-  skep worker create counter.wasm       make one on the host that runs here
-  skep worker send WORKER add 1         give it something to do
-  skep doctor                           whether this machine has what it takes
+  skep run hello.wasm one two           run a program once; all words after it are its arguments
+  skep inspect hello.wasm               show a component's imports, exports and limits
+  skep up                               host durable workers, with an API for browsers
+  skep worker create counter.wasm       create a worker on the local host
+  skep worker send WORKER add 1         send it an input and wait for the outcome
+  skep doctor                           check that this machine can host workers
 
-Log with SKEP_LOG=info (or debug, or skep_runtime=trace); SKEP_LOG_FORMAT=json for machines."
+Set SKEP_LOG to info, debug or a filter such as skep_runtime=trace to log more, and
+SKEP_LOG_FORMAT=json to log JSON."
 )]
 struct Cli {
     #[command(subcommand)]
-    command: Command,
+    command: CliCommand,
 }
 
 #[derive(Subcommand)]
-enum Command {
+enum CliCommand {
     Run(Box<run::RunArgs>),
     Inspect(inspect::InspectArgs),
     Up(serve::UpArgs),
@@ -89,50 +89,29 @@ enum Command {
     Completions(completions::CompletionsArgs),
 }
 
-/// How results are shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum OutputFormat {
-    /// For people.
-    #[value(alias = "table")]
-    Text,
-    /// One JSON object on standard output.
-    Json,
-}
-
 fn main() -> ExitCode {
     let line: Vec<OsString> = std::env::args_os().collect();
-    if let Some(code) = child(&line) {
+    if let Some(code) = child::run(&line) {
         return ExitCode::from(u8::try_from(code).unwrap_or(1));
     }
     ambient::keep_own_permissions();
     ambient::survive_file_size_limit();
-    let Words { own, guest } = words::split(&Cli::command(), line);
+    let CommandLine { own, guest } = command_line::split(&Cli::command(), line);
     let code = match Cli::try_parse_from(own) {
         Ok(cli) => {
             logging::start();
-            command(cli.command, guest)
+            run_command(cli.command, guest)
         }
-        Err(error) => usage(&error),
+        Err(error) => show_usage(&error),
     };
-    // A guest's thread may be stuck in a host call for ever, and dropping its runtime would wait
-    // for it.
+    // Exit without dropping anything: a guest's thread may be blocked in a host call forever, and
+    // dropping its runtime would wait for it.
     std::process::exit(terminal::settle(code).into())
 }
 
-/// Runs this process as the child that its first argument makes it.
-fn child(line: &[OsString]) -> Option<i32> {
-    let child: fn(&[String]) -> i32 = match line.get(1)?.to_str()? {
-        COMPILE => skep_sandbox::child_main,
-        RUN => skep_sandbox::run_main,
-        skep_sandbox::PROVE => skep_sandbox::prove,
-        _ => return None,
-    };
-    let arguments = line[2..].iter().map(|word| word.to_string_lossy().into_owned());
-    Some(child(&arguments.collect::<Vec<_>>()))
-}
-
-/// Shows what the parser says: help and the version, which were asked for, or an error.
-fn usage(error: &clap::Error) -> u8 {
+/// Prints the parser's output and returns the exit code: 0 for requested help or the version, and
+/// otherwise that of an error.
+fn show_usage(error: &clap::Error) -> u8 {
     let text = error.render();
     let is_error = error.use_stderr();
     let stream = if is_error { Standard::Err } else { Standard::Out };
@@ -144,19 +123,21 @@ fn usage(error: &clap::Error) -> u8 {
     terminal::conclude(printed, if is_error { exit::SKEP_FAILED } else { 0 })
 }
 
-/// Runs a command, with the words of the guest where it has one, and returns the exit code.
-fn command(command: Command, guest: Vec<OsString>) -> u8 {
+/// Runs a command and returns the exit code. `guest` holds the words of a command that has a guest.
+fn run_command(command: CliCommand, guest: Vec<OsString>) -> u8 {
     match command {
-        Command::Run(arguments) => run::run(*arguments, guest),
-        Command::Inspect(arguments) => inspect::inspect(&arguments),
-        Command::Up(arguments) => serve::up(&arguments),
-        Command::Runtime(arguments) => serve::runtime(&arguments),
-        Command::Worker(arguments) => worker::worker(*arguments, guest),
-        Command::Component(arguments) => component::component(*arguments),
-        Command::Runtimes(arguments) => runtimes::runtimes(&arguments),
-        Command::Token(arguments) => token::token(arguments),
-        Command::Remote(arguments) => remote::remote(arguments),
-        Command::Doctor(arguments) => doctor::doctor(&arguments),
-        Command::Completions(arguments) => completions::completions(&arguments),
+        CliCommand::Run(arguments) => run::run(*arguments, guest),
+        CliCommand::Inspect(arguments) => inspect::inspect(&arguments),
+        CliCommand::Up(arguments) => serve::up(&arguments),
+        CliCommand::Runtime(arguments) => serve::runtime(&arguments),
+        CliCommand::Worker(arguments) => worker::worker(*arguments, guest),
+        CliCommand::Component(arguments) => component::component(*arguments),
+        CliCommand::Runtimes(arguments) => runtimes::runtimes(&arguments),
+        CliCommand::Token(arguments) => token::token(arguments),
+        CliCommand::Remote(arguments) => remote::remote(arguments),
+        CliCommand::Doctor(arguments) => doctor::doctor(&arguments),
+        CliCommand::Completions(arguments) => {
+            completions::completions(&arguments, &mut Cli::command())
+        }
     }
 }

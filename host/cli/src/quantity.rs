@@ -1,21 +1,21 @@
 //! Sizes and durations on the command line.
 //!
-//! Values that later arithmetic cannot handle are refused here: a size fits into 64 bits, and a
-//! duration is from [`SHORTEST`] to [`LONGEST`], so that adding it to a point in time never
+//! Values that later arithmetic cannot handle are refused here. A size fits into 64 bits. A
+//! duration is between [`SHORTEST`] and [`LONGEST`], so adding it to a point in time never
 //! overflows.
 
 use std::time::Duration;
 
-/// What deadlines are counted in: less would be none at all.
+/// The unit of deadlines. A shorter duration would round to none.
 const SHORTEST: Duration = Duration::from_millis(1);
 
-/// A hundred years: more than anything here lasts, and far from what clocks overflow at.
+/// A hundred years: longer than any run, and far from the overflow of a clock.
 const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
-/// Digits of a fraction that count. The ones after them are less than a nanosecond of an hour.
+/// Number of significant digits of a fraction. Further digits of an hour are below a nanosecond.
 const FRACTION_DIGITS: usize = 15;
 
-/// Reads bytes: `65536`, `64KiB`, `64MiB`, `1GiB`; also `K`, `M`, `G` for the same.
+/// Parses a size in bytes: `65536`, `64KiB`, `64MiB`, `1GiB`; also `K`, `M`, `G` for the same.
 pub(crate) fn bytes(text: &str) -> Result<u64, String> {
     let (number, unit) = split(text)?;
     let scale: u64 = match unit.to_ascii_lowercase().as_str() {
@@ -23,16 +23,16 @@ pub(crate) fn bytes(text: &str) -> Result<u64, String> {
         "k" | "kib" => 1 << 10,
         "m" | "mib" => 1 << 20,
         "g" | "gib" => 1 << 30,
-        _ => return Err(format!("`{unit}` is not a unit of size: use B, KiB, MiB or GiB")),
+        _ => return Err(format!("unknown unit of size `{unit}`; use B, KiB, MiB or GiB")),
     };
     if number.contains('.') {
-        return Err(format!("`{number}` is not a whole number: use a smaller unit"));
+        return Err(format!("`{number}` is not a whole number; use a smaller unit"));
     }
     let bytes = number.parse::<u64>().ok().and_then(|number| number.checked_mul(scale));
-    bytes.ok_or_else(|| format!("{text} is more bytes than fit into 64 bits"))
+    bytes.ok_or_else(|| format!("`{text}` is too large; a size must fit into 64 bits"))
 }
 
-/// Reads a duration: `250ms`, `5s`, `2m`, `1h`, or a bare number of seconds. Each may have a
+/// Parses a duration: `250ms`, `5s`, `2m`, `1h`, or a bare number of seconds. The number may have a
 /// fraction.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let (number, unit) = split(text)?;
@@ -41,17 +41,17 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
         "" | "s" => Duration::from_secs(1),
         "m" | "min" => Duration::from_secs(60),
         "h" => Duration::from_secs(60 * 60),
-        _ => return Err(format!("`{unit}` is not a unit of time: use ms, s, m or h")),
+        _ => return Err(format!("unknown unit of time `{unit}`; use ms, s, m or h")),
     };
     match times(unit, number)? {
-        Some(duration) if duration < SHORTEST => Err("a time is at least 1 ms".into()),
+        Some(duration) if duration < SHORTEST => Err("too short; the minimum is 1 ms".into()),
         Some(duration) if duration <= LONGEST => Ok(duration),
-        _ => Err("a time is at most 100 years, which are 876000h".into()),
+        _ => Err("too long; the maximum is 876000h (100 years)".into()),
     }
 }
 
-/// So many of a unit, to the nanosecond below, for a number with or without a fraction; `None`
-/// where that is too much.
+/// Multiplies a unit by a number with or without a fraction, rounding down to a nanosecond. Returns
+/// `None` on overflow.
 fn times(unit: Duration, number: &str) -> Result<Option<Duration>, String> {
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
     let digits = |text: &str| text.bytes().all(|c| c.is_ascii_digit());
@@ -74,7 +74,7 @@ fn times(unit: Duration, number: &str) -> Result<Option<Duration>, String> {
 fn split(text: &str) -> Result<(&str, &str), String> {
     let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     match text.split_at(end) {
-        ("", _) => Err("a number is missing, such as 30 in 30s or 64 in 64MiB".into()),
+        ("", _) => Err("missing number, such as 30 in 30s or 64 in 64MiB".into()),
         (number, unit) => Ok((number, unit.trim_start())),
     }
 }
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn durations_have_units_a_least_and_a_most() {
+    fn durations_have_units_a_minimum_and_a_maximum() {
         for (text, nanos) in [
             ("250ms", 250_000_000),
             ("5s", 5_000_000_000),
@@ -177,19 +177,19 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_said_in_a_sentence() {
+    fn errors_name_the_problem_and_the_range() {
         for (text, expected) in [
-            ("18446744073709549568", "a time is at most 100 years, which are 876000h"),
-            ("0.5ms", "a time is at least 1 ms"),
-            ("inf", "a number is missing, such as 30 in 30s or 64 in 64MiB"),
+            ("18446744073709549568", "too long; the maximum is 876000h (100 years)"),
+            ("0.5ms", "too short; the minimum is 1 ms"),
+            ("inf", "missing number, such as 30 in 30s or 64 in 64MiB"),
             ("1..2", "`1..2` is not a number"),
-            ("1e300", "`e300` is not a unit of time: use ms, s, m or h"),
+            ("1e300", "unknown unit of time `e300`; use ms, s, m or h"),
         ] {
             assert_eq!(duration(text).unwrap_err(), expected);
         }
     }
 
-    /// What quantities are made of, in any order, and what they are not.
+    /// Pieces of quantities, and other text, in any order.
     fn words() -> impl Strategy<Value = String> {
         let digits = (0_u128..).prop_map(|number| number.to_string());
         let other = prop::sample::select(vec![
@@ -201,24 +201,24 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_words_are_read_or_refused(text in words()) {
+        fn any_text_is_parsed_or_refused(text in words()) {
             let _ = bytes(&text);
             if let Ok(duration) = duration(&text) {
                 prop_assert!((SHORTEST..=LONGEST).contains(&duration));
-                // What callers do with one.
+                // Callers add it to a point in time.
                 let _ = std::time::Instant::now() + duration + duration;
                 prop_assert!(u64::try_from(duration.as_millis()).is_ok());
             }
         }
 
         #[test]
-        fn a_duration_is_read_as_it_is_written(nanos in 1_000_000_u64..=LONGEST.as_nanos() as u64) {
+        fn a_duration_is_parsed_exactly(nanos in 1_000_000_u64..=LONGEST.as_nanos() as u64) {
             let text = format!("{}.{:09}", nanos / 1_000_000_000, nanos % 1_000_000_000);
             prop_assert_eq!(duration(&text), Ok(Duration::from_nanos(nanos)));
         }
 
         #[test]
-        fn a_size_is_read_as_it_is_written(size: u64) {
+        fn a_size_is_parsed_exactly(size: u64) {
             prop_assert_eq!(bytes(&size.to_string()), Ok(size));
             prop_assert_eq!(bytes(&format!("{} KiB", size >> 10)), Ok(size >> 10 << 10));
         }

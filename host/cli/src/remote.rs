@@ -1,4 +1,4 @@
-//! `skep remote`: which runtimes of other machines the registry of this one routes to.
+//! `skep remote`: the runtimes on other machines that this machine's registry routes to.
 
 use std::path::{Path, PathBuf};
 
@@ -7,13 +7,13 @@ use skep_protocol::RuntimeId;
 use skep_registry::{Network, RemoteSpec};
 
 use crate::failure::Failed;
+use crate::output::OutputFormat;
 use crate::report::{ItemsReport, RemoteReport};
-use crate::settings::{PlaceArgs, RemoteSetting};
+use crate::settings::{LocationArgs, RemoteSetting};
 use crate::table::Table;
-use crate::token::registrar;
-use crate::{OutputFormat, json, terminal};
+use crate::{json, registrar, terminal};
 
-/// Adds, lists and removes remote runtimes. A running host takes notice by itself.
+/// Add, list and remove remote runtimes. A running host applies the change by itself
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
@@ -22,69 +22,78 @@ Examples:
   skep remote list")]
 pub(crate) struct RemoteArgs {
     #[command(subcommand)]
-    verb: Verb,
+    command: RemoteCommand,
 }
 
 #[derive(Subcommand)]
-enum Verb {
-    /// Adds a runtime, or changes where it is
+enum RemoteCommand {
+    /// Add a runtime, or change its URL
     Add {
-        /// Its id, which it has to answer with: `skep runtime` shows it when it starts
+        /// Id of the runtime, which it must confirm; `skep runtime` prints it when it starts
         runtime: RuntimeId,
 
-        /// Where it is: https://…, or http://… on this machine
+        /// URL of the runtime: https://…, or http://… on this machine
         url: String,
 
-        /// The file with the token that it lets us in with
+        /// File with the access token of the runtime
         #[arg(long, value_name = "FILE")]
         token_file: Option<PathBuf>,
 
-        /// The certificate of the authority that signed its certificate, in PEM
+        /// Certificate of the authority that signed the runtime's certificate, in PEM
         #[arg(long, value_name = "FILE")]
         ca_file: Option<PathBuf>,
 
-        /// What people call it [default: its id]
+        /// Name to show [default: its id]
         #[arg(long, value_name = "NAME")]
         name: Option<String>,
 
-        /// Talk to it without TLS though it is on another machine
+        /// Connect without TLS, even to another machine
         #[arg(long)]
         insecure: bool,
 
         #[command(flatten)]
-        place: PlaceArgs,
+        location: LocationArgs,
 
-        /// How the result is shown
+        /// Format of the result
         #[arg(long, value_enum, default_value = "text", value_name = "FORMAT")]
         output: OutputFormat,
     },
-    /// Lists them
+    /// List the remote runtimes
     List {
         #[command(flatten)]
-        place: PlaceArgs,
+        location: LocationArgs,
 
-        /// How the result is shown
+        /// Format of the result
         #[arg(long, value_enum, default_value = "text", value_name = "FORMAT")]
         output: OutputFormat,
     },
-    /// Removes one; nothing happens to its workers
+    /// Remove a runtime; its workers are not affected
     Rm {
-        /// Its id
+        /// Id of the runtime
         runtime: RuntimeId,
 
         #[command(flatten)]
-        place: PlaceArgs,
+        location: LocationArgs,
 
-        /// How the result is shown
+        /// Format of the result
         #[arg(long, value_enum, default_value = "text", value_name = "FORMAT")]
         output: OutputFormat,
     },
 }
 
-/// Runs the command and returns the exit code.
+/// Runs the subcommand and returns the exit code.
 pub(crate) fn remote(arguments: RemoteArgs) -> u8 {
-    let (output, done) = match arguments.verb {
-        Verb::Add { runtime, url, token_file, ca_file, name, insecure, place, output } => {
+    let (output, done) = match arguments.command {
+        RemoteCommand::Add {
+            runtime,
+            url,
+            token_file,
+            ca_file,
+            name,
+            insecure,
+            location,
+            output,
+        } => {
             let setting = RemoteSetting {
                 runtime_id: runtime,
                 url,
@@ -93,10 +102,12 @@ pub(crate) fn remote(arguments: RemoteArgs) -> u8 {
                 insecure,
                 display_name: name,
             };
-            (output, add(&setting, &place, output))
+            (output, add(&setting, &location, output))
         }
-        Verb::List { place, output } => (output, list(&place, output)),
-        Verb::Rm { runtime, place, output } => (output, remove(&runtime, &place, output)),
+        RemoteCommand::List { location, output } => (output, list(&location, output)),
+        RemoteCommand::Rm { runtime, location, output } => {
+            (output, remove(&runtime, &location, output))
+        }
     };
     match done {
         Ok(()) => 0,
@@ -104,21 +115,28 @@ pub(crate) fn remote(arguments: RemoteArgs) -> u8 {
     }
 }
 
-fn add(setting: &RemoteSetting, place: &PlaceArgs, output: OutputFormat) -> Result<(), Failed> {
+fn add(
+    setting: &RemoteSetting,
+    location: &LocationArgs,
+    output: OutputFormat,
+) -> Result<(), Failed> {
     let spec = spec(setting)?;
     let report = report(&spec);
-    registrar(place)?.remotes().add(&spec)?;
+    registrar::open(location)?.remotes().add(&spec)?;
     match output {
         OutputFormat::Json => terminal::print(&json::line(&report))?,
         OutputFormat::Text => {
-            terminal::say("added", &format!("{}; a running host takes notice", report.runtime_id));
+            terminal::say(
+                "added",
+                &format!("{}; a running host applies the change", report.runtime_id),
+            );
         }
     }
     Ok(())
 }
 
-fn list(place: &PlaceArgs, output: OutputFormat) -> Result<(), Failed> {
-    let remotes = registrar(place)?.remotes().list()?;
+fn list(location: &LocationArgs, output: OutputFormat) -> Result<(), Failed> {
+    let remotes = registrar::open(location)?.remotes().list()?;
     let items: Vec<_> = remotes.iter().map(report).collect();
     match output {
         OutputFormat::Json => terminal::print(&json::line(&ItemsReport { items }))?,
@@ -134,8 +152,12 @@ fn list(place: &PlaceArgs, output: OutputFormat) -> Result<(), Failed> {
     Ok(())
 }
 
-fn remove(runtime: &RuntimeId, place: &PlaceArgs, output: OutputFormat) -> Result<(), Failed> {
-    registrar(place)?.remotes().remove(runtime)?;
+fn remove(
+    runtime: &RuntimeId,
+    location: &LocationArgs,
+    output: OutputFormat,
+) -> Result<(), Failed> {
+    registrar::open(location)?.remotes().remove(runtime)?;
     match output {
         OutputFormat::Json => terminal::print(b"{}\n")?,
         OutputFormat::Text => terminal::say("removed", &format!("{runtime}")),
@@ -143,7 +165,7 @@ fn remove(runtime: &RuntimeId, place: &PlaceArgs, output: OutputFormat) -> Resul
     Ok(())
 }
 
-/// The remotes of `skep.toml`.
+/// Returns the remotes of `skep.toml`.
 pub(crate) fn of_settings(settings: &[RemoteSetting]) -> Result<Vec<RemoteSpec>, Failed> {
     settings.iter().map(spec).collect()
 }
@@ -152,8 +174,8 @@ fn spec(setting: &RemoteSetting) -> Result<RemoteSpec, Failed> {
     let cannot = |error: &dyn std::fmt::Display| {
         Failed::here(format!("the remote {}: {error}", setting.runtime_id))
     };
-    let whole = |path: &Option<PathBuf>| {
-        // A host that runs elsewhere has to find it as well.
+    let absolute = |path: &Option<PathBuf>| {
+        // The host may have another working directory.
         path.as_ref().map(std::path::absolute).transpose()
     };
     let display_name = match &setting.display_name {
@@ -163,12 +185,12 @@ fn spec(setting: &RemoteSetting) -> Result<RemoteSpec, Failed> {
     let spec = RemoteSpec {
         runtime_id: setting.runtime_id.clone(),
         endpoint: setting.url.clone(),
-        token_file: whole(&setting.token_file)?,
-        ca_file: whole(&setting.ca_file)?,
+        token_file: absolute(&setting.token_file)?,
+        ca_file: absolute(&setting.ca_file)?,
         insecure: setting.insecure,
         display_name,
     };
-    // Whoever made a mistake is told now, and not by the log of a host.
+    // Reports a mistake now rather than in the log of a host.
     Network::client(&spec).map_err(|error| cannot(&error))?;
     Ok(spec)
 }

@@ -1,4 +1,4 @@
-//! What `--output json` prints. The only types of this program that are serialised.
+//! The JSON that `--output json` prints. Only these types of the program are serialised.
 
 use std::path::PathBuf;
 
@@ -18,7 +18,7 @@ pub(crate) struct RunReport {
     pub(crate) status: &'static str,
     /// The exit code of this process.
     pub(crate) exit_code: u8,
-    /// The guest's own exit code, where it is another.
+    /// The guest's own exit code, if it differs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) guest_exit_code: Option<u8>,
     pub(crate) limit: Option<LimitName>,
@@ -27,7 +27,7 @@ pub(crate) struct RunReport {
     pub(crate) trap: Option<TrapReport>,
     pub(crate) component: Option<ComponentDigest>,
     pub(crate) kind: Option<ComponentKind>,
-    /// From start to end of the guest; compiling not counted.
+    /// Time from the start of the guest to its end, without compiling.
     pub(crate) wall_ms: f64,
     pub(crate) cpu_ms: f64,
     pub(crate) compile: Option<CompileReport>,
@@ -36,9 +36,9 @@ pub(crate) struct RunReport {
     pub(crate) bytes_in: u64,
     pub(crate) bytes_out: u64,
     pub(crate) bytes_err: u64,
-    /// What was asked for and not granted.
+    /// The requests for capabilities that were denied.
     pub(crate) denials: Vec<DenialReport>,
-    /// What was asked of others.
+    /// The HTTP requests that the guest sent.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) requests: Vec<RequestRecord>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -56,13 +56,13 @@ pub(crate) struct ErrorReport {
     pub(crate) hint: Option<String>,
 }
 
-/// Something that was asked for and not granted.
+/// A capability that the guest requested and was not granted.
 #[derive(Debug, Serialize)]
 pub(crate) struct DenialReport {
     pub(crate) interface: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) wanted: Option<String>,
-    /// The flags that would allow it.
+    /// The flags that allow it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) allow: Option<String>,
 }
@@ -87,7 +87,7 @@ pub(crate) struct CompileReport {
     pub(crate) ms: Option<f64>,
 }
 
-/// Bytes with their media type: as text where they are UTF-8, else as base64.
+/// Bytes with their media type: text if they are UTF-8, base64 otherwise.
 #[derive(Debug, Serialize)]
 pub(crate) struct PayloadReport {
     pub(crate) content_type: String,
@@ -121,7 +121,7 @@ pub(crate) struct EventReport {
 pub(crate) struct OutReport {
     pub(crate) files: Vec<FileReport>,
     pub(crate) skipped: Vec<SkippedReport>,
-    /// Where all that the guest left is, where not all of it could be copied.
+    /// The directory that keeps all of /out, if a file could not be copied.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) kept_in: Option<PathBuf>,
 }
@@ -163,7 +163,7 @@ pub(crate) struct ImportReport {
     pub(crate) name: String,
     /// `offered`, `not_granted`, `unknown` or `other_version`.
     pub(crate) status: &'static str,
-    /// The version we have, for an interface that has one.
+    /// The version that Skep offers, if the interface has versions.
     pub(crate) have: Option<&'static str>,
     pub(crate) note: Option<&'static str>,
 }
@@ -171,20 +171,20 @@ pub(crate) struct ImportReport {
 #[derive(Debug, Serialize)]
 pub(crate) struct LimitReport {
     pub(crate) name: LimitName,
-    /// `null` where it is off.
+    /// `null` if the limit is off.
     pub(crate) value: Option<u64>,
     pub(crate) why: &'static str,
 }
 
-/// What `skep up` and `skep runtime` say when they are ready.
+/// The message of `skep up` and `skep runtime` when they are ready.
 #[derive(Debug, Serialize)]
 pub(crate) struct UpReport {
     pub(crate) url: String,
     pub(crate) runtime_id: RuntimeId,
-    /// Lets a browser in, once.
+    /// A URL that logs a browser in, once.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) login: Option<String>,
-    /// The very first start's admin token.
+    /// The admin token that the first start on a store creates.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) token: Option<String>,
 }
@@ -197,7 +197,7 @@ pub(crate) struct TokenReport {
     pub(crate) view: TokenView,
 }
 
-/// A remote runtime, for the operator who added it.
+/// A remote runtime, with the paths that the operator gave.
 #[derive(Debug, Serialize)]
 pub(crate) struct RemoteReport {
     pub(crate) runtime_id: RuntimeId,
@@ -207,7 +207,7 @@ pub(crate) struct RemoteReport {
     pub(crate) insecure: bool,
 }
 
-/// A whole list.
+/// A complete list.
 #[derive(Debug, Serialize)]
 pub(crate) struct ItemsReport<T> {
     pub(crate) items: Vec<T>,
@@ -218,7 +218,7 @@ pub(crate) struct ItemsReport<T> {
 pub(crate) struct WorkerReport<'a> {
     #[serde(flatten)]
     pub(crate) worker: &'a WorkerView,
-    /// What it was denied lately and has no grant for; the latest first.
+    /// Its recent denials that no grant covers yet, latest first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) denied: Vec<DeniedReport>,
 }
@@ -227,11 +227,11 @@ pub(crate) struct WorkerReport<'a> {
 pub(crate) struct DeniedReport {
     pub(crate) at: Timestamp,
     pub(crate) wanted: String,
-    /// The command that would allow it, where one would.
+    /// The command that allows it, if there is one.
     pub(crate) allow: Option<String>,
 }
 
-/// An error before there is anything else to report.
+/// The report of a command that failed.
 #[derive(Debug, Serialize)]
 pub(crate) struct FailureReport {
     pub(crate) error: ErrorReport,
@@ -251,6 +251,6 @@ pub(crate) struct CheckReport {
     /// `ok`, `degraded` or `failed`.
     pub(crate) status: &'static str,
     pub(crate) found: String,
-    /// What to do about it.
+    /// The next step, if the check found a problem.
     pub(crate) hint: Option<String>,
 }

@@ -1,29 +1,29 @@
-//! The note that a running host leaves beside its store, for this user's own commands.
+//! The note in a store's directory by which this user's commands find the running host.
 
 use std::io::{self, Write};
 
 use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt};
 use serde::{Deserialize, Serialize};
 
-/// Its name in the store's directory.
+/// The name of the note in the store's directory.
 const NAME: &str = "host.json";
 
-/// Where a host is and what lets its own user in. Mode 0600, and gone when the host is.
+/// The address and token of a running host. The file has mode 0600 and is removed with the host.
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct RunningHost {
-    /// Where it listens, as a URL.
+    /// The URL at which the host listens.
     pub(crate) url: String,
-    /// A token that is good while it runs.
+    /// A token that is valid while the host runs.
     pub(crate) token: String,
 }
 
-/// The note is there while this lives.
-pub(crate) struct Note(Dir);
+/// A guard that removes the note when it is dropped.
+pub(crate) struct HostNote(Dir);
 
 impl RunningHost {
-    /// Leaves the note. Another one that lies there is of a host that is no more: this one holds the
-    /// store's lock.
-    pub(crate) fn announce(&self, store: &Dir) -> io::Result<Note> {
+    /// Writes the note. An existing one is left over from a host that has ended, because this host
+    /// holds the store's lock.
+    pub(crate) fn announce(&self, store: &Dir) -> io::Result<HostNote> {
         let draft = format!("{NAME}.new");
         match store.remove_file(&draft) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -35,10 +35,10 @@ impl RunningHost {
         file.write_all(&serde_json::to_vec(self)?)?;
         drop(file);
         store.rename(&draft, store, NAME)?;
-        Ok(Note(store.try_clone()?))
+        Ok(HostNote(store.try_clone()?))
     }
 
-    /// The host that runs on a store, if one left a note.
+    /// Returns the host that runs on a store, if there is a note.
     pub(crate) fn find(store: &Dir) -> io::Result<Option<Self>> {
         match store.read(NAME) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -47,9 +47,9 @@ impl RunningHost {
     }
 }
 
-impl Drop for Note {
+impl Drop for HostNote {
     fn drop(&mut self) {
-        // Where it stays, whoever reads it finds nobody there.
+        // If this fails, a command that reads the note cannot connect.
         let _ = self.0.remove_file(NAME);
     }
 }

@@ -1,12 +1,14 @@
-//! `skep runtimes`: what a host routes to.
+//! `skep runtimes`: the runtimes that a host routes to.
+
+use clap::Args;
 
 use crate::connect::{ConnectArgs, talk};
 use crate::failure::Failed;
+use crate::output::OutputFormat;
 use crate::table::Table;
-use crate::{OutputFormat, json, terminal};
-use clap::Args;
+use crate::{json, terminal};
 
-/// Lists the runtimes that a host knows.
+/// List the runtimes that a host routes to
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
@@ -17,7 +19,7 @@ pub(crate) struct RuntimesArgs {
     connect: ConnectArgs,
 }
 
-/// Runs the command and returns the exit code.
+/// Runs the subcommand and returns the exit code.
 pub(crate) fn runtimes(arguments: &RuntimesArgs) -> u8 {
     talk(arguments.connect.output, list(&arguments.connect))
 }

@@ -1,5 +1,7 @@
-//! Secrets of the operator: which hosts may be told, and where the value is. It is read when a host
-//! starts, and it is in no message and no `Debug` of this file.
+//! The operator's secrets: the hosts each may be sent to, and the source of its value.
+//!
+//! A value is read when a host starts. It appears in no message and in no `Debug` output of this
+//! file.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,24 +14,65 @@ use skep_protocol::{HttpGrant, SecretName};
 use skep_sandbox::{OperatorSecret, SecretError};
 
 use crate::failure::Failed;
-use crate::settings::{SecretSetting, SecretSettings};
 use crate::terminal;
 
-/// Bytes of a file that are looked at: more than any secret has.
-const LOOKED_AT: u64 = 16 << 10;
+/// Maximum number of bytes to read of a file. Every valid secret is shorter.
+const MAX_READ: u64 = 16 << 10;
 
-/// Rights of a file that let others than its owner read it.
+/// Permission bits that let users other than the owner read a file.
 const OTHERS_READ: u32 = 0o044;
 
-/// Where a secret's value is.
+/// The `[secrets]` section: the secrets that workers may be granted.
+///
+/// Parsed by hand. A person may put a secret into the settings by mistake, and the messages of the
+/// TOML library quote the offending text.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct SecretSettings(pub(crate) BTreeMap<SecretName, SecretSetting>);
+
+/// One secret of the settings.
+#[derive(Clone, Debug)]
+pub(crate) struct SecretSetting {
+    /// The hosts that the secret may be sent to.
+    pub(crate) hosts: Vec<HttpGrant>,
+    pub(crate) source: SecretSource,
+}
+
+/// The source of a secret's value.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Place {
+pub(crate) enum SecretSource {
     File(PathBuf),
-    /// Of this process's environment. No guest and no child has that.
+    /// A variable of this process's environment, which no guest and no child process inherits.
     Variable(String),
 }
 
-impl fmt::Display for Place {
+impl SecretSetting {
+    /// Returns the path of the file, if the value is in one.
+    pub(crate) fn file_mut(&mut self) -> Option<&mut PathBuf> {
+        match &mut self.source {
+            SecretSource::File(path) => Some(path),
+            SecretSource::Variable(_) => None,
+        }
+    }
+}
+
+impl SecretSettings {
+    /// Parses the section. An error repeats no value other than one of `hosts`, because any other
+    /// text may be a secret in the wrong place.
+    pub(crate) fn parse(section: toml::Value) -> Result<Self, String> {
+        let toml::Value::Table(secrets) = section else {
+            return Err("each secret needs a section of its own, [secrets.NAME]".into());
+        };
+        let parse = |(name, section): (String, toml::Value)| {
+            let name: SecretName = name.parse().map_err(|error| format!("[secrets]: {error}"))?;
+            let setting =
+                parse_one(section).map_err(|error| format!("[secrets.{name}]: {error}"))?;
+            Ok((name, setting))
+        };
+        secrets.into_iter().map(parse).collect::<Result<_, _>>().map(Self)
+    }
+}
+
+impl fmt::Display for SecretSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File(path) => write!(f, "the file {}", path.display()),
@@ -38,80 +81,67 @@ impl fmt::Display for Place {
     }
 }
 
-/// Why there is no secret in its place.
+/// The reason that a secret's value cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Unusable {
+pub(crate) enum SecretProblem {
     #[error("cannot be read: {0}")]
     Unreadable(io::Error),
     #[error("is not a regular file")]
-    NoFile,
+    NotAFile,
     #[error("is not set")]
     Unset,
     #[error("is empty")]
     Empty,
     #[error("has more than one line")]
-    Lines,
-    #[error("does not hold a secret: {0}")]
-    Value(SecretError),
+    MultipleLines,
+    #[error("does not contain a valid secret: {0}")]
+    Invalid(SecretError),
 }
 
-impl Unusable {
-    /// What to do about it.
+impl SecretProblem {
+    /// Returns the next step for the operator.
     pub(crate) const fn hint(&self) -> &'static str {
         match self {
-            Self::Unreadable(_) | Self::NoFile => {
-                "a `file` is seen from where the settings lie; make it, readable for this user only"
+            Self::Unreadable(_) | Self::NotAFile => {
+                "create the file, readable by this user only; a relative path starts at the \
+                 directory of the settings"
             }
-            Self::Unset => "set it where `skep` is started, or name a `file` instead",
-            Self::Empty | Self::Lines | Self::Value(_) => {
-                "put nothing but the secret there; of a file, one newline at its end is left out"
+            Self::Unset => "set the variable for the `skep` process, or use `file` instead",
+            Self::Empty | Self::MultipleLines | Self::Invalid(_) => {
+                "store only the secret there; one newline at the end of a file is ignored"
             }
         }
     }
 }
 
-/// A secret as it was found.
+/// A secret whose value was read.
 #[derive(Debug)]
-pub(crate) struct Found {
+pub(crate) struct LoadedSecret {
     secret: OperatorSecret,
-    /// Others than the owner may read its file.
-    pub(crate) open: bool,
+    /// True if users other than the owner may read its file.
+    pub(crate) exposed: bool,
 }
 
-/// What `[secrets]` of the settings says. An error repeats nothing that may be a secret in the wrong
-/// place: no value but that of `hosts`.
-pub(crate) fn parse(written: toml::Value) -> Result<BTreeMap<SecretName, SecretSetting>, String> {
-    let toml::Value::Table(sections) = written else {
-        return Err("secrets are sections, one [secrets.NAME] each".into());
-    };
-    let section = |(name, written): (String, toml::Value)| {
-        let name: SecretName = name.parse().map_err(|error| format!("[secrets]: {error}"))?;
-        let setting = one(written).map_err(|error| format!("[secrets.{name}]: {error}"))?;
-        Ok((name, setting))
-    };
-    sections.into_iter().map(section).collect()
-}
-
-fn one(written: toml::Value) -> Result<SecretSetting, String> {
+fn parse_one(section: toml::Value) -> Result<SecretSetting, String> {
     const FORM: &str = "a secret has `hosts` and either `file` or `env`; \
-                        what it is does not belong in the settings";
-    let toml::Value::Table(mut section) = written else { return Err(FORM.into()) };
+                        its value does not belong in the settings";
+    let toml::Value::Table(mut section) = section else { return Err(FORM.into()) };
     let mut text = |key: &str| match section.remove(key) {
         None => Ok(None),
         Some(toml::Value::String(text)) if !text.is_empty() => Ok(Some(text)),
-        Some(_) => Err(format!("`{key}` is a text")),
+        Some(_) => Err(format!("`{key}` must be a non-empty string")),
     };
-    let place = match (text("file")?, text("env")?) {
-        (Some(path), None) => Place::File(path.into()),
-        (None, Some(name)) if !name.contains(['=', '\0']) => Place::Variable(name),
+    let source = match (text("file")?, text("env")?) {
+        (Some(path), None) => SecretSource::File(path.into()),
+        (None, Some(name)) if !name.contains(['=', '\0']) => SecretSource::Variable(name),
         _ => return Err(FORM.into()),
     };
     let hosts = match section.remove("hosts") {
         Some(toml::Value::Array(hosts)) if !hosts.is_empty() => hosts,
         _ => {
-            return Err(
-                "`hosts` lists whom it may be sent to: [\"https://api.example.com\"]".into()
-            );
+            return Err("`hosts` must list the hosts that the secret may be sent to, as in \
+                        [\"https://api.example.com\"]"
+                .into());
         }
     };
     if !section.is_empty() {
@@ -121,107 +151,112 @@ fn one(written: toml::Value) -> Result<SecretSetting, String> {
         toml::Value::String(text) => {
             text.parse::<HttpGrant>().map_err(|error| format!("`hosts`: {text:?}: {error}"))
         }
-        _ => Err("`hosts` are texts".to_owned()),
+        _ => Err("`hosts` must contain strings only".to_owned()),
     };
-    Ok(SecretSetting { hosts: hosts.into_iter().map(host).collect::<Result<_, _>>()?, place })
+    Ok(SecretSetting { hosts: hosts.into_iter().map(host).collect::<Result<_, _>>()?, source })
 }
 
-/// Looks for a secret where it should be.
-pub(crate) fn find(setting: &SecretSetting) -> Result<Found, Unusable> {
-    let (value, open) = value(&setting.place)?;
+/// Reads the value of one secret.
+pub(crate) fn read(setting: &SecretSetting) -> Result<LoadedSecret, SecretProblem> {
+    let (value, exposed) = value(&setting.source)?;
     if value.is_empty() {
-        return Err(Unusable::Empty);
+        return Err(SecretProblem::Empty);
     }
     if value.contains(&b'\n') {
-        return Err(Unusable::Lines);
+        return Err(SecretProblem::MultipleLines);
     }
-    // What is no text is no secret either: neither has such characters.
+    // The replacement character that stands for invalid UTF-8 is not valid in a secret.
     let value = String::from_utf8_lossy(&value);
-    let secret = OperatorSecret::new(&value, setting.hosts.clone()).map_err(Unusable::Value)?;
-    Ok(Found { secret, open })
+    let secret =
+        OperatorSecret::new(&value, setting.hosts.clone()).map_err(SecretProblem::Invalid)?;
+    Ok(LoadedSecret { secret, exposed })
 }
 
-/// What is in a place, and whether others may read it.
-fn value(place: &Place) -> Result<(Vec<u8>, bool), Unusable> {
-    match place {
-        Place::File(path) => content(path),
-        Place::Variable(name) => {
-            Ok((std::env::var_os(name).ok_or(Unusable::Unset)?.into_vec(), false))
+/// Returns the value, and true if other users may read it.
+fn value(source: &SecretSource) -> Result<(Vec<u8>, bool), SecretProblem> {
+    match source {
+        SecretSource::File(path) => file_content(path),
+        SecretSource::Variable(name) => {
+            Ok((std::env::var_os(name).ok_or(SecretProblem::Unset)?.into_vec(), false))
         }
     }
 }
 
-/// What a file holds without the newline at its end, and whether others may read it.
-fn content(path: &Path) -> Result<(Vec<u8>, bool), Unusable> {
-    // Asked first: opening a pipe would wait for somebody to write.
-    if !std::fs::metadata(path).map_err(Unusable::Unreadable)?.is_file() {
-        return Err(Unusable::NoFile);
+/// Returns the content of a file without the newline at its end, and true if other users may read
+/// it.
+fn file_content(path: &Path) -> Result<(Vec<u8>, bool), SecretProblem> {
+    // Checked before opening, because opening a FIFO would wait for a writer.
+    if !std::fs::metadata(path).map_err(SecretProblem::Unreadable)?.is_file() {
+        return Err(SecretProblem::NotAFile);
     }
-    let file = std::fs::File::open(path).map_err(Unusable::Unreadable)?;
-    let mode = file.metadata().map_err(Unusable::Unreadable)?.permissions().mode();
+    let file = std::fs::File::open(path).map_err(SecretProblem::Unreadable)?;
+    let mode = file.metadata().map_err(SecretProblem::Unreadable)?.permissions().mode();
     let mut bytes = Vec::new();
-    file.take(LOOKED_AT).read_to_end(&mut bytes).map_err(Unusable::Unreadable)?;
+    file.take(MAX_READ).read_to_end(&mut bytes).map_err(SecretProblem::Unreadable)?;
     let line = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     Ok((line.to_vec(), mode & OTHERS_READ != 0))
 }
 
-/// All of them, for a host that starts. One that cannot be had is an error now, and not a request
-/// without its credentials later. A file that others may read is used all the same: containers are
-/// given theirs so.
-pub(crate) fn all(
+/// Reads all secrets for a host that starts. An unusable one fails the start, rather than a request
+/// that lacks its credentials later. A file that other users may read is only a warning, because
+/// containers often get their secrets that way.
+pub(crate) fn read_all(
     settings: &SecretSettings,
 ) -> Result<BTreeMap<SecretName, OperatorSecret>, Failed> {
-    let find = |(name, setting): (&SecretName, &SecretSetting)| {
-        let found = find(setting).map_err(|error| {
-            Failed::here(format!("the secret {name}: {} {error}", setting.place)).hint(error.hint())
+    let read = |(name, setting): (&SecretName, &SecretSetting)| {
+        let source = &setting.source;
+        let loaded = read(setting).map_err(|error| {
+            Failed::here(format!("the secret {name}: {source} {error}")).hint(error.hint())
         })?;
-        if found.open {
-            let place = &setting.place;
-            let said = format!("the secret {name}: {place} can be read by others than its owner");
-            terminal::say("warning", &format!("{said}; chmod 600 keeps it to him"));
+        if loaded.exposed {
+            let message = format!(
+                "the secret {name}: {source} is readable by other users; run `chmod 600` to \
+                 restrict it to its owner"
+            );
+            terminal::say("warning", &message);
         }
-        Ok((name.clone(), found.secret))
+        Ok((name.clone(), loaded.secret))
     };
-    settings.0.iter().map(find).collect()
+    settings.0.iter().map(read).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// Stands wherever a person may put a secret by mistake.
+    /// A secret, also in all the places where a person may put it by mistake.
     const VALUE: &str = "MARKER-hunter2";
 
-    fn setting(place: Place) -> SecretSetting {
-        SecretSetting { hosts: vec!["https://a.b".parse().unwrap()], place }
+    fn setting(source: SecretSource) -> SecretSetting {
+        SecretSetting { hosts: vec!["https://a.b".parse().unwrap()], source }
     }
 
     fn write(dir: &Path, content: &[u8], mode: u32) -> SecretSetting {
         let path = dir.join("key");
         std::fs::write(&path, content).unwrap();
         std::fs::set_permissions(&path, PermissionsExt::from_mode(mode)).unwrap();
-        setting(Place::File(path))
+        setting(SecretSource::File(path))
     }
 
     #[test]
-    fn a_secret_is_what_its_file_says_without_the_newline() {
+    fn the_newline_at_the_end_of_a_secret_file_is_ignored() {
         let dir = tempfile::tempdir().unwrap();
         for end in ["", "\n", "\r\n"] {
             let setting = write(dir.path(), format!("{VALUE}{end}").as_bytes(), 0o600);
-            assert_eq!(value(&setting.place).unwrap(), (VALUE.into(), false), "{end:?}");
-            let shown = format!("{:?}", find(&setting).unwrap());
+            assert_eq!(value(&setting.source).unwrap(), (VALUE.into(), false), "{end:?}");
+            let shown = format!("{:?}", read(&setting).unwrap());
             assert!(shown.contains("a.b") && !shown.contains("MARKER"), "{shown}");
         }
-        assert!(find(&write(dir.path(), VALUE.as_bytes(), 0o640)).unwrap().open);
-        assert!(find(&write(dir.path(), VALUE.as_bytes(), 0o604)).unwrap().open);
+        assert!(read(&write(dir.path(), VALUE.as_bytes(), 0o640)).unwrap().exposed);
+        assert!(read(&write(dir.path(), VALUE.as_bytes(), 0o604)).unwrap().exposed);
     }
 
     #[test]
-    fn what_is_no_secret_is_said_and_not_shown() {
+    fn an_invalid_secret_is_reported_without_its_value() {
         let dir = tempfile::tempdir().unwrap();
         let long = format!("{VALUE}{}", "x".repeat(20_000));
-        for (content, said) in [
+        for (content, message) in [
             ("", "is empty"),
             ("\n", "is empty"),
             ("MARKER-1\nMARKER-2\n", "has more than one line"),
@@ -233,53 +268,57 @@ mod tests {
             (&long, "8 to 8192"),
         ] {
             let settings = [("key".parse().unwrap(), write(dir.path(), content.as_bytes(), 0o600))];
-            let failed = all(&SecretSettings(settings.into())).unwrap_err();
+            let failed = read_all(&SecretSettings(settings.into())).unwrap_err();
             let shown = format!("{failed:?}");
-            assert!(shown.contains(said) && shown.contains("the secret key: the file"), "{shown}");
+            assert!(
+                shown.contains(message) && shown.contains("the secret key: the file"),
+                "{shown}"
+            );
             assert!(!shown.contains("MARKER"), "{shown}");
         }
-        let binary = find(&write(dir.path(), b"MARKER-\xff\xfe-hunter2", 0o600)).unwrap_err();
-        assert!(matches!(binary, Unusable::Value(_)));
-        let missing = find(&setting(Place::File(dir.path().join("missing")))).unwrap_err();
-        assert!(matches!(missing, Unusable::Unreadable(_)));
-        let folder = find(&setting(Place::File(dir.path().to_owned()))).unwrap_err();
-        assert!(matches!(folder, Unusable::NoFile));
+        let binary = read(&write(dir.path(), b"MARKER-\xff\xfe-hunter2", 0o600)).unwrap_err();
+        assert!(matches!(binary, SecretProblem::Invalid(_)));
+        let missing = read(&setting(SecretSource::File(dir.path().join("missing")))).unwrap_err();
+        assert!(matches!(missing, SecretProblem::Unreadable(_)));
+        let folder = read(&setting(SecretSource::File(dir.path().to_owned()))).unwrap_err();
+        assert!(matches!(folder, SecretProblem::NotAFile));
     }
 
     #[test]
-    fn a_variable_is_as_good_as_a_file() {
-        // There in every test, and not to be set from within one.
-        let (value, open) = value(&Place::Variable("CARGO_MANIFEST_DIR".into())).unwrap();
-        assert_eq!((value, open), (env!("CARGO_MANIFEST_DIR").into(), false));
-        let unset = find(&setting(Place::Variable("SKEP_NOT_SET".into()))).unwrap_err();
-        assert!(matches!(unset, Unusable::Unset));
+    fn a_secret_is_read_from_an_environment_variable() {
+        // Cargo sets this variable for every test; a test cannot safely set one itself.
+        let source = SecretSource::Variable("CARGO_MANIFEST_DIR".into());
+        let (value, exposed) = value(&source).unwrap();
+        assert_eq!((value, exposed), (env!("CARGO_MANIFEST_DIR").into(), false));
+        let unset = read(&setting(SecretSource::Variable("SKEP_NOT_SET".into()))).unwrap_err();
+        assert!(matches!(unset, SecretProblem::Unset));
     }
 
     #[test]
-    fn sections_say_whom_and_where_and_nothing_else() {
+    fn sections_have_hosts_and_a_source_and_nothing_else() {
         let parse = |text: &str| {
-            let written: toml::Table = toml::from_str(text).unwrap();
-            parse(toml::Value::Table(written))
+            let section: toml::Table = toml::from_str(text).unwrap();
+            SecretSettings::parse(toml::Value::Table(section)).map(|settings| settings.0)
         };
         let good = parse("[a]\nenv = 'A'\nhosts = ['GET https://*.a.b', 'http://c:81']").unwrap();
         let a = &good[&"a".parse().unwrap()];
-        assert_eq!((a.hosts.len(), &a.place), (2, &Place::Variable("A".into())));
-        for (bad, said) in [
+        assert_eq!((a.hosts.len(), &a.source), (2, &SecretSource::Variable("A".into())));
+        for (bad, message) in [
             ("a = 'MARKER'", "[secrets.a]: a secret has"),
             ("A = 'MARKER'", "a secret's name is"),
             ("[a]\nvalue = 'MARKER'\nhosts = ['https://a.b']", "does not belong in the settings"),
             ("[a]\nenv = 'A'\nvalue = 'MARKER'\nhosts = ['https://a.b']", "does not belong"),
             ("[a]\nfile = 'f'\nenv = 'A'\nhosts = ['https://a.b']", "either `file` or `env`"),
             ("[a]\nenv = 'MARKER=x'\nhosts = ['https://a.b']", "a secret has"),
-            ("[a]\nfile = ['MARKER']\nhosts = ['https://a.b']", "`file` is a text"),
-            ("[a]\nfile = ''\nhosts = ['https://a.b']", "`file` is a text"),
-            ("[a]\nfile = 'f'", "`hosts` lists whom"),
-            ("[a]\nfile = 'f'\nhosts = []", "`hosts` lists whom"),
-            ("[a]\nfile = 'f'\nhosts = 'https://a.b'", "`hosts` lists whom"),
+            ("[a]\nfile = ['MARKER']\nhosts = ['https://a.b']", "`file` must be a"),
+            ("[a]\nfile = ''\nhosts = ['https://a.b']", "`file` must be a"),
+            ("[a]\nfile = 'f'", "`hosts` must list"),
+            ("[a]\nfile = 'f'\nhosts = []", "`hosts` must list"),
+            ("[a]\nfile = 'f'\nhosts = 'https://a.b'", "`hosts` must list"),
             ("[a]\nfile = 'f'\nhosts = ['a.b']", "`hosts`: \"a.b\": a grant is"),
         ] {
             let error = parse(bad).unwrap_err();
-            assert!(error.contains(said) && !error.contains("MARKER"), "{bad}: {error}");
+            assert!(error.contains(message) && !error.contains("MARKER"), "{bad}: {error}");
         }
     }
 }

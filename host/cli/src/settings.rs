@@ -1,4 +1,4 @@
-//! What the operator has set: `skep.toml`, then the environment, then flags.
+//! The operator's settings: `skep.toml`, overridden by the environment, overridden by flags.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 use skep_protocol::{
     GrantError, HttpGrant, LimitName, Limits, Rights, RuntimeId, ScopeName, SecretName,
 };
@@ -14,102 +15,105 @@ use skep_runtime::Options;
 use skep_sandbox::Isolation;
 
 use crate::ambient;
-use crate::secret::{self, Place};
+use crate::secret::{SecretSetting, SecretSettings};
 
-/// Where a host listens if nothing says otherwise.
+/// The default address of a host.
 const LISTEN: &str = "127.0.0.1:7070";
 
-/// The workspace if nothing says otherwise.
+/// The default workspace.
 const WORKSPACE: &str = "default";
 
-/// Where things are, for each command that works with a store.
+/// The location of the store and the settings.
 #[derive(Args, Clone, Debug, Default)]
-pub(crate) struct PlaceArgs {
-    /// The store's directory [env: SKEP_STORE] [default: the user data directory, per workspace]
+pub(crate) struct LocationArgs {
+    /// Directory of the store [env: SKEP_STORE] [default: the user data directory, per workspace]
     #[arg(long, value_name = "DIR")]
     pub(crate) store: Option<PathBuf>,
 
-    /// Which of your workspaces; each has a store of its own [env: SKEP_WORKSPACE] [default: default]
+    /// Your workspace; each has a store of its own [env: SKEP_WORKSPACE] [default: default]
     #[arg(long, value_name = "NAME")]
     pub(crate) workspace: Option<RuntimeId>,
 
-    /// The settings [env: SKEP_CONFIG] [default: ./skep.toml, or skep/skep.toml among the user's]
+    /// File of the settings [env: SKEP_CONFIG] [default: ./skep.toml, or skep/skep.toml in the user
+    /// configuration directory]
     #[arg(long, value_name = "FILE")]
     pub(crate) settings: Option<PathBuf>,
 }
 
-/// `skep.toml`.
+/// The content of `skep.toml`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-struct File {
+struct SettingsFile {
     store: Option<PathBuf>,
     workspace: Option<RuntimeId>,
     listen: Option<String>,
     allowed_hosts: Vec<String>,
     runtime: RuntimeSetting,
     scopes: BTreeMap<ScopeName, ScopeSetting>,
+    #[serde(deserialize_with = "secrets")]
     secrets: SecretSettings,
     operator: Option<OperatorSetting>,
     remote: Vec<RemoteSetting>,
 }
 
-/// Numbers of the embedded runtime. What is not here is as [`Options`] has it.
+/// The `[runtime]` section. A field that is missing has the default of [`Options`].
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct RuntimeSetting {
-    /// Live instances at once.
+    /// Maximum number of live instances.
     instances: Option<usize>,
-    /// Memory of all of them, in bytes; without it three quarters of what this process may have.
+    /// Memory of all instances, in bytes. The default is three quarters of this process's memory.
     memory_bytes: Option<u64>,
-    /// How long an instance is kept without an input.
+    /// Time that an idle instance is kept, in milliseconds.
     idle_ms: Option<u64>,
-    /// How long a running turn may go on after its worker was stopped.
+    /// Time that a running turn may continue after its worker was stopped, in milliseconds.
     stop_grace_ms: Option<u64>,
-    /// CPU time that compiling a component may take; on the clock it is five times that.
+    /// CPU time that compiling a component may take, in milliseconds; its wall time may be five
+    /// times that.
     compile_timeout_ms: Option<u64>,
-    /// Which runs of commands are in a process of their own: `thread`, `process` or `auto`.
+    /// Isolation of command runs: `thread`, `process` or `auto`.
     isolation: Option<String>,
 }
 
 impl RuntimeSetting {
-    /// All numbers.
+    /// Returns the options of the runtime.
     pub(crate) fn options(&self) -> Options {
-        let usual = Options::default();
+        let defaults = Options::default();
         Options {
-            instances: self.instances.unwrap_or(usual.instances),
+            instances: self.instances.unwrap_or(defaults.instances),
             memory_bytes: self.memory_bytes.unwrap_or_else(|| ambient::memory_bytes() / 4 * 3),
-            idle: self.idle_ms.map_or(usual.idle, Duration::from_millis),
-            stop_grace: self.stop_grace_ms.map_or(usual.stop_grace, Duration::from_millis),
-            ..usual
+            idle: self.idle_ms.map_or(defaults.idle, Duration::from_millis),
+            stop_grace: self.stop_grace_ms.map_or(defaults.stop_grace, Duration::from_millis),
+            ..defaults
         }
     }
 
-    /// Sets the limits that are a host's.
+    /// Sets the limits that this section overrides.
     pub(crate) fn set_limits(&self, limits: &mut Limits) {
         if let Some(millis) = self.compile_timeout_ms {
             limits.set_compile_timeout(millis);
         }
     }
 
-    /// Which runs are in a process of their own.
+    /// Returns the isolation of command runs.
     pub(crate) fn isolation(&self) -> Result<Isolation, String> {
         match &self.isolation {
             None => Ok(Isolation::default()),
             Some(word) => Isolation::parse(word).ok_or_else(|| {
-                format!("[runtime] isolation is `thread`, `process` or `auto`, not `{word}`")
+                format!("[runtime] isolation must be `thread`, `process` or `auto`, not `{word}`")
             }),
         }
     }
 
-    /// Instances that the sandbox has to have room for: the last of those that go overlap with the
-    /// first of those that come.
+    /// Returns the number of instances that the sandbox needs room for. It is above the maximum,
+    /// because instances that are being evicted overlap with new ones.
     pub(crate) fn room(&self) -> u32 {
         let instances = self.options().instances;
         u32::try_from(instances + instances / 16).unwrap_or(u32::MAX)
     }
 }
 
-/// A directory that workers may be granted.
+/// A directory that workers may be granted access to.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ScopeSetting {
@@ -118,57 +122,30 @@ pub(crate) struct ScopeSetting {
     pub(crate) rights: Rights,
 }
 
+fn secrets<'de, D: Deserializer<'de>>(section: D) -> Result<SecretSettings, D::Error> {
+    SecretSettings::parse(toml::Value::deserialize(section)?).map_err(D::Error::custom)
+}
+
 const fn read_only() -> Rights {
     Rights::ReadOnly
 }
 
-/// Secrets that workers may be granted. Read by hand: what a person writes here by mistake may be a
-/// secret, and the library's messages repeat what they do not understand.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(try_from = "toml::Value")]
-pub(crate) struct SecretSettings(pub(crate) BTreeMap<SecretName, SecretSetting>);
-
-/// One of them.
-#[derive(Clone, Debug)]
-pub(crate) struct SecretSetting {
-    /// Whom it may be sent to.
-    pub(crate) hosts: Vec<HttpGrant>,
-    pub(crate) place: Place,
-}
-
-impl SecretSetting {
-    fn file(&mut self) -> Option<&mut PathBuf> {
-        match &mut self.place {
-            Place::File(path) => Some(path),
-            Place::Variable(_) => None,
-        }
-    }
-}
-
-impl TryFrom<toml::Value> for SecretSettings {
-    type Error = String;
-
-    fn try_from(written: toml::Value) -> Result<Self, String> {
-        secret::parse(written).map(Self)
-    }
-}
-
-/// What the role `operator` is held to. Without this section it may grant each scope, set each limit,
-/// and grant nothing else.
+/// The bounds of the role `operator`. Without this section, an operator may grant every scope and
+/// set every limit, but may not grant HTTP requests or secrets.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct OperatorSetting {
-    /// The scopes that it may grant.
+    /// The scopes that an operator may grant.
     pub(crate) scopes: BTreeSet<ScopeName>,
-    /// Where it may let workers send requests, as `skep worker grant --http` takes it.
+    /// The HTTP requests that an operator may grant, in the syntax of `skep worker grant --http`.
     pub(crate) http: Vec<HttpText>,
-    /// The secrets that it may grant.
+    /// The secrets that an operator may grant.
     pub(crate) secrets: BTreeSet<SecretName>,
-    /// The most that it may set limits to; others stay at their defaults.
+    /// The highest values that an operator may set. Limits that are not listed keep their defaults.
     pub(crate) limits: BTreeMap<LimitName, u64>,
 }
 
-/// A grant as people write it.
+/// An HTTP grant in its text form.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(try_from = "String")]
 pub(crate) struct HttpText(pub(crate) HttpGrant);
@@ -181,7 +158,7 @@ impl TryFrom<String> for HttpText {
     }
 }
 
-/// A runtime elsewhere.
+/// A runtime on another host.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RemoteSetting {
@@ -194,7 +171,7 @@ pub(crate) struct RemoteSetting {
     pub(crate) display_name: Option<String>,
 }
 
-/// All of it, decided.
+/// The settings after all overrides.
 #[derive(Debug)]
 pub(crate) struct Settings {
     pub(crate) store: PathBuf,
@@ -209,10 +186,10 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
-    /// Reads the file and the environment, and puts the flags over them.
-    pub(crate) fn gather(place: &PlaceArgs, listen: Option<&str>) -> Result<Self, String> {
-        let file = read(place.settings.as_deref())?;
-        let workspace = match (&place.workspace, variable("SKEP_WORKSPACE")) {
+    /// Reads the file and the environment, and applies the flags.
+    pub(crate) fn gather(location: &LocationArgs, listen: Option<&str>) -> Result<Self, String> {
+        let file = read(location.settings.as_deref())?;
+        let workspace = match (&location.workspace, variable("SKEP_WORKSPACE")) {
             (Some(workspace), _) => workspace.clone(),
             (None, Some(workspace)) => {
                 workspace.parse().map_err(|error| format!("SKEP_WORKSPACE: {error}"))?
@@ -222,7 +199,7 @@ impl Settings {
                 None => WORKSPACE.parse().map_err(|error| format!("{error}"))?,
             },
         };
-        let store = match (&place.store, std::env::var_os("SKEP_STORE")) {
+        let store = match (&location.store, std::env::var_os("SKEP_STORE")) {
             (Some(store), _) => store.clone(),
             (None, Some(store)) if !store.is_empty() => store.into(),
             _ => match file.store {
@@ -249,7 +226,7 @@ impl Settings {
     }
 }
 
-fn read(named: Option<&Path>) -> Result<File, String> {
+fn read(named: Option<&Path>) -> Result<SettingsFile, String> {
     let named = named.map(Path::to_path_buf).or_else(|| variable("SKEP_CONFIG").map(Into::into));
     let candidates = match &named {
         Some(path) => vec![path.clone()],
@@ -260,9 +237,9 @@ fn read(named: Option<&Path>) -> Result<File, String> {
     for path in candidates {
         match std::fs::read_to_string(&path) {
             Ok(text) => {
-                let mut file =
-                    File::parse(&text).map_err(|error| format!("{}{error}", path.display()))?;
-                // Paths in it are seen from where it lies.
+                let mut file = SettingsFile::parse(&text)
+                    .map_err(|error| format!("{}{error}", path.display()))?;
+                // Relative paths in the file start at its directory.
                 let base = path.parent().unwrap_or(Path::new("")).to_path_buf();
                 file.rebase(&base);
                 return Ok(file);
@@ -271,12 +248,12 @@ fn read(named: Option<&Path>) -> Result<File, String> {
             Err(error) => return Err(format!("cannot read {}: {error}", path.display())),
         }
     }
-    Ok(File::default())
+    Ok(SettingsFile::default())
 }
 
-impl File {
-    /// An error is said with its line. The library would show the line itself, and a secret may
-    /// stand there by mistake.
+impl SettingsFile {
+    /// Parses the text of the file. An error names the line. The library would quote it, and it may
+    /// contain a secret by mistake.
     fn parse(text: &str) -> Result<Self, String> {
         toml::from_str(text).map_err(|error| {
             let before = error.span().and_then(|span| text.get(..span.start));
@@ -290,7 +267,7 @@ impl File {
             self.store
                 .iter_mut()
                 .chain(self.scopes.values_mut().map(|scope| &mut scope.path))
-                .chain(self.secrets.0.values_mut().filter_map(SecretSetting::file))
+                .chain(self.secrets.0.values_mut().filter_map(SecretSetting::file_mut))
                 .chain(self.remote.iter_mut().flat_map(|remote| {
                     remote.token_file.iter_mut().chain(remote.ca_file.iter_mut())
                 }));
@@ -304,18 +281,19 @@ fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-fn home(variable: &str, otherwise: &str) -> Option<PathBuf> {
+fn home(variable: &str, below_home: &str) -> Option<PathBuf> {
     match (std::env::var_os(variable), std::env::var_os("HOME")) {
         (Some(dir), _) if Path::new(&dir).is_absolute() => Some(dir.into()),
-        (_, Some(home)) if !home.is_empty() => Some(PathBuf::from(home).join(otherwise)),
+        (_, Some(home)) if !home.is_empty() => Some(PathBuf::from(home).join(below_home)),
         _ => None,
     }
 }
 
-/// The user data directory.
+/// Returns the user data directory.
 fn data() -> Result<PathBuf, String> {
-    home("XDG_DATA_HOME", ".local/share")
-        .ok_or_else(|| "neither XDG_DATA_HOME nor HOME is set: give --store DIR".into())
+    home("XDG_DATA_HOME", ".local/share").ok_or_else(|| {
+        "neither XDG_DATA_HOME nor HOME is set; give the store with --store DIR".into()
+    })
 }
 
 #[cfg(test)]
@@ -323,13 +301,14 @@ mod tests {
     use skep_protocol::Scheme;
 
     use super::*;
+    use crate::secret::SecretSource;
 
     #[test]
-    fn the_settings_of_the_readme_are_read() {
+    fn the_settings_of_the_readme_are_parsed() {
         let readme = include_str!("../../../README.md");
         let (_, rest) = readme.split_once("```toml\n").unwrap();
         let (settings, _) = rest.split_once("```").unwrap();
-        let mut file: File = toml::from_str(settings).unwrap();
+        let mut file: SettingsFile = toml::from_str(settings).unwrap();
         file.rebase(Path::new("/etc/skep"));
         assert_eq!(file.store.as_deref(), Some(Path::new("/srv/skep")));
         assert_eq!(file.scopes[&"cache".parse().unwrap()].rights, Rights::ReadWrite);
@@ -340,17 +319,17 @@ mod tests {
         file.runtime.set_limits(&mut limits);
         assert_eq!(limits.compile_cpu_ms, 600_000);
         let weather = &file.secrets.0[&"weather".parse().unwrap()];
-        assert_eq!(weather.place, Place::File("/etc/skep/weather.key".into()));
+        assert_eq!(weather.source, SecretSource::File("/etc/skep/weather.key".into()));
         let request = ("GET", Scheme::Https, "api.weather.example", 443);
         assert!(weather.hosts[0].covers(request.0, request.1, request.2, request.3));
         let operator = file.operator.unwrap();
         assert_eq!(operator.limits[&LimitName::memory_bytes], 1 << 30);
         assert!(weather.hosts[0].is_within(&operator.http[0].0) && operator.secrets.len() == 1);
-        assert!(File::parse("stor = 'x'").is_err(), "a typo is not overlooked");
+        assert!(SettingsFile::parse("stor = 'x'").is_err(), "a misspelled key is an error");
     }
 
     #[test]
-    fn a_secret_that_stands_in_the_settings_is_not_repeated() {
+    fn an_error_does_not_repeat_a_secret_in_the_settings() {
         for (line, wrong) in [
             (2, "[secrets.key]\nfile = MARKER"),
             (1, "[secrets.key]\nvalue = 'MARKER'"),
@@ -360,7 +339,7 @@ mod tests {
             (3, "[secrets.key]\nfile = 'x'\nfile = 'MARKER'"),
             (1, "[secret.key]\nvalue = 'MARKER'"),
         ] {
-            let error = File::parse(wrong).unwrap_err();
+            let error = SettingsFile::parse(wrong).unwrap_err();
             assert!(error.starts_with(&format!(", line {line}: ")), "{wrong}: {error}");
             assert!(!error.contains("MARKER"), "{wrong}: {error}");
         }

@@ -1,4 +1,4 @@
-//! Ctrl-C and SIGTERM as values.
+//! Ctrl-C and SIGTERM as stop requests.
 
 use std::io;
 
@@ -6,7 +6,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::exit;
 
-/// A request to stop, from outside.
+/// A signal that requests this process to stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum StopRequest {
     CtrlC,
@@ -14,7 +14,7 @@ pub(crate) enum StopRequest {
 }
 
 impl StopRequest {
-    /// The exit code of a command that this stopped.
+    /// Returns the exit code of a command that this request stopped.
     pub(crate) const fn exit_code(self) -> u8 {
         match self {
             Self::CtrlC => exit::INTERRUPTED,
@@ -23,7 +23,7 @@ impl StopRequest {
     }
 }
 
-/// Receives stop requests. From its making on they do not end the process by themselves.
+/// A receiver of stop requests. Once it exists, the signals no longer end the process.
 #[derive(Debug)]
 pub(crate) struct Signals {
     interrupt: Signal,
@@ -31,7 +31,7 @@ pub(crate) struct Signals {
 }
 
 impl Signals {
-    /// Takes both signals over.
+    /// Takes over both signals.
     pub(crate) fn take_over() -> io::Result<Self> {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
@@ -39,7 +39,7 @@ impl Signals {
         })
     }
 
-    /// Waits for the next request. Safe to cancel.
+    /// Waits for the next request. Cancel safe.
     pub(crate) async fn next(&mut self) -> StopRequest {
         tokio::select! {
             _ = self.interrupt.recv() => StopRequest::CtrlC,

@@ -1,6 +1,6 @@
-//! Bytes that the operator names: a file, a FIFO, `<(…)` of a shell, or `-` for standard input.
+//! Input that the command line names: a file, a FIFO, a shell's `<(…)`, or `-` for standard input.
 //!
-//! Reading blocks for as long as nothing comes, so what has to hear signals reads on a thread.
+//! Reading blocks until bytes arrive. A command that must react to signals reads on another thread.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Cursor, Read};
@@ -16,35 +16,35 @@ use skep_protocol::{ByteStream, Error};
 use crate::failure::Failed;
 use crate::standard::Standard;
 
-/// Bytes that are read at once.
+/// Maximum number of bytes of one read.
 const CHUNK: usize = 256 << 10;
 
-/// A source by its name on the command line.
+/// A source of bytes, by its name on the command line.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Source(PathBuf);
+pub(crate) struct NamedSource(PathBuf);
 
-/// What to do about a FIFO that no process has open for writing.
+/// The treatment of a FIFO that no process has open for writing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NoWriter {
-    /// Wait for one, as `cat` does.
+    /// Wait for a writer, as `cat` does.
     Wait,
-    /// Refuse it: a component is there already, or its name is a mistake.
+    /// Refuse it: a component should exist already, so the name is likely a mistake.
     Refuse,
 }
 
-impl From<PathBuf> for Source {
+impl From<PathBuf> for NamedSource {
     fn from(path: PathBuf) -> Self {
         Self(path)
     }
 }
 
-impl Source {
-    /// Whether it is standard input.
+impl NamedSource {
+    /// Returns true if this is standard input.
     pub(crate) fn is_standard_input(&self) -> bool {
         self.0 == Path::new("-")
     }
 
-    /// Its name in a message.
+    /// Returns its name for messages.
     pub(crate) fn name(&self) -> String {
         match self.is_standard_input() {
             true => Standard::In.name().to_owned(),
@@ -52,7 +52,7 @@ impl Source {
         }
     }
 
-    /// Finds a missing one out early.
+    /// Fails early if the file is missing.
     pub(crate) fn check(&self) -> Result<(), Failed> {
         if self.is_standard_input() {
             return Ok(());
@@ -60,7 +60,7 @@ impl Source {
         std::fs::metadata(&self.0).map(drop).map_err(|error| self.unreadable(&error))
     }
 
-    /// Reads to the end, or to one byte past `limit`, which is then found to be passed.
+    /// Reads to the end, or to one byte past `limit`, so that the caller can detect the excess.
     pub(crate) fn read(&self, no_writer: NoWriter, limit: u64) -> Result<Vec<u8>, Failed> {
         let mut bytes = Vec::new();
         let read = self.open(no_writer)?.take(limit.saturating_add(1)).read_to_end(&mut bytes);
@@ -76,7 +76,7 @@ impl Source {
             return Ok(Box::new(Standard::In));
         }
         let opened = || -> io::Result<Option<Box<dyn Read + Send>>> {
-            // Opening a FIFO would wait for its writer.
+            // A blocking open of a FIFO would wait for a writer.
             let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
             let mut options = OpenOptions::new();
             options.read(true).custom_flags(flags.bits().cast_signed());
@@ -88,13 +88,13 @@ impl Source {
             match (kind.is_fifo(), no_writer) {
                 (false, _) => Ok(Some(Box::new(file))),
                 (true, NoWriter::Wait) => Ok(Some(Box::new(File::open(&self.0)?))),
-                (true, NoWriter::Refuse) => of_a_writer(file),
+                (true, NoWriter::Refuse) => with_writer(file),
             }
         };
         match opened() {
             Ok(Some(opened)) => Ok(opened),
             Ok(None) => Err(Failed::here(format!(
-                "{} is not a file but a FIFO that no process writes to",
+                "{} is a FIFO that no process writes to, not a file",
                 self.name()
             ))),
             Err(error) => Err(self.unreadable(&error)),
@@ -105,17 +105,18 @@ impl Source {
         let name = self.name();
         match error.kind() {
             io::ErrorKind::NotFound => Failed::here(format!("there is no file {name}"))
-                .hint("check the path, or build it first"),
+                .hint("check the path, or build the file first"),
             io::ErrorKind::IsADirectory => {
-                Failed::here(format!("{name} is not a file but a directory"))
+                Failed::here(format!("{name} is a directory, not a file"))
             }
             _ => Failed::here(format!("cannot read {name}: {error}")),
         }
     }
 }
 
-/// A FIFO that is open without blocking, from its first bytes on; `None` where it has no writer.
-fn of_a_writer(mut fifo: File) -> io::Result<Option<Box<dyn Read + Send>>> {
+/// Makes a FIFO that was opened without blocking readable to its end. Returns `None` if it has no
+/// writer.
+fn with_writer(mut fifo: File) -> io::Result<Option<Box<dyn Read + Send>>> {
     let mut first = vec![0; CHUNK];
     let length = match fifo.read(&mut first) {
         Ok(0) => return Ok(None),
@@ -128,17 +129,20 @@ fn of_a_writer(mut fifo: File) -> io::Result<Option<Box<dyn Read + Send>>> {
     Ok(Some(Box::new(Cursor::new(first).chain(fifo))))
 }
 
-/// A source on its way to a host, as the body of a request.
+/// A source that is being sent as the body of a request.
 #[derive(Debug)]
-pub(crate) struct Upload {
-    source: Source,
-    /// Why the body ended early.
+pub(crate) struct SourceUpload {
+    source: NamedSource,
+    /// The error that ended the body early.
     failed: Arc<Mutex<Option<io::Error>>>,
 }
 
-impl Upload {
+impl SourceUpload {
     /// Opens a source as a stream of its bytes.
-    pub(crate) fn open(source: Source, no_writer: NoWriter) -> Result<(Self, ByteStream), Failed> {
+    pub(crate) fn open(
+        source: NamedSource,
+        no_writer: NoWriter,
+    ) -> Result<(Self, ByteStream), Failed> {
         let mut from = source.open(no_writer)?;
         let upload = Self { source, failed: Arc::default() };
         let failed = upload.failed.clone();
@@ -149,7 +153,8 @@ impl Upload {
                     Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                     Err(error) => {
                         *failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
-                        // Ends the request. What the host says to half a body is not the reason.
+                        // Ends the request. `settle` reports the read error instead of the host's
+                        // response to half a body.
                         return Some(Err(Error::Internal));
                     }
                     Ok(0) => return None,
@@ -162,7 +167,7 @@ impl Upload {
         Ok((upload, Box::pin(stream::iter(chunks))))
     }
 
-    /// The result of the request, or why its body could not be read to its end.
+    /// Returns the result of the request, or the error that ended its body early.
     pub(crate) fn settle<T>(self, sent: Result<T, Error>) -> Result<T, Failed> {
         match self.failed.lock().unwrap_or_else(PoisonError::into_inner).take() {
             Some(error) => Err(self.source.unreadable(&error)),
@@ -179,7 +184,7 @@ mod tests {
 
     use super::*;
 
-    fn fifo(dir: &tempfile::TempDir) -> Source {
+    fn fifo(dir: &tempfile::TempDir) -> NamedSource {
         let path = dir.path().join("fifo");
         rustix::fs::mknodat(rustix::fs::CWD, &path, FileType::Fifo, Mode::RWXU, 0).unwrap();
         path.into()
@@ -193,15 +198,15 @@ mod tests {
     fn a_fifo_without_a_writer_is_refused_at_once() {
         let dir = tempfile::tempdir().unwrap();
         let error = error(fifo(&dir).read(NoWriter::Refuse, 9));
-        assert!(error.contains("is not a file but a FIFO that no process writes to"), "{error}");
+        assert!(error.contains("is a FIFO that no process writes to"), "{error}");
     }
 
     #[test]
-    fn a_fifo_is_read_to_the_end_of_its_writer() {
+    fn a_fifo_is_read_until_its_writer_closes_it() {
         for no_writer in [NoWriter::Refuse, NoWriter::Wait] {
             let dir = tempfile::tempdir().unwrap();
             let source = fifo(&dir);
-            // Open for both, it waits for no reader.
+            // Open for reading and writing, it does not wait for a reader.
             let mut writer = OpenOptions::new().read(true).write(true).open(&source.0).unwrap();
             writer.write_all(b"first").unwrap();
             let mut reader = source.open(no_writer).unwrap();
@@ -220,10 +225,10 @@ mod tests {
     #[test]
     fn a_missing_file_and_a_directory_are_named() {
         let dir = tempfile::tempdir().unwrap();
-        let missing = error(Source(dir.path().join("x")).read(NoWriter::Wait, 9));
+        let missing = error(NamedSource(dir.path().join("x")).read(NoWriter::Wait, 9));
         assert!(missing.starts_with("there is no file ") && missing.ends_with("/x"), "{missing}");
-        let directory = error(Source(dir.path().into()).read(NoWriter::Wait, 9));
-        assert!(directory.ends_with("is not a file but a directory"), "{directory}");
+        let directory = error(NamedSource(dir.path().into()).read(NoWriter::Wait, 9));
+        assert!(directory.ends_with("is a directory, not a file"), "{directory}");
     }
 
     #[test]
@@ -231,6 +236,6 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("file");
         std::fs::write(&path, "0123456789").unwrap();
-        assert_eq!(Source(path).read(NoWriter::Wait, 4).unwrap(), b"01234");
+        assert_eq!(NamedSource(path).read(NoWriter::Wait, 4).unwrap(), b"01234");
     }
 }

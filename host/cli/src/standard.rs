@@ -1,8 +1,8 @@
-//! The standard streams as they were handed to this process.
+//! The standard streams as this process inherited them.
 //!
-//! The standard library opens `/dev/null` in place of a stream that is closed at the start, and
-//! takes writing to a descriptor that is not open for writing as done. Both lose output in silence,
-//! so these go to the descriptors themselves.
+//! The standard library replaces a stream that is closed at the start by `/dev/null`, and reports
+//! success for a write to a descriptor that is not open for writing. Both lose output silently, so
+//! this file uses the descriptors directly.
 
 use std::io::{self, IsTerminal, Read, Write};
 use std::os::fd::BorrowedFd;
@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 
-/// One of the three.
+/// A standard stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Standard {
     In,
@@ -19,10 +19,10 @@ pub(crate) enum Standard {
     Err,
 }
 
-/// The streams that were closed when this process started, a bit each.
+/// The streams that were closed when this process started, one bit each.
 static CLOSED: AtomicU8 = AtomicU8::new(0);
 
-/// Looks at the streams before the standard library does.
+/// Records the closed streams before the standard library replaces them.
 extern "C" fn look() {
     for stream in [Standard::In, Standard::Out, Standard::Err] {
         if rustix::io::fcntl_getfd(stream.descriptor()) == Err(Errno::BADF) {
@@ -34,7 +34,7 @@ extern "C" fn look() {
 #[used]
 #[expect(
     unsafe_code,
-    reason = "only what runs before the standard library can see a closed stream"
+    reason = "only code that runs before the standard library can see a closed stream"
 )]
 // SAFETY: the loader calls each pointer in this section once, before `main`, with arguments that a
 // C function may ignore. `look` asks the kernel about three numbers and sets an atomic.
@@ -54,17 +54,17 @@ impl Standard {
         }
     }
 
-    /// Whether it was closed when this process started.
+    /// Returns true if the stream was closed when this process started.
     pub(crate) fn was_closed(self) -> bool {
         CLOSED.load(Ordering::Relaxed) & self.bit() != 0
     }
 
-    /// Whether a person reads or types there.
+    /// Returns true if the stream is a terminal.
     pub(crate) fn is_terminal(self) -> bool {
         !self.was_closed() && self.descriptor().is_terminal()
     }
 
-    /// Its name in a message.
+    /// Returns its name for messages.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::In => "standard input",
@@ -73,8 +73,8 @@ impl Standard {
         }
     }
 
-    /// Calls until it is neither interrupted nor would block: a stream that is shared with a program
-    /// that made it non-blocking is still written and read to its end.
+    /// Repeats `call` while it is interrupted or would block. Another program that shares the
+    /// stream may have made it non-blocking.
     fn retry(
         self,
         ready: PollFlags,

@@ -1,8 +1,8 @@
-//! Lists for people: columns as wide as they have to be.
+//! Text tables with columns that fit their content.
 
 use skep_protocol::text::neutral;
 
-/// Rows below a heading.
+/// A heading with rows below it.
 pub(crate) struct Table {
     rows: Vec<Vec<String>>,
 }
@@ -12,12 +12,12 @@ impl Table {
         Self { rows: vec![heading.iter().map(|&word| word.to_owned()).collect()] }
     }
 
-    /// Adds a row. What a guest or a caller chose is made fit to be shown.
+    /// Adds a row. Characters that a terminal could interpret are escaped.
     pub(crate) fn row<const N: usize>(&mut self, cells: [&dyn std::fmt::Display; N]) {
         self.rows.push(cells.iter().map(|cell| neutral(&cell.to_string()).to_string()).collect());
     }
 
-    /// The lines. The last column is not padded.
+    /// Returns the table as lines. The last column is not padded.
     pub(crate) fn text(&self) -> String {
         let columns = self.rows.first().map_or(0, Vec::len);
         let width = |column: usize| {
@@ -44,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn columns_line_up_and_controls_are_shown() {
+    fn columns_line_up_and_controls_are_escaped() {
         let mut table = Table::new(&["NAME", "STATE"]);
         table.row([&"bee", &"idle"]);
         table.row([&"a\u{1b}[2J", &"busy"]);

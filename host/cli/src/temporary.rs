@@ -1,6 +1,6 @@
-//! The directory that a run has for itself, and those that killed runs have left.
+//! The temporary directory of a run, and the removal of those that killed runs left behind.
 //!
-//! Whoever runs has its directory locked. One that nobody has locked is nobody's.
+//! A run locks its directory. A directory without a lock belongs to a run that has ended.
 
 use std::fs::File;
 use std::io;
@@ -14,29 +14,29 @@ use skep_scope::tree::{remove_some, remove_tree};
 
 use crate::ambient;
 
-/// What their names begin with. The number of a process and another one follow.
+/// The prefix of a run's directory. The process id and an attempt number follow.
 const PREFIX: &str = "skep-run-";
 
-/// What the names of results begin with that could not be copied to their place.
+/// The prefix of a directory that keeps results that could not be copied.
 const KEPT: &str = "skep-out-";
 
-/// What a run gives to what others have left. A later one goes on with the rest.
-const SLICE: Duration = Duration::from_millis(50);
+/// Time that a run spends on the removal of old directories. A later run continues.
+const CLEANUP_TIME: Duration = Duration::from_millis(50);
 
-/// A directory for one run, removed with all that a guest left in it.
+/// A directory for one run. Dropping it removes it with its content.
 #[derive(Debug)]
-pub(crate) struct Temporary {
+pub(crate) struct TemporaryDir {
     parent: Dir,
     name: String,
     dir: Dir,
 }
 
-impl Temporary {
-    /// Makes one in the system's temporary directory.
+impl TemporaryDir {
+    /// Creates one in the system's temporary directory.
     pub(crate) fn create() -> io::Result<Self> {
         let parent = ambient::open_dir(&ambient::temporary_files())?;
-        if let Err(error) = remove_left(&parent) {
-            tracing::debug!(%error, "what killed runs have left could not be removed");
+        if let Err(error) = remove_old(&parent) {
+            tracing::debug!(%error, "cannot remove the directories of killed runs");
         }
         let mut private = DirBuilder::new();
         private.mode(0o700);
@@ -46,7 +46,7 @@ impl Temporary {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(error),
                 Ok(()) => {
-                    // Another run may have taken it for one that was left.
+                    // Before it was locked, another run may have taken it for an old one.
                     if let Some(dir) = lock(&parent, &name)? {
                         return Ok(Self { parent, name, dir });
                     }
@@ -56,14 +56,14 @@ impl Temporary {
         Err(io::ErrorKind::AlreadyExists.into())
     }
 
-    /// A new directory in it.
+    /// Creates a directory in it.
     pub(crate) fn subdirectory(&self, name: &str) -> io::Result<Dir> {
         self.dir.create_dir(name)?;
         self.dir.open_dir(name)
     }
 
-    /// Moves a directory in it beside it, where neither this run nor a later one removes it, and
-    /// returns its path.
+    /// Moves one of its directories next to it, so that no run removes it, and returns the new
+    /// path.
     pub(crate) fn keep(&self, name: &str) -> io::Result<PathBuf> {
         for attempt in 0u32.. {
             let kept = format!("{KEPT}{}-{attempt}", std::process::id());
@@ -72,7 +72,7 @@ impl Temporary {
                 Err(error) => return Err(error),
                 Ok(()) => {
                     self.dir.set_permissions(name, Permissions::from_mode(0o700))?;
-                    // Over an empty directory, which is ours.
+                    // Replaces the empty directory that was just created.
                     self.dir.rename(name, &self.parent, &kept)?;
                     return Ok(ambient::temporary_files().join(kept));
                 }
@@ -82,18 +82,18 @@ impl Temporary {
     }
 }
 
-impl Drop for Temporary {
+impl Drop for TemporaryDir {
     fn drop(&mut self) {
         if let Err(error) = remove_tree(&self.parent, &self.name) {
-            tracing::warn!(%error, "a run's temporary directory could not be removed");
+            tracing::warn!(%error, "cannot remove the temporary directory of a run");
         }
     }
 }
 
-/// Locks a directory, for as long as what is returned is open; `None` where another has, or has
-/// removed it.
+/// Locks a directory for as long as the returned handle is open. Returns `None` if another process
+/// has locked or removed it.
 fn lock(parent: &Dir, name: &str) -> io::Result<Option<Dir>> {
-    // The handles that a `Dir` opens cannot be locked.
+    // The handles that `Dir` opens itself cannot be locked.
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let dir = match openat(parent, name, flags, Mode::empty()) {
         Err(Errno::NOENT) => return Ok(None),
@@ -110,15 +110,15 @@ fn lock(parent: &Dir, name: &str) -> io::Result<Option<Dir>> {
     }
 }
 
-/// Removes what runs of this user have left that were killed, for a moment.
-fn remove_left(parent: &Dir) -> io::Result<()> {
-    let end = Instant::now() + SLICE;
+/// Removes the directories of this user's killed runs, for [`CLEANUP_TIME`] at most.
+fn remove_old(parent: &Dir) -> io::Result<()> {
+    let end = Instant::now() + CLEANUP_TIME;
     let user = rustix::process::geteuid().as_raw();
     for entry in parent.entries()? {
         let entry = entry?;
         let name = entry.file_name();
-        let Some(name) = name.to_str().filter(|name| is_ours(name)) else { continue };
-        // Somebody else's may be gone by now.
+        let Some(name) = name.to_str().filter(|name| is_run_dir(name)) else { continue };
+        // Its run may have removed it by now.
         let Ok(metadata) = entry.metadata() else { continue };
         if metadata.is_dir()
             && metadata.uid() == user
@@ -131,8 +131,8 @@ fn remove_left(parent: &Dir) -> io::Result<()> {
     Ok(())
 }
 
-/// Whether a run would call its directory so.
-fn is_ours(name: &str) -> bool {
+/// Returns true if a name is that of a run's directory.
+fn is_run_dir(name: &str) -> bool {
     let numbers = name.strip_prefix(PREFIX).and_then(|rest| rest.split_once('-'));
     let is_number = |word: &str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit());
     numbers.is_some_and(|(process, attempt)| is_number(process) && is_number(attempt))

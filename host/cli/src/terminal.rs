@@ -1,8 +1,8 @@
-//! How this program prints: results to standard output, notices to standard error.
+//! All output of this program: results on standard output, notices on standard error.
 //!
-//! All of it goes through here. What could not be written is an error of the command, which does
-//! not end with 0 then; only a reader that closed its pipe, as `head` does, has had what it wanted.
-//! On a terminal there is colour, a spinner, and a filter for what guests write.
+//! Output that cannot be written is an error, and the command does not exit with 0. The exception
+//! is a reader that closed its pipe, as `head` does. On a terminal there is colour, a spinner, and
+//! a filter for guest output.
 
 use std::io::{self, Write};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
@@ -15,32 +15,32 @@ use crate::exit;
 use crate::filter::Filter;
 use crate::standard::Standard;
 
-/// How long something may take before it gets a spinner.
-const PATIENCE: Duration = Duration::from_millis(500);
+/// Time before a spinner appears.
+const SPINNER_DELAY: Duration = Duration::from_millis(500);
 
-/// Output that did not reach its reader.
+/// An error that lost output.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot write to {}: {error}", stream.name())]
-pub(crate) struct Lost {
+pub(crate) struct LostOutput {
     stream: Standard,
     error: io::Error,
 }
 
-impl Lost {
+impl LostOutput {
     pub(crate) fn new(stream: Standard, error: io::Error) -> Self {
         Self { stream, error }
     }
 
-    /// Whether the reader closed its end, which is no failure.
+    /// Returns true if the reader closed its end, which is not a failure.
     pub(crate) fn is_closed_pipe(&self) -> bool {
         self.error.kind() == io::ErrorKind::BrokenPipe
     }
 }
 
-/// The first notice that was lost. A notice is said in passing, where there is no way to fail.
-static LOST_NOTICE: Mutex<Option<Lost>> = Mutex::new(None);
+/// The first lost notice. `say` cannot fail, so the command's exit code reports the loss.
+static LOST_NOTICE: Mutex<Option<LostOutput>> = Mutex::new(None);
 
-/// The exit code of a command that would end with `code`: not 0 if one of its notices was lost.
+/// Returns the final exit code of a command: `code`, unless that is 0 and a notice was lost.
 pub(crate) fn settle(code: u8) -> u8 {
     let lost = LOST_NOTICE.lock().unwrap_or_else(PoisonError::into_inner).take();
     match lost {
@@ -49,9 +49,9 @@ pub(crate) fn settle(code: u8) -> u8 {
     }
 }
 
-/// The exit code of a command that has printed its result, or lost it, and would end with `code`.
-/// A code that says what went wrong before stays.
-pub(crate) fn conclude(printed: Result<(), Lost>, code: u8) -> u8 {
+/// Returns the exit code of a command that printed its result, or failed to. A `code` other than 0
+/// stays, because it reports an earlier failure.
+pub(crate) fn conclude(printed: Result<(), LostOutput>, code: u8) -> u8 {
     match printed {
         Err(lost) if !lost.is_closed_pipe() => {
             say("error", &lost.to_string());
@@ -61,7 +61,7 @@ pub(crate) fn conclude(printed: Result<(), Lost>, code: u8) -> u8 {
     }
 }
 
-/// Whether standard error is a terminal that wants colour.
+/// Returns true if standard error is a terminal.
 pub(crate) fn stderr_is_terminal() -> bool {
     Standard::Err.is_terminal()
 }
@@ -70,13 +70,13 @@ fn colour() -> bool {
     stderr_is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
-/// Prints a notice after a coloured label. One that is lost counts when the command ends.
+/// Prints a notice after a coloured label. A loss is reported by [`settle`].
 pub(crate) fn say(label: &str, message: &str) {
     note(try_say(label, message));
 }
 
-/// Prints a notice that matters by itself: a token, an address.
-pub(crate) fn try_say(label: &str, message: &str) -> Result<(), Lost> {
+/// Prints a notice that the caller must not lose, such as a token or an address.
+pub(crate) fn try_say(label: &str, message: &str) -> Result<(), LostOutput> {
     let label = match (colour(), label) {
         (false, _) => format!("{label}:"),
         (true, "error") => format!("\x1b[1;31m{label}:\x1b[0m"),
@@ -86,12 +86,12 @@ pub(crate) fn try_say(label: &str, message: &str) -> Result<(), Lost> {
 }
 
 /// Prints a result to standard output.
-pub(crate) fn print(bytes: &[u8]) -> Result<(), Lost> {
+pub(crate) fn print(bytes: &[u8]) -> Result<(), LostOutput> {
     write(Standard::Out, bytes)
 }
 
-/// Prints what a guest wrote to standard output; on a terminal, filtered.
-pub(crate) fn print_guest(bytes: &[u8]) -> Result<(), Lost> {
+/// Prints a guest's standard output, filtered if it goes to a terminal.
+pub(crate) fn print_guest(bytes: &[u8]) -> Result<(), LostOutput> {
     if !Standard::Out.is_terminal() {
         return print(bytes);
     }
@@ -102,25 +102,25 @@ pub(crate) fn print_guest(bytes: &[u8]) -> Result<(), Lost> {
     print(&shown)
 }
 
-/// Prints what a guest wrote to standard error; on a terminal, filtered.
-pub(crate) fn print_guest_error(bytes: &[u8]) -> Result<(), Lost> {
+/// Prints a guest's standard error, filtered if it goes to a terminal.
+pub(crate) fn print_guest_error(bytes: &[u8]) -> Result<(), LostOutput> {
     match stderr_is_terminal() {
         true => write(Standard::Err, &filtered(bytes)),
         false => write(Standard::Err, bytes),
     }
 }
 
-/// Prints an error that is already laid out.
-pub(crate) fn print_error(bytes: &[u8]) -> Result<(), Lost> {
+/// Prints an error that is already formatted.
+pub(crate) fn print_error(bytes: &[u8]) -> Result<(), LostOutput> {
     write(Standard::Err, bytes)
 }
 
-fn write(mut stream: Standard, bytes: &[u8]) -> Result<(), Lost> {
-    stream.write_all(bytes).map_err(|error| Lost::new(stream, error))
+fn write(mut stream: Standard, bytes: &[u8]) -> Result<(), LostOutput> {
+    stream.write_all(bytes).map_err(|error| LostOutput::new(stream, error))
 }
 
-fn note(said: Result<(), Lost>) {
-    if let Err(lost) = said {
+fn note(printed: Result<(), LostOutput>) {
+    if let Err(lost) = printed {
         LOST_NOTICE.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(lost);
     }
 }
@@ -132,28 +132,28 @@ fn filtered(bytes: &[u8]) -> Vec<u8> {
     shown
 }
 
-/// A spinner on standard error for as long as the value lives, from half a second on.
+/// A spinner on standard error. It appears after half a second and stops when the value is dropped.
 pub(crate) struct Spinner {
     stop: Option<Sender<()>>,
     thread: Option<std::thread::JoinHandle<()>>,
 }
 
 impl Spinner {
-    /// Announces what is being done.
+    /// Starts the delay of a spinner with this message.
     pub(crate) fn after_a_while(message: String) -> Self {
         if !stderr_is_terminal() {
             return Self { stop: None, thread: None };
         }
         let (stop, stopped) = channel::<()>();
         let thread = std::thread::spawn(move || {
-            if stopped.recv_timeout(PATIENCE) != Err(RecvTimeoutError::Timeout) {
+            if stopped.recv_timeout(SPINNER_DELAY) != Err(RecvTimeoutError::Timeout) {
                 return;
             }
             let style = ProgressStyle::with_template("{spinner:.cyan} {msg} ({elapsed})");
             let bar = ProgressBar::new_spinner().with_message(message);
             bar.set_style(style.expect("the template is well-formed"));
             bar.enable_steady_tick(Duration::from_millis(100));
-            // Ends when the sender is dropped.
+            // Returns when the sender is dropped.
             let _ = stopped.recv();
             bar.finish_and_clear();
         });

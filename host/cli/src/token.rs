@@ -1,17 +1,20 @@
-//! `skep token`: who may talk to a host. Works on the store, whether a host runs on it or not.
+//! `skep token`: access tokens. Works on the store, whether or not a host runs on it.
+
+use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 use skep_protocol::{Role, RuntimeId, Timestamp, TokenId, TokenView};
-use skep_registry::{NewToken, Registrar};
+use skep_registry::NewToken;
 
+use crate::clock::now;
 use crate::failure::Failed;
+use crate::output::OutputFormat;
 use crate::report::{ItemsReport, TokenReport};
-use crate::serve::now;
-use crate::settings::{PlaceArgs, Settings};
+use crate::settings::LocationArgs;
 use crate::table::Table;
-use crate::{OutputFormat, ambient, json, quantity, terminal};
+use crate::{json, quantity, registrar, terminal};
 
-/// Makes, lists and revokes access tokens.
+/// Create, list and revoke access tokens
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
@@ -20,50 +23,50 @@ Examples:
   skep token revoke 3f9c2a71d0")]
 pub(crate) struct TokenArgs {
     #[command(subcommand)]
-    verb: Verb,
+    command: TokenCommand,
 }
 
 #[derive(Subcommand)]
-enum Verb {
-    /// Makes a token and shows it, once
+enum TokenCommand {
+    /// Create a token and show it once
     Create {
-        /// viewer reads; operator works with workers; admin does everything
+        /// Role: viewer may read, operator may also manage workers, admin may do everything
         #[arg(long, value_enum, value_name = "ROLE")]
         role: RoleArg,
 
-        /// Only on this runtime. Repeat for more [default: on all]
+        /// Runtime that the token is valid for. Repeat for more [default: all]
         #[arg(long, value_name = "RUNTIME_ID")]
         runtime: Vec<RuntimeId>,
 
-        /// Not valid after this time (24h, 90m) [default: until revoked]
+        /// Time until the token expires (24h, 90m) [default: never]
         #[arg(long, value_name = "TIME", value_parser = quantity::duration)]
-        expires: Option<std::time::Duration>,
+        expires: Option<Duration>,
 
         #[command(flatten)]
-        place: PlaceArgs,
+        location: LocationArgs,
 
-        /// How the result is shown
+        /// Format of the result
         #[arg(long, value_enum, default_value = "text", value_name = "FORMAT")]
         output: OutputFormat,
     },
-    /// Lists tokens; what they are is not kept
+    /// List tokens, without their secrets, which are not stored
     List {
         #[command(flatten)]
-        place: PlaceArgs,
+        location: LocationArgs,
 
-        /// How the result is shown
+        /// Format of the result
         #[arg(long, value_enum, default_value = "text", value_name = "FORMAT")]
         output: OutputFormat,
     },
-    /// Makes a token invalid at once
+    /// Revoke a token at once
     Revoke {
-        /// Its id, as `skep token list` shows it
+        /// Id of the token, as `skep token list` shows it
         token: TokenId,
 
         #[command(flatten)]
-        place: PlaceArgs,
+        location: LocationArgs,
 
-        /// How the result is shown
+        /// Format of the result
         #[arg(long, value_enum, default_value = "text", value_name = "FORMAT")]
         output: OutputFormat,
     },
@@ -86,14 +89,16 @@ impl From<RoleArg> for Role {
     }
 }
 
-/// Runs the command and returns the exit code.
+/// Runs the subcommand and returns the exit code.
 pub(crate) fn token(arguments: TokenArgs) -> u8 {
-    let (output, done) = match arguments.verb {
-        Verb::Create { role, runtime, expires, place, output } => {
-            (output, create(role.into(), runtime, expires, &place, output))
+    let (output, done) = match arguments.command {
+        TokenCommand::Create { role, runtime, expires, location, output } => {
+            (output, create(role.into(), runtime, expires, &location, output))
         }
-        Verb::List { place, output } => (output, list(&place, output)),
-        Verb::Revoke { token, place, output } => (output, revoke(&token, &place, output)),
+        TokenCommand::List { location, output } => (output, list(&location, output)),
+        TokenCommand::Revoke { token, location, output } => {
+            (output, revoke(&token, &location, output))
+        }
     };
     match done {
         Ok(()) => 0,
@@ -101,25 +106,14 @@ pub(crate) fn token(arguments: TokenArgs) -> u8 {
     }
 }
 
-/// The registry's file in the operator's store.
-pub(crate) fn registrar(place: &PlaceArgs) -> Result<Registrar, Failed> {
-    let settings = Settings::gather(place, None)?;
-    let dir = ambient::private_store(&settings.store).map_err(|error| {
-        Failed::here(format!("cannot use the store {}: {error}", settings.store.display()))
-    })?;
-    Registrar::open(dir).map_err(|error| {
-        Failed::here(format!("cannot use the store {}: {error}", settings.store.display()))
-    })
-}
-
 fn create(
     role: Role,
     runtimes: Vec<RuntimeId>,
-    expires: Option<std::time::Duration>,
-    place: &PlaceArgs,
+    expires: Option<Duration>,
+    location: &LocationArgs,
     output: OutputFormat,
 ) -> Result<(), Failed> {
-    let after = |time: std::time::Duration| {
+    let after = |time: Duration| {
         let millis = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         Timestamp(now().as_millis().saturating_add(millis))
     };
@@ -128,7 +122,7 @@ fn create(
         runtimes: Some(runtimes).filter(|runtimes| !runtimes.is_empty()),
         expires_at: expires.map(after),
     };
-    let registrar = registrar(place)?;
+    let registrar = registrar::open(location)?;
     let access = registrar.access();
     let (secret, view) = access.create_token(wanted)?;
     let token_id = view.token_id.clone();
@@ -137,21 +131,26 @@ fn create(
             let report = TokenReport { token: secret.expose().to_owned(), view };
             terminal::print(&json::line(&report))
         }
-        // Nothing but the token on standard output, so that it can be redirected to a file.
+        // Standard output has only the token, so that it can be redirected to a file.
         OutputFormat::Text => terminal::print(format!("{}\n", secret.expose()).as_bytes()),
     };
     if let Err(lost) = shown {
         access.revoke(&token_id)?;
-        return Err(Failed::here(format!("{lost}: the token was revoked, for nothing shows it")));
+        return Err(Failed::here(format!(
+            "{lost}; the token was revoked because it was not shown"
+        )));
     }
     if output == OutputFormat::Text {
-        terminal::say("note", "it is shown this once; keep it in a file only you can read");
+        terminal::say(
+            "note",
+            "the token is shown only once; keep it in a file that only you can read",
+        );
     }
     Ok(())
 }
 
-fn list(place: &PlaceArgs, output: OutputFormat) -> Result<(), Failed> {
-    let tokens = registrar(place)?.access().tokens()?;
+fn list(location: &LocationArgs, output: OutputFormat) -> Result<(), Failed> {
+    let tokens = registrar::open(location)?.access().tokens()?;
     match output {
         OutputFormat::Json => terminal::print(&json::line(&ItemsReport { items: tokens }))?,
         OutputFormat::Text => {
@@ -175,8 +174,8 @@ fn list(place: &PlaceArgs, output: OutputFormat) -> Result<(), Failed> {
     Ok(())
 }
 
-fn revoke(token: &TokenId, place: &PlaceArgs, output: OutputFormat) -> Result<(), Failed> {
-    let view = registrar(place)?.access().revoke(token)?;
+fn revoke(token: &TokenId, location: &LocationArgs, output: OutputFormat) -> Result<(), Failed> {
+    let view = registrar::open(location)?.access().revoke(token)?;
     match output {
         OutputFormat::Json => terminal::print(&json::line(&view))?,
         OutputFormat::Text => terminal::say("revoked", &format!("{token}")),

@@ -54,6 +54,22 @@ pub struct EmbeddedParts {
     pub host_id: HostId,
 }
 
+impl EmbeddedParts {
+    /// Creates the parts of a runtime with the default options, without scopes or secrets, whose
+    /// guests all run in this process.
+    pub fn new(store: Store, sandbox: Sandbox, host_id: HostId) -> Self {
+        Self {
+            store,
+            sandbox,
+            scopes: BTreeMap::new(),
+            out_of_process: None,
+            secrets: BTreeMap::new(),
+            options: Options::default(),
+            host_id,
+        }
+    }
+}
+
 /// A runtime in this process. Cheap to clone; used through [`skep_protocol::RuntimeHandle`].
 ///
 /// Dropping the last clone stops admission without waiting for running turns; accepted inputs are

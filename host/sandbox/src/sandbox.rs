@@ -98,6 +98,21 @@ impl From<LinkError> for LoadError {
     }
 }
 
+impl SandboxParts {
+    /// Creates the parts of a sandbox with the default limits that uses all cores, keeps no native
+    /// code and has room for 64 instances.
+    pub fn new(compiler: Arc<dyn Compiler>) -> Self {
+        Self {
+            cores: std::thread::available_parallelism().map_or(1, Into::into),
+            workers: 64,
+            compiler,
+            cache: None,
+            limits: Limits::default(),
+            outbound: Outbound::default(),
+        }
+    }
+}
+
 impl Sandbox {
     /// Starts the threads that guests run on: one for each core, and one more that serves timers
     /// and wake-ups while all cores compute.

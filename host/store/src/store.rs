@@ -21,8 +21,8 @@ use crate::reader::Readers;
 use crate::writer::queue::{SHARED, Work, WriteJob, WriteQueue};
 use crate::writer::{Writer, WriterContext};
 use crate::{
-    Commit, Faults, Feed, OpenError, Receipt, SharedWrite, StoreError, Transaction, WorkerNumber,
-    janitor, layout, read, schema,
+    Commit, Faults, Feed, NoFaults, OpenError, Receipt, SharedWrite, StoreError, Transaction,
+    WorkerNumber, janitor, layout, read, schema,
 };
 
 /// The parameters for opening a store.
@@ -37,6 +37,13 @@ pub struct StoreParts {
     pub faults: Arc<dyn Faults>,
     /// The name of an SQLite VFS to use instead of the default.
     pub vfs: Option<String>,
+}
+
+impl StoreParts {
+    /// Creates the parts of a store without injected faults, on SQLite's default VFS.
+    pub fn new(dir: Dir, now: Timestamp, new_runtime_id: RuntimeId) -> Self {
+        Self { dir, now, new_runtime_id, faults: Arc::new(NoFaults), vfs: None }
+    }
 }
 
 /// A runtime's store. Clones refer to the same store, which is closed when the last one is dropped.

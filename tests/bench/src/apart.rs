@@ -1,4 +1,4 @@
-//! A command's run in a process of its own behind the second wall, beside one in the host's process.
+//! An out-of-process run of a command, compared with one in the host's process.
 
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,7 @@ use crate::tools::skep;
 const PAIRS: usize = 100;
 const WARM_UP: usize = 5;
 
-/// How long a run may take before something is wrong.
+/// The time after which a run counts as failed.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(crate) fn measure() -> Result<Vec<Row>, Failure> {
@@ -35,8 +35,9 @@ pub(crate) fn measure() -> Result<Vec<Row>, Failure> {
             pairs.push(1, our_time, their_time);
         }
     }
-    // What a process costs is what it is for; it should only stay small beside what programs do.
-    let row = Row::beside("run of hello, own process", "within the host", pairs.summary(), 100.0);
+    // The cost of a process buys isolation; it only has to be small compared with what programs do.
+    let row =
+        Row::beside("run of hello, out of process", "within the host", pairs.summary(), 100.0);
     Ok(vec![row.at_most(Amount::Time(Duration::from_millis(25)))])
 }
 

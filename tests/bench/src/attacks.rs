@@ -1,5 +1,5 @@
-//! What an attack takes of the host, beside the engine as it comes: `wasmtime` from PyPI with its
-//! defaults and a deadline by epochs. Either side is ended after 12 seconds or at 3 GiB.
+//! The host's resources taken by attacks, compared with the stock engine: `wasmtime` from PyPI with
+//! its defaults and an epoch deadline. Either side is ended after 12 seconds or at 3 GiB.
 
 mod guests;
 
@@ -20,23 +20,23 @@ use crate::tools::{folder, skep};
 const STOCK: &str = "wasmtime==50.0.1\n";
 const PEER: &str = "wasmtime 50.0.1, stock";
 
-/// Either side's bounds.
+/// The bounds of either side.
 const LONGEST: Duration = Duration::from_secs(12);
 const MOST_BYTES: u64 = 3 << 30;
 const MOST_DESCRIPTORS: u64 = 1_024;
 
-/// What a guest may take of time, by its host's own deadline.
+/// The deadline for a guest, set by its own host.
 const DEADLINE_SECONDS: &str = "1";
 
-/// What of it is looked at.
+/// The resource measured.
 #[derive(Clone, Copy)]
 enum Measure {
     Memory,
     Time,
     Descriptors,
-    /// Of the file `file`.
+    /// The length of the file `file`.
     Length,
-    /// Secrets of the host that whoever reads the result then has, by a link that the guest left.
+    /// The host's secrets that a reader of the results sees through a link left by the guest.
     Secrets,
 }
 
@@ -44,11 +44,11 @@ struct Attack {
     name: &'static str,
     wasm: Vec<u8>,
     measure: Measure,
-    /// Ours may be no more than this.
+    /// The bound on our side.
     target: Amount,
 }
 
-/// What a run took.
+/// The resources taken by a run.
 #[derive(Debug, Default)]
 struct Taken {
     time: Duration,
@@ -63,7 +63,7 @@ pub(crate) fn measure() -> Result<Vec<Row>, Failure> {
     let (skep, folder) = (skep()?, folder()?);
     let mut rows = Vec::new();
     for attack in attacks()? {
-        // Each takes up to twelve seconds on either side.
+        // Up to twelve seconds on either side.
         eprintln!("attacking: {} ...", attack.name);
         let file = folder.path().join("attack");
         fs::write(&file, &attack.wasm)?;
@@ -101,17 +101,12 @@ fn attacks() -> Result<Vec<Attack>, Failure> {
         attack("component bomb, peak memory", &bomb, Measure::Memory, mib(100)),
         attack("component bomb, time", &bomb, Measure::Time, seconds(1)),
         attack("400 million locals, time", &locals, Measure::Time, seconds(1)),
-        // The child that compiles it may have 512 MiB and 32 times the size of the code.
+        // The compiling child may use 512 MiB and 32 times the size of the code.
         attack("200,000 functions, peak memory", &functions, Measure::Memory, mib(600)),
         attack("memory filled, peak memory", &text(guests::MEMORY)?, Measure::Memory, mib(350)),
         attack("table grown, peak memory", &text(guests::TABLE)?, Measure::Memory, mib(100)),
         attack("sleep past 1 s, time", &text(guests::SLEEP)?, Measure::Time, seconds(2)),
-        attack(
-            "output nobody reads past 1 s, time",
-            &text(guests::FLOOD)?,
-            Measure::Time,
-            seconds(2),
-        ),
+        attack("unread output past 1 s, time", &text(guests::FLOOD)?, Measure::Time, seconds(2)),
         attack("FIFO opened past 1 s, time", &text(guests::FIFO)?, Measure::Time, seconds(2)),
         attack("1 TiB file, its length", &text(guests::SPARSE)?, Measure::Length, mib(1_024)),
         attack(
@@ -148,8 +143,8 @@ fn row(attack: &Attack, ours: &Taken, theirs: &Taken) -> Row {
     Row { name: attack.name, samples: 1, ours, beside: Some(beside), target: Some(attack.target) }
 }
 
-/// Runs an attack on a directory of its own, and watches what the processes take. Nobody reads what
-/// they print; what they leave is then read in `result`.
+/// Runs an attack in a directory of its own and samples its processes. Nothing reads their output;
+/// the files that they leave are then read in `result`.
 fn take(
     folder: &Path,
     result: &str,
@@ -184,7 +179,7 @@ fn take(
     Ok(taken)
 }
 
-/// The same command, where it may have so many descriptors and cannot ask for more.
+/// Wraps a command in a hard limit on descriptors.
 fn limited(command: &Command) -> Command {
     let mut limited = Command::new("sh");
     limited.arg("-c").arg(format!("ulimit -n {MOST_DESCRIPTORS}; exec \"$0\" \"$@\""));
@@ -193,14 +188,14 @@ fn limited(command: &Command) -> Command {
     limited
 }
 
-/// A process and its children; they end with this.
+/// A process group, which is killed on drop.
 struct Attacked {
     child: Child,
     taken: Taken,
 }
 
 impl Attacked {
-    /// Takes note of what all of them have now.
+    /// Samples the current totals.
     fn look(&mut self) {
         let (mut memory, mut descriptors) = (0, 0);
         let mut family = vec![self.child.id()];
@@ -229,7 +224,7 @@ fn resident(process: &Path) -> Option<u64> {
 
 impl Drop for Attacked {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // It may have ended already.
         let _ = kill_process_group(Pid::from_child(&self.child), Signal::KILL);
         let _ = self.child.wait();
     }

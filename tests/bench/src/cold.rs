@@ -1,4 +1,4 @@
-//! A run of `hello` from nothing: instantiate, run, take what it printed, drop.
+//! A cold run of `hello`: instantiate, run, read the output, drop.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,7 +16,7 @@ const PAIRS: usize = 400;
 const BATCH: u32 = 25;
 const WARM_UP: usize = 20;
 
-/// Bytes of output that are kept.
+/// The bound on the output kept, in bytes.
 const ROOM: usize = 64 << 10;
 
 pub(crate) fn measure() -> Result<Vec<Row>, Failure> {

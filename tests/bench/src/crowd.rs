@@ -1,7 +1,7 @@
-//! Many workers: what 100,000 cost that merely exist, and 5,000 that are connected.
+//! Many workers: the cost of 100,000 idle ones, and of 5,000 with an instance.
 //!
-//! Memory is measured in processes of their own, which have done nothing before: what filling the
-//! store leaves in an allocator is not what the store costs.
+//! Memory is measured in fresh processes, since filling the store leaves memory in the allocator
+//! that is not the store's.
 
 use std::path::Path;
 use std::process::Command;
@@ -22,13 +22,13 @@ use crate::table::{Amount, Row};
 const REGISTERED: u64 = 100_000;
 const CONNECTED: u64 = 5_000;
 
-/// Processes that open the crowd, and as many that open nothing.
+/// Processes that open the store, and as many that open nothing.
 const OPENS: usize = 5;
 
 /// Workers whose first input is timed.
 const FIRSTS: u64 = 300;
 
-/// Workers connected at once.
+/// Workers connected at the same time.
 const ABREAST: u64 = 64;
 
 pub(crate) fn measure() -> Result<Vec<Row>, Failure> {
@@ -68,7 +68,7 @@ pub(crate) fn measure() -> Result<Vec<Row>, Failure> {
     ])
 }
 
-/// A store with a component and so many workers of it.
+/// Makes a store with a component and many workers of it.
 fn fill(folder: &Path, workers: u64) -> Result<(), Failure> {
     let host = host()?;
     let store = store(folder)?;
@@ -116,10 +116,10 @@ fn ask_child(task: &str, folder: &Path) -> Result<Value, Failure> {
 }
 
 fn number(report: &Value, name: &str) -> Result<u64, Failure> {
-    Ok(report[name].as_u64().ok_or_else(|| format!("the child did not tell {name}"))?)
+    Ok(report[name].as_u64().ok_or_else(|| format!("the child did not report {name}"))?)
 }
 
-/// What a process of its own does, and tells on its standard output.
+/// Runs a child's task and reports on standard output.
 pub(crate) fn child(task: &str, folder: &Path) -> Result<(), Failure> {
     let host = host()?;
     let began = Instant::now();
@@ -158,11 +158,11 @@ pub(crate) fn child(task: &str, folder: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The times of the first inputs to workers here and there.
+/// Times the first inputs to workers spread over the store.
 async fn first(runtime: &Embedded) -> Result<Value, Failure> {
     let mut times = Vec::new();
     for n in 0..FIRSTS {
-        // A stride that meets no worker twice.
+        // A stride that visits no worker twice.
         let worker = id(n * 61_843 % REGISTERED);
         let began = Instant::now();
         ask(runtime, worker, "turn").await?;
@@ -171,9 +171,9 @@ async fn first(runtime: &Embedded) -> Result<Value, Failure> {
     Ok(json!({ "first_us": times }))
 }
 
-/// What the process has grown by when that many are connected.
+/// Measures the growth of the process while workers are connected.
 async fn connect(runtime: &Embedded) -> Result<Value, Failure> {
-    // What the engine and the pool need for the first few is not a worker's.
+    // The engine and the pool grow for the first few workers, which does not count.
     let first: Vec<_> = (0..ABREAST).map(id).collect();
     connect_each(runtime, &first).await?;
     let before = resident()?;
@@ -210,7 +210,7 @@ fn micros(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
-/// Memory that this process has resident.
+/// Returns the resident memory of this process.
 fn resident() -> Result<u64, Failure> {
     let statm = std::fs::read_to_string("/proc/self/statm")?;
     let pages = statm.split(' ').nth(1).ok_or("statm has no second field")?;

@@ -1,4 +1,4 @@
-//! A runtime over a store on disk, as a host has it, and what the measurements ask of it.
+//! A durable runtime over a store on disk, as in a host, and helpers for measurements.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -19,15 +19,15 @@ use skep_store::{NoFaults, Store, StoreParts};
 use crate::Failure;
 use crate::tools::guest;
 
-/// How long a turn may take before something is wrong.
+/// The time after which a turn counts as failed.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// The threads of a host beside those of its guests.
+/// Starts the host's threads, which are separate from those of the guests.
 pub(crate) fn host() -> Result<tokio::runtime::Runtime, Failure> {
     Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
 }
 
-/// The store in a folder, made where there is none.
+/// Opens the store in a folder, and creates it if there is none.
 pub(crate) fn store(folder: &Path) -> Result<Store, Failure> {
     let new_runtime_id: RuntimeId = "bench".parse()?;
     Ok(Store::open(StoreParts {
@@ -39,7 +39,7 @@ pub(crate) fn store(folder: &Path) -> Result<Store, Failure> {
     })?)
 }
 
-/// A sandbox with room for so many instances, whose compiled components are in a store.
+/// Starts a sandbox with room for this many instances, which keeps compiled code in the store.
 pub(crate) fn sandbox(store: &Store, workers: u32) -> Result<Sandbox, Failure> {
     Ok(Sandbox::start(SandboxParts {
         cores: std::thread::available_parallelism()?.get(),
@@ -51,7 +51,7 @@ pub(crate) fn sandbox(store: &Store, workers: u32) -> Result<Sandbox, Failure> {
     })?)
 }
 
-/// A runtime. To be called on a host's threads.
+/// Opens a runtime. Must be called within a host's tokio runtime.
 pub(crate) fn open(store: Store, sandbox: Sandbox, options: Options) -> Result<Embedded, Failure> {
     open_out_of_process(store, sandbox, options, None)
 }
@@ -63,7 +63,7 @@ fn open_out_of_process(
     out_of_process: Option<OutOfProcess>,
 ) -> Result<Embedded, Failure> {
     let (scopes, secrets) = (BTreeMap::new(), BTreeMap::new());
-    let host_id = "bench".parse().expect("that is a host's id");
+    let host_id = "bench".parse().expect("the id is valid");
     let parts = EmbeddedParts { store, sandbox, scopes, secrets, out_of_process, options, host_id };
     Ok(Embedded::open(parts)?)
 }
@@ -75,7 +75,7 @@ pub(crate) async fn component(runtime: &Embedded, name: &str) -> Result<Componen
     Ok(runtime.put_component(Box::pin(bytes), Role::Admin).await?.item.digest)
 }
 
-/// Makes a worker.
+/// Creates a worker.
 pub(crate) async fn worker(
     runtime: &Embedded,
     component: ComponentDigest,
@@ -102,21 +102,21 @@ pub(crate) async fn ask(
     }
 }
 
-/// A runtime that measurements are made on, which ends with its folder.
+/// A runtime for measurements, removed with its folder on drop.
 pub(crate) struct Live {
-    // In this order: the threads before the files that they use.
+    // In this order: the threads end before their files are removed.
     pub(crate) runtime: Embedded,
     pub(crate) host: tokio::runtime::Runtime,
     _folder: tempfile::TempDir,
 }
 
 impl Live {
-    /// A new one with the numbers that a host has by default.
+    /// Starts a runtime with a host's defaults.
     pub(crate) fn start() -> Result<Self, Failure> {
         Self::start_with(None)
     }
 
-    /// The same, which may run commands in processes of their own.
+    /// Starts a runtime that may run commands out of process.
     pub(crate) fn start_with(out_of_process: Option<OutOfProcess>) -> Result<Self, Failure> {
         let folder = crate::tools::folder()?;
         let host = host()?;
@@ -129,7 +129,7 @@ impl Live {
         Ok(Self { runtime, host, _folder: folder })
     }
 
-    /// Runs something on the host's threads, as what serves its callers does.
+    /// Runs a task on the host's threads, as a server of callers does.
     pub(crate) fn run<T: Send + 'static>(
         &self,
         task: impl Future<Output = Result<T, Failure>> + Send + 'static,
@@ -138,7 +138,7 @@ impl Live {
     }
 }
 
-/// The time of day.
+/// Returns the current time.
 pub(crate) fn now() -> Timestamp {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     Timestamp::since_epoch(now.unwrap_or_default())

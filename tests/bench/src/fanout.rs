@@ -1,5 +1,5 @@
-//! Five hundred readers of one worker that emits a thousand events a second, through HTTP: none of
-//! them misses one, and how far behind the last of them is when it ends.
+//! Five hundred readers of one worker that emits a thousand events a second over HTTP. None may
+//! miss an event; the figure is the delay of the last reader at the end.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -14,11 +14,11 @@ use crate::tools::folder;
 
 const READERS: usize = 500;
 const SECONDS: u64 = 5;
-/// Events of one turn, and time between two.
+/// Events per turn, and the time between turns.
 const EVENTS: u64 = 100;
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// How long a reader may be without a byte.
+/// The bound on a reader's wait for a byte.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) fn measure() -> Result<Vec<Row>, Failure> {
@@ -72,7 +72,7 @@ fn request(host: &Served, method: &str, path: &str, body: &str) -> Result<TcpStr
     Ok(stream)
 }
 
-/// Reads a stream of entries until it has seen so many events, and says when that was.
+/// Reads a stream of entries until it has seen enough events, and returns the time of the last.
 fn read(stream: TcpStream, events: u64) -> Result<Instant, Failure> {
     let mut lines = BufReader::with_capacity(16 << 10, stream);
     let (mut seq, mut seen, mut line) = (0, 0, String::new());

@@ -1,8 +1,8 @@
-//! The other side of durable turns: the same rows in SQLite, and nothing else.
+//! The baseline of durable turns: the same rows in bare SQLite.
 //!
-//! One thread, one connection, statements compiled once, WAL and `synchronous=FULL` as the store
-//! has it, SQLite's own checkpoints. Every column and index of the store's tables is here; what is
-//! computed for them is not.
+//! One thread, one connection, prepared statements, WAL and `synchronous=FULL` as in the store,
+//! SQLite's own checkpoints. It writes every column and index of the store's tables, but does not
+//! compute their contents.
 
 use std::path::Path;
 
@@ -38,7 +38,7 @@ const SCHEMA: &str = "
 
 const ENTRY: &str = "INSERT INTO entry VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
 
-/// A number that is nothing in particular, of the usual size.
+/// An arbitrary number of typical size.
 const SOME: i64 = 1_700_000_000_000;
 
 /// A database with the store's tables.
@@ -49,7 +49,7 @@ pub(crate) struct Floor {
 }
 
 impl Floor {
-    /// A new one in a folder, for so many workers.
+    /// Creates a database for this many workers in a folder.
     pub(crate) fn create(folder: &Path, workers: u64) -> Result<Self, Failure> {
         let connection = Connection::open(folder.join("floor.db"))?;
         connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
@@ -60,8 +60,8 @@ impl Floor {
         Ok(Self { connection, workers, turns: 0 })
     }
 
-    /// Commits the rows of so many turns, each of another worker: input, event and outcome in the
-    /// transcript, the finished input, one key of the state, the usage.
+    /// Commits the rows of turns of different workers: input, event and outcome in the transcript,
+    /// the finished input, one key of the state, the usage.
     pub(crate) fn commit(&mut self, turns: u64) -> Result<(), Failure> {
         let transaction = self.connection.transaction()?;
         {

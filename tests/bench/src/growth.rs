@@ -1,4 +1,4 @@
-//! What a long transcript costs: appending to it, and opening the runtime that it is in.
+//! The cost of a long transcript: appending to it, and opening its runtime.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -18,7 +18,7 @@ use crate::table::Row;
 const LONG: usize = 1_000_000;
 const SHORT: usize = 1_000;
 
-/// Entries of one transaction while filling.
+/// Entries per transaction while filling.
 const FILL: usize = 1_000;
 
 const APPENDS: usize = 200;
@@ -38,7 +38,7 @@ pub(crate) fn measure() -> Result<Vec<Row>, Failure> {
     ])
 }
 
-/// A runtime with one worker that has so many entries.
+/// Makes a store with one worker that has this many entries.
 fn fill(folder: &Path, entries: usize) -> Result<(), Failure> {
     let store = store(folder)?;
     let worker = store.next_number();
@@ -75,7 +75,7 @@ fn events_of(count: usize) -> Vec<WorkerWrite> {
     (0..count).map(|_| entry()).collect()
 }
 
-/// A worker that was never connected, of a component that is not here.
+/// Makes the record of a worker that was never connected, of a component that is not stored.
 pub(crate) fn record(number: WorkerNumber, n: u64) -> WorkerRecord {
     let spec = WorkerSpec::new(ComponentDigest::from_sha256([7; 32]));
     WorkerRecord {
@@ -93,7 +93,7 @@ pub(crate) fn record(number: WorkerNumber, n: u64) -> WorkerRecord {
     }
 }
 
-/// The id of the worker with that number in a row.
+/// Returns the id of the nth worker.
 pub(crate) fn id(n: u64) -> WorkerId {
     let mut random = [0; 10];
     random[2..].copy_from_slice(&n.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes());
@@ -129,7 +129,7 @@ fn appends(long: &Path, short: &Path) -> Result<Pairs, Failure> {
 fn opens(long: &Path, short: &Path) -> Result<Pairs, Failure> {
     let host = host()?;
     let _entered = host.enter();
-    // Its engine does not start before there is a guest.
+    // The engine starts only with the first guest.
     let first = store(short)?;
     let sandbox = sandbox(&first, 64)?;
     first.close();

@@ -1,9 +1,9 @@
-//! Durable turns through HTTP: `wrk` against `skep up`, beside `wrk` against a Durable Object of
-//! `workerd` that inserts one row in SQLite per request.
+//! Durable turns over HTTP: `wrk` against `skep up`, compared with `wrk` against a Durable Object
+//! of `workerd` that inserts one row in SQLite per request.
 //!
-//! Both have fifty objects, each request goes to the next of them and is answered when what it did
-//! is on disk. Ours writes an input, an event, a key of the state, an outcome and the usage; theirs
-//! one row.
+//! Both sides have fifty objects. Requests go to them in turn and are answered once their effects
+//! are on disk. Ours writes an input, an event, a key of the state, an outcome and the usage;
+//! theirs writes one row.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -22,10 +22,10 @@ use crate::tools::{folder, guest, skep};
 
 const PAIRS: usize = 4;
 const OBJECTS: usize = 50;
-/// One measurement.
+/// The length of one measurement.
 const SECONDS: u64 = 4;
 
-/// Runs in the load generator: a request to the next of the paths.
+/// The script of the load generator: one request to each path in turn.
 const SCRIPT: &str = r#"
 local paths, headers, n = {}, {}, 0
 for line in io.lines("paths") do paths[#paths + 1] = line end
@@ -42,7 +42,7 @@ done = function(summary, latency, requests)
 end
 "#;
 
-/// Their program: as short as it can be.
+/// The other side's program, as short as possible.
 const WORKER: &str = r#"
 import { DurableObject } from "cloudflare:workers";
 export class Counter extends DurableObject {
@@ -74,7 +74,7 @@ pub(crate) fn measure() -> Result<Vec<Row>, Failure> {
         ("durable turn by HTTP, one connection", 1, 0.6),
     ] {
         let mut pairs = Pairs::default();
-        // The first pair is warm-up.
+        // The first pair is a warm-up.
         for pair in 0..=PAIRS {
             let (our_time, their_time) = match First::of(pair) {
                 First::Ours => (ours.load(connections)?, theirs.load(connections)?),
@@ -92,21 +92,21 @@ pub(crate) fn measure() -> Result<Vec<Row>, Failure> {
     Ok(rows)
 }
 
-/// The load generator, installed where it is missing.
+/// Installs the load generator if it is missing.
 fn wrk_is_there() -> Result<(), Failure> {
     Ok(packages::program("wrk", "to load servers with")?)
 }
 
-/// A server under load, which ends with this.
+/// A server under load, killed on drop.
 pub(crate) struct Served {
     server: Child,
-    /// With files `token` and `paths`, where inputs go.
+    /// Contains the files `token` and `paths` for the load generator.
     pub(crate) folder: PathBuf,
     pub(crate) url: String,
 }
 
 impl Served {
-    /// `skep up` with so many workers of a guest.
+    /// Starts `skep up` with this many workers of a guest.
     pub(crate) fn ours(folder: &Path, name: &str, workers: usize) -> Result<Self, Failure> {
         fs::create_dir(folder)?;
         let (skep, component) = (skep()?, guest(name)?);
@@ -146,7 +146,7 @@ impl Served {
 
     fn theirs(folder: &Path) -> Result<Self, Failure> {
         fs::create_dir_all(folder.join("data"))?;
-        // It cannot say which port it was given.
+        // `workerd` cannot report the port that it was given.
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let config = format!(
             r#"using Workerd = import "/workerd/workerd.capnp";
@@ -191,14 +191,14 @@ const counter :Workerd.Worker = (
         Ok(served)
     }
 
-    /// Where inputs go.
+    /// Returns the paths for inputs.
     pub(crate) fn paths(&self) -> Result<Vec<String>, Failure> {
         let paths = fs::read_to_string(self.folder.join("paths"))?;
         Ok(paths.lines().map(str::to_owned).collect())
     }
 
-    /// The time of a request: with many connections what each costs of the whole, with one what
-    /// its sender waits.
+    /// Returns the time per request: with many connections the share of the total, with one the
+    /// latency.
     fn load(&self, connections: usize) -> Result<Duration, Failure> {
         let connections_flag = format!("-c{connections}");
         let seconds = format!("-d{SECONDS}s");
@@ -210,7 +210,7 @@ const counter :Workerd.Worker = (
         let numbers: Vec<u64> =
             said.split_whitespace().filter_map(|number| number.parse().ok()).collect();
         let [requests, micros, median, errors] = numbers[..] else {
-            return Err(format!("wrk says {said:?}").into());
+            return Err(format!("unexpected output of wrk: {said:?}").into());
         };
         if errors > 0 || requests == 0 {
             return Err(format!("{errors} of {requests} requests to {} failed", self.url).into());
@@ -224,7 +224,7 @@ const counter :Workerd.Worker = (
 
 impl Drop for Served {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // It may have ended already.
         let _ = self.server.kill();
         let _ = self.server.wait();
     }

@@ -1,8 +1,8 @@
-//! `cargo run --release -p skep-bench`: what Skep costs, beside what the same work costs without it.
+//! `cargo run --release -p skep-bench`: measures the cost of Skep against the same work without it.
 //!
-//! Every figure is a ratio of two ways to do the same thing, measured in turns within one run:
-//! absolute times drift with the machine and its neighbours, ratios much less. Measure while the
-//! machine does nothing else.
+//! Every figure is a ratio of two ways to do the same thing, measured alternately within one run:
+//! absolute times drift with the machine and its other load, ratios much less. Run it on an
+//! otherwise idle machine.
 
 mod apart;
 mod attacks;
@@ -30,18 +30,18 @@ use clap::{Parser, ValueEnum};
 
 use table::Row;
 
-/// Why a figure could not be had.
+/// The reason why a figure could not be measured.
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-/// Measures what Skep costs, beside what the same work costs without it.
+/// Measures the cost of Skep against the same work without it.
 #[derive(Parser)]
 #[command(name = "skep-bench")]
 struct Arguments {
-    /// What to measure [default: all]
+    /// Figures to measure [default: all]
     #[arg(value_enum)]
     figures: Vec<Figure>,
 
-    /// How the figures are shown
+    /// Format of the figures
     #[arg(long, value_enum, default_value = "text", value_name = "FORMAT")]
     output: OutputFormat,
 
@@ -49,42 +49,42 @@ struct Arguments {
     #[arg(long)]
     check: bool,
 
-    /// What a process of its own is to look at, for `crowd`
+    /// Task of a child process, for `crowd`
     #[arg(long, hide = true, num_args = 2, value_names = ["TASK", "FOLDER"])]
     crowd_child: Vec<String>,
 
-    /// The process of its own that `mixed` needs
+    /// Child process of `mixed`
     #[arg(long, hide = true)]
     mixed_child: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Figure {
-    /// `skep run hello` as a whole process, beside `wasmtime run`.
+    /// `skep run hello` as a whole process, against `wasmtime run`.
     Whole,
-    /// An instance of `hello`, run and dropped, beside wasmtime embedded.
+    /// An instance of `hello`, run and dropped, against embedded wasmtime.
     Cold,
-    /// A command's run in a process of its own, beside one in the host's.
+    /// An out-of-process run of a command, against one in the host's process.
     Apart,
-    /// A call of a live service, beside wasmtime embedded.
+    /// A call of a live service, against embedded wasmtime.
     Warm,
-    /// Durable turns of 200 workers at once, beside the same rows in bare SQLite.
+    /// Durable turns of 200 workers at once, against the same rows in bare SQLite.
     Turns,
-    /// One worker's durable turn, beside a bare commit of one row.
+    /// One worker's durable turn, against a bare commit of one row.
     Single,
-    /// Appending and opening at a million entries, beside a thousand.
+    /// Appending and opening at a million entries, against a thousand.
     Growth,
-    /// 100,000 workers that exist, and 5,000 that are connected.
+    /// 100,000 idle workers, and 5,000 with an instance.
     Crowd,
-    /// What a worker's reader waits while another worker floods, beside a quiet runtime.
+    /// The latency of a worker's reader while another worker floods, against a quiet runtime.
     Noise,
-    /// A worker's turns among hostile ones of forty kinds, beside a quiet runtime.
+    /// A worker's turns among hostile ones of forty kinds, against a quiet runtime.
     Mixed,
-    /// Durable turns through HTTP, beside workerd's Durable Objects.
+    /// Durable turns over HTTP, against workerd's Durable Objects.
     Load,
     /// Five hundred readers of one worker that emits a thousand events a second.
     Fanout,
-    /// What attacks take of the host, beside the engine as it comes.
+    /// The host's resources taken by attacks, against the stock engine.
     Attacks,
 }
 
@@ -120,7 +120,7 @@ fn main() -> ExitCode {
         OutputFormat::Text => table::text(&rows),
         OutputFormat::Json => format!("{:#}\n", table::json(&rows)),
     };
-    // Whoever closed the pipe has seen enough.
+    // A closed pipe means that the reader has seen enough.
     let _ = std::io::Write::write_all(&mut std::io::stdout(), shown.as_bytes());
     let missed = rows.iter().any(|row| !row.is_met());
     ExitCode::from(u8::from(arguments.check && missed))

@@ -1,13 +1,13 @@
-//! How long a well-behaved worker's turns take among hostile ones of forty kinds, beside those of a
-//! quiet runtime, and what the host holds afterwards: `skep_hostile::mixed`, with more parts.
+//! The turns of a well-behaved worker among hostile ones of forty kinds, compared with a quiet
+//! runtime, and the host's resources afterwards: `skep_hostile::mixed`, with more parts.
 //!
-//! It counts what its process holds, and has one of its own therefore.
+//! It runs in a child process, since it measures the whole process.
 
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
-use skep_hostile::{mixed, suite};
+use skep_hostile::{SKEP, mixed};
 
 use crate::table::{Amount, Row};
 use crate::{Failure, pairs::Pairs, tools};
@@ -19,16 +19,16 @@ pub(crate) fn measure() -> Result<Vec<Row>, Failure> {
     xtask::guests::ensure()?;
     let child = Command::new(std::env::current_exe()?)
         .arg("--mixed-child")
-        .env(suite::SKEP, tools::skep()?)
+        .env(SKEP, tools::skep()?)
         .stderr(Stdio::inherit())
         .output()?;
     if !child.status.success() {
-        return Err(format!("its process ended with {}", child.status).into());
+        return Err(format!("the child process ended with {}", child.status).into());
     }
     let told: Value = serde_json::from_slice(&child.stdout)?;
     let problems = &told["problems"];
     if problems.as_array().is_none_or(|problems| !problems.is_empty()) {
-        return Err(format!("not all is as it has to be: {problems}").into());
+        return Err(format!("the child reports problems: {problems}").into());
     }
     if let Some(figures) = told["figures"].as_str() {
         eprintln!("{figures}");
@@ -40,7 +40,7 @@ pub(crate) fn measure() -> Result<Vec<Row>, Failure> {
     let held = |amount: fn(u64) -> Amount, name: &'static str, field: &str| {
         let [before, after] = [0, 1].map(|look: usize| told["held"][look][field].as_u64());
         let (before, after) =
-            before.zip(after).ok_or_else(|| format!("it does not say {field}"))?;
+            before.zip(after).ok_or_else(|| format!("the report has no {field}"))?;
         Ok::<_, Failure>(
             Row::alone(name, 1, amount(after)).at_most(amount(before + before.div_ceil(20))),
         )
@@ -53,8 +53,8 @@ pub(crate) fn measure() -> Result<Vec<Row>, Failure> {
     ])
 }
 
-/// What the process of its own does.
-#[expect(clippy::print_stdout, reason = "it is how it tells")]
+/// Runs the measurement in the child process.
+#[expect(clippy::print_stdout, reason = "the report goes to standard output")]
 pub(crate) fn child() {
     println!("{}", mixed::run_in_parts(PARTS));
 }

@@ -1,5 +1,4 @@
-//! What a worker's reader waits, from the send to the event that its turn emits, while another
-//! worker emits as fast as it can.
+//! The latency from a send to the event of its turn, while another worker emits as fast as it can.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,10 +16,10 @@ use crate::table::Row;
 const PAIRS: usize = 8;
 const WARM_UP: usize = 1;
 
-/// Turns of one half of a pair, of whose times the 99th percentile counts.
+/// Turns in one half of a pair. Their 99th percentile counts.
 const TURNS: usize = 600;
 
-/// Inputs that the noisy worker has waiting, so that it never rests.
+/// Inputs queued ahead for the noisy worker, so that it is never idle.
 const AHEAD: usize = 3;
 
 pub(crate) fn measure() -> Result<Vec<Row>, Failure> {
@@ -52,7 +51,7 @@ pub(crate) fn measure() -> Result<Vec<Row>, Failure> {
     Ok(vec![Row::beside("send to event beside noise, p99", "in quiet", pairs.summary(), 3.0)])
 }
 
-/// The reader's time while the other worker floods.
+/// Measures the reader while the other worker floods.
 async fn noise(
     runtime: &Embedded,
     noisy: WorkerId,
@@ -78,7 +77,7 @@ async fn noise(
     time
 }
 
-/// A worker with somebody who follows it.
+/// A worker and a follower of its transcript.
 struct Reader {
     worker: WorkerId,
     entries: EntryStream,
@@ -92,7 +91,7 @@ impl Reader {
         Ok(Self { worker, entries, last: None, turns: 0 })
     }
 
-    /// The time that 99 of 100 turns are within.
+    /// Returns the 99th percentile of the turns.
     async fn turns(&mut self, runtime: &Embedded) -> Result<Duration, Failure> {
         let mut times = Vec::with_capacity(TURNS);
         for _ in 0..TURNS {
@@ -108,7 +107,8 @@ impl Reader {
         Ok(percentile(&times, 99))
     }
 
-    /// When the event with that body came. Fails where an entry is missing before it.
+    /// Returns the time at which the event with this body arrived. Fails if an entry before it is
+    /// missing.
     async fn until(&mut self, body: &[u8]) -> Result<Instant, Failure> {
         while let Some(entry) = self.entries.next().await {
             let entry = entry?;

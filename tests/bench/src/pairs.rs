@@ -1,30 +1,29 @@
-//! Two ways to do the same thing, timed in turns.
+//! Two ways to do the same thing, timed alternately.
 //!
-//! Both halves of a pair see the same neighbours, clock and caches, so the ratio is taken pair by
+//! Both halves of a pair see the same other load, clock and caches, so the ratio is taken pair by
 //! pair and its median is reported: a burst of other work spoils a few pairs, not the figure.
 
 use std::time::Duration;
 
-/// Times of ours and theirs, each for one run of the thing.
+/// The times of both sides, each for one run.
 #[derive(Debug, Default)]
 pub(crate) struct Pairs {
     ours: Vec<Duration>,
     theirs: Vec<Duration>,
 }
 
-/// The middle of the pairs, and how far the ratio scatters.
+/// The medians of the pairs, and the spread of the ratio.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Summary {
     pub(crate) pairs: usize,
     pub(crate) ours: Duration,
     pub(crate) theirs: Duration,
     pub(crate) ratio: f64,
-    /// Half of all pairs have a ratio between these two.
+    /// The range of the middle half of the ratios.
     pub(crate) ratio_middle_half: [f64; 2],
 }
 
-/// Which of a pair goes first. They alternate, since the second finds the caches that the first
-/// left.
+/// The side that goes first in a pair. The sides alternate, since the second one finds warm caches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum First {
     Ours,
@@ -38,7 +37,7 @@ impl First {
 }
 
 impl Pairs {
-    /// Adds a pair, each the time of a batch of `batch` runs.
+    /// Adds a pair of times, each for a batch of `batch` runs.
     pub(crate) fn push(&mut self, batch: u32, ours: Duration, theirs: Duration) {
         self.ours.push(ours / batch);
         self.theirs.push(theirs / batch);
@@ -67,7 +66,7 @@ fn median(times: &[Duration]) -> Duration {
     percentile(times, 50)
 }
 
-/// The time that so many of a hundred are within.
+/// Returns the time within which this percentage of the times lies.
 pub(crate) fn percentile(times: &[Duration], percent: usize) -> Duration {
     let mut times = times.to_vec();
     times.sort();

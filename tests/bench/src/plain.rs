@@ -1,5 +1,5 @@
-//! The other side of the comparison: wasmtime embedded as its documentation has it. A pool, epochs,
-//! wasmtime-wasi, and nothing that holds a guest to anything.
+//! The baseline of the comparison: wasmtime embedded as in its documentation, with a pool, epochs
+//! and wasmtime-wasi, and without limits.
 
 use wasmtime::component::{Component, HasSelf, Linker, ResourceTable};
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, Store};
@@ -30,7 +30,7 @@ mod bindings {
     });
 }
 
-/// A store whose epoch never comes: an embedding without a ticker.
+/// An epoch deadline that never comes: this embedding has no ticker.
 const NEVER: u64 = u64::MAX / 2;
 
 /// An engine with its linker.
@@ -91,7 +91,7 @@ fn store(engine: &Engine, wasi: WasiCtx) -> Store<Host> {
 }
 
 impl Command {
-    /// Runs it once in a store of its own, and returns what it printed.
+    /// Runs the command in a new store and returns its output.
     pub(crate) async fn run(&self, args: &[String], room: usize) -> Result<Vec<u8>, Failure> {
         let Self(engine, pre) = self;
         let out = MemoryOutputPipe::new(room);
@@ -105,7 +105,7 @@ impl Command {
         match command.wasi_cli_run().call_run(&mut store).await {
             Ok(Ok(())) => {}
             Ok(Err(())) => return Err("the guest failed".into()),
-            // How `exit` looks from here.
+            // The form that `exit` has here.
             Err(error) if error.downcast_ref::<I32Exit>().is_some_and(|exit| exit.0 == 0) => {}
             Err(error) => return Err(error.into()),
         }

@@ -1,4 +1,4 @@
-//! One worker's durable turn, from the send to the answer, with nobody else about.
+//! One worker's durable turn, from the send to the answer, without other load.
 
 use std::time::{Duration, Instant};
 

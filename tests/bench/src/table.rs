@@ -1,4 +1,4 @@
-//! The figures as a person and as a program reads them.
+//! The figures as text and as JSON.
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -7,14 +7,14 @@ use serde_json::{Map, Value, json};
 
 use crate::pairs::Summary;
 
-/// One figure with what it has to be.
+/// One figure with its target.
 #[derive(Debug)]
 pub(crate) struct Row {
     pub(crate) name: &'static str,
-    /// How often it was measured.
+    /// The number of samples.
     pub(crate) samples: usize,
     pub(crate) ours: Amount,
-    /// What ours is compared with.
+    /// The other side, if this is a comparison.
     pub(crate) beside: Option<Beside>,
     pub(crate) target: Option<Amount>,
 }
@@ -25,12 +25,12 @@ pub(crate) struct Beside {
     pub(crate) name: &'static str,
     pub(crate) theirs: Amount,
     pub(crate) ratio: f64,
-    /// Half of all pairs have a ratio between these two.
+    /// The range of the middle half of the ratios.
     pub(crate) middle_half: [f64; 2],
     pub(crate) target_ratio: f64,
 }
 
-/// What is measured.
+/// A measured amount.
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
 pub(crate) enum Amount {
     Time(Duration),
@@ -39,12 +39,12 @@ pub(crate) enum Amount {
 }
 
 impl Row {
-    /// A figure that stands for itself.
+    /// Makes a figure without a comparison.
     pub(crate) fn alone(name: &'static str, samples: usize, ours: Amount) -> Self {
         Self { name, samples, ours, beside: None, target: None }
     }
 
-    /// A ratio of two times.
+    /// Makes a ratio of two times.
     pub(crate) fn beside(
         name: &'static str,
         beside: &'static str,
@@ -62,7 +62,7 @@ impl Row {
         Self { name, samples: summary.pairs, ours, beside: Some(beside), target: None }
     }
 
-    /// The same, of which ours may be no more than this.
+    /// Sets an absolute bound on our side.
     pub(crate) fn at_most(self, target: Amount) -> Self {
         Self { target: Some(target), ..self }
     }
@@ -81,7 +81,7 @@ pub(crate) fn text(rows: &[Row]) -> String {
             out,
             "{name:<33} {beside:<28} {ours:>10} {theirs:>10} {ratio:>6} {middle:>11}  {target}"
         )
-        .expect("a string takes everything");
+        .expect("writes to a string succeed");
     };
     line(&mut out, ["figure", "beside", "ours", "theirs", "ratio", "middle half", "target"]);
     for row in rows {
@@ -157,7 +157,7 @@ impl Amount {
         }
     }
 
-    /// A key with its unit last.
+    /// Returns a key that ends in the unit.
     fn named(self, what: &str) -> String {
         match self {
             Self::Time(_) => format!("{what}_us"),
@@ -179,7 +179,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_figure_is_held_to_both_of_its_targets() {
+    fn a_figure_must_meet_both_of_its_targets() {
         let ms = |ms| Amount::Time(Duration::from_millis(ms));
         let summary = |ratio| Summary {
             pairs: 1,

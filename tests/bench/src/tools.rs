@@ -1,4 +1,4 @@
-//! What is measured: guests, the two programs, and a sandbox of ours.
+//! The guests, the programs and the sandbox that are measured.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -13,36 +13,38 @@ use xtask::{guests, tree};
 
 use crate::Failure;
 
-/// The peer's version: the one that we embed.
+/// The version of the peer: the one that we embed.
 const WASMTIME: &str = "48.0.8";
 
-/// What the peer needs for `run` with a cache, and what our own engine is built with. Less would
-/// be no fair peer, and more only takes longer to build.
+/// The features that the peer needs for `run` with a cache, and with which our engine is built.
+/// Fewer would not be a fair comparison, more would only take longer to build.
 const WASMTIME_FEATURES: &str = "run,cranelift,component-model,cache,pooling-allocator,\
      parallel-compilation,gc,gc-drc,gc-null,threads,addr2line,demangle,backtrace";
 
-/// A guest of this tree, built where it is out of date.
+/// Returns a guest of this tree, built if it is out of date.
 pub(crate) fn guest(name: &str) -> Result<PathBuf, Failure> {
     guests::ensure_components(&[name])?;
     Ok(guests::folder().join(format!("{name}.wasm")))
 }
 
-/// The release build of `skep`.
+/// Builds `skep` in release mode.
 pub(crate) fn skep() -> Result<PathBuf, Failure> {
-    // Of the whole workspace, as everything here builds it: the features are the same then, and the
-    // engine is built once.
+    // Builds the whole workspace, as everything here does: with the same features the engine is
+    // built once.
     cargo(&["build", "--quiet", "--release", "--locked", "--workspace", "--bin", "skep"])?;
     Ok(target().join("release/skep"))
 }
 
-/// The peer, `wasmtime`, built where it is missing.
+/// Returns the peer, `wasmtime`, built if it is missing.
 pub(crate) fn wasmtime() -> Result<PathBuf, Failure> {
     let root = target().join("tools");
     let wasmtime = root.join("bin/wasmtime");
     if version(&wasmtime).is_some_and(|version| version.contains(WASMTIME)) {
         return Ok(wasmtime);
     }
-    eprintln!("building wasmtime-cli {WASMTIME} to compare with; once, and it takes minutes ...");
+    eprintln!(
+        "building wasmtime-cli {WASMTIME} for the comparison; this takes minutes, but only once ..."
+    );
     let root = root.to_string_lossy();
     cargo(&[
         "install",
@@ -74,7 +76,7 @@ fn cargo(arguments: &[&str]) -> Result<(), Failure> {
     }
 }
 
-/// A new folder on the disk that the tree is on: `/tmp` may be memory, which commits at once.
+/// Makes a folder on the tree's disk: `/tmp` may be in memory, where a commit is free.
 pub(crate) fn folder() -> Result<tempfile::TempDir, Failure> {
     let parent = target().join("bench");
     std::fs::create_dir_all(&parent)?;
@@ -88,9 +90,9 @@ fn target() -> PathBuf {
     }
 }
 
-/// A sandbox as a host with many workers has it, and a guest that is ready in it.
+/// Starts a sandbox as in a host with many workers, and loads a guest.
 pub(crate) fn sandbox(wasm: &[u8]) -> Result<(Sandbox, Arc<Loaded>), Failure> {
-    // Gone at the end of this function: what was loaded stays mapped.
+    // Removed at the end of this function: loaded code stays mapped.
     let cache = cap_tempfile::tempdir(cap_std::ambient_authority())?;
     let sandbox = Sandbox::start(SandboxParts {
         cores: std::thread::available_parallelism()?.get(),
@@ -104,7 +106,7 @@ pub(crate) fn sandbox(wasm: &[u8]) -> Result<(Sandbox, Arc<Loaded>), Failure> {
     Ok((sandbox, loaded))
 }
 
-/// A turn whose worker has nothing.
+/// A turn of a worker without config, state and transcript.
 #[derive(Debug, Default)]
 pub(crate) struct EmptyTurn(Identity);
 

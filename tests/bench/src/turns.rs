@@ -16,10 +16,10 @@ const WORKERS: usize = 200;
 const PAIRS: usize = 9;
 const WARM_UP: usize = 1;
 
-/// One half of a pair.
+/// The length of one half of a pair.
 const HALF: Duration = Duration::from_secs(2);
 
-/// As many as the store's writer puts into one commit: 256 rows at 7 a turn.
+/// The number of turns that the store's writer puts into one commit: 256 rows at 7 per turn.
 const TURNS_PER_COMMIT: u64 = 36;
 
 pub(crate) fn measure() -> Result<Vec<Row>, Failure> {
@@ -32,7 +32,7 @@ pub(crate) fn measure() -> Result<Vec<Row>, Failure> {
         let mut crowd = Vec::new();
         for _ in 0..WORKERS {
             let worker = worker(&runtime, counter).await?;
-            // Connects it.
+            // Connects the worker.
             ask(&runtime, worker, "turn").await?;
             crowd.push((worker, 1));
         }
@@ -61,17 +61,17 @@ pub(crate) fn measure() -> Result<Vec<Row>, Failure> {
             pairs.push(1, our_time, their_time);
         }
     }
-    // 60 % of the floor's rate, and 20,000 a second.
+    // 60 % of the baseline's rate, and 20,000 a second.
     let row = Row::beside(
         "durable turn, 200 workers at once",
-        "bare SQLite, 36 a commit",
+        "bare SQLite, 36 per commit",
         pairs.summary(),
         1.0 / 0.6,
     );
     Ok(vec![row.at_most(Amount::Time(Duration::from_micros(50)))])
 }
 
-/// The time for one turn while all workers are kept busy, and how many turns each has had.
+/// Returns the time per turn while all workers are busy, and the number of turns of each.
 async fn our_turns(
     runtime: Embedded,
     crowd: Vec<(WorkerId, u64)>,

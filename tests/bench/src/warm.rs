@@ -1,4 +1,4 @@
-//! A call of a live service that answers with its input, 256 bytes.
+//! A call of a live service that answers with its input of 256 bytes.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

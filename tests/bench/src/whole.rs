@@ -1,4 +1,4 @@
-//! `skep run hello` as a whole process with a warm cache, beside `wasmtime run -C cache=y`.
+//! `skep run hello` as a whole process with a warm cache, compared with `wasmtime run -C cache=y`.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -44,7 +44,7 @@ pub(crate) fn measure() -> Result<Vec<Row>, Failure> {
     )])
 }
 
-/// One way to run the guest, with a home of its own for its cache.
+/// A program that runs the guest, with a home directory of its own for the cache.
 struct Program {
     program: PathBuf,
     before: Vec<String>,

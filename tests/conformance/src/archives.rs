@@ -1,4 +1,4 @@
-//! A worker's directory as an archive, out and in.
+//! Export and import of a worker's directory.
 
 use futures_util::StreamExt;
 use skep_protocol::*;
@@ -7,7 +7,7 @@ use tar::{EntryType, Header};
 use crate::Guest;
 use crate::trial::{Trial, Worker, args, upload, upload_in};
 
-/// Raw blocks, since no library writes what is tested here.
+/// A builder of raw tar blocks, since no library writes the malformed ones.
 #[derive(Default)]
 pub(crate) struct Tar(Vec<u8>);
 
@@ -36,7 +36,7 @@ impl Tar {
         self.entry(b'5', name, b"")
     }
 
-    /// Says what the next entry is called, in either language.
+    /// Gives the next entry a long name, in GNU or pax format.
     fn called(self, name: &str, pax: bool) -> Self {
         if !pax {
             return self.entry(b'L', "././@LongLink", format!("{name}\0").as_bytes());
@@ -74,7 +74,7 @@ impl Worker<'_> {
     }
 }
 
-pub(crate) async fn what_is_exported_can_be_imported(trial: &Trial<'_>) {
+pub(crate) async fn an_export_can_be_imported(trial: &Trial<'_>) {
     let from = trial.worker(Guest::Scribe).await;
     let to = trial.worker(Guest::Scribe).await;
     let nothing = from.pack().await;
@@ -95,7 +95,7 @@ pub(crate) async fn what_is_exported_can_be_imported(trial: &Trial<'_>) {
     for name in names {
         assert!(to.read(&name).await.unwrap() == from.read(&name).await.unwrap(), "{name}");
     }
-    // Once more, over what is there by now.
+    // A second import overwrites the first.
     let again = to.unpack(from.pack().await).await.unwrap();
     assert_eq!(again, done);
     let usage = |worker: Worker<'_>| {
@@ -108,9 +108,9 @@ pub(crate) async fn what_is_exported_can_be_imported(trial: &Trial<'_>) {
     assert_eq!(usage(to).await, usage(from).await);
 }
 
-pub(crate) async fn an_archive_is_for_the_guest_too(trial: &Trial<'_>) {
+pub(crate) async fn an_imported_archive_is_visible_to_the_guest(trial: &Trial<'_>) {
     let worker = trial.worker(Guest::Probe).await;
-    // As `tar c .` and an archiver that says long names otherwise have it.
+    // As `tar c .` and an archiver with the other long name format write it.
     let archive = tar()
         .directory("./")
         .directory("./conf/")
@@ -129,7 +129,7 @@ pub(crate) async fn an_archive_is_for_the_guest_too(trial: &Trial<'_>) {
     assert_eq!(output.stdout, b"of gnu");
 }
 
-pub(crate) async fn what_does_not_belong_in_an_archive_ends_it(trial: &Trial<'_>) {
+pub(crate) async fn a_forbidden_archive_entry_aborts_the_import(trial: &Trial<'_>) {
     let worker = trial.worker(Guest::Scribe).await;
     worker.put("dir/file", b"as it was").await.unwrap();
     let mut hostile = Vec::new();
@@ -168,7 +168,7 @@ pub(crate) async fn what_does_not_belong_in_an_archive_ends_it(trial: &Trial<'_>
     }
 }
 
-pub(crate) async fn what_is_no_archive_is_refused(trial: &Trial<'_>) {
+pub(crate) async fn bytes_that_are_no_archive_are_refused(trial: &Trial<'_>) {
     let worker = trial.worker(Guest::Scribe).await;
     let whole = tar().file("a", &[7; 600]).end();
     let cut = |at: usize| whole[..at].to_vec();
@@ -181,7 +181,7 @@ pub(crate) async fn what_is_no_archive_is_refused(trial: &Trial<'_>) {
     assert_eq!(worker.unpack(whole).await, Ok(Imported { files: 1, bytes: 600 }));
 }
 
-pub(crate) async fn an_archive_is_held_to_the_quota(trial: &Trial<'_>) {
+pub(crate) async fn an_import_is_limited_by_the_quota(trial: &Trial<'_>) {
     let limits = [(LimitName::disk_bytes, 10_000), (LimitName::disk_entries, 3)];
     let worker = trial.limited(&limits).await;
     let past = |name, limit| Err(Error::LimitExceeded { name, limit });

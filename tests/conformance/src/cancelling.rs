@@ -1,4 +1,4 @@
-//! Ending an input before it ends by itself.
+//! Cancelling inputs.
 
 use std::time::Duration;
 
@@ -16,7 +16,11 @@ pub(crate) async fn a_queued_input_is_cancelled_and_never_runs(trial: &Trial<'_>
     let view = worker.runtime().cancel(worker.id, first).await.unwrap();
     assert_eq!((view.input_id, view.state, view.attempt), (first, InputState::Done, 0));
     trouble(&view.outcome.unwrap(), Ending::Cancelled);
-    assert_eq!(worker.input(running).await.state, InputState::Running, "another one was ended");
+    assert_eq!(
+        worker.input(running).await.state,
+        InputState::Running,
+        "another input was cancelled"
+    );
     worker.runtime().cancel(worker.id, running).await.unwrap();
     assert_eq!(answer(&worker.outcome(second).await), "ok");
     assert_eq!(worker.events().await, ["second"]);
@@ -26,7 +30,7 @@ pub(crate) async fn a_queued_input_is_cancelled_and_never_runs(trial: &Trial<'_>
 pub(crate) async fn a_running_input_is_cancelled_and_the_next_one_runs(trial: &Trial<'_>) {
     let worker = trial.worker(Guest::Scribe).await;
     worker.ask("set a 1").await;
-    // One computes, the other waits for the host.
+    // One guest computes, the other waits for the host.
     for busy in ["spin", "nap 600"] {
         let running = worker.post(busy).await;
         let next = worker.post("get a").await;
@@ -41,7 +45,7 @@ pub(crate) async fn a_running_input_is_cancelled_and_the_next_one_runs(trial: &T
 
 pub(crate) async fn cancelling_the_next_input_leaves_the_one_that_ends_alone(trial: &Trial<'_>) {
     let worker = trial.worker(Guest::Scribe).await;
-    // The end of one may bring the next one's beginning with it.
+    // The end of one turn may start the next one at the same time.
     for round in 0..200_u64 {
         let first = worker.post("echo first").await;
         let next = worker.post("echo next").await;
@@ -55,7 +59,7 @@ pub(crate) async fn cancelling_the_next_input_leaves_the_one_that_ends_alone(tri
                 assert_eq!((error, ended), (Error::Conflict(Conflict::Ended), Ending::Completed));
             }
         }
-        assert!(worker.input(first).await.attempt <= 1, "it was run again");
+        assert!(worker.input(first).await.attempt <= 1, "the input was run again");
     }
     assert_eq!(worker.entries_of(EntryKind::Interrupted).await.len(), 0);
 }
@@ -69,17 +73,17 @@ pub(crate) async fn an_ended_input_cannot_be_cancelled(trial: &Trial<'_>) {
     assert_eq!(worker.outcome(input).await, outcome);
 }
 
-pub(crate) async fn whoever_waits_for_a_cancelled_input_hears_of_it(trial: &Trial<'_>) {
+pub(crate) async fn a_sender_waiting_for_a_cancelled_input_is_answered(trial: &Trial<'_>) {
     let worker = trial.worker(Guest::Scribe).await;
     let (runtime, id) = (worker.runtime(), worker.id);
     let waiter = tokio::spawn(async move { runtime.send(id, keyed("k", "spin")).await });
-    // The key finds the input that someone else waits for.
+    // The key finds the same input without waiting.
     let again = NewInput { wait: None, ..keyed("k", "spin") };
     let input = worker.try_send(again).await.unwrap().input_id();
     worker.running(input).await;
     worker.runtime().cancel(id, input).await.unwrap();
     let Sent::Done { input_id, outcome } = waiter.await.unwrap().unwrap() else {
-        panic!("it has ended");
+        panic!("the input has ended");
     };
     assert_eq!(input_id, input);
     trouble(&outcome, Ending::Cancelled);

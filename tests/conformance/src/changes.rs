@@ -1,4 +1,4 @@
-//! Following a runtime's workers.
+//! The stream of changes to a runtime's workers.
 
 use std::collections::BTreeSet;
 
@@ -11,12 +11,12 @@ async fn follow(trial: &Trial<'_>, cursor: Option<&str>) -> ChangeStream {
     trial.runtime().changes(cursor.map(str::to_owned)).await.unwrap()
 }
 
-/// Whether a change shows the worker so.
+/// Returns a predicate for changes that show this worker in this state.
 fn shows(id: WorkerId, what: impl Fn(&WorkerView) -> bool) -> impl Fn(&Change) -> bool {
     move |change| change.worker_id == id && change.worker.as_deref().is_some_and(&what)
 }
 
-pub(crate) async fn changes_begin_with_each_worker_as_it_is(trial: &Trial<'_>) {
+pub(crate) async fn changes_begin_with_a_snapshot_of_each_worker(trial: &Trial<'_>) {
     let one = trial.worker(Guest::Scribe).await;
     let other = trial.worker(Guest::Hello).await;
     let gone = trial.worker(Guest::Scribe).await;
@@ -35,7 +35,7 @@ pub(crate) async fn changes_begin_with_each_worker_as_it_is(trial: &Trial<'_>) {
     assert_eq!(seen, expected);
 }
 
-pub(crate) async fn what_happens_to_a_worker_is_seen(trial: &Trial<'_>) {
+pub(crate) async fn every_change_of_a_worker_is_streamed(trial: &Trial<'_>) {
     let component = trial.component(Guest::Scribe).await;
     let mut stream = follow(trial, None).await;
     let worker = trial.create(WorkerSpec::new(component)).await;
@@ -55,7 +55,7 @@ pub(crate) async fn what_happens_to_a_worker_is_seen(trial: &Trial<'_>) {
     until(&mut stream, |change| change.worker_id == id && change.worker.is_none()).await;
 }
 
-pub(crate) async fn changes_go_on_from_a_cursor(trial: &Trial<'_>) {
+pub(crate) async fn changes_resume_from_a_cursor(trial: &Trial<'_>) {
     let spec = trial.spec(Guest::Scribe).await;
     let quiet = trial.create(spec.clone()).await;
     let changing = trial.create(spec.clone()).await;
@@ -64,7 +64,7 @@ pub(crate) async fn changes_go_on_from_a_cursor(trial: &Trial<'_>) {
     for _ in 0..3 {
         next(&mut stream).await.unwrap();
     }
-    // A change beyond the snapshot, whose cursor is a place in what followed.
+    // The cursor of a change after the snapshot.
     trial.runtime().stop(changing.id).await.unwrap();
     let stopped = shows(changing.id, |view| view.observed == Observed::Stopped);
     let seen = until(&mut stream, stopped).await;
@@ -80,10 +80,10 @@ pub(crate) async fn changes_go_on_from_a_cursor(trial: &Trial<'_>) {
     let changed = of(changing.id).unwrap().worker.as_ref().unwrap();
     assert_eq!(changed.desired, Desired::Running);
     assert_eq!(of(gone.id).unwrap().worker, None);
-    assert_eq!(of(quiet.id), None, "nothing happened to it");
+    assert_eq!(of(quiet.id), None, "it did not change");
 }
 
-pub(crate) async fn changes_go_on_from_the_middle_of_the_beginning(trial: &Trial<'_>) {
+pub(crate) async fn changes_resume_within_the_snapshot(trial: &Trial<'_>) {
     let spec = trial.spec(Guest::Scribe).await;
     let mut missing = BTreeSet::new();
     for _ in 0..5 {
@@ -93,13 +93,13 @@ pub(crate) async fn changes_go_on_from_the_middle_of_the_beginning(trial: &Trial
     while !missing.is_empty() {
         let mut stream = follow(trial, cursor.as_deref()).await;
         let change = until(&mut stream, |change| missing.contains(&change.worker_id)).await.pop();
-        let change = change.expect("the last is what was waited for");
+        let change = change.expect("the last change is the expected one");
         missing.remove(&change.worker_id);
         cursor = Some(change.cursor);
     }
 }
 
-pub(crate) async fn a_cursor_that_no_change_had_is_refused(trial: &Trial<'_>) {
+pub(crate) async fn an_invented_changes_cursor_is_refused(trial: &Trial<'_>) {
     for cursor in ["", "x", "-1"] {
         let refused = trial.runtime().changes(Some(cursor.to_owned())).await.err();
         assert_eq!(refused, Some(Error::InvalidRequest(Invalid::Cursor)), "{cursor:?}");

@@ -22,7 +22,7 @@ pub(crate) async fn a_run_has_its_arguments_and_environment_and_no_other(trial: 
     );
     assert_eq!((output.exit_code, output.stderr, output.truncated), (Some(0), Vec::new(), false));
     let (_, output) = worker.run(RunRequest::default()).await;
-    assert_eq!(text(&output.stdout), "hello, world\n", "each run is a fresh one");
+    assert_eq!(text(&output.stdout), "hello, world\n", "each run is a new instance");
 }
 
 pub(crate) async fn an_exit_code_is_no_failure(trial: &Trial<'_>) {
@@ -33,11 +33,11 @@ pub(crate) async fn an_exit_code_is_no_failure(trial: &Trial<'_>) {
         assert_eq!(output.exit_code, Some(code));
         let view = worker.view().await;
         assert_eq!((view.observed, view.desired), (Observed::Exited { code }, Desired::Running));
-        assert_eq!(view.execution, Execution::Unconnected, "a run is over when it is over");
+        assert_eq!(view.execution, Execution::Unconnected, "no instance outlives its run");
     }
 }
 
-pub(crate) async fn what_a_run_prints_is_logged_line_by_line(trial: &Trial<'_>) {
+pub(crate) async fn the_output_of_a_run_is_logged_line_by_line(trial: &Trial<'_>) {
     let worker = trial.worker(Guest::Hello).await;
     let sent = worker.try_send(run_input(&args(&["a"]))).await.unwrap();
     worker.outcome(sent.input_id()).await;
@@ -67,7 +67,7 @@ pub(crate) async fn standard_input_is_text_or_base64(trial: &Trial<'_>) {
     assert_eq!((output.exit_code, text(&output.stdout)), (Some(0), ""));
 }
 
-pub(crate) async fn what_is_not_a_run_request_is_refused(trial: &Trial<'_>) {
+pub(crate) async fn an_invalid_run_request_is_refused(trial: &Trial<'_>) {
     let worker = trial.worker(Guest::Hello).await;
     let json = input::RUN_REQUEST;
     for (content_type, body) in [
@@ -123,7 +123,7 @@ pub(crate) async fn data_persists_between_runs(trial: &Trial<'_>) {
     let (_, output) = worker.run(args(&["read", "/data/note"])).await;
     assert_eq!(text(&output.stdout), "one two");
     let (_, output) = other.run(args(&["read", "/data/note"])).await;
-    assert_eq!(output.exit_code, Some(1), "a directory is a worker's own");
+    assert_eq!(output.exit_code, Some(1), "workers do not share a directory");
 }
 
 pub(crate) async fn a_run_with_a_key_is_run_once(trial: &Trial<'_>) {

@@ -1,4 +1,4 @@
-//! Components: stored once, named by their bytes, kept while they are used.
+//! Components: stored once, identified by digest, kept while in use.
 
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt};
@@ -38,7 +38,7 @@ pub(crate) async fn a_component_is_compiled_once_it_is_stored(trial: &Trial<'_>)
     assert!(listed.iter().all(ready));
 }
 
-pub(crate) async fn many_who_store_one_component_at_once_store_one(trial: &Trial<'_>) {
+pub(crate) async fn concurrent_uploads_store_a_component_once(trial: &Trial<'_>) {
     let wasm = trial.wasm(Guest::Hello);
     let put = (0..8).map(|_| {
         let (runtime, wasm) = (trial.runtime(), wasm.clone());
@@ -59,26 +59,26 @@ pub(crate) async fn a_component_is_stored_once(trial: &Trial<'_>) {
         assert_eq!(again, Stored { item, created: false });
     };
     same(trial.runtime().put_component(upload(wasm.clone()), Role::Admin).await.unwrap());
-    // However it is cut up on its way.
+    // The split into chunks does not matter.
     let pieces = (wasm.len() / 7).max(1);
     same(trial.runtime().put_component(upload_in(wasm, pieces), Role::Admin).await.unwrap());
     assert_eq!(trial.runtime().components(None).await.unwrap().items.len(), 1);
 }
 
-pub(crate) async fn what_is_not_a_component_is_refused(trial: &Trial<'_>) {
+pub(crate) async fn bytes_that_are_no_component_are_refused(trial: &Trial<'_>) {
     let mut cut = trial.wasm(Guest::Scribe);
     cut.truncate(cut.len() - 1);
     for bad in [
         Vec::new(),
         b"#!/bin/sh\nexit 0\n".to_vec(),
         b"\0asm".to_vec(),
-        // A component with nothing in it, and nothing to run.
+        // An empty component, which has nothing to run.
         b"\0asm\x0d\0\x01\0".to_vec(),
         cut,
     ] {
         match trial.runtime().put_component(upload(bad), Role::Admin).await {
             Err(Error::ComponentRefused { reason }) => assert!(!reason.is_empty()),
-            stored => panic!("it cannot be run: {stored:?}"),
+            stored => panic!("an unrunnable component was stored: {stored:?}"),
         }
     }
     assert_eq!(trial.runtime().components(None).await.unwrap().items, []);
@@ -89,7 +89,7 @@ pub(crate) async fn an_upload_that_breaks_off_leaves_nothing(trial: &Trial<'_>) 
     let broken = vec![Ok(wasm.slice(..wasm.len() / 2)), Err(Error::RuntimeUnavailable)];
     let refused = trial.runtime().put_component(stream::iter(broken).boxed(), Role::Admin).await;
     assert!(refused.is_err(), "{refused:?}");
-    // Even where what came was all there is.
+    // Even if the bytes before the error were complete.
     let broken = vec![Ok(wasm), Err(Error::RuntimeUnavailable)];
     let refused = trial.runtime().put_component(stream::iter(broken).boxed(), Role::Admin).await;
     assert!(refused.is_err(), "{refused:?}");

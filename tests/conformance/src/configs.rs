@@ -1,4 +1,4 @@
-//! Config bundles: stored once, named by their values, seen by guests.
+//! Config bundles: stored once, identified by digest, visible to guests.
 
 use std::collections::BTreeSet;
 
@@ -32,7 +32,7 @@ pub(crate) async fn a_guest_sees_its_config_sorted(trial: &Trial<'_>) {
 
 pub(crate) async fn configs_are_listed_in_the_order_of_their_digests(trial: &Trial<'_>) {
     let mut stored = BTreeSet::new();
-    // More than a page is likely to hold.
+    // Probably more than one page.
     for n in 0..250 {
         stored.insert(trial.config(&[("n", &n.to_string())]).await);
     }
@@ -45,7 +45,7 @@ pub(crate) async fn configs_are_listed_in_the_order_of_their_digests(trial: &Tri
         if cursor.is_none() {
             break;
         }
-        assert!(!page.items.is_empty(), "a page with nothing on it leads to another");
+        assert!(!page.items.is_empty(), "an empty page has a next page");
     }
     assert_eq!(listed, stored.into_iter().collect::<Vec<_>>());
     let refused = trial.runtime().configs(Some("x".into())).await;
@@ -62,7 +62,7 @@ pub(crate) async fn a_config_in_use_stays(trial: &Trial<'_>) {
     assert_eq!(runtime.remove_config(config).await, in_use);
     let change = WorkerChange { config: Some(other), ..WorkerChange::default() };
     runtime.update(worker.id, change).await.unwrap();
-    // The one is in use, the other is needed for a rollback.
+    // One is in use, the other is needed for a rollback.
     assert_eq!(runtime.remove_config(config).await, in_use);
     assert_eq!(runtime.remove_config(other).await, in_use);
     runtime.rollback(worker.id).await.unwrap();

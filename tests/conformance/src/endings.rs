@@ -1,4 +1,4 @@
-//! Turns that do not complete, told apart, and what they leave.
+//! The endings of turns that do not complete, and their effects.
 
 use skep_protocol::*;
 
@@ -22,7 +22,7 @@ pub(crate) async fn a_crash_is_trapped(trial: &Trial<'_>) {
     assert_eq!(trouble(&outcome, Ending::Trapped).limit, None);
     assert_eq!(outcome.output, None);
     assert_eq!(worker.view().await.execution, Execution::Unconnected);
-    assert_eq!(worker.turns_of_instance().await, 1, "what crashed was used again");
+    assert_eq!(worker.turns_of_instance().await, 1, "the crashed instance was reused");
     assert_eq!(worker.ask("get a").await, "1");
 }
 
@@ -41,7 +41,7 @@ pub(crate) async fn a_service_that_exits_has_not_answered(trial: &Trial<'_>) {
 
 pub(crate) async fn turn_deadline_ms(trial: &Trial<'_>) {
     let worker = trial.limited(&[(LimitName::turn_deadline_ms, 200)]).await;
-    // One computes, the other waits for the host.
+    // One guest computes, the other waits for the host.
     for busy in ["spin", "nap 60"] {
         trouble(&worker.say(busy).await, Ending::Deadline);
         let view = worker.view().await;

@@ -1,9 +1,8 @@
-//! A runtime in memory, for tests only: it speaks the guests' languages instead of running wasm.
+//! A runtime in memory, for tests only: it interprets the guests' commands instead of running wasm.
 //!
-//! It proves that the suite does not contradict itself, and stands in for a runtime where what is
-//! tested only calls one. A [`FakeDisk`] outlives the [`FakeRuntime`]s that are opened on it, one
-//! after the other; opening it takes it away from the one before, wherever that was, as a crash
-//! would.
+//! It shows that the suite does not contradict itself, and replaces a runtime in tests of its
+//! callers. A [`FakeDisk`] outlives the [`FakeRuntime`]s opened on it. Each opening takes the disk
+//! away from the runtime before, as a crash would.
 
 mod disk;
 mod files;
@@ -23,12 +22,12 @@ use tokio::sync::watch;
 use self::disk::Disk;
 use crate::{Guest, Restart, Subject};
 
-/// What is left when a fake runtime is gone.
+/// The persistent state of a fake runtime.
 #[derive(Clone)]
 pub struct FakeDisk(Arc<Mutex<Disk>>);
 
 impl FakeDisk {
-    /// An empty one, for a runtime of this id.
+    /// Makes an empty disk for a runtime with this id.
     pub fn new(runtime_id: RuntimeId) -> Self {
         Self(Arc::new(Mutex::new(Disk {
             runtime_id,
@@ -43,7 +42,7 @@ impl FakeDisk {
     }
 }
 
-/// A runtime in memory. Its turns run on the tokio runtime that it was opened on.
+/// A runtime in memory. Its turns run on the tokio runtime on which it was opened.
 #[derive(Clone)]
 pub struct FakeRuntime {
     disk: FakeDisk,
@@ -51,21 +50,21 @@ pub struct FakeRuntime {
 }
 
 impl FakeRuntime {
-    /// Opens a disk, and takes up what is unfinished on it.
+    /// Opens a disk and recovers its unfinished work.
     pub fn open(disk: &FakeDisk) -> Self {
         let session = {
-            let mut disk = disk.0.lock().expect("no one panics with the disk in hand");
+            let mut disk = disk.0.lock().expect("no panic happens under the disk's lock");
             disk.session += 1;
             disk.session
         };
         let runtime = Self { disk: disk.clone(), session };
-        runtime.with(|disk| runtime.recover(disk)).expect("it was opened just now");
+        runtime.with(|disk| runtime.recover(disk)).expect("the disk was just opened");
         runtime
     }
 
-    /// Works on the disk, and has everyone look who waits for something.
+    /// Accesses the disk and wakes all waiters.
     fn with<T>(&self, work: impl FnOnce(&mut Disk) -> T) -> Result<T, Error> {
-        let mut disk = self.disk.0.lock().expect("no one panics with the disk in hand");
+        let mut disk = self.disk.0.lock().expect("no panic happens under the disk's lock");
         if disk.session != self.session {
             return Err(Error::RuntimeUnavailable);
         }
@@ -74,19 +73,19 @@ impl FakeRuntime {
         Ok(result)
     }
 
-    /// Looks at the disk now and after each change, until there is something to see.
+    /// Evaluates `look` now and after each change, until it returns a value.
     async fn wait_for<T>(
         &self,
         mut look: impl FnMut(&mut Disk) -> Option<Result<T, Error>>,
     ) -> Result<T, Error> {
         let mut changed = {
-            let disk = self.disk.0.lock().expect("no one panics with the disk in hand");
+            let disk = self.disk.0.lock().expect("no panic happens under the disk's lock");
             disk.changed.subscribe()
         };
         loop {
             changed.mark_unchanged();
             {
-                let mut disk = self.disk.0.lock().expect("no one panics with the disk in hand");
+                let mut disk = self.disk.0.lock().expect("no panic happens under the disk's lock");
                 if disk.session != self.session {
                     return Err(Error::RuntimeUnavailable);
                 }
@@ -106,9 +105,9 @@ pub struct FakeSubject {
 }
 
 impl FakeSubject {
-    /// One with an empty disk.
+    /// Makes a subject with an empty disk.
     pub fn new() -> Self {
-        let disk = FakeDisk::new("fake".parse().expect("that is a runtime's id"));
+        let disk = FakeDisk::new("fake".parse().expect("the id is valid"));
         let runtime = Mutex::new(FakeRuntime::open(&disk));
         Self { disk, runtime }
     }
@@ -123,13 +122,13 @@ impl Default for FakeSubject {
 #[async_trait]
 impl Subject for FakeSubject {
     fn runtime(&self) -> Arc<dyn RuntimeHandle> {
-        Arc::new(self.runtime.lock().expect("no one panics with it in hand").clone())
+        Arc::new(self.runtime.lock().expect("no panic happens under the lock").clone())
     }
 
-    /// Both ways are one: what the fake has written is always on its disk.
+    /// A crash and a clean restart are the same, since every write is on the disk at once.
     async fn restart(&self, _how: Restart) {
         let runtime = FakeRuntime::open(&self.disk);
-        *self.runtime.lock().expect("no one panics with it in hand") = runtime;
+        *self.runtime.lock().expect("no panic happens under the lock") = runtime;
     }
 
     fn wasm(&self, guest: Guest) -> Vec<u8> {
@@ -139,10 +138,10 @@ impl Subject for FakeSubject {
 
 fn now() -> Timestamp {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    Timestamp::since_epoch(since.expect("it is later than 1970"))
+    Timestamp::since_epoch(since.expect("the clock is after 1970"))
 }
 
-/// Bytes that differ each time, and sort later each time.
+/// Returns unique, increasing bytes.
 fn unique() -> [u8; 10] {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let mut bytes = [0; 10];

@@ -1,4 +1,4 @@
-//! A worker's files: written and read from outside, shared with its guest, bounded.
+//! A worker's files: accessed from outside, shared with its guest, limited.
 
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt};
@@ -35,7 +35,7 @@ impl Worker<'_> {
         let prefix = (!prefix.is_empty()).then(|| prefix.to_owned());
         let query = ListFiles { prefix, cursor: None };
         let page = self.runtime().files(self.id, query).await.unwrap();
-        assert_eq!(page.next_cursor, None, "that is more than one page");
+        assert_eq!(page.next_cursor, None, "the list has more than one page");
         page.items.into_iter().map(|file| file.name.into()).collect()
     }
 
@@ -70,7 +70,7 @@ pub(crate) async fn a_file_is_written_read_and_removed(trial: &Trial<'_>) {
         assert_eq!(listed.items, [view]);
     }
     assert_eq!(worker.list("").await, ["a/b/c.bin", "note", "ü 1"]);
-    assert!(other.list("").await.is_empty(), "a directory is a worker's own");
+    assert!(other.list("").await.is_empty(), "workers do not share a directory");
     worker.delete("a/b/c.bin").await.unwrap();
     assert_eq!(worker.delete("a/b/c.bin").await, Err(Error::UnknownFile));
     assert_eq!(worker.read("a/b/c.bin").await, Err(Error::UnknownFile));
@@ -109,7 +109,7 @@ pub(crate) async fn a_part_of_a_file_is_read(trial: &Trial<'_>) {
     }
 }
 
-pub(crate) async fn a_guest_and_whoever_is_outside_share_files(trial: &Trial<'_>) {
+pub(crate) async fn the_guest_and_its_owner_share_files(trial: &Trial<'_>) {
     let worker = trial.worker(Guest::Probe).await;
     worker.put("note", b"from outside").await.unwrap();
     let (_, output) = worker.run(args(&["append", "/data/note", ", and inside"])).await;
@@ -149,7 +149,7 @@ pub(crate) async fn files_are_there_while_a_turn_runs_and_after_a_stop(trial: &T
 pub(crate) async fn files_are_listed_in_the_order_of_their_names(trial: &Trial<'_>) {
     let worker = trial.worker(Guest::Scribe).await;
     let mut tar = crate::archives::Tar::default();
-    // More than a page holds.
+    // More than one page.
     for n in 0..1_100 {
         tar = tar.file(&format!("many/{:04}", (n * 7_919) % 1_100), b"x");
     }
@@ -186,13 +186,13 @@ pub(crate) async fn a_directory_is_not_a_file(trial: &Trial<'_>) {
     assert_eq!(worker.read("dir").await.map(drop), refused);
     assert_eq!(worker.put("dir", b"y").await.map(drop), refused);
     assert_eq!(worker.delete("dir").await, refused);
-    // Nor is a file a directory.
+    // Nor can a file be used as a directory.
     assert_eq!(worker.put("dir/file/below", b"y").await.map(drop), refused);
     assert_eq!(worker.read("dir/file/below").await, Err(Error::UnknownFile));
     assert_eq!(worker.read("dir/file").await.unwrap(), b"x");
 }
 
-pub(crate) async fn an_upload_that_is_cut_changes_nothing(trial: &Trial<'_>) {
+pub(crate) async fn a_truncated_upload_changes_nothing(trial: &Trial<'_>) {
     let worker = trial.worker(Guest::Scribe).await;
     worker.put("kept", b"as it was").await.unwrap();
     for name in ["kept", "new", "new/er"] {
@@ -218,7 +218,7 @@ pub(crate) async fn disk_bytes(trial: &Trial<'_>) {
     worker.put("most", &[0; 9_000]).await.unwrap();
     assert_eq!(worker.put("rest", &[0; 1_001]).await, past);
     assert_eq!(worker.list("").await, ["most"]);
-    // What a guest writes counts as well, and what is outside counts for the guest.
+    // The guest's files count as well, and files from outside count for the guest.
     let (_, output) = worker.run(args(&["append", "/data/note", &"x".repeat(900)])).await;
     assert_eq!(output.exit_code, Some(0), "{output:?}");
     assert_eq!(worker.put("rest", &[0; 101]).await, past);
@@ -236,7 +236,7 @@ pub(crate) async fn disk_entries(trial: &Trial<'_>) {
     worker.put("a/b", b"").await.unwrap();
     worker.put("c", b"").await.unwrap();
     assert_eq!(worker.put("d", b"").await, past);
-    // Another content is not another name.
+    // New content does not add a name.
     worker.put("a/b", b"content").await.unwrap();
     assert_eq!(worker.list("").await, ["a/b", "c"]);
 }
@@ -250,7 +250,7 @@ pub(crate) async fn a_written_file_is_no_turn(trial: &Trial<'_>) {
     assert_eq!(worker.entries().await, before);
     assert_eq!(worker.view().await.execution, Execution::Unconnected);
     assert_eq!(trial.runtime().usage(worker.id).await.unwrap().turns, 0);
-    // Whoever it is connected for the first time is told so, whatever lies in its directory.
+    // A first connection is reported as such, whatever the directory contains.
     worker.put("note", b"text").await.unwrap();
     assert_eq!(worker.ask("echo on").await, "on");
 }

@@ -1,4 +1,4 @@
-//! What a worker may do besides, and how that changes.
+//! Grants, and changes to them.
 
 use skep_protocol::*;
 
@@ -44,7 +44,7 @@ pub(crate) async fn grants_change_between_two_turns(trial: &Trial<'_>) {
     assert_eq!(serde_json::from_str::<Grants>(&body(&said[0])).unwrap(), grants);
 }
 
-pub(crate) async fn what_was_granted_is_taken_away(trial: &Trial<'_>) {
+pub(crate) async fn grants_can_be_revoked(trial: &Trial<'_>) {
     let grants = http(&["https://a.example.com", "https://b.example.com"]);
     let spec = WorkerSpec { grants: grants.clone(), ..trial.spec(Guest::Scribe).await };
     let worker = trial.create(spec).await;
@@ -76,10 +76,10 @@ pub(crate) async fn the_same_grants_change_nothing(trial: &Trial<'_>) {
     let before = worker.entries().await.len();
     regrant(worker, &grants).await;
     assert_eq!(worker.entries().await.len(), before);
-    assert_eq!(worker.turns_of_instance().await, 2, "it was let go for nothing");
+    assert_eq!(worker.turns_of_instance().await, 2, "the instance was replaced without a reason");
 }
 
-pub(crate) async fn grants_that_cannot_be_are_refused(trial: &Trial<'_>) {
+pub(crate) async fn invalid_grants_are_refused(trial: &Trial<'_>) {
     let worker = trial.worker(Guest::Scribe).await;
     regrant(worker, &http(&["https://a.example.com"])).await;
     let before = (worker.view().await, worker.entries().await.len());
@@ -103,7 +103,7 @@ pub(crate) async fn grants_that_cannot_be_are_refused(trial: &Trial<'_>) {
     assert_eq!((worker.view().await, worker.entries().await.len()), before);
 }
 
-pub(crate) async fn a_change_of_other_grants_is_a_conflict(trial: &Trial<'_>) {
+pub(crate) async fn a_change_based_on_other_grants_is_a_conflict(trial: &Trial<'_>) {
     let worker = trial.worker(Guest::Scribe).await;
     let [none, one, two] = [&[][..], &["https://a.b"], &["https://c.d"]].map(http);
     let replace = async |before: &Grants, after: &Grants| {
@@ -112,7 +112,7 @@ pub(crate) async fn a_change_of_other_grants_is_a_conflict(trial: &Trial<'_>) {
     };
     assert_eq!(replace(&none, &one).await, Ok(one.clone()));
     assert_eq!(replace(&none, &two).await, Err(Conflict::Grants.into()));
-    assert_eq!(replace(&none, &one).await, Ok(one.clone()), "it was sent twice");
+    assert_eq!(replace(&none, &one).await, Ok(one.clone()), "a repeated request succeeds");
     assert_eq!(worker.view().await.spec.grants, one);
     assert_eq!(replace(&one, &two).await, Ok(two));
 }
@@ -148,7 +148,7 @@ pub(crate) async fn a_create_is_repeated_by_the_grants_that_it_had(trial: &Trial
     let request = CreateWorker { worker_id: Some(crate::trial::worker_id()), spec };
     let id = trial.runtime().create(request.clone()).await.unwrap().item.worker_id;
     let view = trial.runtime().update(id, to(&Grants::default())).await.unwrap();
-    // Whoever retries a create does not know of changes since.
+    // A caller who retries a create does not know of later changes.
     let again = trial.runtime().create(request.clone()).await.unwrap();
     assert_eq!(again, Stored { item: view, created: false });
     let spec = WorkerSpec { grants: Grants::default(), ..request.spec.clone() };

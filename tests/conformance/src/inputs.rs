@@ -10,11 +10,11 @@ use crate::trial::{Trial, answer, body, bytes, eventually, input_id, message};
 
 pub(crate) async fn an_input_is_accepted_and_then_done(trial: &Trial<'_>) {
     let worker = trial.worker(Guest::Scribe).await;
-    // An outcome that is there already may be told even to who does not wait: where the machine was
-    // held up for as long as a short nap takes, a long one is next.
+    // A sender that does not wait may still get an outcome that is already there. If the machine
+    // was delayed for the length of a short nap, a longer one follows.
     let mut naps = ["nap 0.2", "nap 5"].into_iter();
     let (nap, input_id, seq) = loop {
-        let nap = naps.next().expect("no one waited for so long a nap");
+        let nap = naps.next().expect("the longest nap is longer than any delay");
         if let Sent::Accepted { input_id, seq } = worker.try_send(message(nap)).await.unwrap() {
             break (nap, input_id, seq);
         }
@@ -34,7 +34,7 @@ pub(crate) async fn a_waited_input_comes_back_with_its_outcome(trial: &Trial<'_>
     let worker = trial.worker(Guest::Scribe).await;
     let wait = Some(Duration::from_secs(20));
     let sent = worker.try_send(NewInput { wait, ..message("echo hello") }).await.unwrap();
-    let Sent::Done { input_id, outcome } = sent else { panic!("it was not waited for: {sent:?}") };
+    let Sent::Done { input_id, outcome } = sent else { panic!("expected an outcome: {sent:?}") };
     assert_eq!(answer(&outcome), "hello");
     assert_eq!(worker.input(input_id).await.outcome, Some(outcome));
 }
@@ -77,10 +77,10 @@ pub(crate) async fn inputs_are_listed_newest_first(trial: &Trial<'_>) {
 pub(crate) async fn a_wait_that_elapses_leaves_the_input_to_its_turn(trial: &Trial<'_>) {
     let worker = trial.worker(Guest::Scribe).await;
     let wait = Some(Duration::from_millis(50));
-    // It is looked at while the worker naps: again, and for longer, where it was looked at too late.
+    // The input must be read while the worker naps. If that was too late, a longer nap follows.
     let mut naps = ["nap 1", "nap 5"].into_iter();
     let (input_id, seq) = loop {
-        let nap = message(naps.next().expect("it naps for longer"));
+        let nap = message(naps.next().expect("the longest nap is longer than any delay"));
         let sent = worker.try_send(NewInput { wait, ..nap }).await.unwrap();
         let Sent::Accepted { input_id, seq } = sent else { continue };
         let queued = worker.view().await.queued_inputs;
@@ -94,7 +94,7 @@ pub(crate) async fn a_wait_that_elapses_leaves_the_input_to_its_turn(trial: &Tri
     assert_eq!((view.seq, view.attempt), (seq, 1));
 }
 
-pub(crate) async fn a_sender_who_goes_away_leaves_the_input_to_its_turn(trial: &Trial<'_>) {
+pub(crate) async fn an_input_is_handled_after_its_sender_disconnects(trial: &Trial<'_>) {
     let worker = trial.worker(Guest::Scribe).await;
     let wait = Some(Duration::from_secs(20));
     let runtime = worker.runtime();
@@ -158,7 +158,7 @@ pub(crate) async fn an_answer_is_bytes_with_their_type(trial: &Trial<'_>) {
     }
 }
 
-pub(crate) async fn a_worker_is_told_who_it_is_and_what_it_handles(trial: &Trial<'_>) {
+pub(crate) async fn a_worker_sees_its_identity_and_input(trial: &Trial<'_>) {
     let worker = trial.worker(Guest::Scribe).await;
     let input = worker.post("whoami").await;
     let said = answer(&worker.outcome(input).await);
@@ -193,7 +193,7 @@ pub(crate) async fn state_is_kept_from_turn_to_turn(trial: &Trial<'_>) {
     worker.ask("set a/1 another").await;
     assert_eq!(worker.ask("get a/1").await, "another");
     let missing = other.say("get a/1").await;
-    assert_eq!(missing.error.unwrap().code, "no-such-key", "state is a worker's own");
+    assert_eq!(missing.error.unwrap().code, "no-such-key", "workers do not share state");
 }
 
 pub(crate) async fn usage_counts_turns_however_they_ended(trial: &Trial<'_>) {

@@ -1,18 +1,17 @@
-//! What every runtime does, embedded or remote: one suite over
+//! Conformance tests for runtimes, embedded or remote: one suite over
 //! [`RuntimeHandle`](skep_protocol::RuntimeHandle).
 //!
-//! A runtime is held to it by a [`Subject`] and one line in a test, which becomes a `#[test]` for
-//! each case:
+//! A test implements [`Subject`] and has one line, which expands to a `#[test]` per case:
 //!
 //! ```text
 //! skep_conformance::conformance!(MySubject::open().await);
 //! skep_conformance::conformance!(MySubject::open().await, without restarts);
 //! ```
 //!
-//! The cases are in one file per noun and listed once, in [`conformance!`]; one that is not listed
-//! does not compile. They say what a caller can rely on and nothing of how it comes about: where
-//! two ways of doing it are both right, both pass. Nothing here names the engine or a store, so
-//! whoever tests against the [`fake`] runtime need not compile them.
+//! The cases are in one file per noun and listed once, in [`conformance!`]; an unlisted case does
+//! not compile. They check what a caller can rely on, not how it is implemented: if two behaviours
+//! are both right, both pass. Nothing here names the engine or a store, so tests against the
+//! [`fake`] runtime need not compile them.
 
 #![deny(dead_code)]
 #![expect(clippy::unwrap_used, reason = "a case fails by panicking")]

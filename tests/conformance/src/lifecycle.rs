@@ -30,7 +30,7 @@ pub(crate) async fn stop_keeps_the_queue_and_start_runs_it(trial: &Trial<'_>) {
     }
     let view = worker.runtime().stop(worker.id).await.unwrap();
     assert_eq!((view.observed, view.queued_inputs), (Observed::Stopped, 3));
-    // It had its grace, or had not.
+    // The turn may have ended within its grace time or not.
     let ending = worker.outcome(running).await.ending;
     assert!(matches!(ending, Ending::Completed | Ending::Cancelled), "{ending:?}");
     for &input in &queued {
@@ -115,7 +115,7 @@ pub(crate) async fn a_stopped_worker_can_be_removed(trial: &Trial<'_>) {
     assert_eq!(worker.runtime().get(worker.id).await, Err(Error::WorkerRemoved));
 }
 
-pub(crate) async fn removing_a_busy_worker_answers_whoever_waits(trial: &Trial<'_>) {
+pub(crate) async fn removing_a_busy_worker_answers_waiting_senders(trial: &Trial<'_>) {
     let worker = trial.worker(Guest::Scribe).await;
     let (runtime, id) = (worker.runtime(), worker.id);
     let mut stream = worker.follow(Some(Cursor(0))).await;
@@ -130,18 +130,18 @@ pub(crate) async fn removing_a_busy_worker_answers_whoever_waits(trial: &Trial<'
         Ok(Sent::Done { outcome, .. }) => {
             trouble(&outcome, Ending::Cancelled);
         }
-        answer => panic!("the worker is gone: {answer:?}"),
+        answer => panic!("expected an error for a removed worker: {answer:?}"),
     }
     while next(&mut stream).await.is_some() {}
     assert_eq!(worker.runtime().get(id).await, Err(Error::WorkerRemoved));
 }
 
-pub(crate) async fn what_changes_a_worker_shows_in_its_times(trial: &Trial<'_>) {
+pub(crate) async fn changes_of_a_worker_update_its_timestamp(trial: &Trial<'_>) {
     let worker = trial.worker(Guest::Scribe).await;
     let new = worker.view().await;
     worker.ask("echo").await;
-    assert_eq!(worker.view().await.updated_at, new.updated_at, "a turn is no change");
-    // Until the clock has moved on.
+    assert_eq!(worker.view().await.updated_at, new.updated_at, "a turn does not count as a change");
+    // Until the clock has advanced.
     let changed = eventually("a change has another time", async || {
         let labels = Some(labels(&[("a", "1")]));
         let change = WorkerChange { labels, ..WorkerChange::default() };

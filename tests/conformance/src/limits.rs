@@ -1,4 +1,4 @@
-//! What a caller or a guest can grow, held to its number.
+//! Limits on what a caller or a guest can grow.
 
 use std::time::Duration;
 
@@ -7,14 +7,14 @@ use skep_protocol::*;
 use crate::Guest;
 use crate::trial::{Trial, answer, args, bytes, eventually, message, trouble};
 
-/// Which bound of the mailbox refused an input.
+/// Returns the mailbox limit that refused an input.
 fn full(sent: Result<Sent, Error>) -> LimitName {
     match sent {
         Err(Error::MailboxFull { name, retry_after }) => {
             assert!(retry_after > Duration::ZERO);
             name
         }
-        sent => panic!("there is no room for it: {sent:?}"),
+        sent => panic!("the mailbox is full: {sent:?}"),
     }
 }
 
@@ -30,7 +30,7 @@ pub(crate) async fn mailbox_inputs(trial: &Trial<'_>) {
     assert_eq!(
         worker.entries_of(EntryKind::Input).await.len(),
         2,
-        "what is refused leaves nothing"
+        "a refused input leaves no record"
     );
     worker.runtime().cancel(worker.id, running).await.unwrap();
     assert_eq!(answer(&worker.outcome(queued).await), "ok");
@@ -82,7 +82,7 @@ pub(crate) async fn events_per_turn(trial: &Trial<'_>) {
 
 pub(crate) async fn event_bytes(trial: &Trial<'_>) {
     let worker = trial.limited(&[(LimitName::event_bytes, 1_000)]).await;
-    // Its type and kind may count as well.
+    // The type and kind may count as well.
     let (fits, past) = (".".repeat(900), ".".repeat(1_001));
     worker.ask(&format!("emit note {fits}")).await;
     trouble(&worker.say(&format!("emit note {past}")).await, Ending::Failed);
@@ -100,13 +100,13 @@ pub(crate) async fn log_bytes_per_turn(trial: &Trial<'_>) {
     let worker = trial.limited_guest(Guest::Probe, &limits).await;
     let (outcome, output) = worker.run(args(&["flood"])).await;
     trouble(&outcome, Ending::Deadline);
-    assert!(output.truncated, "it wrote for ever");
+    assert!(output.truncated, "the output is not marked as truncated");
     assert!(output.stdout.len() as u64 <= OUTPUT, "{}", output.stdout.len());
     let logged = worker.entries_of(EntryKind::Log).await;
     let kept = logged.iter().map(|entry| entry.payload.body.len() as u64).sum::<u64>();
     assert!((1..=LOG).contains(&kept), "{kept}");
-    assert_eq!(logged.iter().filter(|entry| entry.truncated).count(), 1, "it says so once");
-    assert!(logged.last().unwrap().truncated, "it says so where it stops");
+    assert_eq!(logged.iter().filter(|entry| entry.truncated).count(), 1, "one truncation mark");
+    assert!(logged.last().unwrap().truncated, "the last line has the mark");
 }
 
 pub(crate) async fn transcript_bytes(trial: &Trial<'_>) {
@@ -119,7 +119,8 @@ pub(crate) async fn transcript_bytes(trial: &Trial<'_>) {
         (first.kind == EntryKind::Gap).then_some(first)
     })
     .await;
-    // It has the place of the last that it stands for, so that the rest goes on from it.
+    // The gap has the position of the last entry that it replaces, so that the next entry follows
+    // it.
     assert!(gap.seq.0 >= 1);
     eventually("what is kept is within the limit", async || {
         let usage = worker.runtime().usage(worker.id).await.unwrap();
@@ -128,11 +129,11 @@ pub(crate) async fn transcript_bytes(trial: &Trial<'_>) {
     .await;
     let mut stream = worker.follow(Some(Cursor(0))).await;
     let first = crate::trial::next(&mut stream).await.unwrap();
-    assert_eq!(first.kind, EntryKind::Gap, "a reader is told what it missed");
+    assert_eq!(first.kind, EntryKind::Gap, "a reader sees the gap");
     assert_eq!(worker.ask("echo on").await, "on");
 }
 
-pub(crate) async fn a_limit_is_the_workers_own(trial: &Trial<'_>) {
+pub(crate) async fn limits_apply_per_worker(trial: &Trial<'_>) {
     let small = trial.limited(&[(LimitName::state_bytes, 3)]).await;
     let other = trial.worker(Guest::Scribe).await;
     trouble(&small.say("set key value").await, Ending::Failed);

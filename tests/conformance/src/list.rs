@@ -1,6 +1,6 @@
-//! Every case, once.
+//! The list of all cases.
 
-/// Has a subject run every case, each as a test of its own. See the crate's documentation.
+/// Expands to one test per case on a subject. See the crate's documentation.
 #[macro_export]
 macro_rules! conformance {
     ($subject:expr) => {
@@ -20,15 +20,15 @@ macro_rules! conformance {
                 a_new_worker_is_idle_and_unconnected
                 creating_the_same_worker_again_returns_it
                 creating_another_under_the_same_id_is_a_conflict
-                many_who_create_one_worker_at_once_make_one
+                concurrent_creates_make_one_worker
                 an_id_is_chosen_where_the_caller_has_none
                 a_removed_id_is_not_used_again
-                a_worker_that_is_refused_leaves_nothing
+                a_refused_create_leaves_nothing
                 an_unknown_worker_is_unknown_to_every_verb
                 a_removed_worker_is_removed_to_every_verb
                 workers_are_listed_in_the_order_of_their_ids
                 workers_are_found_by_label
-                a_cursor_that_no_list_gave_out_is_refused
+                an_invented_list_cursor_is_refused
                 labels_and_display_ref_change_without_disturbing
             }
             inputs {
@@ -36,11 +36,11 @@ macro_rules! conformance {
                 a_waited_input_comes_back_with_its_outcome
                 inputs_are_listed_newest_first
                 a_wait_that_elapses_leaves_the_input_to_its_turn
-                a_sender_who_goes_away_leaves_the_input_to_its_turn
+                an_input_is_handled_after_its_sender_disconnects
                 inputs_are_handled_one_at_a_time_in_their_order
                 workers_do_not_wait_for_each_other
                 an_answer_is_bytes_with_their_type
-                a_worker_is_told_who_it_is_and_what_it_handles
+                a_worker_sees_its_identity_and_input
                 an_unknown_input_is_unknown
                 state_is_kept_from_turn_to_turn
                 usage_counts_turns_however_they_ended
@@ -60,7 +60,7 @@ macro_rules! conformance {
                 a_running_input_is_cancelled_and_the_next_one_runs
                 cancelling_the_next_input_leaves_the_one_that_ends_alone
                 an_ended_input_cannot_be_cancelled
-                whoever_waits_for_a_cancelled_input_hears_of_it
+                a_sender_waiting_for_a_cancelled_input_is_answered
                 a_cancelled_input_is_one_failure_in_the_transcript
             }
             retries {
@@ -84,7 +84,7 @@ macro_rules! conformance {
                 event_bytes
                 log_bytes_per_turn
                 transcript_bytes
-                a_limit_is_the_workers_own
+                limits_apply_per_worker
             }
             lifecycle {
                 a_stopped_worker_refuses_inputs
@@ -95,15 +95,15 @@ macro_rules! conformance {
                 stopping_and_starting_again_changes_nothing
                 remove_leaves_nothing_but_the_id
                 a_stopped_worker_can_be_removed
-                removing_a_busy_worker_answers_whoever_waits
-                what_changes_a_worker_shows_in_its_times
+                removing_a_busy_worker_answers_waiting_senders
+                changes_of_a_worker_update_its_timestamp
             }
             versions {
                 an_update_takes_effect_between_two_turns
                 rollback_goes_back_and_forth
                 without_an_update_there_is_nothing_to_roll_back_to
                 a_worker_stays_of_its_kind
-                an_update_to_what_is_not_stored_is_refused
+                an_update_to_an_unknown_component_is_refused
                 a_config_is_updated_and_rolled_back
                 an_updated_worker_has_another_instance
                 a_rollback_can_lead_to_no_config
@@ -113,11 +113,11 @@ macro_rules! conformance {
             }
             grants {
                 grants_change_between_two_turns
-                what_was_granted_is_taken_away
+                grants_can_be_revoked
                 a_worker_with_other_grants_has_another_instance
                 the_same_grants_change_nothing
-                grants_that_cannot_be_are_refused
-                a_change_of_other_grants_is_a_conflict
+                invalid_grants_are_refused
+                a_change_based_on_other_grants_is_a_conflict
                 a_rollback_leaves_the_grants
                 a_stopped_workers_grants_change
                 a_create_is_repeated_by_the_grants_that_it_had
@@ -138,16 +138,16 @@ macro_rules! conformance {
                 a_stream_without_a_place_begins_at_the_end
                 a_stream_goes_on_from_a_place
                 snapshot_then_follow_neither_loses_nor_repeats
-                a_slow_reader_loses_nothing_and_holds_nobody_up
+                a_slow_reader_loses_nothing_and_delays_no_turn
                 a_stream_ends_when_its_worker_is_removed
                 a_stream_is_one_workers_own
             }
             components {
                 a_component_is_named_by_its_bytes
                 a_component_is_stored_once
-                many_who_store_one_component_at_once_store_one
+                concurrent_uploads_store_a_component_once
                 a_component_is_compiled_once_it_is_stored
-                what_is_not_a_component_is_refused
+                bytes_that_are_no_component_are_refused
                 an_upload_that_breaks_off_leaves_nothing
                 a_component_in_use_stays
                 a_component_that_a_rollback_needs_stays
@@ -168,39 +168,39 @@ macro_rules! conformance {
                 a_file_is_written_read_and_removed
                 a_file_that_is_written_again_is_replaced
                 a_part_of_a_file_is_read
-                a_guest_and_whoever_is_outside_share_files
+                the_guest_and_its_owner_share_files
                 files_are_there_while_a_turn_runs_and_after_a_stop
                 files_are_listed_in_the_order_of_their_names
                 a_directory_is_not_a_file
-                an_upload_that_is_cut_changes_nothing
+                a_truncated_upload_changes_nothing
                 disk_bytes
                 disk_entries
                 a_written_file_is_no_turn
             }
             archives {
-                what_is_exported_can_be_imported
-                an_archive_is_for_the_guest_too
-                what_does_not_belong_in_an_archive_ends_it
-                what_is_no_archive_is_refused
-                an_archive_is_held_to_the_quota
+                an_export_can_be_imported
+                an_imported_archive_is_visible_to_the_guest
+                a_forbidden_archive_entry_aborts_the_import
+                bytes_that_are_no_archive_are_refused
+                an_import_is_limited_by_the_quota
             }
             commands {
                 a_run_has_its_arguments_and_environment_and_no_other
                 an_exit_code_is_no_failure
-                what_a_run_prints_is_logged_line_by_line
+                the_output_of_a_run_is_logged_line_by_line
                 standard_input_is_text_or_base64
-                what_is_not_a_run_request_is_refused
+                an_invalid_run_request_is_refused
                 a_crashed_run_keeps_what_it_wrote
                 a_run_past_its_deadline_is_ended
                 data_persists_between_runs
                 a_run_with_a_key_is_run_once
             }
             changes {
-                changes_begin_with_each_worker_as_it_is
-                what_happens_to_a_worker_is_seen
-                changes_go_on_from_a_cursor
-                changes_go_on_from_the_middle_of_the_beginning
-                a_cursor_that_no_change_had_is_refused
+                changes_begin_with_a_snapshot_of_each_worker
+                every_change_of_a_worker_is_streamed
+                changes_resume_from_a_cursor
+                changes_resume_within_the_snapshot
+                an_invented_changes_cursor_is_refused
                 no_worker_is_left_out_while_many_are_made
             }
         }
@@ -209,17 +209,17 @@ macro_rules! conformance {
         $crate::conformance! { @$what
             restarts {
                 everything_is_there_after_a_restart
-                an_instance_is_not_restored_and_that_is_said
-                what_is_queued_runs_after_a_restart
+                a_lost_instance_is_reported_after_a_restart
+                queued_inputs_run_after_a_restart
                 an_interrupted_turn_is_run_again_and_counts_once
-                what_was_acknowledged_survives_a_crash
+                acknowledged_inputs_survive_a_crash
                 a_written_file_survives
-                what_a_stream_has_shown_survives_a_crash
-                a_stream_that_is_held_does_not_hold_up_a_restart
-                what_was_stopped_stays_stopped
+                streamed_entries_survive_a_crash
+                an_open_stream_does_not_delay_a_restart
+                a_stopped_worker_stays_stopped_after_a_restart
                 a_key_is_known_after_a_restart
-                what_was_removed_stays_removed
-                an_update_and_its_way_back_survive
+                a_removed_worker_stays_removed_after_a_restart
+                an_update_and_its_rollback_survive_a_restart
                 changed_grants_survive
                 a_commands_files_and_exit_code_survive
                 attempts_per_input

@@ -1,4 +1,4 @@
-//! What a runtime is after it went down, in order or not.
+//! A runtime after a restart, clean or by a crash.
 
 use std::collections::BTreeSet;
 
@@ -34,7 +34,7 @@ pub(crate) async fn everything_is_there_after_a_restart(trial: &Trial<'_>) {
         assert_eq!(trial.runtime().describe().await.unwrap().runtime_id, runtime_id);
         assert_eq!(trial.runtime().components(None).await.unwrap(), components);
         assert_eq!(trial.runtime().configs(None).await.unwrap(), configs);
-        // Going down may have been recorded; what was there is there.
+        // The shutdown may have added entries; those from before are unchanged.
         assert_eq!(worker.entries().await[..entries.len()], entries, "{how:?}");
         let again = worker.runtime().usage(worker.id).await.unwrap();
         assert_eq!((again.turns, again.state_bytes), (usage.turns, usage.state_bytes));
@@ -42,7 +42,7 @@ pub(crate) async fn everything_is_there_after_a_restart(trial: &Trial<'_>) {
         assert_eq!(worker.ask("get key").await, "value", "{how:?}");
         assert_eq!(worker.ask("config").await, "a=1");
         let next = worker.entries().await;
-        assert!(next.len() > entries.len(), "its places went on");
+        assert!(next.len() > entries.len(), "new entries follow the old ones");
     }
 }
 
@@ -61,7 +61,7 @@ pub(crate) async fn a_written_file_survives(trial: &Trial<'_>) {
     assert_eq!(output.stdout, b"written");
 }
 
-pub(crate) async fn an_instance_is_not_restored_and_that_is_said(trial: &Trial<'_>) {
+pub(crate) async fn a_lost_instance_is_reported_after_a_restart(trial: &Trial<'_>) {
     let worker = trial.worker(Guest::Scribe).await;
     let never = trial.worker(Guest::Scribe).await;
     let code = DiagnosticCode::ExecutionNotRestored;
@@ -72,7 +72,7 @@ pub(crate) async fn an_instance_is_not_restored_and_that_is_said(trial: &Trial<'
         trial.restart(how).await;
         assert_eq!(worker.view().await.execution, Execution::Unconnected, "{how:?}");
         assert!(worker.diagnosed(code).await, "{how:?}");
-        assert!(!never.diagnosed(code).await, "it had no instance");
+        assert!(!never.diagnosed(code).await, "the worker had no instance");
         let all = trial.runtime().diagnostics(None).await.unwrap();
         let about = all.iter().filter(|one| one.code == code).map(|one| one.worker());
         assert_eq!(about.collect::<Vec<_>>(), [Some(worker.id)]);
@@ -80,7 +80,11 @@ pub(crate) async fn an_instance_is_not_restored_and_that_is_said(trial: &Trial<'
             trial.runtime().describe().await.unwrap().ready.then_some(())
         })
         .await;
-        assert_eq!(trial.runtime().describe().await.unwrap().connected, 0, "none by itself");
+        assert_eq!(
+            trial.runtime().describe().await.unwrap().connected,
+            0,
+            "no instance is connected without an input"
+        );
         worker.ask("echo connect").await;
         eventually("it is not said any more", async || {
             (!worker.diagnosed(code).await).then_some(())
@@ -89,7 +93,7 @@ pub(crate) async fn an_instance_is_not_restored_and_that_is_said(trial: &Trial<'
     }
 }
 
-pub(crate) async fn what_is_queued_runs_after_a_restart(trial: &Trial<'_>) {
+pub(crate) async fn queued_inputs_run_after_a_restart(trial: &Trial<'_>) {
     let worker = trial.worker(Guest::Scribe).await;
     for how in BOTH {
         let before = worker.events().await.len();
@@ -100,7 +104,7 @@ pub(crate) async fn what_is_queued_runs_after_a_restart(trial: &Trial<'_>) {
             queued.push(worker.post(&format!("emit note {n}")).await);
         }
         trial.restart(how).await;
-        // Nobody sends anything: it runs by itself.
+        // It runs without a further request.
         worker.running(running).await;
         let view = worker.input(running).await;
         assert_eq!(view.attempt, 2, "{how:?}");
@@ -123,13 +127,13 @@ pub(crate) async fn an_interrupted_turn_is_run_again_and_counts_once(trial: &Tri
     assert_eq!(worker.input(input).await.attempt, 2);
     assert_eq!(worker.entries_of(EntryKind::Input).await.len(), 1);
     let [interrupted] = &worker.entries_of(EntryKind::Interrupted).await[..] else {
-        panic!("it was interrupted once");
+        panic!("the turn was interrupted once");
     };
     assert_eq!(interrupted.input_id, Some(input));
     assert_eq!(worker.entries_of(EntryKind::Output).await.len(), 1);
 }
 
-pub(crate) async fn what_was_acknowledged_survives_a_crash(trial: &Trial<'_>) {
+pub(crate) async fn acknowledged_inputs_survive_a_crash(trial: &Trial<'_>) {
     let worker = trial.worker(Guest::Scribe).await;
     let mut posted = Vec::new();
     for n in 0..30 {
@@ -148,11 +152,11 @@ pub(crate) async fn what_was_acknowledged_survives_a_crash(trial: &Trial<'_>) {
         .into_iter()
         .filter_map(|entry| entry.input_id)
         .collect();
-    assert_eq!(outcomes[..posted.len()], posted, "each once, in their order");
+    assert_eq!(outcomes[..posted.len()], posted, "each once and in order");
     assert_eq!(outcomes.iter().collect::<BTreeSet<_>>().len(), outcomes.len());
 }
 
-pub(crate) async fn what_a_stream_has_shown_survives_a_crash(trial: &Trial<'_>) {
+pub(crate) async fn streamed_entries_survive_a_crash(trial: &Trial<'_>) {
     let worker = trial.worker(Guest::Scribe).await;
     let mut stream = worker.follow(Some(Cursor(0))).await;
     let input = worker.post("emit-many 9999").await;
@@ -166,7 +170,7 @@ pub(crate) async fn what_a_stream_has_shown_survives_a_crash(trial: &Trial<'_>) 
     assert_eq!(worker.entries().await[..seen.len()], seen);
 }
 
-pub(crate) async fn a_stream_that_is_held_does_not_hold_up_a_restart(trial: &Trial<'_>) {
+pub(crate) async fn an_open_stream_does_not_delay_a_restart(trial: &Trial<'_>) {
     let worker = trial.worker(Guest::Scribe).await;
     for how in BOTH {
         let mut held = worker.follow(Some(Cursor(0))).await;
@@ -185,7 +189,7 @@ pub(crate) async fn a_stream_that_is_held_does_not_hold_up_a_restart(trial: &Tri
     }
 }
 
-pub(crate) async fn what_was_stopped_stays_stopped(trial: &Trial<'_>) {
+pub(crate) async fn a_stopped_worker_stays_stopped_after_a_restart(trial: &Trial<'_>) {
     let worker = trial.worker(Guest::Scribe).await;
     let running = worker.post("spin").await;
     worker.running(running).await;
@@ -218,7 +222,7 @@ pub(crate) async fn a_key_is_known_after_a_restart(trial: &Trial<'_>) {
     assert_eq!(worker.events().await, ["once"]);
 }
 
-pub(crate) async fn what_was_removed_stays_removed(trial: &Trial<'_>) {
+pub(crate) async fn a_removed_worker_stays_removed_after_a_restart(trial: &Trial<'_>) {
     let spec = trial.spec(Guest::Scribe).await;
     for how in BOTH {
         let worker = trial.create(spec.clone()).await;
@@ -232,7 +236,7 @@ pub(crate) async fn what_was_removed_stays_removed(trial: &Trial<'_>) {
     }
 }
 
-pub(crate) async fn an_update_and_its_way_back_survive(trial: &Trial<'_>) {
+pub(crate) async fn an_update_and_its_rollback_survive_a_restart(trial: &Trial<'_>) {
     let worker = trial.worker(Guest::Scribe).await;
     worker.ask("set a 1").await;
     let echo = trial.component(Guest::Echo).await;
@@ -288,7 +292,7 @@ pub(crate) async fn attempts_per_input(trial: &Trial<'_>) {
     let refused = worker.try_send(message("echo")).await;
     assert_eq!(refused, Err(Error::Conflict(Conflict::WorkerFailed)));
     assert_eq!(worker.entries_of(EntryKind::Failed).await.len(), 1);
-    // The input has ended, and the worker waits for a person.
+    // The input has ended, and the worker stays failed until it is started.
     let error = trouble(&worker.outcome(poison).await, Ending::Limit).clone();
     assert_eq!(error.limit, Some(LimitName::attempts_per_input));
     trial.restart(Restart::Clean).await;
@@ -306,7 +310,7 @@ pub(crate) async fn changes_can_be_followed_over_a_restart(trial: &Trial<'_>) {
     worker.runtime().stop(worker.id).await.unwrap();
     trial.restart(Restart::Crash).await;
     let new = trial.create(spec).await;
-    // From there, or from a new beginning: either shows all that happened.
+    // From the old cursor or a new snapshot, the stream shows every change.
     let mut stream = trial.runtime().changes(Some(cursor)).await.unwrap();
     let mut missing = BTreeSet::from([worker.id, new.id]);
     while !missing.is_empty() {

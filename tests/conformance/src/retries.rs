@@ -1,4 +1,4 @@
-//! Idempotency keys: sending an input again is harmless.
+//! Idempotency keys: retrying an input has no further effect.
 
 use skep_protocol::*;
 
@@ -8,7 +8,7 @@ use crate::trial::{Trial, eventually, keyed, message};
 pub(crate) async fn a_key_sent_again_gives_the_same_outcome_without_a_turn(trial: &Trial<'_>) {
     let worker = trial.worker(Guest::Scribe).await;
     let first = worker.try_send(keyed("k", "emit note once")).await.unwrap();
-    let Sent::Done { .. } = &first else { panic!("it was waited for: {first:?}") };
+    let Sent::Done { .. } = &first else { panic!("expected an outcome: {first:?}") };
     let again = worker.try_send(keyed("k", "emit note once")).await.unwrap();
     assert_eq!(again, first);
     let unwaited = NewInput { wait: None, ..keyed("k", "emit note once") };
@@ -36,7 +36,7 @@ pub(crate) async fn a_key_sent_again_finds_the_input_that_has_not_ended(trial: &
     assert_eq!(worker.try_send(unwaited("queued", "emit note once")).await.unwrap(), queued);
     worker.runtime().cancel(worker.id, spin.input_id()).await.unwrap();
     let done = worker.try_send(keyed("queued", "emit note once")).await.unwrap();
-    let Sent::Done { input_id, .. } = done else { panic!("it was waited for: {done:?}") };
+    let Sent::Done { input_id, .. } = done else { panic!("expected an outcome: {done:?}") };
     assert_eq!(input_id, queued.input_id());
     assert_eq!(worker.events().await, ["once"]);
 }
@@ -48,7 +48,7 @@ pub(crate) async fn a_key_with_another_body_is_a_conflict(trial: &Trial<'_>) {
     assert_eq!(other, Err(Error::Conflict(Conflict::IdempotencyKey)));
     assert_eq!(worker.try_send(keyed("k", "emit note one")).await.unwrap(), first);
     assert_eq!(worker.events().await, ["one"]);
-    // The same while the first has not ended.
+    // The same while the first input is running.
     let spin = worker.try_send(NewInput { wait: None, ..keyed("s", "spin") }).await.unwrap();
     let other = worker.try_send(keyed("s", "echo other")).await;
     assert_eq!(other, Err(Error::Conflict(Conflict::IdempotencyKey)));
@@ -107,7 +107,7 @@ pub(crate) async fn idempotency_keys(trial: &Trial<'_>) {
     let worker = trial.limited(&[(LimitName::idempotency_keys, 2)]).await;
     let first = worker.try_send(keyed("a", "echo a")).await.unwrap();
     let mut newest = first.clone();
-    // A few more than the limit may be kept, to forget several at a time.
+    // An implementation may keep a few more keys than the limit, to forget several at a time.
     for n in 0..50 {
         newest = worker.try_send(keyed(&n.to_string(), "echo")).await.unwrap();
         assert_eq!(worker.try_send(keyed(&n.to_string(), "echo")).await.unwrap(), newest);

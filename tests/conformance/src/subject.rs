@@ -1,28 +1,28 @@
-//! What the suite needs of whoever it tests.
+//! The interface that a runtime under test implements.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use skep_protocol::RuntimeHandle;
 
-/// The components that the suite feeds to a runtime. `tests/guests` and `examples` have them.
+/// The components that the suite stores. They are built from `tests/guests` and `examples`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Guest {
-    /// A service whose input is a command in text.
+    /// A service whose input is a text command.
     Scribe,
     /// A service that answers with its input.
     Echo,
-    /// A command that prints its arguments and environment, and exits as it is told.
+    /// A command that prints its arguments and environment, with a given exit code.
     Hello,
-    /// A command that does one thing to the host.
+    /// A command with verbs that each exercise one host function.
     Probe,
 }
 
 impl Guest {
-    /// All of them.
+    /// All guests.
     pub const ALL: [Self; 4] = [Self::Scribe, Self::Echo, Self::Hello, Self::Probe];
 
-    /// Its name among the built guests.
+    /// Returns the name of the built guest.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Scribe => "scribe",
@@ -33,30 +33,30 @@ impl Guest {
     }
 }
 
-/// How a runtime goes down before it comes up again.
+/// The ways to restart a runtime.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Restart {
-    /// In order, with its grace time.
+    /// A shutdown with its grace time.
     Clean,
-    /// As if its process had been killed: at once, and without a word to disk.
+    /// A kill of the process: at once and without a further write.
     Crash,
 }
 
-/// One runtime with a store of its own. Each case has a fresh one, with nothing in it.
+/// One runtime with a store of its own. Each case gets a new, empty one.
 ///
 /// It is made, used and dropped on one tokio runtime with two threads, and dropped outside of its
 /// tasks, where blocking is allowed.
 #[async_trait]
 pub trait Subject: Send + Sync {
-    /// The runtime as it is now open. The suite holds it for one call and lets go.
+    /// Returns the runtime that is now open. The suite drops it after one call.
     fn runtime(&self) -> Arc<dyn RuntimeHandle>;
 
-    /// Goes down and comes up on the same store. Streams from before may be still held. Only the
-    /// cases of `restarts` call this.
+    /// Restarts on the same store. Streams from before may still exist. Only the cases of
+    /// `restarts` call this.
     async fn restart(&self, how: Restart) {
-        panic!("this subject does not restart ({how:?}): leave the cases out, `without restarts`");
+        panic!("this subject does not restart ({how:?}); omit those cases with `without restarts`");
     }
 
-    /// The component of a guest.
+    /// Returns the component of a guest.
     fn wasm(&self, guest: Guest) -> Vec<u8>;
 }

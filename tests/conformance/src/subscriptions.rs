@@ -1,4 +1,4 @@
-//! Following a transcript: no entry twice, none left out.
+//! Following a transcript: no entry is repeated or missing.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use skep_protocol::*;
 use crate::Guest;
 use crate::trial::{Trial, assert_no_holes, next, until};
 
-/// Whether an entry is the output of that input.
+/// Returns a predicate for the output entry of an input.
 fn outcome_of(input: InputId) -> impl Fn(&Entry) -> bool {
     move |entry| entry.kind == EntryKind::Output && entry.input_id == Some(input)
 }
@@ -69,7 +69,7 @@ pub(crate) async fn snapshot_then_follow_neither_loses_nor_repeats(trial: &Trial
             })
         })
         .collect();
-    // Each reads what there is, then follows from there, and comes at another moment.
+    // Each reads a snapshot, then follows it, and each starts at another moment.
     let followers: Vec<_> = (0..FOLLOWERS)
         .map(|nth| {
             let (runtime, id) = (worker.runtime(), worker.id);
@@ -105,7 +105,7 @@ pub(crate) async fn snapshot_then_follow_neither_loses_nor_repeats(trial: &Trial
     assert_eq!(events, SENDERS * INPUTS * 6 + 1);
 }
 
-pub(crate) async fn a_slow_reader_loses_nothing_and_holds_nobody_up(trial: &Trial<'_>) {
+pub(crate) async fn a_slow_reader_loses_nothing_and_delays_no_turn(trial: &Trial<'_>) {
     let worker = trial.worker(Guest::Scribe).await;
     let mut slow = worker.follow(Some(Cursor(0))).await;
     assert_eq!(next(&mut slow).await.unwrap().kind, EntryKind::Created);

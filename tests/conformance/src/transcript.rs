@@ -1,11 +1,12 @@
-//! The record of a worker: complete, in order, read by place.
+//! A worker's transcript: complete, ordered, read from a cursor.
 
 use skep_protocol::*;
 
 use crate::Guest;
 use crate::trial::{Trial, answer, assert_no_holes, body, bytes, trouble};
 
-/// Instances come and go as the runtime sees fit, and may say so on standard error.
+/// Removes the entries that vary: a runtime connects and disconnects instances as it likes, and may
+/// log that.
 fn of_the_turns(entries: Vec<Entry>) -> Vec<Entry> {
     let passing =
         |kind| matches!(kind, EntryKind::Connected | EntryKind::Disconnected | EntryKind::Log);
@@ -21,7 +22,7 @@ pub(crate) async fn seq_counts_from_one_without_holes(trial: &Trial<'_>) {
         worker.say(text).await;
     }
     worker.runtime().stop(worker.id).await.unwrap();
-    // Looks for holes by itself.
+    // `entries` checks that none is missing.
     let entries = worker.entries().await;
     assert_eq!(entries[0], new[0]);
     assert!(entries.len() > 28, "{}", entries.len());
@@ -49,7 +50,7 @@ pub(crate) async fn a_turn_is_recorded_in_the_order_it_happened(trial: &Trial<'_
     assert!(turn[..4].iter().all(|&input| input == turn[0]));
     assert!(turn[4..].iter().all(|&input| input == turn[4]) && turn[0] != turn[4]);
     let connected = worker.entries_of(EntryKind::Connected).await;
-    assert_eq!(connected.len(), 1, "one instance was enough for both");
+    assert_eq!(connected.len(), 1, "both turns used one instance");
 }
 
 pub(crate) async fn an_event_has_the_workers_word_and_body(trial: &Trial<'_>) {
@@ -155,7 +156,7 @@ pub(crate) async fn events_are_seen_while_their_turn_runs(trial: &Trial<'_>) {
         let entry = crate::trial::next(&mut stream).await.unwrap();
         seen.push(entry);
     }
-    // Whoever reads is not ahead of the disk: what was streamed can be read.
+    // A streamed entry is already on disk and can be read.
     let after = Cursor(seen[0].seq.0 - 1);
     let page = worker.runtime().transcript(worker.id, after, seen.len()).await.unwrap();
     assert_eq!(page.entries, seen);

@@ -1,4 +1,4 @@
-//! One case's runtime, and what a case says often.
+//! The runtime of one case, and helpers for cases.
 
 use std::collections::BTreeMap;
 use std::collections::hash_map::RandomState;
@@ -13,13 +13,13 @@ use skep_protocol::*;
 
 use crate::{Guest, Restart, Subject};
 
-/// The longest that anything is waited for: more than it ever takes, less than a hung test.
+/// The bound on every wait: longer than it ever takes, shorter than the timeout of a case.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
-/// The longest that a case may take.
+/// The timeout of a case.
 const CASE: Duration = Duration::from_secs(180);
 
-/// Runs one case on a subject of its own. For [`conformance!`](crate::conformance).
+/// Runs one case on a new subject. Used by [`conformance!`](crate::conformance).
 pub fn run<S: Subject>(subject: impl Future<Output = S>, case: impl AsyncFnOnce(&dyn Subject)) {
     let threads =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
@@ -27,14 +27,14 @@ pub fn run<S: Subject>(subject: impl Future<Output = S>, case: impl AsyncFnOnce(
     let subject = threads.block_on(subject);
     threads.block_on(async {
         let case = tokio::time::timeout(CASE, case(&subject));
-        case.await.expect("a case is not this slow");
+        case.await.expect("the case is within its timeout");
     });
-    // A subject may own threads, and must not end them from within a task.
+    // A subject may own threads, and must not join them from within a task.
     let _context = threads.enter();
     drop(subject);
 }
 
-/// A case's runtime.
+/// The runtime of a case.
 pub(crate) struct Trial<'a> {
     subject: &'a dyn Subject,
 }
@@ -56,7 +56,7 @@ impl<'a> Trial<'a> {
         self.subject.wasm(guest)
     }
 
-    /// A guest's component, stored.
+    /// Stores a guest's component.
     pub(crate) async fn component(&self, guest: Guest) -> ComponentDigest {
         self.runtime()
             .put_component(upload(self.wasm(guest)), Role::Admin)
@@ -66,7 +66,7 @@ impl<'a> Trial<'a> {
             .digest
     }
 
-    /// A config bundle, stored.
+    /// Stores a config bundle.
     pub(crate) async fn config(&self, pairs: &[(&str, &str)]) -> ConfigDigest {
         self.runtime().put_config(values(pairs)).await.unwrap().item.digest
     }
@@ -75,13 +75,13 @@ impl<'a> Trial<'a> {
         WorkerSpec::new(self.component(guest).await)
     }
 
-    /// A new worker with nothing but a guest.
+    /// Creates a worker of a guest.
     pub(crate) async fn worker(&self, guest: Guest) -> Worker<'_> {
         let spec = self.spec(guest).await;
         self.create(spec).await
     }
 
-    /// A new scribe held to these limits.
+    /// Creates a scribe with these limits.
     pub(crate) async fn limited(&self, limits: &[(LimitName, u64)]) -> Worker<'_> {
         self.limited_guest(Guest::Scribe, limits).await
     }
@@ -101,15 +101,15 @@ impl<'a> Trial<'a> {
         Worker { trial: self, id: stored.item.worker_id }
     }
 
-    /// The ids of all workers, as they are listed.
+    /// Lists the ids of all workers.
     pub(crate) async fn listed(&self) -> Vec<WorkerId> {
         let page = self.runtime().list(ListWorkers::default()).await.unwrap();
-        assert_eq!(page.next_cursor, None, "that is more than one page");
+        assert_eq!(page.next_cursor, None, "the list has more than one page");
         page.items.iter().map(|view| view.worker_id).collect()
     }
 }
 
-/// A worker of a trial.
+/// A worker of a case.
 #[derive(Clone, Copy)]
 pub(crate) struct Worker<'a> {
     trial: &'a Trial<'a>,
@@ -129,7 +129,7 @@ impl Worker<'_> {
         self.runtime().send(self.id, input).await
     }
 
-    /// Sends an input and does not wait for it.
+    /// Sends an input without waiting.
     pub(crate) async fn post(&self, text: &str) -> InputId {
         self.try_send(message(text)).await.unwrap().input_id()
     }
@@ -138,7 +138,9 @@ impl Worker<'_> {
     pub(crate) async fn send(&self, input: NewInput) -> Outcome {
         match self.try_send(NewInput { wait: Some(PATIENCE), ..input }).await.unwrap() {
             Sent::Done { outcome, .. } => outcome,
-            Sent::Accepted { input_id, .. } => panic!("{input_id} has no outcome for so long"),
+            Sent::Accepted { input_id, .. } => {
+                panic!("{input_id} has no outcome after {PATIENCE:?}")
+            }
         }
     }
 
@@ -146,19 +148,19 @@ impl Worker<'_> {
         self.send(message(text)).await
     }
 
-    /// What the worker answers to a text.
+    /// Sends a text and returns the answer.
     pub(crate) async fn ask(&self, text: &str) -> String {
         answer(&self.say(text).await)
     }
 
-    /// Turns of a scribe's live instance, with the one that counts them.
+    /// Returns the number of turns of a scribe's instance, with the turn that asks.
     pub(crate) async fn turns_of_instance(&self) -> u64 {
         let said = self.ask("whoami").await;
         let turns = said.lines().find_map(|line| line.strip_prefix("turns ")).unwrap();
         turns.parse().unwrap()
     }
 
-    /// Has a command run.
+    /// Runs a command.
     pub(crate) async fn run(&self, request: RunRequest) -> (Outcome, RunOutput) {
         let outcome = self.send(run_input(&request)).await;
         match outcome.output.clone() {
@@ -171,16 +173,16 @@ impl Worker<'_> {
         self.runtime().input(self.id, input).await.unwrap()
     }
 
-    /// An input's outcome, once it has one.
+    /// Waits for an input's outcome.
     pub(crate) async fn outcome(&self, input: InputId) -> Outcome {
         eventually("an input has its outcome", async || self.input(input).await.outcome).await
     }
 
-    /// Waits for an input's turn to begin.
+    /// Waits until an input's turn begins.
     pub(crate) async fn running(&self, input: InputId) {
         eventually("an input's turn begins", async || {
             let view = self.input(input).await;
-            assert_ne!(view.state, InputState::Done, "it ended too early: {view:?}");
+            assert_ne!(view.state, InputState::Done, "the turn ended too early: {view:?}");
             (view.state == InputState::Running).then_some(())
         })
         .await;
@@ -193,7 +195,7 @@ impl Worker<'_> {
         .await;
     }
 
-    /// The whole transcript, whose places have no holes.
+    /// Reads the whole transcript and checks that no entry is missing.
     pub(crate) async fn entries(&self) -> Vec<Entry> {
         let mut entries = Vec::<Entry>::new();
         let mut after = Cursor(0);
@@ -209,14 +211,14 @@ impl Worker<'_> {
         entries
     }
 
-    /// Its entries of one kind.
+    /// Returns the entries of one kind.
     pub(crate) async fn entries_of(&self, kind: EntryKind) -> Vec<Entry> {
         let mut entries = self.entries().await;
         entries.retain(|entry| entry.kind == kind);
         entries
     }
 
-    /// The texts of its events, in order.
+    /// Returns the texts of the events in order.
     pub(crate) async fn events(&self) -> Vec<String> {
         self.entries_of(EntryKind::Event).await.iter().map(body).collect()
     }
@@ -237,7 +239,7 @@ impl Worker<'_> {
     }
 }
 
-/// Asks until there is an answer.
+/// Polls until there is a value.
 pub(crate) async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
     let looking = async {
         loop {
@@ -248,18 +250,18 @@ pub(crate) async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Opt
         }
     };
     let seen = tokio::time::timeout(PATIENCE, looking).await;
-    seen.unwrap_or_else(|_| panic!("it is not so after {PATIENCE:?}: {what}"))
+    seen.unwrap_or_else(|_| panic!("not within {PATIENCE:?}: {what}"))
 }
 
-/// The next item of a stream, or its end.
+/// Returns the next item of a stream, or `None` at its end.
 pub(crate) async fn next<T>(
     stream: &mut (impl stream::Stream<Item = Result<T, Error>> + Unpin),
 ) -> Option<T> {
     let next = tokio::time::timeout(PATIENCE, stream.next()).await;
-    next.expect("a stream goes on or ends").transpose().unwrap()
+    next.expect("the stream yields an item or ends in time").transpose().unwrap()
 }
 
-/// Items of a stream up to one that is the last.
+/// Collects the items of a stream up to and including the last one wanted.
 pub(crate) async fn until<T>(
     stream: &mut (impl stream::Stream<Item = Result<T, Error>> + Unpin),
     last: impl Fn(&T) -> bool,
@@ -272,16 +274,16 @@ pub(crate) async fn until<T>(
             return items;
         }
     }
-    panic!("the stream ended before what was waited for");
+    panic!("the stream ended before the expected item");
 }
 
 pub(crate) fn assert_no_holes(entries: &[Entry]) {
     for pair in entries.windows(2) {
-        assert_eq!(pair[1].seq.0, pair[0].seq.0 + 1, "a hole or a repetition: {pair:?}");
+        assert_eq!(pair[1].seq.0, pair[0].seq.0 + 1, "an entry is missing or repeated: {pair:?}");
     }
 }
 
-/// An input of text, not waited for.
+/// Makes a text input without waiting.
 pub(crate) fn message(text: &str) -> NewInput {
     bytes("text/plain", text.as_bytes())
 }
@@ -291,23 +293,23 @@ pub(crate) fn bytes(content_type: &str, body: &[u8]) -> NewInput {
     NewInput { payload, key: None, wait: None, sender: None }
 }
 
-/// An input of text with a key, waited for.
+/// Makes a text input with a key and a wait.
 pub(crate) fn keyed(key: &str, text: &str) -> NewInput {
     NewInput { key: Some(key.parse().unwrap()), wait: Some(PATIENCE), ..message(text) }
 }
 
-/// An input of a command.
+/// Makes the input of a command.
 pub(crate) fn run_input(request: &RunRequest) -> NewInput {
     bytes(input::RUN_REQUEST, &serde_json::to_vec(request).unwrap())
 }
 
-/// A run with nothing but arguments.
+/// Makes a run request with these arguments.
 pub(crate) fn args(args: &[&str]) -> RunRequest {
     let args = args.iter().map(|&arg| arg.to_owned()).collect();
     RunRequest { args, ..RunRequest::default() }
 }
 
-/// The text of a completed turn.
+/// Returns the text answer of a completed turn.
 pub(crate) fn answer(outcome: &Outcome) -> String {
     assert_eq!((outcome.ending, &outcome.error), (Ending::Completed, &None), "{outcome:?}");
     match &outcome.output {
@@ -316,10 +318,10 @@ pub(crate) fn answer(outcome: &Outcome) -> String {
     }
 }
 
-/// Why a turn did not complete.
+/// Returns the error of a turn that did not complete.
 pub(crate) fn trouble(outcome: &Outcome, ending: Ending) -> &TurnError {
     assert_eq!(outcome.ending, ending, "{outcome:?}");
-    let error = outcome.error.as_ref().expect("what did not complete has an error");
+    let error = outcome.error.as_ref().expect("a failed turn has an error");
     assert!(!error.code.is_empty(), "{error:?}");
     error
 }
@@ -346,7 +348,7 @@ pub(crate) fn labels(pairs: &[(&str, &str)]) -> Labels {
         .unwrap()
 }
 
-/// Bytes on their way up, in pieces.
+/// Makes an upload in chunks.
 pub(crate) fn upload(wasm: Vec<u8>) -> ByteStream {
     upload_in(wasm, 64 << 10)
 }
@@ -358,7 +360,7 @@ pub(crate) fn upload_in(wasm: Vec<u8>, piece: usize) -> ByteStream {
     stream::iter(pieces).boxed()
 }
 
-/// An id that no one has used.
+/// Makes an unused id.
 pub(crate) fn worker_id() -> WorkerId {
     let (unix_ms, random) = seed();
     WorkerId::new(unix_ms, random)
@@ -369,7 +371,7 @@ pub(crate) fn input_id() -> InputId {
     InputId::new(unix_ms, random)
 }
 
-/// A digest that is nothing's.
+/// Returns a digest that nothing has.
 pub(crate) fn no_digest() -> [u8; 32] {
     [0x5e; 32]
 }
@@ -377,7 +379,7 @@ pub(crate) fn no_digest() -> [u8; 32] {
 fn seed() -> (u64, [u8; 10]) {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
     let mut random = [0; 10];
-    // Each state of the standard library's hasher is another.
+    // Each state of the standard library's hasher is different.
     random[..8].copy_from_slice(&RandomState::new().hash_one(since).to_le_bytes());
     (Timestamp::since_epoch(since).as_millis(), random)
 }

@@ -1,4 +1,4 @@
-//! Another component or config bundle, and back again.
+//! Updates of the component or config bundle, and rollbacks.
 
 use skep_protocol::*;
 
@@ -46,7 +46,7 @@ pub(crate) async fn rollback_goes_back_and_forth(trial: &Trial<'_>) {
 
     let view = worker.runtime().rollback(worker.id).await.unwrap();
     assert_eq!((version(&view), view.previous), (scribe, Some(echo)));
-    assert_eq!(worker.ask("get a").await, "1", "state outlives both");
+    assert_eq!(worker.ask("get a").await, "1", "the state survives both");
 
     let view = worker.runtime().rollback(worker.id).await.unwrap();
     assert_eq!((version(&view), view.previous), (echo, Some(scribe)));
@@ -70,7 +70,7 @@ pub(crate) async fn a_worker_stays_of_its_kind(trial: &Trial<'_>) {
     assert_eq!(worker.ask("echo on").await, "on");
 }
 
-pub(crate) async fn an_update_to_what_is_not_stored_is_refused(trial: &Trial<'_>) {
+pub(crate) async fn an_update_to_an_unknown_component_is_refused(trial: &Trial<'_>) {
     let worker = trial.worker(Guest::Scribe).await;
     let before = worker.view().await;
     let component = ComponentDigest::from_sha256(no_digest());
@@ -140,7 +140,7 @@ pub(crate) async fn a_bad_update_can_be_rolled_back(trial: &Trial<'_>) {
     update(worker, change).await;
     let view = worker.runtime().rollback(worker.id).await.unwrap();
     assert_eq!(version(&view), version(&before));
-    assert_eq!(Some(view.spec.labels), labels, "labels are not what a rollback brings back");
+    assert_eq!(Some(view.spec.labels), labels, "a rollback keeps the labels");
     trouble(&worker.say("fail some-code some text").await, Ending::Failed);
 }
 
@@ -150,7 +150,7 @@ pub(crate) async fn create_again_after_an_update_is_the_same_worker(trial: &Tria
     let id = trial.runtime().create(request.clone()).await.unwrap().item.worker_id;
     let echo = trial.component(Guest::Echo).await;
     let view = trial.runtime().update(id, to_component(echo)).await.unwrap();
-    // Whoever retries a create does not know of updates since.
+    // A caller who retries a create does not know of later updates.
     let again = trial.runtime().create(request).await.unwrap();
     assert_eq!(again, Stored { item: view, created: false });
 }

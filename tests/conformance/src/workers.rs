@@ -1,4 +1,4 @@
-//! Making workers, finding them, and what is seen of them.
+//! Creating, listing and viewing workers.
 
 use skep_protocol::*;
 
@@ -76,7 +76,7 @@ pub(crate) async fn creating_another_under_the_same_id_is_a_conflict(trial: &Tri
     assert_eq!(trial.runtime().get(view.worker_id).await, Ok(view));
 }
 
-pub(crate) async fn many_who_create_one_worker_at_once_make_one(trial: &Trial<'_>) {
+pub(crate) async fn concurrent_creates_make_one_worker(trial: &Trial<'_>) {
     let spec = trial.spec(Guest::Scribe).await;
     let request = CreateWorker { worker_id: Some(worker_id()), spec };
     let all = (0..8).map(|_| {
@@ -106,7 +106,7 @@ pub(crate) async fn a_removed_id_is_not_used_again(trial: &Trial<'_>) {
     assert_eq!(trial.listed().await, []);
 }
 
-pub(crate) async fn a_worker_that_is_refused_leaves_nothing(trial: &Trial<'_>) {
+pub(crate) async fn a_refused_create_leaves_nothing(trial: &Trial<'_>) {
     let (component, config) =
         (ComponentDigest::from_sha256(no_digest()), ConfigDigest::from_sha256(no_digest()));
     let good = trial.spec(Guest::Scribe).await;
@@ -136,7 +136,7 @@ pub(crate) async fn a_worker_that_is_refused_leaves_nothing(trial: &Trial<'_>) {
     assert!(trial.runtime().create(request).await.unwrap().created);
 }
 
-/// What each verb on a worker says where there is none.
+/// Returns the error of each verb on a worker that does not exist.
 async fn said_by_every_verb(trial: &Trial<'_>, id: WorkerId) -> Vec<(&'static str, Option<Error>)> {
     let runtime = trial.runtime();
     let change = WorkerChange { labels: Some(labels(&[])), ..WorkerChange::default() };
@@ -183,7 +183,7 @@ pub(crate) async fn a_removed_worker_is_removed_to_every_verb(trial: &Trial<'_>)
 pub(crate) async fn workers_are_listed_in_the_order_of_their_ids(trial: &Trial<'_>) {
     let spec = trial.spec(Guest::Scribe).await;
     let mut ids: Vec<_> = (0..7).map(|_| worker_id()).collect();
-    // Made in another order than they are listed in.
+    // Created in another order than they are listed in.
     ids.sort();
     ids.reverse();
     for &id in &ids {
@@ -204,7 +204,7 @@ pub(crate) async fn workers_are_listed_in_the_order_of_their_ids(trial: &Trial<'
             if cursor.is_none() {
                 break;
             }
-            assert!(!page.items.is_empty(), "a page with nothing on it leads to another");
+            assert!(!page.items.is_empty(), "an empty page has a next page");
         }
         assert_eq!(seen, ids, "{limit} on a page");
     }
@@ -242,7 +242,7 @@ pub(crate) async fn workers_are_found_by_label(trial: &Trial<'_>) {
     }
 }
 
-pub(crate) async fn a_cursor_that_no_list_gave_out_is_refused(trial: &Trial<'_>) {
+pub(crate) async fn an_invented_list_cursor_is_refused(trial: &Trial<'_>) {
     trial.worker(Guest::Scribe).await;
     for cursor in ["", "x", "../..", "18446744073709551616"] {
         let query = ListWorkers { cursor: Some(cursor.to_owned()), ..ListWorkers::default() };

@@ -1,4 +1,4 @@
-//! The suite on the runtime in memory: it contradicts neither itself nor the fake.
+//! The suite on the runtime in memory.
 
 use skep_conformance::fake::FakeSubject;
 

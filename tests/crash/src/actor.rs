@@ -1,4 +1,4 @@
-//! Makes requests and tells of each, before and after.
+//! Makes requests and reports each before it is made and after its answer.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,10 +14,10 @@ use skep_runtime::Embedded;
 use crate::line::{Answer, BuildKind, Ended, Line, Request};
 use crate::wasm::{self, Wasm};
 
-/// Where lines go.
+/// The sink of report lines.
 pub(crate) type Tell = Arc<dyn Fn(Line) + Send + Sync>;
 
-/// A runtime's caller.
+/// A caller of a runtime.
 #[derive(Clone)]
 pub(crate) struct Actor {
     pub(crate) runtime: Embedded,
@@ -31,7 +31,7 @@ impl Actor {
         Self { runtime, wasm, tell, next: Arc::default() }
     }
 
-    /// A number that no other request or subscription of this actor has.
+    /// Returns a new number for a request or subscription.
     pub(crate) fn number(&self) -> u64 {
         self.next.fetch_add(1, Ordering::Relaxed)
     }

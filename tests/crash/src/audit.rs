@@ -1,4 +1,4 @@
-//! A closed store, looked at without its own code: the database's tables and the directories.
+//! Inspects a closed store without the store's own code: the database's tables and the directories.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -10,7 +10,7 @@ use crate::findings::Findings;
 use crate::ledger::Ledger;
 use crate::life::Place;
 
-/// Looks at the database. `whole` checks every page of it.
+/// Checks the database. `whole` checks every page of it.
 pub(crate) fn database(dir: &Path, ledger: &mut Ledger, whole: bool, findings: &mut Findings) {
     if let Err(error) = look(dir, ledger, whole, findings) {
         findings.wrong(format!("state.db cannot be read: {error}"));
@@ -41,18 +41,18 @@ fn look(
     let (here, removed) = (numbers("worker")?, numbers("tombstone")?);
     for (number, id) in here.iter().chain(&removed) {
         let Some(life) = ledger.workers.get_mut(id) else {
-            findings.wrong(format!("{id} is in the database, and nobody asked for it"));
+            findings.wrong(format!("{id} is in the database without a request for it"));
             continue;
         };
         let known = *life.number.get_or_insert(*number);
         findings.expect(known == *number, || format!("{id} was number {known}, is {number}"));
         let place = if here.contains_key(number) { Place::Here } else { Place::Removed };
         findings.expect(life.is(place), || {
-            format!("{id} is {place:?} in the database, and {:?}", life.possible)
+            format!("{id} is {place:?} in the database, expected {:?}", life.possible)
         });
     }
     for (number, id) in here.iter().filter(|(number, _)| removed.contains_key(number)) {
-        findings.wrong(format!("number {number} is {id}'s and a removed worker's"));
+        findings.wrong(format!("number {number} belongs to {id} and to a removed worker"));
     }
     let mut owners = BTreeMap::new();
     for (id, life) in &ledger.workers {
@@ -86,7 +86,7 @@ fn look(
     Ok(())
 }
 
-/// Looks at the directories, after the janitor has had its way.
+/// Checks the directories after the janitor has run.
 pub(crate) fn directories(
     dir: &Path,
     ledger: &Ledger,
@@ -100,13 +100,13 @@ pub(crate) fn directories(
     for name in names("workers") {
         let life = name.parse().ok().and_then(|id: WorkerId| ledger.workers.get(&id));
         let here = life.is_some_and(|life| life.is(Place::Here));
-        findings.expect(here, || format!("a directory is left of {name}"));
+        findings.expect(here, || format!("a directory of {name} is left"));
     }
     for name in names("trash") {
         findings.wrong(format!("the trash still holds {name}"));
     }
     let found = names("components");
     findings.expect(found == *components, || {
-        format!("the files of components are {found:?}, and should be {components:?}")
+        format!("the component files are {found:?}, expected {components:?}")
     });
 }

@@ -1,4 +1,4 @@
-//! Rounds: each kills a child, or several one after the other, and then checks the store.
+//! Rounds: each kills one child or several in a row, and then checks the store.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -22,13 +22,13 @@ use crate::plan::Plan;
 use crate::victim::{self, Ground};
 use crate::wasm::Wasm;
 
-/// A thread of the checker's own runtime panicked.
+/// Set when a thread of the checker's own runtime panics.
 static PANICKED: AtomicBool = AtomicBool::new(false);
 
-/// Rounds between those in which everything is read again.
+/// The interval of rounds with a full check.
 const DEEP: u64 = 8;
 
-/// One store with all that happened to it.
+/// One store with its whole history.
 struct Campaign<'a> {
     folder: PathBuf,
     store: PathBuf,
@@ -36,7 +36,7 @@ struct Campaign<'a> {
     stage: &'a Stage,
 }
 
-/// What all campaigns share.
+/// The state that all campaigns share.
 struct Stage {
     tools: Tools,
     tokio: tokio::runtime::Runtime,
@@ -44,16 +44,16 @@ struct Stage {
     wasm: Arc<Wasm>,
 }
 
-/// What happened in a run.
+/// The statistics of a run.
 #[derive(Default)]
 struct Tally {
-    /// By name: children that died so, and those that were to and were killed later.
+    /// By name: children that died this way, and those that were killed later instead.
     dooms: BTreeMap<&'static str, (u64, u64)>,
     children: u64,
     counts: Counts,
 }
 
-/// Runs rounds. Returns whether no promise was broken.
+/// Runs rounds. Returns true if no violation was found.
 pub(crate) fn run(rounds: u64, seed: u64, folder: &Path, tools: &Tools) -> bool {
     say(&format!("seed: {seed} ({rounds} rounds)"));
     let began = Instant::now();
@@ -82,7 +82,7 @@ pub(crate) fn run(rounds: u64, seed: u64, folder: &Path, tools: &Tools) -> bool 
         let doom = Doom::of_round(round, &mut chance);
         let last = round + 1 == rounds;
         if doom.name() == BIRTH {
-            // A store that exists has been born.
+            // An existing store never passes the point of its creation.
             let mut side = Campaign::new(folder.join(format!("side-{round}")), &stage);
             violations = side.round(round, &[doom], true, &mut chance, &mut tally);
             if violations.is_empty() {
@@ -115,7 +115,7 @@ pub(crate) fn run(rounds: u64, seed: u64, folder: &Path, tools: &Tools) -> bool 
         fs::remove_dir_all(&folder).unwrap();
     } else {
         say(&format!(
-            "in round {round}; the stores and what the children said are kept in {}",
+            "in round {round}; the stores and the children's logs are kept in {}",
             folder.display()
         ));
     }
@@ -129,7 +129,7 @@ impl<'a> Campaign<'a> {
         Self { folder, store, ledger: Ledger::default(), stage }
     }
 
-    /// Kills a child in each of these ways, then checks.
+    /// Kills a child in each of these ways, then checks the store.
     fn round(
         &mut self,
         round: u64,
@@ -215,7 +215,7 @@ fn progress(round: u64, rounds: u64, violations: &Findings) {
     }
 }
 
-#[expect(clippy::print_stdout, reason = "what a test finds goes where tests print")]
+#[expect(clippy::print_stdout, reason = "a test prints its findings")]
 fn say(text: &str) {
     println!("{text}");
 }

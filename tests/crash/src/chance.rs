@@ -1,4 +1,4 @@
-//! Randomness that a seed makes reproducible.
+//! Reproducible randomness from a seed.
 
 /// A stream of random numbers (SplitMix64).
 #[derive(Clone, Debug)]
@@ -9,7 +9,7 @@ impl Chance {
         Self(seed)
     }
 
-    /// Another stream, which depends on this one's seed and place only.
+    /// Makes another stream that depends only on this one's seed and position.
     pub(crate) fn fork(&mut self, salt: u64) -> Self {
         Self(self.next() ^ salt.wrapping_mul(0xd6e8_feb8_6659_fd93))
     }
@@ -22,17 +22,17 @@ impl Chance {
         z ^ (z >> 31)
     }
 
-    /// From 0 to `bound`, without it.
+    /// Returns a number from 0 to `bound`, exclusive.
     pub(crate) fn below(&mut self, bound: u64) -> u64 {
         self.next() % bound
     }
 
-    /// An index of something that long.
+    /// Returns an index into something of this length.
     pub(crate) fn index(&mut self, length: usize) -> usize {
         usize::try_from(self.below(length as u64)).unwrap()
     }
 
-    /// From `low` to `high`, with both.
+    /// Returns a number from `low` to `high`, inclusive.
     pub(crate) fn between(&mut self, low: u64, high: u64) -> u64 {
         low + self.below(high - low + 1)
     }
@@ -41,7 +41,7 @@ impl Chance {
         self.below(100) < percent
     }
 
-    /// Some of these, at most so many, in no order.
+    /// Returns at most `most` of these in random order.
     pub(crate) fn some_of<T: Clone>(&mut self, all: &[T], most: usize) -> Vec<T> {
         let mut all = all.to_vec();
         let mut some = Vec::new();

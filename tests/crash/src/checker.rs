@@ -1,4 +1,4 @@
-//! Reopens a store that was left by a killed process, and proves that it kept its promises.
+//! Reopens the store of a killed process and checks that every acknowledged request holds.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -24,28 +24,28 @@ use crate::promise;
 use crate::settle;
 use crate::wasm::{self, Wasm};
 
-/// How long the janitor may take for all that there is.
+/// The bound on the janitor's time for all leftovers.
 const SWEEPING: Duration = Duration::from_secs(20);
 
-/// How long an answer may take that nothing holds up.
+/// The bound on an undelayed answer.
 const ANSWER: Duration = Duration::from_secs(20);
 
-/// One check.
+/// One check of a store.
 pub(crate) struct Check<'a> {
     pub(crate) store: &'a Path,
     pub(crate) sandbox: &'a Sandbox,
     pub(crate) wasm: &'a Arc<Wasm>,
     pub(crate) ledger: &'a mut Ledger,
     pub(crate) chance: &'a mut Chance,
-    /// Of which round.
+    /// The round.
     pub(crate) generation: u64,
-    /// Everything is read again, and every page of the database.
+    /// True to read everything again, and every page of the database.
     pub(crate) deep: bool,
     pub(crate) findings: Findings,
 }
 
 impl Check<'_> {
-    /// Does it all.
+    /// Runs all checks.
     pub(crate) async fn run(mut self) -> Findings {
         self.ledger.abandon();
         let store = match place::store(self.store, Arc::new(NoFaults)) {
@@ -94,7 +94,7 @@ impl Check<'_> {
         }
     }
 
-    /// Components and config bundles that were stored are there.
+    /// Checks that stored components and config bundles are there.
     async fn components(&mut self, runtime: &Embedded) {
         for (variant, known) in &mut self.ledger.components {
             let found = match runtime.component(self.wasm.digest(*variant)).await {
@@ -106,7 +106,7 @@ impl Check<'_> {
                 }
             };
             let right = if found { known.may_be } else { known.may_not_be };
-            self.findings.expect(right, || format!("component {variant} is there: {found}"));
+            self.findings.expect(right, || format!("component {variant} exists: {found}"));
             (known.may_be, known.may_not_be) = (found, !found);
         }
         for (version, known) in &mut self.ledger.configs {
@@ -124,13 +124,13 @@ impl Check<'_> {
                 }
             };
             let right = if found { known.may_be } else { known.may_not_be };
-            self.findings.expect(right, || format!("config {version} is there: {found}"));
+            self.findings.expect(right, || format!("config {version} exists: {found}"));
             (known.may_be, known.may_not_be) = (found, !found);
         }
     }
 
-    /// The same create again is the same worker; a removed one's is refused. The ledger knows what
-    /// to expect of each.
+    /// Repeats creates: an existing worker is returned, a removed one is refused. The ledger knows
+    /// the expected answers.
     async fn creations(&mut self, actor: &Actor) {
         let ids: Vec<_> = self.ledger.workers.keys().copied().collect();
         let nowhere = ids.iter().filter(|id| self.ledger.workers[*id].is(Place::Nowhere));
@@ -150,7 +150,7 @@ impl Check<'_> {
         }
     }
 
-    /// Some of the stopped workers are started, so that what they kept is handled.
+    /// Starts some of the stopped workers, so that their queues are handled.
     async fn starts(&mut self, actor: &Actor) {
         for (id, life) in &self.ledger.workers {
             let stopped = life.is(Place::Here) && life.possible[0].stopped;
@@ -160,7 +160,7 @@ impl Check<'_> {
         }
     }
 
-    /// What was sent with a key is sent again, answered before or not.
+    /// Repeats every input that was sent with a key, answered or not.
     async fn retries(&mut self, actor: &Actor) {
         let mut retries = self.ledger.retries();
         let unknown = retries.len();
@@ -203,7 +203,7 @@ impl Check<'_> {
         }
     }
 
-    /// The newest worker goes now and then: its number must not be the next one's.
+    /// Removes the newest worker now and then: the next one must not get its number.
     async fn removal(&mut self, actor: &Actor) {
         let newest = self.ledger.workers.iter().rfind(|(_, life)| life.is(Place::Here));
         if let Some((id, life)) = newest
@@ -213,7 +213,7 @@ impl Check<'_> {
         }
     }
 
-    /// Whoever waits for an input whose worker is stopped meanwhile is told that it is there.
+    /// Checks that a sender is answered if the worker is stopped meanwhile.
     async fn rush(&mut self, actor: &Actor) {
         let here = |life: &Life| life.is(Place::Here) && !life.possible[0].stopped;
         let running = self.ledger.workers.iter().filter(|(_, life)| here(life));
@@ -224,9 +224,8 @@ impl Check<'_> {
             let send = Request::Send { worker, order, key: None, wait_ms: Some(20) };
             let both = join(actor.ask(kind, send), actor.ask(kind, Request::Stop(worker)));
             let answered = tokio::time::timeout(ANSWER, both).await.is_ok();
-            self.findings.expect(answered, || {
-                format!("{worker} was sent an input and stopped, and does not answer")
-            });
+            self.findings
+                .expect(answered, || format!("{worker} does not answer an input after a stop"));
             actor.ask(kind, Request::Start(worker)).await;
         }
     }
@@ -247,20 +246,20 @@ impl Check<'_> {
                 findings.expect(
                     now == Some(digest)
                         || life.build.kind == crate::line::BuildKind::ShortTally && now.is_none(),
-                    || format!("{id}: entry {seq} is not what a subscriber saw ({now:?})"),
+                    || format!("{id}: entry {seq} differs from what a subscriber saw ({now:?})"),
                 );
             }
             promise::judge(runtime, *id, life, findings).await;
             let stopped = life.possible[0].stopped;
             findings.expect(life.is_trimmed() || life.story.stopped == stopped, || {
-                format!("{id}: stopped is {stopped}, and its transcript says otherwise")
+                format!("{id}: stopped is {stopped}, unlike in its transcript")
             });
             match runtime.get(*id).await {
                 Ok(view) => {
                     let unfinished = life.story.unfinished() as u64;
                     let right = life.is_trimmed() || view.queued_inputs == unfinished;
                     findings.expect(right, || {
-                        format!("{id} has {unfinished} unfinished inputs, and says {view:?}")
+                        format!("{id} has {unfinished} unfinished inputs, but its view is {view:?}")
                     });
                 }
                 Err(error) => findings.wrong(format!("{id} is gone: {error}")),
@@ -268,11 +267,13 @@ impl Check<'_> {
         }
     }
 
-    /// What is on disk once the runtime is gone.
+    /// Checks the disk after the runtime is closed.
     fn closed(&mut self) {
         let store = match place::store(self.store, Arc::new(NoFaults)) {
             Ok(store) => store,
-            Err(error) => return self.findings.wrong(format!("it does not open again: {error}")),
+            Err(error) => {
+                return self.findings.wrong(format!("the store does not open again: {error}"));
+            }
         };
         for (id, life) in self.ledger.workers.iter().filter(|(_, life)| life.is(Place::Here)) {
             state(&store, *id, life, &mut self.findings);
@@ -312,7 +313,7 @@ impl Check<'_> {
     }
 }
 
-/// What a worker's state says, against the turns that its transcript has.
+/// Checks a worker's state against the completed turns of its transcript.
 fn state(store: &Store, id: WorkerId, life: &Life, findings: &mut Findings) {
     let record = match store.worker(&id) {
         Ok(Lookup::Found(record)) => record,
@@ -330,17 +331,17 @@ fn state(store: &Store, id: WorkerId, life: &Life, findings: &mut Findings) {
     };
     let (count, chain) = (number("count"), number("chain"));
     let story = &life.story;
-    // Where the transcript was cut, the count may have been cut with it.
+    // If the transcript was trimmed, the count may be lost with it.
     let unknown = life.is_trimmed() && story.count == 0;
     findings.expect(count == Ok(story.count) || unknown, || {
-        format!("{id}: the state counts {count:?}, and {} turns completed", story.count)
+        format!("{id}: the state counts {count:?} turns, and {} completed", story.count)
     });
     findings.expect(chain == Ok(story.chain) || life.is_trimmed(), || {
-        format!("{id}: the state was not made by the turns that completed, in their order")
+        format!("{id}: the state does not result from the completed turns in order")
     });
 }
 
-/// Reads what is new of a transcript.
+/// Reads the new part of a transcript.
 async fn read(runtime: &Embedded, id: WorkerId, life: &mut Life, findings: &mut Findings) {
     loop {
         let after = life.story.last;
@@ -355,7 +356,7 @@ async fn read(runtime: &Embedded, id: WorkerId, life: &mut Life, findings: &mut 
             life.story.read(entry, &life.promises, findings);
         }
         if findings.len() > before {
-            return findings.wrong(format!("the above are of {id}"));
+            return findings.wrong(format!("the findings above concern {id}"));
         }
         if !page.more {
             return;
@@ -363,7 +364,7 @@ async fn read(runtime: &Embedded, id: WorkerId, life: &mut Life, findings: &mut 
     }
 }
 
-/// Reads again what was read before.
+/// Reads the known part of a transcript again.
 async fn read_again(runtime: &Embedded, id: WorkerId, life: &Life, findings: &mut Findings) {
     let last = life.story.last;
     let mut after = 0;

@@ -22,13 +22,13 @@ use crate::plan::Plan;
 use crate::settle;
 use crate::wasm::{self, SPARE, Wasm};
 
-/// Callers, each with workers of its own.
+/// The number of callers, each with workers of its own.
 const CLIENTS: usize = 10;
 
-/// Followers of a transcript.
+/// The number of transcript followers.
 const SUBSCRIBERS: usize = 4;
 
-/// Never comes back, but where something cannot be begun.
+/// Runs the load until it is killed. Returns only if something cannot be started.
 pub(crate) fn child(dir: &Path, tools: &Tools) -> ExitCode {
     std::panic::set_hook(Box::new(|panic| {
         eprintln!("{panic}\n{}", std::backtrace::Backtrace::force_capture());
@@ -62,12 +62,12 @@ pub(crate) fn child(dir: &Path, tools: &Tools) -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// One write, which a pipe takes whole.
+/// Writes a line in one write, which is atomic for a pipe.
 fn say(line: &Line) {
     let mut text = serde_json::to_vec(line).unwrap();
     text.push(b'\n');
-    assert!(text.len() <= 4_096, "a longer line could be torn");
-    // Past the buffer of `stdout`, which would write a line in parts.
+    assert!(text.len() <= 4_096, "a longer line is not atomic");
+    // Bypasses the buffer of `stdout`, which could split a line.
     assert_eq!(rustix::io::write(io::stdout(), &text).unwrap(), text.len());
 }
 
@@ -100,7 +100,7 @@ async fn live(plan: Plan, store: Store, runtime: Embedded, wasm: Arc<Wasm>) {
         };
         tokio::spawn(client.run());
     }
-    // What was trimmed cannot be seen, so a short transcript's followers say little.
+    // A trimmed part cannot be compared, so followers of short transcripts would find little.
     let whole = |own: &Own| own.build.kind != BuildKind::ShortTally;
     let all: Vec<Own> = all.into_iter().filter(whole).collect();
     for own in chance.some_of(&all, SUBSCRIBERS) {
@@ -116,7 +116,7 @@ async fn live(plan: Plan, store: Store, runtime: Embedded, wasm: Arc<Wasm>) {
     std::future::pending::<()>().await;
 }
 
-/// The workers that there are.
+/// Lists the existing workers.
 async fn find(actor: &Actor) -> Vec<Own> {
     let listed = settle::list(&actor.runtime).await.unwrap();
     let own = listed.into_values().map(|view| {
@@ -126,14 +126,14 @@ async fn find(actor: &Actor) -> Vec<Own> {
             (_, true) => BuildKind::ShortTally,
             (_, false) => BuildKind::Tally,
         };
-        // The version that it was created with is not asked of a worker that exists.
+        // The version of the creation does not matter for an existing worker.
         let build = crate::line::Build { kind, version: 0 };
         Own { id: view.worker_id, build, stopped: view.desired == Desired::Stopped }
     });
     own.collect()
 }
 
-/// Tells what a subscriber sees.
+/// Reports what a subscriber sees.
 async fn follow(actor: Actor, own: Own, from_start: bool) {
     let number = actor.number();
     let after = if from_start { Some(Cursor(0)) } else { None };
@@ -144,7 +144,7 @@ async fn follow(actor: Actor, own: Own, from_start: bool) {
     }
 }
 
-/// Puts components that nobody uses, and removes them.
+/// Stores and removes components that no worker uses.
 async fn spares(actor: Actor, mut chance: Chance) {
     loop {
         let variant = SPARE[chance.index(SPARE.len())];

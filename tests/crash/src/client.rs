@@ -13,13 +13,13 @@ use crate::place;
 use crate::plan::Retry;
 use crate::wasm::VERSIONS;
 
-/// Workers that one client makes, at most.
+/// The bound on the workers of one client.
 const MOST: usize = 5;
 
-/// Long enough for any turn here.
+/// Longer than any turn here, in milliseconds.
 const LONG: u64 = 10_000;
 
-/// A worker of a client's.
+/// A worker of a client.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Own {
     pub(crate) id: WorkerId,
@@ -27,22 +27,22 @@ pub(crate) struct Own {
     pub(crate) stopped: bool,
 }
 
-/// See the module's documentation.
+/// A caller and its workers.
 pub(crate) struct Client {
     pub(crate) actor: Actor,
     pub(crate) chance: Chance,
-    /// What the names of its orders begin with.
+    /// The prefix of its orders' names.
     pub(crate) prefix: String,
     pub(crate) own: Vec<Own>,
     pub(crate) retries: Vec<Retry>,
-    /// Creates and removes more than it would.
+    /// True to create and remove workers more often.
     pub(crate) restless: bool,
-    /// Orders so far.
+    /// The number of orders so far.
     pub(crate) orders: u64,
 }
 
 impl Client {
-    /// Goes on until the process is killed.
+    /// Runs until the process is killed.
     pub(crate) async fn run(mut self) {
         for Retry { worker, order, key } in std::mem::take(&mut self.retries) {
             let Some(own) = self.own.iter().find(|own| own.id == worker).copied() else { continue };
@@ -103,7 +103,7 @@ impl Client {
         Order::long(self.name(), &mut self.chance)
     }
 
-    /// Whether a sender waits, and how long.
+    /// Returns the sender's wait, if it waits.
     fn wait(&mut self) -> Option<u64> {
         match self.chance.below(4) {
             0 => None,
@@ -130,14 +130,14 @@ impl Client {
         self.send(own, order, Some(LONG)).await;
     }
 
-    /// Several at once, waited for or not.
+    /// Sends several inputs at once, waiting or not.
     async fn burst(&mut self, own: Own) {
         let count = self.chance.between(2, 8);
         let sends: Vec<_> = (0..count).map(|_| (self.short(), self.wait())).collect();
         join_all(sends.into_iter().map(|(order, wait)| self.send(own, order, wait))).await;
     }
 
-    /// Inputs and a command at once.
+    /// Sends inputs and a command at once.
     async fn rush(&mut self, at: usize) {
         let own = self.own[at];
         let count = self.chance.between(1, 4);
@@ -153,7 +153,7 @@ impl Client {
         self.own[at].stopped = stops;
     }
 
-    /// One input sent twice, and another with its key.
+    /// Sends one input twice, and another one with the same key.
     async fn keyed(&mut self, own: Own) {
         let order = if self.chance.percent(30) { self.long_order() } else { self.short() };
         let key = Some(format!("key-{}", order.name));
@@ -180,7 +180,7 @@ impl Client {
         }
     }
 
-    /// A turn that is flushed before it ends. The parent is told while it is under way.
+    /// Sends a turn that is flushed before it ends, and reports to the parent while it runs.
     async fn long(&mut self, own: Own) {
         let order = self.long_order();
         let Some(input) = self.send(own, order, None).await else { return };
@@ -196,7 +196,7 @@ impl Client {
         }
     }
 
-    /// One of several, running or queued.
+    /// Cancels one of several inputs, running or queued.
     async fn cancel(&mut self, own: Own) {
         let first = self.long_order();
         let mut inputs = vec![self.send(own, first, None).await];
@@ -213,7 +213,7 @@ impl Client {
         }
     }
 
-    /// With something in the queue. Most are started again.
+    /// Stops a worker with a queue, and mostly starts it again.
     async fn stop(&mut self, at: usize) {
         let own = self.own[at];
         if self.chance.percent(60) {
@@ -259,7 +259,7 @@ impl Client {
         }
     }
 
-    /// Some with work left to do.
+    /// Removes a worker, sometimes with work left to do.
     async fn remove(&mut self, at: usize) {
         let own = self.own.swap_remove(at);
         if self.chance.percent(40) {

@@ -1,4 +1,4 @@
-//! How a child dies.
+//! The ways in which a child dies.
 
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,27 +9,27 @@ use skep_store::fault::POINTS;
 
 use crate::chance::Chance;
 
-/// When a child is killed.
+/// The moment at which a child is killed.
 #[derive(Clone, Debug)]
 pub(crate) enum Doom {
-    /// By itself, at the so-many-th passage of a point of the store.
+    /// The child kills itself at the nth passage of a point of the store.
     Point(&'static str, u64),
-    /// Some time after a long turn is under way, the so-many-th of them.
+    /// A delay after the nth long turn has begun.
     MidTurn(u64, Duration),
-    /// Some time after the store was opened.
+    /// A delay after the store was opened.
     Moment(Duration),
-    /// Some time after it was started: perhaps before the store is open.
+    /// A delay after the child was started, perhaps before the store is open.
     Early(Duration),
 }
 
-/// A child is killed after so long where its doom does not come about.
+/// The time after which a child is killed if its doom has not occurred.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(4);
 
 /// The only point that an existing store never passes.
 pub(crate) const BIRTH: &str = "identity.write";
 
 impl Doom {
-    /// The doom of a round: all points in turn, then others, and again.
+    /// Returns the doom of a round: all points in turn, then the other kinds, and again.
     pub(crate) fn of_round(round: u64, chance: &mut Chance) -> Self {
         let others = 6;
         let place = usize::try_from(round).unwrap() % (POINTS.len() + others);
@@ -43,7 +43,7 @@ impl Doom {
         }
     }
 
-    /// The doom of a child that comes up after another one died, before anyone has looked.
+    /// Returns the doom of a child that starts after another one died, before any check.
     pub(crate) fn of_storm(chance: &mut Chance) -> Self {
         match chance.below(4) {
             0 => Self::Point("commit.before", chance.between(1, 40)),
@@ -62,7 +62,7 @@ impl Doom {
         Self::Point(point, chance.between(1, most))
     }
 
-    /// What the summary counts it under.
+    /// Returns the name in the summary.
     pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::Point(point, _) => point,
@@ -73,7 +73,7 @@ impl Doom {
     }
 }
 
-/// Kills this process at a point.
+/// Kills this process at a point of the store.
 pub(crate) struct Deadly {
     point: String,
     left: AtomicU64,
@@ -92,7 +92,7 @@ impl Faults for Deadly {
                 rustix::process::getpid(),
                 rustix::process::Signal::KILL,
             )?;
-            // The signal is under way; nothing may happen after this point.
+            // The signal is pending; nothing may happen after this point.
             loop {
                 std::thread::park();
             }

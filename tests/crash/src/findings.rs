@@ -1,18 +1,18 @@
-//! Violations, as they are found.
+//! The violations found by a check.
 
 use std::fmt::Display;
 
-/// What was found wrong.
+/// A list of violations.
 #[derive(Debug, Default)]
 pub(crate) struct Findings(Vec<String>);
 
 impl Findings {
-    /// Notes that something is wrong.
+    /// Adds a violation.
     pub(crate) fn wrong(&mut self, what: impl Display) {
         self.0.push(what.to_string());
     }
 
-    /// Notes it unless it is as it should be.
+    /// Adds a violation unless the condition holds.
     pub(crate) fn expect(&mut self, right: bool, what: impl FnOnce() -> String) {
         if !right {
             self.0.push(what());

@@ -1,4 +1,4 @@
-//! What was asked of a store's runtimes, and what they answered, over all children that it had.
+//! The requests to a store's runtimes and their answers, across all children.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -9,21 +9,21 @@ use crate::life::{Life, Place};
 use crate::line::{Answer, Line, Request};
 use crate::plan::Retry;
 
-/// See the module's documentation.
+/// The known state of a store.
 #[derive(Default)]
 pub(crate) struct Ledger {
     pub(crate) workers: BTreeMap<WorkerId, Life>,
     /// By variant and version.
     pub(crate) components: BTreeMap<usize, Presence>,
     pub(crate) configs: BTreeMap<u32, Presence>,
-    /// Requests that are not answered yet.
+    /// Requests without an answer.
     open: HashMap<u64, Request>,
-    /// Where each subscription is.
+    /// The last entry of each subscription.
     subscriptions: HashMap<u64, u64>,
     pub(crate) counts: Counts,
 }
 
-/// How much there was of it.
+/// The totals of a run.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Counts {
     pub(crate) requests: u64,
@@ -32,7 +32,7 @@ pub(crate) struct Counts {
     pub(crate) seen: u64,
 }
 
-/// Whether a thing that can come and go is there.
+/// The possible presence of a component or config.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Presence {
     pub(crate) may_be: bool,
@@ -44,7 +44,7 @@ const PRESENT: Presence = Presence { may_be: true, may_not_be: false };
 const EITHER: Presence = Presence { may_be: true, may_not_be: true };
 
 impl Ledger {
-    /// Takes a line down.
+    /// Records a line.
     pub(crate) fn hear(&mut self, line: Line, findings: &mut Findings) {
         match line {
             Line::Began(number, request) => {
@@ -56,7 +56,7 @@ impl Ledger {
             Line::Answered(number, answer) => {
                 self.counts.answers += 1;
                 let Some(request) = self.open.remove(&number) else {
-                    return findings.wrong(format!("an answer to nothing: {number}"));
+                    return findings.wrong(format!("an answer without a request: {number}"));
                 };
                 if let Err(wrong) = self.answered(&request, &answer) {
                     findings.wrong(format!("{request:?}: {wrong}"));
@@ -94,8 +94,8 @@ impl Ledger {
                 self.workers.entry(*worker).or_insert_with(|| Life::new(*build)).began(request);
             }
             request => {
-                let worker = request.worker().expect("the others have none");
-                self.workers.get_mut(&worker).expect("it was created").began(request);
+                let worker = request.worker().expect("only requests without a worker remain");
+                self.workers.get_mut(&worker).expect("the worker was created").began(request);
             }
         }
     }
@@ -124,7 +124,7 @@ impl Ledger {
         Ok(())
     }
 
-    /// Whoever asked is dead.
+    /// Gives up the open requests, whose caller is dead.
     pub(crate) fn abandon(&mut self) {
         for request in self.open.drain().map(|(_, request)| request) {
             match request {
@@ -138,7 +138,7 @@ impl Ledger {
         self.workers.values_mut().for_each(Life::abandon);
     }
 
-    /// Inputs that were sent with a key and of which nobody knows whether they are there.
+    /// Lists the inputs that were sent with a key and may exist or not.
     pub(crate) fn retries(&self) -> Vec<Retry> {
         let mut retries = Vec::new();
         for (worker, life) in &self.workers {

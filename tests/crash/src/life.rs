@@ -1,4 +1,4 @@
-//! What is known of one worker: what it may be, and what was promised of its inputs.
+//! The known state of one worker: its possible states, and the promises about its inputs.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,39 +8,39 @@ use crate::line::{Answer, Build, BuildKind, Ended, Request};
 use crate::order::Order;
 use crate::story::Story;
 
-/// A worker, as the requests that were made of it tell.
+/// A worker, according to the requests made.
 pub(crate) struct Life {
     pub(crate) build: Build,
-    /// What it may be: one thing, unless requests were not answered.
+    /// The possible states: one, unless a request is unanswered.
     pub(crate) possible: Vec<Standing>,
-    /// What it was before the request that is not answered yet. A worker has one at a time.
+    /// The states before the unanswered request. A worker has at most one.
     before: Option<Vec<Standing>>,
     /// By the names of the orders.
     pub(crate) promises: BTreeMap<String, Promise>,
-    /// Inputs that someone wanted cancelled.
+    /// Inputs for which a cancel was requested.
     pub(crate) cancels: BTreeSet<InputId>,
-    /// Someone wanted it stopped or removed, which ends a running turn.
+    /// True if a stop or removal was requested, which ends a running turn.
     pub(crate) was_stopped: bool,
-    /// Places and digests of entries that subscribers saw since the last check.
+    /// The positions and digests of entries that subscribers saw since the last check.
     pub(crate) seen: Vec<(u64, u64)>,
-    /// What its transcript was found to say.
+    /// The state according to its transcript.
     pub(crate) story: Story,
-    /// Its number in the database, once that was seen.
+    /// Its number in the database, once seen.
     pub(crate) number: Option<i64>,
 }
 
-/// What a worker may be.
+/// A possible state of a worker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Standing {
     pub(crate) place: Place,
     pub(crate) current: u32,
     pub(crate) previous: Option<u32>,
-    /// The version that its display reference names, which a rollback leaves as it is.
+    /// The version that its display reference names. A rollback does not change it.
     pub(crate) shown: u32,
     pub(crate) stopped: bool,
 }
 
-/// Whether there is a worker.
+/// The existence of a worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
     Nowhere,
@@ -48,23 +48,23 @@ pub(crate) enum Place {
     Removed,
 }
 
-/// What is known of one input.
+/// The known state of one input.
 #[derive(Debug)]
 pub(crate) struct Promise {
     pub(crate) order: Order,
     pub(crate) key: Option<String>,
-    /// Times that it was sent.
+    /// The number of times that it was sent.
     pub(crate) sent: u32,
-    /// Times that this was refused.
+    /// The number of times that it was refused.
     pub(crate) refused: u32,
-    /// Its id, once it was told or found.
+    /// Its id, once known.
     pub(crate) id: Option<InputId>,
     pub(crate) seq: Option<u64>,
-    /// How it ended, once that was told or found.
+    /// Its outcome, once known.
     pub(crate) ended: Option<Ended>,
-    /// A check did not find it, and nobody has sent it since: it never will be.
+    /// True if a check did not find it and it was not sent since, so it cannot appear.
     pub(crate) absent: bool,
-    /// Its view was read since it ended.
+    /// True if its view was read after its end.
     pub(crate) viewed: bool,
 }
 
@@ -90,17 +90,17 @@ impl Life {
         }
     }
 
-    /// Whether it may be there.
+    /// Returns true if the worker may be in this place.
     pub(crate) fn may_be(&self, place: Place) -> bool {
         self.possible.iter().any(|standing| standing.place == place)
     }
 
-    /// Whether it is there for sure.
+    /// Returns true if the worker is certainly in this place.
     pub(crate) fn is(&self, place: Place) -> bool {
         self.possible.iter().all(|standing| standing.place == place)
     }
 
-    /// Whether its transcript is trimmed, so that little can be said of its inputs.
+    /// Returns true if the transcript is trimmed, so that little is known of its inputs.
     pub(crate) fn is_trimmed(&self) -> bool {
         self.build.kind == BuildKind::ShortTally
     }
@@ -131,7 +131,7 @@ impl Life {
         }
     }
 
-    /// Says what is wrong with an answer, if something is.
+    /// Records an answer, or describes its contradiction.
     pub(crate) fn answered(&mut self, request: &Request, answer: &Answer) -> Result<(), String> {
         match request {
             Request::Send { order, .. } => self.sent(order, answer),
@@ -143,7 +143,7 @@ impl Life {
     fn sent(&mut self, order: &Order, answer: &Answer) -> Result<(), String> {
         let may_be_removed = self.may_be(Place::Removed);
         let may_be_nowhere = self.may_be(Place::Nowhere);
-        let promise = self.promises.get_mut(&order.name).expect("it was begun");
+        let promise = self.promises.get_mut(&order.name).expect("the request was recorded");
         match answer {
             Answer::Accepted(id, seq) => {
                 promise.is_input(*id)?;
@@ -184,8 +184,9 @@ impl Life {
     }
 
     fn commanded(&mut self, request: &Request, answer: &Answer) -> Result<(), String> {
-        let before = self.before.take().expect("it was begun");
-        let contradiction = || format!("answered {answer:?}, but it may only be {before:?}");
+        let before = self.before.take().expect("the request was recorded");
+        let contradiction =
+            || format!("answered {answer:?}, but the possible states are {before:?}");
         let possible: Vec<Standing> = match (request, answer) {
             (Request::Create(..), Answer::Made(created)) => {
                 let place = if *created { Place::Nowhere } else { Place::Here };
@@ -225,14 +226,14 @@ impl Life {
         }
     }
 
-    /// Nothing that was asked will be answered any more.
+    /// Gives up the unanswered request.
     pub(crate) fn abandon(&mut self) {
         self.before = None;
     }
 }
 
 impl Standing {
-    /// What a request makes of it, where it can be carried out.
+    /// Returns the state after a request, if it can be carried out.
     fn after(&self, request: &Request) -> Option<Self> {
         let mut after = self.clone();
         match (request, self.place) {
@@ -274,20 +275,20 @@ impl Promise {
         }
     }
 
-    /// Whether it cannot be in a transcript.
+    /// Returns true if it cannot be in a transcript.
     pub(crate) fn is_void(&self) -> bool {
         self.id.is_none() && (self.absent || self.sent == self.refused)
     }
 
-    /// It has that id, and had no other.
+    /// Records the id, or describes the contradiction.
     pub(crate) fn is_input(&mut self, id: InputId) -> Result<(), String> {
         match self.id.replace(id) {
-            Some(other) if other != id => Err(format!("was input {other}, is input {id}")),
+            Some(other) if other != id => Err(format!("was input {other}, now {id}")),
             _ => Ok(()),
         }
     }
 
-    /// It ended so, and not otherwise.
+    /// Records the outcome, or describes the contradiction.
     pub(crate) fn is_ended(&mut self, ended: &Ended) -> Result<(), String> {
         match self.ended.replace(ended.clone()) {
             Some(other) if other != *ended => Err(format!("ended as {other:?}, then {ended:?}")),

@@ -1,35 +1,36 @@
-//! What a child tells its parent, a line each: a request before it is made, its answer after it came.
+//! The reports of a child to its parent, one per line: a request before it is made, its answer
+//! after it came.
 //!
-//! A line is one write to a pipe, which takes it whole or not at all. What a killed child has
-//! written is read; what it was about to write was never said.
+//! A line is one write to a pipe, which is atomic. The parent reads everything that a killed child
+//! has written.
 
 use serde::{Deserialize, Serialize};
 use skep_protocol::{InputId, WorkerId};
 
 use crate::order::Order;
 
-/// One line.
+/// A report.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) enum Line {
-    /// The store is open and the runtime reconnects.
+    /// The store is open and the runtime recovers.
     Opened,
     /// A request is about to be made.
     Began(u64, Request),
-    /// It was answered.
+    /// A request was answered.
     Answered(u64, Answer),
-    /// A turn that takes long is under way.
+    /// A long turn is running.
     LongTurn,
-    /// A subscriber saw an entry: its subscription, whose, where, and a digest.
+    /// A subscriber saw an entry: the subscription, the worker, the position, and a digest.
     Saw(u64, WorkerId, u64, u64),
 }
 
-/// What is asked of the runtime.
+/// A request to the runtime.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) enum Request {
-    /// By its variant.
+    /// By variant.
     PutComponent(usize),
     RemoveComponent(usize),
-    /// By its version.
+    /// By version.
     PutConfig(u32),
     Create(WorkerId, Build),
     /// To a version.
@@ -47,40 +48,40 @@ pub(crate) enum Request {
     Cancel(WorkerId, InputId),
 }
 
-/// What a worker is made of at first.
+/// The kind and first version of a worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Build {
     pub(crate) kind: BuildKind,
     pub(crate) version: u32,
 }
 
-/// The kinds of worker here.
+/// The kinds of worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum BuildKind {
-    /// A service that counts.
+    /// A service that counts its turns.
     Tally,
-    /// One with a transcript so short that it is trimmed.
+    /// A service with a transcript so short that it is trimmed.
     ShortTally,
-    /// A program.
+    /// A command.
     Command,
 }
 
-/// How the runtime answered.
+/// The answer of the runtime.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Answer {
-    /// It is done.
+    /// The request succeeded.
     Done,
-    /// It is there; whether this request made it.
+    /// The object exists; true if this request made it.
     Made(bool),
-    /// An input is on disk, at that place.
+    /// The input is on disk at this position.
     Accepted(InputId, u64),
-    /// An input has ended so.
+    /// The input has ended with this outcome.
     Ended(InputId, Ended),
-    /// Not done, with the error's code and text.
+    /// The error's code and text.
     Refused(String, String),
 }
 
-/// An outcome, by its word and a digest.
+/// An outcome, by its ending and a digest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Ended {
     pub(crate) ending: String,
@@ -94,7 +95,7 @@ impl Ended {
 }
 
 impl Request {
-    /// The worker that it is about.
+    /// Returns the worker that the request concerns.
     pub(crate) fn worker(&self) -> Option<WorkerId> {
         match self {
             Self::PutComponent(_) | Self::RemoveComponent(_) | Self::PutConfig(_) => None,
@@ -110,7 +111,7 @@ impl Request {
     }
 }
 
-/// A digest of all that a value shows.
+/// Computes a digest of a value's debug output.
 pub(crate) fn digest(value: &impl std::fmt::Debug) -> u64 {
     let shown = format!("{value:?}");
     shown.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {

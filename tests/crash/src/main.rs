@@ -1,20 +1,20 @@
-//! `cargo xtask crash`: kills a runtime under load, again and again, and proves after each death that
-//! nothing it had promised was lost, doubled or made up.
+//! `cargo xtask crash`: kills a runtime under load repeatedly, and checks after each death that no
+//! acknowledged work was lost, duplicated or invented.
 //!
 //! ```text
 //! skep-crash run                                     skep-crash child
 //!   campaign.rs  rounds on one growing store           child.rs   opens the store, starts clients
 //!   victim.rs    starts a child, kills it   --plan-->  client.rs  drives some workers
-//!   ledger.rs    what was asked, answered  <--lines--  actor.rs   tells before and after each request
-//!   checker.rs   reopens, asks, reads                  doom.rs    dies at a named point
-//!     story.rs     a transcript against itself
+//!   ledger.rs    requests and answers     <--lines--  actor.rs   reports before and after each request
+//!   checker.rs   reopens, queries, reads               doom.rs    dies at a named point
+//!     story.rs     a transcript's own consistency
 //!     promise.rs   a transcript against the ledger
-//!     audit.rs     the files and the database themselves
+//!     audit.rs     the files and the database
 //! ```
 //!
-//! What a child does is chosen by the seed; how its threads interleave is not.
+//! The seed determines what a child does, but not how its threads interleave.
 
-#![expect(clippy::unwrap_used, reason = "this is a test: it fails by panicking")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod actor;
 mod audit;
@@ -42,7 +42,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-/// Kills a runtime under load and proves that it kept its promises.
+/// Kills a runtime under load and checks that every acknowledged request holds.
 #[derive(Parser)]
 #[command(name = "skep-crash")]
 struct Arguments {
@@ -54,13 +54,13 @@ struct Arguments {
 enum Part {
     /// Runs rounds: each kills one child or several, then checks the store
     Run {
-        /// Rounds
+        /// Number of rounds
         #[arg(long, default_value_t = 20)]
         rounds: u64,
-        /// What all that is random is made of [default: the time]
+        /// Seed of the random choices [default: the time]
         #[arg(long)]
         seed: Option<u64>,
-        /// Where stores and logs go; what a clean run leaves is removed
+        /// Folder for stores and logs; a clean run removes its own
         #[arg(long)]
         folder: PathBuf,
         #[command(flatten)]
@@ -68,7 +68,7 @@ enum Part {
     },
     /// Drives a load on a store until it is killed. Reads its plan from stdin
     Child {
-        /// The store's directory
+        /// Directory of the store
         #[arg(long)]
         store: PathBuf,
         #[command(flatten)]
@@ -76,13 +76,13 @@ enum Part {
     },
 }
 
-/// What is shared with the other tests.
+/// Options that both commands need.
 #[derive(Args, Clone)]
 struct Tools {
-    /// The folder of built guests
+    /// Folder of built guests
     #[arg(long)]
     guests: PathBuf,
-    /// Where compiled components are kept
+    /// Folder of compiled components
     #[arg(long)]
     cache: PathBuf,
 }

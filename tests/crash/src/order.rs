@@ -1,4 +1,4 @@
-//! What one input has the guest do.
+//! The behaviour of a guest for one input.
 
 use serde::{Deserialize, Serialize};
 use skep_protocol::input::RUN_REQUEST;
@@ -6,17 +6,17 @@ use skep_protocol::{ComponentKind, Payload, RunRequest};
 
 use crate::chance::Chance;
 
-/// An input. Its name is used once, so that whoever finds it in a transcript knows whose it is.
+/// An input. Its name is unique, so that it can be recognised in a transcript.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Order {
     pub(crate) name: String,
-    /// Events that its turn emits.
+    /// The number of events that its turn emits.
     pub(crate) events: u32,
     pub(crate) pause: Pause,
     pub(crate) end: End,
 }
 
-/// What the turn does between its events.
+/// The action between the events of a turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Pause {
     None,
@@ -24,7 +24,7 @@ pub(crate) enum Pause {
     SpinMs(u64),
 }
 
-/// How the turn ends, if it is left to.
+/// The end of the turn, if it is not interrupted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum End {
     Ok,
@@ -34,7 +34,7 @@ pub(crate) enum End {
 }
 
 impl Order {
-    /// A turn of less than 5 ms.
+    /// Makes a turn of less than 5 ms.
     pub(crate) fn short(name: String, chance: &mut Chance) -> Self {
         let end = match chance.below(100) {
             0..=69 => End::Ok,
@@ -46,7 +46,7 @@ impl Order {
         Self { name, events, pause: Pause::None, end }
     }
 
-    /// A turn that lasts long enough for what it has to be flushed before it ends.
+    /// Makes a turn long enough for its records to be flushed before it ends.
     pub(crate) fn long(name: String, chance: &mut Chance) -> Self {
         let ms = chance.between(8, 50);
         let pause = if chance.percent(25) { Pause::SpinMs(ms / 2) } else { Pause::NapMs(ms) };
@@ -54,7 +54,7 @@ impl Order {
         Self { events, pause, ..Self::short(name, chance) }
     }
 
-    /// The message for a worker of this kind.
+    /// Makes the input for a worker of this kind.
     pub(crate) fn payload(&self, kind: ComponentKind) -> Payload {
         if kind == ComponentKind::Command {
             let request = RunRequest { args: vec![self.name.clone()], ..RunRequest::default() };
@@ -76,7 +76,7 @@ impl Order {
         Payload { content_type: "text/plain".into(), body: body.into() }
     }
 
-    /// The name in a message.
+    /// Returns the name in an input.
     pub(crate) fn name_in(payload: &Payload) -> Option<String> {
         if let Ok(request) = serde_json::from_slice::<RunRequest>(&payload.body) {
             return request.args.into_iter().next();

@@ -1,4 +1,4 @@
-//! Opening a store and a runtime over it.
+//! Opens a store and a runtime over it.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -12,7 +12,7 @@ use skep_runtime::{Embedded, EmbeddedParts, Options};
 use skep_sandbox::{InProcessCompiler, Outbound, Sandbox, SandboxParts};
 use skep_store::{Faults, OpenError, Store, StoreError, StoreParts};
 
-/// What runs the guests of this process.
+/// Starts the sandbox of this process.
 pub(crate) fn sandbox(cache: &Path) -> Sandbox {
     std::fs::create_dir_all(cache).unwrap();
     let parts = SandboxParts {
@@ -36,7 +36,7 @@ pub(crate) fn store(dir: &Path, faults: Arc<dyn Faults>) -> Result<Store, OpenEr
     })
 }
 
-/// A runtime whose numbers are small, so that instances are evicted and turns broken off.
+/// Opens a runtime with small limits, so that instances are evicted and turns interrupted.
 pub(crate) fn runtime(store: Store, sandbox: Sandbox) -> Result<Embedded, StoreError> {
     let options = Options {
         instances: 24,
@@ -45,7 +45,7 @@ pub(crate) fn runtime(store: Store, sandbox: Sandbox) -> Result<Embedded, StoreE
         reconnects: 4,
         ..Options::default()
     };
-    let host_id = "crash-test".parse().expect("that is a host's id");
+    let host_id = "crash-test".parse().expect("the id is valid");
     let (scopes, secrets, out_of_process) = (BTreeMap::new(), BTreeMap::new(), None);
     Embedded::open(EmbeddedParts {
         store,
@@ -58,7 +58,7 @@ pub(crate) fn runtime(store: Store, sandbox: Sandbox) -> Result<Embedded, StoreE
     })
 }
 
-/// The time of day.
+/// Returns the current time.
 pub(crate) fn now() -> Timestamp {
     Timestamp::since_epoch(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap())
 }

@@ -1,23 +1,23 @@
-//! What a parent tells its child, before it lets it live.
+//! The instructions of a parent to its child.
 
 use serde::{Deserialize, Serialize};
 use skep_protocol::WorkerId;
 
 use crate::order::Order;
 
-/// A child's life.
+/// The instructions for one child.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Plan {
-    /// No other child of this store has the same.
+    /// A number that no other child of this store has.
     pub(crate) generation: u64,
     pub(crate) seed: u64,
-    /// A point of the store, and at which passage of it to die.
+    /// A point of the store, and the number of the passage at which to die.
     pub(crate) point: Option<(String, u64)>,
-    /// Inputs that were sent with a key and never answered: sent again, first of all.
+    /// Inputs that were sent with a key and not answered. They are sent again first.
     pub(crate) retries: Vec<Retry>,
 }
 
-/// One of them.
+/// An input to send again.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Retry {
     pub(crate) worker: WorkerId,

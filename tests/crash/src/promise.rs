@@ -1,4 +1,4 @@
-//! What was promised of a worker's inputs, against what its transcript tells.
+//! Checks the promises about a worker's inputs against its transcript.
 
 use skep_protocol::{Ending, InputState, Turns, WorkerId};
 use skep_runtime::Embedded;
@@ -7,7 +7,7 @@ use crate::findings::Findings;
 use crate::life::Life;
 use crate::line::Ended;
 
-/// Judges every promise of a worker that has settled.
+/// Checks every promise of an idle worker.
 pub(crate) async fn judge(
     runtime: &Embedded,
     worker: WorkerId,
@@ -20,19 +20,19 @@ pub(crate) async fn judge(
     let stopped = life.possible.iter().any(|standing| standing.stopped);
     let Life { promises, story, cancels, was_stopped, .. } = life;
     for name in story.names.keys() {
-        findings.expect(promises.contains_key(name), || format!("{worker}: nobody sent {name}"));
+        findings.expect(promises.contains_key(name), || format!("{worker}: {name} was never sent"));
     }
     for (name, promise) in promises {
         let Some(told) = story.names.get(name).map(|id| (*id, &story.inputs[id])) else {
             findings.expect(promise.id.is_none(), || {
-                format!("{worker}: {name} was acknowledged and is not there: {promise:?}")
+                format!("{worker}: {name} was acknowledged and is missing: {promise:?}")
             });
             promise.absent = true;
             continue;
         };
         let (id, told) = told;
         findings.expect(!promise.is_void(), || {
-            format!("{worker}: {name} was refused or lost, and is there: {promise:?}")
+            format!("{worker}: {name} was refused or lost, but exists: {promise:?}")
         });
         if let Err(wrong) = promise.is_input(id) {
             findings.wrong(format!("{worker}: {name} {wrong}"));
@@ -49,7 +49,7 @@ pub(crate) async fn judge(
         };
         findings
             .expect(ending != Ending::Cancelled || *was_stopped || cancels.contains(&id), || {
-                format!("{worker}: {name} was cancelled by nobody")
+                format!("{worker}: {name} was cancelled without a request")
             });
         if std::mem::replace(&mut promise.viewed, true) {
             continue;

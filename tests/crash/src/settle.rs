@@ -1,4 +1,4 @@
-//! Finding out which of the things that it may be a worker is, and waiting until it rests.
+//! Determines the state of each worker and waits until all are idle.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -14,10 +14,10 @@ use crate::ledger::Ledger;
 use crate::life::{Life, Place, Standing};
 use crate::wasm::{Wasm, display_ref};
 
-/// How long recovery and what waits in the queues may take.
+/// The bound on recovery and on the handling of queued inputs.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// All workers, as the runtime lists them.
+/// Lists all workers.
 pub(crate) async fn list(runtime: &Embedded) -> Result<BTreeMap<WorkerId, WorkerView>, Error> {
     let (mut found, mut cursor) = (BTreeMap::new(), None);
     loop {
@@ -31,7 +31,7 @@ pub(crate) async fn list(runtime: &Embedded) -> Result<BTreeMap<WorkerId, Worker
     }
 }
 
-/// Holds every worker against what it may be. From then on it is that.
+/// Compares every worker with its possible states, and keeps the one found.
 pub(crate) async fn resolve(
     runtime: &Embedded,
     wasm: &Wasm,
@@ -43,13 +43,13 @@ pub(crate) async fn resolve(
         Err(error) => return findings.wrong(format!("the workers cannot be listed: {error}")),
     };
     for id in listed.keys().filter(|id| !ledger.workers.contains_key(*id)) {
-        findings.wrong(format!("{id} is listed, and nobody asked for it"));
+        findings.wrong(format!("{id} is listed without a request for it"));
     }
     for (id, life) in &mut ledger.workers {
         let found = match (listed.get(id), runtime.get(*id).await) {
             (Some(view), Ok(got)) => {
                 findings.expect(view.spec == got.spec && view.desired == got.desired, || {
-                    format!("{id} is listed as {view:?} and is {got:?}")
+                    format!("{id} is listed as {view:?}, but `get` returns {got:?}")
                 });
                 match standing(wasm, life, view) {
                     Ok(found) => Some(found),
@@ -62,14 +62,14 @@ pub(crate) async fn resolve(
             (None, Err(Error::WorkerRemoved)) => nowhere(life, Place::Removed),
             (None, Err(Error::UnknownWorker(_))) => nowhere(life, Place::Nowhere),
             (listed, got) => {
-                findings.wrong(format!("{id} is listed as {listed:?} and is {got:?}"));
+                findings.wrong(format!("{id} is listed as {listed:?}, but `get` returns {got:?}"));
                 None
             }
         };
         match found.filter(|found| life.possible.contains(found)) {
             Some(found) => life.possible = vec![found],
             None => findings.wrong(format!(
-                "{id} is {:?}, and may only be {:?}",
+                "{id} is {:?}; possible are {:?}",
                 listed.get(id),
                 life.possible
             )),
@@ -81,7 +81,7 @@ fn nowhere(life: &Life, place: Place) -> Option<Standing> {
     life.possible.iter().find(|standing| standing.place == place).cloned()
 }
 
-/// What a view shows of its worker, or what does not go together in it.
+/// Returns the state that a view shows, or describes its contradiction.
 fn standing(wasm: &Wasm, life: &Life, view: &WorkerView) -> Result<Standing, String> {
     let kind = life.build.kind;
     let current = Version { component: view.spec.component, config: view.spec.config };
@@ -103,8 +103,7 @@ fn standing(wasm: &Wasm, life: &Life, view: &WorkerView) -> Result<Standing, Str
     })
 }
 
-/// Waits until no worker has anything to do. A worker that has failed is started again, if it was
-/// for a reason that there is.
+/// Waits until no worker has work. A worker that has failed for a known reason is started again.
 pub(crate) async fn settle(runtime: &Embedded, findings: &mut Findings) {
     let until = Instant::now() + PATIENCE;
     let mut loops = 0;
@@ -118,7 +117,7 @@ pub(crate) async fn settle(runtime: &Embedded, findings: &mut Findings) {
         for (id, view) in &workers {
             match view.observed {
                 Observed::Failed { reason: FailedReason::CrashLoop } if loops < 100 => {
-                    // Its transcript is asked whether that is so.
+                    // The check of its transcript confirms that later.
                     loops += 1;
                     if let Err(error) = runtime.start(*id).await {
                         return findings.wrong(format!("{id} does not start: {error}"));
@@ -149,7 +148,7 @@ pub(crate) async fn settle(runtime: &Embedded, findings: &mut Findings) {
                 .map(|view| (view.worker_id, &view.observed, view.queued_inputs))
                 .collect();
             return findings.wrong(format!(
-                "not at rest {PATIENCE:?} after the start: ready {ready}, {restless:?}"
+                "not idle {PATIENCE:?} after the start: ready {ready}, {restless:?}"
             ));
         }
         tokio::time::sleep(Duration::from_millis(10)).await;

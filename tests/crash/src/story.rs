@@ -1,5 +1,5 @@
-//! A worker's transcript as a story that must make sense by itself: nothing twice, nothing left out,
-//! one turn at a time, in the order of acceptance.
+//! Checks that a transcript is consistent: nothing repeated or missing, one turn at a time, in the
+//! order of acceptance.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -10,30 +10,30 @@ use crate::life::Promise;
 use crate::line::{BuildKind, digest};
 use crate::order::{End, Order};
 
-/// What was read of a transcript, and what it adds up to.
+/// The part of a transcript that was read, and its totals.
 pub(crate) struct Story {
     kind: BuildKind,
-    /// The place of the last entry that was read.
+    /// The position of the last entry that was read.
     pub(crate) last: u64,
     digests: BTreeMap<u64, u64>,
     pub(crate) inputs: HashMap<InputId, Told>,
     pub(crate) names: HashMap<String, InputId>,
-    /// Turns that completed, and a hash over their names.
+    /// The number of completed turns, and a hash over their names.
     pub(crate) count: u64,
     pub(crate) chain: u64,
-    /// The input whose events came last and whose outcome did not.
+    /// The input with the latest events and no outcome yet.
     under_way: Option<InputId>,
-    /// The place of the input whose turn ended last.
+    /// The position of the input whose turn ended last.
     turned: u64,
-    /// Whether it was stopped last, or started.
+    /// True if the last change was a stop, false if it was a start.
     pub(crate) stopped: bool,
 }
 
-/// An input, as the transcript tells of it.
+/// An input according to the transcript.
 pub(crate) struct Told {
     pub(crate) name: String,
     pub(crate) seq: u64,
-    /// Events of the latest attempt.
+    /// The events of the latest attempt.
     events: u32,
     pub(crate) interrupted: u32,
     pub(crate) ending: Option<Ending>,
@@ -55,23 +55,23 @@ impl Story {
         }
     }
 
-    /// The digest of an entry that was read.
+    /// Returns the digest of an entry that was read.
     pub(crate) fn digest(&self, seq: u64) -> Option<u64> {
         self.digests.get(&seq).copied()
     }
 
-    /// Inputs without an outcome.
+    /// Counts the inputs without an outcome.
     pub(crate) fn unfinished(&self) -> usize {
         self.inputs.values().filter(|told| told.ending.is_none()).count()
     }
 
-    /// Compares an entry with what was read in its place before.
+    /// Compares an entry with the one read at its position before.
     pub(crate) fn read_again(&self, entry: &Entry, findings: &mut Findings) {
         let (seq, now) = (entry.seq.0, digest(entry));
         let before = self.digest(seq);
         let trimmed = entry.kind == EntryKind::Gap && self.kind == BuildKind::ShortTally;
         findings.expect(before == Some(now) || trimmed, || {
-            format!("entry {seq} has changed, to {entry:?}")
+            format!("entry {seq} has changed to {entry:?}")
         });
     }
 
@@ -104,7 +104,7 @@ impl Story {
             EntryKind::Started => self.stopped = false,
             EntryKind::Failed | EntryKind::Denied | EntryKind::Request => {
                 findings.expect(entry.label.as_deref() == Some("crash_loop"), || {
-                    format!("an entry that nothing gives cause for: {entry:?}")
+                    format!("an entry without a cause: {entry:?}")
                 });
             }
             EntryKind::Created
@@ -117,7 +117,7 @@ impl Story {
         }
     }
 
-    /// What was trimmed cannot be judged any more.
+    /// Skips a trimmed part, which cannot be checked.
     fn skip_to(&mut self, seq: u64) {
         self.last = seq;
         self.inputs.clear();
@@ -140,15 +140,15 @@ impl Story {
         }
     }
 
-    /// The input of an entry. None where it was trimmed.
+    /// Returns the input of an entry, or `None` if it was trimmed.
     fn told(&mut self, entry: &Entry, findings: &mut Findings) -> Option<(InputId, &mut Told)> {
         let Some(id) = entry.input_id else {
-            findings.wrong(format!("nobody's: {entry:?}"));
+            findings.wrong(format!("an entry without an input: {entry:?}"));
             return None;
         };
         let told = self.inputs.get_mut(&id);
         if told.is_none() && self.kind != BuildKind::ShortTally {
-            findings.wrong(format!("of an input that was not accepted before: {entry:?}"));
+            findings.wrong(format!("an entry of an unaccepted input: {entry:?}"));
         }
         Some((id, told?))
     }
@@ -163,7 +163,7 @@ impl Story {
         told.events += 1;
         findings.expect(told.ending.is_none(), || format!("{} emits after its outcome", told.name));
         findings.expect(under_way.is_none_or(|other| other == id), || {
-            format!("a turn of {id} in the turn of {under_way:?}")
+            format!("a turn of {id} during the turn of {under_way:?}")
         });
         self.under_way = Some(id);
     }
@@ -193,7 +193,7 @@ impl Story {
         let (name, seq, events, interrupted) =
             (told.name.clone(), told.seq, told.events, told.interrupted);
         let Some(promise) = promises.get(&name) else {
-            return findings.wrong(format!("nobody sent {name}"));
+            return findings.wrong(format!("{name} was never sent"));
         };
         let order = &promise.order;
         let right = match ending {
@@ -204,7 +204,7 @@ impl Story {
             }
             Ending::Trapped => order.end == End::Panic,
             Ending::Limit => interrupted >= 4,
-            // By whom is asked elsewhere.
+            // `promise` checks who requested the cancel.
             Ending::Cancelled => true,
             Ending::Deadline | Ending::HostFault => false,
         };
@@ -218,7 +218,7 @@ impl Story {
             return;
         }
         findings.expect(seq > self.turned, || {
-            format!("{name}, accepted at {seq}, had its turn after the one at {}", self.turned)
+            format!("{name}, accepted at {seq}, ran after the one at {}", self.turned)
         });
         self.turned = seq;
         if is_command || ending == Ending::Limit {
@@ -244,7 +244,7 @@ impl Story {
             .fold(self.chain, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
     }
 
-    /// Takes the guest's own count over.
+    /// Adopts the guest's own count.
     fn recount(&mut self, entry: &Entry) {
         let body = String::from_utf8_lossy(&entry.payload.body);
         let number = body.split(' ').next().and_then(|number| number.parse().ok());

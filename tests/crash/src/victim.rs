@@ -1,4 +1,4 @@
-//! Starts a child, listens to it, and sees that it dies.
+//! Starts a child, reads its reports, and makes sure that it dies.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
@@ -15,18 +15,19 @@ use crate::ledger::Ledger;
 use crate::line::Line;
 use crate::plan::Plan;
 
-/// Opening may take longer where components are compiled for the first time.
+/// The bound on opening, which is long where components are compiled for the first time.
 const OPENING: Duration = Duration::from_secs(60);
 
-/// Where a child lives.
+/// The files of a child.
 pub(crate) struct Ground<'a> {
     pub(crate) store: &'a Path,
-    /// What it says, and what its runtime logs.
+    /// The file for its reports and its runtime's log.
     pub(crate) log: &'a Path,
     pub(crate) tools: &'a Tools,
 }
 
-/// Lets a child live until its doom. Returns whether that came about; otherwise it was killed later.
+/// Runs a child until its doom. Returns true if the doom occurred, and false if the child was
+/// killed later instead.
 pub(crate) fn live(
     ground: &Ground<'_>,
     plan: &Plan,
@@ -50,7 +51,7 @@ pub(crate) fn live(
         .spawn()
         .unwrap();
     let text = serde_json::to_vec(plan).unwrap();
-    // One that dies early does not read it.
+    // A child that dies early does not read it.
     drop(child.stdin.take().unwrap().write_all(&text));
     let lines = listen(&mut child, ground.log);
 
@@ -84,7 +85,7 @@ pub(crate) fn live(
             Err(RecvTimeoutError::Timeout) if !killed => {
                 child.kill().unwrap();
                 killed = true;
-                // Until the end of what it said.
+                // Reads until the end of the reports.
                 until = Instant::now() + OPENING;
             }
             Err(RecvTimeoutError::Timeout) => {
@@ -101,7 +102,7 @@ pub(crate) fn live(
     });
     let logged = std::fs::read_to_string(&errors).unwrap();
     for line in logged.lines().filter(|line| line.contains(" ERROR ")) {
-        findings.wrong(format!("the child's log says: {line}"));
+        findings.wrong(format!("the child's log has an error: {line}"));
     }
     if logged.is_empty() {
         std::fs::remove_file(&errors).unwrap();
@@ -109,7 +110,7 @@ pub(crate) fn live(
     came_about || by_point
 }
 
-/// Reads a child's lines. One that was not received whole was not said.
+/// Reads a child's lines. An incomplete line is ignored.
 fn listen(child: &mut Child, log: &Path) -> Receiver<Line> {
     let (said, lines) = channel();
     let mut out = BufReader::new(child.stdout.take().unwrap());

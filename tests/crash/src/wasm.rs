@@ -1,4 +1,4 @@
-//! The components and config bundles that workers are made of, known by small numbers.
+//! The components and config bundles of the workers, identified by small numbers.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -10,20 +10,20 @@ use skep_protocol::{ComponentDigest, ConfigDigest, ConfigValues, LimitName, Vers
 
 use crate::line::{Build, BuildKind};
 
-/// Versions that a worker is switched between: each another component or config, or both.
+/// The number of versions, each with another component or config or both.
 pub(crate) const VERSIONS: u32 = 6;
 
-/// Variants that workers use; the first ones are of a service, by version.
+/// The variants that workers use. The first ones are of the service, by version.
 const TALLIES: usize = 2;
 const COMMAND: usize = 2;
 
-/// Variants that none uses, to be put and removed.
+/// Variants that no worker uses, to be stored and removed.
 pub(crate) const SPARE: [usize; 2] = [3, 4];
 
-/// Bytes of transcript that a worker may have whose transcript is to be trimmed.
+/// The transcript limit of workers whose transcript is to be trimmed, in bytes.
 const SHORT: u64 = 20_000;
 
-/// Built guests.
+/// The built guests.
 pub(crate) struct Wasm(Vec<(ComponentDigest, Vec<u8>)>);
 
 impl Wasm {
@@ -41,7 +41,7 @@ impl Wasm {
         Self(all.into_iter().map(|wasm| (digest(&wasm), wasm)).collect())
     }
 
-    /// Those that every worker's creation may count on.
+    /// Returns the variants that every creation needs.
     pub(crate) fn used() -> std::ops::RangeInclusive<usize> {
         0..=COMMAND
     }
@@ -58,7 +58,7 @@ impl Wasm {
         self.0.iter().map(|(digest, _)| *digest).enumerate()
     }
 
-    /// What a worker of that build is created with.
+    /// Returns the spec for the creation of a worker.
     pub(crate) fn spec(&self, build: Build) -> WorkerSpec {
         let version = self.version(build.kind, build.version);
         let mut spec = WorkerSpec::new(version.component);
@@ -70,7 +70,7 @@ impl Wasm {
         spec
     }
 
-    /// The component and config of a version.
+    /// Returns the component and config of a version.
     pub(crate) fn version(&self, kind: BuildKind, version: u32) -> Version {
         let variant = match kind {
             BuildKind::Command => COMMAND,
@@ -79,13 +79,13 @@ impl Wasm {
         Version { component: self.digest(variant), config: Some(config_digest(version)) }
     }
 
-    /// The version that these are of, if they belong together.
+    /// Returns the version with this component and config, if there is one.
     pub(crate) fn known(&self, kind: BuildKind, found: &Version) -> Option<u32> {
         (0..VERSIONS).find(|version| self.version(kind, *version) == *found)
     }
 }
 
-/// What people see of a version.
+/// Returns the display reference of a version.
 pub(crate) fn display_ref(version: u32) -> String {
     format!("v{version}")
 }
@@ -99,10 +99,10 @@ pub(crate) fn config_digest(version: u32) -> ConfigDigest {
     ConfigDigest::from_sha256(Sha256::digest(config(version).canonical_bytes()).into())
 }
 
-/// The same component under another digest: with a custom section that nothing reads.
+/// Returns the same component with another digest: it gets an unused custom section.
 fn variant(wasm: &[u8], number: u8) -> Vec<u8> {
     let mut wasm = wasm.to_vec();
-    // Its kind, its size, the length of its name, its name, its content.
+    // The kind, the size, the length of the name, the name, the content.
     wasm.extend([0, 9, 7]);
     wasm.extend(b"variant");
     wasm.push(number);

@@ -1,5 +1,5 @@
-//! What may answer in a remote's place: nothing that it says ends us or holds us up, and no error
-//! that comes of it has a control character, or says where the remote is or with what it is asked.
+//! Answers of a server in a remote's place: none ends or blocks the client, and no resulting error
+//! contains a control character, the remote's address or its token.
 
 use std::future::Future;
 use std::io::Write;
@@ -22,7 +22,7 @@ use crate::bytes::Bytes;
 
 const TOKEN: &str = "the-operators-own-token";
 
-/// Nobody has to wait for a server in the same process. What is retried is another run's affair.
+/// Short, since the server is in the same process. Retries are left to other runs.
 const DEADLINES: Deadlines = Deadlines {
     connect: Duration::from_secs(1),
     headers: Duration::from_millis(10),
@@ -32,10 +32,10 @@ const DEADLINES: Deadlines = Deadlines {
     give_up: Duration::from_millis(1),
 };
 
-/// The most that one call may take: nothing holds us up.
+/// The bound on one call.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// What is answered next, whatever was asked.
+/// The next answer, whatever the request.
 #[derive(Clone)]
 struct Answer {
     bytes: Arc<Mutex<(Vec<u8>, bool)>>,
@@ -58,7 +58,7 @@ fn open() -> Open {
     let runtime = runtime.expect("a runtime starts");
     let answer = Answer { bytes: Arc::default() };
     let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).expect("a free port");
-    let address = listener.local_addr().expect("it is bound");
+    let address = listener.local_addr().expect("the listener is bound");
     runtime.spawn(serve(listener, answer.clone()));
     let endpoint = Endpoint {
         url: format!("http://{address}").parse().expect("a URL"),
@@ -75,12 +75,12 @@ fn open() -> Open {
 async fn serve(listener: TcpListener, answer: Answer) {
     loop {
         let Ok((stream, _)) = listener.accept().await else { continue };
-        stream.set_nodelay(true).expect("it is a socket");
+        stream.set_nodelay(true).expect("the stream is a socket");
         tokio::spawn(exchange(stream, answer.clone()));
     }
 }
 
-/// Answers each request on a connection, as long as answers end by themselves.
+/// Answers each request on a connection, as long as the answers end by themselves.
 async fn exchange(mut stream: TcpStream, answer: Answer) {
     let mut buffer = vec![0; 1 << 16];
     loop {
@@ -91,14 +91,14 @@ async fn exchange(mut stream: TcpStream, answer: Answer) {
                 Ok(read) => request.extend_from_slice(&buffer[..read]),
             }
         }
-        let (bytes, ends) = answer.bytes.lock().expect("nobody panicked").clone();
+        let (bytes, ends) = answer.bytes.lock().expect("no panic happens under the lock").clone();
         if stream.write_all(&bytes).await.is_err() || !ends {
             return;
         }
     }
 }
 
-/// Whether a request has come to its end.
+/// Returns true if the request is complete.
 fn is_whole(request: &[u8]) -> bool {
     let Some(head) = request.windows(4).position(|four| four == b"\r\n\r\n") else { return false };
     let text = String::from_utf8_lossy(&request[..head]).to_ascii_lowercase();
@@ -139,9 +139,9 @@ pub(crate) fn run(data: &[u8]) {
         answer
     };
     OPEN.with(|open| {
-        *open.answer.bytes.lock().expect("nobody panicked") = (answer, !raw);
+        *open.answer.bytes.lock().expect("no panic happens under the lock") = (answer, !raw);
         let asked = async { timeout(PATIENCE, ask(open, verb)).await };
-        let error = open.runtime.block_on(asked).expect("no answer holds us up");
+        let error = open.runtime.block_on(asked).expect("no answer blocks the client");
         let Some(error) = error else { return };
         let said = format!("{error} {error:?}");
         assert!(!error.to_string().chars().any(is_unsafe), "{said}");
@@ -150,7 +150,7 @@ pub(crate) fn run(data: &[u8]) {
     });
 }
 
-/// Asks something, and gives the error that came of it.
+/// Makes a request and returns its error, if any.
 async fn ask(open: &Open, verb: u8) -> Option<Error> {
     let Open { client, host, .. } = open;
     let worker = WorkerId::new(1, [1; 10]);
@@ -208,10 +208,10 @@ async fn error<T>(asked: impl Future<Output = Result<T, Error>>) -> Option<Error
     asked.await.err()
 }
 
-/// Items that are read of one stream: it comes back for the same answer again and again.
+/// The bound on items read from one stream: the client fetches the same answer again and again.
 const ITEMS: usize = 100;
 
-/// Reads a stream for as long as anything comes.
+/// Reads a stream until it is quiet.
 async fn drained<T>(mut stream: impl StreamExt<Item = Result<T, Error>> + Unpin) -> Option<Error> {
     let quiet = Duration::from_millis(2);
     for _ in 0..ITEMS {

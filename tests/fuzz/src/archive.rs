@@ -1,6 +1,5 @@
-//! A stranger's archive on its way into a worker's directory: it makes plain files and directories
-//! in there and nothing else, whatever it says, and what was unpacked can be packed and unpacked
-//! again.
+//! An untrusted archive imported into a worker's directory: it only makes plain files and
+//! directories inside, and what was unpacked can be packed and unpacked again.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +11,7 @@ use crate::place::Place;
 
 const BLOCK: usize = 512;
 
-/// Longest archive that is looked at.
+/// The longest archive tried.
 const LONGEST: usize = 1 << 16;
 
 pub(crate) fn run(data: &[u8]) {
@@ -32,14 +31,14 @@ pub(crate) fn run(data: &[u8]) {
             None
         }
     };
-    assert!(place.aside.entries().expect("it is there").next().is_none(), "a draft is left");
+    assert!(place.aside.entries().expect("the folder exists").next().is_none(), "a draft is left");
     if done.is_some() {
         packs_again(&place);
     }
     place.check();
 }
 
-/// Sets the checksum of each header right, which nothing could guess, and the end.
+/// Corrects the checksum of each header, which a fuzzer cannot guess, and the end.
 fn mend(archive: &mut Vec<u8>) {
     let mut at = 0;
     while at < archive.len() {
@@ -66,9 +65,9 @@ fn packs_again(place: &Place) {
     let other = Place::new();
     let mut import = ArchiveImport::new(&other.inner, other.aside.clone());
     while let Some(piece) = export.next_piece().expect("the disk is whole") {
-        import.push(&piece).expect("we pack what we unpack");
+        import.push(&piece).expect("an export can be imported");
     }
-    import.finish().expect("we pack what we unpack");
+    import.finish().expect("an export can be imported");
     // The other place had the same files before.
     assert_eq!(content(&place.inner), content(&other.inner));
     other.check();
@@ -77,8 +76,8 @@ fn packs_again(place: &Place) {
 fn content(scope: &Scope) -> BTreeMap<String, Vec<u8>> {
     let listed = files::list(scope, "", None, usize::MAX).expect("the disk is whole");
     let read = |name: &skep_protocol::FileName| {
-        let (view, file) = files::open(scope, name).expect("it was listed");
-        let mut content = vec![0; usize::try_from(view.bytes).expect("it is small")];
+        let (view, file) = files::open(scope, name).expect("the file was listed");
+        let mut content = vec![0; usize::try_from(view.bytes).expect("the file is small")];
         assert_eq!(file.read_at(&mut content, 0).expect("the disk is whole"), content.len());
         content
     };

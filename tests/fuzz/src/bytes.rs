@@ -1,6 +1,6 @@
-//! Choices made of a fuzzer's bytes, from the front. Where there are no more, each choice is 0.
+//! Choices drawn from the front of a fuzzer's bytes. Once they are used up, each choice is 0.
 
-/// See the module's documentation.
+/// The remaining bytes.
 pub(crate) struct Bytes<'a>(pub(crate) &'a [u8]);
 
 impl<'a> Bytes<'a> {
@@ -14,7 +14,7 @@ impl<'a> Bytes<'a> {
         first
     }
 
-    /// One of so many, from 0.
+    /// Returns a number below `count`.
     pub(crate) fn below(&mut self, count: usize) -> usize {
         usize::from(self.byte()) % count
     }
@@ -32,7 +32,7 @@ impl<'a> Bytes<'a> {
         u64::from_le_bytes(bytes)
     }
 
-    /// Up to the next 0, or all.
+    /// Returns the bytes up to the next 0, or all.
     pub(crate) fn piece(&mut self) -> &'a [u8] {
         let end = self.0.iter().position(|&byte| byte == 0).unwrap_or(self.0.len());
         let piece = &self.0[..end];

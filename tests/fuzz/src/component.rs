@@ -1,4 +1,4 @@
-//! A component's bytes, read before anything is compiled.
+//! A component's bytes, examined before anything is compiled.
 
 use skep_protocol::Limits;
 
@@ -11,7 +11,7 @@ pub(crate) fn run(data: &[u8]) {
     match (&read, &again) {
         (Ok(one), Ok(other)) => assert_eq!(format!("{one:?}"), format!("{other:?}")),
         (Err(one), Err(other)) => assert_eq!(one.to_string(), other.to_string()),
-        _ => panic!("the same bytes are read in two ways"),
+        _ => panic!("the same bytes were read differently"),
     }
     match read {
         Ok(shape) => {
@@ -22,7 +22,7 @@ pub(crate) fn run(data: &[u8]) {
                 Err(refusal) => assert!(!refusal.to_string().is_empty()),
             }
         }
-        // What the compiler would take must not be called broken.
+        // Bytes that the compiler would accept must not be called malformed.
         Err(Refusal::Malformed(why)) => {
             let valid = wasmparser::Validator::new().validate_all(data);
             assert!(valid.is_err(), "valid, and refused as malformed: {why}");

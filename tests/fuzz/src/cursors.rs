@@ -1,4 +1,4 @@
-//! Places in the lists and streams of a registry, as callers bring them back.
+//! Cursors of a registry's lists and streams, as sent by callers.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use tokio::runtime::Runtime;
 struct Open {
     runtime: Runtime,
     registry: Registry,
-    /// Where its files lie.
+    /// Contains the registry's files.
     _folder: tempfile::TempDir,
 }
 
@@ -27,9 +27,10 @@ fn open() -> Open {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.expect("a runtime starts");
     let folder = tempfile::tempdir().expect("a temporary directory can be made");
-    let dir = Dir::open_ambient_dir(folder.path(), ambient_authority()).expect("it is there");
+    let dir =
+        Dir::open_ambient_dir(folder.path(), ambient_authority()).expect("the directory exists");
     dir.create_dir("local").expect("a new directory");
-    let local = dir.open_dir("local").expect("it is there");
+    let local = dir.open_dir("local").expect("the directory exists");
     let opened = runtime.block_on(async {
         Registry::open(RegistryParts {
             dir,
@@ -49,7 +50,7 @@ fn open() -> Open {
 
 pub(crate) fn run(data: &[u8]) {
     let Some((&how, rest)) = data.split_first() else { return };
-    // As it comes, or packed as ours are, so that what is inside is reached.
+    // Raw, or encoded like ours, so that the decoder is reached.
     let cursor = match how & 1 {
         0 => BASE64_URL_SAFE_NO_PAD.encode(rest),
         _ => String::from_utf8_lossy(rest).into_owned(),
@@ -67,7 +68,7 @@ async fn ask(registry: &Registry, cursor: String) {
     }
     match registry.audit(&caller, Some(&cursor)) {
         Ok(page) => assert!(page.items.is_empty()),
-        // A number that the database has no room for is past all of its rows, or no place.
+        // A number too large for the database is past all rows or invalid.
         Err(error) => wrong(error),
     }
     match registry.changes(&caller, Some(cursor)).await {

@@ -10,7 +10,7 @@ use crate::mount::MountArg;
 use crate::quantity;
 
 pub(crate) fn run(data: &[u8]) {
-    // The system hands over no argument with one.
+    // The system never passes an argument with a NUL.
     if data.contains(&0) {
         return;
     }
@@ -22,7 +22,7 @@ pub(crate) fn run(data: &[u8]) {
     }
 }
 
-/// What is read is what its spelling says, and has what a mount needs.
+/// Checks that a parsed mount is the spelled one and is complete.
 fn directory(text: OsString) {
     let Ok(mount) = MountArg::parse(text.clone()) else { return };
     assert!(!mount.host.as_os_str().is_empty(), "{mount:?}");
@@ -33,7 +33,7 @@ fn directory(text: OsString) {
     assert_eq!(MountArg::parse(mount.spelling()), Ok(mount));
 }
 
-/// Each directory of the host has a spelling, wherever in the guest it is to be.
+/// Checks that every host directory has a spelling, for any guest path.
 fn spelling(data: &[u8]) {
     let at = data.iter().position(|byte| *byte == b'\n').unwrap_or(data.len());
     let (host, guest) = data.split_at(at);
@@ -54,8 +54,8 @@ fn size(text: &str) {
     assert_eq!(quantity::bytes(&bytes.to_string()), Ok(bytes), "{text}");
 }
 
-/// What is read can be added to a point in time, and is what the standard library reads the number
-/// as, to its precision.
+/// Checks that a parsed duration can be added to a point in time, and agrees with the standard
+/// library's number within its precision.
 fn duration(text: &str) {
     let Ok(duration) = quantity::duration(text) else { return };
     assert!(duration >= Duration::from_millis(1), "{text}");
@@ -70,7 +70,7 @@ fn duration(text: &str) {
         "h" => 3_600.0,
         other => panic!("{other} is no unit"),
     };
-    let expected = number.parse::<f64>().expect("it is a number") * unit;
+    let expected = number.parse::<f64>().expect("the number was parsed") * unit;
     let found = duration.as_secs_f64();
     assert!((found - expected).abs() <= 1e-9 + expected * 1e-12, "{text}: {found}, not {expected}");
 }

@@ -1,4 +1,4 @@
-//! Grants of HTTP as operators and callers write them, and which hosts and addresses they open.
+//! HTTP grants as text, and the hosts and addresses that they open.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -21,7 +21,7 @@ pub(crate) fn run(data: &[u8]) {
     opens(&grant);
 }
 
-/// A grant opens what it says, and no other parser reads another host in it.
+/// Checks that a grant opens what it says, and that no other parser reads another host in it.
 fn opens(grant: &HttpGrant) {
     let written = grant.to_string();
     let host = grant.host.as_str();
@@ -69,7 +69,7 @@ fn v4(address: Ipv4Addr) {
     for form in [address.to_ipv6_mapped(), Ipv6Addr::from(nat)] {
         assert_eq!(is_public(form.into()), public, "{address} as {form}");
     }
-    // The oldest form, which nothing routes.
+    // The oldest form, which is not routed.
     assert!(!is_public(address.to_ipv6_compatible().into()), "{address}");
 }
 

@@ -1,10 +1,10 @@
-//! One libFuzzer program for all targets; `SKEP_FUZZ_TARGET` says which one it is.
+//! One libFuzzer program for all targets; `SKEP_FUZZ_TARGET` selects one.
 //!
-//! A target takes bytes and panics where something does not hold that has to hold for all bytes.
-//! `cargo xtask fuzz` builds this with the flags that it needs and runs each.
+//! A target takes bytes and panics if a property that must hold for all bytes does not. `cargo
+//! xtask fuzz` builds this with the necessary flags and runs each target.
 
 #![no_main]
-#![expect(unreachable_pub, reason = "sources of others are compiled here as they are")]
+#![expect(unreachable_pub, reason = "sources of other crates are compiled here unchanged")]
 
 mod answers;
 mod archive;
@@ -21,21 +21,21 @@ mod split;
 mod terminal;
 mod words;
 
-// What the program reads its flags with, and what it shows of guests on a terminal. It is no library,
-// and has nothing for others to use.
+// The program's parsers of flags, and its terminal filter. The program is not a library and exports
+// nothing.
 #[rustfmt::skip]
 #[path = "../../../host/cli/src/filter.rs"]
 mod filter;
 #[rustfmt::skip]
-#[expect(dead_code, reason = "it says as well what opening one failed of")]
+#[expect(dead_code, reason = "this program opens no directories")]
 #[path = "../../../host/cli/src/run/mount.rs"]
 mod mount;
 #[rustfmt::skip]
 #[path = "../../../host/cli/src/quantity.rs"]
 mod quantity;
 #[rustfmt::skip]
-#[path = "../../../host/cli/src/words.rs"]
-mod words_of_the_line;
+#[path = "../../../host/cli/src/command_line.rs"]
+mod command_line;
 
 use std::sync::LazyLock;
 

@@ -1,5 +1,5 @@
-//! A guest's calls on directories, in any order and with any path: nothing outside of its scopes is
-//! opened, seen, made, changed or removed; what it may only read stays as it is; the ledger holds.
+//! A guest's calls on directories, in any order and with any path: nothing outside its scopes is
+//! opened, seen, made, changed or removed; read-only scopes stay unchanged; the ledger is right.
 
 use std::time::Duration;
 
@@ -10,13 +10,13 @@ use skep_scope::{NewTime, OpenDirectory, OpenFile, OpenHow, OpenNode, Order, Sta
 use crate::bytes::Bytes;
 use crate::place::Place;
 
-/// Calls of one run.
+/// The number of calls in one run.
 const CALLS: usize = 64;
 
-/// Handles of each kind that are kept open.
+/// The handles of each kind that are kept open.
 const HANDLES: usize = 16;
 
-/// Parts that paths are made of.
+/// The parts of paths.
 const PARTS: &[&str] = &[
     "a", "b", "c", "d", "f", "..", ".", "", "up", "out", "over", "down", "loop", "dangling",
     "absolute", "proc", "inner", "beside", "shelf", "new", "...", "\u{202e}", "nowhere",
@@ -48,7 +48,7 @@ struct Guest<'a> {
 }
 
 impl Guest<'_> {
-    /// One call. What is refused is an error value, and none of them matters.
+    /// Makes one call. A refusal is an error value, and any will do.
     fn call(&mut self) {
         let call = self.bytes.below(20);
         let dir = self.directory();
@@ -156,14 +156,14 @@ impl Guest<'_> {
         match dir.open(&self.path(), how) {
             Ok(OpenNode::File(file)) => {
                 assert!(dir.is_writable() || !file.is_writable());
-                self.seen(&file.stat().expect("it is open"));
+                self.seen(&file.stat().expect("the handle is open"));
                 if self.files.len() < HANDLES {
                     self.files.push(file);
                 }
             }
             Ok(OpenNode::Directory(found)) => {
                 assert_eq!(dir.is_writable(), found.is_writable());
-                self.seen(&found.stat().expect("it is open"));
+                self.seen(&found.stat().expect("the handle is open"));
                 if self.directories.len() < HANDLES {
                     self.directories.push(found);
                 }
@@ -232,7 +232,7 @@ impl Guest<'_> {
         }
     }
 
-    /// A file that the worker's owner sends.
+    /// Uploads a file as the worker's owner.
     fn upload(&mut self) {
         let Some(name) = self.name() else { return };
         let Ok(mut upload) = Upload::begin(&self.place.inner, &self.place.aside, name) else {
@@ -245,7 +245,7 @@ impl Guest<'_> {
         }
     }
 
-    /// The worker's owner looks at what there is.
+    /// Lists and reads the directory as the worker's owner.
     fn from_outside(&mut self) {
         let prefix = self.path();
         let listed = files::list(&self.place.inner, &prefix, None, 8).expect("the disk is whole");
@@ -253,8 +253,9 @@ impl Guest<'_> {
         for view in listed.files {
             assert!(view.name.as_str().starts_with(&prefix));
             assert!(!view.name.as_str().contains(home));
-            let (_, file) = files::open(&self.place.inner, &view.name).expect("it was listed");
-            self.seen(&file.stat().expect("it is open"));
+            let (_, file) =
+                files::open(&self.place.inner, &view.name).expect("the file was listed");
+            self.seen(&file.stat().expect("the handle is open"));
         }
         let mut export = ArchiveExport::new(&self.place.inner);
         while let Ok(Some(_)) = export.next_piece() {}

@@ -1,5 +1,5 @@
-//! A scope with things around it that nobody in it may reach: made anew for each run, and looked at
-//! afterwards.
+//! A scope surrounded by files that a guest must not reach. It is made anew for each run and
+//! checked afterwards.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::{MetadataExt, symlink};
@@ -11,24 +11,24 @@ use cap_std::fs::Dir;
 use skep_protocol::Rights;
 use skep_scope::{Disk, Quota, Scope, tree};
 
-/// Small enough to be passed by a few operations.
+/// Small enough to be exceeded by a few operations.
 const QUOTA: Quota = Quota { bytes: 1 << 16, entries: 24 };
 
-/// See the module's documentation.
+/// The scopes of a run and their surroundings.
 pub(crate) struct Place {
     outer: tempfile::TempDir,
-    /// The scope that may be written.
+    /// The writable scope.
     pub(crate) inner: Scope,
     pub(crate) disk: Disk,
-    /// A scope that may only be read.
+    /// The read-only scope.
     pub(crate) shelf: Scope,
-    /// Where files lie until they are whole.
+    /// The folder of incomplete files.
     pub(crate) aside: Arc<Dir>,
     around: BTreeMap<PathBuf, Node>,
     outside: BTreeSet<(u64, u64)>,
 }
 
-/// All of a file that an operation could change: not when it was read.
+/// The metadata of a file that an operation could change, without the access time.
 #[derive(Debug, PartialEq, Eq)]
 struct Node {
     inode: u64,
@@ -53,7 +53,7 @@ impl Place {
         for file in ["inner/a/b/f", "inner/f", "shelf/f", "shelf/d/f", "beside/a/b/f", "f"] {
             std::fs::write(root.join(file), file).expect("a new file");
         }
-        // What an operator's directory may have in it, and what a guest may leave in its own.
+        // Links that an operator's directory may contain, and that a guest may leave in its own.
         let absolute = root.join("beside");
         for (target, link) in [
             ("..", "inner/up"),
@@ -69,40 +69,43 @@ impl Place {
             symlink(target, root.join(link)).expect("a new link");
         }
         let open = |name: &str| {
-            Dir::open_ambient_dir(root.join(name), ambient_authority()).expect("it was made")
+            Dir::open_ambient_dir(root.join(name), ambient_authority())
+                .expect("the directory exists")
         };
-        let disk = Disk::counted(QUOTA, &open("inner")).expect("it can be counted");
+        let disk = Disk::counted(QUOTA, &open("inner")).expect("the scope can be counted");
         let inner = Scope::new(open("inner"), Rights::ReadWrite, disk.clone());
         let shelf = Scope::new(open("shelf"), Rights::ReadOnly, Disk::new(QUOTA));
         let aside = Arc::new(open("aside"));
         let around = look(root, Path::new("inner"));
         let mut outside = BTreeSet::new();
         for path in around.keys().filter(|path| !path.starts_with("shelf")) {
-            let meta = std::fs::symlink_metadata(root.join(path)).expect("it was seen");
+            let meta = std::fs::symlink_metadata(root.join(path)).expect("the entry exists");
             outside.insert((meta.dev(), meta.ino()));
         }
         Self { outer, inner, disk, shelf, aside, around, outside }
     }
 
-    /// Whether a file or directory is none of the two scopes'.
+    /// Returns true if a file or directory is outside both scopes.
     pub(crate) fn is_outside(&self, device: u64, inode: u64) -> bool {
         self.outside.contains(&(device, inode))
     }
 
-    /// Where it all lies, which no answer may say.
+    /// Returns the path of the whole place, which no answer may reveal.
     pub(crate) fn path(&self) -> &Path {
         self.outer.path()
     }
 
-    /// Once all handles are closed: what lies around the scope is as it was, the ledger is what a
-    /// count would be, and the scope's tree can be removed.
+    /// Checks, once all handles are closed, that the surroundings are unchanged, that the ledger
+    /// equals a new count, and that the scope's tree can be removed.
     pub(crate) fn check(self) {
         let root = self.outer.path();
         assert_eq!(look(root, Path::new("inner")), self.around);
-        let open =
-            |path: &Path| Dir::open_ambient_dir(path, ambient_authority()).expect("it is there");
-        let counted = Disk::counted(QUOTA, &open(&root.join("inner"))).expect("it can be counted");
-        assert_eq!(self.disk.usage(), counted.usage(), "the ledger, and what there is");
+        let open = |path: &Path| {
+            Dir::open_ambient_dir(path, ambient_authority()).expect("the entry exists")
+        };
+        let counted =
+            Disk::counted(QUOTA, &open(&root.join("inner"))).expect("the scope can be counted");
+        assert_eq!(self.disk.usage(), counted.usage(), "the ledger equals a new count");
         drop((self.inner, self.shelf));
         tree::remove_tree(&open(root), "inner").expect("a guest's tree can be removed");
         assert!(!root.join("inner").exists());
@@ -110,20 +113,20 @@ impl Place {
     }
 }
 
-/// All below a directory but one tree in it.
+/// Records everything below a directory except one tree.
 fn look(root: &Path, but: &Path) -> BTreeMap<PathBuf, Node> {
     let mut found = BTreeMap::new();
     let mut pending = vec![PathBuf::new()];
     while let Some(folder) = pending.pop() {
-        for entry in std::fs::read_dir(root.join(&folder)).expect("it is there") {
-            let path = folder.join(entry.expect("it is there").file_name());
+        for entry in std::fs::read_dir(root.join(&folder)).expect("the entry exists") {
+            let path = folder.join(entry.expect("the entry exists").file_name());
             if path == but {
                 continue;
             }
             let full = root.join(&path);
-            let meta = std::fs::symlink_metadata(&full).expect("it is there");
+            let meta = std::fs::symlink_metadata(&full).expect("the entry exists");
             let content = match meta.is_file() {
-                true => Some(std::fs::read(&full).expect("it can be read")),
+                true => Some(std::fs::read(&full).expect("the file can be read")),
                 false => std::fs::read_link(&full)
                     .ok()
                     .map(|to| to.into_os_string().into_encoded_bytes()),

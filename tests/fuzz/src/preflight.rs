@@ -1,11 +1,11 @@
-//! What the sandbox reads a component with, from its own sources: it takes no part of the engine,
-//! which would have to be built a second time and instrumented.
+//! The sandbox's preflight, compiled from its sources. It needs no part of the engine, which would
+//! have to be built a second time and instrumented.
 
 #[rustfmt::skip]
 #[path = "../../../host/sandbox/src/preflight/census.rs"]
 pub(crate) mod census;
 #[rustfmt::skip]
-#[expect(dead_code, reason = "what a grant is called is said by other parts of the sandbox")]
+#[expect(dead_code, reason = "only other parts of the sandbox name grants")]
 #[path = "../../../host/sandbox/src/preflight/interfaces.rs"]
 pub(crate) mod interfaces;
 #[rustfmt::skip]
@@ -13,6 +13,6 @@ pub(crate) mod interfaces;
 #[path = "../../../host/sandbox/src/preflight/proposals.rs"]
 pub(crate) mod proposals;
 #[rustfmt::skip]
-#[expect(dead_code, unused_imports, reason = "digests and the linker's refusals are for other parts of the sandbox")]
+#[expect(dead_code, unused_imports, reason = "only other parts of the sandbox use digests and the linker's refusals")]
 #[path = "../../../host/sandbox/src/preflight/shape.rs"]
 pub(crate) mod shape;

@@ -1,5 +1,5 @@
-//! JSON from a caller, a remote or a file of ours: what is read is read again as the same from what
-//! we write of it. A problem becomes an error and the same problem again.
+//! JSON from a caller, a remote or a file of ours: a parsed value survives a round trip. A problem
+//! becomes an error and the same problem again.
 
 use std::fmt::Debug;
 
@@ -51,7 +51,7 @@ pub(crate) fn run(data: &[u8]) {
 
 fn read<T: Serialize + DeserializeOwned + PartialEq + Debug>(json: &[u8]) -> Option<T> {
     let value: T = serde_json::from_slice(json).ok()?;
-    let written = serde_json::to_string(&value).expect("what was read can be written");
+    let written = serde_json::to_string(&value).expect("a parsed value can be written");
     let again: T = match serde_json::from_str(&written) {
         Ok(again) => again,
         Err(error) => panic!("{error}: {written}"),
@@ -70,7 +70,7 @@ fn problem(json: &[u8]) {
     let again = Problem::from(&error);
     assert_eq!((again.status, again.code.as_str()), (error.status(), error.code()));
     assert_eq!(again.into_error().as_ref(), Some(&error));
-    // The client neutralises the one text of the other side that an error carries.
+    // The client escapes the one remote text that an error carries.
     let quotes = matches!(error, Error::ComponentRefused { .. });
     assert!(quotes || !error.to_string().chars().any(is_unsafe), "{error:?}");
 }
@@ -86,7 +86,7 @@ fn config(json: &[u8]) {
         rest = rest.strip_prefix(lengths.as_slice()).expect("two lengths");
         rest = rest.strip_prefix(text.as_bytes()).expect("key and value");
     }
-    assert!(rest.is_empty(), "the bytes hold what the values do not");
+    assert!(rest.is_empty(), "the bytes contain more than the values");
 }
 
 fn limits(json: &[u8]) {

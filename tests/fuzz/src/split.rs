@@ -1,4 +1,4 @@
-//! The split of the command line at the component: what is the guest's is never Skep's.
+//! The split of the command line at the component: the guest's words never become Skep's.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -6,9 +6,9 @@ use std::sync::LazyLock;
 
 use clap::{Arg, ArgAction, Command};
 
-use crate::words_of_the_line::{Words, split};
+use crate::command_line::{CommandLine, split};
 
-/// A command line with flags of each kind that the program's own has.
+/// A command line with flags of each kind that the program has.
 static COMMAND: LazyLock<Command> = LazyLock::new(|| {
     let command = Command::new("skep").subcommand(with_guest("run", "component"));
     let worker = Command::new("worker").subcommand(with_guest("send", "worker"));
@@ -27,15 +27,15 @@ fn with_guest(name: &'static str, positional: &'static str) -> Command {
 }
 
 pub(crate) fn run(data: &[u8]) {
-    // One word a line; the system hands over no NUL.
+    // One word per line; the system never passes a NUL.
     if data.contains(&0) {
         return;
     }
     let words = data.split(|byte| *byte == b'\n').map(|word| OsString::from_vec(word.to_vec()));
     let line: Vec<_> = std::iter::once("skep".into()).chain(words).collect();
-    let Words { own, guest } = split(&COMMAND, line.clone());
+    let CommandLine { own, guest } = split(&COMMAND, line.clone());
 
-    // Nothing is added, moved or lost but one separator.
+    // Only one separator may be dropped; nothing is added or moved.
     let rest = line.strip_prefix(own.as_slice()).expect("Skep's own words come first");
     let separator = rest.first().is_some_and(|word| word == "--");
     assert_eq!(&rest[usize::from(separator)..], guest, "{line:?}");
@@ -49,19 +49,19 @@ pub(crate) fn run(data: &[u8]) {
         assert_eq!(own.last().map(OsString::as_os_str), Some(component), "{line:?}");
     }
     if is_found {
-        // Whatever follows the component changes nothing before it.
+        // No word after the component changes anything before it.
         for word in ["--dir=/etc::/h", "--help", "--", "-t", ""] {
             let words: [OsString; 2] = [word.into(), OsStr::from_bytes(b"\xff").into()];
             let again = split(&COMMAND, [own.as_slice(), &words].concat());
             let guest = if word == "--" { &words[1..] } else { &words[..] };
-            assert_eq!(again, Words { own: own.clone(), guest: guest.to_vec() });
+            assert_eq!(again, CommandLine { own: own.clone(), guest: guest.to_vec() });
         }
     } else {
         assert!(guest.is_empty(), "{line:?}");
     }
 }
 
-/// What the parser takes for the component, or the worker.
+/// Returns the component or the worker that the parser found.
 fn component(matches: &clap::ArgMatches) -> Option<&OsStr> {
     let (name, matches) = matches.subcommand()?;
     let (positional, matches) = match name {

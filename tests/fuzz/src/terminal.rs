@@ -1,4 +1,4 @@
-//! What a guest's output may do to a terminal: nothing but text and colours, wherever it is cut.
+//! A guest's output on a terminal: only text and colours pass, wherever it is cut.
 
 use std::io::Write;
 
@@ -9,8 +9,8 @@ use crate::filter::Filter;
 pub(crate) fn run(data: &[u8]) {
     let Some((&cut, bytes)) = data.split_first() else { return };
     let whole = filtered(&[bytes]);
-    let text = String::from_utf8(whole.clone()).expect("what is shown is text");
-    // What is left of control characters is line breaks, tabs and colours.
+    let text = String::from_utf8(whole.clone()).expect("the filtered output is text");
+    // The only control characters left are line breaks, tabs and colours.
     let mut pieces = text.split('\x1b');
     let harmless =
         |piece: &str| !piece.chars().any(|c| is_unsafe(c) && !matches!(c, '\n' | '\r' | '\t'));
@@ -32,7 +32,7 @@ fn filtered(pieces: &[&[u8]]) -> Vec<u8> {
     let mut shown = Vec::new();
     let mut filter = Filter::new(&mut shown);
     for piece in pieces {
-        filter.write_all(piece).expect("a vector takes everything");
+        filter.write_all(piece).expect("writes to a vector succeed");
     }
     drop(filter);
     shown

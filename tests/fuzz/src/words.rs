@@ -1,5 +1,5 @@
-//! Ids, digests, names, times and places in a transcript: what is read is written as it was read, or
-//! in the one spelling that is read as the same.
+//! Ids, digests, names, times and cursors: a parsed value is written as it was read, or in the one
+//! spelling that parses to the same value.
 
 use std::fmt::Display;
 use std::str::FromStr;
@@ -40,14 +40,14 @@ pub(crate) fn run(data: &[u8]) {
     }
 }
 
-/// Has one spelling only.
+/// Checks a type with one spelling only.
 pub(crate) fn spelled_so<T: FromStr + Display>(text: &str) {
     if let Ok(word) = text.parse::<T>() {
         assert_eq!(word.to_string(), text);
     }
 }
 
-/// May have several, and is written in one.
+/// Checks a type that may be spelled in several ways and is written in one.
 pub(crate) fn means_the_same<T: FromStr + Display + PartialEq>(text: &str) {
     let Ok(word) = text.parse::<T>() else { return };
     let written = word.to_string();

@@ -1,4 +1,4 @@
-//! Hands the linker the start file of a C library that is not the compiler's own.
+//! Passes the linker the start file of a C library other than the compiler's own.
 
 fn main() {
     println!("cargo::rerun-if-env-changed=SKEP_GUEST_START");

@@ -1,7 +1,7 @@
-//! A disk that fails when it is told to, between SQLite and the real one.
+//! A disk that fails on request, between SQLite and the real one.
 //!
-//! It counts the operations that can lose something (open, read, write, sync, truncate, delete) and
-//! has one of them, or all from one on, fail: with an error, as full, or after half of a write.
+//! It counts the operations that can lose data (open, read, write, sync, truncate, delete) and
+//! makes one of them, or all from one on, fail: with an error, as full, or after half of a write.
 
 use std::ffi::{CString, c_char, c_int, c_void};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,29 +9,29 @@ use std::sync::{Mutex, PoisonError};
 
 use rusqlite::ffi;
 
-/// How an operation fails.
+/// The kinds of failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// As a broken disk fails it.
+    /// An I/O error, as on a broken disk.
     Io,
-    /// As a full disk fails it. Reading goes on.
+    /// A full disk. Reads still work.
     Full,
-    /// A write is done by half and then fails; all else as [`Fault::Io`].
+    /// A write is half done and then fails; other operations fail as [`Fault::Io`].
     Short,
 }
 
-/// When operations fail.
+/// The schedule of failures.
 #[derive(Clone, Copy, Debug)]
 pub struct Plan {
     /// The first operation to fail, from 1.
     pub at: u64,
-    /// How.
+    /// The kind of failure.
     pub fault: Fault,
-    /// Whether all later ones do so too.
+    /// True if all later operations fail as well.
     pub lasting: bool,
 }
 
-/// A disk of that kind. SQLite knows it by [`FaultyDisk::name`].
+/// A faulty disk, registered with SQLite as [`FaultyDisk::name`].
 pub struct FaultyDisk {
     name: String,
     state: Mutex<State>,
@@ -55,7 +55,7 @@ enum Operation {
 }
 
 impl FaultyDisk {
-    /// Makes one. It stays until the process ends, as does all that SQLite is handed.
+    /// Registers a disk. Like all that SQLite is given, it lives until the process ends.
     pub fn register() -> &'static Self {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let name = format!("faulty-disk-{}", COUNT.fetch_add(1, Ordering::Relaxed));
@@ -64,17 +64,17 @@ impl FaultyDisk {
         disk
     }
 
-    /// What SQLite calls it.
+    /// Returns its name for SQLite.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Begins to count, and to fail as planned.
+    /// Starts to count operations and to fail as planned.
     pub fn fail(&self, plan: Plan) {
         *self.state() = State { plan: Some(plan), ..State::default() };
     }
 
-    /// Fails no more. How many operations did.
+    /// Stops failing. Returns the number of failed operations.
     pub fn mend(&self) -> u64 {
         let mut state = self.state();
         state.plan = None;
@@ -85,7 +85,7 @@ impl FaultyDisk {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How this operation is to fail, if it is.
+    /// Returns the fault for this operation, if any.
     fn next(&self, operation: Operation) -> Option<Fault> {
         let mut state = self.state();
         let plan = state.plan?;
@@ -100,7 +100,7 @@ impl FaultyDisk {
     }
 }
 
-/// What SQLite is told of a fault.
+/// Returns SQLite's code for a fault.
 fn code(operation: Operation, fault: Fault) -> c_int {
     match (operation, fault) {
         (Operation::Write | Operation::Truncate, Fault::Full) => ffi::SQLITE_FULL,
@@ -113,7 +113,7 @@ fn code(operation: Operation, fault: Fault) -> c_int {
     }
 }
 
-/// The methods of a file that we opened: ours first, as SQLite expects them, then what we need.
+/// The methods of an open file: first ours, as SQLite expects them, then our own data.
 #[repr(C)]
 struct Methods {
     ours: ffi::sqlite3_io_methods,
@@ -121,7 +121,7 @@ struct Methods {
     disk: &'static FaultyDisk,
 }
 
-/// What our file system carries.
+/// The data of our file system.
 struct System {
     real: *mut ffi::sqlite3_vfs,
     disk: &'static FaultyDisk,
@@ -130,8 +130,8 @@ struct System {
 #[expect(unsafe_code, reason = "SQLite's file layer is a table of C functions")]
 fn register(disk: &'static FaultyDisk) {
     let name = CString::new(disk.name()).expect("the name has no zero byte").into_raw();
-    // SAFETY: the default file system exists once SQLite is initialised, and is a plain table, so a
-    // copy of it with some functions replaced is one as well. The copy is never freed.
+    // SAFETY: the default file system exists once SQLite is initialised. It is a plain table, so a
+    // copy of it with some functions replaced is valid as well. The copy is never freed.
     unsafe {
         assert_eq!(ffi::sqlite3_initialize(), ffi::SQLITE_OK);
         let real = ffi::sqlite3_vfs_find(std::ptr::null());
@@ -155,8 +155,8 @@ unsafe extern "C" fn open(
     out_flags: *mut c_int,
 ) -> c_int {
     // SAFETY: `vfs` is the one of `register`. `file` has room for a file of the real system, which
-    // fills it in; its functions never look at the table through which they are called, so another
-    // table can take the place of theirs.
+    // fills it in; its functions never read the table through which they are called, so another
+    // table can replace it.
     unsafe {
         let system = &*(*vfs).pAppData.cast::<System>();
         if let Some(fault) = system.disk.next(Operation::Open) {
@@ -198,16 +198,17 @@ unsafe extern "C" fn delete(
     }
 }
 
-/// The real methods of a file, and how this operation is to fail.
+/// Returns the real methods of a file, and the fault for this operation, if any.
 ///
 /// # Safety
-/// `file` was opened by `open`, and is open.
-#[expect(unsafe_code, reason = "a file's table is ours, with more behind it")]
+/// `file` was opened by `open` and is still open.
+#[expect(unsafe_code, reason = "reads our own data behind SQLite's table")]
 unsafe fn begin(
     file: *mut ffi::sqlite3_file,
     operation: Operation,
 ) -> (&'static ffi::sqlite3_io_methods, Option<Fault>) {
-    // SAFETY: `open` put a leaked `Methods` there, whose first field is what SQLite sees.
+    // SAFETY: `open` stored a leaked `Methods` there, whose first field is the table that SQLite
+    // sees.
     let methods = unsafe { &*(*file).pMethods.cast::<Methods>() };
     // SAFETY: the tables of SQLite's own file systems are static.
     (unsafe { &*methods.real }, methods.disk.next(operation))
@@ -220,7 +221,7 @@ unsafe extern "C" fn read(
     length: c_int,
     at: ffi::sqlite3_int64,
 ) -> c_int {
-    // SAFETY: SQLite calls this for files of `open`, and the real function as it would have.
+    // SAFETY: SQLite calls this for files of `open`, with the arguments for the real function.
     unsafe {
         match begin(file, Operation::Read) {
             (_, Some(fault)) => code(Operation::Read, fault),
@@ -236,7 +237,7 @@ unsafe extern "C" fn write(
     length: c_int,
     at: ffi::sqlite3_int64,
 ) -> c_int {
-    // SAFETY: as in `read`; half of the bytes are within all of them.
+    // SAFETY: as in `read`; half of the bytes are within the buffer.
     unsafe {
         let (real, fault) = begin(file, Operation::Write);
         let real_write = real.xWrite.expect("files are written");

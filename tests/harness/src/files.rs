@@ -8,22 +8,22 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-/// A directory that is removed with the test.
+/// A directory that is removed on drop.
 #[derive(Debug)]
 pub struct TestDir(TempDir);
 
-/// A new empty directory.
+/// Makes an empty directory.
 pub fn test_dir() -> TestDir {
     TestDir(tempfile::tempdir().expect("a temporary directory can be made"))
 }
 
-/// The log of a store's database, where what was committed is first.
+/// The log of a store's database, which has the commits first.
 const LOG: &str = "state.db-wal";
 
-/// What a host that is killed leaves of its store: a copy of it as it lies on the disk now.
+/// Copies a store as it is on the disk now: the state that a killed host leaves.
 ///
-/// Of the database the log is copied last: what is moved from there into the database meanwhile is
-/// in the log still. Where the log was begun anew meanwhile, both are copied again.
+/// The database's log is copied last: a page that moves to the database meanwhile is still in the
+/// log. If the log was restarted meanwhile, both are copied again.
 pub fn killed(store: &Path) -> TestDir {
     let copy = test_dir();
     loop {
@@ -41,14 +41,14 @@ pub fn killed(store: &Path) -> TestDir {
     copy
 }
 
-/// Copies files and folders, in this order. Not by this process, which may be the host: its locks on
-/// the database go where any file of it is closed.
+/// Copies files and folders in this order. It uses another process: this one may be the host, whose
+/// locks on the database would be released by closing any file of it.
 fn copy_into(to: &Path, from: impl IntoIterator<Item = PathBuf>) {
     let copied = Command::new("cp").arg("-a").args(from).arg(to).status();
     assert!(copied.expect("cp starts").success(), "the store is not copied");
 }
 
-/// How a store's log begins, which is another way each time that it is begun anew.
+/// Reads the head of a store's log, which changes each time that the log restarts.
 fn log_head(store: &Path) -> Vec<u8> {
     let log = File::open(store.join(LOG)).expect("a host has its database open");
     let mut head = Vec::new();
@@ -57,7 +57,7 @@ fn log_head(store: &Path) -> Vec<u8> {
 }
 
 impl TestDir {
-    /// Writes a file, and returns its path.
+    /// Writes a file and returns its path.
     pub fn file(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
         let path = self.0.path().join(name);
         std::fs::write(&path, content).expect("a test file can be written");

@@ -1,5 +1,5 @@
-//! What the tests share: where the built `skep` is, where the guests are, one fluent way to run the
-//! former on the latter, and a server for guests to ask.
+//! Shared test helpers: the built `skep`, the guests, a fluent runner, and a server for guests to
+//! call.
 //!
 //! A test that lacks a guest, a package or a tool fails; none is skipped.
 
@@ -17,17 +17,17 @@ pub use files::{TestDir, killed, test_dir};
 pub use process::{Ran, Run, Running};
 pub use server::{Server, Stream, Wrap};
 
-/// The `skep` of this checkout, built once per test process.
+/// Returns the `skep` of this checkout, built once per test process.
 pub fn skep() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT.get_or_init(|| {
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let mut build = Command::new(cargo);
-        // Of the whole workspace, so that the engine is built with the features that the tests
-        // have it with, and not a second time.
+        // The whole workspace, so that the engine has the same features as for the tests, and is
+        // not built a second time.
         build.args(["build", "--quiet", "--workspace", "--bin", "skep"]).current_dir(root());
-        // What `cargo test` says of the crate under test would have packages built anew that ask for
-        // their own, and again without it.
+        // Variables that `cargo test` sets for the crate under test would cause rebuilds of
+        // packages that read their own.
         for (name, _) in std::env::vars_os() {
             let of_a_crate = ["CARGO_MANIFEST_", "CARGO_PKG_"];
             if of_a_crate.iter().any(|prefix| name.to_string_lossy().starts_with(prefix)) {
@@ -39,7 +39,7 @@ pub fn skep() -> &'static Path {
     })
 }
 
-/// The root of the checkout.
+/// Returns the root of the checkout.
 pub fn root() -> &'static Path {
     static ROOT: OnceLock<PathBuf> = OnceLock::new();
     ROOT.get_or_init(|| {
@@ -55,7 +55,8 @@ fn target() -> PathBuf {
     }
 }
 
-/// A guest of this tree by name: `hello`, `probe`, `preview1/probe`. Built where it is out of date.
+/// Returns a guest of this tree by name: `hello`, `probe`, `preview1/probe`. It is built if it is
+/// out of date.
 pub fn guest(name: &str) -> PathBuf {
     static BUILT: OnceLock<Result<(), String>> = OnceLock::new();
     let built =
@@ -66,7 +67,7 @@ pub fn guest(name: &str) -> PathBuf {
     path
 }
 
-/// Where the tests' compiled components are kept between runs.
+/// Returns the cache of compiled components that tests keep between runs.
 pub fn shared_cache() -> PathBuf {
     target().join("test-cache")
 }

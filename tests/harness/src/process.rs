@@ -1,4 +1,4 @@
-//! `skep` as a child process: what goes in, what comes out, how long and how much.
+//! `skep` as a child process: its input, output, time and memory.
 
 use std::ffi::OsStr;
 use std::io::{Read, Write};
@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-/// The longest that a process is waited for to be as it should.
+/// The bound on the wait for a state of a process.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A `skep` command being put together.
+/// A builder of a `skep` command.
 #[derive(Debug)]
 pub struct Run {
     command: Command,
@@ -20,28 +20,28 @@ pub struct Run {
     endless: bool,
 }
 
-/// A finished one.
+/// A finished command.
 #[derive(Debug)]
 pub struct Ran {
-    /// Its exit code; 128 + the signal if one ended it.
+    /// The exit code, or 128 + the signal.
     pub code: i32,
     /// Standard output.
     pub stdout: Vec<u8>,
     /// Standard error as text.
     pub stderr: String,
-    /// From start to end.
+    /// The time from start to end.
     pub took: Duration,
-    /// The most memory that the process itself had resident, in bytes, as last seen.
+    /// The last observed peak of the process's own resident memory, in bytes.
     pub peak_bytes: u64,
 }
 
 impl Run {
-    /// `skep run` with these flags; the component and its arguments follow.
+    /// Starts to build `skep run` with these flags; the component and its arguments follow.
     pub fn with(flags: &[&str]) -> Self {
         Self::skep("run").args(flags)
     }
 
-    /// `skep inspect`.
+    /// Starts to build `skep inspect`.
     pub fn inspect() -> Self {
         Self::skep("inspect")
     }
@@ -68,13 +68,13 @@ impl Run {
         self.args([path]).args(args)
     }
 
-    /// Sets what it reads from standard input.
+    /// Sets the content of standard input.
     pub fn stdin(mut self, bytes: impl Into<Vec<u8>>) -> Self {
         self.stdin = bytes.into();
         self
     }
 
-    /// Leaves its standard input open for as long as it runs.
+    /// Keeps standard input open while the command runs.
     pub fn endless_stdin(mut self) -> Self {
         self.endless = true;
         self
@@ -86,7 +86,7 @@ impl Run {
         self
     }
 
-    /// Leaves it no environment at all.
+    /// Clears the environment.
     pub fn env_clear(mut self) -> Self {
         self.command.env_clear();
         self
@@ -97,7 +97,7 @@ impl Run {
         self.start().finish()
     }
 
-    /// Runs it with `--output json` already among its flags, and parses the report.
+    /// Runs it and parses the report. `--output json` must be among its flags.
     pub fn report(self) -> (Value, Ran) {
         let ran = self.go();
         let report = serde_json::from_slice(&ran.stdout).unwrap_or_else(|error| {
@@ -106,7 +106,7 @@ impl Run {
         (report, ran)
     }
 
-    /// Starts it.
+    /// Starts the command.
     pub fn start(mut self) -> Running {
         self.command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let began = Instant::now();
@@ -116,7 +116,7 @@ impl Run {
             return Running { child, began, _stdin: Some(stdin) };
         }
         let bytes = self.stdin;
-        // Whether the guest reads it is the guest's affair.
+        // The guest may not read it.
         std::thread::spawn(move || {
             let _ = stdin.write_all(&bytes);
         });
@@ -124,7 +124,7 @@ impl Run {
     }
 }
 
-/// One that is still going.
+/// A running command.
 #[derive(Debug)]
 pub struct Running {
     child: Child,
@@ -140,38 +140,38 @@ impl Running {
         let mut byte = [0];
         while !String::from_utf8_lossy(&seen).contains(text) {
             let n = out.read(&mut byte).expect("standard output can be read");
-            assert!(n > 0, "it ended before it said {text}");
+            assert!(n > 0, "the command ended before it printed {text}");
             seen.extend_from_slice(&byte);
         }
     }
 
-    /// Waits until a signal does not end it any more.
+    /// Waits until the process has a handler for a signal.
     pub fn wait_until_it_hears(&self, signal: Signal) {
         let bit = 1_u64 << (signal.as_raw() - 1);
         let until = Instant::now() + PATIENCE;
         while self.heard().is_none_or(|heard| heard & bit == 0) {
-            assert!(Instant::now() < until, "it does not hear {signal:?}");
+            assert!(Instant::now() < until, "the process has no handler for {signal:?}");
             std::thread::sleep(Duration::from_millis(5));
         }
     }
 
-    /// The signals that it has handlers for, a bit each.
+    /// Returns the mask of signals with a handler.
     fn heard(&self) -> Option<u64> {
         u64::from_str_radix(&self.status("SigCgt:")?, 16).ok()
     }
 
-    /// Sends it a signal.
+    /// Sends a signal.
     pub fn signal(&self, signal: Signal) {
         kill_process(self.pid(), signal).expect("the process is there");
     }
 
-    /// Waits for its end without reading its standard output.
+    /// Waits for the end without reading standard output.
     pub fn wait_unread(&mut self) -> (i32, Duration) {
         let status = self.child.wait().expect("the child can be waited for");
         (code(status), self.began.elapsed())
     }
 
-    /// Waits for its end, reading all it writes.
+    /// Waits for the end and reads all output.
     pub fn finish(mut self) -> Ran {
         let mut out = self.child.stdout.take().expect("standard output is piped");
         let mut err = self.child.stderr.take().expect("standard error is piped");
@@ -195,13 +195,13 @@ impl Running {
         }
     }
 
-    /// The most memory that the process has had resident.
+    /// Returns the peak of resident memory.
     fn peak_bytes(&self) -> Option<u64> {
         let resident = self.status("VmHWM:")?;
         Some(resident.trim_end_matches(" kB").parse::<u64>().ok()? * 1024)
     }
 
-    /// What the system says of it under this name.
+    /// Returns a value of the process's `/proc` status.
     fn status(&self, name: &str) -> Option<String> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
         let value = status.lines().find_map(|line| line.strip_prefix(name))?;
@@ -219,21 +219,21 @@ impl Ran {
         String::from_utf8_lossy(&self.stdout).into()
     }
 
-    /// Asserts the exit code, and shows everything where it is another.
+    /// Asserts the exit code, and shows the output otherwise.
     #[track_caller]
     pub fn expect(self, code: i32) -> Self {
         assert_eq!(self.code, code, "stdout: {}\nstderr: {}", self.text(), self.stderr);
         self
     }
 
-    /// Asserts that standard error says something.
+    /// Asserts that standard error contains these words.
     #[track_caller]
     pub fn says(self, words: &str) -> Self {
         assert!(self.stderr.contains(words), "{words:?} is not in: {}", self.stderr);
         self
     }
 
-    /// Asserts that standard output has something.
+    /// Asserts that standard output contains these words.
     #[track_caller]
     pub fn prints(self, words: &str) -> Self {
         assert!(

@@ -1,10 +1,10 @@
-//! A server on this machine that answers as it is asked to, also as no server should.
+//! A local HTTP server whose paths select its behaviour, some of it malicious.
 //!
-//! `/hello`; `/echo` gives back the request's head, `/drip` the same a byte at a time, `/before` that of
-//! the request before, `/mirror` the header `x-key`; `/gzip` says that it is packed; `/nap` takes 20 ms; `/silent` never answers,
-//! `/stall` not to the end; `/endless` has no end, `/drizzle` neither, a byte at a time; `/bomb` has
-//! headers without end, `/many-headers` 5,000 of them; `/cut` ends early; `/to?URL` is a redirect;
-//! `/wait` answers when the test lets it.
+//! `/hello`; `/echo` returns the request's head, `/drip` the same a byte at a time, `/before` that
+//! of the request before, `/mirror` the header `x-key`; `/gzip` claims to be compressed; `/nap`
+//! takes 20 ms; `/silent` never answers, `/stall` stops in the middle; `/endless` never ends, nor
+//! does `/drizzle`, a byte at a time; `/bomb` has endless headers, `/many-headers` 5,000 of them;
+//! `/cut` ends early; `/to?URL` is a redirect; `/wait` answers when the test permits it.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -13,21 +13,21 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// Between two bytes of `/drizzle`.
+/// The pause between two bytes of `/drizzle`.
 const DRIZZLE: Duration = Duration::from_millis(20);
 
-/// See the module's documentation. It listens until it is dropped.
+/// A server that listens until it is dropped.
 pub struct Server {
     address: SocketAddr,
     log: Arc<Log>,
     waiting: Mutex<Receiver<Sender<()>>>,
 }
 
-/// What is read from and written to.
+/// A duplex byte stream.
 pub trait Stream: Read + Write {}
 impl<T: Read + Write> Stream for T {}
 
-/// What is spoken below HTTP: makes a stream of a connection.
+/// The layer below HTTP: makes a stream of a connection.
 pub type Wrap = Arc<dyn Fn(TcpStream) -> io::Result<Box<dyn Stream>> + Send + Sync>;
 
 #[derive(Default)]
@@ -41,19 +41,19 @@ struct Log {
 }
 
 impl Server {
-    /// One at an address of its own.
+    /// Starts a server on a free port.
     pub fn start() -> Self {
-        Self::serve(TcpListener::bind("127.0.0.1:0").expect("there is a port"))
+        Self::serve(TcpListener::bind("127.0.0.1:0").expect("a port is free"))
     }
 
-    /// One that speaks in clear.
+    /// Starts a plain HTTP server.
     pub fn serve(listener: TcpListener) -> Self {
         Self::wrapped(listener, Arc::new(|stream| Ok(Box::new(stream))))
     }
 
-    /// One that speaks through something, such as TLS.
+    /// Starts a server behind a layer such as TLS.
     pub fn wrapped(listener: TcpListener, wrap: Wrap) -> Self {
-        let address = listener.local_addr().expect("it listens");
+        let address = listener.local_addr().expect("the listener has an address");
         let log = Arc::new(Log::default());
         let (sender, waiting) = channel();
         let accepting = log.clone();
@@ -65,7 +65,7 @@ impl Server {
                 let (log, sender, wrap) = (accepting.clone(), sender.clone(), wrap.clone());
                 std::thread::spawn(move || {
                     log.at_once.fetch_add(1, Ordering::SeqCst);
-                    // Whoever asks may go at any time.
+                    // The client may disconnect at any time.
                     let _ = stream.and_then(|s| wrap(s)).and_then(|s| answer(s, &log, &sender));
                     log.at_once.fetch_sub(1, Ordering::SeqCst);
                 });
@@ -74,44 +74,44 @@ impl Server {
         Self { address, log, waiting: Mutex::new(waiting) }
     }
 
-    /// Where it listens.
+    /// Returns the address.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// At which port.
+    /// Returns the port.
     pub fn port(&self) -> u16 {
         self.address.port()
     }
 
-    /// Waits for a request of `/wait`; what is returned has it answered.
+    /// Waits for a request of `/wait`; sending on the result answers it.
     pub fn waiting(&self) -> Sender<()> {
-        let waiting = self.waiting.lock().expect("no test goes on after a panic");
-        waiting.recv().expect("the server goes on")
+        let waiting = self.waiting.lock().expect("no panic happens under the lock");
+        waiting.recv().expect("the server runs")
     }
 
-    /// `http://127.0.0.1:PORT` and a path.
+    /// Returns `http://127.0.0.1:PORT` and a path.
     pub fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
 
-    /// The heads of the requests so far.
+    /// Returns the heads of the requests so far.
     pub fn heads(&self) -> Vec<String> {
         self.log.heads.lock().expect("no server thread panics").clone()
     }
 
-    /// The most requests of `/nap` that there were at once, each by a connection of its own. One
-    /// counts until it is answered, and no longer: who has the answer may ask again.
+    /// Returns the most concurrent requests of `/nap`, each on its own connection. A request counts
+    /// until it is answered, since its sender may then send another.
     pub fn most(&self) -> usize {
         self.log.most_naps.load(Ordering::SeqCst)
     }
 
-    /// Connections now; one whose answer has arrived may still be among them.
+    /// Counts the open connections; one whose answer has arrived may still be among them.
     pub fn at_once(&self) -> usize {
         self.log.at_once.load(Ordering::SeqCst)
     }
 
-    /// Bytes of endless answers so far.
+    /// Counts the bytes of endless answers so far.
     pub fn written(&self) -> usize {
         self.log.written.load(Ordering::SeqCst)
     }
@@ -120,7 +120,7 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.log.closed.store(true, Ordering::SeqCst);
-        // The thread that listens has to hear of it.
+        // Wakes the listening thread.
         drop(TcpStream::connect(self.address));
     }
 }
@@ -138,7 +138,7 @@ fn answer(stream: Box<dyn Stream>, log: &Log, waiting: &Sender<Sender<()>>) -> i
         }
         head += &line;
     }
-    // A connection that nothing is asked on.
+    // A connection without a request.
     if head.is_empty() {
         return Ok(());
     }

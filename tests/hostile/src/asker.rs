@@ -1,25 +1,27 @@
-//! A worker that asks others what it is told to: the guest `caller`.
+//! The guest `caller` as a worker that sends HTTP requests on command.
 
 use skep_protocol::{CreateWorker, LimitChanges, LimitName, Outcome, Output, WorkerId, WorkerSpec};
 
-use crate::bed::{Bed, built};
+use crate::bed::Bed;
+use crate::end::End;
+use crate::guest::built;
 use crate::own;
-use crate::seen::{End, Seen};
+use crate::seen::Seen;
 
-/// The error for an address that the operator did not open.
+/// The error for an address that no grant opens.
 pub(crate) const PROHIBITED: &str = "error ErrorCode::DestinationIpProhibited";
 
-/// The error for a host that may be read in two ways.
+/// The error for a host that can be read in two ways.
 pub(crate) const UNREADABLE: &str = "error ErrorCode::HttpRequestUriInvalid";
 
-/// See the module's documentation.
+/// A worker of the guest `caller`. The test sends it commands and reads its answers.
 pub(crate) struct Asker<'a> {
     bed: &'a Bed,
     worker: WorkerId,
 }
 
 impl<'a> Asker<'a> {
-    /// One with these grants and limits.
+    /// Creates a worker with these grants and limits.
     pub(crate) async fn with(
         bed: &'a Bed,
         grants: &[&str],
@@ -34,12 +36,12 @@ impl<'a> Asker<'a> {
         Self { bed, worker }
     }
 
-    /// Has it do something.
+    /// Sends a command and returns the outcome of its turn.
     pub(crate) async fn tell(&self, command: &str) -> Outcome {
         own::tell(self.bed, self.worker, command).await
     }
 
-    /// What it answers to that.
+    /// Sends a command and returns the text of the answer.
     pub(crate) async fn ask(&self, command: &str) -> String {
         match self.tell(command).await.output {
             Some(Output::Message(payload)) => String::from_utf8(payload.body.to_vec()).unwrap(),
@@ -47,7 +49,7 @@ impl<'a> Asker<'a> {
         }
     }
 
-    /// Has it ask these hosts, each of which has to be refused with this error.
+    /// Requests each of these hosts, and expects this error from all of them.
     pub(crate) async fn is_refused(
         &self,
         port: u16,
@@ -61,13 +63,14 @@ impl<'a> Asker<'a> {
         Ok(())
     }
 
-    /// Removes it.
-    pub(crate) async fn leave(self) {
+    /// Removes the worker.
+    pub(crate) async fn remove(self) {
         self.bed.runtime().remove(self.worker).await.unwrap();
     }
 }
 
-/// Of the answers to `many`, those that are good, and those that found no room among the connections.
+/// Counts, in the answer to `many`, the requests that succeeded and those refused for lack of a
+/// connection.
 pub(crate) fn answered(answer: &str) -> (u64, u64) {
     let counted = |end: &str| -> u64 {
         let line = answer.lines().find(|line| line.ends_with(end));
@@ -76,12 +79,12 @@ pub(crate) fn answered(answer: &str) -> (u64, u64) {
     (counted(" 200"), counted("ConnectionLimitReached"))
 }
 
-/// An error that says what was seen, where that is not what it had to be.
+/// Returns an error with the value seen, unless the expectation holds.
 pub(crate) fn expect(what: &str, is_so: bool, seen: impl std::fmt::Debug) -> Result<(), String> {
     if is_so { Ok(()) } else { Err(format!("{what}: {seen:?}")) }
 }
 
-/// What a case has seen that ends so where nothing went wrong.
+/// Turns the result of an attempt into an observation, in which an error is a wrong end.
 pub(crate) fn seen(result: Result<End, String>) -> Seen {
     Seen::told(result.unwrap_or_else(End::Wrong))
 }

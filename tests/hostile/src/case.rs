@@ -1,94 +1,63 @@
-//! A case: what is run, and how it has to end.
+//! A case: a hostile guest, file or caller, and the end that it must have.
 
-use std::future::Future;
-use std::pin::Pin;
 use std::time::Duration;
 
-use skep_protocol::{LimitName, Outcome, Rights, WorkerId};
+use skep_protocol::{LimitName, Payload, Rights};
 use skep_sandbox::Isolation;
 
-use crate::bed::{self, Bed};
-use crate::seen::{Ends, Seen};
+use crate::attack::{Attack, Own};
+use crate::bed::Bed;
+use crate::expected::Expected;
+use crate::guest;
+use crate::hook::{Look, Meanwhile};
 
-/// The most memory that a host may have over what it had before, where a case does not say more.
-const PEAK: (u64, &str) = (48 << 20, "what is on its way in or out");
+/// The peak of host memory over the level before, where a case does not set its own.
+const PEAK: (u64, &str) = (48 << 20, "data in transit");
 
-/// What will have been seen.
-pub type Sight<'a> = Pin<Box<dyn Future<Output = Seen> + Send + 'a>>;
-
-/// What a case does where running a guest once is not all.
-pub type Own = for<'a> fn(&'a Bed) -> Sight<'a>;
-
-/// What will have been found, in words where it is wrong.
-pub type Found<'a> = Pin<Box<dyn Future<Output = Result<(), String>> + Send + 'a>>;
-
-/// What somebody else does to a worker in its turn.
-pub type Meanwhile = for<'a> fn(&'a Bed, WorkerId) -> Found<'a>;
-
-/// What is looked at between a worker's turn and its removal.
-pub type Look = for<'a> fn(&'a Bed, WorkerId, &'a Outcome) -> Found<'a>;
-
-/// What is run.
-#[derive(Clone, Copy)]
-pub enum What {
-    /// The command that `tests/guests/hostile/src/bin/NAME.rs` is built to.
-    Command,
-    /// The file `tests/guests/hostile/wat/NAME.wat`, whatever it is.
-    Text,
-    /// The service of `tests/guests/hostile/service`, with the case's name as its input.
-    Service,
-    /// What `made/NAME.rs` makes, as a command.
-    Made(fn() -> Vec<u8>),
-    /// What `own/NAME.rs` does.
-    Own(Own),
-}
-
-/// See the module's documentation.
+/// One row of the table of cases.
 #[derive(Clone)]
 pub struct Case {
-    /// Its name: that of the test, and of the file that does harm.
+    /// The name of the test, and of the file with the attack.
     pub name: &'static str,
-    /// What is run.
-    pub what: What,
-    /// How it has to end.
-    pub ends: Ends,
-    /// How it has to end behind the second wall, where that is something else.
-    pub walled_ends: Option<Ends>,
-    /// Where it runs if it is a command.
+    /// The attack.
+    pub attack: Attack,
+    /// The end that it must have.
+    pub expected: Expected,
+    /// The isolation of a command's run.
     pub isolation: Isolation,
-    /// The worker's limits, where they are not the defaults.
+    /// Changes of the worker's limits from the defaults.
     pub limits: Vec<(LimitName, u64)>,
-    /// The host's limits on components, where they are not the defaults.
+    /// Changes of the host's limits on components from the defaults.
     pub host_limits: Vec<(LimitName, u64)>,
     /// Limits that are hit although the end does not name them.
     pub hits: Vec<LimitName>,
-    /// When the turn is cancelled, after it began; each time.
+    /// Delays of the cancel requests. The first counts from the start of the turn, each other from
+    /// the one before.
     pub cancels: Vec<Duration>,
-    /// Directories of the operator: their name in the bed, where the guest has them, its rights.
+    /// Operator directories: the name in the bed, the guest's path, the rights.
     pub scopes: Vec<(&'static str, &'static str, Rights)>,
-    /// What is put into the bed's directories before.
+    /// Fills the bed's directories before the turn.
     pub prepare: Option<fn(&Bed)>,
-    /// What somebody else does in its turn.
+    /// Acts on the worker during its turn.
     pub meanwhile: Option<Meanwhile>,
-    /// What is looked at after its turn.
+    /// Checks the worker after its turn.
     pub look: Option<Look>,
-    /// Whether nothing may be left of its worker on the disk afterwards.
+    /// True if nothing of the worker may be left on the disk afterwards.
     pub leaves_nothing: bool,
-    /// Whether going back to what the host held before is not asked for; why.
+    /// The reason why the host may hold more afterwards than before, if it may.
     pub holds: Option<&'static str>,
-    /// The most memory that the host may have over what it had before, in bytes; what for.
+    /// The bound on the peak of host memory over the level before, in bytes, and what needs it.
     pub peak: (u64, &'static str),
-    /// What it may do before it goes too far takes so long on a busy machine.
+    /// The time that a busy machine takes before the guest reaches the limit.
     pub approach: Duration,
 }
 
 impl Case {
-    fn new(name: &'static str, what: What, ends: Ends) -> Self {
+    fn new(name: &'static str, attack: Attack, expected: Expected) -> Self {
         Self {
             name,
-            what,
-            ends,
-            walled_ends: None,
+            attack,
+            expected,
             isolation: Isolation::Thread,
             limits: Vec::new(),
             host_limits: Vec::new(),
@@ -105,136 +74,150 @@ impl Case {
         }
     }
 
-    /// See [`What::Command`].
-    pub fn command(name: &'static str, ends: Ends) -> Self {
-        Self::new(name, What::Command, ends)
+    /// See [`Attack::Command`].
+    pub fn command(name: &'static str, expected: Expected) -> Self {
+        Self::new(name, Attack::Command, expected)
     }
 
-    /// See [`What::Text`].
-    pub fn text(name: &'static str, ends: Ends) -> Self {
-        Self::new(name, What::Text, ends)
+    /// See [`Attack::Text`].
+    pub fn text(name: &'static str, expected: Expected) -> Self {
+        Self::new(name, Attack::Text, expected)
     }
 
-    /// See [`What::Service`].
-    pub fn service(name: &'static str, ends: Ends) -> Self {
-        Self::new(name, What::Service, ends)
+    /// See [`Attack::Service`].
+    pub fn service(name: &'static str, expected: Expected) -> Self {
+        Self::new(name, Attack::Service, expected)
     }
 
-    /// See [`What::Made`].
-    pub fn made(name: &'static str, bytes: fn() -> Vec<u8>, ends: Ends) -> Self {
-        Self::new(name, What::Made(bytes), ends)
+    /// See [`Attack::Made`].
+    pub fn made(name: &'static str, bytes: fn() -> Vec<u8>, expected: Expected) -> Self {
+        Self::new(name, Attack::Made(bytes), expected)
     }
 
-    /// See [`What::Own`].
-    pub fn own(name: &'static str, own: Own, ends: Ends) -> Self {
-        Self::new(name, What::Own(own), ends)
+    /// See [`Attack::Own`].
+    pub fn own(name: &'static str, own: Own, expected: Expected) -> Self {
+        Self::new(name, Attack::Own(own), expected)
     }
 
-    /// With another limit of its worker.
+    /// Changes a limit of the worker.
     pub fn with(mut self, name: LimitName, value: u64) -> Self {
         self.limits.push((name, value));
         self
     }
 
-    /// With another limit of the host.
+    /// Changes a limit of the host.
     pub fn host_with(mut self, name: LimitName, value: u64) -> Self {
         self.host_limits.push((name, value));
         self
     }
 
-    /// Goes too far only after so much work that a busy machine takes this long for it.
+    /// Allows this much time for the work before the limit is reached.
     pub fn approaches_for(mut self, approach: Duration) -> Self {
         self.approach = approach;
         self
     }
 
-    /// Hits this limit, although its end does not name it.
+    /// Declares a limit that the case hits although its end does not name it.
     pub fn hits(mut self, name: LimitName) -> Self {
         self.hits.push(name);
         self
     }
 
-    /// Cancelled so long after its turn began. May be said again.
+    /// Cancels the turn this long after it began, or after the previous cancel.
     pub fn cancelled_after(mut self, millis: u64) -> Self {
         self.cancels.push(Duration::from_millis(millis));
         self
     }
 
-    /// With a directory of the operator: `read` or `write`, which have those rights.
+    /// Grants an operator directory: `read` is read-only, `write` is writable.
     pub fn scope(mut self, name: &'static str, guest: &'static str, rights: Rights) -> Self {
         self.scopes.push((name, guest, rights));
         self
     }
 
-    /// After this was done.
+    /// Prepares the bed before the turn.
     pub fn after(mut self, prepare: fn(&Bed)) -> Self {
         self.prepare = Some(prepare);
         self
     }
 
-    /// With this done in its turn.
+    /// Acts on the worker during its turn.
     pub fn meanwhile(mut self, meanwhile: Meanwhile) -> Self {
         self.meanwhile = Some(meanwhile);
         self
     }
 
-    /// With a look at what it has left.
+    /// Checks the worker after its turn.
     pub fn then(mut self, look: Look) -> Self {
         self.look = Some(look);
         self
     }
 
-    /// Nothing may be left of its worker on the disk, soon after it was removed.
+    /// Requires that nothing of the worker is left on the disk soon after its removal.
     pub fn leaves_nothing(mut self) -> Self {
         self.leaves_nothing = true;
         self
     }
 
-    /// The host may hold more afterwards than it did, for this reason.
+    /// Lets the host hold more afterwards than before, for this reason.
     pub fn holds(mut self, why: &'static str) -> Self {
         self.holds = Some(why);
         self
     }
 
-    /// Ends otherwise behind the second wall.
-    pub fn walled_ends(mut self, ends: Ends) -> Self {
-        self.walled_ends = Some(ends);
-        self
-    }
-
-    /// The same with its run in a process of its own, if that is where it can be: a command that has
-    /// nothing but `wasi:*`, and is not refused before it runs.
-    pub fn behind_the_wall(mut self) -> Option<Self> {
-        let is_possible = match self.what {
-            What::Text => !bed::text(self.name).contains("skep:"),
-            What::Command | What::Made(_) => true,
-            What::Service | What::Own(_) => false,
+    /// Returns the same case in a child process, or `None` if it cannot run there: only commands
+    /// that import nothing but `wasi:*` and are not refused before they run can.
+    pub fn out_of_process(mut self) -> Option<Self> {
+        let is_possible = match self.attack {
+            Attack::Text => !guest::text(self.name).contains("skep:"),
+            Attack::Command | Attack::Made(_) => true,
+            Attack::Service | Attack::Own(_) => false,
         };
         self.isolation = Isolation::Process;
-        if !matches!(self.what, What::Made(_)) {
-            // What the guest holds is its own process's. Many bytes still come in by way of the host.
+        if !matches!(self.attack, Attack::Made(_)) {
+            // The guest's own memory is the child's. Generated bytes still pass through the host.
             self.peak = PEAK;
         }
-        self.ends = self.walled_ends.take().unwrap_or(self.ends);
-        (is_possible && !self.ends.come_before_it_runs()).then_some(self)
+        (is_possible && !self.expected.is_before_run()).then_some(self)
     }
 
-    /// The name of its test.
+    /// Returns the name of the test.
     pub fn title(&self) -> String {
         match self.isolation {
-            Isolation::Process => format!("walled::{}", self.name),
+            Isolation::Process => format!("out_of_process::{}", self.name),
             _ => self.name.to_owned(),
         }
     }
 
-    /// The host may have so much memory over what it had before, for this reason.
+    /// Sets the bound on the peak of host memory, and what needs it.
     pub fn peaks(mut self, bytes: u64, why: &'static str) -> Self {
         self.peak = (bytes, why);
         self
     }
 
-    /// The limits that it hits.
+    /// Returns the bytes of the attack, unless it is a function.
+    pub(crate) fn wasm(&self) -> Vec<u8> {
+        match self.attack {
+            Attack::Command => {
+                std::fs::read(guest::built(&format!("hostile/{}", self.name))).unwrap()
+            }
+            Attack::Text => wat::parse_str(guest::text(self.name)).unwrap(),
+            Attack::Service => std::fs::read(guest::built("misbehaves")).unwrap(),
+            Attack::Made(bytes) => bytes(),
+            Attack::Own(_) => panic!("{} is a function", self.name),
+        }
+    }
+
+    /// Returns the input for the case's worker.
+    pub(crate) fn input(&self) -> Payload {
+        match self.attack {
+            Attack::Service => guest::message(self.name),
+            _ => guest::run_request(&[]),
+        }
+    }
+
+    /// Lists the limits that the case hits.
     pub fn all_hits(&self) -> Vec<LimitName> {
-        self.hits.iter().copied().chain(self.ends.limit()).collect()
+        self.hits.iter().copied().chain(self.expected.limit()).collect()
     }
 }

@@ -1,17 +1,23 @@
-//! Guests, files and callers that mean harm, each held to what must come of it.
+//! Hostile guests, files and callers, each with the end that it must have.
 //!
-//! A [`Case`] says what is run and how it has to end; the table is in [`cases`]. Each runs in a
-//! process of its own on a [`Bed`]: a durable runtime with a neighbour that works all the while.
-//! What is asserted of every case is in [`trial`].
+//! A [`Case`] names an attack and its expected end; the table is in [`cases`]. Each case runs in a
+//! process of its own on a [`Bed`]: a durable runtime with a well-behaved neighbour that works
+//! throughout. `trial` asserts what holds for every case.
 
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 mod asker;
+mod attack;
 mod bed;
 mod case;
 pub mod cases;
 #[cfg(test)]
 mod complete;
+mod end;
+mod expected;
+mod guest;
+mod hook;
+mod host;
 mod look;
 mod made;
 pub mod mixed;
@@ -24,11 +30,18 @@ mod record;
 mod seen;
 pub mod suite;
 mod trial;
+mod turn;
 mod vitals;
 
-pub use bed::{Bed, message, run_request};
-pub use case::{Case, Found, Look, Meanwhile, Own, Sight, What};
+pub use attack::{Attack, Own, Sight};
+pub use bed::Bed;
+pub use case::Case;
+pub use end::End;
+pub use expected::Expected;
+pub use guest::{message, run_request};
+pub use hook::{Check, Look, Meanwhile};
+pub use host::SKEP;
 pub use names::Names;
-pub use neighbour::{Neighbour, Peace};
-pub use seen::{End, Ends, Seen};
+pub use neighbour::{Neighbour, NeighbourReport};
+pub use seen::Seen;
 pub use vitals::Vitals;

@@ -1,4 +1,4 @@
-//! Where names lead to on a bed: as a case says, and to nobody outside.
+//! The name resolution of a bed: cases set the answers, and no query leaves the machine.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -7,7 +7,7 @@ use std::sync::Mutex;
 
 use skep_sandbox::{Resolver, SystemResolver};
 
-/// See the module's documentation.
+/// A resolver with the answers that a case sets.
 #[derive(Debug, Default)]
 pub struct Names(Mutex<BTreeMap<String, Name>>);
 
@@ -18,14 +18,14 @@ struct Name {
 }
 
 impl Names {
-    /// Has a name lead to these addresses, another answer each time; the last one stays.
+    /// Sets the answers for a name, one per query; the last one stays.
     pub fn lead(&self, name: &str, answers: &[&[&str]]) {
         let parsed = |answer: &&[&str]| answer.iter().map(|text| text.parse().unwrap()).collect();
         let answers = answers.iter().map(parsed).collect();
         self.0.lock().unwrap().insert(name.to_owned(), Name { answers, asked: 0 });
     }
 
-    /// How often somebody asked for a name.
+    /// Counts the queries for a name.
     pub fn asked(&self, name: &str) -> usize {
         self.0.lock().unwrap().get(name).map_or(0, |name| name.asked)
     }

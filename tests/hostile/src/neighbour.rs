@@ -1,4 +1,4 @@
-//! A well-behaved worker of the same runtime, which works all the while.
+//! A well-behaved worker of the same runtime, which works throughout a case.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,37 +7,38 @@ use std::time::{Duration, Instant};
 use skep_protocol::{Ending, NewInput, Payload, RuntimeHandle, Sent, WorkerId};
 use tokio::task::JoinHandle;
 
-/// Between the end of a turn and the next input.
+/// The pause between the end of a turn and the next input.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// The longest that one of its turns may take on a busy machine.
+/// The bound on one of its turns on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// It is at work.
+/// The running worker.
 pub struct Neighbour {
     leave: Arc<AtomicBool>,
-    task: JoinHandle<Peace>,
+    task: JoinHandle<NeighbourReport>,
 }
 
-/// How it fared.
+/// The neighbour's turns and failures.
 #[derive(Clone, Debug, Default)]
-pub struct Peace {
-    /// How long each of its turns took, in order.
+pub struct NeighbourReport {
+    /// The time of each turn, in order.
     pub turns: Vec<Duration>,
-    /// What went wrong.
+    /// The results of the turns that failed.
     pub failures: Vec<String>,
-    /// From its first input to the end of its last turn.
+    /// The time from the first input to the end of the last turn.
     pub lasted: Duration,
 }
 
 impl Neighbour {
-    /// Sends a worker one input after the other.
+    /// Starts a worker that gets one input after another.
     pub fn start(runtime: Arc<dyn RuntimeHandle>, worker: WorkerId) -> Self {
         Self::at(runtime, worker, |now, _| now + PAUSE)
     }
 
-    /// The same, but an input is due after each such time, whether the turn before has ended or not.
-    /// How long a turn took counts from there, so that one that is held up is the next ones' as well.
+    /// Starts a worker that gets an input every `period`, even if the turn before has not ended.
+    /// Each turn is timed from the moment that it was due, so a delay also counts against the turns
+    /// after it.
     pub fn start_every(
         runtime: Arc<dyn RuntimeHandle>,
         worker: WorkerId,
@@ -48,7 +49,8 @@ impl Neighbour {
         Self::at(runtime, worker, due)
     }
 
-    /// One whose turns are due when this says, of the time now and the number of those before.
+    /// Starts a worker whose turns are due at the time that `due` computes from the current time
+    /// and the number of turns before.
     fn at(
         runtime: Arc<dyn RuntimeHandle>,
         worker: WorkerId,
@@ -57,46 +59,46 @@ impl Neighbour {
         let leave = Arc::new(AtomicBool::new(false));
         let left = leave.clone();
         let task = tokio::spawn(async move {
-            let mut peace = Peace::default();
+            let mut report = NeighbourReport::default();
             let began = Instant::now();
             while !left.load(Ordering::SeqCst) {
-                let due = due(Instant::now(), peace.sent());
+                let due = due(Instant::now(), report.sent());
                 tokio::time::sleep_until(due.into()).await;
-                let text = format!("turn {}", peace.sent());
+                let text = format!("turn {}", report.sent());
                 let payload = Payload { content_type: "text/plain".into(), body: text.into() };
                 let input = NewInput { payload, key: None, wait: Some(PATIENCE), sender: None };
                 match runtime.send(worker, input).await {
                     Ok(Sent::Done { outcome, .. }) if outcome.ending == Ending::Completed => {
-                        peace.turns.push(due.elapsed());
+                        report.turns.push(due.elapsed());
                     }
-                    other => peace.failures.push(format!("{other:?}")),
+                    other => report.failures.push(format!("{other:?}")),
                 }
             }
-            peace.lasted = began.elapsed();
-            peace
+            report.lasted = began.elapsed();
+            report
         });
         Self { leave, task }
     }
 
-    /// Ends its work.
-    pub async fn leave(self) -> Peace {
+    /// Stops the worker and returns its report.
+    pub async fn stop(self) -> NeighbourReport {
         self.leave.store(true, Ordering::SeqCst);
         self.task.await.unwrap()
     }
 }
 
-impl Peace {
-    /// All turns, those that failed too.
+impl NeighbourReport {
+    /// Counts all turns, with those that failed.
     fn sent(&self) -> usize {
         self.turns.len() + self.failures.len()
     }
 
-    /// The longest turn.
+    /// Returns the time of the longest turn.
     pub fn slowest(&self) -> Duration {
         self.turns.iter().copied().max().unwrap_or_default()
     }
 
-    /// The time within which that part of its turns ended.
+    /// Returns the time within which this share of the turns ended.
     pub fn percentile(&self, part: f64) -> Duration {
         let mut turns = self.turns.clone();
         turns.sort_unstable();

@@ -1,5 +1,5 @@
-//! What an operator has in the directories that guests are granted, and around them, and what is
-//! done to those directories while a guest is at work.
+//! The operator's side: the contents of the granted directories and their surroundings, and the
+//! changes made to them during a turn.
 
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -12,25 +12,25 @@ use rustix::fs::{AtFlags, CWD, FileType, Mode, linkat, makedev, mknodat};
 use skep_protocol::WorkerId;
 
 use crate::bed::Bed;
-use crate::case::Found;
+use crate::hook::Check;
 
-/// What no guest may read.
+/// A content that no guest may read.
 pub(crate) const SECRET: &[u8] = b"SECRET";
 
-/// How long something is done to a directory.
+/// The duration of the operator's changes.
 pub(crate) const LONG: Duration = Duration::from_millis(1_500);
 
-/// The longest that a guest takes to begin.
+/// The bound on the time until a guest begins.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Around the directories: a file, and a directory with one.
+/// Puts a secret file beside the directories, and a directory with one.
 pub(crate) fn has_secrets(bed: &Bed) {
     fs::write(bed.dir().join("secret"), SECRET).unwrap();
     fs::create_dir(bed.dir().join("outside")).unwrap();
     fs::write(bed.dir().join("outside/file"), SECRET).unwrap();
 }
 
-/// Files to be read, and secrets around.
+/// Makes readable files, and secrets around them.
 pub(crate) fn has_files(bed: &Bed) {
     has_secrets(bed);
     let read = bed.dir().join("read");
@@ -42,7 +42,7 @@ pub(crate) fn has_files(bed: &Bed) {
     }
 }
 
-/// All that is neither a file nor a directory, and links to it.
+/// Makes pipes, sockets and devices, and links to them.
 pub(crate) fn has_pipes_and_devices(bed: &Bed) {
     let read = bed.dir().join("read");
     let make =
@@ -51,13 +51,13 @@ pub(crate) fn has_pipes_and_devices(bed: &Bed) {
     drop(UnixListener::bind(read.join("socket")).unwrap());
     symlink("pipe", read.join("link-to-the-pipe")).unwrap();
     symlink("socket", read.join("link-to-the-socket")).unwrap();
-    // Only the superuser can make one: the null device, which anyone could do no harm with.
+    // Only the superuser can make one. It is the null device, which is harmless.
     if make("device", FileType::CharacterDevice, makedev(1, 3)).is_ok() {
         symlink("device", read.join("link-to-the-device")).unwrap();
     }
 }
 
-/// Names that a guest cannot say, and some that it can.
+/// Makes files with names that are not UTF-8, and one that is.
 pub(crate) fn has_names_that_are_no_text(bed: &Bed) {
     let read = bed.dir().join("read");
     for name in [&b"\xff\xfe"[..], b"half\xc3", b"\xed\xa0\x80", b"long\xe0\x80\x80", b"text"] {
@@ -65,9 +65,9 @@ pub(crate) fn has_names_that_are_no_text(bed: &Bed) {
     }
 }
 
-/// Swaps a file for a link that leads out, a pipe and nothing at all, and a directory for a link,
-/// again and again, from when the guest says that it begins.
-pub(crate) fn swaps(bed: &Bed, worker: WorkerId) -> Found<'_> {
+/// From when the guest has begun, swaps a file for a link that leads out, for a pipe and for
+/// nothing, and a directory for a link, again and again.
+pub(crate) fn swaps(bed: &Bed, worker: WorkerId) -> Check<'_> {
     Box::pin(async move {
         begun(bed, worker).await?;
         let read = bed.dir().join("read");
@@ -100,18 +100,19 @@ fn swap(read: &Path) -> std::io::Result<()> {
     fs::rename(&aside, &dir)
 }
 
-/// Names in a guest's own directory. A million would take half a minute to make and to remove.
+/// The number of names in the guest's directory. A million would take half a minute to make and to
+/// remove.
 const NAMES: u32 = 500_000;
 
-/// Makes so many names in the guest's own directory, from when it says that it begins, and then tells it
-/// that it is enough.
-pub(crate) fn makes_many_names(bed: &Bed, worker: WorkerId) -> Found<'_> {
+/// Makes many names in the guest's own directory once the guest has begun, then signals that it is
+/// done.
+pub(crate) fn makes_many_names(bed: &Bed, worker: WorkerId) -> Check<'_> {
     Box::pin(async move {
         begun(bed, worker).await?;
         let path = bed.data(worker);
         let made = tokio::task::spawn_blocking(move || {
             let data = fs::File::open(&path)?;
-            // A file has no more names than some ten thousand, but making it takes the most time.
+            // Links are fast to make, but a file can have only tens of thousands of names.
             let mut file = String::new();
             for n in 1..NAMES {
                 let name = n.to_string();
@@ -122,7 +123,7 @@ pub(crate) fn makes_many_names(bed: &Bed, worker: WorkerId) -> Found<'_> {
                     linkat(&data, &file, &data, &name, AtFlags::empty())?;
                 }
             }
-            // The guest waits for the last.
+            // The guest waits for this last one.
             fs::File::create(path.join("enough"))
         });
         made.await
@@ -132,7 +133,7 @@ pub(crate) fn makes_many_names(bed: &Bed, worker: WorkerId) -> Found<'_> {
     })
 }
 
-/// Waits until a guest has made the file that says so.
+/// Waits until the guest has made the file `begun`.
 pub(crate) async fn begun(bed: &Bed, worker: WorkerId) -> Result<(), String> {
     let begun = bed.data(worker).join("begun");
     let until = Instant::now() + PATIENCE;

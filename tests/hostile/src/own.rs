@@ -1,4 +1,4 @@
-//! Cases that are more than one turn of one guest, one file each.
+//! Cases that take more than one turn of one guest, one file each.
 
 use std::time::{Duration, Instant};
 
@@ -6,9 +6,11 @@ use skep_harness::Server;
 use skep_protocol::{Entry, NewInput, Payload, Sent, WorkerId};
 
 use crate::asker::{Asker, expect};
-use crate::bed::{Bed, message};
+use crate::bed::Bed;
 use crate::case::Case;
-use crate::seen::{End, Ends};
+use crate::end::End;
+use crate::expected::Expected;
+use crate::guest::message;
 use crate::vitals::{self, Vitals};
 
 pub(crate) mod asks_for_the_clouds_metadata;
@@ -44,37 +46,37 @@ pub(crate) mod wraps_an_address_in_another;
 pub(crate) mod writes_numbers_oddly;
 pub(crate) mod writes_to_a_terminal;
 
-/// The longest that anything is waited for.
+/// The bound on every wait.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// The most that a host may grow by what one guest has it hold: `hostcall_bytes`, and as much again
-/// for all that is at work meanwhile.
+/// The bound on the host's growth for what one guest makes it hold: `hostcall_bytes`, and the same
+/// again for everything else that runs.
 const HOARD: u64 = 24 << 20;
 
-/// A worker of the guest `scribe`, which does what it is told, with these limits.
+/// Creates a worker of the guest `scribe`, which follows commands, with these limits.
 async fn scribe(bed: &Bed, limits: &[(skep_protocol::LimitName, u64)]) -> WorkerId {
-    let mut case = Case::service("scribe", Ends::Completed(""));
+    let mut case = Case::service("scribe", Expected::Completed(""));
     case.limits = limits.to_vec();
-    let wasm = std::fs::read(crate::bed::built("scribe")).unwrap();
+    let wasm = std::fs::read(crate::guest::built("scribe")).unwrap();
     let component = bed.put(wasm).await.unwrap();
     bed.worker(component, &case).await
 }
 
-/// An input that is not waited for.
+/// Makes an input without waiting for its outcome.
 fn post(payload: Payload) -> NewInput {
     NewInput { payload, key: None, wait: None, sender: None }
 }
 
-/// Tells a worker to do something, and waits until it has.
+/// Sends a worker a command and waits for the outcome.
 pub(crate) async fn tell(bed: &Bed, worker: WorkerId, text: &str) -> skep_protocol::Outcome {
     let input = NewInput { wait: Some(PATIENCE), ..post(message(text)) };
     match bed.runtime().send(worker, input).await.unwrap() {
         Sent::Done { outcome, .. } => outcome,
-        Sent::Accepted { .. } => panic!("it has no outcome for so long"),
+        Sent::Accepted { .. } => panic!("no outcome after {PATIENCE:?}"),
     }
 }
 
-/// The entries of its transcript.
+/// Reads all entries of a worker's transcript.
 pub(crate) async fn entries(bed: &Bed, worker: WorkerId) -> Vec<Entry> {
     let mut entries = Vec::new();
     let mut after = skep_protocol::Cursor(0);
@@ -88,26 +90,26 @@ pub(crate) async fn entries(bed: &Bed, worker: WorkerId) -> Vec<Entry> {
     }
 }
 
-/// Has a guest without any grant take what it can get of its host by a command of the guest `caller`.
-/// How its turn ended, if the host did not become much larger by it.
+/// Makes an ungranted guest `caller` hold as much host memory as it can. Returns the end of its
+/// turn, or an error if the host grew by more than [`HOARD`].
 async fn hoards(bed: &Bed, command: &str) -> Result<End, String> {
     let asker = Asker::with(bed, &[], &[]).await;
-    // Its instance and its memory are not what is asked about.
+    // The instance and its memory are not part of the measurement.
     asker.tell("fields 1 1").await;
     let before = Vitals::now().resident_bytes;
     vitals::reset_peak();
     let outcome = asker.tell(command).await;
     let more = vitals::peak_bytes().saturating_sub(before);
-    asker.leave().await;
-    expect("what the host held beside", more < HOARD, more)?;
+    asker.remove().await;
+    expect("growth of the host", more < HOARD, more)?;
     Ok(End::of_outcome(&outcome))
 }
 
-/// Waits for the end of all connections to a server.
+/// Waits until no connection to a server is open.
 async fn quiet(server: &Server) -> Result<(), String> {
     let until = Instant::now() + PATIENCE;
     while server.at_once() > 0 {
-        expect("connections that stay", Instant::now() < until, server.at_once())?;
+        expect("open connections", Instant::now() < until, server.at_once())?;
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! Whoever owns a worker, and reads and writes its files while its guest is at work on them.
+//! The worker's owner, who reads and writes its files while the guest changes them.
 
 use std::time::Instant;
 
@@ -7,12 +7,12 @@ use futures_util::{StreamExt, stream};
 use skep_protocol::{ByteStream, Error, Invalid, ListFiles, WorkerId};
 
 use crate::bed::Bed;
-use crate::case::Found;
+use crate::hook::Check;
 use crate::operator::{LONG, SECRET, begun};
 
-/// Reads, lists, packs and writes what the guest swaps for links, from when it says that it begins,
-/// and tells it when it is enough.
-pub(crate) fn works_on_what_is_swapped(bed: &Bed, worker: WorkerId) -> Found<'_> {
+/// From when the guest has begun, reads, lists, exports and writes the paths that it swaps for
+/// links; then signals that it is done.
+pub(crate) fn works_on_what_is_swapped(bed: &Bed, worker: WorkerId) -> Check<'_> {
     Box::pin(async move {
         begun(bed, worker).await?;
         let until = Instant::now() + LONG;
@@ -36,7 +36,7 @@ pub(crate) fn works_on_what_is_swapped(bed: &Bed, worker: WorkerId) -> Found<'_>
     })
 }
 
-/// Whether it could be read.
+/// Returns true if the file could be read.
 async fn reads(bed: &Bed, worker: WorkerId, name: &str) -> Result<bool, String> {
     match bed.runtime().read_file(worker, name.parse().unwrap(), None).await {
         Ok((view, bytes)) => match collected(bytes).await.as_deref() {
@@ -60,11 +60,12 @@ async fn lists(bed: &Bed, worker: WorkerId) -> Result<(), String> {
 }
 
 async fn packs(bed: &Bed, worker: WorkerId) -> Result<(), String> {
-    let tar = bed.runtime().export(worker).await.map_err(|error| format!("packing: {error:?}"))?;
-    // What is cut in the middle says so, which is no fault.
+    let tar =
+        bed.runtime().export(worker).await.map_err(|error| format!("exporting: {error:?}"))?;
+    // A stream cut in the middle ends with an error, which is fine.
     let tar = collected(tar).await.unwrap_or_default();
     match tar.windows(SECRET.len()).any(|part| part == SECRET) {
-        true => Err("the secret was packed".into()),
+        true => Err("the archive contains the secret".into()),
         false => Ok(()),
     }
 }
@@ -84,7 +85,7 @@ async fn removes(bed: &Bed, worker: WorkerId, name: &str) -> Result<(), String> 
     }
 }
 
-/// What it is told where the guest was quicker.
+/// Accepts the errors that the owner gets if the guest was quicker.
 fn expected(error: &Error, name: &str) -> Result<(), String> {
     match error {
         Error::UnknownFile | Error::InvalidRequest(Invalid::NotAFile) => Ok(()),
@@ -92,7 +93,7 @@ fn expected(error: &Error, name: &str) -> Result<(), String> {
     }
 }
 
-/// All of it, if it comes to its end.
+/// Collects all bytes, if the stream ends without an error.
 pub(crate) async fn collected(mut bytes: ByteStream) -> Option<Vec<u8>> {
     let mut all = Vec::new();
     while let Some(piece) = bytes.next().await {

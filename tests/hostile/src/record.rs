@@ -1,19 +1,19 @@
-//! What is recorded of what a guest has said, looked at before its worker is removed.
+//! Checks of the recorded output of a guest, made before its worker is removed.
 
 use skep_protocol::{Entry, EntryKind, Limits, Outcome, Output, RunOutput, WorkerId};
 use skep_sandbox::stdio::LINE_BYTES;
 
 use crate::bed::Bed;
-use crate::case::Found;
+use crate::hook::Check;
 use crate::own;
 
-/// Of too much, the beginning is kept, in lines that are not too long, and it is said that there was
-/// more.
+/// Checks that the beginning of too much output is kept, in lines of bounded length, and marked as
+/// truncated.
 pub(crate) fn has_the_beginning<'a>(
     bed: &'a Bed,
     worker: WorkerId,
     outcome: &'a Outcome,
-) -> Found<'a> {
+) -> Check<'a> {
     Box::pin(async move {
         let run = run(outcome)?;
         let spec = bed.runtime().get(worker).await.unwrap().spec;
@@ -37,12 +37,12 @@ pub(crate) fn has_the_beginning<'a>(
     })
 }
 
-/// Of too many lines, as many are kept as may be, and it is said once that there were more.
+/// Checks that the lines up to the limit are kept, and that the truncation is marked once.
 pub(crate) fn has_as_many_lines_as_it_may<'a>(
     bed: &'a Bed,
     worker: WorkerId,
     _: &'a Outcome,
-) -> Found<'a> {
+) -> Check<'a> {
     Box::pin(async move {
         let lines = lines(&own::entries(bed, worker).await);
         let cut = lines.iter().filter(|line| line.truncated).count();
@@ -54,9 +54,9 @@ pub(crate) fn has_as_many_lines_as_it_may<'a>(
     })
 }
 
-/// Byte for byte what was written, in the outcome and in lines, and the same in JSON; and its lines
-/// come before its end.
-pub(crate) fn is_faithful<'a>(bed: &'a Bed, worker: WorkerId, outcome: &'a Outcome) -> Found<'a> {
+/// Checks that the outcome and the log lines have the output byte for byte, that JSON preserves it,
+/// and that the lines come before the end.
+pub(crate) fn is_faithful<'a>(bed: &'a Bed, worker: WorkerId, outcome: &'a Outcome) -> Check<'a> {
     Box::pin(async move {
         let run = run(outcome)?;
         let entries = own::entries(bed, worker).await;
@@ -75,14 +75,15 @@ pub(crate) fn is_faithful<'a>(bed: &'a Bed, worker: WorkerId, outcome: &'a Outco
         }
         let json = serde_json::to_string(outcome).unwrap();
         if json.contains('\n') || serde_json::from_str::<Outcome>(&json).unwrap() != *outcome {
-            return Err("the outcome is another in JSON".into());
+            return Err("the outcome differs after a round trip through JSON".into());
         }
         is_sound(&entries, EntryKind::Output)
     })
 }
 
-/// What only the host records is recorded by it alone, whatever the guest calls its events.
-pub(crate) fn is_its_hosts<'a>(bed: &'a Bed, worker: WorkerId, _: &'a Outcome) -> Found<'a> {
+/// Checks that only the host makes the entries reserved for it, whatever the guest calls its
+/// events.
+pub(crate) fn is_its_hosts<'a>(bed: &'a Bed, worker: WorkerId, _: &'a Outcome) -> Check<'a> {
     Box::pin(async move {
         let entries = own::entries(bed, worker).await;
         let events = entries.iter().filter(|entry| entry.kind == EntryKind::Event);
@@ -94,8 +95,8 @@ pub(crate) fn is_its_hosts<'a>(bed: &'a Bed, worker: WorkerId, _: &'a Outcome) -
     })
 }
 
-/// One beginning, one input, one end which is the last of the input's, and nothing else but what a
-/// guest says; in order, and each of one line in JSON.
+/// Checks the order of a transcript: one creation, one input, one end as the input's last entry,
+/// otherwise only the guest's output, and one JSON line per entry.
 fn is_sound(entries: &[Entry], end: EntryKind) -> Result<(), String> {
     use EntryKind::{Connected, Created, Disconnected, Event, Input, Log};
     let count = |kind| entries.iter().filter(|entry| entry.kind == kind).count();
@@ -110,7 +111,7 @@ fn is_sound(entries: &[Entry], end: EntryKind) -> Result<(), String> {
             return Err(format!("entry {n} is {json}"));
         }
         if serde_json::from_str::<Entry>(&json).unwrap() != *entry {
-            return Err(format!("entry {n} is another in JSON: {json}"));
+            return Err(format!("entry {n} differs after a round trip through JSON: {json}"));
         }
     }
     let last = entries.iter().rfind(|entry| entry.input_id.is_some());

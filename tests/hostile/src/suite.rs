@@ -1,4 +1,4 @@
-//! All cases as tests, each in a process of its own, and one line for each at the end.
+//! Runs each case as a test in a process of its own, and prints a summary with one line per case.
 
 use std::io::Read;
 use std::process::{Command, ExitCode, Stdio};
@@ -9,26 +9,24 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use serde_json::{Value, json};
 
 use crate::case::Case;
+use crate::host::SKEP;
 use crate::{cases, mixed, trial};
 
-/// Names the built `skep` to the processes of the cases.
-pub const SKEP: &str = "SKEP_HOSTILE_SKEP";
-
-/// The first argument of such a process; the case's name follows.
+/// The first argument of a case's process, before the case's name.
 const CASE: &str = "--hostile-case";
 
-/// The longest that a case may take before it counts as hung; a thousand turns are more.
+/// The time after which a case counts as hung, and that of the thousand mixed turns.
 const PATIENCE: Duration = Duration::from_secs(180);
 const MIXED_PATIENCE: Duration = Duration::from_secs(600);
 
-/// How often a case may be slow: other things run on this machine.
+/// The attempts for a case that is only slow, since other work runs on the machine.
 const ATTEMPTS: u32 = 6;
 
-/// What is said at the end.
+/// The lines printed at the end.
 #[derive(Default)]
 struct Summary {
     lines: Vec<Line>,
-    /// What failed is said once more there, for whoever has only the end of a log.
+    /// Failures, repeated at the end for a reader of a truncated log.
     failures: Vec<String>,
 }
 
@@ -37,9 +35,9 @@ struct Line {
     end: String,
     stopped_us: u64,
     peak_bytes: u64,
-    /// The time within which all but a hundredth of the neighbour's turns ended.
+    /// The p99 of the neighbour's turns.
     neighbour_us: u64,
-    /// What else is worth saying.
+    /// Further figures.
     figures: Option<String>,
 }
 
@@ -53,7 +51,7 @@ pub fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let mut arguments = Arguments::from_args();
-    // One at a time: times and the neighbour's turns are looked at.
+    // One at a time, since times and the neighbour's turns are measured.
     arguments.test_threads = Some(1);
     let mut skep = None;
     if !arguments.list {
@@ -87,7 +85,7 @@ fn case(name: &str) -> Case {
     cases::everywhere().into_iter().find(|case| case.title() == name).unwrap()
 }
 
-/// Runs a case, again where it was only too slow, and fails where it stays so or is wrong.
+/// Runs a case, again if it was only slow, and fails if it stays slow or is wrong.
 fn hold(name: &str, command: &mut Command, summary: &Mutex<Summary>) -> Result<(), Failed> {
     let patience = if name == mixed::NAME { MIXED_PATIENCE } else { PATIENCE };
     let mut told = in_a_process(command, patience)?;
@@ -111,7 +109,7 @@ fn hold(name: &str, command: &mut Command, summary: &Mutex<Summary>) -> Result<(
     if all.is_empty() { Ok(()) } else { Err(all.join("\n").into()) }
 }
 
-/// What a case's process says.
+/// Runs a case's process and parses its report.
 fn in_a_process(command: &mut Command, patience: Duration) -> Result<Value, Failed> {
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
     let mut stdout = child.stdout.take().unwrap();

@@ -1,4 +1,4 @@
-//! What is asserted of every case, in a process of its own.
+//! The assertions on every case, made in the case's own process.
 
 use std::time::{Duration, Instant};
 
@@ -7,30 +7,33 @@ use skep_harness::Server;
 use skep_protocol::LimitName;
 
 use crate::asker::Asker;
-use crate::bed::{Bed, run_request, wasm};
-use crate::case::{Case, What};
-use crate::seen::{Ends, Seen};
+use crate::attack::Attack;
+use crate::bed::Bed;
+use crate::case::Case;
+use crate::expected::Expected;
+use crate::guest::run_request;
+use crate::seen::Seen;
 use crate::vitals::{self, Vitals};
 
-/// How soon after a limit is passed its guest is gone.
+/// The bound on the time from exceeding a limit to the end of the guest.
 const PROMISE: Duration = Duration::from_millis(250);
 
-/// The longest that the neighbour may be held up. The machine has two cores and other things to do.
+/// The bound on the neighbour's delay. The machine has two cores and other work.
 const HELD_UP: Duration = Duration::from_millis(1_500);
 
-/// How soon bytes are refused: soon enough for whoever waits, and the rest to read as many. A compiler
-/// has to have begun before its memory is full.
+/// The bounds on the time of a refusal: a base, an addition per MiB to read, and the time for a
+/// compiler to start and fill its memory.
 const REFUSAL: Duration = Duration::from_secs(1);
 const REFUSAL_OF_A_MIB: Duration = Duration::from_millis(20);
 const REFUSAL_BY_THE_COMPILER: Duration = Duration::from_secs(10);
 
-/// Runs a case here, and says what came of it: `end`, `stopped_us`, `peak_bytes`, as `over_bytes`
-/// how much of it was not there before, `problems` if
-/// something is wrong, and what was `slow`, which may be the machine's fault.
+/// Runs a case here and reports `end`, `stopped_us`, `peak_bytes`, `over_bytes` (the part of the
+/// peak above the level before), `problems` (a list of failures) and `slow` (a list of delays that
+/// may be the machine's fault).
 pub(crate) fn run(case: &Case) -> Value {
     let threads = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
-        // Ten seconds otherwise, for which every case would wait whose files were looked at.
+        // The default of ten seconds would delay every case that uses files.
         .thread_keep_alive(Duration::from_millis(300))
         .enable_all()
         .build()
@@ -45,8 +48,8 @@ async fn told(case: &Case) -> Value {
     let neighbour = bed.neighbour().await;
     warm_up(&bed).await;
     let before = Vitals::now();
-    // What the bytes were made of is not the host's.
-    let wasm = (!matches!(case.what, What::Own(_))).then(|| wasm(case));
+    // Generating the bytes is not part of the measurement.
+    let wasm = (!matches!(case.attack, Attack::Own(_))).then(|| case.wasm());
     let refusal = refusal(case, wasm.as_deref());
     let level = vitals::reset_peak();
     let began = Instant::now();
@@ -60,31 +63,31 @@ async fn told(case: &Case) -> Value {
     let (most_bytes, why) = case.peak;
     if over_bytes > most_bytes {
         let (over, most) = (over_bytes >> 20, most_bytes >> 20);
-        problems.push(format!("the host had {over} MiB more than before, not {most} for {why}"));
+        problems.push(format!("the host grew by {over} MiB; allowed are {most} MiB ({why})"));
     }
     if let Err(error) = bed.runtime().describe().await {
         problems.push(format!("the host does not answer: {error}"));
     }
-    // It has to get on afterwards as well.
+    // The neighbour must make progress afterwards as well.
     tokio::time::sleep(Duration::from_millis(30)).await;
-    let peace = neighbour.leave().await;
-    if let Some(failure) = peace.failures.first() {
+    let report = neighbour.stop().await;
+    if let Some(failure) = report.failures.first() {
         problems
-            .push(format!("{} of the neighbour's turns failed: {failure}", peace.failures.len()));
+            .push(format!("{} of the neighbour's turns failed: {failure}", report.failures.len()));
     }
     let mut slow = Vec::new();
-    if seen.ran && case.ends.is_a_stop() && seen.stopped_in > case.approach + PROMISE {
-        slow.push(format!("it was stopped after {:?} only", seen.stopped_in));
+    if seen.ran && case.expected.is_stop() && seen.stopped_in > case.approach + PROMISE {
+        slow.push(format!("stopped only after {:?}", seen.stopped_in));
     }
-    if case.ends.come_before_it_runs() && !seen.ran && seen.stopped_in > refusal {
-        slow.push(format!("it was refused after {:?} only, not {refusal:?}", seen.stopped_in));
+    if case.expected.is_before_run() && !seen.ran && seen.stopped_in > refusal {
+        slow.push(format!("refused only after {:?}, not within {refusal:?}", seen.stopped_in));
     }
     let least = 1 + took.as_millis() / HELD_UP.as_millis();
-    if (peace.turns.len() as u128) < least || peace.slowest() > HELD_UP {
+    if (report.turns.len() as u128) < least || report.slowest() > HELD_UP {
         slow.push(format!(
             "the neighbour was held up: {} turns in {took:?}, the slowest {:?}",
-            peace.turns.len(),
-            peace.slowest()
+            report.turns.len(),
+            report.slowest()
         ));
     }
     if case.holds.is_none()
@@ -98,34 +101,34 @@ async fn told(case: &Case) -> Value {
         "stopped_us": seen.stopped_in.as_micros() as u64,
         "peak_bytes": peak_bytes,
         "over_bytes": over_bytes,
-        "neighbour_p99_us": peace.percentile(0.99).as_micros() as u64,
+        "neighbour_p99_us": report.percentile(0.99).as_micros() as u64,
         "problems": problems,
         "slow": slow,
     })
 }
 
-/// How soon it has to be refused.
+/// Returns the bound on the time of the refusal.
 fn refusal(case: &Case, wasm: Option<&[u8]>) -> Duration {
     let mib = wasm.map_or(0, |wasm| wasm.len().div_ceil(1 << 20));
-    let least = match case.ends {
-        Ends::Limit(LimitName::compile_memory_bytes) => REFUSAL_BY_THE_COMPILER,
+    let least = match case.expected {
+        Expected::Limit(LimitName::compile_memory_bytes) => REFUSAL_BY_THE_COMPILER,
         _ => REFUSAL,
     };
     least + REFUSAL_OF_A_MIB * u32::try_from(mib).unwrap()
 }
 
 fn problems(case: &Case, seen: &Seen) -> Vec<String> {
-    if case.ends.are(&seen.end) {
+    if case.expected.matches(&seen.end) {
         Vec::new()
     } else {
-        vec![format!("it had to end with {:?}, and ended with {:?}", case.ends, seen.end)]
+        vec![format!("expected the end {:?}, got {:?}", case.expected, seen.end)]
     }
 }
 
-/// What any host has done before long: each kind of worker, a file call, a removal, a request.
+/// Does what any host has done before long: each kind of worker, a file call, a removal, a request.
 async fn warm_up(bed: &Bed) {
     for (guest, input) in
-        [("hello", run_request(&[])), ("scribe", crate::bed::message("save warm up"))]
+        [("hello", run_request(&[])), ("scribe", crate::guest::message("save warm up"))]
     {
         let worker = bed.good_worker(guest).await;
         let input = skep_protocol::NewInput {
@@ -146,5 +149,5 @@ async fn warm_up(bed: &Bed) {
     let asker = Asker::with(bed, &[&server.url("")], &[]).await;
     let answer = asker.ask(&format!("get {}", server.url("/hello"))).await;
     assert!(answer.starts_with("status 200"), "{answer}");
-    asker.leave().await;
+    asker.remove().await;
 }

@@ -1,34 +1,34 @@
-//! What this process holds: memory, threads and descriptors.
+//! The memory, threads, descriptors and children of this process.
 
 use std::fs;
 use std::time::{Duration, Instant};
 
-/// A look at this process.
+/// A measurement of this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Vitals {
-    /// Memory that is resident and backed by no file, in bytes.
+    /// Resident anonymous memory, in bytes.
     pub memory_bytes: u64,
-    /// All memory that is resident, with what is mapped of files.
+    /// All resident memory with mapped files, in bytes.
     pub resident_bytes: u64,
     /// Threads.
     pub threads: u64,
     /// Open descriptors.
     pub descriptors: u64,
-    /// Processes that it has started and that are still there.
+    /// Living child processes.
     pub children: u64,
 }
 
-/// How much more than before is none: what the allocator keeps for next time, and three more readers
-/// of the database, each with a cache and two descriptors.
+/// The tolerated growth: memory that the allocator keeps, and three more readers of the database,
+/// each with a cache and two descriptors.
 const SLACK: Vitals =
     Vitals { memory_bytes: 12 << 20, resident_bytes: 0, threads: 0, descriptors: 6, children: 0 };
 
-/// How long a process may take to give back what it took. Threads of a blocking pool end after ten
-/// seconds of rest.
+/// The time that a process may take to release resources. Threads of a blocking pool end after ten
+/// idle seconds.
 const PATIENCE: Duration = Duration::from_secs(12);
 
 impl Vitals {
-    /// As they are now.
+    /// Measures the process now.
     pub fn now() -> Self {
         Self {
             memory_bytes: status("RssAnon:") << 10,
@@ -39,7 +39,7 @@ impl Vitals {
         }
     }
 
-    /// Whether it is no more than that, but for a twentieth.
+    /// Returns true if this is at most a twentieth more than before.
     pub fn is_about(&self, before: &Self) -> bool {
         let about = |now: u64, before: u64| now <= before + before.div_ceil(20);
         about(self.resident_bytes, before.resident_bytes)
@@ -47,8 +47,8 @@ impl Vitals {
             && about(self.descriptors, before.descriptors)
     }
 
-    /// Waits until this process holds about what it did, for as long as that may take, and says what
-    /// it holds then.
+    /// Waits until this process is about back to this measurement or the time is up, and returns
+    /// the last measurement.
     pub fn about_restored(&self) -> Self {
         let until = Instant::now() + 2 * PATIENCE;
         loop {
@@ -60,11 +60,10 @@ impl Vitals {
         }
     }
 
-    /// Waits until this process holds no more than it did, but for a little. What it still holds
-    /// otherwise.
+    /// Waits until this process is back to this measurement within the tolerance.
     ///
     /// # Errors
-    /// What is too much, in words.
+    /// Attack is too much, in words.
     pub fn restored(&self) -> Result<(), String> {
         let until = Instant::now() + PATIENCE;
         loop {
@@ -77,27 +76,27 @@ impl Vitals {
                 return Ok(());
             }
             if Instant::now() > until {
-                return Err(format!("the host holds {now:?}, and held {self:?}"));
+                return Err(format!("the host holds {now:?}, before {self:?}"));
             }
             std::thread::sleep(Duration::from_millis(20));
         }
     }
 }
 
-/// Begins to look for the highest resident memory anew. As much is resident now, in bytes.
+/// Resets the peak of resident memory and returns the current level in bytes.
 pub(crate) fn reset_peak() -> u64 {
     fs::write("/proc/self/clear_refs", "5").unwrap();
     peak_bytes()
 }
 
-/// The most memory that this process had resident since then, in bytes, files included.
+/// Returns the peak of resident memory since the last reset, files included, in bytes.
 pub(crate) fn peak_bytes() -> u64 {
     status("VmHWM:") << 10
 }
 
 fn children() -> u64 {
     let parent = format!("\nPPid:\t{}\n", std::process::id());
-    // One may be gone before it is looked at.
+    // A process may be gone before it is read.
     let is_one = |process: &fs::DirEntry| {
         fs::read_to_string(process.path().join("status"))
             .is_ok_and(|status| status.contains(&parent))

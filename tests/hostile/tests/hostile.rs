@@ -1,4 +1,4 @@
-//! See `skep_hostile::suite`.
+//! Runs `skep_hostile::suite`.
 
 fn main() -> std::process::ExitCode {
     skep_hostile::suite::main()

@@ -1,11 +1,11 @@
-"""What a stranger's program may try on the host, numbered. Each attempt prints one line:
+"""Numbered attempts of an untrusted program to escape. Each prints one line:
 
-    NN name: refused ErrorClass errno-or-what-is-missing
-    NN name: GOT what it got
+    NN name: refused ErrorClass errno-or-missing-name
+    NN name: GOT result
 
-It is run with /src (read-only) and /work (writable) and nothing else. /work is prepared with links
-that lead out, a FIFO and a file. A call that comes back is a GOT, whatever it brings; an exception is
-a refusal. The test has the list of how each ends.
+The only mounts are /src (read-only) and /work (writable). /work contains links that lead out, a FIFO
+and a file. A call that returns prints GOT, whatever the result; an exception is a refusal. The test
+lists the expected result of each attempt.
 """
 
 import os
@@ -25,7 +25,7 @@ def read(path):
         return file.read(200)
 
 
-# Paths.
+# Paths
 
 
 @attempt
@@ -142,7 +142,7 @@ def read_the_writable_mount():
     return read("/work/file")
 
 
-# Links.
+# Links
 
 
 @attempt
@@ -234,7 +234,7 @@ def rename_over_a_link_out_by_its_directory():
     return os.rename("/work/file", "/work/parent/file")
 
 
-# The read-only mount.
+# The read-only mount
 
 
 @attempt
@@ -283,12 +283,12 @@ def change_the_mode_of_a_read_only_file():
     return "changed" if os.stat("/src/kept").st_mode != before else "nothing changed"
 
 
-# Descriptors.
+# Descriptors
 
 
 @attempt
 def find_more_descriptors_than_were_given():
-    # The three streams, /src, /work, the temporary /data, and what CPython carries its library in.
+    # The three streams, /src, /work, the temporary /data, and the directory with CPython's library.
     given, found = 3 + 3 + 1, []
     for number in range(given, 4096):
         try:
@@ -337,7 +337,7 @@ def seek_standard_output():
     return os.lseek(1, 0, os.SEEK_SET)
 
 
-# Sockets.
+# Sockets
 
 
 @attempt
@@ -389,7 +389,7 @@ def take_a_connection_from_a_guessed_descriptor():
     return socket.socket(fileno=4).accept()
 
 
-# Surroundings.
+# The environment
 
 
 @attempt
@@ -446,7 +446,7 @@ def learn_the_load():
     return os.getloadavg()
 
 
-# Clocks.
+# Clocks
 
 
 @attempt
@@ -467,7 +467,7 @@ def learn_the_time_zone():
     return time.tzname, time.localtime(0).tm_hour
 
 
-# Processes.
+# Processes
 
 
 @attempt
@@ -542,7 +542,7 @@ def allocate_past_the_limit():
     return len(bytearray(1 << 30))
 
 
-# What is not the guest's, by way of Python.
+# Escapes by way of Python itself
 
 
 @attempt

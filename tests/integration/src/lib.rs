@@ -1,1 +1,1 @@
-//! Skep from outside. The tests are in `tests/it`, one module for each thing a user relies on.
+//! Integration tests over the built program. The tests are in `tests/it`, one module per feature.

@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: the measurements, of the optimised build.
+//! `cargo xtask bench`: the measurements, with the optimised build.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -6,14 +6,14 @@ use std::process::Command;
 
 use crate::{Error, tree};
 
-/// Builds what is measured and what measures, and runs it with these arguments, with this process's
-/// own streams.
+/// Builds the measured program and the benchmark, and runs the latter with these arguments on this
+/// process's own streams.
 ///
 /// # Errors
-/// [`Error::Step`] where the build fails, or the measurements do, or miss a target with `--check`.
+/// [`Error::Step`] if the build fails, a measurement fails, or a target is missed with `--check`.
 pub fn bench(arguments: &[OsString]) -> Result<(), Error> {
-    // Of the whole workspace, as everything here builds it: the features are the same then, and the
-    // engine is built once.
+    // Builds the whole workspace, as everything here does: with the same features the engine is
+    // built once.
     let build = ["build", "--release", "--locked", "--workspace", "--bin", "skep"];
     run("building", Command::new("cargo").args(build).args(["--bin", "skep-bench"]))?;
     run("bench", Command::new(target().join("release/skep-bench")).args(arguments))

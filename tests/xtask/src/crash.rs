@@ -1,20 +1,20 @@
-//! `cargo xtask crash`: kills a runtime under load and proves that it kept its promises.
+//! `cargo xtask crash`: kills a runtime under load and checks that no acknowledged work is lost.
 //!
-//! What does it is `skep-crash`, which names the engine; this builds it and what it needs.
+//! `skep-crash` does the work and names the engine; this builds it and its guests.
 
 use std::process::Command;
 
 use crate::{Error, guests, tree};
 
-/// Runs so many rounds.
+/// Runs this many rounds.
 ///
 /// # Errors
-/// [`Error::Step`] where a promise was broken; it printed which. Those of
-/// [`guests::ensure_components`], and what keeps it from being built.
+/// [`Error::Step`] if a check fails; the output names it. The errors of
+/// [`guests::ensure_components`] and of the build.
 pub fn crash(rounds: u64, seed: Option<u64>) -> Result<(), Error> {
     guests::ensure_components(&["tally", "hello"])?;
     let mut build = Command::new("cargo");
-    // Of the whole workspace, so that the engine has the features that everything here has it with.
+    // Builds the whole workspace, so that the engine has the same features as everywhere else.
     build.args(["build", "--quiet", "--locked", "--workspace", "--bin", "skep-crash"]);
     run("building skep-crash", build.args(["--target-dir", "target"]))?;
     let target = tree::root().join("target");
@@ -28,7 +28,7 @@ pub fn crash(rounds: u64, seed: Option<u64>) -> Result<(), Error> {
     run("crash", crash.arg("--folder").arg(target.join("crash")))
 }
 
-/// With this process's own streams.
+/// Runs a command on this process's own streams.
 fn run(name: &'static str, command: &mut Command) -> Result<(), Error> {
     let status = command
         .current_dir(tree::root())

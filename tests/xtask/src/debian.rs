@@ -1,8 +1,8 @@
-//! Guests on a Debian 12 machine that cannot download Rust targets.
+//! Builds guests on a Debian 12 machine that cannot download Rust targets.
 //!
 //! Debian's own rustc and its sources build the standard library for the target; the linkers are
 //! those of the installed Rust, and wasi-libc comes from Debian's backports, unpacked beside the
-//! guests. Nothing but the three packages named in [`PACKAGES`] is installed for them.
+//! guests. Only the three packages in [`PACKAGES`] are installed.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,16 +12,16 @@ use crate::Error;
 use crate::guests::{Shape, run};
 use crate::toolchain::{Target, cargo};
 
-/// Under paths of their own: they do not disturb an installed Rust.
+/// They use paths of their own and do not affect an installed Rust.
 const PACKAGES: [&str; 3] = ["rustc-web", "cargo-web", "rust-web-src"];
 
-/// The ordinary suite has one of 2022 whose malloc overlaps the preview1 adapter's memory, which
-/// corrupts guests without a word.
+/// The oldest usable wasi-libc. Debian 12 itself has one of 2022 whose malloc overlaps the preview1
+/// adapter's memory and silently corrupts guests.
 const OLDEST_LIBC: &str = "0.0~git20240708";
 
 const BIN: &str = "/usr/bin";
 
-/// Everything that a build needs.
+/// The tools of a build.
 pub(crate) struct Debian {
     /// The folder of the linkers.
     linkers: PathBuf,
@@ -30,7 +30,7 @@ pub(crate) struct Debian {
     id: String,
 }
 
-/// Why this machine cannot build guests this way.
+/// The reason why this machine cannot build guests this way.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Unavailable {
     #[error("it is not installed, and this is no Debian with apt-get")]
@@ -48,7 +48,7 @@ pub(crate) enum Unavailable {
 }
 
 impl Debian {
-    /// Installs and unpacks what is missing, and says so.
+    /// Installs and unpacks missing parts, and reports that.
     pub(crate) fn prepare(linkers: &Path, folder: &Path) -> Result<Self, Unavailable> {
         for linker in ["wasm-component-ld", "rust-lld", "gcc-ld"] {
             if !linkers.join(linker).exists() {
@@ -69,10 +69,10 @@ impl Debian {
         &self.id
     }
 
-    /// The same as [`Toolchain::cargo`](crate::toolchain::Toolchain::cargo).
+    /// Makes the same command as [`Toolchain::cargo`](crate::toolchain::Toolchain::cargo).
     ///
-    /// What differs between guests is given to the last rustc only, so that all guests share one
-    /// standard library.
+    /// Flags that differ between guests are only passed to the last rustc, so that all guests share
+    /// one standard library.
     pub(crate) fn cargo(&self, target: Target, shape: Shape) -> Command {
         let (name, libc, linker, variable) = match target {
             Target::Wasip2 => (target.name(), "wasm32-wasip2", "wasm-component-ld", "WASIP2"),
@@ -83,7 +83,7 @@ impl Debian {
             Shape::Command | Shape::Commands => libc.join("crt1-command.o"),
             Shape::Service => libc.join("crt1-reactor.o"),
         };
-        // Where wasm-component-ld looks for wasm-ld.
+        // wasm-component-ld looks for wasm-ld here.
         let mut path = self.linkers.join("gcc-ld").into_os_string();
         path.push(":");
         path.push(std::env::var_os("PATH").unwrap_or_default());
@@ -92,18 +92,19 @@ impl Debian {
         cargo
             .arg(if shape == Shape::Commands { "build" } else { "rustc" })
             .args(["--release", "--locked", "--target", name])
-            // Debian's compiler is a stable one, and building std is not.
+            // Debian's compiler is a stable one, but building std is unstable.
             .arg("-Zbuild-std=std,panic_abort")
             .env("RUSTC_BOOTSTRAP", "1")
             .env("PATH", path)
             .env(format!("CARGO_TARGET_WASM32_{variable}_LINKER"), self.linkers.join(linker))
-            // Arguments parted by 0x1f, so that a path may hold blanks.
+            // Arguments are separated by 0x1f, so that a path may contain blanks.
             .env(
                 "CARGO_ENCODED_RUSTFLAGS",
                 format!("-Clink-self-contained=no\x1f-Lnative={}", libc.display()),
             );
         if shape == Shape::Commands {
-            // Cargo gives arguments to one rustc only; the package's build script passes it on.
+            // Cargo can pass arguments to one rustc only; the package's build script passes this
+            // one on.
             cargo.env("SKEP_GUEST_START", start);
         } else {
             cargo.args(["--", &format!("-Clink-arg={}", start.display())]);
@@ -112,7 +113,7 @@ impl Debian {
     }
 }
 
-/// Installs those of the packages that are missing, and says so.
+/// Installs the missing packages, and reports that.
 pub(crate) fn install(packages: &[&str], why: &str) -> Result<(), Unavailable> {
     if !Path::new(BIN).join("apt-get").exists() {
         return Err(Unavailable::NotDebian);
@@ -155,7 +156,7 @@ fn is_root() -> bool {
     run(Command::new("id").arg("-u"), "id").is_ok_and(|id| id.trim_end() == "0")
 }
 
-/// Downloads wasi-libc through a source list of its own, so that the system's stays as it is, and
+/// Downloads wasi-libc through a separate source list, so that the system's is unchanged, and
 /// unpacks it. Returns its version.
 fn unpack_libc(folder: &Path, sysroot: &Path) -> Result<String, Unavailable> {
     eprintln!("fetching wasi-libc from Debian's backports into target/guests/sysroot ...");
@@ -173,7 +174,7 @@ fn unpack_libc(folder: &Path, sysroot: &Path) -> Result<String, Unavailable> {
             .args(["-o", "Dir::Etc::sourceparts=-"])
             .args(["-o".into(), format!("Dir::State::lists={}", apt.join("lists").display())])
             .args(["-o".into(), format!("Dir::Cache={}", apt.join("cache").display())])
-            // As another user, apt could not write to this folder.
+            // Another user could not write to this folder.
             .args(["-o", "APT::Sandbox::User=root"])
             .args(arguments)
             .current_dir(apt.join("download"));
@@ -205,7 +206,7 @@ fn unpack_libc(folder: &Path, sysroot: &Path) -> Result<String, Unavailable> {
     Ok(version)
 }
 
-/// A source list for the backports of this release, at the mirror that the system uses.
+/// Returns a source list for the backports of this release, at the system's mirror.
 fn backports() -> Result<String, Unavailable> {
     let release = fs::read_to_string("/etc/os-release").unwrap_or_default();
     let codename = release

@@ -1,5 +1,5 @@
-//! `cargo xtask demo`: a worker of ours and a program of somebody else, run in the sandbox before
-//! the reader's eyes. Every command is the real one, and its end is checked.
+//! `cargo xtask demo`: runs a worker of ours and a third-party program in the sandbox, with real
+//! commands and checked exit codes.
 
 use std::fs;
 use std::time::Instant;
@@ -8,7 +8,7 @@ use crate::packages::{self, PYTHON};
 use crate::session::Session;
 use crate::{Error, tree};
 
-/// A command, how it should end, and what a person should notice.
+/// A command, its exit code, and a note for the reader.
 struct Step {
     command: &'static str,
     exit: i32,
@@ -23,12 +23,12 @@ const PROGRAM: &[Step] = &[
     step(
         "skep run hello.wasm -- a b",
         0,
-        "it got its two words, and nothing else: no variable, file or connection of yours",
+        "it got its two words and nothing else: none of your variables, files or connections",
     ),
     step(
         "skep run --dir notes --env LANG=en hello.wasm",
         0,
-        "what you hand over is there: notes, read-only, as /data, and one variable",
+        "it sees what you pass: notes, read-only, as /data, and one variable",
     ),
     step("skep run hello.wasm --exit 3", 3, "its own exit code is the exit code of skep"),
 ];
@@ -43,7 +43,7 @@ const SERVICE: &[Step] = &[
     step(
         "skep inspect counter.wasm",
         0,
-        "read without running it: what it imports, and every limit that holds it",
+        "inspected without running it: its imports and every limit",
     ),
 ];
 
@@ -52,12 +52,12 @@ const MISBEHAVIOUR: &[Step] = &[
     step(
         "skep run --memory 64MiB probe.wasm grow",
         137,
-        "one that took all its memory ended with a code of its own",
+        "a guest that exhausts its memory ends with a separate exit code",
     ),
     step(
         "skep run probe.wasm panic",
         134,
-        "a crash shows the guest's own backtrace, by function, and harms nobody",
+        "a crash shows the guest's own backtrace, and affects nothing else",
     ),
     step(
         "skep run --dir notes probe.wasm write /data/new 10",
@@ -67,7 +67,7 @@ const MISBEHAVIOUR: &[Step] = &[
     step(
         "skep run --dir kept::/data:rw --disk 1MiB probe.wasm write /data/big 9000000",
         1,
-        "the disk was full for it after 1 MiB",
+        "its disk was full after 1 MiB",
     ),
     step("skep run probe.wasm connect 192.0.2.1:80", 1, "the network was denied, and says so"),
 ];
@@ -76,25 +76,25 @@ const STRANGER: &[Step] = &[
     step(
         "skep run python.wasm -c 'import sys; print(sys.version); print(6 * 7)'",
         0,
-        "a CPython that knows nothing of Skep; compiled at its first run, kept for the next",
+        "an unmodified CPython, compiled at its first run and cached for the next",
     ),
     step("skep run python.wasm -c 'open(\"/etc/passwd\")'", 1, "there is no such file for it"),
     step(
         "skep run --timeout 1s python.wasm -c 'while True: pass'",
         124,
-        "the same deadline holds a program of 26 MB",
+        "the same deadline applies to a program of 26 MB",
     ),
 ];
 
-/// Builds what is missing and shows everything. Prints to standard output.
+/// Builds missing parts and runs all steps. Prints to standard output.
 ///
 /// # Errors
-/// Those of building, and [`Error::OtherEnd`]. Without npm's registry a part is left out.
-#[expect(clippy::print_stdout, reason = "showing is what a demo is for")]
+/// The errors of building, and [`Error::OtherEnd`]. Without npm's registry a part is left out.
+#[expect(clippy::print_stdout, reason = "a demo prints its commands")]
 pub fn demo() -> Result<(), Error> {
     let began = Instant::now();
     let folder = tree::root().join("target/demo");
-    // Of an earlier demo.
+    // Removes an earlier demo.
     let _ = fs::remove_dir_all(&folder);
     for part in ["notes", "kept"] {
         fs::create_dir_all(folder.join(part)).map_err(Error::file("creating", &folder))?;
@@ -102,7 +102,7 @@ pub fn demo() -> Result<(), Error> {
     let note = folder.join("notes/today.txt");
     fs::write(&note, "water the plants\n").map_err(Error::file("writing", note))?;
 
-    eprintln!("building skep and its guests: minutes at the first time, nothing later ...");
+    eprintln!("building skep and its guests; this takes minutes the first time ...");
     let session = Session::start(folder)?;
     session.bring(&["hello", "counter", "probe"])?;
 
@@ -113,18 +113,18 @@ pub fn demo() -> Result<(), Error> {
     match packages::ensure(PYTHON).and_then(|python| session.copy(&python)) {
         Ok(()) => act(&session, "A program of somebody else: CPython, from npm", STRANGER)?,
         Err(error) => {
-            eprintln!("\nCPython is left out, since npm does not deliver {}:", PYTHON.spec());
+            eprintln!("\nCPython is left out, since npm cannot fetch {}:", PYTHON.spec());
             eprintln!("{error}");
         }
     }
     println!(
-        "\nAll of it in {:.0} s. Next: README.md, and examples/ to copy from.",
+        "\nFinished in {:.0} s. Next: README.md, and examples/ to copy from.",
         began.elapsed().as_secs_f32()
     );
     Ok(())
 }
 
-#[expect(clippy::print_stdout, reason = "showing is what a demo is for")]
+#[expect(clippy::print_stdout, reason = "a demo prints its commands")]
 fn act(session: &Session, title: &str, steps: &[Step]) -> Result<(), Error> {
     println!("\n== {title}");
     for Step { command, exit, notice } in steps {

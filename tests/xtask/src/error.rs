@@ -1,12 +1,12 @@
-//! Why a chore did not get done.
+//! The errors of the development tasks.
 
 use std::io;
 use std::path::PathBuf;
 
-/// Why a chore did not get done. The message says what to do where that is known.
+/// The error of a task. The message names the next step if there is one.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// There is no compiler for guests, nor a way to get one.
+    /// There is no compiler for guests, and none can be installed.
     #[error(
         "no compiler for {target} on this machine: {why}\n\
          to get one, run: rustup target add wasm32-wasip2 wasm32-wasip1"
@@ -14,112 +14,120 @@ pub enum Error {
     NoToolchain {
         /// The target's name.
         target: &'static str,
-        /// What was tried last.
+        /// The reason.
         why: String,
     },
-    /// A program that a chore runs failed.
+    /// A program that a task runs failed.
     #[error("{what} failed ({status})\n{output}")]
     Failed {
-        /// What it was to do.
+        /// Its purpose.
         what: String,
-        /// How it ended.
+        /// Its exit status.
         status: std::process::ExitStatus,
-        /// What it printed.
+        /// Its output.
         output: String,
     },
-    /// A program that a chore runs could not be started.
+    /// A program that a task runs could not be started.
     #[error("{what} could not be started")]
     NotStarted {
-        /// What it was to do.
+        /// Its purpose.
         what: String,
-        /// Why.
+        /// The cause.
         #[source]
         source: io::Error,
     },
-    /// What a build left behind is not what it was asked for.
+    /// A build produced another kind of file than requested.
     #[error("{} is not a {expected}", path.display())]
     WrongArtifact {
         /// The file.
         path: PathBuf,
-        /// What it should be.
+        /// The expected kind.
         expected: &'static str,
     },
-    /// A guest of that name is not in the table.
+    /// The table has no guest of that name.
     #[error("there is no guest {0:?}")]
     UnknownGuest(String),
-    /// There is no npm, nor a way to get it.
+    /// There is no npm, and it cannot be installed.
     #[error("no npm on this machine: {0}\ninstall it with Node.js from https://nodejs.org")]
     NoNpm(String),
-    /// There is no such program, nor a way to get it.
+    /// A program is missing and cannot be installed.
     #[error("no {0} on this machine: {1}\ninstall it with your system's package manager")]
     NoProgram(String, String),
-    /// A package holds another file than the one whose digest is in the table.
-    #[error("{file} of {spec} is not the one that was checked: sha256 {found}, not {expected}")]
+    /// A file of a package does not have the digest in the table.
+    #[error("{file} of {spec} has another digest: sha256 {found}, expected {expected}")]
     WrongDigest {
         /// The package and its version.
         spec: String,
-        /// The file in it.
+        /// The file in the package.
         file: &'static str,
-        /// What the table says.
+        /// The digest in the table.
         expected: &'static str,
-        /// What came.
+        /// The digest found.
         found: String,
     },
-    /// There is no such fuzz target.
-    #[error("there is no such target; there are {known}")]
+    /// There is no fuzz target of that name.
+    #[error("unknown target; the targets are {known}")]
     UnknownTarget {
-        /// Those that there are.
+        /// The known targets.
         known: String,
     },
-    /// A fuzz target found something.
+    /// A fuzz target failed.
     #[error(
-        "{target} failed; what it said is in {}, and the bytes in the folder `found` beside it",
+        "{target} failed; its log is {}, and the bytes are in the folder `found` beside it",
         log.display()
     )]
     Fuzzed {
-        /// Which.
+        /// The target.
         target: String,
         /// Its log.
         log: PathBuf,
     },
-    /// A command ended in another way than the demo says.
-    #[error("`{command}` ended with {found} where {expected} was to be shown")]
+    /// A command of the demo had another exit code than stated.
+    #[error("`{command}` ended with {found}, expected {expected}")]
     OtherEnd {
-        /// As typed.
+        /// The command as typed.
         command: String,
-        /// The exit code that was to come.
+        /// The expected exit code.
         expected: i32,
-        /// How it ended.
+        /// The exit status.
         found: std::process::ExitStatus,
     },
-    /// A command was given up.
-    #[error("`{command}` has not ended within {within:?}; until then it showed:\n{text}")]
+    /// A command timed out.
+    #[error("`{command}` has not ended within {within:?}; its output was:\n{text}")]
     Endless {
-        /// As typed.
+        /// The command as typed.
         command: String,
-        /// How long it was given.
+        /// The timeout.
         within: std::time::Duration,
-        /// What it had printed.
+        /// The output until then.
         text: String,
     },
-    /// A step of the test suite failed; it printed why.
-    #[error("{0} failed; what it printed is above")]
+    /// There is no step of that name.
+    #[error("unknown step {name:?}; the steps are {known}")]
+    UnknownStep {
+        /// The name.
+        name: String,
+        /// The known names.
+        known: String,
+    },
+    /// A step of the test suite failed; its output has the reason.
+    #[error("{0} failed; see its output above")]
     Step(&'static str),
     /// A file could not be read or written.
     #[error("{doing} {}", path.display())]
     File {
-        /// The verb, in -ing.
+        /// The verb, as a participle.
         doing: &'static str,
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         #[source]
         source: io::Error,
     },
 }
 
 impl Error {
-    /// Says it on standard error, with what caused it.
+    /// Prints the error and its causes on standard error.
     pub fn show(&self) {
         eprintln!("error: {self}");
         let mut cause = std::error::Error::source(self);
@@ -129,7 +137,7 @@ impl Error {
         }
     }
 
-    /// For `map_err` on a file operation.
+    /// Returns an adapter for `map_err` on a file operation.
     pub(crate) fn file(
         doing: &'static str,
         path: impl Into<PathBuf>,

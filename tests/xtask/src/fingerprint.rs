@@ -1,4 +1,4 @@
-//! What an artifact was made from, as one hash: an artifact is rebuilt when it changes.
+//! A hash over the inputs of an artifact, which is rebuilt when the hash changes.
 
 use std::fs;
 use std::path::Path;
@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{Error, tree};
 
-/// A hash over names and contents, in the order in which they are added.
+/// A hash over names and contents in the order in which they are added.
 pub(crate) struct Fingerprint(Sha256);
 
 impl Fingerprint {
@@ -31,19 +31,19 @@ impl Fingerprint {
         Ok(self)
     }
 
-    /// In hexadecimal.
+    /// Returns the hash in hexadecimal.
     pub(crate) fn finish(self) -> String {
         self.0.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
-    /// With the length first, so that two lists of parts never read as the same bytes.
+    /// Adds the length first, so that two different lists of parts never give the same bytes.
     fn add(&mut self, part: &[u8]) {
         self.0.update((part.len() as u64).to_le_bytes());
         self.0.update(part);
     }
 }
 
-/// The hash of one file, or `None` where it cannot be read.
+/// Returns the hash of one file, or `None` if it cannot be read.
 pub(crate) fn of_file(path: &Path) -> Option<String> {
     let content = fs::read(path).ok()?;
     let mut fingerprint = Fingerprint::new();

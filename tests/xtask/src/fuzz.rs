@@ -1,9 +1,8 @@
-//! `cargo xtask fuzz`: libFuzzer makes bytes up and runs what must hold for all bytes, of
-//! `tests/fuzz`.
+//! `cargo xtask fuzz`: runs the targets of `tests/fuzz` with libFuzzer.
 //!
-//! It needs no other toolchain than the tree's: libFuzzer is a library, and what it needs to see of
-//! a run are passes that every LLVM has. Its own part is C++. What a run has learned stays in
-//! `target/fuzz/corpus`; the seeds of the tree are small, and never written to.
+//! It needs no other toolchain than the tree's: libFuzzer is a library in C++, and its
+//! instrumentation consists of passes that every LLVM has. The corpus of past runs stays in
+//! `target/fuzz/corpus`; the seeds in the tree are small, and never written to.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -13,13 +12,13 @@ use std::time::Duration;
 use crate::guests::run;
 use crate::{Error, packages, tree};
 
-/// How long the test suite has each target run.
+/// The time of each target in the test suite.
 pub const SHORT: Duration = Duration::from_secs(5);
 
-/// The target that is no libFuzzer program but a test over an embedded runtime.
+/// The target that is not a libFuzzer program but a test over an embedded runtime.
 const GUESTS: &str = "guests";
 
-/// What shows libFuzzer which way a run took and what it compared.
+/// The instrumentation that reports branches and comparisons to libFuzzer.
 const COVERAGE: &[&str] = &[
     "-Cpasses=sancov-module",
     "-Cllvm-args=-sanitizer-coverage-level=4",
@@ -28,25 +27,25 @@ const COVERAGE: &[&str] = &[
     "-Cllvm-args=-sanitizer-coverage-trace-compares",
 ];
 
-/// Memory of one run, and the time that one input may take.
+/// The memory limit of a run, and the time limit of an input.
 const BOUNDS: [&str; 2] = ["-rss_limit_mb=2048", "-timeout=10"];
 
-/// How to fuzz.
+/// The options of a fuzzing run.
 #[derive(Clone, Debug)]
 pub struct Campaign {
     /// One target, or all of them.
     pub target: Option<String>,
-    /// How long each runs.
+    /// The time of each target.
     pub time: Duration,
-    /// What its bytes are made up from: without one from others each time.
+    /// The seed of the generator, by default a new one each time.
     pub seed: Option<u32>,
-    /// With the address sanitizer. Building takes twice as long, and running.
+    /// True to use the address sanitizer, which doubles the time of building and running.
     pub asan: bool,
 }
 
 impl Campaign {
-    /// That of the test suite, which is to find what a change broke: with a fixed seed, so that what
-    /// fails can be looked at again. Who fuzzes by hand is after what nobody has found.
+    /// Returns the options for the test suite, which looks for regressions: the seed is fixed, so
+    /// that a failure can be reproduced. A manual run looks for new failures.
     pub fn short() -> Self {
         Self { target: None, time: SHORT, seed: Some(1), asan: false }
     }
@@ -55,7 +54,7 @@ impl Campaign {
 /// Builds the targets, runs them and prints a line for each.
 ///
 /// # Errors
-/// [`Error::Fuzzed`] where a target found something; what it was is in its log. Those of building.
+/// [`Error::Fuzzed`] if a target failed; its log has the details. The errors of the build.
 pub fn fuzz(campaign: &Campaign) -> Result<(), Error> {
     let all = targets()?;
     let wanted: Vec<_> = match &campaign.target {
@@ -68,12 +67,12 @@ pub fn fuzz(campaign: &Campaign) -> Result<(), Error> {
         return Err(Error::UnknownTarget { known });
     }
     let program = build(campaign.asan)?;
-    // What one finds keeps no other from being run.
+    // A failing target does not stop the others.
     let ends = wanted.into_iter().map(|target| one(&program, target, campaign));
     ends.collect::<Vec<_>>().into_iter().collect()
 }
 
-/// The targets, by the folders of their seeds.
+/// Lists the targets by the folders of their seeds.
 fn targets() -> Result<Vec<String>, Error> {
     let seeds = tree::root().join("tests/fuzz/seeds");
     let entries = fs::read_dir(&seeds).map_err(Error::file("listing", &seeds))?;
@@ -104,11 +103,11 @@ fn build(asan: bool) -> Result<PathBuf, Error> {
     let mut cargo = Command::new("cargo");
     cargo
         .args(["build", "--quiet", "--locked", "--manifest-path", "tests/fuzz/Cargo.toml"])
-        // Named, so that build scripts and macros are built without the flags.
+        // Named explicitly, so that build scripts and macros are built without the flags.
         .args(["--target", host])
         .env("CARGO_TARGET_DIR", &target)
         .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"))
-        // The sanitizer's flag is not stable, though the sanitizer is in every toolchain.
+        // The sanitizer's flag is unstable, although every toolchain has the sanitizer.
         .env("RUSTC_BOOTSTRAP", "1")
         .current_dir(tree::root());
     let status = cargo.status();
@@ -134,7 +133,7 @@ fn one(program: &Path, target: &str, campaign: &Campaign) -> Result<(), Error> {
     fuzz.arg(format!("-artifact_prefix={}/{target}-", found.display()));
     fuzz.args(BOUNDS).arg("-print_final_stats=1");
     fuzz.env("SKEP_FUZZ_TARGET", target).env("RUST_BACKTRACE", "1");
-    // SQLite's copies of one table are none of ours.
+    // SQLite has duplicate tables, which are harmless.
     fuzz.env("ASAN_OPTIONS", "detect_odr_violation=0").stderr(file);
     let status = fuzz.status();
     let status = status.map_err(|source| Error::NotStarted { what: target.into(), source })?;
@@ -155,7 +154,7 @@ fn one(program: &Path, target: &str, campaign: &Campaign) -> Result<(), Error> {
     }
 }
 
-/// Made-up guests, one after the other through an embedded runtime, until the time is over.
+/// Runs generated guests through an embedded runtime until the time is over.
 fn random_guests(time: Duration) -> Result<(), Error> {
     let mut test = Command::new("cargo");
     test.args(["test", "--locked", "--workspace", "--test", "made_up_guests", "--"]);
@@ -169,7 +168,7 @@ fn random_guests(time: Duration) -> Result<(), Error> {
 mod tests {
     use super::*;
 
-    /// Without its seeds a target would not be run.
+    /// A target without seeds would not be run.
     #[test]
     fn every_target_has_seeds_of_its_name() {
         let main = fs::read_to_string(tree::root().join("tests/fuzz/src/main.rs")).unwrap();

@@ -1,7 +1,7 @@
 //! The guests that tests and the demo run, built into `target/guests`.
 //!
-//! Cargo is not asked whether they are current: that alone takes longer than a whole warm call
-//! here may. A stamp beside each artifact has the hash of all that it was made from.
+//! Cargo is not asked whether they are current: that alone would take longer than a whole warm call
+//! here may. A stamp beside each artifact has the hash of its inputs.
 
 use std::fs::{self, File};
 use std::io::Read;
@@ -13,18 +13,18 @@ use crate::fingerprint::{self, Fingerprint};
 use crate::toolchain::{Target, Toolchain};
 use crate::{Error, tree, vendor};
 
-/// What is built of one package for one target: a guest, or a folder of guests.
+/// The output of one package for one target: a guest, or a folder of guests.
 #[derive(Debug)]
 pub struct Artifact {
-    /// The package's name, and the file's without `.wasm`, or the folder's.
+    /// The package's name, which is also the name of the file without `.wasm`, or of the folder.
     pub guest: &'static str,
-    /// Where the guest's sources are, from the root of the tree.
+    /// The guest's sources, relative to the root of the tree.
     pub source: &'static str,
     pub(crate) shape: Shape,
     pub(crate) target: Target,
 }
 
-/// What kind of a crate a guest is.
+/// The kinds of guest crates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Shape {
     /// A program with a `main`.
@@ -35,7 +35,7 @@ pub(crate) enum Shape {
     Service,
 }
 
-/// Every file that is built.
+/// All artifacts.
 pub const ARTIFACTS: &[Artifact] = &[
     Artifact::new("hello", "examples/hello", Shape::Command, Target::Wasip2),
     Artifact::new("counter", "examples/counter", Shape::Service, Target::Wasip2),
@@ -55,13 +55,13 @@ impl Artifact {
         Self { guest, source, shape, target }
     }
 
-    /// `target/guests/NAME.wasm`, or `target/guests/preview1/NAME.wasm`, which is no component, or
-    /// the folder `target/guests/NAME`.
+    /// Returns `target/guests/NAME.wasm`, or `target/guests/preview1/NAME.wasm`, which is a core
+    /// module, or the folder `target/guests/NAME`.
     pub fn path(&self) -> PathBuf {
         folder().join(self.name())
     }
 
-    /// The path within `target/guests`.
+    /// Returns the path within `target/guests`.
     fn name(&self) -> String {
         match (self.shape, self.target) {
             (Shape::Commands, _) => self.guest.to_owned(),
@@ -70,7 +70,7 @@ impl Artifact {
         }
     }
 
-    /// Its programs: the name that the compiler gives to each, and where each belongs.
+    /// Lists its programs: the compiler's file name, and the destination.
     fn files(&self) -> Result<Vec<(String, PathBuf)>, Error> {
         if self.shape != Shape::Commands {
             return Ok(vec![(format!("{}.wasm", self.guest), self.path())]);
@@ -93,22 +93,22 @@ impl Artifact {
     }
 }
 
-/// Where the artifacts are.
+/// Returns the folder of the artifacts.
 pub fn folder() -> PathBuf {
     tree::root().join("target/guests")
 }
 
-/// Builds every artifact that is not current, and returns those. Silent where all are current;
-/// else it tells on stderr what it does. Several processes may call it at once.
+/// Builds every outdated artifact and returns those. Silent if all are current; otherwise it
+/// reports on stderr. Several processes may call it at once.
 ///
 /// # Errors
-/// [`Error::NoToolchain`] where there is no compiler and none can be had, [`Error::Failed`] with
-/// the compiler's messages, and files that cannot be read or written.
+/// [`Error::NoToolchain`] if there is no compiler and none can be installed, [`Error::Failed`] with
+/// the compiler's messages, and the errors of files.
 pub fn ensure() -> Result<Vec<&'static Artifact>, Error> {
     ensure_each(ARTIFACTS.iter())
 }
 
-/// [`ensure`] for the components of these guests only.
+/// Does the same as [`ensure`] for the components of these guests only.
 ///
 /// # Errors
 /// [`Error::UnknownGuest`], and those of [`ensure`].
@@ -136,7 +136,7 @@ fn ensure_each(
         let (_, toolchain) = toolchains
             .iter()
             .find(|(target, _)| *target == artifact.target)
-            .expect("it was added above");
+            .expect("the target was added above");
 
         let made_from = made_from(artifact, toolchain)?;
         if is_current(artifact, &made_from)? {
@@ -149,7 +149,7 @@ fn ensure_each(
     Ok(built)
 }
 
-/// Held while this process looks and builds; released when it is dropped, or the process ends.
+/// Locks out other processes that check and build, until the lock is dropped or the process ends.
 fn lock() -> Result<File, Error> {
     let path = folder().join("lock");
     fs::create_dir_all(folder()).map_err(Error::file("creating", folder()))?;
@@ -182,7 +182,7 @@ fn stamp(artifact: &Artifact, made_from: &str) -> Result<(), Error> {
     fs::write(&path, format!("{made_from} {content}")).map_err(Error::file("writing", &path))
 }
 
-/// The hash of what an artifact is now; nothing where a file of it is missing.
+/// Returns the hash of an artifact's files, or `None` if one is missing.
 fn content(artifact: &Artifact) -> Result<Option<String>, Error> {
     let mut hashes = Fingerprint::new();
     for (_, path) in artifact.files()? {
@@ -203,7 +203,7 @@ fn build(artifact: &Artifact, toolchain: &Toolchain) -> Result<(), Error> {
     run(&mut cargo, &format!("building {}", artifact.name()))?;
 
     if artifact.shape == Shape::Commands {
-        // What was built of a file that is gone.
+        // Removes programs whose source is gone.
         match fs::remove_dir_all(artifact.path()) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 return Err(Error::file("removing", artifact.path())(error));
@@ -226,8 +226,8 @@ fn build(artifact: &Artifact, toolchain: &Toolchain) -> Result<(), Error> {
     Ok(())
 }
 
-/// Refuses a core module where a component should be, and the other way round: the linker falls
-/// back to a module without a word.
+/// Refuses a core module instead of a component, and vice versa: the linker silently falls back to
+/// a module.
 fn check(path: &Path, target: Target) -> Result<(), Error> {
     let (expected, header) = match target {
         Target::Wasip2 => ("component", b"\0asm\x0d\0\x01\0"),
@@ -244,9 +244,9 @@ fn check(path: &Path, target: Target) -> Result<(), Error> {
     }
 }
 
-/// Copies a file so that a reader sees the old one or the new one. Returns its length.
+/// Copies a file atomically for readers. Returns its length.
 fn publish(from: &Path, to: &Path) -> Result<u64, Error> {
-    // Whoever builds holds the lock, so the name is free.
+    // The builder holds the lock, so the name is free.
     let new = to.with_extension("new");
     let copy = || {
         fs::create_dir_all(to.parent().expect("an artifact has a folder"))?;
@@ -257,11 +257,12 @@ fn publish(from: &Path, to: &Path) -> Result<u64, Error> {
     copy().map_err(Error::file("writing", to))
 }
 
-/// Runs the guests' own tests natively. An example is tested in a copy outside of the tree, which
-/// is how a reader will have it. A folder of programs has none: they call what only a host has.
+/// Runs the guests' own tests natively. An example is tested in a copy outside the tree, as a
+/// reader will have it. A folder of programs has no tests: they call functions that only a host
+/// has.
 ///
 /// # Errors
-/// [`Error::Failed`] with what the tests printed.
+/// [`Error::Failed`] with the tests' output.
 pub fn test() -> Result<(), Error> {
     let outside = tempfile::tempdir().map_err(Error::file("creating", std::env::temp_dir()))?;
     let tested = |artifact: &&Artifact| {
@@ -285,7 +286,7 @@ pub fn test() -> Result<(), Error> {
     Ok(())
 }
 
-/// Runs a program to its end. Its output is shown only where it fails.
+/// Runs a program to its end. Its output is shown only if it fails.
 pub(crate) fn run(command: &mut Command, what: &str) -> Result<String, Error> {
     let output = command
         .stdin(std::process::Stdio::null())
@@ -317,7 +318,7 @@ mod tests {
                 let source = format!("{parent}/{}", entry.file_name().to_string_lossy());
                 assert!(
                     ARTIFACTS.iter().any(|artifact| artifact.source == source),
-                    "{source} is not built by anything"
+                    "{source} is not in the table"
                 );
             }
         }
@@ -334,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn a_module_is_not_taken_for_a_component() {
+    fn a_core_module_is_not_accepted_as_a_component() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("guest.wasm");
         fs::write(&path, b"\0asm\x01\0\0\0").unwrap();

@@ -1,20 +1,20 @@
-//! `cargo xtask hostile`: guests that mean harm, each in a process of its own, and what came of it.
+//! `cargo xtask hostile`: hostile guests, each in a process of its own, with a summary.
 //!
-//! What does it is the test program of `skep-hostile`, which names the engine; this starts it.
+//! The test program of `skep-hostile` does the work and names the engine; this starts it.
 
 use std::ffi::OsString;
 use std::process::Command;
 
 use crate::{Error, tree};
 
-/// Runs the cases whose names contain one of `arguments`, or all. Other arguments are those of a
+/// Runs the cases whose names contain the argument, or all. Options are passed to the
 /// test program.
 ///
 /// # Errors
-/// [`Error::Step`] where a case did not end as it has to; it printed which.
+/// [`Error::Step`] if a case had an unexpected end; the output names it.
 pub fn hostile(arguments: &[OsString]) -> Result<(), Error> {
     let mut test = Command::new("cargo");
-    // Of the whole workspace, so that the engine has the features that everything here has it with.
+    // Builds the whole workspace, so that the engine has the same features as everywhere else.
     test.args(["test", "--quiet", "--locked", "--workspace", "--test", "hostile", "--"]);
     let status = test
         .args(arguments)

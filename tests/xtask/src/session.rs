@@ -1,5 +1,5 @@
-//! A shell session with the built `skep` first on the PATH: what the demo shows, what the README's
-//! picture was made from, and what the tests of the docs run.
+//! A shell session with the built `skep` first on the PATH, for the demo, the README's picture and
+//! the tests of the docs.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -18,28 +18,28 @@ use rustix::termios::{Winsize, tcsetwinsize};
 use crate::guests::{self, run};
 use crate::{Error, tree};
 
-/// The longest that a command may take on a terminal of its own.
+/// The bound on a command on its own terminal.
 const PATIENCE: Duration = Duration::from_secs(600);
 
-/// A folder in which commands are run one after another.
+/// A folder in which commands run one after another.
 pub struct Session {
     folder: PathBuf,
     path: OsString,
 }
 
-/// What a command printed on a terminal, and how it ended.
+/// The terminal output and the exit status of a command.
 pub struct Shown {
-    /// Both streams, in order, with the escape sequences of colours.
+    /// Both streams in order, with the escape sequences of colours.
     pub text: String,
-    /// How it ended.
+    /// The exit status.
     pub status: ExitStatus,
 }
 
 impl Session {
-    /// Builds `skep` and starts in this folder, which is there.
+    /// Builds `skep` and starts in this folder, which must exist.
     ///
-    /// The dev profile: a release build takes minutes longer, and the parts that a run spends its
-    /// time in are optimised in both.
+    /// The dev profile: a release build takes minutes longer, and the hot paths of a run are
+    /// optimised in both.
     ///
     /// # Errors
     /// [`Error::Failed`] with the compiler's messages.
@@ -64,7 +64,7 @@ impl Session {
         Ok(Self { folder, path })
     }
 
-    /// Puts these guests' components into the folder, built where they are not current.
+    /// Copies these guests' components into the folder, built if they are out of date.
     ///
     /// # Errors
     /// Those of [`guests::ensure_components`], and [`Error::File`].
@@ -86,13 +86,13 @@ impl Session {
         Ok(())
     }
 
-    /// Goes to a folder within this one.
+    /// Changes to a subfolder.
     pub fn enter(&mut self, folder: &str) {
         self.folder.push(folder);
     }
 
-    /// Shows a command as it runs where this process is on a terminal, else what a terminal would
-    /// have shown: programs print less for a pipe, and its two ends lose the order of the lines.
+    /// Runs a command on this process's own terminal. Without one, prints what a terminal would
+    /// have shown: programs print less to a pipe, and two pipes lose the order of the lines.
     ///
     /// # Errors
     /// Those of [`Session::capture`].
@@ -107,11 +107,11 @@ impl Session {
         Ok(shown.status)
     }
 
-    /// Runs a command on a terminal of its own and returns what was shown there.
+    /// Runs a command on a new terminal and returns its output.
     ///
     /// # Errors
-    /// [`Error::NotStarted`], [`Error::File`] for a terminal that cannot be had, and
-    /// [`Error::Endless`] where it goes on for ten minutes.
+    /// [`Error::NotStarted`], [`Error::File`] if no terminal can be opened, and [`Error::Endless`]
+    /// after ten minutes.
     pub fn capture(&self, command: &str) -> Result<Shown, Error> {
         let (mut screen, terminal) =
             pseudoterminal().map_err(Error::file("opening", "/dev/ptmx"))?;
@@ -129,14 +129,14 @@ impl Session {
         }
         let not_started = |source| Error::NotStarted { what: command.to_owned(), source };
         let mut child = shell.spawn().map_err(not_started)?;
-        // The terminal's end comes when its last holder is gone, so none may be left here.
+        // The terminal ends once its last holder is gone, so it must not be held here.
         drop((shell, terminal));
         let mut shown = Vec::new();
         let left = read_until(&mut screen, &mut shown, Instant::now() + PATIENCE);
         let left = left.map_err(Error::file("reading", "/dev/ptmx"))?;
         let text = String::from_utf8_lossy(&shown).replace("\r\n", "\n");
         if !left {
-            // It may be gone, and others of it may have stayed.
+            // The shell may be gone while its children stay.
             let _ = child.kill();
             let _ = child.wait();
             return Err(Error::Endless { command: command.to_owned(), within: PATIENCE, text });
@@ -153,7 +153,7 @@ impl Session {
 }
 
 impl Shown {
-    /// The text without colours.
+    /// Returns the text without colours.
     pub fn plain(&self) -> String {
         let mut plain = String::new();
         let mut rest = self.text.as_str();
@@ -165,7 +165,8 @@ impl Shown {
     }
 }
 
-/// Reads a screen until everybody has left the terminal, or until then. Whether everybody has.
+/// Reads a screen until every process has closed the terminal, or until the deadline. Returns true
+/// in the first case.
 fn read_until(screen: &mut File, shown: &mut Vec<u8>, until: Instant) -> io::Result<bool> {
     let mut piece = [0; 4 << 10];
     loop {
@@ -181,13 +182,13 @@ fn read_until(screen: &mut File, shown: &mut Vec<u8>, until: Instant) -> io::Res
             Ok(0) => return Ok(true),
             Ok(length) => shown.extend_from_slice(&piece[..length]),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            // A terminal that everybody has left reads as an error.
+            // A terminal without any open end reads as an error.
             Err(_) => return Ok(true),
         }
     }
 }
 
-/// A terminal: its screen, and what a program is given.
+/// Opens a pseudoterminal: the screen, and the end for a program.
 fn pseudoterminal() -> io::Result<(File, File)> {
     let screen = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)?;
     grantpt(&screen)?;

@@ -1,8 +1,8 @@
-//! `cargo xtask ship`: the program as it is handed to others, stripped, and beside it a file with the
-//! names and lines that were in it.
+//! `cargo xtask ship`: builds the program for distribution, stripped, and a separate file with its
+//! debug info.
 //!
-//! Debuggers and `perf` find that file by its name and checksum as long as it lies in the same
-//! folder, so a crash on a machine that has the program alone can be read on one that has both.
+//! Debuggers and `perf` find that file by its name and checksum if it is in the same folder, so a
+//! crash on a machine with only the program can be analysed on one with both.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,17 +16,17 @@ use crate::{Error, packages, tree};
 pub struct Shipped {
     /// The program, stripped.
     pub program: PathBuf,
-    /// What was in it for debuggers.
+    /// The debug info.
     pub debug: PathBuf,
 }
 
 /// Builds the program and puts its two files into `target/shipped`.
 ///
 /// # Errors
-/// Those of building, and of [`split`].
+/// The errors of the build, and those of [`split`].
 pub fn ship() -> Result<Shipped, Error> {
     let mut build = Command::new("cargo");
-    // Of this package alone, as `cargo install` does it.
+    // Builds only this package, as `cargo install` does.
     build.args(["build", "--locked", "--profile", "ship", "--package", "skep"]);
     build.args(["--target-dir", "target"]).current_dir(tree::root());
     let status = build.status();
@@ -38,18 +38,18 @@ pub fn ship() -> Result<Shipped, Error> {
     split(&target.join("ship/skep"), &target.join("shipped"))
 }
 
-/// Copies a program into a folder, what is for debuggers into a file of its own.
+/// Copies a program into a folder, and its debug info into a second file.
 ///
 /// # Errors
-/// [`Error::Failed`] with the words of `objcopy`, and [`Error::NoProgram`] where there is none.
+/// [`Error::Failed`] with the output of `objcopy`, and [`Error::NoProgram`] if it is missing.
 pub fn split(program: &Path, folder: &Path) -> Result<Shipped, Error> {
-    packages::program_of("objcopy", "binutils", "to split a program from what is for debuggers")?;
+    packages::program_of("objcopy", "binutils", "to split off the debug info")?;
     fs::create_dir_all(folder).map_err(Error::file("creating", folder))?;
     let name = program.file_name().expect("a program has a name").to_owned();
     let mut debug_name = name.clone();
     debug_name.push(".debug");
     let shipped = Shipped { program: folder.join(&name), debug: folder.join(&debug_name) };
-    // The link to the other file is its name as it is given, so this runs where they are.
+    // The link contains the other file's name as given, so this runs in their folder.
     let objcopy = |flags: &[&str], from: &Path, to: &Path| {
         let mut objcopy = Command::new("objcopy");
         objcopy.args(flags).arg(from).arg(to).current_dir(folder);
@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn a_program_is_split_into_one_that_runs_and_what_is_for_debuggers() {
+    fn the_debug_info_of_a_program_is_split_off() {
         let folder = tempfile::tempdir().unwrap();
         let program = std::env::current_exe().unwrap();
         let Shipped { program: stripped, debug } = split(&program, folder.path()).unwrap();
@@ -79,7 +79,7 @@ mod tests {
         assert!(size(&stripped) < size(&program) / 2, "{} bytes", size(&stripped));
         assert!(has(&debug, ".debug_line") && has(&debug, ".symtab"));
         assert!(!has(&stripped, ".debug_line") && !has(&stripped, ".symtab"));
-        assert!(has(&stripped, ".gnu_debuglink"), "it does not name its other part");
+        assert!(has(&stripped, ".gnu_debuglink"), "the link to the debug file is missing");
         let listed = Command::new(&stripped).arg("--list").output().unwrap();
         assert!(listed.status.success());
     }

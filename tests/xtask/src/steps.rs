@@ -1,4 +1,4 @@
-//! Steps that are taken one after the other, whatever became of those before, and what came of all.
+//! Steps taken one after another, and their results. A failed step does not stop the others.
 
 use std::fmt;
 
@@ -7,32 +7,37 @@ use crate::Error;
 /// One step.
 pub(crate) struct Step {
     pub(crate) name: &'static str,
-    /// Steps without which this one would fail for their reason, and not for its own.
+    /// A line for `--help`.
+    pub(crate) about: &'static str,
+    /// The expected time when everything is built, or 0 if it is short.
+    pub(crate) minutes: u32,
+    /// Steps whose failure would also fail this one.
     pub(crate) needs: &'static [&'static str],
     pub(crate) take: fn(&'static str) -> Result<(), Error>,
 }
 
-/// How a step ended.
+/// The result of a step.
 #[derive(Debug)]
 pub(crate) enum End {
-    /// It passed.
     Passed,
-    /// It failed.
     Failed(Error),
-    /// It was not taken, since it needs one that failed or was not taken either.
+    /// It was not taken, since this step, which it needs, did not pass.
     NotRun(&'static str),
 }
 
-/// The steps that were taken, and those that were not, each with its end.
+/// The results of all steps in order.
 #[derive(Debug, Default)]
 pub(crate) struct Ends(Vec<(&'static str, End)>);
 
 impl Ends {
-    /// Takes all steps, in their order, by way of `take`.
-    pub(crate) fn of(steps: &[Step], mut take: impl FnMut(&Step) -> End) -> Self {
+    /// Takes all steps in order with `take`. A needed step that is not among them does not count.
+    pub(crate) fn of<'a>(
+        steps: impl IntoIterator<Item = &'a Step>,
+        mut take: impl FnMut(&Step) -> End,
+    ) -> Self {
         let mut ends = Self::default();
         for step in steps {
-            let end = match step.needs.iter().find(|name| !ends.passed(name)) {
+            let end = match step.needs.iter().find(|name| ends.is_missing(name)) {
                 Some(missing) => End::NotRun(missing),
                 None => take(step),
             };
@@ -41,13 +46,13 @@ impl Ends {
         ends
     }
 
-    /// Whether all of them passed.
+    /// Returns true if every step passed.
     pub(crate) fn all_passed(&self) -> bool {
         self.0.iter().all(|(_, end)| matches!(end, End::Passed))
     }
 
-    fn passed(&self, name: &str) -> bool {
-        self.0.iter().any(|(known, end)| *known == name && matches!(end, End::Passed))
+    fn is_missing(&self, name: &str) -> bool {
+        self.0.iter().any(|(known, end)| *known == name && !matches!(end, End::Passed))
     }
 
     fn names(&self, which: impl Fn(&End) -> bool) -> Vec<&'static str> {
@@ -55,14 +60,15 @@ impl Ends {
     }
 }
 
-/// A line for each step that did not pass, and one for all: `ok. N steps passed` or `FAILED. ...`.
+/// Prints a line for each step that did not pass, and a summary: `ok. N steps passed` or
+/// `FAILED. ...`.
 impl fmt::Display for Ends {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (name, end) in &self.0 {
             match end {
                 End::Passed => {}
                 End::Failed(error) => {
-                    // The rest of what a program printed stands where it failed.
+                    // The rest of the output is where the step failed.
                     let error = error.to_string();
                     let first = error.lines().next().unwrap_or_default();
                     writeln!(f, "== {name}: failed: {first}")?;
@@ -99,10 +105,10 @@ mod tests {
     ];
 
     const fn step(name: &'static str, needs: &'static [&'static str]) -> Step {
-        Step { name, needs, take: |_| Ok(()) }
+        Step { name, about: "", minutes: 0, needs, take: |_| Ok(()) }
     }
 
-    /// Takes all of them while some fail; says which were taken.
+    /// Takes all steps, of which some fail. Returns the results and the steps taken.
     fn taken(failing: &[&str]) -> (Ends, Vec<&'static str>) {
         let mut taken = Vec::new();
         let ends = Ends::of(STEPS, |step| {
@@ -116,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn all_that_pass_are_counted() {
+    fn the_summary_counts_the_passed_steps() {
         let (ends, taken) = taken(&[]);
         assert_eq!(taken, ["format", "guests", "tests", "after tests", "fuzz"]);
         assert!(ends.all_passed());
@@ -124,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_fails_keeps_only_those_that_need_it_from_running() {
+    fn a_failed_step_only_prevents_those_that_need_it() {
         let (ends, taken) = taken(&["guests"]);
         assert_eq!(taken, ["format", "guests", "fuzz"]);
         assert!(!ends.all_passed());
@@ -138,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn all_that_fail_are_named_at_the_end() {
+    fn the_summary_names_every_failed_step() {
         let (ends, taken) = taken(&["after tests", "fuzz"]);
         assert_eq!(taken.len(), STEPS.len());
         let said = ends.to_string();

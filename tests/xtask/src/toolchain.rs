@@ -1,5 +1,5 @@
-//! The compiler that guests are built with: the installed one where it has the target, else
-//! Debian's, which builds the target's standard library on the way.
+//! The compiler for guests: the installed one if it has the target, otherwise Debian's, which also
+//! builds the target's standard library.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -8,7 +8,7 @@ use crate::Error;
 use crate::debian::Debian;
 use crate::guests::{Shape, run};
 
-/// What guests are built for.
+/// The targets of guests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Target {
     /// Components.
@@ -37,16 +37,16 @@ pub(crate) enum Toolchain {
 /// The compiler that builds Skep itself.
 pub(crate) struct Rust {
     sysroot: PathBuf,
-    /// What `rustc -vV` prints.
+    /// The output of `rustc -vV`.
     version: String,
 }
 
 impl Toolchain {
-    /// Finds a compiler for the target, or makes one ready, which may install packages and says
-    /// so; what is not installed into the system goes to `folder`.
+    /// Finds a compiler for the target, or installs one, which is reported; files outside the
+    /// system's packages go to `folder`.
     ///
     /// # Errors
-    /// [`Error::NoToolchain`] with the command that gets one.
+    /// [`Error::NoToolchain`] with the command that installs one.
     pub(crate) fn find(target: Target, folder: &Path) -> Result<Self, Error> {
         let rust = Rust::find()?;
         if rust.sysroot.join("lib/rustlib").join(target.name()).join("lib").is_dir() {
@@ -58,7 +58,7 @@ impl Toolchain {
         }
     }
 
-    /// What changes whenever the compiler does.
+    /// Returns a text that changes with the compiler.
     pub(crate) fn id(&self) -> &str {
         match self {
             Self::Installed(rust) => &rust.version,
@@ -66,7 +66,7 @@ impl Toolchain {
         }
     }
 
-    /// A release build by the lock file, of the package in the command's working directory.
+    /// Makes a locked release build of the package in the command's working directory.
     pub(crate) fn cargo(&self, target: Target, shape: Shape) -> Command {
         match self {
             Self::Installed(rust) => {
@@ -86,15 +86,15 @@ impl Rust {
         Ok(Self { sysroot, version: rustc(&["-vV"])? })
     }
 
-    /// Where `rust-lld` and `wasm-component-ld` are.
+    /// Returns the folder of `rust-lld` and `wasm-component-ld`.
     fn linkers(&self) -> PathBuf {
         let host = self.version.lines().find_map(|line| line.strip_prefix("host: "));
         self.sysroot.join("lib/rustlib").join(host.unwrap_or_default()).join("bin")
     }
 }
 
-/// Cargo and rustc of this folder, and nothing of the cargo that may have started this process but
-/// where it keeps packages and how it gets them.
+/// Makes a command of this folder's cargo and rustc. Of the outer cargo's environment it keeps only
+/// the settings of the package cache and the registries.
 pub(crate) fn cargo(folder: &Path) -> Command {
     let mut cargo = Command::new(folder.join("cargo"));
     for (name, _) in std::env::vars_os() {
@@ -109,7 +109,7 @@ pub(crate) fn cargo(folder: &Path) -> Command {
             cargo.env_remove(name);
         }
     }
-    // Cargo puts its own compiler's libraries here for whatever it runs.
+    // Cargo adds its own compiler's libraries here for its children.
     cargo.env_remove("LD_LIBRARY_PATH");
     cargo.env("RUSTC", folder.join("rustc"));
     cargo
@@ -124,7 +124,7 @@ mod tests {
         let cargo = cargo(Path::new("/somewhere/bin"));
         let rustc = cargo.get_envs().find(|(name, _)| *name == "RUSTC");
         assert_eq!(rustc, Some(("RUSTC".as_ref(), Some("/somewhere/bin/rustc".as_ref()))));
-        // `cargo test` sets these for this very test.
+        // `cargo test` sets these for this test.
         for name in ["CARGO", "CARGO_MANIFEST_DIR", "LD_LIBRARY_PATH"] {
             assert!(cargo.get_envs().any(|(removed, value)| removed == name && value.is_none()));
         }

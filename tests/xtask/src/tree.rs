@@ -1,21 +1,21 @@
-//! The source tree: where it is, and which files of a folder are sources.
+//! The source tree: its root, and the source files of a folder.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::Error;
 
-/// The root of the checkout that this program was built in.
+/// Returns the root of the checkout in which this program was built.
 pub fn root() -> &'static Path {
     let tests = Path::new(env!("CARGO_MANIFEST_DIR")).parent();
     tests.and_then(Path::parent).expect("this crate lives in tests/xtask")
 }
 
-/// The source files under a folder, relative to it and sorted: everything but `target`. Links to
-/// files are followed, since that is what a build does.
+/// Lists the source files under a folder, relative to it and sorted: everything except `target`.
+/// Links to files are followed, as a build does.
 ///
 /// # Errors
-/// [`Error::File`] where the folder cannot be read.
+/// [`Error::File`] if the folder cannot be read.
 pub fn sources(folder: &Path) -> Result<Vec<PathBuf>, Error> {
     let mut files = Vec::new();
     let mut folders = vec![folder.to_owned()];
@@ -27,7 +27,9 @@ pub fn sources(folder: &Path) -> Result<Vec<PathBuf>, Error> {
                     folders.push(path);
                 }
             } else {
-                files.push(path.strip_prefix(folder).expect("it was found there").to_owned());
+                files.push(
+                    path.strip_prefix(folder).expect("the path is below the folder").to_owned(),
+                );
             }
         }
     }
@@ -35,7 +37,7 @@ pub fn sources(folder: &Path) -> Result<Vec<PathBuf>, Error> {
     Ok(files)
 }
 
-/// Copies the source files of a folder to another place, links as the files they lead to.
+/// Copies the source files of a folder, links as the files that they lead to.
 ///
 /// # Errors
 /// [`Error::File`].

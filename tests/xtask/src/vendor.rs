@@ -1,5 +1,5 @@
-//! The copy of the guest SDK that an example carries, so that its folder builds wherever it is
-//! put: the SDK is not on crates.io.
+//! The copy of the guest SDK in an example, which makes its folder build anywhere: the SDK is not
+//! on crates.io.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 
 use crate::{Error, tree};
 
-/// The SDK, from the root of the tree. Its WIT files are links.
+/// The SDK, relative to the root of the tree. Its WIT files are links.
 pub const ORIGINAL: &str = "guest-sdk/rust";
-/// The copy, from the root of the tree. Its WIT files are files.
+/// The copy, relative to the root of the tree. Its WIT files are files.
 pub const COPY: &str = "examples/counter/vendor/skep-guest";
 
-/// Makes the copy equal to the original. Returns how many files were written or removed.
+/// Makes the copy equal to the original. Returns the number of files written or removed.
 ///
 /// # Errors
 /// [`Error::File`].
@@ -32,8 +32,8 @@ pub fn update() -> Result<usize, Error> {
     Ok(differences.len())
 }
 
-/// What has to change in the copy: the content that a file should have, or `None` where it should
-/// not be.
+/// Lists the differences of the copy: the content that a file should have, or `None` if it should
+/// not exist.
 fn differences() -> Result<BTreeMap<PathBuf, Option<Vec<u8>>>, Error> {
     let original = contents(&tree::root().join(ORIGINAL))?;
     let copy = match tree::root().join(COPY) {
@@ -52,7 +52,7 @@ fn contents(folder: &Path) -> Result<BTreeMap<PathBuf, Vec<u8>>, Error> {
         let content = fs::read(&path).map_err(Error::file("reading", &path))?;
         Ok((name, content))
     };
-    // A lock file is what building the SDK by itself leaves behind.
+    // A build of the SDK by itself leaves a lock file.
     let names = tree::sources(folder)?.into_iter().filter(|name| name != Path::new("Cargo.lock"));
     names.map(read).collect()
 }

@@ -1,4 +1,5 @@
-//! Who may depend on whom, held over `cargo metadata`: what a crate cannot name, it cannot misuse.
+//! The permitted dependencies between crates, checked with `cargo metadata`: a crate cannot misuse
+//! what it cannot name.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -10,7 +11,7 @@ use cargo_metadata::semver::Version;
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package, PackageId};
 use xtask::tree;
 
-/// The design's crates and the ones that each of them names; none other.
+/// The crates of the design with the crates that each may name.
 const EDGES: &[(&str, &[&str])] = &[
     ("skep-protocol", &[]),
     ("skep-scope", &["skep-protocol"]),
@@ -26,13 +27,13 @@ const EDGES: &[(&str, &[&str])] = &[
 /// The composition root, which may name them all.
 const ROOT: &str = "skep";
 
-/// Whose tests may compile the engine.
+/// The crates whose tests may compile the engine.
 const ENGINE: &[&str] = &["skep-sandbox", "skep-runtime", ROOT];
 
-/// What deny.toml has to have a floor for, whatever else it has one for.
+/// Crates for which deny.toml must have a floor.
 const FLOORED: &[&str] = &["cap-primitives", "cap-std", "h2", "rustls", "tar", "time", "wasmtime"];
 
-/// The line of the engine that its floor is one of: another line has another.
+/// The major version of the engine to which its floor belongs: each has a floor of its own.
 const ENGINE_LINE: u64 = 48;
 
 fn metadata() -> Metadata {
@@ -41,7 +42,7 @@ fn metadata() -> Metadata {
     command.other_options(vec!["--locked".into()]).exec().unwrap()
 }
 
-/// Members that are shipped: not the tests' own.
+/// Lists the members that are shipped, without those for tests.
 fn shipped(metadata: &Metadata) -> Vec<&Package> {
     let root = &metadata.workspace_root;
     let members = metadata.workspace_packages().into_iter();
@@ -97,7 +98,7 @@ fn testing_the_others_does_not_compile_the_engine() {
         let mut next = vec![&member.id];
         while let Some(id) = next.pop() {
             for dependency in &resolve[id].deps {
-                // Tests are built of the member itself only.
+                // Tests are built for the member itself only.
                 let built = id == &member.id
                     || dependency.dep_kinds.iter().any(|k| k.kind != DependencyKind::Development);
                 if built && reached.insert(&dependency.pkg) {
@@ -114,7 +115,7 @@ fn deny() -> toml::Table {
     fs::read_to_string(tree::root().join("deny.toml")).unwrap().parse().unwrap()
 }
 
-/// The first version of each crate without a known hole, by name.
+/// Returns the first version without a known vulnerability, by crate.
 fn floors() -> BTreeMap<String, Version> {
     let deny = deny();
     let bans = deny["bans"]["deny"].as_array().unwrap();
@@ -125,7 +126,7 @@ fn floors() -> BTreeMap<String, Version> {
     bans.iter().map(floor).collect()
 }
 
-/// Names and versions of all that a lock file locks.
+/// Lists the names and versions in a lock file.
 fn locked(file: &Path) -> Vec<(String, Version)> {
     let lock: toml::Table = fs::read_to_string(file).unwrap().parse().unwrap();
     let packages = lock["package"].as_array().unwrap().iter();
@@ -150,14 +151,20 @@ fn every_lock_file_is_above_the_security_floors() {
     }
     let ours = locked(&root.join("Cargo.lock"));
     for name in floors.keys() {
-        assert!(ours.iter().any(|(one, _)| one == name), "{name} is gone; so should its floor be");
+        assert!(
+            ours.iter().any(|(one, _)| one == name),
+            "{name} is not used any more; remove its floor"
+        );
     }
     let engines = ours.iter().filter(|(name, _)| name == "wasmtime");
-    assert!(engines.clone().all(|(_, version)| version.major == ENGINE_LINE), "look for its floor");
+    assert!(
+        engines.clone().all(|(_, version)| version.major == ENGINE_LINE),
+        "the engine has a new major version; update its floor"
+    );
 }
 
 #[test]
-fn every_license_is_one_that_was_agreed_to() {
+fn every_license_is_allowed() {
     let deny = deny();
     let list = deny["licenses"]["allow"].as_array().unwrap();
     let allowed: Vec<_> =

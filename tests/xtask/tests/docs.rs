@@ -1,9 +1,9 @@
-//! What the docs say is run, and prints what they say: every command of a `console` or `sh` block,
-//! every link to a file of this tree, and the code of the README.
+//! Runs the docs: every command of a `console` or `sh` block prints what they show, every link to a
+//! file of this tree works, and the README's code is the example's.
 //!
-//! In a `console` block a command follows `$ ` and what it prints on a terminal follows the
-//! command, with `...` for what may differ. In a `sh` block there are commands only. Each document's commands run in one new folder, where the examples' components
-//! are; a command may leave files for later ones.
+//! In a `console` block, a command follows `$ ` and its terminal output follows the command, with
+//! `...` for parts that may differ. A `sh` block contains commands only. Each document's commands
+//! run in one new folder with the examples' components; a command may leave files for later ones.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -15,11 +15,11 @@ use xtask::packages::PYTHON;
 use xtask::session::Session;
 use xtask::{guests, tree};
 
-/// Commands that build a world of their own, and what is held instead of running them.
+/// Commands that are too expensive to run, and the check that replaces each.
 const NOT_RUN: &[(&str, fn())] = &[
-    ("cargo xtask demo", || has_chore("demo")),
-    ("cargo xtask test", || has_chore("test")),
-    // The chore that the guests of every test come from does it, with the target that there is.
+    ("cargo xtask demo", || has_task("demo")),
+    ("cargo xtask test", || has_task("test")),
+    // The task that builds every test's guests does this, with the targets that exist.
     ("rustup target add wasm32-wasip2", || assert!(guests::ARTIFACTS.len() > 1)),
     ("cargo build --release --target wasm32-wasip2", || assert!(guests::ARTIFACTS.len() > 1)),
     ("cargo install --locked --path host/cli", || {
@@ -28,8 +28,8 @@ const NOT_RUN: &[(&str, fn())] = &[
     }),
 ];
 
-/// Fails unless `cargo xtask` has it.
-fn has_chore(name: &str) {
+/// Fails unless `cargo xtask` has this task.
+fn has_task(name: &str) {
     let mut xtask = Command::new(env!("CARGO_BIN_EXE_xtask"));
     assert!(xtask.args([name, "--help"]).output().unwrap().status.success(), "{name}");
 }
@@ -70,7 +70,7 @@ fn blocks(document: &str) -> Vec<Block> {
     blocks
 }
 
-/// A command, and what is to be seen after it, where the document says.
+/// A command and its expected output, if the document shows it.
 #[derive(Debug, PartialEq)]
 struct Typed {
     command: String,
@@ -96,7 +96,7 @@ fn typed(block: &Block) -> Vec<Typed> {
     all
 }
 
-/// Whether the text is the pattern, in which `...` stands for what may differ.
+/// Returns true if the text matches the pattern, in which `...` stands for any text.
 fn matches(pattern: &str, text: &str) -> bool {
     let (pattern, text) = (pattern.trim_end(), text.trim_end());
     let Some((head, tail)) = pattern.split_once("...") else { return pattern == text };
@@ -137,10 +137,10 @@ fn every_command_in_the_docs_runs_and_prints_what_they_show() {
             });
             let printed = found.plain();
             let said = match shown {
-                // What fails as it should is seen to, by what it prints.
+                // A command that should fail is checked by its output.
                 Some(shown) if !matches(&shown, &printed) => shown,
                 None if !found.status.success() => {
-                    format!("nothing wrong, but: {}\n", found.status)
+                    format!("success, but: {}\n", found.status)
                 }
                 Some(_) | None => continue,
             };
@@ -152,20 +152,20 @@ fn every_command_in_the_docs_runs_and_prints_what_they_show() {
     assert!(wrong.is_empty(), "{wrong}");
 }
 
-/// Ends what a document has started and, because something was wrong, not ended itself.
+/// Ends processes that a document has started and, after a failure, not ended itself.
 fn stop_what_is_left(folder: &Path) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.extension().is_some_and(|extension| extension == "pid") {
             let pid = fs::read_to_string(path).unwrap();
-            // Most are gone.
+            // Most have ended.
             let _ = Command::new("kill").arg(pid.trim()).output();
         }
     }
 }
 
 #[test]
-fn every_link_in_the_docs_leads_somewhere() {
+fn every_link_in_the_docs_has_a_target() {
     for document in documents() {
         let text = fs::read_to_string(&document).unwrap();
         for (at, _) in text.match_indices("](") {
@@ -179,13 +179,13 @@ fn every_link_in_the_docs_leads_somewhere() {
 }
 
 #[test]
-fn the_code_in_the_readme_is_the_example_s() {
+fn the_code_in_the_readme_is_from_the_example() {
     let readme = fs::read_to_string(tree::root().join("README.md")).unwrap();
     let example = fs::read_to_string(tree::root().join("examples/counter/src/lib.rs")).unwrap();
     let code: Vec<_> =
         blocks(&readme).into_iter().filter(|block| block.language == "rust").collect();
     assert_eq!(code.len(), 1);
-    assert!(example.contains(&code[0].text), "the README shows other code than the example has");
+    assert!(example.contains(&code[0].text), "the README's code differs from the example's");
 }
 
 #[test]
@@ -209,7 +209,7 @@ fn commands_and_what_they_show_are_read_from_blocks() {
 }
 
 #[test]
-fn dots_stand_for_what_differs() {
+fn dots_match_any_text() {
     assert!(matches("a ... c\n", "a b c\n"));
     assert!(matches("a\n...\nd\n", "a\nb\nc\nd\n"));
     assert!(!matches("a ... c\n", "a b d\n"));

@@ -1,4 +1,4 @@
-//! `SECURITY.md` promises nothing that no test holds.
+//! Checks that every promise of `SECURITY.md` names existing tests.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -8,20 +8,21 @@ use std::path::{Path, PathBuf};
 
 use xtask::tree;
 
-/// All that is between backticks and looks like the name of a test.
+/// Returns the names of tests: everything in backticks with an underscore or a fuzz prefix.
 fn names(text: &str) -> Vec<&str> {
     let quoted = text.split('`').skip(1).step_by(2);
     quoted.filter(|name| name.contains('_') || name.starts_with("fuzz:")).collect()
 }
 
-/// The numbered paragraphs under the heading `Promises`.
+/// Returns the numbered paragraphs under the heading `Promises`.
 fn promises(page: &str) -> Vec<&str> {
     let (_, rest) = page.split_once("\n## Promises\n").unwrap();
     let (promises, _) = rest.split_once("\n## ").unwrap();
     promises.split("\n\n").map(str::trim).filter(|promise| !promise.is_empty()).collect()
 }
 
-/// The names of all tests of the tree: functions, and cases of the two suites that are tables.
+/// Lists the names of all tests in the tree: functions, and the cases of the two table-driven
+/// suites.
 fn tests() -> BTreeSet<String> {
     let mut tests = BTreeSet::new();
     for folder in ["host", "tests"] {
@@ -42,7 +43,7 @@ fn tests() -> BTreeSet<String> {
     tests
 }
 
-/// The Rust files of a folder.
+/// Reads the Rust files of a folder.
 fn rust(folder: &str) -> Vec<(PathBuf, String)> {
     let folder = tree::root().join(folder);
     let names = tree::sources(&folder).unwrap().into_iter();
@@ -50,7 +51,7 @@ fn rust(folder: &str) -> Vec<(PathBuf, String)> {
     rust.map(|name| (name.clone(), fs::read_to_string(folder.join(name)).unwrap())).collect()
 }
 
-/// The functions that a test runner runs: with an attribute that says so, and none that it is left out.
+/// Lists the functions that the test runner runs: those with a test attribute and without `ignore`.
 fn functions(text: &str) -> Vec<String> {
     let (mut functions, mut attributes) = (Vec::new(), String::new());
     let mut within = false;
@@ -74,8 +75,8 @@ fn functions(text: &str) -> Vec<String> {
     functions
 }
 
-/// The names in a table of cases, each the first that a function is given which makes one; how a case
-/// ends is no function. Or the name that is a constant.
+/// Lists the names in a table of cases: the first argument of each function call, whose name is
+/// lowercase unlike that of an expected end; or the constant `NAME`.
 fn cases(text: &str) -> Vec<String> {
     let code = text.lines().filter(|line| !line.trim().starts_with("//")).collect::<String>();
     let parts: Vec<_> = code.split('"').collect();
@@ -93,7 +94,7 @@ fn is_name(word: &str) -> bool {
 }
 
 #[test]
-fn what_is_not_run_is_no_test() {
+fn only_functions_and_cases_that_run_are_tests() {
     let text = "#[test]\n#[expect(\n    dead_code\n)]\nfn is_run() {\n    fn is_within() {}\n}\n\
         #[tokio::test(flavor = \"multi_thread\")]\nasync fn waits() {}\n\
         #[test]\n#[ignore = \"slow\"]\nfn is_left_out() {}\nfn helps() {}\n// fn is_said() {}\n";
@@ -111,13 +112,13 @@ fn every_promise_has_its_tests() {
     for (number, promise) in (1..).zip(promises) {
         assert!(promise.starts_with(&format!("{number}. **")), "{promise}");
         let names = names(promise);
-        assert!(!names.is_empty(), "nothing holds promise {number}");
+        assert!(!names.is_empty(), "promise {number} names no test");
         for name in names {
             let there = match name.strip_prefix("fuzz:") {
                 Some(target) => tree::root().join("tests/fuzz/seeds").join(target).is_dir(),
                 None => tests.contains(name),
             };
-            assert!(there, "promise {number} names {name}, which is no test");
+            assert!(there, "promise {number} names {name}, which is not a test");
         }
     }
 }

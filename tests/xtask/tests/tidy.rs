@@ -1,4 +1,4 @@
-//! What is *absent* from the tree, held over its sources: house rules that no compiler knows.
+//! House rules that no compiler checks: patterns that must be absent from the sources.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -7,20 +7,21 @@ use std::fs;
 
 use xtask::tree;
 
-/// The most lines that a source file may have.
+/// The bound on the lines of a source file.
 const LONGEST: usize = 900;
 
-/// Limits without a hostile guest so far, each with what it waits for. A name leaves this list with
-/// the test that hits it.
+/// Limits without a hostile guest, each with the reason. A name leaves this list with the test that
+/// hits it.
 const WITHOUT_A_TEST_YET: &[(&str, &str)] = &[];
 
-/// Where types may be serialised: what leaves the process has a shape that is promised.
+/// Returns true for the files that may serialise types: data that leaves the process has a fixed
+/// shape.
 fn may_serialise(name: &str) -> bool {
     const FILES: &[&str] = &[
         "host/cli/src/report.rs",
-        // The writer of reports, which takes whatever is serialisable.
+        // The writer of reports, which takes any serialisable value.
         "host/cli/src/json.rs",
-        // What the operator writes, and what a host leaves for its own user's commands.
+        // Files that the operator writes, and those that a host leaves for its own user's commands.
         "host/cli/src/settings.rs",
         "host/cli/src/running.rs",
         // Messages between a host and its own child process, parsed strictly.
@@ -31,18 +32,18 @@ fn may_serialise(name: &str) -> bool {
 
 /// A Rust file of the tree.
 struct Source {
-    /// From the root of the tree.
+    /// The path from the root of the tree.
     name: String,
     text: String,
 }
 
-/// One line, said as a compiler would.
+/// A line that is displayed like a compiler's location.
 struct Line<'a> {
     source: &'a Source,
-    /// From 1.
+    /// The line number, from 1.
     number: usize,
     text: &'a str,
-    /// Belongs to tests.
+    /// True in test code.
     test: bool,
 }
 
@@ -58,11 +59,11 @@ impl Source {
                 }
             }
         }
-        assert!(sources.len() > 100, "the sources are not where they were");
+        assert!(sources.len() > 100, "the sources are not found");
         sources
     }
 
-    /// Lines of code: none that are only comments.
+    /// Iterates over the lines of code, without comment lines.
     fn code(&self) -> impl Iterator<Item = Line<'_>> {
         let mut test = self.name.contains("/tests/") || self.name.ends_with("/tests.rs");
         test |= self.name.starts_with("tests/");
@@ -77,7 +78,7 @@ impl Source {
         self.name.starts_with("host/")
     }
 
-    /// This file names what it looks for.
+    /// Returns true for this file, which contains the words that it looks for.
     fn is_this(&self) -> bool {
         self.name == "tests/xtask/tests/tidy.rs"
     }
@@ -89,7 +90,7 @@ impl fmt::Display for Line<'_> {
     }
 }
 
-/// Where the word starts in the line, each time; not as a part of another.
+/// Returns the positions of a whole word in the line.
 fn places<'a>(line: &'a str, word: &'a str) -> impl Iterator<Item = usize> + 'a {
     let part = |c: char| c.is_alphanumeric() || c == '_';
     line.match_indices(word)
@@ -105,21 +106,21 @@ fn none_of<'a>(lines: impl Iterator<Item = Line<'a>>, why: &str) {
 }
 
 #[test]
-fn no_file_is_too_long_to_be_about_one_thing() {
+fn no_source_file_is_too_long() {
     let long = Source::all().into_iter().filter(|source| source.text.lines().count() > LONGEST);
     let long: Vec<_> = long.map(|source| source.name).collect();
-    assert!(long.is_empty(), "over {LONGEST} lines, so a second noun moved in: {long:?}");
+    assert!(long.is_empty(), "over {LONGEST} lines; split off a second noun: {long:?}");
 }
 
 #[test]
-fn a_lint_is_expected_with_a_reason_or_obeyed() {
+fn lints_are_only_disabled_by_expect_with_a_reason() {
     let sources = Source::all();
     let code = || sources.iter().filter(|source| !source.is_this()).flat_map(Source::code);
     let allowed = code().filter(|line| line.text.contains("[allow("));
-    none_of(allowed, "say #[expect(lint, reason = \"...\")]");
+    none_of(allowed, "use #[expect(lint, reason = \"...\")]");
 }
 
-/// With `unsafe_code = "deny"` for every member, the compiler refuses an `unsafe` without one.
+/// The workspace denies `unsafe_code`, so the compiler refuses `unsafe` without an attribute.
 #[test]
 fn unsafe_code_has_a_reason() {
     let manifest = fs::read_to_string(tree::root().join("Cargo.toml")).unwrap();
@@ -133,7 +134,7 @@ fn unsafe_code_has_a_reason() {
         let manifest: toml::Table = fs::read_to_string(path).unwrap().parse().unwrap();
         let inherits = manifest.get("lints").and_then(|lints| lints.get("workspace"));
         if inherits.and_then(toml::Value::as_bool) != Some(true) {
-            // Such as the SDK, which is built where there is no workspace.
+            // For example the SDK, which is also built outside the workspace.
             let own = sources.iter().filter(|s| s.name.starts_with(&format!("{folder}/")));
             let code = own.flat_map(Source::code);
             let code = code.filter(|line| places(line.text, "unsafe").next().is_some());
@@ -150,7 +151,7 @@ fn unsafe_code_has_a_reason() {
 }
 
 #[test]
-fn only_what_is_promised_is_serialised() {
+fn only_promised_types_are_serialised() {
     let sources = Source::all();
     let here = |source: &&Source| source.is_host() && !may_serialise(&source.name);
     let serialised = sources.iter().filter(here).flat_map(Source::code).filter(|line| {
@@ -170,7 +171,7 @@ fn access_by_name_is_obtained_in_one_place() {
         code.filter(|line| !line.test && places(line.text, "ambient_authority").next().is_some())
     };
     let home = "host/cli/src/ambient.rs";
-    assert!(uses().any(|line| line.source.name == home), "{home} is not where it was");
+    assert!(uses().any(|line| line.source.name == home), "{home} is not found");
     none_of(uses().filter(|line| line.source.name != home), "take a handle as a parameter");
 }
 
@@ -196,7 +197,7 @@ fn every_limit_is_hit_by_a_test() {
     let elsewhere = |source: &&Source| source.name != table && !source.is_this();
     let lines: Vec<_> =
         sources.iter().filter(elsewhere).flat_map(Source::code).filter(|line| line.test).collect();
-    // As a test's name, as the enum's or in a string: not any word of the language.
+    // As a test's name, a variant of the enum or in a string; any other word does not count.
     let names = |line: &Line<'_>, limit: &str| {
         places(line.text, limit).any(|at| {
             let before = &line.text[..at];
@@ -212,5 +213,5 @@ fn every_limit_is_hit_by_a_test() {
         }
     }
     let expected: Vec<_> = WITHOUT_A_TEST_YET.iter().map(|(limit, _)| *limit).collect();
-    assert_eq!(untested, expected, "limits that no test names, and those known to have none");
+    assert_eq!(untested, expected, "limits without a test must be listed");
 }

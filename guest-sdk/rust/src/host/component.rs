@@ -1,4 +1,4 @@
-//! The host as a component sees it: the WIT's imports in this crate's types.
+//! The host as seen by a component: the WIT's imports in this crate's types.
 
 use std::path::Path;
 

@@ -1,8 +1,8 @@
-//! The host that there is off wasm: one in-memory double for each thread, which is what a test
-//! runs on. [`testing`](crate::testing) is its public face.
+//! The host on non-wasm targets: one in-memory double per thread, on which a test runs.
+//! [`testing`](crate::testing) is its public interface.
 //!
-//! It keeps the rules that a worker can notice (keys, kinds, limits, what a failed turn undoes) and
-//! none of the host's means: nothing is durable, nothing is bounded in time.
+//! It follows the rules that a worker can notice (keys, kinds, limits, rollback), but nothing is
+//! durable and there is no deadline.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -21,7 +21,7 @@ const KEY_BYTES: usize = 512;
 const KIND_BYTES: usize = 64;
 const PAGE: usize = 1_000;
 
-/// All that the double knows.
+/// The state of the double.
 pub(crate) struct Double {
     pub(crate) runtime_id: String,
     pub(crate) worker_id: String,
@@ -29,14 +29,14 @@ pub(crate) struct Double {
     pub(crate) remaining_ms: Option<u64>,
     pub(crate) config: BTreeMap<String, String>,
     pub(crate) state: BTreeMap<String, Vec<u8>>,
-    /// The transcript; an entry's `seq` is its place, from 1.
+    /// The transcript; an entry's `seq` is its position, from 1.
     pub(crate) entries: Vec<Entry>,
-    /// What the running turn emitted; `seq` is 0 until the turn ends.
+    /// The events of the running turn; their `seq` is 0 until the turn ends.
     pub(crate) emitted: Vec<Entry>,
-    /// Everything that was ever emitted.
+    /// All events ever emitted.
     pub(crate) events: Vec<Event>,
     pub(crate) input_id: Option<String>,
-    /// Inputs handled so far.
+    /// The number of inputs so far.
     pub(crate) inputs: u64,
     /// False in lifecycle hooks.
     pub(crate) state_writable: bool,
@@ -47,7 +47,7 @@ thread_local! {
     static DOUBLE: RefCell<Double> = RefCell::new(Double::new());
 }
 
-/// Lends this thread's double. Worker code must not run inside.
+/// Gives access to this thread's double. Worker code must not run inside.
 pub(crate) fn with<T>(look: impl FnOnce(&mut Double) -> T) -> T {
     DOUBLE.with_borrow_mut(look)
 }
@@ -71,13 +71,13 @@ impl Double {
         }
     }
 
-    /// Writes an entry of the running turn into the transcript.
+    /// Appends an entry of the running turn to the transcript.
     pub(crate) fn append(&mut self, kind: &str, content_type: &str, body: &[u8]) {
         let entry = self.entry(kind, None, content_type, body);
         self.settle(entry);
     }
 
-    /// Writes what was emitted into the transcript.
+    /// Appends the emitted events to the transcript.
     pub(crate) fn settle_emitted(&mut self) {
         for entry in std::mem::take(&mut self.emitted) {
             self.settle(entry);
@@ -102,7 +102,7 @@ impl Double {
     }
 }
 
-/// A directory that is there on first demand and gone with its thread.
+/// A directory that is created on first use and removed with its thread.
 struct ScratchDir(&'static Path);
 
 impl ScratchDir {
@@ -110,17 +110,18 @@ impl ScratchDir {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let path = std::env::temp_dir().join(format!("skep-guest-{}-{count}", std::process::id()));
-        // A worker is promised a directory, so there is no error for it to handle here.
+        // A worker always has a directory, so there is no error for it to handle here.
         std::fs::create_dir_all(&path)
             .unwrap_or_else(|error| panic!("a test needs a directory {}: {error}", path.display()));
-        // One short path per test thread that asks, so that it can be what `/data` is: static.
+        // One short path per test thread that uses it. It is leaked, since `/data` is static as
+        // well.
         Self(Box::leak(path.into_boxed_path()))
     }
 }
 
 impl Drop for ScratchDir {
     fn drop(&mut self) {
-        // A file left behind in the system's own temporary directory is not worth a panic.
+        // A leftover file in the system's temporary directory is not worth a panic.
         let _ = std::fs::remove_dir_all(self.0);
     }
 }

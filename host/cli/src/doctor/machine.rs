@@ -1,4 +1,4 @@
-//! What the machine has: engine, kernel, memory, descriptors.
+//! Checks of the machine: engine, kernel, address space and descriptors.
 
 use std::process::{Command, Stdio};
 
@@ -6,12 +6,12 @@ use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
 use rustix::process::{Resource, getrlimit};
 use skep_sandbox::{Allocator, PROVE, Wall};
 
-use super::Check;
+use super::check::Check;
 use crate::ambient;
 use crate::settings::Settings;
 use crate::version::{LOCK, locked};
 
-/// Versions below which there are known ways out of the sandbox, and the line that they are of.
+/// The lowest version of each package without known sandbox escapes. The major version must match.
 const FLOOR: &[(&str, [u64; 3])] = &[
     ("wasmtime", [48, 0, 8]),
     ("wasmtime-wasi", [48, 0, 8]),
@@ -19,10 +19,11 @@ const FLOOR: &[(&str, [u64; 3])] = &[
     ("cap-primitives", [4, 0, 3]),
 ];
 
-/// Mappings of one live instance, at most: its stack and a Rust component's memories and tables.
+/// Maximum number of memory mappings of one live instance: its stack, and the memories and tables
+/// of a Rust component.
 const MAPPINGS: u64 = 6;
 
-/// Descriptors that a busy host should have: connections, stores, and files of guests.
+/// Descriptors that a busy host needs for connections, stores and guests' files.
 const DESCRIPTORS: u64 = 8_192;
 
 pub(super) fn checks(settings: &Settings) -> Vec<Check> {
@@ -31,7 +32,7 @@ pub(super) fn checks(settings: &Settings) -> Vec<Check> {
         versions(LOCK),
         openat2(),
         wall(),
-        tried(),
+        wall_attempts(),
         allocator(settings.runtime.room()),
         mappings(instances),
         descriptors(),
@@ -43,26 +44,26 @@ fn versions(lock: &str) -> Check {
     let mut found = Vec::new();
     for (name, floor) in FLOOR {
         let Some(version) = locked(lock, name) else {
-            return Check::failed(NAME, format!("{name} is not part of this program"), REBUILD);
+            return Check::failed(NAME, format!("this program does not contain {name}"), REBUILD);
         };
         if parsed(version).is_none_or(|version| version < *floor || version[0] != floor[0]) {
             let [a, b, c] = floor;
-            let found = format!("{name} {version} is not in the {a} line from {a}.{b}.{c} on");
+            let found = format!("{name} {version} is not a {a}.x version from {a}.{b}.{c} on");
             return Check::failed(NAME, found, REBUILD);
         }
         found.push(format!("{name} {version}"));
     }
-    Check::ok(NAME, format!("{}: above their security floor", found.join(", ")))
+    Check::ok(NAME, format!("{}: no known sandbox escapes", found.join(", ")))
 }
 
-const REBUILD: &str = "run a build of Skep whose engine has no known way out of the sandbox";
+const REBUILD: &str = "use a build of Skep whose engine has no known sandbox escapes";
 
 fn parsed(version: &str) -> Option<[u64; 3]> {
     let mut parts = version.split('.').map(|part| part.parse().ok());
     Some([parts.next()??, parts.next()??, parts.next()??])
 }
 
-/// Without it every path of a guest is resolved in many steps instead of one.
+/// Checks for `openat2`. Without it, each path of a guest takes many system calls instead of one.
 fn openat2() -> Check {
     const NAME: &str = "openat2";
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
@@ -70,8 +71,8 @@ fn openat2() -> Check {
         Ok(_) => Check::ok(NAME, "the kernel keeps guests' paths beneath their directories"),
         Err(error) => Check::degraded(
             NAME,
-            format!("not to be had ({error}): paths are resolved step by step, which is slower"),
-            "use Linux 5.6 or later, or let the container's seccomp profile pass openat2",
+            format!("not available ({error}); paths are resolved step by step, which is slower"),
+            "use Linux 5.6 or later, or allow openat2 in the container's seccomp profile",
         ),
     }
 }
@@ -83,37 +84,39 @@ fn wall() -> Check {
         None => Check::ok(NAME, format!("Landlock {}, seccomp filters", offered.landlock)),
         Some(missing) => Check::degraded(
             NAME,
-            format!("{missing}: children of the host run without"),
-            "use Linux 6.12 or later, with landlock in the lsm= of its command line",
+            format!("{missing}; child processes run without it"),
+            "use Linux 6.12 or later, with landlock in `lsm=` on the kernel command line",
         ),
     }
 }
 
-/// A child raises the wall and tries it.
-fn tried() -> Check {
+/// Starts children that raise the wall and then attempt what it must refuse.
+fn wall_attempts() -> Check {
     const NAME: &str = "wall tried";
-    const HINT: &str = "please report this, with the kernel's version";
+    const HINT: &str = "please report this with the version of the kernel";
     let mut count = 0;
     for files in [&[][..], &["files"][..]] {
         let mut child = Command::new(ambient::program());
         let child = child.arg(PROVE).args(files).stdin(Stdio::null()).stderr(Stdio::null());
         let output = match child.output() {
             Ok(output) => output,
-            Err(error) => return Check::failed(NAME, format!("no child starts: {error}"), HINT),
+            Err(error) => {
+                return Check::failed(NAME, format!("cannot start a child: {error}"), HINT);
+            }
         };
         let text = String::from_utf8_lossy(&output.stdout);
         let open: Vec<_> = text.lines().filter(|line| !line.contains(": refused")).collect();
         if !output.status.success() || text.is_empty() {
             let found = format!("{}: {}", output.status, open.join(", "));
-            // What the kernel lacks was said above.
+            // The check before this one reports parts that the kernel lacks.
             return match Wall::offered().is_whole() {
                 true => Check::failed(NAME, found, HINT),
-                false => Check::degraded(NAME, found, "see the line above"),
+                false => Check::degraded(NAME, found, "see the check above"),
             };
         }
         count += text.lines().count();
     }
-    Check::ok(NAME, format!("{count} attempts from behind it were refused"))
+    Check::ok(NAME, format!("refused all {count} attempts from behind it"))
 }
 
 fn allocator(workers: u32) -> Check {
@@ -132,11 +135,11 @@ fn allocator(workers: u32) -> Check {
                 "{limit}; no pool, so instances are mapped one by one, which is slower: {}",
                 why.unwrap_or_default()
             ),
-            "raise the limit (ulimit -v), or set fewer [runtime] instances",
+            "raise the limit (ulimit -v), or lower `instances` of [runtime]",
         ),
         Err(error) => Check::failed(
             NAME,
-            format!("{limit}; the engine does not start: {error}"),
+            format!("{limit}; cannot start the engine: {error}"),
             "raise the limit (ulimit -v)",
         ),
     }
@@ -148,17 +151,18 @@ fn mappings(instances: u64) -> Check {
     let Some(maximum) = read.ok().and_then(|text| text.trim().parse::<u64>().ok()) else {
         return Check::degraded(
             NAME,
-            "vm.max_map_count cannot be read",
-            "mount /proc, or trust that it is large enough",
+            "cannot read vm.max_map_count",
+            "mount /proc, or make sure that it is large enough",
         );
     };
     let fit = maximum / MAPPINGS;
-    let found = format!("about {fit} fit (vm.max_map_count is {maximum}); {instances} are set");
+    let found =
+        format!("room for about {fit} (vm.max_map_count is {maximum}); {instances} are configured");
     if fit >= instances {
         Check::ok(NAME, found)
     } else {
         let wanted = instances.saturating_mul(2 * MAPPINGS);
-        Check::degraded(NAME, found, format!("sysctl -w vm.max_map_count={wanted}"))
+        Check::degraded(NAME, found, format!("run `sysctl -w vm.max_map_count={wanted}`"))
     }
 }
 
@@ -168,8 +172,8 @@ fn descriptors() -> Check {
     match limit.current {
         Some(current) if current < DESCRIPTORS => Check::degraded(
             NAME,
-            format!("{current} of them: guests and callers together may run out"),
-            format!("ulimit -n {}", limit.maximum.unwrap_or(65_536).max(DESCRIPTORS)),
+            format!("{current}; guests and callers together may run out"),
+            format!("run `ulimit -n {}`", limit.maximum.unwrap_or(65_536).max(DESCRIPTORS)),
         ),
         Some(current) => Check::ok(NAME, format!("{current}")),
         None => Check::ok(NAME, "unlimited"),
@@ -179,10 +183,10 @@ fn descriptors() -> Check {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::doctor::Status;
+    use crate::doctor::check::CheckStatus;
 
     #[test]
-    fn its_floors_are_those_of_the_build() {
+    fn version_floors_match_deny_toml() {
         let deny = include_str!("../../../../deny.toml");
         for (name, [a, b, c]) in FLOOR {
             assert!(deny.contains(&format!("\"{name}@<{a}.{b}.{c}\"")), "{name}");
@@ -190,22 +194,22 @@ mod tests {
     }
 
     #[test]
-    fn an_engine_below_its_floor_is_found_out() {
-        assert_eq!(versions(LOCK).status, Status::Ok);
+    fn an_engine_below_its_floor_fails() {
+        assert_eq!(versions(LOCK).status, CheckStatus::Ok);
         let real = locked(LOCK, "wasmtime").unwrap();
         for bad in ["48.0.7", "47.9.9", "49.0.0", "x"] {
             let package = "\nname = \"wasmtime\"\nversion = \"";
             let lock = LOCK.replace(&format!("{package}{real}\""), &format!("{package}{bad}\""));
             let check = versions(&lock);
-            assert_eq!(check.status, Status::Failed, "{bad}");
+            assert_eq!(check.status, CheckStatus::Failed, "{bad}");
             assert!(check.found.contains(bad), "{}", check.found);
         }
     }
 
     #[test]
-    fn too_few_mappings_say_what_to_set() {
+    fn too_few_mappings_hint_at_the_sysctl() {
         let check = mappings(u64::MAX / 100);
-        assert_eq!(check.status, Status::Degraded);
+        assert_eq!(check.status, CheckStatus::Degraded);
         assert!(check.hint.unwrap().contains("sysctl"));
     }
 }

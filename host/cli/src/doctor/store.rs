@@ -1,4 +1,4 @@
-//! What the store is like: looked at from beside, while a host may run on it.
+//! Checks of the store. It is read without its lock, because a host may run on it.
 
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
@@ -7,23 +7,23 @@ use cap_std::fs::Dir;
 use skep_store::OpenError;
 use skep_store::health::{self, StoreHealth};
 
-use super::Check;
+use super::check::Check;
 use crate::ambient;
 use crate::settings::Settings;
 
-/// How long rows are looked at.
-const LOOK: Duration = Duration::from_secs(5);
+/// Maximum time to read rows.
+const READ_TIME: Duration = Duration::from_secs(5);
 
-/// Free bytes below which a host should not be.
-const LITTLE: u64 = 1 << 30;
+/// Free bytes below which the check is degraded.
+const LOW_SPACE: u64 = 1 << 30;
 
 /// Free bytes below which the next commit may fail.
-const NOTHING: u64 = 32 << 20;
+const NO_SPACE: u64 = 32 << 20;
 
-/// A commit takes one or two of these.
+/// Time of one sync above which the check is degraded. A commit takes one or two syncs.
 const SLOW: Duration = Duration::from_millis(20);
 
-/// Times that a write is made durable, of which the middle one counts.
+/// Number of measured syncs. The median counts.
 const SYNCS: usize = 9;
 
 pub(super) fn checks(settings: &Settings) -> Vec<Check> {
@@ -32,20 +32,20 @@ pub(super) fn checks(settings: &Settings) -> Vec<Check> {
     let dir = match ambient::open_dir(&settings.store) {
         Ok(dir) => dir,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return vec![Check::ok(NAME, format!("none yet: `skep up` makes it at {shown}"))];
+            return vec![Check::ok(NAME, format!("none yet; `skep up` creates it at {shown}"))];
         }
         Err(error) => {
             return vec![Check::failed(
                 NAME,
-                format!("{shown} cannot be opened: {error}"),
-                "give the directory to this user, or name another with --store",
+                format!("cannot open {shown}: {error}"),
+                "make this user the owner of the directory, or name another with --store",
             )];
         }
     };
-    vec![whole(health::check(&dir, LOOK), &shown.to_string()), room(&dir), sync(&dir)]
+    vec![rows(health::check(&dir, READ_TIME), &shown.to_string()), room(&dir), sync(&dir)]
 }
 
-fn whole(looked: Result<StoreHealth, OpenError>, shown: &str) -> Check {
+fn rows(looked: Result<StoreHealth, OpenError>, shown: &str) -> Check {
     const NAME: &str = "store";
     let health = match looked {
         Ok(health) => health,
@@ -53,14 +53,14 @@ fn whole(looked: Result<StoreHealth, OpenError>, shown: &str) -> Check {
             return Check::failed(
                 NAME,
                 format!("{shown} is not a store"),
-                "name the store's directory with --store, or let `skep up` make one",
+                "name the directory of a store with --store, or let `skep up` create one",
             );
         }
         Err(error) => {
             return Check::failed(
                 NAME,
                 format!("{shown}: {error}"),
-                "copy the directory before anything else is done to it",
+                "copy the directory before you change anything in it",
             );
         }
     };
@@ -71,17 +71,18 @@ fn whole(looked: Result<StoreHealth, OpenError>, shown: &str) -> Check {
         return Check::failed(
             NAME,
             format!("{shown}: damaged: {}", damaged.join(", ")),
-            "restore a copy; `skep worker show` names the workers concerned, the others run on",
+            "restore a copy; `skep worker show` reports damaged workers, and the others still run",
         );
     }
     let id = health.runtime_id.map_or_else(|| "a new runtime".to_owned(), |id| id.to_string());
-    let seen = if complete { "all" } else { "the newest" };
-    let found = format!("{id}, format {format}, {workers} workers; {seen} {rows} rows are whole");
+    let checked = if complete { "all" } else { "the newest" };
+    let found =
+        format!("{id}, format {format}, {workers} workers; {checked} {rows} rows are intact");
     if format < newest_format {
         return Check::degraded(
             NAME,
             format!("{found}; this version writes format {newest_format}"),
-            "keep a copy: the next start brings it there, and earlier versions refuse it then",
+            "keep a copy: the next start upgrades the store, and older versions then refuse it",
         );
     }
     Check::ok(NAME, found)
@@ -92,26 +93,26 @@ fn room(dir: &Dir) -> Check {
     let found = match rustix::fs::fstatvfs(dir) {
         Ok(found) => found,
         Err(error) => {
-            return Check::degraded(NAME, format!("not known: {error}"), "look at it with df");
+            return Check::degraded(NAME, format!("unknown: {error}"), "check it with `df`");
         }
     };
     let free = found.f_bavail.saturating_mul(found.f_frsize);
     let shown = format!("{} MiB free", free >> 20);
-    const HINT: &str = "make room, or move the store: a full disk refuses every input";
+    const HINT: &str = "free some space or move the store; on a full disk every input is refused";
     match free {
-        free if free < NOTHING => Check::failed(NAME, shown, HINT),
-        free if free < LITTLE => Check::degraded(NAME, shown, HINT),
+        free if free < NO_SPACE => Check::failed(NAME, shown, HINT),
+        free if free < LOW_SPACE => Check::degraded(NAME, shown, HINT),
         _ => Check::ok(NAME, shown),
     }
 }
 
 fn sync(dir: &Dir) -> Check {
     const NAME: &str = "fsync";
-    match measured(dir) {
+    match median_sync(dir) {
         Err(error) => Check::failed(
             NAME,
-            format!("nothing can be written durably: {error}"),
-            "give the store's directory to this user, on a disk that can be written to",
+            format!("cannot write durably: {error}"),
+            "make this user the owner of the store's directory, on a writable disk",
         ),
         Ok(took) => {
             let found = format!("{:.2} ms for 4 KiB", took.as_secs_f64() * 1e3);
@@ -119,7 +120,7 @@ fn sync(dir: &Dir) -> Check {
                 took if took > SLOW => Check::degraded(
                     NAME,
                     found,
-                    "each acknowledgement waits for it: a local disk is usually faster",
+                    "each acknowledgement waits for a sync; a local disk is usually faster",
                 ),
                 _ => Check::ok(NAME, found),
             }
@@ -127,8 +128,8 @@ fn sync(dir: &Dir) -> Check {
     }
 }
 
-/// How long a write takes to be durable, in a file that has no name.
-fn measured(dir: &Dir) -> io::Result<Duration> {
+/// Returns the median time of a durable write to a file without a name.
+fn median_sync(dir: &Dir) -> io::Result<Duration> {
     let mut file = cap_tempfile::TempFile::new_anonymous(dir)?.into_std();
     let mut took = Vec::with_capacity(SYNCS);
     for _ in 0..SYNCS {

@@ -10,9 +10,10 @@ use skep_protocol::HttpGrant;
 
 use super::backtrace::Backtrace;
 use super::mount::MountArg;
-use crate::{OutputFormat, quantity};
+use crate::output::OutputFormat;
+use crate::{key_value, quantity};
 
-/// Runs a component once.
+/// Run a component once
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
@@ -25,56 +26,59 @@ Examples:
   skep run --allow-http 'http://db.corp:8080 inner' fetch.wasm
   skep run --deterministic=7 --out results test.wasm
 
-Everything after COMPONENT is the guest's, whatever it looks like; one leading `--` is dropped.
+All words after COMPONENT belong to the guest, even those that look like flags; one leading `--` is
+dropped.
 
 Exit codes: the guest's own, and
   124 deadline   125 Skep failed or bad usage   126 refused before running
   130 Ctrl-C     134 trap, or a limit other than memory   137 out of memory   143 SIGTERM")]
 pub(crate) struct RunArgs {
-    /// Map a directory: HOST::GUEST, then :ro (the default) or :rw. HOST alone is seen as /data. It
-    /// is read from the right: a HOST with `::/` in it or `:rw` at its end needs GUEST and rights
+    /// Map a directory: HOST::GUEST, then :ro (the default) or :rw. HOST alone is mapped to /data.
+    /// The value is parsed from the right, so a HOST that contains `::/` or ends in `:ro` or `:rw`
+    /// needs an explicit GUEST and rights. Repeat for more
     #[arg(
         long, value_name = "HOST::GUEST[:ro|rw]",
         value_parser = OsStringValueParser::new().try_map(MountArg::parse)
     )]
     pub(super) dir: Vec<MountArg>,
 
-    /// Give the guest no /data of its own. Without this flag, and without a directory that is
-    /// mapped there, it gets an empty one that is removed afterwards
+    /// Give the guest no /data of its own. Without this flag, and unless a directory is mapped
+    /// there, the guest gets an empty /data that is removed afterwards
     #[arg(long)]
     pub(super) no_data: bool,
 
-    /// Set an environment variable. Nothing is inherited
-    #[arg(long, value_name = "K=V", value_parser = pair)]
+    /// Set an environment variable; nothing is inherited. Repeat for more
+    #[arg(long, value_name = "K=V", value_parser = key_value::parse)]
     pub(super) env: Vec<(String, String)>,
 
-    /// Set a value of the config bundle
-    #[arg(long, value_name = "K=V", value_parser = pair)]
+    /// Set a value of the config bundle. Repeat for more
+    #[arg(long, value_name = "K=V", value_parser = key_value::parse)]
     pub(super) config: Vec<(String, String)>,
 
-    /// Let it send HTTP requests there; repeatable. `[METHOD,… ]SCHEME://HOST[:PORT][ inner]`: HOST
-    /// may be *.NAME or *, and `inner` lets a name lead to an address that is not public
+    /// Allow HTTP requests: `[METHOD,… ]SCHEME://HOST[:PORT][ inner]`. HOST may be *.NAME or *;
+    /// `inner` allows a name to resolve to an address that is not public. Repeat for more
     #[arg(long, value_name = "GRANT", conflicts_with = "deterministic")]
     pub(super) allow_http: Vec<HttpGrant>,
 
-    /// Stop the guest after this time (250ms, 5s, 2m), which waiting for its input counts to and
-    /// compiling does not. Reading the component from a pipe may take as long again
+    /// Stop the guest after this time (250ms, 5s, 2m). Waiting for its input counts; compiling does
+    /// not. Reading the component from a pipe may take as long again
     #[arg(long, value_name = "TIME", value_parser = quantity::duration)]
     pub(super) timeout: Option<Duration>,
 
-    /// Let compiling take this much CPU time, and five times that on the clock [default: 3m]
+    /// CPU time that compiling may take; its wall time may be five times that [default: 3m]
     #[arg(long, value_name = "TIME", value_parser = quantity::duration)]
     pub(super) compile_timeout: Option<Duration>,
 
-    /// Memory it may use [default: 256MiB]
+    /// Memory that the guest may use [default: 256MiB]
     #[arg(long, value_name = "SIZE", value_parser = quantity::bytes)]
     pub(super) memory: Option<u64>,
 
-    /// File bytes it may add to its directories [default: 1GiB]
+    /// Bytes of files that the guest may add to its directories [default: 1GiB]
     #[arg(long, value_name = "SIZE", value_parser = quantity::bytes)]
     pub(super) disk: Option<u64>,
 
-    /// Instructions it may execute, roughly. Makes it compile for counting them
+    /// Approximate number of instructions that the guest may execute. Compiles it with instruction
+    /// counting
     #[arg(long, value_name = "N")]
     pub(super) fuel: Option<u64>,
 
@@ -85,37 +89,28 @@ pub(crate) struct RunArgs {
     )]
     pub(super) deterministic: Option<u64>,
 
-    /// Give it an empty /out and copy its regular files to DIR afterwards
+    /// Give the guest an empty /out, and copy its regular files to DIR afterwards
     #[arg(long, value_name = "DIR")]
     pub(super) out: Option<PathBuf>,
 
-    /// What a service is asked to handle: a file, or - for standard input
+    /// Input of a service: a file, or - for standard input
     #[arg(long, value_name = "FILE|-")]
     pub(super) input: Option<PathBuf>,
 
-    /// How the result is shown. With json, standard output is one JSON object and the guest's own
+    /// Format of the result. With json, standard output is one JSON object and the guest's own
     /// streams go to standard error
     #[arg(long, value_enum, default_value = "text", value_name = "FORMAT")]
     pub(super) output: OutputFormat,
 
-    /// How much of the call stack is shown where it crashes
+    /// Part of the call stack to show if the guest crashes
     #[arg(long, value_enum, default_value = "short", value_name = "FORM")]
     pub(super) backtrace: Backtrace,
 
-    /// The component, or a WASI preview1 module: a file, or - for standard input
+    /// Component or WASI preview1 module: a file, or - for standard input
     #[arg(value_name = "COMPONENT")]
     pub(super) component: PathBuf,
 
-    /// The guest's arguments
+    /// Arguments of the guest
     #[arg(value_name = "ARGS")]
     pub(super) args: Vec<OsString>,
-}
-
-fn pair(text: &str) -> Result<(String, String), String> {
-    match text.split_once('=') {
-        Some((key, value)) if !key.is_empty() && !text.contains('\0') => {
-            Ok((key.into(), value.into()))
-        }
-        _ => Err("expected KEY=VALUE".into()),
-    }
 }

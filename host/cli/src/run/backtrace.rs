@@ -1,23 +1,23 @@
-//! Which frames of a guest's crash a person is shown.
+//! The frames of a crash that the text format shows.
 //!
-//! Half of the stack is often how a language's library panics or allocates. The short form leaves that
-//! out; what is the guest's own stays, and keeps its depth.
+//! Often half of a stack is a standard library that panics or allocates. The short form omits those
+//! frames. The guest's own frames stay and keep their depth.
 
 use clap::ValueEnum;
 use skep_sandbox::Frame;
 
-/// How much of a call stack is shown.
+/// The part of a call stack to show.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Backtrace {
-    /// The guest's own functions
+    /// Only the guest's own functions
     #[default]
     Short,
-    /// All of them, with those of the standard library, libc and the compiler
+    /// All functions, including those of the standard library, libc and the compiler
     Full,
 }
 
 impl Backtrace {
-    /// Those that are shown, each with its depth, and how many are not.
+    /// Returns the frames to show, each with its depth, and the number of hidden ones.
     pub(super) fn pick(self, frames: &[Frame]) -> (Vec<(usize, &Frame)>, usize) {
         let is_shown = |frame: &Frame| self == Self::Full || !is_of_a_library(frame);
         let shown: Vec<_> =
@@ -27,7 +27,7 @@ impl Backtrace {
     }
 }
 
-/// Crates that Rust programs are linked with whatever they do.
+/// Crates that every Rust program may be linked with.
 const CRATES: &[&str] = &[
     "std",
     "core",
@@ -47,7 +47,7 @@ const CRATES: &[&str] = &[
     "__rustc",
 ];
 
-/// How the names of functions begin that are Rust's, libc's or the compiler's machinery.
+/// Prefixes of functions that belong to the runtime of Rust, libc or the compiler.
 const PREFIXES: &[&str] = &[
     "rust_",
     "__rust_",
@@ -67,7 +67,7 @@ const PREFIXES: &[&str] = &[
     "operator delete",
 ];
 
-/// Whole names of the same.
+/// Full names of such functions.
 const NAMES: &[&str] = &[
     "_start",
     "__main_void",
@@ -119,7 +119,7 @@ const NAMES: &[&str] = &[
     "cabi_import_realloc",
 ];
 
-/// Where the source lies of what is no program's own.
+/// Parts of the source paths of libraries.
 const SOURCES: &[&str] = &[
     "library/std/",
     "library/core/",
@@ -141,8 +141,8 @@ fn is_of_a_library(frame: &Frame) -> bool {
         || is_of_a_crate(name)
 }
 
-/// Whether a path begins in one of [`CRATES`]: `std::rt::lang_start`, `<alloc::vec::Vec<T> as …>::drop`,
-/// `<&T as core::fmt::Debug>::fmt`.
+/// Returns true if a function is defined in one of [`CRATES`], as are `std::rt::lang_start`,
+/// `<alloc::vec::Vec<T> as …>::drop` and `<&T as core::fmt::Debug>::fmt`.
 fn is_of_a_crate(name: &str) -> bool {
     let begins = |path: &str| {
         let first = path.split_once("::").map(|(first, _)| first);
@@ -153,7 +153,7 @@ fn is_of_a_crate(name: &str) -> bool {
     let own = ["mut ", "const ", "dyn "]
         .iter()
         .fold(own, |own, word| own.strip_prefix(word).unwrap_or(own));
-    // A type without a path is built in or a parameter: then it is the trait that tells.
+    // A type without a path is built in or a type parameter, so the trait's crate decides.
     match own.split_once(" as ") {
         Some((ty, of)) if !ty.contains("::") => begins(of),
         _ => begins(own),
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_the_guests_own_is_told_from_what_it_is_linked_with() {
+    fn functions_of_the_guest_and_of_libraries_are_distinguished() {
         for (function, source, own) in [
             ("myapp::parse", None, true),
             ("mainly", None, true),
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn the_short_form_keeps_the_depth_and_says_how_many_are_missing() {
+    fn the_short_form_keeps_the_depth_and_counts_hidden_frames() {
         let frames =
             [frame("rust_panic", None), frame("myapp::go", None), frame("__main_void", None)];
         let (shown, hidden) = Backtrace::Short.pick(&frames);

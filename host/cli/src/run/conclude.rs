@@ -1,58 +1,68 @@
-//! The end of a run, shown: as one JSON object, or as lines for a person.
+//! The printed result of a run: one JSON object, or lines for people.
 
 use skep_protocol::Payload;
 use skep_protocol::text::neutral;
+use skep_sandbox::Frame;
 
+use super::args::RunArgs;
 use super::backtrace::Backtrace;
 use super::explain::{self, Explained};
+use crate::output::OutputFormat;
 use crate::report::{
     ErrorReport, EventReport, FileReport, FrameReport, PayloadReport, RunReport, SkippedReport,
     TrapReport,
 };
-use crate::terminal::Lost;
-use crate::{OutputFormat, json, terminal};
+use crate::terminal::LostOutput;
+use crate::{json, terminal};
 
-/// How a conclusion is shown.
+/// The style in which a conclusion is printed.
 #[derive(Clone, Copy)]
-pub(super) struct Form {
-    pub(super) output: OutputFormat,
-    /// How much of a crash's stack lines for a person have. A report has all of it.
-    pub(super) backtrace: Backtrace,
+pub(super) struct RunStyle {
+    output: OutputFormat,
+    /// The frames of a crash that the text format shows. JSON has all of them.
+    backtrace: Backtrace,
 }
 
-/// All that there is to show of a run.
+impl RunStyle {
+    /// Returns the style that the command line asks for.
+    pub(super) fn of(arguments: &RunArgs) -> Self {
+        Self { output: arguments.output, backtrace: arguments.backtrace }
+    }
+}
+
+/// The result of a run.
 pub(super) struct Conclusion {
-    /// Its end, in words.
+    /// The end of the run.
     pub(super) explained: Explained,
-    /// What the guest emitted, in order.
-    pub(super) events: Vec<Event>,
-    /// What a service answered.
+    /// The events that the guest emitted, in order.
+    pub(super) events: Vec<EmittedEvent>,
+    /// The answer of a service.
     pub(super) output: Option<Payload>,
-    /// The rest, as far as it came.
+    /// The rest of the report, as far as the run got.
     pub(super) report: RunReport,
 }
 
 /// An event that the guest emitted.
-pub(super) struct Event {
+pub(super) struct EmittedEvent {
     pub(super) seq: u64,
     pub(super) kind: String,
     pub(super) payload: Payload,
 }
 
 impl From<Explained> for Conclusion {
-    /// Of a run whose guest was not started.
+    /// Concludes a run whose guest was not started.
     fn from(explained: Explained) -> Self {
         let report = RunReport::default();
         Self { explained, events: Vec::new(), output: None, report }
     }
 }
 
-/// Shows it and returns the exit code.
-pub(super) fn show(form: Form, conclusion: Conclusion) -> u8 {
+/// Prints a conclusion and returns the exit code.
+pub(super) fn show(style: RunStyle, conclusion: Conclusion) -> u8 {
     let code = conclusion.explained.exit_code;
-    let shown = match form.output {
+    let shown = match style.output {
         OutputFormat::Json => terminal::print(&json::line(&report(conclusion))),
-        OutputFormat::Text => text(form.backtrace, conclusion),
+        OutputFormat::Text => text(style.backtrace, conclusion),
     };
     terminal::conclude(shown, code)
 }
@@ -77,16 +87,17 @@ fn report(conclusion: Conclusion) -> RunReport {
             .map(|f| FrameReport { function: f.function, module: f.module, source: f.source })
             .collect(),
     });
-    let event = |Event { seq, kind, payload: it }| EventReport { seq, kind, payload: payload(it) };
+    let event =
+        |EmittedEvent { seq, kind, payload: it }| EventReport { seq, kind, payload: payload(it) };
     report.events = events.into_iter().map(event).collect();
     report.output = output.map(payload);
     report
 }
 
-/// Prints the lines. The answer of a service is the result; all else is beside it.
-fn text(backtrace: Backtrace, conclusion: Conclusion) -> Result<(), Lost> {
+/// Prints a conclusion for people. Only a service's answer goes to standard output.
+fn text(backtrace: Backtrace, conclusion: Conclusion) -> Result<(), LostOutput> {
     let Conclusion { explained, events, output, report } = conclusion;
-    for Event { kind, payload: Payload { content_type, body }, .. } in &events {
+    for EmittedEvent { kind, payload: Payload { content_type, body }, .. } in &events {
         let text = match str::from_utf8(body) {
             Ok(text) => neutral(text).to_string(),
             Err(_) => format!("{} bytes of {}", body.len(), neutral(content_type)),
@@ -114,25 +125,25 @@ fn text(backtrace: Backtrace, conclusion: Conclusion) -> Result<(), Lost> {
         terminal::say("error", &message);
     }
     if let Some(crash) = explained.crash {
-        let (shown, hidden) = backtrace.pick(&crash.frames);
-        for (depth, frame) in shown {
-            let source = match &frame.source {
-                Some(source) => format!("  ({})", neutral(source)),
-                None => String::new(),
-            };
-            terminal::say(
-                &format!("  {depth:>2}"),
-                &format!("{}{source}", neutral(&frame.function)),
-            );
-        }
-        if hidden > 0 {
-            let frames = if hidden == 1 { "frame" } else { "frames" };
-            let how = "--backtrace full shows all";
-            terminal::say("note", &format!("{hidden} {frames} of libraries not shown; {how}"));
-        }
+        say_frames(backtrace, &crash.frames);
     }
     if let Some(hint) = explained.hint {
         terminal::say("hint", &hint);
     }
     printed
+}
+
+fn say_frames(backtrace: Backtrace, frames: &[Frame]) {
+    let (shown, hidden) = backtrace.pick(frames);
+    for (depth, frame) in shown {
+        let source = match &frame.source {
+            Some(source) => format!("  ({})", neutral(source)),
+            None => String::new(),
+        };
+        terminal::say(&format!("  {depth:>2}"), &format!("{}{source}", neutral(&frame.function)));
+    }
+    if hidden > 0 {
+        let frames = if hidden == 1 { "library frame" } else { "library frames" };
+        terminal::say("note", &format!("{hidden} {frames} not shown; --backtrace full shows all"));
+    }
 }

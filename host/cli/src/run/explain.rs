@@ -1,44 +1,63 @@
-//! What an end means to the person at the terminal: an exit code, a sentence, and what to do next.
+//! The end of a run in words: an exit code, a message and a hint.
 
 use skep_protocol::LimitName;
 use skep_protocol::limits::Limits;
 use skep_protocol::text::neutral;
 use skep_sandbox::{CompileError, Crash, Ended, LoadError, Refusal};
 
+use super::watch::Interrupted;
 use crate::exit;
 use crate::failure::Failed;
 use crate::signals::StopRequest;
-use crate::terminal::Lost;
+use crate::terminal::LostOutput;
 
-/// An end put into words.
+/// The end of a run, explained.
 #[derive(Debug, Default)]
-pub(crate) struct Explained {
-    /// The report's `status`.
-    pub(crate) status: &'static str,
-    pub(crate) exit_code: u8,
-    pub(crate) guest_exit_code: Option<u8>,
-    pub(crate) limit: Option<LimitName>,
-    pub(crate) crash: Option<Crash>,
-    /// What happened, for an end that needs saying.
-    pub(crate) message: Option<String>,
-    pub(crate) hint: Option<String>,
+pub(super) struct Explained {
+    /// The `status` of the report.
+    pub(super) status: &'static str,
+    pub(super) exit_code: u8,
+    pub(super) guest_exit_code: Option<u8>,
+    pub(super) limit: Option<LimitName>,
+    pub(super) crash: Option<Crash>,
+    /// The message, unless the guest ended normally.
+    pub(super) message: Option<String>,
+    pub(super) hint: Option<String>,
 }
 
 impl From<Failed> for Explained {
-    /// The end of a run that was not begun.
+    /// Explains a run that did not begin.
     fn from(failed: Failed) -> Self {
-        let message = Some(failed.to_string());
+        let message = failed.to_string();
         let hint = match failed {
             Failed::Error { hint, .. } => hint.map(str::to_owned),
             Failed::ReaderGone => None,
         };
-        Self { status: "error", exit_code: exit::SKEP_FAILED, message, hint, ..Self::default() }
+        Self { hint, ..Self::error(message) }
     }
 }
 
 impl Explained {
-    /// The same end, of which not all output reached its reader.
-    pub(super) fn with_lost(self, lost: Option<&Lost>) -> Self {
+    /// Explains a run whose guest did not start because of an error on this machine.
+    pub(super) fn error(message: String) -> Self {
+        Self {
+            status: "error",
+            exit_code: exit::SKEP_FAILED,
+            message: Some(message),
+            ..Self::default()
+        }
+    }
+
+    /// Explains a run whose guest did not start because an earlier wait was interrupted.
+    pub(super) fn interrupted(reason: Interrupted, limits: &Limits) -> Self {
+        match reason {
+            Interrupted::Late => ended(&Ended::Deadline, limits, None),
+            Interrupted::Stopped(request) => ended(&Ended::Cancelled, limits, Some(request)),
+        }
+    }
+
+    /// Adds that part of the output was lost, if it was.
+    pub(super) fn with_lost(self, lost: Option<&LostOutput>) -> Self {
         match lost {
             Some(lost) if self.exit_code == 0 => Self {
                 status: "output_lost",
@@ -47,13 +66,14 @@ impl Explained {
                 message: Some(lost.to_string()),
                 ..self
             },
-            // The guest's own code tells already that it did not go well.
+            // The guest's own exit code already reports a failure.
             Some(lost) => self.also(&lost.to_string()),
             None => self,
         }
     }
 
-    /// The same end, of which not all results were copied. The guest's own code is said beside it.
+    /// Adds that some files were not copied. `exit_code` replaces the guest's own, which moves into
+    /// the message.
     pub(super) fn without_results(self, exit_code: u8, message: &str) -> Self {
         let own = match self.status {
             "exited" => Some(self.exit_code),
@@ -76,8 +96,8 @@ impl Explained {
     }
 }
 
-/// Puts the end of a run into words.
-pub(crate) fn ended(ended: &Ended, limits: &Limits, stopped: Option<StopRequest>) -> Explained {
+/// Explains the end of a guest. `stopped` is the signal that cancelled it.
+pub(super) fn ended(ended: &Ended, limits: &Limits, stopped: Option<StopRequest>) -> Explained {
     match ended {
         Ended::Exited(code) => {
             Explained { status: "exited", exit_code: *code, ..Explained::default() }
@@ -87,7 +107,7 @@ pub(crate) fn ended(ended: &Ended, limits: &Limits, stopped: Option<StopRequest>
             status: "failed",
             exit_code: exit::SERVICE_FAILED,
             message: Some(format!(
-                "the worker answered with a failure: {} ({})",
+                "the service returned a failure: {} ({})",
                 neutral(&failure.message),
                 neutral(&failure.code)
             )),
@@ -98,20 +118,11 @@ pub(crate) fn ended(ended: &Ended, limits: &Limits, stopped: Option<StopRequest>
             exit_code: exit::TRAPPED,
             crash: Some(crash.clone()),
             message: Some(format!("the guest trapped: {}", neutral(&crash.message))),
-            hint: Some(trap_hint(crash)),
+            hint: Some(trap_hint(crash).into()),
             ..Explained::default()
         },
         Ended::Limit { name, crash, exit_code } => {
-            let (code, message, hint) = limit(*name, limits, *exit_code);
-            Explained {
-                status: "limit",
-                exit_code: code,
-                guest_exit_code: *exit_code,
-                limit: Some(*name),
-                crash: crash.clone(),
-                message: Some(message),
-                hint: Some(hint),
-            }
+            Explained { crash: crash.clone(), ..limit(*name, limits, *exit_code) }
         }
         Ended::Deadline => Explained {
             status: "deadline",
@@ -121,125 +132,141 @@ pub(crate) fn ended(ended: &Ended, limits: &Limits, stopped: Option<StopRequest>
                 "stopped at its deadline of {}",
                 LimitName::turn_deadline_ms.unit().show(limits.turn_deadline_ms)
             )),
-            hint: Some("give it longer with --timeout".into()),
+            hint: Some("raise the deadline with --timeout".into()),
             ..Explained::default()
         },
-        Ended::Cancelled => {
-            let request = stopped.unwrap_or(StopRequest::CtrlC);
-            let message = match request {
-                StopRequest::Terminate => "stopped by SIGTERM",
-                StopRequest::CtrlC => "stopped by Ctrl-C",
-            };
-            let exit_code = request.exit_code();
-            Explained {
-                status: "cancelled",
-                exit_code,
-                message: Some(message.into()),
-                ..Explained::default()
-            }
-        }
-        Ended::HostFault(what) => Explained {
+        Ended::Cancelled => cancelled(stopped.unwrap_or(StopRequest::CtrlC)),
+        Ended::HostFault(reason) => Explained {
             status: "host_fault",
             exit_code: exit::SKEP_FAILED,
-            message: Some(format!("Skep failed: {what}")),
-            hint: Some("this is not the guest's fault; SKEP_LOG=debug tells more".into()),
+            message: Some(format!("Skep failed: {reason}")),
+            hint: Some("this is not the guest's fault; SKEP_LOG=debug shows more".into()),
             ..Explained::default()
         },
     }
 }
 
-fn trap_hint(crash: &Crash) -> String {
-    let named = crash.frames.iter().any(|frame| !frame.function.starts_with("function "));
-    match (crash.frames.is_empty(), named) {
-        (true, _) => "it crashed inside the sandbox; the host is unharmed".into(),
-        (false, true) => "it crashed where its own backtrace says; the host is unharmed".into(),
-        (false, false) => "build it without stripping names to see functions here".into(),
+fn cancelled(request: StopRequest) -> Explained {
+    let message = match request {
+        StopRequest::Terminate => "stopped by SIGTERM",
+        StopRequest::CtrlC => "stopped by Ctrl-C",
+    };
+    Explained {
+        status: "cancelled",
+        exit_code: request.exit_code(),
+        message: Some(message.into()),
+        ..Explained::default()
     }
 }
 
-fn limit(name: LimitName, limits: &Limits, code: Option<u8>) -> (u8, String, String) {
+fn trap_hint(crash: &Crash) -> &'static str {
+    let named = crash.frames.iter().any(|frame| !frame.function.starts_with("function "));
+    match (crash.frames.is_empty(), named) {
+        (true, _) => "the guest crashed inside the sandbox; the host is unaffected",
+        (false, true) => "the backtrace shows where the guest crashed; the host is unaffected",
+        (false, false) => "build the guest without stripping names to see its functions here",
+    }
+}
+
+/// Explains an end at a limit. `code` is the guest's own exit code, if it exited.
+fn limit(name: LimitName, limits: &Limits, code: Option<u8>) -> Explained {
     let value = name.unit().show(limits.get(name));
-    let exit_code =
-        if name == LimitName::memory_bytes { exit::OUT_OF_MEMORY } else { exit::TRAPPED };
+    let exit_code = match name {
+        LimitName::memory_bytes => exit::OUT_OF_MEMORY,
+        _ => exit::TRAPPED,
+    };
     let message = match (name, code) {
         (LimitName::memory_bytes, Some(code)) => {
-            format!("out of memory: it was refused more than {value} and exited with {code}")
+            format!("out of memory: the guest was refused more than {value} and exited with {code}")
         }
         (LimitName::memory_bytes, None) => {
-            format!("out of memory: it was refused more than {value} and crashed")
+            format!("out of memory: the guest was refused more than {value} and crashed")
         }
         _ => format!("stopped at limit {name} ({value}): {}", name.why()),
     };
     let hint = match name {
-        LimitName::memory_bytes => "give it more with --memory".into(),
-        LimitName::fuel => "give it more with --fuel".into(),
-        _ => format!("`skep inspect` lists {name} with all other limits; it cannot be raised here"),
+        LimitName::memory_bytes => "raise the limit with --memory".into(),
+        LimitName::fuel => "raise the limit with --fuel".into(),
+        _ => format!("`skep run` cannot raise {name}; `skep inspect` lists all limits"),
     };
-    (exit_code, message, hint)
+    Explained {
+        status: "limit",
+        exit_code,
+        guest_exit_code: code,
+        limit: Some(name),
+        crash: None,
+        message: Some(message),
+        hint: Some(hint),
+    }
 }
 
-/// Puts a component that was never started into words.
-pub(crate) fn not_loaded(error: &LoadError) -> Explained {
+/// Explains a component that was not started.
+pub(super) fn not_loaded(error: &LoadError) -> Explained {
+    let message = with_causes(error);
+    let refused = |limit: Option<LimitName>, hint: Option<&str>| Explained {
+        status: "refused",
+        exit_code: exit::REFUSED,
+        limit,
+        message: Some(message.clone()),
+        hint: hint.map(str::to_owned),
+        ..Explained::default()
+    };
+    match error {
+        LoadError::Refused(Refusal::Limit { name: LimitName::memory_bytes, .. }) => {
+            refused(Some(LimitName::memory_bytes), Some("raise the limit with --memory"))
+        }
+        LoadError::Refused(Refusal::Limit { name, .. }) => refused(
+            Some(*name),
+            Some("the component was not started; `skep inspect` shows what it needs"),
+        ),
+        LoadError::Refused(Refusal::Imports(_)) => {
+            refused(None, Some("`skep inspect` lists each import and whether Skep offers it"))
+        }
+        LoadError::Refused(_) | LoadError::Compile(CompileError::Unoffered(_)) => {
+            refused(None, None)
+        }
+        LoadError::Compile(CompileError::Invalid(_)) => {
+            refused(None, Some("check the build with `wasm-tools validate`"))
+        }
+        LoadError::Compile(CompileError::Limit { name, .. }) => {
+            Explained { status: "limit", ..refused(Some(*name), Some(compile_hint(*name))) }
+        }
+        LoadError::Compile(CompileError::Crashed(_)) => {
+            refused(None, Some("only the compiling process crashed; this is worth a bug report"))
+        }
+        LoadError::Compile(CompileError::Io(_) | CompileError::Shortage(_))
+        | LoadError::Shortage(_)
+        | LoadError::Engine(_) => Explained {
+            hint: Some("the guest was not started; this is not its fault".into()),
+            ..Explained::error(message)
+        },
+    }
+}
+
+/// Returns an error and its causes in one line that a terminal can show.
+fn with_causes(error: &LoadError) -> String {
     let mut message = error.to_string();
     let mut source = std::error::Error::source(error);
     while let Some(cause) = source {
         message = format!("{message}: {cause}");
         source = cause.source();
     }
-    let message = neutral(&message).to_string();
-    let refused = |limit: Option<LimitName>, hint: &str| Explained {
-        status: "refused",
-        exit_code: exit::REFUSED,
-        limit,
-        message: Some(message.clone()),
-        hint: (!hint.is_empty()).then(|| hint.into()),
-        ..Explained::default()
-    };
-    match error {
-        LoadError::Refused(Refusal::Limit { name: LimitName::memory_bytes, .. }) => {
-            refused(Some(LimitName::memory_bytes), "give it more with --memory")
-        }
-        LoadError::Refused(Refusal::Limit { name, .. }) => {
-            refused(Some(*name), "it was not started; `skep inspect` shows what it would take")
-        }
-        LoadError::Refused(Refusal::Imports(_)) => {
-            refused(None, "`skep inspect` lists each import beside what Skep offers")
-        }
-        LoadError::Refused(_) | LoadError::Compile(CompileError::Unoffered(_)) => refused(None, ""),
-        LoadError::Compile(CompileError::Invalid(_)) => {
-            refused(None, "check how it was built (`wasm-tools validate`)")
-        }
-        LoadError::Compile(CompileError::Limit { name, .. }) => {
-            Explained { status: "limit", ..refused(Some(*name), past_compiling(*name)) }
-        }
-        LoadError::Compile(CompileError::Crashed(_)) => {
-            refused(None, "only the compiling process died; this is worth a bug report")
-        }
-        LoadError::Compile(CompileError::Io(_) | CompileError::Shortage(_))
-        | LoadError::Shortage(_)
-        | LoadError::Engine(_) => Explained {
-            status: "error",
-            exit_code: exit::SKEP_FAILED,
-            message: Some(message),
-            hint: Some("this is not the guest's fault: it was not started".into()),
-            ..Explained::default()
-        },
-    }
+    neutral(&message).to_string()
 }
 
-/// What to do where compiling took too much.
-fn past_compiling(name: LimitName) -> &'static str {
+/// Returns the hint for a component that reached a limit of compiling.
+fn compile_hint(name: LimitName) -> &'static str {
     match name {
-        LimitName::compile_cpu_ms => "give it longer with --compile-timeout",
+        LimitName::compile_cpu_ms => "raise the limit with --compile-timeout",
         LimitName::compile_wall_ms => {
-            "try again when the machine is less busy, or give it longer with --compile-timeout"
+            "try again when the machine is less busy, or raise the limit with --compile-timeout"
         }
-        _ => "code of an ordinary program compiles within it; this was not run",
+        _ => "ordinary programs compile within this limit; the component was not run",
     }
 }
 
-/// The stable code that goes with a status.
-pub(crate) fn code(status: &str) -> &'static str {
+/// Returns the stable error code of a status.
+pub(super) fn code(status: &str) -> &'static str {
     match status {
         "refused" => "component_refused",
         "trapped" => "trapped",

@@ -1,41 +1,42 @@
-//! The record of a single run. `skep run` is no runtime: what a service keeps in its state and
-//! emits to its transcript lives for this one turn and is shown at its end.
+//! The turn of a single run, in memory. `skep run` stores nothing: a service's state and events
+//! exist for this one turn, and the events are printed at its end.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
-use std::time::SystemTime;
 
 use skep_protocol::{LimitName, Limits, RequestRecord};
 use skep_sandbox::{Identity, RecordError, RequestLog, TranscriptEntry, Turn};
 
-/// State and transcript in memory.
-pub(crate) struct MemoryTurn {
+use crate::clock;
+
+/// A turn whose state and transcript are in memory.
+pub(super) struct MemoryTurn {
     identity: Identity,
     limits: Limits,
     config: BTreeMap<String, String>,
     state: BTreeMap<String, Vec<u8>>,
     state_bytes: u64,
-    /// Keys that were set. What is deleted was set before: there is nothing else.
+    /// The keys that were set. State starts empty, so a deleted key is one of them.
     changed: BTreeSet<String>,
     events: Vec<TranscriptEntry>,
-    report: Sender<Told>,
+    report: Sender<RunNotice>,
 }
 
-/// What a run has to tell.
-pub(crate) enum Told {
-    /// An event that was emitted.
+/// A message from the guest's thread to the run.
+pub(super) enum RunNotice {
+    /// An event that the guest emitted.
     Event(TranscriptEntry),
-    /// A request that has ended.
+    /// An HTTP request that ended.
     Request(RequestRecord),
 }
 
 impl MemoryTurn {
-    /// A turn that reports to `report` what is worth telling, as it happens.
-    pub(crate) fn new(
+    /// Creates a turn that sends its events and requests to `report` as they happen.
+    pub(super) fn new(
         limits: Limits,
         config: BTreeMap<String, String>,
-        report: Sender<Told>,
+        report: Sender<RunNotice>,
     ) -> Self {
         let identity = Identity {
             runtime_id: "run".into(),
@@ -129,42 +130,42 @@ impl Turn for MemoryTurn {
         }
         let entry = TranscriptEntry {
             seq: self.events.len() as u64 + 1,
-            at: SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default(),
+            at: clock::since_epoch(),
             kind: "event".to_owned(),
             event: Some(kind.to_owned()),
             input_id: self.identity.input_id.clone(),
             content_type: content_type.to_owned(),
             body,
         };
-        // Events that nobody shows any more are not the guest's concern.
-        let _ = self.report.send(Told::Event(entry.clone()));
+        // The run may have ended already; the guest must not fail because of that.
+        let _ = self.report.send(RunNotice::Event(entry.clone()));
         self.events.push(entry);
         Ok(())
     }
 
     fn read(&mut self, after: u64, limit: usize) -> Result<Vec<TranscriptEntry>, RecordError> {
-        // What this turn emits is not readable before its end, and there is no turn before it.
+        // A turn's own entries are readable only after its end, and no turn came before this one.
         let _ = (after, limit);
         Ok(Vec::new())
     }
 
     fn requests(&self) -> Arc<dyn RequestLog> {
-        Arc::new(Requests(self.report.clone()))
+        Arc::new(RequestNotices(self.report.clone()))
     }
 }
 
-/// The requests of a run, of which nothing is kept.
-struct Requests(Sender<Told>);
+/// A request log that forwards each record to the run and stores none.
+struct RequestNotices(Sender<RunNotice>);
 
 #[async_trait::async_trait]
-impl RequestLog for Requests {
+impl RequestLog for RequestNotices {
     async fn before_leaving(&self) -> Result<(), RecordError> {
         Ok(())
     }
 
     fn record(&self, request: RequestRecord) {
-        // Nobody may be there to be told any more.
-        let _ = self.0.send(Told::Request(request));
+        // The run may have ended already.
+        let _ = self.0.send(RunNotice::Request(request));
     }
 }
 
@@ -173,7 +174,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn state_is_listed_by_prefix_and_cursor_and_held_to_its_limit() {
+    fn state_is_listed_by_prefix_and_cursor_and_has_a_size_limit() {
         let limits = Limits { state_bytes: 20, ..Limits::default() };
         let (report, _events) = std::sync::mpsc::channel();
         let mut turn = MemoryTurn::new(limits, BTreeMap::new(), report);

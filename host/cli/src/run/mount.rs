@@ -1,15 +1,15 @@
-//! `--dir`: a directory of the host, where the guest sees it, and what the guest may do there.
+//! `--dir`: a mapping of a host directory to a guest path, with rights.
 //!
 //! ```text
 //! DIR    = HOST [ "::" GUEST ] [ ":ro" | ":rw" ]
 //! GUEST  = "/" | ( "/" PART )+
 //! ```
 //!
-//! HOST may be any path, so it is read from the right: first the rights are taken off the end, then
-//! what is left is split at the last `::` that a `/` follows. Where there is none, all of it is HOST,
-//! and GUEST is `/data`. So each directory can be named: one whose own name holds `::/` or ends in
-//! `:ro` or `:rw` with an explicit GUEST and rights, as in `odd:rw::/data:ro`. A part of GUEST that
-//! is not the last does not end in `::`.
+//! HOST may be any path, so the text is parsed from the right. First the rights are removed from
+//! the end. The rest is split at the last `::` that is followed by `/`. Without one, all of it is
+//! HOST and GUEST is `/data`. Every directory can be named this way: one whose name contains `::/`
+//! or ends in `:ro` or `:rw` needs an explicit GUEST and rights, as in `odd:rw::/data:ro`. Only the
+//! last part of GUEST may end in `::`.
 
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -18,10 +18,10 @@ use std::path::PathBuf;
 
 use skep_protocol::Rights;
 
-/// Where a directory without a guest path is seen.
+/// The guest path of a directory that is mapped without one.
 pub(crate) const DATA: &str = "/data";
 
-/// What stands between the two paths, with what the second begins with.
+/// The separator of the two paths, with the first byte of the second.
 const BETWEEN: &[u8] = b"::/";
 
 /// A directory that the operator maps into the guest.
@@ -33,7 +33,7 @@ pub(crate) struct MountArg {
 }
 
 impl MountArg {
-    /// Reads one. The module's documentation says how.
+    /// Parses a mapping by the grammar in the module's documentation.
     pub(crate) fn parse(text: OsString) -> Result<Self, String> {
         let (paths, rights) = split_rights(text.as_bytes());
         let at = paths.windows(BETWEEN.len()).rposition(|three| three == BETWEEN);
@@ -42,25 +42,24 @@ impl MountArg {
             None => (paths, DATA.into()),
         };
         if host.is_empty() {
-            return Err("a directory is HOST::GUEST, HOST::GUEST:rw, or HOST for /data".into());
+            return Err("expected HOST::GUEST, HOST::GUEST:rw, or HOST alone for /data".into());
         }
         Ok(Self { host: OsStr::from_bytes(host).into(), guest, rights })
     }
 
-    /// How it is written in full.
+    /// Returns the mapping in full: both paths and the rights.
     pub(crate) fn spelling(&self) -> OsString {
         let host = self.host.as_os_str().as_bytes();
         let rest = format!("::{}:{}", self.guest, self.rights);
         OsString::from_vec([host, rest.as_bytes()].concat())
     }
 
-    /// What is said where there is no such directory, or it cannot be opened.
+    /// Returns the error message for a directory that cannot be opened.
     pub(crate) fn cannot_open(&self, error: &io::Error) -> String {
         let host = self.host.display();
         let relative = error.kind() == io::ErrorKind::NotFound
             && self.host.as_os_str().as_bytes().windows(2).any(|two| two == b"::");
-        let hint =
-            if relative { "; a path of the guest begins with /, as in src::/data" } else { "" };
+        let hint = if relative { "; a guest path begins with /, as in src::/data" } else { "" };
         format!("cannot open the directory {host}: {error}{hint}")
     }
 }
@@ -74,18 +73,19 @@ fn split_rights(text: &[u8]) -> (&[u8], Rights) {
     (text, Rights::ReadOnly)
 }
 
-/// Reads a path that begins with a `/`. It is plain: what a libc matches open paths against.
+/// Parses a guest path, which begins with `/`. A libc compares the paths it opens with it as text,
+/// so it must be normalized.
 fn guest_path(path: &[u8]) -> Result<String, String> {
     let Ok(path) = str::from_utf8(path) else {
         let path = String::from_utf8_lossy(path);
-        return Err(format!("`{path}` is not UTF-8, as paths of guests are"));
+        return Err(format!("the guest path `{path}` is not UTF-8"));
     };
     let trimmed = path.trim_end_matches('/');
     let mut parts = trimmed.split('/').skip(1);
     match parts.all(|part| !matches!(part, "" | "." | "..")) {
         _ if path == "/" => Ok(path.into()),
         true if !trimmed.is_empty() => Ok(trimmed.into()),
-        _ => Err(format!("`{path}` is not a path without empty parts, `.` and `..`")),
+        _ => Err(format!("the guest path `{path}` must not contain empty parts, `.` or `..`")),
     }
 }
 
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn each_form_is_read_from_the_right() {
+    fn each_form_is_parsed_from_the_right() {
         use Rights::{ReadOnly, ReadWrite};
         for (text, expected) in [
             ("src", mount("src", "/data", ReadOnly)),
@@ -112,7 +112,7 @@ mod tests {
             ("c:d::/x", mount("c:d", "/x", ReadOnly)),
             ("a::/", mount("a", "/", ReadOnly)),
             ("a::/:rw", mount("a", "/", ReadWrite)),
-            // Names that have in them what otherwise divides.
+            // Names that contain a separator or rights.
             ("c::d", mount("c::d", "/data", ReadOnly)),
             ("c::d::/x", mount("c::d", "/x", ReadOnly)),
             ("c::/d::/x:rw", mount("c::/d", "/x", ReadWrite)),
@@ -128,15 +128,15 @@ mod tests {
     }
 
     #[test]
-    fn a_guest_path_is_plain_and_a_host_path_is_there() {
+    fn guest_paths_that_are_not_normalized_and_empty_host_paths_are_refused() {
         for bad in ["", ":rw", "::/x", "::/x:rw", "a::/x/../y", "a::/./x", "a:://x", "a:://"] {
             assert!(MountArg::parse(bad.into()).is_err(), "{bad} was accepted");
         }
         let text = OsString::from_vec(b"a::/\xff".to_vec());
-        assert!(MountArg::parse(text).is_err(), "it is no path of a guest");
+        assert!(MountArg::parse(text).is_err(), "a guest path must be UTF-8");
     }
 
-    /// Whatever a path of the host may be made of, above all of what divides a mount.
+    /// Any host path, mostly made of the separators of a mapping.
     fn host_path() -> impl Strategy<Value = Vec<u8>> {
         let piece = prop_oneof![
             prop::sample::select(vec!["::", ":", "/", "::/", ":ro", ":rw", "a", ".", "-", " "])
@@ -147,13 +147,13 @@ mod tests {
     }
 
     fn guest_paths() -> impl Strategy<Value = String> {
-        let other = any::<char>().prop_filter("divides nothing", |c| !matches!(c, '/' | '\0'));
+        let other = any::<char>().prop_filter("is not a separator", |c| !matches!(c, '/' | '\0'));
         let piece = prop_oneof![
             prop::sample::select(vec!["::", ":", ":ro", ":rw", "a", "."]).prop_map(str::to_owned),
             other.prop_map(String::from),
         ];
         let part = prop::collection::vec(piece, 1..5).prop_map(|pieces| pieces.concat());
-        let part = part.prop_filter("is plain", |part| !matches!(part.as_str(), "." | ".."));
+        let part = part.prop_filter("is not . or ..", |part| !matches!(part.as_str(), "." | ".."));
         let parts = prop::collection::vec(part, 0..4);
         let path = parts.prop_map(|parts| format!("/{}", parts.join("/")));
         path.prop_filter("has no part that ends in ::", |path| !path.contains("::/"))
@@ -170,7 +170,7 @@ mod tests {
         }
 
         #[test]
-        fn what_is_read_is_what_its_spelling_says(text in host_path()) {
+        fn a_parsed_mapping_equals_its_spelling(text in host_path()) {
             if let Ok(mount) = MountArg::parse(OsString::from_vec(text)) {
                 prop_assert_eq!(MountArg::parse(mount.spelling()), Ok(mount));
             }

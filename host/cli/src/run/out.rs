@@ -1,4 +1,4 @@
-//! `--out DIR`: what the guest leaves in /out, copied to a directory of the operator's.
+//! `--out DIR`: the directory of the operator that receives the files the guest left in /out.
 
 use std::path::PathBuf;
 
@@ -10,15 +10,15 @@ use skep_scope::tree::{self, CopyOut};
 use crate::ambient;
 use crate::report::{FileReport, OutReport, SkippedReport};
 
-/// The directory of `--out`, which was found to take files.
+/// The directory of `--out`, after a test that it is writable.
 #[derive(Debug)]
-pub(super) struct Out {
+pub(super) struct OutDir {
     path: PathBuf,
     to: Dir,
 }
 
-impl Out {
-    /// Opens the directory, making it where it is missing, and tries to make a file in it.
+impl OutDir {
+    /// Opens the directory, creating it if it is missing, and tries to create a file in it.
     pub(super) fn open(path: PathBuf) -> Result<Self, String> {
         let opened = ambient::create_dir(&path).and_then(|to| {
             TempFile::new(&to)?;
@@ -26,11 +26,13 @@ impl Out {
         });
         match opened {
             Ok(to) => Ok(Self { path, to }),
-            Err(error) => Err(format!("cannot write to {} of --out: {error}", path.display())),
+            Err(error) => {
+                Err(format!("cannot write to the --out directory {}: {error}", path.display()))
+            }
         }
     }
 
-    /// Copies the regular files below `from`. Returns the report, and what failed in words.
+    /// Copies the regular files below `from`. Returns the report, and a message if a copy failed.
     pub(super) fn copy(&self, from: &Dir) -> (OutReport, Option<String>) {
         let CopyOut { copied, skipped, failed } = tree::copy_out(from, &self.to);
         let (first, count) = (failed.first(), failed.len());
@@ -39,7 +41,7 @@ impl Out {
             match count {
                 1 => format!("cannot copy {path} from /out to {to}: {}", first.reason),
                 _ => format!(
-                    "cannot copy {count} files from /out to {to}, the first of them {path}: {}",
+                    "cannot copy {count} files from /out to {to}; the first is {path}: {}",
                     first.reason
                 ),
             }

@@ -1,4 +1,4 @@
-//! The guest's streams, connected to this process's own.
+//! The guest's streams, connected to those of this process.
 
 use std::io;
 use std::time::Duration;
@@ -6,10 +6,10 @@ use std::time::Duration;
 use skep_protocol::ComponentKind;
 use skep_sandbox::stdio::{GuestInput, GuestOutput, OutputWriter};
 
-use crate::OutputFormat;
 use crate::filter::Filter;
+use crate::output::OutputFormat;
 use crate::standard::Standard;
-use crate::terminal::Lost;
+use crate::terminal::LostOutput;
 
 /// The streams of a run.
 pub(super) struct Streams {
@@ -19,11 +19,12 @@ pub(super) struct Streams {
     pub(super) writers: Writers,
 }
 
-/// The host's ends of both outputs.
+/// The host's ends of standard output and standard error.
 pub(super) struct Writers([(Standard, OutputWriter); 2]);
 
 impl Streams {
-    /// Connects the streams of a guest of this kind.
+    /// Connects the streams of a guest of this kind. With JSON output, the guest's standard output
+    /// goes to standard error, because the report takes standard output.
     pub(super) fn connect(kind: ComponentKind, format: OutputFormat) -> io::Result<Self> {
         let to = match format {
             OutputFormat::Text => Standard::Out,
@@ -32,7 +33,7 @@ impl Streams {
         let (stdout, out) = output(to)?;
         let (stderr, err) = output(Standard::Err)?;
         let stdin = match kind {
-            // A service is fed by --input; its standard input is empty.
+            // A service gets its input from --input; its standard input is empty.
             ComponentKind::Service => GuestInput::empty(),
             _ if Standard::In.was_closed() => GuestInput::empty(),
             _ => GuestInput::from_reader(Standard::In, Standard::In.is_terminal())?,
@@ -42,17 +43,17 @@ impl Streams {
 }
 
 impl Writers {
-    /// Waits until all that the guest wrote has been written, for `patience` at most. What was still
-    /// on its way then is not lost by a failure, but by the guest's being stopped.
-    pub(super) fn drain(&self, patience: Option<Duration>) -> Result<(), Lost> {
+    /// Waits until the guest's output is written, for `patience` at most. GuestOutput that is still
+    /// queued then does not count as lost: the guest was stopped.
+    pub(super) fn drain(&self, patience: Option<Duration>) -> Result<(), LostOutput> {
         let drained = self.0.each_ref().map(|(stream, writer)| {
-            writer.drain(patience).map(drop).map_err(|error| Lost::new(*stream, error))
+            writer.drain(patience).map(drop).map_err(|error| LostOutput::new(*stream, error))
         });
         drained.into_iter().collect()
     }
 }
 
-/// One of our streams as the guest's. On a terminal, a guest's control sequences are filtered.
+/// Connects one stream. On a terminal, the guest's control sequences are filtered.
 fn output(stream: Standard) -> io::Result<(GuestOutput, OutputWriter)> {
     match stream.is_terminal() {
         true => GuestOutput::to_writer(Filter::new(stream), true),

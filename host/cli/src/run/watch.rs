@@ -1,18 +1,20 @@
-//! What ends a wait of `skep run`: a signal, or the time that it may take.
+//! The limits of each wait in `skep run`: stop requests and `--timeout`.
 
 use std::io;
 use std::time::{Duration, Instant};
 
 use crate::signals::{Signals, StopRequest};
 
-/// Why a wait was given up.
+/// The reason that a wait ended early.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum GivenUp {
+pub(super) enum Interrupted {
+    /// A signal arrived.
     Stopped(StopRequest),
+    /// The deadline passed.
     Late,
 }
 
-/// Bounds every wait of a run.
+/// A bound on every wait of a run.
 #[derive(Debug)]
 pub(super) struct Watch {
     signals: Signals,
@@ -20,12 +22,12 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    /// Takes the signals over. `timeout` is the operator's `--timeout`.
+    /// Takes over the signals. `timeout` is the operator's `--timeout`.
     pub(super) fn begin(timeout: Option<Duration>) -> io::Result<Self> {
         Ok(Self { signals: Signals::take_over()?, timeout })
     }
 
-    /// When what begins now has to be over.
+    /// Returns the deadline of work that begins now.
     pub(super) fn deadline(&self) -> Option<Instant> {
         self.timeout.and_then(|timeout| Instant::now().checked_add(timeout))
     }
@@ -35,31 +37,31 @@ impl Watch {
         self.signals.next().await
     }
 
-    /// Waits for `work`, until `deadline` at most. Work that is given up goes on where it is on a
-    /// thread of its own.
+    /// Waits for `work` until `deadline` at the latest. Work that runs on a thread of its own
+    /// continues after an interruption.
     pub(super) async fn over<T>(
         &mut self,
         deadline: Option<Instant>,
         work: impl Future<Output = T>,
-    ) -> Result<T, GivenUp> {
+    ) -> Result<T, Interrupted> {
         tokio::select! {
             done = work => Ok(done),
-            request = self.signals.next() => Err(GivenUp::Stopped(request)),
-            () = sleep_until(deadline) => Err(GivenUp::Late),
+            request = self.signals.next() => Err(Interrupted::Stopped(request)),
+            () = sleep_until(deadline) => Err(Interrupted::Late),
         }
     }
 
-    /// Waits for what blocks its thread.
+    /// Runs blocking `work` on another thread and waits for it like [`over`](Self::over).
     pub(super) async fn over_blocking<T: Send + 'static>(
         &mut self,
         deadline: Option<Instant>,
         work: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, GivenUp> {
+    ) -> Result<T, Interrupted> {
         let work = tokio::task::spawn_blocking(work);
         let work = async {
             match work.await {
                 Ok(done) => done,
-                // It is not cancelled, so it panicked, which is a panic of ours.
+                // The task is never cancelled, so it panicked.
                 Err(error) => std::panic::resume_unwind(error.into_panic()),
             }
         };
@@ -67,7 +69,7 @@ impl Watch {
     }
 }
 
-/// Sleeps until then, or for ever.
+/// Sleeps until `at`, or forever if there is no such time.
 pub(super) async fn sleep_until(at: Option<Instant>) {
     match at {
         Some(at) => tokio::time::sleep_until(at.into()).await,

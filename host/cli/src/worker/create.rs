@@ -1,4 +1,4 @@
-//! `skep worker create` and what `update` shares with it.
+//! `skep worker create` and `skep worker update`.
 
 use std::collections::BTreeMap;
 
@@ -6,15 +6,16 @@ use clap::Args;
 use skep_client::Client;
 use skep_protocol::{
     Artifacts, ConfigDigest, ConfigValues, CreateWorker, DisplayRef, Error, Invalid, Labels,
-    LimitChanges, LimitName, WorkerId, WorkerSpec, Workers,
+    LimitChanges, LimitName, WorkerChange, WorkerId, WorkerSpec, Workers,
 };
 
 use super::grants::GrantFlags;
-use super::show;
+use super::view::show;
 use crate::component::push;
 use crate::connect::ConnectArgs;
 use crate::failure::Failed;
-use crate::{OutputFormat, quantity};
+use crate::output::OutputFormat;
+use crate::{key_value, quantity};
 
 #[derive(Args)]
 #[command(after_help = "\
@@ -24,29 +25,29 @@ Examples:
   skep worker create fetch.wasm --http https://api.example.com --secret weather
   skep worker create sha256:2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae")]
 pub(crate) struct CreateArgs {
-    /// A component's file, or the digest of a stored one
+    /// Component: a file, or the digest of a stored one
     component: String,
 
-    /// What people call it
+    /// Name of the worker
     #[arg(long, value_name = "NAME")]
     name: Option<DisplayRef>,
 
-    /// Its id, a UUIDv7: the same command again is then the same worker
+    /// Id of the worker, a UUIDv7. Repeating the command then returns the same worker
     #[arg(long, value_name = "ID")]
     id: Option<WorkerId>,
 
-    /// A label. Repeat for more
-    #[arg(long, value_name = "K=V", value_parser = pair)]
+    /// Label. Repeat for more
+    #[arg(long, value_name = "K=V", value_parser = key_value::parse)]
     label: Vec<(String, String)>,
 
-    /// A value of its config bundle. Repeat for more
-    #[arg(long, value_name = "K=V", value_parser = pair)]
+    /// Value of the config bundle. Repeat for more
+    #[arg(long, value_name = "K=V", value_parser = key_value::parse)]
     config: Vec<(String, String)>,
 
     #[command(flatten)]
     grants: GrantFlags,
 
-    /// A limit other than the default: `skep inspect` lists their names
+    /// Limit that differs from the default; `skep inspect` lists the names. Repeat for more
     #[arg(long, value_name = "LIMIT=VALUE", value_parser = limit)]
     limit: Vec<(LimitName, u64)>,
 
@@ -56,27 +57,27 @@ pub(crate) struct CreateArgs {
 
 #[derive(Args)]
 pub(crate) struct UpdateArgs {
-    /// Which
-    pub(super) worker: String,
+    /// Worker: its id, RUNTIME/ID, or name
+    worker: String,
 
-    /// Another component: a file, or the digest of a stored one
+    /// New component: a file, or the digest of a stored one
     #[arg(long, value_name = "FILE|DIGEST")]
-    pub(super) component: Option<String>,
+    component: Option<String>,
 
-    /// A value of another config bundle, which replaces the old one. Repeat for more
-    #[arg(long, value_name = "K=V", value_parser = pair)]
-    pub(super) config: Vec<(String, String)>,
+    /// Value of a new config bundle, which replaces the old one. Repeat for more
+    #[arg(long, value_name = "K=V", value_parser = key_value::parse)]
+    config: Vec<(String, String)>,
 
-    /// What people call it from now on
+    /// New name of the worker
     #[arg(long, value_name = "NAME")]
-    pub(super) name: Option<DisplayRef>,
+    name: Option<DisplayRef>,
 
-    /// A label; they replace all that there were. Repeat for more
-    #[arg(long, value_name = "K=V", value_parser = pair)]
-    pub(super) label: Vec<(String, String)>,
+    /// New label; the new labels replace all old ones. Repeat for more
+    #[arg(long, value_name = "K=V", value_parser = key_value::parse)]
+    label: Vec<(String, String)>,
 
     #[command(flatten)]
-    pub(super) connect: ConnectArgs,
+    connect: ConnectArgs,
 }
 
 impl CreateArgs {
@@ -110,8 +111,33 @@ pub(super) async fn create(arguments: &CreateArgs) -> Result<u8, Failed> {
     Ok(0)
 }
 
-/// Stores a bundle of these values, if there are any.
-pub(super) async fn config(
+pub(super) async fn update(arguments: &UpdateArgs) -> Result<u8, Failed> {
+    let (runtime, worker) = arguments.connect.connect()?.worker(&arguments.worker).await?;
+    let component = match &arguments.component {
+        None => None,
+        Some(named) => match named.parse() {
+            Ok(digest) => Some(digest),
+            Err(_) => Some(push(&runtime, named.as_ref()).await?.item.digest),
+        },
+    };
+    let change = WorkerChange {
+        component,
+        config: config(&runtime, &arguments.config).await?,
+        display_ref: arguments.name.clone(),
+        labels: labels(&arguments.label)?,
+        ..WorkerChange::default()
+    };
+    if change == WorkerChange::default() {
+        return Err(
+            Failed::here("nothing to change").hint("give --component, --config, --name or --label")
+        );
+    }
+    show(&runtime.update(worker, change).await?, arguments.output())?;
+    Ok(0)
+}
+
+/// Stores a config bundle of these values. Returns `None` if there are none.
+async fn config(
     runtime: &Client,
     values: &[(String, String)],
 ) -> Result<Option<ConfigDigest>, Failed> {
@@ -124,8 +150,8 @@ pub(super) async fn config(
     Ok(Some(runtime.put_config(values).await?.item.digest))
 }
 
-/// These labels, if there are any.
-pub(super) fn labels(labels: &[(String, String)]) -> Result<Option<Labels>, Failed> {
+/// Checks these labels. Returns `None` if there are none.
+fn labels(labels: &[(String, String)]) -> Result<Option<Labels>, Failed> {
     if labels.is_empty() {
         return Ok(None);
     }
@@ -133,17 +159,10 @@ pub(super) fn labels(labels: &[(String, String)]) -> Result<Option<Labels>, Fail
     Ok(Some(Labels::try_from(labels).map_err(Error::from)?))
 }
 
-pub(super) fn pair(text: &str) -> Result<(String, String), String> {
-    match text.split_once('=') {
-        Some((key, value)) if !key.is_empty() => Ok((key.into(), value.into())),
-        _ => Err("expected KEY=VALUE".into()),
-    }
-}
-
 fn limit(text: &str) -> Result<(LimitName, u64), String> {
     let (name, value) = text.split_once('=').ok_or("expected LIMIT=VALUE")?;
     let name: LimitName = name
         .parse()
-        .map_err(|_| format!("there is no limit `{name}`: `skep inspect` lists them"))?;
+        .map_err(|_| format!("unknown limit `{name}`; `skep inspect` lists the names"))?;
     Ok((name, quantity::bytes(value)?))
 }

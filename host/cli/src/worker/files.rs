@@ -1,4 +1,4 @@
-//! `skep worker files`: what lies in a worker's directory.
+//! `skep worker files`: the files in a worker's directory.
 
 use std::path::PathBuf;
 
@@ -8,10 +8,11 @@ use skep_protocol::{FileName, Files, ListFiles};
 use crate::connect::ConnectArgs;
 use crate::download::download;
 use crate::failure::Failed;
+use crate::output::OutputFormat;
 use crate::report::ItemsReport;
-use crate::source::{NoWriter, Upload};
+use crate::source::{NoWriter, SourceUpload};
 use crate::table::Table;
-use crate::{OutputFormat, json, terminal};
+use crate::{json, terminal};
 
 #[derive(Args)]
 #[command(after_help = "\
@@ -22,66 +23,66 @@ Examples:
   skep worker files export tally backup.tar")]
 pub(crate) struct FilesArgs {
     #[command(subcommand)]
-    verb: Verb,
+    command: FilesCommand,
 }
 
 #[derive(Subcommand)]
-enum Verb {
-    /// Lists files
+enum FilesCommand {
+    /// List files
     List {
-        /// Which
+        /// Worker: its id, RUNTIME/ID, or name
         worker: String,
-        /// Only those whose names begin so
+        /// Only files whose names begin with this text
         #[arg(long, value_name = "TEXT")]
         prefix: Option<String>,
         #[command(flatten)]
         connect: ConnectArgs,
     },
-    /// Writes a file to standard output, or to FILE
+    /// Write a file to standard output, or to FILE
     Get {
-        /// Which
+        /// Worker: its id, RUNTIME/ID, or name
         worker: String,
-        /// Its name in the worker's directory
+        /// Name in the worker's directory
         name: FileName,
-        /// Where to
+        /// File to write to
         file: Option<PathBuf>,
         #[command(flatten)]
         connect: ConnectArgs,
     },
-    /// Writes a file of ours into the worker's directory, in one step
+    /// Write a local file into the worker's directory, atomically
     Put {
-        /// Which
+        /// Worker: its id, RUNTIME/ID, or name
         worker: String,
-        /// Its name there
+        /// Name in the worker's directory
         name: FileName,
-        /// What to write: a file, or - for standard input
+        /// Content: a file, or - for standard input
         file: PathBuf,
         #[command(flatten)]
         connect: ConnectArgs,
     },
-    /// Removes a file
+    /// Remove a file
     Rm {
-        /// Which
+        /// Worker: its id, RUNTIME/ID, or name
         worker: String,
-        /// Its name in the worker's directory
+        /// Name in the worker's directory
         name: FileName,
         #[command(flatten)]
         connect: ConnectArgs,
     },
-    /// Writes the directory as a tar archive to standard output, or to FILE
+    /// Write the directory as a tar archive to standard output, or to FILE
     Export {
-        /// Which
+        /// Worker: its id, RUNTIME/ID, or name
         worker: String,
-        /// Where to
+        /// File to write to
         file: Option<PathBuf>,
         #[command(flatten)]
         connect: ConnectArgs,
     },
-    /// Unpacks a tar archive into the directory
+    /// Unpack a tar archive into the directory
     Import {
-        /// Which
+        /// Worker: its id, RUNTIME/ID, or name
         worker: String,
-        /// The archive: a file, or - for standard input
+        /// Archive: a file, or - for standard input
         file: PathBuf,
         #[command(flatten)]
         connect: ConnectArgs,
@@ -90,28 +91,28 @@ enum Verb {
 
 impl FilesArgs {
     pub(super) fn output(&self) -> OutputFormat {
-        match &self.verb {
-            Verb::List { connect, .. }
-            | Verb::Get { connect, .. }
-            | Verb::Put { connect, .. }
-            | Verb::Rm { connect, .. }
-            | Verb::Export { connect, .. }
-            | Verb::Import { connect, .. } => connect.output,
+        match &self.command {
+            FilesCommand::List { connect, .. }
+            | FilesCommand::Get { connect, .. }
+            | FilesCommand::Put { connect, .. }
+            | FilesCommand::Rm { connect, .. }
+            | FilesCommand::Export { connect, .. }
+            | FilesCommand::Import { connect, .. } => connect.output,
         }
     }
 }
 
 pub(super) async fn files(arguments: FilesArgs) -> Result<u8, Failed> {
-    match arguments.verb {
-        Verb::List { worker, prefix, connect } => list(&worker, prefix, &connect).await?,
-        Verb::Get { worker, name, file, connect } => {
+    match arguments.command {
+        FilesCommand::List { worker, prefix, connect } => list(&worker, prefix, &connect).await?,
+        FilesCommand::Get { worker, name, file, connect } => {
             let (runtime, worker) = connect.connect()?.worker(&worker).await?;
             let (_, bytes) = runtime.read_file(worker, name, None).await?;
             download(bytes, file.as_deref()).await?;
         }
-        Verb::Put { worker, name, file, connect } => {
+        FilesCommand::Put { worker, name, file, connect } => {
             let (runtime, worker) = connect.connect()?.worker(&worker).await?;
-            let (upload, bytes) = Upload::open(file.into(), NoWriter::Wait)?;
+            let (upload, bytes) = SourceUpload::open(file.into(), NoWriter::Wait)?;
             let stored = upload.settle(runtime.write_file(worker, name, bytes).await)?;
             match connect.output {
                 OutputFormat::Json => terminal::print(&json::line(&stored.item))?,
@@ -121,20 +122,20 @@ pub(super) async fn files(arguments: FilesArgs) -> Result<u8, Failed> {
                 }
             }
         }
-        Verb::Rm { worker, name, connect } => {
+        FilesCommand::Rm { worker, name, connect } => {
             let (runtime, worker) = connect.connect()?.worker(&worker).await?;
             runtime.remove_file(worker, name).await?;
             if connect.output == OutputFormat::Json {
                 terminal::print(b"{}\n")?;
             }
         }
-        Verb::Export { worker, file, connect } => {
+        FilesCommand::Export { worker, file, connect } => {
             let (runtime, worker) = connect.connect()?.worker(&worker).await?;
             download(runtime.export(worker).await?, file.as_deref()).await?;
         }
-        Verb::Import { worker, file, connect } => {
+        FilesCommand::Import { worker, file, connect } => {
             let (runtime, worker) = connect.connect()?.worker(&worker).await?;
-            let (upload, bytes) = Upload::open(file.into(), NoWriter::Wait)?;
+            let (upload, bytes) = SourceUpload::open(file.into(), NoWriter::Wait)?;
             let imported = upload.settle(runtime.import(worker, bytes).await)?;
             match connect.output {
                 OutputFormat::Json => terminal::print(&json::line(&imported))?,

@@ -1,14 +1,15 @@
-//! `skep worker logs` and `skep worker events`: a transcript, as it is and as it grows.
+//! `skep worker logs` and `skep worker events`: the past entries of a transcript, then new ones.
 
 use clap::Args;
 use futures_util::StreamExt;
 use skep_protocol::{Cursor, Denial, Entry, EntryKind, Turns};
 
-use super::{grants, said};
+use super::{entry_line, grants};
 use crate::connect::ConnectArgs;
 use crate::failure::Failed;
-use crate::terminal::Lost;
-use crate::{OutputFormat, json, terminal};
+use crate::output::OutputFormat;
+use crate::terminal::LostOutput;
+use crate::{json, terminal};
 
 /// Entries of a page.
 const PAGE: usize = 500;
@@ -19,14 +20,14 @@ Examples:
   skep worker logs -f tally
   skep worker events tally --after 120 --output json | jq 'select(.kind == \"event\")'")]
 pub(crate) struct FollowArgs {
-    /// Which
+    /// Worker: its id, RUNTIME/ID, or name
     worker: String,
 
-    /// Go on with what comes, until Ctrl-C or until the worker is removed
+    /// Keep printing new entries, until Ctrl-C or until the worker is removed
     #[arg(short, long)]
     follow: bool,
 
-    /// Begin after this place in the transcript
+    /// Start after this sequence number of the transcript
     #[arg(long, value_name = "SEQ", default_value = "0")]
     after: u64,
 
@@ -40,21 +41,24 @@ impl FollowArgs {
     }
 }
 
-/// Which entries are wanted.
+/// The entries to print.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum What {
-    /// What it wrote to its streams, and what it was denied.
-    Lines,
-    /// Everything.
+pub(super) enum EntrySelection {
+    /// Lines of stdout and stderr, denials, and gaps in the transcript.
+    Output,
+    /// All entries.
     All,
 }
 
-pub(super) async fn follow(arguments: &FollowArgs, what: What) -> Result<u8, Failed> {
+pub(super) async fn follow(
+    arguments: &FollowArgs,
+    selection: EntrySelection,
+) -> Result<u8, Failed> {
     let (runtime, worker) = arguments.connect.connect()?.worker(&arguments.worker).await?;
     let mut after = Cursor(arguments.after);
     loop {
         let page = runtime.transcript(worker, after, PAGE).await?;
-        page.entries.iter().try_for_each(|entry| show(entry, what, arguments))?;
+        page.entries.iter().try_for_each(|entry| show(entry, selection, arguments))?;
         after = page.next;
         if !page.more {
             break;
@@ -63,22 +67,27 @@ pub(super) async fn follow(arguments: &FollowArgs, what: What) -> Result<u8, Fai
     if arguments.follow {
         let mut entries = runtime.subscribe(worker, Some(after)).await?;
         while let Some(entry) = entries.next().await {
-            show(&*entry?, what, arguments)?;
+            show(&*entry?, selection, arguments)?;
         }
     }
     Ok(0)
 }
 
-fn show(entry: &Entry, what: What, arguments: &FollowArgs) -> Result<(), Lost> {
+fn show(
+    entry: &Entry,
+    selection: EntrySelection,
+    arguments: &FollowArgs,
+) -> Result<(), LostOutput> {
+    let output_only = selection == EntrySelection::Output;
     let is_line = matches!(entry.kind, EntryKind::Log);
     let beside = matches!(entry.kind, EntryKind::Gap | EntryKind::Denied);
-    if what == What::Lines && !is_line && !beside {
+    if output_only && !is_line && !beside {
         return Ok(());
     }
     if arguments.output() == OutputFormat::Json {
         return terminal::print(&json::line(entry));
     }
-    if what == What::Lines && is_line {
+    if output_only && is_line {
         let mut line = entry.payload.body.to_vec();
         line.push(b'\n');
         return match entry.label.as_deref() {
@@ -86,11 +95,11 @@ fn show(entry: &Entry, what: What, arguments: &FollowArgs) -> Result<(), Lost> {
             _ => terminal::print_guest(&line),
         };
     }
-    if what == What::Lines && entry.kind == EntryKind::Denied {
-        // Not among what it wrote.
+    if output_only && entry.kind == EntryKind::Denied {
+        // Standard output is for the worker's own lines.
         let command = |it: &Denial| grants::command(&arguments.worker, &arguments.connect, it);
-        return terminal::try_say("denied", &said::denied(entry, command));
+        return terminal::try_say("denied", &entry_line::denied(entry, command));
     }
-    let line = said::line(entry) + "\n";
+    let line = entry_line::line(entry) + "\n";
     terminal::print(line.as_bytes())
 }

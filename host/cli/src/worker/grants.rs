@@ -1,4 +1,4 @@
-//! `skep worker grant` and `revoke`: what a worker may do besides, and the words for it.
+//! `skep worker grant` and `skep worker revoke`.
 
 use clap::Args;
 use skep_protocol::flags::quoted;
@@ -9,28 +9,29 @@ use skep_protocol::{
 
 use crate::connect::ConnectArgs;
 use crate::failure::Failed;
+use crate::output::OutputFormat;
 use crate::table::Table;
-use crate::terminal::Lost;
-use crate::{OutputFormat, json, terminal};
+use crate::terminal::LostOutput;
+use crate::{json, terminal};
 
-/// How often a change is made anew because somebody else was quicker.
+/// Maximum number of attempts of a change that conflicts with concurrent ones.
 const ATTEMPTS: usize = 5;
 
-/// What to grant.
+/// The flags that name grants.
 #[derive(Args, Clone, Debug)]
 pub(super) struct GrantFlags {
-    /// A directory that the operator offers under a name: NAME::GUEST, then :ro (the default) or :rw.
+    /// Directory that the operator offers as NAME: NAME::GUEST, then :ro (the default) or :rw.
     /// Repeat for more
     #[arg(long, value_name = "NAME::GUEST[:ro|rw]", value_parser = scope)]
     scope: Vec<ScopeGrant>,
 
     /// HTTP requests: `[METHOD,… ]SCHEME://HOST[:PORT][ inner]`. HOST may be *.NAME or *; `inner`
-    /// lets a name lead to an address that is not public. Repeat for more
+    /// allows a name to resolve to an address that is not public. Repeat for more
     #[arg(long, value_name = "GRANT")]
     http: Vec<HttpGrant>,
 
-    /// A secret that the operator offers under a name: the worker gets a stand-in, which becomes the
-    /// secret in requests to the secret's hosts. Repeat for more
+    /// Secret that the operator offers as NAME. The worker gets a placeholder, which is replaced by
+    /// the secret in requests to the secret's hosts. Repeat for more
     #[arg(long, value_name = "NAME")]
     secret: Vec<SecretName>,
 }
@@ -48,9 +49,9 @@ Examples:
   skep worker grant tally --http https://api.example.com
   skep worker grant tally --http 'GET,HEAD https://*.example.org' --secret weather
   skep worker grant tally --scope cache::/cache:rw
-  skep worker show tally      what it has, and what it was denied")]
+  skep worker show tally      show its grants and recent denials")]
 pub(super) struct GrantArgs {
-    /// Which
+    /// Worker: its id, RUNTIME/ID, or name
     worker: String,
 
     #[command(flatten)]
@@ -67,22 +68,22 @@ Examples:
   skep worker revoke tally --scope cache --secret weather
   skep worker revoke tally --all")]
 pub(super) struct RevokeArgs {
-    /// Which
+    /// Worker: its id, RUNTIME/ID, or name
     worker: String,
 
-    /// A directory: by name, or by name and place. Repeat for more
-    #[arg(long, value_name = "NAME[::GUEST]", value_parser = place)]
-    scope: Vec<Place>,
+    /// Directory, by name or by name and guest path. Repeat for more
+    #[arg(long, value_name = "NAME[::GUEST]", value_parser = scope_pattern)]
+    scope: Vec<ScopePattern>,
 
-    /// HTTP requests, as they were granted. Repeat for more
+    /// HTTP requests, in the form in which they were granted. Repeat for more
     #[arg(long, value_name = "GRANT")]
     http: Vec<HttpGrant>,
 
-    /// A secret. Repeat for more
+    /// Secret. Repeat for more
     #[arg(long, value_name = "NAME")]
     secret: Vec<SecretName>,
 
-    /// Everything
+    /// Revoke all grants
     #[arg(long, conflicts_with_all = ["scope", "http", "secret"])]
     all: bool,
 
@@ -90,15 +91,16 @@ pub(super) struct RevokeArgs {
     connect: ConnectArgs,
 }
 
-/// A directory to be taken away.
+/// A pattern for the directory grants to revoke.
 #[derive(Clone, Debug)]
-struct Place {
+struct ScopePattern {
     name: ScopeName,
+    /// The guest path; `None` matches any.
     guest: Option<GuestPath>,
 }
 
-impl Place {
-    fn is(&self, grant: &ScopeGrant) -> bool {
+impl ScopePattern {
+    fn matches(&self, grant: &ScopeGrant) -> bool {
         self.name == grant.name && self.guest.as_ref().is_none_or(|guest| *guest == grant.guest)
     }
 }
@@ -114,7 +116,7 @@ impl RevokeArgs {
         self.connect.output
     }
 
-    /// What is left.
+    /// Returns the grants without the revoked ones. Each revoked grant must exist.
     fn without(&self, mut grants: Grants) -> Result<Grants, Failed> {
         if self.all {
             return Ok(Grants::default());
@@ -125,10 +127,10 @@ impl RevokeArgs {
                 missing.push(flag);
             }
         };
-        for place in &self.scope {
+        for pattern in &self.scope {
             let before = grants.scopes.len();
-            grants.scopes.retain(|has| !place.is(has));
-            take(format!("--scope {}", place.name), before, grants.scopes.len());
+            grants.scopes.retain(|has| !pattern.matches(has));
+            take(format!("--scope {}", pattern.name), before, grants.scopes.len());
         }
         for grant in &self.http {
             let before = grants.http.len();
@@ -143,8 +145,8 @@ impl RevokeArgs {
         match missing.first() {
             None => Ok(grants),
             Some(missing) => {
-                Err(Failed::here(format!("the worker has no grant {missing}; nothing is changed"))
-                    .hint("`skep worker show WORKER` shows those that it has"))
+                Err(Failed::here(format!("the worker has no grant {missing}; nothing was changed"))
+                    .hint("`skep worker show WORKER` lists its grants"))
             }
         }
     }
@@ -172,7 +174,7 @@ pub(super) async fn revoke(arguments: &RevokeArgs) -> Result<u8, Failed> {
     change(&arguments.worker, &arguments.connect, |grants| arguments.without(grants)).await
 }
 
-/// Changes a worker's grants and shows those that it has then.
+/// Changes a worker's grants and shows the result.
 async fn change(
     worker: &str,
     connect: &ConnectArgs,
@@ -200,19 +202,19 @@ async fn regrant(
 ) -> Result<skep_protocol::WorkerView, Error> {
     let change = WorkerChange {
         grants: Some(after),
-        // So that what somebody else granted or revoked meanwhile stays so.
+        // The runtime refuses the change if another one was made in between.
         grants_before: Some(before),
         ..WorkerChange::default()
     };
     runtime.update(worker, change).await
 }
 
-fn show(grants: &Grants, output: OutputFormat) -> Result<(), Lost> {
+fn show(grants: &Grants, output: OutputFormat) -> Result<(), LostOutput> {
     if output == OutputFormat::Json {
         return terminal::print(&json::line(grants));
     }
     if grants.is_empty() {
-        return terminal::print(b"it has no grants\n");
+        return terminal::print(b"no grants\n");
     }
     let mut table = Table::new(&["GRANT", ""]);
     for (kind, what) in grants.words() {
@@ -221,12 +223,13 @@ fn show(grants: &Grants, output: OutputFormat) -> Result<(), Lost> {
     terminal::print(table.text().as_bytes())
 }
 
-/// The command that would allow what was denied, where one would: to be typed where this one was.
+/// Returns the command that allows what was denied, if a grant does. It has the connection flags of
+/// this command, so that it reaches the same worker.
 pub(super) fn command(worker: &str, connect: &ConnectArgs, denial: &Denial) -> Option<String> {
     let grants = denial.grant.as_ref().filter(|grants| !grants.is_empty())?;
     let mut words = vec![format!("skep worker grant {} {}", quoted(worker), grants.flags())];
     words.extend(
-        connect.typed().into_iter().map(|(flag, what)| format!("{flag} {}", quoted(&what))),
+        connect.given().into_iter().map(|(flag, what)| format!("{flag} {}", quoted(&what))),
     );
     Some(words.join(" "))
 }
@@ -246,12 +249,12 @@ fn scope(text: &str) -> Result<ScopeGrant, String> {
     })
 }
 
-fn place(text: &str) -> Result<Place, String> {
+fn scope_pattern(text: &str) -> Result<ScopePattern, String> {
     if text.contains("::") {
         let ScopeGrant { name, guest, .. } = scope(text)?;
-        return Ok(Place { name, guest: Some(guest) });
+        return Ok(ScopePattern { name, guest: Some(guest) });
     }
-    Ok(Place { name: text.parse().map_err(|error| format!("{error}"))?, guest: None })
+    Ok(ScopePattern { name: text.parse().map_err(|error| format!("{error}"))?, guest: None })
 }
 
 #[cfg(test)]
@@ -259,7 +262,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_directory_is_read_as_it_is_shown() {
+    fn a_scope_grant_is_parsed_in_the_form_that_is_shown() {
         for shown in ["src::/src:ro", "cache::/my cache:rw"] {
             assert_eq!(scope(shown).unwrap().to_string(), shown);
         }

@@ -1,4 +1,4 @@
-//! `skep worker send`: one input, and its outcome as output and exit code.
+//! `skep worker send`: sends one input and turns its outcome into output and an exit code.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -13,54 +13,56 @@ use skep_protocol::{
     RunRequest, Sent, Turns, Workers,
 };
 
-use super::create::pair;
 use crate::connect::ConnectArgs;
 use crate::failure::Failed;
-use crate::source::{NoWriter, Source};
-use crate::terminal::Lost;
-use crate::{OutputFormat, exit, json, quantity, terminal};
+use crate::output::OutputFormat;
+use crate::source::{NamedSource, NoWriter};
+use crate::terminal::LostOutput;
+use crate::{exit, json, key_value, quantity, terminal};
 
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
-  skep worker send tally add 1                   a service gets the words as text
+  skep worker send tally add 1                   a service gets the words as one text
   skep worker send --input order.json --content-type application/json tally
   skep worker send build --release /src          a command gets them as arguments
   skep worker send --key order-17 --no-wait tally add 1
 
-Everything after WORKER is the message, whatever it looks like; one leading `--` is dropped.
+All words after WORKER are the message, even those that look like flags; one leading `--` is
+dropped.
 
-Exit codes as for `skep run`: a command's own, 1 where a service failed, 124 deadline, 134 trap or
-limit, 137 out of memory, 130 cancelled, 125 everything else.")]
+Exit codes are those of `skep run`: a command's own, 1 a service failed, 124 deadline, 134 trap or
+limit, 137 out of memory, 130 cancelled, 125 any other failure.")]
 pub(crate) struct SendArgs {
-    /// Which
+    /// Worker: its id, RUNTIME/ID, or name
     worker: String,
 
-    /// The message, or a command's arguments: all that comes after WORKER
+    /// Message for a service, or arguments of a command: all words after WORKER
     #[arg(value_name = "WORDS")]
     pub(super) words: Vec<OsString>,
 
-    /// The message, or a command's standard input: a file, or - for ours
+    /// Message for a service, or standard input of a command: a file, or - for standard input
     #[arg(long, value_name = "FILE|-")]
     input: Option<PathBuf>,
 
-    /// What the message is [default: text/plain for words, application/octet-stream for a file]
+    /// Media type of the message [default: text/plain for words, application/octet-stream for a
+    /// file]
     #[arg(long, value_name = "TYPE")]
     content_type: Option<String>,
 
-    /// An environment variable of a command. Repeat for more
-    #[arg(long, value_name = "K=V", value_parser = pair)]
+    /// Environment variable of a command. Repeat for more
+    #[arg(long, value_name = "K=V", value_parser = key_value::parse)]
     env: Vec<(String, String)>,
 
-    /// Your own name for this input: sent again with it, it is the same input
+    /// Idempotency key: an input that is sent again with the same key counts once
     #[arg(long, value_name = "KEY")]
     key: Option<IdempotencyKey>,
 
-    /// How long to wait for the outcome
+    /// Time to wait for the outcome
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = quantity::duration)]
     wait: Duration,
 
-    /// Do not wait: it is on disk, and that is all
+    /// Return when the input is on disk, without waiting for the outcome
     #[arg(long, conflicts_with = "wait")]
     no_wait: bool,
 
@@ -95,11 +97,11 @@ pub(super) async fn send(arguments: &SendArgs) -> Result<u8, Failed> {
     Ok(terminal::conclude(shown, code))
 }
 
-/// A word of the message. It goes to the host as JSON or as text, which are UTF-8.
+/// Returns a word as text. The host gets JSON or text, and both are UTF-8.
 fn text(word: &OsString) -> Result<String, Failed> {
     word.to_str().map(str::to_owned).ok_or_else(|| {
         Failed::here(format!("the word {word:?} is not UTF-8"))
-            .hint("send bytes with --input FILE, before WORKER")
+            .hint("send bytes with --input FILE before WORKER")
     })
 }
 
@@ -108,12 +110,12 @@ fn payload(
     words: Vec<String>,
     kind: ComponentKind,
 ) -> Result<Payload, Failed> {
-    let input = arguments.input.clone().map(Source::from);
+    let input = arguments.input.clone().map(NamedSource::from);
     let input = input.map(|input| input.read(NoWriter::Wait, u64::MAX)).transpose()?;
     if kind == ComponentKind::Command {
         if arguments.content_type.is_some() {
             return Err(Failed::here(
-                "--content-type is for services; a command's input is arguments and a stream",
+                "--content-type is for services; a command takes arguments and standard input",
             ));
         }
         let (mut stdin, mut stdin_base64) = (None, None);
@@ -132,25 +134,27 @@ fn payload(
         return Ok(Payload { content_type: RUN_REQUEST.into(), body: body.into() });
     }
     if !arguments.env.is_empty() {
-        return Err(Failed::here("--env is for commands; a service has its config bundle"));
+        return Err(Failed::here("--env is for commands; a service reads its config bundle"));
     }
-    let (body, usual) = match (input, words.is_empty()) {
-        (Some(_), false) => return Err(Failed::here("give the message as words or with --input")),
+    let (body, default) = match (input, words.is_empty()) {
+        (Some(_), false) => {
+            return Err(Failed::here("give the message as words or with --input, not both"));
+        }
         (Some(body), true) => (body, "application/octet-stream"),
         (None, _) => (words.join(" ").into_bytes(), "text/plain; charset=utf-8"),
     };
-    let content_type = arguments.content_type.clone().unwrap_or_else(|| usual.into());
+    let content_type = arguments.content_type.clone().unwrap_or_else(|| default.into());
     Ok(Payload { content_type, body: body.into() })
 }
 
-fn show(outcome: &Outcome) -> Result<(), Lost> {
+fn show(outcome: &Outcome) -> Result<(), LostOutput> {
     match &outcome.output {
         Some(Output::Message(payload)) => terminal::print_guest(&payload.body)?,
         Some(Output::Run(run)) => {
             terminal::print_guest(&run.stdout)?;
             terminal::print_guest_error(&run.stderr)?;
             if run.truncated {
-                terminal::say("note", "it wrote more than was kept");
+                terminal::say("note", "output truncated");
             }
         }
         None => {}

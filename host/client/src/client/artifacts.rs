@@ -7,7 +7,7 @@ use http::HeaderValue;
 use http::header::HeaderName;
 use skep_protocol::{
     Artifacts, ByteStream, ComponentDigest, ComponentView, ConfigDigest, ConfigValues, ConfigView,
-    Error, Page, Role, Stored, Workers,
+    Error, Page, Role, Stored,
 };
 
 use crate::ask::Ask;

@@ -5,7 +5,7 @@ use http::header::{self, HeaderName};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use skep_protocol::{
     ByteStream, Error, FileName, FileRange, FileView, Files, Imported, ListFiles, Listing, Stored,
-    WorkerId, Workers,
+    WorkerId,
 };
 
 use crate::answer::{Fault, is_type};

@@ -6,7 +6,7 @@ use http::HeaderValue;
 use http::header::{self, HeaderName};
 use skep_protocol::{
     Conflict, Cursor, Ending, EntryPage, EntryStream, Error, InputId, InputSummary, InputView,
-    Invalid, ListInputs, NameError, NewInput, Page, Sent, Turns, WorkerId, Workers,
+    Invalid, ListInputs, NameError, NewInput, Page, Sent, Turns, WorkerId,
 };
 
 use crate::answer::Fault;

@@ -126,7 +126,7 @@ pub trait RequestLog: Send + Sync {
 /// The turn of an instance between turns, or of a guest that does not use turns: the worker's
 /// identity, optionally its config, and nothing writable.
 #[derive(Debug, Default)]
-pub(crate) struct NoTurn {
+pub struct NoTurn {
     identity: Identity,
     config: BTreeMap<String, String>,
 }

@@ -1,4 +1,4 @@
-"""Runs a file as the engine does by itself: its defaults, WASI, and a deadline by its epochs.
+"""Runs a file with the stock engine: its defaults, WASI, and an epoch deadline.
 
 stock.py FILE DIRECTORY SECONDS
 """

@@ -1,4 +1,4 @@
-//! What the fake keeps over a restart, and what of it anyone may see.
+//! The fake's persistent state, and its views.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -9,7 +9,7 @@ use super::files::Files;
 use super::now;
 use crate::Guest;
 
-/// Everything that a restart leaves.
+/// The state that survives a restart.
 pub(super) struct Disk {
     pub(super) runtime_id: RuntimeId,
     pub(super) workers: BTreeMap<WorkerId, Row>,
@@ -17,22 +17,22 @@ pub(super) struct Disk {
     pub(super) tombstones: BTreeMap<WorkerId, u64>,
     pub(super) components: BTreeMap<ComponentDigest, (ComponentView, Guest)>,
     pub(super) configs: BTreeMap<ConfigDigest, ConfigView>,
-    /// Counts changes. A worker's `revision` is that of its last one, so that whoever knows all up
-    /// to some revision is missing exactly the workers above it.
+    /// The count of changes. A worker's `revision` is that of its last change, so a reader who
+    /// knows all changes up to a revision lacks exactly the workers above it.
     pub(super) revision: u64,
-    /// Which opening of the disk this is. Earlier ones have lost it.
+    /// The number of the current opening. Earlier ones have lost the disk.
     pub(super) session: u64,
-    /// Told whenever something may have changed.
+    /// Notified after each possible change.
     pub(super) changed: watch::Sender<()>,
 }
 
-/// A worker.
+/// The record of a worker.
 pub(super) struct Row {
     pub(super) id: WorkerId,
     pub(super) revision: u64,
     pub(super) kind: ComponentKind,
     pub(super) spec: WorkerSpec,
-    /// What it was created with: the same again is the same worker.
+    /// The spec of its creation. A repeated create with the same spec returns this worker.
     pub(super) created_as: WorkerSpec,
     pub(super) previous: Option<Version>,
     pub(super) desired: Desired,
@@ -48,11 +48,11 @@ pub(super) struct Row {
     pub(super) usage: Usage,
     pub(super) diagnostics: Vec<Diagnostic>,
     pub(super) instance: Option<Instance>,
-    /// Ends the running turn when it is used or dropped.
+    /// Ends the running turn when used or dropped.
     pub(super) turn: Option<oneshot::Sender<()>>,
 }
 
-/// An input.
+/// The record of an input.
 pub(super) struct InputRow {
     pub(super) id: InputId,
     pub(super) seq: Cursor,
@@ -62,10 +62,10 @@ pub(super) struct InputRow {
     pub(super) outcome: Option<Outcome>,
 }
 
-/// What a restart takes away.
+/// The state that a restart loses.
 #[derive(Clone, Copy)]
 pub(super) struct Instance {
-    /// It is of another version, or has other grants, than the worker by now.
+    /// True if the worker's version or grants have changed since it was connected.
     pub(super) outdated: bool,
     pub(super) turns: u64,
 }
@@ -86,7 +86,7 @@ impl Disk {
         Ok(row.view(&self.runtime_id))
     }
 
-    /// Notes that a worker changed, and shows it.
+    /// Records a change of a worker and returns its view.
     pub(super) fn touch(&mut self, id: WorkerId) -> Result<WorkerView, Error> {
         self.revision += 1;
         let revision = self.revision;
@@ -94,7 +94,7 @@ impl Disk {
         self.view(id)
     }
 
-    /// Whether what a spec names is stored; its kind.
+    /// Checks that the component and config of a spec are stored, and returns the kind.
     pub(super) fn kind_of(&self, version: &Version) -> Result<ComponentKind, Error> {
         let component = self.components.get(&version.component);
         let (component, _) = component.ok_or(Error::UnknownComponent(version.component))?;
@@ -106,7 +106,8 @@ impl Disk {
         }
     }
 
-    /// The first change after a revision. Removals are news only to who may have seen the worker.
+    /// Returns the first change after a revision. A removal is only reported to readers who may
+    /// have seen the worker.
     pub(super) fn change_after(&self, revision: u64) -> Option<(u64, Change)> {
         let change =
             |worker_id, worker, at: u64| (at, Change { cursor: at.to_string(), worker_id, worker });
@@ -158,7 +159,7 @@ impl Row {
         self.inputs.iter_mut().find(|input| input.id == id).ok_or(Error::UnknownInput(id))
     }
 
-    /// Inputs that have no outcome.
+    /// Lists the inputs without an outcome.
     pub(super) fn unfinished(&self) -> impl Iterator<Item = &InputRow> {
         self.inputs.iter().filter(|input| input.state != InputState::Done)
     }
@@ -187,12 +188,12 @@ impl Row {
         self.entries.back_mut().expect("the newest entry is never trimmed")
     }
 
-    /// Puts a gap in the place of the oldest entries, where there are too many.
+    /// Replaces the oldest entries with a gap if there are too many.
     fn trim(&mut self) {
         let limit = self.limits().transcript_bytes;
         let mut trimmed = None;
         while self.usage.transcript_bytes > limit && self.entries.len() > 1 {
-            let entry = self.entries.pop_front().expect("there are two at least");
+            let entry = self.entries.pop_front().expect("there are at least two");
             self.usage.transcript_bytes -= entry.payload.body.len() as u64;
             trimmed = Some(entry);
         }
@@ -209,7 +210,7 @@ impl Row {
         }
     }
 
-    /// Notes what its directory holds.
+    /// Records the size of the directory.
     pub(super) fn measure(&mut self) {
         self.usage.disk_bytes = self.files.bytes();
         self.usage.disk_entries = self.files.entries();
@@ -251,7 +252,7 @@ impl InputRow {
         }
     }
 
-    /// What whoever sent it is told, as far as it is.
+    /// Returns the answer for the sender, as far as it is known.
     pub(super) fn sent(&self) -> Sent {
         match &self.outcome {
             Some(outcome) => Sent::Done { input_id: self.id, outcome: outcome.clone() },

@@ -10,10 +10,10 @@ use tar::{Archive, Builder, EntryType, Header};
 
 use super::now;
 
-/// Files of a page.
+/// The number of files on a page.
 const PAGE: usize = 1_000;
 
-/// By whole names.
+/// The files and directories by full name.
 #[derive(Default)]
 pub(super) struct Files {
     files: BTreeMap<String, (Vec<u8>, Timestamp)>,
@@ -57,7 +57,7 @@ impl Files {
         Ok((view, self.files[name].0.clone()))
     }
 
-    /// Whether it is new.
+    /// Writes a file. Returns true if it is new.
     pub(super) fn write(
         &mut self,
         name: &str,
@@ -97,7 +97,7 @@ impl Files {
         Ok(())
     }
 
-    /// The directories on the way to a name that are not there yet.
+    /// Returns the missing parent directories of a name.
     fn way(&self, name: &str) -> Result<BTreeSet<String>, Error> {
         let mut missing = BTreeSet::new();
         for (at, _) in name.match_indices('/') {
@@ -123,13 +123,13 @@ impl Files {
         };
         for name in &self.directories {
             let mut header = header(EntryType::Directory, 0);
-            tar.append_data(&mut header, name, std::io::empty()).expect("memory takes everything");
+            tar.append_data(&mut header, name, std::io::empty()).expect("writes to memory succeed");
         }
         for (name, (content, _)) in &self.files {
             let mut header = header(EntryType::Regular, content.len() as u64);
-            tar.append_data(&mut header, name, &content[..]).expect("memory takes everything");
+            tar.append_data(&mut header, name, &content[..]).expect("writes to memory succeed");
         }
-        tar.into_inner().expect("memory takes everything")
+        tar.into_inner().expect("writes to memory succeed")
     }
 
     pub(super) fn unpack(&mut self, tar: &[u8], limits: &Limits) -> Result<Imported, Error> {

@@ -1,4 +1,4 @@
-//! The guests' languages: scribe, echo, hello and probe, as far as the suite speaks them.
+//! The guests `scribe`, `echo`, `hello` and `probe`, as far as the suite uses them.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -11,15 +11,15 @@ use skep_protocol::*;
 use super::FakeRuntime;
 use crate::Guest;
 
-/// How a component begins.
+/// The first bytes of a component.
 const MAGIC: &[u8] = b"\0asm\x0d\0\x01\0";
 
-/// What the fake takes for a guest's component.
+/// Returns the bytes that stand for a guest's component.
 pub(super) fn wasm(guest: Guest) -> Vec<u8> {
     [MAGIC, guest.name().as_bytes()].concat()
 }
 
-/// The guest that a component is, or why it is none.
+/// Returns the guest of these bytes, or the reason why there is none.
 pub(super) fn read(wasm: &[u8]) -> Result<Guest, &'static str> {
     let name = wasm.strip_prefix(MAGIC).ok_or("it is not a component")?;
     let guest = Guest::ALL.into_iter().find(|guest| guest.name().as_bytes() == name);
@@ -33,7 +33,7 @@ pub(super) struct Turn {
     pub(super) worker: WorkerId,
     pub(super) input: InputId,
     pub(super) attempt: u32,
-    /// Turns of the instance, this one included.
+    /// Turns of the instance with this one.
     pub(super) turns: u64,
     pub(super) guest: Guest,
     pub(super) config: Option<ConfigValues>,
@@ -41,22 +41,22 @@ pub(super) struct Turn {
     pub(super) began: Instant,
 }
 
-/// What a turn leaves.
+/// The result of a turn.
 pub(super) struct Ended {
     pub(super) outcome: Outcome,
-    /// The state as it is now, where the turn completed.
+    /// The new state, if the turn completed.
     pub(super) state: Option<BTreeMap<String, Vec<u8>>>,
-    /// Whether the instance can go on.
+    /// True if the instance can handle another turn.
     pub(super) healthy: bool,
 }
 
-/// Why a guest did not answer.
+/// The reason why a guest did not answer.
 enum Fault {
     Failed(String, String),
     Trapped,
     Exited(u8),
     Limit(LimitName),
-    /// The disk is another's by now: whatever this turn says is not heard.
+    /// The disk was taken over, so the result is discarded.
     Gone,
 }
 
@@ -71,9 +71,9 @@ fn failed(code: &str, message: impl Into<String>) -> Fault {
 }
 
 impl Ended {
-    /// A turn that was ended from outside.
+    /// Makes the result of a turn that was ended from outside.
     pub(super) fn cut(ending: Ending) -> Self {
-        Self::badly(ending, ending.as_str().into(), "it was ended from outside".into(), None)
+        Self::badly(ending, ending.as_str().into(), "the turn was ended from outside".into(), None)
     }
 
     fn badly(ending: Ending, code: String, message: String, limit: Option<LimitName>) -> Self {
@@ -216,14 +216,14 @@ impl Turn {
     }
 
     async fn command(&self, payload: &Payload) -> Ended {
-        let request = run_request(payload).expect("it was read before it was accepted");
+        let request = run_request(payload).expect("the request was checked when it was accepted");
         let mut run = Run { turn: self, stdout: String::new(), stderr: String::new(), cut: false };
         let args: Vec<_> = request.args.iter().map(String::as_str).collect();
         let ended = match self.guest {
             Guest::Hello => run.hello(&args, &request.env),
             _ => {
                 let deadline = Duration::from_millis(self.limits.turn_deadline_ms);
-                // A program's output is kept however it ended, so its own end comes first.
+                // The output is kept however the program ended, so its own timeout comes first.
                 let probe = tokio::time::timeout(deadline * 9 / 10, run.probe(&args, &request));
                 probe.await.unwrap_or(Err(Ending::Deadline))
             }
@@ -245,7 +245,7 @@ impl Turn {
     }
 }
 
-/// One run of a command, and what it wrote.
+/// One run of a command, and its output.
 struct Run<'a> {
     turn: &'a Turn,
     stdout: String,
@@ -255,7 +255,7 @@ struct Run<'a> {
 
 impl Run<'_> {
     fn print(&mut self, line: &str) {
-        // Whoever has taken the disk does not hear it, nor the turn's end.
+        // If the disk was taken over, both this and the end of the turn are discarded.
         let _ = self.turn.append(EntryKind::Log, "stdout", line.as_bytes());
         self.stdout += line;
         self.stdout += "\n";
@@ -304,7 +304,7 @@ impl Run<'_> {
                 }
             }
             ["panic"] => {
-                writeln!(self.stderr, "the probe panics").expect("a string takes everything");
+                writeln!(self.stderr, "the probe panics").expect("writes to a string succeed");
                 return Err(Ending::Trapped);
             }
             ["flood"] => {
@@ -328,11 +328,11 @@ impl Run<'_> {
     }
 }
 
-/// What a command's input says, where it is one.
+/// Parses the input of a command.
 pub(super) fn run_request(payload: &Payload) -> Result<RunRequest, Error> {
     let media = payload.content_type.split(';').next();
     let json = serde_json::from_slice::<serde_json::Value>(&payload.body).ok();
-    // A list of its fields' values would do for a derived deserializer.
+    // A derived deserializer would also accept an array of the fields' values.
     let json = json.filter(|json| json.is_object() && media == Some(input::RUN_REQUEST));
     let request = json.and_then(|json| serde_json::from_value::<RunRequest>(json).ok());
     let request = request.filter(|request| {
@@ -344,7 +344,7 @@ pub(super) fn run_request(payload: &Payload) -> Result<RunRequest, Error> {
     request.ok_or(Error::InvalidRequest(Invalid::RunRequest))
 }
 
-/// Its standard input; nothing where it is not base64.
+/// Returns the standard input, or `None` if it is not valid base64.
 fn stdin(request: &RunRequest) -> Option<String> {
     let Some(coded) = &request.stdin_base64 else {
         return Some(request.stdin.clone().unwrap_or_default());

@@ -1,4 +1,4 @@
-//! The verbs.
+//! The fake's implementation of the runtime handle.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -13,10 +13,10 @@ use super::disk::{Disk, InputRow, Row};
 use super::{FakeRuntime, guest, now, unique};
 use crate::Guest;
 
-/// Items of a page where the caller does not say.
+/// The number of items on a page by default.
 const PAGE: usize = 100;
 
-/// A page of what lies in order, from after the cursor.
+/// Returns a page of the ordered items after the cursor.
 fn page<K: Ord + Copy + ToString + std::str::FromStr, V>(
     all: &BTreeMap<K, V>,
     cursor: Option<String>,
@@ -42,7 +42,7 @@ fn check(spec: &WorkerSpec) -> Result<(), Invalid> {
     }
 }
 
-/// There are neither scopes nor secrets here.
+/// Checks grants. The fake has neither scopes nor secrets.
 fn check_grants(grants: &Grants) -> Result<(), Invalid> {
     grants.check()?;
     if !grants.scopes.is_empty() {
@@ -51,7 +51,7 @@ fn check_grants(grants: &Grants) -> Result<(), Invalid> {
     if grants.secrets.is_empty() { Ok(()) } else { Err(Invalid::Secret) }
 }
 
-/// Takes an input in; whether it is new.
+/// Accepts an input, or finds the one with its key.
 fn accept(row: &mut Row, input: NewInput) -> Result<InputId, Error> {
     let limits = row.limits();
     if row.kind == ComponentKind::Command {
@@ -128,7 +128,7 @@ impl FakeRuntime {
     }
 }
 
-/// A stream of what `next` finds after a place, each with the place to go on from.
+/// Streams the items that `next` finds after a position, each with the position after it.
 fn follow<T, F>(
     runtime: FakeRuntime,
     from: u64,
@@ -138,7 +138,7 @@ where
     T: Send + 'static,
     F: Future<Output = Result<(u64, T), Error>> + Send + 'static,
 {
-    // Whatever goes wrong later is that the worker or the runtime is gone: the end.
+    // Any later error means that the worker or the runtime is gone, which ends the stream.
     let step = move |(runtime, at): (FakeRuntime, u64)| {
         let found = next(runtime.clone(), at);
         async move { found.await.ok().map(|(at, item)| (Ok(item), (runtime, at))) }
@@ -146,7 +146,7 @@ where
     stream::unfold((runtime, from), step).boxed()
 }
 
-/// All bytes of a stream, up to a bound.
+/// Collects the bytes of a stream up to a bound.
 async fn gather(mut stream: ByteStream, limit: u64, past: &Error) -> Result<Vec<u8>, Error> {
     let mut bytes = Vec::new();
     while let Some(piece) = stream.next().await {
@@ -168,7 +168,7 @@ impl Overview for FakeRuntime {
     async fn describe(&self) -> Result<RuntimeView, Error> {
         self.with(|disk| RuntimeView {
             runtime_id: disk.runtime_id.clone(),
-            host_id: "fake-host".parse().expect("that is a host's id"),
+            host_id: "fake-host".parse().expect("the id is valid"),
             version: env!("CARGO_PKG_VERSION").into(),
             workers: disk.workers.len() as u64,
             connected: disk.workers.values().filter(|row| row.instance.is_some()).count() as u64,
@@ -369,7 +369,7 @@ impl Turns for FakeRuntime {
             .await?;
         match view.outcome.as_ref().is_some_and(|outcome| outcome.ending == Ending::Cancelled) {
             true => Ok(view),
-            // It was quicker.
+            // The turn ended first.
             false => Err(Conflict::Ended.into()),
         }
     }
@@ -569,7 +569,7 @@ impl Files for FakeRuntime {
         name: FileName,
         bytes: ByteStream,
     ) -> Result<Stored<FileView>, Error> {
-        // Before anything is sent.
+        // Checked before the body is read.
         let limit = self.with(|disk| disk.worker(worker).map(|row| row.limits().disk_bytes))??;
         let past = Error::LimitExceeded { name: LimitName::disk_bytes, limit };
         let content = gather(bytes, limit, &past).await?;

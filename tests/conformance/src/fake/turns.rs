@@ -1,4 +1,4 @@
-//! Turns: when one begins, how it ends, and what a restart makes of one in the middle.
+//! Turns: their start, their end, and their recovery after a restart.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -11,11 +11,11 @@ use super::guest::{Ended, Turn};
 use super::{FakeRuntime, now};
 
 impl FakeRuntime {
-    /// What a disk is made of that was last written in the middle of whatever it was.
+    /// Recovers a disk that was last written in the middle of any operation.
     pub(super) fn recover(&self, disk: &mut Disk) {
         let ids: Vec<_> = disk.workers.keys().copied().collect();
         for id in ids {
-            let row = disk.workers.get_mut(&id).expect("its id was just read");
+            let row = disk.workers.get_mut(&id).expect("the id was just read");
             row.turn = None;
             if row.instance.take().is_some() {
                 row.diagnose(DiagnosticCode::ExecutionNotRestored);
@@ -43,7 +43,7 @@ impl FakeRuntime {
         }
     }
 
-    /// Begins a worker's next turn, if there is one to begin.
+    /// Begins a worker's next turn, if one can begin.
     pub(super) fn pump(&self, disk: &mut Disk, id: WorkerId) {
         let Some(row) = disk.workers.get_mut(&id) else { return };
         let failed = matches!(row.observed, Observed::Failed { .. });
@@ -61,7 +61,7 @@ impl FakeRuntime {
             row.diagnostics.retain(|known| known.code != DiagnosticCode::ExecutionNotRestored);
             row.append(EntryKind::Connected, None, None, None, Vec::new());
         }
-        let instance = row.instance.as_mut().expect("it was connected just now");
+        let instance = row.instance.as_mut().expect("the instance was just connected");
         instance.turns += 1;
         let turns = instance.turns;
         row.observed = Observed::Busy;
@@ -84,7 +84,7 @@ impl FakeRuntime {
     }
 
     fn finish(&self, turn: &Turn, ended: Ended) {
-        // Whoever took the disk, or removed the worker, has decided what became of the turn.
+        // If the disk was taken over or the worker removed, the result is discarded.
         let _ = self.with(|disk| {
             let Ok(row) = disk.worker(turn.worker) else { return };
             row.turn = None;
@@ -121,7 +121,7 @@ async fn run(turn: Turn, payload: Payload, killed: oneshot::Receiver<()>) {
 }
 
 impl Row {
-    /// What the worker is found to be between turns.
+    /// Returns the observed state between turns.
     fn at_rest(&self, otherwise: Observed) -> Observed {
         match self.desired {
             Desired::Running => otherwise,
@@ -129,7 +129,7 @@ impl Row {
         }
     }
 
-    /// Gives an input its outcome.
+    /// Records the outcome of an input.
     pub(super) fn settle(&mut self, input: InputId, outcome: Outcome) {
         let row = self.input(input).expect("an accepted input is never forgotten");
         row.state = InputState::Done;
@@ -164,7 +164,7 @@ impl Row {
         }
     }
 
-    /// Switches to another version, between turns.
+    /// Switches to another version between turns.
     pub(super) fn switch(&mut self, to: Version, kind: EntryKind) {
         self.previous = Some(self.version());
         self.spec.component = to.component;
@@ -174,7 +174,7 @@ impl Row {
         self.outdate();
     }
 
-    /// Gives it other grants, from the next turn on.
+    /// Changes the grants from the next turn on.
     pub(super) fn regrant(&mut self, grants: Grants) {
         if grants == self.spec.grants {
             return;
@@ -186,7 +186,7 @@ impl Row {
         self.outdate();
     }
 
-    /// Lets the instance go, now or after its turn.
+    /// Drops the instance now or after its turn.
     fn outdate(&mut self) {
         match &mut self.instance {
             Some(live) if self.turn.is_some() => live.outdated = true,

@@ -12,12 +12,12 @@ use wasip2::io::streams::StreamError;
 
 use crate::url;
 
-/// What is asked.
+/// A request.
 pub struct Asked<'a> {
     pub method: &'a str,
     pub url: &'a str,
     pub headers: Vec<(String, String)>,
-    /// Bytes of its body.
+    /// The length of the body.
     pub body: Option<u64>,
     pub patience_ms: Option<u64>,
 }
@@ -27,7 +27,7 @@ impl<'a> Asked<'a> {
         Self { method: "GET", url, headers: Vec::new(), body: None, patience_ms: None }
     }
 
-    /// With headers as `NAME:VALUE`; an underscore in a value is a space.
+    /// Adds headers of the form `NAME:VALUE`; an underscore in a value is a space.
     pub fn with(mut self, headers: &[&str]) -> Self {
         for header in headers {
             let (name, value) = header.split_once(':').expect("a header has a colon");
@@ -37,7 +37,7 @@ impl<'a> Asked<'a> {
     }
 }
 
-/// The text with the stand-ins in the places of `$NAME`.
+/// Replaces each `$NAME` with the placeholder of that secret.
 fn secrets(text: &str) -> String {
     let mut text = text.to_owned();
     for (key, value) in config::get_all() {
@@ -48,7 +48,7 @@ fn secrets(text: &str) -> String {
     text
 }
 
-/// The body that `body` fills is the text `x`.
+/// Starts a request. `body` fills the body with the letter `x`.
 fn begin(asked: &Asked<'_>) -> Result<FutureIncomingResponse, ErrorCode> {
     let url = secrets(asked.url);
     let (scheme, authority, path) = url::parts(&url);
@@ -76,7 +76,7 @@ fn begin(asked: &Asked<'_>) -> Result<FutureIncomingResponse, ErrorCode> {
     let options = asked.patience_ms.map(|millis| {
         let options = RequestOptions::new();
         let nanos = Some(millis * 1_000_000);
-        // To connect takes what it takes: what is asked for is a quick answer.
+        // The time to connect does not count; only the answer must be quick.
         for set in
             [RequestOptions::set_first_byte_timeout, RequestOptions::set_between_bytes_timeout]
         {
@@ -87,7 +87,7 @@ fn begin(asked: &Asked<'_>) -> Result<FutureIncomingResponse, ErrorCode> {
     let Some(mut left) = asked.body else { return handle(request, options) };
     let body = request.body().map_err(|()| refused("body"))?;
     let answer = handle(request, options)?;
-    let stream = body.write().expect("it was not taken yet");
+    let stream = body.write().expect("not taken before");
     while left > 0 {
         let chunk = vec![b'x'; left.min(4_096) as usize];
         if stream.blocking_write_and_flush(&chunk).is_err() {
@@ -105,19 +105,19 @@ fn begin(asked: &Asked<'_>) -> Result<FutureIncomingResponse, ErrorCode> {
 fn answer(future: &FutureIncomingResponse) -> Result<IncomingResponse, ErrorCode> {
     loop {
         if let Some(answer) = future.get() {
-            return answer.expect("it was not taken yet");
+            return answer.expect("not taken before");
         }
         future.subscribe().block();
     }
 }
 
-/// Asks, and waits for the answer to begin.
+/// Sends a request and waits for the head of the answer.
 pub fn ask(asked: &Asked<'_>) -> Result<IncomingResponse, ErrorCode> {
     answer(&begin(asked)?)
 }
 
-/// Asks many times at once and reads all answers: `COUNT STATUS` or `COUNT error CODE` for each
-/// kind of them.
+/// Sends many requests at once and reads all answers: `COUNT STATUS` or `COUNT error CODE` for each
+/// kind.
 pub fn many(count: u64, url: &str) -> String {
     let begun: Vec<_> = (0..count).map(|_| begin(&Asked::get(url))).collect();
     let mut kinds = BTreeMap::<String, u64>::new();

@@ -1,10 +1,10 @@
-//! Parts of requests that are never sent, and never let go.
+//! Parts of requests that are never sent and never dropped.
 
 use std::mem::forget;
 
 use wasip2::http::types::{Fields, OutgoingRequest};
 
-/// So many lists of headers, each with one of so many bytes.
+/// Makes this many header lists, each with one header of this length.
 pub fn fields(count: u64, bytes: u64) -> String {
     let value = vec![b'x'; bytes as usize];
     for held in 0..count {
@@ -17,7 +17,7 @@ pub fn fields(count: u64, bytes: u64) -> String {
     format!("held {count}")
 }
 
-/// So many bodies, each filled for as long as the host takes any.
+/// Makes this many bodies, each filled until the host takes no more.
 pub fn bodies(count: u64) -> String {
     let mut taken = 0;
     for held in 0..count {
@@ -25,10 +25,10 @@ pub fn bodies(count: u64) -> String {
         let Ok(body) = request.body() else {
             return format!("no body after {held}, {taken} bytes");
         };
-        let stream = body.write().expect("it was not taken yet");
+        let stream = body.write().expect("not taken before");
         while let Ok(room @ 1..) = stream.check_write() {
             let room = room.min(1 << 20);
-            stream.write(&vec![b'x'; room as usize]).expect("there was room for it");
+            stream.write(&vec![b'x'; room as usize]).expect("the stream had room");
             taken += room;
         }
         forget((request, body, stream));

@@ -1,13 +1,13 @@
-//! A service whose input is a command in text, and every command a request or many; the host's
-//! tests feed it.
+//! A service whose input is a text command that sends one or more HTTP requests; used by the host's
+//! tests.
 //!
 //! `get URL [HEADER:VALUE …]`, `send METHOD URL BYTES [HEADER:VALUE …]` answer with the status, the
-//! headers and the body; `drain URL` counts the body; `follow URL` goes after redirects; `hurry URL
-//! MS` waits no longer for an answer; `many COUNT URL` asks at once; `keep URL` leaves the answer unread for
-//! `resume` in a later turn; `hold URL SECONDS` leaves it unread; `fields COUNT BYTES` and `bodies
-//! COUNT` hoard; `say KEY` tells a value of the config, `env` the environment. In URLs and headers
-//! `$NAME` is the worker's stand-in for the secret of that name. An error of `wasi:http` is
-//! answered as `error CODE`.
+//! headers and the body; `drain URL` counts the body; `follow URL` follows redirects; `hurry URL
+//! MS` limits the wait for an answer; `many COUNT URL` sends requests at once; `keep URL` leaves
+//! the answer unread for `resume` in a later turn; `hold URL SECONDS` leaves it unread; `fields
+//! COUNT BYTES` and `bodies COUNT` hoard; `say KEY` returns a value of the config, `env` the
+//! environment. In URLs and headers, `$NAME` is the worker's placeholder for the secret of that
+//! name. An error of `wasi:http` is answered as `error CODE`.
 
 mod exchange;
 mod hoard;
@@ -66,7 +66,7 @@ fn obey(words: &[&str]) -> String {
 }
 
 fn number(text: &str) -> u64 {
-    text.parse().expect("that is a number")
+    text.parse().expect("the argument is a number")
 }
 
 fn told<T>(result: Result<T, ErrorCode>, tell: impl FnOnce(T) -> String) -> String {
@@ -76,7 +76,7 @@ fn told<T>(result: Result<T, ErrorCode>, tell: impl FnOnce(T) -> String) -> Stri
     }
 }
 
-/// `status N`, a line for each header, an empty one, and the body.
+/// Formats `status N`, a line for each header, an empty line, and the body.
 fn show(answer: Result<IncomingResponse, ErrorCode>) -> String {
     told(answer, |answer| {
         let mut text = format!("status {}\n", answer.status());
@@ -89,7 +89,8 @@ fn show(answer: Result<IncomingResponse, ErrorCode>) -> String {
     })
 }
 
-/// `status N received BYTES largest BYTES`, of one chunk, and the error that ended it.
+/// Formats `status N received BYTES largest BYTES`, the latter of one chunk, and the error at the
+/// end.
 fn drained(answer: &IncomingResponse) -> String {
     let (mut received, mut largest) = (0, 0);
     let end = body(answer, |chunk| {

@@ -1,8 +1,8 @@
-//! A URL in its parts, as they are: what is odd in them is for the host to see.
+//! Splits a URL without normalising it, so that the host sees its oddities.
 
 use wasip2::http::types::Scheme;
 
-/// Scheme, authority, path and query.
+/// Returns the scheme, the authority, and the path with the query.
 pub fn parts(url: &str) -> (Scheme, &str, &str) {
     let (scheme, rest) = url.split_once("://").expect("a URL has a scheme");
     let scheme = match scheme {

@@ -1,5 +1,4 @@
-//! A service that answers with its input and does nothing else: what a call of it costs is what
-//! calling costs.
+//! A service that only answers with its input: a call of it costs what calling costs.
 
 use skep_guest::{Failure, Input, Output, Worker};
 

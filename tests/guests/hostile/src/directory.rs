@@ -1,4 +1,4 @@
-//! Directories as the system interface has them: each name goes to the host as it is.
+//! Directory calls of the raw interface, which pass each name to the host unchanged.
 
 use wasip2::filesystem::preopens::get_directories;
 pub use wasip2::filesystem::types::{
@@ -6,16 +6,16 @@ pub use wasip2::filesystem::types::{
     PathFlags,
 };
 
-/// For reading and writing.
+/// Opens for reading and writing.
 pub const BOTH: DescriptorFlags = DescriptorFlags::READ.union(DescriptorFlags::WRITE);
 
-/// Through a link in the last place.
+/// Follows a link in the last component.
 pub const FOLLOW: PathFlags = PathFlags::SYMLINK_FOLLOW;
 
-/// Not through one.
+/// Does not follow it.
 pub const STAY: PathFlags = PathFlags::empty();
 
-/// The directory that the guest has under this name.
+/// Returns the preopened directory of this name.
 pub fn granted(name: &str) -> Descriptor {
     let found = get_directories().into_iter().find(|(_, guest)| guest == name);
     match found {
@@ -24,23 +24,23 @@ pub fn granted(name: &str) -> Descriptor {
     }
 }
 
-/// Makes a file, or opens it where it is there.
+/// Opens a file, and creates it if it is missing.
 pub fn create(directory: &Descriptor, name: &str) -> Result<Descriptor, ErrorCode> {
     directory.open_at(STAY, name, OpenFlags::CREATE, BOTH)
 }
 
-/// What a file holds at its beginning, through whatever links lead to it.
+/// Reads the beginning of a file, through any links.
 pub fn read(directory: &Descriptor, name: &str) -> Result<Vec<u8>, ErrorCode> {
     let file = directory.open_at(FOLLOW, name, OpenFlags::empty(), DescriptorFlags::READ)?;
     file.read(4_096, 0).map(|(bytes, _)| bytes)
 }
 
-/// Makes a file with this in it; ends the guest where that does not work.
+/// Makes a file with this content, or ends the guest.
 pub fn write(directory: &Descriptor, name: &str, bytes: &[u8]) {
     must_work(name, create(directory, name).and_then(|file| file.write(bytes, 0)));
 }
 
-/// Ends the guest where its host has let it do what it may not. Counts.
+/// Counts a refusal, and ends the guest if the host permitted the call.
 pub fn must_fail<T>(count: &mut u32, what: std::fmt::Arguments<'_>, result: Result<T, ErrorCode>) {
     match result {
         Ok(_) => crate::allowed(what),
@@ -48,12 +48,12 @@ pub fn must_fail<T>(count: &mut u32, what: std::fmt::Arguments<'_>, result: Resu
     }
 }
 
-/// Ends the guest where its host does not let it do what it may.
+/// Returns the result, and ends the guest if the host refused the call.
 pub fn must_work<T>(what: &str, result: Result<T, ErrorCode>) -> T {
     result.unwrap_or_else(|error| crate::allowed(format_args!("not even {what}: {error}")))
 }
 
-/// What can be done with a name: none of it may work.
+/// Tries every call with a name; all must fail.
 pub fn nothing_works(count: &mut u32, directory: &Descriptor, name: &str) {
     does_not_open(count, directory, name);
     let now = NewTimestamp::Now;
@@ -77,7 +77,7 @@ pub fn nothing_works(count: &mut u32, directory: &Descriptor, name: &str) {
     fail("remove the directory", directory.remove_directory_at(name));
 }
 
-/// All ways to open a name: none of them may work.
+/// Tries every way to open a name; all must fail.
 pub fn does_not_open(count: &mut u32, directory: &Descriptor, name: &str) {
     let shown = shown(name);
     for follow in [STAY, FOLLOW] {
@@ -94,7 +94,7 @@ pub fn does_not_open(count: &mut u32, directory: &Descriptor, name: &str) {
     }
 }
 
-/// The beginning of a name, as it can be printed.
+/// Returns the beginning of a name in printable form.
 fn shown(name: &str) -> String {
     name.escape_debug().take(60).collect()
 }

@@ -1,23 +1,23 @@
-//! What hostile guests tell their test.
+//! The reports of hostile guests to their test.
 
 pub mod directory;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Says on standard error that the next thing is the one that is not allowed, and when that was.
-/// The test takes the time from here to the end.
+/// Reports on standard error that the next call exceeds the limit, with the time. The test measures
+/// from here to the end.
 pub fn now_it_comes() {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     eprintln!("now it comes: {}", since.as_nanos());
 }
 
-/// Ends well: the host said no, and said so with a value. The test looks for `what`.
+/// Ends the guest normally, since the host refused with an error value. The test looks for `what`.
 pub fn denied(what: impl std::fmt::Display) -> ! {
     println!("denied: {what}");
     std::process::exit(0)
 }
 
-/// Ends badly: it worked.
+/// Ends the guest with a failure, since the host permitted the call.
 pub fn allowed(what: impl std::fmt::Display) -> ! {
     println!("ALLOWED: {what}");
     std::process::exit(1)

@@ -1,4 +1,4 @@
-;; A service whose answer has 2 GiB, of which it has 64 KiB.
+;; A service whose answer claims 2 GiB of a 64 KiB memory.
 (component
     (core module $m
         (memory (export "memory") 1)

@@ -1,4 +1,4 @@
-;; Says that its run ended in a way that there is not.
+;; Returns an invalid discriminant as the result of its run.
 (component
     (core module $m (func (export "run") (result i32) (i32.const 77)))
     (core instance $i (instantiate $m))

@@ -1,4 +1,4 @@
-;; Has the host put a result where there is no memory.
+;; Makes the host write a result outside its memory.
 (component
     (import "wasi:random/random@0.2.0" (instance $random
         (export "get-random-bytes" (func (param "len" u64) (result (list u8))))))

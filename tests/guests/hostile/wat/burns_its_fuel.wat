@@ -1,2 +1,2 @@
-;; Computes for as long as its fuel lasts.
+;; Computes until its fuel is used up.
 (module (func (export "_start") (loop (br 0))))

@@ -1,4 +1,4 @@
-;; Calls a function of a table that has none in that place.
+;; Calls a null entry of a function table.
 (module
     (type $f (func))
     (table 1 funcref)

@@ -1,4 +1,4 @@
-;; Moves a hundred megabytes with one instruction, for ever.
+;; Copies a hundred megabytes with one instruction, without end.
 (module
     (memory 4000)
     (func (export "_start")

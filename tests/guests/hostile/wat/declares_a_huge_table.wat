@@ -1,4 +1,4 @@
-;; Starts with a table of four thousand million elements.
+;; Starts with a table of four billion elements.
 (module
     (table 4294967295 funcref)
     (func (export "_start")))

@@ -1,4 +1,4 @@
-;; Starts with all the memory that 32 bits can name.
+;; Starts with the largest 32-bit memory.
 (module
     (memory 65536)
     (func (export "_start")))

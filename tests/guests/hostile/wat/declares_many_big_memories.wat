@@ -1,4 +1,4 @@
-;; Four modules of seven memories of 16 MiB: each is within the limit, all together are not.
+;; Four modules of seven memories of 16 MiB: each is within the limit, their sum is not.
 (component
     (core module $hoard
         (memory 256) (memory 256) (memory 256) (memory 256) (memory 256) (memory 256) (memory 256))

@@ -1,4 +1,4 @@
-;; Lets go of a thing whose own last words do not end.
+;; Drops a resource whose destructor never returns.
 (component
     (core module $parting (func (export "last-words") (param i32) (loop (br 0))))
     (core instance $parting (instantiate $parting))

@@ -1,4 +1,4 @@
-;; Lets go of its standard output, and then again.
+;; Drops its standard output twice.
 (component
     (import "wasi:io/streams@0.2.0" (instance $streams
         (export "output-stream" (type $stream (sub resource)))))

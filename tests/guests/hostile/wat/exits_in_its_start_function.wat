@@ -1,4 +1,4 @@
-;; Ends while it is made. That is the end of its run, with its code.
+;; Exits in its start function, which ends the run with that code.
 (module
     (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
     (memory (export "memory") 1)

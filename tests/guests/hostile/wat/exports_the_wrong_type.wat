@@ -1,4 +1,4 @@
-;; What it is to be run by takes a number, and gives none.
+;; Exports a `run` that takes a number and returns nothing.
 (component
     (core module $m (func (export "run") (param i64)))
     (core instance $i (instantiate $m))

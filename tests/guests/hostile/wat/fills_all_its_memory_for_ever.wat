@@ -1,4 +1,4 @@
-;; Grows to almost all that it may have, and fills that with one instruction, for ever.
+;; Grows its memory almost to the limit, and fills it with one instruction, without end.
 (module
     (memory 4000)
     (func (export "_start")

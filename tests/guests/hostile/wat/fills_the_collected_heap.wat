@@ -1,4 +1,4 @@
-;; A list of objects that the engine itself keeps, longer and longer.
+;; Grows a list of objects on the engine's collected heap.
 (module
     (type $node (struct (field (ref null $node)) (field i64) (field i64)))
     (global $list (mut (ref null $node)) (ref.null $node))

@@ -1,4 +1,4 @@
-;; Grows its table until it is told no, and then crashes.
+;; Grows its table until that is refused, then traps.
 (module
     (table 1 funcref)
     (func (export "_start")

@@ -1,4 +1,5 @@
-;; Has a growth that cannot be undo one that was. It is refused the next one all the same.
+;; Makes an impossible growth undo the count of an earlier one. The next growth must still be
+;; refused.
 (module
     (memory (export "memory") 1)
     (table $t i64 0 funcref)

@@ -1,4 +1,5 @@
-;; Grows its memory page by page, a million times after it was told no. Says so, and ends well.
+;; Grows its memory page by page, tries a million times more after the first refusal, and exits
+;; normally.
 (module
     (import "wasi_snapshot_preview1" "fd_write"
         (func $write (param i32 i32 i32 i32) (result i32)))

@@ -1,4 +1,4 @@
-;; A service whose handler takes nothing and answers with a number.
+;; A service whose handler takes nothing and returns a number.
 (component
     (core module $m (func (export "handle") (result i32) (i32.const 0)))
     (core instance $i (instantiate $m))

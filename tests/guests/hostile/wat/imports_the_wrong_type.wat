@@ -1,4 +1,4 @@
-;; Wants a function of the host in a shape that it does not have.
+;; Imports a function of the host with the wrong type.
 (component
     (import "wasi:random/random@0.2.0" (instance
         (export "get-random-bytes" (func (param "len" string) (result u32)))))

@@ -1,4 +1,4 @@
-;; Wants the host to run a program.
+;; Imports an interface for starting programs.
 (component
     (import "evil:host/process@1.0.0" (instance
         (export "exec" (func (param "command" string) (result string)))))

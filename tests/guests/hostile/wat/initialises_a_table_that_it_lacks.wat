@@ -1,4 +1,4 @@
-;; A segment of functions that does not fit into the table that it is for.
+;; An element segment that does not fit into its table.
 (module
     (table 1 funcref)
     (elem (i32.const 1) $start)

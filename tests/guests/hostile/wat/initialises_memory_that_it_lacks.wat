@@ -1,4 +1,4 @@
-;; A data segment that does not fit into the memory that it is for.
+;; A data segment that does not fit into its memory.
 (module
     (memory 1)
     (data (i32.const 65530) "more than six")

@@ -1,4 +1,4 @@
-;; Calls a method of a thing that it was never given.
+;; Calls a method on a handle that it was never given.
 (component
     (import "wasi:io/poll@0.2.0" (instance $poll
         (export "pollable" (type $pollable (sub resource)))

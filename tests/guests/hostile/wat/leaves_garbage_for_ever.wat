@@ -1,4 +1,4 @@
-;; Objects that the engine keeps, each let go of at once: it has to collect all the time.
+;; Allocates objects and drops them at once, so that the engine collects continuously.
 (module
     (type $node (array (mut i64)))
     (func (export "_start")

@@ -1,4 +1,4 @@
-;; Never gets to its start: the function that prepares it does not end.
+;; Never returns from its start function.
 (module
     (func $prepare (loop (br 0)))
     (start $prepare)

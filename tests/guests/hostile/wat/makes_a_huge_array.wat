@@ -1,4 +1,4 @@
-;; One object of 32 GB that the engine would have to keep.
+;; Allocates one object of 32 GB on the engine's heap.
 (module
     (type $bytes (array (mut i64)))
     (func (export "_start")

@@ -1,4 +1,4 @@
-;; Makes things of its own kind, for which the engine keeps a handle each.
+;; Makes resources of its own type, each with a handle in the engine.
 (component
     (type $thing (resource (rep i32)))
     (core func $new (canon resource.new $thing))

@@ -1,4 +1,4 @@
-;; A string in UTF-16 at an odd address.
+;; A UTF-16 string at an odd address.
 (component
     (import "skep:worker/config@0.1.0" (instance $config
         (export "get" (func (param "key" string) (result (option string))))))

@@ -1,4 +1,4 @@
-;; A string that begins within its memory and ends without.
+;; A string that begins inside its memory and ends outside.
 (component
     (import "skep:worker/config@0.1.0" (instance $config
         (export "get" (func (param "key" string) (result (option string))))))

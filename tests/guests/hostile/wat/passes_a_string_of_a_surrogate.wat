@@ -1,4 +1,4 @@
-;; A string with half of a character in UTF-8 clothing.
+;; A UTF-8 string with an encoded surrogate.
 (component
     (import "skep:worker/config@0.1.0" (instance $config
         (export "get" (func (param "key" string) (result (option string))))))

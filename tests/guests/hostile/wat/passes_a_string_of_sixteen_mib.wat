@@ -1,4 +1,4 @@
-;; A string of 16 MiB, which the host would have to copy before it could look at it.
+;; A string of 16 MiB, which the host would have to copy before it could check it.
 (component
     (import "skep:worker/config@0.1.0" (instance $config
         (export "get" (func (param "key" string) (result (option string))))))

@@ -1,4 +1,4 @@
-;; A string of 2 GiB, of which it has 64 KiB.
+;; A string of 2 GiB in a memory of 64 KiB.
 (component
     (import "skep:worker/config@0.1.0" (instance $config
         (export "get" (func (param "key" string) (result (option string))))))

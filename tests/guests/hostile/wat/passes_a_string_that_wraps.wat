@@ -1,4 +1,4 @@
-;; A string whose end is below its beginning when one adds in 32 bits.
+;; A string whose end wraps around in 32 bits.
 (component
     (import "skep:worker/config@0.1.0" (instance $config
         (export "get" (func (param "key" string) (result (option string))))))

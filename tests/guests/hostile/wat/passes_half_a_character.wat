@@ -1,4 +1,4 @@
-;; A string in UTF-16 whose last unit is the first half of a character.
+;; A UTF-16 string that ends in an unpaired surrogate.
 (component
     (import "skep:worker/config@0.1.0" (instance $config
         (export "get" (func (param "key" string) (result (option string))))))

@@ -1,4 +1,4 @@
-;; Polls a list of half a thousand million handles, of which it has none.
+;; Polls a list of 500 million handles outside its memory.
 (component
     (import "wasi:io/poll@0.2.0" (instance $poll
         (export "pollable" (type $pollable (sub resource)))

@@ -1,4 +1,4 @@
-;; Calls the host in what is called after its answer, where it must not.
+;; Calls the host in its post-return function, where that is forbidden.
 (component
     (import "wasi:random/random@0.2.0" (instance $random
         (export "get-random-bytes" (func (param "len" u64) (result (list u8))))))

@@ -1,4 +1,4 @@
-;; Does not come back from what is called after its answer.
+;; Never returns from its post-return function.
 (component
     (core module $m
         (func (export "run") (result i32) (i32.const 0))

@@ -1,4 +1,4 @@
-;; Crashes in what is called after its answer.
+;; Traps in its post-return function.
 (component
     (core module $m
         (func (export "run") (result i32) (i32.const 0))

@@ -1,4 +1,4 @@
-;; Grows its memory each time that the host asks it for room, and takes the new end.
+;; Grows its memory for every allocation, and returns the new end.
 (component
     (import "wasi:random/random@0.2.0" (instance $random
         (export "get-random-bytes" (func (param "len" u64) (result (list u8))))))

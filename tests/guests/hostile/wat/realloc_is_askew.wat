@@ -1,4 +1,4 @@
-;; Gives the host room that does not begin where a number may begin.
+;; Returns a misaligned address for an allocation.
 (component
     (import "wasi:cli/environment@0.2.0" (instance $environment
         (export "get-arguments" (func (result (list string))))))

@@ -1,4 +1,4 @@
-;; Does not come back when the host asks it for room.
+;; Never returns from an allocation for the host.
 (component
     (import "wasi:random/random@0.2.0" (instance $random
         (export "get-random-bytes" (func (param "len" u64) (result (list u8))))))

@@ -1,4 +1,4 @@
-;; Says that the host may write to the end of its memory and beyond.
+;; Returns an address near the end of its memory, so that the host would write beyond it.
 (component
     (import "wasi:random/random@0.2.0" (instance $random
         (export "get-random-bytes" (func (param "len" u64) (result (list u8))))))

@@ -1,4 +1,4 @@
-;; Calls itself without end when the host asks it for room.
+;; Recurses without end in an allocation for the host.
 (component
     (import "wasi:random/random@0.2.0" (instance $random
         (export "get-random-bytes" (func (param "len" u64) (result (list u8))))))

@@ -1,4 +1,4 @@
-;; Crashes when the host asks it for room, which is in the middle of a host call.
+;; Traps in an allocation for the host, in the middle of a host call.
 (component
     (import "wasi:random/random@0.2.0" (instance $random
         (export "get-random-bytes" (func (param "len" u64) (result (list u8))))))

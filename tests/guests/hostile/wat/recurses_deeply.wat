@@ -1,2 +1,2 @@
-;; A function that calls itself, in WebAssembly's own stack.
+;; A function that recurses on WebAssembly's own stack.
 (module (func $deeper (export "_start") (call $deeper)))

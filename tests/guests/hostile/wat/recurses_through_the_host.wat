@@ -1,8 +1,8 @@
-;; When the host asks it for room, it calls the host again, which asks it for room.
+;; Calls the host in an allocation for the host, which needs another allocation.
 (component
     (import "wasi:random/random@0.2.0" (instance $random
         (export "get-random-bytes" (func (param "len" u64) (result (list u8))))))
-    ;; The call in the middle goes through a table, since the host's function is made of this one.
+    ;; The call goes through a table, since the host's function is lowered with this one.
     (core module $libc
         (memory (export "memory") 1)
         (type $bytes (func (param i64 i32)))

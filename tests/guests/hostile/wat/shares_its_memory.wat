@@ -1,4 +1,4 @@
-;; A memory for several threads, which no limit would count.
+;; A shared memory, which no limit would count.
 (module
     (memory 1 10000 shared)
     (func (export "_start")))

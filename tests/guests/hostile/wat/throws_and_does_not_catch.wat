@@ -1,4 +1,4 @@
-;; An exception that goes through all of its callers, to the host.
+;; An exception that propagates to the host.
 (module
     (tag $thrown (param i32))
     (func $throw (throw $thrown (i32.const 7)))

@@ -1,4 +1,4 @@
-;; Throws and catches, for ever.
+;; Throws and catches without end.
 (module
     (tag $thrown (param i32))
     (func (export "_start")

@@ -1,4 +1,4 @@
-;; Crashes while it is made.
+;; Traps in its start function.
 (module
     (func $prepare unreachable)
     (start $prepare)

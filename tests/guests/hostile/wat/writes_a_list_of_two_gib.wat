@@ -1,4 +1,4 @@
-;; Writes 2 GiB of bytes that it has to its standard output, in one call.
+;; Writes 2 GiB of its own memory to its standard output in one call.
 (component
     (import "wasi:io/error@0.2.0" (instance $error (export "error" (type (sub resource)))))
     (alias export $error "error" (type $io-error))

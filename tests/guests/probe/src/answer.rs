@@ -1,17 +1,18 @@
-//! How a verb ends: what it prints, and the exit code.
+//! The result of a verb: its output and the exit code.
 
 use std::io::{self, Write};
 
-/// What a verb returns: `Ok` exits 0 after printing the line, if it has one.
+/// The result of a verb. `Ok` prints the line, if there is one, and exits 0.
 pub type Verdict = Result<Option<String>, Answer>;
 
-/// The ends that are not 0.
+/// The results with a nonzero exit code.
 pub enum Answer {
     /// The host refused. Printed as `error: <ErrorKind> (<raw code>)`, exit 1.
     Refused(io::Error),
-    /// The host refused after some of it: `error: <ErrorKind> (<raw code>) after <count>`, exit 1.
+    /// The host refused after some progress: `error: <ErrorKind> (<raw code>) after <count>`, exit
+    /// 1.
     RefusedAfter(io::Error, u64),
-    /// No such verb, or not with these arguments: exit 2.
+    /// An unknown verb or wrong arguments: exit 2.
     Usage,
     /// This exit code, silently.
     Code(u8),
@@ -23,12 +24,12 @@ impl From<io::Error> for Answer {
     }
 }
 
-/// A verb that has nothing to tell but that it worked.
+/// Returns the result of a verb with no output but `ok`.
 pub fn ok<T>(result: io::Result<T>) -> Verdict {
     result.map(|_| Some("ok".to_owned())).map_err(Answer::from)
 }
 
-/// `<ErrorKind> (<raw code>)`, or the kind alone where there is no code.
+/// Formats `<ErrorKind> (<raw code>)`, or only the kind if there is no code.
 pub fn reason(error: &io::Error) -> String {
     match error.raw_os_error() {
         Some(code) => format!("{:?} ({code})", error.kind()),
@@ -36,7 +37,7 @@ pub fn reason(error: &io::Error) -> String {
     }
 }
 
-/// A numeric argument. Anything else is a usage error.
+/// Parses a numeric argument. Anything else is a usage error.
 pub fn number<T: std::str::FromStr>(text: &str) -> T {
     text.parse().unwrap_or_else(|_| leave(Err(Answer::Usage)))
 }
@@ -60,7 +61,7 @@ pub fn leave(verdict: Verdict) -> ! {
     };
     let mut stdout = io::stdout().lock();
     if let Some(line) = line {
-        // Without a reader there is no one to tell.
+        // A missing reader cannot be told.
         let _ = writeln!(stdout, "{line}");
     }
     let _ = stdout.flush();

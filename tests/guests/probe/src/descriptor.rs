@@ -1,10 +1,10 @@
-//! Holding descriptors until the host gives no more.
+//! Holds descriptors until the host gives no more.
 
 use crate::answer::Verdict;
 
-/// Opens the file again and again and holds what it gets, until that is refused:
-/// `opened <count>, then <error>`. The error is WASI's own word (`insufficient-memory`) in a
-/// component, else `<ErrorKind> (<raw code>)`.
+/// Opens the file again and again and keeps every descriptor until one is refused: `opened <count>,
+/// then <error>`. The error is WASI's own name (`insufficient-memory`) in a component, otherwise
+/// `<ErrorKind> (<raw code>)`.
 #[cfg(all(target_os = "wasi", target_env = "p2"))]
 pub fn open_many(path: &str) -> Verdict {
     use std::io;
@@ -12,7 +12,7 @@ pub fn open_many(path: &str) -> Verdict {
     use wasip2::filesystem::preopens::get_directories;
     use wasip2::filesystem::types::{DescriptorFlags, OpenFlags, PathFlags};
 
-    // Past libc, whose table ends at 128 where it is the preview1 adapter's.
+    // Bypasses libc, whose table in the preview1 adapter ends at 128.
     let preopens = get_directories();
     let inside = |root: &str| path.strip_prefix(root)?.strip_prefix('/');
     let (directory, path) = preopens

@@ -4,8 +4,8 @@ use std::fs::{self, File};
 
 use crate::answer::{Answer, Verdict, ok};
 
-/// Prints a name in each line, sorted by this program; directories end in `/`. Or the error, with how
-/// many names came before it.
+/// Prints one name per line, sorted here; directories end in `/`. Or prints the error, with the
+/// number of names before it.
 pub fn list(path: &str) -> Verdict {
     let mut names = Vec::new();
     for entry in fs::read_dir(path)? {
@@ -26,7 +26,7 @@ pub fn remove(path: &str) -> Verdict {
 }
 
 /// Creates that many empty files `file-0`, `file-1` and so on: `made <count>`, or the error with
-/// how many were made before it.
+/// the number made before it.
 pub fn fill(path: &str, count: u64) -> Verdict {
     for made in 0..count {
         File::create(format!("{path}/file-{made}"))

@@ -1,4 +1,4 @@
-//! Ways to go wrong: a panic, a loop, a recursion.
+//! Faults: a panic, a loop, a recursion.
 
 use std::hint::black_box;
 
@@ -27,7 +27,7 @@ fn inner_step(depth: u32) {
     panic!("the probe panics at depth {depth}, as it was told");
 }
 
-/// Never ends, and calls nothing.
+/// Loops without end and without calls.
 pub fn spin() -> Verdict {
     let mut turns = 0_u64;
     loop {
@@ -35,7 +35,7 @@ pub fn spin() -> Verdict {
     }
 }
 
-/// Calls itself until the stack is used up.
+/// Recurses until the stack is used up.
 pub fn recurse() -> Verdict {
     println!("{}", deeper(black_box(0)));
     Ok(None)
@@ -44,6 +44,6 @@ pub fn recurse() -> Verdict {
 #[inline(never)]
 fn deeper(depth: u64) -> u64 {
     let frame = black_box([depth; 16]);
-    // The endless recursion is what the verb is for; the compiler must not see that it is.
+    // The recursion is intended; the compiler must not see that it is endless.
     if black_box(true) { deeper(depth + 1) + black_box(frame)[3] } else { depth }
 }

@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime};
 
 use crate::answer::{Answer, Verdict, ok};
 
-/// Writes that many zeros in chunks of 64 KiB: `wrote <bytes>`, or the error with how many bytes
-/// were written before it.
+/// Writes that many zeros in chunks of 64 KiB: `wrote <bytes>`, or the error with the number of
+/// bytes written before it.
 pub fn write(path: &str, bytes: u64) -> Verdict {
     let chunk = vec![0; 64 << 10];
     let mut file = File::create(path)?;
@@ -23,13 +23,13 @@ pub fn write(path: &str, bytes: u64) -> Verdict {
     Ok(Some(format!("wrote {written}")))
 }
 
-/// Appends the text, creating the file where there is none.
+/// Appends the text, creating the file if it is missing.
 pub fn append(path: &str, text: &str) -> Verdict {
     let mut file = OpenOptions::new().append(true).create(true).open(path)?;
     ok(file.write_all(text.as_bytes()))
 }
 
-/// Prints the content, bytes as they are.
+/// Prints the raw content.
 pub fn read(path: &str) -> Verdict {
     let mut content = Vec::new();
     File::open(path)?.read_to_end(&mut content)?;
@@ -37,25 +37,25 @@ pub fn read(path: &str) -> Verdict {
     Ok(None)
 }
 
-/// Sets the size of a file that exists.
+/// Sets the size of an existing file.
 pub fn truncate(path: &str, size: u64) -> Verdict {
     ok(OpenOptions::new().write(true).open(path)?.set_len(size))
 }
 
-/// Sets the time of the last change to 1,000,000,000 s after the epoch, creating the file where
-/// there is none.
+/// Sets the modification time to 1,000,000,000 s after the epoch, creating the file if it is
+/// missing.
 pub fn touch(path: &str) -> Verdict {
     let file = OpenOptions::new().write(true).create(true).truncate(false).open(path)?;
     ok(file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000)))
 }
 
-/// `<file|dir|symlink> <size> modified <seconds.nanoseconds> inode <number>`, the link itself
-/// where it is one.
+/// Prints `<file|dir|symlink> <size> modified <seconds.nanoseconds> inode <number>`, without
+/// following a link.
 pub fn stat(path: &str) -> Verdict {
     Ok(Some(describe(path)?))
 }
 
-/// The line that `stat` prints.
+/// Returns the line that `stat` prints.
 pub fn describe(path: &str) -> io::Result<String> {
     let metadata = fs::symlink_metadata(path)?;
     let kind = match metadata.file_type() {
@@ -71,7 +71,7 @@ pub fn describe(path: &str) -> io::Result<String> {
     Ok(format!("{kind} {} modified {modified} inode {}", metadata.len(), inode(path)?))
 }
 
-/// std has a file's inode number only behind an unstable feature on WASI.
+/// Returns the inode number. On WASI, std has it only behind an unstable feature.
 #[cfg(target_os = "wasi")]
 fn inode(path: &str) -> io::Result<u64> {
     let path = std::ffi::CString::new(path)?;
@@ -80,7 +80,7 @@ fn inode(path: &str) -> io::Result<u64> {
     if unsafe { libc::lstat(path.as_ptr(), stat.as_mut_ptr()) } != 0 {
         return Err(io::Error::last_os_error());
     }
-    // SAFETY: lstat returned 0, so it filled all of it.
+    // SAFETY: lstat returned 0, so it filled the whole struct.
     Ok(unsafe { stat.assume_init() }.st_ino)
 }
 

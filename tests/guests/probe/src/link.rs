@@ -1,4 +1,4 @@
-//! Verbs that give a file another name, or a name another target.
+//! Verbs on links and names.
 
 use std::fs;
 use std::io;
@@ -22,8 +22,8 @@ pub fn read(path: &str) -> Verdict {
     Ok(Some(fs::read_link(path)?.to_string_lossy().into_owned()))
 }
 
-/// Relative to the folders' descriptors, since a wasi-libc of 2024 mixes up the two paths of a link
-/// when it looks for the preopen that each is in.
+/// Works relative to the folders' descriptors, since a wasi-libc of 2024 mixes up the two paths of
+/// a link when it looks for their preopens.
 #[cfg(target_os = "wasi")]
 fn make_hard(from: &str, to: &str) -> io::Result<()> {
     use std::ffi::CString;
@@ -45,7 +45,7 @@ fn make_hard(from: &str, to: &str) -> io::Result<()> {
     fs::hard_link(from, to)
 }
 
-/// std has this only behind an unstable feature on WASI.
+/// Makes a symbolic link. On WASI, std has this only behind an unstable feature.
 #[cfg(target_os = "wasi")]
 fn make_symbolic(target: &str, path: &str) -> io::Result<()> {
     let (target, path) = (std::ffi::CString::new(target)?, std::ffi::CString::new(path)?);

@@ -1,8 +1,8 @@
-//! `probe VERB [ARGUMENTS]`: one thing done to the host, printed so that a test can match it.
+//! `probe VERB [ARGUMENTS]`: exercises one host function and prints the result for a test.
 //!
-//! The host's tests run this, conforming and hostile alike. Each module holds the verbs on one
-//! noun. A verb that can fail prints `ok` or what it learned, or `error: <ErrorKind> (<raw code>)`,
-//! and exits 0 or 1; a usage error exits 2. It builds as a component (`wasm32-wasip2`) and as a
+//! The host's tests run it, both for conformance and for attacks. Each module has the verbs on one
+//! noun. A verb that can fail prints `ok` or its result, or `error: <ErrorKind> (<raw code>)`, and
+//! exits 0 or 1; a usage error exits 2. It builds as a component (`wasm32-wasip2`) and as a
 //! preview1 module (`wasm32-wasip1`), the latter without `timers`.
 
 mod answer;

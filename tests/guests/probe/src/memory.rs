@@ -1,4 +1,4 @@
-//! Asking for memory until there is none.
+//! Requests memory until there is none.
 
 use std::hint::black_box;
 
@@ -14,7 +14,7 @@ pub fn grow() -> Verdict {
     }
 }
 
-/// Asks once for that many mebibytes and takes no for an answer: `ok` or `refused`.
+/// Requests that many mebibytes at once and handles a refusal: `ok` or `refused`.
 pub fn grow_gently(mib: usize) -> Verdict {
     let mut held = Vec::<u8>::new();
     let granted = mib

@@ -1,4 +1,4 @@
-//! Reaching out.
+//! Network access.
 
 use std::net::{TcpStream, ToSocketAddrs};
 
@@ -9,7 +9,7 @@ pub fn connect(address: &str) -> Verdict {
     ok(TcpStream::connect(address))
 }
 
-/// Prints the addresses of a host name, one in each line.
+/// Prints the addresses of a host name, one per line.
 pub fn resolve(host: &str) -> Verdict {
     let addresses = (host, 0_u16).to_socket_addrs()?;
     let lines: Vec<_> = addresses.map(|address| address.ip().to_string()).collect();

@@ -28,7 +28,7 @@ pub fn cat() -> Verdict {
     Ok(None)
 }
 
-/// Prints lines for ever.
+/// Prints lines without end.
 pub fn flood() -> Verdict {
     let lines = "the probe floods its standard output with this line\n".repeat(64);
     let mut stdout = io::stdout().lock();
@@ -37,8 +37,8 @@ pub fn flood() -> Verdict {
     }
 }
 
-/// Prints lines until one is refused, and says on standard error why: `error: <ErrorKind> (<raw
-/// code>)`.
+/// Prints lines until one is refused, and prints the reason on standard error: `error: <ErrorKind>
+/// (<raw code>)`.
 pub fn fill() -> Verdict {
     match flood() {
         Err(Answer::Refused(error)) => {

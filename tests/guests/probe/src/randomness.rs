@@ -1,15 +1,15 @@
-//! Random bytes, in one call to the host.
+//! Random bytes in one call to the host.
 
 use std::io;
 
 use crate::answer::Verdict;
 
-/// Asks for that many bytes in one call: `got <count>`.
+/// Requests that many bytes in one call: `got <count>`.
 pub fn random(count: usize) -> Verdict {
     Ok(Some(format!("got {}", bytes(count)?.len())))
 }
 
-/// That many bytes from the host.
+/// Returns that many bytes from the host.
 #[cfg(all(target_os = "wasi", target_env = "p2"))]
 pub fn bytes(count: usize) -> io::Result<Vec<u8>> {
     Ok(wasip2::random::random::get_random_bytes(count as u64))
@@ -22,7 +22,7 @@ pub fn bytes(count: usize) -> io::Result<Vec<u8>> {
         fn random_get(buffer: *mut u8, length: usize) -> u16;
     }
     let mut bytes = vec![0; count];
-    // SAFETY: the buffer is writable for the length that is passed.
+    // SAFETY: the buffer is writable for the given length.
     match unsafe { random_get(bytes.as_mut_ptr(), count) } {
         0 => Ok(bytes),
         code => Err(io::Error::from_raw_os_error(code.into())),

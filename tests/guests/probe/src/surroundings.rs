@@ -1,8 +1,8 @@
-//! What the program was started with.
+//! The environment and the arguments of the program.
 
 use crate::answer::Verdict;
 
-/// Prints `NAME=value` lines, in the order that the host gave them.
+/// Prints `NAME=value` lines in the host's order.
 pub fn environment() -> Verdict {
     for (name, value) in std::env::vars_os() {
         println!("{}={}", name.to_string_lossy(), value.to_string_lossy());
@@ -10,7 +10,7 @@ pub fn environment() -> Verdict {
     Ok(None)
 }
 
-/// Prints all arguments, one in each line, the program's name first.
+/// Prints all arguments, one per line, with the program's name first.
 pub fn arguments() -> Verdict {
     for argument in std::env::args() {
         println!("{argument}");

@@ -1,4 +1,4 @@
-//! Everything that differs from run to run, unless the host makes it the same.
+//! All values that differ from run to run unless the host makes them equal.
 
 use std::collections::hash_map::RandomState;
 use std::fs;
@@ -10,10 +10,10 @@ use crate::answer::Verdict;
 use crate::file;
 use crate::randomness;
 
-/// Prints, one in each line: `wall <seconds.nanoseconds>`; `slept <nanoseconds>` around a sleep of
-/// one second; `random <32 hex digits>` from the host; `hash <16 hex digits>`, which depends on
-/// std's own seed; and for each name in `/data`, in the host's order, `<name>: ` and what `stat`
-/// prints.
+/// Prints one per line: `wall <seconds.nanoseconds>`; `slept <nanoseconds>` around a sleep of one
+/// second; `random <32 hex digits>` from the host; `hash <16 hex digits>`, which depends on std's
+/// own seed; and for each name in `/data`, in the host's order, `<name>: ` and the output of
+/// `stat`.
 pub fn tell() -> Verdict {
     let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     println!("wall {}.{:09}", wall.as_secs(), wall.subsec_nanos());

@@ -1,4 +1,4 @@
-//! Sleeping, and holding timers.
+//! Sleeps and timers.
 
 use std::thread;
 use std::time::Duration;
@@ -11,7 +11,7 @@ pub fn nap(seconds: &str) -> Verdict {
     ok(Ok(()))
 }
 
-/// Makes that many pollables of an hour and holds them all.
+/// Makes that many one-hour pollables and keeps them all.
 #[cfg(target_env = "p2")]
 pub fn timers(count: usize) -> Verdict {
     let hour = Duration::from_secs(3600).as_nanos() as u64;
@@ -20,7 +20,7 @@ pub fn timers(count: usize) -> Verdict {
     Ok(Some(format!("holds {} timers", held.len())))
 }
 
-/// Only the component model has pollables.
+/// Always fails: only the component model has pollables.
 #[cfg(not(target_env = "p2"))]
 pub fn timers(_: usize) -> Verdict {
     Err(std::io::Error::from(std::io::ErrorKind::Unsupported).into())

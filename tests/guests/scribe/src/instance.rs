@@ -1,4 +1,4 @@
-//! Who this worker is, and what this one instance of it has seen.
+//! The worker's identity, and the history of this instance.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,7 +14,7 @@ pub fn connected(reason: ConnectReason) {
     let first = CONNECTED.set(reason).is_ok();
     assert!(first, "an instance is connected once");
     if let Some(command) = bundle::get("disconnecting") {
-        // There may be no config bundle any more by then.
+        // The config bundle may be gone by then.
         PARTING.get_or_init(|| command);
     }
     if let Some(command) = bundle::get("connected") {
@@ -40,8 +40,8 @@ pub fn count_turn() {
     TURNS.fetch_add(1, Ordering::Relaxed);
 }
 
-/// `<name> <value>` lines: runtime, worker, input, attempt, remaining-ms, connected (the reason
-/// that this instance was told), turns (of this instance). `-` where there is nothing.
+/// Returns `<name> <value>` lines: runtime, worker, input, attempt, remaining-ms, connected (the
+/// reason given to this instance), turns (of this instance). `-` stands for a missing value.
 pub fn who_am_i() -> Output {
     let remaining = context::remaining().map(|time| time.as_millis().to_string());
     let connected = CONNECTED.get().map(|reason| format!("{reason:?}").to_lowercase());
@@ -58,7 +58,7 @@ pub fn who_am_i() -> Output {
     ))
 }
 
-/// `<key>=<value>` lines.
+/// Returns `<key>=<value>` lines.
 pub fn config() -> Output {
     let lines: Vec<_> =
         bundle::get_all().into_iter().map(|(key, value)| format!("{key}={value}")).collect();

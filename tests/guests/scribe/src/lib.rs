@@ -1,13 +1,13 @@
-//! A service whose input is a command in text; the host's tests feed it.
+//! A service whose input is a text command; used by the host's tests.
 //!
-//! `set K V`, `get K`, `del K`, `list PREFIX` on the state; `emit KIND TEXT`, `emit-many N`,
-//! `read AFTER LIMIT` on the transcript; `save NAME TEXT`, `load NAME` in `/data`; `whoami`,
-//! `config`; `echo TEXT`, `blob N`; `ask BYTES` of memory, `dial HOST:PORT`; `fail CODE MESSAGE`,
-//! `panic`, `exit CODE`, `spin`, `nap SECONDS`, `grow`. The last argument is the rest of the line.
-//! Whatever has no other answer is answered `ok`.
+//! `set K V`, `get K`, `del K`, `list PREFIX` on the state; `emit KIND TEXT`, `emit-many N`, `read
+//! AFTER LIMIT` on the transcript; `save NAME TEXT`, `load NAME` in `/data`; `whoami`, `config`;
+//! `echo TEXT`, `blob N`; `ask BYTES` of memory, `dial HOST:PORT`; `fail CODE MESSAGE`, `panic`,
+//! `exit CODE`, `spin`, `nap SECONDS`, `grow`. The last argument is the rest of the line. The
+//! default answer is `ok`.
 //!
-//! In its lifecycle hooks it obeys the commands that the config bundle has under `connected` and
-//! `disconnecting`, and says on standard error what came of them.
+//! Its lifecycle hooks execute the commands that the config bundle has under `connected` and
+//! `disconnecting`, and print the result on standard error.
 
 mod instance;
 mod misdeed;
@@ -71,7 +71,7 @@ fn obey(text: &str) -> Result<Output, Failure> {
     }
 }
 
-/// The first word, and what follows the blank after it.
+/// Splits off the first word and the blank after it.
 fn split(text: &str) -> (&str, &str) {
     text.split_once(' ').unwrap_or((text, ""))
 }

@@ -1,4 +1,4 @@
-//! Turns that do not end well, or not soon.
+//! Turns that fail or take long.
 
 use std::hint::black_box;
 use std::thread;
@@ -17,7 +17,7 @@ pub fn panic() -> Result<Output, Failure> {
     panic!("the scribe panics, as it was told");
 }
 
-/// Ends the program, which has no answer for whoever asked.
+/// Exits the program, which leaves the input without an answer.
 pub fn exit(code: i32) -> ! {
     std::process::exit(code)
 }

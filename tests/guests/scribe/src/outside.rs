@@ -1,4 +1,4 @@
-//! What the worker may not have, and does without.
+//! Resources that the worker may be refused.
 
 use std::net::TcpStream;
 
@@ -14,7 +14,7 @@ pub fn ask(bytes: usize) -> Result<Output, Failure> {
     ok()
 }
 
-/// Connects, or fails with `io`.
+/// Opens a TCP connection, or fails with `io`.
 pub fn dial(address: &str) -> Result<Output, Failure> {
     TcpStream::connect(address)?;
     ok()

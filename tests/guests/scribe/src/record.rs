@@ -10,7 +10,7 @@ pub fn emit(rest: &str) -> Result<Output, Failure> {
     ok()
 }
 
-/// Emits that many events `tick`, whose bodies count from 0.
+/// Emits that many `tick` events, whose bodies count from 0.
 pub fn emit_many(count: u64) -> Result<Output, Failure> {
     for n in 0..count {
         transcript::emit_text("tick", &n.to_string())?;
@@ -18,8 +18,8 @@ pub fn emit_many(count: u64) -> Result<Output, Failure> {
     ok()
 }
 
-/// `<seq> <kind> <body>` for each entry, then `next <seq>` where there is more. The kind of an
-/// event is `event:` and the worker's own word.
+/// Returns `<seq> <kind> <body>` for each entry, then `next <seq>` if there is more. The kind of an
+/// event is `event:` and its label.
 pub fn read(rest: &str) -> Result<Output, Failure> {
     let (after, limit) = split(rest);
     let page = transcript::read(number(after)?, number(limit)?)?;

@@ -1,4 +1,4 @@
-//! What the worker keeps: its state, and files in `/data`.
+//! The worker's state, and its files in `/data`.
 
 use std::fs;
 
@@ -12,7 +12,7 @@ pub fn set(rest: &str) -> Result<Output, Failure> {
     ok()
 }
 
-/// The value, or the failure `no-such-key`.
+/// Returns the value, or the failure `no-such-key`.
 pub fn get(key: &str) -> Result<Output, Failure> {
     match state::get(key)? {
         Some(value) => Ok(Output::new("text/plain; charset=utf-8", value)),
@@ -20,12 +20,12 @@ pub fn get(key: &str) -> Result<Output, Failure> {
     }
 }
 
-/// `true` where the key was there, or `false`.
+/// Returns `true` if the key existed, otherwise `false`.
 pub fn delete(key: &str) -> Result<Output, Failure> {
     Ok(Output::text(state::delete(key)?.to_string()))
 }
 
-/// A key in each line.
+/// Returns one key per line.
 pub fn list(prefix: &str) -> Result<Output, Failure> {
     let keys: Vec<_> = state::list(prefix).collect::<Result<_, _>>()?;
     Ok(Output::text(keys.join("\n")))

@@ -1,4 +1,4 @@
-//! The commands, natively.
+//! Tests of the commands, run natively.
 
 use skep_guest::testing;
 
@@ -36,7 +36,7 @@ fn files_are_kept_in_data() {
 }
 
 #[test]
-fn it_says_who_it_is_and_what_it_was_told() {
+fn whoami_returns_the_identity_and_connect_reason() {
     testing::set_config([("b", "2"), ("a", "1")]);
     testing::connected::<Scribe>(ConnectReason::Restart);
     assert_eq!(send("config").unwrap(), "a=1\nb=2");
@@ -44,7 +44,7 @@ fn it_says_who_it_is_and_what_it_was_told() {
 }
 
 #[test]
-fn what_it_does_not_know_is_a_bad_request() {
+fn an_unknown_command_is_a_bad_request() {
     assert_eq!(send("blob x").unwrap_err(), "bad-request: \"x\" is not a number");
     assert_eq!(send("dance").unwrap_err(), "bad-request: there is no verb \"dance\"");
     assert_eq!(send("fail some-code some text").unwrap_err(), "some-code: some text");

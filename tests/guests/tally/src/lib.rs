@@ -1,13 +1,13 @@
-//! A service that counts its turns, and leaves everything needed to check the count: the crash test
-//! feeds it, and kills its host meanwhile.
+//! A service that counts its turns and leaves the data to check the count. The crash test sends it
+//! inputs and kills its host.
 //!
-//! An input is `NAME EVENTS PAUSE END`. The turn reads its counter, emits `EVENTS` events whose body
-//! is `NAME` and a number from 0, pauses in their midst (`-`, `nap:MS`, `spin:MS`), adds one to the
-//! counter, and ends: `ok`, `keep` (as `ok`, with a file left in `/data`), `fail`, `panic`. The answer
-//! is the counter and the config bundle's `version`.
+//! An input is `NAME EVENTS PAUSE END`. The turn reads its counter, emits `EVENTS` events whose
+//! body is `NAME` and a number from 0, pauses halfway (`-`, `nap:MS`, `spin:MS`), increments the
+//! counter, and ends: `ok`, `keep` (like `ok`, with a file left in `/data`), `fail`, `panic`. The
+//! answer is the counter and the config bundle's `version`.
 //!
-//! In `state`, `count` is the number of turns that were committed, and `chain` a hash over their
-//! names in order: a turn that was lost, doubled or swapped with another shows in it.
+//! In `state`, `count` is the number of committed turns, and `chain` a hash over their names in
+//! order. It reveals a turn that was lost, repeated or reordered.
 
 use std::hint::black_box;
 use std::thread;
@@ -58,7 +58,7 @@ fn number(key: &str) -> Result<u64, Failure> {
     text.map_or(Ok(0), |text| text.parse().map_err(|_| Failure::new("no-number", text)))
 }
 
-/// FNV-1a over the name and a line's end, begun with what there was.
+/// Computes FNV-1a over the name and a line break, starting from the previous value.
 fn link(chain: u64, name: &str) -> u64 {
     let bytes = name.bytes().chain([b'\n']);
     bytes.fold(chain, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3))
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_order_is_refused() {
+    fn an_invalid_order_is_refused() {
         for bad in ["", "a 1 -", "a x - ok", "a 0 hop:1 ok", "a 0 - well"] {
             assert!(send(bad).unwrap_err().starts_with("bad-request"), "{bad}");
         }

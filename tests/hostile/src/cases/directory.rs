@@ -1,12 +1,12 @@
-//! What a guest does to directories: its own and those of its operator.
+//! Attacks on directories: the guest's own and the operator's.
 
 use skep_protocol::{LimitName, Rights};
 
 use crate::case::Case;
-use crate::seen::Ends::{Completed, Denied};
+use crate::expected::Expected::{Completed, Denied};
 use crate::{look, operator, owner};
 
-/// Room on the disk, where it is to be filled.
+/// The disk quota of the cases that fill it.
 const ROOM: u64 = 4 << 20;
 
 pub(super) fn cases() -> Vec<Case> {
@@ -65,8 +65,8 @@ fn rights() -> Vec<Case> {
 }
 
 fn full() -> Vec<Case> {
-    let fills = |name, ends| {
-        Case::command(name, ends)
+    let fills = |name, expected| {
+        Case::command(name, expected)
             .with(LimitName::disk_bytes, ROOM)
             .hits(LimitName::disk_bytes)
             .then(look::is_counted)
@@ -88,8 +88,8 @@ fn large() -> Vec<Case> {
     vec![
         Case::command("nests_directories", Completed("nested 5000 directories"))
             .then(look::can_be_listed),
-        // As many as it can in four seconds, which are a hundred thousand here. A million would take
-        // longer than a turn may.
+        // As many as it can in four seconds: about 100,000 here. A million would exceed the
+        // deadline.
         Case::command("makes_as_many_files_as_it_can", Completed("made"))
             .with(LimitName::disk_entries, 1_000_000)
             .then(look::made_many),

@@ -1,15 +1,15 @@
-//! What code does, and what bytes that claim to be code do to whoever reads them.
+//! Attacks on the engine and the compiler: hostile code and hostile bytes.
 
 use skep_protocol::LimitName;
 
 use crate::case::Case;
-use crate::seen::Ends::{Completed, Deadline, Denied, Killed, Limit, Refused, Trap};
+use crate::expected::Expected::{Completed, Deadline, Denied, Killed, Limit, Refused, Trap};
 use crate::{made, own};
 
-/// A turn of a guest that does not end.
+/// The deadline of guests that never end, in milliseconds.
 const SHORT: u64 = 300;
 
-/// The most that a host has more where a guest's memory is full, and where its bytes come in.
+/// Host memory for a guest whose memory is full, and for a component as it arrives.
 const MEMORY: u64 = 288 << 20;
 const BYTES: u64 = 160 << 20;
 
@@ -144,7 +144,7 @@ fn bytes() -> Vec<Case> {
             Limit(LimitName::compile_cpu_ms),
         )
         .host_with(LimitName::compile_cpu_ms, 1_000),
-        // Its compiler has no stack left.
+        // The compiler overflows its stack.
         Case::made("nested_types", made::nested_types::bytes, Refused("it nests too deeply")),
         Case::made("nested_components", made::nested_components::bytes, compile),
         Case::made("type_billion_laughs", made::type_billion_laughs::bytes, {

@@ -1,12 +1,12 @@
-//! What a guest holds, and what it asks of its host.
+//! Attacks that exhaust handles and host calls.
 
 use skep_protocol::LimitName;
 
 use crate::case::Case;
+use crate::expected::Expected::{Completed, Deadline, Denied, Limit, Trap};
 use crate::own;
-use crate::seen::Ends::{Completed, Deadline, Denied, Limit, Trap};
 
-/// A turn of a guest that does not end.
+/// The deadline of guests that never end, in milliseconds.
 const SHORT: u64 = 300;
 
 pub(super) fn cases() -> Vec<Case> {

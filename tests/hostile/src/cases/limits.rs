@@ -1,11 +1,11 @@
-//! The limits that the other groups do not come to: those on inputs, and on what a service leaves.
+//! The limits that no other group hits: those on inputs and on the records of a service.
 
 use std::time::Duration;
 
 use skep_protocol::LimitName;
 
 use crate::case::Case;
-use crate::seen::Ends::{Deadline, Denied, Limit};
+use crate::expected::Expected::{Deadline, Denied, Limit};
 use crate::{own, record};
 
 pub(super) fn cases() -> Vec<Case> {
@@ -31,11 +31,11 @@ fn services() -> Vec<Case> {
         Case::service("changes_one_key_after_the_other", {
             Limit(LimitName::state_changes_per_turn)
         })
-        // As many changes as it may make come first.
+        // The changes up to the limit come first.
         .approaches_for(Duration::from_secs(2)),
         Case::service("logs_for_ever", Deadline).with(LimitName::turn_deadline_ms, 300),
         Case::service("logs_empty_lines", Deadline)
-            // Long enough for all of them to be on a disk that others use.
+            // Long enough to commit all of them to a disk that others use.
             .with(LimitName::turn_deadline_ms, 4_000)
             .hits(LimitName::log_lines_per_turn)
             .then(record::has_as_many_lines_as_it_may),

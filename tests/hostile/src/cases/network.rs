@@ -1,12 +1,12 @@
-//! Requests to others: to where nobody may go, and to servers that mean harm.
+//! HTTP attacks: requests to prohibited addresses, and hostile servers.
 //!
-//! Only loopback is ever asked; where names lead to is the bed's own affair.
+//! All traffic stays on loopback; the bed resolves the names.
 
 use skep_protocol::LimitName;
 
 use crate::case::Case;
+use crate::expected::Expected::{Deadline, Denied, Limit};
 use crate::own;
-use crate::seen::Ends::{Deadline, Denied, Limit};
 
 pub(super) fn cases() -> Vec<Case> {
     [inside(), servers(), crowds(), hoards()].concat()

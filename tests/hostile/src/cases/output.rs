@@ -1,16 +1,16 @@
-//! What a guest says, which is data to its host and to whoever reads it, and never more.
+//! Hostile output. The host and every reader must treat it as data.
 
 use skep_protocol::LimitName;
 
 use crate::case::Case;
-use crate::seen::Ends::{self, Completed, Deadline, Denied};
+use crate::expected::Expected::{self, Completed, Deadline, Denied};
 use crate::{own, record};
 
-/// What is kept of too much.
+/// The bound on the output that is kept, in bytes.
 const KEPT: u64 = 1 << 20;
 
-fn floods(name: &'static str, ends: Ends) -> Case {
-    Case::command(name, ends)
+fn floods(name: &'static str, expected: Expected) -> Case {
+    Case::command(name, expected)
         .with(LimitName::output_bytes, KEPT)
         .with(LimitName::log_bytes_per_turn, KEPT)
         .hits(LimitName::log_bytes_per_turn)

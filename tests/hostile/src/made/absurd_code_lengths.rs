@@ -1,4 +1,4 @@
-//! Four thousand million functions, says the section; it is over after the first.
+//! A section that declares four billion functions and ends after the first.
 
 use super::{MODULE, section};
 

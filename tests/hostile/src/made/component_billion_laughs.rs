@@ -1,4 +1,4 @@
-//! 1.4 KB that would instantiate 33 million components: each instantiates its child twice.
+//! A component of 1.4 KB that would instantiate 33 million: each instantiates its child twice.
 
 pub(crate) fn bytes() -> Vec<u8> {
     let mut nested = "(component $c0)".to_string();

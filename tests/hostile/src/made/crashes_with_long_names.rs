@@ -1,5 +1,5 @@
-//! A module that calls itself until its stack is full, and whose function has a name of 90,000
-//! characters, as has the module.
+//! A module that recurses until its stack is full. Its function and the module itself have names of
+//! 90,000 characters.
 
 use super::{command, leb, section};
 

@@ -1,4 +1,4 @@
-//! Fifty thousand aliases, each of the one before.
+//! A chain of 50,000 aliases.
 
 pub(crate) fn bytes() -> Vec<u8> {
     let chain: String = (0..50_000)

@@ -1,4 +1,4 @@
-//! Nothing.
+//! An empty file.
 
 pub(crate) fn bytes() -> Vec<u8> {
     Vec::new()

@@ -1,4 +1,4 @@
-//! A section whose length is a number that goes on and on.
+//! A section whose length is a LEB128 number of 10,000 bytes.
 
 use super::MODULE;
 

@@ -1,4 +1,4 @@
-//! A jump with seven million places to go to.
+//! A `br_table` with seven million targets.
 
 use super::{command, leb};
 

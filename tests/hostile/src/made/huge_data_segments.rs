@@ -1,4 +1,4 @@
-//! A command whose memory begins with 100 MiB from its file, in a thousand pieces.
+//! A command with 100 MiB of initial memory contents, in a thousand data segments.
 
 use super::{MODULE, leb, section};
 
@@ -6,7 +6,7 @@ pub(crate) fn bytes() -> Vec<u8> {
     let piece = vec![b'.'; 100 << 10];
     let mut data = leb(1_000);
     for n in 0..1_000 {
-        // Into memory 0 at 100 KiB * n.
+        // To memory 0 at 100 KiB * n.
         data.extend(b"\0\x41");
         data.extend(signed(n * (100 << 10)));
         data.push(0x0b);
@@ -25,7 +25,7 @@ pub(crate) fn bytes() -> Vec<u8> {
     .concat()
 }
 
-/// A number that may be negative, as the format writes it; this one is not.
+/// Encodes a non-negative number as signed LEB128.
 fn signed(value: usize) -> Vec<u8> {
     let mut bytes = leb(value);
     let last = bytes.last_mut().unwrap();

@@ -1,4 +1,4 @@
-//! A command that does nothing, with 100 MiB beside it that nobody reads.
+//! A command that does nothing, with an unused custom section of 100 MiB.
 
 use super::{command, section};
 

@@ -1,4 +1,4 @@
-//! A command that exports its one function under a hundred thousand names.
+//! A command that exports its one function under 100,000 names.
 
 use super::{MODULE, leb, section};
 

@@ -1,4 +1,4 @@
-//! A component that wants a hundred thousand things of its host, none of which it has.
+//! A component with 100,000 imports that the host does not offer.
 
 use super::{COMPONENT, leb, section};
 
@@ -10,6 +10,6 @@ pub(crate) fn bytes() -> Vec<u8> {
         imports.extend(format!("evil:host/n{n:05}").bytes().take(15));
         imports.extend(b"\x05\0");
     }
-    // The type of an instance without anything.
+    // The type of an empty instance.
     [COMPONENT.to_vec(), section(7, b"\x01\x42\0"), section(10, &imports)].concat()
 }

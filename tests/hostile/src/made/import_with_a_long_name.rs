@@ -1,4 +1,4 @@
-//! A component that wants one thing, whose name has 90,000 characters, some of them not for eyes.
+//! A component with one import, whose name has 90,000 characters.
 
 use super::{COMPONENT, leb, section};
 

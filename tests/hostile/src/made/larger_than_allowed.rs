@@ -1,4 +1,4 @@
-//! A byte more than a component may have.
+//! A file one byte larger than a component may be.
 
 pub(crate) fn bytes() -> Vec<u8> {
     let mut bytes = super::MODULE.to_vec();

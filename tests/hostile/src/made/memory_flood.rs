@@ -1,4 +1,4 @@
-//! A component of more memories than any needs, all of them empty.
+//! A component with one memory more than allowed, all of them empty.
 
 pub(crate) fn bytes() -> Vec<u8> {
     let flood = "(memory 0)".repeat(33);

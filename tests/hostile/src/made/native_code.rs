@@ -1,4 +1,4 @@
-//! What wasmtime compiled itself, which it would run as it is: a good guest's `.cwasm`.
+//! A good guest's `.cwasm`: wasmtime's own native code, which it would load as it is.
 
 use std::fs::File;
 use std::io::{Read, Seek};

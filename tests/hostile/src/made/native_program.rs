@@ -1,4 +1,4 @@
-//! A program of this machine: the test itself.
+//! A native program: the test binary itself.
 
 pub(crate) fn bytes() -> Vec<u8> {
     use std::io::Read;

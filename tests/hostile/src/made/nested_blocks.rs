@@ -1,4 +1,4 @@
-//! A function of two million blocks, each in the one before.
+//! A function of two million nested blocks.
 
 use super::command;
 

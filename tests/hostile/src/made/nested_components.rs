@@ -1,4 +1,4 @@
-//! A command with a component in a component in a component, ten thousand deep.
+//! A command with components nested 10,000 deep.
 
 use super::{COMPONENT, section};
 

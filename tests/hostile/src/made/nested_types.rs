@@ -1,4 +1,4 @@
-//! A command with a type of a component whose type has a type, and so on, fifty thousand deep.
+//! A command with component types nested 50,000 deep.
 
 use super::section;
 

@@ -1,4 +1,4 @@
-//! A section of which only the head was sent.
+//! A section whose declared length exceeds the file.
 
 use super::MODULE;
 

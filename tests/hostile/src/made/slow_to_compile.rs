@@ -1,4 +1,4 @@
-//! Functions that each take the compiler long, and none of them much memory.
+//! Functions that each take long to compile, none of them with much memory.
 
 use super::command;
 

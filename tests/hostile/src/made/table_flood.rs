@@ -1,4 +1,4 @@
-//! A component of more tables than any needs, all of them empty.
+//! A component with one table more than allowed, all of them empty.
 
 pub(crate) fn bytes() -> Vec<u8> {
     let flood = "(table 0 funcref)".repeat(65);

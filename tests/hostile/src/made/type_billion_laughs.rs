@@ -1,4 +1,4 @@
-//! A type of two of a type of two of a type, thirty deep: a thousand million fields in 200 bytes.
+//! A pair of pairs, thirty deep: a billion fields in 200 bytes.
 
 pub(crate) fn bytes() -> Vec<u8> {
     let types: String = (1..=30)

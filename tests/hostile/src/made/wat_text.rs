@@ -1,4 +1,4 @@
-//! WebAssembly as people write it.
+//! WebAssembly in the text format.
 
 pub(crate) fn bytes() -> Vec<u8> {
     b"\n  (module (func (export \"_start\")))\n".to_vec()

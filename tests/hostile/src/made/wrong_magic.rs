@@ -1,4 +1,4 @@
-//! A picture that says that it is a program.
+//! A PNG file.
 
 pub(crate) fn bytes() -> Vec<u8> {
     [&b"\x89PNG\r\n\x1a\n"[..], &[0; 1_000]].concat()

@@ -1,9 +1,9 @@
-//! Requests to the servers that give a machine in a cloud its credentials.
+//! Requests to the metadata servers that hand out a cloud machine's credentials.
 
 use crate::asker::{Asker, PROHIBITED, seen};
+use crate::attack::Sight;
 use crate::bed::Bed;
-use crate::case::Sight;
-use crate::seen::End;
+use crate::end::End;
 
 pub(crate) fn run(bed: &Bed) -> Sight<'_> {
     Box::pin(async move { seen(attempt(bed).await) })
@@ -25,6 +25,6 @@ async fn attempt(bed: &Bed) -> Result<End, String> {
     bed.names().lead("metadata.google.internal", &[&["169.254.169.254"]]);
     bed.names().lead("metadata.test", &[&["fd00:ec2::254", "169.254.169.254"]]);
     asker.is_refused(80, &forms, PROHIBITED).await?;
-    asker.leave().await;
+    asker.remove().await;
     Ok(End::Denied(format!("in all {} forms", forms.len())))
 }

@@ -1,4 +1,4 @@
-//! Ten thousand requests at once, and a neighbour that has something to ask as well.
+//! Ten thousand concurrent requests, beside a neighbour with requests of its own.
 
 use std::time::{Duration, Instant};
 
@@ -6,12 +6,11 @@ use skep_harness::Server;
 use skep_protocol::LimitName;
 
 use crate::asker::{Asker, answered, expect, seen};
+use crate::attack::Sight;
 use crate::bed::Bed;
-use crate::case::Sight;
-use crate::seen::End;
+use crate::end::End;
 
-/// The longest that the neighbour may wait for an answer. The machine has two cores and other things
-/// to do.
+/// The bound on the neighbour's wait for an answer. The machine has two cores and other work.
 const SLOWEST: Duration = Duration::from_secs(10);
 
 pub(crate) fn run(bed: &Bed) -> Sight<'_> {
@@ -37,8 +36,8 @@ async fn attempt(bed: &Bed) -> Result<End, String> {
         Ok::<_, String>(slowest)
     });
     let slowest = slowest?;
-    greedy.leave().await;
-    neighbour.leave().await;
+    greedy.remove().await;
+    neighbour.remove().await;
     let (good, refused) = answered(&answer);
     expect("answers", good + refused == 10_000 && refused > 0 && good >= 288, &answer)?;
     expect("connections at once", server.most() <= 32, server.most())?;

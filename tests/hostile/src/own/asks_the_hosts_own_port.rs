@@ -1,13 +1,13 @@
-//! Requests to the host's own API, to a worker that was granted all that there is.
+//! Requests to the host's own API, from a worker with every grant.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
 use skep_harness::Server;
 
 use crate::asker::{Asker, PROHIBITED, expect, seen};
+use crate::attack::Sight;
 use crate::bed::Bed;
-use crate::case::Sight;
-use crate::seen::End;
+use crate::end::End;
 
 pub(crate) fn run(bed: &Bed) -> Sight<'_> {
     Box::pin(async move { seen(attempt(bed).await) })
@@ -25,12 +25,12 @@ async fn attempt(bed: &Bed) -> Result<End, String> {
             let answer = asker.ask(&format!("get http://{host}:{port}/hello")).await;
             expect(host, answer.starts_with("status 200"), answer)?;
         }
-        // As the host does for its own: this listener, and one that listens on all addresses.
+        // The host registers its own port like this: this listener, and one on all addresses.
         let all = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port);
         bed.outbound().shun(if port == own.port() { own.address() } else { all });
         let refused = asker.is_refused(port, &forms, PROHIBITED).await;
         refused.map_err(|what| format!("{what} at {}", server.address()))?;
-        asker.leave().await;
+        asker.remove().await;
         expect("requests that arrived", server.heads().len() == forms.len(), server.heads())?;
     }
     Ok(End::Denied(format!("in all {} forms", forms.len())))

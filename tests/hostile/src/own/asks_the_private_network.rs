@@ -1,9 +1,9 @@
-//! Requests to the networks that an operator has at home: private, link-local, shared with others.
+//! Requests to private, link-local and shared networks.
 
 use crate::asker::{Asker, PROHIBITED, expect, seen};
+use crate::attack::Sight;
 use crate::bed::Bed;
-use crate::case::Sight;
-use crate::seen::End;
+use crate::end::End;
 
 pub(crate) fn run(bed: &Bed) -> Sight<'_> {
     Box::pin(async move { seen(attempt(bed).await) })
@@ -34,7 +34,7 @@ async fn attempt(bed: &Bed) -> Result<End, String> {
     bed.names().lead("home.test", &[&["192.168.1.1"]]);
     bed.names().lead("home6.test", &[&["fd12:3456::1", "fe80::1"]]);
     asker.is_refused(80, &forms, PROHIBITED).await?;
-    asker.leave().await;
-    expect("questions for names", bed.names().asked("home.test") == 1, bed.names())?;
+    asker.remove().await;
+    expect("name queries", bed.names().asked("home.test") == 1, bed.names())?;
     Ok(End::Denied(format!("in all {} forms", forms.len())))
 }

@@ -1,12 +1,11 @@
-//! Requests to this machine itself, by each way of naming it, with a grant for every host that is
-//! public.
+//! Requests to this machine by each way of naming it, with a grant for every public host.
 
 use skep_harness::Server;
 
 use crate::asker::{Asker, PROHIBITED, expect, seen};
+use crate::attack::Sight;
 use crate::bed::Bed;
-use crate::case::Sight;
-use crate::seen::End;
+use crate::end::End;
 
 pub(crate) fn run(bed: &Bed) -> Sight<'_> {
     Box::pin(async move { seen(attempt(bed).await) })
@@ -29,12 +28,12 @@ async fn attempt(bed: &Bed) -> Result<End, String> {
     ];
     bed.names().lead("own.test", &[&["127.0.0.1"]]);
     asker.is_refused(port, &forms, PROHIBITED).await?;
-    asker.leave().await;
+    asker.remove().await;
     expect("requests that arrived", server.heads().is_empty(), server.heads())?;
-    // It is there for whom it was opened.
+    // A worker with an `inner` grant reaches it.
     let friend = Asker::with(bed, &[&format!("http://localhost:{port} inner")], &[]).await;
     let answer = friend.ask(&format!("get http://LOCALHOST.:{port}/hello")).await;
     expect("a friend", answer.starts_with("status 200"), answer)?;
-    friend.leave().await;
+    friend.remove().await;
     Ok(End::Denied(format!("in all {} forms", forms.len())))
 }

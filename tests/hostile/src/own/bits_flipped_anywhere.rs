@@ -1,20 +1,24 @@
-//! A good component with one bit that is another, in a hundred places. Whatever becomes of it, it is
-//! no fault of the host's.
+//! A good component with one flipped bit, at a hundred places. No outcome may be a fault of the
+//! host.
 
 use std::time::Instant;
 
 use skep_protocol::{Ending, LimitName, NewInput, Sent};
 
-use crate::bed::{Bed, built, run_request};
-use crate::case::{Case, Sight};
-use crate::seen::{End, Ends, Seen};
+use crate::attack::Sight;
+use crate::bed::Bed;
+use crate::case::Case;
+use crate::end::End;
+use crate::expected::Expected;
+use crate::guest::{built, run_request};
+use crate::seen::Seen;
 
 const PLACES: usize = 100;
 
 pub(crate) fn run(bed: &Bed) -> Sight<'_> {
     Box::pin(async move {
         let good = std::fs::read(built("hello")).unwrap();
-        let case = Case::command("bits_flipped", Ends::Completed(""))
+        let case = Case::command("bits_flipped", Expected::Completed(""))
             .with(LimitName::turn_deadline_ms, 200);
         let began = Instant::now();
         let mut refused = 0;

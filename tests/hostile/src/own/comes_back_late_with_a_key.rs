@@ -1,12 +1,14 @@
-//! An input with the key of one that is long done.
+//! An input with an expired idempotency key.
 
 use std::time::{Duration, Instant};
 
 use skep_protocol::{LimitName, NewInput, Sent, WorkerId};
 
-use crate::bed::{Bed, message};
-use crate::case::Sight;
-use crate::seen::{End, Seen};
+use crate::attack::Sight;
+use crate::bed::Bed;
+use crate::end::End;
+use crate::guest::message;
+use crate::seen::Seen;
 
 async fn send(bed: &Bed, worker: WorkerId) -> Sent {
     let input = super::post(message("echo x"));
@@ -25,7 +27,7 @@ pub(crate) fn run(bed: &Bed) -> Sight<'_> {
                 break End::Limit(LimitName::idempotency_ms);
             }
             if Instant::now() > until {
-                break End::Wrong("it is remembered for ever".into());
+                break End::Wrong("the key never expires".into());
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         };

@@ -1,13 +1,16 @@
-//! `skep run --output json` of a guest that writes reports of its own and exits with 7: the report is
-//! its host's, and the only thing on standard output.
+//! `skep run --output json` of a guest that prints fake reports and exits with 7. The report must
+//! be the host's, and the only content of standard output.
 
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-use crate::bed::{Bed, built, program};
-use crate::case::Sight;
-use crate::seen::{End, Seen};
+use crate::attack::Sight;
+use crate::bed::Bed;
+use crate::end::End;
+use crate::guest::built;
+use crate::host::program;
+use crate::seen::Seen;
 
 pub(crate) fn run(_: &Bed) -> Sight<'_> {
     Box::pin(async move {

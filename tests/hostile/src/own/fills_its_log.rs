@@ -1,16 +1,20 @@
-//! A service that writes lines for ever: the transcript has the first megabytes and says that there
-//! were more.
+//! A service that logs without end: the transcript keeps the first megabytes and marks the log as
+//! truncated.
 
 use skep_protocol::{EntryKind, LimitName, Limits, NewInput};
 
-use crate::bed::{Bed, built, message};
-use crate::case::{Case, Sight};
-use crate::seen::{End, Ends, Seen};
+use crate::attack::Sight;
+use crate::bed::Bed;
+use crate::case::Case;
+use crate::end::End;
+use crate::expected::Expected;
+use crate::guest::{built, message};
+use crate::seen::Seen;
 
 pub(crate) fn run(bed: &Bed) -> Sight<'_> {
     Box::pin(async move {
-        // Enough to write more than all that is kept, on a busy machine too.
-        let case = Case::service("logs_for_ever", Ends::Deadline)
+        // Enough to exceed the kept size, even on a busy machine.
+        let case = Case::service("logs_for_ever", Expected::Deadline)
             .with(LimitName::turn_deadline_ms, 10_000);
         let component = bed.put(std::fs::read(built("misbehaves")).unwrap()).await.unwrap();
         let worker = bed.worker(component, &case).await;

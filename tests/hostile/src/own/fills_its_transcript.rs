@@ -1,12 +1,13 @@
-//! A service that emits without end: the oldest entries go, and what went is said.
+//! A service that emits without end: the oldest entries are dropped, and a gap is recorded.
 
 use std::time::Instant;
 
 use skep_protocol::{EntryKind, LimitName};
 
+use crate::attack::Sight;
 use crate::bed::Bed;
-use crate::case::Sight;
-use crate::seen::{End, Seen};
+use crate::end::End;
+use crate::seen::Seen;
 
 const LIMIT: u64 = 256 << 10;
 
@@ -23,7 +24,10 @@ pub(crate) fn run(bed: &Bed) -> Sight<'_> {
                 break End::Limit(LimitName::transcript_bytes);
             }
             if Instant::now() > until {
-                break End::Wrong(format!("it has {held} bytes, first {:?}", first.kind));
+                break End::Wrong(format!(
+                    "the transcript has {held} bytes and begins with {:?}",
+                    first.kind
+                ));
             }
         };
         bed.runtime().remove(worker).await.unwrap();

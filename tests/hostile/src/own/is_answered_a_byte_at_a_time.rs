@@ -1,4 +1,4 @@
-//! An answer that never ends and never pauses for long: a byte at a time, for ever.
+//! An endless answer without long pauses: one byte at a time.
 
 use std::time::{Duration, Instant};
 
@@ -6,11 +6,12 @@ use skep_harness::Server;
 use skep_protocol::LimitName;
 
 use crate::asker::Asker;
+use crate::attack::Sight;
 use crate::bed::Bed;
-use crate::case::Sight;
-use crate::seen::{End, Seen};
+use crate::end::End;
+use crate::seen::Seen;
 
-/// What the turn is given.
+/// The deadline of the turn.
 const DEADLINE: Duration = Duration::from_millis(4_000);
 
 pub(crate) fn run(bed: &Bed) -> Sight<'_> {
@@ -21,12 +22,12 @@ pub(crate) fn run(bed: &Bed) -> Sight<'_> {
         let began = Instant::now();
         let outcome = asker.tell(&format!("drain {}", server.url("/drizzle"))).await;
         let stopped_in = began.elapsed().saturating_sub(DEADLINE);
-        // Its connection ends with it, although the worker lives on.
+        // The connection ends with the turn, although the worker lives on.
         let end = match super::quiet(&server).await {
             Ok(()) => End::of_outcome(&outcome),
             Err(what) => End::Wrong(what),
         };
-        asker.leave().await;
+        asker.remove().await;
         Seen { end, stopped_in, ran: true }
     })
 }

@@ -1,12 +1,12 @@
-//! An answer that has no end, and a request that is longer than it may be.
+//! An endless answer, and a request body above its limit.
 
 use skep_harness::Server;
 use skep_protocol::LimitName;
 
 use crate::asker::{Asker, expect, seen};
+use crate::attack::Sight;
 use crate::bed::Bed;
-use crate::case::Sight;
-use crate::seen::End;
+use crate::end::End;
 
 pub(crate) fn run(bed: &Bed) -> Sight<'_> {
     Box::pin(async move { seen(attempt(bed).await) })
@@ -22,6 +22,6 @@ async fn attempt(bed: &Bed) -> Result<End, String> {
     let answer = asker.ask(&format!("send POST {} 200000", server.url("/hello"))).await;
     expect("a request", answer.contains("HttpRequestBodySize(Some(100000))"), answer)?;
     super::quiet(&server).await?;
-    asker.leave().await;
+    asker.remove().await;
     Ok(End::Limit(LimitName::http_body_bytes))
 }

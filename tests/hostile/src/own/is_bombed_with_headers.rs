@@ -1,11 +1,11 @@
-//! Answers with more headers than anyone wants, and requests with as many.
+//! Answers and requests with too many headers.
 
 use skep_harness::Server;
 
 use crate::asker::{Asker, expect, seen};
+use crate::attack::Sight;
 use crate::bed::Bed;
-use crate::case::Sight;
-use crate::seen::End;
+use crate::end::End;
 
 pub(crate) fn run(bed: &Bed) -> Sight<'_> {
     Box::pin(async move { seen(attempt(bed).await) })
@@ -25,6 +25,6 @@ async fn attempt(bed: &Bed) -> Result<End, String> {
     expect("a path", answer.contains("HttpRequestHeaderSectionSize(Some(32768))"), answer)?;
     expect("requests that arrived", server.heads().len() == arrived, arrived)?;
     let outcome = asker.tell("fields 1 40000").await;
-    asker.leave().await;
+    asker.remove().await;
     Ok(End::of_outcome(&outcome))
 }

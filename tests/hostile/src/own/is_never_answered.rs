@@ -1,4 +1,4 @@
-//! Servers that take a request and say nothing, or stop in the middle; workers that would wait.
+//! Servers that take a request and never answer, or stop in the middle.
 
 use std::time::{Duration, Instant};
 
@@ -6,9 +6,9 @@ use skep_harness::Server;
 use skep_protocol::LimitName;
 
 use crate::asker::{Asker, expect, seen};
+use crate::attack::Sight;
 use crate::bed::Bed;
-use crate::case::Sight;
-use crate::seen::End;
+use crate::end::End;
 
 pub(crate) fn run(bed: &Bed) -> Sight<'_> {
     Box::pin(async move { seen(attempt(bed).await) })
@@ -21,7 +21,7 @@ async fn attempt(bed: &Bed) -> Result<End, String> {
     let timeout = "error ErrorCode::HttpResponseTimeout";
     let began = Instant::now();
     let silent = server.url("/silent");
-    // The guest may be less patient, not more.
+    // The guest may shorten the timeout, not extend it.
     for ask in
         [format!("get {silent}"), format!("hurry {silent} 50"), format!("hurry {silent} 100000")]
     {
@@ -30,10 +30,10 @@ async fn attempt(bed: &Bed) -> Result<End, String> {
     }
     let answer = asker.ask(&format!("drain {}", server.url("/stall"))).await;
     let ended = answer.contains("received 4 ") && answer.contains("connection read timeout");
-    expect("a stalled one", ended, answer)?;
+    expect("a stalled answer", ended, answer)?;
     let took = began.elapsed();
-    expect("the time it took", took < Duration::from_secs(10), took)?;
-    asker.leave().await;
+    expect("the time taken", took < Duration::from_secs(10), took)?;
+    asker.remove().await;
     super::quiet(&server).await?;
     Ok(End::Limit(LimitName::http_wait_ms))
 }

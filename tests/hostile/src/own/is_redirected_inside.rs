@@ -1,11 +1,11 @@
-//! A server that answers with a redirect to where the worker may not go.
+//! A server that redirects to addresses that the worker may not reach.
 
 use skep_harness::Server;
 
 use crate::asker::{Asker, PROHIBITED, expect, seen};
+use crate::attack::Sight;
 use crate::bed::Bed;
-use crate::case::Sight;
-use crate::seen::End;
+use crate::end::End;
 
 pub(crate) fn run(bed: &Bed) -> Sight<'_> {
     Box::pin(async move { seen(attempt(bed).await) })
@@ -33,12 +33,12 @@ async fn attempt(bed: &Bed) -> Result<End, String> {
         let followed = answer.contains(" 302\n") && answer.ends_with(PROHIBITED);
         expect(to, followed, answer)?;
     }
-    // Elsewhere than it was granted at all.
+    // A target without any grant.
     let denied = "error ErrorCode::HttpRequestDenied";
     let answer =
         asker.ask(&format!("follow http://outer.test:{port}/to?http://127.0.0.1:1/x")).await;
     expect("another port", answer.ends_with(denied), answer)?;
-    asker.leave().await;
+    asker.remove().await;
     expect("requests that arrived", inner.heads().is_empty(), inner.heads())?;
     expect("redirects", outer.heads().len() == targets.len() + 1, outer.heads())?;
     Ok(End::Denied(format!("all {} redirects", targets.len())))

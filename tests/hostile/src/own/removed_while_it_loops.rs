@@ -1,12 +1,14 @@
-//! A worker that computes and never ends is removed.
+//! The removal of a worker in an endless loop.
 
 use std::time::{Duration, Instant};
 
 use skep_protocol::Error;
 
-use crate::bed::{Bed, message};
-use crate::case::Sight;
-use crate::seen::{End, Seen};
+use crate::attack::Sight;
+use crate::bed::Bed;
+use crate::end::End;
+use crate::guest::message;
+use crate::seen::Seen;
 
 pub(crate) fn run(bed: &Bed) -> Sight<'_> {
     Box::pin(async move {

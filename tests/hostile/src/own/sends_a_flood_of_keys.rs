@@ -1,12 +1,14 @@
-//! A key of its own with each input: the oldest are forgotten.
+//! A new idempotency key with each input: the oldest are forgotten.
 
 use std::time::Instant;
 
 use skep_protocol::{LimitName, NewInput, Sent, WorkerId};
 
-use crate::bed::{Bed, message};
-use crate::case::Sight;
-use crate::seen::{End, Seen};
+use crate::attack::Sight;
+use crate::bed::Bed;
+use crate::end::End;
+use crate::guest::message;
+use crate::seen::Seen;
 
 const LIMIT: u64 = 20;
 
@@ -32,7 +34,7 @@ pub(crate) fn run(bed: &Bed) -> Sight<'_> {
                 break End::Limit(LimitName::idempotency_keys);
             }
             if Instant::now() > until {
-                break End::Wrong("it remembers all of them".into());
+                break End::Wrong("no key is forgotten".into());
             }
         };
         bed.runtime().remove(worker).await.unwrap();

@@ -1,10 +1,12 @@
-//! An input of one byte more than is allowed.
+//! An input one byte larger than allowed.
 
 use skep_protocol::Limits;
 
-use crate::bed::{Bed, message};
-use crate::case::Sight;
-use crate::seen::{End, Seen};
+use crate::attack::Sight;
+use crate::bed::Bed;
+use crate::end::End;
+use crate::guest::message;
+use crate::seen::Seen;
 
 pub(crate) fn run(bed: &Bed) -> Sight<'_> {
     Box::pin(async move {

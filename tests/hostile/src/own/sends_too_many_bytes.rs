@@ -1,10 +1,12 @@
-//! Large inputs for a worker that does not get to them, until one is refused.
+//! Large inputs for a busy worker, until one is refused.
 
 use skep_protocol::Limits;
 
-use crate::bed::{Bed, message};
-use crate::case::Sight;
-use crate::seen::{End, Seen};
+use crate::attack::Sight;
+use crate::bed::Bed;
+use crate::end::End;
+use crate::guest::message;
+use crate::seen::Seen;
 
 pub(crate) fn run(bed: &Bed) -> Sight<'_> {
     Box::pin(async move {
@@ -21,6 +23,6 @@ pub(crate) fn run(bed: &Bed) -> Sight<'_> {
                 });
             }
         }
-        Seen::told(End::Wrong("all were taken".into()))
+        Seen::told(End::Wrong("all were accepted".into()))
     })
 }

@@ -1,12 +1,14 @@
-//! A worker that computes and never ends is stopped, and then started again.
+//! A stop of a worker in an endless loop, and a start after it.
 
 use std::time::{Duration, Instant};
 
 use skep_protocol::Observed;
 
-use crate::bed::{Bed, message};
-use crate::case::Sight;
-use crate::seen::{End, Seen};
+use crate::attack::Sight;
+use crate::bed::Bed;
+use crate::end::End;
+use crate::guest::message;
+use crate::seen::Seen;
 
 pub(crate) fn run(bed: &Bed) -> Sight<'_> {
     Box::pin(async move {

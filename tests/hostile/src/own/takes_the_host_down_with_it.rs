@@ -1,15 +1,17 @@
-//! An input in whose turn the host goes down, each time that it is tried.
+//! An input whose turn crashes the host at every attempt.
 
 use skep_protocol::{LimitName, Observed};
 use skep_sandbox::Isolation;
 
-use crate::bed::{Bed, message};
-use crate::case::Sight;
-use crate::seen::{End, Seen};
+use crate::attack::Sight;
+use crate::bed::Bed;
+use crate::end::End;
+use crate::guest::message;
+use crate::seen::Seen;
 
 pub(crate) fn run(_: &Bed) -> Sight<'_> {
     Box::pin(async move {
-        // One that may go down.
+        // A bed of its own, since it crashes.
         let mut bed = Bed::open(&[], Isolation::Thread);
         let limits = [(LimitName::attempts_per_input, 2), (LimitName::turn_deadline_ms, 600_000)];
         let worker = super::scribe(&bed, &limits).await;

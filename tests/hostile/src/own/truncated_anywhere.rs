@@ -1,10 +1,12 @@
-//! A good component of which only the beginning was sent, in sixty-four lengths.
+//! A good component truncated at sixty-four lengths.
 
 use std::time::Instant;
 
-use crate::bed::{Bed, built};
-use crate::case::Sight;
-use crate::seen::{End, Seen};
+use crate::attack::Sight;
+use crate::bed::Bed;
+use crate::end::End;
+use crate::guest::built;
+use crate::seen::Seen;
 
 const LENGTHS: usize = 64;
 
@@ -16,7 +18,7 @@ pub(crate) fn run(bed: &Bed) -> Sight<'_> {
         for n in 0..LENGTHS {
             let part = whole[..whole.len() * n / LENGTHS].to_vec();
             match bed.put(part).await {
-                // What is cut off may be nothing but names.
+                // The part cut off may be only the names.
                 Ok(_) => {}
                 Err(error) => match End::of_error(&error) {
                     End::Refused(_) => refused += 1,

@@ -3,17 +3,20 @@
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::bed::{Bed, built, program};
-use crate::case::Sight;
-use crate::seen::{End, Seen};
+use crate::attack::Sight;
+use crate::bed::Bed;
+use crate::end::End;
+use crate::guest::built;
+use crate::host::program;
+use crate::seen::Seen;
 
-/// Its exit code for a deadline.
+/// The exit code for a deadline.
 const DEADLINE: i32 = 124;
 
 pub(crate) fn run(_: &Bed) -> Sight<'_> {
     Box::pin(async move {
         let timeout = Duration::from_secs(1);
-        // Whether it has to be compiled first is not what is looked at.
+        // A first run compiles the guest, which is not part of the measurement.
         let first = |millis: u128| {
             let mut command = Command::new(program());
             command.args(["run", "--timeout", &format!("{millis}ms")]);

@@ -1,11 +1,11 @@
-//! Requests to this machine by addresses of version 6 that stand for one of version 4.
+//! Requests to this machine by IPv6 addresses that embed an IPv4 address.
 
 use skep_harness::Server;
 
 use crate::asker::{Asker, PROHIBITED, expect, seen};
+use crate::attack::Sight;
 use crate::bed::Bed;
-use crate::case::Sight;
-use crate::seen::End;
+use crate::end::End;
 
 pub(crate) fn run(bed: &Bed) -> Sight<'_> {
     Box::pin(async move { seen(attempt(bed).await) })
@@ -30,12 +30,12 @@ async fn attempt(bed: &Bed) -> Result<End, String> {
     bed.names().lead("mapped.test", &[&["::ffff:127.0.0.1"]]);
     bed.names().lead("translated.test", &[&["64:ff9b::7f00:1"]]);
     asker.is_refused(port, &forms, PROHIBITED).await?;
-    asker.leave().await;
+    asker.remove().await;
     expect("requests that arrived", server.heads().is_empty(), server.heads())?;
-    // One that was granted is the one of version 4.
+    // A mapped address is covered by the grant for its IPv4 address.
     let friend = Asker::with(bed, &[&server.url("")], &[]).await;
     let answer = friend.ask(&format!("get http://[::ffff:127.0.0.1]:{port}/hello")).await;
     expect("a friend", answer.starts_with("status 200"), answer)?;
-    friend.leave().await;
+    friend.remove().await;
     Ok(End::Denied(format!("in all {} forms", forms.len())))
 }

@@ -1,12 +1,12 @@
-//! Requests to this machine by addresses as only some programs read them, and by hosts that say two
-//! things at once.
+//! Requests to this machine by address notations that only some programs accept, and by ambiguous
+//! hosts.
 
 use skep_harness::Server;
 
 use crate::asker::{Asker, UNREADABLE, expect, seen};
+use crate::attack::Sight;
 use crate::bed::Bed;
-use crate::case::Sight;
-use crate::seen::End;
+use crate::end::End;
 
 pub(crate) fn run(bed: &Bed) -> Sight<'_> {
     Box::pin(async move { seen(attempt(bed).await) })
@@ -35,22 +35,22 @@ async fn attempt(bed: &Bed) -> Result<End, String> {
         "a:b@127.0.0.1",
     ];
     asker.is_refused(port, &forms, UNREADABLE).await?;
-    // The library makes nothing of these, before we are asked.
+    // The library rejects these before the host sees them.
     let more =
         ["127.0.0.1%00", "%3127.0.0.1", "[::1%25lo]", "[::1%lo]", "１２７.0.0.1", "127。0。0。1"];
     for host in more {
         let answer = asker.ask(&format!("get http://{host}:{port}/hello")).await;
         expect(host, answer.starts_with("error "), answer)?;
     }
-    // Nor are there such ports.
+    // These ports do not exist.
     for port in ["0", "65536", "", "+80", "0x50"] {
         let answer = asker.ask(&format!("get http://127.0.0.1:{port}/hello")).await;
         expect(port, answer.starts_with("error "), answer)?;
     }
     expect("requests that arrived", server.heads().is_empty(), server.heads())?;
-    // Read in one way only, it is there.
+    // The unambiguous form is reachable.
     let answer = asker.ask(&format!("get {}", server.url("/hello"))).await;
     expect("a plain one", answer.starts_with("status 200"), answer)?;
-    asker.leave().await;
+    asker.remove().await;
     Ok(End::Denied(format!("in all {} forms", forms.len() + more.len())))
 }

@@ -1,5 +1,5 @@
-//! `skep run`, on a terminal, of a guest that sends it commands: colours come through, and nothing
-//! else that a terminal would obey.
+//! `skep run` on a terminal of a guest that prints control sequences: colours pass, everything else
+//! that a terminal would obey does not.
 
 use std::fs::File;
 use std::io::Read;
@@ -9,23 +9,28 @@ use std::process::{Command, Stdio};
 use rustix::fs::{Mode, OFlags};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
-use crate::bed::{Bed, built, program};
-use crate::case::Sight;
-use crate::seen::{End, Seen};
+use crate::attack::Sight;
+use crate::bed::Bed;
+use crate::end::End;
+use crate::guest::built;
+use crate::host::program;
+use crate::seen::Seen;
 
 pub(crate) fn run(_: &Bed) -> Sight<'_> {
     Box::pin(async move {
         let shown = tokio::task::spawn_blocking(shown).await.unwrap();
         Seen::told(match obeyed(&shown) {
-            _ if !shown.contains("<script>") => End::Wrong(format!("it shows {shown:?}")),
+            _ if !shown.contains("<script>") => End::Wrong(format!("the terminal got {shown:?}")),
             None if shown.contains("\u{1b}[38;2;1;2;3mred") => End::Completed("no command".into()),
             None => End::Wrong(format!("without its colour: {shown:?}")),
-            Some(at) => End::Wrong(format!("it obeys {:?}", &shown[at..].escape_debug())),
+            Some(at) => {
+                End::Wrong(format!("the terminal would obey {:?}", &shown[at..].escape_debug()))
+            }
         })
     })
 }
 
-/// What a terminal is sent.
+/// Captures the bytes sent to a terminal.
 fn shown() -> String {
     let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
     grantpt(&master).unwrap();
@@ -39,16 +44,16 @@ fn shown() -> String {
     command.env("XDG_CACHE_HOME", skep_harness::shared_cache()).env_remove("NO_COLOR");
     command.stdin(Stdio::null()).stdout(slave.try_clone().unwrap()).stderr(slave);
     let mut child = command.spawn().unwrap();
-    // It holds the other end.
+    // The command holds the other end.
     drop(command);
     let mut shown = Vec::new();
-    // The end of a terminal is an error.
+    // The end of a terminal reads as an error.
     let _ = File::from(master).read_to_end(&mut shown);
     child.wait().unwrap();
     String::from_utf8_lossy(&shown).into_owned()
 }
 
-/// Where the first thing is that a terminal does more with than to show it.
+/// Finds the first character that a terminal would not just display.
 fn obeyed(shown: &str) -> Option<usize> {
     let mut characters = shown.char_indices();
     while let Some((at, character)) = characters.next() {

@@ -1,26 +1,27 @@
-//! What is made up: a component as such, or the module in one that can be run.
+//! The forms of generated guests: a whole component, or a generated module inside a runnable one.
 
 use wasm_encoder::Encode;
 use wasm_smith::{Component, Config, Module};
 
-/// The forms that a guest is made up in.
+/// A form of guest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Form {
-    /// Any component at all. Hardly one is a worker.
+    /// Any component. Hardly any can be a worker.
     Component,
     /// A preview1 module, which is a command.
     Module,
-    /// A component that exports `wasi:cli/run`, around a made-up module.
+    /// A component that exports `wasi:cli/run`, around a generated module.
     Command,
-    /// One that exports `skep:worker/handler`, with all that its ABI has made up.
+    /// A component that exports `skep:worker/handler`, around a generated module that also provides
+    /// the ABI's functions.
     Service,
 }
 
 impl Form {
-    /// Each of them.
+    /// All forms.
     pub(crate) const ALL: [Self; 4] = [Self::Component, Self::Module, Self::Command, Self::Service];
 
-    /// The guest that comes of these bytes, if one does.
+    /// Generates the guest for these bytes, if there is one.
     pub(crate) fn guest(self, dna: &[u8]) -> Option<Vec<u8>> {
         let mut dna = arbitrary::Unstructured::new(dna);
         let mut module = |imports: &str, exports: &str| {
@@ -56,12 +57,12 @@ impl Form {
     }
 }
 
-/// A module that has a memory and these functions.
+/// Writes a module with a memory and these functions.
 fn exports(functions: &str) -> String {
     format!(r#"(module (memory (export "memory") 1) {functions})"#)
 }
 
-/// A component with a module in the place of one that has the same exports.
+/// Encodes a component in which the module replaces one with the same exports.
 fn around(module: &[u8], functions: &str, rest: &str) -> Vec<u8> {
     let stand_in = exports(functions).replacen("(module", "(core module $module", 1);
     let text = format!("(component {stand_in} {} {rest})", include_str!("imports.wat"));
@@ -73,10 +74,10 @@ fn around(module: &[u8], functions: &str, rest: &str) -> Vec<u8> {
     bytes
 }
 
-/// The number of a section that is a module.
+/// The id of a core module section.
 const CORE_MODULE: u8 = 1;
 
-/// What follows the first section: its number, its length in groups of seven bits, its content.
+/// Skips the first section: its id, its LEB128 length, its content.
 fn after_the_first(sections: &[u8]) -> &[u8] {
     assert_eq!(sections[0], CORE_MODULE);
     let (mut length, mut at) = (0, 1);

@@ -1,4 +1,4 @@
-;; What the module inside a made-up component may ask for: what needs no memory to be asked.
+;; The imports of the module inside a generated component: functions that need no memory.
 (module
     (import "host" "now" (func (result i64)))
     (import "host" "random" (func (result i64)))

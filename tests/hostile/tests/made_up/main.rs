@@ -1,9 +1,9 @@
-//! Guests that nobody wrote: their bytes are made up, but so that most of them run. Each is stored,
-//! made a worker, given its turn and removed, beside a neighbour that works all the while.
+//! Randomly generated guests, of which most run. Each is stored, made a worker, given two turns and
+//! removed, beside a working neighbour.
 //!
-//! A guest's number is its seed, so that one that does harm can be made again. It begins with
-//! `SKEP_GUESTS_FIRST` (0). Without `SKEP_GUESTS_SECONDS` it is the same few guests on every machine;
-//! with it it goes on for so long.
+//! A guest's number is its seed, so a failure can be reproduced. Numbers start at
+//! `SKEP_GUESTS_FIRST` (0). Without `SKEP_GUESTS_SECONDS`, the same few guests run on every
+//! machine; with it, the test runs for that long.
 
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
@@ -14,26 +14,26 @@ use std::time::{Duration, Instant};
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
-use skep_hostile::{Bed, Case, Ends, Vitals, message, run_request};
+use skep_hostile::{Bed, Case, Expected, Vitals, message, run_request};
 use skep_protocol::{Ending, Error, LimitName, NewInput, Payload, Sent, WorkerId};
 use skep_sandbox::Isolation;
 
 use form::Form;
 
-/// What a guest is made of at most, in bytes.
+/// The bound on the bytes that a guest is generated from.
 const DNA: u64 = 12_000;
 
-/// Guests that there are at least.
+/// The least number of guests.
 const FEW: u64 = 40;
 
-/// What a guest that does not end is given.
+/// The deadline of a turn, in milliseconds.
 const DEADLINE_MS: u64 = 100;
 
-/// The longest that a turn is waited for.
+/// The bound on the wait for a turn.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn made_up_guests_come_and_go() {
+async fn generated_guests_run_and_leave_nothing() {
     let number = |name: &str| std::env::var(name).ok().map(|value| value.parse::<u64>().unwrap());
     let first = number("SKEP_GUESTS_FIRST").unwrap_or(0);
     let time = number("SKEP_GUESTS_SECONDS").map(Duration::from_secs);
@@ -48,7 +48,7 @@ async fn made_up_guests_come_and_go() {
         }
         let form = Form::ALL[seed as usize % Form::ALL.len()];
         let Some(wasm) = form.guest(&dna(seed)) else { continue };
-        // Said before, since it may be the last that is said.
+        // Printed before the run, since it may be the last line.
         eprintln!("guest {seed}: {form:?} of {} bytes", wasm.len());
         let end = one(&bed, form, wasm).await;
         *came_to.entry((form, end)).or_default() += 1;
@@ -57,8 +57,8 @@ async fn made_up_guests_come_and_go() {
             before = Some(Vitals::now());
         }
     }
-    let peace = neighbour.leave().await;
-    assert_eq!(peace.failures, Vec::<String>::new());
+    let report = neighbour.stop().await;
+    assert_eq!(report.failures, Vec::<String>::new());
     before.unwrap().restored().unwrap();
     bed.close().await;
     for ((form, end), count) in &came_to {
@@ -66,8 +66,8 @@ async fn made_up_guests_come_and_go() {
     }
     let ran = came_to.iter().filter(|((_, end), _)| !end.starts_with("refused"));
     let ran: u64 = ran.map(|(_, count)| count).sum();
-    eprintln!("{guests} made-up guests, {ran} ran, {} turns of a neighbour", peace.turns.len());
-    assert!(ran * 4 > guests, "of {guests} no more than {ran} ran, so that little was tried");
+    eprintln!("{guests} generated guests, {ran} ran, {} turns of a neighbour", report.turns.len());
+    assert!(ran * 4 > guests, "only {ran} of {guests} guests ran");
 }
 
 fn dna(seed: u64) -> Vec<u8> {
@@ -77,30 +77,30 @@ fn dna(seed: u64) -> Vec<u8> {
     dna
 }
 
-/// What came of a guest. Whatever that is, nothing is left of it.
+/// Runs a guest, checks that nothing of it is left, and names its end.
 async fn one(bed: &Bed, form: Form, wasm: Vec<u8>) -> String {
     let component = match bed.put(wasm).await {
         Ok(component) => component,
         Err(Error::ComponentRefused { .. }) => return "refused".into(),
-        Err(error) => panic!("it is neither stored nor refused: {error:?}"),
+        Err(error) => panic!("the component is neither stored nor refused: {error:?}"),
     };
-    let case = Case::command("made up", Ends::Deadline)
+    let case = Case::command("made up", Expected::Deadline)
         .with(LimitName::turn_deadline_ms, DEADLINE_MS)
         .with(LimitName::disk_bytes, 1 << 20);
     let worker = match bed.try_worker(component, &case).await {
         Ok(worker) => worker,
-        // It says what it is in a way that nothing runs.
+        // Its exports are of a kind that nothing runs.
         Err(Error::ComponentRefused { .. }) => {
             bed.runtime().remove_component(component).await.unwrap();
             return "refused as a worker".into();
         }
-        Err(error) => panic!("it is neither made nor refused: {error:?}"),
+        Err(error) => panic!("the worker is neither created nor refused: {error:?}"),
     };
     let mut end = String::new();
-    // What is left of the first turn meets the second.
+    // The second turn meets what the first one left.
     for _ in 0..2 {
         let input = match form {
-            Form::Service => message("a made-up guest is asked this"),
+            Form::Service => message("an input for a generated guest"),
             Form::Component | Form::Module | Form::Command => run_request(&["some", "words"]),
         };
         end = turn(bed, worker, input).await;
@@ -121,6 +121,6 @@ async fn turn(bed: &Bed, worker: WorkerId, payload: Payload) -> String {
             let limit = limit.map_or_else(String::new, |limit| format!(" {limit}"));
             format!("{}{limit}", outcome.ending.as_str())
         }
-        Sent::Accepted { .. } => panic!("it has no outcome after {PATIENCE:?}"),
+        Sent::Accepted { .. } => panic!("no outcome after {PATIENCE:?}"),
     }
 }

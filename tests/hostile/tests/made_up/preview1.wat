@@ -1,4 +1,4 @@
-;; What a made-up module may ask a host for.
+;; The imports of a generated module.
 (module
     (import "wasi_snapshot_preview1" "args_get" (func (param i32 i32) (result i32)))
     (import "wasi_snapshot_preview1" "args_sizes_get" (func (param i32 i32) (result i32)))

@@ -1,5 +1,5 @@
-//! Memory that all workers of a runtime have together: the idle leave, the others wait, then new
-//! inputs are refused.
+//! Memory admission across all workers of a runtime: idle instances are evicted, others wait, then
+//! new inputs are refused.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ async fn post(runtime: &Embedded, worker: WorkerId, command: &str) -> Result<Sen
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn workers_that_have_more_than_there_is_take_turns() {
+async fn workers_over_the_memory_budget_take_turns() {
     let dir = test_dir();
     let runtime = open(&dir, 64 * MIB);
     let mut workers = Vec::new();
@@ -37,15 +37,16 @@ async fn workers_that_have_more_than_there_is_take_turns() {
         for outcome in futures_util::future::join_all(turns).await {
             assert_eq!(outcome.ending, Ending::Completed, "{outcome:?}");
         }
-        // Each holds 30 MB after its turn, for as long as it stays.
+        // Each instance holds 30 MB after its turn, until it is evicted.
         assert!(runtime.describe().await.unwrap().connected <= 2);
     }
     runtime.shutdown(Duration::ZERO).await;
 }
 
-/// Those with an instance wait for a turn, those with a turn for an instance.
+/// Some workers have an instance and wait for a turn permit, others the reverse: there is no
+/// deadlock.
 #[tokio::test(flavor = "multi_thread")]
-async fn workers_with_many_inputs_are_in_nobodys_way() {
+async fn workers_with_long_queues_do_not_starve_others() {
     let dir = test_dir();
     let options = Options { instances: 2, turns: 2, idle_bytes: u64::MAX, ..Options::default() };
     let runtime = open_with(&dir, options);
@@ -73,9 +74,9 @@ async fn workers_with_many_inputs_are_in_nobodys_way() {
     runtime.shutdown(Duration::ZERO).await;
 }
 
-/// Whoever waits for a place can be cancelled, and its worker removed.
+/// A worker that waits for an instance can be cancelled and removed.
 #[tokio::test(flavor = "multi_thread")]
-async fn who_waits_for_an_instance_can_be_cancelled() {
+async fn an_input_waiting_for_an_instance_can_be_cancelled() {
     let dir = test_dir();
     let runtime = open_with(&dir, Options { instances: 1, ..Options::default() });
     let (sleeper, waiter) = (scribe(&runtime, &[]).await, scribe(&runtime, &[]).await);
@@ -84,7 +85,7 @@ async fn who_waits_for_an_instance_can_be_cancelled() {
     let input = post(&runtime, waiter, "echo never").await.unwrap().input_id();
     running(&runtime, waiter, input).await;
     runtime.cancel(waiter, input).await.unwrap();
-    until("its end", async || {
+    until("its outcome", async || {
         runtime.input(waiter, input).await.unwrap().state == InputState::Done
     })
     .await;
@@ -96,44 +97,44 @@ async fn who_waits_for_an_instance_can_be_cancelled() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_result_depends_on_what_neighbours_have() {
+async fn memory_of_neighbours_changes_no_result() {
     let dir = test_dir();
     let runtime = open(&dir, 64 * MIB);
     let limits = [(LimitName::memory_bytes, 60 * MIB), (LimitName::turn_deadline_ms, 5_000)];
     let hoarder = scribe(&runtime, &limits).await;
     assert_eq!(ask(&runtime, hoarder, "ask 50000000").await.ending, Ending::Completed);
     let Sent::Accepted { input_id, .. } = post(&runtime, hoarder, "nap 60").await.unwrap() else {
-        panic!("a nap is long")
+        panic!("the nap ended early")
     };
     running(&runtime, hoarder, input_id).await;
     let worker = scribe(&runtime, &[]).await;
     let outcome = ask(&runtime, worker, "ask 30000000").await;
-    assert_eq!(outcome.ending, Ending::Completed, "it waited: {outcome:?}");
-    // What it had is free before its end is on disk.
-    until("the hoarder's end", async || {
+    assert_eq!(outcome.ending, Ending::Completed, "{outcome:?}");
+    // The memory is free before the outcome is on disk.
+    until("the hoarder's outcome", async || {
         runtime.input(hoarder, input_id).await.unwrap().state == InputState::Done
     })
     .await;
     let hoarded = runtime.input(hoarder, input_id).await.unwrap().outcome.unwrap();
     assert_eq!(hoarded.ending, Ending::Deadline);
     let beyond = ask(&runtime, worker, "ask 80000000").await;
-    assert_eq!(beyond.error.unwrap().code, "no-memory", "that is more than there is");
+    assert_eq!(beyond.error.unwrap().code, "no-memory", "more memory than the runtime has");
     runtime.shutdown(Duration::ZERO).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn where_too_many_wait_for_memory_inputs_are_refused_as_busy() {
+async fn inputs_are_refused_as_busy_when_the_memory_queue_is_full() {
     let dir = test_dir();
     let runtime = open(&dir, 48 * MIB);
     let hoarder = scribe(&runtime, &[(LimitName::turn_deadline_ms, 300_000)]).await;
     assert_eq!(ask(&runtime, hoarder, "ask 40000000").await.ending, Ending::Completed);
     let Sent::Accepted { input_id, .. } = post(&runtime, hoarder, "nap 300").await.unwrap() else {
-        panic!("a nap is long")
+        panic!("the nap ended early")
     };
     running(&runtime, hoarder, input_id).await;
     let mut accepted = Vec::new();
     let refused = loop {
-        assert!(accepted.len() < 600, "nobody is ever refused");
+        assert!(accepted.len() < 600, "no input is refused");
         let worker = scribe(&runtime, &[]).await;
         match post(&runtime, worker, "echo here").await {
             Ok(sent) => accepted.push((worker, sent.input_id())),

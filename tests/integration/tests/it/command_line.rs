@@ -1,4 +1,4 @@
-//! Whose words are whose: everything after COMPONENT or WORKER belongs to the guest.
+//! Argument parsing: all words after COMPONENT or WORKER belong to the guest.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
@@ -9,7 +9,7 @@ use skep_harness::{Run, test_dir};
 
 use crate::hosting::Hosted;
 
-/// Prints its arguments as they are in memory, a NUL byte after each.
+/// Prints its arguments as raw bytes, with a NUL after each.
 const ARGUMENTS: &str = r#"(module
     (import "wasi_snapshot_preview1" "args_sizes_get"
         (func $sizes (param i32 i32) (result i32)))
@@ -23,7 +23,7 @@ const ARGUMENTS: &str = r#"(module
         (i32.store (i32.const 8) (i32.const 8192))
         (drop (call $write (i32.const 1) (i32.const 8) (i32.const 1) (i32.const 16)))))"#;
 
-/// What a word is made of: mostly what a parser could take for its own.
+/// The pieces of random words: mostly those that a parser could take for its own.
 const PIECES: &[&str] = &[
     "--",
     "-",
@@ -61,7 +61,7 @@ const PIECES: &[&str] = &[
     ":rw",
 ];
 
-/// Lists of words, the same each time.
+/// Generates the same lists of words each time.
 fn lists(count: usize) -> Vec<Vec<String>> {
     let mut random = ChaCha8Rng::seed_from_u64(12);
     let mut below = move |most: usize| random.next_u32() as usize % most;
@@ -73,7 +73,7 @@ fn lists(count: usize) -> Vec<Vec<String>> {
     (0..count).map(|_| list()).collect()
 }
 
-/// What the guest sees of these words.
+/// Returns the words that the guest must see.
 fn seen(words: &[String]) -> &[String] {
     match words {
         [first, rest @ ..] if first == "--" => rest,
@@ -129,7 +129,7 @@ fn a_component_comes_from_standard_input_or_a_pipe() {
     let wasm = std::fs::read(skep_harness::guest("hello")).unwrap();
     let ran = Run::with(&["-", "one"]).stdin(wasm.clone()).go().expect(0);
     assert!(ran.text().contains("argument 1: one"), "{}", ran.text());
-    // As a shell's `<(…)`: a name for the other end of a pipe.
+    // As with a shell's `<(…)`: a path for the other end of a pipe.
     let ran = Run::with(&["/dev/stdin", "one"]).stdin(wasm.clone()).go().expect(0);
     assert!(ran.text().contains("argument 1: one"), "{}", ran.text());
     let ran = Run::inspect().args(["-"]).stdin(wasm).go().expect(0);
@@ -139,5 +139,5 @@ fn a_component_comes_from_standard_input_or_a_pipe() {
 #[test]
 fn standard_input_cannot_be_two_things() {
     let ran = Run::with(&["--input", "-", "-"]).go().expect(125);
-    assert!(ran.stderr.contains("standard input is both the component and the input"));
+    assert!(ran.stderr.contains("standard input cannot be both the component and the input"));
 }

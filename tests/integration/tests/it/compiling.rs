@@ -1,4 +1,4 @@
-//! Compiling happens elsewhere, within limits, once.
+//! Compilation: in a child process, within limits, once per component.
 
 use skep_harness::{Ran, Run, TestDir, test_dir};
 use skep_protocol::{LimitName, Limits};
@@ -59,7 +59,7 @@ fn runs_at_the_same_time_share_the_cache() {
     }
 }
 
-/// 1.4 KB that would instantiate 33 million components.
+/// A component of 1.4 KB that would instantiate 33 million.
 fn component_bomb() -> String {
     let mut wat = "(component $c0)".to_string();
     for depth in 1..=25 {
@@ -87,7 +87,7 @@ fn the_component_bomb_is_refused_before_it_is_compiled() {
     Run::inspect().args([&path]).go().expect(126).prints("limit core_instances");
 }
 
-/// A module of these function bodies, all of type `[] -> []`, the first exported as `_start`.
+/// Encodes a module with these function bodies, all of type `[] -> []`. The first is `_start`.
 fn module(bodies: &[Vec<u8>]) -> Vec<u8> {
     let mut module = b"\0asm\x01\0\0\0\x01\x04\x01\x60\0\0".to_vec();
     let count = leb(bodies.len() as u32);
@@ -122,14 +122,14 @@ fn two_hundred_thousand_functions_are_refused_by_the_compilers_memory_limit() {
 #[test]
 fn eight_thousand_functions_of_fifty_thousand_locals_are_refused_at_once() {
     let dir = test_dir();
-    // 50,000 locals of type i64 take six bytes to declare.
+    // A declaration of 50,000 locals of type i64 takes six bytes.
     let path = dir.file("locals.wasm", module(&vec![b"\x01\xd0\x86\x03\x7e\x0b".to_vec(); 8_000]));
     assert!(std::fs::metadata(&path).unwrap().len() < 66_000);
     let ran = Run::with(&[]).component(&path, &[]).go().expect(126).says("limit declared_locals");
     assert!(ran.took.as_secs() < 5, "{:?}", ran.took);
 }
 
-/// Compiles a guest within these bounds, in a child of the built `skep`.
+/// Compiles a guest within these bounds in a child of the built `skep`.
 fn within(guest: &str, bounds: CompileBounds) -> Result<(), CompileError> {
     let dir = test_dir();
     let program = skep_harness::skep().to_owned();
@@ -153,7 +153,7 @@ fn a_compiler_that_takes_too_long_is_stopped() {
     within("probe", bounds).unwrap();
 }
 
-/// Two thousand functions of two thousand steps: seconds of compiling.
+/// Two thousand functions of two thousand steps: seconds of compilation.
 fn slow_to_compile() -> Vec<u8> {
     let step = b"\x20\0\x41\x01\x6a\x21\0".repeat(2_000);
     module(&vec![[b"\x01\x01\x7f".to_vec(), step, vec![0x0b]].concat(); 2_000])
@@ -172,7 +172,7 @@ fn a_compiler_that_computes_too_long_is_stopped_and_its_time_can_be_raised() {
     let (report, _) = within("1s", &["--output", "json"]).report();
     assert_eq!(report["error"]["code"], "limit_exceeded");
     assert_eq!(report["limit"], "compile_cpu_ms");
-    // It is the time that was too short: nothing keeps it from being compiled with more.
+    // Only the time was too short: with more time the same file compiles.
     within("10m", &[]).go().expect(0);
 }
 
@@ -196,7 +196,7 @@ fn leb(mut value: u32) -> Vec<u8> {
 }
 
 #[test]
-fn without_address_space_for_the_pool_it_says_so_and_runs() {
+fn a_run_without_address_space_for_the_pool_succeeds_with_a_warning() {
     let script = format!(
         "ulimit -v 25000000; exec '{}' run '{}' -- fallback",
         skep_harness::skep().display(),
@@ -213,7 +213,8 @@ fn without_address_space_for_the_pool_it_says_so_and_runs() {
     assert!(stderr.contains("no address space for the instance pool"), "{stderr}");
 }
 
-/// What a process tries behind the wall, and what it found. Fails where anything was let through.
+/// Returns each attempt of a process behind the second wall with its result. Fails if any
+/// succeeded.
 fn tried(arguments: &[&str]) -> Vec<(String, String)> {
     let mut skep = std::process::Command::new(skep_harness::skep());
     let output = skep.arg("__wall").args(arguments).output().unwrap();
@@ -227,7 +228,7 @@ fn tried(arguments: &[&str]) -> Vec<(String, String)> {
 }
 
 #[test]
-fn behind_the_wall_nothing_is_opened_started_traced_or_made_executable() {
+fn the_second_wall_refuses_open_exec_trace_and_executable_memory() {
     for arguments in [&[] as &[_], &["files"]] {
         let tried = tried(arguments);
         // What is refused without a wall as well proves nothing, so there must be enough besides.
@@ -238,7 +239,7 @@ fn behind_the_wall_nothing_is_opened_started_traced_or_made_executable() {
     }
 }
 
-/// `skep run` of a guest after these words of a shell, with a cache of its own.
+/// Runs `skep run` of a guest after these shell commands, with a cache of its own.
 fn after(words: &str, guest: &str) -> std::process::Output {
     let cache = test_dir();
     let skep = skep_harness::skep().display();
@@ -251,7 +252,7 @@ fn after(words: &str, guest: &str) -> std::process::Output {
 }
 
 #[test]
-fn what_the_host_lacks_is_named_and_is_no_fault_of_the_component() {
+fn missing_host_resources_are_named_and_not_blamed_on_the_component() {
     for (words, lacks) in [
         ("ulimit -n 16", "open files"),
         ("ulimit -n 64", "open files"),
@@ -276,20 +277,20 @@ fn what_the_host_lacks_is_named_and_is_no_fault_of_the_component() {
 }
 
 #[test]
-fn a_cache_that_cannot_be_used_keeps_nothing_from_running() {
+fn a_run_without_a_usable_cache_succeeds() {
     let dir = test_dir();
     let file = dir.file("file", Vec::new());
     let cases = [Run::with(&[]).env("XDG_CACHE_HOME", file), Run::with(&[]).env_clear()];
     for run in cases {
         let ran = run.guest("hello", &[]).go().expect(0);
-        ran.says("note: the compiled code is not kept");
+        ran.says("note: the compiled code is not cached");
     }
 }
 
 #[test]
-fn what_is_not_kept_runs_from_memory_in_each_way() {
+fn uncached_code_of_each_kind_runs_from_memory() {
     for guest in ["hello", "preview1/hello", "counter"] {
         let ran = Run::with(&[]).env_clear().guest(guest, &[]).go().expect(0);
-        ran.says("not kept");
+        ran.says("not cached");
     }
 }

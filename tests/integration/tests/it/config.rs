@@ -1,8 +1,8 @@
-//! The config bundle, for a program that was not made for Skep.
+//! The config bundle for a program that was not written for Skep.
 
 use skep_harness::{Run, TestDir, test_dir};
 
-/// A command that succeeds if `wasi:config/store` has `blue` for `colour`, and nothing else.
+/// A command that succeeds if `wasi:config/store` maps `colour` to `blue` and has no other key.
 fn asks_for_blue(dir: &TestDir, version: &str) -> std::path::PathBuf {
     let text = r#"(component
         (import "wasi:config/store@VERSION" (instance $config
@@ -69,7 +69,7 @@ fn asks_for_blue(dir: &TestDir, version: &str) -> std::path::PathBuf {
 }
 
 #[test]
-fn a_strangers_program_reads_the_bundle() {
+fn a_third_party_program_reads_the_config_bundle() {
     let dir = test_dir();
     for version in ["0.2.0-rc.1", "0.2.0-draft"] {
         let program = asks_for_blue(&dir, version);
@@ -82,7 +82,7 @@ fn a_strangers_program_reads_the_bundle() {
 }
 
 #[test]
-fn a_draft_stands_for_itself_only() {
+fn a_draft_version_matches_only_itself() {
     let dir = test_dir();
     for version in ["0.2.0", "0.2.1", "0.2.0-rc.2", "0.2.1-rc.1"] {
         Run::with(&[])

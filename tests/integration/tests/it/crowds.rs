@@ -1,4 +1,4 @@
-//! Many callers at once, over HTTP.
+//! Many concurrent callers over HTTP.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::served::{Served, Serves, prepared};
 
 const AT_ONCE: usize = 100;
 const READERS: usize = 500;
-/// Events of one turn, and turns.
+/// Events per turn, and turns.
 const EVENTS: usize = 100;
 const TURNS: usize = 5;
 
@@ -24,7 +24,7 @@ fn input(text: &str, key: Option<&str>) -> NewInput {
     NewInput { payload, key, wait: Some(Duration::from_secs(30)), sender: None }
 }
 
-/// A host with a new store.
+/// Starts a host with a new store.
 async fn host() -> (Served, TestDir) {
     let start = || {
         let dir = prepared();
@@ -46,7 +46,7 @@ async fn a_hundred_creates_are_one_worker_and_a_hundred_inputs_one_turn() {
     let spec = component(&client, "scribe").await;
     let worker_id = Some(WorkerId::new(1_700_000_000_000, [7; 10]));
     let creates = (0..AT_ONCE).map(|_| {
-        // Each with connections of its own.
+        // Each has connections of its own.
         let (client, spec) = (served.client(Serves::Up), spec.clone());
         async move { client.create(CreateWorker { worker_id, spec }).await.unwrap() }
     });
@@ -96,7 +96,7 @@ async fn five_hundred_readers_of_one_worker_miss_nothing() {
         client.send(worker, input(&format!("emit-many {EVENTS}"), None)).await.unwrap();
     }
     let all = tokio::time::timeout(Duration::from_secs(120), join_all(reading));
-    for read in all.await.expect("they are all done in two minutes") {
+    for read in all.await.expect("all readers end within two minutes") {
         read.unwrap();
     }
 }

@@ -1,4 +1,4 @@
-//! Broken bytes get clear errors: never a panic, never a signal.
+//! Damaged files give clear errors, never a panic or a signal.
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
@@ -13,7 +13,7 @@ fn twenty_damaged_files_through_run_and_inspect() {
     for i in 0..20 {
         let mut bytes = originals[i % 2].clone();
         match i % 4 {
-            // Noise behind a good header.
+            // Noise after a valid header.
             0 => {
                 bytes.truncate(4_096);
                 random.fill_bytes(&mut bytes[8..]);
@@ -34,7 +34,7 @@ fn twenty_damaged_files_through_run_and_inspect() {
                 || ran.stderr.contains(
                     "RUST_BACKTRACE=1` environment variable to display a backtrace\nerror: Skep",
                 );
-            // A flip may leave a program that runs, or crashes in its own way.
+            // After a flip, a program may still run, or crash in its own way.
             let clear = matches!(ran.code, 0..=2 | 124 | 126 | 134 | 137);
             assert!(clear && !panicked, "file {i}: {} {}", ran.code, ran.stderr);
             assert!(

@@ -1,4 +1,4 @@
-//! Open files are counted, and one too many is an error that the guest can handle.
+//! Open files are limited, and the guest can handle the error for one too many.
 
 use skep_harness::{Run, test_dir};
 

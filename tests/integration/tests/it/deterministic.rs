@@ -1,4 +1,4 @@
-//! `--deterministic`: the same run twice is the same to the last byte.
+//! `--deterministic`: two runs are the same to the last byte.
 
 use std::time::Duration;
 
@@ -39,7 +39,7 @@ fn time_randomness_and_listings_repeat() {
 }
 
 #[test]
-fn what_is_written_to_out_has_the_same_digest() {
+fn deterministic_output_files_have_equal_digests() {
     let digest = || {
         let out = test_dir();
         let (report, _) =

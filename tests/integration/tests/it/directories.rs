@@ -1,4 +1,4 @@
-//! Directories: what is mapped, with its rights and quota, and nothing else.
+//! Mapped directories with their rights and quota. Nothing else is accessible.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -130,11 +130,11 @@ fn no_path_and_no_link_leads_out() {
             let ran = run("read");
             assert_ne!(ran.code, 0, "{guest} read {path}: {}", ran.text());
             let ran = Run::with(&["--dir", &mount]).guest(guest, &["write", path, "1"]).go();
-            // What libc normalises before asking stays inside.
+            // libc may normalise the path to one inside.
             assert!(ran.code != 0 || outer.read("secret") == b"secret", "{guest} wrote {path}");
         }
         let ran = Run::with(&["--dir", &mount]).guest(guest, &["readlink", "/data/absolute"]).go();
-        assert!(!ran.text().contains("secret"), "a host path was told: {}", ran.text());
+        assert!(!ran.text().contains("secret"), "a host path was shown: {}", ran.text());
         let args = ["symlink", "../secret", "/data/made"];
         Run::with(&["--dir", &mount]).guest(guest, &args).go().expect(0);
         Run::with(&["--dir", &mount]).guest(guest, &["read", "/data/made"]).go().expect(1);
@@ -181,14 +181,14 @@ fn a_writer_is_stopped_at_its_quota_and_the_file_stays_readable() {
 }
 
 #[test]
-fn names_are_counted_too() {
+fn directory_entries_are_limited() {
     let ran = Run::with(&[]).guest("probe", &["mkfiles", "/data", "100001"]).go();
     assert_ne!(ran.code, 0);
     assert!(ran.text().contains("error"), "{}", ran.text());
 }
 
 #[test]
-fn what_is_left_in_out_is_copied_out_with_digests() {
+fn files_in_out_are_copied_with_digests() {
     let dir = test_dir();
     let out = dir.join("results");
     let (report, _) = Run::with(&["--out", out.to_str().unwrap(), "--output", "json"])
@@ -197,11 +197,11 @@ fn what_is_left_in_out_is_copied_out_with_digests() {
     assert_eq!(report["exit_code"], 0);
     let file = &report["out"]["files"][0];
     assert_eq!((&file["path"], &file["bytes"]), (&"zeroes".into(), &70_000.into()));
-    // What sha256sum says of 70,000 zero bytes.
+    // `sha256sum` of 70,000 zero bytes.
     let sum = "sha256:f51b279903037b37ea1828a1021499995718d38016cad6c0da30962a41be052f";
     assert_eq!(file["digest"], sum);
     assert_eq!(std::fs::read(out.join("zeroes")).unwrap(), vec![0; 70_000]);
-    // Also from a guest that ended badly, and never through a link.
+    // Also for a guest that failed, and never through a link.
     Run::with(&["--out", out.to_str().unwrap()])
         .guest("probe", &["symlink", "../../../../etc/passwd", "/out/link"])
         .go()
@@ -228,16 +228,16 @@ fn a_run_leaves_nothing_in_the_temporary_directory() {
 }
 
 #[test]
-fn a_listing_tells_of_names_that_are_not_unicode() {
+fn a_listing_fails_at_names_that_are_not_unicode() {
     use std::os::unix::ffi::OsStrExt;
     let dir = test_dir();
-    // More than one call of `fd_readdir` takes.
+    // More names than one call of `fd_readdir` returns.
     for number in 0..300 {
         dir.file(&format!("{number}"), "");
     }
     std::fs::write(dir.join(std::ffi::OsStr::from_bytes(b"\xff")), "").unwrap();
     let mount = mount(&dir, "");
-    // The adapter in the component forgets what was in its buffer when the error came.
+    // The component's adapter drops its buffer when the error comes.
     for (guest, told) in [("probe", "(25) after "), ("preview1/probe", "(25) after 300")] {
         for flags in [&["--dir", &mount][..], &["--dir", &mount, "--deterministic=1"]] {
             let ran = Run::with(flags).guest(guest, &["ls", "/data"]).go().expect(1);
@@ -247,7 +247,7 @@ fn a_listing_tells_of_names_that_are_not_unicode() {
 }
 
 #[test]
-fn a_slash_behind_a_name_means_what_it_means_on_linux() {
+fn trailing_slashes_behave_as_on_linux() {
     for guest in BOTH {
         let dir = test_dir();
         dir.file("file", "content");

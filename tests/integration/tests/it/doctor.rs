@@ -1,4 +1,4 @@
-//! `skep doctor` on machines and stores that have what it takes, and on some that have not.
+//! `skep doctor` on healthy and unhealthy machines and stores.
 
 use std::process::Command;
 
@@ -13,7 +13,7 @@ fn check<'a>(report: &'a Value, name: &str) -> &'a Value {
 }
 
 #[test]
-fn a_running_hosts_store_is_looked_at_beside_it() {
+fn doctor_checks_the_store_of_a_running_host() {
     let hosted = Hosted::start();
     let said = hosted.good(&["doctor", "--output", "json"]);
     let report = said.json();
@@ -24,23 +24,23 @@ fn a_running_hosts_store_is_looked_at_beside_it() {
         assert_ne!(check(&report, name)["status"], "failed", "{report}");
     }
     assert!(check(&report, "engine")["found"].as_str().unwrap().contains("wasmtime 48."));
-    // The host goes on.
+    // The host keeps running.
     hosted.good(&["worker", "list"]);
     let table = hosted.good(&["doctor", "--output", "table"]);
     assert!(table.out.starts_with("CHECK"), "{}", table.out);
 }
 
 #[test]
-fn without_a_store_there_is_nothing_wrong_with_it() {
+fn doctor_accepts_a_missing_store() {
     let dir = test_dir();
     let said = skep(&dir, &["doctor", "--output", "json"]);
     assert_eq!(said.code, 0, "{}{}", said.out, said.err);
     assert!(check(&said.json(), "store")["found"].as_str().unwrap().contains("none yet"));
-    assert!(!dir.join("store").exists(), "a look made a store");
+    assert!(!dir.join("store").exists(), "the check made a store");
 }
 
 #[test]
-fn a_damaged_store_fails_and_says_what_to_do() {
+fn doctor_fails_for_a_damaged_store_with_a_hint() {
     let hosted = Hosted::start();
     hosted.good(&["worker", "list"]);
     let Hosted { mut host, dir } = hosted;
@@ -48,7 +48,7 @@ fn a_damaged_store_fails_and_says_what_to_do() {
     let store = dir.join("store");
     let whole = std::fs::read(store.join("state.db")).unwrap();
 
-    // The first byte of every page but the first says what kind of page it is.
+    // The first byte of a page is its type; the first page has a header instead.
     let mut broken = whole.clone();
     for page in broken.chunks_mut(4_096).skip(1) {
         page[0] = 0xee;
@@ -68,7 +68,7 @@ fn a_damaged_store_fails_and_says_what_to_do() {
 }
 
 #[test]
-fn what_is_not_a_store_is_not_taken_for_one() {
+fn doctor_rejects_a_directory_that_is_not_a_store() {
     let dir = test_dir();
     std::fs::create_dir(dir.join("store")).unwrap();
     std::fs::write(dir.join("store/holiday.jpg"), "no").unwrap();
@@ -78,7 +78,7 @@ fn what_is_not_a_store_is_not_taken_for_one() {
 }
 
 #[test]
-fn limits_that_are_too_tight_are_degraded_with_what_to_raise() {
+fn doctor_reports_tight_limits_as_degraded_with_a_hint() {
     let script = format!(
         "ulimit -v 25000000; ulimit -n 512; exec '{}' doctor --output json",
         skep_harness::skep().display()

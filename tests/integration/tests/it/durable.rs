@@ -1,5 +1,5 @@
-//! What a durable worker lives through that a caller of the protocol cannot bring about: its host
-//! going down in a turn, eviction, limits that take long to reach.
+//! Durable workers through events that a caller of the protocol cannot cause: a crash of the host
+//! during a turn, eviction, limits that take long to reach.
 
 use std::path::Path;
 use std::time::Duration;
@@ -67,7 +67,7 @@ async fn transcript(runtime: &Embedded, worker: WorkerId) -> Vec<Entry> {
 pub(crate) async fn until(what: &str, mut done: impl AsyncFnMut() -> bool) {
     let began = std::time::Instant::now();
     while !done().await {
-        assert!(began.elapsed() < PATIENCE, "{what} did not come about");
+        assert!(began.elapsed() < PATIENCE, "{what}: not in time");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
@@ -80,7 +80,7 @@ pub(crate) async fn running(runtime: &Embedded, worker: WorkerId, input: InputId
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_interrupted_turn_is_said_to_be_and_run_again() {
+async fn an_interrupted_turn_is_recorded_and_run_again() {
     let dir = test_dir();
     let runtime = open(&dir);
     let worker = scribe(&runtime, &[]).await;
@@ -125,7 +125,7 @@ async fn attempts_per_input() {
     let ended = runtime.input(worker, fatal).await.unwrap().outcome.unwrap();
     assert_eq!(ended.ending, Ending::Limit);
     assert_eq!(ended.error.unwrap().limit, Some(LimitName::attempts_per_input));
-    // Its input is on disk as ended before the worker itself is told.
+    // The end of the input is on disk before the worker itself fails.
     until("the failure", async || {
         let failed = Observed::Failed { reason: FailedReason::CrashLoop };
         runtime.get(worker).await.unwrap().observed == failed
@@ -136,7 +136,7 @@ async fn attempts_per_input() {
         found.iter().any(|diagnostic| diagnostic.code == DiagnosticCode::CrashLoop)
     })
     .await;
-    // The rest of the queue waits for a person.
+    // The rest of the queue waits until the worker is started.
     assert_eq!(runtime.input(worker, next).await.unwrap().state, InputState::Queued);
     runtime.start(worker).await.unwrap();
     until("the queue", async || {
@@ -154,7 +154,8 @@ async fn inputs_are_on_disk_in_the_order_of_their_turns() {
     let runtime = open(&dir);
     let worker = scribe(&runtime, &[]).await;
     for _ in 0..30 {
-        // The first one's turn runs before it is on disk; the second must not be there before it.
+        // The first turn runs before its input is on disk. The second input must not be there
+        // before it.
         let both = (ask(&runtime, worker, "set a 1"), post(&runtime, worker, "set a 2"));
         futures_util::future::join(both.0, both.1).await;
     }
@@ -176,7 +177,7 @@ async fn an_input_whose_worker_is_stopped_before_its_turn_is_accepted() {
     for _ in 0..30 {
         let wait = Some(Duration::from_millis(10));
         let input = NewInput { payload: text("echo a"), key: None, wait, sender: None };
-        // Not with `ask`: its turn has ended, or it waits for the start.
+        // Not `ask`: the turn has ended, or it waits for the start.
         let (sent, stopped) =
             futures_util::future::join(runtime.send(worker, input), runtime.stop(worker)).await;
         let (input, _) = (sent.unwrap().input_id(), stopped.unwrap());
@@ -190,7 +191,7 @@ async fn an_input_whose_worker_is_stopped_before_its_turn_is_accepted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_graceful_shutdown_records_what_it_breaks_off() {
+async fn a_graceful_shutdown_records_interrupted_turns() {
     let dir = test_dir();
     let runtime = open(&dir);
     let worker = scribe(&runtime, &[]).await;
@@ -205,7 +206,7 @@ async fn a_graceful_shutdown_records_what_it_breaks_off() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_idle_instance_is_let_go_and_comes_back() {
+async fn an_idle_instance_is_evicted_and_reconnected() {
     let dir = test_dir();
     let options = Options { idle: Duration::from_millis(20), ..Options::default() };
     let runtime = open_with(&dir, options);
@@ -226,7 +227,7 @@ async fn an_idle_instance_is_let_go_and_comes_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn more_workers_than_places_take_turns() {
+async fn workers_beyond_the_instance_limit_take_turns() {
     let dir = test_dir();
     let runtime = open_with(&dir, Options { instances: 2, ..Options::default() });
     let mut workers = Vec::new();
@@ -246,12 +247,12 @@ async fn more_workers_than_places_take_turns() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn commands_that_wait_behind_a_turn_are_bounded() {
+async fn commands_queued_behind_a_turn_are_bounded() {
     let dir = test_dir();
     let runtime = open(&dir);
     let worker = scribe(&runtime, &[]).await;
     let spin = post(&runtime, worker, "spin").await;
-    until("its turn begins", async || {
+    until("the turn", async || {
         runtime.input(worker, spin).await.unwrap().state == InputState::Running
     })
     .await;
@@ -263,12 +264,12 @@ async fn commands_that_wait_behind_a_turn_are_bounded() {
             told.send(answer.err()).unwrap();
         });
     }
-    // More than that wait for the turn's end, and those that are too many do not.
+    // 64 updates wait for the end of the turn; the other 36 are refused at once.
     for _ in 0..36 {
         let busy = tokio::time::timeout(PATIENCE, refused.recv()).await.unwrap().unwrap();
         assert!(matches!(busy, Some(Error::Busy { .. })), "{busy:?}");
     }
-    // Who ends the turn does not wait behind them.
+    // A stop does not wait behind them.
     runtime.stop(worker).await.unwrap();
     for _ in 0..64 {
         assert_eq!(refused.recv().await.unwrap(), None);
@@ -281,7 +282,7 @@ async fn log_bytes_per_turn() {
     let dir = test_dir();
     let runtime = open(&dir);
     let worker = scribe(&runtime, &[(LimitName::log_bytes_per_turn, 40)]).await;
-    // Its panic writes more than 40 bytes to standard error.
+    // The panic writes more than 40 bytes to standard error.
     let outcome = ask(&runtime, worker, "panic").await;
     assert_eq!(outcome.ending, Ending::Trapped);
     let entries = transcript(&runtime, worker).await;
@@ -309,7 +310,7 @@ async fn idempotency_keys_and_their_time_are_bounded() {
     assert_eq!(send(1, "echo a").await.unwrap().input_id(), first);
     assert!(matches!(send(1, "echo b").await, Err(Error::Conflict(_))));
     let _ = (send(2, "echo a").await.unwrap(), send(3, "echo a").await.unwrap());
-    until("the oldest key to go", async || {
+    until("the expiry of the oldest key", async || {
         send(1, "echo c").await.is_ok_and(|sent| sent.input_id() != first)
     })
     .await;
@@ -364,7 +365,7 @@ async fn reading_never_writes() {
                 let meta = entry.metadata().unwrap();
                 match meta.is_dir() {
                     true => pending.push(entry.path()),
-                    // SQLite's shared memory, where readers leave their marks.
+                    // SQLite's shared memory, which readers mark.
                     false if entry.file_name().to_string_lossy().ends_with("-shm") => {}
                     false => files.push((entry.path(), meta.modified().unwrap(), meta.len())),
                 }
@@ -373,9 +374,9 @@ async fn reading_never_writes() {
         files.sort();
         files
     };
-    // The checkpoint after the last write may be under way.
+    // The checkpoint after the last write may be in progress.
     let mut before = looks(&dir);
-    until("quiet", async || {
+    until("the last checkpoint", async || {
         tokio::time::sleep(Duration::from_millis(300)).await;
         std::mem::replace(&mut before, looks(&dir)) == looks(&dir)
     })

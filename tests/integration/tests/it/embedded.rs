@@ -1,4 +1,4 @@
-//! An embedded runtime under a test's own hands, and its conformance.
+//! An embedded runtime driven by a test, and its conformance.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -14,17 +14,17 @@ use skep_runtime::{Embedded, EmbeddedParts, Options};
 use skep_sandbox::{InProcessCompiler, OperatorSecret, Outbound, Sandbox, SandboxParts};
 use skep_store::{NoFaults, OpenError, Store, StoreParts};
 
-/// How long the lock of a store that was closed may be held still: by a process that another test is
-/// about to start, which has all that is open here until it is another program.
-const LETTING_GO: Duration = Duration::from_secs(10);
+/// The wait for the lock of a closed store. A process that another test is starting holds all open
+/// descriptors until its exec.
+const LOCK_PATIENCE: Duration = Duration::from_secs(10);
 
-/// One sandbox for all tests: what a component costs to compile is paid once.
+/// The sandbox that all tests share, so that each component is compiled once.
 pub(crate) fn sandbox() -> Sandbox {
     static SANDBOX: OnceLock<Sandbox> = OnceLock::new();
     SANDBOX.get_or_init(|| sandbox_of(2)).clone()
 }
 
-/// One of its own, with so many cores.
+/// Starts a separate sandbox with this many cores.
 pub(crate) fn sandbox_of(cores: usize) -> Sandbox {
     let cache = skep_harness::shared_cache();
     std::fs::create_dir_all(&cache).unwrap();
@@ -39,10 +39,10 @@ pub(crate) fn sandbox_of(cores: usize) -> Sandbox {
     .unwrap()
 }
 
-/// The store in a directory, made where there is none.
+/// Opens the store in a directory, and creates it if there is none.
 pub(crate) fn store(dir: &Path) -> Store {
     let id: RuntimeId = "test-runtime".parse().unwrap();
-    let until = Instant::now() + LETTING_GO;
+    let until = Instant::now() + LOCK_PATIENCE;
     loop {
         let opened = Store::open(StoreParts {
             dir: Dir::open_ambient_dir(dir, ambient_authority()).unwrap(),
@@ -60,22 +60,22 @@ pub(crate) fn store(dir: &Path) -> Store {
     }
 }
 
-/// A runtime over the store in a directory.
+/// Opens a runtime over the store in a directory.
 pub(crate) fn open(dir: &Path) -> Embedded {
     open_with(dir, Options { stop_grace: Duration::from_millis(300), ..Options::default() })
 }
 
-/// One with numbers of its own.
+/// Opens a runtime with these options.
 pub(crate) fn open_with(dir: &Path, options: Options) -> Embedded {
     open_on(dir, sandbox(), options)
 }
 
-/// One with a sandbox of its own.
+/// Opens a runtime with a sandbox of its own.
 pub(crate) fn open_on(dir: &Path, sandbox: Sandbox, options: Options) -> Embedded {
     open_knowing(dir, sandbox, BTreeMap::new(), options)
 }
 
-/// One that knows secrets besides.
+/// Opens a runtime with secrets.
 pub(crate) fn open_knowing(
     dir: &Path,
     sandbox: Sandbox,
@@ -106,7 +106,7 @@ struct Live {
 }
 
 impl EmbeddedSubject {
-    /// One that is opened, again and again, by `open`.
+    /// Makes a subject that is opened and reopened by `open`.
     pub(crate) async fn by(open: fn(&Path) -> Embedded) -> Self {
         let dir = test_dir();
         let runtime = Some(open(&dir));

@@ -1,4 +1,4 @@
-//! What somebody else's program gets that tries to get out: CPython, over `scripts/escapes.py`.
+//! The attempts of an untrusted program to escape: CPython with `scripts/escapes.py`.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::{MetadataExt, symlink};
@@ -11,8 +11,9 @@ use crate::programs::python;
 const MARKER: &str = "the-file-beside-the-mount";
 const SECRET: &str = "the-secret-of-the-environment";
 
-/// How each attempt ends. What is got is nothing of the host's. A refusal has its number, or the name of
-/// what this CPython lacks, so that an attempt that does not even try is not taken for one.
+/// The expected result of each attempt. No result belongs to the host. A refusal has its errno, or
+/// the name that this CPython lacks, so that an attempt that did not reach the host cannot pass for
+/// a refusal.
 const ENDS: [(&str, &str); 93] = [
     ("read_above_the_mount", "refused PermissionError 63"),
     ("read_above_the_mount_by_descriptor", "refused PermissionError 63"),
@@ -110,7 +111,7 @@ const ENDS: [(&str, &str); 93] = [
 ];
 
 #[test]
-fn cpython_is_refused_all_it_was_not_granted_by_ordinary_exceptions() {
+fn cpython_gets_ordinary_exceptions_for_everything_ungranted() {
     let outer = outside();
     let (src, work) = (outer.join("src"), outer.join("work"));
     let before = (state(&src), state(&outer));
@@ -131,7 +132,7 @@ fn cpython_is_refused_all_it_was_not_granted_by_ordinary_exceptions() {
     }
     assert_eq!(lines.len(), ENDS.len(), "{text}");
 
-    // To who gave the directory, and to nobody else, its path is said.
+    // The path is shown only to the caller, who passed it.
     let said = format!("denied: writing to /src (allow with --dir {}:rw)\n", mounts.0);
     assert_eq!(ran.stderr.matches(&said).count(), 1, "{}", ran.stderr);
     let rest = ran.stderr.replace(&said, "");
@@ -150,7 +151,7 @@ fn cpython_is_refused_all_it_was_not_granted_by_ordinary_exceptions() {
     assert_eq!((state(&src), state(&outer)), before, "something outside /work was changed");
 }
 
-/// A directory with the two mounts in it, and things around them that are nobody's business.
+/// Makes a directory with the two mounts in it, surrounded by files that the guest must not reach.
 fn outside() -> TestDir {
     let outer = test_dir();
     outer.file("secret", MARKER);
@@ -177,7 +178,7 @@ fn outside() -> TestDir {
     outer
 }
 
-/// The files of a directory: name, what `stat` says that a change would change, and content.
+/// Records the files of a directory: name, the metadata that a change would alter, and content.
 fn state(dir: &Path) -> BTreeMap<String, (u32, u64, i64, Vec<u8>)> {
     let entries = std::fs::read_dir(dir).unwrap().map(Result::unwrap);
     let files = entries.filter(|entry| entry.file_type().unwrap().is_file());

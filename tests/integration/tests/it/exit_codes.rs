@@ -1,4 +1,4 @@
-//! Every end has its code, and says in a sentence or two what happened and what to do.
+//! Every outcome has an exit code and a message with the reason and the next step.
 
 use rustix::process::Signal;
 use skep_harness::{Run, test_dir};
@@ -14,7 +14,7 @@ fn the_guests_own_exit_code_comes_through() {
 }
 
 #[test]
-fn arguments_and_environment_are_the_guests_and_nothing_is_inherited() {
+fn only_given_arguments_and_environment_reach_the_guest() {
     for guest in ["hello", "preview1/hello"] {
         let ran = Run::with(&["--env", "GREETING=hi", "--env", "EMPTY="])
             .env("SECRET_OF_THE_HOST", "1")
@@ -74,7 +74,7 @@ fn numbers_at_the_edge_of_their_range_are_taken_or_refused() {
 }
 
 #[test]
-fn the_version_names_the_engine_and_where_there_is_git_the_commit() {
+fn the_version_names_the_engine_and_the_commit() {
     let said = std::process::Command::new(skep_harness::skep()).arg("--version").output().unwrap();
     let said = String::from_utf8(said.stdout).unwrap();
     let version = said.strip_prefix(concat!("skep ", env!("CARGO_PKG_VERSION"), " (")).unwrap();
@@ -104,7 +104,7 @@ fn a_panic_is_134_with_the_guests_own_backtrace() {
     }
 }
 
-/// The functions that a crash shows, and whether it says that there are more.
+/// Returns the functions in the backtrace of a crash, and whether it was shortened.
 fn shown(flags: &[&str], arguments: &[&str], code: i32) -> (Vec<String>, bool) {
     let ran = Run::with(flags).guest("probe", arguments).go().expect(code);
     let is_depth = |word: &str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit());
@@ -117,13 +117,13 @@ fn shown(flags: &[&str], arguments: &[&str], code: i32) -> (Vec<String>, bool) {
 }
 
 #[test]
-fn the_frames_of_libraries_are_shown_where_they_are_asked_for() {
+fn library_frames_are_shown_on_request() {
     let of_std = |frame: &String| frame.contains("std::") || frame.contains("core::");
     let (short, more) = shown(&[], &["panic"], 134);
     assert!(more && !short.is_empty() && !short.iter().any(of_std), "{short:?}");
     let (full, more) = shown(&["--backtrace", "full"], &["panic"], 134);
     assert!(!more && full.iter().any(of_std) && short.iter().all(|one| full.contains(one)));
-    // What fails after memory was refused fails in the standard library, mostly.
+    // After a refused allocation, the failing code is mostly in the standard library.
     let memory = ["--memory", "32MiB"];
     let (short, _) = shown(&memory, &["grow"], 137);
     assert!(!short.iter().any(of_std), "{short:?}");
@@ -147,13 +147,13 @@ fn running_out_of_memory_is_137() {
             .guest(guest, &["grow"])
             .go()
             .expect(137)
-            .says("out of memory: it was refused more than 32 MiB")
+            .says("out of memory: the guest was refused more than 32 MiB")
             .says("--memory");
     }
 }
 
 #[test]
-fn a_guest_that_copes_with_refused_memory_ends_as_it_says() {
+fn a_guest_that_handles_refused_memory_keeps_its_exit_code() {
     Run::with(&["--memory", "32MiB"])
         .guest("probe", &["grow-gently", "64"])
         .go()
@@ -165,7 +165,7 @@ fn a_guest_that_copes_with_refused_memory_ends_as_it_says() {
 fn a_missing_file_and_bad_usage_are_125() {
     let missing = test_dir().join("nothing.wasm");
     Run::with(&[]).component(&missing, &[]).go().expect(125).says("there is no file");
-    // Not only what is wrong, but what to do.
+    // The message has a hint as well.
     Run::with(&[]).component(&missing, &[]).go().expect(125).says("hint: check the path");
     let hello = skep_harness::guest("hello");
     for flags in [
@@ -180,7 +180,7 @@ fn a_missing_file_and_bad_usage_are_125() {
         let ran = Run::with(flags).component(&hello, &[]).go().expect(125);
         assert!(ran.stderr.contains("error:"), "{flags:?}: {}", ran.stderr);
     }
-    Run::with(&[]).component(&test_dir(), &[]).go().expect(125).says("is not a file");
+    Run::with(&[]).component(&test_dir(), &[]).go().expect(125).says("is a directory, not a file");
 }
 
 #[test]
@@ -192,8 +192,8 @@ fn ctrl_c_is_130_and_sigterm_143() {
             let mut args = vec!["--"];
             args.extend_from_slice(verb);
             let running = Run::with(&["--timeout", "60s"]).guest("probe", &args).start();
-            // A guest that floods has begun when something arrives; one that naps says nothing,
-            // but signals are heard from before the component is loaded, which takes a moment more.
+            // A guest that floods has begun once output arrives. One that naps prints nothing.
+            // Signals are handled from before the component is loaded, which takes a moment longer.
             let mut running = running;
             if verb[0] == "flood" {
                 running.wait_for_output("\n");
@@ -208,7 +208,7 @@ fn ctrl_c_is_130_and_sigterm_143() {
 }
 
 #[test]
-fn the_report_says_it_all_in_json() {
+fn the_json_report_is_complete() {
     let (report, ran) = Run::with(&["--output", "json", "--memory", "64MiB"])
         .guest("hello", &["--", "--exit", "3"])
         .stdin("unread")
@@ -224,7 +224,7 @@ fn the_report_says_it_all_in_json() {
     assert!(report["peak_memory_bytes"].as_u64().unwrap() > 0);
     assert_eq!(report["bytes_out"].as_u64().unwrap(), ran.stderr.len() as u64);
     assert_eq!(report["bytes_in"], 0);
-    assert!(ran.stderr.contains("hello"), "the guest's own output goes to standard error");
+    assert!(ran.stderr.contains("hello"), "the guest's output goes to standard error");
 
     let (report, _) = Run::with(&["--output", "json"]).guest("probe", &["panic"]).report();
     assert_eq!(report["status"], "trapped");

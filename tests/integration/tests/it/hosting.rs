@@ -1,4 +1,4 @@
-//! `skep up` and the commands that talk to it, as a person at the machine uses them.
+//! `skep up` and its client commands, as used on a machine.
 
 use std::path::Path;
 use std::process::{Command, Output};
@@ -15,7 +15,7 @@ pub(crate) struct Hosted {
     pub(crate) dir: TestDir,
 }
 
-/// What a command ended with.
+/// The result of a command.
 pub(crate) struct Said {
     pub(crate) code: i32,
     pub(crate) out: String,
@@ -33,18 +33,18 @@ impl From<Output> for Said {
 }
 
 impl Said {
-    /// Its standard output as JSON.
+    /// Parses standard output as JSON.
     pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.out).unwrap_or_else(|_| panic!("{}{}", self.out, self.err))
     }
 
-    /// A member of that, which is text.
+    /// Returns a text member of the JSON output.
     pub(crate) fn text(&self, name: &str) -> String {
         self.json()[name].as_str().unwrap_or_else(|| panic!("{}", self.out)).to_owned()
     }
 }
 
-/// `skep` with these arguments, on the store in a directory.
+/// Runs `skep` with these arguments on the store in a directory.
 pub(crate) fn skep(dir: &Path, arguments: &[&str]) -> Said {
     let mut command = Command::new(skep_harness::skep());
     for name in ["SKEP_HOST", "SKEP_TOKEN", "SKEP_WORKSPACE", "SKEP_CONFIG"] {
@@ -64,7 +64,7 @@ impl Hosted {
         skep(&self.dir, arguments)
     }
 
-    /// One that succeeds.
+    /// Runs a command that must succeed.
     pub(crate) fn good(&self, arguments: &[&str]) -> Said {
         let said = self.skep(arguments);
         assert_eq!(said.code, 0, "{arguments:?}: {}{}", said.out, said.err);
@@ -77,7 +77,7 @@ fn path(name: &str) -> String {
 }
 
 #[test]
-fn a_worker_s_life_on_the_command_line() {
+fn a_worker_is_created_used_and_removed_on_the_command_line() {
     let hosted = Hosted::start();
     let scribe = path("scribe");
     let made = hosted.good(&[
@@ -112,7 +112,7 @@ fn a_worker_s_life_on_the_command_line() {
     hosted.good(&["worker", "stop", "tally"]);
     let refused = hosted.skep(&["worker", "send", "tally", "echo", "x", "--output", "json"]);
     assert_eq!(refused.code, 125);
-    // Words after the worker's are its own, so the format has to come before them.
+    // Words after the worker's name belong to the guest, so the format must come before it.
     assert!(refused.err.contains("stopped"), "{}{}", refused.out, refused.err);
     hosted.good(&["worker", "start", "tally"]);
     assert_eq!(hosted.good(&["worker", "send", &id, "echo", "back"]).out.trim_end(), "back");
@@ -143,7 +143,7 @@ fn a_worker_s_life_on_the_command_line() {
 }
 
 #[test]
-fn a_command_s_exit_code_is_that_of_send() {
+fn worker_send_returns_the_exit_code_of_a_command() {
     let hosted = Hosted::start();
     hosted.good(&["worker", "create", &path("hello"), "--name", "hello"]);
     let said = hosted.skep(&["worker", "send", "hello", "--", "--exit", "3", "one"]);
@@ -152,7 +152,7 @@ fn a_command_s_exit_code_is_that_of_send() {
 }
 
 #[test]
-fn a_token_lets_in_until_it_is_revoked() {
+fn a_token_is_valid_until_it_is_revoked() {
     let hosted = Hosted::start();
     let made = hosted.good(&["token", "create", "--role", "viewer", "--output", "json"]);
     let (token, id) = (made.text("token"), made.text("token_id"));
@@ -174,7 +174,7 @@ fn a_token_lets_in_until_it_is_revoked() {
 }
 
 #[test]
-fn what_is_of_another_workspace_is_not_there() {
+fn workers_of_another_workspace_are_not_found() {
     let (mine, other) = (Hosted::start(), Hosted::start());
     let made = other.good(&["worker", "create", &path("echo"), "--output", "json"]);
     let token = other.good(&["token", "create", "--role", "admin", "--output", "json"]);
@@ -194,7 +194,7 @@ fn what_is_of_another_workspace_is_not_there() {
 }
 
 #[test]
-fn a_second_host_on_a_store_is_told_so() {
+fn a_second_host_on_a_store_is_refused() {
     let hosted = Hosted::start();
     let second = hosted.skep(&["up", "--listen", "127.0.0.1:0", "--output", "json"]);
     assert_eq!(second.code, 125);
@@ -202,7 +202,7 @@ fn a_second_host_on_a_store_is_told_so() {
 }
 
 #[test]
-fn without_a_host_the_commands_say_how_to_start_one() {
+fn commands_without_a_host_hint_at_skep_up() {
     let dir = skep_harness::test_dir();
     let said = skep(&dir, &["worker", "list"]);
     assert_eq!(said.code, 125);
@@ -210,7 +210,7 @@ fn without_a_host_the_commands_say_how_to_start_one() {
 }
 
 #[test]
-fn another_address_than_loopback_needs_a_token_first() {
+fn listening_beyond_loopback_requires_a_token() {
     let dir = skep_harness::test_dir();
     let said = skep(&dir, &["up", "--listen", "0.0.0.0:0"]);
     assert_eq!(said.code, 125);
@@ -218,7 +218,7 @@ fn another_address_than_loopback_needs_a_token_first() {
 }
 
 #[test]
-fn an_address_that_is_none_has_a_hint_of_its_own() {
+fn an_invalid_listen_address_has_a_hint() {
     let hint = |said: &Said| {
         assert_eq!(said.code, 125, "{}", said.err);
         said.err.lines().find(|line| line.starts_with("hint: ")).unwrap().to_owned()
@@ -232,14 +232,14 @@ fn an_address_that_is_none_has_a_hint_of_its_own() {
     }
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let said = skep(&dir, &["up", "--listen", &taken.local_addr().unwrap().to_string()]);
-    assert!(hint(&said).contains("another host may have the port"), "{}", said.err);
+    assert!(hint(&said).contains("another process may be using the port"), "{}", said.err);
     // An address for documents, which nobody has.
     let said = skep(&dir, &["up", "--listen", "192.0.2.1:0"]);
     assert!(hint(&said).contains("does not have that address"), "{}", said.err);
 }
 
 #[test]
-fn a_foreground_run_is_seen_while_it_runs() {
+fn a_foreground_run_is_listed_while_it_runs() {
     let hosted = Hosted::start();
     let mut run = Command::new(skep_harness::skep())
         .args(["run", &path("probe"), "nap", "60"])
@@ -254,7 +254,7 @@ fn a_foreground_run_is_seen_while_it_runs() {
         if let Some(item) = items.into_iter().find(|item| item["source"] == "local") {
             break item;
         }
-        assert!(Instant::now() < until, "it is not seen");
+        assert!(Instant::now() < until, "the run is not listed");
         std::thread::sleep(Duration::from_millis(50));
     };
     assert_eq!(seen["runtime_id"], "local");

@@ -3,7 +3,7 @@
 use skep_harness::{Run, test_dir};
 
 #[test]
-fn it_shows_what_a_command_is_and_wants() {
+fn inspect_shows_the_kind_and_imports_of_a_command() {
     Run::inspect()
         .args([skep_harness::guest("hello")])
         .go()
@@ -23,7 +23,7 @@ fn it_shows_what_a_command_is_and_wants() {
 }
 
 #[test]
-fn json_has_the_same_and_every_limit() {
+fn inspect_json_has_the_same_and_every_limit() {
     let (report, _) =
         Run::inspect().args(["--output", "json"]).args([skep_harness::guest("counter")]).report();
     assert_eq!(report["kind"], "service");
@@ -41,7 +41,7 @@ fn json_has_the_same_and_every_limit() {
 }
 
 #[test]
-fn what_is_not_granted_is_a_note_and_no_reason_to_refuse() {
+fn ungranted_interfaces_are_noted_and_not_refused() {
     let (report, _) =
         Run::inspect().args(["--output", "json"]).args([skep_harness::guest("probe")]).report();
     let imports = report["imports"].as_array().unwrap();
@@ -53,7 +53,7 @@ fn what_is_not_granted_is_a_note_and_no_reason_to_refuse() {
     assert_eq!(report["runs"], true);
 }
 
-/// What run refuses, inspect says; in the same words.
+/// Checks that `inspect` and `run` refuse a component in the same words.
 fn both_refuse(name: &str, wat: &str, words: &str) {
     let dir = test_dir();
     let path = dir.wat(name, wat);
@@ -67,7 +67,7 @@ fn both_refuse(name: &str, wat: &str, words: &str) {
 }
 
 #[test]
-fn what_the_engine_does_not_have_is_said_in_the_same_words_by_inspect_and_run() {
+fn inspect_and_run_name_unsupported_features_equally() {
     let start = r#"(func (export "_start"))"#;
     let module = |body: &str| format!(r#"(module (memory (export "memory") 1) {body} {start})"#);
     for (name, wat, needs) in [
@@ -97,7 +97,7 @@ fn what_the_engine_does_not_have_is_said_in_the_same_words_by_inspect_and_run() 
 }
 
 #[test]
-fn what_does_not_fit_into_the_limits_at_its_start_is_refused_before() {
+fn initial_sizes_above_the_limits_are_refused_before_the_run() {
     let start = r#"(func (export "_start"))"#;
     both_refuse(
         "table",
@@ -120,7 +120,7 @@ fn what_does_not_fit_into_the_limits_at_its_start_is_refused_before() {
 }
 
 #[test]
-fn a_start_that_takes_or_returns_something_is_refused_before() {
+fn a_start_function_with_parameters_or_results_is_refused() {
     let words = "this module's `_start` has parameters or results";
     both_refuse("returns", r#"(module (func (export "_start") (result i32) i32.const 5))"#, words);
     both_refuse("takes", r#"(module (func (export "_start") (param i32)))"#, words);
@@ -128,7 +128,7 @@ fn a_start_that_takes_or_returns_something_is_refused_before() {
 }
 
 #[test]
-fn an_import_of_preview1_with_another_type_is_refused_before() {
+fn a_preview1_import_of_the_wrong_type_is_refused() {
     let module = |ty: &str| {
         format!(
             r#"(module (import "wasi_snapshot_preview1" "fd_close" {ty}) (func (export "_start")))"#
@@ -146,7 +146,7 @@ fn an_import_of_preview1_with_another_type_is_refused_before() {
 }
 
 #[test]
-fn a_run_of_another_type_is_refused_before() {
+fn a_run_export_of_the_wrong_type_is_refused() {
     let component = |result: &str| {
         format!(
             r#"(component
@@ -167,7 +167,7 @@ fn a_run_of_another_type_is_refused_before() {
 }
 
 #[test]
-fn invalid_code_is_invalid_to_inspect_as_well() {
+fn inspect_refuses_invalid_code() {
     let dir = test_dir();
     let path = dir.wat("bad", r#"(module (func (export "_start") i32.const 1))"#);
     for ran in [Run::inspect().args([&path]).go(), Run::with(&[]).component(&path, &[]).go()] {

@@ -1,4 +1,4 @@
-//! One instance over many turns: what belongs to a turn ends with it.
+//! One instance over many turns: the state of a turn ends with it.
 
 use std::pin::pin;
 use std::sync::{Arc, Mutex};
@@ -29,7 +29,7 @@ fn each_turn_has_a_record_of_its_own() {
 }
 
 #[test]
-fn between_turns_it_has_a_name_and_nothing_else() {
+fn between_turns_a_worker_has_no_input() {
     go(async {
         let notes = Notes::new();
         let record = notes.configured("input-1", &[("colour", "blue")]);
@@ -49,7 +49,7 @@ fn between_turns_it_has_a_name_and_nothing_else() {
 }
 
 #[test]
-fn a_switch_ends_its_own_turn_only() {
+fn a_kill_switch_ends_only_its_own_turn() {
     go(async {
         let notes = Notes::new();
         let first = Arc::default();
@@ -64,7 +64,7 @@ fn a_switch_ends_its_own_turn_only() {
         for command in ["spin", "nap 3600"] {
             let mut live = Live::scribe(Limits::default(), notes.turn("3")).await;
             let kill = live.begin(notes.turn("4"));
-            // Its first turn's switch is looked at by nobody any more.
+            // The kill switch of the first turn has no effect any more.
             let stopped = std::thread::spawn(move || kill.throw(KillReason::Cancelled));
             assert_eq!(live.say(command).await.0, Ended::Cancelled);
             stopped.join().unwrap();
@@ -75,7 +75,7 @@ fn a_switch_ends_its_own_turn_only() {
 }
 
 #[test]
-fn an_instance_that_was_stopped_stays_so_in_the_next_turn() {
+fn a_killed_instance_stays_unusable() {
     go(async {
         let notes = Notes::new();
         let mut live = Live::scribe(Limits::default(), notes.turn("1")).await;
@@ -86,7 +86,7 @@ fn an_instance_that_was_stopped_stays_so_in_the_next_turn() {
 }
 
 #[test]
-fn a_call_that_was_dropped_leaves_no_usable_instance() {
+fn a_dropped_call_makes_the_instance_unusable() {
     go(async {
         let notes = Notes::with_room(0);
         let mut live = Live::scribe(Limits::default(), notes.turn("1")).await;
@@ -115,7 +115,7 @@ fn each_turn_has_a_deadline_of_its_own() {
 }
 
 #[test]
-fn refused_memory_explains_failures_of_its_own_turn_only() {
+fn refused_memory_explains_only_failures_of_the_same_turn() {
     let limits = Limits { memory_bytes: 64 << 20, ..Limits::default() };
     go(async {
         let notes = Notes::new();
@@ -129,13 +129,13 @@ fn refused_memory_explains_failures_of_its_own_turn_only() {
         let ended = live.say("panic").await.0;
         assert!(
             matches!(ended, Ended::Limit { name: LimitName::memory_bytes, .. }),
-            "the same without a turn in between: {ended:?}"
+            "the same without another turn: {ended:?}"
         );
     });
 }
 
 #[test]
-fn memory_is_what_it_holds_now() {
+fn reported_memory_is_the_current_size() {
     go(async {
         let notes = Notes::new();
         let mut live = Live::scribe(Limits::default(), notes.turn("1")).await;
@@ -143,13 +143,13 @@ fn memory_is_what_it_holds_now() {
         assert!(before > 0);
         let (_, cost) = live.say("ask 10000000").await;
         let after = live.instance.memory_bytes();
-        assert!(after >= before + 10_000_000, "{before} {after}: a memory does not shrink");
+        assert!(after >= before + 10_000_000, "{before} {after}: a memory never shrinks");
         assert_eq!(cost.memory_peak_bytes, after);
     });
 }
 
 #[test]
-fn fuel_is_filled_up_for_each_turn() {
+fn fuel_is_refilled_for_each_turn() {
     let loaded = load("scribe", Profile::Deterministic);
     go(async {
         let notes = Notes::new();
@@ -174,7 +174,7 @@ fn fuel_is_filled_up_for_each_turn() {
 }
 
 #[test]
-fn denials_are_told_once_and_of_their_own_turn() {
+fn denials_are_reported_once_with_their_turn() {
     go(async {
         let notes = Notes::new();
         let mut live = Live::scribe(Limits::default(), notes.turn("1")).await;
@@ -255,7 +255,7 @@ fn a_command_is_logged_line_by_line_and_captured() {
         let lines = log.0.lock().unwrap();
         let text = lines.join(&b'\n');
         assert!(lines.len() > 1, "{}", String::from_utf8_lossy(&text));
-        assert_eq!(text.len() as u64 + 1, stdout.total(), "all of it, less the last newline");
+        assert_eq!(text.len() as u64 + 1, stdout.total(), "all output except the last newline");
         assert_eq!(stdout.contents(), text[..4]);
     }
 }

@@ -1,4 +1,4 @@
-//! What a worker that listens is told of its instance's life.
+//! The lifecycle hooks of a worker.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use crate::live::{Live, Notes, go, load};
 const LONG: Duration = Duration::from_secs(60);
 
 #[test]
-fn it_is_told_why_it_was_connected() {
+fn the_connected_hook_gets_the_reason() {
     go(async {
         for (reason, word) in [
             (ConnectReason::Created, "created"),
@@ -28,7 +28,7 @@ fn it_is_told_why_it_was_connected() {
 }
 
 #[test]
-fn a_worker_that_does_not_listen_is_told_nothing() {
+fn a_worker_without_hooks_gets_no_hook_calls() {
     go(async {
         for guest in ["echo", "hello", "preview1/probe"] {
             let loaded = load(guest, Profile::Default);
@@ -42,7 +42,7 @@ fn a_worker_that_does_not_listen_is_told_nothing() {
 }
 
 #[test]
-fn a_hook_reads_state_and_does_not_write_it() {
+fn a_hook_can_read_state_but_not_write_it() {
     go(async {
         let notes = Notes::new();
         notes.state.lock().unwrap().insert("a".into(), b"kept".into());
@@ -76,7 +76,7 @@ fn state_can_be_written_after_the_hook() {
 }
 
 #[test]
-fn connecting_counts_to_the_first_turn() {
+fn the_connected_hook_counts_towards_the_first_turn() {
     let limits = Limits { turn_deadline_ms: 4_000, ..Limits::default() };
     go(async {
         let notes = Notes::new();
@@ -93,7 +93,7 @@ fn connecting_counts_to_the_first_turn() {
 }
 
 #[test]
-fn a_hook_that_ends_badly_ends_the_instance() {
+fn a_failed_hook_ends_the_instance() {
     go(async {
         let notes = Notes::new();
         let record = notes.configured("1", &[("connected", "panic")]);
@@ -112,8 +112,8 @@ fn a_hook_that_ends_badly_ends_the_instance() {
     });
 }
 
-/// What a scribe says that is disconnected after its turn, and how long that took.
-async fn parting(command: &str, within: Duration, taken: bool) -> (String, Duration) {
+/// Returns the output of a scribe's shutdown hook after its turn, and the time that the hook took.
+async fn shutdown_hook(command: &str, within: Duration, taken: bool) -> (String, Duration) {
     let notes = Notes::new();
     let kill = Arc::default();
     let record = notes.configured("1", &[("disconnecting", command)]);
@@ -123,44 +123,49 @@ async fn parting(command: &str, within: Duration, taken: bool) -> (String, Durat
     if taken {
         drop(live.instance.take_turn());
     }
-    // Too late for the turn, and no reason not to say goodbye.
+    // A cancel after the turn does not prevent the shutdown hook.
     kill.throw(KillReason::Cancelled);
     let began = Instant::now();
     live.instance.disconnecting(within).await;
     let took = began.elapsed();
-    assert!(matches!(live.say("echo text").await.0, Ended::HostFault(_)), "nothing comes after it");
+    assert!(
+        matches!(live.say("echo text").await.0, Ended::HostFault(_)),
+        "no call follows the shutdown hook"
+    );
     assert_eq!(notes.keys(), [""; 0]);
     (live.stderr(), took)
 }
 
 #[test]
-fn it_is_told_that_it_goes() {
+fn the_shutdown_hook_is_called() {
     go(async {
-        assert!(parting("echo bye", LONG, true).await.0.ends_with("disconnecting: bye\n"));
+        assert!(shutdown_hook("echo bye", LONG, true).await.0.ends_with("disconnecting: bye\n"));
         for (command, words) in [
             ("set a 1", "state cannot be written in a lifecycle hook"),
             ("get a", "there is no turn"),
             ("emit note text", "there is no turn"),
         ] {
-            let (said, _) = parting(command, LONG, true).await;
+            let (said, _) = shutdown_hook(command, LONG, true).await;
             assert!(said.contains(words), "{command}: {said}");
         }
-        assert!(parting("emit note text", LONG, false).await.0.ends_with("disconnecting: ok\n"));
+        assert!(
+            shutdown_hook("emit note text", LONG, false).await.0.ends_with("disconnecting: ok\n")
+        );
     });
 }
 
 #[test]
-fn going_takes_no_longer_than_it_may() {
+fn the_shutdown_hook_is_bounded_in_time() {
     go(async {
         for command in ["spin", "nap 3600", "panic"] {
-            let (_, took) = parting(command, Duration::from_millis(50), true).await;
+            let (_, took) = shutdown_hook(command, Duration::from_millis(50), true).await;
             assert!(took < LONG / 6, "{command}: {took:?}");
         }
     });
 }
 
 #[test]
-fn an_instance_that_ended_badly_is_told_nothing() {
+fn a_failed_instance_gets_no_shutdown_hook() {
     go(async {
         let mut live = Live::scribe(Limits::default(), Notes::new().turn("1")).await;
         assert!(matches!(live.say("panic").await.0, Ended::Trapped(_)));

@@ -1,4 +1,4 @@
-//! Each limit has a guest that hits it, and is named.
+//! Each limit has a guest that hits it, and the error names the limit.
 
 use skep_harness::{Run, test_dir};
 
@@ -8,7 +8,7 @@ fn wasm_stack_bytes() {
     let wat = r#"(module (func $deeper (export "_start") (call $deeper)))"#;
     let path = dir.wat("deeper.wasm", wat);
     Run::with(&[]).component(&path, &[]).go().expect(134).says("limit wasm_stack_bytes (512 KiB)");
-    // A Rust guest keeps its frames in its own memory, and runs into that memory's end first.
+    // A Rust guest keeps its frames in linear memory, and reaches the end of that first.
     for guest in ["probe", "preview1/probe"] {
         Run::with(&[]).guest(guest, &["recurse"]).go().expect(134).says("the guest trapped");
     }
@@ -34,7 +34,7 @@ fn host_resources() {
         .says("limit host_resources");
 }
 
-/// A command component around a core module that exports `run`.
+/// Writes a command component around a core module that exports `run`.
 fn command(core: &str) -> String {
     format!(
         r#"(component
@@ -48,7 +48,7 @@ fn command(core: &str) -> String {
 #[test]
 fn memory_bytes_is_a_sum_over_memories() {
     let dir = test_dir();
-    // Thirty memories of 16 MiB each: every one is within the limit, all together are not.
+    // Thirty memories of 16 MiB: each is within the limit, their sum is not.
     let memories: String = (0..30).map(|_| "(memory 256)").collect();
     let wat = format!(r#"(module {memories} (func (export "_start")))"#);
     let ran = Run::with(&[]).component(&dir.wat("many.wasm", &wat), &[]).go();
@@ -100,7 +100,7 @@ fn core_instances_memories_and_tables() {
 #[test]
 fn hostcall_bytes() {
     let dir = test_dir();
-    // A path of 16 MiB, which the host would have to copy before it could say that it is too long.
+    // A path of 16 MiB, which the host would have to copy before it could find it too long.
     let wat = r#"(component
         (import "wasi:filesystem/types@0.2.0" (instance $types
             (export "descriptor" (type $d (sub resource)))

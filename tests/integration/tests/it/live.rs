@@ -1,4 +1,4 @@
-//! A live instance under a test's own hands: the runtime as a library, with a record in memory.
+//! A live instance driven by a test: the sandbox as a library, with a record in memory.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -12,14 +12,14 @@ use skep_sandbox::{
 };
 use tokio::sync::Semaphore;
 
-/// What a record keeps, and a test looks at.
+/// The effects of turns, for the test to check.
 #[derive(Debug)]
 pub(crate) struct Notes {
     pub(crate) state: Mutex<BTreeMap<String, Vec<u8>>>,
     pub(crate) events: Mutex<Vec<String>>,
-    /// Emits that have been called for.
+    /// One permit per `emit` call.
     pub(crate) emitting: Semaphore,
-    /// Emits that may go on.
+    /// One permit per `emit` that may complete.
     pub(crate) room: Semaphore,
 }
 
@@ -28,7 +28,7 @@ impl Notes {
         Self::with_room(Semaphore::MAX_PERMITS)
     }
 
-    /// Notes in which each event waits until there is room for it.
+    /// Makes notes in which each event waits for room.
     pub(crate) fn with_room(room: usize) -> Arc<Self> {
         Arc::new(Self {
             state: Mutex::default(),
@@ -46,7 +46,7 @@ impl Notes {
         self.events.lock().unwrap().clone()
     }
 
-    /// The record of a turn that keeps its notes here.
+    /// Makes the record of a turn with its notes here.
     pub(crate) fn turn(self: &Arc<Self>, input_id: &str) -> Box<Record> {
         self.configured(input_id, &[])
     }
@@ -122,11 +122,11 @@ impl Turn for Record {
     }
 }
 
-/// A sandbox for all tests of this process.
+/// The sandbox that all tests of this process share.
 pub(crate) fn sandbox() -> &'static Sandbox {
     static SANDBOX: OnceLock<Sandbox> = OnceLock::new();
     SANDBOX.get_or_init(|| {
-        // Gone when this returns: the open directory is enough for what is written to it.
+        // Removed when this returns: the open directory still takes writes.
         let cache = cap_tempfile::tempdir(cap_std::ambient_authority()).unwrap();
         let cache = cache.into_dir().unwrap();
         Sandbox::start(SandboxParts {
@@ -141,7 +141,7 @@ pub(crate) fn sandbox() -> &'static Sandbox {
     })
 }
 
-/// A guest of this tree, made ready once.
+/// Loads a guest of this tree, once per profile.
 pub(crate) fn load(guest: &str, profile: Profile) -> Arc<Loaded> {
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let wasm = std::fs::read(skep_harness::guest(guest)).unwrap();
@@ -149,12 +149,12 @@ pub(crate) fn load(guest: &str, profile: Profile) -> Arc<Loaded> {
     sandbox().load(&wasm, profile).unwrap().0
 }
 
-/// Runs a future where guests run.
+/// Runs a future on the threads for guests.
 pub(crate) fn go<T>(future: impl Future<Output = T>) -> T {
     sandbox().guests().block_on(future)
 }
 
-/// A scribe, and what it says on standard error.
+/// A scribe and its standard error.
 pub(crate) struct Live {
     pub(crate) instance: Instance,
     stderr: GuestOutput,
@@ -185,13 +185,13 @@ impl Live {
         kill
     }
 
-    /// Has it obey a command.
+    /// Sends a command.
     pub(crate) async fn say(&mut self, command: &str) -> (Ended, Cost) {
         let content_type = "text/plain".into();
         self.instance.call(Payload { content_type, body: command.to_owned().into() }).await
     }
 
-    /// The answer to a command, or the code of its failure.
+    /// Sends a command and returns the answer, or the code of the failure.
     pub(crate) async fn ask(&mut self, command: &str) -> String {
         match self.say(command).await.0 {
             Ended::Answered(output) => String::from_utf8(output.body.to_vec()).unwrap(),

@@ -1,5 +1,5 @@
-//! Skep from outside: the built program on real guests. One module for each thing a user relies on;
-//! the name of a test is the behaviour.
+//! Integration tests: the built program with real guests. There is one module per feature, and the
+//! name of a test states the behaviour.
 
 #![expect(clippy::unwrap_used, reason = "a test that panics has failed, which is right")]
 
@@ -33,6 +33,7 @@ mod refused;
 mod remotes;
 mod served;
 mod services;
+mod snapshots;
 mod stopping;
 mod storing;
 mod streams;

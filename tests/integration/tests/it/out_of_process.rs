@@ -1,5 +1,5 @@
-//! Commands that run in processes of their own behave as those in the host's do, and a process that
-//! was taken over is not believed.
+//! Out-of-process runs behave like those in the host's process, and a compromised child is not
+//! trusted.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -23,12 +23,12 @@ use crate::embedded::{EmbeddedSubject, sandbox, sandbox_of, store};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A runtime whose commands are processes.
+/// Opens a runtime that runs commands out of process.
 fn open(dir: &Path) -> Embedded {
     open_by(dir, skep_harness::skep(), &["__run"])
 }
 
-/// The same, by way of another program.
+/// The same with another program as the child.
 fn open_by(dir: &Path, program: &Path, arguments: &[&str]) -> Embedded {
     let arguments = arguments.iter().map(Into::into).collect();
     open_in(dir, sandbox(), OutOfProcess::new(program.to_owned(), arguments, Isolation::Process))
@@ -107,7 +107,7 @@ fn output(outcome: &Outcome) -> &RunOutput {
     }
 }
 
-/// Children of a process that have this among their arguments.
+/// Counts the children of a process with this argument.
 pub(crate) fn children(parent: u32, argument: &str) -> usize {
     let parent = format!("PPid:\t{parent}\n");
     let is_one = |path: &Path| {
@@ -121,7 +121,7 @@ pub(crate) fn children(parent: u32, argument: &str) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn it_is_a_process_and_the_deadline_ends_it() {
+async fn an_out_of_process_run_ends_at_its_deadline() {
     let dir = test_dir();
     let runtime = open(&dir);
     let worker = probe(&runtime, &[(LimitName::turn_deadline_ms, 1_500)]).await;
@@ -134,16 +134,16 @@ async fn it_is_a_process_and_the_deadline_ends_it() {
         if let Some(outcome) = view.outcome {
             break outcome;
         }
-        assert!(began.elapsed() < PATIENCE, "it goes on");
+        assert!(began.elapsed() < PATIENCE, "the process still runs");
         tokio::time::sleep(Duration::from_millis(5)).await;
     };
-    assert!(seen, "there was no process");
+    assert!(seen, "no process was seen");
     assert_eq!(outcome.ending, Ending::Deadline, "{outcome:?}");
     runtime.shutdown(PATIENCE).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_cancelled_is_gone() {
+async fn a_cancelled_out_of_process_run_is_gone() {
     let dir = test_dir();
     let runtime = open(&dir);
     let worker = probe(&runtime, &[]).await;
@@ -152,7 +152,7 @@ async fn what_is_cancelled_is_gone() {
         let id = sent.input_id();
         let began = Instant::now();
         while runtime.input(worker, id).await.unwrap().state != InputState::Running {
-            assert!(began.elapsed() < PATIENCE, "it does not begin");
+            assert!(began.elapsed() < PATIENCE, "the process does not start");
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         runtime.cancel(worker, id).await.unwrap();
@@ -160,7 +160,7 @@ async fn what_is_cancelled_is_gone() {
             if let Some(outcome) = runtime.input(worker, id).await.unwrap().outcome {
                 break outcome;
             }
-            assert!(began.elapsed() < PATIENCE, "it goes on");
+            assert!(began.elapsed() < PATIENCE, "the process still runs");
             tokio::time::sleep(Duration::from_millis(5)).await;
         };
         assert_eq!(outcome.ending, Ending::Cancelled, "{outcome:?}");
@@ -169,11 +169,11 @@ async fn what_is_cancelled_is_gone() {
     runtime.shutdown(PATIENCE).await;
 }
 
-/// Whatever a process says of itself, it stands still where it would have more. How much each of them
-/// has is said where they are held in: here it is the machine's to decide as well, which may have
-/// others to serve and gives processes with a lower priority less. None of that gives them more.
+/// The throttle applies to child processes whatever they report. The test only bounds their sum:
+/// the shares also depend on the machine, which has other work and gives less to processes of lower
+/// priority. Neither can increase the sum.
 #[tokio::test(flavor = "multi_thread")]
-async fn processes_compute_no_longer_than_there_are_cores() {
+async fn child_processes_are_throttled_to_the_cores() {
     const TIME: Duration = Duration::from_secs(4);
     let dir = test_dir();
     let program = skep_harness::skep().to_owned();
@@ -197,15 +197,16 @@ async fn processes_compute_no_longer_than_there_are_cores() {
         let usage = runtime.usage(*worker).await.unwrap();
         parts.push(Duration::from_micros(usage.cpu_us).as_secs_f64() / took);
     }
-    // One core is all that there is; four would have taken two.
+    // The runtime has one core. Unthrottled, the four would have taken two.
     assert!(parts.iter().sum::<f64>() < 1.3, "{parts:?}");
     assert!(parts.iter().all(|part| *part > 0.0), "{parts:?}");
     runtime.shutdown(PATIENCE).await;
 }
 
-/// A directory that may only be read is one that a grant would let be written, if its operator may.
+/// A write to a read-only scope is a denial with a grant that would allow it, if the operator's
+/// directory is writable.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_change_of_what_may_only_be_read_is_a_denial() {
+async fn a_change_of_a_read_only_scope_is_a_denial() {
     let theirs = test_dir();
     let scope = |rights| {
         let dir = Dir::open_ambient_dir(&*theirs, ambient_authority()).unwrap();
@@ -265,7 +266,7 @@ async fn a_change_of_what_may_only_be_read_is_a_denial() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn its_directory_has_its_quota_over_runs_and_is_counted() {
+async fn the_quota_of_a_directory_spans_out_of_process_runs() {
     let dir = test_dir();
     let runtime = open(&dir);
     let worker = probe(&runtime, &[(LimitName::disk_bytes, 1_000_000)]).await;
@@ -300,7 +301,7 @@ async fn its_directory_has_its_quota_over_runs_and_is_counted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn memory_and_denials_are_told_as_of_any_run() {
+async fn an_out_of_process_run_reports_memory_and_denials() {
     let dir = test_dir();
     let runtime = open(&dir);
     let worker = probe(&runtime, &[(LimitName::memory_bytes, 32 << 20)]).await;
@@ -315,7 +316,7 @@ async fn memory_and_denials_are_told_as_of_any_run() {
     runtime.shutdown(PATIENCE).await;
 }
 
-/// A command that asks which attempt this is, which only the host's process could tell it.
+/// A command that imports `attempt`, which only the host's process can answer.
 const ASKS_ITS_HOST: &str = r#"(component
     (import "skep:worker/context@0.1.0" (instance (export "attempt" (func (result u32)))))
     (core module $m (func (export "run") (result i32) (i32.const 0)))
@@ -325,7 +326,7 @@ const ASKS_ITS_HOST: &str = r#"(component
     (export "wasi:cli/run@0.2.3" (instance $run)))"#;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_cannot_be_in_a_process_of_its_own_is_not_run_in_the_hosts_instead() {
+async fn commands_that_cannot_run_out_of_process_are_not_run_at_all() {
     let dir = test_dir();
     let runtime = open(&dir);
     let worker = worker(&runtime, wat::parse_str(ASKS_ITS_HOST).unwrap(), &[]).await;
@@ -336,9 +337,9 @@ async fn what_cannot_be_in_a_process_of_its_own_is_not_run_in_the_hosts_instead(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_child_that_filled_its_directory_past_the_quota_is_told_on() {
+async fn a_child_that_exceeds_its_quota_is_reported() {
     let dir = test_dir();
-    // It can: it has the directory, and counts for itself.
+    // It can: it has the directory, and counts its own usage.
     let fill = format!("cd {}/workers/*/data && head -c 300000 /dev/zero > fill", dir.display());
     let runtime = open_by(&dir, Path::new("/bin/sh"), &["-c", &fill]);
     let worker = probe(&runtime, &[(LimitName::disk_bytes, 100_000)]).await;
@@ -350,21 +351,21 @@ async fn a_child_that_filled_its_directory_past_the_quota_is_told_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_child_that_was_taken_over_ends_its_own_run_and_nothing_else() {
+async fn a_compromised_child_ends_only_its_own_run() {
     for (script, ending) in [
         ("exit 0", Ending::HostFault),
         ("kill -SEGV $$", Ending::HostFault),
         ("echo 'no frame at all' >&0", Ending::HostFault),
-        // Closes the conversation and stays.
+        // Closes the connection and keeps running.
         ("exec 0<&-; exec sleep 60", Ending::HostFault),
-        // Says nothing and stays.
+        // Sends nothing and keeps running.
         ("exec sleep 60", Ending::Deadline),
-        // Prints without end: 'o', and a length of 256.
+        // Prints without end: frame type 'o', length 256.
         ("while :; do printf 'o\\0\\1\\0\\0%0256d' 7 >&0; done", Ending::Deadline),
     ] {
         let dir = test_dir();
         let runtime = open_by(&dir, Path::new("/bin/sh"), &["-c", script]);
-        // Those that end by themselves are given the time for it.
+        // Scripts that end by themselves get time for it.
         let deadline_ms = if ending == Ending::Deadline { 700 } else { 5_000 };
         let worker = probe(&runtime, &[(LimitName::turn_deadline_ms, deadline_ms)]).await;
         let began = Instant::now();

@@ -1,5 +1,5 @@
-//! Requests of workers to others: granted or denied, held to limits, recorded, and with a secret
-//! that the worker never sees.
+//! HTTP requests of workers: granted or denied, limited, recorded, and with secrets that the worker
+//! never sees.
 
 mod bed;
 mod denials;
@@ -12,14 +12,14 @@ use skep_protocol::{Ending, EntryKind, LimitName};
 
 use bed::{Bed, Names};
 
-/// `skep run` of the caller with a command and these grants.
+/// Runs the guest `caller` with a command and these grants.
 fn run(grants: &[&str], command: &str) -> Run {
     let flags: Vec<_> = grants.iter().flat_map(|grant| ["--allow-http", grant]).collect();
     Run::with(&flags).args(["--input", "-"]).guest("caller", &[]).stdin(command)
 }
 
 #[test]
-fn a_run_asks_whom_it_may() {
+fn a_run_sends_only_granted_requests() {
     let server = Server::start();
     let (url, grant) = (server.url("/hello?x=1"), server.url(""));
     let get = format!("get {url} x-mine:here");
@@ -29,7 +29,7 @@ fn a_run_asks_whom_it_may() {
     let host = format!("host: {}\r\n", server.address());
     assert!(head.to_ascii_lowercase().contains(&host) && head.contains("x-mine: here"), "{head}");
 
-    // Nobody is asked without a grant, by another method than the one that is named, or elsewhere.
+    // No request is sent without a grant, with another method or to another host.
     let other = format!("http://127.0.0.2:{}", server.port());
     for grants in [&[][..], &[&*format!("POST {grant}")], &[&*other], &["https://127.0.0.1"]] {
         let ran = run(grants, &get).go().expect(0).prints("error ErrorCode::HttpRequestDenied");
@@ -52,9 +52,9 @@ fn a_runs_report_has_its_requests_and_denials() {
     assert!(requests[0].get("error").is_none());
 }
 
-/// Of the forms that an address has, `cargo xtask hostile` tries more.
+/// `cargo xtask hostile` tries more notations of addresses.
 #[test]
-fn an_inner_address_is_for_whom_the_operator_says() {
+fn an_inner_address_needs_an_inner_grant() {
     let server = Server::start();
     let port = server.port();
     let any = format!("http://*:{port}");
@@ -74,7 +74,7 @@ fn an_inner_address_is_for_whom_the_operator_says() {
 }
 
 #[test]
-fn some_methods_and_headers_are_the_hosts_own() {
+fn reserved_methods_and_headers_are_refused() {
     let server = Server::start();
     let grant = server.url("");
     for method in ["CONNECT", "TRACE", "get", "A/B"] {
@@ -90,7 +90,7 @@ fn some_methods_and_headers_are_the_hosts_own() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn where_a_redirect_leads_to_is_denied_by_its_own_name() {
+async fn a_redirect_target_is_denied_by_its_own_name() {
     let (outer, inner) = (Server::start(), Server::start());
     let names = Names::of(&["127.0.0.1"]);
     let bed = Bed::with(names, &[]);
@@ -107,7 +107,7 @@ async fn where_a_redirect_leads_to_is_denied_by_its_own_name() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_name_that_leads_inside_is_recorded_with_what_would_allow_it() {
+async fn a_name_with_an_inner_address_is_recorded_with_the_missing_grant() {
     let bed = Bed::with(Names::of(&["10.0.0.1", "::1"]), &[]);
     let worker = bed.caller(&["http://shifty.test"], &[], &[]).await;
     let answer = bed.ask(worker, "get http://shifty.test/hello").await;
@@ -119,11 +119,11 @@ async fn a_name_that_leads_inside_is_recorded_with_what_would_allow_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_request_is_recorded_and_leaves_no_sooner_than_its_input_is_kept() {
+async fn a_request_is_recorded_and_sent_only_after_its_input_is_stored() {
     let server = Server::start();
     let bed = Bed::new();
     let worker = bed.caller(&[&server.url("")], &[], &[]).await;
-    // An instance that is there already, so that nothing else takes time.
+    // The instance exists already, so nothing else takes time.
     bed.ask(worker, "say nothing").await;
     for _ in 0..5 {
         let inputs = bed.entries(worker, EntryKind::Input).await.len();
@@ -136,7 +136,7 @@ async fn a_request_is_recorded_and_leaves_no_sooner_than_its_input_is_kept() {
             seen
         });
         assert!(arrived.contains("at last"));
-        assert_eq!(seen, inputs + 1, "it was asked for something that nobody would remember");
+        assert_eq!(seen, inputs + 1, "the request was sent before its input was stored");
     }
     let send = format!("send POST {} 70000", server.url("/hello"));
     assert!(bed.ask(worker, &send).await.contains("status 200"));
@@ -160,12 +160,12 @@ async fn nothing_of_a_request_outlives_its_turn() {
     assert_eq!((&record["status"], &record["error"]), (&200.into(), &"turn-ended".into()));
     bed::until("the connection's end", || server.at_once() == 0).await;
     let rest = bed.ask(worker, "resume").await;
-    // By which of its ends the guest is told of it is a matter of who looks first.
+    // Which of the two errors the guest sees is a race.
     let ends = ["connection terminated", "incomplete HTTP response"];
     assert!(ends.iter().any(|end| rest.contains(end)), "{rest}");
     assert_eq!(bed.entries(worker, EntryKind::Request).await.len(), 1);
 
-    // A turn that is ended in the middle of one.
+    // A turn that ends during a request.
     let limits = [(LimitName::turn_deadline_ms, 3_000)];
     let worker = bed.caller(&[&server.url("")], &limits, &[]).await;
     let outcome = bed.send(worker, &format!("get {}", server.url("/silent"))).await;
@@ -176,7 +176,7 @@ async fn nothing_of_a_request_outlives_its_turn() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_answer_that_ends_early_is_no_whole_one() {
+async fn a_truncated_answer_is_an_error() {
     let server = Server::start();
     let bed = Bed::new();
     let worker = bed.caller(&[&server.url("")], &[], &[]).await;
@@ -190,7 +190,7 @@ async fn an_answer_that_ends_early_is_no_whole_one() {
 }
 
 #[test]
-fn the_hosts_own_port_is_never_asked() {
+fn the_hosts_own_port_is_never_requested() {
     use crate::hosting::Hosted;
     let hosted = Hosted::start();
     let address = hosted.host.url.strip_prefix("http://").unwrap().to_owned();
@@ -203,7 +203,7 @@ fn the_hosts_own_port_is_never_asked() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn https_is_for_whom_an_authority_vouches() {
+async fn https_requires_a_trusted_certificate() {
     let key = rcgen::generate_simple_self_signed(["good.test".to_owned()]).unwrap();
     let tls = bed::tls(&key);
     let server = Server::wrapped(TcpListener::bind("127.0.0.1:0").unwrap(), tls);
@@ -220,7 +220,7 @@ async fn https_is_for_whom_an_authority_vouches() {
     let wary = Bed::with(names(), &[]);
     let worker = wary.caller(&grants, &[], &[]).await;
     let answer = wary.ask(worker, &format!("get https://good.test:{port}/hello")).await;
-    // Where the machine has no authorities at all there is nothing to set up.
+    // A machine without any certificate authority has no TLS configuration.
     let refused = ["TlsCertificateError", "ConfigurationError"];
     assert!(refused.iter().any(|code| answer.ends_with(code)), "{answer}");
     assert_eq!(server.heads().len(), 1);

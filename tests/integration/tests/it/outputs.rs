@@ -1,35 +1,35 @@
-//! `--out`: what a guest leaves in /out is never lost.
+//! `--out`: the files that a guest leaves in /out are never lost.
 
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use skep_harness::{Ran, Run, TestDir, test_dir};
 
-/// A run of the probe whose temporary files lie in a directory of the test's.
+/// Runs the probe with temporary files in this directory.
 fn run(temporary: &Path, out: &Path, args: &[&str]) -> Ran {
     Run::with(&["--out"]).args([out]).env("TMPDIR", temporary).guest("probe", args).go()
 }
 
-/// Where the results are that were not copied.
+/// Returns the directories with results that were not copied.
 fn kept(temporary: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(temporary).unwrap();
     entries.map(|entry| entry.unwrap().path()).collect()
 }
 
 #[test]
-fn a_directory_that_takes_no_files_is_refused_before_the_guest_runs() {
+fn an_unwritable_out_directory_is_refused_before_the_run() {
     let (dir, temporary) = (test_dir(), test_dir());
     dir.file("file", "");
     for out in [dir.join("file"), dir.join("file/below"), PathBuf::from("/proc/none/x")] {
         let ran = run(&temporary, &out, &["args", "the guest ran"]).expect(125);
         assert_eq!(ran.text(), "", "{}", out.display());
-        let expected = format!("cannot write to {} of --out: ", out.display());
+        let expected = format!("cannot write to the --out directory {}: ", out.display());
         assert!(ran.stderr.contains(&expected), "{}", ran.stderr);
     }
     assert!(kept(&temporary).is_empty());
 }
 
-/// A directory of --out where a directory has the name of the guest's `a`.
+/// Makes a directory for `--out` in which the guest's `a` collides with a directory.
 fn clash() -> TestDir {
     let dir = test_dir();
     std::fs::create_dir_all(dir.join("a/in/the/way")).unwrap();
@@ -37,7 +37,7 @@ fn clash() -> TestDir {
 }
 
 #[test]
-fn a_file_that_cannot_be_copied_is_named_and_kept_and_the_rest_is_copied() {
+fn an_uncopyable_output_file_is_named_and_kept() {
     let (dir, temporary) = (clash(), test_dir());
     let component = dir.wat("writes.wasm", WRITES);
     let ran = Run::with(&["--out"])
@@ -50,16 +50,16 @@ fn a_file_that_cannot_be_copied_is_named_and_kept_and_the_rest_is_copied() {
     assert!(ran.stderr.contains("out: b 4 bytes"), "{}", ran.stderr);
     assert!(ran.stderr.contains("; the guest exited with 7"), "{}", ran.stderr);
     assert_eq!(dir.read("b"), b"text");
-    let [kept] = &kept(&temporary)[..] else { panic!("what is kept is one directory") };
+    let [kept] = &kept(&temporary)[..] else { panic!("expected one kept directory") };
     assert!(ran.stderr.contains(&format!("kept in {}", kept.display())), "{}", ran.stderr);
     assert_eq!(std::fs::read(kept.join("a")).unwrap(), b"text");
-    // A later run removes what killed runs left, and this is none.
+    // A later run removes the leftovers of killed runs, and this is not one.
     run(&temporary, &test_dir(), &["exit", "0"]).expect(0);
     assert!(kept.exists());
 }
 
 #[test]
-fn a_report_says_what_was_kept_and_how_the_guest_ended() {
+fn the_report_names_kept_files_and_the_exit_code() {
     let (dir, temporary) = (clash(), test_dir());
     let component = dir.wat("writes.wasm", WRITES);
     let (report, _) = Run::with(&["--output", "json", "--out"])

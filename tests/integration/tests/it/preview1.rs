@@ -1,5 +1,5 @@
-//! WASI preview1 by its own words: rights, flags and the errors of wrong descriptors. The modules are
-//! written out here, since no libc makes these calls as they are made below.
+//! The details of WASI preview1: rights, flags and the errors of bad descriptors. The modules are
+//! written by hand, since no libc makes these calls.
 
 use std::fmt::Write as _;
 
@@ -7,11 +7,12 @@ use skep_harness::{Run, test_dir};
 
 const NOT_CAPABLE: u8 = 76;
 
-/// Makes calls one after the other, on a directory with a file `f`, a folder `d` and a link `l`, and
-/// returns the number that each ends with.
+/// Makes calls in sequence on a directory with a file `f`, a folder `d` and a link `l`, and returns
+/// the errno of each.
 ///
-/// Memory: at 0 the names `f`, `d`, `l`, `n` (a new one) and `.`, a byte each; an iovec of 8 bytes at 64; results of calls at 96; an fdstat at
-/// 512; events at 1,024; what is printed from 4,096 on.
+/// Memory: at 0 the names `f`, `d`, `l`, `n` (a new one) and `.`, one byte each; an iovec of 8
+/// bytes at 64; results of calls at 96; an fdstat at 512; events at 1,024; the output from 4,096
+/// on.
 fn numbers(flags: &[&str], calls: &[String]) -> Vec<u8> {
     let dir = test_dir();
     dir.file("f", "content");
@@ -109,7 +110,8 @@ const IMPORTS: [(&str, &str); 33] = [
     ("sock_shutdown", "i32 i32"),
 ];
 
-/// A call with these arguments; `FD` is what was opened last, a number with `L` is of 64 bits.
+/// Writes a call with these arguments. `FD` is the descriptor opened last; a number with `L` has 64
+/// bits.
 fn call(name: &str, arguments: &str) -> String {
     let arguments = arguments.split(' ').map(|argument| match argument.strip_suffix('L') {
         _ if argument == "FD" => "(global.get $fd)".to_owned(),
@@ -119,7 +121,7 @@ fn call(name: &str, arguments: &str) -> String {
     format!("(call ${name} {})", arguments.collect::<Vec<_>>().join(" "))
 }
 
-/// Each right: its number, whether it is tried on a file or on the directory, and a call for it.
+/// Each right: its number, the object to try it on, and a call that needs it.
 const RIGHTS: [(u32, &str, &str, &str); 29] = [
     (0, "file", "fd_datasync", "FD"),
     (1, "file", "fd_read", "FD 64 1 96"),
@@ -152,7 +154,7 @@ const RIGHTS: [(u32, &str, &str, &str); 29] = [
     (26, "directory", "path_unlink_file", "FD 2 1"),
 ];
 
-/// Opens what a right is tried on, with all that there is to ask for.
+/// Opens the object of a right, with all rights requested.
 fn open(what: &str) -> String {
     match what {
         "file" => {
@@ -168,11 +170,11 @@ fn give_up(fd: &str, base: u64, inheriting: u64) -> String {
 }
 
 #[test]
-fn each_right_that_was_given_up_is_refused_and_no_other() {
+fn each_dropped_right_is_refused_and_no_other() {
     for (right, what, name, arguments) in RIGHTS {
         let all_others = ((1 << 27) - 1) & !(1_u64 << right);
         let related = match name {
-            // Two rights for one call.
+            // One call needs two rights.
             "fd_pread" | "fd_pwrite" => 1 << 2,
             "path_open" => 1 << 13,
             _ => 0,
@@ -195,8 +197,8 @@ fn each_right_that_was_given_up_is_refused_and_no_other() {
 }
 
 #[test]
-fn waiting_is_refused_without_the_right_to_it() {
-    // A subscription at 2,048 to what can be read from `fd`.
+fn polling_is_refused_without_the_right() {
+    // A subscription at 2,048 to reads from `fd`.
     let poll = [
         "(block (result i32) (i32.store8 (i32.const 2056) (i32.const 1))
            (i32.store (i32.const 2064) (global.get $fd))
@@ -212,7 +214,7 @@ fn waiting_is_refused_without_the_right_to_it() {
 }
 
 #[test]
-fn rights_that_were_given_up_do_not_come_back() {
+fn dropped_rights_cannot_be_regained() {
     let all = call("fd_fdstat_set_rights", "FD 66L 0L");
     let fewer = call("fd_fdstat_set_rights", "FD 2L 0L");
     let write = call("fd_write", "FD 64 1 96");
@@ -223,7 +225,7 @@ fn rights_that_were_given_up_do_not_come_back() {
 }
 
 #[test]
-fn what_is_opened_below_a_directory_has_only_the_rights_that_it_passes_on() {
+fn opened_files_have_only_inherited_rights() {
     let open_with = |below: &str, name: u8, oflags: u8, rights: u64| {
         call("open", &format!("{below} {name} {oflags} {rights}L 0"))
     };
@@ -234,7 +236,7 @@ fn what_is_opened_below_a_directory_has_only_the_rights_that_it_passes_on() {
         open_with("3", 0, 0, 1 << 1),
         call("fd_write", "FD 64 1 96"),
         call("fd_read", "FD 64 1 96"),
-        // The same below a directory below it.
+        // The same in a directory below it.
         open_with("3", 4, 2, 0),
         open_with("FD", 0, 0, 1 << 6),
         open_with("FD", 0, 0, 1 << 1),
@@ -244,14 +246,14 @@ fn what_is_opened_below_a_directory_has_only_the_rights_that_it_passes_on() {
 }
 
 #[test]
-fn flags_are_told_as_a_file_was_opened() {
+fn fdstat_returns_the_flags_of_the_open() {
     let (mut calls, mut ends) = (Vec::new(), Vec::new());
     for flags in 0_u8..32 {
         let told = [call("fd_fdstat_get", "FD 512"), "(i32.load8_u (i32.const 514))".to_owned()];
         let set = |flags| [call("fd_fdstat_set_flags", &format!("FD {flags}"))];
         calls.push(call("open", &format!("3 0 0 66L {flags}")));
         calls.extend(told.clone());
-        // Whether it appends can be changed, whether it waits for the disk cannot.
+        // The append flag can be changed, the sync flags cannot.
         calls.extend(set(flags ^ 1).into_iter().chain(told).chain(set(flags ^ 16)));
         ends.extend([0, 0, flags, 0, 0, flags ^ 1, 58]);
     }
@@ -259,7 +261,7 @@ fn flags_are_told_as_a_file_was_opened() {
 }
 
 #[test]
-fn a_directory_is_opened_with_the_rights_that_it_tells() {
+fn fdstat_returns_the_rights_of_a_directory() {
     let told = |at: u32| format!("(i64.load (i32.const {at}))");
     let open_as = |oflags: u8, base: &str| {
         format!(
@@ -268,7 +270,7 @@ fn a_directory_is_opened_with_the_rights_that_it_tells() {
             told(528)
         )
     };
-    // What userlands look for before they open anything.
+    // The rights that userlands check before they open anything.
     let looked_for: u64 =
         (9..=18).chain([20, 21, 23, 24, 25, 26]).map(|right: u32| 1 << right).sum();
     let calls = [
@@ -280,7 +282,7 @@ fn a_directory_is_opened_with_the_rights_that_it_tells() {
         format!("(i64.eq (i64.and {0} (i64.const {1})) (i64.const {1}))", told(528), (1 << 28) - 1),
         open_as(0, &told(520)),
         open_as(2, &told(520)),
-        // Reading alone, and writing as well.
+        // For reading only, then for writing as well.
         open_as(2, "(i64.const 2)"),
         open_as(2, "(i64.const 66)"),
     ];
@@ -288,7 +290,7 @@ fn a_directory_is_opened_with_the_rights_that_it_tells() {
 }
 
 #[test]
-fn socket_calls_on_what_is_no_socket_are_the_guests_mistake_and_no_denial() {
+fn socket_calls_on_other_descriptors_are_errors_and_not_denials() {
     let sockets = |fd: u32| {
         [
             call("sock_accept", &format!("{fd} 0 96")),

@@ -1,4 +1,4 @@
-//! No output is lost without a word: a command whose output does not reach its reader fails.
+//! A command fails if its output does not reach the reader: no output is lost silently.
 
 use std::fs::{File, OpenOptions};
 use std::process::{Command, Stdio};
@@ -7,17 +7,17 @@ use skep_harness::{guest, skep, test_dir};
 
 use crate::hosting::{Hosted, Said};
 
-/// A device that is always full. Nothing that is written to it goes anywhere.
+/// Opens a device that is always full.
 fn full() -> Stdio {
     OpenOptions::new().write(true).open("/dev/full").unwrap().into()
 }
 
-/// A directory, open for reading as a shell's `<` has it.
+/// Opens a directory for reading, as a shell's `<` does.
 fn directory() -> Stdio {
     File::open("/tmp").unwrap().into()
 }
 
-/// A pipe whose reader has gone.
+/// Makes a pipe whose reader has gone.
 fn gone() -> Stdio {
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
@@ -31,7 +31,7 @@ fn command(hosted: &Hosted, line: &[&str]) -> Command {
     command
 }
 
-/// A host with a worker that has a file and a transcript.
+/// Starts a host with a worker that has a file and a transcript.
 fn hosted() -> Hosted {
     let hosted = Hosted::start();
     let component = guest("scribe");
@@ -42,7 +42,7 @@ fn hosted() -> Hosted {
     hosted
 }
 
-/// Commands that answer on standard output.
+/// Lists commands that answer on standard output.
 fn commands(hosted: &Hosted) -> Vec<Vec<String>> {
     let order = hosted.dir.file("order", "echo x");
     let order = order.to_str().unwrap();
@@ -113,7 +113,7 @@ fn a_result_for_a_closed_standard_output_is_an_error() {
 }
 
 #[test]
-fn a_reader_that_has_enough_is_no_error() {
+fn a_reader_that_closes_early_is_no_error() {
     let hosted = hosted();
     for line in commands(&hosted).iter().filter(|line| line[0] != "run") {
         let line: Vec<_> = line.iter().map(String::as_str).collect();

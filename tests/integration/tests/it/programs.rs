@@ -1,4 +1,4 @@
-//! Programs of other people, fetched by pinned version and checksum.
+//! Third-party programs, fetched by pinned version and checksum.
 
 use std::path::PathBuf;
 
@@ -59,7 +59,7 @@ fn python_lists_ten_thousand_entries_in_under_a_second() {
     for i in 0..10_000 {
         std::fs::File::create(dir.join(format!("entry-{i}"))).unwrap();
     }
-    // The machine may be held up by others, so the best of three counts.
+    // Other work may delay the machine, so the best of three counts.
     let script = "
 import os, time
 took = []
@@ -148,7 +148,7 @@ class Handler(exports.Handler):
 }
 
 #[test]
-fn python_finds_that_a_slash_behind_a_name_means_a_directory() {
+fn python_gets_trailing_slash_semantics() {
     let script = "
 import os, shutil
 os.makedirs('/data/out/deep')
@@ -169,7 +169,7 @@ print(os.path.islink('/data/l'), os.path.islink('/data/l/'))
 }
 
 #[test]
-fn python_is_told_of_names_that_it_cannot_list() {
+fn python_gets_an_error_for_unlistable_names() {
     use std::os::unix::ffi::OsStrExt;
     let dir = test_dir();
     std::fs::write(dir.join(std::ffi::OsStr::from_bytes(b"\xff")), "").unwrap();

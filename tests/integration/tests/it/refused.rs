@@ -1,4 +1,4 @@
-//! What cannot run is refused before anything runs, with the reason.
+//! A component that cannot run is refused before anything runs, with the reason.
 
 use skep_harness::{Run, test_dir};
 
@@ -11,7 +11,7 @@ fn run_export() -> &'static str {
 }
 
 #[test]
-fn imports_that_we_lack_are_listed_with_what_we_have() {
+fn missing_imports_are_listed_with_the_offered_versions() {
     let dir = test_dir();
     let wat = format!(
         r#"(component (import "wasi:io/poll@0.3.0" (instance))
@@ -32,7 +32,7 @@ fn imports_that_we_lack_are_listed_with_what_we_have() {
 }
 
 #[test]
-fn an_interface_of_the_right_name_and_the_wrong_shape_is_refused() {
+fn an_interface_of_the_wrong_shape_is_refused() {
     let dir = test_dir();
     let wat = format!(
         r#"(component (import "wasi:random/random@0.2.0" (instance
@@ -43,7 +43,7 @@ fn an_interface_of_the_right_name_and_the_wrong_shape_is_refused() {
 }
 
 #[test]
-fn each_foreign_file_has_its_own_sentence() {
+fn each_foreign_file_format_has_its_own_message() {
     let dir = test_dir();
     let cases: [(&str, Vec<u8>, &str); 8] = [
         ("empty", vec![], "the file is empty"),
@@ -75,7 +75,7 @@ fn each_foreign_file_has_its_own_sentence() {
 }
 
 #[test]
-fn native_code_is_refused_even_our_own() {
+fn precompiled_native_code_is_refused() {
     let cache = test_dir();
     Run::with(&[]).env("XDG_CACHE_HOME", &*cache).guest("hello", &[]).go().expect(0);
     let engine = std::fs::read_dir(cache.join("skep/compiled")).unwrap().next().unwrap().unwrap();
@@ -87,7 +87,7 @@ fn native_code_is_refused_even_our_own() {
 #[test]
 fn valid_headers_with_invalid_code_are_refused_by_the_compiler() {
     let dir = test_dir();
-    // It leaves a number behind that its type knows nothing of.
+    // The function leaves a value on the stack that its type does not have.
     let path = dir.wat("invalid.wasm", r#"(module (func (export "_start") i32.const 1))"#);
     Run::with(&[]).component(&path, &[]).go().expect(126).says("not valid WebAssembly");
 }

@@ -1,5 +1,5 @@
 //! A host whose remote runtimes fail in every way that processes and networks do: its own workers
-//! notice nothing, lists stay quick and partial, errors keep their type, streams lose nothing.
+//! are unaffected, lists stay fast and partial, errors keep their type, streams lose nothing.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -20,21 +20,21 @@ use crate::hosting::{Hosted, skep};
 use crate::out_of_process::children;
 use crate::served::{Served, Serves, prepared};
 
-/// How long a list may take, whatever its remotes do: its deadline is 2 s.
+/// The bound on the time of a list, whatever its remotes do. The host's deadline is 2 s.
 const QUICK: Duration = Duration::from_secs(4);
 
-/// How long it may take now and then, when the machine is held up by others.
+/// The bound when other work delays the machine.
 const SLOW: Duration = Duration::from_secs(9);
 
-/// How long the world may take to change.
+/// The bound on every wait for a change.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A host and one remote runtime that it knows.
+/// A host, and one remote runtime that it knows.
 struct Pair {
     hosted: Hosted,
     remote: Served,
     dir: TestDir,
-    /// How long each thing took that has to be quick.
+    /// The times of the operations that must be fast.
     took: Mutex<Vec<Duration>>,
 }
 
@@ -49,7 +49,7 @@ impl Pair {
         let hosted = Hosted::start();
         let dir = prepared();
         let remote = Served::start_with(Serves::Runtime, &dir, &["--id", "attic"]);
-        // The note's own token ends with the process, and this one is to come back.
+        // The token in the note ends with the process, and this runtime is restarted later.
         let token = skep(&dir, &["token", "create", "--role", "admin"]).out;
         add(&hosted, "attic", &remote.url, token.trim());
         let pair = Self { hosted, remote, dir, took: Mutex::default() };
@@ -57,7 +57,7 @@ impl Pair {
         pair
     }
 
-    /// Speaks to the remote through the host.
+    /// Makes a client of the remote by way of the host.
     fn through(&self) -> Client {
         self.through_as(&self.hosted.host.token)
     }
@@ -78,7 +78,7 @@ impl Pair {
         self.hosted.good(&["runtimes", "--output", "json"]).json()
     }
 
-    /// Waits until a runtime is found to be so.
+    /// Waits until a runtime has this status.
     fn until(&self, id: &str, status: &str) {
         let until = Instant::now() + PATIENCE;
         loop {
@@ -92,7 +92,7 @@ impl Pair {
         }
     }
 
-    /// The list of all workers, which is quick.
+    /// Lists all workers, which must be fast.
     fn list(&self) -> Value {
         let began = Instant::now();
         let listed = self.hosted.good(&["worker", "list", "--output", "json"]);
@@ -100,7 +100,7 @@ impl Pair {
         listed.json()
     }
 
-    /// The host's own worker answers as ever.
+    /// Checks that the host's own worker answers.
     fn own_worker_answers(&self) {
         let began = Instant::now();
         let said = self.hosted.good(&["worker", "send", "own", "echo", "here"]);
@@ -114,14 +114,14 @@ impl Pair {
         self.took.lock().unwrap().push(took);
     }
 
-    /// All of it was quick, but for one in ten.
+    /// Checks that at most one in ten operations was late.
     fn was_quick(&self) {
         let took = self.took.lock().unwrap();
         let late = took.iter().filter(|took| **took >= QUICK).count();
         assert!(late <= took.len().div_ceil(10), "{late} were late: {took:?}");
     }
 
-    /// Comes up again where it was, on the port that it had.
+    /// Restarts the remote on its old port.
     fn comes_back(&mut self) {
         let port = self.remote.url.rsplit_once(':').unwrap().1.to_owned();
         let listen = format!("127.0.0.1:{port}");
@@ -151,7 +151,7 @@ fn input(text: &str, key: &str) -> NewInput {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_remote_that_is_killed_and_comes_back() {
+async fn a_killed_remote_recovers_after_its_restart() {
     let mut pair = tokio::task::spawn_blocking(Pair::start).await.unwrap();
     let scribe_path = guest("scribe").to_str().unwrap().to_owned();
     pair.hosted.good(&["worker", "create", &scribe_path, "--name", "own"]);
@@ -175,7 +175,7 @@ async fn a_remote_that_is_killed_and_comes_back() {
         assert!(matches!(sent, Ok(Sent::Done { .. })), "{sent:?}");
     }
     pair.remote.kill();
-    // Whoever asks for it hears the truth at once, and of the others nothing is missing.
+    // A request for the worker fails at once, and no other worker is missing.
     let refused = through.get(worker).await;
     assert_eq!(refused, Err(Error::RuntimeUnavailable));
     tokio::task::block_in_place(|| {
@@ -204,7 +204,7 @@ async fn a_remote_that_is_killed_and_comes_back() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_remote_that_stands_still_for_ten_seconds() {
+async fn a_stalled_remote_does_not_delay_the_host() {
     let pair = tokio::task::spawn_blocking(Pair::start).await.unwrap();
     let scribe_path = guest("scribe").to_str().unwrap().to_owned();
     pair.hosted.good(&["worker", "create", &scribe_path, "--name", "own"]);
@@ -251,7 +251,7 @@ async fn a_remote_that_refuses_our_token_is_unavailable() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_error_of_a_remote_is_that_error() {
+async fn errors_of_a_remote_keep_their_type() {
     let pair = tokio::task::spawn_blocking(Pair::start).await.unwrap();
     let through = pair.through();
     let unknown = WorkerId::new(1, [1; 10]);
@@ -264,7 +264,7 @@ async fn an_error_of_a_remote_is_that_error() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_remote_s_transcript_says_whose_input_it_was() {
+async fn a_remote_transcript_names_the_sender() {
     let pair = tokio::task::spawn_blocking(Pair::start).await.unwrap();
     let worker = scribe(&pair.through()).await;
     let made = tokio::task::block_in_place(|| {
@@ -283,7 +283,7 @@ async fn a_remote_s_transcript_says_whose_input_it_was() {
     assert_eq!(entry.label, Some(made.text("token_id")));
 }
 
-/// Answers every request with the same bytes.
+/// Serves the same bytes to every request.
 fn answers(bytes: &'static [u8], slowly: bool) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -296,7 +296,7 @@ fn answers(bytes: &'static [u8], slowly: bool) -> String {
 }
 
 fn answer(mut stream: TcpStream, bytes: &[u8], slowly: bool) {
-    // Whether anybody reads on is not this server's affair.
+    // The reader may have gone.
     let _ = stream.read(&mut [0; 16 << 10]);
     for byte in bytes.chunks(if slowly { 1 } else { bytes.len() }) {
         if stream.write_all(byte).is_err() {
@@ -309,7 +309,7 @@ fn answer(mut stream: TcpStream, bytes: &[u8], slowly: bool) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn remotes_that_are_none() {
+async fn servers_that_are_not_runtimes_are_unavailable_remotes() {
     let pair = tokio::task::spawn_blocking(Pair::start).await.unwrap();
     let scribe_path = guest("scribe").to_str().unwrap().to_owned();
     pair.hosted.good(&["worker", "create", &scribe_path, "--name", "own"]);
@@ -344,9 +344,9 @@ async fn remotes_that_are_none() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_no_admin_has_brought_runs_in_a_process_of_its_own_at_a_remote_too() {
+async fn a_remote_runs_untrusted_components_out_of_process() {
     let pair = Pair::start();
-    // Once an admin has brought it, it is trusted, so that one comes last.
+    // Once an admin has stored the component it is trusted, so the admin comes last.
     for (role, is_apart) in [("operator", true), ("admin", false)] {
         let token = pair.hosted.good(&["token", "create", "--role", role]).out;
         let client = pair.through_as(token.trim());
@@ -365,7 +365,7 @@ async fn what_no_admin_has_brought_runs_in_a_process_of_its_own_at_a_remote_too(
                 assert_eq!(outcome.ending, skep_protocol::Ending::Completed, "{outcome:?}");
                 break;
             }
-            assert!(began.elapsed() < PATIENCE, "it goes on");
+            assert!(began.elapsed() < PATIENCE, "the process still runs");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         assert_eq!(seen, is_apart, "{role}");

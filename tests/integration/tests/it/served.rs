@@ -1,4 +1,4 @@
-//! Runtimes in processes of their own, and the conformance of both ways to reach one: the runtime
+//! Runtimes in separate processes, and the conformance of both ways to reach one: the runtime
 //! protocol of `skep runtime`, and the browser's API of `skep up`, each through the client that the
 //! registry and the command line use.
 
@@ -14,7 +14,7 @@ use skep_conformance::{Guest, Restart, Subject};
 use skep_harness::{TestDir, test_dir};
 use skep_protocol::{Artifacts, Role, RuntimeHandle, RuntimeId};
 
-/// What the two commands serve.
+/// The two commands that serve a runtime.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Serves {
     /// `skep runtime`.
@@ -32,7 +32,7 @@ impl Serves {
     }
 }
 
-/// A `skep` that serves a store, until it is dropped.
+/// A `skep` that serves a store until it is dropped.
 pub(crate) struct Served {
     child: Child,
     pub(crate) url: String,
@@ -41,7 +41,7 @@ pub(crate) struct Served {
 }
 
 impl Served {
-    /// Starts one and waits until it says that it is ready.
+    /// Starts a server and waits until it is ready.
     pub(crate) fn start(serves: Serves, dir: &Path) -> Self {
         Self::start_with(serves, dir, &[])
     }
@@ -78,7 +78,10 @@ impl Served {
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let ready: serde_json::Value = serde_json::from_str(&line).unwrap_or_else(|_| {
-            panic!("it says {line:?} and {}", std::fs::read_to_string(dir.join("log")).unwrap())
+            panic!(
+                "expected a ready line, got {line:?}; log: {}",
+                std::fs::read_to_string(dir.join("log")).unwrap()
+            )
         });
         let note: serde_json::Value =
             serde_json::from_slice(&std::fs::read(store.join("host.json")).unwrap()).unwrap();
@@ -90,7 +93,7 @@ impl Served {
         }
     }
 
-    /// What speaks to its runtime.
+    /// Makes a client of the runtime.
     pub(crate) fn client(&self, serves: Serves) -> Client {
         let prefix = match serves {
             Serves::Runtime => Prefix::V1,
@@ -108,19 +111,19 @@ impl Served {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
-    /// Asks it to end, and waits until it has.
+    /// Sends SIGTERM and waits for the end.
     pub(crate) fn terminate(&mut self) {
         self.signal(Signal::TERM);
         let until = Instant::now() + Duration::from_secs(30);
         while self.child.try_wait().unwrap().is_none() {
-            assert!(Instant::now() < until, "it does not end");
+            assert!(Instant::now() < until, "the server does not end");
             std::thread::sleep(Duration::from_millis(5));
         }
     }
 
-    /// Ends it as a power cut would.
+    /// Kills the process, as a power cut would.
     pub(crate) fn kill(&mut self) {
-        // It may have ended by itself.
+        // It may have ended already.
         let _ = self.child.kill();
         self.child.wait().unwrap();
     }
@@ -132,8 +135,8 @@ impl Drop for Served {
     }
 }
 
-/// A new store in which the suite's components are compiled already: the code is made once for all
-/// cases. They are not stored in it.
+/// Makes a new store with the compiled code of the suite's components, which are compiled once for
+/// all cases. The components themselves are not stored in it.
 pub(crate) fn prepared() -> TestDir {
     static COMPILED: OnceLock<TestDir> = OnceLock::new();
     let compiled = COMPILED.get_or_init(|| {

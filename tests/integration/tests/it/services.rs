@@ -9,7 +9,7 @@ fn scribe(command: &str) -> Run {
 }
 
 #[test]
-fn the_counter_counts_and_says_so() {
+fn the_counter_counts_and_emits() {
     let ran = Run::with(&[]).guest("counter", &[]).go().expect(0).says("counted: 1");
     assert_eq!(ran.text(), "1");
     let dir = test_dir();
@@ -30,7 +30,7 @@ fn input_comes_from_standard_input_or_a_file() {
 }
 
 #[test]
-fn config_and_context_are_there() {
+fn a_service_sees_its_config_and_context() {
     let ran = scribe("config").go().expect(0);
     assert!(ran.text().contains("colour") && ran.text().contains("blue"), "{}", ran.text());
     let ran = scribe("whoami").go().expect(0);
@@ -62,7 +62,7 @@ fn a_failure_is_the_workers_own_word() {
 }
 
 #[test]
-fn what_goes_in_and_out_is_limited() {
+fn input_and_output_sizes_are_limited() {
     let big = "x".repeat((4 << 20) + 1);
     scribe(&big).go().expect(134).says("limit input_bytes");
     scribe("blob 5000000").go().expect(134).says("limit output_bytes");

@@ -1,8 +1,7 @@
-//! A guest that does not end is ended, whatever it is doing.
+//! A guest that does not end is stopped, whatever it does.
 //!
-//! The bound of 250 ms past the deadline is the promise. A test machine serves others as well: so the
-//! time that a run takes which has nothing to be stopped is not counted, and each case has some
-//! attempts, of which the best counts.
+//! The promised bound is 250 ms after the deadline. The test machine has other work, so the time of
+//! a run with nothing to stop is subtracted, and the best of several attempts counts.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -11,19 +10,19 @@ use rustix::process::Signal;
 use serde_json::Value;
 use skep_harness::{Run, test_dir};
 
-/// The longest that anything else is waited for.
+/// The bound on every other wait.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 const DEADLINE: Duration = Duration::from_secs(1);
 const GRACE: Duration = Duration::from_millis(250);
 
-/// How often a machine may be held up.
+/// The attempts per case.
 const ATTEMPTS: usize = 8;
 
 fn stopped_in_time(what: &str, attempt: impl Fn() -> (i32, Duration)) {
     let mut late = Vec::new();
     for _ in 0..ATTEMPTS {
-        // What starting and ending takes just now.
+        // The current time of a start and an end.
         let idle = Run::with(&["--timeout", "60s"]).guest("probe", &["exit", "0"]).go().expect(0);
         let (code, took) = attempt();
         assert_eq!(code, 124, "{what}");
@@ -43,10 +42,11 @@ fn run(guest: &'static str, args: &'static [&'static str]) -> (i32, Duration) {
     (ran.code, ran.took)
 }
 
-/// What a killed run could not remove, a later one does; and nothing of one that still runs.
+/// A later run removes the leftovers of a killed run, and nothing of a run that is still alive.
 #[test]
-fn what_a_killed_run_leaves_goes_with_a_later_one() {
-    // The cache is its own as well: a killed run leaves its record there, which all hosts would tell.
+fn leftovers_of_a_killed_run_are_removed_by_a_later_one() {
+    // The cache is separate as well: a killed run leaves a record there, which every host would
+    // report.
     let (dir, cache) = (test_dir(), test_dir());
     let run = || Run::with(&[]).env("TMPDIR", &*dir).env("XDG_CACHE_HOME", &*cache);
     let left = || {
@@ -61,7 +61,7 @@ fn what_a_killed_run_leaves_goes_with_a_later_one() {
             if let Some(new) = left().difference(&before).next() {
                 break (nap, new.clone());
             }
-            assert!(Instant::now() < until, "it makes no directory");
+            assert!(Instant::now() < until, "the run makes no directory");
             std::thread::sleep(Duration::from_millis(5));
         }
     };
@@ -72,7 +72,7 @@ fn what_a_killed_run_leaves_goes_with_a_later_one() {
     std::fs::create_dir(dir.join("skep-run-of-somebody")).unwrap();
     let (mut runs, of_the_running) = start();
     let rest = BTreeSet::from(["skep-run-of-somebody".into(), of_the_running]);
-    // Each gives a moment to it, which a busy machine may take.
+    // Each run cleans up for a bounded time, which a busy machine may use up.
     let until = Instant::now() + PATIENCE;
     loop {
         run().guest("probe", &["exit", "0"]).go().expect(0);
@@ -151,12 +151,12 @@ fn a_fifo_in_a_mount_is_refused_at_once() {
             .go()
             .expect(1)
             .prints("error: PermissionDenied");
-        assert!(ran.took < Duration::from_secs(10), "it waited for the other end");
+        assert!(ran.took < Duration::from_secs(10), "the open waited for a writer");
     }
 }
 
 #[test]
-fn compiling_does_not_count_to_the_deadline() {
+fn compiling_does_not_count_towards_the_deadline() {
     let compiled = |flags: &[&str]| {
         let cache = test_dir();
         let (report, _) = Run::with(&["--output", "json"])
@@ -170,7 +170,7 @@ fn compiling_does_not_count_to_the_deadline() {
     let ms = |report: &Value| report["compile"]["ms"].as_f64().unwrap();
     let mut reports = Vec::new();
     for _ in 0..3 {
-        // Too little to compile in, and enough for all else.
+        // Too short for compiling, long enough for the rest.
         let half = (ms(&compiled(&[])) / 2.0).ceil();
         let report = compiled(&["--timeout", &format!("{half}ms")]);
         if report["status"] == "exited" && ms(&report) > half {
@@ -178,5 +178,5 @@ fn compiling_does_not_count_to_the_deadline() {
         }
         reports.push(report);
     }
-    panic!("it is stopped, or compiled in half the time, every time: {reports:?}");
+    panic!("every run was stopped, or compiled in half the time: {reports:?}");
 }

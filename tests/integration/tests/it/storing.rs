@@ -23,16 +23,16 @@ use crate::embedded::open_on;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A compiler that does nothing until it is let.
+/// A compiler that blocks until it is released.
 #[derive(Default)]
-struct Held {
+struct HeldCompiler {
     may: Mutex<bool>,
     changed: Condvar,
     asked: AtomicUsize,
     refuses: Mutex<Option<fn() -> CompileError>>,
 }
 
-struct Handle(Arc<Held>);
+struct Handle(Arc<HeldCompiler>);
 
 impl Compiler for Handle {
     fn compile(&self, job: CompileJob<'_>) -> Result<(), CompileError> {
@@ -46,7 +46,7 @@ impl Compiler for Handle {
     }
 }
 
-impl Held {
+impl HeldCompiler {
     fn new(may: bool, refuses: bool) -> Arc<Self> {
         let held = Arc::new(Self { may: Mutex::new(may), ..Self::default() });
         held.refuse(refuses.then_some(|| CompileError::Invalid("the test says so".into())));
@@ -67,7 +67,7 @@ impl Held {
     }
 }
 
-fn open(dir: &Path, cache: &Path, held: &Arc<Held>, wait: Duration) -> Embedded {
+fn open(dir: &Path, cache: &Path, held: &Arc<HeldCompiler>, wait: Duration) -> Embedded {
     let sandbox = Sandbox::start(SandboxParts {
         cores: 2,
         workers: 4,
@@ -97,7 +97,7 @@ async fn run(runtime: &Embedded, component: &ComponentView) -> Sent {
 async fn compiled(runtime: &Embedded, component: &ComponentView) -> Compiled {
     let view = runtime.component(component.digest).await.unwrap();
     let mut listed = runtime.components(None).await.unwrap().items;
-    // It may go on in between.
+    // The compilation may progress in between.
     listed[0].compiled = view.compiled;
     assert_eq!(listed, std::slice::from_ref(&view));
     view.compiled
@@ -106,22 +106,22 @@ async fn compiled(runtime: &Embedded, component: &ComponentView) -> Compiled {
 async fn until_compiled(runtime: &Embedded, component: &ComponentView, wanted: Compiled) {
     let began = std::time::Instant::now();
     while compiled(runtime, component).await != wanted {
-        assert!(began.elapsed() < PATIENCE, "it is not {wanted:?}");
+        assert!(began.elapsed() < PATIENCE, "the component is not {wanted:?}");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_takes_long_to_compile_is_stored_before() {
-    let (dir, cache, held) = (test_dir(), test_dir(), Held::new(false, false));
+async fn a_slow_component_is_stored_before_it_is_compiled() {
+    let (dir, cache, held) = (test_dir(), test_dir(), HeldCompiler::new(false, false));
     let runtime = open(&dir, &cache, &held, Duration::from_millis(20));
     let Stored { item, created } = put(&runtime).await.unwrap();
     assert_eq!((created, item.compiled), (true, Compiled::Pending));
     assert_eq!(compiled(&runtime, &item).await, Compiled::Pending);
-    // Once more, it is there already and nobody waits.
+    // Storing it again finds it and does not wait.
     let again = put(&runtime).await.unwrap();
     assert_eq!(again, Stored { item: item.clone(), created: false });
-    // The first input waits for it.
+    // The first input waits for the compilation.
     let sent = tokio::spawn({
         let (runtime, item) = (runtime.clone(), item.clone());
         async move { run(&runtime, &item).await }
@@ -131,12 +131,12 @@ async fn what_takes_long_to_compile_is_stored_before() {
     held.let_go();
     match sent.await.unwrap() {
         Sent::Done { outcome, .. } => assert_eq!(outcome.ending, Ending::Completed),
-        Sent::Accepted { .. } => panic!("it did not end"),
+        Sent::Accepted { .. } => panic!("no outcome in time"),
     }
     assert_eq!((compiled(&runtime, &item).await, held.asked()), (Compiled::Ready, 1));
     runtime.shutdown(Duration::ZERO).await;
 
-    // What was compiled is known to be after a restart; what was not is not.
+    // After a restart, compiled code is known to be there; without the cache it is not.
     let runtime = open(&dir, &cache, &held, Duration::ZERO);
     assert_eq!(compiled(&runtime, &item).await, Compiled::Ready);
     runtime.shutdown(Duration::ZERO).await;
@@ -149,8 +149,8 @@ async fn what_takes_long_to_compile_is_stored_before() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_does_not_compile_in_time_leaves_nothing() {
-    let (dir, cache, held) = (test_dir(), test_dir(), Held::new(true, true));
+async fn a_component_that_fails_to_compile_is_not_stored() {
+    let (dir, cache, held) = (test_dir(), test_dir(), HeldCompiler::new(true, true));
     let runtime = open(&dir, &cache, &held, PATIENCE);
     for n in 1..=2 {
         match put(&runtime).await {
@@ -169,8 +169,8 @@ async fn what_does_not_compile_in_time_leaves_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_does_not_compile_later_stays_and_is_tried_again() {
-    let (dir, cache, held) = (test_dir(), test_dir(), Held::new(false, true));
+async fn a_component_that_fails_to_compile_later_is_retried() {
+    let (dir, cache, held) = (test_dir(), test_dir(), HeldCompiler::new(false, true));
     let runtime = open(&dir, &cache, &held, Duration::from_millis(20));
     let item = put(&runtime).await.unwrap().item;
     assert_eq!(item.compiled, Compiled::Pending);
@@ -178,7 +178,7 @@ async fn what_does_not_compile_later_stays_and_is_tried_again() {
     until_compiled(&runtime, &item, Compiled::None).await;
     match run(&runtime, &item).await {
         Sent::Done { outcome, .. } => assert_eq!(outcome.ending, Ending::HostFault),
-        Sent::Accepted { .. } => panic!("it did not end"),
+        Sent::Accepted { .. } => panic!("no outcome in time"),
     }
     assert_eq!(held.asked(), 2);
     let worker = runtime.list(Default::default()).await.unwrap().items.remove(0);
@@ -186,16 +186,16 @@ async fn what_does_not_compile_later_stays_and_is_tried_again() {
     held.refuse(None);
     match run(&runtime, &item).await {
         Sent::Done { outcome, .. } => assert_eq!(outcome.ending, Ending::Completed),
-        Sent::Accepted { .. } => panic!("it did not end"),
+        Sent::Accepted { .. } => panic!("no outcome in time"),
     }
     assert_eq!(compiled(&runtime, &item).await, Compiled::Ready);
     runtime.shutdown(Duration::ZERO).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn many_who_store_one_component_have_it_compiled_once() {
+async fn concurrent_uploads_compile_a_component_once() {
     for wait in [Duration::from_millis(20), PATIENCE] {
-        let (dir, cache, held) = (test_dir(), test_dir(), Held::new(false, false));
+        let (dir, cache, held) = (test_dir(), test_dir(), HeldCompiler::new(false, false));
         let runtime = open(&dir, &cache, &held, wait);
         let puts: Vec<_> = (0..8)
             .map(|_| {
@@ -203,7 +203,7 @@ async fn many_who_store_one_component_have_it_compiled_once() {
                 tokio::spawn(async move { put(&runtime).await.unwrap() })
             })
             .collect();
-        // One who goes away takes nothing along.
+        // A caller that disconnects does not cancel the compilation.
         puts[0].abort();
         tokio::time::sleep(Duration::from_millis(200)).await;
         held.let_go();
@@ -219,19 +219,19 @@ async fn many_who_store_one_component_have_it_compiled_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_the_host_lacks_is_no_fault_of_the_component_or_its_worker() {
+async fn missing_host_resources_do_not_fail_the_worker() {
     let short = || CompileError::Shortage(Shortage::Memory);
     let slow = || CompileError::Limit { name: LimitName::compile_wall_ms, limit: 7 };
     for (refusal, told) in [
         (short as fn() -> _, Error::Busy { retry_after: Duration::from_secs(5) }),
         (slow, Error::LimitExceeded { name: LimitName::compile_wall_ms, limit: 7 }),
     ] {
-        let (dir, cache, held) = (test_dir(), test_dir(), Held::new(true, false));
+        let (dir, cache, held) = (test_dir(), test_dir(), HeldCompiler::new(true, false));
         held.refuse(Some(refusal));
         let runtime = open(&dir, &cache, &held, PATIENCE);
         assert_eq!(put(&runtime).await, Err(told));
         assert_eq!(runtime.components(None).await.unwrap().items, []);
-        // It is tried again when it is sent again.
+        // The next upload tries again.
         held.refuse(None);
         let item = put(&runtime).await.unwrap().item;
         runtime.shutdown(Duration::ZERO).await;
@@ -241,30 +241,30 @@ async fn what_the_host_lacks_is_no_fault_of_the_component_or_its_worker() {
         let runtime = open(&dir, &empty, &held, PATIENCE);
         match run(&runtime, &item).await {
             Sent::Done { outcome, .. } => assert_eq!(outcome.ending, Ending::HostFault),
-            Sent::Accepted { .. } => panic!("it did not end"),
+            Sent::Accepted { .. } => panic!("no outcome in time"),
         }
         let worker = runtime.list(Default::default()).await.unwrap().items.remove(0);
         assert_eq!(worker.observed, Observed::Idle);
         held.refuse(None);
         match run(&runtime, &item).await {
             Sent::Done { outcome, .. } => assert_eq!(outcome.ending, Ending::Completed),
-            Sent::Accepted { .. } => panic!("it did not end"),
+            Sent::Accepted { .. } => panic!("no outcome in time"),
         }
         runtime.shutdown(Duration::ZERO).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_host_whose_compiled_code_cannot_be_kept_runs_all_the_same() {
-    let (dir, cache, held) = (test_dir(), test_dir(), Held::new(true, false));
+async fn a_host_without_a_writable_cache_still_runs() {
+    let (dir, cache, held) = (test_dir(), test_dir(), HeldCompiler::new(true, false));
     let runtime = open(&dir, &cache, &held, PATIENCE);
-    // Its open directory is there no more: nothing can be put into it.
+    // The cache directory is gone, so nothing can be written to it.
     std::fs::remove_dir_all(&*cache).unwrap();
     let item = put(&runtime).await.unwrap().item;
     assert_eq!(compiled(&runtime, &item).await, Compiled::Ready);
     match run(&runtime, &item).await {
         Sent::Done { outcome, .. } => assert_eq!(outcome.ending, Ending::Completed),
-        Sent::Accepted { .. } => panic!("it did not end"),
+        Sent::Accepted { .. } => panic!("no outcome in time"),
     }
     assert_eq!(held.asked(), 1);
     runtime.shutdown(Duration::ZERO).await;

@@ -1,4 +1,4 @@
-//! Standard streams: live, complete and in order, and nobody's reader can hold up the end.
+//! Standard streams: live, complete and in order. No slow reader can delay the end of a run.
 
 use std::fs::{File, OpenOptions};
 use std::process::{Command, Output, Stdio};
@@ -40,7 +40,7 @@ fn in_json_mode_standard_output_is_one_object_and_the_guests_streams_go_to_stand
 }
 
 #[test]
-fn standard_input_that_is_not_read_is_left() {
+fn unread_standard_input_is_left_to_the_next_reader() {
     let dir = test_dir();
     let rest = dir.join("rest");
     let script = format!(
@@ -58,7 +58,7 @@ fn standard_input_that_is_not_read_is_left() {
     assert_eq!(dir.read("rest"), b"one\ntwo\n");
 }
 
-/// A guest with these files of the host for its standard input and output.
+/// Runs a guest with these files for standard input and output.
 fn with_files(name: &str, verb: &str, stdin: impl Into<Stdio>, stdout: impl Into<Stdio>) -> Output {
     let mut run = Command::new(skep());
     run.args(["run", "--timeout", "60s"]).arg(guest(name)).arg(verb);
@@ -67,7 +67,7 @@ fn with_files(name: &str, verb: &str, stdin: impl Into<Stdio>, stdout: impl Into
 }
 
 #[test]
-fn input_that_cannot_be_read_is_an_error_and_no_end() {
+fn unreadable_input_is_an_error_and_not_its_end() {
     let dir = test_dir();
     for guest in BOTH {
         for verb in ["stdin", "cat"] {
@@ -80,7 +80,7 @@ fn input_that_cannot_be_read_is_an_error_and_no_end() {
 }
 
 #[test]
-fn a_full_disk_under_standard_output_is_one_to_the_guest() {
+fn the_guest_sees_a_full_disk_under_standard_output() {
     for guest in BOTH {
         let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
         let ran = with_files(guest, "fill", Stdio::null(), full);

@@ -1,9 +1,8 @@
-//! The whole command line in hostile surroundings: streams that are closed, full or stuck, missing
-//! and unusable directories, and processes that may have next to nothing.
+//! The whole command line in hostile environments: streams that are closed, full or stuck, missing
+//! or unusable directories, and processes with minimal rights.
 //!
-//! Whatever is missing, a command ends in time, with an exit code that is documented and without a
-//! panic. Disks that are full or cannot be written to are mounts in a namespace of the command's
-//! own, which go with it.
+//! In each case a command ends in time with a documented exit code and without a panic. Full or
+//! read-only disks are mounts in the command's own namespace, which end with it.
 
 use std::fs::File;
 use std::io::{PipeReader, PipeWriter, Write};
@@ -17,19 +16,19 @@ use skep_harness::{TestDir, guest, skep, test_dir};
 
 use crate::hosting::Hosted;
 
-/// The longest that a command may take here. A loaded machine needs some of it.
+/// The bound on a command, with room for a loaded machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The exit codes of the README, and 1: what `doctor` and a failed service end with.
+/// The exit codes of the README, and 1, which `doctor` and a failed service return.
 const DOCUMENTED: &[i32] = &[0, 1, 124, 125, 126, 130, 134, 137, 143];
 
-/// A command under way, and what it has printed to its end.
+/// The result of a command.
 struct Ended {
     code: i32,
     err: String,
 }
 
-/// Waits for a command, bothering it now and then with a signal where one is given.
+/// Waits for a command, and sends it a signal repeatedly if one is given.
 fn ended(mut child: Child, what: &str, signal: Option<Signal>) -> Ended {
     let err = child.stderr.take().map(|mut err| {
         std::thread::spawn(move || {
@@ -45,11 +44,11 @@ fn ended(mut child: Child, what: &str, signal: Option<Signal>) -> Ended {
         if Instant::now() > until {
             kill_process(Pid::from_child(&child), Signal::KILL).unwrap();
             child.wait().unwrap();
-            panic!("{what}: it does not end");
+            panic!("{what}: the command does not end");
         }
         std::thread::sleep(Duration::from_millis(10));
         if let Some(signal) = signal {
-            // It may have ended.
+            // It may have ended already.
             let _ = kill_process(Pid::from_child(&child), signal);
         }
     };
@@ -69,22 +68,22 @@ impl Ended {
     }
 }
 
-/// A kind of stream that does not work as it should.
+/// The kinds of broken streams.
 #[derive(Clone, Copy, Debug)]
 enum Bad {
     Closed,
     Full,
     Directory,
-    /// A pipe that is full, and whose other end does nothing.
+    /// A full pipe whose other end does nothing.
     Stuck,
 }
 
 const BAD: [Bad; 4] = [Bad::Closed, Bad::Full, Bad::Directory, Bad::Stuck];
 
-/// The pipe that keeps a stream as it is while the command runs.
-struct Held(#[expect(dead_code, reason = "it is held open")] Option<(PipeReader, PipeWriter)>);
+/// The pipe that keeps a stream in its state while the command runs.
+struct Held(#[expect(dead_code, reason = "only held open")] Option<(PipeReader, PipeWriter)>);
 
-/// A stream of this kind, for reading or for writing.
+/// Makes a stream of this kind, for reading or for writing.
 fn stream(bad: Bad, reads: bool) -> (Stdio, Held) {
     match bad {
         // The shell closes it.
@@ -99,7 +98,7 @@ fn stream(bad: Bad, reads: bool) -> (Stdio, Held) {
             if reads {
                 return (reader.try_clone().unwrap().into(), Held(Some((reader, writer))));
             }
-            // Full to its last byte.
+            // Fills it to the last byte.
             let size = rustix::pipe::fcntl_setpipe_size(&writer, 4096).unwrap();
             (&writer).write_all(&vec![b'.'; size]).unwrap();
             (writer.try_clone().unwrap().into(), Held(Some((reader, writer))))
@@ -107,12 +106,12 @@ fn stream(bad: Bad, reads: bool) -> (Stdio, Held) {
     }
 }
 
-/// What commands are given, besides where they run.
+/// The inputs of the commands.
 struct Bed {
     hosted: Hosted,
     hello: String,
     scribe: String,
-    /// What a scribe answers.
+    /// A file with a command for a scribe.
     order: String,
 }
 
@@ -125,14 +124,14 @@ impl Bed {
         hosted.good(&["worker", "send", "tally", "echo", "x"]);
         let file = hosted.dir.file("file", "content");
         hosted.good(&["worker", "files", "put", "tally", "file", file.to_str().unwrap()]);
-        // Compiled before it is run in a place where that is not to be had.
+        // Compiled before it is run where that is impossible.
         hosted.good(&["run", &hello]);
         let order = hosted.dir.file("order", "echo x").to_str().unwrap().to_owned();
         hosted.good(&["run", "--input", &order, &scribe]);
         Self { hosted, hello, scribe, order }
     }
 
-    /// Every command. Where `reads` is set, those that read standard input if they are asked to.
+    /// Lists every command, or, if `reads` is set, those that read standard input when asked to.
     fn lines(&self, reads: bool) -> Vec<Vec<String>> {
         let Self { hello, scribe, order, .. } = self;
         let lines: &[&[&str]] = match reads {
@@ -183,7 +182,8 @@ impl Bed {
         lines.iter().map(|line| line.iter().map(ToString::to_string).collect()).collect()
     }
 
-    /// A command behind a line of shell that sets its surroundings up. `$0` and `$@` are its own.
+    /// Makes a command behind a shell script that sets up its environment. `$0` and `$@` are the
+    /// command's own.
     fn command(&self, script: &str, line: &[String]) -> Command {
         let mut command = Command::new("sh");
         command.args(["-c", script]).arg(skep()).args(line);
@@ -194,7 +194,7 @@ impl Bed {
     }
 }
 
-/// Whether a command goes on until it is stopped.
+/// Returns true if a command runs until it is stopped.
 fn goes_on(line: &[String]) -> bool {
     ["up", "runtime"].contains(&line[0].as_str()) || line.contains(&"-f".into())
 }
@@ -238,9 +238,9 @@ fn every_command_ends_whatever_its_input_is() {
             let mut command = bed.command(script, &line);
             let (end, held) = stream(bad, true);
             command.stdin(end);
-            // Only `run` has a time of its own.
+            // Only `run` has a timeout of its own.
             let signal = (matches!(bad, Bad::Stuck) && line[0] != "run").then_some(Signal::INT);
-            // An endless stream of zeroes is read to the limit of what it is taken for.
+            // An endless stream of zeroes is read up to the limit.
             ended(command.spawn().unwrap(), &what, signal).is_documented(&what);
             drop(held);
         }
@@ -294,7 +294,7 @@ impl Needed {
     }
 }
 
-/// How that directory is.
+/// The states of that directory.
 #[derive(Clone, Copy, Debug)]
 enum State {
     Unset,
@@ -304,7 +304,7 @@ enum State {
     FullDisk,
 }
 
-/// A command whose directories are all its own, but for one.
+/// Makes a command with directories of its own, one of them in this state.
 fn lacking(dir: &TestDir, needed: Needed, state: State, line: &[&str]) -> Command {
     let place = dir.join("place");
     std::fs::create_dir_all(&place).unwrap();
@@ -380,7 +380,7 @@ fn a_host_with_a_store_needs_no_home() {
 }
 
 #[test]
-fn what_is_missing_is_named() {
+fn missing_directories_are_named() {
     let hello = guest("hello");
     let hello = hello.to_str().unwrap();
     for (needed, line) in [
@@ -405,7 +405,7 @@ fn what_is_missing_is_named() {
 }
 
 #[test]
-fn every_command_ends_whatever_it_may_have() {
+fn every_command_ends_under_tight_limits() {
     let bed = Bed::make();
     for script in [
         r#"ulimit -n 16; exec "$0" "$@""#,
@@ -442,7 +442,7 @@ fn every_command_ends_without_proc() {
     }
 }
 
-/// Runs as a user who owns nothing, where this test may change users.
+/// Runs as a user without any files, if this test may change users.
 #[test]
 fn a_run_of_a_user_who_owns_nothing_works() {
     use std::os::unix::fs::PermissionsExt;
@@ -450,7 +450,7 @@ fn a_run_of_a_user_who_owns_nothing_works() {
     let dir = test_dir();
     let open = std::fs::Permissions::from_mode(0o755);
     std::fs::set_permissions(&*dir, open).unwrap();
-    // What is in this checkout may be closed to others.
+    // The checkout may be closed to that user.
     let (program, hello) = (dir.join("skep"), dir.join("hello.wasm"));
     std::fs::copy(skep(), &program).unwrap();
     std::fs::copy(guest("hello"), &hello).unwrap();

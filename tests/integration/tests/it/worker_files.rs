@@ -1,4 +1,4 @@
-//! A worker's files from outside, against its guest's tricks and its host's crashes.
+//! A worker's files from outside, against tricks of its guest and crashes of its host.
 
 use std::path::Path;
 use std::time::Duration;
@@ -36,7 +36,7 @@ async fn send(runtime: &Embedded, worker: WorkerId, payload: Payload) -> Outcome
     let input = NewInput { payload, key: None, wait: Some(PATIENCE), sender: None };
     match runtime.send(worker, input).await.unwrap() {
         Sent::Done { outcome, .. } => outcome,
-        Sent::Accepted { .. } => panic!("it takes longer than {PATIENCE:?}"),
+        Sent::Accepted { .. } => panic!("no outcome after {PATIENCE:?}"),
     }
 }
 
@@ -89,7 +89,7 @@ async fn list(runtime: &Embedded, worker: WorkerId) -> Vec<String> {
 async fn until(what: &str, mut done: impl AsyncFnMut() -> bool) {
     let began = std::time::Instant::now();
     while !done().await {
-        assert!(began.elapsed() < PATIENCE, "{what} did not come about");
+        assert!(began.elapsed() < PATIENCE, "{what}: not in time");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
@@ -99,7 +99,7 @@ fn entries(dir: &Path) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_guests_links_lead_nobody_anywhere() {
+async fn links_of_a_guest_are_not_followed_from_outside() {
     let dir = test_dir();
     let runtime = open(&dir);
     let worker = create(&runtime, "probe").await;
@@ -128,14 +128,14 @@ async fn a_guests_links_lead_nobody_anywhere() {
     while let Some(piece) = pieces.next().await {
         archive.extend(piece.unwrap());
     }
-    // A header for the directory, one for the file, its content, the end.
+    // A header for the directory, one for the file, its content, two blocks for the end.
     assert_eq!(archive.len(), 512 * 5);
     assert_eq!(list(&runtime, worker).await, ["dir/file"]);
     runtime.shutdown(Duration::ZERO).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_upload_is_out_of_the_guests_sight_and_counts() {
+async fn an_upload_is_hidden_from_the_guest_and_counts() {
     let dir = test_dir();
     let runtime = open(&dir);
     let worker = create(&runtime, "scribe").await;
@@ -152,7 +152,8 @@ async fn an_upload_is_out_of_the_guests_sight_and_counts() {
     let own = dir.join(format!("workers/{worker}"));
     assert_eq!((entries(&own.join("data")), entries(&own.join("incoming"))), (0, 1));
     assert!(list(&runtime, worker).await.is_empty());
-    // A host that is killed now leaves half a file, which goes when the directory is next opened.
+    // A host that is killed now leaves a partial upload, which is removed when the directory is
+    // next opened.
     let copy = killed(&dir);
     let again = open(&copy);
     let own = copy.join(format!("workers/{worker}"));
@@ -201,13 +202,13 @@ async fn a_removed_workers_upload_ends_and_leaves_nothing() {
         assert_eq!(uploading.await.unwrap(), Err(Error::WorkerRemoved));
         assert_eq!(put(&runtime, worker, "x", b"").await, Err(Error::WorkerRemoved));
         until("the trash is empty", async || entries(&dir.join("trash")) == 0).await;
-        assert!(!own.exists(), "nobody has made it again");
+        assert!(!own.exists(), "the directory was made again");
     }
     runtime.shutdown(Duration::ZERO).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn files_may_be_there_before_a_worker_is_first_connected() {
+async fn files_can_be_written_before_the_first_connection() {
     let dir = test_dir();
     let runtime = open(&dir);
     let worker = create(&runtime, "scribe").await;
@@ -218,7 +219,7 @@ async fn files_may_be_there_before_a_worker_is_first_connected() {
     let runtime = open(&dir);
     assert!(ask(&runtime, worker, "whoami").await.contains("connected input"));
     runtime.shutdown(Duration::ZERO).await;
-    // One that had files and lost them is told of, connected before or not.
+    // Lost files are reported for every worker that had some, connected before or not.
     let runtime = open(&dir);
     let other = create(&runtime, "scribe").await;
     put(&runtime, other, "seed", b"given").await.unwrap();
@@ -236,7 +237,7 @@ async fn files_may_be_there_before_a_worker_is_first_connected() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_list_says_how_many_names_it_cannot_show() {
+async fn a_list_reports_the_number_of_hidden_names() {
     let dir = test_dir();
     let runtime = open(&dir);
     let worker = create(&runtime, "probe").await;
@@ -262,7 +263,7 @@ async fn many_uploads_and_a_guest_share_one_count() {
         .map(|n| {
             let runtime = runtime.clone();
             tokio::spawn(async move {
-                // Some in the same place, some under directories that others make as well.
+                // Some with the same name, some in directories that other uploads also make.
                 let file = format!("d{}/e{}/f{}", n % 2, n % 4, n % 20);
                 let content = vec![b'x'; 1_000 + n];
                 put(&runtime, worker, &file, &content).await.unwrap();
@@ -278,7 +279,7 @@ async fn many_uploads_and_a_guest_share_one_count() {
     }
     let usage = runtime.usage(worker).await.unwrap();
     runtime.shutdown(Duration::from_secs(5)).await;
-    // Whoever counts anew comes to the same.
+    // A new count has the same result.
     let runtime = open(&dir);
     let recorded = runtime.usage(worker).await.unwrap();
     assert_eq!(

@@ -1,4 +1,4 @@
-//! The component's side of the WIT: generated calls, and the exports put upon the traits. Only
+//! The component's side of the WIT: generated calls, and the exports over the traits. Only
 //! [`worker!`](crate::worker) and this crate's own modules use it.
 
 use std::marker::PhantomData;
@@ -27,7 +27,7 @@ pub mod lifecycle {
     });
 }
 
-/// Only the one interface: a world of the whole `wasi:cli` would have to be carried along.
+/// Only this interface: a world with all of `wasi:cli` would need all its WIT files.
 #[cfg(all(target_os = "wasi", target_env = "p2"))]
 pub mod exit {
     wit_bindgen::generate!({
@@ -50,7 +50,7 @@ pub mod exit {
     });
 }
 
-/// What the export macros are given: the traits' implementations seen through the WIT.
+/// The argument of the export macros: adapts the traits to the WIT types.
 pub struct Exported<W>(PhantomData<W>);
 
 mod wit {

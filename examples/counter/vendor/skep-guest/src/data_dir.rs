@@ -1,13 +1,14 @@
-//! Where the worker's own directory is.
+//! The path of the worker's own directory.
 
 use std::path::Path;
 
 use crate::host;
 
-/// The worker's own directory, `/data`, for `std::fs`. It is bounded by `disk_bytes` and
-/// `disk_entries`; what a turn writes there is not undone if the turn fails.
+/// Returns the worker's own directory, `/data`, for `std::fs`. It is limited by `disk_bytes` and
+/// `disk_entries`; files that a turn writes there stay if the turn fails.
 ///
-/// Off wasm it is an empty directory of the calling thread, removed when the thread ends.
+/// On non-wasm targets it is an empty directory of the calling thread, removed when the thread
+/// ends.
 pub fn data_dir() -> &'static Path {
     host::data_dir()
 }

@@ -1,12 +1,12 @@
-//! Write a Skep worker: implement [`Worker`], name it in [`worker!`], build for `wasm32-wasip2`.
+//! Write a Skep worker: implement [`Worker`], pass it to [`worker!`], build for `wasm32-wasip2`.
 //!
-//! A worker is fed one [`Input`] at a time and answers with an [`Output`] or a [`Failure`]. It
-//! remembers through [`state`], tells the world through [`transcript`], knows itself through
-//! [`context`] and [`config`], and has a directory of its own, [`data_dir`], for `std::fs`.
+//! A worker gets one [`Input`] at a time and answers with an [`Output`] or a [`Failure`]. It keeps
+//! [`state`], emits events to its [`transcript`], reads [`context`] and [`config`], and has a
+//! directory of its own, [`data_dir`], for `std::fs`.
 //!
-//! What a turn writes to [`state`] is committed with its outcome or not at all. A file is not part
-//! of that: what a turn wrote to [`data_dir`] stays, and is seen again if the host died in the turn
-//! and runs it once more ([`context::attempt`] is then above 1).
+//! A turn's writes to [`state`] are committed with its outcome or not at all. Files are different:
+//! those written to [`data_dir`] stay, and are visible again if the host died in the turn and runs
+//! it once more ([`context::attempt`] is then above 1).
 //!
 //! ```
 //! use skep_guest::{Failure, Input, Output, Worker, config, context, state, transcript};
@@ -36,7 +36,7 @@
 //!
 //! skep_guest::worker!(Adder);
 //!
-//! // The rest is what a unit test would do.
+//! // A unit test would do the rest.
 //! # #[cfg(not(target_family = "wasm"))] {
 //! use skep_guest::testing;
 //!
@@ -51,8 +51,8 @@
 //! # }
 //! ```
 //!
-//! A service that also wants to know when its instance comes and goes implements [`Lifecycle`] and
-//! says `skep_guest::worker!(Adder, lifecycle);`.
+//! A service that needs to know about its instance's life implements [`Lifecycle`] and is exported
+//! with `skep_guest::worker!(Adder, lifecycle);`.
 
 #[cfg(target_family = "wasm")]
 #[doc(hidden)]

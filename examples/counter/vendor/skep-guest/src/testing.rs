@@ -1,10 +1,9 @@
-//! Unit tests for workers, without wasm: an in-memory double of the host for each thread.
+//! Unit tests for workers without wasm: an in-memory double of the host per thread.
 //!
-//! Each test has a thread of its own under `cargo test`, so each begins with an empty state, no
-//! config and an identity that is always the same. A worker that starts threads finds another
-//! double in each.
+//! Each test has a thread of its own under `cargo test`, so it starts with empty state, no config
+//! and a fixed identity. A worker that starts threads finds another double in each.
 //!
-//! [`handle`] does what the host does around a turn; calling `Worker::handle` yourself does not.
+//! [`handle`] does what the host does around a turn; calling `Worker::handle` directly does not.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -14,7 +13,7 @@ use crate::host::{Double, with};
 use crate::message::TEXT;
 use crate::{ConnectReason, Failure, Input, Lifecycle, Output, Worker};
 
-/// Sets what `context::runtime_id` and `context::worker_id` say.
+/// Sets the results of `context::runtime_id` and `context::worker_id`.
 pub fn set_identity(runtime_id: impl Into<String>, worker_id: impl Into<String>) {
     let (runtime_id, worker_id) = (runtime_id.into(), worker_id.into());
     with(|double| (double.runtime_id, double.worker_id) = (runtime_id, worker_id));
@@ -26,40 +25,40 @@ pub fn set_config<K: Into<String>, V: Into<String>>(values: impl IntoIterator<It
     with(|double| double.config = config);
 }
 
-/// Sets what `context::attempt` says, 1 until then.
+/// Sets the result of `context::attempt`, which is 1 by default.
 pub fn set_attempt(attempt: u32) {
     with(|double| double.attempt = attempt);
 }
 
-/// Sets what `context::remaining` says, to the millisecond; 30 seconds until then. Time does not
-/// pass by itself.
+/// Sets the result of `context::remaining`, to the millisecond; it is 30 seconds by default. The
+/// time does not advance by itself.
 pub fn set_remaining(remaining: Option<Duration>) {
     let remaining_ms = remaining.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
     with(|double| double.remaining_ms = remaining_ms);
 }
 
-/// Puts this thread's double back to its beginning, `/data` included.
+/// Resets this thread's double, with `/data`.
 pub fn reset() {
     with(|double| *double = Double::new());
 }
 
-/// The worker's keys and values as they are now.
+/// Returns the worker's keys and values.
 pub fn state() -> BTreeMap<String, Vec<u8>> {
     with(|double| double.state.clone())
 }
 
-/// All that was emitted, in order, failed turns included.
+/// Returns all emitted events in order, with those of failed turns.
 pub fn events() -> Vec<Event> {
     with(|double| double.events.clone())
 }
 
-/// What stands for `/data`: the same as [`data_dir`](crate::data_dir).
+/// Returns the directory that replaces `/data`: the same as [`data_dir`](crate::data_dir).
 pub fn data_dir() -> &'static Path {
     crate::data_dir()
 }
 
-/// Runs one turn as the host does: with an input id, an empty set of events, and the state put
-/// back where the worker fails or panics. Events stay.
+/// Runs one turn as the host does: with an input id, an empty set of events, and a rollback of the
+/// state if the worker fails or panics. Events stay.
 ///
 /// # Errors
 /// The worker's own failure.
@@ -70,20 +69,20 @@ pub fn handle<W: Worker>(input: Input) -> Result<Output, Failure> {
     outcome
 }
 
-/// Calls the hook for a new instance, with a state that cannot be written.
+/// Calls the hook for a new instance, in which the state cannot be written.
 pub fn connected<W: Lifecycle>(reason: ConnectReason) {
     without_writes(|| W::connected(reason));
 }
 
-/// Calls the hook for an instance that goes, with a state that cannot be written.
+/// Calls the hook before an instance is dropped, in which the state cannot be written.
 pub fn disconnecting<W: Lifecycle>() {
     without_writes(W::disconnecting);
 }
 
-/// What a worker emitted.
+/// An emitted event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
-    /// The worker's own word for it.
+    /// The worker's name for it.
     pub kind: String,
     /// The media type of `body`.
     pub content_type: String,
@@ -91,7 +90,7 @@ pub struct Event {
     pub body: Vec<u8>,
 }
 
-/// A turn that is running. Dropped without an end, by a panic, it has failed.
+/// A running turn. It has failed if it is dropped without an end, by a panic.
 struct Turn {
     before: BTreeMap<String, Vec<u8>>,
     ended: bool,
@@ -151,7 +150,7 @@ fn without_writes(hook: impl FnOnce()) {
     }
 
     with(|double| double.state_writable = false);
-    // A hook may panic, and the test go on.
+    // A hook may panic, and the test may continue.
     let _restore = Restore;
     hook();
 }

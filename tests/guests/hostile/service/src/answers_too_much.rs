@@ -1,4 +1,4 @@
-//! An answer of one byte more than is allowed.
+//! An answer one byte longer than allowed.
 
 use skep_guest::{Failure, Output};
 

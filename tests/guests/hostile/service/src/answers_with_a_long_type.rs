@@ -1,4 +1,4 @@
-//! An answer whose body is short and whose content type is not.
+//! An answer with a short body and a long content type.
 
 use skep_guest::{Failure, Output};
 

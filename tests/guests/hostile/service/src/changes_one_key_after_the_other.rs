@@ -1,4 +1,4 @@
-//! Short keys, which weigh next to nothing, one after the other: half of them it deletes again.
+//! Writes short keys, which use hardly any bytes, one after another, and deletes half of them.
 
 use skep_guest::{Failure, Output, state};
 

@@ -1,4 +1,4 @@
-//! Events that take the names of what only its host records, and names that no event may have.
+//! Events named like entries that only the host makes, and events with invalid names.
 
 use skep_guest::{Failure, Output, transcript};
 

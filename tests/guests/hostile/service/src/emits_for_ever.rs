@@ -1,4 +1,4 @@
-//! Events until it is told no, and then as many again.
+//! Emits events until one is refused, and then tries as many again.
 
 use skep_guest::{Failure, Output, transcript};
 

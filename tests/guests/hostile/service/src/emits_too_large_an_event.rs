@@ -1,4 +1,4 @@
-//! An event of one byte more than is allowed, and of as much as a call can carry.
+//! An event one byte larger than allowed, and one as large as a call can carry.
 
 use skep_guest::{Failure, Output, transcript};
 

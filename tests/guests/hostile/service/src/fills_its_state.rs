@@ -1,4 +1,4 @@
-//! A megabyte under each key, until it is told no.
+//! Writes a mebibyte per key until a write is refused.
 
 use skep_guest::{Failure, Output, state};
 

@@ -1,4 +1,4 @@
-//! Keys without values, as long as a key may be, until it is told no.
+//! Writes keys of maximum length without values until a write is refused.
 
 use skep_guest::{Failure, Output, state};
 

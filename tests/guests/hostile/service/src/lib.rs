@@ -1,5 +1,5 @@
-//! A service that does its host harm: its input is the name of one of its files, which says how.
-//! Any other input it answers like a good one.
+//! A hostile service: its input names one of its files, which has the attack. It answers any other
+//! input like a good service.
 
 mod answers_too_much;
 mod answers_with_a_long_type;

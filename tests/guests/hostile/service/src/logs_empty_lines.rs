@@ -1,4 +1,4 @@
-//! Lines with nothing in them, for ever.
+//! Prints empty lines without end.
 
 use std::io::Write;
 

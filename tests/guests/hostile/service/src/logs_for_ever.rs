@@ -1,4 +1,4 @@
-//! Lines on both streams, for ever.
+//! Prints lines on both streams without end.
 
 use skep_guest::{Failure, Output};
 

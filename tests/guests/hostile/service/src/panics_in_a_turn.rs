@@ -1,4 +1,4 @@
-//! Panics after it changed its state, which must not count.
+//! Panics after changing its state, which must be rolled back.
 
 use skep_guest::{Failure, Output, state};
 

@@ -1,4 +1,4 @@
-//! Asks for as many random bytes as a number can say.
+//! Requests `u64::MAX` random bytes.
 
 use wasip2::random::random::get_random_bytes;
 

@@ -1,4 +1,4 @@
-//! Blocks on a timer that is over, for ever: a wait that never waits.
+//! Blocks on an expired timer again and again: a wait that never waits.
 
 use wasip2::clocks::monotonic_clock::subscribe_duration;
 

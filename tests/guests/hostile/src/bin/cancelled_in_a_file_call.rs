@@ -1,4 +1,4 @@
-//! Writes, reads and removes files all the time, so that it is ended in the middle of one of that.
+//! Writes, reads and removes files continuously, so that a cancel comes during one of these calls.
 
 use std::fs;
 

@@ -1,4 +1,4 @@
-//! Waits in a host call for longer than anyone wants.
+//! Waits in a host call for a very long time.
 
 fn main() {
     std::thread::sleep(std::time::Duration::from_secs(3_600));

@@ -1,4 +1,4 @@
-//! Computes until it is cancelled, which it is again and again.
+//! Computes until it is cancelled, more than once.
 
 fn main() {
     loop {

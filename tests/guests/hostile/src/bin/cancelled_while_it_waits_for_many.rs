@@ -1,4 +1,4 @@
-//! Waits for thousands of timers when it is cancelled.
+//! Waits for thousands of timers until it is cancelled.
 
 use wasip2::clocks::monotonic_clock::subscribe_duration;
 use wasip2::io::poll::poll;

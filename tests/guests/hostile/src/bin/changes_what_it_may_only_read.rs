@@ -1,4 +1,4 @@
-//! Tries every change on a directory that it may only read, by name and through what it has open.
+//! Tries every change on a read-only directory, by name and through open handles.
 
 use hostile::directory::{
     BOTH, Datetime, DescriptorFlags, NewTimestamp, OpenFlags, STAY, granted, must_fail, must_work,

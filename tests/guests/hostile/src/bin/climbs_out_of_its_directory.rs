@@ -1,4 +1,5 @@
-//! Names that lead up and out, out and in again, or begin at the root, in every call that takes one.
+//! Paths that lead up and out, out and in again, or begin at the root, in every call that takes
+//! one.
 
 use hostile::directory::{granted, must_fail, must_work, nothing_works, write};
 

@@ -1,4 +1,4 @@
-//! Writes what looks as if its host had said it: reports, entries, events, answers, markers. Its exit
+//! Prints imitations of the host's output: reports, entries, events, answers, markers. Its exit
 //! code is its first argument.
 
 const LINES: &[&str] = &[

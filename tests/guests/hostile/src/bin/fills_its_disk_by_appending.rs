@@ -1,4 +1,4 @@
-//! Appends to many files through streams, until it is told that there is no more room.
+//! Appends to many files through streams until the disk is full.
 
 use hostile::directory::{create, granted, must_work};
 use wasip2::io::streams::StreamError;

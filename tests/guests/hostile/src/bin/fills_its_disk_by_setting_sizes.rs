@@ -1,4 +1,4 @@
-//! Makes files longer without writing to them, until it is told that there is no more room.
+//! Extends files without writing to them until the disk is full.
 
 use hostile::directory::{ErrorCode, create, granted, must_work};
 

@@ -1,5 +1,5 @@
-//! Writes to one file and then to others, through calls and through streams, until it is told that
-//! there is no more room.
+//! Writes to one file and then to others, through calls and through streams, until the disk is
+//! full.
 
 use hostile::directory::{ErrorCode, create, granted, must_work};
 use wasip2::io::streams::StreamError;
@@ -17,7 +17,7 @@ fn main() {
             Err(other) => hostile::allowed(other),
         }
     }
-    // What is there may be written again, and not a byte more.
+    // Existing bytes may be overwritten, but not one more may be added.
     must_work("the same again", file.write(&block, 0));
     let other = must_work("another file", create(&data, "other"));
     if let Ok(written) = other.write(b"x", 0) {

@@ -1,4 +1,4 @@
-//! Writes a byte at the far end of each of many files: all else of them is a hole.
+//! Writes one byte at the far end of each of many sparse files.
 
 use hostile::directory::{ErrorCode, create, granted, must_work};
 

@@ -1,4 +1,4 @@
-//! Writes to both of its streams for ever, as much as it can at a time.
+//! Writes to both streams without end, as much as possible at a time.
 
 use std::io::Write;
 

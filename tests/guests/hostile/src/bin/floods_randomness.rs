@@ -1,4 +1,4 @@
-//! Takes as much randomness as one call gives, for ever.
+//! Requests the most random bytes per call without end.
 
 use std::hint::black_box;
 

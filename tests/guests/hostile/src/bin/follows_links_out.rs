@@ -1,12 +1,12 @@
-//! Links that lead out: at once, over others, through a directory, in circles. None may be followed,
-//! and nothing may be made at their ends.
+//! Links that lead out: directly, over other links, through a directory, in circles. None may be
+//! followed, and nothing may be made at their targets.
 
 use hostile::directory::{
     BOTH, DescriptorFlags, FOLLOW, NewTimestamp, OpenFlags, STAY, create, granted, must_fail,
     must_work, write,
 };
 
-/// What a link is called, and what it says.
+/// Names and targets of links.
 const LINKS: &[(&str, &str)] = &[
     ("file-out", "../../../../secret"),
     ("new-out", "../../../../made-by-a-guest"),
@@ -25,7 +25,7 @@ const LINKS: &[(&str, &str)] = &[
     ("long", "sub/../sub/../sub/../sub/../sub/../sub/../../../../../secret"),
 ];
 
-/// Ways that begin with one of them.
+/// Paths that begin with one of them.
 const WAYS: &[&str] = &[
     "file-out",
     "file-out/",
@@ -89,7 +89,7 @@ fn main() {
                 .and_then(|directory| directory.read_directory().map(drop)),
         );
     }
-    // A second name for a link is one for the link, and leads no further.
+    // A hard link to a symbolic link leads no further.
     must_work("a second name", data.link_at(STAY, "file-out", &data, "second"));
     let second = data.open_at(FOLLOW, "second", OpenFlags::empty(), DescriptorFlags::READ);
     must_fail(&mut count, format_args!("open second"), second);

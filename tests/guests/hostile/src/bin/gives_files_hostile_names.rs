@@ -1,4 +1,4 @@
-//! Names that are good ones, and mean harm to whoever shows, sorts, escapes or removes them.
+//! Valid names that are dangerous to display, sort, escape or remove.
 
 use std::collections::BTreeSet;
 
@@ -47,7 +47,7 @@ fn main() {
     for name in &names {
         write(&data, name, name.as_bytes());
     }
-    // Whoever removes a tree may move directories about in it, and these are in the way.
+    // A removal may move directories about in the tree, and these collide with its temporary names.
     for n in [0, 2, 3] {
         let name = format!(".lifted-{n}");
         must_work("a directory", data.create_directory_at(&name));

@@ -1,4 +1,4 @@
-//! Removes each file that it writes and keeps it open, so that nothing is to be seen of them.
+//! Removes each file that it writes and keeps it open, so that the directory looks empty.
 
 use hostile::directory::{ErrorCode, create, granted, must_work, write};
 
@@ -18,7 +18,7 @@ fn main() {
             hostile::allowed("a thousand files that nobody sees");
         }
     }
-    // One that is replaced is gone as well, and counts as long as it is open.
+    // A replaced file is gone as well, and counts as long as it is open.
     let files = held.len();
     drop(held.pop());
     let replaced = must_work("a file", create(&data, "old"));

@@ -1,4 +1,4 @@
-//! Lists its own directory, in which somebody else has made that many names.
+//! Lists its own directory, in which the operator has made that many names.
 
 use std::time::Duration;
 

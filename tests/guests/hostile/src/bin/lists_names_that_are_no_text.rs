@@ -1,5 +1,4 @@
-//! Lists a directory in which its operator has names that are no text, and takes whatever it finds
-//! for one that it can open.
+//! Lists a directory with names that are not UTF-8, and opens whatever is listed.
 
 use hostile::directory::{ErrorCode, granted, must_work, read};
 

@@ -1,4 +1,4 @@
-//! Computes and never ends.
+//! Computes without end.
 
 fn main() {
     loop {

@@ -1,4 +1,4 @@
-//! Makes files in one directory for four seconds, or a million of them.
+//! Makes files in one directory for four seconds, at most a million.
 
 use std::time::{Duration, Instant};
 

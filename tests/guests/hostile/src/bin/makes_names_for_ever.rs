@@ -1,4 +1,4 @@
-//! Makes empty files, directories, links and second names, until it is told that there are too many.
+//! Makes empty files, directories, symbolic and hard links until the limit on names is reached.
 
 use hostile::directory::{ErrorCode, STAY, create, granted, write};
 

@@ -1,4 +1,4 @@
-//! Renames and links between directories of other rights: out of one that may only be read, into it,
+//! Renames and links between directories with different rights: out of a read-only one, into it,
 //! and between two names of the same one.
 
 use hostile::directory::{STAY, create, granted, must_fail, must_work, read, write};
@@ -6,7 +6,7 @@ use hostile::directory::{STAY, create, granted, must_fail, must_work, read, writ
 fn main() {
     let data = granted("/data");
     let (input, output) = (granted("/in"), granted("/out"));
-    // The same directory as `/out`, and may only be read here.
+    // The same directory as `/out`, but read-only.
     let same = granted("/same");
     write(&data, "own", b"good");
     write(&output, "theirs", b"good");

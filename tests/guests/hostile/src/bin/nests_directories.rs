@@ -1,5 +1,5 @@
-//! A directory in a directory, and so on: four hundred deep by its name, and then on from there,
-//! deeper than any name can say, with a file and a link at every tenth.
+//! Nested directories: four hundred deep by path, and from there deeper than any path can name,
+//! with a file and a link at every tenth.
 
 use hostile::directory::{BOTH, DescriptorFlags, OpenFlags, STAY, granted, must_work, write};
 

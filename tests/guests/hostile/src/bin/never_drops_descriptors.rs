@@ -1,4 +1,4 @@
-//! Opens one file again and again and holds what it gets.
+//! Opens one file again and again and keeps every descriptor.
 
 use wasip2::filesystem::preopens::get_directories;
 use wasip2::filesystem::types::{DescriptorFlags, ErrorCode, OpenFlags, PathFlags};

@@ -1,4 +1,4 @@
-//! Reads one file through as many streams as it gets, none of them to its end.
+//! Reads one file through as many streams as possible, none of them to the end.
 
 use wasip2::filesystem::preopens::get_directories;
 use wasip2::filesystem::types::{DescriptorFlags, ErrorCode, OpenFlags, PathFlags};

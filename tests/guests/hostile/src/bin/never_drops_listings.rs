@@ -1,5 +1,5 @@
-//! Begins to list a directory of many long names again and again, reads one of them each time and
-//! never gets to the end, so that its host holds what it read ahead.
+//! Starts to list a directory of many long names again and again and reads only one name each time,
+//! so that the host keeps what it read ahead.
 
 use hostile::directory::{ErrorCode, create, granted, must_work};
 

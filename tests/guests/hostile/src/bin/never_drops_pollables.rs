@@ -1,4 +1,4 @@
-//! Makes timers of an hour and holds them all.
+//! Makes one-hour timers and keeps them all.
 
 use wasip2::clocks::monotonic_clock::subscribe_duration;
 

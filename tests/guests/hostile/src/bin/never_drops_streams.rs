@@ -1,4 +1,4 @@
-//! Asks for its standard output again and again and holds each stream.
+//! Requests its standard output again and again and keeps every stream.
 
 use wasip2::cli::stdout::get_stdout;
 

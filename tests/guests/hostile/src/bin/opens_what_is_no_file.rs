@@ -1,5 +1,5 @@
-//! Opens pipes, devices and sockets that its operator has left in a directory, more often than its
-//! host can have threads. Nobody has the other end of the pipes.
+//! Opens pipes, devices and sockets in an operator's directory, more often than the host can have
+//! threads. Nothing has the other end of the pipes.
 
 use hostile::directory::{
     BOTH, DescriptorFlags, DescriptorType, FOLLOW, OpenFlags, STAY, granted, must_fail, must_work,

@@ -1,4 +1,4 @@
-//! Asks a timer of an hour whether it is over, for ever.
+//! Checks a one-hour timer without end.
 
 use wasip2::clocks::monotonic_clock::subscribe_duration;
 

@@ -1,4 +1,4 @@
-//! Polls what is ready nine thousand times in one call, and does so for ever.
+//! Polls nine thousand ready entries per call without end.
 
 use wasip2::clocks::monotonic_clock::subscribe_duration;
 use wasip2::io::poll::poll;

@@ -1,4 +1,4 @@
-//! Calls its host for ever, for as little as possible.
+//! Calls its host without end, with the cheapest call.
 
 use wasip2::clocks::monotonic_clock::now;
 

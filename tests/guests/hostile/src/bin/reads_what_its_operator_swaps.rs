@@ -1,5 +1,5 @@
-//! Reads and lists what its operator swaps for links and other things meanwhile, until it is told
-//! that it is enough.
+//! Reads and lists files that the operator meanwhile swaps for links and other things, until it
+//! finds the file `enough`.
 
 use hostile::directory::{
     DescriptorFlags, ErrorCode, FOLLOW, OpenFlags, STAY, granted, read, write,

@@ -1,4 +1,4 @@
-//! A program whose stack is in its own memory calls itself until that is full.
+//! A program with its stack in linear memory recurses until that is full.
 
 use std::hint::black_box;
 

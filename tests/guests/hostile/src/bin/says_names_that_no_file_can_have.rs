@@ -1,5 +1,4 @@
-//! Empty names, names with a zero in them, names that are too long, and names that take a file for a
-//! directory.
+//! Invalid names: empty, with a NUL, too long, or with a file used as a directory.
 
 use hostile::directory::{STAY, create, does_not_open, granted, nothing_works, write};
 
@@ -27,8 +26,8 @@ fn main() {
     for name in &names {
         nothing_works(&mut count, &data, name);
     }
-    // A file is no directory. What else is done with it under such a name is done to it or not at
-    // all, and counts the same.
+    // A file is not a directory. Other calls with such a name act on the file or fail, and the
+    // quota counts the same.
     write(&data, "other", b"other");
     for name in ["file/", "file//", "file/.", "missing/", "missing//"] {
         does_not_open(&mut count, &data, name);

@@ -1,4 +1,4 @@
-//! Starts timers and lets go of each before it is over.
+//! Starts timers and drops each before it expires.
 
 use std::hint::black_box;
 

@@ -1,5 +1,5 @@
-//! Swaps a file and a directory for links that lead out and back again, as fast as it can, until it
-//! finds that it is enough.
+//! Swaps a file and a directory for links that lead out and back again, as fast as possible, until
+//! it finds the file `enough`.
 
 use hostile::directory::{ErrorCode, STAY, granted, must_work, write};
 
@@ -21,7 +21,7 @@ fn main() {
         must_work("a swap", swapped);
         let _ = data.symlink_at("../../../../outside", "dir");
         let _ = data.unlink_file_at("dir");
-        // Its owner may have made one to put a file into.
+        // The owner may have made one to upload a file.
         while data.rename_at("aside", &data, "dir").is_err() {
             let _ = data.unlink_file_at("dir/new");
             let _ = data.remove_directory_at("dir");

@@ -1,5 +1,5 @@
-//! Reads its standard input to the end. Where it is run as a worker that is at hand; where it is run
-//! from a terminal it may never come.
+//! Reads its standard input to the end. In a worker it is empty; from a terminal the end may never
+//! come.
 
 use std::io::Read;
 

@@ -1,4 +1,4 @@
-//! Waits in one call for as many timers of an hour as it can hold.
+//! Waits in one call for as many one-hour timers as it can hold.
 
 use wasip2::clocks::monotonic_clock::subscribe_duration;
 use wasip2::io::poll::poll;

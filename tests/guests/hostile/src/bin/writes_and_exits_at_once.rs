@@ -1,5 +1,5 @@
-//! Fills both of its streams, waits for neither, and exits: what is under way then is still its
-//! output, and nothing comes after its end.
+//! Fills both streams, waits for neither, and exits: everything in flight is still its output, and
+//! nothing comes after its end.
 
 use wasip2::cli::exit::exit;
 use wasip2::cli::{stderr::get_stderr, stdout::get_stdout};
@@ -21,7 +21,7 @@ fn main() {
                 Err(_) => hostile::allowed("a stream ended"),
             }
         }
-        // The last line has no end.
+        // The last line has no line break.
         let _ = stream.check_write().and_then(|_| stream.write(b"the last"));
     }
     exit(Ok(()));

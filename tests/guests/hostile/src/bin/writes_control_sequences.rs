@@ -1,5 +1,5 @@
-//! Tells whatever shows its output to retitle the window, write the clipboard, clear the screen,
-//! answer on the keyboard and run a script.
+//! Prints control sequences that retitle the window, write the clipboard, clear the screen, answer
+//! on the keyboard and run a script.
 
 use std::io::Write;
 

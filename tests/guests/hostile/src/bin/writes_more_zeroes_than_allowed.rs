@@ -1,4 +1,4 @@
-//! Asks a stream for more zeroes than it said that it would take.
+//! Writes more zeroes to a stream than it has permitted.
 
 use wasip2::cli::stdout::get_stdout;
 

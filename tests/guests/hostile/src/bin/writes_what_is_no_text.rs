@@ -1,5 +1,5 @@
-//! Writes bytes that are no text: alone, between lines, and halves of characters that come together
-//! or do not.
+//! Writes bytes that are not UTF-8: alone, between lines, and halves of characters that do or do
+//! not match.
 
 use std::io::Write;
 

@@ -1,4 +1,4 @@
-//! A runtime with a network of the test's own, and callers on it.
+//! A runtime with a test network, and workers of the guest `caller`.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -25,7 +25,7 @@ use crate::served::Served;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Has every name lead to these addresses.
+/// A resolver that gives these addresses for every name.
 pub(crate) struct Names(Vec<IpAddr>);
 
 impl Names {
@@ -78,7 +78,7 @@ impl Bed {
         Self { runtime, dir }
     }
 
-    /// A worker with these grants, limits and secrets.
+    /// Creates a worker with these grants, limits and secrets.
     pub(crate) async fn caller(
         &self,
         grants: &[&str],
@@ -115,14 +115,14 @@ impl Bed {
         }
     }
 
-    /// The entries of a kind.
+    /// Returns the entries of one kind.
     pub(crate) async fn entries(&self, worker: WorkerId, kind: EntryKind) -> Vec<Entry> {
         let page = self.runtime.transcript(worker, Cursor(0), 1_000).await.unwrap();
         page.entries.into_iter().filter(|entry| entry.kind == kind).collect()
     }
 }
 
-/// An entry's body.
+/// Parses the body of an entry.
 pub(crate) fn json(entry: &Entry) -> serde_json::Value {
     serde_json::from_slice(&entry.payload.body).unwrap()
 }
@@ -130,7 +130,7 @@ pub(crate) fn json(entry: &Entry) -> serde_json::Value {
 pub(crate) async fn until(what: &str, mut done: impl FnMut() -> bool) {
     let began = Instant::now();
     while !done() {
-        assert!(began.elapsed() < PATIENCE, "{what} did not come about");
+        assert!(began.elapsed() < PATIENCE, "{what}: not in time");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
@@ -146,7 +146,7 @@ pub(crate) fn create_on(host: &Served, component: &str, grant: &str) {
     threads.block_on(host.client(Serves::Up).create(request)).unwrap();
 }
 
-/// TLS as a server speaks it that has this certificate.
+/// Wraps a connection in TLS with this certificate.
 pub(crate) fn tls(key: &rcgen::CertifiedKey<rcgen::KeyPair>) -> Wrap {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let private = rustls::pki_types::PrivatePkcs8KeyDer::from(key.signing_key.serialize_der());

@@ -1,11 +1,11 @@
-//! What was denied, and how the operator is told to allow it.
+//! Denials, and the hints with the grant that would allow them.
 
 use skep_harness::{Server, guest};
 
 use crate::hosting::{Hosted, Said};
 use crate::served::{Served, Serves};
 
-/// What `show` says that the worker was denied, the latest first.
+/// Returns the denials that `show` lists, the latest first.
 fn denied(hosted: &Hosted) -> Vec<serde_json::Value> {
     let shown = hosted.good(&["worker", "show", "asker", "--output", "json"]).json();
     shown["denied"].as_array().cloned().unwrap_or_default()
@@ -16,7 +16,7 @@ fn get(hosted: &Hosted, server: &Server) -> Said {
 }
 
 #[test]
-fn the_operator_is_told_what_to_type_until_he_has_typed_it() {
+fn a_denial_is_listed_with_its_command_until_it_is_granted() {
     let (first, second) = (Server::start(), Server::start());
     let hosted = Hosted::start();
     let caller = guest("caller").to_str().unwrap().to_owned();
@@ -42,7 +42,7 @@ fn the_operator_is_told_what_to_type_until_he_has_typed_it() {
         "{}",
         lines.err
     );
-    // Which is good on another machine as well.
+    // The command also works on another machine.
     let wherever = format!("{}/{}", hosted.host.runtime_id, made.text("worker_id"));
     let noticed = hosted.good(&["worker", "diagnostics", "asker"]).out;
     let command =
@@ -55,9 +55,13 @@ fn the_operator_is_told_what_to_type_until_he_has_typed_it() {
     hosted.good(&words);
     assert!(get(&hosted, &first).out.contains("status 200"));
     let left = denied(&hosted);
-    assert_eq!((left.len(), &left[0]), (1, &found[0]), "what is denied still is still said");
+    assert_eq!(
+        (left.len(), &left[0]),
+        (1, &found[0]),
+        "a denial that still applies is still listed"
+    );
 
-    // What was taken away again is denied again, and said again.
+    // After a revocation the denial is listed again.
     hosted.good(&["worker", "revoke", "asker", "--http", &url]);
     assert!(get(&hosted, &first).out.contains("HttpRequestDenied"));
     let again = denied(&hosted);
@@ -72,7 +76,7 @@ fn the_operator_is_told_what_to_type_until_he_has_typed_it() {
 }
 
 #[test]
-fn the_latest_few_are_kept_however_many_there_are() {
+fn only_the_latest_denials_are_kept() {
     let hosted = Hosted::start();
     let caller = guest("caller").to_str().unwrap().to_owned();
     hosted.good(&["worker", "create", &caller, "--name", "asker"]);

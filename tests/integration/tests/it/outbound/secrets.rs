@@ -1,4 +1,4 @@
-//! A secret is where the operator said, and nowhere else.
+//! A secret reaches the servers that the operator named, and nothing else.
 
 use std::path::Path;
 use std::time::Duration;
@@ -11,16 +11,16 @@ use super::bed::{self, Bed};
 use crate::hosting::{Hosted, skep};
 use crate::served::{Served, Serves, prepared};
 
-/// Found nowhere but with the server it is for.
+/// A value that only the named server may receive.
 const VALUE: &str = "MARKER/hunter2+MARKER-0123456789";
 
-/// A runtime that knows the secret `token` for one server.
+/// Opens a runtime with the secret `token` for one server.
 fn bed(server: &Server) -> Bed {
     let secret = OperatorSecret::new(VALUE, vec![server.url("").parse().unwrap()]).unwrap();
     Bed::knowing([("token".parse().unwrap(), secret)].into())
 }
 
-/// The files below a directory that have the secret, or a piece of it, in them.
+/// Returns the files below a directory that contain the secret or a piece of it.
 fn tainted(dir: &Path) -> Vec<String> {
     let mut found = Vec::new();
     let mut dirs = vec![dir.to_owned()];
@@ -39,20 +39,20 @@ fn tainted(dir: &Path) -> Vec<String> {
             }
         }
     }
-    assert!(files > 2, "there is nothing to look at");
+    assert!(files > 2, "too few files were searched");
     found
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_secret_is_put_in_on_the_way_to_its_host_only() {
+async fn a_secret_is_sent_only_to_its_own_host() {
     let (friend, stranger) = (Server::start(), Server::start());
     let bed = bed(&friend);
     let other_name = format!("http://localhost:{} inner", stranger.port());
     let grants = [&friend.url(""), &stranger.url(""), &other_name];
     let worker = bed.caller(&grants.map(String::as_str), &[], &["token"]).await;
-    let standin = bed.ask(worker, "say secret.token").await;
-    assert!(standin.starts_with("skep-secret-") && standin.len() == 44, "{standin}");
-    assert!(bed.ask(worker, "env").await.contains(&format!("SKEP_SECRET_TOKEN={standin}\n")));
+    let placeholder = bed.ask(worker, "say secret.token").await;
+    assert!(placeholder.starts_with("skep-secret-") && placeholder.len() == 44, "{placeholder}");
+    assert!(bed.ask(worker, "env").await.contains(&format!("SKEP_SECRET_TOKEN={placeholder}\n")));
 
     let asked = "?key=$token authorization:Bearer_$token x-key:$token";
     for (server, knows) in [(&friend, true), (&stranger, false)] {
@@ -60,12 +60,12 @@ async fn a_secret_is_put_in_on_the_way_to_its_host_only() {
         let dripped = bed.ask(worker, &format!("get {}{asked}", server.url("/drip"))).await;
         let mirrored = bed.ask(worker, &format!("get {}{asked}", server.url("/mirror"))).await;
         for seen in [&echoed, &dripped, &mirrored] {
-            assert!(seen.contains(&standin) && !seen.contains("MARKER"), "{seen}");
+            assert!(seen.contains(&placeholder) && !seen.contains("MARKER"), "{seen}");
         }
-        assert!(echoed.contains(&format!("authorization: Bearer {standin}")), "{echoed}");
-        assert!(mirrored.contains(&format!("x-mirror: {standin}")), "{mirrored}");
+        assert!(echoed.contains(&format!("authorization: Bearer {placeholder}")), "{echoed}");
+        assert!(mirrored.contains(&format!("x-mirror: {placeholder}")), "{mirrored}");
         for head in server.heads() {
-            let bearer = if knows { VALUE } else { &standin };
+            let bearer = if knows { VALUE } else { &placeholder };
             assert!(head.contains(&format!("authorization: Bearer {bearer}\r\n")), "{head}");
             assert_eq!(head.contains("?key=MARKER%2Fhunter2%2BMARKER-0123456789"), knows, "{head}");
             assert_eq!(head.contains("MARKER"), knows);
@@ -74,7 +74,7 @@ async fn a_secret_is_put_in_on_the_way_to_its_host_only() {
     // A body is content, not a credential.
     bed.ask(worker, &format!("send POST {} 10 x-key:$token", friend.url("/hello"))).await;
 
-    // What is packed cannot be looked through.
+    // A compressed answer cannot be redacted.
     let packed = format!("get {} x-key:$token", friend.url("/gzip"));
     assert_eq!(bed.ask(worker, &packed).await, "error ErrorCode::HttpResponseContentCoding(None)");
     let elsewhere = format!("get http://localhost:{}/gzip x-key:$token", stranger.port());
@@ -90,44 +90,44 @@ async fn a_secret_is_put_in_on_the_way_to_its_host_only() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_secret_that_a_server_kept_is_not_shown_where_it_may_not_be_sent() {
+async fn a_secret_stored_by_a_server_is_redacted_in_answers() {
     let friend = Server::start();
     let hosts = vec![format!("POST {}", friend.url("")).parse().unwrap()];
     let secret = OperatorSecret::new(VALUE, hosts).unwrap();
     let bed = Bed::knowing([("token".parse().unwrap(), secret)].into());
     let worker = bed.caller(&[&friend.url("")], &[], &["token"]).await;
-    let standin = bed.ask(worker, "say secret.token").await;
+    let placeholder = bed.ask(worker, "say secret.token").await;
     bed.ask(worker, &format!("send POST {} 0 x-key:$token", friend.url("/hello"))).await;
     assert!(friend.heads()[0].contains(&format!("x-key: {VALUE}\r\n")), "{:?}", friend.heads());
     let kept = bed.ask(worker, &format!("get {}", friend.url("/before"))).await;
-    assert!(kept.contains(&format!("x-key: {standin}")) && !kept.contains("MARKER"), "{kept}");
-    // Nor packed, where it could not be looked for.
+    assert!(kept.contains(&format!("x-key: {placeholder}")) && !kept.contains("MARKER"), "{kept}");
+    // Nor compressed, where it could not be redacted.
     let packed = bed.ask(worker, &format!("get {}", friend.url("/gzip"))).await;
     assert_eq!(packed, "error ErrorCode::HttpResponseContentCoding(None)");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_secret_is_for_workers_that_were_granted_it() {
+async fn a_secret_requires_a_grant() {
     let friend = Server::start();
     let bed = bed(&friend);
     let other = bed.caller(&[&friend.url("")], &[], &[]).await;
     assert_eq!(bed.ask(other, "say secret.token").await, "-");
-    // One worker's stand-in is nothing in the hands of another, nor are two alike.
+    // A placeholder works only for its own worker, and no two are equal.
     let worker = bed.caller(&[&friend.url("")], &[], &["token"]).await;
-    let standin = bed.ask(worker, "say secret.token").await;
+    let placeholder = bed.ask(worker, "say secret.token").await;
     let third = bed.caller(&[&friend.url("")], &[], &["token"]).await;
-    assert_ne!(bed.ask(third, "say secret.token").await, standin);
+    assert_ne!(bed.ask(third, "say secret.token").await, placeholder);
     for worker in [other, third] {
-        bed.ask(worker, &format!("get {} x-key:{standin}", friend.url("/echo"))).await;
+        bed.ask(worker, &format!("get {} x-key:{placeholder}", friend.url("/echo"))).await;
     }
-    assert!(friend.heads().iter().all(|head| head.contains(&standin)));
-    // Without a grant for the host a secret opens no way there.
+    assert!(friend.heads().iter().all(|head| head.contains(&placeholder)));
+    // A secret does not open a way to a host without a grant.
     let fourth = bed.caller(&[], &[], &["token"]).await;
     let answer = bed.ask(fourth, &format!("get {} x-key:$token", friend.url("/echo"))).await;
     assert_eq!(answer, "error ErrorCode::HttpRequestDenied");
 }
 
-/// A host whose settings have a secret in a file and one in a variable, for one server.
+/// Starts a host whose settings have a secret in a file and one in a variable, for one server.
 fn host(serves: Serves, server: &Server, keys: &Path) -> Hosted {
     let dir = prepared();
     std::fs::write(keys.join("file.key"), format!("{VALUE}\n")).unwrap();
@@ -140,7 +140,7 @@ fn host(serves: Serves, server: &Server, keys: &Path) -> Hosted {
 }
 
 #[test]
-fn secrets_of_the_settings_are_in_nothing_that_a_host_says_or_keeps() {
+fn secrets_of_the_settings_are_never_printed_or_stored() {
     let (friend, keys) = (Server::start(), test_dir());
     let hosted = host(Serves::Up, &friend, &keys);
     let caller = skep_harness::guest("caller").to_str().unwrap().to_owned();
@@ -163,7 +163,7 @@ fn secrets_of_the_settings_are_in_nothing_that_a_host_says_or_keeps() {
         said.push(hosted.good(&["worker", verb, "asker", "--output", "json"]));
     }
     assert!(said.iter().any(|said| said.out.contains("request: GET http://")));
-    // Which has no such variable.
+    // Run without that variable.
     said.push(hosted.skep(&["doctor"]));
     let doctor = &said.last().unwrap().out;
     assert!(doctor.contains("varied: the environment variable TEST_SECRET is not set"), "{doctor}");
@@ -174,7 +174,7 @@ fn secrets_of_the_settings_are_in_nothing_that_a_host_says_or_keeps() {
     host.terminate();
     assert_eq!(tainted(&dir), [""; 0]);
     let log = std::fs::read_to_string(dir.join("log")).unwrap();
-    assert!(log.contains("filed: the file") && log.contains("can be read by others"), "{log}");
+    assert!(log.contains("filed: the file") && log.contains("is readable by other users"), "{log}");
     assert!(log.contains("TRACE"), "the log does not say everything");
 }
 
@@ -201,7 +201,7 @@ fn a_bare_runtime_knows_the_secrets_of_its_settings() {
 }
 
 #[test]
-fn a_host_whose_secret_is_not_there_does_not_start() {
+fn a_host_with_a_missing_secret_does_not_start() {
     let dir = test_dir();
     let settings = "[secrets.key]\nfile = 'key'\nhosts = ['https://a.b']\n";
     std::fs::write(dir.join("skep.toml"), settings).unwrap();
@@ -211,5 +211,5 @@ fn a_host_whose_secret_is_not_there_does_not_start() {
         assert!(said.err.contains("error: the secret key: the file key cannot"), "{}", said.err);
         assert!(said.err.contains("hint: "), "{}", said.err);
     }
-    assert!(!dir.join("store").exists(), "it began before it knew");
+    assert!(!dir.join("store").exists(), "a store was made before the secret was read");
 }

@@ -1,29 +1,29 @@
-//! Splits the command line at the component, before anything is parsed.
+//! The command line, split into Skep's own words and the guest's before anything is parsed.
 //!
-//! Everything after COMPONENT belongs to the guest, whatever it looks like: a caller who chooses
-//! the guest's arguments must not be able to choose Skep's, which map directories of the host. A
-//! parser that sees both cannot keep them apart, so ours never sees the guest's words.
+//! All words after COMPONENT belong to the guest, even those that look like flags. A caller who
+//! chooses the guest's arguments must not be able to choose Skep's, which map directories of the
+//! host. A parser that sees both cannot keep them apart, so ours never sees the guest's words.
 
 use std::ffi::{OsStr, OsString};
 
 use clap::{Arg, Command};
 
-/// The subcommands whose words after their first positional argument are the guest's.
+/// The subcommands that pass the words after their first positional argument to the guest.
 const SPLIT: &[&[&str]] = &[&["run"], &["worker", "send"]];
 
 /// A command line in two parts.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Words {
-    /// Skep's own, from the program's name to COMPONENT.
+pub(crate) struct CommandLine {
+    /// Skep's own words, from the program's name to COMPONENT.
     pub(crate) own: Vec<OsString>,
-    /// The guest's, without one leading `--`.
+    /// The guest's words, without one leading `--`.
     pub(crate) guest: Vec<OsString>,
 }
 
 /// Splits `line`, which begins with the program's name, by the flags that `command` defines.
 ///
-/// A line of a subcommand that has no guest, or that names no component, is all Skep's.
-pub(crate) fn split(command: &Command, line: Vec<OsString>) -> Words {
+/// Without a guest or a component, all words are Skep's.
+pub(crate) fn split(command: &Command, line: Vec<OsString>) -> CommandLine {
     let at = subcommand(command, &line).and_then(|(subcommand, first)| {
         let positional = first + first_positional(subcommand, &line[first..])?;
         Some(positional + 1)
@@ -33,10 +33,10 @@ pub(crate) fn split(command: &Command, line: Vec<OsString>) -> Words {
     if guest.first().is_some_and(|first| first == "--") {
         guest.remove(0);
     }
-    Words { own, guest }
+    CommandLine { own, guest }
 }
 
-/// The subcommand of `line` that has a guest, and where its own arguments begin.
+/// Returns the subcommand of `line` that has a guest, and the index of its first argument.
 fn subcommand<'a>(command: &'a Command, line: &[OsString]) -> Option<(&'a Command, usize)> {
     SPLIT.iter().find_map(|path| {
         let named = line.get(1..=path.len())?;
@@ -47,7 +47,7 @@ fn subcommand<'a>(command: &'a Command, line: &[OsString]) -> Option<(&'a Comman
     })
 }
 
-/// Finds the first word that is neither a flag nor a flag's value.
+/// Returns the index of the first word that is neither a flag nor a flag's value.
 fn first_positional(command: &Command, words: &[OsString]) -> Option<usize> {
     let mut at = 0;
     while let Some(word) = words.get(at) {
@@ -62,14 +62,14 @@ fn first_positional(command: &Command, words: &[OsString]) -> Option<usize> {
     None
 }
 
-/// Whether the word after this flag is its value. Of an unknown flag it is not: the parser, which
-/// gets to see the flag, will refuse it.
+/// Returns true if the word after this flag is its value. For an unknown flag it is not; the parser
+/// refuses that flag later.
 fn takes_next(command: &Command, word: &[u8]) -> bool {
     let flag = |is: &dyn Fn(&Arg) -> bool| command.get_arguments().find(|argument| is(argument));
     let wants_value =
         |argument: &Arg| argument.get_action().takes_values() && !argument.is_require_equals_set();
     let Some(long) = word.strip_prefix(b"--") else {
-        // Of `-abc`, each letter is a flag until one takes the rest as its value.
+        // In `-abc`, each letter is a flag until one takes the rest as its value.
         let letters = String::from_utf8_lossy(&word[1..]);
         let mut letters = letters.chars();
         let taker = letters.find_map(|letter| {
@@ -97,32 +97,32 @@ mod tests {
     }
 
     #[track_caller]
-    fn is_split(own: &[&str], guest: &[&str]) {
+    fn assert_split(own: &[&str], guest: &[&str]) {
         let line = [own, guest].concat();
-        let expected = Words { own: words(own), guest: words(guest) };
+        let expected = CommandLine { own: words(own), guest: words(guest) };
         assert_eq!(split(&Cli::command(), words(&line)), expected, "{line:?}");
     }
 
     #[test]
     fn every_word_after_the_component_is_the_guests() {
-        is_split(&["skep", "run", "tool.wasm"], &["--dir=/etc::/h", "x"]);
-        is_split(&["skep", "run", "tool.wasm"], &["--help"]);
-        is_split(&["skep", "run", "tool.wasm"], &["a", "--", "b"]);
-        is_split(&["skep", "run", "--dir", "a", "--timeout=5s", "tool.wasm"], &["--dir", "b"]);
-        is_split(&["skep", "run", "--", "tool.wasm"], &["--help"]);
-        is_split(&["skep", "run", "--", "--odd.wasm"], &["a"]);
-        is_split(&["skep", "run", "--input", "-", "-"], &["-"]);
-        is_split(&["skep", "worker", "send", "--store", "s", "tally"], &["--input", "x"]);
+        assert_split(&["skep", "run", "tool.wasm"], &["--dir=/etc::/h", "x"]);
+        assert_split(&["skep", "run", "tool.wasm"], &["--help"]);
+        assert_split(&["skep", "run", "tool.wasm"], &["a", "--", "b"]);
+        assert_split(&["skep", "run", "--dir", "a", "--timeout=5s", "tool.wasm"], &["--dir", "b"]);
+        assert_split(&["skep", "run", "--", "tool.wasm"], &["--help"]);
+        assert_split(&["skep", "run", "--", "--odd.wasm"], &["a"]);
+        assert_split(&["skep", "run", "--input", "-", "-"], &["-"]);
+        assert_split(&["skep", "worker", "send", "--store", "s", "tally"], &["--input", "x"]);
     }
 
     #[test]
     fn a_flag_with_an_optional_value_takes_none_from_the_next_word() {
-        is_split(&["skep", "run", "--deterministic", "tool.wasm"], &["a"]);
-        is_split(&["skep", "run", "--deterministic=7", "tool.wasm"], &["a"]);
+        assert_split(&["skep", "run", "--deterministic", "tool.wasm"], &["a"]);
+        assert_split(&["skep", "run", "--deterministic=7", "tool.wasm"], &["a"]);
     }
 
     #[test]
-    fn a_line_without_a_component_is_all_ours() {
+    fn a_line_without_a_component_is_all_skeps_own() {
         for line in [
             &["skep"][..],
             &["skep", "run"],
@@ -134,7 +134,7 @@ mod tests {
             &["skep", "worker", "list", "--output", "json"],
             &["skep", "worker"],
         ] {
-            is_split(line, &[]);
+            assert_split(line, &[]);
         }
     }
 
@@ -148,9 +148,9 @@ mod tests {
         }
     }
 
-    /// Each flag of a split subcommand, before the component, leaves the component where it is.
+    /// Puts each flag of these subcommands before the component.
     #[test]
-    fn every_flag_is_told_from_the_component() {
+    fn no_flag_is_mistaken_for_the_component() {
         for path in SPLIT {
             let cli = Cli::command();
             let command = path.iter().try_fold(&cli, |it, name| it.find_subcommand(name)).unwrap();
@@ -166,7 +166,7 @@ mod tests {
                         own.push("--value");
                     }
                     own.push("component");
-                    is_split(&own, &[&flag, "x"]);
+                    assert_split(&own, &[&flag, "x"]);
                 }
             }
         }

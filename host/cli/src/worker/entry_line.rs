@@ -1,14 +1,15 @@
-//! An entry of a transcript in one line, for people.
+//! A transcript entry as one line of text.
 
 use skep_protocol::text::neutral;
 use skep_protocol::{Denial, Entry, EntryKind, Grants, RequestRecord};
 
-/// The line.
+/// Returns the line of an entry.
 pub(super) fn line(entry: &Entry) -> String {
     let mut line = format!("{:>6}  {}  {}", entry.seq, entry.at, entry.kind.as_str());
     let content = content(entry);
-    // A request's label is in what is said of it.
-    let label = entry.label.as_deref().filter(|_| content.is_none() || !says_label(entry.kind));
+    // The content of a request includes its label.
+    let repeats_label = content.is_some() && entry.kind == EntryKind::Request;
+    let label = entry.label.as_deref().filter(|_| !repeats_label);
     if let Some(label) = label {
         line.push_str(&format!(" {}", neutral(label)));
     }
@@ -25,16 +26,12 @@ pub(super) fn line(entry: &Entry) -> String {
         }
     }
     if entry.truncated {
-        line.push_str(" (cut)");
+        line.push_str(" (truncated)");
     }
     line
 }
 
-const fn says_label(kind: EntryKind) -> bool {
-    matches!(kind, EntryKind::Request)
-}
-
-/// What an entry of ours has in JSON, in words.
+/// Returns the JSON body of an entry that Skep wrote, as text.
 fn content(entry: &Entry) -> Option<String> {
     let body = &entry.payload.body;
     match entry.kind {
@@ -45,15 +42,15 @@ fn content(entry: &Entry) -> Option<String> {
     }
 }
 
-/// What was denied, with the command that would allow it.
+/// Returns the text of a denial, with the command that allows it if there is one.
 pub(super) fn denied(entry: &Entry, command: impl Fn(&Denial) -> Option<String>) -> String {
     let denial: Denial = serde_json::from_slice(&entry.payload.body).unwrap_or_default();
     let wanted = denial.wanted.as_deref().or(entry.label.as_deref()).unwrap_or_default();
-    let said = match command(&denial) {
+    let text = match command(&denial) {
         Some(command) => format!("{wanted}; `{command}` allows it"),
         None => wanted.to_owned(),
     };
-    neutral(&said).to_string()
+    neutral(&text).to_string()
 }
 
 fn denial(denial: &Denial) -> String {
@@ -69,15 +66,15 @@ fn request(request: &RequestRecord) -> String {
     let bare = *port == scheme.port();
     let port = if bare { String::new() } else { format!(":{port}") };
     let host = if host.contains(':') { format!("[{host}]") } else { host.clone() };
-    let mut said = format!("{method} {scheme}://{host}{port}");
+    let mut text = format!("{method} {scheme}://{host}{port}");
     if let Some(status) = request.status {
-        said.push_str(&format!(" {status}"));
+        text.push_str(&format!(" {status}"));
     }
     if let Some(error) = &request.error {
-        said.push_str(&format!(" {error}"));
+        text.push_str(&format!(" {error}"));
     }
     let (sent, received) = (request.sent_bytes, request.received_bytes);
-    format!("{said}, {sent} bytes sent, {received} received, {} ms", request.wall_ms)
+    format!("{text}, {sent} bytes sent, {received} received, {} ms", request.wall_ms)
 }
 
 fn granted(grants: &Grants) -> String {
@@ -90,7 +87,7 @@ fn granted(grants: &Grants) -> String {
 mod tests {
     use super::*;
 
-    fn said(kind: &str, label: Option<&str>, body: &str) -> String {
+    fn text(kind: &str, label: Option<&str>, body: &str) -> String {
         let mut entry = serde_json::json!({ "seq": 7, "at": "2026-11-21T10:00:00.000Z",
             "kind": kind, "content_type": "application/json", "body": body });
         if let Some(label) = label {
@@ -101,57 +98,57 @@ mod tests {
     }
 
     #[test]
-    fn what_was_denied_is_said_with_what_would_allow_it() {
+    fn a_denial_names_the_grant_that_allows_it() {
         let http = "wasi:http/outgoing-handler";
         let body = r#"{"wanted":"GET https://a.b","grant":{"scopes":[],"http":[{"scheme":"https",
             "host":"*.b","methods":["GET"]}]}}"#;
         assert_eq!(
-            said("denied", Some(http), body),
+            text("denied", Some(http), body),
             format!("denied {http}: GET https://a.b (grant --http 'GET https://*.b' allows it)")
         );
-        assert_eq!(said("denied", Some("wasi:sockets/tcp"), ""), "denied wasi:sockets/tcp");
+        assert_eq!(text("denied", Some("wasi:sockets/tcp"), ""), "denied wasi:sockets/tcp");
     }
 
     #[test]
-    fn a_denial_among_a_worker_s_lines_says_what_to_type() {
+    fn a_denial_in_the_logs_names_the_command_that_allows_it() {
         let entry = |body: &str| -> Entry {
             let entry = serde_json::json!({ "seq": 7, "at": "2026-11-21T10:00:00.000Z",
                 "kind": "denied", "label": "wasi:http/outgoing-handler",
                 "content_type": "application/json", "body": body });
             serde_json::from_value(entry).unwrap()
         };
-        let said = |body| denied(&entry(body), |it| it.grant.as_ref().map(Grants::flags));
+        let text = |body| denied(&entry(body), |it| it.grant.as_ref().map(Grants::flags));
         let body = r#"{"wanted":"GET https://a.\u001b[2Jb","grant":{"scopes":[],"http":[
             {"scheme":"https","host":"a.b"}]}}"#;
-        assert_eq!(said(body), r"GET https://a.\u{1b}[2Jb; `--http https://a.b` allows it");
-        assert_eq!(said(r#"{"wanted":"GET x, which is no host"}"#), "GET x, which is no host");
-        assert_eq!(said(""), "wasi:http/outgoing-handler");
+        assert_eq!(text(body), r"GET https://a.\u{1b}[2Jb; `--http https://a.b` allows it");
+        assert_eq!(text(r#"{"wanted":"GET x, which is no host"}"#), "GET x, which is no host");
+        assert_eq!(text(""), "wasi:http/outgoing-handler");
     }
 
     #[test]
-    fn a_request_is_said_with_what_came_of_it() {
+    fn a_request_is_shown_with_its_result() {
         let body = r#"{"method":"GET","scheme":"https","host":"a.b","port":443,"status":200,
             "sent_bytes":0,"received_bytes":512,"wall_ms":35}"#;
         let expected = "request: GET https://a.b 200, 0 bytes sent, 512 received, 35 ms";
-        assert_eq!(said("request", Some("GET a.b"), body), expected);
+        assert_eq!(text("request", Some("GET a.b"), body), expected);
         let body = r#"{"method":"PUT","scheme":"http","host":"::1","port":81,
             "sent_bytes":9,"received_bytes":0,"wall_ms":1,"error":"connection-refused"}"#;
         let expected =
             "request: PUT http://[::1]:81 connection-refused, 9 bytes sent, 0 received, 1 ms";
-        assert_eq!(said("request", Some("PUT ::1"), body), expected);
+        assert_eq!(text("request", Some("PUT ::1"), body), expected);
     }
 
     #[test]
     fn changed_grants_are_listed() {
         let body = r#"{"scopes":[{"name":"a","guest":"/a","rights":"ro"}],"secrets":["key"]}"#;
         let expected = "updated grants: scope a::/a:ro, secret key";
-        assert_eq!(said("updated", Some("grants"), body), expected);
-        assert_eq!(said("updated", Some("grants"), r#"{"scopes":[]}"#), "updated grants: none");
-        assert_eq!(said("updated", None, ""), "updated");
+        assert_eq!(text("updated", Some("grants"), body), expected);
+        assert_eq!(text("updated", Some("grants"), r#"{"scopes":[]}"#), "updated grants: none");
+        assert_eq!(text("updated", None, ""), "updated");
     }
 
     #[test]
-    fn what_is_not_ours_to_read_is_shown_as_it_is() {
-        assert_eq!(said("event", Some("a\u{7}b"), "{\u{1b}}"), r"event a\u{7}b: {\u{1b}}");
+    fn a_guests_event_is_shown_with_controls_escaped() {
+        assert_eq!(text("event", Some("a\u{7}b"), "{\u{1b}}"), r"event a\u{7}b: {\u{1b}}");
     }
 }

@@ -1,0 +1,67 @@
+//! Loading the component of a run, and its record for the hosts of this machine.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use skep_protocol::WorkerId;
+use skep_protocol::text::neutral;
+use skep_registry::{LocalRun, RunRecord};
+use skep_sandbox::{CompileOutcome, LoadError, Loaded, Profile, Unkept};
+
+use super::prepare::{PreparedRun, warn_uncached};
+use crate::report::CompileReport;
+use crate::terminal::Spinner;
+use crate::{ambient, clock};
+
+/// Checks and compiles the component on another thread.
+pub(super) async fn load(run: &mut PreparedRun) -> Result<Arc<Loaded>, LoadError> {
+    let sandbox = run.sandbox.clone();
+    let wasm = std::mem::take(&mut run.wasm);
+    let profile = match (run.arguments.deterministic, run.arguments.fuel) {
+        (None, None) => Profile::Default,
+        _ => Profile::Deterministic,
+    };
+    let _spinner = Spinner::after_a_while(format!("compiling {}", neutral(&run.name)));
+    let loading = tokio::task::spawn_blocking(move || sandbox.load(&wasm, profile));
+    let loaded = loading.await;
+    let (loaded, outcome) =
+        loaded.unwrap_or_else(|error| Err(LoadError::Engine(error.to_string())))?;
+    run.report.compile = Some(match outcome {
+        CompileOutcome::Hit => CompileReport { cache: "hit", ms: None },
+        CompileOutcome::Miss { took, kept } => {
+            // A missing cache was reported when the sandbox started.
+            if let Err(unkept @ Unkept::Io(_)) = kept {
+                warn_uncached(&unkept);
+            }
+            CompileReport { cache: "miss", ms: Some(millis(took)) }
+        }
+    });
+    Ok(loaded)
+}
+
+/// Records the run, so that the hosts of this machine show it until the returned value is dropped.
+pub(super) fn register(run: &PreparedRun, loaded: &Loaded) -> Option<LocalRun> {
+    let register = || -> io::Result<LocalRun> {
+        let started_at = clock::now();
+        let record = RunRecord {
+            worker_id: WorkerId::new(started_at.as_millis(), ambient::random()?),
+            component: loaded.shape.digest,
+            kind: loaded.kind,
+            display_ref: neutral(&run.name).to_string().parse().ok(),
+            started_at,
+            pid: std::process::id(),
+        };
+        LocalRun::register(&ambient::local_runs()?, &record)
+    };
+    let registered = register();
+    if let Err(error) = &registered {
+        tracing::info!(%error, "cannot record this run for the hosts of this machine");
+    }
+    registered.ok()
+}
+
+/// Converts a duration to milliseconds, rounded to microseconds.
+pub(super) fn millis(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1e6).round() / 1e3
+}

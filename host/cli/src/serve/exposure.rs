@@ -1,0 +1,74 @@
+//! Access to a host that is starting: the addresses it can be reached at, and its first
+//! credentials.
+
+use std::net::{IpAddr, SocketAddr};
+
+use skep_api::Surface;
+use skep_protocol::{Role, TokenView};
+use skep_registry::{NewToken, Registry, Secret};
+
+use crate::failure::Failed;
+use crate::terminal;
+
+/// The credentials that a host shows when it starts.
+pub(super) struct FirstCredentials {
+    /// The admin token of a store that had no token yet.
+    pub(super) token: Option<(Secret, TokenView)>,
+    /// The one-time code that logs a browser in.
+    pub(super) login: Option<Secret>,
+}
+
+impl FirstCredentials {
+    /// Creates the credentials that `surface` needs.
+    ///
+    /// Refuses an address that other machines can reach while no token exists.
+    pub(super) fn create(
+        registry: &Registry,
+        surface: Surface,
+        address: SocketAddr,
+    ) -> Result<Self, Failed> {
+        let access = registry.access();
+        let is_first = !access.has_tokens()?;
+        check(address, is_first)?;
+        if surface == Surface::Runtime {
+            return Ok(Self { token: None, login: None });
+        }
+        let token = match is_first {
+            true => Some(access.create_token(NewToken {
+                role: Role::Admin,
+                runtimes: None,
+                expires_at: None,
+            })?),
+            false => None,
+        };
+        Ok(Self { token, login: Some(access.login_code()?) })
+    }
+}
+
+fn check(address: SocketAddr, is_first: bool) -> Result<(), Failed> {
+    if address.ip().is_loopback() {
+        return Ok(());
+    }
+    if is_first {
+        let message =
+            format!("{address} is reachable from other machines, but no token exists yet");
+        return Err(Failed::here(message)
+            .hint("run `skep token create --role admin`, then start the host again"));
+    }
+    let message = format!("{address} is reachable from other machines without TLS");
+    terminal::say("warning", &message);
+    Ok(())
+}
+
+/// Returns the URL that people and programs on this machine use for an address.
+pub(super) fn url(address: SocketAddr) -> String {
+    let host = match address.ip() {
+        ip if ip.is_unspecified() => match ip {
+            IpAddr::V4(_) => "127.0.0.1".to_owned(),
+            IpAddr::V6(_) => "[::1]".to_owned(),
+        },
+        IpAddr::V4(ip) => ip.to_string(),
+        IpAddr::V6(ip) => format!("[{ip}]"),
+    };
+    format!("http://{host}:{}", address.port())
+}

@@ -1,0 +1,162 @@
+//! A host from its start to its shutdown.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use skep_api::{ApiParts, Metrics, ServerLimits, Surface};
+use skep_protocol::{HostId, Role, RuntimeId};
+use skep_registry::Registry;
+use skep_runtime::Embedded;
+use tokio::net::TcpListener;
+
+use super::exposure::{FirstCredentials, url};
+use super::parts;
+use crate::failure::Failed;
+use crate::output::OutputFormat;
+use crate::report::UpReport;
+use crate::running::{HostNote, RunningHost};
+use crate::settings::Settings;
+use crate::signals::Signals;
+use crate::terminal::LostOutput;
+use crate::{ambient, json, secret, terminal};
+
+/// Time that running turns and open requests get to end.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// A host that has bound its socket and opened its store.
+pub(super) struct ServingHost {
+    surface: Surface,
+    runtime: Embedded,
+    registry: Registry,
+    listener: TcpListener,
+    address: SocketAddr,
+    allowed_hosts: Vec<String>,
+    runtime_id: RuntimeId,
+    credentials: FirstCredentials,
+    _note: HostNote,
+}
+
+impl ServingHost {
+    /// Builds all parts and leaves the note by which this user's commands find the host.
+    pub(super) async fn start(
+        settings: Settings,
+        id: Option<RuntimeId>,
+        surface: Surface,
+    ) -> Result<Self, Failed> {
+        if !ambient::has_proc() {
+            return Err(Failed::here("/proc is missing; a store needs it to find its files")
+                .hint("mount /proc, also in a container"));
+        }
+        let secrets = secret::read_all(&settings.secrets)?;
+        let dir = ambient::private_store(&settings.store).map_err(|error| {
+            Failed::here(format!("cannot use the store {}: {error}", settings.store.display()))
+        })?;
+        let store = parts::store(&dir, id, &settings)?;
+        let listener = parts::listener(&settings.listen).await?;
+        let address = listener.local_addr()?;
+        let runtime_id = store.runtime_id().clone();
+        let host_id = ambient::new_id::<HostId>("host")?;
+        let runtime = parts::runtime(store, secrets, host_id.clone(), address, &settings)?;
+        let display_name = match surface {
+            Surface::Browser => settings.workspace.as_str(),
+            Surface::Runtime => runtime_id.as_str(),
+        };
+        let embedded = skep_registry::Embedded {
+            handle: Arc::new(runtime.clone()),
+            runtime_id: runtime_id.clone(),
+            host_id,
+            display_name: display_name.parse().map_err(|error| Failed::here(format!("{error}")))?,
+        };
+        let registry = parts::registry(&dir, embedded, &settings, surface)?;
+        let credentials = FirstCredentials::create(&registry, surface, address)?;
+        let note = RunningHost {
+            url: url(address),
+            token: registry.access().process_token(Role::Admin)?.expose().to_owned(),
+        };
+        let _note = note.announce(&dir)?;
+        let allowed_hosts = settings.allowed_hosts;
+        Ok(Self {
+            surface,
+            runtime,
+            registry,
+            listener,
+            address,
+            allowed_hosts,
+            runtime_id,
+            credentials,
+            _note,
+        })
+    }
+
+    /// Prints the host's address and credentials. If that fails, revokes the token that was not
+    /// shown.
+    pub(super) fn announce(&self, output: OutputFormat) -> Result<(), Failed> {
+        let Err(lost) = self.show(output) else { return Ok(()) };
+        if let Some((_, view)) = &self.credentials.token {
+            self.registry.access().revoke(&view.token_id)?;
+        }
+        Err(Failed::here(lost.to_string()).hint(
+            "once its output can be written, run `skep token create --role admin` to get a token",
+        ))
+    }
+
+    fn show(&self, output: OutputFormat) -> Result<(), LostOutput> {
+        let url = url(self.address);
+        // Browsers do not send the part of a URL after the `#`, so the code is in no server's log.
+        let login = &self.credentials.login;
+        let login = login.as_ref().map(|code| format!("{url}/login#{}", code.expose()));
+        let token = &self.credentials.token;
+        let token = token.as_ref().map(|(token, _)| token.expose().to_owned());
+        let report =
+            UpReport { url: url.clone(), runtime_id: self.runtime_id.clone(), login, token };
+        match output {
+            OutputFormat::Json => terminal::print(&json::line(&report)),
+            OutputFormat::Text => {
+                terminal::try_say("ready", &format!("{url}  (runtime {})", self.runtime_id))?;
+                if let Some(login) = &report.login {
+                    terminal::try_say("login", &format!("{login}  (works once, for 10 minutes)"))?;
+                }
+                if let Some(token) = &report.token {
+                    terminal::try_say("token", &format!("{token}  (admin; shown this once)"))?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Serves until the first stop request, then drains. A second request exits at once.
+    pub(super) async fn run(self) -> Result<(), Failed> {
+        let mut signals = Signals::take_over()?;
+        let (stop, stopped) = tokio::sync::watch::channel(false);
+        let limits = ServerLimits { grace: GRACE, ..ServerLimits::default() };
+        let router = skep_api::router(ApiParts {
+            registry: self.registry.clone(),
+            surface: self.surface,
+            allowed_hosts: self.allowed_hosts,
+            limits,
+            metrics: Metrics::default(),
+        });
+        let served =
+            tokio::spawn(skep_api::serve(self.listener, router, limits, wait_for(stopped)));
+        signals.next().await;
+        terminal::say("stopping", "draining running turns; press Ctrl-C again to stop immediately");
+        let _ = stop.send(true);
+        let down = async {
+            self.runtime.shutdown(GRACE).await;
+            // The server is down, whatever its result was.
+            let _ = tokio::time::timeout(GRACE, served).await;
+            // The registry is last: it records what the others did until their end.
+            self.registry.shutdown().await;
+        };
+        tokio::select! {
+            () = down => Ok(()),
+            request = signals.next() => std::process::exit(request.exit_code().into()),
+        }
+    }
+}
+
+async fn wait_for(mut stopped: tokio::sync::watch::Receiver<bool>) {
+    // An error means that the sender was dropped with the host, which is a stop as well.
+    let _ = stopped.wait_for(|stopped| *stopped).await;
+}
