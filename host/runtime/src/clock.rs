@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use skep_protocol::Timestamp;
 
-/// The time of day.
+/// Returns the current time of day.
 pub(crate) fn now() -> Timestamp {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     Timestamp::since_epoch(now.unwrap_or_default())

@@ -1,7 +1,7 @@
-//! Components: stored once, and made ready once each.
+//! Components: each is stored once and compiled once.
 //!
-//! Compiling one can take minutes. It goes on by itself, whoever waits for it: the request that
-//! stores the component for a while, turns for as long as it takes.
+//! Compilation can take minutes and does not depend on its waiters: the request that stores the
+//! component waits for a limited time, turns wait for as long as it takes.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -21,86 +21,87 @@ use skep_sandbox::Shortage;
 use skep_sandbox::{CompileOutcome, Loaded};
 use skep_sandbox::{LoadError, Sandbox};
 
-/// The components that workers of a runtime run.
+/// The components that the workers of a runtime run.
 pub(crate) struct Components {
     store: Store,
     sandbox: Sandbox,
-    ready: Mutex<Ready>,
-    /// One is compiled at a time: that takes the memory and the cores of several workers.
+    loaded: Mutex<LoadedCache>,
+    /// Allows one compilation at a time; each takes the memory and cores of several workers.
     compiling: Semaphore,
-    /// A few that are compiled already are loaded at a time; they do not wait for a compiler.
+    /// Allows a few loads of compiled components at a time, so that they do not queue behind a
+    /// compilation.
     loading: Semaphore,
-    /// Those that are on their way without a turn that waits for them.
-    under_way: Mutex<HashMap<ComponentDigest, watch::Receiver<Option<Made>>>>,
-    /// One is stored at a time, so that of two who store the same one is the first.
+    /// Preparations started by [`Components::prepare`] that have not finished.
+    pending: Mutex<HashMap<ComponentDigest, watch::Receiver<Option<Prepared>>>>,
+    /// Serializes uploads, so that exactly one of two concurrent uploads of a component creates it.
     pub(crate) storing: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// Components loaded at once.
-const LOADING: usize = 4;
+const CONCURRENT_LOADS: usize = 4;
 
-/// Components kept ready beyond those that live instances have: each holds a descriptor, and memory
-/// by the number of its functions and names. Making one ready again takes a millisecond.
-const KEPT: usize = 256;
+/// Loaded components kept beyond those of live instances. Each holds a descriptor, and memory that
+/// grows with its functions and names. Loading one again takes a millisecond.
+const MAX_CACHED: usize = 256;
 
-/// The components that were used last.
+/// The most recently used components.
 #[derive(Default)]
-struct Ready {
-    kept: HashMap<(Profile, ComponentDigest), Used>,
-    /// Uses so far.
+struct LoadedCache {
+    components: HashMap<(Profile, ComponentDigest), CachedComponent>,
+    /// Number of uses so far.
     uses: u64,
 }
 
-struct Used {
+struct CachedComponent {
     loaded: Arc<Loaded>,
-    /// Which use was its last.
+    /// The value of `uses` at its last use.
     last: u64,
 }
 
-impl Ready {
+impl LoadedCache {
     fn find(&mut self, digest: ComponentDigest, profile: Profile) -> Option<Arc<Loaded>> {
-        let used = self.kept.get_mut(&(profile, digest))?;
+        let used = self.components.get_mut(&(profile, digest))?;
         self.uses += 1;
         used.last = self.uses;
         Some(used.loaded.clone())
     }
 
-    fn keep(&mut self, loaded: &Arc<Loaded>) {
+    fn insert(&mut self, loaded: &Arc<Loaded>) {
         self.uses += 1;
-        let used = Used { loaded: loaded.clone(), last: self.uses };
-        self.kept.insert((loaded.profile, loaded.shape.digest), used);
-        if self.kept.len() > KEPT
-            && let Some((&oldest, _)) = self.kept.iter().min_by_key(|(_, used)| used.last)
+        let used = CachedComponent { loaded: loaded.clone(), last: self.uses };
+        self.components.insert((loaded.profile, loaded.shape.digest), used);
+        if self.components.len() > MAX_CACHED
+            && let Some((&oldest, _)) = self.components.iter().min_by_key(|(_, used)| used.last)
         {
-            self.kept.remove(&oldest);
+            self.components.remove(&oldest);
         }
     }
 
     fn forget(&mut self, digest: &ComponentDigest) {
-        self.kept.retain(|(_, kept), _| kept != digest);
+        self.components.retain(|(_, kept), _| kept != digest);
     }
 }
 
-/// Why a component is not ready.
+/// The reason why a component cannot be loaded.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum NotReady {
-    #[error("its file is not in the store")]
+    #[error("the component's file is not in the store")]
     Missing,
-    #[error("its file cannot be read")]
+    #[error("failed to read the component's file")]
     Store(#[from] StoreError),
     #[error(transparent)]
     Load(#[from] LoadError),
-    #[error("the thread that made it ready panicked")]
+    #[error("the thread that loaded the component panicked")]
     Panicked,
 }
 
-/// What became of a component that was on its way.
+/// The result of preparing a component.
 #[derive(Clone, Debug)]
-pub(crate) enum Made {
+pub(crate) enum Prepared {
     Ready,
-    Not(Error),
-    /// Whoever brought it went away before it was its turn.
-    Dropped,
+    Failed(Error),
+    /// The upload that provided the bytes ended before the compilation began.
+    Abandoned,
 }
 
 impl Components {
@@ -108,15 +109,15 @@ impl Components {
         Self {
             store,
             sandbox,
-            ready: Mutex::default(),
+            loaded: Mutex::default(),
             compiling: Semaphore::new(1),
-            loading: Semaphore::new(LOADING),
-            under_way: Mutex::default(),
+            loading: Semaphore::new(CONCURRENT_LOADS),
+            pending: Mutex::default(),
             storing: Arc::default(),
         }
     }
 
-    /// How a worker with these limits is compiled.
+    /// Returns the compilation profile of a worker with these limits.
     pub(crate) fn profile(limits: &Limits) -> Profile {
         match limits.get(LimitName::fuel) {
             skep_protocol::limits::OFF => Profile::Default,
@@ -124,18 +125,18 @@ impl Components {
         }
     }
 
-    /// The component, compiled and linked.
-    pub(crate) async fn ready(
+    /// Returns the component, compiled and linked.
+    pub(crate) async fn load(
         &self,
         digest: ComponentDigest,
         profile: Profile,
     ) -> Result<Arc<Loaded>, NotReady> {
-        self.ready_from(digest, profile, Weak::new()).await
+        self.load_from(digest, profile, Weak::new()).await
     }
 
-    /// The same, of these bytes if they are still there when it is its turn, and of the store's
-    /// otherwise.
-    async fn ready_from(
+    /// Loads the component from `wasm` if the bytes are still alive when a permit is granted, and
+    /// otherwise from the store.
+    async fn load_from(
         &self,
         digest: ComponentDigest,
         profile: Profile,
@@ -144,11 +145,11 @@ impl Components {
         if let Some(loaded) = self.find(digest, profile) {
             return Ok(loaded);
         }
-        let turns = match self.sandbox.is_compiled(&digest, profile) {
+        let permits = match self.sandbox.is_compiled(&digest, profile) {
             true => &self.loading,
             false => &self.compiling,
         };
-        let _turn = turns.acquire().await;
+        let _permit = permits.acquire().await;
         if let Some(loaded) = self.find(digest, profile) {
             return Ok(loaded);
         }
@@ -160,54 +161,56 @@ impl Components {
             };
             drop(store);
             let (loaded, outcome) = sandbox.load(&wasm, profile)?;
-            if let CompileOutcome::Miss { kept: Err(unkept), .. } = outcome {
-                tracing::warn!(%unkept, component = %digest, "compiled code is not kept");
+            if let CompileOutcome::Miss { kept: Err(error), .. } = outcome {
+                tracing::warn!(%error, component = %digest, "failed to cache the compiled code");
             }
             Ok::<_, NotReady>(loaded)
         });
         let loaded = load.await.map_err(|_| NotReady::Panicked)??;
-        self.ready.lock().unwrap_or_else(PoisonError::into_inner).keep(&loaded);
+        self.loaded.lock().unwrap_or_else(PoisonError::into_inner).insert(&loaded);
         Ok(loaded)
     }
 
-    /// Sees to it that a component is made ready, and tells when it is.
-    pub(crate) fn make(
+    /// Starts to prepare a component in the background and returns a receiver of the result. Joins
+    /// a preparation that is already running.
+    pub(crate) fn prepare(
         self: &Arc<Self>,
         digest: ComponentDigest,
         wasm: &Arc<Vec<u8>>,
-    ) -> watch::Receiver<Option<Made>> {
-        let mut under_way = self.under_way();
-        if let Some(made) = under_way.get(&digest) {
-            return made.clone();
+    ) -> watch::Receiver<Option<Prepared>> {
+        let mut pending = self.pending();
+        if let Some(prepared) = pending.get(&digest) {
+            return prepared.clone();
         }
-        let (sender, made) = watch::channel(None);
-        under_way.insert(digest, made.clone());
-        drop(under_way);
+        let (sender, prepared) = watch::channel(None);
+        pending.insert(digest, prepared.clone());
+        drop(pending);
         let (components, wasm) = (self.clone(), Arc::downgrade(wasm));
         tokio::spawn(async move {
-            let made = match components.ready_from(digest, Profile::Default, wasm).await {
-                Ok(_) => Made::Ready,
-                Err(NotReady::Missing) => Made::Dropped,
+            let prepared = match components.load_from(digest, Profile::Default, wasm).await {
+                Ok(_) => Prepared::Ready,
+                Err(NotReady::Missing) => Prepared::Abandoned,
                 Err(error) => {
-                    tracing::warn!(%error, component = %digest, "a component was not compiled");
-                    Made::Not(told(&error))
+                    tracing::warn!(%error, component = %digest, "failed to prepare a component");
+                    Prepared::Failed(caller_error(&error))
                 }
             };
-            // In this order nobody finds it neither ready nor on its way.
-            components.under_way().remove(&digest);
-            sender.send_replace(Some(made));
+            // The entry goes after the component is in the cache, so that a lookup always finds one
+            // of them.
+            components.pending().remove(&digest);
+            sender.send_replace(Some(prepared));
         });
-        made
+        prepared
     }
 
-    /// Whether a stored component's machine code is made.
+    /// Returns the compilation status of a stored component.
     pub(crate) fn compiled(&self, digest: &ComponentDigest, kind: ComponentKind) -> Compiled {
         let profile = Profile::Default;
         if kind == ComponentKind::Http {
             Compiled::None
         } else if self.find(*digest, profile).is_some() {
             Compiled::Ready
-        } else if self.under_way().contains_key(digest) {
+        } else if self.pending().contains_key(digest) {
             Compiled::Pending
         } else if self.sandbox.is_compiled(digest, profile) {
             Compiled::Ready
@@ -216,7 +219,7 @@ impl Components {
         }
     }
 
-    /// What anyone may see of a stored component.
+    /// Returns the public view of a stored component.
     pub(crate) fn view(&self, record: ComponentRecord) -> ComponentView {
         ComponentView {
             compiled: self.compiled(&record.digest, record.kind),
@@ -230,25 +233,28 @@ impl Components {
     }
 
     fn find(&self, digest: ComponentDigest, profile: Profile) -> Option<Arc<Loaded>> {
-        self.ready.lock().unwrap_or_else(PoisonError::into_inner).find(digest, profile)
+        self.loaded.lock().unwrap_or_else(PoisonError::into_inner).find(digest, profile)
     }
 
-    /// Lets go of a component that is no more.
+    /// Drops a removed component from the cache.
     pub(crate) fn forget(&self, digest: &ComponentDigest) {
-        self.ready.lock().unwrap_or_else(PoisonError::into_inner).forget(digest);
+        self.loaded.lock().unwrap_or_else(PoisonError::into_inner).forget(digest);
     }
 
-    fn under_way(&self) -> MutexGuard<'_, HashMap<ComponentDigest, watch::Receiver<Option<Made>>>> {
-        self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
+    fn pending(
+        &self,
+    ) -> MutexGuard<'_, HashMap<ComponentDigest, watch::Receiver<Option<Prepared>>>> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Characters of a reason.
-const REASON: usize = 4_000;
+/// Maximum length of a refusal reason, in characters.
+const MAX_REASON_CHARS: usize = 4_000;
 
 impl NotReady {
-    /// What the host lacks, or took too long for, where it may be otherwise at the next try.
-    pub(crate) fn passes(&self) -> Option<String> {
+    /// Returns the reason if a later attempt may succeed: the host lacks a resource, or the
+    /// compilation ran out of time.
+    pub(crate) fn transient_reason(&self) -> Option<String> {
         match self {
             Self::Load(LoadError::Shortage(shortage)) => Some(shortage.to_string()),
             Self::Load(LoadError::Compile(CompileError::Limit {
@@ -260,11 +266,11 @@ impl NotReady {
     }
 }
 
-/// When a host that lacks something may be asked again.
+/// Delay after which a caller may try again when the host lacks a resource.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
-/// What a caller is told of a component that cannot be made ready.
-fn told(error: &NotReady) -> Error {
+/// Maps a failure to load a component to the error that the caller sees.
+fn caller_error(error: &NotReady) -> Error {
     match error {
         NotReady::Load(LoadError::Refused(error)) => refused(error),
         NotReady::Load(LoadError::Compile(error)) => match error {
@@ -274,10 +280,10 @@ fn told(error: &NotReady) -> Error {
             CompileError::Invalid(_) | CompileError::Unoffered(_) | CompileError::Crashed(_) => {
                 refused(error)
             }
-            CompileError::Shortage(shortage) => lacking(*shortage),
+            CompileError::Shortage(shortage) => shortage_error(*shortage),
             CompileError::Io(_) => Error::Internal,
         },
-        NotReady::Load(LoadError::Shortage(shortage)) => lacking(*shortage),
+        NotReady::Load(LoadError::Shortage(shortage)) => shortage_error(*shortage),
         NotReady::Load(LoadError::Engine(_))
         | NotReady::Missing
         | NotReady::Store(_)
@@ -285,8 +291,8 @@ fn told(error: &NotReady) -> Error {
     }
 }
 
-/// Callers are not told what the host is made of. The log says what it lacks.
-fn lacking(shortage: Shortage) -> Error {
+/// Hides from callers which resource the host lacks; the log names it.
+fn shortage_error(shortage: Shortage) -> Error {
     match shortage {
         Shortage::Disk => Error::StorageFull,
         _ => Error::Busy { retry_after: RETRY_AFTER },
@@ -294,6 +300,6 @@ fn lacking(shortage: Shortage) -> Error {
 }
 
 pub(crate) fn refused(error: &dyn std::fmt::Display) -> Error {
-    let reason = neutral(&brief(&error.to_string(), REASON)).to_string();
+    let reason = neutral(&brief(&error.to_string(), MAX_REASON_CHARS)).to_string();
     Error::ComponentRefused { reason }
 }

@@ -1,8 +1,9 @@
-//! The one task that acts for a worker: takes its inputs, owns its instance, carries out commands.
+//! The one task that acts for a worker: it takes inputs, owns the instance and carries out
+//! commands.
 //!
-//! It lives while there is something to do or an instance to keep, on the guests' threads, and it
-//! alone decides when a turn begins. A turn that computes keeps it busy; whoever wants that turn to
-//! end throws its kill switch.
+//! A driver runs on the guests' threads while there is work to do or an instance to keep, and it
+//! alone decides when a turn begins. A computing guest blocks it; other tasks end the turn through
+//! its kill switch.
 
 mod commands;
 mod denials;
@@ -21,14 +22,14 @@ use tokio::sync::SemaphorePermit;
 use skep_sandbox::ConnectReason;
 use skep_sandbox::{KillReason, KillSwitch};
 
-use self::task::{Driver, Job, Ran, add, end, entry, new_entry};
+use self::task::{Driver, TurnEnd, TurnJob, add_cost, end_write, entry, new_entry};
 use crate::roster::core::Core;
-use crate::roster::machine::{Next, Place, Queued};
-use crate::roster::worker::{KEPT_BODY, Running, What, Worker};
+use crate::roster::machine::{NextStep, QueueStage, Queued};
+use crate::roster::worker::{DriverCommand, KEPT_BODY, RunningTurn, Worker};
 use crate::turn::ending;
-use crate::turn::log::Rest;
+use crate::turn::log::Uncommitted;
 
-/// What is waited after the store failed, before it is tried again.
+/// Delay before the store is tried again after a failure.
 const STORE_BACKOFF: Duration = Duration::from_millis(500);
 
 /// Spawns the driver of a worker on the guests' threads.
@@ -38,32 +39,33 @@ pub(crate) fn start(core: Arc<Core>, worker: Arc<Worker>) {
 }
 
 impl Driver {
-    /// Drives until there is nothing to do.
+    /// Runs until there is nothing left to do.
     pub(crate) async fn drive(mut self) {
         loop {
             let next = self.worker.state().machine.next();
             match next {
-                Next::Command => self.command().await,
-                Next::Take => self.turn().await,
-                Next::Leave => {
-                    if let Some(seat) = self.seat.take() {
-                        self.goodbye(seat).await;
+                NextStep::Command => self.command().await,
+                NextStep::Take => self.turn().await,
+                NextStep::Exit => {
+                    if let Some(live) = self.live.take() {
+                        self.shut_down(live).await;
                     }
                     let mut state = self.worker.state();
                     state.connected = false;
                     state.driving = false;
-                    // Whoever waits is told that it was accepted, or that the host goes down.
+                    // Dropping the inputs tells their waiters: accepted, or the host is shutting
+                    // down.
                     state.inputs.clear();
                     state.behind.clear();
-                    for command in state.commands.drain(..) {
-                        drop(command.done.send(Err(self.inner.busy())));
+                    for queued in state.commands.drain(..) {
+                        drop(queued.done.send(Err(self.core.busy())));
                     }
                     drop(state);
-                    self.worker.left.notify_waiters();
+                    self.worker.driver_ended.notify_waiters();
                     return;
                 }
-                Next::Rest => {
-                    if self.rest().await {
+                NextStep::Idle => {
+                    if self.idle().await {
                         return;
                     }
                 }
@@ -71,62 +73,62 @@ impl Driver {
         }
     }
 
-    /// Waits for something to do. Returns whether the driver is to end.
-    async fn rest(&mut self) -> bool {
-        let Some(resting) = self.seat.as_ref().map(|seat| seat.place.rest()) else {
+    /// Waits for work. Returns true if the driver is to end.
+    async fn idle(&mut self) -> bool {
+        let Some(idle) = self.live.as_ref().map(|live| live.residence.idle()) else {
             let mut state = self.worker.state();
-            if state.machine.next() != Next::Rest {
+            if state.machine.next() != NextStep::Idle {
                 return false;
             }
             state.driving = false;
             drop(state);
-            self.worker.left.notify_waiters();
+            self.worker.driver_ended.notify_waiters();
             return true;
         };
-        let inner = self.inner.clone();
+        let core = self.core.clone();
         let evict = tokio::select! {
             biased;
             () = self.worker.wake.notified() => false,
-            () = resting.evicted() => true,
-            () = tokio::time::sleep(inner.options.idle) => true,
+            () = idle.evicted() => true,
+            () = tokio::time::sleep(core.options.idle) => true,
         };
-        drop(resting);
-        if evict && self.worker.state().machine.next() == Next::Rest {
-            self.let_go().await;
+        drop(idle);
+        if evict && self.worker.state().machine.next() == NextStep::Idle {
+            self.disconnect().await;
         }
         false
     }
 
-    /// Waits until another turn may be in flight. Whoever waits does so at rest, and leaves where
-    /// others wait for what it commit_delay: all turns in flight may be waiting for just that.
-    async fn admitted<'a>(&mut self, inner: &'a Core) -> SemaphorePermit<'a> {
-        const OPEN: &str = "the turns are never closed";
+    /// Waits for a turn permit. While queued for one, the instance counts as idle and may be
+    /// evicted; otherwise permit holders and instance holders could deadlock.
+    async fn turn_permit<'a>(&mut self, core: &'a Core) -> SemaphorePermit<'a> {
+        const OPEN: &str = "the turn semaphore is never closed";
         loop {
-            let Some(seat) = &self.seat else { return inner.turns.acquire().await.expect(OPEN) };
-            if !inner.residency.is_wanted()
-                && let Ok(permit) = inner.turns.try_acquire()
+            let Some(live) = &self.live else { return core.turns.acquire().await.expect(OPEN) };
+            if !core.residency.has_waiters()
+                && let Ok(permit) = core.turns.try_acquire()
             {
                 return permit;
             }
-            let resting = seat.place.rest();
+            let idle = live.residence.idle();
             tokio::select! {
                 biased;
-                () = resting.evicted() => {}
-                permit = inner.turns.acquire() => return permit.expect(OPEN),
+                () = idle.evicted() => {}
+                permit = core.turns.acquire() => return permit.expect(OPEN),
             }
-            drop(resting);
-            self.let_go().await;
+            drop(idle);
+            self.disconnect().await;
         }
     }
 
-    /// Takes the first input and sees it through.
+    /// Takes the first input and runs its turn.
     async fn turn(&mut self) {
-        let inner = self.inner.clone();
-        let permit = self.admitted(&inner).await;
+        let core = self.core.clone();
+        let permit = self.turn_permit(&core).await;
         let taken = {
             let mut state = self.worker.state();
-            // A command or a stop may have come while we waited.
-            if state.machine.next() != Next::Take {
+            // A command or a stop may have arrived while waiting.
+            if state.machine.next() != NextStep::Take {
                 return;
             }
             state.machine.take()
@@ -137,10 +139,10 @@ impl Driver {
             self.worker.state().machine.put_back(queued.interrupted);
             return;
         }
-        let job = match self.job(queued.clone()) {
+        let job = match self.turn_job(queued.clone()) {
             Ok(job) => job,
             Err(error) => {
-                tracing::error!(%error, worker_id = %self.worker.id, "an input cannot be read");
+                tracing::error!(%error, worker_id = %self.worker.id, "failed to read an input");
                 self.fail_worker(
                     FailedReason::Quarantined,
                     DiagnosticCode::Quarantined,
@@ -151,21 +153,21 @@ impl Driver {
                 return;
             }
         };
-        self.inner.changes.note(self.worker.id);
-        let span = tracing::debug_span!("turn", runtime_id = %self.inner.runtime_id,
+        self.core.changes.note(self.worker.id);
+        let span = tracing::debug_span!("turn", runtime_id = %self.core.runtime_id,
             worker_id = %self.worker.id, input_id = %queued.id);
-        let ran = tracing::Instrument::instrument(self.run(&job), span).await;
+        let end = tracing::Instrument::instrument(self.run(&job), span).await;
         self.worker.state().running = None;
-        match ran {
-            Some(ran) => self.settle(job, ran).await,
-            None => self.break_off(job).await,
+        match end {
+            Some(end) => self.settle(job, end).await,
+            None => self.record_interrupted(job).await,
         }
-        self.inner.submit_behind(&self.worker);
+        self.core.submit_behind(&self.worker);
         drop(permit);
-        self.inner.changes.note(self.worker.id);
+        self.core.changes.note(self.worker.id);
     }
 
-    /// Sees to it that the attempt at an accepted input is on disk before it begins.
+    /// Records the attempt at an accepted input before it begins, where that is not done yet.
     async fn attempt(&mut self, queued: Queued) -> Option<Queued> {
         if queued.attempt == 1 && !queued.interrupted {
             return Some(queued);
@@ -176,25 +178,25 @@ impl Driver {
             return None;
         }
         let attempt = queued.attempt + 1;
-        let mut events = Vec::new();
+        let mut writes = Vec::new();
         if queued.interrupted {
             self.reason = ConnectReason::Restart;
             let mut interrupted = new_entry(EntryKind::Interrupted, None);
             interrupted.input_id = Some(queued.id);
-            events.push(WorkerWrite::Append(interrupted));
-            // The first rerun comes at once; later ones give whatever goes wrong time to pass.
+            writes.push(WorkerWrite::Append(interrupted));
+            // The first rerun begins at once; later ones back off, in case the cause is transient.
             let doublings = queued.attempt.saturating_sub(1).min(10);
             let backoff = Duration::from_millis(50) * ((1 << doublings) - 1);
             tokio::time::sleep(backoff.min(Duration::from_secs(10))).await;
         }
-        events.push(WorkerWrite::Begin { id: queued.id, attempt });
-        match self.submit(events).await {
+        writes.push(WorkerWrite::Begin { id: queued.id, attempt });
+        match self.submit(writes).await {
             Ok(_) => {
                 self.worker.state().machine.begun(queued.id, attempt);
                 Some(Queued { attempt, interrupted: false, ..queued })
             }
             Err(error) => {
-                self.inner.fault(&error);
+                self.core.fault(&error);
                 self.worker.state().machine.put_back(queued.interrupted);
                 self.wait_for_store().await;
                 None
@@ -202,26 +204,26 @@ impl Driver {
         }
     }
 
-    /// Ends an input whose every attempt the host went down in, and lets the worker run no more.
+    /// Ends an input whose every attempt was interrupted, and marks the worker as failed.
     async fn give_up(&mut self, queued: &Queued, limits: &Limits) {
-        let outcome = ending::past(LimitName::attempts_per_input, limits);
-        let end = end(queued, &outcome);
+        let outcome = ending::over_limit(LimitName::attempts_per_input, limits);
+        let end = end_write(queued, &outcome);
         let record = {
             let state = self.worker.state();
             let mut record = state.record.clone();
             record.standing = Standing::Failed(FailedReason::CrashLoop);
             record
         };
-        let events = vec![
+        let writes = vec![
             end,
             WorkerWrite::Put(Box::new(record.clone())),
             entry(EntryKind::Failed, Some(FailedReason::CrashLoop.as_str())),
         ];
-        // Sent before, so that it is there when the worker is seen to have failed.
-        let message = "the host went down in every attempt at one input; start the worker to have \
-                       it try the next";
-        self.inner.diagnose(DiagnosticCode::CrashLoop, message, Some(self.worker.id));
-        match self.submit(events).await {
+        // Sent first, so that the diagnostic exists by the time the failure is visible.
+        let message = "the host went down during every attempt at one input; start the worker to \
+                       continue with the next";
+        self.core.diagnose(DiagnosticCode::CrashLoop, message, Some(self.worker.id));
+        match self.submit(writes).await {
             Ok(_) => {
                 {
                     let mut state = self.worker.state();
@@ -229,97 +231,98 @@ impl Driver {
                     state.adopt(record);
                     state.done(queued.id, outcome);
                 }
-                self.inner.changes.note(self.worker.id);
+                self.core.changes.note(self.worker.id);
             }
             Err(error) => {
-                self.inner.fault(&error);
+                self.core.fault(&error);
                 self.worker.state().machine.put_back(true);
                 self.wait_for_store().await;
             }
         }
     }
 
-    /// Everything that a turn needs.
-    fn job(&self, queued: Queued) -> Result<Job, StoreError> {
+    /// Collects the inputs of a turn.
+    fn turn_job(&self, queued: Queued) -> Result<TurnJob, StoreError> {
         let (payload, limits, record, usage, held) = {
             let mut state = self.worker.state();
             let (limits, record, usage) = (state.limits, state.record.clone(), state.usage);
-            let waiting = state.inputs.get_mut(&queued.id);
-            let (payload, held) = match waiting {
+            let pending = state.inputs.get_mut(&queued.id);
+            let (payload, held) = match pending {
                 None => (None, None),
-                Some(waiting) => {
-                    let is_held = queued.place == Place::Held;
-                    let held = is_held.then(|| waiting.acceptance(queued.id, 1));
-                    (waiting.payload.take(), held)
+                Some(pending) => {
+                    let is_held = queued.stage == QueueStage::Held;
+                    let held = is_held.then(|| pending.acceptance(queued.id, 1));
+                    (pending.payload.take(), held)
                 }
             };
             (payload, limits, record, usage, held)
         };
-        let payload = match (payload, queued.place) {
+        let payload = match (payload, queued.stage) {
             (Some(payload), _) => payload,
-            (None, Place::Accepted(seq)) => {
-                let entry = self.inner.store.entry(self.worker.number, seq)?;
+            (None, QueueStage::Accepted(seq)) => {
+                let entry = self.core.store.entry(self.worker.number, seq)?;
                 let lost = StoreError::Damaged { what: "input", worker: Some(self.worker.id) };
                 entry.ok_or(lost)?.payload
             }
-            (None, Place::Held | Place::Submitted) => Payload::default(),
+            (None, QueueStage::Held | QueueStage::Submitted) => Payload::default(),
         };
         if payload.body.len() <= KEPT_BODY
-            && let Some(waiting) = self.worker.state().inputs.get_mut(&queued.id)
-            && queued.place != Place::Held
+            && let Some(pending) = self.worker.state().inputs.get_mut(&queued.id)
+            && queued.stage != QueueStage::Held
         {
-            // For another attempt.
-            waiting.payload = Some(payload.clone());
+            // Kept for another attempt.
+            pending.payload = Some(payload.clone());
         }
         let log = self.log(limits, Some(queued.id), held, usage.state_bytes);
         let kill = Arc::new(KillSwitch::default());
         let mut state = self.worker.state();
-        if state.commands.iter().any(|command| matches!(command.what, What::Remove)) {
+        if state.commands.iter().any(|queued| matches!(queued.command, DriverCommand::Remove)) {
             kill.throw(KillReason::Cancelled);
         }
-        state.running = Some(Running { input: queued.id, kill: kill.clone() });
+        state.running = Some(RunningTurn { input: queued.id, kill: kill.clone() });
         drop(state);
-        Ok(Job { queued, payload, limits, record, log, kill })
+        Ok(TurnJob { queued, payload, limits, record, log, kill })
     }
 
     /// Commits the end of a turn.
-    async fn settle(&mut self, job: Job, ran: Ran) {
-        let lost_seat = self.recorded && self.seat.is_none();
-        let rest = match job.log.end().await {
-            Ok(rest) => rest,
-            Err(error) => return self.unsettled(job, error).await,
+    async fn settle(&mut self, job: TurnJob, end: TurnEnd) {
+        let lost_instance = self.connect_recorded && self.live.is_none();
+        let uncommitted = match job.log.end().await {
+            Ok(uncommitted) => uncommitted,
+            Err(error) => return self.roll_back(job, error).await,
         };
-        let Rest { holds_input, mut events, state, state_bytes } = rest;
+        let Uncommitted { holds_input, mut writes, state, state_bytes } = uncommitted;
         let mut usage = self.worker.state().usage;
-        add(&mut usage, &ran.cost);
+        add_cost(&mut usage, &end.cost);
         let used = self.worker.directory.usage();
         if let Some(used) = used {
             (usage.disk_bytes, usage.disk_entries) = (used.bytes, used.entries);
         }
-        if ran.good {
+        if end.keeps_state {
             usage.state_bytes = state_bytes;
-            let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut cache = self.state_cache.lock().unwrap_or_else(PoisonError::into_inner);
             for (key, value) in &state {
-                known.learn(key, value.as_deref());
+                cache.insert(key, value.as_deref());
             }
-            drop(known);
-            events.extend(state.into_iter().map(|(key, value)| match value {
+            drop(cache);
+            writes.extend(state.into_iter().map(|(key, value)| match value {
                 Some(value) => WorkerWrite::SetState { key, value },
                 None => WorkerWrite::DeleteState { key },
             }));
         }
-        events.push(end(&job.queued, &ran.outcome));
-        if lost_seat {
-            events.push(WorkerWrite::Connected(false));
-            events.push(entry(EntryKind::Disconnected, None));
-            self.recorded = false;
+        writes.push(end_write(&job.queued, &end.outcome));
+        if lost_instance {
+            writes.push(WorkerWrite::Connected(false));
+            writes.push(entry(EntryKind::Disconnected, None));
+            self.connect_recorded = false;
         }
-        events.push(WorkerWrite::Usage(usage));
+        writes.push(WorkerWrite::Usage(usage));
         let id = job.queued.id;
         let commit = {
-            // Until it is submitted: whoever cancels the successor submits that after its beginning.
+            // Locked until the commit is submitted: a cancellation of the successor must be
+            // submitted after its begin.
             let state = self.worker.state();
-            let standing = ran.standing.unwrap_or(state.record.standing);
+            let standing = end.standing.unwrap_or(state.record.standing);
             let made_directory = used.is_some() && !state.record.has_directory;
             let changed = standing != state.record.standing || made_directory;
             let record = changed.then(|| {
@@ -329,15 +332,15 @@ impl Driver {
                 record
             });
             if let Some(record) = &record {
-                events.push(WorkerWrite::Put(Box::new(record.clone())));
+                writes.push(WorkerWrite::Put(Box::new(record.clone())));
             }
             let successor = state.machine.successor();
             if let Some(id) = successor {
-                events.push(WorkerWrite::Begin { id, attempt: 1 });
+                writes.push(WorkerWrite::Begin { id, attempt: 1 });
             }
             let worker = self.worker.clone();
-            // On the writer's thread, so that who waits for the outcome waits for one thread less.
-            let landed = move |receipt: &Receipt| {
+            // Runs on the writer's thread, which saves waiters for the outcome a thread switch.
+            let on_commit = move |receipt: &Receipt| {
                 let mut state = worker.state();
                 if holds_input && let Some(&seq) = receipt.seqs.first() {
                     state.machine.accept(id, seq);
@@ -350,38 +353,42 @@ impl Driver {
                 if let Some(record) = record {
                     state.adopt(record);
                 }
-                state.done(id, ran.outcome);
+                state.done(id, end.outcome);
             };
-            let transaction = Transaction { worker: self.worker.number, writes: events };
-            self.inner.store.submit_then(transaction, landed)
+            let transaction = Transaction { worker: self.worker.number, writes };
+            self.core.store.submit_then(transaction, on_commit)
         };
-        self.inner.submit_behind(&self.worker);
+        self.core.submit_behind(&self.worker);
         if let Err(error) = commit.await {
-            self.unsettled_holding(job, error, holds_input).await;
+            self.roll_back_held(job, error, holds_input).await;
         }
     }
 
-    /// What becomes of a turn when some of what it had to say could not be stored: it never was.
-    async fn unsettled(&mut self, job: Job, error: StoreError) {
+    /// Rolls back a turn whose writes failed to commit.
+    async fn roll_back(&mut self, job: TurnJob, error: StoreError) {
         let accepted = {
             let state = self.worker.state();
-            state.machine.get(job.queued.id).is_some_and(|q| matches!(q.place, Place::Accepted(_)))
+            state
+                .machine
+                .get(job.queued.id)
+                .is_some_and(|q| matches!(q.stage, QueueStage::Accepted(_)))
         };
-        self.unsettled_holding(job, error, !accepted).await;
+        self.roll_back_held(job, error, !accepted).await;
     }
 
-    async fn unsettled_holding(&mut self, job: Job, error: StoreError, holds_input: bool) {
-        let told = self.inner.fault(&error);
-        // What the guest remembers of this turn did not happen.
-        self.seat = None;
-        self.recorded = false;
-        self.known = Arc::default();
+    /// `holds_input` is true if the turn's own input was not accepted before.
+    async fn roll_back_held(&mut self, job: TurnJob, error: StoreError, holds_input: bool) {
+        let error = self.core.fault(&error);
+        // The guest's memory includes a turn that did not happen, so the instance is dropped.
+        self.live = None;
+        self.connect_recorded = false;
+        self.state_cache = Arc::default();
         self.worker.state().connected = false;
         {
             let mut state = self.worker.state();
             if holds_input {
                 state.machine.settle();
-                state.refuse(job.queued.id, told);
+                state.refuse(job.queued.id, error);
             } else {
                 state.machine.interrupt();
             }
@@ -391,31 +398,31 @@ impl Driver {
         }
     }
 
-    /// Says in the transcript that the host went down in a turn.
-    async fn break_off(&mut self, job: Job) {
-        let rest = job.log.end().await;
-        match rest {
-            Ok(rest) if !rest.holds_input => {
-                let mut events = rest.events;
+    /// Records in the transcript that the host went down during a turn.
+    async fn record_interrupted(&mut self, job: TurnJob) {
+        let uncommitted = job.log.end().await;
+        match uncommitted {
+            Ok(uncommitted) if !uncommitted.holds_input => {
+                let mut writes = uncommitted.writes;
                 let mut interrupted = new_entry(EntryKind::Interrupted, None);
                 interrupted.input_id = Some(job.queued.id);
-                events.push(WorkerWrite::Append(interrupted));
-                if let Err(error) = self.submit(events).await {
-                    self.inner.fault(&error);
+                writes.push(WorkerWrite::Append(interrupted));
+                if let Err(error) = self.submit(writes).await {
+                    self.core.fault(&error);
                 }
                 self.worker.state().machine.interrupt();
             }
             _ => {
                 let mut state = self.worker.state();
                 state.machine.settle();
-                state.refuse(job.queued.id, self.inner.busy());
+                state.refuse(job.queued.id, self.core.busy());
             }
         }
-        self.seat = None;
+        self.live = None;
     }
 
     async fn wait_for_store(&mut self) {
-        // Ended early where the host goes down.
+        // Returns early if the host shuts down.
         drop(tokio::time::timeout(STORE_BACKOFF, self.closing()).await);
     }
 

@@ -9,7 +9,7 @@
 //!                                        (decides)      (the guest)   (one turn's record)
 //! ```
 //!
-//! There is no other way to run a worker, and none that keeps it in memory only.
+//! Workers cannot run in any other way; in particular, none exists in memory only.
 
 use std::collections::BTreeMap;
 use std::ops::Deref;
@@ -30,27 +30,27 @@ use crate::options::Options;
 use crate::roster::core::{Core, CoreParts, OperatorScope};
 use crate::sweeper::Sweeper;
 
-/// How long turns that were ended may take to be recorded.
-const LAST_GRACE: Duration = Duration::from_secs(5);
+/// Time for cancelled turns to be recorded at shutdown.
+const KILL_GRACE: Duration = Duration::from_secs(5);
 
-/// How long a worker that is reconnected holds up the others.
-const RECONNECT: Duration = Duration::from_secs(30);
+/// Maximum time that one worker's reconnection holds a reconnect permit.
+const RECONNECT_WAIT: Duration = Duration::from_secs(30);
 
-/// What an embedded runtime is made of.
+/// The parts of an embedded runtime.
 pub struct EmbeddedParts {
-    /// Where its workers are kept.
+    /// The store of its workers.
     pub store: Store,
-    /// What runs them.
+    /// The sandbox that runs its workers.
     pub sandbox: Sandbox,
-    /// Directories that they may be granted.
+    /// Operator directories that workers may be granted.
     pub scopes: BTreeMap<ScopeName, OperatorScope>,
-    /// Runs commands in processes of their own; without it all guests are in this one.
+    /// Runs commands out of process; without it all guests run in this process.
     pub out_of_process: Option<OutOfProcess>,
-    /// Secrets that they may be granted.
+    /// Secrets that workers may be granted.
     pub secrets: BTreeMap<SecretName, OperatorSecret>,
-    /// Its numbers.
+    /// The settings of the runtime.
     pub options: Options,
-    /// The process that it runs in.
+    /// The id of this host process.
     pub host_id: HostId,
 }
 
@@ -72,15 +72,15 @@ impl EmbeddedParts {
 
 /// A runtime in this process. Cheap to clone; used through [`skep_protocol::RuntimeHandle`].
 ///
-/// The last clone that is dropped takes in no more and lets its workers go as they are: what they
-/// had accepted is on disk. [`Embedded::shutdown`] gives them time.
+/// Dropping the last clone stops admission without waiting for running turns; accepted inputs are
+/// on disk. [`Embedded::shutdown`] drains running turns first.
 #[derive(Clone)]
 pub struct Embedded(pub(crate) Arc<Opened>);
 
-/// What all clones of a handle share.
+/// State shared by all clones of a handle.
 pub(crate) struct Opened {
-    pub(crate) inner: Arc<Core>,
-    /// Ends with the last of them.
+    pub(crate) core: Arc<Core>,
+    /// Stops when the last clone is dropped.
     _sweeper: Sweeper,
 }
 
@@ -88,58 +88,58 @@ impl Deref for Opened {
     type Target = Arc<Core>;
 
     fn deref(&self) -> &Arc<Core> {
-        &self.inner
+        &self.core
     }
 }
 
 impl Drop for Opened {
     fn drop(&mut self) {
-        self.inner.leave();
+        self.core.close();
     }
 }
 
 impl Embedded {
-    /// Opens a runtime and begins, in the background, to reconnect the workers that have unfinished
-    /// inputs. Every worker is unconnected until then. Must be called within a tokio runtime, which
-    /// serves timers and answers; guests have one of their own.
+    /// Opens a runtime and starts to reconnect, in the background, the workers that have unfinished
+    /// inputs. All workers are unconnected until then. Must be called within a tokio runtime, which
+    /// serves timers and responses; guests run on threads of their own.
     ///
     /// # Errors
-    /// Where the store cannot be read, and where the system has no thread left.
+    /// If the store cannot be read, or the system cannot start a thread.
     pub fn open(parts: EmbeddedParts) -> Result<Self, StoreError> {
         let EmbeddedParts { store, sandbox, scopes, secrets, out_of_process, options, host_id } =
             parts;
         let unfinished = store.unfinished()?;
         let parts = CoreParts { store, sandbox, scopes, secrets, out_of_process, options, host_id };
-        let inner = Core::new(parts, driver::start);
-        let sweeper = Sweeper::start(Arc::downgrade(&inner))?;
-        tokio::spawn(inner.commit_delay.clone().serve());
-        tokio::spawn(recover(inner.clone(), unfinished.into_iter().map(|(id, _)| id).collect()));
-        Ok(Self(Arc::new(Opened { inner, _sweeper: sweeper })))
+        let core = Core::new(parts, driver::start);
+        let sweeper = Sweeper::start(Arc::downgrade(&core))?;
+        tokio::spawn(core.commit_delay.clone().serve());
+        tokio::spawn(recover(core.clone(), unfinished.into_iter().map(|(id, _)| id).collect()));
+        Ok(Self(Arc::new(Opened { core, _sweeper: sweeper })))
     }
 
-    /// Whether the workers with unfinished inputs have been reconnected.
+    /// Returns true if the workers with unfinished inputs have been reconnected.
     pub fn is_ready(&self) -> bool {
         self.0.ready.load(Ordering::SeqCst)
     }
 
-    /// Takes in no more, lets running turns end for as long as `grace`, records those that did not
-    /// as interrupted, and closes the store. They are handled again after the next start.
+    /// Stops admission, drains running turns for up to `grace`, records the remaining turns as
+    /// interrupted and closes the store. Interrupted inputs run again after the next start.
     pub async fn shutdown(self, grace: Duration) {
-        let inner = self.0.inner.clone();
-        inner.leave();
-        if !drained(&inner, grace).await {
-            for worker in inner.all_in_use() {
+        let core = self.0.core.clone();
+        core.close();
+        if !drained(&core, grace).await {
+            for worker in core.all_in_use() {
                 if let Some(turn) = &worker.state().running {
                     turn.kill.throw(KillReason::Cancelled);
                 }
             }
-            if !drained(&inner, LAST_GRACE).await {
-                tracing::error!("turns did not end; the store is closed under them");
+            if !drained(&core, KILL_GRACE).await {
+                tracing::error!("turns did not end in time; closing the store anyway");
             }
         }
-        let store = inner.store.clone();
-        drop(inner);
-        // Joins the writer's thread.
+        let store = core.store.clone();
+        drop(core);
+        // Closing joins the writer's thread.
         let closed = tokio::task::spawn_blocking(move || store.close()).await;
         if closed.is_err() {
             tracing::error!("closing the store panicked");
@@ -147,16 +147,16 @@ impl Embedded {
     }
 }
 
-/// Waits until no worker is driven any more. Returns whether that is so.
-async fn drained(inner: &Core, patience: Duration) -> bool {
-    let until = Instant::now() + patience;
-    for worker in inner.all_in_use() {
+/// Waits until no driver runs. Returns false if the timeout passes first.
+async fn drained(core: &Core, timeout: Duration) -> bool {
+    let until = Instant::now() + timeout;
+    for worker in core.all_in_use() {
         loop {
-            let left = worker.left.notified();
+            let ended = worker.driver_ended.notified();
             if !worker.state().driving {
                 break;
             }
-            if tokio::time::timeout_at(until.into(), left).await.is_err() {
+            if tokio::time::timeout_at(until.into(), ended).await.is_err() {
                 return false;
             }
         }
@@ -164,50 +164,50 @@ async fn drained(inner: &Core, patience: Duration) -> bool {
     true
 }
 
-/// Reconnects the workers that have accepted, unfinished inputs and are wanted to run.
-async fn recover(inner: Arc<Core>, unfinished: Vec<WorkerId>) {
-    let bounded = Arc::new(tokio::sync::Semaphore::new(inner.options.reconnects));
+/// Reconnects the workers that have accepted, unfinished inputs and are meant to run.
+async fn recover(core: Arc<Core>, unfinished: Vec<WorkerId>) {
+    let bounded = Arc::new(tokio::sync::Semaphore::new(core.options.reconnects));
     let count = unfinished.len();
     for id in unfinished {
         let Ok(permit) = bounded.clone().acquire_owned().await else { break };
-        if inner.is_closing() {
+        if core.is_closing() {
             return;
         }
-        let inner = inner.clone();
+        let core = core.clone();
         tokio::spawn(async move {
-            reconnect(&inner, id).await;
+            reconnect(&core, id).await;
             drop(permit);
         });
     }
-    // Each holds a permit until its worker has begun.
-    let all = u32::try_from(inner.options.reconnects).unwrap_or(u32::MAX);
+    // Each task holds a permit until the first turn of its worker begins.
+    let all = u32::try_from(core.options.reconnects).unwrap_or(u32::MAX);
     drop(bounded.acquire_many(all).await);
-    inner.ready.store(true, Ordering::SeqCst);
-    tracing::info!(reconnected = count, "workers with unfinished inputs are under way");
-    let store = inner.store.clone();
-    drop(inner);
-    let looked = tokio::task::spawn_blocking(move || store.notice_strays()).await;
-    if let Ok(Err(error)) = looked {
-        tracing::warn!(%error, "the workers' directories could not be listed");
+    core.ready.store(true, Ordering::SeqCst);
+    tracing::info!(reconnected = count, "reconnected workers with unfinished inputs");
+    let store = core.store.clone();
+    drop(core);
+    let listed = tokio::task::spawn_blocking(move || store.notice_strays()).await;
+    if let Ok(Err(error)) = listed {
+        tracing::warn!(%error, "failed to list the workers' directories");
     }
 }
 
-async fn reconnect(inner: &Arc<Core>, id: WorkerId) {
-    let wanted = match inner.store.worker(&id) {
+async fn reconnect(core: &Arc<Core>, id: WorkerId) {
+    let wanted = match core.store.worker(&id) {
         Ok(Lookup::Found(record)) => record.desired == Desired::Running,
         Ok(Lookup::Removed | Lookup::Unknown) => false,
         Err(error) => {
-            inner.fault(error);
+            core.fault(error);
             false
         }
     };
     if !wanted {
         return;
     }
-    let Ok(worker) = inner.worker(id) else { return };
-    inner.drive(&worker);
-    // The next one begins when this one's first turn has.
-    let until = Instant::now() + RECONNECT;
+    let Ok(worker) = core.worker(id) else { return };
+    core.drive(&worker);
+    // Holds the permit until the first turn of this worker begins.
+    let until = Instant::now() + RECONNECT_WAIT;
     let begun = || worker.state().machine.is_begun();
     while Instant::now() < until && !begun() && worker.state().may_run() && worker.state().driving {
         tokio::time::sleep(Duration::from_millis(2)).await;

@@ -1,5 +1,5 @@
-//! [`skep_protocol::RuntimeHandle`] for an embedded runtime, a file per noun: each verb parses, asks the
-//! worker or the store, and answers.
+//! [`skep_protocol::RuntimeHandle`] for an embedded runtime, one file per noun. Each method parses
+//! its request, asks the worker or the store, and converts the result.
 
 mod admission;
 mod artifacts;
@@ -17,22 +17,22 @@ use crate::embedded::Embedded;
 use crate::roster::core::Core;
 use crate::roster::worker::{observed, view};
 
-/// Items of a page where the caller does not say.
+/// Default number of items in a page.
 const PAGE: usize = 100;
 
-/// The most items of a page.
+/// Maximum number of items in a page.
 const LONGEST_PAGE: usize = 1_000;
 
 #[async_trait]
 impl Overview for Embedded {
     async fn describe(&self) -> Result<RuntimeView, Error> {
-        let inner = &self.0;
+        let core = &self.0;
         Ok(RuntimeView {
-            runtime_id: inner.runtime_id.clone(),
-            host_id: inner.host_id.clone(),
+            runtime_id: core.runtime_id.clone(),
+            host_id: core.host_id.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            workers: inner.store.worker_count().map_err(|error| inner.fault(error))?,
-            connected: inner.residency.connected() as u64,
+            workers: core.store.worker_count().map_err(|error| core.fault(error))?,
+            connected: core.residency.connected() as u64,
             ready: self.is_ready(),
         })
     }
@@ -41,28 +41,28 @@ impl Overview for Embedded {
         if let Some(worker) = worker {
             self.record(worker)?;
         }
-        let mut found = self.0.not_restored(worker);
+        let mut found = self.0.lost_execution(worker);
         found.extend(self.read(move |store| store.diagnostics(worker.as_ref())).await?);
         Ok(found)
     }
 }
 
 impl Embedded {
-    /// Reads the store on a thread that may block.
+    /// Reads the store on a blocking thread.
     pub(crate) async fn read<T: Send + 'static>(
         &self,
         read: impl FnOnce(&skep_store::Store) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, Error> {
-        let inner = self.0.clone();
+        let core = self.0.clone();
         let done = tokio::task::spawn_blocking(move || {
-            read(&inner.store).map_err(|error| inner.fault(error))
+            read(&core.store).map_err(|error| core.fault(error))
         });
         done.await.unwrap_or(Err(Error::Internal))
     }
 
     pub(crate) fn record(&self, id: WorkerId) -> Result<WorkerRecord, Error> {
-        if let Some(cell) = self.0.in_use(id) {
-            let state = cell.state();
+        if let Some(worker) = self.0.in_use(id) {
+            let state = worker.state();
             return match state.removed {
                 true => Err(Error::WorkerRemoved),
                 false => Ok(state.record.clone()),
@@ -77,10 +77,10 @@ impl Embedded {
 }
 
 impl Core {
-    /// What anyone may see of a worker, live where it is in use.
+    /// Returns the public view of a worker, with live state if it is in use.
     pub(crate) fn view_of(&self, record: WorkerRecord) -> Result<WorkerView, StoreError> {
-        if let Some(cell) = self.in_use(record.id) {
-            return Ok(cell.state().view(&self.runtime_id));
+        if let Some(worker) = self.in_use(record.id) {
+            return Ok(worker.state().view(&self.runtime_id));
         }
         let queued = self.store.queue(record.number)?.len() as u64;
         let observed = observed(record.standing);

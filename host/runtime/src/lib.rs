@@ -1,8 +1,8 @@
 //! The durable runtime: workers over a store, in this process.
 //!
 //! [`Embedded`] implements [`skep_protocol::RuntimeHandle`] over a [`skep_store::Store`] and a
-//! [`skep_sandbox::Sandbox`]. It decides when a worker's turn runs and what of it is kept; what a guest
-//! can do is the sandbox's part, which knows nothing of workers or of SQLite.
+//! [`skep_sandbox::Sandbox`]. It decides when a turn runs and which of its effects are committed.
+//! The sandbox bounds what a guest can do and knows neither workers nor SQLite.
 
 mod clock;
 mod components;

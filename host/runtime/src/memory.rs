@@ -1,4 +1,4 @@
-//! Which instances are live, and how much memory they may have.
+//! Admission of live instances and of their memory.
 
 pub(crate) mod admission;
 pub(crate) mod heap;

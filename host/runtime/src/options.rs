@@ -1,26 +1,27 @@
-//! The numbers an operator sets for one runtime.
+//! The settings of one runtime.
 
 use std::time::Duration;
 
-/// Numbers of a runtime, as opposed to those of a worker.
+/// Settings of a runtime, as opposed to the limits of a worker.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
-    /// Live instances at once. The sandbox must have room for as many.
+    /// Maximum number of live instances. The sandbox must have room for as many.
     pub instances: usize,
-    /// Memory of all instances together, in bytes: beyond it the longest idle are let go, then turns
-    /// wait for each other, then inputs are refused as [`skep_protocol::Error::Busy`].
+    /// Memory of all instances together, in bytes. Beyond it the runtime evicts the longest idle
+    /// instances, then makes turns wait for each other, then refuses inputs with
+    /// [`skep_protocol::Error::Busy`].
     pub memory_bytes: u64,
-    /// Memory of instances that rest, in bytes: beyond it the longest idle are let go.
+    /// Memory of idle instances, in bytes. Beyond it the longest idle are evicted.
     pub idle_bytes: u64,
-    /// How long an instance may rest.
+    /// Time after which an idle instance is evicted.
     pub idle: Duration,
-    /// Turns in flight at once.
+    /// Maximum number of turns in flight.
     pub turns: usize,
-    /// How long a running turn may go on after its worker was stopped.
+    /// Time that a running turn may continue after its worker was stopped.
     pub stop_grace: Duration,
-    /// Workers reconnected at once after a restart.
+    /// Number of workers reconnected at once after a restart.
     pub reconnects: usize,
-    /// How long storing a component waits for it to be compiled.
+    /// Time that storing a component waits for its compilation.
     pub compile_wait: Duration,
 }
 

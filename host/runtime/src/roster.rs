@@ -1,4 +1,4 @@
-//! The workers in use, and what is known of each.
+//! The workers in use and their shared state.
 
 pub(crate) mod changes;
 pub(crate) mod core;

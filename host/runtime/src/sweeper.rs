@@ -1,7 +1,7 @@
-//! The thread that does what can wait: it removes, trims and forgets, a slice at a time.
+//! The background thread that purges, trims and sweeps in small steps.
 //!
-//! It is one of its own. As a blocking task it would rouse a thread of tokio's pool each second,
-//! the one that has rested longest, and so keep up to ten of them from ever ending.
+//! A dedicated thread, because a blocking task every second would wake the longest idle thread of
+//! tokio's pool each time and so keep up to ten of them alive.
 
 use std::convert::Infallible;
 use std::io;
@@ -12,61 +12,61 @@ use std::time::{Duration, Instant};
 use crate::memory::heap::Heap;
 use crate::roster::core::Core;
 
-/// Before the first slice.
-const FIRST: Duration = Duration::from_millis(100);
+/// Pause before the first step.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
-/// Between two slices, where there is more to do and where there is not, or something fails: that is
-/// tried again, and the rest goes on.
-const MORE: Duration = Duration::from_millis(5);
-const REST: Duration = Duration::from_secs(1);
+/// Pauses between two steps: while there is more to do, and otherwise. A failed step counts as the
+/// latter and is tried again.
+const BUSY_PAUSE: Duration = Duration::from_millis(5);
+const IDLE_PAUSE: Duration = Duration::from_secs(1);
 
-/// How often it is said that something fails.
-const SAID: Duration = Duration::from_secs(60);
+/// Minimum time between two warnings about failing steps.
+const WARN_INTERVAL: Duration = Duration::from_secs(60);
 
-/// The thread works until this is dropped. The slice that it is at is not waited for.
+/// The handle of the thread, which stops when this is dropped. A step in progress is not awaited.
 pub(crate) struct Sweeper {
-    _lives: Sender<Infallible>,
+    _alive: Sender<Infallible>,
 }
 
 impl Sweeper {
-    /// Starts the thread of a runtime.
+    /// Starts the sweeper of a runtime.
     ///
     /// # Errors
-    /// Where the system has no thread for it.
-    pub(crate) fn start(inner: Weak<Core>) -> io::Result<Self> {
-        let (lives, ends) = channel();
+    /// If the system cannot start a thread.
+    pub(crate) fn start(core: Weak<Core>) -> io::Result<Self> {
+        let (alive, ended) = channel();
         let thread = std::thread::Builder::new().name("skep-sweeper".into());
-        thread.spawn(move || sweep(&inner, &ends))?;
-        Ok(Self { _lives: lives })
+        thread.spawn(move || sweep(&core, &ended))?;
+        Ok(Self { _alive: alive })
     }
 }
 
-fn sweep(inner: &Weak<Core>, ends: &Receiver<Infallible>) {
-    let mut pause = FIRST;
+fn sweep(core: &Weak<Core>, ended: &Receiver<Infallible>) {
+    let mut pause = FIRST_PAUSE;
     let mut heap = Heap::new();
-    let mut said: Option<Instant> = None;
-    while ends.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) {
-        let Some(inner) = inner.upgrade() else { return };
-        if inner.is_closing() {
+    let mut warned_at: Option<Instant> = None;
+    while ended.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) {
+        let Some(core) = core.upgrade() else { return };
+        if core.is_closing() {
             return;
         }
-        inner.purge();
-        // A long slice does not keep the rest of the runtime in being.
-        let store = inner.store.clone();
-        drop(inner);
+        core.purge();
+        // A long step must not keep the rest of the runtime alive.
+        let store = core.store.clone();
+        drop(core);
         pause = match store.janitor_step() {
-            Ok(true) => MORE,
-            Ok(false) => REST,
+            Ok(true) => BUSY_PAUSE,
+            Ok(false) => IDLE_PAUSE,
             Err(error) => {
-                if said.is_none_or(|at| at.elapsed() >= SAID) {
-                    tracing::warn!(%error, "the store could not be swept");
-                    said = Some(Instant::now());
+                if warned_at.is_none_or(|at| at.elapsed() >= WARN_INTERVAL) {
+                    tracing::warn!(%error, "failed to sweep the store");
+                    warned_at = Some(Instant::now());
                 }
-                REST
+                IDLE_PAUSE
             }
         };
-        if pause == REST {
-            heap.give_back();
+        if pause == IDLE_PAUSE {
+            heap.trim_if_due();
         }
     }
 }

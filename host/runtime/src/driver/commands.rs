@@ -1,4 +1,4 @@
-//! What a person asked for, carried out between two turns.
+//! Commands of callers, carried out between two turns.
 
 use skep_protocol::{
     Conflict, Desired, DiagnosticCode, EntryKind, Error, FailedReason, Grants, Payload, Version,
@@ -10,26 +10,28 @@ use skep_sandbox::ConnectReason;
 
 use super::task::{Driver, entry, new_entry};
 use crate::clock::now;
-use crate::roster::worker::{Command, What};
+use crate::roster::worker::{DriverCommand, QueuedCommand};
 
 impl Driver {
-    /// Carries out a person's command.
+    /// Carries out the first queued command.
     pub(super) async fn command(&mut self) {
-        let command = {
+        let queued = {
             let mut state = self.worker.state();
-            // It may wait for long, and whoever sent it wants to know that it is there.
-            self.inner.submit_held(&self.worker, &mut state);
+            // A held input is submitted first: the command may take long, and the sender waits for
+            // acceptance.
+            self.core.submit_held(&self.worker, &mut state);
             state.commands.pop_front()
         };
-        let Some(Command { what, done }) = command else {
+        let Some(QueuedCommand { command, done }) = queued else {
             self.worker.state().machine.command_done();
             return;
         };
-        let (removal, is_seen) = (matches!(what, What::Remove), !matches!(what, What::Files));
-        let result = match what {
-            What::Start => self.start().await,
-            What::Stop => self.stop().await,
-            What::Change(change) => {
+        let (removal, is_seen) =
+            (matches!(command, DriverCommand::Remove), !matches!(command, DriverCommand::Files));
+        let result = match command {
+            DriverCommand::Start => self.start().await,
+            DriverCommand::Stop => self.stop().await,
+            DriverCommand::Change(change) => {
                 let before = self.worker.state().record.spec.clone();
                 let spec = change.apply(before.clone());
                 match change.is_for(&before.grants) {
@@ -37,18 +39,18 @@ impl Driver {
                     false => Err(Conflict::Grants.into()),
                 }
             }
-            What::Rollback => self.rollback().await,
-            What::Remove => self.remove().await,
-            What::Files => self.files_written().await,
+            DriverCommand::Rollback => self.rollback().await,
+            DriverCommand::Remove => self.remove().await,
+            DriverCommand::Files => self.files_written().await,
         };
         self.worker.state().machine.command_done();
         if is_seen {
-            self.inner.changes.note(self.worker.id);
+            self.core.changes.note(self.worker.id);
         }
         if removal && result.is_ok() {
-            self.inner.forget(self.worker.id);
+            self.core.forget(self.worker.id);
         }
-        // Whoever asked may have gone.
+        // The caller may have gone.
         drop(done.send(result));
     }
 
@@ -67,7 +69,7 @@ impl Driver {
             DiagnosticCode::HostCallStuck,
         ] {
             if was_failed {
-                drop(self.inner.store.submit_shared(SharedWrite::Clear(code, self.worker.id)));
+                drop(self.core.store.submit_shared(SharedWrite::Clear(code, self.worker.id)));
             }
         }
         Ok(())
@@ -81,7 +83,7 @@ impl Driver {
         record.desired = Desired::Stopped;
         record.standing = Standing::Stopped;
         self.put(record, vec![entry(EntryKind::Stopped, None)]).await?;
-        self.let_go().await;
+        self.disconnect().await;
         Ok(())
     }
 
@@ -101,7 +103,7 @@ impl Driver {
         }
         record.spec = spec;
         if !switched && !granted {
-            // What people call it is no part of what it does: the transcript does not tell.
+            // Names and labels do not affect behaviour, so the transcript has no entry.
             return self.put(record, Vec::new()).await;
         }
         let mut entries = Vec::new();
@@ -111,12 +113,12 @@ impl Driver {
         if granted {
             entries.push(grants_entry(&record.spec.grants));
         }
-        // A worker that could not be instantiated may be able to now.
+        // With another component the worker may start again.
         if switched && matches!(record.standing, Standing::Failed(FailedReason::Uninstantiable)) {
             record.standing = Standing::Idle;
         }
-        // Directories and the rest are given to an instance when it comes to be.
-        self.let_go().await;
+        // Grants take effect when an instance is created.
+        self.disconnect().await;
         self.put(record, entries).await?;
         self.reason = ConnectReason::Update;
         if granted {
@@ -140,13 +142,13 @@ impl Driver {
     }
 
     pub(super) async fn remove(&mut self) -> Result<(), Error> {
-        if let Some(seat) = self.seat.take() {
-            self.goodbye(seat).await;
+        if let Some(live) = self.live.take() {
+            self.shut_down(live).await;
         }
-        let taken = self.worker.directory.take().await;
+        let removal = self.worker.directory.begin_removal().await;
         if let Err(error) = self.submit(vec![WorkerWrite::Remove { at: now() }]).await {
-            self.worker.directory.give_back(taken);
-            return Err(self.inner.fault(error));
+            self.worker.directory.cancel_removal(removal);
+            return Err(self.core.fault(error));
         }
         let mut state = self.worker.state();
         state.removed = true;
@@ -160,7 +162,7 @@ impl Driver {
         Ok(())
     }
 
-    /// Records what the directory holds, and that there is one.
+    /// Records the disk usage, and that the directory exists.
     async fn files_written(&mut self) -> Result<(), Error> {
         let Some(used) = self.worker.directory.usage() else { return Ok(()) };
         let (mut usage, mut record) = {
@@ -172,58 +174,58 @@ impl Driver {
             return Ok(());
         }
         (usage.disk_bytes, usage.disk_entries) = (used.bytes, used.entries);
-        let mut events = vec![WorkerWrite::Usage(usage)];
+        let mut writes = vec![WorkerWrite::Usage(usage)];
         if !record.has_directory {
             record.has_directory = true;
-            events.push(WorkerWrite::Put(Box::new(record.clone())));
+            writes.push(WorkerWrite::Put(Box::new(record.clone())));
         }
-        self.submit(events).await.map_err(|error| self.inner.fault(error))?;
+        self.submit(writes).await.map_err(|error| self.core.fault(error))?;
         let mut state = self.worker.state();
         state.usage = usage;
         state.adopt(record);
         Ok(())
     }
 
-    /// Puts a changed record on disk, with what the transcript says of it, and takes it over.
+    /// Commits a changed record together with its transcript entries, then adopts it.
     pub(super) async fn put(
         &mut self,
         mut record: WorkerRecord,
         entries: Vec<WorkerWrite>,
     ) -> Result<(), Error> {
         record.updated_at = now();
-        let mut events = vec![WorkerWrite::Put(Box::new(record.clone()))];
-        events.extend(entries);
-        self.submit(events).await.map_err(|error| self.inner.fault(error))?;
+        let mut writes = vec![WorkerWrite::Put(Box::new(record.clone()))];
+        writes.extend(entries);
+        self.submit(writes).await.map_err(|error| self.core.fault(error))?;
         self.worker.state().adopt(record);
         Ok(())
     }
 
-    /// Lets a worker run no more.
+    /// Marks the worker as failed.
     pub(super) async fn fail_worker(
         &mut self,
         reason: FailedReason,
         code: DiagnosticCode,
         message: &str,
     ) {
-        self.inner.diagnose(code, message, Some(self.worker.id));
+        self.core.diagnose(code, message, Some(self.worker.id));
         let mut record = self.worker.state().record.clone();
         record.standing = Standing::Failed(reason);
-        let events = vec![
+        let writes = vec![
             WorkerWrite::Put(Box::new(record.clone())),
             entry(EntryKind::Failed, Some(reason.as_str())),
         ];
-        if let Err(error) = self.submit(events).await {
-            self.inner.fault(error);
+        if let Err(error) = self.submit(writes).await {
+            self.core.fault(error);
         }
         self.worker.state().adopt(record);
-        self.inner.changes.note(self.worker.id);
+        self.core.changes.note(self.worker.id);
     }
 }
 
-/// Says in the transcript what a worker may do from now on.
+/// Returns the transcript entry for a change of grants.
 fn grants_entry(grants: &Grants) -> WorkerWrite {
     let mut entry = new_entry(EntryKind::Updated, Some("grants"));
-    // They are made of texts and lists, which can be written.
+    // Cannot fail: grants consist of text and lists.
     let body = serde_json::to_vec(grants).unwrap_or_default();
     entry.payload = Payload { content_type: "application/json".into(), body: body.into() };
     WorkerWrite::Append(entry)

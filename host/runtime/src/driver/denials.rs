@@ -1,4 +1,5 @@
-//! What a worker is denied: said in its transcript, and to the operator with what would allow it.
+//! Denials: recorded in the transcript, and reported to the operator with the grant that would
+//! help.
 
 use std::sync::Arc;
 
@@ -14,18 +15,19 @@ use super::task::Driver;
 use crate::clock::now;
 use crate::turn::log::TurnLog;
 
-/// Characters of what was wanted in a sentence. A method and an origin have fewer.
+/// Maximum length of the denied access in a message, in characters. A method and an origin are
+/// shorter.
 const WANTED: usize = 400;
 
 impl Driver {
-    /// Says all in the transcript, and to the operator what a grant would allow and what he was not
-    /// told already: a worker may try the same in every turn.
+    /// Records all denials in the transcript. Reports those that a grant would allow to the
+    /// operator, once each: a worker may repeat them in every turn.
     pub(super) fn record_denials(&mut self, log: &Arc<TurnLog>, denials: &Denials) {
-        let denials: Vec<_> = denials.iter().map(|denied| self.allowable(denied)).collect();
+        let denials: Vec<_> = denials.iter().map(|denied| self.with_grant(denied)).collect();
         for Denied { interface, denial } in &denials {
             let payload = match denial {
                 Denial { wanted: None, grant: None } => Payload::default(),
-                // It is made of texts and lists, which can be written.
+                // Cannot fail: denials consist of text and lists.
                 denial => Payload {
                     content_type: "application/json".into(),
                     body: serde_json::to_vec(denial).unwrap_or_default().into(),
@@ -36,25 +38,27 @@ impl Driver {
         let new: Vec<_> = denials
             .iter()
             .map(|denied| &denied.denial)
-            .filter(|denial| denial.grant.is_some() && !self.denied.contains(denial))
+            .filter(|denial| denial.grant.is_some() && !self.reported_denials.contains(denial))
             .collect();
-        // Those before the last few would not be kept.
-        let kept = new.len().saturating_sub(DENIALS);
-        let told: Vec<_> = new[kept..].iter().filter_map(|denial| self.told(denial)).collect();
-        for diagnostic in told {
-            self.tell(diagnostic);
+        // The store keeps only the last few.
+        let skipped = new.len().saturating_sub(DENIALS);
+        let diagnostics: Vec<_> =
+            new[skipped..].iter().filter_map(|denial| self.diagnostic(denial)).collect();
+        for diagnostic in diagnostics {
+            self.report(diagnostic);
         }
     }
 
-    /// With what would allow a change of a directory that may only be read: the same with more rights,
-    /// where the operator has those himself.
-    fn allowable(&self, denied: &Denied) -> Denied {
+    /// Adds the grant that would allow the change of a read-only directory, if the operator offers
+    /// write access to it.
+    fn with_grant(&self, denied: &Denied) -> Denied {
         let mut denied = denied.clone();
         let scopes = &self.worker.state().record.spec.grants.scopes;
         let mut readable = denied.directory().into_iter().filter_map(|directory| {
             let has = scopes.iter().find(|has| has.guest.as_str() == directory)?;
-            // A process that was taken over may say anything.
-            let most = self.inner.scopes.get(&has.name)?.rights;
+            // The value may come from a compromised child process, so it is looked up rather than
+            // trusted.
+            let most = self.core.scopes.get(&has.name)?.rights;
             let more = has.rights == Rights::ReadOnly && most == Rights::ReadWrite;
             more.then(|| ScopeGrant { rights: most, ..has.clone() })
         });
@@ -64,48 +68,48 @@ impl Driver {
         denied
     }
 
-    fn told(&self, denial: &Denial) -> Option<Diagnostic> {
+    fn diagnostic(&self, denial: &Denial) -> Option<Diagnostic> {
         let (wanted, grants) = (denial.wanted.as_deref()?, denial.grant.as_ref()?);
         let wanted = brief(wanted, WANTED);
-        let command = grants.command(&self.inner.runtime_id, self.worker.id);
-        // A run in a process of its own says itself what it wanted.
-        let message = format!("it was denied {}; `{command}` allows it", neutral(&wanted));
+        let command = grants.command(&self.core.runtime_id, self.worker.id);
+        // The text may come from a child process, so it is shortened and neutralized.
+        let message = format!("denied {}; run `{command}` to allow it", neutral(&wanted));
         let (code, subject) = (DiagnosticCode::Denied, Some(self.worker.id.into()));
         let mut diagnostic = Diagnostic::new(code, message, subject, now());
         diagnostic.denial = Some(Box::new(denial.clone()));
         Some(diagnostic)
     }
 
-    fn tell(&mut self, diagnostic: Diagnostic) {
+    fn report(&mut self, diagnostic: Diagnostic) {
         if let Some(denial) = &diagnostic.denial {
-            self.denied.push(Denial::clone(denial));
+            self.reported_denials.push(Denial::clone(denial));
         }
-        if self.denied.len() > DENIALS {
-            self.denied.remove(0);
+        if self.reported_denials.len() > DENIALS {
+            self.reported_denials.remove(0);
         }
-        // One that is not kept is in the transcript.
-        drop(self.inner.store.submit_shared(SharedWrite::Diagnose(diagnostic)));
+        // If storing fails, the transcript still has it.
+        drop(self.core.store.submit_shared(SharedWrite::Diagnose(diagnostic)));
     }
 
-    /// Takes back what is allowed by now. What is not stays, as old as it is.
+    /// Clears the diagnostics of denials that the new grants allow. The others keep their time.
     pub(super) fn review_denials(&mut self, grants: &Grants) {
-        let noticed = match self.inner.store.diagnostics(Some(&self.worker.id)) {
-            Ok(noticed) => noticed,
+        let reported = match self.core.store.diagnostics(Some(&self.worker.id)) {
+            Ok(reported) => reported,
             Err(error) => {
-                self.inner.fault(error);
+                self.core.fault(error);
                 return;
             }
         };
         let clear = SharedWrite::Clear(DiagnosticCode::Denied, self.worker.id);
-        drop(self.inner.store.submit_shared(clear));
-        self.denied.clear();
+        drop(self.core.store.submit_shared(clear));
+        self.reported_denials.clear();
         let stands = |one: &Diagnostic| {
             one.code == DiagnosticCode::Denied
                 && one.denial.as_ref().is_some_and(|denial| !denial.is_met_by(grants))
         };
-        // The newest comes first there, and last here.
-        for diagnostic in noticed.into_iter().rev().filter(stands) {
-            self.tell(diagnostic);
+        // The store lists the newest first; reporting adds the newest last.
+        for diagnostic in reported.into_iter().rev().filter(stands) {
+            self.report(diagnostic);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The guest's side of a driver: making an instance, having it handle one input, letting it go.
+//! The guest's side of a driver: creates an instance, runs inputs on it and shuts it down.
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
@@ -20,183 +20,193 @@ use skep_sandbox::Mount;
 use skep_sandbox::{ConnectReason, stdio};
 use skep_sandbox::{FileCalls, FileThread};
 
-use super::task::{Driver, Job, Ran, Seat, entry, ran};
+use super::task::{Driver, LiveInstance, TurnEnd, TurnJob, entry, not_run};
 use crate::components::{Components, NotReady};
 use crate::turn::ending::{self, Captured};
-use crate::turn::log::{Lines, TurnLog};
+use crate::turn::log::{TurnLines, TurnLog};
 use crate::turn::record::DurableTurn;
-use crate::turn::run::Run;
+use crate::turn::run::RunSpec;
 
-/// How long a healthy instance may take to say goodbye.
-const GOODBYE: Duration = Duration::from_millis(200);
+/// Time limit of the shutdown hook.
+const SHUTDOWN_HOOK_TIMEOUT: Duration = Duration::from_millis(200);
 
-/// Memory that an instance is expected to need of which nothing is known, in bytes.
+/// Initial memory reservation of an instance without a recorded peak, in bytes.
 const LEAST_MEMORY_BYTES: u64 = 2 << 20;
 
-/// How long the file calls of an ended turn may take to come back.
-const STUCK: Duration = Duration::from_secs(5);
+/// Time for the file calls of an ended turn to return.
+const STUCK_AFTER: Duration = Duration::from_secs(5);
 
 impl Driver {
-    /// Has the instance say goodbye, and records that it went.
-    pub(super) async fn let_go(&mut self) {
-        if let Some(seat) = self.seat.take() {
-            self.goodbye(seat).await;
-            self.disconnected().await;
+    /// Shuts down the instance and records that it disconnected.
+    pub(super) async fn disconnect(&mut self) {
+        if let Some(live) = self.live.take() {
+            self.shut_down(live).await;
+            self.record_disconnected().await;
         }
     }
 
-    /// Records that there is no instance any more.
-    pub(super) async fn disconnected(&mut self) {
+    /// Records that the worker has no instance.
+    pub(super) async fn record_disconnected(&mut self) {
         self.worker.state().connected = false;
-        if std::mem::take(&mut self.recorded) {
-            let events = vec![WorkerWrite::Connected(false), entry(EntryKind::Disconnected, None)];
-            // If it is lost, the next start says what it knows.
-            if let Err(error) = self.submit(events).await {
-                self.inner.fault(error);
+        if std::mem::take(&mut self.connect_recorded) {
+            let writes = vec![WorkerWrite::Connected(false), entry(EntryKind::Disconnected, None)];
+            // If this is lost, the next start reports the lost execution.
+            if let Err(error) = self.submit(writes).await {
+                self.core.fault(error);
             }
         }
-        self.inner.changes.note(self.worker.id);
+        self.core.changes.note(self.worker.id);
     }
 
-    pub(super) async fn goodbye(&mut self, mut seat: Seat) {
-        if seat.instance.is_usable() && self.worker.kind == ComponentKind::Service {
+    pub(super) async fn shut_down(&mut self, mut live: LiveInstance) {
+        if live.instance.is_usable() && self.worker.kind == ComponentKind::Service {
             let (limits, record, usage) = {
                 let state = self.worker.state();
                 (state.limits, state.record.clone(), state.usage)
             };
             let log = self.log(limits, None, None, usage.state_bytes);
-            log.open_state(false);
+            log.set_state_writable(false);
             if let Ok(turn) = self.durable_turn(&record, &log, None, 0) {
-                *seat.turn.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(&log);
-                seat.instance.begin(turn, Arc::default());
-                seat.instance.disconnecting(GOODBYE).await;
-                seat.stdout.finish_lines();
-                seat.stderr.finish_lines();
-                self.parted(&log).await;
+                *live.turn.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(&log);
+                live.instance.begin(turn, Arc::default());
+                live.instance.disconnecting(SHUTDOWN_HOOK_TIMEOUT).await;
+                live.stdout.finish_lines();
+                live.stderr.finish_lines();
+                self.commit_hook_log(&log).await;
             }
         }
-        drop(seat);
+        drop(live);
     }
 
-    /// Records what an instance has said in parting, before it is said that it went.
-    async fn parted(&mut self, log: &Arc<TurnLog>) {
-        let said = match log.end().await {
-            Ok(rest) if rest.events.is_empty() => return,
-            Ok(rest) => self.submit(rest.events).await,
+    /// Commits the output of the shutdown hook, before the disconnect is recorded.
+    async fn commit_hook_log(&mut self, log: &Arc<TurnLog>) {
+        let committed = match log.end().await {
+            Ok(uncommitted) if uncommitted.writes.is_empty() => return,
+            Ok(uncommitted) => self.submit(uncommitted.writes).await,
             Err(error) => Err(error),
         };
-        if let Err(error) = said {
-            self.inner.fault(error);
+        if let Err(error) = committed {
+            self.core.fault(error);
         }
     }
 
-    /// Runs the guest. `None` where the host goes down in it.
-    pub(super) async fn run(&mut self, job: &Job) -> Option<Ran> {
+    /// Runs the guest. Returns `None` if the host goes down meanwhile.
+    pub(super) async fn run(&mut self, job: &TurnJob) -> Option<TurnEnd> {
         let turn =
             self.durable_turn(&job.record, &job.log, Some(job.queued.id), job.queued.attempt);
         let turn = match turn {
             Ok(turn) => turn,
-            Err(error) => return Some(ran(Ended::HostFault(error.to_string()), &job.limits)),
+            Err(error) => return Some(not_run(Ended::HostFault(error.to_string()), &job.limits)),
         };
         let ready = self.loaded(&job.record, &job.limits);
         let loaded = match job.kill.unless_thrown(ready).await {
             Ok(Ok(loaded)) => loaded,
             Ok(Err(error)) => return Some(self.not_ready(error, &job.limits).await),
-            Err(reason) => return Some(ran(reason.into(), &job.limits)),
+            Err(reason) => return Some(not_run(reason.into(), &job.limits)),
         };
-        let mut ran = match self.worker.kind {
+        let mut end = match self.worker.kind {
             ComponentKind::Service => self.call(job, &loaded, turn).await,
             ComponentKind::Command | ComponentKind::Http => self.execute(job, &loaded, turn).await,
         };
         if job.kill.reason().is_some() && self.worker.state().machine.is_closing() {
             return None;
         }
-        if let Some(stuck) = self.settle_files(&job.limits).await {
-            ran = stuck;
+        if let Some(stuck) = self.wait_for_file_calls(&job.limits).await {
+            end = stuck;
         }
-        Some(ran)
+        Some(end)
     }
 
-    /// One input of a service, on the instance that there is or on a new one.
-    pub(super) async fn call(&mut self, job: &Job, loaded: &Loaded, turn: Box<DurableTurn>) -> Ran {
-        if self.seat.as_ref().is_some_and(|seat| !seat.place.resume()) {
-            self.let_go().await;
+    /// Runs one input of a service, on its live instance or on a new one.
+    pub(super) async fn call(
+        &mut self,
+        job: &TurnJob,
+        loaded: &Loaded,
+        turn: Box<DurableTurn>,
+    ) -> TurnEnd {
+        if self.live.as_ref().is_some_and(|live| !live.residence.resume()) {
+            self.disconnect().await;
         }
-        match &mut self.seat {
-            Some(seat) => {
-                *seat.turn.lock().unwrap_or_else(PoisonError::into_inner) =
+        match &mut self.live {
+            Some(live) => {
+                *live.turn.lock().unwrap_or_else(PoisonError::into_inner) =
                     Arc::downgrade(&job.log);
-                seat.instance.begin(turn, job.kill.clone());
+                live.instance.begin(turn, job.kill.clone());
             }
             None => {
                 let lines = Arc::new(Mutex::new(Arc::downgrade(&job.log)));
-                let stdout = stdio::GuestOutput::lines(Lines::new("stdout", &lines));
-                let stderr = stdio::GuestOutput::lines(Lines::new("stderr", &lines));
+                let stdout = stdio::GuestOutput::lines(TurnLines::new("stdout", &lines));
+                let stderr = stdio::GuestOutput::lines(TurnLines::new("stderr", &lines));
                 let spec = GuestSpec {
                     stdout: stdout.clone(),
                     stderr: stderr.clone(),
                     ..GuestSpec::default()
                 };
-                let seat = self.connect(job, loaded, spec, turn, lines, stdout, stderr).await;
-                let mut seat = match seat {
-                    Ok(seat) => seat,
+                let connected = self.connect(job, loaded, spec, turn, lines, stdout, stderr).await;
+                let mut live = match connected {
+                    Ok(live) => live,
                     Err(done) => return self.not_connected(job, done),
                 };
-                job.log.note(WorkerWrite::Connected(true));
+                job.log.push_write(WorkerWrite::Connected(true));
                 job.log.append(EntryKind::Connected, None, Payload::default());
-                job.log.open_state(false);
+                job.log.set_state_writable(false);
                 let reason = std::mem::replace(&mut self.reason, ConnectReason::Input);
-                let connected = seat.instance.connected(reason).await;
-                job.log.open_state(true);
-                self.recorded = true;
+                let hook = live.instance.connected(reason).await;
+                job.log.set_state_writable(true);
+                self.connect_recorded = true;
                 self.worker.state().connected = true;
-                self.inner.restored(self.worker.id);
-                if let Err(done) = connected {
-                    seat.stdout.finish_lines();
-                    seat.stderr.finish_lines();
-                    self.seat = Some(seat);
+                self.core.restored(self.worker.id);
+                if let Err(done) = hook {
+                    live.stdout.finish_lines();
+                    live.stderr.finish_lines();
+                    self.live = Some(live);
                     return self.not_connected(job, done);
                 }
-                self.seat = Some(seat);
+                self.live = Some(live);
             }
         }
-        let seat = self.seat.as_mut().expect("it was just put there");
-        let (ended, cost) = seat.instance.call(job.payload.clone()).await;
-        seat.stdout.finish_lines();
-        seat.stderr.finish_lines();
-        let denials = seat.instance.take_denials();
-        seat.instance.take_turn();
+        let live = self.live.as_mut().expect("the instance was set above");
+        let (ended, cost) = live.instance.call(job.payload.clone()).await;
+        live.stdout.finish_lines();
+        live.stderr.finish_lines();
+        let denials = live.instance.take_denials();
+        live.instance.take_turn();
         self.record_denials(&job.log, &denials);
-        let good = matches!(ended, Ended::Answered(_));
-        Ran { outcome: ending::outcome(ended, None, &job.limits), cost, standing: None, good }
+        let keeps_state = matches!(ended, Ended::Answered(_));
+        TurnEnd {
+            outcome: ending::outcome(ended, None, &job.limits),
+            cost,
+            standing: None,
+            keeps_state,
+        }
     }
 
-    /// One run of a command, on an instance of its own.
+    /// Runs a command on an instance of its own.
     pub(super) async fn execute(
         &mut self,
-        job: &Job,
+        job: &TurnJob,
         loaded: &Arc<Loaded>,
         turn: Box<DurableTurn>,
-    ) -> Ran {
-        let run = match Run::parse(&job.payload) {
+    ) -> TurnEnd {
+        let run = match RunSpec::parse(&job.payload) {
             Ok(run) => run,
-            // It was checked when it was sent.
-            Err(error) => return ran(Ended::HostFault(error.to_string()), &job.limits),
+            // Admission has checked it.
+            Err(error) => return not_run(Ended::HostFault(error.to_string()), &job.limits),
         };
         let lines = Arc::new(Mutex::new(Arc::downgrade(&job.log)));
         let limit = usize::try_from(job.limits.output_bytes).unwrap_or(usize::MAX);
         let captured =
-            |stream| stdio::GuestOutput::lines_and_captured(Lines::new(stream, &lines), limit);
+            |stream| stdio::GuestOutput::lines_and_captured(TurnLines::new(stream, &lines), limit);
         let (stdout, stderr) = (captured("stdout"), captured("stderr"));
         let captured = Captured { stdout: stdout.clone(), stderr: stderr.clone() };
         let name = job.record.spec.display_ref.as_ref().map_or("command", |name| name.as_str());
         let args = std::iter::once(name.to_owned()).chain(run.args).collect();
         let out_of_process = match self.out_of_process(job, loaded) {
             Ok(out_of_process) => out_of_process,
-            Err(failure) => return ran(Ended::Failed(failure), &job.limits),
+            Err(failure) => return not_run(Ended::Failed(failure), &job.limits),
         };
         if let Some(out_of_process) = out_of_process {
-            let run = Run { args, ..run };
+            let run = RunSpec { args, ..run };
             let streams = (stdout, stderr);
             return self
                 .run_out_of_process(job, loaded, out_of_process, run, &turn, streams, captured)
@@ -210,17 +220,17 @@ impl Driver {
             stderr: stderr.clone(),
             ..GuestSpec::default()
         };
-        let seat = self.connect(job, loaded, spec, turn, lines, stdout, stderr).await;
-        let (ended, cost) = match seat {
-            Ok(mut seat) => {
+        let connected = self.connect(job, loaded, spec, turn, lines, stdout, stderr).await;
+        let (ended, cost) = match connected {
+            Ok(mut live) => {
                 self.worker.state().connected = true;
-                let (ended, cost) = seat.instance.run().await;
-                let denials = seat.instance.take_denials();
+                let (ended, cost) = live.instance.run().await;
+                let denials = live.instance.take_denials();
                 self.record_denials(&job.log, &denials);
-                self.seat = Some(seat);
+                self.live = Some(live);
                 (ended, cost)
             }
-            // It may have ended in its start function, which is a part of its run.
+            // It may have ended in its start function, which is part of its run.
             Err(Done { ended, cost, denials }) => {
                 self.record_denials(&job.log, &denials);
                 (ended, cost)
@@ -233,58 +243,58 @@ impl Driver {
             _ => Some(Standing::Idle),
         };
         let outcome = ending::outcome(ended, Some(&captured), &job.limits);
-        Ran { outcome, cost, standing, good: true }
+        TurnEnd { outcome, cost, standing, keeps_state: true }
     }
 
-    #[expect(clippy::too_many_arguments, reason = "they are the parts of one seat")]
+    #[expect(clippy::too_many_arguments, reason = "they are the parts of one instance")]
     pub(super) async fn connect(
         &mut self,
-        job: &Job,
+        job: &TurnJob,
         loaded: &Loaded,
         spec: GuestSpec,
         turn: Box<DurableTurn>,
         lines: Arc<Mutex<Weak<TurnLog>>>,
         stdout: stdio::GuestOutput,
         stderr: stdio::GuestOutput,
-    ) -> Result<Seat, Done> {
-        // As much as it once needed is kept ready for it; more has to be had on the way.
+    ) -> Result<LiveInstance, Done> {
+        // Reserves the peak of earlier turns; the guest must request more as it grows.
         let expected = self.worker.state().usage.memory_peak_bytes.max(LEAST_MEMORY_BYTES);
-        let place = self.inner.residency.place(expected, job.limits.memory_bytes);
-        let place = job.kill.unless_thrown(place).await.map_err(Ended::from)?;
+        let residence = self.core.residency.admit(expected, job.limits.memory_bytes);
+        let residence = job.kill.unless_thrown(residence).await.map_err(Ended::from)?;
         let fault = |error: StoreError| Ended::HostFault(error.to_string());
         let mounts = self.mounts(&job.record, &job.limits).await.map_err(fault)?;
         let files = FileCalls::new(FileThread::Pool);
         let limits = job.limits;
-        let (admission, http) = (place.admission(), self.http_access(&job.record));
+        let (admission, http) = (residence.admission(), self.http_access(&job.record));
         let spec = GuestSpec { mounts, files: files.clone(), http, limits, admission, ..spec };
-        let connected = self.inner.sandbox.connect(loaded, spec, turn, job.kill.clone()).await;
+        let connected = self.core.sandbox.connect(loaded, spec, turn, job.kill.clone()).await;
         let instance = match connected {
             Ok(instance) => instance,
             Err(done) => {
                 stdout.finish_lines();
                 stderr.finish_lines();
-                self.left_behind = Some(files);
+                self.orphaned_files = Some(files);
                 return Err(done);
             }
         };
-        Ok(Seat { instance, turn: lines, stdout, stderr, files, place })
+        Ok(LiveInstance { instance, turn: lines, stdout, stderr, files, residence })
     }
 
-    /// The guest's directories. The first connect makes its own.
+    /// Returns the guest's directories. The first connect creates its own.
     pub(super) async fn mounts(
         &mut self,
         record: &WorkerRecord,
         limits: &Limits,
     ) -> Result<Vec<Mount>, StoreError> {
         let quota = Quota { bytes: limits.disk_bytes, entries: limits.disk_entries };
-        let data = self.inner.directory(&self.worker).await?.scope;
-        // Someone may have put files there before it was ever connected.
+        let data = self.core.directory(&self.worker).await?.scope;
+        // The directory may already exist, because files can be written before the first connect.
         if !record.has_directory || self.worker.state().usage.turns == 0 {
             self.reason = ConnectReason::Created;
         }
         let mut mounts = vec![Mount { guest: "/data".into(), scope: data }];
         for grant in &record.spec.grants.scopes {
-            let Some(scope) = self.inner.scopes.get(&grant.name) else { continue };
+            let Some(scope) = self.core.scopes.get(&grant.name) else { continue };
             let rights = match (scope.rights, grant.rights) {
                 (Rights::ReadWrite, Rights::ReadWrite) => Rights::ReadWrite,
                 _ => Rights::ReadOnly,
@@ -297,11 +307,11 @@ impl Driver {
         Ok(mounts)
     }
 
-    /// What it may ask others. A secret that the operator has no more is no more.
+    /// Returns the requests that the guest may make. Secrets that the operator no longer offers are
+    /// left out.
     fn http_access(&self, record: &WorkerRecord) -> HttpAccess {
         let grants = &record.spec.grants;
-        let secret =
-            |name: &SecretName| Some((name.clone(), self.inner.secrets.get(name)?.clone()));
+        let secret = |name: &SecretName| Some((name.clone(), self.core.secrets.get(name)?.clone()));
         HttpAccess {
             grants: grants.http.clone(),
             secrets: grants.secrets.iter().filter_map(secret).collect(),
@@ -314,56 +324,57 @@ impl Driver {
         limits: &Limits,
     ) -> Result<Arc<Loaded>, NotReady> {
         let profile = Components::profile(limits);
-        self.inner.components.ready(record.spec.component, profile).await
+        self.core.components.load(record.spec.component, profile).await
     }
 
-    /// The end of a turn whose component cannot be made ready: the worker runs no more, unless the
-    /// host lacks something for now.
-    pub(super) async fn not_ready(&mut self, error: NotReady, limits: &Limits) -> Ran {
-        tracing::warn!(%error, worker_id = %self.worker.id, "a component is not ready");
-        if let Some(why) = error.passes() {
-            let why = format!("the component is not ready: {why}; send the input again");
-            return ran(Ended::HostFault(why), limits);
+    /// Returns the end of a turn whose component cannot be loaded, and marks the worker as failed
+    /// unless the cause is transient.
+    pub(super) async fn not_ready(&mut self, error: NotReady, limits: &Limits) -> TurnEnd {
+        tracing::warn!(%error, worker_id = %self.worker.id, "failed to load a component");
+        if let Some(why) = error.transient_reason() {
+            let why = format!("the component could not be loaded: {why}; send the input again");
+            return not_run(Ended::HostFault(why), limits);
         }
-        let message = "the component cannot be made ready; update the worker to another one";
+        let message = "the component cannot be loaded; update the worker to another component";
         let code = DiagnosticCode::Uninstantiable;
-        self.inner.diagnose(code, message, Some(self.worker.id));
-        let mut ran = ran(Ended::HostFault("the component cannot be made ready".into()), limits);
-        if let Some(error) = &mut ran.outcome.error {
+        self.core.diagnose(code, message, Some(self.worker.id));
+        let mut end = not_run(Ended::HostFault("the component cannot be loaded".into()), limits);
+        if let Some(error) = &mut end.outcome.error {
             error.code = FailedReason::Uninstantiable.as_str().into();
             error.message = message.into();
         }
-        ran.standing = Some(Standing::Failed(FailedReason::Uninstantiable));
-        ran
+        end.standing = Some(Standing::Failed(FailedReason::Uninstantiable));
+        end
     }
 
-    /// The end of a turn whose instance did not get to its input.
-    fn not_connected(&mut self, job: &Job, Done { ended, cost, denials }: Done) -> Ran {
+    /// Returns the end of a turn whose instance failed before it handled the input.
+    fn not_connected(&mut self, job: &TurnJob, Done { ended, cost, denials }: Done) -> TurnEnd {
         self.record_denials(&job.log, &denials);
-        Ran { cost, ..ran(ended, &job.limits) }
+        TurnEnd { cost, ..not_run(ended, &job.limits) }
     }
 
-    /// Waits for the file calls of an instance that ended; they outlive it.
-    pub(super) async fn settle_files(&mut self, limits: &Limits) -> Option<Ran> {
-        let goes_on =
-            |seat: &Seat| seat.instance.is_usable() && self.worker.kind == ComponentKind::Service;
-        if self.seat.as_ref().is_some_and(goes_on) {
+    /// Waits for the file calls of an ended instance, which outlive it.
+    pub(super) async fn wait_for_file_calls(&mut self, limits: &Limits) -> Option<TurnEnd> {
+        let stays_live = |live: &LiveInstance| {
+            live.instance.is_usable() && self.worker.kind == ComponentKind::Service
+        };
+        if self.live.as_ref().is_some_and(stays_live) {
             return None;
         }
-        let files = match self.seat.take() {
-            Some(seat) => seat.files.clone(),
-            None => self.left_behind.take()?,
+        let files = match self.live.take() {
+            Some(live) => live.files.clone(),
+            None => self.orphaned_files.take()?,
         };
         self.worker.state().connected = false;
         let began = Instant::now();
         while files.under_way() > 0 {
-            if began.elapsed() > STUCK {
-                let message = "a file call of an ended turn does not come back";
+            if began.elapsed() > STUCK_AFTER {
+                let message = "a file call of an ended turn did not return";
                 let code = DiagnosticCode::HostCallStuck;
-                self.inner.diagnose(code, message, Some(self.worker.id));
-                let mut ran = ran(Ended::HostFault(message.into()), limits);
-                ran.standing = Some(Standing::Failed(FailedReason::HostCallStuck));
-                return Some(ran);
+                self.core.diagnose(code, message, Some(self.worker.id));
+                let mut end = not_run(Ended::HostFault(message.into()), limits);
+                end.standing = Some(Standing::Failed(FailedReason::HostCallStuck));
+                return Some(end);
             }
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
@@ -379,13 +390,13 @@ impl Driver {
     ) -> Result<Box<DurableTurn>, StoreError> {
         let config = match &record.spec.config {
             None => Arc::default(),
-            Some(digest) => match self.inner.store.config(digest)? {
+            Some(digest) => match self.core.store.config(digest)? {
                 Some(config) => config.values,
                 None => return Err(StoreError::Damaged { what: "config bundle", worker: None }),
             },
         };
         let identity = Identity {
-            runtime_id: self.inner.runtime_id.to_string(),
+            runtime_id: self.core.runtime_id.to_string(),
             worker_id: self.worker.id.to_string(),
             input_id: input.map(|id| id.to_string()),
             attempt,
@@ -393,10 +404,10 @@ impl Driver {
         Ok(Box::new(DurableTurn {
             identity,
             config,
-            store: self.inner.store.clone(),
+            store: self.core.store.clone(),
             worker: self.worker.number,
             log: log.clone(),
-            known: self.known.clone(),
+            cache: self.state_cache.clone(),
         }))
     }
 }

@@ -1,4 +1,4 @@
-//! What the parts of a driver share: its state, one turn's needs and one turn's end.
+//! The state of a driver, the inputs of one turn and its end.
 
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
@@ -14,26 +14,26 @@ use crate::roster::core::Core;
 use crate::roster::machine::Queued;
 use crate::roster::worker::Worker;
 use crate::turn::ending;
-use crate::turn::known::Known;
 use crate::turn::log::{TurnLog, TurnLogParts};
+use crate::turn::state_cache::StateCache;
 
 /// The one task that acts for a worker.
 pub(crate) struct Driver {
-    pub(super) inner: Arc<Core>,
+    pub(super) core: Arc<Core>,
     pub(super) worker: Arc<Worker>,
-    pub(super) seat: Option<Seat>,
-    /// File calls of an instance that ended while it was made.
-    pub(super) left_behind: Option<FileCalls>,
-    pub(super) known: Arc<Mutex<Known>>,
+    pub(super) live: Option<LiveInstance>,
+    /// File calls of an instance that ended while it was created.
+    pub(super) orphaned_files: Option<FileCalls>,
+    pub(super) state_cache: Arc<Mutex<StateCache>>,
     pub(super) reason: ConnectReason,
-    /// The transcript says that there is an instance.
-    pub(super) recorded: bool,
-    /// What the operator was told lately that the worker was denied.
-    pub(super) denied: Vec<Denial>,
+    /// True if the transcript says that the worker is connected.
+    pub(super) connect_recorded: bool,
+    /// The denials recently reported to the operator.
+    pub(super) reported_denials: Vec<Denial>,
 }
 
-/// What a turn is run on.
-pub(super) struct Job {
+/// The inputs of one turn.
+pub(super) struct TurnJob {
     pub(super) queued: Queued,
     pub(super) payload: Payload,
     pub(super) limits: Limits,
@@ -42,37 +42,37 @@ pub(super) struct Job {
     pub(super) kill: Arc<KillSwitch>,
 }
 
-/// A live instance and what belongs to it.
-pub(super) struct Seat {
+/// A live instance with its streams, file calls and memory.
+pub(super) struct LiveInstance {
     pub(super) instance: Instance,
-    /// The turn that its lines go to.
+    /// The turn that receives its output lines.
     pub(super) turn: Arc<Mutex<Weak<TurnLog>>>,
     pub(super) stdout: stdio::GuestOutput,
     pub(super) stderr: stdio::GuestOutput,
     pub(super) files: FileCalls,
-    pub(super) place: residency::Place,
+    pub(super) residence: residency::Residence,
 }
 
-/// How a turn ended, with what is left of it.
-pub(super) struct Ran {
+/// The end of a turn: its outcome, cost and effect on the worker.
+pub(super) struct TurnEnd {
     pub(super) outcome: Outcome,
     pub(super) cost: Cost,
     pub(super) standing: Option<Standing>,
-    /// The guest's writes to its state count.
-    pub(super) good: bool,
+    /// True if the guest's state changes are committed.
+    pub(super) keeps_state: bool,
 }
 
 impl Driver {
-    pub(crate) fn new(inner: Arc<Core>, worker: Arc<Worker>) -> Self {
+    pub(crate) fn new(core: Arc<Core>, worker: Arc<Worker>) -> Self {
         Self {
-            inner,
+            core,
             worker,
-            seat: None,
-            left_behind: None,
-            known: Arc::default(),
+            live: None,
+            orphaned_files: None,
+            state_cache: Arc::default(),
             reason: ConnectReason::Input,
-            recorded: false,
-            denied: Vec::new(),
+            connect_recorded: false,
+            reported_denials: Vec::new(),
         }
     }
 
@@ -84,11 +84,11 @@ impl Driver {
         state_bytes: u64,
     ) -> Arc<TurnLog> {
         let worker = self.worker.clone();
-        let inner = self.inner.clone();
+        let core = self.core.clone();
         TurnLog::new(TurnLogParts {
-            store: self.inner.store.clone(),
-            commit_delay: self.inner.commit_delay.clone(),
-            host: self.inner.host.clone(),
+            store: self.core.store.clone(),
+            commit_delay: self.core.commit_delay.clone(),
+            host: self.core.host.clone(),
             worker: self.worker.number,
             limits,
             input,
@@ -99,8 +99,8 @@ impl Driver {
                     && let Ok(seq) = result
                 {
                     worker.accepted(id, Ok(seq));
-                    inner.submit_behind(&worker);
-                    inner.changes.note(worker.id);
+                    core.submit_behind(&worker);
+                    core.changes.note(worker.id);
                 }
             }),
         })
@@ -108,21 +108,21 @@ impl Driver {
 
     pub(super) fn submit(
         &self,
-        events: Vec<WorkerWrite>,
+        writes: Vec<WorkerWrite>,
     ) -> impl Future<Output = Result<Vec<Cursor>, StoreError>> + use<> {
-        let transaction = Transaction { worker: self.worker.number, writes: events };
-        let commit = self.inner.store.submit(transaction);
+        let transaction = Transaction { worker: self.worker.number, writes };
+        let commit = self.core.store.submit(transaction);
         async move { Ok(commit.await?.seqs) }
     }
 }
 
-/// A turn that ended without running.
-pub(super) fn ran(ended: Ended, limits: &Limits) -> Ran {
+/// Returns the end of a turn that did not run.
+pub(super) fn not_run(ended: Ended, limits: &Limits) -> TurnEnd {
     let outcome = ending::outcome(ended, None, limits);
-    Ran { outcome, cost: Cost::default(), standing: None, good: false }
+    TurnEnd { outcome, cost: Cost::default(), standing: None, keeps_state: false }
 }
 
-pub(super) fn end(queued: &Queued, outcome: &Outcome) -> WorkerWrite {
+pub(super) fn end_write(queued: &Queued, outcome: &Outcome) -> WorkerWrite {
     WorkerWrite::End {
         id: queued.id,
         at: now(),
@@ -148,7 +148,7 @@ pub(super) fn entry(kind: EntryKind, label: Option<&str>) -> WorkerWrite {
     WorkerWrite::Append(new_entry(kind, label))
 }
 
-pub(super) fn add(usage: &mut Usage, cost: &Cost) {
+pub(super) fn add_cost(usage: &mut Usage, cost: &Cost) {
     let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
     usage.turns += 1;
     usage.wall_us = usage.wall_us.saturating_add(micros(cost.wall));

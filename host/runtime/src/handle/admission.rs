@@ -11,35 +11,35 @@ use tokio::sync::watch;
 use crate::clock::now;
 use crate::embedded::Embedded;
 use crate::roster::core::new_input_id;
-use crate::roster::machine::{Admitted, Refused};
-use crate::roster::worker::{Progress, Waiting, Worker};
-use crate::turn::run::Run;
+use crate::roster::machine::{AdmitError, AdmittedAs};
+use crate::roster::worker::{InputProgress, PendingInput, Worker};
+use crate::turn::run::RunSpec;
 
-/// The delay after which a full mailbox is worth another try.
+/// Delay after which a caller may retry on a full mailbox.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// What became of an input that was sent.
+/// The result of sending an input.
 pub(super) enum Admission {
-    /// It has not ended.
-    Waiting(watch::Receiver<Progress>),
-    /// The same was sent before, and has ended.
+    /// The input has not ended.
+    Pending(watch::Receiver<InputProgress>),
+    /// The same input was sent before and has ended.
     Ended(Box<InputRecord>),
 }
 
 impl Embedded {
     pub(super) fn admit(
         &self,
-        cell: &Arc<Worker>,
+        worker: &Arc<Worker>,
         payload: Payload,
         key: Option<skep_protocol::IdempotencyKey>,
         sender: Option<skep_protocol::TokenId>,
         waits: bool,
     ) -> Result<(InputId, Admission), Error> {
-        let inner = &self.0;
+        let core = &self.0;
         let bytes = payload.body.len() as u64;
         let content_digest = content_digest(&payload);
         let id = new_input_id()?;
-        let mut state = cell.state();
+        let mut state = worker.state();
         if state.removed {
             return Err(Error::WorkerRemoved);
         }
@@ -48,59 +48,59 @@ impl Embedded {
             return Err(Error::LimitExceeded { name, limit });
         }
         if let Some(key) = &key {
-            // Under the lock: what is not in the mailbox any more is on disk.
-            if let Some((id, waiting)) = state.with_key(key) {
-                if waiting.content_digest != content_digest {
+            // Checked under the lock: an input that has left the mailbox is on disk.
+            if let Some((id, pending)) = state.with_key(key) {
+                if pending.content_digest != content_digest {
                     return Err(Conflict::IdempotencyKey.into());
                 }
-                return Ok((id, Admission::Waiting(waiting.progress.subscribe())));
+                return Ok((id, Admission::Pending(pending.progress.subscribe())));
             }
             let oldest = state.limits.idempotency_ms;
-            let known = inner.store.input_by_key(cell.number, key, now(), oldest);
-            if let Some(known) = known.map_err(|error| inner.fault(error))? {
+            let known = core.store.input_by_key(worker.number, key, now(), oldest);
+            if let Some(known) = known.map_err(|error| core.fault(error))? {
                 if known.content_digest != content_digest {
                     return Err(Conflict::IdempotencyKey.into());
                 }
                 return Ok((known.id, Admission::Ended(Box::new(known))));
             }
         }
-        if cell.kind == ComponentKind::Command {
-            Run::parse(&payload)?;
+        if worker.kind == ComponentKind::Command {
+            RunSpec::parse(&payload)?;
         }
-        if inner.is_closing() || inner.residency.is_overrun() {
-            return Err(inner.busy());
+        if core.is_closing() || core.residency.is_overloaded() {
+            return Err(core.busy());
         }
         let admitted =
             state.machine.admit(bytes, waits, &state.limits).map_err(|refused| match refused {
-                Refused::Stopped => Error::WorkerStopped,
-                Refused::Failed => Conflict::WorkerFailed.into(),
-                Refused::Closing => inner.busy(),
-                Refused::Full(name) => Error::MailboxFull { name, retry_after: RETRY },
+                AdmitError::Stopped => Error::WorkerStopped,
+                AdmitError::Failed => Conflict::WorkerFailed.into(),
+                AdmitError::Closing => core.busy(),
+                AdmitError::Full(name) => Error::MailboxFull { name, retry_after: RETRY },
             })?;
         state.machine.enqueue(id, bytes, admitted);
-        let (done, progress) = watch::channel(Progress::Pending);
+        let (done, progress) = watch::channel(InputProgress::Pending);
         let payload = Some(payload);
-        let waiting = Waiting { payload, content_digest, key, sender, progress: done };
+        let pending = PendingInput { payload, content_digest, key, sender, progress: done };
         let accept = match admitted {
-            Admitted::Held => None,
-            Admitted::First => Some(waiting.acceptance(id, 1)),
-            Admitted::Behind => Some(waiting.acceptance(id, 0)),
+            AdmittedAs::Held => None,
+            AdmittedAs::First => Some(pending.acceptance(id, 1)),
+            AdmittedAs::Behind => Some(pending.acceptance(id, 0)),
         };
-        state.inputs.insert(id, waiting);
+        state.inputs.insert(id, pending);
         match accept {
             None => {
                 drop(state);
-                inner.drive(cell);
+                core.drive(worker);
             }
             Some(accept) if state.machine.is_ahead() || !state.behind.is_empty() => {
                 state.behind.push((id, accept));
             }
             Some(accept) => {
-                inner.submit_held(cell, &mut state);
-                inner.submit(cell, id, accept);
+                core.submit_held(worker, &mut state);
+                core.submit(worker, id, accept);
             }
         }
-        Ok((id, Admission::Waiting(progress)))
+        Ok((id, Admission::Pending(progress)))
     }
 }
 

@@ -12,7 +12,7 @@ use skep_protocol::{
 use skep_store::record::{ComponentRecord, ConfigRecord, SharedWrite};
 use skep_store::{StoreError, StoreRefusal};
 
-use crate::components::{Made, refused};
+use crate::components::{Prepared, refused};
 use skep_protocol::text::{brief, neutral};
 use skep_sandbox::Shape;
 
@@ -22,20 +22,20 @@ use crate::embedded::Embedded;
 
 #[async_trait]
 impl Artifacts for Embedded {
-    /// Stores a component. What can be read from it is refused at once. Then it is compiled, which
-    /// is the last judge; where that takes longer than anyone should wait it is stored before it is
-    /// known.
+    /// Stores a component. The preflight refuses invalid ones at once. Only the compilation proves
+    /// the rest; if it takes longer than `compile_wait`, the component is stored before the result
+    /// is known.
     async fn put_component(
         &self,
         wasm: ByteStream,
         by: Role,
     ) -> Result<Stored<ComponentView>, Error> {
-        let inner = &self.0;
+        let core = &self.0;
         let limits = Limits::default();
         let wasm = Arc::new(gather(wasm, limits.component_bytes).await?);
         let bytes = wasm.clone();
-        let held_to = limits.for_any_worker();
-        let read = tokio::task::spawn_blocking(move || record(&bytes, &held_to));
+        let read_limits = limits.for_any_worker();
+        let read = tokio::task::spawn_blocking(move || record(&bytes, &read_limits));
         let mut record = read.await.unwrap_or(Err(Error::Internal))?;
         record.trusted = by >= Role::Admin;
         let digest = record.digest;
@@ -46,12 +46,12 @@ impl Artifacts for Embedded {
         if record.kind != ComponentKind::Http {
             self.compile(digest, &wasm).await?;
         }
-        let storing = inner.components.storing.clone().lock_owned().await;
+        let storing = core.components.storing.clone().lock_owned().await;
         if let Some(known) = self.stored(&record).await? {
             return Ok(known);
         }
-        let writer = inner.clone();
-        // The lock goes along: whoever asked may go away, the work goes on.
+        let writer = core.clone();
+        // The task owns the lock, so that it finishes even if the caller disconnects.
         let stored = tokio::task::spawn_blocking(move || {
             let _storing = storing;
             let fault = |error: StoreError| writer.fault(error);
@@ -143,25 +143,26 @@ impl Artifacts for Embedded {
 }
 
 impl Embedded {
-    /// Has a component compiled, and waits for that as long as whoever stores it should.
+    /// Compiles a component and waits for up to `compile_wait`.
     async fn compile(&self, digest: ComponentDigest, wasm: &Arc<Vec<u8>>) -> Result<(), Error> {
-        let inner = &self.0;
+        let core = &self.0;
         loop {
-            let mut made = inner.components.make(digest, wasm);
-            let made = made.wait_for(Option::is_some);
-            let Ok(made) = tokio::time::timeout(inner.options.compile_wait, made).await else {
+            let mut prepared = core.components.prepare(digest, wasm);
+            let prepared = prepared.wait_for(Option::is_some);
+            let Ok(prepared) = tokio::time::timeout(core.options.compile_wait, prepared).await
+            else {
                 return Ok(());
             };
-            // Where nobody tells, the host goes down.
-            match made.map_err(|_| inner.busy())?.as_ref() {
-                Some(Made::Ready) | None => return Ok(()),
-                Some(Made::Not(error)) => return Err(error.clone()),
-                Some(Made::Dropped) => {}
+            // The sender is only dropped while the host shuts down.
+            match prepared.map_err(|_| core.busy())?.as_ref() {
+                Some(Prepared::Ready) | None => return Ok(()),
+                Some(Prepared::Failed(error)) => return Err(error.clone()),
+                Some(Prepared::Abandoned) => {}
             }
         }
     }
 
-    /// The answer where it is stored already. That it is trusted from now on is written down.
+    /// Returns the stored component if it exists. Marks it as trusted if this upload is trusted.
     async fn stored(
         &self,
         again: &ComponentRecord,
@@ -178,7 +179,7 @@ impl Embedded {
     }
 }
 
-/// All bytes of a stream, up to a bound.
+/// Collects a stream into memory, up to a limit.
 async fn gather(mut wasm: ByteStream, limit: u64) -> Result<Vec<u8>, Error> {
     let mut bytes = Vec::new();
     while let Some(chunk) = wasm.next().await {
@@ -191,22 +192,24 @@ async fn gather(mut wasm: ByteStream, limit: u64) -> Result<Vec<u8>, Error> {
     Ok(bytes)
 }
 
-/// Names of imports and exports that are written down, and characters of each. Real components have
-/// some dozens; a stranger's may have a million, and every list would carry them.
-const NAMES: usize = 1_000;
-const NAME: usize = 200;
+/// Maximum number of recorded imports and exports, and of characters of each. Real components have
+/// some dozens; an untrusted one may have a million, and every listing would carry them.
+const MAX_NAMES: usize = 1_000;
+const MAX_NAME_CHARS: usize = 200;
 
-/// What is to be known of a component that can be run here.
+/// Checks that a component can run here and describes it.
 fn record(wasm: &[u8], limits: &Limits) -> Result<ComponentRecord, Error> {
     let shape = Shape::read(wasm, limits).map_err(|error| refused(&error))?;
     let kind = shape.check(limits).map_err(|error| refused(&error))?;
-    let shown = |name: &dyn std::fmt::Display| neutral(&brief(&name.to_string(), NAME)).to_string();
+    let shown = |name: &dyn std::fmt::Display| {
+        neutral(&brief(&name.to_string(), MAX_NAME_CHARS)).to_string()
+    };
     Ok(ComponentRecord {
         digest: shape.digest,
         kind,
         bytes: wasm.len() as u64,
-        imports: shape.imports.iter().take(NAMES).map(|import| shown(&import.name)).collect(),
-        exports: shape.exports.iter().take(NAMES).map(|name| shown(name)).collect(),
+        imports: shape.imports.iter().take(MAX_NAMES).map(|import| shown(&import.name)).collect(),
+        exports: shape.exports.iter().take(MAX_NAMES).map(|name| shown(name)).collect(),
         created_at: now(),
         trusted: false,
     })

@@ -1,8 +1,8 @@
-//! A worker's files, read and written from outside.
+//! Reading and writing a worker's files from outside the guest.
 //!
-//! Reading needs nothing but the directory, whether the worker is in use or not. Writing shares the
-//! worker's ledger with its guest. A thread is held for one piece at a time, never while whoever
-//! sends or takes the next one makes up their mind.
+//! Reading needs only the directory, even if the worker is not in use. Writing shares the disk
+//! accounting with the guest. A blocking thread is held for one piece at a time, never while the
+//! peer produces or consumes the next one.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,20 +24,20 @@ use tokio::sync::oneshot;
 use crate::clock::now;
 use crate::embedded::Embedded;
 use crate::roster::core::Core;
-use crate::roster::directory::Open;
-use crate::roster::worker::{What, Worker};
+use crate::roster::directory::MeteredDirectory;
+use crate::roster::worker::{DriverCommand, Worker};
 
-/// Files of a page.
+/// Files in a page.
 const PAGE: usize = 1_000;
 
-/// How long a write waits for its worker's driver to take note of it.
-const RECORDED: Duration = Duration::from_secs(1);
+/// Time that a write waits for the driver to record it.
+const RECORD_WAIT: Duration = Duration::from_secs(1);
 
-/// Who writes.
-struct Writer {
-    inner: Arc<Core>,
-    cell: Arc<Worker>,
-    open: Open,
+/// Write access to the files of one worker.
+struct FileWriter {
+    core: Arc<Core>,
+    worker: Arc<Worker>,
+    open: MeteredDirectory,
 }
 
 #[async_trait]
@@ -49,10 +49,10 @@ impl Files for Embedded {
             return Ok(Listing { items: Vec::new(), next_cursor: None, diagnostics: Vec::new() });
         };
         let list = move || files::list(&scope, &prefix, after.as_ref(), PAGE);
-        let listed = blocking(list).await.map_err(|error| self.told(error, None))?;
+        let listed = blocking(list).await.map_err(|error| self.file_error(error, None))?;
         let last = listed.files.last().filter(|_| listed.more);
         let next_cursor = last.map(|file| URL_SAFE_NO_PAD.encode(file.name.as_str()));
-        let diagnostics = not_shown(listed.hidden, worker).into_iter().collect();
+        let diagnostics = hidden_names(listed.hidden, worker).into_iter().collect();
         Ok(Listing { items: listed.files, next_cursor, diagnostics })
     }
 
@@ -64,13 +64,13 @@ impl Files for Embedded {
     ) -> Result<(FileView, ByteStream), Error> {
         let scope = self.to_read(worker).await?.ok_or(Error::UnknownFile)?;
         let opened = blocking(move || files::open(&scope, &name)).await;
-        let (view, file) = opened.map_err(|error| self.told(error, None))?;
+        let (view, file) = opened.map_err(|error| self.file_error(error, None))?;
         let FileRange { start, bytes } = range.unwrap_or(FileRange { start: 0, bytes: None });
         let start = start.min(view.bytes);
         let end = bytes.map_or(view.bytes, |bytes| start.saturating_add(bytes).min(view.bytes));
-        let inner = self.0.inner.clone();
+        let core = self.0.core.clone();
         let pieces = stream::unfold(Some((file, start)), move |at| {
-            let inner = inner.clone();
+            let core = core.clone();
             async move {
                 let (file, at) = at?;
                 let left = end.checked_sub(at).filter(|&left| left > 0)?;
@@ -82,16 +82,16 @@ impl Files for Embedded {
                     Ok((file, piece))
                 });
                 match read.await {
-                    // It was cut meanwhile, and its length was promised.
+                    // The file was truncated meanwhile, and the response has promised its length.
                     Ok((_, piece)) if piece.is_empty() => {
-                        tracing::warn!(worker_id = %worker, "a file was cut while it was read");
+                        tracing::warn!(worker_id = %worker, "a file was truncated while it was read");
                         Some((Err(Error::Internal), None))
                     }
                     Ok((file, piece)) => {
                         let at = at + piece.len() as u64;
                         Some((Ok(Bytes::from(piece)), Some((file, at))))
                     }
-                    Err(error) => Some((Err(told(&inner, error, None)), None)),
+                    Err(error) => Some((Err(file_error(&core, error, None)), None)),
                 }
             }
         });
@@ -108,7 +108,7 @@ impl Files for Embedded {
         let (store, scope) = (self.0.store.clone(), writer.open.scope.clone());
         let mut upload = writer
             .step(move || {
-                let aside = Arc::new(store.incoming_dir(&worker).map_err(of_store)?);
+                let aside = Arc::new(store.incoming_dir(&worker).map_err(store_error)?);
                 Upload::begin(&scope, &aside, name)
             })
             .await?;
@@ -117,17 +117,17 @@ impl Files for Embedded {
             upload = writer.step(move || upload.write(&piece).map(|()| upload)).await?;
         }
         let (item, created) = writer.step(move || upload.finish()).await?;
-        writer.wrote().await;
+        writer.note_written().await;
         Ok(Stored { item, created })
     }
 
     async fn remove_file(&self, worker: WorkerId, name: FileName) -> Result<(), Error> {
-        // It is made nowhere on the way to find that there is nothing in it.
+        // Checks first, because opening for writing would create the directory.
         self.to_read(worker).await?.ok_or(Error::UnknownFile)?;
         let writer = self.to_write(worker).await?;
         let scope = writer.open.scope.clone();
         writer.step(move || files::remove(&scope, &name)).await?;
-        writer.wrote().await;
+        writer.note_written().await;
         Ok(())
     }
 
@@ -136,21 +136,21 @@ impl Files for Embedded {
             Some(scope) => scope,
             None => return Ok(stream::iter([Ok(Bytes::from_static(&[0; 1_024]))]).boxed()),
         };
-        let inner = self.0.inner.clone();
+        let core = self.0.core.clone();
         let pieces = stream::unfold(Some(ArchiveExport::new(&scope)), move |export| {
-            let inner = inner.clone();
+            let core = core.clone();
             async move {
                 let mut export = export?;
                 let piece = blocking(move || export.next_piece().map(|piece| (piece, export)));
                 match piece.await {
                     Ok((Some(piece), export)) => Some((Ok(piece.into()), Some(export))),
                     Ok((None, export)) => {
-                        if let Some(diagnostic) = not_shown(export.hidden(), worker) {
+                        if let Some(diagnostic) = hidden_names(export.hidden(), worker) {
                             tracing::warn!(worker_id = %worker, "{}", diagnostic.message);
                         }
                         None
                     }
-                    Err(error) => Some((Err(told(&inner, error, None)), None)),
+                    Err(error) => Some((Err(file_error(&core, error, None)), None)),
                 }
             }
         });
@@ -161,7 +161,7 @@ impl Files for Embedded {
         let writer = self.to_write(worker).await?;
         let (store, scope) = (self.0.store.clone(), writer.open.scope.clone());
         let begin = move || {
-            let aside = Arc::new(store.incoming_dir(&worker).map_err(of_store)?);
+            let aside = Arc::new(store.incoming_dir(&worker).map_err(store_error)?);
             Ok(ArchiveImport::new(&scope, aside))
         };
         let mut import = writer.step(begin).await?;
@@ -173,14 +173,14 @@ impl Files for Embedded {
             writer.step(move || import.finish()).await
         };
         let unpacked = unpacked.await;
-        // What came before something that was refused stays.
-        writer.wrote().await;
+        // Files unpacked before a failure stay.
+        writer.note_written().await;
         unpacked
     }
 }
 
 impl Embedded {
-    /// A worker's directory for reading; none where it has none yet.
+    /// Opens a worker's directory for reading. Returns `None` if it does not exist.
     async fn to_read(&self, worker: WorkerId) -> Result<Option<Scope>, Error> {
         self.record(worker)?;
         let dir = self.read(move |store| store.existing_worker_dir(&worker)).await?;
@@ -188,87 +188,88 @@ impl Embedded {
         Ok(dir.map(|dir| Scope::new(dir, Rights::ReadOnly, nothing)))
     }
 
-    /// The same for writing, made where there is none.
-    async fn to_write(&self, worker: WorkerId) -> Result<Writer, Error> {
-        let inner = self.0.inner.clone();
-        let cell = inner.worker(worker)?;
-        let open = inner.directory(&cell).await.map_err(|error| inner.fault(error))?;
-        Ok(Writer { inner, cell, open })
+    /// Opens a worker's directory for writing and creates it if it is missing.
+    async fn to_write(&self, worker: WorkerId) -> Result<FileWriter, Error> {
+        let core = self.0.core.clone();
+        let worker = core.worker(worker)?;
+        let open = core.directory(&worker).await.map_err(|error| core.fault(error))?;
+        Ok(FileWriter { core, worker, open })
     }
 
-    fn told(&self, error: FileError, limits: Option<&Limits>) -> Error {
-        told(&self.0, error, limits)
+    fn file_error(&self, error: FileError, limits: Option<&Limits>) -> Error {
+        file_error(&self.0, error, limits)
     }
 }
 
-/// What there is to say of names that are left out, if there are any.
-fn not_shown(names: u64, worker: WorkerId) -> Option<Diagnostic> {
+/// Returns a diagnostic about hidden names, if there are any.
+fn hidden_names(names: u64, worker: WorkerId) -> Option<Diagnostic> {
     let code = DiagnosticCode::NamesNotShown;
     let message = format!(
-        "{names} files and directories have names that are not UTF-8, or have control characters in \
-         them, and are left out"
+        "{names} files and directories are not shown, because their names are not UTF-8 or contain \
+         control characters"
     );
     (names > 0).then(|| Diagnostic::new(code, message, Some(worker.into()), now()))
 }
 
-impl Writer {
-    /// Does a piece of the work, unless the worker or the host has gone meanwhile.
+impl FileWriter {
+    /// Runs one step of the work on a blocking thread, unless the worker was removed or the host is
+    /// shutting down.
     async fn step<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> Result<T, FileError> + Send + 'static,
     ) -> Result<T, Error> {
-        if self.inner.is_closing() {
-            return Err(self.inner.busy());
+        if self.core.is_closing() {
+            return Err(self.core.busy());
         }
         let limits = {
-            let state = self.cell.state();
+            let state = self.worker.state();
             if state.removed {
                 return Err(Error::WorkerRemoved);
             }
             state.limits
         };
         let done = blocking(work).await;
-        done.map_err(|error| match self.cell.state().removed {
-            // What went wrong is that the directory was taken away.
+        done.map_err(|error| match self.worker.state().removed {
+            // The step failed because the directory was removed.
             true => Error::WorkerRemoved,
-            false => told(&self.inner, error, Some(&limits)),
+            false => file_error(&self.core, error, Some(&limits)),
         })
     }
 
-    /// Has the driver record what the directory holds now. That the files are there does not depend
-    /// on it: nobody waits for a turn to end.
-    async fn wrote(&self) {
-        let recorded = self.record();
-        let is_busy = self.cell.state().running.is_some();
+    /// Makes the driver record the disk usage. The files are in place without it, so a busy worker
+    /// is not waited for.
+    async fn note_written(&self) {
+        let recorded = self.request_record();
+        let is_busy = self.worker.state().running.is_some();
         if let Some(recorded) = recorded
             && !is_busy
         {
-            drop(tokio::time::timeout(RECORDED, recorded).await);
+            drop(tokio::time::timeout(RECORD_WAIT, recorded).await);
         }
     }
 
-    fn record(&self) -> Option<oneshot::Receiver<Result<(), Error>>> {
-        let recorded = self.cell.command_once(What::Files);
-        self.inner.drive(&self.cell);
+    fn request_record(&self) -> Option<oneshot::Receiver<Result<(), Error>>> {
+        let recorded = self.worker.command_once(DriverCommand::Files);
+        self.core.drive(&self.worker);
         recorded
     }
 }
 
-impl Drop for Writer {
-    /// Whoever asked may have gone away in the middle. Where all is recorded, nothing is.
+impl Drop for FileWriter {
+    /// Requests a record if the caller went away in the middle of a write.
     fn drop(&mut self) {
-        let left = self.cell.directory.usage();
-        let known = self.cell.state().usage;
-        if left.is_some_and(|left| {
-            (left.bytes, left.entries) != (known.disk_bytes, known.disk_entries)
+        let used = self.worker.directory.usage();
+        let known = self.worker.state().usage;
+        if used.is_some_and(|used| {
+            (used.bytes, used.entries) != (known.disk_bytes, known.disk_entries)
         }) {
-            drop(self.record());
+            drop(self.request_record());
         }
     }
 }
 
-/// What a caller is told.
-fn told(inner: &Core, error: FileError, limits: Option<&Limits>) -> Error {
+/// Maps a file error to the error that the caller sees.
+fn file_error(core: &Core, error: FileError, limits: Option<&Limits>) -> Error {
     match error {
         FileError::Unknown => Error::UnknownFile,
         FileError::NotAFile => Invalid::NotAFile.into(),
@@ -276,12 +277,12 @@ fn told(inner: &Core, error: FileError, limits: Option<&Limits>) -> Error {
         FileError::Quota(name) => {
             Error::LimitExceeded { name, limit: limits.map_or(0, |limits| limits.get(name)) }
         }
-        FileError::Io(error) => inner.fault(StoreError::from(error)),
+        FileError::Io(error) => core.fault(StoreError::from(error)),
     }
 }
 
-/// A failure of the store as one of the disk.
-fn of_store(error: StoreError) -> FileError {
+/// Converts a store error to a file error.
+fn store_error(error: StoreError) -> FileError {
     match error {
         StoreError::Full => FileError::Io(std::io::ErrorKind::StorageFull.into()),
         error => FileError::Io(std::io::Error::other(error)),
@@ -293,7 +294,7 @@ fn read_cursor(text: &str) -> Result<FileName, Invalid> {
     name.and_then(|name| name.parse().ok()).ok_or(Invalid::Cursor)
 }
 
-/// Works on a thread that may wait for the disk.
+/// Runs blocking disk work on a thread of its own.
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, FileError> + Send + 'static,
 ) -> Result<T, FileError> {

@@ -1,4 +1,4 @@
-//! Following a runtime's workers: each as it is, then each that changes.
+//! Following a runtime's workers: first a snapshot of all, then every change.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -12,24 +12,23 @@ use crate::embedded::Embedded;
 /// Changes read at once.
 const BATCH: usize = 100;
 
-/// Where a follower is.
-struct Follower {
+/// A reader of the snapshot and the changes.
+struct ChangeFollower {
     runtime: Embedded,
-    place: Option<Place>,
+    cursor: Option<ChangeCursor>,
     ready: VecDeque<Result<Change, Error>>,
 }
 
-/// How far a follower has read. Written `<change>`, or `<change>.<worker>` while it reads all
-/// workers for the first time.
+/// The position of a follower. Written `<change>`, or `<change>.<worker>` during the snapshot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Place {
-    /// What changed after this is still to be read.
+pub(crate) struct ChangeCursor {
+    /// Changes after this position are still to be read.
     change: u64,
-    /// The workers after this one are as well.
+    /// During the snapshot: workers after this one are still to be read.
     snapshot: Option<Option<WorkerId>>,
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for ChangeCursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.snapshot {
             Some(Some(worker)) => write!(f, "{}.{worker}", self.change),
@@ -38,7 +37,7 @@ impl fmt::Display for Place {
     }
 }
 
-impl FromStr for Place {
+impl FromStr for ChangeCursor {
     type Err = ();
 
     fn from_str(text: &str) -> Result<Self, ()> {
@@ -51,20 +50,21 @@ impl FromStr for Place {
     }
 }
 
-/// The changes after a place, or everything from a snapshot on.
-pub(crate) fn changes(runtime: Embedded, place: Option<Place>) -> ChangeStream {
+/// Streams the changes after a cursor. Starts with a snapshot if there is no cursor or it is
+/// outdated.
+pub(crate) fn changes(runtime: Embedded, cursor: Option<ChangeCursor>) -> ChangeStream {
     let log = &runtime.0.changes;
-    let known = place.filter(|place| log.since(place.change, 0).is_some());
-    let place = known.unwrap_or(Place { change: log.newest(), snapshot: Some(None) });
-    let follower = Follower { runtime, place: Some(place), ready: VecDeque::new() };
+    let known = cursor.filter(|cursor| log.since(cursor.change, 0).is_some());
+    let cursor = known.unwrap_or(ChangeCursor { change: log.newest(), snapshot: Some(None) });
+    let follower = ChangeFollower { runtime, cursor: Some(cursor), ready: VecDeque::new() };
     stream::unfold(follower, |mut follower| async move {
         loop {
             if let Some(change) = follower.ready.pop_front() {
                 return Some((change, follower));
             }
-            let place = follower.place.take()?;
-            match follower.advance(place).await {
-                Ok(place) => follower.place = place,
+            let cursor = follower.cursor.take()?;
+            match follower.advance(cursor).await {
+                Ok(cursor) => follower.cursor = cursor,
                 Err(error) => follower.ready.push_back(Err(error)),
             }
         }
@@ -72,28 +72,32 @@ pub(crate) fn changes(runtime: Embedded, place: Option<Place>) -> ChangeStream {
     .boxed()
 }
 
-impl Follower {
-    /// Reads on. Returns where it is then, or `None` at the end.
-    async fn advance(&mut self, place: Place) -> Result<Option<Place>, Error> {
-        match place.snapshot {
-            Some(after) => self.snapshot(place.change, after).await.map(Some),
-            None => self.changes(place.change).await,
+impl ChangeFollower {
+    /// Reads the next batch. Returns the new cursor, or `None` at the end.
+    async fn advance(&mut self, cursor: ChangeCursor) -> Result<Option<ChangeCursor>, Error> {
+        match cursor.snapshot {
+            Some(after) => self.snapshot(cursor.change, after).await.map(Some),
+            None => self.changes(cursor.change).await,
         }
     }
 
-    async fn snapshot(&mut self, change: u64, after: Option<WorkerId>) -> Result<Place, Error> {
+    async fn snapshot(
+        &mut self,
+        change: u64,
+        after: Option<WorkerId>,
+    ) -> Result<ChangeCursor, Error> {
         let cursor = after.map(|worker| worker.to_string());
         let page = self.runtime.list(ListWorkers { limit: 0, cursor, label: None }).await?;
         let last = page.items.last().map(|view| view.worker_id);
         self.ready.extend(page.items.into_iter().map(|view| {
             let worker_id = view.worker_id;
-            let place = Place { change, snapshot: Some(Some(worker_id)) };
-            Ok(Change { cursor: place.to_string(), worker_id, worker: Some(Box::new(view)) })
+            let cursor = ChangeCursor { change, snapshot: Some(Some(worker_id)) };
+            Ok(Change { cursor: cursor.to_string(), worker_id, worker: Some(Box::new(view)) })
         }));
-        Ok(Place { change, snapshot: page.next_cursor.map(|_| last) })
+        Ok(ChangeCursor { change, snapshot: page.next_cursor.map(|_| last) })
     }
 
-    async fn changes(&mut self, mut change: u64) -> Result<Option<Place>, Error> {
+    async fn changes(&mut self, mut change: u64) -> Result<Option<ChangeCursor>, Error> {
         let mut newest = self.runtime.0.changes.follow();
         loop {
             if self.runtime.0.is_closing() {
@@ -101,8 +105,8 @@ impl Follower {
             }
             let log = &self.runtime.0.changes;
             let Some(changed) = log.since(change, BATCH) else {
-                // Too far behind: begin anew rather than leave anything out.
-                return Ok(Some(Place { change: log.newest(), snapshot: Some(None) }));
+                // The reader is too far behind: restart from a snapshot so that it misses nothing.
+                return Ok(Some(ChangeCursor { change: log.newest(), snapshot: Some(None) }));
             };
             if changed.is_empty() {
                 if newest.changed().await.is_err() {
@@ -112,7 +116,7 @@ impl Follower {
             }
             for (at, worker_id) in changed {
                 change = at;
-                // The worker as it is now, which may be later than the change.
+                // Reads the current state, which may be newer than the change.
                 let worker = match self.runtime.get(worker_id).await {
                     Ok(view) => Some(Box::new(view)),
                     Err(Error::WorkerRemoved | Error::UnknownWorker(_)) => None,
@@ -120,7 +124,7 @@ impl Follower {
                 };
                 self.ready.push_back(Ok(Change { cursor: at.to_string(), worker_id, worker }));
             }
-            return Ok(Some(Place { change, snapshot: None }));
+            return Ok(Some(ChangeCursor { change, snapshot: None }));
         }
     }
 }

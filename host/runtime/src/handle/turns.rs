@@ -20,75 +20,78 @@ use super::admission::Admission;
 use super::{PAGE, page};
 use crate::clock::now;
 use crate::embedded::Embedded;
-use crate::roster::machine::Found;
-use crate::roster::worker::{Progress, Worker};
+use crate::roster::machine::InputLocation;
+use crate::roster::worker::{InputProgress, Worker};
 use crate::turn::ending;
 
-/// The time a cancelled turn may take to begin or end before it is signalled again.
-const AGAIN: Duration = Duration::from_millis(20);
+/// Delay after which a cancelled turn is signalled again, or a pending cancellation is checked
+/// again.
+const CANCEL_RETRY: Duration = Duration::from_millis(20);
 
 #[async_trait]
 impl Turns for Embedded {
     async fn send(&self, worker: WorkerId, input: NewInput) -> Result<Sent, Error> {
-        let cell = self.0.worker(worker)?;
+        let worker = self.0.worker(worker)?;
         let NewInput { payload, key, wait, sender } = input;
-        let (id, progress) = self.admit(&cell, payload, key, sender, wait.is_some())?;
+        let (id, progress) = self.admit(&worker, payload, key, sender, wait.is_some())?;
         let (id, progress) = match progress {
-            Admission::Waiting(progress) => (id, progress),
-            Admission::Ended(input) => return self.ended(&cell, &input),
+            Admission::Pending(progress) => (id, progress),
+            Admission::Ended(input) => return self.ended(&worker, &input),
         };
         self.follow(id, progress, wait).await
     }
 
     async fn cancel(&self, worker: WorkerId, input: InputId) -> Result<InputView, Error> {
-        let cell = self.0.worker(worker)?;
+        let worker = self.0.worker(worker)?;
         loop {
             let (found, mut progress) = {
-                let state = cell.state();
+                let state = worker.state();
                 let progress = state.inputs.get(&input).map(|w| w.progress.subscribe());
                 (state.machine.locate(input), progress)
             };
             match (found, &mut progress) {
                 (_, None) => {
-                    let view = self.input(worker, input).await?;
+                    let view = self.input(worker.id, input).await?;
                     return match view.state {
                         InputState::Done => Err(Conflict::Ended.into()),
                         InputState::Queued | InputState::Running => Err(Error::Internal),
                     };
                 }
-                (Found::Nowhere, Some(progress)) => {
-                    // Someone else's cancellation of it is on its way to the disk.
-                    let moved = tokio::time::timeout(AGAIN, progress.changed()).await;
+                (InputLocation::Absent, Some(progress)) => {
+                    // A concurrent cancellation of this input is being committed.
+                    let moved = tokio::time::timeout(CANCEL_RETRY, progress.changed()).await;
                     drop(moved);
                 }
-                (Found::Queued, _) => {
-                    // If its turn has begun meanwhile, that is to be ended.
-                    if self.dequeue(&cell, input).await? {
-                        return self.input(worker, input).await;
+                (InputLocation::Queued, _) => {
+                    // If its turn has begun meanwhile, the next iteration ends that.
+                    if self.dequeue(&worker, input).await? {
+                        return self.input(worker.id, input).await;
                     }
                 }
-                (Found::Running, Some(progress)) => {
-                    if let Some(running) = &cell.state().running
+                (InputLocation::Running, Some(progress)) => {
+                    if let Some(running) = &worker.state().running
                         && running.input == input
                     {
                         running.kill.throw(KillReason::Cancelled);
                     }
-                    let ended =
-                        |p: &Progress| matches!(p, Progress::Done(_) | Progress::Refused(_));
-                    // It may be taken already and its guest not begun: then once more.
-                    let told = tokio::time::timeout(AGAIN, progress.wait_for(ended)).await.is_ok();
-                    if told {
-                        let view = self.input(worker, input).await?;
+                    let ended = |p: &InputProgress| {
+                        matches!(p, InputProgress::Done(_) | InputProgress::Refused(_))
+                    };
+                    // The guest may not have begun yet; the signal is then repeated.
+                    let has_ended =
+                        tokio::time::timeout(CANCEL_RETRY, progress.wait_for(ended)).await.is_ok();
+                    if has_ended {
+                        let view = self.input(worker.id, input).await?;
                         let cancelled = |outcome: &Outcome| outcome.ending == Ending::Cancelled;
                         return match view.outcome.as_ref().is_some_and(cancelled) {
                             true => Ok(view),
-                            // It was quicker.
+                            // The turn ended before the signal reached it.
                             false => Err(Conflict::Ended.into()),
                         };
                     }
                 }
-                (Found::Submitted, Some(progress)) => {
-                    let moved = |p: &Progress| !matches!(p, Progress::Pending);
+                (InputLocation::Submitted, Some(progress)) => {
+                    let moved = |p: &InputProgress| !matches!(p, InputProgress::Pending);
                     drop(progress.wait_for(moved).await);
                 }
             }
@@ -104,8 +107,8 @@ impl Turns for Embedded {
             None => None,
             Some(seq) => self.0.store.outcome(record.number, seq).map_err(fault)?,
         };
-        let running = self.0.in_use(worker).is_some_and(|cell| {
-            cell.state().running.as_ref().is_some_and(|running| running.input == input)
+        let running = self.0.in_use(worker).is_some_and(|worker| {
+            worker.state().running.as_ref().is_some_and(|running| running.input == input)
         });
         let state = match (stored.outcome_seq, running) {
             (Some(_), _) => InputState::Done,
@@ -128,8 +131,8 @@ impl Turns for Embedded {
         let limit = page(query.limit);
         let found =
             self.read(move |store| store.recent_inputs(record.number, before, limit)).await?;
-        let running = self.0.in_use(worker).and_then(|cell| {
-            let state = cell.state();
+        let running = self.0.in_use(worker).and_then(|worker| {
+            let state = worker.state();
             state.running.as_ref().map(|running| running.input)
         });
         let items = found.inputs.into_iter().map(|input| summary(input, running)).collect();
@@ -159,9 +162,9 @@ impl Turns for Embedded {
             Some(after) => after,
             None => store.last_seq(record.number).map_err(|error| self.0.fault(error))?,
         };
-        let inner = self.0.clone();
+        let core = self.0.clone();
         let batches = stream::unfold(Some((feed, after)), move |following| {
-            let inner = inner.clone();
+            let core = core.clone();
             async move {
                 let (mut feed, after) = following?;
                 let entries = match feed.next(after).await {
@@ -176,7 +179,7 @@ impl Turns for Embedded {
                         feed = back;
                         match page {
                             Ok(page) => page.entries.into_iter().map(Arc::new).collect(),
-                            Err(error) => return Some((vec![Err(inner.fault(error))], None)),
+                            Err(error) => return Some((vec![Err(core.fault(error))], None)),
                         }
                     }
                 };
@@ -190,68 +193,69 @@ impl Turns for Embedded {
 }
 
 impl Embedded {
-    /// Waits for as much as the sender wants to know.
+    /// Waits until the input has ended or `wait` has passed, and at least for its acceptance.
     async fn follow(
         &self,
         id: InputId,
-        mut progress: watch::Receiver<Progress>,
+        mut progress: watch::Receiver<InputProgress>,
         wait: Option<Duration>,
     ) -> Result<Sent, Error> {
-        let ended = |p: &Progress| matches!(p, Progress::Done(_) | Progress::Refused(_));
+        let ended =
+            |p: &InputProgress| matches!(p, InputProgress::Done(_) | InputProgress::Refused(_));
         if let Some(wait) = wait
             && let Ok(Ok(last)) = tokio::time::timeout(wait, progress.wait_for(ended)).await
         {
             return answer(id, &last);
         }
-        let moved = |p: &Progress| !matches!(p, Progress::Pending);
+        let moved = |p: &InputProgress| !matches!(p, InputProgress::Pending);
         match progress.wait_for(moved).await {
             Ok(last) => answer(id, &last),
             Err(_) => Err(self.0.busy()),
         }
     }
 
-    fn ended(&self, cell: &Worker, input: &InputRecord) -> Result<Sent, Error> {
+    fn ended(&self, worker: &Worker, input: &InputRecord) -> Result<Sent, Error> {
         let Some(seq) = input.outcome_seq else {
             return Ok(Sent::Accepted { input_id: input.id, seq: input.seq });
         };
-        let outcome = self.0.store.outcome(cell.number, seq).map_err(|e| self.0.fault(e))?;
-        // Trimmed away: that it ended is all that is known.
+        let outcome = self.0.store.outcome(worker.number, seq).map_err(|e| self.0.fault(e))?;
+        // The outcome was trimmed; all that is known is that the input has ended.
         let outcome = outcome.ok_or(Error::Conflict(Conflict::Ended))?;
         Ok(Sent::Done { input_id: input.id, outcome })
     }
 
-    /// Ends an input that waits in the queue. Returns whether it did still.
-    async fn dequeue(&self, cell: &Arc<Worker>, input: InputId) -> Result<bool, Error> {
+    /// Cancels a queued input. Returns false if it is no longer queued.
+    async fn dequeue(&self, worker: &Arc<Worker>, input: InputId) -> Result<bool, Error> {
         let outcome = ending::cancelled();
         let (queued, commit) = {
-            let mut state = cell.state();
-            if state.machine.locate(input) != Found::Queued {
+            let mut state = worker.state();
+            if state.machine.locate(input) != InputLocation::Queued {
                 return Ok(false);
             }
             let Some(queued) = state.machine.get(input).cloned() else { return Ok(false) };
             state.machine.drop_queued(input);
-            let events = vec![WorkerWrite::End {
+            let writes = vec![WorkerWrite::End {
                 id: input,
                 at: now(),
                 ending: outcome.ending,
                 output: None,
                 error: outcome.error.clone(),
             }];
-            (queued, self.0.store.submit(Transaction { worker: cell.number, writes: events }))
+            (queued, self.0.store.submit(Transaction { worker: worker.number, writes }))
         };
         let committed = commit.await;
-        let mut state = cell.state();
+        let mut state = worker.state();
         match committed {
             Ok(_) => {
                 state.done(input, outcome);
                 drop(state);
-                self.0.changes.note(cell.id);
+                self.0.changes.note(worker.id);
                 Ok(true)
             }
             Err(error) => {
                 state.machine.restore(queued);
                 drop(state);
-                self.0.drive(cell);
+                self.0.drive(worker);
                 Err(self.0.fault(error))
             }
         }
@@ -279,13 +283,13 @@ fn summary(input: RecentInput, running: Option<InputId>) -> InputSummary {
     }
 }
 
-fn answer(id: InputId, progress: &Progress) -> Result<Sent, Error> {
+fn answer(id: InputId, progress: &InputProgress) -> Result<Sent, Error> {
     match progress {
-        Progress::Done(outcome) => {
+        InputProgress::Done(outcome) => {
             Ok(Sent::Done { input_id: id, outcome: Outcome::clone(outcome) })
         }
-        Progress::Accepted(seq) => Ok(Sent::Accepted { input_id: id, seq: *seq }),
-        Progress::Refused(error) => Err(error.clone()),
-        Progress::Pending => Err(Error::Internal),
+        InputProgress::Accepted(seq) => Ok(Sent::Accepted { input_id: id, seq: *seq }),
+        InputProgress::Refused(error) => Err(error.clone()),
+        InputProgress::Pending => Err(Error::Internal),
     }
 }

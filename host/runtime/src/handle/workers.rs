@@ -17,14 +17,14 @@ use super::page;
 use crate::clock::now;
 use crate::embedded::Embedded;
 use crate::roster::core::random;
-use crate::roster::worker::{What, observed, view};
+use crate::roster::worker::{DriverCommand, observed, view};
 
 #[async_trait]
 impl Workers for Embedded {
     async fn create(&self, request: CreateWorker) -> Result<Stored<WorkerView>, Error> {
-        let inner = &self.0;
-        if inner.is_closing() {
-            return Err(inner.busy());
+        let core = &self.0;
+        if core.is_closing() {
+            return Err(core.busy());
         }
         let CreateWorker { worker_id, spec } = request;
         let id = match worker_id {
@@ -38,7 +38,7 @@ impl Workers for Embedded {
         self.check_grants(&spec.grants, &Grants::default())?;
         let at = now();
         let record = WorkerRecord {
-            number: inner.store.next_number(),
+            number: core.store.next_number(),
             id,
             kind,
             created_as: spec.clone(),
@@ -52,15 +52,15 @@ impl Workers for Embedded {
         };
         let spec = record.spec.clone();
         let view =
-            view(&record, &inner.runtime_id, observed(Standing::Idle), Execution::Unconnected, 0);
+            view(&record, &core.runtime_id, observed(Standing::Idle), Execution::Unconnected, 0);
         let worker = record.number;
-        let events = vec![WorkerWrite::Create(Box::new(record))];
-        match inner.store.submit(Transaction { worker, writes: events }).await {
+        let writes = vec![WorkerWrite::Create(Box::new(record))];
+        match core.store.submit(Transaction { worker, writes }).await {
             Ok(_) => {
-                inner.changes.note(id);
+                core.changes.note(id);
                 Ok(Stored { item: view, created: true })
             }
-            // Someone else was quicker with the same id.
+            // A concurrent request created the same id first.
             Err(StoreError::Refused(StoreRefusal::WorkerExists)) => {
                 self.existing(id, &spec)?.ok_or(Error::Internal)
             }
@@ -69,7 +69,7 @@ impl Workers for Embedded {
                 Some(config) => Err(Error::UnknownConfig(config)),
                 None => Err(Error::Internal),
             },
-            Err(error) => Err(inner.fault(error)),
+            Err(error) => Err(core.fault(error)),
         }
     }
 
@@ -79,23 +79,23 @@ impl Workers for Embedded {
             Some(cursor) => Some(cursor.parse::<WorkerId>().map_err(|_| Invalid::Cursor)?),
         };
         let limit = page(query.limit);
-        let inner = self.0.clone();
+        let core = self.0.clone();
         self.read(move |store| {
             let label = query.label.as_ref().map(|(key, value)| (key.as_str(), value.as_str()));
             let mut records = store.workers(after.as_ref(), label, limit + 1)?;
             let more = records.len() > limit;
             records.truncate(limit);
             let next_cursor = records.last().filter(|_| more).map(|record| record.id.to_string());
-            let items = records.into_iter().map(|record| inner.view_of(record));
+            let items = records.into_iter().map(|record| core.view_of(record));
             Ok(Page { items: items.collect::<Result<_, _>>()?, next_cursor })
         })
         .await
     }
 
     async fn get(&self, worker: WorkerId) -> Result<WorkerView, Error> {
-        let inner = &self.0;
+        let core = &self.0;
         let record = self.record(worker)?;
-        inner.view_of(record).map_err(|error| inner.fault(error))
+        core.view_of(record).map_err(|error| core.fault(error))
     }
 
     async fn update(&self, worker: WorkerId, change: WorkerChange) -> Result<WorkerView, Error> {
@@ -107,62 +107,62 @@ impl Workers for Embedded {
         if self.check(&spec)? != before.kind {
             return Err(Conflict::Kind.into());
         }
-        self.command(worker, What::Change(Box::new(change))).await?;
+        self.command(worker, DriverCommand::Change(Box::new(change))).await?;
         self.get(worker).await
     }
 
     async fn rollback(&self, worker: WorkerId) -> Result<WorkerView, Error> {
-        self.command(worker, What::Rollback).await?;
+        self.command(worker, DriverCommand::Rollback).await?;
         self.get(worker).await
     }
 
     async fn remove(&self, worker: WorkerId) -> Result<(), Error> {
-        let cell = self.0.worker(worker)?;
-        let done = cell.command(What::Remove);
-        if let Some(running) = &cell.state().running {
+        let worker = self.0.worker(worker)?;
+        let done = worker.command(DriverCommand::Remove);
+        if let Some(running) = &worker.state().running {
             running.kill.throw(KillReason::Cancelled);
         }
-        self.0.drive(&cell);
-        // Where too many wait, they no longer do so for that turn.
+        self.0.drive(&worker);
+        // Even if the queue of commands is full, the turn that they wait for now ends.
         self.commanded(done.ok_or_else(|| self.0.busy())?).await
     }
 
     async fn start(&self, worker: WorkerId) -> Result<WorkerView, Error> {
-        self.command(worker, What::Start).await?;
+        self.command(worker, DriverCommand::Start).await?;
         self.get(worker).await
     }
 
     async fn stop(&self, worker: WorkerId) -> Result<WorkerView, Error> {
-        let cell = self.0.worker(worker)?;
-        let mut done = cell.command(What::Stop).ok_or_else(|| self.0.busy())?;
-        self.0.drive(&cell);
+        let worker = self.0.worker(worker)?;
+        let mut done = worker.command(DriverCommand::Stop).ok_or_else(|| self.0.busy())?;
+        self.0.drive(&worker);
         let grace = self.0.options.stop_grace;
         let result = match tokio::time::timeout(grace, &mut done).await {
             Ok(result) => result.unwrap_or(Err(self.0.busy())),
             Err(_) => {
-                if let Some(running) = &cell.state().running {
+                if let Some(running) = &worker.state().running {
                     running.kill.throw(KillReason::Cancelled);
                 }
                 self.commanded(done).await
             }
         };
         result?;
-        self.get(worker).await
+        self.get(worker.id).await
     }
 
     async fn changes(&self, cursor: Option<String>) -> Result<ChangeStream, Error> {
-        let place = match cursor {
+        let cursor = match cursor {
             None => None,
             Some(cursor) => Some(cursor.parse().map_err(|()| Invalid::Cursor)?),
         };
-        Ok(follow::changes(self.clone(), place))
+        Ok(follow::changes(self.clone(), cursor))
     }
 
     async fn usage(&self, worker: WorkerId) -> Result<Usage, Error> {
         let record = self.record(worker)?;
         let mut usage = self.0.store.usage(record.number).map_err(|error| self.0.fault(error))?;
-        // Its directory may be written to while nothing is recorded.
-        if let Some(used) = self.0.in_use(worker).and_then(|cell| cell.directory.usage()) {
+        // The guest may be writing, and the stored usage is only updated at the end of a turn.
+        if let Some(used) = self.0.in_use(worker).and_then(|worker| worker.directory.usage()) {
             (usage.disk_bytes, usage.disk_entries) = (used.bytes, used.entries);
         }
         Ok(usage)
@@ -170,7 +170,7 @@ impl Workers for Embedded {
 }
 
 impl Embedded {
-    /// The worker with this id, where a create of it is a repetition.
+    /// Returns the existing worker if this create request repeats an earlier one.
     fn existing(
         &self,
         id: WorkerId,
@@ -187,7 +187,7 @@ impl Embedded {
         }
     }
 
-    /// Whether a worker can be made so, and of which kind it is.
+    /// Checks that a worker can have this spec, and returns its kind.
     fn check(&self, spec: &WorkerSpec) -> Result<ComponentKind, Error> {
         let fault = |error| self.0.fault(error);
         let component = self.0.store.component(&spec.component).map_err(fault)?;
@@ -206,8 +206,8 @@ impl Embedded {
         Ok(component.kind)
     }
 
-    /// Whether a worker that has `before` can be given these. What the operator offers no more it
-    /// may keep, so that something else can be taken from it.
+    /// Checks that a worker that has `before` can be given these grants. It may keep grants that
+    /// the operator no longer offers, so that others can still be revoked.
     fn check_grants(&self, grants: &Grants, before: &Grants) -> Result<(), Invalid> {
         grants.check()?;
         let has = |name: &ScopeName| before.scopes.iter().any(|before| before.name == *name);
@@ -223,16 +223,16 @@ impl Embedded {
         Ok(())
     }
 
-    /// Has the driver carry something out between two turns.
-    async fn command(&self, worker: WorkerId, what: What) -> Result<(), Error> {
-        let cell = self.0.worker(worker)?;
-        let done = cell.command(what).ok_or_else(|| self.0.busy())?;
-        self.0.drive(&cell);
+    /// Queues a command for the driver and waits until it is carried out.
+    async fn command(&self, worker: WorkerId, command: DriverCommand) -> Result<(), Error> {
+        let worker = self.0.worker(worker)?;
+        let done = worker.command(command).ok_or_else(|| self.0.busy())?;
+        self.0.drive(&worker);
         self.commanded(done).await
     }
 
     async fn commanded(&self, done: oneshot::Receiver<Result<(), Error>>) -> Result<(), Error> {
-        // The driver drops what it does not answer only when the host goes down.
+        // The driver drops a command without a result only when the host shuts down.
         done.await.unwrap_or(Err(self.0.busy()))
     }
 }

@@ -1,182 +1,193 @@
-//! The memory that all instances of a runtime have together, as a banker would lend it.
+//! The memory pool that all instances of a runtime share.
 //!
-//! Instances that run are not all given what their limits allow: most need far less, and there is
-//! no memory for that. But each may come to need it, and what is lent comes back only at a turn's
-//! end. So a loan is made only if afterwards the turns can still end one after the other, each with
-//! all it may ask for (Dijkstra's banker). Whoever has to wait then waits for the end of somebody's
-//! turn, which its deadline brings; nobody's result depends on how much the others have.
+//! The pool overcommits: most instances need far less than their limit allows. But each may reach
+//! its limit, and a running instance returns memory only when its turn ends. The pool therefore
+//! grants a reservation only if all running turns can still finish one after the other, each with
+//! its full limit (Dijkstra's banker's algorithm). A deferred request waits for the end of another
+//! turn, which that turn's deadline guarantees. The result of a turn never depends on the memory
+//! use of others.
 //!
-//! What instances at rest hold can be had back at any time, and stands in no one's way here.
+//! Memory of idle instances can be reclaimed at any time, so the safety check ignores it.
 
 use std::collections::BTreeMap;
 
-/// The books.
+/// The accounting of the pool.
 #[derive(Debug)]
-pub(crate) struct Bank {
+pub(crate) struct MemoryPool {
     total: u64,
-    accounts: BTreeMap<u64, Account>,
+    members: BTreeMap<u64, PoolMember>,
     next: u64,
-    /// Sum of what all hold.
-    held: u64,
-    /// Those that were asked to leave, and what of it they hold.
-    leavers: usize,
-    leaving: u64,
+    /// Sum of the members' reservations.
+    reserved: u64,
+    /// Number of pending evictions and the bytes that they will free.
+    pending_evictions: usize,
+    evicting_bytes: u64,
 }
 
 #[derive(Debug)]
-struct Account {
-    /// The most it may ever have.
+struct PoolMember {
+    /// The most that it may ever reserve.
     limit: u64,
-    /// What was lent: what it uses, and what was put by for it.
-    held: u64,
+    /// Reserved bytes: those in use and those reserved in advance.
+    reserved: u64,
     used: u64,
     running: bool,
-    leaving: bool,
+    evicting: bool,
 }
 
-/// The answer to a request.
+/// The outcome of a reservation request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Loan {
-    /// Here it is.
-    Made,
-    /// Later: others have to end first, or so many bytes at rest have to leave.
-    Later { short_bytes: u64 },
-    /// There is not that much.
-    Never,
+pub(crate) enum Reservation {
+    /// The bytes are reserved.
+    Granted,
+    /// Must wait for other turns to end, or for the eviction of `short_bytes` of idle instances.
+    Deferred { short_bytes: u64 },
+    /// The request exceeds the limit of the instance.
+    Impossible,
 }
 
-impl Bank {
+impl MemoryPool {
     pub(crate) fn new(total: u64) -> Self {
-        Self { total, accounts: BTreeMap::new(), next: 0, held: 0, leavers: 0, leaving: 0 }
+        Self {
+            total,
+            members: BTreeMap::new(),
+            next: 0,
+            reserved: 0,
+            pending_evictions: 0,
+            evicting_bytes: 0,
+        }
     }
 
-    /// An account for an instance that is about to run.
-    pub(crate) fn open(&mut self, limit: u64) -> u64 {
+    /// Adds an instance that is about to run, and returns its key.
+    pub(crate) fn add(&mut self, limit: u64) -> u64 {
         let key = self.next;
         self.next += 1;
         let limit = limit.min(self.total);
-        let account = Account { limit, held: 0, used: 0, running: true, leaving: false };
-        self.accounts.insert(key, account);
+        let member = PoolMember { limit, reserved: 0, used: 0, running: true, evicting: false };
+        self.members.insert(key, member);
         key
     }
 
-    /// Ends an account; what it held is free.
-    pub(crate) fn close(&mut self, key: u64) {
-        let Some(account) = self.accounts.remove(&key) else { return };
-        self.held -= account.held;
-        if account.leaving {
-            self.leavers -= 1;
-            self.leaving -= account.held;
+    /// Removes an instance and frees its reservation.
+    pub(crate) fn remove(&mut self, key: u64) {
+        let Some(member) = self.members.remove(&key) else { return };
+        self.reserved -= member.reserved;
+        if member.evicting {
+            self.pending_evictions -= 1;
+            self.evicting_bytes -= member.reserved;
         }
     }
 
-    /// How many were asked to leave and have not done so yet.
-    pub(crate) fn leavers(&self) -> usize {
-        self.leavers
+    /// Returns the number of evictions that were signalled and are not complete.
+    pub(crate) fn pending_evictions(&self) -> usize {
+        self.pending_evictions
     }
 
-    /// Puts memory by for an instance that is not there yet.
-    pub(crate) fn put_by(&mut self, key: u64, bytes: u64) -> Loan {
-        let Some(account) = self.accounts.get(&key) else { return Loan::Never };
-        self.raise(key, bytes.min(account.limit))
+    /// Reserves memory in advance for an instance that does not exist yet.
+    pub(crate) fn reserve_initial(&mut self, key: u64, bytes: u64) -> Reservation {
+        let Some(member) = self.members.get(&key) else { return Reservation::Impossible };
+        self.grow(key, bytes.min(member.limit))
     }
 
-    /// Has an instance use more.
-    pub(crate) fn reserve(&mut self, key: u64, bytes: u64) -> Loan {
-        let Some(account) = self.accounts.get_mut(&key) else { return Loan::Never };
-        account.running = true;
-        let used = account.used.saturating_add(bytes);
-        if used > account.limit {
-            return Loan::Never;
+    /// Reserves memory that an instance is about to use.
+    pub(crate) fn reserve(&mut self, key: u64, bytes: u64) -> Reservation {
+        let Some(member) = self.members.get_mut(&key) else { return Reservation::Impossible };
+        member.running = true;
+        let used = member.used.saturating_add(bytes);
+        if used > member.limit {
+            return Reservation::Impossible;
         }
-        let (held, loan) = (account.held, Loan::Made);
-        let loan = if used > held { self.raise(key, used) } else { loan };
-        if let (Loan::Made, Some(account)) = (loan, self.accounts.get_mut(&key)) {
-            account.used = used;
+        let (reserved, reservation) = (member.reserved, Reservation::Granted);
+        let reservation = if used > reserved { self.grow(key, used) } else { reservation };
+        if let (Reservation::Granted, Some(member)) = (reservation, self.members.get_mut(&key)) {
+            member.used = used;
         }
-        loan
+        reservation
     }
 
-    /// Has it use less; it may need it again in the same turn.
+    /// Marks bytes as unused. They stay reserved, since the same turn may need them again.
     pub(crate) fn release(&mut self, key: u64, bytes: u64) {
-        if let Some(account) = self.accounts.get_mut(&key) {
-            account.used = account.used.saturating_sub(bytes);
+        if let Some(member) = self.members.get_mut(&key) {
+            member.used = member.used.saturating_sub(bytes);
         }
     }
 
-    /// Says that its turn has ended: it holds what it uses, and can be had to leave. `None` where
-    /// it was asked to already.
-    pub(crate) fn rest(&mut self, key: u64) -> Option<u64> {
-        let account = self.accounts.get_mut(&key)?;
-        if account.leaving {
+    /// Ends the turn of an instance: reduces the reservation to what is in use and makes the
+    /// instance evictable. Returns the reserved bytes, or `None` if its eviction is already
+    /// pending.
+    pub(crate) fn set_idle(&mut self, key: u64) -> Option<u64> {
+        let member = self.members.get_mut(&key)?;
+        if member.evicting {
             return None;
         }
-        account.running = false;
-        self.held -= account.held - account.used;
-        account.held = account.used;
-        Some(account.held)
+        member.running = false;
+        self.reserved -= member.reserved - member.used;
+        member.reserved = member.used;
+        Some(member.reserved)
     }
 
-    /// Whether it can run again as it is. If not, it has to leave and come anew.
+    /// Marks an idle instance as running again, if that is safe. If not, it must be evicted and
+    /// created anew.
     pub(crate) fn resume(&mut self, key: u64) -> bool {
-        let Some(account) = self.accounts.get_mut(&key) else { return false };
-        account.running = true;
-        if std::mem::take(&mut account.leaving) {
-            self.leavers -= 1;
-            self.leaving -= account.held;
+        let Some(member) = self.members.get_mut(&key) else { return false };
+        member.running = true;
+        if std::mem::take(&mut member.evicting) {
+            self.pending_evictions -= 1;
+            self.evicting_bytes -= member.reserved;
         }
         let safe = self.is_safe();
-        if let (false, Some(account)) = (safe, self.accounts.get_mut(&key)) {
-            account.running = false;
+        if let (false, Some(member)) = (safe, self.members.get_mut(&key)) {
+            member.running = false;
         }
         safe
     }
 
-    /// Says that an instance at rest was asked to leave.
-    pub(crate) fn leave(&mut self, key: u64) {
-        if let Some(account) = self.accounts.get_mut(&key)
-            && !std::mem::replace(&mut account.leaving, true)
+    /// Marks an idle instance as being evicted.
+    pub(crate) fn set_evicting(&mut self, key: u64) {
+        if let Some(member) = self.members.get_mut(&key)
+            && !std::mem::replace(&mut member.evicting, true)
         {
-            self.leavers += 1;
-            self.leaving += account.held;
+            self.pending_evictions += 1;
+            self.evicting_bytes += member.reserved;
         }
     }
 
-    /// Lends what is missing up to `held`.
-    fn raise(&mut self, key: u64, held: u64) -> Loan {
-        let Some(account) = self.accounts.get_mut(&key) else { return Loan::Never };
-        let missing = held.saturating_sub(account.held);
-        account.held += missing;
-        self.held += missing;
-        let short = self.held.saturating_sub(self.total);
+    /// Raises the reservation of a member to `reserved` bytes.
+    fn grow(&mut self, key: u64, reserved: u64) -> Reservation {
+        let Some(member) = self.members.get_mut(&key) else { return Reservation::Impossible };
+        let missing = reserved.saturating_sub(member.reserved);
+        member.reserved += missing;
+        self.reserved += missing;
+        let short = self.reserved.saturating_sub(self.total);
         let safe = self.is_safe();
         if safe && short == 0 {
-            return Loan::Made;
+            return Reservation::Granted;
         }
-        if let Some(account) = self.accounts.get_mut(&key) {
-            account.held -= missing;
-            self.held -= missing;
+        if let Some(member) = self.members.get_mut(&key) {
+            member.reserved -= missing;
+            self.reserved -= missing;
         }
-        let short_bytes = if safe { short.saturating_sub(self.leaving) } else { 0 };
-        Loan::Later { short_bytes }
+        let short_bytes = if safe { short.saturating_sub(self.evicting_bytes) } else { 0 };
+        Reservation::Deferred { short_bytes }
     }
 
-    /// Whether all that run can end one after the other, with all that they may ask for.
+    /// Returns true if all running instances can finish one after the other, each with its full
+    /// limit.
     fn is_safe(&self) -> bool {
-        let running = || self.accounts.values().filter(|account| account.running);
-        let most = running().map(|account| account.limit).fold(0, u64::saturating_add);
+        let running = || self.members.values().filter(|member| member.running);
+        let most = running().map(|member| member.limit).fold(0, u64::saturating_add);
         if most <= self.total {
             return true;
         }
-        let lent: u64 = running().map(|account| account.held).sum();
-        let Some(mut free) = self.total.checked_sub(lent) else { return false };
+        let reserved_bytes: u64 = running().map(|member| member.reserved).sum();
+        let Some(mut free) = self.total.checked_sub(reserved_bytes) else { return false };
         let mut needs: Vec<(u64, u64)> = running()
-            .map(|account| (account.limit.saturating_sub(account.held), account.held))
+            .map(|member| (member.limit.saturating_sub(member.reserved), member.reserved))
             .collect();
         needs.sort_unstable();
-        needs.into_iter().all(|(need, held)| {
+        needs.into_iter().all(|(need, reserved)| {
             let ends = need <= free;
-            free += held;
+            free += reserved;
             ends
         })
     }
@@ -186,113 +197,118 @@ impl Bank {
 mod tests {
     use super::*;
 
-    const LATER: Loan = Loan::Later { short_bytes: 0 };
+    const DEFERRED: Reservation = Reservation::Deferred { short_bytes: 0 };
 
     #[test]
-    fn a_loan_leaves_enough_for_somebody_to_end() {
-        let mut bank = Bank::new(100);
-        let (a, b) = (bank.open(80), bank.open(80));
-        assert_eq!(bank.reserve(a, 40), Loan::Made);
-        assert_eq!(bank.reserve(b, 20), Loan::Made, "60 lent; a can have its 40");
-        assert_eq!(bank.reserve(b, 1), LATER, "then neither could end");
-        assert_eq!(bank.reserve(a, 40), Loan::Made);
-        assert_eq!(bank.reserve(b, 1), LATER);
-        bank.close(a);
-        assert_eq!(bank.reserve(b, 60), Loan::Made);
-        assert_eq!(bank.reserve(b, 1), Loan::Never, "that is beyond its own limit");
+    fn a_reservation_leaves_enough_for_one_turn_to_finish() {
+        let mut pool = MemoryPool::new(100);
+        let (a, b) = (pool.add(80), pool.add(80));
+        assert_eq!(pool.reserve(a, 40), Reservation::Granted);
+        assert_eq!(
+            pool.reserve(b, 20),
+            Reservation::Granted,
+            "60 reserved; a can still get its 40"
+        );
+        assert_eq!(pool.reserve(b, 1), DEFERRED, "then neither could finish");
+        assert_eq!(pool.reserve(a, 40), Reservation::Granted);
+        assert_eq!(pool.reserve(b, 1), DEFERRED);
+        pool.remove(a);
+        assert_eq!(pool.reserve(b, 60), Reservation::Granted);
+        assert_eq!(pool.reserve(b, 1), Reservation::Impossible, "beyond its own limit");
     }
 
     #[test]
-    fn who_can_end_may_go_before_who_asked_first() {
-        let mut bank = Bank::new(100);
-        let (large, small) = (bank.open(100), bank.open(10));
-        assert_eq!(bank.reserve(small, 5), Loan::Made);
-        assert_eq!(bank.reserve(large, 95), LATER, "then small's last 5 would be missing");
-        assert_eq!(bank.reserve(large, 90), Loan::Made);
-        assert_eq!(bank.reserve(large, 5), LATER);
-        assert_eq!(bank.reserve(small, 5), Loan::Made, "it came after large");
-        bank.close(small);
-        assert_eq!(bank.reserve(large, 10), Loan::Made);
+    fn a_request_that_can_finish_overtakes_an_earlier_one() {
+        let mut pool = MemoryPool::new(100);
+        let (large, small) = (pool.add(100), pool.add(10));
+        assert_eq!(pool.reserve(small, 5), Reservation::Granted);
+        assert_eq!(pool.reserve(large, 95), DEFERRED, "then small could not get its last 5");
+        assert_eq!(pool.reserve(large, 90), Reservation::Granted);
+        assert_eq!(pool.reserve(large, 5), DEFERRED);
+        assert_eq!(pool.reserve(small, 5), Reservation::Granted, "although large asked first");
+        pool.remove(small);
+        assert_eq!(pool.reserve(large, 10), Reservation::Granted);
     }
 
     #[test]
-    fn what_rests_is_in_the_way_only_until_it_leaves() {
-        let mut bank = Bank::new(100);
-        let (a, b) = (bank.open(60), bank.open(80));
-        assert_eq!(bank.reserve(a, 60), Loan::Made);
-        assert_eq!(bank.reserve(b, 80), LATER, "a runs");
-        assert_eq!(bank.rest(a), Some(60));
-        assert_eq!(bank.reserve(b, 80), Loan::Later { short_bytes: 40 });
-        bank.leave(a);
-        assert_eq!(bank.rest(a), None);
-        assert_eq!(bank.reserve(b, 80), LATER, "it is on its way");
-        bank.close(a);
-        assert_eq!(bank.reserve(b, 80), Loan::Made);
+    fn an_idle_instance_defers_a_request_until_it_is_evicted() {
+        let mut pool = MemoryPool::new(100);
+        let (a, b) = (pool.add(60), pool.add(80));
+        assert_eq!(pool.reserve(a, 60), Reservation::Granted);
+        assert_eq!(pool.reserve(b, 80), DEFERRED, "a is running");
+        assert_eq!(pool.set_idle(a), Some(60));
+        assert_eq!(pool.reserve(b, 80), Reservation::Deferred { short_bytes: 40 });
+        pool.set_evicting(a);
+        assert_eq!(pool.set_idle(a), None);
+        assert_eq!(pool.reserve(b, 80), DEFERRED, "its eviction is pending");
+        pool.remove(a);
+        assert_eq!(pool.reserve(b, 80), Reservation::Granted);
     }
 
     #[test]
-    fn one_at_rest_runs_again_if_all_can_still_end() {
-        let mut bank = Bank::new(100);
-        let (a, b) = (bank.open(60), bank.open(60));
-        assert_eq!(bank.reserve(a, 50), Loan::Made);
-        bank.rest(a);
-        assert_eq!(bank.reserve(b, 45), Loan::Made, "a would leave");
-        assert!(!bank.resume(a), "neither could have its last 10");
-        bank.leave(a);
-        bank.close(b);
-        assert!(bank.resume(a));
-        assert_eq!(bank.reserve(a, 10), Loan::Made);
+    fn an_idle_instance_resumes_only_if_all_can_still_finish() {
+        let mut pool = MemoryPool::new(100);
+        let (a, b) = (pool.add(60), pool.add(60));
+        assert_eq!(pool.reserve(a, 50), Reservation::Granted);
+        pool.set_idle(a);
+        assert_eq!(pool.reserve(b, 45), Reservation::Granted, "a can be evicted");
+        assert!(!pool.resume(a), "neither could get its last 10");
+        pool.set_evicting(a);
+        pool.remove(b);
+        assert!(pool.resume(a));
+        assert_eq!(pool.reserve(a, 10), Reservation::Granted);
     }
 
     #[test]
-    fn what_was_put_by_is_there_and_goes_back_at_rest() {
-        let mut bank = Bank::new(100);
-        let (a, b) = (bank.open(90), bank.open(90));
-        assert_eq!(bank.put_by(a, 1_000), Loan::Made, "as much as it may have");
-        assert_eq!(bank.put_by(b, 11), LATER);
-        assert_eq!(bank.reserve(a, 30), Loan::Made);
-        bank.release(a, 10);
-        assert_eq!(bank.rest(a), Some(20));
-        assert_eq!(bank.put_by(b, 80), Loan::Made);
+    fn an_initial_reservation_is_returned_when_idle() {
+        let mut pool = MemoryPool::new(100);
+        let (a, b) = (pool.add(90), pool.add(90));
+        assert_eq!(pool.reserve_initial(a, 1_000), Reservation::Granted, "capped at its limit");
+        assert_eq!(pool.reserve_initial(b, 11), DEFERRED);
+        assert_eq!(pool.reserve(a, 30), Reservation::Granted);
+        pool.release(a, 10);
+        assert_eq!(pool.set_idle(a), Some(20));
+        assert_eq!(pool.reserve_initial(b, 80), Reservation::Granted);
     }
 
-    /// Accounts that ask and end at random: all of them end, and never is more lent than there is.
+    /// Random members reserve and finish: all of them finish, and reservations never exceed the
+    /// total.
     #[test]
-    fn nobody_waits_for_ever() {
+    fn every_member_finishes() {
         let mut random = 7u64;
         let mut below = move |bound: u64| {
             random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
             (random >> 33) % bound
         };
         for _ in 0..300 {
-            let mut bank = Bank::new(100);
+            let mut pool = MemoryPool::new(100);
             let mut open: Vec<(u64, u64)> = Vec::new();
             let (mut begun, mut stuck) = (0, 0);
             while begun < 40 || !open.is_empty() {
                 if begun < 40 && below(3) == 0 {
                     let limit = 1 + below(100);
-                    open.push((bank.open(limit), limit));
+                    open.push((pool.add(limit), limit));
                     begun += 1;
                 }
-                let mut went_on = false;
-                for place in (0..open.len()).rev() {
-                    let (key, left) = open[place];
+                let mut progressed = false;
+                for index in (0..open.len()).rev() {
+                    let (key, left) = open[index];
                     let bytes = (1 + below(40)).min(left);
                     if bytes == 0 {
-                        bank.close(key);
-                        open.swap_remove(place);
-                        went_on = true;
-                    } else if bank.reserve(key, bytes) == Loan::Made {
-                        open[place].1 -= bytes;
-                        went_on = true;
+                        pool.remove(key);
+                        open.swap_remove(index);
+                        progressed = true;
+                    } else if pool.reserve(key, bytes) == Reservation::Granted {
+                        open[index].1 -= bytes;
+                        progressed = true;
                     }
-                    assert!(bank.held <= 100);
+                    assert!(pool.reserved <= 100);
                 }
-                // A smaller bite may be had where a larger one was not.
-                stuck = if went_on || open.is_empty() { 0 } else { stuck + 1 };
-                assert!(stuck < 1_000, "all wait for each other: {bank:?}");
+                // A smaller request may succeed where a larger one did not.
+                stuck = if progressed || open.is_empty() { 0 } else { stuck + 1 };
+                assert!(stuck < 1_000, "deadlock: {pool:?}");
             }
-            assert_eq!(bank.held, 0);
+            assert_eq!(pool.reserved, 0);
         }
     }
 }

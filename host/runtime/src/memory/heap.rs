@@ -1,26 +1,26 @@
-//! Memory that this process no longer uses and its allocator keeps.
+//! Returns memory that the allocator keeps after this process freed it.
 //!
-//! glibc hands free memory back from the end of each of its heaps only, and lets that end grow to 64
-//! MiB. What one turn or one upload took for a moment the host would hold for good, once for each of
-//! its threads. Asking for all of it back from time to time does not help there: that looks between
-//! what is in use, and at the end of the first heap, but at the end of no other. So that end is kept
-//! short as well.
+//! glibc returns free memory only from the top of each of its heaps, and lets an unused top grow to
+//! 64 MiB. The host would keep the peak memory of a single turn or upload for good, once per
+//! thread. A periodic `malloc_trim` alone does not help: it releases free pages between blocks and
+//! the top of the main heap, but not the tops of the other heaps. So the tops are kept short as
+//! well.
 
 use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
 
-/// Between two times.
-const PAUSE: Duration = Duration::from_secs(3);
+/// Minimum time between two trims.
+const MIN_INTERVAL: Duration = Duration::from_secs(3);
 
-/// CPU time after which there may be something to give. A host at rest uses a hundredth of that.
-const WORK: Duration = Duration::from_millis(100);
+/// Minimum CPU time between two trims. An idle host uses a hundredth of it.
+const MIN_CPU: Duration = Duration::from_millis(100);
 
-/// The most that is kept at the end of a heap, and the largest piece that is taken from one. Larger
-/// ones come from the system and go back to it, each time.
-const END: std::ffi::c_int = 1 << 20;
+/// Maximum size of an unused heap top, and of a block allocated from a heap. Larger blocks are
+/// mapped and unmapped individually.
+const MAX_HEAP_TOP: std::ffi::c_int = 1 << 20;
 
-/// When it was last done.
+/// Time and CPU time of the last trim.
 #[derive(Debug)]
 pub(crate) struct Heap {
     at: Instant,
@@ -30,25 +30,25 @@ pub(crate) struct Heap {
 impl Heap {
     /// Sets the limits of this process's heaps.
     pub(crate) fn new() -> Self {
-        keep_ends_short();
-        Self::done()
+        limit_heap_tops();
+        Self::trimmed_now()
     }
 
-    fn done() -> Self {
+    fn trimmed_now() -> Self {
         Self { at: Instant::now(), cpu: cpu() }
     }
 
-    /// Gives back what is free, if the process has worked since it last did. Takes milliseconds
-    /// where there is much to give.
-    pub(crate) fn give_back(&mut self) {
-        if self.at.elapsed() >= PAUSE && cpu().saturating_sub(self.cpu) >= WORK {
+    /// Trims the heaps if the process has used enough CPU time since the last trim. Takes
+    /// milliseconds if there is much to return.
+    pub(crate) fn trim_if_due(&mut self) {
+        if self.at.elapsed() >= MIN_INTERVAL && cpu().saturating_sub(self.cpu) >= MIN_CPU {
             trim();
-            *self = Self::done();
+            *self = Self::trimmed_now();
         }
     }
 }
 
-/// CPU time of this process.
+/// Returns the CPU time of this process.
 fn cpu() -> Duration {
     let used = clock_gettime(ClockId::ProcessCPUTime);
     Duration::try_from(used).unwrap_or_default()
@@ -57,33 +57,33 @@ fn cpu() -> Duration {
 #[cfg(target_env = "gnu")]
 #[expect(unsafe_code, reason = "a function of the C library that Rust has no name for")]
 fn trim() {
-    // SAFETY: it is declared so in malloc.h, takes a number, and may be called by any thread.
+    // SAFETY: the signature matches malloc.h; the function takes a number and is thread-safe.
     unsafe extern "C" {
         safe fn malloc_trim(pad: usize) -> std::ffi::c_int;
     }
-    // Whether there was anything to give is of no interest.
+    // The result only says if any memory was returned.
     malloc_trim(0);
 }
 
 #[cfg(target_env = "gnu")]
 #[expect(unsafe_code, reason = "a function of the C library that Rust has no name for")]
-fn keep_ends_short() {
+fn limit_heap_tops() {
     const M_TRIM_THRESHOLD: std::ffi::c_int = -1;
     const M_MMAP_THRESHOLD: std::ffi::c_int = -3;
-    // SAFETY: it is declared so in malloc.h, takes two numbers, and may be called by any thread.
+    // SAFETY: the signature matches malloc.h; the function takes two numbers and is thread-safe.
     unsafe extern "C" {
         safe fn mallopt(param: std::ffi::c_int, value: std::ffi::c_int) -> std::ffi::c_int;
     }
-    // Setting either ends that glibc raises both by itself. It takes any number.
-    mallopt(M_TRIM_THRESHOLD, END);
-    mallopt(M_MMAP_THRESHOLD, END);
+    // Setting either threshold stops glibc from raising both dynamically. Every value is valid.
+    mallopt(M_TRIM_THRESHOLD, MAX_HEAP_TOP);
+    mallopt(M_MMAP_THRESHOLD, MAX_HEAP_TOP);
 }
 
 #[cfg(not(target_env = "gnu"))]
 fn trim() {}
 
 #[cfg(not(target_env = "gnu"))]
-fn keep_ends_short() {}
+fn limit_heap_tops() {}
 
 #[cfg(test)]
 mod tests {
@@ -96,13 +96,13 @@ mod tests {
     }
 
     #[test]
-    fn what_a_thread_has_freed_is_given_back_while_it_lives() {
+    fn memory_freed_by_a_live_thread_is_returned() {
         let _heap = Heap::new();
         let before = anonymous_bytes();
         let (done, wait) = std::sync::mpsc::channel::<()>();
         let (freed, is_freed) = std::sync::mpsc::channel();
         let thread = std::thread::spawn(move || {
-            // A block that is mapped and freed would raise both limits, if they were glibc's.
+            // Freeing a mapped block would raise both thresholds if they were still dynamic.
             drop(vec![1_u8; 24 << 20]);
             let blocks: Vec<_> = (0..1_500_u32).map(|_| vec![1_u8; 32 << 10]).collect();
             drop(blocks);
@@ -110,7 +110,7 @@ mod tests {
             wait.recv().unwrap_err();
         });
         is_freed.recv().unwrap();
-        // Other tests of this process take and free memory meanwhile.
+        // Other tests of this process allocate and free memory concurrently.
         let until = Instant::now() + Duration::from_secs(20);
         while anonymous_bytes() > before + (24 << 20) {
             trim();

@@ -1,9 +1,8 @@
-//! Which workers have a live instance: so many at once, within so much memory, and the longest idle
-//! go first.
+//! Bounds live instances by count and memory; evicts the longest idle first.
 //!
-//! An instance that handles an input is never taken. One that rests may be, for lack of places or
-//! of memory; its worker notices nothing but a slower next turn. Where none rests, who needs a place
-//! or memory waits for the end of somebody's turn.
+//! Only idle instances are evicted, for lack of instance permits or of memory. Their workers notice
+//! nothing but a slower next turn. If no instance is idle, a request for a permit or for memory
+//! waits until a turn ends.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::pin::Pin;
@@ -11,306 +10,318 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
 
-use super::admission::{Bank, Loan};
+use super::admission::{MemoryPool, Reservation};
 use skep_sandbox::MemoryAdmission;
 
-/// Requests for memory that may wait at once; beyond it new inputs are refused.
-const MOST_WAITING: usize = 256;
+/// Maximum number of queued memory requests. Beyond it new inputs are refused.
+const MAX_MEMORY_WAITERS: usize = 256;
 
-/// The places for live instances.
+/// The bounds on live instances and the instances that can be evicted.
 #[derive(Debug)]
 pub(crate) struct Residency {
-    places: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
     total: usize,
-    ledger: Mutex<Ledger>,
+    state: Mutex<ResidencyState>,
 }
 
 #[derive(Debug)]
-struct Ledger {
-    bank: Bank,
-    /// Memory for those that rest, and how much they have.
+struct ResidencyState {
+    pool: MemoryPool,
+    /// Memory budget and memory use of idle instances, in bytes.
     idle_budget: u64,
     idle_bytes: u64,
     next: u64,
-    /// Workers that wait for a place.
-    wanted: usize,
-    /// By when they came to rest.
-    resting: BTreeMap<u64, Rest>,
-    waiting: VecDeque<Waiting>,
+    /// Workers that wait for an instance permit.
+    instance_waiters: usize,
+    /// Idle instances, the longest idle first.
+    idle: BTreeMap<u64, IdleInstance>,
+    memory_waiters: VecDeque<MemoryWaiter>,
 }
 
 #[derive(Debug)]
-struct Rest {
-    account: u64,
+struct IdleInstance {
+    member: u64,
     bytes: u64,
-    leave: Arc<Notify>,
+    evict: Arc<Notify>,
 }
 
-/// A request for memory that could not be met at once.
+/// A queued request for memory.
 #[derive(Debug)]
-struct Waiting {
-    account: u64,
+struct MemoryWaiter {
+    member: u64,
     bytes: u64,
-    is_advance: bool,
+    is_initial: bool,
     done: oneshot::Sender<bool>,
 }
 
-/// Sizes of a [`Residency`].
+/// The limits of a [`Residency`].
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Sizes {
-    /// Places.
-    pub(crate) places: usize,
+pub(crate) struct ResidencyLimits {
+    /// Live instances.
+    pub(crate) instances: usize,
     /// Memory of all instances, in bytes.
     pub(crate) memory_bytes: u64,
-    /// Memory of those that rest, in bytes.
+    /// Memory of idle instances, in bytes.
     pub(crate) idle_bytes: u64,
 }
 
-/// A place for one instance, and its memory.
+/// The permit and the memory of one live instance.
 #[derive(Debug)]
-pub(crate) struct Place {
-    account: Arc<Account>,
+pub(crate) struct Residence {
+    memory: Arc<InstanceMemory>,
     _permit: OwnedSemaphorePermit,
 }
 
-/// What an instance borrows from.
+/// The memory of one instance.
 #[derive(Debug)]
-struct Account {
+struct InstanceMemory {
     residency: Arc<Residency>,
     key: u64,
 }
 
-/// An instance that handles nothing and may be taken.
+/// An idle instance that may be evicted.
 #[derive(Debug)]
-pub(crate) struct Resting {
+pub(crate) struct IdleGuard {
     residency: Arc<Residency>,
     key: u64,
-    leave: Arc<Notify>,
+    evict: Arc<Notify>,
 }
 
 impl Residency {
-    pub(crate) fn new(sizes: Sizes) -> Arc<Self> {
-        let ledger = Ledger {
-            bank: Bank::new(sizes.memory_bytes),
-            idle_budget: sizes.idle_bytes,
+    pub(crate) fn new(limits: ResidencyLimits) -> Arc<Self> {
+        let state = ResidencyState {
+            pool: MemoryPool::new(limits.memory_bytes),
+            idle_budget: limits.idle_bytes,
             idle_bytes: 0,
             next: 0,
-            wanted: 0,
-            resting: BTreeMap::new(),
-            waiting: VecDeque::new(),
+            instance_waiters: 0,
+            idle: BTreeMap::new(),
+            memory_waiters: VecDeque::new(),
         };
         Arc::new(Self {
-            places: Arc::new(Semaphore::new(sizes.places)),
-            total: sizes.places,
-            ledger: Mutex::new(ledger),
+            permits: Arc::new(Semaphore::new(limits.instances)),
+            total: limits.instances,
+            state: Mutex::new(state),
         })
     }
 
-    /// A place, taken from the longest idle where there is none left, for an instance that is
-    /// expected to need so much memory and can have so much at most.
-    pub(crate) async fn place(self: &Arc<Self>, expected_bytes: u64, limit_bytes: u64) -> Place {
-        let permit = match self.places.clone().try_acquire_owned() {
+    /// Admits an instance that is expected to need `expected_bytes` and may use up to
+    /// `limit_bytes`. Evicts the longest idle instance if no permit is free.
+    pub(crate) async fn admit(
+        self: &Arc<Self>,
+        expected_bytes: u64,
+        limit_bytes: u64,
+    ) -> Residence {
+        let permit = match self.permits.clone().try_acquire_owned() {
             Ok(permit) => permit,
             Err(_) => {
-                let _wanting = Wanting::begin(self);
-                let permit = self.places.clone().acquire_owned().await;
-                permit.expect("the places are never closed")
+                let _waiter = InstanceWaiter::begin(self);
+                let permit = self.permits.clone().acquire_owned().await;
+                permit.expect("the semaphore is never closed")
             }
         };
-        let key = self.ledger().bank.open(limit_bytes);
-        let account = Arc::new(Account { residency: self.clone(), key });
-        account.borrow(expected_bytes, true).await;
-        Place { account, _permit: permit }
+        let key = self.state().pool.add(limit_bytes);
+        let memory = Arc::new(InstanceMemory { residency: self.clone(), key });
+        memory.reserve_or_wait(expected_bytes, true).await;
+        Residence { memory, _permit: permit }
     }
 
-    /// Live instances.
+    /// Returns the number of live instances.
     pub(crate) fn connected(&self) -> usize {
-        self.total - self.places.available_permits()
+        self.total - self.permits.available_permits()
     }
 
-    /// Whether somebody waits for a place or for memory, so that who has some rests between its
-    /// turns, however many inputs it has.
-    pub(crate) fn is_wanted(&self) -> bool {
-        let ledger = self.ledger();
-        ledger.wanted > 0 || !ledger.waiting.is_empty()
+    /// Returns true if a request waits for an instance permit or for memory. Instances then count
+    /// as idle between turns, however many inputs are queued for them.
+    pub(crate) fn has_waiters(&self) -> bool {
+        let state = self.state();
+        state.instance_waiters > 0 || !state.memory_waiters.is_empty()
     }
 
-    /// Whether so many wait for memory that nobody else should.
-    pub(crate) fn is_overrun(&self) -> bool {
-        self.ledger().waiting.len() >= MOST_WAITING
+    /// Returns true if the queue of memory requests is full.
+    pub(crate) fn is_overloaded(&self) -> bool {
+        self.state().memory_waiters.len() >= MAX_MEMORY_WAITERS
     }
 
-    fn ledger(&self) -> MutexGuard<'_, Ledger> {
-        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, ResidencyState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// One that waits for a place; others are asked to leave for it as long as it does.
-struct Wanting<'a>(&'a Residency);
+/// A waiter for an instance permit. Idle instances are evicted for it until it is dropped.
+struct InstanceWaiter<'a>(&'a Residency);
 
-impl<'a> Wanting<'a> {
+impl<'a> InstanceWaiter<'a> {
     fn begin(residency: &'a Residency) -> Self {
-        let mut ledger = residency.ledger();
-        ledger.wanted += 1;
-        ledger.make_places();
+        let mut state = residency.state();
+        state.instance_waiters += 1;
+        state.evict_for_waiters();
         Self(residency)
     }
 }
 
-impl Drop for Wanting<'_> {
+impl Drop for InstanceWaiter<'_> {
     fn drop(&mut self) {
-        self.0.ledger().wanted -= 1;
+        self.0.state().instance_waiters -= 1;
     }
 }
 
-impl Ledger {
-    /// Has as many leave as are waited for; one that was asked and stays after all does not count.
-    fn make_places(&mut self) {
-        while self.wanted > self.bank.leavers() && self.evict_oldest() {}
+impl ResidencyState {
+    /// Evicts one idle instance per waiter, not counting pending evictions. An instance that
+    /// resumed despite its eviction signal is no longer pending.
+    fn evict_for_waiters(&mut self) {
+        while self.instance_waiters > self.pool.pending_evictions() && self.evict_oldest() {}
     }
 
     fn evict_oldest(&mut self) -> bool {
-        let Some((_, rest)) = self.resting.pop_first() else { return false };
-        self.idle_bytes -= rest.bytes;
-        self.bank.leave(rest.account);
-        rest.leave.notify_one();
+        let Some((_, idle)) = self.idle.pop_first() else { return false };
+        self.idle_bytes -= idle.bytes;
+        self.pool.set_evicting(idle.member);
+        idle.evict.notify_one();
         true
     }
 
-    fn ask(&mut self, account: u64, bytes: u64, is_advance: bool) -> Loan {
+    fn reserve(&mut self, member: u64, bytes: u64, is_initial: bool) -> Reservation {
         loop {
-            let loan = match is_advance {
-                true => self.bank.put_by(account, bytes),
-                false => self.bank.reserve(account, bytes),
+            let reservation = match is_initial {
+                true => self.pool.reserve_initial(member, bytes),
+                false => self.pool.reserve(member, bytes),
             };
-            match loan {
-                Loan::Later { short_bytes: 1.. } if self.evict_oldest() => {}
-                loan => return loan,
+            match reservation {
+                Reservation::Deferred { short_bytes: 1.. } if self.evict_oldest() => {}
+                reservation => return reservation,
             }
         }
     }
 
-    /// Whether an instance that is not there yet waits for memory. None that comes after it is
-    /// served before it, or small ones would keep a large one waiting for ever; those that run are,
-    /// since it is their ends that everybody waits for.
-    fn is_advance_due(&self) -> bool {
-        self.waiting.iter().any(|request| request.is_advance && !request.done.is_closed())
+    /// Returns true if an instance that does not exist yet waits for memory. Such requests are
+    /// served in order, or small instances would starve a large one. Requests of running instances
+    /// may overtake them, since every waiter depends on those turns ending.
+    fn has_initial_waiter(&self) -> bool {
+        self.memory_waiters.iter().any(|request| request.is_initial && !request.done.is_closed())
     }
 
-    /// Meets the requests that can be met now, in their order.
-    fn serve(&mut self) {
-        for request in std::mem::take(&mut self.waiting) {
+    /// Grants the queued requests that can be granted now, in order.
+    fn serve_waiters(&mut self) {
+        for request in std::mem::take(&mut self.memory_waiters) {
             if request.done.is_closed() {
                 continue;
             }
-            if request.is_advance && self.is_advance_due() {
-                self.waiting.push_back(request);
+            if request.is_initial && self.has_initial_waiter() {
+                self.memory_waiters.push_back(request);
                 continue;
             }
-            let loan = self.ask(request.account, request.bytes, request.is_advance);
-            match loan {
-                Loan::Later { .. } => self.waiting.push_back(request),
-                // Who gave up meanwhile gives it back with its account.
-                Loan::Made | Loan::Never => drop(request.done.send(loan == Loan::Made)),
+            match self.reserve(request.member, request.bytes, request.is_initial) {
+                Reservation::Deferred { .. } => self.memory_waiters.push_back(request),
+                // If the waiter has gone meanwhile, dropping its `InstanceMemory` frees the bytes.
+                Reservation::Granted => drop(request.done.send(true)),
+                Reservation::Impossible => drop(request.done.send(false)),
             }
         }
     }
 }
 
-impl Place {
-    /// Who lends the instance its memory.
+impl Residence {
+    /// Returns the memory admission that the sandbox consults for this instance.
     pub(crate) fn admission(&self) -> Arc<dyn MemoryAdmission> {
-        self.account.clone()
+        self.memory.clone()
     }
 
-    /// Says that the instance handles nothing now.
-    pub(crate) fn rest(&self) -> Resting {
-        let residency = self.account.residency.clone();
-        let mut ledger = residency.ledger();
-        let (key, leave) = (ledger.next, Arc::new(Notify::new()));
-        ledger.next += 1;
-        match ledger.bank.rest(self.account.key) {
+    /// Marks the instance as idle. It can be evicted while the guard lives.
+    pub(crate) fn idle(&self) -> IdleGuard {
+        let residency = self.memory.residency.clone();
+        let mut state = residency.state();
+        let (key, evict) = (state.next, Arc::new(Notify::new()));
+        state.next += 1;
+        match state.pool.set_idle(self.memory.key) {
             Some(bytes) => {
-                ledger.idle_bytes += bytes;
-                let rest = Rest { account: self.account.key, bytes, leave: leave.clone() };
-                ledger.resting.insert(key, rest);
+                state.idle_bytes += bytes;
+                let idle = IdleInstance { member: self.memory.key, bytes, evict: evict.clone() };
+                state.idle.insert(key, idle);
             }
-            // It was woken for something else before it could go.
-            None => leave.notify_one(),
+            // The instance was woken for another reason before it handled its eviction signal.
+            None => evict.notify_one(),
         }
-        while ledger.idle_bytes > ledger.idle_budget && ledger.evict_oldest() {}
-        ledger.make_places();
-        ledger.serve();
-        drop(ledger);
-        Resting { residency, key, leave }
+        while state.idle_bytes > state.idle_budget && state.evict_oldest() {}
+        state.evict_for_waiters();
+        state.serve_waiters();
+        drop(state);
+        IdleGuard { residency, key, evict }
     }
 
-    /// Whether the instance may handle another input. If not, for lack of memory, it has to go.
+    /// Marks the instance as running again. Returns false if memory is too short; it must then be
+    /// evicted.
     pub(crate) fn resume(&self) -> bool {
-        let mut ledger = self.account.residency.ledger();
-        let may = ledger.bank.resume(self.account.key);
-        // It may have been asked to leave for somebody.
-        ledger.make_places();
-        if !ledger.waiting.is_empty() {
-            ledger.serve();
+        let mut state = self.memory.residency.state();
+        let may = state.pool.resume(self.memory.key);
+        // This may have cancelled a pending eviction, so another instance has to go for that
+        // waiter.
+        state.evict_for_waiters();
+        if !state.memory_waiters.is_empty() {
+            state.serve_waiters();
         }
         may
     }
 }
 
-impl Account {
-    async fn borrow(&self, bytes: u64, is_advance: bool) -> bool {
-        let lent = {
-            let mut ledger = self.residency.ledger();
-            let loan = match is_advance && ledger.is_advance_due() {
-                true => Loan::Later { short_bytes: 0 },
-                false => ledger.ask(self.key, bytes, is_advance),
+impl InstanceMemory {
+    async fn reserve_or_wait(&self, bytes: u64, is_initial: bool) -> bool {
+        let granted = {
+            let mut state = self.residency.state();
+            let reservation = match is_initial && state.has_initial_waiter() {
+                true => Reservation::Deferred { short_bytes: 0 },
+                false => state.reserve(self.key, bytes, is_initial),
             };
-            match loan {
-                Loan::Made => return true,
-                Loan::Never => return false,
-                Loan::Later { .. } => {
-                    let (done, lent) = oneshot::channel();
-                    let account = self.key;
-                    ledger.waiting.push_back(Waiting { account, bytes, is_advance, done });
-                    lent
+            match reservation {
+                Reservation::Granted => return true,
+                Reservation::Impossible => return false,
+                Reservation::Deferred { .. } => {
+                    let (done, granted) = oneshot::channel();
+                    let member = self.key;
+                    state.memory_waiters.push_back(MemoryWaiter {
+                        member,
+                        bytes,
+                        is_initial,
+                        done,
+                    });
+                    granted
                 }
             }
         };
-        lent.await.unwrap_or(false)
+        granted.await.unwrap_or(false)
     }
 }
 
-impl MemoryAdmission for Account {
+impl MemoryAdmission for InstanceMemory {
     fn reserve(&self, bytes: u64) -> Pin<Box<dyn Future<Output = bool> + Send + '_>> {
-        Box::pin(self.borrow(bytes, false))
+        Box::pin(self.reserve_or_wait(bytes, false))
     }
 
     fn release(&self, bytes: u64) {
-        self.residency.ledger().bank.release(self.key, bytes);
+        self.residency.state().pool.release(self.key, bytes);
     }
 }
 
-impl Drop for Account {
+impl Drop for InstanceMemory {
     fn drop(&mut self) {
-        let mut ledger = self.residency.ledger();
-        ledger.bank.close(self.key);
-        ledger.serve();
+        let mut state = self.residency.state();
+        state.pool.remove(self.key);
+        state.serve_waiters();
     }
 }
 
-impl Resting {
-    /// Waits until the instance is to leave.
+impl IdleGuard {
+    /// Waits until the instance is to be evicted.
     pub(crate) async fn evicted(&self) {
-        self.leave.notified().await;
+        self.evict.notified().await;
     }
 }
 
-impl Drop for Resting {
+impl Drop for IdleGuard {
     fn drop(&mut self) {
-        let mut ledger = self.residency.ledger();
-        if let Some(rest) = ledger.resting.remove(&self.key) {
-            ledger.idle_bytes -= rest.bytes;
+        let mut state = self.residency.state();
+        if let Some(idle) = state.idle.remove(&self.key) {
+            state.idle_bytes -= idle.bytes;
         }
     }
 }
@@ -325,39 +336,39 @@ mod tests {
         tokio::time::timeout(Duration::ZERO, future).await.is_ok()
     }
 
-    fn residency(places: usize, memory_bytes: u64, idle_bytes: u64) -> Arc<Residency> {
-        Residency::new(Sizes { places, memory_bytes, idle_bytes })
+    fn residency(instances: usize, memory_bytes: u64, idle_bytes: u64) -> Arc<Residency> {
+        Residency::new(ResidencyLimits { instances, memory_bytes, idle_bytes })
     }
 
-    async fn place(residency: &Arc<Residency>, bytes: u64) -> Place {
-        let place = residency.place(0, bytes).await;
-        assert!(place.admission().reserve(bytes).await);
-        place
+    async fn live(residency: &Arc<Residency>, bytes: u64) -> Residence {
+        let residence = residency.admit(0, bytes).await;
+        assert!(residence.admission().reserve(bytes).await);
+        residence
     }
 
     #[tokio::test]
-    async fn the_longest_idle_leaves_for_a_newcomer() {
+    async fn the_longest_idle_instance_is_evicted_for_a_new_one() {
         let residency = residency(2, u64::MAX, u64::MAX);
-        let (first, second) = (place(&residency, 10).await, place(&residency, 10).await);
-        let (older, newer) = (first.rest(), second.rest());
-        let third = residency.place(0, 10);
+        let (first, second) = (live(&residency, 10).await, live(&residency, 10).await);
+        let (older, newer) = (first.idle(), second.idle());
+        let third = residency.admit(0, 10);
         tokio::pin!(third);
         assert!(!is_ready(&mut third).await);
         assert!(is_ready(older.evicted()).await);
         assert!(!is_ready(newer.evicted()).await);
         drop((older, first));
         third.await;
-        assert_eq!(residency.connected(), 1, "the third has gone again, the second is there");
+        assert_eq!(residency.connected(), 1, "the third was dropped, the second is live");
     }
 
     #[tokio::test]
-    async fn one_that_comes_to_rest_leaves_for_whoever_waits() {
+    async fn an_instance_that_becomes_idle_is_evicted_for_a_waiter() {
         let residency = residency(1, u64::MAX, u64::MAX);
-        let only = place(&residency, 1).await;
-        let waiting = residency.place(0, 1);
+        let only = live(&residency, 1).await;
+        let waiting = residency.admit(0, 1);
         tokio::pin!(waiting);
         assert!(!is_ready(&mut waiting).await);
-        assert!(is_ready(only.rest().evicted()).await);
+        assert!(is_ready(only.idle().evicted()).await);
         drop(only);
         waiting.await;
     }
@@ -366,93 +377,93 @@ mod tests {
     async fn idle_memory_is_bounded() {
         let residency = residency(9, u64::MAX, 100);
         let (a, b, c) =
-            (place(&residency, 60).await, place(&residency, 40).await, place(&residency, 1).await);
-        let (a, b) = (a.rest(), b.rest());
+            (live(&residency, 60).await, live(&residency, 40).await, live(&residency, 1).await);
+        let (a, b) = (a.idle(), b.idle());
         assert!(!is_ready(a.evicted()).await);
-        let c = c.rest();
+        let c = c.idle();
         assert!(is_ready(a.evicted()).await);
         assert!(!is_ready(b.evicted()).await && !is_ready(c.evicted()).await);
     }
 
     #[tokio::test]
-    async fn the_longest_idle_leaves_for_want_of_memory_then_who_needs_it_waits() {
+    async fn lack_of_memory_evicts_idle_instances_and_then_waits() {
         let residency = residency(9, 100, u64::MAX);
-        let (a, b) = (place(&residency, 50).await, place(&residency, 50).await);
-        let resting = a.rest();
-        let waiting = residency.place(50, 50);
+        let (a, b) = (live(&residency, 50).await, live(&residency, 50).await);
+        let idle = a.idle();
+        let waiting = residency.admit(50, 50);
         tokio::pin!(waiting);
         assert!(!is_ready(&mut waiting).await);
-        assert!(is_ready(resting.evicted()).await, "it goes first");
-        drop((resting, a));
+        assert!(is_ready(idle.evicted()).await, "the idle instance is evicted first");
+        drop((idle, a));
         let third = waiting.await;
-        let fourth = residency.place(50, 50);
+        let fourth = residency.admit(50, 50);
         tokio::pin!(fourth);
-        assert!(!is_ready(&mut fourth).await, "nobody rests");
+        assert!(!is_ready(&mut fourth).await, "no instance is idle");
         drop(b);
         drop((fourth.await, third));
         assert_eq!(residency.connected(), 0);
     }
 
     #[tokio::test]
-    async fn who_gives_up_waiting_is_in_nobodys_way() {
+    async fn a_cancelled_waiter_blocks_no_other() {
         let residency = residency(9, 100, u64::MAX);
-        let a = place(&residency, 60).await;
-        assert!(!is_ready(residency.place(60, 60)).await);
-        let b = residency.place(0, 60).await;
+        let a = live(&residency, 60).await;
+        assert!(!is_ready(residency.admit(60, 60)).await);
+        let b = residency.admit(0, 60).await;
         assert!(!is_ready(b.admission().reserve(60)).await);
         drop((a, b));
-        place(&residency, 100).await;
+        live(&residency, 100).await;
     }
 
     #[tokio::test]
-    async fn small_ones_do_not_keep_a_large_one_waiting() {
+    async fn small_instances_do_not_starve_a_large_one() {
         let residency = residency(9, 100, u64::MAX);
-        let running = place(&residency, 60).await;
-        let large = residency.place(60, 60);
+        let running = live(&residency, 60).await;
+        let large = residency.admit(60, 60);
         tokio::pin!(large);
         assert!(!is_ready(&mut large).await);
-        let small = residency.place(10, 10);
+        let small = residency.admit(10, 10);
         tokio::pin!(small);
-        assert!(!is_ready(&mut small).await, "it comes after the large one");
+        assert!(!is_ready(&mut small).await, "it queues behind the large one");
         drop(running);
         drop((large.await, small.await));
         assert_eq!(residency.connected(), 0);
     }
 
     #[tokio::test]
-    async fn one_that_was_asked_to_leave_and_stays_leaves_after_its_turn() {
+    async fn an_instance_that_resumes_despite_eviction_is_evicted_after_its_turn() {
         let residency = residency(1, u64::MAX, u64::MAX);
-        let only = place(&residency, 1).await;
-        let resting = only.rest();
-        let waiting = residency.place(0, 1);
+        let only = live(&residency, 1).await;
+        let idle = only.idle();
+        let waiting = residency.admit(0, 1);
         tokio::pin!(waiting);
         assert!(!is_ready(&mut waiting).await);
-        // It is woken at the same moment, and that comes first.
-        drop(resting);
-        assert!(only.resume() && residency.is_wanted());
-        assert!(is_ready(only.rest().evicted()).await);
+        // The wake-up arrives at the same moment and takes priority.
+        drop(idle);
+        assert!(only.resume() && residency.has_waiters());
+        assert!(is_ready(only.idle().evicted()).await);
         drop(only);
         waiting.await;
-        assert!(!residency.is_wanted());
+        assert!(!residency.has_waiters());
     }
 
     #[tokio::test]
-    async fn too_many_who_wait_are_an_overrun() {
+    async fn too_many_memory_waiters_are_an_overload() {
         let residency = residency(1_000, 100, u64::MAX);
-        let a = place(&residency, 100).await;
-        let tasks: Vec<_> = (0..MOST_WAITING)
+        let a = live(&residency, 100).await;
+        let tasks: Vec<_> = (0..MAX_MEMORY_WAITERS)
             .map(|_| {
                 let residency = residency.clone();
-                tokio::spawn(async move { drop(residency.place(1, 1).await) })
+                tokio::spawn(async move { drop(residency.admit(1, 1).await) })
             })
             .collect();
-        while !residency.is_overrun() {
+        while !residency.is_overloaded() {
             tokio::task::yield_now().await;
         }
         drop(a);
         for task in tasks {
             task.await.unwrap();
         }
-        assert!(!residency.is_overrun());
+        assert!(!residency.is_overloaded());
     }
 }

@@ -1,8 +1,8 @@
-//! Which workers changed, for those who follow them.
+//! The log of changed workers, for those who follow a runtime.
 //!
-//! A change is a worker's name and a place in one sequence; what the worker is now is read when the
-//! change is read. So a worker that changes a thousand times between two reads is one item, and the
-//! log needs no more room than a name for each worker that changed lately.
+//! A change is a worker id at a position in one sequence; its reader looks up the current state of
+//! the worker. A worker that changes a thousand times between two reads is therefore one item, and
+//! the log holds at most one entry per recently changed worker.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -10,34 +10,34 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use skep_protocol::WorkerId;
 use tokio::sync::watch;
 
-/// Names remembered. A reader that comes back from before that begins anew.
-const REMEMBERED: usize = 16_384;
+/// Maximum number of changes kept. A reader with an older cursor starts over with a snapshot.
+const MAX_CHANGES: usize = 16_384;
 
 /// The log of a runtime's changes.
 #[derive(Debug)]
 pub(crate) struct ChangeLog {
-    log: Mutex<Log>,
+    log: Mutex<ChangeLogState>,
     newest: watch::Sender<u64>,
 }
 
 #[derive(Debug)]
-struct Log {
-    by_place: BTreeMap<u64, WorkerId>,
-    places: HashMap<WorkerId, u64>,
+struct ChangeLogState {
+    by_position: BTreeMap<u64, WorkerId>,
+    positions: HashMap<WorkerId, u64>,
     newest: u64,
-    /// Nobody has read what comes after this.
+    /// Changes after this position have not been read.
     read: u64,
-    /// Changes up to here may have been forgotten.
+    /// Changes up to this position may have been dropped.
     forgotten: u64,
 }
 
 impl ChangeLog {
-    /// A log whose places are above `start`. Each start of a runtime gives a higher one, so that a
-    /// cursor of an earlier one is known to be old.
+    /// Creates a log whose positions are above `start`. Every start of a runtime passes a higher
+    /// one, so that cursors of an earlier run are recognized as outdated.
     pub(crate) fn new(start: u64) -> Self {
-        let log = Log {
-            by_place: BTreeMap::new(),
-            places: HashMap::new(),
+        let log = ChangeLogState {
+            by_position: BTreeMap::new(),
+            positions: HashMap::new(),
             newest: start,
             read: start,
             forgotten: start,
@@ -45,60 +45,60 @@ impl ChangeLog {
         Self { log: Mutex::new(log), newest: watch::Sender::new(start) }
     }
 
-    /// A worker changed.
+    /// Records that a worker changed.
     pub(crate) fn note(&self, worker: WorkerId) {
         let newest = {
             let mut log = self.log();
-            // Whoever comes to its place finds the worker as it is then.
-            if log.places.get(&worker).is_some_and(|&place| place > log.read) {
+            // An unread change already stands for the current state of the worker.
+            if log.positions.get(&worker).is_some_and(|&position| position > log.read) {
                 return;
             }
             log.newest += 1;
-            let place = log.newest;
-            if let Some(before) = log.places.insert(worker, place) {
-                log.by_place.remove(&before);
+            let position = log.newest;
+            if let Some(before) = log.positions.insert(worker, position) {
+                log.by_position.remove(&before);
             }
-            log.by_place.insert(place, worker);
-            if log.by_place.len() > REMEMBERED
-                && let Some((place, worker)) = log.by_place.pop_first()
+            log.by_position.insert(position, worker);
+            if log.by_position.len() > MAX_CHANGES
+                && let Some((position, worker)) = log.by_position.pop_first()
             {
-                log.forgotten = place;
-                log.places.remove(&worker);
+                log.forgotten = position;
+                log.positions.remove(&worker);
             }
-            place
+            position
         };
         self.newest.send_replace(newest);
     }
 
-    /// Has those who follow look again.
+    /// Wakes all followers.
     pub(crate) fn wake(&self) {
         self.newest.send_modify(|_| {});
     }
 
-    /// The place of the newest change.
+    /// Returns the position of the newest change.
     pub(crate) fn newest(&self) -> u64 {
         let mut log = self.log();
         log.read = log.newest;
         log.newest
     }
 
-    /// What changed after a place, oldest first, or `None` if that is no longer known.
-    pub(crate) fn since(&self, place: u64, limit: usize) -> Option<Vec<(u64, WorkerId)>> {
+    /// Returns the changes after a position, oldest first, or `None` if they are no longer known.
+    pub(crate) fn since(&self, position: u64, limit: usize) -> Option<Vec<(u64, WorkerId)>> {
         let mut log = self.log();
         log.read = log.newest;
-        if place < log.forgotten || place > log.newest {
+        if position < log.forgotten || position > log.newest {
             return None;
         }
-        let after = log.by_place.range(place + 1..);
-        Some(after.take(limit).map(|(&place, &worker)| (place, worker)).collect())
+        let after = log.by_position.range(position + 1..);
+        Some(after.take(limit).map(|(&position, &worker)| (position, worker)).collect())
     }
 
-    /// Tells of the newest change as it comes.
+    /// Returns a receiver of the newest position.
     pub(crate) fn follow(&self) -> watch::Receiver<u64> {
         self.newest.subscribe()
     }
 
-    fn log(&self) -> MutexGuard<'_, Log> {
+    fn log(&self) -> MutexGuard<'_, ChangeLogState> {
         self.log.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn a_worker_that_changes_often_is_read_once() {
+    fn repeated_changes_of_a_worker_are_read_once() {
         let log = ChangeLog::new(10);
         for n in [1, 2, 1, 1] {
             log.note(worker(n));
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_after_a_read_is_another_one() {
+    fn a_change_after_a_read_is_a_new_entry() {
         let log = ChangeLog::new(10);
         log.note(worker(1));
         assert_eq!(log.since(10, 9), Some(vec![(11, worker(1))]));
@@ -137,11 +137,11 @@ mod tests {
     }
 
     #[test]
-    fn a_place_that_was_forgotten_or_never_was_is_said_to_be() {
+    fn unknown_positions_yield_no_changes() {
         let log = ChangeLog::new(10);
-        assert_eq!(log.since(9, 9), None, "of an earlier start");
-        assert_eq!(log.since(11, 9), None, "of a later one");
-        for n in 0..=REMEMBERED as u64 {
+        assert_eq!(log.since(9, 9), None, "from an earlier start");
+        assert_eq!(log.since(11, 9), None, "from a later start");
+        for n in 0..=MAX_CHANGES as u64 {
             log.note(worker(n));
         }
         assert_eq!(log.since(10, 9), None);

@@ -1,4 +1,4 @@
-//! What the parts of an embedded runtime share.
+//! The state that the parts of an embedded runtime share.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -20,31 +20,31 @@ use skep_sandbox::OutOfProcess;
 use skep_sandbox::Sandbox;
 
 use super::changes::ChangeLog;
-use super::directory::Open;
+use super::directory::MeteredDirectory;
 use super::worker::Worker;
 use crate::clock::now;
 use crate::components::Components;
-use crate::memory::residency::{Residency, Sizes};
+use crate::memory::residency::{Residency, ResidencyLimits};
 use crate::options::Options;
 use crate::turn::commit_delay::CommitDelay;
 
-/// Diagnostics of one kind that are told at once.
+/// Maximum number of diagnostics of one kind in a response.
 const DIAGNOSTICS: usize = 1_000;
 
-/// A directory of the operator that workers may be granted.
+/// An operator directory that workers may be granted.
 #[derive(Debug)]
 pub struct OperatorScope {
     /// The directory.
     pub dir: Dir,
-    /// The most that may be granted.
+    /// The most rights that may be granted.
     pub rights: Rights,
 }
 
-/// Spawns a driver for a worker that has none. The composition passes it in, since drivers are built on
-/// the roster.
+/// Spawns the driver of a worker that has none. A function pointer, because drivers depend on the
+/// roster and not the other way round.
 pub(crate) type StartDriver = fn(Arc<Core>, Arc<Worker>);
 
-/// One runtime's insides.
+/// The shared state of one runtime.
 pub(crate) struct Core {
     pub(crate) runtime_id: RuntimeId,
     pub(crate) store: Store,
@@ -59,21 +59,21 @@ pub(crate) struct Core {
     pub(crate) turns: Semaphore,
     pub(crate) commit_delay: Arc<CommitDelay>,
     pub(crate) changes: ChangeLog,
-    /// The host's own threads.
+    /// The host's own threads, as opposed to the guests'.
     pub(crate) host: tokio::runtime::Handle,
     /// Spawns the driver of a worker.
     pub(super) start_driver: StartDriver,
     pub(crate) ready: AtomicBool,
     closing: AtomicBool,
     workers: Mutex<HashMap<WorkerId, Arc<Worker>>>,
-    /// How often workers were forgotten: what was read of one before may be old.
+    /// Number of purges. A record read before the latest purge may be outdated.
     purges: AtomicU64,
-    /// Workers that were connected when the host went down, and have not been since.
+    /// Workers that were connected when the host went down and have not reconnected since.
     lost: Mutex<BTreeSet<WorkerId>>,
     opened_at: Timestamp,
 }
 
-/// What an [`Core`] is made of.
+/// The parts of a [`Core`].
 pub(crate) struct CoreParts {
     pub(crate) store: Store,
     pub(crate) sandbox: Sandbox,
@@ -96,8 +96,8 @@ impl Core {
             scopes: parts.scopes,
             out_of_process: parts.out_of_process.map(Arc::new),
             secrets: parts.secrets,
-            residency: Residency::new(Sizes {
-                places: options.instances,
+            residency: Residency::new(ResidencyLimits {
+                instances: options.instances,
                 memory_bytes: options.memory_bytes,
                 idle_bytes: options.idle_bytes,
             }),
@@ -105,7 +105,7 @@ impl Core {
             options,
             host_id: parts.host_id,
             commit_delay: Arc::default(),
-            // In microseconds, so that no start can have given out as many as lie between two.
+            // Microseconds: no run makes more changes than microseconds pass until the next start.
             changes: ChangeLog::new(now().as_millis() * 1_000),
             host: tokio::runtime::Handle::current(),
             start_driver,
@@ -118,7 +118,7 @@ impl Core {
         })
     }
 
-    /// The worker, ready for use.
+    /// Returns the worker, loading it from the store if it is not in use.
     pub(crate) fn worker(&self, id: WorkerId) -> Result<Arc<Worker>, Error> {
         loop {
             let purges = self.purges.load(Ordering::SeqCst);
@@ -139,7 +139,7 @@ impl Core {
             if self.is_closing() {
                 return Err(self.busy());
             }
-            // Someone may have used it meanwhile, changed it and let it go again.
+            // Another caller may have loaded, changed and released the worker meanwhile.
             if self.purges.load(Ordering::SeqCst) == purges {
                 let worker =
                     workers.entry(id).or_insert_with(|| Worker::new(*record, queue, usage));
@@ -148,21 +148,21 @@ impl Core {
         }
     }
 
-    /// The worker, if it is in use.
+    /// Returns the worker if it is in use.
     pub(crate) fn in_use(&self, id: WorkerId) -> Option<Arc<Worker>> {
         self.workers().get(&id).cloned()
     }
 
-    /// All that are in use.
+    /// Returns all workers in use.
     pub(crate) fn all_in_use(&self) -> Vec<Arc<Worker>> {
         self.workers().values().cloned().collect()
     }
 
-    /// Opens a worker's own directory, and reports one that was gone.
+    /// Opens a worker's own directory. Reports a diagnostic if it was missing.
     ///
     /// # Errors
     /// As [`super::directory::Directory::open`].
-    pub(crate) async fn directory(&self, worker: &Worker) -> Result<Open, StoreError> {
+    pub(crate) async fn directory(&self, worker: &Worker) -> Result<MeteredDirectory, StoreError> {
         let (had, quota) = {
             let state = worker.state();
             let (bytes, entries) = (state.limits.disk_bytes, state.limits.disk_entries);
@@ -171,19 +171,19 @@ impl Core {
         let opened = worker.directory.open(&self.store, worker.id, had, quota).await;
         let (open, missing) = opened?;
         if missing {
-            let message = "the worker's directory was gone; it has a new, empty one";
+            let message = "the worker's directory was missing; a new, empty one was created";
             self.diagnose(DiagnosticCode::DirectoryMissing, message, Some(worker.id));
         }
         Ok(open)
     }
 
-    /// Forgets the workers that nothing is done with. What they are is on disk.
+    /// Drops the workers that are no longer in use. Their state is on disk.
     pub(crate) fn purge(&self) {
         let mut workers = self.workers();
         let before = workers.len();
         workers.retain(|_, worker| {
             let state = worker.state();
-            // Nobody can come by another one while the map is locked.
+            // New references are only handed out under the lock on the map.
             Arc::strong_count(worker) > 1 || state.driving || !state.commands.is_empty()
         });
         if workers.len() < before {
@@ -192,24 +192,25 @@ impl Core {
         }
     }
 
-    /// Notes that a worker is connected again.
+    /// Records that a worker reconnected.
     pub(crate) fn restored(&self, id: WorkerId) {
         self.lost.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
     }
 
-    /// What is to be said of workers that were connected when the host went down.
-    pub(crate) fn not_restored(&self, of: Option<WorkerId>) -> Vec<Diagnostic> {
+    /// Returns diagnostics for the workers that were connected when the host went down.
+    pub(crate) fn lost_execution(&self, of: Option<WorkerId>) -> Vec<Diagnostic> {
         let lost = self.lost.lock().unwrap_or_else(PoisonError::into_inner);
         let ids = lost.iter().filter(|id| of.is_none_or(|of| of == **id)).take(DIAGNOSTICS);
         let code = DiagnosticCode::ExecutionNotRestored;
         let message =
-            "the host went down while the worker was connected; its next input connects it";
-        let said = |id: WorkerId| Diagnostic::new(code, message, Some(id.into()), self.opened_at);
-        ids.map(|&id| said(id)).collect()
+            "the host went down while the worker was connected; its next input reconnects it";
+        let diagnostic =
+            |id: WorkerId| Diagnostic::new(code, message, Some(id.into()), self.opened_at);
+        ids.map(|&id| diagnostic(id)).collect()
     }
 
-    /// Takes in no more, and has every driver end when its turn has.
-    pub(crate) fn leave(&self) {
+    /// Stops admission and makes every driver exit after its current turn.
+    pub(crate) fn close(&self) {
         let workers = {
             let workers = self.workers();
             self.closing.store(true, Ordering::SeqCst);
@@ -219,7 +220,7 @@ impl Core {
             worker.state().machine.close();
             worker.wake.notify_one();
         }
-        // Those who follow notice that there is nothing more to come.
+        // Followers see that the runtime is closing and end.
         self.changes.wake();
     }
 
@@ -227,12 +228,12 @@ impl Core {
         self.closing.load(Ordering::SeqCst)
     }
 
-    /// The answer to whoever comes while the host goes down.
+    /// Returns the error for callers that arrive during shutdown.
     pub(crate) fn busy(&self) -> Error {
         Error::Busy { retry_after: std::time::Duration::from_secs(1) }
     }
 
-    /// What a caller is told of a failure of the store. The log is told the rest.
+    /// Maps a store failure to the error that the caller sees, and logs the details.
     pub(crate) fn fault(&self, error: impl std::borrow::Borrow<StoreError>) -> Error {
         let error: &StoreError = error.borrow();
         match error {
@@ -247,13 +248,13 @@ impl Core {
             }
             other => {
                 tracing::error!(error = %other, source = ?std::error::Error::source(other),
-                    "the store failed");
+                    "a store operation failed");
                 Error::Internal
             }
         }
     }
 
-    /// Notes something for the operator.
+    /// Logs a diagnostic and stores it for the operator.
     pub(crate) fn diagnose(&self, code: DiagnosticCode, message: &str, subject: Option<WorkerId>) {
         tracing::warn!(
             code = code.as_str(),
@@ -262,7 +263,7 @@ impl Core {
             neutral(message)
         );
         let diagnostic = Diagnostic::new(code, message, subject.map(Into::into), now());
-        // One that is not kept is in the log.
+        // If storing fails, the log still has it.
         drop(self.store.submit_shared(SharedWrite::Diagnose(diagnostic)));
     }
 
@@ -270,7 +271,7 @@ impl Core {
         self.workers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Forgets a worker that was removed.
+    /// Drops a worker that was removed.
     pub(crate) fn forget(&self, id: WorkerId) {
         self.restored(id);
         self.workers().remove(&id);
@@ -278,17 +279,17 @@ impl Core {
     }
 }
 
-/// Ten random bytes, for an id.
+/// Returns ten random bytes for an id.
 pub(crate) fn random() -> Result<[u8; 10], Error> {
     let mut bytes = [0; 10];
     getrandom::fill(&mut bytes).map_err(|error| {
-        tracing::error!(%error, "the system has no randomness");
+        tracing::error!(%error, "the system's random number generator failed");
         Error::Internal
     })?;
     Ok(bytes)
 }
 
-/// A new input's id.
+/// Returns a new input id.
 pub(crate) fn new_input_id() -> Result<InputId, Error> {
     Ok(InputId::new(now().as_millis(), random()?))
 }

@@ -1,9 +1,8 @@
-//! A worker's own directory while the worker is in use: one ledger for its guest and for whoever
-//! writes files from outside.
+//! The directory of a worker in use, with one disk accounting for its guest and for file requests.
 //!
-//! It is counted when it is first needed, and the count is kept for as long as anyone uses the
-//! worker. Nobody makes the directory of a worker that is being removed: it would be made anew after
-//! the store has taken it away.
+//! The contents are counted on first use, and the count is kept while the worker is in use. Opening
+//! fails while the worker is being removed: it would create the directory again after the store has
+//! deleted it.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -11,40 +10,40 @@ use skep_protocol::{Rights, WorkerId};
 use skep_scope::{Disk, DiskUsage, Quota, Scope};
 use skep_store::{Store, StoreError, StoreRefusal};
 
-/// See the module's documentation.
+/// The directory of one worker.
 #[derive(Debug, Default)]
 pub(crate) struct Directory {
     slot: Arc<Mutex<Slot>>,
-    /// Whoever opens it, or takes it away.
+    /// Serializes opening and removal.
     opening: Arc<tokio::sync::Mutex<()>>,
 }
 
 #[derive(Debug, Default)]
 enum Slot {
-    /// Nobody has needed it yet.
+    /// Not opened yet.
     #[default]
     Closed,
-    Open(Open),
+    Open(MeteredDirectory),
     /// The worker is being removed.
     Gone,
 }
 
-/// An open one.
+/// An open directory and its disk accounting.
 #[derive(Clone, Debug)]
-pub(crate) struct Open {
+pub(crate) struct MeteredDirectory {
     disk: Disk,
     pub(crate) scope: Scope,
 }
 
-/// Keeps anyone from opening it.
+/// A removal in progress, which blocks opening.
 #[derive(Debug)]
-pub(crate) struct Taken {
+pub(crate) struct DirectoryRemoval {
     before: Slot,
     _opening: tokio::sync::OwnedMutexGuard<()>,
 }
 
 impl Directory {
-    /// What lies in it, if it is open.
+    /// Returns the disk usage if the directory is open.
     pub(crate) fn usage(&self) -> Option<DiskUsage> {
         match &*self.slot() {
             Slot::Open(open) => Some(open.disk.usage()),
@@ -52,31 +51,30 @@ impl Directory {
         }
     }
 
-    /// Takes it away from whoever comes later.
-    pub(crate) async fn take(&self) -> Taken {
+    /// Begins the removal: opening fails from now on.
+    pub(crate) async fn begin_removal(&self) -> DirectoryRemoval {
         let opening = self.opening.clone().lock_owned().await;
         let before = std::mem::replace(&mut *self.slot(), Slot::Gone);
-        Taken { before, _opening: opening }
+        DirectoryRemoval { before, _opening: opening }
     }
 
-    /// The worker was not removed after all.
-    pub(crate) fn give_back(&self, taken: Taken) {
-        *self.slot() = taken.before;
+    /// Makes the directory available again, if the worker could not be removed.
+    pub(crate) fn cancel_removal(&self, removal: DirectoryRemoval) {
+        *self.slot() = removal.before;
     }
 
-    /// Opens a worker's own directory, and makes it if it is missing. The driver records that it was
-    /// made, with whatever it records next. Returns true beside it if the worker `had` one and it was
-    /// gone.
+    /// Opens the directory and creates it if it is missing; the driver records the creation with
+    /// its next commit. Also returns true if the worker `had` a directory that is missing now.
     ///
     /// # Errors
-    /// The store's; [`StoreRefusal::WorkerRemoved`] if the worker is being removed.
+    /// Those of the store; [`StoreRefusal::WorkerRemoved`] if the worker is being removed.
     pub(crate) async fn open(
         &self,
         store: &Store,
         id: WorkerId,
         had: bool,
         quota: Quota,
-    ) -> Result<(Open, bool), StoreError> {
+    ) -> Result<(MeteredDirectory, bool), StoreError> {
         if let Some(open) = self.opened()? {
             return Ok((open, false));
         }
@@ -85,7 +83,7 @@ impl Directory {
             return Ok((open, false));
         }
         let (store, slot) = (store.clone(), self.slot.clone());
-        // The task takes the lock along: it finishes even if its caller is dropped.
+        // The task owns the lock, so that it finishes even if its caller is dropped.
         let task = tokio::task::spawn_blocking(move || {
             let _opening = opening;
             let missing = had && store.existing_worker_dir(&id)?.is_none();
@@ -93,14 +91,14 @@ impl Directory {
             store.sweep_incoming(&id)?;
             let disk = Disk::counted(quota, &dir)?;
             let scope = Scope::new(dir, Rights::ReadWrite, disk.clone());
-            let open = Open { disk, scope };
+            let open = MeteredDirectory { disk, scope };
             *slot.lock().unwrap_or_else(PoisonError::into_inner) = Slot::Open(open.clone());
             Ok::<_, StoreError>((open, missing))
         });
         task.await.map_err(|_| StoreError::Closed)?
     }
 
-    fn opened(&self) -> Result<Option<Open>, StoreError> {
+    fn opened(&self) -> Result<Option<MeteredDirectory>, StoreError> {
         match &*self.slot() {
             Slot::Closed => Ok(None),
             Slot::Open(open) => Ok(Some(open.clone())),

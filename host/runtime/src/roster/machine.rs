@@ -1,5 +1,4 @@
-//! What a worker may do next: the decisions of its life over plain data, without a clock, a disk or
-//! a task.
+//! The state machine of one worker: pure decisions over plain data, without clock, disk or task.
 //!
 //! ```text
 //!              admit                     take                  settle
@@ -10,15 +9,16 @@
 //!                 +--> Accepted   gone           back at the front, accepted
 //! ```
 //!
-//! One input is taken at a time, in the order of acceptance, and only one that is on disk or held
-//! for the commit that its own turn ends with. A person's commands come before the next input.
+//! Inputs are taken one at a time, in order of acceptance. An input can be taken once it is on
+//! disk, or while it is held for the commit that ends its own turn. Commands take priority over
+//! inputs.
 
 use std::collections::VecDeque;
 
 use skep_protocol::{Cursor, Desired, InputId, LimitName, Limits};
 use skep_store::record::Standing;
 
-/// One worker's queue and standing.
+/// The queue and the standing of one worker.
 #[derive(Debug)]
 pub(crate) struct Machine {
     desired: Desired,
@@ -30,77 +30,77 @@ pub(crate) struct Machine {
     closing: bool,
 }
 
-/// An input that has not ended.
+/// An unfinished input.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Queued {
     pub(crate) id: InputId,
     pub(crate) bytes: u64,
-    /// Attempts that are on disk, or will be with its acceptance.
+    /// Attempts recorded on disk, including one recorded with the acceptance.
     pub(crate) attempt: u32,
-    /// An attempt was begun by a host that is no more.
+    /// True if the host went down, or the commit failed, during an attempt.
     pub(crate) interrupted: bool,
-    pub(crate) place: Place,
+    pub(crate) stage: QueueStage,
 }
 
-/// How far an input's acceptance is.
+/// The progress of an input's acceptance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Place {
-    /// Its turn runs ahead of its acceptance: both are to be one commit.
+pub(crate) enum QueueStage {
+    /// Its turn runs before its acceptance is written; one commit covers both.
     Held,
-    /// On its way to the disk.
+    /// Submitted to the store.
     Submitted,
-    /// On disk, there.
+    /// On disk at this position.
     Accepted(Cursor),
 }
 
-/// How an admitted input goes on.
+/// The way an admitted input proceeds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Admitted {
-    /// Its turn begins at once and its acceptance waits for that.
+pub(crate) enum AdmittedAs {
+    /// Its turn begins at once and commits the acceptance.
     Held,
-    /// It has to be submitted; its turn begins when it is accepted.
+    /// Must be submitted; its turn begins once it is accepted.
     First,
-    /// It has to be submitted, and waits for others.
+    /// Must be submitted, and waits behind other inputs.
     Behind,
 }
 
-/// Why an input is not admitted.
+/// The reason why an input is not admitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Refused {
-    /// A person stopped the worker, or is about to.
+pub(crate) enum AdmitError {
+    /// The worker is stopped or about to stop.
     Stopped,
-    /// It runs no more.
+    /// The worker has failed.
     Failed,
-    /// The host is going down.
+    /// The host is shutting down.
     Closing,
-    /// It has as many inputs waiting as it may.
+    /// The mailbox has reached this limit.
     Full(LimitName),
 }
 
-/// What the driver does next.
+/// The next action of the driver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Next {
-    /// Carries out a person's command.
+pub(crate) enum NextStep {
+    /// Carry out a queued command.
     Command,
-    /// Takes the first input.
+    /// Take the first input.
     Take,
-    /// Nothing, until something changes.
-    Rest,
-    /// Lets go of the instance and ends.
-    Leave,
+    /// Wait until something changes.
+    Idle,
+    /// Shut down the instance and exit.
+    Exit,
 }
 
-/// What a cancellation finds.
+/// The position of an input that is to be cancelled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Found {
-    /// It waits on disk and is taken out of the queue by the driver.
+pub(crate) enum InputLocation {
+    /// Accepted and waiting; it can be removed from the queue.
     Queued,
-    /// Its turn runs.
+    /// Its turn is running.
     Running,
-    /// It is on its way to the disk.
+    /// Submitted to the store.
     Submitted,
-    /// It is not here: ended, or never accepted.
-    Nowhere,
+    /// Not in the queue: ended or never accepted.
+    Absent,
 }
 
 impl Machine {
@@ -117,72 +117,72 @@ impl Machine {
         }
     }
 
-    /// Whether an input of this size may come in, and how. The caller enqueues it at once.
+    /// Decides if and how an input of this size is admitted. The caller must enqueue it at once.
     pub(crate) fn admit(
         &self,
         bytes: u64,
         may_hold: bool,
         limits: &Limits,
-    ) -> Result<Admitted, Refused> {
+    ) -> Result<AdmittedAs, AdmitError> {
         if self.closing {
-            return Err(Refused::Closing);
+            return Err(AdmitError::Closing);
         }
         match self.standing {
-            Standing::Failed(_) => return Err(Refused::Failed),
+            Standing::Failed(_) => return Err(AdmitError::Failed),
             Standing::Idle | Standing::Exited(_) | Standing::Stopped => {}
         }
         if self.desired == Desired::Stopped {
-            return Err(Refused::Stopped);
+            return Err(AdmitError::Stopped);
         }
         if self.queue.len() as u64 >= limits.mailbox_inputs {
-            return Err(Refused::Full(LimitName::mailbox_inputs));
+            return Err(AdmitError::Full(LimitName::mailbox_inputs));
         }
         if self.bytes.saturating_add(bytes) > limits.mailbox_bytes {
-            return Err(Refused::Full(LimitName::mailbox_bytes));
+            return Err(AdmitError::Full(LimitName::mailbox_bytes));
         }
         let first = self.queue.is_empty() && self.commands == 0;
         Ok(match first {
-            true if may_hold => Admitted::Held,
-            true => Admitted::First,
-            false => Admitted::Behind,
+            true if may_hold => AdmittedAs::Held,
+            true => AdmittedAs::First,
+            false => AdmittedAs::Behind,
         })
     }
 
-    /// Puts an admitted input into the queue.
-    pub(crate) fn enqueue(&mut self, id: InputId, bytes: u64, admitted: Admitted) {
-        let (attempt, place) = match admitted {
-            Admitted::Held => (1, Place::Held),
-            Admitted::First => (1, Place::Submitted),
-            Admitted::Behind => (0, Place::Submitted),
+    /// Appends an admitted input to the queue.
+    pub(crate) fn enqueue(&mut self, id: InputId, bytes: u64, admitted: AdmittedAs) {
+        let (attempt, stage) = match admitted {
+            AdmittedAs::Held => (1, QueueStage::Held),
+            AdmittedAs::First => (1, QueueStage::Submitted),
+            AdmittedAs::Behind => (0, QueueStage::Submitted),
         };
         self.bytes += bytes;
-        self.queue.push_back(Queued { id, bytes, attempt, interrupted: false, place });
+        self.queue.push_back(Queued { id, bytes, attempt, interrupted: false, stage });
     }
 
-    /// Whether a turn runs whose input is neither on disk nor on its way there: what comes after it
-    /// must not be there before it.
+    /// Returns true if a turn is running whose input has not been submitted. Later inputs must not
+    /// reach the disk before it.
     pub(crate) fn is_ahead(&self) -> bool {
-        self.running && self.queue.front().is_some_and(|first| first.place == Place::Held)
+        self.running && self.queue.front().is_some_and(|first| first.stage == QueueStage::Held)
     }
 
-    /// The first input, if it was to be taken at once and was not: it has to be submitted now.
+    /// Returns the first input if it is held but its turn has not begun; it must be submitted now.
     pub(crate) fn submit_held(&mut self) -> Option<InputId> {
-        let first = self.queue.front_mut().filter(|first| first.place == Place::Held)?;
+        let first = self.queue.front_mut().filter(|first| first.stage == QueueStage::Held)?;
         if self.running {
             return None;
         }
-        first.place = Place::Submitted;
+        first.stage = QueueStage::Submitted;
         Some(first.id)
     }
 
-    /// An input's acceptance is on disk.
+    /// Records that an input's acceptance is on disk.
     pub(crate) fn accept(&mut self, id: InputId, seq: Cursor) {
         if let Some(queued) = self.find(id) {
-            queued.place = Place::Accepted(seq);
+            queued.stage = QueueStage::Accepted(seq);
         }
     }
 
-    /// An input was not accepted, or ended without a turn: it leaves the queue.
+    /// Removes an input that was not accepted, or that ended without a turn.
     pub(crate) fn drop_queued(&mut self, id: InputId) {
         if let Some(at) = self.queue.iter().position(|queued| queued.id == id)
             && let Some(queued) = self.queue.remove(at)
@@ -192,19 +192,19 @@ impl Machine {
         }
     }
 
-    /// What the driver does next.
-    pub(crate) fn next(&self) -> Next {
+    /// Returns the next action of the driver.
+    pub(crate) fn next(&self) -> NextStep {
         if self.closing {
-            return Next::Leave;
+            return NextStep::Exit;
         }
         if self.commands > 0 {
-            return Next::Command;
+            return NextStep::Command;
         }
-        let able =
+        let is_runnable =
             self.desired == Desired::Running && !matches!(self.standing, Standing::Failed(_));
         match self.queue.front() {
-            Some(first) if able && first.place != Place::Submitted => Next::Take,
-            _ => Next::Rest,
+            Some(first) if is_runnable && first.stage != QueueStage::Submitted => NextStep::Take,
+            _ => NextStep::Idle,
         }
     }
 
@@ -215,14 +215,15 @@ impl Machine {
         Some(first)
     }
 
-    /// The next input whose attempt can begin with the commit that ends the running turn.
+    /// Returns the next input if its attempt can begin with the commit that ends the running turn.
     pub(crate) fn successor(&self) -> Option<InputId> {
-        let able = !self.closing && self.commands == 0 && self.desired == Desired::Running;
-        let second = self.queue.get(1).filter(|_| able && self.running)?;
-        (matches!(second.place, Place::Accepted(_)) && second.attempt == 0).then_some(second.id)
+        let is_runnable = !self.closing && self.commands == 0 && self.desired == Desired::Running;
+        let second = self.queue.get(1).filter(|_| is_runnable && self.running)?;
+        (matches!(second.stage, QueueStage::Accepted(_)) && second.attempt == 0)
+            .then_some(second.id)
     }
 
-    /// An attempt at an input is on disk.
+    /// Records that an attempt at an input is on disk.
     pub(crate) fn begun(&mut self, id: InputId, attempt: u32) {
         if let Some(queued) = self.find(id) {
             queued.attempt = attempt;
@@ -230,7 +231,7 @@ impl Machine {
         }
     }
 
-    /// The running turn's end is on disk: its input leaves.
+    /// Removes the running input after its end was committed.
     pub(crate) fn settle(&mut self) {
         if self.running
             && let Some(first) = self.queue.pop_front()
@@ -240,8 +241,8 @@ impl Machine {
         self.running = false;
     }
 
-    /// The running turn's end could not be put on disk, or the host goes down in it. The input is
-    /// accepted and stays, as one whose attempt was interrupted.
+    /// Ends the running turn without a committed end: the commit failed or the host is going down.
+    /// The accepted input stays first and counts as interrupted.
     pub(crate) fn interrupt(&mut self) {
         if self.running
             && let Some(first) = self.queue.front_mut()
@@ -251,7 +252,7 @@ impl Machine {
         self.running = false;
     }
 
-    /// The attempt that was to run could not be put on disk: its input is the first again.
+    /// Returns the running input to the queue because its attempt could not be recorded.
     pub(crate) fn put_back(&mut self, interrupted: bool) {
         if self.running
             && let Some(first) = self.queue.front_mut()
@@ -261,20 +262,20 @@ impl Machine {
         self.running = false;
     }
 
-    /// A cancelled input whose end could not be put on disk comes back to its place.
+    /// Puts a cancelled input back in its place because its end could not be committed.
     pub(crate) fn restore(&mut self, queued: Queued) {
-        let seq = |queued: &Queued| match queued.place {
-            Place::Accepted(seq) => seq,
-            Place::Held | Place::Submitted => Cursor(u64::MAX),
+        let seq = |queued: &Queued| match queued.stage {
+            QueueStage::Accepted(seq) => seq,
+            QueueStage::Held | QueueStage::Submitted => Cursor(u64::MAX),
         };
         let at = self.queue.iter().position(|other| seq(other) > seq(&queued));
         self.bytes += queued.bytes;
-        // The running one keeps the front.
+        // The running input stays first.
         let at = at.unwrap_or(self.queue.len()).max(usize::from(self.running));
         self.queue.insert(at, queued);
     }
 
-    /// The worker was removed.
+    /// Empties the queue of a removed worker.
     pub(crate) fn clear(&mut self) {
         self.queue.clear();
         self.bytes = 0;
@@ -282,24 +283,24 @@ impl Machine {
         self.desired = Desired::Stopped;
     }
 
-    /// Where an input is that someone wants cancelled.
-    pub(crate) fn locate(&self, id: InputId) -> Found {
+    /// Locates an input that is to be cancelled.
+    pub(crate) fn locate(&self, id: InputId) -> InputLocation {
         match self.queue.iter().position(|queued| queued.id == id) {
-            None => Found::Nowhere,
-            Some(0) if self.running => Found::Running,
-            Some(at) => match self.queue[at].place {
-                Place::Accepted(_) => Found::Queued,
-                Place::Held | Place::Submitted => Found::Submitted,
+            None => InputLocation::Absent,
+            Some(0) if self.running => InputLocation::Running,
+            Some(at) => match self.queue[at].stage {
+                QueueStage::Accepted(_) => InputLocation::Queued,
+                QueueStage::Held | QueueStage::Submitted => InputLocation::Submitted,
             },
         }
     }
 
-    /// A person's command waits for the driver.
-    pub(crate) fn command_waits(&mut self) {
+    /// Counts a queued command.
+    pub(crate) fn command_queued(&mut self) {
         self.commands += 1;
     }
 
-    /// It was carried out, or could not be.
+    /// Uncounts a command that was carried out or failed.
     pub(crate) fn command_done(&mut self) {
         self.commands = self.commands.saturating_sub(1);
     }
@@ -324,7 +325,7 @@ impl Machine {
         self.closing
     }
 
-    /// Whether the first input's attempt is under way, or there is none.
+    /// Returns true if the first input's attempt is running, or the queue is empty.
     pub(crate) fn is_begun(&self) -> bool {
         self.running || self.queue.is_empty()
     }

@@ -1,4 +1,4 @@
-//! The way of an input to the disk, and the wake-up of the driver that handles it.
+//! Submission of inputs to the store, and the wake-up of drivers.
 
 use std::sync::Arc;
 
@@ -6,10 +6,10 @@ use skep_protocol::InputId;
 use skep_store::record::{Transaction, WorkerWrite};
 
 use super::core::Core;
-use super::worker::{State, Worker};
+use super::worker::{Worker, WorkerState};
 
 impl Core {
-    /// Sees to it that a worker is driven, and tells its driver to look.
+    /// Wakes the driver of a worker, and starts one if none is running.
     pub(crate) fn drive(self: &Arc<Self>, worker: &Arc<Worker>) {
         let start = {
             let mut state = worker.state();
@@ -21,8 +21,8 @@ impl Core {
         }
     }
 
-    /// Puts an input on its way to the disk. Under the worker's lock, so that the order there is the
-    /// order of the queue.
+    /// Submits an input's acceptance. Called under the worker's lock, so that the order on disk is
+    /// the order of the queue.
     pub(crate) fn submit(self: &Arc<Self>, worker: &Arc<Worker>, id: InputId, accept: WorkerWrite) {
         let transaction = Transaction { worker: worker.number, writes: vec![accept] };
         let commit = self.store.submit(transaction);
@@ -36,16 +36,16 @@ impl Core {
         });
     }
 
-    /// Submits the first input, if its turn was to begin at once and something came between.
-    pub(crate) fn submit_held(self: &Arc<Self>, worker: &Arc<Worker>, state: &mut State) {
+    /// Submits the first input if its turn was to begin at once and could not.
+    pub(crate) fn submit_held(self: &Arc<Self>, worker: &Arc<Worker>, state: &mut WorkerState) {
         if let Some(id) = state.machine.submit_held()
-            && let Some(accept) = state.inputs.get(&id).map(|waiting| waiting.acceptance(id, 1))
+            && let Some(accept) = state.inputs.get(&id).map(|pending| pending.acceptance(id, 1))
         {
             self.submit(worker, id, accept);
         }
     }
 
-    /// Submits what waited behind an input that ran ahead of its own acceptance.
+    /// Submits the inputs that waited behind a held input.
     pub(crate) fn submit_behind(self: &Arc<Self>, worker: &Arc<Worker>) {
         let mut state = worker.state();
         for (id, accept) in std::mem::take(&mut state.behind) {

@@ -1,7 +1,7 @@
-//! One worker while it is in use: what callers and its driver share.
+//! One worker in use: the state that callers and its driver share.
 //!
-//! Callers admit inputs, ask for commands and look; only the driver takes inputs and carries
-//! commands out, one at a time. The lock is held for decisions, never while anything waits.
+//! Callers admit inputs, queue commands and read; only the driver takes inputs and carries out
+//! commands, one at a time. The lock is held for decisions, never across a wait.
 
 use std::collections::{HashMap, VecDeque};
 use std::mem::discriminant;
@@ -17,10 +17,10 @@ use tokio::sync::{Notify, oneshot, watch};
 use skep_sandbox::KillSwitch;
 
 use super::directory::Directory;
-use super::machine::{Machine, Place, Queued};
+use super::machine::{Machine, QueueStage, Queued};
 use crate::clock::now;
 
-/// Bodies up to this size are kept in memory until their turn; longer ones are read again.
+/// Bodies up to this size stay in memory until their turn; longer ones are read from the store.
 pub(crate) const KEPT_BODY: usize = 64 << 10;
 
 /// A worker in use.
@@ -29,95 +29,95 @@ pub(crate) struct Worker {
     pub(crate) number: WorkerNumber,
     pub(crate) id: WorkerId,
     pub(crate) kind: ComponentKind,
-    /// Tells the driver that something changed.
+    /// Wakes the driver after a change.
     pub(crate) wake: Notify,
-    /// Tells whoever waits for the driver's end.
-    pub(crate) left: Notify,
+    /// Notifies when the driver has ended.
+    pub(crate) driver_ended: Notify,
     pub(crate) directory: Directory,
-    state: Mutex<State>,
+    state: Mutex<WorkerState>,
 }
 
-/// What is known and wanted of a worker.
+/// The mutable state of a worker.
 #[derive(Debug)]
-pub(crate) struct State {
+pub(crate) struct WorkerState {
     pub(crate) record: WorkerRecord,
     pub(crate) limits: Limits,
     pub(crate) machine: Machine,
-    pub(crate) inputs: HashMap<InputId, Waiting>,
-    /// Acceptances that wait for the one before them to be submitted.
+    pub(crate) inputs: HashMap<InputId, PendingInput>,
+    /// Acceptances that must not be submitted before the held input ahead of them.
     pub(crate) behind: Vec<(InputId, WorkerWrite)>,
-    pub(crate) commands: VecDeque<Command>,
-    pub(crate) running: Option<Running>,
+    pub(crate) commands: VecDeque<QueuedCommand>,
+    pub(crate) running: Option<RunningTurn>,
     pub(crate) usage: Usage,
-    /// A task drives this worker.
+    /// True while a driver runs.
     pub(crate) driving: bool,
     pub(crate) connected: bool,
     pub(crate) removed: bool,
 }
 
-/// An input that has not ended.
+/// An unfinished input.
 #[derive(Debug)]
-pub(crate) struct Waiting {
-    /// Its message, if it is short or not on disk yet.
+pub(crate) struct PendingInput {
+    /// The message, if it is short or not on disk yet.
     pub(crate) payload: Option<Payload>,
     pub(crate) content_digest: [u8; 32],
     pub(crate) key: Option<IdempotencyKey>,
     pub(crate) sender: Option<TokenId>,
-    pub(crate) progress: watch::Sender<Progress>,
+    pub(crate) progress: watch::Sender<InputProgress>,
 }
 
-/// What someone who sent an input can be told.
+/// The progress of an input, as its sender sees it.
 #[derive(Clone, Debug)]
-pub(crate) enum Progress {
+pub(crate) enum InputProgress {
     Pending,
     Accepted(Cursor),
     Done(Arc<Outcome>),
     Refused(Error),
 }
 
-/// The turn under way.
+/// The running turn.
 #[derive(Debug)]
-pub(crate) struct Running {
+pub(crate) struct RunningTurn {
     pub(crate) input: InputId,
     pub(crate) kill: Arc<KillSwitch>,
 }
 
-/// What a person asks of a worker, carried out between two turns.
+/// A command that the driver carries out between two turns.
 #[derive(Debug)]
-pub(crate) struct Command {
-    pub(crate) what: What,
+pub(crate) struct QueuedCommand {
+    pub(crate) command: DriverCommand,
     pub(crate) done: oneshot::Sender<Result<(), Error>>,
 }
 
-/// Commands that wait behind a turn, at most.
+/// Maximum number of commands queued behind a turn.
 const COMMANDS: usize = 64;
 
-/// See [`Command`].
+/// An operation on the worker as a whole.
 #[derive(Debug)]
-pub(crate) enum What {
+pub(crate) enum DriverCommand {
     Start,
     Stop,
     Change(Box<WorkerChange>),
     Rollback,
     Remove,
-    /// Someone wrote files from outside: what the directory holds is to be recorded.
+    /// Files were written from outside the guest: record the disk usage.
     Files,
 }
 
 impl Worker {
-    /// A worker as the store has it.
+    /// Creates a worker from its stored record and queue.
     pub(crate) fn new(record: WorkerRecord, queue: Vec<InputRecord>, usage: Usage) -> Arc<Self> {
         let limits = record.spec.limits.over(&Limits::default());
         let inputs = queue.iter().map(|input| {
-            let waiting = Waiting {
+            let pending = PendingInput {
                 payload: None,
                 content_digest: input.content_digest,
                 key: input.key.clone(),
-                // It is on disk, beside the input.
+                // The stored input has it.
                 sender: None,
-                progress: watch::Sender::new(Progress::Accepted(input.seq)),
+                progress: watch::Sender::new(InputProgress::Accepted(input.seq)),
             };
-            (input.id, waiting)
+            (input.id, pending)
         });
         let inputs = inputs.collect();
         let queue = queue.into_iter().map(|input| Queued {
@@ -125,7 +125,7 @@ impl Worker {
             bytes: input.bytes,
             attempt: input.attempt,
             interrupted: input.attempt > 0,
-            place: Place::Accepted(input.seq),
+            stage: QueueStage::Accepted(input.seq),
         });
         let machine = Machine::new(record.desired, record.standing, queue.collect());
         Arc::new(Self {
@@ -133,9 +133,9 @@ impl Worker {
             id: record.id,
             kind: record.kind,
             wake: Notify::new(),
-            left: Notify::new(),
+            driver_ended: Notify::new(),
             directory: Directory::default(),
-            state: Mutex::new(State {
+            state: Mutex::new(WorkerState {
                 record,
                 limits,
                 machine,
@@ -151,45 +151,52 @@ impl Worker {
         })
     }
 
-    /// What callers and driver share.
-    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+    /// Locks the shared state.
+    pub(crate) fn state(&self) -> MutexGuard<'_, WorkerState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Has the driver carry something out. `None` where too much waits for that already.
-    pub(crate) fn command(&self, what: What) -> Option<oneshot::Receiver<Result<(), Error>>> {
+    /// Queues a command. Returns `None` if too many are queued.
+    pub(crate) fn command(
+        &self,
+        command: DriverCommand,
+    ) -> Option<oneshot::Receiver<Result<(), Error>>> {
         let (done, receiver) = oneshot::channel();
         let mut state = self.state();
-        let most = match what {
-            // They end what the others wait for; and of the last there is one.
-            What::Stop | What::Remove | What::Files => 2 * COMMANDS,
-            What::Start | What::Change(_) | What::Rollback => COMMANDS,
+        let most = match command {
+            // Stop and remove end the turn that the others wait for, and `Files` is queued at most
+            // once.
+            DriverCommand::Stop | DriverCommand::Remove | DriverCommand::Files => 2 * COMMANDS,
+            DriverCommand::Start | DriverCommand::Change(_) | DriverCommand::Rollback => COMMANDS,
         };
         if state.commands.len() >= most {
             return None;
         }
-        state.machine.command_waits();
-        state.commands.push_back(Command { what, done });
+        state.machine.command_queued();
+        state.commands.push_back(QueuedCommand { command, done });
         Some(receiver)
     }
 
-    /// Has the driver carry something out that it is not about to carry out anyway.
-    pub(crate) fn command_once(&self, what: What) -> Option<oneshot::Receiver<Result<(), Error>>> {
-        let same = |command: &Command| discriminant(&command.what) == discriminant(&what);
+    /// Queues a command unless one of the same kind is already queued.
+    pub(crate) fn command_once(
+        &self,
+        command: DriverCommand,
+    ) -> Option<oneshot::Receiver<Result<(), Error>>> {
+        let same = |queued: &QueuedCommand| discriminant(&queued.command) == discriminant(&command);
         let waits = self.state().commands.iter().any(same);
-        if waits { None } else { self.command(what) }
+        if waits { None } else { self.command(command) }
     }
 
-    /// An input's acceptance came back from the store.
+    /// Handles the store's result for an input's acceptance.
     pub(crate) fn accepted(&self, id: InputId, result: Result<Cursor, Error>) {
         let mut state = self.state();
         match result {
             Ok(seq) => {
                 state.machine.accept(id, seq);
-                if let Some(waiting) = state.inputs.get_mut(&id) {
-                    waiting.progress.send_replace(Progress::Accepted(seq));
-                    if waiting.payload.as_ref().is_some_and(|p| p.body.len() > KEPT_BODY) {
-                        waiting.payload = None;
+                if let Some(pending) = state.inputs.get_mut(&id) {
+                    pending.progress.send_replace(InputProgress::Accepted(seq));
+                    if pending.payload.as_ref().is_some_and(|p| p.body.len() > KEPT_BODY) {
+                        pending.payload = None;
                     }
                 }
             }
@@ -203,8 +210,8 @@ impl Worker {
     }
 }
 
-impl Waiting {
-    /// What puts the input on disk.
+impl PendingInput {
+    /// Returns the write that puts the input on disk.
     pub(crate) fn acceptance(&self, id: InputId, attempt: u32) -> WorkerWrite {
         WorkerWrite::Accept {
             id,
@@ -218,29 +225,29 @@ impl Waiting {
     }
 }
 
-impl State {
-    /// Tells whoever waits for an input that there is nothing to wait for.
+impl WorkerState {
+    /// Rejects an unfinished input and notifies its waiters.
     pub(crate) fn refuse(&mut self, id: InputId, error: Error) {
-        if let Some(waiting) = self.inputs.remove(&id) {
-            waiting.progress.send_replace(Progress::Refused(error));
+        if let Some(pending) = self.inputs.remove(&id) {
+            pending.progress.send_replace(InputProgress::Refused(error));
         }
     }
 
-    /// Tells whoever waits for an input how it ended.
+    /// Ends an input and sends its outcome to its waiters.
     pub(crate) fn done(&mut self, id: InputId, outcome: Outcome) {
-        if let Some(waiting) = self.inputs.remove(&id) {
-            waiting.progress.send_replace(Progress::Done(Arc::new(outcome)));
+        if let Some(pending) = self.inputs.remove(&id) {
+            pending.progress.send_replace(InputProgress::Done(Arc::new(outcome)));
         }
     }
 
-    /// The unfinished input with this key, if there is one.
-    pub(crate) fn with_key(&self, key: &IdempotencyKey) -> Option<(InputId, &Waiting)> {
-        // A mailbox is short, and keys are sent with few of its inputs.
-        let mut found = self.inputs.iter().filter(|(_, waiting)| waiting.key.as_ref() == Some(key));
-        found.next().map(|(id, waiting)| (*id, waiting))
+    /// Returns the unfinished input with this key.
+    pub(crate) fn with_key(&self, key: &IdempotencyKey) -> Option<(InputId, &PendingInput)> {
+        // A linear search: mailboxes are short and few inputs have keys.
+        let mut found = self.inputs.iter().filter(|(_, pending)| pending.key.as_ref() == Some(key));
+        found.next().map(|(id, pending)| (*id, pending))
     }
 
-    /// What anyone may see.
+    /// Returns the public view of the worker.
     pub(crate) fn view(&self, runtime_id: &RuntimeId) -> WorkerView {
         let observed = match self.running.is_some() {
             true => Observed::Busy,
@@ -254,7 +261,7 @@ impl State {
         view(&self.record, runtime_id, observed, execution, queued)
     }
 
-    /// Replaces the record once its change is on disk.
+    /// Replaces the record after its change is on disk.
     pub(crate) fn adopt(&mut self, record: WorkerRecord) {
         self.limits = record.spec.limits.over(&Limits::default());
         self.machine.set_desired(record.desired);
@@ -262,14 +269,14 @@ impl State {
         self.record = record;
     }
 
-    /// Whether a person wants it to run and nothing is against it.
+    /// Returns true if the worker is meant to run and has not failed.
     pub(crate) fn may_run(&self) -> bool {
         self.record.desired == Desired::Running
             && !matches!(self.record.standing, Standing::Failed(_))
     }
 }
 
-/// What a worker that handles nothing is found to be.
+/// Returns the observed state of a worker that handles no input.
 pub(crate) fn observed(standing: Standing) -> Observed {
     match standing {
         Standing::Idle => Observed::Idle,
@@ -279,7 +286,7 @@ pub(crate) fn observed(standing: Standing) -> Observed {
     }
 }
 
-/// What anyone may see of a record.
+/// Returns the public view of a record.
 pub(crate) fn view(
     record: &WorkerRecord,
     runtime_id: &RuntimeId,

@@ -1,8 +1,8 @@
-//! What waits for its turn's commit, and for no longer than 5 ms.
+//! Group commit: delays a turn's writes for up to 5 ms, so that they share the turn's final commit.
 //!
-//! A turn that is done by then is one commit: its input, its events and its outcome together. For
-//! those that take longer a task of the host flushes what they have so far; it cannot be the turn's
-//! own task, which a computing guest keeps busy.
+//! A turn that ends within the delay is a single commit of its input, events and outcome. For
+//! longer turns a host task flushes what they have written so far. The turn's own task cannot do
+//! that, because a computing guest blocks it.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -10,16 +10,16 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
-/// The longest that anything waits for its turn's end.
+/// Maximum time that a write waits for the end of its turn.
 pub(crate) const COMMIT_DELAY: Duration = Duration::from_millis(5);
 
-/// A turn whose writes can be sent to the store before it ends.
+/// A turn whose writes can be submitted before it ends.
 pub(crate) trait Flush: Send + Sync {
     /// Submits what the turn has written so far, unless it has ended.
     fn flush(self: Arc<Self>);
 }
 
-/// The turns with something to flush, by when it is due.
+/// The turns with unsubmitted writes, ordered by due time.
 #[derive(Default)]
 pub(crate) struct CommitDelay {
     due: Mutex<VecDeque<(Instant, Weak<dyn Flush>)>>,
@@ -27,7 +27,7 @@ pub(crate) struct CommitDelay {
 }
 
 impl CommitDelay {
-    /// Has a turn flushed in 5 ms. If it has ended by then, nothing happens.
+    /// Schedules a flush in 5 ms. It does nothing if the turn has ended by then.
     pub(crate) fn delay(&self, log: Weak<dyn Flush>) {
         let mut due = self.due.lock().unwrap_or_else(PoisonError::into_inner);
         let first = due.is_empty();
@@ -38,7 +38,7 @@ impl CommitDelay {
         }
     }
 
-    /// Flushes what is due, for ever.
+    /// Flushes due turns in an endless loop.
     pub(crate) async fn serve(self: Arc<Self>) {
         loop {
             let next = {

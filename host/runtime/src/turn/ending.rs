@@ -1,4 +1,4 @@
-//! How a turn's end is written down.
+//! The mapping from a guest's end to the recorded outcome of its turn.
 
 use skep_protocol::text::neutral;
 use skep_protocol::{Ending, LimitName, Limits, Outcome, Output, RunOutput, TurnError};
@@ -20,7 +20,7 @@ impl Captured {
     }
 }
 
-/// The outcome of a turn that ended so.
+/// Returns the outcome of a turn that ended in this way.
 pub(crate) fn outcome(ended: Ended, captured: Option<&Captured>, limits: &Limits) -> Outcome {
     let run = |code| captured.map(|captured| captured.output(code));
     let error = |code: &str, message: String| TurnError {
@@ -32,7 +32,7 @@ pub(crate) fn outcome(ended: Ended, captured: Option<&Captured>, limits: &Limits
     let (ending, output, error) = match ended {
         Ended::Answered(payload) => (Ending::Completed, Some(Output::Message(payload)), None),
         Ended::Exited(code) if captured.is_some() => (Ending::Completed, run(Some(code)), None),
-        // A service has nothing to end: whoever asked it something has no answer.
+        // A service that exits leaves its caller without a response.
         Ended::Exited(code) => {
             let message = format!("the worker exited with {code} instead of answering");
             (Ending::Trapped, None, Some(error("exited", message)))
@@ -65,21 +65,21 @@ pub(crate) fn outcome(ended: Ended, captured: Option<&Captured>, limits: &Limits
             (Ending::Cancelled, run(None), Some(error))
         }
         Ended::HostFault(what) => {
-            tracing::error!(fault = %neutral(&what), "a turn ended by our own fault");
-            // Its words are about our insides; the log has them.
-            let error = error("host_fault", "the host failed; its log says more".into());
+            tracing::error!(fault = %neutral(&what), "a turn ended with a host fault");
+            // The message describes host internals, so only the log has it.
+            let error = error("host_fault", "the host failed; see its log".into());
             (Ending::HostFault, run(None), Some(error))
         }
     };
     Outcome { ending, output, error }
 }
 
-/// The outcome of an input that was held to a limit without a turn.
-pub(crate) fn past(name: LimitName, limits: &Limits) -> Outcome {
+/// Returns the outcome of an input that exceeded a limit without running.
+pub(crate) fn over_limit(name: LimitName, limits: &Limits) -> Outcome {
     Outcome { ending: Ending::Limit, output: None, error: Some(limit_error(name, limits)) }
 }
 
-/// The outcome of an input that was cancelled before its turn.
+/// Returns the outcome of an input that was cancelled before its turn.
 pub(crate) fn cancelled() -> Outcome {
     let error = TurnError {
         code: "cancelled".into(),
@@ -93,7 +93,11 @@ pub(crate) fn cancelled() -> Outcome {
 fn limit_error(name: LimitName, limits: &Limits) -> TurnError {
     TurnError {
         code: "limit".into(),
-        message: format!("held to {name} ({}): {}", name.unit().show(limits.get(name)), name.why()),
+        message: format!(
+            "exceeded {name} ({}): {}",
+            name.unit().show(limits.get(name)),
+            name.why()
+        ),
         limit: Some(name),
         frames: Vec::new(),
     }
@@ -101,8 +105,8 @@ fn limit_error(name: LimitName, limits: &Limits) -> TurnError {
 
 fn with_frames(mut error: TurnError, crash: Crash) -> TurnError {
     let frame = |frame: Frame| {
-        let place = frame.source.map_or_else(String::new, |source| format!(" ({source})"));
-        neutral(&format!("{}{place}", frame.function)).to_string()
+        let source = frame.source.map_or_else(String::new, |source| format!(" ({source})"));
+        neutral(&format!("{}{source}", frame.function)).to_string()
     };
     error.frames = crash.frames.into_iter().map(frame).collect();
     error

@@ -1,10 +1,9 @@
-//! What one turn has to say to the store, in order, and how much of it is on its way.
+//! The writes of one turn, in order, and their progress to the store.
 //!
-//! Events and log lines are gathered until the turn ends or something makes them leave earlier: 5
-//! ms, 64 KiB, 64 rows. What has left comes back as a commit. Where a turn is a mebibyte or a thousand
-//! rows ahead of the disk, no more leaves: others' commits are not to wait behind all that one guest
-//! has to say. An event waits then, a line is kept. State is kept back for the transaction that ends
-//! the turn.
+//! Events and log lines are buffered until the turn ends, or until 5 ms, 64 KiB or 64 rows are
+//! reached. Each batch is one commit. Once 1 MiB or 1,024 rows are in flight no further batch is
+//! submitted, so that one guest's output does not delay the commits of others: an event then waits,
+//! a log line stays buffered. State changes are kept for the transaction that ends the turn.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -20,40 +19,40 @@ use skep_sandbox::{RecordError, RequestLog};
 use super::commit_delay::{CommitDelay, Flush};
 use crate::clock::now;
 
-/// Bytes and rows that leave without waiting for more, and the most rows that leave together.
+/// Bytes and rows that trigger a batch, and the most rows in a batch.
 const FLUSH_BYTES: usize = 64 << 10;
 const FLUSH_ROWS: usize = 64;
 
-/// Bytes and rows under way before no more leaves.
-const AHEAD_BYTES: usize = 1 << 20;
-const AHEAD_ROWS: usize = 1_024;
+/// Bytes and rows in flight beyond which no further batch is submitted.
+const MAX_INFLIGHT_BYTES: usize = 1 << 20;
+const MAX_INFLIGHT_ROWS: usize = 1_024;
 
-/// One turn's share of the transcript and of the state.
+/// The transcript entries and state changes of one turn.
 pub(crate) struct TurnLog {
     store: Store,
     commit_delay: Arc<CommitDelay>,
     host: tokio::runtime::Handle,
     worker: WorkerNumber,
     limits: Limits,
-    pages: Mutex<Pages>,
-    landed: Notify,
-    /// Told when the input that was held back is on disk, or is not going to be.
+    buffer: Mutex<LogBuffer>,
+    committed: Notify,
+    /// Receives the result of the held input's acceptance.
     accepted: Box<dyn Fn(Result<Cursor, StoreError>) + Send + Sync>,
 }
 
-struct Pages {
-    /// The input whose turn it is; none while an instance is only being let go.
+struct LogBuffer {
+    /// The input of the turn; none during a shutdown hook.
     input: Option<InputId>,
-    waiting: VecDeque<WorkerWrite>,
-    waiting_bytes: usize,
-    /// The first of those that wait is the input's acceptance.
+    buffered: VecDeque<WorkerWrite>,
+    buffered_bytes: usize,
+    /// True if the first buffered write is the acceptance of the input.
     holds_input: bool,
-    /// Rows that were said so far, and that are on disk.
-    said: u64,
-    landed: u64,
-    flying_bytes: usize,
-    flying_rows: usize,
-    registered: bool,
+    /// Rows written by the turn, and rows committed.
+    rows_written: u64,
+    rows_committed: u64,
+    inflight_bytes: usize,
+    inflight_rows: usize,
+    delay_registered: bool,
     ended: bool,
     events: u64,
     log_bytes: u64,
@@ -61,7 +60,7 @@ struct Pages {
     failed: Option<StoreError>,
     state: BTreeMap<String, Option<Vec<u8>>>,
     state_bytes: u64,
-    state_open: bool,
+    state_writable: bool,
 }
 
 impl std::fmt::Debug for TurnLog {
@@ -70,41 +69,41 @@ impl std::fmt::Debug for TurnLog {
     }
 }
 
-/// What a turn log is made of.
+/// The parts of a turn log.
 pub(crate) struct TurnLogParts {
     pub(crate) store: Store,
     pub(crate) commit_delay: Arc<CommitDelay>,
-    /// The host's own threads, which no guest keeps busy.
+    /// The host's own threads, which no guest blocks.
     pub(crate) host: tokio::runtime::Handle,
     pub(crate) worker: WorkerNumber,
     pub(crate) limits: Limits,
     pub(crate) input: Option<InputId>,
     /// Bytes of state before the turn.
     pub(crate) state_bytes: u64,
-    /// The acceptance of the turn's own input, if it was held back for this.
+    /// The acceptance of the turn's own input, if it is held.
     pub(crate) held: Option<WorkerWrite>,
     pub(crate) accepted: Box<dyn Fn(Result<Cursor, StoreError>) + Send + Sync>,
 }
 
-/// What is left to commit at the end of a turn.
-pub(crate) struct Rest {
-    /// Whether the first event is the acceptance of the input.
+/// The writes left to commit at the end of a turn.
+pub(crate) struct Uncommitted {
+    /// True if the first write is the acceptance of the input.
     pub(crate) holds_input: bool,
-    pub(crate) events: Vec<WorkerWrite>,
+    pub(crate) writes: Vec<WorkerWrite>,
     pub(crate) state: BTreeMap<String, Option<Vec<u8>>>,
     pub(crate) state_bytes: u64,
 }
 
 impl Flush for TurnLog {
     fn flush(self: Arc<Self>) {
-        let mut pages = self.pages();
-        pages.registered = false;
-        if pages.ended {
+        let mut buffer = self.buffer();
+        buffer.delay_registered = false;
+        if buffer.ended {
             return;
         }
-        self.send_off(&mut pages, 1);
-        if !pages.waiting.is_empty() && pages.failed.is_none() {
-            self.register(&mut pages);
+        self.submit_buffered(&mut buffer, 1);
+        if !buffer.buffered.is_empty() && buffer.failed.is_none() {
+            self.register(&mut buffer);
         }
     }
 }
@@ -112,25 +111,25 @@ impl Flush for TurnLog {
 impl TurnLog {
     pub(crate) fn new(parts: TurnLogParts) -> Arc<Self> {
         let holds_input = parts.held.is_some();
-        // As many as a short turn ends with: input, event, state, outcome, usage.
-        let mut waiting = VecDeque::with_capacity(6);
-        waiting.extend(parts.held);
+        // A short turn ends with about this many: input, event, state, outcome, usage.
+        let mut buffered = VecDeque::with_capacity(6);
+        buffered.extend(parts.held);
         let log = Arc::new(Self {
             store: parts.store,
             commit_delay: parts.commit_delay,
             host: parts.host,
             worker: parts.worker,
             limits: parts.limits,
-            pages: Mutex::new(Pages {
+            buffer: Mutex::new(LogBuffer {
                 input: parts.input,
-                waiting,
-                waiting_bytes: 0,
+                buffered,
+                buffered_bytes: 0,
                 holds_input,
-                said: u64::from(holds_input),
-                landed: 0,
-                flying_bytes: 0,
-                flying_rows: 0,
-                registered: false,
+                rows_written: u64::from(holds_input),
+                rows_committed: 0,
+                inflight_bytes: 0,
+                inflight_rows: 0,
+                delay_registered: false,
                 ended: false,
                 events: 0,
                 log_bytes: 0,
@@ -138,18 +137,18 @@ impl TurnLog {
                 failed: None,
                 state: BTreeMap::new(),
                 state_bytes: parts.state_bytes,
-                state_open: true,
+                state_writable: true,
             }),
-            landed: Notify::new(),
+            committed: Notify::new(),
             accepted: parts.accepted,
         });
         if holds_input {
-            log.register(&mut log.pages());
+            log.register(&mut log.buffer());
         }
         log
     }
 
-    /// An entry of the turn.
+    /// Appends an entry to the transcript.
     pub(crate) fn append(self: &Arc<Self>, kind: EntryKind, label: Option<&str>, payload: Payload) {
         self.append_as(kind, label, payload, false);
     }
@@ -161,278 +160,282 @@ impl TurnLog {
         payload: Payload,
         truncated: bool,
     ) {
-        let mut pages = self.pages();
+        let mut buffer = self.buffer();
         let entry = NewEntry {
             at: now(),
             kind,
-            input_id: pages.input,
+            input_id: buffer.input,
             label: label.map(str::to_owned),
             ending: None,
             payload,
             truncated,
         };
-        self.push(&mut pages, WorkerWrite::Append(entry));
+        self.push(&mut buffer, WorkerWrite::Append(entry));
     }
 
-    /// Something beside the transcript that is to be committed with it.
-    pub(crate) fn note(self: &Arc<Self>, event: WorkerWrite) {
-        self.push(&mut self.pages(), event);
+    /// Adds a write other than a transcript entry, to be committed with the rest.
+    pub(crate) fn push_write(self: &Arc<Self>, write: WorkerWrite) {
+        self.push(&mut self.buffer(), write);
     }
 
-    /// An event of the guest, which waits where it is too far ahead of the disk.
+    /// Appends an event of the guest. Waits while too many rows are in flight.
     pub(crate) async fn emit(
         self: &Arc<Self>,
         kind: &str,
         payload: Payload,
     ) -> Result<(), RecordError> {
         {
-            let mut pages = self.pages();
-            if pages.ended {
+            let mut buffer = self.buffer();
+            if buffer.ended {
                 return Err(RecordError::Unavailable("there is no turn".into()));
             }
-            if pages.events >= self.limits.events_per_turn {
+            if buffer.events >= self.limits.events_per_turn {
                 let (name, limit) = (LimitName::events_per_turn, self.limits.events_per_turn);
                 return Err(RecordError::Limit { name, limit });
             }
-            pages.events += 1;
+            buffer.events += 1;
         }
         self.append(EntryKind::Event, Some(kind), payload);
         loop {
-            let landed = self.landed.notified();
+            let committed = self.committed.notified();
             {
-                let pages = self.pages();
-                if pages.failed.is_some() {
+                let buffer = self.buffer();
+                if buffer.failed.is_some() {
                     return Err(RecordError::Unavailable(
                         "the transcript cannot be written".into(),
                     ));
                 }
-                if !pages.is_ahead() {
+                if !buffer.is_backlogged() {
                     return Ok(());
                 }
             }
-            landed.await;
+            committed.await;
         }
     }
 
-    /// Whether the turn may write its state: not in a lifecycle hook.
-    pub(crate) fn open_state(&self, open: bool) {
-        self.pages().state_open = open;
+    /// Allows or forbids state changes; lifecycle hooks may not make any.
+    pub(crate) fn set_state_writable(&self, writable: bool) {
+        self.buffer().state_writable = writable;
     }
 
-    /// What this turn has made of a key: `None` where it has not touched it.
+    /// Returns this turn's change to a key, or `None` if it has made none.
     pub(crate) fn state_overlay(&self, key: &str) -> Option<Option<Vec<u8>>> {
-        self.pages().state.get(key).cloned()
+        self.buffer().state.get(key).cloned()
     }
 
-    /// The keys that this turn has touched, from a prefix on.
+    /// Returns the keys with this prefix that this turn has changed, with true for those that were
+    /// set.
     pub(crate) fn state_touched(&self, prefix: &str) -> Vec<(String, bool)> {
-        let pages = self.pages();
-        let from = pages.state.range(prefix.to_owned()..);
+        let buffer = self.buffer();
+        let from = buffer.state.range(prefix.to_owned()..);
         from.take_while(|(key, _)| key.starts_with(prefix))
             .map(|(key, value)| (key.clone(), value.is_some()))
             .collect()
     }
 
-    /// Sets or removes a key. `before` is the length of the value that it has now.
+    /// Sets or removes a key. `before` is the length of its current value.
     pub(crate) fn state_put(
         &self,
         key: &str,
         before: Option<usize>,
         value: Option<Vec<u8>>,
     ) -> Result<(), RecordError> {
-        let mut pages = self.pages();
-        if !pages.state_open {
+        let mut buffer = self.buffer();
+        if !buffer.state_writable {
             let why = "state cannot be written in a lifecycle hook";
             return Err(RecordError::Unavailable(why.into()));
         }
-        if pages.ended {
+        if buffer.ended {
             return Err(RecordError::Unavailable("there is no turn".into()));
         }
         let size = |length: usize| (key.len() + length) as u64;
         let freed = before.map_or(0, size);
         let added = value.as_ref().map_or(0, |value| size(value.len()));
-        let bytes = pages.state_bytes.saturating_sub(freed).saturating_add(added);
-        let past = |name| Err(RecordError::Limit { name, limit: self.limits.get(name) });
+        let bytes = buffer.state_bytes.saturating_sub(freed).saturating_add(added);
+        let over_limit = |name| Err(RecordError::Limit { name, limit: self.limits.get(name) });
         if added > freed && bytes > self.limits.state_bytes {
-            return past(LimitName::state_bytes);
+            return over_limit(LimitName::state_bytes);
         }
-        let is_full = pages.state.len() as u64 >= self.limits.state_changes_per_turn;
-        if is_full && !pages.state.contains_key(key) {
-            return past(LimitName::state_changes_per_turn);
+        let is_full = buffer.state.len() as u64 >= self.limits.state_changes_per_turn;
+        if is_full && !buffer.state.contains_key(key) {
+            return over_limit(LimitName::state_changes_per_turn);
         }
-        pages.state_bytes = bytes;
-        pages.state.insert(key.to_owned(), value);
+        buffer.state_bytes = bytes;
+        buffer.state.insert(key.to_owned(), value);
         Ok(())
     }
 
-    /// Ends the turn: waits for what is under way and returns what is left. `Err` if something that
-    /// was under way did not arrive; then nothing of the turn may be committed.
-    pub(crate) async fn end(self: &Arc<Self>) -> Result<Rest, StoreError> {
-        self.pages().ended = true;
+    /// Ends the turn: waits for the batches in flight and returns the remaining writes. Fails if a
+    /// batch was not committed; the turn must then be rolled back.
+    pub(crate) async fn end(self: &Arc<Self>) -> Result<Uncommitted, StoreError> {
+        self.buffer().ended = true;
         loop {
-            let landed = self.landed.notified();
+            let committed = self.committed.notified();
             {
-                let mut pages = self.pages();
-                if let Some(error) = &pages.failed {
+                let mut buffer = self.buffer();
+                if let Some(error) = &buffer.failed {
                     return Err(error.clone());
                 }
-                // What is left is one transaction, with the end.
-                self.send_off(&mut pages, FLUSH_ROWS + 1);
-                if pages.flying_rows == 0 {
-                    return Ok(Rest {
-                        holds_input: std::mem::take(&mut pages.holds_input),
-                        events: std::mem::take(&mut pages.waiting).into(),
-                        state: std::mem::take(&mut pages.state),
-                        state_bytes: pages.state_bytes,
+                // The remaining rows are committed with the end of the turn.
+                self.submit_buffered(&mut buffer, FLUSH_ROWS + 1);
+                if buffer.inflight_rows == 0 {
+                    return Ok(Uncommitted {
+                        holds_input: std::mem::take(&mut buffer.holds_input),
+                        writes: std::mem::take(&mut buffer.buffered).into(),
+                        state: std::mem::take(&mut buffer.state),
+                        state_bytes: buffer.state_bytes,
                     });
                 }
             }
-            landed.await;
+            committed.await;
         }
     }
 
-    fn push(self: &Arc<Self>, pages: &mut Pages, event: WorkerWrite) {
-        if pages.ended {
+    fn push(self: &Arc<Self>, buffer: &mut LogBuffer, write: WorkerWrite) {
+        if buffer.ended {
             return;
         }
-        pages.said += 1;
-        pages.waiting_bytes += bytes(&event);
-        pages.waiting.push_back(event);
-        if pages.waiting.len() >= FLUSH_ROWS || pages.waiting_bytes >= FLUSH_BYTES {
-            self.send_off(pages, 1);
+        buffer.rows_written += 1;
+        buffer.buffered_bytes += bytes(&write);
+        buffer.buffered.push_back(write);
+        if buffer.buffered.len() >= FLUSH_ROWS || buffer.buffered_bytes >= FLUSH_BYTES {
+            self.submit_buffered(buffer, 1);
         }
-        if !pages.waiting.is_empty() {
-            self.register(pages);
+        if !buffer.buffered.is_empty() {
+            self.register(buffer);
         }
     }
 
-    fn register(self: &Arc<Self>, pages: &mut Pages) {
-        if !std::mem::replace(&mut pages.registered, true) {
+    fn register(self: &Arc<Self>, buffer: &mut LogBuffer) {
+        if !std::mem::replace(&mut buffer.delay_registered, true) {
             let log: Arc<dyn Flush> = self.clone();
             self.commit_delay.delay(Arc::downgrade(&log));
         }
     }
 
-    /// Sends off what waits, while it is as many rows as that and the disk is not too far behind.
-    fn send_off(self: &Arc<Self>, pages: &mut Pages, least: usize) {
-        while pages.waiting.len() >= least && pages.failed.is_none() && !pages.is_ahead() {
-            let rows = pages.waiting.len().min(FLUSH_ROWS);
-            let events: Vec<_> = match rows == pages.waiting.len() {
-                true => std::mem::take(&mut pages.waiting).into(),
-                false => pages.waiting.drain(..rows).collect(),
+    /// Submits batches while at least `min_rows` are buffered and not too many are in flight.
+    fn submit_buffered(self: &Arc<Self>, buffer: &mut LogBuffer, min_rows: usize) {
+        while buffer.buffered.len() >= min_rows
+            && buffer.failed.is_none()
+            && !buffer.is_backlogged()
+        {
+            let rows = buffer.buffered.len().min(FLUSH_ROWS);
+            let writes: Vec<_> = match rows == buffer.buffered.len() {
+                true => std::mem::take(&mut buffer.buffered).into(),
+                false => buffer.buffered.drain(..rows).collect(),
             };
-            let bytes: usize = events.iter().map(bytes).sum();
-            let holds_input = std::mem::take(&mut pages.holds_input);
-            pages.waiting_bytes -= bytes;
-            pages.flying_rows += rows;
-            pages.flying_bytes += bytes;
-            let commit = self.store.submit(Transaction { worker: self.worker, writes: events });
+            let bytes: usize = writes.iter().map(bytes).sum();
+            let holds_input = std::mem::take(&mut buffer.holds_input);
+            buffer.buffered_bytes -= bytes;
+            buffer.inflight_rows += rows;
+            buffer.inflight_bytes += bytes;
+            let commit = self.store.submit(Transaction { worker: self.worker, writes });
             let log = self.clone();
             self.host.spawn(async move {
                 let result: Result<Receipt, _> = commit.await;
-                let mut pages = log.pages();
-                pages.landed += rows as u64;
-                pages.flying_rows -= rows;
-                pages.flying_bytes -= bytes;
+                let mut buffer = log.buffer();
+                buffer.rows_committed += rows as u64;
+                buffer.inflight_rows -= rows;
+                buffer.inflight_bytes -= bytes;
                 if let Err(error) = &result {
-                    pages.failed.get_or_insert_with(|| error.clone());
+                    buffer.failed.get_or_insert_with(|| error.clone());
                 }
-                if !pages.ended {
-                    log.send_off(&mut pages, FLUSH_ROWS);
+                if !buffer.ended {
+                    log.submit_buffered(&mut buffer, FLUSH_ROWS);
                 }
-                drop(pages);
+                drop(buffer);
                 if holds_input {
                     let first =
                         |receipt: Receipt| receipt.seqs.first().copied().unwrap_or_default();
                     (log.accepted)(result.map(first));
                 }
-                log.landed.notify_waiters();
+                log.committed.notify_waiters();
             });
         }
     }
 
-    fn pages(&self) -> MutexGuard<'_, Pages> {
-        self.pages.lock().unwrap_or_else(PoisonError::into_inner)
+    fn buffer(&self) -> MutexGuard<'_, LogBuffer> {
+        self.buffer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Pages {
-    fn is_ahead(&self) -> bool {
-        self.flying_bytes >= AHEAD_BYTES || self.flying_rows >= AHEAD_ROWS
+impl LogBuffer {
+    fn is_backlogged(&self) -> bool {
+        self.inflight_bytes >= MAX_INFLIGHT_BYTES || self.inflight_rows >= MAX_INFLIGHT_ROWS
     }
 }
 
-/// What counts of an event.
-fn bytes(event: &WorkerWrite) -> usize {
-    match event {
+/// Returns the size of a write that counts towards the byte bounds.
+fn bytes(write: &WorkerWrite) -> usize {
+    match write {
         WorkerWrite::Append(entry) => entry.payload.body.len() + entry.payload.content_type.len(),
         _ => 0,
     }
 }
 
-/// A turn's requests, which may still end when it has.
+/// The request log of a turn. Requests may end after it.
 #[derive(Debug)]
-pub(crate) struct Requests(pub(crate) Arc<TurnLog>);
+pub(crate) struct TurnRequestLog(pub(crate) Arc<TurnLog>);
 
 #[async_trait::async_trait]
-impl RequestLog for Requests {
+impl RequestLog for TurnRequestLog {
     async fn before_leaving(&self) -> Result<(), RecordError> {
         let Self(log) = self;
-        let unwritten = || RecordError::Unavailable("the transcript cannot be written".into());
-        let awaited = log.pages().said;
+        let unavailable = || RecordError::Unavailable("the transcript cannot be written".into());
+        let target = log.buffer().rows_written;
         loop {
-            let landed = log.landed.notified();
+            let committed = log.committed.notified();
             {
-                let mut pages = log.pages();
-                if pages.failed.is_some() || pages.ended {
-                    return Err(unwritten());
+                let mut buffer = log.buffer();
+                if buffer.failed.is_some() || buffer.ended {
+                    return Err(unavailable());
                 }
-                // One worker's transactions arrive in the order in which they were sent.
-                if pages.landed >= awaited {
+                // Transactions of one worker are committed in the order of their submission.
+                if buffer.rows_committed >= target {
                     return Ok(());
                 }
-                log.send_off(&mut pages, 1);
+                log.submit_buffered(&mut buffer, 1);
             }
-            landed.await;
+            committed.await;
         }
     }
 
     fn record(&self, request: RequestRecord) {
         let label = format!("{} {}", request.method, request.host);
-        // It has no map whose keys might not be text.
+        // Cannot fail: the record has no map with keys other than text.
         let body = serde_json::to_vec(&request).unwrap_or_default();
         let payload = Payload { content_type: "application/json".into(), body: body.into() };
         self.0.append(EntryKind::Request, Some(&label), payload);
     }
 }
 
-/// The lines of an instance, which go to whichever turn it is in.
+/// The lines of one output stream, which go to the current turn of the instance.
 #[derive(Debug)]
-pub(crate) struct Lines {
+pub(crate) struct TurnLines {
     stream: &'static str,
     turn: Arc<Mutex<Weak<TurnLog>>>,
 }
 
-impl Lines {
+impl TurnLines {
     pub(crate) fn new(stream: &'static str, turn: &Arc<Mutex<Weak<TurnLog>>>) -> Arc<Self> {
         Arc::new(Self { stream, turn: turn.clone() })
     }
 }
 
-impl LineSink for Lines {
+impl LineSink for TurnLines {
     fn line(&self, line: &[u8]) {
         let turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner).upgrade();
         let Some(turn) = turn else { return };
         let (fits, first_over) = {
-            let mut pages = turn.pages();
-            let fits = |pages: &Pages| {
-                pages.log_bytes <= turn.limits.log_bytes_per_turn
-                    && pages.log_lines <= turn.limits.log_lines_per_turn
+            let mut buffer = turn.buffer();
+            let fits = |buffer: &LogBuffer| {
+                buffer.log_bytes <= turn.limits.log_bytes_per_turn
+                    && buffer.log_lines <= turn.limits.log_lines_per_turn
             };
-            let fitted = fits(&pages);
-            pages.log_bytes = pages.log_bytes.saturating_add(line.len() as u64 + 1);
-            pages.log_lines = pages.log_lines.saturating_add(1);
-            (fits(&pages), fitted)
+            let fitted = fits(&buffer);
+            buffer.log_bytes = buffer.log_bytes.saturating_add(line.len() as u64 + 1);
+            buffer.log_lines = buffer.log_lines.saturating_add(1);
+            (fits(&buffer), fitted)
         };
         let payload = |body: &[u8]| Payload {
             content_type: "text/plain; charset=utf-8".into(),

@@ -1,4 +1,4 @@
-//! A durable turn, as the guest sees it: its own writes over what is committed.
+//! A durable turn as the guest sees it: its own writes over the committed record.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,30 +9,30 @@ use skep_store::{Store, StoreError};
 
 use skep_sandbox::{Identity, RecordError, RequestLog, TranscriptEntry, Turn};
 
-use super::known::Known;
-use super::log::{Requests, TurnLog};
+use super::log::{TurnLog, TurnRequestLog};
+use super::state_cache::StateCache;
 
-/// One turn on a worker of the store.
+/// One turn of a worker in the store.
 pub(crate) struct DurableTurn {
     pub(crate) identity: Identity,
     pub(crate) config: Arc<ConfigValues>,
     pub(crate) store: Store,
     pub(crate) worker: WorkerNumber,
     pub(crate) log: Arc<TurnLog>,
-    pub(crate) known: Arc<Mutex<Known>>,
+    pub(crate) cache: Arc<Mutex<StateCache>>,
 }
 
 impl DurableTurn {
-    /// The value that a key has for this turn.
+    /// Returns the value of a key as this turn sees it.
     fn value(&self, key: &str) -> Result<Option<Vec<u8>>, RecordError> {
         if let Some(value) = self.log.state_overlay(key) {
             return Ok(value);
         }
-        if let Some(value) = self.known().get(key) {
+        if let Some(value) = self.cache().get(key) {
             return Ok(value);
         }
         let value = self.store.state_get(self.worker, key).map_err(unavailable)?;
-        self.known().learn(key, value.as_deref());
+        self.cache().insert(key, value.as_deref());
         Ok(value)
     }
 
@@ -40,8 +40,8 @@ impl DurableTurn {
         Ok(self.value(key)?.map(|value| value.len()))
     }
 
-    fn known(&self) -> MutexGuard<'_, Known> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    fn cache(&self) -> MutexGuard<'_, StateCache> {
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -83,11 +83,12 @@ impl Turn for DurableTurn {
         limit: usize,
     ) -> Result<Vec<String>, RecordError> {
         let touched = self.log.state_touched(prefix);
-        // As many more from the store as this turn may have removed of them.
+        // Reads extra keys to make up for those that this turn has removed.
         let kept = limit + touched.iter().filter(|(_, set)| !set).count();
         let stored = self.store.state_list(self.worker, prefix, after, kept);
         let stored = stored.map_err(unavailable)?;
-        // Keys of the turn past the end of a full page would leave a hole before them.
+        // Keys of this turn beyond a full page are left out, or the next page would skip stored
+        // keys before them.
         let last = (stored.len() == kept).then(|| stored.last().cloned()).flatten();
         let mut keys: BTreeSet<String> = stored.into_iter().collect();
         for (key, set) in touched {
@@ -127,12 +128,12 @@ impl Turn for DurableTurn {
     }
 
     fn requests(&self) -> Arc<dyn RequestLog> {
-        Arc::new(Requests(self.log.clone()))
+        Arc::new(TurnRequestLog(self.log.clone()))
     }
 }
 
-/// What a guest is told of the store's troubles: that there are some.
+/// Hides the details of a store failure from the guest.
 fn unavailable(error: StoreError) -> RecordError {
-    tracing::warn!(%error, "a guest's read of its record failed");
+    tracing::warn!(%error, "failed to read a guest's record");
     RecordError::Unavailable("the store cannot be read".into())
 }

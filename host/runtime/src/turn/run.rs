@@ -1,4 +1,4 @@
-//! What a command is run with, read from its input.
+//! The arguments, environment and input of a command, parsed from its input.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -7,20 +7,20 @@ use skep_protocol::{Invalid, Payload, RunRequest};
 
 /// A run request with its standard input decoded.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Run {
+pub(crate) struct RunSpec {
     pub(crate) args: Vec<String>,
     pub(crate) env: Vec<(String, String)>,
     pub(crate) stdin: Vec<u8>,
 }
 
-impl Run {
-    /// Reads the input of a command.
+impl RunSpec {
+    /// Parses the input of a command.
     pub(crate) fn parse(payload: &Payload) -> Result<Self, Invalid> {
         let media = payload.content_type.split(';').next().unwrap_or_default().trim();
         if !media.eq_ignore_ascii_case(RUN_REQUEST) {
             return Err(Invalid::RunRequest);
         }
-        // By way of an object: derived parsers take an array for a struct as well.
+        // Parsed as an object first: derived parsers also accept an array for a struct.
         let object: serde_json::Map<String, serde_json::Value> =
             serde_json::from_slice(&payload.body).map_err(|_| Invalid::RunRequest)?;
         let request: RunRequest =
@@ -33,7 +33,7 @@ impl Run {
         };
         let args = request.args;
         let env: Vec<_> = request.env.into_iter().collect();
-        // Neither can be passed on to any program.
+        // No operating system can pass these to a program.
         let nul = |text: &String| text.contains('\0');
         let named = |(key, _): &(String, String)| !key.is_empty() && !key.contains('=');
         let fit = !args.iter().any(nul)
@@ -46,8 +46,8 @@ impl Run {
 mod tests {
     use super::*;
 
-    fn parse(body: &str) -> Result<Run, Invalid> {
-        Run::parse(&Payload {
+    fn parse(body: &str) -> Result<RunSpec, Invalid> {
+        RunSpec::parse(&Payload {
             content_type: "application/json".into(),
             body: body.to_owned().into(),
         })
@@ -55,7 +55,7 @@ mod tests {
 
     #[test]
     fn standard_input_is_text_or_base64() {
-        assert_eq!(parse("{}"), Ok(Run::default()));
+        assert_eq!(parse("{}"), Ok(RunSpec::default()));
         assert_eq!(parse(r#"{"stdin":"é"}"#).unwrap().stdin, "é".as_bytes());
         assert_eq!(parse(r#"{"stdin_base64":"AP8="}"#).unwrap().stdin, [0, 255]);
         let run = parse(r#"{"args":["a",""],"env":{"K":"V=W"}}"#).unwrap();
@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_program_can_be_given_is_refused() {
+    fn invalid_run_requests_are_refused() {
         for bad in [
             "",
             "[]",
@@ -77,6 +77,6 @@ mod tests {
             assert_eq!(parse(bad), Err(Invalid::RunRequest), "{bad}");
         }
         let text = Payload { content_type: "text/plain".into(), body: b"{}".to_vec().into() };
-        assert_eq!(Run::parse(&text), Err(Invalid::RunRequest));
+        assert_eq!(RunSpec::parse(&text), Err(Invalid::RunRequest));
     }
 }

@@ -9,27 +9,27 @@ fn machine() -> Machine {
     Machine::new(Desired::Running, Standing::Idle, Vec::new())
 }
 
-fn admit(machine: &mut Machine, n: u64, hold: bool) -> Admitted {
+fn admit(machine: &mut Machine, n: u64, hold: bool) -> AdmittedAs {
     let admitted = machine.admit(10, hold, &Limits::default()).unwrap();
     machine.enqueue(id(n), 10, admitted);
     admitted
 }
 
 #[test]
-fn a_waited_input_of_an_idle_worker_is_held() {
+fn an_awaited_input_of_an_idle_worker_is_held() {
     let mut machine = machine();
-    assert_eq!(admit(&mut machine, 1, true), Admitted::Held);
-    assert_eq!(machine.next(), Next::Take);
-    assert_eq!(admit(&mut machine, 2, true), Admitted::Behind);
+    assert_eq!(admit(&mut machine, 1, true), AdmittedAs::Held);
+    assert_eq!(machine.next(), NextStep::Take);
+    assert_eq!(admit(&mut machine, 2, true), AdmittedAs::Behind);
 }
 
 #[test]
-fn an_input_on_its_way_to_the_disk_is_not_taken() {
+fn a_submitted_input_is_not_taken() {
     let mut machine = machine();
-    assert_eq!(admit(&mut machine, 1, false), Admitted::First);
-    assert_eq!(machine.next(), Next::Rest);
+    assert_eq!(admit(&mut machine, 1, false), AdmittedAs::First);
+    assert_eq!(machine.next(), NextStep::Idle);
     machine.accept(id(1), Cursor(5));
-    assert_eq!(machine.next(), Next::Take);
+    assert_eq!(machine.next(), NextStep::Take);
 }
 
 #[test]
@@ -40,7 +40,7 @@ fn mailbox_inputs() {
         let admitted = machine.admit(1, false, &limits).unwrap();
         machine.enqueue(id(n), 1, admitted);
     }
-    assert_eq!(machine.admit(1, false, &limits), Err(Refused::Full(LimitName::mailbox_inputs)));
+    assert_eq!(machine.admit(1, false, &limits), Err(AdmitError::Full(LimitName::mailbox_inputs)));
 }
 
 #[test]
@@ -49,54 +49,54 @@ fn mailbox_bytes() {
     let mut machine = machine();
     let admitted = machine.admit(60, false, &limits).unwrap();
     machine.enqueue(id(1), 60, admitted);
-    assert_eq!(machine.admit(41, false, &limits), Err(Refused::Full(LimitName::mailbox_bytes)));
+    assert_eq!(machine.admit(41, false, &limits), Err(AdmitError::Full(LimitName::mailbox_bytes)));
     assert!(machine.admit(40, false, &limits).is_ok());
 }
 
 #[test]
-fn a_stopped_or_failed_worker_takes_nothing_in_and_nothing_out() {
+fn a_stopped_or_failed_worker_neither_admits_nor_takes_inputs() {
     let queue = vec![Queued {
         id: id(1),
         bytes: 1,
         attempt: 0,
         interrupted: false,
-        place: Place::Accepted(Cursor(1)),
+        stage: QueueStage::Accepted(Cursor(1)),
     }];
     let stopped = Machine::new(Desired::Stopped, Standing::Stopped, queue.clone());
-    assert_eq!(stopped.next(), Next::Rest);
-    assert_eq!(stopped.admit(1, true, &Limits::default()), Err(Refused::Stopped));
+    assert_eq!(stopped.next(), NextStep::Idle);
+    assert_eq!(stopped.admit(1, true, &Limits::default()), Err(AdmitError::Stopped));
     let failed = Machine::new(Desired::Running, Standing::Failed(FailedReason::CrashLoop), queue);
-    assert_eq!(failed.next(), Next::Rest);
-    assert_eq!(failed.admit(1, true, &Limits::default()), Err(Refused::Failed));
+    assert_eq!(failed.next(), NextStep::Idle);
+    assert_eq!(failed.admit(1, true, &Limits::default()), Err(AdmitError::Failed));
 }
 
 #[test]
-fn a_command_comes_before_the_next_input() {
+fn commands_take_priority_over_inputs() {
     let mut machine = machine();
     admit(&mut machine, 1, true);
-    machine.command_waits();
-    assert_eq!(machine.next(), Next::Command);
+    machine.command_queued();
+    assert_eq!(machine.next(), NextStep::Command);
     machine.command_done();
-    assert_eq!(machine.next(), Next::Take);
+    assert_eq!(machine.next(), NextStep::Take);
 }
 
 #[test]
-fn the_next_attempt_begins_with_the_end_of_the_turn_before() {
+fn the_next_attempt_begins_with_the_commit_of_the_turn_before() {
     let mut machine = machine();
     admit(&mut machine, 1, true);
     admit(&mut machine, 2, false);
     machine.take();
-    assert_eq!(machine.successor(), None, "it is not on disk yet");
+    assert_eq!(machine.successor(), None, "not on disk yet");
     machine.accept(id(2), Cursor(9));
     assert_eq!(machine.successor(), Some(id(2)));
     machine.settle();
     machine.begun(id(2), 1);
-    assert_eq!(machine.next(), Next::Take);
+    assert_eq!(machine.next(), NextStep::Take);
     assert_eq!(machine.take().unwrap().attempt, 1);
 }
 
 #[test]
-fn a_cancelled_input_that_comes_back_keeps_its_place() {
+fn a_restored_input_keeps_its_place() {
     let mut machine = machine();
     for n in 1..=3 {
         admit(&mut machine, n, false);
@@ -110,9 +110,9 @@ fn a_cancelled_input_that_comes_back_keeps_its_place() {
     assert_eq!(order, [id(1), id(2), id(3)]);
 }
 
-/// Ten thousand random lives, each held to what must be true at every moment of any.
+/// Runs ten thousand random sequences and checks the invariants after every step.
 #[test]
-fn whatever_happens_inputs_are_taken_once_and_in_order() {
+fn inputs_are_taken_once_and_in_order() {
     for seed in 1..=10_000u64 {
         let mut random = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let mut roll = move |n: u64| {
@@ -134,7 +134,7 @@ fn whatever_happens_inputs_are_taken_once_and_in_order() {
                         sent += 1;
                         machine.enqueue(id(sent), 30, admitted);
                         expected.push_back(id(sent));
-                        if admitted != Admitted::Held {
+                        if admitted != AdmittedAs::Held {
                             pending.push_back(id(sent));
                         }
                     }
@@ -151,10 +151,10 @@ fn whatever_happens_inputs_are_taken_once_and_in_order() {
                         expected.retain(|other| *other != refused);
                     }
                 }
-                5..=6 if !machine.is_running() && machine.next() == Next::Take => {
+                5..=6 if !machine.is_running() && machine.next() == NextStep::Take => {
                     let taken = machine.take().unwrap();
                     assert_eq!(Some(&taken.id), expected.front(), "seed {seed}");
-                    assert_ne!(taken.place, Place::Submitted, "seed {seed}");
+                    assert_ne!(taken.stage, QueueStage::Submitted, "seed {seed}");
                     assert!(!pending.contains(&taken.id), "seed {seed}");
                 }
                 7 if machine.is_running() => {
@@ -162,10 +162,10 @@ fn whatever_happens_inputs_are_taken_once_and_in_order() {
                     expected.pop_front();
                 }
                 8 if machine.is_running() => {
-                    // A held input whose commit failed is gone; one on disk comes again.
+                    // A held input whose commit failed is gone; an accepted one runs again.
                     let first = machine.get(expected[0]).unwrap();
-                    match first.place {
-                        Place::Held => {
+                    match first.stage {
+                        QueueStage::Held => {
                             machine.settle();
                             expected.pop_front();
                         }
@@ -182,7 +182,7 @@ fn whatever_happens_inputs_are_taken_once_and_in_order() {
             assert_eq!(machine.bytes, 30 * machine.len() as u64, "seed {seed}");
             assert!(!machine.is_running() || !machine.queue.is_empty(), "seed {seed}");
             if machine.desired == Desired::Stopped {
-                assert_eq!(machine.next(), Next::Rest, "seed {seed}");
+                assert_eq!(machine.next(), NextStep::Idle, "seed {seed}");
             }
         }
     }

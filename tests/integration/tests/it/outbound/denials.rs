@@ -46,7 +46,7 @@ fn a_denial_is_listed_with_its_command_until_it_is_granted() {
     let wherever = format!("{}/{}", hosted.host.runtime_id, made.text("worker_id"));
     let noticed = hosted.good(&["worker", "diagnostics", "asker"]).out;
     let command =
-        format!("it was denied GET {url}; `skep worker grant {wherever} --http {url}` allows it");
+        format!("denied GET {url}; run `skep worker grant {wherever} --http {url}` to allow it");
     assert!(noticed.contains(&command), "{noticed}");
     let noticed = hosted.good(&["worker", "diagnostics", "asker", "--output", "json"]).json();
     assert_eq!(noticed["items"][1]["denial"]["grant"]["http"][0]["host"], "127.0.0.1");
