@@ -194,6 +194,9 @@ impl MemoryPool {
 }
 
 #[cfg(test)]
+mod properties;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

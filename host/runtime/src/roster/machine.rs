@@ -349,4 +349,6 @@ impl Machine {
 }
 
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod tests;
