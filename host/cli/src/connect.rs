@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use skep_client::{Client, Endpoint, Host, Prefix, Token};
+use skep_client::{Client, Endpoint, HostClient, Prefix, Token};
 use skep_protocol::{ListWorkers, RuntimeId, Source, WorkerId, WorkerView, Workers};
 
 use crate::failure::Failed;
@@ -105,8 +105,8 @@ impl ConnectArgs {
 
 impl Connection {
     /// The registry's side of it.
-    pub(crate) fn host(&self) -> Result<Host, Failed> {
-        Host::new(self.endpoint.clone()).map_err(|error| Failed::here(error.to_string()))
+    pub(crate) fn host(&self) -> Result<HostClient, Failed> {
+        HostClient::new(self.endpoint.clone()).map_err(|error| Failed::here(error.to_string()))
     }
 
     /// A runtime: the named one, or the one that is part of the host.

@@ -187,7 +187,7 @@ impl Host {
         };
         let registry = Registry::open(RegistryParts {
             dir: dir.try_clone()?,
-            embedded: Some(skep_registry::Embedded {
+            embedded: Some(skep_registry::EmbeddedRuntime {
                 handle: Arc::new(embedded.clone()),
                 runtime_id: runtime_id.clone(),
                 host_id,

@@ -1,4 +1,4 @@
-//! Places in lists and streams over all runtimes, as texts that say nothing to whoever has them.
+//! Cursors of lists and streams over all runtimes, as opaque text.
 
 use std::collections::BTreeMap;
 
@@ -9,28 +9,28 @@ use skep_protocol::{Invalid, RuntimeId, Source};
 
 use crate::fleet::Rank;
 
-/// The longest cursor that is looked at.
+/// Maximum length of a cursor.
 const LONGEST: usize = 256 << 10;
 
-/// A place in a list: a runtime, and where in it.
+/// A position in a list: a runtime, and a position within it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ListPlace {
-    /// The runtime. If it is gone, the place is at the next one.
+    /// Runtime. If it is gone, the list continues at the next one.
     pub(crate) rank: Rank,
-    /// Its own cursor, or its beginning.
+    /// Cursor within the runtime; its beginning if absent.
     pub(crate) cursor: Option<String>,
 }
 
-/// A place in a stream: for each runtime that was heard of.
+/// A position in the merged change stream: one for every runtime seen so far.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct StreamPlace(pub(crate) BTreeMap<RuntimeId, Mark>);
 
-/// A place in one runtime's changes.
+/// A position in one runtime's changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Mark {
-    /// The process whose changes they were. Another one's are others.
+    /// Host id of the process that the cursor is from. It means nothing to another process.
     pub(crate) host: String,
-    /// After which change, if there was one.
+    /// Cursor of the last change, if there was one.
     pub(crate) cursor: Option<String>,
 }
 
@@ -71,12 +71,12 @@ impl StreamPlace {
     }
 }
 
-/// The audit's place: before which row.
+/// Encodes a position in the audit: the row to read before.
 pub(crate) fn audit_to_text(seq: u64) -> String {
     encode(&json!(seq))
 }
 
-/// The same, read.
+/// Decodes a position in the audit.
 pub(crate) fn audit_from_text(text: &str) -> Result<u64, Invalid> {
     decode(text)?.as_u64().ok_or(Invalid::Cursor)
 }
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn places_are_read_back() {
+    fn positions_round_trip_through_text() {
         for source in [Source::Embedded, Source::Remote, Source::Local] {
             for cursor in [None, Some("a\"b".to_owned())] {
                 let place = ListPlace { rank: (source, id("r")), cursor };
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn garbage_is_no_place() {
+    fn garbage_is_not_a_cursor() {
         let nested = encode(&json!([[[[]]]]));
         let deep = BASE64_URL_SAFE_NO_PAD.encode("[".repeat(100_000));
         let long = "A".repeat(LONGEST + 1);

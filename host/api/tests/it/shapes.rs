@@ -1,11 +1,11 @@
-//! What no answer has a place for, by the types that answers are made of: every text in them is one
-//! of those below, and none of these is where a thing is or what lets somebody in.
+//! The complete list of free-text fields in responses. None of them can hold a location or a
+//! secret.
 
 use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-/// Texts without a form, by schema and property, with whose they are.
+/// Free-text fields by schema and property, with the origin of the text.
 const TEXTS: &[(&str, &str, &str)] = &[
     ("AuditEntry", "action", "one of our words"),
     ("AuditEntry", "outcome", "one of our words"),
@@ -51,11 +51,11 @@ const TEXTS: &[(&str, &str, &str)] = &[
     ("TurnError", "message", "the guest's, or our sentences"),
 ];
 
-/// Words that name what must have no property of its own.
+/// Words that no property name may contain.
 const NEVER: [&str; 8] =
     ["path", "endpoint", "url", "socket", "secret", "password", "address", "dir"];
 
-/// Collects texts without a form in a schema.
+/// Collects the free-text fields of a schema.
 fn texts(name: &str, property: &str, schema: &Value, found: &mut BTreeSet<(String, String)>) {
     let is_text = schema["type"] == "string"
         || schema["type"].as_array().is_some_and(|types| types.contains(&"string".into()));
@@ -87,7 +87,7 @@ fn texts_below(name: &str, property: &str, schema: &Value, found: &mut BTreeSet<
 }
 
 #[test]
-fn no_answer_has_a_place_for_where_a_thing_is_or_what_lets_somebody_in() {
+fn no_response_has_a_field_for_a_location_or_a_secret() {
     let document: Value = serde_json::from_str(&skep_api::openapi()).unwrap();
     let mut found = BTreeSet::new();
     for (name, schema) in document["components"]["schemas"].as_object().unwrap() {

@@ -1,4 +1,4 @@
-//! Secrets that end with the process: its own tokens, login codes and sessions.
+//! Secrets kept in memory: process tokens, login codes and sessions.
 
 use std::collections::HashMap;
 
@@ -7,14 +7,14 @@ use skep_protocol::{Role, Timestamp, TokenId};
 use crate::Caller;
 use crate::secret::{Minted, SecretDigest};
 
-/// Sessions at the same time; the one that would end first makes room.
+/// Maximum number of sessions; the one that expires first is dropped to make room.
 const SESSIONS: usize = 10_000;
-/// Login codes at the same time.
+/// Maximum number of login codes.
 const CODES: usize = 100;
 
-/// What is kept of them.
+/// Process tokens, login codes and sessions, by id.
 #[derive(Default)]
-pub(crate) struct Desk {
+pub(crate) struct Sessions {
     own: HashMap<TokenId, Kept<Role>>,
     codes: HashMap<TokenId, Kept<()>>,
     sessions: HashMap<TokenId, Kept<Caller>>,
@@ -22,7 +22,7 @@ pub(crate) struct Desk {
 
 struct Kept<T> {
     digest: SecretDigest,
-    /// Never, for those of the process.
+    /// The end of time for process tokens.
     expires_at: Timestamp,
     what: T,
 }
@@ -33,13 +33,13 @@ impl<T> Kept<T> {
     }
 }
 
-impl Desk {
+impl Sessions {
     pub(crate) fn add_own(&mut self, minted: &Minted, role: Role) {
         let kept = Kept { digest: minted.digest, expires_at: Timestamp(u64::MAX), what: role };
         self.own.insert(minted.id.clone(), kept);
     }
 
-    /// Whose token of this process it is.
+    /// Returns the caller of a process token.
     pub(crate) fn own(&self, id: &TokenId, digest: &SecretDigest) -> Option<Caller> {
         let kept = self.own.get(id).filter(|kept| kept.is(digest, Timestamp::default()))?;
         Some(Caller { role: kept.what, ..Caller::operator() })
@@ -51,14 +51,14 @@ impl Desk {
         self.codes.insert(minted.id.clone(), kept);
     }
 
-    /// Uses a code up; whether it was good.
+    /// Uses up a code. Returns true if it was valid.
     pub(crate) fn take_code(
         &mut self,
         id: &TokenId,
         digest: &SecretDigest,
         now: Timestamp,
     ) -> bool {
-        // A wrong guess takes nothing from whoever has the right one.
+        // A wrong guess must not use up the code.
         let good = self.codes.get(id).is_some_and(|kept| kept.is(digest, now));
         good && self.codes.remove(id).is_some()
     }
@@ -75,7 +75,7 @@ impl Desk {
         self.sessions.insert(minted.id.clone(), kept);
     }
 
-    /// Whose session it is.
+    /// Returns the caller of a session.
     pub(crate) fn session(
         &self,
         id: &TokenId,
@@ -86,7 +86,7 @@ impl Desk {
         Some(kept.what.clone())
     }
 
-    /// Ends a session; whose it was.
+    /// Ends a session and returns its caller.
     pub(crate) fn end_session(&mut self, id: &TokenId, digest: &SecretDigest) -> Option<Caller> {
         let kept = self.sessions.get(id)?;
         if !kept.digest.matches(digest) {
@@ -110,12 +110,12 @@ fn make_room<T>(all: &mut HashMap<TokenId, Kept<T>>, most: usize, now: Timestamp
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::secret::{Kind, mint};
+    use crate::secret::{SecretKind, mint};
 
     #[test]
-    fn the_session_that_would_end_first_makes_room() {
-        let mut desk = Desk::default();
-        let minted: Vec<_> = (0..=SESSIONS).map(|_| mint(Kind::Session).unwrap()).collect();
+    fn the_session_that_expires_first_makes_room() {
+        let mut desk = Sessions::default();
+        let minted: Vec<_> = (0..=SESSIONS).map(|_| mint(SecretKind::Session).unwrap()).collect();
         let end = |n: usize| Timestamp(1_000 + n as u64);
         for (n, minted) in minted.iter().enumerate() {
             desk.add_session(minted, Caller::operator(), Timestamp(0), end(n));
@@ -126,12 +126,12 @@ mod tests {
     }
 
     #[test]
-    fn codes_that_have_expired_make_room() {
-        let mut desk = Desk::default();
+    fn expired_codes_make_room() {
+        let mut desk = Sessions::default();
         for _ in 0..CODES {
-            desk.add_code(&mint(Kind::Code).unwrap(), Timestamp(0), Timestamp(10));
+            desk.add_code(&mint(SecretKind::Code).unwrap(), Timestamp(0), Timestamp(10));
         }
-        let code = mint(Kind::Code).unwrap();
+        let code = mint(SecretKind::Code).unwrap();
         desk.add_code(&code, Timestamp(10), Timestamp(20));
         assert_eq!(desk.codes.len(), 1);
         assert!(!desk.take_code(&code.id, &SecretDigest::of("another"), Timestamp(11)));
