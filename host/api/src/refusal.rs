@@ -17,53 +17,111 @@ pub(crate) type Answer<T> = Result<T, Refusal>;
 #[derive(Debug)]
 pub(crate) struct Refusal(Box<Problem>);
 
-macro_rules! of_http {
-    ($($(#[$doc:meta])* $name:ident = $status:literal, $code:literal, $title:literal, $detail:literal;)*) => {
-        impl Refusal {
-            $($(#[$doc])* pub(crate) fn $name() -> Self {
-                Self(Box::new(Problem::of_http($status, $code, $title, $detail)))
-            })*
-        }
-    };
-}
+/// The problems of HTTP itself.
+impl Refusal {
+    fn of_http(status: u16, code: &str, title: &str, detail: &str) -> Self {
+        Self(Box::new(Problem::of_http(status, code, title, detail)))
+    }
 
-of_http! {
-    /// The path or query has `%` without two hex digits, or is not UTF-8.
-    malformed_url = 400, "malformed_url", "Malformed URL",
-        "malformed URL; percent-encode it as UTF-8";
-    /// The request may come from another site's page.
-    foreign_origin = 403, "foreign_origin", "Foreign origin",
-        "missing or foreign Origin header; a change by cookie must come from a page of this host";
-    /// No such path.
-    not_found = 404, "not_found", "Not found",
-        "unknown path; see /api/openapi.json for all paths";
-    /// The path exists, the method does not.
-    method_not_allowed = 405, "method_not_allowed", "Method not allowed",
-        "method not allowed for this path";
-    /// The body did not arrive in time.
-    request_timeout = 408, "request_timeout", "Request timeout",
-        "the request body did not arrive in time";
-    /// The body exceeds the limit of this request.
-    body_too_large = 413, "body_too_large", "Body too large",
-        "the request body is too large";
-    /// The path and query are too long.
-    uri_too_long = 414, "uri_too_long", "URL too long",
-        "the URL is longer than 16 KiB";
-    /// A form, sent with a cookie.
-    unsupported_media_type = 415, "unsupported_media_type", "Unsupported media type",
-        "forms are not accepted for login and for changes by cookie; send application/json";
-    /// The range starts beyond the end of the file.
-    range_not_satisfiable = 416, "range_not_satisfiable", "Range not satisfiable",
-        "the range starts beyond the end of the file";
-    /// The Host header names another host.
-    misdirected = 421, "misdirected_request", "Misdirected request",
-        "unknown Host header; add the name to `allowed_hosts`";
-    /// The header fields are too large or too many.
-    header_too_large = 431, "header_fields_too_large", "Header too large",
-        "the header is larger than 32 KiB or has more than 100 fields";
-    /// Workers are being restored.
-    not_ready = 503, "not_ready", "Not ready",
-        "workers are being restored; try again later";
+    /// Refuses a path or query with an incomplete `%` escape, or that is not UTF-8.
+    pub(crate) fn malformed_url() -> Self {
+        Self::of_http(
+            400,
+            "malformed_url",
+            "Malformed URL",
+            "malformed URL; percent-encode it as UTF-8",
+        )
+    }
+
+    /// Refuses a change that another site's page may have sent.
+    pub(crate) fn foreign_origin() -> Self {
+        Self::of_http(
+            403,
+            "foreign_origin",
+            "Foreign origin",
+            "missing or foreign Origin header; a change by cookie must come from a page of this host",
+        )
+    }
+
+    /// Refuses an unknown path.
+    pub(crate) fn not_found() -> Self {
+        Self::of_http(404, "not_found", "Not found", "unknown path; check the URL")
+    }
+
+    /// Refuses an unknown method of a known path.
+    pub(crate) fn method_not_allowed() -> Self {
+        Self::of_http(
+            405,
+            "method_not_allowed",
+            "Method not allowed",
+            "method not allowed for this path",
+        )
+    }
+
+    /// Refuses a body that did not arrive in time.
+    pub(crate) fn request_timeout() -> Self {
+        Self::of_http(
+            408,
+            "request_timeout",
+            "Request timeout",
+            "the request body did not arrive in time",
+        )
+    }
+
+    /// Refuses a body over the limit of its route.
+    pub(crate) fn body_too_large() -> Self {
+        Self::of_http(413, "body_too_large", "Body too large", "the request body is too large")
+    }
+
+    /// Refuses a path and query that are too long.
+    pub(crate) fn uri_too_long() -> Self {
+        Self::of_http(414, "uri_too_long", "URL too long", "the URL is longer than 16 KiB")
+    }
+
+    /// Refuses a form sent with a cookie.
+    pub(crate) fn unsupported_media_type() -> Self {
+        Self::of_http(
+            415,
+            "unsupported_media_type",
+            "Unsupported media type",
+            "forms are not accepted for login and for changes by cookie; send application/json",
+        )
+    }
+
+    /// Refuses a range that starts beyond the end of the file.
+    pub(crate) fn range_not_satisfiable() -> Self {
+        Self::of_http(
+            416,
+            "range_not_satisfiable",
+            "Range not satisfiable",
+            "the range starts beyond the end of the file",
+        )
+    }
+
+    /// Refuses a Host header that names another host.
+    pub(crate) fn misdirected() -> Self {
+        Self::of_http(
+            421,
+            "misdirected_request",
+            "Misdirected request",
+            "unknown Host header; add the name to `allowed_hosts`",
+        )
+    }
+
+    /// Refuses header fields that are too large or too many.
+    pub(crate) fn header_too_large() -> Self {
+        Self::of_http(
+            431,
+            "header_fields_too_large",
+            "Header too large",
+            "the header is larger than 32 KiB or has more than 100 fields",
+        )
+    }
+
+    /// Reports that workers are still being restored.
+    pub(crate) fn not_ready() -> Self {
+        Self::of_http(503, "not_ready", "Not ready", "workers are being restored; try again later")
+    }
 }
 
 impl<E: Into<Error>> From<E> for Refusal {

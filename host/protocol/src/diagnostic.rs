@@ -177,7 +177,7 @@ pub struct Diagnostic {
     pub subject: Option<Subject>,
     /// Time of detection.
     pub at: Timestamp,
-    /// For [`DiagnosticCode::Denied`]: the denied access, and the grant that would allow it.
+    /// For `denied`: the denied access, and the grant that would allow it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub denial: Option<Box<Denial>>,
 }

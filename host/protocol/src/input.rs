@@ -262,7 +262,7 @@ impl TryFrom<WrittenRun> for RunOutput {
 /// [`crate::text::neutral`] before showing it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TurnError {
-    /// Short stable code: the worker's own for [`Ending::Failed`], ours otherwise.
+    /// Short stable code: the worker's own if it reported a failure, ours otherwise.
     pub code: String,
     /// One sentence.
     pub message: String,
