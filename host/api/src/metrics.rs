@@ -36,8 +36,8 @@ impl RouteCounters {
         *statuses.entry(status).or_default() += 1;
         drop(statuses);
         let bounds = BOUNDS_MS.map(Duration::from_millis);
-        let place = bounds.iter().position(|bound| latency <= *bound).unwrap_or(bounds.len());
-        self.latencies[place].fetch_add(1, Ordering::Relaxed);
+        let bucket = bounds.iter().position(|bound| latency <= *bound).unwrap_or(bounds.len());
+        self.latencies[bucket].fetch_add(1, Ordering::Relaxed);
         let us = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
         self.sum_us.fetch_add(us, Ordering::Relaxed);
     }
@@ -74,9 +74,9 @@ impl Metrics {
         family(out, name, "histogram", "Time to the header of the response.");
         for ((path, method), route) in &routes {
             let mut sum = 0;
-            for (place, count) in route.latencies.iter().enumerate() {
+            for (bucket, count) in route.latencies.iter().enumerate() {
                 sum += count.load(Ordering::Relaxed);
-                let bound = BOUNDS_MS.get(place).map(|ms| (*ms as f64 / 1e3).to_string());
+                let bound = BOUNDS_MS.get(bucket).map(|ms| (*ms as f64 / 1e3).to_string());
                 let bound = bound.unwrap_or_else(|| "+Inf".into());
                 let labels = [("method", *method), ("route", path.as_str()), ("le", &bound)];
                 sample(out, &format!("{name}_bucket"), &labels, sum);

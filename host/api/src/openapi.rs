@@ -37,7 +37,7 @@ pub(crate) fn document(routes: &[Route]) -> String {
         parameters.extend(route.parameters.iter().map(|parameter| {
             json!({
                 "name": parameter.name,
-                "in": parameter.place,
+                "in": parameter.location,
                 "description": parameter.description,
                 "schema": (parameter.shape)(&mut takes),
             })

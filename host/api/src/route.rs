@@ -48,7 +48,7 @@ const QUERY: &str = "query";
 #[derive(Clone, Copy)]
 pub(crate) struct Parameter {
     pub(crate) name: &'static str,
-    pub(crate) place: &'static str,
+    pub(crate) location: &'static str,
     pub(crate) shape: SchemaOf,
     pub(crate) description: &'static str,
 }
@@ -204,17 +204,17 @@ impl Route {
     fn parameter<T: JsonSchema>(
         mut self,
         name: &'static str,
-        place: &'static str,
+        location: &'static str,
         description: &'static str,
     ) -> Self {
         let shape: SchemaOf = |generator| generator.subschema_for::<T>();
-        self.parameters.push(Parameter { name, place, shape, description });
+        self.parameters.push(Parameter { name, location, shape, description });
         self
     }
 
     /// Returns the names of the query parameters.
     pub(crate) fn in_query(&self) -> Vec<&'static str> {
-        let in_query = self.parameters.iter().filter(|parameter| parameter.place == QUERY);
+        let in_query = self.parameters.iter().filter(|parameter| parameter.location == QUERY);
         in_query.map(|parameter| parameter.name).collect()
     }
 

@@ -20,7 +20,7 @@ pub(crate) trait EventFeed: Send {
     fn take(&mut self, event: Event) -> EventResult<Self::Item>;
 
     /// Returns true if the feed can be resumed.
-    fn has_place(&self) -> bool;
+    fn has_position(&self) -> bool;
 
     /// Decides what an error means when the server returns it on resumption.
     fn refused(&mut self, error: &Error) -> ResumeRefusal;
@@ -82,8 +82,8 @@ impl EventFeed for Entries {
         let Event { name, id, data } = event;
         let Some(data) = data else {
             // The start position of a stream that was requested from the end.
-            let place = id.and_then(|id| id.parse().ok());
-            self.after = self.after.or(place);
+            let position = id.and_then(|id| id.parse().ok());
+            self.after = self.after.or(position);
             return EventResult::Nothing;
         };
         match name.as_str() {
@@ -104,7 +104,7 @@ impl EventFeed for Entries {
         EventResult::Item(entry)
     }
 
-    fn has_place(&self) -> bool {
+    fn has_position(&self) -> bool {
         self.after.is_some()
     }
 
@@ -117,14 +117,14 @@ impl EventFeed for Entries {
 }
 
 /// A change with a cursor.
-pub(crate) trait Placed: FromJson + Send {
+pub(crate) trait HasCursor: FromJson + Send {
     /// Path of the stream.
     const PATH: &'static str;
 
     fn cursor(&self) -> &str;
 }
 
-impl Placed for Change {
+impl HasCursor for Change {
     const PATH: &'static str = "changes";
 
     fn cursor(&self) -> &str {
@@ -132,7 +132,7 @@ impl Placed for Change {
     }
 }
 
-impl Placed for FleetChange {
+impl HasCursor for FleetChange {
     const PATH: &'static str = "events";
 
     fn cursor(&self) -> &str {
@@ -142,16 +142,16 @@ impl Placed for FleetChange {
 
 /// Changes of a runtime's workers, or of a registry's runtimes.
 pub(crate) struct Changes<T> {
-    place: Option<HeaderValue>,
+    position: Option<HeaderValue>,
     of: std::marker::PhantomData<fn() -> T>,
 }
 
-impl<T: Placed> Changes<T> {
+impl<T: HasCursor> Changes<T> {
     /// # Errors
     /// [`Invalid::Cursor`] for text that no server issues.
     pub(crate) fn new(cursor: Option<&str>) -> Result<Self, Error> {
-        let place = cursor.map(|cursor| written(cursor).ok_or(Invalid::Cursor)).transpose()?;
-        Ok(Self { place, of: std::marker::PhantomData })
+        let position = cursor.map(|cursor| written(cursor).ok_or(Invalid::Cursor)).transpose()?;
+        Ok(Self { position, of: std::marker::PhantomData })
     }
 }
 
@@ -161,13 +161,13 @@ fn written(cursor: &str) -> Option<HeaderValue> {
     plain.then(|| HeaderValue::from_str(cursor).ok()).flatten()
 }
 
-impl<T: Placed> EventFeed for Changes<T> {
+impl<T: HasCursor> EventFeed for Changes<T> {
     type Item = T;
 
     fn ask(&self) -> ApiRequest {
         let ask = ApiRequest::get(&[&T::PATH]);
-        match &self.place {
-            Some(place) => ask.header(LAST_EVENT_ID, place.clone()),
+        match &self.position {
+            Some(position) => ask.header(LAST_EVENT_ID, position.clone()),
             None => ask,
         }
     }
@@ -180,25 +180,25 @@ impl<T: Placed> EventFeed for Changes<T> {
             _ => return EventResult::Nothing,
         }
         let change = T::read(data.as_bytes());
-        let Some((change, place)) = change.and_then(|change| {
-            let place = written(change.cursor())?;
-            Some((change, place))
+        let Some((change, position)) = change.and_then(|change| {
+            let position = written(change.cursor())?;
+            Some((change, position))
         }) else {
             return EventResult::Damage;
         };
-        self.place = Some(place);
+        self.position = Some(position);
         EventResult::Item(change)
     }
 
     /// Without a cursor the feed starts over, so nothing is lost.
-    fn has_place(&self) -> bool {
+    fn has_position(&self) -> bool {
         true
     }
 
     /// A restarted server may not know our cursor: then start over.
     fn refused(&mut self, error: &Error) -> ResumeRefusal {
         let forgotten = matches!(error, Error::InvalidRequest(Invalid::Cursor));
-        if forgotten && self.place.take().is_some() {
+        if forgotten && self.position.take().is_some() {
             ResumeRefusal::Again
         } else {
             ResumeRefusal::Error

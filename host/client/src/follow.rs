@@ -183,7 +183,7 @@ impl<F: EventFeed> FeedFollower<F> {
         let down_since = *self.down_since.get_or_insert_with(Instant::now);
         let too_long = down_since.elapsed() >= self.wire.deadlines.give_up;
         // Resuming without a known position could skip items.
-        if too_long || !self.feed.has_place() {
+        if too_long || !self.feed.has_position() {
             return Err(Error::RuntimeUnavailable);
         }
         sleep(self.backoff.pause()).await;

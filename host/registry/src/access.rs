@@ -152,7 +152,7 @@ impl Access {
     /// [`RegistryError::NoRandomness`].
     pub fn process_token(&self, role: Role) -> Result<Secret, Error> {
         let minted = mint(SecretKind::Token)?;
-        self.sessions().add_own(&minted, role);
+        self.sessions().add_process_token(&minted, role);
         Ok(minted.secret)
     }
 
@@ -268,7 +268,7 @@ impl Access {
     fn token(&self, secret: &str) -> Result<SecretLookup, Error> {
         let Some(id) = id_in(SecretKind::Token, secret) else { return Ok(SecretLookup::Unknown) };
         let digest = SecretDigest::of(secret);
-        if let Some(caller) = self.sessions().own(&id, &digest) {
+        if let Some(caller) = self.sessions().process_token(&id, &digest) {
             return Ok(SecretLookup::Valid(caller, None));
         }
         let token = self.0.database.read(|connection| token::find(connection, &id))?;

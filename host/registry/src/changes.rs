@@ -22,7 +22,7 @@ use skep_protocol::{
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
-use crate::cursor::{Mark, StreamPlace};
+use crate::cursor::{RuntimePosition, StreamPosition};
 use crate::fleet::{Fleet, Member, RemoteHealth};
 
 /// Delay before retrying a runtime that answers but whose change stream cannot be opened.
@@ -33,7 +33,7 @@ const LOOK: Duration = Duration::from_millis(500);
 /// A change reported by a follower, and the position after it.
 struct FollowerChange {
     runtime_id: RuntimeId,
-    mark: Option<Mark>,
+    mark: Option<RuntimePosition>,
     what: Changed,
 }
 
@@ -54,14 +54,14 @@ struct Merged {
     others: watch::Receiver<bool>,
     followers: SelectAll<FollowerStream>,
     followed: Vec<Arc<Member>>,
-    place: StreamPlace,
+    position: StreamPosition,
 }
 
 /// Follows all visible runtimes of a fleet.
 pub(crate) fn changes(
     fleet: Arc<Fleet>,
     sees: Box<dyn Fn(&RuntimeId) -> bool + Send>,
-    place: Option<StreamPlace>,
+    position: Option<StreamPosition>,
     deadline: Duration,
 ) -> FleetStream {
     let others = fleet.follow();
@@ -72,7 +72,7 @@ pub(crate) fn changes(
         others,
         followers: SelectAll::new(),
         followed: Vec::new(),
-        place: place.unwrap_or_default(),
+        position: position.unwrap_or_default(),
     };
     merged.report_removed_runtimes();
     merged.follow_new_members();
@@ -99,17 +99,17 @@ impl Merged {
                 Some(said) = self.followers.next() => said,
             };
             match (said.mark, &said.what) {
-                (Some(mark), _) => drop(self.place.0.insert(said.runtime_id, mark)),
+                (Some(mark), _) => drop(self.position.0.insert(said.runtime_id, mark)),
                 // A new member has this id, and its own follower reports it.
                 (None, Changed::RuntimeRemoved { .. }) if self.follows(&said.runtime_id) => {
                     continue;
                 }
                 (None, Changed::RuntimeRemoved { .. }) => {
-                    drop(self.place.0.remove(&said.runtime_id))
+                    drop(self.position.0.remove(&said.runtime_id))
                 }
                 (None, _) => {}
             }
-            return Some(FleetChange { cursor: self.place.to_text(), what: said.what });
+            return Some(FleetChange { cursor: self.position.to_text(), what: said.what });
         }
     }
 
@@ -120,7 +120,7 @@ impl Merged {
     /// Reports runtimes that the cursor mentions and that are gone or no longer visible to the
     /// caller. The two cases look the same.
     fn report_removed_runtimes(&mut self) {
-        let heard_of: Vec<_> = self.place.0.keys().cloned().collect();
+        let heard_of: Vec<_> = self.position.0.keys().cloned().collect();
         let gone = heard_of.into_iter().filter(|runtime| !self.follows(runtime));
         let gone: Vec<_> = gone.map(FollowerChange::removed).collect();
         self.followers.push(stream::iter(gone).boxed());
@@ -133,7 +133,7 @@ impl Merged {
         for member in members.iter().filter(|member| (self.sees)(&member.id)) {
             if !self.followed.iter().any(|old| Arc::ptr_eq(member, old)) {
                 self.followed.push(Arc::clone(member));
-                let mark = self.place.0.get(&member.id).cloned();
+                let mark = self.position.0.get(&member.id).cloned();
                 self.followers
                     .push(RuntimeFollower::new(Arc::clone(member), mark, self.deadline).stream());
             }
@@ -147,7 +147,7 @@ struct RuntimeFollower {
     deadline: Duration,
     gone: watch::Receiver<bool>,
     health: Option<watch::Receiver<RemoteHealth>>,
-    mark: Option<Mark>,
+    mark: Option<RuntimePosition>,
     changes: Option<ChangeStream>,
     /// Workers reported by this follower, to find those that are gone after a restart.
     named: HashSet<WorkerId>,
@@ -166,7 +166,7 @@ enum FollowerEvent {
 }
 
 impl RuntimeFollower {
-    fn new(member: Arc<Member>, mark: Option<Mark>, deadline: Duration) -> Self {
+    fn new(member: Arc<Member>, mark: Option<RuntimePosition>, deadline: Duration) -> Self {
         let health = member.remote().map(|remote| remote.follow());
         Self {
             gone: member.gone(),
@@ -236,7 +236,7 @@ impl RuntimeFollower {
                     self.named.remove(&worker_id);
                     self.worker(Change { cursor: String::new(), worker_id, worker: None }, None);
                 }
-                self.mark = Some(Mark { host, cursor });
+                self.mark = Some(RuntimePosition { host, cursor });
                 self.changes = Some(changes);
             }
             Ok(Err(_)) | Err(_) => self.waits = true,
@@ -256,7 +256,7 @@ impl RuntimeFollower {
             FollowerEvent::Gone => {}
             FollowerEvent::Health => self.refresh().await,
             FollowerEvent::Change(Some(Ok(change))) => {
-                let mark = Mark {
+                let mark = RuntimePosition {
                     host: self.mark.take().map(|mark| mark.host).unwrap_or_default(),
                     cursor: Some(change.cursor.clone()),
                 };
@@ -325,7 +325,7 @@ impl RuntimeFollower {
         });
     }
 
-    fn worker(&mut self, change: Change, mark: Option<Mark>) {
+    fn worker(&mut self, change: Change, mark: Option<RuntimePosition>) {
         let runtime_id = self.member.id.clone();
         let (worker_id, worker) = (change.worker_id, change.worker);
         let what = Changed::Worker { runtime_id: runtime_id.clone(), worker_id, worker };

@@ -14,7 +14,7 @@ const LONGEST: usize = 256 << 10;
 
 /// A position in a list: a runtime, and a position within it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct ListPlace {
+pub(crate) struct ListPosition {
     /// Runtime. If it is gone, the list continues at the next one.
     pub(crate) rank: Rank,
     /// Cursor within the runtime; its beginning if absent.
@@ -23,18 +23,18 @@ pub(crate) struct ListPlace {
 
 /// A position in the merged change stream: one for every runtime seen so far.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct StreamPlace(pub(crate) BTreeMap<RuntimeId, Mark>);
+pub(crate) struct StreamPosition(pub(crate) BTreeMap<RuntimeId, RuntimePosition>);
 
 /// A position in one runtime's changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Mark {
+pub(crate) struct RuntimePosition {
     /// Host id of the process that the cursor is from. It means nothing to another process.
     pub(crate) host: String,
     /// Cursor of the last change, if there was one.
     pub(crate) cursor: Option<String>,
 }
 
-impl ListPlace {
+impl ListPosition {
     pub(crate) fn to_text(&self) -> String {
         let (source, id) = &self.rank;
         encode(&json!([number(*source), id, self.cursor]))
@@ -57,7 +57,7 @@ const fn number(source: Source) -> u8 {
     }
 }
 
-impl StreamPlace {
+impl StreamPosition {
     pub(crate) fn to_text(&self) -> String {
         let marks = self.0.iter().map(|(id, mark)| json!([id, mark.host, mark.cursor]));
         encode(&marks.collect())
@@ -66,7 +66,7 @@ impl StreamPlace {
     pub(crate) fn from_text(text: &str) -> Result<Self, Invalid> {
         let marks: Vec<(RuntimeId, String, Option<String>)> =
             serde_json::from_value(decode(text)?).map_err(|_| Invalid::Cursor)?;
-        let mark = |(id, host, cursor)| (id, Mark { host, cursor });
+        let mark = |(id, host, cursor)| (id, RuntimePosition { host, cursor });
         Ok(Self(marks.into_iter().map(mark).collect()))
     }
 }
@@ -105,14 +105,17 @@ mod tests {
     fn positions_round_trip_through_text() {
         for source in [Source::Embedded, Source::Remote, Source::Local] {
             for cursor in [None, Some("a\"b".to_owned())] {
-                let place = ListPlace { rank: (source, id("r")), cursor };
-                assert_eq!(ListPlace::from_text(&place.to_text()), Ok(place));
+                let position = ListPosition { rank: (source, id("r")), cursor };
+                assert_eq!(ListPosition::from_text(&position.to_text()), Ok(position));
             }
         }
-        let mark = |cursor: Option<&str>| Mark { host: "h".into(), cursor: cursor.map(Into::into) };
+        let mark = |cursor: Option<&str>| RuntimePosition {
+            host: "h".into(),
+            cursor: cursor.map(Into::into),
+        };
         let marks = [(id("a"), mark(None)), (id("b"), mark(Some("7.x")))];
-        let place = StreamPlace(marks.into());
-        assert_eq!(StreamPlace::from_text(&place.to_text()), Ok(place));
+        let position = StreamPosition(marks.into());
+        assert_eq!(StreamPosition::from_text(&position.to_text()), Ok(position));
         assert_eq!(audit_from_text(&audit_to_text(7)), Ok(7));
     }
 
@@ -124,9 +127,9 @@ mod tests {
         let other = encode(&json!([3, "r", null]));
         let bad_id = encode(&json!([0, "../x", null]));
         for bad in ["", "x", "!!", "bnVsbA", &nested, &deep, &long, &other, &bad_id] {
-            assert_eq!(ListPlace::from_text(bad), Err(Invalid::Cursor), "{bad:.20}");
+            assert_eq!(ListPosition::from_text(bad), Err(Invalid::Cursor), "{bad:.20}");
             assert_eq!(audit_from_text(bad), Err(Invalid::Cursor), "{bad:.20}");
-            let stream = StreamPlace::from_text(bad);
+            let stream = StreamPosition::from_text(bad);
             assert_eq!(stream, Err(Invalid::Cursor), "{bad:.20}");
         }
     }

@@ -12,7 +12,7 @@ use skep_protocol::{
 };
 use tokio::time::timeout;
 
-use crate::cursor::ListPlace;
+use crate::cursor::ListPosition;
 use crate::fleet::Member;
 
 /// Default number of workers per page.
@@ -85,15 +85,15 @@ pub(crate) struct WorkerFilter {
     limit: usize,
     label: Option<(String, String)>,
     state: Option<&'static str>,
-    place: Option<ListPlace>,
+    position: Option<ListPosition>,
 }
 
 impl WorkerFilter {
     pub(crate) fn new(query: ListWorkers, state: Option<&str>) -> Result<Self, Invalid> {
         let limit = if query.limit == 0 { PAGE } else { query.limit.min(LARGEST) };
-        let place = query.cursor.as_deref().map(ListPlace::from_text).transpose()?;
+        let position = query.cursor.as_deref().map(ListPosition::from_text).transpose()?;
         let state = state.map(known).transpose()?;
-        Ok(Self { limit, label: query.label, state, place })
+        Ok(Self { limit, label: query.label, state, position })
     }
 
     fn has(&self, view: &WorkerView) -> bool {
@@ -130,12 +130,12 @@ pub(crate) async fn workers(
 ) -> Result<Listing<WorkerEntry>, Error> {
     // Start at the runtime of the cursor, or at its successor if it is gone.
     let from = |member: &&Arc<Member>| {
-        wanted.place.as_ref().is_none_or(|place| member.rank() >= place.rank)
+        wanted.position.as_ref().is_none_or(|position| member.rank() >= position.rank)
     };
     let members: Vec<_> = members.iter().filter(from).collect();
     let cursor = |member: &Member| {
-        let place = wanted.place.as_ref().filter(|place| place.rank == member.rank());
-        place.and_then(|place| place.cursor.clone())
+        let position = wanted.position.as_ref().filter(|position| position.rank == member.rank());
+        position.and_then(|position| position.cursor.clone())
     };
     let ask = |member: &Arc<Member>| {
         let (member, cursor) = (Arc::clone(member), cursor(member));
@@ -148,7 +148,7 @@ pub(crate) async fn workers(
     let mut list = Listing { items: Vec::new(), next_cursor: None, diagnostics: Vec::new() };
     for (member, answer) in members.into_iter().zip(answers) {
         let left = wanted.limit - list.items.len();
-        let place = |cursor| ListPlace { rank: member.rank(), cursor }.to_text();
+        let position = |cursor| ListPosition { rank: member.rank(), cursor }.to_text();
         if list.next_cursor.is_some() {
             // The page is full, or ends in an earlier runtime.
             continue;
@@ -165,13 +165,13 @@ pub(crate) async fn workers(
         match answer {
             Ok(found) if left == 0 => {
                 if !found.items.is_empty() || found.next.is_some() {
-                    list.next_cursor = Some(place(cursor(member)));
+                    list.next_cursor = Some(position(cursor(member)));
                 }
             }
             Ok(found) => {
                 let entry = |worker| WorkerEntry { worker, source: member.source };
                 list.items.extend(found.items.into_iter().map(entry));
-                list.next_cursor = found.next.map(|next| place(Some(next)));
+                list.next_cursor = found.next.map(|next| position(Some(next)));
             }
             Err(MissingReason::Cursor) if cursor(member).is_some() => {
                 return Err(Invalid::Cursor.into());

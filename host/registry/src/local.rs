@@ -23,7 +23,7 @@ const PAGE: usize = 100;
 /// Interval between reads of the directory for followers.
 const LOOK: Duration = Duration::from_secs(1);
 /// Cursor of every change: a client that resumes gets everything again.
-const PLACE: &str = "local";
+const CURSOR: &str = "local";
 
 /// The foreground runs, as a runtime.
 #[derive(Clone)]
@@ -133,7 +133,7 @@ impl DirectoryFollower {
             }
             let found = self.local.runs().await?.workers;
             let change = |id: &WorkerId, worker: Option<&WorkerView>| Change {
-                cursor: PLACE.into(),
+                cursor: CURSOR.into(),
                 worker_id: *id,
                 worker: worker.cloned().map(Box::new),
             };
@@ -194,7 +194,7 @@ impl Workers for LocalRuntime {
     }
 
     async fn changes(&self, cursor: Option<String>) -> Result<ChangeStream, Error> {
-        if cursor.is_some_and(|cursor| cursor != PLACE) {
+        if cursor.is_some_and(|cursor| cursor != CURSOR) {
             return Err(Invalid::Cursor.into());
         }
         let (seen, ready) = (BTreeMap::new(), VecDeque::new());

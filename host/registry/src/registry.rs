@@ -11,7 +11,7 @@ use skep_protocol::{
 
 use crate::audit::{self, AuditLog};
 use crate::changes;
-use crate::cursor::{StreamPlace, audit_from_text, audit_to_text};
+use crate::cursor::{StreamPosition, audit_from_text, audit_to_text};
 use crate::fleet::{self, Fleet, Member, Residents};
 use crate::guarded_handle::{Gate, GuardedHandle, HandleTarget, while_valid};
 use crate::list::{self, WorkerFilter};
@@ -216,11 +216,11 @@ impl Registry {
         caller: &Caller,
         cursor: Option<String>,
     ) -> Result<FleetStream, Error> {
-        let place = cursor.as_deref().map(StreamPlace::from_text).transpose()?;
+        let position = cursor.as_deref().map(StreamPosition::from_text).transpose()?;
         let (policy, viewer) = (Arc::clone(&self.0.gate.policy), caller.clone());
         let sees = Box::new(move |id: &RuntimeId| policy.sees(&viewer, id));
         let deadline = self.0.deadline;
-        let changes = changes::changes(Arc::clone(&self.0.fleet), sees, place, deadline);
+        let changes = changes::changes(Arc::clone(&self.0.fleet), sees, position, deadline);
         Ok(while_valid(self.access(), caller, changes))
     }
 

@@ -43,14 +43,14 @@ pub(crate) fn routes() -> Vec<Route> {
     ]
 }
 
-async fn list(place: AddressedRuntime, query: Query) -> Answer<Json<Listing<ComponentView>>> {
-    let page = place.runtime.components(query.text("cursor")?).await?;
+async fn list(target: AddressedRuntime, query: Query) -> Answer<Json<Listing<ComponentView>>> {
+    let page = target.runtime.components(query.text("cursor")?).await?;
     Ok(Json(crate::page::listing(page)))
 }
 
 async fn put(
     State(app): State<App>,
-    place: AddressedRuntime,
+    target: AddressedRuntime,
     upload: Upload,
 ) -> Answer<(StatusCode, Json<ComponentView>)> {
     // A registry forwards its caller's role. The runtime caps it at the role of the registry's
@@ -63,14 +63,14 @@ async fn put(
     });
     let by = by.transpose()?.unwrap_or(Role::Admin);
     let wasm = upload.stream(Some((LimitName::component_bytes, app.limits.component_bytes)))?;
-    Ok(stored(place.runtime.put_component(wasm, by).await?))
+    Ok(stored(target.runtime.put_component(wasm, by).await?))
 }
 
-async fn get(place: AddressedRuntime) -> Answer<Json<ComponentView>> {
-    Ok(Json(place.runtime.component(place.component()?).await?))
+async fn get(target: AddressedRuntime) -> Answer<Json<ComponentView>> {
+    Ok(Json(target.runtime.component(target.component()?).await?))
 }
 
-async fn remove(place: AddressedRuntime) -> Answer<StatusCode> {
-    place.runtime.remove_component(place.component()?).await?;
+async fn remove(target: AddressedRuntime) -> Answer<StatusCode> {
+    target.runtime.remove_component(target.component()?).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -33,21 +33,21 @@ pub(crate) fn routes() -> Vec<Route> {
     ]
 }
 
-async fn list(place: AddressedRuntime, query: Query) -> Answer<Json<Listing<ConfigView>>> {
-    let page = place.runtime.configs(query.text("cursor")?).await?;
+async fn list(target: AddressedRuntime, query: Query) -> Answer<Json<Listing<ConfigView>>> {
+    let page = target.runtime.configs(query.text("cursor")?).await?;
     Ok(Json(crate::page::listing(page)))
 }
 
-async fn put(place: AddressedRuntime, upload: Upload) -> Answer<(StatusCode, Json<ConfigView>)> {
+async fn put(target: AddressedRuntime, upload: Upload) -> Answer<(StatusCode, Json<ConfigView>)> {
     let config = upload.json(|bytes| serde_json::from_slice::<NewConfig>(bytes)).await?;
-    Ok(stored(place.runtime.put_config(config.values).await?))
+    Ok(stored(target.runtime.put_config(config.values).await?))
 }
 
-async fn get(place: AddressedRuntime) -> Answer<Json<ConfigView>> {
-    Ok(Json(place.runtime.config(place.config()?).await?))
+async fn get(target: AddressedRuntime) -> Answer<Json<ConfigView>> {
+    Ok(Json(target.runtime.config(target.config()?).await?))
 }
 
-async fn remove(place: AddressedRuntime) -> Answer<StatusCode> {
-    place.runtime.remove_config(place.config()?).await?;
+async fn remove(target: AddressedRuntime) -> Answer<StatusCode> {
+    target.runtime.remove_config(target.config()?).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -71,14 +71,14 @@ pub(crate) fn routes() -> Vec<Route> {
     ]
 }
 
-async fn list(place: AddressedRuntime, query: Query) -> Answer<Json<Listing<FileView>>> {
+async fn list(target: AddressedRuntime, query: Query) -> Answer<Json<Listing<FileView>>> {
     let wanted = ListFiles { prefix: query.text("prefix")?, cursor: query.text("cursor")? };
-    Ok(Json(place.runtime.files(place.worker()?, wanted).await?))
+    Ok(Json(target.runtime.files(target.worker()?, wanted).await?))
 }
 
-async fn read(place: AddressedRuntime, headers: HeaderMap) -> Answer<Response> {
-    let (worker, name) = (place.worker()?, place.file()?);
-    let read = async |range| place.runtime.read_file(worker, name.clone(), range).await;
+async fn read(target: AddressedRuntime, headers: HeaderMap) -> Answer<Response> {
+    let (worker, name) = (target.worker()?, target.file()?);
+    let read = async |range| target.runtime.read_file(worker, name.clone(), range).await;
     let (view, bytes, part) = match RequestedRange::of(&headers) {
         RequestedRange::All => {
             let (view, bytes) = read(None).await?;
@@ -132,25 +132,25 @@ fn attach(headers: &mut HeaderMap, name: &str) {
     headers.insert(CONTENT_DISPOSITION, value(&disposition));
 }
 
-async fn write(place: AddressedRuntime, upload: Upload) -> Answer<(StatusCode, Json<FileView>)> {
-    let (worker, name): (_, FileName) = (place.worker()?, place.file()?);
-    Ok(stored(place.runtime.write_file(worker, name, upload.stream(None)?).await?))
+async fn write(target: AddressedRuntime, upload: Upload) -> Answer<(StatusCode, Json<FileView>)> {
+    let (worker, name): (_, FileName) = (target.worker()?, target.file()?);
+    Ok(stored(target.runtime.write_file(worker, name, upload.stream(None)?).await?))
 }
 
-async fn remove(place: AddressedRuntime) -> Answer<StatusCode> {
-    place.runtime.remove_file(place.worker()?, place.file()?).await?;
+async fn remove(target: AddressedRuntime) -> Answer<StatusCode> {
+    target.runtime.remove_file(target.worker()?, target.file()?).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-async fn export(place: AddressedRuntime) -> Answer<Response> {
-    let worker = place.worker()?;
-    let mut response = Body::from_stream(place.runtime.export(worker).await?).into_response();
+async fn export(target: AddressedRuntime) -> Answer<Response> {
+    let worker = target.worker()?;
+    let mut response = Body::from_stream(target.runtime.export(worker).await?).into_response();
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(TAR));
     attach(response.headers_mut(), &format!("{worker}.tar"));
     Ok(response)
 }
 
-async fn import(place: AddressedRuntime, upload: Upload) -> Answer<Json<Imported>> {
-    let worker = place.worker()?;
-    Ok(Json(place.runtime.import(worker, upload.stream(None)?).await?))
+async fn import(target: AddressedRuntime, upload: Upload) -> Answer<Json<Imported>> {
+    let worker = target.worker()?;
+    Ok(Json(target.runtime.import(worker, upload.stream(None)?).await?))
 }

@@ -54,11 +54,11 @@ pub(crate) fn routes() -> Vec<Route> {
 
 async fn send(
     State(app): State<App>,
-    place: AddressedRuntime,
+    target: AddressedRuntime,
     query: Query,
     upload: Upload,
 ) -> Answer<(StatusCode, Json<Sent>)> {
-    let worker = place.worker()?;
+    let worker = target.worker()?;
     let wait = query.number("wait_ms")?.filter(|ms| *ms > 0);
     let wait = wait.map(|ms| Duration::from_millis(ms.min(WAIT_MS)));
     let (key, content_type) = (key(&upload.headers)?, content_type(&upload.headers)?);
@@ -72,7 +72,7 @@ async fn send(
     let past = |limit| Error::LimitExceeded { name: LimitName::input_bytes, limit }.into();
     let body = upload.bytes(app.limits.input_bytes, past).await?;
     let payload = Payload { content_type, body };
-    let sent = place.runtime.send(worker, NewInput { payload, key, wait, sender }).await?;
+    let sent = target.runtime.send(worker, NewInput { payload, key, wait, sender }).await?;
     let status = match sent {
         Sent::Done { .. } => StatusCode::OK,
         Sent::Accepted { .. } => StatusCode::ACCEPTED,
@@ -96,10 +96,10 @@ fn content_type(headers: &HeaderMap) -> Answer<String> {
     Ok(media.ok_or(Invalid::Header)?.to_owned())
 }
 
-async fn get(place: AddressedRuntime) -> Answer<Json<InputView>> {
-    Ok(Json(place.runtime.input(place.worker()?, place.input()?).await?))
+async fn get(target: AddressedRuntime) -> Answer<Json<InputView>> {
+    Ok(Json(target.runtime.input(target.worker()?, target.input()?).await?))
 }
 
-async fn cancel(place: AddressedRuntime) -> Answer<Json<InputView>> {
-    Ok(Json(place.runtime.cancel(place.worker()?, place.input()?).await?))
+async fn cancel(target: AddressedRuntime) -> Answer<Json<InputView>> {
+    Ok(Json(target.runtime.cancel(target.worker()?, target.input()?).await?))
 }

@@ -50,19 +50,19 @@ pub(crate) fn own() -> Vec<Route> {
     )]
 }
 
-async fn describe(place: AddressedRuntime) -> Answer<Json<RuntimeView>> {
-    Ok(Json(place.runtime.describe().await?))
+async fn describe(target: AddressedRuntime) -> Answer<Json<RuntimeView>> {
+    Ok(Json(target.runtime.describe().await?))
 }
 
-async fn diagnostics(place: AddressedRuntime) -> Answer<Json<Listing<Diagnostic>>> {
-    Ok(Json(crate::page::diagnostics(place.runtime.diagnostics(None).await?)))
+async fn diagnostics(target: AddressedRuntime) -> Answer<Json<Listing<Diagnostic>>> {
+    Ok(Json(crate::page::diagnostics(target.runtime.diagnostics(None).await?)))
 }
 
 async fn changes(
     State(app): State<App>,
     Extension(credential): Extension<Credential>,
     Extension(link): Extension<Arc<ConnectionInfo>>,
-    place: AddressedRuntime,
+    target: AddressedRuntime,
     query: Query,
     headers: HeaderMap,
 ) -> Answer<Response> {
@@ -70,7 +70,7 @@ async fn changes(
         Some(id) => Some(id.to_str().map_err(|_| Invalid::Header)?.to_owned()),
         None => query.text("cursor")?,
     };
-    let items = place.runtime.changes(cursor).await?;
+    let items = target.runtime.changes(cursor).await?;
     let write = |out: &mut Vec<u8>, change: &Change| {
         event(out, Some(&change.cursor), "change", |out| serde_json::to_writer(out, change));
     };

@@ -53,25 +53,25 @@ pub(crate) fn routes() -> Vec<Route> {
     ]
 }
 
-async fn page(place: AddressedRuntime, query: Query) -> Answer<Json<EntryPage>> {
-    let worker = place.worker()?;
+async fn page(target: AddressedRuntime, query: Query) -> Answer<Json<EntryPage>> {
+    let worker = target.worker()?;
     let after = query.after()?.unwrap_or_default();
     let limit = match query.limit(crate::page::PAGE)? {
         0 => ENTRIES,
         limit => limit,
     };
-    Ok(Json(place.runtime.transcript(worker, after, limit).await?))
+    Ok(Json(target.runtime.transcript(worker, after, limit).await?))
 }
 
 async fn follow(
     State(app): State<App>,
     Extension(credential): Extension<Credential>,
     Extension(link): Extension<Arc<ConnectionInfo>>,
-    place: AddressedRuntime,
+    target: AddressedRuntime,
     query: Query,
     headers: HeaderMap,
 ) -> Answer<Response> {
-    let worker = place.worker()?;
+    let worker = target.worker()?;
     let after = match headers.get(LAST_EVENT_ID) {
         Some(id) => {
             let seq = id.to_str().ok().and_then(number);
@@ -79,14 +79,14 @@ async fn follow(
         }
         None => query.after()?,
     };
-    let items = place.runtime.subscribe(worker, after).await?;
+    let items = target.runtime.subscribe(worker, after).await?;
     let write = |out: &mut Vec<u8>, entry: &Entry| {
         event(out, Some(&entry.seq), "entry", |out| serde_json::to_writer(out, entry));
     };
     // The entries also end when the runtime shuts down. Then there is no `end` event, so that the
     // reader reconnects.
     let last = async move {
-        let gone = match place.runtime.get(worker).await {
+        let gone = match target.runtime.get(worker).await {
             Err(Error::UnknownWorker(_) | Error::WorkerRemoved) => true,
             Ok(_) | Err(_) => false,
         };

@@ -86,14 +86,14 @@ pub(crate) fn routes() -> Vec<Route> {
     ]
 }
 
-async fn list(place: AddressedRuntime, query: Query) -> Answer<Json<Listing<WorkerEntry>>> {
+async fn list(target: AddressedRuntime, query: Query) -> Answer<Json<Listing<WorkerEntry>>> {
     let wanted = wanted(&query)?;
     let of = wanted_state(&query)?;
-    let mut page = place.runtime.list(wanted).await?;
+    let mut page = target.runtime.list(wanted).await?;
     // Runtimes do not filter by state, so a page may be short.
     page.items.retain(|worker| of.as_deref().is_none_or(|of| of == worker.observed.as_str()));
     let Page { items, next_cursor } = page;
-    let items = items.into_iter().map(|worker| place.entry(worker)).collect();
+    let items = items.into_iter().map(|worker| target.entry(worker)).collect();
     Ok(Json(crate::page::listing(Page { items, next_cursor })))
 }
 
@@ -111,52 +111,52 @@ pub(crate) fn wanted_state(asked: &Query) -> Answer<Option<String>> {
 }
 
 async fn create(
-    place: AddressedRuntime,
+    target: AddressedRuntime,
     upload: Upload,
 ) -> Answer<(StatusCode, Json<WorkerEntry>)> {
     let request = upload.json(|bytes| serde_json::from_slice::<CreateWorker>(bytes)).await?;
-    let Stored { item, created } = place.runtime.create(request).await?;
-    Ok(stored(Stored { item: place.entry(item), created }))
+    let Stored { item, created } = target.runtime.create(request).await?;
+    Ok(stored(Stored { item: target.entry(item), created }))
 }
 
-async fn get(place: AddressedRuntime) -> Answer<Json<WorkerEntry>> {
-    Ok(Json(place.entry(place.runtime.get(place.worker()?).await?)))
+async fn get(target: AddressedRuntime) -> Answer<Json<WorkerEntry>> {
+    Ok(Json(target.entry(target.runtime.get(target.worker()?).await?)))
 }
 
-async fn update(place: AddressedRuntime, upload: Upload) -> Answer<Json<WorkerEntry>> {
-    let worker = place.worker()?;
+async fn update(target: AddressedRuntime, upload: Upload) -> Answer<Json<WorkerEntry>> {
+    let worker = target.worker()?;
     let change = upload.json(|bytes| serde_json::from_slice::<WorkerChange>(bytes)).await?;
-    Ok(Json(place.entry(place.runtime.update(worker, change).await?)))
+    Ok(Json(target.entry(target.runtime.update(worker, change).await?)))
 }
 
-async fn remove(place: AddressedRuntime) -> Answer<StatusCode> {
-    place.runtime.remove(place.worker()?).await?;
+async fn remove(target: AddressedRuntime) -> Answer<StatusCode> {
+    target.runtime.remove(target.worker()?).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-async fn start(place: AddressedRuntime) -> Answer<Json<WorkerEntry>> {
-    Ok(Json(place.entry(place.runtime.start(place.worker()?).await?)))
+async fn start(target: AddressedRuntime) -> Answer<Json<WorkerEntry>> {
+    Ok(Json(target.entry(target.runtime.start(target.worker()?).await?)))
 }
 
-async fn stop(place: AddressedRuntime) -> Answer<Json<WorkerEntry>> {
-    Ok(Json(place.entry(place.runtime.stop(place.worker()?).await?)))
+async fn stop(target: AddressedRuntime) -> Answer<Json<WorkerEntry>> {
+    Ok(Json(target.entry(target.runtime.stop(target.worker()?).await?)))
 }
 
-async fn rollback(place: AddressedRuntime) -> Answer<Json<WorkerEntry>> {
-    Ok(Json(place.entry(place.runtime.rollback(place.worker()?).await?)))
+async fn rollback(target: AddressedRuntime) -> Answer<Json<WorkerEntry>> {
+    Ok(Json(target.entry(target.runtime.rollback(target.worker()?).await?)))
 }
 
-async fn diagnostics(place: AddressedRuntime) -> Answer<Json<Listing<Diagnostic>>> {
-    let found = place.runtime.diagnostics(Some(place.worker()?)).await?;
+async fn diagnostics(target: AddressedRuntime) -> Answer<Json<Listing<Diagnostic>>> {
+    let found = target.runtime.diagnostics(Some(target.worker()?)).await?;
     Ok(Json(crate::page::diagnostics(found)))
 }
 
-async fn usage(place: AddressedRuntime) -> Answer<Json<Usage>> {
-    Ok(Json(place.runtime.usage(place.worker()?).await?))
+async fn usage(target: AddressedRuntime) -> Answer<Json<Usage>> {
+    Ok(Json(target.runtime.usage(target.worker()?).await?))
 }
 
 /// Answers for `http` workers, which are not supported yet.
-pub(crate) async fn http(place: AddressedRuntime) -> Answer<StatusCode> {
-    place.worker()?;
+pub(crate) async fn http(target: AddressedRuntime) -> Answer<StatusCode> {
+    target.worker()?;
     Err(Error::OperationUnsupported.into())
 }

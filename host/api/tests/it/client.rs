@@ -74,7 +74,7 @@ impl Ask {
             let body = body.collect().await.unwrap().to_bytes();
             Said { status: parts.status.as_u16(), headers: parts.headers, body }
         };
-        let said = tokio::time::timeout(LONG, answer).await.expect("it is answered");
+        let said = tokio::time::timeout(LONG, answer).await.expect("the request is answered");
         connection.abort();
         said
     }

@@ -47,7 +47,7 @@ impl Reader {
         loop {
             let mut line = String::new();
             let read = tokio::time::timeout(LONG, self.0.read_line(&mut line)).await;
-            if read.expect("something happens").ok()? == 0 || line == "0\r\n" {
+            if read.expect("the stream makes progress").ok()? == 0 || line == "0\r\n" {
                 return None;
             }
             // Chunk sizes and ends of chunks have a carriage return; events have none.
@@ -104,7 +104,7 @@ async fn entries_come_in_order_and_resume_at_the_cursor() {
         let mut back = Reader::open(&bed, &format!("{path}?after=1"), &bed.admin, header).await;
         assert_eq!(back.next().await.as_ref(), seen.get(5));
         let first = fresh.next().await.unwrap();
-        assert!(first.data["seq"].as_u64().unwrap() > 1, "it began at the end: {first:?}");
+        assert!(first.data["seq"].as_u64().unwrap() > 1, "the stream starts at the end: {first:?}");
 
         bed.admin("DELETE", &worker).send().await.is(204);
         let last = loop {

@@ -105,7 +105,7 @@ async fn a_thousand_stalled_readers_are_dropped_without_affecting_others() {
             tokio::time::sleep(stall / 5).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(30), gone).await.expect("they are dropped");
+    tokio::time::timeout(Duration::from_secs(30), gone).await.expect("stalled readers are dropped");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -165,22 +165,22 @@ async fn unfinished_bodies_are_bounded_by_their_quota() {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    until("in quiet", &|input, login| (input, login) == (202, 401)).await;
+    until("without load", &|input, login| (input, login) == (202, 401)).await;
     // Each takes half of its quota, so that the second of a kind leaves nothing.
     let mut strangers = Vec::new();
     for _ in 0..2 {
         strangers.push(begins(&bed, "/api/login", ROOM / 16 / 2).await);
     }
-    until("strangers take the strangers' room", &|input, login| (input, login) == (202, 503)).await;
+    until("logins use up their own quota", &|input, login| (input, login) == (202, 503)).await;
     let mut known = Vec::new();
     for _ in 0..2 {
         known.push(begins(&bed, &inputs, ROOM / 2).await);
     }
-    until("all is taken", &|input, login| (input, login) == (503, 503)).await;
+    until("both quotas are used up", &|input, login| (input, login) == (503, 503)).await;
     drop(strangers);
-    until("strangers are gone", &|input, login| (input, login) == (503, 401)).await;
+    until("logins have room again", &|input, login| (input, login) == (503, 401)).await;
     drop(known);
-    until("all are gone", &|input, login| (input, login) == (202, 401)).await;
+    until("both have room again", &|input, login| (input, login) == (202, 401)).await;
     // A long body without authentication is refused, however much of the quota is left.
     let long = Ask::new(bed.addr, "POST", "/api/login").body(" ".repeat((16 << 10) + 1));
     assert_eq!(long.send().await.status, 413);

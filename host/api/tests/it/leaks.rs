@@ -119,7 +119,7 @@ async fn no_response_and_no_log_line_leaks_a_location() {
     }
     HEARD.set(false);
     let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
-    assert!(log.contains("runtime_id=home"), "the log has ids");
+    assert!(log.contains("runtime_id=home"), "the log contains ids");
     for line in log.lines() {
         // The remote's address is for the operator to see.
         let tokens = [&bed.admin, &code, &session];

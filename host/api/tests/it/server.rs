@@ -80,7 +80,7 @@ impl Server {
                 self.ended.notified().await;
             }
         };
-        tokio::time::timeout(LONG, quiet).await.expect("the answers are given up");
+        tokio::time::timeout(LONG, quiet).await.expect("the responses are dropped");
     }
 }
 
@@ -203,7 +203,7 @@ async fn an_idle_http_2_connection_is_kept_for_a_limited_time() {
         assert_eq!(answer.await.unwrap().status(), 200);
         tokio::time::sleep(HEAD * 2).await;
     }
-    let _ = tokio::time::timeout(LONG, connection).await.expect("it is closed");
+    let _ = tokio::time::timeout(LONG, connection).await.expect("the connection is closed");
 }
 
 /// Encodes one frame of HTTP/2.
@@ -236,7 +236,7 @@ async fn rapid_resets_close_only_their_own_connection() {
     let _ = tokio::time::timeout(LONG, both).await.expect("the server closes the connection");
     // GOAWAY, ENHANCE_YOUR_CALM.
     let away = told.windows(4).any(|bytes| bytes == 11_u32.to_be_bytes());
-    assert!(away, "the server takes resets without end");
+    assert!(away, "the server does not limit resets");
     Ask::new(server.addr, "GET", "/").send().await.is(200);
     server.is_quiet().await;
 }

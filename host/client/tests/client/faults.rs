@@ -68,7 +68,7 @@ async fn a_silent_server_is_unavailable_after_the_deadline() {
     let answered = hurried(&server.url, short()).describe().await;
     assert_eq!(answered.err(), Some(Error::RuntimeUnavailable));
     assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
-    assert_eq!(server.connections(), 1, "the deadline is one for all attempts");
+    assert_eq!(server.connections(), 1, "one deadline covers all attempts");
 }
 
 #[tokio::test]
@@ -210,7 +210,7 @@ async fn a_servers_date_and_cookies_are_ignored() {
     for _ in 0..3 {
         client.describe().await.unwrap();
     }
-    assert_eq!(server.connections(), 1, "connections are kept");
+    assert_eq!(server.connections(), 1, "the connection is reused");
     assert!(server.requests().iter().all(|request| request.header("cookie").is_none()));
 }
 

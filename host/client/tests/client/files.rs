@@ -40,7 +40,7 @@ async fn a_range_is_requested() {
     for (bytes, asked) in [(Some(4), "bytes=3-6"), (None, "bytes=3-")] {
         let server = Server::answering(std::slice::from_ref(&part)).await;
         let (view, stream) = ask(&server, Some(FileRange { start: 3, bytes })).await.unwrap();
-        assert_eq!(view.bytes, 10, "the view is of the whole file");
+        assert_eq!(view.bytes, 10, "the view describes the whole file");
         assert_eq!(read(stream).await.unwrap(), "3456");
         assert_eq!(server.requests()[0].header("range"), Some(asked));
     }

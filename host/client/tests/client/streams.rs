@@ -55,7 +55,7 @@ async fn all(mut stream: EntryStream) -> (Vec<u64>, Option<Error>) {
         match next {
             Ok(entry) => seqs.push(entry.seq.0),
             Err(error) => {
-                assert!(stream.next().await.is_none(), "an error is the last");
+                assert!(stream.next().await.is_none(), "an error ends the stream");
                 return (seqs, Some(error));
             }
         }
@@ -246,7 +246,11 @@ async fn removal_ends_a_stream_and_other_errors_fail_it() {
         let said = format!("{HEAD}{}event: problem\ndata: ", events([1]));
         let problem = serde_json::to_string(&skep_protocol::Problem::from(&error)).unwrap();
         let server = Server::answering(&[format!("{said}{problem}\n\n")]).await;
-        assert_eq!(all(follow(&server, Some(0)).await).await, seen, "in the stream or at its head");
+        assert_eq!(
+            all(follow(&server, Some(0)).await).await,
+            seen,
+            "as an event or as the response"
+        );
         seen
     };
     assert_eq!(later(Error::WorkerRemoved).await, (vec![1], None));

@@ -49,7 +49,7 @@ async fn an_error_of_the_uploads_stream_goes_to_the_caller() {
     let broken = pieces(vec![Ok("abc".into()), Err(Invalid::Body.into())]);
     let written = client(&server.url).put_component(broken, Role::Admin).await;
     assert_eq!(written.err(), Some(Invalid::Body.into()));
-    assert_eq!(server.requests().len(), 0, "the server never sees the end of it");
+    assert_eq!(server.requests().len(), 0, "the server gets an incomplete body");
 }
 
 #[tokio::test]

@@ -15,7 +15,7 @@ const CODES: usize = 100;
 /// Process tokens, login codes and sessions, by id.
 #[derive(Default)]
 pub(crate) struct Sessions {
-    own: HashMap<TokenId, Kept<Role>>,
+    process_tokens: HashMap<TokenId, Kept<Role>>,
     codes: HashMap<TokenId, Kept<()>>,
     sessions: HashMap<TokenId, Kept<Caller>>,
 }
@@ -24,7 +24,7 @@ struct Kept<T> {
     digest: SecretDigest,
     /// The end of time for process tokens.
     expires_at: Timestamp,
-    what: T,
+    value: T,
 }
 
 impl<T> Kept<T> {
@@ -34,20 +34,21 @@ impl<T> Kept<T> {
 }
 
 impl Sessions {
-    pub(crate) fn add_own(&mut self, minted: &Minted, role: Role) {
-        let kept = Kept { digest: minted.digest, expires_at: Timestamp(u64::MAX), what: role };
-        self.own.insert(minted.id.clone(), kept);
+    pub(crate) fn add_process_token(&mut self, minted: &Minted, role: Role) {
+        let kept = Kept { digest: minted.digest, expires_at: Timestamp(u64::MAX), value: role };
+        self.process_tokens.insert(minted.id.clone(), kept);
     }
 
     /// Returns the caller of a process token.
-    pub(crate) fn own(&self, id: &TokenId, digest: &SecretDigest) -> Option<Caller> {
-        let kept = self.own.get(id).filter(|kept| kept.is(digest, Timestamp::default()))?;
-        Some(Caller { role: kept.what, ..Caller::operator() })
+    pub(crate) fn process_token(&self, id: &TokenId, digest: &SecretDigest) -> Option<Caller> {
+        let kept =
+            self.process_tokens.get(id).filter(|kept| kept.is(digest, Timestamp::default()))?;
+        Some(Caller { role: kept.value, ..Caller::operator() })
     }
 
     pub(crate) fn add_code(&mut self, minted: &Minted, now: Timestamp, expires_at: Timestamp) {
         make_room(&mut self.codes, CODES, now);
-        let kept = Kept { digest: minted.digest, expires_at, what: () };
+        let kept = Kept { digest: minted.digest, expires_at, value: () };
         self.codes.insert(minted.id.clone(), kept);
     }
 
@@ -71,7 +72,7 @@ impl Sessions {
         expires_at: Timestamp,
     ) {
         make_room(&mut self.sessions, SESSIONS, now);
-        let kept = Kept { digest: minted.digest, expires_at, what: caller };
+        let kept = Kept { digest: minted.digest, expires_at, value: caller };
         self.sessions.insert(minted.id.clone(), kept);
     }
 
@@ -83,7 +84,7 @@ impl Sessions {
         now: Timestamp,
     ) -> Option<Caller> {
         let kept = self.sessions.get(id).filter(|kept| kept.is(digest, now))?;
-        Some(kept.what.clone())
+        Some(kept.value.clone())
     }
 
     /// Ends a session and returns its caller.
@@ -92,7 +93,7 @@ impl Sessions {
         if !kept.digest.matches(digest) {
             return None;
         }
-        self.sessions.remove(id).map(|kept| kept.what)
+        self.sessions.remove(id).map(|kept| kept.value)
     }
 }
 
@@ -114,28 +115,28 @@ mod tests {
 
     #[test]
     fn the_session_that_expires_first_makes_room() {
-        let mut desk = Sessions::default();
+        let mut sessions = Sessions::default();
         let minted: Vec<_> = (0..=SESSIONS).map(|_| mint(SecretKind::Session).unwrap()).collect();
         let end = |n: usize| Timestamp(1_000 + n as u64);
         for (n, minted) in minted.iter().enumerate() {
-            desk.add_session(minted, Caller::operator(), Timestamp(0), end(n));
+            sessions.add_session(minted, Caller::operator(), Timestamp(0), end(n));
         }
         let good =
-            |n: usize| desk.session(&minted[n].id, &minted[n].digest, Timestamp(0)).is_some();
+            |n: usize| sessions.session(&minted[n].id, &minted[n].digest, Timestamp(0)).is_some();
         assert!(!good(0) && good(1) && good(SESSIONS));
     }
 
     #[test]
     fn expired_codes_make_room() {
-        let mut desk = Sessions::default();
+        let mut sessions = Sessions::default();
         for _ in 0..CODES {
-            desk.add_code(&mint(SecretKind::Code).unwrap(), Timestamp(0), Timestamp(10));
+            sessions.add_code(&mint(SecretKind::Code).unwrap(), Timestamp(0), Timestamp(10));
         }
         let code = mint(SecretKind::Code).unwrap();
-        desk.add_code(&code, Timestamp(10), Timestamp(20));
-        assert_eq!(desk.codes.len(), 1);
-        assert!(!desk.take_code(&code.id, &SecretDigest::of("another"), Timestamp(11)));
-        assert!(desk.take_code(&code.id, &code.digest, Timestamp(11)));
-        assert!(!desk.take_code(&code.id, &code.digest, Timestamp(11)));
+        sessions.add_code(&code, Timestamp(10), Timestamp(20));
+        assert_eq!(sessions.codes.len(), 1);
+        assert!(!sessions.take_code(&code.id, &SecretDigest::of("another"), Timestamp(11)));
+        assert!(sessions.take_code(&code.id, &code.digest, Timestamp(11)));
+        assert!(!sessions.take_code(&code.id, &code.digest, Timestamp(11)));
     }
 }

@@ -46,7 +46,7 @@ async fn a_token_is_valid_until_any_process_revokes_it() {
     assert_eq!(access.bearer(peer(1), secret.expose()), Err(Error::Unauthenticated));
     assert_eq!(access.session(session.expose()), Err(Error::Unauthenticated));
     assert!(access.login(peer(1), secret.expose()).is_err());
-    assert_eq!(access.revoke(&view.token_id).unwrap(), revoked, "it was already");
+    assert_eq!(access.revoke(&view.token_id).unwrap(), revoked, "revoking twice changes nothing");
     assert!(access.revoke(&"0123456789ab".parse().unwrap()).is_err());
     assert_eq!(access.has_tokens(), Ok(true), "revoked tokens count");
 }
@@ -76,7 +76,7 @@ async fn tokens_and_sessions_expire() {
     assert!(access.session(long_session.expose()).is_ok());
 
     CLOCK.store(1_600_000, Ordering::SeqCst);
-    assert!(access.login(peer(1), late.expose()).is_err(), "codes last ten minutes");
+    assert!(access.login(peer(1), late.expose()).is_err(), "codes expire after ten minutes");
     CLOCK.store(1_000_000 + 12 * 3_600_000, Ordering::SeqCst);
     assert_eq!(access.session(long_session.expose()), Err(Error::Unauthenticated));
     assert!(access.bearer(peer(1), long.expose()).is_ok());
@@ -87,11 +87,11 @@ async fn a_login_code_works_once() {
     let bed = Bed::new(Net::default(), Vec::new());
     let access = bed.registry.access();
     let code = access.login_code().unwrap();
-    assert!(access.bearer(peer(1), code.expose()).is_err(), "it is no token");
+    assert!(access.bearer(peer(1), code.expose()).is_err(), "a code is not a token");
     let (session, caller) = access.login(peer(1), code.expose()).unwrap();
     assert_eq!(caller, Caller::operator());
     assert!(access.login(peer(1), code.expose()).is_err());
-    assert!(access.bearer(peer(1), session.expose()).is_err(), "a session is no token");
+    assert!(access.bearer(peer(1), session.expose()).is_err(), "a session is not a token");
     assert_eq!(access.session(session.expose()), Ok(Caller::operator()));
     access.logout(session.expose()).unwrap();
     assert_eq!(access.session(session.expose()), Err(Error::Unauthenticated));

@@ -93,7 +93,7 @@ async fn the_audit_is_paged_newest_first() {
     let limited = bed.caller(Role::Admin, Some(&["elsewhere"]));
     let seen = bed.registry.audit(&limited, None).unwrap();
     let seen: Vec<_> = seen.items.iter().map(|entry| entry.action.as_str()).collect();
-    assert_eq!(seen, ["token.create"], "nothing of runtimes that are not seen");
+    assert_eq!(seen, ["token.create"], "entries of invisible runtimes are omitted");
 }
 
 #[tokio::test]

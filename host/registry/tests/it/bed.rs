@@ -178,7 +178,7 @@ pub(crate) async fn until<T>(look: impl AsyncFn() -> Option<T>) -> T {
         if let Some(seen) = look().await {
             return seen;
         }
-        assert!(began.elapsed() < SOON, "it does not happen");
+        assert!(began.elapsed() < SOON, "timed out");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }

@@ -36,7 +36,10 @@ impl Known {
                 }
             }
             Changed::RuntimeRemoved { runtime_id } => {
-                assert!(self.runtimes.remove(&runtime_id).is_some(), "it was never heard of");
+                assert!(
+                    self.runtimes.remove(&runtime_id).is_some(),
+                    "the runtime was reported before"
+                );
                 self.workers.retain(|(of, _), _| *of != runtime_id);
             }
             Changed::Worker { runtime_id, worker_id, worker } => {
@@ -52,7 +55,7 @@ impl Known {
     async fn until(&mut self, stream: &mut FleetStream, is: impl Fn(&Self) -> bool) {
         while !is(self) {
             let change = tokio::time::timeout(Duration::from_secs(20), stream.next()).await;
-            self.take(change.expect("it does not happen").unwrap().unwrap());
+            self.take(change.expect("timed out").unwrap().unwrap());
         }
     }
 
@@ -130,7 +133,7 @@ async fn a_cursor_resumes_without_loss_or_repetition() {
     let mut later = Known::default();
     let all = |known: &Known| known.has("home", new.0) && known.has("a", new.1);
     later.until(&mut stream, all).await;
-    assert_eq!(later.workers.len(), 2, "nothing that was known comes again");
+    assert_eq!(later.workers.len(), 2, "known workers are not reported again");
     // Runtimes are reported again.
     assert_eq!(later.runtimes.len(), 2);
     assert!(a.cursors().last().unwrap().is_some());
@@ -175,7 +178,7 @@ async fn no_changes_are_lost_during_a_remotes_outage() {
     a.is(Mood::Says(Error::RuntimeUnavailable));
     known.until(&mut stream, |known| known.status("a") == Some(Status::Unavailable)).await;
     assert!(known.runtimes[&id("a")].unavailable_since.is_some());
-    assert!(known.has("a", kept), "what was known of it is still shown");
+    assert!(known.has("a", kept), "its workers stay listed");
     let here = bed.home.worker().await;
     known.until(&mut stream, |known| known.has("home", here)).await;
 
@@ -191,7 +194,7 @@ async fn no_changes_are_lost_during_a_remotes_outage() {
     };
     known.until(&mut stream, caught_up).await;
     assert_eq!(known.status("a"), Some(Status::Available));
-    assert!(a.cursors().last().unwrap().is_some(), "it was the same process: it goes on");
+    assert!(a.cursors().last().unwrap().is_some(), "the stream resumes: it is the same process");
 }
 
 #[tokio::test]
@@ -221,7 +224,7 @@ async fn a_restarted_remote_reports_all_workers() {
     }
     assert_eq!(known.runtimes[&id("a")].host_id.as_ref().unwrap().as_str(), "a-1");
     assert!(!known.has("a", removed));
-    assert_eq!(a.cursors().last(), Some(&None), "its changes are another process's");
+    assert_eq!(a.cursors().last(), Some(&None), "the stream starts over: it is another process");
 
     // A client that resumes with an old cursor starts over.
     let mut stream = bed.follow(cursor).await;
@@ -367,6 +370,6 @@ async fn streams_end_when_the_registry_does() {
             change.unwrap();
         }
     };
-    tokio::time::timeout(Duration::from_secs(10), rest).await.expect("it ends");
+    tokio::time::timeout(Duration::from_secs(10), rest).await.expect("the streams end");
     assert!(bed.follow(None).await.next().await.is_none());
 }

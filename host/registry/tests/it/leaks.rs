@@ -113,7 +113,7 @@ async fn no_endpoint_token_or_path_leaks() {
 
     for text in &said.all {
         for never in &said.never {
-            assert!(!text.contains(never.as_str()), "{never} is in {text}");
+            assert!(!text.contains(never.as_str()), "{never} leaks in {text}");
         }
     }
     assert!(said.all.len() > 40);

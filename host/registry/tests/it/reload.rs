@@ -28,7 +28,7 @@ async fn remotes_are_added_and_removed_at_run_time() {
     let calls = a.calls();
     registrar.remotes().add(&spec("c")).unwrap();
     until(async || (ids(&bed)().await.len() == 5).then_some(())).await;
-    assert!(a.calls() > calls, "it is the one that it was");
+    assert!(a.calls() > calls, "the remote was kept");
 
     // A changed entry with the same id is a new remote.
     let moved = RemoteSpec { endpoint: "https://elsewhere.example".into(), ..spec("a") };

@@ -22,7 +22,7 @@ async fn an_unavailable_remote_is_not_called_until_a_retry_is_due() {
     assert_eq!(summary.status, Status::Unavailable);
     let since = summary.unavailable_since.unwrap();
     assert!(since >= before && since <= now());
-    assert_eq!(summary.workers, Some(1), "as far as is known");
+    assert_eq!(summary.workers, Some(1), "the last known count");
 
     let calls = a.calls();
     for _ in 0..1000 {
@@ -204,5 +204,9 @@ async fn no_runtime_is_called_after_a_shutdown() {
     bed.registry.shutdown().await;
     bed.registry.reload();
     a.is(Mood::Says(Error::RuntimeUnavailable));
-    assert_eq!(bed.at("home").stop(worker).await.err(), Some(Error::Internal), "no audit");
+    assert_eq!(
+        bed.at("home").stop(worker).await.err(),
+        Some(Error::Internal),
+        "changes cannot be audited any more"
+    );
 }
