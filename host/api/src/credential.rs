@@ -1,5 +1,4 @@
-//! What a caller shows to be let in. It is looked for in the header only: a URL is written down by
-//! too many.
+//! Credentials of requests. Only headers may carry one: URLs end up in logs and histories.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -9,10 +8,10 @@ use axum::http::header::{AUTHORIZATION, COOKIE};
 use skep_protocol::Error;
 use skep_registry::{Caller, Registry};
 
-/// The name of the cookie.
+/// The name of the session cookie.
 pub(crate) const COOKIE_NAME: &str = "skep_session";
 
-/// A secret that came with a request.
+/// The secret of a request.
 #[derive(Clone)]
 pub(crate) enum Credential {
     /// A token.
@@ -22,7 +21,8 @@ pub(crate) enum Credential {
 }
 
 impl Credential {
-    /// The one in a header. A token goes before a cookie: who sends one means it.
+    /// Reads the credential from the headers. A token takes precedence over a cookie: sending one
+    /// is deliberate.
     pub(crate) fn of(headers: &HeaderMap, peer: IpAddr, cookies: bool) -> Result<Self, Error> {
         let mut given = headers.get_all(AUTHORIZATION).iter();
         if let Some(authorization) = given.next() {
@@ -37,7 +37,7 @@ impl Credential {
         Ok(Self::Session(session.ok_or(Error::Unauthenticated)?.into()))
     }
 
-    /// Who shows it, if it is good.
+    /// Authenticates the caller.
     pub(crate) fn check(&self, registry: &Registry) -> Result<Caller, Error> {
         match self {
             Self::Bearer(peer, token) => registry.access().bearer(*peer, token),
@@ -45,13 +45,13 @@ impl Credential {
         }
     }
 
-    /// Whether a browser sends it by itself.
+    /// Returns true if a browser sends the credential without being asked.
     pub(crate) fn is_ambient(&self) -> bool {
         matches!(self, Self::Session(_))
     }
 }
 
-/// The session's secret, if there is exactly one.
+/// Returns the session's secret, if there is exactly one.
 pub(crate) fn session(headers: &HeaderMap) -> Option<&str> {
     let cookies = headers.get_all(COOKIE).iter().filter_map(|cookies| cookies.to_str().ok());
     let cookies = cookies.flat_map(|cookies| cookies.split(';'));
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_is_found_in_its_places_only() {
+    fn credentials_are_read_from_two_headers_only() {
         assert_eq!(of(&[("authorization", "Bearer x")]), Ok("bearer x".into()));
         assert_eq!(of(&[("authorization", "bearer  x")]), Ok("bearer x".into()));
         assert_eq!(of(&[("cookie", "a=b; skep_session=s; c")]), Ok("session s".into()));

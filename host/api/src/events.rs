@@ -1,8 +1,8 @@
-//! Answers that go on: server-sent events.
+//! Streaming responses: server-sent events.
 //!
-//! A reader is a place in what it follows. What it has not taken lies where it was, not here: the
-//! next events are asked for when the socket has room for them, so one that does not read costs what
-//! is in its socket's buffers, and is dropped by the server after a while.
+//! A reader is a cursor into its source. Pending events stay in the source: the next ones are read
+//! when the socket has room, so a reader that stalls costs only its socket's buffers, and the
+//! server disconnects it after a while.
 
 use std::convert::Infallible;
 use std::fmt::Display;
@@ -20,23 +20,23 @@ use skep_protocol::{Error, Problem};
 use tokio::sync::watch;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 
-use crate::App;
+use crate::app::App;
 use crate::credential::Credential;
 
-/// Where a reader that comes back says what it had last.
+/// The header in which a reconnecting reader sends the id of its last event.
 pub(crate) const LAST_EVENT_ID: &str = "last-event-id";
 
-/// The name of the event that says why a stream ends.
+/// The name of the event that reports why a stream ends.
 pub(crate) const PROBLEM: &str = "problem";
 
-/// Events that are there already go out together, up to about this many bytes: a system call and a
-/// segment for each would be most of their cost.
+/// Pending events are sent together, up to about this many bytes; a system call and a packet for
+/// each would dominate their cost.
 const TOGETHER: usize = 16 << 10;
 
-/// A reader that lost its connection comes back after this many milliseconds.
+/// Delay after which a disconnected reader reconnects, in milliseconds.
 const RETRY_MS: u64 = 2_000;
 
-/// Writes one event. `json` has no line breaks: JSON escapes them within strings.
+/// Writes one event. `json` contains no line breaks: JSON escapes them in strings.
 pub(crate) fn event(
     out: &mut Vec<u8>,
     id: Option<&dyn Display>,
@@ -44,45 +44,47 @@ pub(crate) fn event(
     json: impl FnOnce(&mut Vec<u8>) -> serde_json::Result<()>,
 ) {
     let wrote = id.map_or(Ok(()), |id| writeln!(out, "id: {id}"));
-    wrote.and_then(|()| write!(out, "event: {name}\ndata: ")).expect("a vector takes everything");
-    json(out).expect("it holds nothing that JSON has no words for");
+    wrote
+        .and_then(|()| write!(out, "event: {name}\ndata: "))
+        .expect("writing to a vector cannot fail");
+    json(out).expect("protocol types always serialize");
     out.extend(b"\n\n");
 }
 
-/// Counts a reader for as long as it reads.
-struct Reader(Arc<AtomicU64>);
+/// Counts an open reader until dropped.
+struct OpenReader(Arc<AtomicU64>);
 
-impl Drop for Reader {
+impl Drop for OpenReader {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
-/// What a reader follows.
-pub(crate) struct Followed<T> {
-    /// The things that happen.
+/// The source of an event stream.
+pub(crate) struct EventSource<T> {
+    /// Items to send.
     pub(crate) items: Pin<Box<dyn Stream<Item = Result<T, Error>> + Send>>,
-    /// Writes one of them.
+    /// Serializes one item as an event.
     pub(crate) write: fn(&mut Vec<u8>, &T),
-    /// What is said when they have ended without an error.
+    /// Final event, sent if the items end without an error.
     pub(crate) last: BoxFuture<'static, Option<Vec<u8>>>,
 }
 
-struct Following<T> {
-    followed: Followed<T>,
+struct EventResponse<T> {
+    followed: EventSource<T>,
     app: App,
     credential: Credential,
     closing: watch::Receiver<bool>,
     ticks: Interval,
-    /// Whether something was said since the last tick.
+    /// True if anything was sent since the last tick.
     said: bool,
     ended: bool,
-    _reader: Reader,
+    _reader: OpenReader,
 }
 
-impl<T: Send + 'static> Followed<T> {
-    /// The answer. It ends when the things do, when the server shuts down, and when the reader may
-    /// not read any more.
+impl<T: Send + 'static> EventSource<T> {
+    /// Builds the response. It ends with the items, at shutdown, and when the reader's credential
+    /// is no longer valid.
     pub(crate) fn into_response(
         self,
         app: &App,
@@ -93,7 +95,7 @@ impl<T: Send + 'static> Followed<T> {
         readers.fetch_add(1, Ordering::Relaxed);
         let mut ticks = interval_at(Instant::now() + app.limits.heartbeat, app.limits.heartbeat);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let following = Following {
+        let following = EventResponse {
             followed: self,
             app: app.clone(),
             credential,
@@ -101,23 +103,23 @@ impl<T: Send + 'static> Followed<T> {
             ticks,
             said: false,
             ended: false,
-            _reader: Reader(readers),
+            _reader: OpenReader(readers),
         };
-        // At once, so that a reader knows that it is heard before anything happens.
+        // Sent at once, so that the reader knows that the stream is open before the first event.
         let hello = stream::iter([Ok(Bytes::from(format!("retry: {RETRY_MS}\n\n")))]);
         let events = stream::unfold(following, |mut following| async move {
             let bytes = following.next().await?;
             Some((Ok::<Bytes, Infallible>(bytes.into()), following))
         });
         let headers = [(CONTENT_TYPE, "text/event-stream"), (CACHE_CONTROL, "no-store")];
-        // Proxies that gather answers would keep the events to themselves.
+        // Buffering proxies would hold the events back.
         let unbuffered = [("x-accel-buffering", "no")];
         (headers, unbuffered, Body::from_stream(hello.chain(events))).into_response()
     }
 }
 
-impl<T> Following<T> {
-    /// The next bytes; none at the end.
+impl<T> EventResponse<T> {
+    /// Returns the next bytes; none at the end.
     async fn next(&mut self) -> Option<Vec<u8>> {
         if self.ended {
             return None;
@@ -127,7 +129,7 @@ impl<T> Following<T> {
                 biased;
                 _ = self.closing.wait_for(|closing| *closing) => return None,
                 _ = self.ticks.tick() => {
-                    // A token that was revoked meanwhile, or a session that ended, reads no more.
+                    // Ends the stream if the token was revoked or the session ended.
                     self.credential.check(&self.app.registry).ok()?;
                     if !std::mem::take(&mut self.said) {
                         return Some(b":\n\n".to_vec());

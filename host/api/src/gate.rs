@@ -1,8 +1,8 @@
-//! What every request passes before a handler sees it, and every answer after.
+//! The checks of every request before its handler, and the headers of every response.
 //!
-//! Refuses requests that are too large or malformed, that name another host, that carry no valid
-//! credential, that another site had a browser send, or that have parameters which the route does not
-//! take. The registry decides what the caller may do.
+//! Refuses requests that are too large or malformed, that are for another host, that have no valid
+//! credential, that another site made a browser send, or that have parameters unknown to the route.
+//! Permissions are the registry's.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -19,33 +19,34 @@ use percent_encoding::percent_decode_str;
 use skep_protocol::{InputId, RuntimeId, WorkerId};
 use tracing::Instrument as _;
 
+use crate::app::{App, Surface};
 use crate::credential::Credential;
 use crate::origin;
 use crate::query;
-use crate::refusal::{Answer, Refusal, let_in};
-use crate::server::Link;
-use crate::{App, Surface};
+use crate::refusal::{Answer, Refusal, authenticated};
+use crate::server::ConnectionInfo;
 
-/// Path and query together, in bytes: a file's name of 4,096 bytes fits, each of them encoded.
+/// Maximum size of path and query together, in bytes: room for a file name of 4,096 percent-encoded
+/// bytes.
 const URI_BYTES: usize = 16 << 10;
 
-/// The header, in bytes.
+/// Maximum size of the header fields, in bytes.
 const HEADER_BYTES: usize = 32 << 10;
 
-/// The header, in fields.
+/// Maximum number of header fields.
 const HEADER_FIELDS: usize = 100;
 
-/// Nothing that is answered may load anything, be framed or be sent elsewhere.
+/// The Content-Security-Policy of responses: load nothing, be framed nowhere, submit nothing.
 const POLICY: &str = "default-src 'none'; base-uri 'none'; form-action 'none'; \
                       frame-ancestors 'none'; sandbox";
 
-/// See the module's documentation.
+/// Checks a request, passes it to its handler, counts and logs it, and seals the response.
 pub(crate) async fn gate(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let began = Instant::now();
     let method = request.method().clone();
     let path = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
     let route = path.and_then(|path| app.known(&method, path));
-    // That a method is not taken, or that nothing is there, may be known to all.
+    // A missing path or method is answered without login: it reveals nothing.
     let leads = route.is_some() || path.is_some_and(|path| !app.known.contains_key(path));
     let counters = Arc::clone(route.map_or(&app.elsewhere, |route| &route.counters));
     let open = route.is_some_and(|route| route.open);
@@ -61,19 +62,19 @@ pub(crate) async fn gate(State(app): State<App>, mut request: Request, next: Nex
     };
     let status = response.status();
     counters.count(status.as_u16(), began.elapsed());
-    // That a runtime does not support an operation is no failure.
+    // An unsupported operation is not a server failure.
     if status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED {
         let route = route.map(|route| route.path.as_str());
         let status = status.as_u16();
-        tracing::warn!(parent: &span, route, status, "a request failed");
+        tracing::warn!(parent: &span, route, status, "request failed");
     } else {
-        tracing::debug!(parent: &span, status = status.as_u16(), "a request was answered");
+        tracing::debug!(parent: &span, status = status.as_u16(), "request answered");
     }
     seal(response.headers_mut());
     response
 }
 
-/// Whether a handler may see it.
+/// Decides if a request may reach its handler, and authenticates its caller.
 fn admit(app: &App, request: &mut Request, open: bool, leads: bool) -> Answer<()> {
     let peer = link(request).peer;
     check_size(request.uri(), request.headers())?;
@@ -81,13 +82,13 @@ fn admit(app: &App, request: &mut Request, open: bool, leads: bool) -> Answer<()
     let browser = app.surface == Surface::Browser;
     let authority = origin::authority(request.uri(), request.headers()).unwrap_or_default();
     let probed = matches!(request.uri().path(), "/healthz" | "/readyz");
-    if browser && !probed && !origin::is_ours(authority, &app.allowed_hosts) {
+    if browser && !probed && !origin::is_allowed_host(authority, &app.allowed_hosts) {
         return Err(Refusal::misdirected());
     }
     let safe = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
     let of_page = origin::of_page(authority, request.headers());
     if open {
-        // A login from another site would have its user work under another's name.
+        // Login CSRF: another site could log its visitor in under its own account.
         let logs_in = browser && !safe;
         return if logs_in { check_page(request.headers(), of_page, true) } else { Ok(()) };
     }
@@ -95,7 +96,7 @@ fn admit(app: &App, request: &mut Request, open: bool, leads: bool) -> Answer<()
         return Ok(());
     }
     let credential = Credential::of(request.headers(), peer.ip(), browser)?;
-    let caller = let_in(credential.check(&app.registry))?;
+    let caller = authenticated(credential.check(&app.registry))?;
     if credential.is_ambient() && !safe {
         check_page(request.headers(), of_page, false)?;
     }
@@ -104,9 +105,9 @@ fn admit(app: &App, request: &mut Request, open: bool, leads: bool) -> Answer<()
     Ok(())
 }
 
-/// The connection that it came by.
-fn link(request: &mut Request) -> Arc<Link> {
-    let link = request.extensions_mut().get_or_insert_with(|| Arc::new(Link::none()));
+/// Returns the connection of the request.
+fn link(request: &mut Request) -> Arc<ConnectionInfo> {
+    let link = request.extensions_mut().get_or_insert_with(|| Arc::new(ConnectionInfo::none()));
     Arc::clone(link)
 }
 
@@ -121,7 +122,7 @@ fn check_size(uri: &Uri, headers: &HeaderMap) -> Answer<()> {
     Ok(())
 }
 
-/// Whether each `%` is followed by two hex digits, and the path is UTF-8 when it is decoded.
+/// Checks that each `%` is followed by two hex digits, and that the decoded path is UTF-8.
 fn check_encoding(uri: &Uri) -> Answer<()> {
     let Some(path) = uri.path_and_query().map(|path| path.as_str()) else { return Ok(()) };
     if !path.contains('%') {
@@ -135,14 +136,14 @@ fn check_encoding(uri: &Uri) -> Answer<()> {
     Ok(())
 }
 
-/// Whether a page of ours sends a change: none can choose its Origin. Where there may be none, it is
-/// the content type that another site's page cannot choose.
+/// Checks that a page of this host sent a change. Pages cannot choose their Origin. If it may be
+/// absent, the content type decides: another site's page can send only those of forms.
 fn check_page(headers: &HeaderMap, of_page: Option<bool>, may_be_none: bool) -> Answer<()> {
     let media = headers.get(CONTENT_TYPE).and_then(|media| media.to_str().ok()).unwrap_or("");
     let media = media.split(';').next().unwrap_or("").trim();
     let is = |form: &str| media.eq_ignore_ascii_case(form);
     let form = is("application/x-www-form-urlencoded") || is("multipart/form-data");
-    // Plain text is what an input may well be; where the page is known that does no harm.
+    // Plain text is a legitimate input, and harmless if the origin is known.
     if form || may_be_none && is("text/plain") {
         return Err(Refusal::unsupported_media_type());
     }
@@ -153,7 +154,7 @@ fn check_page(headers: &HeaderMap, of_page: Option<bool>, may_be_none: bool) -> 
     }
 }
 
-/// What the log says of whatever is done for the request: ids only where they are ids.
+/// Creates the log span of a request. It has only ids that parse as ids.
 fn span(request: &Request) -> tracing::Span {
     let span = tracing::info_span!(
         "request",
@@ -185,7 +186,7 @@ fn span(request: &Request) -> tracing::Span {
     span
 }
 
-/// What every answer says to a browser. A page of ours has a policy of its own already.
+/// Sets the security headers of a response. A page of ours already has its own policy.
 fn seal(headers: &mut HeaderMap) {
     const ALWAYS: [(HeaderName, &str); 4] = [
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),
@@ -206,7 +207,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_url_is_encoded_well_or_refused() {
+    fn a_badly_encoded_url_is_refused() {
         for good in ["/a", "/a%20b?x=%C3%BC", "/%2e%2e/%2f", "/a?b=c+d"] {
             assert!(check_encoding(&good.parse().unwrap()).is_ok(), "{good}");
         }

@@ -1,19 +1,19 @@
-//! Skep over HTTP: the API that browsers and the CLI speak to a registry, and the protocol that a
-//! registry speaks to its runtimes.
+//! Skep's HTTP APIs: a registry's for browsers and the CLI, and a runtime's for registries.
 //!
-//! [`router`] answers requests, [`serve`] gets them from a socket. Both surfaces share their handlers:
-//! what `/v1` is to one runtime, `/api/runtimes/{runtime_id}` is to each. A handler sees a runtime
-//! that the registry has already restricted to what the caller may do, and nothing of where it is;
-//! so no answer can hold a path, an endpoint or a token: the types that are written have no place
-//! for one.
+//! [`router`] answers requests, [`serve`] accepts connections. Both APIs share their handlers:
+//! `/v1` of one runtime corresponds to `/api/runtimes/{runtime_id}` of each. A handler gets a
+//! runtime handle that the registry has restricted to the caller. No response type has a field for
+//! a path, an endpoint or a token, so none can leak.
 
+mod app;
 mod credential;
 mod events;
 mod gate;
 mod metrics;
 mod openapi;
 mod origin;
-mod place;
+mod page;
+mod path;
 mod query;
 mod refusal;
 mod route;
@@ -22,102 +22,47 @@ mod server;
 mod upload;
 
 use std::collections::HashMap;
-use std::ops::Deref;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::body::Bytes;
-use axum::http::Method;
 use skep_registry::Registry;
 
+pub(crate) use app::App;
+pub use app::Surface;
 pub use metrics::Metrics;
 pub use server::{ServerLimits, serve};
 
-use crate::metrics::OfRoute;
+use crate::app::{AppState, RouteInfo};
 use crate::refusal::Refusal;
 use crate::upload::Room;
 
-/// Which API is served.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Surface {
-    /// A registry's, below `/api`: with logins, for browsers and the CLI.
-    Browser,
-    /// One runtime's, below `/v1`: with tokens only, for registries.
-    Runtime,
-}
-
-/// What an API is made of.
+/// The parts of an API.
 pub struct ApiParts {
-    /// Whose runtimes, tokens and audit it shows.
+    /// Registry to serve.
     pub registry: Registry,
-    /// Which API it is.
+    /// API to serve.
     pub surface: Surface,
-    /// Names by which browsers may call this host besides `localhost` and its addresses: with a port,
-    /// or with any.
+    /// Host names that browsers may use besides `localhost` and its addresses. One without a port
+    /// allows every port.
     pub allowed_hosts: Vec<String>,
-    /// Bounds of bodies.
+    /// Limits on clients.
     pub limits: ServerLimits,
-    /// Where requests are counted.
+    /// Request counters.
     pub metrics: Metrics,
 }
 
-/// What handlers share.
-#[derive(Clone)]
-struct App(Arc<Inner>);
-
-struct Inner {
-    registry: Registry,
-    surface: Surface,
-    allowed_hosts: Vec<String>,
-    limits: ServerLimits,
-    room: Room,
-    strangers_room: Room,
-    metrics: Metrics,
-    /// By path, then method.
-    known: HashMap<String, Vec<Known>>,
-    /// For requests that found no route.
-    elsewhere: Arc<OfRoute>,
-    document: Bytes,
-}
-
-/// What the gate knows of a route.
-struct Known {
-    method: &'static str,
-    path: String,
-    open: bool,
-    /// The names of the parameters that it takes in the query.
-    query: Vec<&'static str>,
-    counters: Arc<OfRoute>,
-}
-
-impl Deref for App {
-    type Target = Inner;
-
-    fn deref(&self) -> &Inner {
-        &self.0
-    }
-}
-
-impl Inner {
-    /// The route that a request has found; one for HEAD is that for GET.
-    fn known(&self, method: &Method, path: &str) -> Option<&Known> {
-        let method = if method == Method::HEAD { "GET" } else { method.as_str() };
-        self.known.get(path)?.iter().find(|known| known.method == method)
-    }
-}
-
-/// The API as a service.
+/// Builds the API as a service.
 pub fn router(parts: ApiParts) -> Router {
     let ApiParts { registry, surface, allowed_hosts, limits, metrics } = parts;
     let routes = routes::all(surface);
     let document = openapi::document(&routes).into();
-    let mut known: HashMap<String, Vec<Known>> = HashMap::new();
+    let mut known: HashMap<String, Vec<RouteInfo>> = HashMap::new();
     let mut router = Router::new();
     for route in routes {
         let counters = metrics.of(route.method, &route.path);
         let (path, open, query) = (route.path.clone(), route.open, route.in_query());
         let of_path = known.entry(route.path.clone()).or_default();
-        of_path.push(Known { method: route.method, path, open, query, counters });
+        of_path.push(RouteInfo { method: route.method, path, open, query, counters });
         router = router.route(&route.path, route.handler);
     }
     let prefix = match surface {
@@ -129,7 +74,7 @@ pub fn router(parts: ApiParts) -> Router {
         router = router.route(&format!("{prefix}/workers/{{worker_id}}{path}"), http.clone());
     }
     let elsewhere = metrics.of("*", "*");
-    let app = App(Arc::new(Inner {
+    let app = App(Arc::new(AppState {
         registry,
         surface,
         allowed_hosts,
@@ -148,7 +93,7 @@ pub fn router(parts: ApiParts) -> Router {
         .with_state(app)
 }
 
-/// The document of the browser's API, as `/api/openapi.json` answers it.
+/// Returns the OpenAPI document of the browser API, as served at `/api/openapi.json`.
 pub fn openapi() -> String {
     openapi::document(&routes::all(Surface::Browser))
 }

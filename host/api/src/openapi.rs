@@ -1,4 +1,4 @@
-//! The API's document, OpenAPI 3.1, made of the routes and of the protocol's types.
+//! The OpenAPI 3.1 document, generated from the routes and the protocol's types.
 
 use std::collections::BTreeMap;
 
@@ -10,15 +10,15 @@ use skep_protocol::problem::PROBLEM_JSON;
 use skep_protocol::{ComponentDigest, FileName, HostId, InputId, Problem, RuntimeId, WorkerId};
 
 use crate::credential::COOKIE_NAME;
-use crate::route::{Content, Route, Shape};
+use crate::route::{BodySchema, Route, SchemaOf};
 
 /// The media type of server-sent events.
 const EVENT_STREAM: &str = "text/event-stream";
 
-/// The document, written so that the same API is the same text.
+/// Generates the document. The output is deterministic.
 pub(crate) fn document(routes: &[Route]) -> String {
-    // What is answered is described as it is written; what is taken, as it is read: there, parts
-    // that may be absent are not required.
+    // Schemas of responses describe serialization, those of requests deserialization, where
+    // optional fields are not required.
     let settings = SchemaSettings::draft2020_12().with(|settings| {
         settings.definitions_path = "/components/schemas".into();
         settings.meta_schema = None;
@@ -37,14 +37,14 @@ pub(crate) fn document(routes: &[Route]) -> String {
         parameters.extend(route.parameters.iter().map(|parameter| {
             json!({
                 "name": parameter.name,
-                "in": parameter.place,
-                "description": parameter.says,
+                "in": parameter.location,
+                "description": parameter.description,
                 "schema": (parameter.shape)(&mut takes),
             })
         }));
         let mut responses = Map::new();
-        for (status, says, content) in &route.answers {
-            let mut response = json!({ "description": says });
+        for (status, description, content) in &route.answers {
+            let mut response = json!({ "description": description });
             if let Some(content) = written(content, &mut answers) {
                 response["content"] = content;
             }
@@ -57,7 +57,7 @@ pub(crate) fn document(routes: &[Route]) -> String {
         }
         let mut operation = json!({
             "operationId": route.id,
-            "summary": route.says,
+            "summary": route.description,
             "responses": responses,
         });
         if !parameters.is_empty() {
@@ -80,8 +80,8 @@ pub(crate) fn document(routes: &[Route]) -> String {
             "title": "Skep",
             "version": env!("CARGO_PKG_VERSION"),
             "description": "Workers in WebAssembly sandboxes, on one machine or many. Every \
-                            request that is not carried out is answered with a problem of RFC \
-                            9457, whose `code` is stable.",
+                            refused request is answered with a problem of RFC 9457, whose \
+                            `code` is stable.",
             "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" },
         },
         "security": [{ "token": [] }, { "session": [] }],
@@ -96,22 +96,23 @@ pub(crate) fn document(routes: &[Route]) -> String {
         },
     });
     let mut text =
-        serde_json::to_string_pretty(&sorted(document)).expect("values are always written");
+        serde_json::to_string_pretty(&sorted(document)).expect("values always serialize");
     text.push('\n');
     text
 }
 
-/// The problem that a status comes with.
+/// Describes the problem of a status.
 fn refused(status: u16, problem: &Schema) -> (String, Value) {
-    let says = StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
+    let description =
+        StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
     let mut response = json!({
-        "description": says.unwrap_or("A problem"),
+        "description": description.unwrap_or("A problem"),
         "content": { PROBLEM_JSON: { "schema": problem } },
     });
     if matches!(status, 429 | 503) {
         response["headers"] = json!({
             "Retry-After": {
-                "description": "When to try again, in seconds.",
+                "description": "Delay before the next attempt, in seconds.",
                 "schema": { "type": "integer", "minimum": 1 },
             },
         });
@@ -119,20 +120,22 @@ fn refused(status: u16, problem: &Schema) -> (String, Value) {
     (status.to_string(), response)
 }
 
-fn written(content: &Content, generator: &mut SchemaGenerator) -> Option<Value> {
+fn written(content: &BodySchema, generator: &mut SchemaGenerator) -> Option<Value> {
     match content {
-        Content::Empty => None,
-        Content::Json(shape) => Some(json!({ "application/json": { "schema": shape(generator) } })),
-        Content::Bytes(media) => Some(json!({ (*media): {} })),
-        Content::Events(events) => {
+        BodySchema::Empty => None,
+        BodySchema::Json(shape) => {
+            Some(json!({ "application/json": { "schema": shape(generator) } }))
+        }
+        BodySchema::Bytes(media) => Some(json!({ (*media): {} })),
+        BodySchema::Events(events) => {
             Some(json!({ EVENT_STREAM: { "schema": stream(events, generator) } }))
         }
     }
 }
 
-/// A stream of events: text, of which JSON Schema can say what it holds.
-fn stream(events: &[(&'static str, Shape)], generator: &mut SchemaGenerator) -> Value {
-    let event = |(name, shape): &(&'static str, Shape)| {
+/// Describes an event stream: JSON Schema can describe the data of its events.
+fn stream(events: &[(&'static str, SchemaOf)], generator: &mut SchemaGenerator) -> Value {
+    let event = |(name, shape): &(&'static str, SchemaOf)| {
         json!({
             "type": "object",
             "required": ["event", "data"],
@@ -155,30 +158,32 @@ fn stream(events: &[(&'static str, Shape)], generator: &mut SchemaGenerator) -> 
     })
 }
 
-/// The names in a path, as they stand there.
+/// Iterates over the parameters in a path.
 fn names(path: &str) -> impl Iterator<Item = &str> {
     path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
 }
 
 fn in_path(name: &str, generator: &mut SchemaGenerator) -> Value {
-    let (shape, says): (Shape, &str) = match name {
+    let (shape, description): (SchemaOf, &str) = match name {
         "runtime_id" => (|all| all.subschema_for::<RuntimeId>(), "The runtime."),
         "host_id" => (|all| all.subschema_for::<HostId>(), "The host."),
         "worker_id" => (|all| all.subschema_for::<WorkerId>(), "The worker."),
         "input_id" => (|all| all.subschema_for::<InputId>(), "The input."),
         "digest" => (|all| all.subschema_for::<ComponentDigest>(), "The digest."),
-        _ => (|all| all.subschema_for::<FileName>(), "The file's name, its slashes as they are."),
+        _ => {
+            (|all| all.subschema_for::<FileName>(), "The file's name, with its slashes unencoded.")
+        }
     };
     json!({
         "name": name,
         "in": "path",
         "required": true,
-        "description": says,
+        "description": description,
         "schema": shape(generator),
     })
 }
 
-/// With the members of objects in order, whatever order whoever built this keeps them in.
+/// Sorts the members of all objects, whichever map serde_json was built with.
 fn sorted(value: Value) -> Value {
     match value {
         Value::Object(members) => {

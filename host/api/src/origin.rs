@@ -1,17 +1,16 @@
-//! Whether a request is meant for this host, and whether it comes from a page of this host.
+//! Checks of the Host and Origin headers.
 //!
-//! The first keeps out pages that had their own name resolve to this machine; the second, those that
-//! send a browser's cookie along with a change of theirs. Another port of this machine is another
-//! site's, although browsers send it the same cookies.
+//! The Host check stops DNS rebinding: pages whose own name resolves to this machine. The Origin
+//! check stops cross-site requests with a browser's cookie. Another port of this machine is another
+//! site, although browsers send it the same cookies.
 
 use axum::http::header::{HOST, ORIGIN};
 use axum::http::{HeaderMap, Uri};
 
-/// The names by which a machine calls itself.
+/// Host names of the local machine.
 const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
 
-/// The host that a request is for, with its port, as the client writes it; none where it says none
-/// or more than one.
+/// Returns the host of a request with its port, as sent; none if it is missing or ambiguous.
 pub(crate) fn authority<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Option<&'a str> {
     let mut hosts = headers.get_all(HOST).iter();
     let host = hosts.next();
@@ -24,7 +23,7 @@ pub(crate) fn authority<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Option<&'a 
     }
 }
 
-/// Without the port.
+/// Strips the port.
 fn name(authority: &str) -> &str {
     match authority.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|c| c.is_ascii_digit()) => name,
@@ -32,9 +31,9 @@ fn name(authority: &str) -> &str {
     }
 }
 
-/// Whether a host is one of ours: this machine's own names, and what the operator allows. A name
-/// that is allowed without a port is allowed with each.
-pub(crate) fn is_ours(authority: &str, allowed: &[String]) -> bool {
+/// Returns true if a host name is this machine's, or allowed by the operator. A name allowed
+/// without a port is allowed with every port.
+pub(crate) fn is_allowed_host(authority: &str, allowed: &[String]) -> bool {
     let name = name(authority);
     LOOPBACK.into_iter().any(|ours| name.eq_ignore_ascii_case(ours))
         || allowed
@@ -42,8 +41,8 @@ pub(crate) fn is_ours(authority: &str, allowed: &[String]) -> bool {
             .any(|ours| authority.eq_ignore_ascii_case(ours) || name.eq_ignore_ascii_case(ours))
 }
 
-/// Whether the page that sends a request is of the host that it is for. Requests from elsewhere than
-/// a page say nothing of it.
+/// Returns true if the page that sent a request is from the request's own host. None if no page
+/// did.
 pub(crate) fn of_page(authority: &str, headers: &HeaderMap) -> Option<bool> {
     let mut origins = headers.get_all(ORIGIN).iter();
     let origin = origins.next()?;
@@ -51,7 +50,7 @@ pub(crate) fn of_page(authority: &str, headers: &HeaderMap) -> Option<bool> {
         return Some(false);
     }
     let origin = origin.to_str().unwrap_or_default();
-    // Behind a proxy that speaks TLS the page's scheme is not this server's.
+    // Behind a TLS proxy, the page's scheme differs from this server's.
     let host = origin.strip_prefix("http://").or(origin.strip_prefix("https://"));
     Some(host.is_some_and(|host| host.eq_ignore_ascii_case(authority)))
 }
@@ -61,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_is_allowed_with_any_port_and_nothing_that_looks_like_it() {
+    fn an_allowed_name_has_any_port_and_no_lookalikes() {
         let allowed = ["skep.example".to_owned(), "other.example:81".to_owned()];
         for good in [
             "localhost",
@@ -73,7 +72,7 @@ mod tests {
             "Skep.Example:443",
             "other.example:81",
         ] {
-            assert!(is_ours(good, &allowed), "{good}");
+            assert!(is_allowed_host(good, &allowed), "{good}");
         }
         for bad in [
             "",
@@ -86,12 +85,12 @@ mod tests {
             "::1",
             "0.0.0.0",
         ] {
-            assert!(!is_ours(bad, &allowed), "{bad}");
+            assert!(!is_allowed_host(bad, &allowed), "{bad}");
         }
     }
 
     #[test]
-    fn a_page_is_of_this_host_or_not() {
+    fn a_page_is_recognized_by_its_origin() {
         let of = |origin: &str| {
             let mut headers = HeaderMap::new();
             headers.insert(ORIGIN, origin.parse().unwrap());

@@ -1,5 +1,4 @@
-//! The query of a request: what is asked for by name. What a route does not take is refused, so that
-//! a filter that was misspelt does not list everything.
+//! Query parameters. Unknown ones are refused, so that a misspelt filter does not list everything.
 
 use std::convert::Infallible;
 
@@ -9,7 +8,7 @@ use skep_protocol::Cursor;
 
 use crate::refusal::{Answer, Refusal, query};
 
-/// The text after `?`. Whether it is well-formed has been seen to by the gate.
+/// The text after `?`. The gate has checked its encoding.
 #[derive(Debug, Default)]
 pub(crate) struct Query(String);
 
@@ -22,7 +21,7 @@ impl<S: Sync> FromRequestParts<S> for Query {
 }
 
 impl Query {
-    /// A parameter's value. One that is there twice says nothing.
+    /// Returns a parameter's value. A repeated parameter is an error.
     pub(crate) fn text(&self, name: &str) -> Answer<Option<String>> {
         let pairs = form_urlencoded::parse(self.0.as_bytes());
         let mut values = pairs.filter(|(key, _)| key == name).map(|(_, value)| value.into_owned());
@@ -32,24 +31,24 @@ impl Query {
         }
     }
 
-    /// A parameter's value, where it is a whole number of digits alone.
+    /// Returns a parameter's value as an unsigned decimal number.
     pub(crate) fn number(&self, name: &str) -> Answer<Option<u64>> {
         let Some(text) = self.text(name)? else { return Ok(None) };
         number(&text).map(Some).ok_or_else(query)
     }
 
-    /// `limit`, bounded; 0 where there is none.
+    /// Returns `limit`, bounded; 0 if absent.
     pub(crate) fn limit(&self, most: u64) -> Answer<usize> {
         let limit = self.number("limit")?.unwrap_or(0).min(most);
         Ok(usize::try_from(limit).expect("it is bounded by a page's size"))
     }
 
-    /// `after`.
+    /// Returns `after`.
     pub(crate) fn after(&self) -> Answer<Option<Cursor>> {
         Ok(self.number("after")?.map(Cursor))
     }
 
-    /// `label=key=value`.
+    /// Returns `label=key=value`.
     pub(crate) fn label(&self) -> Answer<Option<(String, String)>> {
         let Some(label) = self.text("label")? else { return Ok(None) };
         let (key, value) = label.split_once('=').ok_or_else(query)?;
@@ -57,7 +56,7 @@ impl Query {
     }
 }
 
-/// Refuses a query that has a parameter which the route does not take.
+/// Refuses a query with a parameter that the route does not take.
 pub(crate) fn check(query: &str, known: &[&str]) -> Answer<()> {
     let mut pairs = form_urlencoded::parse(query.as_bytes());
     match pairs.find(|(key, _)| !known.contains(&key.as_ref())) {
@@ -66,7 +65,7 @@ pub(crate) fn check(query: &str, known: &[&str]) -> Answer<()> {
     }
 }
 
-/// A whole number of digits alone: `str::parse` takes a sign as well.
+/// Parses digits only: `str::parse` also accepts a sign.
 pub(crate) fn number(text: &str) -> Option<u64> {
     text.bytes().all(|c| c.is_ascii_digit()).then(|| text.parse().ok()).flatten()
 }
@@ -76,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_parameter_is_read_once() {
+    fn a_repeated_parameter_is_refused() {
         let query = Query("limit=7&x=%20&label=a%2Fb=c=d&after=1&after=2&wait_ms=-1".into());
         assert_eq!(query.limit(5).unwrap(), 5);
         assert_eq!(query.label().unwrap(), Some(("a/b".into(), "c=d".into())));
@@ -87,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn a_query_has_the_parameters_of_its_route_and_no_others() {
+    fn only_known_parameters_are_accepted() {
         let known = ["limit", "label"];
         for good in ["", "&", "limit=1", "label=a%3Db&limit=", "l%69mit=1"] {
             assert!(check(good, &known).is_ok(), "{good}");
@@ -99,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_is_digits() {
+    fn a_number_has_only_digits() {
         assert_eq!(number("0018"), Some(18));
         for bad in ["", "+1", "-1", "1.5", "1e3", " 1", "18446744073709551616"] {
             assert_eq!(number(bad), None, "{bad}");

@@ -1,4 +1,4 @@
-//! A request that is not carried out, as an answer: every one of them is a problem of RFC 9457.
+//! Refused requests, as problems of RFC 9457.
 
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
@@ -7,55 +7,121 @@ use skep_protocol::problem::PROBLEM_JSON;
 use skep_protocol::text::{brief, neutral};
 use skep_protocol::{Error, Invalid, Problem};
 
-/// So many characters of the name of an unknown parameter are repeated.
+/// Maximum number of characters quoted from an unknown parameter's name.
 const LONGEST_NAME: usize = 64;
 
-/// What handlers answer.
+/// The result of a handler.
 pub(crate) type Answer<T> = Result<T, Refusal>;
 
-/// A request that is not carried out.
+/// A refused request.
 #[derive(Debug)]
 pub(crate) struct Refusal(Box<Problem>);
 
-macro_rules! of_http {
-    ($($(#[$doc:meta])* $name:ident = $status:literal, $code:literal, $title:literal;)*) => {
-        impl Refusal {
-            $($(#[$doc])* pub(crate) fn $name() -> Self {
-                Self(Box::new(Problem::of_http($status, $code, $title)))
-            })*
-        }
-    };
-}
+/// The problems of HTTP itself.
+impl Refusal {
+    fn of_http(status: u16, code: &str, title: &str, detail: &str) -> Self {
+        Self(Box::new(Problem::of_http(status, code, title, detail)))
+    }
 
-of_http! {
-    /// The path or query holds `%` without two hex digits, or no UTF-8.
-    malformed_url = 400, "malformed_url", "The URL is not well-formed";
-    /// A browser sends it on behalf of another site, for all that can be seen.
-    foreign_origin = 403, "foreign_origin",
-        "A change by cookie needs an Origin header that names this host";
-    /// No such path.
-    not_found = 404, "not_found", "There is nothing at this path";
-    /// The path is there, the method is not.
-    method_not_allowed = 405, "method_not_allowed", "This path does not take this method";
-    /// The body stopped coming.
-    request_timeout = 408, "request_timeout", "The body did not come in time";
-    /// A body that is read as a whole is too large.
-    body_too_large = 413, "body_too_large", "The body is larger than this request takes";
-    /// The path and query are too long.
-    uri_too_long = 414, "uri_too_long", "The URL is longer than 16 KiB";
-    /// A form, by cookie.
-    unsupported_media_type = 415, "unsupported_media_type",
-        "A login and a change by cookie do not take a form; send application/json";
-    /// The range begins after the file's end.
-    range_not_satisfiable = 416, "range_not_satisfiable", "The range begins after the file's end";
-    /// The request is for another host.
-    misdirected = 421, "misdirected_request",
-        "This host is not called so; the operator can allow the name";
-    /// The header is too large.
-    header_too_large = 431, "header_fields_too_large",
-        "The header is larger than 32 KiB or has more than 100 fields";
-    /// Not yet.
-    not_ready = 503, "not_ready", "Workers are being restored; try again later";
+    /// Refuses a path or query with an incomplete `%` escape, or that is not UTF-8.
+    pub(crate) fn malformed_url() -> Self {
+        Self::of_http(
+            400,
+            "malformed_url",
+            "Malformed URL",
+            "malformed URL; percent-encode it as UTF-8",
+        )
+    }
+
+    /// Refuses a change that another site's page may have sent.
+    pub(crate) fn foreign_origin() -> Self {
+        Self::of_http(
+            403,
+            "foreign_origin",
+            "Foreign origin",
+            "missing or foreign Origin header; a change by cookie must come from a page of this host",
+        )
+    }
+
+    /// Refuses an unknown path.
+    pub(crate) fn not_found() -> Self {
+        Self::of_http(404, "not_found", "Not found", "unknown path; check the URL")
+    }
+
+    /// Refuses an unknown method of a known path.
+    pub(crate) fn method_not_allowed() -> Self {
+        Self::of_http(
+            405,
+            "method_not_allowed",
+            "Method not allowed",
+            "method not allowed for this path",
+        )
+    }
+
+    /// Refuses a body that did not arrive in time.
+    pub(crate) fn request_timeout() -> Self {
+        Self::of_http(
+            408,
+            "request_timeout",
+            "Request timeout",
+            "the request body did not arrive in time",
+        )
+    }
+
+    /// Refuses a body over the limit of its route.
+    pub(crate) fn body_too_large() -> Self {
+        Self::of_http(413, "body_too_large", "Body too large", "the request body is too large")
+    }
+
+    /// Refuses a path and query that are too long.
+    pub(crate) fn uri_too_long() -> Self {
+        Self::of_http(414, "uri_too_long", "URL too long", "the URL is longer than 16 KiB")
+    }
+
+    /// Refuses a form sent with a cookie.
+    pub(crate) fn unsupported_media_type() -> Self {
+        Self::of_http(
+            415,
+            "unsupported_media_type",
+            "Unsupported media type",
+            "forms are not accepted for login and for changes by cookie; send application/json",
+        )
+    }
+
+    /// Refuses a range that starts beyond the end of the file.
+    pub(crate) fn range_not_satisfiable() -> Self {
+        Self::of_http(
+            416,
+            "range_not_satisfiable",
+            "Range not satisfiable",
+            "the range starts beyond the end of the file",
+        )
+    }
+
+    /// Refuses a Host header that names another host.
+    pub(crate) fn misdirected() -> Self {
+        Self::of_http(
+            421,
+            "misdirected_request",
+            "Misdirected request",
+            "unknown Host header; add the name to `allowed_hosts`",
+        )
+    }
+
+    /// Refuses header fields that are too large or too many.
+    pub(crate) fn header_too_large() -> Self {
+        Self::of_http(
+            431,
+            "header_fields_too_large",
+            "Header too large",
+            "the header is larger than 32 KiB or has more than 100 fields",
+        )
+    }
+
+    /// Reports that workers are still being restored.
+    pub(crate) fn not_ready() -> Self {
+        Self::of_http(503, "not_ready", "Not ready", "workers are being restored; try again later")
+    }
 }
 
 impl<E: Into<Error>> From<E> for Refusal {
@@ -65,32 +131,31 @@ impl<E: Into<Error>> From<E> for Refusal {
 }
 
 impl Refusal {
-    /// The query has a parameter that the route does not take. Its value, which may be a token, is
-    /// not repeated.
+    /// Reports an unknown query parameter. Its value is not quoted: it may be a token.
     pub(crate) fn unknown_parameter(name: &str, known: &[&str]) -> Self {
         let known: Vec<_> = known.iter().map(|name| format!("`{name}`")).collect();
         let known = if known.is_empty() { "none".into() } else { known.join(", ") };
         let mut problem = Problem::from(&Error::from(Invalid::Query));
         problem.detail = format!(
-            "this request does not take the query parameter `{}`; those it takes: {known}",
+            "unknown query parameter `{}`; this request takes: {known}",
             neutral(&brief(name, LONGEST_NAME))
         );
         Self(Box::new(problem))
     }
 }
 
-/// A query parameter makes no sense.
+/// Reports an invalid query parameter.
 pub(crate) fn query() -> Refusal {
     Invalid::Query.into()
 }
 
-/// Who is let in, or why nobody is. Too many attempts are the client's doing, unlike a runtime that
-/// has too much to do.
-pub(crate) fn let_in<T>(found: Result<T, Error>) -> Answer<T> {
+/// Converts the result of authentication. Too many attempts are the client's fault (429), unlike a
+/// busy runtime (503).
+pub(crate) fn authenticated<T>(found: Result<T, Error>) -> Answer<T> {
     found.map_err(|error| match error {
         Error::Busy { retry_after } => {
-            let title = "Too many failed logins; try again later";
-            let mut problem = Problem::of_http(429, "too_many_attempts", title);
+            let (title, detail) = ("Too many attempts", "too many failed logins; try again later");
+            let mut problem = Problem::of_http(429, "too_many_attempts", title, detail);
             problem.retry_after_ms = u64::try_from(retry_after.as_millis()).ok();
             Refusal(Box::new(problem))
         }
@@ -103,7 +168,7 @@ impl IntoResponse for Refusal {
         let Self(problem) = self;
         let status = StatusCode::from_u16(problem.status);
         let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let body = serde_json::to_vec(&*problem).expect("it holds nothing but text and numbers");
+        let body = serde_json::to_vec(&*problem).expect("text and numbers always serialize");
         let mut response = (status, body).into_response();
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));

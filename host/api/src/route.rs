@@ -1,5 +1,5 @@
-//! One route: the method and path, who answers, and what the document says of it. The router and the
-//! document are made of the same list, so that neither has what the other has not.
+//! Routes: method, path, handler and documentation. The router and the OpenAPI document are built
+//! from the same list, so they cannot differ.
 
 use axum::Json;
 use axum::handler::Handler;
@@ -7,68 +7,68 @@ use axum::routing::{MethodFilter, MethodRouter, on};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use skep_protocol::Problem;
 
-use crate::App;
+use crate::app::App;
 use crate::events::PROBLEM;
 
-/// How a type is written in JSON.
-pub(crate) type Shape = fn(&mut SchemaGenerator) -> Schema;
+/// A function that generates the JSON schema of a type.
+pub(crate) type SchemaOf = fn(&mut SchemaGenerator) -> Schema;
 
-/// What a body is.
+/// The content of a body.
 #[derive(Clone)]
-pub(crate) enum Content {
-    /// There is none.
+pub(crate) enum BodySchema {
+    /// No body.
     Empty,
-    /// JSON of this shape.
-    Json(Shape),
+    /// JSON with this schema.
+    Json(SchemaOf),
     /// Bytes of this media type.
     Bytes(&'static str),
-    /// Server-sent events: their names, each with the shape of the JSON that is its data.
-    Events(Vec<(&'static str, Shape)>),
+    /// Server-sent events: their names, with the schema of their JSON data.
+    Events(Vec<(&'static str, SchemaOf)>),
 }
 
-/// JSON that is a `T`.
-pub(crate) fn json<T: JsonSchema>() -> Content {
-    Content::Json(|generator| generator.subschema_for::<T>())
+/// Describes a JSON body of type `T`.
+pub(crate) fn json<T: JsonSchema>() -> BodySchema {
+    BodySchema::Json(|generator| generator.subschema_for::<T>())
 }
 
-/// Server-sent events of this name whose data is a `T`.
-pub(crate) fn named<T: JsonSchema>(name: &'static str) -> (&'static str, Shape) {
+/// Describes a server-sent event of this name, with data of type `T`.
+pub(crate) fn named<T: JsonSchema>(name: &'static str) -> (&'static str, SchemaOf) {
     (name, |generator| generator.subschema_for::<T>())
 }
 
-/// A stream of these events, and of the problem that may end it.
-pub(crate) fn events<const N: usize>(all: [(&'static str, Shape); N]) -> Content {
-    Content::Events(all.into_iter().chain([named::<Problem>(PROBLEM)]).collect())
+/// Describes a stream of these events, and of the problem that may end it.
+pub(crate) fn events<const N: usize>(all: [(&'static str, SchemaOf); N]) -> BodySchema {
+    BodySchema::Events(all.into_iter().chain([named::<Problem>(PROBLEM)]).collect())
 }
 
-/// The place of a parameter in the query, as the document calls it.
+/// OpenAPI's word for query parameters.
 const QUERY: &str = "query";
 
-/// A parameter in the query or header.
+/// A parameter in the query or a header.
 #[derive(Clone, Copy)]
 pub(crate) struct Parameter {
     pub(crate) name: &'static str,
-    pub(crate) place: &'static str,
-    pub(crate) shape: Shape,
-    pub(crate) says: &'static str,
+    pub(crate) location: &'static str,
+    pub(crate) shape: SchemaOf,
+    pub(crate) description: &'static str,
 }
 
-/// See the module's documentation.
+/// A route with its documentation.
 pub(crate) struct Route {
     pub(crate) method: &'static str,
     pub(crate) path: String,
     pub(crate) handler: MethodRouter<App>,
-    /// The name that the document has for it.
+    /// Operation id in the document.
     pub(crate) id: &'static str,
-    pub(crate) says: &'static str,
-    /// Answered without login.
+    pub(crate) description: &'static str,
+    /// True if it needs no login.
     pub(crate) open: bool,
     pub(crate) parameters: Vec<Parameter>,
-    pub(crate) request: Content,
-    pub(crate) answers: Vec<(u16, &'static str, Content)>,
-    /// The statuses of its problems.
+    pub(crate) request: BodySchema,
+    pub(crate) answers: Vec<(u16, &'static str, BodySchema)>,
+    /// Statuses of its problems.
     pub(crate) problems: Vec<u16>,
-    /// Not in the document.
+    /// True if it is not in the document.
     pub(crate) hidden: bool,
 }
 
@@ -76,7 +76,7 @@ impl Route {
     fn new<H: Handler<T, App>, T: 'static>(
         (method, filter): (&'static str, MethodFilter),
         path: &str,
-        (id, says): (&'static str, &'static str),
+        (id, description): (&'static str, &'static str),
         handler: H,
     ) -> Self {
         Self {
@@ -84,10 +84,10 @@ impl Route {
             path: path.to_owned(),
             handler: on(filter, handler),
             id,
-            says,
+            description,
             open: false,
             parameters: Vec::new(),
-            request: Content::Empty,
+            request: BodySchema::Empty,
             answers: Vec::new(),
             problems: vec![400, 401, 403, 414, 421, 429, 431, 500, 503],
             hidden: false,
@@ -102,7 +102,8 @@ impl Route {
         Self::new(("GET", MethodFilter::GET), path, named, handler)
     }
 
-    /// A change. Its body may be refused for its length, its type and its slowness.
+    /// Creates a route that changes something. Its body may be too large, too slow or of the wrong
+    /// type.
     fn change<H: Handler<T, App>, T: 'static>(
         filter: (&'static str, MethodFilter),
         path: &str,
@@ -144,32 +145,37 @@ impl Route {
         Self::change(("DELETE", MethodFilter::DELETE), path, named, handler)
     }
 
-    /// Needs no login.
+    /// Marks the route as public.
     pub(crate) fn open(mut self) -> Self {
         self.open = true;
         self.problems.retain(|status| !matches!(status, 401 | 403 | 429 | 503));
         self
     }
 
-    /// Is not in the document.
+    /// Hides the route from the document.
     pub(crate) fn hidden(mut self) -> Self {
         self.hidden = true;
         self
     }
 
-    /// Takes this body.
-    pub(crate) fn takes(mut self, request: Content) -> Self {
+    /// Sets the request body.
+    pub(crate) fn takes(mut self, request: BodySchema) -> Self {
         self.request = request;
         self
     }
 
-    /// Answers with this.
-    pub(crate) fn answers(mut self, status: u16, says: &'static str, content: Content) -> Self {
-        self.answers.push((status, says, content));
+    /// Adds a response.
+    pub(crate) fn answers(
+        mut self,
+        status: u16,
+        description: &'static str,
+        content: BodySchema,
+    ) -> Self {
+        self.answers.push((status, description, content));
         self
     }
 
-    /// May be refused with these as well.
+    /// Adds statuses of problems.
     pub(crate) fn refuses(mut self, statuses: &[u16]) -> Self {
         self.problems.extend(statuses);
         self.problems.sort_unstable();
@@ -177,43 +183,51 @@ impl Route {
         self
     }
 
-    /// Takes a parameter in the query.
-    pub(crate) fn query<T: JsonSchema>(self, name: &'static str, says: &'static str) -> Self {
-        self.parameter::<T>(name, QUERY, says)
+    /// Adds a query parameter.
+    pub(crate) fn query<T: JsonSchema>(
+        self,
+        name: &'static str,
+        description: &'static str,
+    ) -> Self {
+        self.parameter::<T>(name, QUERY, description)
     }
 
-    /// Takes a field of the header.
-    pub(crate) fn header<T: JsonSchema>(self, name: &'static str, says: &'static str) -> Self {
-        self.parameter::<T>(name, "header", says)
+    /// Adds a request header.
+    pub(crate) fn header<T: JsonSchema>(
+        self,
+        name: &'static str,
+        description: &'static str,
+    ) -> Self {
+        self.parameter::<T>(name, "header", description)
     }
 
     fn parameter<T: JsonSchema>(
         mut self,
         name: &'static str,
-        place: &'static str,
-        says: &'static str,
+        location: &'static str,
+        description: &'static str,
     ) -> Self {
-        let shape: Shape = |generator| generator.subschema_for::<T>();
-        self.parameters.push(Parameter { name, place, shape, says });
+        let shape: SchemaOf = |generator| generator.subschema_for::<T>();
+        self.parameters.push(Parameter { name, location, shape, description });
         self
     }
 
-    /// The names of the parameters that it takes in the query.
+    /// Returns the names of the query parameters.
     pub(crate) fn in_query(&self) -> Vec<&'static str> {
-        let in_query = self.parameters.iter().filter(|parameter| parameter.place == QUERY);
+        let in_query = self.parameters.iter().filter(|parameter| parameter.location == QUERY);
         in_query.map(|parameter| parameter.name).collect()
     }
 
-    /// The same below another path.
+    /// Prepends a prefix to the path.
     pub(crate) fn below(mut self, prefix: &str) -> Self {
         self.path.insert_str(0, prefix);
         self
     }
 }
 
-/// A thing that was stored: 201 where it is new, 200 where it was there.
+/// Converts a stored item to a response: 201 if it is new, 200 if it existed.
 pub(crate) fn stored<T>(stored: skep_protocol::Stored<T>) -> (axum::http::StatusCode, Json<T>) {
     let status = if stored.created { 201 } else { 200 };
-    let status = axum::http::StatusCode::from_u16(status).expect("these are statuses");
+    let status = axum::http::StatusCode::from_u16(status).expect("200 and 201 are valid statuses");
     (status, Json(stored.item))
 }

@@ -1,4 +1,4 @@
-//! Every route, by what it is about. A handler converts, calls one thing and converts back.
+//! All routes, by subject. A handler converts, makes one call and converts back.
 
 pub(crate) mod components;
 pub(crate) mod configs;
@@ -12,19 +12,14 @@ pub(crate) mod session;
 pub(crate) mod transcript;
 pub(crate) mod workers;
 
-use skep_protocol::{Diagnostic, Listing, Page};
-
-use crate::Surface;
+use crate::app::Surface;
 use crate::route::Route;
 
-/// Items of a page, at most.
-pub(crate) const PAGE: u64 = 1_000;
-
-/// Below which path a runtime's routes are.
+/// Path prefixes of a runtime's routes.
 const OF_ONE: &str = "/v1";
 const OF_MANY: &str = "/api/runtimes/{runtime_id}";
 
-/// All of them.
+/// Returns all routes of an API.
 pub(crate) fn all(surface: Surface) -> Vec<Route> {
     let runtimes = [
         runtime::routes(),
@@ -36,7 +31,8 @@ pub(crate) fn all(surface: Surface) -> Vec<Route> {
         files::routes(),
     ];
     let runtimes = runtimes.into_iter().flatten();
-    // Any of them may find no such runtime, one that cannot do it, or one that does not answer.
+    // Any of them may fail because the runtime is unknown, unavailable or does not support the
+    // operation.
     let runtimes = runtimes.map(|route| route.refuses(&[404, 501, 503]));
     match surface {
         Surface::Runtime => {
@@ -49,15 +45,4 @@ pub(crate) fn all(surface: Surface) -> Vec<Route> {
             others.into_iter().flatten().chain(runtimes).collect()
         }
     }
-}
-
-/// A page, written as every list is.
-pub(crate) fn listing<T>(page: Page<T>) -> Listing<T> {
-    let Page { items, next_cursor } = page;
-    Listing { items, next_cursor, diagnostics: Vec::new() }
-}
-
-/// Diagnostics, written as every list is. They are few enough for one page.
-pub(crate) fn diagnostics(items: Vec<Diagnostic>) -> Listing<Diagnostic> {
-    Listing { items, next_cursor: None, diagnostics: Vec::new() }
 }

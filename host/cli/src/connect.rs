@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use skep_client::{Client, Endpoint, Host, Prefix, Token};
+use skep_client::{Client, Endpoint, HostClient, Prefix, Token};
 use skep_protocol::{ListWorkers, RuntimeId, Source, WorkerId, WorkerView, Workers};
 
 use crate::ambient;
@@ -106,8 +106,8 @@ impl ConnectArgs {
 
 impl HostConnection {
     /// Returns a client of the host's registry.
-    pub(crate) fn host(&self) -> Result<Host, Failed> {
-        Host::new(self.endpoint.clone()).map_err(|error| Failed::here(error.to_string()))
+    pub(crate) fn host(&self) -> Result<HostClient, Failed> {
+        HostClient::new(self.endpoint.clone()).map_err(|error| Failed::here(error.to_string()))
     }
 
     /// Returns a client of the named runtime, or of the host's own.

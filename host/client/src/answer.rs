@@ -1,4 +1,4 @@
-//! Whether an answer is the protocol's, and what it says if it is not a success.
+//! Validation of responses, and conversion of problems to errors.
 
 use std::time::Duration;
 
@@ -9,85 +9,85 @@ use skep_protocol::text::neutral;
 use skep_protocol::{Error, Problem};
 
 use crate::endpoint::Refusals;
-use crate::shape::Shape;
+use crate::from_json::FromJson;
 
-/// The code of a problem that is HTTP's and no runtime's.
+/// The code of a problem of HTTP itself that has no [`Error`] of its own.
 const TOO_MANY_ATTEMPTS: &str = "too_many_attempts";
 
-/// Why an exchange gave nothing.
+/// The reason why an exchange failed.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Fault {
-    /// The server said why.
+    /// The server answered with an error.
     Said(Error),
-    /// There is no server, it does not answer, or not to the end.
+    /// The connection could not be made, or was lost, or timed out.
     Lost {
-        /// It may have the request, and have carried it out.
+        /// True if the request may have arrived and been executed.
         sent: bool,
     },
-    /// Whoever answered does not speak the protocol. With what that was, for the log.
+    /// The response is not of our protocol. The text says in which way, for the log.
     Foreign(&'static str),
 }
 
 impl Fault {
-    /// What the caller is told.
+    /// Converts the fault to an error for the caller.
     pub(crate) fn into_error(self, refusals: Refusals) -> Error {
         match (self, refusals) {
             (Self::Said(Error::Unauthenticated | Error::Forbidden), Refusals::Hidden) => {
-                tracing::warn!("a remote refuses the token that the operator gave for it");
+                tracing::warn!("the remote refuses the configured token");
                 Error::RuntimeUnavailable
             }
             (Self::Said(error), _) => error,
             (Self::Lost { sent }, _) => {
-                tracing::debug!(sent, "a remote does not answer, or not to the end");
+                tracing::debug!(sent, "the remote is unreachable or its response incomplete");
                 Error::RuntimeUnavailable
             }
             (Self::Foreign(what), _) => {
-                tracing::warn!(what, "what answers for a remote does not speak the protocol");
+                tracing::warn!(what, "a server at a remote's address does not speak the protocol");
                 Error::RuntimeUnavailable
             }
         }
     }
 }
 
-/// Whether a body claims to be that, whatever parameters it has.
+/// Returns true if the body has this media type, with any parameters.
 pub(crate) fn is_type(headers: &HeaderMap, wanted: &str) -> bool {
     let claimed = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let claimed = claimed.and_then(|value| value.split(';').next());
     claimed.is_some_and(|claimed| claimed.trim().eq_ignore_ascii_case(wanted))
 }
 
-/// What is wrong, in the server's words.
+/// Converts an error response to a fault.
 pub(crate) fn refusal(status: u16, headers: &HeaderMap, body: &[u8]) -> Fault {
     if !is_type(headers, PROBLEM_JSON) {
-        return Fault::Foreign("an error that is no problem of ours");
+        return Fault::Foreign("an error response that is not a problem");
     }
     let problem = Problem::read(body);
     if let Some(problem) = &problem
         && (status, problem.status, &*problem.code) == (429, 429, TOO_MANY_ATTEMPTS)
     {
-        // A host that has seen too many bad tokens listens to nobody for a while.
+        // After too many bad tokens a host throttles our address for a while.
         let retry_after = Duration::from_millis(problem.retry_after_ms.unwrap_or(1_000));
         return Fault::Said(Error::Busy { retry_after });
     }
     match problem.and_then(Problem::into_error) {
         Some(error) if error.status() != status => {
-            Fault::Foreign("a problem with the status of another one")
+            Fault::Foreign("a problem whose status differs from the response's")
         }
         Some(Error::ComponentRefused { reason }) => {
-            // The only text of the server's own that an error carries.
+            // The only free text of the server in any error.
             Fault::Said(Error::ComponentRefused { reason: neutral(&reason).to_string() })
         }
         Some(error) => Fault::Said(error),
-        None => Fault::Foreign("a problem that is none of ours"),
+        None => Fault::Foreign("a problem with an unknown code"),
     }
 }
 
-/// What the server answered with, in JSON.
-pub(crate) fn shape<T: Shape>(headers: &HeaderMap, body: &[u8]) -> Result<T, Fault> {
+/// Parses a JSON response.
+pub(crate) fn shape<T: FromJson>(headers: &HeaderMap, body: &[u8]) -> Result<T, Fault> {
     if !is_type(headers, "application/json") {
-        return Err(Fault::Foreign("an answer that is not JSON"));
+        return Err(Fault::Foreign("a response that is not JSON"));
     }
-    T::read(body).ok_or(Fault::Foreign("JSON of another shape"))
+    T::read(body).ok_or(Fault::Foreign("JSON that does not match the expected type"))
 }
 
 #[cfg(test)]
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn a_content_type_may_have_parameters_and_no_other_name() {
+    fn a_content_type_may_have_parameters() {
         for good in ["application/json", "Application/JSON; charset=utf-8", "application/json ;a=b"]
         {
             assert!(is_type(&typed(good), "application/json"), "{good}");
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_token_is_told_to_its_owner_only() {
+    fn a_refused_token_is_reported_only_to_its_owner() {
         for error in [Error::Unauthenticated, Error::Forbidden] {
             let fault = Fault::Said(error.clone());
             assert_eq!(fault.clone().into_error(Refusals::Told), error);
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn too_many_failed_logins_pass() {
+    fn too_many_failed_logins_are_reported_as_busy() {
         let problem = r#"{"type":"","title":"","status":429,"code":"too_many_attempts","detail":"",
             "retry_after_ms":2500}"#;
         let refused = refusal(429, &typed(PROBLEM_JSON), problem.as_bytes());
@@ -139,10 +139,10 @@ mod tests {
     }
 
     #[test]
-    fn a_servers_own_words_cannot_repaint_a_terminal() {
+    fn a_servers_text_is_escaped() {
         let problem = r#"{"type":"","title":"","status":422,"code":"component_refused","detail":"","reason":"a\u001b[2Jb"}"#;
         let Fault::Said(error) = refusal(422, &typed(PROBLEM_JSON), problem.as_bytes()) else {
-            panic!("it is one of ours")
+            panic!("the problem is one of ours")
         };
         assert_eq!(error.to_string(), "the component was refused: a\\u{1b}[2Jb");
     }

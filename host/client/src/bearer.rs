@@ -1,4 +1,4 @@
-//! The token, as a header: from text, or from a file that may change while we run.
+//! The bearer token as a header, from text or from a file that may change at run time.
 
 use std::fs::{self, Metadata};
 use std::io::{self, Read};
@@ -10,21 +10,21 @@ use http::HeaderValue;
 
 use crate::endpoint::{EndpointError, Token};
 
-/// The longest token that is read. Ours are some 80 bytes.
+/// Maximum size of a token file. Our tokens have about 80 bytes.
 const LONGEST: u64 = 4 << 10;
 
-/// What the server is shown.
+/// The Authorization header.
 pub(crate) struct Bearer {
     source: Token,
-    held: Mutex<Held>,
+    held: Mutex<CachedHeader>,
 }
 
-struct Held {
+struct CachedHeader {
     header: Option<HeaderValue>,
     stamp: Option<Stamp>,
 }
 
-/// By what a file that was written again is known.
+/// Modification time and size of a file, to notice changes.
 type Stamp = (Option<SystemTime>, u64);
 
 enum Unreadable {
@@ -36,10 +36,11 @@ impl Bearer {
     /// Reads the token.
     pub(crate) fn new(source: Token) -> Result<Self, EndpointError> {
         let held = match &source {
-            Token::None => Held { header: None, stamp: None },
-            Token::Text(text) => {
-                Held { header: Some(header(text).ok_or(EndpointError::Token)?), stamp: None }
-            }
+            Token::None => CachedHeader { header: None, stamp: None },
+            Token::Text(text) => CachedHeader {
+                header: Some(header(text).ok_or(EndpointError::Token)?),
+                stamp: None,
+            },
             Token::File(path) => read(path).map_err(|error| match error {
                 Unreadable::Io(error) => EndpointError::TokenFile { path: path.clone(), error },
                 Unreadable::Content => EndpointError::TokenFileContent(path.clone()),
@@ -48,7 +49,7 @@ impl Bearer {
         Ok(Self { source, held: Mutex::new(held) })
     }
 
-    /// The header as it is now. A file that cannot be read any more leaves the token as it was.
+    /// Returns the current header. If the file can no longer be read, the last token stays.
     pub(crate) fn header(&self) -> Option<HeaderValue> {
         let mut held = self.held();
         if let Token::File(path) = &self.source {
@@ -60,7 +61,7 @@ impl Bearer {
         held.header.clone()
     }
 
-    /// Whether there is another token than the one that was refused.
+    /// Rereads the file. Returns true if its token differs from the refused one.
     pub(crate) fn renewed(&self, refused: Option<&HeaderValue>) -> bool {
         let mut held = self.held();
         if let Token::File(path) = &self.source {
@@ -69,19 +70,19 @@ impl Bearer {
         held.header.as_ref() != refused
     }
 
-    fn held(&self) -> MutexGuard<'_, Held> {
+    fn held(&self) -> MutexGuard<'_, CachedHeader> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn reread(path: &Path, held: &mut Held) {
+fn reread(path: &Path, held: &mut CachedHeader) {
     match read(path) {
         Ok(read) => *held = read,
-        Err(_) => tracing::warn!("a token file cannot be read; the token stays as it was"),
+        Err(_) => tracing::warn!("cannot read the token file; the previous token stays in use"),
     }
 }
 
-fn read(path: &Path) -> Result<Held, Unreadable> {
+fn read(path: &Path) -> Result<CachedHeader, Unreadable> {
     let mut file = fs::File::open(path).map_err(Unreadable::Io)?;
     let metadata = file.metadata().map_err(Unreadable::Io)?;
     if !metadata.is_file() {
@@ -94,7 +95,7 @@ fn read(path: &Path) -> Result<Held, Unreadable> {
         _ => Unreadable::Io(error),
     })?;
     let header = header(text.trim()).ok_or(Unreadable::Content)?;
-    Ok(Held { header: Some(header), stamp: Some(stamp(&metadata)) })
+    Ok(CachedHeader { header: Some(header), stamp: Some(stamp(&metadata)) })
 }
 
 fn stamp(metadata: &Metadata) -> Stamp {
@@ -119,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_changes_is_read_again() {
+    fn a_changed_file_is_read_again() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("token");
         fs::write(&path, "  one\n").unwrap();
@@ -134,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_token_is_looked_up_even_if_the_file_looks_the_same() {
+    fn a_refused_token_is_reread_even_if_the_file_looks_unchanged() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("token");
         fs::write(&path, "one").unwrap();
@@ -150,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_token_is_refused_without_being_shown() {
+    fn a_malformed_token_is_refused_without_being_shown() {
         let dir = tempfile::tempdir().unwrap();
         for bad in ["", " ", "a b", "a\nb", "tökén"] {
             let path = dir.path().join("token");
@@ -167,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn the_header_does_not_show_itself() {
+    fn the_header_is_redacted_in_debug_output() {
         let bearer = Bearer::new(Token::Text("hunter2".into())).unwrap();
         assert!(!format!("{:?}", bearer.header()).contains("hunter2"));
     }

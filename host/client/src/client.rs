@@ -1,4 +1,4 @@
-//! A runtime that is somewhere else.
+//! A client of one remote runtime.
 
 mod artifacts;
 mod files;
@@ -16,17 +16,17 @@ use skep_protocol::{
 };
 
 use crate::answer::Fault;
-use crate::ask::Ask;
-use crate::deadlines::Deadlines;
+use crate::deadlines::ClientDeadlines;
 use crate::endpoint::{Endpoint, EndpointError, Prefix, Refusals};
-use crate::shape::Shape;
-use crate::wire::{Failure, Reply, Wire};
+use crate::from_json::FromJson;
+use crate::request::ApiRequest;
+use crate::wire::{ExchangeFailure, WholeReply, Wire};
 
-/// What is carried out between two turns may wait for the running one: for as long as a turn takes
-/// by default, and a little more.
+/// Extra time for requests that take effect between two turns and so may wait for a running one:
+/// the default turn deadline and some more.
 const A_TURN: Duration = Duration::from_secs(35);
 
-/// One runtime of another process. Cloning it is cheap; clones share their connections.
+/// A client of one remote runtime. Cloning is cheap; clones share connections.
 #[derive(Clone)]
 pub struct Client {
     wire: Wire,
@@ -34,60 +34,71 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client, with the deadlines that suit a network. Nothing is sent yet.
+    /// Creates a client with deadlines for networks. Sends nothing yet.
     ///
-    /// It tells of a refused token as the endpoint's prefix suggests: one that speaks the runtime
-    /// protocol hides it ([`Refusals::Hidden`]), one behind a registry does not.
+    /// The endpoint's prefix decides how a refused token is reported: the runtime protocol hides it
+    /// ([`Refusals::Hidden`]), a registry's API does not.
     ///
     /// # Errors
-    /// Where the endpoint cannot be used, and what to do about it: for the operator only.
+    /// If the endpoint is unusable. The message is for the operator only.
     pub fn new(endpoint: Endpoint) -> Result<Self, EndpointError> {
-        Self::with_deadlines(endpoint, Deadlines::default())
+        Self::with_deadlines(endpoint, ClientDeadlines::default())
     }
 
-    /// A client with other deadlines.
+    /// Creates a client with other deadlines.
     ///
     /// # Errors
     /// As [`Self::new`].
-    pub fn with_deadlines(endpoint: Endpoint, deadlines: Deadlines) -> Result<Self, EndpointError> {
+    pub fn with_deadlines(
+        endpoint: Endpoint,
+        deadlines: ClientDeadlines,
+    ) -> Result<Self, EndpointError> {
         let prefix = endpoint.prefix.clone();
         let wire = Wire::new(endpoint, prefix.path(), prefix.refusals(), deadlines)?;
         Ok(Self { wire, prefix })
     }
 
-    /// The same client, telling of refused tokens in another way.
+    /// Returns the same client, with another way to report refused tokens.
     pub fn with_refusals(mut self, refusals: Refusals) -> Self {
         self.wire.refusals = refusals;
         self
     }
 
-    /// A runtime behind the registry that a wire leads to.
+    /// Creates a client for a runtime behind a registry, over the same connections.
     pub(crate) fn behind(wire: &Wire, prefix: Prefix) -> Self {
         Self { wire: wire.under(prefix.path()), prefix }
     }
 
-    async fn ask<T: Shape>(&self, ask: Ask) -> Result<T, Error> {
+    async fn ask<T: FromJson>(&self, ask: ApiRequest) -> Result<T, Error> {
         self.wire.ask(ask).await
     }
 
-    /// Asks for something to be there, and whether it was not.
-    async fn store<T: Shape>(&self, ask: Ask) -> Result<Stored<T>, Error> {
+    /// Sends a request that stores something. The status tells if it is new.
+    async fn store<T: FromJson>(&self, ask: ApiRequest) -> Result<Stored<T>, Error> {
         let reply = self.fetch(&ask).await.map_err(|failure| self.wire.error(failure.fault))?;
         let item = self.wire.shape(&reply)?;
         Ok(Stored { item, created: reply.status == StatusCode::CREATED })
     }
 
-    /// Asks for something to be gone. Where an attempt before may have done it, that it is gone
-    /// already is what was asked for.
-    async fn discard(&self, ask: Ask, is_gone: impl Fn(&Error) -> bool) -> Result<(), Error> {
+    /// Sends a request that removes something. After a retry, "not found" is a success: the earlier
+    /// attempt may have removed it.
+    async fn discard(
+        &self,
+        ask: ApiRequest,
+        is_gone: impl Fn(&Error) -> bool,
+    ) -> Result<(), Error> {
         match self.fetch(&ask.repeatable(true)).await {
             Ok(_) => Ok(()),
-            Err(Failure { fault: Fault::Said(error), repeated: true }) if is_gone(&error) => Ok(()),
+            Err(ExchangeFailure { fault: Fault::Said(error), repeated: true })
+                if is_gone(&error) =>
+            {
+                Ok(())
+            }
             Err(failure) => Err(self.wire.error(failure.fault)),
         }
     }
 
-    async fn fetch(&self, ask: &Ask) -> Result<Reply, Failure> {
+    async fn fetch(&self, ask: &ApiRequest) -> Result<WholeReply, ExchangeFailure> {
         self.wire.fetch(ask).await
     }
 }
@@ -96,22 +107,22 @@ impl Client {
 impl Overview for Client {
     async fn describe(&self) -> Result<RuntimeView, Error> {
         match &self.prefix {
-            Prefix::V1 => self.ask(Ask::get(&[&"runtime"])).await,
-            Prefix::Runtime(_) => described(self.ask(Ask::get(&[])).await?),
+            Prefix::V1 => self.ask(ApiRequest::get(&[&"runtime"])).await,
+            Prefix::Runtime(_) => described(self.ask(ApiRequest::get(&[])).await?),
         }
     }
 
     async fn diagnostics(&self, worker: Option<WorkerId>) -> Result<Vec<Diagnostic>, Error> {
         let ask = match worker {
-            Some(worker) => Ask::get(&[&"workers", &worker, &"diagnostics"]),
-            None => Ask::get(&[&"diagnostics"]),
+            Some(worker) => ApiRequest::get(&[&"workers", &worker, &"diagnostics"]),
+            None => ApiRequest::get(&[&"diagnostics"]),
         };
         Ok(self.ask::<Page<Diagnostic>>(ask).await?.items)
     }
 }
 
-/// With the parameters of a list of workers.
-pub(crate) fn listing(ask: Ask, query: ListWorkers) -> Ask {
+/// Adds the parameters of a list of workers.
+pub(crate) fn listing(ask: ApiRequest, query: ListWorkers) -> ApiRequest {
     let ListWorkers { limit, cursor, label } = query;
     let label = label.map(|(key, value)| format!("{key}={value}"));
     let limit = Some(limit).filter(|&limit| limit > 0);
@@ -122,7 +133,7 @@ fn json(written: serde_json::Result<Vec<u8>>) -> Result<Vec<u8>, Error> {
     written.map_err(|_| Error::Internal)
 }
 
-/// What a registry's summary says of a runtime that answers.
+/// Converts a registry's summary of a runtime to the runtime's own view.
 fn described(summary: RuntimeSummary) -> Result<RuntimeView, Error> {
     let RuntimeSummary { runtime_id, status, host_id, version, workers, connected, .. } = summary;
     if status == Status::Unavailable {

@@ -1,8 +1,7 @@
-//! Connections: name, TCP and TLS within one deadline.
+//! The connection pool: name resolution, TCP and TLS within one deadline.
 //!
-//! HTTP/1.1 with kept connections, not HTTP/2: an event stream has a connection of its own, so no
-//! number of streams that a server allows is ever reached, and a connection that hangs holds up one
-//! exchange and not all of them.
+//! Uses HTTP/1.1 with keep-alive, not HTTP/2: every event stream has its own connection, so a
+//! server's limit on streams is never reached, and a stalled connection delays only one exchange.
 
 use std::future::Future;
 use std::io;
@@ -24,22 +23,25 @@ use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 use tower_service::Service;
 
-use crate::deadlines::Deadlines;
+use crate::deadlines::ClientDeadlines;
 use crate::endpoint::{Endpoint, EndpointError, LOCALHOST};
 use crate::transfer::Outgoing;
 
-/// Connections that may lie unused, per endpoint.
+/// Maximum number of idle connections per endpoint.
 const IDLE: usize = 16;
 
-/// For how long: less than servers keep them, so that a request seldom meets a connection that is
-/// just being closed.
+/// Lifetime of idle connections: shorter than servers', so that a request seldom meets a connection
+/// that is being closed.
 const IDLE_FOR: Duration = Duration::from_secs(30);
 
-/// The pool of one endpoint.
-pub(crate) type Pool = Client<Prompt<HttpsConnector<HttpConnector<Resolver>>>, Outgoing>;
+/// The connection pool of one endpoint.
+pub(crate) type Pool = Client<Prompt<HttpsConnector<HttpConnector<LoopbackResolver>>>, Outgoing>;
 
-/// A pool without a connection.
-pub(crate) fn pool(endpoint: &Endpoint, deadlines: &Deadlines) -> Result<Pool, EndpointError> {
+/// Creates an empty pool.
+pub(crate) fn pool(
+    endpoint: &Endpoint,
+    deadlines: &ClientDeadlines,
+) -> Result<Pool, EndpointError> {
     let roots = if endpoint.is_tls() { roots(endpoint)? } else { RootCertStore::empty() };
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let tls = ClientConfig::builder_with_provider(provider)
@@ -47,7 +49,7 @@ pub(crate) fn pool(endpoint: &Endpoint, deadlines: &Deadlines) -> Result<Pool, E
         .map_err(EndpointError::Tls)?
         .with_root_certificates(roots)
         .with_no_client_auth();
-    let mut tcp = HttpConnector::new_with_resolver(Resolver(GaiResolver::new()));
+    let mut tcp = HttpConnector::new_with_resolver(LoopbackResolver(GaiResolver::new()));
     tcp.enforce_http(false);
     tcp.set_nodelay(true);
     tcp.set_keepalive(Some(Duration::from_secs(30)));
@@ -64,7 +66,7 @@ pub(crate) fn pool(endpoint: &Endpoint, deadlines: &Deadlines) -> Result<Pool, E
         .build(Prompt { inner: https, deadline: deadlines.connect }))
 }
 
-/// Whose signature is good: the operator's own authorities where there are some, else the system's.
+/// Loads the trusted authorities: the operator's own if configured, else the system's.
 fn roots(endpoint: &Endpoint) -> Result<RootCertStore, EndpointError> {
     let mut roots = RootCertStore::empty();
     let Some(path) = &endpoint.ca else {
@@ -82,14 +84,14 @@ fn roots(endpoint: &Endpoint) -> Result<RootCertStore, EndpointError> {
     if roots.is_empty() { Err(content()) } else { Ok(roots) }
 }
 
-/// The system's resolver, but for this machine's own name: that is never looked up, since it may be
-/// spoken to in the clear.
+/// The system's resolver, except that `localhost` is never looked up: tokens may be sent to it
+/// without TLS.
 #[derive(Clone)]
-pub(crate) struct Resolver(GaiResolver);
+pub(crate) struct LoopbackResolver(GaiResolver);
 
 type Addresses = Either<std::array::IntoIter<SocketAddr, 2>, GaiAddrs>;
 
-impl Service<Name> for Resolver {
+impl Service<Name> for LoopbackResolver {
     type Response = AddressIter;
     type Error = io::Error;
     type Future = Pin<Box<dyn Future<Output = Result<AddressIter, io::Error>> + Send>>;
@@ -109,7 +111,7 @@ impl Service<Name> for Resolver {
     }
 }
 
-/// Where a name may be found.
+/// The addresses of a name.
 pub(crate) struct AddressIter(Addresses);
 
 impl Iterator for AddressIter {
@@ -123,7 +125,7 @@ impl Iterator for AddressIter {
     }
 }
 
-/// A connector whose connections are there within a deadline.
+/// A connector with a deadline.
 #[derive(Clone)]
 pub(crate) struct Prompt<C> {
     inner: C,

@@ -1,5 +1,4 @@
-//! Where a runtime is reached and with what: known to the operator, and to nobody that this crate
-//! speaks to.
+//! The address and credentials of a server. Only the operator may see them.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -8,35 +7,35 @@ use std::path::PathBuf;
 use skep_protocol::RuntimeId;
 use url::{Host, Url};
 
-/// Where a runtime or a registry is reached.
+/// The address and credentials of a runtime or registry.
 #[derive(Clone)]
 pub struct Endpoint {
-    /// `https://host[:port][/path]`; `http` to this machine only, unless `insecure` is set.
+    /// URL: `https://host[:port][/path]`. `http` is for this machine only, unless `insecure` is
+    /// set.
     pub url: Url,
-    /// What lets us in.
+    /// Token to send.
     pub token: Token,
-    /// A file with the certificates, in PEM, of whoever may sign the server's, in place of the
-    /// system's list.
+    /// PEM file of certificate authorities, used in place of the system's.
     pub ca: Option<PathBuf>,
-    /// Sends the token and everything else in the clear to another machine, where the URL is `http`.
+    /// Allows `http` to other machines, which sends the token in the clear.
     pub insecure: bool,
-    /// Which of a server's two surfaces this is.
+    /// API to use.
     pub prefix: Prefix,
 }
 
-/// What lets a caller in.
+/// The token to send.
 #[derive(Clone)]
 pub enum Token {
-    /// Nothing.
+    /// No token.
     None,
-    /// This.
+    /// A token as text.
     Text(String),
-    /// The content of a file, without the white space around it. It is read again when the file
-    /// changes, and when the server refuses what it held.
+    /// A file with the token; white space around it is ignored. It is read again when it changes,
+    /// and when the server refuses the token.
     File(PathBuf),
 }
 
-/// Which surface of a server a runtime is reached through.
+/// The API through which a runtime is reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Prefix {
     /// The runtime protocol of a `skep runtime`: `/v1`.
@@ -45,72 +44,72 @@ pub enum Prefix {
     Runtime(RuntimeId),
 }
 
-/// What a caller hears when the server refuses the token that we come with.
+/// The way to report a refused token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusals {
-    /// As it is, `Unauthenticated` or `Forbidden`: the caller's token is ours.
+    /// As `Unauthenticated` or `Forbidden`: the token is the caller's own.
     Told,
-    /// `RuntimeUnavailable`: the token is the operator's, and its state nobody else's business.
+    /// As `RuntimeUnavailable`: the token is the operator's, and its state is not for callers.
     Hidden,
 }
 
-/// The endpoint cannot be used. For the operator who configured it, and nobody else.
+/// An unusable endpoint. Only for the operator who configured it.
 #[derive(Debug, thiserror::Error)]
 pub enum EndpointError {
-    /// Neither `http` nor `https`.
-    #[error("the URL begins with {0}: write https:// or http://")]
+    /// The scheme is neither `http` nor `https`.
+    #[error("unsupported URL scheme {0}; write https:// or http://")]
     Scheme(String),
-    /// There is a name or password in it. It is not said which.
-    #[error("the URL holds a user name or password: take them out and use a token file")]
+    /// The URL contains a user name or password. The message does not repeat them.
+    #[error("the URL contains a user name or password; remove them and use a token file")]
     UserInfo,
-    /// There is a query or fragment in it.
-    #[error("the URL has a part after `?` or `#`: leave it out")]
+    /// The URL has a query or fragment.
+    #[error("the URL has a part after `?` or `#`; remove it")]
     Query,
-    /// In the clear over a network.
+    /// The token would be sent over a network without TLS.
     #[error(
         "http://{0} would send the token in the clear over the network: use https://, or allow it \
          for this one with `insecure`"
     )]
     InTheClear(String),
-    /// The token is not one.
-    #[error("the token is empty or not plain text: copy it again from where it was shown")]
+    /// The token is malformed.
+    #[error("the token is empty or not plain text; copy it again from where it was shown")]
     Token,
-    /// The token's file cannot be read.
+    /// The token file is unreadable.
     #[error("the token file {path} cannot be read: {error}")]
     TokenFile {
-        /// Which.
+        /// Path of the file.
         path: PathBuf,
-        /// Why.
+        /// Cause of the failure.
         #[source]
         error: std::io::Error,
     },
-    /// The token's file does not hold one.
-    #[error("the token file {0} does not hold a token: it is one line of plain text")]
+    /// The token file does not contain a token.
+    #[error("the token file {0} does not contain a token; it must be one line of plain text")]
     TokenFileContent(PathBuf),
-    /// The certificates' file cannot be read.
+    /// The certificate file is unreadable.
     #[error("the certificate file {path} cannot be read: {error}")]
     CaFile {
-        /// Which.
+        /// Path of the file.
         path: PathBuf,
-        /// Why.
+        /// Cause of the failure.
         #[source]
         error: std::io::Error,
     },
-    /// The certificates' file holds none.
+    /// The certificate file contains no certificate.
     #[error(
-        "the certificate file {0} holds no certificate: it is in PEM, `-----BEGIN CERTIFICATE`"
+        "the certificate file {0} contains no certificate; it must be PEM, `-----BEGIN CERTIFICATE`"
     )]
     CaFileContent(PathBuf),
-    /// There is no list of authorities on this machine.
-    #[error("this machine has no list of certificate authorities: install one, or name a CA file")]
+    /// The system has no certificate authorities.
+    #[error("no certificate authorities on this machine; install them, or configure a CA file")]
     NoAuthorities,
-    /// The TLS library refuses to be set up.
-    #[error("TLS cannot be set up: {0}")]
+    /// TLS initialization failed.
+    #[error("TLS initialization failed: {0}")]
     Tls(#[source] rustls::Error),
 }
 
 impl Endpoint {
-    /// The URL without a slash at its end, if it is one that may be used.
+    /// Returns the URL without a trailing slash, if it is usable.
     pub(crate) fn base(&self) -> Result<String, EndpointError> {
         let url = &self.url;
         if !matches!(url.scheme(), "http" | "https") {
@@ -133,7 +132,7 @@ impl Endpoint {
     }
 }
 
-/// Whether the URL's host is this machine. The name `localhost` is never looked up: see
+/// Returns true if the URL's host is this machine. The name `localhost` is never looked up: see
 /// `connect.rs`.
 fn is_loopback(url: &Url) -> bool {
     match url.host() {
@@ -144,11 +143,11 @@ fn is_loopback(url: &Url) -> bool {
     }
 }
 
-/// The name of this machine that needs no resolver.
+/// The name of this machine that needs no lookup.
 pub(crate) const LOCALHOST: &str = "localhost";
 
 impl Prefix {
-    /// The path that it stands for.
+    /// Returns the path of the API.
     pub(crate) fn path(&self) -> String {
         match self {
             Self::V1 => "/v1".into(),
@@ -156,8 +155,8 @@ impl Prefix {
         }
     }
 
-    /// `V1` is how a registry reaches a remote on others' behalf; behind a registry everyone comes
-    /// with a token of their own.
+    /// Returns the default: with `V1` a registry acts for its callers, while callers of a registry
+    /// use their own tokens.
     pub(crate) const fn refusals(&self) -> Refusals {
         match self {
             Self::V1 => Refusals::Hidden,
@@ -192,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn http_is_for_this_machine() {
+    fn http_is_only_for_this_machine() {
         for good in [
             "http://127.0.0.1:7071",
             "http://127.3.2.1/",
@@ -219,10 +218,10 @@ mod tests {
     }
 
     #[test]
-    fn a_url_is_an_address_and_no_more() {
+    fn a_url_has_no_user_and_no_query() {
         for (bad, says) in [
-            ("ftp://127.0.0.1", "begins with ftp"),
-            ("unix:/run/skep", "begins with unix"),
+            ("ftp://127.0.0.1", "scheme ftp"),
+            ("unix:/run/skep", "scheme unix"),
             ("https://name@example.org", "user name"),
             ("https://:hunter2@example.org", "user name"),
             ("https://example.org/?token=hunter2", "after `?`"),
@@ -235,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn debug_says_neither_where_nor_with_what() {
+    fn debug_output_shows_neither_address_nor_token() {
         let token = Token::Text("hunter2".into());
         let secret =
             Endpoint { token, ca: Some("/secret/ca".into()), ..endpoint("https://secret") };

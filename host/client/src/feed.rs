@@ -1,4 +1,4 @@
-//! What is followed: what to ask for, and what to make of each event.
+//! Resumable event feeds: the request for each, and the interpretation of its events.
 
 use http::{HeaderName, HeaderValue};
 use skep_protocol::{
@@ -6,55 +6,55 @@ use skep_protocol::{
 };
 use std::sync::Arc;
 
-use crate::ask::Ask;
-use crate::shape::Shape;
+use crate::from_json::FromJson;
+use crate::request::ApiRequest;
 use crate::sse::Event;
 
-/// Something that is followed, and how far.
-pub(crate) trait Feed: Send {
+/// A feed and the position reached in it.
+pub(crate) trait EventFeed: Send {
     type Item: Send;
 
-    /// The request for all that comes after what was seen.
-    fn ask(&self) -> Ask;
+    /// Returns the request for everything after the current position.
+    fn ask(&self) -> ApiRequest;
 
-    /// What an event is.
-    fn take(&mut self, event: Event) -> Taken<Self::Item>;
+    /// Interprets an event.
+    fn take(&mut self, event: Event) -> EventResult<Self::Item>;
 
-    /// Whether it is known where to go on.
-    fn has_place(&self) -> bool;
+    /// Returns true if the feed can be resumed.
+    fn has_position(&self) -> bool;
 
-    /// What it means if a server that was followed answers so later.
-    fn refused(&mut self, error: &Error) -> Refused;
+    /// Decides what an error means when the server returns it on resumption.
+    fn refused(&mut self, error: &Error) -> ResumeRefusal;
 }
 
-/// What an event was.
-pub(crate) enum Taken<T> {
-    /// Something new.
+/// The meaning of an event.
+pub(crate) enum EventResult<T> {
+    /// A new item.
     Item(T),
-    /// Something known, or nothing.
+    /// A duplicate, or an event without an item.
     Nothing,
-    /// The last one.
+    /// The end of the feed.
     End,
-    /// The server's own word for why it says no more.
+    /// The error with which the server ended the stream.
     Said(Error),
-    /// Nothing that can come in this place: the stream is damaged.
+    /// An event that must not occur here: the stream is damaged.
     Damage,
 }
 
-/// What an error is that a server answers with to one who comes back.
+/// The meaning of an error on resumption.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Refused {
-    /// The end of what was followed.
+pub(crate) enum ResumeRefusal {
+    /// The feed has ended.
     End,
-    /// It was dealt with; ask again.
+    /// The position was reset; try again.
     Again,
-    /// What it says.
+    /// The error is for the caller.
     Error,
 }
 
-fn problem<T>(data: &str) -> Taken<T> {
+fn problem<T>(data: &str) -> EventResult<T> {
     let problem = Problem::read(data.as_bytes()).and_then(Problem::into_error);
-    problem.map_or(Taken::Damage, Taken::Said)
+    problem.map_or(EventResult::Damage, EventResult::Said)
 }
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
@@ -62,7 +62,7 @@ const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 /// A worker's transcript.
 pub(crate) struct Entries {
     worker: WorkerId,
-    /// The last entry that was seen.
+    /// Cursor of the last entry.
     after: Option<Cursor>,
 }
 
@@ -72,60 +72,60 @@ impl Entries {
     }
 }
 
-impl Feed for Entries {
+impl EventFeed for Entries {
     type Item = Arc<Entry>;
 
-    fn ask(&self) -> Ask {
-        Ask::get(&[&"workers", &self.worker, &"events"]).with("after", self.after)
+    fn ask(&self) -> ApiRequest {
+        ApiRequest::get(&[&"workers", &self.worker, &"events"]).with("after", self.after)
     }
 
-    fn take(&mut self, event: Event) -> Taken<Arc<Entry>> {
+    fn take(&mut self, event: Event) -> EventResult<Arc<Entry>> {
         let Event { name, id, data } = event;
         let Some(data) = data else {
-            // Where a stream that was asked for from its end begins.
-            let place = id.and_then(|id| id.parse().ok());
-            self.after = self.after.or(place);
-            return Taken::Nothing;
+            // The start position of a stream that was requested from the end.
+            let position = id.and_then(|id| id.parse().ok());
+            self.after = self.after.or(position);
+            return EventResult::Nothing;
         };
         match name.as_str() {
             "entry" => {}
-            "end" => return Taken::End,
+            "end" => return EventResult::End,
             "problem" => return problem(&data),
-            _ => return Taken::Nothing,
+            _ => return EventResult::Nothing,
         }
-        let Some(entry) = Entry::read(data.as_bytes()) else { return Taken::Damage };
+        let Some(entry) = Entry::read(data.as_bytes()) else { return EventResult::Damage };
         match self.after {
-            Some(after) if entry.seq <= after => return Taken::Nothing,
+            Some(after) if entry.seq <= after => return EventResult::Nothing,
             Some(after) if entry.seq.0 > after.0 + 1 && entry.kind != EntryKind::Gap => {
-                return Taken::Damage;
+                return EventResult::Damage;
             }
             _ => {}
         }
         self.after = Some(entry.seq);
-        Taken::Item(Arc::new(entry))
+        EventResult::Item(Arc::new(entry))
     }
 
-    fn has_place(&self) -> bool {
+    fn has_position(&self) -> bool {
         self.after.is_some()
     }
 
-    fn refused(&mut self, error: &Error) -> Refused {
+    fn refused(&mut self, error: &Error) -> ResumeRefusal {
         match error {
-            Error::WorkerRemoved => Refused::End,
-            _ => Refused::Error,
+            Error::WorkerRemoved => ResumeRefusal::End,
+            _ => ResumeRefusal::Error,
         }
     }
 }
 
-/// A change with its place.
-pub(crate) trait Placed: Shape + Send {
-    /// The path of its stream.
+/// A change with a cursor.
+pub(crate) trait HasCursor: FromJson + Send {
+    /// Path of the stream.
     const PATH: &'static str;
 
     fn cursor(&self) -> &str;
 }
 
-impl Placed for Change {
+impl HasCursor for Change {
     const PATH: &'static str = "changes";
 
     fn cursor(&self) -> &str {
@@ -133,7 +133,7 @@ impl Placed for Change {
     }
 }
 
-impl Placed for FleetChange {
+impl HasCursor for FleetChange {
     const PATH: &'static str = "events";
 
     fn cursor(&self) -> &str {
@@ -143,62 +143,66 @@ impl Placed for FleetChange {
 
 /// Changes of a runtime's workers, or of a registry's runtimes.
 pub(crate) struct Changes<T> {
-    place: Option<HeaderValue>,
+    position: Option<HeaderValue>,
     of: std::marker::PhantomData<fn() -> T>,
 }
 
-impl<T: Placed> Changes<T> {
+impl<T: HasCursor> Changes<T> {
     /// # Errors
-    /// [`Invalid::Cursor`] for what no server can have given out.
+    /// [`Invalid::Cursor`] for text that no server issues.
     pub(crate) fn new(cursor: Option<&str>) -> Result<Self, Error> {
-        let place = cursor.map(|cursor| written(cursor).ok_or(Invalid::Cursor)).transpose()?;
-        Ok(Self { place, of: std::marker::PhantomData })
+        let position = cursor.map(|cursor| written(cursor).ok_or(Invalid::Cursor)).transpose()?;
+        Ok(Self { position, of: std::marker::PhantomData })
     }
 }
 
-/// A cursor as a header, which it is only if it has something to it and no more than a header may.
+/// Converts a cursor to a header value. Returns none if it is empty or not printable ASCII.
 fn written(cursor: &str) -> Option<HeaderValue> {
     let plain = !cursor.is_empty() && cursor.bytes().all(|c| c.is_ascii_graphic());
     plain.then(|| HeaderValue::from_str(cursor).ok()).flatten()
 }
 
-impl<T: Placed> Feed for Changes<T> {
+impl<T: HasCursor> EventFeed for Changes<T> {
     type Item = T;
 
-    fn ask(&self) -> Ask {
-        let ask = Ask::get(&[&T::PATH]);
-        match &self.place {
-            Some(place) => ask.header(LAST_EVENT_ID, place.clone()),
+    fn ask(&self) -> ApiRequest {
+        let ask = ApiRequest::get(&[&T::PATH]);
+        match &self.position {
+            Some(position) => ask.header(LAST_EVENT_ID, position.clone()),
             None => ask,
         }
     }
 
-    fn take(&mut self, event: Event) -> Taken<T> {
-        let Some(data) = event.data else { return Taken::Nothing };
+    fn take(&mut self, event: Event) -> EventResult<T> {
+        let Some(data) = event.data else { return EventResult::Nothing };
         match event.name.as_str() {
             "change" => {}
             "problem" => return problem(&data),
-            _ => return Taken::Nothing,
+            _ => return EventResult::Nothing,
         }
         let change = T::read(data.as_bytes());
-        let Some((change, place)) = change.and_then(|change| {
-            let place = written(change.cursor())?;
-            Some((change, place))
+        let Some((change, position)) = change.and_then(|change| {
+            let position = written(change.cursor())?;
+            Some((change, position))
         }) else {
-            return Taken::Damage;
+            return EventResult::Damage;
         };
-        self.place = Some(place);
-        Taken::Item(change)
+        self.position = Some(position);
+        EventResult::Item(change)
     }
 
-    /// Without one it begins with everything, so nothing is lost.
-    fn has_place(&self) -> bool {
+    /// Without a cursor the feed starts over, so nothing is lost.
+    fn has_position(&self) -> bool {
         true
     }
 
-    /// A server that begins anew may not know its old places: everything, then, once more.
-    fn refused(&mut self, error: &Error) -> Refused {
+    /// A restarted server may not know our cursor: then start over.
+    fn refused(&mut self, error: &Error) -> ResumeRefusal {
         let forgotten = matches!(error, Error::InvalidRequest(Invalid::Cursor));
-        if forgotten && self.place.take().is_some() { Refused::Again } else { Refused::Error }
+        if forgotten && self.position.take().is_some() {
+            ResumeRefusal::Again
+        } else {
+            ResumeRefusal::Error
+        }
     }
 }

@@ -1,5 +1,5 @@
-//! A stream of events that goes on when its connection does not: it comes back with the place of the
-//! last event, and neither leaves one out nor gives one twice.
+//! Event streams that survive lost connections: they resume at the last event, without gaps or
+//! duplicates.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -13,35 +13,35 @@ use tokio::time::{Instant, sleep};
 
 use crate::answer::{Fault, is_type};
 use crate::backoff::Backoff;
-use crate::feed::{Feed, Refused, Taken};
+use crate::feed::{EventFeed, EventResult, ResumeRefusal};
 use crate::sse::{Event, Parser};
 use crate::transfer::piece;
 use crate::wire::Wire;
 
-/// The longest line and the longest event: an entry's body may take several times its size as JSON.
+/// Maximum length of a line and of an event: an entry's body can be several times longer as JSON.
 const LONGEST: usize = 64 << 20;
 
-/// A connection that lasted so long was one, even if nothing happened meanwhile.
+/// Duration after which a connection counts as successful, even without events.
 const SETTLED: Duration = Duration::from_secs(5);
 
-/// How often the same place may be found damaged.
+/// Maximum number of damaged events in a row at the same position.
 const DAMAGED: u32 = 3;
 
-/// A followed stream of a feed's items.
-pub(crate) type Followed<T> = Pin<Box<dyn Stream<Item = Result<T, Error>> + Send>>;
+/// A stream of a feed's items.
+pub(crate) type ItemStream<T> = Pin<Box<dyn Stream<Item = Result<T, Error>> + Send>>;
 
-/// Follows a feed. The first connection is there when this returns.
+/// Follows a feed. Returns once the first connection is open.
 ///
 /// # Errors
-/// What the server says to the first request.
-pub(crate) async fn follow<F: Feed + 'static>(
+/// The server's error for the first request.
+pub(crate) async fn follow<F: EventFeed + 'static>(
     wire: Wire,
     feed: F,
-) -> Result<Followed<F::Item>, Error> {
+) -> Result<ItemStream<F::Item>, Error> {
     let ask = feed.ask().header(header::ACCEPT, EVENT_STREAM);
     let response = wire.open(&ask).await.map_err(|failure| failure.fault);
-    let link = response.and_then(Link::new).map_err(|fault| wire.error(fault))?;
-    let follower = Follower {
+    let link = response.and_then(EventConnection::new).map_err(|fault| wire.error(fault))?;
+    let follower = FeedFollower {
         wire,
         feed,
         link: Some(link),
@@ -63,39 +63,40 @@ pub(crate) async fn follow<F: Feed + 'static>(
 
 const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream");
 
-struct Follower<F: Feed> {
+struct FeedFollower<F: EventFeed> {
     wire: Wire,
     feed: F,
-    link: Option<Link>,
-    /// Read and not yet looked at. What is left of a link that broke comes before the next one.
+    link: Option<EventConnection>,
+    /// Parsed events that are not yet interpreted. Those of a lost connection come before the next
+    /// one's.
     ready: VecDeque<Event>,
-    /// Since when there is no link that is worth the name.
+    /// Time since which there has been no successful connection.
     down_since: Option<Instant>,
     backoff: Backoff,
-    /// How often what comes next was damaged.
+    /// Number of damaged events in a row.
     damaged: u32,
 }
 
-/// One connection.
-struct Link {
+/// An open connection.
+struct EventConnection {
     body: Incoming,
     parser: Parser,
     opened: Instant,
-    /// Something new came over it.
+    /// True if a new item came over it.
     useful: bool,
 }
 
-/// Why a link is none any more.
+/// The reason why a connection ended.
 enum Broken {
     Gone,
     Damaged,
 }
 
-impl Link {
+impl EventConnection {
     fn new(response: http::Response<Incoming>) -> Result<Self, Fault> {
         let (head, body) = response.into_parts();
         if !is_events(head.status, &head.headers) {
-            return Err(Fault::Foreign("an answer that is no event stream"));
+            return Err(Fault::Foreign("a response that is not an event stream"));
         }
         Ok(Self { body, parser: Parser::new(LONGEST), opened: Instant::now(), useful: false })
     }
@@ -112,32 +113,32 @@ fn is_events(status: StatusCode, headers: &HeaderMap) -> bool {
     status == StatusCode::OK && is_type(headers, "text/event-stream")
 }
 
-impl<F: Feed> Follower<F> {
-    /// The next item, or `None` at the end of what is followed.
+impl<F: EventFeed> FeedFollower<F> {
+    /// Returns the next item, or `None` at the end of the feed.
     async fn next(&mut self) -> Result<Option<F::Item>, Error> {
         loop {
             while let Some(event) = self.ready.pop_front() {
                 match self.feed.take(event) {
-                    Taken::Item(item) => {
+                    EventResult::Item(item) => {
                         self.damaged = 0;
                         if let Some(link) = &mut self.link {
                             link.useful = true;
                         }
                         return Ok(Some(item));
                     }
-                    Taken::Nothing => {}
-                    Taken::End => return Ok(None),
-                    Taken::Said(error) => {
+                    EventResult::Nothing => {}
+                    EventResult::End => return Ok(None),
+                    EventResult::Said(error) => {
                         let error = self.wire.error(Fault::Said(error));
                         match self.feed.refused(&error) {
-                            Refused::End => return Ok(None),
-                            Refused::Error if !passes(&error) => return Err(error),
-                            Refused::Error | Refused::Again => {}
+                            ResumeRefusal::End => return Ok(None),
+                            ResumeRefusal::Error if !passes(&error) => return Err(error),
+                            ResumeRefusal::Error | ResumeRefusal::Again => {}
                         }
                         self.ready.clear();
                         self.broke(Broken::Gone)?;
                     }
-                    Taken::Damage => {
+                    EventResult::Damage => {
                         self.ready.clear();
                         self.broke(Broken::Damaged)?;
                     }
@@ -159,7 +160,7 @@ impl<F: Feed> Follower<F> {
         }
     }
 
-    /// The link is of no use any more.
+    /// Drops the connection, and records if it was successful.
     fn broke(&mut self, broken: Broken) -> Result<(), Error> {
         let link = self.link.take();
         if link.is_some_and(|link| link.useful || link.opened.elapsed() >= SETTLED) {
@@ -169,22 +170,25 @@ impl<F: Feed> Follower<F> {
         self.down_since.get_or_insert_with(Instant::now);
         if let Broken::Damaged = broken {
             self.damaged += 1;
-            tracing::warn!(times = self.damaged, "a remote's stream is damaged; reading it again");
+            tracing::warn!(
+                times = self.damaged,
+                "a remote's event stream is damaged; reconnecting"
+            );
         }
         if self.damaged >= DAMAGED { Err(Error::RuntimeUnavailable) } else { Ok(()) }
     }
 
-    /// One attempt at another link, after a pause. False at the end of what is followed.
+    /// Tries to reconnect once, after a pause. Returns false at the end of the feed.
     async fn connect(&mut self) -> Result<bool, Error> {
         let down_since = *self.down_since.get_or_insert_with(Instant::now);
         let too_long = down_since.elapsed() >= self.wire.deadlines.give_up;
-        // Where it is not known what was seen last, going on would be leaving something out.
-        if too_long || !self.feed.has_place() {
+        // Resuming without a known position could skip items.
+        if too_long || !self.feed.has_position() {
             return Err(Error::RuntimeUnavailable);
         }
         sleep(self.backoff.pause()).await;
         let ask = self.feed.ask().header(header::ACCEPT, EVENT_STREAM);
-        let fault = match self.wire.open_once(&ask).await.and_then(Link::new) {
+        let fault = match self.wire.open_once(&ask).await.and_then(EventConnection::new) {
             Ok(link) => {
                 self.link = Some(link);
                 return Ok(true);
@@ -193,15 +197,15 @@ impl<F: Feed> Follower<F> {
         };
         let error = self.wire.error(fault);
         match self.feed.refused(&error) {
-            Refused::End => Ok(false),
-            Refused::Again => Ok(true),
-            Refused::Error if passes(&error) => Ok(true),
-            Refused::Error => Err(error),
+            ResumeRefusal::End => Ok(false),
+            ResumeRefusal::Again => Ok(true),
+            ResumeRefusal::Error if passes(&error) => Ok(true),
+            ResumeRefusal::Error => Err(error),
         }
     }
 }
 
-/// Whether it may be otherwise in a moment.
+/// Returns true if the error may be temporary.
 fn passes(error: &Error) -> bool {
     matches!(
         error,

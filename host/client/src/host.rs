@@ -1,84 +1,83 @@
-//! What a registry says of all of its runtimes.
+//! A client of a host's registry.
 
 use std::fmt;
-use std::pin::Pin;
 
-use futures_core::Stream;
 use skep_protocol::{
-    AuditEntry, Error, FleetChange, HostId, HostView, ListWorkers, Listing, Me, Page, RuntimeId,
+    AuditEntry, Error, FleetStream, HostId, HostView, ListWorkers, Listing, Me, Page, RuntimeId,
     RuntimeSummary, WorkerEntry,
 };
 
-use crate::ask::Ask;
 use crate::client::{Client, listing};
-use crate::deadlines::Deadlines;
+use crate::deadlines::ClientDeadlines;
 use crate::endpoint::{Endpoint, EndpointError, Prefix, Refusals};
 use crate::feed::Changes;
 use crate::follow::follow;
+use crate::request::ApiRequest;
 use crate::wire::Wire;
 
-/// Changes of runtimes and their workers.
-pub type FleetStream = Pin<Box<dyn Stream<Item = Result<FleetChange, Error>> + Send>>;
-
-/// A host's registry: `/api`. Cloning it is cheap; clones share their connections.
+/// A client of a host's registry, below `/api`. Cloning is cheap; clones share connections.
 #[derive(Clone)]
-pub struct Host {
+pub struct HostClient {
     wire: Wire,
 }
 
-impl Host {
-    /// A client of the host at an endpoint, whatever prefix that names. Nothing is sent yet.
+impl HostClient {
+    /// Creates a client; the endpoint's prefix is ignored. Sends nothing yet.
     ///
     /// # Errors
-    /// Where the endpoint cannot be used, and what to do about it: for the operator only.
+    /// If the endpoint is unusable. The message is for the operator only.
     pub fn new(endpoint: Endpoint) -> Result<Self, EndpointError> {
-        Self::with_deadlines(endpoint, Deadlines::default())
+        Self::with_deadlines(endpoint, ClientDeadlines::default())
     }
 
-    /// One with other deadlines.
+    /// Creates a client with other deadlines.
     ///
     /// # Errors
     /// As [`Self::new`].
-    pub fn with_deadlines(endpoint: Endpoint, deadlines: Deadlines) -> Result<Self, EndpointError> {
+    pub fn with_deadlines(
+        endpoint: Endpoint,
+        deadlines: ClientDeadlines,
+    ) -> Result<Self, EndpointError> {
         let wire = Wire::new(endpoint, "/api".into(), Refusals::Told, deadlines)?;
         Ok(Self { wire })
     }
 
-    /// One of its runtimes, over the same connections. It is not looked at whether there is one.
+    /// Returns a client of one runtime, over the same connections. Does not check that the runtime
+    /// exists.
     pub fn client(&self, runtime: &RuntimeId) -> Client {
         Client::behind(&self.wire, Prefix::Runtime(runtime.clone()))
     }
 
-    /// Its runtimes: the one that is part of it, the remote ones, the local one.
+    /// Lists runtimes: the embedded one, remotes, the local source.
     ///
     /// # Errors
-    /// What the registry says, as with every verb below.
+    /// The registry's error, as for all methods below.
     pub async fn runtimes(&self) -> Result<Listing<RuntimeSummary>, Error> {
-        self.wire.ask(Ask::get(&[&"runtimes"])).await
+        self.wire.ask(ApiRequest::get(&[&"runtimes"])).await
     }
 
-    /// One runtime.
+    /// Describes one runtime.
     ///
     /// # Errors
-    /// Unknown where the token may not see it, too.
+    /// Also unknown if the token may not see it.
     pub async fn runtime(&self, runtime: &RuntimeId) -> Result<RuntimeSummary, Error> {
-        self.wire.ask(Ask::get(&[&"runtimes", runtime])).await
+        self.wire.ask(ApiRequest::get(&[&"runtimes", runtime])).await
     }
 
-    /// The hosts that its runtimes are known to run on.
+    /// Lists the hosts of the runtimes.
     ///
     /// # Errors
     /// As [`Self::runtimes`].
     pub async fn hosts(&self) -> Result<Listing<HostView>, Error> {
-        self.wire.ask(Ask::get(&[&"hosts"])).await
+        self.wire.ask(ApiRequest::get(&[&"hosts"])).await
     }
 
-    /// Workers of all runtimes, or of those on one host; in one state, as [`skep_protocol::Observed`]
-    /// has it in one word, or in any.
+    /// Lists workers of all runtimes, or of those on one host, optionally in one state (a word of
+    /// [`skep_protocol::Observed`]).
     ///
     /// # Errors
-    /// As [`Self::runtimes`]. A runtime that does not answer is no error but a diagnostic of the
-    /// list.
+    /// As [`Self::runtimes`]. A runtime that does not answer is not an error, but a diagnostic of
+    /// the list.
     pub async fn workers(
         &self,
         host: Option<&HostId>,
@@ -86,41 +85,41 @@ impl Host {
         state: Option<&str>,
     ) -> Result<Listing<WorkerEntry>, Error> {
         let ask = match host {
-            Some(host) => Ask::get(&[&"hosts", host, &"workers"]),
-            None => Ask::get(&[&"workers"]),
+            Some(host) => ApiRequest::get(&[&"hosts", host, &"workers"]),
+            None => ApiRequest::get(&[&"workers"]),
         };
         self.wire.ask(listing(ask, query).with("state", state)).await
     }
 
-    /// Who changed what, newest first.
+    /// Lists audited changes, newest first.
     ///
     /// # Errors
     /// Forbidden to all but admins.
     pub async fn audit(&self, cursor: Option<&str>) -> Result<Page<AuditEntry>, Error> {
-        self.wire.ask(Ask::get(&[&"audit"]).with("cursor", cursor)).await
+        self.wire.ask(ApiRequest::get(&[&"audit"]).with("cursor", cursor)).await
     }
 
-    /// Who the token makes us, as `/api/me` has it.
+    /// Describes the caller, as the server sees it.
     ///
     /// # Errors
     /// As [`Self::runtimes`].
     pub async fn me(&self) -> Result<Me, Error> {
-        self.wire.ask(Ask::get(&[&"me"])).await
+        self.wire.ask(ApiRequest::get(&[&"me"])).await
     }
 
-    /// Follows runtimes and workers: first each as it is, then each that changes. With the cursor of
-    /// an earlier change, from there. Goes on over lost connections for as long as
-    /// [`Deadlines::give_up`] allows.
+    /// Follows runtimes and workers: first the current state of each, then changes. With the cursor
+    /// of an earlier change, resumes after it. Reconnects for as long as
+    /// [`ClientDeadlines::give_up`] allows.
     ///
     /// # Errors
-    /// What the registry says to the first request.
+    /// The registry's error for the first request.
     pub async fn events(&self, cursor: Option<&str>) -> Result<FleetStream, Error> {
         follow(self.wire.clone(), Changes::new(cursor)?).await
     }
 }
 
-impl fmt::Debug for Host {
+impl fmt::Debug for HostClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Host").finish_non_exhaustive()
+        f.debug_struct("HostClient").finish_non_exhaustive()
     }
 }

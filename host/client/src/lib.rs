@@ -1,18 +1,16 @@
-//! A runtime in another process, as a [`RuntimeHandle`](skep_protocol::RuntimeHandle): over HTTP,
-//! with the same words and the same errors as one in this process.
+//! A remote runtime as a [`RuntimeHandle`](skep_protocol::RuntimeHandle), over HTTP, with the same
+//! types and errors as one in this process.
 //!
-//! [`Client`] is one runtime, [`Host`] what a registry says of many. A registry uses a `Client` for
-//! each remote, the command line both.
+//! [`Client`] is a client of one runtime, [`HostClient`] of a registry over many. A registry has a
+//! `Client` for each remote; the command line uses both.
 //!
-//! What comes back is believed only where it is the protocol's: anything else that answers, from a
-//! proxy's page to half a body, is [`RuntimeUnavailable`](skep_protocol::Error::RuntimeUnavailable),
-//! as is silence. Where and with what a runtime is reached is known to [`Endpoint`] alone; nothing
-//! of it is in an error, a log line or what `Debug` prints.
+//! Responses are validated strictly. Anything else, from a proxy's page to half a body, is
+//! [`RuntimeUnavailable`](skep_protocol::Error::RuntimeUnavailable), and so is a timeout. Only
+//! [`Endpoint`] knows the address and the token; errors, logs and `Debug` output contain neither.
 //!
-//! No proxy is taken from the environment, no redirect followed, no cookie kept, nothing unpacked.
+//! Ignores proxies in the environment, redirects, cookies and compression.
 
 mod answer;
-mod ask;
 mod backoff;
 mod bearer;
 mod client;
@@ -21,14 +19,15 @@ mod deadlines;
 mod endpoint;
 mod feed;
 mod follow;
+mod from_json;
 mod host;
-mod shape;
+mod request;
 mod sse;
 mod transfer;
 mod wire;
 
 pub use client::Client;
-pub use deadlines::Deadlines;
+pub use deadlines::ClientDeadlines;
 pub use endpoint::{Endpoint, EndpointError, Prefix, Refusals, Token};
-pub use host::{FleetStream, Host};
+pub use host::HostClient;
 pub use url::Url;

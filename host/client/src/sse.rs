@@ -1,36 +1,36 @@
-//! Event streams, as the HTML standard has them (`text/event-stream`): lines end in LF, CR or CRLF,
-//! a line that begins with a colon is a comment, an empty one ends an event.
+//! A parser of event streams, as in the HTML standard (`text/event-stream`): lines end in LF, CR or
+//! CRLF, a line that starts with a colon is a comment, an empty line ends an event.
 //!
-//! Other than there, an event without data is handed out too if it has an id: it says where a stream
-//! is. Time to wait before coming back is our own affair, so `retry` is left aside.
+//! Unlike the standard, an event with an id but no data is returned too: it tells the position in a
+//! stream. `retry` is ignored: we have our own backoff.
 
 use memchr::memchr2;
 
 /// One event.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Event {
-    /// Its kind; empty where it has none.
+    /// Event type; empty if absent.
     pub(crate) name: String,
-    /// The id that it came with.
+    /// Event id.
     pub(crate) id: Option<String>,
-    /// Its data: lines, joined by line feeds.
+    /// Data lines, joined by line feeds.
     pub(crate) data: Option<String>,
 }
 
-/// A line or an event was longer than any of ours.
+/// The error for a line or event over the limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TooLong;
 
-/// Reads events out of the pieces of a body, wherever they were cut.
+/// An incremental parser. The input may be cut anywhere.
 #[derive(Debug)]
 pub(crate) struct Parser {
-    /// Bytes of a line, and of an event's data.
+    /// Maximum length of a line, and of an event's data.
     limit: usize,
-    /// The line that has begun.
+    /// The current line so far.
     line: Vec<u8>,
-    /// The last byte was a CR: a LF that follows belongs to it.
+    /// True if the last byte was a CR: a following LF belongs to it.
     after_cr: bool,
-    /// No line has ended yet, so that a byte order mark may come.
+    /// True until the first line ends: it may start with a byte order mark.
     first: bool,
     event: Event,
 }
@@ -40,7 +40,7 @@ impl Parser {
         Self { limit, line: Vec::new(), after_cr: false, first: true, event: Event::default() }
     }
 
-    /// Takes a piece, and gives the events that it ends.
+    /// Parses a piece of input, and appends the events that it completes.
     pub(crate) fn feed(
         &mut self,
         mut piece: &[u8],
@@ -97,7 +97,7 @@ impl Parser {
                 }
                 Some(_) => return Err(TooLong),
             },
-            // A comment, or a field that we have no use for.
+            // A comment, or an unused field.
             _ => {}
         }
         Ok(None)
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_is_read_wherever_it_is_cut_and_however_its_lines_end() {
+    fn events_are_parsed_with_any_cut_and_any_line_ending() {
         let text =
             "\u{feff}: hello\nid: 7\nevent: entry\ndata: {\"a\":\ndata:1}\n\n: beat\n\ndata: ü\n\n";
         let expected = [event("entry", Some("7"), Some("{\"a\":\n1}")), event("", None, Some("ü"))];
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn the_standards_own_examples_hold() {
+    fn the_standards_own_examples_are_parsed() {
         let stream = b": test stream\n\ndata: first event\nid: 1\n\ndata:second event\nid\n\ndata:  third event\n\n";
         let expected = [
             event("", Some("1"), Some("first event")),
@@ -151,19 +151,19 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_event_is_none() {
+    fn incomplete_and_empty_events_are_ignored() {
         assert_eq!(events(&[b"event: x\n\n\n\nretry: 5\n\nwhim: 1\n\ndata: cut"]), []);
         assert_eq!(events(&[b"id: a\0b\ndata: x\n\n"]), [event("", None, Some("x"))]);
         assert_eq!(events(&[b"id: 41\n\n"]), [event("", Some("41"), None)]);
         assert_eq!(
             events(&[b"x\n\xef\xbb\xbfdata: x\n\n"]),
             [],
-            "a mark is one at the beginning only"
+            "only a mark at the very beginning is removed"
         );
     }
 
     #[test]
-    fn neither_a_line_nor_an_event_is_without_end() {
+    fn lines_and_events_have_a_size_limit() {
         let mut parser = Parser::new(64);
         let mut ignored = Vec::new();
         assert_eq!(parser.feed(&[b'a'; 64], &mut ignored), Ok(()));

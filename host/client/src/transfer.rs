@@ -1,4 +1,4 @@
-//! Bodies, both ways.
+//! Request and response bodies.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,10 +15,10 @@ use tokio::time::{Instant, timeout};
 
 use crate::answer::Fault;
 
-/// A request's body, for one attempt.
+/// The body of a request, for one attempt.
 pub(crate) enum Outgoing {
     Bytes(Option<Bytes>),
-    Upload(Upload),
+    Upload(UploadBody),
 }
 
 impl Body for Outgoing {
@@ -51,43 +51,43 @@ impl Body for Outgoing {
     }
 }
 
-/// A caller's stream on its way to the server. Attempts share it, so that one that never got as far
-/// as to take something of it can be followed by another.
+/// A caller's upload stream. Attempts share it: as long as nothing was read from it, another
+/// attempt can use it.
 #[derive(Clone)]
-pub(crate) struct Upload(Arc<Mutex<Source>>);
+pub(crate) struct UploadBody(Arc<Mutex<UploadSource>>);
 
-struct Source {
+struct UploadSource {
     stream: ByteStream,
-    progress: Progress,
+    progress: UploadProgress,
 }
 
-/// How far an upload is.
+/// The progress of an upload.
 #[derive(Clone)]
-pub(crate) struct Progress {
-    /// Something of it is gone, and cannot be sent again.
+pub(crate) struct UploadProgress {
+    /// True once something was read, which cannot be sent again.
     pub(crate) begun: bool,
     pub(crate) ended: bool,
-    /// It is the caller who is waited for.
+    /// True while waiting for the caller's stream.
     pub(crate) waiting: bool,
-    /// Why the caller has no more, if that is so.
+    /// Error of the caller's stream, if it failed.
     pub(crate) failed: Option<Error>,
-    /// When a piece was last taken.
+    /// Time when a piece was last read.
     pub(crate) moved: Instant,
 }
 
-impl Upload {
+impl UploadBody {
     pub(crate) fn new(stream: ByteStream) -> Self {
-        let progress = Progress {
+        let progress = UploadProgress {
             begun: false,
             ended: false,
             waiting: false,
             failed: None,
             moved: Instant::now(),
         };
-        Self(Arc::new(Mutex::new(Source { stream, progress })))
+        Self(Arc::new(Mutex::new(UploadSource { stream, progress })))
     }
 
-    pub(crate) fn progress(&self) -> Progress {
+    pub(crate) fn progress(&self) -> UploadProgress {
         self.source().progress.clone()
     }
 
@@ -106,15 +106,15 @@ impl Upload {
         next
     }
 
-    fn source(&self) -> MutexGuard<'_, Source> {
+    fn source(&self) -> MutexGuard<'_, UploadSource> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The whole of a body that is at most so long.
+/// Reads a whole body into memory, up to a limit.
 ///
 /// # Errors
-/// [`Fault::Lost`] where it is cut or does not come, [`Fault::Foreign`] where it is too long.
+/// [`Fault::Lost`] if it is cut off or times out, [`Fault::Foreign`] if it is too long.
 pub(crate) async fn whole(
     mut body: Incoming,
     limit: usize,
@@ -125,7 +125,7 @@ pub(crate) async fn whole(
         let mut read = BytesMut::new();
         while let Some(piece) = piece(&mut body, between).await? {
             if read.len() + piece.len() > limit {
-                return Err(Fault::Foreign("an answer that is too long"));
+                return Err(Fault::Foreign("a response that is too long"));
             }
             read.extend_from_slice(&piece);
         }
@@ -134,7 +134,7 @@ pub(crate) async fn whole(
     timeout(within, reading).await.unwrap_or(Err(Fault::Lost { sent: true }))
 }
 
-/// The next bytes of a body, or its end.
+/// Reads the next piece of a body; none at its end.
 pub(crate) async fn piece(body: &mut Incoming, within: Duration) -> Result<Option<Bytes>, Fault> {
     loop {
         match timeout(within, body.frame()).await {
@@ -149,7 +149,7 @@ pub(crate) async fn piece(body: &mut Incoming, within: Duration) -> Result<Optio
     }
 }
 
-/// A body as a stream that ends as the body does, or with an error.
+/// Converts a body to a stream, which ends with an error if the body is cut off.
 pub(crate) fn download(body: Incoming, within: Duration) -> ByteStream {
     let pieces = stream::unfold(Some(body), move |body| async move {
         let mut body = body?;
@@ -161,7 +161,7 @@ pub(crate) fn download(body: Incoming, within: Duration) -> ByteStream {
     pieces.boxed()
 }
 
-/// A part of a stream: what a server that takes no notice of ranges would have left out.
+/// Cuts a range out of a stream, for servers that ignore `Range`.
 pub(crate) fn part(whole: ByteStream, start: u64, bytes: u64) -> ByteStream {
     let cut = stream::unfold((whole, start, bytes), |(mut whole, mut skip, mut left)| async move {
         while left > 0 {
@@ -183,7 +183,7 @@ pub(crate) fn part(whole: ByteStream, start: u64, bytes: u64) -> ByteStream {
     cut.boxed()
 }
 
-/// Nothing.
+/// Returns an empty stream.
 pub(crate) fn empty() -> ByteStream {
     stream::empty().boxed()
 }
@@ -193,7 +193,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_part_is_cut_out_wherever_the_pieces_end() {
+    async fn a_range_is_cut_out_across_pieces() {
         for size in 1..7 {
             let text = b"0123456789";
             let whole: ByteStream = stream::iter(

@@ -1,4 +1,4 @@
-//! One exchange: sent, waited for and judged; sent again where that does no harm.
+//! One exchange: sends a request, validates the response, and retries if that is harmless.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -11,54 +11,54 @@ use skep_protocol::{Error, Invalid};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::answer::{Fault, refusal, shape};
-use crate::ask::Ask;
 use crate::backoff::Backoff;
 use crate::bearer::Bearer;
 use crate::connect::{Pool, pool};
-use crate::deadlines::Deadlines;
+use crate::deadlines::ClientDeadlines;
 use crate::endpoint::{Endpoint, EndpointError, Refusals};
-use crate::shape::Shape;
+use crate::from_json::FromJson;
+use crate::request::ApiRequest;
 use crate::transfer::{Outgoing, whole};
 
-/// How often one exchange is tried.
+/// Maximum number of attempts per exchange.
 const ATTEMPTS: u32 = 3;
 
-/// The longest answer that is read into memory.
+/// Maximum size of a response in memory.
 const ANSWER: usize = 64 << 20;
 
-/// The longest that says only what is wrong.
+/// Maximum size of an error response.
 const PROBLEM: usize = 64 << 10;
 
 const US: &str = concat!("skep/", env!("CARGO_PKG_VERSION"));
 
-/// A way to one endpoint.
+/// A connection to one endpoint.
 #[derive(Clone)]
 pub(crate) struct Wire {
-    shared: Arc<Shared>,
-    /// What each path begins with.
+    shared: Arc<EndpointState>,
+    /// Prefix of all paths.
     under: String,
     pub(crate) refusals: Refusals,
-    pub(crate) deadlines: Deadlines,
+    pub(crate) deadlines: ClientDeadlines,
 }
 
-struct Shared {
+struct EndpointState {
     pool: Pool,
     base: String,
     bearer: Bearer,
 }
 
-/// An answer that is a success, as a whole.
-pub(crate) struct Reply {
+/// A successful response, read completely.
+pub(crate) struct WholeReply {
     pub(crate) status: StatusCode,
     headers: HeaderMap,
     body: Bytes,
 }
 
-/// Why there is none.
+/// A failed exchange.
 #[derive(Debug)]
-pub(crate) struct Failure {
+pub(crate) struct ExchangeFailure {
     pub(crate) fault: Fault,
-    /// An earlier attempt may have been carried out.
+    /// True if an earlier attempt may have been executed.
     pub(crate) repeated: bool,
 }
 
@@ -67,39 +67,39 @@ impl Wire {
         endpoint: Endpoint,
         under: String,
         refusals: Refusals,
-        deadlines: Deadlines,
+        deadlines: ClientDeadlines,
     ) -> Result<Self, EndpointError> {
         let base = endpoint.base()?;
         let pool = pool(&endpoint, &deadlines)?;
         let bearer = Bearer::new(endpoint.token)?;
-        let shared = Arc::new(Shared { pool, base, bearer });
+        let shared = Arc::new(EndpointState { pool, base, bearer });
         Ok(Self { shared, under, refusals, deadlines })
     }
 
-    /// The same endpoint, under another path.
+    /// Returns the same endpoint with another path prefix.
     pub(crate) fn under(&self, path: String) -> Self {
         Self { under: path, ..self.clone() }
     }
 
-    /// Asks for JSON, and reads it.
-    pub(crate) async fn ask<T: Shape>(&self, ask: Ask) -> Result<T, Error> {
+    /// Sends a request and parses the JSON response.
+    pub(crate) async fn ask<T: FromJson>(&self, ask: ApiRequest) -> Result<T, Error> {
         let reply = self.fetch(&ask).await.map_err(|failure| self.error(failure.fault))?;
         self.shape(&reply)
     }
 
-    /// What a reply holds.
-    pub(crate) fn shape<T: Shape>(&self, reply: &Reply) -> Result<T, Error> {
+    /// Parses the JSON of a response.
+    pub(crate) fn shape<T: FromJson>(&self, reply: &WholeReply) -> Result<T, Error> {
         shape(&reply.headers, &reply.body).map_err(|fault| self.error(fault))
     }
 
-    /// What the caller is told of a fault.
+    /// Converts a fault to an error for the caller.
     pub(crate) fn error(&self, fault: Fault) -> Error {
         fault.into_error(self.refusals)
     }
 
-    /// Asks for something that is read as a whole.
-    pub(crate) async fn fetch(&self, ask: &Ask) -> Result<Reply, Failure> {
-        let mut tries = Tries::new(ask, self.deadlines);
+    /// Sends a request and reads the whole response.
+    pub(crate) async fn fetch(&self, ask: &ApiRequest) -> Result<WholeReply, ExchangeFailure> {
+        let mut tries = ExchangeAttempts::new(ask, self.deadlines);
         loop {
             let got = match self.attempt(ask, tries.until).await {
                 Ok(response) => self.read(response).await,
@@ -112,16 +112,19 @@ impl Wire {
         }
     }
 
-    async fn read(&self, response: Response<Incoming>) -> Result<Reply, Fault> {
+    async fn read(&self, response: Response<Incoming>) -> Result<WholeReply, Fault> {
         let (head, body) = response.into_parts();
-        let Deadlines { body: between, answer, .. } = self.deadlines;
+        let ClientDeadlines { body: between, answer, .. } = self.deadlines;
         let body = whole(body, ANSWER, between, answer).await?;
-        Ok(Reply { status: head.status, headers: head.headers, body })
+        Ok(WholeReply { status: head.status, headers: head.headers, body })
     }
 
-    /// Asks for something whose body is read as it comes.
-    pub(crate) async fn open(&self, ask: &Ask) -> Result<Response<Incoming>, Failure> {
-        let mut tries = Tries::new(ask, self.deadlines);
+    /// Sends a request and returns the response with its body unread.
+    pub(crate) async fn open(
+        &self,
+        ask: &ApiRequest,
+    ) -> Result<Response<Incoming>, ExchangeFailure> {
+        let mut tries = ExchangeAttempts::new(ask, self.deadlines);
         loop {
             match self.attempt(ask, tries.until).await {
                 Ok(response) => return Ok(response),
@@ -130,14 +133,14 @@ impl Wire {
         }
     }
 
-    /// As [`Self::open`], once.
-    pub(crate) async fn open_once(&self, ask: &Ask) -> Result<Response<Incoming>, Fault> {
+    /// Like [`Self::open`], with one attempt.
+    pub(crate) async fn open_once(&self, ask: &ApiRequest) -> Result<Response<Incoming>, Fault> {
         self.attempt(ask, Instant::now() + self.deadlines.headers).await
     }
 
-    /// Asks once: a success, or why not. A token that was refused and has been renewed since is no
-    /// reason.
-    async fn attempt(&self, ask: &Ask, until: Instant) -> Result<Response<Incoming>, Fault> {
+    /// Makes one attempt. If the token is refused and has been renewed since, sends the request
+    /// once more.
+    async fn attempt(&self, ask: &ApiRequest, until: Instant) -> Result<Response<Incoming>, Fault> {
         let token = self.shared.bearer.header();
         let mut response = self.head(ask, token.clone(), until).await?;
         let again = || ask.content.upload().is_none_or(|upload| !upload.progress().begun);
@@ -148,12 +151,12 @@ impl Wire {
             response = self.head(ask, self.shared.bearer.header(), until).await?;
         }
         let status = response.status();
-        // That there is nothing of a file in a range says how long the file is.
+        // An unsatisfiable range still tells the length of the file.
         if status.is_success() || (status == StatusCode::RANGE_NOT_SATISFIABLE && ask.is_ranged()) {
             return Ok(response);
         }
         if !status.is_client_error() && !status.is_server_error() {
-            return Err(Fault::Foreign("a status that is not answered with"));
+            return Err(Fault::Foreign("an unexpected status"));
         }
         let (head, body) = response.into_parts();
         let within = self.deadlines.headers;
@@ -161,10 +164,10 @@ impl Wire {
         Err(refusal(status.as_u16(), &head.headers, &body))
     }
 
-    /// Sends a request and waits for the head of its answer.
+    /// Sends a request and waits for the head of the response.
     async fn head(
         &self,
-        ask: &Ask,
+        ask: &ApiRequest,
         token: Option<HeaderValue>,
         until: Instant,
     ) -> Result<Response<Incoming>, Fault> {
@@ -184,9 +187,10 @@ impl Wire {
         }
     }
 
-    /// When it has taken too long. An upload may take as long as it moves, and its caller's own time.
-    fn limit(&self, ask: &Ask, until: Instant) -> Instant {
-        let Deadlines { body, headers, .. } = self.deadlines;
+    /// Returns the current deadline. An upload that makes progress, or that waits for its caller,
+    /// extends it.
+    fn limit(&self, ask: &ApiRequest, until: Instant) -> Instant {
+        let ClientDeadlines { body, headers, .. } = self.deadlines;
         match ask.content.upload().map(|upload| upload.progress()) {
             None => until,
             Some(upload) if upload.ended => upload.moved + headers + ask.patience,
@@ -195,7 +199,11 @@ impl Wire {
         }
     }
 
-    fn request(&self, ask: &Ask, token: Option<HeaderValue>) -> Result<Request<Outgoing>, Fault> {
+    fn request(
+        &self,
+        ask: &ApiRequest,
+        token: Option<HeaderValue>,
+    ) -> Result<Request<Outgoing>, Fault> {
         let uri = format!("{}{}{}", self.shared.base, self.under, ask.target());
         let mut request = Request::builder().method(&ask.method).uri(uri);
         if let Some(headers) = request.headers_mut() {
@@ -206,38 +214,38 @@ impl Wire {
                 headers.insert(name, value.clone());
             }
         }
-        // All that may be too much of it is what the caller chose.
+        // Only the caller's parameters can make the URI invalid.
         let request = request.body(ask.content.outgoing());
         request.map_err(|_| Fault::Said(Invalid::Query.into()))
     }
 }
 
-/// The attempts at one exchange.
-struct Tries {
-    /// When the last of them ends.
+/// The attempts of one exchange.
+struct ExchangeAttempts {
+    /// Deadline of the last attempt.
     until: Instant,
     made: u32,
     repeated: bool,
     backoff: Backoff,
 }
 
-impl Tries {
-    fn new(ask: &Ask, deadlines: Deadlines) -> Self {
+impl ExchangeAttempts {
+    fn new(ask: &ApiRequest, deadlines: ClientDeadlines) -> Self {
         let until = Instant::now() + deadlines.headers + ask.patience;
         Self { until, made: 0, repeated: false, backoff: Backoff::default() }
     }
 
-    /// Waits for the next attempt, if there is to be one.
-    async fn after(&mut self, ask: &Ask, fault: Fault) -> Result<(), Failure> {
+    /// Waits before the next attempt, or fails if there should be none.
+    async fn after(&mut self, ask: &ApiRequest, fault: Fault) -> Result<(), ExchangeFailure> {
         self.made += 1;
         let Fault::Lost { sent } = fault else {
-            return Err(Failure { fault, repeated: self.repeated });
+            return Err(ExchangeFailure { fault, repeated: self.repeated });
         };
         let pause = self.backoff.pause();
         let gone = ask.content.upload().is_some_and(|upload| upload.progress().begun);
         let harmless = !gone && (ask.repeatable || !sent);
         if !harmless || self.made == ATTEMPTS || Instant::now() + pause >= self.until {
-            return Err(Failure { fault, repeated: self.repeated });
+            return Err(ExchangeFailure { fault, repeated: self.repeated });
         }
         self.repeated |= sent;
         sleep(pause).await;

@@ -1,5 +1,5 @@
-//! The suite over a runtime in memory that is somewhere else: behind `/v1` as a remote, and behind a
-//! registry's API as the command line has it.
+//! The conformance suite over a remote in-memory runtime: behind `/v1` as a remote, and behind a
+//! registry's API as for the command line.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -14,12 +14,12 @@ use skep_client::{Client, Endpoint, Prefix, Refusals, Token};
 use skep_conformance::fake::FakeSubject;
 use skep_conformance::{Guest, Subject};
 use skep_protocol::{Role, RuntimeHandle, Timestamp};
-use skep_registry::{Connect, ConnectError, Embedded, Registry, RegistryParts, RemoteSpec};
+use skep_registry::{Connect, ConnectError, EmbeddedRuntime, Registry, RegistryParts, RemoteSpec};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
-/// A runtime in memory, a server in front of it, and a client of that.
+/// An in-memory runtime, a server in front of it, and a client.
 struct Distant {
     fake: FakeSubject,
     client: Client,
@@ -27,12 +27,12 @@ struct Distant {
     _store: TempDir,
 }
 
-/// There are no remotes in this test.
+/// A connector for a test without remotes.
 struct Nowhere;
 
 impl Connect for Nowhere {
     fn connect(&self, _spec: &RemoteSpec) -> Result<Arc<dyn RuntimeHandle>, ConnectError> {
-        panic!("nobody was named")
+        panic!("this test has no remotes")
     }
 }
 
@@ -49,7 +49,7 @@ impl Distant {
         let runtime_id = view.runtime_id.clone();
         let registry = Registry::open(RegistryParts {
             dir: Dir::open_ambient_dir(store.path(), ambient_authority()).unwrap(),
-            embedded: Some(Embedded {
+            embedded: Some(EmbeddedRuntime {
                 handle,
                 runtime_id: view.runtime_id,
                 host_id: view.host_id,

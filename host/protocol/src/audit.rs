@@ -1,19 +1,19 @@
-//! The audit of changes: who, what, when, and with which outcome.
+//! The audit log of changes: the caller, the action, the time and the outcome.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, RuntimeId, Timestamp, TokenId, WorkerId};
 
-/// What somebody did or wanted to do. What only reads is none, and neither is an input, which the
-/// worker's transcript has.
+/// An audited action. Reads are not audited. Neither are inputs: the worker's transcript records
+/// them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Action {
-    /// A worker was made.
+    /// A worker was created.
     WorkerCreate,
     /// A worker was changed.
     WorkerUpdate,
-    /// A worker got its last version back.
+    /// A worker was rolled back to its previous version.
     WorkerRollback,
     /// A worker was removed.
     WorkerRemove,
@@ -33,9 +33,9 @@ pub enum Action {
     FileWrite,
     /// A worker's file was removed.
     FileRemove,
-    /// An archive was unpacked into a worker's directory.
+    /// An archive was imported into a worker's directory.
     FilesImport,
-    /// A token was made.
+    /// A token was created.
     TokenCreate,
     /// A token was revoked.
     TokenRevoke,
@@ -43,14 +43,14 @@ pub enum Action {
     RemoteAdd,
     /// A remote was removed.
     RemoteRemove,
-    /// Somebody logged in.
+    /// A user logged in.
     Login,
-    /// Somebody logged out.
+    /// A user logged out.
     Logout,
 }
 
 impl Action {
-    /// Every one.
+    /// Every action.
     pub const ALL: [Self; 19] = [
         Self::WorkerCreate,
         Self::WorkerUpdate,
@@ -73,7 +73,7 @@ impl Action {
         Self::Logout,
     ];
 
-    /// The word for it in the audit.
+    /// The action's name in the audit log.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::WorkerCreate => "worker.create",
@@ -99,26 +99,26 @@ impl Action {
     }
 }
 
-/// A change that somebody made or was refused.
+/// A change that was made or refused.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AuditEntry {
-    /// Its place in the log, from 1.
+    /// Sequence number in the log, from 1.
     pub seq: u64,
-    /// When.
+    /// Time of the change.
     pub at: Timestamp,
-    /// Whose token it was made with; none for the operator at the machine.
+    /// Token of the caller; none for the local operator.
     pub token_id: Option<TokenId>,
-    /// What was done: `worker.create`, `token.revoke`, `login`.
+    /// Action name: `worker.create`, `token.revoke`, `login`.
     pub action: String,
-    /// On which runtime, if on one.
+    /// Runtime that was changed, if any.
     pub runtime_id: Option<RuntimeId>,
-    /// With which worker, if with one.
+    /// Worker that was changed, if any.
     pub worker_id: Option<WorkerId>,
-    /// `ok`, or the code of the error; `worker_not_visible` where that was the reason.
+    /// `ok`, or the error's code; `worker_not_visible` if the caller may not see the worker.
     pub outcome: String,
 }
 
-/// The word that an audit has for a result.
+/// Returns the audit log's word for a result.
 pub fn audit_word(error: Option<&Error>) -> &'static str {
     match error {
         None => "ok",

@@ -1,37 +1,37 @@
-//! What is known of a stored component.
+//! The description of a stored component.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{ComponentDigest, ComponentKind, Timestamp};
 
-/// A stored component. Names in it are the component's own, control characters made visible.
+/// A stored component. Names come from the component itself, with control characters escaped.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ComponentView {
-    /// Its name.
+    /// Digest of the component.
     pub digest: ComponentDigest,
-    /// What it is run as.
+    /// Kind of worker that runs it.
     pub kind: ComponentKind,
-    /// Size of the file in bytes.
+    /// File size in bytes.
     pub bytes: u64,
-    /// Interfaces that it imports, with their versions.
+    /// Imported interfaces, with their versions.
     pub imports: Vec<String>,
-    /// Interfaces that it exports.
+    /// Exported interfaces.
     pub exports: Vec<String>,
-    /// When it was first stored.
+    /// Time of the first upload.
     pub created_at: Timestamp,
-    /// Whether its machine code is made already.
+    /// State of its compilation.
     pub compiled: Compiled,
 }
 
-/// Whether a component's machine code is made already.
+/// The state of a component's compilation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Compiled {
-    /// It is.
+    /// The machine code exists.
     Ready,
-    /// It is being made; a worker's first input waits for it.
+    /// Compilation is in progress; a worker's first input waits for it.
     Pending,
-    /// It cannot be made, or was not asked for: `http` components do not run yet.
+    /// Compilation failed or was not requested: `http` components do not run yet.
     None,
 }

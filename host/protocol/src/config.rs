@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{ConfigDigest, Timestamp};
 
-/// The most that one bundle may hold, keys and values counted together, in bytes. Bundles are kept
-/// in memory by every worker that uses them.
+/// Maximum size of one bundle, keys and values summed, in bytes. Every worker that uses a bundle
+/// keeps it in memory.
 pub const CONFIG_BYTES: usize = 256 << 10;
 
 /// The values of a bundle.
@@ -16,30 +16,30 @@ pub const CONFIG_BYTES: usize = 256 << 10;
 #[serde(into = "BTreeMap<String, String>", try_from = "BTreeMap<String, String>")]
 pub struct ConfigValues(BTreeMap<String, String>);
 
-/// The values do not make a bundle.
+/// The reason why values are not a valid bundle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
-    /// A key is not well-formed.
+    /// A key is malformed.
     #[error("a config key is 1 to 128 characters, none of them a control character")]
     Key,
-    /// Altogether too much.
+    /// Keys and values exceed [`CONFIG_BYTES`].
     #[error("a config bundle holds at most 256 KiB of keys and values")]
     TooLarge,
 }
 
 impl ConfigValues {
-    /// The value of a key.
+    /// Returns the value of a key.
     pub fn get(&self, key: &str) -> Option<&str> {
         self.0.get(key).map(String::as_str)
     }
 
-    /// Keys and values, sorted by key.
+    /// Iterates over keys and values, sorted by key.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(key, value)| (key.as_str(), value.as_str()))
     }
 
-    /// The bytes whose SHA-256 is the bundle's digest: for each key in order, the lengths of key
-    /// and value as 8 bytes little-endian each, the key, the value.
+    /// Returns the bytes whose SHA-256 is the bundle's digest: for each key in order, the lengths
+    /// of key and value as 8 little-endian bytes each, the key, the value.
     pub fn canonical_bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
         for (key, value) in &self.0 {
@@ -79,18 +79,18 @@ impl From<ConfigValues> for BTreeMap<String, String> {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewConfig {
-    /// Its values.
+    /// Values of the bundle.
     pub values: ConfigValues,
 }
 
 /// A stored bundle.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ConfigView {
-    /// Its name.
+    /// Digest of the bundle.
     pub digest: ConfigDigest,
-    /// Its values.
+    /// Values of the bundle.
     pub values: ConfigValues,
-    /// When it was first stored.
+    /// Time of the first upload.
     pub created_at: Timestamp,
 }
 
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bundle_is_held_to_its_size() {
+    fn a_bundle_has_a_size_limit() {
         assert_eq!(values(&[("", "x")]), Err(ConfigError::Key));
         assert_eq!(values(&[("a\n", "x")]), Err(ConfigError::Key));
         assert_eq!(values(&[("a", &"x".repeat(CONFIG_BYTES))]), Err(ConfigError::TooLarge));

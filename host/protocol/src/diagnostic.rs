@@ -1,46 +1,46 @@
-//! Things an operator should know that are nobody's answer.
+//! Conditions that an operator should know of and that no response reports.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{Denial, RuntimeId, Timestamp, WorkerId};
 
-/// What was noticed.
+/// A kind of condition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum DiagnosticCode {
-    /// The worker was connected when the host went down, and has not been since.
+    /// The worker had a live instance when the host went down, and has had none since.
     ExecutionNotRestored,
     /// A row or file of the worker is damaged.
     Quarantined,
-    /// The worker's directory is not there although it had one.
+    /// The worker's directory is missing.
     DirectoryMissing,
-    /// The host went down in each attempt at one input.
+    /// The host went down in every attempt at one input.
     CrashLoop,
-    /// The component could not be made ready.
+    /// The component could not be instantiated.
     Uninstantiable,
-    /// A file call of an ended turn does not come back.
+    /// A file call of an ended turn has not returned.
     HostCallStuck,
-    /// The worker asked for something that it was not granted. There is one of these for each of the
-    /// last few things, and none for what it was granted since.
+    /// The worker tried something that it has no grant for. The last few denials have one
+    /// diagnostic each; granting what was denied removes it.
     Denied,
-    /// Files or directories of the worker have names that cannot be shown, and are left out of a list
-    /// or an archive.
+    /// Files or directories of the worker have names that cannot be shown. Lists and archives omit
+    /// them.
     NamesNotShown,
-    /// Something lies in the store that does not belong there.
+    /// The store contains a file that does not belong there.
     ForeignFile,
-    /// Removing a worker's files did not finish; it is tried again.
+    /// Removing a worker's files did not finish and will be retried.
     RemovalDelayed,
-    /// A runtime does not answer; what it has is missing here.
+    /// A runtime does not answer; its items are missing from this list.
     RuntimeUnavailable,
-    /// A runtime did not answer in time; what it has is missing here.
+    /// A runtime did not answer before the deadline; its items are missing from this list.
     RuntimeSlow,
-    /// A remote entry answers with another runtime's id than it is pinned to, or with one that is
-    /// taken.
+    /// A remote answers with an id that differs from the configured one, or that another runtime
+    /// has.
     RuntimeMismatch,
-    /// A foreground run's record whose process is gone.
+    /// The record of a foreground run whose process is gone.
     StaleRecord,
-    /// A foreground run's record that cannot be read.
+    /// The record of a foreground run that cannot be read.
     InvalidRecord,
 }
 
@@ -85,7 +85,7 @@ impl DiagnosticCode {
         }
     }
 
-    /// How bad that is.
+    /// Returns the severity of this condition.
     pub const fn severity(self) -> Severity {
         match self {
             Self::ExecutionNotRestored | Self::Denied | Self::StaleRecord => Severity::Info,
@@ -105,7 +105,7 @@ impl DiagnosticCode {
     }
 }
 
-/// What a diagnostic is about: a worker or a runtime, written as its id.
+/// The subject of a diagnostic: a worker or a runtime, serialized as its id.
 #[derive(
     Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
 )]
@@ -113,7 +113,7 @@ impl DiagnosticCode {
 pub enum Subject {
     /// A worker.
     Worker(WorkerId),
-    /// A runtime. One that is called as only a worker can be is not told apart.
+    /// A runtime. A runtime id that looks like a worker id deserializes as a worker.
     Runtime(RuntimeId),
 }
 
@@ -130,7 +130,7 @@ impl From<RuntimeId> for Subject {
 }
 
 impl Diagnostic {
-    /// Something that was noticed.
+    /// Creates a diagnostic with the severity of its code.
     pub fn new(
         code: DiagnosticCode,
         message: impl Into<String>,
@@ -141,7 +141,7 @@ impl Diagnostic {
         Self { code, severity, message, subject, at, denial: None }
     }
 
-    /// The worker that it is about, if it is about one.
+    /// Returns the worker that this diagnostic is about, if any.
     pub fn worker(&self) -> Option<WorkerId> {
         match self.subject {
             Some(Subject::Worker(id)) => Some(id),
@@ -150,13 +150,13 @@ impl Diagnostic {
     }
 }
 
-/// How bad it is.
+/// The severity of a diagnostic.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
 )]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
-    /// Good to know.
+    /// For information only.
     Info,
     /// Something may be wrong.
     Warning,
@@ -164,20 +164,20 @@ pub enum Severity {
     Error,
 }
 
-/// One thing that was noticed.
+/// A condition that the operator should know of.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Diagnostic {
-    /// What.
+    /// Kind of condition.
     pub code: DiagnosticCode,
-    /// How bad.
+    /// Severity of the condition.
     pub severity: Severity,
-    /// One sentence for the operator. It names no path.
+    /// One sentence for the operator. It contains no path.
     pub message: String,
-    /// What it is about, if it is about one thing.
+    /// Worker or runtime concerned, if there is one.
     pub subject: Option<Subject>,
-    /// When it was noticed.
+    /// Time of detection.
     pub at: Timestamp,
-    /// What was denied, and what would allow it, where that is what was noticed.
+    /// For `denied`: the denied access, and the grant that would allow it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub denial: Option<Box<Denial>>,
 }

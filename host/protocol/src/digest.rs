@@ -1,7 +1,7 @@
-//! Names of immutable content: the SHA-256 of its bytes, written `sha256:` and 64 hex digits.
+//! Digests of immutable content: the SHA-256 of its bytes, written `sha256:` and 64 hex digits.
 //!
-//! Hashing itself happens where the bytes are; these are only the parsed names. A component's and a
-//! config bundle's are two types, so that one cannot stand in for the other.
+//! This module only parses digests; hashing happens next to the bytes. Components and config
+//! bundles have separate types, so that the compiler tells them apart.
 
 use std::fmt;
 use std::str::FromStr;
@@ -25,17 +25,17 @@ macro_rules! digest {
         pub struct $name([u8; 32]);
 
         impl $name {
-            /// The digest made of a SHA-256 result.
+            /// Creates a digest from a SHA-256 result.
             pub const fn from_sha256(bytes: [u8; 32]) -> Self {
                 Self(bytes)
             }
 
-            /// The 64 hex digits without the prefix: a safe file name.
+            /// Returns the 64 hex digits without the prefix: a safe file name.
             pub fn hex(&self) -> String {
                 self.0.iter().map(|byte| format!("{byte:02x}")).collect()
             }
 
-            /// The raw bytes.
+            /// Returns the raw bytes.
             pub const fn as_bytes(&self) -> &[u8; 32] {
                 &self.0
             }
@@ -86,12 +86,12 @@ macro_rules! digest {
 }
 
 digest! {
-    /// A component's digest. Parsed once; always well-formed afterwards.
+    /// A component's digest. Always well-formed.
     ComponentDigest
 }
 
 digest! {
-    /// A config bundle's digest: that of its canonical bytes.
+    /// A config bundle's digest: the SHA-256 of its canonical bytes.
     ConfigDigest
 }
 
@@ -108,13 +108,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_digest_survives_the_round_trip() {
+    fn a_digest_round_trips_through_text() {
         let digest = ComponentDigest::from_sha256(std::array::from_fn(|i| i as u8 * 7));
         assert_eq!(digest.to_string().parse::<ComponentDigest>().unwrap(), digest);
     }
 
     #[test]
-    fn anything_but_lower_case_sha256_is_refused() {
+    fn only_lower_case_sha256_digests_are_accepted() {
         let good = ComponentDigest::from_sha256([0xab; 32]).to_string();
         for bad in [
             String::new(),

@@ -1,47 +1,11 @@
 //! The transcript: the ordered, append-only record of one worker.
 
-use std::fmt;
-use std::num::ParseIntError;
-use std::str::FromStr;
-
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Ending, InputId, Payload, Timestamp};
+use crate::{Cursor, Ending, InputId, Payload, Timestamp};
 
-/// A place in a worker's transcript: the `seq` of the last entry that was seen, 0 before the first.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    Default,
-    PartialEq,
-    Eq,
-    Hash,
-    PartialOrd,
-    Ord,
-    Serialize,
-    Deserialize,
-    JsonSchema,
-)]
-#[serde(transparent)]
-pub struct Cursor(pub u64);
-
-impl fmt::Display for Cursor {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl FromStr for Cursor {
-    type Err = ParseIntError;
-
-    fn from_str(text: &str) -> Result<Self, ParseIntError> {
-        text.parse().map(Self)
-    }
-}
-
-/// As text, as the cursor of every other list is.
+/// Serializes the cursor as text, like the cursor of every other list.
 mod written_cursor {
     use serde::{Deserialize, Deserializer, Serializer, de};
 
@@ -58,7 +22,7 @@ mod written_cursor {
 
 macro_rules! entry_kinds {
     ($($(#[$doc:meta])* $name:ident = $code:literal, $word:literal;)*) => {
-        /// What an entry records. The number is what the store keeps and never changes.
+        /// The kind of an entry. The store persists the number, so it never changes.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
         #[serde(rename_all = "snake_case")]
         #[repr(u8)]
@@ -75,7 +39,7 @@ macro_rules! entry_kinds {
                 match self { $(Self::$name => $word,)* }
             }
 
-            /// The kind with that number.
+            /// Returns the kind with this number.
             pub const fn from_code(code: u8) -> Option<Self> {
                 match code { $($code => Some(Self::$name),)* _ => None }
             }
@@ -84,83 +48,83 @@ macro_rules! entry_kinds {
 }
 
 entry_kinds! {
-    /// The worker came to be.
+    /// The worker was created.
     Created = 1, "created";
-    /// An instance came to be.
+    /// An instance was created.
     Connected = 2, "connected";
-    /// It went.
+    /// The instance was dropped.
     Disconnected = 3, "disconnected";
     /// An input was accepted; the body is its message.
     Input = 4, "input";
-    /// The worker emitted something; `label` is its own word for it.
+    /// The worker emitted an event; `label` is the worker's name for it.
     Event = 5, "event";
-    /// A line that the worker wrote; `label` is `stdout` or `stderr`.
+    /// A line of the worker's output; `label` is `stdout` or `stderr`.
     Log = 6, "log";
-    /// A turn completed; the body is what it gave.
+    /// A turn completed; the body is its output.
     Output = 7, "output";
-    /// A turn ended otherwise; `ending` says how, the body is a [`crate::TurnError`] in JSON.
+    /// A turn did not complete; `ending` is the reason, the body is a [`crate::TurnError`] in JSON.
     Failure = 8, "failure";
-    /// The host went down in a turn; the input is handled again.
+    /// The host went down during a turn; the input will be handled again.
     Interrupted = 9, "interrupted";
-    /// A person stopped the worker.
+    /// The worker was stopped.
     Stopped = 10, "stopped";
-    /// A person started it.
+    /// The worker was started.
     Started = 11, "started";
-    /// It was switched to another component or config bundle; or its grants were changed: then
-    /// `label` is `grants`, and the body is what they are now, [`crate::Grants`] in JSON.
+    /// The worker was switched to another component or config bundle. If `label` is `grants`, its
+    /// grants changed, and the body is the new [`crate::Grants`] in JSON.
     Updated = 12, "updated";
-    /// It was switched back.
+    /// The worker was rolled back to its previous version.
     RolledBack = 13, "rolled_back";
-    /// It asked for something that it was not granted; `label` names the interface, the body is a
-    /// [`crate::Denial`] in JSON where there is more to say.
+    /// The worker tried something that it has no grant for; `label` names the interface. The body
+    /// is a [`crate::Denial`] in JSON, or empty if the interface says it all.
     Denied = 14, "denied";
     /// Entries before this one were trimmed.
     Gap = 15, "gap";
-    /// It runs no more before a person starts it; `label` is the reason.
+    /// The worker failed and stays down until a person starts it; `label` is the reason.
     Failed = 16, "failed";
-    /// It sent an HTTP request; `label` is its method and host, the body is a
+    /// The worker sent an HTTP request; `label` is the method and host, the body is a
     /// [`crate::RequestRecord`] in JSON.
     Request = 17, "request";
 }
 
-/// One entry.
+/// One entry of a transcript.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Entry {
-    /// Its place, assigned inside the commit that made it durable: from 1, without holes.
+    /// Sequence number, assigned in the commit that makes the entry durable: from 1, without gaps.
     pub seq: Cursor,
-    /// When it happened.
+    /// Time of the event.
     pub at: Timestamp,
-    /// What it is.
+    /// Kind of entry.
     pub kind: EntryKind,
-    /// The input whose turn it belongs to, if it does.
+    /// Input of the turn that the entry belongs to, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub input_id: Option<InputId>,
-    /// A word beside the kind: an event's own, a log line's stream, a denied interface, the id of
+    /// Detail of the kind: an event's name, a log line's stream, a denied interface, or the id of
     /// the token that an input was sent with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub label: Option<String>,
-    /// How the turn ended, where this is its outcome.
+    /// Ending of the turn, if this entry is its outcome.
     #[serde(rename = "outcome", default, skip_serializing_if = "Option::is_none")]
     pub ending: Option<Ending>,
-    /// The content; empty where the kind has none.
+    /// Content; empty for kinds without one.
     #[serde(flatten)]
     pub payload: Payload,
-    /// Whether the content was cut.
+    /// True if the content was truncated.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub truncated: bool,
 }
 
-/// Entries in order.
+/// A page of entries, in order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct EntryPage {
     /// The entries.
     #[serde(rename = "items")]
     pub entries: Vec<Entry>,
-    /// Where to read on: the last entry's place, or where the page began if it is empty.
+    /// Cursor of the next page: the last entry's `seq`, or the page's own start if it is empty.
     #[serde(rename = "next_cursor", with = "written_cursor")]
     #[schemars(with = "String")]
     pub next: Cursor,
-    /// Whether there were more when the page was read.
+    /// True if there were more entries when the page was read.
     pub more: bool,
 }
 
@@ -169,7 +133,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_kind_is_found_again_by_its_number() {
+    fn every_kind_parses_back_from_its_number() {
         for &kind in EntryKind::ALL {
             assert_eq!(EntryKind::from_code(kind as u8), Some(kind));
         }

@@ -1,7 +1,7 @@
-//! Why a request was not carried out: the same words everywhere.
+//! Errors of requests, with the same codes in every API.
 //!
-//! An error has no field for free text of ours, so none can carry a path, an endpoint or a token.
-//! What went wrong inside goes to the log, beside the request.
+//! No error has a free-text field of ours, so none can leak a path, an endpoint or a token. The log
+//! has the internal cause, beside the request.
 
 use std::time::Duration;
 
@@ -14,148 +14,148 @@ use crate::{
 /// A request that was not carried out.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// The request makes no sense.
+    /// The request is invalid.
     #[error("{0}")]
     InvalidRequest(Invalid),
-    /// Nobody is logged in, or with something that is no longer good.
-    #[error("log in, or send a token that is valid")]
+    /// No credential was sent, or it has expired or been revoked.
+    #[error("no valid credential; log in, or send a valid token")]
     Unauthenticated,
-    /// The caller may not do that.
+    /// The caller's role does not allow the request.
     #[error("the token's role does not allow that")]
     Forbidden,
-    /// There is no such runtime.
+    /// No such runtime.
     #[error("there is no runtime {0}")]
     UnknownRuntime(RuntimeId),
-    /// There is no such worker.
+    /// No such worker.
     #[error("there is no worker {0}")]
     UnknownWorker(WorkerId),
-    /// The worker is there and the caller may not see it: told apart in the audit only. To the
-    /// caller it is [`Error::UnknownWorker`] in every word.
+    /// The worker exists and the caller may not see it. Only the audit log tells this from
+    /// [`Error::UnknownWorker`]; the caller sees the same code and text.
     #[error("there is no worker {0}")]
     WorkerNotVisible(WorkerId),
-    /// There is no such host.
+    /// No such host.
     #[error("there is no host {0}")]
     UnknownHost(HostId),
-    /// There is no such component.
+    /// No such component.
     #[error("there is no component {0}; push it first")]
     UnknownComponent(ComponentDigest),
-    /// There is no such config bundle.
+    /// No such config bundle.
     #[error("there is no config bundle {0}; store it first")]
     UnknownConfig(ConfigDigest),
-    /// There is no such input.
+    /// No such input.
     #[error("there is no input {0}")]
     UnknownInput(InputId),
-    /// There is no such file.
+    /// No such file.
     #[error("there is no such file")]
     UnknownFile,
-    /// The request contradicts what is there.
+    /// The request conflicts with the current state.
     #[error("{0}")]
     Conflict(Conflict),
-    /// The worker was stopped.
+    /// The worker is stopped.
     #[error("the worker is stopped; start it to have it take inputs")]
     WorkerStopped,
-    /// The worker was removed. Its id is not used again.
+    /// The worker was removed. Its id is never reused.
     #[error("the worker was removed")]
     WorkerRemoved,
-    /// The request is past a limit.
+    /// The request exceeds a limit.
     #[error("the request is past {name} ({})", name.unit().show(*limit))]
     LimitExceeded {
-        /// Which.
+        /// Name of the limit.
         name: LimitName,
-        /// Its value.
+        /// Value of the limit.
         limit: u64,
     },
-    /// The component is not one that runs here.
+    /// The component cannot run here.
     #[error("the component was refused: {reason}")]
     ComponentRefused {
-        /// Why, in the words of whoever read it. Names in it are the component's.
+        /// The reason. It may quote names from the component.
         reason: String,
     },
-    /// The worker has as many inputs waiting as it may.
+    /// The worker's mailbox is full.
     #[error("the mailbox is full ({name}); try again later")]
     MailboxFull {
-        /// Which bound was reached: `mailbox_inputs` or `mailbox_bytes`.
+        /// Limit that was reached: `mailbox_inputs` or `mailbox_bytes`.
         name: LimitName,
-        /// When to try again.
+        /// Delay before the next attempt.
         retry_after: Duration,
     },
-    /// This runtime cannot do that.
+    /// The runtime does not support the operation.
     #[error("this runtime does not support that operation")]
     OperationUnsupported,
-    /// The runtime has too much to do, or is shutting down.
+    /// The runtime is overloaded or shutting down.
     #[error("the runtime is busy; try again later")]
     Busy {
-        /// When to try again.
+        /// Delay before the next attempt.
         retry_after: Duration,
     },
-    /// The runtime cannot be reached.
+    /// The runtime is unreachable.
     #[error("the runtime is unavailable")]
     RuntimeUnavailable,
-    /// The disk is full. What was acknowledged is kept.
+    /// The disk is full. Everything acknowledged is on disk.
     #[error("the runtime's storage is full; nothing was lost")]
     StorageFull,
-    /// We failed.
+    /// An internal failure.
     #[error("an internal error; the runtime's log says more")]
     Internal,
 }
 
-/// Why a request makes no sense.
+/// The reason why a request is invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Invalid {
-    /// An id is not one.
+    /// An id is malformed.
     #[error(transparent)]
     Id(#[from] IdError),
-    /// A name is not one.
+    /// A name is malformed.
     #[error(transparent)]
     Name(#[from] NameError),
-    /// A config bundle is not one.
+    /// A config bundle is malformed.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// A page cursor is not one that a list gave out.
+    /// A page cursor was not issued by a list.
     #[error("the cursor is not one that a list returned")]
     Cursor,
-    /// A command's input is not a run request.
+    /// The input of a command is not a run request.
     #[error(
         "a command's input is application/json: {{\"args\", \"env\", \"stdin\" or \"stdin_base64\"}}"
     )]
     RunRequest,
-    /// Two directories of the guest in one place, or one in place of `/data`.
+    /// Two guest directories have the same path, or one is `/data`.
     #[error("two grants have the same place in the guest, or one has /data")]
     GuestPath,
-    /// A scope that the operator does not offer.
+    /// The operator offers no scope with this name.
     #[error("the operator offers no scope of that name")]
     Scope,
-    /// A secret that the operator does not offer.
+    /// The operator offers no secret with this name.
     #[error("the operator offers no secret of that name")]
     Secret,
-    /// More grants than a worker can have.
+    /// The worker would have too many grants.
     #[error("a worker has at most 64 grants of each kind, and each at most 64 methods")]
     TooManyGrants,
-    /// A limit that is not set per worker.
+    /// The limit cannot be set per worker.
     #[error("the limit {0} cannot be set for a worker")]
     Limit(LimitName),
-    /// A path below a worker's directory is not one.
+    /// A path below a worker's directory is malformed.
     #[error("a file's name is a relative path without `.`, `..` and empty parts")]
     FileName,
-    /// There is something else than a file in that place.
-    #[error("there is something else than a file in that place")]
+    /// The path does not name a regular file.
+    #[error("path is not a regular file")]
     NotAFile,
-    /// An archive is not one, or holds something that may not be unpacked.
-    #[error("the archive is no tar of plain files and directories with relative names")]
+    /// The archive is malformed or contains an entry that may not be unpacked.
+    #[error("the archive is not a tar of plain files and directories with relative names")]
     Archive,
-    /// A body is not what the request takes.
-    #[error("the body is not what this request takes")]
+    /// The body does not match the request.
+    #[error("the request body is malformed, or has the wrong type")]
     Body,
-    /// A query parameter is not what the request takes.
-    #[error("a query parameter is not what this request takes")]
+    /// A query parameter is malformed.
+    #[error("a query parameter has an invalid value, or is repeated")]
     Query,
-    /// A header is not what the request takes.
-    #[error("a header is not what this request takes")]
+    /// A header is malformed.
+    #[error("a request header has an invalid value")]
     Header,
 }
 
 impl Invalid {
-    /// The stable word for it, beside the code `invalid_request`.
+    /// Returns the stable word beside the code `invalid_request`.
     pub const fn reason(self) -> &'static str {
         match self {
             Self::Id(IdError::Runtime) => "runtime_id",
@@ -187,7 +187,7 @@ impl Invalid {
         }
     }
 
-    /// Every one; those of limits with the given one.
+    /// Returns every variant; variants about a limit carry the given one.
     pub const fn all(limit: LimitName) -> [Self; 26] {
         [
             Self::Id(IdError::Runtime),
@@ -220,37 +220,37 @@ impl Invalid {
     }
 }
 
-/// What a request contradicts.
+/// The reason of a conflict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Conflict {
-    /// A worker with this id and another spec.
+    /// A worker with this id has another spec.
     #[error("a worker with this id and another specification exists")]
     Worker,
-    /// An input with this key and another body.
+    /// An input with this idempotency key has another body.
     #[error("this idempotency key was used with another body")]
     IdempotencyKey,
-    /// There is nothing to roll back to.
+    /// The worker has no previous version.
     #[error("the worker was never updated, so there is nothing to roll back to")]
     NoPrevious,
-    /// The new component is of another kind.
-    #[error("the new component is of another kind than the worker")]
+    /// The new component is of a different kind.
+    #[error("the new component is of a different kind than the worker's")]
     Kind,
-    /// The component or config bundle is used by a worker.
-    #[error("it is used by a worker")]
+    /// A worker uses the component or config bundle.
+    #[error("a worker uses it; remove or update the worker first")]
     InUse,
-    /// The input has an outcome already.
+    /// The input has already ended.
     #[error("the input has ended already")]
     Ended,
-    /// The worker's grants are others than those that the change was made for.
-    #[error("the worker's grants were changed meanwhile; look at them and try again")]
+    /// The worker's grants changed since the caller read them.
+    #[error("the worker's grants were changed meanwhile; read them again and retry")]
     Grants,
-    /// The worker has failed and waits for a person.
-    #[error("the worker has failed; its diagnostics say why, and start makes it try again")]
+    /// The worker has failed and stays down until a person starts it.
+    #[error("the worker has failed; its diagnostics say why. Start it to try again")]
     WorkerFailed,
 }
 
 impl Conflict {
-    /// Every one.
+    /// Every conflict.
     pub const ALL: [Self; 8] = [
         Self::Worker,
         Self::IdempotencyKey,
@@ -262,7 +262,7 @@ impl Conflict {
         Self::WorkerFailed,
     ];
 
-    /// The stable word for it, beside the code `conflict`.
+    /// Returns the stable word beside the code `conflict`.
     pub const fn reason(self) -> &'static str {
         match self {
             Self::Worker => "worker",
@@ -278,7 +278,7 @@ impl Conflict {
 }
 
 impl Error {
-    /// One of each variant, and of each of their reasons, with made-up ids.
+    /// Returns one error of each variant, and of each reason, with made-up ids.
     pub fn every() -> Vec<Self> {
         let retry_after = Duration::from_millis(1_500);
         let name = LimitName::mailbox_bytes;
@@ -309,7 +309,7 @@ impl Error {
         ];
         all.extend(Invalid::all(name).map(Self::InvalidRequest));
         all.extend(Conflict::ALL.map(Self::Conflict));
-        // Total: a new variant does not compile without a decision.
+        // The match is total: a new variant does not compile until it is decided on.
         for error in &all {
             match error {
                 Self::InvalidRequest(_)
@@ -339,7 +339,7 @@ impl Error {
         all
     }
 
-    /// The stable code.
+    /// Returns the stable code.
     pub const fn code(&self) -> &'static str {
         match self {
             Self::InvalidRequest(_) => "invalid_request",
@@ -366,7 +366,7 @@ impl Error {
         }
     }
 
-    /// The HTTP status that it has wherever HTTP is spoken.
+    /// Returns the HTTP status.
     pub const fn status(&self) -> u16 {
         match self {
             Self::InvalidRequest(_) => 400,

@@ -10,7 +10,7 @@ use crate::text::is_unsafe;
 use crate::{Invalid, Timestamp};
 
 /// The name of a file below a worker's directory: a relative path of at most 4,096 bytes, without
-/// `.`, `..`, empty parts and control characters.
+/// `.`, `..`, empty parts or control characters.
 #[derive(
     Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
 )]
@@ -18,7 +18,7 @@ use crate::{Invalid, Timestamp};
 pub struct FileName(String);
 
 impl FileName {
-    /// The name as it is written.
+    /// Returns the name as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -59,38 +59,38 @@ impl fmt::Display for FileName {
 /// A regular file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct FileView {
-    /// Where it lies below the worker's directory.
+    /// Path below the worker's directory.
     pub name: FileName,
-    /// Its length in bytes.
+    /// Length in bytes.
     pub bytes: u64,
-    /// When it was last written.
+    /// Time of the last write.
     pub modified_at: Timestamp,
 }
 
-/// Which files are wanted.
+/// A filter for a list of files.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct ListFiles {
-    /// Only those whose names begin so.
+    /// Prefix of the names to list.
     pub prefix: Option<String>,
-    /// Where the last page ended.
+    /// Cursor of the previous page.
     pub cursor: Option<String>,
 }
 
 /// A part of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FileRange {
-    /// From this byte on.
+    /// Offset of the first byte.
     pub start: u64,
-    /// At most so many; to the end where there is no bound.
+    /// Maximum length; to the end of the file if absent.
     pub bytes: Option<u64>,
 }
 
-/// What an archive left in a worker's directory.
+/// The result of importing an archive.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Imported {
-    /// Files that were written.
+    /// Number of files written.
     pub files: u64,
-    /// Their bytes.
+    /// Number of bytes written.
     pub bytes: u64,
 }
 
@@ -99,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_name_leads_down() {
+    fn a_file_name_stays_below_its_directory() {
         for good in ["a", "a/b.c/d e", "...", "ü"] {
             assert!(good.parse::<FileName>().is_ok(), "{good}");
         }

@@ -1,12 +1,11 @@
-//! Grants as they are typed: after `skep worker grant WORKER`, and where a person is told what to
-//! type.
+//! Grants as command-line flags, for `skep worker grant` and for hints that suggest a command.
 
 use std::fmt;
 
 use crate::{Grants, RuntimeId, ScopeGrant, WorkerId};
 
 impl Grants {
-    /// Each by its kind, which is also the flag for it, and by what it is.
+    /// Returns each grant as a pair: its kind, which is also its flag, and its value.
     pub fn words(&self) -> Vec<(&'static str, String)> {
         let scopes = self.scopes.iter().map(|grant| ("scope", grant.to_string()));
         let http = self.http.iter().map(|grant| ("http", grant.to_string()));
@@ -14,13 +13,13 @@ impl Grants {
         scopes.chain(http).chain(secrets).collect()
     }
 
-    /// The flags that grant them, fit for a shell.
+    /// Returns the flags that grant them, quoted for a shell.
     pub fn flags(&self) -> String {
         let flag = |(kind, what): (&str, String)| format!("--{kind} {}", quoted(&what));
         self.words().into_iter().map(flag).collect::<Vec<_>>().join(" ")
     }
 
-    /// The command that grants them to a worker, wherever it is.
+    /// Returns the `skep worker grant` command that grants them to a worker.
     pub fn command(&self, runtime: &RuntimeId, worker: WorkerId) -> String {
         format!("skep worker grant {runtime}/{worker} {}", self.flags())
     }
@@ -32,7 +31,7 @@ impl fmt::Display for ScopeGrant {
     }
 }
 
-/// A word as a shell takes it for one.
+/// Quotes a word for a shell.
 pub fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "_./:@%+=-".contains(c);
     if !word.is_empty() && word.chars().all(plain) {
@@ -46,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_flags_of_grants_grant_them() {
+    fn grants_round_trip_through_their_flags() {
         let scope = |name: &str, guest: &str, rights: &str| ScopeGrant {
             name: name.parse().unwrap(),
             guest: guest.parse().unwrap(),
@@ -66,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn a_word_stays_one_in_a_shell() {
+    fn a_quoted_word_is_one_shell_word() {
         for (word, shown) in [
             ("tally", "tally"),
             ("", "''"),

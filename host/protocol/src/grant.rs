@@ -1,4 +1,4 @@
-//! Grants: what an operator allows a worker besides its own directory.
+//! Grants: the access that an operator gives a worker beyond its own directory.
 
 mod address;
 mod http;
@@ -13,33 +13,32 @@ use crate::{GuestPath, Invalid, Rights, ScopeName, SecretName};
 pub use address::is_public;
 pub use http::{GrantError, HostPattern, HttpGrant, Method, Scheme};
 
-/// What the operator allows a worker.
+/// The access that an operator gives a worker.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Grants {
-    /// Directories of the operator, by name.
+    /// Host directories, by the operator's names for them.
     #[serde(default)]
     pub scopes: Vec<ScopeGrant>,
-    /// Where it may send HTTP requests.
+    /// HTTP requests that the worker may send.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub http: Vec<HttpGrant>,
-    /// Secrets of the operator, by name. The worker gets a stand-in for each; the host puts the
-    /// secret in its place in requests to the hosts that the operator named for it.
+    /// Secrets, by the operator's names for them. The worker gets a placeholder for each. The host
+    /// replaces it with the secret in requests to the hosts that the operator named for it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub secrets: Vec<SecretName>,
 }
 
 impl Grants {
-    /// The most of each kind, and of the methods of one.
+    /// Maximum number of grants of each kind, and of methods of one grant.
     pub const MOST: usize = 64;
 
-    /// Whether nothing is allowed.
+    /// Returns true if nothing is granted.
     pub fn is_empty(&self) -> bool {
         self.scopes.is_empty() && self.http.is_empty() && self.secrets.is_empty()
     }
 
-    /// Whether a worker can have them, as far as they say it themselves: not too many, and each
-    /// directory in a place of its own.
+    /// Checks the number of grants, and that no two directories have the same guest path.
     ///
     /// # Errors
     /// [`Invalid::TooManyGrants`] and [`Invalid::GuestPath`].
@@ -54,7 +53,7 @@ impl Grants {
         if free { Ok(()) } else { Err(Invalid::GuestPath) }
     }
 
-    /// Adds what is in `more`. A directory takes the place of what was in its place.
+    /// Adds the grants in `more`. A directory replaces one with the same guest path.
     pub fn add(&mut self, more: Self) {
         for grant in more.scopes {
             match self.scopes.iter_mut().find(|has| has.guest == grant.guest) {
@@ -75,15 +74,15 @@ impl Grants {
     }
 }
 
-/// One directory.
+/// A grant of one directory.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ScopeGrant {
-    /// The operator's name for it.
+    /// Operator's name for the directory.
     pub name: ScopeName,
-    /// Where the guest finds it.
+    /// Path in the guest.
     pub guest: GuestPath,
-    /// What it may do there.
+    /// Access rights.
     pub rights: Rights,
 }
 
@@ -96,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn grants_are_few_and_do_not_collide() {
+    fn grants_are_limited_and_do_not_collide() {
         let scope = |name: &str, guest: &str, rights| ScopeGrant {
             name: name.parse().unwrap(),
             guest: guest.parse().unwrap(),
@@ -135,10 +134,10 @@ mod tests {
     }
 
     #[test]
-    fn what_was_written_before_there_was_more_to_grant_is_still_read() {
+    fn grants_of_older_formats_are_still_read() {
         let old = r#"{"scopes":[{"name":"a","guest":"/a","rights":"ro"}]}"#;
         let read: Grants = serde_json::from_str(old).unwrap();
         assert!(read.http.is_empty() && read.secrets.is_empty() && read.scopes.len() == 1);
-        assert_eq!(serde_json::to_string(&read).unwrap(), old, "its checksum would be another");
+        assert_eq!(serde_json::to_string(&read).unwrap(), old, "the stored checksum would differ");
     }
 }

@@ -1,11 +1,11 @@
-//! Identifiers. Each is parsed once and is well-formed ever after.
+//! Identifiers. Parsing validates them, so a value is always well-formed.
 //!
 //! | id | written as |
 //! | --- | --- |
 //! | [`RuntimeId`], [`HostId`], [`TokenId`] | 1 to 64 of `a-z`, `0-9` and `-`, beginning with a letter or digit |
 //! | [`WorkerId`], [`InputId`] | a UUIDv7 in lower case: `019b0d2e-7c31-7e0a-8f7d-0a6d2f3c1b55` |
 //!
-//! Only [`WorkerRef`] is authority for a worker; what people call it is in [`crate::name`].
+//! Only [`WorkerRef`] carries authority over a worker; display names are in [`crate::name`].
 
 use std::fmt;
 use std::str::FromStr;
@@ -14,18 +14,18 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// The text is not an id of that kind.
+/// The reason why text is not an id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum IdError {
-    /// For runtimes, hosts and tokens.
+    /// Not the id of a runtime, host or token.
     #[error(
         "the id of a runtime, host or token is 1 to 64 of a-z, 0-9 and -, and begins with a letter or digit"
     )]
     Runtime,
-    /// For workers and inputs.
+    /// Not the id of a worker or input.
     #[error("an id is a UUIDv7 in lower case, such as 019b0d2e-7c31-7e0a-8f7d-0a6d2f3c1b55")]
     Uuid,
-    /// For components and config bundles.
+    /// Not the digest of a component or config bundle.
     #[error("a digest is sha256: and 64 digits of 0-9 and a-f")]
     Digest,
 }
@@ -39,7 +39,7 @@ macro_rules! short_id {
         pub struct $name(String);
 
         impl $name {
-            /// The id as it is written.
+            /// Returns the id as text.
             pub fn as_str(&self) -> &str {
                 &self.0
             }
@@ -79,18 +79,18 @@ macro_rules! short_id {
 }
 
 short_id! {
-    /// Authority id of a runtime.
+    /// The authoritative id of a runtime.
     RuntimeId
 }
 
 short_id! {
-    /// The process or machine that a runtime runs on, made anew with each process. Something to
-    /// look at, never authority; it says nothing of the machine's name or address.
+    /// The process that a runtime runs in; every process has a new id. It is informational, never
+    /// authority, and reveals neither the machine's name nor its address.
     HostId
 }
 
 short_id! {
-    /// The public name of an access token. Knowing it lets nobody in.
+    /// The public id of an access token. It grants no access by itself.
     TokenId
 }
 
@@ -103,21 +103,21 @@ macro_rules! uuid_v7 {
         pub struct $name(Uuid);
 
         impl $name {
-            /// A new id made of the time, in milliseconds since 1970, and ten random bytes, of
+            /// Creates an id from a time, in milliseconds since 1970, and ten random bytes, of
             /// which 74 bits are used. Later times sort later.
             pub fn new(unix_ms: u64, random: [u8; 10]) -> Self {
                 Self(uuid::Builder::from_unix_timestamp_millis(unix_ms, &random).into_uuid())
             }
 
-            /// The 16 bytes.
+            /// Returns the 16 bytes.
             pub const fn as_bytes(&self) -> &[u8; 16] {
                 self.0.as_bytes()
             }
 
-            /// The id with these 16 bytes.
+            /// Creates an id from its 16 bytes.
             ///
             /// # Errors
-            /// [`IdError::Uuid`] where they are not a UUIDv7.
+            /// [`IdError::Uuid`] if they are not a UUIDv7.
             pub fn from_bytes(bytes: [u8; 16]) -> Result<Self, IdError> {
                 let uuid = Uuid::from_bytes(bytes);
                 let rfc = uuid.get_variant() == uuid::Variant::RFC4122;
@@ -129,7 +129,8 @@ macro_rules! uuid_v7 {
             type Err = IdError;
 
             fn from_str(text: &str) -> Result<Self, IdError> {
-                // One spelling only: `uuid` itself takes upper case, braces and urn: as well.
+                // Only one spelling is accepted; `uuid` itself also takes upper case, braces and
+                // `urn:`.
                 let plain = text.len() == 36 && !text.bytes().any(|c| c.is_ascii_uppercase());
                 let uuid = plain.then(|| Uuid::try_parse(text).ok()).flatten();
                 Self::from_bytes(*uuid.ok_or(IdError::Uuid)?.as_bytes())
@@ -165,7 +166,7 @@ macro_rules! uuid_v7 {
 }
 
 uuid_v7! {
-    /// A worker within its runtime. Never used twice.
+    /// A worker within its runtime. Never reused.
     WorkerId
 }
 
@@ -174,14 +175,14 @@ uuid_v7! {
     InputId
 }
 
-/// The only authority for a worker.
+/// The only authority over a worker.
 #[derive(
     Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
 )]
 pub struct WorkerRef {
-    /// Whose it is.
+    /// Runtime of the worker.
     pub runtime_id: RuntimeId,
-    /// Which it is there.
+    /// Worker within that runtime.
     pub worker_id: WorkerId,
 }
 
@@ -196,7 +197,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_id_is_ordered_by_time_and_has_one_spelling() {
+    fn worker_ids_sort_by_time_and_have_one_spelling() {
         let early = WorkerId::new(1_000, [0xff; 10]);
         let late = WorkerId::new(1_001, [0; 10]);
         assert!(early < late);
@@ -217,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn a_runtime_id_has_a_small_alphabet() {
+    fn runtime_ids_have_a_small_alphabet() {
         for good in ["a", "local", "0-rt", &"x".repeat(64)] {
             assert!(good.parse::<RuntimeId>().is_ok(), "{good}");
         }

@@ -17,28 +17,28 @@ pub const RUN_REQUEST: &str = "application/json";
 pub struct NewInput {
     /// The message. For a command it is a [`RunRequest`] in JSON.
     pub payload: Payload,
-    /// The caller's own name for it, which makes sending it again harmless.
+    /// Idempotency key, chosen by the caller, which makes resending harmless.
     pub key: Option<IdempotencyKey>,
-    /// How long to wait for the outcome before answering without one.
+    /// Time to wait for the outcome before answering without one.
     pub wait: Option<Duration>,
-    /// The token that it was sent with, for the transcript; none for whoever is at the machine.
+    /// Token that the input was sent with, for the transcript; none for the local operator.
     pub sender: Option<TokenId>,
 }
 
-/// What a command is run with.
+/// The arguments, environment and standard input of a command.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RunRequest {
-    /// Arguments after the program's own name.
+    /// Arguments after the program's name.
     #[serde(default)]
     pub args: Vec<String>,
-    /// Environment variables; there are no others.
+    /// Environment variables. The command sees no others.
     #[serde(default)]
     pub env: std::collections::BTreeMap<String, String>,
-    /// Standard input, where it is text.
+    /// Standard input, as text.
     #[serde(default)]
     pub stdin: Option<String>,
-    /// Standard input as base64, where it is not.
+    /// Standard input, as base64.
     #[serde(default)]
     pub stdin_base64: Option<String>,
 }
@@ -47,25 +47,25 @@ pub struct RunRequest {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Sent {
-    /// It has been handled, and that is on disk.
+    /// The input was handled; its outcome is on disk.
     Done {
-        /// Its id.
+        /// Id of the input.
         input_id: InputId,
-        /// How it ended.
+        /// Outcome of the turn.
         #[serde(flatten)]
         outcome: Outcome,
     },
-    /// It is on disk and will be handled.
+    /// The input is on disk and will be handled.
     Accepted {
-        /// Its id.
+        /// Id of the input.
         input_id: InputId,
-        /// Its place in the transcript.
+        /// Sequence number in the transcript.
         seq: Cursor,
     },
 }
 
 impl Sent {
-    /// The input's id.
+    /// Returns the input's id.
     pub fn input_id(&self) -> InputId {
         match self {
             Self::Accepted { input_id, .. } | Self::Done { input_id, .. } => *input_id,
@@ -73,93 +73,93 @@ impl Sent {
     }
 }
 
-/// How far an input is.
+/// The progress of an input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum InputState {
-    /// Waits for its turn.
+    /// Waiting for its turn.
     Queued,
-    /// Is being handled, or was when the host went down.
+    /// Being handled, or was when the host went down.
     Running,
-    /// Has an outcome.
+    /// The outcome is known.
     Done,
 }
 
-/// What anyone may see of an input.
+/// The public view of an input.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct InputView {
-    /// Its id.
+    /// Id of the input.
     pub input_id: InputId,
-    /// Its place in the transcript.
+    /// Sequence number in the transcript.
     pub seq: Cursor,
-    /// How far it is.
+    /// Progress of the input.
     pub state: InputState,
-    /// Attempts begun, from 1; 0 while it is queued.
+    /// Attempts started, from 1; 0 while queued.
     pub attempt: u32,
-    /// How it ended, once it has.
+    /// Outcome, once there is one.
     #[serde(flatten)]
     pub outcome: Option<Outcome>,
 }
 
-/// Which of a worker's inputs are listed.
+/// A request for a page of a worker's inputs.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct ListInputs {
-    /// The most items of the page; 0 for the default of 100.
+    /// Maximum number of items; 0 for the default of 100.
     pub limit: usize,
-    /// The cursor of the page before.
+    /// Cursor of the previous page.
     pub cursor: Option<String>,
 }
 
-/// One input in a list: its sender, its times and its ending, without bodies.
+/// One input in a list: sender, times and ending, without bodies.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct InputSummary {
-    /// Its id.
+    /// Id of the input.
     pub input_id: InputId,
-    /// Its place in the transcript.
+    /// Sequence number in the transcript.
     pub seq: Cursor,
-    /// How far it is.
+    /// Progress of the input.
     pub state: InputState,
-    /// Attempts begun, from 1; 0 while it is queued.
+    /// Attempts started, from 1; 0 while queued.
     pub attempt: u32,
-    /// The token it was sent with; none for the operator at the machine.
+    /// Token that the input was sent with; none for the local operator.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sender: Option<TokenId>,
-    /// When it was accepted.
+    /// Time of acceptance.
     pub accepted_at: Timestamp,
-    /// When it ended, once it has.
+    /// Time of the end, once it has ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<Timestamp>,
-    /// How it ended, once it has.
+    /// Ending, once it has ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ending: Option<Ending>,
-    /// The media type of its body.
+    /// Media type of the body.
     pub content_type: String,
-    /// The length of its body.
+    /// Length of the body in bytes.
     pub bytes: u64,
 }
 
-/// How a turn ended, in one word.
+/// The ending of a turn, in one word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Ending {
-    /// The worker answered, or the command ended by itself with whatever exit code.
+    /// The worker answered, or the command exited, with any exit code.
     Completed,
-    /// The worker said that it could not handle the input.
+    /// The worker reported that it could not handle the input.
     Failed,
-    /// It crashed.
+    /// The worker crashed.
     Trapped,
-    /// Its deadline passed.
+    /// The turn exceeded its deadline.
     Deadline,
-    /// It was held to a limit and did not get over it.
+    /// The turn exceeded a limit.
     Limit,
-    /// Someone cancelled it.
+    /// A caller cancelled the turn.
     Cancelled,
-    /// We failed; the worker did nothing wrong.
+    /// The host failed; the worker is not at fault.
     HostFault,
 }
 
 impl Ending {
-    /// Every one.
+    /// Every ending.
     pub const ALL: [Self; 7] = [
         Self::Completed,
         Self::Failed,
@@ -184,42 +184,42 @@ impl Ending {
     }
 }
 
-/// How a turn ended. Stored with the input's completion, in one transaction.
+/// The outcome of a turn. Stored in one transaction with the input's completion.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Outcome {
-    /// In one word.
+    /// Ending, in one word.
     #[serde(rename = "outcome")]
     pub ending: Ending,
-    /// What it gave: always where it completed; a command's captured output also otherwise.
+    /// Output: always present if the turn completed; captured output of a command in any case.
     pub output: Option<Output>,
-    /// What went wrong: always where it did not complete.
+    /// Error: always present if the turn did not complete.
     pub error: Option<TurnError>,
 }
 
-/// What a turn gave.
+/// The output of a turn.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Output {
-    /// A command's run.
+    /// Output of a command.
     Run(RunOutput),
-    /// A service's answer.
+    /// Answer of a service.
     Message(Payload),
 }
 
-/// What a command wrote, as far as it was kept.
+/// The captured output of a command.
 ///
-/// In JSON `{"exit_code", "stdout", "stderr", "truncated"}`, with `stdout_base64` or `stderr_base64`
-/// where it wrote something else than UTF-8.
+/// In JSON `{"exit_code", "stdout", "stderr", "truncated"}`, with `stdout_base64` or
+/// `stderr_base64` if the bytes are not UTF-8.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(into = "WrittenRun", try_from = "WrittenRun")]
 pub struct RunOutput {
-    /// Its exit code, if it lived to give one.
+    /// Exit code, if the command exited.
     pub exit_code: Option<u8>,
-    /// The beginning of its standard output.
+    /// Beginning of its standard output.
     pub stdout: Vec<u8>,
-    /// The beginning of its standard error.
+    /// Beginning of its standard error.
     pub stderr: Vec<u8>,
-    /// Whether it wrote more than was kept.
+    /// True if output was truncated.
     pub truncated: bool,
 }
 
@@ -264,17 +264,18 @@ impl TryFrom<WrittenRun> for RunOutput {
     }
 }
 
-/// Why a turn did not complete. The text may be the guest's: neutralise it before showing it.
+/// The reason why a turn did not complete. The text may come from the guest: pass it through
+/// [`crate::text::neutral`] before showing it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TurnError {
-    /// A short stable word: the worker's own for a failure, ours otherwise.
+    /// Short stable code: the worker's own if it reported a failure, ours otherwise.
     pub code: String,
     /// One sentence.
     pub message: String,
-    /// The limit that it was held to, if it was one.
+    /// Limit that was exceeded, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<LimitName>,
-    /// The guest's call stack, innermost first, if it crashed.
+    /// Guest call stack, innermost frame first, if the worker crashed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub frames: Vec<String>,
 }

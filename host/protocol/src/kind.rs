@@ -1,4 +1,4 @@
-//! What a component is, judged by what it exports.
+//! The kind of a component, decided by its exports.
 
 use std::fmt;
 
@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ComponentKind {
-    /// Exports `skep:worker/handler`: fed inputs one by one, and remembers.
+    /// Exports `skep:worker/handler`: handles inputs one by one and keeps state between them.
     Service,
-    /// Exports `wasi:cli/run`, or is a WASI preview1 module: each input is one run of a program.
+    /// Exports `wasi:cli/run`, or is a WASI preview1 module: each input is one run of the program.
     Command,
     /// Exports `wasi:http/incoming-handler`.
     Http,

@@ -1,13 +1,14 @@
-//! The words that every part of Skep shares: ids, specs, views, inputs, entries, errors, limits, and
-//! the trait that every runtime is seen through.
+//! The types that every part of Skep shares: ids, specs, views, inputs, entries, errors, limits,
+//! and the trait of every runtime.
 //!
-//! This crate performs no IO, and no type of it can hold a host path, an endpoint or a token:
-//! whatever is made of these types may be shown to a browser.
+//! This crate performs no IO. None of its types can hold a host path, an endpoint or a token, so
+//! any of them may be sent to a browser.
 
 pub mod answer;
 pub mod audit;
 pub mod component;
 pub mod config;
+pub mod cursor;
 pub mod diagnostic;
 pub mod digest;
 pub mod entry;
@@ -36,9 +37,10 @@ pub use answer::Answer;
 pub use audit::{Action, AuditEntry, audit_word};
 pub use component::{Compiled, ComponentView};
 pub use config::{ConfigValues, ConfigView, NewConfig};
+pub use cursor::Cursor;
 pub use diagnostic::{Diagnostic, DiagnosticCode, Severity, Subject};
 pub use digest::{ComponentDigest, ConfigDigest, DigestError};
-pub use entry::{Cursor, Entry, EntryKind, EntryPage};
+pub use entry::{Entry, EntryKind, EntryPage};
 pub use error::{Conflict, Error, Invalid};
 pub use file::{FileName, FileRange, FileView, Imported, ListFiles};
 pub use grant::{GrantError, Grants, HostPattern, HttpGrant, Method, Scheme, ScopeGrant};
@@ -57,8 +59,8 @@ pub use outbound::{Denial, RequestRecord};
 pub use payload::{Failure, Payload};
 pub use problem::Problem;
 pub use registry::{
-    Capabilities, Changed, FleetChange, HostView, Listing, Login, Me, Role, RuntimeSummary, Source,
-    Status, TokenView, WorkerEntry,
+    Capabilities, Changed, FleetChange, FleetStream, HostView, Listing, Login, Me, Role,
+    RuntimeSummary, Source, Status, TokenView, WorkerEntry,
 };
 pub use rights::Rights;
 pub use runtime::{

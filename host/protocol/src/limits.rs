@@ -1,35 +1,35 @@
-//! The numbers that a guest cannot pass, in one table.
+//! The limits on guests and requests, in one table.
 //!
-//! A limit has one name, used for the field, in reports, in errors and in tests. What enforces it
-//! is said in the table's last column; a limit that nothing reads does not belong here.
+//! A limit has one name, used for the field, in reports, in errors and in tests. The last column
+//! says what the limit bounds. A limit that no code reads does not belong here.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// The value of a limit that is switched off.
+/// The value of a disabled limit.
 pub const OFF: u64 = u64::MAX;
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
 
-/// Wall time of a compilation for each of its CPU time.
+/// Ratio of wall time to CPU time allowed for a compilation.
 const COMPILE_WALL: u64 = 5;
 
-/// How a limit's number is to be read.
+/// The unit of a limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unit {
     /// Bytes.
     Bytes,
     /// Milliseconds.
     Millis,
-    /// A plain number.
+    /// A count.
     Count,
 }
 
 macro_rules! limits {
     ($($name:ident: $unit:ident = $default:expr, $why:literal;)*) => {
-        /// One value for every limit. [`Limits::default`] is the table of defaults.
+        /// A value for every limit. [`Limits::default`] returns the defaults.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub struct Limits {
             $(#[doc = $why] pub $name: u64,)*
@@ -57,19 +57,19 @@ macro_rules! limits {
                 match self { $(Self::$name => stringify!($name),)* }
             }
 
-            /// What the limit holds back.
+            /// Returns a description of what the limit bounds.
             pub const fn why(self) -> &'static str {
                 match self { $(Self::$name => $why,)* }
             }
 
-            /// How to read its number.
+            /// Returns the limit's unit.
             pub const fn unit(self) -> Unit {
                 match self { $(Self::$name => Unit::$unit,)* }
             }
         }
 
         impl Limits {
-            /// The value of a limit; [`OFF`] where it is switched off.
+            /// Returns the value of a limit; [`OFF`] if it is disabled.
             pub const fn get(&self, name: LimitName) -> u64 {
                 match name { $(LimitName::$name => self.$name,)* }
             }
@@ -84,28 +84,28 @@ macro_rules! limits {
 
 limits! {
     memory_bytes: Bytes = 256 * MIB, "linear memories and GC heaps of the worker, summed";
-    table_elements: Count = 65_536, "elements of all its tables, summed";
+    table_elements: Count = 65_536, "elements of all tables, summed";
     core_instances: Count = 64, "core instances in one component";
     memories: Count = 32, "linear memories in one component";
     tables: Count = 64, "tables in one component";
     wasm_stack_bytes: Bytes = 512 * KIB, "the guest's call stack";
     turn_deadline_ms: Millis = 30_000, "wall time of one turn";
-    fuel: Count = OFF, "instructions of one turn, roughly; on for deterministic runs";
+    fuel: Count = OFF, "approximate instructions per turn; on for deterministic runs";
     component_bytes: Bytes = 128 * MIB, "size of the wasm file";
     declared_locals: Count = 20_000_000, "locals of all functions in the file, summed; the compiler pays for each";
     compile_memory_bytes: Bytes = 4 * GIB, "address space of the compiler, at most: 512 MiB + 32 x code bytes";
-    compile_cpu_ms: Millis = 180_000, "CPU time of one compilation, in whole seconds; not counted to the turn";
-    compile_wall_ms: Millis = 900_000, "wall time of one compilation; not counted to the turn";
+    compile_cpu_ms: Millis = 180_000, "CPU time of one compilation, in whole seconds; not part of the turn";
+    compile_wall_ms: Millis = 900_000, "wall time of one compilation; not part of the turn";
     host_resources: Count = 10_000, "streams, pollables and descriptors held by the host";
     component_handles: Count = 10_000, "handles of component resources";
     hostcall_bytes: Bytes = 8 * MIB, "bytes one call may pass to the host";
-    random_bytes_per_call: Bytes = MIB, "random bytes asked for at once";
+    random_bytes_per_call: Bytes = MIB, "random bytes per call";
     open_descriptors: Count = 1_024, "open files, directories and listings";
-    outbound_connections: Count = 32, "connections to others at once; eight times as many requests may wait for one";
-    http_header_bytes: Bytes = 32 * KIB, "headers of one request or answer, with what the host needs to hold them";
-    http_chunk_bytes: Bytes = 64 * KIB, "of a body, given to or taken from the host at once";
+    outbound_connections: Count = 32, "concurrent outbound connections; eight times as many requests may queue";
+    http_header_bytes: Bytes = 32 * KIB, "headers of one request or response, with the host's overhead";
+    http_chunk_bytes: Bytes = 64 * KIB, "bytes of a body per call";
     http_body_bytes: Bytes = GIB, "one body sent or received";
-    http_wait_ms: Millis = 60_000, "one wait of a request for its peer: to connect, to answer, between two chunks";
+    http_wait_ms: Millis = 60_000, "one wait for a peer: to connect, to answer, between two chunks";
     disk_bytes: Bytes = GIB, "file bytes added to the worker's directories";
     disk_entries: Count = 100_000, "names added to the worker's directories";
     input_bytes: Bytes = 4 * MIB, "one input";
@@ -113,20 +113,20 @@ limits! {
     event_bytes: Bytes = 256 * KIB, "one emitted event";
     events_per_turn: Count = 10_000, "events emitted in one turn";
     state_bytes: Bytes = 64 * MIB, "keys and values of the worker's state";
-    state_changes_per_turn: Count = 16_384, "keys of the state that one turn sets or deletes; they are one transaction";
-    log_bytes_per_turn: Bytes = 4 * MIB, "lines written to the transcript in one turn; the rest is left out";
-    log_lines_per_turn: Count = 32_768, "the same lines, counted: each is an entry, however short";
-    mailbox_inputs: Count = 256, "inputs accepted and not finished";
-    mailbox_bytes: Bytes = 32 * MIB, "their bodies, summed";
-    transcript_bytes: Bytes = GIB, "bodies in the transcript; the oldest entries go first";
-    attempts_per_input: Count = 5, "attempts at one input that the host may go down in";
-    idempotency_keys: Count = 10_000, "remembered keys; the oldest go first";
-    idempotency_ms: Millis = 24 * 60 * 60 * 1_000, "how long a key is remembered";
+    state_changes_per_turn: Count = 16_384, "state keys that one turn sets or deletes, in one transaction";
+    log_bytes_per_turn: Bytes = 4 * MIB, "log lines in the transcript per turn; further ones are dropped";
+    log_lines_per_turn: Count = 32_768, "number of log lines per turn; each is an entry, however short";
+    mailbox_inputs: Count = 256, "unfinished inputs";
+    mailbox_bytes: Bytes = 32 * MIB, "bodies of unfinished inputs, summed";
+    transcript_bytes: Bytes = GIB, "bodies in the transcript; the oldest entries are trimmed first";
+    attempts_per_input: Count = 5, "attempts at one input during which the host went down";
+    idempotency_keys: Count = 10_000, "remembered idempotency keys; the oldest are dropped first";
+    idempotency_ms: Millis = 24 * 60 * 60 * 1_000, "time that an idempotency key is remembered";
 }
 
 impl LimitName {
-    /// Whether a worker may have a value of its own. The others bound components before any worker
-    /// is made of them, or are built into the engine.
+    /// Returns true if the limit can be set per worker. The others apply to components before a
+    /// worker exists, or are built into the engine.
     pub const fn is_per_worker(self) -> bool {
         !matches!(
             self,
@@ -144,16 +144,16 @@ impl LimitName {
 }
 
 impl Limits {
-    /// Address space for compiling a component with this much code, in bytes.
+    /// Returns the address space for compiling a component with this much code, in bytes.
     ///
-    /// The formula comes from measuring real programs: PHP needs 512 MiB, esbuild and an 18 MB
-    /// Python component 768 MiB, clang 1.5 GiB.
+    /// The formula comes from measurements of real programs: PHP needs 512 MiB, esbuild and an 18
+    /// MB Python component 768 MiB, clang 1.5 GiB.
     pub fn compile_memory_for(&self, code_bytes: u64) -> u64 {
         (512 * MIB).saturating_add(code_bytes.saturating_mul(32)).min(self.compile_memory_bytes)
     }
 
-    /// What holds for a component whatever worker is made of it: limits that a worker may have of its
-    /// own are off.
+    /// Returns the limits for a component independent of any worker: limits that can be set per
+    /// worker are off.
     #[must_use]
     pub fn for_any_worker(mut self) -> Self {
         for &name in LimitName::ALL.iter().filter(|name| name.is_per_worker()) {
@@ -162,11 +162,11 @@ impl Limits {
         self
     }
 
-    /// Sets both limits on the time of one compilation by the CPU time that it may take.
+    /// Sets both time limits of a compilation from its CPU time.
     ///
-    /// The wall clock is lenient: it is there for a compiler that waits, and a busy machine is no
-    /// reason to give up work that goes on. A compiler uses up to two cores, so five times its CPU
-    /// time is ten times as long as it takes with a machine to itself.
+    /// The wall-clock limit is lenient: it catches a compiler that hangs, and must not abort
+    /// progress on a busy machine. The compiler uses up to two cores, so five times its CPU time is
+    /// ten times its duration on an idle machine.
     pub const fn set_compile_timeout(&mut self, cpu_ms: u64) {
         self.compile_cpu_ms = cpu_ms;
         self.compile_wall_ms = cpu_ms.saturating_mul(COMPILE_WALL);
@@ -179,7 +179,7 @@ impl fmt::Display for LimitName {
     }
 }
 
-/// The text names no limit.
+/// The error for an unknown limit name.
 #[derive(Debug, thiserror::Error)]
 #[error("there is no such limit")]
 pub struct UnknownLimit;
@@ -221,7 +221,7 @@ impl schemars::JsonSchema for LimitName {
 }
 
 impl Unit {
-    /// A value for people: `256 MiB`, `30 s`, `65,536`, `off`.
+    /// Formats a value for people: `256 MiB`, `30 s`, `65,536`, `off`.
     pub fn show(self, value: u64) -> String {
         if value == OFF {
             return "off".into();
@@ -257,7 +257,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_limit_has_one_name_that_parses_back() {
+    fn every_limit_name_parses_back() {
         for &name in LimitName::ALL {
             assert_eq!(name.as_str().parse::<LimitName>().unwrap(), name);
             assert!(Limits::default().get(name) > 0);
@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn a_component_is_not_held_to_what_each_worker_may_have_of_its_own() {
+    fn per_worker_limits_do_not_apply_to_a_component() {
         let limits = Limits::default().for_any_worker();
         assert_eq!((limits.memory_bytes, limits.table_elements), (OFF, OFF));
         assert_eq!(limits.component_bytes, Limits::default().component_bytes);
@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn a_time_to_compile_is_cpu_time_with_a_lenient_wall_clock() {
+    fn compile_timeout_sets_cpu_time_and_a_lenient_wall_clock() {
         let mut limits = Limits::default();
         limits.set_compile_timeout(limits.compile_cpu_ms);
         assert_eq!(limits, Limits::default());

@@ -1,4 +1,4 @@
-//! Words that people and callers choose: shown, compared, never trusted as authority.
+//! Names chosen by users and callers: shown and compared, never used as authority.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,31 +9,31 @@ use serde::{Deserialize, Serialize};
 
 use crate::text::is_unsafe;
 
-/// The text is not fit for its use.
+/// The reason why text is not a valid name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
-    /// Of a display reference.
+    /// Invalid display reference.
     #[error("a display reference is 1 to 128 characters, none of them a control character")]
     DisplayRef,
-    /// Of a label's key.
+    /// Invalid label key.
     #[error("a label's key is 1 to 63 of a-z, 0-9, `.`, `_`, `/` and `-`")]
     LabelKey,
-    /// Of a label's value.
+    /// Invalid label value.
     #[error("a label's value is at most 256 characters, none of them a control character")]
     LabelValue,
-    /// Of labels altogether.
+    /// Too many labels.
     #[error("a worker has at most 32 labels")]
     TooManyLabels,
-    /// Of an idempotency key.
+    /// Invalid idempotency key.
     #[error("an idempotency key is 1 to 255 printable ASCII characters")]
     IdempotencyKey,
-    /// Of a scope.
+    /// Invalid scope name.
     #[error("a scope's name is 1 to 64 of a-z, 0-9, `_` and `-`")]
     ScopeName,
-    /// Of a secret.
+    /// Invalid secret name.
     #[error("a secret's name is 1 to 64 of a-z, 0-9, `_` and `-`")]
     SecretName,
-    /// Of a guest's mount point.
+    /// Invalid guest path.
     #[error("a directory of the guest is an absolute path without `.`, `..` and empty parts")]
     GuestPath,
 }
@@ -46,7 +46,7 @@ macro_rules! name {
         pub struct $name(String);
 
         impl $name {
-            /// As it is written.
+            /// Returns the name as text.
             pub fn as_str(&self) -> &str {
                 &self.0
             }
@@ -84,21 +84,21 @@ macro_rules! name {
 }
 
 name! {
-    /// What people call a worker. Two workers may have the same.
+    /// A display name of a worker. It need not be unique.
     DisplayRef, |text| {
         !text.is_empty() && text.chars().count() <= 128 && !text.chars().any(is_unsafe)
     }
 }
 
 name! {
-    /// A caller's name for one input: sent again with the same key, it is the same input.
+    /// A caller's key for one input: an input resent with the same key is not handled twice.
     IdempotencyKey, |text| {
         (1..=255).contains(&text.len()) && text.bytes().all(|c| (0x20..0x7f).contains(&c))
     }
 }
 
 name! {
-    /// The operator's name for a directory that workers may be granted.
+    /// The operator's name for a directory that can be granted.
     ScopeName, |text| {
         let allowed = |c| matches!(c, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-');
         (1..=64).contains(&text.len()) && text.bytes().all(allowed)
@@ -106,7 +106,7 @@ name! {
 }
 
 name! {
-    /// The operator's name for a secret that workers may be granted.
+    /// The operator's name for a secret that can be granted.
     SecretName, |text| {
         let allowed = |c| matches!(c, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-');
         (1..=64).contains(&text.len()) && text.bytes().all(allowed)
@@ -114,25 +114,25 @@ name! {
 }
 
 name! {
-    /// Where a guest finds a directory: `/data`, `/src`.
+    /// The path of a directory in the guest: `/data`, `/src`.
     GuestPath, |text| {
         let part = |part: &str| !matches!(part, "" | "." | "..") && !part.chars().any(is_unsafe);
         text.len() <= 256 && text.strip_prefix('/').is_some_and(|rest| rest.split('/').all(part))
     }
 }
 
-/// Keys and values by which people find workers.
+/// Keys and values for finding workers.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(into = "BTreeMap<String, String>", try_from = "BTreeMap<String, String>")]
 pub struct Labels(BTreeMap<String, String>);
 
 impl Labels {
-    /// The labels, sorted by key.
+    /// Iterates over the labels, sorted by key.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(key, value)| (key.as_str(), value.as_str()))
     }
 
-    /// The value of a key.
+    /// Returns the value of a key.
     pub fn get(&self, key: &str) -> Option<&str> {
         self.0.get(key).map(String::as_str)
     }
@@ -169,7 +169,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_shown_holds_no_control_character() {
+    fn display_names_contain_no_control_characters() {
         assert!("Build № 7 🐝".parse::<DisplayRef>().is_ok());
         for bad in ["", "a\nb", "\u{1b}[31m", "a\u{202e}b", &"x".repeat(129)] {
             assert_eq!(bad.parse::<DisplayRef>(), Err(NameError::DisplayRef), "{bad:?}");
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn a_guest_path_leads_down_from_the_root() {
+    fn a_guest_path_is_absolute_and_normal() {
         for good in ["/data", "/a/b.c/d e"] {
             assert!(good.parse::<GuestPath>().is_ok(), "{good}");
         }
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn labels_are_few_and_plain() {
+    fn labels_are_limited_in_number_and_alphabet() {
         let labels = |key: &str, value: &str| {
             Labels::try_from(BTreeMap::from([(key.to_owned(), value.to_owned())]))
         };

@@ -1,53 +1,53 @@
-//! What a transcript says about a worker's requests to others, and about what it was denied.
+//! Transcript records of a worker's outbound requests and of denied access.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{Grants, Method, Scheme};
 
-/// One request that a worker sent: the body of an entry of kind `request`, in JSON. It has neither
-/// path nor headers, which may carry secrets.
+/// One request that a worker sent: the JSON body of an entry of kind `request`. It omits path and
+/// headers, which may carry secrets.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RequestRecord {
-    /// The method.
+    /// HTTP method.
     pub method: String,
-    /// With or without TLS.
+    /// Scheme: with or without TLS.
     pub scheme: Scheme,
-    /// To whom: a name, or an address.
+    /// Host name or address.
     pub host: String,
-    /// At which port.
+    /// Port.
     pub port: u16,
-    /// What was answered, if anything was.
+    /// Response status, if a response arrived.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
-    /// Bytes of its body.
+    /// Bytes of the request body sent.
     pub sent_bytes: u64,
-    /// Bytes of the answer's body that came, as far as the worker read on.
+    /// Bytes of the response body received, up to where the worker stopped reading.
     pub received_bytes: u64,
-    /// From its begin to the answer's end, in milliseconds.
+    /// Time from the start of the request to the end of the response, in milliseconds.
     pub wall_ms: u64,
-    /// Why there was no answer or only part of one: a code of `wasi:http`, such as
-    /// `connection-refused`; `turn-ended` where its turn ended first, `abandoned` where the worker
-    /// did not wait for the answer.
+    /// Reason why the response is missing or incomplete: a `wasi:http` code such as
+    /// `connection-refused`; `turn-ended` if the turn ended first; `abandoned` if the worker
+    /// dropped the request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
 }
 
-/// Something that a worker asked for without having a grant: the body of an entry of kind
-/// `denied`, in JSON. The entry's label names the interface.
+/// Access that a worker tried without a grant: the JSON body of an entry of kind `denied`. The
+/// entry's label names the interface.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Denial {
-    /// What it asked for, such as `GET https://example.com`.
+    /// Denied access, such as `GET https://example.com`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wanted: Option<String>,
-    /// What would allow it, where anything would.
+    /// Grant that would allow it, if one exists.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grant: Option<Grants>,
 }
 
 impl Denial {
-    /// Whether these grants allow what was denied. Of requests that is the one that was tried: it
-    /// is met by a grant of its method alone, though `grant` has every method.
+    /// Returns true if these grants allow the denied access. For a request, a grant of its method
+    /// is enough, although `grant` names every method.
     pub fn is_met_by(&self, grants: &Grants) -> bool {
         let Some(needed) = self.grant.as_ref().filter(|needed| !needed.is_empty()) else {
             return false;
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn a_denial_is_met_by_what_would_have_allowed_it() {
+    fn a_denial_is_met_by_the_grant_that_would_have_allowed_it() {
         let denial = |wanted: &str, grant: &str| Denial {
             wanted: Some(wanted.into()),
             grant: Some(grants(&[grant])),

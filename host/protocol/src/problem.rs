@@ -1,7 +1,7 @@
-//! An [`Error`] as a body of HTTP: RFC 9457, `application/problem+json`.
+//! An [`Error`] as an HTTP body: RFC 9457, `application/problem+json`.
 //!
-//! Everything that an error knows is a member of its own, so that one that crossed a network is the
-//! same error again. `detail` is for people and never parsed.
+//! Every field of an error is a member of its own, so that an error read from the network equals
+//! the one sent. `detail` is for people and is never parsed.
 
 use std::time::Duration;
 
@@ -10,49 +10,49 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Conflict, Error, Invalid, LimitName};
 
-/// The media type.
+/// The media type of a problem.
 pub const PROBLEM_JSON: &str = "application/problem+json";
 
-/// See the module's documentation.
+/// A problem of RFC 9457.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Problem {
-    /// `urn:skep:problem:` and the code.
+    /// `urn:skep:problem:` followed by the code.
     #[serde(rename = "type")]
     pub kind: String,
-    /// What happened, the same for every problem with this code.
+    /// Summary, the same for every problem with this code.
     pub title: String,
-    /// The status of the response.
+    /// Status of the response.
     pub status: u16,
-    /// The stable code.
+    /// Stable code.
     pub code: String,
-    /// What happened this time, and what to do about it.
+    /// Details of this occurrence, and the next step.
     pub detail: String,
-    /// The id or digest that is unknown.
+    /// Unknown id or digest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
-    /// What exactly is invalid or in conflict, in a stable word; for a refused component, why.
+    /// Stable word for what is invalid or in conflict; for a refused component, the reason.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// The limit that the request is past.
+    /// Limit that the request exceeds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<LimitName>,
-    /// Its value.
+    /// Value of that limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit_value: Option<u64>,
-    /// When to try again.
+    /// Delay before the next attempt, in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after_ms: Option<u64>,
 }
 
 impl Problem {
-    /// A problem that has no [`Error`]: one of HTTP itself, such as a method that is not allowed.
-    pub fn of_http(status: u16, code: &str, title: &str) -> Self {
+    /// Creates a problem of HTTP itself that has no [`Error`], such as a method that is not allowed.
+    pub fn of_http(status: u16, code: &str, title: &str, detail: &str) -> Self {
         Self {
             kind: format!("urn:skep:problem:{code}"),
             title: title.to_owned(),
             status,
             code: code.to_owned(),
-            detail: title.to_owned(),
+            detail: detail.to_owned(),
             subject: None,
             reason: None,
             limit: None,
@@ -61,7 +61,7 @@ impl Problem {
         }
     }
 
-    /// The error that this was made of. None where it was made of none, or is not one of ours.
+    /// Returns the error that this problem was made from. None if there is none, or it is not ours.
     pub fn into_error(self) -> Option<Error> {
         let Self { code, subject, reason, limit, limit_value, retry_after_ms, .. } = self;
         let subject = subject.unwrap_or_default();
@@ -104,8 +104,8 @@ impl Problem {
 
 impl From<&Error> for Problem {
     fn from(error: &Error) -> Self {
-        let mut problem = Self::of_http(error.status(), error.code(), title(error));
-        problem.detail = error.to_string();
+        let mut problem =
+            Self::of_http(error.status(), error.code(), title(error), &error.to_string());
         match error {
             Error::InvalidRequest(invalid) => {
                 problem.reason = Some(invalid.reason().into());
@@ -157,10 +157,10 @@ const fn title(error: &Error) -> &'static str {
         Error::UnknownConfig(_) => "Unknown config bundle",
         Error::UnknownInput(_) => "Unknown input",
         Error::UnknownFile => "Unknown file",
-        Error::Conflict(_) => "In conflict with what is there",
+        Error::Conflict(_) => "Conflict with the current state",
         Error::WorkerStopped => "The worker is stopped",
         Error::WorkerRemoved => "The worker was removed",
-        Error::LimitExceeded { .. } => "Past a limit",
+        Error::LimitExceeded { .. } => "Limit exceeded",
         Error::ComponentRefused { .. } => "The component was refused",
         Error::MailboxFull { .. } => "The mailbox is full",
         Error::OperationUnsupported => "Not supported here",
@@ -181,7 +181,7 @@ mod tests {
     use crate::WorkerId;
 
     #[test]
-    fn an_error_that_crossed_a_network_is_the_same_error() {
+    fn an_error_survives_the_network() {
         let seen = |error: &Error| !matches!(error, Error::WorkerNotVisible(_));
         for error in Error::every().into_iter().filter(seen) {
             let json = serde_json::to_string(&Problem::from(&error)).unwrap();
@@ -192,14 +192,14 @@ mod tests {
     }
 
     #[test]
-    fn one_that_may_not_be_seen_is_one_that_is_not_there() {
+    fn an_invisible_worker_looks_like_an_unknown_one() {
         let worker = WorkerId::new(1, [1; 10]);
         let hidden = Problem::from(&Error::WorkerNotVisible(worker));
         assert_eq!(hidden, Problem::from(&Error::UnknownWorker(worker)));
     }
 
     #[test]
-    fn what_is_not_ours_is_no_error_of_ours() {
+    fn a_foreign_problem_is_not_an_error_of_ours() {
         let json = r#"{"type":"about:blank","title":"x","status":500,"code":"teapot","detail":""}"#;
         let problem: Problem = serde_json::from_str(json).unwrap();
         assert_eq!(problem.into_error(), None);

@@ -1,23 +1,27 @@
-//! What a registry shows of its runtimes, and who may do what there.
+//! A registry's view of its runtimes, tokens and roles.
 
 use std::fmt;
+use std::pin::Pin;
 
+use futures_core::Stream;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Diagnostic, DisplayRef, HostId, RuntimeId, Timestamp, TokenId, WorkerId, WorkerView};
+use crate::{
+    Diagnostic, DisplayRef, Error, HostId, RuntimeId, Timestamp, TokenId, WorkerId, WorkerView,
+};
 
-/// Where a registry has a runtime from.
+/// The source of a runtime in a registry.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
 )]
 #[serde(rename_all = "snake_case")]
 pub enum Source {
-    /// It is part of the same process.
+    /// The runtime in the same process.
     Embedded,
-    /// It is another process, reached over the network.
+    /// A runtime in another process, reached over the network.
     Remote,
-    /// It is the foreground runs on this machine, to look at only.
+    /// The foreground runs on this machine, read-only.
     Local,
 }
 
@@ -32,15 +36,15 @@ impl Source {
     }
 }
 
-/// Whether a runtime answers.
+/// The availability of a runtime.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
-    /// It does.
+    /// The runtime answers.
     Available,
-    /// It does, but is restoring, or answered slowly or not at all a moment ago.
+    /// The runtime answers, but is restoring, or was slow or missed a deadline a moment ago.
     Degraded,
-    /// It does not.
+    /// The runtime does not answer.
     Unavailable,
 }
 
@@ -55,7 +59,7 @@ impl Status {
     }
 }
 
-/// What can be done with a runtime's workers.
+/// The operations that a runtime's workers support.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Capabilities {
     /// Workers can be created, fed, stopped, changed and removed.
@@ -66,116 +70,120 @@ pub struct Capabilities {
     pub files: bool,
 }
 
-/// What anyone may see of a runtime.
+/// The public view of a runtime.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RuntimeSummary {
-    /// Its authority id.
+    /// Authoritative id of the runtime.
     pub runtime_id: RuntimeId,
-    /// What people call it.
+    /// Display name.
     pub display_name: DisplayRef,
-    /// Where the registry has it from.
+    /// Source of the runtime.
     pub source: Source,
-    /// Whether it answers.
+    /// Availability of the runtime.
     pub status: Status,
-    /// Since when it does not, if it does not.
+    /// Start of the outage, if the runtime is unavailable.
     pub unavailable_since: Option<Timestamp>,
-    /// Where it runs, as far as is known.
+    /// Host of the runtime, if known.
     pub host_id: Option<HostId>,
-    /// What can be done there.
+    /// Supported operations.
     pub capabilities: Capabilities,
-    /// Its software's version, as far as is known.
+    /// Software version, if known.
     pub version: Option<String>,
-    /// Its workers, as far as is known.
+    /// Number of workers, if known.
     pub workers: Option<u64>,
-    /// Its live instances, as far as is known.
+    /// Number of live instances, if known.
     pub connected: Option<u64>,
 }
 
-/// A host, by the runtimes that are known to run on it.
+/// A host, derived from the runtimes known to run on it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct HostView {
-    /// Which.
+    /// Id of the host.
     pub host_id: HostId,
-    /// Its runtimes.
+    /// Runtimes on the host.
     pub runtimes: Vec<RuntimeId>,
-    /// The best status of one of them.
+    /// Best status of any of its runtimes.
     pub status: Status,
 }
 
-/// A worker in a list over runtimes.
+/// A worker in a list over all runtimes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct WorkerEntry {
     /// The worker.
     #[serde(flatten)]
     pub worker: WorkerView,
-    /// Where the registry has its runtime from.
+    /// Source of its runtime.
     pub source: Source,
 }
 
-/// Something changed in a registry's runtimes.
+/// Changes of a registry's runtimes and their workers, from some cursor on.
+pub type FleetStream = Pin<Box<dyn Stream<Item = Result<FleetChange, Error>> + Send>>;
+
+/// A change of a registry's runtimes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct FleetChange {
-    /// Pass this to read on after this change.
+    /// Cursor to resume after this change.
     pub cursor: String,
-    /// What changed, as it is now.
+    /// New state of what changed.
     #[serde(flatten)]
     pub what: Changed,
 }
 
-/// What changed. In JSON `{"kind": "runtime", "runtime": {…}}`, `{"kind": "runtime_removed",
-/// "runtime_id"}` or `{"kind": "worker", "runtime_id", "worker_id", "worker": {…} or null}`.
+/// The subject of a change. In JSON `{"kind": "runtime", "runtime": {…}}`, `{"kind":
+/// "runtime_removed", "runtime_id"}` or `{"kind": "worker", "runtime_id", "worker_id", "worker":
+/// {…} or null}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Changed {
-    /// A runtime: it is new, or answers no longer, or again.
+    /// A runtime was added, or its availability changed.
     Runtime {
-        /// What it is now.
+        /// New state of the runtime.
         runtime: Box<RuntimeSummary>,
     },
-    /// A runtime is no longer in the registry, nor are its workers.
+    /// A runtime was removed from the registry, and its workers with it.
     RuntimeRemoved {
-        /// Which.
+        /// Id of the runtime.
         runtime_id: RuntimeId,
     },
-    /// A worker.
+    /// A worker changed.
     Worker {
-        /// Whose it is.
+        /// Runtime of the worker.
         runtime_id: RuntimeId,
-        /// Which it is there.
+        /// Worker within that runtime.
         worker_id: WorkerId,
-        /// What it is now, or `None` if it was removed.
+        /// New state, or `None` if it was removed.
         worker: Option<Box<WorkerView>>,
     },
 }
 
-/// Some items of a list over runtimes, with what kept others from being there.
+/// A page of a list over all runtimes, with diagnostics for missing items.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "ListingOf{T}")]
 pub struct Listing<T> {
     /// The items.
     pub items: Vec<T>,
-    /// Where to read on, if there is more.
+    /// Cursor of the next page, if there is one.
     pub next_cursor: Option<String>,
-    /// What the reader should know of this list.
+    /// Diagnostics about this list.
     pub diagnostics: Vec<Diagnostic>,
 }
 
-/// What a token's holder may do.
+/// The permissions of a token.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
 )]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
-    /// Read.
+    /// Reading.
     Viewer,
-    /// That, and work with workers within the operator's ceilings.
+    /// Reading, and working with workers within the operator's ceilings.
     Operator,
     /// Everything.
     Admin,
 }
 
 impl Role {
-    /// Every one.
+    /// Every role.
     pub const ALL: [Self; 3] = [Self::Viewer, Self::Operator, Self::Admin];
 
     /// The word used in every API and on the command line.
@@ -188,13 +196,13 @@ impl Role {
     }
 }
 
-/// A request to be known by a cookie from now on: with a token, or with a code that is good once.
+/// A request for a session cookie, with a token or a single-use code.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Login {
     /// A token.
     Token(String),
-    /// The code of a login link.
+    /// Code of a login link.
     Code(String),
 }
 
@@ -207,30 +215,30 @@ impl fmt::Debug for Login {
     }
 }
 
-/// Who the caller is.
+/// The identity of the caller.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Me {
-    /// The token that the caller came with; none for the operator at the machine.
+    /// Token of the caller; none for the local operator.
     pub token_id: Option<TokenId>,
-    /// What the caller may do.
+    /// Role of the caller.
     pub role: Role,
-    /// Where, if not on every runtime.
+    /// Runtimes that the caller is limited to; all if absent.
     pub runtimes: Option<Vec<RuntimeId>>,
 }
 
-/// What anyone may see of a token. The token itself is shown once, when it is made.
+/// The public view of a token. The token itself is shown once, when it is created.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TokenView {
-    /// Its public name.
+    /// Public id of the token.
     pub token_id: TokenId,
-    /// What it lets its holder do.
+    /// Role of the token.
     pub role: Role,
-    /// Where, if not on every runtime.
+    /// Runtimes that the token is limited to; all if absent.
     pub runtimes: Option<Vec<RuntimeId>>,
-    /// When it was made.
+    /// Time of creation.
     pub created_at: Timestamp,
-    /// When it ends, if it does.
+    /// Time of expiry, if it expires.
     pub expires_at: Option<Timestamp>,
-    /// When it was revoked, if it was.
+    /// Time of revocation, if it was revoked.
     pub revoked_at: Option<Timestamp>,
 }

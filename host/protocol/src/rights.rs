@@ -1,4 +1,4 @@
-//! What may be done in a directory.
+//! Access rights to a directory.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,7 +6,7 @@ use std::str::FromStr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Read only, or read and write.
+/// Read-only or read-write access.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Rights {
     /// Nothing below the directory can be changed.
@@ -18,13 +18,13 @@ pub enum Rights {
 }
 
 impl Rights {
-    /// Whether changes are allowed.
+    /// Returns true if writing is allowed.
     pub const fn can_write(self) -> bool {
         matches!(self, Self::ReadWrite)
     }
 }
 
-/// The text is neither `ro` nor `rw`.
+/// The error for text that is neither `ro` nor `rw`.
 #[derive(Debug, thiserror::Error)]
 #[error("rights are `ro` or `rw`")]
 pub struct RightsError;

@@ -1,4 +1,4 @@
-//! What a runtime answers with: descriptions, pages, streams.
+//! The responses of a runtime: descriptions, pages and streams.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -10,69 +10,69 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Entry, Error, HostId, RuntimeId, WorkerId, WorkerView};
 
-/// Bytes that come as they come.
+/// A stream of bytes.
 pub type ByteStream = Pin<Box<dyn Stream<Item = Result<Bytes, Error>> + Send>>;
 
-/// A worker's entries from some place on. Ends when the worker is removed or the runtime shuts
-/// down; an entry of kind `gap` stands for what was trimmed.
+/// A worker's entries from a cursor on. Ends when the worker is removed or the runtime shuts down.
+/// An entry of kind `gap` replaces trimmed ones.
 pub type EntryStream = Pin<Box<dyn Stream<Item = Result<Arc<Entry>, Error>> + Send>>;
 
-/// Changes of a runtime's workers from some place on.
+/// Changes of a runtime's workers from a cursor on.
 pub type ChangeStream = Pin<Box<dyn Stream<Item = Result<Change, Error>> + Send>>;
 
-/// What a runtime says of itself.
+/// A runtime's description of itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RuntimeView {
-    /// Its authority id.
+    /// Authoritative id of the runtime.
     pub runtime_id: RuntimeId,
-    /// The process that it runs in.
+    /// Process that it runs in.
     pub host_id: HostId,
-    /// Its software's version.
+    /// Software version.
     pub version: String,
-    /// Workers that exist.
+    /// Number of workers.
     pub workers: u64,
-    /// Live instances.
+    /// Number of live instances.
     pub connected: u64,
-    /// Whether the workers with unfinished inputs have been reconnected after the last start.
+    /// True if all workers with unfinished inputs have been reconnected since the last start.
     pub ready: bool,
 }
 
-/// Which workers are wanted.
+/// A filter for a list of workers.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct ListWorkers {
-    /// At most so many; 0 for as many as a page holds.
+    /// Maximum number of items; 0 for a full page.
     pub limit: usize,
-    /// Where the last page ended.
+    /// Cursor of the previous page.
     pub cursor: Option<String>,
-    /// Only those with this label.
+    /// Label that workers must have.
     pub label: Option<(String, String)>,
 }
 
-/// Some items of a list.
+/// A page of a list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Page<T> {
     /// The items.
     pub items: Vec<T>,
-    /// Where to read on, if there is more.
+    /// Cursor of the next page, if there is one.
     pub next_cursor: Option<String>,
 }
 
-/// A thing that was asked for by name, and whether it is new.
+/// An item stored under a given name or digest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stored<T> {
-    /// The thing.
+    /// Stored item.
     pub item: T,
-    /// Whether this request made it.
+    /// True if this request created it.
     pub created: bool,
 }
 
-/// Something about a worker changed.
+/// A change of a worker.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Change {
-    /// Pass this to read on after this change.
+    /// Cursor to resume after this change.
     pub cursor: String,
     /// The worker that changed.
     pub worker_id: WorkerId,
-    /// What it is now, or `None` if it was removed.
+    /// New state, or `None` if the worker was removed.
     pub worker: Option<Box<WorkerView>>,
 }

@@ -30,18 +30,18 @@ pub struct Timestamp(pub u64);
 /// The last millisecond that RFC 3339 can write: the end of the year 9999.
 const LAST: u64 = 253_402_300_799_999;
 
-/// The text is not a time in RFC 3339.
+/// The error for text that is not an RFC 3339 time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a time is written as 2026-11-21T08:02:00.250Z")]
 pub struct TimeError;
 
 impl Timestamp {
-    /// The time that is this long after 1970.
+    /// Creates a time from its distance to 1970.
     pub fn since_epoch(time: Duration) -> Self {
         Self(u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
     }
 
-    /// Milliseconds since 1970.
+    /// Returns the milliseconds since 1970.
     pub const fn as_millis(self) -> u64 {
         self.0
     }
@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_time_is_written_with_milliseconds_and_read_back() {
+    fn a_time_round_trips_with_milliseconds() {
         let time = Timestamp(1_795_248_120_250);
         assert_eq!(time.to_string(), "2026-11-21T08:02:00.250Z");
         assert_eq!(time.to_string().parse(), Ok(time));

@@ -1,4 +1,4 @@
-//! A worker: what its creator asked for, and what anyone may see of it.
+//! Workers: their specs, changes and public views.
 
 use std::collections::BTreeMap;
 
@@ -10,22 +10,22 @@ use crate::{
     RuntimeId, Timestamp, WorkerId,
 };
 
-/// What a worker is made of.
+/// The specification of a worker.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WorkerSpec {
-    /// The component that it runs. It must be stored already.
+    /// Component to run. It must already be stored.
     pub component: ComponentDigest,
-    /// What people call it.
+    /// Display name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub display_ref: Option<DisplayRef>,
-    /// By what people find it.
+    /// Labels for finding the worker.
     #[serde(default)]
     pub labels: Labels,
-    /// Its configuration. It must be stored already.
+    /// Config bundle. It must already be stored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config: Option<ConfigDigest>,
-    /// What it may reach besides its own directory.
+    /// Access beyond the worker's own directory.
     #[serde(default)]
     pub grants: Grants,
     /// Limits other than the defaults.
@@ -34,7 +34,7 @@ pub struct WorkerSpec {
 }
 
 impl WorkerSpec {
-    /// A worker with nothing but a component.
+    /// Creates a spec with only a component.
     pub fn new(component: ComponentDigest) -> Self {
         Self {
             component,
@@ -53,7 +53,7 @@ impl WorkerSpec {
 pub struct LimitChanges(pub BTreeMap<LimitName, u64>);
 
 impl LimitChanges {
-    /// The table with these changes.
+    /// Returns the defaults with these changes applied.
     pub fn over(&self, defaults: &Limits) -> Limits {
         let mut limits = *defaults;
         for (&name, &value) in &self.0 {
@@ -67,41 +67,41 @@ impl LimitChanges {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CreateWorker {
-    /// Its id, where the caller chooses it: then the same request again is the same worker.
+    /// Id of the worker. If the caller chooses it, repeating the request returns the same worker.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub worker_id: Option<WorkerId>,
-    /// The rest.
+    /// Specification of the worker.
     #[serde(flatten)]
     pub spec: WorkerSpec,
 }
 
-/// Parts of a worker to be changed. Absent parts stay as they are.
+/// Changes to a worker. Absent fields stay as they are.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WorkerChange {
-    /// Another component. Takes effect between two turns; the old one is kept for rollback.
+    /// New component. Takes effect between two turns; the old one is kept for rollback.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub component: Option<ComponentDigest>,
-    /// Another config bundle. As with the component.
+    /// New config bundle. Takes effect like a new component.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config: Option<ConfigDigest>,
-    /// Another display reference.
+    /// New display reference.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub display_ref: Option<DisplayRef>,
-    /// Other labels, in place of all that there were.
+    /// New labels, replacing all previous ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub labels: Option<Labels>,
-    /// Other grants, in place of all that there were. They count from the next turn on.
+    /// New grants, replacing all previous ones. They apply from the next turn on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grants: Option<Grants>,
-    /// The grants that these are to replace. Where the worker has others by now, nothing is changed
-    /// and the answer is a conflict.
+    /// Grants that the caller expects the worker to have. If the worker has others, nothing changes
+    /// and the request fails with a conflict.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grants_before: Option<Grants>,
 }
 
 impl WorkerChange {
-    /// Returns a spec with this change made.
+    /// Returns a spec with this change applied.
     pub fn apply(&self, mut spec: WorkerSpec) -> WorkerSpec {
         spec.component = self.component.unwrap_or(spec.component);
         spec.config = self.config.or(spec.config);
@@ -117,51 +117,51 @@ impl WorkerChange {
         spec
     }
 
-    /// Whether it was made for a worker with these grants. One that has what it is to get already
-    /// may have been sent twice.
+    /// Returns true if the change was made for a worker with these grants, or the worker already
+    /// has the new grants: the request may be a retry.
     pub fn is_for(&self, grants: &Grants) -> bool {
         let before = self.grants_before.as_ref();
         before.is_none_or(|before| before == grants) || self.grants.as_ref() == Some(grants)
     }
 }
 
-/// What a person wants of a worker. Survives restarts.
+/// The state that a person wants a worker to be in. Survives restarts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Desired {
-    /// It takes inputs and handles them.
+    /// Accepting and handling inputs.
     Running,
-    /// It does not, and nothing but a person's `start` changes that.
+    /// Not running until a person starts it.
     Stopped,
 }
 
-/// What a worker is found to be.
+/// The state that a worker is in.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum Observed {
-    /// Waits for an input.
+    /// Waiting for an input.
     Idle,
-    /// Handles one.
+    /// Handling an input.
     Busy,
-    /// A command's last run ended with this code.
+    /// The last run of a command exited with this code.
     Exited {
         /// The exit code.
         code: u8,
     },
-    /// It runs no more before a person starts it.
+    /// The worker stays down until a person starts it.
     Failed {
-        /// Why.
+        /// Reason of the failure.
         reason: FailedReason,
     },
-    /// It was stopped.
+    /// The worker was stopped.
     Stopped,
 }
 
 impl Observed {
-    /// The word of each state, as lists are filtered by it.
+    /// The word of each state, for filtering lists.
     pub const WORDS: [&str; 5] = ["idle", "busy", "exited", "failed", "stopped"];
 
-    /// The state in one word, as in JSON.
+    /// Returns the state in one word, as in JSON.
     pub const fn as_str(&self) -> &'static str {
         match self {
             Self::Idle => "idle",
@@ -173,17 +173,17 @@ impl Observed {
     }
 }
 
-/// Why a worker runs no more.
+/// The reason why a worker failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum FailedReason {
-    /// The host went down in each attempt at one input.
+    /// The host went down in every attempt at one input.
     CrashLoop,
-    /// What the store holds of it is damaged.
+    /// The worker's stored data is damaged.
     Quarantined,
-    /// Its component cannot be instantiated.
+    /// The component cannot be instantiated.
     Uninstantiable,
-    /// A file call of an ended turn does not come back.
+    /// A file call of an ended turn has not returned.
     HostCallStuck,
 }
 
@@ -199,66 +199,66 @@ impl FailedReason {
     }
 }
 
-/// Whether a live instance exists. Never faked: after a restart there is none.
+/// The existence of a live instance. After a restart there is none, and the view says so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Execution {
-    /// There is one.
+    /// A live instance exists.
     Connected,
-    /// There is none; the next input makes one.
+    /// No live instance exists; the next input creates one.
     Unconnected,
 }
 
-/// What anyone may see of a worker.
+/// The public view of a worker.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct WorkerView {
-    /// Whose it is.
+    /// Runtime of the worker.
     pub runtime_id: RuntimeId,
-    /// Which it is there.
+    /// Worker within that runtime.
     pub worker_id: WorkerId,
-    /// What it is run as.
+    /// Kind of the component.
     pub kind: ComponentKind,
-    /// What it was made of, and has been changed to.
+    /// Specification, with all updates applied.
     #[serde(flatten)]
     pub spec: WorkerSpec,
-    /// The component and config before the last update, if a rollback would bring them back. Grants
-    /// are no part of a version: what was taken from a worker does not come back with its old code.
+    /// Component and config that a rollback would restore, if there is one. Grants are not part of
+    /// a version: a revoked grant does not come back with the old code.
     pub previous: Option<Version>,
-    /// What a person wants of it.
+    /// State that a person wants it to be in.
     pub desired: Desired,
-    /// What it is found to be.
+    /// State that it is in.
     pub observed: Observed,
-    /// Whether a live instance exists.
+    /// Existence of a live instance.
     pub execution: Execution,
-    /// Inputs accepted and not finished, the running one included.
+    /// Inputs accepted and not finished, including the running one.
     pub queued_inputs: u64,
-    /// When it was created.
+    /// Time of creation.
     pub created_at: Timestamp,
-    /// When its spec or desired state was last changed.
+    /// Time of the last change of spec or desired state.
     pub updated_at: Timestamp,
 }
 
-/// What an update changes and a rollback brings back.
+/// The part of a spec that an update changes and a rollback restores.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Version {
     /// The component.
     pub component: ComponentDigest,
-    /// The config bundle, if there is one.
+    /// Config bundle, if there is one.
     pub config: Option<ConfigDigest>,
 }
 
-/// What a worker has used since it was created, and what it holds now.
+/// A worker's resource use since its creation, and its current storage.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Usage {
-    /// Turns that ended, however they ended.
+    /// Number of turns that ended, with any ending.
     pub turns: u64,
     /// Wall time of its turns, in microseconds.
     pub wall_us: u64,
     /// CPU time of its turns, in microseconds.
     pub cpu_us: u64,
-    /// Fuel, where it is counted.
+    /// Fuel, if fuel is metered.
     pub fuel: u64,
-    /// The most memory that one of its turns held, in bytes.
+    /// Peak memory of any turn, in bytes.
     pub memory_peak_bytes: u64,
     /// File bytes in its directory.
     pub disk_bytes: u64,

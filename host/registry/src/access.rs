@@ -1,17 +1,17 @@
-//! Who gets in: tokens, sessions of browsers, and codes that are good for one login.
+//! Authentication: tokens, browser sessions and single-use login codes.
 //!
-//! | secret | begins | is kept | ends |
+//! | secret | prefix | stored | expires |
 //! | --- | --- | --- | --- |
 //! | token | `skep_` | in `registry.db`, as a digest | when it expires or is revoked |
-//! | token of this process | `skep_` | in memory, as a digest | with the process |
+//! | process token | `skep_` | in memory, as a digest | with the process |
 //! | session | `session_` | in memory, as a digest | after 12 hours, with its token, or at logout |
 //! | login code | `code_` | in memory, as a digest | at its first use, or after 10 minutes |
 //!
-//! Tokens are looked up in the file each time, so a token that another process revokes is refused
-//! from then on, and with it the sessions that were begun with it.
+//! Each check reads the token from the file, so a token that another process revokes is refused at
+//! once, and so are the sessions started with it.
 
 mod attempts;
-mod desk;
+mod sessions;
 mod token;
 
 use std::fmt;
@@ -23,52 +23,52 @@ use skep_protocol::{Error, IdError, Invalid, Role, RuntimeId, Timestamp, TokenId
 use tokio::sync::watch;
 
 use self::attempts::Attempts;
-use self::desk::Desk;
-use self::token::Token;
+use self::sessions::Sessions;
+use self::token::TokenRow;
 use crate::audit::{self, AuditRecord};
-use crate::database::Database;
-use crate::secret::{Kind, Minted, SecretDigest, id_in, mint};
+use crate::database::RegistryDatabase;
+use crate::secret::{Minted, SecretDigest, SecretKind, id_in, mint};
 use crate::{Caller, RegistryError, Secret};
 use skep_protocol::Action;
 
-/// How long a session is good, at most.
+/// Maximum lifetime of a session.
 const SESSION_MS: u64 = 12 * 60 * 60 * 1000;
-/// How long a login code is.
+/// Lifetime of a login code.
 const CODE_MS: u64 = 10 * 60 * 1000;
 
-/// What a token is to be.
+/// The properties of a token to create.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewToken {
-    /// What it lets its holder do.
+    /// Role of the token.
     pub role: Role,
-    /// Where, if not on every runtime.
+    /// Runtimes that the token is limited to; all if absent.
     pub runtimes: Option<Vec<RuntimeId>>,
-    /// When it ends, if it does.
+    /// Time of expiry, if it expires.
     pub expires_at: Option<Timestamp>,
 }
 
-/// Tokens, sessions and codes. What is read is one indexed row; what makes, revokes, logs in or out
-/// waits for the disk, so asynchronous callers do it on a thread for blocking work.
+/// Tokens, sessions and login codes. Reading is one indexed row. Creating, revoking, logging in and
+/// logging out wait for the disk, so async callers use a blocking thread.
 #[derive(Clone)]
-pub struct Access(Arc<Inner>);
+pub struct Access(Arc<AccessState>);
 
-struct Inner {
-    database: Arc<Database>,
+struct AccessState {
+    database: Arc<RegistryDatabase>,
     now: fn() -> Timestamp,
-    desk: Mutex<Desk>,
+    sessions: Mutex<Sessions>,
     attempts: Mutex<Attempts>,
-    /// Told whenever a token may have ended.
+    /// Notified whenever a token may have expired or been revoked.
     ended: watch::Sender<()>,
 }
 
-/// Who a secret lets in.
-enum Found {
-    /// Somebody, until then.
-    Somebody(Caller, Option<Timestamp>),
-    /// Nobody, but it did.
-    Past,
-    /// Nobody.
-    Nobody,
+/// The result of looking up a secret.
+enum SecretLookup {
+    /// The secret is valid, until this time if given.
+    Valid(Caller, Option<Timestamp>),
+    /// The secret was valid once: it has expired or was revoked.
+    Ended,
+    /// The secret is unknown.
+    Unknown,
 }
 
 impl fmt::Debug for Access {
@@ -78,26 +78,26 @@ impl fmt::Debug for Access {
 }
 
 impl Access {
-    pub(crate) fn new(database: Arc<Database>, now: fn() -> Timestamp) -> Self {
-        Self(Arc::new(Inner {
+    pub(crate) fn new(database: Arc<RegistryDatabase>, now: fn() -> Timestamp) -> Self {
+        Self(Arc::new(AccessState {
             database,
             now,
-            desk: Mutex::default(),
+            sessions: Mutex::default(),
             attempts: Mutex::default(),
             ended: watch::Sender::new(()),
         }))
     }
 
-    /// Makes a token. Its text is in the answer and nowhere else.
+    /// Creates a token. Its text is only in the return value.
     ///
     /// # Errors
-    /// [`Invalid::Body`] where it would have ended already; the file's.
+    /// [`Invalid::Body`] if it would already have expired; any error of `registry.db`.
     pub fn create_token(&self, new: NewToken) -> Result<(Secret, TokenView), Error> {
         let now = self.now();
         if new.expires_at.is_some_and(|at| at <= now) {
             return Err(Invalid::Body.into());
         }
-        let Minted { id, secret, digest } = mint(Kind::Token)?;
+        let Minted { id, secret, digest } = mint(SecretKind::Token)?;
         let view = TokenView {
             token_id: id,
             role: new.role,
@@ -106,7 +106,7 @@ impl Access {
             expires_at: new.expires_at,
             revoked_at: None,
         };
-        let token = Token { view: view.clone(), digest };
+        let token = TokenRow { view: view.clone(), digest };
         self.0.database.write(|transaction| {
             token.insert(transaction)?;
             self.note(transaction, Action::TokenCreate, None, "ok")
@@ -114,19 +114,19 @@ impl Access {
         Ok((secret, view))
     }
 
-    /// Every token that was ever made, oldest first.
+    /// Returns every token ever created, oldest first.
     ///
     /// # Errors
-    /// The file's.
+    /// Any error of `registry.db`.
     pub fn tokens(&self) -> Result<Vec<TokenView>, Error> {
         Ok(self.0.database.read(token::all)?)
     }
 
-    /// Revokes a token. It and all sessions that were begun with it are refused from now on. One that
-    /// was revoked stays as it was.
+    /// Revokes a token. It and all sessions started with it are refused from now on. Revoking twice
+    /// changes nothing.
     ///
     /// # Errors
-    /// [`Invalid::Id`] where there is no such token; the file's.
+    /// [`Invalid::Id`] if there is no such token; any error of `registry.db`.
     pub fn revoke(&self, id: &TokenId) -> Result<TokenView, Error> {
         let view = self.0.database.write(|transaction| {
             if token::revoke(transaction, id, self.now())? {
@@ -134,57 +134,62 @@ impl Access {
             }
             Ok(token::find(transaction, id)?.map(|token| token.view))
         })?;
-        self.look();
+        self.recheck_streams();
         view.ok_or_else(|| Invalid::Id(IdError::Runtime).into())
     }
 
-    /// Whether a token was ever made, revoked ones included.
+    /// Returns true if a token was ever created, including revoked ones.
     ///
     /// # Errors
-    /// The file's.
+    /// Any error of `registry.db`.
     pub fn has_tokens(&self) -> Result<bool, Error> {
         Ok(self.0.database.read(token::any)?)
     }
 
-    /// Makes a token of the operator at the machine, that is good while this process runs.
+    /// Creates a token of the local operator that is valid while this process runs.
     ///
     /// # Errors
-    /// Where there is no randomness.
+    /// [`RegistryError::NoRandomness`].
     pub fn process_token(&self, role: Role) -> Result<Secret, Error> {
-        let minted = mint(Kind::Token)?;
-        self.desk().add_own(&minted, role);
+        let minted = mint(SecretKind::Token)?;
+        self.sessions().add_process_token(&minted, role);
         Ok(minted.secret)
     }
 
-    /// Makes a code for one login as admin within 10 minutes.
+    /// Creates a code for one login as admin within 10 minutes.
     ///
     /// # Errors
-    /// Where there is no randomness.
+    /// [`RegistryError::NoRandomness`].
     pub fn login_code(&self) -> Result<Secret, Error> {
-        let minted = mint(Kind::Code)?;
+        let minted = mint(SecretKind::Code)?;
         let expires_at = Timestamp(self.now().as_millis().saturating_add(CODE_MS));
-        self.desk().add_code(&minted, self.now(), expires_at);
+        self.sessions().add_code(&minted, self.now(), expires_at);
         Ok(minted.secret)
     }
 
-    /// Who sends this token.
+    /// Authenticates a caller by token.
     ///
     /// # Errors
-    /// [`Error::Unauthenticated`]; [`Error::Busy`] where too many wrong ones came from that address
-    /// within a minute. Whoever got in from there before is let in nevertheless.
+    /// [`Error::Unauthenticated`]; [`Error::Busy`] if too many wrong secrets came from that address
+    /// within a minute. A secret that succeeded from there before is still accepted.
     pub fn bearer(&self, peer: IpAddr, secret: &str) -> Result<Caller, Error> {
         Ok(self.attempt(peer, secret, || self.token(secret))?.0)
     }
 
-    /// Begins a session with a token or a login code.
+    /// Starts a session with a token or a login code.
     ///
     /// # Errors
-    /// As [`Access::bearer`]; the file's, and then there is no session and a code is used up.
+    /// As [`Access::bearer`]; any error of `registry.db`, in which case no session starts and a
+    /// code is used up.
     pub fn login(&self, peer: IpAddr, secret: &str) -> Result<(Secret, Caller), Error> {
-        let found = self.attempt(peer, secret, || match id_in(Kind::Code, secret) {
+        let found = self.attempt(peer, secret, || match id_in(SecretKind::Code, secret) {
             Some(id) => {
-                let taken = self.desk().take_code(&id, &SecretDigest::of(secret), self.now());
-                Ok(if taken { Found::Somebody(Caller::operator(), None) } else { Found::Nobody })
+                let taken = self.sessions().take_code(&id, &SecretDigest::of(secret), self.now());
+                Ok(if taken {
+                    SecretLookup::Valid(Caller::operator(), None)
+                } else {
+                    SecretLookup::Unknown
+                })
             }
             None => self.token(secret),
         });
@@ -200,19 +205,19 @@ impl Access {
         let (caller, expires_at) = found?;
         let longest = Timestamp(self.now().as_millis().saturating_add(SESSION_MS));
         let expires_at = expires_at.map_or(longest, |at| at.min(longest));
-        let minted = mint(Kind::Session)?;
-        self.desk().add_session(&minted, caller.clone(), self.now(), expires_at);
+        let minted = mint(SecretKind::Session)?;
+        self.sessions().add_session(&minted, caller.clone(), self.now(), expires_at);
         Ok((minted.secret, caller))
     }
 
-    /// Whose session this is.
+    /// Authenticates a caller by session.
     ///
     /// # Errors
-    /// [`Error::Unauthenticated`]; the file's.
+    /// [`Error::Unauthenticated`]; any error of `registry.db`.
     pub fn session(&self, secret: &str) -> Result<Caller, Error> {
-        let id = id_in(Kind::Session, secret).ok_or(Error::Unauthenticated)?;
+        let id = id_in(SecretKind::Session, secret).ok_or(Error::Unauthenticated)?;
         let digest = SecretDigest::of(secret);
-        let found = self.desk().session(&id, &digest, self.now());
+        let found = self.sessions().session(&id, &digest, self.now());
         let caller = found.ok_or(Error::Unauthenticated)?;
         let good = match &caller.token_id {
             Some(token) => self.is_good(token)?,
@@ -221,13 +226,13 @@ impl Access {
         if good { Ok(caller) } else { Err(Error::Unauthenticated) }
     }
 
-    /// Ends a session. One that is no longer good is none to be ended.
+    /// Ends a session. Does nothing if the session has already ended.
     ///
     /// # Errors
-    /// The file's; the session is ended nevertheless.
+    /// Any error of `registry.db`; the session ends nevertheless.
     pub fn logout(&self, secret: &str) -> Result<(), Error> {
-        let Some(id) = id_in(Kind::Session, secret) else { return Ok(()) };
-        let Some(caller) = self.desk().end_session(&id, &SecretDigest::of(secret)) else {
+        let Some(id) = id_in(SecretKind::Session, secret) else { return Ok(()) };
+        let Some(caller) = self.sessions().end_session(&id, &SecretDigest::of(secret)) else {
             return Ok(());
         };
         self.0.database.write(|transaction| {
@@ -236,12 +241,12 @@ impl Access {
         Ok(())
     }
 
-    /// Returns when the token is good no longer. For streams, which outlive the request that was
-    /// let in.
+    /// Returns when the token is no longer valid. For streams, which outlive the authenticated
+    /// request.
     pub(crate) async fn ended(&self, token: TokenId) {
         let mut looks = self.0.ended.subscribe();
         while self.is_good(&token).unwrap_or(true) {
-            // It may also expire, which nobody tells.
+            // The timeout catches expiry, which sends no notification.
             let look = tokio::time::timeout(std::time::Duration::from_secs(5), looks.changed());
             if matches!(look.await, Ok(Err(_))) {
                 return;
@@ -249,8 +254,8 @@ impl Access {
         }
     }
 
-    /// Has streams look whether their token is still good.
-    pub(crate) fn look(&self) {
+    /// Makes streams check whether their token is still valid.
+    pub(crate) fn recheck_streams(&self) {
         self.0.ended.send_replace(());
     }
 
@@ -259,41 +264,41 @@ impl Access {
         Ok(token.is_some_and(|token| token.is_good(self.now())))
     }
 
-    /// Whose token the text is, and when it ends.
-    fn token(&self, secret: &str) -> Result<Found, Error> {
-        let Some(id) = id_in(Kind::Token, secret) else { return Ok(Found::Nobody) };
+    /// Looks up a token by its text.
+    fn token(&self, secret: &str) -> Result<SecretLookup, Error> {
+        let Some(id) = id_in(SecretKind::Token, secret) else { return Ok(SecretLookup::Unknown) };
         let digest = SecretDigest::of(secret);
-        if let Some(caller) = self.desk().own(&id, &digest) {
-            return Ok(Found::Somebody(caller, None));
+        if let Some(caller) = self.sessions().process_token(&id, &digest) {
+            return Ok(SecretLookup::Valid(caller, None));
         }
         let token = self.0.database.read(|connection| token::find(connection, &id))?;
         let Some(token) = token.filter(|token| token.digest.matches(&digest)) else {
-            return Ok(Found::Nobody);
+            return Ok(SecretLookup::Unknown);
         };
         if !token.is_good(self.now()) {
-            return Ok(Found::Past);
+            return Ok(SecretLookup::Ended);
         }
         let expires_at = token.view.expires_at;
-        Ok(Found::Somebody(token.caller(), expires_at))
+        Ok(SecretLookup::Valid(token.caller(), expires_at))
     }
 
-    /// Lets somebody try a secret, if not too many wrong ones came from there.
+    /// Looks up a secret unless too many wrong ones came from this address.
     fn attempt(
         &self,
         peer: IpAddr,
         secret: &str,
-        find: impl FnOnce() -> Result<Found, Error>,
+        find: impl FnOnce() -> Result<SecretLookup, Error>,
     ) -> Result<(Caller, Option<Timestamp>), Error> {
         let digest = SecretDigest::of(secret);
         self.attempts().check(peer, &digest, self.now())?;
         match find()? {
-            Found::Somebody(caller, expires_at) => {
+            SecretLookup::Valid(caller, expires_at) => {
                 self.attempts().succeeded(peer, &digest);
                 Ok((caller, expires_at))
             }
-            // That was no guess.
-            Found::Past => Err(Error::Unauthenticated),
-            Found::Nobody => {
+            // A secret that was once valid is not a guess.
+            SecretLookup::Ended => Err(Error::Unauthenticated),
+            SecretLookup::Unknown => {
                 self.attempts().failed(peer, self.now());
                 Err(Error::Unauthenticated)
             }
@@ -326,7 +331,7 @@ impl Access {
         self.0.attempts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn desk(&self) -> MutexGuard<'_, Desk> {
-        self.0.desk.lock().unwrap_or_else(PoisonError::into_inner)
+    fn sessions(&self) -> MutexGuard<'_, Sessions> {
+        self.0.sessions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

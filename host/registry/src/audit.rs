@@ -1,5 +1,5 @@
-//! Who changed what, or was refused. What is written down stays: rows of the audit are never changed
-//! or removed, and their number is not bounded.
+//! The audit of changes, made or refused. It is append-only: rows are never changed or removed, and
+//! their number is unbounded.
 
 mod log;
 
@@ -10,38 +10,38 @@ use skep_protocol::{Action, AuditEntry, Error, RuntimeId, Timestamp, TokenId, Wo
 pub(crate) use self::log::AuditLog;
 use crate::RegistryError;
 
-/// One change, or an attempt at one, that has come to its end.
+/// A finished change, or a finished attempt at one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuditRecord {
-    /// When it ended.
+    /// Time of the end.
     pub at: Timestamp,
-    /// Whose token it was made with; none for the operator at the machine.
+    /// Token of the caller; none for the local operator.
     pub token_id: Option<TokenId>,
-    /// What it was.
+    /// Action that was tried.
     pub action: Action,
-    /// On which runtime, if on one.
+    /// Runtime that was changed, if any.
     pub runtime_id: Option<RuntimeId>,
-    /// With which worker, if with one.
+    /// Worker that was changed, if any.
     pub worker_id: Option<WorkerId>,
-    /// What [`skep_protocol::audit_word`] calls how it ended.
+    /// Outcome, in the words of [`skep_protocol::audit_word`].
     pub outcome: &'static str,
 }
 
-/// Where changes are written down.
+/// A sink for audit records.
 #[async_trait]
 pub trait Audit: Send + Sync {
-    /// Writes one down. It is on disk when this returns; the change is answered after it.
+    /// Writes a record. It is on disk when this returns; only then is the change answered.
     ///
     /// # Errors
-    /// Where it could not be written. The change is answered with that error then, although it was
+    /// If it could not be written. The change is then answered with that error, although it was
     /// made.
     async fn record(&self, record: AuditRecord) -> Result<(), Error>;
 }
 
-/// Rows of a page.
+/// Rows per page.
 const PAGE: u32 = 100;
 
-/// Adds a row, within whatever transaction there is.
+/// Adds a row within the caller's transaction, if there is one.
 pub(crate) fn add(connection: &Connection, record: &AuditRecord) -> Result<(), RegistryError> {
     const ADD: &str = "INSERT INTO audit (at, token_id, action, runtime_id, worker_id, outcome)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
@@ -56,7 +56,7 @@ pub(crate) fn add(connection: &Connection, record: &AuditRecord) -> Result<(), R
     Ok(())
 }
 
-/// Rows before a place, newest first, and whether there are more.
+/// Returns the rows before a row, newest first, and true if there are more.
 pub(crate) fn page(
     connection: &Connection,
     before: Option<u64>,

@@ -1,23 +1,23 @@
-//! Who asks.
+//! The identity of a caller.
 
 use std::collections::BTreeSet;
 
 use skep_protocol::{Role, RuntimeId, TokenId};
 
-/// Who asks, as far as it matters: made by [`crate::Access`] of a token or a session that is good,
-/// or by the composition root for the operator at the machine.
+/// An authenticated caller. Created by [`crate::Access`] from a valid token or session, or by the
+/// composition root for the local operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
-    /// The token; none for the operator at the machine.
+    /// Token of the caller; none for the local operator.
     pub token_id: Option<TokenId>,
-    /// What it lets its holder do.
+    /// Role of the caller.
     pub role: Role,
-    /// Where, if not on every runtime.
+    /// Runtimes that the caller is limited to; all if absent.
     pub runtimes: Option<BTreeSet<RuntimeId>>,
 }
 
 impl Caller {
-    /// The operator at the machine, who may do everything.
+    /// Returns the local operator, who may do everything.
     pub fn operator() -> Self {
         Self { token_id: None, role: Role::Admin, runtimes: None }
     }

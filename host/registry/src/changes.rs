@@ -1,12 +1,12 @@
-//! Following all runtimes and their workers.
+//! The merged change stream of all runtimes and their workers.
 //!
-//! Each runtime has a follower; their changes are merged as they come. A follower whose runtime goes
-//! away says so, waits, and goes on from where it was: if it is another process then, with each
-//! worker as it is, after naming those that are there no longer.
+//! Each runtime has a follower; their changes are merged in order of arrival. If a runtime becomes
+//! unavailable, its follower reports that, waits, and resumes where it stopped. If the runtime has
+//! become another process, the follower first reports the workers that are gone, then every worker.
 //!
-//! Whoever comes back with a cursor of before a runtime was another process cannot be told which of
-//! its workers went meanwhile: where a runtime is told of with another `host_id` than before, or with
-//! none, all that was known of its workers is to be forgotten; each as it is follows.
+//! A client that resumes with a cursor from an earlier process of a runtime cannot be told which
+//! workers are gone. So whenever a runtime is reported with a different `host_id`, or with none,
+//! the client must forget its workers; all of them follow.
 
 use std::collections::{HashSet, VecDeque};
 use std::pin::Pin;
@@ -16,55 +16,52 @@ use std::time::Duration;
 use futures_util::stream::{self, SelectAll};
 use futures_util::{Stream, StreamExt};
 use skep_protocol::{
-    Change, ChangeStream, Changed, Error, FleetChange, Invalid, ListWorkers, RuntimeHandle,
-    RuntimeId, RuntimeSummary, Status, WorkerId,
+    Change, ChangeStream, Changed, Error, FleetChange, FleetStream, Invalid, ListWorkers,
+    RuntimeHandle, RuntimeId, RuntimeSummary, Status, WorkerId,
 };
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
-use crate::cursor::{Mark, StreamPlace};
-use crate::fleet::{Fleet, Health, Member};
+use crate::cursor::{RuntimePosition, StreamPosition};
+use crate::fleet::{Fleet, Member, RemoteHealth};
 
-/// Changes of runtimes and workers from some place on.
-pub type FleetStream = Pin<Box<dyn Stream<Item = Result<FleetChange, Error>> + Send>>;
-
-/// Between two attempts at a runtime whose changes cannot be had although it answers.
+/// Delay before retrying a runtime that answers but whose change stream cannot be opened.
 const RETRY: Duration = Duration::from_secs(1);
-/// Between two looks at a runtime of this process that is restoring.
+/// Interval for polling a runtime of this process while it is restoring.
 const LOOK: Duration = Duration::from_millis(500);
 
-/// Something that a follower has to say, and where it is then.
-struct Said {
+/// A change reported by a follower, and the position after it.
+struct FollowerChange {
     runtime_id: RuntimeId,
-    mark: Option<Mark>,
+    mark: Option<RuntimePosition>,
     what: Changed,
 }
 
-impl Said {
+impl FollowerChange {
     fn removed(runtime_id: RuntimeId) -> Self {
         let what = Changed::RuntimeRemoved { runtime_id: runtime_id.clone() };
         Self { runtime_id, mark: None, what }
     }
 }
 
-type SaidStream = Pin<Box<dyn Stream<Item = Said> + Send>>;
+type FollowerStream = Pin<Box<dyn Stream<Item = FollowerChange> + Send>>;
 
-/// All runtimes of a fleet that are seen.
+/// The merged followers of all visible runtimes.
 struct Merged {
     fleet: Arc<Fleet>,
     sees: Box<dyn Fn(&RuntimeId) -> bool + Send>,
     deadline: Duration,
     others: watch::Receiver<bool>,
-    followers: SelectAll<SaidStream>,
+    followers: SelectAll<FollowerStream>,
     followed: Vec<Arc<Member>>,
-    place: StreamPlace,
+    position: StreamPosition,
 }
 
-/// Follows the runtimes of a fleet that are seen.
+/// Follows all visible runtimes of a fleet.
 pub(crate) fn changes(
     fleet: Arc<Fleet>,
     sees: Box<dyn Fn(&RuntimeId) -> bool + Send>,
-    place: Option<StreamPlace>,
+    position: Option<StreamPosition>,
     deadline: Duration,
 ) -> FleetStream {
     let others = fleet.follow();
@@ -75,10 +72,10 @@ pub(crate) fn changes(
         others,
         followers: SelectAll::new(),
         followed: Vec::new(),
-        place: place.unwrap_or_default(),
+        position: position.unwrap_or_default(),
     };
-    merged.name_the_gone();
-    merged.look();
+    merged.report_removed_runtimes();
+    merged.follow_new_members();
     stream::unfold(merged, |mut merged| async move {
         let change = merged.next().await?;
         Some((Ok(change), merged))
@@ -96,23 +93,23 @@ impl Merged {
                 biased;
                 changed = self.others.changed() => {
                     changed.ok()?;
-                    self.look();
+                    self.follow_new_members();
                     continue;
                 }
                 Some(said) = self.followers.next() => said,
             };
             match (said.mark, &said.what) {
-                (Some(mark), _) => drop(self.place.0.insert(said.runtime_id, mark)),
-                // Another one has its place, and speaks for itself.
+                (Some(mark), _) => drop(self.position.0.insert(said.runtime_id, mark)),
+                // A new member has this id, and its own follower reports it.
                 (None, Changed::RuntimeRemoved { .. }) if self.follows(&said.runtime_id) => {
                     continue;
                 }
                 (None, Changed::RuntimeRemoved { .. }) => {
-                    drop(self.place.0.remove(&said.runtime_id))
+                    drop(self.position.0.remove(&said.runtime_id))
                 }
                 (None, _) => {}
             }
-            return Some(FleetChange { cursor: self.place.to_text(), what: said.what });
+            return Some(FleetChange { cursor: self.position.to_text(), what: said.what });
         }
     }
 
@@ -120,56 +117,56 @@ impl Merged {
         (self.sees)(runtime) && self.fleet.members().get(runtime).is_some()
     }
 
-    /// Names those that whoever comes back has heard of and that are there no longer, or not for
-    /// them: what is not seen and what is not there are one.
-    fn name_the_gone(&mut self) {
-        let heard_of: Vec<_> = self.place.0.keys().cloned().collect();
+    /// Reports runtimes that the cursor mentions and that are gone or no longer visible to the
+    /// caller. The two cases look the same.
+    fn report_removed_runtimes(&mut self) {
+        let heard_of: Vec<_> = self.position.0.keys().cloned().collect();
         let gone = heard_of.into_iter().filter(|runtime| !self.follows(runtime));
-        let gone: Vec<_> = gone.map(Said::removed).collect();
+        let gone: Vec<_> = gone.map(FollowerChange::removed).collect();
         self.followers.push(stream::iter(gone).boxed());
     }
 
-    /// Follows those that are new. Those that have left end by themselves.
-    fn look(&mut self) {
+    /// Starts followers for new members. Those of removed members end by themselves.
+    fn follow_new_members(&mut self) {
         let members = self.fleet.members();
         self.followed.retain(|old| members.iter().any(|member| Arc::ptr_eq(member, old)));
         for member in members.iter().filter(|member| (self.sees)(&member.id)) {
             if !self.followed.iter().any(|old| Arc::ptr_eq(member, old)) {
                 self.followed.push(Arc::clone(member));
-                let mark = self.place.0.get(&member.id).cloned();
+                let mark = self.position.0.get(&member.id).cloned();
                 self.followers
-                    .push(Follower::new(Arc::clone(member), mark, self.deadline).stream());
+                    .push(RuntimeFollower::new(Arc::clone(member), mark, self.deadline).stream());
             }
         }
     }
 }
 
 /// A follower of one runtime.
-struct Follower {
+struct RuntimeFollower {
     member: Arc<Member>,
     deadline: Duration,
     gone: watch::Receiver<bool>,
-    health: Option<watch::Receiver<Health>>,
-    mark: Option<Mark>,
+    health: Option<watch::Receiver<RemoteHealth>>,
+    mark: Option<RuntimePosition>,
     changes: Option<ChangeStream>,
-    /// Workers that this follower has named, so that it can say which are no longer there.
+    /// Workers reported by this follower, to find those that are gone after a restart.
     named: HashSet<WorkerId>,
     said: Option<RuntimeSummary>,
-    ready: VecDeque<Said>,
-    /// It is not to be tried again at once. What there is to say is said before that.
+    ready: VecDeque<FollowerChange>,
+    /// True if the follower must wait before the next attempt. Queued changes are reported first.
     waits: bool,
     ended: bool,
 }
 
-/// What a follower waits for.
-enum Heard {
+/// An event that a follower waits for.
+enum FollowerEvent {
     Gone,
     Health,
     Change(Option<Result<Change, Error>>),
 }
 
-impl Follower {
-    fn new(member: Arc<Member>, mark: Option<Mark>, deadline: Duration) -> Self {
+impl RuntimeFollower {
+    fn new(member: Arc<Member>, mark: Option<RuntimePosition>, deadline: Duration) -> Self {
         let health = member.remote().map(|remote| remote.follow());
         Self {
             gone: member.gone(),
@@ -186,7 +183,7 @@ impl Follower {
         }
     }
 
-    fn stream(self) -> SaidStream {
+    fn stream(self) -> FollowerStream {
         stream::unfold(self, |mut follower| async move {
             loop {
                 if let Some(said) = follower.ready.pop_front() {
@@ -204,7 +201,7 @@ impl Follower {
     async fn advance(&mut self) {
         if self.has_left() {
             let runtime_id = self.member.id.clone();
-            self.ready.push_back(Said::removed(runtime_id));
+            self.ready.push_back(FollowerChange::removed(runtime_id));
             self.ended = true;
         } else if std::mem::take(&mut self.waits) {
             self.pause().await;
@@ -219,27 +216,27 @@ impl Follower {
         *self.gone.borrow()
     }
 
-    /// Takes up the runtime's changes, or waits until that may be tried again.
+    /// Opens the runtime's change stream, or schedules a wait before the next attempt.
     async fn begin(&mut self) {
         let summary = self.member.ask(self.deadline).await;
         let status = summary.status;
         let host = summary.host_id.as_ref().map_or("", |host| host.as_str()).to_owned();
-        // It says how it is before its workers follow.
-        self.say(summary);
+        // The runtime is reported before its workers.
+        self.report(summary);
         if status == Status::Unavailable {
             self.waits = true;
             return;
         }
         let cursor = self.mark.as_ref().filter(|mark| mark.host == host && !host.is_empty());
         let cursor = cursor.and_then(|mark| mark.cursor.clone());
-        let taken = take_up(&*self.member.handle, &self.named, cursor);
+        let taken = open_changes(&*self.member.handle, &self.named, cursor);
         match timeout(self.deadline, taken).await {
             Ok(Ok((changes, cursor, gone))) => {
                 for worker_id in gone {
                     self.named.remove(&worker_id);
                     self.worker(Change { cursor: String::new(), worker_id, worker: None }, None);
                 }
-                self.mark = Some(Mark { host, cursor });
+                self.mark = Some(RuntimePosition { host, cursor });
                 self.changes = Some(changes);
             }
             Ok(Err(_)) | Err(_) => self.waits = true,
@@ -251,15 +248,15 @@ impl Follower {
         let restoring = self.said.as_ref().is_some_and(|said| said.status == Status::Degraded);
         let heard = tokio::select! {
             biased;
-            () = told(&mut self.gone) => Heard::Gone,
-            () = news(&mut self.health, restoring) => Heard::Health,
-            change = changes.next() => Heard::Change(change),
+            () = wait_until_gone(&mut self.gone) => FollowerEvent::Gone,
+            () = health_changed(&mut self.health, restoring) => FollowerEvent::Health,
+            change = changes.next() => FollowerEvent::Change(change),
         };
         match heard {
-            Heard::Gone => {}
-            Heard::Health => self.look().await,
-            Heard::Change(Some(Ok(change))) => {
-                let mark = Mark {
+            FollowerEvent::Gone => {}
+            FollowerEvent::Health => self.refresh().await,
+            FollowerEvent::Change(Some(Ok(change))) => {
+                let mark = RuntimePosition {
                     host: self.mark.take().map(|mark| mark.host).unwrap_or_default(),
                     cursor: Some(change.cursor.clone()),
                 };
@@ -270,16 +267,17 @@ impl Follower {
                 };
                 self.worker(change, Some(mark));
             }
-            Heard::Change(Some(Err(_)) | None) => {
+            FollowerEvent::Change(Some(Err(_)) | None) => {
                 self.changes = None;
-                self.look().await;
+                self.refresh().await;
                 self.waits = true;
             }
         }
     }
 
-    /// Sees how the runtime is. If it is away, or another process, its changes are others.
-    async fn look(&mut self) {
+    /// Refreshes the runtime's status. Closes the change stream if the runtime is unavailable or
+    /// another process.
+    async fn refresh(&mut self) {
         let summary = match self.member.remote() {
             Some(_) => self.member.known(),
             None => self.member.ask(self.deadline).await,
@@ -289,10 +287,10 @@ impl Follower {
         if summary.status == Status::Unavailable || other {
             self.changes = None;
         }
-        self.say(summary);
+        self.report(summary);
     }
 
-    /// Waits until something else is known of the runtime, or for a while.
+    /// Waits until the runtime's health changes, or for [`RETRY`].
     async fn pause(&mut self) {
         let known = self.member.remote().map(|remote| remote.health());
         let away = known.is_some_and(|health| health.since.is_some());
@@ -304,39 +302,40 @@ impl Follower {
             }
         };
         tokio::select! {
-            () = told(&mut self.gone) => {}
-            () = news(&mut self.health, false) => {}
+            () = wait_until_gone(&mut self.gone) => {}
+            () = health_changed(&mut self.health, false) => {}
             () = while_there => {}
         }
     }
 
-    /// Says how the runtime is, if that is news.
-    fn say(&mut self, summary: RuntimeSummary) {
+    /// Reports the runtime if its summary has changed.
+    fn report(&mut self, summary: RuntimeSummary) {
         let plain = |summary: &RuntimeSummary| {
-            // Its workers say themselves how many they are.
+            // The counts change with every worker, and workers are reported by themselves.
             RuntimeSummary { workers: None, connected: None, ..summary.clone() }
         };
         if self.said.as_ref().map(plain) == Some(plain(&summary)) {
             return;
         }
         self.said = Some(summary.clone());
-        self.ready.push_back(Said {
+        self.ready.push_back(FollowerChange {
             runtime_id: self.member.id.clone(),
             mark: None,
             what: Changed::Runtime { runtime: Box::new(summary) },
         });
     }
 
-    fn worker(&mut self, change: Change, mark: Option<Mark>) {
+    fn worker(&mut self, change: Change, mark: Option<RuntimePosition>) {
         let runtime_id = self.member.id.clone();
         let (worker_id, worker) = (change.worker_id, change.worker);
         let what = Changed::Worker { runtime_id: runtime_id.clone(), worker_id, worker };
-        self.ready.push_back(Said { runtime_id, mark, what });
+        self.ready.push_back(FollowerChange { runtime_id, mark, what });
     }
 }
 
-/// A runtime's changes, after which of them, and who of the named has gone before the first.
-async fn take_up(
+/// Opens a runtime's change stream. Returns it with the cursor it starts after, and the named
+/// workers that are gone.
+async fn open_changes(
     handle: &dyn RuntimeHandle,
     named: &HashSet<WorkerId>,
     cursor: Option<String>,
@@ -347,12 +346,13 @@ async fn take_up(
             changes => return Ok((changes?, cursor, Vec::new())),
         }
     }
-    let gone = if named.is_empty() { Vec::new() } else { gone(handle, named.clone()).await? };
+    let gone =
+        if named.is_empty() { Vec::new() } else { removed_workers(handle, named.clone()).await? };
     Ok((handle.changes(None).await?, None, gone))
 }
 
-/// Those of the named that are not there. An id is not used twice, so they stay away.
-async fn gone(
+/// Returns the named workers that no longer exist. Worker ids are never reused, so they stay gone.
+async fn removed_workers(
     handle: &dyn RuntimeHandle,
     mut named: HashSet<WorkerId>,
 ) -> Result<Vec<WorkerId>, Error> {
@@ -369,14 +369,14 @@ async fn gone(
     }
 }
 
-/// Returns when it is true.
-async fn told(gone: &mut watch::Receiver<bool>) {
-    // Where nobody can tell any more, the fleet itself is gone.
-    let _told = gone.wait_for(|gone| *gone).await;
+/// Returns when `gone` becomes true.
+async fn wait_until_gone(gone: &mut watch::Receiver<bool>) {
+    // An error means that the fleet itself was dropped.
+    let _closed = gone.wait_for(|gone| *gone).await;
 }
 
-/// Returns when something may be known of a runtime that was not before.
-async fn news(health: &mut Option<watch::Receiver<Health>>, restoring: bool) {
+/// Returns when the runtime's health may have changed.
+async fn health_changed(health: &mut Option<watch::Receiver<RemoteHealth>>, restoring: bool) {
     match health {
         Some(health) => {
             if health.changed().await.is_err() {

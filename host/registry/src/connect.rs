@@ -1,4 +1,4 @@
-//! How a remote becomes a handle.
+//! Handles for remote runtimes.
 
 use std::sync::Arc;
 
@@ -7,31 +7,31 @@ use skep_protocol::RuntimeHandle;
 
 use crate::RemoteSpec;
 
-/// Makes handles of remotes. Nothing is sent by that: whether somebody answers is found out by use.
+/// Creates handles for remotes. Sends nothing: only use shows whether a remote answers.
 pub trait Connect: Send + Sync {
-    /// A handle of the runtime that is there.
+    /// Creates a handle for the runtime of an entry.
     ///
     /// # Errors
-    /// [`ConnectError`] where the entry cannot be used, whoever answers.
+    /// [`ConnectError`] if the entry itself is unusable.
     fn connect(&self, spec: &RemoteSpec) -> Result<Arc<dyn RuntimeHandle>, ConnectError>;
 }
 
-/// A remote's entry cannot be used: its address, or a file that it names. What is wrong goes to the
-/// log by its kind, and to the operator in full from [`Network::client`].
+/// The error for an unusable entry: a bad address, or an unreadable file that it names. The log has
+/// the kind of error; only [`Network::client`] returns the details, to the operator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the remote's entry cannot be used")]
 pub struct ConnectError;
 
-/// Reaches remotes over the network.
+/// Connects to remotes over the network.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Network;
 
 impl Network {
-    /// A client for a remote, or what is wrong with its entry: for the operator who wrote it, since
-    /// that names addresses and files.
+    /// Creates a client for a remote. The error names addresses and files, so it is only for the
+    /// operator who wrote the entry.
     ///
     /// # Errors
-    /// Where the entry cannot be used.
+    /// If the entry is unusable.
     pub fn client(spec: &RemoteSpec) -> Result<Client, EntryError> {
         let endpoint = Endpoint {
             url: spec.endpoint.parse::<Url>().map_err(|_| EntryError::Url)?,
@@ -44,32 +44,32 @@ impl Network {
     }
 }
 
-/// What is wrong with a remote's entry, for the operator who wrote it.
+/// A detailed error in a remote's entry, for the operator who wrote it.
 #[derive(Debug, thiserror::Error)]
 pub enum EntryError {
-    /// Its address is none.
-    #[error("the address is no URL: write https://host[:port]")]
+    /// The address is not a URL.
+    #[error("the address is not a URL; write https://host[:port]")]
     Url,
-    /// Its address or files cannot be used.
+    /// The address or one of the files is unusable.
     #[error(transparent)]
     Endpoint(#[from] EndpointError),
 }
 
 impl EntryError {
-    /// The same without addresses and names.
+    /// Returns the kind of error, without addresses or names.
     fn kind(&self) -> &'static str {
-        let Self::Endpoint(error) = self else { return "the address is no URL" };
+        let Self::Endpoint(error) = self else { return "the address is not a URL" };
         match error {
             EndpointError::Scheme(_) => "the address is neither https nor http",
-            EndpointError::UserInfo | EndpointError::Query => "the address has a part too many",
-            EndpointError::InTheClear(_) => "its token would go over the network in the clear",
+            EndpointError::UserInfo | EndpointError::Query => "the address has a user or a query",
+            EndpointError::InTheClear(_) => "the token would be sent without TLS",
             EndpointError::Token
             | EndpointError::TokenFile { .. }
-            | EndpointError::TokenFileContent(_) => "its token cannot be read",
+            | EndpointError::TokenFileContent(_) => "the token cannot be read",
             EndpointError::CaFile { .. } | EndpointError::CaFileContent(_) => {
-                "its certificates cannot be read"
+                "the certificates cannot be read"
             }
-            EndpointError::NoAuthorities => "this machine has no list of authorities",
+            EndpointError::NoAuthorities => "this machine has no certificate authorities",
             EndpointError::Tls(_) => "TLS cannot be set up",
         }
     }
@@ -81,7 +81,7 @@ impl Connect for Network {
             Ok(client) => Ok(Arc::new(client)),
             Err(error) => {
                 let why = error.kind();
-                tracing::error!(runtime_id = %spec.runtime_id, why, "a remote's entry is wrong");
+                tracing::error!(runtime_id = %spec.runtime_id, why, "the remote's entry cannot be used");
                 Err(ConnectError)
             }
         }

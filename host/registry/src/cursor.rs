@@ -1,4 +1,4 @@
-//! Places in lists and streams over all runtimes, as texts that say nothing to whoever has them.
+//! Cursors of lists and streams over all runtimes, as opaque text.
 
 use std::collections::BTreeMap;
 
@@ -9,32 +9,32 @@ use skep_protocol::{Invalid, RuntimeId, Source};
 
 use crate::fleet::Rank;
 
-/// The longest cursor that is looked at.
+/// Maximum length of a cursor.
 const LONGEST: usize = 256 << 10;
 
-/// A place in a list: a runtime, and where in it.
+/// A position in a list: a runtime, and a position within it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct ListPlace {
-    /// The runtime. If it is gone, the place is at the next one.
+pub(crate) struct ListPosition {
+    /// Runtime. If it is gone, the list continues at the next one.
     pub(crate) rank: Rank,
-    /// Its own cursor, or its beginning.
+    /// Cursor within the runtime; its beginning if absent.
     pub(crate) cursor: Option<String>,
 }
 
-/// A place in a stream: for each runtime that was heard of.
+/// A position in the merged change stream: one for every runtime seen so far.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct StreamPlace(pub(crate) BTreeMap<RuntimeId, Mark>);
+pub(crate) struct StreamPosition(pub(crate) BTreeMap<RuntimeId, RuntimePosition>);
 
-/// A place in one runtime's changes.
+/// A position in one runtime's changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Mark {
-    /// The process whose changes they were. Another one's are others.
+pub(crate) struct RuntimePosition {
+    /// Host id of the process that the cursor is from. It means nothing to another process.
     pub(crate) host: String,
-    /// After which change, if there was one.
+    /// Cursor of the last change, if there was one.
     pub(crate) cursor: Option<String>,
 }
 
-impl ListPlace {
+impl ListPosition {
     pub(crate) fn to_text(&self) -> String {
         let (source, id) = &self.rank;
         encode(&json!([number(*source), id, self.cursor]))
@@ -57,7 +57,7 @@ const fn number(source: Source) -> u8 {
     }
 }
 
-impl StreamPlace {
+impl StreamPosition {
     pub(crate) fn to_text(&self) -> String {
         let marks = self.0.iter().map(|(id, mark)| json!([id, mark.host, mark.cursor]));
         encode(&marks.collect())
@@ -66,17 +66,17 @@ impl StreamPlace {
     pub(crate) fn from_text(text: &str) -> Result<Self, Invalid> {
         let marks: Vec<(RuntimeId, String, Option<String>)> =
             serde_json::from_value(decode(text)?).map_err(|_| Invalid::Cursor)?;
-        let mark = |(id, host, cursor)| (id, Mark { host, cursor });
+        let mark = |(id, host, cursor)| (id, RuntimePosition { host, cursor });
         Ok(Self(marks.into_iter().map(mark).collect()))
     }
 }
 
-/// The audit's place: before which row.
+/// Encodes a position in the audit: the row to read before.
 pub(crate) fn audit_to_text(seq: u64) -> String {
     encode(&json!(seq))
 }
 
-/// The same, read.
+/// Decodes a position in the audit.
 pub(crate) fn audit_from_text(text: &str) -> Result<u64, Invalid> {
     decode(text)?.as_u64().ok_or(Invalid::Cursor)
 }
@@ -102,31 +102,34 @@ mod tests {
     }
 
     #[test]
-    fn places_are_read_back() {
+    fn positions_round_trip_through_text() {
         for source in [Source::Embedded, Source::Remote, Source::Local] {
             for cursor in [None, Some("a\"b".to_owned())] {
-                let place = ListPlace { rank: (source, id("r")), cursor };
-                assert_eq!(ListPlace::from_text(&place.to_text()), Ok(place));
+                let position = ListPosition { rank: (source, id("r")), cursor };
+                assert_eq!(ListPosition::from_text(&position.to_text()), Ok(position));
             }
         }
-        let mark = |cursor: Option<&str>| Mark { host: "h".into(), cursor: cursor.map(Into::into) };
+        let mark = |cursor: Option<&str>| RuntimePosition {
+            host: "h".into(),
+            cursor: cursor.map(Into::into),
+        };
         let marks = [(id("a"), mark(None)), (id("b"), mark(Some("7.x")))];
-        let place = StreamPlace(marks.into());
-        assert_eq!(StreamPlace::from_text(&place.to_text()), Ok(place));
+        let position = StreamPosition(marks.into());
+        assert_eq!(StreamPosition::from_text(&position.to_text()), Ok(position));
         assert_eq!(audit_from_text(&audit_to_text(7)), Ok(7));
     }
 
     #[test]
-    fn garbage_is_no_place() {
+    fn garbage_is_not_a_cursor() {
         let nested = encode(&json!([[[[]]]]));
         let deep = BASE64_URL_SAFE_NO_PAD.encode("[".repeat(100_000));
         let long = "A".repeat(LONGEST + 1);
         let other = encode(&json!([3, "r", null]));
         let bad_id = encode(&json!([0, "../x", null]));
         for bad in ["", "x", "!!", "bnVsbA", &nested, &deep, &long, &other, &bad_id] {
-            assert_eq!(ListPlace::from_text(bad), Err(Invalid::Cursor), "{bad:.20}");
+            assert_eq!(ListPosition::from_text(bad), Err(Invalid::Cursor), "{bad:.20}");
             assert_eq!(audit_from_text(bad), Err(Invalid::Cursor), "{bad:.20}");
-            let stream = StreamPlace::from_text(bad);
+            let stream = StreamPosition::from_text(bad);
             assert_eq!(stream, Err(Invalid::Cursor), "{bad:.20}");
         }
     }

@@ -1,13 +1,13 @@
 //! `registry.db`: its tables, and the connections of this process.
 //!
-//! | table | holds |
+//! | table | contents |
 //! | --- | --- |
-//! | `token` | digests of tokens, and what they let their holders do |
-//! | `audit` | who changed what; rows can be added and not be changed or removed |
-//! | `remote` | how remotes are reached |
+//! | `token` | digests of tokens, with their roles and limits |
+//! | `audit` | changes and their callers; append-only |
+//! | `remote` | addresses and credentials' files of remotes |
 //!
-//! `PRAGMA user_version` is its format. Other processes use the file at the same time, so each
-//! answer is read from it when it is asked for.
+//! `PRAGMA user_version` is the format version. Other processes use the file at the same time, so
+//! every request reads it anew.
 
 use std::fmt;
 use std::os::fd::AsRawFd;
@@ -20,16 +20,16 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavio
 
 use crate::RegistryError;
 
-/// The file's name in the store's root.
+/// File name in the root of the store.
 const FILE: &str = "registry.db";
 
-/// How long another process may hold it.
+/// Maximum time to wait for another process's lock.
 const BUSY: Duration = Duration::from_secs(5);
 
-/// The format that this version writes.
+/// Format version that this program writes.
 const FORMAT: i64 = MIGRATIONS.len() as i64;
 
-/// From format `n` to `n + 1`, at place `n`. Format 0 is an empty file.
+/// Migrations: number `n` leads from format `n` to `n + 1`. Format 0 is an empty file.
 const MIGRATIONS: [&str; 1] = ["
     CREATE TABLE token (
         id TEXT PRIMARY KEY,
@@ -70,23 +70,23 @@ const MIGRATIONS: [&str; 1] = ["
 "];
 
 /// The file, and this process's connections to it.
-pub(crate) struct Database {
+pub(crate) struct RegistryDatabase {
     dir: Dir,
     writing: Mutex<Connection>,
     reading: Mutex<Connection>,
 }
 
-/// A connection would print where the file is.
-impl fmt::Debug for Database {
+/// The connections' own `Debug` would print the path of the file.
+impl fmt::Debug for RegistryDatabase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Database")
+        f.write_str("RegistryDatabase")
     }
 }
 
-impl Database {
-    /// Opens the file, and makes it where there is none.
+impl RegistryDatabase {
+    /// Opens the file; creates it if there is none.
     pub(crate) fn open(dir: Dir) -> Result<Self, RegistryError> {
-        // SQLite would make it for everyone to read; its other files take the mode of this one.
+        // SQLite would create it world-readable; its other files inherit the mode of this one.
         let mut options = OpenOptions::new();
         options.write(true).create(true).mode(0o600);
         dir.open_with(FILE, &options).map_err(|error| match error.kind() {
@@ -100,17 +100,17 @@ impl Database {
         Ok(Self { dir, writing: Mutex::new(writing), reading: Mutex::new(reading) })
     }
 
-    /// A connection of one's own that writes.
+    /// Opens a new connection that can write.
     pub(crate) fn writer(&self) -> Result<Connection, RegistryError> {
         Ok(connect(&self.dir)?)
     }
 
-    /// A connection of one's own that cannot write.
+    /// Opens a new read-only connection.
     pub(crate) fn reader(&self) -> Result<Connection, RegistryError> {
         Ok(reader(&self.dir)?)
     }
 
-    /// Reads.
+    /// Reads through the shared connection.
     pub(crate) fn read<T>(
         &self,
         work: impl FnOnce(&Connection) -> Result<T, RegistryError>,
@@ -118,7 +118,7 @@ impl Database {
         work(&hold(&self.reading))
     }
 
-    /// Writes, all or nothing. What the disk has then is there after a power cut.
+    /// Runs a write transaction. Committed data survives a power loss.
     pub(crate) fn write<T>(
         &self,
         work: impl FnOnce(&Transaction<'_>) -> Result<T, RegistryError>,
@@ -131,7 +131,7 @@ impl Database {
     }
 }
 
-/// A transaction is rolled back where its holder panics, so the connection is fit for the next.
+/// A poisoned lock is usable: a transaction is rolled back when its owner panics.
 fn hold(connection: &Mutex<Connection>) -> MutexGuard<'_, Connection> {
     connection.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -144,7 +144,7 @@ fn connect(dir: &Dir) -> rusqlite::Result<Connection> {
     connection.busy_timeout(BUSY)?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "trusted_schema", false)?;
-    // A failing disk is an error through read(2), but kills the process through a mapping.
+    // With read(2), a disk failure is an error; through a mapping it would kill the process.
     connection.pragma_update(None, "mmap_size", 0)?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     Ok(connection)
@@ -156,7 +156,7 @@ fn reader(dir: &Dir) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-/// SQLite knows files by their names only. It is given the one that our handle has at this moment.
+/// SQLite opens files by name only, so it gets the current path of our directory handle.
 fn path(dir: &Dir) -> PathBuf {
     let link = format!("/proc/self/fd/{}", dir.as_raw_fd());
     let target = rustix::fs::readlink(&link, Vec::new()).ok().and_then(|target| {
@@ -167,7 +167,7 @@ fn path(dir: &Dir) -> PathBuf {
     target.unwrap_or_else(|| PathBuf::from(link)).join(FILE)
 }
 
-/// Changing the mode takes the file for oneself, and SQLite does not wait for that as for a lock.
+/// Switching to WAL needs an exclusive lock, and SQLite's busy timeout does not cover that.
 fn write_ahead(connection: &Connection) -> Result<(), RegistryError> {
     let began = Instant::now();
     loop {
@@ -215,7 +215,7 @@ mod tests {
         cap_tempfile::tempdir(ambient_authority()).unwrap()
     }
 
-    fn version(database: &Database) -> i64 {
+    fn version(database: &RegistryDatabase) -> i64 {
         let read = |connection: &Connection| {
             Ok(connection.query_row("PRAGMA user_version", [], |row| row.get(0))?)
         };
@@ -223,11 +223,11 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_made_once_however_many_open_it() {
+    fn concurrent_opens_create_the_file_once() {
         let dir = Arc::new(dir());
         let open = |_| {
             let dir = Arc::clone(&dir);
-            std::thread::spawn(move || Database::open(dir.try_clone().unwrap()).unwrap())
+            std::thread::spawn(move || RegistryDatabase::open(dir.try_clone().unwrap()).unwrap())
         };
         let threads: Vec<_> = (0..8).map(open).collect();
         for thread in threads {
@@ -236,9 +236,9 @@ mod tests {
     }
 
     #[test]
-    fn nobody_else_may_read_it() {
+    fn only_the_owner_can_read_the_file() {
         let dir = dir();
-        let database = Database::open(dir.try_clone().unwrap()).unwrap();
+        let database = RegistryDatabase::open(dir.try_clone().unwrap()).unwrap();
         database.write(|t| Ok(t.execute_batch("PRAGMA user_version = 1")?)).unwrap();
         for name in [FILE, "registry.db-wal", "registry.db-shm"] {
             let file = dir.open(name).unwrap().into_std();
@@ -247,21 +247,21 @@ mod tests {
     }
 
     #[test]
-    fn a_later_format_is_not_touched() {
+    fn a_later_format_is_left_untouched() {
         let dir = dir();
-        let database = Database::open(dir.try_clone().unwrap()).unwrap();
+        let database = RegistryDatabase::open(dir.try_clone().unwrap()).unwrap();
         let later = |t: &Transaction<'_>| Ok(t.pragma_update(None, "user_version", 7)?);
         database.write(later).unwrap();
-        let refused = Database::open(dir.try_clone().unwrap()).unwrap_err();
+        let refused = RegistryDatabase::open(dir.try_clone().unwrap()).unwrap_err();
         assert_eq!(refused, RegistryError::NewerFormat { found: 7 });
         assert_eq!(version(&database), 7);
     }
 
     #[test]
-    fn something_else_is_said_to_be() {
+    fn a_foreign_file_is_refused() {
         let dir = dir();
         dir.write(FILE, vec![7; 4096]).unwrap();
-        let refused = Database::open(dir.try_clone().unwrap()).unwrap_err();
+        let refused = RegistryDatabase::open(dir.try_clone().unwrap()).unwrap_err();
         assert_eq!(refused, RegistryError::Damaged);
     }
 }

@@ -1,56 +1,58 @@
-//! Why a registry cannot be opened or its file not changed. No message names a path, an endpoint or
-//! a token, and neither does what `Debug` prints.
+//! Errors of `registry.db`. Neither messages nor `Debug` output contain a path, an endpoint or a
+//! token.
 
 use rusqlite::ErrorCode;
 use skep_protocol::{Error, RuntimeId};
 
-/// For the operator at the machine.
+/// An error for the local operator.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RegistryError {
-    /// A later version of Skep has written it.
+    /// A later version of Skep has written the file.
     #[error(
-        "registry.db has format {found}, which this version does not know; run the version of Skep \
-         that last used it, or a later one"
+        "registry.db has unknown format {found}; run the version of Skep that last used it, or a \
+         later one"
     )]
     NewerFormat {
-        /// Its format.
+        /// Format version of the file.
         found: i64,
     },
-    /// The file is damaged, or something else.
+    /// The file is damaged, or not a registry.
     #[error(
-        "registry.db is damaged or not a database; restore it from a backup, or move it away: then \
-         all tokens and remotes are to be made anew"
+        "registry.db is damaged or not a database; restore a backup, or move it away and create all \
+         tokens and remotes again"
     )]
     Damaged,
-    /// Another process has it for itself.
-    #[error("registry.db is in use by another process that does not let go of it; try again")]
+    /// Another process keeps the file locked.
+    #[error("another process keeps registry.db locked; try again")]
     InUse,
     /// The disk is full.
-    #[error("the disk is full; make room and try again")]
+    #[error("the disk is full; free some space and try again")]
     Full,
-    /// The system said no.
-    #[error("the disk or its permissions refused registry.db")]
+    /// The system refused access to the file.
+    #[error("registry.db cannot be read or written; check the disk and the file's permissions")]
     Io,
-    /// The system has no randomness for a secret.
-    #[error("the system gives no random bytes")]
+    /// The system provides no random bytes for a secret.
+    #[error("the system provides no random bytes")]
     NoRandomness,
-    /// There is no such remote.
-    #[error("there is no remote {0} here; those of the configuration file are removed there")]
+    /// No such remote.
+    #[error("unknown remote {0}; remotes of the configuration file are removed there")]
     UnknownRemote(RuntimeId),
-    /// The id is the local source's.
-    #[error("a remote cannot be called `local`: that is the foreground runs on this machine")]
+    /// The id is reserved for the local source.
+    #[error(
+        "a remote cannot have the id `local`; it is reserved for foreground runs on this machine"
+    )]
     ReservedId,
 }
 
 impl From<rusqlite::Error> for RegistryError {
-    /// What SQLite says may name the file, so only its kind is kept.
+    /// SQLite's messages may name the file, so only the kind of error is kept.
     fn from(error: rusqlite::Error) -> Self {
         match error.sqlite_error_code() {
             Some(ErrorCode::DiskFull) => Self::Full,
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::Damaged,
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::InUse,
             Some(_) => Self::Io,
-            // A value that is not what was written there.
+            // A value has an unexpected type.
             None => Self::Damaged,
         }
     }

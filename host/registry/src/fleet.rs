@@ -1,4 +1,4 @@
-//! The runtimes that there are.
+//! The runtimes of a registry.
 
 mod circuit;
 mod remote;
@@ -16,26 +16,26 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
-pub(crate) use self::remote::{Health, Remote};
+pub(crate) use self::remote::{Remote, RemoteHealth};
 use self::verbs::RemoteHandle;
 use crate::remotes::LOCAL;
-use crate::{Connect, Embedded, RemoteSpec};
+use crate::{Connect, EmbeddedRuntime, RemoteSpec};
 
-/// One runtime, whatever its source.
+/// One runtime, from any source.
 pub(crate) struct Member {
     pub(crate) id: RuntimeId,
     pub(crate) source: Source,
     pub(crate) handle: Arc<dyn RuntimeHandle>,
     display_name: DisplayRef,
-    /// The host, where it is known without asking.
+    /// Host id, if known without asking.
     host_id: Option<HostId>,
     remote: Option<Arc<Remote>>,
-    /// Told when it is no longer one of the fleet.
+    /// Becomes true when the member has left the fleet.
     gone: watch::Sender<bool>,
     care: Option<AbortHandle>,
 }
 
-/// Where a member comes in lists.
+/// Sort key of a member in lists.
 pub(crate) type Rank = (Source, RuntimeId);
 
 impl Member {
@@ -51,12 +51,12 @@ impl Member {
         self.gone.subscribe()
     }
 
-    /// Whether a list would only wait for it.
+    /// Returns true if a list should not wait for this member.
     pub(crate) fn is_slow(&self) -> bool {
         self.remote.as_ref().is_some_and(|remote| remote.health().slow)
     }
 
-    /// Where it runs, as far as is known.
+    /// Returns the host id, if known.
     pub(crate) fn host(&self) -> Option<HostId> {
         match &self.remote {
             Some(remote) => remote.health().view.map(|view| view.host_id),
@@ -64,7 +64,7 @@ impl Member {
         }
     }
 
-    /// Asks it how it is, in no more than that time.
+    /// Asks for the runtime's status, with a deadline.
     pub(crate) async fn ask(&self, deadline: Duration) -> RuntimeSummary {
         if self.is_slow() {
             return self.summary(None);
@@ -76,14 +76,14 @@ impl Member {
         self.summary(answer.ok())
     }
 
-    /// It did not answer in time.
+    /// Records that the runtime missed a deadline.
     pub(crate) fn was_slow(&self) {
         if let Some(remote) = &self.remote {
             remote.was_slow();
         }
     }
 
-    /// What anyone may see of it, with an answer that it just gave.
+    /// Builds the public summary, using a fresh description if there is one.
     fn summary(&self, answer: Option<Result<RuntimeView, Error>>) -> RuntimeSummary {
         let (view, status, since) = match &self.remote {
             Some(remote) => {
@@ -113,7 +113,7 @@ impl Member {
         }
     }
 
-    /// What anyone may see of it, without asking.
+    /// Builds the public summary without asking the runtime.
     pub(crate) fn known(&self) -> RuntimeSummary {
         self.summary(None)
     }
@@ -126,7 +126,7 @@ impl Member {
     }
 }
 
-fn status(health: &Health) -> Status {
+fn status(health: &RemoteHealth) -> Status {
     let ready = health.view.as_ref().is_some_and(|view| view.ready);
     if health.since.is_some() || health.mismatch {
         Status::Unavailable
@@ -137,11 +137,11 @@ fn status(health: &Health) -> Status {
     }
 }
 
-/// All of them, as they are at one moment.
+/// A snapshot of the members.
 #[derive(Clone, Default)]
 pub(crate) struct Members {
     by_rank: BTreeMap<Rank, Arc<Member>>,
-    /// Entries whose id is another's.
+    /// Ids of entries whose id belongs to another member.
     refused: Vec<RuntimeId>,
 }
 
@@ -150,7 +150,7 @@ impl Members {
         self.iter().find(|member| member.id == *id)
     }
 
-    /// The embedded one, remotes by id, the local one.
+    /// Iterates in list order: the embedded runtime, remotes by id, the local source.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Member>> {
         self.by_rank.values()
     }
@@ -160,10 +160,10 @@ impl Members {
     }
 }
 
-/// What members are made of.
+/// The members of a registry, and the means to connect new ones.
 pub(crate) struct Fleet {
     members: RwLock<Arc<Members>>,
-    /// Told when there are others; true when there will be none any more.
+    /// Notified when members change; true once the fleet is closed.
     changed: watch::Sender<bool>,
     connect: Arc<dyn Connect>,
     configured: Vec<RemoteSpec>,
@@ -172,9 +172,9 @@ pub(crate) struct Fleet {
     tasks: Handle,
 }
 
-/// What is in every fleet of a process.
+/// The members that are fixed for the life of the process.
 pub(crate) struct Residents {
-    pub(crate) embedded: Option<Embedded>,
+    pub(crate) embedded: Option<EmbeddedRuntime>,
     pub(crate) local: Option<Arc<dyn RuntimeHandle>>,
 }
 
@@ -227,13 +227,14 @@ impl Fleet {
         Arc::clone(&self.members.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Tells whenever there are others, and when there will be none any more.
+    /// Returns a receiver that is notified when members change, and is true once the fleet is
+    /// closed.
     pub(crate) fn follow(&self) -> watch::Receiver<bool> {
         self.changed.subscribe()
     }
 
-    /// Takes up remotes that are new beside those of the configuration, and lets go of those that
-    /// are no longer there. One whose entry is as it was stays as it is.
+    /// Replaces the remotes from `registry.db`: connects new ones and drops those that are gone.
+    /// Unchanged entries, and those of the configuration, stay as they are.
     pub(crate) fn set(&self, added: Vec<RemoteSpec>) {
         let before = self.members();
         let mut after = Members::default();
@@ -270,7 +271,7 @@ impl Fleet {
         }
     }
 
-    /// Lets go of all.
+    /// Drops all members.
     pub(crate) fn close(&self) {
         self.changed.send_replace(true);
         for member in self.members().iter() {
@@ -286,7 +287,7 @@ impl Fleet {
         let display_name = name.unwrap_or_else(named);
         let remote = Arc::new(Remote::new(spec, runtime, self.now, self.deadline));
         let cared = Arc::clone(&remote);
-        let care = self.tasks.spawn(async move { cared.look_after().await }).abort_handle();
+        let care = self.tasks.spawn(async move { cared.monitor().await }).abort_handle();
         Member {
             id,
             source: Source::Remote,
@@ -300,9 +301,9 @@ impl Fleet {
     }
 }
 
-/// That an entry has the id of another one.
+/// Returns the diagnostic for an entry whose id belongs to another runtime.
 pub(crate) fn duplicate(id: &RuntimeId, at: Timestamp) -> Diagnostic {
     let code = DiagnosticCode::RuntimeMismatch;
-    let message = format!("a remote's entry has the id {id}, which is another runtime's already");
+    let message = format!("duplicate remote id {id}; another runtime has it. Remove one of them");
     Diagnostic::new(code, message, Some(id.clone().into()), at)
 }

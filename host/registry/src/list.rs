@@ -1,5 +1,5 @@
-//! Lists over all runtimes: each is asked at the same time, and none is waited for longer than the
-//! deadline. What does not answer is missing, and a diagnostic says so.
+//! Lists over all runtimes. Runtimes are asked concurrently, with a deadline; one that does not
+//! answer is omitted, and a diagnostic reports it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,15 +12,15 @@ use skep_protocol::{
 };
 use tokio::time::timeout;
 
-use crate::cursor::ListPlace;
+use crate::cursor::ListPosition;
 use crate::fleet::Member;
 
-/// Workers of a page where the caller does not say.
+/// Default number of workers per page.
 const PAGE: usize = 100;
-/// Workers of a page, whatever the caller says.
+/// Maximum number of workers per page.
 const LARGEST: usize = 1000;
 
-/// The runtimes' summaries.
+/// Lists the runtimes' summaries.
 pub(crate) async fn runtimes(
     members: &[Arc<Member>],
     deadline: Duration,
@@ -29,22 +29,26 @@ pub(crate) async fn runtimes(
     let items = join_all(members.iter().map(|member| member.ask(deadline))).await;
     let mut diagnostics = Vec::new();
     for (member, summary) in members.iter().zip(&items) {
-        diagnostics.extend(trouble(member, summary, now));
+        diagnostics.extend(runtime_diagnostic(member, summary, now));
         diagnostics.extend(local_diagnostics(member, deadline).await);
     }
     Listing { items, next_cursor: None, diagnostics }
 }
 
-/// What there is to say of a runtime itself.
-fn trouble(member: &Member, summary: &RuntimeSummary, now: Timestamp) -> Option<Diagnostic> {
+/// Returns the diagnostic of a runtime, if it has a problem.
+fn runtime_diagnostic(
+    member: &Member,
+    summary: &RuntimeSummary,
+    now: Timestamp,
+) -> Option<Diagnostic> {
     match member.remote() {
         Some(remote) => remote.diagnostic(),
-        // The process is ours, so it may be busy but not gone.
-        None => summary.workers.is_none().then(|| missing(member, &Missing::Slow, now)),
+        // It is in this process, so it may be busy but not gone.
+        None => summary.workers.is_none().then(|| missing(member, &MissingReason::Slow, now)),
     }
 }
 
-/// What the local source has noticed. Other runtimes are asked for theirs one by one.
+/// Returns the diagnostics of the local source. Other runtimes report theirs in their own lists.
 async fn local_diagnostics(member: &Member, deadline: Duration) -> Vec<Diagnostic> {
     if member.source != Source::Local {
         return Vec::new();
@@ -53,7 +57,7 @@ async fn local_diagnostics(member: &Member, deadline: Duration) -> Vec<Diagnosti
     noticed.ok().and_then(Result::ok).unwrap_or_default()
 }
 
-/// Hosts, by what is known of the runtimes.
+/// Derives the hosts from the known runtimes.
 pub(crate) fn hosts(runtimes: Listing<RuntimeSummary>) -> Listing<HostView> {
     let mut hosts: BTreeMap<HostId, HostView> = BTreeMap::new();
     for runtime in runtimes.items {
@@ -72,24 +76,24 @@ pub(crate) fn hosts(runtimes: Listing<RuntimeSummary>) -> Listing<HostView> {
     Listing { items, next_cursor: None, diagnostics: runtimes.diagnostics }
 }
 
-/// Pages of one runtime that are read for a page of all, where few workers are wanted of many. The
-/// caller goes on from there.
+/// Maximum number of pages read from one runtime for one page of the result, when a filter matches
+/// few workers. The caller continues from there.
 const PAGES: usize = 20;
 
-/// Which workers are wanted, of all runtimes.
-pub(crate) struct Wanted {
+/// A filter for workers of all runtimes.
+pub(crate) struct WorkerFilter {
     limit: usize,
     label: Option<(String, String)>,
     state: Option<&'static str>,
-    place: Option<ListPlace>,
+    position: Option<ListPosition>,
 }
 
-impl Wanted {
+impl WorkerFilter {
     pub(crate) fn new(query: ListWorkers, state: Option<&str>) -> Result<Self, Invalid> {
         let limit = if query.limit == 0 { PAGE } else { query.limit.min(LARGEST) };
-        let place = query.cursor.as_deref().map(ListPlace::from_text).transpose()?;
+        let position = query.cursor.as_deref().map(ListPosition::from_text).transpose()?;
         let state = state.map(known).transpose()?;
-        Ok(Self { limit, label: query.label, state, place })
+        Ok(Self { limit, label: query.label, state, position })
     }
 
     fn has(&self, view: &WorkerView) -> bool {
@@ -97,41 +101,41 @@ impl Wanted {
     }
 }
 
-/// The state of that word.
+/// Parses a state.
 fn known(word: &str) -> Result<&'static str, Invalid> {
     Observed::WORDS.into_iter().find(|known| *known == word).ok_or(Invalid::Query)
 }
 
-/// Workers of one runtime.
-struct Found {
+/// Workers gathered from one runtime.
+struct GatheredWorkers {
     items: Vec<WorkerView>,
-    /// Where there are more.
+    /// Cursor, if there are more.
     next: Option<String>,
 }
 
-/// Why a runtime's workers are not there.
-enum Missing {
+/// The reason why a runtime's workers are missing.
+enum MissingReason {
     Slow,
     Unavailable,
     Cursor,
     Failed(Error),
 }
 
-/// Workers of all runtimes, in their order.
+/// Lists workers of all runtimes, in order.
 pub(crate) async fn workers(
     members: &[Arc<Member>],
-    wanted: &Wanted,
+    wanted: &WorkerFilter,
     deadline: Duration,
     now: Timestamp,
 ) -> Result<Listing<WorkerEntry>, Error> {
-    // From the place on: the runtime of the place, or what comes where it was.
+    // Start at the runtime of the cursor, or at its successor if it is gone.
     let from = |member: &&Arc<Member>| {
-        wanted.place.as_ref().is_none_or(|place| member.rank() >= place.rank)
+        wanted.position.as_ref().is_none_or(|position| member.rank() >= position.rank)
     };
     let members: Vec<_> = members.iter().filter(from).collect();
     let cursor = |member: &Member| {
-        let place = wanted.place.as_ref().filter(|place| place.rank == member.rank());
-        place.and_then(|place| place.cursor.clone())
+        let position = wanted.position.as_ref().filter(|position| position.rank == member.rank());
+        position.and_then(|position| position.cursor.clone())
     };
     let ask = |member: &Arc<Member>| {
         let (member, cursor) = (Arc::clone(member), cursor(member));
@@ -144,14 +148,15 @@ pub(crate) async fn workers(
     let mut list = Listing { items: Vec::new(), next_cursor: None, diagnostics: Vec::new() };
     for (member, answer) in members.into_iter().zip(answers) {
         let left = wanted.limit - list.items.len();
-        let place = |cursor| ListPlace { rank: member.rank(), cursor }.to_text();
+        let position = |cursor| ListPosition { rank: member.rank(), cursor }.to_text();
         if list.next_cursor.is_some() {
-            // The page is full, or ends in the runtime before.
+            // The page is full, or ends in an earlier runtime.
             continue;
         }
         let answer = match answer {
             Ok(found) if found.items.len() > left && left > 0 => {
-                // Where a part of it ends is known to the runtime only.
+                // Only the runtime knows the cursor in the middle of a page, so ask again for a
+                // shorter one.
                 let part = gather(&*member.handle, wanted, cursor(member), left);
                 within(member, part, deadline).await
             }
@@ -160,15 +165,17 @@ pub(crate) async fn workers(
         match answer {
             Ok(found) if left == 0 => {
                 if !found.items.is_empty() || found.next.is_some() {
-                    list.next_cursor = Some(place(cursor(member)));
+                    list.next_cursor = Some(position(cursor(member)));
                 }
             }
             Ok(found) => {
                 let entry = |worker| WorkerEntry { worker, source: member.source };
                 list.items.extend(found.items.into_iter().map(entry));
-                list.next_cursor = found.next.map(|next| place(Some(next)));
+                list.next_cursor = found.next.map(|next| position(Some(next)));
             }
-            Err(Missing::Cursor) if cursor(member).is_some() => return Err(Invalid::Cursor.into()),
+            Err(MissingReason::Cursor) if cursor(member).is_some() => {
+                return Err(Invalid::Cursor.into());
+            }
             Err(why) => list.diagnostics.push(missing(member, &why, now)),
         }
         list.diagnostics.extend(local_diagnostics(member, deadline).await);
@@ -178,33 +185,34 @@ pub(crate) async fn workers(
 
 async fn within(
     member: &Member,
-    found: impl Future<Output = Result<Found, Error>>,
+    found: impl Future<Output = Result<GatheredWorkers, Error>>,
     deadline: Duration,
-) -> Result<Found, Missing> {
+) -> Result<GatheredWorkers, MissingReason> {
     if member.is_slow() {
-        return Err(Missing::Slow);
+        return Err(MissingReason::Slow);
     }
     match timeout(deadline, found).await {
         Ok(Ok(found)) => Ok(found),
-        Ok(Err(Error::RuntimeUnavailable)) => Err(Missing::Unavailable),
-        Ok(Err(Error::InvalidRequest(Invalid::Cursor))) => Err(Missing::Cursor),
-        Ok(Err(error)) => Err(Missing::Failed(error)),
+        Ok(Err(Error::RuntimeUnavailable)) => Err(MissingReason::Unavailable),
+        Ok(Err(Error::InvalidRequest(Invalid::Cursor))) => Err(MissingReason::Cursor),
+        Ok(Err(error)) => Err(MissingReason::Failed(error)),
         Err(_) => {
             member.was_slow();
-            Err(Missing::Slow)
+            Err(MissingReason::Slow)
         }
     }
 }
 
-/// So many workers of one runtime, or as many as there are.
+/// Gathers up to `limit` matching workers of one runtime.
 async fn gather(
     runtime: &dyn RuntimeHandle,
-    wanted: &Wanted,
+    wanted: &WorkerFilter,
     mut cursor: Option<String>,
     limit: usize,
-) -> Result<Found, Error> {
+) -> Result<GatheredWorkers, Error> {
     let mut items = Vec::new();
-    // Where few are wanted of many, more are read than are needed, and where that ends is asked for.
+    // A state filter may match few workers, so larger pages are read; the last one is read again at
+    // the exact length to get its cursor.
     let mut size = if wanted.state.is_some() { limit.max(PAGE) } else { limit };
     let mut pages = 0;
     loop {
@@ -228,22 +236,24 @@ async fn gather(
                 cursor = Some(next);
                 size = if wanted.state.is_some() { limit.max(PAGE) } else { limit - items.len() };
             }
-            next => return Ok(Found { items, next }),
+            next => return Ok(GatheredWorkers { items, next }),
         }
     }
 }
 
-fn missing(member: &Member, why: &Missing, at: Timestamp) -> Diagnostic {
+fn missing(member: &Member, why: &MissingReason, at: Timestamp) -> Diagnostic {
     if let Some(diagnostic) = member.remote().and_then(|remote| remote.diagnostic()) {
         return diagnostic;
     }
     let id = &member.id;
     let (code, message) = match why {
-        Missing::Slow => (DiagnosticCode::RuntimeSlow, format!("{id} did not answer in time")),
-        Missing::Unavailable | Missing::Cursor => {
+        MissingReason::Slow => {
+            (DiagnosticCode::RuntimeSlow, format!("{id} did not answer in time"))
+        }
+        MissingReason::Unavailable | MissingReason::Cursor => {
             (DiagnosticCode::RuntimeUnavailable, format!("{id} does not answer"))
         }
-        Missing::Failed(error) => {
+        MissingReason::Failed(error) => {
             (DiagnosticCode::RuntimeUnavailable, format!("{id} answers: {}", error.code()))
         }
     };

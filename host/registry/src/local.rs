@@ -1,5 +1,5 @@
-//! The local source: the foreground runs on this machine, to look at only. Each is a record in a
-//! directory; nothing reaches the run itself.
+//! The local source: the foreground runs on this machine, read-only. Each is a record in a
+//! directory; the run itself is not contacted.
 
 mod record;
 
@@ -12,20 +12,20 @@ use cap_std::fs::Dir;
 use futures_util::{StreamExt, stream};
 use skep_protocol::*;
 
-use self::record::Found;
+use self::record::RecordLookup;
 pub use self::record::{LocalRun, RunRecord};
 use crate::remotes::LOCAL;
 
-/// Records that are looked at.
+/// Maximum number of records read.
 const RECORDS: usize = 10_000;
-/// Workers of a page where the caller does not say.
+/// Default number of workers per page.
 const PAGE: usize = 100;
-/// Between two looks at the directory for those who follow it.
+/// Interval between reads of the directory for followers.
 const LOOK: Duration = Duration::from_secs(1);
-/// The place of each change: whoever comes back gets everything again.
-const PLACE: &str = "local";
+/// Cursor of every change: a client that resumes gets everything again.
+const CURSOR: &str = "local";
 
-/// The foreground runs as a runtime.
+/// The foreground runs, as a runtime.
 #[derive(Clone)]
 pub(crate) struct LocalRuntime {
     dir: Arc<Dir>,
@@ -33,7 +33,7 @@ pub(crate) struct LocalRuntime {
     now: fn() -> Timestamp,
 }
 
-/// What the directory has at one moment.
+/// A snapshot of the directory.
 #[derive(Default)]
 struct Runs {
     workers: BTreeMap<WorkerId, WorkerView>,
@@ -46,7 +46,7 @@ impl LocalRuntime {
         Self { dir: Arc::new(dir), runtime_id, now }
     }
 
-    /// Looks at the directory.
+    /// Reads the directory on a blocking thread.
     async fn runs(&self) -> Result<Runs, Error> {
         let local = self.clone();
         let look = tokio::task::spawn_blocking(move || local.look());
@@ -55,27 +55,28 @@ impl LocalRuntime {
 
     fn look(&self) -> Result<Runs, Error> {
         let failed = |error: std::io::Error| {
-            tracing::warn!(kind = %error.kind(), "the directory of foreground runs");
+            tracing::warn!(kind = %error.kind(), "the directory of foreground runs cannot be read");
             Error::Internal
         };
         let mut runs = Runs::default();
         for entry in self.dir.entries().map_err(failed)?.take(RECORDS) {
             let name = entry.map_err(failed)?.file_name();
-            // A draft.
+            // A record that is being written.
             if name.as_encoded_bytes().starts_with(b".") {
                 continue;
             }
-            match name.to_str().map_or(Found::Invalid, |name| record::read(&self.dir, name)) {
-                Found::Running(record) => {
+            match name.to_str().map_or(RecordLookup::Invalid, |name| record::read(&self.dir, name))
+            {
+                RecordLookup::Running(record) => {
                     runs.workers.insert(record.worker_id, self.view(record));
                 }
-                Found::Stale(record) => runs.diagnostics.push(self.stale(&record)),
-                Found::Invalid => runs.diagnostics.push(self.diagnostic(
+                RecordLookup::Stale(record) => runs.diagnostics.push(self.stale(&record)),
+                RecordLookup::Invalid => runs.diagnostics.push(self.diagnostic(
                     DiagnosticCode::InvalidRecord,
-                    "what lies beside the records of foreground runs is none".into(),
+                    "a file beside the records of foreground runs is not a record".into(),
                     self.runtime_id.clone().into(),
                 )),
-                Found::Gone => {}
+                RecordLookup::Gone => {}
             }
         }
         runs.diagnostics.sort_by(|a, b| a.subject.cmp(&b.subject));
@@ -102,7 +103,7 @@ impl LocalRuntime {
 
     fn stale(&self, record: &RunRecord) -> Diagnostic {
         let message = format!(
-            "a foreground run that began at {} is gone and has left its record",
+            "the foreground run started at {} is gone and has left its record",
             record.started_at
         );
         self.diagnostic(DiagnosticCode::StaleRecord, message, record.worker_id.into())
@@ -114,14 +115,14 @@ impl LocalRuntime {
 }
 
 /// A follower of the directory.
-struct Follower {
+struct DirectoryFollower {
     local: LocalRuntime,
     seen: BTreeMap<WorkerId, WorkerView>,
     ready: VecDeque<Change>,
     looked: bool,
 }
 
-impl Follower {
+impl DirectoryFollower {
     async fn next(&mut self) -> Result<Change, Error> {
         loop {
             if let Some(change) = self.ready.pop_front() {
@@ -132,7 +133,7 @@ impl Follower {
             }
             let found = self.local.runs().await?.workers;
             let change = |id: &WorkerId, worker: Option<&WorkerView>| Change {
-                cursor: PLACE.into(),
+                cursor: CURSOR.into(),
                 worker_id: *id,
                 worker: worker.cloned().map(Box::new),
             };
@@ -151,7 +152,7 @@ impl Overview for LocalRuntime {
         let workers = self.runs().await?.workers.len() as u64;
         Ok(RuntimeView {
             runtime_id: self.runtime_id.clone(),
-            // They are processes of their own, of this machine or at least of its store.
+            // The runs are separate processes that share this machine, or at least its store.
             host_id: LOCAL.parse()?,
             version: env!("CARGO_PKG_VERSION").into(),
             workers,
@@ -174,7 +175,7 @@ impl Workers for LocalRuntime {
     async fn list(&self, query: ListWorkers) -> Result<Page<WorkerView>, Error> {
         let after = query.cursor.map(|text| text.parse::<WorkerId>().map_err(|_| Invalid::Cursor));
         let after = after.transpose()?;
-        // They have no labels.
+        // Foreground runs have no labels.
         let wanted = |view: &WorkerView| {
             query.label.is_none() && after.is_none_or(|after| view.worker_id > after)
         };
@@ -193,12 +194,14 @@ impl Workers for LocalRuntime {
     }
 
     async fn changes(&self, cursor: Option<String>) -> Result<ChangeStream, Error> {
-        if cursor.is_some_and(|cursor| cursor != PLACE) {
+        if cursor.is_some_and(|cursor| cursor != CURSOR) {
             return Err(Invalid::Cursor.into());
         }
         let (seen, ready) = (BTreeMap::new(), VecDeque::new());
-        let follower = Follower { local: self.clone(), seen, ready, looked: false };
-        let step = |mut follower: Follower| async move { Some((follower.next().await, follower)) };
+        let follower = DirectoryFollower { local: self.clone(), seen, ready, looked: false };
+        let step = |mut follower: DirectoryFollower| async move {
+            Some((follower.next().await, follower))
+        };
         Ok(stream::unfold(follower, step).boxed())
     }
 }

@@ -1,4 +1,4 @@
-//! Who may do what, and see what.
+//! Permissions of callers.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,40 +9,42 @@ use skep_protocol::{
 
 use crate::Caller;
 
-/// Whether a caller may do something. The registry asks before each verb.
+/// A policy of permissions. The registry consults it before each verb.
 pub trait Policy: Send + Sync {
-    /// Whether the caller may know that the runtime exists. One that is not seen is unknown.
+    /// Returns true if the caller may know that the runtime exists. An invisible runtime looks
+    /// unknown.
     fn sees(&self, caller: &Caller, runtime: &RuntimeId) -> bool;
 
-    /// Whether the caller may do things of that kind.
+    /// Checks that the caller has the permissions of a role.
     ///
     /// # Errors
-    /// The answer that the caller gets instead.
+    /// The error to answer with.
     fn allows(&self, caller: &Caller, needs: Role) -> Result<(), Error>;
 
-    /// Whether the caller may have a worker made so, or decide what runs in one that is.
+    /// Checks that the caller may create a worker with this spec, or decide what runs in one that
+    /// has it.
     ///
     /// # Errors
-    /// The answer that the caller gets instead.
+    /// The error to answer with.
     fn allows_spec(&self, caller: &Caller, spec: &WorkerSpec) -> Result<(), Error>;
 
-    /// Whether the caller may have a worker's grants changed so.
+    /// Checks that the caller may replace a worker's grants.
     ///
     /// # Errors
-    /// The answer that the caller gets instead.
+    /// The error to answer with.
     fn allows_grants(&self, caller: &Caller, before: &Grants, after: &Grants) -> Result<(), Error>;
 }
 
-/// What operators may give workers. Admins may give them anything that the runtime has.
+/// The most that operators may give workers. Admins may give anything that the runtime offers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ceilings {
-    /// Directories that may be granted.
+    /// Scopes that may be granted.
     pub scopes: BTreeSet<ScopeName>,
-    /// Where workers may be let send requests: there, or to less.
+    /// HTTP grants that operators' grants must be within.
     pub http: Vec<HttpGrant>,
     /// Secrets that may be granted.
     pub secrets: BTreeSet<SecretName>,
-    /// The most that a limit may be set to; for others it is the table's default.
+    /// Maximum values of limits; the default is the maximum for limits not listed.
     pub limits: BTreeMap<LimitName, u64>,
 }
 
@@ -56,18 +58,18 @@ impl Ceilings {
     }
 }
 
-/// The registry's own policy: roles, the runtimes that a token is limited to, and the operators'
-/// ceilings.
+/// The default policy: roles, the runtimes that a token is limited to, and the operators' ceilings.
 #[derive(Clone, Debug, Default)]
 pub struct RolePolicy {
-    /// What operators may give workers. Without it they may give each scope and set each limit,
-    /// which the runtime bounds; but nothing bounds HTTP, so they may grant none, nor a secret.
+    /// Ceilings for operators. Without any, operators may grant every scope and set every limit,
+    /// which the runtime bounds itself; they may grant no HTTP and no secrets, which nothing else
+    /// would bound.
     pub ceilings: Option<Ceilings>,
 }
 
 impl RolePolicy {
-    /// Whether operators may turn these grants into those: nothing may be more than it was, but for
-    /// what the ceilings allow.
+    /// Returns true if operators may replace `before` by `after`: everything added must be within
+    /// the ceilings.
     fn allow_grants(&self, before: &Grants, after: &Grants) -> bool {
         let ceilings = self.ceilings.as_ref();
         let scopes = after.scopes.iter().all(|grant| {

@@ -1,4 +1,4 @@
-//! The registry's file by itself, with or without a running host.
+//! `registry.db` on its own, with or without a running host.
 
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -6,41 +6,41 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use cap_std::fs::Dir;
 use skep_protocol::Timestamp;
 
-use crate::database::Database;
+use crate::database::RegistryDatabase;
 use crate::{Access, RegistryError, Remotes};
 
-/// What `skep token` and `skep remote` work on. A running host sees what they change.
+/// The data that `skep token` and `skep remote` change. A running host notices changes.
 #[derive(Clone, Debug)]
 pub struct Registrar {
-    pub(crate) database: Arc<Database>,
+    pub(crate) database: Arc<RegistryDatabase>,
     access: Access,
     remotes: Remotes,
 }
 
 impl Registrar {
-    /// Opens `registry.db` in the root of a store, and makes it where there is none. It waits up to
-    /// 5 s for another process.
+    /// Opens `registry.db` in the root of a store; creates it if there is none. Waits up to 5 s for
+    /// another process.
     ///
     /// # Errors
-    /// Where the file is not ours, or the disk does not let us.
+    /// If the file is not a registry, or cannot be read or written.
     pub fn open(dir: Dir) -> Result<Self, RegistryError> {
         Self::open_at(dir, system_time)
     }
 
-    /// The same, with another clock.
+    /// Opens it with a given clock.
     pub(crate) fn open_at(dir: Dir, now: fn() -> Timestamp) -> Result<Self, RegistryError> {
-        let database = Arc::new(Database::open(dir)?);
+        let database = Arc::new(RegistryDatabase::open(dir)?);
         let access = Access::new(Arc::clone(&database), now);
         let remotes = Remotes::new(Arc::clone(&database), now);
         Ok(Self { database, access, remotes })
     }
 
-    /// Tokens, sessions and codes.
+    /// Returns tokens, sessions and login codes.
     pub fn access(&self) -> &Access {
         &self.access
     }
 
-    /// Remotes.
+    /// Returns the remotes.
     pub fn remotes(&self) -> &Remotes {
         &self.remotes
     }

@@ -1,69 +1,56 @@
-//! The registry itself.
+//! The registry of a host's runtimes.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use cap_std::fs::Dir;
 use skep_protocol::{
-    AuditEntry, DisplayRef, Error, HostId, HostView, ListWorkers, Listing, Page, Role,
+    AuditEntry, Error, FleetStream, HostId, HostView, ListWorkers, Listing, Page, Role,
     RuntimeHandle, RuntimeId, RuntimeSummary, Source, Timestamp, WorkerEntry,
 };
 
 use crate::audit::{self, AuditLog};
 use crate::changes;
-use crate::cursor::{StreamPlace, audit_from_text, audit_to_text};
+use crate::cursor::{StreamPosition, audit_from_text, audit_to_text};
 use crate::fleet::{self, Fleet, Member, Residents};
-use crate::guarded::{Gate, Guarded, Target, while_valid};
-use crate::list::{self, Wanted};
+use crate::guarded_handle::{Gate, GuardedHandle, HandleTarget, while_valid};
+use crate::list::{self, WorkerFilter};
 use crate::local::LocalRuntime;
 use crate::watcher::Watcher;
 use crate::{
-    Access, Audit, Caller, Ceilings, Connect, FleetStream, Policy, Registrar, RegistryError,
+    Access, Audit, Caller, Ceilings, Connect, EmbeddedRuntime, Policy, Registrar, RegistryError,
     RemoteSpec, Remotes, RolePolicy,
 };
 
-/// The runtime in this process.
-#[derive(Clone)]
-pub struct Embedded {
-    /// The runtime.
-    pub handle: Arc<dyn RuntimeHandle>,
-    /// Its id.
-    pub runtime_id: RuntimeId,
-    /// This process.
-    pub host_id: HostId,
-    /// What people call it.
-    pub display_name: DisplayRef,
-}
-
-/// What a registry is made of.
+/// The parts of a registry.
 pub struct RegistryParts {
-    /// The root of the store. `registry.db` lies there.
+    /// Root of the store, with `registry.db`.
     pub dir: Dir,
-    /// The runtime in this process, if there is one.
-    pub embedded: Option<Embedded>,
-    /// Remotes of the configuration file. Those of `registry.db` are read from there.
+    /// Runtime in this process, if there is one.
+    pub embedded: Option<EmbeddedRuntime>,
+    /// Remotes of the configuration file, in addition to those of `registry.db`.
     pub remotes: Vec<RemoteSpec>,
-    /// The directory where foreground runs leave their records, if they are to be seen.
+    /// Directory of foreground runs' records, if they are to be listed.
     pub local: Option<Dir>,
-    /// Makes handles of remotes.
+    /// Creates handles for remotes.
     pub connect: Arc<dyn Connect>,
-    /// The time.
+    /// Clock.
     pub now: fn() -> Timestamp,
-    /// How long a list waits for one runtime; usually 2 s.
+    /// Deadline for each runtime in a list; usually 2 s.
     pub deadline: Duration,
-    /// What operators may give workers, if that is bounded.
+    /// Ceilings of what operators may give workers, if any.
     pub ceilings: Option<Ceilings>,
-    /// Who may do what, if not [`crate::RolePolicy`] with these ceilings.
+    /// Policy; [`crate::RolePolicy`] with these ceilings if absent.
     pub policy: Option<Arc<dyn Policy>>,
-    /// Where changes are written down, if not in `registry.db`.
+    /// Audit; `registry.db` if absent.
     pub audit: Option<Arc<dyn Audit>>,
 }
 
-/// The runtimes of one workspace, and what callers may do with them.
+/// The runtimes of one workspace, restricted to what each caller may do.
 #[derive(Clone)]
-pub struct Registry(Arc<Inner>);
+pub struct Registry(Arc<RegistryState>);
 
-struct Inner {
+struct RegistryState {
     registrar: Registrar,
     fleet: Arc<Fleet>,
     gate: Gate,
@@ -72,19 +59,19 @@ struct Inner {
     deadline: Duration,
 }
 
-impl Drop for Inner {
+impl Drop for RegistryState {
     fn drop(&mut self) {
-        // Otherwise remotes would be looked after for nobody.
+        // Otherwise the tasks that check remotes would outlive the registry.
         self.fleet.close();
     }
 }
 
 impl Registry {
-    /// Opens a registry. Must be called within a tokio runtime, where it looks after its remotes
+    /// Opens a registry. Must be called within a tokio runtime, on which it checks its remotes
     /// until [`Registry::shutdown`].
     ///
     /// # Errors
-    /// Where `registry.db` cannot be opened.
+    /// If `registry.db` cannot be opened.
     pub fn open(parts: RegistryParts) -> Result<Self, RegistryError> {
         let (now, deadline) = (parts.now, parts.deadline);
         let registrar = Registrar::open_at(parts.dir, now)?;
@@ -109,20 +96,20 @@ impl Registry {
         let fleet = Fleet::new(residents, parts.remotes, parts.connect, now, deadline);
         let fleet = Arc::new(fleet);
         let watcher = Watcher::start(&registrar, Arc::clone(&fleet))?;
-        Ok(Self(Arc::new(Inner { registrar, fleet, gate, log, watcher, deadline })))
+        Ok(Self(Arc::new(RegistryState { registrar, fleet, gate, log, watcher, deadline })))
     }
 
-    /// Tokens, sessions and codes.
+    /// Returns tokens, sessions and login codes.
     pub fn access(&self) -> &Access {
         self.0.registrar.access()
     }
 
-    /// The remotes of `registry.db`.
+    /// Returns the remotes of `registry.db`.
     pub fn remotes(&self) -> &Remotes {
         self.0.registrar.remotes()
     }
 
-    /// The runtimes that the caller sees: the embedded one, remotes by id, the local one.
+    /// Lists the runtimes that the caller sees: the embedded one, remotes by id, the local source.
     pub async fn runtimes(&self, caller: &Caller) -> Listing<RuntimeSummary> {
         let now = self.now();
         let mut list = list::runtimes(&self.seen(caller), self.0.deadline, now).await;
@@ -134,25 +121,25 @@ impl Registry {
         list
     }
 
-    /// One of them.
+    /// Describes one runtime.
     ///
     /// # Errors
-    /// [`Error::UnknownRuntime`], also where the caller does not see it.
+    /// [`Error::UnknownRuntime`], also if the caller may not see it.
     pub async fn runtime(&self, caller: &Caller, id: &RuntimeId) -> Result<RuntimeSummary, Error> {
         let member = self.seen(caller).into_iter().find(|member| member.id == *id);
         let member = member.ok_or_else(|| Error::UnknownRuntime(id.clone()))?;
         Ok(member.ask(self.0.deadline).await)
     }
 
-    /// The hosts of the runtimes that the caller sees, by id.
+    /// Lists the hosts of the runtimes that the caller sees, by id.
     pub async fn hosts(&self, caller: &Caller) -> Listing<HostView> {
         list::hosts(self.runtimes(caller).await)
     }
 
-    /// Workers of all runtimes that the caller sees, or of those on one host; within each by id. A
-    /// runtime that does not answer in time is left out, and a diagnostic says so. `state` is one of
-    /// `idle`, `busy`, `exited`, `failed` and `stopped`. A page may be short; the list ends where
-    /// there is no cursor.
+    /// Lists workers of all runtimes that the caller sees, or of those on one host; within each by
+    /// id. A runtime that does not answer in time is omitted, and a diagnostic reports it. `state`
+    /// is one of `idle`, `busy`, `exited`, `failed` and `stopped`. A page may be short; the list
+    /// ends when there is no cursor.
     ///
     /// # Errors
     /// [`Error::UnknownHost`]; [`skep_protocol::Invalid::Cursor`] and
@@ -164,7 +151,7 @@ impl Registry {
         query: ListWorkers,
         state: Option<&str>,
     ) -> Result<Listing<WorkerEntry>, Error> {
-        let wanted = Wanted::new(query, state)?;
+        let wanted = WorkerFilter::new(query, state)?;
         let mut members = self.seen(caller);
         if let Some(host) = host {
             members.retain(|member| member.host().as_ref() == Some(host));
@@ -175,21 +162,21 @@ impl Registry {
         list::workers(&members, &wanted, self.0.deadline, self.now()).await
     }
 
-    /// A runtime as the caller may use it. Each verb is refused or let through by the policy, and
-    /// each change is in the audit before it is answered. Of a runtime that is unknown, or that the
-    /// caller does not see, each verb is [`Error::UnknownRuntime`].
+    /// Returns a handle restricted to the caller. The policy checks each verb, and each change is
+    /// in the audit before it is answered. If the runtime is unknown or not visible to the caller,
+    /// every verb fails with [`Error::UnknownRuntime`].
     ///
     /// # Errors
-    /// None today: what is refused is refused by the verb, which the audit can name.
+    /// None at present: verbs are refused when they are called, so that the audit can name them.
     pub fn handle(&self, caller: &Caller, id: &RuntimeId) -> Result<Arc<dyn RuntimeHandle>, Error> {
         let member = self.0.fleet.members().get(id).cloned();
         let seen = self.0.gate.policy.sees(caller, id);
         let target = match member {
-            Some(member) if seen => Target::Seen(Arc::clone(&member.handle)),
-            Some(_) => Target::Unseen,
-            None => Target::Missing,
+            Some(member) if seen => HandleTarget::Seen(Arc::clone(&member.handle)),
+            Some(_) => HandleTarget::Unseen,
+            None => HandleTarget::Missing,
         };
-        Ok(Arc::new(Guarded {
+        Ok(Arc::new(GuardedHandle {
             gate: self.0.gate.clone(),
             caller: caller.clone(),
             runtime_id: id.clone(),
@@ -197,30 +184,30 @@ impl Registry {
         }))
     }
 
-    /// Where a runtime is from; where there is none, that is not told apart.
+    /// Returns the source of a runtime; [`Source::Remote`] if it is unknown.
     pub fn source(&self, id: &RuntimeId) -> Source {
         let members = self.0.fleet.members();
         let found = members.iter().find(|member| member.id == *id);
         found.map_or(Source::Remote, |member| member.source)
     }
 
-    /// The embedded runtime, as [`Registry::handle`].
+    /// Returns the embedded runtime, like [`Registry::handle`].
     ///
     /// # Errors
-    /// [`Error::RuntimeUnavailable`] where there is none.
+    /// [`Error::RuntimeUnavailable`] if there is none.
     pub fn own(&self, caller: &Caller) -> Result<Arc<dyn RuntimeHandle>, Error> {
         let members = self.0.fleet.members();
         let embedded = members.iter().find(|member| member.source == Source::Embedded);
         self.handle(caller, &embedded.ok_or(Error::RuntimeUnavailable)?.id)
     }
 
-    /// Follows the runtimes that the caller sees and their workers: first each as it is, then what
-    /// changes. With the cursor of an earlier change, from there; runtimes are told of again. Where
-    /// a runtime is told of with another `host_id` than before, or with none, all that was known of
-    /// its workers is to be forgotten: each as it is follows. A runtime that is taken out of the
-    /// registry changes to `unavailable` and is not heard of again.
+    /// Follows the runtimes that the caller sees and their workers: first the current state of
+    /// each, then changes. With the cursor of an earlier change, resumes after it; the runtimes are
+    /// reported again. When a runtime is reported with a different `host_id`, or with none, the
+    /// client must forget its workers; all of them follow. A runtime that is removed from the
+    /// registry changes to `unavailable` and is not reported again.
     ///
-    /// The stream ends with [`Error::Unauthenticated`] when the caller's token does.
+    /// The stream ends with [`Error::Unauthenticated`] when the caller's token ends.
     ///
     /// # Errors
     /// [`skep_protocol::Invalid::Cursor`].
@@ -229,19 +216,19 @@ impl Registry {
         caller: &Caller,
         cursor: Option<String>,
     ) -> Result<FleetStream, Error> {
-        let place = cursor.as_deref().map(StreamPlace::from_text).transpose()?;
+        let position = cursor.as_deref().map(StreamPosition::from_text).transpose()?;
         let (policy, viewer) = (Arc::clone(&self.0.gate.policy), caller.clone());
         let sees = Box::new(move |id: &RuntimeId| policy.sees(&viewer, id));
         let deadline = self.0.deadline;
-        let changes = changes::changes(Arc::clone(&self.0.fleet), sees, place, deadline);
+        let changes = changes::changes(Arc::clone(&self.0.fleet), sees, position, deadline);
         Ok(while_valid(self.access(), caller, changes))
     }
 
-    /// What was changed and by whom, newest first; nothing of runtimes that the caller does not see,
-    /// so a page may be short. For admins.
+    /// Returns a page of the audit, newest first, for admins. It omits entries of runtimes that the
+    /// caller may not see, so a page may be short.
     ///
     /// # Errors
-    /// [`Error::Forbidden`]; [`skep_protocol::Invalid::Cursor`]; the file's.
+    /// [`Error::Forbidden`]; [`skep_protocol::Invalid::Cursor`]; any error of `registry.db`.
     pub fn audit(&self, caller: &Caller, cursor: Option<&str>) -> Result<Page<AuditEntry>, Error> {
         self.0.gate.policy.allows(caller, Role::Admin)?;
         let before = cursor.map(audit_from_text).transpose()?;
@@ -254,13 +241,13 @@ impl Registry {
         Ok(Page { items, next_cursor })
     }
 
-    /// Looks at `registry.db` again, soon. Changes of other processes are noticed within a second
-    /// without it.
+    /// Makes the registry reread `registry.db` at once. Without it, changes of other processes are
+    /// noticed within a second.
     pub fn reload(&self) {
-        self.0.watcher.look();
+        self.0.watcher.check_now();
     }
 
-    /// Whether the embedded runtime has taken up what was unfinished.
+    /// Returns true if the embedded runtime has finished restoring its workers.
     pub async fn is_ready(&self) -> bool {
         let members = self.0.fleet.members();
         match members.iter().find(|member| member.source == Source::Embedded) {
@@ -269,7 +256,7 @@ impl Registry {
         }
     }
 
-    /// Lets go of all remotes, and writes what the audit has. What streams there are end.
+    /// Drops all remotes, writes pending audit records and ends all streams.
     pub async fn shutdown(&self) {
         let inner = Arc::clone(&self.0);
         self.0.fleet.close();
@@ -278,11 +265,11 @@ impl Registry {
             inner.log.close();
         });
         if close.await.is_err() {
-            tracing::error!("the registry did not close as it should");
+            tracing::error!("closing the registry panicked");
         }
     }
 
-    /// The runtimes that the caller sees, in their order.
+    /// Returns the members that the caller sees, in list order.
     fn seen(&self, caller: &Caller) -> Vec<Arc<Member>> {
         let sees = |member: &&Arc<Member>| self.0.gate.policy.sees(caller, &member.id);
         self.0.fleet.members().iter().filter(sees).cloned().collect()

@@ -1,4 +1,4 @@
-//! The remotes that the operator named with `skep remote`.
+//! The remotes added with `skep remote`.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -10,25 +10,25 @@ use rusqlite::{OptionalExtension, Row, params};
 use skep_protocol::{DisplayRef, RuntimeId, Timestamp};
 
 use crate::audit::AuditRecord;
-use crate::database::Database;
+use crate::database::RegistryDatabase;
 use crate::{RegistryError, audit};
 use skep_protocol::Action;
 
-/// How a remote runtime is reached. The operator's own: it is never sent anywhere, and `Debug` shows
-/// its id only.
+/// The address and credentials of a remote runtime. It is for the operator only: it is never sent
+/// anywhere, and `Debug` shows only the id.
 #[derive(Clone, PartialEq, Eq)]
 pub struct RemoteSpec {
-    /// The id that it is expected to have.
+    /// Id that the runtime is expected to have.
     pub runtime_id: RuntimeId,
-    /// Where it is: a URL.
+    /// URL of the runtime.
     pub endpoint: String,
-    /// A file with the token for it.
+    /// File with the token for it.
     pub token_file: Option<PathBuf>,
-    /// A file with the certificates that its own may be signed by, in place of the system's.
+    /// File with certificate authorities, used in place of the system's.
     pub ca_file: Option<PathBuf>,
-    /// Whether it may be spoken to over a network without TLS.
+    /// True if it may be reached over a network without TLS.
     pub insecure: bool,
-    /// What people call it; its id if nothing else.
+    /// Display name; the id if absent.
     pub display_name: Option<DisplayRef>,
 }
 
@@ -38,25 +38,25 @@ impl fmt::Debug for RemoteSpec {
     }
 }
 
-/// The id of the foreground runs on this machine.
+/// The reserved id of the local source.
 pub(crate) const LOCAL: &str = "local";
 
-/// The remotes of `registry.db`. Each change is one for the audit, made by the operator.
+/// The remotes of `registry.db`. Changes are audited, as made by the operator.
 #[derive(Clone, Debug)]
 pub struct Remotes {
-    database: Arc<Database>,
+    database: Arc<RegistryDatabase>,
     now: fn() -> Timestamp,
 }
 
 impl Remotes {
-    pub(crate) fn new(database: Arc<Database>, now: fn() -> Timestamp) -> Self {
+    pub(crate) fn new(database: Arc<RegistryDatabase>, now: fn() -> Timestamp) -> Self {
         Self { database, now }
     }
 
-    /// Every remote that was added here, by id.
+    /// Lists the remotes of `registry.db`, by id.
     ///
     /// # Errors
-    /// Where the file cannot be read.
+    /// If the file cannot be read.
     pub fn list(&self) -> Result<Vec<RemoteSpec>, RegistryError> {
         const ALL: &str = "SELECT runtime_id, endpoint, token_file, ca_file, insecure, display_name
              FROM remote ORDER BY runtime_id";
@@ -67,11 +67,11 @@ impl Remotes {
         })
     }
 
-    /// Adds a remote, or puts another entry in the place of the one that there is. A running host
-    /// looks for it within a second.
+    /// Adds a remote, or replaces the entry with the same id. A running host connects to it within
+    /// a second.
     ///
     /// # Errors
-    /// [`RegistryError::ReservedId`], or the file's.
+    /// [`RegistryError::ReservedId`]; any error of `registry.db`.
     pub fn add(&self, spec: &RemoteSpec) -> Result<(), RegistryError> {
         const ADD: &str = "INSERT OR REPLACE INTO remote VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
         if spec.runtime_id.as_str() == LOCAL {
@@ -96,10 +96,10 @@ impl Remotes {
         })
     }
 
-    /// Removes a remote. Nothing happens to the runtime itself.
+    /// Removes a remote. The runtime itself is not affected.
     ///
     /// # Errors
-    /// [`RegistryError::UnknownRemote`], or the file's.
+    /// [`RegistryError::UnknownRemote`]; any error of `registry.db`.
     pub fn remove(&self, id: &RuntimeId) -> Result<(), RegistryError> {
         const REMOVE: &str = "DELETE FROM remote WHERE runtime_id = ?1 RETURNING 1";
         self.database.write(|transaction| {

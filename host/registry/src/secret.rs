@@ -1,7 +1,8 @@
-//! Secrets: what lets somebody in. Whoever has the text is let in, so nothing prints it by itself.
+//! Secrets of callers: tokens, sessions and login codes. The text grants access, so `Debug` redacts
+//! it.
 //!
-//! A secret is written `<kind>_<id>_<43 characters>`: the id is public and finds what is kept of it,
-//! the rest are 256 random bits as base64url. What is kept is the SHA-256 of the whole text.
+//! A secret is written `<kind>_<id>_<43 characters>`: the public id finds the stored record, the
+//! rest is 256 random bits as base64url. Only the SHA-256 of the whole text is stored.
 
 use std::fmt;
 
@@ -13,15 +14,15 @@ use subtle::ConstantTimeEq;
 
 use crate::RegistryError;
 
-/// The longest text that is looked at.
+/// Maximum length of a secret.
 const LONGEST: usize = 256;
 
-/// The text of a token, a session or a code.
+/// The text of a token, session or login code.
 #[derive(Clone)]
 pub struct Secret(String);
 
 impl Secret {
-    /// The text itself, to be handed to the one whose it is.
+    /// Returns the text, to be handed to its owner.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -33,18 +34,18 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// What a secret is for. One of another kind is not taken in its place.
+/// The kind of a secret. Each kind is accepted only for its own purpose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
-    /// Sent with each request.
+pub(crate) enum SecretKind {
+    /// A token, sent with each request.
     Token,
-    /// A browser's cookie.
+    /// A session, in a browser's cookie.
     Session,
-    /// Good for one login.
+    /// A code for one login.
     Code,
 }
 
-impl Kind {
+impl SecretKind {
     const fn word(self) -> &'static str {
         match self {
             Self::Token => "skep",
@@ -54,7 +55,7 @@ impl Kind {
     }
 }
 
-/// What is kept of a secret.
+/// The stored digest of a secret.
 #[derive(Clone, Copy)]
 pub(crate) struct SecretDigest([u8; 32]);
 
@@ -71,21 +72,21 @@ impl SecretDigest {
         &self.0
     }
 
-    /// Whether they are the same, in the same time whatever they are.
+    /// Compares two digests in constant time.
     pub(crate) fn matches(&self, other: &Self) -> bool {
         self.0.ct_eq(&other.0).into()
     }
 }
 
-/// A secret that was made just now.
+/// A newly created secret.
 pub(crate) struct Minted {
     pub(crate) id: TokenId,
     pub(crate) secret: Secret,
     pub(crate) digest: SecretDigest,
 }
 
-/// Makes a secret.
-pub(crate) fn mint(kind: Kind) -> Result<Minted, RegistryError> {
+/// Creates a secret.
+pub(crate) fn mint(kind: SecretKind) -> Result<Minted, RegistryError> {
     let mut random = [0; 38];
     getrandom::fill(&mut random).map_err(|_| RegistryError::NoRandomness)?;
     let (id, secret) = random.split_at(6);
@@ -96,8 +97,8 @@ pub(crate) fn mint(kind: Kind) -> Result<Minted, RegistryError> {
     Ok(Minted { id, digest: SecretDigest::of(&text), secret: Secret(text) })
 }
 
-/// The id in a text that looks like a secret of this kind.
-pub(crate) fn id_in(kind: Kind, text: &str) -> Option<TokenId> {
+/// Extracts the id from text in the form of a secret of this kind.
+pub(crate) fn id_in(kind: SecretKind, text: &str) -> Option<TokenId> {
     if text.len() > LONGEST {
         return None;
     }
@@ -111,11 +112,11 @@ mod tests {
 
     #[test]
     fn a_secret_is_found_by_its_id_and_not_printed() {
-        let minted = mint(Kind::Token).unwrap();
+        let minted = mint(SecretKind::Token).unwrap();
         let text = minted.secret.expose();
-        assert_eq!(id_in(Kind::Token, text).as_ref(), Some(&minted.id));
-        assert_eq!(id_in(Kind::Session, text), None);
-        assert_eq!(id_in(Kind::Code, text), None);
+        assert_eq!(id_in(SecretKind::Token, text).as_ref(), Some(&minted.id));
+        assert_eq!(id_in(SecretKind::Session, text), None);
+        assert_eq!(id_in(SecretKind::Code, text), None);
         assert!(text.len() >= "skep_".len() + 12 + 1 + 43);
         assert!(minted.digest.matches(&SecretDigest::of(text)));
         assert!(!minted.digest.matches(&SecretDigest::of(&text[..text.len() - 1])));
@@ -123,16 +124,16 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_look_like_a_secret_has_no_id() {
+    fn malformed_secrets_have_no_id() {
         let long = format!("skep_a_{}", "x".repeat(300));
         for bad in ["", "skep", "skep_", "skep_a", "skep_A_x", "skep__x", "skep_a/b_x", &long] {
-            assert_eq!(id_in(Kind::Token, bad), None, "{bad}");
+            assert_eq!(id_in(SecretKind::Token, bad), None, "{bad}");
         }
     }
 
     #[test]
-    fn no_two_secrets_are_alike() {
-        let (one, other) = (mint(Kind::Code).unwrap(), mint(Kind::Code).unwrap());
+    fn secrets_are_unique() {
+        let (one, other) = (mint(SecretKind::Code).unwrap(), mint(SecretKind::Code).unwrap());
         assert_ne!(one.id, other.id);
         assert_ne!(one.secret.expose(), other.secret.expose());
     }

@@ -1,4 +1,5 @@
-//! Notices what other processes change in `registry.db`: `skep remote`, `skep token`.
+//! A watcher of changes that other processes make to `registry.db`, through `skep remote` and `skep
+//! token`.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex};
@@ -10,20 +11,20 @@ use rusqlite::Connection;
 use crate::fleet::Fleet;
 use crate::{Registrar, RegistryError};
 
-/// Between two looks.
+/// Interval between checks.
 const LOOK: Duration = Duration::from_millis(500);
 
-/// The thread that looks.
+/// The watcher's thread.
 pub(crate) struct Watcher {
     sender: Mutex<Option<Sender<()>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Watcher {
-    /// Takes up the remotes that there are, and those that there will be.
+    /// Loads the remotes and starts to watch for changes.
     pub(crate) fn start(registrar: &Registrar, fleet: Arc<Fleet>) -> Result<Self, RegistryError> {
         let connection = registrar.database.reader()?;
-        // What changes from here on is seen, and so is what there is.
+        // The version is read before the remotes, so that no change is missed.
         let seen = version(&connection)?;
         fleet.set(registrar.remotes().list()?);
         let (sender, receiver) = channel();
@@ -34,24 +35,24 @@ impl Watcher {
         Ok(Self { sender: Mutex::new(Some(sender)), thread: Mutex::new(Some(thread)) })
     }
 
-    /// Has it look now.
-    pub(crate) fn look(&self) {
-        let sender = self.sender.lock().expect("nobody panics with it in hand");
-        // After the end there is nobody to look.
+    /// Triggers a check now.
+    pub(crate) fn check_now(&self) {
+        let sender = self.sender.lock().expect("the critical section does not panic");
+        // After `close` there is no thread to notify.
         let _sent = sender.as_ref().map(|sender| sender.send(()));
     }
 
-    /// Has it end.
+    /// Stops the thread.
     pub(crate) fn close(&self) {
-        drop(self.sender.lock().expect("nobody panics with it in hand").take());
-        let thread = self.thread.lock().expect("nobody panics with it in hand").take();
+        drop(self.sender.lock().expect("the critical section does not panic").take());
+        let thread = self.thread.lock().expect("the critical section does not panic").take();
         if thread.is_some_and(|thread| thread.join().is_err()) {
-            tracing::error!("the registry's thread panicked");
+            tracing::error!("the registry's watcher thread panicked");
         }
     }
 }
 
-/// Changes with each commit of another connection.
+/// Returns a number that changes with each commit of another connection.
 fn version(connection: &Connection) -> Result<i64, RegistryError> {
     let mut statement = connection.prepare_cached("PRAGMA data_version")?;
     Ok(statement.query_row([], |row| row.get(0))?)
@@ -66,23 +67,23 @@ fn watch(
 ) {
     let mut failed = false;
     loop {
-        let asked = match receiver.recv_timeout(LOOK) {
+        let requested = match receiver.recv_timeout(LOOK) {
             Ok(()) => true,
             Err(RecvTimeoutError::Timeout) => false,
             Err(RecvTimeoutError::Disconnected) => return,
         };
         let look = || {
             let now = version(connection)?;
-            if asked || now != seen {
+            if requested || now != seen {
                 fleet.set(registrar.remotes().list()?);
-                registrar.access().look();
+                registrar.access().recheck_streams();
             }
             Ok::<_, RegistryError>(now)
         };
         match look() {
             Ok(now) => (seen, failed) = (now, false),
             Err(error) => {
-                // What was there stays; it is said once.
+                // Keep the last known state, and log the error once.
                 if !std::mem::replace(&mut failed, true) {
                     tracing::error!(%error, "registry.db cannot be read");
                 }

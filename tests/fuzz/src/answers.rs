@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use skep_client::{Client, Deadlines, Endpoint, Host, Prefix, Token};
+use skep_client::{Client, ClientDeadlines, Endpoint, HostClient, Prefix, Token};
 use skep_protocol::text::is_unsafe;
 use skep_protocol::{
     ConfigValues, CreateWorker, Cursor, Error, InputId, ListFiles, ListWorkers, NewInput, Payload,
@@ -23,7 +23,7 @@ use crate::bytes::Bytes;
 const TOKEN: &str = "the-operators-own-token";
 
 /// Short, since the server is in the same process. Retries are left to other runs.
-const DEADLINES: Deadlines = Deadlines {
+const DEADLINES: ClientDeadlines = ClientDeadlines {
     connect: Duration::from_secs(1),
     headers: Duration::from_millis(10),
     body: Duration::from_millis(10),
@@ -44,7 +44,7 @@ struct Answer {
 struct Open {
     runtime: Runtime,
     client: Client,
-    host: Host,
+    host: HostClient,
     answer: Answer,
     port: String,
 }
@@ -68,7 +68,7 @@ fn open() -> Open {
         prefix: Prefix::V1,
     };
     let client = Client::with_deadlines(endpoint.clone(), DEADLINES).expect("a good endpoint");
-    let host = Host::with_deadlines(endpoint, DEADLINES).expect("a good endpoint");
+    let host = HostClient::with_deadlines(endpoint, DEADLINES).expect("a good endpoint");
     Open { runtime, client, host, answer, port: address.port().to_string() }
 }
 

@@ -1,28 +1,28 @@
-// A login link has its code after `#`, which the browser sends to nobody. It is good once.
+// A login link has its code after `#`, which the browser does not send. It works only once.
 "use strict";
-const says = document.getElementById("says");
+const message = document.getElementById("status");
 const form = document.getElementById("form");
 const token = document.getElementById("token");
 
 async function login(body) {
-  says.textContent = "Logging in…";
+  message.textContent = "Logging in…";
   try {
     const answer = await fetch("/api/login", {
       method: "POST",
       headers: { "content-type": "application/json" },
       body: JSON.stringify(body),
     });
-    const said = await answer.json();
+    const result = await answer.json();
     if (answer.ok) {
-      says.textContent = `You are logged in as ${said.role}.`;
+      message.textContent = `You are logged in as ${result.role}.`;
       form.hidden = true;
     } else {
-      says.textContent = answer.status === 401 && body.code
-        ? "This link was used or is too old. Log in with a token."
-        : said.detail;
+      message.textContent = answer.status === 401 && body.code
+        ? "This link was already used or has expired. Log in with a token."
+        : result.detail;
     }
   } catch {
-    says.textContent = "Skep does not answer. Is it running?";
+    message.textContent = "Skep does not respond. Is it running?";
   }
 }
 

@@ -1,39 +1,35 @@
-//! Components.
+//! Routes for components.
 
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use skep_protocol::{ComponentView, Error, Invalid, LimitName, Listing, Role};
 
-use crate::place::Place;
+use crate::app::{App, Surface};
+use crate::path::AddressedRuntime;
 use crate::query::Query;
 use crate::refusal::Answer;
-use crate::route::{Content, Route, json, stored};
+use crate::route::{BodySchema, Route, json, stored};
 use crate::upload::Upload;
-use crate::{App, Surface};
 
-/// By which a registry says whose component it passes on: the role of their token.
+/// The header in which a registry forwards the role of its own caller.
 const ROLE: &str = "skep-role";
 
 pub(crate) fn routes() -> Vec<Route> {
     vec![
-        Route::get(
-            "/components",
-            ("listComponents", "Components, in the order of their digests"),
-            list,
-        )
-        .query::<String>("cursor", "Where the last page ended.")
-        .answers(200, "The components.", json::<Listing<ComponentView>>()),
+        Route::get("/components", ("listComponents", "Lists components, by digest"), list)
+            .query::<String>("cursor", "Cursor of the previous page.")
+            .answers(200, "The components.", json::<Listing<ComponentView>>()),
         Route::post(
             "/components",
-            ("putComponent", "Stores a component: the bytes of the wasm file are the body"),
+            ("putComponent", "Stores a component: the body is the wasm file"),
             put,
         )
-        .takes(Content::Bytes("application/octet-stream"))
-        .answers(201, "It is stored.", json::<ComponentView>())
-        .answers(200, "It was stored already.", json::<ComponentView>())
+        .takes(BodySchema::Bytes("application/octet-stream"))
+        .answers(201, "Stored.", json::<ComponentView>())
+        .answers(200, "Already stored.", json::<ComponentView>())
         .refuses(&[422]),
-        Route::get("/components/{digest}", ("getComponent", "One component"), get).answers(
+        Route::get("/components/{digest}", ("getComponent", "Returns a component"), get).answers(
             200,
             "The component.",
             json::<ComponentView>(),
@@ -43,21 +39,22 @@ pub(crate) fn routes() -> Vec<Route> {
             ("removeComponent", "Removes a component that no worker uses"),
             remove,
         )
-        .answers(204, "It is removed.", Content::Empty),
+        .answers(204, "Removed.", BodySchema::Empty),
     ]
 }
 
-async fn list(place: Place, query: Query) -> Answer<Json<Listing<ComponentView>>> {
-    let page = place.runtime.components(query.text("cursor")?).await?;
-    Ok(Json(super::listing(page)))
+async fn list(target: AddressedRuntime, query: Query) -> Answer<Json<Listing<ComponentView>>> {
+    let page = target.runtime.components(query.text("cursor")?).await?;
+    Ok(Json(crate::page::listing(page)))
 }
 
 async fn put(
     State(app): State<App>,
-    place: Place,
+    target: AddressedRuntime,
     upload: Upload,
 ) -> Answer<(StatusCode, Json<ComponentView>)> {
-    // A registry says for whom it asks. Whoever asks has at most the role of their own token.
+    // A registry forwards its caller's role. The runtime caps it at the role of the registry's
+    // token.
     let by = upload.headers.get(ROLE).filter(|_| app.surface == Surface::Runtime);
     let by = by.map(|role| {
         let word = role.to_str().unwrap_or_default();
@@ -66,14 +63,14 @@ async fn put(
     });
     let by = by.transpose()?.unwrap_or(Role::Admin);
     let wasm = upload.stream(Some((LimitName::component_bytes, app.limits.component_bytes)))?;
-    Ok(stored(place.runtime.put_component(wasm, by).await?))
+    Ok(stored(target.runtime.put_component(wasm, by).await?))
 }
 
-async fn get(place: Place) -> Answer<Json<ComponentView>> {
-    Ok(Json(place.runtime.component(place.component()?).await?))
+async fn get(target: AddressedRuntime) -> Answer<Json<ComponentView>> {
+    Ok(Json(target.runtime.component(target.component()?).await?))
 }
 
-async fn remove(place: Place) -> Answer<StatusCode> {
-    place.runtime.remove_component(place.component()?).await?;
+async fn remove(target: AddressedRuntime) -> Answer<StatusCode> {
+    target.runtime.remove_component(target.component()?).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -1,29 +1,25 @@
-//! Config bundles.
+//! Routes for config bundles.
 
 use axum::Json;
 use axum::http::StatusCode;
 use skep_protocol::{ConfigView, Listing, NewConfig};
 
-use crate::place::Place;
+use crate::path::AddressedRuntime;
 use crate::query::Query;
 use crate::refusal::Answer;
-use crate::route::{Content, Route, json, stored};
+use crate::route::{BodySchema, Route, json, stored};
 use crate::upload::Upload;
 
 pub(crate) fn routes() -> Vec<Route> {
     vec![
-        Route::get(
-            "/configs",
-            ("listConfigs", "Config bundles, in the order of their digests"),
-            list,
-        )
-        .query::<String>("cursor", "Where the last page ended.")
-        .answers(200, "The config bundles.", json::<Listing<ConfigView>>()),
+        Route::get("/configs", ("listConfigs", "Lists config bundles, by digest"), list)
+            .query::<String>("cursor", "Cursor of the previous page.")
+            .answers(200, "The config bundles.", json::<Listing<ConfigView>>()),
         Route::post("/configs", ("putConfig", "Stores a config bundle"), put)
             .takes(json::<NewConfig>())
-            .answers(201, "It is stored.", json::<ConfigView>())
-            .answers(200, "It was stored already.", json::<ConfigView>()),
-        Route::get("/configs/{digest}", ("getConfig", "One config bundle"), get).answers(
+            .answers(201, "Stored.", json::<ConfigView>())
+            .answers(200, "Already stored.", json::<ConfigView>()),
+        Route::get("/configs/{digest}", ("getConfig", "Returns a config bundle"), get).answers(
             200,
             "The config bundle.",
             json::<ConfigView>(),
@@ -33,25 +29,25 @@ pub(crate) fn routes() -> Vec<Route> {
             ("removeConfig", "Removes a config bundle that no worker uses"),
             remove,
         )
-        .answers(204, "It is removed.", Content::Empty),
+        .answers(204, "Removed.", BodySchema::Empty),
     ]
 }
 
-async fn list(place: Place, query: Query) -> Answer<Json<Listing<ConfigView>>> {
-    let page = place.runtime.configs(query.text("cursor")?).await?;
-    Ok(Json(super::listing(page)))
+async fn list(target: AddressedRuntime, query: Query) -> Answer<Json<Listing<ConfigView>>> {
+    let page = target.runtime.configs(query.text("cursor")?).await?;
+    Ok(Json(crate::page::listing(page)))
 }
 
-async fn put(place: Place, upload: Upload) -> Answer<(StatusCode, Json<ConfigView>)> {
+async fn put(target: AddressedRuntime, upload: Upload) -> Answer<(StatusCode, Json<ConfigView>)> {
     let config = upload.json(|bytes| serde_json::from_slice::<NewConfig>(bytes)).await?;
-    Ok(stored(place.runtime.put_config(config.values).await?))
+    Ok(stored(target.runtime.put_config(config.values).await?))
 }
 
-async fn get(place: Place) -> Answer<Json<ConfigView>> {
-    Ok(Json(place.runtime.config(place.config()?).await?))
+async fn get(target: AddressedRuntime) -> Answer<Json<ConfigView>> {
+    Ok(Json(target.runtime.config(target.config()?).await?))
 }
 
-async fn remove(place: Place) -> Answer<StatusCode> {
-    place.runtime.remove_config(place.config()?).await?;
+async fn remove(target: AddressedRuntime) -> Answer<StatusCode> {
+    target.runtime.remove_config(target.config()?).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -1,4 +1,5 @@
-//! Files of a worker's directory. They are the worker's own: a browser is never let show one.
+//! Routes for files of a worker's directory. Their content is untrusted: browsers must save it,
+//! never render it.
 
 use axum::Json;
 use axum::body::Body;
@@ -10,14 +11,14 @@ use axum::response::{IntoResponse, Response};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use skep_protocol::{FileName, FileView, Imported, ListFiles, Listing};
 
-use super::range::{Range, Wanted};
-use crate::place::Place;
+use super::range::{Range, RequestedRange};
+use crate::path::AddressedRuntime;
 use crate::query::Query;
 use crate::refusal::{Answer, Refusal};
-use crate::route::{Content, Route, json, stored};
+use crate::route::{BodySchema, Route, json, stored};
 use crate::upload::Upload;
 
-/// When the file was last written, to the millisecond; HTTP's own header knows seconds only.
+/// Time of the last write in milliseconds; `Last-Modified` has only seconds.
 const MODIFIED_AT: HeaderName = HeaderName::from_static("skep-modified-at");
 
 const BYTES: &str = "application/octet-stream";
@@ -28,63 +29,63 @@ pub(crate) fn routes() -> Vec<Route> {
     vec![
         Route::get(
             "/workers/{worker_id}/files",
-            ("listFiles", "Regular files of a worker's directory, in the order of their names"),
+            ("listFiles", "Lists regular files of a worker's directory, by name"),
             list,
         )
-        .query::<String>("prefix", "Only those whose names begin so.")
-        .query::<String>("cursor", "Where the last page ended.")
+        .query::<String>("prefix", "Prefix of the names to list.")
+        .query::<String>("cursor", "Cursor of the previous page.")
         .answers(200, "The files.", json::<Listing<FileView>>())
         .refuses(&[410]),
-        Route::get(file, ("readFile", "A file, or a part of it"), read)
+        Route::get(file, ("readFile", "Returns a file, or a range of it"), read)
             .header::<String>("Range", "One range of bytes.")
-            .answers(200, "The file.", Content::Bytes(BYTES))
-            .answers(206, "The part.", Content::Bytes(BYTES))
+            .answers(200, "The file.", BodySchema::Bytes(BYTES))
+            .answers(206, "The range.", BodySchema::Bytes(BYTES))
             .refuses(&[410, 416]),
         Route::put(
             file,
-            ("writeFile", "Writes a file: it is there as a whole or as it was before"),
+            ("writeFile", "Writes a file atomically: either whole, or not at all"),
             write,
         )
-        .takes(Content::Bytes(BYTES))
-        .answers(201, "It is new.", json::<FileView>())
-        .answers(200, "It is in place of another.", json::<FileView>())
+        .takes(BodySchema::Bytes(BYTES))
+        .answers(201, "Created.", json::<FileView>())
+        .answers(200, "Replaced.", json::<FileView>())
         .refuses(&[410]),
         Route::delete(file, ("removeFile", "Removes a file"), remove)
-            .answers(204, "It is removed.", Content::Empty)
+            .answers(204, "Removed.", BodySchema::Empty)
             .refuses(&[410]),
         Route::get(
             "/workers/{worker_id}/files.tar",
-            ("exportFiles", "A worker's directory as a tar archive"),
+            ("exportFiles", "Exports a worker's directory as a tar archive"),
             export,
         )
-        .answers(200, "The archive.", Content::Bytes(TAR))
+        .answers(200, "The archive.", BodySchema::Bytes(TAR))
         .refuses(&[410]),
         Route::put(
             "/workers/{worker_id}/files.tar",
-            ("importFiles", "Unpacks a tar archive of files and directories"),
+            ("importFiles", "Imports a tar archive of files and directories"),
             import,
         )
-        .takes(Content::Bytes(BYTES))
-        .answers(200, "What was unpacked.", json::<Imported>())
+        .takes(BodySchema::Bytes(BYTES))
+        .answers(200, "The imported files.", json::<Imported>())
         .refuses(&[410]),
     ]
 }
 
-async fn list(place: Place, query: Query) -> Answer<Json<Listing<FileView>>> {
+async fn list(target: AddressedRuntime, query: Query) -> Answer<Json<Listing<FileView>>> {
     let wanted = ListFiles { prefix: query.text("prefix")?, cursor: query.text("cursor")? };
-    Ok(Json(place.runtime.files(place.worker()?, wanted).await?))
+    Ok(Json(target.runtime.files(target.worker()?, wanted).await?))
 }
 
-async fn read(place: Place, headers: HeaderMap) -> Answer<Response> {
-    let (worker, name) = (place.worker()?, place.file()?);
-    let read = async |range| place.runtime.read_file(worker, name.clone(), range).await;
-    let (view, bytes, part) = match Wanted::of(&headers) {
-        Wanted::All => {
+async fn read(target: AddressedRuntime, headers: HeaderMap) -> Answer<Response> {
+    let (worker, name) = (target.worker()?, target.file()?);
+    let read = async |range| target.runtime.read_file(worker, name.clone(), range).await;
+    let (view, bytes, part) = match RequestedRange::of(&headers) {
+        RequestedRange::All => {
             let (view, bytes) = read(None).await?;
             (view, bytes, None)
         }
         wanted => {
-            // Where a part lies is known only when the file's length is.
+            // A suffix range can be resolved only with the file's length.
             let (view, whole) = read(None).await?;
             match wanted.within(view.bytes) {
                 Some(part) => {
@@ -124,32 +125,32 @@ fn value(text: &str) -> HeaderValue {
     HeaderValue::from_str(text).expect("it is printable ASCII")
 }
 
-/// Has a browser save it under that name, and never show it.
+/// Makes a browser save the response under a name, and never render it.
 fn attach(headers: &mut HeaderMap, name: &str) {
     let name = utf8_percent_encode(name, NON_ALPHANUMERIC);
     let disposition = format!("attachment; filename*=UTF-8''{name}");
     headers.insert(CONTENT_DISPOSITION, value(&disposition));
 }
 
-async fn write(place: Place, upload: Upload) -> Answer<(StatusCode, Json<FileView>)> {
-    let (worker, name): (_, FileName) = (place.worker()?, place.file()?);
-    Ok(stored(place.runtime.write_file(worker, name, upload.stream(None)?).await?))
+async fn write(target: AddressedRuntime, upload: Upload) -> Answer<(StatusCode, Json<FileView>)> {
+    let (worker, name): (_, FileName) = (target.worker()?, target.file()?);
+    Ok(stored(target.runtime.write_file(worker, name, upload.stream(None)?).await?))
 }
 
-async fn remove(place: Place) -> Answer<StatusCode> {
-    place.runtime.remove_file(place.worker()?, place.file()?).await?;
+async fn remove(target: AddressedRuntime) -> Answer<StatusCode> {
+    target.runtime.remove_file(target.worker()?, target.file()?).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-async fn export(place: Place) -> Answer<Response> {
-    let worker = place.worker()?;
-    let mut response = Body::from_stream(place.runtime.export(worker).await?).into_response();
+async fn export(target: AddressedRuntime) -> Answer<Response> {
+    let worker = target.worker()?;
+    let mut response = Body::from_stream(target.runtime.export(worker).await?).into_response();
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(TAR));
     attach(response.headers_mut(), &format!("{worker}.tar"));
     Ok(response)
 }
 
-async fn import(place: Place, upload: Upload) -> Answer<Json<Imported>> {
-    let worker = place.worker()?;
-    Ok(Json(place.runtime.import(worker, upload.stream(None)?).await?))
+async fn import(target: AddressedRuntime, upload: Upload) -> Answer<Json<Imported>> {
+    let worker = target.worker()?;
+    Ok(Json(target.runtime.import(worker, upload.stream(None)?).await?))
 }

@@ -1,4 +1,4 @@
-//! What the registry knows over all runtimes.
+//! Routes over all runtimes of a registry.
 
 use std::sync::Arc;
 
@@ -13,87 +13,104 @@ use skep_protocol::{
 
 use super::session::on_disk;
 use super::workers::{wanted, wanted_state};
-use crate::App;
+use crate::app::App;
 use crate::credential::Credential;
-use crate::events::{Followed, LAST_EVENT_ID, event};
-use crate::place::{Asking, Names};
+use crate::events::{EventSource, LAST_EVENT_ID, event};
+use crate::path::{PathParams, RequestCaller};
 use crate::query::Query;
 use crate::refusal::Answer;
 use crate::route::{Route, events, json, named};
-use crate::server::Link;
+use crate::server::ConnectionInfo;
 
 pub(crate) fn routes() -> Vec<Route> {
     vec![
         Route::get(
             "/api/runtimes",
-            ("listRuntimes", "Runtimes: the embedded one, remote ones by id, the local one"),
+            ("listRuntimes", "Lists runtimes: the embedded one, remotes by id, the local source"),
             runtimes,
         )
         .answers(200, "The runtimes.", json::<Listing<RuntimeSummary>>()),
-        Route::get("/api/runtimes/{runtime_id}", ("getRuntime", "One runtime"), runtime)
+        Route::get("/api/runtimes/{runtime_id}", ("getRuntime", "Returns a runtime"), runtime)
             .answers(200, "The runtime.", json::<RuntimeSummary>())
             .refuses(&[404]),
-        Route::get("/api/hosts", ("listHosts", "Hosts, by the runtimes that run there"), hosts)
-            .answers(200, "The hosts.", json::<Listing<HostView>>()),
+        Route::get("/api/hosts", ("listHosts", "Lists hosts, with their runtimes"), hosts).answers(
+            200,
+            "The hosts.",
+            json::<Listing<HostView>>(),
+        ),
         listing(Route::get(
             "/api/hosts/{host_id}/workers",
-            ("listHostWorkers", "Workers of the runtimes on a host"),
+            ("listHostWorkers", "Lists workers of the runtimes on a host"),
             of_host,
         ))
         .refuses(&[404]),
-        listing(Route::get("/api/workers", ("listAllWorkers", "Workers of all runtimes"), workers)),
+        listing(Route::get(
+            "/api/workers",
+            ("listAllWorkers", "Lists workers of all runtimes"),
+            workers,
+        )),
         Route::get(
             "/api/events",
             (
                 "followFleet",
-                "Follows runtimes and workers: first each as it is, then each that changes. \
-                 Events are `change`, with a cursor as their id and a FleetChange as their data",
+                "Streams the current state of all runtimes and workers, then changes. Events are \
+                 `change`, with the cursor as id and a FleetChange as data",
             ),
             changes,
         )
-        .query::<String>("cursor", "Go on after this change.")
-        .header::<String>("Last-Event-ID", "Go on after this change; before `cursor`.")
+        .query::<String>("cursor", "Resume after this change.")
+        .header::<String>("Last-Event-ID", "Resume after this change; overrides `cursor`.")
         .answers(200, "The changes.", events([named::<FleetChange>("change")])),
-        Route::get("/api/audit", ("audit", "Who changed what, newest first; for admins"), audit)
-            .query::<String>("cursor", "Where the last page ended.")
-            .answers(200, "The changes.", json::<Listing<AuditEntry>>()),
+        Route::get(
+            "/api/audit",
+            ("audit", "Lists audited changes, newest first; for admins"),
+            audit,
+        )
+        .query::<String>("cursor", "Cursor of the previous page.")
+        .answers(200, "The changes.", json::<Listing<AuditEntry>>()),
     ]
 }
 
-/// What both lists of workers have in common.
+/// Adds the parameters of both lists of workers.
 fn listing(route: Route) -> Route {
     route
-        .query::<u64>("limit", "At most so many, and no more than 1,000.")
-        .query::<String>("cursor", "Where the last page ended.")
-        .query::<String>("label", "Only those with this label: `key=value`.")
-        .query::<String>("state", "Only those in this state, such as `idle`.")
+        .query::<u64>("limit", "Maximum number of items, up to 1,000.")
+        .query::<String>("cursor", "Cursor of the previous page.")
+        .query::<String>("label", "Label to filter by: `key=value`.")
+        .query::<String>("state", "State to filter by, such as `idle`.")
         .answers(
             200,
-            "The workers of those runtimes that answered in time; diagnostics name the others.",
+            "The workers of all runtimes that answered in time; diagnostics name the others.",
             json::<Listing<WorkerEntry>>(),
         )
 }
 
-async fn runtimes(State(app): State<App>, Asking(caller): Asking) -> Json<Listing<RuntimeSummary>> {
+async fn runtimes(
+    State(app): State<App>,
+    RequestCaller(caller): RequestCaller,
+) -> Json<Listing<RuntimeSummary>> {
     Json(app.registry.runtimes(&caller).await)
 }
 
 async fn runtime(
     State(app): State<App>,
-    Asking(caller): Asking,
-    names: Names,
+    RequestCaller(caller): RequestCaller,
+    names: PathParams,
 ) -> Answer<Json<RuntimeSummary>> {
     Ok(Json(app.registry.runtime(&caller, &names.runtime()?).await?))
 }
 
-async fn hosts(State(app): State<App>, Asking(caller): Asking) -> Json<Listing<HostView>> {
+async fn hosts(
+    State(app): State<App>,
+    RequestCaller(caller): RequestCaller,
+) -> Json<Listing<HostView>> {
     Json(app.registry.hosts(&caller).await)
 }
 
 async fn of_host(
     State(app): State<App>,
-    Asking(caller): Asking,
-    names: Names,
+    RequestCaller(caller): RequestCaller,
+    names: PathParams,
     query: Query,
 ) -> Answer<Json<Listing<WorkerEntry>>> {
     let (host, of) = (names.host()?, wanted_state(&query)?);
@@ -103,7 +120,7 @@ async fn of_host(
 
 async fn workers(
     State(app): State<App>,
-    Asking(caller): Asking,
+    RequestCaller(caller): RequestCaller,
     query: Query,
 ) -> Answer<Json<Listing<WorkerEntry>>> {
     let (wanted, of) = (wanted(&query)?, wanted_state(&query)?);
@@ -112,9 +129,9 @@ async fn workers(
 
 async fn changes(
     State(app): State<App>,
-    Asking(caller): Asking,
+    RequestCaller(caller): RequestCaller,
     Extension(credential): Extension<Credential>,
-    Extension(link): Extension<Arc<Link>>,
+    Extension(link): Extension<Arc<ConnectionInfo>>,
     query: Query,
     headers: HeaderMap,
 ) -> Answer<Response> {
@@ -126,16 +143,16 @@ async fn changes(
     let write = |out: &mut Vec<u8>, change: &FleetChange| {
         event(out, Some(&change.cursor), "change", |out| serde_json::to_writer(out, change));
     };
-    let followed = Followed { items, write, last: async { None }.boxed() };
+    let followed = EventSource { items, write, last: async { None }.boxed() };
     Ok(followed.into_response(&app, credential, link.closing.clone()))
 }
 
 async fn audit(
     State(app): State<App>,
-    Asking(caller): Asking,
+    RequestCaller(caller): RequestCaller,
     query: Query,
 ) -> Answer<Json<Listing<AuditEntry>>> {
     let cursor = query.text("cursor")?;
     let read = move || app.registry.audit(&caller, cursor.as_deref());
-    Ok(Json(super::listing(on_disk(read).await?)))
+    Ok(Json(crate::page::listing(on_disk(read).await?)))
 }

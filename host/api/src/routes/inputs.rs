@@ -1,4 +1,4 @@
-//! Inputs.
+//! Routes for inputs.
 
 use std::time::Duration;
 
@@ -11,34 +11,34 @@ use skep_protocol::{
     NewInput, Page, Payload, Sent,
 };
 
-use crate::place::Place;
+use crate::app::{App, Surface};
+use crate::path::AddressedRuntime;
 use crate::query::Query;
 use crate::refusal::Answer;
-use crate::route::{Content, Route, json};
+use crate::route::{BodySchema, Route, json};
 use crate::upload::Upload;
-use crate::{App, Surface};
 
-/// Nobody waits longer for an outcome, in milliseconds.
+/// Maximum time to wait for an outcome, in milliseconds.
 const WAIT_MS: u64 = 60_000;
 
-/// By which a registry says whose input it passes on: the id of their token.
+/// The header in which a registry forwards the token id of its own caller.
 const SENDER: &str = "skep-sender";
 
-/// The media type of a body that its sender says nothing of.
+/// The default media type of a body.
 const BYTES: &str = "application/octet-stream";
 
 pub(crate) fn routes() -> Vec<Route> {
     vec![
         Route::post(
             "/workers/{worker_id}/inputs",
-            ("sendInput", "Gives a worker an input: the bytes are the body"),
+            ("sendInput", "Sends an input to a worker: the body is the message"),
             send,
         )
-        .query::<u64>("wait_ms", "How long to wait for the outcome, at most 60,000.")
-        .header::<IdempotencyKey>("Idempotency-Key", "Makes sending it again harmless.")
-        .takes(Content::Bytes(BYTES))
-        .answers(202, "It is on disk and will be handled.", json::<Sent>())
-        .answers(200, "It has been handled.", json::<Sent>())
+        .query::<u64>("wait_ms", "Time to wait for the outcome, up to 60,000.")
+        .header::<IdempotencyKey>("Idempotency-Key", "Makes resending harmless.")
+        .takes(BodySchema::Bytes(BYTES))
+        .answers(202, "The input is on disk and will be handled.", json::<Sent>())
+        .answers(200, "The input has been handled.", json::<Sent>())
         .refuses(&[410, 422, 429]),
         Route::get(
             "/workers/{worker_id}/inputs",
@@ -49,30 +49,30 @@ pub(crate) fn routes() -> Vec<Route> {
         .query::<String>("cursor", "Where the page before ended.")
         .answers(200, "Inputs, without their bodies.", json::<Page<InputSummary>>())
         .refuses(&[410]),
-        Route::get("/workers/{worker_id}/inputs/{input_id}", ("getInput", "One input"), get)
+        Route::get("/workers/{worker_id}/inputs/{input_id}", ("getInput", "Returns an input"), get)
             .answers(200, "The input.", json::<InputView>())
             .refuses(&[410]),
         Route::delete(
             "/workers/{worker_id}/inputs/{input_id}",
-            ("cancelInput", "Ends an input that is queued or running, as cancelled"),
+            ("cancelInput", "Cancels a queued or running input"),
             cancel,
         )
-        .answers(200, "The input as it ended.", json::<InputView>())
+        .answers(200, "The input with its outcome.", json::<InputView>())
         .refuses(&[410]),
     ]
 }
 
 async fn send(
     State(app): State<App>,
-    place: Place,
+    target: AddressedRuntime,
     query: Query,
     upload: Upload,
 ) -> Answer<(StatusCode, Json<Sent>)> {
-    let worker = place.worker()?;
+    let worker = target.worker()?;
     let wait = query.number("wait_ms")?.filter(|ms| *ms > 0);
     let wait = wait.map(|ms| Duration::from_millis(ms.min(WAIT_MS)));
     let (key, content_type) = (key(&upload.headers)?, content_type(&upload.headers)?);
-    // Only a registry passes inputs of others on.
+    // Only a registry forwards inputs of other senders.
     let sender = upload.headers.get(SENDER).filter(|_| app.surface == Surface::Runtime);
     let sender = sender.map(|sender| {
         let sender = sender.to_str().ok().and_then(|sender| sender.parse().ok());
@@ -82,7 +82,7 @@ async fn send(
     let past = |limit| Error::LimitExceeded { name: LimitName::input_bytes, limit }.into();
     let body = upload.bytes(app.limits.input_bytes, past).await?;
     let payload = Payload { content_type, body: body.into() };
-    let sent = place.runtime.send(worker, NewInput { payload, key, wait, sender }).await?;
+    let sent = target.runtime.send(worker, NewInput { payload, key, wait, sender }).await?;
     let status = match sent {
         Sent::Done { .. } => StatusCode::OK,
         Sent::Accepted { .. } => StatusCode::ACCEPTED,
@@ -106,16 +106,16 @@ fn content_type(headers: &HeaderMap) -> Answer<String> {
     Ok(media.ok_or(Invalid::Header)?.to_owned())
 }
 
-async fn list(place: Place, query: Query) -> Answer<Json<Page<InputSummary>>> {
-    let (limit, cursor) = (query.limit(super::PAGE)?, query.text("cursor")?);
+async fn list(target: AddressedRuntime, query: Query) -> Answer<Json<Page<InputSummary>>> {
+    let (limit, cursor) = (query.limit(crate::page::PAGE)?, query.text("cursor")?);
     let query = ListInputs { limit, cursor };
-    Ok(Json(place.runtime.inputs(place.worker()?, query).await?))
+    Ok(Json(target.runtime.inputs(target.worker()?, query).await?))
 }
 
-async fn get(place: Place) -> Answer<Json<InputView>> {
-    Ok(Json(place.runtime.input(place.worker()?, place.input()?).await?))
+async fn get(target: AddressedRuntime) -> Answer<Json<InputView>> {
+    Ok(Json(target.runtime.input(target.worker()?, target.input()?).await?))
 }
 
-async fn cancel(place: Place) -> Answer<Json<InputView>> {
-    Ok(Json(place.runtime.cancel(place.worker()?, place.input()?).await?))
+async fn cancel(target: AddressedRuntime) -> Answer<Json<InputView>> {
+    Ok(Json(target.runtime.cancel(target.worker()?, target.input()?).await?))
 }

@@ -1,4 +1,4 @@
-//! What watches this process asks: does it live, is it ready, what has it counted.
+//! Routes for monitoring: liveness, readiness and metrics.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -8,13 +8,13 @@ use axum::extract::State;
 use axum::http::HeaderName;
 use axum::http::header::CONTENT_TYPE;
 
-use crate::App;
-use crate::Surface;
+use crate::app::App;
+use crate::app::Surface;
 use crate::metrics::{family, sample};
-use crate::place::Asking;
+use crate::path::RequestCaller;
 use crate::refusal::{Answer, Refusal};
-use crate::route::{Content, Route};
-use crate::server::Link;
+use crate::route::{BodySchema, Route};
+use crate::server::ConnectionInfo;
 
 /// Prometheus' text format.
 const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -22,15 +22,18 @@ const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 pub(crate) fn routes() -> Vec<Route> {
     let ok = "text/plain; charset=utf-8";
     vec![
-        Route::get("/healthz", ("healthz", "Whether it lives"), || async { "ok\n" })
+        Route::get("/healthz", ("healthz", "Reports liveness"), || async { "ok\n" })
             .open()
-            .answers(200, "It does.", Content::Bytes(ok)),
-        Route::get("/readyz", ("readyz", "Whether workers have been restored"), ready)
+            .answers(200, "Alive.", BodySchema::Bytes(ok)),
+        Route::get("/readyz", ("readyz", "Reports readiness: all workers are restored"), ready)
             .open()
-            .answers(200, "They have.", Content::Bytes(ok))
+            .answers(200, "Ready.", BodySchema::Bytes(ok))
             .refuses(&[503]),
-        Route::get("/metrics", ("metrics", "What has been counted, for Prometheus"), metrics)
-            .answers(200, "The samples.", Content::Bytes(TEXT)),
+        Route::get("/metrics", ("metrics", "Returns metrics for Prometheus"), metrics).answers(
+            200,
+            "The samples.",
+            BodySchema::Bytes(TEXT),
+        ),
     ]
 }
 
@@ -40,12 +43,12 @@ async fn ready(State(app): State<App>) -> Answer<&'static str> {
 
 async fn metrics(
     State(app): State<App>,
-    Asking(caller): Asking,
-    Extension(link): Extension<Arc<Link>>,
+    RequestCaller(caller): RequestCaller,
+    Extension(link): Extension<Arc<ConnectionInfo>>,
 ) -> ([(HeaderName, &'static str); 1], String) {
     let mut out = String::new();
     app.metrics.write(&mut out);
-    family(&mut out, "skep_open_connections", "gauge", "Connections that are open.");
+    family(&mut out, "skep_open_connections", "gauge", "Open connections.");
     sample(&mut out, "skep_open_connections", &[], link.open.load(Ordering::Relaxed));
     let mut runtimes = Vec::new();
     match app.surface {
@@ -64,7 +67,7 @@ async fn metrics(
             }
         }
     }
-    family(&mut out, "skep_workers", "gauge", "Workers that exist.");
+    family(&mut out, "skep_workers", "gauge", "Workers.");
     for (id, workers, _) in &runtimes {
         if let Some(workers) = workers {
             sample(&mut out, "skep_workers", &[("runtime_id", id)], workers);

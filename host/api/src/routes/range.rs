@@ -1,4 +1,4 @@
-//! Which part of a file a request is for: RFC 9110, one range of bytes.
+//! The `Range` header of RFC 9110, with a single byte range.
 
 use axum::http::HeaderMap;
 use axum::http::header::{IF_RANGE, RANGE};
@@ -6,26 +6,26 @@ use skep_protocol::FileRange;
 
 use crate::query::number;
 
-/// What a `Range` asks for.
+/// A parsed `Range` header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Wanted {
-    /// Everything: there is none, or one that is not understood or has more than one part.
+pub(crate) enum RequestedRange {
+    /// The whole file: the header is absent, unsupported, or has several ranges.
     All,
-    /// From the first of these to the last, or to the end.
+    /// From the first offset to the last, inclusive, or to the end.
     From(u64, Option<u64>),
-    /// The last so many.
+    /// The last bytes, by count.
     Last(u64),
 }
 
-/// A part of a file of known length: the first and the last byte.
+/// A range of a file of known length: the offsets of the first and last byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Range(u64, u64);
 
-impl Wanted {
-    /// What a header asks for.
+impl RequestedRange {
+    /// Parses the header of a request.
     pub(crate) fn of(headers: &HeaderMap) -> Self {
         let mut ranges = headers.get_all(RANGE).iter();
-        // No file has a validator here, so that a condition on one does not hold.
+        // Files have no validator here, so an `If-Range` condition never holds.
         let (Some(range), None, false) =
             (ranges.next(), ranges.next(), headers.contains_key(IF_RANGE))
         else {
@@ -49,7 +49,7 @@ impl Wanted {
         (!backwards).then_some(wanted)
     }
 
-    /// The part of a file of this length, if there is any of it.
+    /// Resolves the range for a file of this length; none if it is empty.
     pub(crate) fn within(self, bytes: u64) -> Option<Range> {
         let end = bytes.checked_sub(1)?;
         match self {
@@ -62,28 +62,28 @@ impl Wanted {
 }
 
 impl Range {
-    /// What is left of it in a file of this length.
+    /// Clips the range to a file of this length; none if it is empty.
     pub(crate) fn of(self, bytes: u64) -> Option<Self> {
         let Self(first, last) = self;
         (first < bytes).then(|| Self(first, last.min(bytes - 1)))
     }
 
-    /// As a runtime is asked for it.
+    /// Converts the range to a runtime's request.
     pub(crate) fn asked(self) -> FileRange {
         FileRange { start: self.0, bytes: Some(self.bytes()) }
     }
 
-    /// Its length.
+    /// Returns the length.
     pub(crate) fn bytes(self) -> u64 {
         self.1 - self.0 + 1
     }
 
-    /// As `Content-Range` has it, of a file of this length.
+    /// Formats the range as `Content-Range`, for a file of this length.
     pub(crate) fn written(self, bytes: u64) -> String {
         format!("bytes {}-{}/{bytes}", self.0, self.1)
     }
 
-    /// As `Content-Range` has it where there is nothing of it.
+    /// Formats `Content-Range` for an unsatisfiable range.
     pub(crate) fn none(bytes: u64) -> String {
         format!("bytes */{bytes}")
     }
@@ -94,8 +94,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_range_is_within_the_file_or_not_at_all() {
-        let part = |text: &str, bytes| Wanted::read(text).map(|wanted| wanted.within(bytes));
+    fn a_range_is_clipped_to_the_file_or_unsatisfiable() {
+        let part =
+            |text: &str, bytes| RequestedRange::read(text).map(|wanted| wanted.within(bytes));
         assert_eq!(part("bytes=0-", 10), Some(Some(Range(0, 9))));
         assert_eq!(part("bytes=2-3", 10), Some(Some(Range(2, 3))));
         assert_eq!(part("Bytes=2-30", 10), Some(Some(Range(2, 9))));

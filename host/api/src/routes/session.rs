@@ -1,7 +1,7 @@
-//! Logging in and out with a browser, and the page for it.
+//! Routes for login and logout with a browser, and the login page.
 //!
-//! A session is a cookie that scripts cannot read and other sites' pages cannot send. A login link
-//! has its code in the fragment, which browsers keep to themselves; the page's script sends it once.
+//! A session is a cookie that scripts cannot read and other sites cannot send. A login link has its
+//! code in the fragment, which browsers do not send; the page's script posts it once.
 
 use std::sync::Arc;
 
@@ -13,18 +13,18 @@ use axum::{Extension, Json};
 use skep_protocol::{Error, Login, Me};
 use skep_registry::Caller;
 
-use crate::App;
+use crate::app::App;
 use crate::credential::{COOKIE_NAME, Credential};
-use crate::place::Asking;
-use crate::refusal::{Answer, let_in};
-use crate::route::{Content, Route, json};
-use crate::server::Link;
+use crate::path::RequestCaller;
+use crate::refusal::{Answer, authenticated};
+use crate::route::{BodySchema, Route, json};
+use crate::server::ConnectionInfo;
 use crate::upload::Upload;
 
-/// As long as the registry keeps a session, in seconds.
+/// Lifetime of a session in the registry, in seconds.
 const AGE_S: u32 = 12 * 60 * 60;
 
-/// What the login page may do: load its own two files and talk to this host.
+/// The Content-Security-Policy of the login page: load its own two files and talk to this host.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
                       connect-src 'self'; base-uri 'none'; form-action 'none'; \
                       frame-ancestors 'none'";
@@ -33,31 +33,27 @@ pub(crate) fn routes() -> Vec<Route> {
     let page = |path: &str, media, text| {
         let header = [(CONTENT_TYPE, media), (CONTENT_SECURITY_POLICY, POLICY)];
         let answer = move || async move { (header, text) };
-        Route::get(path, ("page", "A part of the login page"), answer).open().hidden()
+        Route::get(path, ("page", "Serves a file of the login page"), answer).open().hidden()
     };
     vec![
-        Route::post("/api/login", ("login", "Trades a token or a login code for a cookie"), login)
+        Route::post("/api/login", ("login", "Exchanges a token or login code for a cookie"), login)
             .open()
             .takes(json::<Login>())
-            .answers(200, "Who the caller is now.", json::<Me>())
+            .answers(200, "The caller.", json::<Me>())
             .refuses(&[401, 403, 429, 503]),
-        Route::post(
-            "/api/logout",
-            ("logout", "Ends the session and takes its cookie away"),
-            logout,
-        )
-        .answers(204, "It is ended.", Content::Empty),
-        Route::get("/api/me", ("me", "Who the caller is"), me).answers(
+        Route::post("/api/logout", ("logout", "Ends the session and clears its cookie"), logout)
+            .answers(204, "Logged out.", BodySchema::Empty),
+        Route::get("/api/me", ("me", "Returns the caller"), me).answers(
             200,
-            "Who the caller is.",
+            "The caller.",
             json::<Me>(),
         ),
-        Route::get("/api/openapi.json", ("openapi", "This document"), document).answers(
+        Route::get("/api/openapi.json", ("openapi", "Returns this document"), document).answers(
             200,
             "The document.",
             json::<serde_json::Map<String, serde_json::Value>>(),
         ),
-        Route::get("/", ("root", "Leads to the login page"), root).open().hidden(),
+        Route::get("/", ("root", "Redirects to the login page"), root).open().hidden(),
         page("/login", "text/html; charset=utf-8", include_str!("../login/page.html")),
         page("/login.js", "text/javascript; charset=utf-8", include_str!("../login/login.js")),
         page("/login.css", "text/css; charset=utf-8", include_str!("../login/login.css")),
@@ -72,25 +68,25 @@ fn shown(caller: Caller) -> Json<Me> {
 
 async fn login(
     State(app): State<App>,
-    Extension(link): Extension<Arc<Link>>,
+    Extension(link): Extension<Arc<ConnectionInfo>>,
     upload: Upload,
 ) -> Answer<([(HeaderName, HeaderValue); 1], Json<Me>)> {
     let secure = of_tls(&upload.headers);
     let login = upload.json_of_a_stranger(|bytes| serde_json::from_slice::<Login>(bytes)).await?;
     let (Login::Token(secret) | Login::Code(secret)) = login;
     let (access, peer) = (app.registry.access().clone(), link.peer.ip());
-    let (session, caller) = let_in(on_disk(move || access.login(peer, &secret)).await)?;
+    let (session, caller) = authenticated(on_disk(move || access.login(peer, &secret)).await)?;
     Ok(([(SET_COOKIE, cookie(session.expose(), AGE_S, secure)?)], shown(caller)))
 }
 
-/// Does what waits for the disk where waiting harms nobody.
+/// Runs work that waits for the disk on a blocking thread.
 pub(super) async fn on_disk<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Error> + Send + 'static,
 ) -> Result<T, Error> {
     tokio::task::spawn_blocking(work).await.unwrap_or(Err(Error::Internal))
 }
 
-/// Whether the page came by TLS, from a proxy before this server.
+/// Returns true if the page was served over TLS, by a proxy in front of this server.
 fn of_tls(headers: &HeaderMap) -> bool {
     headers.get(ORIGIN).is_some_and(|origin| origin.as_bytes().starts_with(b"https://"))
 }
@@ -117,7 +113,7 @@ async fn logout(
     Ok((StatusCode::NO_CONTENT, [(SET_COOKIE, cookie("", 0, of_tls(&headers))?)]))
 }
 
-async fn me(Asking(caller): Asking) -> Json<Me> {
+async fn me(RequestCaller(caller): RequestCaller) -> Json<Me> {
     shown(caller)
 }
 

@@ -1,4 +1,4 @@
-//! The transcript, by the page or as it grows.
+//! Routes for the transcript, as pages or as a stream.
 
 use std::sync::Arc;
 
@@ -10,41 +10,40 @@ use futures_util::FutureExt;
 use serde_json::{Map, Value};
 use skep_protocol::{Cursor, Entry, EntryPage, Error, Invalid};
 
-use crate::App;
+use crate::app::App;
 use crate::credential::Credential;
-use crate::events::{Followed, LAST_EVENT_ID, event};
-use crate::place::Place;
+use crate::events::{EventSource, LAST_EVENT_ID, event};
+use crate::path::AddressedRuntime;
 use crate::query::{Query, number};
 use crate::refusal::Answer;
 use crate::route::{Route, events, json, named};
-use crate::server::Link;
+use crate::server::ConnectionInfo;
 
-/// Entries of a page where the caller does not say.
+/// Default number of entries per page.
 const ENTRIES: usize = 100;
 
 pub(crate) fn routes() -> Vec<Route> {
     vec![
         Route::get(
             "/workers/{worker_id}/transcript",
-            ("transcript", "Entries of a worker's transcript, in order"),
+            ("transcript", "Lists entries of a worker's transcript, in order"),
             page,
         )
-        .query::<u64>("after", "Only those after this one; 0 for all.")
-        .query::<u64>("limit", "At most so many, and no more than 1,000.")
+        .query::<u64>("after", "Only entries after this one; 0 for all.")
+        .query::<u64>("limit", "Maximum number of items, up to 1,000.")
         .answers(200, "The entries.", json::<EntryPage>())
         .refuses(&[410]),
         Route::get(
             "/workers/{worker_id}/events",
             (
                 "followTranscript",
-                "Follows a worker's transcript, from its end where nothing else is said. Events \
-                 are `entry`, with the seq as their id and an Entry as their data, and `end` when \
-                 the worker was removed",
+                "Streams a worker's transcript, by default from its end. Events are `entry`, with \
+                 the seq as id and an Entry as data, and `end` when the worker has been removed",
             ),
             follow,
         )
-        .query::<u64>("after", "Begin after this entry.")
-        .header::<u64>("Last-Event-ID", "Go on after this entry; before `after`.")
+        .query::<u64>("after", "Start after this entry.")
+        .header::<u64>("Last-Event-ID", "Resume after this entry; overrides `after`.")
         .answers(
             200,
             "The entries.",
@@ -54,25 +53,25 @@ pub(crate) fn routes() -> Vec<Route> {
     ]
 }
 
-async fn page(place: Place, query: Query) -> Answer<Json<EntryPage>> {
-    let worker = place.worker()?;
+async fn page(target: AddressedRuntime, query: Query) -> Answer<Json<EntryPage>> {
+    let worker = target.worker()?;
     let after = query.after()?.unwrap_or_default();
-    let limit = match query.limit(super::PAGE)? {
+    let limit = match query.limit(crate::page::PAGE)? {
         0 => ENTRIES,
         limit => limit,
     };
-    Ok(Json(place.runtime.transcript(worker, after, limit).await?))
+    Ok(Json(target.runtime.transcript(worker, after, limit).await?))
 }
 
 async fn follow(
     State(app): State<App>,
     Extension(credential): Extension<Credential>,
-    Extension(link): Extension<Arc<Link>>,
-    place: Place,
+    Extension(link): Extension<Arc<ConnectionInfo>>,
+    target: AddressedRuntime,
     query: Query,
     headers: HeaderMap,
 ) -> Answer<Response> {
-    let worker = place.worker()?;
+    let worker = target.worker()?;
     let after = match headers.get(LAST_EVENT_ID) {
         Some(id) => {
             let seq = id.to_str().ok().and_then(number);
@@ -80,18 +79,19 @@ async fn follow(
         }
         None => query.after()?,
     };
-    let items = place.runtime.subscribe(worker, after).await?;
+    let items = target.runtime.subscribe(worker, after).await?;
     let write = |out: &mut Vec<u8>, entry: &Arc<Entry>| {
         event(out, Some(&entry.seq), "entry", |out| serde_json::to_writer(out, &**entry));
     };
-    // The entries end as well when the runtime shuts down, and then their reader should come back.
+    // The entries also end when the runtime shuts down. Then there is no `end` event, so that the
+    // reader reconnects.
     let last = async move {
-        let gone = match place.runtime.get(worker).await {
+        let gone = match target.runtime.get(worker).await {
             Err(Error::UnknownWorker(_) | Error::WorkerRemoved) => true,
             Ok(_) | Err(_) => false,
         };
         gone.then(|| b"event: end\ndata: {}\n\n".to_vec())
     };
-    let followed = Followed { items, write, last: last.boxed() };
+    let followed = EventSource { items, write, last: last.boxed() };
     Ok(followed.into_response(&app, credential, link.closing.clone()))
 }

@@ -1,4 +1,4 @@
-//! Workers.
+//! Routes for workers.
 
 use axum::Json;
 use axum::http::StatusCode;
@@ -7,153 +7,156 @@ use skep_protocol::{
     WorkerChange, WorkerEntry,
 };
 
-use crate::place::Place;
+use crate::path::AddressedRuntime;
 use crate::query::Query;
 use crate::refusal::{Answer, query};
-use crate::route::{Content, Route, json, stored};
+use crate::route::{BodySchema, Route, json, stored};
 use crate::upload::Upload;
 
 pub(crate) fn routes() -> Vec<Route> {
     vec![
-        Route::get("/workers", ("listWorkers", "Workers, in the order of their ids"), list)
-            .query::<u64>("limit", "At most so many, and no more than 1,000.")
-            .query::<String>("cursor", "Where the last page ended.")
-            .query::<String>("label", "Only those with this label: `key=value`.")
-            .query::<String>("state", "Only those in this state, such as `idle`.")
+        Route::get("/workers", ("listWorkers", "Lists workers, by id"), list)
+            .query::<u64>("limit", "Maximum number of items, up to 1,000.")
+            .query::<String>("cursor", "Cursor of the previous page.")
+            .query::<String>("label", "Label to filter by: `key=value`.")
+            .query::<String>("state", "State to filter by, such as `idle`.")
             .answers(200, "The workers.", json::<Listing<WorkerEntry>>()),
-        Route::post("/workers", ("createWorker", "Makes a worker"), create)
+        Route::post("/workers", ("createWorker", "Creates a worker"), create)
             .takes(json::<CreateWorker>())
-            .answers(201, "It is made.", json::<WorkerEntry>())
-            .answers(200, "It was made so already.", json::<WorkerEntry>())
+            .answers(201, "Created.", json::<WorkerEntry>())
+            .answers(200, "It already existed with this specification.", json::<WorkerEntry>())
             .refuses(&[410, 422]),
-        Route::get("/workers/{worker_id}", ("getWorker", "One worker"), get)
+        Route::get("/workers/{worker_id}", ("getWorker", "Returns a worker"), get)
             .answers(200, "The worker.", json::<WorkerEntry>())
             .refuses(&[410]),
         Route::patch(
             "/workers/{worker_id}",
             (
                 "updateWorker",
-                "Changes a worker; another component or config bundle and other grants take effect \
-                 between two turns",
+                "Updates a worker; a new component, config bundle and grants take effect between \
+                 two turns",
             ),
             update,
         )
         .takes(json::<WorkerChange>())
-        .answers(200, "The worker as it is now.", json::<WorkerEntry>())
+        .answers(200, "The updated worker.", json::<WorkerEntry>())
         .refuses(&[410, 422]),
         Route::delete(
             "/workers/{worker_id}",
-            ("removeWorker", "Stops and removes a worker with all that it has"),
+            ("removeWorker", "Stops and removes a worker with all of its data"),
             remove,
         )
-        .answers(204, "It is removed.", Content::Empty)
+        .answers(204, "Removed.", BodySchema::Empty)
         .refuses(&[410]),
         Route::post(
             "/workers/{worker_id}/start",
-            ("startWorker", "Lets a stopped or failed worker run again"),
+            ("startWorker", "Starts a stopped or failed worker"),
             start,
         )
-        .answers(200, "The worker as it is now.", json::<WorkerEntry>())
+        .answers(200, "The updated worker.", json::<WorkerEntry>())
         .refuses(&[410]),
         Route::post(
             "/workers/{worker_id}/stop",
-            ("stopWorker", "Ends the running turn, and begins none until it is started"),
+            ("stopWorker", "Cancels the running turn and stops the worker until it is started"),
             stop,
         )
-        .answers(200, "The worker as it is now.", json::<WorkerEntry>())
+        .answers(200, "The updated worker.", json::<WorkerEntry>())
         .refuses(&[410]),
         Route::post(
             "/workers/{worker_id}/rollback",
-            ("rollbackWorker", "Brings back the component and config from before the last update"),
+            ("rollbackWorker", "Restores the component and config from before the last update"),
             rollback,
         )
-        .answers(200, "The worker as it is now.", json::<WorkerEntry>())
+        .answers(200, "The updated worker.", json::<WorkerEntry>())
         .refuses(&[410, 422]),
         Route::get(
             "/workers/{worker_id}/diagnostics",
-            ("workerDiagnostics", "What was noticed about a worker, newest first"),
+            ("workerDiagnostics", "Lists a worker's diagnostics, newest first"),
             diagnostics,
         )
-        .answers(200, "What was noticed.", json::<Listing<Diagnostic>>())
+        .answers(200, "The diagnostics.", json::<Listing<Diagnostic>>())
         .refuses(&[410]),
         Route::get(
             "/workers/{worker_id}/usage",
-            ("workerUsage", "What a worker has used, and holds"),
+            ("workerUsage", "Returns a worker's resource use"),
             usage,
         )
-        .answers(200, "What it has used.", json::<Usage>())
+        .answers(200, "The resource use.", json::<Usage>())
         .refuses(&[410]),
     ]
 }
 
-async fn list(place: Place, query: Query) -> Answer<Json<Listing<WorkerEntry>>> {
+async fn list(target: AddressedRuntime, query: Query) -> Answer<Json<Listing<WorkerEntry>>> {
     let wanted = wanted(&query)?;
     let of = wanted_state(&query)?;
-    let mut page = place.runtime.list(wanted).await?;
-    // A runtime does not tell them apart; so a page may hold fewer than were asked for.
+    let mut page = target.runtime.list(wanted).await?;
+    // Runtimes do not filter by state, so a page may be short.
     page.items.retain(|worker| of.as_deref().is_none_or(|of| of == worker.observed.as_str()));
     let Page { items, next_cursor } = page;
-    let items = items.into_iter().map(|worker| place.entry(worker)).collect();
-    Ok(Json(super::listing(Page { items, next_cursor })))
+    let items = items.into_iter().map(|worker| target.entry(worker)).collect();
+    Ok(Json(crate::page::listing(Page { items, next_cursor })))
 }
 
-/// What a list of workers is asked for.
+/// Parses the parameters of a list of workers.
 pub(crate) fn wanted(query: &Query) -> Answer<ListWorkers> {
-    let (limit, cursor) = (query.limit(super::PAGE)?, query.text("cursor")?);
+    let (limit, cursor) = (query.limit(crate::page::PAGE)?, query.text("cursor")?);
     Ok(ListWorkers { limit, cursor, label: query.label()? })
 }
 
-/// The state that it is asked for, if it is.
+/// Parses the state to filter by, if any.
 pub(crate) fn wanted_state(asked: &Query) -> Answer<Option<String>> {
     let of = asked.text("state")?;
     let known = of.as_deref().is_none_or(|of| Observed::WORDS.contains(&of));
     if known { Ok(of) } else { Err(query()) }
 }
 
-async fn create(place: Place, upload: Upload) -> Answer<(StatusCode, Json<WorkerEntry>)> {
+async fn create(
+    target: AddressedRuntime,
+    upload: Upload,
+) -> Answer<(StatusCode, Json<WorkerEntry>)> {
     let request = upload.json(|bytes| serde_json::from_slice::<CreateWorker>(bytes)).await?;
-    let Stored { item, created } = place.runtime.create(request).await?;
-    Ok(stored(Stored { item: place.entry(item), created }))
+    let Stored { item, created } = target.runtime.create(request).await?;
+    Ok(stored(Stored { item: target.entry(item), created }))
 }
 
-async fn get(place: Place) -> Answer<Json<WorkerEntry>> {
-    Ok(Json(place.entry(place.runtime.get(place.worker()?).await?)))
+async fn get(target: AddressedRuntime) -> Answer<Json<WorkerEntry>> {
+    Ok(Json(target.entry(target.runtime.get(target.worker()?).await?)))
 }
 
-async fn update(place: Place, upload: Upload) -> Answer<Json<WorkerEntry>> {
-    let worker = place.worker()?;
+async fn update(target: AddressedRuntime, upload: Upload) -> Answer<Json<WorkerEntry>> {
+    let worker = target.worker()?;
     let change = upload.json(|bytes| serde_json::from_slice::<WorkerChange>(bytes)).await?;
-    Ok(Json(place.entry(place.runtime.update(worker, change).await?)))
+    Ok(Json(target.entry(target.runtime.update(worker, change).await?)))
 }
 
-async fn remove(place: Place) -> Answer<StatusCode> {
-    place.runtime.remove(place.worker()?).await?;
+async fn remove(target: AddressedRuntime) -> Answer<StatusCode> {
+    target.runtime.remove(target.worker()?).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-async fn start(place: Place) -> Answer<Json<WorkerEntry>> {
-    Ok(Json(place.entry(place.runtime.start(place.worker()?).await?)))
+async fn start(target: AddressedRuntime) -> Answer<Json<WorkerEntry>> {
+    Ok(Json(target.entry(target.runtime.start(target.worker()?).await?)))
 }
 
-async fn stop(place: Place) -> Answer<Json<WorkerEntry>> {
-    Ok(Json(place.entry(place.runtime.stop(place.worker()?).await?)))
+async fn stop(target: AddressedRuntime) -> Answer<Json<WorkerEntry>> {
+    Ok(Json(target.entry(target.runtime.stop(target.worker()?).await?)))
 }
 
-async fn rollback(place: Place) -> Answer<Json<WorkerEntry>> {
-    Ok(Json(place.entry(place.runtime.rollback(place.worker()?).await?)))
+async fn rollback(target: AddressedRuntime) -> Answer<Json<WorkerEntry>> {
+    Ok(Json(target.entry(target.runtime.rollback(target.worker()?).await?)))
 }
 
-async fn diagnostics(place: Place) -> Answer<Json<Listing<Diagnostic>>> {
-    let found = place.runtime.diagnostics(Some(place.worker()?)).await?;
-    Ok(Json(super::diagnostics(found)))
+async fn diagnostics(target: AddressedRuntime) -> Answer<Json<Listing<Diagnostic>>> {
+    let found = target.runtime.diagnostics(Some(target.worker()?)).await?;
+    Ok(Json(crate::page::diagnostics(found)))
 }
 
-async fn usage(place: Place) -> Answer<Json<Usage>> {
-    Ok(Json(place.runtime.usage(place.worker()?).await?))
+async fn usage(target: AddressedRuntime) -> Answer<Json<Usage>> {
+    Ok(Json(target.runtime.usage(target.worker()?).await?))
 }
 
-/// Nothing of http workers yet.
-pub(crate) async fn http(place: Place) -> Answer<StatusCode> {
-    place.worker()?;
+/// Answers for `http` workers, which are not supported yet.
+pub(crate) async fn http(target: AddressedRuntime) -> Answer<StatusCode> {
+    target.worker()?;
     Err(Error::OperationUnsupported.into())
 }

@@ -1,4 +1,4 @@
-//! What goes on on one connection: how the clock that watches it knows what it is waiting for.
+//! The activity of one connection: the event it waits for, and its deadline.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -6,34 +6,34 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::ServerLimits;
+use super::limits::ServerLimits;
 
-/// Shared by the connection's socket, its requests and their answers.
+/// The activity of a connection, shared by its socket, its requests and their responses.
 #[derive(Debug)]
 pub(super) struct Activity {
     began: Instant,
     limits: ServerLimits,
-    /// Requests whose answers have not ended.
+    /// Requests in flight.
     in_flight: AtomicUsize,
-    /// When the last one ended, in ms after `began`.
+    /// Time when the last request finished, in ms after `began`.
     idle_since: AtomicU64,
-    /// When the head that is being read began, in ms after `began` and 1 more; 0 if none is.
+    /// Time when the current head started, in ms after `began`, plus 1; 0 if no head is being read.
     head_since: AtomicU64,
-    /// Whether it is HTTP/2.
+    /// True for HTTP/2.
     multiplexed: AtomicBool,
-    /// The answers of HTTP/2. Those of HTTP/1.1 are seen by their socket.
-    answers: Mutex<Vec<Weak<Taken>>>,
+    /// Responses of HTTP/2. For HTTP/1.1 the socket itself shows progress.
+    answers: Mutex<Vec<Weak<WriteProgress>>>,
 }
 
-/// When an answer's bytes were taken last.
+/// The write progress of a response.
 #[derive(Debug, Default)]
-pub(super) struct Taken {
-    /// When the last piece was handed over and no more asked for since, in ms after the connection
-    /// began and 1 more; 0 where it is the answer that has nothing to give.
+pub(super) struct WriteProgress {
+    /// Time when the last piece was handed to the connection, in ms after `began`, plus 1; 0 while
+    /// the response itself has nothing to send.
     since: AtomicU64,
 }
 
-impl Taken {
+impl WriteProgress {
     pub(super) fn handed_over(&self, activity: &Activity) {
         self.since.store(activity.now() + 1, Ordering::Relaxed);
     }
@@ -60,17 +60,17 @@ impl Activity {
         u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX - 1)
     }
 
-    /// Bytes came.
-    pub(super) fn came(&self) {
+    /// Records received bytes.
+    pub(super) fn received(&self) {
         let waits = self.in_flight.load(Ordering::Relaxed) == 0;
         if waits && !self.is_multiplexed() && self.head_since.load(Ordering::Relaxed) == 0 {
             self.head_since.store(self.now() + 1, Ordering::Relaxed);
         }
     }
 
-    /// The whole of HTTP/2's preface came. From now on its own frames say what is a request, and
-    /// those that are none, such as pings, are no reason to keep a connection or to end it.
-    pub(super) fn is_found_multiplexed(&self) {
+    /// Records the complete HTTP/2 preface. From here on only frames decide: those that are not
+    /// requests, such as pings, neither keep a connection open nor end it.
+    pub(super) fn set_multiplexed(&self) {
         self.multiplexed.store(true, Ordering::Relaxed);
         self.head_since.store(0, Ordering::Relaxed);
     }
@@ -79,21 +79,21 @@ impl Activity {
         self.multiplexed.load(Ordering::Relaxed)
     }
 
-    /// A request's head is complete.
-    pub(super) fn begins(&self) {
+    /// Records the complete head of a request.
+    pub(super) fn request_started(&self) {
         self.in_flight.fetch_add(1, Ordering::Relaxed);
         self.head_since.store(0, Ordering::Relaxed);
     }
 
-    /// Its answer has ended.
-    pub(super) fn ends(&self) {
+    /// Records the end of a response.
+    pub(super) fn request_finished(&self) {
         self.idle_since.store(self.now(), Ordering::Relaxed);
         self.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// Watches an answer of HTTP/2.
-    pub(super) fn watch(&self) -> Arc<Taken> {
-        let taken = Arc::new(Taken::default());
+    /// Starts to track a response of HTTP/2.
+    pub(super) fn watch(&self) -> Arc<WriteProgress> {
+        let taken = Arc::new(WriteProgress::default());
         let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
         if answers.len() == answers.capacity() {
             answers.retain(|answer| answer.strong_count() > 0);
@@ -102,8 +102,7 @@ impl Activity {
         taken
     }
 
-    /// When the client will have taken too long for what it is waited for; none where it is the
-    /// client that waits.
+    /// Returns the client's deadline; none while the client is waiting for us.
     pub(super) fn deadline(&self) -> Option<Instant> {
         if self.in_flight.load(Ordering::Relaxed) > 0 {
             return None;
@@ -115,11 +114,11 @@ impl Activity {
         Some(self.began + Duration::from_millis(since) + limit)
     }
 
-    /// Whether an answer of HTTP/2 is not taken although the connection itself may be.
+    /// Returns true if an HTTP/2 response is stalled, although the connection itself may not be.
     ///
-    /// Ending the connection is the only way to end such an answer, and takes others with it. So it
-    /// is given twice the time: a registry that passes an answer on gives up on its own reader
-    /// first, and ends the one answer.
+    /// Only closing the connection ends a stalled response, which takes the others with it. So it
+    /// gets twice the time: a registry that forwards a response first gives up on its own reader,
+    /// and ends just the one response.
     pub(super) fn is_stalled(&self) -> bool {
         let limit =
             u64::try_from(self.limits.stall.as_millis()).unwrap_or(u64::MAX).saturating_mul(2);

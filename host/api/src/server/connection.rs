@@ -1,4 +1,4 @@
-//! One connection, from its first byte to its end.
+//! One connection, from first byte to last.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -16,33 +16,39 @@ use hyper_util::server::conn::auto;
 use tokio::net::TcpStream;
 use tower_service::Service as _;
 
-use super::activity::{Activity, Taken};
-use super::watched::Watched;
-use super::{Link, ServerLimits};
+use super::activity::{Activity, WriteProgress};
+use super::connection_info::ConnectionInfo;
+use super::limits::ServerLimits;
+use super::timed_socket::TimedSocket;
 
-/// Beyond this, in bytes, a head is refused by the parser itself, with an empty body. The gate
-/// refuses smaller ones, with a problem.
+/// Maximum size of a head, in bytes. Beyond it the parser answers with an empty body. The gate
+/// refuses smaller heads, with a problem.
 const HEAD_BYTES: usize = 128 << 10;
 
-/// As with the bytes, in fields.
+/// Maximum number of header fields, as for the size.
 const HEAD_FIELDS: usize = 256;
 
-/// Requests of one HTTP/2 connection at a time.
+/// Maximum number of concurrent requests of one HTTP/2 connection.
 const STREAMS: u32 = 256;
 
-/// Requests of one HTTP/2 connection that were reset before anyone looked at them.
+/// Maximum number of HTTP/2 requests that were reset before they were handled.
 const RESETS: usize = 32;
 
-pub(super) async fn serve(stream: TcpStream, router: Router, limits: ServerLimits, link: Link) {
+pub(super) async fn serve(
+    stream: TcpStream,
+    router: Router,
+    limits: ServerLimits,
+    link: ConnectionInfo,
+) {
     let activity = Arc::new(Activity::new(limits));
     let mut closing = link.closing.clone();
     let service = Service { router, link: Arc::new(link), activity: Arc::clone(&activity) };
-    let io = TokioIo::new(Watched::new(stream, Arc::clone(&activity), limits.stall));
+    let io = TokioIo::new(TimedSocket::new(stream, Arc::clone(&activity), limits.stall));
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder
         .http1()
         .timer(TokioTimer::new())
-        // Hyper's own counts the time between two requests as well.
+        // Hyper's own timeout includes the time between two requests.
         .header_read_timeout(None)
         .max_buf_size(HEAD_BYTES)
         .max_headers(HEAD_FIELDS);
@@ -60,14 +66,14 @@ pub(super) async fn serve(stream: TcpStream, router: Router, limits: ServerLimit
         tokio::select! {
             ended = connection.as_mut() => {
                 if let Err(error) = ended {
-                    tracing::debug!(error, "a connection was ended");
+                    tracing::debug!(error, "connection failed");
                 }
                 return;
             }
             Ok(()) = closing.changed() => connection.as_mut().graceful_shutdown(),
             _ = look.tick() => {
                 if activity.is_stalled() {
-                    tracing::debug!("a connection was ended: an answer is not taken");
+                    tracing::debug!("closed a connection: the client does not read a response");
                     return;
                 }
             }
@@ -75,60 +81,60 @@ pub(super) async fn serve(stream: TcpStream, router: Router, limits: ServerLimit
     }
 }
 
-/// The router, to hyper.
+/// The router as a hyper service.
 struct Service {
     router: Router,
-    link: Arc<Link>,
+    link: Arc<ConnectionInfo>,
     activity: Arc<Activity>,
 }
 
 impl hyper::service::Service<Request<Incoming>> for Service {
-    type Response = Response<Answer>;
+    type Response = Response<TrackedBody>;
     type Error = Infallible;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
         request.extensions_mut().insert(Arc::clone(&self.link));
-        let going = Going::new(Arc::clone(&self.activity));
+        let going = InFlight::new(Arc::clone(&self.activity));
         let answer = self.router.clone().call(request);
         Box::pin(async move {
             let answer = answer.await?;
-            Ok(answer.map(|body| Answer::new(body, going)))
+            Ok(answer.map(|body| TrackedBody::new(body, going)))
         })
     }
 }
 
-/// A request whose answer has not ended.
-struct Going(Arc<Activity>);
+/// A request in flight.
+struct InFlight(Arc<Activity>);
 
-impl Going {
+impl InFlight {
     fn new(activity: Arc<Activity>) -> Self {
-        activity.begins();
+        activity.request_started();
         Self(activity)
     }
 }
 
-impl Drop for Going {
+impl Drop for InFlight {
     fn drop(&mut self) {
-        self.0.ends();
+        self.0.request_finished();
     }
 }
 
-/// The body of an answer.
-struct Answer {
+/// A response body that reports its progress.
+struct TrackedBody {
     body: Body,
-    going: Going,
-    taken: Option<Arc<Taken>>,
+    going: InFlight,
+    taken: Option<Arc<WriteProgress>>,
 }
 
-impl Answer {
-    fn new(body: Body, going: Going) -> Self {
+impl TrackedBody {
+    fn new(body: Body, going: InFlight) -> Self {
         let taken = going.0.is_multiplexed().then(|| going.0.watch());
         Self { body, going, taken }
     }
 }
 
-impl http_body::Body for Answer {
+impl http_body::Body for TrackedBody {
     type Data = Bytes;
     type Error = axum::Error;
 

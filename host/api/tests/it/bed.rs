@@ -1,4 +1,4 @@
-//! The whole of it: a registry on a temporary directory, two runtimes, and the API on a socket.
+//! The test bed: a registry in a temporary directory, two runtimes, and the API on a socket.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use skep_conformance::fake::FakeSubject;
 use skep_conformance::{Guest, Subject as _};
 use skep_protocol::{Role, RuntimeHandle, Timestamp};
 use skep_registry::{
-    Connect, ConnectError, Embedded, NewToken, Registry, RegistryParts, RemoteSpec,
+    Connect, ConnectError, EmbeddedRuntime, NewToken, Registry, RegistryParts, RemoteSpec,
 };
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -18,11 +18,11 @@ use tokio::task::JoinHandle;
 use crate::client::{Ask, LONG};
 use crate::puppet::Puppet;
 
-/// In the name of the store's directory.
+/// Part of the path of the store's directory.
 pub(crate) const ROOT_MARK: &str = "mark-of-the-store-root";
-/// In the address of the remote.
+/// Part of the address of the remote.
 pub(crate) const ENDPOINT_MARK: &str = "mark-of-the-endpoint";
-/// In the names of the remote's files.
+/// Part of the paths of the remote's files.
 pub(crate) const FILE_MARK: &str = "mark-of-a-secret-file";
 
 pub(crate) struct Bed {
@@ -66,7 +66,7 @@ impl Bed {
         let authority = cap_std::ambient_authority();
         let dir = cap_std::fs::Dir::open_ambient_dir(temp.path(), authority).unwrap();
         let (home, far) = (Arc::new(Puppet::new("home")), Arc::new(Puppet::new("far")));
-        let embedded = Embedded {
+        let embedded = EmbeddedRuntime {
             handle: Arc::clone(&home) as Arc<dyn RuntimeHandle>,
             runtime_id: "home".parse().unwrap(),
             host_id: "fake-host".parse().unwrap(),
@@ -111,22 +111,22 @@ impl Bed {
         Self { addr, registry, home, far, admin, surface, stop, served, _dir: temp }
     }
 
-    /// A token of another role.
+    /// Creates a token of another role.
     pub(crate) fn token(&self, role: Role, runtimes: Option<&str>) -> String {
         token(&self.registry, role, runtimes)
     }
 
-    /// A request of nobody.
+    /// Creates a request without a credential.
     pub(crate) fn ask(&self, method: &str, path: &str) -> Ask {
         Ask::new(self.addr, method, path)
     }
 
-    /// A request of the admin.
+    /// Creates a request with the admin's token.
     pub(crate) fn admin(&self, method: &str, path: &str) -> Ask {
         self.ask(method, path).bearer(&self.admin)
     }
 
-    /// Where the embedded runtime is.
+    /// Returns a path below the embedded runtime.
     pub(crate) fn at(&self, rest: &str) -> String {
         match self.surface {
             Surface::Browser => format!("/api/runtimes/home{rest}"),
@@ -134,7 +134,7 @@ impl Bed {
         }
     }
 
-    /// Stores a guest's component, and says its digest.
+    /// Stores a guest's component, and returns its digest.
     pub(crate) async fn push(&self, guest: Guest) -> String {
         let wasm = FakeSubject::new().wasm(guest);
         let said = self.admin("POST", &self.at("/components")).body(wasm).send().await;
@@ -142,7 +142,7 @@ impl Bed {
         said.json()["digest"].as_str().unwrap().to_owned()
     }
 
-    /// Makes a worker, and says where it is.
+    /// Creates a worker, and returns its path.
     pub(crate) async fn worker(&self, guest: Guest) -> String {
         let digest = self.push(guest).await;
         let spec = serde_json::json!({ "component": digest });
@@ -150,13 +150,13 @@ impl Bed {
         self.at(&format!("/workers/{}", said.json()["worker_id"].as_str().unwrap()))
     }
 
-    /// Has a worker handle an input to its end.
+    /// Sends an input to a worker and waits for the outcome.
     pub(crate) async fn handle(&self, worker: &str, input: &str) -> serde_json::Value {
         let path = format!("{worker}/inputs?wait_ms=10000");
         self.admin("POST", &path).body(input.to_owned()).send().await.is(200).json()
     }
 
-    /// Shuts down; how long that took.
+    /// Shuts down, and returns the time it took.
     pub(crate) async fn shut_down(&mut self) -> Duration {
         let began = std::time::Instant::now();
         self.stop.take().unwrap().send(()).unwrap();

@@ -1,4 +1,4 @@
-//! Logins, and what pages of other sites try with them.
+//! Logins, and cross-site requests that try to use them.
 
 use serde_json::json;
 use skep_conformance::Guest;
@@ -17,7 +17,7 @@ impl Bed {
         ask.json(&body).send().await
     }
 
-    /// The cookie of a login with the admin's token.
+    /// Logs in with the admin's token, and returns the cookie.
     async fn cookie(&self) -> String {
         cookie(&self.login(json!({ "token": self.admin })).await.is(200))
     }
@@ -32,7 +32,7 @@ fn cookie(said: &Said) -> String {
 }
 
 #[tokio::test]
-async fn a_token_becomes_a_cookie_and_ends_with_logout() {
+async fn a_session_cookie_ends_with_logout() {
     let bed = Bed::browser().await;
     let said = bed.login(json!({ "token": bed.admin })).await.is(200);
     assert_eq!(said.json()["role"], "admin");
@@ -50,7 +50,7 @@ async fn a_token_becomes_a_cookie_and_ends_with_logout() {
 }
 
 #[tokio::test]
-async fn a_login_code_is_good_once() {
+async fn a_login_code_works_only_once() {
     let bed = Bed::browser().await;
     let code = bed.registry.access().login_code().unwrap();
     let body = json!({ "code": code.expose() });
@@ -72,7 +72,7 @@ async fn a_session_ends_with_its_token() {
 }
 
 #[tokio::test]
-async fn guessing_is_slow() {
+async fn guessing_is_throttled() {
     let bed = Bed::browser().await;
     bed.admin("GET", "/api/me").send().await.is(200);
     let mut said = Vec::new();
@@ -82,12 +82,12 @@ async fn guessing_is_slow() {
     let last = said.pop().unwrap().refused(429, "too_many_attempts");
     assert!(last.header("retry-after").parse::<u64>().unwrap() >= 1);
     said.remove(0).refused(401, "unauthenticated");
-    // Whoever was let in before is not shut out by those who guess.
+    // A token that was valid from this address before is not throttled.
     bed.admin("GET", "/api/me").send().await.is(200);
 }
 
 #[tokio::test]
-async fn a_login_takes_json_from_this_site() {
+async fn a_login_accepts_only_json_from_this_site() {
     let bed = Bed::browser().await;
     let body = json!({ "token": bed.admin }).to_string();
     let ask = || bed.ask("POST", "/api/login").body(body.clone());
@@ -112,7 +112,7 @@ async fn a_login_takes_json_from_this_site() {
 }
 
 #[tokio::test]
-async fn another_site_changes_nothing_with_a_cookie() {
+async fn another_site_cannot_change_anything_with_a_cookie() {
     let bed = Bed::browser().await;
     let worker = bed.worker(Guest::Echo).await;
     let cookie = bed.cookie().await;
@@ -146,14 +146,14 @@ async fn another_site_changes_nothing_with_a_cookie() {
 
     bed.with(&cookie, "GET", &worker).send().await.is(200);
     bed.with(&cookie, "POST", &stop).header("origin", &bed.origin()).send().await.is(200);
-    // A token says by itself who means it.
+    // A token is never sent by a browser on its own.
     let start =
         bed.admin("POST", &format!("{worker}/start")).header("origin", "http://evil.example");
     start.send().await.is(200);
 }
 
 #[tokio::test]
-async fn a_name_that_is_not_ours_is_refused() {
+async fn an_unknown_host_header_is_refused() {
     let bed = Bed::browser().await;
     for host in
         ["evil.example", "localhost.evil.example", "127.0.0.1.nip.io:7070", "", "skep.example.evil"]
@@ -169,13 +169,13 @@ async fn a_name_that_is_not_ours_is_refused() {
         bed.admin("GET", "/api/me").header("host", host).send().await.is(200);
     }
     bed.ask("GET", "/healthz").header("host", "10.0.0.7:7070").send().await.is(200);
-    // A registry calls a runtime as it likes, and no browser has a token to send.
+    // Registries may use any host name for a runtime, and browsers have no token to send.
     let runtime = Bed::runtime().await;
     runtime.admin("GET", "/v1/runtime").header("host", "far.example").send().await.is(200);
 }
 
 #[tokio::test]
-async fn the_login_page_is_plain_and_loads_nothing_from_elsewhere() {
+async fn the_login_page_loads_nothing_from_other_sites() {
     let bed = Bed::browser().await;
     let page = bed.ask("GET", "/login").send().await.is(200);
     assert_eq!(page.header("content-type"), "text/html; charset=utf-8");
@@ -193,7 +193,7 @@ async fn the_login_page_is_plain_and_loads_nothing_from_elsewhere() {
 }
 
 #[tokio::test]
-async fn a_runtime_knows_no_cookies() {
+async fn a_runtime_ignores_cookies() {
     let browser = Bed::browser().await;
     let cookie = browser.cookie().await;
     let runtime = Bed::runtime().await;
@@ -201,7 +201,7 @@ async fn a_runtime_knows_no_cookies() {
 }
 
 #[tokio::test]
-async fn the_document_is_answered() {
+async fn the_openapi_document_is_served() {
     let bed = Bed::browser().await;
     let said = bed.admin("GET", "/api/openapi.json").send().await.is(200);
     assert_eq!(said.header("content-type"), "application/json");

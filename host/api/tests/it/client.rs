@@ -1,4 +1,4 @@
-//! A client for tests: one request, one answer, nothing hidden.
+//! A minimal HTTP client for tests: one request, one response, nothing hidden.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -10,10 +10,10 @@ use hyper_util::rt::TokioIo;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 
-/// Nothing here takes longer, unless it hangs.
+/// A timeout that only a hanging test reaches.
 pub(crate) const LONG: Duration = Duration::from_secs(20);
 
-/// A request in the making.
+/// A request builder.
 #[derive(Clone)]
 pub(crate) struct Ask {
     addr: SocketAddr,
@@ -23,7 +23,7 @@ pub(crate) struct Ask {
     body: Bytes,
 }
 
-/// An answer, all of it.
+/// A complete response.
 #[derive(Debug)]
 pub(crate) struct Said {
     pub(crate) status: u16,
@@ -74,7 +74,7 @@ impl Ask {
             let body = body.collect().await.unwrap().to_bytes();
             Said { status: parts.status.as_u16(), headers: parts.headers, body }
         };
-        let said = tokio::time::timeout(LONG, answer).await.expect("it is answered");
+        let said = tokio::time::timeout(LONG, answer).await.expect("the request is answered");
         connection.abort();
         said
     }
@@ -89,14 +89,14 @@ impl Said {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 
-    /// The answer, if it is of this status.
+    /// Asserts the status.
     #[track_caller]
     pub(crate) fn is(self, status: u16) -> Self {
         assert_eq!(self.status, status, "{self:?}");
         self
     }
 
-    /// The answer, if it is a problem of this status and code, and nothing else.
+    /// Asserts a problem with this status and code, and nothing else.
     #[track_caller]
     pub(crate) fn refused(self, status: u16, code: &str) -> Self {
         assert_eq!(self.status, status, "{self:?}");
@@ -111,12 +111,12 @@ impl Said {
     }
 }
 
-/// What comes until the other end closes; the time that it took.
+/// Reads until the other end closes. Returns the bytes and the time it took.
 pub(crate) async fn rest(stream: &mut TcpStream) -> (Vec<u8>, Duration) {
     let began = std::time::Instant::now();
     let mut all = Vec::new();
     let read = tokio::time::timeout(LONG, stream.read_to_end(&mut all)).await;
-    // A reset is an end as well.
+    // A reset counts as closing.
     let _ = read.expect("the server closes the connection");
     (all, began.elapsed())
 }

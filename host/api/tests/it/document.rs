@@ -1,15 +1,15 @@
-//! The document is what it was, unless somebody meant to change it.
+//! The OpenAPI document only changes on purpose.
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
 use serde_json::Value;
 
-/// Set, the golden file is written anew: `SKEP_RENEW=1 cargo test -p skep-api --test it document`.
+/// Set this to rewrite the golden file: `SKEP_RENEW=1 cargo test -p skep-api --test it document`.
 const RENEW: &str = "SKEP_RENEW";
 
 #[test]
-fn the_document_is_the_golden_one() {
+fn the_openapi_document_matches_the_golden_file() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("openapi.json");
     let document = skep_api::openapi();
     if std::env::var_os(RENEW).is_some() {
@@ -18,11 +18,11 @@ fn the_document_is_the_golden_one() {
     let golden = std::fs::read_to_string(&path).unwrap_or_default();
     assert!(
         golden == document,
-        "the API's document has changed; if that is meant, renew it with {RENEW}=1"
+        "the OpenAPI document has changed; if that is intended, rewrite it with {RENEW}=1"
     );
 }
 
-/// Collects the schemas that a value refers to by words of OpenAPI, which all that read it follow.
+/// Collects the schemas that a value refers to with standard OpenAPI references.
 fn references<'a>(value: &'a Value, found: &mut BTreeSet<&'a str>) {
     match value {
         Value::Object(members) => {
@@ -41,7 +41,7 @@ fn references<'a>(value: &'a Value, found: &mut BTreeSet<&'a str>) {
 }
 
 #[test]
-fn each_schema_is_one_that_something_is_described_by() {
+fn every_schema_is_used() {
     let document: Value = serde_json::from_str(&skep_api::openapi()).unwrap();
     let mut found = BTreeSet::new();
     references(&document, &mut found);
@@ -51,7 +51,7 @@ fn each_schema_is_one_that_something_is_described_by() {
 }
 
 #[test]
-fn streams_are_described_by_the_names_and_the_data_of_their_events() {
+fn streams_are_described_by_their_events() {
     let document: Value = serde_json::from_str(&skep_api::openapi()).unwrap();
     let one = "/api/runtimes/{runtime_id}";
     for (path, expected) in [

@@ -1,4 +1,4 @@
-//! Streams of events.
+//! Event streams.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 use crate::bed::Bed;
 use crate::client::LONG;
 
-/// One reader of a stream.
+/// A reader of one stream.
 pub(crate) struct Reader(BufReader<TcpStream>);
 
 /// One event.
@@ -23,7 +23,7 @@ pub(crate) struct Event {
 }
 
 impl Reader {
-    /// Begins to read, with more lines in the header.
+    /// Opens a stream, with additional header lines.
     pub(crate) async fn open(bed: &Bed, path: &str, token: &str, header: &str) -> Self {
         let mut stream = TcpStream::connect(bed.addr).await.unwrap();
         let head = format!(
@@ -42,15 +42,15 @@ impl Reader {
         reader
     }
 
-    /// The next line of the stream, without what frames it in HTTP/1.1.
+    /// Reads the next line of the stream, without HTTP/1.1 framing.
     async fn line(&mut self) -> Option<String> {
         loop {
             let mut line = String::new();
             let read = tokio::time::timeout(LONG, self.0.read_line(&mut line)).await;
-            if read.expect("something happens").ok()? == 0 || line == "0\r\n" {
+            if read.expect("the stream makes progress").ok()? == 0 || line == "0\r\n" {
                 return None;
             }
-            // Sizes of chunks and their ends have a carriage return; events have none.
+            // Chunk sizes and ends of chunks have a carriage return; events have none.
             if !line.ends_with("\r\n") {
                 line.pop();
                 return Some(line);
@@ -58,7 +58,7 @@ impl Reader {
         }
     }
 
-    /// The next event; none at the end.
+    /// Returns the next event; none at the end.
     pub(crate) async fn next(&mut self) -> Option<Event> {
         let (mut id, mut name, mut data) = (None, None, None);
         loop {
@@ -78,7 +78,7 @@ impl Reader {
 }
 
 #[tokio::test]
-async fn entries_come_in_order_and_go_on_where_a_reader_was() {
+async fn entries_come_in_order_and_resume_at_the_cursor() {
     for bed in [Bed::browser().await, Bed::runtime().await] {
         let worker = bed.worker(Guest::Scribe).await;
         let path = format!("{worker}/events");
@@ -104,7 +104,7 @@ async fn entries_come_in_order_and_go_on_where_a_reader_was() {
         let mut back = Reader::open(&bed, &format!("{path}?after=1"), &bed.admin, header).await;
         assert_eq!(back.next().await.as_ref(), seen.get(5));
         let first = fresh.next().await.unwrap();
-        assert!(first.data["seq"].as_u64().unwrap() > 1, "it began at the end: {first:?}");
+        assert!(first.data["seq"].as_u64().unwrap() > 1, "the stream starts at the end: {first:?}");
 
         bed.admin("DELETE", &worker).send().await.is(204);
         let last = loop {
@@ -119,7 +119,7 @@ async fn entries_come_in_order_and_go_on_where_a_reader_was() {
 }
 
 #[tokio::test]
-async fn a_stream_that_cannot_begin_is_a_problem() {
+async fn a_stream_that_cannot_start_is_a_problem() {
     let bed = Bed::browser().await;
     let none = bed.at("/workers/019b0d2e-7c31-7e0a-8f7d-0a6d2f3c1b55/events");
     bed.admin("GET", &none).send().await.refused(404, "unknown_worker");
@@ -127,7 +127,7 @@ async fn a_stream_that_cannot_begin_is_a_problem() {
 }
 
 #[tokio::test]
-async fn changes_of_a_runtime_begin_with_what_is_there() {
+async fn changes_of_a_runtime_start_with_its_current_state() {
     for bed in [Bed::browser().await, Bed::runtime().await] {
         let worker = bed.worker(Guest::Scribe).await;
         let mut reader = Reader::open(&bed, &bed.at("/changes"), &bed.admin, "").await;
@@ -151,7 +151,7 @@ async fn changes_of_a_runtime_begin_with_what_is_there() {
 }
 
 #[tokio::test]
-async fn the_fleet_is_followed() {
+async fn fleet_changes_are_streamed() {
     let bed = Bed::browser().await;
     let worker = bed.worker(Guest::Scribe).await;
     let mut reader = Reader::open(&bed, "/api/events", &bed.admin, "").await;
@@ -178,7 +178,7 @@ async fn a_shutdown_ends_streams_at_once() {
 }
 
 #[tokio::test]
-async fn a_quiet_stream_shows_that_it_lives_and_ends_with_its_token() {
+async fn an_idle_stream_has_heartbeats_and_ends_with_its_token() {
     let heartbeat = Duration::from_millis(50);
     let bed =
         Bed::of(Surface::Browser, ServerLimits { heartbeat, ..ServerLimits::default() }).await;
@@ -191,7 +191,7 @@ async fn a_quiet_stream_shows_that_it_lives_and_ends_with_its_token() {
     }
     let me = bed.ask("GET", "/api/me").bearer(&viewer).send().await.is(200).json();
     bed.registry.access().revoke(&me["token_id"].as_str().unwrap().parse().unwrap()).unwrap();
-    // The registry may be first to notice, and says so.
+    // The registry may notice first, and report it.
     let last = reader.next().await.filter(|event| event.data["code"] != "unauthenticated");
     assert_eq!(last, None);
     assert_eq!(reader.next().await, None);

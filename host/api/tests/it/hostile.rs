@@ -1,4 +1,4 @@
-//! Many that mean no good, and one that notices nothing of them.
+//! Many hostile clients, and one that must not be affected.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use crate::bed::Bed;
 use crate::client::{Ask, LONG};
 use crate::events::Reader;
 
-/// The slowest but one in a hundred of many requests, each after the other.
+/// Returns the 99th percentile latency of sequential requests.
 async fn slowest(bed: &Bed, worker: &str) -> Duration {
     let mut stream = TcpStream::connect(bed.addr).await.unwrap();
     let ask = format!(
@@ -31,8 +31,8 @@ async fn slowest(bed: &Bed, worker: &str) -> Duration {
     took[took.len() * 99 / 100]
 }
 
-/// Sees to it that a client is as quick as before, as far as can be said on a machine that tests share:
-/// five times slower, and no less than 25 ms, in one of some attempts.
+/// Asserts that a client's latency is unaffected, as far as a shared test machine allows: at most
+/// five times slower, and at least 25 ms are allowed, in one of several attempts.
 async fn is_quick(bed: &Bed, worker: &str, quiet: Duration) {
     let most = (quiet * 5).max(Duration::from_millis(25));
     let mut took = Vec::new();
@@ -45,11 +45,11 @@ async fn is_quick(bed: &Bed, worker: &str, quiet: Duration) {
     panic!("{quiet:?} became {took:?}");
 }
 
-/// One of these at a time: each is to measure its own hostile clients.
+/// Serializes these tests: each measures the effect of its own hostile clients.
 static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_thousand_idle_readers_disturb_nobody() {
+async fn a_thousand_idle_readers_do_not_slow_others() {
     let _alone = ALONE.lock().await;
     let bed = Bed::browser().await;
     let worker = bed.worker(Guest::Scribe).await;
@@ -70,13 +70,13 @@ async fn a_thousand_idle_readers_disturb_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_thousand_readers_that_never_read_are_dropped_alone() {
+async fn a_thousand_stalled_readers_are_dropped_without_affecting_others() {
     let _alone = ALONE.lock().await;
     let stall = Duration::from_millis(500);
     let limits = ServerLimits { stall, send_buffer_bytes: 16 << 10, ..ServerLimits::default() };
     let bed = Bed::of(Surface::Browser, limits).await;
     let worker = bed.worker(Guest::Scribe).await;
-    // More than the buffers of both sockets take.
+    // More than the buffers of both sockets hold.
     for _ in 0..8 {
         let done = bed.handle(&worker, "blob 32768").await;
         assert_eq!(done["outcome"], "completed");
@@ -105,11 +105,11 @@ async fn a_thousand_readers_that_never_read_are_dropped_alone() {
             tokio::time::sleep(stall / 5).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(30), gone).await.expect("they are dropped");
+    tokio::time::timeout(Duration::from_secs(30), gone).await.expect("stalled readers are dropped");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn slow_heads_and_bodies_disturb_nobody() {
+async fn slow_heads_and_bodies_do_not_slow_others() {
     let bed = Bed::browser().await;
     let worker = bed.worker(Guest::Scribe).await;
     let quiet = slowest(&bed, &worker).await;
@@ -131,7 +131,7 @@ async fn slow_heads_and_bodies_disturb_nobody() {
     is_quick(&bed, &worker, quiet).await;
 }
 
-/// A request whose body begins, and does not go on.
+/// Sends the beginning of a request's body, and no more.
 async fn begins(bed: &Bed, path: &str, bytes: usize) -> TcpStream {
     let mut stream = TcpStream::connect(bed.addr).await.unwrap();
     let head = format!(
@@ -146,7 +146,7 @@ async fn begins(bed: &Bed, path: &str, bytes: usize) -> TcpStream {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn bodies_that_never_end_take_no_more_than_their_room() {
+async fn unfinished_bodies_are_bounded_by_their_quota() {
     const ROOM: usize = 256 << 10;
     let limits = ServerLimits { bodies_bytes: ROOM as u64, ..ServerLimits::default() };
     let bed = Bed::of(Surface::Browser, limits).await;
@@ -165,29 +165,29 @@ async fn bodies_that_never_end_take_no_more_than_their_room() {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    until("in quiet", &|input, login| (input, login) == (202, 401)).await;
-    // Each takes half of its room, so that the second of a kind leaves nothing.
+    until("without load", &|input, login| (input, login) == (202, 401)).await;
+    // Each takes half of its quota, so that the second of a kind leaves nothing.
     let mut strangers = Vec::new();
     for _ in 0..2 {
         strangers.push(begins(&bed, "/api/login", ROOM / 16 / 2).await);
     }
-    until("strangers take the strangers' room", &|input, login| (input, login) == (202, 503)).await;
+    until("logins use up their own quota", &|input, login| (input, login) == (202, 503)).await;
     let mut known = Vec::new();
     for _ in 0..2 {
         known.push(begins(&bed, &inputs, ROOM / 2).await);
     }
-    until("all is taken", &|input, login| (input, login) == (503, 503)).await;
+    until("both quotas are used up", &|input, login| (input, login) == (503, 503)).await;
     drop(strangers);
-    until("strangers are gone", &|input, login| (input, login) == (503, 401)).await;
+    until("logins have room again", &|input, login| (input, login) == (503, 401)).await;
     drop(known);
-    until("all are gone", &|input, login| (input, login) == (202, 401)).await;
-    // A stranger who says much is refused whatever room there is.
+    until("both have room again", &|input, login| (input, login) == (202, 401)).await;
+    // A long body without authentication is refused, however much of the quota is left.
     let long = Ask::new(bed.addr, "POST", "/api/login").body(" ".repeat((16 << 10) + 1));
     assert_eq!(long.send().await.status, 413);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn json_that_nests_deep_disturbs_nobody() {
+async fn deeply_nested_json_is_refused_quickly() {
     let _alone = ALONE.lock().await;
     let bed = std::sync::Arc::new(Bed::browser().await);
     let worker = bed.worker(Guest::Scribe).await;

@@ -1,5 +1,5 @@
-//! Nothing that is answered, streamed or logged says where the store is, where a remote is, or what a
-//! token is.
+//! No response, stream or log line contains the path of the store, the address of a remote, or a
+//! token.
 
 use std::cell::Cell;
 use std::io::Write;
@@ -18,11 +18,11 @@ use crate::client::Said;
 use crate::events::Reader;
 
 thread_local! {
-    /// Whether what is logged here is kept.
+    /// True on the thread whose log lines are kept.
     static HEARD: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Everything that was logged.
+/// A buffer of all log lines.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
 
@@ -45,7 +45,7 @@ impl<'a> MakeWriter<'a> for Log {
     }
 }
 
-/// Every path of the document with ids filled in, of things that are there and of some that are not.
+/// Returns every path of the document, with ids of existing and of missing things filled in.
 fn paths(runtimes: &[&str], worker: &str, digest: &str) -> Vec<(String, String)> {
     let document: serde_json::Value = serde_json::from_str(&skep_api::openapi()).unwrap();
     let id = worker.rsplit('/').next().unwrap();
@@ -53,7 +53,7 @@ fn paths(runtimes: &[&str], worker: &str, digest: &str) -> Vec<(String, String)>
     for (path, methods) in document["paths"].as_object().unwrap() {
         for (method, _) in methods.as_object().unwrap() {
             let streams = path.ends_with("/events") || path.ends_with("/changes");
-            // A failed login too many, and nobody gets in any more.
+            // Too many failed logins would throttle the rest of the test.
             if streams || path == "/api/login" {
                 continue;
             }
@@ -65,17 +65,17 @@ fn paths(runtimes: &[&str], worker: &str, digest: &str) -> Vec<(String, String)>
             }
         }
     }
-    // Removing comes last.
+    // Deletions come last.
     all.sort_by_key(|(method, _)| method == "DELETE");
     all.dedup();
     all
 }
 
 #[tokio::test]
-async fn no_answer_and_no_log_line_says_where_anything_is() {
+async fn no_response_and_no_log_line_leaks_a_location() {
     let log = Log::default();
-    // For all threads, since a scoped one is not heard by what another test has called before; and
-    // only this test's own thread is listened to.
+    // A global subscriber, because a thread-local one misses call sites that other tests registered
+    // before; the filter keeps only this test's thread.
     let here = dynamic_filter_fn(|_, _| HEARD.get());
     let layer = layer().with_ansi(false).with_writer(log.clone()).with_filter(here);
     tracing::subscriber::set_global_default(registry().with(layer)).unwrap();
@@ -119,15 +119,15 @@ async fn no_answer_and_no_log_line_says_where_anything_is() {
     }
     HEARD.set(false);
     let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
-    assert!(log.contains("runtime_id=home"), "the log has ids");
+    assert!(log.contains("runtime_id=home"), "the log contains ids");
     for line in log.lines() {
-        // The remote's address is the operator's to see.
+        // The remote's address is for the operator to see.
         let tokens = [&bed.admin, &code, &session];
         assert!(!tokens.into_iter().any(|token| line.contains(token.as_str())), "{line}");
     }
 }
 
-/// A part of every path below it; where there is none, one of no path.
+/// Returns the home directory, which every path below it contains; a dummy if there is none.
 fn home_directory() -> String {
     let home = std::env::var("HOME").unwrap_or_default();
     if home.len() > 1 { home } else { "no home directory".into() }

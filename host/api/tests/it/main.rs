@@ -1,4 +1,4 @@
-//! The API on a socket, over a registry with a runtime in memory.
+//! The API on a socket, over a registry with an in-memory runtime.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 

@@ -1,14 +1,14 @@
-//! The runtime in memory, with an error of the test's choice.
+//! An in-memory runtime that fails on demand.
 
 use std::sync::{Arc, Mutex};
 
 use skep_conformance::fake::{FakeDisk, FakeRuntime};
 use skep_protocol::*;
 
-/// A runtime that fails on request.
+/// A runtime that fails on demand.
 pub(crate) struct Puppet {
     runtime: FakeRuntime,
-    /// The answer to every verb, if it is to fail.
+    /// Error of every verb, if set.
     fails: Mutex<Option<Error>>,
 }
 
@@ -18,7 +18,7 @@ impl Puppet {
         Self { runtime, fails: Mutex::default() }
     }
 
-    /// Makes every verb fail from now on, or none.
+    /// Sets or clears the error of every verb.
     pub(crate) fn fail(&self, error: Option<Error>) {
         *self.fails.lock().unwrap() = error;
     }

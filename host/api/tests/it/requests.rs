@@ -1,4 +1,4 @@
-//! Requests that make no sense, and those that are too much of something.
+//! Malformed and oversized requests.
 
 use serde_json::json;
 use skep_api::{ServerLimits, Surface};
@@ -12,7 +12,7 @@ use crate::bed::Bed;
 use crate::client::rest;
 
 #[tokio::test]
-async fn every_error_is_a_problem_of_its_own() {
+async fn every_error_has_its_own_problem() {
     let bed = Bed::browser().await;
     let worker = bed.worker(Guest::Echo).await;
     for error in Error::every() {
@@ -29,7 +29,7 @@ async fn every_error_is_a_problem_of_its_own() {
 }
 
 #[tokio::test]
-async fn a_path_that_leads_nowhere_says_so() {
+async fn unknown_paths_and_methods_are_problems() {
     for bed in [Bed::browser().await, Bed::runtime().await] {
         for path in
             ["/x", "/v1", "/v2/workers", "/api", "/api/", "//", "/healthz/", "/api/../healthz"]
@@ -45,7 +45,7 @@ async fn a_path_that_leads_nowhere_says_so() {
 }
 
 #[tokio::test]
-async fn nobody_gets_anything_without_login() {
+async fn every_route_needs_a_login() {
     let bed = Bed::browser().await;
     let document: serde_json::Value = serde_json::from_str(&skep_api::openapi()).unwrap();
     for (path, methods) in document["paths"].as_object().unwrap() {
@@ -68,7 +68,7 @@ async fn nobody_gets_anything_without_login() {
 }
 
 #[tokio::test]
-async fn ids_that_are_none_are_refused() {
+async fn malformed_ids_are_refused() {
     let bed = Bed::browser().await;
     let long = "a".repeat(10 << 10);
     let worker = bed.worker(Guest::Echo).await;
@@ -101,7 +101,7 @@ async fn ids_that_are_none_are_refused() {
 }
 
 #[tokio::test]
-async fn names_of_files_lead_down_or_nowhere() {
+async fn file_names_cannot_leave_the_directory() {
     let bed = Bed::browser().await;
     let worker = bed.worker(Guest::Echo).await;
     for name in [
@@ -128,7 +128,7 @@ async fn names_of_files_lead_down_or_nowhere() {
 }
 
 #[tokio::test]
-async fn a_url_that_is_not_well_formed_is_refused() {
+async fn a_malformed_url_is_refused() {
     let bed = Bed::browser().await;
     for path in ["/api/runtimes/%zz", "/api/runtimes/%", "/api/runtimes/%ff", "/api/workers?x=%f"] {
         bed.admin("GET", path).send().await.refused(400, "malformed_url");
@@ -145,12 +145,12 @@ async fn a_url_that_is_not_well_formed_is_refused() {
 }
 
 #[tokio::test]
-async fn a_parameter_that_the_route_does_not_take_is_refused_and_named() {
+async fn unknown_query_parameters_are_refused_by_name() {
     let bed = Bed::browser().await;
     let document: serde_json::Value = serde_json::from_str(&skep_api::openapi()).unwrap();
     for (path, methods) in document["paths"].as_object().unwrap() {
         for (method, operation) in methods.as_object().unwrap() {
-            // Logging in takes no more than some attempts.
+            // Repeated failed logins would be throttled.
             if operation["operationId"] == "login" {
                 continue;
             }
@@ -184,7 +184,7 @@ async fn a_parameter_that_the_route_does_not_take_is_refused_and_named() {
 }
 
 #[tokio::test]
-async fn parameters_that_make_no_sense_are_refused() {
+async fn malformed_parameters_are_refused() {
     let bed = Bed::browser().await;
     let worker = bed.worker(Guest::Echo).await;
     let workers = bed.at("/workers");
@@ -224,7 +224,7 @@ async fn parameters_that_make_no_sense_are_refused() {
 }
 
 #[tokio::test]
-async fn bodies_that_make_no_sense_are_refused() {
+async fn malformed_bodies_are_refused() {
     let bed = Bed::browser().await;
     let worker = bed.worker(Guest::Echo).await;
     let deep = |open: &str, n: usize| open.repeat(n);
@@ -253,7 +253,7 @@ async fn bodies_that_make_no_sense_are_refused() {
 }
 
 #[tokio::test]
-async fn bodies_that_are_too_long_are_refused() {
+async fn oversized_bodies_are_refused() {
     let limits =
         ServerLimits { input_bytes: 5 << 20, component_bytes: 1 << 20, ..ServerLimits::default() };
     let bed = Bed::of(Surface::Browser, limits).await;
@@ -271,7 +271,7 @@ async fn bodies_that_are_too_long_are_refused() {
         (&said["limit"], &said["limit_value"]),
         (&json!("component_bytes"), &json!(1 << 20))
     );
-    // A length that nobody believes, and one that is not said.
+    // An implausible length, and none.
     let mut stream = TcpStream::connect(bed.addr).await.unwrap();
     let head = format!(
         "POST {} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {}\r\n\
@@ -296,7 +296,7 @@ async fn bodies_that_are_too_long_are_refused() {
 }
 
 #[tokio::test]
-async fn a_body_that_stops_coming_is_given_up() {
+async fn a_stalled_body_times_out() {
     let body = Duration::from_millis(200);
     let bed = Bed::of(Surface::Browser, ServerLimits { body, ..ServerLimits::default() }).await;
     let worker = bed.worker(Guest::Echo).await;
@@ -318,12 +318,12 @@ async fn a_body_that_stops_coming_is_given_up() {
         assert!(said.starts_with(&format!("HTTP/1.1 {status} ")), "{path}: {said}");
         assert!(took < Duration::from_secs(10));
     }
-    // Nothing of the file is there.
+    // No partial file is left.
     bed.admin("GET", &format!("{worker}/files/x")).send().await.refused(404, "unknown_file");
 }
 
 #[tokio::test]
-async fn every_answer_tells_browsers_to_keep_their_hands_off() {
+async fn every_response_has_security_headers() {
     let bed = Bed::browser().await;
     for path in ["/api/me", "/nothing", "/healthz", "/api/runtimes/x/workers/y", "/login"] {
         let said = bed.ask("GET", path).send().await;

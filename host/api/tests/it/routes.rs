@@ -1,4 +1,4 @@
-//! Every route's ordinary answer, on both surfaces.
+//! The success path of every route, on both APIs.
 
 use serde_json::json;
 use skep_api::Surface;
@@ -22,7 +22,7 @@ async fn components_are_stored_listed_and_removed() {
         let path = bed.at(&format!("/components/{digest}"));
         let one = bed.admin("GET", &path).send().await.is(200).json();
         assert_eq!(one["kind"], "service");
-        // As clients write it that encode every reserved character.
+        // As sent by clients that encode every reserved character.
         bed.admin("GET", &path.replace(':', "%3A")).send().await.is(200);
         assert!(bed.admin("DELETE", &path).send().await.is(204).body.is_empty());
         bed.admin("GET", &path).send().await.refused(404, "unknown_component");
@@ -49,7 +49,7 @@ async fn configs_are_stored_listed_and_removed() {
 }
 
 #[tokio::test]
-async fn a_worker_lives() {
+async fn a_worker_is_created_updated_and_removed() {
     for bed in both().await {
         let digest = bed.push(Guest::Scribe).await;
         let id = "019b0d2e-7c31-7e0a-8f7d-0a6d2f3c1b55";
@@ -135,7 +135,7 @@ async fn inputs_are_accepted_handled_and_cancelled() {
 }
 
 #[tokio::test]
-async fn a_body_without_a_type_is_bytes_and_one_of_a_form_is_no_less_good() {
+async fn bodies_without_a_type_or_with_a_forms_type_are_accepted() {
     let bed = Bed::browser().await;
     let worker = bed.worker(Guest::Echo).await;
     let path = format!("{worker}/inputs?wait_ms=10000");
@@ -148,7 +148,7 @@ async fn a_body_without_a_type_is_bytes_and_one_of_a_form_is_no_less_good() {
 }
 
 #[tokio::test]
-async fn files_are_written_read_in_parts_and_removed() {
+async fn files_are_written_read_by_range_and_removed() {
     for bed in both().await {
         let worker = bed.worker(Guest::Echo).await;
         let file = format!("{worker}/files/a/b%20%C3%BC.txt");
@@ -193,7 +193,7 @@ async fn files_are_written_read_in_parts_and_removed() {
 }
 
 #[tokio::test]
-async fn http_workers_are_not_served_yet() {
+async fn http_workers_are_not_supported_yet() {
     for bed in both().await {
         let worker = bed.worker(Guest::Echo).await;
         for path in ["/http", "/http/", "/http/a/b?c"] {
@@ -206,7 +206,7 @@ async fn http_workers_are_not_served_yet() {
 }
 
 #[tokio::test]
-async fn a_runtime_says_what_it_is() {
+async fn a_runtime_describes_itself() {
     let [browser, runtime] = both().await;
     let view = runtime.admin("GET", "/v1/runtime").send().await.is(200).json();
     assert_eq!((&view["runtime_id"], &view["ready"]), (&json!("home"), &json!(true)));
@@ -221,7 +221,7 @@ async fn a_runtime_says_what_it_is() {
 }
 
 #[tokio::test]
-async fn lists_go_over_all_runtimes() {
+async fn lists_cover_all_runtimes() {
     let bed = Bed::browser().await;
     let worker = bed.worker(Guest::Scribe).await;
     let runtimes = bed.admin("GET", "/api/runtimes").send().await.is(200).json();
@@ -242,7 +242,7 @@ async fn lists_go_over_all_runtimes() {
 }
 
 #[tokio::test]
-async fn changes_are_in_the_audit_which_is_for_admins() {
+async fn changes_are_audited_and_the_audit_is_for_admins() {
     let bed = Bed::browser().await;
     bed.worker(Guest::Scribe).await;
     let audit = bed.admin("GET", "/api/audit").send().await.is(200).json();
@@ -258,7 +258,7 @@ async fn changes_are_in_the_audit_which_is_for_admins() {
 }
 
 #[tokio::test]
-async fn roles_and_runtimes_hold() {
+async fn roles_and_runtime_limits_are_enforced() {
     let bed = Bed::browser().await;
     let worker = bed.worker(Guest::Scribe).await;
     let viewer = bed.token(Role::Viewer, None);
@@ -271,7 +271,7 @@ async fn roles_and_runtimes_hold() {
 }
 
 #[tokio::test]
-async fn probes_are_answered_and_requests_counted() {
+async fn probes_answer_and_requests_are_counted() {
     for bed in both().await {
         assert_eq!(&bed.ask("GET", "/healthz").send().await.is(200).body[..], b"ok\n");
         bed.ask("GET", "/readyz").send().await.is(200);
@@ -295,7 +295,7 @@ async fn probes_are_answered_and_requests_counted() {
 }
 
 #[tokio::test]
-async fn each_surface_is_alone() {
+async fn each_api_has_only_its_own_routes() {
     let [browser, runtime] = both().await;
     for path in ["/v1/runtime", "/v1/workers"] {
         browser.admin("GET", path).send().await.refused(404, "not_found");

@@ -1,4 +1,4 @@
-//! The accept loop, under clients that mean it no good.
+//! The accept loop, under hostile clients.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -30,9 +30,9 @@ struct Server {
     addr: SocketAddr,
     stop: Option<oneshot::Sender<()>>,
     served: JoinHandle<()>,
-    /// Endless answers that are being given.
+    /// Number of endless responses in flight.
     endless: Arc<AtomicUsize>,
-    /// Told when one has ended.
+    /// Notified when one has ended.
     ended: Arc<Notify>,
 }
 
@@ -73,19 +73,19 @@ impl Server {
         TcpStream::connect(self.addr).await.unwrap()
     }
 
-    /// Waits until no endless answer is given any more.
+    /// Waits until no endless response is in flight.
     async fn is_quiet(&self) {
         let quiet = async {
             while self.endless.load(Ordering::SeqCst) > 0 {
                 self.ended.notified().await;
             }
         };
-        tokio::time::timeout(LONG, quiet).await.expect("the answers are given up");
+        tokio::time::timeout(LONG, quiet).await.expect("the responses are dropped");
     }
 }
 
 #[tokio::test]
-async fn a_head_that_does_not_end_ends_the_connection() {
+async fn an_unfinished_head_closes_the_connection() {
     let server = Server::start(limits()).await;
     for begun in ["G", "GET / HTTP/1.1\r\nhost: x\r\nx: ", "PRI * HTTP/2.0\r\n\r\nS"] {
         let mut stream = server.connect().await;
@@ -96,7 +96,7 @@ async fn a_head_that_does_not_end_ends_the_connection() {
 }
 
 #[tokio::test]
-async fn a_head_that_comes_in_drops_has_no_longer() {
+async fn a_trickling_head_gets_no_extra_time() {
     let server = Server::start(limits()).await;
     let (mut read, mut write) = server.connect().await.into_split();
     let began = Instant::now();
@@ -114,7 +114,7 @@ async fn a_head_that_comes_in_drops_has_no_longer() {
 }
 
 #[tokio::test]
-async fn a_connection_is_kept_between_requests_and_not_for_ever() {
+async fn a_connection_is_kept_alive_for_a_limited_time() {
     let server = Server::start(limits()).await;
     let mut stream = server.connect().await;
     let mut answer = [0; 1024];
@@ -122,7 +122,7 @@ async fn a_connection_is_kept_between_requests_and_not_for_ever() {
         stream.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
         let read = stream.read(&mut answer).await.unwrap();
         assert!(answer[..read].starts_with(b"HTTP/1.1 200"));
-        // Longer than a head may take: between requests that does not count.
+        // Longer than the timeout for a head, which does not apply between requests.
         tokio::time::sleep(HEAD * 2).await;
     }
     let (_, took) = rest(&mut stream).await;
@@ -130,7 +130,7 @@ async fn a_connection_is_kept_between_requests_and_not_for_ever() {
 }
 
 #[tokio::test]
-async fn a_connection_too_many_is_told_so() {
+async fn a_connection_over_the_limit_gets_503() {
     let server = Server::start(ServerLimits { connections: 2, ..limits() }).await;
     let first = server.connect().await;
     let mut second = server.connect().await;
@@ -146,7 +146,7 @@ async fn a_connection_too_many_is_told_so() {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_not_taken_is_given_up() {
+async fn a_response_that_is_not_read_is_dropped() {
     let server = Server::start(limits()).await;
     let mut readers = Vec::new();
     for _ in 0..20 {
@@ -160,8 +160,8 @@ async fn an_answer_that_is_not_taken_is_given_up() {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_taken_slowly_goes_on() {
-    // Much longer than between two reads, whatever holds this test up.
+async fn a_response_that_is_read_slowly_continues() {
+    // Much longer than the time between two reads, even on a busy machine.
     let stall = Duration::from_secs(2);
     let server = Server::start(ServerLimits { stall, ..limits() }).await;
     let mut stream = server.connect().await;
@@ -176,7 +176,7 @@ async fn an_answer_that_is_taken_slowly_goes_on() {
 }
 
 #[tokio::test]
-async fn an_answer_of_http_2_that_is_not_taken_is_given_up() {
+async fn an_http_2_response_that_is_not_read_is_dropped() {
     let server = Server::start(limits()).await;
     let stream = server.connect().await;
     let (mut client, connection) = h2::client::handshake(stream).await.unwrap();
@@ -185,14 +185,14 @@ async fn an_answer_of_http_2_that_is_not_taken_is_given_up() {
     let (answer, _) = client.send_request(request, true).unwrap();
     let answer = answer.await.unwrap();
     assert_eq!(answer.status(), 200);
-    // The connection is read and acknowledged; the answer's window stays shut.
+    // The connection is read and acknowledged; the stream's window stays closed.
     server.is_quiet().await;
     drop(answer);
     let _ = tokio::time::timeout(LONG, connection).await.unwrap();
 }
 
 #[tokio::test]
-async fn an_idle_connection_of_http_2_is_kept_and_not_for_ever() {
+async fn an_idle_http_2_connection_is_kept_for_a_limited_time() {
     let server = Server::start(limits()).await;
     let stream = server.connect().await;
     let (mut client, connection) = h2::client::handshake(stream).await.unwrap();
@@ -203,10 +203,10 @@ async fn an_idle_connection_of_http_2_is_kept_and_not_for_ever() {
         assert_eq!(answer.await.unwrap().status(), 200);
         tokio::time::sleep(HEAD * 2).await;
     }
-    let _ = tokio::time::timeout(LONG, connection).await.expect("it is closed");
+    let _ = tokio::time::timeout(LONG, connection).await.expect("the connection is closed");
 }
 
-/// One frame of HTTP/2.
+/// Encodes one frame of HTTP/2.
 fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
     let head = [&length[1..], &[kind, flags], &stream.to_be_bytes()].concat();
@@ -214,7 +214,7 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn rapid_resets_end_their_connection_alone() {
+async fn rapid_resets_close_only_their_own_connection() {
     const HEADERS: u8 = 1;
     const RESET: u8 = 3;
     const SETTINGS: u8 = 4;
@@ -223,7 +223,7 @@ async fn rapid_resets_end_their_connection_alone() {
     let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
     bytes.extend(frame(SETTINGS, 0, 0, b""));
     for id in (1..20_000).step_by(2) {
-        // GET, http, a path of six characters, the authority "x": from HPACK's static table.
+        // GET, http, a path of six characters, and the authority "x", with HPACK's static table.
         bytes.extend(frame(HEADERS, 0x4 | 0x1, id, b"\x82\x86\x04\x06/flood\x41\x01x"));
         bytes.extend(frame(RESET, 0, id, &8_u32.to_be_bytes()));
     }
@@ -236,13 +236,13 @@ async fn rapid_resets_end_their_connection_alone() {
     let _ = tokio::time::timeout(LONG, both).await.expect("the server closes the connection");
     // GOAWAY, ENHANCE_YOUR_CALM.
     let away = told.windows(4).any(|bytes| bytes == 11_u32.to_be_bytes());
-    assert!(away, "the server takes resets without end");
+    assert!(away, "the server does not limit resets");
     Ask::new(server.addr, "GET", "/").send().await.is(200);
     server.is_quiet().await;
 }
 
 #[tokio::test]
-async fn a_header_without_end_is_refused() {
+async fn an_endless_header_is_refused() {
     let server = Server::start(limits()).await;
     for head in [
         format!("GET / HTTP/1.1\r\nhost: x\r\nx: {}\r\n\r\n", "y".repeat(300 << 10)),
@@ -254,14 +254,14 @@ async fn a_header_without_end_is_refused() {
         let (told, _) = rest(&mut stream).await;
         let told = String::from_utf8_lossy(&told);
         let refused = ["HTTP/1.1 431", "HTTP/1.1 414", "HTTP/1.1 400"];
-        // What was not read may have the refusal lost to a reset.
+        // Unread input may turn the refusal into a reset.
         assert!(told.is_empty() || refused.iter().any(|one| told.starts_with(one)), "{told}");
     }
     Ask::new(server.addr, "GET", "/").send().await.is(200);
 }
 
 #[tokio::test]
-async fn nonsense_is_refused() {
+async fn garbage_is_refused() {
     let server = Server::start(limits()).await;
     for bytes in [
         &b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 a browser that expects TLS\r\n\r\n"[..],
@@ -280,7 +280,7 @@ async fn nonsense_is_refused() {
 }
 
 #[tokio::test]
-async fn a_shutdown_waits_for_answers_and_then_for_nobody() {
+async fn a_shutdown_waits_for_responses_for_a_limited_time() {
     let grace = Duration::from_millis(300);
     let mut server = Server::start(ServerLimits { grace, ..limits() }).await;
     let mut kept = server.connect().await;

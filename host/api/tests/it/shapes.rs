@@ -1,61 +1,61 @@
-//! What no answer has a place for, by the types that answers are made of: every text in them is one
-//! of those below, and none of these is where a thing is or what lets somebody in.
+//! The complete list of free-text fields in responses. None of them can hold a location or a
+//! secret.
 
 use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-/// Texts without a form, by schema and property, with whose they are.
+/// Free-text fields by schema and property, with the origin of the text.
 const TEXTS: &[(&str, &str, &str)] = &[
-    ("AuditEntry", "action", "one of our words"),
-    ("AuditEntry", "outcome", "one of our words"),
-    ("Change", "cursor", "a place in a log of ours"),
+    ("AuditEntry", "action", "one of our codes"),
+    ("AuditEntry", "outcome", "one of our codes"),
+    ("Change", "cursor", "a cursor"),
     ("ComponentView", "exports", "the component's"),
     ("ComponentView", "imports", "the component's"),
     ("ConfigValues", "*", "the caller's"),
     ("Denial", "wanted", "a method and an origin, the guest's"),
-    ("Diagnostic", "message", "our sentences; of a guest, at most a method and an origin"),
+    ("Diagnostic", "message", "our text; from a guest, at most a method and an origin"),
     ("DisplayRef", "", "the caller's"),
     ("Entry", "body", "the guest's or the caller's"),
     ("Entry", "body_base64", "the guest's or the caller's"),
     ("Entry", "content_type", "the guest's or the caller's"),
-    ("Entry", "label", "the guest's, or one of our words"),
+    ("Entry", "label", "the guest's, or one of our codes"),
     ("EntryPage", "next_cursor", "a number"),
     ("FileName", "", "the guest's or the caller's, below the worker's directory"),
-    ("FleetChange", "cursor", "places in logs of ours"),
+    ("FleetChange", "cursor", "a cursor"),
     ("GuestPath", "", "the caller's, within the guest"),
-    ("HostPattern", "", "the caller's, or the guest's: whom a worker may send requests to"),
+    ("HostPattern", "", "the caller's, or the guest's: hosts that a worker may send requests to"),
     ("Labels", "*", "the caller's"),
-    ("Listing", "next_cursor", "a place in a list"),
+    ("Listing", "next_cursor", "a cursor"),
     ("Method", "", "the caller's, or the guest's"),
-    ("Observed", "state", "one of our words"),
+    ("Observed", "state", "one of our codes"),
     ("Payload", "body", "the guest's or the caller's"),
     ("Payload", "body_base64", "the guest's or the caller's"),
     ("Payload", "content_type", "the guest's or the caller's"),
-    ("Problem", "code", "one of our words"),
-    ("Problem", "detail", "our sentences, and for a malformed body what its parser says of it"),
-    ("Problem", "reason", "one of our words, or the component's names"),
+    ("Problem", "code", "one of our codes"),
+    ("Problem", "detail", "our text, and for a malformed body its parser's message"),
+    ("Problem", "reason", "one of our codes, or the component's names"),
     ("Problem", "subject", "an id or digest, the caller's"),
-    ("Problem", "title", "our sentences"),
-    ("Problem", "type", "one of our words"),
+    ("Problem", "title", "our text"),
+    ("Problem", "type", "one of our codes"),
     ("RunOutput", "stderr", "the guest's"),
     ("RunOutput", "stderr_base64", "the guest's"),
     ("RunOutput", "stdout", "the guest's"),
     ("RunOutput", "stdout_base64", "the guest's"),
     ("RuntimeSummary", "version", "our version"),
     ("RuntimeView", "version", "our version"),
-    ("ScopeName", "", "the operator's word for a directory"),
-    ("SecretName", "", "the operator's word for a secret"),
-    ("TurnError", "code", "the guest's, or one of our words"),
+    ("ScopeName", "", "the operator's name for a directory"),
+    ("SecretName", "", "the operator's name for a secret"),
+    ("TurnError", "code", "the guest's, or one of our codes"),
     ("TurnError", "frames", "the guest's names"),
-    ("TurnError", "message", "the guest's, or our sentences"),
+    ("TurnError", "message", "the guest's, or our text"),
 ];
 
-/// Words that name what must have no property of its own.
+/// Words that no property name may contain.
 const NEVER: [&str; 8] =
     ["path", "endpoint", "url", "socket", "secret", "password", "address", "dir"];
 
-/// Collects texts without a form in a schema.
+/// Collects the free-text fields of a schema.
 fn texts(name: &str, property: &str, schema: &Value, found: &mut BTreeSet<(String, String)>) {
     let is_text = schema["type"] == "string"
         || schema["type"].as_array().is_some_and(|types| types.contains(&"string".into()));
@@ -87,7 +87,7 @@ fn texts_below(name: &str, property: &str, schema: &Value, found: &mut BTreeSet<
 }
 
 #[test]
-fn no_answer_has_a_place_for_where_a_thing_is_or_what_lets_somebody_in() {
+fn no_response_has_a_field_for_a_location_or_a_secret() {
     let document: Value = serde_json::from_str(&skep_api::openapi()).unwrap();
     let mut found = BTreeSet::new();
     for (name, schema) in document["components"]["schemas"].as_object().unwrap() {
@@ -97,6 +97,9 @@ fn no_answer_has_a_place_for_where_a_thing_is_or_what_lets_somebody_in() {
     let known: BTreeSet<(String, String)> =
         TEXTS.iter().map(|(name, property, _)| ((*name).into(), (*property).into())).collect();
     let new: Vec<_> = found.difference(&known).collect();
-    assert!(new.is_empty(), "texts that anything could be in; whose are they? {new:?}");
-    assert!(found.len() > 25, "the walk does not see what is there: {found:?}");
+    assert!(
+        new.is_empty(),
+        "new free-text fields; add them with the origin of their text: {new:?}"
+    );
+    assert!(found.len() > 25, "the walk misses fields: {found:?}");
 }

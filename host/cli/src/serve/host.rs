@@ -62,7 +62,7 @@ impl ServingHost {
             Surface::Browser => settings.workspace.as_str(),
             Surface::Runtime => runtime_id.as_str(),
         };
-        let embedded = skep_registry::Embedded {
+        let embedded = skep_registry::EmbeddedRuntime {
             handle: Arc::new(runtime.clone()),
             runtime_id: runtime_id.clone(),
             host_id,

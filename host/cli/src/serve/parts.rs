@@ -139,7 +139,7 @@ fn scopes(
 /// runtimes and shows the foreground runs of this machine.
 pub(super) fn registry(
     dir: &Dir,
-    runtime: skep_registry::Embedded,
+    runtime: skep_registry::EmbeddedRuntime,
     settings: &Settings,
     surface: Surface,
 ) -> Result<Registry, Failed> {

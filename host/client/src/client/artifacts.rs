@@ -10,15 +10,16 @@ use skep_protocol::{
     Error, Page, Role, Stored,
 };
 
-use crate::ask::Ask;
+use crate::request::ApiRequest;
 
 use super::Client;
 use super::json;
 
-/// The role of whoever brought a component through a registry, where it is less than our own.
+/// The header with the role of the caller that a registry forwards a component for, if it is lower
+/// than our own.
 const ROLE: HeaderName = HeaderName::from_static("skep-role");
 
-/// How long a server waits for a component to be compiled before it answers that it is pending.
+/// Extra time for the server to compile a component before it answers "pending".
 const A_COMPILATION: Duration = Duration::from_secs(10);
 
 #[async_trait]
@@ -28,7 +29,7 @@ impl Artifacts for Client {
         wasm: ByteStream,
         by: Role,
     ) -> Result<Stored<ComponentView>, Error> {
-        let mut ask = Ask::post(&[&"components"]).upload("application/wasm", wasm);
+        let mut ask = ApiRequest::post(&[&"components"]).upload("application/wasm", wasm);
         if by < Role::Admin {
             ask = ask.header(ROLE, HeaderValue::from_static(by.as_str()));
         }
@@ -36,33 +37,33 @@ impl Artifacts for Client {
     }
 
     async fn component(&self, digest: ComponentDigest) -> Result<ComponentView, Error> {
-        self.ask(Ask::get(&[&"components", &digest])).await
+        self.ask(ApiRequest::get(&[&"components", &digest])).await
     }
 
     async fn components(&self, cursor: Option<String>) -> Result<Page<ComponentView>, Error> {
-        self.ask(Ask::get(&[&"components"]).with("cursor", cursor)).await
+        self.ask(ApiRequest::get(&[&"components"]).with("cursor", cursor)).await
     }
 
     async fn remove_component(&self, digest: ComponentDigest) -> Result<(), Error> {
         let gone = |error: &Error| *error == Error::UnknownComponent(digest);
-        self.discard(Ask::delete(&[&"components", &digest]), gone).await
+        self.discard(ApiRequest::delete(&[&"components", &digest]), gone).await
     }
 
     async fn put_config(&self, values: ConfigValues) -> Result<Stored<ConfigView>, Error> {
         let body = serde_json::to_vec(&serde_json::json!({ "values": values }));
-        self.store(Ask::post(&[&"configs"]).json(json(body)?)).await
+        self.store(ApiRequest::post(&[&"configs"]).json(json(body)?)).await
     }
 
     async fn config(&self, digest: ConfigDigest) -> Result<ConfigView, Error> {
-        self.ask(Ask::get(&[&"configs", &digest])).await
+        self.ask(ApiRequest::get(&[&"configs", &digest])).await
     }
 
     async fn configs(&self, cursor: Option<String>) -> Result<Page<ConfigView>, Error> {
-        self.ask(Ask::get(&[&"configs"]).with("cursor", cursor)).await
+        self.ask(ApiRequest::get(&[&"configs"]).with("cursor", cursor)).await
     }
 
     async fn remove_config(&self, digest: ConfigDigest) -> Result<(), Error> {
         let gone = |error: &Error| *error == Error::UnknownConfig(digest);
-        self.discard(Ask::delete(&[&"configs", &digest]), gone).await
+        self.discard(ApiRequest::delete(&[&"configs", &digest]), gone).await
     }
 }

@@ -9,13 +9,13 @@ use skep_protocol::{
 };
 
 use crate::answer::{Fault, is_type};
-use crate::ask::{Ask, Part};
+use crate::request::{ApiRequest, Part};
 use crate::transfer::{download, empty, part};
 
 use super::A_TURN;
 use super::Client;
 
-/// When a file was last written, to the millisecond; HTTP's own header knows seconds only.
+/// Time of the last write in milliseconds; `Last-Modified` has only seconds.
 const MODIFIED_AT: HeaderName = HeaderName::from_static("skep-modified-at");
 
 const TAR: &str = "application/x-tar";
@@ -23,7 +23,7 @@ const TAR: &str = "application/x-tar";
 #[async_trait]
 impl Files for Client {
     async fn files(&self, worker: WorkerId, query: ListFiles) -> Result<Listing<FileView>, Error> {
-        let ask = Ask::get(&[&"workers", &worker, &"files"]);
+        let ask = ApiRequest::get(&[&"workers", &worker, &"files"]);
         self.ask(ask.with("prefix", query.prefix).with("cursor", query.cursor)).await
     }
 
@@ -33,7 +33,7 @@ impl Files for Client {
         name: FileName,
         range: Option<FileRange>,
     ) -> Result<(FileView, ByteStream), Error> {
-        let mut ask = file(Ask::get, worker, &name);
+        let mut ask = file(ApiRequest::get, worker, &name);
         if let Some(range) = range {
             ask = ask.header(header::RANGE, written(range)?);
         }
@@ -44,10 +44,10 @@ impl Files for Client {
         let (head, body) = response.into_parts();
         let body = download(body, self.wire.deadlines.body);
         let view = view(name, head.status, &head.headers);
-        let view = view.ok_or(Fault::Foreign("a file whose headers do not describe it"));
+        let view = view.ok_or(Fault::Foreign("a file response without valid headers"));
         let view = view.map_err(|fault| self.wire.error(fault))?;
         let body = match range {
-            // There is no way to ask for nothing at all.
+            // HTTP has no empty range.
             Some(FileRange { bytes: Some(0), .. }) => empty(),
             Some(_) if head.status == StatusCode::RANGE_NOT_SATISFIABLE => empty(),
             Some(FileRange { start, bytes }) if head.status == StatusCode::OK => {
@@ -64,36 +64,36 @@ impl Files for Client {
         name: FileName,
         bytes: ByteStream,
     ) -> Result<Stored<FileView>, Error> {
-        let ask = file(Ask::put, worker, &name).upload("application/octet-stream", bytes);
+        let ask = file(ApiRequest::put, worker, &name).upload("application/octet-stream", bytes);
         self.store(ask.repeatable(true).patient(A_TURN)).await
     }
 
     async fn remove_file(&self, worker: WorkerId, name: FileName) -> Result<(), Error> {
-        let ask = file(Ask::delete, worker, &name).patient(A_TURN);
+        let ask = file(ApiRequest::delete, worker, &name).patient(A_TURN);
         self.discard(ask, |error| *error == Error::UnknownFile).await
     }
 
     async fn export(&self, worker: WorkerId) -> Result<ByteStream, Error> {
-        let opened = self.wire.open(&Ask::get(&[&"workers", &worker, &"files.tar"])).await;
+        let opened = self.wire.open(&ApiRequest::get(&[&"workers", &worker, &"files.tar"])).await;
         let response = opened.map_err(|failure| self.wire.error(failure.fault))?;
         if response.status() != StatusCode::OK || !is_type(response.headers(), TAR) {
-            return Err(self.wire.error(Fault::Foreign("an answer that is no archive")));
+            return Err(self.wire.error(Fault::Foreign("a response that is not an archive")));
         }
         Ok(download(response.into_body(), self.wire.deadlines.body))
     }
 
     async fn import(&self, worker: WorkerId, tar: ByteStream) -> Result<Imported, Error> {
-        let ask = Ask::put(&[&"workers", &worker, &"files.tar"]).upload(TAR, tar);
+        let ask = ApiRequest::put(&[&"workers", &worker, &"files.tar"]).upload(TAR, tar);
         self.ask(ask.patient(A_TURN)).await
     }
 }
 
-/// A request for a file.
-fn file(method: fn(&[Part<'_>]) -> Ask, worker: WorkerId, name: &FileName) -> Ask {
+/// Creates a request for a file.
+fn file(method: fn(&[Part<'_>]) -> ApiRequest, worker: WorkerId, name: &FileName) -> ApiRequest {
     method(&[&"workers", &worker, &"files"]).below(name.as_str())
 }
 
-/// A range as HTTP has it: both ends belong to it.
+/// Formats a range as an HTTP header, with inclusive ends.
 fn written(range: FileRange) -> Result<HeaderValue, Error> {
     let FileRange { start, bytes } = range;
     let last = bytes.map(|bytes| start.saturating_add(bytes.saturating_sub(1)).to_string());
@@ -101,7 +101,7 @@ fn written(range: FileRange) -> Result<HeaderValue, Error> {
     HeaderValue::from_str(&text).map_err(|_| Error::Internal)
 }
 
-/// What the headers of a file's bytes say of the file.
+/// Reads a file's description from response headers.
 fn view(name: FileName, status: StatusCode, headers: &HeaderMap) -> Option<FileView> {
     let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
     let bytes = match status {

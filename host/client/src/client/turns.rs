@@ -10,31 +10,31 @@ use skep_protocol::{
 };
 
 use crate::answer::Fault;
-use crate::ask::{Ask, Content};
 use crate::feed::Entries;
 use crate::follow::follow;
-use crate::wire::Failure;
+use crate::request::{ApiRequest, RequestContent};
+use crate::wire::ExchangeFailure;
 
 use super::A_TURN;
 use super::Client;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
-/// Whose input a registry passes on, by the id of their token.
+/// The header with the token id of the caller that a registry forwards an input for.
 const SENDER: HeaderName = HeaderName::from_static("skep-sender");
 
 #[async_trait]
 impl Turns for Client {
-    /// A wait of more than a minute is one of a minute: that is what servers wait at most.
+    /// Servers wait at most a minute, so a longer wait is shortened to that.
     async fn send(&self, worker: WorkerId, input: NewInput) -> Result<Sent, Error> {
         let NewInput { payload, key, wait, sender } = input;
-        let mut ask = Ask::post(&[&"workers", &worker, &"inputs"]).wait(wait);
+        let mut ask = ApiRequest::post(&[&"workers", &worker, &"inputs"]).wait(wait);
         if !payload.content_type.is_empty() {
             let content_type = HeaderValue::from_str(&payload.content_type);
             ask = ask.header(header::CONTENT_TYPE, content_type.map_err(|_| Invalid::Header)?);
         }
         if let Some(key) = key {
-            // HTTP takes white space around a value away, and another key would arrive.
+            // HTTP strips white space around values, so such a key would arrive changed.
             let key = Some(key.as_str()).filter(|key| key.trim() == *key);
             let key = key.and_then(|key| HeaderValue::from_str(key).ok());
             let key = key.ok_or(Invalid::Name(NameError::IdempotencyKey))?;
@@ -44,18 +44,18 @@ impl Turns for Client {
             let sender = HeaderValue::from_str(sender.as_str()).map_err(|_| Invalid::Header)?;
             ask = ask.header(SENDER, sender);
         }
-        ask.content = Content::Bytes(Bytes::from(payload.body));
+        ask.content = RequestContent::Bytes(Bytes::from(payload.body));
         self.ask(ask).await
     }
 
     async fn cancel(&self, worker: WorkerId, input: InputId) -> Result<InputView, Error> {
-        let ask = Ask::delete(&[&"workers", &worker, &"inputs", &input]).patient(A_TURN);
+        let ask = ApiRequest::delete(&[&"workers", &worker, &"inputs", &input]).patient(A_TURN);
         match self.fetch(&ask.repeatable(true)).await {
             Ok(reply) => self.wire.shape(&reply),
-            Err(Failure { fault, repeated: true })
+            Err(ExchangeFailure { fault, repeated: true })
                 if fault == Fault::Said(Conflict::Ended.into()) =>
             {
-                // By the attempt before, perhaps.
+                // An earlier attempt may have ended it.
                 let view = self.input(worker, input).await?;
                 let ended = view.outcome.as_ref().map(|outcome| outcome.ending);
                 if ended == Some(Ending::Cancelled) {
@@ -69,7 +69,7 @@ impl Turns for Client {
     }
 
     async fn input(&self, worker: WorkerId, input: InputId) -> Result<InputView, Error> {
-        self.ask(Ask::get(&[&"workers", &worker, &"inputs", &input])).await
+        self.ask(ApiRequest::get(&[&"workers", &worker, &"inputs", &input])).await
     }
 
     async fn inputs(
@@ -77,7 +77,7 @@ impl Turns for Client {
         worker: WorkerId,
         query: ListInputs,
     ) -> Result<Page<InputSummary>, Error> {
-        let ask = Ask::get(&[&"workers", &worker, &"inputs"]);
+        let ask = ApiRequest::get(&[&"workers", &worker, &"inputs"]);
         let limit = Some(query.limit).filter(|&limit| limit > 0);
         self.ask(ask.with("limit", limit).with("cursor", query.cursor)).await
     }
@@ -88,13 +88,12 @@ impl Turns for Client {
         after: Cursor,
         limit: usize,
     ) -> Result<EntryPage, Error> {
-        let ask = Ask::get(&[&"workers", &worker, &"transcript"]);
+        let ask = ApiRequest::get(&[&"workers", &worker, &"transcript"]);
         self.ask(ask.with("after", Some(after)).with("limit", Some(limit))).await
     }
 
-    /// Goes on over lost connections for as long as [`Deadlines::give_up`] allows. Without a place
-    /// to begin at, it ends with an error if the connection is lost before anything came: what
-    /// happened meanwhile would be left out.
+    /// Reconnects for as long as [`ClientDeadlines::give_up`] allows. Without a start cursor it
+    /// fails if the connection is lost before the first entry, because later ones could be missed.
     async fn subscribe(
         &self,
         worker: WorkerId,

@@ -6,9 +6,9 @@ use skep_protocol::{
     WorkerView, Workers,
 };
 
-use crate::ask::Ask;
 use crate::feed::Changes;
 use crate::follow::follow;
+use crate::request::ApiRequest;
 
 use super::Client;
 use super::{A_TURN, json, listing};
@@ -17,47 +17,48 @@ use super::{A_TURN, json, listing};
 impl Workers for Client {
     async fn create(&self, request: CreateWorker) -> Result<Stored<WorkerView>, Error> {
         let named = request.worker_id.is_some();
-        let ask = Ask::post(&[&"workers"]).json(json(serde_json::to_vec(&request))?);
+        let ask = ApiRequest::post(&[&"workers"]).json(json(serde_json::to_vec(&request))?);
         self.store(ask.repeatable(named)).await
     }
 
     async fn list(&self, query: ListWorkers) -> Result<Page<WorkerView>, Error> {
-        self.ask(listing(Ask::get(&[&"workers"]), query)).await
+        self.ask(listing(ApiRequest::get(&[&"workers"]), query)).await
     }
 
     async fn get(&self, worker: WorkerId) -> Result<WorkerView, Error> {
-        self.ask(Ask::get(&[&"workers", &worker])).await
+        self.ask(ApiRequest::get(&[&"workers", &worker])).await
     }
 
     async fn update(&self, worker: WorkerId, change: WorkerChange) -> Result<WorkerView, Error> {
-        let ask = Ask::patch(&[&"workers", &worker]).json(json(serde_json::to_vec(&change))?);
+        let ask =
+            ApiRequest::patch(&[&"workers", &worker]).json(json(serde_json::to_vec(&change))?);
         self.ask(ask.patient(A_TURN)).await
     }
 
     async fn rollback(&self, worker: WorkerId) -> Result<WorkerView, Error> {
-        self.ask(Ask::post(&[&"workers", &worker, &"rollback"]).patient(A_TURN)).await
+        self.ask(ApiRequest::post(&[&"workers", &worker, &"rollback"]).patient(A_TURN)).await
     }
 
     async fn remove(&self, worker: WorkerId) -> Result<(), Error> {
-        let ask = Ask::delete(&[&"workers", &worker]).patient(A_TURN);
+        let ask = ApiRequest::delete(&[&"workers", &worker]).patient(A_TURN);
         self.discard(ask, |error| *error == Error::WorkerRemoved).await
     }
 
     async fn start(&self, worker: WorkerId) -> Result<WorkerView, Error> {
-        self.ask(Ask::post(&[&"workers", &worker, &"start"]).patient(A_TURN)).await
+        self.ask(ApiRequest::post(&[&"workers", &worker, &"start"]).patient(A_TURN)).await
     }
 
     async fn stop(&self, worker: WorkerId) -> Result<WorkerView, Error> {
-        self.ask(Ask::post(&[&"workers", &worker, &"stop"]).patient(A_TURN)).await
+        self.ask(ApiRequest::post(&[&"workers", &worker, &"stop"]).patient(A_TURN)).await
     }
 
-    /// Goes on over lost connections as [`Self::subscribe`] does. A runtime that began anew shows
-    /// each worker once more.
+    /// Reconnects like [`Self::subscribe`]. After a restart of the runtime, every worker is
+    /// reported again.
     async fn changes(&self, cursor: Option<String>) -> Result<ChangeStream, Error> {
         follow(self.wire.clone(), Changes::new(cursor.as_deref())?).await
     }
 
     async fn usage(&self, worker: WorkerId) -> Result<Usage, Error> {
-        self.ask(Ask::get(&[&"workers", &worker, &"usage"])).await
+        self.ask(ApiRequest::get(&[&"workers", &worker, &"usage"])).await
     }
 }

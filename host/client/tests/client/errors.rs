@@ -1,4 +1,4 @@
-//! Typed errors survive the hop.
+//! Typed errors survive the network.
 
 use skep_client::{Client, Refusals};
 use skep_protocol::{Error, Workers};
@@ -7,7 +7,7 @@ use crate::server::{Server, problem};
 use crate::{client, endpoint, worker};
 
 #[tokio::test]
-async fn every_error_is_the_same_on_the_other_side() {
+async fn every_error_survives_the_network() {
     let mut all = Error::every();
     all.retain(|error| !matches!(error, Error::WorkerNotVisible(_)));
     let answers: Vec<_> = all.iter().map(problem).collect();
@@ -16,18 +16,18 @@ async fn every_error_is_the_same_on_the_other_side() {
     for error in &all {
         assert_eq!(client.get(worker()).await.err().as_ref(), Some(error));
     }
-    assert_eq!(server.requests().len(), all.len(), "an error is an answer: nobody asks again");
+    assert_eq!(server.requests().len(), all.len(), "an error is an answer and is not retried");
 }
 
 #[tokio::test]
-async fn what_the_caller_may_not_see_is_not_there() {
+async fn an_invisible_worker_is_unknown() {
     let server = Server::answering(&[problem(&Error::WorkerNotVisible(worker()))]).await;
     let seen = client(&server.url).get(worker()).await.err();
     assert_eq!(seen, Some(Error::UnknownWorker(worker())));
 }
 
 #[tokio::test]
-async fn a_remote_that_refuses_the_operators_token_is_unavailable_to_others() {
+async fn a_refused_operator_token_is_reported_as_unavailable() {
     for error in [Error::Unauthenticated, Error::Forbidden] {
         let server = Server::answering(&[problem(&error)]).await;
         let remote = Client::new(endpoint(&server.url)).unwrap();
@@ -38,7 +38,7 @@ async fn a_remote_that_refuses_the_operators_token_is_unavailable_to_others() {
 }
 
 #[tokio::test]
-async fn nothing_of_the_endpoint_is_in_an_error() {
+async fn errors_do_not_contain_the_endpoint() {
     let server = Server::answering(&["nonsense".into()]).await;
     let client = client(&server.url);
     let port = server.url.rsplit(':').next().unwrap();

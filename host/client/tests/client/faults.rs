@@ -1,16 +1,16 @@
-//! Whatever answers that does not speak the protocol is a runtime that is unavailable: not sooner
-//! than need be, and never later than the deadlines allow.
+//! A server that does not speak the protocol is reported as an unavailable runtime, within the
+//! deadlines.
 
 use std::time::{Duration, Instant};
 
-use skep_client::Deadlines;
+use skep_client::ClientDeadlines;
 use skep_protocol::{Error, Overview, Workers};
 use tokio::net::TcpListener;
 
 use crate::server::{RUNTIME, Server, answer, json};
 use crate::{client, hurried, worker};
 
-/// What a client makes of one answer, and how many requests it took.
+/// Returns the result of one response, and the number of requests.
 async fn meets(answer: String) -> (Result<(), Error>, usize) {
     let server = Server::answering(&[answer]).await;
     let answered = client(&server.url).describe().await.map(drop);
@@ -21,13 +21,13 @@ async fn assert_foreign(answer: String) {
     let (answered, requests) = meets(answer.clone()).await;
     let shown: String = answer.chars().take(300).collect();
     assert_eq!(answered, Err(Error::RuntimeUnavailable), "{shown}");
-    assert_eq!(requests, 1, "asking again would not make it another: {shown}");
+    assert_eq!(requests, 1, "a retry would not help: {shown}");
 }
 
-/// Deadlines that pass soon.
-fn short() -> Deadlines {
+/// Short deadlines.
+fn short() -> ClientDeadlines {
     let soon = Duration::from_millis(200);
-    Deadlines { headers: soon, body: soon, answer: soon * 2, ..Deadlines::default() }
+    ClientDeadlines { headers: soon, body: soon, answer: soon * 2, ..ClientDeadlines::default() }
 }
 
 #[tokio::test]
@@ -41,7 +41,7 @@ async fn an_answer_is_read() {
 }
 
 #[tokio::test]
-async fn nobody_there() {
+async fn a_refused_connection_is_unavailable() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
@@ -51,28 +51,28 @@ async fn nobody_there() {
 }
 
 #[tokio::test]
-async fn a_connection_that_closes_without_an_answer() {
+async fn a_connection_that_closes_without_a_response_is_retried() {
     let server = Server::start(|mut connection| async move {
         connection.request().await;
     })
     .await;
     let answered = client(&server.url).describe().await;
     assert_eq!(answered.err(), Some(Error::RuntimeUnavailable));
-    assert_eq!(server.requests().len(), 3, "reading is tried again, and not for ever");
+    assert_eq!(server.requests().len(), 3, "reads are retried, up to a limit");
 }
 
 #[tokio::test]
-async fn a_server_that_does_not_answer() {
+async fn a_silent_server_is_unavailable_after_the_deadline() {
     let server = Server::start(|mut connection| async move { connection.hang().await }).await;
     let begun = Instant::now();
     let answered = hurried(&server.url, short()).describe().await;
     assert_eq!(answered.err(), Some(Error::RuntimeUnavailable));
     assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
-    assert_eq!(server.connections(), 1, "the deadline is one for all attempts");
+    assert_eq!(server.connections(), 1, "one deadline covers all attempts");
 }
 
 #[tokio::test]
-async fn a_server_that_drips() {
+async fn a_trickling_response_times_out() {
     let server = Server::start(|mut connection| async move {
         connection.request().await;
         connection.send(json(200, RUNTIME).split_at(60).0).await;
@@ -102,7 +102,7 @@ async fn a_server_that_drips() {
 }
 
 #[tokio::test]
-async fn something_that_is_not_http() {
+async fn a_server_that_does_not_speak_http_is_unavailable() {
     for banner in ["SSH-2.0-OpenSSH_9.6\r\n", "\0\u{1}\u{2}\u{3}", "HTTP/9.9 200 OK\r\n\r\n"] {
         let (answered, _) = meets(banner.to_owned()).await;
         assert_eq!(answered, Err(Error::RuntimeUnavailable), "{banner:?}");
@@ -110,7 +110,7 @@ async fn something_that_is_not_http() {
 }
 
 #[tokio::test]
-async fn json_that_is_none_or_another() {
+async fn malformed_json_is_unavailable() {
     let deep = "[".repeat(100_000);
     let missing = RUNTIME.replace("\"ready\"", "\"steady\"");
     let hostile = RUNTIME.replace("there", "../there");
@@ -120,7 +120,7 @@ async fn json_that_is_none_or_another() {
 }
 
 #[tokio::test]
-async fn another_content_type() {
+async fn a_wrong_content_type_is_unavailable() {
     for content_type in ["text/html", "text/plain; charset=utf-8", "application/problem+json"] {
         assert_foreign(answer(200, content_type, RUNTIME)).await;
     }
@@ -129,7 +129,7 @@ async fn another_content_type() {
 }
 
 #[tokio::test]
-async fn an_error_that_is_not_ours() {
+async fn a_foreign_error_is_unavailable() {
     assert_foreign(answer(500, "text/plain", "disk full")).await;
     assert_foreign(answer(507, "text/html", "<h1>disk full: /var/lib/skep</h1>")).await;
     assert_foreign(answer(404, "text/html", "nginx")).await;
@@ -156,7 +156,7 @@ async fn a_redirect_is_not_followed() {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_cut() {
+async fn a_truncated_response_is_unavailable() {
     let half = json(200, RUNTIME);
     let half = &half[..half.len() - 1];
     let head =
@@ -171,7 +171,7 @@ async fn an_answer_that_is_cut() {
 }
 
 #[tokio::test]
-async fn headers_without_end() {
+async fn endless_headers_are_unavailable() {
     let server = Server::start(|mut connection| async move {
         connection.request().await;
         connection.send("HTTP/1.1 200 OK\r\n").await;
@@ -182,18 +182,18 @@ async fn headers_without_end() {
 }
 
 #[tokio::test]
-async fn a_body_is_not_unpacked() {
+async fn a_compressed_body_is_not_decompressed() {
     let body = answer(200, "application/json", RUNTIME);
     let claimed = body.replace("connection: close", "content-encoding: gzip\r\nconnection: close");
     let (answered, _) = meets(claimed).await;
-    assert_eq!(answered, Ok(()), "nobody asked for it, so it is as it is");
+    assert_eq!(answered, Ok(()), "compression was not requested, so the body is taken as it is");
     let server = Server::answering(&[body]).await;
     client(&server.url).describe().await.unwrap();
     assert_eq!(server.requests()[0].header("accept-encoding"), None);
 }
 
 #[tokio::test]
-async fn a_server_with_another_clock_or_a_cookie() {
+async fn a_servers_date_and_cookies_are_ignored() {
     let odd =
         "date: Thu, 01 Jan 1970 00:00:00 GMT\r\nset-cookie: a=b\r\nexpires: 0\r\nage: 999999\r\n";
     let answer = json(200, RUNTIME).replace("connection: close\r\n", odd);
@@ -210,12 +210,12 @@ async fn a_server_with_another_clock_or_a_cookie() {
     for _ in 0..3 {
         client.describe().await.unwrap();
     }
-    assert_eq!(server.connections(), 1, "connections are kept");
+    assert_eq!(server.connections(), 1, "the connection is reused");
     assert!(server.requests().iter().all(|request| request.header("cookie").is_none()));
 }
 
 #[tokio::test]
-async fn many_at_once_do_not_wait_for_each_other() {
+async fn concurrent_requests_do_not_wait_for_each_other() {
     let server = Server::start(|mut connection| async move {
         let request = connection.request().await.unwrap();
         if request.line().ends_with("/usage") {

@@ -1,9 +1,9 @@
-//! Bodies on their way down.
+//! Downloads.
 
 use std::time::Duration;
 
 use futures_util::{StreamExt, TryStreamExt};
-use skep_client::Deadlines;
+use skep_client::ClientDeadlines;
 use skep_protocol::{ByteStream, Error, FileRange, FileView, Files};
 
 use crate::server::{Server, answer};
@@ -35,19 +35,19 @@ async fn a_file_is_described_and_read() {
 }
 
 #[tokio::test]
-async fn a_part_is_asked_for() {
+async fn a_range_is_requested() {
     let part = file(206, "content-range: bytes 3-6/10\r\n", "3456");
     for (bytes, asked) in [(Some(4), "bytes=3-6"), (None, "bytes=3-")] {
         let server = Server::answering(std::slice::from_ref(&part)).await;
         let (view, stream) = ask(&server, Some(FileRange { start: 3, bytes })).await.unwrap();
-        assert_eq!(view.bytes, 10, "the view is of the whole file");
+        assert_eq!(view.bytes, 10, "the view describes the whole file");
         assert_eq!(read(stream).await.unwrap(), "3456");
         assert_eq!(server.requests()[0].header("range"), Some(asked));
     }
 }
 
 #[tokio::test]
-async fn a_server_may_give_the_whole() {
+async fn a_server_may_ignore_the_range() {
     let server = Server::answering(&[file(200, "", "0123456789")]).await;
     let (view, stream) = ask(&server, Some(FileRange { start: 3, bytes: Some(4) })).await.unwrap();
     assert_eq!((view.bytes, read(stream).await.unwrap().as_str()), (10, "3456"));
@@ -56,17 +56,17 @@ async fn a_server_may_give_the_whole() {
 }
 
 #[tokio::test]
-async fn beyond_the_end_there_is_nothing() {
+async fn a_range_beyond_the_end_is_empty() {
     let nothing = file(416, "content-range: bytes */10\r\n", "whatever");
     let server = Server::answering(std::slice::from_ref(&nothing)).await;
     let (view, stream) = ask(&server, Some(FileRange { start: 10, bytes: None })).await.unwrap();
     assert_eq!((view.bytes, read(stream).await.unwrap().as_str()), (10, ""));
-    // To one who asked for all of it, it is no answer.
+    // Without a range, 416 is not a valid response.
     assert_eq!(ask(&server, None).await.err(), Some(Error::RuntimeUnavailable));
 }
 
 #[tokio::test]
-async fn half_a_file_is_not_a_file() {
+async fn a_truncated_download_is_an_error() {
     let whole = file(200, "", "0123456789");
     let server = Server::answering(&[whole[..whole.len() - 3].to_owned()]).await;
     let (_, stream) = ask(&server, None).await.unwrap();
@@ -75,7 +75,7 @@ async fn half_a_file_is_not_a_file() {
 }
 
 #[tokio::test]
-async fn a_download_that_stands_still_ends() {
+async fn a_stalled_download_times_out() {
     let whole = file(200, "", "0123456789");
     let server = Server::start(move |mut connection| {
         let whole = whole.clone();
@@ -86,14 +86,15 @@ async fn a_download_that_stands_still_ends() {
         }
     })
     .await;
-    let deadlines = Deadlines { body: Duration::from_millis(100), ..Deadlines::default() };
+    let deadlines =
+        ClientDeadlines { body: Duration::from_millis(100), ..ClientDeadlines::default() };
     let client = hurried(&server.url, deadlines);
     let (_, stream) = client.read_file(worker(), "a".parse().unwrap(), None).await.unwrap();
     assert_eq!(read(stream).await, Err(Error::RuntimeUnavailable));
 }
 
 #[tokio::test]
-async fn what_is_no_archive_is_none() {
+async fn a_response_that_is_not_an_archive_is_refused() {
     let server = Server::answering(&[answer(200, "text/html", "hello")]).await;
     let exported = client(&server.url).export(worker()).await;
     assert_eq!(exported.err(), Some(Error::RuntimeUnavailable));

@@ -1,7 +1,7 @@
-//! A registry's own words.
+//! The API of a registry.
 
 use futures_util::StreamExt;
-use skep_client::{Host, Refusals};
+use skep_client::{HostClient, Refusals};
 use skep_protocol::{
     Capabilities, Changed, Cursor, Diagnostic, DiagnosticCode, Error, FleetChange, ListWorkers,
     Listing, Me, Overview, Role, RuntimeId, RuntimeSummary, Source, Status, Timestamp, Turns,
@@ -30,9 +30,9 @@ fn summary(status: Status) -> RuntimeSummary {
     }
 }
 
-async fn host(answers: &[String]) -> (Server, Host) {
+async fn host(answers: &[String]) -> (Server, HostClient) {
     let server = Server::answering(answers).await;
-    let host = Host::new(endpoint(&server.url)).unwrap();
+    let host = HostClient::new(endpoint(&server.url)).unwrap();
     (server, host)
 }
 
@@ -41,7 +41,7 @@ fn as_json(value: &impl serde::Serialize) -> String {
 }
 
 #[tokio::test]
-async fn what_is_missing_in_a_list_is_said_beside_it() {
+async fn missing_runtimes_are_in_a_lists_diagnostics() {
     let code = DiagnosticCode::RuntimeUnavailable;
     let message = "there does not answer";
     let diagnostic = Diagnostic::new(code, message, Some(there().into()), Timestamp(7));
@@ -56,7 +56,7 @@ async fn what_is_missing_in_a_list_is_said_beside_it() {
 }
 
 #[tokio::test]
-async fn each_verb_has_its_place() {
+async fn every_method_has_its_path() {
     let nothing = r#"{"items":[],"next_cursor":null,"diagnostics":[]}"#;
     let (server, host) = host(&[json(200, nothing)]).await;
     host.hosts().await.unwrap();
@@ -97,7 +97,7 @@ async fn a_runtime_behind_a_registry_describes_itself_by_its_summary() {
 }
 
 #[tokio::test]
-async fn ones_own_token_is_ones_own_business() {
+async fn a_refused_token_of_the_caller_is_reported_as_such() {
     let (_server, host) = host(&[problem(&Error::Forbidden)]).await;
     assert_eq!(host.audit(None).await.err(), Some(Error::Forbidden));
     let client = host.client(&there());
@@ -107,7 +107,7 @@ async fn ones_own_token_is_ones_own_business() {
 }
 
 #[tokio::test]
-async fn who_the_token_makes_us_is_told() {
+async fn the_caller_is_described() {
     let me = Me { token_id: None, role: Role::Operator, runtimes: Some(vec![there()]) };
     let (server, host) = host(&[json(200, &as_json(&me))]).await;
     assert_eq!(host.me().await, Ok(me));
@@ -115,7 +115,7 @@ async fn who_the_token_makes_us_is_told() {
 }
 
 #[tokio::test]
-async fn the_fleet_is_followed_over_a_lost_connection() {
+async fn fleet_changes_resume_after_a_lost_connection() {
     let event = |cursor: &str, what: Changed| {
         let json = as_json(&FleetChange { cursor: cursor.into(), what });
         format!("id: {cursor}\nevent: change\ndata: {json}\n\n")
@@ -138,7 +138,7 @@ async fn the_fleet_is_followed_over_a_lost_connection() {
 }
 
 #[tokio::test]
-async fn a_worker_of_a_runtime_is_followed_there() {
+async fn a_worker_behind_a_registry_is_followed() {
     let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n";
     let (server, host) = host(&[format!("{head}event: end\ndata: {{}}\n\n")]).await;
     let mut stream = host.client(&there()).subscribe(worker(), Some(Cursor(3))).await.unwrap();

@@ -1,4 +1,4 @@
-//! The client against servers that do what servers should not.
+//! The client against misbehaving servers.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -12,10 +12,10 @@ mod streams;
 mod tokens;
 mod uploads;
 
-use skep_client::{Client, Deadlines, Endpoint, Prefix, Refusals, Token};
+use skep_client::{Client, ClientDeadlines, Endpoint, Prefix, Refusals, Token};
 use skep_protocol::{InputId, NewInput, Payload, WorkerId};
 
-/// What an endpoint is unless a test says otherwise.
+/// Returns the default endpoint of these tests.
 fn endpoint(url: &str) -> Endpoint {
     let url = url.parse().unwrap();
     let token = Token::Text("one-token".into());
@@ -26,7 +26,7 @@ fn client(url: &str) -> Client {
     Client::new(endpoint(url)).unwrap().with_refusals(Refusals::Told)
 }
 
-fn hurried(url: &str, deadlines: Deadlines) -> Client {
+fn hurried(url: &str, deadlines: ClientDeadlines) -> Client {
     Client::with_deadlines(endpoint(url), deadlines).unwrap()
 }
 

@@ -1,4 +1,4 @@
-//! What is sent again is what may be.
+//! Only harmless requests are retried.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use skep_protocol::{
 use crate::server::{RUNTIME, Server, json, problem};
 use crate::{client, input, message, worker};
 
-/// Loses the answer to the first request, and gives this one to the rest.
+/// Starts a server that drops the first request and answers the others.
 async fn loses_one(answer: String) -> Server {
     Server::answering(&[String::new(), answer]).await
 }
@@ -36,14 +36,14 @@ fn create(id: bool) -> CreateWorker {
 }
 
 #[tokio::test]
-async fn a_read_is_tried_again() {
+async fn a_read_is_retried() {
     let server = loses_one(json(200, RUNTIME)).await;
     client(&server.url).describe().await.unwrap();
     assert_eq!(server.requests().len(), 2);
 }
 
 #[tokio::test]
-async fn an_input_is_sent_again_only_with_a_key() {
+async fn an_input_is_retried_only_with_an_idempotency_key() {
     let server = loses_one(accepted()).await;
     let sent = client(&server.url).send(worker(), message(Some("k 1"))).await;
     assert!(matches!(sent, Ok(Sent::Accepted { .. })), "{sent:?}");
@@ -63,11 +63,11 @@ async fn an_input_is_sent_again_only_with_a_key() {
 }
 
 #[tokio::test]
-async fn an_input_that_is_sent_again_is_not_waited_for_anew() {
+async fn a_retried_input_does_not_extend_the_wait() {
     let server = Server::start(|mut connection| async move {
         connection.request().await;
         if connection.nth == 0 {
-            // Half of the pause before the next attempt would do.
+            // Half of the backoff before the next attempt is enough.
             tokio::time::sleep(Duration::from_millis(50)).await;
         } else {
             connection.send(accepted()).await;
@@ -96,7 +96,7 @@ async fn a_wait_is_at_most_a_minute() {
 }
 
 #[tokio::test]
-async fn what_does_not_fit_into_a_header_is_refused_before_it_is_sent() {
+async fn values_that_do_not_fit_a_header_are_refused_locally() {
     let server = Server::answering(&[accepted()]).await;
     let client = client(&server.url);
     for key in [" k", "k "] {
@@ -114,7 +114,7 @@ async fn what_does_not_fit_into_a_header_is_refused_before_it_is_sent() {
 }
 
 #[tokio::test]
-async fn a_worker_is_made_again_only_under_its_own_id() {
+async fn creating_a_worker_is_retried_only_with_an_id() {
     for (with_id, requests) in [(true, 2), (false, 1)] {
         let server = loses_one(problem(&Error::StorageFull)).await;
         let made = client(&server.url).create(create(with_id)).await.err();
@@ -125,7 +125,7 @@ async fn a_worker_is_made_again_only_under_its_own_id() {
 }
 
 #[tokio::test]
-async fn what_is_not_idempotent_is_not_sent_again() {
+async fn non_idempotent_requests_are_not_retried() {
     let server = Server::answering(&[String::new()]).await;
     let client = client(&server.url);
     let lost = Some(Error::RuntimeUnavailable);
@@ -137,7 +137,7 @@ async fn what_is_not_idempotent_is_not_sent_again() {
 }
 
 #[tokio::test]
-async fn busy_is_an_answer() {
+async fn busy_is_not_retried() {
     let retry_after = Duration::from_secs(1);
     let full = Error::MailboxFull { name: LimitName::mailbox_inputs, retry_after };
     for error in [Error::Busy { retry_after }, full] {
@@ -149,7 +149,7 @@ async fn busy_is_an_answer() {
 }
 
 #[tokio::test]
-async fn what_was_perhaps_removed_just_now_is_removed() {
+async fn a_retried_removal_succeeds_if_the_item_is_gone() {
     let component = ComponentDigest::from_sha256([1; 32]);
     let config = ConfigDigest::from_sha256([1; 32]);
     for lost in [true, false] {
@@ -174,14 +174,14 @@ async fn what_was_perhaps_removed_just_now_is_removed() {
         let server = gone(&error).await;
         assert_eq!(client(&server.url).remove_config(config).await.err(), expected(error));
     }
-    // That there never was one is another answer.
+    // It is another answer if the worker never existed.
     let error = Error::UnknownWorker(worker());
     let server = loses_one(problem(&error)).await;
     assert_eq!(client(&server.url).remove(worker()).await.err(), Some(error));
 }
 
 #[tokio::test]
-async fn what_was_perhaps_cancelled_just_now_is_looked_at() {
+async fn a_retried_cancel_returns_the_ended_input() {
     let already = problem(&Conflict::Ended.into());
     let cancel = async |answers: &[String]| {
         let server = Server::answering(answers).await;

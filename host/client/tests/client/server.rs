@@ -1,4 +1,4 @@
-//! A server that does as a test says, byte by byte.
+//! A server that a test scripts byte by byte.
 
 use std::future::Future;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,7 +9,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
-/// A listener whose connections a test deals with.
+/// A listener with scripted connections.
 pub(crate) struct Server {
     pub(crate) url: String,
     requests: Arc<Mutex<Vec<Received>>>,
@@ -17,7 +17,7 @@ pub(crate) struct Server {
     accepting: JoinHandle<()>,
 }
 
-/// A request as it came.
+/// A received request.
 #[derive(Clone, Debug)]
 pub(crate) struct Received {
     pub(crate) head: String,
@@ -29,12 +29,12 @@ pub(crate) struct Connection<S = TcpStream> {
     socket: S,
     read: Vec<u8>,
     requests: Arc<Mutex<Vec<Received>>>,
-    /// Which it is, from 0.
+    /// Number of the connection, from 0.
     pub(crate) nth: usize,
 }
 
 impl Server {
-    /// Each connection is dealt with by `deal`, and closed when that returns.
+    /// Runs `deal` for each connection, then closes it.
     pub(crate) async fn start<F>(deal: impl Fn(Connection) -> F + Send + 'static) -> Self
     where
         F: Future<Output = ()> + Send + 'static,
@@ -55,7 +55,7 @@ impl Server {
         Self { url, requests, connections, accepting }
     }
 
-    /// Answers each request with the next of these, the last one again and again, and closes.
+    /// Answers requests in turn, repeating the last answer, and closes after each.
     pub(crate) async fn answering(answers: &[String]) -> Self {
         let answers: Arc<[String]> = answers.into();
         Self::start(move |mut connection| {
@@ -85,12 +85,12 @@ impl Drop for Server {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
-    /// Over another socket, as of TLS.
+    /// Wraps another socket, such as TLS.
     pub(crate) fn over(socket: S, requests: Arc<Mutex<Vec<Received>>>) -> Self {
         Self { socket, read: Vec::new(), requests, nth: 0 }
     }
 
-    /// Reads a request to its end. None where the connection ends.
+    /// Reads a whole request; none if the connection ends.
     pub(crate) async fn request(&mut self) -> Option<Received> {
         let head = self.head().await?;
         let body = self.body(&head).await?;
@@ -144,17 +144,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 
     pub(crate) async fn send(&mut self, text: impl AsRef<[u8]>) {
-        // The client may have had enough of it.
+        // The client may have closed the connection.
         let _ = self.socket.write_all(text.as_ref()).await;
         let _ = self.socket.flush().await;
     }
 
-    /// The same, and says whether it could be sent.
+    /// Sends text, and returns true if that succeeded.
     pub(crate) async fn try_send(&mut self, text: impl AsRef<[u8]>) -> bool {
         self.socket.write_all(text.as_ref()).await.is_ok()
     }
 
-    /// Stays as it is until the client goes away.
+    /// Waits until the client disconnects.
     pub(crate) async fn hang(&mut self) {
         while self.more().await.is_some() {}
     }
@@ -169,7 +169,7 @@ impl Received {
         header(&self.head, name)
     }
 
-    /// A parameter of the query.
+    /// Returns a query parameter.
     pub(crate) fn parameter(&self, name: &str) -> Option<&str> {
         let (_, query) = self.line().split_once('?')?;
         query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))
@@ -181,7 +181,7 @@ fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
     lines.find(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
 }
 
-/// An answer with a body.
+/// Formats a response with a body.
 pub(crate) fn answer(status: u16, content_type: &str, body: &str) -> String {
     let length = body.len();
     format!(

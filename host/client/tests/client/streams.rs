@@ -1,10 +1,10 @@
-//! Streams that go on: without loss, without repetition, and not for ever.
+//! Streams resume without loss or repetition, for a limited time.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use skep_client::Deadlines;
+use skep_client::ClientDeadlines;
 use skep_protocol::{
     Change, Cursor, Entry, EntryKind, EntryStream, Error, Payload, Timestamp, Turns, Workers,
 };
@@ -38,7 +38,7 @@ fn events(seqs: impl IntoIterator<Item = u64>) -> String {
 
 const END: &str = "event: end\ndata: {}\n\n";
 
-/// A server whose connections each say the next of these after the head, and close.
+/// Starts a server that sends the next of these on each connection, after the head, and closes.
 async fn saying(says: &[String]) -> Server {
     let says: Vec<_> = says.iter().map(|text| format!("{HEAD}{text}")).collect();
     Server::answering(&says).await
@@ -48,14 +48,14 @@ async fn follow(server: &Server, after: Option<u64>) -> EntryStream {
     client(&server.url).subscribe(worker(), after.map(Cursor)).await.unwrap()
 }
 
-/// The places of all entries, and the error that they end with, if they do.
+/// Returns the `seq` of all entries, and the error at the end, if any.
 async fn all(mut stream: EntryStream) -> (Vec<u64>, Option<Error>) {
     let mut seqs = Vec::new();
     while let Some(next) = stream.next().await {
         match next {
             Ok(entry) => seqs.push(entry.seq.0),
             Err(error) => {
-                assert!(stream.next().await.is_none(), "an error is the last");
+                assert!(stream.next().await.is_none(), "an error ends the stream");
                 return (seqs, Some(error));
             }
         }
@@ -63,7 +63,7 @@ async fn all(mut stream: EntryStream) -> (Vec<u64>, Option<Error>) {
     (seqs, None)
 }
 
-/// From where each request wanted to go on.
+/// Returns the position that each request resumed from.
 fn places(server: &Server) -> Vec<Option<String>> {
     let requests = server.requests();
     requests.iter().map(|request| request.parameter("after").map(str::to_owned)).collect()
@@ -75,7 +75,7 @@ fn places_were(server: &Server, expected: &[&str]) {
 }
 
 #[tokio::test]
-async fn entries_come_as_they_were_written() {
+async fn entries_arrive_unchanged() {
     let server = saying(&[format!("retry: 2000\n\n:\n\n{}{END}", events(1..4))]).await;
     let stream = follow(&server, Some(0)).await;
     let seen: Vec<_> = stream.map(Result::unwrap).collect().await;
@@ -87,11 +87,11 @@ async fn entries_come_as_they_were_written() {
 }
 
 #[tokio::test]
-async fn a_lost_connection_neither_loses_nor_repeats() {
+async fn a_stream_resumes_without_loss_or_repetition() {
     let cut = events([5]);
     let server = saying(&[
         events(1..4),
-        // Repeats what was seen, and is cut within an event.
+        // Repeats earlier events, and is cut in the middle of an event.
         format!("{}{}", events(2..5), &cut[..cut.len() - 2]),
         String::new(),
         format!("{}{END}", events(5..8)),
@@ -102,7 +102,7 @@ async fn a_lost_connection_neither_loses_nor_repeats() {
 }
 
 #[tokio::test]
-async fn whatever_answers_meanwhile_is_waited_out() {
+async fn a_stream_outlasts_foreign_responses() {
     let retry_after = Duration::from_millis(1);
     for fault in [
         answer(500, "text/plain", "disk full"),
@@ -121,7 +121,7 @@ async fn whatever_answers_meanwhile_is_waited_out() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_gone_comes_back() {
+async fn a_stream_survives_a_server_restart() {
     let first = saying(&[events([1])]).await;
     let url = first.url.clone();
     let mut stream = client(&url).subscribe(worker(), Some(Cursor(0))).await.unwrap();
@@ -148,7 +148,7 @@ async fn a_server_that_is_gone_comes_back() {
 }
 
 #[tokio::test]
-async fn silence_is_a_lost_connection_and_a_comment_is_not_silence() {
+async fn silence_is_a_lost_connection_and_comments_break_it() {
     let server = Server::start(|mut connection| async move {
         connection.request().await;
         connection.send(HEAD).await;
@@ -167,7 +167,8 @@ async fn silence_is_a_lost_connection_and_a_comment_is_not_silence() {
         }
     })
     .await;
-    let deadlines = Deadlines { silence: Duration::from_secs(1), ..Deadlines::default() };
+    let deadlines =
+        ClientDeadlines { silence: Duration::from_secs(1), ..ClientDeadlines::default() };
     let client = hurried(&server.url, deadlines);
     let stream = client.subscribe(worker(), Some(Cursor(0))).await.unwrap();
     assert_eq!(all(stream).await, (vec![1, 2], None));
@@ -175,7 +176,7 @@ async fn silence_is_a_lost_connection_and_a_comment_is_not_silence() {
 }
 
 #[tokio::test]
-async fn a_gap_is_passed_on_and_a_hole_is_read_again() {
+async fn a_gap_entry_is_passed_on_and_a_missing_seq_is_reread() {
     let server = saying(&[
         format!("{}{}", events(1..3), events([4])),
         format!("{}{}{END}", event(9, EntryKind::Gap), events([10])),
@@ -186,7 +187,7 @@ async fn a_gap_is_passed_on_and_a_hole_is_read_again() {
 }
 
 #[tokio::test]
-async fn a_stream_that_stays_damaged_ends() {
+async fn a_persistently_damaged_stream_fails() {
     let damages = [
         events([3]),
         "event: entry\ndata: {\n\n".to_owned(),
@@ -202,7 +203,7 @@ async fn a_stream_that_stays_damaged_ends() {
 }
 
 #[tokio::test]
-async fn a_line_without_end_is_not_kept() {
+async fn an_endless_line_is_not_buffered() {
     let server = Server::start(|mut connection| async move {
         connection.request().await;
         connection.send(format!("{HEAD}data: ")).await;
@@ -215,7 +216,7 @@ async fn a_line_without_end_is_not_kept() {
 }
 
 #[tokio::test]
-async fn a_server_that_stays_away_is_given_up() {
+async fn a_stream_fails_if_its_server_stays_away() {
     for flapping in [false, true] {
         let server = Server::start(move |mut connection| async move {
             if connection.nth == 0 {
@@ -227,7 +228,8 @@ async fn a_server_that_stays_away_is_given_up() {
             }
         })
         .await;
-        let deadlines = Deadlines { give_up: Duration::from_secs(3), ..Deadlines::default() };
+        let deadlines =
+            ClientDeadlines { give_up: Duration::from_secs(3), ..ClientDeadlines::default() };
         let client = hurried(&server.url, deadlines);
         let stream = client.subscribe(worker(), Some(Cursor(0))).await.unwrap();
         assert_eq!(all(stream).await, (vec![1], Some(Error::RuntimeUnavailable)));
@@ -236,7 +238,7 @@ async fn a_server_that_stays_away_is_given_up() {
 }
 
 #[tokio::test]
-async fn a_removed_worker_is_the_end_and_another_error_is_one() {
+async fn removal_ends_a_stream_and_other_errors_fail_it() {
     let later = async |error: Error| {
         let first = format!("{HEAD}{}", events([1]));
         let server = Server::answering(&[first, problem(&error)]).await;
@@ -244,7 +246,11 @@ async fn a_removed_worker_is_the_end_and_another_error_is_one() {
         let said = format!("{HEAD}{}event: problem\ndata: ", events([1]));
         let problem = serde_json::to_string(&skep_protocol::Problem::from(&error)).unwrap();
         let server = Server::answering(&[format!("{said}{problem}\n\n")]).await;
-        assert_eq!(all(follow(&server, Some(0)).await).await, seen, "in the stream or at its head");
+        assert_eq!(
+            all(follow(&server, Some(0)).await).await,
+            seen,
+            "as an event or as the response"
+        );
         seen
     };
     assert_eq!(later(Error::WorkerRemoved).await, (vec![1], None));
@@ -255,7 +261,7 @@ async fn a_removed_worker_is_the_end_and_another_error_is_one() {
 }
 
 #[tokio::test]
-async fn the_first_answer_is_the_callers() {
+async fn errors_of_the_first_request_go_to_the_caller() {
     let unknown = Error::UnknownWorker(worker());
     let server = Server::answering(&[problem(&unknown)]).await;
     let refused = client(&server.url).subscribe(worker(), None).await.err();
@@ -266,7 +272,7 @@ async fn the_first_answer_is_the_callers() {
 }
 
 #[tokio::test]
-async fn a_stream_from_the_end_goes_on_once_it_is_known_where_that_was() {
+async fn a_stream_from_the_end_resumes_once_its_position_is_known() {
     let server = saying(&[events([8]), format!("{}{END}", events([9]))]).await;
     assert_eq!(all(follow(&server, None).await).await, (vec![8, 9], None));
     assert_eq!(places(&server), [None, Some("8".into())]);
@@ -275,7 +281,7 @@ async fn a_stream_from_the_end_goes_on_once_it_is_known_where_that_was() {
     assert_eq!(all(follow(&server, None).await).await, (vec![8], None));
     assert_eq!(places(&server), [None, Some("7".into())]);
 
-    // Where it is not, what came meanwhile would be left out without a word.
+    // Without a known position, missed entries would be skipped silently.
     let server = saying(&["retry: 5\n\n".into(), events([8])]).await;
     let seen = all(follow(&server, None).await).await;
     assert_eq!(seen, (vec![], Some(Error::RuntimeUnavailable)));
@@ -289,7 +295,7 @@ fn change(cursor: &str) -> String {
 }
 
 #[tokio::test]
-async fn changes_go_on_from_the_last_cursor() {
+async fn changes_resume_at_the_last_cursor() {
     let server = saying(&[
         format!("{}{}", change("7"), change("8.x")),
         format!("{}event: other\ndata: {{}}\n\n", change("9")),
@@ -309,7 +315,7 @@ async fn changes_go_on_from_the_last_cursor() {
 }
 
 #[tokio::test]
-async fn changes_begin_anew_where_their_place_is_forgotten() {
+async fn changes_start_over_if_the_cursor_is_unknown() {
     let forgotten = problem(&skep_protocol::Invalid::Cursor.into());
     let server = Server::answering(&[
         format!("{HEAD}{}", change("7")),
@@ -325,7 +331,7 @@ async fn changes_begin_anew_where_their_place_is_forgotten() {
     let cursors: Vec<_> = requests.iter().map(|request| request.header("last-event-id")).collect();
     assert_eq!(cursors[..3], [None, Some("7"), None]);
 
-    // The caller's own is the caller's to correct.
+    // The caller has to correct its own cursor.
     let server = Server::answering(&[forgotten]).await;
     let refused = client(&server.url).changes(Some("7".into())).await.err();
     assert_eq!(refused, Some(skep_protocol::Invalid::Cursor.into()));

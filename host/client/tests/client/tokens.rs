@@ -1,4 +1,4 @@
-//! Tokens, and who is believed to be the server.
+//! Tokens, and trust in the server.
 
 use std::fs;
 use std::path::Path;
@@ -17,7 +17,7 @@ use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 use crate::server::{Connection, RUNTIME, Received, Server, json, problem};
 use crate::{endpoint, message, worker};
 
-/// Answers those who come with this token.
+/// Starts a server that accepts only this token.
 async fn guarded(token: &'static str) -> Server {
     Server::start(move |mut connection| async move {
         while let Some(request) = connection.request().await {
@@ -36,7 +36,7 @@ fn with_file(url: &str, path: &Path) -> Client {
 }
 
 #[tokio::test]
-async fn a_token_file_is_read_again_when_it_changes() {
+async fn a_changed_token_file_is_read_again() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("token");
     fs::write(&path, "old\n").unwrap();
@@ -49,13 +49,13 @@ async fn a_token_file_is_read_again_when_it_changes() {
 }
 
 #[tokio::test]
-async fn a_refused_token_is_looked_up_and_the_request_sent_again() {
+async fn a_refused_token_is_reread_and_the_request_repeated() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("token");
     fs::write(&path, "old").unwrap();
     let server = guarded("new").await;
     let client = with_file(&server.url, &path);
-    // As an editor leaves it that keeps the file's time.
+    // An editor may preserve the file's modification time.
     let before = fs::metadata(&path).unwrap().modified().unwrap();
     fs::write(&path, "new").unwrap();
     fs::File::options().write(true).open(&path).unwrap().set_modified(before).unwrap();
@@ -64,7 +64,7 @@ async fn a_refused_token_is_looked_up_and_the_request_sent_again() {
 }
 
 #[tokio::test]
-async fn even_what_is_not_idempotent_since_it_was_refused() {
+async fn a_request_refused_for_its_token_is_repeated_even_if_not_idempotent() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("token");
     fs::write(&path, "old").unwrap();
@@ -73,7 +73,7 @@ async fn even_what_is_not_idempotent_since_it_was_refused() {
     let before = fs::metadata(&path).unwrap().modified().unwrap();
     fs::write(&path, "new").unwrap();
     fs::File::options().write(true).open(&path).unwrap().set_modified(before).unwrap();
-    // The answer is no answer to that, but it was asked for.
+    // The response is not valid for this request, but the request was sent again.
     let sent = client.send(worker(), message(None)).await;
     assert_eq!(sent.err(), Some(Error::RuntimeUnavailable));
     let tokens: Vec<_> = server
@@ -85,7 +85,7 @@ async fn even_what_is_not_idempotent_since_it_was_refused() {
 }
 
 #[tokio::test]
-async fn but_not_half_of_an_upload() {
+async fn a_started_upload_is_not_repeated_after_a_refused_token() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("token");
     fs::write(&path, "old").unwrap();
@@ -101,7 +101,7 @@ async fn but_not_half_of_an_upload() {
 }
 
 #[tokio::test]
-async fn without_a_token_none_is_sent() {
+async fn no_token_is_sent_without_one() {
     let server = Server::answering(&[json(200, RUNTIME)]).await;
     let client = Client::new(Endpoint { token: Token::None, ..endpoint(&server.url) }).unwrap();
     client.describe().await.unwrap();
@@ -109,7 +109,7 @@ async fn without_a_token_none_is_sent() {
 }
 
 #[tokio::test]
-async fn an_endpoint_that_cannot_be_used_says_what_to_do() {
+async fn an_unusable_endpoint_names_the_next_step() {
     let refused = |endpoint: Endpoint| Client::new(endpoint).err().unwrap().to_string();
     let said = refused(endpoint("http://example.org:7071"));
     assert!(said.contains("use https://"), "{said}");
@@ -128,7 +128,7 @@ async fn an_endpoint_that_cannot_be_used_says_what_to_do() {
     }
 }
 
-/// An authority, and a server for `localhost` that it signed.
+/// A certificate authority, and a server for `localhost` with its certificate.
 struct Tls {
     authority: String,
     url: String,
@@ -161,7 +161,7 @@ impl Tls {
         tokio::spawn(async move {
             loop {
                 let (socket, _) = listener.accept().await.unwrap();
-                // A client that does not trust us goes away in the midst of it.
+                // A client that does not trust the server disconnects during the handshake.
                 let Ok(socket) = acceptor.accept(socket).await else { continue };
                 let mut connection = Connection::over(socket, noted.clone());
                 while connection.request().await.is_some() {
@@ -175,7 +175,7 @@ impl Tls {
 }
 
 #[tokio::test]
-async fn the_operators_own_authority_is_believed() {
+async fn the_operators_certificate_authority_is_trusted() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("ca.pem");
     let tls = Tls::start().await;
@@ -188,7 +188,7 @@ async fn the_operators_own_authority_is_believed() {
 }
 
 #[tokio::test]
-async fn anybody_elses_is_not_and_hears_no_token() {
+async fn other_authorities_are_not_trusted_and_get_no_token() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("ca.pem");
     let (tls, other) = (Tls::start().await, Tls::start().await);

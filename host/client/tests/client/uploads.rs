@@ -1,10 +1,10 @@
-//! Bodies on their way up.
+//! Uploads.
 
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
-use skep_client::Deadlines;
+use skep_client::ClientDeadlines;
 use skep_protocol::{Artifacts, ByteStream, Error, Files, Invalid, Role};
 
 use crate::server::{Server, json, problem};
@@ -21,7 +21,7 @@ fn text(pieces_of: &[&'static str]) -> ByteStream {
 }
 
 #[tokio::test]
-async fn pieces_arrive_as_one() {
+async fn an_upload_arrives_as_one_body() {
     let server = Server::answering(&[json(201, VIEW)]).await;
     let stored = client(&server.url)
         .write_file(worker(), "d/a b".parse().unwrap(), text(&["abc", "", "def"]))
@@ -35,7 +35,7 @@ async fn pieces_arrive_as_one() {
 }
 
 #[tokio::test]
-async fn an_upload_that_has_begun_is_not_sent_again() {
+async fn a_started_upload_is_not_retried() {
     let server = Server::answering(&[String::new(), json(201, VIEW)]).await;
     let written =
         client(&server.url).write_file(worker(), "a".parse().unwrap(), text(&["abc"])).await;
@@ -44,16 +44,16 @@ async fn an_upload_that_has_begun_is_not_sent_again() {
 }
 
 #[tokio::test]
-async fn what_ends_the_callers_stream_is_what_the_caller_hears() {
+async fn an_error_of_the_uploads_stream_goes_to_the_caller() {
     let server = Server::answering(&[json(201, VIEW)]).await;
     let broken = pieces(vec![Ok("abc".into()), Err(Invalid::Body.into())]);
     let written = client(&server.url).put_component(broken, Role::Admin).await;
     assert_eq!(written.err(), Some(Invalid::Body.into()));
-    assert_eq!(server.requests().len(), 0, "the server never sees the end of it");
+    assert_eq!(server.requests().len(), 0, "the server gets an incomplete body");
 }
 
 #[tokio::test]
-async fn a_server_that_has_heard_enough_says_so() {
+async fn a_server_may_refuse_an_upload_early() {
     let server = Server::start(|mut connection| async move {
         connection.head().await;
         connection.send(problem(&Error::StorageFull)).await;
@@ -66,14 +66,14 @@ async fn a_server_that_has_heard_enough_says_so() {
 }
 
 #[tokio::test]
-async fn a_server_that_does_not_read_is_given_up() {
+async fn an_upload_to_a_stalled_server_times_out() {
     let server = Server::start(|mut connection| async move {
         connection.head().await;
         std::future::pending::<()>().await;
     })
     .await;
     let soon = Duration::from_millis(200);
-    let deadlines = Deadlines { headers: soon, body: soon, ..Deadlines::default() };
+    let deadlines = ClientDeadlines { headers: soon, body: soon, ..ClientDeadlines::default() };
     let endless = stream::repeat_with(|| Ok(Bytes::from(vec![7; 64 << 10]))).boxed();
     let client = hurried(&server.url, deadlines);
     let written = client.write_file(worker(), "a".parse().unwrap(), endless).await;
@@ -81,10 +81,11 @@ async fn a_server_that_does_not_read_is_given_up() {
 }
 
 #[tokio::test]
-async fn an_upload_may_take_longer_than_an_answer() {
+async fn an_upload_that_moves_may_exceed_the_response_deadline() {
     let server = Server::answering(&[json(200, VIEW)]).await;
     let soon = Duration::from_millis(600);
-    let deadlines = Deadlines { headers: soon, body: soon * 20, ..Deadlines::default() };
+    let deadlines =
+        ClientDeadlines { headers: soon, body: soon * 20, ..ClientDeadlines::default() };
     let slow = stream::unfold(0, |n| async move {
         tokio::time::sleep(Duration::from_millis(60)).await;
         (n < 14).then(|| (Ok(Bytes::from_static(b"x")), n + 1))

@@ -1,10 +1,10 @@
-//! Which addresses are of the open internet.
+//! Classification of addresses as public or special-purpose.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Whether an address is one of the open internet: not of this machine, its network, a cloud's
-/// metadata, or any block that is set apart (IANA's registries of special-purpose addresses,
-/// 2026-11). Forms of IPv6 that carry an address of IPv4 are judged by that.
+/// Returns true if an address is on the public internet: not this machine, its network, a cloud's
+/// metadata service, or any special-purpose block (IANA registries, 2026-11). An IPv6 address that
+/// embeds an IPv4 address is judged by that address.
 pub fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => is_public_v4(address),
@@ -16,11 +16,11 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
     let [a, b, c, _] = address.octets();
     !matches!(
         (a, b, c),
-        // This network, private use, this machine.
+        // "This network", private use, loopback.
         (0 | 10 | 127, ..)
-            // Shared by a provider's customers.
+            // Carrier-grade NAT.
             | (100, 64..=127, _)
-            // Link-local, and with it the metadata of clouds.
+            // Link-local, including cloud metadata services.
             | (169, 254, _)
             | (172, 16..=31, _)
             // Protocols, documentation, 6to4 relays, private use, benchmarks.
@@ -43,7 +43,7 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
         is_public_v4(Ipv4Addr::new(a, b, c, d))
     };
     match parts {
-        // IPv4-mapped, and the well-known prefix of translators.
+        // IPv4-mapped, and the well-known NAT64 prefix.
         [0, 0, 0, 0, 0, 0xffff, high, low] | [0x64, 0xff9b, 0, 0, 0, 0, high, low] => {
             embedded(high, low)
         }
@@ -51,7 +51,7 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
         [0x2002, high, low, ..] => embedded(high, low),
         // Protocols (Teredo among them), documentation, segment routing.
         [0x2001, 0..=0x1ff, ..] | [0x2001, 0xdb8, ..] | [0x3fff, 0..=0xfff, ..] => false,
-        // All of the open internet is in 2000::/3.
+        // The public internet is in 2000::/3.
         [first, ..] => first & 0xe000 == 0x2000,
     }
 }

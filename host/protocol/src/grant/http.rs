@@ -1,4 +1,4 @@
-//! A grant of requests over HTTP, as a person writes it.
+//! Grants of HTTP requests, and their text form.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -9,36 +9,37 @@ use serde::{Deserialize, Serialize};
 
 use super::address::is_public;
 
-/// Requests that a worker may send.
+/// A grant of HTTP requests.
 ///
 /// As text: `https://api.example.com`, `http://127.0.0.1:8080`, `GET,HEAD https://*.example.com`,
 /// `https://db.corp:8443 inner`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HttpGrant {
-    /// With or without TLS.
+    /// Scheme: with or without TLS.
     pub scheme: Scheme,
-    /// To whom.
+    /// Hosts that requests may go to.
     pub host: HostPattern,
-    /// The port; the scheme's own if absent.
+    /// Port; the scheme's default if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub port: Option<u16>,
-    /// The methods; every one if there are none.
+    /// Allowed methods; all if empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub methods: Vec<Method>,
-    /// Whether the host's name may lead to an address that is not public, such as one of this
-    /// machine or its network. An address that is written out here needs no such leave.
+    /// True if the host name may resolve to an address that is not public, such as this machine's
+    /// or its network's. A grant of a literal address does not need this.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub inner: bool,
 }
 
 impl HttpGrant {
-    /// A grant of every method at the scheme's own port.
+    /// Creates a grant of every method at the scheme's default port.
     pub fn new(scheme: Scheme, host: HostPattern) -> Self {
         Self { scheme, host, port: None, methods: Vec::new(), inner: false }
     }
 
-    /// Whether it covers a request. `host` is a lower-case name, or an address without brackets.
+    /// Returns true if this grant covers a request. `host` is a lower-case name, or an address
+    /// without brackets.
     pub fn covers(&self, method: &str, scheme: Scheme, host: &str, port: u16) -> bool {
         let methods = &self.methods;
         self.scheme == scheme
@@ -47,12 +48,13 @@ impl HttpGrant {
             && (methods.is_empty() || methods.iter().any(|allowed| allowed.as_str() == method))
     }
 
-    /// Whether it allows nothing that the other one does not.
+    /// Returns true if this grant allows nothing beyond `ceiling`.
     pub fn is_within(&self, ceiling: &Self) -> bool {
         let methods = ceiling.methods.is_empty()
             || (!self.methods.is_empty()
                 && self.methods.iter().all(|method| ceiling.methods.contains(method)));
-        // One that is written out needs no leave to be an inner one, so it is asked for here.
+        // A literal inner address needs no `inner` in its own grant, so it is checked against the
+        // ceiling here.
         let address = self.host.address().is_none_or(|address| ceiling.reaches(address));
         self.scheme == ceiling.scheme
             && self.port.unwrap_or(self.scheme.port())
@@ -63,7 +65,7 @@ impl HttpGrant {
             && (ceiling.inner || !self.inner)
     }
 
-    /// Whether a request that it covers may go to this address.
+    /// Returns true if a covered request may connect to this address.
     pub fn reaches(&self, address: IpAddr) -> bool {
         self.inner || is_public(address) || self.host.is_address(address)
     }
@@ -121,38 +123,38 @@ impl FromStr for HttpGrant {
     }
 }
 
-/// The text is no grant.
+/// The reason why text is not a grant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum GrantError {
-    /// As a whole.
+    /// The overall form is wrong.
     #[error("a grant is `[METHOD,… ]SCHEME://HOST[:PORT][ inner]`, without a path")]
     Form,
-    /// Its scheme.
+    /// The scheme is invalid.
     #[error("the scheme is `http` or `https`")]
     Scheme,
-    /// Its host.
+    /// The host is invalid.
     #[error("the host is a name, an address, `*.` and a name, or `*`")]
     Host,
-    /// Its port.
+    /// The port is invalid.
     #[error("a port is a number from 1 to 65535")]
     Port,
-    /// Its methods.
+    /// A method is invalid.
     #[error("a method is 1 to 32 of A-Z, `-` and `_`")]
     Method,
 }
 
-/// How a request travels.
+/// The scheme of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Scheme {
-    /// In clear.
+    /// Without TLS.
     Http,
-    /// In TLS.
+    /// With TLS.
     Https,
 }
 
 impl Scheme {
-    /// As it is written in a URL.
+    /// Returns the scheme as in a URL.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Http => "http",
@@ -160,7 +162,7 @@ impl Scheme {
         }
     }
 
-    /// Its own port.
+    /// Returns the scheme's default port.
     pub const fn port(self) -> u16 {
         match self {
             Self::Http => 80,
@@ -187,13 +189,13 @@ impl fmt::Display for Scheme {
     }
 }
 
-/// A method of HTTP.
+/// An HTTP method.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(into = "String", try_from = "String")]
 pub struct Method(String);
 
 impl Method {
-    /// As it is written.
+    /// Returns the method as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -209,18 +211,19 @@ impl FromStr for Method {
     }
 }
 
-/// Hosts: one name, one address, all names below one (`*.example.com`), or all (`*`).
+/// A set of hosts: one name, one address, all names below one (`*.example.com`), or all (`*`).
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(into = "String", try_from = "String")]
 pub struct HostPattern(String);
 
 impl HostPattern {
-    /// As it is written.
+    /// Returns the pattern as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Whether it covers a host: a lower-case name, or an address without brackets.
+    /// Returns true if this pattern covers a host: a lower-case name, or an address without
+    /// brackets.
     pub fn covers(&self, host: &str) -> bool {
         if let Ok(address) = host.parse::<IpAddr>() {
             return self.0 == "*" || self.is_address(address);
@@ -231,12 +234,12 @@ impl HostPattern {
         }
     }
 
-    /// Whether the other one covers each host that this one does.
+    /// Returns true if `ceiling` covers every host that this pattern covers.
     pub fn is_within(&self, ceiling: &Self) -> bool {
         match (self.address(), self.0.strip_prefix('*')) {
             (Some(address), _) => ceiling.0 == "*" || ceiling.is_address(address),
             (None, None) => ceiling.covers(&self.0),
-            // All hosts, or those below a name.
+            // All hosts, or all below a name.
             (None, Some(below)) => match ceiling.0.strip_prefix('*') {
                 Some(above) => below.ends_with(above),
                 None => false,
@@ -244,7 +247,7 @@ impl HostPattern {
         }
     }
 
-    /// Whether it is just this address.
+    /// Returns true if this pattern is exactly this address.
     pub fn is_address(&self, address: IpAddr) -> bool {
         self.address().is_some_and(|own| own.to_canonical() == address.to_canonical())
     }
@@ -273,8 +276,8 @@ impl FromStr for HostPattern {
     }
 }
 
-/// Whether it is a name of DNS. One whose last label is a number would be read as an address by
-/// some and not by others.
+/// Returns true if the text is a DNS name. A name with a numeric last label is refused: some
+/// parsers read it as an address and others do not.
 fn is_name(text: &str) -> bool {
     let in_label = |c| matches!(c, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_');
     let label = |label: &str| (1..=63).contains(&label.len()) && label.bytes().all(in_label);
@@ -320,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn a_grant_is_read_and_written() {
+    fn a_grant_round_trips_through_text() {
         for text in [
             "https://api.example.com",
             "http://127.0.0.1:8080",
@@ -337,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_grant_says_what_is_wrong() {
+    fn a_malformed_grant_is_refused_with_the_reason() {
         use GrantError::{Form, Host, Method, Port, Scheme};
         for (text, error) in [
             ("", Form),
@@ -372,7 +375,7 @@ mod tests {
     }
 
     #[test]
-    fn a_grant_covers_what_it_names() {
+    fn a_grant_covers_only_what_it_names() {
         let get = |grant: &HttpGrant, host, port| grant.covers("GET", Scheme::Https, host, port);
         let one = grant("https://api.example.com");
         assert!(get(&one, "api.example.com", 443));
@@ -396,7 +399,7 @@ mod tests {
     }
 
     #[test]
-    fn a_grant_is_within_one_that_allows_as_much() {
+    fn a_grant_is_within_any_broader_one() {
         let within = [
             ("https://a.b", "https://a.b"),
             ("https://A.b", "https://a.b:443"),
@@ -443,7 +446,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_within_covers_and_reaches_no_more() {
+    fn a_grant_within_another_covers_and_reaches_no_more() {
         let texts = [
             "https://a.b",
             "https://*.b",
@@ -486,7 +489,7 @@ mod tests {
     }
 
     #[test]
-    fn an_inner_address_needs_leave() {
+    fn an_inner_address_needs_an_inner_grant() {
         let address = |text: &str| text.parse::<IpAddr>().expect(text);
         let named = grant("https://example.com");
         for inner in [

@@ -1,4 +1,4 @@
-//! Wrong secrets, and from where they came.
+//! Rate limiting of failed logins by address.
 
 use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, Ipv6Addr};
@@ -8,16 +8,17 @@ use skep_protocol::{Error, Timestamp};
 
 use crate::secret::SecretDigest;
 
-/// Wrong secrets within a window that are answered as such.
+/// Failed attempts per window after which an address is throttled.
 const MOST: u32 = 10;
-/// A window.
+/// Length of a window.
 const WINDOW_MS: u64 = 60_000;
-/// Addresses that are counted at the same time. More at once share one count.
+/// Maximum number of addresses counted separately; further ones share one count.
 const PEERS: usize = 10_000;
-/// Right secrets that are remembered with where they came from.
+/// Maximum number of remembered pairs of address and valid secret.
 const KNOWN: usize = 10_000;
 
-/// Failed attempts by address; of IPv6 the first 64 bits, which one subscriber has all behind.
+/// Failed attempts by address. An IPv6 address counts by its first 64 bits: one subscriber has the
+/// rest.
 #[derive(Default)]
 pub(crate) struct Attempts {
     windows: HashMap<IpAddr, Window>,
@@ -33,14 +34,14 @@ struct Window {
 
 impl Window {
     fn is_over(&self, now: Timestamp) -> bool {
-        // A clock that was set back ends it as well.
+        // A window also ends if the clock was set back.
         now < self.began || now.as_millis() - self.began.as_millis() >= WINDOW_MS
     }
 }
 
 impl Attempts {
-    /// Whether a secret from there is looked at. One that was right from there before is, so that
-    /// nobody at the same address can keep others out by guessing.
+    /// Checks that a secret from this address may be looked up. One that was valid from there
+    /// before always may, so that guessing does not lock out others at the same address.
     pub(crate) fn check(
         &self,
         peer: IpAddr,
@@ -61,7 +62,7 @@ impl Attempts {
         }
     }
 
-    /// A secret from there was right.
+    /// Records a valid secret.
     pub(crate) fn succeeded(&mut self, peer: IpAddr, digest: &SecretDigest) {
         let key = (network(peer), *digest.as_bytes());
         if self.known.contains(&key) {
@@ -73,7 +74,7 @@ impl Attempts {
         self.known.insert(key);
     }
 
-    /// A secret from there was wrong.
+    /// Records a wrong secret.
     pub(crate) fn failed(&mut self, peer: IpAddr, now: Timestamp) {
         let peer = network(peer);
         if self.windows.len() >= PEERS && !self.windows.contains_key(&peer) {
@@ -111,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn the_eleventh_wrong_secret_of_a_minute_is_not_looked_at() {
+    fn the_eleventh_wrong_secret_of_a_minute_is_throttled() {
         let mut attempts = Attempts::default();
         let (here, there) = (peer("10.0.0.1"), peer("10.0.0.2"));
         attempts.succeeded(here, &digest("right"));
@@ -140,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn many_addresses_do_not_grow_the_table() {
+    fn the_table_is_bounded_for_many_addresses() {
         let mut attempts = Attempts::default();
         let address = |n: u32| IpAddr::V4(n.into());
         for n in 0..PEERS as u32 + 20 {

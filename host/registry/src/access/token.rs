@@ -1,4 +1,4 @@
-//! Tokens as they are kept.
+//! Stored tokens.
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use skep_protocol::{Role, RuntimeId, Timestamp, TokenId, TokenView};
@@ -8,19 +8,19 @@ use crate::{Caller, RegistryError};
 
 const COLUMNS: &str = "id, digest, role, runtimes, created_at, expires_at, revoked_at";
 
-/// A row of `token`.
-pub(crate) struct Token {
+/// A row of the table `token`.
+pub(crate) struct TokenRow {
     pub(crate) view: TokenView,
     pub(crate) digest: SecretDigest,
 }
 
-impl Token {
-    /// Whether it lets anybody in.
+impl TokenRow {
+    /// Returns true if the token is valid now.
     pub(crate) fn is_good(&self, now: Timestamp) -> bool {
         self.view.revoked_at.is_none() && self.view.expires_at.is_none_or(|at| now < at)
     }
 
-    /// Who holds it.
+    /// Returns the caller that this token authenticates.
     pub(crate) fn caller(self) -> Caller {
         let TokenView { token_id, role, runtimes, .. } = self.view;
         let runtimes = runtimes.map(|runtimes| runtimes.into_iter().collect());
@@ -48,7 +48,7 @@ impl Token {
     }
 }
 
-/// Every token, oldest first.
+/// Returns every token, oldest first.
 pub(crate) fn all(connection: &Connection) -> Result<Vec<TokenView>, RegistryError> {
     let all = format!("SELECT {COLUMNS} FROM token ORDER BY created_at, id");
     let mut statement = connection.prepare(&all)?;
@@ -56,13 +56,16 @@ pub(crate) fn all(connection: &Connection) -> Result<Vec<TokenView>, RegistryErr
     rows.map(|row| row.map(|token| token.view)).collect()
 }
 
-/// Whether there is any.
+/// Returns true if there is any token.
 pub(crate) fn any(connection: &Connection) -> Result<bool, RegistryError> {
     Ok(connection.query_row("SELECT EXISTS (SELECT 1 FROM token)", [], |row| row.get(0))?)
 }
 
-/// The token with this id.
-pub(crate) fn find(connection: &Connection, id: &TokenId) -> Result<Option<Token>, RegistryError> {
+/// Returns the token with this id.
+pub(crate) fn find(
+    connection: &Connection,
+    id: &TokenId,
+) -> Result<Option<TokenRow>, RegistryError> {
     const FIND: &str = "SELECT id, digest, role, runtimes, created_at, expires_at, revoked_at
          FROM token WHERE id = ?1";
     let mut statement = connection.prepare_cached(FIND)?;
@@ -70,7 +73,7 @@ pub(crate) fn find(connection: &Connection, id: &TokenId) -> Result<Option<Token
     rows.next().transpose()
 }
 
-/// Revokes a token; whether there was one to be revoked.
+/// Revokes a token. Returns true if it was not revoked before.
 pub(crate) fn revoke(
     connection: &Connection,
     id: &TokenId,
@@ -83,7 +86,7 @@ pub(crate) fn revoke(
     Ok(revoked.optional()?.is_some())
 }
 
-fn read(row: &Row<'_>) -> Result<Token, RegistryError> {
+fn read(row: &Row<'_>) -> Result<TokenRow, RegistryError> {
     let time = |column| -> rusqlite::Result<Option<Timestamp>> {
         let time: Option<i64> = row.get(column)?;
         Ok(time.map(|time| Timestamp(time.cast_unsigned())))
@@ -103,7 +106,7 @@ fn read(row: &Row<'_>) -> Result<Token, RegistryError> {
         expires_at: time(5)?,
         revoked_at: time(6)?,
     };
-    Ok(Token { view, digest: SecretDigest::from_bytes(row.get(1)?) })
+    Ok(TokenRow { view, digest: SecretDigest::from_bytes(row.get(1)?) })
 }
 
 fn role_of(text: &str) -> Option<Role> {

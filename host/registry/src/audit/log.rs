@@ -1,4 +1,5 @@
-//! The audit of `registry.db`: one thread writes, and what waits is written in one commit.
+//! The audit of `registry.db`. One thread writes; records that are pending together share one
+//! commit.
 
 use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -11,24 +12,24 @@ use tokio::sync::oneshot;
 
 use super::{Audit, AuditRecord, add};
 use crate::RegistryError;
-use crate::database::Database;
+use crate::database::RegistryDatabase;
 
-/// Records of one commit.
+/// Maximum number of records per commit.
 const BATCH: usize = 256;
 
-struct Waiting {
+struct PendingRecord {
     record: AuditRecord,
     done: oneshot::Sender<Result<(), RegistryError>>,
 }
 
-/// The registry's own audit.
+/// The audit in `registry.db`.
 pub(crate) struct AuditLog {
-    sender: Mutex<Option<Sender<Waiting>>>,
+    sender: Mutex<Option<Sender<PendingRecord>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl AuditLog {
-    pub(crate) fn open(database: &Database) -> Result<Self, RegistryError> {
+    pub(crate) fn open(database: &RegistryDatabase) -> Result<Self, RegistryError> {
         let connection = database.writer()?;
         let (sender, receiver) = channel();
         let thread = std::thread::Builder::new().name("skep-audit".into());
@@ -37,13 +38,13 @@ impl AuditLog {
         Ok(Self { sender: Mutex::new(Some(sender)), thread: Mutex::new(Some(thread)) })
     }
 
-    /// Writes what waits, and nothing after it.
+    /// Writes the pending records, then stops.
     pub(crate) fn close(&self) {
-        let lock = "nobody panics with it in hand";
+        let lock = "the critical section does not panic";
         drop(self.sender.lock().expect(lock).take());
         let thread = self.thread.lock().expect(lock).take();
         if thread.is_some_and(|thread| thread.join().is_err()) {
-            tracing::error!("the audit's thread panicked");
+            tracing::error!("the audit thread panicked");
         }
     }
 }
@@ -53,8 +54,10 @@ impl Audit for AuditLog {
     async fn record(&self, record: AuditRecord) -> Result<(), Error> {
         let (done, written) = oneshot::channel();
         let sent = {
-            let sender = self.sender.lock().expect("nobody panics with it in hand");
-            sender.as_ref().is_some_and(|sender| sender.send(Waiting { record, done }).is_ok())
+            let sender = self.sender.lock().expect("the critical section does not panic");
+            sender
+                .as_ref()
+                .is_some_and(|sender| sender.send(PendingRecord { record, done }).is_ok())
         };
         if !sent {
             return Err(Error::Internal);
@@ -63,19 +66,19 @@ impl Audit for AuditLog {
     }
 }
 
-fn write(mut connection: Connection, receiver: &Receiver<Waiting>) {
+fn write(mut connection: Connection, receiver: &Receiver<PendingRecord>) {
     while let Ok(first) = receiver.recv() {
         let mut batch = vec![first];
         batch.extend(receiver.try_iter().take(BATCH - 1));
         let result = commit(&mut connection, &batch);
         for waiting in batch {
-            // Whoever stopped waiting has its record nevertheless.
+            // A caller that stopped waiting still has its record written.
             let _gone = waiting.done.send(result.clone());
         }
     }
 }
 
-fn commit(connection: &mut Connection, batch: &[Waiting]) -> Result<(), RegistryError> {
+fn commit(connection: &mut Connection, batch: &[PendingRecord]) -> Result<(), RegistryError> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     for waiting in batch {
         add(&transaction, &waiting.record)?;

@@ -1,9 +1,9 @@
-//! A runtime in another process, trusted with no more than its own workers.
+//! A remote runtime, trusted only with its own workers.
 //!
-//! Before anything is asked of it, it has to say that it is the runtime that its entry is pinned to;
-//! after it was away, again. What it then says of another runtime's workers is not believed. Where
-//! it does not answer, callers are told so at once until it is due to be tried: by whoever wants
-//! something of it then, or by [`Remote::look_after`].
+//! A remote is used only after it has identified itself as the runtime of its entry, and it must do
+//! so again after every outage. Views of another runtime's workers are rejected. While it does not
+//! answer, calls fail at once until the next attempt is due; a call or [`Remote::monitor`] makes
+//! that attempt.
 
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,28 +15,28 @@ use skep_protocol::{
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::circuit::{Circuit, State};
+use super::circuit::{Circuit, CircuitState};
 use crate::{ConnectError, RemoteSpec};
 
-/// Between two looks at a runtime that answers.
+/// Interval between checks of a healthy runtime.
 const CALM: Duration = Duration::from_secs(5);
-/// Between two looks at one that is restoring or slow.
+/// Interval between checks of a runtime that is restoring or slow.
 const UNEASY: Duration = Duration::from_millis(500);
-/// Looks that may end without an answer before the runtime is said not to answer.
+/// Unanswered checks after which the runtime counts as unavailable.
 const PATIENCE: u32 = 2;
 
-/// What is known of a remote.
+/// The known health of a remote.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Health {
-    /// What it last said of itself.
+pub(crate) struct RemoteHealth {
+    /// Last description that it returned.
     pub(crate) view: Option<RuntimeView>,
-    /// It has said who it is, and has not been away since.
+    /// True if it has identified itself since the last outage.
     pub(crate) proven: bool,
-    /// It answers with another runtime's id, or speaks of another's workers.
+    /// True if it has another runtime's id, or returned another runtime's workers.
     pub(crate) mismatch: bool,
-    /// It did not answer in time.
+    /// True if it missed a deadline.
     pub(crate) slow: bool,
-    /// Since when it does not answer.
+    /// Start of the outage.
     pub(crate) since: Option<Timestamp>,
 }
 
@@ -45,9 +45,9 @@ pub(crate) struct Remote {
     pub(crate) spec: RemoteSpec,
     runtime: Result<Arc<dyn RuntimeHandle>, ConnectError>,
     circuit: Mutex<Circuit>,
-    health: watch::Sender<Health>,
-    /// Held by the one who asks it who it is.
-    proving: tokio::sync::Mutex<u32>,
+    health: watch::Sender<RemoteHealth>,
+    /// Held by the task that asks it to identify itself. Counts unanswered attempts.
+    identifying: tokio::sync::Mutex<u32>,
     changed: Notify,
     now: fn() -> Timestamp,
     deadline: Duration,
@@ -65,8 +65,8 @@ impl Remote {
             spec,
             runtime,
             circuit: Mutex::default(),
-            health: watch::Sender::new(Health { since, ..Health::default() }),
-            proving: tokio::sync::Mutex::default(),
+            health: watch::Sender::new(RemoteHealth { since, ..RemoteHealth::default() }),
+            identifying: tokio::sync::Mutex::default(),
             changed: Notify::new(),
             now,
             deadline,
@@ -77,29 +77,30 @@ impl Remote {
         &self.spec.runtime_id
     }
 
-    pub(crate) fn health(&self) -> Health {
+    pub(crate) fn health(&self) -> RemoteHealth {
         self.health.borrow().clone()
     }
 
-    /// Tells whenever something else is known.
-    pub(crate) fn follow(&self) -> watch::Receiver<Health> {
+    /// Returns a receiver of health changes.
+    pub(crate) fn follow(&self) -> watch::Receiver<RemoteHealth> {
         self.health.subscribe()
     }
 
-    /// What an operator should know of it.
+    /// Returns the diagnostic of the current problem, if any.
     pub(crate) fn diagnostic(&self) -> Option<Diagnostic> {
         let health = self.health.borrow();
         let id = self.id();
         let (code, message) = if health.mismatch {
             let message = format!(
-                "what answers for {id} is another runtime, so it is not used; see to its entry"
+                "another runtime answers at the address of {id}, so it is not used; correct its entry"
             );
             (DiagnosticCode::RuntimeMismatch, message)
         } else if self.runtime.is_err() {
-            let message = format!("the entry of {id} cannot be used; the host's log says why");
+            let message =
+                format!("the entry of {id} cannot be used; see the host's log for the reason");
             (DiagnosticCode::RuntimeUnavailable, message)
         } else if let Some(since) = health.since {
-            let message = format!("{id} does not answer since {since}");
+            let message = format!("{id} has not answered since {since}");
             (DiagnosticCode::RuntimeUnavailable, message)
         } else if health.slow {
             (DiagnosticCode::RuntimeSlow, format!("{id} did not answer in time"))
@@ -110,7 +111,7 @@ impl Remote {
         Some(Diagnostic::new(code, message, subject, (self.now)()))
     }
 
-    /// Does something with the runtime, if it is there.
+    /// Calls the runtime if it is available.
     pub(crate) async fn call<T, F>(
         &self,
         verb: impl FnOnce(Arc<dyn RuntimeHandle>) -> F + Send,
@@ -120,12 +121,12 @@ impl Remote {
     {
         let runtime = self.enter().await?;
         let result = verb(runtime).await;
-        self.heard(result.as_ref().err());
-        result.map_err(told)
+        self.record_result(result.as_ref().err());
+        result.map_err(hide_refused_token)
     }
 
-    /// What a call, or a part of a stream, says of the runtime.
-    pub(crate) fn heard(&self, error: Option<&Error>) {
+    /// Updates the health from the result of a call or of a stream item.
+    pub(crate) fn record_result(&self, error: Option<&Error>) {
         match error {
             Some(Error::RuntimeUnavailable | Error::Unauthenticated) => self.failed(),
             Some(_) | None => {
@@ -134,15 +135,15 @@ impl Remote {
         }
     }
 
-    /// It did not answer a list in time.
+    /// Records that it missed a deadline.
     pub(crate) fn was_slow(&self) {
-        let slow = |health: &mut Health| !std::mem::replace(&mut health.slow, true);
+        let slow = |health: &mut RemoteHealth| !std::mem::replace(&mut health.slow, true);
         if self.health.send_if_modified(slow) {
             self.changed.notify_one();
         }
     }
 
-    /// Refuses a view of another runtime's worker.
+    /// Rejects a view of another runtime's worker.
     pub(crate) fn check_owner(&self, view: &WorkerView) -> Result<(), Error> {
         if view.runtime_id == *self.id() {
             return Ok(());
@@ -151,19 +152,19 @@ impl Remote {
         Err(Error::RuntimeUnavailable)
     }
 
-    /// Looks at it now and then, until that is dropped.
-    pub(crate) async fn look_after(&self) {
+    /// Checks the runtime periodically, until the future is dropped.
+    pub(crate) async fn monitor(&self) {
         if let Err(error) = &self.runtime {
             tracing::warn!(runtime_id = %self.id(), %error, "the remote is not used");
             return;
         }
         loop {
-            // Somebody else may be asking; then that is as good.
-            if let Ok(held) = self.proving.try_lock() {
-                let _seen_in_health = self.prove(held).await;
+            // If another task is already asking, that is enough.
+            if let Ok(held) = self.identifying.try_lock() {
+                let _seen_in_health = self.identify(held).await;
             }
             loop {
-                let next = self.next_look();
+                let next = self.next_check();
                 tokio::select! {
                     () = sleep_until(next) => break,
                     () = self.changed.notified() => {}
@@ -172,24 +173,24 @@ impl Remote {
         }
     }
 
-    fn next_look(&self) -> Instant {
+    fn next_check(&self) -> Instant {
         let due = self.circuit().due();
         let health = self.health.borrow();
         let uneasy = health.slow || health.view.as_ref().is_some_and(|view| !view.ready);
         due.unwrap_or_else(|| Instant::now() + if uneasy { UNEASY } else { CALM })
     }
 
-    /// The runtime, if it is known to be the one.
+    /// Returns the runtime once it has identified itself.
     async fn enter(&self) -> Result<Arc<dyn RuntimeHandle>, Error> {
         let runtime = self.runtime.as_ref().map_err(|_| Error::RuntimeUnavailable)?;
-        if !self.is_open_to_all()? {
+        if !self.admits_all()? {
             let due = self.circuit().due();
             let held = match due {
-                Some(_) => self.proving.try_lock().map_err(|_| Error::RuntimeUnavailable)?,
-                // It was never asked: whoever comes first asks, and the others wait for that.
+                Some(_) => self.identifying.try_lock().map_err(|_| Error::RuntimeUnavailable)?,
+                // On first use one caller asks it to identify itself, and the others wait.
                 None => return self.enter_first(runtime).await,
             };
-            self.prove(held).await?;
+            self.identify(held).await?;
         }
         Ok(Arc::clone(runtime))
     }
@@ -198,25 +199,28 @@ impl Remote {
         &self,
         runtime: &Arc<dyn RuntimeHandle>,
     ) -> Result<Arc<dyn RuntimeHandle>, Error> {
-        let held = self.proving.lock().await;
-        if !self.is_open_to_all()? {
-            self.prove(held).await?;
+        let held = self.identifying.lock().await;
+        if !self.admits_all()? {
+            self.identify(held).await?;
         }
         Ok(Arc::clone(runtime))
     }
 
-    /// Whether anybody may go on; an error where nobody may.
-    fn is_open_to_all(&self) -> Result<bool, Error> {
+    /// Returns true if calls may pass, false if one may try, and an error if none may.
+    fn admits_all(&self) -> Result<bool, Error> {
         let state = self.circuit().state(Instant::now());
         match state {
-            State::Open => Err(Error::RuntimeUnavailable),
-            State::HalfOpen => Ok(false),
-            State::Closed => Ok(self.health.borrow().proven),
+            CircuitState::Open => Err(Error::RuntimeUnavailable),
+            CircuitState::HalfOpen => Ok(false),
+            CircuitState::Closed => Ok(self.health.borrow().proven),
         }
     }
 
-    /// Asks it who it is.
-    async fn prove(&self, mut unanswered: tokio::sync::MutexGuard<'_, u32>) -> Result<(), Error> {
+    /// Asks the runtime to identify itself.
+    async fn identify(
+        &self,
+        mut unanswered: tokio::sync::MutexGuard<'_, u32>,
+    ) -> Result<(), Error> {
         let runtime = self.runtime.as_ref().map_err(|_| Error::RuntimeUnavailable)?;
         match timeout(self.deadline, runtime.describe()).await {
             Ok(Ok(view)) => {
@@ -225,8 +229,8 @@ impl Remote {
             }
             Ok(Err(error)) => {
                 *unanswered = 0;
-                self.heard(Some(&error));
-                Err(told(error))
+                self.record_result(Some(&error));
+                Err(hide_refused_token(error))
             }
             Err(_) => {
                 *unanswered += 1;
@@ -240,7 +244,7 @@ impl Remote {
         }
     }
 
-    /// It said who it is.
+    /// Checks a description, and records it if it is from the expected runtime.
     pub(crate) fn described(&self, mut view: RuntimeView) -> Result<RuntimeView, Error> {
         if view.runtime_id != *self.id() {
             self.mismatched();
@@ -251,32 +255,39 @@ impl Remote {
             view.version = String::new();
         }
         self.circuit().succeeded();
-        let known = Health { view: Some(view.clone()), proven: true, ..Health::default() };
-        self.know(known);
+        let known =
+            RemoteHealth { view: Some(view.clone()), proven: true, ..RemoteHealth::default() };
+        self.set_health(known);
         Ok(view)
     }
 
     fn mismatched(&self) {
-        self.open();
+        self.open_circuit();
         let since = self.circuit().since();
-        self.know(Health { view: None, proven: false, mismatch: true, slow: false, since });
+        self.set_health(RemoteHealth {
+            view: None,
+            proven: false,
+            mismatch: true,
+            slow: false,
+            since,
+        });
     }
 
     fn failed(&self) {
-        self.open();
+        self.open_circuit();
         let since = self.circuit().since();
-        let Health { view, mismatch, .. } = self.health();
-        self.know(Health { view, proven: false, mismatch, slow: false, since });
+        let RemoteHealth { view, mismatch, .. } = self.health();
+        self.set_health(RemoteHealth { view, proven: false, mismatch, slow: false, since });
     }
 
-    fn open(&self) {
-        // Without randomness all that is lost is that those who ask do not spread.
+    fn open_circuit(&self) {
+        // Without randomness, retries of several hosts are merely not spread out.
         let random = getrandom::u32().map_or(1.0, |n| f64::from(n) / f64::from(u32::MAX));
         self.circuit().failed(Instant::now(), (self.now)(), random);
         self.changed.notify_one();
     }
 
-    fn know(&self, known: Health) {
+    fn set_health(&self, known: RemoteHealth) {
         self.health.send_if_modified(|health| {
             let news = *health != known;
             if health.since.is_some() != known.since.is_some() || health.mismatch != known.mismatch
@@ -294,9 +305,9 @@ impl Remote {
     }
 }
 
-/// What a caller hears. That the runtime does not take the registry's token is nothing about the
-/// caller's own.
-fn told(error: Error) -> Error {
+/// Translates an error for the caller. A refused token is the registry's, not the caller's, so it
+/// must not look like a failed login.
+fn hide_refused_token(error: Error) -> Error {
     match error {
         Error::Unauthenticated => Error::RuntimeUnavailable,
         other => other,

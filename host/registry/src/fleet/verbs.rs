@@ -1,4 +1,4 @@
-//! The verbs of a remote, each through its circuit.
+//! The verbs of a remote, each through its circuit breaker.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use skep_protocol::*;
 
 use super::remote::Remote;
 
-/// A remote as a runtime.
+/// A remote as a [`skep_protocol::RuntimeHandle`].
 pub(crate) struct RemoteHandle(pub(crate) Arc<Remote>);
 
 impl Layer for RemoteHandle {
@@ -25,7 +25,7 @@ impl Layer for RemoteHandle {
         let remote = Arc::clone(&self.0);
         Ok(answer.map_changes(|changes| {
             let checked = move |change: Result<Change, Error>| {
-                remote.heard(change.as_ref().err());
+                remote.record_result(change.as_ref().err());
                 let change = change?;
                 change.worker.as_ref().map_or(Ok(()), |view| remote.check_owner(view))?;
                 Ok(change)

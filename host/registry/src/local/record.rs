@@ -1,6 +1,6 @@
-//! The record that a foreground run leaves while it runs: a file `<worker_id>.json`, locked by its
-//! process. The system lets go of the lock however the process ends, so a record without one is of a
-//! run that is gone, whoever has its process id today.
+//! The record of a foreground run: a file `<worker_id>.json`, locked by its process. The system
+//! releases the lock however the process ends, so an unlocked record belongs to a run that is gone,
+//! even if its process id is in use again.
 
 use std::fmt;
 use std::io::{self, Read, Write};
@@ -13,26 +13,26 @@ use rustix::io::Errno;
 use serde_json::{Value, json};
 use skep_protocol::{ComponentDigest, ComponentKind, DisplayRef, Timestamp, WorkerId};
 
-/// What a record may have of bytes.
+/// Maximum size of a record in bytes.
 const LONGEST: u64 = 16 << 10;
 
-/// What is left of a run that did not end well is shown for so long.
+/// Time for which records of crashed runs are kept.
 const KEPT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
-/// What a foreground run says of itself.
+/// The description of a foreground run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunRecord {
-    /// What it is called in lists.
+    /// Id in lists.
     pub worker_id: WorkerId,
-    /// What it runs.
+    /// Component that it runs.
     pub component: ComponentDigest,
-    /// What that is run as.
+    /// Kind of the component.
     pub kind: ComponentKind,
-    /// What people call it.
+    /// Display name.
     pub display_ref: Option<DisplayRef>,
-    /// When it began.
+    /// Time of the start.
     pub started_at: Timestamp,
-    /// Its process, for a person who looks at the file. Nothing is decided by it.
+    /// Process id, for a person who reads the file. No decision depends on it.
     pub pid: u32,
 }
 
@@ -69,15 +69,15 @@ impl RunRecord {
     }
 }
 
-/// A record that is there until this is dropped.
+/// A record that is removed on drop.
 pub struct LocalRun {
     dir: Dir,
     name: String,
-    /// Locked.
+    /// Held for its lock.
     _file: File,
 }
 
-/// A file would print where it is.
+/// The file's own `Debug` would print its path.
 impl fmt::Debug for LocalRun {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("LocalRun")
@@ -85,11 +85,11 @@ impl fmt::Debug for LocalRun {
 }
 
 impl LocalRun {
-    /// Leaves a record in the directory of foreground runs, which only its owner should be able to
-    /// write to. What runs left there that ended a week ago without taking it away is removed.
+    /// Writes a record to the directory of foreground runs, which only its owner should be able to
+    /// write to. Removes records left behind more than a week ago.
     ///
     /// # Errors
-    /// Where the directory does not take it. The run itself need not end for that.
+    /// If the record cannot be written. The run itself can continue.
     pub fn register(dir: &Dir, record: &RunRecord) -> io::Result<Self> {
         sweep(dir);
         let dir = dir.try_clone()?;
@@ -112,40 +112,40 @@ impl LocalRun {
 
 impl Drop for LocalRun {
     fn drop(&mut self) {
-        // What is left is seen to be stale.
+        // A record that cannot be removed will be found stale.
         let _gone = self.dir.remove_file(&self.name);
     }
 }
 
-/// What a file of the directory is.
+/// The result of reading a file of the directory.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Found {
-    /// The record of a run that runs.
+pub(crate) enum RecordLookup {
+    /// The record of a live run.
     Running(RunRecord),
-    /// The record of one that does not.
+    /// The record of a run that is gone.
     Stale(RunRecord),
-    /// Something else.
+    /// Not a record.
     Invalid,
-    /// Nothing any more.
+    /// The file was removed meanwhile.
     Gone,
 }
 
 /// Reads one file of the directory.
-pub(crate) fn read(dir: &Dir, name: &str) -> Found {
+pub(crate) fn read(dir: &Dir, name: &str) -> RecordLookup {
     let file = match open(dir, name) {
         Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Found::Gone,
-        Err(_) => return Found::Invalid,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return RecordLookup::Gone,
+        Err(_) => return RecordLookup::Invalid,
     };
     let Some(record) = parse(&file).filter(|record| record.name() == name) else {
-        return Found::Invalid;
+        return RecordLookup::Invalid;
     };
     match flock(&file, FlockOperation::NonBlockingLockShared) {
-        Err(Errno::WOULDBLOCK) => Found::Running(record),
-        // Its run may have taken it away while we read.
-        Ok(()) if dir.symlink_metadata(name).is_err() => Found::Gone,
-        Ok(()) => Found::Stale(record),
-        Err(_) => Found::Invalid,
+        Err(Errno::WOULDBLOCK) => RecordLookup::Running(record),
+        // The run may have removed its record while we read it.
+        Ok(()) if dir.symlink_metadata(name).is_err() => RecordLookup::Gone,
+        Ok(()) => RecordLookup::Stale(record),
+        Err(_) => RecordLookup::Invalid,
     }
 }
 
@@ -168,7 +168,7 @@ fn parse(file: &File) -> Option<RunRecord> {
     RunRecord::from_json(serde_json::from_slice(&text).ok()?)
 }
 
-/// Removes what has been left for long. Whatever resists stays.
+/// Removes old leftover records. Ignores those that cannot be removed.
 fn sweep(dir: &Dir) {
     let Some(before) = SystemTime::from_std(std::time::SystemTime::now()).checked_sub(KEPT) else {
         return;

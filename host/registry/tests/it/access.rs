@@ -1,4 +1,4 @@
-//! Who gets in.
+//! Authentication.
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,7 +18,7 @@ fn admin() -> NewToken {
 }
 
 #[tokio::test]
-async fn a_token_lets_in_until_it_is_revoked_anywhere() {
+async fn a_token_is_valid_until_any_process_revokes_it() {
     let bed = Bed::new(Net::default(), Vec::new());
     let access = bed.registry.access();
     assert_eq!(access.has_tokens(), Ok(false));
@@ -46,13 +46,13 @@ async fn a_token_lets_in_until_it_is_revoked_anywhere() {
     assert_eq!(access.bearer(peer(1), secret.expose()), Err(Error::Unauthenticated));
     assert_eq!(access.session(session.expose()), Err(Error::Unauthenticated));
     assert!(access.login(peer(1), secret.expose()).is_err());
-    assert_eq!(access.revoke(&view.token_id).unwrap(), revoked, "it was already");
+    assert_eq!(access.revoke(&view.token_id).unwrap(), revoked, "revoking twice changes nothing");
     assert!(access.revoke(&"0123456789ab".parse().unwrap()).is_err());
-    assert_eq!(access.has_tokens(), Ok(true), "a first start is not had twice");
+    assert_eq!(access.has_tokens(), Ok(true), "revoked tokens count");
 }
 
 #[tokio::test]
-async fn tokens_and_sessions_end_in_time() {
+async fn tokens_and_sessions_expire() {
     static CLOCK: AtomicU64 = AtomicU64::new(1_000_000);
     fn clock() -> Timestamp {
         Timestamp(CLOCK.load(Ordering::SeqCst))
@@ -76,7 +76,7 @@ async fn tokens_and_sessions_end_in_time() {
     assert!(access.session(long_session.expose()).is_ok());
 
     CLOCK.store(1_600_000, Ordering::SeqCst);
-    assert!(access.login(peer(1), late.expose()).is_err(), "codes last ten minutes");
+    assert!(access.login(peer(1), late.expose()).is_err(), "codes expire after ten minutes");
     CLOCK.store(1_000_000 + 12 * 3_600_000, Ordering::SeqCst);
     assert_eq!(access.session(long_session.expose()), Err(Error::Unauthenticated));
     assert!(access.bearer(peer(1), long.expose()).is_ok());
@@ -87,11 +87,11 @@ async fn a_login_code_works_once() {
     let bed = Bed::new(Net::default(), Vec::new());
     let access = bed.registry.access();
     let code = access.login_code().unwrap();
-    assert!(access.bearer(peer(1), code.expose()).is_err(), "it is no token");
+    assert!(access.bearer(peer(1), code.expose()).is_err(), "a code is not a token");
     let (session, caller) = access.login(peer(1), code.expose()).unwrap();
     assert_eq!(caller, Caller::operator());
     assert!(access.login(peer(1), code.expose()).is_err());
-    assert!(access.bearer(peer(1), session.expose()).is_err(), "a session is no token");
+    assert!(access.bearer(peer(1), session.expose()).is_err(), "a session is not a token");
     assert_eq!(access.session(session.expose()), Ok(Caller::operator()));
     access.logout(session.expose()).unwrap();
     assert_eq!(access.session(session.expose()), Err(Error::Unauthenticated));
@@ -99,7 +99,7 @@ async fn a_login_code_works_once() {
 }
 
 #[tokio::test]
-async fn a_token_of_the_process_is_in_memory_only() {
+async fn a_process_token_is_only_in_memory() {
     let bed = Bed::new(Net::default(), Vec::new());
     let access = bed.registry.access();
     let secret = access.process_token(Role::Operator).unwrap();
@@ -113,7 +113,7 @@ async fn a_token_of_the_process_is_in_memory_only() {
 }
 
 #[tokio::test]
-async fn guessing_is_stopped_and_keeps_nobody_else_out() {
+async fn guessing_is_throttled_without_locking_out_others() {
     let bed = Bed::new(Net::default(), Vec::new());
     let access = bed.registry.access();
     let (known, _) = access.create_token(admin()).unwrap();
@@ -133,10 +133,10 @@ async fn guessing_is_stopped_and_keeps_nobody_else_out() {
 }
 
 #[tokio::test]
-async fn what_is_kept_lets_nobody_in() {
+async fn stored_digests_do_not_grant_access() {
     let bed = Bed::new(Net::default(), Vec::new());
     let (secret, _) = bed.registry.access().create_token(admin()).unwrap();
-    // After the kind and the id; it may have more of these letters itself.
+    // Skip the kind and the id; the random part may contain these letters itself.
     let random = secret.expose().splitn(3, '_').nth(2).unwrap();
     let session = bed.registry.access().login(peer(1), secret.expose()).unwrap().0;
     for entry in bed.store.entries().unwrap() {
@@ -148,7 +148,7 @@ async fn what_is_kept_lets_nobody_in() {
 }
 
 #[tokio::test]
-async fn logins_are_in_the_audit() {
+async fn logins_are_audited() {
     let bed = Bed::new(Net::default(), Vec::new());
     let access = bed.registry.access();
     let (secret, view) = access.create_token(admin()).unwrap();

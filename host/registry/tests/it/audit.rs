@@ -1,4 +1,4 @@
-//! Who changed what.
+//! The audit of changes.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::bed::{Bed, DEADLINE, Net, far, id, spec, until};
 use crate::puppet::Mood;
 
 #[tokio::test]
-async fn each_change_says_who_did_what_and_how_it_ended() {
+async fn every_change_is_audited_with_caller_and_outcome() {
     let net = Net::default();
     let [away] = far(&net, ["away"]);
     let bed = Bed::new(net, vec![spec("away")]);
@@ -40,7 +40,7 @@ async fn each_change_says_who_did_what_and_how_it_ended() {
     away.is(Mood::Says(Error::StorageFull));
     let there = bed.registry.handle(&operator, &id("away")).unwrap();
     there.create(request).await.unwrap_err();
-    // What only reads, and inputs, are in no audit.
+    // Reads and inputs are not audited.
     runtime.list(ListWorkers::default()).await.unwrap();
     let payload = Payload { content_type: String::new(), body: "?".into() };
     runtime.send(worker, NewInput { payload, key: None, wait: None, sender: None }).await.unwrap();
@@ -76,7 +76,7 @@ async fn each_change_says_who_did_what_and_how_it_ended() {
 }
 
 #[tokio::test]
-async fn it_is_read_page_by_page_newest_first() {
+async fn the_audit_is_paged_newest_first() {
     let bed = Bed::new(Net::default(), Vec::new());
     let worker = bed.home.worker().await;
     let stops = (0..120).map(|_| {
@@ -93,11 +93,11 @@ async fn it_is_read_page_by_page_newest_first() {
     let limited = bed.caller(Role::Admin, Some(&["elsewhere"]));
     let seen = bed.registry.audit(&limited, None).unwrap();
     let seen: Vec<_> = seen.items.iter().map(|entry| entry.action.as_str()).collect();
-    assert_eq!(seen, ["token.create"], "nothing of runtimes that are not seen");
+    assert_eq!(seen, ["token.create"], "entries of invisible runtimes are omitted");
 }
 
 #[tokio::test]
-async fn nothing_is_changed_or_removed_in_it() {
+async fn the_audit_is_append_only() {
     let bed = Bed::new(Net::default(), Vec::new());
     let worker = bed.home.worker().await;
     bed.at("home").stop(worker).await.unwrap();
@@ -115,7 +115,7 @@ async fn nothing_is_changed_or_removed_in_it() {
 }
 
 #[tokio::test]
-async fn whoever_goes_away_in_the_middle_is_in_it() {
+async fn a_change_is_audited_if_its_caller_disconnects() {
     let bed = Bed::new(Net::default(), Vec::new());
     let worker = bed.home.worker().await;
     bed.home.is(Mood::Hangs);
@@ -127,7 +127,7 @@ async fn whoever_goes_away_in_the_middle_is_in_it() {
     until(async || bed.audit().pop().filter(|entry| entry.action == "worker.stop")).await;
     assert_eq!(bed.home.behind().get(worker).await.unwrap().desired, Desired::Stopped);
 
-    // As does one whose upload breaks off.
+    // An upload that breaks off is audited too.
     let broken = Box::pin(stream::iter([Err(Error::InvalidRequest(Invalid::Body))]));
     bed.at("home").put_component(broken, Role::Admin).await.unwrap_err();
     assert_eq!(bed.audit()[0].outcome, "invalid_request");
@@ -145,7 +145,7 @@ impl Audit for Full {
 }
 
 #[tokio::test]
-async fn a_change_that_cannot_be_written_down_is_not_said_to_be_done() {
+async fn a_change_that_cannot_be_audited_is_an_error() {
     let audit: Arc<dyn Audit> = Arc::new(Full);
     let bed = Bed::with(Net::default(), Vec::new(), |parts| parts.audit = Some(audit));
     let worker = bed.home.worker().await;
@@ -157,13 +157,13 @@ async fn a_change_that_cannot_be_written_down_is_not_said_to_be_done() {
 }
 
 #[test]
-fn each_action_has_a_word_of_its_own() {
+fn every_action_has_its_own_name() {
     let words: std::collections::BTreeSet<_> = Action::ALL.iter().map(|a| a.as_str()).collect();
     assert_eq!(words.len(), Action::ALL.len());
 }
 
 #[tokio::test]
-async fn it_goes_on_while_another_process_writes() {
+async fn the_audit_works_while_another_process_writes() {
     let bed = Bed::new(Net::default(), Vec::new());
     let worker = bed.home.worker().await;
     let registrar = bed.registrar();

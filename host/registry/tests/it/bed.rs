@@ -13,23 +13,22 @@ use skep_protocol::{
     Status, Timestamp,
 };
 use skep_registry::{
-    Caller, Connect, ConnectError, Embedded, NewToken, Registrar, Registry, RegistryParts,
+    Caller, Connect, ConnectError, EmbeddedRuntime, NewToken, Registrar, Registry, RegistryParts,
     RemoteSpec,
 };
 
 use crate::puppet::Puppet;
 
-/// How long lists wait for a runtime here.
+/// Deadline of lists in these tests.
 pub(crate) const DEADLINE: Duration = Duration::from_millis(300);
 
-/// The same where a test measures how long something takes: on a busy machine that is not passed by
-/// chance.
+/// A deadline for tests that measure durations, long enough for a busy machine.
 pub(crate) const PATIENT: Duration = Duration::from_secs(3);
 
-/// How long a test waits for what should come soon.
+/// Timeout for anything that should happen soon.
 const SOON: Duration = Duration::from_secs(20);
 
-/// Remotes by the address in their entries.
+/// Remotes by address.
 #[derive(Clone, Default)]
 pub(crate) struct Net(Arc<Mutex<BTreeMap<String, Arc<Puppet>>>>);
 
@@ -72,7 +71,7 @@ pub(crate) fn spec(name: &str) -> RemoteSpec {
     }
 }
 
-/// Puppets of these names, where their entries say.
+/// Creates puppets with these names, at the addresses of their entries.
 pub(crate) fn far<const N: usize>(net: &Net, names: [&str; N]) -> [Arc<Puppet>; N] {
     names.map(|name| {
         let puppet = Puppet::new(name);
@@ -82,12 +81,12 @@ pub(crate) fn far<const N: usize>(net: &Net, names: [&str; N]) -> [Arc<Puppet>; 
 }
 
 impl Bed {
-    /// A registry with `home` embedded and the local source, and remotes of the configuration.
+    /// Creates a registry with `home` embedded, the local source, and these remotes.
     pub(crate) fn new(net: Net, remotes: Vec<RemoteSpec>) -> Self {
         Self::with(net, remotes, |_| {})
     }
 
-    /// The same with [`PATIENT`] for the deadline.
+    /// Creates the same with the deadline [`PATIENT`].
     pub(crate) fn patient(net: Net, remotes: Vec<RemoteSpec>) -> Self {
         Self::with(net, remotes, |parts| parts.deadline = PATIENT)
     }
@@ -103,7 +102,7 @@ impl Bed {
         let handle: Arc<dyn RuntimeHandle> = Arc::clone(&home) as _;
         let mut parts = RegistryParts {
             dir: store.try_clone().unwrap(),
-            embedded: Some(Embedded {
+            embedded: Some(EmbeddedRuntime {
                 handle,
                 runtime_id: id("home"),
                 host_id: "here".parse().unwrap(),
@@ -123,18 +122,18 @@ impl Bed {
         Self { registry, home, store, runs }
     }
 
-    /// The file, as another process would open it.
+    /// Opens the file like another process.
     pub(crate) fn registrar(&self) -> Registrar {
         Registrar::open(self.store.try_clone().unwrap()).unwrap()
     }
 
-    /// Where the store is.
+    /// Returns the path of the store.
     pub(crate) fn root(&self) -> PathBuf {
         let dir = self.store.try_clone().unwrap();
         std::fs::read_link(format!("/proc/self/fd/{}", dir.as_raw_fd())).unwrap()
     }
 
-    /// A caller with a token.
+    /// Creates a caller with a token.
     pub(crate) fn caller(&self, role: Role, runtimes: Option<&[&str]>) -> Caller {
         let runtimes = runtimes.map(|ids| ids.iter().map(|text| id(text)).collect());
         let new = NewToken { role, runtimes, expires_at: None };
@@ -142,12 +141,12 @@ impl Bed {
         self.registry.access().bearer("10.1.1.1".parse().unwrap(), secret.expose()).unwrap()
     }
 
-    /// A runtime, as the operator at the machine uses it.
+    /// Returns a runtime's handle for the local operator.
     pub(crate) fn at(&self, runtime: &str) -> Arc<dyn RuntimeHandle> {
         self.registry.handle(&Caller::operator(), &id(runtime)).unwrap()
     }
 
-    /// All of the audit, newest first.
+    /// Returns the whole audit, newest first.
     pub(crate) fn audit(&self) -> Vec<AuditEntry> {
         let mut all = Vec::new();
         let mut cursor = None;
@@ -172,19 +171,19 @@ impl Bed {
     }
 }
 
-/// Waits until there is something to see.
+/// Polls until there is a result.
 pub(crate) async fn until<T>(look: impl AsyncFn() -> Option<T>) -> T {
     let began = Instant::now();
     loop {
         if let Some(seen) = look().await {
             return seen;
         }
-        assert!(began.elapsed() < SOON, "it does not happen");
+        assert!(began.elapsed() < SOON, "timed out");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 
-/// What diagnostics are about, and what they are.
+/// Returns subjects and codes of diagnostics.
 pub(crate) fn subjects(diagnostics: &[Diagnostic]) -> Vec<(String, DiagnosticCode)> {
     let subject = |diagnostic: &Diagnostic| match &diagnostic.subject {
         Some(skep_protocol::Subject::Runtime(id)) => id.to_string(),

@@ -1,22 +1,23 @@
-//! Following all runtimes.
+//! The merged change stream.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures_util::StreamExt;
+use skep_protocol::FleetStream;
 use skep_protocol::*;
-use skep_registry::{Caller, FleetStream, LocalRun, RemoteSpec, RunRecord};
+use skep_registry::{Caller, LocalRun, RemoteSpec, RunRecord};
 
 use crate::bed::{Bed, Net, far, id, now, spec};
 use crate::puppet::Mood;
 
-/// What somebody knows who reads a stream.
+/// The state that a reader of the stream has built up.
 #[derive(Default)]
 struct Known {
     runtimes: BTreeMap<RuntimeId, RuntimeSummary>,
     workers: BTreeMap<(RuntimeId, WorkerId), WorkerView>,
     cursor: Option<String>,
-    /// Changes that were read.
+    /// Number of changes read.
     changes: usize,
 }
 
@@ -29,13 +30,16 @@ impl Known {
                 let id = runtime.runtime_id.clone();
                 let host = runtime.host_id.clone();
                 let before = self.runtimes.insert(id.clone(), *runtime);
-                // As the documentation says.
+                // As documented for clients.
                 if before.is_some_and(|before| before.host_id != host) || host.is_none() {
                     self.workers.retain(|(of, _), _| *of != id);
                 }
             }
             Changed::RuntimeRemoved { runtime_id } => {
-                assert!(self.runtimes.remove(&runtime_id).is_some(), "it was never heard of");
+                assert!(
+                    self.runtimes.remove(&runtime_id).is_some(),
+                    "the runtime was reported before"
+                );
                 self.workers.retain(|(of, _), _| *of != runtime_id);
             }
             Changed::Worker { runtime_id, worker_id, worker } => {
@@ -51,7 +55,7 @@ impl Known {
     async fn until(&mut self, stream: &mut FleetStream, is: impl Fn(&Self) -> bool) {
         while !is(self) {
             let change = tokio::time::timeout(Duration::from_secs(20), stream.next()).await;
-            self.take(change.expect("it does not happen").unwrap().unwrap());
+            self.take(change.expect("timed out").unwrap().unwrap());
         }
     }
 
@@ -71,7 +75,7 @@ impl Bed {
 }
 
 #[tokio::test]
-async fn everything_as_it_is_and_then_what_changes() {
+async fn a_stream_starts_with_the_current_state() {
     let net = Net::default();
     let [a] = far(&net, ["a"]);
     let bed = Bed::new(net, vec![spec("a")]);
@@ -107,7 +111,7 @@ async fn everything_as_it_is_and_then_what_changes() {
 }
 
 #[tokio::test]
-async fn a_cursor_goes_on_without_loss_or_repeat() {
+async fn a_cursor_resumes_without_loss_or_repetition() {
     let net = Net::default();
     let [a] = far(&net, ["a"]);
     let bed = Bed::with(net, vec![spec("a")], |parts| parts.local = None);
@@ -118,7 +122,7 @@ async fn a_cursor_goes_on_without_loss_or_repeat() {
     let mut stream = bed.follow(None).await;
     let mut known = Known::default();
     known.until(&mut stream, |known| known.workers.len() == 10).await;
-    // Past the end of the snapshots, so that all that is old is behind the cursor.
+    // Read past the snapshots, so that all old state is before the cursor.
     let marks = (bed.home.worker().await, a.worker().await);
     known.until(&mut stream, |known| known.has("home", marks.0) && known.has("a", marks.1)).await;
     drop(stream);
@@ -129,8 +133,8 @@ async fn a_cursor_goes_on_without_loss_or_repeat() {
     let mut later = Known::default();
     let all = |known: &Known| known.has("home", new.0) && known.has("a", new.1);
     later.until(&mut stream, all).await;
-    assert_eq!(later.workers.len(), 2, "nothing that was known comes again");
-    // Runtimes are told of again.
+    assert_eq!(later.workers.len(), 2, "known workers are not reported again");
+    // Runtimes are reported again.
     assert_eq!(later.runtimes.len(), 2);
     assert!(a.cursors().last().unwrap().is_some());
     for bad in ["", "x", "AAAA"] {
@@ -140,7 +144,7 @@ async fn a_cursor_goes_on_without_loss_or_repeat() {
 }
 
 #[tokio::test]
-async fn a_cursor_of_the_middle_of_the_beginning_goes_on_there() {
+async fn a_cursor_within_the_snapshot_resumes_there() {
     let net = Net::default();
     let [a] = far(&net, ["a"]);
     let bed = Bed::with(net, vec![spec("a")], |parts| parts.local = None);
@@ -148,7 +152,7 @@ async fn a_cursor_of_the_middle_of_the_beginning_goes_on_there() {
         bed.home.worker().await;
         a.worker().await;
     }
-    // A new connection after each change.
+    // Reconnect after each change.
     let mut known = Known::default();
     for _ in 0..100 {
         if known.workers.len() == 8 {
@@ -162,7 +166,7 @@ async fn a_cursor_of_the_middle_of_the_beginning_goes_on_there() {
 }
 
 #[tokio::test]
-async fn a_remote_that_goes_and_comes_back_loses_nothing() {
+async fn no_changes_are_lost_during_a_remotes_outage() {
     let net = Net::default();
     let [a] = far(&net, ["a"]);
     let bed = Bed::with(net, vec![spec("a")], |parts| parts.local = None);
@@ -174,11 +178,11 @@ async fn a_remote_that_goes_and_comes_back_loses_nothing() {
     a.is(Mood::Says(Error::RuntimeUnavailable));
     known.until(&mut stream, |known| known.status("a") == Some(Status::Unavailable)).await;
     assert!(known.runtimes[&id("a")].unavailable_since.is_some());
-    assert!(known.has("a", kept), "what was known of it is still shown");
+    assert!(known.has("a", kept), "its workers stay listed");
     let here = bed.home.worker().await;
     known.until(&mut stream, |known| known.has("home", here)).await;
 
-    // Meanwhile.
+    // While it is away.
     let new = a.worker().await;
     a.behind().remove(removed).await.unwrap();
     a.behind().stop(kept).await.unwrap();
@@ -190,11 +194,11 @@ async fn a_remote_that_goes_and_comes_back_loses_nothing() {
     };
     known.until(&mut stream, caught_up).await;
     assert_eq!(known.status("a"), Some(Status::Available));
-    assert!(a.cursors().last().unwrap().is_some(), "it was the same process: it goes on");
+    assert!(a.cursors().last().unwrap().is_some(), "the stream resumes: it is the same process");
 }
 
 #[tokio::test]
-async fn a_remote_that_was_restarted_shows_each_worker_as_it_is() {
+async fn a_restarted_remote_reports_all_workers() {
     let net = Net::default();
     let [a] = far(&net, ["a"]);
     let bed = Bed::with(net, vec![spec("a")], |parts| parts.local = None);
@@ -210,7 +214,7 @@ async fn a_remote_that_was_restarted_shows_each_worker_as_it_is() {
     a.behind().remove(removed).await.unwrap();
     let new = a.worker().await;
     a.is(Mood::Well);
-    // One that knows nothing of hosts is told who is gone.
+    // A client that ignores hosts is told which workers are gone.
     let mut gone = false;
     while !(gone && known.has("a", new) && known.has("a", kept)) {
         let change = stream.next().await.unwrap().unwrap();
@@ -220,16 +224,16 @@ async fn a_remote_that_was_restarted_shows_each_worker_as_it_is() {
     }
     assert_eq!(known.runtimes[&id("a")].host_id.as_ref().unwrap().as_str(), "a-1");
     assert!(!known.has("a", removed));
-    assert_eq!(a.cursors().last(), Some(&None), "its changes are another process's");
+    assert_eq!(a.cursors().last(), Some(&None), "the stream starts over: it is another process");
 
-    // One that comes back with a cursor of before begins anew there.
+    // A client that resumes with an old cursor starts over.
     let mut stream = bed.follow(cursor).await;
     let mut later = Known::default();
     later.until(&mut stream, |known| known.has("a", new) && known.has("a", kept)).await;
 }
 
 #[tokio::test]
-async fn remotes_that_are_added_and_removed_are_told() {
+async fn added_and_removed_remotes_are_reported() {
     let net = Net::default();
     let [a, b] = far(&net, ["a", "b"]);
     let bed = Bed::with(net, Vec::new(), |parts| parts.local = None);
@@ -252,7 +256,7 @@ async fn remotes_that_are_added_and_removed_are_told() {
 }
 
 #[tokio::test]
-async fn a_remote_whose_entry_is_changed_is_not_told_to_be_removed() {
+async fn a_changed_entry_is_not_reported_as_removed() {
     let net = Net::default();
     let [a, other] = far(&net, ["a", "other"]);
     let bed = Bed::with(net.clone(), Vec::new(), |parts| parts.local = None);
@@ -273,7 +277,7 @@ async fn a_remote_whose_entry_is_changed_is_not_told_to_be_removed() {
 }
 
 #[tokio::test]
-async fn whoever_comes_back_is_told_which_runtimes_are_gone() {
+async fn a_resuming_client_is_told_which_runtimes_are_gone() {
     let net = Net::default();
     let [a, b] = far(&net, ["a", "b"]);
     let bed = Bed::with(net, Vec::new(), |parts| parts.local = None);
@@ -292,19 +296,19 @@ async fn whoever_comes_back_is_told_which_runtimes_are_gone() {
     let mut stream = bed.follow(known.cursor.clone()).await;
     known.until(&mut stream, |known| known.status("a").is_none()).await;
     assert!(known.has("b", workers[1].1));
-    // Once.
+    // Reported only once.
     let mut stream = bed.follow(known.cursor.clone()).await;
     let more = b.worker().await;
     known.until(&mut stream, |known| known.has("b", more)).await;
 
-    // One that may not be seen any more is one that is not there.
+    // A runtime that is no longer visible looks like one that is gone.
     let caller = bed.caller(Role::Viewer, Some(&["home"]));
     let mut stream = bed.registry.changes(&caller, known.cursor.clone()).await.unwrap();
     known.until(&mut stream, |known| known.status("b").is_none()).await;
 }
 
 #[tokio::test]
-async fn a_caller_follows_what_it_sees_while_its_token_is_good() {
+async fn a_stream_shows_visible_runtimes_until_the_token_ends() {
     let net = Net::default();
     let [a] = far(&net, ["a"]);
     let bed = Bed::new(net, vec![spec("a")]);
@@ -320,7 +324,7 @@ async fn a_caller_follows_what_it_sees_while_its_token_is_good() {
     let mut entries = runtime.subscribe(there, None).await.unwrap();
     let mut changes = runtime.changes(None).await.unwrap();
     changes.next().await.unwrap().unwrap();
-    // By another process.
+    // From another process.
     bed.registrar().access().revoke(&caller.token_id.unwrap()).unwrap();
     let end = async |said: Option<Error>| assert_eq!(said, Some(Error::Unauthenticated));
     end(entries.next().await.and_then(Result::err)).await;
@@ -331,7 +335,7 @@ async fn a_caller_follows_what_it_sees_while_its_token_is_good() {
 }
 
 #[tokio::test]
-async fn foreground_runs_are_told_anew_to_whoever_comes_back() {
+async fn foreground_runs_are_reported_again_on_resumption() {
     let bed = Bed::new(Net::default(), Vec::new());
     let record = |n| RunRecord {
         worker_id: WorkerId::new(n, [0; 10]),
@@ -366,6 +370,6 @@ async fn streams_end_when_the_registry_does() {
             change.unwrap();
         }
     };
-    tokio::time::timeout(Duration::from_secs(10), rest).await.expect("it ends");
+    tokio::time::timeout(Duration::from_secs(10), rest).await.expect("the streams end");
     assert!(bed.follow(None).await.next().await.is_none());
 }

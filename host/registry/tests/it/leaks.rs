@@ -1,4 +1,4 @@
-//! What is only for the operator is nowhere else.
+//! Operator-only information does not leak.
 
 use std::fmt::Debug;
 
@@ -22,7 +22,7 @@ fn marked(name: &str) -> RemoteSpec {
     }
 }
 
-/// What was said, with what must not be in it.
+/// Collected texts, and the strings that must not be in them.
 struct Said {
     all: Vec<String>,
     never: Vec<String>,
@@ -43,7 +43,7 @@ impl Said {
 }
 
 #[tokio::test]
-async fn no_endpoint_token_or_path_is_said_to_anybody() {
+async fn no_endpoint_token_or_path_leaks() {
     let bed = Bed::new(Net::default(), vec![marked("a")]);
     bed.registry.remotes().add(&marked("b")).unwrap();
     let access = bed.registry.access();
@@ -104,7 +104,7 @@ async fn no_endpoint_token_or_path_is_said_to_anybody() {
     for _ in 0..3 {
         said.debug(&changes.next().await.unwrap().unwrap());
     }
-    // The file that cannot be opened.
+    // A file that cannot be opened.
     bed.store.remove_file("registry.db-wal").unwrap();
     bed.store.remove_file("registry.db-shm").unwrap();
     bed.store.write("registry.db", "no database, but long enough to be looked at").unwrap();
@@ -113,14 +113,14 @@ async fn no_endpoint_token_or_path_is_said_to_anybody() {
 
     for text in &said.all {
         for never in &said.never {
-            assert!(!text.contains(never.as_str()), "{never} is in {text}");
+            assert!(!text.contains(never.as_str()), "{never} leaks in {text}");
         }
     }
     assert!(said.all.len() > 40);
 }
 
 #[tokio::test]
-async fn only_the_operator_is_told_what_is_wrong_with_an_entry() {
+async fn only_the_operator_sees_the_details_of_a_bad_entry() {
     use skep_registry::Connect;
 
     for (endpoint, token_file) in [

@@ -27,7 +27,7 @@ async fn workers(puppet: &Puppet, count: usize) -> BTreeSet<WorkerId> {
     ids
 }
 
-/// A bed with workers of `home`, `a`, `b` and `c`, and all of them in order.
+/// Creates a bed with workers of `home`, `a`, `b` and `c`, and returns their ids in order.
 async fn crowd() -> (Bed, [std::sync::Arc<Puppet>; 3], Vec<WorkerId>) {
     crowd_in(Bed::new).await
 }
@@ -46,7 +46,7 @@ async fn crowd_in(
 }
 
 #[tokio::test]
-async fn runtimes_are_in_the_order_of_their_source_and_id() {
+async fn runtimes_are_sorted_by_source_and_id() {
     let (bed, _, _) = crowd().await;
     let list = bed.registry.runtimes(&Caller::operator()).await;
     let seen: Vec<_> = list
@@ -95,7 +95,7 @@ async fn pages_of_any_size_have_every_worker_once() {
 }
 
 #[tokio::test]
-async fn a_page_goes_on_where_a_runtime_was_that_is_gone() {
+async fn a_page_resumes_after_a_removed_runtime() {
     let (bed, _, all) = crowd().await;
     // In the middle of `b`.
     let page = bed.page(pages(16, None), None).await;
@@ -112,12 +112,12 @@ async fn a_page_goes_on_where_a_runtime_was_that_is_gone() {
 }
 
 #[tokio::test]
-async fn garbage_is_no_cursor() {
+async fn a_garbage_cursor_is_refused() {
     let (bed, _, _) = crowd().await;
     let page = bed.page(pages(10, None), None).await;
     let good = page.next_cursor.unwrap();
     let cut = &good[..good.len() - 3];
-    // Of the form, but with another runtime's cursor inside.
+    // Well-formed, but with an invalid cursor for the runtime inside.
     let forged = base64::Engine::encode(
         &base64::prelude::BASE64_URL_SAFE_NO_PAD,
         r#"[1,"a","nothing of the kind"]"#,
@@ -130,7 +130,7 @@ async fn garbage_is_no_cursor() {
 }
 
 #[tokio::test]
-async fn a_state_is_looked_for_in_all_pages_of_all_runtimes() {
+async fn a_state_filter_covers_all_pages_of_all_runtimes() {
     let (bed, puppets, all) = crowd().await;
     let mut stopped = Vec::new();
     for (puppet, part) in puppets.iter().zip(all[7..].chunks(7)) {
@@ -160,7 +160,7 @@ async fn a_state_is_looked_for_in_all_pages_of_all_runtimes() {
 }
 
 #[tokio::test]
-async fn few_of_many_are_found_in_pages_that_may_be_short() {
+async fn a_sparse_filter_may_return_short_pages() {
     let bed = Bed::new(Net::default(), Vec::new());
     let all: Vec<_> = workers(&bed.home, 250).await.into_iter().collect();
     for n in [3, 120, 121, 249] {
@@ -176,7 +176,7 @@ async fn few_of_many_are_found_in_pages_that_may_be_short() {
 }
 
 #[tokio::test]
-async fn what_does_not_answer_is_missing_and_named() {
+async fn unavailable_runtimes_are_omitted_with_a_diagnostic() {
     let (bed, puppets, all) = crowd_in(Bed::patient).await;
     for name in ["a", "b", "c"] {
         bed.until(name, Status::Available).await;
@@ -196,7 +196,7 @@ async fn what_does_not_answer_is_missing_and_named() {
     ];
     assert_eq!(subjects(&page.diagnostics), expected);
     assert!(page.diagnostics[2].message.contains("storage_full"));
-    // Nobody waits for it again.
+    // Later lists do not wait for it.
     let began = Instant::now();
     bed.page(pages(0, None), None).await;
     bed.registry.runtimes(&Caller::operator()).await;
@@ -213,7 +213,7 @@ async fn what_does_not_answer_is_missing_and_named() {
 }
 
 #[tokio::test]
-async fn a_runtime_that_is_slow_at_lists_only_is_left_out_of_them_only() {
+async fn a_runtime_with_slow_lists_is_omitted_only_from_lists() {
     let (bed, puppets, all) = crowd().await;
     bed.until("a", Status::Available).await;
     puppets[0].is(Mood::ListsHang);
@@ -224,7 +224,7 @@ async fn a_runtime_that_is_slow_at_lists_only_is_left_out_of_them_only() {
 }
 
 #[tokio::test]
-async fn hosts_are_what_runtimes_run_on() {
+async fn hosts_are_derived_from_runtimes() {
     let (bed, puppets, all) = crowd().await;
     bed.registry.runtimes(&Caller::operator()).await;
     puppets[0].is(Mood::Says(Error::RuntimeUnavailable));

@@ -1,4 +1,4 @@
-//! Foreground runs, to look at only.
+//! Foreground runs, read-only.
 
 use skep_protocol::*;
 use skep_registry::{Caller, LocalRun, RunRecord};
@@ -17,7 +17,7 @@ fn record(n: u64) -> RunRecord {
 }
 
 #[tokio::test]
-async fn a_run_is_there_while_it_runs() {
+async fn a_run_is_listed_while_it_runs() {
     let bed = Bed::new(Net::default(), Vec::new());
     let (first, second) = (record(1), record(2));
     let one = LocalRun::register(&bed.runs, &first).unwrap();
@@ -51,12 +51,12 @@ async fn a_run_is_there_while_it_runs() {
 }
 
 #[tokio::test]
-async fn what_is_left_of_a_run_is_a_diagnostic() {
+async fn a_leftover_record_is_a_diagnostic() {
     let bed = Bed::new(Net::default(), Vec::new());
     let (dead, living) = (record(1), record(2));
     let name = format!("{}.json", dead.worker_id);
     let run = LocalRun::register(&bed.runs, &dead).unwrap();
-    // As it is when the process was killed.
+    // Simulate a process that was killed.
     bed.runs.hard_link(&name, &bed.runs, "kept").unwrap();
     drop(run);
     bed.runs.rename("kept", &bed.runs, &name).unwrap();
@@ -87,7 +87,7 @@ async fn what_is_left_of_a_run_is_a_diagnostic() {
 }
 
 #[tokio::test]
-async fn nothing_can_be_done_to_a_run() {
+async fn a_run_cannot_be_changed() {
     let bed = Bed::new(Net::default(), Vec::new());
     let run = record(1);
     let _run = LocalRun::register(&bed.runs, &run).unwrap();

@@ -1,4 +1,4 @@
-//! A registry over runtimes in memory.
+//! A registry over in-memory runtimes.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 

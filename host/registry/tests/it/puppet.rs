@@ -1,4 +1,4 @@
-//! A runtime in memory that goes away, hangs, lies and restarts as it is told.
+//! An in-memory runtime that can be told to disappear, hang, lie and restart.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,18 +10,18 @@ use skep_conformance::{Guest, Subject as _};
 use skep_protocol::*;
 use tokio::sync::watch;
 
-/// How it behaves.
+/// The behaviour of a puppet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Mood {
-    /// As it should.
+    /// Works normally.
     Well,
-    /// Every verb says that, and streams end with it.
+    /// Every verb fails with this error, and streams end with it.
     Says(Error),
-    /// Every verb waits until the mood is another one.
+    /// Every verb hangs until the mood changes.
     Hangs,
-    /// Lists wait until the mood is another one.
+    /// Lists hang until the mood changes.
     ListsHang,
-    /// It is another runtime.
+    /// Answers as another runtime.
     Is(RuntimeId),
 }
 
@@ -48,28 +48,28 @@ impl Puppet {
         self.mood.send_replace(mood);
     }
 
-    /// Another process on the same disk.
+    /// Simulates another process on the same disk.
     pub(crate) fn restart(&self) {
         *self.runtime.lock().unwrap() = FakeRuntime::open(&self.disk);
         *self.host.lock().unwrap() += 1;
     }
 
-    /// How often it was asked for anything.
+    /// Returns the number of calls.
     pub(crate) fn calls(&self) -> u64 {
         self.calls.load(Ordering::SeqCst)
     }
 
-    /// With what its changes were asked for.
+    /// Returns the cursors that change streams were opened with.
     pub(crate) fn cursors(&self) -> Vec<Option<String>> {
         self.cursors.lock().unwrap().clone()
     }
 
-    /// The runtime behind, whatever the mood.
+    /// Returns the runtime behind it, which ignores the mood.
     pub(crate) fn behind(&self) -> FakeRuntime {
         self.runtime.lock().unwrap().clone()
     }
 
-    /// A worker, made behind the scenes.
+    /// Creates a worker, without counting as a call.
     pub(crate) async fn worker(&self) -> WorkerId {
         let wasm = FakeSubject::new().wasm(Guest::Scribe);
         let wasm = stream::iter([Ok(wasm.into())]).boxed();
@@ -79,7 +79,7 @@ impl Puppet {
         self.behind().create(request).await.unwrap().item.worker_id
     }
 
-    /// Shows a worker with these grants, whether it could be given them or not.
+    /// Makes a worker appear to have these grants.
     pub(crate) fn hold(&self, worker: WorkerId, grants: Grants) {
         self.held.lock().unwrap().insert(worker, grants);
     }
@@ -94,7 +94,7 @@ impl Puppet {
         }
     }
 
-    /// Returns when the mood is a bad one.
+    /// Returns when the mood becomes an error.
     fn bad(&self) -> impl Future<Output = Error> + Send + 'static {
         let mut moods = self.mood.subscribe();
         async move {

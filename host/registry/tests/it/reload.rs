@@ -1,4 +1,4 @@
-//! What other processes change in the file.
+//! Changes of other processes to the file.
 
 use skep_protocol::{DisplayRef, Error, Status};
 use skep_registry::{Caller, RegistryError, RemoteSpec};
@@ -14,7 +14,7 @@ fn ids(bed: &Bed) -> impl AsyncFn() -> Vec<String> + '_ {
 }
 
 #[tokio::test]
-async fn remotes_come_and_go_while_the_host_runs() {
+async fn remotes_are_added_and_removed_at_run_time() {
     let net = Net::default();
     let [a, _b, other] = far(&net, ["a", "b", "other"]);
     let bed = Bed::new(net.clone(), vec![spec("b")]);
@@ -28,9 +28,9 @@ async fn remotes_come_and_go_while_the_host_runs() {
     let calls = a.calls();
     registrar.remotes().add(&spec("c")).unwrap();
     until(async || (ids(&bed)().await.len() == 5).then_some(())).await;
-    assert!(a.calls() > calls, "it is the one that it was");
+    assert!(a.calls() > calls, "the remote was kept");
 
-    // Another entry in its place is another remote.
+    // A changed entry with the same id is a new remote.
     let moved = RemoteSpec { endpoint: "https://elsewhere.example".into(), ..spec("a") };
     net.put(&moved.endpoint, &other);
     registrar.remotes().add(&moved).unwrap();
@@ -45,11 +45,11 @@ async fn remotes_come_and_go_while_the_host_runs() {
     let calls = (a.calls(), other.calls());
     other.is(Mood::Well);
     bed.registry.runtimes(&Caller::operator()).await;
-    assert_eq!((a.calls(), other.calls()), calls, "nobody asks it any more");
+    assert_eq!((a.calls(), other.calls()), calls, "a removed remote is not called");
 }
 
 #[tokio::test]
-async fn an_entry_is_kept_as_it_was_written() {
+async fn an_entry_round_trips_through_the_file() {
     let bed = Bed::new(Net::default(), Vec::new());
     let whole = RemoteSpec {
         token_file: Some("/etc/skep/a token".into()),
@@ -82,7 +82,7 @@ async fn two_stores_are_two_workspaces() {
     let token = other.caller(skep_protocol::Role::Admin, None);
     assert_eq!(one.registry.access().has_tokens(), Ok(false));
     assert_eq!(ids(&one)().await, ["home", "local"]);
-    // A token is of the store that made it, and so is all that it reaches.
+    // A token is valid only for the store that created it.
     let unknown = one.registry.access().revoke(&token.token_id.unwrap());
     assert!(unknown.is_err());
     assert_eq!(one.at("home").get(worker).await.err(), Some(Error::UnknownWorker(worker)));

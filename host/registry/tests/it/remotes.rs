@@ -1,4 +1,4 @@
-//! Remotes that go away, lie and come back.
+//! Remotes that disappear, lie and come back.
 
 use std::time::Instant;
 
@@ -9,7 +9,7 @@ use crate::bed::{Bed, DEADLINE, Net, PATIENT, far, id, now, spec, subjects, unti
 use crate::puppet::Mood;
 
 #[tokio::test]
-async fn one_that_is_away_is_not_asked_until_it_is_due() {
+async fn an_unavailable_remote_is_not_called_until_a_retry_is_due() {
     let net = Net::default();
     let [a] = far(&net, ["a"]);
     let bed = Bed::new(net, vec![spec("a")]);
@@ -22,7 +22,7 @@ async fn one_that_is_away_is_not_asked_until_it_is_due() {
     assert_eq!(summary.status, Status::Unavailable);
     let since = summary.unavailable_since.unwrap();
     assert!(since >= before && since <= now());
-    assert_eq!(summary.workers, Some(1), "as far as is known");
+    assert_eq!(summary.workers, Some(1), "the last known count");
 
     let calls = a.calls();
     for _ in 0..1000 {
@@ -42,7 +42,7 @@ async fn one_that_is_away_is_not_asked_until_it_is_due() {
 }
 
 #[tokio::test]
-async fn typed_errors_are_answers() {
+async fn typed_errors_do_not_open_the_circuit() {
     let net = Net::default();
     let [a] = far(&net, ["a"]);
     let bed = Bed::new(net, vec![spec("a")]);
@@ -69,7 +69,7 @@ async fn typed_errors_are_answers() {
 }
 
 #[tokio::test]
-async fn a_typed_error_from_the_first_moment_on_is_still_one() {
+async fn a_typed_error_on_first_contact_is_reported() {
     let net = Net::default();
     let [a] = far(&net, ["a"]);
     a.is(Mood::Says(Error::StorageFull));
@@ -82,7 +82,7 @@ async fn a_typed_error_from_the_first_moment_on_is_still_one() {
 }
 
 #[tokio::test]
-async fn that_our_token_is_refused_is_not_told_as_the_callers() {
+async fn a_refused_registry_token_does_not_look_like_the_callers() {
     let net = Net::default();
     let [a] = far(&net, ["a"]);
     a.is(Mood::Says(Error::Unauthenticated));
@@ -93,7 +93,7 @@ async fn that_our_token_is_refused_is_not_told_as_the_callers() {
 }
 
 #[tokio::test]
-async fn one_that_hangs_is_slow_and_then_away() {
+async fn a_hanging_remote_is_slow_and_then_unavailable() {
     let net = Net::default();
     let [a] = far(&net, ["a"]);
     let bed = Bed::patient(net, vec![spec("a")]);
@@ -102,14 +102,14 @@ async fn one_that_hangs_is_slow_and_then_away() {
     assert_eq!(bed.summary("a").await.unwrap().status, Status::Degraded);
     let began = Instant::now();
     bed.summary("a").await.unwrap();
-    assert!(began.elapsed() < PATIENT / 2, "nobody waits twice");
+    assert!(began.elapsed() < PATIENT / 2, "only the first call waits");
     bed.until("a", Status::Unavailable).await;
     a.is(Mood::Well);
     bed.until("a", Status::Available).await;
 }
 
 #[tokio::test]
-async fn another_runtime_in_its_place_is_not_used() {
+async fn a_remote_with_another_id_is_not_used() {
     let net = Net::default();
     let [a] = far(&net, ["a"]);
     a.is(Mood::Is(id("b")));
@@ -132,7 +132,7 @@ async fn another_runtime_in_its_place_is_not_used() {
 }
 
 #[tokio::test]
-async fn one_that_speaks_of_others_workers_is_not_believed() {
+async fn a_remote_that_reports_foreign_workers_is_not_trusted() {
     let net = Net::default();
     let [a] = far(&net, ["a"]);
     let bed = Bed::new(net, vec![spec("a")]);
@@ -146,7 +146,7 @@ async fn one_that_speaks_of_others_workers_is_not_believed() {
 }
 
 #[tokio::test]
-async fn an_id_is_had_once() {
+async fn duplicate_remote_ids_are_refused() {
     let net = Net::default();
     let [a, other] = far(&net, ["a", "other"]);
     let second = RemoteSpec { endpoint: spec("other").endpoint, ..spec("a") };
@@ -165,7 +165,7 @@ async fn an_id_is_had_once() {
 }
 
 #[tokio::test]
-async fn an_entry_that_cannot_be_used_is_named() {
+async fn an_unusable_entry_has_a_diagnostic() {
     let bed = Bed::new(Net::default(), vec![spec("a")]);
     let listed = bed.at("a").list(ListWorkers::default()).await;
     assert_eq!(listed.err(), Some(Error::RuntimeUnavailable));
@@ -176,7 +176,7 @@ async fn an_entry_that_cannot_be_used_is_named() {
 }
 
 #[tokio::test]
-async fn the_embedded_runtime_notices_nothing_of_it() {
+async fn a_hanging_remote_does_not_affect_the_embedded_runtime() {
     let net = Net::default();
     let [a] = far(&net, ["a"]);
     let bed = Bed::patient(net, vec![spec("a")]);
@@ -189,12 +189,12 @@ async fn the_embedded_runtime_notices_nothing_of_it() {
     assert!(began.elapsed() < PATIENT);
     assert!(bed.registry.is_ready().await);
     let refused = waiting.await.unwrap();
-    assert_eq!(refused.err(), Some(Error::RuntimeUnavailable), "nobody waits for ever");
+    assert_eq!(refused.err(), Some(Error::RuntimeUnavailable), "calls do not wait indefinitely");
     until(async || bed.audit().into_iter().find(|e| e.outcome == "runtime_unavailable")).await;
 }
 
 #[tokio::test]
-async fn after_a_shutdown_nobody_is_asked() {
+async fn no_runtime_is_called_after_a_shutdown() {
     let net = Net::default();
     let [a] = far(&net, ["a"]);
     let bed = Bed::new(net, vec![spec("a")]);
@@ -204,5 +204,9 @@ async fn after_a_shutdown_nobody_is_asked() {
     bed.registry.shutdown().await;
     bed.registry.reload();
     a.is(Mood::Says(Error::RuntimeUnavailable));
-    assert_eq!(bed.at("home").stop(worker).await.err(), Some(Error::Internal), "no audit");
+    assert_eq!(
+        bed.at("home").stop(worker).await.err(),
+        Some(Error::Internal),
+        "changes cannot be audited any more"
+    );
 }

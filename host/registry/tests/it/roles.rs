@@ -1,4 +1,4 @@
-//! Who may do what: every verb for every role.
+//! Permissions: every verb with every role.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ fn bytes() -> ByteStream {
     stream::iter([Ok("x".into())]).boxed()
 }
 
-/// Calls every verb; which role it takes at least, and what came of it.
+/// Calls every verb. Returns the minimum role and the result of each.
 async fn each(runtime: &Arc<dyn RuntimeHandle>) -> Vec<(&'static str, Role, Option<Error>)> {
     let worker = WorkerId::new(1, [0; 10]);
     let input = InputId::new(1, [0; 10]);
@@ -72,7 +72,7 @@ async fn each(runtime: &Arc<dyn RuntimeHandle>) -> Vec<(&'static str, Role, Opti
 }
 
 #[tokio::test]
-async fn each_verb_takes_its_role() {
+async fn every_verb_needs_its_role() {
     let bed = Bed::new(Net::default(), Vec::new());
     for role in [Role::Viewer, Role::Operator, Role::Admin] {
         let caller = bed.caller(role, None);
@@ -87,7 +87,7 @@ async fn each_verb_takes_its_role() {
 }
 
 #[tokio::test]
-async fn a_runtime_that_is_not_seen_is_one_that_is_not_there() {
+async fn an_invisible_runtime_is_unknown() {
     let net = Net::default();
     let [_far] = far(&net, ["far"]);
     let bed = Bed::new(net, vec![spec("far")]);
@@ -100,7 +100,7 @@ async fn a_runtime_that_is_not_seen_is_one_that_is_not_there() {
     for (verb, _, error) in each(&missing).await {
         assert_eq!(error, Some(Error::UnknownRuntime(id("none"))), "{verb}");
     }
-    // To the audit, and to it alone, they are two.
+    // Only the audit tells them apart.
     let said: Vec<_> = bed.audit().into_iter().filter(|entry| entry.worker_id.is_some()).collect();
     assert!(!said.is_empty());
     for entry in said {
@@ -116,7 +116,7 @@ async fn a_runtime_that_is_not_seen_is_one_that_is_not_there() {
 }
 
 #[tokio::test]
-async fn a_token_for_no_runtime_sees_none() {
+async fn a_token_without_runtimes_sees_none() {
     let bed = Bed::new(Net::default(), Vec::new());
     bed.home.worker().await;
     let caller = bed.caller(Role::Viewer, Some(&[]));
@@ -127,7 +127,7 @@ async fn a_token_for_no_runtime_sees_none() {
 }
 
 #[tokio::test]
-async fn operators_stay_below_their_ceilings() {
+async fn operators_are_limited_by_ceilings() {
     let ceilings = Ceilings {
         scopes: ["docs".parse().unwrap()].into(),
         limits: [(LimitName::memory_bytes, 1 << 40)].into(),
@@ -169,7 +169,7 @@ async fn operators_stay_below_their_ceilings() {
             assert_eq!(refused, !allowed && role == Role::Operator, "{spec:?} for {role:?}");
         }
     }
-    // What runs in a worker has all that the worker was given.
+    // Code that runs in a worker has all of the worker's grants.
     let request = CreateWorker { worker_id: None, spec: limit(LimitName::disk_bytes, 1 << 50) };
     let large = bed.home.behind().create(request).await.unwrap().item.worker_id;
     let operator = bed.registry.own(&bed.caller(Role::Operator, None)).unwrap();
@@ -196,20 +196,21 @@ fn scoped(name: &str, rights: Rights) -> Grants {
     Grants { scopes: vec![ScopeGrant { name, guest, rights }], ..Grants::default() }
 }
 
-/// Whether the role may turn the first grants into the others.
+/// Returns true if the role may change the first grants to the second.
 async fn may_regrant(bed: &Bed, role: Role, before: &Grants, after: &Grants) -> bool {
     let worker = bed.home.worker().await;
     let to =
         |grants: &Grants| WorkerChange { grants: Some(grants.clone()), ..WorkerChange::default() };
     bed.home.hold(worker, before.clone());
     let runtime = bed.registry.own(&bed.caller(role, None)).unwrap();
-    // The runtime itself has other grants than are shown, so that is as far as it gets.
+    // The runtime's real grants differ from those shown, so an allowed update still ends in a
+    // conflict.
     let refused = runtime.update(worker, to(after)).await.err();
     refused != Some(Error::Forbidden)
 }
 
 #[tokio::test]
-async fn operators_grant_what_the_settings_offer_and_take_away_anything() {
+async fn operators_grant_within_ceilings_and_revoke_anything() {
     let ceilings = Ceilings {
         scopes: ["docs".parse().unwrap()].into(),
         http: http(&["https://*.example.com", "GET http://10.0.0.1 inner"]).http,
@@ -256,7 +257,7 @@ async fn operators_grant_what_the_settings_offer_and_take_away_anything() {
 }
 
 #[tokio::test]
-async fn without_ceilings_operators_grant_scopes_but_no_requests_and_no_secrets() {
+async fn without_ceilings_operators_grant_only_scopes() {
     let bed = Bed::new(Net::default(), Vec::new());
     let none = Grants::default();
     for (after, allowed) in [
@@ -267,7 +268,7 @@ async fn without_ceilings_operators_grant_scopes_but_no_requests_and_no_secrets(
         assert_eq!(may_regrant(&bed, Role::Operator, &none, &after).await, allowed, "{after:?}");
         assert!(may_regrant(&bed, Role::Admin, &none, &after).await, "{after:?}");
     }
-    // Nor may they decide what runs with what an admin granted.
+    // Nor may they decide what runs with an admin's grants.
     let worker = bed.home.worker().await;
     let component = bed.home.behind().get(worker).await.unwrap().spec.component;
     bed.home.hold(worker, http(&["https://api.example.com"]));
@@ -277,11 +278,11 @@ async fn without_ceilings_operators_grant_scopes_but_no_requests_and_no_secrets(
 }
 
 #[tokio::test]
-async fn an_operator_changes_the_grants_that_were_looked_at_and_no_others() {
+async fn grants_that_changed_meanwhile_are_not_overwritten() {
     let bed = Bed::new(Net::default(), Vec::new());
     let worker = bed.home.worker().await;
     let operator = bed.registry.own(&bed.caller(Role::Operator, None)).unwrap();
-    // What the policy is shown is not what there is by the time of the change.
+    // The grants shown to the policy are outdated by the time of the change.
     bed.home.hold(worker, http(&["https://*"]));
     let change = WorkerChange {
         grants: Some(http(&["https://api.example.com"])),
@@ -292,7 +293,7 @@ async fn an_operator_changes_the_grants_that_were_looked_at_and_no_others() {
     let stale = WorkerChange { grants_before: Some(Grants::default()), ..change };
     let stale = operator.update(worker, stale).await;
     assert_eq!(stale.err(), Some(Error::Conflict(Conflict::Grants)));
-    // Nor is code brought to what was granted meanwhile.
+    // Nor may new code get grants that were added meanwhile.
     bed.home.hold(worker, scoped("docs", Rights::ReadOnly));
     let component = bed.home.behind().get(worker).await.unwrap().spec.component;
     let code = WorkerChange { component: Some(component), ..WorkerChange::default() };

@@ -1,7 +1,7 @@
-//! A runtime as one caller may use it.
+//! A runtime handle restricted to one caller.
 //!
-//! What changes something runs in a task of its own: a caller who goes away in the middle does not
-//! keep it out of the audit.
+//! Changes run in a task of their own: a caller that disconnects cannot keep a change out of the
+//! audit.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use tracing::Instrument;
 
 use crate::{Access, Audit, AuditRecord, Caller, Policy};
 
-/// What lets callers through, and writes down what they did.
+/// The policy, audit and tokens that every restricted handle shares.
 #[derive(Clone)]
 pub(crate) struct Gate {
     pub(crate) policy: Arc<dyn Policy>,
@@ -21,38 +21,38 @@ pub(crate) struct Gate {
     pub(crate) now: fn() -> Timestamp,
 }
 
-/// What is behind an id for a caller.
+/// The target of a handle, as one caller sees it.
 #[derive(Clone)]
-pub(crate) enum Target {
-    /// The runtime.
+pub(crate) enum HandleTarget {
+    /// A visible runtime.
     Seen(Arc<dyn RuntimeHandle>),
-    /// A runtime that the caller does not see. Its answers are those of one that is not there.
+    /// A runtime that the caller may not see. It answers like a missing one.
     Unseen,
-    /// None.
+    /// No runtime.
     Missing,
 }
 
-/// A runtime as one caller may use it.
+/// A runtime handle restricted to one caller.
 #[derive(Clone)]
-pub(crate) struct Guarded {
+pub(crate) struct GuardedHandle {
     pub(crate) gate: Gate,
     pub(crate) caller: Caller,
     pub(crate) runtime_id: RuntimeId,
-    pub(crate) target: Target,
+    pub(crate) target: HandleTarget,
 }
 
-impl Guarded {
-    /// The runtime, if the caller may do things of that kind there.
+impl GuardedHandle {
+    /// Returns the runtime if the caller may see it and has the role.
     fn enter(&self, needs: Role) -> Result<&Arc<dyn RuntimeHandle>, Error> {
-        let Target::Seen(runtime) = &self.target else {
+        let HandleTarget::Seen(runtime) = &self.target else {
             return Err(Error::UnknownRuntime(self.runtime_id.clone()));
         };
         self.gate.policy.allows(&self.caller, needs)?;
         Ok(runtime)
     }
 
-    /// Runs a change and writes it to the audit, in a task of its own: a caller that goes away in the
-    /// middle does not keep it out of the audit.
+    /// Runs a change and records it in the audit, in a task of its own: a caller that disconnects
+    /// cannot keep it out of the audit.
     async fn change<A: Send + 'static, T: Answer>(
         &self,
         action: Action,
@@ -72,7 +72,7 @@ impl Guarded {
         };
         let task = tokio::spawn(change.in_current_span());
         task.await.unwrap_or_else(|error| {
-            tracing::error!(panicked = error.is_panic(), "a change did not come to its end");
+            tracing::error!(panicked = error.is_panic(), "a change did not complete");
             Err(Error::Internal)
         })
     }
@@ -88,15 +88,16 @@ impl Guarded {
         invocation.forward(runtime.clone()).await
     }
 
-    /// Checks the verbs that need more than a role, and narrows their arguments to what the caller may
-    /// ask for.
+    /// Checks the verbs that need more than a role, and limits their arguments to what the caller
+    /// may request.
     async fn check(&self, runtime: &dyn RuntimeHandle, verb: Verb<'_>) -> Result<(), Error> {
         match verb {
             Verb::create { request } => self.gate.policy.allows_spec(&self.caller, &request.spec),
             Verb::update { worker, change } => self.check_update(runtime, *worker, change).await,
             Verb::rollback { worker } => self.may_run_in(runtime, *worker).await,
             Verb::send { input, .. } => {
-                // A registry names the sender of an input it passes on; it has an admin's token.
+                // Another registry may name the sender of an input that it forwards; it has an
+                // admin's token.
                 if input.sender.is_none() || self.caller.role < Role::Admin {
                     input.sender = self.caller.token_id.clone();
                 }
@@ -131,8 +132,8 @@ impl Guarded {
         if !change.is_for(&before.grants) {
             return Err(Conflict::Grants.into());
         }
-        // The policy allowed this change of a worker with these grants. If the worker's grants change
-        // before the update, the runtime refuses it.
+        // The policy allowed this change for these grants. If they change before the update, the
+        // runtime refuses it.
         change.grants_before = Some(before.grants);
         Ok(())
     }
@@ -143,7 +144,7 @@ impl Guarded {
         worker_id: Option<WorkerId>,
         error: Option<&Error>,
     ) -> AuditRecord {
-        let unseen = matches!(self.target, Target::Unseen);
+        let unseen = matches!(self.target, HandleTarget::Unseen);
         let outcome = match worker_id {
             Some(worker) if unseen => audit_word(Some(&Error::WorkerNotVisible(worker))),
             _ => audit_word(error),
@@ -158,8 +159,8 @@ impl Guarded {
         }
     }
 
-    /// Whether the caller may decide what runs in that worker: it may have been given more than the
-    /// caller could give it.
+    /// Checks that the caller may decide what runs in that worker, which may have more grants than
+    /// the caller could give it.
     async fn may_run_in(&self, runtime: &dyn RuntimeHandle, worker: WorkerId) -> Result<(), Error> {
         if self.caller.role >= Role::Admin {
             return Ok(());
@@ -167,7 +168,7 @@ impl Guarded {
         self.gate.policy.allows_spec(&self.caller, &runtime.get(worker).await?.spec)
     }
 
-    /// The stream, until the caller's token ends.
+    /// Ends the stream when the caller's token ends.
     fn while_valid<T: Send + 'static>(
         &self,
         items: Pin<Box<dyn Stream<Item = Result<T, Error>> + Send>>,
@@ -176,7 +177,7 @@ impl Guarded {
     }
 }
 
-/// A stream until the token that it was asked for with ends.
+/// Ends a stream when the caller's token ends.
 pub(crate) fn while_valid<T: Send + 'static>(
     access: &Access,
     caller: &Caller,
@@ -196,7 +197,7 @@ pub(crate) fn while_valid<T: Send + 'static>(
     .boxed()
 }
 
-impl Layer for Guarded {
+impl Layer for GuardedHandle {
     async fn pass<A: Send + 'static, T: Answer>(
         &self,
         mut invocation: Invocation<A, T>,

@@ -1,5 +1,5 @@
-//! Where a request leads: to a runtime, and to something in it. The same handlers serve `/v1`, which
-//! is one runtime's own, and `/api/runtimes/{runtime_id}`.
+//! Resolution of a request's path to a runtime and its resources. The same handlers serve `/v1`, a
+//! single runtime, and `/api/runtimes/{runtime_id}`.
 
 use std::sync::Arc;
 
@@ -11,29 +11,29 @@ use skep_protocol::{
 };
 use skep_registry::Caller;
 
-use crate::App;
+use crate::app::App;
 use crate::refusal::{Answer, Refusal};
 
-/// The parts of a path that are names of things.
+/// The parameters of a path.
 #[derive(Debug)]
-pub(crate) struct Names(RawPathParams);
+pub(crate) struct PathParams(RawPathParams);
 
-impl<S: Send + Sync> FromRequestParts<S> for Names {
+impl<S: Send + Sync> FromRequestParts<S> for PathParams {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Answer<Self> {
         let names = RawPathParams::from_request_parts(parts, state).await;
-        // A path that is no UTF-8 has not come through the gate.
+        // The gate refuses paths that are not UTF-8.
         names.map(Self).map_err(|_| Refusal::malformed_url())
     }
 }
 
-impl Names {
+impl PathParams {
     fn text(&self, name: &str) -> Option<&str> {
         self.0.iter().find(|(key, _)| *key == name).map(|(_, value)| value)
     }
 
-    /// A part that the route has; elsewhere it is empty, which no id is.
+    /// Returns a parameter; empty if the route lacks it, which is not a valid id.
     fn part(&self, name: &str) -> &str {
         self.text(name).unwrap_or_default()
     }
@@ -69,33 +69,33 @@ impl Names {
     }
 }
 
-/// A runtime that the caller may reach, and the rest of the path.
-pub(crate) struct Place {
+/// The runtime of a request, restricted to the caller, and the path's parameters.
+pub(crate) struct AddressedRuntime {
     pub(crate) runtime: Arc<dyn RuntimeHandle>,
     pub(crate) source: Source,
-    pub(crate) names: Names,
+    pub(crate) names: PathParams,
 }
 
-impl std::ops::Deref for Place {
-    type Target = Names;
+impl std::ops::Deref for AddressedRuntime {
+    type Target = PathParams;
 
-    fn deref(&self) -> &Names {
+    fn deref(&self) -> &PathParams {
         &self.names
     }
 }
 
-impl Place {
-    /// A worker as it is shown.
+impl AddressedRuntime {
+    /// Converts a worker to a list entry.
     pub(crate) fn entry(&self, worker: WorkerView) -> WorkerEntry {
         WorkerEntry { worker, source: self.source }
     }
 }
 
-impl FromRequestParts<App> for Place {
+impl FromRequestParts<App> for AddressedRuntime {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Answer<Self> {
-        let names = Names::from_request_parts(parts, app).await?;
+        let names = PathParams::from_request_parts(parts, app).await?;
         let caller = parts.extensions.get::<Caller>().ok_or(Error::Unauthenticated)?;
         let (runtime, source) = match names.text("runtime_id") {
             Some(_) => {
@@ -108,10 +108,10 @@ impl FromRequestParts<App> for Place {
     }
 }
 
-/// Who asks. The gate has seen to it that there is somebody.
-pub(crate) struct Asking(pub(crate) Caller);
+/// The caller of a request, as authenticated by the gate.
+pub(crate) struct RequestCaller(pub(crate) Caller);
 
-impl<S: Sync> FromRequestParts<S> for Asking {
+impl<S: Sync> FromRequestParts<S> for RequestCaller {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Answer<Self> {

@@ -1,4 +1,4 @@
-//! Everything that a server may answer with: the protocol's words, and none other.
+//! The types that a response may contain. No others can be parsed.
 
 use skep_protocol::{
     AuditEntry, Change, ComponentView, ConfigView, Diagnostic, Entry, EntryPage, FileView,
@@ -6,15 +6,15 @@ use skep_protocol::{
     RuntimeSummary, RuntimeView, Sent, Usage, WorkerEntry, WorkerView,
 };
 
-/// Something that is read from JSON.
-pub(crate) trait Shape: Sized {
-    /// None where the text is not that.
+/// A type that can be parsed from a response.
+pub(crate) trait FromJson: Sized {
+    /// Parses JSON; none if it does not match.
     fn read(json: &[u8]) -> Option<Self>;
 }
 
 macro_rules! shapes {
     ($($shape:ty,)*) => {
-        $(impl Shape for $shape {
+        $(impl FromJson for $shape {
             fn read(json: &[u8]) -> Option<Self> {
                 serde_json::from_slice(json).ok()
             }

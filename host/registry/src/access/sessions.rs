@@ -1,4 +1,4 @@
-//! Secrets that end with the process: its own tokens, login codes and sessions.
+//! Secrets kept in memory: process tokens, login codes and sessions.
 
 use std::collections::HashMap;
 
@@ -7,24 +7,24 @@ use skep_protocol::{Role, Timestamp, TokenId};
 use crate::Caller;
 use crate::secret::{Minted, SecretDigest};
 
-/// Sessions at the same time; the one that would end first makes room.
+/// Maximum number of sessions; the one that expires first is dropped to make room.
 const SESSIONS: usize = 10_000;
-/// Login codes at the same time.
+/// Maximum number of login codes.
 const CODES: usize = 100;
 
-/// What is kept of them.
+/// Process tokens, login codes and sessions, by id.
 #[derive(Default)]
-pub(crate) struct Desk {
-    own: HashMap<TokenId, Kept<Role>>,
+pub(crate) struct Sessions {
+    process_tokens: HashMap<TokenId, Kept<Role>>,
     codes: HashMap<TokenId, Kept<()>>,
     sessions: HashMap<TokenId, Kept<Caller>>,
 }
 
 struct Kept<T> {
     digest: SecretDigest,
-    /// Never, for those of the process.
+    /// The end of time for process tokens.
     expires_at: Timestamp,
-    what: T,
+    value: T,
 }
 
 impl<T> Kept<T> {
@@ -33,32 +33,33 @@ impl<T> Kept<T> {
     }
 }
 
-impl Desk {
-    pub(crate) fn add_own(&mut self, minted: &Minted, role: Role) {
-        let kept = Kept { digest: minted.digest, expires_at: Timestamp(u64::MAX), what: role };
-        self.own.insert(minted.id.clone(), kept);
+impl Sessions {
+    pub(crate) fn add_process_token(&mut self, minted: &Minted, role: Role) {
+        let kept = Kept { digest: minted.digest, expires_at: Timestamp(u64::MAX), value: role };
+        self.process_tokens.insert(minted.id.clone(), kept);
     }
 
-    /// Whose token of this process it is.
-    pub(crate) fn own(&self, id: &TokenId, digest: &SecretDigest) -> Option<Caller> {
-        let kept = self.own.get(id).filter(|kept| kept.is(digest, Timestamp::default()))?;
-        Some(Caller { role: kept.what, ..Caller::operator() })
+    /// Returns the caller of a process token.
+    pub(crate) fn process_token(&self, id: &TokenId, digest: &SecretDigest) -> Option<Caller> {
+        let kept =
+            self.process_tokens.get(id).filter(|kept| kept.is(digest, Timestamp::default()))?;
+        Some(Caller { role: kept.value, ..Caller::operator() })
     }
 
     pub(crate) fn add_code(&mut self, minted: &Minted, now: Timestamp, expires_at: Timestamp) {
         make_room(&mut self.codes, CODES, now);
-        let kept = Kept { digest: minted.digest, expires_at, what: () };
+        let kept = Kept { digest: minted.digest, expires_at, value: () };
         self.codes.insert(minted.id.clone(), kept);
     }
 
-    /// Uses a code up; whether it was good.
+    /// Uses up a code. Returns true if it was valid.
     pub(crate) fn take_code(
         &mut self,
         id: &TokenId,
         digest: &SecretDigest,
         now: Timestamp,
     ) -> bool {
-        // A wrong guess takes nothing from whoever has the right one.
+        // A wrong guess must not use up the code.
         let good = self.codes.get(id).is_some_and(|kept| kept.is(digest, now));
         good && self.codes.remove(id).is_some()
     }
@@ -71,11 +72,11 @@ impl Desk {
         expires_at: Timestamp,
     ) {
         make_room(&mut self.sessions, SESSIONS, now);
-        let kept = Kept { digest: minted.digest, expires_at, what: caller };
+        let kept = Kept { digest: minted.digest, expires_at, value: caller };
         self.sessions.insert(minted.id.clone(), kept);
     }
 
-    /// Whose session it is.
+    /// Returns the caller of a session.
     pub(crate) fn session(
         &self,
         id: &TokenId,
@@ -83,16 +84,16 @@ impl Desk {
         now: Timestamp,
     ) -> Option<Caller> {
         let kept = self.sessions.get(id).filter(|kept| kept.is(digest, now))?;
-        Some(kept.what.clone())
+        Some(kept.value.clone())
     }
 
-    /// Ends a session; whose it was.
+    /// Ends a session and returns its caller.
     pub(crate) fn end_session(&mut self, id: &TokenId, digest: &SecretDigest) -> Option<Caller> {
         let kept = self.sessions.get(id)?;
         if !kept.digest.matches(digest) {
             return None;
         }
-        self.sessions.remove(id).map(|kept| kept.what)
+        self.sessions.remove(id).map(|kept| kept.value)
     }
 }
 
@@ -110,32 +111,32 @@ fn make_room<T>(all: &mut HashMap<TokenId, Kept<T>>, most: usize, now: Timestamp
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::secret::{Kind, mint};
+    use crate::secret::{SecretKind, mint};
 
     #[test]
-    fn the_session_that_would_end_first_makes_room() {
-        let mut desk = Desk::default();
-        let minted: Vec<_> = (0..=SESSIONS).map(|_| mint(Kind::Session).unwrap()).collect();
+    fn the_session_that_expires_first_makes_room() {
+        let mut sessions = Sessions::default();
+        let minted: Vec<_> = (0..=SESSIONS).map(|_| mint(SecretKind::Session).unwrap()).collect();
         let end = |n: usize| Timestamp(1_000 + n as u64);
         for (n, minted) in minted.iter().enumerate() {
-            desk.add_session(minted, Caller::operator(), Timestamp(0), end(n));
+            sessions.add_session(minted, Caller::operator(), Timestamp(0), end(n));
         }
         let good =
-            |n: usize| desk.session(&minted[n].id, &minted[n].digest, Timestamp(0)).is_some();
+            |n: usize| sessions.session(&minted[n].id, &minted[n].digest, Timestamp(0)).is_some();
         assert!(!good(0) && good(1) && good(SESSIONS));
     }
 
     #[test]
-    fn codes_that_have_expired_make_room() {
-        let mut desk = Desk::default();
+    fn expired_codes_make_room() {
+        let mut sessions = Sessions::default();
         for _ in 0..CODES {
-            desk.add_code(&mint(Kind::Code).unwrap(), Timestamp(0), Timestamp(10));
+            sessions.add_code(&mint(SecretKind::Code).unwrap(), Timestamp(0), Timestamp(10));
         }
-        let code = mint(Kind::Code).unwrap();
-        desk.add_code(&code, Timestamp(10), Timestamp(20));
-        assert_eq!(desk.codes.len(), 1);
-        assert!(!desk.take_code(&code.id, &SecretDigest::of("another"), Timestamp(11)));
-        assert!(desk.take_code(&code.id, &code.digest, Timestamp(11)));
-        assert!(!desk.take_code(&code.id, &code.digest, Timestamp(11)));
+        let code = mint(SecretKind::Code).unwrap();
+        sessions.add_code(&code, Timestamp(10), Timestamp(20));
+        assert_eq!(sessions.codes.len(), 1);
+        assert!(!sessions.take_code(&code.id, &SecretDigest::of("another"), Timestamp(11)));
+        assert!(sessions.take_code(&code.id, &code.digest, Timestamp(11)));
+        assert!(!sessions.take_code(&code.id, &code.digest, Timestamp(11)));
     }
 }

@@ -1,5 +1,5 @@
-//! One request, said without HTTP's own types: what, where, with what, and whether saying it twice
-//! does harm.
+//! An API request, before it becomes an HTTP request: method, path, content, and whether it may be
+//! repeated.
 
 use std::fmt::Display;
 use std::time::Duration;
@@ -10,40 +10,40 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use skep_protocol::ByteStream;
 use tokio::time::Instant;
 
-use crate::transfer::{Outgoing, Upload};
+use crate::transfer::{Outgoing, UploadBody};
 
-/// What is written as it is in a part of a path: RFC 3986's unreserved characters, and the colon of
-/// a digest.
+/// The characters left as they are in a path segment: RFC 3986's unreserved characters, and the
+/// colon of a digest.
 const IN_PATH: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b':');
 
-/// A part of a path, before it is encoded.
+/// A path segment, before encoding.
 pub(crate) type Part<'a> = &'a (dyn Display + Sync);
 
-/// A request.
-pub(crate) struct Ask {
+/// An API request.
+pub(crate) struct ApiRequest {
     pub(crate) method: Method,
     path: String,
     query: Vec<(&'static str, String)>,
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
-    pub(crate) content: Content,
-    /// Whether carrying it out twice is carrying it out once.
+    pub(crate) content: RequestContent,
+    /// True if repeating the request is harmless.
     pub(crate) repeatable: bool,
-    /// How long the server may take beyond the usual.
+    /// Extra time for the server to answer.
     pub(crate) patience: Duration,
-    /// Until when the server is to wait for an outcome.
+    /// Time until which the server should wait for an outcome.
     wait_until: Option<Instant>,
 }
 
-/// What a request carries.
-pub(crate) enum Content {
+/// The content of a request.
+pub(crate) enum RequestContent {
     None,
     Bytes(Bytes),
-    Upload(Upload),
+    Upload(UploadBody),
 }
 
-impl Content {
-    /// It, for one attempt.
+impl RequestContent {
+    /// Returns the body for one attempt.
     pub(crate) fn outgoing(&self) -> Outgoing {
         match self {
             Self::None => Outgoing::Bytes(None),
@@ -52,7 +52,7 @@ impl Content {
         }
     }
 
-    pub(crate) fn upload(&self) -> Option<&Upload> {
+    pub(crate) fn upload(&self) -> Option<&UploadBody> {
         match self {
             Self::Upload(upload) => Some(upload),
             Self::None | Self::Bytes(_) => None,
@@ -60,8 +60,8 @@ impl Content {
     }
 }
 
-impl Ask {
-    /// A request to a path of which each part is encoded.
+impl ApiRequest {
+    /// Creates a request, encoding each path segment.
     fn new(method: Method, path: &[Part<'_>]) -> Self {
         let mut written = String::new();
         for part in path {
@@ -74,7 +74,7 @@ impl Ask {
             path: written,
             query: Vec::new(),
             headers: Vec::new(),
-            content: Content::None,
+            content: RequestContent::None,
             patience: Duration::ZERO,
             wait_until: None,
         }
@@ -100,7 +100,7 @@ impl Ask {
         Self::new(Method::DELETE, path)
     }
 
-    /// Goes on below the path, with a name whose slashes are the path's own.
+    /// Appends a name to the path, keeping its slashes.
     pub(crate) fn below(mut self, name: &str) -> Self {
         for part in name.split('/') {
             self.path.push('/');
@@ -109,7 +109,7 @@ impl Ask {
         self
     }
 
-    /// With a parameter, if there is a value for it.
+    /// Adds a parameter if it has a value.
     pub(crate) fn with(mut self, name: &'static str, value: Option<impl Display>) -> Self {
         self.query.extend(value.map(|value| (name, value.to_string())));
         self
@@ -120,34 +120,34 @@ impl Ask {
         self
     }
 
-    /// With JSON.
+    /// Sets a JSON body.
     pub(crate) fn json(self, json: Vec<u8>) -> Self {
         let mut ask = self.header(http::header::CONTENT_TYPE, JSON);
-        ask.content = Content::Bytes(json.into());
+        ask.content = RequestContent::Bytes(json.into());
         ask
     }
 
-    /// With bytes that come as they come.
+    /// Sets a streamed body.
     pub(crate) fn upload(self, content_type: &'static str, stream: ByteStream) -> Self {
         let content_type = HeaderValue::from_static(content_type);
         let mut ask = self.header(http::header::CONTENT_TYPE, content_type);
-        ask.content = Content::Upload(Upload::new(stream));
+        ask.content = RequestContent::Upload(UploadBody::new(stream));
         ask
     }
 
-    /// May be sent again if it is not known whether it arrived.
+    /// Allows repeating the request if it is unknown whether it arrived.
     pub(crate) fn repeatable(mut self, repeatable: bool) -> Self {
         self.repeatable = repeatable;
         self
     }
 
-    /// The server may take so much longer.
+    /// Allows the server this much more time.
     pub(crate) fn patient(mut self, patience: Duration) -> Self {
         self.patience = patience;
         self
     }
 
-    /// The server is to wait so long for an outcome, from now on, however often it is asked.
+    /// Asks the server to wait for an outcome. The time counts from now, over all attempts.
     pub(crate) fn wait(mut self, wait: Option<Duration>) -> Self {
         let wait = wait.map(|wait| wait.min(LONGEST_WAIT));
         self.wait_until = wait.map(|wait| Instant::now() + wait);
@@ -155,18 +155,18 @@ impl Ask {
         self
     }
 
-    /// Whether it is for a part of something.
+    /// Returns true if the request is for a range.
     pub(crate) fn is_ranged(&self) -> bool {
         self.headers.iter().any(|(name, _)| name == http::header::RANGE)
     }
 
-    /// Path and query, as they are written on the wire.
+    /// Returns path and query, as sent.
     pub(crate) fn target(&self) -> String {
         let mut query = url::form_urlencoded::Serializer::new(String::new());
         query.extend_pairs(self.query.iter().map(|(name, value)| (name, value)));
         if let Some(until) = self.wait_until {
             let left = until.saturating_duration_since(Instant::now());
-            // Rounded up: what is passed on from one to the next does not lose a millisecond each.
+            // Rounded up, so that forwarding does not lose a millisecond each time.
             let left = left.as_micros().div_ceil(1_000);
             query.append_pair("wait_ms", &left.to_string());
         }
@@ -177,7 +177,7 @@ impl Ask {
     }
 }
 
-/// What servers wait at most.
+/// Maximum time that servers wait.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -187,14 +187,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_people_choose_stays_within_its_part_of_the_path() {
-        let ask = Ask::get(&[&"workers", &"../a?b#c%d", &"files"]).below("dir/ü ?.txt");
+    fn path_segments_are_encoded() {
+        let ask = ApiRequest::get(&[&"workers", &"../a?b#c%d", &"files"]).below("dir/ü ?.txt");
         assert_eq!(ask.target(), "/workers/..%2Fa%3Fb%23c%25d/files/dir/%C3%BC%20%3F.txt");
     }
 
     #[test]
-    fn a_parameter_is_encoded_and_left_out_where_there_is_none() {
-        let ask = Ask::get(&[&"workers"]).with("cursor", None::<&str>);
+    fn a_parameter_is_encoded_and_omitted_without_a_value() {
+        let ask = ApiRequest::get(&[&"workers"]).with("cursor", None::<&str>);
         assert_eq!(ask.target(), "/workers");
         let ask = ask.with("label", Some("a=b&c d")).with("limit", Some(7));
         assert_eq!(ask.target(), "/workers?label=a%3Db%26c+d&limit=7");

@@ -1,5 +1,5 @@
-//! A socket that gives up on its client: when a head does not come to its end, when no request
-//! comes, and when no byte of an answer is taken.
+//! A socket with timeouts: for the head of a request, between requests, and for a client that does
+//! not read.
 
 use std::future::Future;
 use std::io;
@@ -13,23 +13,23 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::activity::Activity;
 
-/// How a client of HTTP/2 begins.
+/// The first bytes of an HTTP/2 client.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// See the module's documentation.
-pub(super) struct Watched<T> {
+/// A socket with timeouts.
+pub(super) struct TimedSocket<T> {
     socket: T,
     activity: Arc<Activity>,
-    /// How much of the preface has come; none where something else came.
+    /// Length of the preface received so far; none once other bytes came.
     preface: Option<usize>,
-    /// Wakes at the deadline of reading, or earlier: then it is set anew. Setting it for each
-    /// request would cost more than reading it.
+    /// Fires at the read deadline or earlier, and is then reset. Resetting it for every request
+    /// would cost more than reading it.
     reading: Pin<Box<Sleep>>,
     stall: Duration,
     writing: Option<Pin<Box<Sleep>>>,
 }
 
-impl<T> Watched<T> {
+impl<T> TimedSocket<T> {
     pub(super) fn new(socket: T, activity: Arc<Activity>, stall: Duration) -> Self {
         let first = activity.deadline().unwrap_or_else(Instant::now);
         let reading = Box::pin(sleep_until(first));
@@ -37,19 +37,19 @@ impl<T> Watched<T> {
     }
 
     fn came(&mut self, bytes: &[u8]) {
-        self.activity.came();
+        self.activity.received();
         if let Some(known) = self.preface {
             let next = bytes.len().min(PREFACE.len() - known);
             let same = bytes[..next] == PREFACE[known..known + next];
             self.preface = same.then_some(known + next);
             if self.preface == Some(PREFACE.len()) {
                 self.preface = None;
-                self.activity.is_found_multiplexed();
+                self.activity.set_multiplexed();
             }
         }
     }
 
-    /// Whether the client has taken too long to send something.
+    /// Returns ready when the client has missed the read deadline.
     fn poll_reading(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
             if let Some(deadline) = self.activity.deadline() {
@@ -61,15 +61,15 @@ impl<T> Watched<T> {
                 }
             }
             ready!(self.reading.as_mut().poll(cx));
-            // While a request is being answered it looks again now and then, since nothing wakes
-            // this when the answer has ended on a connection with many.
+            // While a request is in flight, check periodically: nothing wakes this future when a
+            // response ends on a multiplexed connection.
             let next = self.activity.deadline();
             let next = next.unwrap_or_else(|| Instant::now() + Duration::from_secs(15));
             self.reading.as_mut().reset(next);
         }
     }
 
-    /// Notes whether bytes were taken; fails if none were for too long.
+    /// Tracks write progress; fails if there has been none for too long.
     fn taken<R>(
         &mut self,
         cx: &mut Context<'_>,
@@ -87,7 +87,7 @@ impl<T> Watched<T> {
     }
 }
 
-impl<T: AsyncRead + Unpin> AsyncRead for Watched<T> {
+impl<T: AsyncRead + Unpin> AsyncRead for TimedSocket<T> {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -111,7 +111,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for Watched<T> {
     }
 }
 
-impl<T: AsyncWrite + Unpin> AsyncWrite for Watched<T> {
+impl<T: AsyncWrite + Unpin> AsyncWrite for TimedSocket<T> {
     fn poll_write(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,

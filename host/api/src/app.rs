@@ -1,0 +1,67 @@
+//! The state that every handler shares.
+
+use std::collections::HashMap;
+use std::ops::Deref;
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use axum::http::Method;
+use skep_registry::Registry;
+
+use crate::metrics::{Metrics, RouteCounters};
+use crate::server::ServerLimits;
+use crate::upload::Room;
+
+/// The API to serve.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Surface {
+    /// A registry's API, below `/api`: with logins, for browsers and the CLI.
+    Browser,
+    /// One runtime's API, below `/v1`: with tokens only, for registries.
+    Runtime,
+}
+
+/// The state that all handlers share.
+#[derive(Clone)]
+pub(crate) struct App(pub(crate) Arc<AppState>);
+
+pub(crate) struct AppState {
+    pub(crate) registry: Registry,
+    pub(crate) surface: Surface,
+    pub(crate) allowed_hosts: Vec<String>,
+    pub(crate) limits: ServerLimits,
+    pub(crate) room: Room,
+    pub(crate) strangers_room: Room,
+    pub(crate) metrics: Metrics,
+    /// Routes by path; several methods may share a path.
+    pub(crate) known: HashMap<String, Vec<RouteInfo>>,
+    /// Counters of requests without a route.
+    pub(crate) elsewhere: Arc<RouteCounters>,
+    pub(crate) document: Bytes,
+}
+
+/// The properties of a route that the gate checks.
+pub(crate) struct RouteInfo {
+    pub(crate) method: &'static str,
+    pub(crate) path: String,
+    pub(crate) open: bool,
+    /// Names of its query parameters.
+    pub(crate) query: Vec<&'static str>,
+    pub(crate) counters: Arc<RouteCounters>,
+}
+
+impl Deref for App {
+    type Target = AppState;
+
+    fn deref(&self) -> &AppState {
+        &self.0
+    }
+}
+
+impl AppState {
+    /// Returns the route of a request; HEAD uses the route of GET.
+    pub(crate) fn known(&self, method: &Method, path: &str) -> Option<&RouteInfo> {
+        let method = if method == Method::HEAD { "GET" } else { method.as_str() };
+        self.known.get(path)?.iter().find(|known| known.method == method)
+    }
+}
