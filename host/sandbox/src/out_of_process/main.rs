@@ -66,7 +66,7 @@ fn serve() -> io::Result<()> {
 }
 
 /// The parts of a run that are opened and loaded before the wall is raised.
-struct PreparedRun {
+struct ChildRun {
     engine: Arc<Engine>,
     code: Code,
     mounts: Vec<Mount>,
@@ -74,7 +74,7 @@ struct PreparedRun {
 
 /// Loads the code and raises the wall. No thread may start earlier, because the wall would not
 /// apply to it.
-fn prepare(job: &ProcessJob, descriptors: Vec<OwnedFd>) -> io::Result<PreparedRun> {
+fn prepare(job: &ProcessJob, descriptors: Vec<OwnedFd>) -> io::Result<ChildRun> {
     let mut descriptors = descriptors.into_iter();
     let native = File::from(descriptors.next().ok_or(io::ErrorKind::NotFound)?);
     let engine = Engine::without_clock(job.profile)
@@ -99,11 +99,11 @@ fn prepare(job: &ProcessJob, descriptors: Vec<OwnedFd>) -> io::Result<PreparedRu
         Mount { guest: mount.guest.clone(), scope: Scope::new(dir, mount.rights, disk) }
     };
     let mounts = directories.into_iter().zip(&job.mounts).map(mount).collect();
-    Ok(PreparedRun { engine: Arc::new(engine), code, mounts })
+    Ok(ChildRun { engine: Arc::new(engine), code, mounts })
 }
 
-fn run(job: ProcessJob, prepared: PreparedRun, socket: &File) -> io::Result<Done> {
-    let PreparedRun { engine, code, mounts } = prepared;
+fn run(job: ProcessJob, prepared: ChildRun, socket: &File) -> io::Result<Done> {
+    let ChildRun { engine, code, mounts } = prepared;
     engine.start_clock()?;
     let socket = Arc::new(Mutex::new(socket.try_clone()?));
     let output = |stream| GuestOutput::to_writer(Printer { socket: socket.clone(), stream }, false);

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 
 #[derive(Clone, Copy, Debug)]
-enum Event {
+enum MachineEvent {
     Send { bytes: u64, may_hold: bool },
     Accept,
     Step,
@@ -19,25 +19,25 @@ enum Event {
     Close,
 }
 
-fn events() -> impl Strategy<Value = Vec<Event>> {
+fn events() -> impl Strategy<Value = Vec<MachineEvent>> {
     let event = prop_oneof![
-        6 => (0..40u64, any::<bool>()).prop_map(|(bytes, may_hold)| Event::Send { bytes, may_hold }),
-        6 => Just(Event::Accept),
-        6 => Just(Event::Step),
-        4 => Just(Event::Settle),
-        1 => Just(Event::Interrupt),
-        1 => (0..6usize).prop_map(|at| Event::Cancel { at }),
-        1 => Just(Event::CommandQueued),
-        1 => Just(Event::CommandDone),
-        1 => Just(Event::Stop),
-        1 => Just(Event::Start),
-        1 => Just(Event::Close),
+        6 => (0..40u64, any::<bool>()).prop_map(|(bytes, may_hold)| MachineEvent::Send { bytes, may_hold }),
+        6 => Just(MachineEvent::Accept),
+        6 => Just(MachineEvent::Step),
+        4 => Just(MachineEvent::Settle),
+        1 => Just(MachineEvent::Interrupt),
+        1 => (0..6usize).prop_map(|at| MachineEvent::Cancel { at }),
+        1 => Just(MachineEvent::CommandQueued),
+        1 => Just(MachineEvent::CommandDone),
+        1 => Just(MachineEvent::Stop),
+        1 => Just(MachineEvent::Start),
+        1 => Just(MachineEvent::Close),
     ];
     prop::collection::vec(event, 1..120)
 }
 
 /// A machine, with the acceptances that its store still has to write, in order.
-struct World {
+struct Model {
     machine: Machine,
     submitted: VecDeque<InputId>,
     sent: u64,
@@ -45,7 +45,7 @@ struct World {
     taken: Option<InputId>,
 }
 
-impl World {
+impl Model {
     fn new() -> Self {
         let machine = Machine::new(Desired::Running, Standing::Idle, Vec::new());
         Self { machine, submitted: VecDeque::new(), sent: 0, accepted: 0, taken: None }
@@ -79,46 +79,46 @@ proptest! {
     #[test]
     fn inputs_are_taken_in_order_and_counted_exactly(events in events()) {
         let limits = Limits { mailbox_inputs: 6, mailbox_bytes: 100, ..Limits::default() };
-        let mut world = World::new();
+        let mut model = Model::new();
         for event in events {
             match event {
-                Event::Send { bytes, may_hold } => world.send(bytes, may_hold, &limits),
-                Event::Accept => world.accept(),
-                Event::Step if !world.machine.running => match world.machine.next() {
+                MachineEvent::Send { bytes, may_hold } => model.send(bytes, may_hold, &limits),
+                MachineEvent::Accept => model.accept(),
+                MachineEvent::Step if !model.machine.running => match model.machine.next() {
                     NextStep::Take => {
-                        let taken = world.machine.take().map(|queued| queued.id);
+                        let taken = model.machine.take().map(|queued| queued.id);
                         // Ids grow, and an interrupted input is taken again.
-                        prop_assert!(taken >= world.taken, "{taken:?} after {:?}", world.taken);
-                        world.taken = taken;
+                        prop_assert!(taken >= model.taken, "{taken:?} after {:?}", model.taken);
+                        model.taken = taken;
                     }
                     NextStep::Command => {
-                        if let Some(held) = world.machine.submit_held() {
-                            world.submitted.push_front(held);
+                        if let Some(held) = model.machine.submit_held() {
+                            model.submitted.push_front(held);
                         }
                     }
                     NextStep::Idle | NextStep::Exit => {}
                 },
-                Event::Step => {}
-                Event::Settle if world.machine.running => world.machine.settle(),
-                Event::Settle => {}
+                MachineEvent::Step => {}
+                MachineEvent::Settle if model.machine.running => model.machine.settle(),
+                MachineEvent::Settle => {}
                 // A held input that is interrupted was never accepted: the driver refuses it.
-                Event::Interrupt if world.machine.is_ahead() => world.machine.settle(),
-                Event::Interrupt => world.machine.interrupt(),
-                Event::Cancel { at } => {
-                    let id = world.machine.queue.get(at).map(|queued| queued.id);
+                MachineEvent::Interrupt if model.machine.is_ahead() => model.machine.settle(),
+                MachineEvent::Interrupt => model.machine.interrupt(),
+                MachineEvent::Cancel { at } => {
+                    let id = model.machine.queue.get(at).map(|queued| queued.id);
                     if let Some(id) = id
-                        && world.machine.locate(id) == InputLocation::Queued
+                        && model.machine.locate(id) == InputLocation::Queued
                     {
-                        world.machine.drop_queued(id);
+                        model.machine.drop_queued(id);
                     }
                 }
-                Event::CommandQueued => world.machine.command_queued(),
-                Event::CommandDone => world.machine.command_done(),
-                Event::Stop => world.machine.set_desired(Desired::Stopped),
-                Event::Start => world.machine.set_desired(Desired::Running),
-                Event::Close => world.machine.close(),
+                MachineEvent::CommandQueued => model.machine.command_queued(),
+                MachineEvent::CommandDone => model.machine.command_done(),
+                MachineEvent::Stop => model.machine.set_desired(Desired::Stopped),
+                MachineEvent::Start => model.machine.set_desired(Desired::Running),
+                MachineEvent::Close => model.machine.close(),
             }
-            let machine = &world.machine;
+            let machine = &model.machine;
             let bytes: u64 = machine.queue.iter().map(|queued| queued.bytes).sum();
             prop_assert_eq!(machine.bytes, bytes);
             prop_assert!(machine.len() <= 6 && bytes <= 100);
