@@ -34,9 +34,9 @@ pub(crate) struct AppState {
     pub(crate) strangers_room: Room,
     pub(crate) metrics: Metrics,
     /// Routes by path; several methods may share a path.
-    pub(crate) known: HashMap<String, Vec<RouteInfo>>,
+    pub(crate) routes: HashMap<String, Vec<RouteInfo>>,
     /// Counters of requests without a route.
-    pub(crate) elsewhere: Arc<RouteCounters>,
+    pub(crate) unmatched: Arc<RouteCounters>,
     pub(crate) document: Bytes,
 }
 
@@ -60,8 +60,8 @@ impl Deref for App {
 
 impl AppState {
     /// Returns the route of a request; HEAD uses the route of GET.
-    pub(crate) fn known(&self, method: &Method, path: &str) -> Option<&RouteInfo> {
+    pub(crate) fn route(&self, method: &Method, path: &str) -> Option<&RouteInfo> {
         let method = if method == Method::HEAD { "GET" } else { method.as_str() };
-        self.known.get(path)?.iter().find(|known| known.method == method)
+        self.routes.get(path)?.iter().find(|route| route.method == method)
     }
 }

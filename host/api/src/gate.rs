@@ -45,10 +45,10 @@ pub(crate) async fn gate(State(app): State<App>, mut request: Request, next: Nex
     let began = Instant::now();
     let method = request.method().clone();
     let path = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
-    let route = path.and_then(|path| app.known(&method, path));
+    let route = path.and_then(|path| app.route(&method, path));
     // A missing path or method is answered without login: it reveals nothing.
-    let leads = route.is_some() || path.is_some_and(|path| !app.known.contains_key(path));
-    let counters = Arc::clone(route.map_or(&app.elsewhere, |route| &route.counters));
+    let leads = route.is_some() || path.is_some_and(|path| !app.routes.contains_key(path));
+    let counters = Arc::clone(route.map_or(&app.unmatched, |route| &route.counters));
     let open = route.is_some_and(|route| route.open);
     let span = span(&request);
     let admitted = admit(&app, &mut request, open, leads);

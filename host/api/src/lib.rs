@@ -73,7 +73,7 @@ pub fn router(parts: ApiParts) -> Router {
     for path in ["/http", "/http/", "/http/{*path}"] {
         router = router.route(&format!("{prefix}/workers/{{worker_id}}{path}"), http.clone());
     }
-    let elsewhere = metrics.of("*", "*");
+    let unmatched = metrics.of("*", "*");
     let app = App(Arc::new(AppState {
         registry,
         surface,
@@ -82,8 +82,8 @@ pub fn router(parts: ApiParts) -> Router {
         room: Room::of(limits.bodies_bytes),
         strangers_room: Room::of(limits.bodies_bytes / 16),
         metrics,
-        known,
-        elsewhere,
+        routes: known,
+        unmatched,
         document,
     }));
     router

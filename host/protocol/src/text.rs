@@ -11,13 +11,13 @@ use std::fmt::{self, Write};
 ///
 /// Escapes C0, DEL and C1 controls (`\n`, `\u{1b}`), and the characters that reorder text
 /// (bidirectional marks, overrides and isolates), which could make one line read as another.
-pub fn neutral(text: &str) -> Neutral<'_> {
-    Neutral { text, keep_breaks: false }
+pub fn neutral(text: &str) -> NeutralText<'_> {
+    NeutralText { text, keep_breaks: false }
 }
 
 /// Like [`neutral`], but keeps line feeds and tabs.
-pub fn neutral_lines(text: &str) -> Neutral<'_> {
-    Neutral { text, keep_breaks: true }
+pub fn neutral_lines(text: &str) -> NeutralText<'_> {
+    NeutralText { text, keep_breaks: true }
 }
 
 /// Returns true if a character must not reach a terminal or a page unescaped.
@@ -37,12 +37,12 @@ pub fn brief(text: &str, characters: usize) -> Cow<'_, str> {
 
 /// The return type of [`neutral`].
 #[derive(Clone, Copy, Debug)]
-pub struct Neutral<'a> {
+pub struct NeutralText<'a> {
     text: &'a str,
     keep_breaks: bool,
 }
 
-impl fmt::Display for Neutral<'_> {
+impl fmt::Display for NeutralText<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for c in self.text.chars() {
             if is_unsafe(c) && !(self.keep_breaks && matches!(c, '\n' | '\t')) {

@@ -48,7 +48,7 @@ fn runtime_diagnostic(
     }
 }
 
-/// Returns the diagnostics of the local source. Other runtimes report theirs in their own lists.
+/// Returns the diagnostics of the local source. Those of other runtimes have routes of their own.
 async fn local_diagnostics(member: &Member, deadline: Duration) -> Vec<Diagnostic> {
     if member.source != Source::Local {
         return Vec::new();
