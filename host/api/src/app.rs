@@ -8,9 +8,9 @@ use axum::body::Bytes;
 use axum::http::Method;
 use skep_registry::Registry;
 
+use crate::body_budget::BodyBudget;
 use crate::metrics::{Metrics, RouteCounters};
 use crate::server::ServerLimits;
-use crate::upload::Room;
 
 /// The API to serve.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,8 +30,8 @@ pub(crate) struct AppState {
     pub(crate) surface: Surface,
     pub(crate) allowed_hosts: Vec<String>,
     pub(crate) limits: ServerLimits,
-    pub(crate) room: Room,
-    pub(crate) strangers_room: Room,
+    pub(crate) bodies: BodyBudget,
+    pub(crate) unauthenticated_bodies: BodyBudget,
     pub(crate) metrics: Metrics,
     /// Routes by path; several methods may share a path.
     pub(crate) routes: HashMap<String, Vec<RouteInfo>>,

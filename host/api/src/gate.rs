@@ -23,7 +23,7 @@ use crate::app::{App, Surface};
 use crate::credential::Credential;
 use crate::origin;
 use crate::query;
-use crate::refusal::{Answer, Refusal, authenticated};
+use crate::refusal::{HandlerResult, ProblemResponse, authenticated};
 use crate::server::ConnectionInfo;
 
 /// Maximum size of path and query together, in bytes: room for a file name of 4,096 percent-encoded
@@ -75,7 +75,7 @@ pub(crate) async fn gate(State(app): State<App>, mut request: Request, next: Nex
 }
 
 /// Decides if a request may reach its handler, and authenticates its caller.
-fn admit(app: &App, request: &mut Request, open: bool, leads: bool) -> Answer<()> {
+fn admit(app: &App, request: &mut Request, open: bool, leads: bool) -> HandlerResult<()> {
     let peer = link(request).peer;
     check_size(request.uri(), request.headers())?;
     check_encoding(request.uri())?;
@@ -83,7 +83,7 @@ fn admit(app: &App, request: &mut Request, open: bool, leads: bool) -> Answer<()
     let authority = origin::authority(request.uri(), request.headers()).unwrap_or_default();
     let probed = matches!(request.uri().path(), "/healthz" | "/readyz");
     if browser && !probed && !origin::is_allowed_host(authority, &app.allowed_hosts) {
-        return Err(Refusal::misdirected());
+        return Err(ProblemResponse::misdirected());
     }
     let safe = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
     let of_page = origin::of_page(authority, request.headers());
@@ -111,46 +111,46 @@ fn link(request: &mut Request) -> Arc<ConnectionInfo> {
     Arc::clone(link)
 }
 
-fn check_size(uri: &Uri, headers: &HeaderMap) -> Answer<()> {
+fn check_size(uri: &Uri, headers: &HeaderMap) -> HandlerResult<()> {
     if uri.path_and_query().is_some_and(|path| path.as_str().len() > URI_BYTES) {
-        return Err(Refusal::uri_too_long());
+        return Err(ProblemResponse::uri_too_long());
     }
     let bytes: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
     if bytes > HEADER_BYTES || headers.len() > HEADER_FIELDS {
-        return Err(Refusal::header_too_large());
+        return Err(ProblemResponse::header_too_large());
     }
     Ok(())
 }
 
 /// Checks that each `%` is followed by two hex digits, and that the decoded path is UTF-8.
-fn check_encoding(uri: &Uri) -> Answer<()> {
+fn check_encoding(uri: &Uri) -> HandlerResult<()> {
     let Some(path) = uri.path_and_query().map(|path| path.as_str()) else { return Ok(()) };
     if !path.contains('%') {
-        return if path.is_ascii() { Ok(()) } else { Err(Refusal::malformed_url()) };
+        return if path.is_ascii() { Ok(()) } else { Err(ProblemResponse::malformed_url()) };
     }
     let hex = |rest: &str| rest.bytes().take(2).filter(u8::is_ascii_hexdigit).count() == 2;
     let encoded = path.match_indices('%').all(|(at, _)| hex(&path[at + 1..]));
     if !encoded || percent_decode_str(path).decode_utf8().is_err() {
-        return Err(Refusal::malformed_url());
+        return Err(ProblemResponse::malformed_url());
     }
     Ok(())
 }
 
 /// Checks that a page of this host sent a change. Pages cannot choose their Origin. If it may be
 /// absent, the content type decides: another site's page can send only those of forms.
-fn check_page(headers: &HeaderMap, of_page: Option<bool>, may_be_none: bool) -> Answer<()> {
+fn check_page(headers: &HeaderMap, of_page: Option<bool>, may_be_none: bool) -> HandlerResult<()> {
     let media = headers.get(CONTENT_TYPE).and_then(|media| media.to_str().ok()).unwrap_or("");
     let media = media.split(';').next().unwrap_or("").trim();
     let is = |form: &str| media.eq_ignore_ascii_case(form);
     let form = is("application/x-www-form-urlencoded") || is("multipart/form-data");
     // Plain text is a legitimate input, and harmless if the origin is known.
     if form || may_be_none && is("text/plain") {
-        return Err(Refusal::unsupported_media_type());
+        return Err(ProblemResponse::unsupported_media_type());
     }
     match of_page {
         Some(true) => Ok(()),
         None if may_be_none => Ok(()),
-        Some(false) | None => Err(Refusal::foreign_origin()),
+        Some(false) | None => Err(ProblemResponse::foreign_origin()),
     }
 }
 

@@ -6,6 +6,7 @@
 //! a path, an endpoint or a token, so none can leak.
 
 mod app;
+mod body_budget;
 mod credential;
 mod events;
 mod gate;
@@ -16,10 +17,10 @@ mod page;
 mod path;
 mod query;
 mod refusal;
+mod request_body;
 mod route;
 mod routes;
 mod server;
-mod upload;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -33,8 +34,8 @@ pub use metrics::Metrics;
 pub use server::{ServerLimits, serve};
 
 use crate::app::{AppState, RouteInfo};
-use crate::refusal::Refusal;
-use crate::upload::Room;
+use crate::body_budget::BodyBudget;
+use crate::refusal::ProblemResponse;
 
 /// The parts of an API.
 pub struct ApiParts {
@@ -79,16 +80,16 @@ pub fn router(parts: ApiParts) -> Router {
         surface,
         allowed_hosts,
         limits,
-        room: Room::of(limits.bodies_bytes),
-        strangers_room: Room::of(limits.bodies_bytes / 16),
+        bodies: BodyBudget::new(limits.bodies_bytes),
+        unauthenticated_bodies: BodyBudget::new(limits.bodies_bytes / 16),
         metrics,
         routes: known,
         unmatched,
         document,
     }));
     router
-        .fallback(|| async { Refusal::not_found() })
-        .method_not_allowed_fallback(|| async { Refusal::method_not_allowed() })
+        .fallback(|| async { ProblemResponse::not_found() })
+        .method_not_allowed_fallback(|| async { ProblemResponse::method_not_allowed() })
         .layer(axum::middleware::from_fn_with_state(app.clone(), gate::gate))
         .with_state(app)
 }

@@ -12,19 +12,19 @@ use skep_protocol::{
 use skep_registry::Caller;
 
 use crate::app::App;
-use crate::refusal::{Answer, Refusal};
+use crate::refusal::{HandlerResult, ProblemResponse};
 
 /// The parameters of a path.
 #[derive(Debug)]
 pub(crate) struct PathParams(RawPathParams);
 
 impl<S: Send + Sync> FromRequestParts<S> for PathParams {
-    type Rejection = Refusal;
+    type Rejection = ProblemResponse;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Answer<Self> {
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> HandlerResult<Self> {
         let names = RawPathParams::from_request_parts(parts, state).await;
         // The gate refuses paths that are not UTF-8.
-        names.map(Self).map_err(|_| Refusal::malformed_url())
+        names.map(Self).map_err(|_| ProblemResponse::malformed_url())
     }
 }
 
@@ -38,33 +38,33 @@ impl PathParams {
         self.text(name).unwrap_or_default()
     }
 
-    pub(crate) fn runtime(&self) -> Answer<RuntimeId> {
+    pub(crate) fn runtime(&self) -> HandlerResult<RuntimeId> {
         Ok(self.part("runtime_id").parse::<RuntimeId>().map_err(Error::from)?)
     }
 
-    pub(crate) fn host(&self) -> Answer<HostId> {
+    pub(crate) fn host(&self) -> HandlerResult<HostId> {
         Ok(self.part("host_id").parse::<HostId>().map_err(Error::from)?)
     }
 
-    pub(crate) fn worker(&self) -> Answer<WorkerId> {
+    pub(crate) fn worker(&self) -> HandlerResult<WorkerId> {
         Ok(self.part("worker_id").parse::<WorkerId>().map_err(Error::from)?)
     }
 
-    pub(crate) fn input(&self) -> Answer<InputId> {
+    pub(crate) fn input(&self) -> HandlerResult<InputId> {
         Ok(self.part("input_id").parse::<InputId>().map_err(Error::from)?)
     }
 
-    pub(crate) fn component(&self) -> Answer<ComponentDigest> {
+    pub(crate) fn component(&self) -> HandlerResult<ComponentDigest> {
         let digest = self.part("digest").parse::<ComponentDigest>();
         Ok(digest.map_err(|_| Error::from(IdError::Digest))?)
     }
 
-    pub(crate) fn config(&self) -> Answer<ConfigDigest> {
+    pub(crate) fn config(&self) -> HandlerResult<ConfigDigest> {
         let digest = self.part("digest").parse::<ConfigDigest>();
         Ok(digest.map_err(|_| Error::from(IdError::Digest))?)
     }
 
-    pub(crate) fn file(&self) -> Answer<FileName> {
+    pub(crate) fn file(&self) -> HandlerResult<FileName> {
         Ok(self.part("name").parse::<FileName>().map_err(Error::from)?)
     }
 }
@@ -92,9 +92,9 @@ impl AddressedRuntime {
 }
 
 impl FromRequestParts<App> for AddressedRuntime {
-    type Rejection = Refusal;
+    type Rejection = ProblemResponse;
 
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Answer<Self> {
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> HandlerResult<Self> {
         let names = PathParams::from_request_parts(parts, app).await?;
         let caller = parts.extensions.get::<Caller>().ok_or(Error::Unauthenticated)?;
         let (runtime, source) = match names.text("runtime_id") {
@@ -112,9 +112,9 @@ impl FromRequestParts<App> for AddressedRuntime {
 pub(crate) struct RequestCaller(pub(crate) Caller);
 
 impl<S: Sync> FromRequestParts<S> for RequestCaller {
-    type Rejection = Refusal;
+    type Rejection = ProblemResponse;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Answer<Self> {
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> HandlerResult<Self> {
         let caller = parts.extensions.get::<Caller>().ok_or(Error::Unauthenticated)?;
         Ok(Self(caller.clone()))
     }

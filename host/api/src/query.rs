@@ -6,7 +6,7 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use skep_protocol::Cursor;
 
-use crate::refusal::{Answer, Refusal, query};
+use crate::refusal::{HandlerResult, ProblemResponse, query};
 
 /// The text after `?`. The gate has checked its encoding.
 #[derive(Debug, Default)]
@@ -22,7 +22,7 @@ impl<S: Sync> FromRequestParts<S> for Query {
 
 impl Query {
     /// Returns a parameter's value. A repeated parameter is an error.
-    pub(crate) fn text(&self, name: &str) -> Answer<Option<String>> {
+    pub(crate) fn text(&self, name: &str) -> HandlerResult<Option<String>> {
         let pairs = form_urlencoded::parse(self.0.as_bytes());
         let mut values = pairs.filter(|(key, _)| key == name).map(|(_, value)| value.into_owned());
         match (values.next(), values.next()) {
@@ -32,24 +32,24 @@ impl Query {
     }
 
     /// Returns a parameter's value as an unsigned decimal number.
-    pub(crate) fn number(&self, name: &str) -> Answer<Option<u64>> {
+    pub(crate) fn number(&self, name: &str) -> HandlerResult<Option<u64>> {
         let Some(text) = self.text(name)? else { return Ok(None) };
         number(&text).map(Some).ok_or_else(query)
     }
 
     /// Returns `limit`, bounded; 0 if absent.
-    pub(crate) fn limit(&self, most: u64) -> Answer<usize> {
+    pub(crate) fn limit(&self, most: u64) -> HandlerResult<usize> {
         let limit = self.number("limit")?.unwrap_or(0).min(most);
         Ok(usize::try_from(limit).expect("it is bounded by a page's size"))
     }
 
     /// Returns `after`.
-    pub(crate) fn after(&self) -> Answer<Option<Cursor>> {
+    pub(crate) fn after(&self) -> HandlerResult<Option<Cursor>> {
         Ok(self.number("after")?.map(Cursor))
     }
 
     /// Returns `label=key=value`.
-    pub(crate) fn label(&self) -> Answer<Option<(String, String)>> {
+    pub(crate) fn label(&self) -> HandlerResult<Option<(String, String)>> {
         let Some(label) = self.text("label")? else { return Ok(None) };
         let (key, value) = label.split_once('=').ok_or_else(query)?;
         Ok(Some((key.to_owned(), value.to_owned())))
@@ -57,10 +57,10 @@ impl Query {
 }
 
 /// Refuses a query with a parameter that the route does not take.
-pub(crate) fn check(query: &str, known: &[&str]) -> Answer<()> {
+pub(crate) fn check(query: &str, known: &[&str]) -> HandlerResult<()> {
     let mut pairs = form_urlencoded::parse(query.as_bytes());
     match pairs.find(|(key, _)| !known.contains(&key.as_ref())) {
-        Some((key, _)) => Err(Refusal::unknown_parameter(&key, known)),
+        Some((key, _)) => Err(ProblemResponse::unknown_parameter(&key, known)),
         None => Ok(()),
     }
 }

@@ -11,14 +11,14 @@ use skep_protocol::{Error, Invalid, Problem};
 const LONGEST_NAME: usize = 64;
 
 /// The result of a handler.
-pub(crate) type Answer<T> = Result<T, Refusal>;
+pub(crate) type HandlerResult<T> = Result<T, ProblemResponse>;
 
 /// A refused request.
 #[derive(Debug)]
-pub(crate) struct Refusal(Box<Problem>);
+pub(crate) struct ProblemResponse(Box<Problem>);
 
 /// The problems of HTTP itself.
-impl Refusal {
+impl ProblemResponse {
     fn of_http(status: u16, code: &str, title: &str, detail: &str) -> Self {
         Self(Box::new(Problem::of_http(status, code, title, detail)))
     }
@@ -124,13 +124,13 @@ impl Refusal {
     }
 }
 
-impl<E: Into<Error>> From<E> for Refusal {
+impl<E: Into<Error>> From<E> for ProblemResponse {
     fn from(error: E) -> Self {
         Self(Box::new(Problem::from(&error.into())))
     }
 }
 
-impl Refusal {
+impl ProblemResponse {
     /// Reports an unknown query parameter. Its value is not quoted: it may be a token.
     pub(crate) fn unknown_parameter(name: &str, known: &[&str]) -> Self {
         let known: Vec<_> = known.iter().map(|name| format!("`{name}`")).collect();
@@ -145,25 +145,25 @@ impl Refusal {
 }
 
 /// Reports an invalid query parameter.
-pub(crate) fn query() -> Refusal {
+pub(crate) fn query() -> ProblemResponse {
     Invalid::Query.into()
 }
 
 /// Converts the result of authentication. Too many attempts are the client's fault (429), unlike a
 /// busy runtime (503).
-pub(crate) fn authenticated<T>(found: Result<T, Error>) -> Answer<T> {
+pub(crate) fn authenticated<T>(found: Result<T, Error>) -> HandlerResult<T> {
     found.map_err(|error| match error {
         Error::Busy { retry_after } => {
             let (title, detail) = ("Too many attempts", "too many failed logins; try again later");
             let mut problem = Problem::of_http(429, "too_many_attempts", title, detail);
             problem.retry_after_ms = u64::try_from(retry_after.as_millis()).ok();
-            Refusal(Box::new(problem))
+            ProblemResponse(Box::new(problem))
         }
         error => error.into(),
     })
 }
 
-impl IntoResponse for Refusal {
+impl IntoResponse for ProblemResponse {
     fn into_response(self) -> Response {
         let Self(problem) = self;
         let status = StatusCode::from_u16(problem.status);

@@ -27,7 +27,7 @@ pub trait RuntimeHandle: Overview + Workers + Turns + Artifacts + Files {}
 
 impl<R: Overview + Workers + Turns + Artifacts + Files + ?Sized> RuntimeHandle for R {}
 
-/// What a verb does to a runtime, which decides who may use it and what records it.
+/// The effect of a verb on a runtime. It decides which role may use the verb and which log records it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect {
     /// Nothing.

@@ -79,13 +79,13 @@ pub struct InputRecord {
 pub struct RecentInput {
     /// Its row.
     pub record: InputRecord,
-    /// When it was accepted.
+    /// The time of its acceptance.
     pub accepted_at: Timestamp,
     /// The token it was sent with; none for the operator at the machine.
     pub sender: Option<TokenId>,
     /// The media type of its body.
     pub content_type: String,
-    /// When and how it ended, if it has and that entry was not trimmed.
+    /// The time and kind of its end, if it has ended and that entry was not trimmed.
     pub end: Option<(Timestamp, Ending)>,
 }
 

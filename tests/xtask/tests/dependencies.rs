@@ -42,12 +42,17 @@ fn metadata() -> Metadata {
     command.other_options(vec!["--locked".into()]).exec().unwrap()
 }
 
-/// Lists the members that are shipped, without those for tests.
+/// Lists the members that are shipped, without those for tests and examples.
 fn shipped(metadata: &Metadata) -> Vec<&Package> {
     let root = &metadata.workspace_root;
     let members = metadata.workspace_packages().into_iter();
-    let shipped: Vec<_> =
-        members.filter(|member| !member.manifest_path.starts_with(root.join("tests"))).collect();
+    let shipped: Vec<_> = members
+        .filter(|member| {
+            !["tests", "examples"]
+                .iter()
+                .any(|folder| member.manifest_path.starts_with(root.join(folder)))
+        })
+        .collect();
     assert!(shipped.iter().any(|member| member.name == ROOT));
     shipped
 }

@@ -65,11 +65,14 @@ fn leaves(before: &[String], tree: &syn::UseTree) -> Vec<(Vec<String>, Option<St
 impl Paths<'_> {
     /// Keeps a path that leads into this crate.
     fn keep(&mut self, path: &[String]) {
-        self.found.extend(self.from_root(path));
+        // A bare `crate` or `super` is a visibility.
+        if path.len() > 1 {
+            self.found.extend(self.rooted(path));
+        }
     }
 
     /// Returns a path of this crate as one from its root.
-    fn from_root(&self, path: &[String]) -> Option<Vec<String>> {
+    fn rooted(&self, path: &[String]) -> Option<Vec<String>> {
         let supers = path.iter().take_while(|part| *part == "super").count();
         let (base, rest) = match path.first().map(String::as_str) {
             Some("crate") => (&[][..], &path[1..]),
@@ -123,7 +126,7 @@ impl<'a> Visit<'a> for Paths<'_> {
             return;
         }
         for (path, name) in leaves(&[], &item.tree) {
-            match (&item.vis, name, self.from_root(&path)) {
+            match (&item.vis, name, self.rooted(&path)) {
                 (syn::Visibility::Inherited, _, found) | (_, None, found) => {
                     self.found.extend(found)
                 }
@@ -226,7 +229,7 @@ impl Graph {
                 continue;
             }
             let name = item.ident.to_string();
-            let child = [&module[..], &[name.clone()]].concat();
+            let child = [&module[..], std::slice::from_ref(&name)].concat();
             match &item.content {
                 Some((_, items)) => {
                     self.inline.insert(child.clone(), owner.clone());

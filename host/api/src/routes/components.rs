@@ -8,9 +8,9 @@ use skep_protocol::{ComponentView, Error, Invalid, LimitName, Listing, Role};
 use crate::app::{App, Surface};
 use crate::path::AddressedRuntime;
 use crate::query::Query;
-use crate::refusal::Answer;
+use crate::refusal::HandlerResult;
+use crate::request_body::RequestBody;
 use crate::route::{BodySchema, Route, json, stored};
-use crate::upload::Upload;
 
 /// The header in which a registry forwards the role of its own caller.
 const ROLE: &str = "skep-role";
@@ -43,7 +43,10 @@ pub(crate) fn routes() -> Vec<Route> {
     ]
 }
 
-async fn list(target: AddressedRuntime, query: Query) -> Answer<Json<Listing<ComponentView>>> {
+async fn list(
+    target: AddressedRuntime,
+    query: Query,
+) -> HandlerResult<Json<Listing<ComponentView>>> {
     let page = target.runtime.components(query.text("cursor")?).await?;
     Ok(Json(crate::page::listing(page)))
 }
@@ -51,26 +54,26 @@ async fn list(target: AddressedRuntime, query: Query) -> Answer<Json<Listing<Com
 async fn put(
     State(app): State<App>,
     target: AddressedRuntime,
-    upload: Upload,
-) -> Answer<(StatusCode, Json<ComponentView>)> {
+    body: RequestBody,
+) -> HandlerResult<(StatusCode, Json<ComponentView>)> {
     // A registry forwards its caller's role. The runtime caps it at the role of the registry's
     // token.
-    let by = upload.headers.get(ROLE).filter(|_| app.surface == Surface::Runtime);
+    let by = body.headers.get(ROLE).filter(|_| app.surface == Surface::Runtime);
     let by = by.map(|role| {
         let word = role.to_str().unwrap_or_default();
         let role = Role::ALL.into_iter().find(|role| role.as_str() == word);
         role.ok_or(Error::from(Invalid::Header))
     });
     let by = by.transpose()?.unwrap_or(Role::Admin);
-    let wasm = upload.stream(Some((LimitName::component_bytes, app.limits.component_bytes)))?;
+    let wasm = body.stream(Some((LimitName::component_bytes, app.limits.component_bytes)))?;
     Ok(stored(target.runtime.put_component(wasm, by).await?))
 }
 
-async fn get(target: AddressedRuntime) -> Answer<Json<ComponentView>> {
+async fn get(target: AddressedRuntime) -> HandlerResult<Json<ComponentView>> {
     Ok(Json(target.runtime.component(target.component()?).await?))
 }
 
-async fn remove(target: AddressedRuntime) -> Answer<StatusCode> {
+async fn remove(target: AddressedRuntime) -> HandlerResult<StatusCode> {
     target.runtime.remove_component(target.component()?).await?;
     Ok(StatusCode::NO_CONTENT)
 }

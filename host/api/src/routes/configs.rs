@@ -6,9 +6,9 @@ use skep_protocol::{ConfigView, Listing, NewConfig};
 
 use crate::path::AddressedRuntime;
 use crate::query::Query;
-use crate::refusal::Answer;
+use crate::refusal::HandlerResult;
+use crate::request_body::RequestBody;
 use crate::route::{BodySchema, Route, json, stored};
-use crate::upload::Upload;
 
 pub(crate) fn routes() -> Vec<Route> {
     vec![
@@ -33,21 +33,24 @@ pub(crate) fn routes() -> Vec<Route> {
     ]
 }
 
-async fn list(target: AddressedRuntime, query: Query) -> Answer<Json<Listing<ConfigView>>> {
+async fn list(target: AddressedRuntime, query: Query) -> HandlerResult<Json<Listing<ConfigView>>> {
     let page = target.runtime.configs(query.text("cursor")?).await?;
     Ok(Json(crate::page::listing(page)))
 }
 
-async fn put(target: AddressedRuntime, upload: Upload) -> Answer<(StatusCode, Json<ConfigView>)> {
-    let config = upload.json(|bytes| serde_json::from_slice::<NewConfig>(bytes)).await?;
+async fn put(
+    target: AddressedRuntime,
+    body: RequestBody,
+) -> HandlerResult<(StatusCode, Json<ConfigView>)> {
+    let config = body.json(|bytes| serde_json::from_slice::<NewConfig>(bytes)).await?;
     Ok(stored(target.runtime.put_config(config.values).await?))
 }
 
-async fn get(target: AddressedRuntime) -> Answer<Json<ConfigView>> {
+async fn get(target: AddressedRuntime) -> HandlerResult<Json<ConfigView>> {
     Ok(Json(target.runtime.config(target.config()?).await?))
 }
 
-async fn remove(target: AddressedRuntime) -> Answer<StatusCode> {
+async fn remove(target: AddressedRuntime) -> HandlerResult<StatusCode> {
     target.runtime.remove_config(target.config()?).await?;
     Ok(StatusCode::NO_CONTENT)
 }

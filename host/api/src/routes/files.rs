@@ -14,9 +14,9 @@ use skep_protocol::{FileName, FileView, Imported, ListFiles, Listing};
 use super::range::{Range, RequestedRange};
 use crate::path::AddressedRuntime;
 use crate::query::Query;
-use crate::refusal::{Answer, Refusal};
+use crate::refusal::{HandlerResult, ProblemResponse};
+use crate::request_body::RequestBody;
 use crate::route::{BodySchema, Route, json, stored};
-use crate::upload::Upload;
 
 /// Time of the last write in milliseconds; `Last-Modified` has only seconds.
 const MODIFIED_AT: HeaderName = HeaderName::from_static("skep-modified-at");
@@ -71,12 +71,12 @@ pub(crate) fn routes() -> Vec<Route> {
     ]
 }
 
-async fn list(target: AddressedRuntime, query: Query) -> Answer<Json<Listing<FileView>>> {
+async fn list(target: AddressedRuntime, query: Query) -> HandlerResult<Json<Listing<FileView>>> {
     let wanted = ListFiles { prefix: query.text("prefix")?, cursor: query.text("cursor")? };
     Ok(Json(target.runtime.files(target.worker()?, wanted).await?))
 }
 
-async fn read(target: AddressedRuntime, headers: HeaderMap) -> Answer<Response> {
+async fn read(target: AddressedRuntime, headers: HeaderMap) -> HandlerResult<Response> {
     let (worker, name) = (target.worker()?, target.file()?);
     let read = async |range| target.runtime.read_file(worker, name.clone(), range).await;
     let (view, bytes, part) = match RequestedRange::of(&headers) {
@@ -91,7 +91,8 @@ async fn read(target: AddressedRuntime, headers: HeaderMap) -> Answer<Response> 
                 Some(part) => {
                     drop(whole);
                     let (now, bytes) = read(Some(part.asked())).await?;
-                    let part = part.of(now.bytes).ok_or_else(Refusal::range_not_satisfiable)?;
+                    let part =
+                        part.of(now.bytes).ok_or_else(ProblemResponse::range_not_satisfiable)?;
                     (now, bytes, Some(part))
                 }
                 None => return Ok(unsatisfiable(&view)),
@@ -114,7 +115,7 @@ async fn read(target: AddressedRuntime, headers: HeaderMap) -> Answer<Response> 
 }
 
 fn unsatisfiable(view: &FileView) -> Response {
-    let mut response = Refusal::range_not_satisfiable().into_response();
+    let mut response = ProblemResponse::range_not_satisfiable().into_response();
     let headers = response.headers_mut();
     headers.insert(CONTENT_RANGE, value(&Range::none(view.bytes)));
     headers.insert(MODIFIED_AT, value(&view.modified_at.to_string()));
@@ -132,17 +133,20 @@ fn attach(headers: &mut HeaderMap, name: &str) {
     headers.insert(CONTENT_DISPOSITION, value(&disposition));
 }
 
-async fn write(target: AddressedRuntime, upload: Upload) -> Answer<(StatusCode, Json<FileView>)> {
+async fn write(
+    target: AddressedRuntime,
+    body: RequestBody,
+) -> HandlerResult<(StatusCode, Json<FileView>)> {
     let (worker, name): (_, FileName) = (target.worker()?, target.file()?);
-    Ok(stored(target.runtime.write_file(worker, name, upload.stream(None)?).await?))
+    Ok(stored(target.runtime.write_file(worker, name, body.stream(None)?).await?))
 }
 
-async fn remove(target: AddressedRuntime) -> Answer<StatusCode> {
+async fn remove(target: AddressedRuntime) -> HandlerResult<StatusCode> {
     target.runtime.remove_file(target.worker()?, target.file()?).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-async fn export(target: AddressedRuntime) -> Answer<Response> {
+async fn export(target: AddressedRuntime) -> HandlerResult<Response> {
     let worker = target.worker()?;
     let mut response = Body::from_stream(target.runtime.export(worker).await?).into_response();
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(TAR));
@@ -150,7 +154,7 @@ async fn export(target: AddressedRuntime) -> Answer<Response> {
     Ok(response)
 }
 
-async fn import(target: AddressedRuntime, upload: Upload) -> Answer<Json<Imported>> {
+async fn import(target: AddressedRuntime, body: RequestBody) -> HandlerResult<Json<Imported>> {
     let worker = target.worker()?;
-    Ok(Json(target.runtime.import(worker, upload.stream(None)?).await?))
+    Ok(Json(target.runtime.import(worker, body.stream(None)?).await?))
 }

@@ -18,7 +18,7 @@ use crate::credential::Credential;
 use crate::events::{EventSource, LAST_EVENT_ID, event};
 use crate::path::{PathParams, RequestCaller};
 use crate::query::Query;
-use crate::refusal::Answer;
+use crate::refusal::HandlerResult;
 use crate::route::{Route, events, json, named};
 use crate::server::ConnectionInfo;
 
@@ -96,7 +96,7 @@ async fn runtime(
     State(app): State<App>,
     RequestCaller(caller): RequestCaller,
     names: PathParams,
-) -> Answer<Json<RuntimeSummary>> {
+) -> HandlerResult<Json<RuntimeSummary>> {
     Ok(Json(app.registry.runtime(&caller, &names.runtime()?).await?))
 }
 
@@ -112,7 +112,7 @@ async fn of_host(
     RequestCaller(caller): RequestCaller,
     names: PathParams,
     query: Query,
-) -> Answer<Json<Listing<WorkerEntry>>> {
+) -> HandlerResult<Json<Listing<WorkerEntry>>> {
     let (host, of) = (names.host()?, wanted_state(&query)?);
     let wanted = wanted(&query)?;
     Ok(Json(app.registry.workers(&caller, Some(&host), wanted, of.as_deref()).await?))
@@ -122,7 +122,7 @@ async fn workers(
     State(app): State<App>,
     RequestCaller(caller): RequestCaller,
     query: Query,
-) -> Answer<Json<Listing<WorkerEntry>>> {
+) -> HandlerResult<Json<Listing<WorkerEntry>>> {
     let (wanted, of) = (wanted(&query)?, wanted_state(&query)?);
     Ok(Json(app.registry.workers(&caller, None, wanted, of.as_deref()).await?))
 }
@@ -134,7 +134,7 @@ async fn changes(
     Extension(link): Extension<Arc<ConnectionInfo>>,
     query: Query,
     headers: HeaderMap,
-) -> Answer<Response> {
+) -> HandlerResult<Response> {
     let cursor = match headers.get(LAST_EVENT_ID) {
         Some(id) => Some(id.to_str().map_err(|_| Invalid::Header)?.to_owned()),
         None => query.text("cursor")?,
@@ -151,7 +151,7 @@ async fn audit(
     State(app): State<App>,
     RequestCaller(caller): RequestCaller,
     query: Query,
-) -> Answer<Json<Listing<AuditEntry>>> {
+) -> HandlerResult<Json<Listing<AuditEntry>>> {
     let cursor = query.text("cursor")?;
     let read = move || app.registry.audit(&caller, cursor.as_deref());
     Ok(Json(crate::page::listing(on_disk(read).await?)))

@@ -7,16 +7,16 @@ use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, StatusCode};
 use skep_protocol::{
-    Error, IdempotencyKey, InputSummary, InputView, Invalid, LimitName, ListInputs, NameError,
-    NewInput, Page, Payload, Sent,
+    Error, IdempotencyKey, InputSummary, InputView, Invalid, LimitName, ListInputs, Listing,
+    NameError, NewInput, Payload, Sent,
 };
 
 use crate::app::{App, Surface};
 use crate::path::AddressedRuntime;
 use crate::query::Query;
-use crate::refusal::Answer;
+use crate::refusal::HandlerResult;
+use crate::request_body::RequestBody;
 use crate::route::{BodySchema, Route, json};
-use crate::upload::Upload;
 
 /// Maximum time to wait for an outcome, in milliseconds.
 const WAIT_MS: u64 = 60_000;
@@ -47,7 +47,7 @@ pub(crate) fn routes() -> Vec<Route> {
         )
         .query::<u64>("limit", "The most items of the page: 100 by default, 1,000 at most.")
         .query::<String>("cursor", "Where the page before ended.")
-        .answers(200, "Inputs, without their bodies.", json::<Page<InputSummary>>())
+        .answers(200, "Inputs, without their bodies.", json::<Listing<InputSummary>>())
         .refuses(&[410]),
         Route::get("/workers/{worker_id}/inputs/{input_id}", ("getInput", "Returns an input"), get)
             .answers(200, "The input.", json::<InputView>())
@@ -66,21 +66,21 @@ async fn send(
     State(app): State<App>,
     target: AddressedRuntime,
     query: Query,
-    upload: Upload,
-) -> Answer<(StatusCode, Json<Sent>)> {
+    body: RequestBody,
+) -> HandlerResult<(StatusCode, Json<Sent>)> {
     let worker = target.worker()?;
     let wait = query.number("wait_ms")?.filter(|ms| *ms > 0);
     let wait = wait.map(|ms| Duration::from_millis(ms.min(WAIT_MS)));
-    let (key, content_type) = (key(&upload.headers)?, content_type(&upload.headers)?);
+    let (key, content_type) = (key(&body.headers)?, content_type(&body.headers)?);
     // Only a registry forwards inputs of other senders.
-    let sender = upload.headers.get(SENDER).filter(|_| app.surface == Surface::Runtime);
+    let sender = body.headers.get(SENDER).filter(|_| app.surface == Surface::Runtime);
     let sender = sender.map(|sender| {
         let sender = sender.to_str().ok().and_then(|sender| sender.parse().ok());
         sender.ok_or(Error::from(Invalid::Header))
     });
     let sender = sender.transpose()?;
     let past = |limit| Error::LimitExceeded { name: LimitName::input_bytes, limit }.into();
-    let body = upload.bytes(app.limits.input_bytes, past).await?;
+    let body = body.bytes(app.limits.input_bytes, past).await?;
     let payload = Payload { content_type, body: body.into() };
     let sent = target.runtime.send(worker, NewInput { payload, key, wait, sender }).await?;
     let status = match sent {
@@ -90,7 +90,7 @@ async fn send(
     Ok((status, Json(sent)))
 }
 
-fn key(headers: &HeaderMap) -> Answer<Option<IdempotencyKey>> {
+fn key(headers: &HeaderMap) -> HandlerResult<Option<IdempotencyKey>> {
     let mut keys = headers.get_all("idempotency-key").iter();
     let Some(key) = keys.next() else { return Ok(None) };
     if keys.next().is_some() {
@@ -100,22 +100,26 @@ fn key(headers: &HeaderMap) -> Answer<Option<IdempotencyKey>> {
     Ok(Some(key.map_err(Error::from)?))
 }
 
-fn content_type(headers: &HeaderMap) -> Answer<String> {
+fn content_type(headers: &HeaderMap) -> HandlerResult<String> {
     let Some(media) = headers.get(CONTENT_TYPE) else { return Ok(BYTES.into()) };
     let media = media.to_str().ok().filter(|media| media.len() <= 255);
     Ok(media.ok_or(Invalid::Header)?.to_owned())
 }
 
-async fn list(target: AddressedRuntime, query: Query) -> Answer<Json<Page<InputSummary>>> {
+async fn list(
+    target: AddressedRuntime,
+    query: Query,
+) -> HandlerResult<Json<Listing<InputSummary>>> {
     let (limit, cursor) = (query.limit(crate::page::PAGE)?, query.text("cursor")?);
     let query = ListInputs { limit, cursor };
-    Ok(Json(target.runtime.inputs(target.worker()?, query).await?))
+    let page = target.runtime.inputs(target.worker()?, query).await?;
+    Ok(Json(crate::page::listing(page)))
 }
 
-async fn get(target: AddressedRuntime) -> Answer<Json<InputView>> {
+async fn get(target: AddressedRuntime) -> HandlerResult<Json<InputView>> {
     Ok(Json(target.runtime.input(target.worker()?, target.input()?).await?))
 }
 
-async fn cancel(target: AddressedRuntime) -> Answer<Json<InputView>> {
+async fn cancel(target: AddressedRuntime) -> HandlerResult<Json<InputView>> {
     Ok(Json(target.runtime.cancel(target.worker()?, target.input()?).await?))
 }

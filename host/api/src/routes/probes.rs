@@ -12,7 +12,7 @@ use crate::app::App;
 use crate::app::Surface;
 use crate::metrics::{family, sample};
 use crate::path::RequestCaller;
-use crate::refusal::{Answer, Refusal};
+use crate::refusal::{HandlerResult, ProblemResponse};
 use crate::route::{BodySchema, Route};
 use crate::server::ConnectionInfo;
 
@@ -37,8 +37,8 @@ pub(crate) fn routes() -> Vec<Route> {
     ]
 }
 
-async fn ready(State(app): State<App>) -> Answer<&'static str> {
-    if app.registry.is_ready().await { Ok("ready\n") } else { Err(Refusal::not_ready()) }
+async fn ready(State(app): State<App>) -> HandlerResult<&'static str> {
+    if app.registry.is_ready().await { Ok("ready\n") } else { Err(ProblemResponse::not_ready()) }
 }
 
 async fn metrics(

@@ -14,7 +14,7 @@ use crate::credential::Credential;
 use crate::events::{EventSource, LAST_EVENT_ID, event};
 use crate::path::AddressedRuntime;
 use crate::query::Query;
-use crate::refusal::Answer;
+use crate::refusal::HandlerResult;
 use crate::route::{Route, events, json, named};
 use crate::server::ConnectionInfo;
 
@@ -50,11 +50,11 @@ pub(crate) fn own() -> Vec<Route> {
     )]
 }
 
-async fn describe(target: AddressedRuntime) -> Answer<Json<RuntimeView>> {
+async fn describe(target: AddressedRuntime) -> HandlerResult<Json<RuntimeView>> {
     Ok(Json(target.runtime.describe().await?))
 }
 
-async fn diagnostics(target: AddressedRuntime) -> Answer<Json<Listing<Diagnostic>>> {
+async fn diagnostics(target: AddressedRuntime) -> HandlerResult<Json<Listing<Diagnostic>>> {
     Ok(Json(crate::page::diagnostics(target.runtime.diagnostics(None).await?)))
 }
 
@@ -65,7 +65,7 @@ async fn changes(
     target: AddressedRuntime,
     query: Query,
     headers: HeaderMap,
-) -> Answer<Response> {
+) -> HandlerResult<Response> {
     let cursor = match headers.get(LAST_EVENT_ID) {
         Some(id) => Some(id.to_str().map_err(|_| Invalid::Header)?.to_owned()),
         None => query.text("cursor")?,

@@ -16,10 +16,10 @@ use skep_registry::Caller;
 use crate::app::App;
 use crate::credential::{COOKIE_NAME, Credential};
 use crate::path::RequestCaller;
-use crate::refusal::{Answer, authenticated};
+use crate::refusal::{HandlerResult, authenticated};
+use crate::request_body::RequestBody;
 use crate::route::{BodySchema, Route, json};
 use crate::server::ConnectionInfo;
-use crate::upload::Upload;
 
 /// Lifetime of a session in the registry, in seconds.
 const AGE_S: u32 = 12 * 60 * 60;
@@ -69,10 +69,10 @@ fn shown(caller: Caller) -> Json<Me> {
 async fn login(
     State(app): State<App>,
     Extension(link): Extension<Arc<ConnectionInfo>>,
-    upload: Upload,
-) -> Answer<([(HeaderName, HeaderValue); 1], Json<Me>)> {
-    let secure = of_tls(&upload.headers);
-    let login = upload.json_of_a_stranger(|bytes| serde_json::from_slice::<Login>(bytes)).await?;
+    body: RequestBody,
+) -> HandlerResult<([(HeaderName, HeaderValue); 1], Json<Me>)> {
+    let secure = of_tls(&body.headers);
+    let login = body.unauthenticated_json(|bytes| serde_json::from_slice::<Login>(bytes)).await?;
     let (Login::Token(secret) | Login::Code(secret)) = login;
     let (access, peer) = (app.registry.access().clone(), link.peer.ip());
     let (session, caller) = authenticated(on_disk(move || access.login(peer, &secret)).await)?;
@@ -105,7 +105,7 @@ async fn logout(
     State(app): State<App>,
     Extension(credential): Extension<Credential>,
     headers: HeaderMap,
-) -> Answer<(StatusCode, [(HeaderName, HeaderValue); 1])> {
+) -> HandlerResult<(StatusCode, [(HeaderName, HeaderValue); 1])> {
     if let Credential::Session(session) = credential {
         let access = app.registry.access().clone();
         on_disk(move || access.logout(&session)).await?;

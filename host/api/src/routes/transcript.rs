@@ -15,7 +15,7 @@ use crate::credential::Credential;
 use crate::events::{EventSource, LAST_EVENT_ID, event};
 use crate::path::AddressedRuntime;
 use crate::query::{Query, number};
-use crate::refusal::Answer;
+use crate::refusal::HandlerResult;
 use crate::route::{Route, events, json, named};
 use crate::server::ConnectionInfo;
 
@@ -53,7 +53,7 @@ pub(crate) fn routes() -> Vec<Route> {
     ]
 }
 
-async fn page(target: AddressedRuntime, query: Query) -> Answer<Json<EntryPage>> {
+async fn page(target: AddressedRuntime, query: Query) -> HandlerResult<Json<EntryPage>> {
     let worker = target.worker()?;
     let after = query.after()?.unwrap_or_default();
     let limit = match query.limit(crate::page::PAGE)? {
@@ -70,7 +70,7 @@ async fn follow(
     target: AddressedRuntime,
     query: Query,
     headers: HeaderMap,
-) -> Answer<Response> {
+) -> HandlerResult<Response> {
     let worker = target.worker()?;
     let after = match headers.get(LAST_EVENT_ID) {
         Some(id) => {

@@ -9,9 +9,9 @@ use skep_protocol::{
 
 use crate::path::AddressedRuntime;
 use crate::query::Query;
-use crate::refusal::{Answer, query};
+use crate::refusal::{HandlerResult, query};
+use crate::request_body::RequestBody;
 use crate::route::{BodySchema, Route, json, stored};
-use crate::upload::Upload;
 
 pub(crate) fn routes() -> Vec<Route> {
     vec![
@@ -86,7 +86,7 @@ pub(crate) fn routes() -> Vec<Route> {
     ]
 }
 
-async fn list(target: AddressedRuntime, query: Query) -> Answer<Json<Listing<WorkerEntry>>> {
+async fn list(target: AddressedRuntime, query: Query) -> HandlerResult<Json<Listing<WorkerEntry>>> {
     let wanted = wanted(&query)?;
     let of = wanted_state(&query)?;
     let mut page = target.runtime.list(wanted).await?;
@@ -98,13 +98,13 @@ async fn list(target: AddressedRuntime, query: Query) -> Answer<Json<Listing<Wor
 }
 
 /// Parses the parameters of a list of workers.
-pub(crate) fn wanted(query: &Query) -> Answer<ListWorkers> {
+pub(crate) fn wanted(query: &Query) -> HandlerResult<ListWorkers> {
     let (limit, cursor) = (query.limit(crate::page::PAGE)?, query.text("cursor")?);
     Ok(ListWorkers { limit, cursor, label: query.label()? })
 }
 
 /// Parses the state to filter by, if any.
-pub(crate) fn wanted_state(asked: &Query) -> Answer<Option<String>> {
+pub(crate) fn wanted_state(asked: &Query) -> HandlerResult<Option<String>> {
     let of = asked.text("state")?;
     let known = of.as_deref().is_none_or(|of| Observed::WORDS.contains(&of));
     if known { Ok(of) } else { Err(query()) }
@@ -112,51 +112,51 @@ pub(crate) fn wanted_state(asked: &Query) -> Answer<Option<String>> {
 
 async fn create(
     target: AddressedRuntime,
-    upload: Upload,
-) -> Answer<(StatusCode, Json<WorkerEntry>)> {
-    let request = upload.json(|bytes| serde_json::from_slice::<CreateWorker>(bytes)).await?;
+    body: RequestBody,
+) -> HandlerResult<(StatusCode, Json<WorkerEntry>)> {
+    let request = body.json(|bytes| serde_json::from_slice::<CreateWorker>(bytes)).await?;
     let Stored { item, created } = target.runtime.create(request).await?;
     Ok(stored(Stored { item: target.entry(item), created }))
 }
 
-async fn get(target: AddressedRuntime) -> Answer<Json<WorkerEntry>> {
+async fn get(target: AddressedRuntime) -> HandlerResult<Json<WorkerEntry>> {
     Ok(Json(target.entry(target.runtime.get(target.worker()?).await?)))
 }
 
-async fn update(target: AddressedRuntime, upload: Upload) -> Answer<Json<WorkerEntry>> {
+async fn update(target: AddressedRuntime, body: RequestBody) -> HandlerResult<Json<WorkerEntry>> {
     let worker = target.worker()?;
-    let change = upload.json(|bytes| serde_json::from_slice::<WorkerChange>(bytes)).await?;
+    let change = body.json(|bytes| serde_json::from_slice::<WorkerChange>(bytes)).await?;
     Ok(Json(target.entry(target.runtime.update(worker, change).await?)))
 }
 
-async fn remove(target: AddressedRuntime) -> Answer<StatusCode> {
+async fn remove(target: AddressedRuntime) -> HandlerResult<StatusCode> {
     target.runtime.remove(target.worker()?).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-async fn start(target: AddressedRuntime) -> Answer<Json<WorkerEntry>> {
+async fn start(target: AddressedRuntime) -> HandlerResult<Json<WorkerEntry>> {
     Ok(Json(target.entry(target.runtime.start(target.worker()?).await?)))
 }
 
-async fn stop(target: AddressedRuntime) -> Answer<Json<WorkerEntry>> {
+async fn stop(target: AddressedRuntime) -> HandlerResult<Json<WorkerEntry>> {
     Ok(Json(target.entry(target.runtime.stop(target.worker()?).await?)))
 }
 
-async fn rollback(target: AddressedRuntime) -> Answer<Json<WorkerEntry>> {
+async fn rollback(target: AddressedRuntime) -> HandlerResult<Json<WorkerEntry>> {
     Ok(Json(target.entry(target.runtime.rollback(target.worker()?).await?)))
 }
 
-async fn diagnostics(target: AddressedRuntime) -> Answer<Json<Listing<Diagnostic>>> {
+async fn diagnostics(target: AddressedRuntime) -> HandlerResult<Json<Listing<Diagnostic>>> {
     let found = target.runtime.diagnostics(Some(target.worker()?)).await?;
     Ok(Json(crate::page::diagnostics(found)))
 }
 
-async fn usage(target: AddressedRuntime) -> Answer<Json<Usage>> {
+async fn usage(target: AddressedRuntime) -> HandlerResult<Json<Usage>> {
     Ok(Json(target.runtime.usage(target.worker()?).await?))
 }
 
 /// Answers for `http` workers, which are not supported yet.
-pub(crate) async fn http(target: AddressedRuntime) -> Answer<StatusCode> {
+pub(crate) async fn http(target: AddressedRuntime) -> HandlerResult<StatusCode> {
     target.worker()?;
     Err(Error::OperationUnsupported.into())
 }

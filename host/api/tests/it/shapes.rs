@@ -37,6 +37,7 @@ const TEXTS: &[(&str, &str, &str)] = &[
     ("Problem", "reason", "one of our codes, or the component's names"),
     ("Problem", "subject", "an id or digest, the caller's"),
     ("Problem", "title", "our text"),
+    ("InputSummary", "content_type", "the caller's"),
     ("Problem", "type", "one of our codes"),
     ("RunOutput", "stderr", "the guest's"),
     ("RunOutput", "stderr_base64", "the guest's"),

@@ -1,7 +1,6 @@
 //! Turns of a remote runtime.
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use http::HeaderValue;
 use http::header::{self, HeaderName};
 use skep_protocol::{
@@ -44,7 +43,7 @@ impl Turns for Client {
             let sender = HeaderValue::from_str(sender.as_str()).map_err(|_| Invalid::Header)?;
             ask = ask.header(SENDER, sender);
         }
-        ask.content = RequestContent::Bytes(Bytes::from(payload.body));
+        ask.content = RequestContent::Bytes(payload.body);
         self.ask(ask).await
     }
 
