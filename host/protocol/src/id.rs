@@ -5,7 +5,8 @@
 //! | [`RuntimeId`], [`HostId`], [`TokenId`] | 1 to 64 of `a-z`, `0-9` and `-`, beginning with a letter or digit |
 //! | [`WorkerId`], [`InputId`] | a UUIDv7 in lower case: `019b0d2e-7c31-7e0a-8f7d-0a6d2f3c1b55` |
 //!
-//! Only [`WorkerRef`] carries authority over a worker; display names are in [`crate::name`].
+//! A worker is named by its runtime's id and its own. Display names, which carry no authority, are in
+//! [`crate::name`].
 
 use std::fmt;
 use std::str::FromStr;
@@ -173,23 +174,6 @@ uuid_v7! {
 uuid_v7! {
     /// An accepted input.
     InputId
-}
-
-/// The only authority over a worker.
-#[derive(
-    Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
-)]
-pub struct WorkerRef {
-    /// Runtime of the worker.
-    pub runtime_id: RuntimeId,
-    /// Worker within that runtime.
-    pub worker_id: WorkerId,
-}
-
-impl fmt::Display for WorkerRef {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.runtime_id, self.worker_id)
-    }
 }
 
 #[cfg(test)]

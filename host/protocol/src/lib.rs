@@ -47,7 +47,7 @@ pub use grant::{GrantError, Grants, HostPattern, HttpGrant, Method, Scheme, Scop
 pub use handle::{
     Artifacts, Effect, Files, Invocation, Layer, Overview, RuntimeHandle, Turns, Verb, Workers,
 };
-pub use id::{HostId, IdError, InputId, RuntimeId, TokenId, WorkerId, WorkerRef};
+pub use id::{HostId, IdError, InputId, RuntimeId, TokenId, WorkerId};
 pub use input::{
     Ending, InputState, InputSummary, InputView, ListInputs, NewInput, Outcome, Output, RunOutput,
     RunRequest, Sent, TurnError,

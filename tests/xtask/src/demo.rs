@@ -8,6 +8,13 @@ use crate::packages::{self, PYTHON};
 use crate::session::Session;
 use crate::{Error, tree};
 
+/// CPU time of the first build, in seconds, measured on two cores of a server.
+const BUILD_SECONDS: usize = 700;
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, Into::into)
+}
+
 /// A command, its exit code, and a note for the reader.
 struct Step {
     command: &'static str,
@@ -102,7 +109,8 @@ pub fn demo() -> Result<(), Error> {
     let note = folder.join("notes/today.txt");
     fs::write(&note, "water the plants\n").map_err(Error::file("writing", note))?;
 
-    eprintln!("building skep and its guests; this takes minutes the first time ...");
+    let minutes = BUILD_SECONDS.div_ceil(60 * cores());
+    eprintln!("building skep and its guests; the first time takes about {minutes} min here ...");
     let session = Session::start(folder)?;
     session.bring(&["hello", "counter", "probe"])?;
 

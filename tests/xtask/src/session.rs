@@ -46,18 +46,16 @@ impl Session {
     pub fn start(folder: PathBuf) -> Result<Self, Error> {
         let mut build = Command::new("cargo");
         build
-            .args([
-                "build",
-                "--quiet",
-                "--locked",
-                "--workspace",
-                "--bin",
-                "skep",
-                "--target-dir",
-                "target",
-            ])
+            .args(["build", "--locked", "--workspace", "--bin", "skep", "--target-dir", "target"])
             .current_dir(tree::root());
-        run(&mut build, "building skep")?;
+        if io::stderr().is_terminal() {
+            // Cargo shows its progress bar.
+            let status = build.status();
+            let failed = || Error::Step("building skep");
+            status.ok().filter(|status| status.success()).ok_or_else(failed)?;
+        } else {
+            run(build.arg("--quiet"), "building skep")?;
+        }
         let mut path = tree::root().join("target/debug").into_os_string();
         path.push(":");
         path.push(std::env::var_os("PATH").unwrap_or_default());

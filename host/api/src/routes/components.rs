@@ -6,10 +6,10 @@ use axum::http::StatusCode;
 use skep_protocol::{ComponentView, Error, Invalid, LimitName, Listing, Role};
 
 use crate::app::{App, Surface};
+use crate::incoming_body::IncomingBody;
 use crate::path::AddressedRuntime;
 use crate::query::Query;
 use crate::refusal::HandlerResult;
-use crate::request_body::RequestBody;
 use crate::route::{BodySchema, Route, json, stored};
 
 /// The header in which a registry forwards the role of its own caller.
@@ -54,7 +54,7 @@ async fn list(
 async fn put(
     State(app): State<App>,
     target: AddressedRuntime,
-    body: RequestBody,
+    body: IncomingBody,
 ) -> HandlerResult<(StatusCode, Json<ComponentView>)> {
     // A registry forwards its caller's role. The runtime caps it at the role of the registry's
     // token.

@@ -4,10 +4,10 @@ use axum::Json;
 use axum::http::StatusCode;
 use skep_protocol::{ConfigView, Listing, NewConfig};
 
+use crate::incoming_body::IncomingBody;
 use crate::path::AddressedRuntime;
 use crate::query::Query;
 use crate::refusal::HandlerResult;
-use crate::request_body::RequestBody;
 use crate::route::{BodySchema, Route, json, stored};
 
 pub(crate) fn routes() -> Vec<Route> {
@@ -40,7 +40,7 @@ async fn list(target: AddressedRuntime, query: Query) -> HandlerResult<Json<List
 
 async fn put(
     target: AddressedRuntime,
-    body: RequestBody,
+    body: IncomingBody,
 ) -> HandlerResult<(StatusCode, Json<ConfigView>)> {
     let config = body.json(|bytes| serde_json::from_slice::<NewConfig>(bytes)).await?;
     Ok(stored(target.runtime.put_config(config.values).await?))

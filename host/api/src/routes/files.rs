@@ -12,10 +12,10 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use skep_protocol::{FileName, FileView, Imported, ListFiles, Listing};
 
 use super::range::{Range, RequestedRange};
+use crate::incoming_body::IncomingBody;
 use crate::path::AddressedRuntime;
 use crate::query::Query;
 use crate::refusal::{HandlerResult, ProblemResponse};
-use crate::request_body::RequestBody;
 use crate::route::{BodySchema, Route, json, stored};
 
 /// Time of the last write in milliseconds; `Last-Modified` has only seconds.
@@ -135,7 +135,7 @@ fn attach(headers: &mut HeaderMap, name: &str) {
 
 async fn write(
     target: AddressedRuntime,
-    body: RequestBody,
+    body: IncomingBody,
 ) -> HandlerResult<(StatusCode, Json<FileView>)> {
     let (worker, name): (_, FileName) = (target.worker()?, target.file()?);
     Ok(stored(target.runtime.write_file(worker, name, body.stream(None)?).await?))
@@ -154,7 +154,7 @@ async fn export(target: AddressedRuntime) -> HandlerResult<Response> {
     Ok(response)
 }
 
-async fn import(target: AddressedRuntime, body: RequestBody) -> HandlerResult<Json<Imported>> {
+async fn import(target: AddressedRuntime, body: IncomingBody) -> HandlerResult<Json<Imported>> {
     let worker = target.worker()?;
     Ok(Json(target.runtime.import(worker, body.stream(None)?).await?))
 }

@@ -12,10 +12,10 @@ use skep_protocol::{
 };
 
 use crate::app::{App, Surface};
+use crate::incoming_body::IncomingBody;
 use crate::path::AddressedRuntime;
 use crate::query::Query;
 use crate::refusal::HandlerResult;
-use crate::request_body::RequestBody;
 use crate::route::{BodySchema, Route, json};
 
 /// Maximum time to wait for an outcome, in milliseconds.
@@ -66,7 +66,7 @@ async fn send(
     State(app): State<App>,
     target: AddressedRuntime,
     query: Query,
-    body: RequestBody,
+    body: IncomingBody,
 ) -> HandlerResult<(StatusCode, Json<Sent>)> {
     let worker = target.worker()?;
     let wait = query.number("wait_ms")?.filter(|ms| *ms > 0);

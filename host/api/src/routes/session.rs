@@ -15,9 +15,9 @@ use skep_registry::Caller;
 
 use crate::app::App;
 use crate::credential::{COOKIE_NAME, Credential};
+use crate::incoming_body::IncomingBody;
 use crate::path::RequestCaller;
 use crate::refusal::{HandlerResult, authenticated};
-use crate::request_body::RequestBody;
 use crate::route::{BodySchema, Route, json};
 use crate::server::ConnectionInfo;
 
@@ -69,7 +69,7 @@ fn shown(caller: Caller) -> Json<Me> {
 async fn login(
     State(app): State<App>,
     Extension(link): Extension<Arc<ConnectionInfo>>,
-    body: RequestBody,
+    body: IncomingBody,
 ) -> HandlerResult<([(HeaderName, HeaderValue); 1], Json<Me>)> {
     let secure = of_tls(&body.headers);
     let login = body.unauthenticated_json(|bytes| serde_json::from_slice::<Login>(bytes)).await?;

@@ -7,10 +7,10 @@ use skep_protocol::{
     WorkerChange, WorkerEntry,
 };
 
+use crate::incoming_body::IncomingBody;
 use crate::path::AddressedRuntime;
 use crate::query::Query;
 use crate::refusal::{HandlerResult, query};
-use crate::request_body::RequestBody;
 use crate::route::{BodySchema, Route, json, stored};
 
 pub(crate) fn routes() -> Vec<Route> {
@@ -112,7 +112,7 @@ pub(crate) fn wanted_state(asked: &Query) -> HandlerResult<Option<String>> {
 
 async fn create(
     target: AddressedRuntime,
-    body: RequestBody,
+    body: IncomingBody,
 ) -> HandlerResult<(StatusCode, Json<WorkerEntry>)> {
     let request = body.json(|bytes| serde_json::from_slice::<CreateWorker>(bytes)).await?;
     let Stored { item, created } = target.runtime.create(request).await?;
@@ -123,7 +123,7 @@ async fn get(target: AddressedRuntime) -> HandlerResult<Json<WorkerEntry>> {
     Ok(Json(target.entry(target.runtime.get(target.worker()?).await?)))
 }
 
-async fn update(target: AddressedRuntime, body: RequestBody) -> HandlerResult<Json<WorkerEntry>> {
+async fn update(target: AddressedRuntime, body: IncomingBody) -> HandlerResult<Json<WorkerEntry>> {
     let worker = target.worker()?;
     let change = body.json(|bytes| serde_json::from_slice::<WorkerChange>(bytes)).await?;
     Ok(Json(target.entry(target.runtime.update(worker, change).await?)))

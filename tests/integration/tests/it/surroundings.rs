@@ -217,7 +217,7 @@ fn every_command_ends_whatever_its_outputs_are() {
                     false => command.stderr(end),
                 };
                 let stuck = matches!(bad, Bad::Stuck) && line[0] != "run";
-                let signal = (stuck || goes_on(&line)).then_some(Signal::INT);
+                let signal = (stuck || goes_on(&line)).then_some(Signal::TERM);
                 ended(command.spawn().unwrap(), &what, signal).is_documented(&what);
                 drop(held);
             }
@@ -239,7 +239,7 @@ fn every_command_ends_whatever_its_input_is() {
             let (end, held) = stream(bad, true);
             command.stdin(end);
             // Only `run` has a timeout of its own.
-            let signal = (matches!(bad, Bad::Stuck) && line[0] != "run").then_some(Signal::INT);
+            let signal = (matches!(bad, Bad::Stuck) && line[0] != "run").then_some(Signal::TERM);
             // An endless stream of zeroes is read up to the limit.
             ended(command.spawn().unwrap(), &what, signal).is_documented(&what);
             drop(held);
@@ -417,7 +417,7 @@ fn every_command_ends_under_tight_limits() {
     ] {
         for line in bed.lines(false) {
             let what = format!("{line:?} after {script}");
-            let signal = goes_on(&line).then_some(Signal::INT);
+            let signal = goes_on(&line).then_some(Signal::TERM);
             let child = bed.command(script, &line).spawn().unwrap();
             ended(child, &what, signal).is_documented(&what);
         }
@@ -437,7 +437,7 @@ fn every_command_ends_without_proc() {
         command.env("SKEP_STORE", dir.join("store")).env("XDG_CACHE_HOME", dir.join("cache"));
         command.current_dir(dir).stdin(Stdio::null()).stdout(Stdio::null());
         let child = command.stderr(Stdio::piped()).spawn().unwrap();
-        let signal = goes_on(&line).then_some(Signal::INT);
+        let signal = goes_on(&line).then_some(Signal::TERM);
         ended(child, &what, signal).is_documented(&what);
     }
 }

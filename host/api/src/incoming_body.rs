@@ -23,14 +23,14 @@ pub(crate) const JSON_BYTES: u64 = 1 << 20;
 const UNAUTHENTICATED_BYTES: u64 = 16 << 10;
 
 /// The body and the headers of a request.
-pub(crate) struct RequestBody {
+pub(crate) struct IncomingBody {
     pub(crate) headers: HeaderMap,
     body: Body,
     patience: Duration,
     app: App,
 }
 
-impl FromRequest<App> for RequestBody {
+impl FromRequest<App> for IncomingBody {
     type Rejection = ProblemResponse;
 
     async fn from_request(request: Request, app: &App) -> HandlerResult<Self> {
@@ -40,7 +40,7 @@ impl FromRequest<App> for RequestBody {
     }
 }
 
-impl RequestBody {
+impl IncomingBody {
     /// Returns true if `Content-Length` exceeds a bound.
     fn is_longer(&self, most: u64) -> bool {
         let length = self.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok());
