@@ -4,7 +4,7 @@
 //! The library's own sender is not compiled in, because it dials whatever a name resolves to.
 
 mod budget;
-mod context;
+pub(super) mod context;
 mod messages;
 
 use wasmtime::component::{HasData, Linker};
@@ -14,7 +14,7 @@ use wasmtime_wasi_http::p2::bindings::http as wasi;
 use self::messages::Messages;
 use super::world::World;
 
-pub(crate) use self::context::HttpContext;
+use self::context::HttpContext;
 
 struct HasHttp;
 

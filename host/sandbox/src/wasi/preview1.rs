@@ -14,7 +14,7 @@ mod abi;
 mod clock;
 mod cursor;
 mod errno;
-mod fds;
+pub(super) mod fds;
 mod fdstat;
 mod filestat;
 mod io;
@@ -32,7 +32,6 @@ use crate::wasi::world::World;
 
 use abi::{types, wasi_snapshot_preview1};
 use clock::{known_clock, timestamp};
-pub(crate) use fds::FdTable;
 use fds::{Fd, OpenedFile};
 use filestat::new_times;
 use opening::Opening;

@@ -18,8 +18,8 @@ use crate::guest::turn::{Identity, Turn};
 use crate::limits::kill::KillSwitch;
 use crate::limits::meter::Meter;
 use crate::wasi::descriptors::Descriptors;
-use crate::wasi::http::HttpContext;
-use crate::wasi::preview1::FdTable;
+use crate::wasi::http::context::HttpContext;
+use crate::wasi::preview1::fds::FdTable;
 use crate::wasi::spec::{GuestSpec, Mount};
 
 /// The state behind one instance.
