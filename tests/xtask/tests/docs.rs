@@ -186,8 +186,16 @@ fn every_link_in_the_docs_has_a_target() {
         for (at, _) in text.match_indices("](") {
             let target = &text[at + 2..];
             let target = &target[..target.find(')').unwrap()];
-            let path = document.parent().unwrap().join(target);
-            let there = target.starts_with("https://") || path.exists();
+            let (path, heading) = target.split_once('#').unwrap_or((target, ""));
+            let path = document.parent().unwrap().join(path);
+            let has_heading = || {
+                let slug =
+                    |line: &str| line.trim_matches(['#', ' ']).to_lowercase().replace(' ', "-");
+                let page = fs::read_to_string(&path).unwrap();
+                page.lines().any(|line| line.starts_with('#') && slug(line) == heading)
+            };
+            let there = target.starts_with("https://")
+                || path.exists() && (heading.is_empty() || has_heading());
             assert!(there, "{} links to {target}", document.display());
         }
     }
