@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use skep_scope::Scope;
-use skep_scope::files::{ArchiveExport, ArchiveImport, self};
+use skep_scope::files::{self, ArchiveExport, ArchiveImport};
 use tar::Header;
 
 use crate::place::Place;

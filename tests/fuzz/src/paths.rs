@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use skep_protocol::FileName;
-use skep_scope::files::{ArchiveExport, Upload, self};
+use skep_scope::files::{self, ArchiveExport, Upload};
 use skep_scope::{NewTime, OpenDirectory, OpenFile, OpenHow, OpenNode, Order, Stat};
 
 use crate::bytes::Bytes;

@@ -91,7 +91,7 @@ impl Turns for Client {
         self.ask(ask.with("after", Some(after)).with("limit", Some(limit))).await
     }
 
-    /// Reconnects for as long as [`ClientDeadlines::give_up`] allows. Without a start cursor it
+    /// Reconnects for as long as [`crate::ClientDeadlines::give_up`] allows. Without a start cursor it
     /// fails if the connection is lost before the first entry, because later ones could be missed.
     async fn subscribe(
         &self,

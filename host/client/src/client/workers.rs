@@ -52,7 +52,7 @@ impl Workers for Client {
         self.ask(ApiRequest::post(&[&"workers", &worker, &"stop"]).patient(A_TURN)).await
     }
 
-    /// Reconnects like [`Self::subscribe`]. After a restart of the runtime, every worker is
+    /// Reconnects like [`skep_protocol::Turns::subscribe`]. After a restart of the runtime, every worker is
     /// reported again.
     async fn changes(&self, cursor: Option<String>) -> Result<ChangeStream, Error> {
         follow(self.wire.clone(), Changes::new(cursor.as_deref())?).await
