@@ -10,8 +10,8 @@ use futures_util::StreamExt;
 use skep_client::{Client, ClientDeadlines, Endpoint, HostClient, Prefix, Token};
 use skep_protocol::text::is_unsafe;
 use skep_protocol::{
-    ConfigValues, CreateWorker, Cursor, Error, InputId, ListFiles, ListWorkers, NewInput, Payload,
-    RuntimeHandle, WorkerId, WorkerSpec,
+    Artifacts, ConfigValues, CreateWorker, Cursor, Error, Files, InputId, ListFiles, ListWorkers,
+    NewInput, Overview, Payload, Turns, WorkerId, WorkerSpec, Workers,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
