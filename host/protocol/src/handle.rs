@@ -1,4 +1,4 @@
-//! What can be asked of a runtime, by noun.
+//! The verbs of a runtime, grouped by noun.
 //!
 //! A runtime is embedded in this process or runs in another one; a caller with a [`RuntimeHandle`]
 //! cannot tell which, and one suite of tests holds both to the same behaviour.

@@ -59,21 +59,21 @@ macro_rules! verbs {
         }
 
         impl Verb<'_> {
-            /// The verb's name.
+            /// Returns the name of the verb.
             pub fn name(&self) -> &'static str {
                 match self {
                     $($(Self::$name { .. } => stringify!($name),)*)*
                 }
             }
 
-            /// What the verb does to the runtime.
+            /// Returns the effect of the verb.
             pub fn effect(&self) -> Effect {
                 match self {
                     $($(Self::$name { .. } => verbs!(@effect $($kind)+),)*)*
                 }
             }
 
-            /// The worker that the verb names, if it names one.
+            /// Returns the worker that the verb names, if it names one.
             pub fn worker(&self) -> Option<WorkerId> {
                 match self {
                     $($(Self::$name { $($arg),* } => {

@@ -39,7 +39,7 @@ const NICE: i32 = 10;
 
 /// Runs the job that the host sends through standard input. Returns the exit code.
 pub fn run_main(_arguments: &[String]) -> i32 {
-    // The host sees that the child exits without a report. There is nobody else to tell.
+    // The host sees that the child exits without a report. There is no other recipient.
     match serve() {
         Ok(()) => 0,
         Err(_) => 1,

@@ -405,3 +405,33 @@ fn worker_directories_are_created_on_demand() {
     assert!(kept.existing_worker_dir(&record.id).unwrap().unwrap().exists("file"));
     assert!(kept.worker_dir(&record.id).unwrap().exists("file"));
 }
+
+#[test]
+fn recent_inputs_are_paged_newest_first_across_long_runs_of_events() {
+    let mut kept = TestStore::new();
+    let worker = kept.create().number;
+    let other = kept.create().number;
+    let id = |at: u64| InputId::new(at, [0; 10]);
+    kept.write(worker, vec![accept(id(1), b"one"), end(id(1), b"done")]);
+    kept.write(other, vec![accept(id(9), b"another worker's")]);
+    for _ in 0..21 {
+        kept.write(worker, (0..500).map(|_| event(b"e")).collect());
+    }
+    kept.write(worker, vec![accept(id(2), b"two"), accept(id(3), b"three")]);
+    for _ in 0..2 {
+        let (mut before, mut ids, mut pages) = (Cursor(u64::MAX), Vec::new(), 0);
+        loop {
+            let page = kept.recent_inputs(worker, before, 2).unwrap();
+            pages += 1;
+            ids.extend(page.inputs.iter().map(|input| input.record.id));
+            let Some(next) = page.next else { break };
+            assert!(next < before, "the pages make progress");
+            before = next;
+        }
+        assert_eq!(ids, [id(3), id(2), id(1)], "each input once, and no other worker's");
+        assert!(pages > 1, "10,500 events are more than one page looks through");
+        let oldest = kept.recent_inputs(worker, Cursor(before.0), 2).unwrap().inputs;
+        assert_eq!(oldest[0].end.map(|(_, ending)| ending), Some(Ending::Completed));
+        kept.reopen();
+    }
+}
