@@ -59,6 +59,9 @@ macro_rules! verbs {
         }
 
         impl Verb<'_> {
+            /// The names of all verbs.
+            pub const NAMES: &'static [&'static str] = &[$($(stringify!($name)),*),*];
+
             /// Returns the name of the verb.
             pub fn name(&self) -> &'static str {
                 match self {

@@ -1,6 +1,6 @@
 //! Permissions: every verb with every role.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use futures_util::{StreamExt, stream};
@@ -68,6 +68,8 @@ async fn each(runtime: &Arc<dyn RuntimeHandle>) -> Vec<(&'static str, Role, Opti
         Viewer diagnostics(None);
         Viewer usage(worker);
     }
+    let called: BTreeSet<_> = said.iter().map(|(verb, ..)| *verb).collect();
+    assert_eq!(called, Verb::NAMES.iter().copied().collect(), "every verb has its role here");
     said
 }
 
