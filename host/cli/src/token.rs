@@ -12,7 +12,8 @@ use crate::output::OutputFormat;
 use crate::report::{ItemsReport, TokenReport};
 use crate::settings::LocationArgs;
 use crate::table::Table;
-use crate::{json, quantity, registrar, terminal};
+use crate::{json, registrar, terminal};
+use skep_protocol::quantity;
 
 /// Create, list and revoke access tokens
 #[derive(Args)]

@@ -10,8 +10,9 @@ use skep_protocol::HttpGrant;
 
 use super::backtrace::Backtrace;
 use super::mount::MountArg;
+use crate::key_value;
 use crate::output::OutputFormat;
-use crate::{key_value, quantity};
+use skep_protocol::quantity;
 
 /// Run a component once
 #[derive(Args)]

@@ -14,8 +14,9 @@ use super::view::show;
 use crate::component::push;
 use crate::connect::ConnectArgs;
 use crate::failure::Failed;
+use crate::key_value;
 use crate::output::OutputFormat;
-use crate::{key_value, quantity};
+use skep_protocol::quantity;
 
 #[derive(Args)]
 #[command(after_help = "\

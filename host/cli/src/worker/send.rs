@@ -18,7 +18,8 @@ use crate::failure::Failed;
 use crate::output::OutputFormat;
 use crate::source::{NamedSource, NoWriter};
 use crate::terminal::LostOutput;
-use crate::{exit, json, key_value, quantity, terminal};
+use crate::{exit, json, key_value, terminal};
+use skep_protocol::quantity;
 
 #[derive(Args)]
 #[command(after_help = "\
