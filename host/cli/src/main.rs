@@ -17,6 +17,7 @@ mod connect;
 mod doctor;
 mod download;
 mod exit;
+mod explain;
 mod failure;
 mod filter;
 mod inspect;
@@ -91,6 +92,7 @@ enum CliCommand {
     Build(project::BuildArgs),
     Dev(project::DevArgs),
     Test(project::TestArgs),
+    Explain(explain::ExplainArgs),
     Schema(project::SchemaArgs),
     Completions(completions::CompletionsArgs),
 }
@@ -146,6 +148,7 @@ fn run_command(command: CliCommand, guest: Vec<OsString>) -> u8 {
         CliCommand::Build(arguments) => project::build(&arguments),
         CliCommand::Dev(arguments) => project::dev(&arguments),
         CliCommand::Test(arguments) => project::test(&arguments),
+        CliCommand::Explain(arguments) => explain::explain(&arguments),
         CliCommand::Schema(arguments) => project::schema(&arguments),
         CliCommand::Completions(arguments) => {
             completions::completions(&arguments, &mut Cli::command())

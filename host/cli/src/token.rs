@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
-use skep_protocol::{Role, RuntimeId, Timestamp, TokenId, TokenView};
+use skep_protocol::{Role, RuntimeId, Timestamp, TokenId, TokenView, quantity};
 use skep_registry::NewToken;
 
 use crate::clock::now;
@@ -13,7 +13,6 @@ use crate::report::{ItemsReport, TokenReport};
 use crate::settings::LocationArgs;
 use crate::table::Table;
 use crate::{json, registrar, terminal};
-use skep_protocol::quantity;
 
 /// Create, list and revoke access tokens
 #[derive(Args)]

@@ -10,7 +10,7 @@ use skep_protocol::input::RUN_REQUEST;
 use skep_protocol::text::neutral;
 use skep_protocol::{
     ComponentKind, Ending, IdempotencyKey, LimitName, NewInput, Outcome, Output, Payload,
-    RunRequest, Sent, Turns, Workers,
+    RunRequest, Sent, Turns, Workers, quantity,
 };
 
 use crate::connect::ConnectArgs;
@@ -19,7 +19,6 @@ use crate::output::OutputFormat;
 use crate::source::{NamedSource, NoWriter};
 use crate::terminal::LostOutput;
 use crate::{exit, json, key_value, terminal};
-use skep_protocol::quantity;
 
 #[derive(Args)]
 #[command(after_help = "\
