@@ -1,0 +1,1 @@
+"""The build program of a Python worker."""

@@ -1,0 +1,105 @@
+"""What a component does around the author's code: its streams, its first call, its exports."""
+
+import gc
+import io
+import os
+import sys
+import tempfile
+
+from componentize_py_types import Err
+from skep_guest import _fault, _turn
+from skep_guest._failure import Failure
+from skep_guest._message import Input
+from skep_guest._worker import ConnectReason, marks
+from wit_world.exports.handler import Failure as WitFailure
+from wit_world.exports.handler import Output as WitOutput
+
+# The hook `connected` of this instance that has not ended well yet: its reason.
+_due = []
+
+
+def handle(input):
+    """Answers one input, as the exported function."""
+    try:
+        output = _answer(Input(input.content_type, input.body))
+    except Failure as failure:
+        raise refused(failure) from None
+    finally:
+        _flush()
+    return WitOutput(output.content_type, output.body)
+
+
+def refused(failure):
+    """Returns the exception that the exported function raises for a failure."""
+    return Err(WitFailure(failure.code, failure.message))
+
+
+def _answer(input):
+    while _due:
+        _turn.connected(_due[0])
+        _due.clear()
+    return _turn.handle(marks.functions["worker"][0], input)
+
+
+def connected(reason):
+    """Calls the author's hook. If it fails, the next turn says so, and calls it again."""
+    _due.append(ConnectReason[reason.name])
+    try:
+        _turn.connected(_due[0])
+        _due.clear()
+    except Failure:
+        pass  # its traceback is on stderr, and the next turn calls it again
+    finally:
+        _flush()
+
+
+def disconnecting():
+    """Calls the author's hook."""
+    try:
+        _turn.disconnecting()
+    finally:
+        _flush()
+
+
+def wake():
+    """Prepares an instance before its first call: the snapshot has what belonged to the build."""
+    os.environ.setdefault("TMPDIR", "/data")
+    os.environ.setdefault("HOME", "/data")
+
+
+def seal(paths):
+    """Makes the interpreter ready for its snapshot, with the search path of a running instance."""
+    sys.path[:] = paths
+    sys.path_importer_cache.clear()
+    tempfile.tempdir = None
+    sys.dont_write_bytecode = True
+    sys.stdout = sys.__stdout__ = _stream(1)
+    sys.stderr = sys.__stderr__ = _stream(2)
+    gc.collect()
+    gc.freeze()
+
+
+def _stream(descriptor):
+    # The interpreter of the build is unbuffered, which would make every piece a call of the host.
+    buffer = io.BufferedWriter(io.FileIO(descriptor, "w", closefd=False))
+    return io.TextIOWrapper(buffer, "utf-8", "backslashreplace", line_buffering=True)
+
+
+def _flush():
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            pass  # the author closed it, or the host takes no more
+
+
+def use_loop():
+    """Imports the event loop, and makes `asyncio.run` use it."""
+    from skep_guest import _loop
+
+    _loop.install()
+
+
+__all__ = ["connected", "disconnecting", "handle", "refused", "seal", "use_loop", "wake"]
+
+_ = _fault  # in the snapshot from the beginning, as it is needed when memory is short

@@ -1,0 +1,89 @@
+"""The entry of the runner: a component without an author, which takes the source from the read-only
+directory `/app` when an instance gets its first call."""
+
+import sys
+
+sys.dont_write_bytecode = True
+
+import importlib
+import json
+
+import skep_instance
+import skep_modules
+import skep_preload
+from skep_guest import _fault
+from skep_guest._failure import Failure
+from skep_guest._worker import marks
+
+APP = "/app"
+
+
+class App:
+    """The author's source, evaluated once per instance."""
+
+    def __init__(self):
+        self._evaluated = False
+        self._fault = None
+
+    def evaluate(self):
+        """Evaluates the source at the first call. Returns the failure of each turn, if it failed."""
+        if not self._evaluated:
+            self._evaluated = True
+            skep_instance.wake()
+            try:
+                self._import()
+            except Failure as failure:
+                self._fault = failure
+            except BaseException as error:
+                self._fault = _fault.failure(error)
+        return self._fault
+
+    def _import(self):
+        bundle = _bundle()
+        skep_modules.names.add(APP, bundle["source"])
+        skep_modules.names.add(f"{APP}/{bundle['site']}", "site-packages")
+        sys.path[:] = [APP, f"{APP}/{bundle['site']}"]
+        importlib.import_module(bundle["entry"])
+        misuses = marks.misuses()
+        if misuses:
+            raise Failure("exception", "; ".join(str(misuse) for misuse in misuses))
+
+
+def _bundle():
+    try:
+        with open(f"{APP}/skep-bundle.json", encoding="utf-8") as file:
+            return json.load(file)
+    except OSError as error:
+        raise Failure("exception", f"the runner needs a bundle in {APP}: {error}") from None
+
+
+app = App()
+
+
+class Handler:
+    """The export `skep:worker/handler`."""
+
+    def handle(self, input):
+        fault = app.evaluate()
+        if fault is not None:
+            raise skep_instance.refused(fault)
+        return skep_instance.handle(input)
+
+
+class Lifecycle:
+    """The export `skep:worker/lifecycle`."""
+
+    def connected(self, reason):
+        if app.evaluate() is None:
+            skep_instance.connected(reason)
+
+    def disconnecting(self):
+        if app.evaluate() is None:
+            skep_instance.disconnecting()
+
+
+skep_preload.run()
+skep_instance.use_loop()
+skep_modules.install()
+skep_modules.packed.add("/python", skep_modules.LEFT_OUT)
+skep_instance.seal([APP])
