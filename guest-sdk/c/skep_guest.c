@@ -124,19 +124,6 @@ bool skep_is_utf8(skep_slice bytes)
     return true;
 }
 
-/* Returns the text, with `?` for what is not UTF-8: the host would trap on that. */
-static skep_slice as_utf8(const char *text)
-{
-    skep_slice slice = skep_text(text != NULL ? text : "");
-    if (skep_is_utf8(slice))
-        return slice;
-    char *made = copy(slice.data, slice.len);
-    for (size_t i = 0, len; i < slice.len; i += len)
-        if ((len = character((unsigned char *)made + i, slice.len - i)) == 0)
-            made[i] = '?', len = 1;
-    return (skep_slice){made, slice.len};
-}
-
 static bool is_c_text(skep_slice bytes)
 {
     return skep_is_utf8(bytes) && (bytes.len == 0 || memchr(bytes.data, '\0', bytes.len) == NULL);
@@ -498,6 +485,19 @@ void *skep_realloc_adapter(void *old, size_t old_len, size_t align, size_t len)
 __attribute__((constructor)) static void flush_lines(void)
 {
     setvbuf(stdout, NULL, _IOLBF, 0);
+}
+
+/* Returns the text, with `?` for what is not UTF-8: the host would trap on that. */
+static skep_slice as_utf8(const char *text)
+{
+    skep_slice slice = skep_text(text != NULL ? text : "");
+    if (skep_is_utf8(slice))
+        return slice;
+    char *made = copy(slice.data, slice.len);
+    for (size_t i = 0, len; i < slice.len; i += len)
+        if ((len = character((unsigned char *)made + i, slice.len - i)) == 0)
+            made[i] = '?', len = 1;
+    return (skep_slice){made, slice.len};
 }
 
 /* result<output, failure>: a text, and bytes or a text. */
