@@ -21,7 +21,8 @@ from failure import Failure
 
 SDK = pathlib.Path(__file__).resolve().parent
 SDK_SOURCES = ("skep_guest.c", "skep_fetch.c")
-COMPILE = ("-std=gnu11", "-O2", "-gline-tables-only", "-Wall", "-Wextra", "-Werror=implicit-function-declaration",
+COMPILE = ("-std=gnu11", "-O2", "-gline-tables-only", "-Wall", "-Wextra", "-Wno-unused-parameter",
+           "-Werror=implicit-function-declaration",
            "-Werror=return-type", "-fdebug-compilation-dir=.", "-fno-ident")
 # 1 MiB of stack below the data, so that an overflow is a trap and not a wrong value.
 LINK = ("--error-limit=0", "--fatal-warnings", "--export-memory", "--stack-first",
@@ -111,17 +112,19 @@ def compile_all(library, project, sources, objects):
 
 
 def compile_one(library, project, source, to, defines):
+    # The last map that matches applies, and the two folders may be inside the project.
+    maps = ((project, "."), (SDK, "skep"), (pathlib.Path(library.zig).parent, "zig"))
     command = [library.zig, "cc", "--target=wasm32-wasi", *COMPILE, *defines, f"-I{SDK}", "-Isrc",
-               f"-ffile-prefix-map={SDK}=skep", f"-ffile-prefix-map={project}=.",
+               *(f"-ffile-prefix-map={folder}={name}" for folder, name in maps),
                "-c", source, "-o", str(to)]
     run = library.run(command, cwd=project)
-    return run.returncode, readable(run.stderr, project)
+    return run.returncode, readable(run.stderr, library, project)
 
 
-def readable(messages, project):
+def readable(messages, library, project):
     """Returns clang's messages with paths from the project, and without its notes on itself."""
-    messages = messages.replace(f"{project}{os.sep}", "")
-    messages = messages.replace(f"{SDK}{os.sep}", "skep/")
+    for folder, name in ((pathlib.Path(library.zig).parent, "zig/"), (SDK, "skep/"), (project, "")):
+        messages = messages.replace(f"{folder}{os.sep}", name)
     dropped = re.compile(r"^(\d+ (error|warning)s?.*generated\.|error: .*failed with exit.*)$")
     return "".join(line for line in messages.splitlines(True) if not dropped.match(line.rstrip()))
 

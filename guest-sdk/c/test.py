@@ -57,7 +57,7 @@ def compile_test(library, project, entry, path, program):
     sources += [str(build.SDK / name) for name in build.SDK_SOURCES]
     command = [*compiler(library), *FLAGS, f"-I{build.SDK}", "-Isrc", *sources, "-o", str(program)]
     run = library.run(command, cwd=project)
-    messages = build.readable(run.stderr, project)
+    messages = build.readable(run.stderr, library, project)
     if run.returncode != 0:
         raise Failure(messages.rstrip())
     sys.stderr.write(messages)
