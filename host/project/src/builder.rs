@@ -85,7 +85,7 @@ impl Builder {
         Ok(Built { path: component, bytes, took: began.elapsed() })
     }
 
-    /// Bundles the source for the runner into a folder.
+    /// Bundles the source for the runner into a folder that exists.
     ///
     /// # Errors
     /// `build_failed`, `tool_missing` and `io`.
@@ -95,7 +95,11 @@ impl Builder {
         progress: &mut dyn FnMut(&str),
     ) -> Result<Duration, ProjectError> {
         let began = Instant::now();
-        self.run(self.program(&["--bundle-only"]).arg(folder), progress)?;
+        let bundle = match self.project.manifest().lang {
+            Language::Js => folder.join("worker.js"),
+            _ => folder.to_path_buf(),
+        };
+        self.run(self.program(&["--bundle-only"]).arg(bundle), progress)?;
         Ok(began.elapsed())
     }
 
@@ -141,7 +145,7 @@ impl Builder {
                     return Ok(None);
                 }
                 let mut command = Command::new(&self.toolchain.program);
-                command.arg("--test").args(files);
+                command.args(["--test", "--test-reporter=spec"]).args(files);
                 command
             }
             (None, Language::Python) => {
@@ -165,13 +169,14 @@ impl Builder {
                 command
             }
             (None, Language::C) => {
-                let files = self.files_in_tests(|name| name.ends_with(".c"));
-                if files.is_empty() {
+                if self.files_in_tests(|name| name.ends_with("_test.c")).is_empty() {
                     return Ok(None);
                 }
                 let mut command = Command::new(&self.toolchain.program);
-                command.arg(self.sdk.sdk.join("build.py")).arg("--unit-tests").args(files);
-                self.add_places(&mut command);
+                command.arg(self.sdk.sdk.join("test.py"));
+                command.arg("--project").arg(self.project.root());
+                command.args(["--entry", self.project.manifest().entry()]);
+                command.arg("--tools").arg(&self.toolchain.packages);
                 command
             }
         };

@@ -5,6 +5,7 @@ import * as contextWit from "skep:worker/context@0.1.0";
 import * as stateWit from "skep:worker/state@0.1.0";
 import * as transcriptWit from "skep:worker/transcript@0.1.0";
 import * as preopens from "wasi:filesystem/preopens@0.2.12";
+import { VERSION_KEY } from "../config.js";
 import { phase, requireTurn } from "../runtime/phase.js";
 
 /** Returns an interface whose functions are refused while the worker is loaded. */
@@ -29,6 +30,11 @@ export const context = guarded("context", {
   attempt: contextWit.attempt,
   remainingMs: contextWit.remainingMs,
 });
+
+/** Returns the version of the bundle that a runner should load, which it needs before a turn. */
+export function bundleVersion() {
+  return configWit.get(VERSION_KEY) ?? undefined;
+}
 
 /** The bytes of one read or write of a file. */
 const CHUNK = 65536;

@@ -1,8 +1,7 @@
-// The entry of the runner: it loads the worker's bundle from `/app/worker.js` at the first use.
+// The entry of the runner: it loads the worker's bundle at the first use, from `/app/VERSION/worker.js`
+// where the config names a version under `skep.app`, else from `/app/worker.js`.
 import { handler, lifecycle, setPrepare } from "./entry.js";
-import { preopened, readFile } from "../host/component.js";
-
-const FILE = "/app/worker.js";
+import { bundleVersion, preopened, readFile } from "../host/component.js";
 
 setPrepare(() => {
   const folder = preopened("/app");
@@ -11,10 +10,12 @@ setPrepare(() => {
 });
 
 function bundle(folder) {
+  const version = bundleVersion();
+  const file = version ? `${version}/worker.js` : "worker.js";
   try {
-    return readFile(folder, "worker.js");
+    return readFile(folder, file);
   } catch (error) {
-    throw new Error(`the runner cannot read ${FILE}: ${error?.payload ?? error?.message}`);
+    throw new Error(`the runner cannot read /app/${file}: ${error?.payload ?? error?.message}`);
   }
 }
 
