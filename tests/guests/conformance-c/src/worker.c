@@ -315,7 +315,7 @@ static skep_error log_error(arguments *arguments, skep_output *output)
 static skep_error unsupported(arguments *arguments, skep_output *output)
 {
     (void)arguments, (void)output;
-    return skep_fail("unsupported", "C has no such thing");
+    return skep_fail("unsupported", "this language has no such thing");
 }
 
 static skep_error trap(arguments *arguments, skep_output *output)
