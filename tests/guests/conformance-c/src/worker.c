@@ -335,7 +335,8 @@ static skep_error spin(arguments *arguments, skep_output *output)
 
 static skep_error fetch(arguments *arguments, skep_output *output)
 {
-    skep_request request = {.method = next(arguments), .url = next(arguments)};
+    skep_request request = {.method = next(arguments)};
+    request.url = next(arguments);
     request.body = skep_text(rest(arguments));
     skep_response response;
     SKEP_TRY(skep_fetch(&request, &response));
