@@ -457,6 +457,15 @@ const char *skep_data_path(const char *name)
 
 #ifdef __wasm__
 
+/* The sizes that the canonical ABI has for the results of the imports. */
+_Static_assert(sizeof(skep_raw_value) == 24, "result<option<list<u8>>, error>");
+_Static_assert(sizeof(skep_raw_done) == 24, "result<_, error>");
+_Static_assert(sizeof(skep_raw_bool) == 24, "result<bool, error>");
+_Static_assert(sizeof(skep_raw_keys) == 32, "result<keys, error>");
+_Static_assert(sizeof(skep_raw_entry) == 64, "entry");
+_Static_assert(sizeof(skep_raw_entries) == 32, "result<page, error>");
+_Static_assert(sizeof(skep_raw_response) == 32, "result<response, error>");
+
 const char *skep_data_dir(void)
 {
     return "/data";

@@ -315,7 +315,7 @@ static skep_error log_error(arguments *arguments, skep_output *output)
 static skep_error unsupported(arguments *arguments, skep_output *output)
 {
     (void)arguments, (void)output;
-    return skep_fail("unsupported", "C has no such thing");
+    return skep_fail("unsupported", "this language has no such thing");
 }
 
 static skep_error trap(arguments *arguments, skep_output *output)
@@ -335,7 +335,8 @@ static skep_error spin(arguments *arguments, skep_output *output)
 
 static skep_error fetch(arguments *arguments, skep_output *output)
 {
-    skep_request request = {.method = next(arguments), .url = next(arguments)};
+    skep_request request = {.method = next(arguments)};
+    request.url = next(arguments);
     request.body = skep_text(rest(arguments));
     skep_response response;
     SKEP_TRY(skep_fetch(&request, &response));

@@ -106,7 +106,7 @@ fn obey(verb: &str, words: &mut Words<'_>) -> Result<String, Failure> {
             ok()
         }
         "random-float" | "gather" | "never" | "throw" => {
-            Err(Failure::new("unsupported", "Rust has no such thing"))
+            Err(Failure::new("unsupported", "this language has no such thing"))
         }
         "trap" => panic!("as asked"),
         "spin" => loop {
