@@ -108,3 +108,4 @@ class Lifecycle:
 
 sys.stdout.close()
 skep_instance.seal([])
+skep_instance.limit_recursion()

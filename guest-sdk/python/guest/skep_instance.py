@@ -14,6 +14,11 @@ from skep_guest._worker import ConnectReason, marks
 from wit_world.exports.handler import Failure as WitFailure
 from wit_world.exports.handler import Output as WitOutput
 
+# The calls that a worker may nest. A call that goes through C (`__getattr__`, `sorted(key=)`) takes
+# 2 KiB of the host's stack of 512 KiB; past it there is no RecursionError, and the instance ends.
+RECURSION_LIMIT = 220
+_BUILD_LIMIT = sys.getrecursionlimit()
+
 # The hook `connected` of this instance that has not ended well yet: its reason.
 _due = []
 
@@ -79,6 +84,12 @@ def seal(paths):
     gc.freeze()
 
 
+def limit_recursion():
+    """Makes an endless recursion an exception. An author's own limit stays."""
+    if sys.getrecursionlimit() == _BUILD_LIMIT:
+        sys.setrecursionlimit(RECURSION_LIMIT)
+
+
 def _stream(descriptor):
     # The interpreter of the build is unbuffered, which would make every piece a call of the host.
     buffer = io.BufferedWriter(io.FileIO(descriptor, "w", closefd=False))
@@ -100,6 +111,6 @@ def use_loop():
     _loop.install()
 
 
-__all__ = ["connected", "disconnecting", "handle", "refused", "seal", "use_loop", "wake"]
+__all__ = ["connected", "disconnecting", "handle", "limit_recursion", "refused", "seal", "use_loop", "wake"]
 
 _ = _fault  # in the snapshot from the beginning, as it is needed when memory is short

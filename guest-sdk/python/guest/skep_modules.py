@@ -121,7 +121,10 @@ def _modules_in(folder, prefix, left_out):
 
 
 def install():
-    """Makes `import` use this module's finders."""
+    """Makes `import` use this module's finders, and hides the build's own files from tracebacks."""
+    from skep_guest import _fault
+
+    _fault.LIBRARIES.extend([os.path.dirname(__file__), "/0", "/world", "/bundled"])
     sys.path_hooks.insert(0, _finder)
     sys.path_importer_cache.clear()
     sys.meta_path.append(packed)

@@ -39,6 +39,7 @@ class App:
                 self._fault = failure
             except BaseException as error:
                 self._fault = _fault.failure(error)
+            skep_instance.limit_recursion()
         return self._fault
 
     def _import(self):

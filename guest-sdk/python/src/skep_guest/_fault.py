@@ -12,8 +12,11 @@ from ._failure import Failure
 LONGEST = 4_000
 """The longest message of a failure, in characters."""
 
-_SDK = os.path.dirname(os.path.abspath(__file__))
-_STDLIB = os.path.dirname(os.path.abspath(os.__file__))
+SHOWN = 20
+"""The number of calls that a traceback shows at its beginning and at its end, if it is long."""
+
+LIBRARIES = [os.path.dirname(os.path.abspath(file)) for file in (__file__, traceback.__file__)]
+"""The folders of the SDK and of the standard library, whose files are not the author's."""
 
 _ABSENT = {
     "ssl": "a worker has no sockets and no TLS; for HTTP use skep_guest.http",
@@ -63,7 +66,7 @@ def hint(error: BaseException) -> str | None:
     if isinstance(error, ModuleNotFoundError):
         return absent(error.name or "")
     if isinstance(error, RecursionError):
-        return "a function calls itself without an end, or data is nested too deeply"
+        return f"a function calls itself without an end, or deeper than {sys.getrecursionlimit()} calls"
     if isinstance(error, MemoryError):
         return "the worker's memory is used up: hold less at once, or raise memory_bytes in [limits]"
     if isinstance(error, SystemExit):
@@ -84,21 +87,28 @@ def absent(module: str) -> str:
 
 
 def print_traceback(error: BaseException) -> None:
-    """Prints an error with its traceback on stderr, from the author's first line on."""
+    """Prints an error with its traceback on stderr, from the author's first line
+    on. One that has no line of the author is printed without."""
     try:
         lines = traceback.format_exception(type(error), error, _from_author(error.__traceback__))
-        print(_printable("".join(lines), 100_000), end="", file=sys.stderr, flush=True)
+        text = "".join(_shortened(lines))
+        print(_printable(text, 100_000), end="", file=sys.stderr, flush=True)
     except Exception:  # an error whose text cannot be made must not hide the failure
         print(f"{type(error).__name__} (its traceback cannot be shown)", file=sys.stderr)
+
+
+def _shortened(lines: list[str]) -> list[str]:
+    """Leaves out the middle of a long traceback, such as that of an endless recursion."""
+    if len(lines) <= 2 * SHOWN:
+        return lines
+    return [*lines[:SHOWN], f"  … {len(lines) - 2 * SHOWN} calls left out …\n", *lines[-SHOWN:]]
 
 
 def is_authors(file: str) -> bool:
     """Tells the author's files from those of the SDK, of the standard library and of packages."""
     if file.startswith("<") or "site-packages/" in file:
         return False
-    return not any(file.startswith(folder + os.sep) for folder in (_SDK, _STDLIB)) and not (
-        file.startswith(("skep_guest/", "/bundled/", "/world/"))
-    )
+    return not any(file.startswith(folder + os.sep) for folder in LIBRARIES)
 
 
 def shown(file: str) -> str:
@@ -115,7 +125,7 @@ def _from_author(trace: TracebackType | None) -> TracebackType | None:
     first = trace
     while first is not None and not is_authors(first.tb_frame.f_code.co_filename):
         first = first.tb_next
-    return first or trace
+    return first
 
 
 def _text(error: BaseException) -> str:

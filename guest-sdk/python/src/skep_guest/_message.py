@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import Any
 
+from . import _json
 from ._failure import Failure
 
 TEXT = "text/plain; charset=utf-8"
@@ -36,8 +36,8 @@ class Input:
         """Returns the value that the body is as JSON, whatever its media type. Raises the failure
         `not-json` if it is none."""
         try:
-            return json.loads(self.text())
-        except json.JSONDecodeError as error:
+            return _json.loads(self.body)
+        except ValueError as error:
             raise Failure("not-json", f"the body is not JSON: {error}") from None
 
 
@@ -57,7 +57,7 @@ class Output:
 
     def json(self) -> Any:
         """Returns the value that the body is as JSON."""
-        return json.loads(self.body)
+        return _json.loads(self.body)
 
     @classmethod
     def of(cls, value: object, content_type: str | None = None) -> Output:
@@ -83,8 +83,7 @@ def _converted(value: object) -> Output:
     if isinstance(value, (bytes, bytearray, memoryview)):
         return Output(bytes(value), BYTES)
     if isinstance(value, (bool, int, float, list, tuple, dict)):
-        text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-        return Output(text.encode(), JSON)
+        return Output(_json.dumps(value).encode(), JSON)
     raise TypeError(f"{_named(value)} is not an answer: use str, bytes, a JSON value or Output")
 
 

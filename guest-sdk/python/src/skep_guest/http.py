@@ -13,12 +13,12 @@ most 20; credentials are dropped where one leads to another origin.
 
 from __future__ import annotations
 
-import json as _json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urldefrag, urljoin, urlsplit
 
+from . import _json
 from ._failure import Failure
 from ._host import host
 from ._message import JSON, TEXT, to_bytes
@@ -142,8 +142,7 @@ def _content(body: str | bytes | None, json: object) -> tuple[bytes, str | None]
     if json is not None:
         if body is not None:
             raise TypeError("a request has a body or json, not both")
-        text = _json.dumps(json, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-        return text.encode(), JSON
+        return _json.dumps(json).encode(), JSON
     if body is None:
         return b"", None
     return to_bytes(body, "the body of a request"), TEXT if isinstance(body, str) else None

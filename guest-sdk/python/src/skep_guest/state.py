@@ -7,10 +7,10 @@ The failures are `state-invalid-key` (a key is empty or longer than 512 bytes), 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Any, overload
 
+from . import _json
 from ._failure import Failure
 from ._host import host
 from ._message import to_bytes
@@ -42,7 +42,7 @@ def get_json(key: str, default: Any = None) -> Any:
     if value is None:
         return default
     try:
-        return json.loads(value)
+        return _json.loads(value)
     except ValueError as error:
         raise Failure("state-not-json", f"the state value of {key} is not JSON: {error}") from None
 
@@ -54,8 +54,7 @@ def set(key: str, value: str | bytes) -> None:
 
 def set_json(key: str, value: Any) -> None:
     """Sets a key to a value as JSON."""
-    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    set(key, text)
+    set(key, _json.dumps(value))
 
 
 def delete(key: str) -> bool:
