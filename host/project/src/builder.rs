@@ -77,6 +77,10 @@ impl Builder {
         match (command.split_first(), self.project.manifest().lang) {
             (Some((program, words)), _) => self.build_by(program, words, &component, progress)?,
             (None, Language::Rust) => self.build_rust(&component, progress)?,
+            (None, Language::C) => {
+                self.run(self.program(&["--core", "--out"]).arg(&component), progress)?;
+                crate::component::from_core(&component, &self.sdk.wit)?;
+            }
             (None, _) => {
                 self.run(self.program(&["--out"]).arg(&component), progress)?;
             }
@@ -235,7 +239,8 @@ impl Builder {
         let said = finished.last.join("\n");
         let message = match said.trim() {
             "" => format!("`{}` ended with {}", finished.shown, finished.status),
-            said => said.to_owned(),
+            // The tools begin with the word that this message will begin with.
+            said => said.strip_prefix("error: ").unwrap_or(said).to_owned(),
         };
         Err(ProjectError::new("build_failed", message))
     }

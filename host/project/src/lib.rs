@@ -6,6 +6,7 @@
 //! sandbox's part.
 
 mod builder;
+mod component;
 mod embedded;
 mod error;
 mod language;
