@@ -18,13 +18,15 @@ pub(crate) mod bindings {
                 import skep:worker/config@0.1.0;
                 import skep:worker/state@0.1.0;
                 import skep:worker/transcript@0.1.0;
+                import skep:worker/fetch@0.1.0;
                 export skep:worker/handler@0.1.0;
             }
         ",
         world: "skep:host/service",
         imports: {
-            // Only this call waits. An async host call costs more than a synchronous one.
+            // Only these calls wait. An async host call costs more than a synchronous one.
             "skep:worker/transcript.emit": async | trappable,
+            "skep:worker/fetch.send": async | trappable,
             default: trappable,
         },
         exports: { default: async },
