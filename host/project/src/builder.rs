@@ -160,7 +160,7 @@ impl Builder {
                 let mut command = Command::new(&self.toolchain.program);
                 command.args(["-m", "unittest", "discover", "-s"]).arg(self.project.tests());
                 let paths =
-                    [self.sdk.sdk.clone(), self.python_site(), self.project.root().join("src")];
+                    [self.sdk.sdk.join("src"), self.python_site(), self.project.root().join("src")];
                 let paths = std::env::join_paths(paths).map_err(|error| {
                     ProjectError::new("io", format!("the project's path has a `:`: {error}"))
                 })?;

@@ -30,8 +30,7 @@ pub(crate) fn from_core(path: &Path, wit: &Path) -> Result<(), ProjectError> {
         return Ok(());
     }
     let has_hooks = exports.iter().any(|name| name.starts_with(LIFECYCLE));
-    let component =
-        encode(core, wit, has_hooks).map_err(|error| refused(&format!("{error:#}")))?;
+    let component = encode(core, wit, has_hooks).map_err(|error| refused(&format!("{error:#}")))?;
     fs::write(path, component).map_err(ProjectError::file("write", path))
 }
 

@@ -155,9 +155,10 @@ impl transcript::Host for World {
     ) -> wasmtime::Result<Result<transcript::Page, transcript::Error>> {
         let limit = (limit as usize).min(PAGE);
         let read = self.turn.read(after, limit);
-        Ok(read.map_err(Into::into).map(|entries| transcript::Page {
-            next: entries.last().filter(|_| entries.len() == limit).map(|entry| entry.seq),
-            entries: entries
+        Ok(read.map_err(Into::into).map(|page| transcript::Page {
+            next: page.entries.last().filter(|_| page.more).map(|entry| entry.seq),
+            entries: page
+                .entries
                 .into_iter()
                 .map(|entry| transcript::Entry {
                     seq: entry.seq,
