@@ -1,8 +1,8 @@
 // One build: the bundle for the runner, a component, or the runner.
-import { mkdirSync, writeFileSync } from "node:fs";
-import { dirname } from "node:path";
 import { bundle, loader } from "./bundle.mjs";
-import { makeComponent, makeRunner } from "./component.mjs";
+import { checkEntry } from "./check.mjs";
+import { writeComponent, writeRunner } from "./component.mjs";
+import { write } from "./file.mjs";
 import { checkInterfaces } from "./world.mjs";
 
 /** The name of evaluated text in the stacks of the engine. */
@@ -10,12 +10,12 @@ const EVALUATED = "<input>";
 
 /** Builds what the options ask for, and writes it. */
 export async function build(options) {
-  if (options.runner) return write(options.out, await makeRunner(options));
-  const made = await bundle(options);
+  if (options.runner) return writeRunner(options);
+  const [made] = await Promise.all([bundle(options), checkEntry(options)]);
   warn(made.warnings);
   if (options.wit) checkInterfaces(options.wit, made.interfaces, options.entry);
   if (options.bundleOnly) return write(options.bundleOnly, runnerText(made));
-  return write(options.out, await makeComponent(options, made));
+  return writeComponent(options, made);
 }
 
 /** Returns the text that the runner evaluates. */
@@ -28,9 +28,4 @@ export function warn(warnings) {
     const place = location ? `${location.file}:${location.line}:${location.column + 1}: ` : "";
     process.stderr.write(`${place}warning: ${text}\n`);
   }
-}
-
-export function write(file, content) {
-  mkdirSync(dirname(file), { recursive: true });
-  writeFileSync(file, content);
 }

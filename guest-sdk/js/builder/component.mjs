@@ -1,16 +1,24 @@
 // Components: the SDK, and the author's bundle, in the engine.
 import { fileURLToPath } from "node:url";
+import { Built } from "./built.mjs";
 import { ENGINE, loader } from "./bundle.mjs";
 import { Fault } from "./fault.mjs";
+import { write } from "./file.mjs";
+import { limitStack } from "./stack.mjs";
 import { load } from "./tools.mjs";
-import { FETCH, interfacesOf, withWorld } from "./world.mjs";
+import { FETCH, interfacesOf, withWorld, witText } from "./world.mjs";
 
 const SDK = fileURLToPath(new URL("..", import.meta.url));
+/**
+ * The lowest address of the engine's stack, which begins below 1 MiB. The calls that fit above it
+ * need at most the host's default for `wasm_stack_bytes`, 512 KiB, of the host's own stack.
+ */
+const STACK_LIMIT = 0x10_0000 - 116 * 1024;
 /** The name of a component's only module in the stacks of the engine. */
 const MODULE = "componentize-qjs:user.js";
 
-/** Makes a component of the author's bundle. */
-export async function makeComponent(options, made) {
+/** Writes the component of the author's bundle. */
+export async function writeComponent(options, made) {
   const known = interfacesOf(options.wit);
   const fetch = known.has(FETCH) && (/\bfetch\b/.test(made.script) || made.interfaces.includes(FETCH));
   const lifecycle = /\b(connected|disconnecting)\b/.test(made.script);
@@ -20,8 +28,8 @@ export async function makeComponent(options, made) {
   return componentize(options, { fetch, lifecycle }, text);
 }
 
-/** Makes the runner, which has every interface of the world. */
-export async function makeRunner(options) {
+/** Writes the runner, which has every interface of the world. */
+export async function writeRunner(options) {
   const known = interfacesOf(options.wit);
   const fetch = known.has(FETCH);
   const offered = fetch ? [FETCH] : [];
@@ -41,22 +49,27 @@ export * from "./src/runtime/${entry}.js";`;
     stdin: { contents, resolveDir: SDK, sourcefile: "skep-runtime.js" },
     absWorkingDir: SDK,
     format: "esm",
+    minifyWhitespace: true,
+    minifySyntax: true,
     conditions: ["skep"],
     external: ["skep:*", "wasi:*"],
   });
   return result.outputFiles[0].text;
 }
 
+/** Makes a component of one module's text and writes it, unless the file is that component. */
 async function componentize(options, world, jsSource) {
-  const { componentize: run } = load(options.tools, "componentize-qjs");
-  return withWorld(options, world, async (witPath) => {
-    try {
-      const { component } = await run({ witPath, world: "author", jsSource, sync: true });
-      return component;
-    } catch (error) {
+  const built = new Built(options, [jsSource, JSON.stringify(world), witText(options.wit), String(STACK_LIMIT)]);
+  if (built.isCurrent()) return;
+  const component = await withWorld(options, world, async (witPath) => {
+    const { componentize: run } = load(options.tools, "componentize-qjs");
+    const made = await run({ witPath, world: "author", jsSource, sync: true }).catch((error) => {
       throw refused(error, options);
-    }
+    });
+    return limitStack(made.component, STACK_LIMIT);
   });
+  write(options.out, component);
+  built.keep(component);
 }
 
 /** Makes the fault of modules that threw while they were loaded. */

@@ -31,6 +31,11 @@ export function interfacesOf(wit) {
   return names;
 }
 
+/** Returns the whole text of a WIT folder. */
+export function witText(wit) {
+  return filesOf(wit).map((file) => readFileSync(file, "utf8")).join("");
+}
+
 function filesOf(folder) {
   return readdirSync(folder, { withFileTypes: true })
     .sort((a, b) => (a.name < b.name ? -1 : 1))
