@@ -520,7 +520,7 @@ export class URL {
     const end = text.search(isSpecial(record) ? /[/\\?#]/ : /[/?#]/);
     const [, host, port] = /^(\[[^\]]*\]|[^:]*)(?::([0-9]*).*)?$/s.exec(end < 0 ? text : text.slice(0, end)) ?? [];
     if (host === undefined || (host === "" && isSpecial(record) && record.scheme !== "file:")) return;
-    if (!withPort && port !== undefined) return;
+    if (port !== undefined && (!withPort || record.scheme === "file:")) return;
     try {
       const parsed = host === "" ? "" : parseHost(host, isSpecial(record));
       record.host = record.scheme === "file:" && parsed === "localhost" ? "" : parsed;
