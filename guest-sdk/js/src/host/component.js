@@ -151,7 +151,7 @@ export const files = guarded("data", {
 export const http = guarded("fetch", {
   send: (request) => {
     const wit = phase.interfaces["skep:worker/fetch@0.1.0"];
-    if (!wit) throw { payload: { tag: "failed", val: "the component was built without skep:worker/fetch: its source must name fetch" } };
+    if (!wit) throw { payload: { tag: "failed", val: "the component was built without skep:worker/fetch; build it with a `skep build` that has it, from source that names fetch" } };
     return wit.send(request);
   },
 });

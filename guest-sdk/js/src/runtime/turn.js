@@ -3,7 +3,7 @@
 import { drain, forgetJobs, inspect, JobPromise, takeUnhandled } from "../globals/promise.js";
 import { Failure } from "../failure.js";
 import { timers } from "./globals.js";
-import { placeOf } from "./lines.js";
+import { entryName, placeOf } from "./lines.js";
 import { sleepMs } from "./system.js";
 
 const NEVER =
@@ -56,8 +56,8 @@ export function toFailure(error) {
 
 /** Says in one line what was thrown, and where in the author's source. */
 function describe(error) {
-  const place = placeOf(error);
-  return place ? `${messageOf(error)} at ${place}` : messageOf(error);
+  const place = placeOf(error) ? `at ${placeOf(error)}` : entryName() ? `in ${entryName()}` : "";
+  return `${messageOf(error)} ${place}`.trimEnd();
 }
 
 /** Says what was thrown: the error's type and message. */
