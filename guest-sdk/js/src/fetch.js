@@ -6,6 +6,7 @@ import { isBytes, toBytes } from "./bytes.js";
 import { timeLeft } from "./globals/events.js";
 
 const MOST_REDIRECTS = 20;
+const MOST_MS = 0xffff_ffff;
 const REDIRECTS = [301, 302, 303, 307, 308];
 const NO_BODY = [101, 204, 205, 304];
 const METHODS = ["DELETE", "GET", "HEAD", "OPTIONS", "POST", "PUT"];
@@ -252,6 +253,12 @@ function redirected(request, status, location) {
   };
 }
 
+/** Returns the milliseconds that a signal leaves for a request, or `null`. */
+function timeoutOf(signal) {
+  const left = signal && timeLeft(signal);
+  return left === undefined ? null : Math.min(MOST_MS, Math.max(1, Math.ceil(left)));
+}
+
 /** Sends a request and the redirects that its answer asks for. The host's call is not concurrent. */
 export async function fetch(input, init = undefined) {
   const asked = new Request(input, init);
@@ -259,8 +266,7 @@ export async function fetch(input, init = undefined) {
   signal?.throwIfAborted();
   let request = { method: asked.method, url: asked.url, headers: [...asked.headers], body: await asked.bytes() };
   for (let count = 0; ; count++) {
-    const left = signal && timeLeft(signal);
-    const raw = send({ ...request, url: request.url.replace(/#.*$/s, ""), timeoutMs: left === undefined ? null : Math.max(1, Math.ceil(left)) });
+    const raw = send({ ...request, url: request.url.replace(/#.*$/s, ""), timeoutMs: timeoutOf(signal) });
     const location = REDIRECTS.includes(raw.status) && raw.headers.find(([name]) => name.toLowerCase() === "location")?.[1];
     if (!location || asked.redirect === "manual") return responseOf(raw, request.url, count > 0);
     if (asked.redirect === "error") throw new FetchError("fetch-failed", `the request failed: ${request.url} redirects, and redirect is "error"`);

@@ -48,6 +48,12 @@ test("the console writes values as Node writes them", () => {
   assert.equal(inspect(circular).includes("[Circular]"), true);
 });
 
+test("an error is shown with its stack, its own properties and its cause", () => {
+  const error = Object.assign(new Error("outer", { cause: new TypeError("inner") }), { code: "c", stack: "    at f (a.js:1)\n" });
+  error.cause.stack = "    at g (a.js:2)\n";
+  assert.equal(inspect(error), "Error: outer\n    at f (a.js:1)\n  { code: 'c' }\n  cause: TypeError: inner\n      at g (a.js:2)");
+});
+
 test("the console has levels, groups and counts", () => {
   const lines = { out: [], err: [] };
   const made = makeConsole({ out: (text) => lines.out.push(text), err: (text) => lines.err.push(text), clock: () => 0 });

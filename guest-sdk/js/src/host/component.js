@@ -19,7 +19,20 @@ function guarded(name, functions) {
   return result;
 }
 
-export const state = guarded("state", { get: stateWit.get, set: stateWit.set, delete: stateWit.delete, list: stateWit.list });
+/** Refuses a write in a lifecycle hook that runs in a turn, as the host does outside of one. */
+function outsideHook(write) {
+  return (...args) => {
+    if (phase.hook) throw { payload: { tag: "unavailable", val: "state cannot be written in a lifecycle hook" } };
+    return write(...args);
+  };
+}
+
+export const state = guarded("state", {
+  get: stateWit.get,
+  set: outsideHook(stateWit.set),
+  delete: outsideHook(stateWit.delete),
+  list: stateWit.list,
+});
 export const transcript = guarded("transcript", { emit: transcriptWit.emit, read: transcriptWit.read });
 export const config = guarded("config", { get: configWit.get, getAll: configWit.getAll });
 export const context = guarded("context", {

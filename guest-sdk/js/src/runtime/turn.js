@@ -49,9 +49,13 @@ export function finish() {
 
 /** Returns the failure that an error becomes. Errors that are no `Failure` are printed. */
 export function toFailure(error) {
-  if (error instanceof Failure) return { code: error.code, message: error.message };
-  console.error(error);
-  return { code: "exception", message: describe(error) };
+  try {
+    if (error instanceof Failure) return { code: String(error.code), message: String(error.message) };
+    console.error(error);
+    return { code: "exception", message: describe(error) };
+  } catch {
+    return { code: "exception", message: "an object was thrown that cannot be described" };
+  }
 }
 
 /** Says in one line what was thrown, and where in the author's source. */
