@@ -102,6 +102,14 @@ test("timers run in the order of their times", () => {
   assert.equal(timers.wait(), undefined);
 });
 
+test("timers that are left are counted, without those in the background", () => {
+  const timers = new Timers(() => 0);
+  timers.add(() => {}, 1, []);
+  timers.mark(timers.add(() => {}, 1, []));
+  assert.equal(timers.clear(), 1);
+  assert.equal(timers.clear(), 0);
+});
+
 test("a signal aborts once, with its reason", () => {
   const controller = new OurController();
   const seen = [];

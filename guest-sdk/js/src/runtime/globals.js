@@ -1,6 +1,6 @@
 // Installs what authors expect of any JavaScript and the engine lacks. Imported before any of the
 // author's modules.
-import { AbortController, AbortSignal, Event, EventTarget } from "../globals/events.js";
+import { AbortController, AbortSignal, Event, EventTarget, background } from "../globals/events.js";
 import { TextDecoder, TextEncoder } from "../globals/text.js";
 import { Timers } from "../globals/timers.js";
 import { URL, URLSearchParams } from "../globals/url.js";
@@ -14,6 +14,8 @@ import { phase, requireTurn } from "./phase.js";
 import { err, nowMs, out, randomBytes } from "./system.js";
 
 export const timers = new Timers(nowMs);
+
+background.mark = (id) => timers.mark(id);
 
 function addTimer(name, repeats) {
   return (run, delay, ...args) => {
