@@ -3,7 +3,6 @@ import { bundle, loader } from "./bundle.mjs";
 import { checkEntry } from "./check.mjs";
 import { writeComponent, writeRunner } from "./component.mjs";
 import { write } from "./file.mjs";
-import { checkInterfaces } from "./world.mjs";
 
 /** The name of evaluated text in the stacks of the engine. */
 const EVALUATED = "<input>";
@@ -12,8 +11,7 @@ const EVALUATED = "<input>";
 export async function build(options) {
   if (options.runner) return writeRunner(options);
   const [made] = await Promise.all([bundle(options), checkEntry(options)]);
-  warn(made.warnings);
-  if (options.wit) checkInterfaces(options.wit, made.interfaces, options.entry);
+  for (const warning of made.warnings) process.stderr.write(`${describeWarning(warning)}\n`);
   if (options.bundleOnly) return write(options.bundleOnly, runnerText(made));
   return writeComponent(options, made);
 }
@@ -23,9 +21,7 @@ export function runnerText(made) {
   return `${loader(made, { file: EVALUATED, base: 0 })}\n`;
 }
 
-export function warn(warnings) {
-  for (const { text, location } of warnings) {
-    const place = location ? `${location.file}:${location.line}:${location.column + 1}: ` : "";
-    process.stderr.write(`${place}warning: ${text}\n`);
-  }
+/** Returns a warning of the bundler as one line. */
+export function describeWarning({ text, location }) {
+  return `${location ? `${location.file}:${location.line}:${location.column + 1}: ` : ""}warning: ${text}`;
 }

@@ -1,11 +1,10 @@
 // The bundle: one script of the author's modules, with async functions lowered to generators.
-import { existsSync } from "node:fs";
 import { join } from "node:path";
 import * as guest from "../src/index.js";
-import { Fault } from "./fault.mjs";
 import { toFault } from "./messages.mjs";
 import { makeTable } from "./table.mjs";
 import { load } from "./tools.mjs";
+import { explainInterface, interfacesOf } from "./world.mjs";
 
 /** The options of esbuild for code that runs on QuickJS without jobs of the engine. */
 export const ENGINE = {
@@ -33,6 +32,7 @@ export async function bundle(options) {
 export async function makeBundler({ project, entry, tools, wit }) {
   const esbuild = load(tools, "esbuild");
   const interfaces = new Set();
+  const known = wit ? interfacesOf(wit) : undefined;
   const context = await esbuild.context({
     ...ENGINE,
     stdin: { contents: `export { default } from ${JSON.stringify(`./${entry}`)};`, resolveDir: project, sourcefile: "skep-entry.js" },
@@ -46,7 +46,7 @@ export async function makeBundler({ project, entry, tools, wit }) {
     conditions: ["skep", "worker"],
     define: { "process.env.NODE_ENV": '"production"', global: "globalThis" },
     loader: { ".wasm": "binary", ".bin": "binary" },
-    plugins: [guestPlugin(), interfacePlugin(interfaces)],
+    plugins: [guestPlugin(), interfacePlugin(interfaces, known)],
   });
   return {
     async bundle() {
@@ -55,7 +55,7 @@ export async function makeBundler({ project, entry, tools, wit }) {
         throw toFault(error, { project, entry });
       });
       const [map, script] = [".map", ".js"].map((end) => result.outputFiles.find((file) => file.path.endsWith(end)).text);
-      return { script, table: makeTable(JSON.parse(map)), interfaces: [...interfaces].sort(), warnings: result.warnings };
+      return { script, table: { entry, ...makeTable(JSON.parse(map)) }, interfaces: [...interfaces].sort(), warnings: result.warnings };
     },
     dispose: () => context.dispose(),
   };
@@ -76,12 +76,13 @@ function guestPlugin() {
   };
 }
 
-/** Resolves WIT interfaces, and collects their names. */
-function interfacePlugin(interfaces) {
+/** Resolves WIT interfaces, and collects their names. Those that are not `known` are errors. */
+function interfacePlugin(interfaces, known) {
   return {
     name: "skep-interfaces",
     setup(build) {
       build.onResolve({ filter: /^(wasi|skep):/ }, ({ path }) => {
+        if (known && !known.has(path)) return { errors: [{ text: explainInterface(path, known) }] };
         interfaces.add(path);
         return { path, namespace: "wit" };
       });

@@ -10,15 +10,15 @@ const WANTED = "write `export default { async handle(input) { … } }`";
 export async function checkEntry({ project, entry, tools }) {
   const source = readFileSync(join(project, entry), "utf8");
   const loader = { ".ts": "ts", ".mts": "ts", ".tsx": "tsx", ".jsx": "jsx" }[extname(entry)] ?? "js";
-  const found = find(await parse(source, loader, tools));
+  const { value: found, named } = find(await parse(source, loader, tools));
   if (!found) return;
   const place = `${entry}:${placeOf(source)}`;
   const handle = propertyOf(found, "handle");
   if (found.type === "FunctionExpression" || found.type === "FunctionDeclaration" || found.type === "ArrowFunctionExpression") throw Fault.at(place, `the default export is a function; ${WANTED}`);
   if (found.type === "Literal") throw Fault.at(place, `the default export is no object; ${WANTED}`);
   if (found.type !== "ObjectExpression" || found.properties.some(({ type }) => type === "SpreadElement")) return;
-  if (!handle) throw Fault.at(place, `the default export has no handle(); ${WANTED}`);
-  if (["Literal", "ObjectExpression", "ArrayExpression", "TemplateLiteral"].includes(handle.type)) throw Fault.at(place, `handle of the default export is not a function; ${WANTED}`);
+  if (!handle && !named) throw Fault.at(place, `the default export has no handle(); ${WANTED}`);
+  if (["Literal", "ObjectExpression", "ArrayExpression", "TemplateLiteral"].includes(handle?.type)) throw Fault.at(place, `handle of the default export is not a function; ${WANTED}`);
 }
 
 /** Parses a source, or returns `undefined`: the bundler reports its faults. */
@@ -31,11 +31,25 @@ async function parse(source, loader, tools) {
   }
 }
 
-/** Returns the node of the default export, through one name and `defineWorker()`. */
+/** The names that are followed from the default export to its value. */
+const MOST_NAMES = 8;
+/** The name that esbuild gives to the value of a default export. */
+const UNNAMED = "stdin_default";
+
+/**
+ * Returns the value of the default export, through names and `defineWorker()`; and whether the
+ * author's own name is among them, by which the object may get a handle later.
+ */
 function find(program) {
-  const named = program?.body.find(({ type }) => type === "ExportDefaultDeclaration")?.declaration ?? specifierOf(program);
-  const node = named?.type === "Identifier" ? valueOf(program, named.name) : named;
-  return node?.type === "CallExpression" && node.callee.name === "defineWorker" ? node.arguments[0] : node;
+  let value = program?.body.find(({ type }) => type === "ExportDefaultDeclaration")?.declaration ?? specifierOf(program);
+  let named = false;
+  for (let count = 0; count < MOST_NAMES; count++) {
+    if (value?.type === "Identifier") {
+      named ||= value.name !== UNNAMED;
+      value = valueOf(program, value.name);
+    } else if (value?.type === "CallExpression" && value.callee.name === "defineWorker") [value] = value.arguments;
+  }
+  return { value, named };
 }
 
 function specifierOf(program) {

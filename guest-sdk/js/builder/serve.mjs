@@ -3,12 +3,11 @@
 // it read between builds of one entry.
 import { createInterface } from "node:readline";
 import { resolve } from "node:path";
-import { runnerText } from "./build.mjs";
+import { describeWarning, runnerText } from "./build.mjs";
 import { makeBundler } from "./bundle.mjs";
 import { checkEntry } from "./check.mjs";
 import { Fault } from "./fault.mjs";
 import { write } from "./file.mjs";
-import { checkInterfaces } from "./world.mjs";
 
 /** Answers requests until stdin ends. */
 export async function serve(defaults) {
@@ -29,9 +28,8 @@ async function respond(line, defaults, bundlers) {
     if (!bundlers.has(key)) bundlers.set(key, await makeBundler(options));
     await checkEntry(options);
     const made = await bundlers.get(key).bundle();
-    if (options.wit) checkInterfaces(options.wit, made.interfaces, options.entry);
     write(options.bundleOnly, runnerText(made));
-    return { ok: true, messages: [] };
+    return { ok: true, messages: made.warnings.map(describeWarning) };
   } catch (error) {
     return { ok: false, messages: (error instanceof Fault ? error : Fault.internal(error)).faults };
   }

@@ -1,7 +1,6 @@
 // The WIT world of one worker.
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { Fault } from "./fault.mjs";
 
 export const FETCH = "skep:worker/fetch@0.1.0";
 
@@ -42,16 +41,10 @@ function filesOf(folder) {
     .flatMap((entry) => (entry.isDirectory() ? filesOf(join(folder, entry.name)) : entry.name.endsWith(".wit") ? [join(folder, entry.name)] : []));
 }
 
-/** Throws a fault for a WIT import that the world has not. */
-export function checkInterfaces(wit, interfaces, entry) {
-  const known = interfacesOf(wit);
-  const unknown = interfaces.filter((name) => !known.has(name));
-  if (unknown.length === 0) return;
-  throw new Fault(...unknown.map((name) => `${entry}: error: the worker's world has no interface ${name}; ${near(name, known)}`));
-}
-
-function near(name, known) {
+/** Says that the world has no interface of a name, and which it has. */
+export function explainInterface(name, known) {
   const plain = name.replace(/@.*$/, "");
   const same = [...known].find((other) => other.replace(/@.*$/, "") === plain);
-  return same ? `write ${same}` : `it has ${[...known].filter((other) => other.startsWith("skep:")).join(", ")} and those of wasi:cli`;
+  const instead = same ? `write ${same}` : `it has ${[...known].filter((other) => other.startsWith("skep:")).join(", ")} and those of wasi:cli`;
+  return `the worker's world has no interface ${name}; ${instead}`;
 }

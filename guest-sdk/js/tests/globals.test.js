@@ -48,6 +48,12 @@ test("the console writes values as Node writes them", () => {
   assert.equal(inspect(circular).includes("[Circular]"), true);
 });
 
+test("an error is shown with its stack, its own properties and its cause", () => {
+  const error = Object.assign(new Error("outer", { cause: new TypeError("inner") }), { code: "c", stack: "    at f (a.js:1)\n" });
+  error.cause.stack = "    at g (a.js:2)\n";
+  assert.equal(inspect(error), "Error: outer\n    at f (a.js:1)\n  { code: 'c' }\n  cause: TypeError: inner\n      at g (a.js:2)");
+});
+
 test("the console has levels, groups and counts", () => {
   const lines = { out: [], err: [] };
   const made = makeConsole({ out: (text) => lines.out.push(text), err: (text) => lines.err.push(text), clock: () => 0 });
@@ -94,6 +100,14 @@ test("timers run in the order of their times", () => {
   assert.deepEqual(ran, ["every", "early", "also early", "every", "late", "every"]);
   timers.remove(every);
   assert.equal(timers.wait(), undefined);
+});
+
+test("timers that are left are counted, without those in the background", () => {
+  const timers = new Timers(() => 0);
+  timers.add(() => {}, 1, []);
+  timers.mark(timers.add(() => {}, 1, []));
+  assert.equal(timers.clear(), 1);
+  assert.equal(timers.clear(), 0);
 });
 
 test("a signal aborts once, with its reason", () => {

@@ -55,6 +55,9 @@ export class EventTarget {
   }
 }
 
+/** Says of a timer that nobody needs to wait for it: in Node by itself, in a component by its list. */
+export const background = { mark: (timer) => timer?.unref?.() };
+
 let create = false;
 
 export class AbortSignal extends EventTarget {
@@ -108,7 +111,7 @@ export class AbortSignal extends EventTarget {
   static timeout(ms) {
     const signal = AbortSignal.#make();
     timeouts.set(signal, { after: Number(ms), from: performance.now() });
-    setTimeout(() => fire(signal, new DOMException("The operation was aborted due to timeout", "TimeoutError")), ms);
+    background.mark(setTimeout(() => fire(signal, new DOMException("The operation was aborted due to timeout", "TimeoutError")), ms));
     return signal;
   }
 

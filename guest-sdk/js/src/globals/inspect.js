@@ -113,5 +113,5 @@ function writeError(error, depth, above) {
   const text = stack.startsWith(head) ? stack : stack ? `${head}\n${stack}` : head;
   const extra = propertiesOf(error, (item) => write(item, depth + 1, above)).filter((part) => !part.startsWith("name: "));
   const cause = error.cause === undefined ? "" : `\n  cause: ${write(error.cause, depth + 1, above).replaceAll("\n", "\n  ")}`;
-  return text + (extra.length ? ` { ${extra.join(", ")} }` : "") + cause;
+  return text + (extra.length ? `\n  { ${extra.join(", ").replaceAll("\n", "\n  ")} }` : "") + cause;
 }

@@ -1,6 +1,8 @@
 // TextEncoder and TextDecoder for UTF-8, UTF-16 and windows-1252 (whose labels include latin1).
 
 const CHUNK = 8192;
+/** The length from which text is encoded by functions of the engine, which an interpreter needs. */
+const LONG = 64;
 
 /** Encodes text as UTF-8. */
 export class TextEncoder {
@@ -9,20 +11,10 @@ export class TextEncoder {
   }
 
   encode(text = "") {
-    text = String(text);
-    const length = text.length;
-    let bytes = new Uint8Array(length);
-    let at = 0;
-    while (at < length) {
-      const code = text.charCodeAt(at);
-      if (code > 0x7f) break;
-      bytes[at++] = code;
-    }
-    if (at === length) return bytes;
-    const wide = new Uint8Array(at + (length - at) * 3);
-    wide.set(bytes.subarray(0, at));
-    const { written } = encodeFrom(text, at, wide, at);
-    return wide.slice(0, written);
+    const whole = String(text);
+    if (whole.length >= LONG && Uint8Array.fromBase64) return encodeLong(whole);
+    const bytes = new Uint8Array(whole.length * 3);
+    return bytes.slice(0, encodeFrom(whole, 0, bytes, 0).written);
   }
 
   encodeInto(text, target) {
@@ -31,10 +23,21 @@ export class TextEncoder {
   }
 }
 
+/** Encodes text by way of `%` escapes and base 64, all of which is the engine's own code. */
+function encodeLong(text) {
+  const latin = /^[\0-\x7f]*$/.test(text) ? text : unescape(encodeURIComponent(text.toWellFormed()));
+  return Uint8Array.fromBase64(btoa(latin));
+}
+
 /** Writes the UTF-8 of `text` from a position while whole characters fit. */
 function encodeFrom(text, read, bytes, written) {
   while (read < text.length) {
     let code = text.charCodeAt(read);
+    if (code < 0x80 && written < bytes.length) {
+      bytes[written++] = code;
+      read++;
+      continue;
+    }
     let units = 1;
     if (code >= 0xd800 && code <= 0xdfff) {
       const low = code < 0xdc00 ? text.charCodeAt(read + 1) : NaN;
@@ -151,11 +154,10 @@ function decodeUtf8(bytes, more, fail) {
   const parts = [];
   let at = 0;
   while (at < bytes.length) {
-    const end = Math.min(bytes.length, at + CHUNK);
-    const chunk = bytes.subarray(at, end);
-    const latin = String.fromCharCode.apply(null, chunk);
-    if (/^[\0-\x7f]*$/.test(latin)) {
-      parts.push(latin);
+    const end = endOfChunk(bytes, at);
+    const valid = decodeValid(String.fromCharCode.apply(null, bytes.subarray(at, end)));
+    if (valid !== undefined) {
+      parts.push(valid);
       at = end;
       continue;
     }
@@ -165,6 +167,23 @@ function decodeUtf8(bytes, more, fail) {
     if (decoded.incomplete) break;
   }
   return { text: parts.join(""), left: bytes.slice(at) };
+}
+
+/** Returns where a chunk ends, not within a character where that can be helped. */
+function endOfChunk(bytes, at) {
+  let end = Math.min(bytes.length, at + CHUNK);
+  for (let back = 0; back < 3 && end < bytes.length && (bytes[end] & 0xc0) === 0x80; back++) end--;
+  return end;
+}
+
+/** Decodes UTF-8 whose bytes are the characters of a string, or returns `undefined`. */
+function decodeValid(latin) {
+  if (/^[\0-\x7f]*$/.test(latin)) return latin;
+  try {
+    return decodeURIComponent(escape(latin));
+  } catch {
+    return undefined;
+  }
 }
 
 /** Decodes characters that begin before `end`. */

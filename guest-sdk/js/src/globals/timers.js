@@ -25,9 +25,15 @@ export class Timers {
     if (index >= 0) this.#list.splice(index, 1);
   }
 
-  /** Removes all timers, and returns how many there were. */
+  /** Says of a timer that it may be left at the end. */
+  mark(id) {
+    const timer = this.#list.find((other) => other.id === id);
+    if (timer) timer.background = true;
+  }
+
+  /** Removes all timers, and returns how many there were that may not be left. */
   clear() {
-    const count = this.#list.length;
+    const count = this.#list.filter(({ background }) => !background).length;
     this.#list = [];
     return count;
   }

@@ -20,7 +20,20 @@ function guarded(name, functions) {
   return result;
 }
 
-export const state = guarded("state", { get: stateWit.get, set: stateWit.set, delete: stateWit.delete, list: stateWit.list });
+/** Refuses a write in a lifecycle hook that runs in a turn, as the host does outside of one. */
+function outsideHook(write) {
+  return (...args) => {
+    if (phase.hook) throw { payload: { tag: "unavailable", val: "state cannot be written in a lifecycle hook" } };
+    return write(...args);
+  };
+}
+
+export const state = guarded("state", {
+  get: stateWit.get,
+  set: outsideHook(stateWit.set),
+  delete: outsideHook(stateWit.delete),
+  list: stateWit.list,
+});
 export const transcript = guarded("transcript", { emit: transcriptWit.emit, read: transcriptWit.read });
 export const config = guarded("config", { get: configWit.get, getAll: configWit.getAll });
 export const context = guarded("context", {
@@ -157,7 +170,7 @@ export const files = guarded("data", {
 export const http = guarded("fetch", {
   send: (request) => {
     const wit = phase.interfaces["skep:worker/fetch@0.1.0"];
-    if (!wit) throw { payload: { tag: "failed", val: "the component was built without skep:worker/fetch: its source must name fetch" } };
+    if (!wit) throw { payload: { tag: "failed", val: "the component was built without skep:worker/fetch; build it with a `skep build` that has it, from source that names fetch" } };
     return wit.send(request);
   },
 });

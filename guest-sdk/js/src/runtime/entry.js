@@ -78,9 +78,13 @@ function begin() {
 }
 
 function connect(reason) {
-  unconnected = reason;
-  if (worker.connected) run(() => worker.connected(reason));
-  unconnected = undefined;
+  phase.hook = true;
+  try {
+    if (worker.connected) run(() => worker.connected(reason));
+    unconnected = undefined;
+  } finally {
+    phase.hook = false;
+  }
 }
 
 export const handler = {

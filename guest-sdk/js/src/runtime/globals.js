@@ -1,6 +1,6 @@
 // Installs what authors expect of any JavaScript and the engine lacks. Imported before any of the
 // author's modules.
-import { AbortController, AbortSignal, Event, EventTarget } from "../globals/events.js";
+import { AbortController, AbortSignal, Event, EventTarget, background } from "../globals/events.js";
 import { TextDecoder, TextEncoder } from "../globals/text.js";
 import { Timers } from "../globals/timers.js";
 import { URL, URLSearchParams } from "../globals/url.js";
@@ -15,6 +15,8 @@ import { err, nowMs, out, randomBytes } from "./system.js";
 
 export const timers = new Timers(nowMs);
 
+background.mark = (id) => timers.mark(id);
+
 function addTimer(name, repeats) {
   return (run, delay, ...args) => {
     if (!phase.live) requireTurn(`${name}()`);
@@ -23,7 +25,7 @@ function addTimer(name, repeats) {
 }
 
 /** The seed of the numbers that are drawn while the modules are loaded; a build repeats them. */
-let seed = 1;
+let seed = 1_234_567;
 
 function random() {
   if (phase.live) return randomFloat(randomBytes);

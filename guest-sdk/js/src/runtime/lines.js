@@ -10,10 +10,11 @@ export class Lines {
   #rows;
 
   /**
-   * `file` is the name of the bundle in stacks, `base` the number of lines before it, `sources`
-   * the names of the author's files, `lines` the encoded table.
+   * `file` is the name of the bundle in stacks, `base` the number of lines before it, `entry` the
+   * name of the author's entry, `sources` those of all files, `lines` the encoded table.
    */
-  constructor({ file, base, sources, lines }) {
+  constructor({ file, base, entry, sources, lines }) {
+    this.entry = entry;
     this.#table = { file, base, sources, lines };
   }
 
@@ -29,11 +30,6 @@ export class Lines {
       best = place;
     }
     return best && { source: sources[best.source], line: best.line };
-  }
-
-  /** Returns whether a place is in the bundle. */
-  has(file, line) {
-    return file === this.#table.file && line > this.#table.base;
   }
 }
 
@@ -103,13 +99,19 @@ export function mapStack(text) {
 
 /** Returns the author's file and line where an error was thrown, such as `src/worker.ts:12`. */
 export function placeOf(error) {
-  if (!lines) return undefined;
-  let first;
-  for (const frame of framesOf(error?.stack)) {
-    const place = frame.line === undefined ? undefined : lines.find(frame.file, frame.line, frame.column);
-    if (!place) continue;
-    first ??= place;
-    if (!place.source.includes("node_modules/")) return `${place.source}:${place.line}`;
-  }
-  return first && `${first.source}:${first.line}`;
+  const places = placesOf(error);
+  const own = places.find(({ source }) => !source.includes("node_modules/")) ?? places[0];
+  return own && `${own.source}:${own.line}`;
+}
+
+/** Returns the places of an error's frames, without those of the constructor of its own class. */
+function placesOf(error) {
+  const frames = framesOf(error?.stack).filter(({ line }) => lines && line !== undefined);
+  const begin = frames.findIndex(({ name }) => name !== error.constructor?.name);
+  return frames.slice(Math.max(0, begin)).map(({ file, line, column }) => lines.find(file, line, column)).filter(Boolean);
+}
+
+/** Returns the author's entry, such as `src/worker.ts`. */
+export function entryName() {
+  return lines?.entry;
 }

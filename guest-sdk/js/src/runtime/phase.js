@@ -4,6 +4,8 @@
 export const phase = {
   /** False while the worker's modules are loaded. */
   live: false,
+  /** True while `connected()` runs. */
+  hook: false,
   /** The WIT interfaces that the worker's source imports, by name. */
   interfaces: {},
 };

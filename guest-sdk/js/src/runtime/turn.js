@@ -3,7 +3,7 @@
 import { drain, forgetJobs, inspect, JobPromise, takeUnhandled } from "../globals/promise.js";
 import { Failure } from "../failure.js";
 import { timers } from "./globals.js";
-import { placeOf } from "./lines.js";
+import { entryName, placeOf } from "./lines.js";
 import { sleepMs } from "./system.js";
 
 const NEVER =
@@ -49,15 +49,19 @@ export function finish() {
 
 /** Returns the failure that an error becomes. Errors that are no `Failure` are printed. */
 export function toFailure(error) {
-  if (error instanceof Failure) return { code: error.code, message: error.message };
-  console.error(error);
-  return { code: "exception", message: describe(error) };
+  try {
+    if (error instanceof Failure) return { code: String(error.code), message: String(error.message) };
+    console.error(error);
+    return { code: "exception", message: describe(error) };
+  } catch {
+    return { code: "exception", message: "an object was thrown that cannot be described" };
+  }
 }
 
 /** Says in one line what was thrown, and where in the author's source. */
 function describe(error) {
-  const place = placeOf(error);
-  return place ? `${messageOf(error)} at ${place}` : messageOf(error);
+  const place = placeOf(error) ? `at ${placeOf(error)}` : entryName() ? `in ${entryName()}` : "";
+  return `${messageOf(error)} ${place}`.trimEnd();
 }
 
 /** Says what was thrown: the error's type and message. */
