@@ -1,12 +1,9 @@
-"""The entry of the runner: a component without an author, which takes the source from the read-only
+"""The main part of the runner: a component without an author, which takes the source from the read-only
 directory `/app` when an instance gets its first call."""
-
-import sys
-
-sys.dont_write_bytecode = True
 
 import importlib
 import json
+import sys
 
 import skep_instance
 import skep_modules
