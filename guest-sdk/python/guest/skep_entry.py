@@ -77,6 +77,7 @@ if _uses_loop():
     skep_instance.use_loop()
 for folder in skep_settings.NAMES:
     skep_modules.packed.add(folder)
+    skep_modules.packed.add_files(folder)
 skep_modules.packed.add("/python", skep_modules.LEFT_OUT)
 
 _woken = False
