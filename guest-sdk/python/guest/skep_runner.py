@@ -1,5 +1,6 @@
-"""The main part of the runner: a component without an author, which takes the source from the read-only
-directory `/app` when an instance gets its first call."""
+"""The main part of the runner: a component without an author, which takes the source from the
+read-only directory `/app` when an instance gets its first call: from `/app/VERSION` where the config
+names a version under `skep.app`."""
 
 import importlib
 import json
@@ -9,7 +10,9 @@ import skep_instance
 import skep_modules
 import skep_preload
 from skep_guest import _fault
+from skep_guest._config import VERSION_KEY
 from skep_guest._failure import Failure
+from skep_guest._host import host
 from skep_guest._worker import marks
 
 APP = "/app"
@@ -37,22 +40,24 @@ class App:
         return self._fault
 
     def _import(self):
-        bundle = _bundle()
-        skep_modules.names.add(APP, bundle["source"])
-        skep_modules.names.add(f"{APP}/{bundle['site']}", "site-packages")
-        sys.path[:] = [APP, f"{APP}/{bundle['site']}"]
+        version = host.config_get(VERSION_KEY)
+        app = f"{APP}/{version}" if version else APP
+        bundle = _bundle(app)
+        skep_modules.names.add(app, bundle["source"])
+        skep_modules.names.add(f"{app}/{bundle['site']}", "site-packages")
+        sys.path[:] = [app, f"{app}/{bundle['site']}"]
         importlib.import_module(bundle["entry"])
         misuses = marks.misuses()
         if misuses:
             raise Failure("exception", "; ".join(str(misuse) for misuse in misuses))
 
 
-def _bundle():
+def _bundle(app):
     try:
-        with open(f"{APP}/skep-bundle.json", encoding="utf-8") as file:
+        with open(f"{app}/skep-bundle.json", encoding="utf-8") as file:
             return json.load(file)
     except OSError as error:
-        raise Failure("exception", f"the runner needs a bundle in {APP}: {error}") from None
+        raise Failure("exception", f"the runner needs a bundle in {app}: {error}") from None
 
 
 app = App()

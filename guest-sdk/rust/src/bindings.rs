@@ -9,6 +9,11 @@ pub mod imports {
     wit_bindgen::generate!({ world: "sdk-imports", path: "wit", generate_all });
 }
 
+/// A world of its own: the import is in a component only if its code uses it.
+pub mod fetch {
+    wit_bindgen::generate!({ world: "sdk-fetch", path: "wit", generate_all });
+}
+
 pub mod handler {
     wit_bindgen::generate!({
         world: "sdk-handler",

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use crate::{state, transcript};
+use crate::{fetch, state, transcript};
 
 /// The reason why an input could not be handled. It rolls back the turn's writes to `state`; the
 /// worker continues with its next input.
@@ -51,6 +51,20 @@ impl From<transcript::Error> for Failure {
             transcript::Error::TooMany(_) => "transcript-too-many",
             transcript::Error::InvalidKind => "transcript-invalid-kind",
             transcript::Error::Unavailable(_) => "transcript-unavailable",
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
+/// The code is `fetch-` and the error's name: `fetch-denied` and so on.
+impl From<fetch::Error> for Failure {
+    fn from(error: fetch::Error) -> Self {
+        let code = match error {
+            fetch::Error::InvalidRequest(_) => "fetch-invalid-request",
+            fetch::Error::Denied(_) => "fetch-denied",
+            fetch::Error::TooLarge(_) => "fetch-too-large",
+            fetch::Error::TimedOut => "fetch-timed-out",
+            fetch::Error::Failed(_) => "fetch-failed",
         };
         Self::new(code, error.to_string())
     }

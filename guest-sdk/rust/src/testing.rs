@@ -7,8 +7,10 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::rc::Rc;
 use std::time::Duration;
 
+use crate::fetch::{self, Request, Response};
 use crate::host::{Double, with};
 use crate::message::TEXT;
 use crate::{ConnectReason, Failure, Input, Lifecycle, Output, Worker};
@@ -35,6 +37,11 @@ pub fn set_attempt(attempt: u32) {
 pub fn set_remaining(remaining: Option<Duration>) {
     let remaining_ms = remaining.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
     with(|double| double.remaining_ms = remaining_ms);
+}
+
+/// Sets the function that answers HTTP requests. Without one, they are denied.
+pub fn set_server(server: impl Fn(&Request) -> Result<Response, fetch::Error> + 'static) {
+    with(|double| double.server = Some(Rc::new(server)));
 }
 
 /// Resets this thread's double, with `/data`.

@@ -2,8 +2,8 @@
 #![cfg(not(target_family = "wasm"))]
 
 use skep_guest::{
-    ConnectReason, Failure, Input, Lifecycle, Output, Worker, config, context, data_dir, state,
-    testing, transcript,
+    ConnectReason, Failure, Input, Lifecycle, Output, Worker, config, context, data_dir, fetch,
+    state, testing, transcript,
 };
 
 /// A worker that does what its input says.
@@ -151,4 +151,33 @@ fn config_is_sorted_and_reset_forgets_everything() {
     assert!(!before.exists());
     assert_eq!(config::get("a"), None);
     assert!(data_dir().read_dir().unwrap().next().is_none());
+}
+
+#[test]
+fn requests_go_to_the_servers_of_the_test_and_follow_redirects() {
+    let request = fetch::Request::post("http://a.test/old", "body");
+    let denied = Failure::from(fetch::send(&request).unwrap_err());
+    assert_eq!(denied.code, "fetch-denied");
+
+    testing::set_server(|request| match request.url.as_str() {
+        "http://a.test/old" => {
+            let mut response = fetch::Response::new(303, "");
+            response.headers.push(("location".to_owned(), "new".to_owned()));
+            Ok(response)
+        }
+        "http://a.test/loop" => {
+            let mut response = fetch::Response::new(302, "");
+            response.headers.push(("location".to_owned(), "loop".to_owned()));
+            Ok(response)
+        }
+        _ => Ok(fetch::Response::new(200, request.method.clone())),
+    });
+    let response = fetch::send(&request).unwrap();
+    assert_eq!((response.url.as_str(), response.text()), ("http://a.test/new", Ok("GET")));
+
+    let endless = fetch::send(&fetch::Request::get("http://a.test/loop")).unwrap_err();
+    assert_eq!(Failure::from(endless).code, "fetch-failed");
+    let mut kept = request;
+    kept.follow_redirects = false;
+    assert_eq!(fetch::send(&kept).unwrap().status, 303);
 }

@@ -54,11 +54,19 @@ pub(crate) fn compiled_cache() -> io::Result<Dir> {
 }
 
 fn user_cache() -> io::Result<Dir> {
-    let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|it| it.is_absolute());
-    let cache = absolute("XDG_CACHE_HOME").or_else(|| Some(absolute("HOME")?.join(".cache")));
-    let cache = cache
+    let cache = cache_home()
         .ok_or_else(|| io::Error::other("neither XDG_CACHE_HOME nor HOME is an absolute path"))?;
     create_dir(&cache.join("skep"))
+}
+
+/// Returns the path of a folder in Skep's part of the user's cache, if the user has one.
+pub(crate) fn cache_path(name: &str) -> Option<PathBuf> {
+    cache_home().map(|cache| cache.join("skep").join(name))
+}
+
+fn cache_home() -> Option<PathBuf> {
+    let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|it| it.is_absolute());
+    absolute("XDG_CACHE_HOME").or_else(|| Some(absolute("HOME")?.join(".cache")))
 }
 
 /// Returns the system's directory for temporary files. An empty `TMPDIR` counts as unset.

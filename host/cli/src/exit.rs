@@ -14,5 +14,5 @@ pub(crate) const TRAPPED: u8 = 134;
 pub(crate) const OUT_OF_MEMORY: u8 = 137;
 /// SIGTERM.
 pub(crate) const TERMINATED: u8 = 143;
-/// A service answered with a failure of its own.
+/// A service answered with a failure of its own, a build failed, or a test did.
 pub(crate) const SERVICE_FAILED: u8 = 1;

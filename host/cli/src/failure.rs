@@ -1,7 +1,9 @@
 //! The failure of a command, as text or JSON, with a hint at the next step.
 
+use std::borrow::Cow;
 use std::fmt;
 
+use skep_project::ProjectError;
 use skep_protocol::Error;
 use skep_registry::RegistryError;
 
@@ -14,7 +16,7 @@ use crate::{exit, json, terminal};
 #[derive(Debug)]
 pub(crate) enum Failed {
     /// An error to print.
-    Error { code: &'static str, message: String, hint: Option<&'static str>, exit: u8 },
+    Error { code: &'static str, message: String, hint: Option<Cow<'static, str>>, exit: u8 },
     /// The reader of standard output closed its end, as `head` does. This is no error.
     ReaderGone,
 }
@@ -51,9 +53,9 @@ impl Failed {
     }
 
     /// Adds the next step.
-    pub(crate) fn hint(mut self, advice: &'static str) -> Self {
+    pub(crate) fn hint(mut self, advice: impl Into<Cow<'static, str>>) -> Self {
         if let Self::Error { hint, .. } = &mut self {
-            *hint = Some(advice);
+            *hint = Some(advice.into());
         }
         self
     }
@@ -62,7 +64,7 @@ impl Failed {
     pub(crate) fn show(self, output: OutputFormat) -> u8 {
         let Self::Error { code, message, hint, exit } = self else { return 0 };
         if output == OutputFormat::Json {
-            let hint = hint.map(str::to_owned);
+            let hint = hint.clone().map(Cow::into_owned);
             let error = ErrorReport { code, message: message.clone(), hint };
             if terminal::print(&json::line(&FailureReport { error })).is_ok() {
                 return exit;
@@ -70,7 +72,7 @@ impl Failed {
         }
         terminal::say("error", &message);
         if let Some(hint) = hint {
-            terminal::say("hint", hint);
+            terminal::say("hint", &hint);
         }
         exit
     }
@@ -116,7 +118,19 @@ impl From<Error> for Failed {
             Error::ComponentRefused { .. } => exit::REFUSED,
             _ => exit::SKEP_FAILED,
         };
+        let hint = hint.map(Cow::Borrowed);
         Self::Error { code: error.code(), message: error.to_string(), hint, exit }
+    }
+}
+
+impl From<ProjectError> for Failed {
+    fn from(error: ProjectError) -> Self {
+        let exit = match error.code {
+            "build_failed" => exit::SERVICE_FAILED,
+            _ => exit::SKEP_FAILED,
+        };
+        let ProjectError { code, message, hint } = error;
+        Self::Error { code, message, hint: hint.map(Cow::Owned), exit }
     }
 }
 

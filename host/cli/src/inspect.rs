@@ -2,7 +2,7 @@
 //! for a run, but not compiled or run.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use skep_protocol::limits::OFF;
@@ -62,6 +62,26 @@ pub(crate) fn inspect(arguments: &InspectArgs) -> u8 {
         OutputFormat::Json => json::line(&report(&shape, refusal, &limits)),
     };
     terminal::conclude(terminal::print(&shown), code)
+}
+
+/// What an examination of a file found.
+pub(crate) struct Inspected {
+    pub(crate) digest: String,
+    pub(crate) kind: Option<&'static str>,
+    /// The reason that a run would refuse the component, if it would.
+    pub(crate) refusal: Option<String>,
+}
+
+/// Examines a component as a run would.
+pub(crate) fn inspect_file(path: &Path) -> Result<Inspected, Failed> {
+    let limits = Limits::default();
+    let source = NamedSource::from(path.to_path_buf());
+    let wasm = source.read(NoWriter::Refuse, limits.component_bytes)?;
+    let shape = Shape::read(&wasm, &limits)
+        .map_err(|refusal| Failed::refused(neutral(&refusal.to_string()).to_string()))?;
+    let refusal = refusal(&wasm, &shape, &limits).map_err(Failed::internal)?;
+    let kind = shape.kind.map(|kind| kind.as_str());
+    Ok(Inspected { digest: shape.digest.to_string(), kind, refusal })
 }
 
 /// Returns the reason that a run would refuse the component, if it would. Fails if the compiling

@@ -17,6 +17,7 @@ mod connect;
 mod doctor;
 mod download;
 mod exit;
+mod explain;
 mod failure;
 mod filter;
 mod inspect;
@@ -24,7 +25,7 @@ mod json;
 mod key_value;
 mod logging;
 mod output;
-mod quantity;
+mod project;
 mod registrar;
 mod remote;
 mod report;
@@ -64,6 +65,7 @@ Examples:
   skep up                               host durable workers, with an API for browsers
   skep worker create counter.wasm       create a worker on the local host
   skep worker send WORKER add 1         send it an input and wait for the outcome
+  skep new tally --lang js              make a project for a worker of your own, then skep dev
   skep doctor                           check that this machine can host workers
 
 Set SKEP_LOG to info, debug or a filter such as skep_runtime=trace to log more, and
@@ -86,6 +88,12 @@ enum CliCommand {
     Token(token::TokenArgs),
     Remote(remote::RemoteArgs),
     Doctor(doctor::DoctorArgs),
+    New(project::NewArgs),
+    Build(project::BuildArgs),
+    Dev(project::DevArgs),
+    Test(project::TestArgs),
+    Explain(explain::ExplainArgs),
+    Schema(project::SchemaArgs),
     Completions(completions::CompletionsArgs),
 }
 
@@ -136,6 +144,12 @@ fn run_command(command: CliCommand, guest: Vec<OsString>) -> u8 {
         CliCommand::Token(arguments) => token::token(arguments),
         CliCommand::Remote(arguments) => remote::remote(arguments),
         CliCommand::Doctor(arguments) => doctor::doctor(&arguments),
+        CliCommand::New(arguments) => project::new(&arguments),
+        CliCommand::Build(arguments) => project::build(&arguments),
+        CliCommand::Dev(arguments) => project::dev(&arguments),
+        CliCommand::Test(arguments) => project::test(&arguments),
+        CliCommand::Explain(arguments) => explain::explain(&arguments),
+        CliCommand::Schema(arguments) => project::schema(&arguments),
         CliCommand::Completions(arguments) => {
             completions::completions(&arguments, &mut Cli::command())
         }

@@ -6,8 +6,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 use skep_protocol::{
-    ComponentDigest, ComponentKind, LimitName, RequestRecord, RuntimeId, Timestamp, TokenView,
-    WorkerView,
+    ComponentDigest, ComponentKind, InputId, LimitName, RequestRecord, RuntimeId, Timestamp,
+    TokenView, TurnError, WorkerView,
 };
 
 /// The result of `skep run`.
@@ -253,4 +253,21 @@ pub(crate) struct CheckReport {
     pub(crate) found: String,
     /// The next step, if the check found a problem.
     pub(crate) hint: Option<String>,
+}
+
+/// The result of `skep explain`.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct ExplainReport {
+    pub(crate) input_id: Option<InputId>,
+    /// The ending, or `running`.
+    pub(crate) outcome: &'static str,
+    pub(crate) error: Option<TurnError>,
+    /// What the turn tried without a grant.
+    pub(crate) denied: Vec<String>,
+    /// Number of events that the turn emitted.
+    pub(crate) events: u64,
+    /// The last lines that the turn printed.
+    pub(crate) output: Vec<String>,
+    /// What to change or run next.
+    pub(crate) next: Vec<String>,
 }

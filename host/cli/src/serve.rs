@@ -14,7 +14,7 @@ use crate::ambient;
 use crate::failure::Failed;
 use crate::output::OutputFormat;
 use crate::settings::{LocationArgs, Settings};
-use host::ServingHost;
+pub(crate) use host::ServingHost;
 
 /// Host workers in this process, with a registry and the browser API, until Ctrl-C
 #[derive(Args)]

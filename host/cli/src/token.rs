@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
-use skep_protocol::{Role, RuntimeId, Timestamp, TokenId, TokenView};
+use skep_protocol::{Role, RuntimeId, Timestamp, TokenId, TokenView, quantity};
 use skep_registry::NewToken;
 
 use crate::clock::now;
@@ -12,7 +12,7 @@ use crate::output::OutputFormat;
 use crate::report::{ItemsReport, TokenReport};
 use crate::settings::LocationArgs;
 use crate::table::Table;
-use crate::{json, quantity, registrar, terminal};
+use crate::{json, registrar, terminal};
 
 /// Create, list and revoke access tokens
 #[derive(Args)]

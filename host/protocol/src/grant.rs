@@ -4,11 +4,12 @@ mod address;
 mod http;
 
 use std::collections::BTreeSet;
+use std::str::FromStr;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{GuestPath, Invalid, Rights, ScopeName, SecretName};
+use crate::{GuestPath, Invalid, NameError, Rights, ScopeName, SecretName};
 
 pub use address::is_public;
 pub use http::{GrantError, HostPattern, HttpGrant, Method, Scheme};
@@ -86,6 +87,32 @@ pub struct ScopeGrant {
     pub rights: Rights,
 }
 
+/// Parses `NAME::GUEST`, then `:ro` (the default) or `:rw`, as flags and manifests spell it.
+impl FromStr for ScopeGrant {
+    type Err = ScopeGrantError;
+
+    fn from_str(text: &str) -> Result<Self, ScopeGrantError> {
+        let (rest, rights) = match text.rsplit_once(':') {
+            Some((rest, "ro")) if !rest.ends_with(':') => (rest, Rights::ReadOnly),
+            Some((rest, "rw")) if !rest.ends_with(':') => (rest, Rights::ReadWrite),
+            _ => (text, Rights::ReadOnly),
+        };
+        let (name, guest) = rest.split_once("::").ok_or(ScopeGrantError::Form)?;
+        Ok(Self { name: name.parse()?, guest: guest.parse()?, rights })
+    }
+}
+
+/// The reason why text is not a grant of a directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ScopeGrantError {
+    /// The overall form is wrong.
+    #[error("expected NAME::GUEST, then `:ro` or `:rw`")]
+    Form,
+    /// The scope's name or the guest's path is invalid.
+    #[error(transparent)]
+    Name(#[from] NameError),
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -131,6 +158,15 @@ mod tests {
         assert_eq!(grants, more);
         grants.add(Grants { scopes: vec![scope("b", "/a", Rights::ReadWrite)], ..more.clone() });
         assert_eq!(grants.scopes, [scope("b", "/a", Rights::ReadWrite)]);
+    }
+
+    #[test]
+    fn a_scope_grant_is_parsed_in_the_form_that_is_shown() {
+        for shown in ["src::/src:ro", "cache::/my cache:rw"] {
+            assert_eq!(shown.parse::<ScopeGrant>().unwrap().to_string(), shown);
+        }
+        assert_eq!("src::/src".parse::<ScopeGrant>().unwrap().rights, Rights::ReadOnly);
+        assert_eq!("src".parse::<ScopeGrant>(), Err(ScopeGrantError::Form));
     }
 
     #[test]

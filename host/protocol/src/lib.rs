@@ -25,6 +25,7 @@ pub mod name;
 pub mod outbound;
 pub mod payload;
 pub mod problem;
+pub mod quantity;
 pub mod registry;
 pub mod rights;
 pub mod runtime;
@@ -43,7 +44,9 @@ pub use digest::{ComponentDigest, ConfigDigest, DigestError};
 pub use entry::{Entry, EntryKind, EntryPage};
 pub use error::{Conflict, Error, Invalid};
 pub use file::{FileName, FileRange, FileView, Imported, ListFiles};
-pub use grant::{GrantError, Grants, HostPattern, HttpGrant, Method, Scheme, ScopeGrant};
+pub use grant::{
+    GrantError, Grants, HostPattern, HttpGrant, Method, Scheme, ScopeGrant, ScopeGrantError,
+};
 pub use handle::{
     Artifacts, Effect, Files, Invocation, Layer, Overview, RuntimeHandle, Turns, Verb, Workers,
 };

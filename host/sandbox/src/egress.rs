@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! guest -> wasi/http.rs -> HttpCaller: target, grant, denial   (the guest's thread; never blocks)
+//!          wasi/fetch.rs       |
 //!                              |  Exchange: ledger entry, connection permit
 //!                          exchange.rs -> wait until the turn's input is on disk
 //!                              |          resolve -> check each address -> dial only those -> TLS
@@ -28,9 +29,11 @@ mod secret;
 mod target;
 mod task;
 mod tls;
+mod whole;
 
 pub use access::HttpAccess;
-pub(crate) use caller::HttpCaller;
+pub(crate) use caller::{HttpCaller, is_ours};
 pub use outbound::Outbound;
 pub use resolver::{Resolver, SystemResolver};
 pub use secret::{OperatorSecret, SecretError};
+pub(crate) use whole::{WholeError, WholeResponse};

@@ -30,7 +30,9 @@ pub use egress::{HttpAccess, OperatorSecret, Outbound, Resolver, SecretError, Sy
 pub use guest::calls::{FileCalls, FileThread};
 pub use guest::denials::{Denials, Denied};
 pub use guest::stdio;
-pub use guest::turn::{Identity, NoTurn, RecordError, RequestLog, TranscriptEntry, Turn};
+pub use guest::turn::{
+    Identity, NoTurn, RecordError, RequestLog, TranscriptEntry, TranscriptPage, Turn,
+};
 pub use instance::{Cost, Done, Instance};
 pub use limits::admission::{MemoryAdmission, UnboundedMemory};
 pub use limits::kill::{KillReason, KillSwitch};

@@ -58,7 +58,7 @@ const CHILDREN: usize = 64;
 const PAST: Duration = Duration::from_millis(100);
 
 /// The policy that decides which runs get their own process. Only commands that import nothing but
-/// `wasi:*` can.
+/// `wasi:*` and `skep:worker/fetch` can, and only if they may not send requests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Isolation {
     /// All guests run in the host's process.
@@ -119,7 +119,7 @@ impl OutOfProcess {
         may_dial: bool,
         is_trusted: impl FnOnce() -> bool,
     ) -> Placement {
-        let possible = loaded.imports_only_wasi() && !(may_dial && loaded.sends_requests());
+        let possible = loaded.can_do_without_host() && !(may_dial && loaded.sends_requests());
         match self.isolation {
             Isolation::Thread => Placement::InProcess,
             Isolation::Process if possible => Placement::OutOfProcess,

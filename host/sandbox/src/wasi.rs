@@ -3,6 +3,7 @@
 pub(crate) mod clock;
 pub(crate) mod config;
 pub(crate) mod descriptors;
+pub(crate) mod fetch;
 pub(crate) mod filesystem;
 pub(crate) mod http;
 pub(crate) mod lifecycle;

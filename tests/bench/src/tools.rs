@@ -7,7 +7,7 @@ use std::sync::Arc;
 use skep_protocol::Limits;
 use skep_sandbox::{
     Identity, InProcessCompiler, Loaded, Outbound, Profile, RecordError, Sandbox, SandboxParts,
-    TranscriptEntry, Turn,
+    TranscriptPage, Turn,
 };
 use xtask::{guests, tree};
 
@@ -149,7 +149,7 @@ impl Turn for EmptyTurn {
         Ok(())
     }
 
-    fn read(&mut self, _after: u64, _limit: usize) -> Result<Vec<TranscriptEntry>, RecordError> {
-        Ok(Vec::new())
+    fn read(&mut self, _after: u64, _limit: usize) -> Result<TranscriptPage, RecordError> {
+        Ok(TranscriptPage::default())
     }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use skep_protocol::Rights;
 
 use crate::mount::MountArg;
-use crate::quantity;
+use skep_protocol::quantity;
 
 pub(crate) fn run(data: &[u8]) {
     // The system never passes an argument with a NUL.

@@ -31,9 +31,6 @@ mod filter;
 #[path = "../../../host/cli/src/run/mount.rs"]
 mod mount;
 #[rustfmt::skip]
-#[path = "../../../host/cli/src/quantity.rs"]
-mod quantity;
-#[rustfmt::skip]
 #[path = "../../../host/cli/src/command_line.rs"]
 mod command_line;
 

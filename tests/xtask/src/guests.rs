@@ -42,6 +42,12 @@ pub const ARTIFACTS: &[Artifact] = &[
     Artifact::new("probe", "tests/guests/probe", Shape::Command, Target::Wasip2),
     Artifact::new("scribe", "tests/guests/scribe", Shape::Service, Target::Wasip2),
     Artifact::new("echo", "tests/guests/echo", Shape::Service, Target::Wasip2),
+    Artifact::new(
+        "conformance_rust",
+        "tests/guests/conformance-rust",
+        Shape::Service,
+        Target::Wasip2,
+    ),
     Artifact::new("caller", "tests/guests/caller", Shape::Service, Target::Wasip2),
     Artifact::new("tally", "tests/guests/tally", Shape::Service, Target::Wasip2),
     Artifact::new("hostile", "tests/guests/hostile", Shape::Commands, Target::Wasip2),

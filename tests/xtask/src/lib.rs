@@ -16,6 +16,7 @@ pub mod ship;
 pub mod suite;
 pub mod tree;
 pub mod vendor;
+pub mod worlds;
 
 mod debian;
 mod error;

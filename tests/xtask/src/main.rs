@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 use xtask::{
     Error, bench, crash, demo, fuzz, guests, hostile, packages, picture, schema, ship, suite,
-    vendor,
+    vendor, worlds,
 };
 
 /// The project's development tasks.
@@ -85,6 +85,8 @@ enum Task {
     Picture,
     /// Copy the guest SDK into the example that carries one
     Vendor,
+    /// Write wit/README.md, the page of the WIT worlds
+    Worlds,
 }
 
 fn main() -> ExitCode {
@@ -132,6 +134,10 @@ fn run(task: Task) -> Result<ExitCode, Error> {
             let changed = vendor::update()?;
             eprintln!("{changed} files changed in {}", vendor::COPY);
         }
+        Task::Worlds => match worlds::update()? {
+            true => eprintln!("{} is new", worlds::PAGE),
+            false => eprintln!("{} is current", worlds::PAGE),
+        },
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -17,6 +17,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("skep-scope", &["skep-protocol"]),
     ("skep-store", &["skep-protocol", "skep-scope"]),
     ("skep-client", &["skep-protocol"]),
+    ("skep-project", &["skep-protocol"]),
     ("skep-sandbox", &["skep-protocol", "skep-scope"]),
     ("skep-runtime", &["skep-protocol", "skep-scope", "skep-store", "skep-sandbox"]),
     ("skep-registry", &["skep-protocol", "skep-client"]),

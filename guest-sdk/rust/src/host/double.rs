@@ -7,9 +7,11 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
+use crate::fetch::{Error, Request, Response};
 use crate::testing::Event;
 use crate::transcript::Entry;
 
@@ -20,6 +22,9 @@ const EVENTS_PER_TURN: u64 = 10_000;
 const KEY_BYTES: usize = 512;
 const KIND_BYTES: usize = 64;
 const PAGE: usize = 1_000;
+
+/// Answers the HTTP requests of a worker.
+pub(crate) type Server = dyn Fn(&Request) -> Result<Response, Error>;
 
 /// The state of the double.
 pub(crate) struct Double {
@@ -38,6 +43,8 @@ pub(crate) struct Double {
     pub(crate) input_id: Option<String>,
     /// The number of inputs so far.
     pub(crate) inputs: u64,
+    /// Answers HTTP requests.
+    pub(crate) server: Option<Rc<Server>>,
     /// False in lifecycle hooks.
     pub(crate) state_writable: bool,
     data_dir: Option<ScratchDir>,
@@ -66,6 +73,7 @@ impl Double {
             events: Vec::new(),
             input_id: None,
             inputs: 0,
+            server: None,
             state_writable: true,
             data_dir: None,
         }
@@ -226,6 +234,19 @@ pub(crate) mod state {
             Ok(())
         } else {
             Err(Error::Unavailable("state cannot be written outside of a turn".to_owned()))
+        }
+    }
+}
+
+pub(crate) mod fetch {
+    use super::with;
+    use crate::fetch::{Error, Request, Response};
+
+    pub(crate) fn send(request: &Request) -> Result<Response, Error> {
+        // The server may look at the double.
+        match with(|double| double.server.clone()) {
+            Some(server) => server(request),
+            None => Err(Error::Denied("the test has no server: see `set_server`".to_owned())),
         }
     }
 }

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use clap::Args;
 use clap::builder::{OsStringValueParser, TypedValueParser};
-use skep_protocol::HttpGrant;
+use skep_protocol::{HttpGrant, quantity};
 
 use super::backtrace::Backtrace;
 use super::mount::MountArg;
+use crate::key_value;
 use crate::output::OutputFormat;
-use crate::{key_value, quantity};
 
 /// Run a component once
 #[derive(Args)]

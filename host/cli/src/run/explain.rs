@@ -30,7 +30,7 @@ impl From<Failed> for Explained {
     fn from(failed: Failed) -> Self {
         let message = failed.to_string();
         let hint = match failed {
-            Failed::Error { hint, .. } => hint.map(str::to_owned),
+            Failed::Error { hint, .. } => hint.map(std::borrow::Cow::into_owned),
             Failed::ReaderGone => None,
         };
         Self { hint, ..Self::error(message) }

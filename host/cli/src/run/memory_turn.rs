@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
 use skep_protocol::{LimitName, Limits, RequestRecord};
-use skep_sandbox::{Identity, RecordError, RequestLog, TranscriptEntry, Turn};
+use skep_sandbox::{Identity, RecordError, RequestLog, TranscriptEntry, TranscriptPage, Turn};
 
 use crate::clock;
 
@@ -143,10 +143,10 @@ impl Turn for MemoryTurn {
         Ok(())
     }
 
-    fn read(&mut self, after: u64, limit: usize) -> Result<Vec<TranscriptEntry>, RecordError> {
+    fn read(&mut self, after: u64, limit: usize) -> Result<TranscriptPage, RecordError> {
         // A turn's own entries are readable only after its end, and no turn came before this one.
         let _ = (after, limit);
-        Ok(Vec::new())
+        Ok(TranscriptPage::default())
     }
 
     fn requests(&self) -> Arc<dyn RequestLog> {

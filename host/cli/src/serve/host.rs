@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use cap_std::fs::Dir;
 use skep_api::{ApiParts, Metrics, ServerLimits, Surface};
 use skep_protocol::{HostId, Role, RuntimeId};
 use skep_registry::Registry;
@@ -25,7 +26,7 @@ use crate::{ambient, json, secret, terminal};
 const GRACE: Duration = Duration::from_secs(10);
 
 /// A host that has bound its socket and opened its store.
-pub(super) struct ServingHost {
+pub(crate) struct ServingHost {
     surface: Surface,
     runtime: Embedded,
     registry: Registry,
@@ -44,6 +45,16 @@ impl ServingHost {
         id: Option<RuntimeId>,
         surface: Surface,
     ) -> Result<Self, Failed> {
+        Self::start_with(settings, id, surface, None).await
+    }
+
+    /// Starts with native code from `compiled`, in place of the store's own.
+    pub(crate) async fn start_with(
+        settings: Settings,
+        id: Option<RuntimeId>,
+        surface: Surface,
+        compiled: Option<Dir>,
+    ) -> Result<Self, Failed> {
         if !ambient::has_proc() {
             return Err(Failed::here("/proc is missing; a store needs it to find its files")
                 .hint("mount /proc, also in a container"));
@@ -57,7 +68,8 @@ impl ServingHost {
         let address = listener.local_addr()?;
         let runtime_id = store.runtime_id().clone();
         let host_id = ambient::new_id::<HostId>("host")?;
-        let runtime = parts::runtime(store, secrets, host_id.clone(), address, &settings)?;
+        let runtime =
+            parts::runtime(store, compiled, secrets, host_id.clone(), address, &settings)?;
         let display_name = match surface {
             Surface::Browser => settings.workspace.as_str(),
             Surface::Runtime => runtime_id.as_str(),
@@ -89,9 +101,14 @@ impl ServingHost {
         })
     }
 
+    /// Returns the runtime.
+    pub(crate) fn runtime(&self) -> Embedded {
+        self.runtime.clone()
+    }
+
     /// Prints the host's address and credentials. If that fails, revokes the token that was not
     /// shown.
-    pub(super) fn announce(&self, output: OutputFormat) -> Result<(), Failed> {
+    pub(crate) fn announce(&self, output: OutputFormat) -> Result<(), Failed> {
         let Err(lost) = self.show(output) else { return Ok(()) };
         if let Some((_, view)) = &self.credentials.token {
             self.registry.access().revoke(&view.token_id)?;
@@ -126,7 +143,7 @@ impl ServingHost {
     }
 
     /// Serves until the first stop request, then drains. A second request exits at once.
-    pub(super) async fn run(self) -> Result<(), Failed> {
+    pub(crate) async fn run(self) -> Result<(), Failed> {
         let mut signals = Signals::take_over()?;
         let (stop, stopped) = tokio::sync::watch::channel(false);
         let limits = ServerLimits { grace: GRACE, ..ServerLimits::default() };

@@ -75,9 +75,11 @@ fn bind_hint(error: &io::Error) -> &'static str {
     }
 }
 
-/// Starts the sandbox and opens the runtime on the store. Guests cannot connect to `own_address`.
+/// Starts the sandbox and opens the runtime on the store. Native code is in `compiled`, or else in
+/// the store. Guests cannot connect to `own_address`.
 pub(super) fn runtime(
     store: Store,
+    compiled: Option<Dir>,
     secrets: BTreeMap<SecretName, OperatorSecret>,
     host_id: HostId,
     own_address: SocketAddr,
@@ -90,7 +92,7 @@ pub(super) fn runtime(
         tracing::warn!(missing, "this kernel lacks part of the second wall; see `skep doctor`");
     }
     let parts = EmbeddedParts {
-        sandbox: sandbox(&store, &limits, own_address, settings)?,
+        sandbox: sandbox(&store, compiled, &limits, own_address, settings)?,
         store,
         scopes: scopes(&settings.scopes)?,
         secrets,
@@ -104,17 +106,22 @@ pub(super) fn runtime(
 
 fn sandbox(
     store: &Store,
+    compiled: Option<Dir>,
     limits: &Limits,
     own_address: SocketAddr,
     settings: &Settings,
 ) -> Result<Sandbox, Failed> {
     let outbound = Outbound::default();
     outbound.shun(own_address);
+    let compiled = match compiled {
+        Some(compiled) => compiled,
+        None => store.compiled_dir().map_err(|error| Failed::here(error.to_string()))?,
+    };
     let parts = SandboxParts {
         cores: std::thread::available_parallelism().map_or(1, usize::from),
         workers: settings.runtime.room(),
         compiler: Arc::new(child::compiler()),
-        cache: Some(store.compiled_dir().map_err(|error| Failed::here(error.to_string()))?),
+        cache: Some(compiled),
         limits: limits.for_any_worker(),
         outbound,
     };

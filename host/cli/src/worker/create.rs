@@ -1,12 +1,15 @@
 //! `skep worker create` and `skep worker update`.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use clap::Args;
 use skep_client::Client;
+use skep_project::Project;
 use skep_protocol::{
-    Artifacts, ConfigDigest, ConfigValues, CreateWorker, DisplayRef, Error, Invalid, Labels,
-    LimitChanges, LimitName, WorkerChange, WorkerId, WorkerSpec, Workers,
+    Artifacts, ComponentDigest, ConfigDigest, ConfigValues, CreateWorker, DisplayRef, Error,
+    Invalid, Labels, LimitChanges, LimitName, WorkerChange, WorkerId, WorkerSpec, Workers,
+    quantity,
 };
 
 use super::grants::GrantFlags;
@@ -15,17 +18,19 @@ use crate::component::push;
 use crate::connect::ConnectArgs;
 use crate::failure::Failed;
 use crate::output::OutputFormat;
-use crate::{key_value, quantity};
+use crate::{key_value, terminal};
 
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
   skep worker create counter.wasm --name tally --config step=2
+  skep worker create .                     as skep-worker.toml says, from the last `skep build`
   skep worker create build.wasm --scope src::/src --limit memory_bytes=64MiB
   skep worker create fetch.wasm --http https://api.example.com --secret weather
   skep worker create sha256:2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae")]
 pub(crate) struct CreateArgs {
-    /// Component: a file, or the digest of a stored one
+    /// Component: a file, the digest of a stored one, or the folder of a project with
+    /// skep-worker.toml
     component: String,
 
     /// Name of the worker
@@ -57,7 +62,8 @@ pub(crate) struct CreateArgs {
 
 #[derive(Args)]
 pub(crate) struct UpdateArgs {
-    /// Worker: its id, RUNTIME/ID, or name
+    /// Worker: its id, RUNTIME/ID, or name, or the folder of a project, whose manifest and build are
+    /// then the worker's new version
     worker: String,
 
     /// New component: a file, or the digest of a stored one
@@ -93,16 +99,15 @@ impl UpdateArgs {
 }
 
 pub(super) async fn create(arguments: &CreateArgs) -> Result<u8, Failed> {
+    if let Some(project) = project(&arguments.component)? {
+        return create_from(&project, arguments).await;
+    }
     let runtime = arguments.connect.connect()?.runtime().await?;
-    let component = match arguments.component.parse() {
-        Ok(digest) => digest,
-        Err(_) => push(&runtime, arguments.component.as_ref()).await?.item.digest,
-    };
     let spec = WorkerSpec {
-        component,
+        component: component(&runtime, &arguments.component).await?,
         display_ref: arguments.name.clone(),
         labels: labels(&arguments.label)?.unwrap_or_default(),
-        config: config(&runtime, &arguments.config).await?,
+        config: config(&runtime, arguments.config.iter().cloned().collect()).await?,
         grants: arguments.grants.grants(),
         limits: LimitChanges(arguments.limit.iter().copied().collect()),
     };
@@ -111,18 +116,103 @@ pub(super) async fn create(arguments: &CreateArgs) -> Result<u8, Failed> {
     Ok(0)
 }
 
+/// Creates a worker as a project's manifest describes it. Flags are added, and win.
+async fn create_from(project: &Project, arguments: &CreateArgs) -> Result<u8, Failed> {
+    let runtime = arguments.connect.connect()?.runtime().await?;
+    let manifest = project.manifest();
+    let mut values = manifest.config.clone();
+    values.extend(arguments.config.iter().cloned());
+    let mut own_labels = manifest.labels.clone();
+    own_labels.extend(arguments.label.iter().cloned());
+    let mut grants = manifest.grants();
+    grants.add(arguments.grants.grants());
+    let mut limits = manifest.limits();
+    limits.0.extend(arguments.limit.iter().copied());
+    let spec = WorkerSpec {
+        component: push_built(&runtime, project).await?,
+        display_ref: Some(arguments.name.clone().unwrap_or_else(|| manifest.display_ref())),
+        labels: Labels::try_from(own_labels).map_err(Error::from)?,
+        config: config(&runtime, values).await?,
+        grants,
+        limits,
+    };
+    let request = CreateWorker { worker_id: arguments.id, spec };
+    show(&runtime.create(request).await?.item, arguments.output())?;
+    Ok(0)
+}
+
+/// Opens the project that a word names, if it is a folder.
+fn project(word: &str) -> Result<Option<Project>, Failed> {
+    let folder = Path::new(word);
+    if !folder.is_dir() {
+        return Ok(None);
+    }
+    Ok(Some(Project::open(&std::path::absolute(folder)?)?))
+}
+
+/// Stores the component that a project's last build left.
+async fn push_built(runtime: &Client, project: &Project) -> Result<ComponentDigest, Failed> {
+    let component = project.component();
+    if !component.is_file() {
+        return Err(Failed::here(format!("{} is not built", component.display()))
+            .hint("run `skep build` in the project first"));
+    }
+    Ok(push(runtime, &component).await?.item.digest)
+}
+
+/// Changes the worker that has the name of a project to what its manifest describes.
+async fn update_from(project: &Project, arguments: &UpdateArgs) -> Result<u8, Failed> {
+    let manifest = project.manifest();
+    let (runtime, worker) = arguments.connect.connect()?.worker(&manifest.name).await?;
+    let before = runtime.get(worker).await?.spec;
+    let mut values = manifest.config.clone();
+    values.extend(arguments.config.iter().cloned());
+    // An empty bundle takes away the values of an earlier one.
+    let values =
+        ConfigValues::try_from(values).map_err(|error| Error::from(Invalid::from(error)))?;
+    let has_values = values.iter().next().is_some();
+    let config = match before.config {
+        None if !has_values => None,
+        _ => Some(runtime.put_config(values).await?.item.digest),
+    };
+    let change = WorkerChange {
+        component: Some(match &arguments.component {
+            None => push_built(&runtime, project).await?,
+            Some(named) => component(&runtime, named).await?,
+        }),
+        config,
+        display_ref: arguments.name.clone(),
+        labels: Some(manifest.labels()),
+        grants: Some(manifest.grants()),
+        ..WorkerChange::default()
+    };
+    show(&runtime.update(worker, change).await?, arguments.output())?;
+    if manifest.limits() != before.limits {
+        terminal::say("note", "the limits of a worker are fixed when it is created");
+    }
+    Ok(0)
+}
+
+/// Returns the digest of a stored component, or of a file after it was stored.
+async fn component(runtime: &Client, named: &str) -> Result<ComponentDigest, Failed> {
+    match named.parse() {
+        Ok(digest) => Ok(digest),
+        Err(_) => Ok(push(runtime, named.as_ref()).await?.item.digest),
+    }
+}
+
 pub(super) async fn update(arguments: &UpdateArgs) -> Result<u8, Failed> {
+    if let Some(project) = project(&arguments.worker)? {
+        return update_from(&project, arguments).await;
+    }
     let (runtime, worker) = arguments.connect.connect()?.worker(&arguments.worker).await?;
     let component = match &arguments.component {
         None => None,
-        Some(named) => match named.parse() {
-            Ok(digest) => Some(digest),
-            Err(_) => Some(push(&runtime, named.as_ref()).await?.item.digest),
-        },
+        Some(named) => Some(component(&runtime, named).await?),
     };
     let change = WorkerChange {
         component,
-        config: config(&runtime, &arguments.config).await?,
+        config: config(&runtime, arguments.config.iter().cloned().collect()).await?,
         display_ref: arguments.name.clone(),
         labels: labels(&arguments.label)?,
         ..WorkerChange::default()
@@ -139,12 +229,11 @@ pub(super) async fn update(arguments: &UpdateArgs) -> Result<u8, Failed> {
 /// Stores a config bundle of these values. Returns `None` if there are none.
 async fn config(
     runtime: &Client,
-    values: &[(String, String)],
+    values: BTreeMap<String, String>,
 ) -> Result<Option<ConfigDigest>, Failed> {
     if values.is_empty() {
         return Ok(None);
     }
-    let values: BTreeMap<_, _> = values.iter().cloned().collect();
     let values =
         ConfigValues::try_from(values).map_err(|error| Error::from(Invalid::from(error)))?;
     Ok(Some(runtime.put_config(values).await?.item.digest))

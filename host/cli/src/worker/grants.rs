@@ -3,8 +3,8 @@
 use clap::Args;
 use skep_protocol::flags::quoted;
 use skep_protocol::{
-    Conflict, Denial, Error, Grants, GuestPath, HttpGrant, Rights, RuntimeHandle, ScopeGrant,
-    ScopeName, SecretName, WorkerChange, WorkerId, Workers,
+    Conflict, Denial, Error, Grants, GuestPath, HttpGrant, RuntimeHandle, ScopeGrant, ScopeName,
+    SecretName, WorkerChange, WorkerId, Workers,
 };
 
 use crate::connect::ConnectArgs;
@@ -22,7 +22,7 @@ const ATTEMPTS: usize = 5;
 pub(super) struct GrantFlags {
     /// Directory that the operator offers as NAME: NAME::GUEST, then :ro (the default) or :rw.
     /// Repeat for more
-    #[arg(long, value_name = "NAME::GUEST[:ro|rw]", value_parser = scope)]
+    #[arg(long, value_name = "NAME::GUEST[:ro|rw]")]
     scope: Vec<ScopeGrant>,
 
     /// HTTP requests: `[METHOD,… ]SCHEME://HOST[:PORT][ inner]`. HOST may be *.NAME or *; `inner`
@@ -234,38 +234,11 @@ pub(super) fn command(worker: &str, connect: &ConnectArgs, denial: &Denial) -> O
     Some(words.join(" "))
 }
 
-fn scope(text: &str) -> Result<ScopeGrant, String> {
-    let (rest, rights) = match text.rsplit_once(':') {
-        Some((rest, word @ ("ro" | "rw"))) if !rest.ends_with(':') => {
-            (rest, word.parse::<Rights>().map_err(|error| error.to_string())?)
-        }
-        _ => (text, Rights::ReadOnly),
-    };
-    let (name, guest) = rest.split_once("::").ok_or("expected NAME::GUEST")?;
-    Ok(ScopeGrant {
-        name: name.parse().map_err(|error| format!("{error}"))?,
-        guest: guest.parse().map_err(|error| format!("{error}"))?,
-        rights,
-    })
-}
-
 fn scope_pattern(text: &str) -> Result<ScopePattern, String> {
     if text.contains("::") {
-        let ScopeGrant { name, guest, .. } = scope(text)?;
+        let parsed = text.parse::<ScopeGrant>().map_err(|error| error.to_string())?;
+        let ScopeGrant { name, guest, .. } = parsed;
         return Ok(ScopePattern { name, guest: Some(guest) });
     }
     Ok(ScopePattern { name: text.parse().map_err(|error| format!("{error}"))?, guest: None })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_scope_grant_is_parsed_in_the_form_that_is_shown() {
-        for shown in ["src::/src:ro", "cache::/my cache:rw"] {
-            assert_eq!(scope(shown).unwrap().to_string(), shown);
-        }
-        assert_eq!(scope("src::/src").unwrap().rights, Rights::ReadOnly);
-    }
 }

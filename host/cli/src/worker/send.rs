@@ -10,7 +10,7 @@ use skep_protocol::input::RUN_REQUEST;
 use skep_protocol::text::neutral;
 use skep_protocol::{
     ComponentKind, Ending, IdempotencyKey, LimitName, NewInput, Outcome, Output, Payload,
-    RunRequest, Sent, Turns, Workers,
+    RunRequest, Sent, Turns, Workers, quantity,
 };
 
 use crate::connect::ConnectArgs;
@@ -18,7 +18,7 @@ use crate::failure::Failed;
 use crate::output::OutputFormat;
 use crate::source::{NamedSource, NoWriter};
 use crate::terminal::LostOutput;
-use crate::{exit, json, key_value, quantity, terminal};
+use crate::{exit, json, key_value, terminal};
 
 #[derive(Args)]
 #[command(after_help = "\

@@ -7,7 +7,7 @@ use skep_protocol::{ConfigValues, Cursor, EntryKind, Payload};
 use skep_store::record::WorkerNumber;
 use skep_store::{Store, StoreError};
 
-use skep_sandbox::{Identity, RecordError, RequestLog, TranscriptEntry, Turn};
+use skep_sandbox::{Identity, RecordError, RequestLog, TranscriptEntry, TranscriptPage, Turn};
 
 use super::log::{TurnLog, TurnRequestLog};
 use super::state_cache::StateCache;
@@ -113,7 +113,7 @@ impl Turn for DurableTurn {
         self.log.emit(kind, payload).await
     }
 
-    fn read(&mut self, after: u64, limit: usize) -> Result<Vec<TranscriptEntry>, RecordError> {
+    fn read(&mut self, after: u64, limit: usize) -> Result<TranscriptPage, RecordError> {
         let page = self.store.entries(self.worker, Cursor(after), limit).map_err(unavailable)?;
         let entry = |entry: skep_protocol::Entry| TranscriptEntry {
             seq: entry.seq.0,
@@ -124,7 +124,8 @@ impl Turn for DurableTurn {
             content_type: entry.payload.content_type,
             body: entry.payload.body.to_vec(),
         };
-        Ok(page.entries.into_iter().map(entry).collect())
+        let entries = page.entries.into_iter().map(entry).collect();
+        Ok(TranscriptPage { entries, more: page.more })
     }
 
     fn requests(&self) -> Arc<dyn RequestLog> {

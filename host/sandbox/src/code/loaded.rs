@@ -16,6 +16,7 @@ use wasmtime_wasi::p2::bindings::CommandPre;
 use crate::code::engine::{Engine, Profile};
 use crate::code::shortage::{Shortage, errno};
 use crate::preflight::shape::{Abi, Refusal, Shape};
+use crate::wasi::fetch::FETCH;
 use crate::wasi::lifecycle::{self, HookIndices};
 use crate::wasi::worker::bindings::ServiceIndices;
 use crate::wasi::world::World;
@@ -34,15 +35,17 @@ pub struct Loaded {
 }
 
 impl Loaded {
-    /// Returns true if the component imports only WASI, so that it can run without the host.
-    pub(crate) fn imports_only_wasi(&self) -> bool {
-        let mut imports = self.shape.imports.iter();
-        self.native.is_some() && imports.all(|import| import.name.name.starts_with("wasi"))
+    /// Returns true if the component imports only WASI and `fetch`, so that it can run without the
+    /// host if it may not send requests.
+    pub(crate) fn can_do_without_host(&self) -> bool {
+        let mut names = self.shape.imports.iter().map(|import| &import.name.name);
+        self.native.is_some() && names.all(|name| name.starts_with("wasi") || name == FETCH)
     }
 
     /// Returns true if the component can send HTTP requests.
     pub(crate) fn sends_requests(&self) -> bool {
-        self.shape.imports.iter().any(|import| import.name.name.starts_with("wasi:http/"))
+        let mut names = self.shape.imports.iter().map(|import| &import.name.name);
+        names.any(|name| name.starts_with("wasi:http/") || name == FETCH)
     }
 }
 

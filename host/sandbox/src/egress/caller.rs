@@ -20,6 +20,7 @@ use super::lookups::WorkerKey;
 use super::outbound::Outbound;
 use super::placeholder::Placeholders;
 use super::target::RequestTarget;
+use crate::guest::denials::Denied;
 use crate::guest::turn::RequestLog;
 
 /// Requests that may wait for each of a worker's connections. The same number of responses may be
@@ -28,6 +29,9 @@ const WAITING: u64 = 8;
 
 /// Maximum characters of an unusable host name in a denial.
 const HOST_CHARS: usize = 100;
+
+/// The interface of requests whose bodies are streams.
+const STREAMS: &str = "wasi:http/outgoing-handler";
 
 /// Checks the requests of one instance and sends those that are granted.
 pub(crate) struct HttpCaller {
@@ -78,13 +82,14 @@ impl HttpCaller {
     }
 
     /// Returns the denials since the last call.
-    pub(crate) fn take_denied(&self) -> Vec<Denial> {
+    pub(crate) fn take_denied(&self) -> Vec<Denied> {
         std::mem::take(&mut *self.ledger.denied())
     }
 
-    /// Checks a request and prepares the exchange that sends it.
-    fn check(
+    /// Checks a request, made through `interface`, and prepares the exchange that sends it.
+    pub(super) fn check(
         &self,
+        interface: &'static str,
         request: Request<WasiBody>,
         options: Option<RequestOptions>,
     ) -> Result<(Exchange, PendingPermit, Request<WasiBody>), Error> {
@@ -96,14 +101,14 @@ impl HttpCaller {
             return Err(Error::HttpRequestMethodInvalid);
         }
         let target = RequestTarget::of(request.uri()).map_err(|_| {
-            self.ledger.deny(unreadable(&method, request.uri()));
+            self.ledger.deny(interface, unreadable(&method, request.uri()));
             Error::HttpRequestUriInvalid
         })?;
         let covers =
             |grant: &&HttpGrant| grant.covers(&method, target.scheme, &target.host, target.port);
         let grants: Vec<_> = self.grants.iter().filter(covers).cloned().collect();
         if grants.is_empty() {
-            self.ledger.deny(uncovered(&method, &target));
+            self.ledger.deny(interface, uncovered(&method, &target));
             return Err(Error::HttpRequestDenied);
         }
         let request = addressed(request, &target)?;
@@ -116,6 +121,7 @@ impl HttpCaller {
             outbound: self.outbound.clone(),
             placeholders: self.placeholders.clone(),
             entry: OpenRequest::begin(&self.ledger, self.log.clone(), &method, &target),
+            interface,
             grants,
             limits: self.limits,
             options: options.unwrap_or_default(),
@@ -152,7 +158,7 @@ impl WasiHttpHooks for HttpCaller {
         options: Option<RequestOptions>,
         _read: Io,
     ) -> ResponseFuture {
-        let checked = self.check(request, options);
+        let checked = self.check(STREAMS, request, options);
         Box::new(async move {
             let (exchange, pending, request) = checked?;
             let response: ResponseResult = exchange.run(pending, request).await;
@@ -167,7 +173,7 @@ impl WasiHttpHooks for HttpCaller {
 }
 
 /// Returns true for headers that control how a message is transferred. Only the host sets those.
-fn is_ours(name: &HeaderName) -> bool {
+pub(crate) fn is_ours(name: &HeaderName) -> bool {
     DEFAULT_FORBIDDEN_HEADERS.contains(name) || *name == header::TE || *name == header::EXPECT
 }
 

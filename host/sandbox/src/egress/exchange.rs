@@ -39,6 +39,8 @@ const HEADERS: usize = 256;
 pub(super) struct Exchange {
     pub(super) outbound: Outbound,
     pub(super) entry: Arc<OpenRequest>,
+    /// The interface that the guest called.
+    pub(super) interface: &'static str,
     /// The grants that cover the request.
     pub(super) grants: Vec<HttpGrant>,
     pub(super) placeholders: Placeholders,
@@ -141,7 +143,8 @@ impl Exchange {
         let dialled = dial::dial(&self.outbound, target, &self.grants, &self.worker, until).await;
         let stream = dialled.inspect_err(|error| {
             if matches!(error, Error::DestinationIpProhibited) {
-                self.entry.ledger.deny(non_public(&self.entry.method, target));
+                let denial = non_public(&self.entry.method, target);
+                self.entry.ledger.deny(self.interface, denial);
             }
         })?;
         let buffer = self.limits.http_header_bytes.max(self.limits.http_chunk_bytes).max(8 << 10);

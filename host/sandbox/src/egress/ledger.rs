@@ -9,14 +9,14 @@ use skep_protocol::{Denial, RequestRecord};
 use tokio::task::{AbortHandle, JoinHandle};
 
 use super::target::RequestTarget;
-use crate::guest::denials::MOST;
+use crate::guest::denials::{Denied, MOST};
 use crate::guest::turn::RequestLog;
 
 /// The open requests and denials of one instance's current turn.
 #[derive(Debug, Default)]
 pub(super) struct RequestLedger {
     open: Mutex<BTreeMap<u64, Arc<OpenRequest>>>,
-    denied: Mutex<Vec<Denial>>,
+    denied: Mutex<Vec<Denied>>,
     next: AtomicU64,
     unread: AtomicU64,
 }
@@ -51,15 +51,15 @@ impl RequestLedger {
     }
 
     /// Keeps at most [`MOST`] denials. A guest may be denied a million requests in one turn.
-    pub(super) fn deny(&self, denial: Denial) {
-        let mut denied = self.denied();
-        if denied.len() < MOST && !denied.contains(&denial) {
-            denied.push(denial);
+    pub(super) fn deny(&self, interface: &'static str, denial: Denial) {
+        let (mut all, denied) = (self.denied(), Denied { interface, denial });
+        if all.len() < MOST && !all.contains(&denied) {
+            all.push(denied);
         }
     }
 
     /// The denials since the list was last taken.
-    pub(super) fn denied(&self) -> MutexGuard<'_, Vec<Denial>> {
+    pub(super) fn denied(&self) -> MutexGuard<'_, Vec<Denied>> {
         self.denied.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -180,10 +180,11 @@ mod tests {
         let ledger = RequestLedger::default();
         for n in 0..10_000 {
             for _ in 0..2 {
-                ledger.deny(Denial { wanted: Some(n.to_string()), grant: None });
+                let denial = Denial { wanted: Some(n.to_string()), grant: None };
+                ledger.deny("wasi:http/outgoing-handler", denial);
             }
         }
-        let wanted: Vec<_> = ledger.denied().iter().flat_map(|d| d.wanted.clone()).collect();
+        let wanted: Vec<_> = ledger.denied().iter().flat_map(|d| d.denial.wanted.clone()).collect();
         assert_eq!(wanted, (0..MOST).map(|n| n.to_string()).collect::<Vec<_>>());
     }
 }

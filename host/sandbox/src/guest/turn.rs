@@ -99,14 +99,23 @@ pub trait Turn: Send {
         body: Vec<u8>,
     ) -> Result<(), RecordError>;
 
-    /// Returns at most `limit` entries after `after`, in order.
-    fn read(&mut self, after: u64, limit: usize) -> Result<Vec<TranscriptEntry>, RecordError>;
+    /// Returns the entries after `after`, in order: at most `limit`, and fewer where they are large.
+    fn read(&mut self, after: u64, limit: usize) -> Result<TranscriptPage, RecordError>;
 
     /// Returns the log of the turn's outbound requests. Every request is logged. The default log
     /// refuses all requests.
     fn requests(&self) -> Arc<dyn RequestLog> {
         Arc::new(NoTurn::default())
     }
+}
+
+/// A page of a transcript.
+#[derive(Clone, Debug, Default)]
+pub struct TranscriptPage {
+    /// The entries, in order.
+    pub entries: Vec<TranscriptEntry>,
+    /// True if more entries follow.
+    pub more: bool,
 }
 
 /// The log of one turn's outbound requests. Called from the outbound threads.
@@ -187,7 +196,7 @@ impl Turn for NoTurn {
         Self::refused()
     }
 
-    fn read(&mut self, _after: u64, _limit: usize) -> Result<Vec<TranscriptEntry>, RecordError> {
+    fn read(&mut self, _after: u64, _limit: usize) -> Result<TranscriptPage, RecordError> {
         Self::refused()
     }
 }

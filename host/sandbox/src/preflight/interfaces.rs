@@ -88,6 +88,7 @@ pub const OFFERS: &[Offer] = &[
     offer("wasi:sockets/udp-create-socket", WASI, Grant::Sockets),
     offer("skep:worker/config", SKEP, Grant::None),
     offer("skep:worker/context", SKEP, Grant::None),
+    offer("skep:worker/fetch", SKEP, Grant::Http),
     offer("skep:worker/state", SKEP, Grant::None),
     offer("skep:worker/transcript", SKEP, Grant::None),
 ];

@@ -68,6 +68,7 @@ pub(crate) fn component_linker(engine: &wasmtime::Engine) -> wasmtime::Result<Li
 
     worker::bindings::skep::worker::config::add_to_linker::<World, HasWorld>(l, world)?;
     worker::bindings::skep::worker::context::add_to_linker::<World, HasWorld>(l, world)?;
+    worker::bindings::skep::worker::fetch::add_to_linker::<World, HasWorld>(l, world)?;
     worker::bindings::skep::worker::state::add_to_linker::<World, HasWorld>(l, world)?;
     worker::bindings::skep::worker::transcript::add_to_linker::<World, HasWorld>(l, world)?;
     Ok(linker)

@@ -18,13 +18,15 @@ pub(crate) mod bindings {
                 import skep:worker/config@0.1.0;
                 import skep:worker/state@0.1.0;
                 import skep:worker/transcript@0.1.0;
+                import skep:worker/fetch@0.1.0;
                 export skep:worker/handler@0.1.0;
             }
         ",
         world: "skep:host/service",
         imports: {
-            // Only this call waits. An async host call costs more than a synchronous one.
+            // Only these calls wait. An async host call costs more than a synchronous one.
             "skep:worker/transcript.emit": async | trappable,
+            "skep:worker/fetch.send": async | trappable,
             default: trappable,
         },
         exports: { default: async },
@@ -153,9 +155,10 @@ impl transcript::Host for World {
     ) -> wasmtime::Result<Result<transcript::Page, transcript::Error>> {
         let limit = (limit as usize).min(PAGE);
         let read = self.turn.read(after, limit);
-        Ok(read.map_err(Into::into).map(|entries| transcript::Page {
-            next: entries.last().filter(|_| entries.len() == limit).map(|entry| entry.seq),
-            entries: entries
+        Ok(read.map_err(Into::into).map(|page| transcript::Page {
+            next: page.entries.last().filter(|_| page.more).map(|entry| entry.seq),
+            entries: page
+                .entries
                 .into_iter()
                 .map(|entry| transcript::Entry {
                     seq: entry.seq,

@@ -11,7 +11,7 @@ use wasmtime_wasi::{WasiCtx, WasiCtxBuilder};
 use crate::egress::{HttpCaller, Outbound};
 use crate::guest::calls::FileCalls;
 use crate::guest::clocks::Clocks;
-use crate::guest::denials::Denials;
+use crate::guest::denials::{Denials, Denied};
 use crate::guest::random::Random;
 use crate::guest::stdio::{GuestInput, GuestOutput};
 use crate::guest::turn::{Identity, Turn};
@@ -110,8 +110,8 @@ impl World {
 
     /// Returns the denials since the last call.
     pub(crate) fn take_denials(&mut self) -> Denials {
-        for denial in self.http.caller.take_denied() {
-            self.denials.record_as("wasi:http/outgoing-handler", denial);
+        for Denied { interface, denial } in self.http.caller.take_denied() {
+            self.denials.record_as(interface, denial);
         }
         for mount in self.mounts.iter().filter(|mount| mount.scope.take_refused()) {
             self.denials.record_writing(&mount.guest);

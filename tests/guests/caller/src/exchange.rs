@@ -27,6 +27,11 @@ impl<'a> Asked<'a> {
         Self { method: "GET", url, headers: Vec::new(), body: None, patience_ms: None }
     }
 
+    /// Returns the URL with the placeholders of secrets.
+    pub fn whole_url(&self) -> String {
+        secrets(self.url)
+    }
+
     /// Adds headers of the form `NAME:VALUE`; an underscore in a value is a space.
     pub fn with(mut self, headers: &[&str]) -> Self {
         for header in headers {
@@ -50,7 +55,7 @@ fn secrets(text: &str) -> String {
 
 /// Starts a request. `body` fills the body with the letter `x`.
 fn begin(asked: &Asked<'_>) -> Result<FutureIncomingResponse, ErrorCode> {
-    let url = secrets(asked.url);
+    let url = asked.whole_url();
     let (scheme, authority, path) = url::parts(&url);
     let headers = Fields::new();
     for (name, value) in &asked.headers {

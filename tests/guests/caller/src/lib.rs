@@ -5,13 +5,15 @@
 //! headers and the body; `drain URL` counts the body; `follow URL` follows redirects; `hurry URL
 //! MS` limits the wait for an answer; `many COUNT URL` sends requests at once; `keep URL` leaves
 //! the answer unread for `resume` in a later turn; `hold URL SECONDS` leaves it unread; `fields
-//! COUNT BYTES` and `bodies COUNT` hoard; `say KEY` returns a value of the config, `env` the
+//! COUNT BYTES` and `bodies COUNT` hoard; `fetch METHOD URL MILLIS BYTES [HEADER:VALUE …]` sends a
+//! request with whole bodies, `measure URL` shows only the length of what comes back; `say KEY` returns a value of the config, `env` the
 //! environment. In URLs and headers, `$NAME` is the worker's placeholder for the secret of that
 //! name. An error of `wasi:http` is answered as `error CODE`.
 
 mod exchange;
 mod hoard;
 mod url;
+mod whole;
 
 use std::cell::RefCell;
 
@@ -57,6 +59,12 @@ fn obey(words: &[&str]) -> String {
             std::thread::sleep(std::time::Duration::from_secs(number(seconds)));
             "held".into()
         }),
+        ["fetch", method, url, millis, bytes, ref headers @ ..] => {
+            let (patience_ms, body) = (millis.parse().ok(), Some(number(bytes)));
+            let asked = Asked { method, patience_ms, body, ..Asked::get(url).with(headers) };
+            whole::show(whole::fetch(&asked))
+        }
+        ["measure", url] => whole::measure(whole::fetch(&Asked::get(url))),
         ["fields", count, bytes] => hoard::fields(number(count), number(bytes)),
         ["bodies", count] => hoard::bodies(number(count)),
         ["say", key] => config::get(key).unwrap_or_else(|| "-".into()),

@@ -19,6 +19,8 @@ async fn attempt(bed: &Bed) -> Result<End, String> {
     let answer = asker.ask(&format!("drain {}", server.url("/endless"))).await;
     let said = "HTTP response body size exceeds limit: 100000 bytes";
     expect("an answer", answer.contains(said), answer)?;
+    let answer = asker.ask(&format!("measure {}", server.url("/endless"))).await;
+    expect("a whole answer", answer == "error Error::TooLarge(100000)", answer)?;
     let answer = asker.ask(&format!("send POST {} 200000", server.url("/hello"))).await;
     expect("a request", answer.contains("HttpRequestBodySize(Some(100000))"), answer)?;
     super::quiet(&server).await?;

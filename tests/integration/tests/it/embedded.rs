@@ -2,63 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::{Arc, Mutex, OnceLock};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use cap_std::ambient_authority;
-use cap_std::fs::Dir;
 use skep_conformance::{Guest, Restart, Subject};
 use skep_harness::{TestDir, killed, test_dir};
-use skep_protocol::{Limits, RuntimeHandle, RuntimeId, SecretName, Timestamp};
+use skep_protocol::{RuntimeHandle, SecretName};
 use skep_runtime::{Embedded, EmbeddedParts, Options};
-use skep_sandbox::{InProcessCompiler, OperatorSecret, Outbound, Sandbox, SandboxParts};
-use skep_store::{NoFaults, OpenError, Store, StoreParts};
+use skep_sandbox::{OperatorSecret, Sandbox};
 
-/// The wait for the lock of a closed store. A process that another test is starting holds all open
-/// descriptors until its exec.
-const LOCK_PATIENCE: Duration = Duration::from_secs(10);
-
-/// The sandbox that all tests share, so that each component is compiled once.
-pub(crate) fn sandbox() -> Sandbox {
-    static SANDBOX: OnceLock<Sandbox> = OnceLock::new();
-    SANDBOX.get_or_init(|| sandbox_of(2)).clone()
-}
-
-/// Starts a separate sandbox with this many cores.
-pub(crate) fn sandbox_of(cores: usize) -> Sandbox {
-    let cache = skep_harness::shared_cache();
-    std::fs::create_dir_all(&cache).unwrap();
-    Sandbox::start(SandboxParts {
-        cores,
-        workers: 64,
-        compiler: Arc::new(InProcessCompiler),
-        cache: Some(Dir::open_ambient_dir(cache, ambient_authority()).unwrap()),
-        limits: Limits::default(),
-        outbound: Outbound::default(),
-    })
-    .unwrap()
-}
-
-/// Opens the store in a directory, and creates it if there is none.
-pub(crate) fn store(dir: &Path) -> Store {
-    let id: RuntimeId = "test-runtime".parse().unwrap();
-    let until = Instant::now() + LOCK_PATIENCE;
-    loop {
-        let opened = Store::open(StoreParts {
-            dir: Dir::open_ambient_dir(dir, ambient_authority()).unwrap(),
-            now: Timestamp(1_700_000_000_000),
-            new_runtime_id: id.clone(),
-            faults: Arc::new(NoFaults),
-            vfs: None,
-        });
-        match opened {
-            Err(OpenError::InUse) if Instant::now() < until => {
-                std::thread::sleep(Duration::from_millis(5));
-            }
-            opened => return opened.unwrap(),
-        }
-    }
-}
+pub(crate) use crate::opening::{sandbox, sandbox_of, store};
 
 /// Opens a runtime over the store in a directory.
 pub(crate) fn open(dir: &Path) -> Embedded {

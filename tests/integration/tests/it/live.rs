@@ -8,7 +8,7 @@ use skep_protocol::{Limits, Payload};
 use skep_sandbox::stdio::GuestOutput;
 use skep_sandbox::{
     Cost, Ended, GuestSpec, Identity, InProcessCompiler, Instance, KillSwitch, Loaded, Outbound,
-    Profile, RecordError, Sandbox, SandboxParts, TranscriptEntry, Turn,
+    Profile, RecordError, Sandbox, SandboxParts, TranscriptPage, Turn,
 };
 use tokio::sync::Semaphore;
 
@@ -117,8 +117,8 @@ impl Turn for Record {
         Ok(())
     }
 
-    fn read(&mut self, _after: u64, _limit: usize) -> Result<Vec<TranscriptEntry>, RecordError> {
-        Ok(Vec::new())
+    fn read(&mut self, _after: u64, _limit: usize) -> Result<TranscriptPage, RecordError> {
+        Ok(TranscriptPage::default())
     }
 }
 

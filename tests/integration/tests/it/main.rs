@@ -23,6 +23,8 @@ mod instances;
 mod lifecycle;
 mod limits;
 mod live;
+#[path = "../shared/opening.rs"]
+mod opening;
 mod out_of_process;
 mod outbound;
 mod outputs;

@@ -336,6 +336,68 @@ async fn commands_that_cannot_run_out_of_process_are_not_run_at_all() {
     runtime.shutdown(PATIENCE).await;
 }
 
+/// A command that fetches, and succeeds if that was denied.
+const FETCHES: &str = r#"(component
+    (import "skep:worker/fetch@0.1.0" (instance $fetch
+        (type $headers (list (tuple string string)))
+        (type $a (record (field "method" string) (field "url" string) (field "headers" $headers)
+            (field "body" (list u8)) (field "timeout-ms" (option u32))))
+        (export "request" (type $request (eq $a)))
+        (type $b (record (field "status" u16) (field "headers" $headers) (field "body" (list u8))))
+        (export "response" (type $response (eq $b)))
+        (type $c (variant (case "invalid-request" string) (case "denied" string)
+            (case "too-large" u64) (case "timed-out") (case "failed" string)))
+        (export "error" (type $error (eq $c)))
+        (export "send" (func (param "request" $request) (result (result $response (error $error)))))))
+    (core module $memory
+        (memory (export "memory") 1)
+        (func (export "realloc") (param i32 i32 i32 i32) (result i32) (i32.const 4096))
+        (data (i32.const 256) "GEThttp://127.0.0.1:1/"))
+    (core instance $memory (instantiate $memory))
+    (core func $send (canon lower (func $fetch "send")
+        (memory (core memory $memory "memory")) (realloc (core func $memory "realloc"))))
+    (core module $main
+        (import "fetch" "send"
+            (func $send (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32)))
+        (import "memory" "memory" (memory 1))
+        (func (export "run") (result i32)
+            (call $send (i32.const 256) (i32.const 3) (i32.const 259) (i32.const 19)
+                (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0)
+                (i32.const 512))
+            ;; The second cases of `result` and of `error`.
+            (i32.or
+                (i32.ne (i32.load8_u (i32.const 512)) (i32.const 1))
+                (i32.ne (i32.load8_u (i32.const 520)) (i32.const 1)))))
+    (core instance $main (instantiate $main
+        (with "fetch" (instance (export "send" (func $send))))
+        (with "memory" (instance $memory))))
+    (func $run (result (result)) (canon lift (core func $main "run")))
+    (instance $run (export "run" (func $run)))
+    (export "wasi:cli/run@0.2.3" (instance $run)))"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fetch_out_of_process_is_denied_and_reported() {
+    let dir = test_dir();
+    let runtime = open(&dir);
+    let wasm = wat::parse_str(FETCHES).unwrap();
+    let granted = worker(&runtime, wasm.clone(), &[]).await;
+    let denied = worker(&runtime, wasm, &[]).await;
+    let outcome = ran(&runtime, denied, &[]).await;
+    assert_eq!(output(&outcome).exit_code, Some(0), "{outcome:?}");
+    let page = runtime.transcript(denied, Cursor(0), 1_000).await.unwrap();
+    let entry = page.entries.iter().find(|entry| entry.kind == EntryKind::Denied).unwrap();
+    assert_eq!(entry.label.as_deref(), Some("skep:worker/fetch"));
+    let denial: Denial = serde_json::from_slice(&entry.payload.body).unwrap();
+    assert_eq!(denial.wanted.as_deref(), Some("GET http://127.0.0.1:1"));
+    // With a grant, it has to run in the host's process, which this runtime forbids.
+    let http = vec!["http://127.0.0.1:1".parse().unwrap()];
+    let grants = Some(Grants { http, ..Grants::default() });
+    let change = WorkerChange { grants, ..WorkerChange::default() };
+    runtime.update(granted, change).await.unwrap();
+    assert_eq!(ran(&runtime, granted, &[]).await.error.unwrap().code, "isolation");
+    runtime.shutdown(PATIENCE).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_child_that_exceeds_its_quota_is_reported() {
     let dir = test_dir();

@@ -4,6 +4,7 @@
 mod bed;
 mod denials;
 mod secrets;
+mod whole;
 
 use std::net::TcpListener;
 

@@ -1,8 +1,8 @@
 //! Write a Skep worker: implement [`Worker`], pass it to [`worker!`], build for `wasm32-wasip2`.
 //!
 //! A worker gets one [`Input`] at a time and answers with an [`Output`] or a [`Failure`]. It keeps
-//! [`state`], emits events to its [`transcript`], reads [`context`] and [`config`], and has a
-//! directory of its own, [`data_dir`], for `std::fs`.
+//! [`state`], emits events to its [`transcript`], reads [`context`] and [`config`], sends HTTP
+//! requests with [`fetch`], and has a directory of its own, [`data_dir`], for `std::fs`.
 //!
 //! A turn's writes to [`state`] are committed with its outcome or not at all. Files are different:
 //! those written to [`data_dir`] stay, and are visible again if the host died in the turn and runs
@@ -65,6 +65,7 @@ pub mod testing;
 
 pub mod config;
 pub mod context;
+pub mod fetch;
 pub mod state;
 pub mod transcript;
 

@@ -12,16 +12,16 @@ use crate::hosting::{Hosted, skep};
 use crate::served::{Served, Serves, prepared};
 
 /// A value that only the named server may receive.
-const VALUE: &str = "MARKER/hunter2+MARKER-0123456789";
+pub(super) const VALUE: &str = "MARKER/hunter2+MARKER-0123456789";
 
 /// Opens a runtime with the secret `token` for one server.
-fn bed(server: &Server) -> Bed {
+pub(super) fn bed(server: &Server) -> Bed {
     let secret = OperatorSecret::new(VALUE, vec![server.url("").parse().unwrap()]).unwrap();
     Bed::knowing([("token".parse().unwrap(), secret)].into())
 }
 
 /// Returns the files below a directory that contain the secret or a piece of it.
-fn tainted(dir: &Path) -> Vec<String> {
+pub(super) fn tainted(dir: &Path) -> Vec<String> {
     let mut found = Vec::new();
     let mut dirs = vec![dir.to_owned()];
     let mut files = 0;

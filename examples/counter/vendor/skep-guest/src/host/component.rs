@@ -40,6 +40,38 @@ pub(crate) mod state {
     }
 }
 
+pub(crate) mod fetch {
+    use crate::bindings::fetch::skep::worker::fetch as wit;
+    use crate::fetch::{Error, Request, Response};
+
+    pub(crate) fn send(request: &Request) -> Result<Response, Error> {
+        let timeout_ms =
+            request.timeout.map(|time| u32::try_from(time.as_millis()).unwrap_or(u32::MAX));
+        let wit::Response { status, headers, body } = wit::send(&wit::Request {
+            method: request.method.clone(),
+            url: request.url.clone(),
+            headers: request.headers.clone(),
+            body: request.body.clone(),
+            timeout_ms,
+        })?;
+        let mut response = Response::new(status, body);
+        response.headers = headers;
+        Ok(response)
+    }
+
+    impl From<wit::Error> for Error {
+        fn from(error: wit::Error) -> Self {
+            match error {
+                wit::Error::InvalidRequest(reason) => Self::InvalidRequest(reason),
+                wit::Error::Denied(reason) => Self::Denied(reason),
+                wit::Error::TooLarge(limit) => Self::TooLarge(limit),
+                wit::Error::TimedOut => Self::TimedOut,
+                wit::Error::Failed(reason) => Self::Failed(reason),
+            }
+        }
+    }
+}
+
 pub(crate) mod transcript {
     use std::time::{Duration, SystemTime};
 

@@ -1,4 +1,4 @@
-//! Sizes and durations on the command line.
+//! Sizes and durations in flags and manifests.
 //!
 //! Values that later arithmetic cannot handle are refused here. A size fits into 64 bits. A
 //! duration is between [`SHORTEST`] and [`LONGEST`], so adding it to a point in time never
@@ -16,7 +16,10 @@ const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 const FRACTION_DIGITS: usize = 15;
 
 /// Parses a size in bytes: `65536`, `64KiB`, `64MiB`, `1GiB`; also `K`, `M`, `G` for the same.
-pub(crate) fn bytes(text: &str) -> Result<u64, String> {
+///
+/// # Errors
+/// A sentence that says what is wrong with the text.
+pub fn bytes(text: &str) -> Result<u64, String> {
     let (number, unit) = split(text)?;
     let scale: u64 = match unit.to_ascii_lowercase().as_str() {
         "" | "b" => 1,
@@ -34,7 +37,10 @@ pub(crate) fn bytes(text: &str) -> Result<u64, String> {
 
 /// Parses a duration: `250ms`, `5s`, `2m`, `1h`, or a bare number of seconds. The number may have a
 /// fraction.
-pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+///
+/// # Errors
+/// A sentence that says what is wrong with the text.
+pub fn duration(text: &str) -> Result<Duration, String> {
     let (number, unit) = split(text)?;
     let unit = match unit {
         "ms" => Duration::from_millis(1),

@@ -1,0 +1,178 @@
+//! Projects: from an empty folder to a component, its tests, and a worker that follows the source.
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+use serde_json::Value;
+use skep_harness::{TestDir, test_dir};
+
+use crate::artefact::{command, succeed};
+
+/// Languages whose tools every machine of the tests has.
+const BUILT_HERE: [&str; 3] = ["js", "python", "c"];
+
+fn new(language: &str) -> (TestDir, PathBuf) {
+    let dir = test_dir();
+    let project = dir.join("tally");
+    succeed(command().arg("new").arg(&project).args(["--lang", language]));
+    (dir, project)
+}
+
+#[test]
+fn a_new_project_builds_and_its_tests_pass() {
+    for language in BUILT_HERE {
+        let (_dir, project) = new(language);
+        let (out, _) =
+            succeed(command().args(["build", "--output", "json", "--project"]).arg(&project));
+        let report: Value = serde_json::from_str(&out).unwrap();
+        assert_eq!(report["component"], "build/tally.wasm");
+        assert_eq!(report["kind"], "service");
+        let (out, err) = succeed(command().args(["test", "--project"]).arg(&project));
+        let last = out.lines().last().unwrap();
+        assert_eq!(last, "test result: ok. unit tests ok, 1 files passed; 0 failed", "{out}{err}");
+    }
+}
+
+#[test]
+fn a_test_that_fails_says_what_was_expected_and_what_came() {
+    let (_dir, project) = new("c");
+    std::fs::write(
+        project.join("tests/wrong.json"),
+        r#"{"turns": [{"input": "x", "expect": {"body": "7", "state": {"count": "1"}}}]}"#,
+    )
+    .unwrap();
+    let ran = command()
+        .args(["test", "--no-unit", "--output", "json", "--project"])
+        .arg(&project)
+        .output()
+        .unwrap();
+    assert_eq!(ran.status.code(), Some(1));
+    let report: Value = serde_json::from_slice(&ran.stdout).unwrap();
+    assert_eq!((&report["passed"], &report["failed"]), (&1.into(), &1.into()));
+    let mismatches = &report["files"][1]["failures"][0]["mismatches"];
+    let expected = serde_json::json!([{ "what": "body", "expected": "7", "actual": "1" }]);
+    assert_eq!(*mismatches, expected);
+}
+
+#[test]
+fn a_tool_that_is_missing_is_named_with_the_way_to_get_it() {
+    let (_dir, project) = new("js");
+    let empty = test_dir();
+    let ran =
+        command().env("PATH", &*empty).args(["build", "--project"]).arg(&project).output().unwrap();
+    assert_eq!(ran.status.code(), Some(125));
+    let said = String::from_utf8_lossy(&ran.stderr).into_owned();
+    assert!(said.contains("node is not installed") && said.contains("install Node.js"), "{said}");
+}
+
+#[test]
+fn a_folder_without_a_manifest_is_no_project() {
+    let dir = test_dir();
+    let ran = command().arg("build").current_dir(&*dir).output().unwrap();
+    assert_eq!(ran.status.code(), Some(125));
+    let said = String::from_utf8_lossy(&ran.stderr).into_owned();
+    assert!(
+        said.contains("there is no skep-worker.toml in ") && said.contains("skep new"),
+        "{said}"
+    );
+}
+
+/// A running `skep dev`. It is ended with this value.
+struct Dev {
+    child: Child,
+    stdin: ChildStdin,
+    lines: Receiver<String>,
+    seen: Vec<String>,
+}
+
+impl Dev {
+    fn start(project: &Path, flags: &[&str]) -> Self {
+        let mut child = command()
+            .args(["dev", "--project"])
+            .arg(project)
+            .args(flags)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let (sender, lines) = channel();
+        let streams: [Box<dyn std::io::Read + Send>; 2] =
+            [Box::new(child.stdout.take().unwrap()), Box::new(child.stderr.take().unwrap())];
+        for stream in streams {
+            let sender = sender.clone();
+            std::thread::spawn(move || {
+                for line in BufReader::new(stream).lines() {
+                    if sender.send(line.unwrap()).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+        let stdin = child.stdin.take().unwrap();
+        Self { child, stdin, lines, seen: Vec::new() }
+    }
+
+    /// Waits for a line that contains a text.
+    #[track_caller]
+    fn until(&mut self, text: &str) -> String {
+        loop {
+            match self.lines.recv_timeout(Duration::from_secs(180)) {
+                Ok(line) => {
+                    self.seen.push(line.clone());
+                    if line.contains(text) {
+                        return line;
+                    }
+                }
+                Err(_) => panic!("no line has {text:?}: {:#?}", self.seen),
+            }
+        }
+    }
+
+    fn type_line(&mut self, line: &str) {
+        writeln!(self.stdin, "{line}").unwrap();
+    }
+}
+
+impl Drop for Dev {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn edit(project: &Path, file: &str, from: &str, to: &str) {
+    let path = project.join(file);
+    let text = std::fs::read_to_string(&path).unwrap();
+    assert!(text.contains(from), "{text}");
+    std::fs::write(path, text.replace(from, to)).unwrap();
+}
+
+#[test]
+fn an_edit_changes_the_worker_and_keeps_its_state() {
+    let (_dir, project) = new("js");
+    let mut dev = Dev::start(&project, &[]);
+    dev.until("worker: ");
+    dev.type_line("one");
+    dev.until("reply: 1");
+    edit(&project, "src/worker.js", "return count", "return `second ${count}`");
+    dev.until("updated: ");
+    dev.type_line("two");
+    dev.until("reply: second 2");
+    // A syntax error changes nothing.
+    edit(&project, "src/worker.js", "return `second", "return ] `second");
+    dev.until("src/worker.js:");
+    dev.until("the previous version keeps running");
+    dev.type_line("three");
+    dev.until("reply: second 3");
+    drop(dev);
+    // A killed session keeps the state.
+    edit(&project, "src/worker.js", "return ] `second", "return `third");
+    let mut dev = Dev::start(&project, &[]);
+    dev.until("worker: ");
+    dev.type_line("four");
+    dev.until("reply: third 4");
+}

@@ -1,0 +1,139 @@
+//! A worker made of an artefact, in a runtime of its own.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use cap_std::ambient_authority;
+use cap_std::fs::Dir;
+use futures_util::StreamExt;
+use skep_harness::{TestDir, killed, test_dir};
+use skep_protocol::{
+    Artifacts, ConfigValues, CreateWorker, Cursor, Ending, Entry, LimitChanges, LimitName,
+    NewInput, Outcome, Output, Payload, Rights, Role, ScopeGrant, Sent, Turns, WorkerId,
+    WorkerSpec, Workers,
+};
+use skep_runtime::{Embedded, EmbeddedParts, OperatorScope};
+
+use crate::artefact::Artefact;
+use crate::opening::{sandbox, store};
+
+const PATIENCE: Duration = Duration::from_secs(120);
+
+pub(crate) struct Worker {
+    dir: TestDir,
+    runtime: Embedded,
+    worker: WorkerId,
+    artefact: Artefact,
+}
+
+impl Worker {
+    /// Creates a worker of an artefact with these limits.
+    pub(crate) async fn with(artefact: Artefact, limits: &[(LimitName, u64)]) -> Self {
+        let dir = test_dir();
+        let runtime = open(&dir, artefact);
+        let (component, app) = artefact.built();
+        let wasm = std::fs::read(component).unwrap();
+        let bytes = futures_util::stream::iter([Ok(wasm.into())]).boxed();
+        let component = runtime.put_component(bytes, Role::Admin).await.unwrap().item.digest;
+        let values = BTreeMap::from([
+            ("colour".to_owned(), "blue".to_owned()),
+            ("size".to_owned(), "7".to_owned()),
+        ]);
+        let values = ConfigValues::try_from(values).unwrap();
+        let mut spec = WorkerSpec::new(component);
+        spec.config = Some(runtime.put_config(values).await.unwrap().item.digest);
+        spec.limits = LimitChanges(limits.iter().copied().collect());
+        if app.is_some() {
+            spec.grants.scopes = vec![ScopeGrant {
+                name: "app".parse().unwrap(),
+                guest: "/app".parse().unwrap(),
+                rights: Rights::ReadOnly,
+            }];
+        }
+        let request = CreateWorker { worker_id: None, spec };
+        let worker = runtime.create(request).await.unwrap().item.worker_id;
+        Self { dir, runtime, worker, artefact }
+    }
+
+    /// Creates a worker with the default limits.
+    pub(crate) async fn new(artefact: Artefact) -> Self {
+        Self::with(artefact, &[]).await
+    }
+
+    /// Sends an input and waits for its outcome.
+    pub(crate) async fn send(&self, content_type: &str, body: &[u8]) -> Outcome {
+        let payload = Payload { content_type: content_type.into(), body: body.to_vec().into() };
+        let input = NewInput { payload, key: None, wait: Some(PATIENCE), sender: None };
+        match self.runtime.send(self.worker, input).await.unwrap() {
+            Sent::Done { outcome, .. } => outcome,
+            Sent::Accepted { .. } => panic!("it took longer than {PATIENCE:?}"),
+        }
+    }
+
+    /// Sends a verb.
+    pub(crate) async fn ask(&self, verb: &str) -> Outcome {
+        self.send("text/plain", verb.as_bytes()).await
+    }
+
+    /// Sends a verb that must be answered, and returns the answer.
+    #[track_caller]
+    pub(crate) fn answer(&self, verb: &str) -> impl Future<Output = String> {
+        let place = std::panic::Location::caller();
+        async move {
+            let outcome = self.ask(verb).await;
+            match outcome.output {
+                Some(Output::Message(payload)) => String::from_utf8(payload.body.to_vec()).unwrap(),
+                _ => panic!("{place}: {:?}: {verb}: {:?}", self.artefact, outcome.error),
+            }
+        }
+    }
+
+    /// Sends a verb that must fail, and returns the code and the message.
+    #[track_caller]
+    pub(crate) fn failure(&self, verb: &str) -> impl Future<Output = (String, String)> {
+        let place = std::panic::Location::caller();
+        async move {
+            let outcome = self.ask(verb).await;
+            let is_failure = outcome.ending == Ending::Failed;
+            assert!(is_failure, "{place}: {:?}: {verb}: {outcome:?}", self.artefact);
+            let error = outcome.error.unwrap();
+            (error.code, error.message)
+        }
+    }
+
+    /// Returns the whole transcript.
+    pub(crate) async fn entries(&self) -> Vec<Entry> {
+        let (mut entries, mut after) = (Vec::new(), Cursor(0));
+        loop {
+            let page = self.runtime.transcript(self.worker, after, 1_000).await.unwrap();
+            entries.extend(page.entries);
+            after = page.next;
+            if !page.more {
+                return entries;
+            }
+        }
+    }
+
+    /// Opens the store as a killed host leaves it, in a new runtime.
+    pub(crate) async fn after_a_kill(self) -> Self {
+        let dir = killed(&self.dir);
+        self.runtime.shutdown(Duration::ZERO).await;
+        let runtime = open(&dir, self.artefact);
+        Self { dir, runtime, ..self }
+    }
+
+    pub(crate) async fn end(self) {
+        self.runtime.shutdown(Duration::ZERO).await;
+    }
+}
+
+fn open(dir: &Path, artefact: Artefact) -> Embedded {
+    let mut parts = EmbeddedParts::new(store(dir), sandbox(), "test-host".parse().unwrap());
+    if let (_, Some(app)) = artefact.built() {
+        let dir = Dir::open_ambient_dir(app, ambient_authority()).unwrap();
+        let scope = OperatorScope { dir, rights: Rights::ReadOnly };
+        parts.scopes = BTreeMap::from([("app".parse().unwrap(), scope)]);
+    }
+    Embedded::open(parts).unwrap()
+}
