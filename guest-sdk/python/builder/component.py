@@ -16,6 +16,15 @@ from .options import Options
 SDK = Path(__file__).resolve().parent.parent
 
 
+ENTRY = "skep_main"
+MAIN = """\
+import sys
+
+sys.dont_write_bytecode = True
+from {} import Handler, Lifecycle
+"""
+
+
 class Rebuild(Exception):
     """The world has to have the lifecycle, which the source only showed when it ran."""
 
@@ -63,16 +72,18 @@ def _write_settings(
         "NAMES": names,
         "SITE": "/4" if "/4" in names else "",
         "LIFECYCLE": lifecycle,
+        "ASYNC": read.uses_asyncio,
         "IMPORTS": {module.name: sorted(set(module.imports)) for module in read.modules},
     }
     text = "".join(f"{name} = {value!r}\n" for name, value in settings.items())
     (folder / "skep_settings.py").write_text(text, encoding="utf-8")
 
 
-def _componentize(options: Options, wit: Path, paths: list[Path], entry: str, folder: Path) -> None:
+def _componentize(options: Options, wit: Path, paths: list[Path], part: str, folder: Path) -> None:
     assert options.out is not None
+    (paths[0] / f"{ENTRY}.py").write_text(MAIN.format(part), encoding="utf-8")
     made = folder / "component.wasm"
-    command = [_program(), "-q", "-d", str(wit), "-w", world.NAME, "componentize", entry,
+    command = [_program(), "-q", "-d", str(wit), "-w", world.NAME, "componentize", ENTRY,
                "-o", str(made)]
     for path in paths:
         command += ["-p", str(path)]

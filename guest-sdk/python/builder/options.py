@@ -53,7 +53,8 @@ def parse(arguments: list[str]) -> Options:
     parser.add_argument("--entry", default="src/worker.py")
     parser.add_argument("--out", type=Path)
     parser.add_argument("--wit", type=Path)
-    parser.add_argument("--tools", type=Path, help="the folder of the tools; they are the ones of the Python that runs this program")
+    parser.add_argument("--tools", type=Path, help="the folder of the tools, which is not used: "
+                        "they are those of the Python that runs this program")
     parser.add_argument("--bundle-only", type=Path, dest="bundle", metavar="DIR")
     parser.add_argument("--runner", action="store_true")
     given = parser.parse_args(arguments)
@@ -62,7 +63,8 @@ def parse(arguments: list[str]) -> Options:
     project = given.project.resolve()
     if given.out is not None:
         given.out = given.out if given.out.is_absolute() else project / given.out
-    options = Options(project, Path(given.entry).as_posix(), given.out, given.wit, given.bundle, given.runner)
+    entry = Path(given.entry).as_posix()
+    options = Options(project, entry, given.out, given.wit, given.bundle, given.runner)
     if not options.runner:
         _check(options)
     return options

@@ -46,6 +46,12 @@ class Source:
         return any("http" in m.sdk or "skep_guest.http" in m.imports for m in self.modules)
 
     @property
+    def uses_asyncio(self) -> bool:
+        """True where a module imports asyncio or has an async function."""
+        return any("asyncio" in m.imports or any(isinstance(node, ast.AsyncFunctionDef)
+                                                 for node in ast.walk(m.tree)) for m in self.modules)
+
+    @property
     def has_hooks(self) -> bool:
         """True where a module uses a lifecycle hook."""
         return any({"connected", "disconnecting"} & {*m.sdk, *_attributes(m.tree)}

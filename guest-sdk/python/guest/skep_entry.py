@@ -1,13 +1,10 @@
-"""The entry of a built component. While it is built, this module imports the author's source, whose
+"""The main part of a built component. While it is built, this module imports the author's source, whose
 state becomes the snapshot from which every instance starts."""
-
-import sys
-
-sys.dont_write_bytecode = True
 
 import importlib
 import inspect
 import json
+import sys
 
 import skep_modules
 import skep_settings
@@ -19,6 +16,7 @@ sys.stdout = sys.stderr = open(f"{BUILD}/output.txt", "w", encoding="utf-8", err
 def _report(faults):
     with open(f"{BUILD}/report.json", "w", encoding="utf-8") as file:
         json.dump(faults, file)
+    sys.stdout = sys.stderr = None  # the report says it all
     raise ImportError("the worker cannot be built; see the report")
 
 
@@ -65,6 +63,10 @@ def _uses_loop():
 for folder, name in skep_settings.NAMES.items():
     skep_modules.names.add(folder, name)
 skep_modules.install()
+if skep_settings.ASYNC:
+    from skep_guest import _loop
+
+    _loop.install()
 _import_worker()
 _check_marks()
 _import_later()
@@ -75,6 +77,7 @@ if _uses_loop():
     skep_instance.use_loop()
 for folder in skep_settings.NAMES:
     skep_modules.packed.add(folder)
+    skep_modules.packed.add_files(folder)
 skep_modules.packed.add("/python", skep_modules.LEFT_OUT)
 
 _woken = False

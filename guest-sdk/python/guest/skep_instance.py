@@ -7,7 +7,7 @@ import sys
 import tempfile
 
 from componentize_py_types import Err
-from skep_guest import _fault, _turn
+from skep_guest import _component, _fault, _turn
 from skep_guest._failure import Failure
 from skep_guest._message import Input
 from skep_guest._worker import ConnectReason, marks
@@ -77,6 +77,7 @@ def seal(paths):
     sys.path[:] = paths
     sys.path_importer_cache.clear()
     tempfile.tempdir = None
+    _component.built = True
     sys.dont_write_bytecode = True
     sys.stdout = sys.__stdout__ = _stream(1)
     sys.stderr = sys.__stderr__ = _stream(2)

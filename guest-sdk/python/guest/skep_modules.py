@@ -7,6 +7,7 @@ it at its first import.
 """
 
 import importlib.util
+import io
 import linecache
 import os
 import sys
@@ -53,6 +54,12 @@ class NamedLoader(SourceFileLoader):
     def source_to_code(self, data, path, *_, **__):
         return compiled(data, names.shown(path) or path)
 
+    def get_data(self, path):
+        return packed.read(path) if packed.has(path) else super().get_data(path)
+
+    def get_resource_reader(self, fullname):
+        return Resources(os.path.dirname(self.path))
+
 
 def compiled(source, name):
     """Compiles a module, and keeps its lines for tracebacks."""
@@ -68,11 +75,59 @@ def _finder(folder):
     return FileFinder(folder, (NamedLoader, [".py"]))
 
 
+class Resources:
+    """Reads the data files of a package, for `importlib.resources`."""
+
+    def __init__(self, folder):
+        self._folder = folder
+
+    def open_resource(self, name):
+        path = f"{self._folder}/{name}"
+        return io.BytesIO(packed.read(path)) if packed.has(path) else open(path, "rb")
+
+    def is_resource(self, name):
+        path = f"{self._folder}/{name}"
+        return packed.has(path) or os.path.isfile(path)
+
+    def resource_path(self, name):
+        raise FileNotFoundError(f"{self._folder}/{name}")
+
+    def contents(self):
+        try:
+            return os.listdir(self._folder)
+        except OSError:
+            return packed.contents(self._folder)
+
+
 class Packed:
-    """Finds and loads the modules whose compressed source the component carries."""
+    """Finds and loads the modules whose compressed source the component carries, and reads the data
+    files that it carries for their packages."""
 
     def __init__(self):
         self._modules = {}
+        self._files = {}
+
+    def add_files(self, folder):
+        """Packs the data files in a folder, for `importlib.resources` and `pkgutil.get_data`."""
+        for place, folders, files in os.walk(folder):
+            folders[:] = [f for f in folders if f.isidentifier() and f != "__pycache__"]
+            for name in files if place != folder else ():
+                if not name.endswith((".py", ".pyc", ".pyi", ".so", ".pyd", ".dylib")):
+                    with open(f"{place}/{name}", "rb") as file:
+                        self._files[f"{place}/{name}"] = zlib.compress(file.read(), 9)
+
+    def has(self, path):
+        """Tells whether a data file is there."""
+        return path in self._files
+
+    def read(self, path):
+        """Returns a data file."""
+        return zlib.decompress(self._files[path])
+
+    def contents(self, folder):
+        """Returns the names of the data files in a folder."""
+        start = len(folder) + 1
+        return [p[start:] for p in self._files if p.startswith(f"{folder}/") and "/" not in p[start:]]
 
     def add(self, folder, left_out=frozenset()):
         """Packs the modules in a folder. The first folder with a module wins."""
@@ -97,6 +152,14 @@ class Packed:
     def exec_module(self, module):
         origin, _, source = self._modules[module.__name__]
         exec(compiled(zlib.decompress(source), names.shown(origin) or origin), module.__dict__)
+
+    def get_data(self, path):
+        if not self.has(path):
+            raise FileNotFoundError(path)
+        return self.read(path)
+
+    def get_resource_reader(self, fullname):
+        return Resources(os.path.dirname(self._modules[fullname][0]))
 
     def size(self):
         """Returns the number of modules and of their compressed bytes."""

@@ -1,13 +1,10 @@
-"""The entry of the runner: a component without an author, which takes the source from the read-only
-directory `/app` when an instance gets its first call: from `/app/VERSION` where the config names a
-version under `skep.app`."""
-
-import sys
-
-sys.dont_write_bytecode = True
+"""The main part of the runner: a component without an author, which takes the source from the
+read-only directory `/app` when an instance gets its first call: from `/app/VERSION` where the config
+names a version under `skep.app`."""
 
 import importlib
 import json
+import sys
 
 import skep_instance
 import skep_modules

@@ -19,13 +19,8 @@ try:
 except ImportError:  # a world without it
     _fetch = None
 
-runtime_id = _context.runtime_id
-worker_id = _context.worker_id
-input_id = _context.input_id
-attempt = _context.attempt
-remaining_ms = _context.remaining_ms
-config_get = _config.get
-config_all = _config.get_all
+built = False
+"""False while the component is built. There is no host yet, and a call of it would be a trap."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
@@ -50,6 +45,29 @@ _FETCH = {
     "TimedOut": ("fetch-timed-out", "the request took longer than its time"),
     "Failed": ("fetch-failed", "the request failed: {}"),
 }
+
+
+def _from_host(function: Callable[..., Any]) -> Callable[..., Any]:
+    def call(*arguments: Any) -> Any:
+        _check_built()
+        return function(*arguments)
+
+    return call
+
+
+def _check_built() -> None:
+    if not built:
+        raise RuntimeError("there is no host while the worker is built: use state, transcript, "
+                           "config, context and http in functions only")
+
+
+runtime_id = _from_host(_context.runtime_id)
+worker_id = _from_host(_context.worker_id)
+input_id = _from_host(_context.input_id)
+attempt = _from_host(_context.attempt)
+remaining_ms = _from_host(_context.remaining_ms)
+config_get = _from_host(_config.get)
+config_all = _from_host(_config.get_all)
 
 
 def data_dir() -> str:
@@ -100,6 +118,7 @@ def fetch(
 
 
 def _call(errors: dict[str, tuple[str, str]], function: Callable[..., Any], *args: Any) -> Any:
+    _check_built()
     try:
         return function(*args)
     except Err as error:

@@ -51,7 +51,7 @@ async def handle(input: Input) -> str | Output:
     if name == "gather":
         return await gather()
     if name == "never":
-        return await asyncio.get_running_loop().create_future()
+        await asyncio.get_running_loop().create_future()
     if name == "sleep":
         await asyncio.sleep(int(rest) / 1000)
         return "slept"
