@@ -40,7 +40,7 @@ pub struct Request {
     pub body: Vec<u8>,
     /// The time for each exchange, or `None` for the host's own limits.
     pub timeout: Option<Duration>,
-    /// Whether to follow redirects, at most 20.
+    /// True if redirects are followed, at most 20.
     pub follow_redirects: bool,
 }
 
