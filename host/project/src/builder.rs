@@ -325,7 +325,9 @@ fn install_npm_packages(
     }
     let npm = program::NPM.find()?;
     let mut command = Command::new(npm);
-    command.args(["ci", "--no-audit", "--no-fund", "--loglevel=error"]).current_dir(root);
+    command
+        .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"])
+        .current_dir(root);
     crate::toolchain::succeed(&mut command, progress, "npm could not install the dependencies")?;
     let lock = root.join("package-lock.json");
     fs::copy(&lock, &done).map(drop).map_err(ProjectError::file("copy", &lock))

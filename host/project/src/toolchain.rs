@@ -108,7 +108,9 @@ fn npm(tools: &Path, folder: &Path, line: &mut dyn FnMut(&str)) -> Result<(), Pr
         fs::copy(&from, &to).map_err(ProjectError::file("copy", &from))?;
     }
     let mut command = Command::new(npm);
-    command.args(["ci", "--no-audit", "--no-fund", "--loglevel=error"]).current_dir(folder);
+    command
+        .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"])
+        .current_dir(folder);
     succeed(&mut command, line, "npm could not install the build tools")
 }
 

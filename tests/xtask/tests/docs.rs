@@ -51,9 +51,10 @@ fn embeds(program: &str) {
 fn documents() -> Vec<PathBuf> {
     let root = tree::root();
     let mut documents: Vec<_> =
-        ["README.md", "CONTRIBUTING.md", "guest-sdk/rust/README.md", "host/TOUR.md"]
-            .map(|document| root.join(document))
-            .into();
+        ["README.md", "CONTRIBUTING.md", "host/TOUR.md"].map(|document| root.join(document)).into();
+    for language in ["rust", "js", "python", "c"] {
+        documents.push(root.join("guest-sdk").join(language).join("README.md"));
+    }
     for entry in fs::read_dir(root.join("examples")).unwrap() {
         documents.push(entry.unwrap().path().join("README.md"));
     }

@@ -7,6 +7,8 @@ use std::sync::{LazyLock, Mutex};
 
 use skep_harness::{root, skep};
 
+use crate::worker::Guest;
+
 /// An artefact that answers as tests/guests/conformance-*.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Artefact {
@@ -31,20 +33,25 @@ impl Artefact {
         }
     }
 
+    /// Returns the runner of a language that has one.
+    pub(crate) fn of_runner(language: &str) -> Self {
+        if language == "js" { Self::JsRunner } else { Self::PythonRunner }
+    }
+
     /// Returns true if the language has exceptions, promises and timers.
     pub(crate) fn is_dynamic(self) -> bool {
         !matches!(self, Self::Rust | Self::C)
     }
 
-    /// Returns the component, and the folder to map as `/app` for a runner. They are built once.
-    pub(crate) fn built(self) -> (PathBuf, Option<PathBuf>) {
+    /// Returns the component, and the bundle of a runner. They are built once.
+    pub(crate) fn built(self) -> Guest {
+        let component = |component| Guest { component, app: None };
         match self {
-            Self::Rust => (skep_harness::guest("conformance_rust"), None),
-            Self::Js | Self::Python | Self::C => (build(self.language()), None),
+            Self::Rust => component(skep_harness::guest("conformance_rust")),
+            Self::Js | Self::Python | Self::C => component(build(self.language())),
             Self::JsRunner | Self::PythonRunner => {
                 build(self.language());
-                let (runner, app) = runner(self.language());
-                (runner, Some(app))
+                runner(self.language())
             }
         }
     }
@@ -102,10 +109,9 @@ fn build(language: &'static str) -> PathBuf {
         .clone()
 }
 
-/// Builds the runner of a language, and bundles the conformance guest for it. Returns both.
-fn runner(language: &'static str) -> (PathBuf, PathBuf) {
-    static BUILT: LazyLock<Mutex<BTreeMap<&str, (PathBuf, PathBuf)>>> =
-        LazyLock::new(Mutex::default);
+/// Builds the runner of a language, and bundles the conformance guest for it.
+fn runner(language: &'static str) -> Guest {
+    static BUILT: LazyLock<Mutex<BTreeMap<&str, Guest>>> = LazyLock::new(Mutex::default);
     let mut built = BUILT.lock().unwrap();
     built
         .entry(language)
@@ -115,11 +121,29 @@ fn runner(language: &'static str) -> (PathBuf, PathBuf) {
             let app = project.join("app");
             std::fs::create_dir_all(&app).unwrap();
             succeed(sdk_build(&project, language).arg("--runner").arg("--out").arg(&runner));
-            let bundle = if language == "js" { app.join("worker.js") } else { app.clone() };
-            succeed(sdk_build(&project, language).arg("--bundle-only").arg(bundle));
-            (runner, app)
+            succeed(&mut bundle(&project, language, &app));
+            Guest { component: runner, app: Some(app) }
         })
         .clone()
+}
+
+/// Puts the SDK of the conformance guest into another project.
+pub(crate) fn unpack(project: &Path, language: &str) {
+    let from = root().join("target/authors").join(language).join(".skep");
+    succeed(Command::new("cp").arg("-r").arg(from).arg(project));
+    if language == "js" {
+        let scope = project.join("node_modules/@skep");
+        std::fs::create_dir_all(&scope).unwrap();
+        std::os::unix::fs::symlink("../../.skep/sdk/js", scope.join("guest")).unwrap();
+    }
+}
+
+/// Returns the command that bundles a project's source into a folder.
+pub(crate) fn bundle(project: &Path, language: &str, app: &Path) -> Command {
+    let bundle = if language == "js" { app.join("worker.js") } else { app.to_path_buf() };
+    let mut command = sdk_build(project, language);
+    command.arg("--bundle-only").arg(bundle);
+    command
 }
 
 /// Returns the build program of an SDK, as `skep dev` calls it.

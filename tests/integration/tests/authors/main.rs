@@ -5,6 +5,7 @@
 
 mod artefact;
 mod conformance;
+mod mistakes;
 #[path = "../shared/opening.rs"]
 mod opening;
 mod project;

@@ -176,3 +176,73 @@ fn an_edit_changes_the_worker_and_keeps_its_state() {
     dev.type_line("four");
     dev.until("reply: third 4");
 }
+
+/// The counter of a project whose answers begin with its version.
+fn versioned(version: usize) -> String {
+    format!(
+        "import {{ state }} from \"@skep/guest\";\nconst VERSION = {version};\n\
+         export default {{\n  handle() {{\n    \
+         const count = Number(state.getText(\"count\") ?? 0) + 1;\n    \
+         state.set(\"count\", String(count));\n    return `${{VERSION}} ${{count}}`;\n  }},\n}};\n"
+    )
+}
+
+/// Returns a client of the host of `skep dev`.
+async fn client(project: &Path) -> (skep_client::Client, skep_protocol::WorkerId) {
+    use skep_client::{Client, Endpoint, Prefix, Token};
+    use skep_protocol::{ListWorkers, Workers};
+
+    let store = project.join(".skep/dev/store");
+    let running = std::fs::read_to_string(store.join("host.json")).unwrap();
+    let running: Value = serde_json::from_str(&running).unwrap();
+    let client = Client::new(Endpoint {
+        url: running["url"].as_str().unwrap().parse().unwrap(),
+        token: Token::Text(running["token"].as_str().unwrap().to_owned()),
+        ca: None,
+        insecure: false,
+        prefix: Prefix::Runtime("dev".parse().unwrap()),
+    })
+    .unwrap();
+    let query = ListWorkers { limit: 10, cursor: None, label: None };
+    let worker = client.list(query).await.unwrap().items[0].worker_id;
+    (client, worker)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fifty_edits_lose_none_of_a_thousand_inputs() {
+    use skep_protocol::{NewInput, Output, Payload, Sent, Turns};
+
+    let (_dir, project) = new("js");
+    std::fs::write(project.join("src/worker.js"), versioned(0)).unwrap();
+    let mut dev = Dev::start(&project, &[]);
+    dev.until("worker: ");
+    let (client, worker) = client(&project).await;
+    let inputs = tokio::spawn(async move {
+        let mut replies = Vec::new();
+        for _ in 0..1_000 {
+            let payload = Payload { content_type: "text/plain".into(), body: "x".into() };
+            let wait = Some(Duration::from_secs(60));
+            let input = NewInput { payload, key: None, wait, sender: None };
+            let sent = client.send(worker, input).await.unwrap();
+            let Sent::Done { outcome, .. } = sent else { panic!("{sent:?}") };
+            let Some(Output::Message(payload)) = outcome.output else { panic!("{outcome:?}") };
+            replies.push(String::from_utf8(payload.body.to_vec()).unwrap());
+        }
+        replies
+    });
+    for version in 1..=50 {
+        std::fs::write(project.join("src/worker.js"), versioned(version)).unwrap();
+        dev.until("updated: ");
+    }
+    let replies = inputs.await.unwrap();
+    let mut last = 0;
+    for (place, reply) in replies.iter().enumerate() {
+        let (version, count) = reply.split_once(' ').unwrap();
+        assert_eq!(count, (place + 1).to_string(), "an input was lost or counted twice");
+        let version: usize = version.parse().unwrap();
+        assert!(version >= last && version <= 50, "{version} came after {last}");
+        last = version;
+    }
+    dev.type_line("and now");
+    dev.until("reply: 50 1001");
+}

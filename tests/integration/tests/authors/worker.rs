@@ -1,7 +1,7 @@
 //! A worker made of an artefact, in a runtime of its own.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use cap_std::ambient_authority;
@@ -24,16 +24,27 @@ pub(crate) struct Worker {
     dir: TestDir,
     runtime: Embedded,
     worker: WorkerId,
-    artefact: Artefact,
+    guest: Guest,
+}
+
+/// A component, and the folder that a runner reads as `/app`.
+#[derive(Clone, Debug)]
+pub(crate) struct Guest {
+    pub(crate) component: PathBuf,
+    pub(crate) app: Option<PathBuf>,
 }
 
 impl Worker {
     /// Creates a worker of an artefact with these limits.
     pub(crate) async fn with(artefact: Artefact, limits: &[(LimitName, u64)]) -> Self {
+        Self::of(artefact.built(), limits).await
+    }
+
+    /// Creates a worker of a guest with these limits.
+    pub(crate) async fn of(guest: Guest, limits: &[(LimitName, u64)]) -> Self {
         let dir = test_dir();
-        let runtime = open(&dir, artefact);
-        let (component, app) = artefact.built();
-        let wasm = std::fs::read(component).unwrap();
+        let runtime = open(&dir, &guest);
+        let wasm = std::fs::read(&guest.component).unwrap();
         let bytes = futures_util::stream::iter([Ok(wasm.into())]).boxed();
         let component = runtime.put_component(bytes, Role::Admin).await.unwrap().item.digest;
         let values = BTreeMap::from([
@@ -44,7 +55,7 @@ impl Worker {
         let mut spec = WorkerSpec::new(component);
         spec.config = Some(runtime.put_config(values).await.unwrap().item.digest);
         spec.limits = LimitChanges(limits.iter().copied().collect());
-        if app.is_some() {
+        if guest.app.is_some() {
             spec.grants.scopes = vec![ScopeGrant {
                 name: "app".parse().unwrap(),
                 guest: "/app".parse().unwrap(),
@@ -53,7 +64,7 @@ impl Worker {
         }
         let request = CreateWorker { worker_id: None, spec };
         let worker = runtime.create(request).await.unwrap().item.worker_id;
-        Self { dir, runtime, worker, artefact }
+        Self { dir, runtime, worker, guest }
     }
 
     /// Creates a worker with the default limits.
@@ -84,7 +95,7 @@ impl Worker {
             let outcome = self.ask(verb).await;
             match outcome.output {
                 Some(Output::Message(payload)) => String::from_utf8(payload.body.to_vec()).unwrap(),
-                _ => panic!("{place}: {:?}: {verb}: {:?}", self.artefact, outcome.error),
+                _ => panic!("{place}: {:?}: {verb}: {:?}", self.guest, outcome.error),
             }
         }
     }
@@ -96,7 +107,7 @@ impl Worker {
         async move {
             let outcome = self.ask(verb).await;
             let is_failure = outcome.ending == Ending::Failed;
-            assert!(is_failure, "{place}: {:?}: {verb}: {outcome:?}", self.artefact);
+            assert!(is_failure, "{place}: {:?}: {verb}: {outcome:?}", self.guest);
             let error = outcome.error.unwrap();
             (error.code, error.message)
         }
@@ -119,7 +130,7 @@ impl Worker {
     pub(crate) async fn after_a_kill(self) -> Self {
         let dir = killed(&self.dir);
         self.runtime.shutdown(Duration::ZERO).await;
-        let runtime = open(&dir, self.artefact);
+        let runtime = open(&dir, &self.guest);
         Self { dir, runtime, ..self }
     }
 
@@ -128,9 +139,9 @@ impl Worker {
     }
 }
 
-fn open(dir: &Path, artefact: Artefact) -> Embedded {
+fn open(dir: &Path, guest: &Guest) -> Embedded {
     let mut parts = EmbeddedParts::new(store(dir), sandbox(), "test-host".parse().unwrap());
-    if let (_, Some(app)) = artefact.built() {
+    if let Some(app) = &guest.app {
         let dir = Dir::open_ambient_dir(app, ambient_authority()).unwrap();
         let scope = OperatorScope { dir, rights: Rights::ReadOnly };
         parts.scopes = BTreeMap::from([("app".parse().unwrap(), scope)]);
