@@ -3,8 +3,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::bundler::Bundler;
 use crate::error::ProjectError;
 use crate::language::Language;
 use crate::program;
@@ -21,6 +23,8 @@ pub struct Builder {
     project: Project,
     sdk: UnpackedSdk,
     toolchain: Toolchain,
+    /// Started by the first bundle of JavaScript.
+    bundler: Arc<Mutex<Option<Bundler>>>,
 }
 
 /// A component that was built.
@@ -56,7 +60,7 @@ impl Builder {
             Language::Python => install_python_packages(&project, &toolchain, progress)?,
             Language::Rust | Language::C => {}
         }
-        Ok(Self { project, sdk, toolchain })
+        Ok(Self { project, sdk, toolchain, bundler: Arc::default() })
     }
 
     /// Returns the project.
@@ -99,12 +103,35 @@ impl Builder {
         progress: &mut dyn FnMut(&str),
     ) -> Result<Duration, ProjectError> {
         let began = Instant::now();
-        let bundle = match self.project.manifest().lang {
-            Language::Js => folder.join("worker.js"),
-            _ => folder.to_path_buf(),
+        let (out, said) = match self.project.manifest().lang {
+            Language::Js => {
+                let out = folder.join("worker.js");
+                let said = self.bundle_by_bundler(&out);
+                (out, said)
+            }
+            _ => (folder.to_path_buf(), None),
         };
-        self.run(self.program(&["--bundle-only"]).arg(bundle), progress)?;
+        match said {
+            Some(said) => said?,
+            None => self.run(self.program(&["--bundle-only"]).arg(out), progress)?,
+        }
         Ok(began.elapsed())
+    }
+
+    /// Bundles by a process that stays. Returns `None` if there is none, and it cannot be started.
+    fn bundle_by_bundler(&self, out: &Path) -> Option<Result<(), ProjectError>> {
+        let mut bundler = self.bundler.lock().unwrap_or_else(PoisonError::into_inner);
+        if bundler.is_none() {
+            *bundler = Bundler::start(&mut self.program(&["--serve"])).ok();
+        }
+        let bundled = bundler.as_mut()?.bundle(self.project.manifest().entry(), out);
+        match bundled {
+            Ok(said) => Some(said.map_err(|said| ProjectError::new("build_failed", said))),
+            Err(_) => {
+                *bundler = None;
+                None
+            }
+        }
     }
 
     /// Returns the runner of a language that has one, building it if it is not there yet. The name

@@ -6,6 +6,7 @@
 //! sandbox's part.
 
 mod builder;
+mod bundler;
 mod component;
 mod embedded;
 mod error;
