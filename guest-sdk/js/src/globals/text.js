@@ -25,7 +25,8 @@ export class TextEncoder {
 
 /** Encodes text by way of `%` escapes and base 64, all of which is the engine's own code. */
 function encodeLong(text) {
-  const latin = /^[\0-\x7f]*$/.test(text) ? text : unescape(encodeURIComponent(text.toWellFormed()));
+  // A repetition such as `^[…]*$` would keep a place to go back to for every character.
+  const latin = !/[^\0-\x7f]/.test(text) ? text : unescape(encodeURIComponent(text.toWellFormed()));
   return Uint8Array.fromBase64(btoa(latin));
 }
 

@@ -84,6 +84,9 @@ async fn turn(guest: Guest) -> String {
     let mut said = outcome.ending.as_str().to_owned();
     if let Some(error) = outcome.error {
         write!(said, ": {} ({})", error.message, error.code).unwrap();
+        for frame in error.frames {
+            write!(said, "\n  at {frame}").unwrap();
+        }
     }
     for entry in worker.entries().await {
         if entry.kind == EntryKind::Denied {
@@ -309,7 +312,7 @@ const C_RUN: &[Mistake] = &[
     ("a loop without end", "    for (volatile int i = 0;; i++) { }\n"),
     (
         "more memory than allowed",
-        "    for (;;) { char *p = malloc(1 << 20); if (!p) abort(); memset(p, 1, 1 << 20); }\n",
+        "    for (;;) { volatile char *p = malloc(1 << 20); if (!p) abort(); p[0] = 1; }\n",
     ),
     (
         "an answer that is too large",
@@ -321,7 +324,7 @@ const C_RUN: &[Mistake] = &[
     ),
     (
         "a division by zero",
-        "    volatile int zero = 0; return skep_reply(output, \"%d\", 1 / zero);\n",
+        "    volatile int zero = 0; return skep_reply(output, \"%d\", 7 / zero);\n",
     ),
     (
         "an event's name that is none",
