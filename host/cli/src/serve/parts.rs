@@ -115,6 +115,7 @@ fn sandbox(
         workers: settings.runtime.room(),
         compiler: Arc::new(child::compiler()),
         cache: Some(store.compiled_dir().map_err(|error| Failed::here(error.to_string()))?),
+        incremental: child::known_functions(),
         limits: limits.for_any_worker(),
         outbound,
     };

@@ -11,7 +11,9 @@ use skep_conformance::{Guest, Restart, Subject};
 use skep_harness::{TestDir, killed, test_dir};
 use skep_protocol::{Limits, RuntimeHandle, RuntimeId, SecretName, Timestamp};
 use skep_runtime::{Embedded, EmbeddedParts, Options};
-use skep_sandbox::{InProcessCompiler, OperatorSecret, Outbound, Sandbox, SandboxParts};
+use skep_sandbox::{
+    InProcessCompiler, Incremental, OperatorSecret, Outbound, Sandbox, SandboxParts,
+};
 use skep_store::{NoFaults, OpenError, Store, StoreParts};
 
 /// The wait for the lock of a closed store. A process that another test is starting holds all open
@@ -33,6 +35,7 @@ pub(crate) fn sandbox_of(cores: usize) -> Sandbox {
         workers: 64,
         compiler: Arc::new(InProcessCompiler),
         cache: Some(Dir::open_ambient_dir(cache, ambient_authority()).unwrap()),
+        incremental: Incremental::Off,
         limits: Limits::default(),
         outbound: Outbound::default(),
     })

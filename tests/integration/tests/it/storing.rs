@@ -15,8 +15,8 @@ use skep_protocol::{
 };
 use skep_runtime::{Embedded, Options};
 use skep_sandbox::{
-    CompileError, CompileJob, Compiler, InProcessCompiler, Outbound, Sandbox, SandboxParts,
-    Shortage,
+    CompileError, CompileJob, Compiler, InProcessCompiler, Incremental, Outbound, Sandbox,
+    SandboxParts, Shortage,
 };
 
 use crate::embedded::open_on;
@@ -73,6 +73,7 @@ fn open(dir: &Path, cache: &Path, held: &Arc<HeldCompiler>, wait: Duration) -> E
         workers: 4,
         compiler: Arc::new(Handle(held.clone())),
         cache: Some(Dir::open_ambient_dir(cache, ambient_authority()).unwrap()),
+        incremental: Incremental::Off,
         limits: Limits::default(),
         outbound: Outbound::default(),
     });
