@@ -24,6 +24,7 @@ mod instances;
 mod lifecycle;
 mod limits;
 mod live;
+#[cfg(test)]
 mod out_of_process;
 mod outbound;
 mod outputs;
@@ -32,6 +33,7 @@ mod printing;
 mod programs;
 mod refused;
 mod remotes;
+mod retried;
 mod served;
 mod services;
 mod snapshots;
