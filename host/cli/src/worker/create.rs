@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use clap::Args;
 use skep_client::Client;
 use skep_protocol::{
-    Artifacts, ConfigDigest, ConfigValues, CreateWorker, DisplayRef, Error, Invalid, Labels,
-    LimitChanges, LimitName, WorkerChange, WorkerId, WorkerSpec, Workers,
+    Artifacts, Compiled, ComponentDigest, ConfigDigest, ConfigValues, CreateWorker, DisplayRef,
+    Error, Invalid, Labels, LimitChanges, LimitName, WorkerChange, WorkerId, WorkerSpec, Workers,
 };
 
 use super::grants::GrantFlags;
@@ -15,7 +15,7 @@ use crate::component::push;
 use crate::connect::ConnectArgs;
 use crate::failure::Failed;
 use crate::output::OutputFormat;
-use crate::{key_value, quantity};
+use crate::{key_value, quantity, terminal};
 
 #[derive(Args)]
 #[command(after_help = "\
@@ -96,7 +96,7 @@ pub(super) async fn create(arguments: &CreateArgs) -> Result<u8, Failed> {
     let runtime = arguments.connect.connect()?.runtime().await?;
     let component = match arguments.component.parse() {
         Ok(digest) => digest,
-        Err(_) => push(&runtime, arguments.component.as_ref()).await?.item.digest,
+        Err(_) => stored(&runtime, &arguments.component).await?,
     };
     let spec = WorkerSpec {
         component,
@@ -117,7 +117,7 @@ pub(super) async fn update(arguments: &UpdateArgs) -> Result<u8, Failed> {
         None => None,
         Some(named) => match named.parse() {
             Ok(digest) => Some(digest),
-            Err(_) => Some(push(&runtime, named.as_ref()).await?.item.digest),
+            Err(_) => Some(stored(&runtime, named).await?),
         },
     };
     let change = WorkerChange {
@@ -134,6 +134,18 @@ pub(super) async fn update(arguments: &UpdateArgs) -> Result<u8, Failed> {
     }
     show(&runtime.update(worker, change).await?, arguments.output())?;
     Ok(0)
+}
+
+/// Stores the component that a file contains. Says if the worker will have to wait for it.
+async fn stored(runtime: &Client, path: &str) -> Result<ComponentDigest, Failed> {
+    let component = push(runtime, path.as_ref()).await?.item;
+    if component.compiled == Compiled::Pending {
+        terminal::say(
+            "note",
+            "the component is still being compiled; the worker's first input waits for it",
+        );
+    }
+    Ok(component.digest)
 }
 
 /// Stores a config bundle of these values. Returns `None` if there are none.
