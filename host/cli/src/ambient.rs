@@ -53,6 +53,12 @@ pub(crate) fn compiled_cache() -> io::Result<Dir> {
     private_dir(&user_cache()?, "compiled")
 }
 
+/// Opens the cache of compiled functions, `<user cache>/skep/functions`, with mode 0700. It never is
+/// a part of a project or a store, which could come from others.
+pub(crate) fn function_cache() -> io::Result<Dir> {
+    private_dir(&user_cache()?, "functions")
+}
+
 fn user_cache() -> io::Result<Dir> {
     let cache = cache_home()
         .ok_or_else(|| io::Error::other("neither XDG_CACHE_HOME nor HOME is an absolute path"))?;

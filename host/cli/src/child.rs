@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use skep_sandbox::{ChildCompiler, Isolation, OutOfProcess};
+use skep_sandbox::{ChildCompiler, Incremental, Isolation, OutOfProcess};
 
 use crate::ambient;
 
@@ -29,6 +29,18 @@ pub(crate) fn run(line: &[OsString]) -> Option<i32> {
 pub(crate) fn compiler() -> ChildCompiler {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     ChildCompiler::new(ambient::program(), vec![COMPILE.into()], cores)
+}
+
+/// Returns the use that hosts and foreground runs make of compiled functions: they reuse what this
+/// user's own builds have compiled, and add nothing, because their components may come from others.
+pub(crate) fn known_functions() -> Incremental {
+    ambient::function_cache().map_or(Incremental::Off, Incremental::Read)
+}
+
+/// Returns the use for `skep test` and `skep dev`, which compile nothing but what their user built.
+/// No other command may use it: what it compiles is reused for everything that this user runs.
+pub(crate) fn own_functions() -> Incremental {
+    ambient::function_cache().map_or(Incremental::Off, Incremental::ReadWrite)
 }
 
 /// Returns the means to run guests in child processes.

@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+use bytes::Bytes;
 use clap::{Args, Subcommand};
+use futures_util::{StreamExt, stream};
 use skep_client::Client;
 use skep_protocol::{Artifacts, Compiled, ComponentDigest, ComponentView, Role, Stored};
 
@@ -89,8 +91,18 @@ async fn push_and_show(file: &Path, connect: &ConnectArgs) -> Result<u8, Failed>
 /// Stores the component that a file contains.
 pub(crate) async fn push(runtime: &Client, path: &Path) -> Result<Stored<ComponentView>, Failed> {
     let source = NamedSource::from(path.to_owned());
-    let _spinner = Spinner::after_a_while(format!("storing {}", source.name()));
+    let name = source.name();
+    let spinner = Spinner::after_a_while(format!("storing {name}"));
     let (upload, bytes) = SourceUpload::open(source, NoWriter::Refuse)?;
+    let messages = spinner.messages();
+    // After the last byte the host reads and compiles it.
+    let sent = stream::once(async move {
+        if let Some(messages) = messages {
+            messages.show(format!("compiling {name}"));
+        }
+        Ok(Bytes::new())
+    });
+    let bytes = bytes.chain(sent).boxed();
     upload.settle(runtime.put_component(bytes, Role::Admin).await)
 }
 
@@ -108,9 +120,27 @@ async fn list(connect: &ConnectArgs) -> Result<u8, Failed> {
     match connect.output {
         OutputFormat::Json => terminal::print(&json::line(&ItemsReport { items }))?,
         OutputFormat::Text => {
-            let mut table = Table::new(&["COMPONENT", "KIND", "BYTES", "STORED"]);
+            let heading =
+                ["COMPONENT", "KIND", "BYTES", "COMPILED", "COMPILE MS", "CODE BYTES", "STORED"];
+            let mut table = Table::new(&heading);
+            let or_dash =
+                |number: Option<u64>| number.map_or_else(|| "-".into(), |n| n.to_string());
             for item in &items {
-                table.row([&item.digest, &item.kind, &item.bytes, &item.created_at]);
+                let compiled = match item.compiled {
+                    Compiled::Ready => "yes",
+                    Compiled::Pending => "pending",
+                    Compiled::None => "no",
+                };
+                let (took, code) = (or_dash(item.compile_ms), or_dash(item.compiled_bytes));
+                table.row([
+                    &item.digest,
+                    &item.kind,
+                    &item.bytes,
+                    &compiled,
+                    &took,
+                    &code,
+                    &item.created_at,
+                ]);
             }
             terminal::print(table.text().as_bytes())?;
         }
@@ -123,10 +153,12 @@ fn show(view: &ComponentView, output: OutputFormat) -> Result<(), LostOutput> {
         OutputFormat::Json => terminal::print(&json::line(view)),
         OutputFormat::Text => {
             terminal::print(format!("{}\n", view.digest).as_bytes())?;
-            let compiled = match view.compiled {
-                Compiled::Ready => "compiled",
-                Compiled::Pending => "still compiling",
-                Compiled::None => "not compiled",
+            let compiled = match (view.compiled, view.compile_ms) {
+                (Compiled::Ready, Some(took)) => format!("compiled in {took} ms"),
+                (Compiled::Ready, None) => "compiled".into(),
+                (Compiled::Pending, Some(taken)) => format!("still compiling, for {taken} ms"),
+                (Compiled::Pending, None) => "still compiling".into(),
+                (Compiled::None, _) => "not compiled".into(),
             };
             terminal::say("kind", &format!("{}, {} bytes, {compiled}", view.kind, view.bytes));
             Ok(())

@@ -97,6 +97,7 @@ fn refusal(wasm: &[u8], shape: &Shape, limits: &Limits) -> Result<Option<String>
         profile: Profile::Default,
         bounds: CompileBounds::of(limits, shape.code_bytes),
         out: None,
+        functions: None,
     });
     match examined {
         Ok(()) => Ok(None),

@@ -15,6 +15,7 @@ use crate::failure::Failed;
 use crate::output::OutputFormat;
 use crate::settings::{LocationArgs, Settings};
 pub(crate) use host::ServingHost;
+pub(crate) use parts::NativeCode;
 
 /// Host workers in this process, with a registry and the browser API, until Ctrl-C
 #[derive(Args)]

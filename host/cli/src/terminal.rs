@@ -7,7 +7,7 @@
 use std::io::{self, Write};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -134,36 +134,71 @@ fn filtered(bytes: &[u8]) -> Vec<u8> {
 
 /// A spinner on standard error. It appears after half a second and stops when the value is dropped.
 pub(crate) struct Spinner {
-    stop: Option<Sender<()>>,
+    messages: Option<SpinnerMessages>,
     thread: Option<std::thread::JoinHandle<()>>,
+}
+
+/// Changes the message of a spinner. Outlives it without effect.
+#[derive(Clone)]
+pub(crate) struct SpinnerMessages(Sender<Option<String>>);
+
+impl SpinnerMessages {
+    /// Shows another message.
+    pub(crate) fn show(&self, message: String) {
+        // The spinner may have stopped.
+        let _ = self.0.send(Some(message));
+    }
 }
 
 impl Spinner {
     /// Starts the delay of a spinner with this message.
     pub(crate) fn after_a_while(message: String) -> Self {
+        Self::start(message, SPINNER_DELAY, Duration::ZERO)
+    }
+
+    /// Shows a spinner at once, for work that has taken this long already.
+    pub(crate) fn since(message: String, taken: Duration) -> Self {
+        Self::start(message, Duration::ZERO, taken)
+    }
+
+    fn start(mut message: String, delay: Duration, taken: Duration) -> Self {
         if !stderr_is_terminal() {
-            return Self { stop: None, thread: None };
+            return Self { messages: None, thread: None };
         }
-        let (stop, stopped) = channel::<()>();
+        let (sender, messages) = channel::<Option<String>>();
         let thread = std::thread::spawn(move || {
-            if stopped.recv_timeout(SPINNER_DELAY) != Err(RecvTimeoutError::Timeout) {
-                return;
+            let until = Instant::now() + delay;
+            loop {
+                match messages.recv_timeout(until.saturating_duration_since(Instant::now())) {
+                    Ok(Some(other)) => message = other,
+                    Err(RecvTimeoutError::Timeout) => break,
+                    Ok(None) | Err(RecvTimeoutError::Disconnected) => return,
+                }
             }
             let style = ProgressStyle::with_template("{spinner:.cyan} {msg} ({elapsed})");
             let bar = ProgressBar::new_spinner().with_message(message);
+            let bar = bar.with_elapsed(taken);
             bar.set_style(style.expect("the template is well-formed"));
             bar.enable_steady_tick(Duration::from_millis(100));
-            // Returns when the sender is dropped.
-            let _ = stopped.recv();
+            while let Ok(Some(message)) = messages.recv() {
+                bar.set_message(message);
+            }
             bar.finish_and_clear();
         });
-        Self { stop: Some(stop), thread: Some(thread) }
+        Self { messages: Some(SpinnerMessages(sender)), thread: Some(thread) }
+    }
+
+    /// Returns a means to change the message. Returns `None` if nothing is shown.
+    pub(crate) fn messages(&self) -> Option<SpinnerMessages> {
+        self.messages.clone()
     }
 }
 
 impl Drop for Spinner {
     fn drop(&mut self) {
-        drop(self.stop.take());
+        if let Some(SpinnerMessages(sender)) = self.messages.take() {
+            let _ = sender.send(None);
+        }
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }

@@ -1,5 +1,6 @@
 //! `skep worker`: the lifecycle, inputs, transcript, grants and files of workers.
 
+mod compiling;
 mod create;
 mod details;
 mod entry_line;

@@ -70,10 +70,12 @@ entry_kinds! {
     Stopped = 10, "stopped";
     /// The worker was started.
     Started = 11, "started";
-    /// The worker was switched to another component or config bundle. If `label` is `grants`, its
-    /// grants changed, and the body is the new [`crate::Grants`] in JSON.
+    /// The worker was switched to another component or config bundle; the body is a
+    /// [`crate::VersionChange`] in JSON. If `label` is `grants`, its grants changed, and the body is
+    /// the new [`crate::Grants`] in JSON.
     Updated = 12, "updated";
-    /// The worker was rolled back to its previous version.
+    /// The worker was rolled back to its previous version; the body is a [`crate::VersionChange`] in
+    /// JSON.
     RolledBack = 13, "rolled_back";
     /// The worker tried something that it has no grant for; `label` names the interface. The body
     /// is a [`crate::Denial`] in JSON, or empty if the interface says it all.
@@ -85,6 +87,9 @@ entry_kinds! {
     /// The worker sent an HTTP request; `label` is the method and host, the body is a
     /// [`crate::RequestRecord`] in JSON.
     Request = 17, "request";
+    /// A turn waited for its component's machine code; the body is a [`crate::CompileRecord`] in
+    /// JSON. Code that is found within 250 ms has no entry.
+    Compiled = 18, "compiled";
 }
 
 /// One entry of a transcript.

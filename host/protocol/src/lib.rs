@@ -36,7 +36,7 @@ pub mod worker;
 
 pub use answer::Answer;
 pub use audit::{Action, AuditEntry, audit_word};
-pub use component::{Compiled, ComponentView};
+pub use component::{CompileRecord, Compiled, ComponentView};
 pub use config::{ConfigValues, ConfigView, NewConfig};
 pub use cursor::Cursor;
 pub use diagnostic::{Diagnostic, DiagnosticCode, Severity, Subject};
@@ -72,5 +72,5 @@ pub use runtime::{
 pub use time::Timestamp;
 pub use worker::{
     CreateWorker, Desired, Execution, FailedReason, LimitChanges, Observed, Usage, Version,
-    WorkerChange, WorkerSpec, WorkerView,
+    VersionChange, WorkerChange, WorkerSpec, WorkerView,
 };

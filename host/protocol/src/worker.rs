@@ -247,6 +247,15 @@ pub struct Version {
     pub config: Option<ConfigDigest>,
 }
 
+/// A switch from one version to another: the body of an `updated` and a `rolled_back` entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct VersionChange {
+    /// The version until then.
+    pub from: Version,
+    /// The version from then on.
+    pub to: Version,
+}
+
 /// A worker's resource use since its creation, and its current storage.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Usage {

@@ -5,14 +5,15 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use skep_protocol::text::{brief, neutral};
 use skep_protocol::{
-    Compiled, ComponentDigest, ComponentKind, ComponentView, Error, LimitName, Limits,
+    CompileRecord, Compiled, ComponentDigest, ComponentKind, ComponentView, Error, LimitName,
+    Limits,
 };
+use skep_store::Store;
 use skep_store::record::ComponentRecord;
-use skep_store::{Store, StoreError};
 use tokio::sync::{Semaphore, watch};
 
 use skep_sandbox::CompileError;
@@ -21,16 +22,22 @@ use skep_sandbox::Shortage;
 use skep_sandbox::{CompileOutcome, Loaded};
 use skep_sandbox::{LoadError, Sandbox};
 
+use crate::compile_retries::{CompileRetries, Key};
+use crate::not_ready::NotReady;
+
 /// The components that the workers of a runtime run.
 pub(crate) struct Components {
     store: Store,
     sandbox: Sandbox,
     loaded: Mutex<LoadedCache>,
     /// Allows one compilation at a time; each takes the memory and cores of several workers.
-    compiling: Semaphore,
+    compiling: Arc<Semaphore>,
     /// Allows a few loads of compiled components at a time, so that they do not queue behind a
     /// compilation.
-    loading: Semaphore,
+    loading: Arc<Semaphore>,
+    /// Compilations in progress, with the time of their start.
+    under_way: Arc<Mutex<HashMap<Key, Instant>>>,
+    retries: CompileRetries,
     /// Preparations started by [`Components::prepare`] that have not finished.
     pending: Mutex<HashMap<ComponentDigest, watch::Receiver<Option<Prepared>>>>,
     /// Serializes uploads, so that exactly one of two concurrent uploads of a component creates it.
@@ -39,6 +46,12 @@ pub(crate) struct Components {
 
 /// Components loaded at once.
 const CONCURRENT_LOADS: usize = 4;
+
+/// Attempts of one turn to load a component, while the host lacks a resource or its compiler dies.
+const ATTEMPTS: u32 = 3;
+
+/// A wait for code that was found in a cache, from which on the transcript tells it.
+const LONG_WAIT: Duration = Duration::from_millis(250);
 
 /// Loaded components kept beyond those of live instances. Each holds a descriptor, and memory that
 /// grows with its functions and names. Loading one again takes a millisecond.
@@ -82,17 +95,11 @@ impl LoadedCache {
     }
 }
 
-/// The reason why a component cannot be loaded.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum NotReady {
-    #[error("the component's file is not in the store")]
-    Missing,
-    #[error("failed to read the component's file")]
-    Store(#[from] StoreError),
-    #[error(transparent)]
-    Load(#[from] LoadError),
-    #[error("the thread that loaded the component panicked")]
-    Panicked,
+/// A component that is ready for a turn.
+pub(crate) struct Ready {
+    pub(crate) loaded: Arc<Loaded>,
+    /// The turn's wait for the code, if it is worth an entry in the transcript.
+    pub(crate) wait: Option<CompileRecord>,
 }
 
 /// The result of preparing a component.
@@ -105,13 +112,16 @@ pub(crate) enum Prepared {
 }
 
 impl Components {
-    pub(crate) fn new(store: Store, sandbox: Sandbox) -> Self {
+    /// `retry_delay` is the time before a failed load is tried again for the first time.
+    pub(crate) fn new(store: Store, sandbox: Sandbox, retry_delay: Duration) -> Self {
         Self {
             store,
             sandbox,
             loaded: Mutex::default(),
-            compiling: Semaphore::new(1),
-            loading: Semaphore::new(CONCURRENT_LOADS),
+            compiling: Arc::new(Semaphore::new(1)),
+            loading: Arc::new(Semaphore::new(CONCURRENT_LOADS)),
+            under_way: Arc::default(),
+            retries: CompileRetries::new(retry_delay),
             pending: Mutex::default(),
             storing: Arc::default(),
         }
@@ -125,50 +135,92 @@ impl Components {
         }
     }
 
-    /// Returns the component, compiled and linked.
+    /// Returns the component for a turn, compiled and linked. A failure that may pass is tried again:
+    /// within this turn if the host lacked a resource or its compiler died, otherwise by the next.
     pub(crate) async fn load(
         &self,
         digest: ComponentDigest,
         profile: Profile,
-    ) -> Result<Arc<Loaded>, NotReady> {
-        self.load_from(digest, profile, Weak::new()).await
+    ) -> Result<Ready, NotReady> {
+        if let Some(loaded) = self.find(digest, profile) {
+            return Ok(Ready { loaded, wait: None });
+        }
+        let (key, began) = ((profile, digest), Instant::now());
+        let before = self.retries.count(&key);
+        loop {
+            self.retries.wait(&key).await;
+            if let Some((failures, error)) = self.retries.since(&key, before)
+                && (failures >= ATTEMPTS || !error.is_brief())
+            {
+                return Err(NotReady::Again(error));
+            }
+            match self.load_from(digest, profile, Weak::new(), Caller::Turn).await {
+                Ok(Some((loaded, compiled))) => {
+                    self.retries.forget(&digest);
+                    let wait = wait(&loaded, began.elapsed(), compiled);
+                    return Ok(Ready { loaded, wait });
+                }
+                // Another turn failed meanwhile.
+                Ok(None) => {}
+                Err(error) if error.is_final() => return Err(error),
+                Err(error) => {
+                    let error = self.retries.failed_again(key, error);
+                    tracing::warn!(%error, component = %digest, "failed to load a component");
+                    if !error.is_brief() {
+                        return Err(NotReady::Again(error));
+                    }
+                }
+            }
+            if let Some((failures, error)) = self.retries.since(&key, before)
+                && failures >= ATTEMPTS
+            {
+                return Err(NotReady::Again(error));
+            }
+        }
     }
 
     /// Loads the component from `wasm` if the bytes are still alive when a permit is granted, and
-    /// otherwise from the store.
+    /// otherwise from the store. Also returns true if it was compiled. Returns `None` to a turn that
+    /// must wait for the next attempt.
     async fn load_from(
         &self,
         digest: ComponentDigest,
         profile: Profile,
         wasm: Weak<Vec<u8>>,
-    ) -> Result<Arc<Loaded>, NotReady> {
+        caller: Caller,
+    ) -> Result<Option<(Arc<Loaded>, bool)>, NotReady> {
+        let key = (profile, digest);
         if let Some(loaded) = self.find(digest, profile) {
-            return Ok(loaded);
+            return Ok(Some((loaded, false)));
         }
-        let permits = match self.sandbox.is_compiled(&digest, profile) {
-            true => &self.loading,
-            false => &self.compiling,
-        };
-        let _permit = permits.acquire().await;
+        let is_compiled = self.sandbox.is_compiled(&digest, profile);
+        let permits = if is_compiled { &self.loading } else { &self.compiling };
+        let permit = permits.clone().acquire_owned().await;
         if let Some(loaded) = self.find(digest, profile) {
-            return Ok(loaded);
+            return Ok(Some((loaded, false)));
         }
+        if caller == Caller::Turn && self.retries.delay(&key).is_some() {
+            return Ok(None);
+        }
+        let under_way = (!is_compiled).then(|| UnderWay::begin(&self.under_way, key));
         let (store, sandbox) = (self.store.clone(), self.sandbox.clone());
         let load = tokio::task::spawn_blocking(move || {
+            // Both end with the compilation, even if no caller waits for it any more.
+            let (_permit, _under_way) = (permit, under_way);
             let wasm = match wasm.upgrade() {
                 Some(wasm) => wasm,
                 None => Arc::new(store.component_bytes(&digest)?.ok_or(NotReady::Missing)?),
             };
             drop(store);
             let (loaded, outcome) = sandbox.load(&wasm, profile)?;
-            if let CompileOutcome::Miss { kept: Err(error), .. } = outcome {
+            if let CompileOutcome::Miss { kept: Err(error), .. } = &outcome {
                 tracing::warn!(%error, component = %digest, "failed to cache the compiled code");
             }
-            Ok::<_, NotReady>(loaded)
+            Ok::<_, NotReady>((loaded, matches!(outcome, CompileOutcome::Miss { .. })))
         });
-        let loaded = load.await.map_err(|_| NotReady::Panicked)??;
+        let (loaded, compiled) = load.await.map_err(|_| NotReady::Panicked)??;
         self.loaded.lock().unwrap_or_else(PoisonError::into_inner).insert(&loaded);
-        Ok(loaded)
+        Ok(Some((loaded, compiled)))
     }
 
     /// Starts to prepare a component in the background and returns a receiver of the result. Joins
@@ -187,8 +239,13 @@ impl Components {
         drop(pending);
         let (components, wasm) = (self.clone(), Arc::downgrade(wasm));
         tokio::spawn(async move {
-            let prepared = match components.load_from(digest, Profile::Default, wasm).await {
-                Ok(_) => Prepared::Ready,
+            let loading =
+                components.load_from(digest, Profile::Default, wasm, Caller::Upload).await;
+            let prepared = match loading {
+                Ok(_) => {
+                    components.retries.forget(&digest);
+                    Prepared::Ready
+                }
                 Err(NotReady::Missing) => Prepared::Abandoned,
                 Err(error) => {
                     tracing::warn!(%error, component = %digest, "failed to prepare a component");
@@ -210,7 +267,7 @@ impl Components {
             Compiled::None
         } else if self.find(*digest, profile).is_some() {
             Compiled::Ready
-        } else if self.pending().contains_key(digest) {
+        } else if self.pending().contains_key(digest) || self.since(digest).is_some() {
             Compiled::Pending
         } else if self.sandbox.is_compiled(digest, profile) {
             Compiled::Ready
@@ -221,8 +278,16 @@ impl Components {
 
     /// Returns the public view of a stored component.
     pub(crate) fn view(&self, record: ComponentRecord) -> ComponentView {
+        let compiled = self.compiled(&record.digest, record.kind);
+        let size = match compiled {
+            Compiled::Ready => self.sandbox.compiled_size(&record.digest, Profile::Default),
+            Compiled::Pending | Compiled::None => None,
+        };
+        let taken = size.and_then(|size| size.took).or_else(|| self.since(&record.digest));
         ComponentView {
-            compiled: self.compiled(&record.digest, record.kind),
+            compiled,
+            compiled_bytes: size.map(|size| size.bytes),
+            compile_ms: taken.map(millis),
             digest: record.digest,
             kind: record.kind,
             bytes: record.bytes,
@@ -236,8 +301,21 @@ impl Components {
         self.loaded.lock().unwrap_or_else(PoisonError::into_inner).find(digest, profile)
     }
 
+    /// Returns the time since the start of a component's compilation, if it is under way.
+    fn since(&self, digest: &ComponentDigest) -> Option<Duration> {
+        let under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+        let of = under_way.iter().filter(|((_, component), _)| component == digest);
+        of.map(|(_, began)| began.elapsed()).max()
+    }
+
+    /// Lets the next turn try a component at once that failed to load.
+    pub(crate) fn retry_now(&self, digest: &ComponentDigest) {
+        self.retries.forget(digest);
+    }
+
     /// Drops a removed component from the cache.
     pub(crate) fn forget(&self, digest: &ComponentDigest) {
+        self.retries.forget(digest);
         self.loaded.lock().unwrap_or_else(PoisonError::into_inner).forget(digest);
     }
 
@@ -251,19 +329,47 @@ impl Components {
 /// Maximum length of a refusal reason, in characters.
 const MAX_REASON_CHARS: usize = 4_000;
 
-impl NotReady {
-    /// Returns the reason if a later attempt may succeed: the host lacks a resource, or the
-    /// compilation ran out of time.
-    pub(crate) fn transient_reason(&self) -> Option<String> {
-        match self {
-            Self::Load(LoadError::Shortage(shortage)) => Some(shortage.to_string()),
-            Self::Load(LoadError::Compile(CompileError::Limit {
-                name: LimitName::compile_cpu_ms | LimitName::compile_wall_ms,
-                ..
-            })) => Some(self.to_string()),
-            _ => None,
-        }
+/// The caller that a component is loaded for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Caller {
+    /// A turn. It waits while a failure is too recent.
+    Turn,
+    /// An upload, which tries at once.
+    Upload,
+}
+
+/// A compilation under way. Its entry is removed when this is dropped.
+struct UnderWay {
+    all: Arc<Mutex<HashMap<Key, Instant>>>,
+    key: Key,
+}
+
+impl UnderWay {
+    fn begin(all: &Arc<Mutex<HashMap<Key, Instant>>>, key: Key) -> Self {
+        all.lock().unwrap_or_else(PoisonError::into_inner).insert(key, Instant::now());
+        Self { all: all.clone(), key }
     }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.key);
+    }
+}
+
+/// Returns the record of a turn's wait for code. Code that was there at once has none.
+fn wait(loaded: &Loaded, waited: Duration, compiled: bool) -> Option<CompileRecord> {
+    (compiled || waited >= LONG_WAIT).then(|| CompileRecord {
+        component: loaded.shape.digest,
+        wait_ms: millis(waited),
+        compile_ms: loaded.compiled.took.map(millis),
+        compiled_bytes: loaded.compiled.bytes,
+        cached: !compiled,
+    })
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Delay after which a caller may try again when the host lacks a resource.
@@ -288,6 +394,7 @@ fn caller_error(error: &NotReady) -> Error {
         | NotReady::Missing
         | NotReady::Store(_)
         | NotReady::Panicked => Error::Internal,
+        NotReady::Again(error) => caller_error(error),
     }
 }
 

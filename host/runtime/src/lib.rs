@@ -5,11 +5,13 @@
 //! The sandbox bounds what a guest can do and knows neither workers nor SQLite.
 
 mod clock;
+mod compile_retries;
 mod components;
 mod driver;
 mod embedded;
 mod handle;
 mod memory;
+mod not_ready;
 mod options;
 mod roster;
 mod sweeper;

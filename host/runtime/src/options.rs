@@ -23,6 +23,9 @@ pub struct Options {
     pub reconnects: usize,
     /// Time that storing a component waits for its compilation.
     pub compile_wait: Duration,
+    /// Time before a component that failed to load is tried again, for a reason that may pass. It
+    /// doubles with each failure.
+    pub compile_retry: Duration,
 }
 
 impl Default for Options {
@@ -36,6 +39,7 @@ impl Default for Options {
             stop_grace: Duration::from_secs(5),
             reconnects: 16,
             compile_wait: Duration::from_secs(10),
+            compile_retry: Duration::from_secs(1),
         }
     }
 }

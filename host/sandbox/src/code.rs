@@ -2,6 +2,9 @@
 
 pub(crate) mod compile;
 pub(crate) mod compiled;
+mod compiler_input;
 pub(crate) mod engine;
+pub(crate) mod function_cache;
+pub(crate) mod functions;
 pub(crate) mod loaded;
 pub(crate) mod shortage;

@@ -22,8 +22,10 @@ mod wasi;
 pub use code::compile::{
     ChildCompiler, CompileBounds, CompileError, CompileJob, Compiler, InProcessCompiler, child_main,
 };
-pub use code::compiled::{CompiledCache, CompiledFile, FreshCode};
+pub use code::compiled::{CompiledCache, CompiledFile, CompiledSize, FreshCode};
 pub use code::engine::{Allocator, Profile};
+pub use code::function_cache::Incremental;
+pub use code::functions::FunctionFiles;
 pub use code::loaded::{CompileOutcome, Loaded, Unkept};
 pub use code::shortage::Shortage;
 pub use egress::{HttpAccess, OperatorSecret, Outbound, Resolver, SecretError, SystemResolver};

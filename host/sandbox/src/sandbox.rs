@@ -4,12 +4,14 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Instant;
 
-use crate::code::compiled::{CompiledCache, CompiledFile, FreshCode};
+use crate::code::compiled::{CompiledCache, CompiledFile, CompiledSize, FreshCode};
 use cap_std::fs::Dir;
 use skep_protocol::{ComponentDigest, ComponentKind, Limits};
 
 use crate::code::compile::{CompileBounds, CompileError, CompileJob, Compiler};
 use crate::code::engine::{Allocator, Engine, Profile, compatibility_hash};
+use crate::code::function_cache::{FunctionCache, Incremental};
+use crate::code::functions::FunctionFiles;
 use crate::code::loaded::{CompileOutcome, LinkError, Loaded, Unkept, link};
 use crate::code::shortage::Shortage;
 use crate::egress::Outbound;
@@ -32,6 +34,8 @@ pub struct SandboxParts {
     /// The cache of native code, a directory that only the host can write to. Without a usable
     /// cache, every load compiles, unless the component is in use.
     pub cache: Option<Dir>,
+    /// The use of compiled functions of other components.
+    pub incremental: Incremental,
     /// The limits on components and their compilation. A component's initial sizes are checked
     /// against them, not against a worker's own limits; see [`Limits::for_any_worker`].
     pub limits: Limits,
@@ -75,8 +79,8 @@ pub enum LoadError {
     /// A shortage on the host.
     #[error(transparent)]
     Shortage(Shortage),
-    /// The engine cannot be started.
-    #[error("failed to start the engine: {0}")]
+    /// The engine cannot be started, or did not take native code that was compiled for it.
+    #[error("the engine failed: {0}")]
     Engine(String),
 }
 
@@ -93,6 +97,7 @@ impl From<LinkError> for LoadError {
     fn from(error: LinkError) -> Self {
         match error {
             LinkError::Refused(refusal) => Self::Refused(refusal),
+            LinkError::Engine(why) => Self::Engine(why),
             LinkError::Shortage(shortage) => Self::Shortage(shortage),
         }
     }
@@ -107,6 +112,7 @@ impl SandboxParts {
             workers: 64,
             compiler,
             cache: None,
+            incremental: Incremental::Off,
             limits: Limits::default(),
             outbound: Outbound::default(),
         }
@@ -155,8 +161,9 @@ impl Sandbox {
         let engine = self.engine(profile)?;
         let (native, outcome) = self.native(&engine, wasm, &shape, profile)?;
         let code = link(&engine, shape.abi, kind, native.file())?;
+        let compiled = native.size();
         let native = Some(native).filter(|_| kind == ComponentKind::Command);
-        let loaded = Arc::new(Loaded { shape, kind, profile, code, native });
+        let loaded = Arc::new(Loaded { shape, kind, profile, compiled, code, native });
         let mut all = self.loaded();
         all.retain(|_, loaded| loaded.strong_count() > 0);
         all.insert(key, Arc::downgrade(&loaded));
@@ -178,29 +185,39 @@ impl Sandbox {
             Err(unkept) => Err(unkept),
         };
         let began = Instant::now();
-        let code = self.compile(wasm, shape, profile)?;
+        let code = self.compile(engine, wasm, shape, profile)?;
         let took = began.elapsed();
-        let (native, kept) = match cache.and_then(|cache| Ok(cache.keep(&shape.digest, &code)?)) {
+        let keep = |cache: CompiledCache| Ok(cache.keep(&shape.digest, &code, took)?);
+        let (native, kept) = match cache.and_then(keep) {
             Ok(native) => (native, Ok(())),
-            Err(unkept) => (code.seal().map_err(CompileError::from)?, Err(unkept)),
+            Err(unkept) => (code.seal(took).map_err(CompileError::from)?, Err(unkept)),
         };
         Ok((native, CompileOutcome::Miss { took, kept }))
     }
 
     fn compile(
         &self,
+        engine: &Engine,
         wasm: &[u8],
         shape: &Shape,
         profile: Profile,
     ) -> Result<FreshCode, CompileError> {
         let code = FreshCode::new()?;
+        let engine = compatibility_hash(&engine.wasmtime);
+        let cache = self.0.parts.incremental.cache(&engine);
+        let functions = cache.as_ref().and_then(FunctionCache::files);
+        let added = functions.as_ref().and_then(FunctionFiles::added);
         self.0.parts.compiler.compile(CompileJob {
             wasm,
             abi: shape.abi,
             profile,
             bounds: CompileBounds::of(&self.0.parts.limits, shape.code_bytes),
             out: Some(code.writer()?),
+            functions,
         })?;
+        if let (Some(cache), Some(added)) = (cache, added) {
+            cache.keep(&added);
+        }
         Ok(code)
     }
 
@@ -216,6 +233,20 @@ impl Sandbox {
         }
         let Ok(engine) = self.engine(profile) else { return false };
         self.cache(&engine).is_ok_and(|cache| cache.has(digest))
+    }
+
+    /// Returns the size of a component's native code and the time that it took, if there is any.
+    pub fn compiled_size(
+        &self,
+        digest: &ComponentDigest,
+        profile: Profile,
+    ) -> Option<CompiledSize> {
+        let in_use = self.loaded().get(&(profile, *digest)).and_then(Weak::upgrade);
+        if let Some(loaded) = in_use {
+            return Some(loaded.compiled);
+        }
+        let engine = self.engine(profile).ok()?;
+        self.cache(&engine).ok()?.size(digest)
     }
 
     /// Instantiates a component with the record and the kill switch of its first turn.

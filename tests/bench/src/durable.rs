@@ -13,7 +13,7 @@ use skep_protocol::{
     RuntimeId, Sent, Timestamp, Turns, WorkerId, WorkerSpec, Workers,
 };
 use skep_runtime::{Embedded, EmbeddedParts, Options};
-use skep_sandbox::{InProcessCompiler, OutOfProcess, Outbound, Sandbox, SandboxParts};
+use skep_sandbox::{InProcessCompiler, Incremental, OutOfProcess, Outbound, Sandbox, SandboxParts};
 use skep_store::{NoFaults, Store, StoreParts};
 
 use crate::Failure;
@@ -46,6 +46,7 @@ pub(crate) fn sandbox(store: &Store, workers: u32) -> Result<Sandbox, Failure> {
         workers,
         compiler: Arc::new(InProcessCompiler),
         cache: Some(store.compiled_dir()?),
+        incremental: Incremental::Off,
         limits: Limits::default(),
         outbound: Outbound::default(),
     })?)

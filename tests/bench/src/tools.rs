@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use skep_protocol::Limits;
 use skep_sandbox::{
-    Identity, InProcessCompiler, Loaded, Outbound, Profile, RecordError, Sandbox, SandboxParts,
-    TranscriptPage, Turn,
+    Identity, InProcessCompiler, Incremental, Loaded, Outbound, Profile, RecordError, Sandbox,
+    SandboxParts, TranscriptPage, Turn,
 };
 use xtask::{guests, tree};
 
@@ -99,6 +99,7 @@ pub(crate) fn sandbox(wasm: &[u8]) -> Result<(Sandbox, Arc<Loaded>), Failure> {
         workers: 1_000,
         compiler: Arc::new(InProcessCompiler),
         cache: Some(cache.try_clone()?),
+        incremental: Incremental::Off,
         limits: Limits::default(),
         outbound: Outbound::default(),
     })?;

@@ -23,8 +23,14 @@ pub(crate) async fn a_component_is_named_by_its_bytes(trial: &Trial<'_>) {
         assert!(view.exports.iter().any(|name| name.starts_with(export)), "{:?}", view.exports);
         assert_ne!(view.compiled, Compiled::None);
         let known = trial.runtime().component(digest).await.unwrap();
-        assert_eq!(known, ComponentView { compiled: known.compiled, ..view });
+        assert_eq!(known, with_compilation_of(&known, view));
     }
+}
+
+/// Returns a view with the state of its compilation as in another, which may be later.
+fn with_compilation_of(other: &ComponentView, view: ComponentView) -> ComponentView {
+    let ComponentView { compiled, compiled_bytes, compile_ms, .. } = *other;
+    ComponentView { compiled, compiled_bytes, compile_ms, ..view }
 }
 
 pub(crate) async fn a_component_is_compiled_once_it_is_stored(trial: &Trial<'_>) {
@@ -36,6 +42,8 @@ pub(crate) async fn a_component_is_compiled_once_it_is_stored(trial: &Trial<'_>)
     .await;
     let listed = trial.runtime().components(None).await.unwrap().items;
     assert!(listed.iter().all(ready));
+    assert!(listed.iter().all(|view| view.compiled_bytes.is_some_and(|bytes| bytes > 0)));
+    assert!(listed.iter().all(|view| view.compile_ms.is_some()));
 }
 
 pub(crate) async fn concurrent_uploads_store_a_component_once(trial: &Trial<'_>) {
@@ -54,8 +62,7 @@ pub(crate) async fn a_component_is_stored_once(trial: &Trial<'_>) {
     let wasm = trial.wasm(Guest::Echo);
     let first = trial.runtime().put_component(upload(wasm.clone()), Role::Admin).await.unwrap();
     let same = |again: Stored<ComponentView>| {
-        let compiled = again.item.compiled;
-        let item = ComponentView { compiled, ..first.item.clone() };
+        let item = with_compilation_of(&again.item, first.item.clone());
         assert_eq!(again, Stored { item, created: false });
     };
     same(trial.runtime().put_component(upload(wasm.clone()), Role::Admin).await.unwrap());

@@ -21,6 +21,13 @@ fn version(view: &WorkerView) -> Version {
     Version { component: view.spec.component, config: view.spec.config }
 }
 
+/// Returns what the worker's entries of a kind say about its versions.
+async fn changes(worker: Worker<'_>, kind: EntryKind) -> Vec<VersionChange> {
+    let entries = worker.entries_of(kind).await;
+    let change = |entry: &Entry| serde_json::from_slice(&entry.payload.body).unwrap();
+    entries.iter().map(change).collect()
+}
+
 pub(crate) async fn an_update_takes_effect_between_two_turns(trial: &Trial<'_>) {
     let worker = trial.worker(Guest::Scribe).await;
     let old = version(&worker.view().await);
@@ -33,7 +40,8 @@ pub(crate) async fn an_update_takes_effect_between_two_turns(trial: &Trial<'_>) 
     assert_eq!(answer(&worker.outcome(running).await), "ok");
     assert_eq!(worker.input(running).await.attempt, 1, "the update disturbed a turn");
     assert_eq!(worker.ask("get a").await, "get a", "the old component answered");
-    assert_eq!(worker.entries_of(EntryKind::Updated).await.len(), 1);
+    let new = version(&view);
+    assert_eq!(changes(worker, EntryKind::Updated).await, [VersionChange { from: old, to: new }]);
 }
 
 pub(crate) async fn rollback_goes_back_and_forth(trial: &Trial<'_>) {
@@ -51,7 +59,9 @@ pub(crate) async fn rollback_goes_back_and_forth(trial: &Trial<'_>) {
     let view = worker.runtime().rollback(worker.id).await.unwrap();
     assert_eq!((version(&view), view.previous), (echo, Some(scribe)));
     assert_eq!(worker.ask("get a").await, "get a");
-    assert_eq!(worker.entries_of(EntryKind::RolledBack).await.len(), 2);
+    let there = VersionChange { from: echo, to: scribe };
+    let back = VersionChange { from: scribe, to: echo };
+    assert_eq!(changes(worker, EntryKind::RolledBack).await, [there, back]);
 }
 
 pub(crate) async fn without_an_update_there_is_nothing_to_roll_back_to(trial: &Trial<'_>) {

@@ -9,7 +9,7 @@ use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use skep_protocol::{Limits, Timestamp};
 use skep_runtime::{Embedded, EmbeddedParts, Options};
-use skep_sandbox::{InProcessCompiler, Outbound, Sandbox, SandboxParts};
+use skep_sandbox::{InProcessCompiler, Incremental, Outbound, Sandbox, SandboxParts};
 use skep_store::{Faults, OpenError, Store, StoreError, StoreParts};
 
 /// Starts the sandbox of this process.
@@ -20,6 +20,7 @@ pub(crate) fn sandbox(cache: &Path) -> Sandbox {
         workers: 64,
         compiler: Arc::new(InProcessCompiler),
         cache: Some(Dir::open_ambient_dir(cache, ambient_authority()).unwrap()),
+        incremental: Incremental::Off,
         limits: Limits::default(),
         outbound: Outbound::default(),
     };

@@ -113,6 +113,7 @@ impl Story {
             | EntryKind::Log
             | EntryKind::Updated
             | EntryKind::RolledBack
+            | EntryKind::Compiled
             | EntryKind::Gap => {}
         }
     }

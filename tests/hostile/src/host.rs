@@ -9,7 +9,9 @@ use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use skep_protocol::{Limits, Rights, Timestamp};
 use skep_runtime::{Embedded, EmbeddedParts, OperatorScope, Options};
-use skep_sandbox::{ChildCompiler, Isolation, OutOfProcess, Outbound, Sandbox, SandboxParts};
+use skep_sandbox::{
+    ChildCompiler, Incremental, Isolation, OutOfProcess, Outbound, Sandbox, SandboxParts,
+};
 use skep_store::{NoFaults, Store, StoreParts};
 
 /// The time that a turn gets to end by itself when its worker is stopped.
@@ -45,6 +47,7 @@ pub(crate) fn open(
         workers: 64,
         compiler: Arc::new(ChildCompiler::new(program(), vec![COMPILE.into()], 2)),
         cache: Some(Dir::open_ambient_dir(cache, ambient_authority()).unwrap()),
+        incremental: Incremental::Off,
         limits: limits.for_any_worker(),
         outbound: outbound.clone(),
     })

@@ -14,7 +14,7 @@ use super::watch::SourceWatcher;
 use super::{ProjectFlag, prepare};
 use crate::failure::Failed;
 use crate::output::OutputFormat;
-use crate::serve::ServingHost;
+use crate::serve::{NativeCode, ServingHost};
 use crate::settings::{LocationArgs, ScopeSetting, Settings};
 use crate::terminal::Spinner;
 use crate::{ambient, terminal};
@@ -71,9 +71,8 @@ async fn develop(arguments: &DevArgs, builder: Builder) -> Result<(), Failed> {
     }
     let settings = settings(arguments, &builder)?;
     let id: RuntimeId = "dev".parse().map_err(|error| Failed::internal(format!("{error}")))?;
-    // The native code is not read from the project: it may have come with the source.
-    let compiled = ambient::compiled_cache().ok();
-    let host = ServingHost::start_with(settings, Some(id), Surface::Browser, compiled).await?;
+    let code = NativeCode::of_author();
+    let host = ServingHost::start_with(settings, Some(id), Surface::Browser, code).await?;
     host.announce(arguments.output)?;
     let worker = DevWorker::find(host.runtime(), &builder, way(arguments, &builder)).await?;
     let mut session = DevSession { builder, worker, output: DevOutput::default(), followed: false };

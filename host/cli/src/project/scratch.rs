@@ -60,6 +60,7 @@ impl ScratchRuntime {
             workers: 8,
             compiler: Arc::new(child::compiler()),
             cache: ambient::compiled_cache().ok(),
+            incremental: child::own_functions(),
             limits: Limits::default().for_any_worker(),
             outbound: Outbound::default(),
         })

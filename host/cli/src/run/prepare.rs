@@ -124,6 +124,7 @@ fn sandbox(limits: Limits) -> Result<Sandbox, String> {
         workers: 1,
         compiler: Arc::new(child::compiler()),
         cache: cache.ok(),
+        incremental: child::known_functions(),
         limits,
         outbound: Outbound::default(),
     };

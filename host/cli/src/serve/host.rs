@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cap_std::fs::Dir;
 use skep_api::{ApiParts, Metrics, ServerLimits, Surface};
 use skep_protocol::{HostId, Role, RuntimeId};
 use skep_registry::Registry;
@@ -12,7 +11,7 @@ use skep_runtime::Embedded;
 use tokio::net::TcpListener;
 
 use super::exposure::{FirstCredentials, url};
-use super::parts;
+use super::parts::{self, NativeCode};
 use crate::failure::Failed;
 use crate::output::OutputFormat;
 use crate::report::UpReport;
@@ -45,15 +44,15 @@ impl ServingHost {
         id: Option<RuntimeId>,
         surface: Surface,
     ) -> Result<Self, Failed> {
-        Self::start_with(settings, id, surface, None).await
+        Self::start_with(settings, id, surface, NativeCode::of_host()).await
     }
 
-    /// Starts with native code from `compiled`, in place of the store's own.
+    /// Starts with native code in these places.
     pub(crate) async fn start_with(
         settings: Settings,
         id: Option<RuntimeId>,
         surface: Surface,
-        compiled: Option<Dir>,
+        code: NativeCode,
     ) -> Result<Self, Failed> {
         if !ambient::has_proc() {
             return Err(Failed::here("/proc is missing; a store needs it to find its files")
@@ -69,7 +68,7 @@ impl ServingHost {
         let runtime_id = store.runtime_id().clone();
         let host_id = ambient::new_id::<HostId>("host")?;
         let runtime =
-            parts::runtime(store, compiled, secrets, host_id.clone(), address, &settings)?;
+            parts::runtime(store, code, secrets, host_id.clone(), address, &settings)?;
         let display_name = match surface {
             Surface::Browser => settings.workspace.as_str(),
             Surface::Runtime => runtime_id.as_str(),

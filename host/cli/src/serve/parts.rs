@@ -11,7 +11,7 @@ use skep_api::Surface;
 use skep_protocol::{HostId, Limits, RuntimeId, ScopeName, SecretName};
 use skep_registry::{Ceilings, Network, Registry, RegistryParts};
 use skep_runtime::{Embedded, EmbeddedParts, OperatorScope};
-use skep_sandbox::{OperatorSecret, Outbound, Sandbox, SandboxParts, Wall};
+use skep_sandbox::{Incremental, OperatorSecret, Outbound, Sandbox, SandboxParts, Wall};
 use skep_store::{NoFaults, OpenError, Store, StoreParts};
 use tokio::net::TcpListener;
 
@@ -22,6 +22,27 @@ use crate::{ambient, child, remote};
 
 /// Time that the registry gives a remote runtime to answer.
 const REMOTE_DEADLINE: Duration = Duration::from_secs(2);
+
+/// The places of a host's native code.
+pub(crate) struct NativeCode {
+    /// The compiled components; the store's own directory if it is none.
+    compiled: Option<Dir>,
+    /// The compiled functions.
+    functions: Incremental,
+}
+
+impl NativeCode {
+    /// Returns the places for a host whose components may come from others.
+    pub(super) fn of_host() -> Self {
+        Self { compiled: None, functions: child::known_functions() }
+    }
+
+    /// Returns the places for an author's own host. Its store is in the project, where native code
+    /// may have come with the source, so its code is in the user's cache.
+    pub(crate) fn of_author() -> Self {
+        Self { compiled: ambient::compiled_cache().ok(), functions: child::own_functions() }
+    }
+}
 
 /// Opens the store, creating it if it is missing. `id` is the id of a new store's runtime.
 pub(super) fn store(
@@ -75,11 +96,11 @@ fn bind_hint(error: &io::Error) -> &'static str {
     }
 }
 
-/// Starts the sandbox and opens the runtime on the store. Native code is in `compiled`, or else in
-/// the store. Guests cannot connect to `own_address`.
+/// Starts the sandbox and opens the runtime on the store. Native code is in the places
+/// of `code`. Guests cannot connect to `own_address`.
 pub(super) fn runtime(
     store: Store,
-    compiled: Option<Dir>,
+    code: NativeCode,
     secrets: BTreeMap<SecretName, OperatorSecret>,
     host_id: HostId,
     own_address: SocketAddr,
@@ -92,7 +113,7 @@ pub(super) fn runtime(
         tracing::warn!(missing, "this kernel lacks part of the second wall; see `skep doctor`");
     }
     let parts = EmbeddedParts {
-        sandbox: sandbox(&store, compiled, &limits, own_address, settings)?,
+        sandbox: sandbox(&store, code, &limits, own_address, settings)?,
         store,
         scopes: scopes(&settings.scopes)?,
         secrets,
@@ -106,14 +127,14 @@ pub(super) fn runtime(
 
 fn sandbox(
     store: &Store,
-    compiled: Option<Dir>,
+    code: NativeCode,
     limits: &Limits,
     own_address: SocketAddr,
     settings: &Settings,
 ) -> Result<Sandbox, Failed> {
     let outbound = Outbound::default();
     outbound.shun(own_address);
-    let compiled = match compiled {
+    let compiled = match code.compiled {
         Some(compiled) => compiled,
         None => store.compiled_dir().map_err(|error| Failed::here(error.to_string()))?,
     };
@@ -122,6 +143,7 @@ fn sandbox(
         workers: settings.runtime.room(),
         compiler: Arc::new(child::compiler()),
         cache: Some(compiled),
+        incremental: code.functions,
         limits: limits.for_any_worker(),
         outbound,
     };

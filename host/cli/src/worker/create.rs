@@ -7,8 +7,8 @@ use clap::Args;
 use skep_client::Client;
 use skep_project::Project;
 use skep_protocol::{
-    Artifacts, ComponentDigest, ConfigDigest, ConfigValues, CreateWorker, DisplayRef, Error,
-    Invalid, Labels, LimitChanges, LimitName, WorkerChange, WorkerId, WorkerSpec, Workers,
+    Artifacts, Compiled, ComponentDigest, ConfigDigest, ConfigValues, CreateWorker, DisplayRef,
+    Error, Invalid, Labels, LimitChanges, LimitName, WorkerChange, WorkerId, WorkerSpec, Workers,
     quantity,
 };
 
@@ -197,7 +197,7 @@ async fn update_from(project: &Project, arguments: &UpdateArgs) -> Result<u8, Fa
 async fn component(runtime: &Client, named: &str) -> Result<ComponentDigest, Failed> {
     match named.parse() {
         Ok(digest) => Ok(digest),
-        Err(_) => Ok(push(runtime, named.as_ref()).await?.item.digest),
+        Err(_) => stored(runtime, named).await,
     }
 }
 
@@ -224,6 +224,18 @@ pub(super) async fn update(arguments: &UpdateArgs) -> Result<u8, Failed> {
     }
     show(&runtime.update(worker, change).await?, arguments.output())?;
     Ok(0)
+}
+
+/// Stores the component that a file contains. Says if the worker will have to wait for it.
+async fn stored(runtime: &Client, path: &str) -> Result<ComponentDigest, Failed> {
+    let component = push(runtime, path.as_ref()).await?.item;
+    if component.compiled == Compiled::Pending {
+        terminal::say(
+            "note",
+            "the component is still being compiled; the worker's first input waits for it",
+        );
+    }
+    Ok(component.digest)
 }
 
 /// Stores a config bundle of these values. Returns `None` if there are none.

@@ -1,7 +1,10 @@
 //! A transcript entry as one line of text.
 
 use skep_protocol::text::neutral;
-use skep_protocol::{Denial, Entry, EntryKind, Grants, RequestRecord};
+use skep_protocol::{
+    CompileRecord, ComponentDigest, ConfigDigest, Denial, Entry, EntryKind, Grants, RequestRecord,
+    VersionChange,
+};
 
 /// Returns the line of an entry.
 pub(super) fn line(entry: &Entry) -> String {
@@ -37,7 +40,13 @@ fn content(entry: &Entry) -> Option<String> {
     match entry.kind {
         EntryKind::Denied => serde_json::from_slice(body).ok().map(|it| denial(&it)),
         EntryKind::Request => serde_json::from_slice(body).ok().map(|it| request(&it)),
-        EntryKind::Updated => serde_json::from_slice(body).ok().map(|it| granted(&it)),
+        EntryKind::Updated if entry.label.as_deref() == Some("grants") => {
+            serde_json::from_slice(body).ok().map(|it| granted(&it))
+        }
+        EntryKind::Updated | EntryKind::RolledBack => {
+            serde_json::from_slice(body).ok().map(|it| switched(&it))
+        }
+        EntryKind::Compiled => serde_json::from_slice(body).ok().map(|it| compiled(&it)),
         _ => None,
     }
 }
@@ -81,6 +90,39 @@ fn granted(grants: &Grants) -> String {
     let grants = grants.words().into_iter().map(|(kind, what)| format!("{kind} {what}"));
     let grants: Vec<_> = grants.collect();
     if grants.is_empty() { "none".into() } else { grants.join(", ") }
+}
+
+fn switched(VersionChange { from, to }: &VersionChange) -> String {
+    let component = |digest: ComponentDigest| shortened(&digest.hex());
+    let config = |digest: Option<ConfigDigest>| match digest {
+        Some(digest) => shortened(&digest.hex()),
+        None => "none".into(),
+    };
+    let mut parts = Vec::new();
+    if from.component != to.component {
+        let (from, to) = (component(from.component), component(to.component));
+        parts.push(format!("component {from} -> {to}"));
+    }
+    if from.config != to.config {
+        parts.push(format!("config {} -> {}", config(from.config), config(to.config)));
+    }
+    parts.join(", ")
+}
+
+fn compiled(record: &CompileRecord) -> String {
+    let CompileRecord { component, wait_ms, compile_ms, compiled_bytes, cached } = record;
+    let component = shortened(&component.hex());
+    let took = match (cached, compile_ms) {
+        (false, Some(compile_ms)) => format!("compiled in {compile_ms} ms"),
+        (false, None) => "compiled".into(),
+        (true, _) => "from the cache".into(),
+    };
+    format!("{component} {took}, {compiled_bytes} bytes; the turn waited {wait_ms} ms")
+}
+
+/// Returns the start of a digest, long enough to tell components apart.
+pub(super) fn shortened(hex: &str) -> String {
+    format!("sha256:{}…", &hex[..hex.len().min(12)])
 }
 
 #[cfg(test)]
@@ -145,6 +187,46 @@ mod tests {
         assert_eq!(text("updated", Some("grants"), body), expected);
         assert_eq!(text("updated", Some("grants"), r#"{"scopes":[]}"#), "updated grants: none");
         assert_eq!(text("updated", None, ""), "updated");
+    }
+
+    #[test]
+    fn a_switch_names_what_changed() {
+        let (old, new) = ("ab".repeat(32), "cd".repeat(32));
+        let body = |from: &str, to: &str| {
+            format!(
+                r#"{{"from":{{"component":"sha256:{old}","config":{from}}},
+                "to":{{"component":"sha256:{new}","config":{to}}}}}"#
+            )
+        };
+        let component = "component sha256:abababababab… -> sha256:cdcdcdcdcdcd…";
+        let text = |kind, body: &str| text(kind, None, body);
+        assert_eq!(text("updated", &body("null", "null")), format!("updated: {component}"));
+        assert_eq!(text("rolled_back", &body("null", "null")), format!("rolled_back: {component}"));
+        let config = format!("\"sha256:{old}\"");
+        assert_eq!(
+            text("updated", &body("null", &config)),
+            format!("updated: {component}, config none -> sha256:abababababab…")
+        );
+    }
+
+    #[test]
+    fn a_compilation_is_shown_with_its_time() {
+        let digest = "ab".repeat(32);
+        let body = |cached: bool| {
+            format!(
+                r#"{{"component":"sha256:{digest}","wait_ms":2610,"compile_ms":2600,
+                "compiled_bytes":5123456,"cached":{cached}}}"#
+            )
+        };
+        assert_eq!(
+            text("compiled", None, &body(false)),
+            "compiled: sha256:abababababab… compiled in 2600 ms, 5123456 bytes; the turn waited \
+             2610 ms"
+        );
+        assert_eq!(
+            text("compiled", None, &body(true)),
+            "compiled: sha256:abababababab… from the cache, 5123456 bytes; the turn waited 2610 ms"
+        );
     }
 
     #[test]

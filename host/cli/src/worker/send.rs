@@ -13,6 +13,7 @@ use skep_protocol::{
     RunRequest, Sent, Turns, Workers, quantity,
 };
 
+use super::compiling;
 use crate::connect::ConnectArgs;
 use crate::failure::Failed;
 use crate::output::OutputFormat;
@@ -79,11 +80,12 @@ impl SendArgs {
 pub(super) async fn send(arguments: &SendArgs) -> Result<u8, Failed> {
     let words = arguments.words.iter().map(text).collect::<Result<Vec<_>, _>>()?;
     let (runtime, worker) = arguments.connect.connect()?.worker(&arguments.worker).await?;
-    let kind = runtime.get(worker).await?.kind;
+    let view = runtime.get(worker).await?;
     let wait = (!arguments.no_wait).then_some(arguments.wait);
-    let (payload, key) = (payload(arguments, words, kind)?, arguments.key.clone());
+    let (payload, key) = (payload(arguments, words, view.kind)?, arguments.key.clone());
     let input = NewInput { payload, key, wait, sender: None };
-    let sent = runtime.send(worker, input).await?;
+    let sent = runtime.send(worker, input);
+    let sent = compiling::shown(&runtime, view.spec.component, sent).await?;
     let (shown, code) = match (&sent, arguments.output()) {
         (Sent::Accepted { .. }, OutputFormat::Json) => (terminal::print(&json::line(&sent)), 0),
         (Sent::Accepted { input_id, .. }, OutputFormat::Text) => {

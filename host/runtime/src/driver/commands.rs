@@ -1,14 +1,14 @@
 //! Commands of callers, carried out between two turns.
 
 use skep_protocol::{
-    Conflict, Desired, DiagnosticCode, EntryKind, Error, FailedReason, Grants, Payload, Version,
-    WorkerSpec,
+    Conflict, Desired, DiagnosticCode, EntryKind, Error, FailedReason, Grants, Version,
+    VersionChange, WorkerSpec,
 };
 use skep_store::record::{SharedWrite, Standing, WorkerRecord, WorkerWrite};
 
 use skep_sandbox::ConnectReason;
 
-use super::task::{Driver, entry, new_entry};
+use super::task::{Driver, entry, json_payload, new_entry};
 use crate::clock::now;
 use crate::roster::worker::{DriverCommand, QueuedCommand};
 
@@ -108,7 +108,10 @@ impl Driver {
         }
         let mut entries = Vec::new();
         if switched {
-            entries.push(entry(kind, None));
+            let change = VersionChange { from: version(before), to: version(&record.spec) };
+            let mut entry = new_entry(kind, None);
+            entry.payload = json_payload(serde_json::to_vec(&change));
+            entries.push(WorkerWrite::Append(entry));
         }
         if granted {
             entries.push(grants_entry(&record.spec.grants));
@@ -225,8 +228,6 @@ impl Driver {
 /// Returns the transcript entry for a change of grants.
 fn grants_entry(grants: &Grants) -> WorkerWrite {
     let mut entry = new_entry(EntryKind::Updated, Some("grants"));
-    // Cannot fail: grants consist of text and lists.
-    let body = serde_json::to_vec(grants).unwrap_or_default();
-    entry.payload = Payload { content_type: "application/json".into(), body: body.into() };
+    entry.payload = json_payload(serde_json::to_vec(grants));
     WorkerWrite::Append(entry)
 }

@@ -20,8 +20,9 @@ use skep_sandbox::Mount;
 use skep_sandbox::{ConnectReason, stdio};
 use skep_sandbox::{FileCalls, FileThread};
 
-use super::task::{Driver, LiveInstance, TurnEnd, TurnJob, entry, not_run};
-use crate::components::{Components, NotReady};
+use super::task::{Driver, LiveInstance, TurnEnd, TurnJob, entry, json_payload, not_run};
+use crate::components::{Components, Ready};
+use crate::not_ready::NotReady;
 use crate::turn::ending::{self, Captured};
 use crate::turn::log::{TurnLines, TurnLog};
 use crate::turn::record::DurableTurn;
@@ -100,8 +101,19 @@ impl Driver {
         };
         let ready = self.loaded(&job.record, &job.limits);
         let loaded = match job.kill.unless_thrown(ready).await {
-            Ok(Ok(loaded)) => loaded,
-            Ok(Err(error)) => return Some(self.not_ready(error, &job.limits).await),
+            Ok(Ok(ready)) => {
+                if let Some(wait) = &ready.wait {
+                    job.log.append(
+                        EntryKind::Compiled,
+                        None,
+                        json_payload(serde_json::to_vec(wait)),
+                    );
+                }
+                ready.loaded
+            }
+            Ok(Err(error)) => return Some(self.not_ready(&error, &job.limits)),
+            // The input is handled after the next start.
+            Err(_) if self.worker.state().machine.is_closing() => return None,
             Err(reason) => return Some(not_run(reason.into(), &job.limits)),
         };
         let mut end = match self.worker.kind {
@@ -322,18 +334,21 @@ impl Driver {
         &mut self,
         record: &WorkerRecord,
         limits: &Limits,
-    ) -> Result<Arc<Loaded>, NotReady> {
+    ) -> Result<Ready, NotReady> {
         let profile = Components::profile(limits);
         self.core.components.load(record.spec.component, profile).await
     }
 
-    /// Returns the end of a turn whose component cannot be loaded, and marks the worker as failed
-    /// unless the cause is transient.
-    pub(super) async fn not_ready(&mut self, error: NotReady, limits: &Limits) -> TurnEnd {
+    /// Returns the end of a turn whose component cannot be loaded. Marks the worker as failed if no
+    /// attempt can succeed.
+    pub(super) fn not_ready(&mut self, error: &NotReady, limits: &Limits) -> TurnEnd {
         tracing::warn!(%error, worker_id = %self.worker.id, "failed to load a component");
-        if let Some(why) = error.transient_reason() {
-            let why = format!("the component could not be loaded: {why}; send the input again");
-            return not_run(Ended::HostFault(why), limits);
+        if !error.is_final() {
+            let mut end = not_run(Ended::HostFault(error.to_string()), limits);
+            if let Some(told) = &mut end.outcome.error {
+                told.message = format!("the component could not be loaded: {}", error.told());
+            }
+            return end;
         }
         let message = "the component cannot be loaded; update the worker to another component";
         let code = DiagnosticCode::Uninstantiable;

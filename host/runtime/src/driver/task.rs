@@ -144,6 +144,13 @@ pub(super) fn new_entry(kind: EntryKind, label: Option<&str>) -> NewEntry {
     }
 }
 
+/// Returns a payload of JSON.
+pub(super) fn json_payload(json: serde_json::Result<Vec<u8>>) -> Payload {
+    // Writing plain data cannot fail: it has no map with keys other than text.
+    let body = json.unwrap_or_default();
+    Payload { content_type: "application/json".into(), body: body.into() }
+}
+
 pub(super) fn entry(kind: EntryKind, label: Option<&str>) -> WorkerWrite {
     WorkerWrite::Append(new_entry(kind, label))
 }

@@ -128,6 +128,8 @@ impl Workers for Embedded {
     }
 
     async fn start(&self, worker: WorkerId) -> Result<WorkerView, Error> {
+        // Its turn may be waiting for another attempt to load the component.
+        self.0.components.retry_now(&self.record(worker)?.spec.component);
         self.command(worker, DriverCommand::Start).await?;
         self.get(worker).await
     }

@@ -90,7 +90,11 @@ impl Core {
         let lost = parts.store.lost_execution().into_iter().collect();
         Arc::new(Self {
             runtime_id: parts.store.runtime_id().clone(),
-            components: Arc::new(Components::new(parts.store.clone(), parts.sandbox.clone())),
+            components: Arc::new(Components::new(
+                parts.store.clone(),
+                parts.sandbox.clone(),
+                options.compile_retry,
+            )),
             store: parts.store,
             sandbox: parts.sandbox,
             scopes: parts.scopes,

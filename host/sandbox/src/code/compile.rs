@@ -11,16 +11,20 @@
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{PidfdFlags, Resource, Signal};
 use skep_protocol::{LimitName, Limits};
 
+use crate::code::compiler_input::{self, ReceivedInput};
 use crate::code::engine::{Allocator, Profile, config};
+use crate::code::functions::{FunctionFiles, FunctionStore};
 use crate::code::shortage::Shortage;
 use crate::preflight::proposals::{Unfit, Unoffered, examine};
 use crate::preflight::shape::{Abi, callable};
@@ -39,6 +43,8 @@ pub struct CompileJob<'a> {
     pub bounds: CompileBounds,
     /// The file for the native code. If it is `None`, the bytes are only examined.
     pub out: Option<File>,
+    /// The functions that are already compiled. `None` compiles all of them.
+    pub functions: Option<FunctionFiles>,
 }
 
 /// The resource limits of one compilation.
@@ -133,7 +139,9 @@ impl Compiler for InProcessCompiler {
     fn compile(&self, mut job: CompileJob<'_>) -> Result<(), CompileError> {
         examined(job.wasm)?;
         let Some(out) = &mut job.out else { return Ok(()) };
-        Ok(out.write_all(&native(job.wasm, job.abi, job.profile)?)?)
+        let functions = job.functions.take().map(FunctionStore::open).transpose()?;
+        let functions = functions.map(Arc::new);
+        Ok(out.write_all(&native(job.wasm, job.abi, job.profile, functions)?)?)
     }
 }
 
@@ -144,9 +152,18 @@ fn examined(wasm: &[u8]) -> Result<(), CompileError> {
 }
 
 /// Compiles validated bytes.
-fn native(wasm: &[u8], abi: Abi, profile: Profile) -> Result<Vec<u8>, CompileError> {
+fn native(
+    wasm: &[u8],
+    abi: Abi,
+    profile: Profile,
+    functions: Option<Arc<FunctionStore>>,
+) -> Result<Vec<u8>, CompileError> {
     let compiled = || {
-        let engine = wasmtime::Engine::new(&config(profile, Allocator::OnDemand))?;
+        let mut config = config(profile, Allocator::OnDemand);
+        if let Some(functions) = functions {
+            config.enable_incremental_compilation(functions)?;
+        }
+        let engine = wasmtime::Engine::new(&config)?;
         match abi {
             Abi::Component => engine.precompile_component(wasm),
             Abi::Preview1 => engine.precompile_module(wasm),
@@ -183,6 +200,9 @@ const UNOFFERED: i32 = 4;
 /// The first of the exit codes for shortages on the host.
 const SHORT: i32 = 16;
 
+/// Address space for the index of known functions, besides the limit of a compilation.
+const INDEX_BYTES: u64 = 64 << 20;
+
 /// Maximum bytes of a reason.
 const REASON_BYTES: u64 = 4 << 10;
 
@@ -202,7 +222,7 @@ impl ChildCompiler {
         Turnstile(self)
     }
 
-    fn spawn(&self, job: &CompileJob<'_>) -> Result<Child, CompileError> {
+    fn spawn(&self, job: &CompileJob<'_>, input: UnixStream) -> Result<Child, CompileError> {
         let (task, out) = match &job.out {
             Some(out) => (COMPILE, Stdio::from(out.try_clone()?)),
             None => (EXAMINE, Stdio::null()),
@@ -216,7 +236,7 @@ impl ChildCompiler {
             .env_clear()
             .env("RAYON_NUM_THREADS", THREADS.to_string())
             .env("MALLOC_ARENA_MAX", THREADS.to_string())
-            .stdin(Stdio::piped())
+            .stdin(Stdio::from(OwnedFd::from(input)))
             .stdout(out)
             .stderr(Stdio::piped())
             .spawn();
@@ -241,12 +261,14 @@ impl Drop for Turnstile<'_> {
 impl Compiler for ChildCompiler {
     fn compile(&self, job: CompileJob<'_>) -> Result<(), CompileError> {
         let _turnstile = self.enter();
-        let mut child = self.spawn(&job)?;
-        let mut stdin = child.stdin.take().expect("standard input is piped");
+        let (input, theirs) = UnixStream::pair()?;
+        let mut child = self.spawn(&job, theirs)?;
+        let (wasm, functions) = (job.wasm, job.functions.as_ref());
         let status = std::thread::scope(|scope| {
             let writer = std::thread::Builder::new().spawn_scoped(scope, move || {
-                // A child that exits early closes the pipe. Its status tells the reason.
-                let _ = stdin.write_all(job.wasm);
+                // A child that exits early closes the socket. Its status tells the reason, and it
+                // notices input that is not complete.
+                let _ = compiler_input::send(input, wasm, functions);
             });
             let wall = Duration::from_millis(job.bounds.wall_ms);
             let status = writer.and_then(|_| wait(&mut child, wall));
@@ -317,12 +339,13 @@ fn death(status: ExitStatus, reason: &str, bounds: &CompileBounds) -> CompileErr
         true => CompileError::Shortage(Shortage::AddressSpace),
         false => bounds.exceeded(LimitName::compile_memory_bytes),
     };
+    let overflowed = reason.contains("has overflowed its stack");
     let lacks_time = || Shortage::lacks(Resource::Cpu, bounds.cpu_seconds().saturating_add(1));
     match status.signal().and_then(Signal::from_named_raw) {
-        Some(Signal::ABORT) if reason.contains("has overflowed its stack") => {
+        Some(Signal::ABORT) if overflowed && has_usual_stack() => {
             CompileError::Invalid("it nests too deeply".into())
         }
-        Some(Signal::ABORT) => memory(),
+        Some(Signal::ABORT) if !overflowed => memory(),
         Some(Signal::XCPU | Signal::KILL) if lacks_time() => {
             CompileError::Shortage(Shortage::CpuTime)
         }
@@ -335,6 +358,12 @@ fn death(status: ExitStatus, reason: &str, bounds: &CompileBounds) -> CompileErr
             CompileError::Crashed(format!("{status}: {last}"))
         }
     }
+}
+
+/// Returns true if a child's main thread gets the stack that systems give by default (`ulimit -s`).
+/// With less, a valid component may overflow it.
+fn has_usual_stack() -> bool {
+    rustix::process::getrlimit(Resource::Stack).current.is_none_or(|bytes| bytes >= 8 << 20)
 }
 
 /// The task of a child: compile standard input to standard output, or only examine it.
@@ -364,16 +393,21 @@ fn child(arguments: &[String]) -> Result<(), CompileError> {
     let [task, profile, abi, memory, cpu] = arguments else { return Err(unknown()) };
     let profile = Profile::parse(profile).ok_or_else(unknown)?;
     let abi = Abi::parse(abi).ok_or_else(unknown)?;
-    let (Ok(memory), Ok(cpu)) = (memory.parse(), cpu.parse()) else { return Err(unknown()) };
-    limit_self(memory, cpu)?;
-    let mut wasm = Vec::new();
-    io::stdin().lock().read_to_end(&mut wasm)?;
+    let (Ok(memory), Ok(cpu)) = (memory.parse::<u64>(), cpu.parse()) else { return Err(unknown()) };
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
+        .map_err(io::Error::from)?;
+    wall::close_from(3)?;
+    let mut input = ReceivedInput::begin(io::stdin())?;
+    let index_bytes = input.functions.as_ref().map_or(0, |_| INDEX_BYTES);
+    limit_self(memory.saturating_add(index_bytes), cpu)?;
+    let wasm = input.wasm()?;
     examined(&wasm)?;
     if task == EXAMINE {
         return Ok(());
     }
     have_threads()?;
-    let code = native(&wasm, abi, profile)?;
+    let functions = input.functions.take().map(FunctionStore::open).transpose()?;
+    let code = native(&wasm, abi, profile, functions.map(Arc::new))?;
     drop(wasm);
     Ok(io::stdout().lock().write_all(&code)?)
 }
@@ -389,8 +423,6 @@ fn have_threads() -> io::Result<()> {
 /// Limits this process to reading its input, writing its output, and computing. Everything that it
 /// needs is open.
 fn limit_self(memory_bytes: u64, cpu_seconds: u64) -> io::Result<()> {
-    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
-    wall::close_from(3)?;
     wall::set_limit(Resource::As, memory_bytes)?;
     wall::set_cpu_limit(cpu_seconds)?;
     wall::set_limit(Resource::Core, 0)?;
@@ -401,9 +433,12 @@ fn limit_self(memory_bytes: u64, cpu_seconds: u64) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::FileExt;
     use std::os::unix::process::ExitStatusExt;
 
     use super::*;
+    use crate::code::compiled::FreshCode;
+    use crate::code::functions::header;
 
     const BOUNDS: CompileBounds = CompileBounds { memory_bytes: 1, cpu_ms: 2_500, wall_ms: 3_000 };
 
@@ -435,6 +470,53 @@ mod tests {
             let message = message(status, reason);
             assert!(message.contains(words), "{message} does not contain {words}");
         }
+    }
+
+    /// Two modules with five equal functions and one that differs.
+    fn version(number: i32) -> Vec<u8> {
+        let same: String = (0..5)
+            .map(|n| {
+                format!("(func (param i32) (result i32) (i32.add (local.get 0) (i32.const {n})))")
+            })
+            .collect();
+        let own = format!("(func (export \"own\") (result i32) (i32.const {number}))");
+        wat::parse_str(format!("(module {same} {own})")).unwrap()
+    }
+
+    #[test]
+    fn a_second_version_compiles_only_what_changed() {
+        let memory = || {
+            let file = FreshCode::new().unwrap().writer().unwrap();
+            (&file).write_all(&header("an engine")).unwrap();
+            file
+        };
+        let compile = |wasm: &[u8], known: Option<&File>, fresh: Option<&File>| {
+            let again = |file: &File| file.try_clone().unwrap();
+            let files = FunctionFiles {
+                header: header("an engine"),
+                known: known.map(again),
+                fresh: fresh.map(again),
+            };
+            let store = Arc::new(FunctionStore::open(files).unwrap());
+            let code = native(wasm, Abi::Preview1, Profile::Default, Some(store.clone())).unwrap();
+            (code, store.counts())
+        };
+        let whole = |wasm: &[u8]| native(wasm, Abi::Preview1, Profile::Default, None).unwrap();
+        let functions = memory();
+        let (code, (reused, compiled)) = compile(&version(1), None, Some(&functions));
+        assert!(code == whole(&version(1)) && reused == 0 && compiled >= 6, "{reused} {compiled}");
+        let (code, counts) = compile(&version(1), Some(&functions), None);
+        assert!(code == whole(&version(1)) && counts == (compiled, 0), "{counts:?}");
+        let (code, counts) = compile(&version(2), Some(&functions), None);
+        assert!(code == whole(&version(2)) && counts == (compiled - 1, 1), "{counts:?}");
+        // Damage in every record: all functions are compiled again.
+        let mut damaged = vec![0; functions.metadata().unwrap().len() as usize];
+        functions.read_exact_at(&mut damaged, 0).unwrap();
+        damaged[48..].iter_mut().step_by(17).for_each(|byte| *byte ^= 0x55);
+        let file = FreshCode::new().unwrap().writer().unwrap();
+        (&file).write_all(&damaged).unwrap();
+        let (code, counts) = compile(&version(2), Some(&file), None);
+        assert!(code == whole(&version(2)) && counts == (0, compiled), "{counts:?}");
     }
 
     #[test]

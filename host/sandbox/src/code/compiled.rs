@@ -1,8 +1,8 @@
 //! Compiled components on disk: `<engine-hash>/<digest>.cwasm` in a private directory.
 //!
-//! A `.cwasm` is native code, so only files that Skep's own compiler wrote are loaded. Each file
-//! ends with the SHA-256 of the preceding bytes, and is hashed through the descriptor that it is
-//! then loaded from. A file with a wrong hash is truncated or damaged: it is removed, and the
+//! A `.cwasm` is native code, so only files that Skep's own compiler wrote are loaded. After the code
+//! it has the time of its compilation, and the SHA-256 of all preceding bytes. It is hashed through
+//! the descriptor that it is then loaded from. A file with a wrong hash is truncated or damaged: it is removed, and the
 //! caller compiles again. Files are created under another name and renamed into place. They are
 //! read-only and never truncated, because a running process may have them mapped.
 //!
@@ -14,6 +14,8 @@
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::FileExt;
+use std::time::Duration;
 
 use cap_std::fs::{Dir, DirBuilder, DirBuilderExt};
 use cap_tempfile::TempFile;
@@ -21,7 +23,14 @@ use rustix::fs::{MemfdFlags, Mode, SealFlags};
 use sha2::{Digest, Sha256};
 use skep_protocol::ComponentDigest;
 
+/// Bytes of the hash at the end of a file.
 const CHECK: u64 = 32;
+
+/// Bytes before the hash: [`MARK`], and milliseconds (8 bytes, little-endian).
+const TIME: u64 = 16;
+
+/// Begins the time. Files of earlier versions have none.
+const MARK: &[u8; 8] = b"skep-ms\0";
 
 /// The directory of compiled components for one engine configuration.
 #[derive(Debug)]
@@ -33,6 +42,16 @@ pub struct CompiledCache {
 #[derive(Debug)]
 pub struct CompiledFile {
     file: File,
+    size: CompiledSize,
+}
+
+/// The size of native code and the time that it took.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CompiledSize {
+    /// Bytes of the code.
+    pub bytes: u64,
+    /// The time of the compilation, in whole milliseconds. `None` if it was not recorded.
+    pub took: Option<Duration>,
 }
 
 /// Native code in memory, as the compiler writes it.
@@ -62,7 +81,8 @@ impl CompiledCache {
             Err(error) => return Err(error),
         };
         if is_intact(&mut file)? {
-            return Ok(Some(CompiledFile { file }));
+            let size = size(&file)?;
+            return Ok(Some(CompiledFile { file, size }));
         }
         self.dir.remove_file(&name)?;
         Ok(None)
@@ -73,17 +93,31 @@ impl CompiledCache {
         self.dir.symlink_metadata(file_name(digest)).is_ok()
     }
 
-    /// Copies native code and its hash into the directory.
-    pub fn keep(&self, digest: &ComponentDigest, code: &FreshCode) -> io::Result<CompiledFile> {
+    /// Returns the size of a component's compiled form, which may be damaged. Returns `None` if
+    /// there is none.
+    pub fn size(&self, digest: &ComponentDigest) -> Option<CompiledSize> {
+        size(&self.dir.open(file_name(digest)).ok()?.into_std()).ok()
+    }
+
+    /// Copies native code, the time of its compilation and their hash into the directory.
+    pub fn keep(
+        &self,
+        digest: &ComponentDigest,
+        code: &FreshCode,
+        took: Duration,
+    ) -> io::Result<CompiledFile> {
         let mut draft = TempFile::new(&self.dir)?;
         let mut copy = Hashing::into(draft.as_file_mut());
-        io::copy(&mut code.reader()?, &mut copy)?;
+        let bytes = io::copy(&mut code.reader()?, &mut copy)?;
+        copy.write_all(MARK)?;
+        copy.write_all(&millis(took).to_le_bytes())?;
         let hash = copy.hash.finalize();
         draft.as_file_mut().write_all(&hash)?;
         rustix::fs::fchmod(draft.as_file(), Mode::RUSR)?;
         let name = file_name(digest);
         draft.replace(&name)?;
-        Ok(CompiledFile { file: self.dir.open(&name)?.into_std() })
+        let size = CompiledSize { bytes, took: Some(Duration::from_millis(millis(took))) };
+        Ok(CompiledFile { file: self.dir.open(&name)?.into_std(), size })
     }
 }
 
@@ -105,10 +139,12 @@ impl FreshCode {
     }
 
     /// Seals the code against changes and returns it.
-    pub fn seal(self) -> io::Result<CompiledFile> {
+    pub fn seal(self, took: Duration) -> io::Result<CompiledFile> {
         let all = SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE;
         rustix::fs::fcntl_add_seals(&self.file, all)?;
-        Ok(CompiledFile { file: self.file })
+        let bytes = self.file.metadata()?.len();
+        let size = CompiledSize { bytes, took: Some(Duration::from_millis(millis(took))) };
+        Ok(CompiledFile { file: self.file, size })
     }
 }
 
@@ -117,6 +153,33 @@ impl CompiledFile {
     pub fn file(&self) -> &File {
         &self.file
     }
+
+    /// Returns the size of the code and the time that it took.
+    pub fn size(&self) -> CompiledSize {
+        self.size
+    }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Reads the size from a file's end.
+fn size(file: &File) -> io::Result<CompiledSize> {
+    let content = file.metadata()?.len().saturating_sub(CHECK);
+    let Some(bytes) = content.checked_sub(TIME) else {
+        return Ok(CompiledSize { bytes: content, took: None });
+    };
+    let mut time = [0; TIME as usize];
+    file.read_exact_at(&mut time, bytes)?;
+    let [mark @ .., _, _, _, _, _, _, _, _] = &time;
+    if mark != MARK {
+        return Ok(CompiledSize { bytes: content, took: None });
+    }
+    let mut millis = [0; 8];
+    millis.copy_from_slice(&time[MARK.len()..]);
+    let took = Some(Duration::from_millis(u64::from_le_bytes(millis)));
+    Ok(CompiledSize { bytes, took })
 }
 
 fn file_name(digest: &ComponentDigest) -> String {
@@ -175,9 +238,13 @@ mod tests {
         let cache = CompiledCache::open(&root, "engine").unwrap();
         assert!(cache.get(&DIGEST).unwrap().is_none());
         let mut kept = Vec::new();
-        cache.keep(&DIGEST, &fresh()).unwrap().file().read_to_end(&mut kept).unwrap();
-        assert_eq!(&kept[..kept.len() - CHECK as usize], b"native code");
+        let took = Duration::from_micros(1_234_567);
+        let file = cache.keep(&DIGEST, &fresh(), took).unwrap();
+        file.file().read_to_end(&mut kept).unwrap();
+        assert!(kept.starts_with(b"native code"));
         let found = cache.get(&DIGEST).unwrap().unwrap();
+        let size = CompiledSize { bytes: 11, took: Some(Duration::from_millis(1_234)) };
+        assert_eq!((file.size(), found.size(), cache.size(&DIGEST)), (size, size, Some(size)));
         let mode = std::os::unix::fs::PermissionsExt::mode(
             &found.file().metadata().unwrap().permissions(),
         );
@@ -188,7 +255,8 @@ mod tests {
     fn sealed_code_is_complete_and_immutable() {
         let code = fresh();
         let mut writer = code.writer().unwrap();
-        let mut file = code.seal().unwrap();
+        let mut file = code.seal(Duration::ZERO).unwrap();
+        assert_eq!(file.size().bytes, 11);
         let mut text = String::new();
         file.file.seek(SeekFrom::Start(0)).unwrap();
         file.file.read_to_string(&mut text).unwrap();
@@ -203,8 +271,22 @@ mod tests {
         let cache = CompiledCache::open(&root, "engine").unwrap();
         root.remove_dir("engine").unwrap();
         let code = fresh();
-        cache.keep(&DIGEST, &code).unwrap_err();
-        assert_eq!(code.seal().unwrap().file().metadata().unwrap().len(), 11);
+        cache.keep(&DIGEST, &code, Duration::ZERO).unwrap_err();
+        assert_eq!(cache.size(&DIGEST), None);
+        let sealed = code.seal(Duration::ZERO).unwrap();
+        assert_eq!(sealed.file().metadata().unwrap().len(), 11);
+    }
+
+    #[test]
+    fn a_file_of_an_earlier_version_has_no_time() {
+        let root = cap_tempfile::tempdir(ambient_authority()).unwrap();
+        let cache = CompiledCache::open(&root, "engine").unwrap();
+        let name = format!("engine/{}", file_name(&DIGEST));
+        for code in [b"code".as_slice(), &[7; 99]] {
+            root.write(&name, [code, &Sha256::digest(code)[..]].concat()).unwrap();
+            let size = CompiledSize { bytes: code.len() as u64, took: None };
+            assert_eq!(cache.get(&DIGEST).unwrap().unwrap().size(), size);
+        }
     }
 
     #[test]
@@ -212,7 +294,7 @@ mod tests {
         let root = cap_tempfile::tempdir(ambient_authority()).unwrap();
         let cache = CompiledCache::open(&root, "engine").unwrap();
         let good = {
-            cache.keep(&DIGEST, &fresh()).unwrap();
+            cache.keep(&DIGEST, &fresh(), Duration::ZERO).unwrap();
             root.read(format!("engine/{}", file_name(&DIGEST))).unwrap()
         };
         let mut flipped = good.clone();

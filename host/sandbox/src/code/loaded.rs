@@ -6,7 +6,7 @@ use std::os::fd::AsRawFd;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::code::compiled::CompiledFile;
+use crate::code::compiled::{CompiledFile, CompiledSize};
 use rustix::io::Errno;
 use skep_protocol::ComponentKind;
 use wasmtime::Module;
@@ -29,6 +29,8 @@ pub struct Loaded {
     pub kind: ComponentKind,
     /// The compiler configuration.
     pub profile: Profile,
+    /// The size of its native code, and the time that it took.
+    pub compiled: CompiledSize,
     pub(crate) code: Code,
     /// The file that an out-of-process run loads. Kept for commands only.
     pub(crate) native: Option<CompiledFile>,
@@ -102,6 +104,9 @@ pub(crate) enum LinkError {
     /// The types do not match.
     #[error(transparent)]
     Refused(#[from] Refusal),
+    /// The engine did not take the native code, which our own compiler wrote for it.
+    #[error("{0}")]
+    Engine(String),
     /// A shortage on the host.
     #[error(transparent)]
     Shortage(#[from] Shortage),
@@ -122,31 +127,29 @@ pub(crate) fn link(
 ) -> Result<Code, LinkError> {
     // wasmtime opens files only by path. This path refers to the verified descriptor itself.
     let path = format!("/proc/self/fd/{}", native.as_raw_fd());
-    let refuse = |error: wasmtime::Error| match Shortage::of_engine(&error) {
-        Some(shortage) => LinkError::Shortage(shortage),
+    let or = |error: wasmtime::Error, other: fn(String) -> LinkError| {
         // The engine's own message contains that path.
-        None => Refusal::Link(reason(&error, &path)).into(),
+        let shortage = Shortage::of_engine(&error).map(LinkError::Shortage);
+        shortage.unwrap_or_else(|| other(reason(&error, &path)))
     };
+    // Only what a component is linked with depends on its bytes. The rest is the host's fault.
+    let fault = |error| or(error, LinkError::Engine);
+    let refuse = |error| or(error, |why| Refusal::Link(why).into());
     let native = Native { file: native, path: Path::new(&path) };
     match abi {
         Abi::Component => {
-            let component = native.component(&engine.wasmtime).map_err(refuse)?;
-            let pre = engine
-                .components()
-                .and_then(|linker| linker.instantiate_pre(&component))
-                .map_err(refuse)?;
+            let component = native.component(&engine.wasmtime).map_err(fault)?;
+            let linker = engine.components().map_err(fault)?;
+            let pre = linker.instantiate_pre(&component).map_err(refuse)?;
             match kind {
                 ComponentKind::Service => ServiceCode::new(pre).map(Code::Service).map_err(refuse),
                 _ => CommandPre::new(pre).map(Code::Command).map_err(refuse),
             }
         }
         Abi::Preview1 => {
-            let module = native.module(&engine.wasmtime).map_err(refuse)?;
-            let pre = engine
-                .modules()
-                .and_then(|linker| linker.instantiate_pre(&module))
-                .map_err(refuse)?;
-            Ok(Code::Module(pre))
+            let module = native.module(&engine.wasmtime).map_err(fault)?;
+            let linker = engine.modules().map_err(fault)?;
+            Ok(Code::Module(linker.instantiate_pre(&module).map_err(refuse)?))
         }
     }
 }

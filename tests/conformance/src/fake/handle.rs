@@ -475,8 +475,17 @@ impl Artifacts for FakeRuntime {
                 let (imports, exports) = (Vec::new(), vec![export.into()]);
                 let (bytes, created_at) = (bytes.len() as u64, now());
                 let compiled = Compiled::Ready;
-                let view =
-                    ComponentView { digest, kind, bytes, imports, exports, created_at, compiled };
+                let view = ComponentView {
+                    digest,
+                    kind,
+                    bytes,
+                    imports,
+                    exports,
+                    created_at,
+                    compiled,
+                    compiled_bytes: Some(4_096),
+                    compile_ms: Some(0),
+                };
                 (view, guest)
             });
             Stored { item: view.clone(), created }

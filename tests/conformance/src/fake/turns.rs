@@ -166,11 +166,14 @@ impl Row {
 
     /// Switches to another version between turns.
     pub(super) fn switch(&mut self, to: Version, kind: EntryKind) {
-        self.previous = Some(self.version());
+        let change = VersionChange { from: self.version(), to };
+        self.previous = Some(change.from);
         self.spec.component = to.component;
         self.spec.config = to.config;
         self.updated_at = now();
-        self.append(kind, None, None, None, Vec::new());
+        let body = serde_json::to_vec(&change).expect("a change is plain data");
+        let entry = self.append(kind, None, None, None, body);
+        entry.payload.content_type = "application/json".into();
         self.outdate();
     }
 

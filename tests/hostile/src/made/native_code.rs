@@ -21,6 +21,7 @@ pub(crate) fn bytes() -> Vec<u8> {
             profile: Profile::Default,
             bounds: CompileBounds::of(&Limits::default(), 0),
             out: Some(native.try_clone().unwrap()),
+            functions: None,
         })
         .unwrap();
     let mut bytes = Vec::new();

@@ -18,7 +18,7 @@ use skep_protocol::{
     Workers,
 };
 use skep_runtime::{Embedded, EmbeddedParts, Options};
-use skep_sandbox::{InProcessCompiler, Outbound, Sandbox, SandboxParts};
+use skep_sandbox::{InProcessCompiler, Incremental, Outbound, Sandbox, SandboxParts};
 use skep_store::{NoFaults, Store, StoreParts};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
@@ -42,6 +42,7 @@ fn open(dir: &Path) -> Embedded {
         workers: 4,
         compiler: Arc::new(InProcessCompiler),
         cache: Some(Dir::open_ambient_dir(cache, ambient_authority()).unwrap()),
+        incremental: Incremental::Off,
         limits: Limits::default(),
         outbound: Outbound::default(),
     });

@@ -140,6 +140,7 @@ fn within(guest: &str, bounds: CompileBounds) -> Result<(), CompileError> {
         profile: Profile::Default,
         bounds,
         out: Some(std::fs::File::create(dir.join("out")).unwrap()),
+        functions: None,
     })
 }
 

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, OnceLock};
 use skep_protocol::{Limits, Payload};
 use skep_sandbox::stdio::GuestOutput;
 use skep_sandbox::{
-    Cost, Ended, GuestSpec, Identity, InProcessCompiler, Instance, KillSwitch, Loaded, Outbound,
-    Profile, RecordError, Sandbox, SandboxParts, TranscriptPage, Turn,
+    Cost, Ended, GuestSpec, Identity, InProcessCompiler, Incremental, Instance, KillSwitch, Loaded,
+    Outbound, Profile, RecordError, Sandbox, SandboxParts, TranscriptPage, Turn,
 };
 use tokio::sync::Semaphore;
 
@@ -134,6 +134,7 @@ pub(crate) fn sandbox() -> &'static Sandbox {
             workers: 100,
             compiler: Arc::new(InProcessCompiler),
             cache: Some(cache),
+            incremental: Incremental::Off,
             limits: Limits::default(),
             outbound: Outbound::default(),
         })

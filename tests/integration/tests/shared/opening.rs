@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use skep_protocol::{Limits, RuntimeId, Timestamp};
-use skep_sandbox::{InProcessCompiler, Outbound, Sandbox, SandboxParts};
+use skep_sandbox::{InProcessCompiler, Incremental, Outbound, Sandbox, SandboxParts};
 use skep_store::{NoFaults, OpenError, Store, StoreParts};
 
 /// The wait for the lock of a closed store. A process that another test is starting holds all open
@@ -29,6 +29,7 @@ pub(crate) fn sandbox_of(cores: usize) -> Sandbox {
         workers: 64,
         compiler: Arc::new(InProcessCompiler),
         cache: Some(Dir::open_ambient_dir(cache, ambient_authority()).unwrap()),
+        incremental: Incremental::Off,
         limits: Limits::default(),
         outbound: Outbound::default(),
     })

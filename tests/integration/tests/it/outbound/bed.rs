@@ -17,7 +17,8 @@ use skep_protocol::{
 };
 use skep_runtime::{Embedded, Options};
 use skep_sandbox::{
-    InProcessCompiler, OperatorSecret, Outbound, Resolver, Sandbox, SandboxParts, SystemResolver,
+    InProcessCompiler, Incremental, OperatorSecret, Outbound, Resolver, Sandbox, SandboxParts,
+    SystemResolver,
 };
 
 use crate::embedded::open_knowing;
@@ -71,6 +72,7 @@ impl Bed {
             workers: 8,
             compiler: Arc::new(InProcessCompiler),
             cache: Some(Dir::open_ambient_dir(cache, ambient_authority()).unwrap()),
+            incremental: Incremental::Off,
             limits: Limits::default(),
             outbound: Outbound::new(names, authorities.to_vec()),
         });
