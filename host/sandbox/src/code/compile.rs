@@ -22,8 +22,9 @@ use skep_protocol::{LimitName, Limits};
 
 use crate::code::engine::{Allocator, Profile, config};
 use crate::code::shortage::Shortage;
+use crate::preflight::fit::{Misfit, fit};
 use crate::preflight::proposals::{Unfit, Unoffered, examine};
-use crate::preflight::shape::{Abi, callable};
+use crate::preflight::shape::{self, Abi};
 use crate::wall::{self, Allowed, Calls};
 
 /// One file to compile.
@@ -85,6 +86,9 @@ pub enum CompileError {
     /// The code needs a feature that this engine does not support.
     #[error(transparent)]
     Unoffered(#[from] Unoffered),
+    /// Its functions have other types than Skep's.
+    #[error(transparent)]
+    Misfit(#[from] Misfit),
     /// The compilation exceeded a limit.
     #[error("compiling it took more than {name} allows ({})", name.unit().show(*limit))]
     Limit {
@@ -140,7 +144,8 @@ impl Compiler for InProcessCompiler {
 /// Validates the bytes in full, and refuses code that could not run.
 fn examined(wasm: &[u8]) -> Result<(), CompileError> {
     let types = examine(wasm)?;
-    Ok(callable(wasm, &types)?)
+    let (imports, exports) = shape::names(wasm);
+    Ok(fit(&imports, &exports, &types)?)
 }
 
 /// Compiles validated bytes.
@@ -179,6 +184,7 @@ const THREADS: usize = 2;
 /// that this engine does not support.
 const INVALID: i32 = 3;
 const UNOFFERED: i32 = 4;
+const MISFIT: i32 = 5;
 
 /// The first of the exit codes for shortages on the host.
 const SHORT: i32 = 16;
@@ -301,6 +307,7 @@ fn fault(status: ExitStatus, reason: String, bounds: &CompileBounds) -> CompileE
     match status.code() {
         Some(INVALID) => CompileError::Invalid(reason),
         Some(UNOFFERED) => Unoffered(reason).into(),
+        Some(MISFIT) => Misfit(reason).into(),
         Some(code) => match Shortage::with_code(code - SHORT) {
             Some(shortage) => CompileError::Shortage(shortage),
             None => death(status, &reason, bounds),
@@ -348,6 +355,7 @@ pub fn child_main(arguments: &[String]) -> i32 {
         Ok(()) => return 0,
         Err(CompileError::Invalid(why)) => (INVALID, why),
         Err(CompileError::Unoffered(Unoffered(what))) => (UNOFFERED, what),
+        Err(CompileError::Misfit(Misfit(what))) => (MISFIT, what),
         Err(CompileError::Shortage(shortage)) => (SHORT + shortage.code(), shortage.to_string()),
         Err(CompileError::Io(error)) => (1, error.to_string()),
         Err(error @ (CompileError::Limit { .. } | CompileError::Crashed(_))) => {
@@ -422,6 +430,7 @@ mod tests {
         for (status, reason, words) in [
             (exited(INVALID), "type mismatch", "not valid WebAssembly: type mismatch"),
             (exited(UNOFFERED), "threads", "it needs threads, which Skep does not offer"),
+            (exited(MISFIT), "`f` is", "do not match those that Skep offers: `f` is"),
             (exited(SHORT), "", "the host is at its limit of open files"),
             (abort, "thread 'main' has overflowed its stack", "it nests too deeply"),
             (abort, "memory allocation of 9 bytes failed", "more than compile_memory_bytes allows"),

@@ -6,8 +6,6 @@
 //! child checks later whether the code is valid.
 
 // The paths are explicit because the fuzz targets include this file.
-#[path = "shape/callable.rs"]
-mod callable;
 #[path = "shape/functions.rs"]
 mod functions;
 
@@ -20,7 +18,6 @@ use wasmparser::{Encoding, Parser, Payload};
 
 use crate::preflight::census::{Census, Counter, TABLE_ELEMENTS};
 use crate::preflight::interfaces::{self, InterfaceName, MissingInterface, Offer, PREVIEW1};
-pub(crate) use callable::callable;
 use functions::{Functions, START};
 
 /// The binary format of a guest.
@@ -276,6 +273,14 @@ impl Shape {
             None => Err(Refusal::NothingToRun(listed(self.exports.iter().map(String::as_str)))),
         }
     }
+}
+
+/// Returns the names of a valid component's imports and exports.
+pub(crate) fn names(wasm: &[u8]) -> (Vec<String>, Vec<String>) {
+    let mut reader = ShapeReader::default();
+    // This cannot fail: validation has read the whole file.
+    let _ = reader.walk(wasm);
+    (reader.imports.into_iter().map(|(_, name)| name).collect(), reader.exports)
 }
 
 /// Collects the contents of a file in one pass.
