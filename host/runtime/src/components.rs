@@ -15,9 +15,9 @@ use skep_store::record::ComponentRecord;
 use skep_store::{Store, StoreError};
 use tokio::sync::{Semaphore, watch};
 
-use skep_sandbox::CompileError;
 use skep_sandbox::Profile;
 use skep_sandbox::Shortage;
+use skep_sandbox::{CompileError, Ended};
 use skep_sandbox::{CompileOutcome, Loaded};
 use skep_sandbox::{LoadError, Sandbox};
 
@@ -217,6 +217,23 @@ impl Components {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Adds source lines to the crash of a guest, if its component has them.
+    pub(crate) async fn place(&self, loaded: &Loaded, ended: Ended) -> Ended {
+        if !loaded.shape.has_lines || ended.crash().is_none() {
+            return ended;
+        }
+        let (store, sandbox) = (self.store.clone(), self.sandbox.clone());
+        let (digest, mut placed) = (loaded.shape.digest, ended.clone());
+        let placing = tokio::task::spawn_blocking(move || {
+            if let Ok(Some(wasm)) = store.component_bytes(&digest) {
+                sandbox.place(&wasm, &mut placed);
+            }
+            placed
+        });
+        // The lines are an extra.
+        placing.await.unwrap_or(ended)
     }
 
     /// Returns the compilation status of a stored component.

@@ -4,4 +4,5 @@ pub(crate) mod compile;
 pub(crate) mod compiled;
 pub(crate) mod engine;
 pub(crate) mod loaded;
+pub(crate) mod places;
 pub(crate) mod shortage;

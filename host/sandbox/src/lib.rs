@@ -25,6 +25,7 @@ pub use code::compile::{
 pub use code::compiled::{CompiledCache, CompiledFile, FreshCode};
 pub use code::engine::{Allocator, Profile};
 pub use code::loaded::{CompileOutcome, Loaded, Unkept};
+pub use code::places::Place;
 pub use code::shortage::Shortage;
 pub use egress::{HttpAccess, OperatorSecret, Outbound, Resolver, SecretError, SystemResolver};
 pub use guest::calls::{FileCalls, FileThread};

@@ -11,6 +11,7 @@ use skep_protocol::{ComponentDigest, ComponentKind, Limits};
 use crate::code::compile::{CompileBounds, CompileError, CompileJob, Compiler};
 use crate::code::engine::{Allocator, Engine, Profile, compatibility_hash};
 use crate::code::loaded::{CompileOutcome, LinkError, Loaded, Unkept, link};
+use crate::code::places;
 use crate::code::shortage::Shortage;
 use crate::egress::Outbound;
 use crate::guest::turn::Turn;
@@ -216,6 +217,15 @@ impl Sandbox {
         let (abi, profile) = (shape.abi, Profile::Default);
         self.0.parts.compiler.compile(CompileJob { wasm, abi, profile, bounds, out: None })?;
         Ok(())
+    }
+
+    /// Adds the source lines to the frames of a crash, as far as the component's DWARF tells them.
+    /// `wasm` is the component's file. Blocks for some seconds at most.
+    pub fn place(&self, wasm: &[u8], ended: &mut Ended) {
+        let Some(crash) = ended.crash_mut() else { return };
+        let positions = places::positions(crash);
+        let found = self.0.parts.compiler.places(wasm, &positions);
+        places::place(crash, found);
     }
 
     fn cache(&self, engine: &Engine) -> Result<CompiledCache, Unkept> {

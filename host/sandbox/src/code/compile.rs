@@ -21,6 +21,7 @@ use rustix::process::{PidfdFlags, Resource, Signal};
 use skep_protocol::{LimitName, Limits};
 
 use crate::code::engine::{Allocator, Profile, config};
+use crate::code::places::{self, Place, places};
 use crate::code::shortage::Shortage;
 use crate::preflight::fit::{Misfit, fit};
 use crate::preflight::proposals::{Unfit, Unoffered, examine};
@@ -127,6 +128,12 @@ impl From<Unfit> for CompileError {
 pub trait Compiler: Send + Sync {
     /// Compiles a file. Blocks until it is done.
     fn compile(&self, job: CompileJob<'_>) -> Result<(), CompileError>;
+
+    /// Returns the places of each position in a file, as far as its DWARF tells. Blocks for some
+    /// seconds at most.
+    fn places(&self, _wasm: &[u8], _positions: &[u64]) -> Vec<Vec<Place>> {
+        Vec::new()
+    }
 }
 
 /// Compiles in this process, without limits. For tests with trusted bytes.
@@ -138,6 +145,10 @@ impl Compiler for InProcessCompiler {
         examined(job.wasm)?;
         let Some(out) = &mut job.out else { return Ok(()) };
         Ok(out.write_all(&native(job.wasm, job.abi, job.profile)?)?)
+    }
+
+    fn places(&self, wasm: &[u8], positions: &[u64]) -> Vec<Vec<Place>> {
+        places(wasm, positions)
     }
 }
 
@@ -173,9 +184,26 @@ fn flat(error: &wasmtime::Error) -> String {
 pub struct ChildCompiler {
     program: PathBuf,
     arguments: Vec<OsString>,
+    compiling: Gate,
+    placing: Gate,
+}
+
+/// Bounds the children of one task.
+#[derive(Debug)]
+struct Gate {
     free: Mutex<usize>,
     freed: Condvar,
 }
+
+/// The bounds of a child that reads DWARF. What it says is worth no more.
+const PLACES: CompileBounds =
+    CompileBounds { memory_bytes: 1 << 30, cpu_ms: 2_000, wall_ms: 5_000 };
+
+/// Time to wait for another child that reads DWARF.
+const PLACES_WAIT: Duration = Duration::from_secs(1);
+
+/// Maximum bytes of the places that a child writes. They fit into a pipe that nobody reads yet.
+const PLACES_BYTES: usize = 48 << 10;
 
 /// Threads of one child. Its memory grows with each, and a small machine has two cores.
 const THREADS: usize = 2;
@@ -196,29 +224,28 @@ impl ChildCompiler {
     /// Compiles by starting `program` with `arguments`, which must call [`child_main`] with the
     /// arguments that follow. At most one child per four `cores` runs at a time.
     pub fn new(program: PathBuf, arguments: Vec<OsString>, cores: usize) -> Self {
-        Self { program, arguments, free: Mutex::new(cores.div_ceil(4)), freed: Condvar::new() }
+        let (compiling, placing) = (Gate::new(cores.div_ceil(4)), Gate::new(cores.div_ceil(4)));
+        Self { program, arguments, compiling, placing }
     }
 
-    fn enter(&self) -> Turnstile<'_> {
-        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
-        while *free == 0 {
-            free = self.freed.wait(free).unwrap_or_else(PoisonError::into_inner);
-        }
-        *free -= 1;
-        Turnstile(self)
-    }
-
-    fn spawn(&self, job: &CompileJob<'_>) -> Result<Child, CompileError> {
+    fn compile_in_child(&self, job: &CompileJob<'_>) -> Result<Child, CompileError> {
         let (task, out) = match &job.out {
             Some(out) => (COMPILE, Stdio::from(out.try_clone()?)),
             None => (EXAMINE, Stdio::null()),
         };
+        self.spawn([task, job.profile.as_str(), job.abi.as_str()], &job.bounds, out)
+    }
+
+    fn spawn(
+        &self,
+        task: [&str; 3],
+        bounds: &CompileBounds,
+        out: Stdio,
+    ) -> Result<Child, CompileError> {
         let spawned = Command::new(&self.program)
             .args(&self.arguments)
-            .args([task, job.profile.as_str(), job.abi.as_str()])
-            .args(
-                [job.bounds.memory_bytes, job.bounds.cpu_seconds()].map(|bound| bound.to_string()),
-            )
+            .args(task)
+            .args([bounds.memory_bytes, bounds.cpu_seconds()].map(|bound| bound.to_string()))
             .env_clear()
             .env("RAYON_NUM_THREADS", THREADS.to_string())
             .env("MALLOC_ARENA_MAX", THREADS.to_string())
@@ -235,7 +262,34 @@ impl ChildCompiler {
     }
 }
 
-struct Turnstile<'a>(&'a ChildCompiler);
+impl Gate {
+    fn new(free: usize) -> Self {
+        Self { free: Mutex::new(free), freed: Condvar::new() }
+    }
+
+    fn enter(&self) -> Turnstile<'_> {
+        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        while *free == 0 {
+            free = self.freed.wait(free).unwrap_or_else(PoisonError::into_inner);
+        }
+        *free -= 1;
+        Turnstile(self)
+    }
+
+    /// Returns `None` if there is no room within this time.
+    fn enter_within(&self, time: Duration) -> Option<Turnstile<'_>> {
+        let free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self.freed.wait_timeout_while(free, time, |free| *free == 0);
+        let (mut free, waited) = waited.unwrap_or_else(PoisonError::into_inner);
+        if waited.timed_out() {
+            return None;
+        }
+        *free -= 1;
+        Some(Turnstile(self))
+    }
+}
+
+struct Turnstile<'a>(&'a Gate);
 
 impl Drop for Turnstile<'_> {
     fn drop(&mut self) {
@@ -246,24 +300,9 @@ impl Drop for Turnstile<'_> {
 
 impl Compiler for ChildCompiler {
     fn compile(&self, job: CompileJob<'_>) -> Result<(), CompileError> {
-        let _turnstile = self.enter();
-        let mut child = self.spawn(&job)?;
-        let mut stdin = child.stdin.take().expect("standard input is piped");
-        let status = std::thread::scope(|scope| {
-            let writer = std::thread::Builder::new().spawn_scoped(scope, move || {
-                // A child that exits early closes the pipe. Its status tells the reason.
-                let _ = stdin.write_all(job.wasm);
-            });
-            let wall = Duration::from_millis(job.bounds.wall_ms);
-            let status = writer.and_then(|_| wait(&mut child, wall));
-            if status.is_err() {
-                // Do not leave the child behind after an error. It may be gone already.
-                let _ = child.kill();
-                let _ = child.wait();
-            }
-            status
-        })?;
-        let Some(status) = status else {
+        let _turnstile = self.compiling.enter();
+        let mut child = self.compile_in_child(&job)?;
+        let Some(status) = feed(&mut child, job.wasm, job.bounds.wall_ms)? else {
             return Err(job.bounds.exceeded(LimitName::compile_wall_ms));
         };
         if status.success() {
@@ -271,6 +310,38 @@ impl Compiler for ChildCompiler {
         }
         Err(fault(status, reason(&mut child), &job.bounds))
     }
+
+    fn places(&self, wasm: &[u8], positions: &[u64]) -> Vec<Vec<Place>> {
+        let found = || {
+            let _turnstile = self.placing.enter_within(PLACES_WAIT)?;
+            let positions: Vec<_> = positions.iter().map(ToString::to_string).collect();
+            let task = [FIND_PLACES, &*positions.join(","), Abi::Component.as_str()];
+            let mut child = self.spawn(task, &PLACES, Stdio::piped()).ok()?;
+            let status = feed(&mut child, wasm, PLACES.wall_ms).ok()??;
+            let mut text = Vec::new();
+            child.stdout.take()?.take(PLACES_BYTES as u64).read_to_end(&mut text).ok()?;
+            status.success().then(|| places::read(&text))
+        };
+        found().unwrap_or_default()
+    }
+}
+
+/// Writes a file to a child and waits for its exit. Returns `None` if that takes too long.
+fn feed(child: &mut Child, wasm: &[u8], wall_ms: u64) -> io::Result<Option<ExitStatus>> {
+    let mut stdin = child.stdin.take().expect("standard input is piped");
+    std::thread::scope(|scope| {
+        let writer = std::thread::Builder::new().spawn_scoped(scope, move || {
+            // A child that exits early closes the pipe. Its status tells the reason.
+            let _ = stdin.write_all(wasm);
+        });
+        let status = writer.and_then(|_| wait(child, Duration::from_millis(wall_ms)));
+        if status.is_err() {
+            // Do not leave the child behind after an error. It may be gone already.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        status
+    })
 }
 
 /// Waits for the child to exit. Kills it and returns `None` when the time is over.
@@ -344,9 +415,11 @@ fn death(status: ExitStatus, reason: &str, bounds: &CompileBounds) -> CompileErr
     }
 }
 
-/// The task of a child: compile standard input to standard output, or only examine it.
+/// The task of a child: compile standard input to standard output, only examine it, or find places
+/// in its DWARF.
 const COMPILE: &str = "compile";
 const EXAMINE: &str = "examine";
+const FIND_PLACES: &str = "places";
 
 /// The child's main function: limits itself, compiles standard input to standard output, and
 /// returns the exit code. `arguments` are those that [`ChildCompiler`] adds.
@@ -370,12 +443,17 @@ pub fn child_main(arguments: &[String]) -> i32 {
 fn child(arguments: &[String]) -> Result<(), CompileError> {
     let unknown = || CompileError::Crashed(format!("unknown arguments {arguments:?}"));
     let [task, profile, abi, memory, cpu] = arguments else { return Err(unknown()) };
-    let profile = Profile::parse(profile).ok_or_else(unknown)?;
     let abi = Abi::parse(abi).ok_or_else(unknown)?;
     let (Ok(memory), Ok(cpu)) = (memory.parse(), cpu.parse()) else { return Err(unknown()) };
     limit_self(memory, cpu)?;
     let mut wasm = Vec::new();
     io::stdin().lock().read_to_end(&mut wasm)?;
+    if task == FIND_PLACES {
+        let positions: Vec<_> = profile.split(',').flat_map(str::parse).collect();
+        let found = places::write(places(&wasm, &positions), PLACES_BYTES);
+        return Ok(io::stdout().lock().write_all(&found)?);
+    }
+    let profile = Profile::parse(profile).ok_or_else(unknown)?;
     examined(&wasm)?;
     if task == EXAMINE {
         return Ok(());

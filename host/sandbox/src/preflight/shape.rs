@@ -69,6 +69,8 @@ pub struct Shape {
     pub locals: u64,
     /// The allocations of one instantiation.
     pub census: Census,
+    /// True if it has DWARF with source lines.
+    pub has_lines: bool,
 }
 
 /// One import and its offer.
@@ -235,6 +237,7 @@ impl Shape {
             misfit: reader.functions.misfit(),
             locals: reader.locals,
             census: reader.census,
+            has_lines: reader.has_lines,
         };
         if abi == Abi::Preview1 {
             refuse_other_modules(&reader.imports)?;
@@ -292,6 +295,7 @@ struct ShapeReader {
     code_bytes: u64,
     locals: u64,
     census: Census,
+    has_lines: bool,
     functions: Functions,
 }
 
@@ -307,6 +311,9 @@ impl ShapeReader {
                 for group in body.get_locals_reader()? {
                     self.locals += u64::from(group?.0);
                 }
+            }
+            if let Payload::CustomSection(section) = &payload {
+                self.has_lines |= section.name() == ".debug_line";
             }
             if let Some(census) = counter.visit(&payload)? {
                 self.census = census;
