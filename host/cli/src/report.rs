@@ -71,6 +71,8 @@ pub(crate) struct DenialReport {
 pub(crate) struct TrapReport {
     pub(crate) message: String,
     pub(crate) frames: Vec<FrameReport>,
+    /// The last lines that the guest wrote to standard error.
+    pub(crate) stderr: Vec<String>,
 }
 
 #[derive(Debug, Serialize)]

@@ -272,10 +272,14 @@ pub struct TurnError {
     pub code: String,
     /// One sentence.
     pub message: String,
-    /// Limit that was exceeded, if any.
+    /// Limit that was exceeded, if any. A worker that reported a failure had reached it before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<LimitName>,
     /// Guest call stack, innermost frame first, if the worker crashed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub frames: Vec<String>,
+    /// Last lines that the turn wrote to standard error, if the worker is a service and crashed or
+    /// exited.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stderr: Vec<String>,
 }

@@ -16,9 +16,9 @@ use skep_store::Store;
 use skep_store::record::ComponentRecord;
 use tokio::sync::{Semaphore, watch};
 
-use skep_sandbox::CompileError;
 use skep_sandbox::Profile;
 use skep_sandbox::Shortage;
+use skep_sandbox::{CompileError, Ended};
 use skep_sandbox::{CompileOutcome, Loaded};
 use skep_sandbox::{LoadError, Sandbox};
 
@@ -260,6 +260,39 @@ impl Components {
         prepared
     }
 
+    /// Refuses a component that no host could run. Returns `Ok` if this host cannot tell now.
+    pub(crate) async fn examine(&self, wasm: Arc<Vec<u8>>) -> Result<(), Error> {
+        let sandbox = self.sandbox.clone();
+        let examined = tokio::task::spawn_blocking(move || sandbox.examine(&wasm)).await;
+        match examined.map_err(|_| Error::Internal)? {
+            Err(error @ (LoadError::Refused(_) | LoadError::Compile(_))) => {
+                let error = NotReady::Load(error);
+                match error.is_final() {
+                    true => Err(caller_error(&error)),
+                    false => Ok(()),
+                }
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Adds source lines to the crash of a guest, if its component has them.
+    pub(crate) async fn place(&self, loaded: &Loaded, ended: Ended) -> Ended {
+        if !loaded.shape.has_lines || ended.crash().is_none() {
+            return ended;
+        }
+        let (store, sandbox) = (self.store.clone(), self.sandbox.clone());
+        let (digest, mut placed) = (loaded.shape.digest, ended.clone());
+        let placing = tokio::task::spawn_blocking(move || {
+            if let Ok(Some(wasm)) = store.component_bytes(&digest) {
+                sandbox.place(&wasm, &mut placed);
+            }
+            placed
+        });
+        // The lines are an extra.
+        placing.await.unwrap_or(ended)
+    }
+
     /// Returns the compilation status of a stored component.
     pub(crate) fn compiled(&self, digest: &ComponentDigest, kind: ComponentKind) -> Compiled {
         let profile = Profile::Default;
@@ -383,9 +416,10 @@ fn caller_error(error: &NotReady) -> Error {
             CompileError::Limit { name, limit } => {
                 Error::LimitExceeded { name: *name, limit: *limit }
             }
-            CompileError::Invalid(_) | CompileError::Unoffered(_) | CompileError::Crashed(_) => {
-                refused(error)
-            }
+            CompileError::Invalid(_)
+            | CompileError::Unoffered(_)
+            | CompileError::Misfit(_)
+            | CompileError::Crashed(_) => refused(error),
             CompileError::Shortage(shortage) => shortage_error(*shortage),
             CompileError::Io(_) => Error::Internal,
         },

@@ -29,7 +29,8 @@ impl NotReady {
         match self {
             Self::Load(LoadError::Refused(refusal)) => !matches!(refusal, Refusal::Limit { .. }),
             Self::Load(LoadError::Compile(error)) => {
-                matches!(error, CompileError::Invalid(_) | CompileError::Unoffered(_))
+                use CompileError::{Invalid, Misfit, Unoffered};
+                matches!(error, Invalid(_) | Misfit(_) | Unoffered(_))
             }
             Self::Again(error) => error.is_final(),
             Self::Load(LoadError::Shortage(_) | LoadError::Engine(_))

@@ -7,4 +7,5 @@ pub(crate) mod engine;
 pub(crate) mod function_cache;
 pub(crate) mod functions;
 pub(crate) mod loaded;
+pub(crate) mod places;
 pub(crate) mod shortage;

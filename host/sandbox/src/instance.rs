@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use skep_protocol::limits::OFF;
 use skep_protocol::{Failure, LimitName, Payload};
 use wasmtime::{Store, UpdateDeadline};
+use wasmtime_wasi::I32Exit;
 use wasmtime_wasi::p2::bindings::Command;
 
 use crate::code::engine::{Engine, Profile};
@@ -34,6 +35,7 @@ pub struct Instance {
     engine: Arc<Engine>,
     share: Arc<Share>,
     profile: Profile,
+    is_service: bool,
     /// The start of the turn, and its CPU time so far.
     began: Option<Instant>,
     cpu: Duration,
@@ -128,10 +130,12 @@ impl Instance {
             engine,
             share,
             profile,
+            is_service: matches!(code, Code::Service(_)),
             began: None,
             cpu: Duration::ZERO,
             usable: true,
         };
+        instance.store.data().stderr.remember_end();
         let connected = instance
             .guard(async |store| {
                 Ok(match code {
@@ -260,9 +264,10 @@ impl Instance {
                 content_type: output.content_type,
                 body: output.body.into(),
             }),
-            Ok(Err(failure)) => {
-                Ended::Failed(Failure { code: failure.code, message: failure.message })
-            }
+            Ok(Err(failure)) => Ended::Failed {
+                failure: Failure { code: failure.code, message: failure.message },
+                limit: self.store.data().meter.memory_denied().then_some(LimitName::memory_bytes),
+            },
             Err(error) => self.end(&error),
         };
         (ended, self.cost())
@@ -289,6 +294,7 @@ impl Instance {
         world.kill = kill;
         world.deadline = None;
         world.take_denials();
+        world.stderr.remember_end();
         world.meter.begin_turn();
         if self.profile == Profile::Deterministic {
             let fuel = world.limits.fuel.min(PLENTY);
@@ -334,8 +340,18 @@ impl Instance {
 
     fn end(&mut self, error: &wasmtime::Error) -> Ended {
         self.usable = false;
-        self.store.data().http.caller.end();
-        outcome::ended(error, &self.store.data().meter)
+        let world = self.store.data();
+        world.http.caller.end();
+        let mut ended = match error.downcast_ref::<I32Exit>() {
+            Some(I32Exit(code)) if self.is_service => {
+                outcome::service_exited((code & 0xff) as u8, error, &world.meter)
+            }
+            _ => outcome::ended(error, &world.meter),
+        };
+        if let Some(crash) = ended.crash_mut() {
+            crash.stderr = world.stderr.end();
+        }
+        ended
     }
 
     /// Ends a turn that did not reach its input.

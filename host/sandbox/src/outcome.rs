@@ -20,7 +20,19 @@ pub enum Ended {
     /// A service returned a result.
     Answered(Payload),
     /// A service reported that it could not handle the input.
-    Failed(Failure),
+    Failed {
+        /// Its report.
+        failure: Failure,
+        /// A limit that it had reached before.
+        limit: Option<LimitName>,
+    },
+    /// A service exited instead of returning a result.
+    ServiceExited {
+        /// The exit code.
+        code: u8,
+        /// The place of the exit.
+        crash: Crash,
+    },
     /// The guest crashed.
     Trapped(Crash),
     /// The guest reached a limit and did not recover.
@@ -47,6 +59,8 @@ pub struct Crash {
     pub message: String,
     /// The guest's call stack, innermost first.
     pub frames: Vec<Frame>,
+    /// The last lines that the turn wrote to standard error.
+    pub stderr: Vec<String>,
 }
 
 /// One frame of a guest's call stack. All texts come from the guest.
@@ -58,6 +72,28 @@ pub struct Frame {
     pub function: String,
     /// The source file and line, if the guest has debug information.
     pub source: Option<String>,
+    /// The position of its code in the component's file, unless `source` is known.
+    pub position: Option<u64>,
+}
+
+impl Ended {
+    /// Returns the crash of a guest that crashed.
+    pub fn crash(&self) -> Option<&Crash> {
+        match self {
+            Self::Trapped(crash) | Self::ServiceExited { crash, .. } => Some(crash),
+            Self::Limit { crash, .. } => crash.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// Returns the crash of a guest that crashed, to add to it.
+    pub(crate) fn crash_mut(&mut self) -> Option<&mut Crash> {
+        match self {
+            Self::Trapped(crash) | Self::ServiceExited { crash, .. } => Some(crash),
+            Self::Limit { crash, .. } => crash.as_mut(),
+            _ => None,
+        }
+    }
 }
 
 impl From<KillReason> for Ended {
@@ -75,10 +111,10 @@ impl From<KillReason> for Ended {
 pub(crate) struct HostFault(pub(crate) String);
 
 /// Maximum frames of a crash.
-const FRAMES: usize = 32;
+pub(crate) const FRAMES: usize = 32;
 
 /// Maximum characters of each name in a frame.
-const NAME: usize = 300;
+pub(crate) const NAME: usize = 300;
 
 /// Classifies an error from the engine.
 pub(crate) fn ended(error: &wasmtime::Error, meter: &Meter) -> Ended {
@@ -113,6 +149,17 @@ pub(crate) fn exited(code: u8, meter: &Meter) -> Ended {
             Ended::Limit { name: LimitName::memory_bytes, crash: None, exit_code: Some(code) }
         }
         code => Ended::Exited(code),
+    }
+}
+
+/// Classifies the end of a service that exited. It is not the end that its caller waits for.
+pub(crate) fn service_exited(code: u8, error: &wasmtime::Error, meter: &Meter) -> Ended {
+    let crash = crash(error);
+    match exited(code, meter) {
+        Ended::Limit { name, exit_code, .. } => {
+            Ended::Limit { name, crash: Some(crash), exit_code }
+        }
+        _ => Ended::ServiceExited { code, crash },
     }
 }
 
@@ -168,29 +215,21 @@ fn crash(error: &wasmtime::Error) -> Crash {
     let frames = error
         .downcast_ref::<WasmBacktrace>()
         .map_or_else(Vec::new, |trace| trace.frames().iter().take(FRAMES).map(frame).collect());
-    Crash { message, frames }
+    Crash { message, frames, stderr: Vec::new() }
 }
 
 fn frame(frame: &wasmtime::FrameInfo) -> Frame {
-    let symbol = frame.symbols().first();
-    let function = symbol
-        .and_then(wasmtime::FrameSymbol::name)
-        .or_else(|| frame.func_name())
-        .map_or_else(|| format!("function {}", frame.func_index()), demangled);
+    let function =
+        frame.func_name().map_or_else(|| format!("function {}", frame.func_index()), demangled);
     Frame {
         module: frame.module().name().map(|name| brief(name, NAME).into()),
         function: brief(&function, NAME).into(),
-        source: symbol.and_then(|symbol| {
-            let file = brief(symbol.file()?, NAME);
-            Some(match symbol.line() {
-                Some(line) => format!("{file}:{line}"),
-                None => file.into(),
-            })
-        }),
+        source: None,
+        position: frame.module_offset().map(|position| position as u64),
     }
 }
 
-fn demangled(name: &str) -> String {
+pub(crate) fn demangled(name: &str) -> String {
     match rustc_demangle::try_demangle(name) {
         Ok(name) => format!("{name:#}"),
         Err(_) => name.to_owned(),

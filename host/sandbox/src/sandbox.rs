@@ -13,6 +13,7 @@ use crate::code::engine::{Allocator, Engine, Profile, compatibility_hash};
 use crate::code::function_cache::{FunctionCache, Incremental};
 use crate::code::functions::FunctionFiles;
 use crate::code::loaded::{CompileOutcome, LinkError, Loaded, Unkept, link};
+use crate::code::places;
 use crate::code::shortage::Shortage;
 use crate::egress::Outbound;
 use crate::guest::turn::Turn;
@@ -219,6 +220,36 @@ impl Sandbox {
             cache.keep(&added);
         }
         Ok(code)
+    }
+
+    /// Validates a component without compiling it. Takes a twentieth of the time or less.
+    ///
+    /// # Errors
+    /// Those of [`Sandbox::load`] that the bytes cause.
+    pub fn examine(&self, wasm: &[u8]) -> Result<(), LoadError> {
+        let limits = &self.0.parts.limits;
+        let shape = Shape::read(wasm, limits)?;
+        shape.check(limits)?;
+        let bounds = CompileBounds::of(limits, shape.code_bytes);
+        let (abi, profile) = (shape.abi, Profile::Default);
+        self.0.parts.compiler.compile(CompileJob {
+            wasm,
+            abi,
+            profile,
+            bounds,
+            functions: None,
+            out: None,
+        })?;
+        Ok(())
+    }
+
+    /// Adds the source lines to the frames of a crash, as far as the component's DWARF tells them.
+    /// `wasm` is the component's file. Blocks for some seconds at most.
+    pub fn place(&self, wasm: &[u8], ended: &mut Ended) {
+        let Some(crash) = ended.crash_mut() else { return };
+        let positions = places::positions(crash);
+        let found = self.0.parts.compiler.places(wasm, &positions);
+        places::place(crash, found);
     }
 
     fn cache(&self, engine: &Engine) -> Result<CompiledCache, Unkept> {

@@ -165,6 +165,7 @@ mod tests {
             message: "too slow".into(),
             limit: Some(skep_protocol::LimitName::turn_deadline_ms),
             frames: vec!["a".into()],
+            stderr: vec!["b".into()],
         };
         let outputs = [
             message(b"{\"exit_code\":0}"),

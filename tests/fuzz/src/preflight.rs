@@ -13,6 +13,6 @@ pub(crate) mod interfaces;
 #[path = "../../../host/sandbox/src/preflight/proposals.rs"]
 pub(crate) mod proposals;
 #[rustfmt::skip]
-#[expect(dead_code, unused_imports, reason = "only other parts of the sandbox use digests and the linker's refusals")]
+#[expect(dead_code, reason = "only other parts of the sandbox use digests and the linker's refusals")]
 #[path = "../../../host/sandbox/src/preflight/shape.rs"]
 pub(crate) mod shape;

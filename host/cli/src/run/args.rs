@@ -97,6 +97,10 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "FILE|-")]
     pub(super) input: Option<PathBuf>,
 
+    /// Media type of the input of a service [default: application/octet-stream]
+    #[arg(long, value_name = "TYPE")]
+    pub(super) content_type: Option<String>,
+
     /// Format of the result. With json, standard output is one JSON object and the guest's own
     /// streams go to standard error
     #[arg(long, value_enum, default_value = "text", value_name = "FORMAT")]

@@ -44,6 +44,7 @@ const CRATES: &[&str] = &[
     "rustc_demangle",
     "wasi",
     "wasip2",
+    "wasi_snapshot_preview1",
     "__rustc",
 ];
 
@@ -67,16 +68,18 @@ const PREFIXES: &[&str] = &[
     "operator delete",
 ];
 
+/// The functions that a program's own `main` may become.
+const ENTRIES: &[&str] = &["__original_main", "main"];
+
 /// Full names of such functions.
 const NAMES: &[&str] = &[
     "_start",
     "__main_void",
-    "__original_main",
-    "main",
     "abort",
     "exit",
     "_exit",
     "_Exit",
+    "proc_exit",
     "raise",
     "malloc",
     "calloc",
@@ -135,9 +138,15 @@ const SOURCES: &[&str] = &[
 fn is_of_a_library(frame: &Frame) -> bool {
     let name = frame.function.as_str();
     let source = frame.source.as_deref().unwrap_or_default();
+    if SOURCES.iter().any(|place| source.contains(place)) {
+        return true;
+    }
+    // A compiler may have written these two, but not if they have a line.
+    if ENTRIES.contains(&name) {
+        return source.is_empty();
+    }
     NAMES.contains(&name)
         || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
-        || SOURCES.iter().any(|place| source.contains(place))
         || is_of_a_crate(name)
 }
 
@@ -165,7 +174,12 @@ mod tests {
     use super::*;
 
     fn frame(function: &str, source: Option<&str>) -> Frame {
-        Frame { module: None, function: function.into(), source: source.map(str::to_owned) }
+        Frame {
+            module: None,
+            function: function.into(),
+            source: source.map(str::to_owned),
+            position: None,
+        }
     }
 
     #[test]
@@ -193,6 +207,9 @@ mod tests {
             ("dlmalloc::dlmalloc::Dlmalloc<A>::malloc", None, false),
             ("_start", None, false),
             ("__main_void", None, false),
+            ("main", None, false),
+            ("main", Some("/home/me/work.c:3"), true),
+            ("__original_main", Some("/home/me/work.c:3"), true),
             ("malloc", None, false),
             ("__wasilibc_populate_preopens", None, false),
             ("try_realloc_chunk", Some("dlmalloc/src/malloc.c:3912"), false),

@@ -86,6 +86,7 @@ fn report(conclusion: Conclusion) -> RunReport {
             .into_iter()
             .map(|f| FrameReport { function: f.function, module: f.module, source: f.source })
             .collect(),
+        stderr: crash.stderr,
     });
     let event =
         |EmittedEvent { seq, kind, payload: it }| EventReport { seq, kind, payload: payload(it) };

@@ -1,8 +1,8 @@
 //! The end of a run in words: an exit code, a message and a hint.
 
-use skep_protocol::LimitName;
 use skep_protocol::limits::Limits;
 use skep_protocol::text::neutral;
+use skep_protocol::{Failure, LimitName};
 use skep_sandbox::{CompileError, Crash, Ended, LoadError, Refusal};
 
 use super::watch::Interrupted;
@@ -103,14 +103,14 @@ pub(super) fn ended(ended: &Ended, limits: &Limits, stopped: Option<StopRequest>
             Explained { status: "exited", exit_code: *code, ..Explained::default() }
         }
         Ended::Answered(_) => Explained { status: "answered", ..Explained::default() },
-        Ended::Failed(failure) => Explained {
-            status: "failed",
-            exit_code: exit::SERVICE_FAILED,
-            message: Some(format!(
-                "the service returned a failure: {} ({})",
-                neutral(&failure.message),
-                neutral(&failure.code)
-            )),
+        Ended::Failed { failure, limit } => failed(failure, *limit, limits),
+        Ended::ServiceExited { code, crash } => Explained {
+            status: "exited",
+            exit_code: exit::TRAPPED,
+            guest_exit_code: Some(*code),
+            crash: Some(crash.clone()),
+            message: Some(format!("the service exited with {code} instead of answering")),
+            hint: Some("a service returns from `handle`; only a command exits".into()),
             ..Explained::default()
         },
         Ended::Trapped(crash) => Explained {
@@ -143,6 +143,25 @@ pub(super) fn ended(ended: &Ended, limits: &Limits, stopped: Option<StopRequest>
             hint: Some("this is not the guest's fault; SKEP_LOG=debug shows more".into()),
             ..Explained::default()
         },
+    }
+}
+
+/// Explains a failure that a service returned, perhaps after it had reached a limit.
+fn failed(failure: &Failure, limit: Option<LimitName>, limits: &Limits) -> Explained {
+    let (text, code) = (neutral(&failure.message), neutral(&failure.code));
+    let mut message = format!("the service returned a failure: {text} ({code})");
+    if let Some(name) = limit {
+        let value = name.unit().show(limits.get(name));
+        message += &format!("; before that, it was refused more than {value} ({name})");
+    }
+    let is_memory = limit == Some(LimitName::memory_bytes);
+    Explained {
+        status: "failed",
+        exit_code: exit::SERVICE_FAILED,
+        limit,
+        message: Some(message),
+        hint: is_memory.then(|| "raise the limit with --memory".into()),
+        ..Explained::default()
     }
 }
 
@@ -222,6 +241,9 @@ pub(super) fn not_loaded(error: &LoadError) -> Explained {
         LoadError::Refused(Refusal::Imports(_)) => {
             refused(None, Some("`skep inspect` lists each import and whether Skep offers it"))
         }
+        LoadError::Compile(CompileError::Misfit(_)) => {
+            refused(None, Some("build it again with the WIT files of this Skep"))
+        }
         LoadError::Refused(_) | LoadError::Compile(CompileError::Unoffered(_)) => {
             refused(None, None)
         }
@@ -270,6 +292,7 @@ pub(super) fn code(status: &str) -> &'static str {
     match status {
         "refused" => "component_refused",
         "trapped" => "trapped",
+        "exited" => "exited",
         "limit" => "limit_exceeded",
         "deadline" => "deadline",
         "cancelled" => "cancelled",

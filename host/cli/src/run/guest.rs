@@ -86,6 +86,7 @@ pub(super) async fn run(
             None
         }
     };
+    let ended = place(run, ended).await;
     record(&mut run.report, &cost);
     run.report.denials = denials.iter().map(|denied| denial(denied, &run.arguments.dir)).collect();
     run.report.bytes_in = stdin.total();
@@ -101,6 +102,20 @@ pub(super) async fn run(
         },
         report: RunReport::default(),
     }
+}
+
+/// Adds source lines to a crash, if the component has them.
+async fn place(run: &mut PreparedRun, ended: Ended) -> Ended {
+    if run.wasm.is_empty() || ended.crash().is_none() {
+        return ended;
+    }
+    let (sandbox, wasm) = (run.sandbox.clone(), std::mem::take(&mut run.wasm));
+    let mut placed = ended.clone();
+    let placing = tokio::task::spawn_blocking(move || {
+        sandbox.place(&wasm, &mut placed);
+        placed
+    });
+    placing.await.unwrap_or(ended)
 }
 
 /// Reduces the deadline by the time that waiting for the input took.

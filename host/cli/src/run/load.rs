@@ -23,10 +23,13 @@ pub(super) async fn load(run: &mut PreparedRun) -> Result<Arc<Loaded>, LoadError
         _ => Profile::Deterministic,
     };
     let _spinner = Spinner::after_a_while(format!("compiling {}", neutral(&run.name)));
-    let loading = tokio::task::spawn_blocking(move || sandbox.load(&wasm, profile));
-    let loaded = loading.await;
-    let (loaded, outcome) =
-        loaded.unwrap_or_else(|error| Err(LoadError::Engine(error.to_string())))?;
+    let loading = tokio::task::spawn_blocking(move || (sandbox.load(&wasm, profile), wasm));
+    let (loaded, wasm) = loading.await.map_err(|error| LoadError::Engine(error.to_string()))?;
+    let (loaded, outcome) = loaded?;
+    if loaded.shape.has_lines {
+        // A crash is shown with source lines.
+        run.wasm = wasm;
+    }
     run.report.compile = Some(match outcome {
         CompileOutcome::Hit => CompileReport { cache: "hit", ms: None },
         CompileOutcome::Miss { took, kept } => {

@@ -69,6 +69,12 @@ impl PreparedRun {
         deadline: Option<Instant>,
     ) -> Result<Option<Payload>, Explained> {
         let source = self.arguments.input.clone().map(NamedSource::from);
+        let content_type = self.arguments.content_type.clone();
+        if kind != ComponentKind::Service && content_type.is_some() {
+            let message =
+                "--content-type is for services; a command takes arguments and standard input";
+            return Err(Explained::error(message.into()));
+        }
         let body = match (kind, source) {
             (ComponentKind::Service, None) => Vec::new(),
             (ComponentKind::Service, Some(source)) => {
@@ -83,7 +89,8 @@ impl PreparedRun {
                 return Err(Explained::error(message.into()));
             }
         };
-        Ok(Some(Payload { content_type: "application/octet-stream".into(), body: body.into() }))
+        let content_type = content_type.unwrap_or_else(|| "application/octet-stream".into());
+        Ok(Some(Payload { content_type, body: body.into() }))
     }
 }
 

@@ -67,8 +67,7 @@ impl ServingHost {
         let address = listener.local_addr()?;
         let runtime_id = store.runtime_id().clone();
         let host_id = ambient::new_id::<HostId>("host")?;
-        let runtime =
-            parts::runtime(store, code, secrets, host_id.clone(), address, &settings)?;
+        let runtime = parts::runtime(store, code, secrets, host_id.clone(), address, &settings)?;
         let display_name = match surface {
             Surface::Browser => settings.workspace.as_str(),
             Surface::Runtime => runtime_id.as_str(),

@@ -167,6 +167,13 @@ fn show(outcome: &Outcome) -> Result<(), LostOutput> {
         for frame in &error.frames {
             terminal::say("  at", &neutral(frame).to_string());
         }
+        for line in &error.stderr {
+            terminal::say("  stderr", &neutral(line).to_string());
+        }
+        if let (Ending::Failed, Some(name)) = (outcome.ending, error.limit) {
+            let refused = format!("before that, the worker was refused more than {name} allows");
+            terminal::say("note", &refused);
+        }
     }
     Ok(())
 }

@@ -157,7 +157,7 @@ impl Driver {
                 let connected = self.connect(job, loaded, spec, turn, lines, stdout, stderr).await;
                 let mut live = match connected {
                     Ok(live) => live,
-                    Err(done) => return self.not_connected(job, done),
+                    Err(done) => return self.not_connected(job, loaded, done).await,
                 };
                 job.log.push_write(WorkerWrite::Connected(true));
                 job.log.append(EntryKind::Connected, None, Payload::default());
@@ -172,13 +172,14 @@ impl Driver {
                     live.stdout.finish_lines();
                     live.stderr.finish_lines();
                     self.live = Some(live);
-                    return self.not_connected(job, done);
+                    return self.not_connected(job, loaded, done).await;
                 }
                 self.live = Some(live);
             }
         }
         let live = self.live.as_mut().expect("the instance was set above");
         let (ended, cost) = live.instance.call(job.payload.clone()).await;
+        let ended = self.core.components.place(loaded, ended).await;
         live.stdout.finish_lines();
         live.stderr.finish_lines();
         let denials = live.instance.take_denials();
@@ -215,7 +216,9 @@ impl Driver {
         let args = std::iter::once(name.to_owned()).chain(run.args).collect();
         let out_of_process = match self.out_of_process(job, loaded) {
             Ok(out_of_process) => out_of_process,
-            Err(failure) => return not_run(Ended::Failed(failure), &job.limits),
+            Err(failure) => {
+                return not_run(Ended::Failed { failure, limit: None }, &job.limits);
+            }
         };
         if let Some(out_of_process) = out_of_process {
             let run = RunSpec { args, ..run };
@@ -250,6 +253,7 @@ impl Driver {
         };
         captured.stdout.finish_lines();
         captured.stderr.finish_lines();
+        let ended = self.core.components.place(loaded, ended).await;
         let standing = match &ended {
             Ended::Exited(code) => Some(Standing::Exited(*code)),
             _ => Some(Standing::Idle),
@@ -363,8 +367,10 @@ impl Driver {
     }
 
     /// Returns the end of a turn whose instance failed before it handled the input.
-    fn not_connected(&mut self, job: &TurnJob, Done { ended, cost, denials }: Done) -> TurnEnd {
+    async fn not_connected(&mut self, job: &TurnJob, loaded: &Loaded, done: Done) -> TurnEnd {
+        let Done { ended, cost, denials } = done;
         self.record_denials(&job.log, &denials);
+        let ended = self.core.components.place(loaded, ended).await;
         TurnEnd { cost, ..not_run(ended, &job.limits) }
     }
 

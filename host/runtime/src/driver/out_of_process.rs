@@ -109,6 +109,7 @@ impl Driver {
             // Only a compromised child can exceed the quota; it is reported as an ordinary limit.
             done.ended = Ended::Limit { name, crash: None, exit_code: None };
         }
+        done.ended = self.core.components.place(loaded, done.ended).await;
         let standing = match &done.ended {
             Ended::Exited(code) => Some(Standing::Exited(*code)),
             _ => Some(Standing::Idle),

@@ -151,7 +151,9 @@ impl Embedded {
             let prepared = prepared.wait_for(Option::is_some);
             let Ok(prepared) = tokio::time::timeout(core.options.compile_wait, prepared).await
             else {
-                return Ok(());
+                // Another component is still being compiled, or this one takes long. A worker that
+                // gets it must not find out in its turns that it cannot run at all.
+                return core.components.examine(wasm.clone()).await;
             };
             // The sender is only dropped while the host shuts down.
             match prepared.map_err(|_| core.busy())?.as_ref() {

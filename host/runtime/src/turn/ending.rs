@@ -28,27 +28,41 @@ pub(crate) fn outcome(ended: Ended, captured: Option<&Captured>, limits: &Limits
         message,
         limit: None,
         frames: Vec::new(),
+        stderr: Vec::new(),
+    };
+    // A command's output has all of it.
+    let with_crash = |error: TurnError, crash: Crash| match captured {
+        Some(_) => with_crash(error, Crash { stderr: Vec::new(), ..crash }),
+        None => with_crash(error, crash),
     };
     let (ending, output, error) = match ended {
         Ended::Answered(payload) => (Ending::Completed, Some(Output::Message(payload)), None),
         Ended::Exited(code) if captured.is_some() => (Ending::Completed, run(Some(code)), None),
-        // A service that exits leaves its caller without a response.
         Ended::Exited(code) => {
-            let message = format!("the worker exited with {code} instead of answering");
+            let message = format!("the guest exited with {code}");
             (Ending::Trapped, None, Some(error("exited", message)))
         }
-        Ended::Failed(failure) => {
-            (Ending::Failed, None, Some(error(&failure.code, failure.message)))
+        // A service that exits leaves its caller without a response.
+        Ended::ServiceExited { code, crash } => {
+            let message = format!("the worker exited with {code} instead of answering");
+            (Ending::Trapped, None, Some(with_crash(error("exited", message), crash)))
+        }
+        Ended::Failed { failure, limit } => {
+            let error = TurnError { limit, ..error(&failure.code, failure.message) };
+            (Ending::Failed, None, Some(error))
         }
         Ended::Trapped(crash) => {
             let message = format!("the guest crashed: {}", crash.message);
-            let error = with_frames(error("trapped", message), crash);
+            let error = with_crash(error("trapped", message), crash);
             (Ending::Trapped, run(None), Some(error))
         }
         Ended::Limit { name, crash, exit_code } => {
-            let error = limit_error(name, limits);
+            let mut error = limit_error(name, limits);
+            if let Some(code) = exit_code.filter(|_| captured.is_none()) {
+                error.message += &format!("; the worker exited with {code} instead of answering");
+            }
             let error = match crash {
-                Some(crash) => with_frames(error, crash),
+                Some(crash) => with_crash(error, crash),
                 None => error,
             };
             (Ending::Limit, run(exit_code), Some(error))
@@ -86,6 +100,7 @@ pub(crate) fn cancelled() -> Outcome {
         message: "the input was cancelled before its turn".into(),
         limit: None,
         frames: Vec::new(),
+        stderr: Vec::new(),
     };
     Outcome { ending: Ending::Cancelled, output: None, error: Some(error) }
 }
@@ -100,14 +115,16 @@ fn limit_error(name: LimitName, limits: &Limits) -> TurnError {
         ),
         limit: Some(name),
         frames: Vec::new(),
+        stderr: Vec::new(),
     }
 }
 
-fn with_frames(mut error: TurnError, crash: Crash) -> TurnError {
+fn with_crash(mut error: TurnError, crash: Crash) -> TurnError {
     let frame = |frame: Frame| {
         let source = frame.source.map_or_else(String::new, |source| format!(" ({source})"));
         neutral(&format!("{}{source}", frame.function)).to_string()
     };
     error.frames = crash.frames.into_iter().map(frame).collect();
+    error.stderr = crash.stderr.iter().map(|line| neutral(line).to_string()).collect();
     error
 }

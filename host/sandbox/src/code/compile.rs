@@ -25,9 +25,11 @@ use skep_protocol::{LimitName, Limits};
 use crate::code::compiler_input::{self, ReceivedInput};
 use crate::code::engine::{Allocator, Profile, config};
 use crate::code::functions::{FunctionFiles, FunctionStore};
+use crate::code::places::{self, Place, places};
 use crate::code::shortage::Shortage;
+use crate::preflight::fit::{Misfit, fit};
 use crate::preflight::proposals::{Unfit, Unoffered, examine};
-use crate::preflight::shape::{Abi, callable};
+use crate::preflight::shape::{self, Abi};
 use crate::wall::{self, Allowed, Calls};
 
 /// One file to compile.
@@ -91,6 +93,9 @@ pub enum CompileError {
     /// The code needs a feature that this engine does not support.
     #[error(transparent)]
     Unoffered(#[from] Unoffered),
+    /// Its functions have other types than Skep's.
+    #[error(transparent)]
+    Misfit(#[from] Misfit),
     /// The compilation exceeded a limit.
     #[error("compiling it took more than {name} allows ({})", name.unit().show(*limit))]
     Limit {
@@ -129,6 +134,12 @@ impl From<Unfit> for CompileError {
 pub trait Compiler: Send + Sync {
     /// Compiles a file. Blocks until it is done.
     fn compile(&self, job: CompileJob<'_>) -> Result<(), CompileError>;
+
+    /// Returns the places of each position in a file, as far as its DWARF tells. Blocks for some
+    /// seconds at most.
+    fn places(&self, _wasm: &[u8], _positions: &[u64]) -> Vec<Vec<Place>> {
+        Vec::new()
+    }
 }
 
 /// Compiles in this process, without limits. For tests with trusted bytes.
@@ -143,12 +154,17 @@ impl Compiler for InProcessCompiler {
         let functions = functions.map(Arc::new);
         Ok(out.write_all(&native(job.wasm, job.abi, job.profile, functions)?)?)
     }
+
+    fn places(&self, wasm: &[u8], positions: &[u64]) -> Vec<Vec<Place>> {
+        places(wasm, positions)
+    }
 }
 
 /// Validates the bytes in full, and refuses code that could not run.
 fn examined(wasm: &[u8]) -> Result<(), CompileError> {
     let types = examine(wasm)?;
-    Ok(callable(wasm, &types)?)
+    let (imports, exports) = shape::names(wasm);
+    Ok(fit(&imports, &exports, &types)?)
 }
 
 /// Compiles validated bytes.
@@ -185,9 +201,26 @@ fn flat(error: &wasmtime::Error) -> String {
 pub struct ChildCompiler {
     program: PathBuf,
     arguments: Vec<OsString>,
+    compiling: Gate,
+    placing: Gate,
+}
+
+/// Bounds the children of one task.
+#[derive(Debug)]
+struct Gate {
     free: Mutex<usize>,
     freed: Condvar,
 }
+
+/// The bounds of a child that reads DWARF. What it says is worth no more.
+const PLACES: CompileBounds =
+    CompileBounds { memory_bytes: 1 << 30, cpu_ms: 2_000, wall_ms: 5_000 };
+
+/// Time to wait for another child that reads DWARF.
+const PLACES_WAIT: Duration = Duration::from_secs(1);
+
+/// Maximum bytes of the places that a child writes. They fit into a pipe that nobody reads yet.
+const PLACES_BYTES: usize = 48 << 10;
 
 /// Threads of one child. Its memory grows with each, and a small machine has two cores.
 const THREADS: usize = 2;
@@ -196,6 +229,7 @@ const THREADS: usize = 2;
 /// that this engine does not support.
 const INVALID: i32 = 3;
 const UNOFFERED: i32 = 4;
+const MISFIT: i32 = 5;
 
 /// The first of the exit codes for shortages on the host.
 const SHORT: i32 = 16;
@@ -210,29 +244,33 @@ impl ChildCompiler {
     /// Compiles by starting `program` with `arguments`, which must call [`child_main`] with the
     /// arguments that follow. At most one child per four `cores` runs at a time.
     pub fn new(program: PathBuf, arguments: Vec<OsString>, cores: usize) -> Self {
-        Self { program, arguments, free: Mutex::new(cores.div_ceil(4)), freed: Condvar::new() }
+        let (compiling, placing) = (Gate::new(cores.div_ceil(4)), Gate::new(cores.div_ceil(4)));
+        Self { program, arguments, compiling, placing }
     }
 
-    fn enter(&self) -> Turnstile<'_> {
-        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
-        while *free == 0 {
-            free = self.freed.wait(free).unwrap_or_else(PoisonError::into_inner);
-        }
-        *free -= 1;
-        Turnstile(self)
-    }
-
-    fn spawn(&self, job: &CompileJob<'_>, input: UnixStream) -> Result<Child, CompileError> {
+    fn compile_in_child(
+        &self,
+        job: &CompileJob<'_>,
+        input: UnixStream,
+    ) -> Result<Child, CompileError> {
         let (task, out) = match &job.out {
             Some(out) => (COMPILE, Stdio::from(out.try_clone()?)),
             None => (EXAMINE, Stdio::null()),
         };
+        self.spawn([task, job.profile.as_str(), job.abi.as_str()], &job.bounds, input, out)
+    }
+
+    fn spawn(
+        &self,
+        task: [&str; 3],
+        bounds: &CompileBounds,
+        input: UnixStream,
+        out: Stdio,
+    ) -> Result<Child, CompileError> {
         let spawned = Command::new(&self.program)
             .args(&self.arguments)
-            .args([task, job.profile.as_str(), job.abi.as_str()])
-            .args(
-                [job.bounds.memory_bytes, job.bounds.cpu_seconds()].map(|bound| bound.to_string()),
-            )
+            .args(task)
+            .args([bounds.memory_bytes, bounds.cpu_seconds()].map(|bound| bound.to_string()))
             .env_clear()
             .env("RAYON_NUM_THREADS", THREADS.to_string())
             .env("MALLOC_ARENA_MAX", THREADS.to_string())
@@ -249,7 +287,34 @@ impl ChildCompiler {
     }
 }
 
-struct Turnstile<'a>(&'a ChildCompiler);
+impl Gate {
+    fn new(free: usize) -> Self {
+        Self { free: Mutex::new(free), freed: Condvar::new() }
+    }
+
+    fn enter(&self) -> Turnstile<'_> {
+        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        while *free == 0 {
+            free = self.freed.wait(free).unwrap_or_else(PoisonError::into_inner);
+        }
+        *free -= 1;
+        Turnstile(self)
+    }
+
+    /// Returns `None` if there is no room within this time.
+    fn enter_within(&self, time: Duration) -> Option<Turnstile<'_>> {
+        let free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self.freed.wait_timeout_while(free, time, |free| *free == 0);
+        let (mut free, waited) = waited.unwrap_or_else(PoisonError::into_inner);
+        if waited.timed_out() {
+            return None;
+        }
+        *free -= 1;
+        Some(Turnstile(self))
+    }
+}
+
+struct Turnstile<'a>(&'a Gate);
 
 impl Drop for Turnstile<'_> {
     fn drop(&mut self) {
@@ -260,26 +325,12 @@ impl Drop for Turnstile<'_> {
 
 impl Compiler for ChildCompiler {
     fn compile(&self, job: CompileJob<'_>) -> Result<(), CompileError> {
-        let _turnstile = self.enter();
+        let _turnstile = self.compiling.enter();
         let (input, theirs) = UnixStream::pair()?;
-        let mut child = self.spawn(&job, theirs)?;
-        let (wasm, functions) = (job.wasm, job.functions.as_ref());
-        let status = std::thread::scope(|scope| {
-            let writer = std::thread::Builder::new().spawn_scoped(scope, move || {
-                // A child that exits early closes the socket. Its status tells the reason, and it
-                // notices input that is not complete.
-                let _ = compiler_input::send(input, wasm, functions);
-            });
-            let wall = Duration::from_millis(job.bounds.wall_ms);
-            let status = writer.and_then(|_| wait(&mut child, wall));
-            if status.is_err() {
-                // Do not leave the child behind after an error. It may be gone already.
-                let _ = child.kill();
-                let _ = child.wait();
-            }
-            status
-        })?;
-        let Some(status) = status else {
+        let mut child = self.compile_in_child(&job, theirs)?;
+        let functions = job.functions.as_ref();
+        let fed = feed(&mut child, input, job.wasm, functions, job.bounds.wall_ms)?;
+        let Some(status) = fed else {
             return Err(job.bounds.exceeded(LimitName::compile_wall_ms));
         };
         if status.success() {
@@ -287,6 +338,45 @@ impl Compiler for ChildCompiler {
         }
         Err(fault(status, reason(&mut child), &job.bounds))
     }
+
+    fn places(&self, wasm: &[u8], positions: &[u64]) -> Vec<Vec<Place>> {
+        let found = || {
+            let _turnstile = self.placing.enter_within(PLACES_WAIT)?;
+            let positions: Vec<_> = positions.iter().map(ToString::to_string).collect();
+            let task = [FIND_PLACES, &*positions.join(","), Abi::Component.as_str()];
+            let (input, theirs) = UnixStream::pair().ok()?;
+            let mut child = self.spawn(task, &PLACES, theirs, Stdio::piped()).ok()?;
+            let status = feed(&mut child, input, wasm, None, PLACES.wall_ms).ok()??;
+            let mut text = Vec::new();
+            child.stdout.take()?.take(PLACES_BYTES as u64).read_to_end(&mut text).ok()?;
+            status.success().then(|| places::read(&text))
+        };
+        found().unwrap_or_default()
+    }
+}
+
+/// Writes a file to a child and waits for its exit. Returns `None` if that takes too long.
+fn feed(
+    child: &mut Child,
+    input: UnixStream,
+    wasm: &[u8],
+    functions: Option<&FunctionFiles>,
+    wall_ms: u64,
+) -> io::Result<Option<ExitStatus>> {
+    std::thread::scope(|scope| {
+        let writer = std::thread::Builder::new().spawn_scoped(scope, move || {
+            // A child that exits early closes the socket. Its status tells the reason, and it
+            // notices input that is not complete.
+            let _ = compiler_input::send(input, wasm, functions);
+        });
+        let status = writer.and_then(|_| wait(child, Duration::from_millis(wall_ms)));
+        if status.is_err() {
+            // Do not leave the child behind after an error. It may be gone already.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        status
+    })
 }
 
 /// Waits for the child to exit. Kills it and returns `None` when the time is over.
@@ -323,6 +413,7 @@ fn fault(status: ExitStatus, reason: String, bounds: &CompileBounds) -> CompileE
     match status.code() {
         Some(INVALID) => CompileError::Invalid(reason),
         Some(UNOFFERED) => Unoffered(reason).into(),
+        Some(MISFIT) => Misfit(reason).into(),
         Some(code) => match Shortage::with_code(code - SHORT) {
             Some(shortage) => CompileError::Shortage(shortage),
             None => death(status, &reason, bounds),
@@ -366,9 +457,11 @@ fn has_usual_stack() -> bool {
     rustix::process::getrlimit(Resource::Stack).current.is_none_or(|bytes| bytes >= 8 << 20)
 }
 
-/// The task of a child: compile standard input to standard output, or only examine it.
+/// The task of a child: compile standard input to standard output, only examine it, or find places
+/// in its DWARF.
 const COMPILE: &str = "compile";
 const EXAMINE: &str = "examine";
+const FIND_PLACES: &str = "places";
 
 /// The child's main function: limits itself, compiles standard input to standard output, and
 /// returns the exit code. `arguments` are those that [`ChildCompiler`] adds.
@@ -377,6 +470,7 @@ pub fn child_main(arguments: &[String]) -> i32 {
         Ok(()) => return 0,
         Err(CompileError::Invalid(why)) => (INVALID, why),
         Err(CompileError::Unoffered(Unoffered(what))) => (UNOFFERED, what),
+        Err(CompileError::Misfit(Misfit(what))) => (MISFIT, what),
         Err(CompileError::Shortage(shortage)) => (SHORT + shortage.code(), shortage.to_string()),
         Err(CompileError::Io(error)) => (1, error.to_string()),
         Err(error @ (CompileError::Limit { .. } | CompileError::Crashed(_))) => {
@@ -391,7 +485,6 @@ pub fn child_main(arguments: &[String]) -> i32 {
 fn child(arguments: &[String]) -> Result<(), CompileError> {
     let unknown = || CompileError::Crashed(format!("unknown arguments {arguments:?}"));
     let [task, profile, abi, memory, cpu] = arguments else { return Err(unknown()) };
-    let profile = Profile::parse(profile).ok_or_else(unknown)?;
     let abi = Abi::parse(abi).ok_or_else(unknown)?;
     let (Ok(memory), Ok(cpu)) = (memory.parse::<u64>(), cpu.parse()) else { return Err(unknown()) };
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
@@ -401,6 +494,12 @@ fn child(arguments: &[String]) -> Result<(), CompileError> {
     let index_bytes = input.functions.as_ref().map_or(0, |_| INDEX_BYTES);
     limit_self(memory.saturating_add(index_bytes), cpu)?;
     let wasm = input.wasm()?;
+    if task == FIND_PLACES {
+        let positions: Vec<_> = profile.split(',').flat_map(str::parse).collect();
+        let found = places::write(places(&wasm, &positions), PLACES_BYTES);
+        return Ok(io::stdout().lock().write_all(&found)?);
+    }
+    let profile = Profile::parse(profile).ok_or_else(unknown)?;
     examined(&wasm)?;
     if task == EXAMINE {
         return Ok(());
@@ -457,6 +556,7 @@ mod tests {
         for (status, reason, words) in [
             (exited(INVALID), "type mismatch", "not valid WebAssembly: type mismatch"),
             (exited(UNOFFERED), "threads", "it needs threads, which Skep does not offer"),
+            (exited(MISFIT), "`f` is", "do not match those that Skep offers: `f` is"),
             (exited(SHORT), "", "the host is at its limit of open files"),
             (abort, "thread 'main' has overflowed its stack", "it nests too deeply"),
             (abort, "memory allocation of 9 bytes failed", "more than compile_memory_bytes allows"),

@@ -173,6 +173,8 @@ pub(crate) fn config(profile: Profile, allocator: Allocator) -> Config {
     let mut config = Config::new();
     config
         .epoch_interruption(true)
+        // This process never reads a guest's DWARF, see `places`, whatever its environment says.
+        .wasm_backtrace_details(wasmtime::WasmBacktraceDetails::Disable)
         .max_wasm_stack(Limits::default().wasm_stack_bytes as usize)
         // Host functions run on the guest's stack too, below the part that wasm may use.
         .async_stack_size(2 << 20)

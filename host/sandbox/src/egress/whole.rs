@@ -1,5 +1,6 @@
 //! Requests whose responses are collected before the guest sees them.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,6 +11,7 @@ use wasmtime_wasi_http::Error;
 use super::caller::HttpCaller;
 use super::exchange::ResponseResult;
 use super::fault;
+use super::ledger::OpenRequest;
 use super::target::RequestTarget;
 
 /// A response with its whole body.
@@ -51,6 +53,8 @@ impl HttpCaller {
             let (most, entry) = (*limit, exchange.entry.clone());
             // Stays alive until the end is recorded: dropping it would record an abandoned request.
             let mut collected = std::pin::pin!(collect(exchange.run(pending, request), most));
+            // Dropped before that, if the turn ends meanwhile.
+            let _ended = EndedTurn(entry.clone());
             let response = match within {
                 None => collected.as_mut().await,
                 Some(within) => tokio::time::timeout(within, collected.as_mut())
@@ -63,6 +67,15 @@ impl HttpCaller {
                 failed.explain(&error)
             })
         }
+    }
+}
+
+/// Records that the turn of a request ended, unless the request has ended.
+struct EndedTurn(Arc<OpenRequest>);
+
+impl Drop for EndedTurn {
+    fn drop(&mut self) {
+        self.0.finish(Some("turn-ended"));
     }
 }
 

@@ -33,12 +33,18 @@ use lines::LineSplitter;
 /// Maximum bytes in one queue.
 const CAPACITY: usize = 256 << 10;
 
+/// Bytes at the end of a turn's output that are remembered, and the lines that are shown of them.
+const END: usize = 2 << 10;
+const END_LINES: usize = 10;
+
 /// Maximum bytes of one read from the host.
 const CHUNK: usize = 64 << 10;
 
 #[derive(Debug)]
 struct StreamQueue {
     bytes: VecDeque<u8>,
+    /// The last bytes of the turn's output, if they are remembered.
+    end: Option<VecDeque<u8>>,
     /// The sending side has finished.
     ended: bool,
     /// The error that ended the host's side.
@@ -112,6 +118,7 @@ impl Pipe {
         Self {
             queue: Mutex::new(StreamQueue {
                 bytes: VecDeque::new(),
+                end: None,
                 ended: false,
                 failure: None,
                 wanted: false,
@@ -209,6 +216,26 @@ impl GuestOutput {
         Self(Arc::new(Pipe::open(false, Overflow::Discard { limit }, lines)))
     }
 
+    /// Starts to remember the last lines, for the report of a crash.
+    pub(crate) fn remember_end(&self) {
+        self.0.queue().end = Some(VecDeque::new());
+    }
+
+    /// Returns the last lines since they began to be remembered.
+    pub(crate) fn end(&self) -> Vec<String> {
+        let queue = self.0.queue();
+        let Some(end) = &queue.end else { return Vec::new() };
+        let bytes: Vec<u8> = end.iter().copied().collect();
+        let text = String::from_utf8_lossy(&bytes);
+        // What is left of a line that began earlier is no line.
+        let text = match text.split_once('\n') {
+            Some((_, rest)) if bytes.len() == END && !rest.is_empty() => rest,
+            _ => &text,
+        };
+        let lines: Vec<_> = text.lines().map(str::to_owned).collect();
+        lines[lines.len().saturating_sub(END_LINES)..].to_vec()
+    }
+
     /// Passes on an incomplete last line at the end of a turn.
     pub fn finish_lines(&self) {
         if let Some(lines) = &self.0.lines {
@@ -244,6 +271,11 @@ impl GuestOutput {
             Overflow::Discard { limit } => bytes.len().min(limit.saturating_sub(queue.bytes.len())),
         };
         queue.bytes.extend(&bytes[..keep]);
+        if let Some(end) = &mut queue.end {
+            end.extend(&bytes[bytes.len().saturating_sub(END)..]);
+            let excess = end.len().saturating_sub(END);
+            end.drain(..excess);
+        }
         drop(queue);
         self.0.host.notify_all();
         if let Some(lines) = &self.0.lines {

@@ -29,6 +29,9 @@ pub(super) const TEXT: usize = 4 << 10;
 /// Maximum frames of a crash in a report.
 pub(super) const FRAMES: usize = 32;
 
+/// Maximum lines of standard error in a report of a crash.
+const LINES: usize = 10;
+
 /// A job, without the guest's standard input.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -79,12 +82,15 @@ enum EndedMessage {
     HostFault(String),
 }
 
+/// Module, function, source, position.
+type FrameMessage = (Option<String>, String, Option<String>, Option<u64>);
+
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct CrashMessage {
     message: String,
-    /// Module, function, source.
-    frames: Vec<(Option<String>, String, Option<String>)>,
+    frames: Vec<FrameMessage>,
+    stderr: Vec<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -191,7 +197,7 @@ impl EndedMessage {
             Ended::Deadline => Self::Deadline,
             Ended::Cancelled => Self::HostFault("the run was cancelled inside the child".into()),
             Ended::HostFault(fault) => Self::HostFault(cut(fault)),
-            Ended::Answered(_) | Ended::Failed(_) => {
+            Ended::Answered(_) | Ended::Failed { .. } | Ended::ServiceExited { .. } => {
                 Self::HostFault("a command returned a service's result".into())
             }
         }
@@ -214,18 +220,29 @@ impl EndedMessage {
 
 impl CrashMessage {
     fn of(crash: &Crash) -> Self {
-        let frame =
-            |frame: &Frame| (frame.module.clone(), frame.function.clone(), frame.source.clone());
-        Self { message: cut(&crash.message), frames: crash.frames.iter().map(frame).collect() }
+        let frame = |frame: &Frame| {
+            let Frame { module, function, source, position } = frame.clone();
+            (module, function, source, position)
+        };
+        Self {
+            message: cut(&crash.message),
+            frames: crash.frames.iter().map(frame).collect(),
+            stderr: crash.stderr.clone(),
+        }
     }
 
     fn checked(self) -> Crash {
-        let frames = self.frames.into_iter().take(FRAMES).map(|(module, function, source)| Frame {
+        let frame = |(module, function, source, position): FrameMessage| Frame {
             module: module.as_deref().map(cut),
             function: cut(&function),
             source: source.as_deref().map(cut),
-        });
-        Crash { message: neutral(&cut(&self.message)).to_string(), frames: frames.collect() }
+            position,
+        };
+        Crash {
+            message: neutral(&cut(&self.message)).to_string(),
+            frames: self.frames.into_iter().take(FRAMES).map(frame).collect(),
+            stderr: self.stderr.iter().take(LINES).map(|line| cut(line)).collect(),
+        }
     }
 }
 

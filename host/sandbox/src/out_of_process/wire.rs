@@ -255,7 +255,9 @@ mod tests {
                 module: None,
                 function: "f".into(),
                 source: Some("a.rs:1".into()),
+                position: Some(7),
             }],
+            stderr: vec!["a line".into()],
         };
         let mut denials = Denials::default();
         denials.record("wasi:sockets/tcp");
@@ -308,7 +310,10 @@ mod tests {
                 "ended",
                 json!({ "limit": { "name": "no_such", "crash": null, "exit_code": 1 } }),
             ),
-            report("ended", json!({ "trapped": { "message": "m", "frames": [], "more": 1 } })),
+            report(
+                "ended",
+                json!({ "trapped": { "message": "m", "frames": [], "stderr": [], "more": 1 } }),
+            ),
             report("wall_us", json!(-1)),
             report("more", json!(1)),
         ] {
@@ -323,7 +328,8 @@ mod tests {
             "ended": {
                 "trapped": {
                     "message": "m".repeat(9_000),
-                    "frames": vec![json!([null, "f", null]); 99],
+                    "stderr": vec!["s".repeat(5_000); 20],
+                    "frames": vec![json!([null, "f", null, 1]); 99],
                 },
             },
             "wall_us": 1, "cpu_us": 1, "memory_peak_bytes": u64::MAX, "fuel": u64::MAX,
@@ -342,6 +348,7 @@ mod tests {
         let done = read(&frame(DONE, &serde_json::to_vec(&lies).unwrap())).unwrap().unwrap();
         let Ended::Trapped(crash) = done.ended else { panic!("{:?}", done.ended) };
         assert_eq!((crash.message.len(), crash.frames.len()), (TEXT, FRAMES));
+        assert_eq!((crash.stderr.len(), crash.stderr[0].len()), (10, TEXT));
         let mut denials = Denials::default();
         denials.record("wasi:sockets/tcp");
         let wanted = Some("GET http://a.b".into());

@@ -4,12 +4,33 @@
 //! the report before compilation always agrees with the compiler. [`examine`] reads untrusted bytes
 //! in full, for as long as that takes, so only the compiler child calls it.
 
+use std::fmt;
+
 use wasmparser::types::Types;
-use wasmparser::{Validator, WasmFeatures};
+use wasmparser::{Parser, Payload, Validator, WasmFeatures};
 
 /// The supported proposals. Threads are excluded, because no limiter counts shared memories.
 pub(crate) const OFFERED: WasmFeatures =
     WasmFeatures::WASM3.difference(WasmFeatures::THREADS).union(WasmFeatures::COMPONENT_MODEL);
+
+/// The name of the proposals that tools turn on together, for async functions.
+const ASYNC: &str = "the async ABI of components";
+
+/// The beginnings of the names that tools give to the built-ins of that ABI. A core module imports
+/// the built-ins, and exports the functions, by these names.
+const ASYNC_NAMES: &[&str] = &[
+    "[async-",
+    "[backpressure-",
+    "[callback]",
+    "[context-",
+    "[error-context-",
+    "[future-",
+    "[stream-",
+    "[subtask-",
+    "[task-",
+    "[thread-",
+    "[waitable-",
+];
 
 /// The common names of unsupported proposals.
 const NAMES: &[(WasmFeatures, &str)] = &[
@@ -24,11 +45,11 @@ const NAMES: &[(WasmFeatures, &str)] = &[
     (WasmFeatures::COMPACT_IMPORTS, "compact import sections"),
     (WasmFeatures::CM_VALUES, "values in components"),
     (WasmFeatures::CM_NESTED_NAMES, "nested names in components"),
-    (WasmFeatures::CM_ASYNC, "the async ABI of components"),
-    (WasmFeatures::CM_ASYNC_STACKFUL, "the stackful async ABI of components"),
-    (WasmFeatures::CM_MORE_ASYNC_BUILTINS, "additional async built-ins of components"),
-    (WasmFeatures::CM_THREADING, "threads of components"),
-    (WasmFeatures::CM_ERROR_CONTEXT, "error contexts of components"),
+    (WasmFeatures::CM_ASYNC, ASYNC),
+    (WasmFeatures::CM_ASYNC_STACKFUL, ASYNC),
+    (WasmFeatures::CM_MORE_ASYNC_BUILTINS, ASYNC),
+    (WasmFeatures::CM_THREADING, ASYNC),
+    (WasmFeatures::CM_ERROR_CONTEXT, ASYNC),
     (WasmFeatures::CM_FIXED_LENGTH_LISTS, "fixed-length lists in components"),
     (WasmFeatures::CM_GC, "garbage-collected values in components"),
     (WasmFeatures::CM_MAP, "maps in components"),
@@ -39,8 +60,17 @@ const NAMES: &[(WasmFeatures, &str)] = &[
 
 /// A feature that a file needs and the engine does not support.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("it needs {0}, which Skep does not offer")]
 pub struct Unoffered(pub(crate) String);
+
+impl fmt::Display for Unoffered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "it needs {}, which Skep does not offer", self.0)?;
+        match self.0.contains(ASYNC) {
+            true => f.write_str(": build it with `--sync`, or without async functions in its WIT"),
+            false => Ok(()),
+        }
+    }
+}
 
 /// The reason that a file is refused.
 #[derive(Debug)]
@@ -58,10 +88,30 @@ pub(crate) fn examine(wasm: &[u8]) -> Result<Types, Unfit> {
         Err(error) => error,
     };
     if let Err(error) = validate(wasm, WasmFeatures::all()) {
-        return Err(Unfit::Invalid(error.to_string()));
+        // The binary format of the async ABI changes, so a tool's may not be this validator's.
+        return Err(match names_async(wasm) {
+            true => Unfit::Unoffered(Unoffered(ASYNC.into())),
+            false => Unfit::Invalid(error.to_string()),
+        });
     }
-    let needed: Vec<_> = needed(wasm, refused).iter_names().map(name).collect();
+    let mut needed: Vec<_> = needed(wasm, refused).iter_names().map(name).collect();
+    needed.dedup();
     Err(Unfit::Unoffered(Unoffered(needed.join(" and "))))
+}
+
+/// Returns true if a core module in the file names something of the async ABI.
+fn names_async(wasm: &[u8]) -> bool {
+    let is_async = |name: &str| ASYNC_NAMES.iter().any(|known| name.starts_with(known));
+    // A file that ends early is examined up to there.
+    Parser::new(0).parse_all(wasm).map_while(Result::ok).any(|payload| match payload {
+        Payload::ImportSection(section) => {
+            section.into_imports().flatten().any(|import| is_async(import.name))
+        }
+        Payload::ExportSection(section) => {
+            section.into_iter().flatten().any(|export| is_async(export.name))
+        }
+        _ => false,
+    })
 }
 
 fn validate(wasm: &[u8], with: WasmFeatures) -> wasmparser::Result<Types> {
@@ -136,6 +186,15 @@ mod tests {
         (instance $run (export "run" (func $run)))
         (export "wasi:cli/run@0.2.3" (instance $run))"#;
 
+    /// A function that is lifted with the option `async`.
+    const LIFTED: &str = r#"
+        (core module $m
+            (func (export "go") (result i32) i32.const 0)
+            (func (export "back") (param i32 i32 i32) (result i32) i32.const 0))
+        (core instance $i (instantiate $m))
+        (func (export "go") async
+            (canon lift (core func $i "go") async (callback (core func $i "back"))))"#;
+
     /// A small file for each proposal that has a text format.
     fn files() -> Vec<(WasmFeatures, String)> {
         let module = |body: &str| format!("(module {body})");
@@ -153,7 +212,16 @@ mod tests {
             ),
             (WasmFeatures::CM_ASYNC, component("(type (stream u8))")),
             (WasmFeatures::CM_ASYNC, component("(type (func async))")),
+            (WasmFeatures::CM_ASYNC, component("(type (future))")),
             (WasmFeatures::CM_ERROR_CONTEXT, component("(type error-context)")),
+            (WasmFeatures::CM_ASYNC, component("(core func (canon task.return))")),
+            (WasmFeatures::CM_ASYNC, component("(core func (canon task.cancel))")),
+            (WasmFeatures::CM_ASYNC, component("(core func (canon waitable-set.new))")),
+            (WasmFeatures::CM_ASYNC, component("(core func (canon waitable.join))")),
+            (WasmFeatures::CM_ASYNC, component("(core func (canon subtask.drop))")),
+            (WasmFeatures::CM_ASYNC, component("(core func (canon backpressure.inc))")),
+            (WasmFeatures::CM_ASYNC, component("(core func (canon context.get i32 0))")),
+            (WasmFeatures::CM_ASYNC, component(LIFTED)),
             (WasmFeatures::CM_FIXED_LENGTH_LISTS, component("(type (list u8 4))")),
             (WasmFeatures::CM_MAP, component("(type (map string u8))")),
         ]
@@ -169,11 +237,11 @@ mod tests {
                 Err(Unfit::Unoffered(unoffered)) => unoffered.to_string(),
                 other => panic!("{text}: {:?}", other.map(drop)),
             };
-            assert_eq!(
-                message,
-                format!("it needs {expected}, which Skep does not offer"),
-                "{text}"
+            assert_eq!(message, Unoffered((*expected).into()).to_string(), "{text}");
+            assert!(
+                message.starts_with(&format!("it needs {expected}, which Skep does not offer"))
             );
+            assert_eq!(message.contains("--sync"), *expected == ASYNC, "{text}");
             let engine = engine(Profile::Default);
             let compiled = match text.starts_with("(module") {
                 true => engine.precompile_module(&wasm),
@@ -199,6 +267,24 @@ mod tests {
             panic!("the file was not refused");
         };
         assert_eq!(error.0, "threads (shared memory) and wide arithmetic");
+    }
+
+    #[test]
+    fn async_code_in_another_format_is_recognised_by_its_names() {
+        for (import, is_async) in [
+            ("[waitable-set-new]", true),
+            ("[task-return]handle", true),
+            ("[async-lower][method]x.y", true),
+            ("[method]x.y", false),
+            ("task", false),
+        ] {
+            let module = format!(r#"(core module (import "$root" "{import}" (func)))"#);
+            let mut wasm = wat::parse_str(format!("(component {module})")).unwrap();
+            // A section of canonical functions with a byte that is none.
+            wasm.extend([8, 2, 1, 0xff]);
+            let unfit = examine(&wasm).map(drop).unwrap_err();
+            assert_eq!(matches!(unfit, Unfit::Unoffered(_)), is_async, "{import}: {unfit:?}");
+        }
     }
 
     #[test]

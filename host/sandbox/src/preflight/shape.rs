@@ -6,8 +6,6 @@
 //! child checks later whether the code is valid.
 
 // The paths are explicit because the fuzz targets include this file.
-#[path = "shape/callable.rs"]
-mod callable;
 #[path = "shape/functions.rs"]
 mod functions;
 
@@ -20,7 +18,6 @@ use wasmparser::{Encoding, Parser, Payload};
 
 use crate::preflight::census::{Census, Counter, TABLE_ELEMENTS};
 use crate::preflight::interfaces::{self, InterfaceName, MissingInterface, Offer, PREVIEW1};
-pub(crate) use callable::callable;
 use functions::{Functions, START};
 
 /// The binary format of a guest.
@@ -72,6 +69,8 @@ pub struct Shape {
     pub locals: u64,
     /// The allocations of one instantiation.
     pub census: Census,
+    /// True if it has DWARF with source lines.
+    pub has_lines: bool,
 }
 
 /// One import and its offer.
@@ -238,6 +237,7 @@ impl Shape {
             misfit: reader.functions.misfit(),
             locals: reader.locals,
             census: reader.census,
+            has_lines: reader.has_lines,
         };
         if abi == Abi::Preview1 {
             refuse_other_modules(&reader.imports)?;
@@ -278,6 +278,14 @@ impl Shape {
     }
 }
 
+/// Returns the names of a valid component's imports and exports.
+pub(crate) fn names(wasm: &[u8]) -> (Vec<String>, Vec<String>) {
+    let mut reader = ShapeReader::default();
+    // This cannot fail: validation has read the whole file.
+    let _ = reader.walk(wasm);
+    (reader.imports.into_iter().map(|(_, name)| name).collect(), reader.exports)
+}
+
 /// Collects the contents of a file in one pass.
 #[derive(Default)]
 struct ShapeReader {
@@ -287,6 +295,7 @@ struct ShapeReader {
     code_bytes: u64,
     locals: u64,
     census: Census,
+    has_lines: bool,
     functions: Functions,
 }
 
@@ -302,6 +311,9 @@ impl ShapeReader {
                 for group in body.get_locals_reader()? {
                     self.locals += u64::from(group?.0);
                 }
+            }
+            if let Payload::CustomSection(section) = &payload {
+                self.has_lines |= section.name() == ".debug_line";
             }
             if let Some(census) = counter.visit(&payload)? {
                 self.census = census;

@@ -77,7 +77,8 @@ impl Ended {
     }
 
     fn badly(ending: Ending, code: String, message: String, limit: Option<LimitName>) -> Self {
-        let error = Some(TurnError { code, message, limit, frames: Vec::new() });
+        let error =
+            Some(TurnError { code, message, limit, frames: Vec::new(), stderr: Vec::new() });
         let healthy = ending == Ending::Failed;
         Self { outcome: Outcome { ending, output: None, error }, state: None, healthy }
     }

@@ -162,8 +162,8 @@ fn shapes() -> Vec<Case> {
         Case::text("starts_with_parameters", Refused("has parameters or results")),
         Case::text("imports_what_nobody_offers", Refused("evil:host/process@1.0.0")),
         Case::text("imports_the_wrong_type", Refused("do not match")),
-        Case::text("exports_the_wrong_type", Refused("a `run` with another type")),
-        Case::text("exports_nothing_by_that_name", Refused("a `run` with another type")),
+        Case::text("exports_the_wrong_type", Refused("in its export wasi:cli/run")),
+        Case::text("exports_nothing_by_that_name", Refused("there is no `run`")),
         Case::text("handles_the_wrong_type", Trap("expected 1-tuple")),
         Case::made(
             "hundred_thousand_imports",

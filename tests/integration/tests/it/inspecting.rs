@@ -157,9 +157,13 @@ fn a_run_export_of_the_wrong_type_is_refused() {
                 (export "wasi:cli/run@0.2.3" (instance $run)))"#
         )
     };
-    both_refuse("number", &component("u32"), "it needs a `run` with another type");
+    let words = "its types do not match those that Skep offers: `run` is `func() -> u32` in its export \
+                 wasi:cli/run@0.2.3, and Skep calls `func() -> result`";
+    both_refuse("number", &component("u32"), words);
     let nothing = r#"(component (instance $run) (export "wasi:cli/run@0.2.3" (instance $run)))"#;
-    both_refuse("nothing", nothing, "it needs a `run` with another type");
+    let words = "its types do not match those that Skep offers: there is no `run` in its export \
+                 wasi:cli/run@0.2.3, and Skep calls `func() -> result`";
+    both_refuse("nothing", nothing, words);
     let dir = test_dir();
     let good = dir.wat("good", &component("(result)"));
     Run::inspect().args([&good]).go().expect(0).prints("runs     yes");

@@ -196,7 +196,7 @@ impl Live {
     pub(crate) async fn ask(&mut self, command: &str) -> String {
         match self.say(command).await.0 {
             Ended::Answered(output) => String::from_utf8(output.body.to_vec()).unwrap(),
-            Ended::Failed(failure) => failure.code,
+            Ended::Failed { failure, .. } => failure.code,
             ended => panic!("{command:?} ended otherwise: {ended:?}"),
         }
     }

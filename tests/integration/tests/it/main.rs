@@ -42,4 +42,5 @@ mod stopping;
 mod storing;
 mod streams;
 mod surroundings;
+mod troubles;
 mod worker_files;

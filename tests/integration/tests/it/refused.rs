@@ -39,7 +39,12 @@ fn an_interface_of_the_wrong_shape_is_refused() {
             (export "get-random-bytes" (func (param "len" string) (result bool))))) {})"#,
         run_export()
     );
-    Run::with(&[]).component(&dir.wat("odd.wasm", &wat), &[]).go().expect(126).says("do not match");
+    let path = dir.wat("odd.wasm", &wat);
+    let words = "its types do not match those that Skep offers: it imports `get-random-bytes` of \
+                 wasi:random/random@0.2.0 as `func(len: string) -> bool`, and Skep offers \
+                 `func(len: u64) -> list<u8>`";
+    Run::with(&[]).component(&path, &[]).go().expect(126).says(words);
+    Run::inspect().args([&path]).go().expect(126).prints(words);
 }
 
 #[test]

@@ -78,6 +78,22 @@ fn input_for_a_command_is_refused_with_a_reason() {
 }
 
 #[test]
+fn the_input_of_a_service_has_the_given_type() {
+    let sent = |flags: &[&str]| {
+        let flags = [flags, &["--input", "-", "--output", "json"]].concat();
+        let (report, _) = Run::with(&flags).guest("echo", &[]).stdin("x").report();
+        report["output"]["content_type"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(sent(&[]), "application/octet-stream");
+    assert_eq!(sent(&["--content-type", "text/plain; charset=utf-8"]), "text/plain; charset=utf-8");
+    Run::with(&["--content-type", "text/plain"])
+        .guest("hello", &[])
+        .go()
+        .expect(125)
+        .says("--content-type is for services; a command takes arguments and standard input");
+}
+
+#[test]
 fn events_per_turn() {
     scribe("emit-many 10000").go().expect(0);
     scribe("emit-many 10001").go().expect(1).says("10000");

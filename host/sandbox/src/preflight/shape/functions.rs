@@ -1,5 +1,5 @@
 //! The function types that decide whether a module fits: those of its imports and of `_start`.
-//! Types of components need a validator and are checked in `callable`.
+//! Types of components need a validator and are checked in `fit`.
 
 use wasmparser::{CompositeInnerType, ExternalKind, FuncType, Payload, TypeRef, ValType};
 

@@ -372,6 +372,7 @@ fn failures_keep_their_error() {
         message: "unreachable".into(),
         limit: None,
         frames: vec!["main".into()],
+        stderr: vec!["lost".into()],
     };
     kept.write(
         worker,
