@@ -3,8 +3,10 @@
 //! Cargo is not asked whether they are current: that alone would take longer than a whole warm call
 //! here may. A stamp beside each artifact has the hash of its inputs.
 
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::Read;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
@@ -307,6 +309,32 @@ pub(crate) fn run(command: &mut Command, what: &str) -> Result<String, Error> {
         status: output.status,
         output: text(&output.stdout) + &text(&output.stderr),
     })
+}
+
+/// Writes a script that builds a service in the working directory, for a program that wants to be
+/// told a cargo. It ignores its arguments.
+///
+/// # Errors
+/// [`Error::NoToolchain`] and [`Error::File`].
+pub fn write_cargo(path: &Path) -> Result<(), Error> {
+    let toolchain = Toolchain::find(Target::Wasip2, &folder())?;
+    let mut cargo = toolchain.cargo(Target::Wasip2, Shape::Service);
+    cargo.args(["--target-dir", "target"]);
+    let quoted = |word: &OsStr| format!("'{}'", word.to_string_lossy().replace('\'', r"'\''"));
+    let mut script = "#!/bin/sh\n".to_owned();
+    for (name, value) in cargo.get_envs() {
+        let name = name.to_string_lossy();
+        match value {
+            Some(value) => script.push_str(&format!("export {name}={}\n", quoted(value))),
+            None => script.push_str(&format!("unset {name}\n")),
+        }
+    }
+    let words = std::iter::once(cargo.get_program()).chain(cargo.get_args());
+    let words: Vec<_> = words.map(quoted).collect();
+    script.push_str(&format!("exec {}\n", words.join(" ")));
+    fs::write(path, script).map_err(Error::file("writing", path))?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755))
+        .map_err(Error::file("writing", path))
 }
 
 #[cfg(test)]

@@ -72,6 +72,19 @@ pub(crate) fn command() -> Command {
     command
 }
 
+/// Returns a `skep` command that builds Rust with the tests' own toolchain.
+pub(crate) fn rust_command() -> Command {
+    static CARGO: LazyLock<PathBuf> = LazyLock::new(|| {
+        std::fs::create_dir_all(tools()).unwrap();
+        let path = tools().join("cargo-for-guests");
+        xtask::guests::write_cargo(&path).unwrap();
+        path
+    });
+    let mut command = command();
+    command.env("SKEP_CARGO", &*CARGO);
+    command
+}
+
 /// Runs a command that must succeed, and returns its standard output and error.
 #[track_caller]
 pub(crate) fn succeed(command: &mut Command) -> (String, String) {

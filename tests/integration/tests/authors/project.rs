@@ -9,10 +9,9 @@ use std::time::Duration;
 use serde_json::Value;
 use skep_harness::{TestDir, test_dir};
 
-use crate::artefact::{command, succeed};
+use crate::artefact::{command, rust_command, succeed};
 
-/// Languages whose tools every machine of the tests has.
-const BUILT_HERE: [&str; 3] = ["js", "python", "c"];
+const LANGUAGES: [&str; 4] = ["rust", "js", "python", "c"];
 
 fn new(language: &str) -> (TestDir, PathBuf) {
     let dir = test_dir();
@@ -23,17 +22,59 @@ fn new(language: &str) -> (TestDir, PathBuf) {
 
 #[test]
 fn a_new_project_builds_and_its_tests_pass() {
-    for language in BUILT_HERE {
+    for language in LANGUAGES {
         let (_dir, project) = new(language);
         let (out, _) =
-            succeed(command().args(["build", "--output", "json", "--project"]).arg(&project));
+            succeed(rust_command().args(["build", "--output", "json", "--project"]).arg(&project));
         let report: Value = serde_json::from_str(&out).unwrap();
         assert_eq!(report["component"], "build/tally.wasm");
         assert_eq!(report["kind"], "service");
-        let (out, err) = succeed(command().args(["test", "--project"]).arg(&project));
+        let (out, err) = succeed(rust_command().args(["test", "--project"]).arg(&project));
         let last = out.lines().last().unwrap();
         assert_eq!(last, "test result: ok. unit tests ok, 1 files passed; 0 failed", "{out}{err}");
     }
+}
+
+#[test]
+fn a_project_becomes_a_worker_by_its_folder() {
+    let (_dir, project) = new("c");
+    let store = project.join("store");
+    succeed(command().args(["build", "--project"]).arg(&project));
+    let manifest = project.join("skep-worker.toml");
+    let mut text = std::fs::read_to_string(&manifest).unwrap();
+    text.push_str("\n[config]\ncolour = \"blue\"\n\n[limits]\nstate_bytes = \"64KiB\"\n");
+    std::fs::write(&manifest, text).unwrap();
+    let mut up = command()
+        .args(["up", "--listen", "127.0.0.1:0", "--store"])
+        .arg(&store)
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(up.stderr.take().unwrap()).lines();
+    let _up = Background(up);
+    assert!(lines.by_ref().any(|line| line.unwrap().starts_with("ready: ")));
+    let worker = |words: &[&str], place: &Path| {
+        let mut command = command();
+        command.arg("worker").args(words).arg("--output").arg("json").arg("--store").arg(&store);
+        let (out, _) = succeed(command.arg(place));
+        serde_json::from_str::<Value>(&out).unwrap()
+    };
+    let created = worker(&["create"], &project);
+    assert_eq!(created["spec"]["display_ref"], "tally");
+    assert_eq!(created["spec"]["limits"]["state_bytes"], 65_536);
+    assert!(created["spec"]["config"].is_string());
+    let sent = worker(&["send"], Path::new("tally"));
+    assert_eq!(sent["output"]["body"], "1", "{sent}");
+    edit(
+        &project,
+        "src/worker.c",
+        "return skep_reply(",
+        "return skep_reply(output, \"new %d\", 7);\n    return skep_reply(",
+    );
+    succeed(command().args(["build", "--project"]).arg(&project));
+    let updated = worker(&["update"], &project);
+    assert_ne!(updated["spec"]["component"], created["spec"]["component"]);
+    assert_eq!(worker(&["send"], Path::new("tally"))["output"]["body"], "new 7");
 }
 
 #[test]
@@ -82,7 +123,7 @@ fn a_folder_without_a_manifest_is_no_project() {
 
 /// A running `skep dev`. It is ended with this value.
 struct Dev {
-    child: Child,
+    _child: Background,
     stdin: ChildStdin,
     lines: Receiver<String>,
     seen: Vec<String>,
@@ -113,7 +154,7 @@ impl Dev {
             });
         }
         let stdin = child.stdin.take().unwrap();
-        Self { child, stdin, lines, seen: Vec::new() }
+        Self { _child: Background(child), stdin, lines, seen: Vec::new() }
     }
 
     /// Waits for a line that contains a text.
@@ -137,10 +178,13 @@ impl Dev {
     }
 }
 
-impl Drop for Dev {
+/// A process that is ended with this value.
+struct Background(Child);
+
+impl Drop for Background {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 
