@@ -1,6 +1,7 @@
 //! The project's development tasks, one file per noun. The binary gives them a command line; the
 //! test harness calls [`guests::ensure`] itself.
 
+pub mod authors;
 pub mod bench;
 pub mod componentize;
 pub mod crash;

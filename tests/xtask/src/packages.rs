@@ -81,11 +81,19 @@ pub fn program(name: &str, why: &str) -> Result<(), Error> {
 /// # Errors
 /// [`Error::NoProgram`] if it cannot be installed.
 pub fn program_of(name: &str, package: &str, why: &str) -> Result<(), Error> {
-    if Command::new(name).arg("--version").output().is_ok() {
-        return Ok(());
+    match Command::new(name).arg("--version").output() {
+        Ok(_) => Ok(()),
+        Err(_) => self::package(package, why),
     }
+}
+
+/// Installs Debian's package of this name, and reports that.
+///
+/// # Errors
+/// [`Error::NoProgram`] if it cannot be installed.
+pub fn package(name: &str, why: &str) -> Result<(), Error> {
     let why_not = |error: debian::Unavailable| Error::NoProgram(name.into(), error.to_string());
-    debian::install(&[package], why).map_err(why_not)
+    debian::install(&[name], why).map_err(why_not)
 }
 
 fn folder() -> PathBuf {

@@ -8,7 +8,7 @@ use std::process::Command;
 use std::time::Instant;
 
 use crate::steps::{End, Ends, Step};
-use crate::{Error, crash, fuzz, guests, hostile, packages, schema, tree};
+use crate::{Error, authors, crash, fuzz, guests, hostile, packages, schema, tree};
 
 const FORMAT: Step = Step {
     name: "format",
@@ -100,6 +100,13 @@ const TEST: &[Step] = &[
         minutes: 0,
         needs: &[],
         take: |_| packages::ALL.iter().try_for_each(|&one| packages::ensure(one).map(drop)),
+    },
+    Step {
+        name: "authors",
+        about: "install the tools of guest authors, and run the tests of the SDKs",
+        minutes: 2,
+        needs: &[],
+        take: |_| authors::test(),
     },
     Step {
         name: "tests",

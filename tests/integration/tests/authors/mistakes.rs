@@ -7,7 +7,7 @@ use std::path::Path;
 use skep_harness::test_dir;
 use skep_protocol::{EntryKind, LimitName};
 
-use crate::artefact::{Artefact, bundle, command, succeed, unpack};
+use crate::artefact::{Artefact, bundle, command, rust_command, succeed, unpack};
 use crate::worker::{Guest, Worker};
 
 /// A mistake: its name, and the source of the entry.
@@ -72,15 +72,15 @@ async fn run_each(language: &'static str, mistakes: &[Mistake]) -> String {
         std::fs::create_dir_all(&app).unwrap();
         succeed(&mut bundle(&project, language, &app));
         let guest = Guest { component: built.component.clone(), app: Some(app) };
-        writeln!(told, "== {name}\n{}\n", turn(guest).await).unwrap();
+        writeln!(told, "== {name}\n{}\n", turn(guest, "go").await).unwrap();
     }
     told
 }
 
-async fn turn(guest: Guest) -> String {
+async fn turn(guest: Guest, body: &str) -> String {
     let limits = [(LimitName::turn_deadline_ms, 5_000), (LimitName::memory_bytes, 96 << 20)];
     let worker = Worker::of(guest, &limits).await;
-    let outcome = worker.ask("go").await;
+    let outcome = worker.ask(body).await;
     let mut said = outcome.ending.as_str().to_owned();
     if let Some(error) = outcome.error {
         write!(said, ": {} ({})", error.message, error.code).unwrap();
@@ -353,7 +353,111 @@ async fn mistakes_in_c_are_told_in_its_terms() {
         std::fs::write(project.join("src/worker.c"), source).unwrap();
         succeed(command().args(["build", "--project"]).arg(&project));
         let guest = Guest { component: project.join("build/tally.wasm"), app: None };
-        writeln!(told, "== {name}\n{}\n", turn(guest).await).unwrap();
+        writeln!(told, "== {name}\n{}\n", turn(guest, "go").await).unwrap();
     }
     check("c", &told);
+}
+
+const RUST_HEAD: &str = "use skep_guest::{Failure, Input, Output, Worker};\n\nstruct W;\n";
+
+/// Sources that do not build, and the place that rustc names.
+const RUST_BUILD: &[(&str, &str, &str)] = &[
+    (
+        "syntax error",
+        "impl Worker for W {\n    fn handle(input: Input) -> Result<Output, Failure> {\n        Ok(Output::text(\"x\")\n    }\n}\nskep_guest::worker!(W);\n",
+        "src/lib.rs:",
+    ),
+    (
+        "another signature",
+        "impl Worker for W {\n    fn handle(input: &str) -> Result<Output, Failure> {\n        Ok(Output::text(input))\n    }\n}\nskep_guest::worker!(W);\n",
+        "src/lib.rs:5:",
+    ),
+    ("a type without the trait", "skep_guest::worker!(W);\n", "src/lib.rs:4:"),
+    (
+        "a name that the SDK lacks",
+        "impl Worker for W {\n    fn handle(_: Input) -> Result<Output, Failure> {\n        skep_guest::status::set(1);\n        Ok(Output::text(\"\"))\n    }\n}\nskep_guest::worker!(W);\n",
+        "src/lib.rs:6:",
+    ),
+    (
+        "a missing crate",
+        "impl Worker for W {\n    fn handle(_: Input) -> Result<Output, Failure> {\n        Ok(Output::text(serde_json::to_string(&1).unwrap()))\n    }\n}\nskep_guest::worker!(W);\n",
+        "src/lib.rs:6:",
+    ),
+    (
+        "a wrong type",
+        "impl Worker for W {\n    fn handle(_: Input) -> Result<Output, Failure> {\n        Ok(\"text\")\n    }\n}\nskep_guest::worker!(W);\n",
+        "src/lib.rs:6:",
+    ),
+    (
+        "no worker is exported",
+        "impl Worker for W {\n    fn handle(_: Input) -> Result<Output, Failure> {\n        Ok(Output::text(\"\"))\n    }\n}\n",
+        "exports nothing that Skep can call",
+    ),
+];
+
+/// Verbs of one worker, each a mistake at run time.
+const RUST_RUN: &[(&str, &str)] = &[
+    ("panic", "panic!(\"boom\")"),
+    ("unwrap", "Ok(Output::text(None::<String>.unwrap()))"),
+    ("index", "{ let list = vec![1]; Ok(Output::text(list[input.body.len()].to_string())) }"),
+    ("failure", "Err(Failure::new(\"bad-request\", \"no such thing\"))"),
+    ("loop", "loop { std::hint::black_box(()); }"),
+    (
+        "memory",
+        "{ let mut all = Vec::new(); loop { all.push(vec![1_u8; 1 << 20]); std::hint::black_box(&all); } }",
+    ),
+    ("recursion", "Ok(Output::text(deep(0).to_string()))"),
+    ("exit", "skep_guest::exit(3)"),
+    ("missing-file", "Ok(Output::text(std::fs::read_to_string(\"/data/none.txt\")?))"),
+    ("outside", "Ok(Output::text(std::fs::read_to_string(\"/etc/passwd\")?))"),
+    ("invalid-key", "{ skep_guest::state::set(\"\", \"x\")?; Ok(Output::text(\"\")) }"),
+    ("large-answer", "Ok(Output::text(\"x\".repeat(5 << 20)))"),
+    (
+        "event-kind",
+        "{ skep_guest::transcript::emit_text(\"Not Valid\", \"x\")?; Ok(Output::text(\"\")) }",
+    ),
+    (
+        "socket",
+        "Ok(Output::text(format!(\"{}\", std::net::TcpStream::connect(\"127.0.0.1:1\").unwrap_err())))",
+    ),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mistakes_in_rust_are_told_in_its_terms() {
+    let dir = test_dir();
+    let project = dir.join("tally");
+    succeed(command().arg("new").arg(&project).args(["--lang", "rust"]));
+    for (name, source, place) in RUST_BUILD {
+        std::fs::write(project.join("src/lib.rs"), format!("{RUST_HEAD}{source}")).unwrap();
+        let ran = rust_command().args(["build", "--project"]).arg(&project).output().unwrap();
+        let said = String::from_utf8_lossy(&ran.stderr).into_owned();
+        assert!(!ran.status.success() && said.contains(place), "{name}: {place}: {said}");
+        assert!(!said.contains("panicked at"), "{name}: {said}");
+    }
+    let arms: String = RUST_RUN
+        .iter()
+        .map(|(verb, code)| format!("            \"{verb}\" => {code},\n"))
+        .collect();
+    let source = format!(
+        "{RUST_HEAD}\nimpl Worker for W {{\n    fn handle(input: Input) -> Result<Output, Failure> \
+         {{\n        match input.text()? {{\n{arms}            _ => Ok(Output::text(\"\")),\n        \
+         }}\n    }}\n}}\n\n#[inline(never)]\nfn deep(n: u64) -> u64 {{\n    let big = \
+         std::hint::black_box([n; 64]);\n    if n == u64::MAX {{ 0 }} else {{ deep(n + 1) + big[1] \
+         }}\n}}\n\nskep_guest::worker!(W);\n"
+    );
+    std::fs::write(project.join("src/lib.rs"), source).unwrap();
+    succeed(rust_command().args(["build", "--project"]).arg(&project));
+    let component = project.join("build/tally.wasm");
+    let mut told = String::new();
+    for (verb, _) in RUST_RUN {
+        let guest = Guest { component: component.clone(), app: None };
+        let said = turn(guest, verb).await;
+        if ["panic", "unwrap", "index"].contains(verb) {
+            assert!(said.contains("src/lib.rs:"), "{verb}: {said}");
+        }
+        // Frames and their lines differ with the compiler.
+        let first = said.lines().next().unwrap();
+        writeln!(told, "== {verb}\n{first}\n").unwrap();
+    }
+    check("rust", &told);
 }
