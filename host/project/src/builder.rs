@@ -307,7 +307,7 @@ impl Builder {
         let mut command = Command::new(cargo);
         command.args(["build", "--release", "--target", TARGET, "--message-format=short"]);
         command.args(["--target-dir", "target"]);
-        self.run(command.current_dir(root), progress)?;
+        self.run(command.current_dir(root), progress).map_err(without_progress)?;
         let artifact = match &self.project.manifest().build.artifact {
             Some(artifact) => root.join(artifact),
             None => rust_artifact(root)?,
@@ -393,6 +393,21 @@ fn changed(file: &Path, copy: &Path) -> Result<bool, ProjectError> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(ProjectError::file("read", file)(error)),
     }
+}
+
+/// Takes cargo's progress out of a failure, and what it says of its own processes.
+fn without_progress(mut error: ProjectError) -> ProjectError {
+    const PROGRESS: &[&str] =
+        &["Blocking", "Compiling", "Downloaded", "Downloading", "Finished", "Locking", "Updating"];
+    let is_progress =
+        |line: &&str| PROGRESS.iter().any(|word| line.trim_start().split(' ').next() == Some(word));
+    let said = error.message.lines().take_while(|line| !line.starts_with("Caused by:"));
+    let said: Vec<_> = said.filter(|line| !is_progress(line)).collect();
+    if !said.is_empty() {
+        let said = said.join("\n");
+        error.message = said.trim().trim_start_matches("error: ").to_owned();
+    }
+    error
 }
 
 /// Checks that the Rust toolchain can build for the guests' target.

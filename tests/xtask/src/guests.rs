@@ -318,8 +318,7 @@ pub(crate) fn run(command: &mut Command, what: &str) -> Result<String, Error> {
 /// [`Error::NoToolchain`] and [`Error::File`].
 pub fn write_cargo(path: &Path) -> Result<(), Error> {
     let toolchain = Toolchain::find(Target::Wasip2, &folder())?;
-    let mut cargo = toolchain.cargo(Target::Wasip2, Shape::Service);
-    cargo.args(["--target-dir", "target"]);
+    let cargo = toolchain.cargo(Target::Wasip2, Shape::Service);
     let quoted = |word: &OsStr| format!("'{}'", word.to_string_lossy().replace('\'', r"'\''"));
     let mut script = "#!/bin/sh\n".to_owned();
     for (name, value) in cargo.get_envs() {
@@ -331,6 +330,11 @@ pub fn write_cargo(path: &Path) -> Result<(), Error> {
     }
     let words = std::iter::once(cargo.get_program()).chain(cargo.get_args());
     let words: Vec<_> = words.map(quoted).collect();
+    // The standard library is built once for all packages. Their names must differ.
+    let shared = folder().join("authors");
+    fs::create_dir_all(&shared).map_err(Error::file("creating", &shared))?;
+    let shared = quoted(shared.as_os_str());
+    script.push_str(&format!("[ -e target ] || ln -s {shared} target\n"));
     script.push_str(&format!("exec {}\n", words.join(" ")));
     fs::write(path, script).map_err(Error::file("writing", path))?;
     fs::set_permissions(path, fs::Permissions::from_mode(0o755))

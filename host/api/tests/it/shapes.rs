@@ -50,6 +50,7 @@ const TEXTS: &[(&str, &str, &str)] = &[
     ("TurnError", "code", "the guest's, or one of our codes"),
     ("TurnError", "frames", "the guest's names"),
     ("TurnError", "message", "the guest's, or our text"),
+    ("TurnError", "stderr", "the last lines that the guest printed"),
 ];
 
 /// Words that no property name may contain.

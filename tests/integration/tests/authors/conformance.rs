@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use skep_protocol::{Ending, EntryKind, LimitName, Output};
 
-use crate::artefact::Artefact;
+use crate::artefact::{Artefact, command, succeed};
 use crate::worker::Worker;
 
 macro_rules! suite {
@@ -290,5 +290,26 @@ async fn all_languages_tell_the_same_story() {
     let rust = story(Artefact::Rust).await;
     for artefact in [Artefact::Js, Artefact::Python, Artefact::C] {
         assert_eq!(story(artefact).await, rust, "{artefact:?}");
+    }
+}
+
+#[test]
+fn randomness_repeats_in_deterministic_runs_alone() {
+    let dir = skep_harness::test_dir();
+    for artefact in [Artefact::Rust, Artefact::Js, Artefact::Python, Artefact::C] {
+        let component = artefact.built().component;
+        let verbs: &[&str] =
+            if artefact.is_dynamic() { &["random", "random-float"] } else { &["random"] };
+        for verb in verbs {
+            let input = dir.file("verb", verb);
+            let run = |flags: &[&str]| {
+                let mut run = command();
+                run.arg("run").args(flags).args(["--content-type", "text/plain", "--input"]);
+                succeed(run.arg(&input).arg(&component)).0
+            };
+            let fixed = ["--deterministic=7"];
+            assert_eq!(run(&fixed), run(&fixed), "{artefact:?}: {verb}");
+            assert_ne!(run(&[]), run(&[]), "{artefact:?}: {verb}");
+        }
     }
 }

@@ -425,7 +425,7 @@ const RUST_RUN: &[(&str, &str)] = &[
 #[tokio::test(flavor = "multi_thread")]
 async fn mistakes_in_rust_are_told_in_its_terms() {
     let dir = test_dir();
-    let project = dir.join("tally");
+    let project = dir.join("mistaken");
     succeed(command().arg("new").arg(&project).args(["--lang", "rust"]));
     for (name, source, place) in RUST_BUILD {
         std::fs::write(project.join("src/lib.rs"), format!("{RUST_HEAD}{source}")).unwrap();
@@ -447,7 +447,7 @@ async fn mistakes_in_rust_are_told_in_its_terms() {
     );
     std::fs::write(project.join("src/lib.rs"), source).unwrap();
     succeed(rust_command().args(["build", "--project"]).arg(&project));
-    let component = project.join("build/tally.wasm");
+    let component = project.join("build/mistaken.wasm");
     let mut told = String::new();
     for (verb, _) in RUST_RUN {
         let guest = Guest { component: component.clone(), app: None };

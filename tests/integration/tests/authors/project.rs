@@ -60,9 +60,9 @@ fn a_project_becomes_a_worker_by_its_folder() {
         serde_json::from_str::<Value>(&out).unwrap()
     };
     let created = worker(&["create"], &project);
-    assert_eq!(created["spec"]["display_ref"], "tally");
-    assert_eq!(created["spec"]["limits"]["state_bytes"], 65_536);
-    assert!(created["spec"]["config"].is_string());
+    assert_eq!(created["display_ref"], "tally");
+    assert_eq!(created["limits"]["state_bytes"], 65_536);
+    assert!(created["config"].is_string());
     let sent = worker(&["send"], Path::new("tally"));
     assert_eq!(sent["output"]["body"], "1", "{sent}");
     edit(
@@ -73,7 +73,7 @@ fn a_project_becomes_a_worker_by_its_folder() {
     );
     succeed(command().args(["build", "--project"]).arg(&project));
     let updated = worker(&["update"], &project);
-    assert_ne!(updated["spec"]["component"], created["spec"]["component"]);
+    assert_ne!(updated["component"], created["component"]);
     assert_eq!(worker(&["send"], Path::new("tally"))["output"]["body"], "new 7");
 }
 

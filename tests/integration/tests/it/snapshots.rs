@@ -135,3 +135,126 @@ fn errors_name_the_reason_and_the_next_step() {
     assert!(!text.contains(&path), "an error quotes a path of the test: {text}");
     assert_snapshot("errors", &text);
 }
+
+#[test]
+fn the_problem_body_of_each_error_is_unchanged() {
+    let mut text = String::new();
+    for error in skep_protocol::Error::every() {
+        let problem = skep_protocol::problem::Problem::from(&error);
+        let body = serde_json::to_string_pretty(&problem).unwrap();
+        writeln!(text, "{body}").unwrap();
+    }
+    assert_snapshot("problems", &text);
+}
+
+/// Reads an event stream until an event contains a text, and returns it without what differs from
+/// one run to the next.
+fn events(url: &str, token: &str, path: &str, until: &str) -> String {
+    use std::io::{BufRead, BufReader, Write as _};
+
+    let address = url.trim_start_matches("http://");
+    let mut socket = std::net::TcpStream::connect(address).unwrap();
+    let request = format!(
+        "GET {path} HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {token}\r\n\
+         Accept: text/event-stream\r\n\r\n"
+    );
+    socket.write_all(request.as_bytes()).unwrap();
+    let mut text = String::new();
+    let mut ended = false;
+    for line in BufReader::new(socket).lines() {
+        let line = line.unwrap();
+        // The rest is the head of the response and the lengths of its chunks.
+        let is_event = ["id: ", "event: ", "data: ", "retry: "];
+        if is_event.iter().any(|start| line.starts_with(start)) {
+            writeln!(text, "{}", plain(&line)).unwrap();
+        }
+        ended |= line.contains(until);
+        if ended && line.starts_with("data: ") {
+            return text;
+        }
+    }
+    panic!("the stream ended: {text}");
+}
+
+/// Replaces ids, times, digests and measured values.
+fn plain(line: &str) -> String {
+    let Some(json) = line.strip_prefix("data: ") else { return line.to_owned() };
+    let mut value: serde_json::Value = serde_json::from_str(json).unwrap();
+    hide(&mut value);
+    format!("data: {value}")
+}
+
+fn hide(value: &mut serde_json::Value) {
+    use serde_json::Value::{Array, Object, String};
+    const DIFFERENT: &[&str] = &[
+        "at",
+        "body",
+        "component",
+        "config",
+        "created_at",
+        "cursor",
+        "host_id",
+        "input_id",
+        "runtime_id",
+        "since",
+        "updated_at",
+        "worker_id",
+    ];
+    match value {
+        Object(fields) => {
+            for (name, value) in fields {
+                match value {
+                    String(text) if DIFFERENT.contains(&name.as_str()) && !text.is_empty() => {
+                        *text = "...".into();
+                    }
+                    other => hide(other),
+                }
+            }
+        }
+        Array(items) => items.iter_mut().for_each(hide),
+        _ => {}
+    }
+}
+
+#[test]
+fn the_event_stream_of_a_worker_is_unchanged() {
+    use std::io::{BufRead, BufReader};
+
+    let dir = test_dir();
+    let store = dir.join("store");
+    let counter = skep_harness::guest("counter");
+    let mut up = Command::new(skep_harness::skep())
+        .args(["up", "--listen", "127.0.0.1:0", "--store"])
+        .arg(&store)
+        .env("XDG_CACHE_HOME", skep_harness::shared_cache())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(up.stderr.take().unwrap()).lines();
+    assert!(lines.by_ref().any(|line| line.unwrap().starts_with("ready: ")));
+    let worker = |words: &[&str]| {
+        let mut command = Command::new(skep_harness::skep());
+        command.arg("worker").args(&words[..1]).arg("--output").arg("json").arg("--store");
+        let ran = command.arg(&store).args(&words[1..]).output().unwrap();
+        serde_json::from_slice::<serde_json::Value>(&ran.stdout).unwrap()
+    };
+    let created = worker(&["create", "--name", "tally", counter.to_str().unwrap()]);
+    worker(&["send", "tally", "hello"]);
+    let host = std::fs::read_to_string(store.join("host.json")).unwrap();
+    let host: serde_json::Value = serde_json::from_str(&host).unwrap();
+    let field = |value: &serde_json::Value, name: &str| value[name].as_str().unwrap().to_owned();
+    let path = format!(
+        "/api/runtimes/{}/workers/{}/events",
+        field(&created, "runtime_id"),
+        field(&created, "worker_id")
+    );
+    let text = events(
+        &field(&host, "url"),
+        &field(&host, "token"),
+        &format!("{path}?after=0"),
+        "event: output",
+    );
+    up.kill().unwrap();
+    up.wait().unwrap();
+    assert_snapshot("events", &text);
+}
