@@ -202,7 +202,8 @@ pub struct ChildCompiler {
     program: PathBuf,
     arguments: Vec<OsString>,
     compiling: Gate,
-    placing: Gate,
+    /// Children that do not compile, which is quick, do not wait for those that do.
+    reading: Gate,
 }
 
 /// Bounds the children of one task.
@@ -216,7 +217,7 @@ struct Gate {
 const PLACES: CompileBounds =
     CompileBounds { memory_bytes: 1 << 30, cpu_ms: 2_000, wall_ms: 5_000 };
 
-/// Time to wait for another child that reads DWARF.
+/// Time to wait for another child that does not compile.
 const PLACES_WAIT: Duration = Duration::from_secs(1);
 
 /// Maximum bytes of the places that a child writes. They fit into a pipe that nobody reads yet.
@@ -244,8 +245,8 @@ impl ChildCompiler {
     /// Compiles by starting `program` with `arguments`, which must call [`child_main`] with the
     /// arguments that follow. At most one child per four `cores` runs at a time.
     pub fn new(program: PathBuf, arguments: Vec<OsString>, cores: usize) -> Self {
-        let (compiling, placing) = (Gate::new(cores.div_ceil(4)), Gate::new(cores.div_ceil(4)));
-        Self { program, arguments, compiling, placing }
+        let (compiling, reading) = (Gate::new(cores.div_ceil(4)), Gate::new(cores.div_ceil(4)));
+        Self { program, arguments, compiling, reading }
     }
 
     fn compile_in_child(
@@ -325,7 +326,8 @@ impl Drop for Turnstile<'_> {
 
 impl Compiler for ChildCompiler {
     fn compile(&self, job: CompileJob<'_>) -> Result<(), CompileError> {
-        let _turnstile = self.compiling.enter();
+        let gate = if job.out.is_some() { &self.compiling } else { &self.reading };
+        let _turnstile = gate.enter();
         let (input, theirs) = UnixStream::pair()?;
         let mut child = self.compile_in_child(&job, theirs)?;
         let functions = job.functions.as_ref();
@@ -341,7 +343,7 @@ impl Compiler for ChildCompiler {
 
     fn places(&self, wasm: &[u8], positions: &[u64]) -> Vec<Vec<Place>> {
         let found = || {
-            let _turnstile = self.placing.enter_within(PLACES_WAIT)?;
+            let _turnstile = self.reading.enter_within(PLACES_WAIT)?;
             let positions: Vec<_> = positions.iter().map(ToString::to_string).collect();
             let task = [FIND_PLACES, &*positions.join(","), Abi::Component.as_str()];
             let (input, theirs) = UnixStream::pair().ok()?;

@@ -164,7 +164,7 @@ fn shapes() -> Vec<Case> {
         Case::text("imports_the_wrong_type", Refused("do not match")),
         Case::text("exports_the_wrong_type", Refused("in its export wasi:cli/run")),
         Case::text("exports_nothing_by_that_name", Refused("there is no `run`")),
-        Case::text("handles_the_wrong_type", Trap("expected 1-tuple")),
+        Case::text("handles_the_wrong_type", Refused("and Skep calls `func(input: record")),
         Case::made(
             "hundred_thousand_imports",
             made::hundred_thousand_imports::bytes,

@@ -23,7 +23,7 @@ use crate::embedded::open_on;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A compiler that blocks until it is released.
+/// A compiler that blocks until it is released. It examines at once.
 #[derive(Default)]
 struct HeldCompiler {
     may: Mutex<bool>,
@@ -36,6 +36,10 @@ struct Handle(Arc<HeldCompiler>);
 
 impl Compiler for Handle {
     fn compile(&self, job: CompileJob<'_>) -> Result<(), CompileError> {
+        // Examining is quick, and holds up no upload.
+        if job.out.is_none() {
+            return InProcessCompiler.compile(job);
+        }
         self.0.asked.fetch_add(1, Ordering::SeqCst);
         drop(self.0.changed.wait_while(self.0.may.lock().unwrap(), |may| !*may).unwrap());
         let refusal = *self.0.refuses.lock().unwrap();
@@ -194,6 +198,27 @@ async fn a_component_that_fails_to_compile_later_is_retried() {
         Sent::Accepted { .. } => panic!("no outcome in time"),
     }
     assert_eq!(compiled(&runtime, &item).await, Compiled::Ready);
+    runtime.shutdown(Duration::ZERO).await;
+}
+
+/// A service whose `handle` has another type.
+const MISFIT: &str = r#"(component
+    (core module $m (func (export "handle") (result i32) i32.const 0))
+    (core instance $m (instantiate $m))
+    (func $handle (result u32) (canon lift (core func $m "handle")))
+    (instance $handler (export "handle" (func $handle)))
+    (export "skep:worker/handler@0.1.0" (instance $handler)))"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_component_that_can_never_run_is_refused_before_it_is_compiled() {
+    let (dir, cache, held) = (test_dir(), test_dir(), HeldCompiler::new(false, false));
+    let runtime = open(&dir, &cache, &held, Duration::from_millis(20));
+    put(&runtime).await.unwrap();
+    let wasm = wat::parse_str(MISFIT).unwrap();
+    let stream = futures_util::stream::iter([Ok(wasm.into())]).boxed();
+    let refused = runtime.put_component(stream, Role::Admin).await.unwrap_err().to_string();
+    assert!(refused.contains("`handle` is `func() -> u32`"), "{refused}");
+    held.let_go();
     runtime.shutdown(Duration::ZERO).await;
 }
 
