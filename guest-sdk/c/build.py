@@ -1,8 +1,9 @@
-"""Builds a worker in C into a component: `skep build` calls this program.
+"""Builds a worker in C into a core module: `skep build` calls this program, and makes a component of
+the module.
 
 It compiles every `src/**/*.c` of the project and the SDK with the clang of the PyPI package ziglang,
-links them with wasi-libc into a core module, and makes that a component. A program with a `main`
-becomes a WASI preview1 module instead, which Skep runs as it is, with its exit code.
+and links them with wasi-libc. A program with a `main` becomes a WASI preview1 module, which Skep runs
+as it is, with its exit code.
 """
 
 import argparse
@@ -50,11 +51,8 @@ def arguments():
     parser.add_argument("--project", type=pathlib.Path, default=pathlib.Path("."))
     parser.add_argument("--entry", default="src/worker.c")
     parser.add_argument("--out", type=pathlib.Path)
-    parser.add_argument("--wit", type=pathlib.Path, help="the folder of Skep's WIT files")
+    parser.add_argument("--wit", type=pathlib.Path, help="the folder of Skep's WIT files; not used")
     parser.add_argument("--tools", type=pathlib.Path, required=True, help="the virtual environment")
-    parser.add_argument("--adapter", type=pathlib.Path,
-                        help="the preview1 adapter for reactors, for --component")
-    parser.add_argument("--core", action="store_true", help="write the core module to OUT and stop")
     parser.add_argument("--prepare", action="store_true", help="only build wasi-libc into the tools")
     options = parser.parse_args()
     if not options.prepare and options.out is None:
@@ -79,8 +77,7 @@ def build(options):
         content = add_missing_hook(library, project, sources, compiled, core, content, objects)
         check_imports(options.entry, content)
 
-    made = core if is_command or options.core else make_component(options, core, content, objects)
-    publish(made, project / options.out)
+    publish(core, project / options.out)
 
 
 def find_sources(project, entry):
@@ -202,39 +199,6 @@ def check_imports(entry, content):
 
 
 # ---- The component -----------------------------------------------------------------------------
-
-
-def world(content):
-    """Returns the WIT world of a core module: what it imports and exports beside `worker`."""
-    lines = ["  include worker;"]
-    if any(namespace.startswith("skep:worker/fetch@") for namespace, _ in content.imports):
-        lines.append("  import fetch;")
-    if any(hook in content.exports for hook in HOOKS):
-        lines.append("  export lifecycle;")
-    return "package skep:worker@0.1.0;\n\nworld built {\n" + "\n".join(lines) + "\n}\n"
-
-
-def make_component(options, core, content, folder):
-    """Makes a component of a core module with wasm-tools. `skep` itself may take over this step:
-    with `--core` the program ends before it."""
-    if options.adapter is None or options.wit is None:
-        raise Failure("error: a component needs --wit and --adapter, the preview1 adapter for "
-                      "reactors; --core makes a core module instead")
-    tool = libc.program(options.tools, "wasm-tools")
-    wit = folder / "wit"
-    shutil.copytree(options.wit, wit)
-    (wit / "built.wit").write_text(world(content))
-    embedded, made = folder / "embedded.wasm", folder / "component.wasm"
-    steps = (
-        [tool, "component", "embed", wit, "--world", "built", core, "-o", embedded],
-        [tool, "component", "new", embedded, "-o", made,
-         "--adapt", f"wasi_snapshot_preview1={options.adapter}"],
-    )
-    for step in steps:
-        run = subprocess.run([str(part) for part in step], capture_output=True, text=True)
-        if run.returncode != 0:
-            raise Failure(f"error: the module is not a Skep worker: {run.stderr.strip()}")
-    return made
 
 
 def publish(made, out):

@@ -82,7 +82,7 @@ impl Builder {
             (Some((program, words)), _) => self.build_by(program, words, &component, progress)?,
             (None, Language::Rust) => self.build_rust(&component, progress)?,
             (None, Language::C) => {
-                self.run(self.program(&["--core", "--out"]).arg(&component), progress)?;
+                self.run(self.program(&["--out"]).arg(&component), progress)?;
                 crate::component::from_core(&component, &self.sdk.wit)?;
             }
             (None, _) => {

@@ -158,6 +158,7 @@ fn events(url: &str, token: &str, path: &str, until: &str) -> String {
         "GET {path} HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {token}\r\n\
          Accept: text/event-stream\r\n\r\n"
     );
+    socket.set_read_timeout(Some(std::time::Duration::from_secs(60))).unwrap();
     socket.write_all(request.as_bytes()).unwrap();
     let mut text = String::new();
     let mut ended = false;
@@ -252,7 +253,7 @@ fn the_event_stream_of_a_worker_is_unchanged() {
         &field(&host, "url"),
         &field(&host, "token"),
         &format!("{path}?after=0"),
-        "event: output",
+        "\"kind\":\"output\"",
     );
     up.kill().unwrap();
     up.wait().unwrap();
