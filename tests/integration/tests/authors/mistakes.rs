@@ -87,6 +87,9 @@ async fn turn(guest: Guest, body: &str) -> String {
         for frame in error.frames {
             write!(said, "\n  at {frame}").unwrap();
         }
+        for line in error.stderr {
+            write!(said, "\n  stderr: {line}").unwrap();
+        }
     }
     for entry in worker.entries().await {
         if entry.kind == EntryKind::Denied {
