@@ -1,8 +1,7 @@
 //! Sizes and durations in flags and manifests.
 //!
 //! Values that later arithmetic cannot handle are refused here. A size fits into 64 bits. A
-//! duration is between [`SHORTEST`] and [`LONGEST`], so adding it to a point in time never
-//! overflows.
+//! duration is between 1 ms and 100 years, so adding it to a point in time never overflows.
 
 use std::time::Duration;
 
