@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use crate::packages::{self, PYTHON};
 use crate::session::Session;
-use crate::{Error, tree};
+use crate::{Error, authors, tree};
 
 /// CPU time of the first build, in seconds, measured on two cores of a server.
 const BUILD_SECONDS: usize = 700;
@@ -93,6 +93,44 @@ const STRANGER: &[Step] = &[
     ),
 ];
 
+/// The languages of guest authors beside Rust.
+const LANGUAGES: &[(&str, &[Step])] =
+    &[("JavaScript", JAVASCRIPT), ("Python", PYTHON_GUEST), ("C, by a compiler from PyPI", C)];
+
+const JAVASCRIPT: &[Step] = &[
+    step("skep new counter-js --lang js", 0, "a project from the example, without a network"),
+    step(
+        "skep build --project counter-js",
+        0,
+        "the first build on a machine installs esbuild and QuickJS, pinned by a lock file",
+    ),
+    step(
+        "echo hello | skep run --input - counter-js/build/counter-js.wasm",
+        0,
+        "the same service as in Rust; `skep dev` would follow each edit",
+    ),
+];
+
+const PYTHON_GUEST: &[Step] = &[
+    step("skep new counter-python --lang python", 0, "its source is src/worker.py"),
+    step("skep build --project counter-python", 0, "CPython and the source, in one component"),
+    step(
+        "echo hello | skep run --input - counter-python/build/counter-python.wasm",
+        0,
+        "compiled once; the next run takes a fraction of a second",
+    ),
+];
+
+const C: &[Step] = &[
+    step("skep new counter-c --lang c", 0, "its source is src/worker.c"),
+    step("skep build --project counter-c", 0, "the C library is compiled once for all projects"),
+    step(
+        "echo hello | skep run --input - counter-c/build/counter-c.wasm",
+        0,
+        "80 KB, with the lines of its source for backtraces",
+    ),
+];
+
 /// Builds missing parts and runs all steps. Prints to standard output.
 ///
 /// # Errors
@@ -118,6 +156,14 @@ pub fn demo() -> Result<(), Error> {
     act(&session, "A program of ours: examples/hello", PROGRAM)?;
     act(&session, "A worker of ours: examples/counter, which handles inputs", SERVICE)?;
     act(&session, "A program that misbehaves: tests/guests/probe", MISBEHAVIOUR)?;
+    match authors::prepare() {
+        Ok(()) => {
+            for (language, steps) in LANGUAGES {
+                act(&session, &format!("A worker in {language}"), steps)?;
+            }
+        }
+        Err(error) => eprintln!("\nOther languages than Rust are left out: {error}"),
+    }
     match packages::ensure(PYTHON).and_then(|python| session.copy(&python)) {
         Ok(()) => act(&session, "A program of somebody else: CPython, from npm", STRANGER)?,
         Err(error) => {
