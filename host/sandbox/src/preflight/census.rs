@@ -17,6 +17,10 @@ use wasmparser::{
 /// tables.
 pub(crate) const TABLE_ELEMENTS: u64 = 65_536;
 
+/// Maximum bytes of one memory in the engine's pool, regardless of a worker's limit on all its
+/// memories.
+pub(crate) const MEMORY_BYTES: u64 = 4 << 30;
+
 /// The allocations of one instantiation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Census {
@@ -30,6 +34,8 @@ pub struct Census {
     pub tables: u64,
     /// Initial size of all memories, in bytes.
     pub memory_bytes: u64,
+    /// Initial size of the largest memory, in bytes.
+    pub largest_memory: u64,
     /// Initial size of all tables, in elements.
     pub table_elements: u64,
     /// Initial size of the largest table.
@@ -60,6 +66,7 @@ impl Census {
         self.memories = self.memories.saturating_add(other.memories);
         self.tables = self.tables.saturating_add(other.tables);
         self.memory_bytes = self.memory_bytes.saturating_add(other.memory_bytes);
+        self.largest_memory = self.largest_memory.max(other.largest_memory);
         self.table_elements = self.table_elements.saturating_add(other.table_elements);
         self.largest_table = self.largest_table.max(other.largest_table);
     }
@@ -68,7 +75,12 @@ impl Census {
         let bytes =
             u128::from(memory.initial) << memory.page_size_log2.unwrap_or(PAGE_LOG2).min(64);
         let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
-        self.add(Self { memories: 1, memory_bytes: bytes, ..Self::default() });
+        self.add(Self {
+            memories: 1,
+            memory_bytes: bytes,
+            largest_memory: bytes,
+            ..Self::default()
+        });
     }
 
     fn add_table(&mut self, table: &TableType) {

@@ -16,7 +16,7 @@ use skep_protocol::text::brief;
 use skep_protocol::{ComponentDigest, ComponentKind, LimitName, Limits};
 use wasmparser::{Encoding, Parser, Payload};
 
-use crate::preflight::census::{Census, Counter, TABLE_ELEMENTS};
+use crate::preflight::census::{Census, Counter, MEMORY_BYTES, TABLE_ELEMENTS};
 use crate::preflight::interfaces::{self, InterfaceName, MissingInterface, Offer, PREVIEW1};
 use functions::{Functions, START};
 
@@ -263,10 +263,14 @@ impl Shape {
         if let Some((name, found)) = self.census.exceeds(limits).or(locals) {
             return Err(Refusal::Limit { name, found, limit: limits.get(name) });
         }
-        // The engine's pool limits each table, regardless of a worker's limit on all its tables.
-        let (name, found) = (LimitName::table_elements, self.census.largest_table);
-        if found > TABLE_ELEMENTS {
-            return Err(Refusal::Limit { name, found, limit: TABLE_ELEMENTS });
+        // The engine's pool limits each table and each memory, regardless of a worker's limits.
+        for (name, found, limit) in [
+            (LimitName::table_elements, self.census.largest_table, TABLE_ELEMENTS),
+            (LimitName::memory_bytes, self.census.largest_memory, MEMORY_BYTES),
+        ] {
+            if found > limit {
+                return Err(Refusal::Limit { name, found, limit });
+            }
         }
         match self.kind {
             _ if self.start_has_types => Err(Refusal::StartType),

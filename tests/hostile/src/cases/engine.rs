@@ -47,7 +47,7 @@ fn memory() -> Vec<Case> {
             .with(LimitName::memory_bytes, 8 << 20),
         Case::text("makes_a_huge_array", Trap("allocation size too large")),
         Case::text("declares_four_gib", Limit(LimitName::memory_bytes)),
-        Case::text("declares_an_exabyte", Refused("memory")),
+        Case::text("declares_an_exabyte", Limit(LimitName::memory_bytes)),
         Case::text("declares_many_big_memories", Limit(LimitName::memory_bytes)),
         Case::text("realloc_grows_memory", Limit(LimitName::memory_bytes)),
         Case::text("grows_a_table", Limit(LimitName::table_elements)),
