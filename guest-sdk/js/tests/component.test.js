@@ -98,7 +98,7 @@ for (const [verb, message] of Object.entries(FAILURES)) {
   });
 }
 
-test("what nobody waited for is a warning", { skip }, () => {
+test("work that was not awaited is a warning", { skip }, () => {
   const { answer, early, stderr } = turn("left");
   assert.deepEqual([answer, early], ["ok", true]);
   assert.match(stderr, /^warning: a timer was still waiting at the end of the turn/m);

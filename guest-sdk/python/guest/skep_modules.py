@@ -14,7 +14,7 @@ import sys
 import zlib
 from importlib.machinery import FileFinder, ModuleSpec, SourceFileLoader
 
-# Parts of the standard library that do not work in a worker, or that nobody needs in one.
+# Parts of the standard library that do not work in a worker, or that a worker does not need.
 LEFT_OUT = frozenset(
     "__pycache__ _aix_support.py _android_support.py _apple_support.py _ios_support.py "
     "_osx_support.py _pyrepl antigravity.py config-3.14-wasm32-wasi ctypes curses dbm ensurepip "

@@ -59,28 +59,13 @@ async fn entries(
     worker: WorkerId,
     input: Option<InputId>,
 ) -> Result<Vec<Entry>, Failed> {
-    let (mut last, mut failed) = (Vec::new(), Vec::new());
-    let mut current: Vec<Entry> = Vec::new();
+    let mut turns = TurnEntries::default();
     let mut after = Cursor(0);
     loop {
         let page = runtime.transcript(worker, after, PAGE).await?;
         for entry in page.entries {
-            let Some(id) = entry.input_id else { continue };
-            if input.is_some_and(|wanted| wanted != id) {
-                continue;
-            }
-            // Inputs are queued while a turn runs: only entries of the turn itself count here.
-            if current.first().is_none_or(|first| first.input_id != Some(id)) {
-                current = Vec::new();
-            }
-            let ends = matches!(entry.kind, EntryKind::Output | EntryKind::Failure);
-            let completed = entry.kind == EntryKind::Output;
-            current.push(entry);
-            if ends {
-                if !completed {
-                    failed.clone_from(&current);
-                }
-                last = std::mem::take(&mut current);
+            if entry.input_id.is_some() && input.is_none_or(|named| entry.input_id == Some(named)) {
+                turns.push(entry);
             }
         }
         after = page.next;
@@ -88,11 +73,7 @@ async fn entries(
             break;
         }
     }
-    let found = match (failed.is_empty(), last.is_empty()) {
-        (false, _) => failed,
-        (true, false) => last,
-        (true, true) => current,
-    };
+    let found = turns.found();
     if found.is_empty() {
         return Err(match input {
             Some(input) => Failed::here(format!("the transcript has no input {input}"))
@@ -102,6 +83,45 @@ async fn entries(
         });
     }
     Ok(found)
+}
+
+/// The entries of the turns that are worth explaining, collected in the order of the transcript.
+#[derive(Default)]
+struct TurnEntries {
+    current: Vec<Entry>,
+    /// The last turn that ended.
+    last: Vec<Entry>,
+    /// The last turn that did not complete.
+    failed: Vec<Entry>,
+}
+
+impl TurnEntries {
+    /// Adds an entry. Turns run one after another, but inputs are accepted while a turn runs.
+    fn push(&mut self, entry: Entry) {
+        let is_same = self.current.first().is_some_and(|first| first.input_id == entry.input_id);
+        if !is_same {
+            if entry.kind == EntryKind::Input && !self.current.is_empty() {
+                return;
+            }
+            self.current.clear();
+        }
+        let kind = entry.kind;
+        self.current.push(entry);
+        match kind {
+            EntryKind::Output => self.last = std::mem::take(&mut self.current),
+            EntryKind::Failure => {
+                self.last = std::mem::take(&mut self.current);
+                self.failed.clone_from(&self.last);
+            }
+            _ => {}
+        }
+    }
+
+    /// Returns the last turn that did not complete, or else the last one, or else the present one.
+    fn found(self) -> Vec<Entry> {
+        let all = [self.failed, self.last, self.current];
+        all.into_iter().find(|entries| !entries.is_empty()).unwrap_or_default()
+    }
 }
 
 /// Explains the entries of an input.
@@ -257,6 +277,27 @@ mod tests {
         let text = text(&report);
         assert!(text.contains("skep worker grant tally --http https://a.b"), "{text}");
         assert!(text.contains("denied   GET https://a.b") && !text.contains('\u{1b}'), "{text}");
+    }
+
+    #[test]
+    fn an_input_that_arrives_in_a_turn_takes_no_entry_from_it() {
+        let other = |mut entry: Entry| {
+            entry.input_id = "01890a5d-ac96-774b-bcce-b302099a8058".parse().ok();
+            entry
+        };
+        let mut turns = TurnEntries::default();
+        for entry in [
+            entry("input", None, "1"),
+            entry("log", None, "line"),
+            other(entry("input", None, "2")),
+            entry("failure", Some("failed"), r#"{"code":"io","message":"no"}"#),
+            other(entry("log", None, "other")),
+            other(entry("output", Some("completed"), "7")),
+        ] {
+            turns.push(entry);
+        }
+        let report = explanation(&turns.found(), "tally", |_| 0);
+        assert_eq!((report.outcome, report.output), ("failed", vec!["line".to_owned()]));
     }
 
     #[test]

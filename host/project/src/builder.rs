@@ -17,6 +17,9 @@ use crate::toolchain::{Toolchain, ToolsPlace};
 /// The target of Rust guests.
 const TARGET: &str = "wasm32-wasip2";
 
+/// The folders of a project that Skep writes to, each after the one that it is in.
+const WRITTEN: &[&str] = &["build", ".skep", ".skep/dev", ".skep/sdk", ".skep/tools"];
+
 /// A project whose SDK is unpacked and whose tools are installed.
 #[derive(Clone, Debug)]
 pub struct Builder {
@@ -49,6 +52,9 @@ impl Builder {
         place: &ToolsPlace,
         progress: &mut dyn FnMut(&str),
     ) -> Result<Self, ProjectError> {
+        for folder in WRITTEN {
+            refuse_link(&project.root().join(folder))?;
+        }
         let language = project.manifest().lang;
         let sdk = sdk::unpack(&project.private(), language)?;
         let toolchain = Toolchain::ready(language, &sdk, place, progress)?;
@@ -324,6 +330,16 @@ impl Builder {
     }
 }
 
+/// Refuses a link in the place of a folder that is written to. It may have come with the source and
+/// lead anywhere.
+fn refuse_link(folder: &Path) -> Result<(), ProjectError> {
+    if !folder.symlink_metadata().is_ok_and(|found| found.is_symlink()) {
+        return Ok(());
+    }
+    Err(ProjectError::new("io", format!("{} is a link, not a folder", folder.display()))
+        .hint("remove the link; Skep makes the folder itself"))
+}
+
 /// Makes `node_modules/@skep/guest` lead to the SDK, as npm does for a dependency on a folder.
 fn link_sdk(root: &Path, sdk: &UnpackedSdk) -> Result<(), ProjectError> {
     let scope = root.join("node_modules/@skep");
@@ -438,4 +454,27 @@ fn rust_artifact(root: &Path) -> Result<PathBuf, ProjectError> {
         ProjectError::new("build_failed", format!("{} has no package name", manifest.display()))
     })?;
     Ok(root.join("target").join(TARGET).join("release").join(format!("{name}.wasm")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Kind, scaffold};
+
+    #[test]
+    fn a_link_in_the_place_of_a_folder_is_refused_and_not_followed() {
+        for name in WRITTEN {
+            let (dir, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+            let root = dir.path().join("tally");
+            scaffold(&root, Language::C, Kind::Service).unwrap();
+            let link = root.join(name);
+            fs::create_dir_all(link.parent().unwrap()).unwrap();
+            std::os::unix::fs::symlink(elsewhere.path(), link).unwrap();
+            let project = Project::open(&root).unwrap();
+            let place = ToolsPlace::new(dir.path().join("tools"));
+            let error = Builder::prepare(project, &place, &mut |_| {}).unwrap_err();
+            assert!(error.message.ends_with("is a link, not a folder"), "{error}");
+            assert_eq!(fs::read_dir(elsewhere.path()).unwrap().count(), 0);
+        }
+    }
 }

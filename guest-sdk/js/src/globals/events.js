@@ -55,7 +55,7 @@ export class EventTarget {
   }
 }
 
-/** Says of a timer that nobody needs to wait for it: in Node by itself, in a component by its list. */
+/** Marks a timer as one that need not be awaited: Node's own way, or the list of a component. */
 export const background = { mark: (timer) => timer?.unref?.() };
 
 let create = false;

@@ -25,7 +25,7 @@ export class Timers {
     if (index >= 0) this.#list.splice(index, 1);
   }
 
-  /** Says of a timer that it may be left at the end. */
+  /** Marks a timer that may be pending at the end of a turn. */
   mark(id) {
     const timer = this.#list.find((other) => other.id === id);
     if (timer) timer.background = true;

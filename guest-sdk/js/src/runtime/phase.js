@@ -1,4 +1,4 @@
-// Whether the worker's modules are being loaded, or an instance is live. A component's modules are
+// The phase of a component: its modules are being loaded, or an instance is live. A component's modules are
 // loaded at build time, and each instance starts from a snapshot of them.
 
 export const phase = {

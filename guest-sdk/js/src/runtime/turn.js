@@ -30,7 +30,7 @@ function settle(promise) {
   }
 }
 
-/** Runs the jobs that are left, drops the timers, and warns of what nobody waited for. */
+/** Runs the remaining jobs, drops pending timers, and warns about work that was not awaited. */
 export function finish() {
   try {
     drain();

@@ -34,7 +34,12 @@ impl DevOutput {
             }
         };
         while let Some(entry) = entries.next().await {
-            let Ok(entry) = entry else { return };
+            let entry = match entry {
+                Ok(entry) => entry,
+                Err(error) => {
+                    return terminal::say("error", &format!("cannot follow the worker: {error}"));
+                }
+            };
             // The terminal is gone: the host goes on without it.
             if self.show(&entry).await.is_err() {
                 return;

@@ -140,6 +140,10 @@ async fn run_files(
         let _spinner = Spinner::after_a_while("compiling the component".into());
         scratch.component(&built.path).await?
     };
+    let granted = builder.project().manifest().grants();
+    if !granted.scopes.is_empty() || !granted.secrets.is_empty() {
+        terminal::say("note", "test turns have none of the scopes and secrets of a host");
+    }
     let mut reports = Vec::new();
     for (path, file) in files {
         let name = relative(builder.project().root(), &path);
