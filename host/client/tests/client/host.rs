@@ -3,9 +3,10 @@
 use futures_util::StreamExt;
 use skep_client::{HostClient, Refusals};
 use skep_protocol::{
-    Capabilities, Changed, Cursor, Diagnostic, DiagnosticCode, Error, FleetChange, ListWorkers,
-    Listing, Me, Overview, Role, RuntimeId, RuntimeSummary, Source, Status, Timestamp, Turns,
-    Workers,
+    Capabilities, Changed, ComponentDigest, ComponentKind, Cursor, Desired, Diagnostic,
+    DiagnosticCode, Error, Execution, FleetChange, ListWorkers, Listing, Me, ObservedState,
+    Overview, Role, RuntimeId, RuntimeSummary, SortOrder, Source, Status, Timestamp, Turns,
+    WorkerFilter, WorkerSort, Workers,
 };
 
 use crate::server::{Server, json, problem};

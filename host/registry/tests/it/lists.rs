@@ -247,3 +247,126 @@ async fn hosts_are_derived_from_runtimes() {
     assert_eq!(ids, all[14..21]);
     assert_eq!(on("none").await.err(), Some(Error::UnknownHost("none".parse().unwrap())));
 }
+
+/// Reads all pages of this size.
+async fn walk(bed: &Bed, mut query: ListWorkers) -> Vec<WorkerEntry> {
+    let mut seen = Vec::new();
+    loop {
+        let page = bed.page(query.clone()).await;
+        assert_eq!(page.diagnostics, []);
+        assert!(page.items.len() <= query.limit);
+        seen.extend(page.items);
+        query.cursor = page.next_cursor;
+        if query.cursor.is_none() {
+            return seen;
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_order_merges_the_workers_of_all_runtimes() {
+    let (bed, puppets, all) = crowd().await;
+    puppets[2].behind().stop(all[21]).await.unwrap();
+    for (n, worker) in [(0, all[3]), (1, all[9]), (1, all[16])] {
+        let name = Some(["Zoë", "abe"][n].parse().unwrap());
+        let change = WorkerChange { display_ref: name, ..WorkerChange::default() };
+        let runtime = if worker < all[7] {
+            bed.at("home")
+        } else {
+            bed.at(["a", "b"][usize::from(worker > all[13])])
+        };
+        runtime.update(worker, change).await.unwrap();
+    }
+    let sorts = ["id", "name", "created_at", "updated_at", "state", "queued_inputs"];
+    for (sort, order) in sorts.into_iter().flat_map(|sort| [(sort, "asc"), (sort, "desc")]) {
+        let (sort, order) = (sort.parse().unwrap(), order.parse().unwrap());
+        for limit in [1, 5, 27, 28, 1_000] {
+            let query = ListWorkers { sort: Some(sort), order, ..pages(limit, None) };
+            let seen = walk(&bed, query).await;
+            for pair in seen.windows(2) {
+                let [one, other] = [0, 1].map(|n| WorkerPosition::after(&pair[n].worker, sort));
+                assert!(one.order(&other, order).is_lt(), "{sort} {order}");
+            }
+            let mut ids: Vec<_> = seen.iter().map(|entry| entry.worker.worker_id).collect();
+            ids.sort();
+            assert_eq!(ids, all, "{sort} {order} by {limit}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn workers_with_the_same_id_are_both_listed() {
+    let net = Net::default();
+    let puppets = far(&net, ["a", "b"]);
+    let bed = Bed::new(net, vec![spec("a"), spec("b")]);
+    let component = {
+        let worker = bed.home.worker().await;
+        let digest = bed.home.behind().get(worker).await.unwrap().spec.component;
+        bed.home.behind().remove(worker).await.unwrap();
+        digest
+    };
+    let same = CreateWorker {
+        worker_id: Some(WorkerId::new(1, [0; 10])),
+        spec: WorkerSpec::new(component),
+    };
+    bed.home.behind().create(same.clone()).await.unwrap();
+    for puppet in &puppets {
+        puppet.worker().await;
+        puppet.behind().create(same.clone()).await.unwrap();
+    }
+    for order in [SortOrder::Asc, SortOrder::Desc] {
+        let query = ListWorkers { sort: Some(WorkerSort::Id), order, ..pages(1, None) };
+        let seen = walk(&bed, query).await;
+        let twins = seen.iter().filter(|entry| Some(entry.worker.worker_id) == same.worker_id);
+        let mut runtimes: Vec<_> =
+            twins.map(|entry| entry.worker.runtime_id.as_str().to_owned()).collect();
+        runtimes.sort();
+        assert_eq!((seen.len(), runtimes), (5, ["a", "b", "home"].map(String::from).into()));
+    }
+}
+
+#[tokio::test]
+async fn counts_are_those_of_all_runtimes_on_every_page() {
+    let (bed, puppets, all) = crowd().await;
+    puppets[0].behind().stop(all[8]).await.unwrap();
+    for sort in [None, Some(WorkerSort::Name)] {
+        let mut query = ListWorkers { sort, counts: true, ..pages(10, None) };
+        loop {
+            let page = bed.page(query.clone()).await;
+            let counts = page.counts.unwrap();
+            assert_eq!((counts.total, counts.idle, counts.stopped), (28, 27, 1));
+            assert_eq!(page.matched, Some(28));
+            query.cursor = page.next_cursor;
+            if query.cursor.is_none() {
+                break;
+            }
+        }
+    }
+    let stopped = in_state(ListWorkers { counts: true, ..pages(10, None) }, "stopped");
+    let page = bed.page(stopped).await;
+    assert_eq!((page.items.len(), page.matched, page.counts.unwrap().total), (1, Some(1), 28));
+    assert_eq!(bed.page(pages(10, None)).await.counts, None);
+}
+
+#[tokio::test]
+async fn an_order_lists_the_others_without_a_runtime_that_is_late() {
+    let (bed, puppets, all) = crowd().await;
+    bed.until("a", Status::Available).await;
+    puppets[0].is(Mood::ListsHang);
+    let query = ListWorkers { sort: Some(WorkerSort::CreatedAt), counts: true, ..pages(0, None) };
+    let page = bed.page(query).await;
+    assert_eq!((page.items.len(), page.matched), (all.len() - 7, Some(21)));
+    assert_eq!(subjects(&page.diagnostics), [("a".to_owned(), DiagnosticCode::RuntimeSlow)]);
+}
+
+#[tokio::test]
+async fn a_cursor_of_another_order_is_refused() {
+    let (bed, _, _) = crowd().await;
+    let by = |sort, cursor| ListWorkers { sort: Some(sort), ..pages(3, cursor) };
+    let cursor = bed.page(by(WorkerSort::Name, None)).await.next_cursor;
+    for sort in [WorkerSort::Id, WorkerSort::State] {
+        let query = by(sort, cursor.clone());
+        let refused = bed.registry.workers(&Caller::operator(), None, query).await;
+        assert_eq!(refused.err(), Some(Invalid::Cursor.into()), "{sort}");
+    }
+}
