@@ -40,7 +40,7 @@ export function Page(props: PageProps) {
           <h1 tabIndex={-1} class="clip">
             {props.title}
           </h1>
-          {props.beside}
+          {props.beside && <span class="beside">{props.beside}</span>}
           <span class="grow" />
           {props.actions}
         </div>
