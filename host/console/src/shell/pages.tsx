@@ -48,6 +48,12 @@ function style(file: string): Promise<void> {
   });
 }
 
+/** The dialog that makes a worker of a file, loaded at the first file. Its sheet is a page's. */
+export async function loadNewWorker() {
+  const [module] = await Promise.all([import("../pages/new-worker"), style("new-worker")]);
+  return module.default;
+}
+
 async function load(page: Route["page"]): Promise<ComponentType<PageProps>> {
   const [file, loader] = PAGES[page];
   const [module] = await Promise.all([loader(), style(file)]);

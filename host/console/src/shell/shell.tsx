@@ -6,6 +6,8 @@ import { useEffect, useRef } from "preact/hooks";
 import { offline } from "../api/connection";
 import { runtimes } from "../api/fleet";
 import { me, role, session } from "../api/session";
+import { DropTarget } from "../flows/drop-target";
+import { chooseFile } from "../flows/new-worker-source";
 import { Questions } from "../parts/dialog";
 import { Icon, type IconName } from "../parts/icon";
 import { type Command, keysText, useCommands } from "../parts/keys";
@@ -18,7 +20,7 @@ import { type Route, go, paths, route } from "../router";
 import { ConnectionState, OfflineBar } from "./connection";
 import { Help, openHelp } from "./help";
 import { Login, logout } from "./login";
-import { CurrentPage, preload } from "./pages";
+import { CurrentPage, loadNewWorker, preload } from "./pages";
 
 interface Place {
   page: Route["page"];
@@ -49,6 +51,7 @@ export function Shell() {
       group: "Go to",
       run: () => go(to),
     })),
+    { does: "Create a worker from a file", group: "Everywhere", run: chooseFile },
     { does: "Open the command palette", keys: "Mod+K", group: "Everywhere", listed: false, run: openPalette },
     { does: "Show the keys", keys: "?", group: "Everywhere", run: openHelp },
     { does: "Times: relative", group: "Preferences", run: () => (clock.value = "relative") },
@@ -87,6 +90,7 @@ export function Shell() {
       <div class="unseen" role="status">
         {announcement.value}
       </div>
+      {session.value === "open" && <DropTarget load={loadNewWorker} />}
       <Palette />
       <Help />
       <Questions />
