@@ -49,7 +49,7 @@ export default function OverviewPage() {
           )
         }
       </Loaded>
-      {known ? <RuntimeCards runtimes={known} hosts={figures.value?.hosts ?? []} /> : <Skeleton />}
+      {known ? <RuntimeCards runtimes={known} /> : <Skeleton />}
     </Page>
   );
 }

@@ -2,7 +2,7 @@
 
 import { useEffect } from "preact/hooks";
 
-import { type Schemas, call, request } from "../../api/client";
+import { request } from "../../api/client";
 import { type Diagnostic, type WorkerRow, announced, loadRuntimes, onWorkerChange } from "../../api/fleet";
 import { type Counts, listWorkers } from "../../api/workers";
 import { type Load, useLoad } from "../../parts/load";
@@ -11,7 +11,6 @@ export interface Figures {
   counts: Counts | null;
   recent: readonly WorkerRow[];
   failed: readonly WorkerRow[];
-  hosts: readonly Schemas["HostView"][];
   diagnostics: readonly Diagnostic[];
 }
 
@@ -42,17 +41,17 @@ export function useFigures(): Load<Figures> {
 }
 
 async function read(signal: AbortSignal): Promise<Figures> {
-  const [recent, failed, hosts, diagnostics] = await Promise.all([
+  const [recent, diagnostics] = await Promise.all([
     listWorkers({ sort: "updated_at", descending: true, limit: RECENT, signal }),
-    listWorkers({ filter: { state: "failed" }, limit: FAILED, signal }),
-    call("get", "/api/hosts", { signal }),
     request<{ items: Diagnostic[] }>("get", "/api/diagnostics", { signal }),
   ]);
+  const some = recent.counts === null || recent.counts.failed > 0;
+  const filter = { state: "failed" };
+  const failed = some ? await listWorkers({ filter, limit: FAILED, signal }) : { items: [] };
   return {
     counts: recent.counts,
     recent: recent.items,
     failed: failed.items,
-    hosts: hosts.items,
     diagnostics: [...recent.diagnostics, ...diagnostics.items],
   };
 }

@@ -1,6 +1,6 @@
 // The runtimes, each with its host, its workers and the course of its memory.
 
-import { type Schemas, request } from "../../api/client";
+import { request } from "../../api/client";
 import type { Runtime } from "../../api/fleet";
 import { Sparkline } from "../../parts/figures";
 import { useLoad } from "../../parts/load";
@@ -23,16 +23,15 @@ interface Sample {
 
 interface Props {
   runtimes: readonly Runtime[];
-  hosts: readonly Schemas["HostView"][];
 }
 
-export function RuntimeCards({ runtimes, hosts }: Props) {
-  const several = hosts.length > 1;
+export function RuntimeCards({ runtimes }: Props) {
+  const hosts = new Set(runtimes.flatMap(({ host_id }) => host_id ?? [])).size;
   return (
     <section class="stack" aria-label="Runtimes">
       <h2>
         Runtimes{" "}
-        {several && <span class="muted small">on {grouped(hosts.length)} hosts</span>}
+        {hosts > 1 && <span class="muted small">on {grouped(hosts)} hosts</span>}
       </h2>
       <div class="runtime-cards">
         {runtimes.map((one) => (
