@@ -1,13 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { diffValues, readFilters, typedTime, writeFilters } from "../src/pages/audit-filters.ts";
+import { diffValues, readFilters, typedTime } from "../src/pages/audit-filters";
 
-test("filters survive the fragment, unknown ones do not", () => {
+test("filters are picked from the fragment, other names are not", () => {
   const filters = { actor: "a b&c=d#e", since: "2h" };
-  assert.deepEqual(readFilters(`#${writeFilters(filters)}`), filters);
-  assert.deepEqual(readFilters("#actor=&role=admin&x"), {});
-  assert.equal(writeFilters({ actor: "  " }), "");
+  assert.deepEqual(readFilters({ ...filters, role: "admin", action: "  " }), filters);
 });
 
 test("a typed time becomes RFC 3339", () => {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { type Grantable, beyond } from "../src/grants/ceiling.ts";
+import { type Grantable, beyond } from "../src/grants/ceiling";
 import {
   type Grants,
   type HttpGrant,
@@ -13,7 +13,7 @@ import {
   sameGrants,
   suggestGrant,
   withoutGrants,
-} from "../src/grants/grants.ts";
+} from "../src/grants/grants";
 
 const origin: HttpGrant = { scheme: "https", host: "api.example.com" };
 const http = (...methods: string[]): Grants => ({

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { type Turn, turnOf } from "../src/flows/replay.ts";
-import { type ReplayHost, replay } from "../src/flows/replay-run.ts";
+import { type Turn, turnOf } from "../src/flows/replay";
+import { type ReplayHost, replay } from "../src/flows/replay-run";
 
 function original(text: string): Turn {
   const turn = turnOf(text, [], 1);

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { compareTurns, summary, turnOf, verdict } from "../src/flows/replay.ts";
+import { compareTurns, summary, turnOf, verdict } from "../src/flows/replay";
 import type { components } from "../src/api/schema";
 
 type Entry = components["schemas"]["Entry"];

@@ -1,7 +1,7 @@
 // One try of an update: scratch workers are made, the inputs replayed on them in order, and the
 // scratch workers removed in every case. The host is a parameter, so tests need none.
 
-import type { Body, Turn } from "./replay.ts";
+import type { Body, Turn } from "./replay";
 
 export interface ReplayHost {
   /** Makes a scratch worker without grants; without a component, with the present one. */

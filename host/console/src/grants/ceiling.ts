@@ -1,6 +1,6 @@
 // What one caller may grant (`GET /api/me/grants`), and the first grant that goes beyond it.
 
-import { type Grants, type HttpGrant, type Rights, httpText, scopeText } from "./grants.ts";
+import { type Grants, type HttpGrant, type Rights, httpText, scopeText } from "./grants";
 
 /** The answer of `GET /api/me/grants`. Null: anything that the runtime offers. */
 export interface Grantable {

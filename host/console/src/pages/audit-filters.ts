@@ -4,25 +4,14 @@ export const FILTERS = ["actor", "action", "runtime_id", "worker_id", "outcome",
 export type FilterName = (typeof FILTERS)[number];
 export type Filters = Partial<Record<FilterName, string>>;
 
-/** Reads `#actor=…&action=…`. Unknown names and empty values are dropped. */
-export function readFilters(fragment: string): Filters {
-  const given = new URLSearchParams(fragment.replace(/^#/, ""));
+/** Picks the filters from the values after `#`. Other names and empty values are dropped. */
+export function readFilters(values: Readonly<Record<string, string>>): Filters {
   const filters: Filters = {};
   for (const name of FILTERS) {
-    const value = given.get(name)?.trim();
+    const value = values[name]?.trim();
     if (value) filters[name] = value;
   }
   return filters;
-}
-
-/** Writes the fragment, without `#`; empty if no filter is set. */
-export function writeFilters(filters: Filters): string {
-  const out = new URLSearchParams();
-  for (const name of FILTERS) {
-    const value = filters[name]?.trim();
-    if (value) out.set(name, value);
-  }
-  return out.toString();
 }
 
 /**
