@@ -5,6 +5,7 @@ import { join } from "node:path";
 
 import { close, launched } from "./chromium.js";
 import { kept } from "./paths.js";
+import { serveUnbuilt } from "./unbuilt.js";
 import { Watch } from "./watch.js";
 
 after(close);
@@ -28,6 +29,7 @@ export class Profile {
       ...more,
     });
     context.setDefaultTimeout(15_000);
+    if (process.env.SKEP_BROWSER_DIST) await serveUnbuilt(context, host.url);
     return new Profile(context, await Watch.of(context, host.url), host);
   }
 
