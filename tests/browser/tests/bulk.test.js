@@ -14,7 +14,7 @@ before(async () => {
   const store = await seeded("thousand", "counter", [["crowd", `${WORKERS}`]]);
   host = await Host.start({ store });
 });
-after(() => host.remove());
+after(() => host?.remove());
 
 const counts = async () => (await host.api().get("/api/workers?limit=1")).counts;
 

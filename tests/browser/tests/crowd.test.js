@@ -16,7 +16,7 @@ before(async () => {
   const store = await seeded("crowd", "counter", [["crowd", `${WORKERS}`]]);
   host = await Host.start({ store });
 });
-after(() => host.remove());
+after(() => host?.remove());
 
 /** Names of the rows that are seen, in order. */
 const names = (page) =>

@@ -13,7 +13,7 @@ import { Transcript } from "../harness/transcript.js";
 
 let host;
 before(async () => (host = await Host.start()));
-after(() => host.remove());
+after(() => host?.remove());
 
 consoleTest("counter.wasm dropped: imports within 1 s, first answer within 10 s", () => host, {}, async (profile) => {
   const page = await profile.page("/");

@@ -17,7 +17,7 @@ const SECONDS = 10;
 
 let host;
 before(async () => (host = await Host.start()));
-after(() => host.remove());
+after(() => host?.remove());
 
 consoleTest("1,000 lines a second for 10 s are followed; scrolled up, the place holds; End follows again", () => host, {}, async (profile) => {
   const api = host.api();

@@ -16,8 +16,8 @@ before(async () => {
   peer = await startPeer();
 });
 after(async () => {
-  peer.close();
-  await host.remove();
+  peer?.close();
+  await host?.remove();
 });
 
 /** Creates a worker, lets it be denied a request, and opens the denial. */

@@ -47,7 +47,7 @@ before(async () => {
   }
   await api.input(worker, `dial ${STRINGS.markup}`);
 });
-after(() => host.remove());
+after(() => host?.remove());
 
 consoleTest("hostile text in every field: no dialog, request or element of its own, and no control character", () => host, {}, async (profile) => {
   const page = await profile.page("/");

@@ -10,7 +10,7 @@ import { Transcript } from "../harness/transcript.js";
 
 let furnished;
 before(async () => (furnished = await startFurnished()));
-after(() => furnished.remove());
+after(() => furnished?.remove());
 const host = () => furnished.host;
 
 /** Asserts that the focus is on something that a person can see. */

@@ -16,7 +16,7 @@ const WIDTHS = [320, 768, 1280, 2560];
 
 let furnished;
 before(async () => (furnished = await startFurnished()));
-after(() => furnished.remove());
+after(() => furnished?.remove());
 const host = () => furnished.host;
 
 const photograph = (page, name) => page.screenshot({ path: join(kept("."), `${name}.png`) });

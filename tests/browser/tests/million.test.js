@@ -30,7 +30,7 @@ before(async () => {
   const { items } = await host.api().get("/api/workers");
   [long, trimmed] = ["long", "trimmed"].map((name) => items.find((one) => one.display_ref === name));
 });
-after(() => host.remove());
+after(() => host?.remove());
 
 consoleTest("a million entries open at the end, the first and the middle one land", () => host, {}, async (profile) => {
   const api = host.api();

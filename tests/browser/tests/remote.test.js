@@ -17,7 +17,7 @@ before(async () => {
   ]);
   await host.addRemote(attic);
 });
-after(() => Promise.all([host.remove(), attic.remove()]));
+after(() => Promise.all([host?.remove(), attic?.remove()]));
 
 /** Waits until the registry reaches a runtime. */
 async function reached(api, id) {

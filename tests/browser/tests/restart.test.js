@@ -11,7 +11,7 @@ import { Transcript } from "../harness/transcript.js";
 
 let host;
 before(async () => (host = await Host.start()));
-after(() => host.remove());
+after(() => host?.remove());
 
 consoleTest("a restarted host: offline within 3 s, unconnected, and the transcript goes on", () => host, {}, async (profile) => {
   profile.watch.allowAway();

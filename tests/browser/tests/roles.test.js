@@ -29,7 +29,7 @@ before(async () => {
   worker = await host.api().create(host.runtimeId, "counter", { display_ref: "tally" });
   await host.api().input(worker, "one");
 });
-after(() => host.remove());
+after(() => host?.remove());
 
 /** Presses every button of a page that does not lead elsewhere. */
 async function pressAll(page) {

@@ -26,7 +26,7 @@ before(async () => {
   host = await Host.start();
   worker = await host.api().create(host.runtimeId, "counter", { display_ref: "tally" });
 });
-after(() => host.remove());
+after(() => host?.remove());
 
 test("every deep link loads the shell without a cookie, under the whole policy", async () => {
   for (const { path } of pages(worker)) {

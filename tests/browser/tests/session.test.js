@@ -10,7 +10,7 @@ import { Transcript } from "../harness/transcript.js";
 
 let host;
 before(async () => (host = await Host.start()));
-after(() => host.remove());
+after(() => host?.remove());
 
 consoleTest("a revoked session: a dialog over the page, draft and place are kept, the stream goes on", () => host, { role: null }, async (profile) => {
   profile.watch.allowStatus(401);

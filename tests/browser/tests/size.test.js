@@ -15,7 +15,7 @@ const KIB = 1_024;
 
 let host;
 before(async () => (host = await Host.start()));
-after(() => host.remove());
+after(() => host?.remove());
 
 test("all files of the console together are at most 150 KB compressed", () => {
   const files = ["index.html", ...readdirSync(join(dist(), "assets")).map((name) => `assets/${name}`)];

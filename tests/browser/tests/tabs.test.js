@@ -12,7 +12,7 @@ const TABS = 9;
 
 let host;
 before(async () => (host = await Host.start()));
-after(() => host.remove());
+after(() => host?.remove());
 
 consoleTest("nine tabs load within 2 s each, and the last one is live", () => host, {}, async (profile) => {
   const api = host.api();

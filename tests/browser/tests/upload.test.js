@@ -21,7 +21,7 @@ before(async () => {
 });
 after(async () => {
   rmSync(folder, { recursive: true });
-  await host.remove();
+  await host?.remove();
 });
 
 consoleTest("100 MB: the progress moves, cancel works, nothing is stored", () => host, {}, async (profile) => {
