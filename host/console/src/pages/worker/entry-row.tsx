@@ -14,7 +14,7 @@ import { KIND_LOOK, bodyLength, exitCodeOf, sentenceOf } from "./entry-text";
 
 /** Bytes of a body in its row. Logs are shown longer: they are read as they stand. */
 const PREVIEW_BYTES = 400;
-const LOG_BYTES = 4096;
+const LOG_BYTES = 1600;
 
 export interface RowContext {
   clock: "local" | "utc";
@@ -68,7 +68,7 @@ export class EntryRow extends Component<EntryRowProps> {
         </time>
         <button type="button" class="kind" aria-expanded={open} onClick={() => context.toggle(entry.seq)}>
           <span class="sign" aria-hidden="true">
-            {look?.sign ?? (isLog ? "" : "·")}
+            {look?.sign ?? (isLog ? "\u00a0" : "·")}
           </span>
           {isLog ? (entry.label ?? "log") : entry.kind.replace("_", " ")}
         </button>
