@@ -138,7 +138,7 @@ export function CreateWorker({ source, onClose }: { source: Source; onClose: () 
     const grants = grantsOf(draft.value);
     if (isFault(grants)) return void (fault.value = grants);
     const past = offered ? beyond(offered, NO_GRANTS, grants) : null;
-    if (past) return void (fault.value = { field: "scopes", text: `${past}; an admin may` });
+    if (past) return void (fault.value = past);
     const config = configOf(draft.value.config);
     if (isFault(config)) return void (fault.value = config);
     try {
@@ -311,7 +311,7 @@ function About(props: { source: Source; known: Known | null; refused: string | n
       {known && (
         <details open={grantOptions(known.imports, known.abi).unsupported.length > 0}>
           <summary>
-            {known.imports.length === 1 ? "1 import" : `${known.imports.length} imports`}
+            {known.imports.length === 1 ? "1 import" : `${known.imports.length} imports`}{" · "}
             <ImportWords known={known} />
           </summary>
           <Imports imports={known.imports} abi={known.abi} />
@@ -325,9 +325,9 @@ function About(props: { source: Source; known: Known | null; refused: string | n
 function ImportWords({ known }: { known: Known }) {
   const { unsupported, http } = grantOptions(known.imports, known.abi);
   if (unsupported.length) {
-    return <span class="state bad"> · {unsupported.length} not offered here</span>;
+    return <span class="state bad">{unsupported.length} not offered here</span>;
   }
-  return <span class="state good"> · all offered{http ? ", requests need a grant" : ""}</span>;
+  return <span class="state good">all offered{http ? ", requests need a grant" : ""}</span>;
 }
 
 interface FormProps {
@@ -343,6 +343,9 @@ interface FormProps {
 
 function Form({ known, draft, fault, change, runtimes, runtimeId, choose, stored }: FormProps) {
   const options = grantOptions(known.imports, known.abi);
+  const name = useRef<HTMLInputElement>(null);
+  // The dialog opened before there was a form, with the focus on its button to close.
+  useEffect(() => name.current?.select(), []);
   const faultOf = (field: Fault["field"]) => (fault?.field === field ? fault.text : null);
   return (
     <>
@@ -351,9 +354,9 @@ function Form({ known, draft, fault, change, runtimes, runtimeId, choose, stored
           {(ids) => (
             <input
               {...ids}
+              ref={name}
               value={draft.name}
               maxLength={128}
-              autofocus
               autocomplete="off"
               spellcheck={false}
               onInput={(event) => change({ name: event.currentTarget.value })}
