@@ -4,9 +4,10 @@ use futures_util::StreamExt;
 use skep_client::{HostClient, Refusals};
 use skep_protocol::{
     Capabilities, Changed, ComponentDigest, ComponentKind, Cursor, Desired, Diagnostic,
-    DiagnosticCode, Error, Execution, FleetChange, FleetEvent, FollowChanges, FollowFleet, Problem, WatchedProblem, WatchedWorker, ListWorkers, Listing, Me, ObservedState,
-    Overview, Role, RuntimeId, RuntimeSummary, SortOrder, Source, Status, Timestamp, Turns,
-    WorkerFilter, WorkerSort, Workers,
+    DiagnosticCode, Error, Execution, FleetChange, FleetEvent, FollowChanges, FollowFleet,
+    ListWorkers, Listing, Me, ObservedState, Overview, Problem, Role, RuntimeId, RuntimeSummary,
+    SortOrder, Source, Status, Timestamp, Turns, WatchedProblem, WatchedWorker, WorkerFilter,
+    WorkerSort, Workers,
 };
 
 use crate::server::{Server, json, problem};
@@ -52,7 +53,7 @@ async fn missing_runtimes_are_in_a_lists_diagnostics() {
         diagnostics: vec![diagnostic],
     };
     let (server, host) = host(&[json(200, &as_json(&listing))]).await;
-    assert!(matches!(host.runtimes().await.unwrap(), listing);
+    assert_eq!(host.runtimes().await.unwrap(), listing);
     assert_eq!(server.requests()[0].line(), "GET /api/runtimes");
 }
 
@@ -116,7 +117,8 @@ async fn a_runtime_behind_a_registry_describes_itself_by_its_summary() {
 
 #[tokio::test]
 async fn a_refused_token_of_the_caller_is_reported_as_such() {
-    let (_server, host) = host(&[problem(&Error::Forbidden(skep_protocol::Need::Role(Role::Admin)))]).await;
+    let (_server, host) =
+        host(&[problem(&Error::Forbidden(skep_protocol::Need::Role(Role::Admin)))]).await;
     assert!(matches!(host.audit(None).await.err(), Some(Error::Forbidden(_))));
     let client = host.client(&there());
     assert!(matches!(client.get(worker()).await.err(), Some(Error::Forbidden(_))));

@@ -6,7 +6,8 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use skep_client::ClientDeadlines;
 use skep_protocol::{
-    Change, Cursor, Entry, EntryKind, EntryStream, Error, Payload, Timestamp, Turns, Workers, FollowChanges, RuntimeEvent,
+    Change, Cursor, Entry, EntryKind, EntryStream, Error, FollowChanges, Payload, RuntimeEvent,
+    Timestamp, Turns, Workers,
 };
 
 use crate::server::{Connection, Received, Server, answer, json, problem};
@@ -309,7 +310,10 @@ async fn changes_resume_at_the_last_cursor() {
         change("10"),
     ])
     .await;
-    let mut stream = client(&server.url).changes(FollowChanges { after: Some("6".into()), from_now: false }).await.unwrap();
+    let mut stream = client(&server.url)
+        .changes(FollowChanges { after: Some("6".into()), from_now: false })
+        .await
+        .unwrap();
     for expected in ["7", "8.x", "9", "10"] {
         assert_eq!(cursor(stream.next().await.unwrap().unwrap()), expected);
     }
@@ -340,6 +344,9 @@ async fn changes_start_over_if_the_cursor_is_unknown() {
 
     // The caller has to correct its own cursor.
     let server = Server::answering(&[forgotten]).await;
-    let refused = client(&server.url).changes(FollowChanges { after: Some("7".into()), from_now: false }).await.err();
+    let refused = client(&server.url)
+        .changes(FollowChanges { after: Some("7".into()), from_now: false })
+        .await
+        .err();
     assert_eq!(refused, Some(skep_protocol::Invalid::Cursor.into()));
 }

@@ -39,12 +39,8 @@ async fn an_action_has_one_result_for_each_worker() {
     let problem = |result: &BulkResult| result.problem.as_ref().map(|problem| problem.code.clone());
     let said: Vec<_> = results.iter().map(|one| (one.ok, problem(one))).collect();
     let failed = |code: &str| (false, Some(code.to_owned()));
-    let expected = [
-        (true, None),
-        failed("unknown_worker"),
-        (true, None),
-        failed("unknown_runtime"),
-    ];
+    let expected =
+        [(true, None), failed("unknown_worker"), (true, None), failed("unknown_runtime")];
     assert_eq!(said, expected);
     assert_eq!(bed.at("home").get(here).await.unwrap().desired, Desired::Stopped);
     let actions = bed.audit().iter().filter(|entry| entry.action == "worker.stop").count();
@@ -75,10 +71,7 @@ async fn a_filter_finds_the_workers_of_all_runtimes_or_of_one() {
     let unknown = count(BulkFilter { runtime_id, ..BulkFilter::default() }).await;
     assert_eq!(unknown, Err(Error::UnknownRuntime(id("none"))));
     a.is(Mood::ListsHang);
-    let start = BulkRequest {
-        filter: Some(BulkFilter::default()),
-        ..request(BulkAction::Start)
-    };
+    let start = BulkRequest { filter: Some(BulkFilter::default()), ..request(BulkAction::Start) };
     let partial = bed.registry.bulk_workers(&caller, &start).await.unwrap();
     assert_eq!((partial.workers.len(), partial.diagnostics.len()), (3, 1));
 }

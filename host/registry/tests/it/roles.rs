@@ -69,7 +69,7 @@ async fn each(runtime: &Arc<dyn RuntimeHandle>) -> Vec<(&'static str, Role, Opti
         Viewer usage(worker);
     }
     let called: BTreeSet<_> = said.iter().map(|(verb, ..)| *verb).collect();
-    assert!(matches!(called, Verb::NAMES.iter().copied().collect(), "every verb has its role here");
+    assert_eq!(called, Verb::NAMES.iter().copied().collect(), "every verb has its role here");
     said
 }
 
@@ -167,7 +167,11 @@ async fn operators_are_limited_by_ceilings() {
         for role in [Role::Operator, Role::Admin] {
             let runtime = bed.registry.own(&bed.caller(role, None)).unwrap();
             let request = CreateWorker { worker_id: None, spec: spec.clone() };
-            let refused = runtime.create(request).await.err().is_some_and(|error| error.code() == "forbidden");
+            let refused = runtime
+                .create(request)
+                .await
+                .err()
+                .is_some_and(|error| error.code() == "forbidden");
             assert_eq!(refused, !allowed && role == Role::Operator, "{spec:?} for {role:?}");
         }
     }
@@ -176,7 +180,10 @@ async fn operators_are_limited_by_ceilings() {
     let large = bed.home.behind().create(request).await.unwrap().item.worker_id;
     let operator = bed.registry.own(&bed.caller(Role::Operator, None)).unwrap();
     let change = WorkerChange { component: Some(component), ..WorkerChange::default() };
-    assert!(matches!(operator.update(large, change.clone()).await.err(), Some(Error::Forbidden(_))));
+    assert!(matches!(
+        operator.update(large, change.clone()).await.err(),
+        Some(Error::Forbidden(_))
+    ));
     assert!(matches!(operator.rollback(large).await.err(), Some(Error::Forbidden(_))));
     assert!(operator.update(worker, change.clone()).await.is_ok());
     assert!(operator.update(large, WorkerChange::default()).await.is_ok());
@@ -193,10 +200,8 @@ fn need<T: std::fmt::Debug>(refused: Result<T, Error>) -> Need {
 
 #[tokio::test]
 async fn a_refusal_names_what_the_request_would_need() {
-    let ceilings = Ceilings {
-        limits: [(LimitName::memory_bytes, 1 << 30)].into(),
-        ..Ceilings::default()
-    };
+    let ceilings =
+        Ceilings { limits: [(LimitName::memory_bytes, 1 << 30)].into(), ..Ceilings::default() };
     let bed = Bed::with(Net::default(), Vec::new(), |parts| parts.ceilings = Some(ceilings));
     let worker = bed.home.worker().await;
     let operator = bed.registry.own(&bed.caller(Role::Operator, None)).unwrap();
@@ -258,7 +263,10 @@ async fn limits_and_grants_are_listed_for_the_callers_role() {
     assert_eq!((all.scopes, all.http, all.secrets), (None, None, None));
     let some = grantable(Role::Operator);
     let scope = GrantableScope { name: "docs".parse().unwrap(), rights: Rights::ReadWrite };
-    assert_eq!((some.scopes, some.http, some.secrets), (Some(vec![scope]), Some(vec![]), Some(vec![])));
+    assert_eq!(
+        (some.scopes, some.http, some.secrets),
+        (Some(vec![scope]), Some(vec![]), Some(vec![]))
+    );
     assert_eq!(grantable(Role::Viewer).scopes, Some(vec![]));
     let open = Bed::new(Net::default(), Vec::new());
     assert_eq!(open.registry.grantable(&open.caller(Role::Operator, None)).scopes, None);
@@ -333,7 +341,7 @@ async fn operators_grant_within_ceilings_and_revoke_anything() {
     for (before, after, allowed) in rows {
         for role in [Role::Operator, Role::Admin] {
             let may = may_regrant(&bed, role, before, &after).await;
-            assert!(matches!(may, allowed || role == Role::Admin, "{before:?} to {after:?} for {role:?}");
+            assert_eq!(may, allowed || role == Role::Admin, "{before:?} to {after:?} for {role:?}");
         }
         assert!(!may_regrant(&bed, Role::Viewer, before, &none).await);
     }
