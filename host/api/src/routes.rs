@@ -1,10 +1,12 @@
 //! All routes, by subject. A handler converts, makes one call and converts back.
 
+pub(crate) mod bulk;
 pub(crate) mod components;
 pub(crate) mod configs;
 pub(crate) mod console;
 pub(crate) mod files;
 pub(crate) mod fleet;
+pub(crate) mod fleet_events;
 pub(crate) mod inputs;
 pub(crate) mod probes;
 pub(crate) mod range;

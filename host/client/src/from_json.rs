@@ -1,9 +1,10 @@
 //! The types that a response may contain. No others can be parsed.
 
 use skep_protocol::{
-    AuditEntry, Change, ComponentView, ConfigView, Diagnostic, Entry, EntryPage, FileView,
-    FleetChange, HostView, Imported, InputSummary, InputView, Listing, Me, Page, Problem,
-    RuntimeSummary, RuntimeView, Sent, Usage, WorkerListing, WorkerPage, WorkerView,
+    AuditEntry, Change, CompiledEvent, ComponentView, ConfigView, Diagnostic, Entry, EntryPage,
+    FileView, FleetChange, FleetCompiledEvent, FleetDiagnostic, HostView, Imported, InputSummary,
+    InputView, Listing, Me, Page, Problem, ReadyEvent, ResetEvent, RuntimeSummary, RuntimeView,
+    Sent, Usage, WatchedEntry, WatchedProblem, WorkerListing, WorkerPage, WorkerView,
 };
 
 /// A type that can be parsed from a response.
@@ -24,6 +25,14 @@ macro_rules! shapes {
 
 shapes! {
     Change,
+    CompiledEvent,
+    Diagnostic,
+    FleetCompiledEvent,
+    FleetDiagnostic,
+    ReadyEvent,
+    ResetEvent,
+    WatchedEntry,
+    WatchedProblem,
     ComponentView,
     ConfigView,
     Entry,

@@ -3,8 +3,8 @@
 use std::fmt;
 
 use skep_protocol::{
-    AuditEntry, Error, FleetStream, HostId, HostView, ListWorkers, Listing, Me, Page, RuntimeId,
-    RuntimeSummary, WorkerListing,
+    AuditEntry, Error, FleetStream, FollowFleet, HostId, HostView, ListWorkers, Listing, Me, Page,
+    RuntimeId, RuntimeSummary, WorkerListing,
 };
 
 use crate::client::{Client, listing};
@@ -106,13 +106,17 @@ impl HostClient {
     }
 
     /// Follows runtimes and workers: first the current state of each, then changes. With the cursor
-    /// of an earlier change, resumes after it. Reconnects for as long as
-    /// [`ClientDeadlines::give_up`] allows.
+    /// of an earlier change, resumes after it. Watched workers' entries are part of the stream.
+    /// Reconnects for as long as [`ClientDeadlines::give_up`] allows; then entries may be repeated.
     ///
     /// # Errors
     /// The registry's error for the first request.
-    pub async fn events(&self, cursor: Option<&str>) -> Result<FleetStream, Error> {
-        follow(self.wire.clone(), Changes::new(cursor)?).await
+    pub async fn events(&self, follow_fleet: FollowFleet) -> Result<FleetStream, Error> {
+        let FollowFleet { changes, interval, watched } = follow_fleet;
+        let interval = interval.map(|interval| ("interval_ms", interval.as_millis().to_string()));
+        let watched = watched.iter().map(|watched| ("watch", watched.to_string()));
+        let parameters = interval.into_iter().chain(watched).collect();
+        follow(self.wire.clone(), Changes::new(changes, parameters)?).await
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::config::ConfigError;
 use crate::name::NameError;
 use crate::{
-    ComponentDigest, ConfigDigest, HostId, IdError, InputId, LimitName, RuntimeId, WorkerId,
+    ComponentDigest, ConfigDigest, HostId, IdError, InputId, LimitName, Need, RuntimeId, WorkerId,
 };
 
 /// A request that was not carried out.
@@ -20,9 +20,9 @@ pub enum Error {
     /// No credential was sent, or it has expired or been revoked.
     #[error("no valid credential; log in, or send a valid token")]
     Unauthenticated,
-    /// The caller's role does not allow the request.
-    #[error("the token's role does not allow that")]
-    Forbidden,
+    /// The caller may not do that.
+    #[error("{0}")]
+    Forbidden(Need),
     /// No such runtime.
     #[error("there is no runtime {0}")]
     UnknownRuntime(RuntimeId),
@@ -244,6 +244,9 @@ pub enum Conflict {
     /// The worker's grants changed since the caller read them.
     #[error("the worker's grants were changed meanwhile; read them again and retry")]
     Grants,
+    /// The worker's limits differ from those that the change is based on.
+    #[error("the worker's limits have changed meanwhile; read them and change them again")]
+    Limits,
     /// The worker has failed and stays down until a person starts it.
     #[error("the worker has failed; its diagnostics say why. Start it to try again")]
     WorkerFailed,
@@ -251,7 +254,7 @@ pub enum Conflict {
 
 impl Conflict {
     /// Every conflict.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Worker,
         Self::IdempotencyKey,
         Self::NoPrevious,
@@ -259,6 +262,7 @@ impl Conflict {
         Self::InUse,
         Self::Ended,
         Self::Grants,
+        Self::Limits,
         Self::WorkerFailed,
     ];
 
@@ -272,6 +276,7 @@ impl Conflict {
             Self::InUse => "in_use",
             Self::Ended => "ended",
             Self::Grants => "grants",
+            Self::Limits => "limits",
             Self::WorkerFailed => "worker_failed",
         }
     }
@@ -287,7 +292,6 @@ impl Error {
         let worker = WorkerId::new(1, [1; 10]);
         let mut all = vec![
             Self::Unauthenticated,
-            Self::Forbidden,
             Self::UnknownRuntime(runtime()),
             Self::UnknownWorker(worker),
             Self::WorkerNotVisible(worker),
@@ -309,12 +313,13 @@ impl Error {
         ];
         all.extend(Invalid::all(name).map(Self::InvalidRequest));
         all.extend(Conflict::ALL.map(Self::Conflict));
+        all.extend(Need::every().map(Self::Forbidden));
         // The match is total: a new variant does not compile until it is decided on.
         for error in &all {
             match error {
                 Self::InvalidRequest(_)
                 | Self::Unauthenticated
-                | Self::Forbidden
+                | Self::Forbidden(_)
                 | Self::UnknownRuntime(_)
                 | Self::UnknownWorker(_)
                 | Self::WorkerNotVisible(_)
@@ -344,7 +349,7 @@ impl Error {
         match self {
             Self::InvalidRequest(_) => "invalid_request",
             Self::Unauthenticated => "unauthenticated",
-            Self::Forbidden => "forbidden",
+            Self::Forbidden(_) => "forbidden",
             Self::UnknownRuntime(_) => "unknown_runtime",
             Self::UnknownWorker(_) | Self::WorkerNotVisible(_) => "unknown_worker",
             Self::UnknownHost(_) => "unknown_host",
@@ -371,7 +376,7 @@ impl Error {
         match self {
             Self::InvalidRequest(_) => 400,
             Self::Unauthenticated => 401,
-            Self::Forbidden => 403,
+            Self::Forbidden(_) => 403,
             Self::UnknownRuntime(_)
             | Self::UnknownWorker(_)
             | Self::WorkerNotVisible(_)

@@ -17,9 +17,9 @@ use crate::verbs::verbs;
 use crate::{
     Action, ByteStream, ChangeStream, ComponentDigest, ComponentView, ConfigDigest, ConfigValues,
     ConfigView, CreateWorker, Cursor, Diagnostic, EntryPage, EntryStream, Error, FileName,
-    FileRange, FileView, Imported, InputId, InputSummary, InputView, ListFiles, ListInputs,
-    ListWorkers, Listing, NewInput, Page, Role, RuntimeView, Sent, Stored, Usage, WorkerChange,
-    WorkerId, WorkerPage, WorkerView,
+    FileRange, FileView, FollowChanges, Imported, InputId, InputSummary, InputView, ListFiles,
+    ListInputs, ListWorkers, Listing, NewInput, Page, Role, RuntimeView, Sent, Stored, Usage,
+    WorkerChange, WorkerId, WorkerPage, WorkerView,
 };
 
 /// A runtime: all of its nouns.
@@ -132,7 +132,7 @@ verbs! {
 
         /// Follows the workers: first each as it is, then each that changes. With the cursor of an
         /// earlier change, follows from there.
-        [read] async fn changes(cursor: Option<String>) -> ChangeStream;
+        [read] async fn changes(from: FollowChanges) -> ChangeStream;
     }
 
     /// Turns: a worker's inputs, and the transcript of what became of them.

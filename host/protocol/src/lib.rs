@@ -6,6 +6,8 @@
 
 pub mod answer;
 pub mod audit;
+mod bulk;
+mod change;
 pub mod component;
 pub mod config;
 pub mod cursor;
@@ -23,6 +25,7 @@ pub mod kind;
 pub mod limits;
 mod list;
 pub mod name;
+mod need;
 pub mod outbound;
 pub mod payload;
 pub mod problem;
@@ -37,6 +40,12 @@ pub mod worker;
 
 pub use answer::Answer;
 pub use audit::{Action, AuditEntry, audit_word};
+pub use bulk::{BulkAction, BulkFilter, BulkPreview, BulkRequest, BulkResult, BulkWorker};
+pub use change::{
+    Change, ChangeStream, CompiledEvent, FleetCompiledEvent, FleetDiagnostic, FleetEvent,
+    FleetStream, FollowChanges, FollowFleet, ReadyEvent, ResetEvent, RuntimeEvent, SlimChange,
+    WatchedEntry, WatchedProblem, WatchedWorker, WorkerRow,
+};
 pub use component::{CompileRecord, Compiled, ComponentView};
 pub use config::{ConfigValues, ConfigView, NewConfig};
 pub use cursor::Cursor;
@@ -57,21 +66,22 @@ pub use input::{
     RunRequest, Sent, TurnError,
 };
 pub use kind::ComponentKind;
-pub use limits::{LimitName, Limits};
+pub use limits::{LimitName, LimitView, Limits, Unit};
 pub use list::{
     LabelFilter, ListWorkers, ListedWorker, SearchText, SortOrder, SpecOutline, WorkerCounts,
     WorkerFilter, WorkerListing, WorkerPage, WorkerPosition, WorkerSelection, WorkerSort,
 };
 pub use name::{DisplayRef, GuestPath, IdempotencyKey, Labels, NameError, ScopeName, SecretName};
+pub use need::Need;
 pub use outbound::{Denial, RequestRecord};
 pub use payload::{Failure, Payload};
 pub use problem::Problem;
 pub use registry::{
-    Capabilities, Changed, FleetChange, FleetStream, HostView, Listing, Login, Me, Role,
-    RuntimeSummary, Source, Status, TokenView, WorkerEntry,
+    Capabilities, Changed, FleetChange, Grantable, GrantableScope, HostView, Listing, Login, Me,
+    Role, RuntimeSummary, Source, Status, TokenView, WorkerEntry,
 };
 pub use rights::Rights;
-pub use runtime::{ByteStream, Change, ChangeStream, EntryStream, Page, RuntimeView, Stored};
+pub use runtime::{ByteStream, EntryStream, Page, RuntimeView, Stored};
 pub use time::Timestamp;
 pub use worker::{
     CreateWorker, Desired, Execution, FailedReason, LimitChanges, Observed, ObservedState, Usage,

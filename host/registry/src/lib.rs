@@ -14,8 +14,10 @@
 
 mod access;
 mod audit;
+mod bulk;
 mod caller;
 mod changes;
+mod conflate;
 mod connect;
 mod cursor;
 mod database;
@@ -30,11 +32,13 @@ mod registrar;
 mod registry;
 mod remotes;
 mod secret;
+mod watch;
 mod watcher;
 mod worker_list;
 
 pub use access::{Access, NewToken};
 pub use audit::{Audit, AuditRecord};
+pub use bulk::{BULK, BulkStream, BulkWorkers};
 pub use caller::Caller;
 pub use connect::{Connect, ConnectError, EntryError, Network};
 pub use embedded_runtime::EmbeddedRuntime;

@@ -2,8 +2,8 @@
 
 use async_trait::async_trait;
 use skep_protocol::{
-    ChangeStream, CreateWorker, Error, ListWorkers, Stored, Usage, WorkerChange, WorkerId,
-    WorkerPage, WorkerView, Workers,
+    ChangeStream, CreateWorker, Error, FollowChanges, ListWorkers, Stored, Usage, WorkerChange,
+    WorkerId, WorkerPage, WorkerView, Workers,
 };
 
 use crate::feed::Changes;
@@ -54,8 +54,8 @@ impl Workers for Client {
 
     /// Reconnects like [`skep_protocol::Turns::subscribe`]. After a restart of the runtime, every worker is
     /// reported again.
-    async fn changes(&self, cursor: Option<String>) -> Result<ChangeStream, Error> {
-        follow(self.wire.clone(), Changes::new(cursor.as_deref())?).await
+    async fn changes(&self, from: FollowChanges) -> Result<ChangeStream, Error> {
+        follow(self.wire.clone(), Changes::new(from, Vec::new())?).await
     }
 
     async fn usage(&self, worker: WorkerId) -> Result<Usage, Error> {

@@ -2,9 +2,9 @@
 
 use async_trait::async_trait;
 use skep_protocol::{
-    ChangeStream, ComponentKind, Conflict, CreateWorker, Desired, Error, Execution, Grants,
-    Invalid, ListWorkers, ScopeName, SecretName, Stored, Usage, WorkerChange, WorkerId, WorkerPage,
-    WorkerSpec, WorkerView, Workers,
+    ChangeStream, ComponentKind, Conflict, CreateWorker, Desired, Error, Execution, FollowChanges,
+    Grants, Invalid, ListWorkers, ScopeName, SecretName, Stored, Usage, WorkerChange, WorkerId,
+    WorkerPage, WorkerSpec, WorkerView, Workers,
 };
 use skep_store::record::{Standing, Transaction, WorkerRecord, WorkerWrite};
 use skep_store::{Lookup, Store, StoreError, StoreRefusal};
@@ -148,12 +148,9 @@ impl Workers for Embedded {
         self.get(worker.id).await
     }
 
-    async fn changes(&self, cursor: Option<String>) -> Result<ChangeStream, Error> {
-        let cursor = match cursor {
-            None => None,
-            Some(cursor) => Some(cursor.parse().map_err(|()| Invalid::Cursor)?),
-        };
-        Ok(follow::changes(self.clone(), cursor))
+    async fn changes(&self, from: FollowChanges) -> Result<ChangeStream, Error> {
+        let cursor = from.after.map(|cursor| cursor.parse().map_err(|()| Invalid::Cursor));
+        Ok(follow::changes(self.clone(), cursor.transpose()?, from.from_now))
     }
 
     async fn usage(&self, worker: WorkerId) -> Result<Usage, Error> {
