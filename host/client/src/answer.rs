@@ -138,7 +138,7 @@ mod tests {
         let retry_after = Duration::from_millis(2_500);
         assert_eq!(refused, Fault::Said(Error::Busy { retry_after }));
         let refused = refusal(503, &typed(PROBLEM_JSON), problem.as_bytes());
-        assert_eq!(refused, Fault::Foreign(_)), "{refused:?}");
+        assert!(matches!(refused, Fault::Foreign(_)), "{refused:?}");
     }
 
     #[test]

@@ -8,7 +8,6 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
 use futures_util::FutureExt;
-use serde::Serialize;
 use skep_protocol::{
     Changed, FleetChange, FleetCompiledEvent, FleetDiagnostic, FleetEvent, FollowFleet, ReadyEvent,
     ResetEvent, SlimChange, WatchedEntry, WatchedProblem, WatchedWorker,
@@ -97,9 +96,6 @@ async fn follow(
 }
 
 fn write(out: &mut Vec<u8>, happened: &FleetEvent) {
-    fn plain(out: &mut Vec<u8>, name: &str, value: &impl Serialize) {
-        event(out, None, name, |out| serde_json::to_writer(out, value));
-    }
     match happened {
         FleetEvent::Change(change) => {
             event(out, Some(&change.cursor), "change", |out| serde_json::to_writer(out, change));
@@ -107,11 +103,21 @@ fn write(out: &mut Vec<u8>, happened: &FleetEvent) {
         FleetEvent::Ready(ready) => {
             event(out, Some(&ready.cursor), "ready", |out| serde_json::to_writer(out, ready));
         }
-        FleetEvent::Reset(reset) => plain(out, "reset", reset),
-        FleetEvent::Entry(entry) => plain(out, "entry", entry),
-        FleetEvent::EntryProblem(problem) => plain(out, "entry_problem", problem),
-        FleetEvent::Compiled(compiled) => plain(out, "component", compiled),
-        FleetEvent::Diagnostic(diagnostic) => plain(out, "diagnostic", diagnostic),
+        FleetEvent::Reset(reset) => {
+            event(out, None, "reset", |out| serde_json::to_writer(out, reset));
+        }
+        FleetEvent::Entry(entry) => {
+            event(out, None, "entry", |out| serde_json::to_writer(out, entry));
+        }
+        FleetEvent::EntryProblem(problem) => {
+            event(out, None, "entry_problem", |out| serde_json::to_writer(out, problem));
+        }
+        FleetEvent::Compiled(compiled) => {
+            event(out, None, "component", |out| serde_json::to_writer(out, compiled));
+        }
+        FleetEvent::Diagnostic(diagnostic) => {
+            event(out, None, "diagnostic", |out| serde_json::to_writer(out, diagnostic));
+        }
     }
 }
 

@@ -346,7 +346,7 @@ async fn many_workers_are_changed_at_once() {
         .into();
     let said = bulk(json!({ "action": "stop", "workers": workers })).await.is(200);
     assert_eq!(said.header("content-type"), "application/x-ndjson");
-    let text = String::from_utf8(said.body.clone()).unwrap();
+    let text = String::from_utf8(said.body.to_vec()).unwrap();
     let lines: Vec<serde_json::Value> =
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(lines.len(), 3);
