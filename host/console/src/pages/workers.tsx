@@ -131,6 +131,7 @@ export default function WorkersPage() {
       ) : rows.begun.value ? (
         <Table
           label="Workers"
+          view={asked}
           rows={rows}
           columns={shown}
           sort={sort.value}

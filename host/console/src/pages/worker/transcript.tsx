@@ -161,6 +161,13 @@ export function TranscriptTab({ live, worker }: { live: LiveWorker; worker: Work
     { does: "Write an input", keys: "i", group, run: focusComposer },
   ]);
 
+  // A worker that was just created is there to be fed.
+  useEffect(() => {
+    if (hash.value["compose"] === undefined) return;
+    focusComposer();
+    setHash({ compose: null });
+  }, [hash.value["compose"]]);
+
   const turn = hash.value["turn"];
   const details = (entry: Entry) => (
     <EntryDetails
