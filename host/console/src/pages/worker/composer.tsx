@@ -16,7 +16,7 @@ import { keysText } from "../../parts/keys";
 import { ProblemView } from "../../parts/problem";
 import { bytes as size } from "../../text/bytes";
 import { JsonError, parseJson, pretty } from "../../text/json";
-import { type Draft, type Mode, clearDraft, draftFor, readDraft, typeOf } from "./draft";
+import { type Draft, type Mode, clearDraft, draftFor, isEmptyDraft, readDraft, typeOf } from "./draft";
 import { EndingState } from "./entry-row";
 import type { LiveWorker, Worker } from "./live";
 
@@ -50,7 +50,7 @@ export function Composer({ live, worker, compact = false, onSent }: ComposerProp
   const answer = useSignal<Sent | null>(null);
   const problem = useSignal<unknown>(null);
   const ready = readDraft(draft);
-  const isEmpty = !("problem" in ready) && !(ready.body instanceof File) && ready.body.length === 0;
+  const isEmpty = isEmptyDraft(draft);
   const refused =
     worker.desired === "stopped"
       ? "The worker is stopped. Start it first."
