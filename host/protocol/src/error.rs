@@ -8,7 +8,8 @@ use std::time::Duration;
 use crate::config::ConfigError;
 use crate::name::NameError;
 use crate::{
-    ComponentDigest, ConfigDigest, HostId, IdError, InputId, LimitName, RuntimeId, WorkerId,
+    ComponentDigest, ConfigDigest, HostId, IdError, InputId, LimitName, RuntimeId, SessionId,
+    TokenId, WorkerId,
 };
 
 /// A request that was not carried out.
@@ -48,6 +49,12 @@ pub enum Error {
     /// No such file.
     #[error("there is no such file")]
     UnknownFile,
+    /// No such token, or the caller may not see it.
+    #[error("there is no token {0}")]
+    UnknownToken(TokenId),
+    /// No such session, or the caller may not see it.
+    #[error("there is no session {0}; it may have ended")]
+    UnknownSession(SessionId),
     /// The request conflicts with the current state.
     #[error("{0}")]
     Conflict(Conflict),
@@ -168,6 +175,7 @@ impl Invalid {
             Self::Name(NameError::IdempotencyKey) => "idempotency_key",
             Self::Name(NameError::ScopeName) => "scope_name",
             Self::Name(NameError::SecretName) => "secret_name",
+            Self::Name(NameError::TokenName) => "token_name",
             Self::Name(NameError::GuestPath) => "guest_path",
             Self::Config(ConfigError::Key) => "config_key",
             Self::Config(ConfigError::TooLarge) => "config_too_large",
@@ -188,7 +196,7 @@ impl Invalid {
     }
 
     /// Returns every variant; variants about a limit carry the given one.
-    pub const fn all(limit: LimitName) -> [Self; 26] {
+    pub const fn all(limit: LimitName) -> [Self; 27] {
         [
             Self::Id(IdError::Runtime),
             Self::Id(IdError::Uuid),
@@ -200,6 +208,7 @@ impl Invalid {
             Self::Name(NameError::IdempotencyKey),
             Self::Name(NameError::ScopeName),
             Self::Name(NameError::SecretName),
+            Self::Name(NameError::TokenName),
             Self::Name(NameError::GuestPath),
             Self::Config(ConfigError::Key),
             Self::Config(ConfigError::TooLarge),
@@ -296,6 +305,8 @@ impl Error {
             Self::UnknownConfig(ConfigDigest::from_sha256([1; 32])),
             Self::UnknownInput(InputId::new(1, [1; 10])),
             Self::UnknownFile,
+            Self::UnknownToken("elsewhere".parse().expect("that is a token's id")),
+            Self::UnknownSession("elsewhere".parse().expect("that is a session's id")),
             Self::WorkerStopped,
             Self::WorkerRemoved,
             Self::LimitExceeded { name, limit: 7 },
@@ -323,6 +334,8 @@ impl Error {
                 | Self::UnknownConfig(_)
                 | Self::UnknownInput(_)
                 | Self::UnknownFile
+                | Self::UnknownToken(_)
+                | Self::UnknownSession(_)
                 | Self::Conflict(_)
                 | Self::WorkerStopped
                 | Self::WorkerRemoved
@@ -352,6 +365,8 @@ impl Error {
             Self::UnknownConfig(_) => "unknown_config",
             Self::UnknownInput(_) => "unknown_input",
             Self::UnknownFile => "unknown_file",
+            Self::UnknownToken(_) => "unknown_token",
+            Self::UnknownSession(_) => "unknown_session",
             Self::Conflict(_) => "conflict",
             Self::WorkerStopped => "worker_stopped",
             Self::WorkerRemoved => "worker_removed",
@@ -379,7 +394,9 @@ impl Error {
             | Self::UnknownComponent(_)
             | Self::UnknownConfig(_)
             | Self::UnknownInput(_)
-            | Self::UnknownFile => 404,
+            | Self::UnknownFile
+            | Self::UnknownToken(_)
+            | Self::UnknownSession(_) => 404,
             Self::Conflict(_) | Self::WorkerStopped => 409,
             Self::WorkerRemoved => 410,
             Self::LimitExceeded { .. } => 413,

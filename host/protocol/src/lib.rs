@@ -4,6 +4,7 @@
 //! This crate performs no IO. None of its types can hold a host path, an endpoint or a token, so
 //! any of them may be sent to a browser.
 
+pub mod access;
 pub mod answer;
 pub mod audit;
 pub mod component;
@@ -34,8 +35,9 @@ pub mod time;
 mod verbs;
 pub mod worker;
 
+pub use access::{CreateToken, CreatedToken, SessionView, TokenView};
 pub use answer::Answer;
-pub use audit::{Action, AuditEntry, audit_word};
+pub use audit::{Action, AuditEntry, AuditedState, AuditedToken, ListAudit, audit_word};
 pub use component::{CompileRecord, Compiled, ComponentView};
 pub use config::{ConfigValues, ConfigView, NewConfig};
 pub use cursor::Cursor;
@@ -50,20 +52,22 @@ pub use grant::{
 pub use handle::{
     Artifacts, Effect, Files, Invocation, Layer, Overview, RuntimeHandle, Turns, Verb, Workers,
 };
-pub use id::{HostId, IdError, InputId, RuntimeId, TokenId, WorkerId};
+pub use id::{HostId, IdError, InputId, RuntimeId, SessionId, TokenId, WorkerId};
 pub use input::{
     Ending, InputState, InputSummary, InputView, ListInputs, NewInput, Outcome, Output, RunOutput,
     RunRequest, Sent, TurnError,
 };
 pub use kind::ComponentKind;
 pub use limits::{LimitName, Limits};
-pub use name::{DisplayRef, GuestPath, IdempotencyKey, Labels, NameError, ScopeName, SecretName};
+pub use name::{
+    DisplayRef, GuestPath, IdempotencyKey, Labels, NameError, ScopeName, SecretName, TokenName,
+};
 pub use outbound::{Denial, RequestRecord};
 pub use payload::{Failure, Payload};
 pub use problem::Problem;
 pub use registry::{
     Capabilities, Changed, FleetChange, FleetStream, HostView, Listing, Login, Me, Role,
-    RuntimeSummary, Source, Status, TokenView, WorkerEntry,
+    RuntimeSummary, Source, Status, WorkerEntry,
 };
 pub use rights::Rights;
 pub use runtime::{

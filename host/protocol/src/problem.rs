@@ -82,6 +82,8 @@ impl Problem {
             "unknown_config" => Error::UnknownConfig(subject.parse().ok()?),
             "unknown_input" => Error::UnknownInput(subject.parse().ok()?),
             "unknown_file" => Error::UnknownFile,
+            "unknown_token" => Error::UnknownToken(subject.parse().ok()?),
+            "unknown_session" => Error::UnknownSession(subject.parse().ok()?),
             "conflict" => {
                 let all = Conflict::ALL.into_iter();
                 let mut found = all.filter(|one| Some(one.reason()) == reason.as_deref());
@@ -121,6 +123,8 @@ impl From<&Error> for Problem {
             Error::UnknownComponent(digest) => problem.subject = Some(digest.to_string()),
             Error::UnknownConfig(digest) => problem.subject = Some(digest.to_string()),
             Error::UnknownInput(id) => problem.subject = Some(id.to_string()),
+            Error::UnknownToken(id) => problem.subject = Some(id.to_string()),
+            Error::UnknownSession(id) => problem.subject = Some(id.to_string()),
             Error::Conflict(conflict) => problem.reason = Some(conflict.reason().into()),
             Error::LimitExceeded { name, limit } => {
                 (problem.limit, problem.limit_value) = (Some(*name), Some(*limit));
@@ -157,6 +161,8 @@ const fn title(error: &Error) -> &'static str {
         Error::UnknownConfig(_) => "Unknown config bundle",
         Error::UnknownInput(_) => "Unknown input",
         Error::UnknownFile => "Unknown file",
+        Error::UnknownToken(_) => "Unknown token",
+        Error::UnknownSession(_) => "Unknown session",
         Error::Conflict(_) => "Conflict with the current state",
         Error::WorkerStopped => "The worker is stopped",
         Error::WorkerRemoved => "The worker was removed",

@@ -83,7 +83,7 @@ async fn every_verb_needs_its_role() {
             let refused = error == Some(Error::Forbidden);
             assert_eq!(refused, role < needs, "{verb} for {role:?}: {error:?}");
         }
-        let audit = bed.registry.audit(&caller, None);
+        let audit = bed.registry.audit(&caller, &ListAudit::default());
         assert_eq!(audit.is_ok(), role == Role::Admin);
     }
 }
