@@ -1,9 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { type Draft, configOf, grantsOf, isFault, nameOf } from "../src/flows/new-worker";
-
-const empty: Draft = { name: "x", scopes: [], http: "", secrets: [], config: "" };
+import { EMPTY as empty, configOf, grantsOf, isFault, nameOf } from "../src/flows/new-worker";
 
 test("a file's name becomes a worker's name", () => {
   assert.equal(nameOf("counter.wasm"), "counter");
@@ -34,6 +32,13 @@ test("chosen directories, requests and secrets become grants", () => {
     secrets: ["key"],
   });
   assert.deepEqual(grantsOf(empty), { scopes: [] });
+  assert.deepEqual(grantsOf({ ...empty, scopesText: "src::/src\nout::/o:rw", secretsText: "key" }), {
+    scopes: [
+      { name: "src", guest: "/src", rights: "ro" },
+      { name: "out", guest: "/o", rights: "rw" },
+    ],
+    secrets: ["key"],
+  });
 });
 
 test("a wrong path, a taken path and a wrong request are faults of their field", () => {
@@ -43,6 +48,8 @@ test("a wrong path, a taken path and a wrong request are faults of their field",
     assert.ok(isFault(found) && found.field === "scopes", guest);
   }
   assert.ok(isFault(grantsOf({ ...empty, scopes: [scope("/a"), scope("/a")] })));
+  assert.ok(isFault(grantsOf({ ...empty, scopes: [scope("/a")], scopesText: "t::/a:rw" })));
+  assert.ok(isFault(grantsOf({ ...empty, scopesText: "src:/src" })));
   const request = grantsOf({ ...empty, http: "https://a.b\nexample.com" });
   assert.ok(isFault(request) && request.field === "http" && request.text.includes("example.com"));
 });

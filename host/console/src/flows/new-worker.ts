@@ -1,7 +1,14 @@
 // A worker to be created, as a person types it: names, directories, requests and configuration as
 // text, checked before anything is sent. The host checks again.
 
-import { type Grants, type HttpGrant, type Rights, parseHttpGrant } from "../grants/grants";
+import {
+  type Grants,
+  type HttpGrant,
+  type Rights,
+  type ScopeGrant,
+  parseHttpGrant,
+  parseScopeGrant,
+} from "../grants/grants";
 
 export interface ScopeChoice {
   name: string;
@@ -15,12 +22,26 @@ export interface ScopeChoice {
 export interface Draft {
   name: string;
   scopes: ScopeChoice[];
+  /** One `NAME::PATH:rights` per line, where the names on offer are not known. */
+  scopesText: string;
   /** One HTTP grant per line. */
   http: string;
   secrets: { name: string; chosen: boolean }[];
+  /** One name per line, where the names on offer are not known. */
+  secretsText: string;
   /** One `key=value` per line. */
   config: string;
 }
+
+export const EMPTY: Draft = {
+  name: "",
+  scopes: [],
+  scopesText: "",
+  http: "",
+  secrets: [],
+  secretsText: "",
+  config: "",
+};
 
 /** A thing to correct, with the field that it belongs to. */
 export interface Fault {
@@ -41,9 +62,16 @@ export function nameOf(file: string): string {
 
 /** Reads the grants of a draft, or the first fault. */
 export function grantsOf(draft: Draft): Grants | Fault {
-  const chosen = draft.scopes.filter((scope) => scope.chosen);
+  const scopes: ScopeGrant[] = draft.scopes
+    .filter((scope) => scope.chosen)
+    .map(({ name, guest, rights }) => ({ name, guest, rights }));
+  for (const line of lines(draft.scopesText)) {
+    const grant = parseScopeGrant(line);
+    if ("problem" in grant) return fault("scopes", `${line}: ${grant.problem}`);
+    scopes.push(grant);
+  }
   const taken = new Set(["/data"]);
-  for (const { name, guest } of chosen) {
+  for (const { name, guest } of scopes) {
     const isPath = /^(\/[^/\p{Cc}]+)+$/u.test(guest) && !guest.split("/").some(isDots);
     if (!isPath) {
       return fault("scopes", `the path of ${name} in the worker begins with / and has no . or ..`);
@@ -57,9 +85,10 @@ export function grantsOf(draft: Draft): Grants | Fault {
     if ("problem" in grant) return fault("http", `${line}: ${grant.problem}`);
     http.push(grant);
   }
-  const secrets = draft.secrets.filter((secret) => secret.chosen).map((secret) => secret.name);
+  const chosen = draft.secrets.filter((secret) => secret.chosen).map((secret) => secret.name);
+  const secrets = [...new Set([...chosen, ...lines(draft.secretsText)])];
   return {
-    scopes: chosen.map(({ name, guest, rights }) => ({ name, guest, rights })),
+    scopes,
     ...(http.length ? { http } : {}),
     ...(secrets.length ? { secrets } : {}),
   };

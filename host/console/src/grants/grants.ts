@@ -231,6 +231,14 @@ function isDenial(body: unknown): body is Denial {
   return typeof grant === "object" && Array.isArray((grant as { scopes?: unknown }).scopes);
 }
 
+/** Parses `NAME::GUEST[:ro|rw]`, read-only by default; returns the reason if it is not a grant. */
+export function parseScopeGrant(text: string): ScopeGrant | { problem: string } {
+  const parts = /^([^:\s]+)::(\/.*?)(?::(ro|rw))?$/.exec(text.trim());
+  const [, name, guest, rights] = parts ?? [];
+  if (!name || !guest) return { problem: "a directory is NAME::PATH, then :ro or :rw" };
+  return { name, guest, rights: rights === "rw" ? "rw" : "ro" };
+}
+
 /** Parses `[METHOD,… ]SCHEME://HOST[:PORT][ inner]`; returns the reason if it is not a grant. */
 export function parseHttpGrant(text: string): HttpGrant | { problem: string } {
   const words = text.split(" ").filter((word) => word !== "");
