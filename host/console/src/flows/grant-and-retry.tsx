@@ -1,7 +1,7 @@
 // A denial and the way past it: the grant that the turn needs as a diff, one click that grants it
 // and sends the same input again, and Undo.
 
-import { useEffect, useId, useMemo } from "preact/hooks";
+import { useEffect, useId, useMemo, useRef } from "preact/hooks";
 import { useSignal } from "@preact/signals";
 
 import { type Schemas, call, idempotencyKey, request, workerPath } from "../api/client";
@@ -53,9 +53,14 @@ export function GrantAndRetry({ worker, entry, onChanged, onShow }: GrantAndRetr
   const body = useMemo(() => parse(entry.body), [entry.body]);
 
   useEffect(askGrantable, []);
-  // A change that this part made, or that the page heard of, is the state to grant on top of.
+  // A change by another person is a conflict as soon as the page hears of it.
+  const own = useRef<Grants[]>([]);
   useEffect(() => {
-    if (granted.peek()?.step !== "conflict") seen.value = worker.grants;
+    const now = worker.grants;
+    if (sameGrants(now, seen.peek())) return;
+    const isOwn = own.current.some((one) => sameGrants(one, now));
+    if (!isOwn) granted.value = { step: "conflict", now };
+    seen.value = now;
   }, [worker.grants]);
 
   const suggestion = suggestGrant(body, entry.label ?? null, !everyMethod.value);
@@ -74,7 +79,10 @@ export function GrantAndRetry({ worker, entry, onChanged, onShow }: GrantAndRetr
   const past =
     grantable.value && !has && may("operator") ? beyond(grantable.value, seen.value, needs) : null;
   const why = past ? `${capital(past)}. An admin may.` : null;
-  const host = hostOf(worker, (changed) => onChanged?.(changed));
+  const host = hostOf(worker, (changed) => {
+    own.current = [...own.current, seen.peek(), changed.grants];
+    onChanged?.(changed);
+  });
 
   const run = async (work: () => Promise<Granted>) => {
     problem.value = null;

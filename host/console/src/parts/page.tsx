@@ -1,5 +1,7 @@
 // The frame of a page: its heading with actions, the trail that leads to it, and tabs.
 
+import "../kit";
+
 import type { ComponentChildren } from "preact";
 import { useEffect } from "preact/hooks";
 
@@ -40,7 +42,7 @@ export function Page(props: PageProps) {
           <h1 tabIndex={-1} class="clip">
             {props.title}
           </h1>
-          {props.beside}
+          {props.beside && <span class="beside">{props.beside}</span>}
           <span class="grow" />
           {props.actions}
         </div>

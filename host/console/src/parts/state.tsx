@@ -23,8 +23,12 @@ const SHAPES = {
     stroke-linecap="round" stroke-linejoin="round" />,
   triangle: <path d="M6 1.5 11 10.5H1z" fill="none" stroke="currentColor" stroke-width="1.6"
     stroke-linejoin="round" />,
-  half: <path d="M6 1.4a4.6 4.6 0 0 1 0 9.2z M6 1.4a4.6 4.6 0 0 0 0 9.2" fill="currentColor"
-    stroke="currentColor" stroke-width="1" fill-rule="evenodd" />,
+  half: (
+    <g>
+      <circle cx="6" cy="6" r="4.4" fill="none" stroke="currentColor" stroke-width="1.6" />
+      <path d="M6 1.6a4.4 4.4 0 0 0 0 8.8z" fill="currentColor" />
+    </g>
+  ),
 } as const;
 
 export type Shape = keyof typeof SHAPES;

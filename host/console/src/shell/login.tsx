@@ -34,7 +34,7 @@ export async function openSession(code: string | null): Promise<void> {
     } catch (error) {
       refused.value =
         error instanceof Problem && error.status === 401
-          ? "This link was used already or has expired. Run `skep login` for a new one, or log in with a token."
+          ? "This link was used already or has expired. A start of skep up prints a new one; a token works too."
           : sentence(error);
     }
   }
