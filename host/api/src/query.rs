@@ -1,6 +1,7 @@
 //! Query parameters. Unknown ones are refused, so that a misspelt filter does not list everything.
 
 use std::convert::Infallible;
+use std::str::FromStr;
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
@@ -35,6 +36,12 @@ impl Query {
     pub(crate) fn number(&self, name: &str) -> HandlerResult<Option<u64>> {
         let Some(text) = self.text(name)? else { return Ok(None) };
         number(&text).map(Some).ok_or_else(query)
+    }
+
+    /// Returns a parameter's value as a value with a syntax of its own.
+    pub(crate) fn parsed<T: FromStr>(&self, name: &str) -> HandlerResult<Option<T>> {
+        let Some(text) = self.text(name)? else { return Ok(None) };
+        text.parse().map(Some).map_err(|_| query())
     }
 
     /// Returns `limit`, bounded; 0 if absent.

@@ -129,7 +129,7 @@ pub(crate) fn listing(ask: ApiRequest, query: ListWorkers) -> ApiRequest {
     ask.with("limit", limit).with("cursor", cursor).with("label", label)
 }
 
-fn json(written: serde_json::Result<Vec<u8>>) -> Result<Vec<u8>, Error> {
+pub(crate) fn json(written: serde_json::Result<Vec<u8>>) -> Result<Vec<u8>, Error> {
     written.map_err(|_| Error::Internal)
 }
 

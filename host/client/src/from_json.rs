@@ -1,9 +1,9 @@
 //! The types that a response may contain. No others can be parsed.
 
 use skep_protocol::{
-    AuditEntry, Change, ComponentView, ConfigView, Diagnostic, Entry, EntryPage, FileView,
-    FleetChange, HostView, Imported, InputSummary, InputView, Listing, Me, Page, Problem,
-    RuntimeSummary, RuntimeView, Sent, Usage, WorkerEntry, WorkerView,
+    AuditEntry, Change, ComponentView, ConfigView, CreatedToken, Diagnostic, Entry, EntryPage,
+    FileView, FleetChange, HostView, Imported, InputSummary, InputView, Listing, Me, Page, Problem,
+    RuntimeSummary, RuntimeView, Sent, SessionView, TokenView, Usage, WorkerEntry, WorkerView,
 };
 
 /// A type that can be parsed from a response.
@@ -26,6 +26,7 @@ shapes! {
     Change,
     ComponentView,
     ConfigView,
+    CreatedToken,
     Entry,
     EntryPage,
     FileView,
@@ -35,6 +36,8 @@ shapes! {
     Listing<FileView>,
     Listing<HostView>,
     Listing<RuntimeSummary>,
+    Listing<SessionView>,
+    Listing<TokenView>,
     Listing<WorkerEntry>,
     Me,
     Page<AuditEntry>,
