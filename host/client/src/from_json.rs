@@ -1,9 +1,10 @@
 //! The types that a response may contain. No others can be parsed.
 
 use skep_protocol::{
-    AuditEntry, Change, ComponentView, ConfigView, CreatedToken, Diagnostic, Entry, EntryPage,
-    FileView, FleetChange, HostView, Imported, InputSummary, InputView, Listing, Me, Page, Problem,
-    RuntimeSummary, RuntimeView, Sent, SessionView, TokenView, Usage, WorkerEntry, WorkerView,
+    AuditEntry, Change, ComponentCheck, ComponentView, ConfigView, CreatedToken, Diagnostic, Entry,
+    EntryPage, FileView, FleetChange, HostView, Imported, InputSummary, InputView, Listing, Me,
+    Page, Problem, RuntimeSummary, RuntimeView, Sent, SessionView, TokenView, Usage, WorkerEntry,
+    WorkerView,
 };
 
 /// A type that can be parsed from a response.
@@ -24,6 +25,7 @@ macro_rules! shapes {
 
 shapes! {
     Change,
+    ComponentCheck,
     ComponentView,
     ConfigView,
     CreatedToken,

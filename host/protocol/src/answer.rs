@@ -1,9 +1,9 @@
 //! Answers of a runtime, as far as a [`crate::Layer`] looks into them.
 
 use crate::{
-    ByteStream, ChangeStream, ComponentView, ConfigView, Diagnostic, EntryPage, EntryStream,
-    FileView, Imported, InputSummary, InputView, Listing, Page, RuntimeView, Sent, Stored, Usage,
-    WorkerView,
+    ByteStream, ChangeStream, ComponentCheck, ComponentView, ConfigView, Diagnostic, EntryPage,
+    EntryStream, FileView, Imported, InputSummary, InputView, Listing, Page, RuntimeView, Sent,
+    Stored, Usage, WorkerView,
 };
 
 /// The parts of an answer that a layer may check or replace.
@@ -31,6 +31,7 @@ pub trait Answer: Sized + Send + 'static {
 
 impl Answer for () {}
 impl Answer for ByteStream {}
+impl Answer for ComponentCheck {}
 impl Answer for ComponentView {}
 impl Answer for ConfigView {}
 impl Answer for EntryPage {}

@@ -15,11 +15,11 @@ use async_trait::async_trait;
 use crate::answer::Answer;
 use crate::verbs::verbs;
 use crate::{
-    Action, ByteStream, ChangeStream, ComponentDigest, ComponentView, ConfigDigest, ConfigValues,
-    ConfigView, CreateWorker, Cursor, Diagnostic, EntryPage, EntryStream, Error, FileName,
-    FileRange, FileView, Imported, InputId, InputSummary, InputView, ListFiles, ListInputs,
-    ListWorkers, Listing, NewInput, Page, Role, RuntimeView, Sent, Stored, Usage, WorkerChange,
-    WorkerId, WorkerView,
+    Action, ByteStream, ChangeStream, ComponentCheck, ComponentDigest, ComponentView, ConfigDigest,
+    ConfigValues, ConfigView, CreateWorker, Cursor, Diagnostic, EntryPage, EntryStream, Error,
+    FileName, FileRange, FileView, Imported, InputId, InputSummary, InputView, ListFiles,
+    ListInputs, ListWorkers, Listing, NewInput, Page, Role, RuntimeView, Sent, Stored, Usage,
+    WorkerChange, WorkerId, WorkerView,
 };
 
 /// A runtime: all of its nouns.
@@ -32,7 +32,8 @@ impl<R: Overview + Workers + Turns + Artifacts + Files + ?Sized> RuntimeHandle f
 pub enum Effect {
     /// Nothing.
     Read,
-    /// It gives a worker something to do. The transcript records it.
+    /// It gives a worker or the host something to do, and changes nothing by itself. A transcript
+    /// records what a worker does.
     Act,
     /// It changes the runtime. The audit records it as this action.
     Change(Action),
@@ -164,6 +165,9 @@ verbs! {
         /// brought runs further from the host where the operator left the choice.
         [change(ComponentPut)]
         async fn put_component(wasm: ByteStream, by: Role) -> Stored<ComponentView>;
+
+        /// Examines a component as [`Artifacts::put_component`] would, and stores nothing.
+        [act] async fn check_component(wasm: ByteStream) -> ComponentCheck;
 
         /// Returns one component.
         [read] async fn component(digest: ComponentDigest) -> ComponentView;

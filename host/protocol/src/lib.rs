@@ -38,7 +38,10 @@ pub mod worker;
 pub use access::{CreateToken, CreatedToken, SessionView, TokenView};
 pub use answer::Answer;
 pub use audit::{Action, AuditEntry, AuditedState, AuditedToken, ListAudit, audit_word};
-pub use component::{CompileRecord, Compiled, ComponentView};
+pub use component::{
+    CompileRecord, Compiled, ComponentCheck, ComponentRefusal, ComponentView, GrantKind,
+    ImportCheck, ImportStatus,
+};
 pub use config::{ConfigValues, ConfigView, NewConfig};
 pub use cursor::Cursor;
 pub use diagnostic::{Diagnostic, DiagnosticCode, Severity, Subject};

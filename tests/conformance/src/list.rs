@@ -148,6 +148,8 @@ macro_rules! conformance {
                 concurrent_uploads_store_a_component_once
                 a_component_is_compiled_once_it_is_stored
                 bytes_that_are_no_component_are_refused
+                a_component_is_examined_without_storing_it
+                a_component_that_would_be_refused_is_examined
                 an_upload_that_breaks_off_leaves_nothing
                 a_component_in_use_stays
                 a_component_that_a_rollback_needs_stays

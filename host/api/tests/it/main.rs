@@ -6,6 +6,7 @@ mod access;
 mod bed;
 mod browser;
 mod client;
+mod compression;
 mod console;
 mod document;
 mod events;

@@ -52,6 +52,7 @@ async fn each(runtime: &Arc<dyn RuntimeHandle>) -> Vec<(&'static str, Role, Opti
         Viewer subscribe(worker, None);
         Viewer changes(None);
         Operator put_component(bytes(), Role::Admin);
+        Operator check_component(bytes());
         Viewer component(component);
         Viewer components(None);
         Operator remove_component(component);

@@ -454,6 +454,14 @@ impl Turns for FakeRuntime {
     }
 }
 
+/// Returns the kind of a guest and its main export.
+fn kind_of(guest: Guest) -> (ComponentKind, &'static str) {
+    match guest {
+        Guest::Scribe | Guest::Echo => (ComponentKind::Service, "skep:worker/handler@0.1.0"),
+        Guest::Hello | Guest::Probe => (ComponentKind::Command, "wasi:cli/run@0.2.12"),
+    }
+}
+
 #[async_trait]
 impl Artifacts for FakeRuntime {
     async fn put_component(
@@ -465,10 +473,7 @@ impl Artifacts for FakeRuntime {
         let read = guest::read(&bytes);
         let guest = read.map_err(|why| Error::ComponentRefused { reason: why.into() })?;
         let digest = ComponentDigest::from_sha256(Sha256::digest(&bytes).into());
-        let (kind, export) = match guest {
-            Guest::Scribe | Guest::Echo => (ComponentKind::Service, "skep:worker/handler@0.1.0"),
-            Guest::Hello | Guest::Probe => (ComponentKind::Command, "wasi:cli/run@0.2.12"),
-        };
+        let (kind, export) = kind_of(guest);
         self.with(|disk| {
             let created = !disk.components.contains_key(&digest);
             let (view, _) = disk.components.entry(digest).or_insert_with(|| {
@@ -489,6 +494,22 @@ impl Artifacts for FakeRuntime {
                 (view, guest)
             });
             Stored { item: view.clone(), created }
+        })
+    }
+
+    async fn check_component(&self, wasm: ByteStream) -> Result<ComponentCheck, Error> {
+        let bytes = gather(wasm, u64::MAX, &Error::Internal).await?;
+        let read = guest::read(&bytes);
+        let refused = |why: &str| Error::ComponentRefused { reason: why.into() };
+        let found = read.as_ref().ok().map(|guest| kind_of(*guest));
+        self.with(|_| ComponentCheck {
+            digest: ComponentDigest::from_sha256(Sha256::digest(&bytes).into()),
+            kind: found.map(|(kind, _)| kind),
+            bytes: bytes.len() as u64,
+            imports: Vec::new(),
+            exports: found.map(|(_, export)| export.into()).into_iter().collect(),
+            grants: Vec::new(),
+            refusal: read.err().map(|why| ComponentRefusal::from(&refused(why))),
         })
     }
 
