@@ -1,7 +1,8 @@
 // One worker: its heading with what it does now and what can be done, the rail with its figures,
 // and the tabs.
 
-import type { ComponentChildren } from "preact";
+import type { ComponentType } from "preact";
+import { useEffect, useState } from "preact/hooks";
 import { useSignal } from "@preact/signals";
 
 import { runtimeById, runtimeName } from "../api/fleet";
@@ -19,15 +20,11 @@ import { TABS, type Tab, go, paths } from "../router";
 import type { PageProps } from "../shell/pages";
 import { neutral } from "../text/guest";
 import { remove, rollback, start, stop } from "./worker/actions";
-import { DiagnosticsTab } from "./worker/diagnostics";
-import { FilesTab } from "./worker/files";
-import { InputsTab } from "./worker/inputs";
 import { type LiveWorker, type Worker, nameOf, useWorker } from "./worker/live";
 import { Rail } from "./worker/rail";
-import { SettingsTab } from "./worker/settings";
-import { StateTab } from "./worker/state";
 import { TranscriptTab } from "./worker/transcript";
 import "../parts/body.css";
+import "../parts/plain-table.css";
 import "./worker/transcript.css";
 import "./worker/worker.css";
 
@@ -127,29 +124,49 @@ function Count({ value }: { value: number }) {
   return <span class="badge">{value}</span>;
 }
 
-function CurrentTab({
-  tab,
-  live,
-  worker,
-}: {
-  tab: Tab;
+interface TabProps {
   live: LiveWorker;
   worker: Worker;
-}): ComponentChildren {
-  switch (tab) {
-    case "transcript":
-      return <TranscriptTab live={live} worker={worker} />;
-    case "inputs":
-      return <InputsTab live={live} worker={worker} />;
-    case "files":
-      return <FilesTab live={live} />;
-    case "state":
-      return <StateTab live={live} />;
-    case "settings":
-      return <SettingsTab live={live} worker={worker} />;
-    case "diagnostics":
-      return <DiagnosticsTab live={live} />;
-  }
+}
+
+/** The tabs beside the transcript, loaded when one is first shown. */
+const LATER: Record<Exclude<Tab, "transcript">, () => Promise<ComponentType<TabProps>>> = {
+  inputs: () => import("./worker/inputs").then((module) => module.InputsTab),
+  files: () => import("./worker/files").then((module) => module.FilesTab),
+  state: () => import("./worker/state").then((module) => module.StateTab),
+  settings: () => import("./worker/settings").then((module) => module.SettingsTab),
+  diagnostics: () => import("./worker/diagnostics").then((module) => module.DiagnosticsTab),
+};
+
+const loaded = new Map<Tab, ComponentType<TabProps>>([["transcript", TranscriptTab]]);
+
+function CurrentTab({ tab, ...props }: TabProps & { tab: Tab }) {
+  const [failure, setFailure] = useState<unknown>(undefined);
+  const [, arrived] = useState(0);
+  const Shown = loaded.get(tab);
+  useEffect(() => {
+    if (Shown || tab === "transcript") return undefined;
+    let left = false;
+    setFailure(undefined);
+    LATER[tab]().then(
+      (component) => {
+        loaded.set(tab, component);
+        if (!left) arrived((count) => count + 1);
+      },
+      () => !left && setFailure(new Error("This part of the console could not be loaded.")),
+    );
+    return () => {
+      left = true;
+    };
+  }, [tab, Shown]);
+  if (Shown) return <Shown {...props} />;
+  // A newer host has other files: the whole page is loaded again.
+  if (failure !== undefined) return <ProblemView error={failure} retry={() => location.reload()} />;
+  return (
+    <div class="scrolls">
+      <Skeleton lines={5} />
+    </div>
+  );
 }
 
 /** The worker's states, each as a word with a shape. */

@@ -9,17 +9,16 @@ import { GuestText } from "../../parts/guest-text";
 import { State } from "../../parts/state";
 import { shortId } from "../../parts/name";
 import { bytes as size, grouped } from "../../text/bytes";
-import { absolute, duration, rfc3339 } from "../../text/time";
+import { guestText } from "../../text/guest";
+import { absolute, duration } from "../../text/time";
 import { KIND_LOOK, bodyLength, exitCodeOf, sentenceOf } from "./entry-text";
 
 /** Bytes of a body in its row. Logs are shown longer: they are read as they stand. */
 const PREVIEW_BYTES = 400;
-const LOG_BYTES = 4096;
+const LOG_BYTES = 1600;
 
 export interface RowContext {
   clock: "local" | "utc";
-  /** Opens or closes the details of an entry. */
-  toggle: (seq: number) => void;
   /** Renders the details of an open entry. */
   details: (entry: Entry) => preact.ComponentChildren;
   /** The first number that is still kept, for the gap's words. */
@@ -48,49 +47,66 @@ export class EntryRow extends Component<EntryRowProps> {
   override render({ row, open, current, context }: EntryRowProps) {
     const { entry } = row;
     if (entry.kind === "gap") return <Gap entry={entry} from={context.before(entry.seq)} />;
-    const look = KIND_LOOK[entry.kind];
-    const ms = Date.parse(entry.at);
     const isLog = entry.kind === "log";
     const names = [
       "entry",
-      isLog ? "log" : (look?.tone ?? "life"),
+      isLog ? "log" : (KIND_LOOK[entry.kind] ?? "life"),
       isLog && entry.label === "stderr" ? "stderr" : "",
       current ? "current" : "",
       row.waits ? "waits" : "",
     ].join(" ");
     return (
       <li class={names} data-seq={entry.seq}>
-        <a class="seq" href={`#seq=${entry.seq}`} title={`Entry ${entry.seq}: a link to it`}>
+        <a class="seq" href={`#seq=${entry.seq}`}>
           {entry.seq}
         </a>
-        <time dateTime={entry.at} title={`${absolute(ms, context.clock)}\n${rfc3339(ms)}`}>
-          {absolute(ms, context.clock, "time")}
-        </time>
-        <button type="button" class="kind" aria-expanded={open} onClick={() => context.toggle(entry.seq)}>
-          <span class="sign" aria-hidden="true">
-            {look?.sign ?? (isLog ? "" : "·")}
-          </span>
+        <time dateTime={entry.at}>{absolute(Date.parse(entry.at), context.clock, "time")}</time>
+        <button type="button" class="kind" aria-expanded={open}>
           {isLog ? (entry.label ?? "log") : entry.kind.replace("_", " ")}
         </button>
-        <div class="what">
-          <What entry={entry} waits={row.waits} />
-        </div>
+        {isLog ? (
+          <Log entry={entry} />
+        ) : (
+          <div class="what">
+            <What entry={entry} waits={row.waits} />
+          </div>
+        )}
         {open && <div class="entry-details">{context.details(entry)}</div>}
       </li>
     );
   }
 }
 
-function What({ entry, waits }: { entry: Entry; waits: boolean }) {
-  if (entry.kind === "log") {
-    const text = entry.body ?? "";
-    return (
-      <>
-        <GuestText text={text.endsWith("\n") ? text.slice(0, -1) : text} most={LOG_BYTES} />
-        <Rest entry={entry} shown={LOG_BYTES} />
-      </>
-    );
+/** A line of a log. Most are plain text, for which one element is enough: a thousand a second may
+ * come. */
+function Log({ entry }: { entry: Entry }) {
+  const body = entry.body ?? "";
+  const { runs, hiddenBytes } = guestText(body.endsWith("\n") ? body.slice(0, -1) : body, {
+    bytes: LOG_BYTES,
+  });
+  const only = runs[0];
+  if (
+    runs.length <= 1 &&
+    hiddenBytes === 0 &&
+    !only?.classes &&
+    !entry.truncated &&
+    entry.body_base64 == null
+  ) {
+    return <bdi class="what guest">{only?.text ?? "\u00a0"}</bdi>;
   }
+  return (
+    <div class="what">
+      {entry.body_base64 == null ? (
+        <GuestText text={body.endsWith("\n") ? body.slice(0, -1) : body} most={LOG_BYTES} />
+      ) : (
+        <span class="muted">{size(bodyLength(entry))} that are no text</span>
+      )}
+      <Rest entry={entry} shown={LOG_BYTES} />
+    </div>
+  );
+}
+
+function What({ entry, waits }: { entry: Entry; waits: boolean }) {
   const sentence = sentenceOf(entry);
   const code = exitCodeOf(entry);
   const isNamed =

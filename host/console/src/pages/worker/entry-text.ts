@@ -30,16 +30,16 @@ export const KIND_GROUPS: readonly { name: string; words: string; kinds: readonl
   },
 ];
 
-/** A look for a kind: its class, and the sign before its word. */
-export const KIND_LOOK: Partial<Record<EntryKind, { tone: string; sign: string }>> = {
-  input: { tone: "in", sign: "→" },
-  output: { tone: "out", sign: "←" },
-  event: { tone: "event", sign: "◆" },
-  failure: { tone: "bad", sign: "✕" },
-  failed: { tone: "bad", sign: "✕" },
-  interrupted: { tone: "bad", sign: "!" },
-  denied: { tone: "warn", sign: "⊘" },
-  request: { tone: "event", sign: "↗" },
+/** The class of a kind's look; the style sheet has its colour and sign. */
+export const KIND_LOOK: Partial<Record<EntryKind, string>> = {
+  input: "in",
+  output: "out",
+  event: "event",
+  failure: "bad",
+  failed: "bad",
+  interrupted: "bad",
+  denied: "warn",
+  request: "sent",
 };
 
 /** A record that Skep wrote; undefined if the body is none. */

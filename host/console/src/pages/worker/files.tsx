@@ -268,9 +268,9 @@ function Listed({ folder, found, base, onOpen, onView, onRename, onChanged }: Li
                   <Name text={name} />/
                 </button>
               </td>
-              <td class="number muted">folder</td>
+              <td class="number muted wide-only">folder</td>
               <td class="wide-only" />
-              <td class="number">
+              <td class="end">
                 <Button
                   quiet
                   icon="trash"
@@ -290,14 +290,14 @@ function Listed({ folder, found, base, onOpen, onView, onRename, onChanged }: Li
                     <Name text={name} />
                   </button>
                 </td>
-                <td class="number" title={`${file.bytes} bytes`}>
+                <td class="number" data-label="Size" title={`${file.bytes} bytes`}>
                   {size(file.bytes)}
                 </td>
                 <td class="wide-only">
                   <Time at={file.modified_at} />
                 </td>
-                <td class="number">
-                  <span class="row end">
+                <td class="end">
+                  <span class="row">
                     <a
                       class="button quiet icon"
                       href={path(base, file.name)}

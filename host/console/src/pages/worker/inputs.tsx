@@ -58,29 +58,33 @@ export function InputsTab({ live, worker }: { live: LiveWorker; worker: Worker }
             </Empty>
           ) : (
             <>
-              <div class="wide-scroll" tabIndex={0} role="region" aria-label="Inputs">
-                <table class="plain">
-                  <thead>
-                    <tr>
-                      <th scope="col">Input</th>
-                      <th scope="col">State</th>
-                      <th scope="col">Message</th>
-                      <th scope="col">Sender</th>
-                      <th scope="col">Accepted</th>
-                      <th scope="col">Waited</th>
-                      <th scope="col">Took</th>
-                      <th scope="col">
-                        <span class="unseen">Actions</span>
-                      </th>
-                    </tr>
-                  </thead>
-                  <tbody>
-                    {[...items, ...older.value].map((one) => (
-                      <Line key={one.input_id} one={one} live={live} onCancelled={load.reload} />
-                    ))}
-                  </tbody>
-                </table>
-              </div>
+              <table class="plain">
+                <thead>
+                  <tr>
+                    <th scope="col">Input</th>
+                    <th scope="col">State</th>
+                    <th scope="col">Message</th>
+                    <th scope="col" class="roomy-only">
+                      Sender
+                    </th>
+                    <th scope="col">Accepted</th>
+                    <th scope="col" class="number roomy-only">
+                      Waited
+                    </th>
+                    <th scope="col" class="number">
+                      Took
+                    </th>
+                    <th scope="col">
+                      <span class="unseen">Actions</span>
+                    </th>
+                  </tr>
+                </thead>
+                <tbody>
+                  {[...items, ...older.value].map((one) => (
+                    <Line key={one.input_id} one={one} live={live} onCancelled={load.reload} />
+                  ))}
+                </tbody>
+              </table>
               {next.value && <Button onClick={more}>Older inputs</Button>}
             </>
           )
@@ -105,12 +109,12 @@ function Line({ one, live, onCancelled }: { one: Summary; live: LiveWorker; onCa
   const turn = `${paths.worker(live.ref.runtime_id, live.ref.worker_id, "transcript")}#turn=${one.input_id}`;
   return (
     <tr>
-      <td>
+      <td data-label="Input">
         <a href={turn} title="Show its turn">
           <Id id={one.input_id} />
         </a>
       </td>
-      <td>
+      <td data-label="State">
         {one.ending ? (
           <EndingState ending={one.ending} />
         ) : one.state === "running" ? (
@@ -120,16 +124,22 @@ function Line({ one, live, onCancelled }: { one: Summary; live: LiveWorker; onCa
         )}
         {one.attempt > 1 && <span class="badge warn">attempt {one.attempt}</span>}
       </td>
-      <td>
+      <td data-label="Message">
         {size(one.bytes)} <bdi class="muted small">{one.content_type}</bdi>
       </td>
-      <td>{one.sender ? <Id id={one.sender} /> : <span class="muted">–</span>}</td>
-      <td>
+      <td class="roomy-only" data-label="Sender">
+        {one.sender ? <Id id={one.sender} /> : <span class="muted">–</span>}
+      </td>
+      <td data-label="Accepted">
         <Time at={one.accepted_at} />
       </td>
-      <td class="number">{between(one.accepted_at, one.started_at)}</td>
-      <td class="number">{between(one.started_at ?? one.accepted_at, one.ended_at)}</td>
-      <td class="number">
+      <td class="number roomy-only" data-label="Waited">
+        {between(one.accepted_at, one.started_at)}
+      </td>
+      <td class="number" data-label="Took">
+        {between(one.started_at ?? one.accepted_at, one.ended_at)}
+      </td>
+      <td class="end">
         {one.state !== "done" && (
           <Button quiet icon="close" needs="operator" onClick={cancel}>
             Cancel

@@ -17,6 +17,7 @@ import { Skeleton } from "../../parts/load";
 import { ProblemView } from "../../parts/problem";
 import { clock } from "../../prefs";
 import { grouped } from "../../text/bytes";
+import { absolute, rfc3339, zone } from "../../text/time";
 import { EntryRow, type RowContext, TurnHeader } from "./entry-row";
 
 /** Distance from an end of the list at which more is read, in pixels. */
@@ -64,12 +65,6 @@ export function TranscriptPane(props: PaneProps) {
   const context = useMemo<RowContext>(
     () => ({
       clock: style,
-      toggle: (seq) => {
-        const next = new Set(opened.peek());
-        if (!next.delete(seq)) next.add(seq);
-        opened.value = next;
-        current.value = seq;
-      },
       details: (entry) => latest.current.details(entry),
       before: (seq) => {
         const previous = held.next(seq, -1, () => true);
@@ -133,6 +128,24 @@ export function TranscriptPane(props: PaneProps) {
     };
   }, [held]);
 
+  // One listener for all rows: there may be ten thousand.
+  const onClick = (event: MouseEvent) => {
+    const row =
+      event.target instanceof Element ? event.target.closest("button.kind")?.closest("[data-seq]") : null;
+    if (!(row instanceof HTMLElement)) return;
+    const seq = Number(row.dataset["seq"]);
+    const next = new Set(opened.peek());
+    if (!next.delete(seq)) next.add(seq);
+    opened.value = next;
+    current.value = seq;
+  };
+  const onPointerOver = (event: PointerEvent) => {
+    const time = event.target;
+    if (!(time instanceof HTMLTimeElement) || time.title !== "") return;
+    const ms = Date.parse(time.dateTime);
+    time.title = `${absolute(ms, style)}${style === "local" ? ` ${zone(ms)}` : ""}\n${rfc3339(ms)}`;
+  };
+
   const onScroll = () => {
     const element = scroller.current;
     if (!element) return;
@@ -169,6 +182,8 @@ export function TranscriptPane(props: PaneProps) {
         role="region"
         aria-label="Transcript"
         onScroll={onScroll}
+        onClick={onClick}
+        onPointerOver={onPointerOver}
         onWheel={(event) => {
           if (event.deltaY < 0 && (scroller.current?.scrollTop ?? 0) > 0) follows.value = false;
         }}
@@ -244,7 +259,7 @@ class BlockView extends Component<BlockProps> {
 
   override render({ block, turns, opened, current, context, only }: BlockProps) {
     return (
-      <ol class="block" style={{ "--rows": String(block.rows.length) }}>
+      <ol class="block">
         {block.rows.map((row) => {
           const { seq } = row.entry;
           const line = (
