@@ -2,9 +2,9 @@
 
 use skep_protocol::{
     AuditEntry, Change, ComponentCheck, ComponentView, ConfigView, CreatedToken, Diagnostic, Entry,
-    EntryPage, FileView, FleetChange, HostView, Imported, InputSummary, InputView, Listing, Me,
-    Page, Problem, RuntimeSummary, RuntimeView, Sent, SessionView, TokenView, Usage, WorkerEntry,
-    WorkerView,
+    EntryPage, FileListing, FileView, FleetChange, HostView, Imported, InputSummary, InputView,
+    Listing, Me, Page, Problem, RuntimeSummary, RuntimeView, Sent, SessionView, TokenView, Usage,
+    WorkerEntry, WorkerView,
 };
 
 /// A type that can be parsed from a response.
@@ -31,11 +31,11 @@ shapes! {
     CreatedToken,
     Entry,
     EntryPage,
+    FileListing,
     FileView,
     FleetChange,
     Imported,
     InputView,
-    Listing<FileView>,
     Listing<HostView>,
     Listing<RuntimeSummary>,
     Listing<SessionView>,

@@ -2,7 +2,7 @@
 
 use crate::{
     ByteStream, ChangeStream, ComponentCheck, ComponentView, ConfigView, Diagnostic, EntryPage,
-    EntryStream, FileView, Imported, InputSummary, InputView, Listing, Page, RuntimeView, Sent,
+    EntryStream, FileListing, FileView, Imported, InputSummary, InputView, Page, RuntimeView, Sent,
     Stored, Usage, WorkerView,
 };
 
@@ -37,7 +37,7 @@ impl Answer for ConfigView {}
 impl Answer for EntryPage {}
 impl Answer for Imported {}
 impl Answer for InputView {}
-impl Answer for Listing<FileView> {}
+impl Answer for FileListing {}
 impl Answer for Page<ComponentView> {}
 impl Answer for Page<ConfigView> {}
 impl Answer for Page<InputSummary> {}

@@ -36,6 +36,8 @@ pub enum Action {
     FileWrite,
     /// A worker's file was removed.
     FileRemove,
+    /// A worker's file or directory got another name.
+    FileRename,
     /// An archive was imported into a worker's directory.
     FilesImport,
     /// A token was created.
@@ -56,7 +58,7 @@ pub enum Action {
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::WorkerCreate,
         Self::WorkerUpdate,
         Self::WorkerRollback,
@@ -69,6 +71,7 @@ impl Action {
         Self::ConfigRemove,
         Self::FileWrite,
         Self::FileRemove,
+        Self::FileRename,
         Self::FilesImport,
         Self::TokenCreate,
         Self::TokenRevoke,
@@ -94,6 +97,7 @@ impl Action {
             Self::ConfigRemove => "config.remove",
             Self::FileWrite => "file.write",
             Self::FileRemove => "file.remove",
+            Self::FileRename => "file.rename",
             Self::FilesImport => "files.import",
             Self::TokenCreate => "token.create",
             Self::TokenRevoke => "token.revoke",

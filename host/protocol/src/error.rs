@@ -58,6 +58,9 @@ pub enum Error {
     /// The request conflicts with the current state.
     #[error("{0}")]
     Conflict(Conflict),
+    /// The file is in another state than the request names.
+    #[error("the file was changed meanwhile; read it again and retry")]
+    PreconditionFailed,
     /// The worker is stopped.
     #[error("the worker is stopped; start it to have it take inputs")]
     WorkerStopped,
@@ -253,6 +256,9 @@ pub enum Conflict {
     /// The worker's grants changed since the caller read them.
     #[error("the worker's grants were changed meanwhile; read them again and retry")]
     Grants,
+    /// A file or directory has the new name.
+    #[error("a file or directory of that name exists")]
+    FileExists,
     /// The worker has failed and stays down until a person starts it.
     #[error("the worker has failed; its diagnostics say why. Start it to try again")]
     WorkerFailed,
@@ -260,7 +266,7 @@ pub enum Conflict {
 
 impl Conflict {
     /// Every conflict.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Worker,
         Self::IdempotencyKey,
         Self::NoPrevious,
@@ -268,6 +274,7 @@ impl Conflict {
         Self::InUse,
         Self::Ended,
         Self::Grants,
+        Self::FileExists,
         Self::WorkerFailed,
     ];
 
@@ -281,6 +288,7 @@ impl Conflict {
             Self::InUse => "in_use",
             Self::Ended => "ended",
             Self::Grants => "grants",
+            Self::FileExists => "file_exists",
             Self::WorkerFailed => "worker_failed",
         }
     }
@@ -307,6 +315,7 @@ impl Error {
             Self::UnknownFile,
             Self::UnknownToken("elsewhere".parse().expect("that is a token's id")),
             Self::UnknownSession("elsewhere".parse().expect("that is a session's id")),
+            Self::PreconditionFailed,
             Self::WorkerStopped,
             Self::WorkerRemoved,
             Self::LimitExceeded { name, limit: 7 },
@@ -337,6 +346,7 @@ impl Error {
                 | Self::UnknownToken(_)
                 | Self::UnknownSession(_)
                 | Self::Conflict(_)
+                | Self::PreconditionFailed
                 | Self::WorkerStopped
                 | Self::WorkerRemoved
                 | Self::LimitExceeded { .. }
@@ -368,6 +378,7 @@ impl Error {
             Self::UnknownToken(_) => "unknown_token",
             Self::UnknownSession(_) => "unknown_session",
             Self::Conflict(_) => "conflict",
+            Self::PreconditionFailed => "precondition_failed",
             Self::WorkerStopped => "worker_stopped",
             Self::WorkerRemoved => "worker_removed",
             Self::LimitExceeded { .. } => "limit_exceeded",
@@ -399,6 +410,7 @@ impl Error {
             | Self::UnknownSession(_) => 404,
             Self::Conflict(_) | Self::WorkerStopped => 409,
             Self::WorkerRemoved => 410,
+            Self::PreconditionFailed => 412,
             Self::LimitExceeded { .. } => 413,
             Self::ComponentRefused { .. } => 422,
             Self::MailboxFull { .. } => 429,

@@ -17,9 +17,9 @@ use crate::verbs::verbs;
 use crate::{
     Action, ByteStream, ChangeStream, ComponentCheck, ComponentDigest, ComponentView, ConfigDigest,
     ConfigValues, ConfigView, CreateWorker, Cursor, Diagnostic, EntryPage, EntryStream, Error,
-    FileName, FileRange, FileView, Imported, InputId, InputSummary, InputView, ListFiles,
-    ListInputs, ListWorkers, Listing, NewInput, Page, Role, RuntimeView, Sent, Stored, Usage,
-    WorkerChange, WorkerId, WorkerView,
+    FileCondition, FileListing, FileName, FileRange, FileView, Imported, InputId, InputSummary,
+    InputView, ListFiles, ListInputs, ListWorkers, NewInput, Page, RemoveFile, RenameFile, Role,
+    RuntimeView, Sent, Stored, Usage, WorkerChange, WorkerId, WorkerView,
 };
 
 /// A runtime: all of its nouns.
@@ -195,7 +195,7 @@ verbs! {
     trait Files {
         /// Lists the regular files of a worker's directory in the order of their names. A diagnostic
         /// counts those whose names cannot be shown.
-        [read] async fn files(worker: WorkerId, query: ListFiles) -> Listing<FileView>;
+        [read] async fn files(worker: WorkerId, query: ListFiles) -> FileListing;
 
         /// Reads a file, or a part of it. The view describes the whole file.
         [read]
@@ -206,16 +206,22 @@ verbs! {
         ) -> (FileView, ByteStream);
 
         /// Writes a file in one step: readers see all of it or the file from before. Creates missing
-        /// directories. The worker's quota holds.
+        /// directories. The worker's quota holds. [`Error::PreconditionFailed`] if the file is in
+        /// another state than the condition names.
         [change(FileWrite)]
         async fn write_file(
             worker: WorkerId,
             name: FileName,
             bytes: ByteStream,
+            condition: FileCondition,
         ) -> Stored<FileView>;
 
-        /// Removes a file.
-        [change(FileRemove)] async fn remove_file(worker: WorkerId, name: FileName) -> ();
+        /// Removes a file, or a directory with everything below it.
+        [change(FileRemove)]
+        async fn remove_file(worker: WorkerId, name: FileName, how: RemoveFile) -> ();
+
+        /// Gives a file or directory another name, which must be free.
+        [change(FileRename)] async fn rename_file(worker: WorkerId, names: RenameFile) -> ();
 
         /// Returns the regular files and directories of a worker's directory as a tar archive.
         [read] async fn export(worker: WorkerId) -> ByteStream;

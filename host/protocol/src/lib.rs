@@ -48,7 +48,10 @@ pub use diagnostic::{Diagnostic, DiagnosticCode, Severity, Subject};
 pub use digest::{ComponentDigest, ConfigDigest, DigestError};
 pub use entry::{Entry, EntryKind, EntryPage};
 pub use error::{Conflict, Error, Invalid};
-pub use file::{FileName, FileRange, FileView, Imported, ListFiles};
+pub use file::{
+    FileCondition, FileListing, FileName, FileRange, FileTag, FileView, Imported, ListFiles,
+    RemoveFile, RenameFile,
+};
 pub use grant::{
     GrantError, Grants, HostPattern, HttpGrant, Method, Scheme, ScopeGrant, ScopeGrantError,
 };

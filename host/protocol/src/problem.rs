@@ -89,6 +89,7 @@ impl Problem {
                 let mut found = all.filter(|one| Some(one.reason()) == reason.as_deref());
                 Error::Conflict(found.next()?)
             }
+            "precondition_failed" => Error::PreconditionFailed,
             "worker_stopped" => Error::WorkerStopped,
             "worker_removed" => Error::WorkerRemoved,
             "limit_exceeded" => Error::LimitExceeded { name: limit?, limit: limit_value? },
@@ -138,6 +139,7 @@ impl From<&Error> for Problem {
             Error::Unauthenticated
             | Error::Forbidden
             | Error::UnknownFile
+            | Error::PreconditionFailed
             | Error::WorkerStopped
             | Error::WorkerRemoved
             | Error::OperationUnsupported
@@ -164,6 +166,7 @@ const fn title(error: &Error) -> &'static str {
         Error::UnknownToken(_) => "Unknown token",
         Error::UnknownSession(_) => "Unknown session",
         Error::Conflict(_) => "Conflict with the current state",
+        Error::PreconditionFailed => "Precondition failed",
         Error::WorkerStopped => "The worker is stopped",
         Error::WorkerRemoved => "The worker was removed",
         Error::LimitExceeded { .. } => "Limit exceeded",

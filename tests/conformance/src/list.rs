@@ -173,6 +173,10 @@ macro_rules! conformance {
                 the_guest_and_its_owner_share_files
                 files_are_there_while_a_turn_runs_and_after_a_stop
                 files_are_listed_in_the_order_of_their_names
+                one_level_of_a_directory_is_listed
+                a_file_or_directory_is_renamed
+                a_directory_is_removed_with_everything_below_it
+                a_change_under_a_condition_needs_it_to_hold
                 a_directory_is_not_a_file
                 a_truncated_upload_changes_nothing
                 disk_bytes

@@ -58,8 +58,9 @@ async fn each(runtime: &Arc<dyn RuntimeHandle>) -> Vec<(&'static str, Role, Opti
         Operator remove_component(component);
         Viewer files(worker, ListFiles::default());
         Viewer read_file(worker, name.clone(), None);
-        Operator write_file(worker, name.clone(), bytes());
-        Operator remove_file(worker, name);
+        Operator write_file(worker, name.clone(), bytes(), FileCondition::Any);
+        Operator remove_file(worker, name.clone(), RemoveFile::default());
+        Operator rename_file(worker, RenameFile { from: name.clone(), to: name });
         Viewer export(worker);
         Operator import(worker, bytes());
         Operator put_config(values);

@@ -574,7 +574,7 @@ impl Artifacts for FakeRuntime {
 
 #[async_trait]
 impl Files for FakeRuntime {
-    async fn files(&self, worker: WorkerId, query: ListFiles) -> Result<Listing<FileView>, Error> {
+    async fn files(&self, worker: WorkerId, query: ListFiles) -> Result<FileListing, Error> {
         self.with(|disk| disk.worker(worker)?.files.list(&query))?
     }
 
@@ -598,6 +598,7 @@ impl Files for FakeRuntime {
         worker: WorkerId,
         name: FileName,
         bytes: ByteStream,
+        condition: FileCondition,
     ) -> Result<Stored<FileView>, Error> {
         // Checked before the body is read.
         let limit = self.with(|disk| disk.worker(worker).map(|row| row.limits().disk_bytes))??;
@@ -606,6 +607,7 @@ impl Files for FakeRuntime {
         self.with(|disk| {
             let row = disk.worker(worker)?;
             let limits = row.limits();
+            row.files.check(name.as_str(), condition)?;
             let created = row.files.write(name.as_str(), content, &limits)?;
             row.measure();
             let (item, _) = row.files.read(name.as_str())?;
@@ -613,10 +615,30 @@ impl Files for FakeRuntime {
         })?
     }
 
-    async fn remove_file(&self, worker: WorkerId, name: FileName) -> Result<(), Error> {
+    async fn remove_file(
+        &self,
+        worker: WorkerId,
+        name: FileName,
+        how: RemoveFile,
+    ) -> Result<(), Error> {
         self.with(|disk| {
             let row = disk.worker(worker)?;
-            row.files.remove(name.as_str())?;
+            if how.recursive && how.condition == FileCondition::Any {
+                row.files.remove_all(name.as_str())?;
+            } else {
+                row.files.read(name.as_str())?;
+                row.files.check(name.as_str(), how.condition)?;
+                row.files.remove(name.as_str())?;
+            }
+            row.measure();
+            Ok(())
+        })?
+    }
+
+    async fn rename_file(&self, worker: WorkerId, names: RenameFile) -> Result<(), Error> {
+        self.with(|disk| {
+            let row = disk.worker(worker)?;
+            row.files.rename(names.from.as_str(), names.to.as_str())?;
             row.measure();
             Ok(())
         })?
