@@ -134,6 +134,7 @@ async fn every_operation_needs_the_role_that_the_document_names() {
             let body = match id {
                 "createWorker" => json!({ "component": digest }),
                 "putConfig" => json!({ "values": {} }),
+                "renameFile" => json!({ "from": "a", "to": "b" }),
                 "createToken" => json!({ "role": "viewer" }),
                 _ => json!({}),
             };
