@@ -78,7 +78,7 @@ export function GrantAndRetry({ worker, entry, onChanged, onShow }: GrantAndRetr
   const has = sameGrants(after, seen.value);
   const past =
     grantable.value && !has && may("operator") ? beyond(grantable.value, seen.value, needs) : null;
-  const why = past ? `${capital(past)}. An admin may.` : null;
+  const why = past?.text ?? null;
   const host = hostOf(worker, (changed) => {
     own.current = [...own.current, seen.peek(), changed.grants];
     onChanged?.(changed);

@@ -28,6 +28,8 @@ export function Dialog(props: DialogProps) {
     const shown = dialog.current;
     const before = document.activeElement;
     shown?.showModal();
+    // Without a field to type in, the keyboard starts at the title, not at the button that closes.
+    if (document.activeElement?.closest("header")) shown?.querySelector("h2")?.focus();
     return () => {
       shown?.close();
       if (before instanceof HTMLElement && before.isConnected) before.focus();
@@ -36,7 +38,7 @@ export function Dialog(props: DialogProps) {
   const inside = (
     <>
       <header>
-        <h2 id={id}>{title}</h2>
+        <h2 id={id} tabIndex={-1}>{title}</h2>
         {closable && <Button quiet icon="close" label="Close" keys="Esc" onClick={onClose} />}
       </header>
       <div class="inside">{props.children}</div>

@@ -3,7 +3,7 @@
 // A paged list keeps the pages near what is seen and the cursor of every page it has passed, so a
 // list of any length takes bounded memory and can be scrolled back.
 
-import { type ReadonlySignal, signal } from "@preact/signals";
+import { type ReadonlySignal, batch, signal } from "@preact/signals";
 
 import { isAbort } from "../api/problem";
 
@@ -110,8 +110,11 @@ export class PagedRows<T> implements Rows<T> {
       this.#pages = [];
       this.#places.clear();
       this.#next = null;
-      this.error.value = undefined;
-      this.#add(page);
+      batch(() => {
+        this.count.value = 0;
+        this.error.value = undefined;
+        this.#add(page);
+      });
     } catch (error) {
       if (isAbort(error) || signal.aborted) return;
       this.error.value = error;
@@ -222,7 +225,8 @@ export class PagedRows<T> implements Rows<T> {
     this.#next = page.next_cursor ?? undefined;
     const loaded = start + size;
     const more = this.#next === undefined ? 0 : FIRST_ROWS;
-    this.count.value = this.#next === undefined ? loaded : Math.max(page.matched ?? 0, loaded + more);
+    const matched = page.matched ?? this.count.peek();
+    this.count.value = this.#next === undefined ? loaded : Math.max(matched, loaded + more);
     this.begun.value = true;
     this.#options.onPage?.(page);
     this.#fill(added, page.items);

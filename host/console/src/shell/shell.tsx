@@ -65,6 +65,7 @@ export function Shell() {
       group: "Preferences",
       run: () => (singleKeys.value = singleKeys.value === "on" ? "off" : "on"),
     },
+    { does: "Log out", group: "Everywhere", run: leave },
   ];
   useCommands(commands);
 
@@ -146,6 +147,10 @@ function Navigation({ page }: { page: Route["page"] }) {
   );
 }
 
+function leave(): void {
+  logout().catch((error: unknown) => toastFailure("You are still logged in.", error));
+}
+
 function Runtimes() {
   const current = route.value;
   const known = runtimes.value;
@@ -192,9 +197,7 @@ function Preferences() {
               {
                 words: `Log out (${role.value})`,
                 icon: "logout" as const,
-                run: () => {
-                  logout().catch((error: unknown) => toastFailure("You are still logged in.", error));
-                },
+                run: leave,
               },
             ]
           : []),

@@ -154,7 +154,12 @@ function Part({ name, same, left, right, quiet }: PartProps) {
     <section class="part">
       <h4>
         {name}
-        {!same && <span class={quiet ? "muted" : "state warn"}> differs</span>}
+        {!same && (
+          <>
+            {" "}
+            <span class={quiet ? "muted" : "state warn"}>differs</span>
+          </>
+        )}
       </h4>
       <div class="sides">
         <Side label={`${name} before`} lines={sides.left} mark="removed" />

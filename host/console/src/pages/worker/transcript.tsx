@@ -43,8 +43,8 @@ export function TranscriptTab({ live, worker }: { live: LiveWorker; worker: Work
   const handle = useRef<PaneHandle>(null);
   const { held, take } = useMemo(() => windowOf(live, () => (version.value += 1)), [live]);
 
-  const filter = filterOf(hash.value["kind"], hash.value["turn"]);
   const filterKey = `${hash.value["kind"] ?? ""} ${hash.value["turn"] ?? ""}`;
+  const filter = useMemo(() => filterOf(hash.value["kind"], hash.value["turn"]), [filterKey]);
   const wanted = Number(hash.value["seq"]);
   const seq = Number.isSafeInteger(wanted) && wanted > 0 ? wanted : undefined;
 
@@ -74,12 +74,10 @@ export function TranscriptTab({ live, worker }: { live: LiveWorker; worker: Work
   // The filter in the address decides what is held; a number in it decides where.
   const opened = useRef<string | null>(null);
   useEffect(() => {
-    const isFirst = opened.current === null;
     if (opened.current === filterKey) return;
     opened.current = filterKey;
-    const near = isFirst ? seq : undefined;
-    void held.setFilter(filter, near).then(() => {
-      if (near !== undefined) void jump(near);
+    void held.setFilter(filter, seq).then(() => {
+      if (seq !== undefined) void jump(seq);
       else requestAnimationFrame(() => handle.current?.stick());
     });
   }, [held, filterKey]);
@@ -162,6 +160,13 @@ export function TranscriptTab({ live, worker }: { live: LiveWorker; worker: Work
     { does: "Previous entry", keys: "k", group, listed: false, run: () => rows(-1) },
     { does: "Write an input", keys: "i", group, run: focusComposer },
   ]);
+
+  // A worker that was just created is there to be fed.
+  useEffect(() => {
+    if (hash.value["compose"] === undefined) return;
+    focusComposer();
+    setHash({ compose: null });
+  }, [hash.value["compose"]]);
 
   const turn = hash.value["turn"];
   const details = (entry: Entry) => (

@@ -36,6 +36,8 @@ export class WorkerList {
   #frame = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #counting: AbortController | undefined;
+  /** Number of last known rows that the list has beside the host's. */
+  #extra = 0;
   #kept = new Map<string, Map<string, Shown>>();
 
   constructor() {
@@ -96,15 +98,19 @@ export class WorkerList {
   async #load(cursor: string | null, limit: number, signal: AbortSignal): Promise<PageOf<Shown>> {
     const options = { filter: this.#filter, sort: this.#sort.by, descending: this.#sort.descending };
     const page = await listWorkers({ ...options, cursor, limit, signal });
-    if (cursor !== null) return { items: page.items, next_cursor: page.next_cursor };
+    if (cursor !== null) return { ...page, ...this.#matched(page) };
     const kept = this.#keep(page);
     batch(() => {
       this.counts.value = page.counts;
       this.matched.value = page.matched ?? (page.next_cursor ? null : page.items.length);
     });
     const items = page.next_cursor ? [...kept, ...page.items] : [...page.items, ...kept];
-    const matched = page.matched === undefined ? {} : { matched: page.matched + kept.length };
-    return { items, next_cursor: page.next_cursor, ...matched };
+    this.#extra = kept.length;
+    return { items, next_cursor: page.next_cursor, ...this.#matched(page) };
+  }
+
+  #matched({ matched }: WorkerPage): { matched?: number } {
+    return matched === undefined ? {} : { matched: matched + this.#extra };
   }
 
   /** Remembers rows by runtime, and returns those of runtimes that this page lacks. */
