@@ -4,7 +4,7 @@ use skep_protocol::{
     AuditEntry, Change, ComponentCheck, ComponentView, ConfigView, CreatedToken, Diagnostic, Entry,
     EntryPage, FileListing, FileView, FleetChange, HostView, Imported, InputSummary, InputView,
     Listing, Me, Page, Problem, RuntimeSummary, RuntimeView, Sent, SessionView, TokenView, Usage,
-    WorkerEntry, WorkerView,
+    WorkerListing, WorkerPage, WorkerView,
 };
 
 /// A type that can be parsed from a response.
@@ -40,19 +40,19 @@ shapes! {
     Listing<RuntimeSummary>,
     Listing<SessionView>,
     Listing<TokenView>,
-    Listing<WorkerEntry>,
     Me,
     Page<AuditEntry>,
     Page<ComponentView>,
     Page<ConfigView>,
     Page<Diagnostic>,
     Page<InputSummary>,
-    Page<WorkerView>,
     Problem,
     RuntimeSummary,
     RuntimeView,
     Sent,
     Usage,
+    WorkerListing,
+    WorkerPage,
     WorkerView,
     serde_json::Value,
 }

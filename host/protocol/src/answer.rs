@@ -3,7 +3,7 @@
 use crate::{
     ByteStream, ChangeStream, ComponentCheck, ComponentView, ConfigView, Diagnostic, EntryPage,
     EntryStream, FileListing, FileView, Imported, InputSummary, InputView, Page, RuntimeView, Sent,
-    Stored, Usage, WorkerView,
+    Stored, Usage, WorkerPage, WorkerView,
 };
 
 /// The parts of an answer that a layer may check or replace.
@@ -67,7 +67,7 @@ impl Answer for Stored<WorkerView> {
     }
 }
 
-impl Answer for Page<WorkerView> {
+impl Answer for WorkerPage {
     fn workers(&mut self) -> Vec<&mut WorkerView> {
         self.items.iter_mut().collect()
     }

@@ -22,6 +22,7 @@ pub mod id;
 pub mod input;
 pub mod kind;
 pub mod limits;
+mod list;
 pub mod name;
 pub mod outbound;
 pub mod payload;
@@ -65,6 +66,10 @@ pub use input::{
 };
 pub use kind::ComponentKind;
 pub use limits::{LimitName, Limits};
+pub use list::{
+    LabelFilter, ListWorkers, ListedWorker, SearchText, SortOrder, SpecOutline, WorkerCounts,
+    WorkerFilter, WorkerListing, WorkerPage, WorkerPosition, WorkerSelection, WorkerSort,
+};
 pub use name::{
     DisplayRef, GuestPath, IdempotencyKey, Labels, NameError, ScopeName, SecretName, TokenName,
 };
@@ -76,11 +81,9 @@ pub use registry::{
     RuntimeSummary, Source, Status, WorkerEntry,
 };
 pub use rights::Rights;
-pub use runtime::{
-    ByteStream, Change, ChangeStream, EntryStream, ListWorkers, Page, RuntimeView, Stored,
-};
+pub use runtime::{ByteStream, Change, ChangeStream, EntryStream, Page, RuntimeView, Stored};
 pub use time::Timestamp;
 pub use worker::{
-    CreateWorker, Desired, Execution, FailedReason, LimitChanges, Observed, Usage, Version,
-    VersionChange, WorkerChange, WorkerSpec, WorkerView,
+    CreateWorker, Desired, Execution, FailedReason, LimitChanges, Observed, ObservedState, Usage,
+    Version, VersionChange, WorkerChange, WorkerSpec, WorkerView,
 };

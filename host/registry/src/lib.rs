@@ -33,6 +33,7 @@ mod registry;
 mod remotes;
 mod secret;
 mod watcher;
+mod worker_list;
 
 pub use access::Access;
 pub use audit::{Audit, AuditRecord};
