@@ -17,6 +17,7 @@ import { duration } from "../../text/time";
 import { Composer } from "./composer";
 import { EndingState } from "./entry-row";
 import type { LiveWorker, Worker } from "./live";
+import { useActivity } from "./settled";
 
 type Summary = Schemas["InputSummary"] & { started_at?: string | null };
 interface Page {
@@ -32,7 +33,7 @@ export function InputsTab({ live, worker }: { live: LiveWorker; worker: Worker }
   const older = useSignal<readonly Summary[]>([]);
   const next = useSignal<string | null>(null);
   // What the worker does tells when the list is another.
-  const keys = [base, worker.observed.state, worker.queued_inputs, worker.updated_at];
+  const keys = [base, useActivity(worker)];
   const load = useLoad((signal) => request<Page>("get", base, { query: { limit: PAGE }, signal }), keys);
   useEffect(() => {
     older.value = [];

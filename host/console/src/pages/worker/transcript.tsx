@@ -180,13 +180,8 @@ export function TranscriptTab({ live, worker }: { live: LiveWorker; worker: Work
       live={live}
       entry={entry}
       aside={
-        entry.kind === "denied" && !live.removed.value ? (
-          <GrantAndRetry
-            worker={worker}
-            entry={entry as never}
-            onChanged={(changed) => live.put(changed)}
-            onShow={(input) => setHash({ turn: input, kind: null, seq: null }, { replace: false })}
-          />
+        entry.kind === "denied" ? (
+          <WayPast live={live} entry={entry} />
         ) : undefined
       }
     />
@@ -261,6 +256,20 @@ export function TranscriptTab({ live, worker }: { live: LiveWorker; worker: Work
       />
       {!live.removed.value && <Composer live={live} worker={worker} compact onSent={() => void toEnd()} />}
     </div>
+  );
+}
+
+/** The grant that a denial asks for, beside the worker's grants as they are now. */
+function WayPast({ live, entry }: { live: LiveWorker; entry: Entry }) {
+  const worker = live.worker.value;
+  if (!worker || live.removed.value) return null;
+  return (
+    <GrantAndRetry
+      worker={worker}
+      entry={entry as never}
+      onChanged={(changed) => live.put(changed)}
+      onShow={(input) => setHash({ turn: input, kind: null, seq: null }, { replace: false })}
+    />
   );
 }
 
