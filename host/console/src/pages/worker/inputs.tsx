@@ -5,7 +5,7 @@ import { useSignal } from "@preact/signals";
 
 import { type Schemas, request, workerPath } from "../../api/client";
 import { Button } from "../../parts/button";
-import { Empty } from "../../parts/empty";
+import { CommandLine, Empty } from "../../parts/empty";
 import { Loaded, useLoad } from "../../parts/load";
 import { Id } from "../../parts/name";
 import { State } from "../../parts/state";
@@ -56,6 +56,7 @@ export function InputsTab({ live, worker }: { live: LiveWorker; worker: Worker }
           items.length === 0 ? (
             <Empty icon="upload" title="No input yet">
               <p>An input is a message for the worker. It waits here until the turn before it ended.</p>
+              <CommandLine command={`skep worker send ${live.ref.worker_id} MESSAGE`} />
             </Empty>
           ) : (
             <>

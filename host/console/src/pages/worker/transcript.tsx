@@ -19,7 +19,7 @@ import { TranscriptWindow } from "../../api/transcript";
 import type { Row } from "../../api/turns";
 import { GrantAndRetry } from "../../flows/grant-and-retry";
 import { Button } from "../../parts/button";
-import { Empty } from "../../parts/empty";
+import { CommandLine, Empty } from "../../parts/empty";
 import { Icon } from "../../parts/icon";
 import { useCommands } from "../../parts/keys";
 import { shortId } from "../../parts/name";
@@ -248,6 +248,9 @@ export function TranscriptTab({ live, worker }: { live: LiveWorker; worker: Work
                 ? "No entry is of the chosen kinds."
                 : "What the worker does, says and is refused will stand here, in order."}
             </p>
+            {!isFiltering(filter) && (
+              <CommandLine command={`skep worker send ${live.ref.worker_id} MESSAGE`} />
+            )}
             {isFiltering(filter) && (
               <Button onClick={() => setHash({ kind: null, turn: null })}>Show everything</Button>
             )}
