@@ -1,10 +1,11 @@
 //! The types that a response may contain. No others can be parsed.
 
 use skep_protocol::{
-    AuditEntry, Change, CompiledEvent, ComponentView, ConfigView, Diagnostic, Entry, EntryPage,
-    FileView, FleetChange, FleetCompiledEvent, FleetDiagnostic, HostView, Imported, InputSummary,
-    InputView, Listing, Me, Page, Problem, ReadyEvent, ResetEvent, RuntimeSummary, RuntimeView,
-    Sent, Usage, WatchedEntry, WatchedProblem, WorkerListing, WorkerPage, WorkerView,
+    AuditEntry, Change, CompiledEvent, ComponentCheck, ComponentView, ConfigView, CreatedToken,
+    Diagnostic, Entry, EntryPage, FileListing, FileView, FleetChange, FleetCompiledEvent,
+    FleetDiagnostic, HostView, Imported, InputSummary, InputView, Listing, Me, Page, Problem,
+    ReadyEvent, ResetEvent, RuntimeSummary, RuntimeView, Sent, SessionView, TokenView, Usage,
+    WatchedEntry, WatchedProblem, WorkerListing, WorkerPage, WorkerView,
 };
 
 /// A type that can be parsed from a response.
@@ -33,17 +34,21 @@ shapes! {
     ResetEvent,
     WatchedEntry,
     WatchedProblem,
+    ComponentCheck,
     ComponentView,
     ConfigView,
+    CreatedToken,
     Entry,
     EntryPage,
+    FileListing,
     FileView,
     FleetChange,
     Imported,
     InputView,
-    Listing<FileView>,
     Listing<HostView>,
     Listing<RuntimeSummary>,
+    Listing<SessionView>,
+    Listing<TokenView>,
     Me,
     Page<AuditEntry>,
     Page<ComponentView>,

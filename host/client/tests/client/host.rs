@@ -5,9 +5,9 @@ use skep_client::{HostClient, Refusals};
 use skep_protocol::{
     Capabilities, Changed, ComponentDigest, ComponentKind, Cursor, Desired, Diagnostic,
     DiagnosticCode, Error, Execution, FleetChange, FleetEvent, FollowChanges, FollowFleet,
-    ListWorkers, Listing, Me, ObservedState, Overview, Problem, Role, RuntimeId, RuntimeSummary,
-    SortOrder, Source, Status, Timestamp, Turns, WatchedProblem, WatchedWorker, WorkerFilter,
-    WorkerSort, Workers,
+    ListAudit, ListWorkers, Listing, Me, ObservedState, Overview, Problem, Role, RuntimeId,
+    RuntimeSummary, SortOrder, Source, Status, Timestamp, Turns, WatchedProblem, WatchedWorker,
+    WorkerFilter, WorkerSort, Workers,
 };
 
 use crate::server::{Server, json, problem};
@@ -82,7 +82,7 @@ async fn every_method_has_its_path() {
     let here = "h".parse().unwrap();
     let counted = ListWorkers { counts: true, ..ListWorkers::default() };
     host.workers(Some(&here), counted).await.unwrap();
-    host.audit(Some("9")).await.unwrap();
+    host.audit(&ListAudit { cursor: Some("9".into()), ..ListAudit::default() }).await.unwrap();
     host.client(&there()).list(ListWorkers::default()).await.unwrap();
     let requests = server.requests();
     let lines: Vec<_> = requests.iter().map(|request| request.line()).collect();
@@ -119,7 +119,7 @@ async fn a_runtime_behind_a_registry_describes_itself_by_its_summary() {
 async fn a_refused_token_of_the_caller_is_reported_as_such() {
     let (_server, host) =
         host(&[problem(&Error::Forbidden(skep_protocol::Need::Role(Role::Admin)))]).await;
-    assert!(matches!(host.audit(None).await.err(), Some(Error::Forbidden(_))));
+    assert!(matches!(host.audit(&ListAudit::default()).await.err(), Some(Error::Forbidden(_))));
     let client = host.client(&there());
     assert!(matches!(client.get(worker()).await.err(), Some(Error::Forbidden(_))));
     let hidden = client.with_refusals(Refusals::Hidden).get(worker()).await.err();

@@ -123,9 +123,9 @@ export function GrantAndRetry({ worker, entry, onChanged, onShow }: GrantAndRetr
   const done = granted.value;
   return (
     <section class="grant-retry" aria-labelledby={id}>
-      <h3 id={id}>
+      <p id={id} class="title">
         {has ? "Granted since" : "Needs a grant"} <bdi class="mono">{neutral(suggestion.wanted)}</bdi>
-      </h3>
+      </p>
       {done?.step === "conflict" && !has && (
         <div class="problem warn" role="alert">
           <Icon name="warn" />

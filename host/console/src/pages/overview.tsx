@@ -1,8 +1,6 @@
 // The overview: whether all is well, what needs attention, the runtimes with their hosts, and what
 // changed last.
 
-import "./overview/overview.css";
-
 import { runtimes } from "../api/fleet";
 import { Button } from "../parts/button";
 import { CommandLine, Empty } from "../parts/empty";
@@ -40,7 +38,12 @@ export default function OverviewPage() {
             <Beginning />
           ) : (
             <>
-              <StateBar counts={value.counts} />
+              <StateBar
+                counts={value.counts}
+                without={(known ?? [])
+                  .filter(({ status }) => status === "unavailable")
+                  .map(({ display_name }) => display_name)}
+              />
               <div class="overview-columns">
                 <Attention needs={needs ?? []} more={more} />
                 <Recent workers={value.recent} />

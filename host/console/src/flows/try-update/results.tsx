@@ -152,7 +152,7 @@ function Part({ name, same, left, right, quiet }: PartProps) {
   const sides = compareLines(left, right);
   return (
     <section class="part">
-      <h4>
+      <h3>
         {name}
         {!same && (
           <>
@@ -160,7 +160,7 @@ function Part({ name, same, left, right, quiet }: PartProps) {
             <span class={quiet ? "muted" : "state warn"}>differs</span>
           </>
         )}
-      </h4>
+      </h3>
       <div class="sides">
         <Side label={`${name} before`} lines={sides.left} mark="removed" />
         <Side label={`${name} with the new component`} lines={sides.right} mark="added" />

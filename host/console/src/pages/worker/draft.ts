@@ -31,7 +31,7 @@ export function draftFor(worker: string, isCommand: boolean): Draft {
   let draft = drafts.get(worker);
   if (draft === undefined) {
     draft = {
-      mode: signal<Mode>(isCommand ? "form" : "json"),
+      mode: signal<Mode>(isCommand ? "form" : "text"),
       text: signal(""),
       hex: signal(""),
       file: signal(null),
@@ -116,4 +116,19 @@ export function clearDraft(draft: Draft): void {
   draft.file.value = null;
   draft.stdin.value = "";
   draft.key.value = "";
+}
+
+/** True if nothing was written in the draft's present mode. */
+export function isEmptyDraft(draft: Draft): boolean {
+  switch (draft.mode.value) {
+    case "text":
+    case "json":
+      return draft.text.value === "";
+    case "hex":
+      return draft.hex.value === "";
+    case "file":
+      return draft.file.value === null;
+    case "form":
+      return draft.args.value + draft.env.value + draft.stdin.value === "";
+  }
 }
