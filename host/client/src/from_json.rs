@@ -3,7 +3,7 @@
 use skep_protocol::{
     AuditEntry, Change, ComponentView, ConfigView, Diagnostic, Entry, EntryPage, FileView,
     FleetChange, HostView, Imported, InputSummary, InputView, Listing, Me, Page, Problem,
-    RuntimeSummary, RuntimeView, Sent, Usage, WorkerEntry, WorkerView,
+    RuntimeSummary, RuntimeView, Sent, Usage, WorkerListing, WorkerPage, WorkerView,
 };
 
 /// A type that can be parsed from a response.
@@ -35,19 +35,19 @@ shapes! {
     Listing<FileView>,
     Listing<HostView>,
     Listing<RuntimeSummary>,
-    Listing<WorkerEntry>,
     Me,
     Page<AuditEntry>,
     Page<ComponentView>,
     Page<ConfigView>,
     Page<Diagnostic>,
     Page<InputSummary>,
-    Page<WorkerView>,
     Problem,
     RuntimeSummary,
     RuntimeView,
     Sent,
     Usage,
+    WorkerListing,
+    WorkerPage,
     WorkerView,
     serde_json::Value,
 }

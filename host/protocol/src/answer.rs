@@ -3,7 +3,7 @@
 use crate::{
     ByteStream, ChangeStream, ComponentView, ConfigView, Diagnostic, EntryPage, EntryStream,
     FileView, Imported, InputSummary, InputView, Listing, Page, RuntimeView, Sent, Stored, Usage,
-    WorkerView,
+    WorkerPage, WorkerView,
 };
 
 /// The parts of an answer that a layer may check or replace.
@@ -66,7 +66,7 @@ impl Answer for Stored<WorkerView> {
     }
 }
 
-impl Answer for Page<WorkerView> {
+impl Answer for WorkerPage {
     fn workers(&mut self) -> Vec<&mut WorkerView> {
         self.items.iter_mut().collect()
     }

@@ -19,7 +19,7 @@ use crate::{
     ConfigView, CreateWorker, Cursor, Diagnostic, EntryPage, EntryStream, Error, FileName,
     FileRange, FileView, Imported, InputId, InputSummary, InputView, ListFiles, ListInputs,
     ListWorkers, Listing, NewInput, Page, Role, RuntimeView, Sent, Stored, Usage, WorkerChange,
-    WorkerId, WorkerView,
+    WorkerId, WorkerPage, WorkerView,
 };
 
 /// A runtime: all of its nouns.
@@ -103,8 +103,8 @@ verbs! {
         /// spec it is a [`crate::Conflict::Worker`], and a removed id is [`Error::WorkerRemoved`].
         [change(WorkerCreate)] async fn create(request: CreateWorker) -> Stored<WorkerView>;
 
-        /// Lists workers in the order of their ids.
-        [read] async fn list(query: ListWorkers) -> Page<WorkerView>;
+        /// Lists the workers that match a filter, in an order.
+        [read] async fn list(query: ListWorkers) -> WorkerPage;
 
         /// Returns one worker.
         [read] async fn get(worker: WorkerId) -> WorkerView;

@@ -2,8 +2,8 @@
 
 use async_trait::async_trait;
 use skep_protocol::{
-    ChangeStream, CreateWorker, Error, ListWorkers, Page, Stored, Usage, WorkerChange, WorkerId,
-    WorkerView, Workers,
+    ChangeStream, CreateWorker, Error, ListWorkers, Stored, Usage, WorkerChange, WorkerId,
+    WorkerPage, WorkerView, Workers,
 };
 
 use crate::feed::Changes;
@@ -21,7 +21,7 @@ impl Workers for Client {
         self.store(ask.repeatable(named)).await
     }
 
-    async fn list(&self, query: ListWorkers) -> Result<Page<WorkerView>, Error> {
+    async fn list(&self, query: ListWorkers) -> Result<WorkerPage, Error> {
         self.ask(listing(ApiRequest::get(&[&"workers"]), query)).await
     }
 

@@ -1,7 +1,5 @@
 // The frame of a page: its heading with actions, the trail that leads to it, and tabs.
 
-import "../kit";
-
 import type { ComponentChildren } from "preact";
 import { useEffect } from "preact/hooks";
 

@@ -40,7 +40,7 @@ export function State({ word, tone, shape }: { word: string; tone: Tone; shape: 
       <svg viewBox="0 0 12 12" aria-hidden="true">
         {SHAPES[shape]}
       </svg>
-      {word}
+      <span class="word">{word}</span>
     </span>
   );
 }

@@ -116,9 +116,9 @@ function Navigation({ page }: { page: Route["page"] }) {
         </svg>
         <span class="words">Skep</span>
       </a>
-      <button type="button" class="find" onClick={openPalette} aria-label="Search, Ctrl K">
+      <button type="button" class="find" onClick={openPalette} aria-label={`Search ${keysText("Mod+K")}`}>
         <Icon name="search" />
-        <span class="words grow">Search</span>
+        <span class="words grow">Search</span>{" "}
         <kbd class="words">{keysText("Mod+K")}</kbd>
       </button>
       <nav aria-label="Main">

@@ -27,7 +27,7 @@ import { toast, toastFailure } from "../../parts/toast";
 import { grouped } from "../../text/bytes";
 import type { WorkerList } from "./list";
 
-interface Props {
+export interface BulkProps {
   list: WorkerList;
   chosen: Signal<ReadonlySet<string>>;
   /** True if all that match are chosen, loaded or not. */
@@ -56,7 +56,7 @@ const DID: Record<BulkAction, string> = {
 
 const workers = (count: number) => `${grouped(count)} ${count === 1 ? "worker" : "workers"}`;
 
-export function BulkBar({ list, chosen, everything, filter, keyOf }: Props) {
+export function BulkBar({ list, chosen, everything, filter, keyOf }: BulkProps) {
   const running = useSignal<Running | null>(null);
   const labelling = useSignal(false);
   const left = useRef<AbortController | undefined>(undefined);
