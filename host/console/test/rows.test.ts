@@ -7,16 +7,18 @@ interface Row {
   id: number;
 }
 
-/** A host with numbered rows whose cursor is the number of the next one. */
-function host(total: number) {
-  const asked: { cursor: string | null; limit: number }[] = [];
+/** A host with numbered rows whose cursor is the number of rows before, in the order asked for. */
+function host(total: number, backwards = false) {
+  const asked: { cursor: string | null; limit: number; back: boolean }[] = [];
   const rows = new PagedRows<Row>({
     key: ({ id }) => String(id),
-    load: async (cursor, limit) => {
-      asked.push({ cursor, limit });
+    backwards,
+    load: async (cursor, limit, _, back) => {
+      asked.push({ cursor, limit, back });
       const from = Number(cursor ?? 0);
       const to = Math.min(total, from + limit);
-      const items = Array.from({ length: to - from }, (_, at) => ({ id: from + at }));
+      const id = (at: number) => (back ? total - 1 - from - at : from + at);
+      const items = Array.from({ length: to - from }, (_, at) => ({ id: id(at) }));
       return { items, next_cursor: to < total ? String(to) : null, matched: total };
     },
   });
@@ -32,7 +34,7 @@ async function settled(rows: PagedRows<Row>): Promise<void> {
 test("the first page is short, and the count is the host's", async () => {
   const { rows, asked } = host(100_000);
   await rows.reload();
-  assert.deepEqual(asked[0], { cursor: null, limit: 100 });
+  assert.deepEqual(asked[0], { cursor: null, limit: 100, back: false });
   assert.equal(rows.count.value, 100_000);
   assert.deepEqual(rows.at(0), { id: 0 });
   assert.equal(rows.at(90_000), undefined);
@@ -48,6 +50,33 @@ test("rows far down load page by page, without hole or repeat", async () => {
   for (let at = 4_500; at < 5_000; at += 1) assert.equal(rows.at(at)?.id, at);
 });
 
+test("the last rows are read from the end", async () => {
+  const { rows, asked } = host(100_000, true);
+  await rows.reload();
+  await settled(rows);
+  const before = asked.length;
+  rows.want(99_960, 100_000);
+  await settled(rows);
+  assert.deepEqual(asked.slice(before), [{ cursor: null, limit: 100, back: true }]);
+  for (let at = 99_900; at < 100_000; at += 1) assert.equal(rows.at(at)?.id, at);
+  rows.want(99_700, 99_740);
+  await settled(rows);
+  for (let at = 99_700; at < 100_000; at += 1) assert.equal(rows.at(at)?.id, at);
+});
+
+test("both ends meet without hole or repeat", async () => {
+  const { rows } = host(1_500, true);
+  await rows.reload();
+  rows.want(1_460, 1_499);
+  await settled(rows);
+  for (let at = 1_400; at >= 0; at -= 40) {
+    rows.want(at, at + 40);
+    await settled(rows);
+  }
+  assert.equal(rows.count.value, 1_500);
+  for (let at = 0; at < 1_500; at += 1) assert.equal(rows.at(at)?.id, at);
+});
+
 test("rows that were forgotten load again by their cursor", async () => {
   const { rows, asked } = host(20_000);
   await rows.reload();
@@ -58,7 +87,7 @@ test("rows that were forgotten load again by their cursor", async () => {
   rows.want(0, 40);
   await settled(rows);
   assert.deepEqual(rows.at(0), { id: 0 });
-  assert.deepEqual(asked.slice(before), [{ cursor: null, limit: 100 }]);
+  assert.deepEqual(asked[before], { cursor: null, limit: 100, back: false });
 });
 
 test("the memory of a long list is bounded", async () => {

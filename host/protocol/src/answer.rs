@@ -1,9 +1,9 @@
 //! Answers of a runtime, as far as a [`crate::Layer`] looks into them.
 
 use crate::{
-    ByteStream, ChangeStream, ComponentView, ConfigView, Diagnostic, EntryPage, EntryStream,
-    FileView, Imported, InputSummary, InputView, Listing, Page, RuntimeView, Sent, Stored, Usage,
-    WorkerPage, WorkerView,
+    ByteStream, ChangeStream, ComponentCheck, ComponentView, ConfigView, Diagnostic, EntryPage,
+    EntryStream, FileListing, FileView, Imported, InputSummary, InputView, Page, RuntimeView, Sent,
+    Stored, Usage, WorkerPage, WorkerView,
 };
 
 /// The parts of an answer that a layer may check or replace.
@@ -31,12 +31,13 @@ pub trait Answer: Sized + Send + 'static {
 
 impl Answer for () {}
 impl Answer for ByteStream {}
+impl Answer for ComponentCheck {}
 impl Answer for ComponentView {}
 impl Answer for ConfigView {}
 impl Answer for EntryPage {}
 impl Answer for Imported {}
 impl Answer for InputView {}
-impl Answer for Listing<FileView> {}
+impl Answer for FileListing {}
 impl Answer for Page<ComponentView> {}
 impl Answer for Page<ConfigView> {}
 impl Answer for Page<InputSummary> {}

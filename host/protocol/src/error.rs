@@ -8,7 +8,8 @@ use std::time::Duration;
 use crate::config::ConfigError;
 use crate::name::NameError;
 use crate::{
-    ComponentDigest, ConfigDigest, HostId, IdError, InputId, LimitName, RuntimeId, WorkerId,
+    ComponentDigest, ConfigDigest, HostId, IdError, InputId, LimitName, RuntimeId, SessionId,
+    TokenId, WorkerId,
 };
 
 /// A request that was not carried out.
@@ -48,9 +49,18 @@ pub enum Error {
     /// No such file.
     #[error("there is no such file")]
     UnknownFile,
+    /// No such token, or the caller may not see it.
+    #[error("there is no token {0}")]
+    UnknownToken(TokenId),
+    /// No such session, or the caller may not see it.
+    #[error("there is no session {0}; it may have ended")]
+    UnknownSession(SessionId),
     /// The request conflicts with the current state.
     #[error("{0}")]
     Conflict(Conflict),
+    /// The file is in another state than the request names.
+    #[error("the file was changed meanwhile; read it again and retry")]
+    PreconditionFailed,
     /// The worker is stopped.
     #[error("the worker is stopped; start it to have it take inputs")]
     WorkerStopped,
@@ -168,6 +178,7 @@ impl Invalid {
             Self::Name(NameError::IdempotencyKey) => "idempotency_key",
             Self::Name(NameError::ScopeName) => "scope_name",
             Self::Name(NameError::SecretName) => "secret_name",
+            Self::Name(NameError::TokenName) => "token_name",
             Self::Name(NameError::GuestPath) => "guest_path",
             Self::Config(ConfigError::Key) => "config_key",
             Self::Config(ConfigError::TooLarge) => "config_too_large",
@@ -188,7 +199,7 @@ impl Invalid {
     }
 
     /// Returns every variant; variants about a limit carry the given one.
-    pub const fn all(limit: LimitName) -> [Self; 26] {
+    pub const fn all(limit: LimitName) -> [Self; 27] {
         [
             Self::Id(IdError::Runtime),
             Self::Id(IdError::Uuid),
@@ -200,6 +211,7 @@ impl Invalid {
             Self::Name(NameError::IdempotencyKey),
             Self::Name(NameError::ScopeName),
             Self::Name(NameError::SecretName),
+            Self::Name(NameError::TokenName),
             Self::Name(NameError::GuestPath),
             Self::Config(ConfigError::Key),
             Self::Config(ConfigError::TooLarge),
@@ -244,6 +256,9 @@ pub enum Conflict {
     /// The worker's grants changed since the caller read them.
     #[error("the worker's grants were changed meanwhile; read them again and retry")]
     Grants,
+    /// A file or directory has the new name.
+    #[error("a file or directory of that name exists")]
+    FileExists,
     /// The worker has failed and stays down until a person starts it.
     #[error("the worker has failed; its diagnostics say why. Start it to try again")]
     WorkerFailed,
@@ -251,7 +266,7 @@ pub enum Conflict {
 
 impl Conflict {
     /// Every conflict.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Worker,
         Self::IdempotencyKey,
         Self::NoPrevious,
@@ -259,6 +274,7 @@ impl Conflict {
         Self::InUse,
         Self::Ended,
         Self::Grants,
+        Self::FileExists,
         Self::WorkerFailed,
     ];
 
@@ -272,6 +288,7 @@ impl Conflict {
             Self::InUse => "in_use",
             Self::Ended => "ended",
             Self::Grants => "grants",
+            Self::FileExists => "file_exists",
             Self::WorkerFailed => "worker_failed",
         }
     }
@@ -296,6 +313,9 @@ impl Error {
             Self::UnknownConfig(ConfigDigest::from_sha256([1; 32])),
             Self::UnknownInput(InputId::new(1, [1; 10])),
             Self::UnknownFile,
+            Self::UnknownToken("elsewhere".parse().expect("that is a token's id")),
+            Self::UnknownSession("elsewhere".parse().expect("that is a session's id")),
+            Self::PreconditionFailed,
             Self::WorkerStopped,
             Self::WorkerRemoved,
             Self::LimitExceeded { name, limit: 7 },
@@ -323,7 +343,10 @@ impl Error {
                 | Self::UnknownConfig(_)
                 | Self::UnknownInput(_)
                 | Self::UnknownFile
+                | Self::UnknownToken(_)
+                | Self::UnknownSession(_)
                 | Self::Conflict(_)
+                | Self::PreconditionFailed
                 | Self::WorkerStopped
                 | Self::WorkerRemoved
                 | Self::LimitExceeded { .. }
@@ -352,7 +375,10 @@ impl Error {
             Self::UnknownConfig(_) => "unknown_config",
             Self::UnknownInput(_) => "unknown_input",
             Self::UnknownFile => "unknown_file",
+            Self::UnknownToken(_) => "unknown_token",
+            Self::UnknownSession(_) => "unknown_session",
             Self::Conflict(_) => "conflict",
+            Self::PreconditionFailed => "precondition_failed",
             Self::WorkerStopped => "worker_stopped",
             Self::WorkerRemoved => "worker_removed",
             Self::LimitExceeded { .. } => "limit_exceeded",
@@ -379,9 +405,12 @@ impl Error {
             | Self::UnknownComponent(_)
             | Self::UnknownConfig(_)
             | Self::UnknownInput(_)
-            | Self::UnknownFile => 404,
+            | Self::UnknownFile
+            | Self::UnknownToken(_)
+            | Self::UnknownSession(_) => 404,
             Self::Conflict(_) | Self::WorkerStopped => 409,
             Self::WorkerRemoved => 410,
+            Self::PreconditionFailed => 412,
             Self::LimitExceeded { .. } => 413,
             Self::ComponentRefused { .. } => 422,
             Self::MailboxFull { .. } => 429,

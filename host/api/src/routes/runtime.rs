@@ -55,7 +55,7 @@ async fn describe(target: AddressedRuntime) -> HandlerResult<Json<RuntimeView>> 
 }
 
 async fn diagnostics(target: AddressedRuntime) -> HandlerResult<Json<Listing<Diagnostic>>> {
-    Ok(Json(crate::page::diagnostics(target.runtime.diagnostics(None).await?)))
+    Ok(Json(crate::page::whole(target.runtime.diagnostics(None).await?)))
 }
 
 async fn changes(

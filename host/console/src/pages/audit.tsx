@@ -5,7 +5,7 @@ import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 
 import { type Schemas, request } from "../api/client";
 import { generation, runtimeName, runtimes } from "../api/fleet";
-import { isAbort } from "../api/problem";
+import { Problem, isAbort } from "../api/problem";
 import { may } from "../api/session";
 import { DiffLines, GrantDiff } from "../grants/diff";
 import type { Grants } from "../grants/grants";
@@ -23,6 +23,7 @@ import { Time } from "../parts/time";
 import { clock } from "../prefs";
 import { hash, paths, setHash } from "../router";
 import type { PageProps } from "../shell/pages";
+import { neutral } from "../text/guest";
 import {
   FILTERS,
   type FilterName,
@@ -66,6 +67,9 @@ const ACTIONS = [
   "login",
   "logout",
 ];
+
+/** The caller who has no token: the operator on the host's own machine. */
+const LOCAL = "local";
 
 /** Time after the last key before a filter applies, in milliseconds. */
 const TYPING_MS = 250;
@@ -181,7 +185,13 @@ function useEntries(query: Record<string, string>): Entries {
     const left = new AbortController();
     read(null, left.signal).then(
       (value) => setState({ value }),
-      (error: unknown) => isAbort(error) || setState((now) => ({ ...now, error })),
+      (error: unknown) => {
+        if (isAbort(error)) return;
+        // A value that no change can have, such as half of an id.
+        const none = error instanceof Problem && error.status === 400;
+        if (none) setState({ value: { items: [], next_cursor: null } });
+        else setState((now) => ({ ...now, error }));
+      },
     );
     return () => left.abort();
   }, [query, asked, generation.value]);
@@ -260,16 +270,17 @@ function FilterBar({ filters, names, actor }: FilterBarProps) {
       {field("since", "Since", { hint: "2h, 2026-11-30 14:05" })}
       {field("until", "Until", { hint: "1h, 2026-11-30" })}
       <datalist id="audit-tokens">
+        <option value={LOCAL}>the local operator</option>
         {[...names].map(([id, name]) => (
           <option key={id} value={id}>
-            {name}
+            {neutral(name)}
           </option>
         ))}
       </datalist>
       <datalist id="audit-runtimes">
         {(runtimes.value ?? []).map((one) => (
           <option key={one.runtime_id} value={one.runtime_id}>
-            {one.display_name}
+            {neutral(one.display_name)}
           </option>
         ))}
       </datalist>
@@ -350,18 +361,20 @@ function EntryRows({ entry, names }: { entry: AuditEntry; names: ReadonlyMap<str
           <Time at={entry.at} />
         </td>
         <td data-label="Caller">
-          {entry.token_id === null ? (
-            <span class="muted">the local operator</span>
-          ) : (
-            <button
-              type="button"
-              class="narrow"
-              title={`Only changes by ${entry.token_id}`}
-              onClick={() => setHash({ actor: entry.token_id })}
-            >
-              {name ? <Name text={name} /> : <Id id={entry.token_id} />}
-            </button>
-          )}
+          <button
+            type="button"
+            class={entry.token_id === null ? "narrow muted" : "narrow"}
+            title={`Only changes by ${entry.token_id ?? "the local operator"}`}
+            onClick={() => setHash({ actor: entry.token_id ?? LOCAL })}
+          >
+            {entry.token_id === null ? (
+              "the local operator"
+            ) : name ? (
+              <Name text={name} />
+            ) : (
+              <Id id={entry.token_id} />
+            )}
+          </button>
         </td>
         <th scope="row" data-label="Action">
           <button

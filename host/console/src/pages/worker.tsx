@@ -6,6 +6,7 @@ import { useEffect, useState } from "preact/hooks";
 import { useSignal } from "@preact/signals";
 
 import { runtimeById, runtimeName } from "../api/fleet";
+import { may } from "../api/session";
 import { Button } from "../parts/button";
 import { copy } from "../parts/empty";
 import { useCommands } from "../parts/keys";
@@ -19,7 +20,7 @@ import { Time } from "../parts/time";
 import { TABS, type Tab, go, paths } from "../router";
 import type { PageProps } from "../shell/pages";
 import { neutral } from "../text/guest";
-import { remove, rollback, start, stop } from "./worker/actions";
+import { fork, remove, rollback, start, stop } from "./worker/actions";
 import { type LiveWorker, type Worker, nameOf, useWorker } from "./worker/live";
 import { Rail } from "./worker/rail";
 import { TranscriptTab } from "./worker/transcript";
@@ -245,7 +246,10 @@ function Actions({ live, worker, details, onDetails }: ActionsProps) {
             icon: "copy",
             run: () => void copy(`skep worker logs ${worker.worker_id} --follow`),
           },
-          ...(worker.previous && !gone
+          ...(!gone && may("operator")
+            ? [{ words: "Fork", icon: "plus" as const, run: () => void fork(live) }]
+            : []),
+          ...(worker.previous && !gone && may("operator")
             ? [{ words: "Roll back", icon: "undo" as const, run: () => void rollback(live) }]
             : []),
         ]}

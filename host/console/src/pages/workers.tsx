@@ -195,8 +195,8 @@ function Search({ field }: { field: { current: HTMLInputElement | null } }) {
           timer.current = setTimeout(() => setHash({ q: typed.peek().trim() }), TYPING_MS);
         }}
         onKeyDown={(event) => {
-          if (event.key === "Escape" && typed.peek() === "") event.currentTarget.blur();
-          if (event.key !== "Enter" && event.key !== "ArrowDown") return;
+          // Escape leaves the field and keeps its text; the page's Escape clears it.
+          if (!["Escape", "Enter", "ArrowDown"].includes(event.key)) return;
           event.preventDefault();
           document.querySelector<HTMLElement>(".table")?.focus();
         }}

@@ -19,6 +19,13 @@ export interface DialogProps {
   onSubmit?: () => void;
 }
 
+/** Gives the focus back to what had it before a dialog, or to the page if that is gone. */
+export function giveBack(before: Element | null): void {
+  const had = before instanceof HTMLElement && before !== document.body && before.isConnected;
+  const to = had ? before : document.getElementById("main");
+  to?.focus({ preventScroll: true });
+}
+
 /** A dialog that is open as long as it is rendered. */
 export function Dialog(props: DialogProps) {
   const { title, onClose, wide, closable = true } = props;
@@ -32,7 +39,7 @@ export function Dialog(props: DialogProps) {
     if (document.activeElement?.closest("header")) shown?.querySelector("h2")?.focus();
     return () => {
       shown?.close();
-      if (before instanceof HTMLElement && before.isConnected) before.focus();
+      giveBack(before);
     };
   }, []);
   const inside = (

@@ -16,11 +16,7 @@ const FAILED: u64 = 50;
 const HIVES: u64 = 100;
 
 /// Adds workers named `bee-000000` and so on.
-pub(crate) fn fill(
-    store: &Store,
-    component: ComponentDigest,
-    workers: u64,
-) -> Result<(), Failure> {
+pub(crate) fn fill(store: &Store, component: ComponentDigest, workers: u64) -> Result<(), Failure> {
     let mut lane = Lane::new(store);
     for n in 0..workers {
         let number = store.next_number();

@@ -61,12 +61,7 @@ pub(crate) fn fill(
     Ok(worker)
 }
 
-fn turn_of(
-    number: WorkerNumber,
-    turn: u64,
-    began: u64,
-    needle: Option<&str>,
-) -> Vec<WorkerWrite> {
+fn turn_of(number: WorkerNumber, turn: u64, began: u64, needle: Option<&str>) -> Vec<WorkerWrite> {
     let first = 1 + turn * TURN;
     let at = |n: u64| Timestamp(began + (first + n) * STEP_MS);
     let id = input_id(number, turn, at(0));

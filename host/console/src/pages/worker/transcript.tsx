@@ -19,7 +19,7 @@ import { TranscriptWindow } from "../../api/transcript";
 import type { Row } from "../../api/turns";
 import { GrantAndRetry } from "../../flows/grant-and-retry";
 import { Button } from "../../parts/button";
-import { Empty } from "../../parts/empty";
+import { CommandLine, Empty } from "../../parts/empty";
 import { Icon } from "../../parts/icon";
 import { useCommands } from "../../parts/keys";
 import { shortId } from "../../parts/name";
@@ -180,13 +180,8 @@ export function TranscriptTab({ live, worker }: { live: LiveWorker; worker: Work
       live={live}
       entry={entry}
       aside={
-        entry.kind === "denied" && !live.removed.value ? (
-          <GrantAndRetry
-            worker={worker}
-            entry={entry as never}
-            onChanged={(changed) => live.put(changed)}
-            onShow={(input) => setHash({ turn: input, kind: null, seq: null }, { replace: false })}
-          />
+        entry.kind === "denied" ? (
+          <WayPast live={live} entry={entry} />
         ) : undefined
       }
     />
@@ -253,6 +248,9 @@ export function TranscriptTab({ live, worker }: { live: LiveWorker; worker: Work
                 ? "No entry is of the chosen kinds."
                 : "What the worker does, says and is refused will stand here, in order."}
             </p>
+            {!isFiltering(filter) && (
+              <CommandLine command={`skep worker send ${live.ref.worker_id} MESSAGE`} />
+            )}
             {isFiltering(filter) && (
               <Button onClick={() => setHash({ kind: null, turn: null })}>Show everything</Button>
             )}
@@ -261,6 +259,20 @@ export function TranscriptTab({ live, worker }: { live: LiveWorker; worker: Work
       />
       {!live.removed.value && <Composer live={live} worker={worker} compact onSent={() => void toEnd()} />}
     </div>
+  );
+}
+
+/** The grant that a denial asks for, beside the worker's grants as they are now. */
+function WayPast({ live, entry }: { live: LiveWorker; entry: Entry }) {
+  const worker = live.worker.value;
+  if (!worker || live.removed.value) return null;
+  return (
+    <GrantAndRetry
+      worker={worker}
+      entry={entry as never}
+      onChanged={(changed) => live.put(changed)}
+      onShow={(input) => setHash({ turn: input, kind: null, seq: null }, { replace: false })}
+    />
   );
 }
 

@@ -43,7 +43,8 @@ export class WorkerList {
   constructor() {
     this.rows = new PagedRows<Shown>({
       key: rowKey,
-      load: (cursor, limit, signal) => this.#load(cursor, limit, signal),
+      load: (cursor, limit, signal, back) => this.#load(cursor, limit, signal, back),
+      backwards: true,
     });
   }
 
@@ -95,10 +96,16 @@ export class WorkerList {
     return runtime?.status === "unavailable" ? "stale" : "";
   }
 
-  async #load(cursor: string | null, limit: number, signal: AbortSignal): Promise<PageOf<Shown>> {
-    const options = { filter: this.#filter, sort: this.#sort.by, descending: this.#sort.descending };
+  async #load(
+    cursor: string | null,
+    limit: number,
+    signal: AbortSignal,
+    back: boolean,
+  ): Promise<PageOf<Shown>> {
+    const descending = this.#sort.descending !== back;
+    const options = { filter: this.#filter, sort: this.#sort.by, descending };
     const page = await listWorkers({ ...options, cursor, limit, signal });
-    if (cursor !== null) return { ...page, ...this.#matched(page) };
+    if (cursor !== null || back) return { ...page, ...this.#matched(page) };
     const kept = this.#keep(page);
     batch(() => {
       this.counts.value = page.counts;
