@@ -17,9 +17,9 @@ use crate::verbs::verbs;
 use crate::{
     Action, ByteStream, ChangeStream, ComponentDigest, ComponentView, ConfigDigest, ConfigValues,
     ConfigView, CreateWorker, Cursor, Diagnostic, EntryPage, EntryStream, Error, FileName,
-    FileRange, FileView, Imported, InputId, InputSummary, InputView, ListFiles, ListInputs,
-    ListWorkers, Listing, NewInput, Page, Role, RuntimeView, Sent, Stored, Usage, WorkerChange,
-    WorkerId, WorkerView,
+    FileRange, FileView, Imported, InputId, InputSummary, InputView, ListEntries, ListFiles,
+    ListInputs, ListWorkers, Listing, NewInput, Page, Preview, Role, RuntimeView, Sent, Stored,
+    Usage, WorkerChange, WorkerId, WorkerView,
 };
 
 /// A runtime: all of its nouns.
@@ -150,12 +150,17 @@ verbs! {
         /// Lists a worker's queued and recent inputs, newest first.
         [read] async fn inputs(worker: WorkerId, query: ListInputs) -> Page<InputSummary>;
 
-        /// Returns at most `limit` entries after a cursor, in order.
-        [read] async fn transcript(worker: WorkerId, after: Cursor, limit: usize) -> EntryPage;
+        /// Returns a page of the transcript.
+        [read] async fn transcript(worker: WorkerId, query: ListEntries) -> EntryPage;
 
         /// Follows the transcript after a cursor, or from its end. Yields each entry once and skips
-        /// none.
-        [read] async fn subscribe(worker: WorkerId, after: Option<Cursor>) -> EntryStream;
+        /// none. With a preview, long bodies are cut.
+        [read]
+        async fn subscribe(
+            worker: WorkerId,
+            after: Option<Cursor>,
+            preview: Option<Preview>,
+        ) -> EntryStream;
     }
 
     /// Artifacts: components and config bundles, stored once and named by their digests.

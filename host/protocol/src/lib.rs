@@ -31,6 +31,7 @@ pub mod rights;
 pub mod runtime;
 pub mod text;
 pub mod time;
+pub mod transcript;
 mod verbs;
 pub mod worker;
 
@@ -70,6 +71,7 @@ pub use runtime::{
     ByteStream, Change, ChangeStream, EntryStream, ListWorkers, Page, RuntimeView, Stored,
 };
 pub use time::Timestamp;
+pub use transcript::{EntryFilter, EntryPlace, ListEntries, Preview, SearchText};
 pub use worker::{
     CreateWorker, Desired, Execution, FailedReason, LimitChanges, Observed, Usage, Version,
     VersionChange, WorkerChange, WorkerSpec, WorkerView,

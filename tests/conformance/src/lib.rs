@@ -34,6 +34,7 @@ mod grants;
 mod inputs;
 mod lifecycle;
 mod limits;
+mod pages;
 mod restarts;
 mod retries;
 mod subscriptions;

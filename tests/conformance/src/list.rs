@@ -133,6 +133,14 @@ macro_rules! conformance {
                 a_worker_reads_its_own_entries
                 events_are_seen_while_their_turn_runs
             }
+            pages {
+                the_transcript_is_read_backwards
+                a_filter_finds_each_entry_that_passes
+                a_filtered_page_leads_to_the_end
+                a_page_begins_at_a_time
+                a_preview_cuts_long_bodies
+                a_trimmed_transcript_is_read_backwards_to_its_gap
+            }
             subscriptions {
                 a_stream_from_the_beginning_is_the_transcript
                 a_stream_without_a_place_begins_at_the_end

@@ -8,7 +8,7 @@ use axum::response::Response;
 use axum::{Extension, Json};
 use futures_util::FutureExt;
 use serde_json::{Map, Value};
-use skep_protocol::{Cursor, Entry, EntryPage, Error, Invalid};
+use skep_protocol::{Cursor, Entry, EntryPage, Error, InputId, Invalid, ListEntries, Timestamp};
 
 use crate::app::App;
 use crate::credential::Credential;
@@ -30,7 +30,18 @@ pub(crate) fn routes() -> Vec<Route> {
             page,
         )
         .query::<u64>("after", "Only entries after this one; 0 for all.")
+        .query::<u64>("before", "The last entries before this one. Excludes `after`.")
+        .query::<u64>("last", "This many of the last entries. Excludes `after` and `before`.")
+        .query::<Timestamp>("at", "The first entries at this time or later. Excludes the others.")
         .query::<u64>("limit", "Maximum number of items, up to 1,000.")
+        .query::<String>("kind", "Only entries of these kinds, separated by commas.")
+        .query::<InputId>("input_id", "Only entries of this input's turn.")
+        .query::<String>(
+            "q",
+            "Only entries with this text in the label or the UTF-8 body, in any case. A request \
+             looks at a bounded part of the transcript: continue while `more` is true.",
+        )
+        .query::<u64>("preview", "Cut bodies that are longer than this many bytes, up to 1 MiB.")
         .answers(200, "The entries.", json::<EntryPage>())
         .refuses(&[410]),
         Route::get(
@@ -43,6 +54,7 @@ pub(crate) fn routes() -> Vec<Route> {
             follow,
         )
         .query::<u64>("after", "Start after this entry.")
+        .query::<u64>("preview", "Cut bodies that are longer than this many bytes, up to 1 MiB.")
         .header::<u64>("Last-Event-ID", "Resume after this entry; overrides `after`.")
         .answers(
             200,
@@ -55,12 +67,14 @@ pub(crate) fn routes() -> Vec<Route> {
 
 async fn page(target: AddressedRuntime, query: Query) -> HandlerResult<Json<EntryPage>> {
     let worker = target.worker()?;
-    let after = query.after()?.unwrap_or_default();
-    let limit = match query.limit(crate::page::PAGE)? {
-        0 => ENTRIES,
-        limit => limit,
+    let (place, last) = query.entry_place()?;
+    let limit = match (query.limit(crate::page::PAGE)?, last) {
+        (0, last) => last.unwrap_or(ENTRIES),
+        (limit, last) => last.unwrap_or(limit).min(limit),
     };
-    Ok(Json(target.runtime.transcript(worker, after, limit).await?))
+    let (filter, preview) = (query.entry_filter()?, query.preview()?);
+    let query = ListEntries { place, limit, filter, preview };
+    Ok(Json(target.runtime.transcript(worker, query).await?))
 }
 
 async fn follow(
@@ -79,7 +93,7 @@ async fn follow(
         }
         None => query.after()?,
     };
-    let items = target.runtime.subscribe(worker, after).await?;
+    let items = target.runtime.subscribe(worker, after, query.preview()?).await?;
     let write = |out: &mut Vec<u8>, entry: &Arc<Entry>| {
         event(out, Some(&entry.seq), "entry", |out| serde_json::to_writer(out, &**entry));
     };

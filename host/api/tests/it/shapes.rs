@@ -21,6 +21,7 @@ const TEXTS: &[(&str, &str, &str)] = &[
     ("Entry", "content_type", "the guest's or the caller's"),
     ("Entry", "label", "the guest's, or one of our codes"),
     ("EntryPage", "next_cursor", "a number"),
+    ("EntryPage", "prev_cursor", "a number"),
     ("FileName", "", "the guest's or the caller's, below the worker's directory"),
     ("FleetChange", "cursor", "a cursor"),
     ("GuestPath", "", "the caller's, within the guest"),

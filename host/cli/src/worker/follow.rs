@@ -2,7 +2,7 @@
 
 use clap::Args;
 use futures_util::StreamExt;
-use skep_protocol::{Cursor, Denial, Entry, EntryKind, Turns};
+use skep_protocol::{Cursor, Denial, Entry, EntryKind, ListEntries, Turns};
 
 use super::{entry_line, grants};
 use crate::connect::ConnectArgs;
@@ -57,7 +57,7 @@ pub(super) async fn follow(
     let (runtime, worker) = arguments.connect.connect()?.worker(&arguments.worker).await?;
     let mut after = Cursor(arguments.after);
     loop {
-        let page = runtime.transcript(worker, after, PAGE).await?;
+        let page = runtime.transcript(worker, ListEntries::after(after, PAGE)).await?;
         page.entries.iter().try_for_each(|entry| show(entry, selection, arguments))?;
         after = page.next;
         if !page.more {
@@ -65,7 +65,7 @@ pub(super) async fn follow(
         }
     }
     if arguments.follow {
-        let mut entries = runtime.subscribe(worker, Some(after)).await?;
+        let mut entries = runtime.subscribe(worker, Some(after), None).await?;
         while let Some(entry) = entries.next().await {
             show(&*entry?, selection, arguments)?;
         }

@@ -48,8 +48,8 @@ async fn each(runtime: &Arc<dyn RuntimeHandle>) -> Vec<(&'static str, Role, Opti
         Operator cancel(worker, input);
         Viewer input(worker, input);
         Viewer inputs(worker, ListInputs::default());
-        Viewer transcript(worker, Cursor(0), 1);
-        Viewer subscribe(worker, None);
+        Viewer transcript(worker, ListEntries::default());
+        Viewer subscribe(worker, None, None);
         Viewer changes(None);
         Operator put_component(bytes(), Role::Admin);
         Viewer component(component);

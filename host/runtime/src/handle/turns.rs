@@ -8,7 +8,8 @@ use futures_util::StreamExt;
 use futures_util::stream;
 use skep_protocol::{
     Conflict, Cursor, Ending, EntryPage, EntryStream, Error, InputId, InputState, InputSummary,
-    InputView, Invalid, ListInputs, NewInput, Outcome, Page, Sent, Turns, WorkerId,
+    InputView, Invalid, ListEntries, ListInputs, NewInput, Outcome, Page, Preview, Sent, Turns,
+    WorkerId,
 };
 use skep_store::record::{InputRecord, Transaction, WorkerWrite};
 use skep_store::{FeedUpdate, RecentInput};
@@ -139,21 +140,21 @@ impl Turns for Embedded {
         Ok(Page { items, next_cursor: found.next.map(|next| next.0.to_string()) })
     }
 
-    async fn transcript(
-        &self,
-        worker: WorkerId,
-        after: Cursor,
-        limit: usize,
-    ) -> Result<EntryPage, Error> {
+    async fn transcript(&self, worker: WorkerId, query: ListEntries) -> Result<EntryPage, Error> {
         let record = self.record(worker)?;
-        let limit = page(limit);
-        self.read(move |store| store.entries(record.number, after, limit)).await
+        let query = ListEntries { limit: page(query.limit), ..query };
+        let _search = match query.filter.is_empty() {
+            true => None,
+            false => Some(self.0.searches.acquire().await.map_err(|_| Error::Internal)?),
+        };
+        self.read(move |store| store.list_entries(record.number, &query)).await
     }
 
     async fn subscribe(
         &self,
         worker: WorkerId,
         after: Option<Cursor>,
+        preview: Option<Preview>,
     ) -> Result<EntryStream, Error> {
         let record = self.record(worker)?;
         let store = self.0.store.clone();
@@ -184,7 +185,11 @@ impl Turns for Embedded {
                     }
                 };
                 let after = entries.last().map_or(after, |entry| entry.seq);
-                let entries = entries.into_iter().map(Ok).collect::<Vec<_>>();
+                let cut = |entry| match preview {
+                    Some(preview) => preview.cut_shared(entry),
+                    None => entry,
+                };
+                let entries = entries.into_iter().map(|entry| Ok(cut(entry))).collect::<Vec<_>>();
                 Some((entries, Some((feed, after))))
             }
         });

@@ -31,6 +31,10 @@ use crate::turn::commit_delay::CommitDelay;
 /// Maximum number of diagnostics of one kind in a response.
 const DIAGNOSTICS: usize = 1_000;
 
+/// Maximum number of concurrent searches of transcripts. The store has four connections for reading,
+/// and turns need them too.
+const SEARCHES: usize = 2;
+
 /// An operator directory that workers may be granted.
 #[derive(Debug)]
 pub struct OperatorScope {
@@ -57,6 +61,7 @@ pub(crate) struct Core {
     pub(crate) host_id: HostId,
     pub(crate) residency: Arc<Residency>,
     pub(crate) turns: Semaphore,
+    pub(crate) searches: Semaphore,
     pub(crate) commit_delay: Arc<CommitDelay>,
     pub(crate) changes: ChangeLog,
     /// The host's own threads, as opposed to the guests'.
@@ -106,6 +111,7 @@ impl Core {
                 idle_bytes: options.idle_bytes,
             }),
             turns: Semaphore::new(options.turns),
+            searches: Semaphore::new(SEARCHES),
             options,
             host_id: parts.host_id,
             commit_delay: Arc::default(),

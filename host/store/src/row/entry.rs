@@ -126,6 +126,7 @@ impl<'a> EntryRow<'a> {
             ending: self.ending,
             payload: Payload { content_type: self.content_type.to_owned(), body: self.body },
             truncated: self.flags & TRUNCATED != 0,
+            body_bytes: None,
         }
     }
 }

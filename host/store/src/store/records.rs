@@ -2,7 +2,7 @@
 
 use skep_protocol::{
     ComponentDigest, ConfigDigest, Cursor, Diagnostic, DiagnosticCode, Entry, EntryPage,
-    IdempotencyKey, InputId, Outcome, Timestamp, Usage, WorkerId,
+    IdempotencyKey, InputId, ListEntries, Outcome, Timestamp, Usage, WorkerId,
 };
 
 use super::Store;
@@ -123,7 +123,18 @@ impl Store {
         after: Cursor,
         limit: usize,
     ) -> Result<EntryPage, StoreError> {
-        self.read(|connection| read::entry::page(connection, worker, after, limit))
+        self.list_entries(worker, &ListEntries::after(after, limit))
+    }
+
+    /// Returns a page of entries: about 4 MiB, and not more than [`ListEntries::limit`]. A page for
+    /// which many entries or bytes were looked at ends early. In place of what was trimmed there is a
+    /// `gap` at the position of the last trimmed entry, if the filter lets it pass.
+    pub fn list_entries(
+        &self,
+        worker: WorkerNumber,
+        query: &ListEntries,
+    ) -> Result<EntryPage, StoreError> {
+        self.read(|connection| read::page::page(connection, worker, query))
     }
 
     /// Returns the position of the newest entry.

@@ -183,6 +183,7 @@ impl Row {
             ending,
             payload: Payload { content_type: "text/plain".into(), body: body.into() },
             truncated: false,
+            body_bytes: None,
         });
         self.trim();
         self.entries.back_mut().expect("the newest entry is never trimmed")

@@ -419,33 +419,27 @@ impl Turns for FakeRuntime {
         })?
     }
 
-    async fn transcript(
-        &self,
-        worker: WorkerId,
-        after: Cursor,
-        limit: usize,
-    ) -> Result<EntryPage, Error> {
-        self.with(|disk| {
-            let row = disk.worker(worker)?;
-            let later = row.entries.iter().filter(|entry| entry.seq > after);
-            let entries: Vec<Entry> = later.take(limit).cloned().collect();
-            let next = entries.last().map_or(after, |entry| entry.seq);
-            Ok(EntryPage { entries, next, more: next.0 < row.last_seq })
-        })?
+    async fn transcript(&self, worker: WorkerId, query: ListEntries) -> Result<EntryPage, Error> {
+        self.with(|disk| Ok(disk.worker(worker)?.page(&query)))?
     }
 
     async fn subscribe(
         &self,
         worker: WorkerId,
         after: Option<Cursor>,
+        preview: Option<Preview>,
     ) -> Result<EntryStream, Error> {
+        let cut = move |entry: &Entry| {
+            let entry = std::sync::Arc::new(entry.clone());
+            preview.map_or_else(|| entry.clone(), |preview| preview.cut_shared(entry.clone()))
+        };
         let last = self.with(|disk| disk.worker(worker).map(|row| row.last_seq))??;
         let after = after.map_or(last, |cursor| cursor.0);
         Ok(follow(self.clone(), after, move |runtime, after| async move {
             let look = |disk: &mut Disk| match disk.worker(worker) {
                 Ok(row) => {
                     let next = row.entries.iter().find(|entry| entry.seq.0 > after);
-                    next.map(|entry| Ok((entry.seq.0, std::sync::Arc::new(entry.clone()))))
+                    next.map(|entry| Ok((entry.seq.0, cut(entry))))
                 }
                 Err(error) => Some(Err(error)),
             };
