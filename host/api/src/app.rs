@@ -9,6 +9,7 @@ use axum::http::Method;
 use skep_registry::Registry;
 
 use crate::body_budget::BodyBudget;
+use crate::console::Console;
 use crate::metrics::{Metrics, RouteCounters};
 use crate::server::ServerLimits;
 
@@ -38,6 +39,7 @@ pub(crate) struct AppState {
     /// Counters of requests without a route.
     pub(crate) unmatched: Arc<RouteCounters>,
     pub(crate) document: Bytes,
+    pub(crate) console: Console,
 }
 
 /// The properties of a route that the gate checks.

@@ -7,6 +7,7 @@
 
 mod app;
 mod body_budget;
+mod console;
 mod credential;
 mod events;
 mod gate;
@@ -30,6 +31,7 @@ use skep_registry::Registry;
 
 pub(crate) use app::App;
 pub use app::Surface;
+pub use console::Console;
 pub use metrics::Metrics;
 pub use server::{ServerLimits, serve};
 
@@ -50,11 +52,13 @@ pub struct ApiParts {
     pub limits: ServerLimits,
     /// Request counters.
     pub metrics: Metrics,
+    /// Console to serve to browsers.
+    pub console: Console,
 }
 
 /// Builds the API as a service.
 pub fn router(parts: ApiParts) -> Router {
-    let ApiParts { registry, surface, allowed_hosts, limits, metrics } = parts;
+    let ApiParts { registry, surface, allowed_hosts, limits, metrics, console } = parts;
     let routes = routes::all(surface);
     let document = openapi::document(&routes).into();
     let mut known: HashMap<String, Vec<RouteInfo>> = HashMap::new();
@@ -86,6 +90,7 @@ pub fn router(parts: ApiParts) -> Router {
         routes: known,
         unmatched,
         document,
+        console,
     }));
     router
         .fallback(|| async { ProblemResponse::not_found() })

@@ -2,6 +2,7 @@
 
 pub(crate) mod components;
 pub(crate) mod configs;
+pub(crate) mod console;
 pub(crate) mod files;
 pub(crate) mod fleet;
 pub(crate) mod inputs;
@@ -41,7 +42,7 @@ pub(crate) fn all(surface: Surface) -> Vec<Route> {
         }
         Surface::Browser => {
             let runtimes = runtimes.map(|route| route.below(OF_MANY));
-            let others = [fleet::routes(), session::routes(), probes::routes()];
+            let others = [fleet::routes(), session::routes(), probes::routes(), console::routes()];
             others.into_iter().flatten().chain(runtimes).collect()
         }
     }

@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 use async_trait::async_trait;
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
-use skep_api::{ApiParts, Metrics, ServerLimits, Surface};
+use skep_api::{ApiParts, Console, Metrics, ServerLimits, Surface};
 use skep_client::{Client, Endpoint, Prefix, Refusals, Token};
 use skep_conformance::fake::FakeSubject;
 use skep_conformance::{Guest, Subject};
@@ -73,6 +73,7 @@ impl Distant {
             allowed_hosts: Vec::new(),
             limits,
             metrics: Metrics::default(),
+            console: Console::built_in(),
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());

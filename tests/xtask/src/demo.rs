@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use crate::packages::{self, PYTHON};
 use crate::session::Session;
-use crate::{Error, authors, tree};
+use crate::{Error, authors, console, tree};
 
 /// CPU time of the first build, in seconds, measured on two cores of a server.
 const BUILD_SECONDS: usize = 700;
@@ -149,6 +149,9 @@ pub fn demo() -> Result<(), Error> {
 
     let minutes = BUILD_SECONDS.div_ceil(60 * cores());
     eprintln!("building skep and its guests; the first time takes about {minutes} min here ...");
+    if let Err(error) = console::ensure() {
+        eprintln!("the console is left out, and `skep up` serves a login page only: {error}");
+    }
     let session = Session::start(folder)?;
     session.bring(&["hello", "counter", "probe"])?;
 

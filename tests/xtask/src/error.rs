@@ -113,6 +113,11 @@ pub enum Error {
     /// A step of the test suite failed; its output has the reason.
     #[error("{0} failed; see its output above")]
     Step(&'static str),
+    /// Not every browser test ran.
+    #[error(
+        "not every browser test ran: {0}; a missing tool is a failure here, not a reason to skip"
+    )]
+    NotTested(String),
     /// A file could not be read or written.
     #[error("{doing} {}", path.display())]
     File {

@@ -22,8 +22,14 @@ impl Fingerprint {
     }
 
     /// Adds every source file of a folder.
-    pub(crate) fn folder(mut self, folder: &Path) -> Result<Self, Error> {
-        for name in tree::sources(folder)? {
+    pub(crate) fn folder(self, folder: &Path) -> Result<Self, Error> {
+        self.folder_without(folder, &[])
+    }
+
+    /// Adds every source file of a folder that is not in one of these subfolders.
+    pub(crate) fn folder_without(mut self, folder: &Path, but: &[&str]) -> Result<Self, Error> {
+        let names = tree::sources(folder)?.into_iter();
+        for name in names.filter(|name| !but.iter().any(|part| name.starts_with(part))) {
             let path = folder.join(&name);
             self.add(name.as_os_str().as_encoded_bytes());
             self.add(&fs::read(&path).map_err(Error::file("reading", &path))?);

@@ -3,12 +3,15 @@
 
 pub mod authors;
 pub mod bench;
+pub mod browser;
 pub mod componentize;
+pub mod console;
 pub mod crash;
 pub mod demo;
 pub mod fuzz;
 pub mod guests;
 pub mod hostile;
+pub mod install;
 pub mod packages;
 pub mod picture;
 pub mod schema;

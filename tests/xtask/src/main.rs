@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use xtask::{
-    Error, bench, crash, demo, fuzz, guests, hostile, packages, picture, schema, ship, suite,
-    vendor, worlds,
+    Error, bench, console, crash, demo, fuzz, guests, hostile, install, packages, picture, schema,
+    ship, suite, vendor, worlds,
 };
 
 /// The project's development tasks.
@@ -74,6 +74,10 @@ enum Task {
         #[arg(long, default_value_t = schema::EXAMPLES)]
         examples: u32,
     },
+    /// Check and build the console into host/console/dist, which the next build of skep embeds
+    Console,
+    /// Install an optimised skep with its console into the folder of cargo's programs
+    Install,
     /// Build the stripped program for distribution, with its debug info in a second file
     Ship,
     /// Build the guests whose sources changed into target/guests
@@ -115,6 +119,11 @@ fn run(task: Task) -> Result<ExitCode, Error> {
         }
         Task::Schema { examples } => schema::schema(examples)?,
         Task::Bench { arguments } => bench::bench(&arguments)?,
+        Task::Console => match console::ensure()? {
+            console::Console::Built => {}
+            console::Console::Current => eprintln!("the console is current"),
+        },
+        Task::Install => install::install()?,
         Task::Ship => {
             let ship::Shipped { program, debug } = ship::ship()?;
             eprintln!("{} and {}", program.display(), debug.display());

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::guests::run;
-use crate::{Error, packages, tree};
+use crate::{Error, console, packages, tree};
 
 /// A program in two files.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,11 +20,12 @@ pub struct Shipped {
     pub debug: PathBuf,
 }
 
-/// Builds the program and puts its two files into `target/shipped`.
+/// Builds the console and the program, and puts its two files into `target/shipped`.
 ///
 /// # Errors
-/// The errors of the build, and those of [`split`].
+/// Those of [`console::ensure`] and [`split`], and the errors of the build.
 pub fn ship() -> Result<Shipped, Error> {
+    console::ensure()?;
     let mut build = Command::new("cargo");
     // Builds only this package, as `cargo install` does.
     build.args(["build", "--locked", "--profile", "ship", "--package", "skep"]);

@@ -8,7 +8,9 @@ use std::process::Command;
 use std::time::Instant;
 
 use crate::steps::{End, Ends, Step};
-use crate::{Error, authors, crash, fuzz, guests, hostile, packages, schema, tree};
+use crate::{
+    Error, authors, browser, console, crash, fuzz, guests, hostile, packages, schema, tree,
+};
 
 const FORMAT: Step = Step {
     name: "format",
@@ -81,9 +83,19 @@ const GUESTS: Step = Step {
     take: |_| guests::ensure().map(drop),
 };
 
+/// Before the steps that build `skep`, which embeds it.
+const CONSOLE: Step = Step {
+    name: "console",
+    about: "check and build the console, as `cargo xtask console`",
+    minutes: 0,
+    needs: &[],
+    take: |_| console::ensure().map(drop),
+};
+
 /// The steps of `cargo xtask test`.
 const TEST: &[Step] = &[
     FORMAT,
+    CONSOLE,
     LINTS,
     DOCS,
     GUESTS,
@@ -114,6 +126,13 @@ const TEST: &[Step] = &[
         minutes: 6,
         needs: &[GUESTS.name],
         take: |name| cargo(name, &["test", "--locked", "--workspace", "--no-fail-fast"]),
+    },
+    Step {
+        name: "browser",
+        about: "test the console in Chromium",
+        minutes: 3,
+        needs: &[CONSOLE.name, GUESTS.name],
+        take: |_| browser::test(),
     },
     Step {
         name: "hostile",

@@ -11,8 +11,11 @@ pub fn root() -> &'static Path {
     tests.and_then(Path::parent).expect("this crate lives in tests/xtask")
 }
 
-/// Lists the source files under a folder, relative to it and sorted: everything except `target`.
-/// Links to files are followed, as a build does.
+/// Folders of programs that others wrote or a build made.
+const NOT_SOURCES: [&str; 2] = ["target", "node_modules"];
+
+/// Lists the source files under a folder, relative to it and sorted: everything except `target` and
+/// `node_modules`. Links to files are followed, as a build does.
 ///
 /// # Errors
 /// [`Error::File`] if the folder cannot be read.
@@ -23,7 +26,7 @@ pub fn sources(folder: &Path) -> Result<Vec<PathBuf>, Error> {
         for entry in fs::read_dir(&next).map_err(Error::file("listing", &next))? {
             let path = entry.map_err(Error::file("listing", &next))?.path();
             if path.is_dir() {
-                if path.file_name().is_none_or(|name| name != "target") {
+                if path.file_name().is_none_or(|name| NOT_SOURCES.iter().all(|not| name != *not)) {
                     folders.push(path);
                 }
             } else {

@@ -1,4 +1,4 @@
-//! Routes for login and logout with a browser, and the login page.
+//! Routes for login and logout with a browser.
 //!
 //! A session is a cookie that scripts cannot read and other sites cannot send. A login link has its
 //! code in the fragment, which browsers do not send; the page's script posts it once.
@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, ORIGIN, SET_COOKIE};
+use axum::http::header::{CONTENT_TYPE, ORIGIN, SET_COOKIE};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::IntoResponse;
 use axum::{Extension, Json};
@@ -24,17 +24,7 @@ use crate::server::ConnectionInfo;
 /// Lifetime of a session in the registry, in seconds.
 const AGE_S: u32 = 12 * 60 * 60;
 
-/// The Content-Security-Policy of the login page: load its own two files and talk to this host.
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
-                      connect-src 'self'; base-uri 'none'; form-action 'none'; \
-                      frame-ancestors 'none'";
-
 pub(crate) fn routes() -> Vec<Route> {
-    let page = |path: &str, media, text| {
-        let header = [(CONTENT_TYPE, media), (CONTENT_SECURITY_POLICY, POLICY)];
-        let answer = move || async move { (header, text) };
-        Route::get(path, ("page", "Serves a file of the login page"), answer).open().hidden()
-    };
     vec![
         Route::post("/api/login", ("login", "Exchanges a token or login code for a cookie"), login)
             .open()
@@ -53,10 +43,6 @@ pub(crate) fn routes() -> Vec<Route> {
             "The document.",
             json::<serde_json::Map<String, serde_json::Value>>(),
         ),
-        Route::get("/", ("root", "Redirects to the login page"), root).open().hidden(),
-        page("/login", "text/html; charset=utf-8", include_str!("../login/page.html")),
-        page("/login.js", "text/javascript; charset=utf-8", include_str!("../login/login.js")),
-        page("/login.css", "text/css; charset=utf-8", include_str!("../login/login.css")),
     ]
 }
 
@@ -119,8 +105,4 @@ async fn me(RequestCaller(caller): RequestCaller) -> Json<Me> {
 
 async fn document(State(app): State<App>) -> impl IntoResponse {
     ([(CONTENT_TYPE, "application/json")], app.document.clone())
-}
-
-async fn root() -> impl IntoResponse {
-    (StatusCode::SEE_OTHER, [(LOCATION, "/login")])
 }

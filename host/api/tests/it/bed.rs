@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use skep_api::{ApiParts, Metrics, ServerLimits, Surface, router, serve};
+use skep_api::{ApiParts, Console, Metrics, ServerLimits, Surface, router, serve};
 use skep_conformance::fake::FakeSubject;
 use skep_conformance::{Guest, Subject as _};
 use skep_protocol::{Role, RuntimeHandle, Timestamp};
@@ -24,6 +24,16 @@ pub(crate) const ROOT_MARK: &str = "mark-of-the-store-root";
 pub(crate) const ENDPOINT_MARK: &str = "mark-of-the-endpoint";
 /// Part of the paths of the remote's files.
 pub(crate) const FILE_MARK: &str = "mark-of-a-secret-file";
+
+/// A console as its build writes it.
+const CONSOLE: &[(&str, &[u8])] = &[
+    ("assets/app-5a1c.js", b"\"use strict\";"),
+    ("assets/app-5a1c.js.br", b"brotli"),
+    ("assets/app-5a1c.js.gz", b"gzip"),
+    ("assets/app-9f00.css", b"body {}"),
+    ("index.html", b"<!doctype html><title>Skep</title>"),
+    ("index.html.br", b"page in brotli"),
+];
 
 pub(crate) struct Bed {
     pub(crate) addr: SocketAddr,
@@ -62,6 +72,11 @@ impl Bed {
     }
 
     pub(crate) async fn of(surface: Surface, limits: ServerLimits) -> Self {
+        Self::serving(Console::of(CONSOLE).unwrap(), surface, limits).await
+    }
+
+    /// Starts a bed that serves this console.
+    pub(crate) async fn serving(console: Console, surface: Surface, limits: ServerLimits) -> Self {
         let temp = tempfile::Builder::new().prefix(ROOT_MARK).tempdir().unwrap();
         let authority = cap_std::ambient_authority();
         let dir = cap_std::fs::Dir::open_ambient_dir(temp.path(), authority).unwrap();
@@ -100,6 +115,7 @@ impl Bed {
             allowed_hosts: vec!["skep.example".into()],
             limits,
             metrics: Metrics::default(),
+            console,
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();

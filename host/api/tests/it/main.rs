@@ -5,6 +5,7 @@
 mod bed;
 mod browser;
 mod client;
+mod console;
 mod document;
 mod events;
 mod hostile;

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use skep_api::{ApiParts, Metrics, ServerLimits, Surface};
+use skep_api::{ApiParts, Console, Metrics, ServerLimits, Surface};
 use skep_protocol::{HostId, Role, RuntimeId};
 use skep_registry::Registry;
 use skep_runtime::Embedded;
@@ -151,6 +151,7 @@ impl ServingHost {
             allowed_hosts: self.allowed_hosts,
             limits,
             metrics: Metrics::default(),
+            console: Console::embedded(),
         });
         let served =
             tokio::spawn(skep_api::serve(self.listener, router, limits, wait_for(stopped)));

@@ -1,0 +1,175 @@
+// Builds the console into dist/: hashed files in dist/assets, the shell dist/index.html, and a
+// .br and .gz beside each file. `--test` builds and runs the unit tests, `--serve` serves a
+// development build that passes /api on to a running `skep up`.
+
+import { build, context } from "esbuild";
+import { spawnSync } from "node:child_process";
+import { mkdir, mkdtemp, readFile, readdir, rm, writeFile } from "node:fs/promises";
+import { dirname, join, relative } from "node:path";
+import { tmpdir } from "node:os";
+import { fileURLToPath } from "node:url";
+import { brotliCompressSync, constants, gzipSync } from "node:zlib";
+
+const here = dirname(fileURLToPath(import.meta.url));
+const dist = join(here, "dist");
+
+// The oldest browsers with everything that the pages need: <dialog>, light-dark(), CSS nesting.
+const target = ["chrome123", "firefox120", "safari17.5"];
+
+const options = {
+  absWorkingDir: here,
+  entryPoints: { main: "src/main.tsx", icon: "src/style/icon.svg" },
+  bundle: true,
+  splitting: true,
+  format: "esm",
+  target,
+  outdir: "dist/assets",
+  entryNames: "[name]-[hash]",
+  chunkNames: "[name]-[hash]",
+  assetNames: "[name]-[hash]",
+  publicPath: "/assets",
+  loader: { ".svg": "copy" },
+  jsx: "automatic",
+  jsxImportSource: "preact",
+  minify: true,
+  legalComments: "none",
+  metafile: true,
+  logLevel: "warning",
+};
+
+/** Returns the shell: one script, its style sheets, and the style sheet of each page's chunk. */
+function shell(metafile, extra = "") {
+  const url = (path) => `/${relative("dist", path)}`;
+  const outputs = Object.entries(metafile.outputs);
+  const of = (entry) => outputs.find(([, output]) => output.entryPoint === entry);
+  const [script, main] = of("src/main.tsx");
+  const [icon] = outputs.find(([path]) => path.endsWith(".svg"));
+  const early = main.imports.filter((one) => one.kind === "import-statement");
+  const styles = outputs
+    .filter(([, output]) => output.entryPoint?.startsWith("src/pages/") && output.cssBundle)
+    .map(([, output]) => {
+      const page = output.entryPoint.replace(/^src\/pages\//, "").replace(/\.tsx$/, "");
+      return `${page}=${url(output.cssBundle)}`;
+    });
+  const scripts = outputs
+    .filter(([, output]) => output.entryPoint?.startsWith("src/pages/"))
+    .map(([path, output]) => {
+      const page = output.entryPoint.replace(/^src\/pages\//, "").replace(/\.tsx$/, "");
+      return `${page}=${url(path)}`;
+    });
+  return `<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<meta name="referrer" content="no-referrer">
+<title>Skep</title>
+<link rel="icon" href="${url(icon)}" type="image/svg+xml">
+<link rel="stylesheet" href="${url(main.cssBundle)}">
+${early.map((one) => `<link rel="modulepreload" href="${url(one.path)}">\n`).join("")}\
+<meta name="page-styles" content="${styles.join(" ")}">
+<meta name="page-scripts" content="${scripts.join(" ")}">
+<script type="module" src="${url(script)}"></script>
+</head>
+<body>${extra}
+<div id="app"></div>
+<noscript>The console needs JavaScript. The command line does the same: skep worker --help</noscript>
+</body>
+</html>
+`;
+}
+
+/** Writes a compressed copy beside a file, where that is smaller. */
+async function compress(path) {
+  const bytes = await readFile(path);
+  const brotli = brotliCompressSync(bytes, {
+    params: { [constants.BROTLI_PARAM_SIZE_HINT]: bytes.length },
+  });
+  const gzip = gzipSync(bytes, { level: 9 });
+  await writeFile(`${path}.br`, brotli);
+  await writeFile(`${path}.gz`, gzip);
+  return { bytes: bytes.length, gzip: gzip.length };
+}
+
+async function release() {
+  await rm(dist, { recursive: true, force: true });
+  const { metafile } = await build(options);
+  await writeFile(join(dist, "index.html"), shell(metafile));
+  const paths = [join(dist, "index.html")];
+  for (const name of (await readdir(join(dist, "assets"))).sort()) {
+    paths.push(join(dist, "assets", name));
+  }
+  let total = 0;
+  for (const path of paths) {
+    const { bytes, gzip } = await compress(path);
+    total += gzip;
+    console.log(`${relative(dist, path).padEnd(44)} ${String(bytes).padStart(8)} ${String(gzip).padStart(7)} gzip`);
+  }
+  console.log(`${"total".padEnd(53)} ${String(total).padStart(7)} gzip`);
+}
+
+/** Bundles each test, so that Node 18 runs them without a loader for TypeScript. */
+async function test(filter) {
+  const names = (await readdir(join(here, "test")))
+    .filter((name) => /\.test\.tsx?$/.test(name) && name.includes(filter));
+  const out = await mkdtemp(join(tmpdir(), "console-test-"));
+  try {
+    await build({
+      absWorkingDir: here,
+      entryPoints: names.map((name) => `test/${name}`),
+      bundle: true,
+      format: "esm",
+      platform: "node",
+      target: "node18",
+      outdir: out,
+      outExtension: { ".js": ".mjs" },
+      jsx: "automatic",
+      jsxImportSource: "preact",
+      loader: { ".css": "empty" },
+      sourcemap: "inline",
+      logLevel: "warning",
+    });
+    const files = names.map((name) => join(out, name.replace(/\.tsx?$/, ".mjs")));
+    const run = spawnSync(process.execPath, ["--enable-source-maps", "--test", ...files], {
+      stdio: "inherit",
+    });
+    process.exitCode = run.status ?? 1;
+  } finally {
+    await rm(out, { recursive: true, force: true });
+  }
+}
+
+async function watch() {
+  await mkdir(dist, { recursive: true });
+  const rebuilt = {
+    name: "shell",
+    setup(build) {
+      build.onEnd(async ({ metafile, errors }) => {
+        if (errors.length === 0 && metafile) {
+          await writeFile(join(dist, "index.html"), shell(metafile));
+        }
+      });
+    },
+  };
+  const watched = await context({
+    ...options, minify: false, sourcemap: "linked", logLevel: "info", plugins: [rebuilt],
+  });
+  await watched.watch();
+}
+
+const [mode, argument] = process.argv.slice(2);
+if (mode === "--test") {
+  await test(argument ?? "");
+} else if (mode === "--watch") {
+  await watch();
+} else if (mode === "--serve") {
+  await watch();
+  const { serve } = await import("./serve.mjs");
+  serve(dist, argument ?? "http://127.0.0.1:7070");
+} else if (mode === undefined) {
+  await release();
+} else {
+  console.error(`unknown option ${mode}; use --test, --watch or --serve [ADDRESS OF skep up]`);
+  process.exitCode = 2;
+}

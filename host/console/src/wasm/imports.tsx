@@ -1,0 +1,89 @@
+// A component's imports and exports beside what Skep offers: what keeps it from running first, then
+// what needs a grant, then the rest by package.
+
+import { neutral } from "../text/guest";
+import { Icon } from "../parts/icon";
+import { type ImportFinding, findImport, splitName } from "./grants";
+import "./imports.css";
+
+type Abi = "component" | "preview1";
+
+/** Modules import functions of WASI preview1; components import interfaces. */
+export function abiOf(imports: readonly string[]): Abi {
+  const isFunction = (name: string) => /^wasi_snapshot_preview1\b/.test(name);
+  return imports.some(isFunction) ? "preview1" : "component";
+}
+
+/** Names of one package, without the package. */
+export interface Group {
+  from: string;
+  names: string[];
+}
+
+/** Sorts names by their package and version: `wasi:io@0.2.3` has `poll` and `streams`. */
+export function byPackage(names: readonly string[]): Group[] {
+  const groups = new Map<string, string[]>();
+  for (const text of names) {
+    const { name, version } = splitName(text);
+    const at = name.includes("/") ? name.indexOf("/") : name.indexOf(".");
+    const base = at < 0 ? name : name.slice(0, at);
+    const from = version === undefined ? base : `${base}@${version}`;
+    groups.set(from, [...(groups.get(from) ?? []), at < 0 ? name : name.slice(at + 1)]);
+  }
+  return [...groups].map(([from, names]) => ({ from, names }));
+}
+
+export function Imports({ imports, abi = abiOf(imports) }: { imports: readonly string[]; abi?: Abi }) {
+  if (imports.length === 0) return <p class="muted">It imports nothing.</p>;
+  const found = imports.map((name) => findImport(name, abi));
+  const of = (...status: ImportFinding["status"][]) =>
+    found.filter((one) => status.includes(one.status));
+  const refused = of("unknown", "other_version");
+  const denied = of("not_granted");
+  return (
+    <div class="imports">
+      {refused.length > 0 && (
+        <Findings tone="bad" title="Not offered: it would be refused" list={refused} />
+      )}
+      {denied.length > 0 && <Findings tone="warn" title="Denied without a grant" list={denied} />}
+      <Packages names={of("offered").map((one) => one.name)} />
+    </div>
+  );
+}
+
+/** Names by package, one line each. */
+export function Packages({ names }: { names: readonly string[] }) {
+  return (
+    <dl class="packages">
+      {byPackage(names).map(({ from, names }) => (
+        <div key={from}>
+          <dt>
+            <bdi class="mono">{neutral(from)}</bdi>
+          </dt>
+          <dd>
+            <bdi class="mono">{neutral(names.join(", "))}</bdi>
+          </dd>
+        </div>
+      ))}
+    </dl>
+  );
+}
+
+/** Findings of one kind: imports with one note are on one line. */
+function Findings({ tone, title, list }: { tone: "bad" | "warn"; title: string; list: ImportFinding[] }) {
+  const byNote = new Map<string, string[]>();
+  for (const { name, note = "" } of list) byNote.set(note, [...(byNote.get(note) ?? []), name]);
+  return (
+    <div class={`findings ${tone}`}>
+      <h4>
+        <Icon name={tone === "bad" ? "error" : "access"} /> {title}
+      </h4>
+      {[...byNote].map(([note, names]) => (
+        <p key={note}>
+          <bdi class="mono">{neutral(names.join(", "))}</bdi>
+          {note && <span class="muted"> — {note}</span>}
+        </p>
+      ))}
+    </div>
+  );
+}
