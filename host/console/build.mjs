@@ -18,7 +18,7 @@ const target = ["chrome123", "firefox120", "safari17.5"];
 
 const options = {
   absWorkingDir: here,
-  entryPoints: { main: "src/main.tsx", icon: "src/style/icon.svg" },
+  entryPoints: { main: "src/main.tsx", style: "src/style/index.css", icon: "src/style/icon.svg" },
   bundle: true,
   splitting: true,
   format: "esm",
@@ -43,6 +43,7 @@ function shell(metafile, extra = "") {
   const outputs = Object.entries(metafile.outputs);
   const of = (entry) => outputs.find(([, output]) => output.entryPoint === entry);
   const [script, main] = of("src/main.tsx");
+  const [style] = of("src/style/index.css");
   const [icon] = outputs.find(([path]) => path.endsWith(".svg"));
   const early = main.imports.filter((one) => one.kind === "import-statement");
   const styles = outputs
@@ -66,7 +67,7 @@ function shell(metafile, extra = "") {
 <meta name="referrer" content="no-referrer">
 <title>Skep</title>
 <link rel="icon" href="${url(icon)}" type="image/svg+xml">
-<link rel="stylesheet" href="${url(main.cssBundle)}">
+<link rel="stylesheet" href="${url(style)}">
 ${early.map((one) => `<link rel="modulepreload" href="${url(one.path)}">\n`).join("")}\
 <meta name="page-styles" content="${styles.join(" ")}">
 <meta name="page-scripts" content="${scripts.join(" ")}">
@@ -96,6 +97,10 @@ async function release() {
   await rm(dist, { recursive: true, force: true });
   const { metafile } = await build(options);
   await writeFile(join(dist, "index.html"), shell(metafile));
+  // esbuild joins the style sheets of all pages into one for the script that loads the pages. Each
+  // page brings its own, so nothing refers to the joined one.
+  const joined = Object.values(metafile.outputs).find((one) => one.entryPoint === "src/main.tsx")?.cssBundle;
+  if (joined) await rm(join(here, joined));
   const paths = [join(dist, "index.html")];
   for (const name of (await readdir(join(dist, "assets"))).sort()) {
     paths.push(join(dist, "assets", name));

@@ -1,6 +1,5 @@
 // Starts the console: the session, the frame, and the stream of changes.
 
-import "./style/index.css";
 import "./kit";
 
 import { effect } from "@preact/signals";

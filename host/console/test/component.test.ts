@@ -56,24 +56,48 @@ test("a component's kind, names and code are read", () => {
 });
 
 test("every type of import and export is stepped over", () => {
-  const types = [[0x00, 0x11, 3], [0x01, 3], [0x02, 0x00, 1], [0x02, 0x01, 0x73], [0x03, 0x00, 2], [0x03, 0x01], [0x04, 1], [0x05, 0x80, 0x01]];
+  const types = [
+    [0x00, 0x11, 3],
+    [0x01, 3],
+    [0x02, 0x00, 1],
+    [0x02, 0x01, 0x73],
+    [0x03, 0x00, 2],
+    [0x03, 0x01],
+    [0x04, 1],
+    [0x05, 0x80, 0x01],
+  ];
   const imports = types.map((type, at) => [0x00, ...name(`a${at}`), ...type]);
   const exports = types.map((type, at) => [0x01, ...name(`b${at}`), 0x00, 0x11, 7, 0x01, ...type]);
   const shape = readComponent(component(section(10, list(imports)), section(11, list(exports))));
-  assert.deepEqual(shape.imports, types.map((_, at) => `a${at}`));
-  assert.deepEqual(shape.exports, types.map((_, at) => `b${at}`));
+  assert.deepEqual(
+    shape.imports,
+    types.map((_, at) => `a${at}`),
+  );
+  assert.deepEqual(
+    shape.exports,
+    types.map((_, at) => `b${at}`),
+  );
   assert.equal(shape.kind, undefined);
 });
 
 test("a preview1 module with _start is a command", () => {
   const bytes = module(
-    section(2, list([
-      functionImport("wasi_snapshot_preview1", "fd_write"),
-      [...name("wasi_snapshot_preview1"), ...name("m"), 0x02, 0x01, 1, 2],
-      [...name("wasi_snapshot_preview1"), ...name("t"), 0x01, 0x63, 0x70, 0x00, 1],
-      [...name("wasi_snapshot_preview1"), ...name("g"), 0x03, 0x7f, 0],
-    ])),
-    section(7, list([[...name("_start"), 0, 0], [...name("memory"), 2, 0]])),
+    section(
+      2,
+      list([
+        functionImport("wasi_snapshot_preview1", "fd_write"),
+        [...name("wasi_snapshot_preview1"), ...name("m"), 0x02, 0x01, 1, 2],
+        [...name("wasi_snapshot_preview1"), ...name("t"), 0x01, 0x63, 0x70, 0x00, 1],
+        [...name("wasi_snapshot_preview1"), ...name("g"), 0x03, 0x7f, 0],
+      ]),
+    ),
+    section(
+      7,
+      list([
+        [...name("_start"), 0, 0],
+        [...name("memory"), 2, 0],
+      ]),
+    ),
     section(10, [1, 2, 0, 0x0b]),
   );
   const shape = readComponent(bytes);
@@ -145,8 +169,15 @@ test("any bytes end in a shape or a refusal, quickly", () => {
     return (seed >> 8) % below;
   };
   const starts = [
-    component(section(1, code), section(10, list([instanceImport("wasi:io/poll@0.2.3")])), section(11, list([instanceExport("wasi:cli/run@0.2.3")]))),
-    module(section(2, list([functionImport("wasi_snapshot_preview1", "fd_write")])), section(7, list([[...name("_start"), 0, 0]]))),
+    component(
+      section(1, code),
+      section(10, list([instanceImport("wasi:io/poll@0.2.3")])),
+      section(11, list([instanceExport("wasi:cli/run@0.2.3")])),
+    ),
+    module(
+      section(2, list([functionImport("wasi_snapshot_preview1", "fd_write")])),
+      section(7, list([[...name("_start"), 0, 0]])),
+    ),
   ];
   const began = performance.now();
   for (let round = 0; round < 20_000; round += 1) {
@@ -188,10 +219,19 @@ test("versions match like in the linker", () => {
 });
 
 test("the grants that a file could use are found", () => {
-  const found = grantOptions(["wasi:filesystem/types@0.2.3", "skep:worker/fetch@0.1.0", "acme:x/y@1.0.0"], "component");
+  const found = grantOptions(
+    ["wasi:filesystem/types@0.2.3", "skep:worker/fetch@0.1.0", "acme:x/y@1.0.0"],
+    "component",
+  );
   assert.ok(found.scopes && found.http);
-  assert.deepEqual(found.unsupported.map((one) => one.name), ["acme:x/y@1.0.0"]);
-  assert.deepEqual(found.denied.map((one) => one.name), ["skep:worker/fetch@0.1.0"]);
+  assert.deepEqual(
+    found.unsupported.map((one) => one.name),
+    ["acme:x/y@1.0.0"],
+  );
+  assert.deepEqual(
+    found.denied.map((one) => one.name),
+    ["skep:worker/fetch@0.1.0"],
+  );
   const module = grantOptions(["wasi_snapshot_preview1.path_open"], "preview1");
   assert.ok(module.scopes && !module.http && module.unsupported.length === 0);
 });
@@ -199,7 +239,8 @@ test("the grants that a file could use are found", () => {
 test("the table of offers is that of the runtime", () => {
   const source = readFileSync("../sandbox/src/preflight/interfaces.rs", "utf8");
   const versions: Record<string, string> = {};
-  for (const [, constant, version] of source.matchAll(/const (\w+): &str = "([^"]+)";/g)) versions[constant!] = version!;
+  for (const [, constant, version] of source.matchAll(/const (\w+): &str = "([^"]+)";/g))
+    versions[constant!] = version!;
   const rows = [...source.matchAll(/^ {4}offer\("([^"]+)", (?:"([^"]+)"|(\w+)), Grant::(\w+)\),$/gm)].map(
     ([, offered, version, constant, need]) => [offered, version ?? versions[constant!], need!.toLowerCase()],
   );

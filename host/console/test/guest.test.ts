@@ -9,7 +9,7 @@ const shown = (text: string, lines = false) =>
     .join("");
 
 test("ordinary text is one plain run", () => {
-  const text = "Grüße, 世界 — ok 🐝 👩‍👩‍👧 \\ \" <b>&amp;</b>";
+  const text = 'Grüße, 世界 — ok 🐝 👩‍👩‍👧 \\ " <b>&amp;</b>';
   assert.deepEqual(guestText(text), { runs: [{ text, classes: "" }], hiddenBytes: 0 });
   assert.equal(neutral(text), text);
   assert.deepEqual(guestText(""), { runs: [], hiddenBytes: 0 });
@@ -26,8 +26,8 @@ test("lines and tabs stay where a body has several lines", () => {
 
 test("characters that reorder or hide text are visible", () => {
   for (const code of [
-    0x61c, 0x200b, 0x200e, 0x200f, 0x2028, 0x2029, 0x202a, 0x202e, 0x2060, 0x2066, 0x2069, 0xfeff,
-    0xad, 0x9b, 0x85, 0xfffb, 0xe0041, 0xe007f,
+    0x61c, 0x200b, 0x200e, 0x200f, 0x2028, 0x2029, 0x202a, 0x202e, 0x2060, 0x2066, 0x2069, 0xfeff, 0xad, 0x9b,
+    0x85, 0xfffb, 0xe0041, 0xe007f,
   ]) {
     const character = String.fromCodePoint(code);
     const escape = `\\u{${code.toString(16)}}`;
@@ -47,7 +47,22 @@ test("no run holds an unsafe character, for any text", () => {
     seed = (seed * 1103515245 + 12345) & 0x7fffffff;
     return seed % below;
   };
-  const alphabet = ["\u001b[", "31m", "38;5;", "m", "\u009b", "\u202e", "a", "\n", "\ud83d", "\udc1d", ";", "0", "é", "世"];
+  const alphabet = [
+    "\u001b[",
+    "31m",
+    "38;5;",
+    "m",
+    "\u009b",
+    "\u202e",
+    "a",
+    "\n",
+    "\ud83d",
+    "\udc1d",
+    ";",
+    "0",
+    "é",
+    "世",
+  ];
   for (let round = 0; round < 2000; round += 1) {
     let text = "";
     for (let size = random(40); size > 0; size -= 1) text += alphabet[random(alphabet.length)];

@@ -5,7 +5,13 @@ import { JsonError, parseJson, pretty, tryJson } from "../src/text/json";
 
 test("numbers keep their text", () => {
   for (const text of [
-    "18446744073709551615", "9007199254740993", "-0", "1.10", "1e400", "-1.5E-7", "0.1000000000000000055511151231257827",
+    "18446744073709551615",
+    "9007199254740993",
+    "-0",
+    "1.10",
+    "1e400",
+    "-1.5E-7",
+    "0.1000000000000000055511151231257827",
   ]) {
     const document = parseJson(` ${text} `);
     assert.equal(document.kind(document.root), "number");
@@ -18,7 +24,10 @@ test("members keep order, duplicates and the spelling of strings", () => {
   const source = '{"b":1,"a":"\\u00e9\\n","b":{"":[]},"c":{}}';
   const document = parseJson(source);
   const members = document.children(document.root);
-  assert.deepEqual(members.map(({ key }) => key), ["b", "a", "b", "c"]);
+  assert.deepEqual(
+    members.map(({ key }) => key),
+    ["b", "a", "b", "c"],
+  );
   assert.equal(document.text(members[1]!.value), '"\\u00e9\\n"');
   assert.equal(document.count(document.root), 4);
   assert.equal(document.get(document.root, "c"), members[3]!.value);
@@ -33,16 +42,59 @@ test("children are read in pages", () => {
   const document = parseJson(`[${Array.from({ length: 250 }, (_, at) => `[${at},{"x":${at}}]`).join(",")}]`);
   assert.equal(document.count(0), 250);
   const page = document.children(0, 100, 3);
-  assert.deepEqual(page.map(({ value }) => document.text(value)), [100, 101, 102].map((at) => `[${at},{"x":${at}}]`));
+  assert.deepEqual(
+    page.map(({ value }) => document.text(value)),
+    [100, 101, 102].map((at) => `[${at},{"x":${at}}]`),
+  );
   assert.deepEqual(document.children(0, 249).length, 1);
   assert.deepEqual(document.children(0, 250).length, 0);
 });
 
 test("what JSON.parse takes is taken, and what it refuses is refused", () => {
   const texts = [
-    "", " ", "{", "[", "]", "{}", "[]", "[1,]", "{,}", '{"a":1,}', '{"a"}', '{"a":}', "{1:2}", "[1 2]", "nul", "null", "true false",
-    "01", "1.", ".5", "+1", "-", "1e", "NaN", "'a'", '"a', '"\\x"', '"\\u12g4"', '"\\u12"', '"a\nb"', '"\\"', "[[[]]]", "[[]",
-    '{"a":{"b":[1,{"c":null}]},"d":[[],{}]}', "[,1]", "\ufeff1", "1\u00a0", '"\u2028"', "//x\n1", "{}{}", "[]]", " [ 1 , 2 ] ", '["\ud800"]',
+    "",
+    " ",
+    "{",
+    "[",
+    "]",
+    "{}",
+    "[]",
+    "[1,]",
+    "{,}",
+    '{"a":1,}',
+    '{"a"}',
+    '{"a":}',
+    "{1:2}",
+    "[1 2]",
+    "nul",
+    "null",
+    "true false",
+    "01",
+    "1.",
+    ".5",
+    "+1",
+    "-",
+    "1e",
+    "NaN",
+    "'a'",
+    '"a',
+    '"\\x"',
+    '"\\u12g4"',
+    '"\\u12"',
+    '"a\nb"',
+    '"\\"',
+    "[[[]]]",
+    "[[]",
+    '{"a":{"b":[1,{"c":null}]},"d":[[],{}]}',
+    "[,1]",
+    "\ufeff1",
+    "1\u00a0",
+    '"\u2028"',
+    "//x\n1",
+    "{}{}",
+    "[]]",
+    " [ 1 , 2 ] ",
+    '["\ud800"]',
   ];
   for (const text of texts) {
     let expected = true;
@@ -83,7 +135,8 @@ test("changed documents are judged as JSON.parse judges them, and read the same"
 test("an error names line, column and what was expected", () => {
   assert.throws(
     () => parseJson('{\n  "a": 1\n  "b": 2\n}'),
-    (error: unknown) => error instanceof JsonError && error.line === 3 && error.column === 3 && /","/.test(error.message),
+    (error: unknown) =>
+      error instanceof JsonError && error.line === 3 && error.column === 3 && /","/.test(error.message),
   );
 });
 

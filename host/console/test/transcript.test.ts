@@ -18,7 +18,11 @@ class FakeHost {
     for (let n = 0; n < count; n += 1) {
       const seq = this.last + 1;
       this.entries.push({
-        seq, at: new Date(1_764_000_000_000 + seq).toISOString(), kind: "log", body: `line ${seq}`, ...of(seq),
+        seq,
+        at: new Date(1_764_000_000_000 + seq).toISOString(),
+        kind: "log",
+        body: `line ${seq}`,
+        ...of(seq),
       });
     }
   }
@@ -49,7 +53,10 @@ class FakeHost {
     const all = [...this.gap(), ...this.entries];
     const limit = query.last ?? query.limit ?? 100;
     const looks = isFiltered ? this.looksAt : Infinity;
-    const ends = { first_seq: this.entries[0]?.seq ?? null, last_seq: this.entries.length > 0 ? this.last : null };
+    const ends = {
+      first_seq: this.entries[0]?.seq ?? null,
+      last_seq: this.entries.length > 0 ? this.last : null,
+    };
     const found: Entry[] = [];
     if (query.before !== undefined || query.last !== undefined) {
       const before = query.before ?? this.last + 1;
@@ -66,9 +73,18 @@ class FakeHost {
         at = entry.seq;
         if (passes(filter, entry)) found.unshift(entry);
       }
-      return { items: found, next_cursor: String(Math.min(before - 1, this.last)), prev_cursor: more ? String(at) : null, more, ...ends };
+      return {
+        items: found,
+        next_cursor: String(Math.min(before - 1, this.last)),
+        prev_cursor: more ? String(at) : null,
+        more,
+        ...ends,
+      };
     }
-    const from = query.at === undefined ? (query.after ?? 0) : (this.entries.find((e) => e.at >= query.at!)?.seq ?? this.last + 1) - 1;
+    const from =
+      query.at === undefined
+        ? (query.after ?? 0)
+        : (this.entries.find((e) => e.at >= query.at!)?.seq ?? this.last + 1) - 1;
     let looked = 0;
     let at = from;
     let more = false;
@@ -81,7 +97,13 @@ class FakeHost {
       at = entry.seq;
       if (passes(filter, entry)) found.push(entry);
     }
-    return { items: found, next_cursor: String(Math.max(at, from)), prev_cursor: from > this.trimmed ? String(from + 1) : null, more, ...ends };
+    return {
+      items: found,
+      next_cursor: String(Math.max(at, from)),
+      prev_cursor: from > this.trimmed ? String(from + 1) : null,
+      more,
+      ...ends,
+    };
   };
 }
 
@@ -89,11 +111,13 @@ function open(host: FakeHost): TranscriptWindow {
   return new TranscriptWindow(host, () => undefined);
 }
 
-const seqs = (window: TranscriptWindow) => window.blocks.flatMap((block) => block.rows.map((row) => row.entry.seq));
+const seqs = (window: TranscriptWindow) =>
+  window.blocks.flatMap((block) => block.rows.map((row) => row.entry.seq));
 
 function assertWhole(window: TranscriptWindow, from?: number, to?: number): void {
   const found = seqs(window);
-  for (let at = 1; at < found.length; at += 1) assert.equal(found[at], found[at - 1]! + 1, "a hole or a repeat");
+  for (let at = 1; at < found.length; at += 1)
+    assert.equal(found[at], found[at - 1]! + 1, "a hole or a repeat");
   assert.equal(window.count, found.length);
   if (from !== undefined) assert.equal(found[0], from);
   if (to !== undefined) assert.equal(found.at(-1), to);
@@ -101,7 +125,8 @@ function assertWhole(window: TranscriptWindow, from?: number, to?: number): void
 }
 
 async function settled(window: TranscriptWindow): Promise<void> {
-  for (let n = 0; n < 200 && (window.unread > 0 || window.phase === "loading"); n += 1) await Promise.resolve();
+  for (let n = 0; n < 200 && (window.unread > 0 || window.phase === "loading"); n += 1)
+    await Promise.resolve();
 }
 
 test("a million entries open at the end with one request, and grow backwards", async () => {
@@ -316,15 +341,30 @@ test("a failed read is shown and can be repeated", async () => {
 });
 
 test("an input that waits is a row of the running turn", () => {
-  const entry = (seq: number, kind: EntryKind, input_id?: string): Entry => ({ seq, at: "", kind, input_id: input_id ?? null });
+  const entry = (seq: number, kind: EntryKind, input_id?: string): Entry => ({
+    seq,
+    at: "",
+    kind,
+    input_id: input_id ?? null,
+  });
   const { rows } = arrange(
     [
-      entry(1, "created"), entry(2, "input", "a"), entry(3, "connected"), entry(4, "input", "b"), entry(5, "log", "a"),
-      entry(6, "input", "c"), entry(7, "output", "a"), entry(8, "log", "b"), entry(9, "output", "b"), entry(10, "input", "d"),
+      entry(1, "created"),
+      entry(2, "input", "a"),
+      entry(3, "connected"),
+      entry(4, "input", "b"),
+      entry(5, "log", "a"),
+      entry(6, "input", "c"),
+      entry(7, "output", "a"),
+      entry(8, "log", "b"),
+      entry(9, "output", "b"),
+      entry(10, "input", "d"),
     ],
     BEGINNING,
   );
-  const shown = rows.map(({ entry: { seq }, heads, waits }) => `${seq}${heads ? "H" : ""}${waits ? "w" : ""}`);
+  const shown = rows.map(
+    ({ entry: { seq }, heads, waits }) => `${seq}${heads ? "H" : ""}${waits ? "w" : ""}`,
+  );
   assert.deepEqual(shown, ["1", "2H", "3", "4w", "5", "6w", "7", "8H", "9", "10H"]);
 });
 
@@ -342,7 +382,8 @@ test("headers are the same whether rows came forwards or backwards", async () =>
   const backwards = open(host);
   await backwards.openEnd();
   while (await backwards.older());
-  const shown = (window: TranscriptWindow) => window.blocks.flatMap((block) => block.rows.map((row) => [row.entry.seq, row.heads, row.waits]));
+  const shown = (window: TranscriptWindow) =>
+    window.blocks.flatMap((block) => block.rows.map((row) => [row.entry.seq, row.heads, row.waits]));
   assert.deepEqual(shown(backwards), shown(forwards));
   const { value } = backwards.turns.of("t9");
   assert.equal(value.ending, "completed");

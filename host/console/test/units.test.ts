@@ -7,7 +7,14 @@ import { absolute, duration, relative, relativeLife, rfc3339 } from "../src/text
 
 test("sizes are shown with three digits, or exactly", () => {
   assert.deepEqual([0, 1023, 1024, 1536, 10_240, 1_048_575, 268_435_456, 1e15].map(bytes), [
-    "0 B", "1023 B", "1 KiB", "1.5 KiB", "10 KiB", "1 MiB", "256 MiB", "909 TiB",
+    "0 B",
+    "1023 B",
+    "1 KiB",
+    "1.5 KiB",
+    "10 KiB",
+    "1 MiB",
+    "256 MiB",
+    "909 TiB",
   ]);
   assert.deepEqual([1000, 1536, 268_435_456].map(exactBytes), ["1,000 B", "1,536 B", "256 MiB"]);
   assert.deepEqual([999, 1234, 1_234_567, 250_000].map(short), ["999", "1.2k", "1.2M", "250k"]);

@@ -6,7 +6,15 @@
 // reconnect. The window holds every entry between its two ends exactly once: an entry at or before
 // `tail` is a repeat, and one beyond `tail + 1` means that those between are read first.
 
-import { type Entry, type EntryFilter, type EntryPage, type EntryQuery, NO_FILTER, filterQuery, passes } from "./entry";
+import {
+  type Entry,
+  type EntryFilter,
+  type EntryPage,
+  type EntryQuery,
+  NO_FILTER,
+  filterQuery,
+  passes,
+} from "./entry";
 import { BEGINNING, type Place, type Row, Turns, arrange, isSame } from "./turns";
 
 /** Rows of one block. The browser skips whole blocks that are off screen. */
@@ -270,7 +278,9 @@ export class TranscriptWindow {
   }
 
   private async open(
-    read: (signal: AbortSignal) => Promise<{ entries: Entry[]; prev: number | null; tail: number; atEnd: boolean }>,
+    read: (
+      signal: AbortSignal,
+    ) => Promise<{ entries: Entry[]; prev: number | null; tail: number; atEnd: boolean }>,
   ): Promise<void> {
     this.reading.abort();
     const controller = (this.reading = new AbortController());
@@ -303,20 +313,30 @@ export class TranscriptWindow {
   }
 
   /** Reads backwards until something matches, within bounds. */
-  private async backwards(query: EntryQuery, signal: AbortSignal): Promise<{ entries: Entry[]; prev: number | null; tail: number }> {
+  private async backwards(
+    query: EntryQuery,
+    signal: AbortSignal,
+  ): Promise<{ entries: Entry[]; prev: number | null; tail: number }> {
     const filter = filterQuery(this.filter);
     let page = await this.ask({ ...query, ...filter }, signal);
     const entries = [...page.items];
     // The host filters; what came after this answer is a matter of the stream.
     const tail = Number(page.next_cursor);
-    for (let asked = 1; asked < REQUESTS && entries.length < PAGE / 4 && page.prev_cursor != null; asked += 1) {
+    for (
+      let asked = 1;
+      asked < REQUESTS && entries.length < PAGE / 4 && page.prev_cursor != null;
+      asked += 1
+    ) {
       page = await this.ask({ before: Number(page.prev_cursor), limit: PAGE, ...filter }, signal);
       entries.unshift(...page.items);
     }
     return { entries, prev: page.prev_cursor == null ? null : Number(page.prev_cursor), tail };
   }
 
-  private async forwards(after: number, signal: AbortSignal): Promise<{ entries: Entry[]; tail: number; more: boolean }> {
+  private async forwards(
+    after: number,
+    signal: AbortSignal,
+  ): Promise<{ entries: Entry[]; tail: number; more: boolean }> {
     const filter = filterQuery(this.filter);
     let page = await this.ask({ after, limit: PAGE, ...filter }, signal);
     const entries = [...page.items];
@@ -365,7 +385,12 @@ export class TranscriptWindow {
       at = Math.min(fresh.length, BLOCK_ROWS - last.rows.length);
       const added = fresh.slice(0, at);
       const { rows, to } = arrange(added, last.to);
-      blocks[blocks.length - 1] = { ...last, rows: [...last.rows, ...rows], to, units: last.units + unitsOf(added) };
+      blocks[blocks.length - 1] = {
+        ...last,
+        rows: [...last.rows, ...rows],
+        to,
+        units: last.units + unitsOf(added),
+      };
     }
     for (; at < fresh.length; at += BLOCK_ROWS) {
       blocks.push(this.block(fresh.slice(at, at + BLOCK_ROWS), blocks.at(-1)?.to ?? BEGINNING));
@@ -391,7 +416,10 @@ export class TranscriptWindow {
     let place = blocks.at(-1)!.to;
     for (let at = 0; at < rest.length && !isSame(place, rest[at]!.from); at += 1) {
       const block = rest[at]!;
-      const { rows, to } = arrange(block.rows.map((row) => row.entry), place);
+      const { rows, to } = arrange(
+        block.rows.map((row) => row.entry),
+        place,
+      );
       rest[at] = { ...block, rows, from: place, to };
       place = to;
     }

@@ -311,7 +311,7 @@ function About(props: { source: Source; known: Known | null; refused: string | n
       {known && (
         <details open={grantOptions(known.imports, known.abi).unsupported.length > 0}>
           <summary>
-            {known.imports.length === 1 ? "1 import" : `${known.imports.length} imports`}
+            {known.imports.length === 1 ? "1 import" : `${known.imports.length} imports`}{" · "}
             <ImportWords known={known} />
           </summary>
           <Imports imports={known.imports} abi={known.abi} />
@@ -325,9 +325,9 @@ function About(props: { source: Source; known: Known | null; refused: string | n
 function ImportWords({ known }: { known: Known }) {
   const { unsupported, http } = grantOptions(known.imports, known.abi);
   if (unsupported.length) {
-    return <span class="state bad"> · {unsupported.length} not offered here</span>;
+    return <span class="state bad">{unsupported.length} not offered here</span>;
   }
-  return <span class="state good"> · all offered{http ? ", requests need a grant" : ""}</span>;
+  return <span class="state good">all offered{http ? ", requests need a grant" : ""}</span>;
 }
 
 interface FormProps {

@@ -1,7 +1,7 @@
 // A step of a pipeline run. The address is kept for it: links to steps that are made today stay
 // good.
 
-import { CommandLine, Empty } from "../parts/empty";
+import { Empty } from "../parts/empty";
 import { Id } from "../parts/name";
 import { Page } from "../parts/page";
 import type { PageProps } from "../shell/pages";
@@ -20,7 +20,6 @@ export default function CiPage({ route }: PageProps<"ci">) {
           )}
           . This host does not run pipelines, so it has nothing to show.
         </p>
-        <CommandLine command="skep --help" />
       </Empty>
     </Page>
   );

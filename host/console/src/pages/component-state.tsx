@@ -25,7 +25,12 @@ export function ImportSummary({ imports }: { imports: readonly string[] }) {
   return (
     <span>
       {imports.length}
-      {unsupported.length > 0 && <span class="state bad"> · {unsupported.length} not offered</span>}
+      {unsupported.length > 0 && (
+        <>
+          {" · "}
+          <span class="state bad">{unsupported.length} not offered</span>
+        </>
+      )}
       {http && <span class="muted"> · requests need a grant</span>}
     </span>
   );

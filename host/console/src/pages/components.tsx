@@ -8,6 +8,7 @@ import { onCompiled, runtimes } from "../api/fleet";
 import { chooseFile } from "../flows/new-worker-source";
 import { Button } from "../parts/button";
 import { CommandLine, Empty } from "../parts/empty";
+import { Icon } from "../parts/icon";
 import { Loaded, Skeleton, useLoad } from "../parts/load";
 import { Id, Name } from "../parts/name";
 import { Page } from "../parts/page";
@@ -79,11 +80,19 @@ export default function ComponentsPage(_: PageProps<"components">) {
 function RuntimeComponents(props: { runtime: Runtime; wanted: string; alone: boolean }) {
   const { runtime, wanted, alone } = props;
   const id = runtime.runtime_id;
-  const load = useLoad<Listing>(
-    (signal) =>
-      call("get", "/api/runtimes/{runtime_id}/components", { path: { runtime_id: id }, signal }),
-    [id, runtime.status],
+  const away = runtime.status === "unavailable";
+  // Null: not known, and not asked of a runtime that is away.
+  const load = useLoad<Listing | null>(
+    async (signal) =>
+      away
+        ? null
+        : call("get", "/api/runtimes/{runtime_id}/components", { path: { runtime_id: id }, signal }),
+    [id],
   );
+  // What is known stays when the runtime goes, and is read again when it is back.
+  useEffect(() => {
+    if (!away && load.value === null) load.reload();
+  }, [away, load.value]);
   useEffect(() => onCompiled((done) => done.runtime_id === id && load.reload()), [id]);
 
   const more = async (cursor: string) => {
@@ -97,7 +106,6 @@ function RuntimeComponents(props: { runtime: Runtime; wanted: string; alone: boo
       toastFailure("No more components were loaded.", error);
     }
   };
-  const away = runtime.status === "unavailable";
   return (
     <section class="card" aria-labelledby={`components-${id}`}>
       <header>
@@ -108,13 +116,17 @@ function RuntimeComponents(props: { runtime: Runtime; wanted: string; alone: boo
         <span class="grow" />
         {load.value && <span class="muted small">{countWords(load.value)}</span>}
       </header>
-      {away && load.value && (
-        <p class="inside state warn">
-          Does not answer since <Time at={runtime.unavailable_since} />. This is what it had.
+      {away && (
+        <p class="inside away">
+          <Icon name="offline" /> Does not answer; last heard{" "}
+          <Time at={runtime.unavailable_since} />.{" "}
+          {load.value ? "This is what it had." : "Its components are listed again when it does."}
         </p>
       )}
       <Loaded load={load} lines={4}>
-        {({ items, next_cursor }) => {
+        {(listing) => {
+          if (listing === null) return null;
+          const { items, next_cursor } = listing;
           const found = items.filter((one) => matches(one, wanted));
           if (items.length === 0) return <NoComponents />;
           if (found.length === 0) {

@@ -1,6 +1,6 @@
 // One runtime: whether it answers, what it is, how much it does, and what it reports.
 
-import { useEffect } from "preact/hooks";
+import { useEffect, useRef } from "preact/hooks";
 
 import { type Schemas, call, request } from "../api/client";
 import { announced, loadRuntimes, runtimes } from "../api/fleet";
@@ -83,7 +83,7 @@ function Known({ runtime }: { runtime: Runtime }) {
         throw error;
       }
     },
-    [id, runtime.status],
+    [id],
   );
   const diagnostics = useLoad<{ items: Diagnostic[] }>(
     async (signal) => {
@@ -97,8 +97,17 @@ function Known({ runtime }: { runtime: Runtime }) {
         throw error;
       }
     },
-    [id, runtime.status, announced.value.length],
+    [id],
   );
+  // What is known stays when the runtime goes, and is read again when it is back.
+  const first = useRef(true);
+  useEffect(() => {
+    if (!away && !first.current) {
+      history.reload();
+      diagnostics.reload();
+    }
+    first.current = false;
+  }, [away, announced.value]);
   useEffect(() => {
     const timer = setInterval(() => {
       if (document.visibilityState !== "visible" || away) return;
@@ -133,7 +142,7 @@ function Known({ runtime }: { runtime: Runtime }) {
         </section>
         <div class="columns">
           <Facts runtime={runtime} />
-          <Diagnostics load={diagnostics} />
+          <Diagnostics load={diagnostics} away={away} />
         </div>
       </div>
     </Page>
@@ -147,7 +156,7 @@ function Away({ runtime }: { runtime: Runtime }) {
       <div class="stack">
         <p>
           <strong>
-            Does not answer since <Time at={runtime.unavailable_since} />.
+            Does not answer; last heard <Time at={runtime.unavailable_since} />.
           </strong>{" "}
           Below is what was last known of it. The other runtimes go on.
         </p>
@@ -287,7 +296,8 @@ function Facts({ runtime }: { runtime: Runtime }) {
   );
 }
 
-function Diagnostics({ load }: { load: Load<{ items: Diagnostic[] }> }) {
+function Diagnostics({ load, away }: { load: Load<{ items: Diagnostic[] }>; away: boolean }) {
+  const unknown = away && load.value === undefined;
   return (
     <section class="card">
       <header>
@@ -297,31 +307,34 @@ function Diagnostics({ load }: { load: Load<{ items: Diagnostic[] }> }) {
           <span class="muted small">{grouped(load.value.items.length)}</span>
         )}
       </header>
-      <Loaded load={load}>
-        {({ items }) =>
-          items.length === 0 ? (
-            <p class="inside muted row">
-              <Icon name="check" /> Nothing to report.
-            </p>
-          ) : (
-            <ul class="diagnostics">
-              {items.map((one) => (
-                <li key={`${one.code} ${one.subject ?? ""} ${one.at}`}>
-                  <div class="row wrap">
-                    <SeverityState severity={one.severity} />
-                    <code>{one.code}</code>
-                    <span class="grow" />
-                    <Time at={one.at} />
-                  </div>
-                  <p>
-                    <Name text={one.message} />
-                  </p>
-                </li>
-              ))}
-            </ul>
-          )
-        }
-      </Loaded>
+      {unknown && <p class="inside">Not known while it does not answer.</p>}
+      {!unknown && (
+        <Loaded load={load}>
+          {({ items }) =>
+            items.length === 0 ? (
+              <p class="inside muted row">
+                <Icon name="check" /> Nothing to report.
+              </p>
+            ) : (
+              <ul class="diagnostics">
+                {items.map((one) => (
+                  <li key={`${one.code} ${one.subject ?? ""} ${one.at}`}>
+                    <div class="row wrap">
+                      <SeverityState severity={one.severity} />
+                      <code>{one.code}</code>
+                      <span class="grow" />
+                      <Time at={one.at} />
+                    </div>
+                    <p>
+                      <Name text={one.message} />
+                    </p>
+                  </li>
+                ))}
+              </ul>
+            )
+          }
+        </Loaded>
+      )}
     </section>
   );
 }

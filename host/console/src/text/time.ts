@@ -69,7 +69,9 @@ export function duration(ms: number, units: 1 | 2 = 2): string {
   if (ms < 1) return `${Number(ms.toFixed(ms < 0.1 ? 3 : 1))} ms`;
   if (ms < SECOND) return `${Math.round(ms)} ms`;
   if (ms < MINUTE) {
-    return units === 1 ? `${Math.floor(ms / SECOND)} s` : `${Number((ms / SECOND).toFixed(ms < 10 * SECOND ? 2 : 1))} s`;
+    return units === 1
+      ? `${Math.floor(ms / SECOND)} s`
+      : `${Number((ms / SECOND).toFixed(ms < 10 * SECOND ? 2 : 1))} s`;
   }
   const scale: [number, string][] = [
     [DAY, "d"],

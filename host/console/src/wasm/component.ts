@@ -110,7 +110,10 @@ function refuseOtherFormats(bytes: Uint8Array): void {
           "precompiled",
           "this is native code that wasmtime compiled (.cwasm); Skep loads only code that it compiled itself: drop the original .wasm",
         )
-      : new FileRefusal("native", "this is a native program (ELF), not WebAssembly: build it for wasm32-wasip2");
+      : new FileRefusal(
+          "native",
+          "this is a native program (ELF), not WebAssembly: build it for wasm32-wasip2",
+        );
   }
   if (starts(0x00, 0x61, 0x73, 0x6d)) {
     if (bytes.length < 8) throw malformed(4, "it ends within its header");
@@ -119,7 +122,10 @@ function refuseOtherFormats(bytes: Uint8Array): void {
   let head = "";
   for (const byte of bytes.subarray(0, 4096)) head += String.fromCharCode(byte);
   if (/^\s*(\(module|\(component|;;|\(;)/.test(head)) {
-    throw new FileRefusal("text", "this is WebAssembly text: convert it to a binary first (wasm-tools parse)");
+    throw new FileRefusal(
+      "text",
+      "this is WebAssembly text: convert it to a binary first (wasm-tools parse)",
+    );
   }
   throw new FileRefusal("not_wasm", "this is not WebAssembly: it does not begin with \\0asm");
 }
@@ -144,7 +150,11 @@ function refuseOtherHosts(imports: readonly (readonly [string, string])[]): void
     );
   }
   const isJavaScript = ([module, name]: readonly [string, string]) =>
-    module === "gojs" || module === "go" || module === "wbg" || module.startsWith("./") || name.startsWith("__wbg");
+    module === "gojs" ||
+    module === "go" ||
+    module === "wbg" ||
+    module.startsWith("./") ||
+    name.startsWith("__wbg");
   throw new FileRefusal(
     "other_host",
     others.some(isJavaScript)
@@ -202,9 +212,11 @@ function walk(bytes: Uint8Array, isComponent: boolean, found: Found): void {
 function count(cursor: Cursor, found: Found): number {
   const items = cursor.u32();
   // Each item is at least a byte, so a count beyond the section's bytes is a lie.
-  if (items > cursor.left) throw malformed(cursor.at, `it says ${items} items where there are ${cursor.left} bytes`);
+  if (items > cursor.left)
+    throw malformed(cursor.at, `it says ${items} items where there are ${cursor.left} bytes`);
   found.names += items;
-  if (found.names > MOST_NAMES) throw malformed(cursor.at, `it has more than ${MOST_NAMES} imports and exports`);
+  if (found.names > MOST_NAMES)
+    throw malformed(cursor.at, `it has more than ${MOST_NAMES} imports and exports`);
   return items;
 }
 
@@ -291,7 +303,8 @@ class Cursor {
 
   /** Takes the next bytes as a range of its own. */
   part(size: number): Cursor {
-    if (size > this.left) throw malformed(this.at, `a section says ${size} bytes where there are ${this.left}`);
+    if (size > this.left)
+      throw malformed(this.at, `a section says ${size} bytes where there are ${this.left}`);
     const part = new Cursor(this.bytes, this.at, this.at + size);
     this.at += size;
     return part;

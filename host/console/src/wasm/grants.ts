@@ -98,7 +98,9 @@ export function findImport(text: string, abi: "component" | "preview1"): ImportF
   }
   const wanted = splitName(text);
   const named = OFFERS.filter(([name]) => name === wanted.name);
-  const offer = named.find(([, version]) => wanted.version !== undefined && compatible(wanted.version, version));
+  const offer = named.find(
+    ([, version]) => wanted.version !== undefined && compatible(wanted.version, version),
+  );
   if (offer === undefined) {
     const have = named[0]?.[1];
     return have === undefined
@@ -108,9 +110,21 @@ export function findImport(text: string, abi: "component" | "preview1"): ImportF
   const [, have, need] = offer;
   switch (need) {
     case "http":
-      return { name: text, status: "not_granted", have, need, note: "every request is denied until a host is granted" };
+      return {
+        name: text,
+        status: "not_granted",
+        have,
+        need,
+        note: "every request is denied until a host is granted",
+      };
     case "sockets":
-      return { name: text, status: "not_granted", have, need, note: "every call is denied; nothing grants sockets" };
+      return {
+        name: text,
+        status: "not_granted",
+        have,
+        need,
+        note: "every call is denied; nothing grants sockets",
+      };
     case "directory":
       return { name: text, status: "offered", have, need, note: "sees /data and granted directories" };
     case "none":

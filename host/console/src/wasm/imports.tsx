@@ -39,7 +39,8 @@ export function Imports({ imports, abi = abiOf(imports) }: { imports: readonly s
   const of = (...status: ImportFinding["status"][]) =>
     found.filter((one) => status.includes(one.status));
   const refused = of("unknown", "other_version");
-  const denied = of("not_granted");
+  const denied = of("not_granted").filter((one) => one.need !== "sockets");
+  const sockets = found.filter((one) => one.need === "sockets");
   return (
     <div class="imports">
       {refused.length > 0 && (
@@ -47,6 +48,12 @@ export function Imports({ imports, abi = abiOf(imports) }: { imports: readonly s
       )}
       {denied.length > 0 && <Findings tone="warn" title="Denied without a grant" list={denied} />}
       <Packages names={of("offered").map((one) => one.name)} />
+      {sockets.length > 0 && (
+        <p class="muted">
+          It also imports {sockets.length} socket interfaces, as every standard library does: each
+          call is denied, and no grant allows it.
+        </p>
+      )}
     </div>
   );
 }
