@@ -1,7 +1,7 @@
 //! Answers of a runtime, as far as a [`crate::Layer`] looks into them.
 
 use crate::{
-    ByteStream, ChangeStream, ComponentView, ConfigView, Diagnostic, EntryPage, EntryStream,
+    ByteStream, ChangeStream, ComponentView, ConfigView, Diagnostic, Entry, EntryPage, EntryStream,
     FileView, Imported, InputSummary, InputView, Listing, Page, RuntimeView, Sent, Stored, Usage,
     WorkerView,
 };
@@ -33,6 +33,7 @@ impl Answer for () {}
 impl Answer for ByteStream {}
 impl Answer for ComponentView {}
 impl Answer for ConfigView {}
+impl Answer for Entry {}
 impl Answer for EntryPage {}
 impl Answer for Imported {}
 impl Answer for InputView {}

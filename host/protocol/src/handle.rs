@@ -16,7 +16,7 @@ use crate::answer::Answer;
 use crate::verbs::verbs;
 use crate::{
     Action, ByteStream, ChangeStream, ComponentDigest, ComponentView, ConfigDigest, ConfigValues,
-    ConfigView, CreateWorker, Cursor, Diagnostic, EntryPage, EntryStream, Error, FileName,
+    ConfigView, CreateWorker, Cursor, Diagnostic, Entry, EntryPage, EntryStream, Error, FileName,
     FileRange, FileView, Imported, InputId, InputSummary, InputView, ListEntries, ListFiles,
     ListInputs, ListWorkers, Listing, NewInput, Page, Preview, Role, RuntimeView, Sent, Stored,
     Usage, WorkerChange, WorkerId, WorkerView,
@@ -152,6 +152,9 @@ verbs! {
 
         /// Returns a page of the transcript.
         [read] async fn transcript(worker: WorkerId, query: ListEntries) -> EntryPage;
+
+        /// Returns one entry of the transcript, whole.
+        [read] async fn entry(worker: WorkerId, seq: Cursor) -> Entry;
 
         /// Follows the transcript after a cursor, or from its end. Yields each entry once and skips
         /// none. With a preview, long bodies are cut.

@@ -139,6 +139,7 @@ macro_rules! conformance {
                 a_filtered_page_leads_to_the_end
                 a_page_begins_at_a_time
                 a_preview_cuts_long_bodies
+                an_entry_is_read_by_its_seq
                 a_trimmed_transcript_is_read_backwards_to_its_gap
             }
             subscriptions {

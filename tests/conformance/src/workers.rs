@@ -152,6 +152,7 @@ async fn said_by_every_verb(trial: &Trial<'_>, id: WorkerId) -> Vec<(&'static st
         ("cancel", runtime.cancel(id, input_id()).await.err()),
         ("input", runtime.input(id, input_id()).await.err()),
         ("transcript", runtime.transcript(id, ListEntries::after(Cursor(0), 10)).await.err()),
+        ("entry", runtime.entry(id, Cursor(1)).await.err()),
         ("subscribe", runtime.subscribe(id, None, None).await.err()),
         ("diagnostics", runtime.diagnostics(Some(id)).await.err()),
         ("usage", runtime.usage(id).await.err()),

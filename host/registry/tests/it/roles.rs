@@ -49,6 +49,7 @@ async fn each(runtime: &Arc<dyn RuntimeHandle>) -> Vec<(&'static str, Role, Opti
         Viewer input(worker, input);
         Viewer inputs(worker, ListInputs::default());
         Viewer transcript(worker, ListEntries::default());
+        Viewer entry(worker, Cursor(1));
         Viewer subscribe(worker, None, None);
         Viewer changes(None);
         Operator put_component(bytes(), Role::Admin);

@@ -7,9 +7,9 @@ use async_trait::async_trait;
 use futures_util::StreamExt;
 use futures_util::stream;
 use skep_protocol::{
-    Conflict, Cursor, Ending, EntryPage, EntryStream, Error, InputId, InputState, InputSummary,
-    InputView, Invalid, ListEntries, ListInputs, NewInput, Outcome, Page, Preview, Sent, Turns,
-    WorkerId,
+    Conflict, Cursor, Ending, Entry, EntryPage, EntryStream, Error, InputId, InputState,
+    InputSummary, InputView, Invalid, ListEntries, ListInputs, NewInput, Outcome, Page, Preview,
+    Sent, Turns, WorkerId,
 };
 use skep_store::record::{InputRecord, Transaction, WorkerWrite};
 use skep_store::{FeedUpdate, RecentInput};
@@ -148,6 +148,17 @@ impl Turns for Embedded {
             false => Some(self.0.searches.acquire().await.map_err(|_| Error::Internal)?),
         };
         self.read(move |store| store.list_entries(record.number, &query)).await
+    }
+
+    async fn entry(&self, worker: WorkerId, seq: Cursor) -> Result<Entry, Error> {
+        let record = self.record(worker)?;
+        let found = self.read(move |store| {
+            Ok(match store.entry(record.number, seq)? {
+                Some(entry) => Ok(entry),
+                None => Err(seq.0 > 0 && seq <= store.last_seq(record.number)?),
+            })
+        });
+        found.await?.map_err(|trimmed| Error::UnknownEntry { seq, trimmed })
     }
 
     async fn subscribe(

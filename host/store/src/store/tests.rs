@@ -7,6 +7,7 @@ mod feeds;
 mod health;
 mod janitor;
 mod opening;
+mod pages;
 mod records;
 
 use std::collections::BTreeSet;

@@ -423,6 +423,16 @@ impl Turns for FakeRuntime {
         self.with(|disk| Ok(disk.worker(worker)?.page(&query)))?
     }
 
+    async fn entry(&self, worker: WorkerId, seq: Cursor) -> Result<Entry, Error> {
+        self.with(|disk| {
+            let row = disk.worker(worker)?;
+            let is_it = |entry: &&Entry| entry.seq == seq && entry.kind != EntryKind::Gap;
+            let found = row.entries.iter().find(is_it).cloned();
+            let trimmed = (1..=row.last_seq).contains(&seq.0);
+            found.ok_or(Error::UnknownEntry { seq, trimmed })
+        })?
+    }
+
     async fn subscribe(
         &self,
         worker: WorkerId,
