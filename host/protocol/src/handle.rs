@@ -17,7 +17,7 @@ use crate::verbs::verbs;
 use crate::{
     Action, ByteStream, ChangeStream, ComponentDigest, ComponentView, ConfigDigest, ConfigValues,
     ConfigView, CreateWorker, Cursor, Diagnostic, Entry, EntryPage, EntryStream, Error, FileName,
-    FileRange, FileView, Imported, InputId, InputSummary, InputView, ListEntries, ListFiles,
+    FileRange, FileView, ForkWorker, Imported, InputId, InputSummary, InputView, ListEntries, ListFiles,
     ListInputs, ListWorkers, Listing, NewInput, Page, Preview, Role, RuntimeView, Sent, Stored,
     Usage, WorkerChange, WorkerId, WorkerView,
 };
@@ -102,6 +102,11 @@ verbs! {
         /// Creates a worker. The same id with the same spec again is the same worker; with another
         /// spec it is a [`crate::Conflict::Worker`], and a removed id is [`Error::WorkerRemoved`].
         [change(WorkerCreate)] async fn create(request: CreateWorker) -> Stored<WorkerView>;
+
+        /// Copies a worker between two of its turns. The copy has its state, files, config and
+        /// limits, and none of its grants. The same id again is the same copy.
+        [change(WorkerFork)]
+        async fn fork(worker: WorkerId, request: ForkWorker) -> Stored<WorkerView>;
 
         /// Lists workers in the order of their ids.
         [read] async fn list(query: ListWorkers) -> Page<WorkerView>;

@@ -73,6 +73,6 @@ pub use runtime::{
 pub use time::Timestamp;
 pub use transcript::{EntryFilter, EntryPlace, ListEntries, Preview, SearchText};
 pub use worker::{
-    CreateWorker, Desired, Execution, FailedReason, LimitChanges, Observed, Usage, Version,
+    CreateWorker, Desired, Execution, FailedReason, ForkWorker, LimitChanges, Observed, Usage, Version,
     VersionChange, WorkerChange, WorkerSpec, WorkerView,
 };

@@ -7,6 +7,7 @@
 
 mod commands;
 mod denials;
+mod fork;
 mod guest;
 mod out_of_process;
 mod task;

@@ -5,6 +5,7 @@ mod admission;
 mod artifacts;
 mod files;
 mod follow;
+mod fork;
 mod turns;
 mod workers;
 

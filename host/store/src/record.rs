@@ -158,6 +158,14 @@ pub enum WorkerWrite {
         /// The token of its sender.
         sender: Option<TokenId>,
     },
+    /// Creates a worker as a copy of another one, like [`Self::Create`]. The entry's label is the id
+    /// of the other.
+    Fork {
+        /// The new worker's record.
+        record: Box<WorkerRecord>,
+        /// The id of the worker that was copied.
+        origin: String,
+    },
     /// Records the start of an attempt at an input.
     Begin {
         /// The input.
@@ -202,7 +210,14 @@ pub enum WorkerWrite {
 impl WorkerWrite {
     /// Returns true if the write appends an entry to the transcript.
     pub(crate) fn has_entry(&self) -> bool {
-        matches!(self, Self::Create(_) | Self::Accept { .. } | Self::End { .. } | Self::Append(_))
+        matches!(
+            self,
+            Self::Create(_)
+                | Self::Fork { .. }
+                | Self::Accept { .. }
+                | Self::End { .. }
+                | Self::Append(_)
+        )
     }
 }
 

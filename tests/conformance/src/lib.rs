@@ -30,6 +30,7 @@ mod components;
 mod configs;
 mod endings;
 mod files;
+mod forks;
 mod grants;
 mod inputs;
 mod lifecycle;

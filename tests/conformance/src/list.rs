@@ -122,6 +122,13 @@ macro_rules! conformance {
                 a_stopped_workers_grants_change
                 a_create_is_repeated_by_the_grants_that_it_had
             }
+            forks {
+                a_fork_has_the_workers_state_config_and_limits
+                a_fork_has_the_workers_files
+                a_fork_is_as_of_the_last_turn
+                a_fork_can_have_another_component_of_its_kind
+                forking_again_returns_the_same_worker
+            }
             transcript {
                 seq_counts_from_one_without_holes
                 a_turn_is_recorded_in_the_order_it_happened
@@ -223,6 +230,7 @@ macro_rules! conformance {
                 an_interrupted_turn_is_run_again_and_counts_once
                 acknowledged_inputs_survive_a_crash
                 a_written_file_survives
+                a_fork_survives
                 streamed_entries_survive_a_crash
                 an_open_stream_does_not_delay_a_restart
                 a_stopped_worker_stays_stopped_after_a_restart

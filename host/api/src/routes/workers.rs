@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::http::StatusCode;
 use skep_protocol::{
-    CreateWorker, Diagnostic, Error, ListWorkers, Listing, Observed, Page, Stored, Usage,
+    CreateWorker, Diagnostic, Error, ForkWorker, ListWorkers, Listing, Observed, Page, Stored, Usage,
     WorkerChange, WorkerEntry,
 };
 
@@ -26,6 +26,19 @@ pub(crate) fn routes() -> Vec<Route> {
             .answers(201, "Created.", json::<WorkerEntry>())
             .answers(200, "It already existed with this specification.", json::<WorkerEntry>())
             .refuses(&[410, 422]),
+        Route::post(
+            "/workers/{worker_id}/fork",
+            (
+                "forkWorker",
+                "Copies a worker's state, files, config and limits, between two turns, to a new \
+                 worker without grants",
+            ),
+            fork,
+        )
+        .takes(json::<ForkWorker>())
+        .answers(201, "The copy.", json::<WorkerEntry>())
+        .answers(200, "The copy that an earlier request made.", json::<WorkerEntry>())
+        .refuses(&[410, 422]),
         Route::get("/workers/{worker_id}", ("getWorker", "Returns a worker"), get)
             .answers(200, "The worker.", json::<WorkerEntry>())
             .refuses(&[410]),
@@ -116,6 +129,16 @@ async fn create(
 ) -> HandlerResult<(StatusCode, Json<WorkerEntry>)> {
     let request = body.json(|bytes| serde_json::from_slice::<CreateWorker>(bytes)).await?;
     let Stored { item, created } = target.runtime.create(request).await?;
+    Ok(stored(Stored { item: target.entry(item), created }))
+}
+
+async fn fork(
+    target: AddressedRuntime,
+    body: IncomingBody,
+) -> HandlerResult<(StatusCode, Json<WorkerEntry>)> {
+    let worker = target.worker()?;
+    let request = body.json(|bytes| serde_json::from_slice::<ForkWorker>(bytes)).await?;
+    let Stored { item, created } = target.runtime.fork(worker, request).await?;
     Ok(stored(Stored { item: target.entry(item), created }))
 }
 

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use skep_protocol::{
-    ChangeStream, CreateWorker, Error, ListWorkers, Page, Stored, Usage, WorkerChange, WorkerId,
+    ChangeStream, CreateWorker, Error, ForkWorker, ListWorkers, Page, Stored, Usage, WorkerChange, WorkerId,
     WorkerView, Workers,
 };
 
@@ -18,6 +18,17 @@ impl Workers for Client {
     async fn create(&self, request: CreateWorker) -> Result<Stored<WorkerView>, Error> {
         let named = request.worker_id.is_some();
         let ask = ApiRequest::post(&[&"workers"]).json(json(serde_json::to_vec(&request))?);
+        self.store(ask.repeatable(named)).await
+    }
+
+    async fn fork(
+        &self,
+        worker: WorkerId,
+        request: ForkWorker,
+    ) -> Result<Stored<WorkerView>, Error> {
+        let named = request.worker_id.is_some();
+        let ask = ApiRequest::post(&[&"workers", &worker, &"fork"]);
+        let ask = ask.json(json(serde_json::to_vec(&request))?).patient(A_TURN);
         self.store(ask.repeatable(named)).await
     }
 

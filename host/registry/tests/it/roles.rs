@@ -37,6 +37,7 @@ async fn each(runtime: &Arc<dyn RuntimeHandle>) -> Vec<(&'static str, Role, Opti
     say! {
         Viewer describe();
         Operator create(request);
+        Operator fork(worker, ForkWorker::default());
         Viewer list(ListWorkers::default());
         Viewer get(worker);
         Operator update(worker, WorkerChange::default());

@@ -27,7 +27,10 @@ impl Driver {
             return;
         };
         let (removal, is_seen) =
-            (matches!(command, DriverCommand::Remove), !matches!(command, DriverCommand::Files));
+            (
+            matches!(command, DriverCommand::Remove),
+            !matches!(command, DriverCommand::Files | DriverCommand::Fork(..)),
+        );
         let result = match command {
             DriverCommand::Start => self.start().await,
             DriverCommand::Stop => self.stop().await,
@@ -41,6 +44,7 @@ impl Driver {
             }
             DriverCommand::Rollback => self.rollback().await,
             DriverCommand::Remove => self.remove().await,
+            DriverCommand::Fork(id, request) => self.fork(id, &request).await,
             DriverCommand::Files => self.files_written().await,
         };
         self.worker.state().machine.command_done();

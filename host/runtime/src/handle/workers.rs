@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use skep_protocol::{
-    ChangeStream, ComponentKind, Conflict, CreateWorker, Desired, Error, Execution, Grants,
+    ChangeStream, ComponentKind, Conflict, CreateWorker, Desired, Error, Execution, ForkWorker, Grants,
     Invalid, ListWorkers, Page, ScopeName, SecretName, Stored, Usage, WorkerChange, WorkerId,
     WorkerSpec, WorkerView, Workers,
 };
@@ -71,6 +71,14 @@ impl Workers for Embedded {
             },
             Err(error) => Err(core.fault(error)),
         }
+    }
+
+    async fn fork(
+        &self,
+        worker: WorkerId,
+        request: ForkWorker,
+    ) -> Result<Stored<WorkerView>, Error> {
+        self.fork_of(worker, request).await
     }
 
     async fn list(&self, query: ListWorkers) -> Result<Page<WorkerView>, Error> {
@@ -190,7 +198,7 @@ impl Embedded {
     }
 
     /// Checks that a worker can have this spec, and returns its kind.
-    fn check(&self, spec: &WorkerSpec) -> Result<ComponentKind, Error> {
+    pub(super) fn check(&self, spec: &WorkerSpec) -> Result<ComponentKind, Error> {
         let fault = |error| self.0.fault(error);
         let component = self.0.store.component(&spec.component).map_err(fault)?;
         let component = component.ok_or(Error::UnknownComponent(spec.component))?;
@@ -226,7 +234,7 @@ impl Embedded {
     }
 
     /// Queues a command for the driver and waits until it is carried out.
-    async fn command(&self, worker: WorkerId, command: DriverCommand) -> Result<(), Error> {
+    pub(super) async fn command(&self, worker: WorkerId, command: DriverCommand) -> Result<(), Error> {
         let worker = self.0.worker(worker)?;
         let done = worker.command(command).ok_or_else(|| self.0.busy())?;
         self.0.drive(&worker);

@@ -73,9 +73,23 @@ pub(crate) struct Core {
     workers: Mutex<HashMap<WorkerId, Arc<Worker>>>,
     /// Number of purges. A record read before the latest purge may be outdated.
     purges: AtomicU64,
+    /// Ids of copies whose files are not in their place yet.
+    forking: Mutex<BTreeSet<WorkerId>>,
     /// Workers that were connected when the host went down and have not reconnected since.
     lost: Mutex<BTreeSet<WorkerId>>,
     opened_at: Timestamp,
+}
+
+/// A copy that is being made.
+pub(crate) struct Forking {
+    core: Arc<Core>,
+    id: WorkerId,
+}
+
+impl Drop for Forking {
+    fn drop(&mut self) {
+        self.core.forking().remove(&self.id);
+    }
 }
 
 /// The parts of a [`Core`].
@@ -123,6 +137,7 @@ impl Core {
             closing: AtomicBool::new(false),
             workers: Mutex::default(),
             purges: AtomicU64::new(0),
+            forking: Mutex::default(),
             lost: Mutex::new(lost),
             opened_at: now(),
         })
@@ -130,6 +145,9 @@ impl Core {
 
     /// Returns the worker, loading it from the store if it is not in use.
     pub(crate) fn worker(&self, id: WorkerId) -> Result<Arc<Worker>, Error> {
+        if self.forking().contains(&id) {
+            return Err(self.busy());
+        }
         loop {
             let purges = self.purges.load(Ordering::SeqCst);
             if let Some(worker) = self.in_use(id) {
@@ -156,6 +174,16 @@ impl Core {
                 return Ok(worker.clone());
             }
         }
+    }
+
+    /// Keeps a worker from being used until its files are in their place. Returns none if another
+    /// copy with this id is being made.
+    pub(crate) fn begin_fork(self: &Arc<Self>, id: WorkerId) -> Option<Forking> {
+        self.forking().insert(id).then(|| Forking { core: self.clone(), id })
+    }
+
+    fn forking(&self) -> MutexGuard<'_, BTreeSet<WorkerId>> {
+        self.forking.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns the worker if it is in use.

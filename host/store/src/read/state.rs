@@ -1,6 +1,6 @@
 //! Reads of workers' state.
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, Row, params};
 
 use super::one;
 use super::worker::damage;
@@ -20,6 +20,26 @@ pub(crate) fn get(
             _ => Err(damage(connection, worker, "state")),
         }
     })
+}
+
+/// Returns the whole state, in the order of its keys.
+pub(crate) fn all(
+    connection: &Connection,
+    worker: WorkerNumber,
+) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
+    let sql = "SELECT key, value, crc FROM state WHERE worker = ? ORDER BY key";
+    super::all(connection, sql, [worker.0], |row| {
+        pair(row, worker).map_err(|BadRow| damage(connection, worker, "state"))
+    })
+}
+
+/// Reads a row with key, value and checksum.
+fn pair(row: &Row<'_>, worker: WorkerNumber) -> Result<(String, Vec<u8>), BadRow> {
+    let (key, value) = (row::text(row, 0)?, row::blob(row, 1)?);
+    if row::int(row, 2)? != row::state::crc(worker, key, value) {
+        return Err(BadRow);
+    }
+    Ok((key.to_owned(), value.to_vec()))
 }
 
 /// Lists keys only. Values are read and verified one by one.

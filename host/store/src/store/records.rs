@@ -162,6 +162,11 @@ impl Store {
         self.read(|connection| read::state::list(connection, worker, prefix, after, limit))
     }
 
+    /// Returns the whole state of a worker, in the order of its keys.
+    pub fn state(&self, worker: WorkerNumber) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
+        self.read(|connection| read::state::all(connection, worker))
+    }
+
     /// Returns a worker's usage.
     pub fn usage(&self, worker: WorkerNumber) -> Result<Usage, StoreError> {
         self.read(|connection| read::worker::usage(connection, worker))

@@ -4,6 +4,7 @@ mod commits;
 mod damage;
 mod faulty_disk;
 mod feeds;
+mod forks;
 mod health;
 mod janitor;
 mod opening;

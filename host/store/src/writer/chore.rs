@@ -384,7 +384,7 @@ fn inputs(
 /// Returns the time of a write, if it has one.
 fn time_of(write: &WorkerWrite) -> Option<Timestamp> {
     match write {
-        WorkerWrite::Create(record) => Some(record.created_at),
+        WorkerWrite::Create(record) | WorkerWrite::Fork { record, .. } => Some(record.created_at),
         WorkerWrite::Put(record) => Some(record.updated_at),
         WorkerWrite::Remove { at }
         | WorkerWrite::Accept { at, .. }

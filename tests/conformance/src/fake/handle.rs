@@ -212,6 +212,44 @@ impl Workers for FakeRuntime {
         })?
     }
 
+    async fn fork(
+        &self,
+        worker: WorkerId,
+        request: ForkWorker,
+    ) -> Result<Stored<WorkerView>, Error> {
+        self.with(|disk| {
+            let origin = disk.worker(worker)?;
+            let (spec, kind) = (request.spec(&origin.spec), origin.kind);
+            let (state, files) = (origin.state.clone(), origin.files.clone());
+            let usage = origin.usage;
+            let id = request.worker_id;
+            let id = id.unwrap_or_else(|| WorkerId::new(now().as_millis(), unique()));
+            match disk.worker(id) {
+                Ok(row) => {
+                    let is_copy = row.entries[0].label == Some(worker.to_string());
+                    return match is_copy && request.made(&row.created_as) {
+                        true => Ok(Stored { item: disk.view(id)?, created: false }),
+                        false => Err(Conflict::Worker.into()),
+                    };
+                }
+                Err(Error::UnknownWorker(_)) => {}
+                Err(error) => return Err(error),
+            }
+            check(&spec)?;
+            let version = Version { component: spec.component, config: spec.config };
+            if disk.kind_of(&version)? != kind {
+                return Err(Conflict::Kind.into());
+            }
+            let mut row = Row::new(id, kind, spec);
+            row.entries[0].label = Some(worker.to_string());
+            (row.state, row.files) = (state, files);
+            row.usage.state_bytes = usage.state_bytes;
+            row.measure();
+            disk.workers.insert(id, row);
+            Ok(Stored { item: disk.touch(id)?, created: true })
+        })?
+    }
+
     async fn list(&self, query: ListWorkers) -> Result<Page<WorkerView>, Error> {
         self.with(|disk| {
             let wanted = |row: &Row| match &query.label {
