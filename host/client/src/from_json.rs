@@ -3,7 +3,7 @@
 use skep_protocol::{
     AuditEntry, Change, ComponentView, ConfigView, Diagnostic, Entry, EntryPage, FileView,
     FleetChange, HostView, Imported, InputSummary, InputView, Listing, Me, Page, Problem,
-    RuntimeSummary, RuntimeView, Sent, Usage, WorkerEntry, WorkerView,
+    RuntimeSummary, RuntimeView, Sent, StateItem, Usage, WorkerEntry, WorkerView,
 };
 
 /// A type that can be parsed from a response.
@@ -35,6 +35,7 @@ shapes! {
     Listing<FileView>,
     Listing<HostView>,
     Listing<RuntimeSummary>,
+    Listing<StateItem>,
     Listing<WorkerEntry>,
     Me,
     Page<AuditEntry>,

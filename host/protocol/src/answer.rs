@@ -2,8 +2,8 @@
 
 use crate::{
     ByteStream, ChangeStream, ComponentView, ConfigView, Diagnostic, Entry, EntryPage, EntryStream,
-    FileView, Imported, InputSummary, InputView, Listing, Page, RuntimeView, Sent, Stored, Usage,
-    WorkerView,
+    FileView, Imported, InputSummary, InputView, Listing, Page, RuntimeView, Sent, StateItem,
+    Stored, Usage, WorkerView,
 };
 
 /// The parts of an answer that a layer may check or replace.
@@ -38,6 +38,7 @@ impl Answer for EntryPage {}
 impl Answer for Imported {}
 impl Answer for InputView {}
 impl Answer for Listing<FileView> {}
+impl Answer for Listing<StateItem> {}
 impl Answer for Page<ComponentView> {}
 impl Answer for Page<ConfigView> {}
 impl Answer for Page<InputSummary> {}

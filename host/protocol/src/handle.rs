@@ -17,9 +17,9 @@ use crate::verbs::verbs;
 use crate::{
     Action, ByteStream, ChangeStream, ComponentDigest, ComponentView, ConfigDigest, ConfigValues,
     ConfigView, CreateWorker, Cursor, Diagnostic, Entry, EntryPage, EntryStream, Error, FileName,
-    FileRange, FileView, ForkWorker, Imported, InputId, InputSummary, InputView, ListEntries, ListFiles,
-    ListInputs, ListWorkers, Listing, NewInput, Page, Preview, Role, RuntimeView, Sent, Stored,
-    Usage, WorkerChange, WorkerId, WorkerView,
+    FileRange, FileView, ForkWorker, Imported, InputId, InputSummary, InputView, ListEntries,
+    ListFiles, ListInputs, ListState, ListWorkers, Listing, NewInput, Page, Preview, Role,
+    RuntimeView, Sent, StateItem, Stored, Usage, WorkerChange, WorkerId, WorkerView,
 };
 
 /// A runtime: all of its nouns.
@@ -131,6 +131,10 @@ verbs! {
         /// Ends the running turn after a grace time and begins no other until `start`. Queued inputs
         /// stay queued.
         [change(WorkerStop)] async fn stop(worker: WorkerId) -> WorkerView;
+
+        /// Lists the keys and values of a worker's state, as of its last turn, in the order of the
+        /// keys. Long values are cut.
+        [read] async fn state(worker: WorkerId, query: ListState) -> Listing<StateItem>;
 
         /// Returns what a worker has used.
         [read] async fn usage(worker: WorkerId) -> Usage;

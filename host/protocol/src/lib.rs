@@ -29,6 +29,7 @@ pub mod quantity;
 pub mod registry;
 pub mod rights;
 pub mod runtime;
+pub mod state;
 pub mod text;
 pub mod time;
 pub mod transcript;
@@ -70,9 +71,10 @@ pub use rights::Rights;
 pub use runtime::{
     ByteStream, Change, ChangeStream, EntryStream, ListWorkers, Page, RuntimeView, Stored,
 };
+pub use state::{ListState, StateItem};
 pub use time::Timestamp;
 pub use transcript::{EntryFilter, EntryPlace, ListEntries, Preview, SearchText};
 pub use worker::{
-    CreateWorker, Desired, Execution, FailedReason, ForkWorker, LimitChanges, Observed, Usage, Version,
-    VersionChange, WorkerChange, WorkerSpec, WorkerView,
+    CreateWorker, Desired, Execution, FailedReason, ForkWorker, LimitChanges, Observed, Usage,
+    Version, VersionChange, WorkerChange, WorkerSpec, WorkerView,
 };

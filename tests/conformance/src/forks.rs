@@ -89,9 +89,8 @@ pub(crate) async fn a_fork_can_have_another_component_of_its_kind(trial: &Trial<
     assert_eq!(view.spec.labels, labels(&[("b", "2")]));
     assert_eq!(fork.ask("hello").await, "hello");
 
-    let refused = async |request: ForkWorker| {
-        worker.runtime().fork(worker.id, request).await.unwrap_err()
-    };
+    let refused =
+        async |request: ForkWorker| worker.runtime().fork(worker.id, request).await.unwrap_err();
     let component = Some(trial.component(Guest::Probe).await);
     let of = |component| ForkWorker { component, ..ForkWorker::default() };
     assert_eq!(refused(of(component)).await, Conflict::Kind.into());

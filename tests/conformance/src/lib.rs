@@ -38,6 +38,7 @@ mod limits;
 mod pages;
 mod restarts;
 mod retries;
+mod state;
 mod subscriptions;
 mod transcript;
 mod versions;

@@ -129,6 +129,11 @@ macro_rules! conformance {
                 a_fork_can_have_another_component_of_its_kind
                 forking_again_returns_the_same_worker
             }
+            state {
+                a_workers_state_is_listed_by_key
+                a_long_value_is_shown_in_part
+                listing_the_state_wakes_no_instance
+            }
             transcript {
                 seq_counts_from_one_without_holes
                 a_turn_is_recorded_in_the_order_it_happened

@@ -151,6 +151,8 @@ async fn said_by_every_verb(trial: &Trial<'_>, id: WorkerId) -> Vec<(&'static st
         ("send", runtime.send(id, message("echo")).await.err()),
         ("cancel", runtime.cancel(id, input_id()).await.err()),
         ("input", runtime.input(id, input_id()).await.err()),
+        ("state", runtime.state(id, ListState::default()).await.err()),
+        ("fork", runtime.fork(id, ForkWorker::default()).await.err()),
         ("transcript", runtime.transcript(id, ListEntries::after(Cursor(0), 10)).await.err()),
         ("entry", runtime.entry(id, Cursor(1)).await.err()),
         ("subscribe", runtime.subscribe(id, None, None).await.err()),

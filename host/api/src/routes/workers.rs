@@ -3,8 +3,8 @@
 use axum::Json;
 use axum::http::StatusCode;
 use skep_protocol::{
-    CreateWorker, Diagnostic, Error, ForkWorker, ListWorkers, Listing, Observed, Page, Stored, Usage,
-    WorkerChange, WorkerEntry,
+    CreateWorker, Diagnostic, Error, ForkWorker, ListState, ListWorkers, Listing, Observed, Page,
+    StateItem, Stored, Usage, WorkerChange, WorkerEntry,
 };
 
 use crate::incoming_body::IncomingBody;
@@ -90,6 +90,20 @@ pub(crate) fn routes() -> Vec<Route> {
         .answers(200, "The diagnostics.", json::<Listing<Diagnostic>>())
         .refuses(&[410]),
         Route::get(
+            "/workers/{worker_id}/state",
+            (
+                "listState",
+                "Lists the keys and values of a worker's state as of its last turn, by key; \
+                 values are cut at 4 KiB. The worker is not connected for it",
+            ),
+            state,
+        )
+        .query::<String>("prefix", "Prefix of the keys to list.")
+        .query::<u64>("limit", "Maximum number of items, up to 1,000.")
+        .query::<String>("cursor", "Cursor of the previous page.")
+        .answers(200, "The state.", json::<Listing<StateItem>>())
+        .refuses(&[410]),
+        Route::get(
             "/workers/{worker_id}/usage",
             ("workerUsage", "Returns a worker's resource use"),
             usage,
@@ -172,6 +186,13 @@ async fn rollback(target: AddressedRuntime) -> HandlerResult<Json<WorkerEntry>> 
 async fn diagnostics(target: AddressedRuntime) -> HandlerResult<Json<Listing<Diagnostic>>> {
     let found = target.runtime.diagnostics(Some(target.worker()?)).await?;
     Ok(Json(crate::page::diagnostics(found)))
+}
+
+async fn state(target: AddressedRuntime, query: Query) -> HandlerResult<Json<Listing<StateItem>>> {
+    let worker = target.worker()?;
+    let (prefix, cursor) = (query.text("prefix")?, query.text("cursor")?);
+    let query = ListState { prefix, limit: query.limit(crate::page::PAGE)?, cursor };
+    Ok(Json(target.runtime.state(worker, query).await?))
 }
 
 async fn usage(target: AddressedRuntime) -> HandlerResult<Json<Usage>> {

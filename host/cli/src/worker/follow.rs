@@ -4,8 +4,8 @@ use clap::Args;
 use futures_util::StreamExt;
 use skep_client::Client;
 use skep_protocol::{
-    Cursor, Denial, Entry, EntryFilter, EntryKind, EntryPlace, InputId, ListEntries, SearchText, Turns,
-    WorkerId,
+    Cursor, Denial, Entry, EntryFilter, EntryKind, EntryPlace, InputId, ListEntries, SearchText,
+    Turns, WorkerId,
 };
 
 use super::{entry_line, grants};

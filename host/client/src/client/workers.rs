@@ -2,8 +2,8 @@
 
 use async_trait::async_trait;
 use skep_protocol::{
-    ChangeStream, CreateWorker, Error, ForkWorker, ListWorkers, Page, Stored, Usage, WorkerChange, WorkerId,
-    WorkerView, Workers,
+    ChangeStream, CreateWorker, Error, ForkWorker, ListState, ListWorkers, Listing, Page,
+    StateItem, Stored, Usage, WorkerChange, WorkerId, WorkerView, Workers,
 };
 
 use crate::feed::Changes;
@@ -67,6 +67,13 @@ impl Workers for Client {
     /// reported again.
     async fn changes(&self, cursor: Option<String>) -> Result<ChangeStream, Error> {
         follow(self.wire.clone(), Changes::new(cursor.as_deref())?).await
+    }
+
+    async fn state(&self, worker: WorkerId, query: ListState) -> Result<Listing<StateItem>, Error> {
+        let ListState { prefix, limit, cursor } = query;
+        let limit = Some(limit).filter(|&limit| limit > 0);
+        let ask = ApiRequest::get(&[&"workers", &worker, &"state"]).with("prefix", prefix);
+        self.ask(ask.with("limit", limit).with("cursor", cursor)).await
     }
 
     async fn usage(&self, worker: WorkerId) -> Result<Usage, Error> {

@@ -68,6 +68,7 @@ async fn each(runtime: &Arc<dyn RuntimeHandle>) -> Vec<(&'static str, Role, Opti
         Viewer configs(None);
         Operator remove_config(config);
         Viewer diagnostics(None);
+        Viewer state(worker, ListState::default());
         Viewer usage(worker);
     }
     let called: BTreeSet<_> = said.iter().map(|(verb, ..)| *verb).collect();

@@ -26,8 +26,7 @@ impl Driver {
             self.worker.state().machine.command_done();
             return;
         };
-        let (removal, is_seen) =
-            (
+        let (removal, is_seen) = (
             matches!(command, DriverCommand::Remove),
             !matches!(command, DriverCommand::Files | DriverCommand::Fork(..)),
         );

@@ -2,9 +2,9 @@
 
 use async_trait::async_trait;
 use skep_protocol::{
-    ChangeStream, ComponentKind, Conflict, CreateWorker, Desired, Error, Execution, ForkWorker, Grants,
-    Invalid, ListWorkers, Page, ScopeName, SecretName, Stored, Usage, WorkerChange, WorkerId,
-    WorkerSpec, WorkerView, Workers,
+    ChangeStream, ComponentKind, Conflict, CreateWorker, Desired, Error, Execution, ForkWorker,
+    Grants, Invalid, ListState, ListWorkers, Listing, Page, ScopeName, SecretName, StateItem,
+    Stored, Usage, WorkerChange, WorkerId, WorkerSpec, WorkerView, Workers,
 };
 use skep_store::record::{Standing, Transaction, WorkerRecord, WorkerWrite};
 use skep_store::{StoreError, StoreRefusal};
@@ -168,6 +168,10 @@ impl Workers for Embedded {
         Ok(follow::changes(self.clone(), cursor))
     }
 
+    async fn state(&self, worker: WorkerId, query: ListState) -> Result<Listing<StateItem>, Error> {
+        self.state_of(worker, query).await
+    }
+
     async fn usage(&self, worker: WorkerId) -> Result<Usage, Error> {
         let record = self.record(worker)?;
         let mut usage = self.0.store.usage(record.number).map_err(|error| self.0.fault(error))?;
@@ -234,7 +238,11 @@ impl Embedded {
     }
 
     /// Queues a command for the driver and waits until it is carried out.
-    pub(super) async fn command(&self, worker: WorkerId, command: DriverCommand) -> Result<(), Error> {
+    pub(super) async fn command(
+        &self,
+        worker: WorkerId,
+        command: DriverCommand,
+    ) -> Result<(), Error> {
         let worker = self.0.worker(worker)?;
         let done = worker.command(command).ok_or_else(|| self.0.busy())?;
         self.0.drive(&worker);

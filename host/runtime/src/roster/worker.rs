@@ -8,8 +8,8 @@ use std::mem::discriminant;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use skep_protocol::{
-    ComponentKind, Cursor, Desired, Error, Execution, ForkWorker, IdempotencyKey, InputId, Limits, Observed,
-    Outcome, Payload, RuntimeId, TokenId, Usage, WorkerChange, WorkerId, WorkerView,
+    ComponentKind, Cursor, Desired, Error, Execution, ForkWorker, IdempotencyKey, InputId, Limits,
+    Observed, Outcome, Payload, RuntimeId, TokenId, Usage, WorkerChange, WorkerId, WorkerView,
 };
 use skep_store::record::{InputRecord, Standing, WorkerNumber, WorkerRecord, WorkerWrite};
 use tokio::sync::{Notify, oneshot, watch};

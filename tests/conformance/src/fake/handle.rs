@@ -356,6 +356,29 @@ impl Workers for FakeRuntime {
         }))
     }
 
+    async fn state(&self, worker: WorkerId, query: ListState) -> Result<Listing<StateItem>, Error> {
+        let after = match query.cursor {
+            None => None,
+            Some(cursor) => Some(cursor.strip_prefix("after:").ok_or(Invalid::Cursor)?.to_owned()),
+        };
+        let prefix = query.prefix.unwrap_or_default();
+        let limit = if query.limit == 0 { PAGE } else { query.limit };
+        self.with(|disk| {
+            let all = disk.worker(worker)?.state.iter();
+            let wanted = |key: &str| key.starts_with(&prefix) && Some(key) > after.as_deref();
+            let mut items: Vec<_> = all
+                .filter(|(key, _)| wanted(key))
+                .map(|(key, value)| StateItem::of(key.clone(), value))
+                .take(limit + 1)
+                .collect();
+            let more = items.len() > limit;
+            items.truncate(limit);
+            let last = items.last().filter(|_| more);
+            let next_cursor = last.map(|item| format!("after:{}", item.key));
+            Ok(Listing { items, next_cursor, diagnostics: Vec::new() })
+        })?
+    }
+
     async fn usage(&self, worker: WorkerId) -> Result<Usage, Error> {
         self.with(|disk| disk.worker(worker).map(|row| row.usage))?
     }

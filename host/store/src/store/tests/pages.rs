@@ -133,7 +133,8 @@ fn a_missing_row_is_damage_in_either_direction() {
         wanting("x"),
     ] {
         let error = kept.list_entries(record.number, &query).unwrap_err();
-        let named = matches!(error, StoreError::Damaged { worker: Some(id), .. } if id == record.id);
+        let named =
+            matches!(error, StoreError::Damaged { worker: Some(id), .. } if id == record.id);
         assert!(named, "{query:?}: {error:?}");
     }
 }
