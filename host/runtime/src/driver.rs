@@ -24,6 +24,7 @@ use skep_sandbox::ConnectReason;
 use skep_sandbox::{KillReason, KillSwitch};
 
 use self::task::{Driver, TurnEnd, TurnJob, add_cost, end_write, entry, new_entry};
+use crate::clock::now;
 use crate::roster::core::Core;
 use crate::roster::machine::{NextStep, QueueStage, Queued};
 use crate::roster::worker::{DriverCommand, KEPT_BODY, RunningTurn, Worker};
@@ -190,7 +191,7 @@ impl Driver {
             let backoff = Duration::from_millis(50) * ((1 << doublings) - 1);
             tokio::time::sleep(backoff.min(Duration::from_secs(10))).await;
         }
-        writes.push(WorkerWrite::Begin { id: queued.id, attempt });
+        writes.push(WorkerWrite::Begin { id: queued.id, attempt, at: now() });
         match self.submit(writes).await {
             Ok(_) => {
                 self.worker.state().machine.begun(queued.id, attempt);
@@ -337,7 +338,7 @@ impl Driver {
             }
             let successor = state.machine.successor();
             if let Some(id) = successor {
-                writes.push(WorkerWrite::Begin { id, attempt: 1 });
+                writes.push(WorkerWrite::Begin { id, attempt: 1, at: now() });
             }
             let worker = self.worker.clone();
             // Runs on the writer's thread, which saves waiters for the outcome a thread switch.

@@ -81,6 +81,8 @@ pub struct RecentInput {
     pub record: InputRecord,
     /// The time of its acceptance.
     pub accepted_at: Timestamp,
+    /// The time when its last attempt began, if it is known.
+    pub started_at: Option<Timestamp>,
     /// The token it was sent with; none for the operator at the machine.
     pub sender: Option<TokenId>,
     /// The media type of its body.
@@ -172,6 +174,8 @@ pub enum WorkerWrite {
         id: InputId,
         /// Number of the attempt, from 1.
         attempt: u32,
+        /// Time of the start.
+        at: Timestamp,
     },
     /// Ends an input: updates its row, and appends an entry `output` or `failure`.
     End {

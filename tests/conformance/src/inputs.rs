@@ -62,7 +62,10 @@ pub(crate) async fn inputs_are_listed_newest_first(trial: &Trial<'_>) {
     let entries = worker.entries().await;
     let entry = entries.iter().find(|entry| entry.seq == ended.seq).unwrap();
     assert_eq!(ended.sender.as_ref().map(ToString::to_string), entry.label);
-    assert!(ended.ended_at.is_some_and(|at| at >= ended.accepted_at));
+    let started_at = ended.started_at.unwrap();
+    assert!(ended.accepted_at <= started_at && ended.ended_at.is_some_and(|at| at >= started_at));
+    assert!(page.items[1].started_at.is_some(), "a running input has started");
+    assert_eq!(page.items[0].started_at, None, "a queued input has not");
     assert_eq!((ended.bytes, ended.content_type.as_str()), (5, "text/plain"));
     assert_eq!((page.items[1].ended_at, page.items[1].ending), (None, None));
 

@@ -279,7 +279,7 @@ impl Embedded {
 }
 
 fn summary(input: RecentInput, running: Option<InputId>) -> InputSummary {
-    let RecentInput { record, accepted_at, sender, content_type, end } = input;
+    let RecentInput { record, accepted_at, started_at, sender, content_type, end } = input;
     let state = match record.outcome_seq {
         Some(_) => InputState::Done,
         None if running == Some(record.id) => InputState::Running,
@@ -292,6 +292,7 @@ fn summary(input: RecentInput, running: Option<InputId>) -> InputSummary {
         attempt: record.attempt,
         sender,
         accepted_at,
+        started_at,
         ended_at: end.map(|(at, _)| at),
         ending: end.map(|(_, ending)| ending),
         content_type,

@@ -388,10 +388,10 @@ fn time_of(write: &WorkerWrite) -> Option<Timestamp> {
         WorkerWrite::Put(record) => Some(record.updated_at),
         WorkerWrite::Remove { at }
         | WorkerWrite::Accept { at, .. }
+        | WorkerWrite::Begin { at, .. }
         | WorkerWrite::End { at, .. } => Some(*at),
         WorkerWrite::Append(entry) => Some(entry.at),
-        WorkerWrite::Begin { .. }
-        | WorkerWrite::SetState { .. }
+        WorkerWrite::SetState { .. }
         | WorkerWrite::DeleteState { .. }
         | WorkerWrite::Usage(_)
         | WorkerWrite::Connected(_) => None,

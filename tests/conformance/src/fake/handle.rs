@@ -93,7 +93,15 @@ fn accept(row: &mut Row, input: NewInput) -> Result<InputId, Error> {
     entry.payload.content_type.clone_from(&input.payload.content_type);
     let seq = entry.seq;
     let (payload, state) = (input.payload, InputState::Queued);
-    row.inputs.push(InputRow { id, seq, payload, state, attempt: 0, outcome: None });
+    row.inputs.push(InputRow {
+        id,
+        seq,
+        payload,
+        state,
+        attempt: 0,
+        started_at: None,
+        outcome: None,
+    });
     if let Some(key) = input.key {
         row.keys.push_back((key, id, now()));
         while row.keys.len() as u64 > limits.idempotency_keys {
@@ -470,6 +478,7 @@ impl Turns for FakeRuntime {
                     attempt: input.attempt,
                     sender: entry.label.as_ref().and_then(|id| id.parse().ok()),
                     accepted_at: entry.at,
+                    started_at: input.started_at,
                     ended_at: end.map(|entry| entry.at),
                     ending: input.outcome.as_ref().map(|outcome| outcome.ending),
                     content_type: entry.payload.content_type.clone(),
