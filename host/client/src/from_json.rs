@@ -3,7 +3,8 @@
 use skep_protocol::{
     AuditEntry, Change, ComponentView, ConfigView, Diagnostic, Entry, EntryPage, FileView,
     FleetChange, HostView, Imported, InputSummary, InputView, Listing, Me, Page, Problem,
-    RuntimeSummary, RuntimeView, Sent, StateItem, Usage, WorkerEntry, WorkerView,
+    RuntimeHistory, RuntimeSummary, RuntimeView, Sent, StateItem, Usage, WorkerEntry,
+    WorkerHistory, WorkerView,
 };
 
 /// A type that can be parsed from a response.
@@ -45,10 +46,12 @@ shapes! {
     Page<InputSummary>,
     Page<WorkerView>,
     Problem,
+    RuntimeHistory,
     RuntimeSummary,
     RuntimeView,
     Sent,
     Usage,
+    WorkerHistory,
     WorkerView,
     serde_json::Value,
 }

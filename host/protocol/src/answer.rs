@@ -2,8 +2,8 @@
 
 use crate::{
     ByteStream, ChangeStream, ComponentView, ConfigView, Diagnostic, Entry, EntryPage, EntryStream,
-    FileView, Imported, InputSummary, InputView, Listing, Page, RuntimeView, Sent, StateItem,
-    Stored, Usage, WorkerView,
+    FileView, Imported, InputSummary, InputView, Listing, Page, RuntimeHistory, RuntimeView, Sent,
+    StateItem, Stored, Usage, WorkerHistory, WorkerView,
 };
 
 /// The parts of an answer that a layer may check or replace.
@@ -42,11 +42,13 @@ impl Answer for Listing<StateItem> {}
 impl Answer for Page<ComponentView> {}
 impl Answer for Page<ConfigView> {}
 impl Answer for Page<InputSummary> {}
+impl Answer for RuntimeHistory {}
 impl Answer for Sent {}
 impl Answer for Stored<ComponentView> {}
 impl Answer for Stored<ConfigView> {}
 impl Answer for Stored<FileView> {}
 impl Answer for Usage {}
+impl Answer for WorkerHistory {}
 impl Answer for Vec<Diagnostic> {}
 impl Answer for (FileView, ByteStream) {}
 

@@ -19,7 +19,8 @@ use crate::{
     ConfigView, CreateWorker, Cursor, Diagnostic, Entry, EntryPage, EntryStream, Error, FileName,
     FileRange, FileView, ForkWorker, Imported, InputId, InputSummary, InputView, ListEntries,
     ListFiles, ListInputs, ListState, ListWorkers, Listing, NewInput, Page, Preview, Role,
-    RuntimeView, Sent, StateItem, Stored, Usage, WorkerChange, WorkerId, WorkerView,
+    RuntimeHistory, RuntimeView, Sent, StateItem, Stored, Usage, WorkerChange, WorkerHistory,
+    WorkerId, WorkerView,
 };
 
 /// A runtime: all of its nouns.
@@ -93,6 +94,9 @@ verbs! {
         /// Describes the runtime.
         [read] async fn describe() -> RuntimeView;
 
+        /// Returns samples of the runtime's load.
+        [read] async fn load_history() -> RuntimeHistory;
+
         /// Lists what was noticed about a worker, or about the whole runtime, newest first.
         [read] async fn diagnostics(worker: Option<WorkerId>) -> Vec<Diagnostic>;
     }
@@ -138,6 +142,9 @@ verbs! {
 
         /// Returns what a worker has used.
         [read] async fn usage(worker: WorkerId) -> Usage;
+
+        /// Returns samples of what a worker has used.
+        [read] async fn usage_history(worker: WorkerId) -> WorkerHistory;
 
         /// Follows the workers: first each as it is, then each that changes. With the cursor of an
         /// earlier change, follows from there.

@@ -17,6 +17,7 @@ pub mod file;
 pub mod flags;
 pub mod grant;
 pub mod handle;
+pub mod history;
 pub mod id;
 pub mod input;
 pub mod kind;
@@ -52,6 +53,7 @@ pub use grant::{
 pub use handle::{
     Artifacts, Effect, Files, Invocation, Layer, Overview, RuntimeHandle, Turns, Verb, Workers,
 };
+pub use history::{RuntimeHistory, RuntimeSample, WorkerHistory, WorkerSample};
 pub use id::{HostId, IdError, InputId, RuntimeId, TokenId, WorkerId};
 pub use input::{
     Ending, InputState, InputSummary, InputView, ListInputs, NewInput, Outcome, Output, RunOutput,

@@ -15,7 +15,9 @@ mod task;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use skep_protocol::{DiagnosticCode, EntryKind, FailedReason, LimitName, Limits, Payload};
+use skep_protocol::{
+    DiagnosticCode, EntryKind, FailedReason, LimitName, Limits, Payload, Usage, WorkerSample,
+};
 use skep_store::StoreError;
 use skep_store::record::{Receipt, Standing, Transaction, WorkerWrite};
 use tokio::sync::SemaphorePermit;
@@ -295,6 +297,7 @@ impl Driver {
         };
         let Uncommitted { holds_input, mut writes, state, state_bytes } = uncommitted;
         let mut usage = self.worker.state().usage;
+        let memory_bytes = end.cost.memory_peak_bytes;
         add_cost(&mut usage, &end.cost);
         let used = self.worker.directory.usage();
         if let Some(used) = used {
@@ -361,9 +364,26 @@ impl Driver {
             self.core.store.submit_then(transaction, on_commit)
         };
         self.core.submit_behind(&self.worker);
-        if let Err(error) = commit.await {
-            self.roll_back_held(job, error, holds_input).await;
+        match commit.await {
+            Ok(_) => self.sample(&usage, memory_bytes),
+            Err(error) => self.roll_back_held(job, error, holds_input).await,
         }
+    }
+
+    /// Keeps a sample of the usage after a turn.
+    fn sample(&self, usage: &Usage, memory_bytes: u64) {
+        let sample = WorkerSample {
+            at: now(),
+            turns: usage.turns,
+            cpu_us: usage.cpu_us,
+            wall_us: usage.wall_us,
+            memory_bytes,
+            disk_bytes: usage.disk_bytes,
+            transcript_bytes: 0,
+            queued_inputs: self.worker.state().inputs.len() as u64,
+        };
+        let stored = || self.core.store.usage(self.worker.number).unwrap_or_default();
+        self.core.samples.note_turn(self.worker.id, sample, || stored().transcript_bytes);
     }
 
     /// Rolls back a turn whose writes failed to commit.

@@ -212,3 +212,26 @@ pub(crate) async fn usage_counts_turns_however_they_ended(trial: &Trial<'_>) {
     assert!(later.wall_us >= usage.wall_us + 50_000, "{later:?}");
     assert!(usage.transcript_bytes >= "set key value".len() as u64, "{usage:?}");
 }
+
+pub(crate) async fn usage_has_a_history(trial: &Trial<'_>) {
+    let worker = trial.worker(Guest::Scribe).await;
+    let history = async || trial.runtime().usage_history(worker.id).await.unwrap();
+    assert_eq!(history().await.items, [], "it did nothing yet");
+    worker.ask("echo one").await;
+    worker.ask("echo two").await;
+    // The sample follows the outcome.
+    let last = eventually("a sample is there", async || {
+        let samples = history().await.items;
+        assert!(samples.windows(2).all(|pair| pair[0].at <= pair[1].at), "{samples:?}");
+        samples.last().copied().filter(|sample| sample.turns == 2)
+    })
+    .await;
+    let usage = trial.runtime().usage(worker.id).await.unwrap();
+    assert_eq!((last.cpu_us, last.wall_us), (usage.cpu_us, usage.wall_us));
+    assert!(history().await.interval_ms > 0);
+    let load = eventually("the runtime has a sample", async || {
+        trial.runtime().load_history().await.unwrap().items.last().copied()
+    })
+    .await;
+    assert!(load.workers <= 1, "{load:?}");
+}

@@ -44,6 +44,7 @@ macro_rules! conformance {
                 an_unknown_input_is_unknown
                 state_is_kept_from_turn_to_turn
                 usage_counts_turns_however_they_ended
+                usage_has_a_history
             }
             endings {
                 a_failure_is_the_workers_own_word

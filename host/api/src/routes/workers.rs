@@ -4,7 +4,7 @@ use axum::Json;
 use axum::http::StatusCode;
 use skep_protocol::{
     CreateWorker, Diagnostic, Error, ForkWorker, ListState, ListWorkers, Listing, Observed, Page,
-    StateItem, Stored, Usage, WorkerChange, WorkerEntry,
+    StateItem, Stored, Usage, WorkerChange, WorkerEntry, WorkerHistory,
 };
 
 use crate::incoming_body::IncomingBody;
@@ -110,6 +110,13 @@ pub(crate) fn routes() -> Vec<Route> {
         )
         .answers(200, "The resource use.", json::<Usage>())
         .refuses(&[410]),
+        Route::get(
+            "/workers/{worker_id}/usage/history",
+            ("workerHistory", "Returns samples of a worker's resource use since the host started"),
+            history,
+        )
+        .answers(200, "The samples.", json::<WorkerHistory>())
+        .refuses(&[410]),
     ]
 }
 
@@ -197,6 +204,10 @@ async fn state(target: AddressedRuntime, query: Query) -> HandlerResult<Json<Lis
 
 async fn usage(target: AddressedRuntime) -> HandlerResult<Json<Usage>> {
     Ok(Json(target.runtime.usage(target.worker()?).await?))
+}
+
+async fn history(target: AddressedRuntime) -> HandlerResult<Json<WorkerHistory>> {
+    Ok(Json(target.runtime.usage_history(target.worker()?).await?))
 }
 
 /// Answers for `http` workers, which are not supported yet.

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use skep_protocol::{
     ChangeStream, CreateWorker, Error, ForkWorker, ListState, ListWorkers, Listing, Page,
-    StateItem, Stored, Usage, WorkerChange, WorkerId, WorkerView, Workers,
+    StateItem, Stored, Usage, WorkerChange, WorkerHistory, WorkerId, WorkerView, Workers,
 };
 
 use crate::feed::Changes;
@@ -78,5 +78,9 @@ impl Workers for Client {
 
     async fn usage(&self, worker: WorkerId) -> Result<Usage, Error> {
         self.ask(ApiRequest::get(&[&"workers", &worker, &"usage"])).await
+    }
+
+    async fn usage_history(&self, worker: WorkerId) -> Result<WorkerHistory, Error> {
+        self.ask(ApiRequest::get(&[&"workers", &worker, &"usage", &"history"])).await
     }
 }

@@ -69,6 +69,8 @@ async fn each(runtime: &Arc<dyn RuntimeHandle>) -> Vec<(&'static str, Role, Opti
         Operator remove_config(config);
         Viewer diagnostics(None);
         Viewer state(worker, ListState::default());
+        Viewer load_history();
+        Viewer usage_history(worker);
         Viewer usage(worker);
     }
     let called: BTreeSet<_> = said.iter().map(|(verb, ..)| *verb).collect();

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use skep_protocol::{
     ChangeStream, ComponentKind, Conflict, CreateWorker, Desired, Error, Execution, ForkWorker,
     Grants, Invalid, ListState, ListWorkers, Listing, Page, ScopeName, SecretName, StateItem,
-    Stored, Usage, WorkerChange, WorkerId, WorkerSpec, WorkerView, Workers,
+    Stored, Usage, WorkerChange, WorkerHistory, WorkerId, WorkerSpec, WorkerView, Workers,
 };
 use skep_store::record::{Standing, Transaction, WorkerRecord, WorkerWrite};
 use skep_store::{StoreError, StoreRefusal};
@@ -17,6 +17,7 @@ use super::page;
 use crate::clock::now;
 use crate::embedded::Embedded;
 use crate::roster::core::random;
+use crate::roster::history::INTERVAL_MS;
 use crate::roster::worker::{DriverCommand, observed, view};
 
 #[async_trait]
@@ -170,6 +171,11 @@ impl Workers for Embedded {
 
     async fn state(&self, worker: WorkerId, query: ListState) -> Result<Listing<StateItem>, Error> {
         self.state_of(worker, query).await
+    }
+
+    async fn usage_history(&self, worker: WorkerId) -> Result<WorkerHistory, Error> {
+        self.record(worker)?;
+        Ok(WorkerHistory { interval_ms: INTERVAL_MS, items: self.0.samples.of(worker) })
     }
 
     async fn usage(&self, worker: WorkerId) -> Result<Usage, Error> {

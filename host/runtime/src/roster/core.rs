@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use cap_std::fs::Dir;
 use skep_protocol::text::neutral;
 use skep_protocol::{
-    Diagnostic, DiagnosticCode, Error, HostId, InputId, Rights, RuntimeId, ScopeName, SecretName,
-    Timestamp, WorkerId,
+    Diagnostic, DiagnosticCode, Error, HostId, InputId, Rights, RuntimeId, RuntimeSample,
+    ScopeName, SecretName, Timestamp, WorkerId,
 };
 use skep_scope::Quota;
 use skep_store::record::SharedWrite;
@@ -21,6 +21,7 @@ use skep_sandbox::Sandbox;
 
 use super::changes::ChangeLog;
 use super::directory::MeteredDirectory;
+use super::history::UsageSamples;
 use super::worker::Worker;
 use crate::clock::now;
 use crate::components::Components;
@@ -64,6 +65,7 @@ pub(crate) struct Core {
     pub(crate) searches: Semaphore,
     pub(crate) commit_delay: Arc<CommitDelay>,
     pub(crate) changes: ChangeLog,
+    pub(crate) samples: UsageSamples,
     /// The host's own threads, as opposed to the guests'.
     pub(crate) host: tokio::runtime::Handle,
     /// Spawns the driver of a worker.
@@ -131,6 +133,7 @@ impl Core {
             commit_delay: Arc::default(),
             // Microseconds: no run makes more changes than microseconds pass until the next start.
             changes: ChangeLog::new(now().as_millis() * 1_000),
+            samples: UsageSamples::default(),
             host: tokio::runtime::Handle::current(),
             start_driver,
             ready: AtomicBool::new(false),
@@ -213,6 +216,21 @@ impl Core {
             self.diagnose(DiagnosticCode::DirectoryMissing, message, Some(worker.id));
         }
         Ok(open)
+    }
+
+    /// Records a sample of the load, if one is due.
+    pub(crate) fn sample_load(&self) {
+        self.samples.note_load(now(), |turns| {
+            let queued = |worker: Arc<Worker>| worker.state().inputs.len() as u64;
+            RuntimeSample {
+                at: now(),
+                workers: self.store.worker_count().unwrap_or_default(),
+                connected: self.residency.connected() as u64,
+                memory_bytes: self.residency.memory_bytes(),
+                turns,
+                queued_inputs: self.all_in_use().into_iter().map(queued).sum(),
+            }
+        });
     }
 
     /// Drops the workers that are no longer in use. Their state is on disk.
@@ -312,6 +330,7 @@ impl Core {
     /// Drops a worker that was removed.
     pub(crate) fn forget(&self, id: WorkerId) {
         self.restored(id);
+        self.samples.forget(id);
         self.workers().remove(&id);
         self.purges.fetch_add(1, Ordering::SeqCst);
     }

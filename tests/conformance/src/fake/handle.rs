@@ -184,6 +184,20 @@ impl Overview for FakeRuntime {
         })
     }
 
+    async fn load_history(&self) -> Result<RuntimeHistory, Error> {
+        let view = self.describe().await?;
+        let turns = self.with(|disk| disk.workers.values().map(|row| row.usage.turns).sum())?;
+        let sample = RuntimeSample {
+            at: now(),
+            workers: view.workers,
+            connected: view.connected,
+            memory_bytes: 0,
+            turns,
+            queued_inputs: 0,
+        };
+        Ok(RuntimeHistory { interval_ms: 10_000, items: vec![sample] })
+    }
+
     async fn diagnostics(&self, worker: Option<WorkerId>) -> Result<Vec<Diagnostic>, Error> {
         self.with(|disk| match worker {
             Some(worker) => Ok(disk.worker(worker)?.diagnostics.iter().rev().cloned().collect()),
@@ -385,6 +399,22 @@ impl Workers for FakeRuntime {
             let next_cursor = last.map(|item| format!("after:{}", item.key));
             Ok(Listing { items, next_cursor, diagnostics: Vec::new() })
         })?
+    }
+
+    async fn usage_history(&self, worker: WorkerId) -> Result<WorkerHistory, Error> {
+        let usage = self.usage(worker).await?;
+        let sample = WorkerSample {
+            at: now(),
+            turns: usage.turns,
+            cpu_us: usage.cpu_us,
+            wall_us: usage.wall_us,
+            memory_bytes: usage.memory_peak_bytes,
+            disk_bytes: usage.disk_bytes,
+            transcript_bytes: usage.transcript_bytes,
+            queued_inputs: 0,
+        };
+        let items = if usage.turns == 0 { Vec::new() } else { vec![sample] };
+        Ok(WorkerHistory { interval_ms: 10_000, items })
     }
 
     async fn usage(&self, worker: WorkerId) -> Result<Usage, Error> {
