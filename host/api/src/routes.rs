@@ -1,5 +1,6 @@
 //! All routes, by subject. A handler converts, makes one call and converts back.
 
+mod attachment;
 pub(crate) mod components;
 pub(crate) mod configs;
 pub(crate) mod console;

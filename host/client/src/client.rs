@@ -11,8 +11,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use http::StatusCode;
 use skep_protocol::{
-    Diagnostic, Error, ListWorkers, Overview, Page, RuntimeSummary, RuntimeView, Status, Stored,
-    WorkerId,
+    Diagnostic, Error, ListWorkers, Overview, Page, RuntimeHistory, RuntimeSummary, RuntimeView,
+    Status, Stored, WorkerId,
 };
 
 use crate::answer::Fault;
@@ -110,6 +110,10 @@ impl Overview for Client {
             Prefix::V1 => self.ask(ApiRequest::get(&[&"runtime"])).await,
             Prefix::Runtime(_) => described(self.ask(ApiRequest::get(&[])).await?),
         }
+    }
+
+    async fn load_history(&self) -> Result<RuntimeHistory, Error> {
+        self.ask(ApiRequest::get(&[&"usage", &"history"])).await
     }
 
     async fn diagnostics(&self, worker: Option<WorkerId>) -> Result<Vec<Diagnostic>, Error> {

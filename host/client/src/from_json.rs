@@ -3,7 +3,8 @@
 use skep_protocol::{
     AuditEntry, Change, ComponentView, ConfigView, Diagnostic, Entry, EntryPage, FileView,
     FleetChange, HostView, Imported, InputSummary, InputView, Listing, Me, Page, Problem,
-    RuntimeSummary, RuntimeView, Sent, Usage, WorkerEntry, WorkerView,
+    RuntimeHistory, RuntimeSummary, RuntimeView, Sent, StateItem, Usage, WorkerEntry,
+    WorkerHistory, WorkerView,
 };
 
 /// A type that can be parsed from a response.
@@ -35,6 +36,7 @@ shapes! {
     Listing<FileView>,
     Listing<HostView>,
     Listing<RuntimeSummary>,
+    Listing<StateItem>,
     Listing<WorkerEntry>,
     Me,
     Page<AuditEntry>,
@@ -44,10 +46,12 @@ shapes! {
     Page<InputSummary>,
     Page<WorkerView>,
     Problem,
+    RuntimeHistory,
     RuntimeSummary,
     RuntimeView,
     Sent,
     Usage,
+    WorkerHistory,
     WorkerView,
     serde_json::Value,
 }

@@ -75,7 +75,7 @@ macro_rules! entry_kinds {
 }
 
 entry_kinds! {
-    /// The worker was created.
+    /// The worker was created; if it is a copy, `label` is the id of the worker that was copied.
     Created = 1, "created";
     /// An instance was created.
     Connected = 2, "connected";

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::config::ConfigError;
 use crate::name::NameError;
 use crate::{
-    ComponentDigest, ConfigDigest, HostId, IdError, InputId, LimitName, RuntimeId, WorkerId,
+    ComponentDigest, ConfigDigest, Cursor, HostId, IdError, InputId, LimitName, RuntimeId, WorkerId,
 };
 
 /// A request that was not carried out.
@@ -45,6 +45,14 @@ pub enum Error {
     /// No such input.
     #[error("there is no input {0}")]
     UnknownInput(InputId),
+    /// The transcript has no such entry.
+    #[error("the transcript has no entry {seq}{}", if *trimmed { "; it was trimmed" } else { "" })]
+    UnknownEntry {
+        /// The entry.
+        seq: Cursor,
+        /// True if it was there once.
+        trimmed: bool,
+    },
     /// No such file.
     #[error("there is no such file")]
     UnknownFile,
@@ -295,6 +303,8 @@ impl Error {
             Self::UnknownComponent(ComponentDigest::from_sha256([1; 32])),
             Self::UnknownConfig(ConfigDigest::from_sha256([1; 32])),
             Self::UnknownInput(InputId::new(1, [1; 10])),
+            Self::UnknownEntry { seq: Cursor(7), trimmed: false },
+            Self::UnknownEntry { seq: Cursor(7), trimmed: true },
             Self::UnknownFile,
             Self::WorkerStopped,
             Self::WorkerRemoved,
@@ -322,6 +332,7 @@ impl Error {
                 | Self::UnknownComponent(_)
                 | Self::UnknownConfig(_)
                 | Self::UnknownInput(_)
+                | Self::UnknownEntry { .. }
                 | Self::UnknownFile
                 | Self::Conflict(_)
                 | Self::WorkerStopped
@@ -351,6 +362,7 @@ impl Error {
             Self::UnknownComponent(_) => "unknown_component",
             Self::UnknownConfig(_) => "unknown_config",
             Self::UnknownInput(_) => "unknown_input",
+            Self::UnknownEntry { .. } => "unknown_entry",
             Self::UnknownFile => "unknown_file",
             Self::Conflict(_) => "conflict",
             Self::WorkerStopped => "worker_stopped",
@@ -379,6 +391,7 @@ impl Error {
             | Self::UnknownComponent(_)
             | Self::UnknownConfig(_)
             | Self::UnknownInput(_)
+            | Self::UnknownEntry { .. }
             | Self::UnknownFile => 404,
             Self::Conflict(_) | Self::WorkerStopped => 409,
             Self::WorkerRemoved => 410,

@@ -16,10 +16,11 @@ use crate::answer::Answer;
 use crate::verbs::verbs;
 use crate::{
     Action, ByteStream, ChangeStream, ComponentDigest, ComponentView, ConfigDigest, ConfigValues,
-    ConfigView, CreateWorker, Cursor, Diagnostic, EntryPage, EntryStream, Error, FileName,
-    FileRange, FileView, Imported, InputId, InputSummary, InputView, ListEntries, ListFiles,
-    ListInputs, ListWorkers, Listing, NewInput, Page, Preview, Role, RuntimeView, Sent, Stored,
-    Usage, WorkerChange, WorkerId, WorkerView,
+    ConfigView, CreateWorker, Cursor, Diagnostic, Entry, EntryPage, EntryStream, Error, FileName,
+    FileRange, FileView, ForkWorker, Imported, InputId, InputSummary, InputView, ListEntries,
+    ListFiles, ListInputs, ListState, ListWorkers, Listing, NewInput, Page, Preview, Role,
+    RuntimeHistory, RuntimeView, Sent, StateItem, Stored, Usage, WorkerChange, WorkerHistory,
+    WorkerId, WorkerView,
 };
 
 /// A runtime: all of its nouns.
@@ -93,6 +94,9 @@ verbs! {
         /// Describes the runtime.
         [read] async fn describe() -> RuntimeView;
 
+        /// Returns samples of the runtime's load.
+        [read] async fn load_history() -> RuntimeHistory;
+
         /// Lists what was noticed about a worker, or about the whole runtime, newest first.
         [read] async fn diagnostics(worker: Option<WorkerId>) -> Vec<Diagnostic>;
     }
@@ -102,6 +106,11 @@ verbs! {
         /// Creates a worker. The same id with the same spec again is the same worker; with another
         /// spec it is a [`crate::Conflict::Worker`], and a removed id is [`Error::WorkerRemoved`].
         [change(WorkerCreate)] async fn create(request: CreateWorker) -> Stored<WorkerView>;
+
+        /// Copies a worker between two of its turns. The copy has its state, files, config and
+        /// limits, and none of its grants. The same id again is the same copy.
+        [change(WorkerFork)]
+        async fn fork(worker: WorkerId, request: ForkWorker) -> Stored<WorkerView>;
 
         /// Lists workers in the order of their ids.
         [read] async fn list(query: ListWorkers) -> Page<WorkerView>;
@@ -127,8 +136,15 @@ verbs! {
         /// stay queued.
         [change(WorkerStop)] async fn stop(worker: WorkerId) -> WorkerView;
 
+        /// Lists the keys and values of a worker's state, as of its last turn, in the order of the
+        /// keys. Long values are cut.
+        [read] async fn state(worker: WorkerId, query: ListState) -> Listing<StateItem>;
+
         /// Returns what a worker has used.
         [read] async fn usage(worker: WorkerId) -> Usage;
+
+        /// Returns samples of what a worker has used.
+        [read] async fn usage_history(worker: WorkerId) -> WorkerHistory;
 
         /// Follows the workers: first each as it is, then each that changes. With the cursor of an
         /// earlier change, follows from there.
@@ -152,6 +168,9 @@ verbs! {
 
         /// Returns a page of the transcript.
         [read] async fn transcript(worker: WorkerId, query: ListEntries) -> EntryPage;
+
+        /// Returns one entry of the transcript, whole.
+        [read] async fn entry(worker: WorkerId, seq: Cursor) -> Entry;
 
         /// Follows the transcript after a cursor, or from its end. Yields each entry once and skips
         /// none. With a preview, long bodies are cut.

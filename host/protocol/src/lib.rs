@@ -17,6 +17,7 @@ pub mod file;
 pub mod flags;
 pub mod grant;
 pub mod handle;
+pub mod history;
 pub mod id;
 pub mod input;
 pub mod kind;
@@ -29,6 +30,7 @@ pub mod quantity;
 pub mod registry;
 pub mod rights;
 pub mod runtime;
+pub mod state;
 pub mod text;
 pub mod time;
 pub mod transcript;
@@ -51,6 +53,7 @@ pub use grant::{
 pub use handle::{
     Artifacts, Effect, Files, Invocation, Layer, Overview, RuntimeHandle, Turns, Verb, Workers,
 };
+pub use history::{RuntimeHistory, RuntimeSample, WorkerHistory, WorkerSample};
 pub use id::{HostId, IdError, InputId, RuntimeId, TokenId, WorkerId};
 pub use input::{
     Ending, InputState, InputSummary, InputView, ListInputs, NewInput, Outcome, Output, RunOutput,
@@ -70,9 +73,10 @@ pub use rights::Rights;
 pub use runtime::{
     ByteStream, Change, ChangeStream, EntryStream, ListWorkers, Page, RuntimeView, Stored,
 };
+pub use state::{ListState, StateItem};
 pub use time::Timestamp;
 pub use transcript::{EntryFilter, EntryPlace, ListEntries, Preview, SearchText};
 pub use worker::{
-    CreateWorker, Desired, Execution, FailedReason, LimitChanges, Observed, Usage, Version,
-    VersionChange, WorkerChange, WorkerSpec, WorkerView,
+    CreateWorker, Desired, Execution, FailedReason, ForkWorker, LimitChanges, Observed, Usage,
+    Version, VersionChange, WorkerChange, WorkerSpec, WorkerView,
 };

@@ -170,6 +170,20 @@ pub(crate) async fn a_preview_cuts_long_bodies(trial: &Trial<'_>) {
     assert!(found.iter().any(|entry| entry.seq == event.seq), "{found:?}");
 }
 
+pub(crate) async fn an_entry_is_read_by_its_seq(trial: &Trial<'_>) {
+    let worker = trial.worker(Guest::Scribe).await;
+    worker.ask("emit note some text").await;
+    let all = worker.entries().await;
+    for expected in &all {
+        let entry = worker.runtime().entry(worker.id, expected.seq).await.unwrap();
+        assert_eq!(&entry, expected);
+    }
+    for seq in [Cursor(0), Cursor(all.len() as u64 + 1), Cursor(u64::MAX)] {
+        let missing = worker.runtime().entry(worker.id, seq).await.unwrap_err();
+        assert_eq!(missing, Error::UnknownEntry { seq, trimmed: false });
+    }
+}
+
 pub(crate) async fn a_trimmed_transcript_is_read_backwards_to_its_gap(trial: &Trial<'_>) {
     const LIMIT: u64 = 64 << 10;
     let worker = trial.limited(&[(LimitName::transcript_bytes, LIMIT)]).await;
@@ -195,6 +209,8 @@ pub(crate) async fn a_trimmed_transcript_is_read_backwards_to_its_gap(trial: &Tr
         assert_eq!(read[0].kind, EntryKind::Gap, "{limit} on a page");
         assert_no_holes(&read);
     }
+    let gone = worker.runtime().entry(worker.id, gap.seq).await.unwrap_err();
+    assert_eq!(gone, Error::UnknownEntry { seq: gap.seq, trimmed: true });
     let text = Some("note".parse().unwrap());
     let found = worker.backwards(&wanting(EntryFilter { text, ..EntryFilter::default() })).await;
     assert!(found.iter().all(|entry| entry.kind != EntryKind::Gap) && !found.is_empty());

@@ -15,3 +15,4 @@ mod requests;
 mod routes;
 mod server;
 mod shapes;
+mod transcript;

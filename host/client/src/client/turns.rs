@@ -4,9 +4,9 @@ use async_trait::async_trait;
 use http::HeaderValue;
 use http::header::{self, HeaderName};
 use skep_protocol::{
-    Conflict, Cursor, Ending, EntryFilter, EntryKind, EntryPage, EntryPlace, EntryStream, Error,
-    InputId, InputSummary, InputView, Invalid, ListEntries, ListInputs, NameError, NewInput, Page,
-    Preview, SearchText, Sent, Turns, WorkerId,
+    Conflict, Cursor, Ending, Entry, EntryFilter, EntryKind, EntryPage, EntryPlace, EntryStream,
+    Error, InputId, InputSummary, InputView, Invalid, ListEntries, ListInputs, NameError, NewInput,
+    Page, Preview, SearchText, Sent, Turns, WorkerId,
 };
 
 use crate::answer::Fault;
@@ -87,6 +87,10 @@ impl Turns for Client {
 
     async fn transcript(&self, worker: WorkerId, query: ListEntries) -> Result<EntryPage, Error> {
         self.ask(page(worker, query)).await
+    }
+
+    async fn entry(&self, worker: WorkerId, seq: Cursor) -> Result<Entry, Error> {
+        self.ask(ApiRequest::get(&[&"workers", &worker, &"transcript", &seq])).await
     }
 
     /// Reconnects for as long as [`crate::ClientDeadlines::give_up`] allows. Without a start cursor it

@@ -7,9 +7,9 @@ use async_trait::async_trait;
 use futures_util::StreamExt;
 use futures_util::stream;
 use skep_protocol::{
-    Conflict, Cursor, Ending, EntryPage, EntryStream, Error, InputId, InputState, InputSummary,
-    InputView, Invalid, ListEntries, ListInputs, NewInput, Outcome, Page, Preview, Sent, Turns,
-    WorkerId,
+    Conflict, Cursor, Ending, Entry, EntryPage, EntryStream, Error, InputId, InputState,
+    InputSummary, InputView, Invalid, ListEntries, ListInputs, NewInput, Outcome, Page, Preview,
+    Sent, Turns, WorkerId,
 };
 use skep_store::record::{InputRecord, Transaction, WorkerWrite};
 use skep_store::{FeedUpdate, RecentInput};
@@ -150,6 +150,17 @@ impl Turns for Embedded {
         self.read(move |store| store.list_entries(record.number, &query)).await
     }
 
+    async fn entry(&self, worker: WorkerId, seq: Cursor) -> Result<Entry, Error> {
+        let record = self.record(worker)?;
+        let found = self.read(move |store| {
+            Ok(match store.entry(record.number, seq)? {
+                Some(entry) => Ok(entry),
+                None => Err(seq.0 > 0 && seq <= store.last_seq(record.number)?),
+            })
+        });
+        found.await?.map_err(|trimmed| Error::UnknownEntry { seq, trimmed })
+    }
+
     async fn subscribe(
         &self,
         worker: WorkerId,
@@ -268,7 +279,7 @@ impl Embedded {
 }
 
 fn summary(input: RecentInput, running: Option<InputId>) -> InputSummary {
-    let RecentInput { record, accepted_at, sender, content_type, end } = input;
+    let RecentInput { record, accepted_at, started_at, sender, content_type, end } = input;
     let state = match record.outcome_seq {
         Some(_) => InputState::Done,
         None if running == Some(record.id) => InputState::Running,
@@ -281,6 +292,7 @@ fn summary(input: RecentInput, running: Option<InputId>) -> InputSummary {
         attempt: record.attempt,
         sender,
         accepted_at,
+        started_at,
         ended_at: end.map(|(at, _)| at),
         ending: end.map(|(_, ending)| ending),
         content_type,

@@ -15,7 +15,7 @@ pub(crate) fn one_at(
     seq: Cursor,
 ) -> Result<Option<StoredEntry>, StoreError> {
     let sql = format!("SELECT {COLUMNS} FROM entry WHERE worker = ? AND seq = ?");
-    one(connection, &sql, (worker.0, seq.0.cast_signed()), |row| {
+    one(connection, &sql, (worker.0, i64::try_from(seq.0).unwrap_or(-1)), |row| {
         StoredEntry::read(row).map_err(|BadRow| damage(connection, worker, "entry"))
     })
 }

@@ -2,7 +2,7 @@
 
 use skep_protocol::{
     ComponentDigest, ConfigDigest, Cursor, Diagnostic, DiagnosticCode, Entry, EntryPage,
-    IdempotencyKey, InputId, ListEntries, Outcome, Timestamp, Usage, WorkerId,
+    IdempotencyKey, InputId, ListEntries, Outcome, StateItem, Timestamp, Usage, WorkerId,
 };
 
 use super::Store;
@@ -160,6 +160,23 @@ impl Store {
         limit: usize,
     ) -> Result<Vec<String>, StoreError> {
         self.read(|connection| read::state::list(connection, worker, prefix, after, limit))
+    }
+
+    /// Returns keys and values like [`Self::state_list`], with values cut to what is shown, and
+    /// whether there are more. A page for which many bytes were read ends early.
+    pub fn state_page(
+        &self,
+        worker: WorkerNumber,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<(Vec<StateItem>, bool), StoreError> {
+        self.read(|connection| read::state::page(connection, worker, prefix, after, limit))
+    }
+
+    /// Returns the whole state of a worker, in the order of its keys.
+    pub fn state(&self, worker: WorkerNumber) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
+        self.read(|connection| read::state::all(connection, worker))
     }
 
     /// Returns a worker's usage.

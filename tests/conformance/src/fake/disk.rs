@@ -59,6 +59,7 @@ pub(super) struct InputRow {
     pub(super) payload: Payload,
     pub(super) state: InputState,
     pub(super) attempt: u32,
+    pub(super) started_at: Option<Timestamp>,
     pub(super) outcome: Option<Outcome>,
 }
 
