@@ -9,7 +9,7 @@ impl<'a> Worker<'a> {
     pub(crate) async fn fork(&self, request: ForkWorker) -> Worker<'a> {
         let stored = self.runtime().fork(self.id, request).await.unwrap();
         assert!(stored.created);
-        Worker { id: stored.item.worker_id, ..*self }
+        self.other(stored.item.worker_id)
     }
 }
 

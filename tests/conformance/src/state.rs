@@ -40,8 +40,9 @@ pub(crate) async fn a_workers_state_is_listed_by_key(trial: &Trial<'_>) {
     let a = &all.items[0];
     assert_eq!((&a.value.body[..], a.bytes), (&b"value of a"[..], 10));
     let cursor = Some("invented !".into());
-    let refused = worker.runtime().state(worker.id, ListState { cursor, ..ListState::default() });
-    assert_eq!(refused.await, Err(Invalid::Cursor.into()));
+    let query = ListState { cursor, ..ListState::default() };
+    let refused = worker.runtime().state(worker.id, query).await;
+    assert_eq!(refused, Err(Invalid::Cursor.into()));
 }
 
 pub(crate) async fn a_long_value_is_shown_in_part(trial: &Trial<'_>) {

@@ -116,6 +116,13 @@ pub(crate) struct Worker<'a> {
     pub(crate) id: WorkerId,
 }
 
+impl<'a> Worker<'a> {
+    /// Returns another worker of the case.
+    pub(crate) fn other(&self, id: WorkerId) -> Worker<'a> {
+        Worker { trial: self.trial, id }
+    }
+}
+
 impl Worker<'_> {
     pub(crate) fn runtime(&self) -> Arc<dyn RuntimeHandle> {
         self.trial.runtime()

@@ -12,6 +12,7 @@ use skep_store::{Store, StoreError, StoreRefusal};
 
 use super::task::Driver;
 use crate::clock::now;
+use crate::roster::core::Core;
 
 impl Driver {
     /// Copies the worker to a new one: first the files, aside; then, in one commit, the worker with
@@ -19,7 +20,7 @@ impl Driver {
     ///
     /// The worker takes no turn meanwhile: only so do files and state belong together.
     pub(super) async fn fork(&mut self, id: WorkerId, request: &ForkWorker) -> Result<(), Error> {
-        let core = &self.core;
+        let core = &self.core.clone();
         let (origin, before) = {
             let state = self.worker.state();
             (state.record.clone(), state.usage)
@@ -37,8 +38,8 @@ impl Driver {
         let (files, state) = match aside {
             Ok(aside) => aside,
             Err(error) => {
-                self.abandon(id).await;
-                return Err(self.copy_error(error, &limits));
+                abandon(core, id).await;
+                return Err(copy_error(core, error, &limits));
             }
         };
         let at = now();
@@ -68,7 +69,7 @@ impl Driver {
         let mut writes = vec![WorkerWrite::Fork { record, origin }, WorkerWrite::Usage(usage)];
         writes.extend(state.into_iter().map(|(key, value)| WorkerWrite::SetState { key, value }));
         if let Err(error) = core.store.submit(Transaction { worker: number, writes }).await {
-            self.abandon(id).await;
+            abandon(core, id).await;
             return Err(match error {
                 StoreError::Refused(StoreRefusal::WorkerExists) => Conflict::Worker.into(),
                 StoreError::Refused(StoreRefusal::WorkerRemoved) => Error::WorkerRemoved,
@@ -84,27 +85,27 @@ impl Driver {
         core.changes.note(id);
         Ok(())
     }
+}
 
-    /// Deletes the files of a copy that was not committed.
-    async fn abandon(&self, id: WorkerId) {
-        let store = self.core.store.clone();
-        let gone = tokio::task::spawn_blocking(move || store.abandon_fork(&id)).await;
-        if let Ok(Err(error)) = gone {
-            self.core.fault(error);
-        }
+/// Deletes the files of a copy that was not committed.
+async fn abandon(core: &Core, id: WorkerId) {
+    let store = core.store.clone();
+    let gone = tokio::task::spawn_blocking(move || store.abandon_fork(&id)).await;
+    if let Ok(Err(error)) = gone {
+        core.fault(error);
     }
+}
 
-    fn copy_error(&self, error: CopyError, limits: &Limits) -> Error {
-        match error {
-            CopyError::Store(StoreError::Refused(StoreRefusal::WorkerExists)) => {
-                Conflict::Worker.into()
-            }
-            CopyError::Store(error) => self.core.fault(error),
-            CopyError::Files(FileError::Quota(name)) => over(name, limits),
-            CopyError::Files(FileError::Io(error)) => self.core.fault(error.into()),
-            CopyError::Files(FileError::Unknown | FileError::NotAFile | FileError::Archive) => {
-                Error::Internal
-            }
+fn copy_error(core: &Core, error: CopyError, limits: &Limits) -> Error {
+    match error {
+        CopyError::Store(StoreError::Refused(StoreRefusal::WorkerExists)) => {
+            Conflict::Worker.into()
+        }
+        CopyError::Store(error) => core.fault(error),
+        CopyError::Files(FileError::Quota(name)) => over(name, limits),
+        CopyError::Files(FileError::Io(error)) => core.fault(StoreError::from(error)),
+        CopyError::Files(FileError::Unknown | FileError::NotAFile | FileError::Archive) => {
+            Error::Internal
         }
     }
 }

@@ -169,7 +169,10 @@ impl Worker {
             // Stop and remove end the turn that the others wait for, and `Files` is queued at most
             // once.
             DriverCommand::Stop | DriverCommand::Remove | DriverCommand::Files => 2 * COMMANDS,
-            DriverCommand::Start | DriverCommand::Change(_) | DriverCommand::Rollback => COMMANDS,
+            DriverCommand::Start
+            | DriverCommand::Change(_)
+            | DriverCommand::Rollback
+            | DriverCommand::Fork(..) => COMMANDS,
         };
         if state.commands.len() >= most {
             return None;
