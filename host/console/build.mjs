@@ -16,6 +16,28 @@ const dist = join(here, "dist");
 // The oldest browsers with everything that the pages need: <dialog>, light-dark(), CSS nesting.
 const target = ["chrome123", "firefox120", "safari17.5"];
 
+// What people wait for at most, compressed by gzip. Each request of the first view beyond these files
+// is one to the API.
+const FIRST_ENTRIES = ["src/main.tsx", "src/style/index.css", "src/pages/overview.tsx"];
+const FIRST_BYTES = 40_000;
+const FIRST_FILES = 6;
+const TOTAL_BYTES = 150_000;
+
+/**
+ * Makes whatever is loaded on demand import `src/kit.ts`. esbuild puts a module into one file with
+ * those that exactly the same entries reach; so all that the kit names comes in one file instead of
+ * twenty.
+ */
+const kit = {
+  name: "kit",
+  setup(build) {
+    build.onLoad({ filter: /[\\/]src[\\/](pages|flows)[\\/].*\.tsx?$/ }, async ({ path }) => ({
+      contents: `import ${JSON.stringify(join(here, "src/kit"))};${await readFile(path, "utf8")}`,
+      loader: path.endsWith("x") ? "tsx" : "ts",
+    }));
+  },
+};
+
 const options = {
   absWorkingDir: here,
   entryPoints: { main: "src/main.tsx", style: "src/style/index.css", icon: "src/style/icon.svg" },
@@ -35,10 +57,11 @@ const options = {
   legalComments: "none",
   metafile: true,
   logLevel: "warning",
+  plugins: [kit],
 };
 
 /** Returns the shell: one script, its style sheets, and the style sheet of each page's chunk. */
-function shell(metafile, extra = "") {
+function shell(metafile) {
   const url = (path) => `/${relative("dist", path)}`;
   const outputs = Object.entries(metafile.outputs);
   const of = (entry) => outputs.find(([, output]) => output.entryPoint === entry);
@@ -52,12 +75,6 @@ function shell(metafile, extra = "") {
       const page = output.entryPoint.replace(/^src\/pages\//, "").replace(/\.tsx$/, "");
       return `${page}=${url(output.cssBundle)}`;
     });
-  const scripts = outputs
-    .filter(([, output]) => output.entryPoint?.startsWith("src/pages/"))
-    .map(([path, output]) => {
-      const page = output.entryPoint.replace(/^src\/pages\//, "").replace(/\.tsx$/, "");
-      return `${page}=${url(path)}`;
-    });
   return `<!doctype html>
 <html lang="en">
 <head>
@@ -70,10 +87,9 @@ function shell(metafile, extra = "") {
 <link rel="stylesheet" href="${url(style)}">
 ${early.map((one) => `<link rel="modulepreload" href="${url(one.path)}">\n`).join("")}\
 <meta name="page-styles" content="${styles.join(" ")}">
-<meta name="page-scripts" content="${scripts.join(" ")}">
 <script type="module" src="${url(script)}"></script>
 </head>
-<body>${extra}
+<body>
 <div id="app"></div>
 <noscript>The console needs JavaScript. The command line does the same: skep worker --help</noscript>
 </body>
@@ -112,6 +128,33 @@ async function release() {
     console.log(`${relative(dist, path).padEnd(44)} ${String(bytes).padStart(8)} ${String(gzip).padStart(7)} gzip`);
   }
   console.log(`${"total".padEnd(53)} ${String(total).padStart(7)} gzip`);
+  const first = await firstView(metafile);
+  console.log(`first view: ${first.files} files, ${first.gzip} gzip`);
+  if (first.gzip > FIRST_BYTES || first.files > FIRST_FILES || total > TOTAL_BYTES) {
+    console.error(
+      `the console is larger than agreed: at most ${FIRST_FILES} files and ${FIRST_BYTES} bytes ` +
+        `first, ${TOTAL_BYTES} bytes in all (gzip); load more of it on demand`,
+    );
+    process.exitCode = 1;
+  }
+}
+
+/** Measures what the overview needs: the shell, its script and styles, and those of the page. */
+async function firstView(metafile) {
+  const { outputs } = metafile;
+  const needed = new Set(["dist/index.html"]);
+  const follow = (path) => {
+    if (needed.has(path)) return;
+    needed.add(path);
+    for (const one of outputs[path].imports) if (one.kind === "import-statement") follow(one.path);
+  };
+  for (const [path, { entryPoint, cssBundle }] of Object.entries(outputs)) {
+    if (entryPoint === "src/pages/overview.tsx" && cssBundle) needed.add(cssBundle);
+    if (FIRST_ENTRIES.includes(entryPoint)) follow(path);
+  }
+  let gzip = 0;
+  for (const path of needed) gzip += (await readFile(join(here, `${path}.gz`))).length;
+  return { files: needed.size, gzip };
 }
 
 /** Bundles each test, so that Node 18 runs them without a loader for TypeScript. */
@@ -158,7 +201,7 @@ async function watch() {
     },
   };
   const watched = await context({
-    ...options, minify: false, sourcemap: "linked", logLevel: "info", plugins: [rebuilt],
+    ...options, minify: false, sourcemap: "linked", logLevel: "info", plugins: [kit, rebuilt],
   });
   await watched.watch();
 }

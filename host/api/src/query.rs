@@ -1,11 +1,12 @@
 //! Query parameters. Unknown ones are refused, so that a misspelt filter does not list everything.
 
 use std::convert::Infallible;
+use std::str::FromStr;
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use skep_protocol::{
-    Cursor, EntryFilter, EntryKind, EntryPlace, Error, InputId, Preview, SearchText,
+    Cursor, EntryFilter, EntryKind, EntryPlace, EntryText, Error, InputId, Preview,
 };
 
 use crate::refusal::{HandlerResult, ProblemResponse, query};
@@ -66,7 +67,7 @@ impl Query {
         let words = kinds.split(',').filter(|_| !kinds.is_empty());
         let kinds = words.map(|word| EntryKind::from_word(word).ok_or_else(query));
         let input_id = self.text("input_id")?.map(|id| id.parse::<InputId>().map_err(Error::from));
-        let text = self.text("q")?.map(|text| text.parse::<SearchText>());
+        let text = self.text("q")?.map(|text| text.parse::<EntryText>());
         Ok(EntryFilter {
             kinds: kinds.collect::<HandlerResult<_>>()?,
             input_id: input_id.transpose()?,
@@ -92,11 +93,10 @@ impl Query {
         }
     }
 
-    /// Returns `label=key=value`.
-    pub(crate) fn label(&self) -> HandlerResult<Option<(String, String)>> {
-        let Some(label) = self.text("label")? else { return Ok(None) };
-        let (key, value) = label.split_once('=').ok_or_else(query)?;
-        Ok(Some((key.to_owned(), value.to_owned())))
+    /// Returns a parameter's value in its own type.
+    pub(crate) fn parsed<T: FromStr>(&self, name: &str) -> HandlerResult<Option<T>> {
+        let Some(text) = self.text(name)? else { return Ok(None) };
+        text.parse().map(Some).map_err(|_| query())
     }
 }
 
@@ -116,13 +116,16 @@ pub(crate) fn number(text: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use skep_protocol::LabelFilter;
+
     use super::*;
 
     #[test]
     fn a_repeated_parameter_is_refused() {
         let query = Query("limit=7&x=%20&label=a%2Fb=c=d&after=1&after=2&wait_ms=-1".into());
         assert_eq!(query.limit(5).unwrap(), 5);
-        assert_eq!(query.label().unwrap(), Some(("a/b".into(), "c=d".into())));
+        let label = query.parsed::<LabelFilter>("label").unwrap().unwrap();
+        assert_eq!((&*label.key, &*label.value), ("a/b", "c=d"));
         assert!(query.after().is_err());
         assert!(query.number("wait_ms").is_err());
         assert_eq!(query.text("none").unwrap(), None);

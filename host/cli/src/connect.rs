@@ -145,7 +145,7 @@ impl HostConnection {
         let mut named = Vec::new();
         let mut cursor = None;
         loop {
-            let query = ListWorkers { limit: 1_000, cursor, label: None };
+            let query = ListWorkers { limit: 1_000, cursor, ..ListWorkers::default() };
             let page = client.list(query).await?;
             let has_name = |worker: &WorkerView| {
                 worker.spec.display_ref.as_ref().is_some_and(|it| it.as_str() == name)

@@ -11,8 +11,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use http::StatusCode;
 use skep_protocol::{
-    Diagnostic, Error, ListWorkers, Overview, Page, RuntimeHistory, RuntimeSummary, RuntimeView,
-    Status, Stored, WorkerId,
+    Desired, Diagnostic, Error, Execution, ListWorkers, ObservedState, Overview, Page,
+    RuntimeHistory, RuntimeSummary, RuntimeView, SortOrder, Status, Stored, WorkerFilter, WorkerId,
 };
 
 use crate::answer::Fault;
@@ -127,10 +127,26 @@ impl Overview for Client {
 
 /// Adds the parameters of a list of workers.
 pub(crate) fn listing(ask: ApiRequest, query: ListWorkers) -> ApiRequest {
-    let ListWorkers { limit, cursor, label } = query;
-    let label = label.map(|(key, value)| format!("{key}={value}"));
-    let limit = Some(limit).filter(|&limit| limit > 0);
-    ask.with("limit", limit).with("cursor", cursor).with("label", label)
+    let ListWorkers { limit, cursor, filter, sort, order, counts } = query;
+    let ask = ask
+        .with("limit", Some(limit).filter(|&limit| limit > 0))
+        .with("cursor", cursor)
+        .with("sort", sort)
+        .with("order", Some(order).filter(|order| *order != SortOrder::default()));
+    // The server counts unless it is told not to.
+    filtered(ask, filter).with("counts", Some(counts).filter(|counts| !counts))
+}
+
+/// Adds the parameters of a filter for workers.
+pub(crate) fn filtered(ask: ApiRequest, filter: WorkerFilter) -> ApiRequest {
+    let WorkerFilter { q, label, kind, component, desired, execution, state } = filter;
+    ask.with("q", q)
+        .with("label", label)
+        .with("kind", kind)
+        .with("component", component)
+        .with("desired", desired.map(Desired::as_str))
+        .with("execution", execution.map(Execution::as_str))
+        .with("state", state.map(ObservedState::as_str))
 }
 
 fn json(written: serde_json::Result<Vec<u8>>) -> Result<Vec<u8>, Error> {

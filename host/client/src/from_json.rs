@@ -3,8 +3,8 @@
 use skep_protocol::{
     AuditEntry, Change, ComponentView, ConfigView, Diagnostic, Entry, EntryPage, FileView,
     FleetChange, HostView, Imported, InputSummary, InputView, Listing, Me, Page, Problem,
-    RuntimeHistory, RuntimeSummary, RuntimeView, Sent, StateItem, Usage, WorkerEntry,
-    WorkerHistory, WorkerView,
+    RuntimeHistory, RuntimeSummary, RuntimeView, Sent, StateItem, Usage, WorkerHistory,
+    WorkerListing, WorkerPage, WorkerView,
 };
 
 /// A type that can be parsed from a response.
@@ -37,14 +37,12 @@ shapes! {
     Listing<HostView>,
     Listing<RuntimeSummary>,
     Listing<StateItem>,
-    Listing<WorkerEntry>,
     Me,
     Page<AuditEntry>,
     Page<ComponentView>,
     Page<ConfigView>,
     Page<Diagnostic>,
     Page<InputSummary>,
-    Page<WorkerView>,
     Problem,
     RuntimeHistory,
     RuntimeSummary,
@@ -52,6 +50,8 @@ shapes! {
     Sent,
     Usage,
     WorkerHistory,
+    WorkerListing,
+    WorkerPage,
     WorkerView,
     serde_json::Value,
 }

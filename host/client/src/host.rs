@@ -4,7 +4,7 @@ use std::fmt;
 
 use skep_protocol::{
     AuditEntry, Error, FleetStream, HostId, HostView, ListWorkers, Listing, Me, Page, RuntimeId,
-    RuntimeSummary, WorkerEntry,
+    RuntimeSummary, WorkerListing,
 };
 
 use crate::client::{Client, listing};
@@ -72,8 +72,7 @@ impl HostClient {
         self.wire.ask(ApiRequest::get(&[&"hosts"])).await
     }
 
-    /// Lists workers of all runtimes, or of those on one host, optionally in one state (a word of
-    /// [`skep_protocol::Observed`]).
+    /// Lists workers of all runtimes, or of those on one host.
     ///
     /// # Errors
     /// As [`Self::runtimes`]. A runtime that does not answer is not an error, but a diagnostic of
@@ -82,13 +81,12 @@ impl HostClient {
         &self,
         host: Option<&HostId>,
         query: ListWorkers,
-        state: Option<&str>,
-    ) -> Result<Listing<WorkerEntry>, Error> {
+    ) -> Result<WorkerListing, Error> {
         let ask = match host {
             Some(host) => ApiRequest::get(&[&"hosts", host, &"workers"]),
             None => ApiRequest::get(&[&"workers"]),
         };
-        self.wire.ask(listing(ask, query).with("state", state)).await
+        self.wire.ask(listing(ask, query)).await
     }
 
     /// Lists audited changes, newest first.

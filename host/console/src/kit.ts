@@ -1,6 +1,6 @@
 // What every page uses, named in one place so that the bundler puts it into one file: a request for
-// each of twenty small files would cost more than their bytes. It works only if all that is loaded
-// on demand imports this file; `parts/page.tsx` does so for pages.
+// each of twenty small files would cost more than their bytes. build.mjs makes all pages and flows
+// import this file.
 
 import "preact";
 import "preact/hooks";

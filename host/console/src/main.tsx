@@ -8,6 +8,7 @@ import { render } from "preact";
 import { watchConnection } from "./api/connection";
 import { followFleet, forgetFleet } from "./api/fleet";
 import { me, session } from "./api/session";
+import { noteAttention } from "./api/slots";
 import { startKeys } from "./parts/keys";
 import { startClock } from "./parts/time";
 import { applyTheme } from "./prefs";
@@ -24,6 +25,7 @@ startRouter();
 startKeys();
 startClock();
 watchConnection();
+noteAttention();
 preload(route.peek().page);
 
 let whose: string | null = null;

@@ -19,7 +19,8 @@ function kept<T extends string>(name: string, values: readonly T[], initial: T):
   effect(() => {
     const now = value.value;
     try {
-      localStorage.setItem(key, now);
+      if (now === initial) localStorage.removeItem(key);
+      else localStorage.setItem(key, now);
     } catch {
       // As above.
     }

@@ -51,7 +51,7 @@ test("a component's kind, names and code are read", () => {
     imports: ["wasi:io/poll@0.2.3", "skep:worker/state@0.1.0"],
     exports: ["skep:worker/handler@0.1.0"],
     bytes: bytes.length,
-    codeBytes: 8,
+    codeBytes: 6,
   });
 });
 
@@ -105,7 +105,7 @@ test("a preview1 module with _start is a command", () => {
   assert.equal(shape.abi, "preview1");
   assert.equal(shape.imports[0], "wasi_snapshot_preview1.fd_write");
   assert.deepEqual(shape.exports, ["_start", "memory"]);
-  assert.equal(shape.codeBytes, 4);
+  assert.equal(shape.codeBytes, 3);
 });
 
 test("kinds follow the exports and their versions, in the runtime's order", () => {

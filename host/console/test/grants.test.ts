@@ -119,13 +119,13 @@ test("a ceiling names the first grant beyond it", () => {
     secrets: [],
   };
   assert.equal(beyond(operator, { scopes: [] }, directory("ro")), null);
-  assert.match(beyond(operator, { scopes: [] }, directory("rw")) ?? "", /cache::\/cache:rw/);
+  assert.match(beyond(operator, { scopes: [] }, directory("rw"))?.text ?? "", /cache::\/cache:rw/);
   assert.equal(beyond(operator, { scopes: [] }, http("GET")), null);
-  assert.match(beyond(operator, { scopes: [] }, http()) ?? "", /api\.example\.com/);
-  assert.match(beyond(operator, { scopes: [] }, http("POST")) ?? "", /POST/);
+  assert.match(beyond(operator, { scopes: [] }, http())?.text ?? "", /api\.example\.com/);
+  assert.match(beyond(operator, { scopes: [] }, http("POST"))?.text ?? "", /POST/);
   const inner: Grants = { scopes: [], http: [{ ...origin, methods: ["GET"], inner: true }] };
-  assert.match(beyond(operator, { scopes: [] }, inner) ?? "", /inner/);
-  assert.match(beyond(operator, { scopes: [] }, { scopes: [], secrets: ["key"] }) ?? "", /key/);
+  assert.match(beyond(operator, { scopes: [] }, inner)?.text ?? "", /inner/);
+  assert.match(beyond(operator, { scopes: [] }, { scopes: [], secrets: ["key"] })?.text ?? "", /key/);
   // What the worker has already may stay.
   assert.equal(beyond(operator, http("POST"), http("POST")), null);
   const admin: Grantable = { role: "admin", scopes: null, http: null, secrets: null };

@@ -3,7 +3,7 @@
 use crate::{
     ByteStream, ChangeStream, ComponentView, ConfigView, Diagnostic, Entry, EntryPage, EntryStream,
     FileView, Imported, InputSummary, InputView, Listing, Page, RuntimeHistory, RuntimeView, Sent,
-    StateItem, Stored, Usage, WorkerHistory, WorkerView,
+    StateItem, Stored, Usage, WorkerHistory, WorkerPage, WorkerView,
 };
 
 /// The parts of an answer that a layer may check or replace.
@@ -70,7 +70,7 @@ impl Answer for Stored<WorkerView> {
     }
 }
 
-impl Answer for Page<WorkerView> {
+impl Answer for WorkerPage {
     fn workers(&mut self) -> Vec<&mut WorkerView> {
         self.items.iter_mut().collect()
     }

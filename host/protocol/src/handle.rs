@@ -20,7 +20,7 @@ use crate::{
     FileRange, FileView, ForkWorker, Imported, InputId, InputSummary, InputView, ListEntries,
     ListFiles, ListInputs, ListState, ListWorkers, Listing, NewInput, Page, Preview, Role,
     RuntimeHistory, RuntimeView, Sent, StateItem, Stored, Usage, WorkerChange, WorkerHistory,
-    WorkerId, WorkerView,
+    WorkerId, WorkerPage, WorkerView,
 };
 
 /// A runtime: all of its nouns.
@@ -112,8 +112,8 @@ verbs! {
         [change(WorkerFork)]
         async fn fork(worker: WorkerId, request: ForkWorker) -> Stored<WorkerView>;
 
-        /// Lists workers in the order of their ids.
-        [read] async fn list(query: ListWorkers) -> Page<WorkerView>;
+        /// Lists the workers that match a filter, in an order.
+        [read] async fn list(query: ListWorkers) -> WorkerPage;
 
         /// Returns one worker.
         [read] async fn get(worker: WorkerId) -> WorkerView;

@@ -1,9 +1,12 @@
 //! The kind of a component, decided by its exports.
 
 use std::fmt;
+use std::str::FromStr;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use crate::Invalid;
 
 /// The three kinds of worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -31,5 +34,14 @@ impl ComponentKind {
 impl fmt::Display for ComponentKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for ComponentKind {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        let mut all = [Self::Service, Self::Command, Self::Http].into_iter();
+        all.find(|kind| kind.as_str() == text).ok_or(Invalid::Query)
     }
 }

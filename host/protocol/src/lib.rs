@@ -22,6 +22,7 @@ pub mod id;
 pub mod input;
 pub mod kind;
 pub mod limits;
+mod list;
 pub mod name;
 pub mod outbound;
 pub mod payload;
@@ -61,6 +62,10 @@ pub use input::{
 };
 pub use kind::ComponentKind;
 pub use limits::{LimitName, Limits};
+pub use list::{
+    LabelFilter, ListWorkers, ListedWorker, SearchText, SortOrder, SpecOutline, WorkerCounts,
+    WorkerFilter, WorkerListing, WorkerPage, WorkerPosition, WorkerSelection, WorkerSort,
+};
 pub use name::{DisplayRef, GuestPath, IdempotencyKey, Labels, NameError, ScopeName, SecretName};
 pub use outbound::{Denial, RequestRecord};
 pub use payload::{Failure, Payload};
@@ -70,13 +75,11 @@ pub use registry::{
     RuntimeSummary, Source, Status, TokenView, WorkerEntry,
 };
 pub use rights::Rights;
-pub use runtime::{
-    ByteStream, Change, ChangeStream, EntryStream, ListWorkers, Page, RuntimeView, Stored,
-};
+pub use runtime::{ByteStream, Change, ChangeStream, EntryStream, Page, RuntimeView, Stored};
 pub use state::{ListState, StateItem};
 pub use time::Timestamp;
-pub use transcript::{EntryFilter, EntryPlace, ListEntries, Preview, SearchText};
+pub use transcript::{EntryFilter, EntryPlace, EntryText, ListEntries, Preview};
 pub use worker::{
-    CreateWorker, Desired, Execution, FailedReason, ForkWorker, LimitChanges, Observed, Usage,
-    Version, VersionChange, WorkerChange, WorkerSpec, WorkerView,
+    CreateWorker, Desired, Execution, FailedReason, ForkWorker, LimitChanges, Observed,
+    ObservedState, Usage, Version, VersionChange, WorkerChange, WorkerSpec, WorkerView,
 };

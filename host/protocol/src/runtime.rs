@@ -37,17 +37,6 @@ pub struct RuntimeView {
     pub ready: bool,
 }
 
-/// A filter for a list of workers.
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
-pub struct ListWorkers {
-    /// Maximum number of items; 0 for a full page.
-    pub limit: usize,
-    /// Cursor of the previous page.
-    pub cursor: Option<String>,
-    /// Label that workers must have.
-    pub label: Option<(String, String)>,
-}
-
 /// A page of a list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Page<T> {

@@ -46,12 +46,12 @@ pub struct EntryFilter {
     /// Input of the turn that the entries belong to.
     pub input_id: Option<InputId>,
     /// Text in the label or body.
-    pub text: Option<SearchText>,
+    pub text: Option<EntryText>,
 }
 
 /// A text to search for, in any case. From 1 to 256 bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SearchText {
+pub struct EntryText {
     typed: String,
     folded: String,
 }
@@ -91,7 +91,7 @@ impl EntryFilter {
 
     /// Returns true if an entry passes.
     pub fn passes(&self, entry: &Entry) -> bool {
-        let found = |text: &SearchText| {
+        let found = |text: &EntryText| {
             let label = entry.label.as_deref().unwrap_or_default();
             text.is_in(label.as_bytes()) || text.is_in(&entry.payload.body)
         };
@@ -99,7 +99,7 @@ impl EntryFilter {
     }
 }
 
-impl SearchText {
+impl EntryText {
     /// Maximum length in bytes. Nobody types more, and it bounds the URL that carries it.
     pub const LONGEST: usize = 256;
 
@@ -127,7 +127,7 @@ fn folded(text: &str) -> String {
     text.chars().flat_map(char::to_lowercase).collect()
 }
 
-impl FromStr for SearchText {
+impl FromStr for EntryText {
     type Err = Invalid;
 
     fn from_str(text: &str) -> Result<Self, Invalid> {
@@ -211,7 +211,7 @@ mod tests {
     }
 
     fn finds(text: &str, body: &str) -> bool {
-        text.parse::<SearchText>().unwrap().is_in(body.as_bytes())
+        text.parse::<EntryText>().unwrap().is_in(body.as_bytes())
     }
 
     #[test]
@@ -223,15 +223,15 @@ mod tests {
         // A final sigma is found in the middle of a word, and the other way round.
         assert!(finds("ΟΔΟΣ", "οδοσα") && finds("οδοσ", "ΟΔΟΣ"));
         assert!(!finds("needle", "needl") && !finds("a", ""));
-        let text: SearchText = "x".parse().unwrap();
+        let text: EntryText = "x".parse().unwrap();
         assert!(!text.is_in(b"x\xff"), "bytes that are no text have no text");
     }
 
     #[test]
     fn a_search_text_has_a_length() {
-        assert!("".parse::<SearchText>().is_err());
-        assert!("x".repeat(256).parse::<SearchText>().is_ok());
-        assert!("x".repeat(257).parse::<SearchText>().is_err());
+        assert!("".parse::<EntryText>().is_err());
+        assert!("x".repeat(256).parse::<EntryText>().is_ok());
+        assert!("x".repeat(257).parse::<EntryText>().is_err());
     }
 
     #[test]

@@ -1,13 +1,14 @@
 //! Workers: their specs, changes and public views.
 
 use std::collections::BTreeMap;
+use std::str::FromStr;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ComponentDigest, ComponentKind, ConfigDigest, DisplayRef, Grants, Labels, LimitName, Limits,
-    RuntimeId, Timestamp, WorkerId,
+    ComponentDigest, ComponentKind, ConfigDigest, DisplayRef, Grants, Invalid, Labels, LimitName,
+    Limits, RuntimeId, Timestamp, WorkerId,
 };
 
 /// The specification of a worker.
@@ -176,6 +177,28 @@ pub enum Desired {
     Stopped,
 }
 
+impl Desired {
+    /// The word used in every API and on the command line.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Stopped => "stopped",
+        }
+    }
+}
+
+impl FromStr for Desired {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        match text {
+            "running" => Ok(Self::Running),
+            "stopped" => Ok(Self::Stopped),
+            _ => Err(Invalid::Query),
+        }
+    }
+}
+
 /// The state that a worker is in.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "state", rename_all = "snake_case")]
@@ -199,18 +222,63 @@ pub enum Observed {
 }
 
 impl Observed {
-    /// The word of each state, for filtering lists.
-    pub const WORDS: [&str; 5] = ["idle", "busy", "exited", "failed", "stopped"];
+    /// Returns the state without its details.
+    pub const fn state(&self) -> ObservedState {
+        match self {
+            Self::Idle => ObservedState::Idle,
+            Self::Busy => ObservedState::Busy,
+            Self::Exited { .. } => ObservedState::Exited,
+            Self::Failed { .. } => ObservedState::Failed,
+            Self::Stopped => ObservedState::Stopped,
+        }
+    }
 
     /// Returns the state in one word, as in JSON.
     pub const fn as_str(&self) -> &'static str {
+        self.state().as_str()
+    }
+}
+
+/// The state that a worker is in, without its details. The order is that of lists: states that may
+/// need a person come first.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum ObservedState {
+    /// The worker stays down until a person starts it.
+    Failed,
+    /// Handling an input.
+    Busy,
+    /// Waiting for an input.
+    Idle,
+    /// The last run of a command exited.
+    Exited,
+    /// The worker was stopped.
+    Stopped,
+}
+
+impl ObservedState {
+    /// Every state.
+    pub const ALL: [Self; 5] = [Self::Failed, Self::Busy, Self::Idle, Self::Exited, Self::Stopped];
+
+    /// The word used in every API and on the command line.
+    pub const fn as_str(self) -> &'static str {
         match self {
-            Self::Idle => "idle",
+            Self::Failed => "failed",
             Self::Busy => "busy",
-            Self::Exited { .. } => "exited",
-            Self::Failed { .. } => "failed",
+            Self::Idle => "idle",
+            Self::Exited => "exited",
             Self::Stopped => "stopped",
         }
+    }
+}
+
+impl FromStr for ObservedState {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        Self::ALL.into_iter().find(|state| state.as_str() == text).ok_or(Invalid::Query)
     }
 }
 
@@ -248,6 +316,28 @@ pub enum Execution {
     Connected,
     /// No live instance exists; the next input creates one.
     Unconnected,
+}
+
+impl Execution {
+    /// The word used in every API and on the command line.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Connected => "connected",
+            Self::Unconnected => "unconnected",
+        }
+    }
+}
+
+impl FromStr for Execution {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        match text {
+            "connected" => Ok(Self::Connected),
+            "unconnected" => Ok(Self::Unconnected),
+            _ => Err(Invalid::Query),
+        }
+    }
 }
 
 /// The public view of a worker.

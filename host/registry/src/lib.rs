@@ -31,6 +31,7 @@ mod registry;
 mod remotes;
 mod secret;
 mod watcher;
+mod worker_list;
 
 pub use access::{Access, NewToken};
 pub use audit::{Audit, AuditRecord};

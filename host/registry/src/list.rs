@@ -7,18 +7,12 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use skep_protocol::{
-    Diagnostic, DiagnosticCode, Error, HostId, HostView, Invalid, ListWorkers, Listing, Observed,
-    RuntimeHandle, RuntimeSummary, Source, Status, Timestamp, WorkerEntry, WorkerView,
+    Diagnostic, DiagnosticCode, Error, HostId, HostView, Invalid, Listing, RuntimeSummary, Source,
+    Status, Timestamp,
 };
 use tokio::time::timeout;
 
-use crate::cursor::ListPosition;
 use crate::fleet::Member;
-
-/// Default number of workers per page.
-const PAGE: usize = 100;
-/// Maximum number of workers per page.
-const LARGEST: usize = 1000;
 
 /// Lists the runtimes' summaries.
 pub(crate) async fn runtimes(
@@ -49,7 +43,7 @@ fn runtime_diagnostic(
 }
 
 /// Returns the diagnostics of the local source. Those of other runtimes have routes of their own.
-async fn local_diagnostics(member: &Member, deadline: Duration) -> Vec<Diagnostic> {
+pub(crate) async fn local_diagnostics(member: &Member, deadline: Duration) -> Vec<Diagnostic> {
     if member.source != Source::Local {
         return Vec::new();
     }
@@ -76,118 +70,20 @@ pub(crate) fn hosts(runtimes: Listing<RuntimeSummary>) -> Listing<HostView> {
     Listing { items, next_cursor: None, diagnostics: runtimes.diagnostics }
 }
 
-/// Maximum number of pages read from one runtime for one page of the result, when a filter matches
-/// few workers. The caller continues from there.
-const PAGES: usize = 20;
-
-/// A filter for workers of all runtimes.
-pub(crate) struct WorkerFilter {
-    limit: usize,
-    label: Option<(String, String)>,
-    state: Option<&'static str>,
-    position: Option<ListPosition>,
-}
-
-impl WorkerFilter {
-    pub(crate) fn new(query: ListWorkers, state: Option<&str>) -> Result<Self, Invalid> {
-        let limit = if query.limit == 0 { PAGE } else { query.limit.min(LARGEST) };
-        let position = query.cursor.as_deref().map(ListPosition::from_text).transpose()?;
-        let state = state.map(known).transpose()?;
-        Ok(Self { limit, label: query.label, state, position })
-    }
-
-    fn has(&self, view: &WorkerView) -> bool {
-        self.state.is_none_or(|state| state == view.observed.as_str())
-    }
-}
-
-/// Parses a state.
-fn known(word: &str) -> Result<&'static str, Invalid> {
-    Observed::WORDS.into_iter().find(|known| *known == word).ok_or(Invalid::Query)
-}
-
-/// Workers gathered from one runtime.
-struct GatheredWorkers {
-    items: Vec<WorkerView>,
-    /// Cursor, if there are more.
-    next: Option<String>,
-}
-
-/// The reason why a runtime's workers are missing.
-enum MissingReason {
+/// The reason why a runtime's items are missing from a list.
+pub(crate) enum MissingReason {
     Slow,
     Unavailable,
     Cursor,
     Failed(Error),
 }
 
-/// Lists workers of all runtimes, in order.
-pub(crate) async fn workers(
-    members: &[Arc<Member>],
-    wanted: &WorkerFilter,
-    deadline: Duration,
-    now: Timestamp,
-) -> Result<Listing<WorkerEntry>, Error> {
-    // Start at the runtime of the cursor, or at its successor if it is gone.
-    let from = |member: &&Arc<Member>| {
-        wanted.position.as_ref().is_none_or(|position| member.rank() >= position.rank)
-    };
-    let members: Vec<_> = members.iter().filter(from).collect();
-    let cursor = |member: &Member| {
-        let position = wanted.position.as_ref().filter(|position| position.rank == member.rank());
-        position.and_then(|position| position.cursor.clone())
-    };
-    let ask = |member: &Arc<Member>| {
-        let (member, cursor) = (Arc::clone(member), cursor(member));
-        async move {
-            within(&member, gather(&*member.handle, wanted, cursor, wanted.limit), deadline).await
-        }
-    };
-    let answers = join_all(members.iter().map(|member| ask(member))).await;
-
-    let mut list = Listing { items: Vec::new(), next_cursor: None, diagnostics: Vec::new() };
-    for (member, answer) in members.into_iter().zip(answers) {
-        let left = wanted.limit - list.items.len();
-        let position = |cursor| ListPosition { rank: member.rank(), cursor }.to_text();
-        if list.next_cursor.is_some() {
-            // The page is full, or ends in an earlier runtime.
-            continue;
-        }
-        let answer = match answer {
-            Ok(found) if found.items.len() > left && left > 0 => {
-                // Only the runtime knows the cursor in the middle of a page, so ask again for a
-                // shorter one.
-                let part = gather(&*member.handle, wanted, cursor(member), left);
-                within(member, part, deadline).await
-            }
-            answer => answer,
-        };
-        match answer {
-            Ok(found) if left == 0 => {
-                if !found.items.is_empty() || found.next.is_some() {
-                    list.next_cursor = Some(position(cursor(member)));
-                }
-            }
-            Ok(found) => {
-                let entry = |worker| WorkerEntry { worker, source: member.source };
-                list.items.extend(found.items.into_iter().map(entry));
-                list.next_cursor = found.next.map(|next| position(Some(next)));
-            }
-            Err(MissingReason::Cursor) if cursor(member).is_some() => {
-                return Err(Invalid::Cursor.into());
-            }
-            Err(why) => list.diagnostics.push(missing(member, &why, now)),
-        }
-        list.diagnostics.extend(local_diagnostics(member, deadline).await);
-    }
-    Ok(list)
-}
-
-async fn within(
+/// Asks a member for a part of a list, with a deadline.
+pub(crate) async fn within<T>(
     member: &Member,
-    found: impl Future<Output = Result<GatheredWorkers, Error>>,
+    found: impl Future<Output = Result<T, Error>>,
     deadline: Duration,
-) -> Result<GatheredWorkers, MissingReason> {
+) -> Result<T, MissingReason> {
     if member.is_slow() {
         return Err(MissingReason::Slow);
     }
@@ -203,45 +99,8 @@ async fn within(
     }
 }
 
-/// Gathers up to `limit` matching workers of one runtime.
-async fn gather(
-    runtime: &dyn RuntimeHandle,
-    wanted: &WorkerFilter,
-    mut cursor: Option<String>,
-    limit: usize,
-) -> Result<GatheredWorkers, Error> {
-    let mut items = Vec::new();
-    // A state filter may match few workers, so larger pages are read; the last one is read again at
-    // the exact length to get its cursor.
-    let mut size = if wanted.state.is_some() { limit.max(PAGE) } else { limit };
-    let mut pages = 0;
-    loop {
-        pages += 1;
-        let query =
-            ListWorkers { limit: size, cursor: cursor.clone(), label: wanted.label.clone() };
-        let page = runtime.list(query).await?;
-        if page.items.len() > size {
-            return Err(Error::RuntimeUnavailable);
-        }
-        let missing = limit - items.len();
-        let mut fitting = page.items.iter().enumerate().filter(|(_, view)| wanted.has(view));
-        let last = fitting.nth(missing.saturating_sub(1)).map(|(at, _)| at);
-        if let Some(last) = last.filter(|last| last + 1 < page.items.len()) {
-            size = last + 1;
-            continue;
-        }
-        items.extend(page.items.into_iter().filter(|view| wanted.has(view)).take(missing));
-        match page.next_cursor {
-            Some(next) if items.len() < limit && pages < PAGES => {
-                cursor = Some(next);
-                size = if wanted.state.is_some() { limit.max(PAGE) } else { limit - items.len() };
-            }
-            next => return Ok(GatheredWorkers { items, next }),
-        }
-    }
-}
-
-fn missing(member: &Member, why: &MissingReason, at: Timestamp) -> Diagnostic {
+/// Returns the diagnostic of a runtime whose items are missing.
+pub(crate) fn missing(member: &Member, why: &MissingReason, at: Timestamp) -> Diagnostic {
     if let Some(diagnostic) = member.remote().and_then(|remote| remote.diagnostic()) {
         return diagnostic;
     }

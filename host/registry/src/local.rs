@@ -172,21 +172,10 @@ impl Overview for LocalRuntime {
 
 #[async_trait]
 impl Workers for LocalRuntime {
-    async fn list(&self, query: ListWorkers) -> Result<Page<WorkerView>, Error> {
-        let after = query.cursor.map(|text| text.parse::<WorkerId>().map_err(|_| Invalid::Cursor));
-        let after = after.transpose()?;
-        // Foreground runs have no labels.
-        let wanted = |view: &WorkerView| {
-            query.label.is_none() && after.is_none_or(|after| view.worker_id > after)
-        };
+    async fn list(&self, query: ListWorkers) -> Result<WorkerPage, Error> {
         let limit = if query.limit == 0 { PAGE } else { query.limit };
-        let runs = self.runs().await?.workers;
-        let mut items: Vec<_> = runs.into_values().filter(wanted).take(limit + 1).collect();
-        let more = items.len() > limit;
-        items.truncate(limit);
-        let last = items.last().filter(|_| more);
-        let next_cursor = last.map(|view| view.worker_id.to_string());
-        Ok(Page { items, next_cursor })
+        let runs: Vec<_> = self.runs().await?.workers.into_values().collect();
+        Ok(query.page(&runs, limit)?)
     }
 
     async fn get(&self, worker: WorkerId) -> Result<WorkerView, Error> {

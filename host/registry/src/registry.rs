@@ -6,7 +6,7 @@ use std::time::Duration;
 use cap_std::fs::Dir;
 use skep_protocol::{
     AuditEntry, Error, FleetStream, HostId, HostView, ListWorkers, Listing, Page, Role,
-    RuntimeHandle, RuntimeId, RuntimeSummary, Source, Timestamp, WorkerEntry,
+    RuntimeHandle, RuntimeId, RuntimeSummary, Source, Timestamp, WorkerListing,
 };
 
 use crate::audit::{self, AuditLog};
@@ -14,9 +14,10 @@ use crate::changes;
 use crate::cursor::{StreamPosition, audit_from_text, audit_to_text};
 use crate::fleet::{self, Fleet, Member, Residents};
 use crate::guarded_handle::{Gate, GuardedHandle, HandleTarget, while_valid};
-use crate::list::{self, WorkerFilter};
+use crate::list;
 use crate::local::LocalRuntime;
 use crate::watcher::Watcher;
+use crate::worker_list;
 use crate::{
     Access, Audit, Caller, Ceilings, Connect, EmbeddedRuntime, Policy, Registrar, RegistryError,
     RemoteSpec, Remotes, RolePolicy,
@@ -136,22 +137,19 @@ impl Registry {
         list::hosts(self.runtimes(caller).await)
     }
 
-    /// Lists workers of all runtimes that the caller sees, or of those on one host; within each by
-    /// id. A runtime that does not answer in time is omitted, and a diagnostic reports it. `state`
-    /// is one of `idle`, `busy`, `exited`, `failed` and `stopped`. A page may be short; the list
-    /// ends when there is no cursor.
+    /// Lists workers of all runtimes that the caller sees, or of those on one host. With an order,
+    /// workers of all runtimes are merged; without one, they are listed runtime by runtime, and
+    /// within each by id. A runtime that does not answer in time is omitted, and a diagnostic
+    /// reports it. A page may be short; the list ends when there is no cursor.
     ///
     /// # Errors
-    /// [`Error::UnknownHost`]; [`skep_protocol::Invalid::Cursor`] and
-    /// [`skep_protocol::Invalid::Query`].
+    /// [`Error::UnknownHost`]; [`skep_protocol::Invalid::Cursor`].
     pub async fn workers(
         &self,
         caller: &Caller,
         host: Option<&HostId>,
         query: ListWorkers,
-        state: Option<&str>,
-    ) -> Result<Listing<WorkerEntry>, Error> {
-        let wanted = WorkerFilter::new(query, state)?;
+    ) -> Result<WorkerListing, Error> {
         let mut members = self.seen(caller);
         if let Some(host) = host {
             members.retain(|member| member.host().as_ref() == Some(host));
@@ -159,7 +157,7 @@ impl Registry {
                 return Err(Error::UnknownHost(host.clone()));
             }
         }
-        list::workers(&members, &wanted, self.0.deadline, self.now()).await
+        worker_list::workers(&members, &query, self.0.deadline, self.now()).await
     }
 
     /// Returns a handle restricted to the caller. The policy checks each verb, and each change is

@@ -32,6 +32,6 @@ pub use fault::{Faults, NoFaults};
 pub use feed::{Feed, FeedUpdate};
 pub use record::{
     ComponentRecord, ConfigRecord, InputPage, InputRecord, Lookup, NewEntry, Receipt, RecentInput,
-    SharedWrite, Standing, Transaction, WorkerNumber, WorkerRecord, WorkerWrite,
+    SharedWrite, Standing, Transaction, WorkerNumber, WorkerOutline, WorkerRecord, WorkerWrite,
 };
 pub use store::{ForkDirs, Store, StoreParts};

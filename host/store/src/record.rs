@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use skep_protocol::{
     ComponentDigest, ComponentKind, ConfigDigest, ConfigValues, Cursor, Desired, Diagnostic,
-    Ending, EntryKind, FailedReason, IdempotencyKey, InputId, Output, Payload, Timestamp, TokenId,
-    TurnError, Usage, Version, WorkerId, WorkerSpec,
+    DisplayRef, Ending, EntryKind, FailedReason, IdempotencyKey, InputId, Labels, Output, Payload,
+    Timestamp, TokenId, TurnError, Usage, Version, WorkerId, WorkerSpec,
 };
 
 /// The number of a worker in the database. It is never reused.
@@ -40,6 +40,48 @@ pub struct WorkerRecord {
     pub created_at: Timestamp,
     /// Time of the last change of its spec or desired state.
     pub updated_at: Timestamp,
+}
+
+/// The part of a worker's row that lists filter and sort by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WorkerOutline {
+    /// Its number.
+    pub number: WorkerNumber,
+    /// Its id.
+    pub id: WorkerId,
+    /// Kind of component that it runs.
+    pub kind: ComponentKind,
+    /// Component that it runs.
+    pub component: ComponentDigest,
+    /// Its display name.
+    pub display_ref: Option<DisplayRef>,
+    /// Its labels.
+    pub labels: Labels,
+    /// The state that its owner asked for.
+    pub desired: Desired,
+    /// Its state when it was last at rest.
+    pub standing: Standing,
+    /// Time of its creation.
+    pub created_at: Timestamp,
+    /// Time of the last change of its spec or desired state.
+    pub updated_at: Timestamp,
+}
+
+impl From<&WorkerRecord> for WorkerOutline {
+    fn from(record: &WorkerRecord) -> Self {
+        Self {
+            number: record.number,
+            id: record.id,
+            kind: record.kind,
+            component: record.spec.component,
+            display_ref: record.spec.display_ref.clone(),
+            labels: record.spec.labels.clone(),
+            desired: record.desired,
+            standing: record.standing,
+            created_at: record.created_at,
+            updated_at: record.updated_at,
+        }
+    }
 }
 
 /// The durable part of a worker's state: its state while it handles no input.

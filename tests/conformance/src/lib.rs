@@ -35,6 +35,7 @@ mod grants;
 mod inputs;
 mod lifecycle;
 mod limits;
+mod lists;
 mod pages;
 mod restarts;
 mod retries;

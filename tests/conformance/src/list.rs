@@ -31,6 +31,12 @@ macro_rules! conformance {
                 an_invented_list_cursor_is_refused
                 labels_and_display_ref_change_without_disturbing
             }
+            lists {
+                sorted_lists_have_every_worker_once
+                lists_are_filtered_and_counted
+                a_list_shows_what_was_just_changed
+                a_cursor_of_another_order_is_refused
+            }
             inputs {
                 an_input_is_accepted_and_then_done
                 a_waited_input_comes_back_with_its_outcome

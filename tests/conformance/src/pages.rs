@@ -86,7 +86,7 @@ pub(crate) async fn a_filter_finds_each_entry_that_passes(trial: &Trial<'_>) {
     worker.outcome(input).await;
     worker.ask("emit-many 60").await;
     let all = worker.entries().await;
-    let text = |text: &str| Some(text.parse::<SearchText>().unwrap());
+    let text = |text: &str| Some(text.parse::<EntryText>().unwrap());
     let filters = [
         EntryFilter { kinds: vec![EntryKind::Event], ..EntryFilter::default() },
         EntryFilter {

@@ -199,7 +199,7 @@ pub(crate) async fn workers_are_listed_in_the_order_of_their_ids(trial: &Trial<'
         let mut seen = Vec::new();
         let mut cursor = None;
         loop {
-            let query = ListWorkers { limit, cursor, label: None };
+            let query = ListWorkers { limit, cursor, ..ListWorkers::default() };
             let page = trial.runtime().list(query).await.unwrap();
             assert!(page.items.len() <= limit);
             seen.extend(page.items.iter().map(|view| view.worker_id));
@@ -211,6 +211,10 @@ pub(crate) async fn workers_are_listed_in_the_order_of_their_ids(trial: &Trial<'
         }
         assert_eq!(seen, ids, "{limit} on a page");
     }
+}
+
+fn with_label(label: &str) -> WorkerFilter {
+    WorkerFilter { label: Some(label.parse().unwrap()), ..WorkerFilter::default() }
 }
 
 pub(crate) async fn workers_are_found_by_label(trial: &Trial<'_>) {
@@ -228,8 +232,8 @@ pub(crate) async fn workers_are_found_by_label(trial: &Trial<'_>) {
     let mut seen = Vec::new();
     let mut cursor = None;
     loop {
-        let label = Some(("job".to_owned(), "even".to_owned()));
-        let query = ListWorkers { limit: 2, cursor, label };
+        let filter = with_label("job=even");
+        let query = ListWorkers { limit: 2, cursor, filter, ..ListWorkers::default() };
         let page = trial.runtime().list(query).await.unwrap();
         seen.extend(page.items.iter().map(|view| view.worker_id));
         cursor = page.next_cursor;
@@ -238,9 +242,8 @@ pub(crate) async fn workers_are_found_by_label(trial: &Trial<'_>) {
         }
     }
     assert_eq!(seen, wanted);
-    for (key, value) in [("job", "none"), ("even", "job")] {
-        let label = Some((key.to_owned(), value.to_owned()));
-        let query = ListWorkers { label, ..ListWorkers::default() };
+    for label in ["job=none", "even=job"] {
+        let query = ListWorkers { filter: with_label(label), ..ListWorkers::default() };
         assert_eq!(trial.runtime().list(query).await.unwrap().items, []);
     }
 }

@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) async fn list(runtime: &Embedded) -> Result<BTreeMap<WorkerId, WorkerView>, Error> {
     let (mut found, mut cursor) = (BTreeMap::new(), None);
     loop {
-        let query = ListWorkers { limit: 0, cursor, label: None };
+        let query = ListWorkers { cursor, ..ListWorkers::default() };
         let page = runtime.list(query).await?;
         found.extend(page.items.into_iter().map(|view| (view.worker_id, view)));
         cursor = page.next_cursor;

@@ -192,7 +192,7 @@ async fn ask(open: &Open, verb: u8) -> Option<Error> {
         17 => error(client.cancel(worker, InputId::new(1, [1; 10]))).await,
         18 => error(client.remove_file(worker, name())).await,
         19 => error(host.runtimes()).await,
-        20 => error(host.workers(None, ListWorkers::default(), None)).await,
+        20 => error(host.workers(None, ListWorkers::default())).await,
         21 => error(host.audit(None)).await,
         22 => error(host.me()).await,
         23 => match host.events(None).await {

@@ -61,8 +61,8 @@ pub(crate) fn run(data: &[u8]) {
 async fn ask(registry: &Registry, cursor: String) {
     let caller = Caller::operator();
     let wrong = |error: Error| assert_eq!(error, Error::InvalidRequest(Invalid::Cursor));
-    let query = ListWorkers { limit: 2, cursor: Some(cursor.clone()), label: None };
-    match registry.workers(&caller, None, query, None).await {
+    let query = ListWorkers { limit: 2, cursor: Some(cursor.clone()), ..ListWorkers::default() };
+    match registry.workers(&caller, None, query).await {
         Ok(list) => assert!(list.next_cursor.is_none(), "there are no workers"),
         Err(error) => wrong(error),
     }

@@ -8,11 +8,11 @@ use axum::response::Response;
 use axum::{Extension, Json};
 use futures_util::{FutureExt, StreamExt};
 use skep_protocol::{
-    AuditEntry, FleetChange, HostView, Invalid, Listing, RuntimeSummary, WorkerEntry,
+    AuditEntry, FleetChange, HostView, Invalid, Listing, RuntimeSummary, WorkerListing,
 };
 
 use super::session::on_disk;
-use super::workers::{wanted, wanted_state};
+use super::workers::{listing, wanted};
 use crate::app::App;
 use crate::credential::Credential;
 use crate::events::{EventSource, LAST_EVENT_ID, event};
@@ -38,17 +38,23 @@ pub(crate) fn routes() -> Vec<Route> {
             "The hosts.",
             json::<Listing<HostView>>(),
         ),
-        listing(Route::get(
-            "/api/hosts/{host_id}/workers",
-            ("listHostWorkers", "Lists workers of the runtimes on a host"),
-            of_host,
-        ))
+        listing(
+            Route::get(
+                "/api/hosts/{host_id}/workers",
+                ("listHostWorkers", "Lists workers of the runtimes on a host"),
+                of_host,
+            ),
+            WORKERS,
+        )
         .refuses(&[404]),
-        listing(Route::get(
-            "/api/workers",
-            ("listAllWorkers", "Lists workers of all runtimes"),
-            workers,
-        )),
+        listing(
+            Route::get(
+                "/api/workers",
+                ("listAllWorkers", "Lists workers of all runtimes"),
+                workers,
+            ),
+            WORKERS,
+        ),
         Route::get(
             "/api/events",
             (
@@ -71,19 +77,9 @@ pub(crate) fn routes() -> Vec<Route> {
     ]
 }
 
-/// Adds the parameters of both lists of workers.
-fn listing(route: Route) -> Route {
-    route
-        .query::<u64>("limit", "Maximum number of items, up to 1,000.")
-        .query::<String>("cursor", "Cursor of the previous page.")
-        .query::<String>("label", "Label to filter by: `key=value`.")
-        .query::<String>("state", "State to filter by, such as `idle`.")
-        .answers(
-            200,
-            "The workers of all runtimes that answered in time; diagnostics name the others.",
-            json::<Listing<WorkerEntry>>(),
-        )
-}
+/// The answer of both lists of workers.
+const WORKERS: &str =
+    "The workers of all runtimes that answered in time; diagnostics name the others.";
 
 async fn runtimes(
     State(app): State<App>,
@@ -112,19 +108,17 @@ async fn of_host(
     RequestCaller(caller): RequestCaller,
     names: PathParams,
     query: Query,
-) -> HandlerResult<Json<Listing<WorkerEntry>>> {
-    let (host, of) = (names.host()?, wanted_state(&query)?);
-    let wanted = wanted(&query)?;
-    Ok(Json(app.registry.workers(&caller, Some(&host), wanted, of.as_deref()).await?))
+) -> HandlerResult<Json<WorkerListing>> {
+    let (host, wanted) = (names.host()?, wanted(&query)?);
+    Ok(Json(app.registry.workers(&caller, Some(&host), wanted).await?))
 }
 
 async fn workers(
     State(app): State<App>,
     RequestCaller(caller): RequestCaller,
     query: Query,
-) -> HandlerResult<Json<Listing<WorkerEntry>>> {
-    let (wanted, of) = (wanted(&query)?, wanted_state(&query)?);
-    Ok(Json(app.registry.workers(&caller, None, wanted, of.as_deref()).await?))
+) -> HandlerResult<Json<WorkerListing>> {
+    Ok(Json(app.registry.workers(&caller, None, wanted(&query)?).await?))
 }
 
 async fn changes(

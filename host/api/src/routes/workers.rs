@@ -3,24 +3,24 @@
 use axum::Json;
 use axum::http::StatusCode;
 use skep_protocol::{
-    CreateWorker, Diagnostic, Error, ForkWorker, ListState, ListWorkers, Listing, Observed, Page,
-    StateItem, Stored, Usage, WorkerChange, WorkerEntry, WorkerHistory,
+    ComponentDigest, ComponentKind, CreateWorker, Desired, Diagnostic, Error, Execution,
+    ForkWorker, LabelFilter, ListState, ListWorkers, Listing, ObservedState, SearchText, SortOrder,
+    StateItem, Stored, Usage, WorkerChange, WorkerEntry, WorkerFilter, WorkerHistory,
+    WorkerListing, WorkerPage, WorkerSort,
 };
 
 use crate::incoming_body::IncomingBody;
 use crate::path::AddressedRuntime;
 use crate::query::Query;
-use crate::refusal::{HandlerResult, query};
+use crate::refusal::HandlerResult;
 use crate::route::{BodySchema, Route, json, stored};
 
 pub(crate) fn routes() -> Vec<Route> {
     vec![
-        Route::get("/workers", ("listWorkers", "Lists workers, by id"), list)
-            .query::<u64>("limit", "Maximum number of items, up to 1,000.")
-            .query::<String>("cursor", "Cursor of the previous page.")
-            .query::<String>("label", "Label to filter by: `key=value`.")
-            .query::<String>("state", "State to filter by, such as `idle`.")
-            .answers(200, "The workers.", json::<Listing<WorkerEntry>>()),
+        listing(
+            Route::get("/workers", ("listWorkers", "Lists workers, by id"), list),
+            "The workers.",
+        ),
         Route::post("/workers", ("createWorker", "Creates a worker"), create)
             .takes(json::<CreateWorker>())
             .answers(201, "Created.", json::<WorkerEntry>())
@@ -120,28 +120,65 @@ pub(crate) fn routes() -> Vec<Route> {
     ]
 }
 
-async fn list(target: AddressedRuntime, query: Query) -> HandlerResult<Json<Listing<WorkerEntry>>> {
+/// Adds the parameters and the answer of a list of workers.
+pub(crate) fn listing(route: Route, answer: &'static str) -> Route {
+    route
+        .query::<u64>("limit", "Maximum number of items, up to 1,000.")
+        .query::<String>("cursor", "Cursor of the previous page.")
+        .query::<SearchText>(
+            "q",
+            "Text to find in ids, display names and labels, in any case of letters.",
+        )
+        .query::<LabelFilter>("label", "Label to filter by: `key=value`.")
+        .query::<ComponentKind>("kind", "Kind of component to filter by.")
+        .query::<ComponentDigest>("component", "Component to filter by.")
+        .query::<Desired>("desired", "Desired state to filter by.")
+        .query::<Execution>("execution", "Existence of a live instance to filter by.")
+        .query::<ObservedState>("state", "State to filter by, such as `idle`.")
+        .query::<WorkerSort>(
+            "sort",
+            "Order of the list, over all runtimes. Workers without a name come last.",
+        )
+        .query::<SortOrder>("order", "Direction of the order.")
+        .query::<bool>("counts", "Whether the answer has counts; it has by default.")
+        .answers(200, answer, json::<WorkerListing>())
+}
+
+async fn list(target: AddressedRuntime, query: Query) -> HandlerResult<Json<WorkerListing>> {
     let wanted = wanted(&query)?;
-    let of = wanted_state(&query)?;
-    let mut page = target.runtime.list(wanted).await?;
-    // Runtimes do not filter by state, so a page may be short.
-    page.items.retain(|worker| of.as_deref().is_none_or(|of| of == worker.observed.as_str()));
-    let Page { items, next_cursor } = page;
+    let state = wanted.filter.state;
+    let WorkerPage { items, next_cursor, counts } = target.runtime.list(wanted).await?;
     let items = items.into_iter().map(|worker| target.entry(worker)).collect();
-    Ok(Json(crate::page::listing(Page { items, next_cursor })))
+    let matched = counts.map(|counts| counts.matched(state));
+    Ok(Json(WorkerListing { items, next_cursor, diagnostics: Vec::new(), counts, matched }))
 }
 
 /// Parses the parameters of a list of workers.
 pub(crate) fn wanted(query: &Query) -> HandlerResult<ListWorkers> {
-    let (limit, cursor) = (query.limit(crate::page::PAGE)?, query.text("cursor")?);
-    Ok(ListWorkers { limit, cursor, label: query.label()? })
+    let order = query.parsed("order")?;
+    let sort = query.parsed("sort")?;
+    Ok(ListWorkers {
+        limit: query.limit(crate::page::PAGE)?,
+        cursor: query.text("cursor")?,
+        filter: filter(query)?,
+        // A direction alone is one of ids.
+        sort: sort.or(order.map(|_| WorkerSort::Id)),
+        order: order.unwrap_or_default(),
+        counts: query.parsed::<bool>("counts")?.unwrap_or(true),
+    })
 }
 
-/// Parses the state to filter by, if any.
-pub(crate) fn wanted_state(asked: &Query) -> HandlerResult<Option<String>> {
-    let of = asked.text("state")?;
-    let known = of.as_deref().is_none_or(|of| Observed::WORDS.contains(&of));
-    if known { Ok(of) } else { Err(query()) }
+/// Parses a filter for workers.
+pub(crate) fn filter(query: &Query) -> HandlerResult<WorkerFilter> {
+    Ok(WorkerFilter {
+        q: query.parsed("q")?,
+        label: query.parsed("label")?,
+        kind: query.parsed("kind")?,
+        component: query.parsed("component")?,
+        desired: query.parsed("desired")?,
+        execution: query.parsed("execution")?,
+        state: query.parsed("state")?,
+    })
 }
 
 async fn create(

@@ -70,9 +70,34 @@ async fn a_worker_is_created_updated_and_removed() {
             ("?label=a=c", 0),
             ("?state=busy", 0),
             ("?limit=18446744073709551615", 1),
+            ("?q=019B0D&sort=updated_at&order=desc&kind=service&desired=running", 1),
+            ("?execution=unconnected&q=a%3Db", 1),
+            ("?execution=connected", 0),
+            ("?q=%25&counts=false", 0),
         ] {
             let list = bed.admin("GET", &format!("{path}{query}")).send().await.is(200).json();
             assert_eq!(list["items"].as_array().unwrap().len(), count, "{query}");
+        }
+
+        let counted = bed.admin("GET", &format!("{path}?state=busy")).send().await.is(200).json();
+        assert_eq!((&counted["matched"], &counted["counts"]["idle"]), (&json!(0), &json!(1)));
+        for bad in [
+            "sort=size",
+            "order=up",
+            "q=",
+            "q=%0a",
+            "q=%E2%80%AE",
+            "kind=Service",
+            "component=sha256:0",
+            "desired=idle",
+            "execution=yes",
+            "state=Idle",
+            "counts=1",
+            "q=a&q=b",
+            "sort=name&cursor=x",
+        ] {
+            let refused = bed.admin("GET", &format!("{path}?{bad}")).send().await;
+            refused.refused(400, "invalid_request");
         }
 
         let one = bed.at(&format!("/workers/{id}"));

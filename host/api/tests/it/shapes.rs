@@ -28,6 +28,7 @@ const TEXTS: &[(&str, &str, &str)] = &[
     ("HostPattern", "", "the caller's, or the guest's: hosts that a worker may send requests to"),
     ("Labels", "*", "the caller's"),
     ("Listing", "next_cursor", "a cursor"),
+    ("WorkerListing", "next_cursor", "a cursor"),
     ("Method", "", "the caller's, or the guest's"),
     ("Observed", "state", "one of our codes"),
     ("Payload", "body", "the guest's or the caller's"),

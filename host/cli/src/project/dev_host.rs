@@ -60,7 +60,7 @@ impl DevWorker {
         builder: &Builder,
         way: Way,
     ) -> Result<Self, Failed> {
-        let query = ListWorkers { limit: 1_000, cursor: None, label: None };
+        let query = ListWorkers { limit: 1_000, ..ListWorkers::default() };
         let name = &builder.project().manifest().name;
         let named = |view: &WorkerView| {
             view.spec.display_ref.as_ref().is_some_and(|shown| shown.as_str() == name)

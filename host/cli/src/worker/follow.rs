@@ -4,7 +4,7 @@ use clap::Args;
 use futures_util::StreamExt;
 use skep_client::Client;
 use skep_protocol::{
-    Cursor, Denial, Entry, EntryFilter, EntryKind, EntryPlace, InputId, ListEntries, SearchText,
+    Cursor, Denial, Entry, EntryFilter, EntryKind, EntryPlace, EntryText, InputId, ListEntries,
     Turns, WorkerId,
 };
 
@@ -43,7 +43,7 @@ pub(crate) struct FollowArgs {
 
     /// Only entries with this text in the label or body, in upper or lower case
     #[arg(long, value_name = "TEXT", value_parser = text)]
-    grep: Option<SearchText>,
+    grep: Option<EntryText>,
 
     /// Only entries of these kinds: `input`, `event`, `log`, `output`, `failure`, …
     #[arg(long, value_name = "KIND", value_delimiter = ',', value_parser = kind)]
@@ -72,8 +72,8 @@ impl FollowArgs {
 }
 
 /// Parses a text to search for.
-fn text(typed: &str) -> Result<SearchText, String> {
-    typed.parse().map_err(|_| format!("a text has from 1 to {} bytes", SearchText::LONGEST))
+fn text(typed: &str) -> Result<EntryText, String> {
+    typed.parse().map_err(|_| format!("a text has from 1 to {} bytes", EntryText::LONGEST))
 }
 
 /// Parses the word of a kind.

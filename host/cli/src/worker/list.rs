@@ -1,7 +1,10 @@
 //! `skep worker list`.
 
 use clap::Args;
-use skep_protocol::ListWorkers;
+use skep_protocol::{
+    ComponentDigest, ComponentKind, LabelFilter, ListWorkers, ObservedState, SearchText, SortOrder,
+    WorkerFilter, WorkerSort,
+};
 
 use super::view::state;
 use crate::connect::ConnectArgs;
@@ -9,20 +12,40 @@ use crate::failure::Failed;
 use crate::output::OutputFormat;
 use crate::report::ItemsReport;
 use crate::table::Table;
-use crate::{json, key_value, terminal};
+use crate::{json, terminal};
 
 /// Workers of a page.
 const PAGE: usize = 1_000;
 
 #[derive(Args)]
 pub(super) struct ListArgs {
+    /// Only workers with this text in their id, name or labels
+    #[arg(short = 'q', long = "filter", value_name = "TEXT")]
+    text: Option<SearchText>,
+
     /// Only workers in this state: idle, busy, exited, failed or stopped
     #[arg(long, value_name = "STATE")]
-    state: Option<String>,
+    state: Option<ObservedState>,
 
     /// Only workers with this label
-    #[arg(long, value_name = "K=V", value_parser = key_value::parse)]
-    label: Option<(String, String)>,
+    #[arg(long, value_name = "K=V")]
+    label: Option<LabelFilter>,
+
+    /// Only workers of this kind: service, command or http
+    #[arg(long, value_name = "KIND")]
+    kind: Option<ComponentKind>,
+
+    /// Only workers of this component
+    #[arg(long, value_name = "DIGEST")]
+    component: Option<ComponentDigest>,
+
+    /// Order: id, name, created_at, updated_at, state or queued_inputs [default: by runtime and id]
+    #[arg(long, value_name = "PROPERTY")]
+    sort: Option<WorkerSort>,
+
+    /// Reverse the order
+    #[arg(long)]
+    reverse: bool,
 
     #[command(flatten)]
     connect: ConnectArgs,
@@ -32,15 +55,28 @@ impl ListArgs {
     pub(super) fn output(&self) -> OutputFormat {
         self.connect.output
     }
+
+    fn query(&self) -> ListWorkers {
+        let filter = WorkerFilter {
+            q: self.text.clone(),
+            label: self.label.clone(),
+            kind: self.kind,
+            component: self.component,
+            state: self.state,
+            ..WorkerFilter::default()
+        };
+        let order = if self.reverse { SortOrder::Desc } else { SortOrder::Asc };
+        ListWorkers { filter, sort: self.sort, order, ..ListWorkers::default() }
+    }
 }
 
 pub(super) async fn list(arguments: &ListArgs) -> Result<u8, Failed> {
-    let ListArgs { state: wanted, label, connect } = arguments;
+    let connect = &arguments.connect;
     let host = connect.connect()?.host()?;
     let (mut items, mut diagnostics, mut cursor) = (Vec::new(), Vec::new(), None);
     loop {
-        let query = ListWorkers { limit: PAGE, cursor, label: label.clone() };
-        let page = host.workers(None, query, wanted.as_deref()).await?;
+        let query = ListWorkers { limit: PAGE, cursor, ..arguments.query() };
+        let page = host.workers(None, query).await?;
         items.extend(page.items.into_iter().filter(|item| connect.names(&item.worker.runtime_id)));
         diagnostics.extend(page.diagnostics);
         cursor = page.next_cursor;

@@ -5,8 +5,8 @@ use http::HeaderValue;
 use http::header::{self, HeaderName};
 use skep_protocol::{
     Conflict, Cursor, Ending, Entry, EntryFilter, EntryKind, EntryPage, EntryPlace, EntryStream,
-    Error, InputId, InputSummary, InputView, Invalid, ListEntries, ListInputs, NameError, NewInput,
-    Page, Preview, SearchText, Sent, Turns, WorkerId,
+    EntryText, Error, InputId, InputSummary, InputView, Invalid, ListEntries, ListInputs,
+    NameError, NewInput, Page, Preview, Sent, Turns, WorkerId,
 };
 
 use crate::answer::Fault;
@@ -120,6 +120,6 @@ fn page(worker: WorkerId, query: ListEntries) -> ApiRequest {
     let kinds: Vec<_> = kinds.into_iter().map(EntryKind::as_str).collect();
     ask.with("kind", Some(kinds.join(",")).filter(|kinds| !kinds.is_empty()))
         .with("input_id", input_id)
-        .with("q", text.as_ref().map(SearchText::as_str))
+        .with("q", text.as_ref().map(EntryText::as_str))
         .with("preview", preview.map(Preview::bytes))
 }

@@ -2,8 +2,8 @@
 
 use async_trait::async_trait;
 use skep_protocol::{
-    ChangeStream, CreateWorker, Error, ForkWorker, ListState, ListWorkers, Listing, Page,
-    StateItem, Stored, Usage, WorkerChange, WorkerHistory, WorkerId, WorkerView, Workers,
+    ChangeStream, CreateWorker, Error, ForkWorker, ListState, ListWorkers, Listing, StateItem,
+    Stored, Usage, WorkerChange, WorkerHistory, WorkerId, WorkerPage, WorkerView, Workers,
 };
 
 use crate::feed::Changes;
@@ -32,7 +32,7 @@ impl Workers for Client {
         self.store(ask.repeatable(named)).await
     }
 
-    async fn list(&self, query: ListWorkers) -> Result<Page<WorkerView>, Error> {
+    async fn list(&self, query: ListWorkers) -> Result<WorkerPage, Error> {
         self.ask(listing(ApiRequest::get(&[&"workers"]), query)).await
     }
 

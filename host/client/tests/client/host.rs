@@ -3,9 +3,10 @@
 use futures_util::StreamExt;
 use skep_client::{HostClient, Refusals};
 use skep_protocol::{
-    Capabilities, Changed, Cursor, Diagnostic, DiagnosticCode, Error, FleetChange, ListWorkers,
-    Listing, Me, Overview, Role, RuntimeId, RuntimeSummary, Source, Status, Timestamp, Turns,
-    Workers,
+    Capabilities, Changed, ComponentDigest, ComponentKind, Cursor, Desired, Diagnostic,
+    DiagnosticCode, Error, Execution, FleetChange, ListWorkers, Listing, Me, ObservedState,
+    Overview, Role, RuntimeId, RuntimeSummary, SortOrder, Source, Status, Timestamp, Turns,
+    WorkerFilter, WorkerSort, Workers,
 };
 
 use crate::server::{Server, json, problem};
@@ -60,11 +61,26 @@ async fn every_method_has_its_path() {
     let nothing = r#"{"items":[],"next_cursor":null,"diagnostics":[]}"#;
     let (server, host) = host(&[json(200, nothing)]).await;
     host.hosts().await.unwrap();
-    let query =
-        ListWorkers { limit: 5, cursor: Some("c/1".into()), label: Some(("a".into(), "b".into())) };
-    host.workers(None, query, Some("idle")).await.unwrap();
+    let query = ListWorkers {
+        limit: 5,
+        cursor: Some("c/1".into()),
+        filter: WorkerFilter {
+            q: Some("Ä b".parse().unwrap()),
+            label: Some("a=b".parse().unwrap()),
+            kind: Some(ComponentKind::Command),
+            component: Some(ComponentDigest::from_sha256([0; 32])),
+            desired: Some(Desired::Running),
+            execution: Some(Execution::Connected),
+            state: Some(ObservedState::Idle),
+        },
+        sort: Some(WorkerSort::CreatedAt),
+        order: SortOrder::Desc,
+        counts: false,
+    };
+    host.workers(None, query).await.unwrap();
     let here = "h".parse().unwrap();
-    host.workers(Some(&here), ListWorkers::default(), None).await.unwrap();
+    let counted = ListWorkers { counts: true, ..ListWorkers::default() };
+    host.workers(Some(&here), counted).await.unwrap();
     host.audit(Some("9")).await.unwrap();
     host.client(&there()).list(ListWorkers::default()).await.unwrap();
     let requests = server.requests();
@@ -73,10 +89,12 @@ async fn every_method_has_its_path() {
         lines,
         [
             "GET /api/hosts",
-            "GET /api/workers?limit=5&cursor=c%2F1&label=a%3Db&state=idle",
+            "GET /api/workers?limit=5&cursor=c%2F1&sort=created_at&order=desc&q=%C3%84+b&label=a%3Db\
+             &kind=command&component=sha256%3A0000000000000000000000000000000000000000000000000000000\
+             000000000&desired=running&execution=connected&state=idle&counts=false",
             "GET /api/hosts/h/workers",
             "GET /api/audit?cursor=9",
-            "GET /api/runtimes/there/workers",
+            "GET /api/runtimes/there/workers?counts=false",
         ]
     );
 }

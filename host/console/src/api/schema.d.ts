@@ -1093,15 +1093,6 @@ export interface components {
             /** @description Cursor of the next page, if there is one. */
             next_cursor: string | null;
         };
-        /** @description A page of a list over all runtimes, with diagnostics for missing items. */
-        ListingOfWorkerEntry: {
-            /** @description Diagnostics about this list. */
-            diagnostics: components["schemas"]["Diagnostic"][];
-            /** @description The items. */
-            items: components["schemas"]["WorkerEntry"][];
-            /** @description Cursor of the next page, if there is one. */
-            next_cursor: string | null;
-        };
         /** @description The identity of the caller. */
         Me: {
             /** @description Role of the caller. */
@@ -1353,6 +1344,39 @@ export interface components {
             /** @description Config bundle, if there is one. */
             config: components["schemas"]["ConfigDigest"] | null;
         };
+        /** @description Numbers of workers in each state. */
+        WorkerCounts: {
+            /**
+             * Format: uint64
+             * @description Those that handle an input.
+             */
+            busy: number;
+            /**
+             * Format: uint64
+             * @description Those whose last run exited.
+             */
+            exited: number;
+            /**
+             * Format: uint64
+             * @description Those that stay down until a person starts them.
+             */
+            failed: number;
+            /**
+             * Format: uint64
+             * @description Those that wait for an input.
+             */
+            idle: number;
+            /**
+             * Format: uint64
+             * @description Those that were stopped.
+             */
+            stopped: number;
+            /**
+             * Format: uint64
+             * @description All that match the filter except for its state.
+             */
+            total: number;
+        };
         /** @description A worker in a list over all runtimes. */
         WorkerEntry: {
             /** @description Component to run. It must already be stored. */
@@ -1412,6 +1436,22 @@ export interface components {
          * @description A worker within its runtime. Never reused.
          */
         WorkerId: string;
+        /** @description A page of workers of one or all runtimes, with diagnostics for missing ones. */
+        WorkerListing: {
+            /** @description Workers by state, over everything that matches the filter except for its state. */
+            counts?: components["schemas"]["WorkerCounts"] | null;
+            /** @description Diagnostics about this list. */
+            diagnostics: components["schemas"]["Diagnostic"][];
+            /** @description The workers. */
+            items: components["schemas"]["WorkerEntry"][];
+            /**
+             * Format: uint64
+             * @description Number of workers that match the whole filter.
+             */
+            matched?: number | null;
+            /** @description Cursor of the next page, if there is one. */
+            next_cursor: string | null;
+        };
         /** @description The public view of a worker. */
         WorkerView: {
             /** @description Component to run. It must already be stored. */
@@ -1752,10 +1792,26 @@ export interface operations {
                 limit?: number;
                 /** @description Cursor of the previous page. */
                 cursor?: string;
+                /** @description Text to find in ids, display names and labels, in any case of letters. */
+                q?: string;
                 /** @description Label to filter by: `key=value`. */
                 label?: string;
+                /** @description Kind of component to filter by. */
+                kind?: "service" | "command" | "http";
+                /** @description Component to filter by. */
+                component?: string;
+                /** @description Desired state to filter by. */
+                desired?: "running" | "stopped";
+                /** @description Existence of a live instance to filter by. */
+                execution?: "connected" | "unconnected";
                 /** @description State to filter by, such as `idle`. */
-                state?: string;
+                state?: "failed" | "busy" | "idle" | "exited" | "stopped";
+                /** @description Order of the list, over all runtimes. Workers without a name come last. */
+                sort?: "id" | "name" | "created_at" | "updated_at" | "state" | "queued_inputs";
+                /** @description Direction of the order. */
+                order?: "asc" | "desc";
+                /** @description Whether the answer has counts; it has by default. */
+                counts?: boolean;
             };
             header?: never;
             path: {
@@ -1772,7 +1828,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ListingOfWorkerEntry"];
+                    "application/json": components["schemas"]["WorkerListing"];
                 };
             };
             400: components["responses"]["400"];
@@ -2398,10 +2454,26 @@ export interface operations {
                 limit?: number;
                 /** @description Cursor of the previous page. */
                 cursor?: string;
+                /** @description Text to find in ids, display names and labels, in any case of letters. */
+                q?: string;
                 /** @description Label to filter by: `key=value`. */
                 label?: string;
+                /** @description Kind of component to filter by. */
+                kind?: "service" | "command" | "http";
+                /** @description Component to filter by. */
+                component?: string;
+                /** @description Desired state to filter by. */
+                desired?: "running" | "stopped";
+                /** @description Existence of a live instance to filter by. */
+                execution?: "connected" | "unconnected";
                 /** @description State to filter by, such as `idle`. */
-                state?: string;
+                state?: "failed" | "busy" | "idle" | "exited" | "stopped";
+                /** @description Order of the list, over all runtimes. Workers without a name come last. */
+                sort?: "id" | "name" | "created_at" | "updated_at" | "state" | "queued_inputs";
+                /** @description Direction of the order. */
+                order?: "asc" | "desc";
+                /** @description Whether the answer has counts; it has by default. */
+                counts?: boolean;
             };
             header?: never;
             path: {
@@ -2418,7 +2490,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ListingOfWorkerEntry"];
+                    "application/json": components["schemas"]["WorkerListing"];
                 };
             };
             400: components["responses"]["400"];
@@ -3607,10 +3679,26 @@ export interface operations {
                 limit?: number;
                 /** @description Cursor of the previous page. */
                 cursor?: string;
+                /** @description Text to find in ids, display names and labels, in any case of letters. */
+                q?: string;
                 /** @description Label to filter by: `key=value`. */
                 label?: string;
+                /** @description Kind of component to filter by. */
+                kind?: "service" | "command" | "http";
+                /** @description Component to filter by. */
+                component?: string;
+                /** @description Desired state to filter by. */
+                desired?: "running" | "stopped";
+                /** @description Existence of a live instance to filter by. */
+                execution?: "connected" | "unconnected";
                 /** @description State to filter by, such as `idle`. */
-                state?: string;
+                state?: "failed" | "busy" | "idle" | "exited" | "stopped";
+                /** @description Order of the list, over all runtimes. Workers without a name come last. */
+                sort?: "id" | "name" | "created_at" | "updated_at" | "state" | "queued_inputs";
+                /** @description Direction of the order. */
+                order?: "asc" | "desc";
+                /** @description Whether the answer has counts; it has by default. */
+                counts?: boolean;
             };
             header?: never;
             path?: never;
@@ -3624,7 +3712,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ListingOfWorkerEntry"];
+                    "application/json": components["schemas"]["WorkerListing"];
                 };
             };
             400: components["responses"]["400"];

@@ -16,7 +16,7 @@ const HIDDEN_MS = 10_000;
 /** Bounds of the wait before a new attempt, in milliseconds. */
 const RETRY_MS = { first: 250, most: 3_000 };
 
-/** How long a tab without a slot reads, and how long it then pauses, in milliseconds. */
+/** How long a tab without a slot reads in its turn, and how long it then pauses, in milliseconds. */
 const TURN_MS = { read: 700, pause: 3_000 };
 
 export interface StreamOptions {
@@ -95,8 +95,8 @@ export function openStream(options: StreamOptions): Stream {
       }
       const attempt = new AbortController();
       running = attempt;
-      const slot = await claimSlot(() => attempt.abort());
-      const brief = slot ? undefined : setTimeout(() => attempt.abort(), TURN_MS.read);
+      const slot = await claimSlot(() => attempt.abort(), attempt.signal);
+      const turn = slot.stays ? undefined : setTimeout(() => attempt.abort(), TURN_MS.read);
       try {
         if (!attempt.signal.aborted && (await read(attempt.signal))) wait = RETRY_MS.first;
       } catch (error) {
@@ -118,13 +118,13 @@ export function openStream(options: StreamOptions): Stream {
           missed();
         }
       } finally {
-        clearTimeout(brief);
-        slot?.release();
+        clearTimeout(turn);
+        slot.release();
         running = undefined;
       }
       if (closed) return;
       if (attempt.signal.aborted) {
-        if (!slot) await rest(TURN_MS.pause);
+        if (!slot.stays) await rest(TURN_MS.pause);
         continue;
       }
       missed();

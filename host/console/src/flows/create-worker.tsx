@@ -138,7 +138,7 @@ export function CreateWorker({ source, onClose }: { source: Source; onClose: () 
     const grants = grantsOf(draft.value);
     if (isFault(grants)) return void (fault.value = grants);
     const past = offered ? beyond(offered, NO_GRANTS, grants) : null;
-    if (past) return void (fault.value = { field: "scopes", text: `${past}; an admin may` });
+    if (past) return void (fault.value = past);
     const config = configOf(draft.value.config);
     if (isFault(config)) return void (fault.value = config);
     try {
@@ -343,6 +343,9 @@ interface FormProps {
 
 function Form({ known, draft, fault, change, runtimes, runtimeId, choose, stored }: FormProps) {
   const options = grantOptions(known.imports, known.abi);
+  const name = useRef<HTMLInputElement>(null);
+  // The dialog opened before there was a form, with the focus on its button to close.
+  useEffect(() => name.current?.select(), []);
   const faultOf = (field: Fault["field"]) => (fault?.field === field ? fault.text : null);
   return (
     <>
@@ -351,9 +354,9 @@ function Form({ known, draft, fault, change, runtimes, runtimeId, choose, stored
           {(ids) => (
             <input
               {...ids}
+              ref={name}
               value={draft.name}
               maxLength={128}
-              autofocus
               autocomplete="off"
               spellcheck={false}
               onInput={(event) => change({ name: event.currentTarget.value })}

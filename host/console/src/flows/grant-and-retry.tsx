@@ -78,7 +78,7 @@ export function GrantAndRetry({ worker, entry, onChanged, onShow }: GrantAndRetr
   const has = sameGrants(after, seen.value);
   const past =
     grantable.value && !has && may("operator") ? beyond(grantable.value, seen.value, needs) : null;
-  const why = past ? `${capital(past)}. An admin may.` : null;
+  const why = past?.text ?? null;
   const host = hostOf(worker, (changed) => {
     own.current = [...own.current, seen.peek(), changed.grants];
     onChanged?.(changed);
@@ -123,9 +123,9 @@ export function GrantAndRetry({ worker, entry, onChanged, onShow }: GrantAndRetr
   const done = granted.value;
   return (
     <section class="grant-retry" aria-labelledby={id}>
-      <h3 id={id}>
+      <p id={id} class="title">
         {has ? "Granted since" : "Needs a grant"} <bdi class="mono">{neutral(suggestion.wanted)}</bdi>
-      </h3>
+      </p>
       {done?.step === "conflict" && !has && (
         <div class="problem warn" role="alert">
           <Icon name="warn" />

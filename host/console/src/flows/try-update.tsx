@@ -1,6 +1,8 @@
 // Trying an update on real inputs: the last inputs of a worker are replayed on scratch workers
 // without grants, and the turns shown beside the originals. Then one button updates the worker.
 
+import "../kit";
+
 import { useEffect, useRef } from "preact/hooks";
 import { useSignal } from "@preact/signals";
 
@@ -25,7 +27,7 @@ type WorkerEntry = Schemas["WorkerEntry"];
 export interface TryUpdateProps {
   worker: WorkerEntry;
   /** Component to begin with, by digest. */
-  component?: string;
+  component?: string | undefined;
   onClose: () => void;
   /** Called with the worker after it was updated. */
   onUpdated?: (worker: WorkerEntry) => void;

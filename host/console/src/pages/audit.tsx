@@ -67,6 +67,9 @@ const ACTIONS = [
   "logout",
 ];
 
+/** The caller who has no token: the operator on the host's own machine. */
+const LOCAL = "local";
+
 /** Time after the last key before a filter applies, in milliseconds. */
 const TYPING_MS = 250;
 
@@ -260,6 +263,7 @@ function FilterBar({ filters, names, actor }: FilterBarProps) {
       {field("since", "Since", { hint: "2h, 2026-11-30 14:05" })}
       {field("until", "Until", { hint: "1h, 2026-11-30" })}
       <datalist id="audit-tokens">
+        <option value={LOCAL}>the local operator</option>
         {[...names].map(([id, name]) => (
           <option key={id} value={id}>
             {name}
@@ -350,18 +354,20 @@ function EntryRows({ entry, names }: { entry: AuditEntry; names: ReadonlyMap<str
           <Time at={entry.at} />
         </td>
         <td data-label="Caller">
-          {entry.token_id === null ? (
-            <span class="muted">the local operator</span>
-          ) : (
-            <button
-              type="button"
-              class="narrow"
-              title={`Only changes by ${entry.token_id}`}
-              onClick={() => setHash({ actor: entry.token_id })}
-            >
-              {name ? <Name text={name} /> : <Id id={entry.token_id} />}
-            </button>
-          )}
+          <button
+            type="button"
+            class={entry.token_id === null ? "narrow muted" : "narrow"}
+            title={`Only changes by ${entry.token_id ?? "the local operator"}`}
+            onClick={() => setHash({ actor: entry.token_id ?? LOCAL })}
+          >
+            {entry.token_id === null ? (
+              "the local operator"
+            ) : name ? (
+              <Name text={name} />
+            ) : (
+              <Id id={entry.token_id} />
+            )}
+          </button>
         </td>
         <th scope="row" data-label="Action">
           <button

@@ -40,7 +40,12 @@ export default function OverviewPage() {
             <Beginning />
           ) : (
             <>
-              <StateBar counts={value.counts} />
+              <StateBar
+                counts={value.counts}
+                without={(known ?? [])
+                  .filter(({ status }) => status === "unavailable")
+                  .map(({ display_name }) => display_name)}
+              />
               <div class="overview-columns">
                 <Attention needs={needs ?? []} more={more} />
                 <Recent workers={value.recent} />

@@ -272,8 +272,10 @@ async function removeWorker(live: LiveWorker): Promise<void> {
 /** What a person must know before reading on. */
 function Notices({ live, runtime }: { live: LiveWorker; runtime: string }) {
   const summary = runtimeById(runtime).value;
+  const isAway = summary?.status === "unavailable";
+  if (!live.removed.value && !isAway) return null;
   return (
-    <>
+    <div class="notices">
       {live.removed.value && (
         <div class="problem warn" role="status">
           <p class="grow">
@@ -284,7 +286,7 @@ function Notices({ live, runtime }: { live: LiveWorker; runtime: string }) {
           </a>
         </div>
       )}
-      {summary?.status === "unavailable" && (
+      {isAway && (
         <div class="problem warn" role="status">
           <p>
             The runtime is unavailable
@@ -298,7 +300,7 @@ function Notices({ live, runtime }: { live: LiveWorker; runtime: string }) {
           </p>
         </div>
       )}
-    </>
+    </div>
   );
 }
 

@@ -3,6 +3,7 @@
 
 import "./workers/workers.css";
 
+import type { ComponentType } from "preact";
 import { useEffect, useMemo, useRef } from "preact/hooks";
 import { useComputed, useSignal } from "@preact/signals";
 
@@ -17,9 +18,10 @@ import { Skeleton } from "../parts/load";
 import { Page } from "../parts/page";
 import { ProblemView } from "../parts/problem";
 import { type Sort, Table } from "../parts/table";
+import { toastFailure } from "../parts/toast";
 import { go, hash, paths, setHash } from "../router";
 import { grouped } from "../text/bytes";
-import { BulkBar } from "./workers/bulk";
+import type { BulkProps } from "./workers/bulk";
 import { columns } from "./workers/columns";
 import { Filters } from "./workers/filters";
 import { WorkerList } from "./workers/list";
@@ -131,6 +133,7 @@ export default function WorkersPage() {
       ) : rows.begun.value ? (
         <Table
           label="Workers"
+          view={asked}
           rows={rows}
           columns={shown}
           sort={sort.value}
@@ -146,15 +149,24 @@ export default function WorkersPage() {
       ) : (
         <Skeleton lines={8} />
       )}
-      <BulkBar
-        list={list}
-        chosen={chosen}
-        everything={everything}
-        filter={filter.value}
-        keyOf={rowKey}
-      />
+      <Chosen list={list} chosen={chosen} everything={everything} filter={filter.value} keyOf={rowKey} />
     </Page>
   );
+}
+
+/** The bar of the chosen workers, loaded when the first one is chosen. */
+function Chosen(props: BulkProps) {
+  const bar = useSignal<{ view: ComponentType<BulkProps> } | null>(null);
+  const some = props.chosen.value.size > 0;
+  useEffect(() => {
+    if (!some || bar.peek()) return;
+    import("./workers/bulk").then(
+      ({ BulkBar }) => (bar.value = { view: BulkBar }),
+      (error: unknown) => toastFailure("This part of the console could not be loaded.", error),
+    );
+  }, [some]);
+  const View = bar.value?.view;
+  return View ? <View {...props} /> : null;
 }
 
 function Search({ field }: { field: { current: HTMLInputElement | null } }) {
@@ -183,8 +195,8 @@ function Search({ field }: { field: { current: HTMLInputElement | null } }) {
           timer.current = setTimeout(() => setHash({ q: typed.peek().trim() }), TYPING_MS);
         }}
         onKeyDown={(event) => {
-          if (event.key === "Escape" && typed.peek() === "") event.currentTarget.blur();
-          if (event.key !== "Enter" && event.key !== "ArrowDown") return;
+          // Escape leaves the field and keeps its text; the page's Escape clears it.
+          if (!["Escape", "Enter", "ArrowDown"].includes(event.key)) return;
           event.preventDefault();
           document.querySelector<HTMLElement>(".table")?.focus();
         }}

@@ -19,6 +19,13 @@ export interface DialogProps {
   onSubmit?: () => void;
 }
 
+/** Gives the focus back to what had it before a dialog, or to the page if that is gone. */
+export function giveBack(before: Element | null): void {
+  const had = before instanceof HTMLElement && before !== document.body && before.isConnected;
+  const to = had ? before : document.getElementById("main");
+  to?.focus({ preventScroll: true });
+}
+
 /** A dialog that is open as long as it is rendered. */
 export function Dialog(props: DialogProps) {
   const { title, onClose, wide, closable = true } = props;
@@ -28,15 +35,17 @@ export function Dialog(props: DialogProps) {
     const shown = dialog.current;
     const before = document.activeElement;
     shown?.showModal();
+    // Without a field to type in, the keyboard starts at the title, not at the button that closes.
+    if (document.activeElement?.closest("header")) shown?.querySelector("h2")?.focus();
     return () => {
       shown?.close();
-      if (before instanceof HTMLElement && before.isConnected) before.focus();
+      giveBack(before);
     };
   }, []);
   const inside = (
     <>
       <header>
-        <h2 id={id}>{title}</h2>
+        <h2 id={id} tabIndex={-1}>{title}</h2>
         {closable && <Button quiet icon="close" label="Close" keys="Esc" onClick={onClose} />}
       </header>
       <div class="inside">{props.children}</div>

@@ -1,9 +1,11 @@
 // The frame of a page: its heading with actions, the trail that leads to it, and tabs.
 
-import "../kit";
-
 import type { ComponentChildren } from "preact";
-import { useEffect } from "preact/hooks";
+import { signal } from "@preact/signals";
+import { useEffect, useRef } from "preact/hooks";
+
+/** The page that was opened last, for screen readers. */
+export const opened = signal("");
 
 export interface PageProps {
   /** The heading; also the window's title if it is text. */
@@ -26,6 +28,14 @@ export function Page(props: PageProps) {
   useEffect(() => {
     document.title = `${named} · Skep`;
   }, [named]);
+  const heading = useRef<HTMLHeadingElement>(null);
+  useEffect(() => {
+    opened.value = named;
+    // The page before took the focus with it: the keyboard goes on from this one's heading.
+    const held = document.activeElement;
+    const lost = !held || held === document.body || held.id === "main";
+    if (lost && !document.querySelector("dialog[open]")) heading.current?.focus({ preventScroll: true });
+  }, []);
   return (
     <div class={props.fills ? "page fills" : "page"}>
       <header class="page-head">
@@ -39,7 +49,7 @@ export function Page(props: PageProps) {
           </nav>
         )}
         <div class="row wrap">
-          <h1 tabIndex={-1} class="clip">
+          <h1 ref={heading} tabIndex={-1} class="clip">
             {props.title}
           </h1>
           {props.beside && <span class="beside">{props.beside}</span>}

@@ -8,6 +8,7 @@ import { runtimeName } from "../api/fleet";
 import { isAbort } from "../api/problem";
 import { go, paths } from "../router";
 import { neutral } from "../text/guest";
+import { giveBack } from "./dialog";
 import { Icon } from "./icon";
 import { commands, keysText } from "./keys";
 
@@ -61,7 +62,7 @@ function Open() {
     dialog.current?.showModal();
     return () => {
       dialog.current?.close();
-      if (before instanceof HTMLElement && before.isConnected) before.focus();
+      giveBack(before);
     };
   }, []);
 

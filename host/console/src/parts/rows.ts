@@ -1,9 +1,10 @@
 // Rows for the table: an array, or a list that the host pages by cursor.
 //
 // A paged list keeps the pages near what is seen and the cursor of every page it has passed, so a
-// list of any length takes bounded memory and can be scrolled back.
+// list of any length takes bounded memory and can be scrolled back. It grows from both ends: the last
+// rows are reached at once, and rows in the middle from the nearer end.
 
-import { type ReadonlySignal, signal } from "@preact/signals";
+import { type ReadonlySignal, batch, signal } from "@preact/signals";
 
 import { isAbort } from "../api/problem";
 
@@ -38,8 +39,14 @@ export interface PageOf<T> {
 }
 
 export interface PagedOptions<T> {
-  load: (cursor: string | null, limit: number, signal: AbortSignal) => Promise<PageOf<T>>;
+  /**
+   * Loads a page. `back` asks for pages from the end of the list towards its start, their rows in
+   * that order too; it is asked only of lists that say how many items `matched`.
+   */
+  load: (cursor: string | null, limit: number, signal: AbortSignal, back: boolean) => Promise<PageOf<T>>;
   key: (row: T) => string;
+  /** True if the list can be read from its end. */
+  backwards?: boolean;
   /** Called with each page, for counts and diagnostics beside the items. */
   onPage?: (page: PageOf<T>) => void;
 }
@@ -56,7 +63,16 @@ interface Page<T> {
   size: number;
   cursor: string | null;
   rows: readonly T[] | null;
-  used: number;
+  /** True if it was read from the end of the list. */
+  back: boolean;
+}
+
+/** What is known from one end of the list. */
+interface Side {
+  /** Cursor of the next page; undefined if there is none. */
+  next: string | null | undefined;
+  /** Number of rows from this end that have a page. */
+  reach: number;
 }
 
 /** Rows of a list that the host pages. */
@@ -70,12 +86,12 @@ export class PagedRows<T> implements Rows<T> {
   readonly begun = signal(false);
 
   readonly #options: PagedOptions<T>;
+  /** Pages by their start. */
   #pages: Page<T>[] = [];
-  /** Cursor of the page after the last; undefined at the end. */
-  #next: string | null | undefined = null;
+  #front: Side = { next: null, reach: 0 };
+  #back: Side = { next: null, reach: 0 };
   #places = new Map<string, { page: Page<T>; at: number }>();
   #wanted = { first: 0, last: 0 };
-  #clock = 0;
   #left = new AbortController();
   #running = false;
 
@@ -105,13 +121,17 @@ export class PagedRows<T> implements Rows<T> {
     this.#running = true;
     this.loading.value = true;
     try {
-      const page = await this.#options.load(null, FIRST_ROWS, signal);
+      const page = await this.#options.load(null, FIRST_ROWS, signal, false);
       if (signal.aborted) return;
       this.#pages = [];
       this.#places.clear();
-      this.#next = null;
-      this.error.value = undefined;
-      this.#add(page);
+      this.#front = { next: null, reach: 0 };
+      this.#back = { next: null, reach: 0 };
+      batch(() => {
+        this.count.value = 0;
+        this.error.value = undefined;
+        this.#add(page, false);
+      });
     } catch (error) {
       if (isAbort(error) || signal.aborted) return;
       this.error.value = error;
@@ -176,15 +196,15 @@ export class PagedRows<T> implements Rows<T> {
     const { signal } = this.#left;
     try {
       for (;;) {
-        const wanted = this.#missing();
-        if (wanted === null) break;
+        const missing = this.#missing();
+        if (!missing) break;
         this.loading.value = true;
-        const limit = wanted ? wanted.size : this.#pages.length ? PAGE_ROWS : FIRST_ROWS;
-        const cursor = wanted ? wanted.cursor : (this.#next ?? null);
-        const page = await this.#options.load(cursor, limit, signal);
+        const { page, back, limit } = missing;
+        const cursor = page ? page.cursor : ((back ? this.#back : this.#front).next ?? null);
+        const loaded = await this.#options.load(cursor, limit, signal, back);
         if (signal.aborted) return;
-        if (wanted) this.#fill(wanted, page.items);
-        else this.#add(page);
+        if (page) this.#fill(page, loaded.items);
+        else batch(() => this.#add(loaded, back));
       }
     } catch (error) {
       if (!isAbort(error) && !signal.aborted) this.error.value = error;
@@ -196,40 +216,63 @@ export class PagedRows<T> implements Rows<T> {
     }
   }
 
-  /** A page to fill; undefined to load the next one; null if nothing is missing. */
-  #missing(): Page<T> | undefined | null {
+  /** The next page to load for what is wanted: one that was forgotten, or a new one. */
+  #missing(): { page?: Page<T>; back: boolean; limit: number } | null {
     const { first, last } = this.#wanted;
-    this.#clock += 1;
-    for (const index of [first, last]) {
-      const page = this.#pageAt(index);
-      if (!page) continue;
-      page.used = this.#clock;
-      if (!page.rows) return page;
-    }
-    const end = this.#pages.at(-1);
-    const loaded = end ? end.start + end.size : 0;
+    const count = this.count.peek();
+    const { reach } = this.#front;
+    const backStart = count - this.#back.reach;
     // The next page begins to load before its rows are seen.
-    const near = last + FIRST_ROWS >= loaded;
-    return near && this.#next !== undefined ? undefined : null;
+    for (const wanted of [first, last, last + FIRST_ROWS]) {
+      const index = Math.min(wanted, count - 1);
+      if (index < 0) continue;
+      const page = this.#pageAt(index);
+      if (page?.rows) continue;
+      if (page) return { page, back: page.back, limit: page.size };
+      if (this.#front.next === undefined) continue;
+      const [ahead, behind] = [index - reach, backStart - index];
+      const back = this.#options.backwards === true && this.#back.next !== undefined && behind < ahead;
+      const limit = this.#pages.length === 0 ? FIRST_ROWS : Math.max(ahead, behind) > 0 ? PAGE_ROWS : FIRST_ROWS;
+      return { back, limit: back && this.#back.reach === 0 ? FIRST_ROWS : limit };
+    }
+    // A list of unknown length grows as its end comes near.
+    const near = last + FIRST_ROWS >= reach && this.#back.reach === 0;
+    return near && this.#front.next !== undefined ? { back: false, limit: PAGE_ROWS } : null;
   }
 
-  #add(page: PageOf<T>): void {
-    const end = this.#pages.at(-1);
-    const start = end ? end.start + end.size : 0;
-    const size = page.items.length;
-    const added: Page<T> = { start, size, cursor: this.#next ?? null, rows: null, used: this.#clock };
-    this.#pages.push(added);
-    this.#next = page.next_cursor ?? undefined;
-    const loaded = start + size;
-    const more = this.#next === undefined ? 0 : FIRST_ROWS;
-    this.count.value = this.#next === undefined ? loaded : Math.max(page.matched ?? 0, loaded + more);
+  #add(page: PageOf<T>, back: boolean): void {
+    const side = back ? this.#back : this.#front;
+    const other = back ? this.#front : this.#back;
+    const cursor = side.next ?? null;
+    // Where both ends meet, rows of both would repeat.
+    const room = other.reach ? Math.max(0, this.count.peek() - side.reach - other.reach) : Infinity;
+    const size = Math.min(page.items.length, room);
+    const start = back ? this.count.peek() - side.reach - size : side.reach;
+    const added: Page<T> = { start, size, cursor, rows: null, back };
+    side.next = page.next_cursor ?? undefined;
+    side.reach += size;
+    // Nothing is left between both ends, or the list was shorter than its count said.
+    if (other.reach && (side.next === undefined || size < page.items.length || size === room)) {
+      side.next = other.next = undefined;
+    }
+    if (!back) this.#recount(page);
+    const at = this.#pages.findIndex((one) => one.start > start);
+    this.#pages.splice(at < 0 ? this.#pages.length : at, 0, added);
     this.begun.value = true;
     this.#options.onPage?.(page);
     this.#fill(added, page.items);
   }
 
+  #recount(page: PageOf<T>): void {
+    if (this.#back.reach) return;
+    const { next, reach } = this.#front;
+    const matched = page.matched ?? this.count.peek();
+    this.count.value = next === undefined ? reach : Math.max(matched, reach + FIRST_ROWS);
+  }
+
   #fill(page: Page<T>, items: readonly T[]): void {
-    page.rows = items.slice(0, page.size);
+    const rows = items.slice(0, page.size);
+    page.rows = page.back ? rows.reverse() : rows;
     page.rows.forEach((row, at) => this.#places.set(this.key(row), { page, at }));
     this.#forget();
     this.version.value += 1;

@@ -8,11 +8,11 @@ type Tone = "idle" | "good" | "busy" | "bad" | "warn" | "off";
 const SHAPES = {
   ring: <circle cx="6" cy="6" r="4" fill="none" stroke="currentColor" stroke-width="1.6" />,
   dot: <circle cx="6" cy="6" r="4.6" fill="currentColor" />,
+  // It does not turn: thousands of moving shapes would repaint the page in every frame.
   turning: (
-    <g class="turning">
-      <circle cx="6" cy="6" r="4.6" fill="none" stroke="currentColor" stroke-width="1.6"
-        stroke-dasharray="20 9" />
-      <circle cx="6" cy="6" r="1.7" fill="currentColor" />
+    <g fill="none" stroke="currentColor" stroke-width="1.6" stroke-linecap="round">
+      <path d="M10.4 6a4.4 4.4 0 1 1-2-3.7" />
+      <circle cx="6" cy="6" r="1.1" fill="currentColor" />
     </g>
   ),
   square: <rect x="2" y="2" width="8" height="8" rx="1" fill="none" stroke="currentColor"
@@ -40,7 +40,7 @@ export function State({ word, tone, shape }: { word: string; tone: Tone; shape: 
       <svg viewBox="0 0 12 12" aria-hidden="true">
         {SHAPES[shape]}
       </svg>
-      {word}
+      <span class="word">{word}</span>
     </span>
   );
 }

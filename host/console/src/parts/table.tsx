@@ -52,6 +52,8 @@ export interface TableProps<T> {
   /** Classes for a row that is special, such as `gone`. */
   look?: (row: T) => string | undefined;
   class?: string;
+  /** What is shown, such as filter and order: when it changes, the table starts at its top. */
+  view?: string;
 }
 
 export function Table<T>(props: TableProps<T>) {
@@ -76,6 +78,12 @@ export function Table<T>(props: TableProps<T>) {
     measure();
     return () => observer.disconnect();
   }, []);
+
+  useEffect(() => {
+    if (scroller.current) scroller.current.scrollTop = 0;
+    current.value = -1;
+    anchor.current = -1;
+  }, [props.view]);
 
   const count = rows.count.value;
   const seen = Math.ceil(height.value / ROW_PX);

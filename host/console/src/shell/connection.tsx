@@ -1,6 +1,7 @@
 // The state of the connection: live, or offline with the time of the last sign of life.
 
 import { lastHeard, offline } from "../api/connection";
+import { session } from "../api/session";
 import { now } from "../parts/time";
 import { Icon } from "../parts/icon";
 import { duration } from "../text/time";
@@ -19,6 +20,7 @@ export function ConnectionState() {
       </span>
     );
   }
+  if (session.value === "ended") return <span class="state off">Logged out</span>;
   return (
     <span class="state good" title="Changes arrive as they happen">
       <svg viewBox="0 0 12 12" aria-hidden="true">

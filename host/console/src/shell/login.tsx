@@ -1,8 +1,7 @@
 // Login: by the one-time code of a login link, or by a token. The link's code is removed from the
 // address before it is sent; nothing secret stays in the page or in storage.
 
-import { useEffect } from "preact/hooks";
-import { signal, useSignal } from "@preact/signals";
+import { signal, useSignal, useSignalEffect } from "@preact/signals";
 
 import { request } from "../api/client";
 import { offline } from "../api/connection";
@@ -74,10 +73,12 @@ export function Login() {
   const error = useSignal<string | null>(null);
   const busy = useSignal(false);
   const again = me.value !== null;
-  useEffect(() => {
+  // The link is tried when the dialog is there already, and the reason comes later.
+  useSignalEffect(() => {
+    if (refused.value === null) return;
     error.value = refused.value;
     refused.value = null;
-  }, []);
+  });
   if (session.value !== "ended") return null;
   const submit = async () => {
     const text = token.value.trim();

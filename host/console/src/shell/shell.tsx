@@ -1,8 +1,5 @@
 // The frame around every page: navigation, connection, preferences, and the places of dialogs.
 
-import { signal } from "@preact/signals";
-import { useEffect, useRef } from "preact/hooks";
-
 import { offline } from "../api/connection";
 import { runtimes } from "../api/fleet";
 import { me, role, session } from "../api/session";
@@ -13,6 +10,7 @@ import { Icon, type IconName } from "../parts/icon";
 import { type Command, keysText, useCommands } from "../parts/keys";
 import { Menu } from "../parts/menu";
 import { Name } from "../parts/name";
+import { opened } from "../parts/page";
 import { Palette, openPalette } from "../parts/palette";
 import { Toasts, toastFailure } from "../parts/toast";
 import { clock, singleKeys, theme } from "../prefs";
@@ -40,10 +38,7 @@ const PLACES: readonly Place[] = [
   { page: "access", words: "Access", icon: "access", to: paths.access(), keys: "g t", also: [] },
 ];
 
-const announcement = signal("");
-
 export function Shell() {
-  const main = useRef<HTMLElement>(null);
   const commands: Command[] = [
     ...PLACES.map(({ words, keys, to }) => ({
       does: `Go to ${words}`,
@@ -65,30 +60,23 @@ export function Shell() {
       group: "Preferences",
       run: () => (singleKeys.value = singleKeys.value === "on" ? "off" : "on"),
     },
+    { does: "Log out", group: "Everywhere", run: leave },
   ];
   useCommands(commands);
 
   const page = route.value.page;
-  useEffect(() => {
-    // A new page is announced, and the keyboard goes on from its heading.
-    const heading = main.current?.querySelector("h1");
-    announcement.value = heading?.textContent ?? "";
-    const lost = !document.activeElement || document.activeElement === document.body;
-    if (lost) heading?.focus({ preventScroll: true });
-  }, [page]);
-
   return (
     <div class={offline.value ? "shell away" : "shell"}>
       <a class="skip button" href="#main" onClick={skip}>
         Skip to the page
       </a>
       <Navigation page={page} />
-      <main id="main" ref={main} tabIndex={-1}>
+      <main id="main" tabIndex={-1}>
         <OfflineBar />
         {session.value === "unknown" || !me.value ? <div class="page" /> : <CurrentPage />}
       </main>
       <div class="unseen" role="status">
-        {announcement.value}
+        {opened.value}
       </div>
       {session.value === "open" && <DropTarget load={loadNewWorker} />}
       <Palette />
@@ -115,9 +103,9 @@ function Navigation({ page }: { page: Route["page"] }) {
         </svg>
         <span class="words">Skep</span>
       </a>
-      <button type="button" class="find" onClick={openPalette} aria-label="Search, Ctrl K">
+      <button type="button" class="find" onClick={openPalette} aria-label={`Search ${keysText("Mod+K")}`}>
         <Icon name="search" />
-        <span class="words grow">Search</span>
+        <span class="words grow">Search</span>{" "}
         <kbd class="words">{keysText("Mod+K")}</kbd>
       </button>
       <nav aria-label="Main">
@@ -144,6 +132,10 @@ function Navigation({ page }: { page: Route["page"] }) {
       </footer>
     </header>
   );
+}
+
+function leave(): void {
+  logout().catch((error: unknown) => toastFailure("You are still logged in.", error));
 }
 
 function Runtimes() {
@@ -192,9 +184,7 @@ function Preferences() {
               {
                 words: `Log out (${role.value})`,
                 icon: "logout" as const,
-                run: () => {
-                  logout().catch((error: unknown) => toastFailure("You are still logged in.", error));
-                },
+                run: leave,
               },
             ]
           : []),

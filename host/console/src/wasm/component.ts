@@ -201,12 +201,18 @@ function walk(bytes: Uint8Array, isComponent: boolean, found: Found): void {
         } else if (range.isOutermost && id === COMPONENT_IMPORTS) componentImports(section, found);
         else if (range.isOutermost && id === COMPONENT_EXPORTS) componentExports(section, found);
       } else {
-        if (id === MODULE_CODE) found.codeBytes += size;
+        if (id === MODULE_CODE) found.codeBytes += functions(section);
         else if (range.isOutermost && id === MODULE_IMPORTS) moduleImports(section, found);
         else if (range.isOutermost && id === MODULE_EXPORTS) moduleExports(section, found);
       }
     }
   }
+}
+
+/** Returns the bytes of a code section's functions, without their number. */
+function functions(cursor: Cursor): number {
+  cursor.u32();
+  return cursor.left;
 }
 
 function count(cursor: Cursor, found: Found): number {

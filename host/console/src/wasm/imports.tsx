@@ -82,9 +82,9 @@ function Findings({ tone, title, list }: { tone: "bad" | "warn"; title: string; 
   for (const { name, note = "" } of list) byNote.set(note, [...(byNote.get(note) ?? []), name]);
   return (
     <div class={`findings ${tone}`}>
-      <h4>
+      <h3>
         <Icon name={tone === "bad" ? "error" : "access"} /> {title}
-      </h4>
+      </h3>
       {[...byNote].map(([note, names]) => (
         <p key={note}>
           <bdi class="mono">{neutral(names.join(", "))}</bdi>

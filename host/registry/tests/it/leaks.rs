@@ -98,7 +98,7 @@ async fn no_endpoint_token_or_path_leaks() {
     let workers = ListWorkers::default();
     said.debug(&bed.registry.runtimes(&caller).await);
     said.debug(&bed.registry.hosts(&caller).await);
-    said.debug(&bed.registry.workers(&caller, None, workers, None).await.unwrap());
+    said.debug(&bed.registry.workers(&caller, None, workers).await.unwrap());
     said.debug(&bed.audit());
     let mut changes = bed.registry.changes(&Caller::operator(), None).await.unwrap();
     for _ in 0..3 {

@@ -10,12 +10,17 @@ use crate::bed::{Bed, Net, PATIENT, far, spec, subjects, until};
 use crate::puppet::{Mood, Puppet};
 
 fn pages(limit: usize, cursor: Option<String>) -> ListWorkers {
-    ListWorkers { limit, cursor, label: None }
+    ListWorkers { limit, cursor, ..ListWorkers::default() }
+}
+
+fn in_state(query: ListWorkers, state: &str) -> ListWorkers {
+    let state = Some(state.parse().unwrap());
+    ListWorkers { filter: WorkerFilter { state, ..WorkerFilter::default() }, ..query }
 }
 
 impl Bed {
-    async fn page(&self, query: ListWorkers, state: Option<&str>) -> Listing<WorkerEntry> {
-        self.registry.workers(&Caller::operator(), None, query, state).await.unwrap()
+    async fn page(&self, query: ListWorkers) -> WorkerListing {
+        self.registry.workers(&Caller::operator(), None, query).await.unwrap()
     }
 }
 
@@ -78,7 +83,7 @@ async fn pages_of_any_size_have_every_worker_once() {
     for limit in [1, 2, 3, 6, 7, 8, 13, 14, 27, 28, 100, 0] {
         let (mut seen, mut cursor) = (Vec::new(), None);
         loop {
-            let page = bed.page(pages(limit, cursor), None).await;
+            let page = bed.page(pages(limit, cursor)).await;
             assert_eq!(page.diagnostics, []);
             assert!(limit == 0 || page.items.len() <= limit, "{limit}");
             seen.extend(page.items.iter().map(|entry| entry.worker.worker_id));
@@ -89,7 +94,7 @@ async fn pages_of_any_size_have_every_worker_once() {
         }
         assert_eq!(seen, all, "{limit}");
     }
-    let page = bed.page(pages(8, None), None).await;
+    let page = bed.page(pages(8, None)).await;
     assert_eq!(page.items.len(), 8, "a page is filled from the next runtime");
     assert_eq!(page.items[7].source, Source::Remote);
 }
@@ -98,7 +103,7 @@ async fn pages_of_any_size_have_every_worker_once() {
 async fn a_page_resumes_after_a_removed_runtime() {
     let (bed, _, all) = crowd().await;
     // In the middle of `b`.
-    let page = bed.page(pages(16, None), None).await;
+    let page = bed.page(pages(16, None)).await;
     let registrar = bed.registrar();
     drop(registrar);
     let caller = Caller {
@@ -106,7 +111,7 @@ async fn a_page_resumes_after_a_removed_runtime() {
         ..Caller::operator()
     };
     let query = pages(16, page.next_cursor);
-    let rest = bed.registry.workers(&caller, None, query, None).await.unwrap();
+    let rest = bed.registry.workers(&caller, None, query).await.unwrap();
     let seen: Vec<_> = rest.items.iter().map(|entry| entry.worker.worker_id).collect();
     assert_eq!(seen, all[21..]);
 }
@@ -114,7 +119,7 @@ async fn a_page_resumes_after_a_removed_runtime() {
 #[tokio::test]
 async fn a_garbage_cursor_is_refused() {
     let (bed, _, _) = crowd().await;
-    let page = bed.page(pages(10, None), None).await;
+    let page = bed.page(pages(10, None)).await;
     let good = page.next_cursor.unwrap();
     let cut = &good[..good.len() - 3];
     // Well-formed, but with an invalid cursor for the runtime inside.
@@ -124,7 +129,7 @@ async fn a_garbage_cursor_is_refused() {
     );
     for bad in ["", "x", "AAAA", cut, &forged] {
         let query = pages(10, Some(bad.to_owned()));
-        let refused = bed.registry.workers(&Caller::operator(), None, query, None).await;
+        let refused = bed.registry.workers(&Caller::operator(), None, query).await;
         assert_eq!(refused.err(), Some(Invalid::Cursor.into()), "{bad}");
     }
 }
@@ -140,7 +145,7 @@ async fn a_state_filter_covers_all_pages_of_all_runtimes() {
     for limit in [1, 2, 3, 0] {
         let (mut seen, mut cursor) = (Vec::new(), None);
         loop {
-            let page = bed.page(pages(limit, cursor), Some("stopped")).await;
+            let page = bed.page(in_state(pages(limit, cursor), "stopped")).await;
             seen.extend(page.items.iter().map(|entry| entry.worker.worker_id));
             cursor = page.next_cursor;
             if cursor.is_none() {
@@ -149,13 +154,9 @@ async fn a_state_filter_covers_all_pages_of_all_runtimes() {
         }
         assert_eq!(seen, stopped, "{limit}");
     }
-    assert_eq!(bed.page(pages(0, None), Some("idle")).await.items.len(), 25);
+    assert_eq!(bed.page(in_state(pages(0, None), "idle")).await.items.len(), 25);
     for none in ["busy", "exited", "failed"] {
-        assert!(bed.page(pages(0, None), Some(none)).await.items.is_empty());
-    }
-    for bad in ["", "Idle", "running"] {
-        let list = bed.registry.workers(&Caller::operator(), None, pages(0, None), Some(bad)).await;
-        assert_eq!(list.err(), Some(Invalid::Query.into()), "{bad}");
+        assert!(bed.page(in_state(pages(0, None), none)).await.items.is_empty());
     }
 }
 
@@ -166,12 +167,12 @@ async fn a_sparse_filter_may_return_short_pages() {
     for n in [3, 120, 121, 249] {
         bed.home.behind().stop(all[n]).await.unwrap();
     }
-    let first = bed.page(pages(2, None), Some("stopped")).await;
-    let ids = |page: &Listing<WorkerEntry>| {
+    let first = bed.page(in_state(pages(2, None), "stopped")).await;
+    let ids = |page: &WorkerListing| {
         page.items.iter().map(|entry| entry.worker.worker_id).collect::<Vec<_>>()
     };
     assert_eq!(ids(&first), [all[3], all[120]]);
-    let rest = bed.page(pages(3, first.next_cursor), Some("stopped")).await;
+    let rest = bed.page(in_state(pages(3, first.next_cursor), "stopped")).await;
     assert_eq!(ids(&rest), [all[121], all[249]]);
 }
 
@@ -185,7 +186,7 @@ async fn unavailable_runtimes_are_omitted_with_a_diagnostic() {
     puppets[1].is(Mood::Hangs);
     puppets[2].is(Mood::Says(Error::StorageFull));
     let began = Instant::now();
-    let page = bed.page(pages(0, None), None).await;
+    let page = bed.page(pages(0, None)).await;
     assert!(began.elapsed() < PATIENT * 3, "{:?}", began.elapsed());
     let seen: Vec<_> = page.items.iter().map(|entry| entry.worker.worker_id).collect();
     assert_eq!(seen, all[..7]);
@@ -198,7 +199,7 @@ async fn unavailable_runtimes_are_omitted_with_a_diagnostic() {
     assert!(page.diagnostics[2].message.contains("storage_full"));
     // Later lists do not wait for it.
     let began = Instant::now();
-    bed.page(pages(0, None), None).await;
+    bed.page(pages(0, None)).await;
     bed.registry.runtimes(&Caller::operator()).await;
     assert!(began.elapsed() < PATIENT, "{:?}", began.elapsed());
 
@@ -206,7 +207,7 @@ async fn unavailable_runtimes_are_omitted_with_a_diagnostic() {
         puppet.is(Mood::Well);
     }
     until(async || {
-        let page = bed.page(pages(0, None), None).await;
+        let page = bed.page(pages(0, None)).await;
         (page.items.len() == all.len() && page.diagnostics.is_empty()).then_some(())
     })
     .await;
@@ -217,7 +218,7 @@ async fn a_runtime_with_slow_lists_is_omitted_only_from_lists() {
     let (bed, puppets, all) = crowd().await;
     bed.until("a", Status::Available).await;
     puppets[0].is(Mood::ListsHang);
-    let page = bed.page(pages(0, None), None).await;
+    let page = bed.page(pages(0, None)).await;
     assert_eq!(page.items.len(), all.len() - 7);
     assert_eq!(subjects(&page.diagnostics), [("a".to_owned(), DiagnosticCode::RuntimeSlow)]);
     assert!(bed.at("a").get(all[7]).await.is_ok());
@@ -239,10 +240,133 @@ async fn hosts_are_derived_from_runtimes() {
     assert_eq!(seen, [("a-0", 1, down), ("b-0", 1, up), ("c-0", 1, up), ("here", 1, up)]);
     let on = async |host: &str| {
         let host = host.parse().unwrap();
-        bed.registry.workers(&Caller::operator(), Some(&host), pages(0, None), None).await
+        bed.registry.workers(&Caller::operator(), Some(&host), pages(0, None)).await
     };
     let entries = on("b-0").await.unwrap().items;
     let ids: Vec<_> = entries.iter().map(|entry| entry.worker.worker_id).collect();
     assert_eq!(ids, all[14..21]);
     assert_eq!(on("none").await.err(), Some(Error::UnknownHost("none".parse().unwrap())));
+}
+
+/// Reads all pages of this size.
+async fn walk(bed: &Bed, mut query: ListWorkers) -> Vec<WorkerEntry> {
+    let mut seen = Vec::new();
+    loop {
+        let page = bed.page(query.clone()).await;
+        assert_eq!(page.diagnostics, []);
+        assert!(page.items.len() <= query.limit);
+        seen.extend(page.items);
+        query.cursor = page.next_cursor;
+        if query.cursor.is_none() {
+            return seen;
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_order_merges_the_workers_of_all_runtimes() {
+    let (bed, puppets, all) = crowd().await;
+    puppets[2].behind().stop(all[21]).await.unwrap();
+    for (n, worker) in [(0, all[3]), (1, all[9]), (1, all[16])] {
+        let name = Some(["Zoë", "abe"][n].parse().unwrap());
+        let change = WorkerChange { display_ref: name, ..WorkerChange::default() };
+        let runtime = if worker < all[7] {
+            bed.at("home")
+        } else {
+            bed.at(["a", "b"][usize::from(worker > all[13])])
+        };
+        runtime.update(worker, change).await.unwrap();
+    }
+    let sorts = ["id", "name", "created_at", "updated_at", "state", "queued_inputs"];
+    for (sort, order) in sorts.into_iter().flat_map(|sort| [(sort, "asc"), (sort, "desc")]) {
+        let (sort, order) = (sort.parse().unwrap(), order.parse().unwrap());
+        for limit in [1, 5, 27, 28, 1_000] {
+            let query = ListWorkers { sort: Some(sort), order, ..pages(limit, None) };
+            let seen = walk(&bed, query).await;
+            for pair in seen.windows(2) {
+                let [one, other] = [0, 1].map(|n| WorkerPosition::after(&pair[n].worker, sort));
+                assert!(one.order(&other, order).is_lt(), "{sort} {order}");
+            }
+            let mut ids: Vec<_> = seen.iter().map(|entry| entry.worker.worker_id).collect();
+            ids.sort();
+            assert_eq!(ids, all, "{sort} {order} by {limit}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn workers_with_the_same_id_are_both_listed() {
+    let net = Net::default();
+    let puppets = far(&net, ["a", "b"]);
+    let bed = Bed::new(net, vec![spec("a"), spec("b")]);
+    let component = {
+        let worker = bed.home.worker().await;
+        let digest = bed.home.behind().get(worker).await.unwrap().spec.component;
+        bed.home.behind().remove(worker).await.unwrap();
+        digest
+    };
+    let same = CreateWorker {
+        worker_id: Some(WorkerId::new(1, [0; 10])),
+        spec: WorkerSpec::new(component),
+    };
+    bed.home.behind().create(same.clone()).await.unwrap();
+    for puppet in &puppets {
+        puppet.worker().await;
+        puppet.behind().create(same.clone()).await.unwrap();
+    }
+    for order in [SortOrder::Asc, SortOrder::Desc] {
+        let query = ListWorkers { sort: Some(WorkerSort::Id), order, ..pages(1, None) };
+        let seen = walk(&bed, query).await;
+        let twins = seen.iter().filter(|entry| Some(entry.worker.worker_id) == same.worker_id);
+        let mut runtimes: Vec<_> =
+            twins.map(|entry| entry.worker.runtime_id.as_str().to_owned()).collect();
+        runtimes.sort();
+        assert_eq!((seen.len(), runtimes), (5, ["a", "b", "home"].map(String::from).into()));
+    }
+}
+
+#[tokio::test]
+async fn counts_are_those_of_all_runtimes_on_every_page() {
+    let (bed, puppets, all) = crowd().await;
+    puppets[0].behind().stop(all[8]).await.unwrap();
+    for sort in [None, Some(WorkerSort::Name)] {
+        let mut query = ListWorkers { sort, counts: true, ..pages(10, None) };
+        loop {
+            let page = bed.page(query.clone()).await;
+            let counts = page.counts.unwrap();
+            assert_eq!((counts.total, counts.idle, counts.stopped), (28, 27, 1));
+            assert_eq!(page.matched, Some(28));
+            query.cursor = page.next_cursor;
+            if query.cursor.is_none() {
+                break;
+            }
+        }
+    }
+    let stopped = in_state(ListWorkers { counts: true, ..pages(10, None) }, "stopped");
+    let page = bed.page(stopped).await;
+    assert_eq!((page.items.len(), page.matched, page.counts.unwrap().total), (1, Some(1), 28));
+    assert_eq!(bed.page(pages(10, None)).await.counts, None);
+}
+
+#[tokio::test]
+async fn an_order_lists_the_others_without_a_runtime_that_is_late() {
+    let (bed, puppets, all) = crowd().await;
+    bed.until("a", Status::Available).await;
+    puppets[0].is(Mood::ListsHang);
+    let query = ListWorkers { sort: Some(WorkerSort::CreatedAt), counts: true, ..pages(0, None) };
+    let page = bed.page(query).await;
+    assert_eq!((page.items.len(), page.matched), (all.len() - 7, Some(21)));
+    assert_eq!(subjects(&page.diagnostics), [("a".to_owned(), DiagnosticCode::RuntimeSlow)]);
+}
+
+#[tokio::test]
+async fn a_cursor_of_another_order_is_refused() {
+    let (bed, _, _) = crowd().await;
+    let by = |sort, cursor| ListWorkers { sort: Some(sort), ..pages(3, cursor) };
+    let cursor = bed.page(by(WorkerSort::Name, None)).await.next_cursor;
+    for sort in [WorkerSort::Id, WorkerSort::State] {
+        let query = by(sort, cursor.clone());
+        let refused = bed.registry.workers(&Caller::operator(), None, query).await;
+        assert_eq!(refused.err(), Some(Invalid::Cursor.into()), "{sort}");
+    }
 }

@@ -31,19 +31,21 @@ async fn a_run_is_listed_while_it_runs() {
     assert_eq!((summary.workers, summary.status), (Some(2), Status::Available));
     assert_eq!(summary.host_id, None);
 
-    let page = |limit, cursor| ListWorkers { limit, cursor, label: None };
+    let page = |limit, cursor| ListWorkers { limit, cursor, ..ListWorkers::default() };
     let list = bed.at("local").list(page(1, None)).await.unwrap();
     assert_eq!(list.items[0].worker_id, first.worker_id);
     let list = bed.at("local").list(page(1, list.next_cursor)).await.unwrap();
     assert_eq!(list.items[0].worker_id, second.worker_id);
     assert_eq!(list.next_cursor, None);
-    let labelled = ListWorkers { label: Some(("a".into(), "b".into())), ..page(0, None) };
+    let label = Some("a=b".parse().unwrap());
+    let filter = WorkerFilter { label, ..WorkerFilter::default() };
+    let labelled = ListWorkers { filter, ..page(0, None) };
     assert!(bed.at("local").list(labelled).await.unwrap().items.is_empty());
 
     drop(one);
     let gone = bed.at("local").get(first.worker_id).await;
     assert_eq!(gone.err(), Some(Error::UnknownWorker(first.worker_id)));
-    let all = bed.registry.workers(&Caller::operator(), None, page(0, None), None).await.unwrap();
+    let all = bed.registry.workers(&Caller::operator(), None, page(0, None)).await.unwrap();
     assert_eq!(all.items.len(), 1);
     assert_eq!(all.items[0].source, Source::Local);
     drop(other);
@@ -73,7 +75,7 @@ async fn a_leftover_record_is_a_diagnostic() {
     bed.runs.write(format!("{}.json", WorkerId::new(8, [0; 10])), later).unwrap();
 
     let all = ListWorkers::default();
-    let list = bed.registry.workers(&Caller::operator(), None, all, None).await.unwrap();
+    let list = bed.registry.workers(&Caller::operator(), None, all).await.unwrap();
     let ids: Vec<_> = list.items.iter().map(|entry| entry.worker.worker_id).collect();
     assert_eq!(ids, [living.worker_id]);
     let mut expected = vec![(dead.worker_id.to_string(), DiagnosticCode::StaleRecord)];

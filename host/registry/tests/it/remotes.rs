@@ -123,7 +123,7 @@ async fn a_remote_with_another_id_is_not_used() {
     assert_eq!(subjects(&list.diagnostics), expected);
     assert_eq!(list.items[1].status, Status::Unavailable);
     let workers = ListWorkers::default();
-    let list = bed.registry.workers(&Caller::operator(), None, workers, None).await.unwrap();
+    let list = bed.registry.workers(&Caller::operator(), None, workers).await.unwrap();
     assert!(list.items.is_empty());
     assert_eq!(subjects(&list.diagnostics), expected);
     a.is(Mood::Well);

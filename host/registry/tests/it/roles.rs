@@ -128,7 +128,7 @@ async fn a_token_without_runtimes_sees_none() {
     bed.home.worker().await;
     let caller = bed.caller(Role::Viewer, Some(&[]));
     assert!(bed.registry.runtimes(&caller).await.items.is_empty());
-    let workers = bed.registry.workers(&caller, None, ListWorkers::default(), None).await.unwrap();
+    let workers = bed.registry.workers(&caller, None, ListWorkers::default()).await.unwrap();
     assert!(workers.items.is_empty());
     assert!(bed.registry.hosts(&caller).await.items.is_empty());
 }

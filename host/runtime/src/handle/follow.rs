@@ -87,7 +87,7 @@ impl ChangeFollower {
         after: Option<WorkerId>,
     ) -> Result<ChangeCursor, Error> {
         let cursor = after.map(|worker| worker.to_string());
-        let page = self.runtime.list(ListWorkers { limit: 0, cursor, label: None }).await?;
+        let page = self.runtime.list(ListWorkers { cursor, ..ListWorkers::default() }).await?;
         let last = page.items.last().map(|view| view.worker_id);
         self.ready.extend(page.items.into_iter().map(|view| {
             let worker_id = view.worker_id;

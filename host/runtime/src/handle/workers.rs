@@ -3,11 +3,11 @@
 use async_trait::async_trait;
 use skep_protocol::{
     ChangeStream, ComponentKind, Conflict, CreateWorker, Desired, Error, Execution, ForkWorker,
-    Grants, Invalid, ListState, ListWorkers, Listing, Page, ScopeName, SecretName, StateItem,
-    Stored, Usage, WorkerChange, WorkerHistory, WorkerId, WorkerSpec, WorkerView, Workers,
+    Grants, Invalid, ListState, ListWorkers, Listing, ScopeName, SecretName, StateItem, Stored,
+    Usage, WorkerChange, WorkerHistory, WorkerId, WorkerPage, WorkerSpec, WorkerView, Workers,
 };
 use skep_store::record::{Standing, Transaction, WorkerRecord, WorkerWrite};
-use skep_store::{StoreError, StoreRefusal};
+use skep_store::{Lookup, Store, StoreError, StoreRefusal};
 use tokio::sync::oneshot;
 
 use skep_sandbox::KillReason;
@@ -16,7 +16,7 @@ use super::follow;
 use super::page;
 use crate::clock::now;
 use crate::embedded::Embedded;
-use crate::roster::core::random;
+use crate::roster::core::{Core, random};
 use crate::roster::history::INTERVAL_MS;
 use crate::roster::worker::{DriverCommand, observed, view};
 
@@ -82,23 +82,19 @@ impl Workers for Embedded {
         self.fork_of(worker, request).await
     }
 
-    async fn list(&self, query: ListWorkers) -> Result<Page<WorkerView>, Error> {
-        let after = match &query.cursor {
-            None => None,
-            Some(cursor) => Some(cursor.parse::<WorkerId>().map_err(|_| Invalid::Cursor)?),
-        };
+    async fn list(&self, query: ListWorkers) -> Result<WorkerPage, Error> {
+        let position = query.position()?;
         let limit = page(query.limit);
         let core = self.0.clone();
-        self.read(move |store| {
-            let label = query.label.as_ref().map(|(key, value)| (key.as_str(), value.as_str()));
-            let mut records = store.workers(after.as_ref(), label, limit + 1)?;
-            let more = records.len() > limit;
-            records.truncate(limit);
-            let next_cursor = records.last().filter(|_| more).map(|record| record.id.to_string());
-            let items = records.into_iter().map(|record| core.view_of(record));
-            Ok(Page { items: items.collect::<Result<_, _>>()?, next_cursor })
-        })
-        .await
+        let after = position.as_ref().map(|position| position.follows());
+        match after {
+            // The database lists by id and label itself.
+            None | Some(Some(_)) if query.is_plain() => {
+                self.read(move |store| plain_page(&core, store, &query, after.flatten(), limit))
+                    .await
+            }
+            _ => self.read(move |store| selected_page(&core, store, &query, limit)).await?,
+        }
     }
 
     async fn get(&self, worker: WorkerId) -> Result<WorkerView, Error> {
@@ -187,6 +183,46 @@ impl Workers for Embedded {
         }
         Ok(usage)
     }
+}
+
+/// Reads a page of a list by id from the database.
+fn plain_page(
+    core: &Core,
+    store: &Store,
+    query: &ListWorkers,
+    after: Option<WorkerId>,
+    limit: usize,
+) -> Result<WorkerPage, StoreError> {
+    let label = query.filter.label.as_ref();
+    let label = label.map(|label| (label.key.as_str(), label.value.as_str()));
+    let mut records = store.workers(after.as_ref(), label, limit + 1)?;
+    let more = records.len() > limit;
+    records.truncate(limit);
+    let next_cursor = records.last().filter(|_| more).map(|record| record.id.to_string());
+    let items = records.into_iter().map(|record| core.view_of(record));
+    Ok(WorkerPage { items: items.collect::<Result<_, _>>()?, next_cursor, counts: None })
+}
+
+/// Selects a page in the index.
+fn selected_page(
+    core: &Core,
+    store: &Store,
+    query: &ListWorkers,
+    limit: usize,
+) -> Result<Result<WorkerPage, Error>, StoreError> {
+    let selected = match core.select(query, limit)? {
+        Ok(selected) => selected,
+        Err(invalid) => return Ok(Err(invalid.into())),
+    };
+    let mut items = Vec::with_capacity(selected.ids.len());
+    for id in selected.ids {
+        // A worker may have been removed meanwhile.
+        if let Lookup::Found(record) = store.worker(&id)? {
+            items.push(core.view_of(*record)?);
+        }
+    }
+    let counts = query.counts.then_some(selected.counts);
+    Ok(Ok(WorkerPage { items, next_cursor: selected.next_cursor, counts }))
 }
 
 impl Embedded {

@@ -22,6 +22,7 @@ use skep_sandbox::Sandbox;
 use super::changes::ChangeLog;
 use super::directory::MeteredDirectory;
 use super::history::UsageSamples;
+use super::index::WorkerIndex;
 use super::worker::Worker;
 use crate::clock::now;
 use crate::components::Components;
@@ -66,6 +67,7 @@ pub(crate) struct Core {
     pub(crate) commit_delay: Arc<CommitDelay>,
     pub(crate) changes: ChangeLog,
     pub(crate) samples: UsageSamples,
+    pub(super) index: WorkerIndex,
     /// The host's own threads, as opposed to the guests'.
     pub(crate) host: tokio::runtime::Handle,
     /// Spawns the driver of a worker.
@@ -134,6 +136,7 @@ impl Core {
             // Microseconds: no run makes more changes than microseconds pass until the next start.
             changes: ChangeLog::new(now().as_millis() * 1_000),
             samples: UsageSamples::default(),
+            index: WorkerIndex::default(),
             host: tokio::runtime::Handle::current(),
             start_driver,
             ready: AtomicBool::new(false),
@@ -235,6 +238,7 @@ impl Core {
 
     /// Drops the workers that are no longer in use. Their state is on disk.
     pub(crate) fn purge(&self) {
+        self.index.drop_unused();
         let mut workers = self.workers();
         let before = workers.len();
         workers.retain(|_, worker| {

@@ -254,16 +254,22 @@ impl WorkerState {
 
     /// Returns the public view of the worker.
     pub(crate) fn view(&self, runtime_id: &RuntimeId) -> WorkerView {
-        let observed = match self.running.is_some() {
+        let queued = self.machine.len() as u64;
+        view(&self.record, runtime_id, self.observed(), self.execution(), queued)
+    }
+
+    pub(crate) fn observed(&self) -> Observed {
+        match self.running.is_some() {
             true => Observed::Busy,
             false => observed(self.machine.standing()),
-        };
-        let execution = match self.connected {
+        }
+    }
+
+    pub(crate) fn execution(&self) -> Execution {
+        match self.connected {
             true => Execution::Connected,
             false => Execution::Unconnected,
-        };
-        let queued = self.machine.len() as u64;
-        view(&self.record, runtime_id, observed, execution, queued)
+        }
     }
 
     /// Replaces the record after its change is on disk.

@@ -5,7 +5,7 @@ use skep_protocol::{Cursor, Usage, WorkerId};
 
 use super::{all, damaged, one};
 use crate::row::{self, BadRow};
-use crate::{Lookup, StoreError, WorkerNumber, WorkerRecord};
+use crate::{Lookup, StoreError, WorkerNumber, WorkerOutline, WorkerRecord};
 
 pub(crate) fn lookup(connection: &Connection, id: &WorkerId) -> Result<Lookup, StoreError> {
     let sql = format!("SELECT {} FROM worker WHERE id = ?", row::worker::COLUMNS);
@@ -88,6 +88,36 @@ pub(crate) fn list(
         }
     }
     Ok(found)
+}
+
+/// Returns the outlines of all workers, in no order. Damaged ones are left out, and their ids are
+/// passed to `damaged`.
+pub(crate) fn outlines(
+    connection: &Connection,
+    mut damaged: impl FnMut(Option<WorkerId>),
+) -> Result<Vec<WorkerOutline>, StoreError> {
+    let sql = format!("SELECT {} FROM worker", row::worker::COLUMNS);
+    let mut statement = connection.prepare_cached(&sql)?;
+    let mut rows = statement.query([])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        match row::worker::outline(row) {
+            Ok(outline) => found.push(outline),
+            Err(BadRow) => damaged(row::blob(row, 1).and_then(row::worker_id).ok()),
+        }
+    }
+    Ok(found)
+}
+
+/// Returns the number of inputs without an outcome of each worker that has some.
+pub(crate) fn queue_lengths(
+    connection: &Connection,
+) -> Result<Vec<(WorkerNumber, u64)>, StoreError> {
+    let sql = "SELECT worker, count(*) FROM input WHERE outcome_seq IS NULL GROUP BY worker";
+    all(connection, sql, [], |row| {
+        let read = || Ok((WorkerNumber(row::int(row, 0)?), row::unsigned(row, 1)?));
+        read().map_err(damaged("database"))
+    })
 }
 
 pub(crate) fn count(connection: &Connection) -> Result<u64, StoreError> {

@@ -1,14 +1,14 @@
 //! Rows of `worker`.
 
 use rusqlite::Row;
-use skep_protocol::{Timestamp, Version, WorkerSpec};
+use skep_protocol::{SpecOutline, Timestamp, Version, WorkerSpec};
 
 use super::{
     BadRow, blob, code, component_digest, config_digest, int, optional_blob, optional_text, text,
     unsigned, worker_id,
 };
 use crate::checksum::Checksum;
-use crate::{WorkerNumber, WorkerRecord};
+use crate::{WorkerNumber, WorkerOutline, WorkerRecord};
 
 /// The columns, in the order that [`read`] reads.
 pub(crate) const COLUMNS: &str = "number, id, kind, spec, created_as, component, \
@@ -57,6 +57,47 @@ fn crc(record: &WorkerRecord, spec: &str, created_as: Option<&str>) -> i64 {
         .finish()
 }
 
+/// Returns the checksum that a row of [`COLUMNS`] should have.
+fn crc_of(row: &Row<'_>) -> Result<i64, BadRow> {
+    Ok(Checksum::new()
+        .int(int(row, 0)?)
+        .bytes(blob(row, 1)?)
+        .int(int(row, 2)?)
+        .bytes(text(row, 3)?.as_bytes())
+        .optional_bytes(optional_text(row, 4)?.map(str::as_bytes))
+        .optional_bytes(optional_blob(row, 6)?)
+        .optional_bytes(optional_blob(row, 7)?)
+        .int(int(row, 8)?)
+        .int(int(row, 9)?)
+        .int(int(row, 10)?)
+        .int(int(row, 11)?)
+        .int(int(row, 12)?)
+        .int(int(row, 13)?)
+        .finish())
+}
+
+/// Reads the outline of a row of [`COLUMNS`] and verifies the checksum of the whole row.
+pub(crate) fn outline(row: &Row<'_>) -> Result<WorkerOutline, BadRow> {
+    let spec: SpecOutline = serde_json::from_str(text(row, 3)?).map_err(|_| BadRow)?;
+    let as_is = blob(row, 5)? == spec.component.as_bytes();
+    if !as_is || crc_of(row)? != int(row, 14)? {
+        return Err(BadRow);
+    }
+    let SpecOutline { component, display_ref, labels } = spec;
+    Ok(WorkerOutline {
+        number: WorkerNumber(int(row, 0)?),
+        id: worker_id(blob(row, 1)?)?,
+        kind: code::kind(int(row, 2)?)?,
+        component,
+        display_ref,
+        labels,
+        desired: code::desired(int(row, 8)?)?,
+        standing: code::standing((int(row, 9)?, int(row, 10)?))?,
+        created_at: Timestamp(unsigned(row, 12)?),
+        updated_at: Timestamp(unsigned(row, 13)?),
+    })
+}
+
 /// Reads a row of [`COLUMNS`] and verifies its checksum.
 pub(crate) fn read(row: &Row<'_>) -> Result<WorkerRecord, BadRow> {
     let json = text(row, 3)?;
@@ -88,9 +129,5 @@ pub(crate) fn read(row: &Row<'_>) -> Result<WorkerRecord, BadRow> {
         updated_at: Timestamp(unsigned(row, 13)?),
     };
     let as_is = blob(row, 5)? == record.spec.component.as_bytes();
-    if as_is && crc(&record, json, created_as_json) == int(row, 14)? {
-        Ok(record)
-    } else {
-        Err(BadRow)
-    }
+    if as_is && crc_of(row)? == int(row, 14)? { Ok(record) } else { Err(BadRow) }
 }

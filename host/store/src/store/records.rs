@@ -8,7 +8,7 @@ use skep_protocol::{
 use super::Store;
 use crate::{
     ComponentRecord, ConfigRecord, InputPage, InputRecord, Lookup, StoreError, WorkerNumber,
-    WorkerRecord, read,
+    WorkerOutline, WorkerRecord, read,
 };
 
 /// Records. These methods block on the disk, and each sees one snapshot of the database.
@@ -35,11 +35,24 @@ impl Store {
         label: Option<(&str, &str)>,
         limit: usize,
     ) -> Result<Vec<WorkerRecord>, StoreError> {
-        let damaged = |id| {
-            let message = "the worker's record is damaged; the worker can only be removed".into();
-            self.0.noticed.notice(DiagnosticCode::Quarantined, id, message);
-        };
+        let damaged = |id| self.notice_damage(id);
         self.read(|connection| read::worker::list(connection, after, label, limit, damaged))
+    }
+
+    /// Returns what lists filter and sort by, for all workers, in no order. Damaged ones are left
+    /// out and reported as diagnostics.
+    pub fn outlines(&self) -> Result<Vec<WorkerOutline>, StoreError> {
+        self.read(|connection| read::worker::outlines(connection, |id| self.notice_damage(id)))
+    }
+
+    /// Returns the number of inputs without an outcome, of each worker that has some.
+    pub fn queue_lengths(&self) -> Result<Vec<(WorkerNumber, u64)>, StoreError> {
+        self.read(read::worker::queue_lengths)
+    }
+
+    fn notice_damage(&self, worker: Option<WorkerId>) {
+        let message = "the worker's record is damaged; the worker can only be removed".into();
+        self.0.noticed.notice(DiagnosticCode::Quarantined, worker, message);
     }
 
     /// Returns the number of workers.

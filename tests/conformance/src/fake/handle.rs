@@ -272,16 +272,12 @@ impl Workers for FakeRuntime {
         })?
     }
 
-    async fn list(&self, query: ListWorkers) -> Result<Page<WorkerView>, Error> {
+    async fn list(&self, query: ListWorkers) -> Result<WorkerPage, Error> {
         self.with(|disk| {
-            let wanted = |row: &Row| match &query.label {
-                Some((key, value)) => row.spec.labels.get(key) == Some(value),
-                None => true,
-            };
-            let show = |row: &Row| wanted(row).then_some(row.id);
-            let (ids, next_cursor) = page(&disk.workers, query.cursor, query.limit, show)?;
-            let items = ids.into_iter().map(|id| disk.view(id)).collect::<Result<_, _>>()?;
-            Ok(Page { items, next_cursor })
+            let all =
+                disk.workers.keys().map(|id| disk.view(*id)).collect::<Result<Vec<_>, _>>()?;
+            let limit = if query.limit == 0 { PAGE } else { query.limit };
+            Ok(query.page(&all, limit)?)
         })?
     }
 

@@ -247,7 +247,7 @@ async fn client(project: &Path) -> (skep_client::Client, skep_protocol::WorkerId
         prefix: Prefix::Runtime("dev".parse().unwrap()),
     })
     .unwrap();
-    let query = ListWorkers { limit: 10, cursor: None, label: None };
+    let query = ListWorkers { limit: 10, ..ListWorkers::default() };
     let worker = client.list(query).await.unwrap().items[0].worker_id;
     (client, worker)
 }

@@ -152,10 +152,15 @@ function Part({ name, same, left, right, quiet }: PartProps) {
   const sides = compareLines(left, right);
   return (
     <section class="part">
-      <h4>
+      <h3>
         {name}
-        {!same && <span class={quiet ? "muted" : "state warn"}> differs</span>}
-      </h4>
+        {!same && (
+          <>
+            {" "}
+            <span class={quiet ? "muted" : "state warn"}>differs</span>
+          </>
+        )}
+      </h3>
       <div class="sides">
         <Side label={`${name} before`} lines={sides.left} mark="removed" />
         <Side label={`${name} with the new component`} lines={sides.right} mark="added" />

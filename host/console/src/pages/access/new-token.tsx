@@ -190,8 +190,8 @@ function Made({ made, onClose }: { made: NewToken; onClose: () => void }) {
       <div class="problem warn">
         <Icon name="warn" />
         <p>
-          It is shown this once and stored as a hash only. Whoever has it has the role{" "}
-          <strong>{made.role}</strong>
+          It is shown this once and stored as a hash only. It gives the role{" "}
+          <strong>{made.role}</strong> to any person or program that has it
           {made.expires_at && (
             <>
               , until <Time at={made.expires_at} exact />

@@ -80,7 +80,7 @@ export function Sessions() {
                         {one.token_id ? (
                           <Id id={one.token_id} whole />
                         ) : (
-                          <span class="muted">the local operator</span>
+                          <span class="muted">a login link</span>
                         )}
                         {one.current && <span class="badge calm">this browser</span>}
                       </span>

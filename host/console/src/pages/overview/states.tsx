@@ -2,6 +2,7 @@
 
 import type { Counts, StateName } from "../../api/workers";
 import { STATES } from "../../api/workers";
+import { Name } from "../../parts/name";
 import { State, type Shape } from "../../parts/state";
 import { hashText, paths } from "../../router";
 import { grouped } from "../../text/bytes";
@@ -14,7 +15,13 @@ const LOOKS: Record<StateName, { word: string; shape: Shape; tone: "idle" | "bus
   stopped: { word: "Stopped", shape: "square", tone: "off" },
 };
 
-export function StateBar({ counts }: { counts: Counts | null }) {
+interface Props {
+  counts: Counts | null;
+  /** Names of runtimes whose workers are not counted. */
+  without: readonly string[];
+}
+
+export function StateBar({ counts, without }: Props) {
   if (!counts) return null;
   return (
     <section class="card state-card" aria-label="Workers by state">
@@ -33,6 +40,12 @@ export function StateBar({ counts }: { counts: Counts | null }) {
           <i key={state} class={state} style={{ flexGrow: String(counts[state]) }} />
         ))}
       </div>
+      {without.length > 0 && (
+        <p class="muted small without">
+          Without the workers of <Name text={without.join(", ")} />, which {without.length > 1 ? "do" : "does"} not
+          answer.
+        </p>
+      )}
     </section>
   );
 }

@@ -16,7 +16,7 @@ import { keysText } from "../../parts/keys";
 import { ProblemView } from "../../parts/problem";
 import { bytes as size } from "../../text/bytes";
 import { JsonError, parseJson, pretty } from "../../text/json";
-import { type Draft, type Mode, clearDraft, draftFor, readDraft, typeOf } from "./draft";
+import { type Draft, type Mode, clearDraft, draftFor, isEmptyDraft, readDraft, typeOf } from "./draft";
 import { EndingState } from "./entry-row";
 import type { LiveWorker, Worker } from "./live";
 
@@ -30,7 +30,10 @@ const FIELD = "composer-field";
 
 /** Moves the keyboard to the composer, opening it. */
 export function focusComposer(): void {
-  document.getElementById(FIELD)?.focus();
+  const field = document.getElementById(FIELD);
+  // Closed, it is a button.
+  if (field instanceof HTMLButtonElement) field.click();
+  else field?.focus();
 }
 
 export interface ComposerProps {
@@ -50,7 +53,7 @@ export function Composer({ live, worker, compact = false, onSent }: ComposerProp
   const answer = useSignal<Sent | null>(null);
   const problem = useSignal<unknown>(null);
   const ready = readDraft(draft);
-  const isEmpty = !("problem" in ready) && !(ready.body instanceof File) && ready.body.length === 0;
+  const isEmpty = isEmptyDraft(draft);
   const refused =
     worker.desired === "stopped"
       ? "The worker is stopped. Start it first."
@@ -92,25 +95,23 @@ export function Composer({ live, worker, compact = false, onSent }: ComposerProp
     }
   };
 
+  // The keyboard stays where the composer was.
+  const closed = () => {
+    open.value = false;
+    requestAnimationFrame(() => document.getElementById(FIELD)?.focus());
+  };
   const onKeyDown = (event: KeyboardEvent) => {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
       event.preventDefault();
       void send();
     } else if (event.key === "Escape" && compact && open.value) {
-      open.value = false;
-      (document.activeElement as HTMLElement | null)?.blur();
+      closed();
     }
   };
   if (!open.value) {
     return (
       <div class="composer closed">
-        <button
-          type="button"
-          id={FIELD}
-          class="composer-line"
-          onFocus={() => (open.value = true)}
-          onClick={() => (open.value = true)}
-        >
+        <button type="button" id={FIELD} class="composer-line" onClick={() => (open.value = true)}>
           <Icon name="right" />
           <span class="grow">{isEmpty ? "Send an input…" : "Continue the input…"}</span>
           <kbd>i</kbd>
@@ -129,15 +130,7 @@ export function Composer({ live, worker, compact = false, onSent }: ComposerProp
         />
         <span class="grow" />
         {draft.mode.value === "json" && <Format draft={draft} />}
-        {compact && (
-          <Button
-            quiet
-            icon="down"
-            label="Close the composer"
-            keys="Esc"
-            onClick={() => void (open.value = false)}
-          />
-        )}
+        {compact && <Button quiet icon="down" label="Close the composer" keys="Esc" onClick={closed} />}
       </div>
       <ModeFields draft={draft} focus={compact} />
       {more.value && <Options draft={draft} />}

@@ -117,3 +117,18 @@ export function clearDraft(draft: Draft): void {
   draft.stdin.value = "";
   draft.key.value = "";
 }
+
+/** True if nothing was written in the draft's present mode. */
+export function isEmptyDraft(draft: Draft): boolean {
+  switch (draft.mode.value) {
+    case "text":
+    case "json":
+      return draft.text.value === "";
+    case "hex":
+      return draft.hex.value === "";
+    case "file":
+      return draft.file.value === null;
+    case "form":
+      return draft.args.value + draft.env.value + draft.stdin.value === "";
+  }
+}

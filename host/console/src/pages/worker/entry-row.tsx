@@ -139,11 +139,19 @@ function What({ entry, waits }: { entry: Entry; waits: boolean }) {
   );
 }
 
-/** Tells that there is more than the row shows. */
+/** Tells that there is more than the row shows; pressing it opens the details. */
 function Rest({ entry, shown }: { entry: Entry; shown: number }) {
-  const length = bodyLength(entry);
-  if (entry.truncated) return <span class="badge warn">cut by its limit</span>;
-  return length > shown ? <span class="badge">{size(length)}</span> : null;
+  const hidden = bodyLength(entry) - shown;
+  return (
+    <>
+      {entry.truncated && <span class="badge warn">cut by its limit</span>}
+      {hidden > 0 && (
+        <button type="button" class="rest">
+          {size(hidden)} more
+        </button>
+      )}
+    </>
+  );
 }
 
 function Gap({ entry, from }: { entry: Entry; from: number }) {

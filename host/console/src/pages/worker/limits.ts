@@ -19,6 +19,10 @@ export interface Limit {
 }
 
 const limits = signal<readonly Limit[] | undefined>(undefined);
+
+/** Why the table is not known. */
+export const limitsProblem = signal<unknown>(undefined);
+
 let asked = false;
 
 /** Returns the table, or undefined before it is known. It is read once: it changes with the host. */
@@ -29,9 +33,12 @@ export function useLimits(): readonly Limit[] | undefined {
     request<{ items: Limit[] }>("get", "/api/limits").then(
       ({ items }) => {
         limits.value = items;
+        limitsProblem.value = undefined;
       },
-      () => {
+      (error: unknown) => {
+        // The next part that needs it asks again.
         asked = false;
+        limitsProblem.value = error;
       },
     );
   }, []);

@@ -68,7 +68,7 @@ export function Rail({ live, worker }: { live: LiveWorker; worker: Worker }) {
           </dl>
         </section>
       )}
-      {used && (
+      {used && limits && (
         <section class="stack">
           <h2>Against limits</h2>
           <Gauge

@@ -31,6 +31,10 @@ export interface PaneHandle {
   show: (seq: number) => void;
   /** Scrolls to the end and stays there. */
   stick: () => void;
+  /** Opens the details of an entry. */
+  open: (seq: number) => void;
+  /** Moves the keyboard to an entry. */
+  focusRow: (seq: number) => void;
   /** The number of the first row that is seen. */
   seen: () => number | undefined;
   focus: () => void;
@@ -111,6 +115,10 @@ export function TranscriptPane(props: PaneProps) {
         pin();
         requestAnimationFrame(pin);
       },
+      open: (seq) => {
+        if (!opened.peek().has(seq)) opened.value = new Set([...opened.peek(), seq]);
+      },
+      focusRow: (seq) => rowOf(seq)?.querySelector("button")?.focus({ preventScroll: true }),
       seen: () => {
         const element = scroller.current;
         if (!element) return undefined;
@@ -131,7 +139,9 @@ export function TranscriptPane(props: PaneProps) {
   // One listener for all rows: there may be ten thousand.
   const onClick = (event: MouseEvent) => {
     const row =
-      event.target instanceof Element ? event.target.closest("button.kind")?.closest("[data-seq]") : null;
+      event.target instanceof Element
+        ? event.target.closest("button.kind, button.rest")?.closest("[data-seq]")
+        : null;
     if (!(row instanceof HTMLElement)) return;
     const seq = Number(row.dataset["seq"]);
     const next = new Set(opened.peek());

@@ -43,13 +43,13 @@ export function TranscriptTab({ live, worker }: { live: LiveWorker; worker: Work
   const handle = useRef<PaneHandle>(null);
   const { held, take } = useMemo(() => windowOf(live, () => (version.value += 1)), [live]);
 
-  const filter = filterOf(hash.value["kind"], hash.value["turn"]);
   const filterKey = `${hash.value["kind"] ?? ""} ${hash.value["turn"] ?? ""}`;
+  const filter = useMemo(() => filterOf(hash.value["kind"], hash.value["turn"]), [filterKey]);
   const wanted = Number(hash.value["seq"]);
   const seq = Number.isSafeInteger(wanted) && wanted > 0 ? wanted : undefined;
 
   /** Shows an entry, loading its surroundings if they are not there. */
-  const jump = async (to: number, { replace = true } = {}) => {
+  const jump = async (to: number, { replace = true, keyboard = false } = {}) => {
     follows.value = false;
     current.value = to;
     if (held.phase !== "ready" || (!held.find(to) && !isWithin(held, to))) await held.openAt(to);
@@ -62,7 +62,13 @@ export function TranscriptTab({ live, worker }: { live: LiveWorker; worker: Work
       if (near === to) setHash({ seq: to }, { replace });
     });
     // After the rows are there.
-    requestAnimationFrame(() => near !== undefined && handle.current?.show(near));
+    requestAnimationFrame(() => {
+      if (near === undefined) return;
+      // What a denial needs is what one jumps to it for.
+      if (keyboard && held.find(near)?.entry.kind === "denied") handle.current?.open(near);
+      handle.current?.show(near);
+      if (keyboard) requestAnimationFrame(() => handle.current?.focusRow(near));
+    });
   };
   const toEnd = async () => {
     setHash({ seq: null });
@@ -74,12 +80,10 @@ export function TranscriptTab({ live, worker }: { live: LiveWorker; worker: Work
   // The filter in the address decides what is held; a number in it decides where.
   const opened = useRef<string | null>(null);
   useEffect(() => {
-    const isFirst = opened.current === null;
     if (opened.current === filterKey) return;
     opened.current = filterKey;
-    const near = isFirst ? seq : undefined;
-    void held.setFilter(filter, near).then(() => {
-      if (near !== undefined) void jump(near);
+    void held.setFilter(filter, seq).then(() => {
+      if (seq !== undefined) void jump(seq);
       else requestAnimationFrame(() => handle.current?.stick());
     });
   }, [held, filterKey]);
@@ -111,13 +115,13 @@ export function TranscriptTab({ live, worker }: { live: LiveWorker; worker: Work
           ? Infinity
           : (handle.current?.seen() ?? Infinity));
     const row = held.next(from, direction, test);
-    if (row) return jump(row.entry.seq);
+    if (row) return jump(row.entry.seq, { keyboard: true });
     if (direction === 1 ? held.atEnd : held.atStart)
       return toast({ text: `No ${direction === 1 ? "later" : "earlier"} ${what}.` });
     try {
       const [first, last] = held.range ?? [0, 0];
       const entry = await held.nextOnHost(direction === 1 ? last : first, direction, { ...filter, kinds });
-      if (entry) return jump(entry.seq);
+      if (entry) return jump(entry.seq, { keyboard: true });
       return toast({ text: `No ${direction === 1 ? "later" : "earlier"} ${what}.` });
     } catch (error) {
       return toastFailure("The transcript was not read.", error);
@@ -162,6 +166,13 @@ export function TranscriptTab({ live, worker }: { live: LiveWorker; worker: Work
     { does: "Previous entry", keys: "k", group, listed: false, run: () => rows(-1) },
     { does: "Write an input", keys: "i", group, run: focusComposer },
   ]);
+
+  // A worker that was just created is there to be fed.
+  useEffect(() => {
+    if (hash.value["compose"] === undefined) return;
+    focusComposer();
+    setHash({ compose: null });
+  }, [hash.value["compose"]]);
 
   const turn = hash.value["turn"];
   const details = (entry: Entry) => (
@@ -253,6 +264,9 @@ export function TranscriptTab({ live, worker }: { live: LiveWorker; worker: Work
   );
 }
 
+/** Time for which entries of the stream are collected, in milliseconds. */
+const FLUSH_MS = 50;
+
 /** Makes the window of a worker, and the function that gives it entries of the stream. */
 function windowOf(live: LiveWorker, changed: () => void) {
   const source = {
@@ -268,12 +282,16 @@ function windowOf(live: LiveWorker, changed: () => void) {
     waiting = [];
     held.accept(entries);
   };
-  // One change of the page per frame, however many entries arrive in it.
+  // One change of the page per 50 ms, however many entries arrive in it: laying out costs more than
+  // the rows do. A hidden page has time.
   const take = (entry: Entry) => {
     waiting.push(entry);
-    if (frame === 0)
-      frame =
-        document.visibilityState === "visible" ? requestAnimationFrame(flush) : window.setTimeout(flush, 250);
+    if (frame !== 0) return;
+    const isSeen = document.visibilityState === "visible";
+    frame = window.setTimeout(
+      () => (isSeen ? requestAnimationFrame(flush) : flush()),
+      isSeen ? FLUSH_MS : 5 * FLUSH_MS,
+    );
   };
   return { held, take };
 }

@@ -8,7 +8,16 @@ import { type Signal, useSignal } from "@preact/signals";
 import type { WorkerRef, WorkerRow } from "../../api/fleet";
 import { isAbort, sentence } from "../../api/problem";
 import type { WorkerFilter } from "../../api/workers";
-import { type BulkAction, BULK_MOST, type BulkResult, type BulkTarget, failureText, previewBulk, runBulk } from "../../flows/bulk";
+import {
+  BULK_MOST,
+  type BulkAction,
+  type BulkFailure,
+  type BulkResult,
+  type BulkTarget,
+  failureText,
+  previewBulk,
+  runBulk,
+} from "../../flows/bulk";
 import { Button } from "../../parts/button";
 import { Dialog, confirm } from "../../parts/dialog";
 import { Field } from "../../parts/field";
@@ -18,7 +27,7 @@ import { toast, toastFailure } from "../../parts/toast";
 import { grouped } from "../../text/bytes";
 import type { WorkerList } from "./list";
 
-interface Props {
+export interface BulkProps {
   list: WorkerList;
   chosen: Signal<ReadonlySet<string>>;
   /** True if all that match are chosen, loaded or not. */
@@ -28,7 +37,8 @@ interface Props {
 }
 
 interface Running {
-  title: string;
+  action: BulkAction;
+  labels: Record<string, string | null> | undefined;
   total: number;
   done: number;
   failed: number;
@@ -46,7 +56,7 @@ const DID: Record<BulkAction, string> = {
 
 const workers = (count: number) => `${grouped(count)} ${count === 1 ? "worker" : "workers"}`;
 
-export function BulkBar({ list, chosen, everything, filter, keyOf }: Props) {
+export function BulkBar({ list, chosen, everything, filter, keyOf }: BulkProps) {
   const running = useSignal<Running | null>(null);
   const labelling = useSignal(false);
   const left = useRef<AbortController | undefined>(undefined);
@@ -61,7 +71,7 @@ export function BulkBar({ list, chosen, everything, filter, keyOf }: Props) {
       const at = key.indexOf("/");
       return [{ runtime_id: key.slice(0, at), worker_id: key.slice(at + 1) } as WorkerRow];
     });
-  const refs = (all: readonly WorkerRow[]) =>
+  const refs = (all: readonly WorkerRef[]) =>
     all.map(({ runtime_id, worker_id }) => ({ runtime_id, worker_id }));
 
   /** The workers that an action would change, so that undoing it changes no others. */
@@ -88,8 +98,7 @@ export function BulkBar({ list, chosen, everything, filter, keyOf }: Props) {
   ): Promise<BulkResult | null> => {
     const stop = new AbortController();
     left.current = stop;
-    const title = `${DID[action]} ${workers(total)}`;
-    running.value = { title, total, done: 0, failed: 0, result: null, broke: null };
+    running.value = { action, labels, total, done: 0, failed: 0, result: null, broke: null };
     try {
       const result = await runBulk({
         action,
@@ -140,9 +149,19 @@ export function BulkBar({ list, chosen, everything, filter, keyOf }: Props) {
       });
       if (!yes) return;
     }
+    await settle(action, aim, total, labels);
+  };
+
+  /** Performs a change and tells what it did, with the way back. */
+  const settle = async (
+    action: BulkAction,
+    aim: BulkTarget,
+    total: number,
+    labels?: Record<string, string | null>,
+  ) => {
     const before = action === "label" && labels ? labelsBefore(rows(), labels) : null;
     const result = await perform(action, aim, total, labels);
-    if (!result) return;
+    if (!result?.done.length) return;
     if (action === "remove") chosen.value = new Set();
     const undo = undoing(action, result, before, perform, keyOf);
     toast({ text: `${DID[action]} ${workers(result.done.length)}.`, ...(undo ? { undo } : {}) });
@@ -202,6 +221,7 @@ export function BulkBar({ list, chosen, everything, filter, keyOf }: Props) {
             left.current?.abort();
             running.value = null;
           }}
+          onRetry={(failed) => void settle(now.action, { workers: refs(failed) }, failed.length, now.labels)}
         />
       )}
     </>
@@ -209,7 +229,7 @@ export function BulkBar({ list, chosen, everything, filter, keyOf }: Props) {
 }
 
 /** Groups workers by the labels they had under the keys that change. */
-function labelsBefore(rows: readonly WorkerRow[], labels: Record<string, string>) {
+function labelsBefore(rows: readonly WorkerRow[], labels: Record<string, string | null>) {
   const groups = new Map<string, { labels: Record<string, string | null>; workers: WorkerRow[] }>();
   for (const row of rows) {
     const had = Object.fromEntries(Object.keys(labels).map((key) => [key, row.labels?.[key] ?? null]));
@@ -300,12 +320,25 @@ interface RunProps {
   now: Running;
   name: (ref: WorkerRef) => string | null;
   onClose: () => void;
+  onRetry: (failed: readonly BulkFailure[]) => void;
 }
 
-/** Failures that the dialog lists. */
-const LISTED = 100;
+/** Workers that the dialog names per reason. */
+const LISTED = 50;
 
-function RunDialog({ now, name, onClose }: RunProps) {
+/** Groups failures by their reason, the most frequent first. */
+function byReason(failed: readonly BulkFailure[]): [string, BulkFailure[]][] {
+  const groups = new Map<string, BulkFailure[]>();
+  for (const one of failed) {
+    const reason = failureText(one);
+    const group = groups.get(reason);
+    if (group) group.push(one);
+    else groups.set(reason, [one]);
+  }
+  return [...groups].sort(([, a], [, b]) => b.length - a.length);
+}
+
+function RunDialog({ now, name, onClose, onRetry }: RunProps) {
   const over = now.result !== null || now.broke !== null;
   const failed = now.result?.failed ?? [];
   let words: ComponentChildren = `${grouped(now.done)} done, ${grouped(now.failed)} failed`;
@@ -314,7 +347,18 @@ function RunDialog({ now, name, onClose }: RunProps) {
     <Dialog
       title={over ? "Not all workers changed" : "Changing workers"}
       onClose={onClose}
-      footer={<Button first={over} onClick={onClose}>{over ? "Close" : "Cancel the rest"}</Button>}
+      footer={
+        <>
+          <Button first={over && !failed.length} onClick={onClose}>
+            {over ? "Close" : "Cancel the rest"}
+          </Button>
+          {failed.length > 0 && (
+            <Button first icon="retry" onClick={() => onRetry(failed)}>
+              Try {failed.length === 1 ? "it" : `these ${grouped(failed.length)}`} again
+            </Button>
+          )}
+        </>
+      }
     >
       <Progress label="Workers" done={now.done + now.failed} total={now.total}>
         <p class="row" aria-live="polite">
@@ -324,16 +368,25 @@ function RunDialog({ now, name, onClose }: RunProps) {
       {now.broke && <p class="problem">{now.broke}</p>}
       {failed.length > 0 && (
         <ul class="failures">
-          {failed.slice(0, LISTED).map((one) => {
-            const called = name(one);
-            return (
-              <li key={one.worker_id}>
-                <span class="strong">{called ? <Name text={called} /> : <Id id={one.worker_id} />}</span>{" "}
-                <span class="muted">{failureText(one)}</span>
-              </li>
-            );
-          })}
-          {failed.length > LISTED && <li class="muted">and {grouped(failed.length - LISTED)} more</li>}
+          {byReason(failed).map(([reason, some]) => (
+            <li key={reason}>
+              <p>
+                <strong class="number">{grouped(some.length)}</strong> {reason}
+              </p>
+              <p class="small muted">
+                {some.slice(0, LISTED).map((one, at) => {
+                  const called = name(one);
+                  return (
+                    <span key={one.worker_id}>
+                      {at > 0 && ", "}
+                      {called ? <Name text={called} /> : <Id id={one.worker_id} />}
+                    </span>
+                  );
+                })}
+                {some.length > LISTED && ` and ${grouped(some.length - LISTED)} more`}
+              </p>
+            </li>
+          ))}
         </ul>
       )}
     </Dialog>

@@ -34,7 +34,7 @@ export function columns(several: boolean): readonly Column<WorkerRow>[] {
     {
       id: "state",
       title: "State",
-      width: "minmax(6.5rem, 1.1fr)",
+      width: "minmax(6.5rem, 1.5fr)",
       sort: "state",
       cell: (row) => <WorkerState observed={row.observed} />,
     },

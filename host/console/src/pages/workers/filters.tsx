@@ -35,9 +35,9 @@ export function Filters({ filter, runtimes }: Props) {
     for (const { runtime_id, display_name } of runtimes) {
       items.push({
         words: (
-          <>
+          <span>
             On <Name text={display_name} />
-          </>
+          </span>
         ),
         checked: filter.runtime_id === runtime_id,
         run: () => toggle("runtime_id", runtime_id),

@@ -36,12 +36,15 @@ export class WorkerList {
   #frame = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #counting: AbortController | undefined;
+  /** Number of last known rows that the list has beside the host's. */
+  #extra = 0;
   #kept = new Map<string, Map<string, Shown>>();
 
   constructor() {
     this.rows = new PagedRows<Shown>({
       key: rowKey,
-      load: (cursor, limit, signal) => this.#load(cursor, limit, signal),
+      load: (cursor, limit, signal, back) => this.#load(cursor, limit, signal, back),
+      backwards: true,
     });
   }
 
@@ -93,18 +96,28 @@ export class WorkerList {
     return runtime?.status === "unavailable" ? "stale" : "";
   }
 
-  async #load(cursor: string | null, limit: number, signal: AbortSignal): Promise<PageOf<Shown>> {
-    const options = { filter: this.#filter, sort: this.#sort.by, descending: this.#sort.descending };
+  async #load(
+    cursor: string | null,
+    limit: number,
+    signal: AbortSignal,
+    back: boolean,
+  ): Promise<PageOf<Shown>> {
+    const descending = this.#sort.descending !== back;
+    const options = { filter: this.#filter, sort: this.#sort.by, descending };
     const page = await listWorkers({ ...options, cursor, limit, signal });
-    if (cursor !== null) return { items: page.items, next_cursor: page.next_cursor };
+    if (cursor !== null || back) return { ...page, ...this.#matched(page) };
     const kept = this.#keep(page);
     batch(() => {
       this.counts.value = page.counts;
       this.matched.value = page.matched ?? (page.next_cursor ? null : page.items.length);
     });
     const items = page.next_cursor ? [...kept, ...page.items] : [...page.items, ...kept];
-    const matched = page.matched === undefined ? {} : { matched: page.matched + kept.length };
-    return { items, next_cursor: page.next_cursor, ...matched };
+    this.#extra = kept.length;
+    return { items, next_cursor: page.next_cursor, ...this.#matched(page) };
+  }
+
+  #matched({ matched }: WorkerPage): { matched?: number } {
+    return matched === undefined ? {} : { matched: matched + this.#extra };
   }
 
   /** Remembers rows by runtime, and returns those of runtimes that this page lacks. */

@@ -4,6 +4,7 @@ import { useSignal } from "@preact/signals";
 
 import { type Schemas, request } from "../../../api/client";
 import { sentence } from "../../../api/problem";
+import { TryUpdateButton } from "../../../flows/try-update-button";
 import { Button } from "../../../parts/button";
 import { Field } from "../../../parts/field";
 import { Loaded, useLoad } from "../../../parts/load";
@@ -72,7 +73,10 @@ export function ComponentSetting({ live, worker }: { live: LiveWorker; worker: W
           const others = items.filter((one) => one.digest !== worker.component);
           if (others.length === 0)
             return (
-              <p class="muted">The runtime has no other component. Drop a file on the page Components.</p>
+              <div class="row wrap">
+                <span class="muted grow">The runtime has no other component.</span>
+                <TryUpdateButton worker={worker} onUpdated={(changed) => live.put(changed)} />
+              </div>
             );
           const chosen = others.find((one) => one.digest === wanted.value);
           return (
@@ -106,6 +110,11 @@ export function ComponentSetting({ live, worker }: { live: LiveWorker; worker: W
                 >
                   Update
                 </Button>
+                <TryUpdateButton
+                  worker={worker}
+                  component={wanted.value || undefined}
+                  onUpdated={(changed) => live.put(changed)}
+                />
                 <Button
                   icon="undo"
                   needs="operator"

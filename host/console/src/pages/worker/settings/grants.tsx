@@ -87,7 +87,7 @@ export function GrantsSetting({ live, worker }: { live: LiveWorker; worker: Work
       {may("operator") && <Add grants={after} onChange={edit} />}
       {past && (
         <p class="error" role="alert">
-          {past}. An admin may.
+          {past.text}
         </p>
       )}
       {problem.value && (
@@ -96,7 +96,7 @@ export function GrantsSetting({ live, worker }: { live: LiveWorker; worker: Work
         </p>
       )}
       <div class="row wrap">
-        <Button needs="operator" disabled={isSame ? "Nothing was changed." : past} onClick={save}>
+        <Button needs="operator" disabled={isSame ? "Nothing was changed." : past?.text} onClick={save}>
           Save the grants
         </Button>
         {!isSame && (

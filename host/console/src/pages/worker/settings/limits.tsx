@@ -1,6 +1,7 @@
 // The limits of a worker: the host's defaults and what is changed for this one, as gauges where the
 // use is known.
 
+import { useEffect, useRef } from "preact/hooks";
 import { useSignal } from "@preact/signals";
 
 import { type Schemas, request, workerPath } from "../../../api/client";
@@ -9,8 +10,9 @@ import { may } from "../../../api/session";
 import { Button } from "../../../parts/button";
 import { Gauge } from "../../../parts/figures";
 import { Skeleton, useLoad } from "../../../parts/load";
+import { ProblemView } from "../../../parts/problem";
 import { limitValue, parseLimit } from "../../../text/bytes";
-import { type Limit, limitOf, useLimits } from "../limits";
+import { type Limit, limitOf, limitsProblem, useLimits } from "../limits";
 import type { LiveWorker, Worker } from "../live";
 import { Setting } from "../settings";
 import { patchWithUndo } from "./change";
@@ -39,7 +41,12 @@ export function LimitsSetting({ live, worker }: { live: LiveWorker; worker: Work
       title="Limits"
       about="Numbers that the worker cannot pass. A change applies from its next connect on."
     >
-      {!limits && <Skeleton lines={4} />}
+      {!limits &&
+        (limitsProblem.value === undefined ? (
+          <Skeleton lines={4} />
+        ) : (
+          <ProblemView error={limitsProblem.value} />
+        ))}
       <ul class="limits">
         {limits
           ?.filter((limit) => limit.per_worker)
@@ -105,6 +112,11 @@ function Edit({
   const own = worker.limits as Changes;
   const text = useSignal(limit.name in own ? limitValue(own[limit.name] ?? null, limit.unit) : "");
   const problem = useSignal<string | null>(null);
+  const field = useRef<HTMLInputElement>(null);
+  useEffect(() => {
+    field.current?.focus();
+    field.current?.select();
+  }, []);
   const value = parseLimit(text.value, limit.unit);
   const units = { bytes: "such as 64 MiB", milliseconds: "such as 30 s", count: "a number" }[limit.unit];
   const save = async (to: number | null) => {
@@ -144,13 +156,12 @@ function Edit({
         <span class="unseen">New value of {limit.name}</span>
         <input
           class="mono grow"
-          autofocus
           placeholder={units}
           readOnly={!may("operator")}
           aria-invalid={text.value !== "" && value === undefined}
           value={text.value}
           onInput={(event) => (text.value = event.currentTarget.value)}
-          ref={(field) => void (field && document.activeElement?.tagName !== "INPUT" && field.focus())}
+          ref={field}
         />
       </label>
       {(past ?? problem.value) && (

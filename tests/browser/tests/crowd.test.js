@@ -1,0 +1,85 @@
+// 100,000 workers.
+
+import assert from "node:assert/strict";
+import { after, before } from "node:test";
+
+import { consoleTest } from "../harness/console.js";
+import { MainThread } from "../harness/cost.js";
+import { atMost, wallAtMost } from "../harness/figures.js";
+import { Host } from "../harness/host.js";
+import { seeded } from "../harness/seed.js";
+
+const WORKERS = 100_000;
+
+let host;
+before(async () => {
+  const store = await seeded("crowd", "counter", [["crowd", `${WORKERS}`]]);
+  host = await Host.start({ store });
+});
+after(() => host?.remove());
+
+/** Names of the rows that are seen, in order. */
+const names = (page) =>
+  page.getByRole("grid").getByRole("row").evaluateAll((rows) =>
+    rows.map((row) => /bee-\d{6}/.exec(row.textContent)?.[0]).filter(Boolean),
+  );
+
+/** Waits until the first row is this one. */
+async function firstIs(page, name) {
+  await page.waitForFunction((name) => {
+    const row = document.querySelector('[role=grid] [data-index="0"]');
+    return row?.textContent.includes(name);
+  }, name);
+}
+
+consoleTest("100,000 workers: first rows, sort, filter, search and heap", () => host, {}, async (profile) => {
+  const page = await profile.page("/");
+  await page.getByRole("heading", { level: 1, name: "Overview" }).waitFor();
+  let began = performance.now();
+  await page.goto("/workers");
+  await page.locator('[role=grid] [data-index="0"]').getByText(/bee-/).waitFor();
+  wallAtMost("100,000 workers: first rows", performance.now() - began, 500);
+  await page.getByText(/100[,\u202f\u2009 ]000/).first().waitFor();
+
+  const name = page.getByRole("columnheader", { name: /Name|Worker/ }).getByRole("button");
+  const sorted = async (to, words) => {
+    began = performance.now();
+    await name.click();
+    await firstIs(page, to);
+    wallAtMost(words, performance.now() - began, 300);
+  };
+  await sorted("bee-000000", "100,000 workers: sorted by name");
+  await sorted("bee-099999", "100,000 workers: sorted backwards");
+
+  const search = page.getByRole("searchbox").first();
+  began = performance.now();
+  await search.fill("bee-04242");
+  await page.waitForFunction(() => document.querySelector("[role=grid]")?.getAttribute("aria-rowcount") === "11");
+  wallAtMost("100,000 workers: filtered", performance.now() - began, 300);
+  assert.ok((await names(page)).every((name) => name.startsWith("bee-04242")));
+  await search.fill("");
+  await page.waitForFunction((count) => document.querySelector("[role=grid]")?.getAttribute("aria-rowcount") === count, `${WORKERS + 1}`);
+
+  const grid = page.getByRole("grid");
+  await grid.focus();
+  await page.keyboard.press("End");
+  await page.locator(`[role=grid] [data-index="${WORKERS - 1}"]`).getByText(/bee-/).waitFor();
+  const thread = await MainThread.of(page);
+  atMost("100,000 workers: heap", (await thread.heap()) / 2 ** 20, 60, "MiB");
+});
+
+consoleTest("10,000 rows scroll at no more than 16 ms of the main thread a frame", () => host, {}, async (profile) => {
+  const page = await profile.page("/workers");
+  await page.locator('[role=grid] [data-index="0"]').getByText(/bee-/).waitFor();
+  const thread = await MainThread.of(page);
+  const grid = page.getByRole("grid");
+  await grid.hover();
+  const { perFrameMs, frames } = await thread.during(async () => {
+    for (let at = 0; at < 10_000; ) {
+      await page.mouse.wheel(0, 3_200);
+      at = await grid.evaluate((box) => box.scrollTop / 32);
+    }
+  });
+  assert.ok(frames > 20, `${frames} frames`);
+  atMost("10,000 rows scrolled", perFrameMs, 16, "ms CPU a frame");
+});
