@@ -10,6 +10,7 @@ import {
   type EntryFilter,
   type EntryKind,
   type EntryPage,
+  type EntryQuery,
   filterQuery,
   isFailure,
   isFiltering,
@@ -32,6 +33,7 @@ import { EntryDetails } from "./entry-details";
 import { KIND_GROUPS } from "./entry-text";
 import { KindMenu } from "./kind-menu";
 import type { LiveWorker, Worker } from "./live";
+import { readBefore } from "./read-ahead";
 import { Search } from "./search";
 import { type PaneHandle, TranscriptPane } from "./transcript-pane";
 
@@ -179,11 +181,7 @@ export function TranscriptTab({ live, worker }: { live: LiveWorker; worker: Work
     <EntryDetails
       live={live}
       entry={entry}
-      aside={
-        entry.kind === "denied" ? (
-          <WayPast live={live} entry={entry} />
-        ) : undefined
-      }
+      aside={entry.kind === "denied" ? <WayPast live={live} entry={entry} /> : undefined}
     />
   );
   return (
@@ -282,7 +280,8 @@ const FLUSH_MS = 50;
 /** Makes the window of a worker, and the function that gives it entries of the stream. */
 function windowOf(live: LiveWorker, changed: () => void) {
   const source = {
-    page: (query: object, signal: AbortSignal) =>
+    page: (query: EntryQuery, signal: AbortSignal) =>
+      readBefore(live.ref, query) ??
       request<EntryPage>("get", `${workerPath(live.ref)}/transcript`, { query: { ...query }, signal }),
   };
   const held = new TranscriptWindow(source, changed, SHOWN_BYTES);
