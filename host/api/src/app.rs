@@ -9,6 +9,7 @@ use axum::http::Method;
 use skep_registry::Registry;
 
 use crate::body_budget::BodyBudget;
+use crate::compress::Compressor;
 use crate::console::Console;
 use crate::metrics::{Metrics, RouteCounters};
 use crate::server::ServerLimits;
@@ -40,6 +41,7 @@ pub(crate) struct AppState {
     pub(crate) unmatched: Arc<RouteCounters>,
     pub(crate) document: Bytes,
     pub(crate) console: Console,
+    pub(crate) compressor: Compressor,
 }
 
 /// The properties of a route that the gate checks.

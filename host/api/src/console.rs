@@ -118,7 +118,7 @@ fn media(name: &str) -> &'static str {
 }
 
 /// Returns true if a client accepts a content encoding (RFC 9110, section 12.5.3).
-fn accepts(headers: &HeaderMap, encoding: &str) -> bool {
+pub(crate) fn accepts(headers: &HeaderMap, encoding: &str) -> bool {
     let weight = |wanted: &str| {
         let lines = headers.get_all(ACCEPT_ENCODING).iter().filter_map(|line| line.to_str().ok());
         lines.flat_map(|line| line.split(',')).find_map(|item| {

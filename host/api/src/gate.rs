@@ -20,6 +20,7 @@ use skep_protocol::{InputId, RuntimeId, WorkerId};
 use tracing::Instrument as _;
 
 use crate::app::{App, Surface};
+use crate::compress::Wanted;
 use crate::credential::Credential;
 use crate::origin;
 use crate::query;
@@ -51,6 +52,7 @@ pub(crate) async fn gate(State(app): State<App>, mut request: Request, next: Nex
     let counters = Arc::clone(route.map_or(&app.unmatched, |route| &route.counters));
     let open = route.is_some_and(|route| route.open);
     let span = span(&request);
+    let wanted = Wanted::of(&method, request.headers());
     let admitted = admit(&app, &mut request, open, leads);
     let understood = admitted.and_then(|()| {
         let query = request.uri().query().unwrap_or_default();
@@ -71,7 +73,7 @@ pub(crate) async fn gate(State(app): State<App>, mut request: Request, next: Nex
         tracing::debug!(parent: &span, status = status.as_u16(), "request answered");
     }
     seal(response.headers_mut());
-    response
+    app.compressor.compress(wanted, response)
 }
 
 /// Decides if a request may reach its handler, and authenticates its caller.

@@ -7,6 +7,7 @@
 
 mod app;
 mod body_budget;
+mod compress;
 mod console;
 mod credential;
 mod events;
@@ -37,6 +38,7 @@ pub use server::{ServerLimits, serve};
 
 use crate::app::{AppState, RouteInfo};
 use crate::body_budget::BodyBudget;
+use crate::compress::Compressor;
 use crate::refusal::ProblemResponse;
 
 /// The parts of an API.
@@ -91,6 +93,7 @@ pub fn router(parts: ApiParts) -> Router {
         unmatched,
         document,
         console,
+        compressor: Compressor::default(),
     }));
     router
         .fallback(|| async { ProblemResponse::not_found() })

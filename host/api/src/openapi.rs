@@ -7,7 +7,9 @@ use schemars::generate::SchemaSettings;
 use schemars::{Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 use skep_protocol::problem::PROBLEM_JSON;
-use skep_protocol::{ComponentDigest, FileName, HostId, InputId, Problem, RuntimeId, WorkerId};
+use skep_protocol::{
+    ComponentDigest, FileName, HostId, InputId, Problem, RuntimeId, SessionId, TokenId, WorkerId,
+};
 
 use crate::credential::COOKIE_NAME;
 use crate::route::{BodySchema, Route, SchemaOf};
@@ -66,6 +68,9 @@ pub(crate) fn document(routes: &[Route]) -> String {
         if let Some(content) = written(&route.request, &mut takes) {
             operation["requestBody"] = json!({ "required": true, "content": content });
         }
+        if let Some(role) = route.role {
+            operation["x-role"] = role.as_str().into();
+        }
         if route.open {
             operation["security"] = json!([]);
         }
@@ -81,7 +86,8 @@ pub(crate) fn document(routes: &[Route]) -> String {
             "version": env!("CARGO_PKG_VERSION"),
             "description": "Workers in WebAssembly sandboxes, on one machine or many. Every \
                             refused request is answered with a problem of RFC 9457, whose \
-                            `code` is stable.",
+                            `code` is stable. An operation's `x-role` is the least \
+                            role that may use it.",
             "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" },
         },
         "security": [{ "token": [] }, { "session": [] }],
@@ -168,6 +174,8 @@ fn in_path(name: &str, generator: &mut SchemaGenerator) -> Value {
         "runtime_id" => (|all| all.subschema_for::<RuntimeId>(), "The runtime."),
         "host_id" => (|all| all.subschema_for::<HostId>(), "The host."),
         "worker_id" => (|all| all.subschema_for::<WorkerId>(), "The worker."),
+        "token_id" => (|all| all.subschema_for::<TokenId>(), "The token."),
+        "session_id" => (|all| all.subschema_for::<SessionId>(), "The session."),
         "input_id" => (|all| all.subschema_for::<InputId>(), "The input."),
         "digest" => (|all| all.subschema_for::<ComponentDigest>(), "The digest."),
         _ => {

@@ -1,6 +1,6 @@
 //! Conversion of pages to the common list format.
 
-use skep_protocol::{Diagnostic, Listing, Page};
+use skep_protocol::{Listing, Page};
 
 /// Maximum number of items per page.
 pub(crate) const PAGE: u64 = 1_000;
@@ -11,7 +11,7 @@ pub(crate) fn listing<T>(page: Page<T>) -> Listing<T> {
     Listing { items, next_cursor, diagnostics: Vec::new() }
 }
 
-/// Converts diagnostics to the common list format. They fit in one page.
-pub(crate) fn diagnostics(items: Vec<Diagnostic>) -> Listing<Diagnostic> {
+/// Converts items that fit in one page to the common list format.
+pub(crate) fn whole<T>(items: Vec<T>) -> Listing<T> {
     Listing { items, next_cursor: None, diagnostics: Vec::new() }
 }

@@ -7,7 +7,7 @@ use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::request::Parts;
 use skep_protocol::{
     ComponentDigest, ConfigDigest, Cursor, Error, FileName, HostId, IdError, InputId, Invalid,
-    RuntimeHandle, RuntimeId, Source, WorkerEntry, WorkerId, WorkerView,
+    RuntimeHandle, RuntimeId, SessionId, Source, TokenId, WorkerEntry, WorkerId, WorkerView,
 };
 use skep_registry::Caller;
 
@@ -67,6 +67,14 @@ impl PathParams {
     pub(crate) fn config(&self) -> HandlerResult<ConfigDigest> {
         let digest = self.part("digest").parse::<ConfigDigest>();
         Ok(digest.map_err(|_| Error::from(IdError::Digest))?)
+    }
+
+    pub(crate) fn token(&self) -> HandlerResult<TokenId> {
+        Ok(self.part("token_id").parse::<TokenId>().map_err(Error::from)?)
+    }
+
+    pub(crate) fn session(&self) -> HandlerResult<SessionId> {
+        Ok(self.part("session_id").parse::<SessionId>().map_err(Error::from)?)
     }
 
     pub(crate) fn file(&self) -> HandlerResult<FileName> {

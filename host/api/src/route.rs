@@ -5,7 +5,7 @@ use axum::Json;
 use axum::handler::Handler;
 use axum::routing::{MethodFilter, MethodRouter, on};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
-use skep_protocol::Problem;
+use skep_protocol::{Problem, Role};
 
 use crate::app::App;
 use crate::events::PROBLEM;
@@ -63,6 +63,8 @@ pub(crate) struct Route {
     pub(crate) description: &'static str,
     /// True if it needs no login.
     pub(crate) open: bool,
+    /// Least role that may use it, as the registry decides; none if it is open.
+    pub(crate) role: Option<Role>,
     pub(crate) parameters: Vec<Parameter>,
     pub(crate) request: BodySchema,
     pub(crate) answers: Vec<(u16, &'static str, BodySchema)>,
@@ -86,6 +88,7 @@ impl Route {
             id,
             description,
             open: false,
+            role: Some(if method == "GET" { Role::Viewer } else { Role::Operator }),
             parameters: Vec::new(),
             request: BodySchema::Empty,
             answers: Vec::new(),
@@ -148,7 +151,14 @@ impl Route {
     /// Marks the route as public.
     pub(crate) fn open(mut self) -> Self {
         self.open = true;
+        self.role = None;
         self.problems.retain(|status| !matches!(status, 401 | 403 | 429 | 503));
+        self
+    }
+
+    /// Documents another role than the usual one: viewer for reads, operator for changes.
+    pub(crate) fn needs(mut self, role: Role) -> Self {
+        self.role = Some(role);
         self
     }
 

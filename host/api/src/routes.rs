@@ -1,5 +1,6 @@
 //! All routes, by subject. A handler converts, makes one call and converts back.
 
+pub(crate) mod access;
 mod attachment;
 pub(crate) mod components;
 pub(crate) mod configs;
@@ -43,7 +44,13 @@ pub(crate) fn all(surface: Surface) -> Vec<Route> {
         }
         Surface::Browser => {
             let runtimes = runtimes.map(|route| route.below(OF_MANY));
-            let others = [fleet::routes(), session::routes(), probes::routes(), console::routes()];
+            let others = [
+                fleet::routes(),
+                session::routes(),
+                access::routes(),
+                probes::routes(),
+                console::routes(),
+            ];
             others.into_iter().flatten().chain(runtimes).collect()
         }
     }

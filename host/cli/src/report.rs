@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 use skep_protocol::{
     ComponentDigest, ComponentKind, InputId, LimitName, RequestRecord, RuntimeId, Timestamp,
-    TokenView, TurnError, WorkerView,
+    TurnError, WorkerView,
 };
 
 /// The result of `skep run`.
@@ -189,14 +189,6 @@ pub(crate) struct UpReport {
     /// The admin token that the first start on a store creates.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) token: Option<String>,
-}
-
-/// The result of `skep token create`.
-#[derive(Debug, Serialize)]
-pub(crate) struct TokenReport {
-    pub(crate) token: String,
-    #[serde(flatten)]
-    pub(crate) view: TokenView,
 }
 
 /// A remote runtime, with the paths that the operator gave.

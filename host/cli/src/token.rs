@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
-use skep_protocol::{Role, RuntimeId, Timestamp, TokenId, TokenView, quantity};
-use skep_registry::NewToken;
+use skep_protocol::{
+    CreateToken, CreatedToken, Role, RuntimeId, Timestamp, TokenId, TokenName, TokenView, quantity,
+};
 
 use crate::clock::now;
 use crate::failure::Failed;
 use crate::output::OutputFormat;
-use crate::report::{ItemsReport, TokenReport};
+use crate::report::ItemsReport;
 use crate::settings::LocationArgs;
 use crate::table::Table;
 use crate::{json, registrar, terminal};
@@ -18,7 +19,7 @@ use crate::{json, registrar, terminal};
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
-  skep token create --role admin
+  skep token create --role admin --name laptop
   skep token create --role operator --runtime rt-0a1b2c --expires 24h --output json
   skep token revoke 3f9c2a71d0")]
 pub(crate) struct TokenArgs {
@@ -33,6 +34,10 @@ enum TokenCommand {
         /// Role: viewer may read, operator may also manage workers, admin may do everything
         #[arg(long, value_enum, value_name = "ROLE")]
         role: RoleArg,
+
+        /// Name by which people recognise the token, such as `laptop`
+        #[arg(long, value_name = "NAME")]
+        name: Option<TokenName>,
 
         /// Runtime that the token is valid for. Repeat for more [default: all]
         #[arg(long, value_name = "RUNTIME_ID")]
@@ -92,8 +97,8 @@ impl From<RoleArg> for Role {
 /// Runs the subcommand and returns the exit code.
 pub(crate) fn token(arguments: TokenArgs) -> u8 {
     let (output, done) = match arguments.command {
-        TokenCommand::Create { role, runtime, expires, location, output } => {
-            (output, create(role.into(), runtime, expires, &location, output))
+        TokenCommand::Create { role, name, runtime, expires, location, output } => {
+            (output, create(role.into(), name, runtime, expires, &location, output))
         }
         TokenCommand::List { location, output } => (output, list(&location, output)),
         TokenCommand::Revoke { token, location, output } => {
@@ -108,6 +113,7 @@ pub(crate) fn token(arguments: TokenArgs) -> u8 {
 
 fn create(
     role: Role,
+    name: Option<TokenName>,
     runtimes: Vec<RuntimeId>,
     expires: Option<Duration>,
     location: &LocationArgs,
@@ -117,8 +123,9 @@ fn create(
         let millis = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         Timestamp(now().as_millis().saturating_add(millis))
     };
-    let wanted = NewToken {
+    let wanted = CreateToken {
         role,
+        name,
         runtimes: Some(runtimes).filter(|runtimes| !runtimes.is_empty()),
         expires_at: expires.map(after),
     };
@@ -128,7 +135,7 @@ fn create(
     let token_id = view.token_id.clone();
     let shown = match output {
         OutputFormat::Json => {
-            let report = TokenReport { token: secret.expose().to_owned(), view };
+            let report = CreatedToken { token: secret.expose().to_owned(), view };
             terminal::print(&json::line(&report))
         }
         // Standard output has only the token, so that it can be redirected to a file.
@@ -154,14 +161,16 @@ fn list(location: &LocationArgs, output: OutputFormat) -> Result<(), Failed> {
     match output {
         OutputFormat::Json => terminal::print(&json::line(&ItemsReport { items: tokens }))?,
         OutputFormat::Text => {
-            let mut table = Table::new(&["TOKEN", "ROLE", "RUNTIMES", "CREATED", "STATE"]);
+            let mut table = Table::new(&["TOKEN", "NAME", "ROLE", "RUNTIMES", "CREATED", "STATE"]);
             for token in &tokens {
                 let runtimes = match &token.runtimes {
                     None => "all".to_owned(),
                     Some(some) => some.iter().map(RuntimeId::as_str).collect::<Vec<_>>().join(","),
                 };
+                let name = token.name.as_ref().map_or("-", TokenName::as_str);
                 table.row([
                     &token.token_id,
+                    &name,
                     &token.role.as_str(),
                     &runtimes,
                     &token.created_at,

@@ -149,7 +149,7 @@ pub(crate) fn filtered(ask: ApiRequest, filter: WorkerFilter) -> ApiRequest {
         .with("state", state.map(ObservedState::as_str))
 }
 
-fn json(written: serde_json::Result<Vec<u8>>) -> Result<Vec<u8>, Error> {
+pub(crate) fn json(written: serde_json::Result<Vec<u8>>) -> Result<Vec<u8>, Error> {
     written.map_err(|_| Error::Internal)
 }
 

@@ -1,10 +1,10 @@
 //! The types that a response may contain. No others can be parsed.
 
 use skep_protocol::{
-    AuditEntry, Change, ComponentView, ConfigView, Diagnostic, Entry, EntryPage, FileView,
-    FleetChange, HostView, Imported, InputSummary, InputView, Listing, Me, Page, Problem,
-    RuntimeHistory, RuntimeSummary, RuntimeView, Sent, StateItem, Usage, WorkerHistory,
-    WorkerListing, WorkerPage, WorkerView,
+    AuditEntry, Change, ComponentCheck, ComponentView, ConfigView, CreatedToken, Diagnostic, Entry,
+    EntryPage, FileListing, FileView, FleetChange, HostView, Imported, InputSummary, InputView,
+    Listing, Me, Page, Problem, RuntimeHistory, RuntimeSummary, RuntimeView, Sent, SessionView,
+    StateItem, TokenView, Usage, WorkerHistory, WorkerListing, WorkerPage, WorkerView,
 };
 
 /// A type that can be parsed from a response.
@@ -25,17 +25,21 @@ macro_rules! shapes {
 
 shapes! {
     Change,
+    ComponentCheck,
     ComponentView,
     ConfigView,
+    CreatedToken,
     Entry,
     EntryPage,
+    FileListing,
     FileView,
     FleetChange,
     Imported,
     InputView,
-    Listing<FileView>,
     Listing<HostView>,
     Listing<RuntimeSummary>,
+    Listing<SessionView>,
+    Listing<TokenView>,
     Listing<StateItem>,
     Me,
     Page<AuditEntry>,

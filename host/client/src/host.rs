@@ -3,11 +3,12 @@
 use std::fmt;
 
 use skep_protocol::{
-    AuditEntry, Error, FleetStream, HostId, HostView, ListWorkers, Listing, Me, Page, RuntimeId,
-    RuntimeSummary, WorkerListing,
+    AuditEntry, CreateToken, CreatedToken, Error, FleetStream, HostId, HostView, ListAudit,
+    ListWorkers, Listing, Me, Page, RuntimeId, RuntimeSummary, SessionId, SessionView, TokenId,
+    TokenView, WorkerListing,
 };
 
-use crate::client::{Client, listing};
+use crate::client::{Client, json, listing};
 use crate::deadlines::ClientDeadlines;
 use crate::endpoint::{Endpoint, EndpointError, Prefix, Refusals};
 use crate::feed::Changes;
@@ -93,8 +94,65 @@ impl HostClient {
     ///
     /// # Errors
     /// Forbidden to all but admins.
-    pub async fn audit(&self, cursor: Option<&str>) -> Result<Page<AuditEntry>, Error> {
-        self.wire.ask(ApiRequest::get(&[&"audit"]).with("cursor", cursor)).await
+    pub async fn audit(&self, query: &ListAudit) -> Result<Page<AuditEntry>, Error> {
+        let ListAudit { cursor, actor, action, runtime_id, worker_id, outcome, since, until } =
+            query;
+        let ask = ApiRequest::get(&[&"audit"])
+            .with("cursor", cursor.as_ref())
+            .with("actor", actor.as_ref())
+            .with("action", action.as_ref())
+            .with("runtime_id", runtime_id.as_ref())
+            .with("worker_id", worker_id.as_ref())
+            .with("outcome", outcome.as_ref())
+            .with("since", since.as_ref())
+            .with("until", until.as_ref());
+        self.wire.ask(ask).await
+    }
+
+    /// Lists all tokens, oldest first.
+    ///
+    /// # Errors
+    /// Forbidden to all but admins.
+    pub async fn tokens(&self) -> Result<Listing<TokenView>, Error> {
+        self.wire.ask(ApiRequest::get(&[&"tokens"])).await
+    }
+
+    /// Creates a token. Its text is only in this answer.
+    ///
+    /// # Errors
+    /// Forbidden to all but admins.
+    pub async fn create_token(&self, new: &CreateToken) -> Result<CreatedToken, Error> {
+        let body = json(serde_json::to_vec(new))?;
+        self.wire.ask(ApiRequest::post(&[&"tokens"]).json(body)).await
+    }
+
+    /// Revokes a token and ends the sessions that it started.
+    ///
+    /// # Errors
+    /// [`Error::UnknownToken`]; forbidden to all but admins.
+    pub async fn revoke_token(&self, token: &TokenId) -> Result<(), Error> {
+        self.discard(ApiRequest::delete(&[&"tokens", token])).await
+    }
+
+    /// Lists valid sessions, newest first: all for admins, those of their own token for others.
+    ///
+    /// # Errors
+    /// As [`Self::runtimes`].
+    pub async fn sessions(&self) -> Result<Listing<SessionView>, Error> {
+        self.wire.ask(ApiRequest::get(&[&"sessions"])).await
+    }
+
+    /// Ends a session that [`Self::sessions`] lists.
+    ///
+    /// # Errors
+    /// [`Error::UnknownSession`].
+    pub async fn end_session(&self, session: &SessionId) -> Result<(), Error> {
+        self.discard(ApiRequest::delete(&[&"sessions", session])).await
+    }
+
+    async fn discard(&self, ask: ApiRequest) -> Result<(), Error> {
+        let reply = self.wire.fetch(&ask).await;
+        reply.map(drop).map_err(|failure| self.wire.error(failure.fault))
     }
 
     /// Describes the caller, as the server sees it.

@@ -1,9 +1,10 @@
 //! Answers of a runtime, as far as a [`crate::Layer`] looks into them.
 
 use crate::{
-    ByteStream, ChangeStream, ComponentView, ConfigView, Diagnostic, Entry, EntryPage, EntryStream,
-    FileView, Imported, InputSummary, InputView, Listing, Page, RuntimeHistory, RuntimeView, Sent,
-    StateItem, Stored, Usage, WorkerHistory, WorkerPage, WorkerView,
+    ByteStream, ChangeStream, ComponentCheck, ComponentView, ConfigView, Diagnostic, Entry,
+    EntryPage, EntryStream, FileListing, FileView, Imported, InputSummary, InputView, Listing,
+    Page, RuntimeHistory, RuntimeView, Sent, StateItem, Stored, Usage, WorkerHistory, WorkerPage,
+    WorkerView,
 };
 
 /// The parts of an answer that a layer may check or replace.
@@ -31,13 +32,14 @@ pub trait Answer: Sized + Send + 'static {
 
 impl Answer for () {}
 impl Answer for ByteStream {}
+impl Answer for ComponentCheck {}
 impl Answer for ComponentView {}
 impl Answer for ConfigView {}
 impl Answer for Entry {}
 impl Answer for EntryPage {}
 impl Answer for Imported {}
 impl Answer for InputView {}
-impl Answer for Listing<FileView> {}
+impl Answer for FileListing {}
 impl Answer for Listing<StateItem> {}
 impl Answer for Page<ComponentView> {}
 impl Answer for Page<ConfigView> {}

@@ -3,7 +3,10 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, RuntimeId, Timestamp, TokenId, WorkerId};
+use crate::{
+    Error, Grants, Labels, LimitChanges, Role, RuntimeId, SessionId, Timestamp, TokenId, TokenName,
+    WorkerId,
+};
 
 /// An audited action. Reads are not audited. Neither are inputs: the worker's transcript records
 /// them.
@@ -35,6 +38,8 @@ pub enum Action {
     FileWrite,
     /// A worker's file was removed.
     FileRemove,
+    /// A worker's file or directory got another name.
+    FileRename,
     /// An archive was imported into a worker's directory.
     FilesImport,
     /// A token was created.
@@ -49,11 +54,13 @@ pub enum Action {
     Login,
     /// A user logged out.
     Logout,
+    /// A session was ended by an admin, or by its user from another one.
+    SessionEnd,
 }
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 22] = [
         Self::WorkerCreate,
         Self::WorkerFork,
         Self::WorkerUpdate,
@@ -67,6 +74,7 @@ impl Action {
         Self::ConfigRemove,
         Self::FileWrite,
         Self::FileRemove,
+        Self::FileRename,
         Self::FilesImport,
         Self::TokenCreate,
         Self::TokenRevoke,
@@ -74,6 +82,7 @@ impl Action {
         Self::RemoteRemove,
         Self::Login,
         Self::Logout,
+        Self::SessionEnd,
     ];
 
     /// The action's name in the audit log.
@@ -92,6 +101,7 @@ impl Action {
             Self::ConfigRemove => "config.remove",
             Self::FileWrite => "file.write",
             Self::FileRemove => "file.remove",
+            Self::FileRename => "file.rename",
             Self::FilesImport => "files.import",
             Self::TokenCreate => "token.create",
             Self::TokenRevoke => "token.revoke",
@@ -99,6 +109,7 @@ impl Action {
             Self::RemoteRemove => "remote.remove",
             Self::Login => "login",
             Self::Logout => "logout",
+            Self::SessionEnd => "session.end",
         }
     }
 }
@@ -120,6 +131,85 @@ pub struct AuditEntry {
     pub worker_id: Option<WorkerId>,
     /// `ok`, or the error's code; `worker_not_visible` if the caller may not see the worker.
     pub outcome: String,
+    /// State before the change, of what the change names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<AuditedState>,
+    /// State that the change asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<AuditedState>,
+}
+
+/// The audited parts of a state. Absent parts are not part of the change.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct AuditedState {
+    /// Grants of the worker.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grants: Option<Grants>,
+    /// Limits of the worker that differ from the defaults.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limits: Option<LimitChanges>,
+    /// Labels of the worker.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub labels: Option<Labels>,
+    /// The token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<AuditedToken>,
+    /// The session.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session_id: Option<SessionId>,
+}
+
+/// The audited properties of a token.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct AuditedToken {
+    /// Public id of the token.
+    pub token_id: TokenId,
+    /// Its name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<TokenName>,
+    /// Its role.
+    pub role: Role,
+    /// Runtimes that it is limited to; all if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runtimes: Option<Vec<RuntimeId>>,
+}
+
+/// A filter for audit entries. An entry must match every given part.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ListAudit {
+    /// Cursor of the previous page.
+    pub cursor: Option<String>,
+    /// Token of the caller, or `local` for the local operator.
+    pub actor: Option<TokenId>,
+    /// Action name.
+    pub action: Option<String>,
+    /// Runtime that was changed.
+    pub runtime_id: Option<RuntimeId>,
+    /// Worker that was changed.
+    pub worker_id: Option<WorkerId>,
+    /// Outcome.
+    pub outcome: Option<String>,
+    /// Earliest time.
+    pub since: Option<Timestamp>,
+    /// Latest time.
+    pub until: Option<Timestamp>,
+}
+
+impl ListAudit {
+    /// The word for the local operator, who has no token.
+    pub const LOCAL: &str = "local";
+
+    /// Returns true if an entry matches.
+    pub fn has(&self, entry: &AuditEntry) -> bool {
+        let by = entry.token_id.as_ref().map_or(Self::LOCAL, TokenId::as_str);
+        self.actor.as_ref().is_none_or(|actor| actor.as_str() == by)
+            && self.action.as_ref().is_none_or(|action| *action == entry.action)
+            && self.runtime_id.as_ref().is_none_or(|id| Some(id) == entry.runtime_id.as_ref())
+            && self.worker_id.is_none_or(|id| Some(id) == entry.worker_id)
+            && self.outcome.as_ref().is_none_or(|outcome| *outcome == entry.outcome)
+            && self.since.is_none_or(|since| entry.at >= since)
+            && self.until.is_none_or(|until| entry.at <= until)
+    }
 }
 
 /// Returns the audit log's word for a result.

@@ -8,7 +8,8 @@ use std::time::Duration;
 use crate::config::ConfigError;
 use crate::name::NameError;
 use crate::{
-    ComponentDigest, ConfigDigest, Cursor, HostId, IdError, InputId, LimitName, RuntimeId, WorkerId,
+    ComponentDigest, ConfigDigest, Cursor, HostId, IdError, InputId, LimitName, RuntimeId,
+    SessionId, TokenId, WorkerId,
 };
 
 /// A request that was not carried out.
@@ -56,9 +57,18 @@ pub enum Error {
     /// No such file.
     #[error("there is no such file")]
     UnknownFile,
+    /// No such token, or the caller may not see it.
+    #[error("there is no token {0}")]
+    UnknownToken(TokenId),
+    /// No such session, or the caller may not see it.
+    #[error("there is no session {0}; it may have ended")]
+    UnknownSession(SessionId),
     /// The request conflicts with the current state.
     #[error("{0}")]
     Conflict(Conflict),
+    /// The file is in another state than the request names.
+    #[error("the file was changed meanwhile; read it again and retry")]
+    PreconditionFailed,
     /// The worker is stopped.
     #[error("the worker is stopped; start it to have it take inputs")]
     WorkerStopped,
@@ -176,6 +186,7 @@ impl Invalid {
             Self::Name(NameError::IdempotencyKey) => "idempotency_key",
             Self::Name(NameError::ScopeName) => "scope_name",
             Self::Name(NameError::SecretName) => "secret_name",
+            Self::Name(NameError::TokenName) => "token_name",
             Self::Name(NameError::GuestPath) => "guest_path",
             Self::Config(ConfigError::Key) => "config_key",
             Self::Config(ConfigError::TooLarge) => "config_too_large",
@@ -196,7 +207,7 @@ impl Invalid {
     }
 
     /// Returns every variant; variants about a limit carry the given one.
-    pub const fn all(limit: LimitName) -> [Self; 26] {
+    pub const fn all(limit: LimitName) -> [Self; 27] {
         [
             Self::Id(IdError::Runtime),
             Self::Id(IdError::Uuid),
@@ -208,6 +219,7 @@ impl Invalid {
             Self::Name(NameError::IdempotencyKey),
             Self::Name(NameError::ScopeName),
             Self::Name(NameError::SecretName),
+            Self::Name(NameError::TokenName),
             Self::Name(NameError::GuestPath),
             Self::Config(ConfigError::Key),
             Self::Config(ConfigError::TooLarge),
@@ -252,6 +264,9 @@ pub enum Conflict {
     /// The worker's grants changed since the caller read them.
     #[error("the worker's grants were changed meanwhile; read them again and retry")]
     Grants,
+    /// A file or directory has the new name.
+    #[error("a file or directory of that name exists")]
+    FileExists,
     /// The worker has failed and stays down until a person starts it.
     #[error("the worker has failed; its diagnostics say why. Start it to try again")]
     WorkerFailed,
@@ -259,7 +274,7 @@ pub enum Conflict {
 
 impl Conflict {
     /// Every conflict.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Worker,
         Self::IdempotencyKey,
         Self::NoPrevious,
@@ -267,6 +282,7 @@ impl Conflict {
         Self::InUse,
         Self::Ended,
         Self::Grants,
+        Self::FileExists,
         Self::WorkerFailed,
     ];
 
@@ -280,6 +296,7 @@ impl Conflict {
             Self::InUse => "in_use",
             Self::Ended => "ended",
             Self::Grants => "grants",
+            Self::FileExists => "file_exists",
             Self::WorkerFailed => "worker_failed",
         }
     }
@@ -306,6 +323,9 @@ impl Error {
             Self::UnknownEntry { seq: Cursor(7), trimmed: false },
             Self::UnknownEntry { seq: Cursor(7), trimmed: true },
             Self::UnknownFile,
+            Self::UnknownToken("elsewhere".parse().expect("that is a token's id")),
+            Self::UnknownSession("elsewhere".parse().expect("that is a session's id")),
+            Self::PreconditionFailed,
             Self::WorkerStopped,
             Self::WorkerRemoved,
             Self::LimitExceeded { name, limit: 7 },
@@ -334,7 +354,10 @@ impl Error {
                 | Self::UnknownInput(_)
                 | Self::UnknownEntry { .. }
                 | Self::UnknownFile
+                | Self::UnknownToken(_)
+                | Self::UnknownSession(_)
                 | Self::Conflict(_)
+                | Self::PreconditionFailed
                 | Self::WorkerStopped
                 | Self::WorkerRemoved
                 | Self::LimitExceeded { .. }
@@ -364,7 +387,10 @@ impl Error {
             Self::UnknownInput(_) => "unknown_input",
             Self::UnknownEntry { .. } => "unknown_entry",
             Self::UnknownFile => "unknown_file",
+            Self::UnknownToken(_) => "unknown_token",
+            Self::UnknownSession(_) => "unknown_session",
             Self::Conflict(_) => "conflict",
+            Self::PreconditionFailed => "precondition_failed",
             Self::WorkerStopped => "worker_stopped",
             Self::WorkerRemoved => "worker_removed",
             Self::LimitExceeded { .. } => "limit_exceeded",
@@ -392,9 +418,12 @@ impl Error {
             | Self::UnknownConfig(_)
             | Self::UnknownInput(_)
             | Self::UnknownEntry { .. }
-            | Self::UnknownFile => 404,
+            | Self::UnknownFile
+            | Self::UnknownToken(_)
+            | Self::UnknownSession(_) => 404,
             Self::Conflict(_) | Self::WorkerStopped => 409,
             Self::WorkerRemoved => 410,
+            Self::PreconditionFailed => 412,
             Self::LimitExceeded { .. } => 413,
             Self::ComponentRefused { .. } => 422,
             Self::MailboxFull { .. } => 429,

@@ -15,12 +15,12 @@ use async_trait::async_trait;
 use crate::answer::Answer;
 use crate::verbs::verbs;
 use crate::{
-    Action, ByteStream, ChangeStream, ComponentDigest, ComponentView, ConfigDigest, ConfigValues,
-    ConfigView, CreateWorker, Cursor, Diagnostic, Entry, EntryPage, EntryStream, Error, FileName,
-    FileRange, FileView, ForkWorker, Imported, InputId, InputSummary, InputView, ListEntries,
-    ListFiles, ListInputs, ListState, ListWorkers, Listing, NewInput, Page, Preview, Role,
-    RuntimeHistory, RuntimeView, Sent, StateItem, Stored, Usage, WorkerChange, WorkerHistory,
-    WorkerId, WorkerPage, WorkerView,
+    Action, ByteStream, ChangeStream, ComponentCheck, ComponentDigest, ComponentView, ConfigDigest,
+    ConfigValues, ConfigView, CreateWorker, Cursor, Diagnostic, Entry, EntryPage, EntryStream,
+    Error, FileCondition, FileListing, FileName, FileRange, FileView, ForkWorker, Imported,
+    InputId, InputSummary, InputView, ListEntries, ListFiles, ListInputs, ListState, ListWorkers,
+    Listing, NewInput, Page, Preview, RemoveFile, RenameFile, Role, RuntimeHistory, RuntimeView,
+    Sent, StateItem, Stored, Usage, WorkerChange, WorkerHistory, WorkerId, WorkerPage, WorkerView,
 };
 
 /// A runtime: all of its nouns.
@@ -33,7 +33,8 @@ impl<R: Overview + Workers + Turns + Artifacts + Files + ?Sized> RuntimeHandle f
 pub enum Effect {
     /// Nothing.
     Read,
-    /// It gives a worker something to do. The transcript records it.
+    /// It gives a worker or the host something to do, and changes nothing by itself. A transcript
+    /// records what a worker does.
     Act,
     /// It changes the runtime. The audit records it as this action.
     Change(Action),
@@ -189,6 +190,9 @@ verbs! {
         [change(ComponentPut)]
         async fn put_component(wasm: ByteStream, by: Role) -> Stored<ComponentView>;
 
+        /// Examines a component as [`Artifacts::put_component`] would, and stores nothing.
+        [act] async fn check_component(wasm: ByteStream) -> ComponentCheck;
+
         /// Returns one component.
         [read] async fn component(digest: ComponentDigest) -> ComponentView;
 
@@ -215,7 +219,7 @@ verbs! {
     trait Files {
         /// Lists the regular files of a worker's directory in the order of their names. A diagnostic
         /// counts those whose names cannot be shown.
-        [read] async fn files(worker: WorkerId, query: ListFiles) -> Listing<FileView>;
+        [read] async fn files(worker: WorkerId, query: ListFiles) -> FileListing;
 
         /// Reads a file, or a part of it. The view describes the whole file.
         [read]
@@ -226,16 +230,22 @@ verbs! {
         ) -> (FileView, ByteStream);
 
         /// Writes a file in one step: readers see all of it or the file from before. Creates missing
-        /// directories. The worker's quota holds.
+        /// directories. The worker's quota holds. [`Error::PreconditionFailed`] if the file is in
+        /// another state than the condition names.
         [change(FileWrite)]
         async fn write_file(
             worker: WorkerId,
             name: FileName,
             bytes: ByteStream,
+            condition: FileCondition,
         ) -> Stored<FileView>;
 
-        /// Removes a file.
-        [change(FileRemove)] async fn remove_file(worker: WorkerId, name: FileName) -> ();
+        /// Removes a file, or a directory with everything below it.
+        [change(FileRemove)]
+        async fn remove_file(worker: WorkerId, name: FileName, how: RemoveFile) -> ();
+
+        /// Gives a file or directory another name, which must be free.
+        [change(FileRename)] async fn rename_file(worker: WorkerId, names: RenameFile) -> ();
 
         /// Returns the regular files and directories of a worker's directory as a tar archive.
         [read] async fn export(worker: WorkerId) -> ByteStream;

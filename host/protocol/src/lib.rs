@@ -4,6 +4,7 @@
 //! This crate performs no IO. None of its types can hold a host path, an endpoint or a token, so
 //! any of them may be sent to a browser.
 
+pub mod access;
 pub mod answer;
 pub mod audit;
 pub mod component;
@@ -38,16 +39,23 @@ pub mod transcript;
 mod verbs;
 pub mod worker;
 
+pub use access::{CreateToken, CreatedToken, SessionView, TokenView};
 pub use answer::Answer;
-pub use audit::{Action, AuditEntry, audit_word};
-pub use component::{CompileRecord, Compiled, ComponentView};
+pub use audit::{Action, AuditEntry, AuditedState, AuditedToken, ListAudit, audit_word};
+pub use component::{
+    CompileRecord, Compiled, ComponentCheck, ComponentRefusal, ComponentView, GrantKind,
+    ImportCheck, ImportStatus,
+};
 pub use config::{ConfigValues, ConfigView, NewConfig};
 pub use cursor::Cursor;
 pub use diagnostic::{Diagnostic, DiagnosticCode, Severity, Subject};
 pub use digest::{ComponentDigest, ConfigDigest, DigestError};
 pub use entry::{Entry, EntryKind, EntryPage};
 pub use error::{Conflict, Error, Invalid};
-pub use file::{FileName, FileRange, FileView, Imported, ListFiles};
+pub use file::{
+    FileCondition, FileListing, FileName, FileRange, FileTag, FileView, Imported, ListFiles,
+    RemoveFile, RenameFile,
+};
 pub use grant::{
     GrantError, Grants, HostPattern, HttpGrant, Method, Scheme, ScopeGrant, ScopeGrantError,
 };
@@ -55,7 +63,7 @@ pub use handle::{
     Artifacts, Effect, Files, Invocation, Layer, Overview, RuntimeHandle, Turns, Verb, Workers,
 };
 pub use history::{RuntimeHistory, RuntimeSample, WorkerHistory, WorkerSample};
-pub use id::{HostId, IdError, InputId, RuntimeId, TokenId, WorkerId};
+pub use id::{HostId, IdError, InputId, RuntimeId, SessionId, TokenId, WorkerId};
 pub use input::{
     Ending, InputState, InputSummary, InputView, ListInputs, NewInput, Outcome, Output, RunOutput,
     RunRequest, Sent, TurnError,
@@ -66,13 +74,15 @@ pub use list::{
     LabelFilter, ListWorkers, ListedWorker, SearchText, SortOrder, SpecOutline, WorkerCounts,
     WorkerFilter, WorkerListing, WorkerPage, WorkerPosition, WorkerSelection, WorkerSort,
 };
-pub use name::{DisplayRef, GuestPath, IdempotencyKey, Labels, NameError, ScopeName, SecretName};
+pub use name::{
+    DisplayRef, GuestPath, IdempotencyKey, Labels, NameError, ScopeName, SecretName, TokenName,
+};
 pub use outbound::{Denial, RequestRecord};
 pub use payload::{Failure, Payload};
 pub use problem::Problem;
 pub use registry::{
     Capabilities, Changed, FleetChange, FleetStream, HostView, Listing, Login, Me, Role,
-    RuntimeSummary, Source, Status, TokenView, WorkerEntry,
+    RuntimeSummary, Source, Status, WorkerEntry,
 };
 pub use rights::Rights;
 pub use runtime::{ByteStream, Change, ChangeStream, EntryStream, Page, RuntimeView, Stored};

@@ -33,6 +33,9 @@ pub enum NameError {
     /// Invalid secret name.
     #[error("a secret's name is 1 to 64 of a-z, 0-9, `_` and `-`")]
     SecretName,
+    /// Invalid token name.
+    #[error("a token's name is 1 to 64 characters, none of them a control character")]
+    TokenName,
     /// Invalid guest path.
     #[error("a directory of the guest is an absolute path without `.`, `..` and empty parts")]
     GuestPath,
@@ -110,6 +113,13 @@ name! {
     SecretName, |text| {
         let allowed = |c| matches!(c, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-');
         (1..=64).contains(&text.len()) && text.bytes().all(allowed)
+    }
+}
+
+name! {
+    /// A name by which people recognise a token. It need not be unique.
+    TokenName, |text| {
+        !text.is_empty() && text.chars().count() <= 64 && !text.chars().any(is_unsafe)
     }
 }
 

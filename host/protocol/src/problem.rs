@@ -89,11 +89,14 @@ impl Problem {
                 trimmed: reason.as_deref() == Some(TRIMMED),
             },
             "unknown_file" => Error::UnknownFile,
+            "unknown_token" => Error::UnknownToken(subject.parse().ok()?),
+            "unknown_session" => Error::UnknownSession(subject.parse().ok()?),
             "conflict" => {
                 let all = Conflict::ALL.into_iter();
                 let mut found = all.filter(|one| Some(one.reason()) == reason.as_deref());
                 Error::Conflict(found.next()?)
             }
+            "precondition_failed" => Error::PreconditionFailed,
             "worker_stopped" => Error::WorkerStopped,
             "worker_removed" => Error::WorkerRemoved,
             "limit_exceeded" => Error::LimitExceeded { name: limit?, limit: limit_value? },
@@ -132,6 +135,8 @@ impl From<&Error> for Problem {
                 problem.subject = Some(seq.to_string());
                 problem.reason = trimmed.then(|| TRIMMED.into());
             }
+            Error::UnknownToken(id) => problem.subject = Some(id.to_string()),
+            Error::UnknownSession(id) => problem.subject = Some(id.to_string()),
             Error::Conflict(conflict) => problem.reason = Some(conflict.reason().into()),
             Error::LimitExceeded { name, limit } => {
                 (problem.limit, problem.limit_value) = (Some(*name), Some(*limit));
@@ -145,6 +150,7 @@ impl From<&Error> for Problem {
             Error::Unauthenticated
             | Error::Forbidden
             | Error::UnknownFile
+            | Error::PreconditionFailed
             | Error::WorkerStopped
             | Error::WorkerRemoved
             | Error::OperationUnsupported
@@ -169,7 +175,10 @@ const fn title(error: &Error) -> &'static str {
         Error::UnknownInput(_) => "Unknown input",
         Error::UnknownEntry { .. } => "Unknown entry",
         Error::UnknownFile => "Unknown file",
+        Error::UnknownToken(_) => "Unknown token",
+        Error::UnknownSession(_) => "Unknown session",
         Error::Conflict(_) => "Conflict with the current state",
+        Error::PreconditionFailed => "Precondition failed",
         Error::WorkerStopped => "The worker is stopped",
         Error::WorkerRemoved => "The worker was removed",
         Error::LimitExceeded { .. } => "Limit exceeded",

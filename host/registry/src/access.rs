@@ -4,26 +4,32 @@
 //! | --- | --- | --- | --- |
 //! | token | `skep_` | in `registry.db`, as a digest | when it expires or is revoked |
 //! | process token | `skep_` | in memory, as a digest | with the process |
-//! | session | `session_` | in memory, as a digest | after 12 hours, with its token, or at logout |
+//! | session | `session_` | in `registry.db`, as a digest | after 12 hours, with its token, or when it is ended |
 //! | login code | `code_` | in memory, as a digest | at its first use, or after 10 minutes |
 //!
 //! Each check reads the token from the file, so a token that another process revokes is refused at
-//! once, and so are the sessions started with it.
+//! once, and so are the sessions started with it. Sessions outlive the process, so only a token of
+//! the file or a login code starts one.
 
 mod attempts;
-mod sessions;
+mod process_secrets;
+mod session;
 mod token;
 
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use rusqlite::Transaction;
-use skep_protocol::{Error, IdError, Invalid, Role, RuntimeId, Timestamp, TokenId, TokenView};
+use rusqlite::{Connection, Transaction};
+use skep_protocol::{
+    AuditedState, AuditedToken, CreateToken, Error, Invalid, Role, SessionId, SessionView,
+    Timestamp, TokenId, TokenView,
+};
 use tokio::sync::watch;
 
 use self::attempts::Attempts;
-use self::sessions::Sessions;
+use self::process_secrets::ProcessSecrets;
+use self::session::SessionRow;
 use self::token::TokenRow;
 use crate::audit::{self, AuditRecord};
 use crate::database::RegistryDatabase;
@@ -36,17 +42,6 @@ const SESSION_MS: u64 = 12 * 60 * 60 * 1000;
 /// Lifetime of a login code.
 const CODE_MS: u64 = 10 * 60 * 1000;
 
-/// The properties of a token to create.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NewToken {
-    /// Role of the token.
-    pub role: Role,
-    /// Runtimes that the token is limited to; all if absent.
-    pub runtimes: Option<Vec<RuntimeId>>,
-    /// Time of expiry, if it expires.
-    pub expires_at: Option<Timestamp>,
-}
-
 /// Tokens, sessions and login codes. Reading is one indexed row. Creating, revoking, logging in and
 /// logging out wait for the disk, so async callers use a blocking thread.
 #[derive(Clone)]
@@ -55,9 +50,9 @@ pub struct Access(Arc<AccessState>);
 struct AccessState {
     database: Arc<RegistryDatabase>,
     now: fn() -> Timestamp,
-    sessions: Mutex<Sessions>,
+    secrets: Mutex<ProcessSecrets>,
     attempts: Mutex<Attempts>,
-    /// Notified whenever a token may have expired or been revoked.
+    /// Notified whenever a token may have been revoked, or a session ended.
     ended: watch::Sender<()>,
 }
 
@@ -82,7 +77,7 @@ impl Access {
         Self(Arc::new(AccessState {
             database,
             now,
-            sessions: Mutex::default(),
+            secrets: Mutex::default(),
             attempts: Mutex::default(),
             ended: watch::Sender::new(()),
         }))
@@ -92,24 +87,30 @@ impl Access {
     ///
     /// # Errors
     /// [`Invalid::Body`] if it would already have expired; any error of `registry.db`.
-    pub fn create_token(&self, new: NewToken) -> Result<(Secret, TokenView), Error> {
+    pub fn create_token(&self, new: CreateToken) -> Result<(Secret, TokenView), Error> {
+        self.create_token_by(&Caller::operator(), new)
+    }
+
+    /// Creates a token for a caller, as whom the audit records it.
+    pub(crate) fn create_token_by(
+        &self,
+        by: &Caller,
+        new: CreateToken,
+    ) -> Result<(Secret, TokenView), Error> {
         let now = self.now();
         if new.expires_at.is_some_and(|at| at <= now) {
             return Err(Invalid::Body.into());
         }
         let Minted { id, secret, digest } = mint(SecretKind::Token)?;
-        let view = TokenView {
-            token_id: id,
-            role: new.role,
-            runtimes: new.runtimes,
-            created_at: now,
-            expires_at: new.expires_at,
-            revoked_at: None,
-        };
+        let CreateToken { role, name, runtimes, expires_at } = new;
+        let (created_at, revoked_at) = (now, None);
+        let view =
+            TokenView { token_id: id, name, role, runtimes, created_at, expires_at, revoked_at };
         let token = TokenRow { view: view.clone(), digest };
         self.0.database.write(|transaction| {
             token.insert(transaction)?;
-            self.note(transaction, Action::TokenCreate, None, "ok")
+            let after = Some(of_token(&view));
+            self.note(transaction, Action::TokenCreate, by.token_id.as_ref(), Change::ok(after))
         })?;
         Ok((secret, view))
     }
@@ -122,20 +123,38 @@ impl Access {
         Ok(self.0.database.read(token::all)?)
     }
 
+    /// Returns a token.
+    ///
+    /// # Errors
+    /// [`Error::UnknownToken`]; any error of `registry.db`.
+    pub(crate) fn find_token(&self, id: &TokenId) -> Result<TokenView, Error> {
+        let token = self.0.database.read(|connection| token::find(connection, id))?;
+        token.map(|token| token.view).ok_or_else(|| Error::UnknownToken(id.clone()))
+    }
+
     /// Revokes a token. It and all sessions started with it are refused from now on. Revoking twice
     /// changes nothing.
     ///
     /// # Errors
-    /// [`Invalid::Id`] if there is no such token; any error of `registry.db`.
+    /// [`Error::UnknownToken`] if there is no such token; any error of `registry.db`.
     pub fn revoke(&self, id: &TokenId) -> Result<TokenView, Error> {
+        self.revoke_by(&Caller::operator(), id)
+    }
+
+    /// Revokes a token for a caller, as whom the audit records it.
+    pub(crate) fn revoke_by(&self, by: &Caller, id: &TokenId) -> Result<TokenView, Error> {
         let view = self.0.database.write(|transaction| {
-            if token::revoke(transaction, id, self.now())? {
-                self.note(transaction, Action::TokenRevoke, None, "ok")?;
+            let revoked = token::revoke(transaction, id, self.now())?;
+            session::remove_of(transaction, id)?;
+            let view = token::find(transaction, id)?.map(|token| token.view);
+            if let (true, Some(view)) = (revoked, &view) {
+                let change = Change { before: Some(of_token(view)), ..Change::ok(None) };
+                self.note(transaction, Action::TokenRevoke, by.token_id.as_ref(), change)?;
             }
-            Ok(token::find(transaction, id)?.map(|token| token.view))
+            Ok(view)
         })?;
         self.recheck_streams();
-        view.ok_or_else(|| Invalid::Id(IdError::Runtime).into())
+        view.ok_or_else(|| Error::UnknownToken(id.clone()))
     }
 
     /// Returns true if a token was ever created, including revoked ones.
@@ -152,7 +171,7 @@ impl Access {
     /// [`RegistryError::NoRandomness`].
     pub fn process_token(&self, role: Role) -> Result<Secret, Error> {
         let minted = mint(SecretKind::Token)?;
-        self.sessions().add_process_token(&minted, role);
+        self.secrets().add_process_token(&minted, role);
         Ok(minted.secret)
     }
 
@@ -163,7 +182,7 @@ impl Access {
     pub fn login_code(&self) -> Result<Secret, Error> {
         let minted = mint(SecretKind::Code)?;
         let expires_at = Timestamp(self.now().as_millis().saturating_add(CODE_MS));
-        self.sessions().add_code(&minted, self.now(), expires_at);
+        self.secrets().add_code(&minted, self.now(), expires_at);
         Ok(minted.secret)
     }
 
@@ -176,7 +195,8 @@ impl Access {
         Ok(self.attempt(peer, secret, || self.token(secret))?.0)
     }
 
-    /// Starts a session with a token or a login code.
+    /// Starts a session with a token or a login code. A process token starts none: the session
+    /// would outlive it.
     ///
     /// # Errors
     /// As [`Access::bearer`]; any error of `registry.db`, in which case no session starts and a
@@ -184,14 +204,17 @@ impl Access {
     pub fn login(&self, peer: IpAddr, secret: &str) -> Result<(Secret, Caller), Error> {
         let found = self.attempt(peer, secret, || match id_in(SecretKind::Code, secret) {
             Some(id) => {
-                let taken = self.sessions().take_code(&id, &SecretDigest::of(secret), self.now());
+                let taken = self.secrets().take_code(&id, &SecretDigest::of(secret), self.now());
                 Ok(if taken {
                     SecretLookup::Valid(Caller::operator(), None)
                 } else {
                     SecretLookup::Unknown
                 })
             }
-            None => self.token(secret),
+            None => Ok(match self.token(secret)? {
+                SecretLookup::Valid(caller, _) if caller.token_id.is_none() => SecretLookup::Ended,
+                found => found,
+            }),
         });
         let token_id = match &found {
             Ok((caller, _)) => caller.token_id.clone(),
@@ -199,15 +222,25 @@ impl Access {
             Err(error) => return Err(error.clone()),
         };
         let outcome = skep_protocol::audit_word(found.as_ref().err());
+        let minted: Minted<SessionId> = mint(SecretKind::Session)?;
+        let now = self.now();
+        let longest = Timestamp(now.as_millis().saturating_add(SESSION_MS));
+        let started = found.as_ref().ok().map(|(_, expires_at)| SessionRow {
+            id: minted.id.clone(),
+            digest: minted.digest,
+            token_id: token_id.clone(),
+            created_at: now,
+            expires_at: expires_at.map_or(longest, |at| at.min(longest)),
+        });
         self.0.database.write(|transaction| {
-            self.note(transaction, Action::Login, token_id.as_ref(), outcome)
+            if let Some(session) = &started {
+                session.insert(transaction)?;
+            }
+            let change = Change { outcome, ..Change::ok(None) };
+            self.note(transaction, Action::Login, token_id.as_ref(), change)
         })?;
-        let (caller, expires_at) = found?;
-        let longest = Timestamp(self.now().as_millis().saturating_add(SESSION_MS));
-        let expires_at = expires_at.map_or(longest, |at| at.min(longest));
-        let minted = mint(SecretKind::Session)?;
-        self.sessions().add_session(&minted, caller.clone(), self.now(), expires_at);
-        Ok((minted.secret, caller))
+        let (caller, _) = found?;
+        Ok((minted.secret, Caller { session_id: Some(minted.id), ..caller }))
     }
 
     /// Authenticates a caller by session.
@@ -215,37 +248,81 @@ impl Access {
     /// # Errors
     /// [`Error::Unauthenticated`]; any error of `registry.db`.
     pub fn session(&self, secret: &str) -> Result<Caller, Error> {
-        let id = id_in(SecretKind::Session, secret).ok_or(Error::Unauthenticated)?;
+        let id: SessionId = id_in(SecretKind::Session, secret).ok_or(Error::Unauthenticated)?;
         let digest = SecretDigest::of(secret);
-        let found = self.sessions().session(&id, &digest, self.now());
-        let caller = found.ok_or(Error::Unauthenticated)?;
-        let good = match &caller.token_id {
-            Some(token) => self.is_good(token)?,
-            None => true,
-        };
-        if good { Ok(caller) } else { Err(Error::Unauthenticated) }
+        let now = self.now();
+        let found = self.0.database.read(|connection| {
+            let found = session::find(connection, &id, now)?;
+            let Some(session) = found.filter(|session| session.digest.matches(&digest)) else {
+                return Ok(None);
+            };
+            caller_of(connection, &session, now)
+        })?;
+        found.ok_or(Error::Unauthenticated)
+    }
+
+    /// Returns every valid session, newest first, with the caller that it authenticates.
+    ///
+    /// # Errors
+    /// Any error of `registry.db`.
+    pub(crate) fn sessions(&self) -> Result<Vec<(SessionView, Caller)>, Error> {
+        let now = self.now();
+        Ok(self.0.database.read(|connection| {
+            let mut all = Vec::new();
+            for session in session::all(connection, now)? {
+                let Some(caller) = caller_of(connection, &session, now)? else { continue };
+                let SessionRow { id, token_id, created_at, expires_at, .. } = session;
+                let (session_id, role, current) = (id, caller.role, false);
+                let view =
+                    SessionView { session_id, token_id, role, created_at, expires_at, current };
+                all.push((view, caller));
+            }
+            Ok(all)
+        })?)
+    }
+
+    /// Ends a session for a caller, as whom the audit records it.
+    ///
+    /// # Errors
+    /// [`Error::UnknownSession`]; any error of `registry.db`.
+    pub(crate) fn end_session(&self, by: &Caller, id: &SessionId) -> Result<(), Error> {
+        let ended = self.0.database.write(|transaction| {
+            let ended = session::remove(transaction, id)?;
+            if ended {
+                let before = AuditedState { session_id: Some(id.clone()), ..Default::default() };
+                let change = Change { before: Some(before), ..Change::ok(None) };
+                self.note(transaction, Action::SessionEnd, by.token_id.as_ref(), change)?;
+            }
+            Ok(ended)
+        })?;
+        self.recheck_streams();
+        if ended { Ok(()) } else { Err(Error::UnknownSession(id.clone())) }
     }
 
     /// Ends a session. Does nothing if the session has already ended.
     ///
     /// # Errors
-    /// Any error of `registry.db`; the session ends nevertheless.
+    /// Any error of `registry.db`.
     pub fn logout(&self, secret: &str) -> Result<(), Error> {
-        let Some(id) = id_in(SecretKind::Session, secret) else { return Ok(()) };
-        let Some(caller) = self.sessions().end_session(&id, &SecretDigest::of(secret)) else {
-            return Ok(());
-        };
+        let Some(id) = id_in::<SessionId>(SecretKind::Session, secret) else { return Ok(()) };
+        let digest = SecretDigest::of(secret);
         self.0.database.write(|transaction| {
-            self.note(transaction, Action::Logout, caller.token_id.as_ref(), "ok")
+            let found = session::find(transaction, &id, self.now())?;
+            let Some(session) = found.filter(|session| session.digest.matches(&digest)) else {
+                return Ok(());
+            };
+            session::remove(transaction, &id)?;
+            self.note(transaction, Action::Logout, session.token_id.as_ref(), Change::ok(None))
         })?;
+        self.recheck_streams();
         Ok(())
     }
 
-    /// Returns when the token is no longer valid. For streams, which outlive the authenticated
-    /// request.
-    pub(crate) async fn ended(&self, token: TokenId) {
+    /// Returns when the caller's token or session is no longer valid. For streams, which outlive the
+    /// authenticated request.
+    pub(crate) async fn ended(&self, caller: Caller) {
         let mut looks = self.0.ended.subscribe();
-        while self.is_good(&token).unwrap_or(true) {
+        while self.is_good(&caller).unwrap_or(true) {
             // The timeout catches expiry, which sends no notification.
             let look = tokio::time::timeout(std::time::Duration::from_secs(5), looks.changed());
             if matches!(look.await, Ok(Err(_))) {
@@ -259,16 +336,26 @@ impl Access {
         self.0.ended.send_replace(());
     }
 
-    fn is_good(&self, id: &TokenId) -> Result<bool, Error> {
-        let token = self.0.database.read(|connection| token::find(connection, id))?;
-        Ok(token.is_some_and(|token| token.is_good(self.now())))
+    fn is_good(&self, caller: &Caller) -> Result<bool, Error> {
+        let now = self.now();
+        Ok(self.0.database.read(|connection| {
+            let session = match &caller.session_id {
+                Some(id) => session::find(connection, id, now)?.is_some(),
+                None => true,
+            };
+            let token = match &caller.token_id {
+                Some(id) => token::find(connection, id)?.is_some_and(|token| token.is_good(now)),
+                None => true,
+            };
+            Ok(session && token)
+        })?)
     }
 
     /// Looks up a token by its text.
     fn token(&self, secret: &str) -> Result<SecretLookup, Error> {
         let Some(id) = id_in(SecretKind::Token, secret) else { return Ok(SecretLookup::Unknown) };
         let digest = SecretDigest::of(secret);
-        if let Some(caller) = self.sessions().process_token(&id, &digest) {
+        if let Some(caller) = self.secrets().process_token(&id, &digest) {
             return Ok(SecretLookup::Valid(caller, None));
         }
         let token = self.0.database.read(|connection| token::find(connection, &id))?;
@@ -310,8 +397,9 @@ impl Access {
         transaction: &Transaction<'_>,
         action: Action,
         token_id: Option<&TokenId>,
-        outcome: &'static str,
+        change: Change,
     ) -> Result<(), RegistryError> {
+        let Change { outcome, before, after } = change;
         let record = AuditRecord {
             at: self.now(),
             token_id: token_id.cloned(),
@@ -319,6 +407,8 @@ impl Access {
             runtime_id: None,
             worker_id: None,
             outcome,
+            before,
+            after,
         };
         audit::add(transaction, &record)
     }
@@ -331,7 +421,43 @@ impl Access {
         self.0.attempts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn sessions(&self) -> MutexGuard<'_, Sessions> {
-        self.0.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    fn secrets(&self) -> MutexGuard<'_, ProcessSecrets> {
+        self.0.secrets.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The audited result of a change of tokens or sessions.
+struct Change {
+    outcome: &'static str,
+    before: Option<AuditedState>,
+    after: Option<AuditedState>,
+}
+
+impl Change {
+    const fn ok(after: Option<AuditedState>) -> Self {
+        Self { outcome: "ok", before: None, after }
+    }
+}
+
+/// Returns the audited properties of a token.
+fn of_token(view: &TokenView) -> AuditedState {
+    let TokenView { token_id, name, role, runtimes, .. } = view.clone();
+    let token = AuditedToken { token_id, name, role, runtimes };
+    AuditedState { token: Some(token), ..AuditedState::default() }
+}
+
+/// Returns the caller that a session authenticates; none if its token has ended.
+fn caller_of(
+    connection: &Connection,
+    session: &SessionRow,
+    now: Timestamp,
+) -> Result<Option<Caller>, RegistryError> {
+    let caller = match &session.token_id {
+        Some(id) => {
+            let token = token::find(connection, id)?;
+            token.filter(|token| token.is_good(now)).map(TokenRow::caller)
+        }
+        None => Some(Caller::operator()),
+    };
+    Ok(caller.map(|caller| Caller { session_id: Some(session.id.clone()), ..caller }))
 }

@@ -5,7 +5,9 @@ mod log;
 
 use async_trait::async_trait;
 use rusqlite::{Connection, Row, params};
-use skep_protocol::{Action, AuditEntry, Error, RuntimeId, Timestamp, TokenId, WorkerId};
+use skep_protocol::{
+    Action, AuditEntry, AuditedState, Error, RuntimeId, Timestamp, TokenId, WorkerId,
+};
 
 pub(crate) use self::log::AuditLog;
 use crate::RegistryError;
@@ -25,6 +27,10 @@ pub struct AuditRecord {
     pub worker_id: Option<WorkerId>,
     /// Outcome, in the words of [`skep_protocol::audit_word`].
     pub outcome: &'static str,
+    /// State before the change, of what the change names.
+    pub before: Option<AuditedState>,
+    /// State that the change asked for.
+    pub after: Option<AuditedState>,
 }
 
 /// A sink for audit records.
@@ -39,12 +45,20 @@ pub trait Audit: Send + Sync {
 }
 
 /// Rows per page.
-const PAGE: u32 = 100;
+const PAGE: usize = 100;
+/// Rows read for one page: about 20 ms, for which the callers' authentication waits.
+const LOOKED_AT: usize = 10_000;
 
 /// Adds a row within the caller's transaction, if there is one.
 pub(crate) fn add(connection: &Connection, record: &AuditRecord) -> Result<(), RegistryError> {
-    const ADD: &str = "INSERT INTO audit (at, token_id, action, runtime_id, worker_id, outcome)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+    const ADD: &str = "INSERT INTO audit
+         (at, token_id, action, runtime_id, worker_id, outcome, before, after)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+    let json = |state: &Option<AuditedState>| {
+        state
+            .as_ref()
+            .map(|state| serde_json::to_string(state).expect("protocol types always serialize"))
+    };
     connection.prepare_cached(ADD)?.execute(params![
         record.at.as_millis().cast_signed(),
         record.token_id.as_ref().map(TokenId::as_str),
@@ -52,24 +66,34 @@ pub(crate) fn add(connection: &Connection, record: &AuditRecord) -> Result<(), R
         record.runtime_id.as_ref().map(RuntimeId::as_str),
         record.worker_id.map(|id| id.to_string()),
         record.outcome,
+        json(&record.before),
+        json(&record.after),
     ])?;
     Ok(())
 }
 
-/// Returns the rows before a row, newest first, and true if there are more.
+/// Returns matching rows before a row, newest first, and the row to continue before if there may be
+/// more. Reads a bounded number of rows, so a page may be short.
 pub(crate) fn page(
     connection: &Connection,
     before: Option<u64>,
-) -> Result<(Vec<AuditEntry>, bool), RegistryError> {
-    const READ: &str = "SELECT seq, at, token_id, action, runtime_id, worker_id, outcome
-         FROM audit WHERE seq < ?1 ORDER BY seq DESC LIMIT ?2";
+    has: impl Fn(&AuditEntry) -> bool,
+) -> Result<(Vec<AuditEntry>, Option<u64>), RegistryError> {
+    const READ: &str = "SELECT seq, at, token_id, action, runtime_id, worker_id, outcome, before,
+         after FROM audit WHERE seq < ?1 ORDER BY seq DESC";
     let before = before.map_or(i64::MAX, u64::cast_signed);
     let mut statement = connection.prepare_cached(READ)?;
-    let rows = statement.query_and_then(params![before, PAGE + 1], read)?;
-    let mut rows: Vec<_> = rows.collect::<Result<_, RegistryError>>()?;
-    let more = rows.len() > PAGE as usize;
-    rows.truncate(PAGE as usize);
-    Ok((rows, more))
+    let mut found = Vec::new();
+    let mut last = None;
+    for (looked_at, row) in statement.query_and_then([before], read)?.enumerate() {
+        if found.len() == PAGE || looked_at == LOOKED_AT {
+            return Ok((found, last));
+        }
+        let row = row?;
+        last = Some(row.seq);
+        found.extend(Some(row).filter(&has));
+    }
+    Ok((found, None))
 }
 
 fn read(row: &Row<'_>) -> Result<AuditEntry, RegistryError> {
@@ -78,6 +102,11 @@ fn read(row: &Row<'_>) -> Result<AuditEntry, RegistryError> {
     }
     let unsigned =
         |column| -> rusqlite::Result<u64> { Ok(row.get::<_, i64>(column)?.cast_unsigned()) };
+    let state = |column| -> Result<Option<AuditedState>, RegistryError> {
+        let json: Option<String> = row.get(column)?;
+        let state = json.map(|json| serde_json::from_str(&json)).transpose();
+        state.map_err(|_| RegistryError::Damaged)
+    };
     Ok(AuditEntry {
         seq: unsigned(0)?,
         at: Timestamp(unsigned(1)?),
@@ -86,5 +115,7 @@ fn read(row: &Row<'_>) -> Result<AuditEntry, RegistryError> {
         runtime_id: parse(row.get(4)?)?,
         worker_id: parse(row.get(5)?)?,
         outcome: row.get(6)?,
+        before: state(7)?,
+        after: state(8)?,
     })
 }

@@ -3,6 +3,7 @@
 //! | table | contents |
 //! | --- | --- |
 //! | `token` | digests of tokens, with their roles and limits |
+//! | `session` | digests of browsers' sessions, with the tokens that they began with |
 //! | `audit` | changes and their callers; append-only |
 //! | `remote` | addresses and credentials' files of remotes |
 //!
@@ -30,7 +31,8 @@ const BUSY: Duration = Duration::from_secs(5);
 const FORMAT: i64 = MIGRATIONS.len() as i64;
 
 /// Migrations: number `n` leads from format `n` to `n + 1`. Format 0 is an empty file.
-const MIGRATIONS: [&str; 1] = ["
+const MIGRATIONS: [&str; 2] = [
+    "
     CREATE TABLE token (
         id TEXT PRIMARY KEY,
         digest BLOB NOT NULL,
@@ -67,7 +69,23 @@ const MIGRATIONS: [&str; 1] = ["
         insecure INTEGER NOT NULL,
         display_name TEXT
     ) WITHOUT ROWID;
-"];
+",
+    // A session without a token began with a login link.
+    "
+    CREATE TABLE session (
+        id TEXT PRIMARY KEY,
+        digest BLOB NOT NULL,
+        token_id TEXT,
+        created_at INTEGER NOT NULL,
+        expires_at INTEGER NOT NULL
+    ) WITHOUT ROWID;
+    CREATE INDEX session_expiry ON session (expires_at);
+
+    ALTER TABLE token ADD COLUMN name TEXT;
+    ALTER TABLE audit ADD COLUMN before TEXT;
+    ALTER TABLE audit ADD COLUMN after TEXT;
+",
+];
 
 /// The file, and this process's connections to it.
 pub(crate) struct RegistryDatabase {
@@ -231,7 +249,7 @@ mod tests {
         };
         let threads: Vec<_> = (0..8).map(open).collect();
         for thread in threads {
-            assert_eq!(version(&thread.join().unwrap()), 1);
+            assert_eq!(version(&thread.join().unwrap()), FORMAT);
         }
     }
 
@@ -239,7 +257,7 @@ mod tests {
     fn only_the_owner_can_read_the_file() {
         let dir = dir();
         let database = RegistryDatabase::open(dir.try_clone().unwrap()).unwrap();
-        database.write(|t| Ok(t.execute_batch("PRAGMA user_version = 1")?)).unwrap();
+        database.write(|t| Ok(t.execute_batch("PRAGMA user_version = 2")?)).unwrap();
         for name in [FILE, "registry.db-wal", "registry.db-shm"] {
             let file = dir.open(name).unwrap().into_std();
             assert_eq!(file.metadata().unwrap().mode() & 0o777, 0o600, "{name}");

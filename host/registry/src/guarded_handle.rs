@@ -61,10 +61,12 @@ impl GuardedHandle {
         let guarded = self.clone();
         let change = async move {
             let worker = invocation.verb().worker();
+            let states = guarded.audited(invocation.verb()).await;
             let mut result = guarded.run(Role::Operator, invocation).await;
             let made = || result.as_mut().ok()?.workers().first().map(|view| view.worker_id);
             let worker = worker.or_else(made);
-            let record = guarded.record(action, worker, result.as_ref().err());
+            let mut record = guarded.record(action, worker, result.as_ref().err());
+            (record.before, record.after) = states;
             match (result, guarded.gate.audit.record(record).await) {
                 (Ok(_), Err(error)) => Err(error),
                 (result, _) => result,
@@ -174,6 +176,46 @@ impl GuardedHandle {
             runtime_id: Some(self.runtime_id.clone()),
             worker_id,
             outcome,
+            before: None,
+            after: None,
+        }
+    }
+
+    /// Returns the audited parts of a worker before a change, and as the change asks for them. What
+    /// the worker has is read only if the change may be made and names such a part.
+    async fn audited(&self, verb: Verb<'_>) -> (Option<AuditedState>, Option<AuditedState>) {
+        match verb {
+            Verb::create { request } => {
+                let spec = request.spec.clone();
+                let after = AuditedState {
+                    grants: Some(spec.grants).filter(|grants| *grants != Grants::default()),
+                    limits: Some(spec.limits).filter(|limits| !limits.0.is_empty()),
+                    labels: Some(spec.labels).filter(|labels| *labels != Labels::default()),
+                    ..AuditedState::default()
+                };
+                (None, Some(after).filter(|after| *after != AuditedState::default()))
+            }
+            Verb::update { worker, change } => {
+                let after = AuditedState {
+                    grants: change.grants.clone(),
+                    labels: change.labels.clone(),
+                    ..AuditedState::default()
+                };
+                if after == AuditedState::default() {
+                    return (None, None);
+                }
+                let had = match self.enter(Role::Operator) {
+                    Ok(runtime) => runtime.get(*worker).await.ok(),
+                    Err(_) => None,
+                };
+                let before = had.map(|view| AuditedState {
+                    grants: after.grants.as_ref().map(|_| view.spec.grants),
+                    labels: after.labels.as_ref().map(|_| view.spec.labels),
+                    ..AuditedState::default()
+                });
+                (before, Some(after))
+            }
+            _ => (None, None),
         }
     }
 
@@ -195,15 +237,17 @@ impl GuardedHandle {
     }
 }
 
-/// Ends a stream when the caller's token ends.
+/// Ends a stream when the caller's token or session ends.
 pub(crate) fn while_valid<T: Send + 'static>(
     access: &Access,
     caller: &Caller,
     items: Pin<Box<dyn Stream<Item = Result<T, Error>> + Send>>,
 ) -> Pin<Box<dyn Stream<Item = Result<T, Error>> + Send>> {
-    let Some(token) = caller.token_id.clone() else { return items };
-    let access = access.clone();
-    let ended = Box::pin(async move { access.ended(token).await });
+    if caller.token_id.is_none() && caller.session_id.is_none() {
+        return items;
+    }
+    let (access, caller) = (access.clone(), caller.clone());
+    let ended = Box::pin(async move { access.ended(caller).await });
     stream::unfold(Some((items, ended)), |open| async move {
         let (mut items, mut ended) = open?;
         tokio::select! {

@@ -5,7 +5,8 @@
 //! (`local`). It routes requests to them, lists over all of them, enforces roles and audits
 //! changes.
 //!
-//! Its data is in `registry.db` in the root of a store: token digests, the audit and the remotes.
+//! Its data is in `registry.db` in the root of a store: digests of tokens and sessions, the audit and
+//! the remotes.
 //! It stores nothing about workers. The store's lock does not cover this file: `skep token` and
 //! `skep remote` use it through [`Registrar`] while a host runs.
 //!
@@ -13,6 +14,7 @@
 //! none can name another.
 
 mod access;
+mod access_control;
 mod audit;
 mod caller;
 mod changes;
@@ -33,7 +35,7 @@ mod secret;
 mod watcher;
 mod worker_list;
 
-pub use access::{Access, NewToken};
+pub use access::Access;
 pub use audit::{Audit, AuditRecord};
 pub use caller::Caller;
 pub use connect::{Connect, ConnectError, EntryError, Network};

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use cap_std::fs::Dir;
 use skep_protocol::{
-    AuditEntry, Error, FleetStream, HostId, HostView, ListWorkers, Listing, Page, Role,
+    AuditEntry, Error, FleetStream, HostId, HostView, ListAudit, ListWorkers, Listing, Page, Role,
     RuntimeHandle, RuntimeId, RuntimeSummary, Source, Timestamp, WorkerListing,
 };
 
@@ -223,20 +223,21 @@ impl Registry {
     }
 
     /// Returns a page of the audit, newest first, for admins. It omits entries of runtimes that the
-    /// caller may not see, so a page may be short.
+    /// caller may not see. A page may be short; the list ends when there is no cursor.
     ///
     /// # Errors
     /// [`Error::Forbidden`]; [`skep_protocol::Invalid::Cursor`]; any error of `registry.db`.
-    pub fn audit(&self, caller: &Caller, cursor: Option<&str>) -> Result<Page<AuditEntry>, Error> {
+    pub fn audit(&self, caller: &Caller, query: &ListAudit) -> Result<Page<AuditEntry>, Error> {
         self.0.gate.policy.allows(caller, Role::Admin)?;
-        let before = cursor.map(audit_from_text).transpose()?;
-        let read = |connection: &_| audit::page(connection, before);
-        let (mut items, more) = self.0.registrar.database.read(read)?;
-        let last = items.last().filter(|_| more);
-        let next_cursor = last.map(|entry| audit_to_text(entry.seq));
+        let before = query.cursor.as_deref().map(audit_from_text).transpose()?;
         let policy = &self.0.gate.policy;
-        items.retain(|e| e.runtime_id.as_ref().is_none_or(|id| policy.sees(caller, id)));
-        Ok(Page { items, next_cursor })
+        let has = |entry: &AuditEntry| {
+            let seen = entry.runtime_id.as_ref().is_none_or(|id| policy.sees(caller, id));
+            seen && query.has(entry)
+        };
+        let read = |connection: &_| audit::page(connection, before, has);
+        let (items, next) = self.0.registrar.database.read(read)?;
+        Ok(Page { items, next_cursor: next.map(audit_to_text) })
     }
 
     /// Makes the registry reread `registry.db` at once. Without it, changes of other processes are
@@ -265,6 +266,11 @@ impl Registry {
         if close.await.is_err() {
             tracing::error!("closing the registry panicked");
         }
+    }
+
+    /// Checks that the caller has the permissions of a role.
+    pub(crate) fn allows(&self, caller: &Caller, needs: Role) -> Result<(), Error> {
+        self.0.gate.policy.allows(caller, needs)
     }
 
     /// Returns the members that the caller sees, in list order.

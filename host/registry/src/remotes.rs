@@ -111,6 +111,8 @@ impl Remotes {
 
     fn record(&self, action: Action, id: &RuntimeId) -> AuditRecord {
         AuditRecord {
+            before: None,
+            after: None,
             at: (self.now)(),
             token_id: None,
             action,

@@ -5,11 +5,12 @@
 //! rest is 256 random bits as base64url. Only the SHA-256 of the whole text is stored.
 
 use std::fmt;
+use std::str::FromStr;
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
-use skep_protocol::TokenId;
+use skep_protocol::{IdError, TokenId};
 use subtle::ConstantTimeEq;
 
 use crate::RegistryError;
@@ -78,15 +79,17 @@ impl SecretDigest {
     }
 }
 
-/// A newly created secret.
-pub(crate) struct Minted {
-    pub(crate) id: TokenId,
+/// A newly created secret, with its public id.
+pub(crate) struct Minted<I = TokenId> {
+    pub(crate) id: I,
     pub(crate) secret: Secret,
     pub(crate) digest: SecretDigest,
 }
 
 /// Creates a secret.
-pub(crate) fn mint(kind: SecretKind) -> Result<Minted, RegistryError> {
+pub(crate) fn mint<I: FromStr<Err = IdError>>(
+    kind: SecretKind,
+) -> Result<Minted<I>, RegistryError> {
     let mut random = [0; 38];
     getrandom::fill(&mut random).map_err(|_| RegistryError::NoRandomness)?;
     let (id, secret) = random.split_at(6);
@@ -98,7 +101,7 @@ pub(crate) fn mint(kind: SecretKind) -> Result<Minted, RegistryError> {
 }
 
 /// Extracts the id from text in the form of a secret of this kind.
-pub(crate) fn id_in(kind: SecretKind, text: &str) -> Option<TokenId> {
+pub(crate) fn id_in<I: FromStr<Err = IdError>>(kind: SecretKind, text: &str) -> Option<I> {
     if text.len() > LONGEST {
         return None;
     }
@@ -112,11 +115,11 @@ mod tests {
 
     #[test]
     fn a_secret_is_found_by_its_id_and_not_printed() {
-        let minted = mint(SecretKind::Token).unwrap();
+        let minted: Minted = mint(SecretKind::Token).unwrap();
         let text = minted.secret.expose();
         assert_eq!(id_in(SecretKind::Token, text).as_ref(), Some(&minted.id));
-        assert_eq!(id_in(SecretKind::Session, text), None);
-        assert_eq!(id_in(SecretKind::Code, text), None);
+        assert_eq!(id_in::<TokenId>(SecretKind::Session, text), None);
+        assert_eq!(id_in::<TokenId>(SecretKind::Code, text), None);
         assert!(text.len() >= "skep_".len() + 12 + 1 + 43);
         assert!(minted.digest.matches(&SecretDigest::of(text)));
         assert!(!minted.digest.matches(&SecretDigest::of(&text[..text.len() - 1])));
@@ -127,13 +130,14 @@ mod tests {
     fn malformed_secrets_have_no_id() {
         let long = format!("skep_a_{}", "x".repeat(300));
         for bad in ["", "skep", "skep_", "skep_a", "skep_A_x", "skep__x", "skep_a/b_x", &long] {
-            assert_eq!(id_in(SecretKind::Token, bad), None, "{bad}");
+            assert_eq!(id_in::<TokenId>(SecretKind::Token, bad), None, "{bad}");
         }
     }
 
     #[test]
     fn secrets_are_unique() {
-        let (one, other) = (mint(SecretKind::Code).unwrap(), mint(SecretKind::Code).unwrap());
+        let mint = || mint::<TokenId>(SecretKind::Code).unwrap();
+        let (one, other) = (mint(), mint());
         assert_ne!(one.id, other.id);
         assert_ne!(one.secret.expose(), other.secret.expose());
     }

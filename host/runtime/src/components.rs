@@ -32,6 +32,8 @@ pub(crate) struct Components {
     loaded: Mutex<LoadedCache>,
     /// Allows one compilation at a time; each takes the memory and cores of several workers.
     compiling: Arc<Semaphore>,
+    /// Allows one examination at a time, beside a compilation. It takes seconds.
+    examining: Arc<Semaphore>,
     /// Allows a few loads of compiled components at a time, so that they do not queue behind a
     /// compilation.
     loading: Arc<Semaphore>,
@@ -119,6 +121,7 @@ impl Components {
             sandbox,
             loaded: Mutex::default(),
             compiling: Arc::new(Semaphore::new(1)),
+            examining: Arc::new(Semaphore::new(1)),
             loading: Arc::new(Semaphore::new(CONCURRENT_LOADS)),
             under_way: Arc::default(),
             retries: CompileRetries::new(retry_delay),
@@ -260,20 +263,17 @@ impl Components {
         prepared
     }
 
-    /// Refuses a component that no host could run. Returns `Ok` if this host cannot tell now.
-    pub(crate) async fn examine(&self, wasm: Arc<Vec<u8>>) -> Result<(), Error> {
+    /// Validates a component in the compiling child, without compiling it.
+    pub(crate) async fn examine(&self, wasm: Arc<Vec<u8>>) -> Result<(), NotReady> {
+        let permit = self.examining.clone().acquire_owned().await;
         let sandbox = self.sandbox.clone();
-        let examined = tokio::task::spawn_blocking(move || sandbox.examine(&wasm)).await;
-        match examined.map_err(|_| Error::Internal)? {
-            Err(error @ (LoadError::Refused(_) | LoadError::Compile(_))) => {
-                let error = NotReady::Load(error);
-                match error.is_final() {
-                    true => Err(caller_error(&error)),
-                    false => Ok(()),
-                }
-            }
-            _ => Ok(()),
-        }
+        let examined = tokio::task::spawn_blocking(move || {
+            // It is held until the child ends, even if the caller does not wait for it any more.
+            let _permit = permit;
+            sandbox.examine(&wasm)
+        });
+        let examined = examined.await.map_err(|_| NotReady::Panicked)?;
+        Ok(examined?)
     }
 
     /// Adds source lines to the crash of a guest, if its component has them.
@@ -409,7 +409,7 @@ fn millis(time: Duration) -> u64 {
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
 /// Maps a failure to load a component to the error that the caller sees.
-fn caller_error(error: &NotReady) -> Error {
+pub(crate) fn caller_error(error: &NotReady) -> Error {
     match error {
         NotReady::Load(LoadError::Refused(error)) => refused(error),
         NotReady::Load(LoadError::Compile(error)) => match error {

@@ -6,6 +6,7 @@
 
 mod clock;
 mod compile_retries;
+mod component_check;
 mod components;
 mod driver;
 mod embedded;

@@ -214,6 +214,14 @@ impl OpenDirectory {
         Ok(())
     }
 
+    /// Moves a name out of the scope, into a directory on the same file system that no guest sees. The
+    /// ledger keeps what it had: [`crate::Scope::recount`] counts again.
+    pub(super) fn move_out(&self, name: &str, to: &Dir, new: &str) -> Result<(), ScopeError> {
+        self.access.writable()?;
+        let _ledger = self.access.disk.ledger();
+        Ok(self.dir.rename(name, to, new)?)
+    }
+
     /// Gives a file a second name within the scope. A link in the last component is not followed.
     pub fn link(&self, path: &str, to: &Self, new_path: &str) -> Result<(), ScopeError> {
         self.both_writable(to)?;

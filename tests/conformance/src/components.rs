@@ -72,6 +72,41 @@ pub(crate) async fn a_component_is_stored_once(trial: &Trial<'_>) {
     assert_eq!(trial.runtime().components(None).await.unwrap().items.len(), 1);
 }
 
+pub(crate) async fn a_component_is_examined_without_storing_it(trial: &Trial<'_>) {
+    for (guest, kind) in
+        [(Guest::Scribe, ComponentKind::Service), (Guest::Hello, ComponentKind::Command)]
+    {
+        let wasm = trial.wasm(guest);
+        let digest = ComponentDigest::from_sha256(Sha256::digest(&wasm).into());
+        let check = trial.runtime().check_component(upload(wasm.clone())).await.unwrap();
+        assert_eq!(
+            (check.digest, check.kind, check.bytes),
+            (digest, Some(kind), wasm.len() as u64)
+        );
+        assert_eq!(check.refusal, None);
+        let unknown = trial.runtime().component(digest).await;
+        assert_eq!(unknown, Err(Error::UnknownComponent(digest)), "it is not stored");
+        let stored = trial.runtime().put_component(upload(wasm), Role::Admin).await.unwrap();
+        assert!(stored.created);
+        let imports: Vec<_> = check.imports.into_iter().map(|import| import.name).collect();
+        assert_eq!((check.exports, imports), (stored.item.exports, stored.item.imports));
+    }
+}
+
+pub(crate) async fn a_component_that_would_be_refused_is_examined(trial: &Trial<'_>) {
+    let mut cut = trial.wasm(Guest::Scribe);
+    cut.truncate(cut.len() - 1);
+    for bad in [Vec::new(), b"#!/bin/sh\nexit 0\n".to_vec(), cut] {
+        let digest = ComponentDigest::from_sha256(Sha256::digest(&bad).into());
+        let check = trial.runtime().check_component(upload(bad.clone())).await.unwrap();
+        assert_eq!((check.digest, check.bytes), (digest, bad.len() as u64));
+        let refusal = check.refusal.expect("no host runs this");
+        let error = trial.runtime().put_component(upload(bad), Role::Admin).await.unwrap_err();
+        assert_eq!(refusal, ComponentRefusal::from(&error));
+    }
+    assert!(trial.runtime().components(None).await.unwrap().items.is_empty());
+}
+
 pub(crate) async fn bytes_that_are_no_component_are_refused(trial: &Trial<'_>) {
     let mut cut = trial.wasm(Guest::Scribe);
     cut.truncate(cut.len() - 1);

@@ -5,12 +5,14 @@ use futures_util::stream::{self, StreamExt};
 use skep_protocol::*;
 
 use crate::Guest;
-use crate::trial::{Trial, Worker, args, upload, upload_in};
+use crate::trial::{Trial, Worker, args, eventually, upload, upload_in};
 
 impl Worker<'_> {
     pub(crate) async fn put(&self, name: &str, content: &[u8]) -> Result<Stored<FileView>, Error> {
         let name = name.parse().unwrap();
-        self.runtime().write_file(self.id, name, upload_in(content.to_vec(), 1_000)).await
+        self.runtime()
+            .write_file(self.id, name, upload_in(content.to_vec(), 1_000), FileCondition::Any)
+            .await
     }
 
     pub(crate) async fn read(&self, name: &str) -> Result<Vec<u8>, Error> {
@@ -33,14 +35,14 @@ impl Worker<'_> {
 
     pub(crate) async fn list(&self, prefix: &str) -> Vec<String> {
         let prefix = (!prefix.is_empty()).then(|| prefix.to_owned());
-        let query = ListFiles { prefix, cursor: None };
+        let query = ListFiles { prefix, ..ListFiles::default() };
         let page = self.runtime().files(self.id, query).await.unwrap();
         assert_eq!(page.next_cursor, None, "the list has more than one page");
         page.items.into_iter().map(|file| file.name.into()).collect()
     }
 
     async fn delete(&self, name: &str) -> Result<(), Error> {
-        self.runtime().remove_file(self.id, name.parse().unwrap()).await
+        self.runtime().remove_file(self.id, name.parse().unwrap(), RemoveFile::default()).await
     }
 }
 
@@ -65,7 +67,7 @@ pub(crate) async fn a_file_is_written_read_and_removed(trial: &Trial<'_>) {
         let (view, read) = worker.read_part(name, None).await.unwrap();
         assert!(read == content, "{name}");
         assert_eq!(view, stored.item);
-        let listed = ListFiles { prefix: Some(name.to_owned()), cursor: None };
+        let listed = ListFiles { prefix: Some(name.to_owned()), ..ListFiles::default() };
         let listed = trial.runtime().files(worker.id, listed).await.unwrap();
         assert_eq!(listed.items, [view]);
     }
@@ -174,9 +176,110 @@ pub(crate) async fn files_are_listed_in_the_order_of_their_names(trial: &Trial<'
     assert_eq!(worker.list("many.").await, ["many.txt"]);
     assert_eq!(worker.list("many/000").await.len(), 10);
     assert!(worker.list("nothing").await.is_empty());
-    let refused = ListFiles { prefix: None, cursor: Some("x".into()) };
+    let refused = ListFiles { cursor: Some("x".into()), ..ListFiles::default() };
     let refused = worker.runtime().files(worker.id, refused).await;
     assert_eq!(refused, Err(Error::InvalidRequest(Invalid::Cursor)));
+}
+
+pub(crate) async fn one_level_of_a_directory_is_listed(trial: &Trial<'_>) {
+    let worker = trial.worker(Guest::Scribe).await;
+    let level = async |prefix: &str| {
+        let prefix = Some(prefix.to_owned());
+        let query = ListFiles { prefix, by_directory: true, ..ListFiles::default() };
+        let page = trial.runtime().files(worker.id, query).await.unwrap();
+        assert_eq!(page.next_cursor, None);
+        let files: Vec<String> = page.items.into_iter().map(|file| file.name.into()).collect();
+        let directories = page.directories.expect("one level was asked for").into_iter();
+        (files, directories.map(String::from).collect::<Vec<_>>())
+    };
+    let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+    assert_eq!(level("").await, (names(&[]), names(&[])));
+    for name in ["a", "d/a", "d/e/f/g", "d/e2/x", "da/b", "z"] {
+        worker.put(name, b"1").await.unwrap();
+    }
+    assert_eq!(level("").await, (names(&["a", "z"]), names(&["d", "da"])));
+    assert_eq!(level("d").await, (names(&[]), names(&["d", "da"])));
+    assert_eq!(level("d/").await, (names(&["d/a"]), names(&["d/e", "d/e2"])));
+    assert_eq!(level("d/e/").await, (names(&[]), names(&["d/e/f"])));
+    assert_eq!(level("d/e/f/g").await, (names(&["d/e/f/g"]), names(&[])));
+    assert_eq!(level("none/").await, (names(&[]), names(&[])));
+    let page = trial.runtime().files(worker.id, ListFiles::default()).await.unwrap();
+    assert_eq!(page.directories, None, "all files are listed unless one level is asked for");
+    assert_eq!(page.items.len(), 6);
+}
+
+pub(crate) async fn a_file_or_directory_is_renamed(trial: &Trial<'_>) {
+    let worker = trial.worker(Guest::Scribe).await;
+    let rename = async |from: &str, to: &str| {
+        let names = RenameFile { from: from.parse().unwrap(), to: to.parse().unwrap() };
+        trial.runtime().rename_file(worker.id, names).await
+    };
+    assert_eq!(rename("a", "b").await, Err(Error::UnknownFile));
+    worker.put("a", b"1").await.unwrap();
+    worker.put("d/e/f", b"2").await.unwrap();
+    rename("a", "new/way/b").await.unwrap();
+    assert_eq!(worker.read("new/way/b").await.unwrap(), b"1");
+    assert_eq!(worker.read("a").await, Err(Error::UnknownFile));
+    rename("d", "g").await.unwrap();
+    assert_eq!(worker.read("g/e/f").await.unwrap(), b"2");
+    let taken = Err(Conflict::FileExists.into());
+    assert_eq!(rename("g/e/f", "new/way/b").await, taken);
+    assert_eq!(rename("g/e/f", "new").await, taken, "a directory is not replaced either");
+    assert_eq!(rename("g/e/f", "g/e/f").await, taken);
+    let not_a_file = Err(Invalid::NotAFile.into());
+    assert_eq!(rename("g", "g/inside").await, not_a_file);
+    assert_eq!(rename("g/e/f", "new/way/b/below").await, not_a_file);
+    assert_eq!(worker.list("").await, ["g/e/f", "new/way/b"]);
+}
+
+pub(crate) async fn a_directory_is_removed_with_everything_below_it(trial: &Trial<'_>) {
+    let worker = trial.worker(Guest::Scribe).await;
+    let remove = async |name: &str, recursive| {
+        let how = RemoveFile { recursive, ..RemoveFile::default() };
+        trial.runtime().remove_file(worker.id, name.parse().unwrap(), how).await
+    };
+    assert_eq!(remove("d", true).await, Err(Error::UnknownFile));
+    worker.put("kept", b"1").await.unwrap();
+    let before = trial.runtime().usage(worker.id).await.unwrap();
+    for name in ["d/a", "d/e/f/g", "d/e/h", "one"] {
+        worker.put(name, &[0; 1_000]).await.unwrap();
+    }
+    assert_eq!(remove("d", false).await, Err(Invalid::NotAFile.into()));
+    remove("d", true).await.unwrap();
+    assert_eq!(worker.list("").await, ["kept", "one"]);
+    remove("one", true).await.unwrap();
+    eventually("the room is free again", async || {
+        let now = trial.runtime().usage(worker.id).await.unwrap();
+        let same = (now.disk_bytes, now.disk_entries) == (before.disk_bytes, before.disk_entries);
+        same.then_some(())
+    })
+    .await;
+    worker.put("d", b"a file now").await.unwrap();
+}
+
+pub(crate) async fn a_change_under_a_condition_needs_it_to_hold(trial: &Trial<'_>) {
+    let worker = trial.worker(Guest::Scribe).await;
+    let name: FileName = "a".parse().unwrap();
+    let write = async |content: &[u8], condition| {
+        let content = upload(content.to_vec());
+        trial.runtime().write_file(worker.id, name.clone(), content, condition).await
+    };
+    let remove = async |condition| {
+        let how = RemoveFile { recursive: false, condition };
+        trial.runtime().remove_file(worker.id, name.clone(), how).await
+    };
+    let failed = Some(Error::PreconditionFailed);
+    assert_eq!(write(b"1", FileCondition::Present).await.err(), failed);
+    let first = write(b"1", FileCondition::Absent).await.unwrap().item;
+    assert_eq!(write(b"2", FileCondition::Absent).await.err(), failed);
+    let second = write(b"22", FileCondition::Is(first.tag())).await.unwrap().item;
+    assert_ne!(first.tag(), second.tag());
+    assert_eq!(write(b"333", FileCondition::Is(first.tag())).await.err(), failed);
+    assert_eq!(worker.read("a").await.unwrap(), b"22");
+    assert_eq!(remove(FileCondition::Is(first.tag())).await.err(), failed);
+    remove(FileCondition::Is(second.tag())).await.unwrap();
+    assert_eq!(worker.read("a").await, Err(Error::UnknownFile));
+    assert_eq!(write(b"4", FileCondition::Is(second.tag())).await.err(), failed);
 }
 
 pub(crate) async fn a_directory_is_not_a_file(trial: &Trial<'_>) {
@@ -198,7 +301,10 @@ pub(crate) async fn a_truncated_upload_changes_nothing(trial: &Trial<'_>) {
     for name in ["kept", "new", "new/er"] {
         let pieces = vec![Ok(Bytes::from_static(b"half")), Err(Error::RuntimeUnavailable)];
         let name = name.parse().unwrap();
-        let cut = worker.runtime().write_file(worker.id, name, stream::iter(pieces).boxed()).await;
+        let cut = worker
+            .runtime()
+            .write_file(worker.id, name, stream::iter(pieces).boxed(), FileCondition::Any)
+            .await;
         assert!(cut.is_err(), "{cut:?}");
     }
     assert_eq!(worker.list("").await, ["kept"]);

@@ -176,6 +176,8 @@ macro_rules! conformance {
                 concurrent_uploads_store_a_component_once
                 a_component_is_compiled_once_it_is_stored
                 bytes_that_are_no_component_are_refused
+                a_component_is_examined_without_storing_it
+                a_component_that_would_be_refused_is_examined
                 an_upload_that_breaks_off_leaves_nothing
                 a_component_in_use_stays
                 a_component_that_a_rollback_needs_stays
@@ -199,6 +201,10 @@ macro_rules! conformance {
                 the_guest_and_its_owner_share_files
                 files_are_there_while_a_turn_runs_and_after_a_stop
                 files_are_listed_in_the_order_of_their_names
+                one_level_of_a_directory_is_listed
+                a_file_or_directory_is_renamed
+                a_directory_is_removed_with_everything_below_it
+                a_change_under_a_condition_needs_it_to_hold
                 a_directory_is_not_a_file
                 a_truncated_upload_changes_nothing
                 disk_bytes

@@ -160,8 +160,15 @@ async fn said_by_every_verb(trial: &Trial<'_>, id: WorkerId) -> Vec<(&'static st
         ("usage", runtime.usage(id).await.err()),
         ("files", runtime.files(id, ListFiles::default()).await.err()),
         ("read_file", runtime.read_file(id, file.clone(), None).await.err()),
-        ("write_file", runtime.write_file(id, file.clone(), upload(vec![1])).await.err()),
-        ("remove_file", runtime.remove_file(id, file).await.err()),
+        (
+            "write_file",
+            runtime.write_file(id, file.clone(), upload(vec![1]), FileCondition::Any).await.err(),
+        ),
+        ("remove_file", runtime.remove_file(id, file.clone(), RemoveFile::default()).await.err()),
+        (
+            "rename_file",
+            runtime.rename_file(id, RenameFile { from: file.clone(), to: file }).await.err(),
+        ),
         ("export", runtime.export(id).await.err()),
         ("import", runtime.import(id, upload(vec![0; 1_024])).await.err()),
     ]

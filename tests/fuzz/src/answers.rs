@@ -9,9 +9,9 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use skep_client::{Client, ClientDeadlines, Endpoint, HostClient, Prefix, Token};
 use skep_protocol::text::is_unsafe;
-use skep_protocol::{ListEntries, 
-    Artifacts, ConfigValues, CreateWorker, Cursor, Error, Files, InputId, ListFiles, ListWorkers,
-    NewInput, Overview, Payload, Turns, WorkerId, WorkerSpec, Workers,
+use skep_protocol::{
+    Artifacts, ConfigValues, CreateWorker, Cursor, Error, Files, InputId, ListAudit, ListEntries, ListFiles,
+    ListWorkers, NewInput, Overview, Payload, RemoveFile, Turns, WorkerId, WorkerSpec, Workers,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -190,10 +190,10 @@ async fn ask(open: &Open, verb: u8) -> Option<Error> {
         15 => error(client.put_config(ConfigValues::default())).await,
         16 => error(client.remove(worker)).await,
         17 => error(client.cancel(worker, InputId::new(1, [1; 10]))).await,
-        18 => error(client.remove_file(worker, name())).await,
+        18 => error(client.remove_file(worker, name(), RemoveFile::default())).await,
         19 => error(host.runtimes()).await,
         20 => error(host.workers(None, ListWorkers::default())).await,
-        21 => error(host.audit(None)).await,
+        21 => error(host.audit(&ListAudit::default())).await,
         22 => error(host.me()).await,
         23 => match host.events(None).await {
             Ok(events) => drained(events).await,

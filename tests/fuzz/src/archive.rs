@@ -74,7 +74,8 @@ fn packs_again(place: &Place) {
 }
 
 fn content(scope: &Scope) -> BTreeMap<String, Vec<u8>> {
-    let listed = files::list(scope, "", None, usize::MAX).expect("the disk is whole");
+    let listed =
+        files::list(scope, &files::Wanted::default(), usize::MAX).expect("the disk is whole");
     let read = |name: &skep_protocol::FileName| {
         let (view, file) = files::open(scope, name).expect("the file was listed");
         let mut content = vec![0; usize::try_from(view.bytes).expect("the file is small")];

@@ -8,7 +8,7 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use futures_util::{FutureExt, StreamExt};
-use skep_protocol::{Error, Invalid, ListWorkers, Timestamp};
+use skep_protocol::{Error, Invalid, ListAudit, ListWorkers, Timestamp};
 use skep_registry::{Caller, Network, Registry, RegistryParts};
 use tokio::runtime::Runtime;
 
@@ -66,7 +66,8 @@ async fn ask(registry: &Registry, cursor: String) {
         Ok(list) => assert!(list.next_cursor.is_none(), "there are no workers"),
         Err(error) => wrong(error),
     }
-    match registry.audit(&caller, Some(&cursor)) {
+    let audit = ListAudit { cursor: Some(cursor.clone()), ..ListAudit::default() };
+    match registry.audit(&caller, &audit) {
         Ok(page) => assert!(page.items.is_empty()),
         // A number too large for the database is past all rows or invalid.
         Err(error) => wrong(error),

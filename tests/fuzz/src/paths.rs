@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use skep_protocol::FileName;
+use skep_protocol::{FileCondition, FileName};
 use skep_scope::files::{self, ArchiveExport, Upload};
 use skep_scope::{NewTime, OpenDirectory, OpenFile, OpenHow, OpenNode, Order, Stat};
 
@@ -92,7 +92,7 @@ impl Guest<'_> {
             16 => self.upload(),
             17 => {
                 if let Some(name) = self.name() {
-                    drop(files::remove(&self.place.inner, &name));
+                    drop(files::remove(&self.place.inner, &name, FileCondition::Any));
                 }
             }
             18 => self.from_outside(),
@@ -235,7 +235,9 @@ impl Guest<'_> {
     /// Uploads a file as the worker's owner.
     fn upload(&mut self) {
         let Some(name) = self.name() else { return };
-        let Ok(mut upload) = Upload::begin(&self.place.inner, &self.place.aside, name) else {
+        let Ok(mut upload) =
+            Upload::begin(&self.place.inner, &self.place.aside, name, FileCondition::Any)
+        else {
             return;
         };
         let whole = self.bytes.flag();
@@ -248,7 +250,12 @@ impl Guest<'_> {
     /// Lists and reads the directory as the worker's owner.
     fn from_outside(&mut self) {
         let prefix = self.path();
-        let listed = files::list(&self.place.inner, &prefix, None, 8).expect("the disk is whole");
+        let listed = files::list(
+            &self.place.inner,
+            &files::Wanted { prefix: &prefix, ..files::Wanted::default() },
+            8,
+        )
+        .expect("the disk is whole");
         let home = self.place.path().to_str().expect("a plain path");
         for view in listed.files {
             assert!(view.name.as_str().starts_with(&prefix));

@@ -8,9 +8,9 @@ use serde::de::DeserializeOwned;
 use skep_protocol::text::is_unsafe;
 use skep_protocol::{
     AuditEntry, Change, ComponentView, ConfigValues, ConfigView, CreateWorker, Diagnostic, Entry,
-    EntryPage, Error, FileView, FleetChange, HostView, InputView, LimitChanges, Limits, Listing,
-    Me, NewConfig, Outcome, Page, Problem, RunRequest, RuntimeSummary, RuntimeView, Sent,
-    TokenView, Usage, WorkerChange, WorkerEntry, WorkerView,
+    EntryPage, Error, FileListing, FileView, FleetChange, HostView, InputView, LimitChanges,
+    Limits, Listing, Me, NewConfig, Outcome, Page, Problem, RunRequest, RuntimeSummary,
+    RuntimeView, Sent, TokenView, Usage, WorkerChange, WorkerEntry, WorkerView,
 };
 
 pub(crate) fn run(data: &[u8]) {
@@ -45,7 +45,7 @@ pub(crate) fn run(data: &[u8]) {
         26 => same::<Listing<RuntimeSummary>>(json),
         27 => same::<TokenView>(json),
         28 => same::<Me>(json),
-        _ => same::<Listing<FileView>>(json),
+        _ => same::<FileListing>(json),
     }
 }
 

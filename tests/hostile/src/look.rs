@@ -164,7 +164,7 @@ pub(crate) fn can_be_listed<'a>(bed: &'a Bed, worker: WorkerId, _: &'a Outcome) 
         let (mut cursor, mut last, mut listed) = (None, None, 0);
         // Each page walks the whole directory.
         for _ in 0..5 {
-            let query = ListFiles { prefix: None, cursor: cursor.take() };
+            let query = ListFiles { cursor: cursor.take(), ..ListFiles::default() };
             let page = bed.runtime().files(worker, query).await;
             let page = page.map_err(|error| format!("listing: {error:?}"))?;
             listed += page.items.len();

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
-use skep_protocol::{ByteStream, Error, Invalid, ListFiles, WorkerId};
+use skep_protocol::{ByteStream, Error, FileCondition, Invalid, ListFiles, RemoveFile, WorkerId};
 
 use crate::bed::Bed;
 use crate::hook::Check;
@@ -72,14 +72,14 @@ async fn packs(bed: &Bed, worker: WorkerId) -> Result<(), String> {
 
 async fn writes(bed: &Bed, worker: WorkerId, name: &str) -> Result<(), String> {
     let bytes = stream::iter([Ok(Bytes::from_static(b"new"))]).boxed();
-    match bed.runtime().write_file(worker, name.parse().unwrap(), bytes).await {
+    match bed.runtime().write_file(worker, name.parse().unwrap(), bytes, FileCondition::Any).await {
         Ok(_) => Ok(()),
         Err(error) => expected(&error, name),
     }
 }
 
 async fn removes(bed: &Bed, worker: WorkerId, name: &str) -> Result<(), String> {
-    match bed.runtime().remove_file(worker, name.parse().unwrap()).await {
+    match bed.runtime().remove_file(worker, name.parse().unwrap(), RemoveFile::default()).await {
         Ok(()) => Ok(()),
         Err(error) => expected(&error, name),
     }

@@ -23,7 +23,8 @@ pub fn test() -> Result<(), Error> {
     packages::program("chromium", WHY)?;
     guests::ensure()?;
     let mut build = Command::new("cargo");
-    build.args(["build", "--quiet", "--locked", "--workspace", "--bins", "--target-dir", "target"]);
+    build.args(["build", "--quiet", "--locked", "--workspace", "--target-dir", "target"]);
+    build.args(["--bin", "skep", "--bin", "skep-seed"]);
     guests::run(build.current_dir(tree::root()), "building skep")?;
 
     let tests = tree::root().join(TESTS);
@@ -32,7 +33,9 @@ pub fn test() -> Result<(), Error> {
     console::install(&tests, &folder.join("installed"))?;
     let report = folder.join("report.tap");
     let mut node = Command::new("node");
-    node.args(["--test", "--test-reporter=spec", "--test-reporter-destination=stdout"])
+    // One at a time: they measure.
+    node.args(["--test", "--test-concurrency=1"])
+        .args(["--test-reporter=./reporter.js", "--test-reporter-destination=stdout"])
         .arg("--test-reporter=tap")
         .arg(format!("--test-reporter-destination={}", report.display()))
         .current_dir(&tests)

@@ -3,7 +3,9 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use skep_protocol::{ComponentView, Error, Invalid, LimitName, Listing, Role};
+use axum::response::{IntoResponse, Response};
+use schemars::json_schema;
+use skep_protocol::{ComponentCheck, ComponentView, Error, Invalid, LimitName, Listing, Role};
 
 use crate::app::{App, Surface};
 use crate::incoming_body::IncomingBody;
@@ -15,6 +17,13 @@ use crate::route::{BodySchema, Route, json, stored};
 /// The header in which a registry forwards the role of its own caller.
 const ROLE: &str = "skep-role";
 
+/// The content of an answer with status 200 to an upload.
+const STORED_OR_CHECKED: BodySchema = BodySchema::Json(|all| {
+    let (stored, checked) =
+        (all.subschema_for::<ComponentView>(), all.subschema_for::<ComponentCheck>());
+    json_schema!({ "anyOf": [stored, checked] })
+});
+
 pub(crate) fn routes() -> Vec<Route> {
     vec![
         Route::get("/components", ("listComponents", "Lists components, by digest"), list)
@@ -25,9 +34,10 @@ pub(crate) fn routes() -> Vec<Route> {
             ("putComponent", "Stores a component: the body is the wasm file"),
             put,
         )
+        .query::<u64>("check", "1 to examine the component without storing it.")
         .takes(BodySchema::Bytes("application/octet-stream"))
         .answers(201, "Stored.", json::<ComponentView>())
-        .answers(200, "Already stored.", json::<ComponentView>())
+        .answers(200, "Already stored; or the result of the examination.", STORED_OR_CHECKED)
         .refuses(&[422]),
         Route::get("/components/{digest}", ("getComponent", "Returns a component"), get).answers(
             200,
@@ -54,8 +64,9 @@ async fn list(
 async fn put(
     State(app): State<App>,
     target: AddressedRuntime,
+    query: Query,
     body: IncomingBody,
-) -> HandlerResult<(StatusCode, Json<ComponentView>)> {
+) -> HandlerResult<Response> {
     // A registry forwards its caller's role. The runtime caps it at the role of the registry's
     // token.
     let by = body.headers.get(ROLE).filter(|_| app.surface == Surface::Runtime);
@@ -65,8 +76,16 @@ async fn put(
         role.ok_or(Error::from(Invalid::Header))
     });
     let by = by.transpose()?.unwrap_or(Role::Admin);
+    let is_check = match query.number("check")? {
+        None | Some(0) => false,
+        Some(1) => true,
+        Some(_) => return Err(Error::from(Invalid::Query).into()),
+    };
     let wasm = body.stream(Some((LimitName::component_bytes, app.limits.component_bytes)))?;
-    Ok(stored(target.runtime.put_component(wasm, by).await?))
+    Ok(match is_check {
+        true => Json(target.runtime.check_component(wasm).await?).into_response(),
+        false => stored(target.runtime.put_component(wasm, by).await?).into_response(),
+    })
 }
 
 async fn get(target: AddressedRuntime) -> HandlerResult<Json<ComponentView>> {

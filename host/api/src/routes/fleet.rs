@@ -8,7 +8,8 @@ use axum::response::Response;
 use axum::{Extension, Json};
 use futures_util::{FutureExt, StreamExt};
 use skep_protocol::{
-    AuditEntry, FleetChange, HostView, Invalid, Listing, RuntimeSummary, WorkerListing,
+    AuditEntry, FleetChange, HostView, Invalid, ListAudit, Listing, Role, RuntimeId,
+    RuntimeSummary, Timestamp, TokenId, WorkerId, WorkerListing,
 };
 
 use super::session::on_disk;
@@ -72,7 +73,15 @@ pub(crate) fn routes() -> Vec<Route> {
             ("audit", "Lists audited changes, newest first; for admins"),
             audit,
         )
+        .needs(Role::Admin)
         .query::<String>("cursor", "Cursor of the previous page.")
+        .query::<TokenId>("actor", "Token of the caller; `local` for the local operator.")
+        .query::<String>("action", "Action, such as `worker.stop`.")
+        .query::<RuntimeId>("runtime_id", "Runtime that was changed.")
+        .query::<WorkerId>("worker_id", "Worker that was changed.")
+        .query::<String>("outcome", "Outcome: `ok`, or the code of an error.")
+        .query::<Timestamp>("since", "Earliest time.")
+        .query::<Timestamp>("until", "Latest time.")
         .answers(200, "The changes.", json::<Listing<AuditEntry>>()),
     ]
 }
@@ -146,7 +155,16 @@ async fn audit(
     RequestCaller(caller): RequestCaller,
     query: Query,
 ) -> HandlerResult<Json<Listing<AuditEntry>>> {
-    let cursor = query.text("cursor")?;
-    let read = move || app.registry.audit(&caller, cursor.as_deref());
+    let wanted = ListAudit {
+        cursor: query.text("cursor")?,
+        actor: query.parsed("actor")?,
+        action: query.text("action")?,
+        runtime_id: query.parsed("runtime_id")?,
+        worker_id: query.parsed("worker_id")?,
+        outcome: query.text("outcome")?,
+        since: query.parsed("since")?,
+        until: query.parsed("until")?,
+    };
+    let read = move || app.registry.audit(&caller, &wanted);
     Ok(Json(crate::page::listing(on_disk(read).await?)))
 }

@@ -65,7 +65,7 @@ async fn history(target: AddressedRuntime) -> HandlerResult<Json<RuntimeHistory>
 }
 
 async fn diagnostics(target: AddressedRuntime) -> HandlerResult<Json<Listing<Diagnostic>>> {
-    Ok(Json(crate::page::diagnostics(target.runtime.diagnostics(None).await?)))
+    Ok(Json(crate::page::whole(target.runtime.diagnostics(None).await?)))
 }
 
 async fn changes(

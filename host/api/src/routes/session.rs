@@ -10,7 +10,7 @@ use axum::http::header::{CONTENT_TYPE, ORIGIN, SET_COOKIE};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::IntoResponse;
 use axum::{Extension, Json};
-use skep_protocol::{Error, Login, Me};
+use skep_protocol::{Error, Login, Me, Role};
 use skep_registry::Caller;
 
 use crate::app::App;
@@ -32,6 +32,7 @@ pub(crate) fn routes() -> Vec<Route> {
             .answers(200, "The caller.", json::<Me>())
             .refuses(&[401, 403, 429, 503]),
         Route::post("/api/logout", ("logout", "Ends the session and clears its cookie"), logout)
+            .needs(Role::Viewer)
             .answers(204, "Logged out.", BodySchema::Empty),
         Route::get("/api/me", ("me", "Returns the caller"), me).answers(
             200,
@@ -47,7 +48,7 @@ pub(crate) fn routes() -> Vec<Route> {
 }
 
 fn shown(caller: Caller) -> Json<Me> {
-    let Caller { token_id, role, runtimes } = caller;
+    let Caller { token_id, role, runtimes, .. } = caller;
     let runtimes = runtimes.map(|runtimes| runtimes.into_iter().collect());
     Json(Me { token_id, role, runtimes })
 }

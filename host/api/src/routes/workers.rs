@@ -229,7 +229,7 @@ async fn rollback(target: AddressedRuntime) -> HandlerResult<Json<WorkerEntry>> 
 
 async fn diagnostics(target: AddressedRuntime) -> HandlerResult<Json<Listing<Diagnostic>>> {
     let found = target.runtime.diagnostics(Some(target.worker()?)).await?;
-    Ok(Json(crate::page::diagnostics(found)))
+    Ok(Json(crate::page::whole(found)))
 }
 
 async fn state(target: AddressedRuntime, query: Query) -> HandlerResult<Json<Listing<StateItem>>> {

@@ -7,10 +7,8 @@ use std::time::{Duration, SystemTime};
 use skep_api::{ApiParts, Console, Metrics, ServerLimits, Surface, router, serve};
 use skep_conformance::fake::FakeSubject;
 use skep_conformance::{Guest, Subject as _};
-use skep_protocol::{Role, RuntimeHandle, Timestamp};
-use skep_registry::{
-    Connect, ConnectError, EmbeddedRuntime, NewToken, Registry, RegistryParts, RemoteSpec,
-};
+use skep_protocol::{CreateToken, Role, RuntimeHandle, Timestamp};
+use skep_registry::{Connect, ConnectError, EmbeddedRuntime, Registry, RegistryParts, RemoteSpec};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -183,6 +181,6 @@ impl Bed {
 
 fn token(registry: &Registry, role: Role, runtimes: Option<&str>) -> String {
     let runtimes = runtimes.map(|id| vec![id.parse().unwrap()]);
-    let new = NewToken { role, runtimes, expires_at: None };
+    let new = CreateToken { role, name: None, runtimes, expires_at: None };
     registry.access().create_token(new).unwrap().0.expose().to_owned()
 }

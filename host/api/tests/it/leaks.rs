@@ -61,6 +61,7 @@ fn paths(runtimes: &[&str], worker: &str, digest: &str) -> Vec<(String, String)>
                 let path = path.replace("{runtime_id}", runtime).replace("{host_id}", "fake-host");
                 let path = path.replace("{worker_id}", id).replace("{digest}", digest);
                 let path = path.replace("{input_id}", id).replace("{name}", "a/b");
+                let path = path.replace("{token_id}", "0").replace("{session_id}", "0");
                 all.push((method.to_uppercase(), path));
             }
         }

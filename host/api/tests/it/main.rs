@@ -2,9 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod access;
 mod bed;
 mod browser;
 mod client;
+mod compression;
 mod console;
 mod document;
 mod events;

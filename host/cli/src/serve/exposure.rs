@@ -4,8 +4,8 @@
 use std::net::{IpAddr, SocketAddr};
 
 use skep_api::Surface;
-use skep_protocol::{Role, TokenView};
-use skep_registry::{NewToken, Registry, Secret};
+use skep_protocol::{CreateToken, Role, TokenView};
+use skep_registry::{Registry, Secret};
 
 use crate::failure::Failed;
 use crate::terminal;
@@ -34,8 +34,9 @@ impl FirstCredentials {
             return Ok(Self { token: None, login: None });
         }
         let token = match is_first {
-            true => Some(access.create_token(NewToken {
+            true => Some(access.create_token(CreateToken {
                 role: Role::Admin,
+                name: Some("first start".parse().expect("that is a token's name")),
                 runtimes: None,
                 expires_at: None,
             })?),

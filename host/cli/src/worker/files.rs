@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use skep_protocol::{FileName, Files, ListFiles};
+use skep_protocol::{FileCondition, FileName, Files, ListFiles, RemoveFile, RenameFile};
 
 use crate::connect::ConnectArgs;
 use crate::download::download;
@@ -62,10 +62,24 @@ enum FilesCommand {
     },
     /// Remove a file
     Rm {
+        /// Remove a directory with everything below it
+        #[arg(long)]
+        recursive: bool,
         /// Worker: its id, RUNTIME/ID, or name
         worker: String,
         /// Name in the worker's directory
         name: FileName,
+        #[command(flatten)]
+        connect: ConnectArgs,
+    },
+    /// Give a file or directory another name, which must be free
+    Mv {
+        /// Worker: its id, RUNTIME/ID, or name
+        worker: String,
+        /// Present name in the worker's directory
+        from: FileName,
+        /// New name
+        to: FileName,
         #[command(flatten)]
         connect: ConnectArgs,
     },
@@ -96,6 +110,7 @@ impl FilesArgs {
             | FilesCommand::Get { connect, .. }
             | FilesCommand::Put { connect, .. }
             | FilesCommand::Rm { connect, .. }
+            | FilesCommand::Mv { connect, .. }
             | FilesCommand::Export { connect, .. }
             | FilesCommand::Import { connect, .. } => connect.output,
         }
@@ -113,7 +128,8 @@ pub(super) async fn files(arguments: FilesArgs) -> Result<u8, Failed> {
         FilesCommand::Put { worker, name, file, connect } => {
             let (runtime, worker) = connect.connect()?.worker(&worker).await?;
             let (upload, bytes) = SourceUpload::open(file.into(), NoWriter::Wait)?;
-            let stored = upload.settle(runtime.write_file(worker, name, bytes).await)?;
+            let stored =
+                upload.settle(runtime.write_file(worker, name, bytes, FileCondition::Any).await)?;
             match connect.output {
                 OutputFormat::Json => terminal::print(&json::line(&stored.item))?,
                 OutputFormat::Text => {
@@ -122,9 +138,17 @@ pub(super) async fn files(arguments: FilesArgs) -> Result<u8, Failed> {
                 }
             }
         }
-        FilesCommand::Rm { worker, name, connect } => {
+        FilesCommand::Rm { worker, name, recursive, connect } => {
             let (runtime, worker) = connect.connect()?.worker(&worker).await?;
-            runtime.remove_file(worker, name).await?;
+            let how = RemoveFile { recursive, condition: FileCondition::Any };
+            runtime.remove_file(worker, name, how).await?;
+            if connect.output == OutputFormat::Json {
+                terminal::print(b"{}\n")?;
+            }
+        }
+        FilesCommand::Mv { worker, from, to, connect } => {
+            let (runtime, worker) = connect.connect()?.worker(&worker).await?;
+            runtime.rename_file(worker, RenameFile { from, to }).await?;
             if connect.output == OutputFormat::Json {
                 terminal::print(b"{}\n")?;
             }
@@ -153,7 +177,9 @@ async fn list(worker: &str, prefix: Option<String>, connect: &ConnectArgs) -> Re
     let (runtime, worker) = connect.connect()?.worker(worker).await?;
     let (mut items, mut diagnostics, mut cursor) = (Vec::new(), Vec::new(), None);
     loop {
-        let page = runtime.files(worker, ListFiles { prefix: prefix.clone(), cursor }).await?;
+        let page = runtime
+            .files(worker, ListFiles { prefix: prefix.clone(), cursor, by_directory: false })
+            .await?;
         items.extend(page.items);
         diagnostics.extend(page.diagnostics);
         cursor = page.next_cursor;

@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use http::HeaderValue;
 use http::header::HeaderName;
 use skep_protocol::{
-    Artifacts, ByteStream, ComponentDigest, ComponentView, ConfigDigest, ConfigValues, ConfigView,
-    Error, Page, Role, Stored,
+    Artifacts, ByteStream, ComponentCheck, ComponentDigest, ComponentView, ConfigDigest,
+    ConfigValues, ConfigView, Error, Page, Role, Stored,
 };
 
 use crate::request::ApiRequest;
@@ -34,6 +34,11 @@ impl Artifacts for Client {
             ask = ask.header(ROLE, HeaderValue::from_static(by.as_str()));
         }
         self.store(ask.patient(A_COMPILATION)).await
+    }
+
+    async fn check_component(&self, wasm: ByteStream) -> Result<ComponentCheck, Error> {
+        let ask = ApiRequest::post(&[&"components"]).with("check", Some(1));
+        self.ask(ask.upload("application/wasm", wasm).patient(A_COMPILATION)).await
     }
 
     async fn component(&self, digest: ComponentDigest) -> Result<ComponentView, Error> {

@@ -4,8 +4,8 @@ use async_trait::async_trait;
 use http::header::{self, HeaderName};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use skep_protocol::{
-    ByteStream, Error, FileName, FileRange, FileView, Files, Imported, ListFiles, Listing, Stored,
-    WorkerId,
+    ByteStream, Error, FileCondition, FileListing, FileName, FileRange, FileView, Files, Imported,
+    ListFiles, RemoveFile, RenameFile, Stored, WorkerId,
 };
 
 use crate::answer::{Fault, is_type};
@@ -14,6 +14,7 @@ use crate::transfer::{download, empty, part};
 
 use super::A_TURN;
 use super::Client;
+use super::json;
 
 /// Time of the last write in milliseconds; `Last-Modified` has only seconds.
 const MODIFIED_AT: HeaderName = HeaderName::from_static("skep-modified-at");
@@ -22,8 +23,9 @@ const TAR: &str = "application/x-tar";
 
 #[async_trait]
 impl Files for Client {
-    async fn files(&self, worker: WorkerId, query: ListFiles) -> Result<Listing<FileView>, Error> {
+    async fn files(&self, worker: WorkerId, query: ListFiles) -> Result<FileListing, Error> {
         let ask = ApiRequest::get(&[&"workers", &worker, &"files"]);
+        let ask = ask.with("delimiter", query.by_directory.then_some("/"));
         self.ask(ask.with("prefix", query.prefix).with("cursor", query.cursor)).await
     }
 
@@ -63,14 +65,30 @@ impl Files for Client {
         worker: WorkerId,
         name: FileName,
         bytes: ByteStream,
+        condition: FileCondition,
     ) -> Result<Stored<FileView>, Error> {
         let ask = file(ApiRequest::put, worker, &name).upload("application/octet-stream", bytes);
-        self.store(ask.repeatable(true).patient(A_TURN)).await
+        // A condition may not hold any more because of an earlier attempt.
+        let ask = ask.repeatable(condition == FileCondition::Any);
+        self.store(under(ask, condition)?.patient(A_TURN)).await
     }
 
-    async fn remove_file(&self, worker: WorkerId, name: FileName) -> Result<(), Error> {
+    async fn remove_file(
+        &self,
+        worker: WorkerId,
+        name: FileName,
+        how: RemoveFile,
+    ) -> Result<(), Error> {
         let ask = file(ApiRequest::delete, worker, &name).patient(A_TURN);
+        let ask = under(ask.with("recursive", how.recursive.then_some(1)), how.condition)?;
         self.discard(ask, |error| *error == Error::UnknownFile).await
+    }
+
+    async fn rename_file(&self, worker: WorkerId, names: RenameFile) -> Result<(), Error> {
+        let ask = ApiRequest::post(&[&"workers", &worker, &"files:rename"]);
+        let ask = ask.json(json(serde_json::to_vec(&names))?).patient(A_TURN);
+        let reply = self.wire.fetch(&ask).await;
+        reply.map(drop).map_err(|failure| self.wire.error(failure.fault))
     }
 
     async fn export(&self, worker: WorkerId) -> Result<ByteStream, Error> {
@@ -86,6 +104,20 @@ impl Files for Client {
         let ask = ApiRequest::put(&[&"workers", &worker, &"files.tar"]).upload(TAR, tar);
         self.ask(ask.patient(A_TURN)).await
     }
+}
+
+/// Adds a condition to a request.
+fn under(ask: ApiRequest, condition: FileCondition) -> Result<ApiRequest, Error> {
+    let any = HeaderValue::from_static("*");
+    Ok(match condition {
+        FileCondition::Any => ask,
+        FileCondition::Absent => ask.header(header::IF_NONE_MATCH, any),
+        FileCondition::Present => ask.header(header::IF_MATCH, any),
+        FileCondition::Is(tag) => {
+            let tag = HeaderValue::from_str(&tag.to_string()).map_err(|_| Error::Internal)?;
+            ask.header(header::IF_MATCH, tag)
+        }
+    })
 }
 
 /// Creates a request for a file.

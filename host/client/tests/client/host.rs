@@ -4,9 +4,9 @@ use futures_util::StreamExt;
 use skep_client::{HostClient, Refusals};
 use skep_protocol::{
     Capabilities, Changed, ComponentDigest, ComponentKind, Cursor, Desired, Diagnostic,
-    DiagnosticCode, Error, Execution, FleetChange, ListWorkers, Listing, Me, ObservedState,
-    Overview, Role, RuntimeId, RuntimeSummary, SortOrder, Source, Status, Timestamp, Turns,
-    WorkerFilter, WorkerSort, Workers,
+    DiagnosticCode, Error, Execution, FleetChange, ListAudit, ListWorkers, Listing, Me,
+    ObservedState, Overview, Role, RuntimeId, RuntimeSummary, SortOrder, Source, Status, Timestamp,
+    Turns, WorkerFilter, WorkerSort, Workers,
 };
 
 use crate::server::{Server, json, problem};
@@ -81,7 +81,7 @@ async fn every_method_has_its_path() {
     let here = "h".parse().unwrap();
     let counted = ListWorkers { counts: true, ..ListWorkers::default() };
     host.workers(Some(&here), counted).await.unwrap();
-    host.audit(Some("9")).await.unwrap();
+    host.audit(&ListAudit { cursor: Some("9".into()), ..ListAudit::default() }).await.unwrap();
     host.client(&there()).list(ListWorkers::default()).await.unwrap();
     let requests = server.requests();
     let lines: Vec<_> = requests.iter().map(|request| request.line()).collect();
@@ -117,7 +117,7 @@ async fn a_runtime_behind_a_registry_describes_itself_by_its_summary() {
 #[tokio::test]
 async fn a_refused_token_of_the_caller_is_reported_as_such() {
     let (_server, host) = host(&[problem(&Error::Forbidden)]).await;
-    assert_eq!(host.audit(None).await.err(), Some(Error::Forbidden));
+    assert_eq!(host.audit(&ListAudit::default()).await.err(), Some(Error::Forbidden));
     let client = host.client(&there());
     assert_eq!(client.get(worker()).await.err(), Some(Error::Forbidden));
     let hidden = client.with_refusals(Refusals::Hidden).get(worker()).await.err();

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use skep_protocol::{
     Artifacts, ComponentDigest, ConfigDigest, Conflict, CreateWorker, Error, Files, InputId,
-    LimitName, NewInput, Overview, Sent, Turns, WorkerChange, WorkerSpec, Workers,
+    LimitName, NewInput, Overview, RemoveFile, Sent, Turns, WorkerChange, WorkerSpec, Workers,
 };
 
 use crate::server::{RUNTIME, Server, json, problem};
@@ -165,7 +165,10 @@ async fn a_retried_removal_succeeds_if_the_item_is_gone() {
         let error = Error::UnknownFile;
         let server = gone(&error).await;
         let name = "a/b".parse().unwrap();
-        assert_eq!(client(&server.url).remove_file(worker(), name).await.err(), expected(error));
+        assert_eq!(
+            client(&server.url).remove_file(worker(), name, RemoveFile::default()).await.err(),
+            expected(error)
+        );
         let error = Error::UnknownComponent(component);
         let server = gone(&error).await;
         let removed = client(&server.url).remove_component(component).await;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use skep_client::ClientDeadlines;
-use skep_protocol::{Artifacts, ByteStream, Error, Files, Invalid, Role};
+use skep_protocol::{Artifacts, ByteStream, Error, FileCondition, Files, Invalid, Role};
 
 use crate::server::{Server, json, problem};
 use crate::{client, hurried, worker};
@@ -24,7 +24,12 @@ fn text(pieces_of: &[&'static str]) -> ByteStream {
 async fn an_upload_arrives_as_one_body() {
     let server = Server::answering(&[json(201, VIEW)]).await;
     let stored = client(&server.url)
-        .write_file(worker(), "d/a b".parse().unwrap(), text(&["abc", "", "def"]))
+        .write_file(
+            worker(),
+            "d/a b".parse().unwrap(),
+            text(&["abc", "", "def"]),
+            FileCondition::Any,
+        )
         .await
         .unwrap();
     assert!(stored.created);
@@ -37,8 +42,9 @@ async fn an_upload_arrives_as_one_body() {
 #[tokio::test]
 async fn a_started_upload_is_not_retried() {
     let server = Server::answering(&[String::new(), json(201, VIEW)]).await;
-    let written =
-        client(&server.url).write_file(worker(), "a".parse().unwrap(), text(&["abc"])).await;
+    let written = client(&server.url)
+        .write_file(worker(), "a".parse().unwrap(), text(&["abc"]), FileCondition::Any)
+        .await;
     assert_eq!(written.err(), Some(Error::RuntimeUnavailable));
     assert_eq!(server.connections(), 1);
 }
@@ -76,7 +82,8 @@ async fn an_upload_to_a_stalled_server_times_out() {
     let deadlines = ClientDeadlines { headers: soon, body: soon, ..ClientDeadlines::default() };
     let endless = stream::repeat_with(|| Ok(Bytes::from(vec![7; 64 << 10]))).boxed();
     let client = hurried(&server.url, deadlines);
-    let written = client.write_file(worker(), "a".parse().unwrap(), endless).await;
+    let written =
+        client.write_file(worker(), "a".parse().unwrap(), endless, FileCondition::Any).await;
     assert_eq!(written.err(), Some(Error::RuntimeUnavailable));
 }
 
@@ -91,7 +98,10 @@ async fn an_upload_that_moves_may_exceed_the_response_deadline() {
         (n < 14).then(|| (Ok(Bytes::from_static(b"x")), n + 1))
     });
     let client = hurried(&server.url, deadlines);
-    let stored = client.write_file(worker(), "a".parse().unwrap(), slow.boxed()).await.unwrap();
+    let stored = client
+        .write_file(worker(), "a".parse().unwrap(), slow.boxed(), FileCondition::Any)
+        .await
+        .unwrap();
     assert!(!stored.created);
     assert_eq!(server.requests()[0].body, [b'x'; 14]);
 }

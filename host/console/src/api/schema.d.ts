@@ -405,6 +405,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/runtimes/{runtime_id}/workers/{worker_id}/files:rename": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Gives a file or directory another name, which must be free */
+        post: operations["renameFile"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/runtimes/{runtime_id}/workers/{worker_id}/inputs": {
         parameters: {
             query?: never;
@@ -526,6 +543,75 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/sessions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists valid sessions, newest first: all for admins, and those of their own token for others */
+        get: operations["listSessions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/sessions/{session_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Ends a session: any for admins, and one of their own token for others */
+        delete: operations["endSession"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/tokens": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists all tokens, oldest first */
+        get: operations["listTokens"];
+        put?: never;
+        /** Creates a token, which is shown once */
+        post: operations["createToken"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/tokens/{token_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Revokes a token and ends the sessions that it started */
+        delete: operations["revokeToken"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/workers": {
         parameters: {
             query?: never;
@@ -602,8 +688,12 @@ export interface components {
         AuditEntry: {
             /** @description Action name: `worker.create`, `token.revoke`, `login`. */
             action: string;
+            /** @description State that the change asked for. */
+            after?: components["schemas"]["AuditedState"] | null;
             /** @description Time of the change. */
             at: components["schemas"]["Timestamp"];
+            /** @description State before the change, of what the change names. */
+            before?: components["schemas"]["AuditedState"] | null;
             /** @description `ok`, or the error's code; `worker_not_visible` if the caller may not see the worker. */
             outcome: string;
             /** @description Runtime that was changed, if any. */
@@ -617,6 +707,30 @@ export interface components {
             token_id: components["schemas"]["TokenId"] | null;
             /** @description Worker that was changed, if any. */
             worker_id: components["schemas"]["WorkerId"] | null;
+        };
+        /** @description The audited parts of a state. Absent parts are not part of the change. */
+        AuditedState: {
+            /** @description Grants of the worker. */
+            grants?: components["schemas"]["Grants"] | null;
+            /** @description Labels of the worker. */
+            labels?: components["schemas"]["Labels"] | null;
+            /** @description Limits of the worker that differ from the defaults. */
+            limits?: components["schemas"]["LimitChanges"] | null;
+            /** @description The session. */
+            session_id?: components["schemas"]["SessionId"] | null;
+            /** @description The token. */
+            token?: components["schemas"]["AuditedToken"] | null;
+        };
+        /** @description The audited properties of a token. */
+        AuditedToken: {
+            /** @description Its name. */
+            name?: components["schemas"]["TokenName"] | null;
+            /** @description Its role. */
+            role: components["schemas"]["Role"];
+            /** @description Runtimes that it is limited to; all if absent. */
+            runtimes?: components["schemas"]["RuntimeId"][] | null;
+            /** @description Public id of the token. */
+            token_id: components["schemas"]["TokenId"];
         };
         /** @description The operations that a runtime's workers support. */
         Capabilities: {
@@ -638,10 +752,40 @@ export interface components {
         };
         /** @description The state of a component's compilation. */
         Compiled: "ready" | "pending" | "none";
+        /**
+         * @description What a host finds in a component that it does not store. Names come from the component itself, with
+         *     control characters escaped.
+         */
+        ComponentCheck: {
+            /**
+             * Format: uint64
+             * @description File size in bytes.
+             */
+            bytes: number;
+            /** @description Digest of the bytes. */
+            digest: components["schemas"]["ComponentDigest"];
+            /** @description Exported interfaces. */
+            exports: string[];
+            /** @description Kinds of grants that its imports could use. */
+            grants: components["schemas"]["GrantKind"][];
+            /** @description Imports, in the file's order. */
+            imports: components["schemas"]["ImportCheck"][];
+            /** @description Kind of worker that would run it; none if it exports nothing that Skep calls. */
+            kind: components["schemas"]["ComponentKind"] | null;
+            /** @description The reason why the host would refuse it, if it would. */
+            refusal: components["schemas"]["ComponentRefusal"] | null;
+        };
         /** @description A component's digest. Always well-formed. */
         ComponentDigest: string;
         /** @description The three kinds of worker. */
         ComponentKind: "service" | "command" | "http";
+        /** @description The reason why a host would refuse a component. */
+        ComponentRefusal: {
+            /** @description Code of the error that storing it would answer. */
+            code: string;
+            /** @description The sentence of that error. */
+            detail: string;
+        };
         /** @description A stored component. Names come from the component itself, with control characters escaped. */
         ComponentView: {
             /**
@@ -686,6 +830,25 @@ export interface components {
             digest: components["schemas"]["ConfigDigest"];
             /** @description Values of the bundle. */
             values: components["schemas"]["ConfigValues"];
+        };
+        /** @description A new token. This is the only answer that contains a secret, and it is given once. */
+        CreatedToken: {
+            /** @description Time of creation. */
+            created_at: components["schemas"]["Timestamp"];
+            /** @description Time of expiry, if it expires. */
+            expires_at: components["schemas"]["Timestamp"] | null;
+            /** @description Name by which people recognise it. */
+            name?: components["schemas"]["TokenName"] | null;
+            /** @description Time of revocation, if it was revoked. */
+            revoked_at: components["schemas"]["Timestamp"] | null;
+            /** @description Role of the token. */
+            role: components["schemas"]["Role"];
+            /** @description Runtimes that the token is limited to; all if absent. */
+            runtimes: components["schemas"]["RuntimeId"][] | null;
+            /** @description Text of the token. Only its digest is stored. */
+            token: string;
+            /** @description Public id of the token. */
+            token_id: components["schemas"]["TokenId"];
         };
         /**
          * Format: uint64
@@ -764,6 +927,17 @@ export interface components {
         Execution: "connected" | "unconnected";
         /** @description The reason why a worker failed. */
         FailedReason: "crash_loop" | "quarantined" | "uninstantiable" | "host_call_stuck";
+        /** @description A page of files, in the order of their names. */
+        FileListing: {
+            /** @description What is missing, and why. */
+            diagnostics: components["schemas"]["Diagnostic"][];
+            /** @description The directories of this level, if one level was listed. */
+            directories?: components["schemas"]["FileName"][] | null;
+            /** @description The files. */
+            items: components["schemas"]["FileView"][];
+            /** @description Cursor of the next page, if there is one. */
+            next_cursor: string | null;
+        };
         /**
          * @description The name of a file below a worker's directory: a relative path of at most 4,096 bytes, without
          *     `.`, `..`, empty parts or control characters.
@@ -805,6 +979,8 @@ export interface components {
             /** @description Worker within that runtime. */
             worker_id: components["schemas"]["WorkerId"];
         });
+        /** @description A kind of grant. */
+        GrantKind: "scopes" | "http";
         /** @description The access that an operator gives a worker. */
         Grants: {
             /** @description HTTP requests that the worker may send. */
@@ -862,6 +1038,17 @@ export interface components {
             /** @description Scheme: with or without TLS. */
             scheme: components["schemas"]["Scheme"];
         };
+        /** @description One import of a component, and whether the host offers it. */
+        ImportCheck: {
+            /** @description Version that the host offers, if it offers the interface. */
+            have?: string | null;
+            /** @description Interface with its version. For a module: `wasi_snapshot_preview1.function`. */
+            name: string;
+            /** @description Whether the host offers it. */
+            status: components["schemas"]["ImportStatus"];
+        };
+        /** @description The word of an import's status, as `skep inspect` shows it. */
+        ImportStatus: "offered" | "not_granted" | "other_version" | "unknown";
         /** @description The result of importing an archive. */
         Imported: {
             /**
@@ -1058,15 +1245,6 @@ export interface components {
             next_cursor: string | null;
         };
         /** @description A page of a list over all runtimes, with diagnostics for missing items. */
-        ListingOfFileView: {
-            /** @description Diagnostics about this list. */
-            diagnostics: components["schemas"]["Diagnostic"][];
-            /** @description The items. */
-            items: components["schemas"]["FileView"][];
-            /** @description Cursor of the next page, if there is one. */
-            next_cursor: string | null;
-        };
-        /** @description A page of a list over all runtimes, with diagnostics for missing items. */
         ListingOfHostView: {
             /** @description Diagnostics about this list. */
             diagnostics: components["schemas"]["Diagnostic"][];
@@ -1090,6 +1268,24 @@ export interface components {
             diagnostics: components["schemas"]["Diagnostic"][];
             /** @description The items. */
             items: components["schemas"]["RuntimeSummary"][];
+            /** @description Cursor of the next page, if there is one. */
+            next_cursor: string | null;
+        };
+        /** @description A page of a list over all runtimes, with diagnostics for missing items. */
+        ListingOfSessionView: {
+            /** @description Diagnostics about this list. */
+            diagnostics: components["schemas"]["Diagnostic"][];
+            /** @description The items. */
+            items: components["schemas"]["SessionView"][];
+            /** @description Cursor of the next page, if there is one. */
+            next_cursor: string | null;
+        };
+        /** @description A page of a list over all runtimes, with diagnostics for missing items. */
+        ListingOfTokenView: {
+            /** @description Diagnostics about this list. */
+            diagnostics: components["schemas"]["Diagnostic"][];
+            /** @description The items. */
+            items: components["schemas"]["TokenView"][];
             /** @description Cursor of the next page, if there is one. */
             next_cursor: string | null;
         };
@@ -1254,6 +1450,23 @@ export interface components {
             /** @description Sequence number in the transcript. */
             seq: components["schemas"]["Cursor"];
         };
+        /** @description The public id of a browser's session. It grants no access by itself. */
+        SessionId: string;
+        /** @description A browser's session. */
+        SessionView: {
+            /** @description Time of the login. */
+            created_at: components["schemas"]["Timestamp"];
+            /** @description True if the request that lists it was made in it. */
+            current: boolean;
+            /** @description Time of expiry. */
+            expires_at: components["schemas"]["Timestamp"];
+            /** @description Role of the session. */
+            role: components["schemas"]["Role"];
+            /** @description Public id of the session. */
+            session_id: components["schemas"]["SessionId"];
+            /** @description Token that it was started with; none for a login link. */
+            token_id: components["schemas"]["TokenId"] | null;
+        };
         /** @description The severity of a diagnostic. */
         Severity: "info" | "warning" | "error";
         /** @description The source of a runtime in a registry. */
@@ -1270,6 +1483,25 @@ export interface components {
         Timestamp: string;
         /** @description The public id of an access token. It grants no access by itself. */
         TokenId: string;
+        /** @description A name by which people recognise a token. It need not be unique. */
+        TokenName: string;
+        /** @description The public view of a token. The token itself is shown once, when it is created. */
+        TokenView: {
+            /** @description Time of creation. */
+            created_at: components["schemas"]["Timestamp"];
+            /** @description Time of expiry, if it expires. */
+            expires_at: components["schemas"]["Timestamp"] | null;
+            /** @description Name by which people recognise it. */
+            name?: components["schemas"]["TokenName"] | null;
+            /** @description Time of revocation, if it was revoked. */
+            revoked_at: components["schemas"]["Timestamp"] | null;
+            /** @description Role of the token. */
+            role: components["schemas"]["Role"];
+            /** @description Runtimes that the token is limited to; all if absent. */
+            runtimes: components["schemas"]["RuntimeId"][] | null;
+            /** @description Public id of the token. */
+            token_id: components["schemas"]["TokenId"];
+        };
         /**
          * @description The reason why a turn did not complete. The text may come from the guest: pass it through
          *     [`crate::text::neutral`] before showing it.
@@ -1569,6 +1801,15 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
+        /** @description Precondition Failed */
+        412: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
         /** @description Payload Too Large */
         413: {
             headers: {
@@ -1694,6 +1935,20 @@ export interface operations {
             query?: {
                 /** @description Cursor of the previous page. */
                 cursor?: string;
+                /** @description Token of the caller; `local` for the local operator. */
+                actor?: string;
+                /** @description Action, such as `worker.stop`. */
+                action?: string;
+                /** @description Runtime that was changed. */
+                runtime_id?: string;
+                /** @description Worker that was changed. */
+                worker_id?: string;
+                /** @description Outcome: `ok`, or the code of an error. */
+                outcome?: string;
+                /** @description Earliest time. */
+                since?: string;
+                /** @description Latest time. */
+                until?: string;
             };
             header?: never;
             path?: never;
@@ -2118,7 +2373,10 @@ export interface operations {
     };
     putComponent: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description 1 to examine the component without storing it. */
+                check?: number;
+            };
             header?: never;
             path: {
                 /** @description The runtime. */
@@ -2132,13 +2390,13 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Already stored. */
+            /** @description Already stored; or the result of the examination. */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ComponentView"];
+                    "application/json": components["schemas"]["ComponentView"] | components["schemas"]["ComponentCheck"];
                 };
             };
             /** @description Stored. */
@@ -3010,6 +3268,8 @@ export interface operations {
                 prefix?: string;
                 /** @description Cursor of the previous page. */
                 cursor?: string;
+                /** @description `/` to list one level: its directories in place of everything below them. */
+                delimiter?: string;
             };
             header?: never;
             path: {
@@ -3028,7 +3288,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ListingOfFileView"];
+                    "application/json": components["schemas"]["FileListing"];
                 };
             };
             400: components["responses"]["400"];
@@ -3183,7 +3443,12 @@ export interface operations {
     writeFile: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Tag that the file must have, or `*`. */
+                "If-Match"?: string;
+                /** @description `*` if there must be no such file. */
+                "If-None-Match"?: string;
+            };
             path: {
                 /** @description The runtime. */
                 runtime_id: string;
@@ -3225,6 +3490,7 @@ export interface operations {
             408: components["responses"]["408"];
             409: components["responses"]["409"];
             410: components["responses"]["410"];
+            412: components["responses"]["412"];
             413: components["responses"]["413"];
             414: components["responses"]["414"];
             415: components["responses"]["415"];
@@ -3239,8 +3505,14 @@ export interface operations {
     };
     removeFile: {
         parameters: {
-            query?: never;
-            header?: never;
+            query?: {
+                /** @description 1 to remove a directory with everything below it. */
+                recursive?: number;
+            };
+            header?: {
+                /** @description Tag that the file must have, or `*`. */
+                "If-Match"?: string;
+            };
             path: {
                 /** @description The runtime. */
                 runtime_id: string;
@@ -3254,6 +3526,56 @@ export interface operations {
         requestBody?: never;
         responses: {
             /** @description Removed. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            409: components["responses"]["409"];
+            410: components["responses"]["410"];
+            412: components["responses"]["412"];
+            413: components["responses"]["413"];
+            414: components["responses"]["414"];
+            415: components["responses"]["415"];
+            421: components["responses"]["421"];
+            429: components["responses"]["429"];
+            431: components["responses"]["431"];
+            500: components["responses"]["500"];
+            501: components["responses"]["501"];
+            503: components["responses"]["503"];
+            507: components["responses"]["507"];
+        };
+    };
+    renameFile: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The runtime. */
+                runtime_id: string;
+                /** @description The worker. */
+                worker_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @description The present name. */
+                    from: string;
+                    /** @description The new name, which must be free. Missing directories are created. */
+                    to: string;
+                };
+            };
+        };
+        responses: {
+            /** @description Renamed. */
             204: {
                 headers: {
                     [name: string]: unknown;
@@ -3670,6 +3992,186 @@ export interface operations {
             500: components["responses"]["500"];
             501: components["responses"]["501"];
             503: components["responses"]["503"];
+        };
+    };
+    listSessions: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The sessions. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListingOfSessionView"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            414: components["responses"]["414"];
+            421: components["responses"]["421"];
+            429: components["responses"]["429"];
+            431: components["responses"]["431"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
+    endSession: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The session. */
+                session_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Ended. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            409: components["responses"]["409"];
+            413: components["responses"]["413"];
+            414: components["responses"]["414"];
+            415: components["responses"]["415"];
+            421: components["responses"]["421"];
+            429: components["responses"]["429"];
+            431: components["responses"]["431"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+            507: components["responses"]["507"];
+        };
+    };
+    listTokens: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The tokens, also those that have ended. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListingOfTokenView"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            414: components["responses"]["414"];
+            421: components["responses"]["421"];
+            429: components["responses"]["429"];
+            431: components["responses"]["431"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
+    createToken: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /**
+                     * Format: date-time
+                     * @description Time of expiry, if it expires.
+                     */
+                    expires_at?: string | null;
+                    /** @description Name by which people recognise it. */
+                    name?: string | null;
+                    /** @description Role of the token. */
+                    role: "viewer" | "operator" | "admin";
+                    /** @description Runtimes that the token is limited to; all if absent. */
+                    runtimes?: string[] | null;
+                };
+            };
+        };
+        responses: {
+            /** @description Created. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CreatedToken"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            408: components["responses"]["408"];
+            409: components["responses"]["409"];
+            413: components["responses"]["413"];
+            414: components["responses"]["414"];
+            415: components["responses"]["415"];
+            421: components["responses"]["421"];
+            429: components["responses"]["429"];
+            431: components["responses"]["431"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+            507: components["responses"]["507"];
+        };
+    };
+    revokeToken: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The token. */
+                token_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Revoked. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            409: components["responses"]["409"];
+            413: components["responses"]["413"];
+            414: components["responses"]["414"];
+            415: components["responses"]["415"];
+            421: components["responses"]["421"];
+            429: components["responses"]["429"];
+            431: components["responses"]["431"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+            507: components["responses"]["507"];
         };
     };
     listAllWorkers: {

@@ -1,6 +1,6 @@
 // Lists of workers: what is asked for, and rows with only what a table shows.
 
-import { type Query, type Schemas, request } from "./client";
+import { type Query, type Schemas, request, workerPath } from "./client";
 import type { Diagnostic, WorkerRow } from "./fleet";
 
 export type StateName = "idle" | "busy" | "exited" | "failed" | "stopped";
@@ -55,6 +55,11 @@ export async function listWorkers(options: ListOptions): Promise<WorkerPage> {
   const names: Record<string, string> = runtime_id ? { runtime_id } : {};
   const page = await request<Wire>("get", path, { path: names, query, signal: options.signal });
   return { ...page, items: page.items.map(row), counts: page.counts ?? null };
+}
+
+/** Reads one worker as a row. */
+export async function readRow(ref: { runtime_id: string; worker_id: string }): Promise<WorkerRow> {
+  return row(await request<Schemas["WorkerEntry"]>("get", workerPath(ref)));
 }
 
 /** Keeps what a row shows. Full entries of many pages would fill the heap. */

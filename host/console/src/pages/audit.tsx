@@ -5,7 +5,7 @@ import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 
 import { type Schemas, request } from "../api/client";
 import { generation, runtimeName, runtimes } from "../api/fleet";
-import { isAbort } from "../api/problem";
+import { Problem, isAbort } from "../api/problem";
 import { may } from "../api/session";
 import { DiffLines, GrantDiff } from "../grants/diff";
 import type { Grants } from "../grants/grants";
@@ -23,6 +23,7 @@ import { Time } from "../parts/time";
 import { clock } from "../prefs";
 import { hash, paths, setHash } from "../router";
 import type { PageProps } from "../shell/pages";
+import { neutral } from "../text/guest";
 import {
   FILTERS,
   type FilterName,
@@ -184,7 +185,13 @@ function useEntries(query: Record<string, string>): Entries {
     const left = new AbortController();
     read(null, left.signal).then(
       (value) => setState({ value }),
-      (error: unknown) => isAbort(error) || setState((now) => ({ ...now, error })),
+      (error: unknown) => {
+        if (isAbort(error)) return;
+        // A value that no change can have, such as half of an id.
+        const none = error instanceof Problem && error.status === 400;
+        if (none) setState({ value: { items: [], next_cursor: null } });
+        else setState((now) => ({ ...now, error }));
+      },
     );
     return () => left.abort();
   }, [query, asked, generation.value]);
@@ -266,14 +273,14 @@ function FilterBar({ filters, names, actor }: FilterBarProps) {
         <option value={LOCAL}>the local operator</option>
         {[...names].map(([id, name]) => (
           <option key={id} value={id}>
-            {name}
+            {neutral(name)}
           </option>
         ))}
       </datalist>
       <datalist id="audit-runtimes">
         {(runtimes.value ?? []).map((one) => (
           <option key={one.runtime_id} value={one.runtime_id}>
-            {one.display_name}
+            {neutral(one.display_name)}
           </option>
         ))}
       </datalist>

@@ -1,8 +1,6 @@
 // The overview: whether all is well, what needs attention, the runtimes with their hosts, and what
 // changed last.
 
-import "./overview/overview.css";
-
 import { runtimes } from "../api/fleet";
 import { Button } from "../parts/button";
 import { CommandLine, Empty } from "../parts/empty";

@@ -13,12 +13,13 @@ import { Page } from "../parts/page";
 import { Icon } from "../parts/icon";
 import { RuntimeStatus, SeverityState } from "../parts/state";
 import { Time } from "../parts/time";
-import { hashText, paths } from "../router";
+import { paths } from "../router";
 import type { PageProps } from "../shell/pages";
 import { bytes, grouped } from "../text/bytes";
 import { duration } from "../text/time";
 import { neutral } from "../text/guest";
 import { type Sample, type Series, seriesOf } from "./runtime-history";
+import { RuntimeWorkers } from "./runtime-workers";
 import "../parts/plain-table.css";
 import "./runtime.css";
 
@@ -123,11 +124,6 @@ function Known({ runtime }: { runtime: Runtime }) {
       named={neutral(runtime.display_name)}
       trail={[{ words: "Overview", to: paths.overview() }]}
       beside={<RuntimeStatus status={runtime.status} />}
-      actions={
-        <a class="button" href={paths.workers() + hashText({ runtime: id })}>
-          <Icon name="workers" /> Its workers
-        </a>
-      }
     >
       <div class={away ? "runtime-page away" : "runtime-page"}>
         {away && <Away runtime={runtime} />}
@@ -140,6 +136,7 @@ function Known({ runtime }: { runtime: Runtime }) {
         <section class="figures" aria-label="Use">
           <Usage runtime={runtime} history={history} />
         </section>
+        <RuntimeWorkers runtimeId={id} away={away} />
         <div class="columns">
           <Facts runtime={runtime} />
           <Diagnostics load={diagnostics} away={away} />

@@ -119,7 +119,10 @@ export default function WorkersPage() {
       {rows.error.value !== undefined && !offline.value && (
         <ProblemView error={rows.error.value} retry={() => rows.retry()} />
       )}
-      {none ? (
+      {none && list.absent.value.length > 0 ? (
+        // That there are none is not known.
+        <Skeleton lines={8} />
+      ) : none ? (
         filtered ? (
           <Empty icon="search" title="No worker matches">
             <p>No worker on any runtime matches these filters.</p>

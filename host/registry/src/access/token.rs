@@ -1,12 +1,12 @@
 //! Stored tokens.
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
-use skep_protocol::{Role, RuntimeId, Timestamp, TokenId, TokenView};
+use skep_protocol::{Role, RuntimeId, Timestamp, TokenId, TokenName, TokenView};
 
 use crate::secret::SecretDigest;
 use crate::{Caller, RegistryError};
 
-const COLUMNS: &str = "id, digest, role, runtimes, created_at, expires_at, revoked_at";
+const COLUMNS: &str = "id, digest, role, runtimes, created_at, expires_at, revoked_at, name";
 
 /// A row of the table `token`.
 pub(crate) struct TokenRow {
@@ -24,7 +24,7 @@ impl TokenRow {
     pub(crate) fn caller(self) -> Caller {
         let TokenView { token_id, role, runtimes, .. } = self.view;
         let runtimes = runtimes.map(|runtimes| runtimes.into_iter().collect());
-        Caller { token_id: Some(token_id), role, runtimes }
+        Caller { token_id: Some(token_id), session_id: None, role, runtimes }
     }
 
     pub(crate) fn insert(&self, connection: &Connection) -> Result<(), RegistryError> {
@@ -32,7 +32,8 @@ impl TokenRow {
             self.view.runtimes.as_ref().map(|runtimes| {
                 runtimes.iter().map(RuntimeId::as_str).collect::<Vec<_>>().join(" ")
             });
-        let insert = format!("INSERT INTO token ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, NULL)");
+        let insert =
+            format!("INSERT INTO token ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, NULL, ?7)");
         connection.execute(
             &insert,
             params![
@@ -42,6 +43,7 @@ impl TokenRow {
                 runtimes,
                 self.view.created_at.as_millis().cast_signed(),
                 self.view.expires_at.map(|at| at.as_millis().cast_signed()),
+                self.view.name.as_ref().map(TokenName::as_str),
             ],
         )?;
         Ok(())
@@ -66,7 +68,7 @@ pub(crate) fn find(
     connection: &Connection,
     id: &TokenId,
 ) -> Result<Option<TokenRow>, RegistryError> {
-    const FIND: &str = "SELECT id, digest, role, runtimes, created_at, expires_at, revoked_at
+    const FIND: &str = "SELECT id, digest, role, runtimes, created_at, expires_at, revoked_at, name
          FROM token WHERE id = ?1";
     let mut statement = connection.prepare_cached(FIND)?;
     let mut rows = statement.query_and_then([id.as_str()], read)?;
@@ -94,12 +96,14 @@ fn read(row: &Row<'_>) -> Result<TokenRow, RegistryError> {
     let id: String = row.get(0)?;
     let role: String = row.get(2)?;
     let runtimes: Option<String> = row.get(3)?;
+    let name: Option<String> = row.get(7)?;
     let runtimes = runtimes.map(|runtimes| {
         let ids = runtimes.split(' ').filter(|id| !id.is_empty()).map(str::parse);
         ids.collect::<Result<Vec<RuntimeId>, _>>().map_err(|_| RegistryError::Damaged)
     });
     let view = TokenView {
         token_id: id.parse().map_err(|_| RegistryError::Damaged)?,
+        name: name.map(|name| name.parse().map_err(|_| RegistryError::Damaged)).transpose()?,
         role: role_of(&role).ok_or(RegistryError::Damaged)?,
         runtimes: runtimes.transpose()?,
         created_at: time(4)?.ok_or(RegistryError::Damaged)?,

@@ -1,5 +1,6 @@
 //! The audit of changes.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -84,16 +85,104 @@ async fn the_audit_is_paged_newest_first() {
         async move { runtime.stop(worker).await.unwrap() }
     });
     futures_util::future::join_all(stops).await;
-    let first = bed.registry.audit(&Caller::operator(), None).unwrap();
+    let first = bed.page_of_audit(ListAudit::default());
     assert_eq!(first.items.len(), 100);
     let seqs: Vec<_> = bed.audit().iter().map(|entry| entry.seq).collect();
     assert_eq!(seqs, (1..=120).rev().collect::<Vec<_>>());
-    let garbage = bed.registry.audit(&Caller::operator(), Some("garbage"));
+    let garbage = ListAudit { cursor: Some("garbage".into()), ..ListAudit::default() };
+    let garbage = bed.registry.audit(&Caller::operator(), &garbage);
     assert_eq!(garbage, Err(Invalid::Cursor.into()));
     let limited = bed.caller(Role::Admin, Some(&["elsewhere"]));
-    let seen = bed.registry.audit(&limited, None).unwrap();
+    let seen = bed.registry.audit(&limited, &ListAudit::default()).unwrap();
     let seen: Vec<_> = seen.items.iter().map(|entry| entry.action.as_str()).collect();
     assert_eq!(seen, ["token.create"], "entries of invisible runtimes are omitted");
+}
+
+#[tokio::test]
+async fn the_audit_is_filtered_by_caller_action_worker_outcome_and_time() {
+    let bed = Bed::new(Net::default(), Vec::new());
+    let (one, other) = (bed.home.worker().await, bed.home.worker().await);
+    let operator = bed.caller(Role::Operator, None);
+    let runtime = bed.registry.own(&operator).unwrap();
+    runtime.stop(one).await.unwrap();
+    runtime.rollback(one).await.unwrap_err();
+    bed.at("home").stop(other).await.unwrap();
+    let seqs = |query: ListAudit| {
+        bed.page_of_audit(query).items.into_iter().map(|entry| entry.seq).collect::<Vec<_>>()
+    };
+    let all = bed.audit();
+    assert_eq!(seqs(ListAudit::default()), [4, 3, 2, 1]);
+    let any = ListAudit::default;
+    let middle = all[1].at;
+    for (query, expected) in [
+        (ListAudit { actor: operator.token_id.clone(), ..any() }, &[3, 2][..]),
+        (ListAudit { actor: Some("local".parse().unwrap()), ..any() }, &[4, 1]),
+        (ListAudit { action: Some("worker.stop".into()), ..any() }, &[4, 2]),
+        (ListAudit { action: Some("worker".into()), ..any() }, &[]),
+        (ListAudit { runtime_id: Some(id("home")), ..any() }, &[4, 3, 2]),
+        (ListAudit { runtime_id: Some(id("far")), ..any() }, &[]),
+        (ListAudit { worker_id: Some(one), ..any() }, &[3, 2]),
+        (ListAudit { outcome: Some("conflict".into()), ..any() }, &[3]),
+        (ListAudit { until: Some(Timestamp(1)), ..any() }, &[]),
+        (ListAudit { since: Some(Timestamp(middle.0 + 60_000)), ..any() }, &[]),
+    ] {
+        assert_eq!(seqs(query.clone()), expected, "{query:?}");
+    }
+    let since = seqs(ListAudit { since: Some(middle), ..any() });
+    let until = seqs(ListAudit { until: Some(middle), ..any() });
+    assert!(since.starts_with(&[4, 3]) && until.ends_with(&[3, 2, 1]), "{since:?} {until:?}");
+}
+
+#[tokio::test]
+async fn a_filter_reads_a_bounded_part_of_the_audit_at_once() {
+    let bed = Bed::new(Net::default(), Vec::new());
+    let worker = bed.home.worker().await;
+    bed.at("home").stop(worker).await.unwrap();
+    let file = rusqlite::Connection::open(bed.root().join("registry.db")).unwrap();
+    let many = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 25000)
+         INSERT INTO audit (at, action, outcome) SELECT i, 'login', 'ok' FROM n";
+    file.execute(many, []).unwrap();
+    let mut query = ListAudit { worker_id: Some(worker), ..ListAudit::default() };
+    let mut pages = Vec::new();
+    loop {
+        let page = bed.page_of_audit(query.clone());
+        pages.push(page.items.len());
+        query.cursor = page.next_cursor;
+        if query.cursor.is_none() {
+            break;
+        }
+    }
+    assert_eq!(pages, [0, 0, 1]);
+}
+
+#[tokio::test]
+async fn changes_of_grants_and_labels_are_audited_with_both_states() {
+    let bed = Bed::new(Net::default(), Vec::new());
+    let worker = bed.home.worker().await;
+    let runtime = bed.at("home");
+    let labels =
+        |text: &str| Some(Labels::try_from(BTreeMap::from([("a".into(), text.into())])).unwrap());
+    let update = |change| runtime.update(worker, change);
+    update(WorkerChange { labels: labels("1"), ..WorkerChange::default() }).await.unwrap();
+    update(WorkerChange { labels: labels("2"), ..WorkerChange::default() }).await.unwrap();
+    let grants = Grants { http: vec!["https://example.com".parse().unwrap()], ..Grants::default() };
+    let change = WorkerChange { grants: Some(grants.clone()), ..WorkerChange::default() };
+    update(change.clone()).await.unwrap();
+    let name = WorkerChange { display_ref: Some("x".parse().unwrap()), ..WorkerChange::default() };
+    update(name).await.unwrap();
+    let viewer = bed.registry.own(&bed.caller(Role::Viewer, None)).unwrap();
+    viewer.update(worker, change).await.unwrap_err();
+    let all = bed.audit();
+    let all: Vec<_> = all.iter().filter(|entry| entry.action == "worker.update").collect();
+    let [refused, name, granted, second, _] = all[..] else { panic!("{all:?}") };
+    let state = |state: &Option<AuditedState>| state.clone().unwrap();
+    assert_eq!(state(&second.before).labels, labels("1"));
+    assert_eq!(state(&second.after).labels, labels("2"));
+    assert_eq!(state(&second.after).grants, None, "what the change does not name is left out");
+    assert_eq!(state(&granted.before).grants, Some(Grants::default()));
+    assert_eq!(state(&granted.after).grants, Some(grants));
+    assert_eq!((&name.before, &name.after), (&None, &None));
+    assert_eq!((refused.outcome.as_str(), &refused.before), ("forbidden", &None));
 }
 
 #[tokio::test]
@@ -106,7 +195,7 @@ async fn the_audit_is_append_only() {
     for statement in [
         "UPDATE audit SET outcome = 'ok', token_id = NULL",
         "DELETE FROM audit",
-        "INSERT OR REPLACE INTO audit SELECT seq, at, token_id, 'x', NULL, NULL, 'x' FROM audit",
+        "INSERT OR REPLACE INTO audit SELECT seq, at, token_id, 'x', NULL, NULL, 'x', NULL, NULL FROM audit",
     ] {
         let error = file.execute(statement, []).unwrap_err();
         assert!(error.to_string().contains("only added to"), "{statement}: {error}");

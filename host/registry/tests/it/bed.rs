@@ -9,12 +9,11 @@ use std::time::{Duration, Instant, SystemTime};
 use cap_std::ambient_authority;
 use cap_tempfile::TempDir;
 use skep_protocol::{
-    AuditEntry, Diagnostic, DiagnosticCode, Error, Role, RuntimeHandle, RuntimeId, RuntimeSummary,
-    Status, Timestamp,
+    AuditEntry, CreateToken, Diagnostic, DiagnosticCode, Error, ListAudit, Page, Role,
+    RuntimeHandle, RuntimeId, RuntimeSummary, Status, Timestamp,
 };
 use skep_registry::{
-    Caller, Connect, ConnectError, EmbeddedRuntime, NewToken, Registrar, Registry, RegistryParts,
-    RemoteSpec,
+    Caller, Connect, ConnectError, EmbeddedRuntime, Registrar, Registry, RegistryParts, RemoteSpec,
 };
 
 use crate::puppet::Puppet;
@@ -136,7 +135,7 @@ impl Bed {
     /// Creates a caller with a token.
     pub(crate) fn caller(&self, role: Role, runtimes: Option<&[&str]>) -> Caller {
         let runtimes = runtimes.map(|ids| ids.iter().map(|text| id(text)).collect());
-        let new = NewToken { role, runtimes, expires_at: None };
+        let new = CreateToken { role, name: None, runtimes, expires_at: None };
         let (secret, _) = self.registry.access().create_token(new).unwrap();
         self.registry.access().bearer("10.1.1.1".parse().unwrap(), secret.expose()).unwrap()
     }
@@ -146,12 +145,16 @@ impl Bed {
         self.registry.handle(&Caller::operator(), &id(runtime)).unwrap()
     }
 
+    pub(crate) fn page_of_audit(&self, query: ListAudit) -> Page<AuditEntry> {
+        self.registry.audit(&Caller::operator(), &query).unwrap()
+    }
+
     /// Returns the whole audit, newest first.
     pub(crate) fn audit(&self) -> Vec<AuditEntry> {
         let mut all = Vec::new();
         let mut cursor = None;
         loop {
-            let page = self.registry.audit(&Caller::operator(), cursor.as_deref()).unwrap();
+            let page = self.page_of_audit(ListAudit { cursor, ..ListAudit::default() });
             all.extend(page.items);
             cursor = page.next_cursor;
             if cursor.is_none() {

@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use futures_util::StreamExt;
 use skep_protocol::*;
 use skep_registry::{
-    Caller, ConnectError, LocalRun, Network, NewToken, RegistryError, RemoteSpec, RunRecord,
+    Caller, ConnectError, LocalRun, Network, RegistryError, RemoteSpec, RunRecord,
 };
 
 use crate::bed::{Bed, Net, id, spec};
@@ -47,7 +47,7 @@ async fn no_endpoint_token_or_path_leaks() {
     let bed = Bed::new(Net::default(), vec![marked("a")]);
     bed.registry.remotes().add(&marked("b")).unwrap();
     let access = bed.registry.access();
-    let new = NewToken { role: Role::Admin, runtimes: None, expires_at: None };
+    let new = CreateToken { role: Role::Admin, name: None, runtimes: None, expires_at: None };
     let (token, view) = access.create_token(new).unwrap();
     let peer = [127, 0, 0, 1].into();
     let (session, caller) = access.login(peer, token.expose()).unwrap();

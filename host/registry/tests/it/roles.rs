@@ -54,13 +54,15 @@ async fn each(runtime: &Arc<dyn RuntimeHandle>) -> Vec<(&'static str, Role, Opti
         Viewer subscribe(worker, None, None);
         Viewer changes(None);
         Operator put_component(bytes(), Role::Admin);
+        Operator check_component(bytes());
         Viewer component(component);
         Viewer components(None);
         Operator remove_component(component);
         Viewer files(worker, ListFiles::default());
         Viewer read_file(worker, name.clone(), None);
-        Operator write_file(worker, name.clone(), bytes());
-        Operator remove_file(worker, name);
+        Operator write_file(worker, name.clone(), bytes(), FileCondition::Any);
+        Operator remove_file(worker, name.clone(), RemoveFile::default());
+        Operator rename_file(worker, RenameFile { from: name.clone(), to: name });
         Viewer export(worker);
         Operator import(worker, bytes());
         Operator put_config(values);
@@ -88,7 +90,7 @@ async fn every_verb_needs_its_role() {
             let refused = error == Some(Error::Forbidden);
             assert_eq!(refused, role < needs, "{verb} for {role:?}: {error:?}");
         }
-        let audit = bed.registry.audit(&caller, None);
+        let audit = bed.registry.audit(&caller, &ListAudit::default());
         assert_eq!(audit.is_ok(), role == Role::Admin);
     }
 }

@@ -6,14 +6,16 @@ use async_trait::async_trait;
 use futures_util::StreamExt;
 use sha2::{Digest, Sha256};
 use skep_protocol::{
-    Artifacts, ByteStream, ComponentDigest, ComponentKind, ComponentView, ConfigDigest,
-    ConfigValues, ConfigView, Conflict, Error, Invalid, LimitName, Limits, Page, Role, Stored,
+    Artifacts, ByteStream, ComponentCheck, ComponentDigest, ComponentKind, ComponentRefusal,
+    ComponentView, ConfigDigest, ConfigValues, ConfigView, Conflict, Error, Invalid, LimitName,
+    Limits, Page, Role, Stored,
 };
 use skep_store::record::{ComponentRecord, ConfigRecord, SharedWrite};
 use skep_store::{StoreError, StoreRefusal};
 
-use crate::components::{Prepared, refused};
-use skep_protocol::text::{brief, neutral};
+use crate::component_check::{MAX_NAMES, describe, shown};
+use crate::components::{Prepared, caller_error, refused};
+use crate::not_ready::NotReady;
 use skep_sandbox::Shape;
 
 use super::PAGE;
@@ -61,6 +63,26 @@ impl Artifacts for Embedded {
             Ok(Stored { item: writer.components.view(record), created: true })
         });
         stored.await.unwrap_or(Err(Error::Internal))
+    }
+
+    /// Examines a component: its headers at once, its code in the compiling child.
+    async fn check_component(&self, wasm: ByteStream) -> Result<ComponentCheck, Error> {
+        let limits = Limits::default();
+        let wasm = Arc::new(gather(wasm, limits.component_bytes).await?);
+        let (bytes, limits) = (wasm.clone(), limits.for_any_worker());
+        let read = tokio::task::spawn_blocking(move || describe(&bytes, &limits));
+        let mut check = read.await.map_err(|_| Error::Internal)?;
+        if check.refusal.is_none() {
+            let examined = self.0.components.examine(wasm).await;
+            match examined.map_err(|error| caller_error(&error)) {
+                Ok(()) => {}
+                Err(error @ (Error::ComponentRefused { .. } | Error::LimitExceeded { .. })) => {
+                    check.refusal = Some(ComponentRefusal::from(&error));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(check)
     }
 
     async fn component(&self, digest: ComponentDigest) -> Result<ComponentView, Error> {
@@ -153,7 +175,10 @@ impl Embedded {
             else {
                 // Another component is still being compiled, or this one takes long. A worker that
                 // gets it must not find out in its turns that it cannot run at all.
-                return core.components.examine(wasm.clone()).await;
+                let examined = core.components.examine(wasm.clone()).await;
+                // Another failure means that this host cannot tell now.
+                let refused = examined.err().filter(NotReady::is_final);
+                return refused.map_or(Ok(()), |error| Err(caller_error(&error)));
             };
             // The sender is only dropped while the host shuts down.
             match prepared.map_err(|_| core.busy())?.as_ref() {
@@ -194,18 +219,10 @@ async fn gather(mut wasm: ByteStream, limit: u64) -> Result<Vec<u8>, Error> {
     Ok(bytes)
 }
 
-/// Maximum number of recorded imports and exports, and of characters of each. Real components have
-/// some dozens; an untrusted one may have a million, and every listing would carry them.
-const MAX_NAMES: usize = 1_000;
-const MAX_NAME_CHARS: usize = 200;
-
 /// Checks that a component can run here and describes it.
 fn record(wasm: &[u8], limits: &Limits) -> Result<ComponentRecord, Error> {
     let shape = Shape::read(wasm, limits).map_err(|error| refused(&error))?;
     let kind = shape.check(limits).map_err(|error| refused(&error))?;
-    let shown = |name: &dyn std::fmt::Display| {
-        neutral(&brief(&name.to_string(), MAX_NAME_CHARS)).to_string()
-    };
     Ok(ComponentRecord {
         digest: shape.digest,
         kind,

@@ -13,8 +13,9 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use skep_protocol::{
-    ByteStream, Diagnostic, DiagnosticCode, Error, FileName, FileRange, FileView, Files, Imported,
-    Invalid, Limits, ListFiles, Listing, Rights, Stored, WorkerId,
+    ByteStream, Conflict, Diagnostic, DiagnosticCode, Error, FileCondition, FileListing, FileName,
+    FileRange, FileView, Files, Imported, Invalid, Limits, ListFiles, RemoveFile, RenameFile,
+    Rights, Stored, WorkerId,
 };
 use skep_scope::files::{self, ArchiveExport, ArchiveImport, FileError, PIECE, Upload};
 use skep_scope::{Disk, Quota, Scope};
@@ -42,18 +43,26 @@ struct FileWriter {
 
 #[async_trait]
 impl Files for Embedded {
-    async fn files(&self, worker: WorkerId, query: ListFiles) -> Result<Listing<FileView>, Error> {
-        let after = query.cursor.as_deref().map(read_cursor).transpose()?;
+    async fn files(&self, worker: WorkerId, query: ListFiles) -> Result<FileListing, Error> {
+        let after = query.cursor.as_deref().map(read_cursor).transpose()?.unwrap_or_default();
         let prefix = query.prefix.unwrap_or_default();
+        let by_directory = query.by_directory;
+        let none = by_directory.then(Vec::new);
         let Some(scope) = self.to_read(worker).await? else {
-            return Ok(Listing { items: Vec::new(), next_cursor: None, diagnostics: Vec::new() });
+            return Ok(FileListing { directories: none, ..FileListing::default() });
         };
-        let list = move || files::list(&scope, &prefix, after.as_ref(), PAGE);
+        let list = move || {
+            let wanted = files::Wanted { prefix: &prefix, after: &after, by_directory };
+            files::list(&scope, &wanted, PAGE)
+        };
         let listed = blocking(list).await.map_err(|error| self.file_error(error, None))?;
-        let last = listed.files.last().filter(|_| listed.more);
-        let next_cursor = last.map(|file| URL_SAFE_NO_PAD.encode(file.name.as_str()));
-        let diagnostics = hidden_names(listed.hidden, worker).into_iter().collect();
-        Ok(Listing { items: listed.files, next_cursor, diagnostics })
+        let last = listed.last.filter(|_| listed.more);
+        Ok(FileListing {
+            items: listed.files,
+            directories: none.map(|_| listed.directories),
+            next_cursor: last.map(|name| URL_SAFE_NO_PAD.encode(name)),
+            diagnostics: hidden_names(listed.hidden, worker).into_iter().collect(),
+        })
     }
 
     async fn read_file(
@@ -103,13 +112,14 @@ impl Files for Embedded {
         worker: WorkerId,
         name: FileName,
         mut bytes: ByteStream,
+        condition: FileCondition,
     ) -> Result<Stored<FileView>, Error> {
         let writer = self.to_write(worker).await?;
         let (store, scope) = (self.0.store.clone(), writer.open.scope.clone());
         let mut upload = writer
             .step(move || {
                 let aside = Arc::new(store.incoming_dir(&worker).map_err(store_error)?);
-                Upload::begin(&scope, &aside, name)
+                Upload::begin(&scope, &aside, name, condition)
             })
             .await?;
         while let Some(piece) = bytes.next().await {
@@ -121,12 +131,34 @@ impl Files for Embedded {
         Ok(Stored { item, created })
     }
 
-    async fn remove_file(&self, worker: WorkerId, name: FileName) -> Result<(), Error> {
+    async fn remove_file(
+        &self,
+        worker: WorkerId,
+        name: FileName,
+        how: RemoveFile,
+    ) -> Result<(), Error> {
         // Checks first, because opening for writing would create the directory.
         self.to_read(worker).await?.ok_or(Error::UnknownFile)?;
         let writer = self.to_write(worker).await?;
+        let (store, scope) = (self.0.store.clone(), writer.open.scope.clone());
+        let RemoveFile { recursive, condition } = how;
+        let remove = move || match recursive && condition == FileCondition::Any {
+            true => {
+                let aside = store.incoming_dir(&worker).map_err(store_error)?;
+                files::remove_all(&scope, &aside, &name)
+            }
+            false => files::remove(&scope, &name, condition),
+        };
+        writer.step(remove).await?;
+        writer.note_written().await;
+        Ok(())
+    }
+
+    async fn rename_file(&self, worker: WorkerId, names: RenameFile) -> Result<(), Error> {
+        self.to_read(worker).await?.ok_or(Error::UnknownFile)?;
+        let writer = self.to_write(worker).await?;
         let scope = writer.open.scope.clone();
-        writer.step(move || files::remove(&scope, &name)).await?;
+        writer.step(move || files::rename(&scope, &names.from, &names.to)).await?;
         writer.note_written().await;
         Ok(())
     }
@@ -274,6 +306,8 @@ fn file_error(core: &Core, error: FileError, limits: Option<&Limits>) -> Error {
         FileError::Unknown => Error::UnknownFile,
         FileError::NotAFile => Invalid::NotAFile.into(),
         FileError::Archive => Invalid::Archive.into(),
+        FileError::Changed => Error::PreconditionFailed,
+        FileError::Taken => Conflict::FileExists.into(),
         FileError::Quota(name) => {
             Error::LimitExceeded { name, limit: limits.map_or(0, |limits| limits.get(name)) }
         }
@@ -289,9 +323,12 @@ fn store_error(error: StoreError) -> FileError {
     }
 }
 
-fn read_cursor(text: &str) -> Result<FileName, Invalid> {
+/// Reads a name to continue after: that of a file, or that of a directory with a `/`.
+fn read_cursor(text: &str) -> Result<String, Invalid> {
     let name = URL_SAFE_NO_PAD.decode(text).ok().and_then(|name| String::from_utf8(name).ok());
-    name.and_then(|name| name.parse().ok()).ok_or(Invalid::Cursor)
+    let is_name =
+        |name: &String| name.strip_suffix('/').unwrap_or(name).parse::<FileName>().is_ok();
+    name.filter(is_name).ok_or(Invalid::Cursor)
 }
 
 /// Runs blocking disk work on a thread of its own.

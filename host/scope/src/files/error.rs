@@ -21,6 +21,12 @@ pub enum FileError {
     /// The archive is malformed, or contains an entry of an unsupported kind.
     #[error("archive is malformed or contains an unsupported entry")]
     Archive,
+    /// The file is not in the state that the caller named.
+    #[error("file is in another state")]
+    Changed,
+    /// The new name belongs to something.
+    #[error("name is taken")]
+    Taken,
     /// The error of the file system.
     #[error(transparent)]
     Io(io::Error),

@@ -2,7 +2,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
-use skep_protocol::{LimitName, Rights};
+use skep_protocol::{FileCondition, LimitName, Rights};
 use std::sync::Arc;
 
 use super::*;
@@ -30,9 +30,25 @@ fn place(bytes: u64, entries: u64) -> Place {
     Place { outer, data, aside, disk, scope }
 }
 
+/// Lists all files below the prefix.
+fn list(
+    scope: &Scope,
+    prefix: &str,
+    after: Option<&FileName>,
+    limit: usize,
+) -> Result<Listed, FileError> {
+    let after = after.map_or("", FileName::as_str);
+    super::list(scope, &Wanted { prefix, after, by_directory: false }, limit)
+}
+
+fn remove(scope: &Scope, name: &FileName) -> Result<(), FileError> {
+    super::remove(scope, name, FileCondition::Any)
+}
+
 impl Place {
     fn put(&self, name: &str, content: &[u8]) -> Result<(FileView, bool), FileError> {
-        let mut upload = Upload::begin(&self.scope, &self.aside, name.parse().unwrap())?;
+        let mut upload =
+            Upload::begin(&self.scope, &self.aside, name.parse().unwrap(), FileCondition::Any)?;
         for piece in content.chunks(7) {
             upload.write(piece)?;
         }
@@ -118,7 +134,9 @@ fn uploads_past_the_quota_leave_the_tree_unchanged() {
 #[test]
 fn dropped_uploads_leave_nothing_behind() {
     let place = place(100, 4);
-    let mut upload = Upload::begin(&place.scope, &place.aside, "a/b".parse().unwrap()).unwrap();
+    let mut upload =
+        Upload::begin(&place.scope, &place.aside, "a/b".parse().unwrap(), FileCondition::Any)
+            .unwrap();
     upload.write(&[0; 50]).unwrap();
     assert_eq!(place.disk.usage().bytes, 50, "a draft counts from its first byte");
     assert!(place.names("").is_empty());

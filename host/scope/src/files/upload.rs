@@ -4,17 +4,18 @@ use std::io;
 use std::sync::Arc;
 
 use cap_std::fs::Dir;
-use skep_protocol::{FileName, FileView};
+use skep_protocol::{FileCondition, FileName, FileView};
 
-use super::error::FileError;
+use super::error::{FileError, gone};
 use super::path::{descend, split, view};
-use crate::{Draft, NewTime, NodeKind, OpenDirectory, Scope, ScopeError};
+use crate::{Draft, NewTime, NodeKind, OpenDirectory, Scope, ScopeError, Stat};
 
 /// A file that is being uploaded. Dropping it before the end leaves nothing behind.
 #[derive(Debug)]
 pub struct Upload {
     root: OpenDirectory,
     name: FileName,
+    condition: FileCondition,
     draft: Draft,
     bytes: u64,
 }
@@ -24,9 +25,30 @@ impl Upload {
     ///
     /// # Errors
     /// [`FileError::NotAFile`] if the name, or a directory on the way to it, belongs to something
-    /// else, or a disk error.
-    pub fn begin(scope: &Scope, aside: &Arc<Dir>, name: FileName) -> Result<Self, FileError> {
-        Self::begin_in(scope.open(), aside, name)
+    /// else, [`FileError::Changed`] if the condition does not hold, or a disk error.
+    pub fn begin(
+        scope: &Scope,
+        aside: &Arc<Dir>,
+        name: FileName,
+        condition: FileCondition,
+    ) -> Result<Self, FileError> {
+        let upload = Self::begin_in(scope.open(), aside, name)?;
+        upload.check(condition)?;
+        Ok(Self { condition, ..upload })
+    }
+
+    fn check(&self, condition: FileCondition) -> Result<(), FileError> {
+        if condition == FileCondition::Any {
+            return Ok(());
+        }
+        let now = match look(&self.root, &self.name) {
+            Ok(stat) => Some(view(self.name.clone(), &stat)),
+            Err(error) => {
+                gone(error)?;
+                None
+            }
+        };
+        if condition.holds(now.as_ref()) { Ok(()) } else { Err(FileError::Changed) }
     }
 
     pub(super) fn begin_in(
@@ -36,12 +58,13 @@ impl Upload {
     ) -> Result<Self, FileError> {
         // `finish` checks this again. Checking it here too saves a useless upload.
         match look(&root, &name) {
-            Ok(NodeKind::File) | Err(FileError::Unknown) => {}
+            Ok(stat) if stat.kind == NodeKind::File => {}
+            Err(FileError::Unknown) => {}
             Ok(_) => return Err(FileError::NotAFile),
             Err(error) => return Err(error),
         }
         let draft = root.draft(aside)?;
-        Ok(Self { root, name, draft, bytes: 0 })
+        Ok(Self { root, name, condition: FileCondition::Any, draft, bytes: 0 })
     }
 
     /// Appends the next piece.
@@ -61,9 +84,10 @@ impl Upload {
     /// existing file is replaced, and missing directories are created.
     ///
     /// # Errors
-    /// [`FileError::NotAFile`], [`FileError::Quota`], or a disk error.
+    /// [`FileError::NotAFile`], [`FileError::Quota`], [`FileError::Changed`], or a disk error.
     pub fn finish(self) -> Result<(FileView, bool), FileError> {
         self.draft.file().sync()?;
+        self.check(self.condition)?;
         let root = self.root.clone();
         let (view, created, made) = self.put()?;
         // Sync the directories that were changed, from the root down.
@@ -108,14 +132,14 @@ impl Upload {
     }
 }
 
-/// Returns the type of the file that has a name now.
-fn look(root: &OpenDirectory, name: &FileName) -> Result<NodeKind, FileError> {
+/// Returns the file that has a name now.
+fn look(root: &OpenDirectory, name: &FileName) -> Result<Stat, FileError> {
     let (parts, leaf) = split(name.as_str());
     let mut directory = root.clone();
     for part in parts {
         directory = descend(&directory, part)?;
     }
-    Ok(directory.stat_at(leaf, false)?.kind)
+    Ok(directory.stat_at(leaf, false)?)
 }
 
 /// A chain of directories that were created on the way to a name.
@@ -127,7 +151,7 @@ pub(super) struct CreatedDirectories {
 
 impl CreatedDirectories {
     /// Removes the directories that are empty.
-    fn undo(&self, root: &OpenDirectory, name: &str) {
+    pub(super) fn undo(&self, root: &OpenDirectory, name: &str) {
         let (parts, _) = split(name);
         let parts: Vec<_> = parts.collect();
         for depth in (self.first..self.first + self.count).rev() {

@@ -32,6 +32,8 @@ pub(super) struct WalkEntry {
     /// Its whole name.
     pub(super) name: FileName,
     pub(super) kind: WalkKind,
+    /// True for a directory that stands for everything below it.
+    pub(super) is_whole: bool,
     /// The directory that contains it.
     pub(super) directory: OpenDirectory,
 }
@@ -50,6 +52,8 @@ pub(super) struct Walk {
     prefix: String,
     /// The name that all returned names come after.
     after: String,
+    /// True if directories below the prefix are returned and not entered.
+    one_level: bool,
     levels: Vec<WalkLevel>,
     /// Number of names that are not valid [`FileName`]s.
     hidden: u64,
@@ -70,7 +74,14 @@ struct WalkLevel {
 impl Walk {
     pub(super) fn new(root: OpenDirectory, prefix: &str, after: &str) -> Self {
         let levels = vec![WalkLevel::new(String::new(), root.clone())];
-        Self { root, prefix: prefix.to_owned(), after: after.to_owned(), levels, hidden: 0 }
+        let (prefix, after) = (prefix.to_owned(), after.to_owned());
+        Self { root, prefix, after, one_level: false, levels, hidden: 0 }
+    }
+
+    /// Walks through one level: returns the directories whose names begin with the prefix, and does
+    /// not enter them.
+    pub(super) fn one_level(self) -> Self {
+        Self { one_level: true, ..self }
     }
 
     /// Returns the number of files and directories skipped because of their names.
@@ -85,8 +96,18 @@ impl Walk {
             let found = next.and_then(|()| self.found());
             match found {
                 Ok(Some(found)) => {
-                    if found.kind == WalkKind::File || self.enter(&found)? {
-                        return Ok(Some(found));
+                    let full = format!("{}/", found.name);
+                    let is_directory = found.kind == WalkKind::Directory;
+                    let is_whole = is_directory && self.one_level && full.starts_with(&self.prefix);
+                    // A page that continues in the middle of a level comes after its directories.
+                    let is_past = is_whole && full <= self.after;
+                    // The prefix may name the directory itself: then its level is the wanted one.
+                    let is_whole = is_whole && full != self.prefix;
+                    if is_past && full != self.prefix {
+                        continue;
+                    }
+                    if !is_directory || is_whole || self.enter(&found)? {
+                        return Ok(Some(WalkEntry { is_whole, ..found }));
                     }
                 }
                 Ok(None) => drop(self.levels.pop()),
@@ -109,7 +130,7 @@ impl Walk {
         };
         let name = format!("{}{leaf}", level.base).parse().map_err(|_| FileError::Unknown)?;
         level.last = key;
-        Ok(Some(WalkEntry { name, kind, directory: self.directory()? }))
+        Ok(Some(WalkEntry { name, kind, is_whole: false, directory: self.directory()? }))
     }
 
     /// Descends into a directory. Returns false if it is none any more.

@@ -29,19 +29,78 @@ impl Files {
         (self.files.len() + self.directories.len()) as u64
     }
 
-    pub(super) fn list(&self, query: &ListFiles) -> Result<Listing<FileView>, Error> {
+    pub(super) fn list(&self, query: &ListFiles) -> Result<FileListing, Error> {
         let prefix = query.prefix.as_deref().unwrap_or_default();
         let after = query.cursor.as_deref().map(read_cursor).transpose()?;
+        let directories = self.directories.iter().map(|name| format!("{name}/"));
+        let directories: BTreeSet<_> = directories.filter(|_| query.by_directory).collect();
         let wanted = |name: &&String| {
-            name.starts_with(prefix) && after.as_ref().is_none_or(|after| *name > after)
+            let below = name.strip_prefix(prefix);
+            let is_here = below.is_some_and(|below| {
+                !below.is_empty()
+                    && (!query.by_directory || !below.trim_end_matches('/').contains('/'))
+            });
+            (is_here || below.is_some() && !query.by_directory)
+                && after.as_ref().is_none_or(|after| *name > after)
         };
-        let mut names: Vec<_> = self.files.keys().filter(wanted).take(PAGE + 1).collect();
+        let all: BTreeSet<_> = self.files.keys().chain(&directories).collect();
+        let mut names: Vec<_> = all.into_iter().filter(wanted).take(PAGE + 1).collect();
         let more = names.len() > PAGE;
         names.truncate(PAGE);
         let last = names.last().filter(|_| more);
         let next_cursor = last.map(|name| URL_SAFE_NO_PAD.encode(name));
-        let items = names.into_iter().map(|name| self.view(name)).collect::<Result<_, _>>()?;
-        Ok(Listing { items, next_cursor, diagnostics: Vec::new() })
+        let (mut items, mut found) = (Vec::new(), Vec::new());
+        for name in names {
+            match name.strip_suffix('/') {
+                Some(directory) => found.push(directory.parse()?),
+                None => items.push(self.view(name)?),
+            }
+        }
+        let directories = query.by_directory.then_some(found);
+        Ok(FileListing { items, directories, next_cursor, diagnostics: Vec::new() })
+    }
+
+    /// Checks a condition on a file.
+    pub(super) fn check(&self, name: &str, condition: FileCondition) -> Result<(), Error> {
+        let now = self.view(name).ok();
+        if condition.holds(now.as_ref()) { Ok(()) } else { Err(Error::PreconditionFailed) }
+    }
+
+    /// Removes a file, or a directory with everything below it.
+    pub(super) fn remove_all(&mut self, name: &str) -> Result<(), Error> {
+        if !self.directories.remove(name) {
+            return self.remove(name);
+        }
+        let below = format!("{name}/");
+        self.directories.retain(|name| !name.starts_with(&below));
+        self.files.retain(|name, _| !name.starts_with(&below));
+        Ok(())
+    }
+
+    pub(super) fn rename(&mut self, from: &str, to: &str) -> Result<(), Error> {
+        let is_directory = self.directories.contains(from);
+        if !is_directory && !self.files.contains_key(from) {
+            return Err(Error::UnknownFile);
+        }
+        let below = format!("{from}/");
+        if to.starts_with(&below) {
+            return Err(Invalid::NotAFile.into());
+        }
+        let mut way = self.way(to)?;
+        if self.files.contains_key(to) || self.directories.contains(to) {
+            return Err(Conflict::FileExists.into());
+        }
+        self.directories.append(&mut way);
+        let moved = |name: &str| match name.strip_prefix(&below) {
+            Some(rest) => format!("{to}/{rest}"),
+            None if name == from => to.to_owned(),
+            None => name.to_owned(),
+        };
+        let files = std::mem::take(&mut self.files).into_iter();
+        self.files = files.map(|(name, file)| (moved(&name), file)).collect();
+        let directories = std::mem::take(&mut self.directories).into_iter();
+        self.directories = directories.map(|name| moved(&name)).collect();
+        Ok(())
     }
 
     fn view(&self, name: &str) -> Result<FileView, Error> {
@@ -184,5 +243,7 @@ fn within(name: LimitName, value: u64, limits: &Limits) -> Result<(), Error> {
 
 fn read_cursor(text: &str) -> Result<String, Invalid> {
     let name = URL_SAFE_NO_PAD.decode(text).ok().and_then(|name| String::from_utf8(name).ok());
-    name.filter(|name| name.parse::<FileName>().is_ok()).ok_or(Invalid::Cursor)
+    let is_name =
+        |name: &String| name.strip_suffix('/').unwrap_or(name).parse::<FileName>().is_ok();
+    name.filter(is_name).ok_or(Invalid::Cursor)
 }

@@ -554,6 +554,14 @@ impl Turns for FakeRuntime {
     }
 }
 
+/// Returns the kind of a guest and its main export.
+fn kind_of(guest: Guest) -> (ComponentKind, &'static str) {
+    match guest {
+        Guest::Scribe | Guest::Echo => (ComponentKind::Service, "skep:worker/handler@0.1.0"),
+        Guest::Hello | Guest::Probe => (ComponentKind::Command, "wasi:cli/run@0.2.12"),
+    }
+}
+
 #[async_trait]
 impl Artifacts for FakeRuntime {
     async fn put_component(
@@ -565,10 +573,7 @@ impl Artifacts for FakeRuntime {
         let read = guest::read(&bytes);
         let guest = read.map_err(|why| Error::ComponentRefused { reason: why.into() })?;
         let digest = ComponentDigest::from_sha256(Sha256::digest(&bytes).into());
-        let (kind, export) = match guest {
-            Guest::Scribe | Guest::Echo => (ComponentKind::Service, "skep:worker/handler@0.1.0"),
-            Guest::Hello | Guest::Probe => (ComponentKind::Command, "wasi:cli/run@0.2.12"),
-        };
+        let (kind, export) = kind_of(guest);
         self.with(|disk| {
             let created = !disk.components.contains_key(&digest);
             let (view, _) = disk.components.entry(digest).or_insert_with(|| {
@@ -589,6 +594,22 @@ impl Artifacts for FakeRuntime {
                 (view, guest)
             });
             Stored { item: view.clone(), created }
+        })
+    }
+
+    async fn check_component(&self, wasm: ByteStream) -> Result<ComponentCheck, Error> {
+        let bytes = gather(wasm, u64::MAX, &Error::Internal).await?;
+        let read = guest::read(&bytes);
+        let refused = |why: &str| Error::ComponentRefused { reason: why.into() };
+        let found = read.as_ref().ok().map(|guest| kind_of(*guest));
+        self.with(|_| ComponentCheck {
+            digest: ComponentDigest::from_sha256(Sha256::digest(&bytes).into()),
+            kind: found.map(|(kind, _)| kind),
+            bytes: bytes.len() as u64,
+            imports: Vec::new(),
+            exports: found.map(|(_, export)| export.into()).into_iter().collect(),
+            grants: Vec::new(),
+            refusal: read.err().map(|why| ComponentRefusal::from(&refused(why))),
         })
     }
 
@@ -653,7 +674,7 @@ impl Artifacts for FakeRuntime {
 
 #[async_trait]
 impl Files for FakeRuntime {
-    async fn files(&self, worker: WorkerId, query: ListFiles) -> Result<Listing<FileView>, Error> {
+    async fn files(&self, worker: WorkerId, query: ListFiles) -> Result<FileListing, Error> {
         self.with(|disk| disk.worker(worker)?.files.list(&query))?
     }
 
@@ -677,6 +698,7 @@ impl Files for FakeRuntime {
         worker: WorkerId,
         name: FileName,
         bytes: ByteStream,
+        condition: FileCondition,
     ) -> Result<Stored<FileView>, Error> {
         // Checked before the body is read.
         let limit = self.with(|disk| disk.worker(worker).map(|row| row.limits().disk_bytes))??;
@@ -685,6 +707,7 @@ impl Files for FakeRuntime {
         self.with(|disk| {
             let row = disk.worker(worker)?;
             let limits = row.limits();
+            row.files.check(name.as_str(), condition)?;
             let created = row.files.write(name.as_str(), content, &limits)?;
             row.measure();
             let (item, _) = row.files.read(name.as_str())?;
@@ -692,10 +715,30 @@ impl Files for FakeRuntime {
         })?
     }
 
-    async fn remove_file(&self, worker: WorkerId, name: FileName) -> Result<(), Error> {
+    async fn remove_file(
+        &self,
+        worker: WorkerId,
+        name: FileName,
+        how: RemoveFile,
+    ) -> Result<(), Error> {
         self.with(|disk| {
             let row = disk.worker(worker)?;
-            row.files.remove(name.as_str())?;
+            if how.recursive && how.condition == FileCondition::Any {
+                row.files.remove_all(name.as_str())?;
+            } else {
+                row.files.read(name.as_str())?;
+                row.files.check(name.as_str(), how.condition)?;
+                row.files.remove(name.as_str())?;
+            }
+            row.measure();
+            Ok(())
+        })?
+    }
+
+    async fn rename_file(&self, worker: WorkerId, names: RenameFile) -> Result<(), Error> {
+        self.with(|disk| {
+            let row = disk.worker(worker)?;
+            row.files.rename(names.from.as_str(), names.to.as_str())?;
             row.measure();
             Ok(())
         })?

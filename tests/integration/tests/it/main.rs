@@ -37,6 +37,7 @@ mod remotes;
 mod retried;
 mod served;
 mod services;
+mod sessions;
 mod snapshots;
 mod stopping;
 mod storing;

@@ -6,9 +6,9 @@ use std::time::Duration;
 use futures_util::{StreamExt, stream};
 use skep_harness::{killed, test_dir};
 use skep_protocol::{
-    Artifacts, ByteStream, CreateWorker, Error, FileName, FileView, Files, Invalid, ListFiles,
-    NewInput, Outcome, Output, Overview, Payload, Role, RunRequest, Sent, Stored, Turns, WorkerId,
-    WorkerSpec, Workers,
+    Artifacts, ByteStream, CreateWorker, Error, FileCondition, FileName, FileView, Files, Invalid,
+    ListFiles, NewInput, Outcome, Output, Overview, Payload, RemoveFile, Role, RunRequest, Sent,
+    Stored, Turns, WorkerId, WorkerSpec, Workers,
 };
 use skep_runtime::Embedded;
 
@@ -69,7 +69,7 @@ async fn put(
     file: &str,
     content: &[u8],
 ) -> Result<Stored<FileView>, Error> {
-    runtime.write_file(worker, name(file), pieces(&[content])).await
+    runtime.write_file(worker, name(file), pieces(&[content]), FileCondition::Any).await
 }
 
 async fn read(runtime: &Embedded, worker: WorkerId, file: &str) -> Result<Vec<u8>, Error> {
@@ -118,7 +118,11 @@ async fn links_of_a_guest_are_not_followed_from_outside() {
     for file in ["link", "dir-link", "out", "aside"] {
         assert_eq!(read(&runtime, worker, file).await, Err(refused.clone()), "{file}");
         assert_eq!(put(&runtime, worker, file, b"x").await, Err(refused.clone()), "{file}");
-        assert_eq!(runtime.remove_file(worker, name(file)).await, Err(refused.clone()), "{file}");
+        assert_eq!(
+            runtime.remove_file(worker, name(file), RemoveFile::default()).await,
+            Err(refused.clone()),
+            "{file}"
+        );
     }
     assert_eq!(read(&runtime, worker, "dir-link/file").await, Err(Error::UnknownFile));
     assert_eq!(put(&runtime, worker, "dir-link/new", b"x").await, Err(refused.clone()));
@@ -145,7 +149,7 @@ async fn an_upload_is_hidden_from_the_guest_and_counts() {
     });
     let uploading = tokio::spawn({
         let runtime = runtime.clone();
-        async move { runtime.write_file(worker, name("big"), body.boxed()).await }
+        async move { runtime.write_file(worker, name("big"), body.boxed(), FileCondition::Any).await }
     });
     sender.send(Ok(vec![7; 100_000].into())).await.unwrap();
     until("it counts", async || runtime.usage(worker).await.unwrap().disk_bytes == 100_000).await;
@@ -191,7 +195,9 @@ async fn a_removed_workers_upload_ends_and_leaves_nothing() {
         });
         let uploading = tokio::spawn({
             let runtime = runtime.clone();
-            async move { runtime.write_file(worker, name("a/b/c"), body.boxed()).await }
+            async move {
+                runtime.write_file(worker, name("a/b/c"), body.boxed(), FileCondition::Any).await
+            }
         });
         sender.send(Ok(vec![7; 1_000].into())).await.unwrap();
         let own = dir.join(format!("workers/{worker}"));

@@ -1,4 +1,4 @@
-//! Secrets kept in memory: process tokens, login codes and sessions.
+//! Secrets kept in memory: process tokens and login codes. They end with the process.
 
 use std::collections::HashMap;
 
@@ -7,17 +7,14 @@ use skep_protocol::{Role, Timestamp, TokenId};
 use crate::Caller;
 use crate::secret::{Minted, SecretDigest};
 
-/// Maximum number of sessions; the one that expires first is dropped to make room.
-const SESSIONS: usize = 10_000;
 /// Maximum number of login codes.
 const CODES: usize = 100;
 
-/// Process tokens, login codes and sessions, by id.
+/// Process tokens and login codes, by id.
 #[derive(Default)]
-pub(crate) struct Sessions {
+pub(crate) struct ProcessSecrets {
     process_tokens: HashMap<TokenId, Kept<Role>>,
     codes: HashMap<TokenId, Kept<()>>,
-    sessions: HashMap<TokenId, Kept<Caller>>,
 }
 
 struct Kept<T> {
@@ -33,7 +30,7 @@ impl<T> Kept<T> {
     }
 }
 
-impl Sessions {
+impl ProcessSecrets {
     pub(crate) fn add_process_token(&mut self, minted: &Minted, role: Role) {
         let kept = Kept { digest: minted.digest, expires_at: Timestamp(u64::MAX), value: role };
         self.process_tokens.insert(minted.id.clone(), kept);
@@ -63,38 +60,6 @@ impl Sessions {
         let good = self.codes.get(id).is_some_and(|kept| kept.is(digest, now));
         good && self.codes.remove(id).is_some()
     }
-
-    pub(crate) fn add_session(
-        &mut self,
-        minted: &Minted,
-        caller: Caller,
-        now: Timestamp,
-        expires_at: Timestamp,
-    ) {
-        make_room(&mut self.sessions, SESSIONS, now);
-        let kept = Kept { digest: minted.digest, expires_at, value: caller };
-        self.sessions.insert(minted.id.clone(), kept);
-    }
-
-    /// Returns the caller of a session.
-    pub(crate) fn session(
-        &self,
-        id: &TokenId,
-        digest: &SecretDigest,
-        now: Timestamp,
-    ) -> Option<Caller> {
-        let kept = self.sessions.get(id).filter(|kept| kept.is(digest, now))?;
-        Some(kept.value.clone())
-    }
-
-    /// Ends a session and returns its caller.
-    pub(crate) fn end_session(&mut self, id: &TokenId, digest: &SecretDigest) -> Option<Caller> {
-        let kept = self.sessions.get(id)?;
-        if !kept.digest.matches(digest) {
-            return None;
-        }
-        self.sessions.remove(id).map(|kept| kept.value)
-    }
 }
 
 fn make_room<T>(all: &mut HashMap<TokenId, Kept<T>>, most: usize, now: Timestamp) {
@@ -114,29 +79,16 @@ mod tests {
     use crate::secret::{SecretKind, mint};
 
     #[test]
-    fn the_session_that_expires_first_makes_room() {
-        let mut sessions = Sessions::default();
-        let minted: Vec<_> = (0..=SESSIONS).map(|_| mint(SecretKind::Session).unwrap()).collect();
-        let end = |n: usize| Timestamp(1_000 + n as u64);
-        for (n, minted) in minted.iter().enumerate() {
-            sessions.add_session(minted, Caller::operator(), Timestamp(0), end(n));
-        }
-        let good =
-            |n: usize| sessions.session(&minted[n].id, &minted[n].digest, Timestamp(0)).is_some();
-        assert!(!good(0) && good(1) && good(SESSIONS));
-    }
-
-    #[test]
     fn expired_codes_make_room() {
-        let mut sessions = Sessions::default();
+        let mut secrets = ProcessSecrets::default();
         for _ in 0..CODES {
-            sessions.add_code(&mint(SecretKind::Code).unwrap(), Timestamp(0), Timestamp(10));
+            secrets.add_code(&mint(SecretKind::Code).unwrap(), Timestamp(0), Timestamp(10));
         }
         let code = mint(SecretKind::Code).unwrap();
-        sessions.add_code(&code, Timestamp(10), Timestamp(20));
-        assert_eq!(sessions.codes.len(), 1);
-        assert!(!sessions.take_code(&code.id, &SecretDigest::of("another"), Timestamp(11)));
-        assert!(sessions.take_code(&code.id, &code.digest, Timestamp(11)));
-        assert!(!sessions.take_code(&code.id, &code.digest, Timestamp(11)));
+        secrets.add_code(&code, Timestamp(10), Timestamp(20));
+        assert_eq!(secrets.codes.len(), 1);
+        assert!(!secrets.take_code(&code.id, &SecretDigest::of("another"), Timestamp(11)));
+        assert!(secrets.take_code(&code.id, &code.digest, Timestamp(11)));
+        assert!(!secrets.take_code(&code.id, &code.digest, Timestamp(11)));
     }
 }
