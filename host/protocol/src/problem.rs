@@ -131,12 +131,12 @@ impl From<&Error> for Problem {
             Error::UnknownComponent(digest) => problem.subject = Some(digest.to_string()),
             Error::UnknownConfig(digest) => problem.subject = Some(digest.to_string()),
             Error::UnknownInput(id) => problem.subject = Some(id.to_string()),
-            Error::UnknownToken(id) => problem.subject = Some(id.to_string()),
-            Error::UnknownSession(id) => problem.subject = Some(id.to_string()),
             Error::UnknownEntry { seq, trimmed } => {
                 problem.subject = Some(seq.to_string());
                 problem.reason = trimmed.then(|| TRIMMED.into());
             }
+            Error::UnknownToken(id) => problem.subject = Some(id.to_string()),
+            Error::UnknownSession(id) => problem.subject = Some(id.to_string()),
             Error::Conflict(conflict) => problem.reason = Some(conflict.reason().into()),
             Error::LimitExceeded { name, limit } => {
                 (problem.limit, problem.limit_value) = (Some(*name), Some(*limit));

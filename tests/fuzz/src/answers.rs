@@ -10,9 +10,8 @@ use futures_util::StreamExt;
 use skep_client::{Client, ClientDeadlines, Endpoint, HostClient, Prefix, Token};
 use skep_protocol::text::is_unsafe;
 use skep_protocol::{
-    Artifacts, ConfigValues, CreateWorker, Cursor, Error, Files, InputId, ListAudit, ListFiles,
-    ListEntries, ListWorkers, NewInput, Overview, Payload, RemoveFile, Turns, WorkerId, WorkerSpec,
-    Workers,
+    Artifacts, ConfigValues, CreateWorker, Cursor, Error, Files, InputId, ListAudit, ListEntries, ListFiles,
+    ListWorkers, NewInput, Overview, Payload, RemoveFile, Turns, WorkerId, WorkerSpec, Workers,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
