@@ -7,16 +7,18 @@ import { forgetFigures, table } from "./harness/figures.js";
 
 export default async function* report(source) {
   forgetFigures();
-  let [passed, failed] = [0, 0];
+  let [passed, failed, skipped] = [0, 0, 0];
   async function* counted() {
     for await (const event of source) {
       // A file and a suite only contain tests.
       const counts = event.data?.details?.type !== "suite" && !event.data?.name?.endsWith(".js");
-      if (event.type === "test:pass" && counts) passed += 1;
+      const skips = event.data?.skip !== undefined || event.data?.todo !== undefined;
+      if (event.type === "test:pass" && counts && skips) skipped += 1;
+      else if (event.type === "test:pass" && counts) passed += 1;
       if (event.type === "test:fail" && counts) failed += 1;
       yield event;
     }
   }
   yield* Readable.from(counted()).pipe(new spec());
-  yield `\n${table()}\n\n${passed} passed, ${failed} failed\n`;
+  yield `\n${table()}\n\n${passed} passed, ${failed} failed, ${skipped} skipped\n`;
 }

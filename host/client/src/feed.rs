@@ -2,7 +2,7 @@
 
 use http::{HeaderName, HeaderValue};
 use skep_protocol::{
-    Change, Cursor, Entry, EntryKind, Error, FleetChange, Invalid, Problem, WorkerId,
+    Change, Cursor, Entry, EntryKind, Error, FleetChange, Invalid, Preview, Problem, WorkerId,
 };
 use std::sync::Arc;
 
@@ -64,11 +64,12 @@ pub(crate) struct Entries {
     worker: WorkerId,
     /// Cursor of the last entry.
     after: Option<Cursor>,
+    preview: Option<Preview>,
 }
 
 impl Entries {
-    pub(crate) fn new(worker: WorkerId, after: Option<Cursor>) -> Self {
-        Self { worker, after }
+    pub(crate) fn new(worker: WorkerId, after: Option<Cursor>, preview: Option<Preview>) -> Self {
+        Self { worker, after, preview }
     }
 }
 
@@ -76,7 +77,9 @@ impl EventFeed for Entries {
     type Item = Arc<Entry>;
 
     fn ask(&self) -> ApiRequest {
-        ApiRequest::get(&[&"workers", &self.worker, &"events"]).with("after", self.after)
+        ApiRequest::get(&[&"workers", &self.worker, &"events"])
+            .with("after", self.after)
+            .with("preview", self.preview.map(Preview::bytes))
     }
 
     fn take(&mut self, event: Event) -> EventResult<Arc<Entry>> {

@@ -3,8 +3,8 @@
 use skep_protocol::{
     AuditEntry, Change, ComponentCheck, ComponentView, ConfigView, CreatedToken, Diagnostic, Entry,
     EntryPage, FileListing, FileView, FleetChange, HostView, Imported, InputSummary, InputView,
-    Listing, Me, Page, Problem, RuntimeSummary, RuntimeView, Sent, SessionView, TokenView, Usage,
-    WorkerListing, WorkerPage, WorkerView,
+    Listing, Me, Page, Problem, RuntimeHistory, RuntimeSummary, RuntimeView, Sent, SessionView,
+    StateItem, TokenView, Usage, WorkerHistory, WorkerListing, WorkerPage, WorkerView,
 };
 
 /// A type that can be parsed from a response.
@@ -40,6 +40,7 @@ shapes! {
     Listing<RuntimeSummary>,
     Listing<SessionView>,
     Listing<TokenView>,
+    Listing<StateItem>,
     Me,
     Page<AuditEntry>,
     Page<ComponentView>,
@@ -47,10 +48,12 @@ shapes! {
     Page<Diagnostic>,
     Page<InputSummary>,
     Problem,
+    RuntimeHistory,
     RuntimeSummary,
     RuntimeView,
     Sent,
     Usage,
+    WorkerHistory,
     WorkerListing,
     WorkerPage,
     WorkerView,

@@ -71,11 +71,21 @@ export class Host {
     const [line] = await Promise.race([once(lines, "line"), ended]);
     ended.catch(() => {});
     const ready = JSON.parse(line);
+    if (ready.error) throw new Error(`skep ${this.kind} does not start: ${ready.error.message}`);
     this.url = ready.url;
     this.#listen = new URL(ready.url).host;
     this.runtimeId = ready.runtime_id;
     this.login = ready.login;
     this.token = JSON.parse(readFileSync(join(this.store, "host.json"), "utf8")).token;
+    if (this.kind === "up") await this.#isReady();
+  }
+
+  /** Waits until it has read its workers. It answers before, but lists none. */
+  async #isReady() {
+    const until = AbortSignal.timeout(60_000);
+    while (!(await fetch(`${this.url}/readyz`, { signal: until })).ok) {
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
   }
 
   /** Ends it as an operator does. */

@@ -26,7 +26,7 @@ test("all files of the console together are at most 150 KB compressed", () => {
   atMost("everything, gzip", sizes.reduce((sum, size) => sum + size, 0) / KIB, 150, "KB");
 });
 
-consoleTest("the first view takes at most 40 KB compressed and 12 requests", () => host, {}, async (profile) => {
+consoleTest("the first view takes at most 40 KB compressed and 12 requests", () => host, {}, async (profile, t) => {
   const page = await profile.context.newPage();
   const session = await profile.context.newCDPSession(page);
   await session.send("Network.enable");
@@ -47,5 +47,6 @@ consoleTest("the first view takes at most 40 KB compressed and 12 requests", () 
     bytes += gzipSync(Buffer.from(await answer.arrayBuffer()), { level: 9 }).length;
   }
   atMost("first view, gzip", bytes / KIB, 40, "KB");
+  for (const { url } of loaded.values()) t.diagnostic(url.slice(host.url.length));
   atMost("first view", loaded.size, 12, "requests");
 });

@@ -7,7 +7,7 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 use axum::{Extension, Json};
 use futures_util::FutureExt;
-use skep_protocol::{Change, Diagnostic, Invalid, Listing, RuntimeView};
+use skep_protocol::{Change, Diagnostic, Invalid, Listing, RuntimeHistory, RuntimeView};
 
 use crate::app::App;
 use crate::credential::Credential;
@@ -26,6 +26,12 @@ pub(crate) fn routes() -> Vec<Route> {
             diagnostics,
         )
         .answers(200, "The diagnostics.", json::<Listing<Diagnostic>>()),
+        Route::get(
+            "/usage/history",
+            ("runtimeHistory", "Returns samples of a runtime's load since its host started"),
+            history,
+        )
+        .answers(200, "The samples.", json::<RuntimeHistory>()),
         Route::get(
             "/changes",
             (
@@ -52,6 +58,10 @@ pub(crate) fn own() -> Vec<Route> {
 
 async fn describe(target: AddressedRuntime) -> HandlerResult<Json<RuntimeView>> {
     Ok(Json(target.runtime.describe().await?))
+}
+
+async fn history(target: AddressedRuntime) -> HandlerResult<Json<RuntimeHistory>> {
+    Ok(Json(target.runtime.load_history().await?))
 }
 
 async fn diagnostics(target: AddressedRuntime) -> HandlerResult<Json<Listing<Diagnostic>>> {

@@ -67,7 +67,7 @@ async fn a_server_may_refuse_an_upload_early() {
     })
     .await;
     let endless = stream::repeat_with(|| Ok(Bytes::from(vec![7; 64 << 10]))).boxed();
-    let written = client(&server.url).import(worker(), endless, FileCondition::Any).await;
+    let written = client(&server.url).import(worker(), endless).await;
     assert_eq!(written.err(), Some(Error::StorageFull));
 }
 
@@ -82,7 +82,8 @@ async fn an_upload_to_a_stalled_server_times_out() {
     let deadlines = ClientDeadlines { headers: soon, body: soon, ..ClientDeadlines::default() };
     let endless = stream::repeat_with(|| Ok(Bytes::from(vec![7; 64 << 10]))).boxed();
     let client = hurried(&server.url, deadlines);
-    let written = client.write_file(worker(), "a".parse().unwrap(), endless).await;
+    let written =
+        client.write_file(worker(), "a".parse().unwrap(), endless, FileCondition::Any).await;
     assert_eq!(written.err(), Some(Error::RuntimeUnavailable));
 }
 

@@ -21,7 +21,7 @@ import { BEGINNING, type Place, type Row, Turns, arrange, isSame } from "./turns
 export const BLOCK_ROWS = 100;
 
 /** Entries of one page. */
-const PAGE = 200;
+export const PAGE = 200;
 
 /** Entries that the window holds before it drops the far ones. */
 const MOST_ENTRIES = 12_000;

@@ -1,6 +1,6 @@
 // Lists of workers: what is asked for, and rows with only what a table shows.
 
-import { type Query, type Schemas, request } from "./client";
+import { type Query, type Schemas, request, workerPath } from "./client";
 import type { Diagnostic, WorkerRow } from "./fleet";
 
 export type StateName = "idle" | "busy" | "exited" | "failed" | "stopped";
@@ -38,6 +38,8 @@ export interface ListOptions {
   descending?: boolean;
   limit?: number;
   cursor?: string | null;
+  /** False to save the host the counting, for later pages. */
+  counts?: boolean;
   signal?: AbortSignal | undefined;
 }
 
@@ -50,11 +52,17 @@ type Wire = Omit<WorkerPage, "items" | "counts"> & {
 export async function listWorkers(options: ListOptions): Promise<WorkerPage> {
   const { runtime_id, ...filter } = options.filter ?? {};
   const query: Query = { ...filter, sort: options.sort, limit: options.limit, cursor: options.cursor };
+  if (options.counts === false) query["counts"] = false;
   if (options.sort) query["order"] = options.descending ? "desc" : "asc";
   const path = runtime_id ? "/api/runtimes/{runtime_id}/workers" : "/api/workers";
   const names: Record<string, string> = runtime_id ? { runtime_id } : {};
   const page = await request<Wire>("get", path, { path: names, query, signal: options.signal });
   return { ...page, items: page.items.map(row), counts: page.counts ?? null };
+}
+
+/** Reads one worker as a row. */
+export async function readRow(ref: { runtime_id: string; worker_id: string }): Promise<WorkerRow> {
+  return row(await request<Schemas["WorkerEntry"]>("get", workerPath(ref)));
 }
 
 /** Keeps what a row shows. Full entries of many pages would fill the heap. */

@@ -20,7 +20,7 @@ import { Id, Name } from "../parts/name";
 import { ProblemView } from "../parts/problem";
 import { toast } from "../parts/toast";
 import { go, hashText, paths } from "../router";
-import { bytes } from "../text/bytes";
+import { bytes, grouped } from "../text/bytes";
 import { neutral } from "../text/guest";
 import { duration } from "../text/time";
 import { type Kind, type Shape } from "../wasm/component";
@@ -311,7 +311,7 @@ function About(props: { source: Source; known: Known | null; refused: string | n
       {known && (
         <details open={grantOptions(known.imports, known.abi).unsupported.length > 0}>
           <summary>
-            {known.imports.length === 1 ? "1 import" : `${known.imports.length} imports`}{" · "}
+            {known.imports.length === 1 ? "1 import" : `${grouped(known.imports.length)} imports`}{" · "}
             <ImportWords known={known} />
           </summary>
           <Imports imports={known.imports} abi={known.abi} />

@@ -23,6 +23,7 @@ import { Time } from "../parts/time";
 import { clock } from "../prefs";
 import { hash, paths, setHash } from "../router";
 import type { PageProps } from "../shell/pages";
+import { neutral } from "../text/guest";
 import {
   FILTERS,
   type FilterName,
@@ -272,14 +273,14 @@ function FilterBar({ filters, names, actor }: FilterBarProps) {
         <option value={LOCAL}>the local operator</option>
         {[...names].map(([id, name]) => (
           <option key={id} value={id}>
-            {name}
+            {neutral(name)}
           </option>
         ))}
       </datalist>
       <datalist id="audit-runtimes">
         {(runtimes.value ?? []).map((one) => (
           <option key={one.runtime_id} value={one.runtime_id}>
-            {one.display_name}
+            {neutral(one.display_name)}
           </option>
         ))}
       </datalist>

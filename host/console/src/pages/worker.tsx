@@ -2,10 +2,11 @@
 // and the tabs.
 
 import type { ComponentType } from "preact";
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useMemo, useState } from "preact/hooks";
 import { useSignal } from "@preact/signals";
 
 import { runtimeById, runtimeName } from "../api/fleet";
+import { may } from "../api/session";
 import { Button } from "../parts/button";
 import { copy } from "../parts/empty";
 import { useCommands } from "../parts/keys";
@@ -16,12 +17,13 @@ import { Page, Tabs } from "../parts/page";
 import { ProblemView } from "../parts/problem";
 import { State, WorkerState } from "../parts/state";
 import { Time } from "../parts/time";
-import { TABS, type Tab, go, paths } from "../router";
+import { TABS, type Tab, go, hash, paths } from "../router";
 import type { PageProps } from "../shell/pages";
 import { neutral } from "../text/guest";
-import { remove, rollback, start, stop } from "./worker/actions";
+import { fork, remove, rollback, start, stop } from "./worker/actions";
 import { type LiveWorker, type Worker, nameOf, useWorker } from "./worker/live";
 import { Rail } from "./worker/rail";
+import { readAhead } from "./worker/read-ahead";
 import { TranscriptTab } from "./worker/transcript";
 import "../parts/body.css";
 import "../parts/plain-table.css";
@@ -44,6 +46,10 @@ export default function WorkerPage({ route }: PageProps<"worker">) {
 
 function Shown({ runtime, worker: id, tab }: { runtime: string; worker: string; tab: Tab }) {
   const live = useWorker(runtime, id);
+  useMemo(() => {
+    const { seq, kind, turn } = hash.peek();
+    if (tab === "transcript" && !seq && !kind && !turn) readAhead(live.ref);
+  }, [live]);
   const worker = live.worker.value;
   const details = useSignal(false);
   const isGone = live.removed.value;
@@ -131,11 +137,11 @@ interface TabProps {
 
 /** The tabs beside the transcript, loaded when one is first shown. */
 const LATER: Record<Exclude<Tab, "transcript">, () => Promise<ComponentType<TabProps>>> = {
-  inputs: () => import("./worker/inputs").then((module) => module.InputsTab),
-  files: () => import("./worker/files").then((module) => module.FilesTab),
-  state: () => import("./worker/state").then((module) => module.StateTab),
-  settings: () => import("./worker/settings").then((module) => module.SettingsTab),
-  diagnostics: () => import("./worker/diagnostics").then((module) => module.DiagnosticsTab),
+  inputs: () => import("./worker/tabs").then((tabs) => tabs.InputsTab),
+  files: () => import("./worker/tabs").then((tabs) => tabs.FilesTab),
+  state: () => import("./worker/tabs").then((tabs) => tabs.StateTab),
+  settings: () => import("./worker/tabs").then((tabs) => tabs.SettingsTab),
+  diagnostics: () => import("./worker/tabs").then((tabs) => tabs.DiagnosticsTab),
 };
 
 const loaded = new Map<Tab, ComponentType<TabProps>>([["transcript", TranscriptTab]]);
@@ -245,7 +251,10 @@ function Actions({ live, worker, details, onDetails }: ActionsProps) {
             icon: "copy",
             run: () => void copy(`skep worker logs ${worker.worker_id} --follow`),
           },
-          ...(worker.previous && !gone
+          ...(!gone && may("operator")
+            ? [{ words: "Fork", icon: "plus" as const, run: () => void fork(live) }]
+            : []),
+          ...(worker.previous && !gone && may("operator")
             ? [{ words: "Roll back", icon: "undo" as const, run: () => void rollback(live) }]
             : []),
         ]}

@@ -1,7 +1,8 @@
 // A component's imports and exports beside what Skep offers: what keeps it from running first, then
 // what needs a grant, then the rest by package.
 
-import { neutral } from "../text/guest";
+import { grouped } from "../text/bytes";
+import { guestText } from "../text/guest";
 import { Icon } from "../parts/icon";
 import { type ImportFinding, findImport, splitName } from "./grants";
 import "./imports.css";
@@ -28,7 +29,9 @@ export function byPackage(names: readonly string[]): Group[] {
     const at = name.includes("/") ? name.indexOf("/") : name.indexOf(".");
     const base = at < 0 ? name : name.slice(0, at);
     const from = version === undefined ? base : `${base}@${version}`;
-    groups.set(from, [...(groups.get(from) ?? []), at < 0 ? name : name.slice(at + 1)]);
+    const group = groups.get(from) ?? [];
+    group.push(at < 0 ? name : name.slice(at + 1));
+    groups.set(from, group);
   }
   return [...groups].map(([from, names]) => ({ from, names }));
 }
@@ -58,28 +61,51 @@ export function Imports({ imports, abi = abiOf(imports) }: { imports: readonly s
   );
 }
 
+/** Packages shown. Names come from the file, which may have 100,000 of them. */
+const MOST_PACKAGES = 200;
+
+/** Names as text of a bounded length. */
+function Names({ of }: { of: readonly string[] }) {
+  const { runs, hiddenBytes } = guestText(of.join(", "));
+  return (
+    <bdi class="mono">
+      {runs.map((run) => run.text).join("")}
+      {hiddenBytes > 0 && "…"}
+    </bdi>
+  );
+}
+
 /** Names by package, one line each. */
 export function Packages({ names }: { names: readonly string[] }) {
+  const packages = byPackage(names);
+  const more = packages.length - MOST_PACKAGES;
   return (
-    <dl class="packages">
-      {byPackage(names).map(({ from, names }) => (
-        <div key={from}>
-          <dt>
-            <bdi class="mono">{neutral(from)}</bdi>
-          </dt>
-          <dd>
-            <bdi class="mono">{neutral(names.join(", "))}</bdi>
-          </dd>
-        </div>
-      ))}
-    </dl>
+    <>
+      <dl class="packages">
+        {packages.slice(0, MOST_PACKAGES).map(({ from, names }) => (
+          <div key={from}>
+            <dt>
+              <Names of={[from]} />
+            </dt>
+            <dd>
+              <Names of={names} />
+            </dd>
+          </div>
+        ))}
+      </dl>
+      {more > 0 && <p class="muted">{grouped(more)} more packages</p>}
+    </>
   );
 }
 
 /** Findings of one kind: imports with one note are on one line. */
 function Findings({ tone, title, list }: { tone: "bad" | "warn"; title: string; list: ImportFinding[] }) {
   const byNote = new Map<string, string[]>();
-  for (const { name, note = "" } of list) byNote.set(note, [...(byNote.get(note) ?? []), name]);
+  for (const { name, note = "" } of list) {
+    const names = byNote.get(note) ?? [];
+    names.push(name);
+    byNote.set(note, names);
+  }
   return (
     <div class={`findings ${tone}`}>
       <h3>
@@ -87,7 +113,7 @@ function Findings({ tone, title, list }: { tone: "bad" | "warn"; title: string; 
       </h3>
       {[...byNote].map(([note, names]) => (
         <p key={note}>
-          <bdi class="mono">{neutral(names.join(", "))}</bdi>
+          <Names of={names} />
           {note && <span class="muted"> — {note}</span>}
         </p>
       ))}

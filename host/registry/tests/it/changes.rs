@@ -321,7 +321,7 @@ async fn a_stream_shows_visible_runtimes_until_the_token_ends() {
     assert!(!known.has("home", here));
 
     let runtime = bed.registry.handle(&caller, &id("a")).unwrap();
-    let mut entries = runtime.subscribe(there, None).await.unwrap();
+    let mut entries = runtime.subscribe(there, None, None).await.unwrap();
     let mut changes = runtime.changes(None).await.unwrap();
     changes.next().await.unwrap().unwrap();
     // From another process.

@@ -14,7 +14,7 @@ use super::now;
 const PAGE: usize = 1_000;
 
 /// The files and directories by full name.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Files {
     files: BTreeMap<String, (Vec<u8>, Timestamp)>,
     directories: BTreeSet<String>,

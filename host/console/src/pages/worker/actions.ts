@@ -3,6 +3,7 @@
 import { request, workerPath } from "../../api/client";
 import { confirm } from "../../parts/dialog";
 import { toast, toastFailure } from "../../parts/toast";
+import { go, paths } from "../../router";
 import { neutral } from "../../text/guest";
 import { type LiveWorker, type Worker, nameOf } from "./live";
 
@@ -47,6 +48,30 @@ export async function rollback(live: LiveWorker): Promise<void> {
 export async function restore(live: LiveWorker, { component, config }: Worker): Promise<void> {
   const json = { component, ...(config ? { config } : {}) };
   live.put(await request<Worker>("patch", workerPath(live.ref), { json }));
+}
+
+/** Makes a new worker from this one, and goes to it. */
+export async function fork(live: LiveWorker): Promise<void> {
+  const worker = live.worker.peek();
+  if (!worker) return;
+  const name = neutral(nameOf(worker));
+  const sure = await confirm({
+    title: `Fork ${name}?`,
+    body: "A new worker begins with the state, files, config and limits that this one has after its last turn. It has no grants.",
+    action: "Fork",
+  });
+  if (!sure) return;
+  try {
+    // A name has 128 characters at most.
+    const json = worker.display_ref
+      ? { display_ref: `${[...worker.display_ref].slice(0, 120).join("")} fork` }
+      : {};
+    const made = await request<Worker>("post", `${workerPath(live.ref)}/fork`, { json });
+    toast({ text: `${neutral(nameOf(made))} was made from ${name}.` });
+    go(paths.worker(made.runtime_id, made.worker_id));
+  } catch (error) {
+    toastFailure("It was not forked.", error);
+  }
 }
 
 /** Removes a worker after its name was typed. */

@@ -1,6 +1,6 @@
 // The composer: an input as text, JSON, bytes, a file, or a command's arguments, and its answer.
 
-import { useEffect, useId, useRef } from "preact/hooks";
+import { useId, useLayoutEffect, useRef } from "preact/hooks";
 import { type Signal, useSignal } from "@preact/signals";
 
 import { type Schemas, idempotencyKey, request, workerPath } from "../../api/client";
@@ -180,8 +180,8 @@ export function Composer({ live, worker, compact = false, onSent }: ComposerProp
 function modes(isCommand: boolean): { value: Mode; words: string }[] {
   return [
     ...(isCommand ? [{ value: "form" as const, words: "Command" }] : []),
-    { value: "json", words: "JSON" },
     { value: "text", words: "Text" },
+    { value: "json", words: "JSON" },
     { value: "hex", words: "Hex" },
     { value: "file", words: "File" },
   ];
@@ -189,7 +189,8 @@ function modes(isCommand: boolean): { value: Mode; words: string }[] {
 
 function ModeFields({ draft, focus }: { draft: Draft; focus: boolean }) {
   const first = useRef<HTMLElement>(null);
-  useEffect(() => {
+  // Before the next key arrives: what is typed right after `i` is part of the message.
+  useLayoutEffect(() => {
     if (focus) first.current?.focus();
   }, []);
   const take = (element: HTMLElement | null) => void (first.current = element);

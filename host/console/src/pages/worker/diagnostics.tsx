@@ -7,15 +7,15 @@ import { Loaded, useLoad } from "../../parts/load";
 import { SeverityState } from "../../parts/state";
 import { Time } from "../../parts/time";
 import { paths } from "../../router";
-import type { LiveWorker } from "./live";
+import type { LiveWorker, Worker } from "./live";
+import { useActivity } from "./settled";
 
 type Listing = Schemas["ListingOfDiagnostic"];
 
-export function DiagnosticsTab({ live }: { live: LiveWorker }) {
-  const worker = live.worker.value;
+export function DiagnosticsTab({ live, worker }: { live: LiveWorker; worker: Worker }) {
   const load = useLoad(
     (signal) => request<Listing>("get", `${workerPath(live.ref)}/diagnostics`, { signal }),
-    [live, worker?.observed.state, worker?.execution, worker?.updated_at],
+    [live, useActivity(worker)],
   );
   const denials = `${paths.worker(live.ref.runtime_id, live.ref.worker_id, "transcript")}#kind=denied`;
   return (

@@ -31,7 +31,7 @@ export function draftFor(worker: string, isCommand: boolean): Draft {
   let draft = drafts.get(worker);
   if (draft === undefined) {
     draft = {
-      mode: signal<Mode>(isCommand ? "form" : "json"),
+      mode: signal<Mode>(isCommand ? "form" : "text"),
       text: signal(""),
       hex: signal(""),
       file: signal(null),

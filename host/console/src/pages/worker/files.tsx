@@ -120,7 +120,7 @@ export function FilesTab({ live }: { live: LiveWorker }) {
                 The worker sees this as its directory /data. Drop files here, or copy them with the command
                 line.
               </p>
-              <CommandLine command={`skep worker files put ${live.ref.worker_id} FILE`} />
+              <CommandLine command={`skep worker files put ${live.ref.worker_id} NAME FILE`} />
             </Empty>
           ) : (
             <Listed

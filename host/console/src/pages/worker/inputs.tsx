@@ -5,7 +5,7 @@ import { useSignal } from "@preact/signals";
 
 import { type Schemas, request, workerPath } from "../../api/client";
 import { Button } from "../../parts/button";
-import { Empty } from "../../parts/empty";
+import { CommandLine, Empty } from "../../parts/empty";
 import { Loaded, useLoad } from "../../parts/load";
 import { Id } from "../../parts/name";
 import { State } from "../../parts/state";
@@ -17,6 +17,7 @@ import { duration } from "../../text/time";
 import { Composer } from "./composer";
 import { EndingState } from "./entry-row";
 import type { LiveWorker, Worker } from "./live";
+import { useActivity } from "./settled";
 
 type Summary = Schemas["InputSummary"] & { started_at?: string | null };
 interface Page {
@@ -32,7 +33,7 @@ export function InputsTab({ live, worker }: { live: LiveWorker; worker: Worker }
   const older = useSignal<readonly Summary[]>([]);
   const next = useSignal<string | null>(null);
   // What the worker does tells when the list is another.
-  const keys = [base, worker.observed.state, worker.queued_inputs, worker.updated_at];
+  const keys = [base, useActivity(worker)];
   const load = useLoad((signal) => request<Page>("get", base, { query: { limit: PAGE }, signal }), keys);
   useEffect(() => {
     older.value = [];
@@ -55,6 +56,7 @@ export function InputsTab({ live, worker }: { live: LiveWorker; worker: Worker }
           items.length === 0 ? (
             <Empty icon="upload" title="No input yet">
               <p>An input is a message for the worker. It waits here until the turn before it ended.</p>
+              <CommandLine command={`skep worker send ${live.ref.worker_id} MESSAGE`} />
             </Empty>
           ) : (
             <>

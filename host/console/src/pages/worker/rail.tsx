@@ -11,6 +11,7 @@ import { bytes, grouped, short } from "../../text/bytes";
 import { duration } from "../../text/time";
 import { limitOf, useLimits } from "./limits";
 import type { LiveWorker, Worker } from "./live";
+import { useActivity } from "./settled";
 
 type Usage = Schemas["Usage"];
 
@@ -33,7 +34,7 @@ interface History {
 export function Rail({ live, worker }: { live: LiveWorker; worker: Worker }) {
   const base = workerPath(live.ref);
   // Turns end and instances come and go: figures are read again then, not at each second.
-  const keys = [base, worker.observed.state, worker.execution, worker.queued_inputs, worker.updated_at];
+  const keys = [base, useActivity(worker)];
   const usage = useLoad((signal) => request<Usage>("get", `${base}/usage`, { signal }), keys);
   const history = useLoad(async (signal) => {
     try {

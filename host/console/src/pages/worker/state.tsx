@@ -15,7 +15,8 @@ import { toastFailure } from "../../parts/toast";
 import { hash, setHash } from "../../router";
 import { bytes as size } from "../../text/bytes";
 import { fromBase64, toHex } from "../../text/hex";
-import type { LiveWorker } from "./live";
+import type { LiveWorker, Worker } from "./live";
+import { useActivity } from "./settled";
 
 interface Item {
   key?: string | null;
@@ -37,10 +38,9 @@ const PAGE = 100;
 /** Bytes of a value in its row. */
 const PREVIEW_BYTES = 160;
 
-export function StateTab({ live }: { live: LiveWorker }) {
+export function StateTab({ live, worker }: { live: LiveWorker; worker: Worker }) {
   const prefix = hash.value["prefix"] ?? "";
   const base = `${workerPath(live.ref)}/state`;
-  const worker = live.worker.value;
   const load = useLoad(
     async (signal) => {
       try {
@@ -51,7 +51,7 @@ export function StateTab({ live }: { live: LiveWorker }) {
       }
     },
     // A turn that ended may have changed it.
-    [base, prefix, worker?.observed.state],
+    [base, prefix, useActivity(worker)],
   );
   const more = useSignal<readonly Item[]>([]);
   const next = useSignal<string | null>(null);

@@ -10,6 +10,7 @@ import {
   type EntryFilter,
   type EntryKind,
   type EntryPage,
+  type EntryQuery,
   filterQuery,
   isFailure,
   isFiltering,
@@ -19,7 +20,7 @@ import { TranscriptWindow } from "../../api/transcript";
 import type { Row } from "../../api/turns";
 import { GrantAndRetry } from "../../flows/grant-and-retry";
 import { Button } from "../../parts/button";
-import { Empty } from "../../parts/empty";
+import { CommandLine, Empty } from "../../parts/empty";
 import { Icon } from "../../parts/icon";
 import { useCommands } from "../../parts/keys";
 import { shortId } from "../../parts/name";
@@ -32,6 +33,7 @@ import { EntryDetails } from "./entry-details";
 import { KIND_GROUPS } from "./entry-text";
 import { KindMenu } from "./kind-menu";
 import type { LiveWorker, Worker } from "./live";
+import { readBefore } from "./read-ahead";
 import { Search } from "./search";
 import { type PaneHandle, TranscriptPane } from "./transcript-pane";
 
@@ -179,16 +181,7 @@ export function TranscriptTab({ live, worker }: { live: LiveWorker; worker: Work
     <EntryDetails
       live={live}
       entry={entry}
-      aside={
-        entry.kind === "denied" && !live.removed.value ? (
-          <GrantAndRetry
-            worker={worker}
-            entry={entry as never}
-            onChanged={(changed) => live.put(changed)}
-            onShow={(input) => setHash({ turn: input, kind: null, seq: null }, { replace: false })}
-          />
-        ) : undefined
-      }
+      aside={entry.kind === "denied" ? <WayPast live={live} entry={entry} /> : undefined}
     />
   );
   return (
@@ -253,6 +246,9 @@ export function TranscriptTab({ live, worker }: { live: LiveWorker; worker: Work
                 ? "No entry is of the chosen kinds."
                 : "What the worker does, says and is refused will stand here, in order."}
             </p>
+            {!isFiltering(filter) && (
+              <CommandLine command={`skep worker send ${live.ref.worker_id} MESSAGE`} />
+            )}
             {isFiltering(filter) && (
               <Button onClick={() => setHash({ kind: null, turn: null })}>Show everything</Button>
             )}
@@ -264,13 +260,28 @@ export function TranscriptTab({ live, worker }: { live: LiveWorker; worker: Work
   );
 }
 
+/** The grant that a denial asks for, beside the worker's grants as they are now. */
+function WayPast({ live, entry }: { live: LiveWorker; entry: Entry }) {
+  const worker = live.worker.value;
+  if (!worker || live.removed.value) return null;
+  return (
+    <GrantAndRetry
+      worker={worker}
+      entry={entry as never}
+      onChanged={(changed) => live.put(changed)}
+      onShow={(input) => setHash({ turn: input, kind: null, seq: null }, { replace: false })}
+    />
+  );
+}
+
 /** Time for which entries of the stream are collected, in milliseconds. */
 const FLUSH_MS = 50;
 
 /** Makes the window of a worker, and the function that gives it entries of the stream. */
 function windowOf(live: LiveWorker, changed: () => void) {
   const source = {
-    page: (query: object, signal: AbortSignal) =>
+    page: (query: EntryQuery, signal: AbortSignal) =>
+      readBefore(live.ref, query) ??
       request<EntryPage>("get", `${workerPath(live.ref)}/transcript`, { query: { ...query }, signal }),
   };
   const held = new TranscriptWindow(source, changed, SHOWN_BYTES);

@@ -7,7 +7,7 @@ import { type Signal, useSignal } from "@preact/signals";
 
 import type { WorkerRef, WorkerRow } from "../../api/fleet";
 import { isAbort, sentence } from "../../api/problem";
-import type { WorkerFilter } from "../../api/workers";
+import { type WorkerFilter, readRow } from "../../api/workers";
 import {
   BULK_MOST,
   type BulkAction,
@@ -15,7 +15,9 @@ import {
   type BulkResult,
   type BulkTarget,
   failureText,
+  listAll,
   previewBulk,
+  restoreLabels,
   runBulk,
 } from "../../flows/bulk";
 import { Button } from "../../parts/button";
@@ -38,13 +40,14 @@ export interface BulkProps {
 
 interface Running {
   action: BulkAction;
-  labels: Record<string, string | null> | undefined;
+  labels: Record<string, string> | undefined;
   total: number;
   done: number;
   failed: number;
   result: BulkResult | null;
   /** Why it broke off. */
   broke: string | null;
+  undo?: (() => Promise<unknown>) | undefined;
 }
 
 const DID: Record<BulkAction, string> = {
@@ -53,6 +56,21 @@ const DID: Record<BulkAction, string> = {
   remove: "Removed",
   label: "Labelled",
 };
+
+const ASK: Record<BulkAction, string> = {
+  start: "Start",
+  stop: "Stop",
+  remove: "Remove",
+  label: "Label",
+};
+
+/** What a change aims at, and the rows as they were, where that is needed to undo it. */
+interface Aim {
+  target: BulkTarget;
+  rows: readonly WorkerRow[];
+}
+
+const refOf = ({ runtime_id, worker_id }: WorkerRef): WorkerRef => ({ runtime_id, worker_id });
 
 const workers = (count: number) => `${grouped(count)} ${count === 1 ? "worker" : "workers"}`;
 
@@ -63,67 +81,64 @@ export function BulkBar({ list, chosen, everything, filter, keyOf }: BulkProps) 
   const count = everything.value ? (list.matched.value ?? chosen.value.size) : chosen.value.size;
   if (count === 0 && !running.value) return null;
 
-  const rows = (): WorkerRow[] =>
-    [...chosen.peek()].flatMap((key) => {
-      const row = list.rows.get(key);
-      if (row) return [row];
-      // The row was forgotten since it was chosen; its key still names the worker.
-      const at = key.indexOf("/");
-      return [{ runtime_id: key.slice(0, at), worker_id: key.slice(at + 1) } as WorkerRow];
-    });
-  const refs = (all: readonly WorkerRef[]) =>
-    all.map(({ runtime_id, worker_id }) => ({ runtime_id, worker_id }));
+  /** The chosen workers. A row that was forgotten since it was chosen is read again. */
+  const rows = (): Promise<WorkerRow[]> =>
+    Promise.all(
+      [...chosen.peek()].map(async (key) => {
+        const row = list.rows.get(key);
+        if (row) return row;
+        const at = key.indexOf("/");
+        return readRow({ runtime_id: key.slice(0, at), worker_id: key.slice(at + 1) });
+      }),
+    );
 
   /** The workers that an action would change, so that undoing it changes no others. */
-  const target = (action: BulkAction): BulkTarget => {
-    const wanted = action === "stop" ? "running" : "stopped";
+  const aimOf = async (action: BulkAction): Promise<Aim> => {
     const turns = action === "stop" || action === "start";
-    if (everything.peek()) {
+    const wanted = action === "stop" ? "running" : "stopped";
+    if (turns && everything.peek()) {
       // Failed workers are wanted running, and a start brings them back too.
-      const narrowed = turns && !(action === "start" && filter.state === "failed");
-      return { filter: narrowed ? { ...filter, desired: wanted } : filter };
+      const failed = action === "start" && filter.state === "failed";
+      return { target: { filter: failed ? filter : { ...filter, desired: wanted } }, rows: [] };
     }
-    const all = rows();
-    if (!turns) return { workers: refs(all) };
-    const failed = (row: WorkerRow) => action === "start" && row.observed?.state === "failed";
-    const some = all.filter((row) => row.desired === undefined || row.desired === wanted || failed(row));
-    return { workers: refs(some) };
+    const all = everything.peek() ? await listAll(filter) : await rows();
+    const some = turns
+      ? all.filter(({ desired, observed }) => desired === wanted || (action === "start" && observed.state === "failed"))
+      : all;
+    return { target: { workers: some.map(refOf) }, rows: some };
   };
 
-  const perform = async (
-    action: BulkAction,
-    target: BulkTarget,
-    total: number,
-    labels?: Record<string, string | null>,
-  ): Promise<BulkResult | null> => {
+  /** Shows the progress of a change, and what of it failed. Returns what was done, whatever came. */
+  const watch = async (
+    what: Pick<Running, "action" | "labels" | "total">,
+    run: (result: BulkResult, onProgress: () => void, signal: AbortSignal) => Promise<void>,
+  ): Promise<BulkResult> => {
     const stop = new AbortController();
     left.current = stop;
-    running.value = { action, labels, total, done: 0, failed: 0, result: null, broke: null };
+    const result: BulkResult = { done: [], failed: [] };
+    const now = (more: Partial<Running>) => {
+      if (left.current !== stop) return;
+      running.value = { ...what, done: result.done.length, failed: result.failed.length, result: null, broke: null, ...more };
+    };
+    now({});
     try {
-      const result = await runBulk({
-        action,
-        target,
-        ...(labels ? { labels } : {}),
-        signal: stop.signal,
-        onProgress: (done, failed) => {
-          if (running.value) running.value = { ...running.value, done, failed };
-        },
-      });
-      const clean = result.failed.length === 0;
-      running.value = clean ? null : running.value && { ...running.value, result };
-      return result;
+      await run(result, () => now({}), stop.signal);
+      if (result.failed.length) now({ result });
+      else if (left.current === stop) running.value = null;
     } catch (error) {
-      const broke = isAbort(error) ? "Cancelled. What had begun was finished." : sentence(error);
-      if (running.value) running.value = { ...running.value, broke };
-      return null;
+      // Closing the dialog cancels; then nobody looks at it any more.
+      if (isAbort(error)) running.value = null;
+      else now({ result, broke: sentence(error) });
     }
+    return result;
   };
 
   const change = async (action: BulkAction, labels?: Record<string, string>) => {
-    const aim = target(action);
+    let aim: Aim;
     let total: number;
     try {
-      total = await previewBulk(action, aim);
+      aim = await aimOf(action);
+      total = await previewBulk(action, aim.target);
     } catch (error) {
       toastFailure("Nothing was changed.", error);
       return;
@@ -133,19 +148,20 @@ export function BulkBar({ list, chosen, everything, filter, keyOf }: BulkProps) 
       return;
     }
     if (total > BULK_MOST) {
-      toast({ tone: "failed", text: `At most ${workers(BULK_MOST)} at a time; ${grouped(total)} match. Narrow the filter.` });
+      const text = `At most ${workers(BULK_MOST)} change at a time, and more match. Narrow the filter.`;
+      toast({ tone: "failed", text });
       return;
     }
     if (action === "remove" || everything.peek()) {
+      const removing = action === "remove";
       const yes = await confirm({
-        title: `${action === "remove" ? "Remove" : action === "stop" ? "Stop" : action === "start" ? "Start" : "Label"} ${workers(total)}?`,
-        body:
-          action === "remove"
-            ? "Their files, state and transcripts are deleted. This cannot be undone."
-            : "All workers that match the filters are meant, also those that are not loaded here.",
-        action: action === "remove" ? "Remove" : "Go on",
-        danger: action === "remove",
-        ...(action === "remove" ? { typed: String(total) } : {}),
+        title: `${ASK[action]} ${workers(total)}?`,
+        body: removing
+          ? "Their files, state and transcripts are deleted. This cannot be undone."
+          : "All workers that match the filters are meant, also those that are not loaded here.",
+        action: removing ? "Remove" : "Go on",
+        danger: removing,
+        ...(removing ? { typed: String(total) } : {}),
       });
       if (!yes) return;
     }
@@ -153,19 +169,37 @@ export function BulkBar({ list, chosen, everything, filter, keyOf }: BulkProps) 
   };
 
   /** Performs a change and tells what it did, with the way back. */
-  const settle = async (
-    action: BulkAction,
-    aim: BulkTarget,
-    total: number,
-    labels?: Record<string, string | null>,
-  ) => {
-    const before = action === "label" && labels ? labelsBefore(rows(), labels) : null;
-    const result = await perform(action, aim, total, labels);
-    if (!result?.done.length) return;
+  const settle = async (action: BulkAction, aim: Aim, total: number, labels?: Record<string, string>) => {
+    const result = await watch({ action, labels, total }, (result, onProgress, signal) =>
+      runBulk({ action, target: aim.target, labels, result, onProgress, signal }),
+    );
+    const { done } = result;
+    if (done.length === 0) return;
     if (action === "remove") chosen.value = new Set();
-    const undo = undoing(action, result, before, perform, keyOf);
-    toast({ text: `${DID[action]} ${workers(result.done.length)}.`, ...(undo ? { undo } : {}) });
+    const undo = wayBack(action, done, aim.rows) ?? undefined;
+    // The dialog that lists failures covers toasts, so it offers the way back itself.
+    if (running.value) running.value = { ...running.value, undo };
+    else toast({ text: `${DID[action]} ${workers(done.length)}.`, ...(undo ? { undo } : {}) });
     if (everything.peek()) list.refresh();
+  };
+
+  /** Returns what takes a change back, for exactly the workers that it reached. */
+  const wayBack = (action: BulkAction, done: WorkerRef[], before: readonly WorkerRow[]) => {
+    if (action === "remove" || (action === "label" && before.length === 0)) return null;
+    const total = done.length;
+    if (action === "label") {
+      const reached = new Set(done.map(keyOf));
+      const had = before.filter((row) => reached.has(keyOf(row)));
+      return () =>
+        watch({ action, labels: undefined, total }, (result, onProgress, signal) =>
+          restoreLabels(had, result, onProgress, signal),
+        );
+    }
+    const opposite = action === "stop" ? "start" : "stop";
+    return () =>
+      watch({ action: opposite, labels: undefined, total }, (result, onProgress, signal) =>
+        runBulk({ action: opposite, target: { workers: done }, result, onProgress, signal }),
+      );
   };
 
   const loaded = chosen.value.size;
@@ -221,57 +255,14 @@ export function BulkBar({ list, chosen, everything, filter, keyOf }: BulkProps) 
             left.current?.abort();
             running.value = null;
           }}
-          onRetry={(failed) => void settle(now.action, { workers: refs(failed) }, failed.length, now.labels)}
+          onRetry={(failed) => {
+            const again = { target: { workers: failed.map(refOf) }, rows: [] };
+            void settle(now.action, again, failed.length, now.labels);
+          }}
         />
       )}
     </>
   );
-}
-
-/** Groups workers by the labels they had under the keys that change. */
-function labelsBefore(rows: readonly WorkerRow[], labels: Record<string, string | null>) {
-  const groups = new Map<string, { labels: Record<string, string | null>; workers: WorkerRow[] }>();
-  for (const row of rows) {
-    const had = Object.fromEntries(Object.keys(labels).map((key) => [key, row.labels?.[key] ?? null]));
-    const group = groups.get(JSON.stringify(had)) ?? { labels: had, workers: [] };
-    group.workers.push(row);
-    groups.set(JSON.stringify(had), group);
-  }
-  return [...groups.values()];
-}
-
-type Perform = (
-  action: BulkAction,
-  target: BulkTarget,
-  total: number,
-  labels?: Record<string, string | null>,
-) => Promise<BulkResult | null>;
-
-/** Returns what takes a change back, for exactly the workers that it reached. */
-function undoing(
-  action: BulkAction,
-  result: BulkResult,
-  before: ReturnType<typeof labelsBefore> | null,
-  perform: Perform,
-  keyOf: (ref: WorkerRef) => string,
-): (() => Promise<void>) | null {
-  const { done } = result;
-  if (done.length === 0 || action === "remove") return null;
-  if (action !== "label") {
-    const opposite = action === "stop" ? "start" : "stop";
-    return async () => {
-      await perform(opposite, { workers: done }, done.length);
-    };
-  }
-  if (!before) return null;
-  const reached = new Set(done.map(keyOf));
-  return async () => {
-    for (const { labels, workers } of before) {
-      const some = workers.filter((one) => reached.has(keyOf(one)));
-      const refs = some.map(({ runtime_id, worker_id }) => ({ runtime_id, worker_id }));
-      if (refs.length) await perform("label", { workers: refs }, refs.length, labels);
-    }
-  };
 }
 
 interface LabelProps {
@@ -352,6 +343,11 @@ function RunDialog({ now, name, onClose, onRetry }: RunProps) {
           <Button first={over && !failed.length} onClick={onClose}>
             {over ? "Close" : "Cancel the rest"}
           </Button>
+          {now.undo && (
+            <Button icon="undo" onClick={() => void now.undo?.()}>
+              Undo the {grouped(now.done)}
+            </Button>
+          )}
           {failed.length > 0 && (
             <Button first icon="retry" onClick={() => onRetry(failed)}>
               Try {failed.length === 1 ? "it" : `these ${grouped(failed.length)}`} again

@@ -12,6 +12,9 @@ import type { Sort } from "../../parts/table";
 /** Time between two looks at the counts while workers change, in milliseconds. */
 const COUNT_MS = 2_000;
 
+/** Time after which a runtime that was too slow to list its workers is asked again, in milliseconds. */
+const AGAIN_MS = 1_000;
+
 /** Rows that are kept of a runtime that stopped answering. */
 const KEPT_ROWS = 500;
 
@@ -35,6 +38,7 @@ export class WorkerList {
   #changed = new Map<string, WorkerChanged>();
   #frame = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
+  #again: ReturnType<typeof setTimeout> | undefined;
   #counting: AbortController | undefined;
   /** Number of last known rows that the list has beside the host's. */
   #extra = 0;
@@ -44,7 +48,8 @@ export class WorkerList {
     this.rows = new PagedRows<Shown>({
       key: rowKey,
       load: (cursor, limit, signal, back) => this.#load(cursor, limit, signal, back),
-      backwards: true,
+      // Workers without a name are last in both directions.
+      backwards: () => this.#sort.by !== "name",
     });
   }
 
@@ -61,6 +66,7 @@ export class WorkerList {
       again();
       cancelAnimationFrame(this.#frame);
       clearTimeout(this.#timer);
+      clearTimeout(this.#again);
       this.#counting?.abort();
       this.rows.dispose();
     };
@@ -104,8 +110,9 @@ export class WorkerList {
   ): Promise<PageOf<Shown>> {
     const descending = this.#sort.descending !== back;
     const options = { filter: this.#filter, sort: this.#sort.by, descending };
-    const page = await listWorkers({ ...options, cursor, limit, signal });
-    if (cursor !== null || back) return { ...page, ...this.#matched(page) };
+    const later = cursor !== null || back;
+    const page = await listWorkers({ ...options, cursor, limit, signal, counts: !later });
+    if (later) return { ...page, ...this.#matched(page) };
     const kept = this.#keep(page);
     batch(() => {
       this.counts.value = page.counts;
@@ -142,6 +149,13 @@ export class WorkerList {
       words.push(subject ? `${runtimeName(subject)} does not answer.${since}` : message);
     }
     this.absent.value = words;
+    // One that is known to be away tells when it is back. Another was only slow, as after its start.
+    const isAway = (id: string | null | undefined) =>
+      runtimes.peek()?.some((one) => one.runtime_id === id && one.status === "unavailable");
+    clearTimeout(this.#again);
+    if (lost.some(({ subject }) => !isAway(subject))) {
+      this.#again = setTimeout(() => this.refresh(), AGAIN_MS);
+    }
     return kept;
   }
 
