@@ -139,7 +139,7 @@ function Known({ runtime }: { runtime: Runtime }) {
         <RuntimeWorkers runtimeId={id} away={away} />
         <div class="columns">
           <Facts runtime={runtime} />
-          <Diagnostics load={diagnostics} away={away} />
+          <Diagnostics runtimeId={id} load={diagnostics} away={away} />
         </div>
       </div>
     </Page>
@@ -293,7 +293,13 @@ function Facts({ runtime }: { runtime: Runtime }) {
   );
 }
 
-function Diagnostics({ load, away }: { load: Load<{ items: Diagnostic[] }>; away: boolean }) {
+interface DiagnosticsProps {
+  runtimeId: string;
+  load: Load<{ items: Diagnostic[] }>;
+  away: boolean;
+}
+
+function Diagnostics({ runtimeId, load, away }: DiagnosticsProps) {
   const unknown = away && load.value === undefined;
   return (
     <section class="card">
@@ -319,6 +325,11 @@ function Diagnostics({ load, away }: { load: Load<{ items: Diagnostic[] }>; away
                     <div class="row wrap">
                       <SeverityState severity={one.severity} />
                       <code>{one.code}</code>
+                      {one.subject && one.subject !== runtimeId && (
+                        <a href={paths.worker(runtimeId, one.subject, "diagnostics")}>
+                          <Id id={one.subject} />
+                        </a>
+                      )}
                       <span class="grow" />
                       <Time at={one.at} />
                     </div>

@@ -116,7 +116,9 @@ function What({ entry, waits }: { entry: Entry; waits: boolean }) {
   return (
     <>
       {waits && <span class="badge">waits for its turn</span>}
-      {entry.outcome && entry.outcome !== "completed" && <span class="badge bad">{entry.outcome.replace("_", " ")}</span>}
+      {entry.outcome && entry.outcome !== "completed" && (
+        <span class="badge bad">{entry.outcome.replace("_", " ")}</span>
+      )}
       {isNamed && entry.label && (
         <span class="label">
           <GuestText text={entry.label} most={PREVIEW_BYTES} />

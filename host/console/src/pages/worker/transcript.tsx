@@ -181,11 +181,7 @@ export function TranscriptTab({ live, worker }: { live: LiveWorker; worker: Work
     <EntryDetails
       live={live}
       entry={entry}
-      aside={
-        entry.kind === "denied" ? (
-          <WayPast live={live} entry={entry} />
-        ) : undefined
-      }
+      aside={entry.kind === "denied" ? <WayPast live={live} entry={entry} /> : undefined}
     />
   );
   return (
