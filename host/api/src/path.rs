@@ -6,12 +6,13 @@ use std::sync::Arc;
 use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::request::Parts;
 use skep_protocol::{
-    ComponentDigest, ConfigDigest, Error, FileName, HostId, IdError, InputId, RuntimeHandle,
-    RuntimeId, SessionId, Source, TokenId, WorkerEntry, WorkerId, WorkerView,
+    ComponentDigest, ConfigDigest, Cursor, Error, FileName, HostId, IdError, InputId, Invalid,
+    RuntimeHandle, RuntimeId, SessionId, Source, TokenId, WorkerEntry, WorkerId, WorkerView,
 };
 use skep_registry::Caller;
 
 use crate::app::App;
+use crate::query::number;
 use crate::refusal::{HandlerResult, ProblemResponse};
 
 /// The parameters of a path.
@@ -52,6 +53,10 @@ impl PathParams {
 
     pub(crate) fn input(&self) -> HandlerResult<InputId> {
         Ok(self.part("input_id").parse::<InputId>().map_err(Error::from)?)
+    }
+
+    pub(crate) fn seq(&self) -> HandlerResult<Cursor> {
+        Ok(number(self.part("seq")).map(Cursor).ok_or(Invalid::Cursor)?)
     }
 
     pub(crate) fn component(&self) -> HandlerResult<ComponentDigest> {

@@ -5,7 +5,9 @@ use std::str::FromStr;
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use skep_protocol::Cursor;
+use skep_protocol::{
+    Cursor, EntryFilter, EntryKind, EntryPlace, EntryText, Error, InputId, Preview,
+};
 
 use crate::refusal::{HandlerResult, ProblemResponse, query};
 
@@ -40,8 +42,12 @@ impl Query {
 
     /// Returns `limit`, bounded; 0 if absent.
     pub(crate) fn limit(&self, most: u64) -> HandlerResult<usize> {
-        let limit = self.number("limit")?.unwrap_or(0).min(most);
-        Ok(usize::try_from(limit).expect("it is bounded by a page's size"))
+        Ok(self.bounded("limit", most)?.unwrap_or(0))
+    }
+
+    fn bounded(&self, name: &str, most: u64) -> HandlerResult<Option<usize>> {
+        let number = self.number(name)?.map(|number| number.min(most));
+        Ok(number.map(|number| usize::try_from(number).expect("it is bounded by a page's size")))
     }
 
     /// Returns `after`.
@@ -57,6 +63,44 @@ impl Query {
             return Err(query());
         }
         values.iter().map(|(_, value)| value.parse().map_err(|_| query())).collect()
+    }
+
+    /// Returns `preview`.
+    pub(crate) fn preview(&self) -> HandlerResult<Option<Preview>> {
+        let bytes = self.number("preview")?;
+        bytes.map(Preview::new).transpose().map_err(|_| query())
+    }
+
+    /// Returns the filter of entries: `kind`, `input_id` and `q`.
+    pub(crate) fn entry_filter(&self) -> HandlerResult<EntryFilter> {
+        let kinds = self.text("kind")?.unwrap_or_default();
+        let words = kinds.split(',').filter(|_| !kinds.is_empty());
+        let kinds = words.map(|word| EntryKind::from_word(word).ok_or_else(query));
+        let input_id = self.text("input_id")?.map(|id| id.parse::<InputId>().map_err(Error::from));
+        let text = self.text("q")?.map(|text| text.parse::<EntryText>());
+        Ok(EntryFilter {
+            kinds: kinds.collect::<HandlerResult<_>>()?,
+            input_id: input_id.transpose()?,
+            text: text.transpose()?,
+        })
+    }
+
+    /// Returns the place of a page of entries: at most one of `after`, `before`, `last` and `at`.
+    /// With `last`, also returns the number of entries, bounded.
+    pub(crate) fn entry_place(&self) -> HandlerResult<(EntryPlace, Option<usize>)> {
+        let after = self.after()?.map(EntryPlace::After);
+        let before = self.number("before")?.map(|seq| EntryPlace::Before(Cursor(seq)));
+        let last = self.bounded("last", crate::page::PAGE)?;
+        if last == Some(0) {
+            return Err(query());
+        }
+        let at = self.text("at")?.map(|at| at.parse().map_err(|_| query())).transpose()?;
+        let places = [after, before, last.map(|_| EntryPlace::End), at.map(EntryPlace::At)];
+        let mut places = places.into_iter().flatten();
+        match (places.next(), places.next()) {
+            (place, None) => Ok((place.unwrap_or_default(), last)),
+            (_, Some(_)) => Err(query()),
+        }
     }
 
     /// Returns a parameter's value in its own type.

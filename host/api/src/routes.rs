@@ -1,6 +1,7 @@
 //! All routes, by subject. A handler converts, makes one call and converts back.
 
 pub(crate) mod access;
+mod attachment;
 pub(crate) mod bulk;
 pub(crate) mod components;
 pub(crate) mod configs;

@@ -4,8 +4,8 @@ use clap::Args;
 use skep_client::Client;
 use skep_protocol::text::neutral;
 use skep_protocol::{
-    Cursor, Denial, Ending, Entry, EntryKind, InputId, LimitName, Limits, TurnError, Turns,
-    WorkerId, Workers,
+    Cursor, Denial, Ending, Entry, EntryFilter, EntryKind, InputId, LimitName, Limits, ListEntries,
+    TurnError, Turns, WorkerId, Workers,
 };
 
 use crate::connect::{ConnectArgs, talk};
@@ -62,7 +62,9 @@ async fn entries(
     let mut turns = TurnEntries::default();
     let mut after = Cursor(0);
     loop {
-        let page = runtime.transcript(worker, after, PAGE).await?;
+        let filter = EntryFilter { input_id: input, ..EntryFilter::default() };
+        let query = ListEntries { filter, ..ListEntries::after(after, PAGE) };
+        let page = runtime.transcript(worker, query).await?;
         for entry in page.entries {
             if entry.input_id.is_some() && input.is_none_or(|named| entry.input_id == Some(named)) {
                 turns.push(entry);

@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use http::StatusCode;
 use skep_protocol::{
     Desired, Diagnostic, Error, Execution, ListWorkers, ObservedState, Overview, Page,
-    RuntimeSummary, RuntimeView, SortOrder, Status, Stored, WorkerFilter, WorkerId,
+    RuntimeHistory, RuntimeSummary, RuntimeView, SortOrder, Status, Stored, WorkerFilter, WorkerId,
 };
 
 use crate::answer::Fault;
@@ -110,6 +110,10 @@ impl Overview for Client {
             Prefix::V1 => self.ask(ApiRequest::get(&[&"runtime"])).await,
             Prefix::Runtime(_) => described(self.ask(ApiRequest::get(&[])).await?),
         }
+    }
+
+    async fn load_history(&self) -> Result<RuntimeHistory, Error> {
+        self.ask(ApiRequest::get(&[&"usage", &"history"])).await
     }
 
     async fn diagnostics(&self, worker: Option<WorkerId>) -> Result<Vec<Diagnostic>, Error> {

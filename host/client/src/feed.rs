@@ -2,8 +2,8 @@
 
 use http::{HeaderName, HeaderValue};
 use skep_protocol::{
-    Cursor, Entry, EntryKind, Error, FleetEvent, FollowChanges, Invalid, Problem, RuntimeEvent,
-    WorkerId,
+    Cursor, Entry, EntryKind, Error, FleetEvent, FollowChanges, Invalid, Preview, Problem,
+    RuntimeEvent, WorkerId,
 };
 use std::sync::Arc;
 
@@ -65,11 +65,12 @@ pub(crate) struct Entries {
     worker: WorkerId,
     /// Cursor of the last entry.
     after: Option<Cursor>,
+    preview: Option<Preview>,
 }
 
 impl Entries {
-    pub(crate) fn new(worker: WorkerId, after: Option<Cursor>) -> Self {
-        Self { worker, after }
+    pub(crate) fn new(worker: WorkerId, after: Option<Cursor>, preview: Option<Preview>) -> Self {
+        Self { worker, after, preview }
     }
 }
 
@@ -77,7 +78,9 @@ impl EventFeed for Entries {
     type Item = Arc<Entry>;
 
     fn ask(&self) -> ApiRequest {
-        ApiRequest::get(&[&"workers", &self.worker, &"events"]).with("after", self.after)
+        ApiRequest::get(&[&"workers", &self.worker, &"events"])
+            .with("after", self.after)
+            .with("preview", self.preview.map(Preview::bytes))
     }
 
     fn take(&mut self, event: Event) -> EventResult<Arc<Entry>> {

@@ -4,8 +4,9 @@ use skep_protocol::{
     AuditEntry, Change, CompiledEvent, ComponentCheck, ComponentView, ConfigView, CreatedToken,
     Diagnostic, Entry, EntryPage, FileListing, FileView, FleetChange, FleetCompiledEvent,
     FleetDiagnostic, HostView, Imported, InputSummary, InputView, Listing, Me, Page, Problem,
-    ReadyEvent, ResetEvent, RuntimeSummary, RuntimeView, Sent, SessionView, TokenView, Usage,
-    WatchedEntry, WatchedProblem, WorkerListing, WorkerPage, WorkerView,
+    ReadyEvent, ResetEvent, RuntimeHistory, RuntimeSummary, RuntimeView, Sent, SessionView,
+    StateItem, TokenView, Usage, WatchedEntry, WatchedProblem, WorkerHistory, WorkerListing,
+    WorkerPage, WorkerView,
 };
 
 /// A type that can be parsed from a response.
@@ -49,6 +50,7 @@ shapes! {
     Listing<RuntimeSummary>,
     Listing<SessionView>,
     Listing<TokenView>,
+    Listing<StateItem>,
     Me,
     Page<AuditEntry>,
     Page<ComponentView>,
@@ -56,10 +58,12 @@ shapes! {
     Page<Diagnostic>,
     Page<InputSummary>,
     Problem,
+    RuntimeHistory,
     RuntimeSummary,
     RuntimeView,
     Sent,
     Usage,
+    WorkerHistory,
     WorkerListing,
     WorkerPage,
     WorkerView,

@@ -170,10 +170,11 @@ impl HostClient {
     /// # Errors
     /// The registry's error for the first request.
     pub async fn events(&self, follow_fleet: FollowFleet) -> Result<FleetStream, Error> {
-        let FollowFleet { changes, interval, watched } = follow_fleet;
+        let FollowFleet { changes, interval, watched, preview } = follow_fleet;
         let interval = interval.map(|interval| ("interval_ms", interval.as_millis().to_string()));
         let watched = watched.iter().map(|watched| ("watch", watched.to_string()));
-        let parameters = interval.into_iter().chain(watched).collect();
+        let preview = preview.map(|preview| ("preview", preview.bytes().to_string()));
+        let parameters = interval.into_iter().chain(watched).chain(preview).collect();
         follow(self.wire.clone(), Changes::new(changes, parameters)?).await
     }
 }

@@ -1,9 +1,10 @@
 //! Answers of a runtime, as far as a [`crate::Layer`] looks into them.
 
 use crate::{
-    ByteStream, ChangeStream, ComponentCheck, ComponentView, ConfigView, Diagnostic, EntryPage,
-    EntryStream, FileListing, FileView, Imported, InputSummary, InputView, Page, RuntimeView, Sent,
-    Stored, Usage, WorkerPage, WorkerView,
+    ByteStream, ChangeStream, ComponentCheck, ComponentView, ConfigView, Diagnostic, Entry,
+    EntryPage, EntryStream, FileListing, FileView, Imported, InputSummary, InputView, Listing,
+    Page, RuntimeHistory, RuntimeView, Sent, StateItem, Stored, Usage, WorkerHistory, WorkerPage,
+    WorkerView,
 };
 
 /// The parts of an answer that a layer may check or replace.
@@ -34,18 +35,22 @@ impl Answer for ByteStream {}
 impl Answer for ComponentCheck {}
 impl Answer for ComponentView {}
 impl Answer for ConfigView {}
+impl Answer for Entry {}
 impl Answer for EntryPage {}
 impl Answer for Imported {}
 impl Answer for InputView {}
 impl Answer for FileListing {}
+impl Answer for Listing<StateItem> {}
 impl Answer for Page<ComponentView> {}
 impl Answer for Page<ConfigView> {}
 impl Answer for Page<InputSummary> {}
+impl Answer for RuntimeHistory {}
 impl Answer for Sent {}
 impl Answer for Stored<ComponentView> {}
 impl Answer for Stored<ConfigView> {}
 impl Answer for Stored<FileView> {}
 impl Answer for Usage {}
+impl Answer for WorkerHistory {}
 impl Answer for Vec<Diagnostic> {}
 impl Answer for (FileView, ByteStream) {}
 

@@ -14,6 +14,8 @@ use crate::{
 pub enum Action {
     /// A worker was created.
     WorkerCreate,
+    /// A worker was copied; the record names the one that was copied.
+    WorkerFork,
     /// A worker was changed.
     WorkerUpdate,
     /// A worker was rolled back to its previous version.
@@ -58,8 +60,9 @@ pub enum Action {
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::WorkerCreate,
+        Self::WorkerFork,
         Self::WorkerUpdate,
         Self::WorkerRollback,
         Self::WorkerRemove,
@@ -86,6 +89,7 @@ impl Action {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::WorkerCreate => "worker.create",
+            Self::WorkerFork => "worker.fork",
             Self::WorkerUpdate => "worker.update",
             Self::WorkerRollback => "worker.rollback",
             Self::WorkerRemove => "worker.remove",

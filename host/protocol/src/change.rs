@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     ComponentDigest, ComponentKind, Cursor, Desired, Diagnostic, DisplayRef, Entry, Error,
-    Execution, FleetChange, Invalid, Labels, Observed, Problem, RuntimeId, Timestamp, WorkerId,
-    WorkerView,
+    Execution, FleetChange, Invalid, Labels, Observed, Preview, Problem, RuntimeId, Timestamp,
+    WorkerId, WorkerView,
 };
 
 /// The start of a stream of changes.
@@ -80,6 +80,8 @@ pub struct FollowFleet {
     pub interval: Option<Duration>,
     /// Workers whose transcripts are part of the stream.
     pub watched: Vec<WatchedWorker>,
+    /// Length at which bodies of those transcripts are cut.
+    pub preview: Option<Preview>,
 }
 
 /// A worker whose transcript is part of a stream.

@@ -20,6 +20,28 @@ mod written_cursor {
     }
 }
 
+/// The same for a place that may be absent.
+mod written_place {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+    use super::Cursor;
+
+    #[expect(clippy::ref_option, reason = "serde passes fields by reference")]
+    pub(super) fn serialize<S: Serializer>(
+        place: &Option<Cursor>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        place.map(|place| place.to_string()).serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Option<Cursor>, D::Error> {
+        let written = Option::<String>::deserialize(from)?;
+        written.map(|place| place.parse().map_err(de::Error::custom)).transpose()
+    }
+}
+
 macro_rules! entry_kinds {
     ($($(#[$doc:meta])* $name:ident = $code:literal, $word:literal;)*) => {
         /// The kind of an entry. The store persists the number, so it never changes.
@@ -43,12 +65,17 @@ macro_rules! entry_kinds {
             pub const fn from_code(code: u8) -> Option<Self> {
                 match code { $($code => Some(Self::$name),)* _ => None }
             }
+
+            /// Returns the kind with this word.
+            pub fn from_word(word: &str) -> Option<Self> {
+                match word { $($word => Some(Self::$name),)* _ => None }
+            }
         }
     };
 }
 
 entry_kinds! {
-    /// The worker was created.
+    /// The worker was created; if it is a copy, `label` is the id of the worker that was copied.
     Created = 1, "created";
     /// An instance was created.
     Connected = 2, "connected";
@@ -117,20 +144,35 @@ pub struct Entry {
     /// True if the content was truncated.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub truncated: bool,
+    /// Length of the whole body in bytes, if a preview of it is shown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body_bytes: Option<u64>,
 }
 
-/// A page of entries, in order.
+/// A page of entries, in ascending order wherever the page is. Under a filter it may be short, or
+/// even empty, and still not be the last one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct EntryPage {
     /// The entries.
     #[serde(rename = "items")]
     pub entries: Vec<Entry>,
-    /// Cursor of the next page: the last entry's `seq`, or the page's own start if it is empty.
+    /// Place to read on after: the last entry's `seq`, the last entry that the filter looked at, or
+    /// the page's own start.
     #[serde(rename = "next_cursor", with = "written_cursor")]
     #[schemars(with = "String")]
     pub next: Cursor,
-    /// True if there were more entries when the page was read.
+    /// Place to read on before; none if there is nothing earlier.
+    #[serde(rename = "prev_cursor", with = "written_place", default)]
+    #[schemars(with = "Option<String>")]
+    pub prev: Option<Cursor>,
+    /// True if there were more entries in the direction of reading when the page was read.
     pub more: bool,
+    /// The oldest entry of the transcript when the page was read; those before it were trimmed.
+    #[serde(default)]
+    pub first_seq: Option<Cursor>,
+    /// The newest entry of the transcript when the page was read.
+    #[serde(default)]
+    pub last_seq: Option<Cursor>,
 }
 
 #[cfg(test)]
@@ -141,7 +183,9 @@ mod tests {
     fn every_kind_parses_back_from_its_number() {
         for &kind in EntryKind::ALL {
             assert_eq!(EntryKind::from_code(kind as u8), Some(kind));
+            assert_eq!(EntryKind::from_word(kind.as_str()), Some(kind));
         }
+        assert_eq!(EntryKind::from_word("Log"), None);
         assert_eq!(EntryKind::from_code(0), None);
     }
 }

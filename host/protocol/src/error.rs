@@ -8,8 +8,8 @@ use std::time::Duration;
 use crate::config::ConfigError;
 use crate::name::NameError;
 use crate::{
-    ComponentDigest, ConfigDigest, HostId, IdError, InputId, LimitName, Need, RuntimeId, SessionId,
-    TokenId, WorkerId,
+    ComponentDigest, ConfigDigest, Cursor, HostId, IdError, InputId, LimitName, Need, RuntimeId,
+    SessionId, TokenId, WorkerId,
 };
 
 /// A request that was not carried out.
@@ -46,6 +46,14 @@ pub enum Error {
     /// No such input.
     #[error("there is no input {0}")]
     UnknownInput(InputId),
+    /// The transcript has no such entry.
+    #[error("the transcript has no entry {seq}{}", if *trimmed { "; it was trimmed" } else { "" })]
+    UnknownEntry {
+        /// The entry.
+        seq: Cursor,
+        /// True if it was there once.
+        trimmed: bool,
+    },
     /// No such file.
     #[error("there is no such file")]
     UnknownFile,
@@ -316,6 +324,8 @@ impl Error {
             Self::UnknownComponent(ComponentDigest::from_sha256([1; 32])),
             Self::UnknownConfig(ConfigDigest::from_sha256([1; 32])),
             Self::UnknownInput(InputId::new(1, [1; 10])),
+            Self::UnknownEntry { seq: Cursor(7), trimmed: false },
+            Self::UnknownEntry { seq: Cursor(7), trimmed: true },
             Self::UnknownFile,
             Self::UnknownToken("elsewhere".parse().expect("that is a token's id")),
             Self::UnknownSession("elsewhere".parse().expect("that is a session's id")),
@@ -347,6 +357,7 @@ impl Error {
                 | Self::UnknownComponent(_)
                 | Self::UnknownConfig(_)
                 | Self::UnknownInput(_)
+                | Self::UnknownEntry { .. }
                 | Self::UnknownFile
                 | Self::UnknownToken(_)
                 | Self::UnknownSession(_)
@@ -379,6 +390,7 @@ impl Error {
             Self::UnknownComponent(_) => "unknown_component",
             Self::UnknownConfig(_) => "unknown_config",
             Self::UnknownInput(_) => "unknown_input",
+            Self::UnknownEntry { .. } => "unknown_entry",
             Self::UnknownFile => "unknown_file",
             Self::UnknownToken(_) => "unknown_token",
             Self::UnknownSession(_) => "unknown_session",
@@ -410,6 +422,7 @@ impl Error {
             | Self::UnknownComponent(_)
             | Self::UnknownConfig(_)
             | Self::UnknownInput(_)
+            | Self::UnknownEntry { .. }
             | Self::UnknownFile
             | Self::UnknownToken(_)
             | Self::UnknownSession(_) => 404,

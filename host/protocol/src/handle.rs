@@ -16,10 +16,11 @@ use crate::answer::Answer;
 use crate::verbs::verbs;
 use crate::{
     Action, ByteStream, ChangeStream, ComponentCheck, ComponentDigest, ComponentView, ConfigDigest,
-    ConfigValues, ConfigView, CreateWorker, Cursor, Diagnostic, EntryPage, EntryStream, Error,
-    FileCondition, FileListing, FileName, FileRange, FileView, FollowChanges, Imported, InputId,
-    InputSummary, InputView, ListFiles, ListInputs, ListWorkers, NewInput, Page, RemoveFile,
-    RenameFile, Role, RuntimeView, Sent, Stored, Usage, WorkerChange, WorkerId, WorkerPage,
+    ConfigValues, ConfigView, CreateWorker, Cursor, Diagnostic, Entry, EntryPage, EntryStream,
+    Error, FileCondition, FileListing, FileName, FileRange, FileView, FollowChanges, ForkWorker,
+    Imported, InputId, InputSummary, InputView, ListEntries, ListFiles, ListInputs, ListState,
+    ListWorkers, Listing, NewInput, Page, Preview, RemoveFile, RenameFile, Role, RuntimeHistory,
+    RuntimeView, Sent, StateItem, Stored, Usage, WorkerChange, WorkerHistory, WorkerId, WorkerPage,
     WorkerView,
 };
 
@@ -95,6 +96,9 @@ verbs! {
         /// Describes the runtime.
         [read] async fn describe() -> RuntimeView;
 
+        /// Returns samples of the runtime's load.
+        [read] async fn load_history() -> RuntimeHistory;
+
         /// Lists what was noticed about a worker, or about the whole runtime, newest first.
         [read] async fn diagnostics(worker: Option<WorkerId>) -> Vec<Diagnostic>;
     }
@@ -104,6 +108,11 @@ verbs! {
         /// Creates a worker. The same id with the same spec again is the same worker; with another
         /// spec it is a [`crate::Conflict::Worker`], and a removed id is [`Error::WorkerRemoved`].
         [change(WorkerCreate)] async fn create(request: CreateWorker) -> Stored<WorkerView>;
+
+        /// Copies a worker between two of its turns. The copy has its state, files, config and
+        /// limits, and none of its grants. The same id again is the same copy.
+        [change(WorkerFork)]
+        async fn fork(worker: WorkerId, request: ForkWorker) -> Stored<WorkerView>;
 
         /// Lists the workers that match a filter, in an order.
         [read] async fn list(query: ListWorkers) -> WorkerPage;
@@ -129,8 +138,15 @@ verbs! {
         /// stay queued.
         [change(WorkerStop)] async fn stop(worker: WorkerId) -> WorkerView;
 
+        /// Lists the keys and values of a worker's state, as of its last turn, in the order of the
+        /// keys. Long values are cut.
+        [read] async fn state(worker: WorkerId, query: ListState) -> Listing<StateItem>;
+
         /// Returns what a worker has used.
         [read] async fn usage(worker: WorkerId) -> Usage;
+
+        /// Returns samples of what a worker has used.
+        [read] async fn usage_history(worker: WorkerId) -> WorkerHistory;
 
         /// Follows the workers: first each as it is, then each that changes. With the cursor of an
         /// earlier change, follows from there.
@@ -152,12 +168,20 @@ verbs! {
         /// Lists a worker's queued and recent inputs, newest first.
         [read] async fn inputs(worker: WorkerId, query: ListInputs) -> Page<InputSummary>;
 
-        /// Returns at most `limit` entries after a cursor, in order.
-        [read] async fn transcript(worker: WorkerId, after: Cursor, limit: usize) -> EntryPage;
+        /// Returns a page of the transcript.
+        [read] async fn transcript(worker: WorkerId, query: ListEntries) -> EntryPage;
+
+        /// Returns one entry of the transcript, whole.
+        [read] async fn entry(worker: WorkerId, seq: Cursor) -> Entry;
 
         /// Follows the transcript after a cursor, or from its end. Yields each entry once and skips
-        /// none.
-        [read] async fn subscribe(worker: WorkerId, after: Option<Cursor>) -> EntryStream;
+        /// none. With a preview, long bodies are cut.
+        [read]
+        async fn subscribe(
+            worker: WorkerId,
+            after: Option<Cursor>,
+            preview: Option<Preview>,
+        ) -> EntryStream;
     }
 
     /// Artifacts: components and config bundles, stored once and named by their digests.

@@ -126,6 +126,9 @@ pub struct InputSummary {
     pub sender: Option<TokenId>,
     /// Time of acceptance.
     pub accepted_at: Timestamp,
+    /// Time when the last attempt began. Unknown for inputs of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Timestamp>,
     /// Time of the end, once it has ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<Timestamp>,

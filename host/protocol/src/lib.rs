@@ -20,6 +20,7 @@ pub mod file;
 pub mod flags;
 pub mod grant;
 pub mod handle;
+pub mod history;
 pub mod id;
 pub mod input;
 pub mod kind;
@@ -34,8 +35,10 @@ pub mod quantity;
 pub mod registry;
 pub mod rights;
 pub mod runtime;
+pub mod state;
 pub mod text;
 pub mod time;
+pub mod transcript;
 mod verbs;
 pub mod worker;
 
@@ -68,6 +71,7 @@ pub use grant::{
 pub use handle::{
     Artifacts, Effect, Files, Invocation, Layer, Overview, RuntimeHandle, Turns, Verb, Workers,
 };
+pub use history::{RuntimeHistory, RuntimeSample, WorkerHistory, WorkerSample};
 pub use id::{HostId, IdError, InputId, RuntimeId, SessionId, TokenId, WorkerId};
 pub use input::{
     Ending, InputState, InputSummary, InputView, ListInputs, NewInput, Outcome, Output, RunOutput,
@@ -92,8 +96,10 @@ pub use registry::{
 };
 pub use rights::Rights;
 pub use runtime::{ByteStream, EntryStream, Page, RuntimeView, Stored};
+pub use state::{ListState, StateItem};
 pub use time::Timestamp;
+pub use transcript::{EntryFilter, EntryPlace, EntryText, ListEntries, Preview};
 pub use worker::{
-    CreateWorker, Desired, Execution, FailedReason, LimitChanges, Observed, ObservedState, Usage,
-    Version, VersionChange, WorkerChange, WorkerSpec, WorkerView,
+    CreateWorker, Desired, Execution, FailedReason, ForkWorker, LimitChanges, Observed,
+    ObservedState, Usage, Version, VersionChange, WorkerChange, WorkerSpec, WorkerView,
 };

@@ -13,6 +13,9 @@ use crate::{Conflict, Error, Invalid, LimitName, Need, Role};
 /// The media type of a problem.
 pub const PROBLEM_JSON: &str = "application/problem+json";
 
+/// The reason of an unknown entry that was there once.
+const TRIMMED: &str = "trimmed";
+
 /// A problem of RFC 9457.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Problem {
@@ -85,6 +88,10 @@ impl Problem {
             "unknown_component" => Error::UnknownComponent(subject.parse().ok()?),
             "unknown_config" => Error::UnknownConfig(subject.parse().ok()?),
             "unknown_input" => Error::UnknownInput(subject.parse().ok()?),
+            "unknown_entry" => Error::UnknownEntry {
+                seq: subject.parse().ok()?,
+                trimmed: reason.as_deref() == Some(TRIMMED),
+            },
             "unknown_file" => Error::UnknownFile,
             "unknown_token" => Error::UnknownToken(subject.parse().ok()?),
             "unknown_session" => Error::UnknownSession(subject.parse().ok()?),
@@ -128,6 +135,10 @@ impl From<&Error> for Problem {
             Error::UnknownComponent(digest) => problem.subject = Some(digest.to_string()),
             Error::UnknownConfig(digest) => problem.subject = Some(digest.to_string()),
             Error::UnknownInput(id) => problem.subject = Some(id.to_string()),
+            Error::UnknownEntry { seq, trimmed } => {
+                problem.subject = Some(seq.to_string());
+                problem.reason = trimmed.then(|| TRIMMED.into());
+            }
             Error::UnknownToken(id) => problem.subject = Some(id.to_string()),
             Error::UnknownSession(id) => problem.subject = Some(id.to_string()),
             Error::Conflict(conflict) => problem.reason = Some(conflict.reason().into()),
@@ -166,6 +177,7 @@ const fn title(error: &Error) -> &'static str {
         Error::UnknownComponent(_) => "Unknown component",
         Error::UnknownConfig(_) => "Unknown config bundle",
         Error::UnknownInput(_) => "Unknown input",
+        Error::UnknownEntry { .. } => "Unknown entry",
         Error::UnknownFile => "Unknown file",
         Error::UnknownToken(_) => "Unknown token",
         Error::UnknownSession(_) => "Unknown session",

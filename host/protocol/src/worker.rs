@@ -76,6 +76,47 @@ pub struct CreateWorker {
     pub spec: WorkerSpec,
 }
 
+/// A request for a copy of a worker: its state, files, config and limits as of its last turn,
+/// without its grants, transcript and inputs.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ForkWorker {
+    /// Id of the copy. If the caller chooses it, repeating the request returns the same worker.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub worker_id: Option<WorkerId>,
+    /// Display name of the copy; none by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub display_ref: Option<DisplayRef>,
+    /// Labels of the copy; the worker's own by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub labels: Option<Labels>,
+    /// Component of the copy, of the same kind; the worker's own by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub component: Option<ComponentDigest>,
+    /// Limits of the copy; the worker's own by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limits: Option<LimitChanges>,
+}
+
+impl ForkWorker {
+    /// Returns the spec of a copy of a worker that has this one.
+    pub fn spec(&self, origin: &WorkerSpec) -> WorkerSpec {
+        WorkerSpec {
+            component: self.component.unwrap_or(origin.component),
+            display_ref: self.display_ref.clone(),
+            labels: self.labels.clone().unwrap_or_else(|| origin.labels.clone()),
+            config: origin.config,
+            grants: Grants::default(),
+            limits: self.limits.clone().unwrap_or_else(|| origin.limits.clone()),
+        }
+    }
+
+    /// Returns true if a worker that was created with this spec is what this request asks for.
+    pub fn made(&self, spec: &WorkerSpec) -> bool {
+        self.spec(spec) == *spec
+    }
+}
+
 /// Changes to a worker. Absent fields stay as they are.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

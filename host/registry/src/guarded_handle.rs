@@ -95,6 +95,7 @@ impl GuardedHandle {
     async fn check(&self, runtime: &dyn RuntimeHandle, verb: Verb<'_>) -> Result<(), Error> {
         match verb {
             Verb::create { request } => self.gate.policy.allows_spec(&self.caller, &request.spec),
+            Verb::fork { worker, request } => self.check_fork(runtime, *worker, request).await,
             Verb::update { worker, change } => self.check_update(runtime, *worker, change).await,
             Verb::rollback { worker } => self.may_run_in(runtime, *worker).await,
             Verb::send { input, .. } => {
@@ -111,6 +112,23 @@ impl GuardedHandle {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Checks a copy like a new worker with the same limits. A copy has no grants.
+    async fn check_fork(
+        &self,
+        runtime: &dyn RuntimeHandle,
+        worker: WorkerId,
+        request: &mut ForkWorker,
+    ) -> Result<(), Error> {
+        if self.caller.role >= Role::Admin {
+            return Ok(());
+        }
+        let spec = request.spec(&runtime.get(worker).await?.spec);
+        self.gate.policy.allows_spec(&self.caller, &spec)?;
+        // Whatever the worker's limits are by then, the copy gets the ones that were checked.
+        request.limits = Some(spec.limits);
+        Ok(())
     }
 
     async fn check_update(

@@ -254,7 +254,8 @@ impl Registry {
     /// # Errors
     /// [`skep_protocol::Invalid::Cursor`].
     pub async fn events(&self, caller: &Caller, follow: FollowFleet) -> Result<FleetStream, Error> {
-        let FollowFleet { changes: FollowChanges { after, from_now }, interval, watched } = follow;
+        let FollowFleet { changes: FollowChanges { after, from_now }, interval, watched, preview } =
+            follow;
         let position = after.as_deref().map(StreamPosition::from_text).transpose()?;
         let (policy, viewer) = (Arc::clone(&self.0.gate.policy), caller.clone());
         let sees = Box::new(move |id: &RuntimeId| policy.sees(&viewer, id));
@@ -266,7 +267,7 @@ impl Registry {
         }
         let entries = watched.into_iter().map(|watched| {
             let runtime = self.handle(caller, &watched.runtime_id)?;
-            Ok(watch::entries(runtime, watched))
+            Ok(watch::entries(runtime, watched, preview))
         });
         let entries = entries.collect::<Result<Vec<_>, Error>>()?;
         let events = watch::with_entries(events, entries);

@@ -5,18 +5,19 @@ use std::sync::Arc;
 use futures_util::stream::{self, BoxStream};
 use futures_util::{FutureExt, StreamExt, TryStreamExt};
 use skep_protocol::{
-    Error, FleetEvent, Problem, RuntimeHandle, WatchedEntry, WatchedProblem, WatchedWorker,
+    Error, FleetEvent, Preview, Problem, RuntimeHandle, WatchedEntry, WatchedProblem, WatchedWorker,
 };
 
 /// Follows a watched worker. The last event is a problem.
 pub(crate) fn entries(
     runtime: Arc<dyn RuntimeHandle>,
     watched: WatchedWorker,
+    preview: Option<Preview>,
 ) -> BoxStream<'static, FleetEvent> {
     let WatchedWorker { runtime_id, worker_id, after } = watched;
     let opened = {
         let runtime = Arc::clone(&runtime);
-        async move { runtime.subscribe(worker_id, after).await }
+        async move { runtime.subscribe(worker_id, after, preview).await }
     };
     let id = runtime_id.clone();
     let found = opened.into_stream().try_flatten().map_ok(move |entry| {

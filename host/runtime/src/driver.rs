@@ -7,6 +7,7 @@
 
 mod commands;
 mod denials;
+mod fork;
 mod guest;
 mod out_of_process;
 mod task;
@@ -14,7 +15,9 @@ mod task;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use skep_protocol::{DiagnosticCode, EntryKind, FailedReason, LimitName, Limits, Payload};
+use skep_protocol::{
+    DiagnosticCode, EntryKind, FailedReason, LimitName, Limits, Payload, Usage, WorkerSample,
+};
 use skep_store::StoreError;
 use skep_store::record::{Receipt, Standing, Transaction, WorkerWrite};
 use tokio::sync::SemaphorePermit;
@@ -23,6 +26,7 @@ use skep_sandbox::ConnectReason;
 use skep_sandbox::{KillReason, KillSwitch};
 
 use self::task::{Driver, TurnEnd, TurnJob, add_cost, end_write, entry, new_entry};
+use crate::clock::now;
 use crate::roster::core::Core;
 use crate::roster::machine::{NextStep, QueueStage, Queued};
 use crate::roster::worker::{DriverCommand, KEPT_BODY, RunningTurn, Worker};
@@ -189,7 +193,7 @@ impl Driver {
             let backoff = Duration::from_millis(50) * ((1 << doublings) - 1);
             tokio::time::sleep(backoff.min(Duration::from_secs(10))).await;
         }
-        writes.push(WorkerWrite::Begin { id: queued.id, attempt });
+        writes.push(WorkerWrite::Begin { id: queued.id, attempt, at: now() });
         match self.submit(writes).await {
             Ok(_) => {
                 self.worker.state().machine.begun(queued.id, attempt);
@@ -293,6 +297,7 @@ impl Driver {
         };
         let Uncommitted { holds_input, mut writes, state, state_bytes } = uncommitted;
         let mut usage = self.worker.state().usage;
+        let memory_bytes = end.cost.memory_peak_bytes;
         add_cost(&mut usage, &end.cost);
         let used = self.worker.directory.usage();
         if let Some(used) = used {
@@ -336,7 +341,7 @@ impl Driver {
             }
             let successor = state.machine.successor();
             if let Some(id) = successor {
-                writes.push(WorkerWrite::Begin { id, attempt: 1 });
+                writes.push(WorkerWrite::Begin { id, attempt: 1, at: now() });
             }
             let worker = self.worker.clone();
             // Runs on the writer's thread, which saves waiters for the outcome a thread switch.
@@ -359,9 +364,26 @@ impl Driver {
             self.core.store.submit_then(transaction, on_commit)
         };
         self.core.submit_behind(&self.worker);
-        if let Err(error) = commit.await {
-            self.roll_back_held(job, error, holds_input).await;
+        match commit.await {
+            Ok(_) => self.sample(&usage, memory_bytes),
+            Err(error) => self.roll_back_held(job, error, holds_input).await,
         }
+    }
+
+    /// Keeps a sample of the usage after a turn.
+    fn sample(&self, usage: &Usage, memory_bytes: u64) {
+        let sample = WorkerSample {
+            at: now(),
+            turns: usage.turns,
+            cpu_us: usage.cpu_us,
+            wall_us: usage.wall_us,
+            memory_bytes,
+            disk_bytes: usage.disk_bytes,
+            transcript_bytes: 0,
+            queued_inputs: self.worker.state().inputs.len() as u64,
+        };
+        let stored = || self.core.store.usage(self.worker.number).unwrap_or_default();
+        self.core.samples.note_turn(self.worker.id, sample, || stored().transcript_bytes);
     }
 
     /// Rolls back a turn whose writes failed to commit.

@@ -5,16 +5,21 @@ mod admission;
 mod artifacts;
 mod files;
 mod follow;
+mod fork;
+mod state;
 mod turns;
 mod workers;
 
 use async_trait::async_trait;
-use skep_protocol::{Diagnostic, Error, Execution, Overview, RuntimeView, WorkerId, WorkerView};
+use skep_protocol::{
+    Diagnostic, Error, Execution, Overview, RuntimeHistory, RuntimeView, WorkerId, WorkerView,
+};
 use skep_store::record::WorkerRecord;
 use skep_store::{Lookup, StoreError};
 
 use crate::embedded::Embedded;
 use crate::roster::core::Core;
+use crate::roster::history::INTERVAL_MS;
 use crate::roster::worker::{observed, view};
 
 /// Default number of items in a page.
@@ -35,6 +40,10 @@ impl Overview for Embedded {
             connected: core.residency.connected() as u64,
             ready: self.is_ready(),
         })
+    }
+
+    async fn load_history(&self) -> Result<RuntimeHistory, Error> {
+        Ok(RuntimeHistory { interval_ms: INTERVAL_MS, items: self.0.samples.of_runtime() })
     }
 
     async fn diagnostics(&self, worker: Option<WorkerId>) -> Result<Vec<Diagnostic>, Error> {

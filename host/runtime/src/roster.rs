@@ -3,6 +3,7 @@
 pub(crate) mod changes;
 pub(crate) mod core;
 pub(crate) mod directory;
+pub(crate) mod history;
 pub(crate) mod index;
 pub(crate) mod machine;
 mod submission;

@@ -51,6 +51,7 @@ fn sweep(core: &Weak<Core>, ended: &Receiver<Infallible>) {
             return;
         }
         core.purge();
+        core.sample_load();
         // A long step must not keep the rest of the runtime alive.
         let store = core.store.clone();
         drop(core);

@@ -10,7 +10,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use skep_protocol::{Cursor, Entry, EntryPage};
+use skep_protocol::{Cursor, Entry, EntryPage, ListEntries};
 use tokio::sync::watch;
 
 use crate::reader::Readers;
@@ -74,7 +74,7 @@ impl Feed {
     pub fn read(&mut self, after: Cursor, limit: usize) -> Result<EntryPage, StoreError> {
         let worker = self.ring.worker;
         let (page, exists) = self.readers.with(|connection| {
-            let page = read::entry::page(connection, worker, after, limit)?;
+            let page = read::page::page(connection, worker, &ListEntries::after(after, limit))?;
             Ok((page, read::worker::exists(connection, worker)?))
         })?;
         if !exists {

@@ -23,13 +23,16 @@ pub(crate) const COMPILED: &str = "compiled";
 pub(crate) const WORKERS: &str = "workers";
 pub(crate) const TRASH: &str = "trash";
 
+/// Copies of workers' directories that are not complete or whose worker is not committed.
+pub(crate) const FORKS: &str = "forks";
+
 /// The part of a worker's directory that its guest sees.
 pub(crate) const DATA: &str = "data";
 
 /// The part of a worker's directory that holds uploads until they are complete.
 pub(crate) const INCOMING: &str = "incoming";
 
-const DIRECTORIES: [&str; 4] = [COMPONENTS, COMPILED, WORKERS, TRASH];
+const DIRECTORIES: [&str; 5] = [COMPONENTS, COMPILED, WORKERS, TRASH, FORKS];
 /// `registry.db` belongs to the registry, which does not use our lock.
 const DATABASES: [&str; 2] = [crate::database::FILE, "registry.db"];
 

@@ -34,4 +34,4 @@ pub use record::{
     ComponentRecord, ConfigRecord, InputPage, InputRecord, Lookup, NewEntry, Receipt, RecentInput,
     SharedWrite, Standing, Transaction, WorkerNumber, WorkerOutline, WorkerRecord, WorkerWrite,
 };
-pub use store::{Store, StoreParts};
+pub use store::{ForkDirs, Store, StoreParts};

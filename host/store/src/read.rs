@@ -2,6 +2,7 @@
 
 pub(crate) mod entry;
 pub(crate) mod input;
+pub(crate) mod page;
 pub(crate) mod recent;
 pub(crate) mod shared;
 pub(crate) mod state;

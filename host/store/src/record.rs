@@ -123,6 +123,8 @@ pub struct RecentInput {
     pub record: InputRecord,
     /// The time of its acceptance.
     pub accepted_at: Timestamp,
+    /// The time when its last attempt began, if it is known.
+    pub started_at: Option<Timestamp>,
     /// The token it was sent with; none for the operator at the machine.
     pub sender: Option<TokenId>,
     /// The media type of its body.
@@ -200,12 +202,22 @@ pub enum WorkerWrite {
         /// The token of its sender.
         sender: Option<TokenId>,
     },
+    /// Creates a worker as a copy of another one, like [`Self::Create`]. The entry's label is the id
+    /// of the other.
+    Fork {
+        /// The new worker's record.
+        record: Box<WorkerRecord>,
+        /// The id of the worker that was copied.
+        origin: String,
+    },
     /// Records the start of an attempt at an input.
     Begin {
         /// The input.
         id: InputId,
         /// Number of the attempt, from 1.
         attempt: u32,
+        /// Time of the start.
+        at: Timestamp,
     },
     /// Ends an input: updates its row, and appends an entry `output` or `failure`.
     End {
@@ -244,7 +256,14 @@ pub enum WorkerWrite {
 impl WorkerWrite {
     /// Returns true if the write appends an entry to the transcript.
     pub(crate) fn has_entry(&self) -> bool {
-        matches!(self, Self::Create(_) | Self::Accept { .. } | Self::End { .. } | Self::Append(_))
+        matches!(
+            self,
+            Self::Create(_)
+                | Self::Fork { .. }
+                | Self::Accept { .. }
+                | Self::End { .. }
+                | Self::Append(_)
+        )
     }
 }
 

@@ -20,7 +20,7 @@ pub(crate) type Migration = fn(&Transaction<'_>) -> rusqlite::Result<()>;
 
 /// The migrations. The one at index `n` leads from format `n` to `n + 1`. Format 0 is an empty
 /// file.
-pub(crate) const MIGRATIONS: &[Migration] = &[create, denials, trust, several];
+pub(crate) const MIGRATIONS: &[Migration] = &[create, denials, trust, several, starts];
 
 fn create(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
     transaction.execute_batch(
@@ -170,6 +170,11 @@ fn several(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
 
          DROP TABLE diagnostic_before;",
     )
+}
+
+/// Lets an input record when its last attempt began.
+fn starts(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+    transaction.execute_batch("ALTER TABLE input ADD COLUMN started_at INTEGER")
 }
 
 /// Applies the missing migrations, one transaction per step.

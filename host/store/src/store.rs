@@ -1,6 +1,7 @@
 //! An open store.
 
 mod files;
+mod forks;
 mod records;
 
 use std::collections::HashMap;
@@ -11,6 +12,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use cap_std::fs::Dir;
 use skep_protocol::{DiagnosticCode, Limits, RuntimeId, Timestamp, WorkerId};
+
+pub use forks::ForkDirs;
 
 use crate::commit::AfterCommit;
 use crate::component_file::ComponentFiles;
@@ -108,6 +111,8 @@ impl Store {
             components: Arc::new(ComponentFiles::new(dir.clone(), parts.faults)),
             defaults: Mutex::new(Limits::default()),
         });
+        forks::settle(&dir, |id| Ok(read::worker::number(&connection, id)?.is_some()))
+            .map_err(reading)?;
         let checkpointer = database.checkpointer().map_err(database::open_error)?;
         let writer = Writer::start(writing.clone(), connection, checkpointer, parts.now);
         let store = OpenStore {

@@ -87,7 +87,7 @@ struct Reader {
 
 impl Reader {
     async fn follow(runtime: &Embedded, worker: WorkerId) -> Result<Self, Failure> {
-        let entries = runtime.subscribe(worker, None).await?;
+        let entries = runtime.subscribe(worker, None, None).await?;
         Ok(Self { worker, entries, last: None, turns: 0 })
     }
 

@@ -62,7 +62,10 @@ pub(crate) async fn inputs_are_listed_newest_first(trial: &Trial<'_>) {
     let entries = worker.entries().await;
     let entry = entries.iter().find(|entry| entry.seq == ended.seq).unwrap();
     assert_eq!(ended.sender.as_ref().map(ToString::to_string), entry.label);
-    assert!(ended.ended_at.is_some_and(|at| at >= ended.accepted_at));
+    let started_at = ended.started_at.unwrap();
+    assert!(ended.accepted_at <= started_at && ended.ended_at.is_some_and(|at| at >= started_at));
+    assert!(page.items[1].started_at.is_some(), "a running input has started");
+    assert_eq!(page.items[0].started_at, None, "a queued input has not");
     assert_eq!((ended.bytes, ended.content_type.as_str()), (5, "text/plain"));
     assert_eq!((page.items[1].ended_at, page.items[1].ending), (None, None));
 
@@ -208,4 +211,27 @@ pub(crate) async fn usage_counts_turns_however_they_ended(trial: &Trial<'_>) {
     let later = worker.runtime().usage(worker.id).await.unwrap();
     assert!(later.wall_us >= usage.wall_us + 50_000, "{later:?}");
     assert!(usage.transcript_bytes >= "set key value".len() as u64, "{usage:?}");
+}
+
+pub(crate) async fn usage_has_a_history(trial: &Trial<'_>) {
+    let worker = trial.worker(Guest::Scribe).await;
+    let history = async || trial.runtime().usage_history(worker.id).await.unwrap();
+    assert_eq!(history().await.items, [], "it did nothing yet");
+    worker.ask("echo one").await;
+    worker.ask("echo two").await;
+    // The sample follows the outcome.
+    let last = eventually("a sample is there", async || {
+        let samples = history().await.items;
+        assert!(samples.windows(2).all(|pair| pair[0].at <= pair[1].at), "{samples:?}");
+        samples.last().copied().filter(|sample| sample.turns == 2)
+    })
+    .await;
+    let usage = trial.runtime().usage(worker.id).await.unwrap();
+    assert_eq!((last.cpu_us, last.wall_us), (usage.cpu_us, usage.wall_us));
+    assert!(history().await.interval_ms > 0);
+    let load = eventually("the runtime has a sample", async || {
+        trial.runtime().load_history().await.unwrap().items.last().copied()
+    })
+    .await;
+    assert!(load.workers <= 1, "{load:?}");
 }

@@ -100,7 +100,7 @@ pub(crate) async fn remove_leaves_nothing_but_the_id(trial: &Trial<'_>) {
     runtime.remove(worker.id).await.unwrap();
     assert_eq!(runtime.get(worker.id).await, Err(Error::WorkerRemoved));
     assert_eq!(runtime.input(worker.id, input).await, Err(Error::WorkerRemoved));
-    let transcript = runtime.transcript(worker.id, Cursor(0), 10).await;
+    let transcript = runtime.transcript(worker.id, ListEntries::after(Cursor(0), 10)).await;
     assert_eq!(transcript, Err(Error::WorkerRemoved));
     assert_eq!(trial.listed().await, [other.id]);
     let all = runtime.diagnostics(None).await.unwrap();

@@ -50,6 +50,7 @@ macro_rules! conformance {
                 an_unknown_input_is_unknown
                 state_is_kept_from_turn_to_turn
                 usage_counts_turns_however_they_ended
+                usage_has_a_history
             }
             endings {
                 a_failure_is_the_workers_own_word
@@ -129,6 +130,18 @@ macro_rules! conformance {
                 a_stopped_workers_grants_change
                 a_create_is_repeated_by_the_grants_that_it_had
             }
+            forks {
+                a_fork_has_the_workers_state_config_and_limits
+                a_fork_has_the_workers_files
+                a_fork_is_as_of_the_last_turn
+                a_fork_can_have_another_component_of_its_kind
+                forking_again_returns_the_same_worker
+            }
+            state {
+                a_workers_state_is_listed_by_key
+                a_long_value_is_shown_in_part
+                listing_the_state_wakes_no_instance
+            }
             transcript {
                 seq_counts_from_one_without_holes
                 a_turn_is_recorded_in_the_order_it_happened
@@ -139,6 +152,15 @@ macro_rules! conformance {
                 reading_writes_nothing
                 a_worker_reads_its_own_entries
                 events_are_seen_while_their_turn_runs
+            }
+            pages {
+                the_transcript_is_read_backwards
+                a_filter_finds_each_entry_that_passes
+                a_filtered_page_leads_to_the_end
+                a_page_begins_at_a_time
+                a_preview_cuts_long_bodies
+                an_entry_is_read_by_its_seq
+                a_trimmed_transcript_is_read_backwards_to_its_gap
             }
             subscriptions {
                 a_stream_from_the_beginning_is_the_transcript
@@ -229,6 +251,7 @@ macro_rules! conformance {
                 an_interrupted_turn_is_run_again_and_counts_once
                 acknowledged_inputs_survive_a_crash
                 a_written_file_survives
+                a_fork_survives
                 streamed_entries_survive_a_crash
                 an_open_stream_does_not_delay_a_restart
                 a_stopped_worker_stays_stopped_after_a_restart

@@ -324,3 +324,21 @@ pub(crate) async fn changes_can_be_followed_over_a_restart(trial: &Trial<'_>) {
         }
     }
 }
+
+pub(crate) async fn a_fork_survives(trial: &Trial<'_>) {
+    for how in BOTH {
+        let worker = trial.worker(Guest::Probe).await;
+        worker.put("note", b"written").await.unwrap();
+        let fork = worker.fork(ForkWorker::default()).await;
+        let view = fork.view().await;
+        trial.restart(how).await;
+        assert_eq!(fork.view().await, view, "{how:?}");
+        assert_eq!(fork.read("note").await.unwrap(), b"written", "{how:?}");
+        assert!(!fork.diagnosed(DiagnosticCode::DirectoryMissing).await);
+        let scribe = trial.worker(Guest::Scribe).await;
+        scribe.ask("set key value").await;
+        let fork = scribe.fork(ForkWorker::default()).await;
+        trial.restart(how).await;
+        assert_eq!(fork.ask("get key").await, "value", "{how:?}");
+    }
+}

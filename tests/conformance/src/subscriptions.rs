@@ -76,12 +76,12 @@ pub(crate) async fn snapshot_then_follow_neither_loses_nor_repeats(trial: &Trial
             tokio::spawn(async move {
                 let (mut seen, mut after) = (Vec::new(), Cursor(0));
                 while seen.len() < nth * 20 {
-                    let page = runtime.transcript(id, after, 7).await.unwrap();
+                    let page = runtime.transcript(id, ListEntries::after(after, 7)).await.unwrap();
                     seen.extend(page.entries);
                     after = page.next;
                     tokio::task::yield_now().await;
                 }
-                let stream = runtime.subscribe(id, Some(after)).await.unwrap();
+                let stream = runtime.subscribe(id, Some(after), None).await.unwrap();
                 let mut stream = stream.map(|entry| entry.map(Arc::unwrap_or_clone));
                 let last = |entry: &Entry| {
                     entry.label.as_deref() == Some("last") && entry.kind == EntryKind::Event

@@ -104,7 +104,11 @@ pub(crate) async fn the_transcript_is_read_by_place(trial: &Trial<'_>) {
         let mut seen = Vec::new();
         let mut after = Cursor(0);
         loop {
-            let page = worker.runtime().transcript(worker.id, after, limit).await.unwrap();
+            let page = worker
+                .runtime()
+                .transcript(worker.id, ListEntries::after(after, limit))
+                .await
+                .unwrap();
             assert!(!page.entries.is_empty() && page.entries.len() <= limit);
             assert_eq!(page.next, page.entries.last().unwrap().seq);
             assert_eq!(page.more, page.next < last, "{limit} on a page");
@@ -116,11 +120,13 @@ pub(crate) async fn the_transcript_is_read_by_place(trial: &Trial<'_>) {
         }
         assert_eq!(seen, all, "{limit} on a page");
     }
-    let middle = worker.runtime().transcript(worker.id, Cursor(5), 3).await.unwrap();
+    let middle =
+        worker.runtime().transcript(worker.id, ListEntries::after(Cursor(5), 3)).await.unwrap();
     assert_eq!(middle.entries, all[5..8]);
     for after in [last, Cursor(last.0 + 1_000)] {
-        let page = worker.runtime().transcript(worker.id, after, 10).await.unwrap();
-        assert_eq!(page, EntryPage { entries: Vec::new(), next: after, more: false });
+        let page =
+            worker.runtime().transcript(worker.id, ListEntries::after(after, 10)).await.unwrap();
+        assert_eq!((page.entries.len(), page.next, page.more), (0, after, false));
     }
 }
 
@@ -158,7 +164,11 @@ pub(crate) async fn events_are_seen_while_their_turn_runs(trial: &Trial<'_>) {
     }
     // A streamed entry is already on disk and can be read.
     let after = Cursor(seen[0].seq.0 - 1);
-    let page = worker.runtime().transcript(worker.id, after, seen.len()).await.unwrap();
+    let page = worker
+        .runtime()
+        .transcript(worker.id, ListEntries::after(after, seen.len()))
+        .await
+        .unwrap();
     assert_eq!(page.entries, seen);
     worker.outcome(input).await;
     let expected: Vec<_> = (0..5_000).map(|n| n.to_string()).collect();

@@ -116,6 +116,13 @@ pub(crate) struct Worker<'a> {
     pub(crate) id: WorkerId,
 }
 
+impl<'a> Worker<'a> {
+    /// Returns another worker of the case.
+    pub(crate) fn other(&self, id: WorkerId) -> Worker<'a> {
+        Worker { trial: self.trial, id }
+    }
+}
+
 impl Worker<'_> {
     pub(crate) fn runtime(&self) -> Arc<dyn RuntimeHandle> {
         self.trial.runtime()
@@ -200,7 +207,8 @@ impl Worker<'_> {
         let mut entries = Vec::<Entry>::new();
         let mut after = Cursor(0);
         loop {
-            let page = self.runtime().transcript(self.id, after, 1_000).await.unwrap();
+            let page =
+                self.runtime().transcript(self.id, ListEntries::after(after, 1_000)).await.unwrap();
             entries.extend(page.entries);
             after = page.next;
             if !page.more {
@@ -228,7 +236,16 @@ impl Worker<'_> {
         &self,
         after: Option<Cursor>,
     ) -> impl stream::Stream<Item = Result<Entry, Error>> + Unpin + use<> {
-        let entries = self.runtime().subscribe(self.id, after).await.unwrap();
+        let entries = self.runtime().subscribe(self.id, after, None).await.unwrap();
+        entries.map(|entry| entry.map(std::sync::Arc::unwrap_or_clone))
+    }
+
+    /// Follows previews of the transcript.
+    pub(crate) async fn preview(
+        &self,
+        preview: Preview,
+    ) -> impl stream::Stream<Item = Result<Entry, Error>> + Unpin + use<> {
+        let entries = self.runtime().subscribe(self.id, None, Some(preview)).await.unwrap();
         entries.map(|entry| entry.map(std::sync::Arc::unwrap_or_clone))
     }
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use futures_util::future::join;
-use skep_protocol::{Artifacts, Cursor, Error, Turns, WorkerId, Workers};
+use skep_protocol::{Artifacts, Cursor, Error, ListEntries, Turns, WorkerId, Workers};
 use skep_runtime::Embedded;
 use skep_sandbox::Sandbox;
 use skep_store::{Lookup, NoFaults, Store};
@@ -345,7 +345,7 @@ fn state(store: &Store, id: WorkerId, life: &Life, findings: &mut Findings) {
 async fn read(runtime: &Embedded, id: WorkerId, life: &mut Life, findings: &mut Findings) {
     loop {
         let after = life.story.last;
-        let page = match runtime.transcript(id, Cursor(after), 1_000).await {
+        let page = match runtime.transcript(id, ListEntries::after(Cursor(after), 1_000)).await {
             Ok(page) => page,
             Err(error) => {
                 return findings.wrong(format!("{id}: its transcript cannot be read: {error}"));
@@ -369,7 +369,7 @@ async fn read_again(runtime: &Embedded, id: WorkerId, life: &Life, findings: &mu
     let last = life.story.last;
     let mut after = 0;
     while after < last {
-        let page = match runtime.transcript(id, Cursor(after), 1_000).await {
+        let page = match runtime.transcript(id, ListEntries::after(Cursor(after), 1_000)).await {
             Ok(page) => page,
             Err(error) => {
                 return findings.wrong(format!("{id}: its transcript cannot be read: {error}"));

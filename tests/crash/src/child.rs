@@ -137,7 +137,7 @@ async fn find(actor: &Actor) -> Vec<Own> {
 async fn follow(actor: Actor, own: Own, from_start: bool) {
     let number = actor.number();
     let after = if from_start { Some(Cursor(0)) } else { None };
-    let Ok(mut entries) = actor.runtime.subscribe(own.id, after).await else { return };
+    let Ok(mut entries) = actor.runtime.subscribe(own.id, after, None).await else { return };
     while let Some(entry) = entries.next().await {
         let Ok(entry) = entry else { return };
         actor.tell(Line::Saw(number, own.id, entry.seq.0, digest(&entry)));

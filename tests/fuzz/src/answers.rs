@@ -10,7 +10,7 @@ use futures_util::StreamExt;
 use skep_client::{Client, ClientDeadlines, Endpoint, HostClient, Prefix, Token};
 use skep_protocol::text::is_unsafe;
 use skep_protocol::{
-    Artifacts, ConfigValues, CreateWorker, Cursor, Error, Files, FollowChanges, FollowFleet, InputId, ListAudit, ListFiles, ListWorkers, NewInput, Overview, Payload, RemoveFile, Turns, WorkerId, WorkerSpec, Workers,
+    Artifacts, ConfigValues, CreateWorker, Cursor, Error, Files, FollowChanges, FollowFleet, InputId, ListAudit, ListEntries, ListFiles, ListWorkers, NewInput, Overview, Payload, RemoveFile, Turns, WorkerId, WorkerSpec, Workers,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -164,7 +164,7 @@ async fn ask(open: &Open, verb: u8) -> Option<Error> {
         2 => error(client.list(ListWorkers::default())).await,
         3 => error(client.create(create)).await,
         4 => error(client.send(worker, input)).await,
-        5 => error(client.transcript(worker, Cursor(0), 10)).await,
+        5 => error(client.transcript(worker, ListEntries::after(Cursor(0), 10))).await,
         6 => error(client.components(None)).await,
         7 => error(client.configs(None)).await,
         8 => error(client.diagnostics(Some(worker))).await,
@@ -174,7 +174,7 @@ async fn ask(open: &Open, verb: u8) -> Option<Error> {
             Ok((_, content)) => drained(content).await,
             Err(error) => Some(error),
         },
-        12 => match client.subscribe(worker, Some(Cursor(0))).await {
+        12 => match client.subscribe(worker, Some(Cursor(0)), None).await {
             Ok(entries) => drained(entries).await,
             Err(error) => Some(error),
         },

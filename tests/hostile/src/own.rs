@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use skep_harness::Server;
-use skep_protocol::{Entry, NewInput, Payload, Sent, WorkerId};
+use skep_protocol::{Entry, ListEntries, NewInput, Payload, Sent, WorkerId};
 
 use crate::asker::{Asker, expect};
 use crate::bed::Bed;
@@ -81,7 +81,8 @@ pub(crate) async fn entries(bed: &Bed, worker: WorkerId) -> Vec<Entry> {
     let mut entries = Vec::new();
     let mut after = skep_protocol::Cursor(0);
     loop {
-        let page = bed.runtime().transcript(worker, after, 1_000).await.unwrap();
+        let page =
+            bed.runtime().transcript(worker, ListEntries::after(after, 1_000)).await.unwrap();
         entries.extend(page.entries);
         after = page.next;
         if !page.more {

@@ -4,17 +4,16 @@
 use axum::Json;
 use axum::body::Body;
 use axum::http::header::{
-    ACCEPT_RANGES, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG,
-    IF_MATCH, IF_NONE_MATCH,
+    ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, IF_MATCH, IF_NONE_MATCH,
 };
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use skep_protocol::{
     Error, FileCondition, FileListing, FileName, FileView, Imported, Invalid, ListFiles,
     RemoveFile, RenameFile,
 };
 
+use super::attachment::{attach, value};
 use super::range::{Range, RequestedRange};
 use crate::incoming_body::IncomingBody;
 use crate::path::AddressedRuntime;
@@ -147,17 +146,6 @@ fn unsatisfiable(view: &FileView) -> Response {
     headers.insert(CONTENT_RANGE, value(&Range::none(view.bytes)));
     headers.insert(MODIFIED_AT, value(&view.modified_at.to_string()));
     response
-}
-
-fn value(text: &str) -> HeaderValue {
-    HeaderValue::from_str(text).expect("it is printable ASCII")
-}
-
-/// Makes a browser save the response under a name, and never render it.
-fn attach(headers: &mut HeaderMap, name: &str) {
-    let name = utf8_percent_encode(name, NON_ALPHANUMERIC);
-    let disposition = format!("attachment; filename*=UTF-8''{name}");
-    headers.insert(CONTENT_DISPOSITION, value(&disposition));
 }
 
 async fn write(target: AddressedRuntime, body: IncomingBody) -> HandlerResult<Response> {

@@ -10,7 +10,7 @@ use futures_util::FutureExt;
 use serde_json::{Map, Value};
 use skep_protocol::{
     Change, CompiledEvent, Diagnostic, FollowChanges, Invalid, Listing, ReadyEvent, RuntimeEvent,
-    RuntimeView,
+    RuntimeHistory, RuntimeView,
 };
 
 use crate::app::App;
@@ -30,6 +30,12 @@ pub(crate) fn routes() -> Vec<Route> {
             diagnostics,
         )
         .answers(200, "The diagnostics.", json::<Listing<Diagnostic>>()),
+        Route::get(
+            "/usage/history",
+            ("runtimeHistory", "Returns samples of a runtime's load since its host started"),
+            history,
+        )
+        .answers(200, "The samples.", json::<RuntimeHistory>()),
         following(Route::get(
             "/changes",
             (
@@ -66,6 +72,10 @@ pub(crate) fn own() -> Vec<Route> {
 
 async fn describe(target: AddressedRuntime) -> HandlerResult<Json<RuntimeView>> {
     Ok(Json(target.runtime.describe().await?))
+}
+
+async fn history(target: AddressedRuntime) -> HandlerResult<Json<RuntimeHistory>> {
+    Ok(Json(target.runtime.load_history().await?))
 }
 
 async fn diagnostics(target: AddressedRuntime) -> HandlerResult<Json<Listing<Diagnostic>>> {

@@ -4,8 +4,9 @@ use axum::Json;
 use axum::http::StatusCode;
 use skep_protocol::{
     ComponentDigest, ComponentKind, CreateWorker, Desired, Diagnostic, Error, Execution,
-    LabelFilter, ListWorkers, Listing, ObservedState, SearchText, SortOrder, Stored, Usage,
-    WorkerChange, WorkerEntry, WorkerFilter, WorkerListing, WorkerPage, WorkerSort,
+    ForkWorker, LabelFilter, ListState, ListWorkers, Listing, ObservedState, SearchText, SortOrder,
+    StateItem, Stored, Usage, WorkerChange, WorkerEntry, WorkerFilter, WorkerHistory,
+    WorkerListing, WorkerPage, WorkerSort,
 };
 
 use crate::incoming_body::IncomingBody;
@@ -25,6 +26,19 @@ pub(crate) fn routes() -> Vec<Route> {
             .answers(201, "Created.", json::<WorkerEntry>())
             .answers(200, "It already existed with this specification.", json::<WorkerEntry>())
             .refuses(&[410, 422]),
+        Route::post(
+            "/workers/{worker_id}/fork",
+            (
+                "forkWorker",
+                "Copies a worker's state, files, config and limits, between two turns, to a new \
+                 worker without grants",
+            ),
+            fork,
+        )
+        .takes(json::<ForkWorker>())
+        .answers(201, "The copy.", json::<WorkerEntry>())
+        .answers(200, "The copy that an earlier request made.", json::<WorkerEntry>())
+        .refuses(&[410, 422]),
         Route::get("/workers/{worker_id}", ("getWorker", "Returns a worker"), get)
             .answers(200, "The worker.", json::<WorkerEntry>())
             .refuses(&[410]),
@@ -76,11 +90,32 @@ pub(crate) fn routes() -> Vec<Route> {
         .answers(200, "The diagnostics.", json::<Listing<Diagnostic>>())
         .refuses(&[410]),
         Route::get(
+            "/workers/{worker_id}/state",
+            (
+                "listState",
+                "Lists the keys and values of a worker's state as of its last turn, by key; \
+                 values are cut at 4 KiB. The worker is not connected for it",
+            ),
+            state,
+        )
+        .query::<String>("prefix", "Prefix of the keys to list.")
+        .query::<u64>("limit", "Maximum number of items, up to 1,000.")
+        .query::<String>("cursor", "Cursor of the previous page.")
+        .answers(200, "The state.", json::<Listing<StateItem>>())
+        .refuses(&[410]),
+        Route::get(
             "/workers/{worker_id}/usage",
             ("workerUsage", "Returns a worker's resource use"),
             usage,
         )
         .answers(200, "The resource use.", json::<Usage>())
+        .refuses(&[410]),
+        Route::get(
+            "/workers/{worker_id}/usage/history",
+            ("workerHistory", "Returns samples of a worker's resource use since the host started"),
+            history,
+        )
+        .answers(200, "The samples.", json::<WorkerHistory>())
         .refuses(&[410]),
     ]
 }
@@ -155,6 +190,16 @@ async fn create(
     Ok(stored(Stored { item: target.entry(item), created }))
 }
 
+async fn fork(
+    target: AddressedRuntime,
+    body: IncomingBody,
+) -> HandlerResult<(StatusCode, Json<WorkerEntry>)> {
+    let worker = target.worker()?;
+    let request = body.json(|bytes| serde_json::from_slice::<ForkWorker>(bytes)).await?;
+    let Stored { item, created } = target.runtime.fork(worker, request).await?;
+    Ok(stored(Stored { item: target.entry(item), created }))
+}
+
 async fn get(target: AddressedRuntime) -> HandlerResult<Json<WorkerEntry>> {
     Ok(Json(target.entry(target.runtime.get(target.worker()?).await?)))
 }
@@ -187,8 +232,19 @@ async fn diagnostics(target: AddressedRuntime) -> HandlerResult<Json<Listing<Dia
     Ok(Json(crate::page::whole(found)))
 }
 
+async fn state(target: AddressedRuntime, query: Query) -> HandlerResult<Json<Listing<StateItem>>> {
+    let worker = target.worker()?;
+    let (prefix, cursor) = (query.text("prefix")?, query.text("cursor")?);
+    let query = ListState { prefix, limit: query.limit(crate::page::PAGE)?, cursor };
+    Ok(Json(target.runtime.state(worker, query).await?))
+}
+
 async fn usage(target: AddressedRuntime) -> HandlerResult<Json<Usage>> {
     Ok(Json(target.runtime.usage(target.worker()?).await?))
+}
+
+async fn history(target: AddressedRuntime) -> HandlerResult<Json<WorkerHistory>> {
+    Ok(Json(target.runtime.usage_history(target.worker()?).await?))
 }
 
 /// Answers for `http` workers, which are not supported yet.

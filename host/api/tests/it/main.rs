@@ -17,3 +17,4 @@ mod requests;
 mod routes;
 mod server;
 mod shapes;
+mod transcript;

@@ -27,7 +27,7 @@ impl DevOutput {
 
     /// Prints new entries until the stream ends.
     pub(super) async fn follow(self, runtime: Embedded, worker: WorkerId) {
-        let mut entries = match runtime.subscribe(worker, None).await {
+        let mut entries = match runtime.subscribe(worker, None, None).await {
             Ok(entries) => entries,
             Err(error) => {
                 return terminal::say("error", &format!("cannot follow the worker: {error}"));

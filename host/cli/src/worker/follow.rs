@@ -2,7 +2,11 @@
 
 use clap::Args;
 use futures_util::StreamExt;
-use skep_protocol::{Cursor, Denial, Entry, EntryKind, Turns};
+use skep_client::Client;
+use skep_protocol::{
+    Cursor, Denial, Entry, EntryFilter, EntryKind, EntryPlace, EntryText, InputId, ListEntries,
+    Turns, WorkerId,
+};
 
 use super::{entry_line, grants};
 use crate::connect::ConnectArgs;
@@ -18,6 +22,8 @@ const PAGE: usize = 500;
 #[command(after_help = "\
 Examples:
   skep worker logs -f tally
+  skep worker logs --last 20 --grep error tally
+  skep worker events tally --kind failure,denied
   skep worker events tally --after 120 --output json | jq 'select(.kind == \"event\")'")]
 pub(crate) struct FollowArgs {
     /// Worker: its id, RUNTIME/ID, or name
@@ -31,6 +37,22 @@ pub(crate) struct FollowArgs {
     #[arg(long, value_name = "SEQ", default_value = "0")]
     after: u64,
 
+    /// Start with the last N entries, of those that the other flags select
+    #[arg(long, value_name = "N", conflicts_with = "after", value_parser = clap::value_parser!(u32).range(1..))]
+    last: Option<u32>,
+
+    /// Only entries with this text in the label or body, in upper or lower case
+    #[arg(long, value_name = "TEXT", value_parser = text)]
+    grep: Option<EntryText>,
+
+    /// Only entries of these kinds: `input`, `event`, `log`, `output`, `failure`, …
+    #[arg(long, value_name = "KIND", value_delimiter = ',', value_parser = kind)]
+    kind: Vec<EntryKind>,
+
+    /// Only entries of this input's turn
+    #[arg(long, value_name = "ID")]
+    input: Option<InputId>,
+
     #[command(flatten)]
     connect: ConnectArgs,
 }
@@ -39,7 +61,31 @@ impl FollowArgs {
     pub(super) fn output(&self) -> OutputFormat {
         self.connect.output
     }
+
+    fn filter(&self, selection: EntrySelection) -> EntryFilter {
+        let kinds = match selection {
+            EntrySelection::Output if self.kind.is_empty() => OUTPUT.to_vec(),
+            EntrySelection::Output | EntrySelection::All => self.kind.clone(),
+        };
+        EntryFilter { kinds, input_id: self.input, text: self.grep.clone() }
+    }
 }
+
+/// Parses a text to search for.
+fn text(typed: &str) -> Result<EntryText, String> {
+    typed.parse().map_err(|_| format!("a text has from 1 to {} bytes", EntryText::LONGEST))
+}
+
+/// Parses the word of a kind.
+fn kind(word: &str) -> Result<EntryKind, String> {
+    EntryKind::from_word(word).ok_or_else(|| {
+        let words: Vec<_> = EntryKind::ALL.iter().map(|kind| kind.as_str()).collect();
+        format!("no kind of entry; the kinds are {}", words.join(", "))
+    })
+}
+
+/// Kinds of the entries that the logs have.
+const OUTPUT: &[EntryKind] = &[EntryKind::Log, EntryKind::Denied, EntryKind::Gap];
 
 /// The entries to print.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -55,22 +101,61 @@ pub(super) async fn follow(
     selection: EntrySelection,
 ) -> Result<u8, Failed> {
     let (runtime, worker) = arguments.connect.connect()?.worker(&arguments.worker).await?;
-    let mut after = Cursor(arguments.after);
-    loop {
-        let page = runtime.transcript(worker, after, PAGE).await?;
-        page.entries.iter().try_for_each(|entry| show(entry, selection, arguments))?;
-        after = page.next;
-        if !page.more {
-            break;
+    let filter = arguments.filter(selection);
+    let after = match arguments.last {
+        Some(count) => {
+            let (entries, next) = last(&runtime, worker, &filter, count as usize).await?;
+            entries.iter().try_for_each(|entry| show(entry, selection, arguments))?;
+            next
         }
-    }
+        None => {
+            let mut after = Cursor(arguments.after);
+            loop {
+                let query = ListEntries::after(after, PAGE);
+                let query = ListEntries { filter: filter.clone(), ..query };
+                let page = runtime.transcript(worker, query).await?;
+                page.entries.iter().try_for_each(|entry| show(entry, selection, arguments))?;
+                after = page.next;
+                if !page.more {
+                    break after;
+                }
+            }
+        }
+    };
     if arguments.follow {
-        let mut entries = runtime.subscribe(worker, Some(after)).await?;
+        let mut entries = runtime.subscribe(worker, Some(after), None).await?;
         while let Some(entry) = entries.next().await {
-            show(&*entry?, selection, arguments)?;
+            let entry = entry?;
+            if filter.passes(&entry) {
+                show(&entry, selection, arguments)?;
+            }
         }
     }
     Ok(0)
+}
+
+/// Returns the last entries that pass a filter, and the end of the transcript.
+async fn last(
+    runtime: &Client,
+    worker: WorkerId,
+    filter: &EntryFilter,
+    count: usize,
+) -> Result<(Vec<Entry>, Cursor), Failed> {
+    let (mut newest_first, mut place, mut end) = (Vec::new(), EntryPlace::End, None);
+    loop {
+        let limit = (count - newest_first.len()).min(PAGE);
+        let query = ListEntries { place, limit, filter: filter.clone(), preview: None };
+        let page = runtime.transcript(worker, query).await?;
+        let end = *end.get_or_insert(page.next);
+        newest_first.extend(page.entries.into_iter().rev());
+        match page.prev {
+            Some(before) if newest_first.len() < count => place = EntryPlace::Before(before),
+            Some(_) | None => {
+                newest_first.reverse();
+                return Ok((newest_first, end));
+            }
+        }
+    }
 }
 
 fn show(
@@ -80,10 +165,6 @@ fn show(
 ) -> Result<(), LostOutput> {
     let output_only = selection == EntrySelection::Output;
     let is_line = matches!(entry.kind, EntryKind::Log);
-    let beside = matches!(entry.kind, EntryKind::Gap | EntryKind::Denied);
-    if output_only && !is_line && !beside {
-        return Ok(());
-    }
     if arguments.output() == OutputFormat::Json {
         return terminal::print(&json::line(entry));
     }

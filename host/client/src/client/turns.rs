@@ -4,8 +4,9 @@ use async_trait::async_trait;
 use http::HeaderValue;
 use http::header::{self, HeaderName};
 use skep_protocol::{
-    Conflict, Cursor, Ending, EntryPage, EntryStream, Error, InputId, InputSummary, InputView,
-    Invalid, ListInputs, NameError, NewInput, Page, Sent, Turns, WorkerId,
+    Conflict, Cursor, Ending, Entry, EntryFilter, EntryKind, EntryPage, EntryPlace, EntryStream,
+    EntryText, Error, InputId, InputSummary, InputView, Invalid, ListEntries, ListInputs,
+    NameError, NewInput, Page, Preview, Sent, Turns, WorkerId,
 };
 
 use crate::answer::Fault;
@@ -21,6 +22,9 @@ const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// The header with the token id of the caller that a registry forwards an input for.
 const SENDER: HeaderName = HeaderName::from_static("skep-sender");
+
+/// Default number of entries in a page.
+const PAGE: usize = 100;
 
 #[async_trait]
 impl Turns for Client {
@@ -81,14 +85,12 @@ impl Turns for Client {
         self.ask(ask.with("limit", limit).with("cursor", query.cursor)).await
     }
 
-    async fn transcript(
-        &self,
-        worker: WorkerId,
-        after: Cursor,
-        limit: usize,
-    ) -> Result<EntryPage, Error> {
-        let ask = ApiRequest::get(&[&"workers", &worker, &"transcript"]);
-        self.ask(ask.with("after", Some(after)).with("limit", Some(limit))).await
+    async fn transcript(&self, worker: WorkerId, query: ListEntries) -> Result<EntryPage, Error> {
+        self.ask(page(worker, query)).await
+    }
+
+    async fn entry(&self, worker: WorkerId, seq: Cursor) -> Result<Entry, Error> {
+        self.ask(ApiRequest::get(&[&"workers", &worker, &"transcript", &seq])).await
     }
 
     /// Reconnects for as long as [`crate::ClientDeadlines::give_up`] allows. Without a start cursor it
@@ -97,7 +99,27 @@ impl Turns for Client {
         &self,
         worker: WorkerId,
         after: Option<Cursor>,
+        preview: Option<Preview>,
     ) -> Result<EntryStream, Error> {
-        follow(self.wire.clone(), Entries::new(worker, after)).await
+        follow(self.wire.clone(), Entries::new(worker, after, preview)).await
     }
+}
+
+/// Creates the request for a page of a transcript.
+fn page(worker: WorkerId, query: ListEntries) -> ApiRequest {
+    let ListEntries { place, limit, filter, preview } = query;
+    let EntryFilter { kinds, input_id, text } = filter;
+    let limit = Some(limit).filter(|&limit| limit > 0);
+    let ask = ApiRequest::get(&[&"workers", &worker, &"transcript"]);
+    let ask = match place {
+        EntryPlace::After(after) => ask.with("after", Some(after)).with("limit", limit),
+        EntryPlace::Before(before) => ask.with("before", Some(before)).with("limit", limit),
+        EntryPlace::End => ask.with("last", Some(limit.unwrap_or(PAGE))),
+        EntryPlace::At(time) => ask.with("at", Some(time)).with("limit", limit),
+    };
+    let kinds: Vec<_> = kinds.into_iter().map(EntryKind::as_str).collect();
+    ask.with("kind", Some(kinds.join(",")).filter(|kinds| !kinds.is_empty()))
+        .with("input_id", input_id)
+        .with("q", text.as_ref().map(EntryText::as_str))
+        .with("preview", preview.map(Preview::bytes))
 }

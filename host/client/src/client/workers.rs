@@ -2,8 +2,9 @@
 
 use async_trait::async_trait;
 use skep_protocol::{
-    ChangeStream, CreateWorker, Error, FollowChanges, ListWorkers, Stored, Usage, WorkerChange,
-    WorkerId, WorkerPage, WorkerView, Workers,
+    ChangeStream, CreateWorker, Error, FollowChanges, ForkWorker, ListState, ListWorkers, Listing,
+    StateItem, Stored, Usage, WorkerChange, WorkerHistory, WorkerId, WorkerPage, WorkerView,
+    Workers,
 };
 
 use crate::feed::Changes;
@@ -18,6 +19,17 @@ impl Workers for Client {
     async fn create(&self, request: CreateWorker) -> Result<Stored<WorkerView>, Error> {
         let named = request.worker_id.is_some();
         let ask = ApiRequest::post(&[&"workers"]).json(json(serde_json::to_vec(&request))?);
+        self.store(ask.repeatable(named)).await
+    }
+
+    async fn fork(
+        &self,
+        worker: WorkerId,
+        request: ForkWorker,
+    ) -> Result<Stored<WorkerView>, Error> {
+        let named = request.worker_id.is_some();
+        let ask = ApiRequest::post(&[&"workers", &worker, &"fork"]);
+        let ask = ask.json(json(serde_json::to_vec(&request))?).patient(A_TURN);
         self.store(ask.repeatable(named)).await
     }
 
@@ -58,7 +70,18 @@ impl Workers for Client {
         follow(self.wire.clone(), Changes::new(from, Vec::new())?).await
     }
 
+    async fn state(&self, worker: WorkerId, query: ListState) -> Result<Listing<StateItem>, Error> {
+        let ListState { prefix, limit, cursor } = query;
+        let limit = Some(limit).filter(|&limit| limit > 0);
+        let ask = ApiRequest::get(&[&"workers", &worker, &"state"]).with("prefix", prefix);
+        self.ask(ask.with("limit", limit).with("cursor", cursor)).await
+    }
+
     async fn usage(&self, worker: WorkerId) -> Result<Usage, Error> {
         self.ask(ApiRequest::get(&[&"workers", &worker, &"usage"])).await
+    }
+
+    async fn usage_history(&self, worker: WorkerId) -> Result<WorkerHistory, Error> {
+        self.ask(ApiRequest::get(&[&"workers", &worker, &"usage", &"history"])).await
     }
 }

@@ -165,7 +165,8 @@ async fn fleet_changes_resume_after_a_lost_connection() {
 async fn a_worker_behind_a_registry_is_followed() {
     let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n";
     let (server, host) = host(&[format!("{head}event: end\ndata: {{}}\n\n")]).await;
-    let mut stream = host.client(&there()).subscribe(worker(), Some(Cursor(3))).await.unwrap();
+    let mut stream =
+        host.client(&there()).subscribe(worker(), Some(Cursor(3)), None).await.unwrap();
     assert!(stream.next().await.is_none());
     let line = format!("GET /api/runtimes/there/workers/{}/events?after=3", worker());
     assert_eq!(server.requests()[0].line(), line);
@@ -190,6 +191,7 @@ async fn a_stream_says_what_it_follows() {
         changes: FollowChanges { after: None, from_now: true },
         interval: Some(std::time::Duration::from_millis(250)),
         watched: vec![WatchedWorker { runtime_id: there(), worker_id: id, after: Some(Cursor(3)) }],
+        preview: None,
     };
     let mut stream = host.events(follow).await.unwrap();
     let mut names = Vec::new();

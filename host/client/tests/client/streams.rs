@@ -25,6 +25,7 @@ fn entry_of(seq: u64, kind: EntryKind) -> Entry {
         ending: None,
         payload: Payload { content_type: "text/plain".into(), body: format!("{seq}\n").into() },
         truncated: false,
+        body_bytes: None,
     }
 }
 
@@ -46,7 +47,7 @@ async fn saying(says: &[String]) -> Server {
 }
 
 async fn follow(server: &Server, after: Option<u64>) -> EntryStream {
-    client(&server.url).subscribe(worker(), after.map(Cursor)).await.unwrap()
+    client(&server.url).subscribe(worker(), after.map(Cursor), None).await.unwrap()
 }
 
 /// Returns the `seq` of all entries, and the error at the end, if any.
@@ -125,7 +126,7 @@ async fn a_stream_outlasts_foreign_responses() {
 async fn a_stream_survives_a_server_restart() {
     let first = saying(&[events([1])]).await;
     let url = first.url.clone();
-    let mut stream = client(&url).subscribe(worker(), Some(Cursor(0))).await.unwrap();
+    let mut stream = client(&url).subscribe(worker(), Some(Cursor(0)), None).await.unwrap();
     assert_eq!(stream.next().await.unwrap().unwrap().seq, Cursor(1));
     drop(first);
     let address = url.strip_prefix("http://").unwrap().to_owned();
@@ -171,7 +172,7 @@ async fn silence_is_a_lost_connection_and_comments_break_it() {
     let deadlines =
         ClientDeadlines { silence: Duration::from_secs(1), ..ClientDeadlines::default() };
     let client = hurried(&server.url, deadlines);
-    let stream = client.subscribe(worker(), Some(Cursor(0))).await.unwrap();
+    let stream = client.subscribe(worker(), Some(Cursor(0)), None).await.unwrap();
     assert_eq!(all(stream).await, (vec![1, 2], None));
     assert_eq!(server.requests().len(), 2);
 }
@@ -232,7 +233,7 @@ async fn a_stream_fails_if_its_server_stays_away() {
         let deadlines =
             ClientDeadlines { give_up: Duration::from_secs(3), ..ClientDeadlines::default() };
         let client = hurried(&server.url, deadlines);
-        let stream = client.subscribe(worker(), Some(Cursor(0))).await.unwrap();
+        let stream = client.subscribe(worker(), Some(Cursor(0)), None).await.unwrap();
         assert_eq!(all(stream).await, (vec![1], Some(Error::RuntimeUnavailable)));
         assert!(server.connections() > 2, "{}", server.connections());
     }
@@ -265,10 +266,10 @@ async fn removal_ends_a_stream_and_other_errors_fail_it() {
 async fn errors_of_the_first_request_go_to_the_caller() {
     let unknown = Error::UnknownWorker(worker());
     let server = Server::answering(&[problem(&unknown)]).await;
-    let refused = client(&server.url).subscribe(worker(), None).await.err();
+    let refused = client(&server.url).subscribe(worker(), None, None).await.err();
     assert_eq!(refused, Some(unknown));
     let server = Server::answering(&[json(200, "{}")]).await;
-    let refused = client(&server.url).subscribe(worker(), None).await.err();
+    let refused = client(&server.url).subscribe(worker(), None, None).await.err();
     assert_eq!(refused, Some(Error::RuntimeUnavailable));
 }
 

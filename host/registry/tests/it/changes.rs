@@ -335,7 +335,7 @@ async fn a_stream_shows_visible_runtimes_until_the_token_ends() {
     assert!(!known.has("home", here));
 
     let runtime = bed.registry.handle(&caller, &id("a")).unwrap();
-    let mut entries = runtime.subscribe(there, None).await.unwrap();
+    let mut entries = runtime.subscribe(there, None, None).await.unwrap();
     let mut changes = runtime.changes(FollowChanges::default()).await.unwrap();
     while !matches!(changes.next().await.unwrap().unwrap(), RuntimeEvent::Ready(_)) {}
     // The snapshot of a runtime that was not known to answer at first comes late.

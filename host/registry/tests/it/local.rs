@@ -107,7 +107,7 @@ async fn a_run_cannot_be_changed() {
         local.stop(worker).await.err(),
         local.send(worker, new).await.err(),
         local.cancel(worker, input).await.err(),
-        local.transcript(worker, Cursor(0), 1).await.err(),
+        local.transcript(worker, ListEntries::after(Cursor(0), 1)).await.err(),
         local.files(worker, ListFiles::default()).await.err(),
         local.components(None).await.err(),
     ];

@@ -37,6 +37,7 @@ async fn each(runtime: &Arc<dyn RuntimeHandle>) -> Vec<(&'static str, Role, Opti
     say! {
         Viewer describe();
         Operator create(request);
+        Operator fork(worker, ForkWorker::default());
         Viewer list(ListWorkers::default());
         Viewer get(worker);
         Operator update(worker, WorkerChange::default());
@@ -48,8 +49,9 @@ async fn each(runtime: &Arc<dyn RuntimeHandle>) -> Vec<(&'static str, Role, Opti
         Operator cancel(worker, input);
         Viewer input(worker, input);
         Viewer inputs(worker, ListInputs::default());
-        Viewer transcript(worker, Cursor(0), 1);
-        Viewer subscribe(worker, None);
+        Viewer transcript(worker, ListEntries::default());
+        Viewer entry(worker, Cursor(1));
+        Viewer subscribe(worker, None, None);
         Viewer changes(FollowChanges::default());
         Operator put_component(bytes(), Role::Admin);
         Operator check_component(bytes());
@@ -68,6 +70,9 @@ async fn each(runtime: &Arc<dyn RuntimeHandle>) -> Vec<(&'static str, Role, Opti
         Viewer configs(None);
         Operator remove_config(config);
         Viewer diagnostics(None);
+        Viewer state(worker, ListState::default());
+        Viewer load_history();
+        Viewer usage_history(worker);
         Viewer usage(worker);
     }
     let called: BTreeSet<_> = said.iter().map(|(verb, ..)| *verb).collect();

@@ -26,8 +26,10 @@ impl Driver {
             self.worker.state().machine.command_done();
             return;
         };
-        let (removal, is_seen) =
-            (matches!(command, DriverCommand::Remove), !matches!(command, DriverCommand::Files));
+        let (removal, is_seen) = (
+            matches!(command, DriverCommand::Remove),
+            !matches!(command, DriverCommand::Files | DriverCommand::Fork(..)),
+        );
         let result = match command {
             DriverCommand::Start => self.start().await,
             DriverCommand::Stop => self.stop().await,
@@ -41,6 +43,7 @@ impl Driver {
             }
             DriverCommand::Rollback => self.rollback().await,
             DriverCommand::Remove => self.remove().await,
+            DriverCommand::Fork(id, request) => self.fork(id, &request).await,
             DriverCommand::Files => self.files_written().await,
         };
         self.worker.state().machine.command_done();

@@ -7,8 +7,9 @@ use async_trait::async_trait;
 use futures_util::StreamExt;
 use futures_util::stream;
 use skep_protocol::{
-    Conflict, Cursor, Ending, EntryPage, EntryStream, Error, InputId, InputState, InputSummary,
-    InputView, Invalid, ListInputs, NewInput, Outcome, Page, Sent, Turns, WorkerId,
+    Conflict, Cursor, Ending, Entry, EntryPage, EntryStream, Error, InputId, InputState,
+    InputSummary, InputView, Invalid, ListEntries, ListInputs, NewInput, Outcome, Page, Preview,
+    Sent, Turns, WorkerId,
 };
 use skep_store::record::{InputRecord, Transaction, WorkerWrite};
 use skep_store::{FeedUpdate, RecentInput};
@@ -139,21 +140,32 @@ impl Turns for Embedded {
         Ok(Page { items, next_cursor: found.next.map(|next| next.0.to_string()) })
     }
 
-    async fn transcript(
-        &self,
-        worker: WorkerId,
-        after: Cursor,
-        limit: usize,
-    ) -> Result<EntryPage, Error> {
+    async fn transcript(&self, worker: WorkerId, query: ListEntries) -> Result<EntryPage, Error> {
         let record = self.record(worker)?;
-        let limit = page(limit);
-        self.read(move |store| store.entries(record.number, after, limit)).await
+        let query = ListEntries { limit: page(query.limit), ..query };
+        let _search = match query.filter.is_empty() {
+            true => None,
+            false => Some(self.0.searches.acquire().await.map_err(|_| Error::Internal)?),
+        };
+        self.read(move |store| store.list_entries(record.number, &query)).await
+    }
+
+    async fn entry(&self, worker: WorkerId, seq: Cursor) -> Result<Entry, Error> {
+        let record = self.record(worker)?;
+        let found = self.read(move |store| {
+            Ok(match store.entry(record.number, seq)? {
+                Some(entry) => Ok(entry),
+                None => Err(seq.0 > 0 && seq <= store.last_seq(record.number)?),
+            })
+        });
+        found.await?.map_err(|trimmed| Error::UnknownEntry { seq, trimmed })
     }
 
     async fn subscribe(
         &self,
         worker: WorkerId,
         after: Option<Cursor>,
+        preview: Option<Preview>,
     ) -> Result<EntryStream, Error> {
         let record = self.record(worker)?;
         let store = self.0.store.clone();
@@ -184,7 +196,11 @@ impl Turns for Embedded {
                     }
                 };
                 let after = entries.last().map_or(after, |entry| entry.seq);
-                let entries = entries.into_iter().map(Ok).collect::<Vec<_>>();
+                let cut = |entry| match preview {
+                    Some(preview) => preview.cut_shared(entry),
+                    None => entry,
+                };
+                let entries = entries.into_iter().map(|entry| Ok(cut(entry))).collect::<Vec<_>>();
                 Some((entries, Some((feed, after))))
             }
         });
@@ -263,7 +279,7 @@ impl Embedded {
 }
 
 fn summary(input: RecentInput, running: Option<InputId>) -> InputSummary {
-    let RecentInput { record, accepted_at, sender, content_type, end } = input;
+    let RecentInput { record, accepted_at, started_at, sender, content_type, end } = input;
     let state = match record.outcome_seq {
         Some(_) => InputState::Done,
         None if running == Some(record.id) => InputState::Running,
@@ -276,6 +292,7 @@ fn summary(input: RecentInput, running: Option<InputId>) -> InputSummary {
         attempt: record.attempt,
         sender,
         accepted_at,
+        started_at,
         ended_at: end.map(|(at, _)| at),
         ending: end.map(|(_, ending)| ending),
         content_type,

@@ -3,8 +3,9 @@
 use async_trait::async_trait;
 use skep_protocol::{
     ChangeStream, ComponentKind, Conflict, CreateWorker, Desired, Error, Execution, FollowChanges,
-    Grants, Invalid, ListWorkers, ScopeName, SecretName, Stored, Usage, WorkerChange, WorkerId,
-    WorkerPage, WorkerSpec, WorkerView, Workers,
+    ForkWorker, Grants, Invalid, ListState, ListWorkers, Listing, ScopeName, SecretName, StateItem,
+    Stored, Usage, WorkerChange, WorkerHistory, WorkerId, WorkerPage, WorkerSpec, WorkerView,
+    Workers,
 };
 use skep_store::record::{Standing, Transaction, WorkerRecord, WorkerWrite};
 use skep_store::{Lookup, Store, StoreError, StoreRefusal};
@@ -17,6 +18,7 @@ use super::page;
 use crate::clock::now;
 use crate::embedded::Embedded;
 use crate::roster::core::{Core, random};
+use crate::roster::history::INTERVAL_MS;
 use crate::roster::worker::{DriverCommand, observed, view};
 
 #[async_trait]
@@ -71,6 +73,14 @@ impl Workers for Embedded {
             },
             Err(error) => Err(core.fault(error)),
         }
+    }
+
+    async fn fork(
+        &self,
+        worker: WorkerId,
+        request: ForkWorker,
+    ) -> Result<Stored<WorkerView>, Error> {
+        self.fork_of(worker, request).await
     }
 
     async fn list(&self, query: ListWorkers) -> Result<WorkerPage, Error> {
@@ -153,6 +163,15 @@ impl Workers for Embedded {
         Ok(follow::changes(self.clone(), cursor.transpose()?, from.from_now))
     }
 
+    async fn state(&self, worker: WorkerId, query: ListState) -> Result<Listing<StateItem>, Error> {
+        self.state_of(worker, query).await
+    }
+
+    async fn usage_history(&self, worker: WorkerId) -> Result<WorkerHistory, Error> {
+        self.record(worker)?;
+        Ok(WorkerHistory { interval_ms: INTERVAL_MS, items: self.0.samples.of(worker) })
+    }
+
     async fn usage(&self, worker: WorkerId) -> Result<Usage, Error> {
         let record = self.record(worker)?;
         let mut usage = self.0.store.usage(record.number).map_err(|error| self.0.fault(error))?;
@@ -223,7 +242,7 @@ impl Embedded {
     }
 
     /// Checks that a worker can have this spec, and returns its kind.
-    fn check(&self, spec: &WorkerSpec) -> Result<ComponentKind, Error> {
+    pub(super) fn check(&self, spec: &WorkerSpec) -> Result<ComponentKind, Error> {
         let fault = |error| self.0.fault(error);
         let component = self.0.store.component(&spec.component).map_err(fault)?;
         let component = component.ok_or(Error::UnknownComponent(spec.component))?;
@@ -259,7 +278,11 @@ impl Embedded {
     }
 
     /// Queues a command for the driver and waits until it is carried out.
-    async fn command(&self, worker: WorkerId, command: DriverCommand) -> Result<(), Error> {
+    pub(super) async fn command(
+        &self,
+        worker: WorkerId,
+        command: DriverCommand,
+    ) -> Result<(), Error> {
         let worker = self.0.worker(worker)?;
         let done = worker.command(command).ok_or_else(|| self.0.busy())?;
         self.0.drive(&worker);

@@ -58,6 +58,11 @@ impl MemoryPool {
         }
     }
 
+    /// Returns the sum of all reservations in bytes.
+    pub(crate) fn reserved(&self) -> u64 {
+        self.reserved
+    }
+
     /// Adds an instance that is about to run, and returns its key.
     pub(crate) fn add(&mut self, limit: u64) -> u64 {
         let key = self.next;

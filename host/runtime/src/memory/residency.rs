@@ -131,6 +131,11 @@ impl Residency {
         self.total - self.permits.available_permits()
     }
 
+    /// Returns the memory reserved for all instances, in bytes.
+    pub(crate) fn memory_bytes(&self) -> u64 {
+        self.state().pool.reserved()
+    }
+
     /// Returns true if a request waits for an instance permit or for memory. Instances then count
     /// as idle between turns, however many inputs are queued for them.
     pub(crate) fn has_waiters(&self) -> bool {

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use cap_std::fs::Dir;
 use skep_protocol::text::neutral;
 use skep_protocol::{
-    Diagnostic, DiagnosticCode, Error, HostId, InputId, Rights, RuntimeEvent, RuntimeId, ScopeName,
-    SecretName, Timestamp, WorkerId,
+    Diagnostic, DiagnosticCode, Error, HostId, InputId, Rights, RuntimeEvent, RuntimeId,
+    RuntimeSample, ScopeName, SecretName, Timestamp, WorkerId,
 };
 use skep_scope::Quota;
 use skep_store::record::SharedWrite;
@@ -21,6 +21,7 @@ use skep_sandbox::Sandbox;
 
 use super::changes::ChangeLog;
 use super::directory::MeteredDirectory;
+use super::history::UsageSamples;
 use super::index::WorkerIndex;
 use super::worker::Worker;
 use crate::clock::now;
@@ -34,6 +35,10 @@ const NOTICES: usize = 256;
 
 /// Maximum number of diagnostics of one kind in a response.
 const DIAGNOSTICS: usize = 1_000;
+
+/// Maximum number of concurrent searches of transcripts. The store has four connections for reading,
+/// and turns need them too.
+const SEARCHES: usize = 2;
 
 /// An operator directory that workers may be granted.
 #[derive(Debug)]
@@ -61,8 +66,10 @@ pub(crate) struct Core {
     pub(crate) host_id: HostId,
     pub(crate) residency: Arc<Residency>,
     pub(crate) turns: Semaphore,
+    pub(crate) searches: Semaphore,
     pub(crate) commit_delay: Arc<CommitDelay>,
     pub(crate) changes: ChangeLog,
+    pub(crate) samples: UsageSamples,
     pub(super) index: WorkerIndex,
     /// Notices of what no worker's state shows, for those who follow the runtime.
     pub(crate) notices: broadcast::Sender<RuntimeEvent>,
@@ -75,9 +82,23 @@ pub(crate) struct Core {
     workers: Mutex<HashMap<WorkerId, Arc<Worker>>>,
     /// Number of purges. A record read before the latest purge may be outdated.
     purges: AtomicU64,
+    /// Ids of copies whose files are not in their place yet.
+    forking: Mutex<BTreeSet<WorkerId>>,
     /// Workers that were connected when the host went down and have not reconnected since.
     lost: Mutex<BTreeSet<WorkerId>>,
     opened_at: Timestamp,
+}
+
+/// A copy that is being made.
+pub(crate) struct Forking {
+    core: Arc<Core>,
+    id: WorkerId,
+}
+
+impl Drop for Forking {
+    fn drop(&mut self) {
+        self.core.forking().remove(&self.id);
+    }
 }
 
 /// The parts of a [`Core`].
@@ -115,11 +136,13 @@ impl Core {
                 idle_bytes: options.idle_bytes,
             }),
             turns: Semaphore::new(options.turns),
+            searches: Semaphore::new(SEARCHES),
             options,
             host_id: parts.host_id,
             commit_delay: Arc::default(),
             // Microseconds: no run makes more changes than microseconds pass until the next start.
             changes: ChangeLog::new(now().as_millis() * 1_000),
+            samples: UsageSamples::default(),
             index: WorkerIndex::default(),
             notices,
             host: tokio::runtime::Handle::current(),
@@ -128,6 +151,7 @@ impl Core {
             closing: AtomicBool::new(false),
             workers: Mutex::default(),
             purges: AtomicU64::new(0),
+            forking: Mutex::default(),
             lost: Mutex::new(lost),
             opened_at: now(),
         })
@@ -135,6 +159,9 @@ impl Core {
 
     /// Returns the worker, loading it from the store if it is not in use.
     pub(crate) fn worker(&self, id: WorkerId) -> Result<Arc<Worker>, Error> {
+        if self.forking().contains(&id) {
+            return Err(self.busy());
+        }
         loop {
             let purges = self.purges.load(Ordering::SeqCst);
             if let Some(worker) = self.in_use(id) {
@@ -161,6 +188,16 @@ impl Core {
                 return Ok(worker.clone());
             }
         }
+    }
+
+    /// Keeps a worker from being used until its files are in their place. Returns none if another
+    /// copy with this id is being made.
+    pub(crate) fn begin_fork(self: &Arc<Self>, id: WorkerId) -> Option<Forking> {
+        self.forking().insert(id).then(|| Forking { core: self.clone(), id })
+    }
+
+    fn forking(&self) -> MutexGuard<'_, BTreeSet<WorkerId>> {
+        self.forking.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns the worker if it is in use.
@@ -190,6 +227,21 @@ impl Core {
             self.diagnose(DiagnosticCode::DirectoryMissing, message, Some(worker.id));
         }
         Ok(open)
+    }
+
+    /// Records a sample of the load, if one is due.
+    pub(crate) fn sample_load(&self) {
+        self.samples.note_load(now(), |turns| {
+            let queued = |worker: Arc<Worker>| worker.state().inputs.len() as u64;
+            RuntimeSample {
+                at: now(),
+                workers: self.store.worker_count().unwrap_or_default(),
+                connected: self.residency.connected() as u64,
+                memory_bytes: self.residency.memory_bytes(),
+                turns,
+                queued_inputs: self.all_in_use().into_iter().map(queued).sum(),
+            }
+        });
     }
 
     /// Drops the workers that are no longer in use. Their state is on disk.
@@ -297,6 +349,7 @@ impl Core {
     /// Drops a worker that was removed.
     pub(crate) fn forget(&self, id: WorkerId) {
         self.restored(id);
+        self.samples.forget(id);
         self.workers().remove(&id);
         self.purges.fetch_add(1, Ordering::SeqCst);
     }

@@ -8,8 +8,8 @@ use std::mem::discriminant;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use skep_protocol::{
-    ComponentKind, Cursor, Desired, Error, Execution, IdempotencyKey, InputId, Limits, Observed,
-    Outcome, Payload, RuntimeId, TokenId, Usage, WorkerChange, WorkerId, WorkerView,
+    ComponentKind, Cursor, Desired, Error, Execution, ForkWorker, IdempotencyKey, InputId, Limits,
+    Observed, Outcome, Payload, RuntimeId, TokenId, Usage, WorkerChange, WorkerId, WorkerView,
 };
 use skep_store::record::{InputRecord, Standing, WorkerNumber, WorkerRecord, WorkerWrite};
 use tokio::sync::{Notify, oneshot, watch};
@@ -100,6 +100,8 @@ pub(crate) enum DriverCommand {
     Change(Box<WorkerChange>),
     Rollback,
     Remove,
+    /// Copy the worker to a new one with this id.
+    Fork(WorkerId, Box<ForkWorker>),
     /// Files were written from outside the guest: record the disk usage.
     Files,
 }
@@ -167,7 +169,10 @@ impl Worker {
             // Stop and remove end the turn that the others wait for, and `Files` is queued at most
             // once.
             DriverCommand::Stop | DriverCommand::Remove | DriverCommand::Files => 2 * COMMANDS,
-            DriverCommand::Start | DriverCommand::Change(_) | DriverCommand::Rollback => COMMANDS,
+            DriverCommand::Start
+            | DriverCommand::Change(_)
+            | DriverCommand::Rollback
+            | DriverCommand::Fork(..) => COMMANDS,
         };
         if state.commands.len() >= most {
             return None;

@@ -54,14 +54,15 @@ pub(crate) fn page(
 }
 
 fn read(row: &rusqlite::Row<'_>) -> Result<RecentInput, BadRow> {
-    let InputRow { at, record, .. } = InputRow::read(row)?;
-    let ended_at = optional_int(row, 13)?.map(|at| Timestamp(at.cast_unsigned()));
-    let ending = optional_int(row, 14)?.map(code::ending).transpose()?;
+    let InputRow { at, started_at, record, .. } = InputRow::read(row)?;
+    let ended_at = optional_int(row, 14)?.map(|at| Timestamp(at.cast_unsigned()));
+    let ending = optional_int(row, 15)?.map(code::ending).transpose()?;
     Ok(RecentInput {
         accepted_at: at,
+        started_at,
         record,
-        sender: optional_text(row, 11)?.map(|id| id.parse().map_err(|_| BadRow)).transpose()?,
-        content_type: text(row, 12)?.to_owned(),
+        sender: optional_text(row, 12)?.map(|id| id.parse().map_err(|_| BadRow)).transpose()?,
+        content_type: text(row, 13)?.to_owned(),
         end: ended_at.zip(ending),
     })
 }

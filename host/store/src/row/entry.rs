@@ -55,6 +55,10 @@ impl<'a> EntryRow<'a> {
         };
         match write {
             WorkerWrite::Create(record) => Some(bare(record.created_at, EntryKind::Created, None)),
+            WorkerWrite::Fork { record, origin } => Some(Self {
+                label: Some(origin),
+                ..bare(record.created_at, EntryKind::Created, None)
+            }),
             WorkerWrite::Accept { id, at, payload, sender, .. } => Some(Self {
                 label: sender.as_ref().map(TokenId::as_str),
                 content_type: &payload.content_type,
@@ -126,6 +130,7 @@ impl<'a> EntryRow<'a> {
             ending: self.ending,
             payload: Payload { content_type: self.content_type.to_owned(), body: self.body },
             truncated: self.flags & TRUNCATED != 0,
+            body_bytes: None,
         }
     }
 }

@@ -9,13 +9,15 @@ use crate::{InputRecord, WorkerNumber};
 
 /// The columns, in the order that [`InputRow::read`] reads.
 pub(crate) const COLUMNS: &str =
-    "worker, seq, id, at, attempt, outcome_seq, bytes, key, digest, crc, rowid";
+    "worker, seq, id, at, attempt, outcome_seq, bytes, key, digest, crc, rowid, started_at";
 
 /// The row of an input.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct InputRow {
     pub(crate) worker: WorkerNumber,
     pub(crate) at: Timestamp,
+    /// The time when its last attempt began, if it is known.
+    pub(crate) started_at: Option<Timestamp>,
     pub(crate) record: InputRecord,
     /// Its rowid, or 0 before it is inserted.
     pub(crate) rowid: i64,
@@ -28,6 +30,7 @@ impl InputRow {
         let found = Self {
             worker: WorkerNumber(int(row, 0)?),
             at: Timestamp(unsigned(row, 3)?),
+            started_at: optional_int(row, 11)?.map(|at| Timestamp(at.cast_unsigned())),
             record: InputRecord {
                 id: input_id(blob(row, 2)?)?,
                 seq: Cursor(unsigned(row, 1)?),
@@ -50,7 +53,7 @@ impl InputRow {
 
     pub(crate) fn crc(&self) -> i64 {
         let input = &self.record;
-        Checksum::new()
+        let checksum = Checksum::new()
             .int(self.worker.0)
             .int(input.seq.0.cast_signed())
             .bytes(input.id.as_bytes())
@@ -59,7 +62,11 @@ impl InputRow {
             .optional_int(input.outcome_seq.map(|seq| seq.0.cast_signed()))
             .int(input.bytes.cast_signed())
             .optional_bytes(input.key.as_ref().map(|key| key.as_str().as_bytes()))
-            .bytes(&input.content_digest)
-            .finish()
+            .bytes(&input.content_digest);
+        // Rows from before this column have a checksum without it.
+        match self.started_at {
+            Some(at) => checksum.int(at.as_millis().cast_signed()).finish(),
+            None => checksum.finish(),
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use skep_protocol::{
     ComponentDigest, ConfigDigest, Cursor, Diagnostic, DiagnosticCode, Entry, EntryPage,
-    IdempotencyKey, InputId, Outcome, Timestamp, Usage, WorkerId,
+    IdempotencyKey, InputId, ListEntries, Outcome, StateItem, Timestamp, Usage, WorkerId,
 };
 
 use super::Store;
@@ -136,7 +136,18 @@ impl Store {
         after: Cursor,
         limit: usize,
     ) -> Result<EntryPage, StoreError> {
-        self.read(|connection| read::entry::page(connection, worker, after, limit))
+        self.list_entries(worker, &ListEntries::after(after, limit))
+    }
+
+    /// Returns a page of entries: about 4 MiB, and not more than [`ListEntries::limit`]. A page for
+    /// which many entries or bytes were looked at ends early. In place of what was trimmed there is a
+    /// `gap` at the position of the last trimmed entry, if the filter lets it pass.
+    pub fn list_entries(
+        &self,
+        worker: WorkerNumber,
+        query: &ListEntries,
+    ) -> Result<EntryPage, StoreError> {
+        self.read(|connection| read::page::page(connection, worker, query))
     }
 
     /// Returns the position of the newest entry.
@@ -162,6 +173,23 @@ impl Store {
         limit: usize,
     ) -> Result<Vec<String>, StoreError> {
         self.read(|connection| read::state::list(connection, worker, prefix, after, limit))
+    }
+
+    /// Returns keys and values like [`Self::state_list`], with values cut to what is shown, and
+    /// whether there are more. A page for which many bytes were read ends early.
+    pub fn state_page(
+        &self,
+        worker: WorkerNumber,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<(Vec<StateItem>, bool), StoreError> {
+        self.read(|connection| read::state::page(connection, worker, prefix, after, limit))
+    }
+
+    /// Returns the whole state of a worker, in the order of its keys.
+    pub fn state(&self, worker: WorkerNumber) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
+        self.read(|connection| read::state::all(connection, worker))
     }
 
     /// Returns a worker's usage.

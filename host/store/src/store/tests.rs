@@ -4,9 +4,11 @@ mod commits;
 mod damage;
 mod faulty_disk;
 mod feeds;
+mod forks;
 mod health;
 mod janitor;
 mod opening;
+mod pages;
 mod records;
 
 use std::collections::BTreeSet;

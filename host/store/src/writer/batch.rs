@@ -60,7 +60,7 @@ impl Batch<'_, '_> {
     ) -> Result<Receipt, WriteError> {
         let Self { connection, statements, workers, defaults } = self;
         let cached = match writes.first() {
-            Some(WorkerWrite::Create(record)) => {
+            Some(WorkerWrite::Create(record) | WorkerWrite::Fork { record, .. }) => {
                 worker::create(connection, number, record)?;
                 let limits = record.spec.limits.over(defaults);
                 workers.insert(number, CachedWorker::new(&limits))
@@ -106,7 +106,7 @@ impl TransactionWriter<'_, '_> {
         }
         self.append(step)?;
         match step.write() {
-            WorkerWrite::Create(_) => self.create(step),
+            WorkerWrite::Create(_) | WorkerWrite::Fork { .. } => self.create(step),
             WorkerWrite::Put(record) => self.put(record),
             WorkerWrite::Remove { at } => self.remove(*at),
             WorkerWrite::Accept { .. } => self.accept(step),

@@ -384,14 +384,14 @@ fn inputs(
 /// Returns the time of a write, if it has one.
 fn time_of(write: &WorkerWrite) -> Option<Timestamp> {
     match write {
-        WorkerWrite::Create(record) => Some(record.created_at),
+        WorkerWrite::Create(record) | WorkerWrite::Fork { record, .. } => Some(record.created_at),
         WorkerWrite::Put(record) => Some(record.updated_at),
         WorkerWrite::Remove { at }
         | WorkerWrite::Accept { at, .. }
+        | WorkerWrite::Begin { at, .. }
         | WorkerWrite::End { at, .. } => Some(*at),
         WorkerWrite::Append(entry) => Some(entry.at),
-        WorkerWrite::Begin { .. }
-        | WorkerWrite::SetState { .. }
+        WorkerWrite::SetState { .. }
         | WorkerWrite::DeleteState { .. }
         | WorkerWrite::Usage(_)
         | WorkerWrite::Connected(_) => None,

@@ -1,7 +1,7 @@
 //! Writes to the rows of inputs.
 
 use rusqlite::{Connection, ErrorCode, params};
-use skep_protocol::{Cursor, InputId};
+use skep_protocol::{Cursor, InputId, Timestamp};
 
 use super::cache::CachedWorker;
 use super::error::WriteError;
@@ -41,10 +41,13 @@ pub(super) fn accept(
         *cached.keys(connection, worker)? += 1;
     }
     // Most turns are one transaction, so the row is inserted in its final state.
-    let (attempt, outcome_seq) = progress(id, *attempt, step.later());
+    let started_at = (*attempt > 0).then_some(*at);
+    let begun = InputProgress { attempt: *attempt, started_at, outcome_seq: None };
+    let InputProgress { attempt, started_at, outcome_seq } = progress(id, begun, step.later());
     let row = InputRow {
         worker,
         at: *at,
+        started_at,
         record: InputRecord {
             id: *id,
             seq: step.seq().unwrap_or_default(),
@@ -86,7 +89,9 @@ pub(super) fn advance(
         return Err(StoreRefusal::InputEnded.into());
     }
     match step.write() {
-        WorkerWrite::Begin { attempt, .. } => row.record.attempt = *attempt,
+        WorkerWrite::Begin { attempt, at, .. } => {
+            (row.record.attempt, row.started_at) = (*attempt, Some(*at));
+        }
         _ => row.record.outcome_seq = step.seq(),
     }
     Ok(statements.update_input(&row)?)
@@ -113,21 +118,31 @@ pub(super) fn forget_key(
     Ok(())
 }
 
-/// Returns the attempt and the outcome that an input reaches within the transaction that accepts
-/// it.
+/// What became of an input.
+struct InputProgress {
+    attempt: u32,
+    started_at: Option<Timestamp>,
+    outcome_seq: Option<Cursor>,
+}
+
+/// Returns what an input reaches within the transaction that accepts it.
 fn progress<'a>(
     id: &InputId,
-    mut attempt: u32,
+    mut reached: InputProgress,
     later: impl Iterator<Item = (&'a WorkerWrite, Option<Cursor>)>,
-) -> (u32, Option<Cursor>) {
+) -> InputProgress {
     for (write, seq) in later {
         match write {
-            WorkerWrite::Begin { id: other, attempt: begun } if other == id => attempt = *begun,
-            WorkerWrite::End { id: other, .. } if other == id => return (attempt, seq),
+            WorkerWrite::Begin { id: other, attempt, at } if other == id => {
+                (reached.attempt, reached.started_at) = (*attempt, Some(*at));
+            }
+            WorkerWrite::End { id: other, .. } if other == id => {
+                return InputProgress { outcome_seq: seq, ..reached };
+            }
             _ => {}
         }
     }
-    (attempt, None)
+    reached
 }
 
 fn is_accepted(writes: &[WorkerWrite], id: &InputId) -> bool {

@@ -104,7 +104,7 @@ impl WriteJob {
 /// Returns the rows of a write and the bytes of their texts.
 fn size(write: &WorkerWrite) -> (usize, usize) {
     match write {
-        WorkerWrite::Create(_) => (3, 1_000),
+        WorkerWrite::Create(_) | WorkerWrite::Fork { .. } => (3, 1_000),
         WorkerWrite::Put(_) | WorkerWrite::Remove { .. } => (2, 1_000),
         WorkerWrite::Accept { payload, .. } => (2, payload.body.len()),
         WorkerWrite::End { output, .. } => {

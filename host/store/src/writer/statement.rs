@@ -32,14 +32,15 @@ impl<'c> Statements<'c> {
             )?,
             insert_input: connection.prepare(
                 "INSERT INTO input (worker, seq, id, at, attempt, outcome_seq, bytes, key, \
-                 digest, crc) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                 digest, crc, started_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             )?,
             input_by_id: connection
                 .prepare(&format!("SELECT {COLUMNS} FROM input WHERE id = ?"))?,
             input_by_key: connection
                 .prepare(&format!("SELECT {COLUMNS} FROM input WHERE worker = ? AND key = ?"))?,
             update_input: connection.prepare(
-                "UPDATE input SET attempt = ?, outcome_seq = ?, key = ?, crc = ? WHERE rowid = ?",
+                "UPDATE input SET attempt = ?, outcome_seq = ?, key = ?, crc = ?, started_at = ? \
+                 WHERE rowid = ?",
             )?,
             put_state: connection.prepare(
                 "INSERT INTO state (worker, key, value, crc) VALUES (?, ?, ?, ?) \
@@ -87,6 +88,7 @@ impl<'c> Statements<'c> {
             input.key.as_ref().map(|key| key.as_str()),
             &input.content_digest[..],
             row.crc(),
+            row.started_at.map(|at| at.as_millis().cast_signed()),
         ])?;
         Ok(())
     }
@@ -98,6 +100,7 @@ impl<'c> Statements<'c> {
             input.outcome_seq.map(|seq| seq.0.cast_signed()),
             input.key.as_ref().map(|key| key.as_str()),
             row.crc(),
+            row.started_at.map(|at| at.as_millis().cast_signed()),
             row.rowid,
         ])?;
         Ok(())

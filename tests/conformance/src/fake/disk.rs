@@ -59,6 +59,7 @@ pub(super) struct InputRow {
     pub(super) payload: Payload,
     pub(super) state: InputState,
     pub(super) attempt: u32,
+    pub(super) started_at: Option<Timestamp>,
     pub(super) outcome: Option<Outcome>,
 }
 
@@ -183,6 +184,7 @@ impl Row {
             ending,
             payload: Payload { content_type: "text/plain".into(), body: body.into() },
             truncated: false,
+            body_bytes: None,
         });
         self.trim();
         self.entries.back_mut().expect("the newest entry is never trimmed")

@@ -93,7 +93,15 @@ fn accept(row: &mut Row, input: NewInput) -> Result<InputId, Error> {
     entry.payload.content_type.clone_from(&input.payload.content_type);
     let seq = entry.seq;
     let (payload, state) = (input.payload, InputState::Queued);
-    row.inputs.push(InputRow { id, seq, payload, state, attempt: 0, outcome: None });
+    row.inputs.push(InputRow {
+        id,
+        seq,
+        payload,
+        state,
+        attempt: 0,
+        started_at: None,
+        outcome: None,
+    });
     if let Some(key) = input.key {
         row.keys.push_back((key, id, now()));
         while row.keys.len() as u64 > limits.idempotency_keys {
@@ -176,6 +184,20 @@ impl Overview for FakeRuntime {
         })
     }
 
+    async fn load_history(&self) -> Result<RuntimeHistory, Error> {
+        let view = self.describe().await?;
+        let turns = self.with(|disk| disk.workers.values().map(|row| row.usage.turns).sum())?;
+        let sample = RuntimeSample {
+            at: now(),
+            workers: view.workers,
+            connected: view.connected,
+            memory_bytes: 0,
+            turns,
+            queued_inputs: 0,
+        };
+        Ok(RuntimeHistory { interval_ms: 10_000, items: vec![sample] })
+    }
+
     async fn diagnostics(&self, worker: Option<WorkerId>) -> Result<Vec<Diagnostic>, Error> {
         self.with(|disk| match worker {
             Some(worker) => Ok(disk.worker(worker)?.diagnostics.iter().rev().cloned().collect()),
@@ -208,6 +230,44 @@ impl Workers for FakeRuntime {
                 Version { component: request.spec.component, config: request.spec.config };
             let kind = disk.kind_of(&version)?;
             disk.workers.insert(id, Row::new(id, kind, request.spec));
+            Ok(Stored { item: disk.touch(id)?, created: true })
+        })?
+    }
+
+    async fn fork(
+        &self,
+        worker: WorkerId,
+        request: ForkWorker,
+    ) -> Result<Stored<WorkerView>, Error> {
+        self.with(|disk| {
+            let origin = disk.worker(worker)?;
+            let (spec, kind) = (request.spec(&origin.spec), origin.kind);
+            let (state, files) = (origin.state.clone(), origin.files.clone());
+            let usage = origin.usage;
+            let id = request.worker_id;
+            let id = id.unwrap_or_else(|| WorkerId::new(now().as_millis(), unique()));
+            match disk.worker(id) {
+                Ok(row) => {
+                    let is_copy = row.entries[0].label == Some(worker.to_string());
+                    return match is_copy && request.made(&row.created_as) {
+                        true => Ok(Stored { item: disk.view(id)?, created: false }),
+                        false => Err(Conflict::Worker.into()),
+                    };
+                }
+                Err(Error::UnknownWorker(_)) => {}
+                Err(error) => return Err(error),
+            }
+            check(&spec)?;
+            let version = Version { component: spec.component, config: spec.config };
+            if disk.kind_of(&version)? != kind {
+                return Err(Conflict::Kind.into());
+            }
+            let mut row = Row::new(id, kind, spec);
+            row.entries[0].label = Some(worker.to_string());
+            (row.state, row.files) = (state, files);
+            row.usage.state_bytes = usage.state_bytes;
+            row.measure();
+            disk.workers.insert(id, row);
             Ok(Stored { item: disk.touch(id)?, created: true })
         })?
     }
@@ -334,6 +394,45 @@ impl Workers for FakeRuntime {
         Ok(stream::iter(snapshot).chain(stream::iter([Ok(ready)])).chain(later).boxed())
     }
 
+    async fn state(&self, worker: WorkerId, query: ListState) -> Result<Listing<StateItem>, Error> {
+        let after = match query.cursor {
+            None => None,
+            Some(cursor) => Some(cursor.strip_prefix("after:").ok_or(Invalid::Cursor)?.to_owned()),
+        };
+        let prefix = query.prefix.unwrap_or_default();
+        let limit = if query.limit == 0 { PAGE } else { query.limit };
+        self.with(|disk| {
+            let all = disk.worker(worker)?.state.iter();
+            let wanted = |key: &str| key.starts_with(&prefix) && Some(key) > after.as_deref();
+            let mut items: Vec<_> = all
+                .filter(|(key, _)| wanted(key))
+                .map(|(key, value)| StateItem::of(key.clone(), value))
+                .take(limit + 1)
+                .collect();
+            let more = items.len() > limit;
+            items.truncate(limit);
+            let last = items.last().filter(|_| more);
+            let next_cursor = last.map(|item| format!("after:{}", item.key));
+            Ok(Listing { items, next_cursor, diagnostics: Vec::new() })
+        })?
+    }
+
+    async fn usage_history(&self, worker: WorkerId) -> Result<WorkerHistory, Error> {
+        let usage = self.usage(worker).await?;
+        let sample = WorkerSample {
+            at: now(),
+            turns: usage.turns,
+            cpu_us: usage.cpu_us,
+            wall_us: usage.wall_us,
+            memory_bytes: usage.memory_peak_bytes,
+            disk_bytes: usage.disk_bytes,
+            transcript_bytes: usage.transcript_bytes,
+            queued_inputs: 0,
+        };
+        let items = if usage.turns == 0 { Vec::new() } else { vec![sample] };
+        Ok(WorkerHistory { interval_ms: 10_000, items })
+    }
+
     async fn usage(&self, worker: WorkerId) -> Result<Usage, Error> {
         self.with(|disk| disk.worker(worker).map(|row| row.usage))?
     }
@@ -425,6 +524,7 @@ impl Turns for FakeRuntime {
                     attempt: input.attempt,
                     sender: entry.label.as_ref().and_then(|id| id.parse().ok()),
                     accepted_at: entry.at,
+                    started_at: input.started_at,
                     ended_at: end.map(|entry| entry.at),
                     ending: input.outcome.as_ref().map(|outcome| outcome.ending),
                     content_type: entry.payload.content_type.clone(),
@@ -435,18 +535,17 @@ impl Turns for FakeRuntime {
         })?
     }
 
-    async fn transcript(
-        &self,
-        worker: WorkerId,
-        after: Cursor,
-        limit: usize,
-    ) -> Result<EntryPage, Error> {
+    async fn transcript(&self, worker: WorkerId, query: ListEntries) -> Result<EntryPage, Error> {
+        self.with(|disk| Ok(disk.worker(worker)?.page(&query)))?
+    }
+
+    async fn entry(&self, worker: WorkerId, seq: Cursor) -> Result<Entry, Error> {
         self.with(|disk| {
             let row = disk.worker(worker)?;
-            let later = row.entries.iter().filter(|entry| entry.seq > after);
-            let entries: Vec<Entry> = later.take(limit).cloned().collect();
-            let next = entries.last().map_or(after, |entry| entry.seq);
-            Ok(EntryPage { entries, next, more: next.0 < row.last_seq })
+            let is_it = |entry: &&Entry| entry.seq == seq && entry.kind != EntryKind::Gap;
+            let found = row.entries.iter().find(is_it).cloned();
+            let trimmed = (1..=row.last_seq).contains(&seq.0);
+            found.ok_or(Error::UnknownEntry { seq, trimmed })
         })?
     }
 
@@ -454,14 +553,19 @@ impl Turns for FakeRuntime {
         &self,
         worker: WorkerId,
         after: Option<Cursor>,
+        preview: Option<Preview>,
     ) -> Result<EntryStream, Error> {
+        let cut = move |entry: &Entry| {
+            let entry = std::sync::Arc::new(entry.clone());
+            preview.map_or_else(|| entry.clone(), |preview| preview.cut_shared(entry.clone()))
+        };
         let last = self.with(|disk| disk.worker(worker).map(|row| row.last_seq))??;
         let after = after.map_or(last, |cursor| cursor.0);
         Ok(follow(self.clone(), after, move |runtime, after| async move {
             let look = |disk: &mut Disk| match disk.worker(worker) {
                 Ok(row) => {
                     let next = row.entries.iter().find(|entry| entry.seq.0 > after);
-                    next.map(|entry| Ok((entry.seq.0, std::sync::Arc::new(entry.clone()))))
+                    next.map(|entry| Ok((entry.seq.0, cut(entry))))
                 }
                 Err(error) => Some(Err(error)),
             };

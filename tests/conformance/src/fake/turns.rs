@@ -54,6 +54,7 @@ impl FakeRuntime {
         let Some(input) = next else { return };
         input.state = InputState::Running;
         input.attempt += 1;
+        input.started_at = Some(now());
         let (input, attempt, payload) = (input.id, input.attempt, input.payload.clone());
         let version = row.version();
         if row.instance.is_none() {

@@ -10,8 +10,8 @@ use futures_util::StreamExt;
 use skep_harness::{TestDir, killed, test_dir};
 use skep_protocol::{
     Artifacts, ConfigValues, CreateWorker, Cursor, Ending, Entry, LimitChanges, LimitName,
-    NewInput, Outcome, Output, Payload, Rights, Role, ScopeGrant, Sent, Turns, WorkerId,
-    WorkerSpec, Workers,
+    ListEntries, NewInput, Outcome, Output, Payload, Rights, Role, ScopeGrant, Sent, Turns,
+    WorkerId, WorkerSpec, Workers,
 };
 use skep_runtime::{Embedded, EmbeddedParts, OperatorScope};
 
@@ -117,7 +117,11 @@ impl Worker {
     pub(crate) async fn entries(&self) -> Vec<Entry> {
         let (mut entries, mut after) = (Vec::new(), Cursor(0));
         loop {
-            let page = self.runtime.transcript(self.worker, after, 1_000).await.unwrap();
+            let page = self
+                .runtime
+                .transcript(self.worker, ListEntries::after(after, 1_000))
+                .await
+                .unwrap();
             entries.extend(page.entries);
             after = page.next;
             if !page.more {

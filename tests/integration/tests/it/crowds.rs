@@ -6,8 +6,8 @@ use futures_util::StreamExt;
 use futures_util::future::join_all;
 use skep_harness::{TestDir, guest};
 use skep_protocol::{
-    CreateWorker, Cursor, EntryKind, NewInput, Payload, Role, RuntimeHandle, Sent, Turns, WorkerId,
-    WorkerSpec, Workers,
+    CreateWorker, Cursor, EntryKind, ListEntries, NewInput, Payload, Role, RuntimeHandle, Sent,
+    Turns, WorkerId, WorkerSpec, Workers,
 };
 
 use crate::served::{Served, Serves, prepared};
@@ -62,7 +62,7 @@ async fn a_hundred_creates_are_one_worker_and_a_hundred_inputs_one_turn() {
     let ids: Vec<_> = sent.iter().map(Sent::input_id).collect();
     assert!(ids.iter().all(|id| *id == ids[0]));
     assert!(sent.iter().all(|sent| matches!(sent, Sent::Done { .. })));
-    let page = client.transcript(worker, Cursor(0), 1_000).await.unwrap();
+    let page = client.transcript(worker, ListEntries::after(Cursor(0), 1_000)).await.unwrap();
     let count = |kind| page.entries.iter().filter(|entry| entry.kind == kind).count();
     assert_eq!((count(EntryKind::Input), count(EntryKind::Event)), (1, 1));
     assert_eq!(client.usage(worker).await.unwrap().turns, 1);
@@ -77,7 +77,7 @@ async fn five_hundred_readers_of_one_worker_miss_nothing() {
     let worker = worker.item.worker_id;
     let readers = (0..READERS).map(|_| {
         let client = served.client(Serves::Up);
-        async move { client.subscribe(worker, Some(Cursor(0))).await.unwrap() }
+        async move { client.subscribe(worker, Some(Cursor(0)), None).await.unwrap() }
     });
     let readers = join_all(readers).await;
     let reading = readers.into_iter().map(|mut entries| {

@@ -9,8 +9,9 @@ use skep_harness::{killed, test_dir};
 use skep_protocol::worker::LimitChanges;
 use skep_protocol::{
     Artifacts, CreateWorker, Cursor, DiagnosticCode, Ending, Entry, EntryKind, Error, Execution,
-    FailedReason, IdempotencyKey, InputId, InputState, LimitName, NewInput, Observed, Outcome,
-    Output, Overview, Payload, Role, Sent, Turns, WorkerChange, WorkerId, WorkerSpec, Workers,
+    FailedReason, IdempotencyKey, InputId, InputState, LimitName, ListEntries, NewInput, Observed,
+    Outcome, Output, Overview, Payload, Role, Sent, Turns, WorkerChange, WorkerId, WorkerSpec,
+    Workers,
 };
 use skep_runtime::{Embedded, Options};
 
@@ -55,7 +56,7 @@ fn answer(outcome: &Outcome) -> String {
 async fn transcript(runtime: &Embedded, worker: WorkerId) -> Vec<Entry> {
     let (mut entries, mut after) = (Vec::new(), Cursor(0));
     loop {
-        let page = runtime.transcript(worker, after, 1_000).await.unwrap();
+        let page = runtime.transcript(worker, ListEntries::after(after, 1_000)).await.unwrap();
         entries.extend(page.entries);
         after = page.next;
         if !page.more {
@@ -326,7 +327,8 @@ async fn transcript_bytes() {
         ask(&runtime, worker, &format!("echo {}", "x".repeat(1_000))).await;
     }
     until("the trimming", async || {
-        let first = &runtime.transcript(worker, Cursor(0), 1).await.unwrap().entries[0];
+        let first =
+            &runtime.transcript(worker, ListEntries::after(Cursor(0), 1)).await.unwrap().entries[0];
         first.kind == EntryKind::Gap
     })
     .await;
@@ -384,7 +386,7 @@ async fn reading_never_writes() {
     let before = looks(&dir);
     runtime.list(Default::default()).await.unwrap();
     runtime.get(worker).await.unwrap();
-    runtime.transcript(worker, Cursor(0), 100).await.unwrap();
+    runtime.transcript(worker, ListEntries::after(Cursor(0), 100)).await.unwrap();
     runtime.usage(worker).await.unwrap();
     runtime.diagnostics(None).await.unwrap();
     runtime.components(None).await.unwrap();

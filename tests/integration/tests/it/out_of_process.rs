@@ -12,8 +12,8 @@ use skep_harness::test_dir;
 use skep_protocol::worker::LimitChanges;
 use skep_protocol::{
     Artifacts, CreateWorker, Cursor, Denial, DiagnosticCode, Ending, EntryKind, Grants, InputState,
-    LimitName, NewInput, Outcome, Output, Overview, Payload, Rights, Role, RunOutput, ScopeGrant,
-    ScopeName, Sent, Turns, WorkerChange, WorkerId, WorkerSpec, Workers,
+    LimitName, ListEntries, NewInput, Outcome, Output, Overview, Payload, Rights, Role, RunOutput,
+    ScopeGrant, ScopeName, Sent, Turns, WorkerChange, WorkerId, WorkerSpec, Workers,
 };
 use skep_runtime::{Embedded, EmbeddedParts, OperatorScope, Options};
 use skep_sandbox::{Isolation, OutOfProcess, Sandbox};
@@ -257,7 +257,11 @@ async fn a_change_of_a_read_only_scope_is_a_denial() {
                 let outcome = ran(&runtime, worker, &["write", path, "1"]).await;
                 assert_eq!(output(&outcome).exit_code, Some(1), "{guest} {isolation:?}");
             }
-            let entries = runtime.transcript(worker, Cursor(0), 1_000).await.unwrap().entries;
+            let entries = runtime
+                .transcript(worker, ListEntries::after(Cursor(0), 1_000))
+                .await
+                .unwrap()
+                .entries;
             let denied = entries.iter().filter(|entry| entry.kind == EntryKind::Denied);
             let denied: Vec<_> = denied
                 .map(|entry| {
@@ -328,7 +332,10 @@ async fn an_out_of_process_run_reports_memory_and_denials() {
     assert_eq!(limit, Some(LimitName::memory_bytes), "{grown:?}");
     let dialled = ran(&runtime, worker, &["connect", "127.0.0.1:1"]).await;
     assert_eq!(output(&dialled).exit_code, Some(1), "{dialled:?}");
-    let page = runtime.transcript(worker, skep_protocol::Cursor(0), 1_000).await.unwrap();
+    let page = runtime
+        .transcript(worker, ListEntries::after(skep_protocol::Cursor(0), 1_000))
+        .await
+        .unwrap();
     let denied = page.entries.iter().filter(|entry| entry.kind == EntryKind::Denied);
     assert!(denied.count() > 0, "{:?}", page.entries);
     runtime.shutdown(PATIENCE).await;
@@ -402,7 +409,7 @@ async fn a_fetch_out_of_process_is_denied_and_reported() {
     let denied = worker(&runtime, wasm, &[]).await;
     let outcome = ran(&runtime, denied, &[]).await;
     assert_eq!(output(&outcome).exit_code, Some(0), "{outcome:?}");
-    let page = runtime.transcript(denied, Cursor(0), 1_000).await.unwrap();
+    let page = runtime.transcript(denied, ListEntries::after(Cursor(0), 1_000)).await.unwrap();
     let entry = page.entries.iter().find(|entry| entry.kind == EntryKind::Denied).unwrap();
     assert_eq!(entry.label.as_deref(), Some("skep:worker/fetch"));
     let denial: Denial = serde_json::from_slice(&entry.payload.body).unwrap();

@@ -12,8 +12,8 @@ use serde_json::Value;
 use skep_client::{Client, Endpoint, Prefix, Token};
 use skep_harness::{TestDir, guest};
 use skep_protocol::{
-    Artifacts, CreateWorker, Cursor, Entry, EntryKind, Error, NewInput, Payload, Role, Sent, Turns,
-    WorkerId, WorkerSpec, Workers,
+    Artifacts, CreateWorker, Cursor, Entry, EntryKind, Error, ListEntries, NewInput, Payload, Role,
+    Sent, Turns, WorkerId, WorkerSpec, Workers,
 };
 
 use crate::hosting::{Hosted, skep};
@@ -157,7 +157,7 @@ async fn a_killed_remote_recovers_after_its_restart() {
     pair.hosted.good(&["worker", "create", &scribe_path, "--name", "own"]);
     let through = pair.through();
     let worker = scribe(&through).await;
-    let mut stream = through.subscribe(worker, Some(Cursor(0))).await.unwrap();
+    let mut stream = through.subscribe(worker, Some(Cursor(0)), None).await.unwrap();
     let reader = tokio::spawn(async move {
         let mut seen: Vec<Entry> = Vec::new();
         while let Some(entry) = stream.next().await {
@@ -210,7 +210,7 @@ async fn a_stalled_remote_does_not_delay_the_host() {
     pair.hosted.good(&["worker", "create", &scribe_path, "--name", "own"]);
     let through = pair.through();
     let worker = scribe(&through).await;
-    let mut stream = through.subscribe(worker, Some(Cursor(0))).await.unwrap();
+    let mut stream = through.subscribe(worker, Some(Cursor(0)), None).await.unwrap();
     pair.remote.signal(Signal::STOP);
     let began = Instant::now();
     tokio::task::block_in_place(|| {
@@ -278,7 +278,7 @@ async fn a_remote_transcript_names_the_sender() {
         prefix: Prefix::Runtime("attic".parse().unwrap()),
     });
     theirs.unwrap().send(worker, input("echo x", "x")).await.unwrap();
-    let page = pair.through().transcript(worker, Cursor(0), 100).await.unwrap();
+    let page = pair.through().transcript(worker, ListEntries::after(Cursor(0), 100)).await.unwrap();
     let entry = page.entries.iter().find(|entry| entry.kind == EntryKind::Input).unwrap();
     assert_eq!(entry.label, Some(made.text("token_id")));
 }

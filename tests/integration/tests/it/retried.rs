@@ -11,8 +11,8 @@ use futures_util::StreamExt;
 use skep_harness::{TestDir, test_dir};
 use skep_protocol::{
     Artifacts, CompileRecord, Compiled, ComponentDigest, CreateWorker, Cursor, Ending, Entry,
-    EntryKind, Execution, LimitName, Limits, NewInput, Observed, Outcome, Payload, Role, Sent,
-    Turns, WorkerChange, WorkerId, WorkerSpec, Workers,
+    EntryKind, Execution, LimitName, Limits, ListEntries, NewInput, Observed, Outcome, Payload,
+    Role, Sent, Turns, WorkerChange, WorkerId, WorkerSpec, Workers,
 };
 use skep_runtime::{Embedded, Options};
 use skep_sandbox::{
@@ -138,7 +138,8 @@ async fn send(runtime: &Embedded, worker: WorkerId) -> Outcome {
 }
 
 async fn entries(runtime: &Embedded, worker: WorkerId, kind: EntryKind) -> Vec<Entry> {
-    let mut entries = runtime.transcript(worker, Cursor(0), 1_000).await.unwrap().entries;
+    let mut entries =
+        runtime.transcript(worker, ListEntries::after(Cursor(0), 1_000)).await.unwrap().entries;
     entries.retain(|entry| entry.kind == kind);
     entries
 }

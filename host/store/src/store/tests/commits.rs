@@ -67,7 +67,7 @@ fn turns_read_the_same_from_one_transaction_or_three() {
     let kept = TestStore::new();
     let worker = kept.create().number;
     let (one, three) = (kept.input_id(), kept.input_id());
-    let begin = |id| WorkerWrite::Begin { id, attempt: 1 };
+    let begin = |id| WorkerWrite::Begin { id, attempt: 1, at: Timestamp(1_000) };
     let seqs =
         kept.write(worker, vec![accept(one, b"in"), begin(one), event(b"e"), end(one, b"out")]);
     assert_eq!(seqs, [2, 3, 4]);
@@ -108,7 +108,7 @@ fn inputs_end_once() {
     assert_eq!(refused(kept.try_write(other, vec![end(id, b"")])), StoreRefusal::UnknownInput);
     kept.write(worker, vec![end(id, b"")]);
     assert_eq!(refused(kept.try_write(worker, vec![end(id, b"")])), StoreRefusal::InputEnded);
-    let begin = vec![WorkerWrite::Begin { id, attempt: 2 }];
+    let begin = vec![WorkerWrite::Begin { id, attempt: 2, at: Timestamp(2_000) }];
     assert_eq!(refused(kept.try_write(worker, begin)), StoreRefusal::InputEnded);
 }
 

@@ -12,8 +12,8 @@ use futures_util::StreamExt;
 use skep_harness::{TestDir, Wrap, test_dir};
 use skep_protocol::worker::LimitChanges;
 use skep_protocol::{
-    Artifacts, CreateWorker, Cursor, Entry, EntryKind, LimitName, Limits, NewInput, Outcome,
-    Output, Payload, Role, SecretName, Sent, Turns, WorkerId, WorkerSpec, Workers,
+    Artifacts, CreateWorker, Cursor, Entry, EntryKind, LimitName, Limits, ListEntries, NewInput,
+    Outcome, Output, Payload, Role, SecretName, Sent, Turns, WorkerId, WorkerSpec, Workers,
 };
 use skep_runtime::{Embedded, Options};
 use skep_sandbox::{
@@ -119,7 +119,8 @@ impl Bed {
 
     /// Returns the entries of one kind.
     pub(crate) async fn entries(&self, worker: WorkerId, kind: EntryKind) -> Vec<Entry> {
-        let page = self.runtime.transcript(worker, Cursor(0), 1_000).await.unwrap();
+        let page =
+            self.runtime.transcript(worker, ListEntries::after(Cursor(0), 1_000)).await.unwrap();
         page.entries.into_iter().filter(|entry| entry.kind == kind).collect()
     }
 }
