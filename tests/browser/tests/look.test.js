@@ -9,7 +9,7 @@ import { accessible, contrasts } from "../harness/axe.js";
 import { consoleTest } from "../harness/console.js";
 import { startFurnished } from "../harness/furnished.js";
 import { kept } from "../harness/paths.js";
-import { pages, workerPath } from "../harness/places.js";
+import { pages, settled, workerPath } from "../harness/places.js";
 import { Transcript } from "../harness/transcript.js";
 
 const WIDTHS = [320, 768, 1280, 2560];
@@ -20,10 +20,6 @@ after(() => furnished?.remove());
 const host = () => furnished.host;
 
 const photograph = (page, name) => page.screenshot({ path: join(kept("."), `${name}.png`) });
-
-/** Waits until nothing of a page is a placeholder. */
-const settled = (page) =>
-  page.waitForFunction(() => !document.querySelector(".skeleton, [aria-busy=true]"));
 
 for (const scheme of ["light", "dark"]) {
   consoleTest(`axe finds nothing serious on any page, ${scheme}`, host, { scheme }, async (profile) => {
