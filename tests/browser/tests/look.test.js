@@ -69,7 +69,10 @@ for (const scheme of ["light", "dark"]) {
     const { items } = await host().api().transcript(furnished.denied);
     const denial = items.find(({ kind }) => kind === "denied");
     await page.goto(workerPath(furnished.denied, "transcript", `#seq=${denial.seq}`));
-    await new Transcript(page).sees(denial.seq);
+    const transcript = new Transcript(page);
+    await transcript.sees(denial.seq);
+    await transcript.row(denial.seq).getByRole("button").first().click();
+    await page.getByRole("button", { name: "Grant and retry" }).waitFor();
     await check("denied");
 
     await page.route("**/*", (route) => route.abort());
