@@ -93,6 +93,16 @@ impl Query {
         }
     }
 
+    /// Returns the values of a parameter that may be repeated, at most `most` of them.
+    pub(crate) fn all<T: FromStr>(&self, name: &str, most: usize) -> HandlerResult<Vec<T>> {
+        let pairs = form_urlencoded::parse(self.0.as_bytes()).filter(|(key, _)| key == name);
+        let values: Vec<_> = pairs.take(most + 1).collect();
+        if values.len() > most {
+            return Err(query());
+        }
+        values.iter().map(|(_, value)| value.parse().map_err(|_| query())).collect()
+    }
+
     /// Returns a parameter's value in its own type.
     pub(crate) fn parsed<T: FromStr>(&self, name: &str) -> HandlerResult<Option<T>> {
         let Some(text) = self.text(name)? else { return Ok(None) };

@@ -104,9 +104,13 @@ fn copy_error(core: &Core, error: CopyError, limits: &Limits) -> Error {
         CopyError::Store(error) => core.fault(error),
         CopyError::Files(FileError::Quota(name)) => over(name, limits),
         CopyError::Files(FileError::Io(error)) => core.fault(StoreError::from(error)),
-        CopyError::Files(FileError::Unknown | FileError::NotAFile | FileError::Archive) => {
-            Error::Internal
-        }
+        CopyError::Files(
+            FileError::Unknown
+            | FileError::NotAFile
+            | FileError::Archive
+            | FileError::Changed
+            | FileError::Taken,
+        ) => Error::Internal,
     }
 }
 
