@@ -5,7 +5,7 @@ import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 
 export const root = resolve(dirname(fileURLToPath(import.meta.url)), "../../..");
-const target = resolve(root, process.env.CARGO_TARGET_DIR ?? "target");
+const target = join(root, "target");
 
 function need(path, hint) {
   if (!existsSync(path)) throw new Error(`${path} is missing; ${hint}`);

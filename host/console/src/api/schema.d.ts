@@ -280,6 +280,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/runtimes/{runtime_id}/usage/history": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Returns samples of a runtime's load since its host started */
+        get: operations["runtimeHistory"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/runtimes/{runtime_id}/workers": {
         parameters: {
             query?: never;
@@ -422,6 +439,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/runtimes/{runtime_id}/workers/{worker_id}/fork": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Copies a worker's state, files, config and limits, between two turns, to a new worker without grants */
+        post: operations["forkWorker"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/runtimes/{runtime_id}/workers/{worker_id}/inputs": {
         parameters: {
             query?: never;
@@ -492,6 +526,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/runtimes/{runtime_id}/workers/{worker_id}/state": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists the keys and values of a worker's state as of its last turn, by key; values are cut at 4 KiB. The worker is not connected for it */
+        get: operations["listState"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/runtimes/{runtime_id}/workers/{worker_id}/stop": {
         parameters: {
             query?: never;
@@ -526,6 +577,57 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/runtimes/{runtime_id}/workers/{worker_id}/transcript.jsonl": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Returns the transcript for saving: each line is an Entry in JSON. The response breaks off if the runtime fails meanwhile */
+        get: operations["downloadTranscript"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/runtimes/{runtime_id}/workers/{worker_id}/transcript/{seq}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Returns one entry of a worker's transcript */
+        get: operations["getEntry"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/runtimes/{runtime_id}/workers/{worker_id}/transcript/{seq}/body": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Returns the body of an entry, for saving */
+        get: operations["downloadEntryBody"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/runtimes/{runtime_id}/workers/{worker_id}/usage": {
         parameters: {
             query?: never;
@@ -535,6 +637,23 @@ export interface paths {
         };
         /** Returns a worker's resource use */
         get: operations["workerUsage"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/runtimes/{runtime_id}/workers/{worker_id}/usage/history": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Returns samples of a worker's resource use since the host started */
+        get: operations["workerHistory"];
         put?: never;
         post?: never;
         delete?: never;
@@ -894,6 +1013,11 @@ export interface components {
             at: components["schemas"]["Timestamp"];
             body?: string | null;
             body_base64?: string | null;
+            /**
+             * Format: uint64
+             * @description Length of the whole body in bytes, if a preview of it is shown.
+             */
+            body_bytes?: number | null;
             /** @default  */
             content_type: string;
             /** @description Input of the turn that the entry belongs to, if any. */
@@ -914,14 +1038,35 @@ export interface components {
         };
         /** @description The kind of an entry. The store persists the number, so it never changes. */
         EntryKind: "created" | "connected" | "disconnected" | "input" | "event" | "log" | "output" | "failure" | "interrupted" | "stopped" | "started" | "updated" | "rolled_back" | "denied" | "gap" | "failed" | "request" | "compiled";
-        /** @description A page of entries, in order. */
+        /**
+         * @description A page of entries, in ascending order wherever the page is. Under a filter it may be short, or
+         *     even empty, and still not be the last one.
+         */
         EntryPage: {
+            /**
+             * @description The oldest entry of the transcript when the page was read; those before it were trimmed.
+             * @default null
+             */
+            first_seq: components["schemas"]["Cursor"] | null;
             /** @description The entries. */
             items: components["schemas"]["Entry"][];
-            /** @description True if there were more entries when the page was read. */
+            /**
+             * @description The newest entry of the transcript when the page was read.
+             * @default null
+             */
+            last_seq: components["schemas"]["Cursor"] | null;
+            /** @description True if there were more entries in the direction of reading when the page was read. */
             more: boolean;
-            /** @description Cursor of the next page: the last entry's `seq`, or the page's own start if it is empty. */
+            /**
+             * @description Place to read on after: the last entry's `seq`, the last entry that the filter looked at, or
+             *     the page's own start.
+             */
             next_cursor: string;
+            /**
+             * @description Place to read on before; none if there is nothing earlier.
+             * @default null
+             */
+            prev_cursor: string | null;
         };
         /** @description The existence of a live instance. After a restart there is none, and the view says so. */
         Execution: "connected" | "unconnected";
@@ -1095,6 +1240,8 @@ export interface components {
             sender?: components["schemas"]["TokenId"] | null;
             /** @description Sequence number in the transcript. */
             seq: components["schemas"]["Cursor"];
+            /** @description Time when the last attempt began. Unknown for inputs of earlier versions. */
+            started_at?: components["schemas"]["Timestamp"] | null;
             /** @description Progress of the input. */
             state: components["schemas"]["InputState"];
         };
@@ -1281,6 +1428,15 @@ export interface components {
             next_cursor: string | null;
         };
         /** @description A page of a list over all runtimes, with diagnostics for missing items. */
+        ListingOfStateItem: {
+            /** @description Diagnostics about this list. */
+            diagnostics: components["schemas"]["Diagnostic"][];
+            /** @description The items. */
+            items: components["schemas"]["StateItem"][];
+            /** @description Cursor of the next page, if there is one. */
+            next_cursor: string | null;
+        };
+        /** @description A page of a list over all runtimes, with diagnostics for missing items. */
         ListingOfTokenView: {
             /** @description Diagnostics about this list. */
             diagnostics: components["schemas"]["Diagnostic"][];
@@ -1388,8 +1544,48 @@ export interface components {
             stdout_base64?: string | null;
             truncated: boolean;
         };
+        /** @description Samples of a runtime's load, oldest first. */
+        RuntimeHistory: {
+            /**
+             * Format: uint64
+             * @description Distance of two samples.
+             */
+            interval_ms: number;
+            /** @description The samples. */
+            items: components["schemas"]["RuntimeSample"][];
+        };
         /** @description The authoritative id of a runtime. */
         RuntimeId: string;
+        /** @description A runtime's load at some time. */
+        RuntimeSample: {
+            /** @description Time of the sample. */
+            at: components["schemas"]["Timestamp"];
+            /**
+             * Format: uint64
+             * @description Live instances.
+             */
+            connected: number;
+            /**
+             * Format: uint64
+             * @description Memory reserved for live instances, in bytes.
+             */
+            memory_bytes: number;
+            /**
+             * Format: uint64
+             * @description Inputs without an outcome, of the workers in use.
+             */
+            queued_inputs: number;
+            /**
+             * Format: uint64
+             * @description Turns since the runtime started.
+             */
+            turns: number;
+            /**
+             * Format: uint64
+             * @description Workers.
+             */
+            workers: number;
+        };
         /** @description The public view of a runtime. */
         RuntimeSummary: {
             /** @description Supported operations. */
@@ -1471,6 +1667,20 @@ export interface components {
         Severity: "info" | "warning" | "error";
         /** @description The source of a runtime in a registry. */
         Source: "embedded" | "remote" | "local";
+        /** @description A key of a worker's state. */
+        StateItem: {
+            body?: string | null;
+            body_base64?: string | null;
+            /**
+             * Format: uint64
+             * @description Length of the whole value in bytes.
+             */
+            bytes: number;
+            /** @default  */
+            content_type: string;
+            /** @description The key, chosen by the worker. */
+            key: string;
+        };
         /** @description The availability of a runtime. */
         Status: "available" | "degraded" | "unavailable";
         /** @description The subject of a diagnostic: a worker or a runtime, serialized as its id. */
@@ -1663,6 +1873,16 @@ export interface components {
             /** @description Worker within that runtime. */
             worker_id: components["schemas"]["WorkerId"];
         };
+        /** @description Samples of a worker's usage, oldest first. Empty if it did nothing lately. */
+        WorkerHistory: {
+            /**
+             * Format: uint64
+             * @description Shortest distance of two samples. There is none while the worker does nothing.
+             */
+            interval_ms: number;
+            /** @description The samples. */
+            items: components["schemas"]["WorkerSample"][];
+        };
         /**
          * Format: uuid
          * @description A worker within its runtime. Never reused.
@@ -1683,6 +1903,46 @@ export interface components {
             matched?: number | null;
             /** @description Cursor of the next page, if there is one. */
             next_cursor: string | null;
+        };
+        /** @description A worker's usage at some time. Turns and times count from the worker's creation. */
+        WorkerSample: {
+            /** @description Time of the sample. */
+            at: components["schemas"]["Timestamp"];
+            /**
+             * Format: uint64
+             * @description Time on a CPU, in microseconds.
+             */
+            cpu_us: number;
+            /**
+             * Format: uint64
+             * @description Bytes in its directory.
+             */
+            disk_bytes: number;
+            /**
+             * Format: uint64
+             * @description Peak memory of the last turn in bytes.
+             */
+            memory_bytes: number;
+            /**
+             * Format: uint64
+             * @description Inputs without an outcome.
+             */
+            queued_inputs: number;
+            /**
+             * Format: uint64
+             * @description Bytes of its transcript.
+             */
+            transcript_bytes: number;
+            /**
+             * Format: uint64
+             * @description Turns, however they ended.
+             */
+            turns: number;
+            /**
+             * Format: uint64
+             * @description Time of turns from start to end, in microseconds.
+             */
+            wall_us: number;
         };
         /** @description The public view of a worker. */
         WorkerView: {
@@ -2705,6 +2965,40 @@ export interface operations {
             503: components["responses"]["503"];
         };
     };
+    runtimeHistory: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The runtime. */
+                runtime_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The samples. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RuntimeHistory"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            414: components["responses"]["414"];
+            421: components["responses"]["421"];
+            429: components["responses"]["429"];
+            431: components["responses"]["431"];
+            500: components["responses"]["500"];
+            501: components["responses"]["501"];
+            503: components["responses"]["503"];
+        };
+    };
     listWorkers: {
         parameters: {
             query?: {
@@ -3223,6 +3517,8 @@ export interface operations {
             query?: {
                 /** @description Start after this entry. */
                 after?: number;
+                /** @description Cut bodies that are longer than this many bytes, up to 1 MiB. */
+                preview?: number;
             };
             header?: {
                 /** @description Resume after this entry; overrides `after`. */
@@ -3601,6 +3897,157 @@ export interface operations {
             507: components["responses"]["507"];
         };
     };
+    forkWorker: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The runtime. */
+                runtime_id: string;
+                /** @description The worker. */
+                worker_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @description Component of the copy, of the same kind; the worker's own by default. */
+                    component?: string | null;
+                    /** @description Display name of the copy; none by default. */
+                    display_ref?: string | null;
+                    /** @description Labels of the copy; the worker's own by default. */
+                    labels?: {
+                        [key: string]: string;
+                    } | null;
+                    /** @description Limits of the copy; the worker's own by default. */
+                    limits?: {
+                        /** Format: uint64 */
+                        attempts_per_input?: number;
+                        /** Format: uint64 */
+                        compile_cpu_ms?: number;
+                        /** Format: uint64 */
+                        compile_memory_bytes?: number;
+                        /** Format: uint64 */
+                        compile_wall_ms?: number;
+                        /** Format: uint64 */
+                        component_bytes?: number;
+                        /** Format: uint64 */
+                        component_handles?: number;
+                        /** Format: uint64 */
+                        core_instances?: number;
+                        /** Format: uint64 */
+                        declared_locals?: number;
+                        /** Format: uint64 */
+                        disk_bytes?: number;
+                        /** Format: uint64 */
+                        disk_entries?: number;
+                        /** Format: uint64 */
+                        event_bytes?: number;
+                        /** Format: uint64 */
+                        events_per_turn?: number;
+                        /** Format: uint64 */
+                        fuel?: number;
+                        /** Format: uint64 */
+                        host_resources?: number;
+                        /** Format: uint64 */
+                        hostcall_bytes?: number;
+                        /** Format: uint64 */
+                        http_body_bytes?: number;
+                        /** Format: uint64 */
+                        http_chunk_bytes?: number;
+                        /** Format: uint64 */
+                        http_header_bytes?: number;
+                        /** Format: uint64 */
+                        http_wait_ms?: number;
+                        /** Format: uint64 */
+                        idempotency_keys?: number;
+                        /** Format: uint64 */
+                        idempotency_ms?: number;
+                        /** Format: uint64 */
+                        input_bytes?: number;
+                        /** Format: uint64 */
+                        log_bytes_per_turn?: number;
+                        /** Format: uint64 */
+                        log_lines_per_turn?: number;
+                        /** Format: uint64 */
+                        mailbox_bytes?: number;
+                        /** Format: uint64 */
+                        mailbox_inputs?: number;
+                        /** Format: uint64 */
+                        memories?: number;
+                        /** Format: uint64 */
+                        memory_bytes?: number;
+                        /** Format: uint64 */
+                        open_descriptors?: number;
+                        /** Format: uint64 */
+                        outbound_connections?: number;
+                        /** Format: uint64 */
+                        output_bytes?: number;
+                        /** Format: uint64 */
+                        random_bytes_per_call?: number;
+                        /** Format: uint64 */
+                        state_bytes?: number;
+                        /** Format: uint64 */
+                        state_changes_per_turn?: number;
+                        /** Format: uint64 */
+                        table_elements?: number;
+                        /** Format: uint64 */
+                        tables?: number;
+                        /** Format: uint64 */
+                        transcript_bytes?: number;
+                        /** Format: uint64 */
+                        turn_deadline_ms?: number;
+                        /** Format: uint64 */
+                        wasm_stack_bytes?: number;
+                    } | null;
+                    /**
+                     * Format: uuid
+                     * @description Id of the copy. If the caller chooses it, repeating the request returns the same worker.
+                     */
+                    worker_id?: string | null;
+                };
+            };
+        };
+        responses: {
+            /** @description The copy that an earlier request made. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WorkerEntry"];
+                };
+            };
+            /** @description The copy. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WorkerEntry"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            409: components["responses"]["409"];
+            410: components["responses"]["410"];
+            413: components["responses"]["413"];
+            414: components["responses"]["414"];
+            415: components["responses"]["415"];
+            421: components["responses"]["421"];
+            422: components["responses"]["422"];
+            429: components["responses"]["429"];
+            431: components["responses"]["431"];
+            500: components["responses"]["500"];
+            501: components["responses"]["501"];
+            503: components["responses"]["503"];
+            507: components["responses"]["507"];
+        };
+    };
     listInputs: {
         parameters: {
             query?: {
@@ -3873,6 +4320,50 @@ export interface operations {
             507: components["responses"]["507"];
         };
     };
+    listState: {
+        parameters: {
+            query?: {
+                /** @description Prefix of the keys to list. */
+                prefix?: string;
+                /** @description Maximum number of items, up to 1,000. */
+                limit?: number;
+                /** @description Cursor of the previous page. */
+                cursor?: string;
+            };
+            header?: never;
+            path: {
+                /** @description The runtime. */
+                runtime_id: string;
+                /** @description The worker. */
+                worker_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The state. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListingOfStateItem"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            410: components["responses"]["410"];
+            414: components["responses"]["414"];
+            421: components["responses"]["421"];
+            429: components["responses"]["429"];
+            431: components["responses"]["431"];
+            500: components["responses"]["500"];
+            501: components["responses"]["501"];
+            503: components["responses"]["503"];
+        };
+    };
     stopWorker: {
         parameters: {
             query?: never;
@@ -3920,8 +4411,22 @@ export interface operations {
             query?: {
                 /** @description Only entries after this one; 0 for all. */
                 after?: number;
+                /** @description The last entries before this one. Excludes `after`. */
+                before?: number;
+                /** @description This many of the last entries. Excludes `after` and `before`. */
+                last?: number;
+                /** @description The first entries at this time or later. Excludes the others. */
+                at?: string;
                 /** @description Maximum number of items, up to 1,000. */
                 limit?: number;
+                /** @description Only entries of these kinds, separated by commas. */
+                kind?: string;
+                /** @description Only entries of this input's turn. */
+                input_id?: string;
+                /** @description Only entries with this text in the label or the UTF-8 body, in any case. A request looks at a bounded part of the transcript: continue while `more` is true. */
+                q?: string;
+                /** @description Cut bodies that are longer than this many bytes, up to 1 MiB. */
+                preview?: number;
             };
             header?: never;
             path: {
@@ -3941,6 +4446,130 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["EntryPage"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            410: components["responses"]["410"];
+            414: components["responses"]["414"];
+            421: components["responses"]["421"];
+            429: components["responses"]["429"];
+            431: components["responses"]["431"];
+            500: components["responses"]["500"];
+            501: components["responses"]["501"];
+            503: components["responses"]["503"];
+        };
+    };
+    downloadTranscript: {
+        parameters: {
+            query?: {
+                /** @description Only entries after this one. */
+                after?: number;
+                /** @description Only entries of these kinds, separated by commas. */
+                kind?: string;
+                /** @description Only entries of this input's turn. */
+                input_id?: string;
+                /** @description Only entries with this text in the label or body, in any case. */
+                q?: string;
+            };
+            header?: never;
+            path: {
+                /** @description The runtime. */
+                runtime_id: string;
+                /** @description The worker. */
+                worker_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The entries, one a line. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-ndjson": unknown;
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            410: components["responses"]["410"];
+            414: components["responses"]["414"];
+            421: components["responses"]["421"];
+            429: components["responses"]["429"];
+            431: components["responses"]["431"];
+            500: components["responses"]["500"];
+            501: components["responses"]["501"];
+            503: components["responses"]["503"];
+        };
+    };
+    getEntry: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The runtime. */
+                runtime_id: string;
+                /** @description The worker. */
+                worker_id: string;
+                /** @description The file's name, with its slashes unencoded. */
+                seq: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The entry. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Entry"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            410: components["responses"]["410"];
+            414: components["responses"]["414"];
+            421: components["responses"]["421"];
+            429: components["responses"]["429"];
+            431: components["responses"]["431"];
+            500: components["responses"]["500"];
+            501: components["responses"]["501"];
+            503: components["responses"]["503"];
+        };
+    };
+    downloadEntryBody: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The runtime. */
+                runtime_id: string;
+                /** @description The worker. */
+                worker_id: string;
+                /** @description The file's name, with its slashes unencoded. */
+                seq: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The body. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": unknown;
                 };
             };
             400: components["responses"]["400"];
@@ -3978,6 +4607,43 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Usage"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            410: components["responses"]["410"];
+            414: components["responses"]["414"];
+            421: components["responses"]["421"];
+            429: components["responses"]["429"];
+            431: components["responses"]["431"];
+            500: components["responses"]["500"];
+            501: components["responses"]["501"];
+            503: components["responses"]["503"];
+        };
+    };
+    workerHistory: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The runtime. */
+                runtime_id: string;
+                /** @description The worker. */
+                worker_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The samples. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WorkerHistory"];
                 };
             };
             400: components["responses"]["400"];

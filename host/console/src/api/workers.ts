@@ -38,6 +38,8 @@ export interface ListOptions {
   descending?: boolean;
   limit?: number;
   cursor?: string | null;
+  /** False to save the host the counting, for later pages. */
+  counts?: boolean;
   signal?: AbortSignal | undefined;
 }
 
@@ -50,6 +52,7 @@ type Wire = Omit<WorkerPage, "items" | "counts"> & {
 export async function listWorkers(options: ListOptions): Promise<WorkerPage> {
   const { runtime_id, ...filter } = options.filter ?? {};
   const query: Query = { ...filter, sort: options.sort, limit: options.limit, cursor: options.cursor };
+  if (options.counts === false) query["counts"] = false;
   if (options.sort) query["order"] = options.descending ? "desc" : "asc";
   const path = runtime_id ? "/api/runtimes/{runtime_id}/workers" : "/api/workers";
   const names: Record<string, string> = runtime_id ? { runtime_id } : {};

@@ -2,13 +2,12 @@
 // changed last.
 
 import { runtimes } from "../api/fleet";
+import { chooseFile } from "../flows/new-worker-source";
 import { Button } from "../parts/button";
 import { CommandLine, Empty } from "../parts/empty";
-import { Icon } from "../parts/icon";
 import { Loaded, Skeleton } from "../parts/load";
 import { Page } from "../parts/page";
 import { State } from "../parts/state";
-import { go, paths } from "../router";
 import { grouped } from "../text/bytes";
 import { Attention, attention, unlisted } from "./overview/attention";
 import { useFigures } from "./overview/figures";
@@ -27,7 +26,7 @@ export default function OverviewPage() {
       title="Overview"
       beside={needs && <Verdict count={needs.length + more} />}
       actions={
-        <Button first icon="plus" needs="operator" onClick={() => go(paths.components())}>
+        <Button first icon="plus" needs="operator" onClick={chooseFile}>
           New worker
         </Button>
       }
@@ -68,13 +67,12 @@ function Beginning() {
     <section class="card">
       <Empty icon="workers" title="Nothing runs here yet">
         <p>
-          Drop a WebAssembly component to see what it is, what it would be allowed to do, and to run
+          Drop a WebAssembly component anywhere here to see what it is, what it would be allowed to do, and to run
           it. A terminal does the same.
         </p>
-        <a class="button first" href={paths.components()}>
-          <Icon name="upload" />
-          Drop a component
-        </a>
+        <Button first icon="upload" needs="operator" onClick={chooseFile}>
+          Choose a component
+        </Button>
         <CommandLine command="skep worker create counter.wasm --name tally" />
       </Empty>
     </section>

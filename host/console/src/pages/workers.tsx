@@ -10,6 +10,7 @@ import { useComputed, useSignal } from "@preact/signals";
 import { offline } from "../api/connection";
 import { runtimes } from "../api/fleet";
 import { FILTERS, STATES, type StateName, type WorkerFilter, isFiltered, rowKey } from "../api/workers";
+import { chooseFile } from "../flows/new-worker-source";
 import { Button } from "../parts/button";
 import { CommandLine, Empty } from "../parts/empty";
 import { Icon } from "../parts/icon";
@@ -99,7 +100,7 @@ export default function WorkersPage() {
               {grouped(list.unseen.value)} changed
             </Button>
           )}
-          <Button first icon="plus" needs="operator" onClick={() => go(paths.components())}>
+          <Button first icon="plus" needs="operator" onClick={chooseFile}>
             New worker
           </Button>
         </>
@@ -241,13 +242,12 @@ function NoWorkers() {
   return (
     <Empty icon="workers" title="No workers yet">
       <p>
-        A worker is a WebAssembly component with its own files, state and transcript. Drop one on the
-        components page, or create it from a terminal.
+        A worker is a WebAssembly component with its own files, state and transcript. Drop one
+        anywhere here, or create it from a terminal.
       </p>
-      <a class="button first" href={paths.components()}>
-        <Icon name="upload" />
-        Drop a component
-      </a>
+      <Button first icon="upload" needs="operator" onClick={chooseFile}>
+        Choose a component
+      </Button>
       <CommandLine command="skep worker create counter.wasm --name tally" />
     </Empty>
   );

@@ -45,8 +45,8 @@ export interface PagedOptions<T> {
    */
   load: (cursor: string | null, limit: number, signal: AbortSignal, back: boolean) => Promise<PageOf<T>>;
   key: (row: T) => string;
-  /** True if the list can be read from its end. */
-  backwards?: boolean;
+  /** Tells if the list can be read from its end, as it is asked for now. */
+  backwards?: () => boolean;
   /** Called with each page, for counts and diagnostics beside the items. */
   onPage?: (page: PageOf<T>) => void;
 }
@@ -54,6 +54,9 @@ export interface PagedOptions<T> {
 /** Rows of the first page, which is to be quick, and of the others. */
 const FIRST_ROWS = 100;
 const PAGE_ROWS = 500;
+
+/** Rows of pages on the way to rows that are far away: the most that the host sends. */
+const FAR_ROWS = 1_000;
 
 /** Pages that are kept. The rows of others are forgotten until they are seen again. */
 const KEPT_PAGES = 8;
@@ -231,9 +234,10 @@ export class PagedRows<T> implements Rows<T> {
       if (page) return { page, back: page.back, limit: page.size };
       if (this.#front.next === undefined) continue;
       const [ahead, behind] = [index - reach, backStart - index];
-      const back = this.#options.backwards === true && this.#back.next !== undefined && behind < ahead;
-      const limit = this.#pages.length === 0 ? FIRST_ROWS : Math.max(ahead, behind) > 0 ? PAGE_ROWS : FIRST_ROWS;
-      return { back, limit: back && this.#back.reach === 0 ? FIRST_ROWS : limit };
+      const back = this.#options.backwards?.() === true && this.#back.next !== undefined && behind < ahead;
+      const begins = this.#pages.length === 0 || (back && this.#back.reach === 0);
+      const far = (back ? behind : ahead) > FAR_ROWS;
+      return { back, limit: begins ? FIRST_ROWS : far ? FAR_ROWS : PAGE_ROWS };
     }
     // A list of unknown length grows as its end comes near.
     const near = last + FIRST_ROWS >= reach && this.#back.reach === 0;

@@ -104,6 +104,7 @@ fn copy_error(core: &Core, error: CopyError, limits: &Limits) -> Error {
         CopyError::Store(error) => core.fault(error),
         CopyError::Files(FileError::Quota(name)) => over(name, limits),
         CopyError::Files(FileError::Io(error)) => core.fault(StoreError::from(error)),
+        // Nothing else writes to the copy.
         CopyError::Files(
             FileError::Unknown
             | FileError::NotAFile

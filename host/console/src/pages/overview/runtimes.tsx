@@ -93,10 +93,11 @@ function Memory({ runtime }: { runtime: string }) {
   );
   const values = history.value?.items.map((one) => one.memory_bytes) ?? [];
   const last = values.at(-1);
+  if (last === undefined) return null;
   return (
     <div class="memory">
       <dt class="muted small">Memory</dt>
-      <dd>{last === undefined ? "–" : bytes(last)}</dd>
+      <dd>{bytes(last)}</dd>
       {values.length > 1 && <Sparkline label="Memory over time" values={values} least={1 << 20} />}
     </div>
   );

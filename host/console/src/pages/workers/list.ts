@@ -48,7 +48,8 @@ export class WorkerList {
     this.rows = new PagedRows<Shown>({
       key: rowKey,
       load: (cursor, limit, signal, back) => this.#load(cursor, limit, signal, back),
-      backwards: true,
+      // Workers without a name are last in both directions.
+      backwards: () => this.#sort.by !== "name",
     });
   }
 
@@ -109,8 +110,9 @@ export class WorkerList {
   ): Promise<PageOf<Shown>> {
     const descending = this.#sort.descending !== back;
     const options = { filter: this.#filter, sort: this.#sort.by, descending };
-    const page = await listWorkers({ ...options, cursor, limit, signal });
-    if (cursor !== null || back) return { ...page, ...this.#matched(page) };
+    const later = cursor !== null || back;
+    const page = await listWorkers({ ...options, cursor, limit, signal, counts: !later });
+    if (later) return { ...page, ...this.#matched(page) };
     const kept = this.#keep(page);
     batch(() => {
       this.counts.value = page.counts;
