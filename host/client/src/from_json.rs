@@ -27,7 +27,15 @@ macro_rules! shapes {
 
 shapes! {
     Change,
-    CompiledEvent, ComponentCheck, Diagnostic, FleetCompiledEvent, FleetDiagnostic, ReadyEvent, ResetEvent, WatchedEntry, WatchedProblem,
+    CompiledEvent,
+    Diagnostic,
+    FleetCompiledEvent,
+    FleetDiagnostic,
+    ReadyEvent,
+    ResetEvent,
+    WatchedEntry,
+    WatchedProblem,
+    ComponentCheck,
     ComponentView,
     ConfigView,
     CreatedToken,

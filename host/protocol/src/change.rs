@@ -80,7 +80,7 @@ pub struct FollowFleet {
     pub interval: Option<Duration>,
     /// Workers whose transcripts are part of the stream.
     pub watched: Vec<WatchedWorker>,
-    /// Cut of the bodies in those transcripts.
+    /// Length at which bodies of those transcripts are cut.
     pub preview: Option<Preview>,
 }
 

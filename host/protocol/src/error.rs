@@ -264,12 +264,12 @@ pub enum Conflict {
     /// The worker's grants changed since the caller read them.
     #[error("the worker's grants were changed meanwhile; read them again and retry")]
     Grants,
-    /// A file or directory has the new name.
-    #[error("a file or directory of that name exists")]
-    FileExists,
     /// The worker's limits differ from those that the change is based on.
     #[error("the worker's limits have changed meanwhile; read them and change them again")]
     Limits,
+    /// A file or directory has the new name.
+    #[error("a file or directory of that name exists")]
+    FileExists,
     /// The worker has failed and stays down until a person starts it.
     #[error("the worker has failed; its diagnostics say why. Start it to try again")]
     WorkerFailed,
@@ -285,8 +285,8 @@ impl Conflict {
         Self::InUse,
         Self::Ended,
         Self::Grants,
-        Self::FileExists,
         Self::Limits,
+        Self::FileExists,
         Self::WorkerFailed,
     ];
 
@@ -300,8 +300,8 @@ impl Conflict {
             Self::InUse => "in_use",
             Self::Ended => "ended",
             Self::Grants => "grants",
-            Self::FileExists => "file_exists",
             Self::Limits => "limits",
+            Self::FileExists => "file_exists",
             Self::WorkerFailed => "worker_failed",
         }
     }

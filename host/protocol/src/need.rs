@@ -5,7 +5,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{HttpGrant, LimitName, Role, ScopeName, SecretName};
+use crate::{HttpGrant, LimitName, Role, RuntimeId, ScopeName, SecretName};
 
 /// The permission that a refused request would need. In JSON an object with one member.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -26,11 +26,13 @@ pub enum Need {
     Http(Box<HttpGrant>),
     /// A secret that the caller may grant.
     Secret(SecretName),
+    /// A limitation to no other runtimes than the caller's own.
+    Runtimes(Vec<RuntimeId>),
 }
 
 impl Need {
     /// Returns one need of each kind, with made-up names.
-    pub fn every() -> [Self; 5] {
+    pub fn every() -> [Self; 6] {
         let fixed = "the name is valid";
         [
             Self::Role(Role::Operator),
@@ -38,6 +40,7 @@ impl Need {
             Self::Scope("docs".parse().expect(fixed)),
             Self::Http(Box::new("https://api.example.com".parse().expect("the grant is valid"))),
             Self::Secret("key".parse().expect(fixed)),
+            Self::Runtimes(vec!["elsewhere".parse().expect(fixed)]),
         ]
     }
 }
@@ -60,6 +63,10 @@ impl fmt::Display for Need {
             Self::Scope(name) => write!(f, "an operator may not grant the scope {name}; {ask}"),
             Self::Http(grant) => write!(f, "an operator may not grant HTTP to {grant}; {ask}"),
             Self::Secret(name) => write!(f, "an operator may not grant the secret {name}; {ask}"),
+            Self::Runtimes(own) => {
+                let own: Vec<_> = own.iter().map(RuntimeId::as_str).collect();
+                write!(f, "the token is limited to runtimes; use only those: {}", own.join(", "))
+            }
         }
     }
 }

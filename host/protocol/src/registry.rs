@@ -243,20 +243,3 @@ pub struct GrantableScope {
     /// The most rights that the caller may grant. The runtime may offer less.
     pub rights: Rights,
 }
-
-/// The public view of a token. The token itself is shown once, when it is created.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct TokenView {
-    /// Public id of the token.
-    pub token_id: TokenId,
-    /// Role of the token.
-    pub role: Role,
-    /// Runtimes that the token is limited to; all if absent.
-    pub runtimes: Option<Vec<RuntimeId>>,
-    /// Time of creation.
-    pub created_at: Timestamp,
-    /// Time of expiry, if it expires.
-    pub expires_at: Option<Timestamp>,
-    /// Time of revocation, if it was revoked.
-    pub revoked_at: Option<Timestamp>,
-}

@@ -254,8 +254,8 @@ impl Registry {
     /// # Errors
     /// [`skep_protocol::Invalid::Cursor`].
     pub async fn events(&self, caller: &Caller, follow: FollowFleet) -> Result<FleetStream, Error> {
-        let FollowFleet { changes, interval, watched, preview } = follow;
-        let FollowChanges { after, from_now } = changes;
+        let FollowFleet { changes: FollowChanges { after, from_now }, interval, watched, preview } =
+            follow;
         let position = after.as_deref().map(StreamPosition::from_text).transpose()?;
         let (policy, viewer) = (Arc::clone(&self.0.gate.policy), caller.clone());
         let sees = Box::new(move |id: &RuntimeId| policy.sees(&viewer, id));

@@ -53,7 +53,7 @@ pub(crate) fn route() -> Route {
         "Worker whose entries are part of the stream, as `RUNTIME/WORKER@AFTER`, or without \
          `@AFTER` from its end. May be repeated, up to 16 times.",
     )
-    .query::<u64>("preview", "Cut bodies that are longer than this many bytes, up to 1 MiB.")
+    .query::<u64>("preview", "Length at which bodies of watched entries are cut, in bytes.")
     .answers(
         200,
         "The events.",
@@ -89,8 +89,12 @@ async fn follow(
         Some(_) => return Err(refused_query()),
     };
     let watched = query.all::<WatchedWorker>("watch", WATCHED)?;
-    let (changes, preview) = (from(&query, &headers)?, query.preview()?);
-    let wanted = FollowFleet { changes, interval, watched, preview };
+    let wanted = FollowFleet {
+        changes: from(&query, &headers)?,
+        interval,
+        watched,
+        preview: query.preview()?,
+    };
     let items = app.registry.events(&caller, wanted).await?;
     let write = if slim { write_slim } else { write };
     let followed = EventSource { items, write, last: async { None }.boxed() };

@@ -21,6 +21,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/diagnostics": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists the diagnostics of all runtimes, newest first */
+        get: operations["diagnostics"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/events": {
         parameters: {
             query?: never;
@@ -28,7 +45,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Streams the current state of all runtimes and workers, then changes. Events are `change`, with the cursor as id and a FleetChange as data */
+        /** Streams the current state of all runtimes and workers, then changes. Events are `change`, with the cursor as id and a FleetChange as data; `ready` after the snapshots; `reset` when the reader must forget a runtime's workers; `entry` and `entry_problem` of watched workers; `component` when one has been compiled; `diagnostic` */
         get: operations["followFleet"];
         put?: never;
         post?: never;
@@ -64,6 +81,23 @@ export interface paths {
         };
         /** Lists workers of the runtimes on a host */
         get: operations["listHostWorkers"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/limits": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists the limits, with the ceilings of the caller's role */
+        get: operations["limits"];
         put?: never;
         post?: never;
         delete?: never;
@@ -115,6 +149,23 @@ export interface paths {
         };
         /** Returns the caller */
         get: operations["me"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/me/grants": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Returns the grants that the caller may give workers */
+        get: operations["grantable"];
         put?: never;
         post?: never;
         delete?: never;
@@ -181,7 +232,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Streams the current state of all workers, then changes. Events are `change`, with the cursor as id and a Change as data */
+        /** Streams the current state of all workers, then changes. Events are `change`, with the cursor as id and a Change as data; `ready` after the snapshot; `reset` when the reader must forget all workers, because changes were lost; `component` when one has been compiled; `diagnostic` */
         get: operations["runtimeChanges"];
         put?: never;
         post?: never;
@@ -748,6 +799,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/workers:bulk": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Starts, stops, removes or labels up to 10,000 workers; answers with one BulkResult a line as each finishes, or for a preview with their number. A client that leaves stops the rest */
+        post: operations["bulkWorkers"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/healthz": {
         parameters: {
             query?: never;
@@ -871,6 +939,13 @@ export interface components {
         };
         /** @description The state of a component's compilation. */
         Compiled: "ready" | "pending" | "none";
+        /** @description The end of a component's compilation. */
+        CompiledEvent: {
+            /** @description True if it compiled; false if it failed. */
+            compiled: boolean;
+            /** @description The component. */
+            digest: components["schemas"]["ComponentDigest"];
+        };
         /**
          * @description What a host finds in a component that it does not store. Names come from the component itself, with
          *     control characters escaped.
@@ -1124,8 +1199,52 @@ export interface components {
             /** @description Worker within that runtime. */
             worker_id: components["schemas"]["WorkerId"];
         });
+        /** @description The end of a component's compilation at a runtime. */
+        FleetCompiledEvent: {
+            /** @description True if it compiled; false if it failed. */
+            compiled: boolean;
+            /** @description The component. */
+            digest: components["schemas"]["ComponentDigest"];
+            /** @description The runtime. */
+            runtime_id: components["schemas"]["RuntimeId"];
+        };
+        /** @description A diagnostic and the runtime that it comes from. */
+        FleetDiagnostic: {
+            /** @description Time of detection. */
+            at: components["schemas"]["Timestamp"];
+            /** @description Kind of condition. */
+            code: components["schemas"]["DiagnosticCode"];
+            /** @description For `denied`: the denied access, and the grant that would allow it. */
+            denial?: components["schemas"]["Denial"] | null;
+            /** @description One sentence for the operator. It contains no path. */
+            message: string;
+            /** @description The runtime. */
+            runtime_id: components["schemas"]["RuntimeId"];
+            /** @description Severity of the condition. */
+            severity: components["schemas"]["Severity"];
+            /** @description Worker or runtime concerned, if there is one. */
+            subject: components["schemas"]["Subject"] | null;
+        };
         /** @description A kind of grant. */
         GrantKind: "scopes" | "http";
+        /** @description The grants that the caller may give workers. */
+        Grantable: {
+            /** @description HTTP grants that others must be within; any if absent. */
+            http: components["schemas"]["HttpGrant"][] | null;
+            /** @description Role of the caller. */
+            role: components["schemas"]["Role"];
+            /** @description Scopes; all that the runtime offers if absent. */
+            scopes: components["schemas"]["GrantableScope"][] | null;
+            /** @description Secrets; all that the runtime offers if absent. */
+            secrets: components["schemas"]["SecretName"][] | null;
+        };
+        /** @description A scope that the caller may grant. */
+        GrantableScope: {
+            /** @description Name of the scope. */
+            name: components["schemas"]["ScopeName"];
+            /** @description The most rights that the caller may grant. The runtime may offer less. */
+            rights: components["schemas"]["Rights"];
+        };
         /** @description The access that an operator gives a worker. */
         Grants: {
             /** @description HTTP requests that the worker may send. */
@@ -1355,6 +1474,27 @@ export interface components {
          * @enum {string}
          */
         LimitName: "memory_bytes" | "table_elements" | "core_instances" | "memories" | "tables" | "wasm_stack_bytes" | "turn_deadline_ms" | "fuel" | "component_bytes" | "declared_locals" | "compile_memory_bytes" | "compile_cpu_ms" | "compile_wall_ms" | "host_resources" | "component_handles" | "hostcall_bytes" | "random_bytes_per_call" | "open_descriptors" | "outbound_connections" | "http_header_bytes" | "http_chunk_bytes" | "http_body_bytes" | "http_wait_ms" | "disk_bytes" | "disk_entries" | "input_bytes" | "output_bytes" | "event_bytes" | "events_per_turn" | "state_bytes" | "state_changes_per_turn" | "log_bytes_per_turn" | "log_lines_per_turn" | "mailbox_inputs" | "mailbox_bytes" | "transcript_bytes" | "attempts_per_input" | "idempotency_keys" | "idempotency_ms";
+        /** @description The public view of a limit. */
+        LimitView: {
+            /**
+             * Format: uint64
+             * @description Largest value that the caller may set; none if there is no such ceiling.
+             */
+            ceiling: number | null;
+            /**
+             * Format: uint64
+             * @description Default; none if it is off.
+             */
+            default: number | null;
+            /** @description Name of the limit. */
+            name: components["schemas"]["LimitName"];
+            /** @description True if it can be set per worker. */
+            per_worker: boolean;
+            /** @description Unit of its values. */
+            unit: components["schemas"]["Unit"];
+            /** @description Description of what it bounds. */
+            why: string;
+        };
         /** @description A page of a list over all runtimes, with diagnostics for missing items. */
         ListingOfAuditEntry: {
             /** @description Diagnostics about this list. */
@@ -1392,6 +1532,15 @@ export interface components {
             next_cursor: string | null;
         };
         /** @description A page of a list over all runtimes, with diagnostics for missing items. */
+        ListingOfFleetDiagnostic: {
+            /** @description Diagnostics about this list. */
+            diagnostics: components["schemas"]["Diagnostic"][];
+            /** @description The items. */
+            items: components["schemas"]["FleetDiagnostic"][];
+            /** @description Cursor of the next page, if there is one. */
+            next_cursor: string | null;
+        };
+        /** @description A page of a list over all runtimes, with diagnostics for missing items. */
         ListingOfHostView: {
             /** @description Diagnostics about this list. */
             diagnostics: components["schemas"]["Diagnostic"][];
@@ -1406,6 +1555,15 @@ export interface components {
             diagnostics: components["schemas"]["Diagnostic"][];
             /** @description The items. */
             items: components["schemas"]["InputSummary"][];
+            /** @description Cursor of the next page, if there is one. */
+            next_cursor: string | null;
+        };
+        /** @description A page of a list over all runtimes, with diagnostics for missing items. */
+        ListingOfLimitView: {
+            /** @description Diagnostics about this list. */
+            diagnostics: components["schemas"]["Diagnostic"][];
+            /** @description The items. */
+            items: components["schemas"]["LimitView"][];
             /** @description Cursor of the next page, if there is one. */
             next_cursor: string | null;
         };
@@ -1456,6 +1614,28 @@ export interface components {
         };
         /** @description An HTTP method. */
         Method: string;
+        /** @description The permission that a refused request would need. In JSON an object with one member. */
+        Need: {
+            role: components["schemas"]["Role"];
+        } | {
+            ceiling: {
+                /** @description Name of the limit. */
+                limit: components["schemas"]["LimitName"];
+                /**
+                 * Format: uint64
+                 * @description Largest value that the caller may set.
+                 */
+                max: number;
+            };
+        } | {
+            scope: components["schemas"]["ScopeName"];
+        } | {
+            http: components["schemas"]["HttpGrant"];
+        } | {
+            secret: components["schemas"]["SecretName"];
+        } | {
+            runtimes: components["schemas"]["RuntimeId"][];
+        };
         /** @description The state that a worker is in. */
         Observed: {
             /** @constant */
@@ -1506,6 +1686,8 @@ export interface components {
              * @description Value of that limit.
              */
             limit_value?: number | null;
+            /** @description For a refusal by role or ceiling: what the request would need. */
+            needs?: components["schemas"]["Need"] | null;
             /** @description Stable word for what is invalid or in conflict; for a refused component, the reason. */
             reason?: string | null;
             /**
@@ -1524,6 +1706,19 @@ export interface components {
             title: string;
             /** @description `urn:skep:problem:` followed by the code. */
             type: string;
+        };
+        /** @description The end of a snapshot. */
+        ReadyEvent: {
+            /** @description Cursor to resume at this point. */
+            cursor: string;
+        };
+        /** @description A lost position in a runtime's changes. */
+        ResetEvent: {
+            /**
+             * @description Runtime whose workers the reader must forget. All of them follow, unless the reader wants no
+             *     snapshot.
+             */
+            runtime_id: components["schemas"]["RuntimeId"];
         };
         /** @description Read-only or read-write access. */
         Rights: "ro" | "rw";
@@ -1665,6 +1860,17 @@ export interface components {
         };
         /** @description The severity of a diagnostic. */
         Severity: "info" | "warning" | "error";
+        /** @description A change of a worker with only the properties that lists show. */
+        SlimChange: {
+            /** @description Cursor to resume after this change. */
+            cursor: string;
+            /** @description Runtime of the worker. */
+            runtime_id: components["schemas"]["RuntimeId"];
+            /** @description New state, or `None` if it was removed. */
+            worker: components["schemas"]["WorkerRow"] | null;
+            /** @description Worker within that runtime. */
+            worker_id: components["schemas"]["WorkerId"];
+        };
         /** @description The source of a runtime in a registry. */
         Source: "embedded" | "remote" | "local";
         /** @description A key of a worker's state. */
@@ -1731,6 +1937,8 @@ export interface components {
              */
             stderr?: string[];
         };
+        /** @description The unit of a limit. */
+        Unit: "bytes" | "milliseconds" | "count";
         /** @description A worker's resource use since its creation, and its current storage. */
         Usage: {
             /**
@@ -1785,6 +1993,24 @@ export interface components {
             component: components["schemas"]["ComponentDigest"];
             /** @description Config bundle, if there is one. */
             config: components["schemas"]["ConfigDigest"] | null;
+        };
+        /** @description An entry of a watched worker. */
+        WatchedEntry: {
+            /** @description The entry. */
+            entry: components["schemas"]["Entry"];
+            /** @description Runtime of the worker. */
+            runtime_id: components["schemas"]["RuntimeId"];
+            /** @description Worker within that runtime. */
+            worker_id: components["schemas"]["WorkerId"];
+        };
+        /** @description The end of a watched worker's entries. The rest of the stream goes on. */
+        WatchedProblem: {
+            /** @description Reason of the end; `worker_removed` if the worker is gone. */
+            problem: components["schemas"]["Problem"];
+            /** @description Runtime of the worker. */
+            runtime_id: components["schemas"]["RuntimeId"];
+            /** @description Worker within that runtime. */
+            worker_id: components["schemas"]["WorkerId"];
         };
         /** @description Numbers of workers in each state. */
         WorkerCounts: {
@@ -1903,6 +2129,34 @@ export interface components {
             matched?: number | null;
             /** @description Cursor of the next page, if there is one. */
             next_cursor: string | null;
+        };
+        /** @description The properties of a worker that lists show. */
+        WorkerRow: {
+            /** @description Component that it runs. */
+            component: components["schemas"]["ComponentDigest"];
+            /** @description State that a person wants it to be in. */
+            desired: components["schemas"]["Desired"];
+            /** @description Display name. */
+            display_ref: components["schemas"]["DisplayRef"] | null;
+            /** @description Existence of a live instance. */
+            execution: components["schemas"]["Execution"];
+            /** @description Kind of the component. */
+            kind: components["schemas"]["ComponentKind"];
+            /** @description Labels for finding the worker. */
+            labels: components["schemas"]["Labels"];
+            /** @description State that it is in. */
+            observed: components["schemas"]["Observed"];
+            /**
+             * Format: uint64
+             * @description Inputs accepted and not finished.
+             */
+            queued_inputs: number;
+            /** @description Runtime of the worker. */
+            runtime_id: components["schemas"]["RuntimeId"];
+            /** @description Time of the last change of spec or desired state. */
+            updated_at: components["schemas"]["Timestamp"];
+            /** @description Worker within that runtime. */
+            worker_id: components["schemas"]["WorkerId"];
         };
         /** @description A worker's usage at some time. Turns and times count from the worker's creation. */
         WorkerSample: {
@@ -2236,11 +2490,50 @@ export interface operations {
             503: components["responses"]["503"];
         };
     };
+    diagnostics: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The diagnostics. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListingOfFleetDiagnostic"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            414: components["responses"]["414"];
+            421: components["responses"]["421"];
+            429: components["responses"]["429"];
+            431: components["responses"]["431"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
     followFleet: {
         parameters: {
             query?: {
                 /** @description Resume after this change. */
                 cursor?: string;
+                /** @description `now` for no snapshot. */
+                from?: string;
+                /** @description `slim` for changes of workers with only what lists show. */
+                fields?: string;
+                /** @description Interval within which several changes of a worker become the last; 100 to 10,000. */
+                interval_ms?: number;
+                /** @description Worker whose entries are part of the stream, as `RUNTIME/WORKER@AFTER`, or without `@AFTER` from its end. May be repeated, up to 16 times. */
+                watch?: string;
+                /** @description Length at which bodies of watched entries are cut, in bytes. */
+                preview?: number;
             };
             header?: {
                 /** @description Resume after this change; overrides `cursor`. */
@@ -2251,7 +2544,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The changes. */
+            /** @description The events. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -2350,6 +2643,35 @@ export interface operations {
             401: components["responses"]["401"];
             403: components["responses"]["403"];
             404: components["responses"]["404"];
+            414: components["responses"]["414"];
+            421: components["responses"]["421"];
+            429: components["responses"]["429"];
+            431: components["responses"]["431"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
+    limits: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The limits. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListingOfLimitView"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
             414: components["responses"]["414"];
             421: components["responses"]["421"];
             429: components["responses"]["429"];
@@ -2461,6 +2783,35 @@ export interface operations {
             503: components["responses"]["503"];
         };
     };
+    grantable: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The grants. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Grantable"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            414: components["responses"]["414"];
+            421: components["responses"]["421"];
+            429: components["responses"]["429"];
+            431: components["responses"]["431"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
     openapi: {
         parameters: {
             query?: never;
@@ -2559,6 +2910,8 @@ export interface operations {
             query?: {
                 /** @description Resume after this change. */
                 cursor?: string;
+                /** @description `now` for no snapshot. */
+                from?: string;
             };
             header?: {
                 /** @description Resume after this change; overrides `cursor`. */
@@ -3441,6 +3794,174 @@ export interface operations {
                     /** @description New labels, replacing all previous ones. */
                     labels?: {
                         [key: string]: string;
+                    } | null;
+                    /**
+                     * @description New limits other than the defaults, replacing all previous ones. They apply from the next
+                     *     turn on.
+                     */
+                    limits?: {
+                        /** Format: uint64 */
+                        attempts_per_input?: number;
+                        /** Format: uint64 */
+                        compile_cpu_ms?: number;
+                        /** Format: uint64 */
+                        compile_memory_bytes?: number;
+                        /** Format: uint64 */
+                        compile_wall_ms?: number;
+                        /** Format: uint64 */
+                        component_bytes?: number;
+                        /** Format: uint64 */
+                        component_handles?: number;
+                        /** Format: uint64 */
+                        core_instances?: number;
+                        /** Format: uint64 */
+                        declared_locals?: number;
+                        /** Format: uint64 */
+                        disk_bytes?: number;
+                        /** Format: uint64 */
+                        disk_entries?: number;
+                        /** Format: uint64 */
+                        event_bytes?: number;
+                        /** Format: uint64 */
+                        events_per_turn?: number;
+                        /** Format: uint64 */
+                        fuel?: number;
+                        /** Format: uint64 */
+                        host_resources?: number;
+                        /** Format: uint64 */
+                        hostcall_bytes?: number;
+                        /** Format: uint64 */
+                        http_body_bytes?: number;
+                        /** Format: uint64 */
+                        http_chunk_bytes?: number;
+                        /** Format: uint64 */
+                        http_header_bytes?: number;
+                        /** Format: uint64 */
+                        http_wait_ms?: number;
+                        /** Format: uint64 */
+                        idempotency_keys?: number;
+                        /** Format: uint64 */
+                        idempotency_ms?: number;
+                        /** Format: uint64 */
+                        input_bytes?: number;
+                        /** Format: uint64 */
+                        log_bytes_per_turn?: number;
+                        /** Format: uint64 */
+                        log_lines_per_turn?: number;
+                        /** Format: uint64 */
+                        mailbox_bytes?: number;
+                        /** Format: uint64 */
+                        mailbox_inputs?: number;
+                        /** Format: uint64 */
+                        memories?: number;
+                        /** Format: uint64 */
+                        memory_bytes?: number;
+                        /** Format: uint64 */
+                        open_descriptors?: number;
+                        /** Format: uint64 */
+                        outbound_connections?: number;
+                        /** Format: uint64 */
+                        output_bytes?: number;
+                        /** Format: uint64 */
+                        random_bytes_per_call?: number;
+                        /** Format: uint64 */
+                        state_bytes?: number;
+                        /** Format: uint64 */
+                        state_changes_per_turn?: number;
+                        /** Format: uint64 */
+                        table_elements?: number;
+                        /** Format: uint64 */
+                        tables?: number;
+                        /** Format: uint64 */
+                        transcript_bytes?: number;
+                        /** Format: uint64 */
+                        turn_deadline_ms?: number;
+                        /** Format: uint64 */
+                        wasm_stack_bytes?: number;
+                    } | null;
+                    /**
+                     * @description Limits that the caller expects the worker to have. If the worker has others, nothing changes
+                     *     and the request fails with a conflict.
+                     */
+                    limits_before?: {
+                        /** Format: uint64 */
+                        attempts_per_input?: number;
+                        /** Format: uint64 */
+                        compile_cpu_ms?: number;
+                        /** Format: uint64 */
+                        compile_memory_bytes?: number;
+                        /** Format: uint64 */
+                        compile_wall_ms?: number;
+                        /** Format: uint64 */
+                        component_bytes?: number;
+                        /** Format: uint64 */
+                        component_handles?: number;
+                        /** Format: uint64 */
+                        core_instances?: number;
+                        /** Format: uint64 */
+                        declared_locals?: number;
+                        /** Format: uint64 */
+                        disk_bytes?: number;
+                        /** Format: uint64 */
+                        disk_entries?: number;
+                        /** Format: uint64 */
+                        event_bytes?: number;
+                        /** Format: uint64 */
+                        events_per_turn?: number;
+                        /** Format: uint64 */
+                        fuel?: number;
+                        /** Format: uint64 */
+                        host_resources?: number;
+                        /** Format: uint64 */
+                        hostcall_bytes?: number;
+                        /** Format: uint64 */
+                        http_body_bytes?: number;
+                        /** Format: uint64 */
+                        http_chunk_bytes?: number;
+                        /** Format: uint64 */
+                        http_header_bytes?: number;
+                        /** Format: uint64 */
+                        http_wait_ms?: number;
+                        /** Format: uint64 */
+                        idempotency_keys?: number;
+                        /** Format: uint64 */
+                        idempotency_ms?: number;
+                        /** Format: uint64 */
+                        input_bytes?: number;
+                        /** Format: uint64 */
+                        log_bytes_per_turn?: number;
+                        /** Format: uint64 */
+                        log_lines_per_turn?: number;
+                        /** Format: uint64 */
+                        mailbox_bytes?: number;
+                        /** Format: uint64 */
+                        mailbox_inputs?: number;
+                        /** Format: uint64 */
+                        memories?: number;
+                        /** Format: uint64 */
+                        memory_bytes?: number;
+                        /** Format: uint64 */
+                        open_descriptors?: number;
+                        /** Format: uint64 */
+                        outbound_connections?: number;
+                        /** Format: uint64 */
+                        output_bytes?: number;
+                        /** Format: uint64 */
+                        random_bytes_per_call?: number;
+                        /** Format: uint64 */
+                        state_bytes?: number;
+                        /** Format: uint64 */
+                        state_changes_per_turn?: number;
+                        /** Format: uint64 */
+                        table_elements?: number;
+                        /** Format: uint64 */
+                        tables?: number;
+                        /** Format: uint64 */
+                        transcript_bytes?: number;
+                        /** Format: uint64 */
+                        turn_deadline_ms?: number;
+                        /** Format: uint64 */
+                        wasm_stack_bytes?: number;
                     } | null;
                 };
             };
@@ -4892,6 +5413,110 @@ export interface operations {
             431: components["responses"]["431"];
             500: components["responses"]["500"];
             503: components["responses"]["503"];
+        };
+    };
+    bulkWorkers: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @description The action. */
+                    action: "start" | "stop" | "remove" | "label";
+                    /** @description The workers' properties, if they are not named. */
+                    filter?: {
+                        /**
+                         * @description Component that workers run.
+                         * @default null
+                         */
+                        component?: string | null;
+                        /**
+                         * @description State that a person wants workers to be in.
+                         * @default null
+                         */
+                        desired?: ("running" | "stopped") | null;
+                        /**
+                         * @description Existence of a live instance.
+                         * @default null
+                         */
+                        execution?: ("connected" | "unconnected") | null;
+                        /**
+                         * @description Kind of the component.
+                         * @default null
+                         */
+                        kind?: ("service" | "command" | "http") | null;
+                        /**
+                         * @description Label that workers must have: `key=value`.
+                         * @default null
+                         */
+                        label?: string | null;
+                        /**
+                         * @description Text in the id, the display name, or a label's key or value, in any case of letters.
+                         * @default null
+                         */
+                        q?: string | null;
+                        /**
+                         * @description Runtime of the workers.
+                         * @default null
+                         */
+                        runtime_id?: string | null;
+                        /**
+                         * @description State that workers are in.
+                         * @default null
+                         */
+                        state?: ("failed" | "busy" | "idle" | "exited" | "stopped") | null;
+                    } | null;
+                    /** @description For `label`: the labels to add or replace. Other labels of a worker stay. */
+                    labels?: {
+                        [key: string]: string;
+                    } | null;
+                    /**
+                     * @description True to only count the workers.
+                     * @default false
+                     */
+                    preview?: boolean;
+                    /** @description The workers, if they are named. */
+                    workers?: {
+                        /** @description Runtime of the worker. */
+                        runtime_id: string;
+                        /**
+                         * Format: uuid
+                         * @description Worker within that runtime.
+                         */
+                        worker_id: string;
+                    }[] | null;
+                };
+            };
+        };
+        responses: {
+            /** @description The results as JSON lines; for a preview, the number. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-ndjson": unknown;
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            409: components["responses"]["409"];
+            413: components["responses"]["413"];
+            414: components["responses"]["414"];
+            415: components["responses"]["415"];
+            421: components["responses"]["421"];
+            429: components["responses"]["429"];
+            431: components["responses"]["431"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+            507: components["responses"]["507"];
         };
     };
     healthz: {
