@@ -204,6 +204,7 @@ async fn a_stream_says_what_it_follows() {
         });
     }
     assert_eq!(names, ["c", "there", "worker_removed"]);
-    let line = format!("GET /api/events?from=now&interval_ms=250&watch=there%2F{id}%403");
+    let line =
+        format!("GET /api/events?from=now&interval_ms=250&watch=there%2F{id}%403&preview=64");
     assert_eq!(server.requests()[0].line(), line);
 }
