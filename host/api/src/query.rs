@@ -58,7 +58,7 @@ impl Query {
     /// Returns `preview`.
     pub(crate) fn preview(&self) -> HandlerResult<Option<Preview>> {
         let bytes = self.number("preview")?;
-        Ok(bytes.map(Preview::new).transpose().map_err(|_| query())?)
+        bytes.map(Preview::new).transpose().map_err(|_| query())
     }
 
     /// Returns the filter of entries: `kind`, `input_id` and `q`.
