@@ -73,6 +73,16 @@ impl ProblemResponse {
         Self::of_http(413, "body_too_large", "Body too large", "the request body is too large")
     }
 
+    /// Refuses a bulk request for too many workers.
+    pub(crate) fn too_many_workers() -> Self {
+        Self::of_http(
+            413,
+            "too_many_workers",
+            "Too many workers",
+            "the request is for more than 10,000 workers; narrow the filter, or send several",
+        )
+    }
+
     /// Refuses a path and query that are too long.
     pub(crate) fn uri_too_long() -> Self {
         Self::of_http(414, "uri_too_long", "URL too long", "the URL is longer than 16 KiB")

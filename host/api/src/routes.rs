@@ -2,11 +2,13 @@
 
 pub(crate) mod access;
 mod attachment;
+pub(crate) mod bulk;
 pub(crate) mod components;
 pub(crate) mod configs;
 pub(crate) mod console;
 pub(crate) mod files;
 pub(crate) mod fleet;
+pub(crate) mod fleet_events;
 pub(crate) mod inputs;
 pub(crate) mod probes;
 pub(crate) mod range;

@@ -9,6 +9,7 @@ mod follow;
 mod grants;
 mod list;
 mod send;
+mod several;
 mod view;
 
 use std::ffi::OsString;
@@ -19,10 +20,9 @@ use skep_protocol::{Error, WorkerId, WorkerView, Workers};
 
 use crate::connect::talk;
 use crate::failure::Failed;
-use crate::output::OutputFormat;
-use crate::terminal;
 use details::OneWorkerArgs;
 use follow::EntrySelection;
+use several::{SeveralArgs, WorkerAction};
 
 /// Create, feed, watch, change and remove workers. WORKER is an id, RUNTIME/ID, or a name that only
 /// one worker has
@@ -33,6 +33,7 @@ Examples:
   skep worker send tally add 1
   skep worker logs -f tally
   skep worker stop tally && skep worker start tally
+  skep worker stop --filter env=test
   skep worker update tally --component counter2.wasm && skep worker rollback tally
   skep worker grant tally --http https://api.example.com
   skep worker rm tally")]
@@ -55,11 +56,11 @@ enum WorkerCommand {
     Diagnostics(OneWorkerArgs),
     /// Send a worker an input and wait for the outcome
     Send(send::SendArgs),
-    /// Start a stopped or failed worker again
-    Start(OneWorkerArgs),
-    /// Stop a worker: end its turn after a grace time and keep its queued inputs
-    Stop(OneWorkerArgs),
-    /// Change a worker's component, config, name or labels; takes effect between two turns
+    /// Start stopped or failed workers again
+    Start(SeveralArgs),
+    /// Stop workers: end their turns after a grace time and keep their queued inputs
+    Stop(SeveralArgs),
+    /// Change a worker's component, config, name, labels or limits; takes effect between two turns
     Update(create::UpdateArgs),
     /// Grant directories, hosts and secrets to a worker; takes effect with its next turn
     Grant(grants::GrantArgs),
@@ -67,8 +68,8 @@ enum WorkerCommand {
     Revoke(grants::RevokeArgs),
     /// Restore the component and config from before the last update
     Rollback(OneWorkerArgs),
-    /// Remove a worker with all its data; its id is never reused
-    Rm(OneWorkerArgs),
+    /// Remove workers with all their data; their ids are never reused
+    Rm(SeveralArgs),
     /// Show a worker's stdout, stderr and denials
     Logs(follow::FollowArgs),
     /// Show a worker's whole transcript: inputs, events, output, outcomes
@@ -89,14 +90,12 @@ pub(crate) fn worker(arguments: WorkerArgs, guest: Vec<OsString>) -> u8 {
             arguments.words = guest;
             talk(arguments.output(), send::send(&arguments))
         }
-        WorkerCommand::Start(one) => talk(
-            one.connect.output,
-            change(&one, async |runtime, worker| runtime.start(worker).await),
-        ),
-        WorkerCommand::Stop(one) => talk(
-            one.connect.output,
-            change(&one, async |runtime, worker| runtime.stop(worker).await),
-        ),
+        WorkerCommand::Start(several) => {
+            talk(several.output(), several::each(&several, WorkerAction::Start))
+        }
+        WorkerCommand::Stop(several) => {
+            talk(several.output(), several::each(&several, WorkerAction::Stop))
+        }
         WorkerCommand::Update(arguments) => talk(arguments.output(), create::update(&arguments)),
         WorkerCommand::Grant(arguments) => talk(arguments.output(), grants::grant(&arguments)),
         WorkerCommand::Revoke(arguments) => talk(arguments.output(), grants::revoke(&arguments)),
@@ -104,7 +103,9 @@ pub(crate) fn worker(arguments: WorkerArgs, guest: Vec<OsString>) -> u8 {
             one.connect.output,
             change(&one, async |runtime, worker| runtime.rollback(worker).await),
         ),
-        WorkerCommand::Rm(one) => talk(one.connect.output, remove(&one)),
+        WorkerCommand::Rm(several) => {
+            talk(several.output(), several::each(&several, WorkerAction::Remove))
+        }
         WorkerCommand::Logs(arguments) => {
             talk(arguments.output(), follow::follow(&arguments, EntrySelection::Output))
         }
@@ -122,15 +123,5 @@ async fn change(
 ) -> Result<u8, Failed> {
     let (runtime, worker) = one.connect.connect()?.worker(&one.worker).await?;
     view::show(&change(&runtime, worker).await?, one.connect.output)?;
-    Ok(0)
-}
-
-async fn remove(one: &OneWorkerArgs) -> Result<u8, Failed> {
-    let (runtime, worker) = one.connect.connect()?.worker(&one.worker).await?;
-    runtime.remove(worker).await?;
-    match one.connect.output {
-        OutputFormat::Json => terminal::print(b"{}\n")?,
-        OutputFormat::Text => terminal::say("removed", &worker.to_string()),
-    }
     Ok(0)
 }

@@ -32,7 +32,7 @@ impl Fault {
     /// Converts the fault to an error for the caller.
     pub(crate) fn into_error(self, refusals: Refusals) -> Error {
         match (self, refusals) {
-            (Self::Said(Error::Unauthenticated | Error::Forbidden), Refusals::Hidden) => {
+            (Self::Said(Error::Unauthenticated | Error::Forbidden(_)), Refusals::Hidden) => {
                 tracing::warn!("the remote refuses the configured token");
                 Error::RuntimeUnavailable
             }
@@ -118,7 +118,10 @@ mod tests {
 
     #[test]
     fn a_refused_token_is_reported_only_to_its_owner() {
-        for error in [Error::Unauthenticated, Error::Forbidden] {
+        for error in [
+            Error::Unauthenticated,
+            Error::Forbidden(skep_protocol::Need::Role(skep_protocol::Role::Admin)),
+        ] {
             let fault = Fault::Said(error.clone());
             assert_eq!(fault.clone().into_error(Refusals::Told), error);
             assert_eq!(fault.into_error(Refusals::Hidden), Error::RuntimeUnavailable);

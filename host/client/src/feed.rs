@@ -2,7 +2,8 @@
 
 use http::{HeaderName, HeaderValue};
 use skep_protocol::{
-    Change, Cursor, Entry, EntryKind, Error, FleetChange, Invalid, Preview, Problem, WorkerId,
+    Cursor, Entry, EntryKind, Error, FleetEvent, FollowChanges, Invalid, Preview, Problem,
+    RuntimeEvent, WorkerId,
 };
 use std::sync::Arc;
 
@@ -120,42 +121,94 @@ impl EventFeed for Entries {
     }
 }
 
-/// A change with a cursor.
-pub(crate) trait HasCursor: FromJson + Send {
+/// An event of a feed of changes.
+pub(crate) trait ChangeEvent: Sized + Send {
     /// Path of the stream.
     const PATH: &'static str;
 
-    fn cursor(&self) -> &str;
+    /// Reads an event. `Ok(None)` if the event is not of this feed, an error if it is damaged.
+    fn read(name: &str, data: &[u8]) -> Result<Option<Self>, ()>;
+
+    /// Returns the cursor to resume after this event, if it has one.
+    fn cursor(&self) -> Option<&str>;
 }
 
-impl HasCursor for Change {
+/// Reads the data of an event.
+fn event<T: FromJson, E>(data: &[u8], event: impl FnOnce(T) -> E) -> Result<Option<E>, ()> {
+    T::read(data).map(event).map(Some).ok_or(())
+}
+
+impl ChangeEvent for RuntimeEvent {
     const PATH: &'static str = "changes";
 
-    fn cursor(&self) -> &str {
-        &self.cursor
+    fn read(name: &str, data: &[u8]) -> Result<Option<Self>, ()> {
+        match name {
+            "change" => event(data, Self::Change),
+            "ready" => event(data, Self::Ready),
+            "reset" => Ok(Some(Self::Reset)),
+            "component" => event(data, Self::Compiled),
+            "diagnostic" => event(data, |diagnostic| Self::Diagnostic(Box::new(diagnostic))),
+            _ => Ok(None),
+        }
+    }
+
+    fn cursor(&self) -> Option<&str> {
+        match self {
+            Self::Change(change) => Some(&change.cursor),
+            Self::Ready(ready) => Some(&ready.cursor),
+            Self::Reset | Self::Compiled(_) | Self::Diagnostic(_) => None,
+        }
     }
 }
 
-impl HasCursor for FleetChange {
+impl ChangeEvent for FleetEvent {
     const PATH: &'static str = "events";
 
-    fn cursor(&self) -> &str {
-        &self.cursor
+    fn read(name: &str, data: &[u8]) -> Result<Option<Self>, ()> {
+        match name {
+            "change" => event(data, Self::Change),
+            "ready" => event(data, Self::Ready),
+            "reset" => event(data, Self::Reset),
+            "entry" => event(data, Self::Entry),
+            "entry_problem" => event(data, Self::EntryProblem),
+            "component" => event(data, Self::Compiled),
+            "diagnostic" => event(data, Self::Diagnostic),
+            _ => Ok(None),
+        }
+    }
+
+    fn cursor(&self) -> Option<&str> {
+        match self {
+            Self::Change(change) => Some(&change.cursor),
+            Self::Ready(ready) => Some(&ready.cursor),
+            Self::Reset(_)
+            | Self::Entry(_)
+            | Self::EntryProblem(_)
+            | Self::Compiled(_)
+            | Self::Diagnostic(_) => None,
+        }
     }
 }
 
-/// Changes of a runtime's workers, or of a registry's runtimes.
+/// Events of a runtime, or of a registry's runtimes.
 pub(crate) struct Changes<T> {
     position: Option<HeaderValue>,
+    from_now: bool,
+    /// Further parameters.
+    parameters: Vec<(&'static str, String)>,
     of: std::marker::PhantomData<fn() -> T>,
 }
 
-impl<T: HasCursor> Changes<T> {
+impl<T: ChangeEvent> Changes<T> {
     /// # Errors
     /// [`Invalid::Cursor`] for text that no server issues.
-    pub(crate) fn new(cursor: Option<&str>) -> Result<Self, Error> {
-        let position = cursor.map(|cursor| written(cursor).ok_or(Invalid::Cursor)).transpose()?;
-        Ok(Self { position, of: std::marker::PhantomData })
+    pub(crate) fn new(
+        from: FollowChanges,
+        parameters: Vec<(&'static str, String)>,
+    ) -> Result<Self, Error> {
+        let position = from.after.map(|cursor| written(&cursor).ok_or(Invalid::Cursor));
+        let (position, from_now) = (position.transpose()?, from.from_now);
+        Ok(Self { position, from_now, parameters, of: std::marker::PhantomData })
     }
 }
 
@@ -165,11 +218,13 @@ fn written(cursor: &str) -> Option<HeaderValue> {
     plain.then(|| HeaderValue::from_str(cursor).ok()).flatten()
 }
 
-impl<T: HasCursor> EventFeed for Changes<T> {
+impl<T: ChangeEvent> EventFeed for Changes<T> {
     type Item = T;
 
     fn ask(&self) -> ApiRequest {
-        let ask = ApiRequest::get(&[&T::PATH]);
+        let ask = ApiRequest::get(&[&T::PATH]).with("from", self.from_now.then_some("now"));
+        let parameters = self.parameters.iter();
+        let ask = parameters.fold(ask, |ask, (name, value)| ask.with(name, Some(value)));
         match &self.position {
             Some(position) => ask.header(LAST_EVENT_ID, position.clone()),
             None => ask,
@@ -178,20 +233,19 @@ impl<T: HasCursor> EventFeed for Changes<T> {
 
     fn take(&mut self, event: Event) -> EventResult<T> {
         let Some(data) = event.data else { return EventResult::Nothing };
-        match event.name.as_str() {
-            "change" => {}
-            "problem" => return problem(&data),
-            _ => return EventResult::Nothing,
+        if event.name == "problem" {
+            return problem(&data);
         }
-        let change = T::read(data.as_bytes());
-        let Some((change, position)) = change.and_then(|change| {
-            let position = written(change.cursor())?;
-            Some((change, position))
-        }) else {
-            return EventResult::Damage;
+        let event = match T::read(&event.name, data.as_bytes()) {
+            Ok(Some(event)) => event,
+            Ok(None) => return EventResult::Nothing,
+            Err(()) => return EventResult::Damage,
         };
-        self.position = Some(position);
-        EventResult::Item(change)
+        if let Some(cursor) = event.cursor() {
+            let Some(position) = written(cursor) else { return EventResult::Damage };
+            self.position = Some(position);
+        }
+        EventResult::Item(event)
     }
 
     /// Without a cursor the feed starts over, so nothing is lost.

@@ -1,10 +1,12 @@
 //! The types that a response may contain. No others can be parsed.
 
 use skep_protocol::{
-    AuditEntry, Change, ComponentCheck, ComponentView, ConfigView, CreatedToken, Diagnostic, Entry,
-    EntryPage, FileListing, FileView, FleetChange, HostView, Imported, InputSummary, InputView,
-    Listing, Me, Page, Problem, RuntimeHistory, RuntimeSummary, RuntimeView, Sent, SessionView,
-    StateItem, TokenView, Usage, WorkerHistory, WorkerListing, WorkerPage, WorkerView,
+    AuditEntry, Change, CompiledEvent, ComponentCheck, ComponentView, ConfigView, CreatedToken,
+    Diagnostic, Entry, EntryPage, FileListing, FileView, FleetChange, FleetCompiledEvent,
+    FleetDiagnostic, HostView, Imported, InputSummary, InputView, Listing, Me, Page, Problem,
+    ReadyEvent, ResetEvent, RuntimeHistory, RuntimeSummary, RuntimeView, Sent, SessionView,
+    StateItem, TokenView, Usage, WatchedEntry, WatchedProblem, WorkerHistory, WorkerListing,
+    WorkerPage, WorkerView,
 };
 
 /// A type that can be parsed from a response.
@@ -25,6 +27,14 @@ macro_rules! shapes {
 
 shapes! {
     Change,
+    CompiledEvent,
+    Diagnostic,
+    FleetCompiledEvent,
+    FleetDiagnostic,
+    ReadyEvent,
+    ResetEvent,
+    WatchedEntry,
+    WatchedProblem,
     ComponentCheck,
     ComponentView,
     ConfigView,

@@ -3,9 +3,9 @@
 use std::fmt;
 
 use skep_protocol::{
-    AuditEntry, CreateToken, CreatedToken, Error, FleetStream, HostId, HostView, ListAudit,
-    ListWorkers, Listing, Me, Page, RuntimeId, RuntimeSummary, SessionId, SessionView, TokenId,
-    TokenView, WorkerListing,
+    AuditEntry, CreateToken, CreatedToken, Error, FleetStream, FollowFleet, HostId, HostView,
+    ListAudit, ListWorkers, Listing, Me, Page, RuntimeId, RuntimeSummary, SessionId, SessionView,
+    TokenId, TokenView, WorkerListing,
 };
 
 use crate::client::{Client, json, listing};
@@ -164,13 +164,18 @@ impl HostClient {
     }
 
     /// Follows runtimes and workers: first the current state of each, then changes. With the cursor
-    /// of an earlier change, resumes after it. Reconnects for as long as
-    /// [`ClientDeadlines::give_up`] allows.
+    /// of an earlier change, resumes after it. Watched workers' entries are part of the stream.
+    /// Reconnects for as long as [`ClientDeadlines::give_up`] allows; then entries may be repeated.
     ///
     /// # Errors
     /// The registry's error for the first request.
-    pub async fn events(&self, cursor: Option<&str>) -> Result<FleetStream, Error> {
-        follow(self.wire.clone(), Changes::new(cursor)?).await
+    pub async fn events(&self, follow_fleet: FollowFleet) -> Result<FleetStream, Error> {
+        let FollowFleet { changes, interval, watched, preview } = follow_fleet;
+        let interval = interval.map(|interval| ("interval_ms", interval.as_millis().to_string()));
+        let watched = watched.iter().map(|watched| ("watch", watched.to_string()));
+        let preview = preview.map(|preview| ("preview", preview.bytes().to_string()));
+        let parameters = interval.into_iter().chain(watched).chain(preview).collect();
+        follow(self.wire.clone(), Changes::new(changes, parameters)?).await
     }
 }
 

@@ -112,9 +112,11 @@ test("a colour in each character does not make thousands of elements", () => {
 
 test("a line of 1 MB costs little", () => {
   const line = "x\u202e".repeat(500_000);
-  const start = performance.now();
+  // CPU time: the wall time of a busy machine says nothing.
+  const start = process.cpuUsage();
   for (let round = 0; round < 20; round += 1) guestText(line);
-  assert.ok((performance.now() - start) / 20 < 50);
+  const { user, system } = process.cpuUsage(start);
+  assert.ok((user + system) / 1000 / 20 < 50);
 });
 
 test("UTF-8 bytes are counted", () => {

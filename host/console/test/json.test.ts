@@ -148,9 +148,9 @@ test("depth is no danger", () => {
 
 test("a document of megabytes is read in a moment", () => {
   const source = `[${Array.from({ length: 60_000 }, (_, at) => `{"id":${at},"name":"worker ${at}","big":18446744073709551615}`).join(",")}]`;
-  const start = performance.now();
+  const start = process.cpuUsage();
   const document = parseJson(source);
   document.children(0, 59_990, 10);
-  assert.ok(performance.now() - start < 1500, `${source.length} units took too long`);
+  assert.ok(process.cpuUsage(start).user / 1000 < 1500, `${source.length} units took too long`);
   assert.equal(document.count(0), 60_000);
 });

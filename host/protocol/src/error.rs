@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::config::ConfigError;
 use crate::name::NameError;
 use crate::{
-    ComponentDigest, ConfigDigest, Cursor, HostId, IdError, InputId, LimitName, RuntimeId,
+    ComponentDigest, ConfigDigest, Cursor, HostId, IdError, InputId, LimitName, Need, RuntimeId,
     SessionId, TokenId, WorkerId,
 };
 
@@ -21,9 +21,9 @@ pub enum Error {
     /// No credential was sent, or it has expired or been revoked.
     #[error("no valid credential; log in, or send a valid token")]
     Unauthenticated,
-    /// The caller's role does not allow the request.
-    #[error("the token's role does not allow that")]
-    Forbidden,
+    /// The caller may not do that.
+    #[error("{0}")]
+    Forbidden(Need),
     /// No such runtime.
     #[error("there is no runtime {0}")]
     UnknownRuntime(RuntimeId),
@@ -264,6 +264,9 @@ pub enum Conflict {
     /// The worker's grants changed since the caller read them.
     #[error("the worker's grants were changed meanwhile; read them again and retry")]
     Grants,
+    /// The worker's limits differ from those that the change is based on.
+    #[error("the worker's limits have changed meanwhile; read them and change them again")]
+    Limits,
     /// A file or directory has the new name.
     #[error("a file or directory of that name exists")]
     FileExists,
@@ -274,7 +277,7 @@ pub enum Conflict {
 
 impl Conflict {
     /// Every conflict.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Worker,
         Self::IdempotencyKey,
         Self::NoPrevious,
@@ -282,6 +285,7 @@ impl Conflict {
         Self::InUse,
         Self::Ended,
         Self::Grants,
+        Self::Limits,
         Self::FileExists,
         Self::WorkerFailed,
     ];
@@ -296,6 +300,7 @@ impl Conflict {
             Self::InUse => "in_use",
             Self::Ended => "ended",
             Self::Grants => "grants",
+            Self::Limits => "limits",
             Self::FileExists => "file_exists",
             Self::WorkerFailed => "worker_failed",
         }
@@ -312,7 +317,6 @@ impl Error {
         let worker = WorkerId::new(1, [1; 10]);
         let mut all = vec![
             Self::Unauthenticated,
-            Self::Forbidden,
             Self::UnknownRuntime(runtime()),
             Self::UnknownWorker(worker),
             Self::WorkerNotVisible(worker),
@@ -339,12 +343,13 @@ impl Error {
         ];
         all.extend(Invalid::all(name).map(Self::InvalidRequest));
         all.extend(Conflict::ALL.map(Self::Conflict));
+        all.extend(Need::every().map(Self::Forbidden));
         // The match is total: a new variant does not compile until it is decided on.
         for error in &all {
             match error {
                 Self::InvalidRequest(_)
                 | Self::Unauthenticated
-                | Self::Forbidden
+                | Self::Forbidden(_)
                 | Self::UnknownRuntime(_)
                 | Self::UnknownWorker(_)
                 | Self::WorkerNotVisible(_)
@@ -378,7 +383,7 @@ impl Error {
         match self {
             Self::InvalidRequest(_) => "invalid_request",
             Self::Unauthenticated => "unauthenticated",
-            Self::Forbidden => "forbidden",
+            Self::Forbidden(_) => "forbidden",
             Self::UnknownRuntime(_) => "unknown_runtime",
             Self::UnknownWorker(_) | Self::WorkerNotVisible(_) => "unknown_worker",
             Self::UnknownHost(_) => "unknown_host",
@@ -409,7 +414,7 @@ impl Error {
         match self {
             Self::InvalidRequest(_) => 400,
             Self::Unauthenticated => 401,
-            Self::Forbidden => 403,
+            Self::Forbidden(_) => 403,
             Self::UnknownRuntime(_)
             | Self::UnknownWorker(_)
             | Self::WorkerNotVisible(_)

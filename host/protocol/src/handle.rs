@@ -17,10 +17,11 @@ use crate::verbs::verbs;
 use crate::{
     Action, ByteStream, ChangeStream, ComponentCheck, ComponentDigest, ComponentView, ConfigDigest,
     ConfigValues, ConfigView, CreateWorker, Cursor, Diagnostic, Entry, EntryPage, EntryStream,
-    Error, FileCondition, FileListing, FileName, FileRange, FileView, ForkWorker, Imported,
-    InputId, InputSummary, InputView, ListEntries, ListFiles, ListInputs, ListState, ListWorkers,
-    Listing, NewInput, Page, Preview, RemoveFile, RenameFile, Role, RuntimeHistory, RuntimeView,
-    Sent, StateItem, Stored, Usage, WorkerChange, WorkerHistory, WorkerId, WorkerPage, WorkerView,
+    Error, FileCondition, FileListing, FileName, FileRange, FileView, FollowChanges, ForkWorker,
+    Imported, InputId, InputSummary, InputView, ListEntries, ListFiles, ListInputs, ListState,
+    ListWorkers, Listing, NewInput, Page, Preview, RemoveFile, RenameFile, Role, RuntimeHistory,
+    RuntimeView, Sent, StateItem, Stored, Usage, WorkerChange, WorkerHistory, WorkerId, WorkerPage,
+    WorkerView,
 };
 
 /// A runtime: all of its nouns.
@@ -149,7 +150,7 @@ verbs! {
 
         /// Follows the workers: first each as it is, then each that changes. With the cursor of an
         /// earlier change, follows from there.
-        [read] async fn changes(cursor: Option<String>) -> ChangeStream;
+        [read] async fn changes(from: FollowChanges) -> ChangeStream;
     }
 
     /// Turns: a worker's inputs, and the transcript of what became of them.

@@ -7,6 +7,8 @@
 pub mod access;
 pub mod answer;
 pub mod audit;
+mod bulk;
+mod change;
 pub mod component;
 pub mod config;
 pub mod cursor;
@@ -25,6 +27,7 @@ pub mod kind;
 pub mod limits;
 mod list;
 pub mod name;
+mod need;
 pub mod outbound;
 pub mod payload;
 pub mod problem;
@@ -42,6 +45,12 @@ pub mod worker;
 pub use access::{CreateToken, CreatedToken, SessionView, TokenView};
 pub use answer::Answer;
 pub use audit::{Action, AuditEntry, AuditedState, AuditedToken, ListAudit, audit_word};
+pub use bulk::{BulkAction, BulkFilter, BulkPreview, BulkRequest, BulkResult, BulkWorker};
+pub use change::{
+    Change, ChangeStream, CompiledEvent, FleetCompiledEvent, FleetDiagnostic, FleetEvent,
+    FleetStream, FollowChanges, FollowFleet, ReadyEvent, ResetEvent, RuntimeEvent, SlimChange,
+    WatchedEntry, WatchedProblem, WatchedWorker, WorkerRow,
+};
 pub use component::{
     CompileRecord, Compiled, ComponentCheck, ComponentRefusal, ComponentView, GrantKind,
     ImportCheck, ImportStatus,
@@ -69,7 +78,7 @@ pub use input::{
     RunRequest, Sent, TurnError,
 };
 pub use kind::ComponentKind;
-pub use limits::{LimitName, Limits};
+pub use limits::{LimitName, LimitView, Limits, Unit};
 pub use list::{
     LabelFilter, ListWorkers, ListedWorker, SearchText, SortOrder, SpecOutline, WorkerCounts,
     WorkerFilter, WorkerListing, WorkerPage, WorkerPosition, WorkerSelection, WorkerSort,
@@ -77,15 +86,16 @@ pub use list::{
 pub use name::{
     DisplayRef, GuestPath, IdempotencyKey, Labels, NameError, ScopeName, SecretName, TokenName,
 };
+pub use need::Need;
 pub use outbound::{Denial, RequestRecord};
 pub use payload::{Failure, Payload};
 pub use problem::Problem;
 pub use registry::{
-    Capabilities, Changed, FleetChange, FleetStream, HostView, Listing, Login, Me, Role,
-    RuntimeSummary, Source, Status, WorkerEntry,
+    Capabilities, Changed, FleetChange, Grantable, GrantableScope, HostView, Listing, Login, Me,
+    Role, RuntimeSummary, Source, Status, WorkerEntry,
 };
 pub use rights::Rights;
-pub use runtime::{ByteStream, Change, ChangeStream, EntryStream, Page, RuntimeView, Stored};
+pub use runtime::{ByteStream, EntryStream, Page, RuntimeView, Stored};
 pub use state::{ListState, StateItem};
 pub use time::Timestamp;
 pub use transcript::{EntryFilter, EntryPlace, EntryText, ListEntries, Preview};

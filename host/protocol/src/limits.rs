@@ -6,6 +6,9 @@
 use std::fmt;
 use std::str::FromStr;
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 /// The value of a disabled limit.
 pub const OFF: u64 = u64::MAX;
 
@@ -16,12 +19,46 @@ const GIB: u64 = 1 << 30;
 /// Ratio of wall time to CPU time allowed for a compilation.
 const COMPILE_WALL: u64 = 5;
 
+/// The public view of a limit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LimitView {
+    /// Name of the limit.
+    pub name: LimitName,
+    /// Unit of its values.
+    pub unit: Unit,
+    /// Default; none if it is off.
+    pub default: Option<u64>,
+    /// Description of what it bounds.
+    pub why: String,
+    /// True if it can be set per worker.
+    pub per_worker: bool,
+    /// Largest value that the caller may set; none if there is no such ceiling.
+    pub ceiling: Option<u64>,
+}
+
+impl LimitView {
+    /// Describes a limit to a caller with this ceiling.
+    pub fn new(name: LimitName, ceiling: Option<u64>) -> Self {
+        let on = |value: u64| (value != OFF).then_some(value);
+        Self {
+            name,
+            unit: name.unit(),
+            default: on(Limits::default().get(name)),
+            why: name.why().to_owned(),
+            per_worker: name.is_per_worker(),
+            ceiling: ceiling.and_then(on),
+        }
+    }
+}
+
 /// The unit of a limit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum Unit {
     /// Bytes.
     Bytes,
     /// Milliseconds.
+    #[serde(rename = "milliseconds")]
     Millis,
     /// A count.
     Count,

@@ -8,7 +8,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Conflict, Error, Invalid, LimitName};
+use crate::{Conflict, Error, Invalid, LimitName, Need, Role};
 
 /// The media type of a problem.
 pub const PROBLEM_JSON: &str = "application/problem+json";
@@ -45,6 +45,9 @@ pub struct Problem {
     /// Delay before the next attempt, in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after_ms: Option<u64>,
+    /// For a refusal by role or ceiling: what the request would need.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub needs: Option<Need>,
 }
 
 impl Problem {
@@ -61,12 +64,13 @@ impl Problem {
             limit: None,
             limit_value: None,
             retry_after_ms: None,
+            needs: None,
         }
     }
 
     /// Returns the error that this problem was made from. None if there is none, or it is not ours.
     pub fn into_error(self) -> Option<Error> {
-        let Self { code, subject, reason, limit, limit_value, retry_after_ms, .. } = self;
+        let Self { code, subject, reason, limit, limit_value, retry_after_ms, needs, .. } = self;
         let subject = subject.unwrap_or_default();
         let retry_after = retry_after_ms.map(Duration::from_millis);
         Some(match code.as_str() {
@@ -77,7 +81,7 @@ impl Problem {
                 Error::InvalidRequest(found)
             }
             "unauthenticated" => Error::Unauthenticated,
-            "forbidden" => Error::Forbidden,
+            "forbidden" => Error::Forbidden(needs.unwrap_or(Need::Role(Role::Admin))),
             "unknown_runtime" => Error::UnknownRuntime(subject.parse().ok()?),
             "unknown_worker" => Error::UnknownWorker(subject.parse().ok()?),
             "unknown_host" => Error::UnknownHost(subject.parse().ok()?),
@@ -147,8 +151,8 @@ impl From<&Error> for Problem {
                 problem.retry_after_ms = Some(millis(*retry_after));
             }
             Error::Busy { retry_after } => problem.retry_after_ms = Some(millis(*retry_after)),
+            Error::Forbidden(need) => problem.needs = Some(need.clone()),
             Error::Unauthenticated
-            | Error::Forbidden
             | Error::UnknownFile
             | Error::PreconditionFailed
             | Error::WorkerStopped
@@ -166,7 +170,7 @@ const fn title(error: &Error) -> &'static str {
     match error {
         Error::InvalidRequest(_) => "The request is not valid",
         Error::Unauthenticated => "Not logged in",
-        Error::Forbidden => "Not allowed",
+        Error::Forbidden(_) => "Not allowed",
         Error::UnknownRuntime(_) => "Unknown runtime",
         Error::UnknownWorker(_) | Error::WorkerNotVisible(_) => "Unknown worker",
         Error::UnknownHost(_) => "Unknown host",

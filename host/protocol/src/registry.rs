@@ -1,14 +1,13 @@
 //! A registry's view of its runtimes, tokens and roles.
 
 use std::fmt;
-use std::pin::Pin;
 
-use futures_core::Stream;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Diagnostic, DisplayRef, Error, HostId, RuntimeId, Timestamp, TokenId, WorkerId, WorkerView,
+    Diagnostic, DisplayRef, HostId, HttpGrant, Rights, RuntimeId, ScopeName, SecretName, Timestamp,
+    TokenId, WorkerId, WorkerView,
 };
 
 /// The source of a runtime in a registry.
@@ -116,9 +115,6 @@ pub struct WorkerEntry {
     pub source: Source,
 }
 
-/// Changes of a registry's runtimes and their workers, from some cursor on.
-pub type FleetStream = Pin<Box<dyn Stream<Item = Result<FleetChange, Error>> + Send>>;
-
 /// A change of a registry's runtimes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct FleetChange {
@@ -224,4 +220,26 @@ pub struct Me {
     pub role: Role,
     /// Runtimes that the caller is limited to; all if absent.
     pub runtimes: Option<Vec<RuntimeId>>,
+}
+
+/// The grants that the caller may give workers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Grantable {
+    /// Role of the caller.
+    pub role: Role,
+    /// Scopes; all that the runtime offers if absent.
+    pub scopes: Option<Vec<GrantableScope>>,
+    /// HTTP grants that others must be within; any if absent.
+    pub http: Option<Vec<HttpGrant>>,
+    /// Secrets; all that the runtime offers if absent.
+    pub secrets: Option<Vec<SecretName>>,
+}
+
+/// A scope that the caller may grant.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct GrantableScope {
+    /// Name of the scope.
+    pub name: ScopeName,
+    /// The most rights that the caller may grant. The runtime may offer less.
+    pub rights: Rights,
 }

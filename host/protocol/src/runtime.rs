@@ -8,7 +8,7 @@ use futures_core::Stream;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Entry, Error, HostId, RuntimeId, WorkerId, WorkerView};
+use crate::{Entry, Error, HostId, RuntimeId};
 
 /// A stream of bytes.
 pub type ByteStream = Pin<Box<dyn Stream<Item = Result<Bytes, Error>> + Send>>;
@@ -16,9 +16,6 @@ pub type ByteStream = Pin<Box<dyn Stream<Item = Result<Bytes, Error>> + Send>>;
 /// A worker's entries from a cursor on. Ends when the worker is removed or the runtime shuts down.
 /// An entry of kind `gap` replaces trimmed ones.
 pub type EntryStream = Pin<Box<dyn Stream<Item = Result<Arc<Entry>, Error>> + Send>>;
-
-/// Changes of a runtime's workers from a cursor on.
-pub type ChangeStream = Pin<Box<dyn Stream<Item = Result<Change, Error>> + Send>>;
 
 /// A runtime's description of itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -53,15 +50,4 @@ pub struct Stored<T> {
     pub item: T,
     /// True if this request created it.
     pub created: bool,
-}
-
-/// A change of a worker.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Change {
-    /// Cursor to resume after this change.
-    pub cursor: String,
-    /// The worker that changed.
-    pub worker_id: WorkerId,
-    /// New state, or `None` if the worker was removed.
-    pub worker: Option<Box<WorkerView>>,
 }

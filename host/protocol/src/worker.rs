@@ -7,8 +7,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ComponentDigest, ComponentKind, ConfigDigest, DisplayRef, Grants, Invalid, Labels, LimitName,
-    Limits, RuntimeId, Timestamp, WorkerId,
+    ComponentDigest, ComponentKind, ConfigDigest, Conflict, DisplayRef, Grants, Invalid, Labels,
+    LimitName, Limits, RuntimeId, Timestamp, WorkerId,
 };
 
 /// The specification of a worker.
@@ -140,6 +140,14 @@ pub struct WorkerChange {
     /// and the request fails with a conflict.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grants_before: Option<Grants>,
+    /// New limits other than the defaults, replacing all previous ones. They apply from the next
+    /// turn on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limits: Option<LimitChanges>,
+    /// Limits that the caller expects the worker to have. If the worker has others, nothing changes
+    /// and the request fails with a conflict.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limits_before: Option<LimitChanges>,
 }
 
 impl WorkerChange {
@@ -156,14 +164,28 @@ impl WorkerChange {
         if let Some(grants) = &self.grants {
             spec.grants = grants.clone();
         }
+        if let Some(limits) = &self.limits {
+            spec.limits = limits.clone();
+        }
         spec
     }
 
-    /// Returns true if the change was made for a worker with these grants, or the worker already
-    /// has the new grants: the request may be a retry.
-    pub fn is_for(&self, grants: &Grants) -> bool {
-        let before = self.grants_before.as_ref();
-        before.is_none_or(|before| before == grants) || self.grants.as_ref() == Some(grants)
+    /// Checks that the change was made for a worker with these grants and limits, or that the worker
+    /// already has the new ones: the request may be a retry.
+    ///
+    /// # Errors
+    /// [`Conflict::Grants`] and [`Conflict::Limits`].
+    pub fn check_before(&self, spec: &WorkerSpec) -> Result<(), Conflict> {
+        fn fits<T: PartialEq>(before: &Option<T>, after: &Option<T>, now: &T) -> bool {
+            before.as_ref().is_none_or(|before| before == now) || after.as_ref() == Some(now)
+        }
+        if !fits(&self.grants_before, &self.grants, &spec.grants) {
+            return Err(Conflict::Grants);
+        }
+        if !fits(&self.limits_before, &self.limits, &spec.limits) {
+            return Err(Conflict::Limits);
+        }
+        Ok(())
     }
 }
 

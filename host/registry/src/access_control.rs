@@ -4,7 +4,8 @@
 //! could make itself a token without the limit.
 
 use skep_protocol::{
-    CreateToken, CreatedToken, Error, Role, RuntimeId, SessionId, SessionView, TokenId, TokenView,
+    CreateToken, CreatedToken, Error, Need, Role, RuntimeId, SessionId, SessionView, TokenId,
+    TokenView,
 };
 
 use crate::{Caller, Registry};
@@ -30,7 +31,8 @@ impl Registry {
     pub fn create_token(&self, caller: &Caller, new: CreateToken) -> Result<CreatedToken, Error> {
         self.allows(caller, Role::Admin)?;
         if !caller.sees_all_of(new.runtimes.as_deref()) {
-            return Err(Error::Forbidden);
+            let own = caller.runtimes.iter().flatten().cloned().collect();
+            return Err(Error::Forbidden(Need::Runtimes(own)));
         }
         let (secret, view) = self.access().create_token_by(caller, new)?;
         Ok(CreatedToken { token: secret.expose().to_owned(), view })

@@ -1,14 +1,11 @@
 //! The merged change stream of all runtimes and their workers.
 //!
-//! Each runtime has a follower; their changes are merged in order of arrival. If a runtime becomes
+//! Each runtime has a follower; their events are merged in order of arrival. If a runtime becomes
 //! unavailable, its follower reports that, waits, and resumes where it stopped. If the runtime has
-//! become another process, the follower first reports the workers that are gone, then every worker.
-//!
-//! A client that resumes with a cursor from an earlier process of a runtime cannot be told which
-//! workers are gone. So whenever a runtime is reported with a different `host_id`, or with none,
-//! the client must forget its workers; all of them follow.
+//! become another process, nothing tells which workers are gone: the follower reports a reset, and
+//! the client forgets the runtime's workers; all of them follow.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,8 +13,9 @@ use std::time::Duration;
 use futures_util::stream::{self, SelectAll};
 use futures_util::{Stream, StreamExt};
 use skep_protocol::{
-    Change, ChangeStream, Changed, Error, FleetChange, FleetStream, Invalid, ListWorkers,
-    RuntimeHandle, RuntimeId, RuntimeSummary, Status, WorkerId,
+    Change, ChangeStream, Changed, Error, FleetChange, FleetCompiledEvent, FleetDiagnostic,
+    FleetEvent, FleetStream, FollowChanges, Invalid, ReadyEvent, ResetEvent, RuntimeEvent,
+    RuntimeHandle, RuntimeId, RuntimeSummary, Status,
 };
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
@@ -30,86 +28,138 @@ const RETRY: Duration = Duration::from_secs(1);
 /// Interval for polling a runtime of this process while it is restoring.
 const LOOK: Duration = Duration::from_millis(500);
 
-/// A change reported by a follower, and the position after it.
-struct FollowerChange {
+/// A report of a follower.
+struct Report {
     runtime_id: RuntimeId,
+    /// Position after it, if it has one.
     mark: Option<RuntimePosition>,
-    what: Changed,
+    what: Reported,
 }
 
-impl FollowerChange {
+/// The subject of a report.
+enum Reported {
+    /// A runtime or worker changed.
+    Change(Changed),
+    /// Another event, without a cursor.
+    Event(FleetEvent),
+    /// The snapshot of the runtime is complete, or will be late.
+    Settled,
+}
+
+impl Report {
     fn removed(runtime_id: RuntimeId) -> Self {
         let what = Changed::RuntimeRemoved { runtime_id: runtime_id.clone() };
-        Self { runtime_id, mark: None, what }
+        Self { runtime_id, mark: None, what: Reported::Change(what) }
     }
 }
 
-type FollowerStream = Pin<Box<dyn Stream<Item = FollowerChange> + Send>>;
+type FollowerStream = Pin<Box<dyn Stream<Item = Report> + Send>>;
+
+/// The start of a merged stream.
+pub(crate) struct FleetStart {
+    /// Returns true for runtimes that the client sees.
+    pub(crate) sees: Box<dyn Fn(&RuntimeId) -> bool + Send>,
+    /// Position to resume at.
+    pub(crate) position: Option<StreamPosition>,
+    /// True if the client wants no snapshots.
+    pub(crate) from_now: bool,
+    /// Deadline of each runtime.
+    pub(crate) deadline: Duration,
+}
 
 /// The merged followers of all visible runtimes.
 struct Merged {
     fleet: Arc<Fleet>,
     sees: Box<dyn Fn(&RuntimeId) -> bool + Send>,
     deadline: Duration,
+    from_now: bool,
     others: watch::Receiver<bool>,
     followers: SelectAll<FollowerStream>,
     followed: Vec<Arc<Member>>,
     position: StreamPosition,
+    /// Runtimes whose snapshots are to come before the stream is ready. None once it is.
+    unsettled: Option<BTreeSet<RuntimeId>>,
 }
 
 /// Follows all visible runtimes of a fleet.
-pub(crate) fn changes(
-    fleet: Arc<Fleet>,
-    sees: Box<dyn Fn(&RuntimeId) -> bool + Send>,
-    position: Option<StreamPosition>,
-    deadline: Duration,
-) -> FleetStream {
+pub(crate) fn events(fleet: Arc<Fleet>, start: FleetStart) -> FleetStream {
+    let FleetStart { sees, position, from_now, deadline } = start;
     let others = fleet.follow();
     let mut merged = Merged {
         fleet,
         sees,
         deadline,
+        from_now,
         others,
         followers: SelectAll::new(),
         followed: Vec::new(),
         position: position.unwrap_or_default(),
+        unsettled: None,
     };
     merged.report_removed_runtimes();
     merged.follow_new_members();
+    merged.unsettled = Some(merged.followed.iter().map(|member| member.id.clone()).collect());
     stream::unfold(merged, |mut merged| async move {
-        let change = merged.next().await?;
-        Some((Ok(change), merged))
+        let event = merged.next().await?;
+        Some((Ok(event), merged))
     })
     .boxed()
 }
 
 impl Merged {
-    async fn next(&mut self) -> Option<FleetChange> {
+    async fn next(&mut self) -> Option<FleetEvent> {
         loop {
             if *self.others.borrow_and_update() {
                 return None;
             }
-            let said = tokio::select! {
+            if self.unsettled.as_ref().is_some_and(BTreeSet::is_empty) {
+                self.unsettled = None;
+                return Some(FleetEvent::Ready(ReadyEvent { cursor: self.position.to_text() }));
+            }
+            let report = tokio::select! {
                 biased;
                 changed = self.others.changed() => {
                     changed.ok()?;
                     self.follow_new_members();
                     continue;
                 }
-                Some(said) = self.followers.next() => said,
+                Some(report) = self.followers.next() => report,
             };
-            match (said.mark, &said.what) {
-                (Some(mark), _) => drop(self.position.0.insert(said.runtime_id, mark)),
-                // A new member has this id, and its own follower reports it.
-                (None, Changed::RuntimeRemoved { .. }) if self.follows(&said.runtime_id) => {
-                    continue;
-                }
-                (None, Changed::RuntimeRemoved { .. }) => {
-                    drop(self.position.0.remove(&said.runtime_id))
-                }
-                (None, _) => {}
+            if let Some(event) = self.take(report) {
+                return Some(event);
             }
-            return Some(FleetChange { cursor: self.position.to_text(), what: said.what });
+        }
+    }
+
+    /// Returns the event of a report, if it has one.
+    fn take(&mut self, report: Report) -> Option<FleetEvent> {
+        let Report { runtime_id, mark, what } = report;
+        if let Reported::Change(Changed::RuntimeRemoved { .. }) = &what {
+            self.settled(&runtime_id);
+            if self.follows(&runtime_id) {
+                // A new member has this id, and its own follower reports it.
+                return None;
+            }
+            self.position.0.remove(&runtime_id);
+        }
+        if let Some(mark) = mark {
+            self.position.0.insert(runtime_id.clone(), mark);
+        }
+        match what {
+            Reported::Change(what) => {
+                Some(FleetEvent::Change(FleetChange { cursor: self.position.to_text(), what }))
+            }
+            Reported::Event(event) => Some(event),
+            Reported::Settled => {
+                self.settled(&runtime_id);
+                None
+            }
+        }
+    }
+
+    fn settled(&mut self, runtime: &RuntimeId) {
+        if let Some(unsettled) = &mut self.unsettled {
+            unsettled.remove(runtime);
         }
     }
 
@@ -122,7 +172,7 @@ impl Merged {
     fn report_removed_runtimes(&mut self) {
         let heard_of: Vec<_> = self.position.0.keys().cloned().collect();
         let gone = heard_of.into_iter().filter(|runtime| !self.follows(runtime));
-        let gone: Vec<_> = gone.map(FollowerChange::removed).collect();
+        let gone: Vec<_> = gone.map(Report::removed).collect();
         self.followers.push(stream::iter(gone).boxed());
     }
 
@@ -134,8 +184,9 @@ impl Merged {
             if !self.followed.iter().any(|old| Arc::ptr_eq(member, old)) {
                 self.followed.push(Arc::clone(member));
                 let mark = self.position.0.get(&member.id).cloned();
-                self.followers
-                    .push(RuntimeFollower::new(Arc::clone(member), mark, self.deadline).stream());
+                let (member, from_now) = (Arc::clone(member), self.from_now);
+                let follower = RuntimeFollower::new(member, mark, from_now, self.deadline);
+                self.followers.push(follower.stream());
             }
         }
     }
@@ -149,10 +200,9 @@ struct RuntimeFollower {
     health: Option<watch::Receiver<RemoteHealth>>,
     mark: Option<RuntimePosition>,
     changes: Option<ChangeStream>,
-    /// Workers reported by this follower, to find those that are gone after a restart.
-    named: HashSet<WorkerId>,
+    from_now: bool,
     said: Option<RuntimeSummary>,
-    ready: VecDeque<FollowerChange>,
+    ready: VecDeque<Report>,
     /// True if the follower must wait before the next attempt. Queued changes are reported first.
     waits: bool,
     ended: bool,
@@ -162,11 +212,16 @@ struct RuntimeFollower {
 enum FollowerEvent {
     Gone,
     Health,
-    Change(Option<Result<Change, Error>>),
+    Event(Option<Result<RuntimeEvent, Error>>),
 }
 
 impl RuntimeFollower {
-    fn new(member: Arc<Member>, mark: Option<RuntimePosition>, deadline: Duration) -> Self {
+    fn new(
+        member: Arc<Member>,
+        mark: Option<RuntimePosition>,
+        from_now: bool,
+        deadline: Duration,
+    ) -> Self {
         let health = member.remote().map(|remote| remote.follow());
         Self {
             gone: member.gone(),
@@ -175,7 +230,7 @@ impl RuntimeFollower {
             health,
             mark,
             changes: None,
-            named: HashSet::new(),
+            from_now,
             said: None,
             ready: VecDeque::new(),
             waits: false,
@@ -201,7 +256,7 @@ impl RuntimeFollower {
     async fn advance(&mut self) {
         if self.has_left() {
             let runtime_id = self.member.id.clone();
-            self.ready.push_back(FollowerChange::removed(runtime_id));
+            self.ready.push_back(Report::removed(runtime_id));
             self.ended = true;
         } else if std::mem::take(&mut self.waits) {
             self.pause().await;
@@ -224,23 +279,35 @@ impl RuntimeFollower {
         // The runtime is reported before its workers.
         self.report(summary);
         if status == Status::Unavailable {
-            self.waits = true;
+            self.wait();
             return;
         }
-        let cursor = self.mark.as_ref().filter(|mark| mark.host == host && !host.is_empty());
-        let cursor = cursor.and_then(|mark| mark.cursor.clone());
-        let taken = open_changes(&*self.member.handle, &self.named, cursor);
+        let known = self.mark.as_ref().filter(|mark| mark.host == host && !host.is_empty());
+        let after = known.and_then(|mark| mark.cursor.clone());
+        let had = self.mark.is_some();
+        let taken = open_changes(&*self.member.handle, after, self.from_now);
         match timeout(self.deadline, taken).await {
-            Ok(Ok((changes, cursor, gone))) => {
-                for worker_id in gone {
-                    self.named.remove(&worker_id);
-                    self.worker(Change { cursor: String::new(), worker_id, worker: None }, None);
+            Ok(Ok((changes, cursor))) => {
+                // A reader who knows workers of an earlier process, or of a forgotten position.
+                if had && cursor.is_none() {
+                    self.reset();
                 }
                 self.mark = Some(RuntimePosition { host, cursor });
                 self.changes = Some(changes);
             }
-            Ok(Err(_)) | Err(_) => self.waits = true,
+            Ok(Err(_)) | Err(_) => self.wait(),
         }
+    }
+
+    /// Waits before the next attempt. The client's stream does not wait for this runtime.
+    fn wait(&mut self) {
+        self.waits = true;
+        self.push(None, Reported::Settled);
+    }
+
+    fn reset(&mut self) {
+        let runtime_id = self.member.id.clone();
+        self.push(None, Reported::Event(FleetEvent::Reset(ResetEvent { runtime_id })));
     }
 
     async fn follow(&mut self) {
@@ -250,29 +317,52 @@ impl RuntimeFollower {
             biased;
             () = wait_until_gone(&mut self.gone) => FollowerEvent::Gone,
             () = health_changed(&mut self.health, restoring) => FollowerEvent::Health,
-            change = changes.next() => FollowerEvent::Change(change),
+            event = changes.next() => FollowerEvent::Event(event),
         };
         match heard {
             FollowerEvent::Gone => {}
             FollowerEvent::Health => self.refresh().await,
-            FollowerEvent::Change(Some(Ok(change))) => {
-                let mark = RuntimePosition {
-                    host: self.mark.take().map(|mark| mark.host).unwrap_or_default(),
-                    cursor: Some(change.cursor.clone()),
-                };
-                self.mark = Some(mark.clone());
-                match &change.worker {
-                    Some(_) => self.named.insert(change.worker_id),
-                    None => self.named.remove(&change.worker_id),
-                };
-                self.worker(change, Some(mark));
-            }
-            FollowerEvent::Change(Some(Err(_)) | None) => {
+            FollowerEvent::Event(Some(Ok(event))) => self.take(event),
+            FollowerEvent::Event(Some(Err(_)) | None) => {
                 self.changes = None;
                 self.refresh().await;
-                self.waits = true;
+                self.wait();
             }
         }
+    }
+
+    /// Reports an event of the runtime.
+    fn take(&mut self, event: RuntimeEvent) {
+        let runtime_id = self.member.id.clone();
+        let (mark, what) = match event {
+            RuntimeEvent::Change(Change { cursor, worker_id, worker }) => {
+                let what = Changed::Worker { runtime_id, worker_id, worker };
+                (Some(self.moved(cursor)), Reported::Change(what))
+            }
+            RuntimeEvent::Ready(ReadyEvent { cursor }) => {
+                (Some(self.moved(cursor)), Reported::Settled)
+            }
+            RuntimeEvent::Reset => return self.reset(),
+            RuntimeEvent::Compiled(event) => {
+                let event = FleetCompiledEvent { runtime_id, event };
+                (None, Reported::Event(FleetEvent::Compiled(event)))
+            }
+            RuntimeEvent::Diagnostic(diagnostic) => {
+                let event = FleetDiagnostic { runtime_id, diagnostic: *diagnostic };
+                (None, Reported::Event(FleetEvent::Diagnostic(event)))
+            }
+        };
+        self.push(mark, what);
+    }
+
+    /// Moves the position, and returns it.
+    fn moved(&mut self, cursor: String) -> RuntimePosition {
+        let host = self.mark.take().map(|mark| mark.host).unwrap_or_default();
+        self.mark.insert(RuntimePosition { host, cursor: Some(cursor) }).clone()
+    }
+
+    fn push(&mut self, mark: Option<RuntimePosition>, what: Reported) {
+        self.ready.push_back(Report { runtime_id: self.member.id.clone(), mark, what });
     }
 
     /// Refreshes the runtime's status. Closes the change stream if the runtime is unavailable or
@@ -318,55 +408,23 @@ impl RuntimeFollower {
             return;
         }
         self.said = Some(summary.clone());
-        self.ready.push_back(FollowerChange {
-            runtime_id: self.member.id.clone(),
-            mark: None,
-            what: Changed::Runtime { runtime: Box::new(summary) },
-        });
-    }
-
-    fn worker(&mut self, change: Change, mark: Option<RuntimePosition>) {
-        let runtime_id = self.member.id.clone();
-        let (worker_id, worker) = (change.worker_id, change.worker);
-        let what = Changed::Worker { runtime_id: runtime_id.clone(), worker_id, worker };
-        self.ready.push_back(FollowerChange { runtime_id, mark, what });
+        let what = Changed::Runtime { runtime: Box::new(summary) };
+        self.push(None, Reported::Change(what));
     }
 }
 
-/// Opens a runtime's change stream. Returns it with the cursor it starts after, and the named
-/// workers that are gone.
+/// Opens a runtime's change stream. Returns it with the cursor that it resumes after, if it does.
 async fn open_changes(
     handle: &dyn RuntimeHandle,
-    named: &HashSet<WorkerId>,
-    cursor: Option<String>,
-) -> Result<(ChangeStream, Option<String>, Vec<WorkerId>), Error> {
-    if cursor.is_some() {
-        match handle.changes(cursor.clone()).await {
-            Err(Error::InvalidRequest(Invalid::Cursor)) => {}
-            changes => return Ok((changes?, cursor, Vec::new())),
-        }
+    after: Option<String>,
+    from_now: bool,
+) -> Result<(ChangeStream, Option<String>), Error> {
+    let from = FollowChanges { after: after.clone(), from_now };
+    match handle.changes(from).await {
+        Err(Error::InvalidRequest(Invalid::Cursor)) if after.is_some() => {}
+        changes => return Ok((changes?, after)),
     }
-    let gone =
-        if named.is_empty() { Vec::new() } else { removed_workers(handle, named.clone()).await? };
-    Ok((handle.changes(None).await?, None, gone))
-}
-
-/// Returns the named workers that no longer exist. Worker ids are never reused, so they stay gone.
-async fn removed_workers(
-    handle: &dyn RuntimeHandle,
-    mut named: HashSet<WorkerId>,
-) -> Result<Vec<WorkerId>, Error> {
-    let mut query = ListWorkers::default();
-    loop {
-        let page = handle.list(query.clone()).await?;
-        for view in &page.items {
-            named.remove(&view.worker_id);
-        }
-        match page.next_cursor {
-            Some(next) => query.cursor = Some(next),
-            None => return Ok(named.into_iter().collect()),
-        }
-    }
+    Ok((handle.changes(FollowChanges { after: None, from_now }).await?, None))
 }
 
 /// Returns when `gone` becomes true.

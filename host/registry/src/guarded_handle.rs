@@ -138,7 +138,8 @@ impl GuardedHandle {
         change: &mut WorkerChange,
     ) -> Result<(), Error> {
         let decides = change.component.is_some() || change.config.is_some();
-        if self.caller.role >= Role::Admin || !(decides || change.grants.is_some()) {
+        let permits = change.grants.is_some() || change.limits.is_some();
+        if self.caller.role >= Role::Admin || !(decides || permits) {
             return Ok(());
         }
         let before = runtime.get(worker).await?.spec;
@@ -149,12 +150,14 @@ impl GuardedHandle {
         if let Some(grants) = &change.grants {
             policy.allows_grants(&self.caller, &before.grants, grants)?;
         }
-        if !change.is_for(&before.grants) {
-            return Err(Conflict::Grants.into());
+        if let Some(limits) = &change.limits {
+            policy.allows_limits(&self.caller, &before.limits, limits)?;
         }
-        // The policy allowed this change for these grants. If they change before the update, the
-        // runtime refuses it.
+        change.check_before(&before)?;
+        // The policy allowed this change for these grants and limits. If they change before the
+        // update, the runtime refuses it.
         change.grants_before = Some(before.grants);
+        change.limits_before = Some(before.limits);
         Ok(())
     }
 

@@ -16,8 +16,10 @@
 mod access;
 mod access_control;
 mod audit;
+mod bulk;
 mod caller;
 mod changes;
+mod conflate;
 mod connect;
 mod cursor;
 mod database;
@@ -32,11 +34,13 @@ mod registrar;
 mod registry;
 mod remotes;
 mod secret;
+mod watch;
 mod watcher;
 mod worker_list;
 
 pub use access::Access;
 pub use audit::{Audit, AuditRecord};
+pub use bulk::{BULK, BulkStream, BulkWorkers};
 pub use caller::Caller;
 pub use connect::{Connect, ConnectError, EntryError, Network};
 pub use embedded_runtime::EmbeddedRuntime;

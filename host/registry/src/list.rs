@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use skep_protocol::{
-    Diagnostic, DiagnosticCode, Error, HostId, HostView, Invalid, Listing, RuntimeSummary, Source,
-    Status, Timestamp,
+    Diagnostic, DiagnosticCode, Error, FleetDiagnostic, HostId, HostView, Invalid, Listing,
+    RuntimeSummary, Source, Status, Timestamp,
 };
 use tokio::time::timeout;
 
@@ -68,6 +68,31 @@ pub(crate) fn hosts(runtimes: Listing<RuntimeSummary>) -> Listing<HostView> {
     }
     let items = hosts.into_values().collect();
     Listing { items, next_cursor: None, diagnostics: runtimes.diagnostics }
+}
+
+/// Lists the diagnostics of all members, newest first.
+pub(crate) async fn diagnostics(
+    members: &[Arc<Member>],
+    deadline: Duration,
+    now: Timestamp,
+) -> Listing<FleetDiagnostic> {
+    let answers = members.iter().map(|member| async move {
+        (member, within(member, member.handle.diagnostics(None), deadline).await)
+    });
+    let mut list = Listing { items: Vec::new(), next_cursor: None, diagnostics: Vec::new() };
+    for (member, answer) in join_all(answers).await {
+        match answer {
+            Ok(found) => {
+                list.items.extend(found.into_iter().map(|diagnostic| FleetDiagnostic {
+                    runtime_id: member.id.clone(),
+                    diagnostic,
+                }))
+            }
+            Err(why) => list.diagnostics.push(missing(member, &why, now)),
+        }
+    }
+    list.items.sort_by_key(|item| std::cmp::Reverse(item.diagnostic.at));
+    list
 }
 
 /// The reason why a runtime's items are missing from a list.

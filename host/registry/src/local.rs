@@ -118,31 +118,39 @@ impl LocalRuntime {
 struct DirectoryFollower {
     local: LocalRuntime,
     seen: BTreeMap<WorkerId, WorkerView>,
-    ready: VecDeque<Change>,
-    looked: bool,
+    ready: VecDeque<RuntimeEvent>,
 }
 
 impl DirectoryFollower {
-    async fn next(&mut self) -> Result<Change, Error> {
+    async fn next(&mut self) -> Result<RuntimeEvent, Error> {
         loop {
-            if let Some(change) = self.ready.pop_front() {
-                return Ok(change);
+            if let Some(event) = self.ready.pop_front() {
+                return Ok(event);
             }
-            if std::mem::replace(&mut self.looked, true) {
-                tokio::time::sleep(LOOK).await;
-            }
-            let found = self.local.runs().await?.workers;
-            let change = |id: &WorkerId, worker: Option<&WorkerView>| Change {
+            tokio::time::sleep(LOOK).await;
+            let changes = self.look().await?;
+            self.ready.extend(changes);
+        }
+    }
+
+    /// Returns the changes since the last look.
+    async fn look(&mut self) -> Result<Vec<RuntimeEvent>, Error> {
+        let found = self.local.runs().await?.workers;
+        let change = |id: &WorkerId, worker: Option<&WorkerView>| {
+            RuntimeEvent::Change(Change {
                 cursor: CURSOR.into(),
                 worker_id: *id,
                 worker: worker.cloned().map(Box::new),
-            };
-            let gone = self.seen.keys().filter(|id| !found.contains_key(id));
-            self.ready.extend(gone.map(|id| change(id, None)));
-            let new = found.iter().filter(|(id, view)| self.seen.get(id) != Some(view));
-            self.ready.extend(new.map(|(id, view)| change(id, Some(view))));
-            self.seen = found;
-        }
+            })
+        };
+        let gone = self.seen.keys().filter(|id| !found.contains_key(id));
+        let new = found.iter().filter(|(id, view)| self.seen.get(id) != Some(view));
+        let changes = gone
+            .map(|id| change(id, None))
+            .chain(new.map(|(id, view)| change(id, Some(view))))
+            .collect();
+        self.seen = found;
+        Ok(changes)
     }
 }
 
@@ -182,12 +190,20 @@ impl Workers for LocalRuntime {
         self.runs().await?.workers.remove(&worker).ok_or(Error::UnknownWorker(worker))
     }
 
-    async fn changes(&self, cursor: Option<String>) -> Result<ChangeStream, Error> {
-        if cursor.is_some_and(|cursor| cursor != CURSOR) {
+    async fn changes(&self, from: FollowChanges) -> Result<ChangeStream, Error> {
+        if from.after.is_some_and(|cursor| cursor != CURSOR) {
             return Err(Invalid::Cursor.into());
         }
-        let (seen, ready) = (BTreeMap::new(), VecDeque::new());
-        let follower = DirectoryFollower { local: self.clone(), seen, ready, looked: false };
+        let mut follower = DirectoryFollower {
+            local: self.clone(),
+            seen: BTreeMap::new(),
+            ready: VecDeque::new(),
+        };
+        let snapshot = follower.look().await?;
+        if !from.from_now {
+            follower.ready.extend(snapshot);
+        }
+        follower.ready.push_back(RuntimeEvent::Ready(ReadyEvent { cursor: CURSOR.into() }));
         let step = |mut follower: DirectoryFollower| async move {
             Some((follower.next().await, follower))
         };

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use skep_protocol::{
-    Error, Grants, HttpGrant, LimitName, Limits, Rights, Role, RuntimeId, ScopeName, SecretName,
-    WorkerSpec,
+    Error, Grantable, GrantableScope, Grants, HttpGrant, LimitChanges, LimitName, Limits, Need,
+    Rights, Role, RuntimeId, ScopeName, SecretName, WorkerSpec,
 };
 
 use crate::Caller;
@@ -33,6 +33,23 @@ pub trait Policy: Send + Sync {
     /// # Errors
     /// The error to answer with.
     fn allows_grants(&self, caller: &Caller, before: &Grants, after: &Grants) -> Result<(), Error>;
+
+    /// Checks that the caller may replace a worker's limits.
+    ///
+    /// # Errors
+    /// The error to answer with.
+    fn allows_limits(
+        &self,
+        caller: &Caller,
+        before: &LimitChanges,
+        after: &LimitChanges,
+    ) -> Result<(), Error>;
+
+    /// Returns the largest value of a limit that the caller may set, if there is a ceiling.
+    fn ceiling(&self, caller: &Caller, limit: LimitName) -> Option<u64>;
+
+    /// Returns the grants that the caller may give.
+    fn grantable(&self, caller: &Caller) -> Grantable;
 }
 
 /// The most that operators may give workers. Admins may give anything that the runtime offers.
@@ -49,12 +66,8 @@ pub struct Ceilings {
 }
 
 impl Ceilings {
-    fn allow_limits(&self, spec: &WorkerSpec) -> bool {
-        let defaults = Limits::default();
-        let under = |(name, value): (&LimitName, &u64)| {
-            *value <= self.limits.get(name).copied().unwrap_or_else(|| defaults.get(*name))
-        };
-        spec.limits.0.iter().all(under)
+    fn limit(&self, name: LimitName) -> u64 {
+        self.limits.get(&name).copied().unwrap_or_else(|| Limits::default().get(name))
     }
 }
 
@@ -68,26 +81,52 @@ pub struct RolePolicy {
 }
 
 impl RolePolicy {
-    /// Returns true if operators may replace `before` by `after`: everything added must be within
-    /// the ceilings.
-    fn allow_grants(&self, before: &Grants, after: &Grants) -> bool {
+    /// Checks that operators may replace `before` by `after`: everything added must be within the
+    /// ceilings.
+    fn check_grants(&self, before: &Grants, after: &Grants) -> Result<(), Need> {
         let ceilings = self.ceilings.as_ref();
-        let scopes = after.scopes.iter().all(|grant| {
+        for grant in &after.scopes {
             let within = |has: &Rights| *has == Rights::ReadWrite || grant.rights == *has;
             let mut had = before.scopes.iter().filter(|had| had.name == grant.name);
-            had.any(|had| within(&had.rights))
-                || ceilings.is_none_or(|ceilings| ceilings.scopes.contains(&grant.name))
-        });
-        let http = after.http.iter().all(|grant| {
+            let allowed = had.any(|had| within(&had.rights))
+                || ceilings.is_none_or(|ceilings| ceilings.scopes.contains(&grant.name));
+            if !allowed {
+                return Err(Need::Scope(grant.name.clone()));
+            }
+        }
+        for grant in &after.http {
             let offered = ceilings.into_iter().flat_map(|ceilings| &ceilings.http);
-            before.http.iter().chain(offered).any(|wider| grant.is_within(wider))
-        });
-        let secrets = after.secrets.iter().all(|name| {
-            before.secrets.contains(name)
-                || ceilings.is_some_and(|ceilings| ceilings.secrets.contains(name))
-        });
-        scopes && http && secrets
+            if !before.http.iter().chain(offered).any(|wider| grant.is_within(wider)) {
+                return Err(Need::Http(Box::new(grant.clone())));
+            }
+        }
+        for name in &after.secrets {
+            let allowed = before.secrets.contains(name)
+                || ceilings.is_some_and(|ceilings| ceilings.secrets.contains(name));
+            if !allowed {
+                return Err(Need::Secret(name.clone()));
+            }
+        }
+        Ok(())
     }
+
+    /// Checks that operators may replace `before` by `after`: every other limit must be within its
+    /// ceiling.
+    fn check_limits(&self, before: &LimitChanges, after: &LimitChanges) -> Result<(), Need> {
+        let Some(ceilings) = &self.ceilings else { return Ok(()) };
+        for (&limit, value) in &after.0 {
+            let max = ceilings.limit(limit);
+            if before.0.get(&limit) != Some(value) && *value > max {
+                return Err(Need::Ceiling { limit, max });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Returns the result for operators, unless the caller is an admin.
+fn for_operators(caller: &Caller, checked: Result<(), Need>) -> Result<(), Error> {
+    if caller.role >= Role::Admin { Ok(()) } else { checked.map_err(Error::Forbidden) }
 }
 
 impl Policy for RolePolicy {
@@ -96,21 +135,58 @@ impl Policy for RolePolicy {
     }
 
     fn allows(&self, caller: &Caller, needs: Role) -> Result<(), Error> {
-        if caller.role >= needs { Ok(()) } else { Err(Error::Forbidden) }
+        if caller.role >= needs { Ok(()) } else { Err(Error::Forbidden(Need::Role(needs))) }
     }
 
     fn allows_spec(&self, caller: &Caller, spec: &WorkerSpec) -> Result<(), Error> {
-        let limits = || {
-            let ceilings = self.ceilings.as_ref();
-            ceilings.is_none_or(|ceilings| ceilings.allow_limits(spec))
-        };
-        let allowed = caller.role >= Role::Admin
-            || (self.allow_grants(&Grants::default(), &spec.grants) && limits());
-        if allowed { Ok(()) } else { Err(Error::Forbidden) }
+        let grants = self.check_grants(&Grants::default(), &spec.grants);
+        let limits = || self.check_limits(&LimitChanges::default(), &spec.limits);
+        for_operators(caller, grants.and_then(|()| limits()))
     }
 
     fn allows_grants(&self, caller: &Caller, before: &Grants, after: &Grants) -> Result<(), Error> {
-        let allowed = caller.role >= Role::Admin || self.allow_grants(before, after);
-        if allowed { Ok(()) } else { Err(Error::Forbidden) }
+        for_operators(caller, self.check_grants(before, after))
+    }
+
+    fn allows_limits(
+        &self,
+        caller: &Caller,
+        before: &LimitChanges,
+        after: &LimitChanges,
+    ) -> Result<(), Error> {
+        for_operators(caller, self.check_limits(before, after))
+    }
+
+    fn ceiling(&self, caller: &Caller, limit: LimitName) -> Option<u64> {
+        let ceilings = self.ceilings.as_ref().filter(|_| caller.role < Role::Admin);
+        ceilings.map(|ceilings| ceilings.limit(limit))
+    }
+
+    fn grantable(&self, caller: &Caller) -> Grantable {
+        let role = caller.role;
+        match (role, &self.ceilings) {
+            (Role::Admin, _) => Grantable { role, scopes: None, http: None, secrets: None },
+            (Role::Operator, None) => {
+                Grantable { role, scopes: None, http: Some(Vec::new()), secrets: Some(Vec::new()) }
+            }
+            (Role::Operator, Some(ceilings)) => {
+                let scope = |name: &ScopeName| GrantableScope {
+                    name: name.clone(),
+                    rights: Rights::ReadWrite,
+                };
+                Grantable {
+                    role,
+                    scopes: Some(ceilings.scopes.iter().map(scope).collect()),
+                    http: Some(ceilings.http.clone()),
+                    secrets: Some(ceilings.secrets.iter().cloned().collect()),
+                }
+            }
+            (Role::Viewer, _) => Grantable {
+                role,
+                scopes: Some(Vec::new()),
+                http: Some(Vec::new()),
+                secrets: Some(Vec::new()),
+            },
+        }
     }
 }

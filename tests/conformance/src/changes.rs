@@ -2,13 +2,34 @@
 
 use std::collections::BTreeSet;
 
+use futures_util::{StreamExt, stream};
 use skep_protocol::*;
 
 use crate::Guest;
 use crate::trial::{Trial, labels, next, until, worker_id};
 
-async fn follow(trial: &Trial<'_>, cursor: Option<&str>) -> ChangeStream {
-    trial.runtime().changes(cursor.map(str::to_owned)).await.unwrap()
+type Changes = std::pin::Pin<Box<dyn stream::Stream<Item = Result<Change, Error>> + Send>>;
+
+fn after(cursor: Option<&str>) -> FollowChanges {
+    FollowChanges { after: cursor.map(str::to_owned), from_now: false }
+}
+
+/// Follows the changes alone.
+async fn follow(trial: &Trial<'_>, cursor: Option<&str>) -> Changes {
+    let events = trial.runtime().changes(after(cursor)).await.unwrap();
+    only_changes(events)
+}
+
+/// Leaves out all events but changes.
+pub(crate) fn only_changes(events: ChangeStream) -> Changes {
+    let change = |event: Result<RuntimeEvent, Error>| {
+        std::future::ready(match event {
+            Ok(RuntimeEvent::Change(change)) => Some(Ok(change)),
+            Ok(_) => None,
+            Err(error) => Some(Err(error)),
+        })
+    };
+    events.filter_map(change).boxed()
 }
 
 /// Returns a predicate for changes that show this worker in this state.
@@ -101,7 +122,7 @@ pub(crate) async fn changes_resume_within_the_snapshot(trial: &Trial<'_>) {
 
 pub(crate) async fn an_invented_changes_cursor_is_refused(trial: &Trial<'_>) {
     for cursor in ["", "x", "-1"] {
-        let refused = trial.runtime().changes(Some(cursor.to_owned())).await.err();
+        let refused = trial.runtime().changes(after(Some(cursor))).await.err();
         assert_eq!(refused, Some(Error::InvalidRequest(Invalid::Cursor)), "{cursor:?}");
     }
 }
@@ -129,4 +150,36 @@ pub(crate) async fn no_worker_is_left_out_while_many_are_made(trial: &Trial<'_>)
     }
     ids.sort();
     assert_eq!(seen, ids);
+}
+
+pub(crate) async fn a_snapshot_ends_with_ready(trial: &Trial<'_>) {
+    let one = trial.worker(Guest::Scribe).await;
+    let other = trial.worker(Guest::Scribe).await;
+    let mut stream = trial.runtime().changes(FollowChanges::default()).await.unwrap();
+    let mut seen = BTreeSet::new();
+    let ready = loop {
+        match next(&mut stream).await.unwrap() {
+            RuntimeEvent::Change(change) => drop(seen.insert(change.worker_id)),
+            RuntimeEvent::Ready(ready) => break ready,
+            event => panic!("{event:?} within a snapshot"),
+        }
+    };
+    assert_eq!(seen, BTreeSet::from([one.id, other.id]));
+    drop(stream);
+    // Its cursor leads behind the snapshot.
+    let new = trial.worker(Guest::Scribe).await;
+    let mut stream = follow(trial, Some(&ready.cursor)).await;
+    assert_eq!(next(&mut stream).await.unwrap().worker_id, new.id);
+}
+
+pub(crate) async fn a_stream_from_now_has_no_snapshot(trial: &Trial<'_>) {
+    let old = trial.worker(Guest::Scribe).await;
+    let from = FollowChanges { after: None, from_now: true };
+    let mut stream = trial.runtime().changes(from).await.unwrap();
+    assert!(matches!(next(&mut stream).await, Some(RuntimeEvent::Ready(_))));
+    let new = trial.worker(Guest::Scribe).await;
+    let mut stream = only_changes(stream);
+    assert_eq!(next(&mut stream).await.unwrap().worker_id, new.id);
+    trial.runtime().stop(old.id).await.unwrap();
+    until(&mut stream, shows(old.id, |view| view.desired == Desired::Stopped)).await;
 }

@@ -141,3 +141,37 @@ pub(crate) async fn limits_apply_per_worker(trial: &Trial<'_>) {
     assert_eq!(small.view().await.spec.limits.0, [(LimitName::state_bytes, 3)].into());
     assert_eq!(other.view().await.spec.limits, LimitChanges::default());
 }
+
+pub(crate) async fn limits_change_between_two_turns(trial: &Trial<'_>) {
+    let worker = trial.worker(Guest::Scribe).await;
+    let to = |limits: &[(LimitName, u64)]| LimitChanges(limits.iter().copied().collect());
+    let change = |limits: &LimitChanges| WorkerChange {
+        limits: Some(limits.clone()),
+        ..WorkerChange::default()
+    };
+    let small = to(&[(LimitName::input_bytes, 4), (LimitName::mailbox_inputs, 9)]);
+    let view = worker.runtime().update(worker.id, change(&small)).await.unwrap();
+    assert_eq!(view.spec.limits, small);
+    let limit = Error::LimitExceeded { name: LimitName::input_bytes, limit: 4 };
+    assert_eq!(worker.try_send(message("echo long")).await, Err(limit));
+    let updated = worker.entries_of(EntryKind::Updated).await.pop().unwrap();
+    assert_eq!(updated.label.as_deref(), Some("limits"));
+    let body: LimitChanges = serde_json::from_slice(&updated.payload.body).unwrap();
+    assert_eq!(body, small);
+
+    // The same again changes nothing, and the defaults come back.
+    worker.runtime().update(worker.id, change(&small)).await.unwrap();
+    assert_eq!(worker.entries_of(EntryKind::Updated).await.len(), 1);
+    let stale = WorkerChange {
+        limits_before: Some(to(&[])),
+        ..change(&to(&[(LimitName::input_bytes, 5)]))
+    };
+    let refused = worker.runtime().update(worker.id, stale).await;
+    assert_eq!(refused, Err(Conflict::Limits.into()));
+    let wrong = change(&to(&[(LimitName::component_bytes, 1)]));
+    let refused = worker.runtime().update(worker.id, wrong).await;
+    assert_eq!(refused, Err(Invalid::Limit(LimitName::component_bytes).into()));
+    assert_eq!(worker.view().await.spec.limits, small);
+    worker.runtime().update(worker.id, change(&to(&[]))).await.unwrap();
+    assert_eq!(worker.ask("echo long").await, "long");
+}

@@ -92,6 +92,7 @@ macro_rules! conformance {
                 log_bytes_per_turn
                 transcript_bytes
                 limits_apply_per_worker
+                limits_change_between_two_turns
             }
             lifecycle {
                 a_stopped_worker_refuses_inputs
@@ -235,6 +236,8 @@ macro_rules! conformance {
                 changes_resume_from_a_cursor
                 changes_resume_within_the_snapshot
                 an_invented_changes_cursor_is_refused
+                a_snapshot_ends_with_ready
+                a_stream_from_now_has_no_snapshot
                 no_worker_is_left_out_while_many_are_made
             }
         }

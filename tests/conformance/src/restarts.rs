@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use skep_protocol::*;
 
+use crate::changes::only_changes;
 use crate::trial::{Trial, answer, args, eventually, keyed, labels, message, next, trouble, until};
 use crate::{Guest, Restart};
 
@@ -175,7 +176,7 @@ pub(crate) async fn an_open_stream_does_not_delay_a_restart(trial: &Trial<'_>) {
     for how in BOTH {
         let mut held = worker.follow(Some(Cursor(0))).await;
         let _unread = worker.follow(None).await;
-        let _changes = trial.runtime().changes(None).await.unwrap();
+        let _changes = trial.runtime().changes(FollowChanges::default()).await.unwrap();
         let last = next(&mut held).await.unwrap().seq;
         trial.restart(how).await;
         let mut stream = worker.follow(Some(last)).await;
@@ -305,13 +306,15 @@ pub(crate) async fn attempts_per_input(trial: &Trial<'_>) {
 pub(crate) async fn changes_can_be_followed_over_a_restart(trial: &Trial<'_>) {
     let spec = trial.spec(Guest::Scribe).await;
     let worker = trial.create(spec.clone()).await;
-    let mut stream = trial.runtime().changes(None).await.unwrap();
+    let events = trial.runtime().changes(FollowChanges::default()).await.unwrap();
+    let mut stream = only_changes(events);
     let cursor = next(&mut stream).await.unwrap().cursor;
     worker.runtime().stop(worker.id).await.unwrap();
     trial.restart(Restart::Crash).await;
     let new = trial.create(spec).await;
     // From the old cursor or a new snapshot, the stream shows every change.
-    let mut stream = trial.runtime().changes(Some(cursor)).await.unwrap();
+    let from = FollowChanges { after: Some(cursor), from_now: false };
+    let mut stream = only_changes(trial.runtime().changes(from).await.unwrap());
     let mut missing = BTreeSet::from([worker.id, new.id]);
     while !missing.is_empty() {
         let change = next(&mut stream).await.unwrap();

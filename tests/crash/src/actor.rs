@@ -80,6 +80,8 @@ impl Actor {
                     labels: None,
                     grants: None,
                     grants_before: None,
+                    limits: None,
+                    limits_before: None,
                 };
                 runtime.update(worker, change).await?;
                 Answer::Done

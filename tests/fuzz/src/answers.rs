@@ -10,8 +10,7 @@ use futures_util::StreamExt;
 use skep_client::{Client, ClientDeadlines, Endpoint, HostClient, Prefix, Token};
 use skep_protocol::text::is_unsafe;
 use skep_protocol::{
-    Artifacts, ConfigValues, CreateWorker, Cursor, Error, Files, InputId, ListAudit, ListEntries, ListFiles,
-    ListWorkers, NewInput, Overview, Payload, RemoveFile, Turns, WorkerId, WorkerSpec, Workers,
+    Artifacts, ConfigValues, CreateWorker, Cursor, Error, Files, FollowChanges, FollowFleet, InputId, ListAudit, ListEntries, ListFiles, ListWorkers, NewInput, Overview, Payload, RemoveFile, Turns, WorkerId, WorkerSpec, Workers,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -179,7 +178,7 @@ async fn ask(open: &Open, verb: u8) -> Option<Error> {
             Ok(entries) => drained(entries).await,
             Err(error) => Some(error),
         },
-        13 => match client.changes(None).await {
+        13 => match client.changes(FollowChanges::default()).await {
             Ok(changes) => drained(changes).await,
             Err(error) => Some(error),
         },
@@ -195,7 +194,7 @@ async fn ask(open: &Open, verb: u8) -> Option<Error> {
         20 => error(host.workers(None, ListWorkers::default())).await,
         21 => error(host.audit(&ListAudit::default())).await,
         22 => error(host.me()).await,
-        23 => match host.events(None).await {
+        23 => match host.events(FollowFleet::default()).await {
             Ok(events) => drained(events).await,
             Err(error) => Some(error),
         },

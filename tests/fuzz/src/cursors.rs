@@ -8,7 +8,7 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use futures_util::{FutureExt, StreamExt};
-use skep_protocol::{Error, Invalid, ListAudit, ListWorkers, Timestamp};
+use skep_protocol::{Error, FollowChanges, FollowFleet, Invalid, ListAudit, ListWorkers, Timestamp};
 use skep_registry::{Caller, Network, Registry, RegistryParts};
 use tokio::runtime::Runtime;
 
@@ -72,7 +72,8 @@ async fn ask(registry: &Registry, cursor: String) {
         // A number too large for the database is past all rows or invalid.
         Err(error) => wrong(error),
     }
-    match registry.changes(&caller, Some(cursor)).await {
+    let changes = FollowChanges { after: Some(cursor), from_now: false };
+    match registry.events(&caller, FollowFleet { changes, ..FollowFleet::default() }).await {
         Ok(mut changes) => drop(changes.next().now_or_never()),
         Err(error) => wrong(error),
     }

@@ -1,27 +1,20 @@
 //! Routes over all runtimes of a registry.
 
-use std::sync::Arc;
-
+use axum::Json;
 use axum::extract::State;
-use axum::http::HeaderMap;
-use axum::response::Response;
-use axum::{Extension, Json};
-use futures_util::{FutureExt, StreamExt};
 use skep_protocol::{
-    AuditEntry, FleetChange, HostView, Invalid, ListAudit, Listing, Role, RuntimeId,
-    RuntimeSummary, Timestamp, TokenId, WorkerId, WorkerListing,
+    AuditEntry, FleetDiagnostic, Grantable, HostView, LimitView, ListAudit, Listing, Role,
+    RuntimeId, RuntimeSummary, Timestamp, TokenId, WorkerId, WorkerListing,
 };
 
 use super::session::on_disk;
 use super::workers::{listing, wanted};
+use super::{bulk, fleet_events};
 use crate::app::App;
-use crate::credential::Credential;
-use crate::events::{EventSource, LAST_EVENT_ID, event};
 use crate::path::{PathParams, RequestCaller};
 use crate::query::Query;
 use crate::refusal::HandlerResult;
-use crate::route::{Route, events, json, named};
-use crate::server::ConnectionInfo;
+use crate::route::{Route, json};
 
 pub(crate) fn routes() -> Vec<Route> {
     vec![
@@ -56,18 +49,26 @@ pub(crate) fn routes() -> Vec<Route> {
             ),
             WORKERS,
         ),
+        fleet_events::route(),
+        bulk::route(),
         Route::get(
-            "/api/events",
-            (
-                "followFleet",
-                "Streams the current state of all runtimes and workers, then changes. Events are \
-                 `change`, with the cursor as id and a FleetChange as data",
-            ),
-            changes,
+            "/api/diagnostics",
+            ("diagnostics", "Lists the diagnostics of all runtimes, newest first"),
+            diagnostics,
         )
-        .query::<String>("cursor", "Resume after this change.")
-        .header::<String>("Last-Event-ID", "Resume after this change; overrides `cursor`.")
-        .answers(200, "The changes.", events([named::<FleetChange>("change")])),
+        .answers(200, "The diagnostics.", json::<Listing<FleetDiagnostic>>()),
+        Route::get(
+            "/api/limits",
+            ("limits", "Lists the limits, with the ceilings of the caller's role"),
+            limits,
+        )
+        .answers(200, "The limits.", json::<Listing<LimitView>>()),
+        Route::get(
+            "/api/me/grants",
+            ("grantable", "Returns the grants that the caller may give workers"),
+            grantable,
+        )
+        .answers(200, "The grants.", json::<Grantable>()),
         Route::get(
             "/api/audit",
             ("audit", "Lists audited changes, newest first; for admins"),
@@ -130,24 +131,26 @@ async fn workers(
     Ok(Json(app.registry.workers(&caller, None, wanted(&query)?).await?))
 }
 
-async fn changes(
+async fn diagnostics(
     State(app): State<App>,
     RequestCaller(caller): RequestCaller,
-    Extension(credential): Extension<Credential>,
-    Extension(link): Extension<Arc<ConnectionInfo>>,
-    query: Query,
-    headers: HeaderMap,
-) -> HandlerResult<Response> {
-    let cursor = match headers.get(LAST_EVENT_ID) {
-        Some(id) => Some(id.to_str().map_err(|_| Invalid::Header)?.to_owned()),
-        None => query.text("cursor")?,
-    };
-    let items = app.registry.changes(&caller, cursor).await?.boxed();
-    let write = |out: &mut Vec<u8>, change: &FleetChange| {
-        event(out, Some(&change.cursor), "change", |out| serde_json::to_writer(out, change));
-    };
-    let followed = EventSource { items, write, last: async { None }.boxed() };
-    Ok(followed.into_response(&app, credential, link.closing.clone()))
+) -> Json<Listing<FleetDiagnostic>> {
+    Json(app.registry.diagnostics(&caller).await)
+}
+
+async fn limits(
+    State(app): State<App>,
+    RequestCaller(caller): RequestCaller,
+) -> Json<Listing<LimitView>> {
+    let items = app.registry.limits(&caller);
+    Json(Listing { items, next_cursor: None, diagnostics: Vec::new() })
+}
+
+async fn grantable(
+    State(app): State<App>,
+    RequestCaller(caller): RequestCaller,
+) -> Json<Grantable> {
+    Json(app.registry.grantable(&caller))
 }
 
 async fn audit(

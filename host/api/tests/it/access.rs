@@ -136,6 +136,7 @@ async fn every_operation_needs_the_role_that_the_document_names() {
                 "putConfig" => json!({ "values": {} }),
                 "renameFile" => json!({ "from": "a", "to": "b" }),
                 "createToken" => json!({ "role": "viewer" }),
+                "bulkWorkers" => json!({ "action": "stop", "workers": [] }),
                 _ => json!({}),
             };
             let path = path.replace("{runtime_id}", "home").replace("{host_id}", "fake-host");

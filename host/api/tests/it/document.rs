@@ -55,8 +55,31 @@ fn streams_are_described_by_their_events() {
     let document: Value = serde_json::from_str(&skep_api::openapi()).unwrap();
     let one = "/api/runtimes/{runtime_id}";
     for (path, expected) in [
-        ("/api/events", &[("change", "FleetChange"), ("problem", "Problem")][..]),
-        (&format!("{one}/changes"), &[("change", "Change"), ("problem", "Problem")]),
+        (
+            "/api/events",
+            &[
+                ("change", "FleetChange"),
+                ("change", "SlimChange"),
+                ("ready", "ReadyEvent"),
+                ("reset", "ResetEvent"),
+                ("entry", "WatchedEntry"),
+                ("entry_problem", "WatchedProblem"),
+                ("component", "FleetCompiledEvent"),
+                ("diagnostic", "FleetDiagnostic"),
+                ("problem", "Problem"),
+            ][..],
+        ),
+        (
+            &format!("{one}/changes"),
+            &[
+                ("change", "Change"),
+                ("ready", "ReadyEvent"),
+                ("reset", ""),
+                ("component", "CompiledEvent"),
+                ("diagnostic", "Diagnostic"),
+                ("problem", "Problem"),
+            ],
+        ),
         (
             &format!("{one}/workers/{{worker_id}}/events"),
             &[("entry", "Entry"), ("end", ""), ("problem", "Problem")],

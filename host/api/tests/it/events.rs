@@ -140,13 +140,19 @@ async fn changes_of_a_runtime_start_with_its_current_state() {
         bed.admin("DELETE", &worker).send().await.is(204);
         let gone = loop {
             let event = reader.next().await.unwrap();
-            if event.data["worker"].is_null() {
+            if event.name == "change" && event.data["worker"].is_null() {
                 break event;
             }
         };
         let header = format!("last-event-id: {}\r\n", first.id.unwrap());
         let mut back = Reader::open(&bed, &bed.at("/changes"), &bed.admin, &header).await;
-        assert_eq!(back.next().await.unwrap().data["worker"], gone.data["worker"]);
+        let again = loop {
+            let event = back.next().await.unwrap();
+            if event.name == "change" {
+                break event;
+            }
+        };
+        assert_eq!(again.data["worker"], gone.data["worker"]);
     }
 }
 
@@ -158,6 +164,9 @@ async fn fleet_changes_are_streamed() {
     let (mut runtimes, mut workers) = (Vec::new(), Vec::new());
     while runtimes.len() < 2 || workers.is_empty() {
         let event = reader.next().await.unwrap();
+        if event.name == "ready" {
+            continue;
+        }
         assert_eq!(event.name, "change");
         match event.data["kind"].as_str().unwrap() {
             "runtime" => runtimes.push(event.data["runtime"]["runtime_id"].clone()),
@@ -195,4 +204,60 @@ async fn an_idle_stream_has_heartbeats_and_ends_with_its_token() {
     let last = reader.next().await.filter(|event| event.data["code"] != "unauthenticated");
     assert_eq!(last, None);
     assert_eq!(reader.next().await, None);
+}
+
+#[tokio::test]
+async fn a_slim_stream_from_now_has_rows_and_watched_entries() {
+    let bed = Bed::browser().await;
+    let worker = bed.worker(Guest::Scribe).await;
+    let id = worker.rsplit('/').next().unwrap();
+    let path = format!("/api/events?from=now&fields=slim&interval_ms=100&watch=home/{id}@0");
+    let mut reader = Reader::open(&bed, &path, &bed.admin, "").await;
+    let (mut ready, mut row, mut entries) = (false, None, Vec::new());
+    while row.is_none() || entries.is_empty() || !ready {
+        let event = reader.next().await.unwrap();
+        match event.name.as_str() {
+            "ready" => {
+                ready = true;
+                assert_eq!(event.id.as_deref(), event.data["cursor"].as_str());
+                bed.admin("POST", &format!("{worker}/stop")).send().await.is(200);
+            }
+            "entry" => entries.push(event.data["entry"]["kind"].clone()),
+            "change" if event.data["kind"] == "worker" => {
+                assert!(ready, "there is no snapshot");
+                row = Some(event.data["worker"].clone());
+            }
+            "change" => {}
+            name => panic!("{name}"),
+        }
+    }
+    let row = row.unwrap();
+    assert_eq!((&row["worker_id"], &row["runtime_id"]), (&id.into(), &"home".into()));
+    let has = ["display_ref", "kind", "component", "desired", "observed", "execution"];
+    for field in has.iter().chain(&["queued_inputs", "updated_at", "labels"]) {
+        assert!(row.get(field).is_some(), "{field}");
+    }
+    assert!(row.get("grants").is_none() && row.get("limits").is_none(), "{row}");
+    assert_eq!(entries[0], "created");
+}
+
+#[tokio::test]
+async fn a_stream_with_bad_parameters_is_refused() {
+    let bed = Bed::browser().await;
+    let watch = "watch=home/019b0d2e-7c31-7e0a-8f7d-0a6d2f3c1b55&".repeat(17);
+    for bad in [
+        "from=then",
+        "fields=fat",
+        "interval_ms=99",
+        "interval_ms=10001",
+        "interval_ms=x",
+        "watch=home",
+        "watch=home/x",
+        "watch=home/019b0d2e-7c31-7e0a-8f7d-0a6d2f3c1b55@-1",
+        &watch,
+    ] {
+        let refused = bed.admin("GET", &format!("/api/events?{bad}")).send().await;
+        refused.refused(400, "invalid_request");
+    }
+    bed.admin("GET", &bed.at("/changes?from=then")).send().await.refused(400, "invalid_request");
 }

@@ -330,3 +330,84 @@ async fn each_api_has_only_its_own_routes() {
     }
     assert_eq!((browser.surface, runtime.surface), (Surface::Browser, Surface::Runtime));
 }
+
+#[tokio::test]
+async fn many_workers_are_changed_at_once() {
+    let bed = Bed::browser().await;
+    let (one, other) = (bed.worker(Guest::Scribe).await, bed.worker(Guest::Scribe).await);
+    let ids = [&one, &other].map(|path| path.rsplit('/').next().unwrap().to_owned());
+    let bulk = |body: serde_json::Value| bed.admin("POST", "/api/workers:bulk").json(&body).send();
+    let preview = json!({ "action": "stop", "filter": { "kind": "service" }, "preview": true });
+    let counted = bulk(preview.clone()).await.is(200).json();
+    assert_eq!(counted, json!({ "count": 2, "diagnostics": [] }));
+    let unknown = "019b0d2e-7c31-7e0a-8f7d-0a6d2f3c1b55";
+    let workers: Vec<_> = [&ids[0], &ids[1], unknown]
+        .map(|id| json!({ "runtime_id": "home", "worker_id": id }))
+        .into();
+    let said = bulk(json!({ "action": "stop", "workers": workers })).await.is(200);
+    assert_eq!(said.header("content-type"), "application/x-ndjson");
+    let text = String::from_utf8(said.body.to_vec()).unwrap();
+    let lines: Vec<serde_json::Value> =
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.len(), 3);
+    assert_eq!(lines.iter().filter(|line| line["ok"] == true).count(), 2);
+    let failed = lines.iter().find(|line| line["ok"] == false).unwrap();
+    assert_eq!(failed["problem"]["code"], "unknown_worker");
+    for bad in [
+        json!({ "action": "stop" }),
+        json!({ "action": "stop", "filter": { "state": "Idle" } }),
+        json!({ "action": "stop", "filter": { "stat": "idle" } }),
+        json!({ "action": "stop", "filter": { "q": "\u{202e}" } }),
+        json!({ "action": "explode", "filter": {} }),
+        json!({ "action": "stop", "filter": {}, "workers": [] }),
+        json!({ "action": "label", "filter": {} }),
+    ] {
+        bulk(bad).await.refused(400, "invalid_request");
+    }
+    let many: Vec<_> = (0..10_001)
+        .map(|n| json!({ "runtime_id": "home", "worker_id": format!("019b0d2e-7c31-7e0a-8f7d-{n:012x}") }))
+        .collect();
+    bulk(json!({ "action": "start", "workers": many })).await.refused(413, "too_many_workers");
+    let viewer = bed.token(Role::Viewer, None);
+    let ask = bed.ask("POST", "/api/workers:bulk").bearer(&viewer).json(&preview);
+    let refused = ask.send().await.refused(403, "forbidden").json();
+    assert_eq!(refused["needs"], json!({ "role": "operator" }));
+}
+
+#[tokio::test]
+async fn limits_grants_and_diagnostics_are_listed() {
+    let bed = Bed::browser().await;
+    let limits = bed.admin("GET", "/api/limits").send().await.is(200).json();
+    let memory = limits["items"].as_array().unwrap().iter().find(|l| l["name"] == "memory_bytes");
+    let memory = memory.unwrap();
+    assert_eq!((&memory["unit"], &memory["per_worker"]), (&json!("bytes"), &json!(true)));
+    assert_eq!((&memory["default"], &memory["ceiling"]), (&json!(268_435_456), &json!(null)));
+    let all = bed.admin("GET", "/api/me/grants").send().await.is(200).json();
+    let none = json!(null);
+    assert_eq!(all, json!({ "role": "admin", "scopes": none, "http": none, "secrets": none }));
+    let operator = bed.token(Role::Operator, None);
+    let some = bed.ask("GET", "/api/me/grants").bearer(&operator).send().await.is(200).json();
+    assert_eq!((&some["scopes"], &some["http"]), (&json!(null), &json!([])));
+    let noticed = bed.admin("GET", "/api/diagnostics").send().await.is(200).json();
+    assert_eq!(noticed["items"], json!([]));
+    for path in ["/api/limits", "/api/me/grants", "/api/diagnostics"] {
+        bed.ask("GET", path).send().await.refused(401, "unauthenticated");
+    }
+}
+
+#[tokio::test]
+async fn limits_of_a_worker_are_replaced() {
+    for bed in both().await {
+        let worker = bed.worker(Guest::Scribe).await;
+        let patch = |body: serde_json::Value| bed.admin("PATCH", &worker).json(&body).send();
+        let limits = json!({ "input_bytes": 4 });
+        let changed = patch(json!({ "limits": limits })).await.is(200).json();
+        assert_eq!(changed["limits"], limits);
+        let stale = json!({ "limits": {}, "limits_before": { "input_bytes": 5 } });
+        assert_eq!(patch(stale).await.refused(409, "conflict").json()["reason"], "limits");
+        for bad in [json!({ "size": 1 }), json!({ "input_bytes": -1 }), json!({ "tables": 1 })] {
+            patch(json!({ "limits": bad })).await.refused(400, "invalid_request");
+        }
+        assert_eq!(patch(json!({ "limits": {} })).await.is(200).json()["limits"], json!({}));
+    }
+}

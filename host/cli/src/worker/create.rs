@@ -82,6 +82,10 @@ pub(crate) struct UpdateArgs {
     #[arg(long, value_name = "K=V", value_parser = key_value::parse)]
     label: Vec<(String, String)>,
 
+    /// New value of a limit; the others stay. Repeat for more
+    #[arg(long, value_name = "LIMIT=VALUE", value_parser = limit)]
+    limit: Vec<(LimitName, u64)>,
+
     #[command(flatten)]
     connect: ConnectArgs,
 }
@@ -175,6 +179,8 @@ async fn update_from(project: &Project, arguments: &UpdateArgs) -> Result<u8, Fa
         None if !has_values => None,
         _ => Some(runtime.put_config(values).await?.item.digest),
     };
+    let mut limits = manifest.limits();
+    limits.0.extend(arguments.limit.iter().copied());
     let change = WorkerChange {
         component: Some(match &arguments.component {
             None => push_built(&runtime, project).await?,
@@ -184,12 +190,10 @@ async fn update_from(project: &Project, arguments: &UpdateArgs) -> Result<u8, Fa
         display_ref: arguments.name.clone(),
         labels: Some(manifest.labels()),
         grants: Some(manifest.grants()),
+        limits: Some(limits),
         ..WorkerChange::default()
     };
     show(&runtime.update(worker, change).await?, arguments.output())?;
-    if manifest.limits() != before.limits {
-        terminal::say("note", "the limits of a worker are fixed when it is created");
-    }
     Ok(0)
 }
 
@@ -210,17 +214,25 @@ pub(super) async fn update(arguments: &UpdateArgs) -> Result<u8, Failed> {
         None => None,
         Some(named) => Some(component(&runtime, named).await?),
     };
+    let (mut limits, mut limits_before) = (None, None);
+    if !arguments.limit.is_empty() {
+        let before = runtime.get(worker).await?.spec.limits;
+        let mut all = before.clone();
+        all.0.extend(arguments.limit.iter().copied());
+        (limits, limits_before) = (Some(all), Some(before));
+    }
     let change = WorkerChange {
         component,
         config: config(&runtime, arguments.config.iter().cloned().collect()).await?,
         display_ref: arguments.name.clone(),
         labels: labels(&arguments.label)?,
+        limits,
+        limits_before,
         ..WorkerChange::default()
     };
     if change == WorkerChange::default() {
-        return Err(
-            Failed::here("nothing to change").hint("give --component, --config, --name or --label")
-        );
+        return Err(Failed::here("nothing to change")
+            .hint("give --component, --config, --name, --label or --limit"));
     }
     show(&runtime.update(worker, change).await?, arguments.output())?;
     Ok(0)

@@ -2,8 +2,9 @@
 
 use async_trait::async_trait;
 use skep_protocol::{
-    ChangeStream, CreateWorker, Error, ForkWorker, ListState, ListWorkers, Listing, StateItem,
-    Stored, Usage, WorkerChange, WorkerHistory, WorkerId, WorkerPage, WorkerView, Workers,
+    ChangeStream, CreateWorker, Error, FollowChanges, ForkWorker, ListState, ListWorkers, Listing,
+    StateItem, Stored, Usage, WorkerChange, WorkerHistory, WorkerId, WorkerPage, WorkerView,
+    Workers,
 };
 
 use crate::feed::Changes;
@@ -65,8 +66,8 @@ impl Workers for Client {
 
     /// Reconnects like [`skep_protocol::Turns::subscribe`]. After a restart of the runtime, every worker is
     /// reported again.
-    async fn changes(&self, cursor: Option<String>) -> Result<ChangeStream, Error> {
-        follow(self.wire.clone(), Changes::new(cursor.as_deref())?).await
+    async fn changes(&self, from: FollowChanges) -> Result<ChangeStream, Error> {
+        follow(self.wire.clone(), Changes::new(from, Vec::new())?).await
     }
 
     async fn state(&self, worker: WorkerId, query: ListState) -> Result<Listing<StateItem>, Error> {

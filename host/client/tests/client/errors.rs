@@ -28,7 +28,8 @@ async fn an_invisible_worker_is_unknown() {
 
 #[tokio::test]
 async fn a_refused_operator_token_is_reported_as_unavailable() {
-    for error in [Error::Unauthenticated, Error::Forbidden] {
+    let forbidden = Error::Forbidden(skep_protocol::Need::Role(skep_protocol::Role::Admin));
+    for error in [Error::Unauthenticated, forbidden] {
         let server = Server::answering(&[problem(&error)]).await;
         let remote = Client::new(endpoint(&server.url)).unwrap();
         assert_eq!(remote.get(worker()).await.err(), Some(Error::RuntimeUnavailable));

@@ -4,9 +4,10 @@ use futures_util::StreamExt;
 use skep_client::{HostClient, Refusals};
 use skep_protocol::{
     Capabilities, Changed, ComponentDigest, ComponentKind, Cursor, Desired, Diagnostic,
-    DiagnosticCode, Error, Execution, FleetChange, ListAudit, ListWorkers, Listing, Me,
-    ObservedState, Overview, Role, RuntimeId, RuntimeSummary, SortOrder, Source, Status, Timestamp,
-    Turns, WorkerFilter, WorkerSort, Workers,
+    DiagnosticCode, Error, Execution, FleetChange, FleetEvent, FollowChanges, FollowFleet,
+    ListAudit, ListWorkers, Listing, Me, ObservedState, Overview, Problem, Role, RuntimeId,
+    RuntimeSummary, SortOrder, Source, Status, Timestamp, Turns, WatchedProblem, WatchedWorker,
+    WorkerFilter, WorkerSort, Workers,
 };
 
 use crate::server::{Server, json, problem};
@@ -116,10 +117,11 @@ async fn a_runtime_behind_a_registry_describes_itself_by_its_summary() {
 
 #[tokio::test]
 async fn a_refused_token_of_the_caller_is_reported_as_such() {
-    let (_server, host) = host(&[problem(&Error::Forbidden)]).await;
-    assert_eq!(host.audit(&ListAudit::default()).await.err(), Some(Error::Forbidden));
+    let (_server, host) =
+        host(&[problem(&Error::Forbidden(skep_protocol::Need::Role(Role::Admin)))]).await;
+    assert!(matches!(host.audit(&ListAudit::default()).await.err(), Some(Error::Forbidden(_))));
     let client = host.client(&there());
-    assert_eq!(client.get(worker()).await.err(), Some(Error::Forbidden));
+    assert!(matches!(client.get(worker()).await.err(), Some(Error::Forbidden(_))));
     let hidden = client.with_refusals(Refusals::Hidden).get(worker()).await.err();
     assert_eq!(hidden, Some(Error::RuntimeUnavailable));
 }
@@ -146,13 +148,17 @@ async fn fleet_changes_resume_after_a_lost_connection() {
         format!("{head}{}", event("b", gone.clone())),
     ])
     .await;
-    let mut stream = host.events(None).await.unwrap();
-    assert_eq!(stream.next().await.unwrap().unwrap().what, runtime);
-    assert_eq!(stream.next().await.unwrap().unwrap().what, gone);
+    let mut stream = host.events(FollowFleet::default()).await.unwrap();
+    for expected in [runtime, gone] {
+        match stream.next().await.unwrap().unwrap() {
+            FleetEvent::Change(change) => assert_eq!(change.what, expected),
+            event => panic!("{event:?}"),
+        }
+    }
     assert_eq!(server.requests()[0].line(), "GET /api/events");
     assert_eq!(server.requests()[1].header("last-event-id"), Some("a"));
     let (_server, host) = self::host(&[problem(&Error::Unauthenticated)]).await;
-    assert_eq!(host.events(None).await.err(), Some(Error::Unauthenticated));
+    assert_eq!(host.events(FollowFleet::default()).await.err(), Some(Error::Unauthenticated));
 }
 
 #[tokio::test]
@@ -163,5 +169,42 @@ async fn a_worker_behind_a_registry_is_followed() {
         host.client(&there()).subscribe(worker(), Some(Cursor(3)), None).await.unwrap();
     assert!(stream.next().await.is_none());
     let line = format!("GET /api/runtimes/there/workers/{}/events?after=3", worker());
+    assert_eq!(server.requests()[0].line(), line);
+}
+
+#[tokio::test]
+async fn a_stream_says_what_it_follows() {
+    let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n";
+    let id = worker();
+    let events = format!(
+        "event: ready\nid: c\ndata: {{\"cursor\":\"c\"}}\n\n\
+         event: reset\ndata: {{\"runtime_id\":\"there\"}}\n\n\
+         event: entry_problem\ndata: {}\n\n",
+        as_json(&WatchedProblem {
+            runtime_id: there(),
+            worker_id: id,
+            problem: Problem::from(&Error::WorkerRemoved),
+        }),
+    );
+    let (server, host) = host(&[format!("{head}{events}")]).await;
+    let follow = FollowFleet {
+        changes: FollowChanges { after: None, from_now: true },
+        interval: Some(std::time::Duration::from_millis(250)),
+        watched: vec![WatchedWorker { runtime_id: there(), worker_id: id, after: Some(Cursor(3)) }],
+        preview: None,
+    };
+    let mut stream = host.events(follow).await.unwrap();
+    let mut names = Vec::new();
+    for _ in 0..3 {
+        names.push(match stream.next().await.unwrap().unwrap() {
+            FleetEvent::Ready(ready) => ready.cursor,
+            FleetEvent::Reset(reset) => reset.runtime_id.to_string(),
+            FleetEvent::EntryProblem(problem) => problem.problem.code,
+            event => panic!("{event:?}"),
+        });
+    }
+    assert_eq!(names, ["c", "there", "worker_removed"]);
+    let line =
+        format!("GET /api/events?from=now&interval_ms=250&watch=there%2F{id}%403&preview=64");
     assert_eq!(server.requests()[0].line(), line);
 }

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use skep_protocol::{
-    Artifacts, ComponentDigest, ConfigDigest, Conflict, CreateWorker, Error, Files, InputId,
-    LimitName, NewInput, Overview, RemoveFile, Sent, Turns, WorkerChange, WorkerSpec, Workers,
+    Artifacts, ComponentDigest, ConfigDigest, Conflict, CreateWorker, Error, Files, FollowChanges,
+    InputId, LimitName, NewInput, Overview, RemoveFile, Sent, Turns, WorkerChange, WorkerSpec,
+    Workers,
 };
 
 use crate::server::{RUNTIME, Server, json, problem};
@@ -107,7 +108,11 @@ async fn values_that_do_not_fit_a_header_are_refused_locally() {
     odd.payload.content_type = "text/plain\r\nx: y".into();
     assert_eq!(client.send(worker(), odd).await.unwrap_err().code(), "invalid_request");
     for cursor in ["", "a b", "a\r\nb", "é"] {
-        let refused = client.changes(Some(cursor.into())).await.err().unwrap();
+        let refused = client
+            .changes(FollowChanges { after: Some(cursor.into()), from_now: false })
+            .await
+            .err()
+            .unwrap();
         assert_eq!(refused.code(), "invalid_request", "{cursor:?}");
     }
     assert_eq!(server.connections(), 0);

@@ -6,7 +6,8 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use skep_client::ClientDeadlines;
 use skep_protocol::{
-    Change, Cursor, Entry, EntryKind, EntryStream, Error, Payload, Timestamp, Turns, Workers,
+    Change, Cursor, Entry, EntryKind, EntryStream, Error, FollowChanges, Payload, RuntimeEvent,
+    Timestamp, Turns, Workers,
 };
 
 use crate::server::{Connection, Received, Server, answer, json, problem};
@@ -295,6 +296,13 @@ fn change(cursor: &str) -> String {
     format!("id: {cursor}\nevent: change\ndata: {json}\n\n")
 }
 
+fn cursor(event: RuntimeEvent) -> String {
+    match event {
+        RuntimeEvent::Change(change) => change.cursor,
+        event => panic!("{event:?}"),
+    }
+}
+
 #[tokio::test]
 async fn changes_resume_at_the_last_cursor() {
     let server = saying(&[
@@ -303,9 +311,12 @@ async fn changes_resume_at_the_last_cursor() {
         change("10"),
     ])
     .await;
-    let mut stream = client(&server.url).changes(Some("6".into())).await.unwrap();
+    let mut stream = client(&server.url)
+        .changes(FollowChanges { after: Some("6".into()), from_now: false })
+        .await
+        .unwrap();
     for expected in ["7", "8.x", "9", "10"] {
-        assert_eq!(stream.next().await.unwrap().unwrap().cursor, expected);
+        assert_eq!(cursor(stream.next().await.unwrap().unwrap()), expected);
     }
     let cursors: Vec<_> = server.requests()[..3]
         .iter()
@@ -324,9 +335,9 @@ async fn changes_start_over_if_the_cursor_is_unknown() {
         format!("{HEAD}{}", change("1")),
     ])
     .await;
-    let mut stream = client(&server.url).changes(None).await.unwrap();
+    let mut stream = client(&server.url).changes(FollowChanges::default()).await.unwrap();
     for expected in ["7", "1"] {
-        assert_eq!(stream.next().await.unwrap().unwrap().cursor, expected);
+        assert_eq!(cursor(stream.next().await.unwrap().unwrap()), expected);
     }
     let requests = server.requests();
     let cursors: Vec<_> = requests.iter().map(|request| request.header("last-event-id")).collect();
@@ -334,6 +345,9 @@ async fn changes_start_over_if_the_cursor_is_unknown() {
 
     // The caller has to correct its own cursor.
     let server = Server::answering(&[forgotten]).await;
-    let refused = client(&server.url).changes(Some("7".into())).await.err();
+    let refused = client(&server.url)
+        .changes(FollowChanges { after: Some("7".into()), from_now: false })
+        .await
+        .err();
     assert_eq!(refused, Some(skep_protocol::Invalid::Cursor.into()));
 }

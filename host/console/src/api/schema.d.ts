@@ -21,6 +21,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/diagnostics": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists the diagnostics of all runtimes, newest first */
+        get: operations["diagnostics"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/events": {
         parameters: {
             query?: never;
@@ -28,7 +45,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Streams the current state of all runtimes and workers, then changes. Events are `change`, with the cursor as id and a FleetChange as data */
+        /** Streams the current state of all runtimes and workers, then changes. Events are `change`, with the cursor as id and a FleetChange as data; `ready` after the snapshots; `reset` when the reader must forget a runtime's workers; `entry` and `entry_problem` of watched workers; `component` when one has been compiled; `diagnostic` */
         get: operations["followFleet"];
         put?: never;
         post?: never;
@@ -64,6 +81,23 @@ export interface paths {
         };
         /** Lists workers of the runtimes on a host */
         get: operations["listHostWorkers"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/limits": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists the limits, with the ceilings of the caller's role */
+        get: operations["limits"];
         put?: never;
         post?: never;
         delete?: never;
@@ -115,6 +149,23 @@ export interface paths {
         };
         /** Returns the caller */
         get: operations["me"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/me/grants": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Returns the grants that the caller may give workers */
+        get: operations["grantable"];
         put?: never;
         post?: never;
         delete?: never;
@@ -181,7 +232,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Streams the current state of all workers, then changes. Events are `change`, with the cursor as id and a Change as data */
+        /** Streams the current state of all workers, then changes. Events are `change`, with the cursor as id and a Change as data; `ready` after the snapshot; `reset` when the reader must forget all workers, because changes were lost; `component` when one has been compiled; `diagnostic` */
         get: operations["runtimeChanges"];
         put?: never;
         post?: never;
@@ -272,6 +323,23 @@ export interface paths {
         };
         /** Lists a runtime's diagnostics, newest first */
         get: operations["runtimeDiagnostics"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/runtimes/{runtime_id}/usage/history": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Returns samples of a runtime's load since its host started */
+        get: operations["runtimeHistory"];
         put?: never;
         post?: never;
         delete?: never;
@@ -422,6 +490,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/runtimes/{runtime_id}/workers/{worker_id}/fork": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Copies a worker's state, files, config and limits, between two turns, to a new worker without grants */
+        post: operations["forkWorker"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/runtimes/{runtime_id}/workers/{worker_id}/inputs": {
         parameters: {
             query?: never;
@@ -492,6 +577,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/runtimes/{runtime_id}/workers/{worker_id}/state": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists the keys and values of a worker's state as of its last turn, by key; values are cut at 4 KiB. The worker is not connected for it */
+        get: operations["listState"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/runtimes/{runtime_id}/workers/{worker_id}/stop": {
         parameters: {
             query?: never;
@@ -526,6 +628,57 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/runtimes/{runtime_id}/workers/{worker_id}/transcript.jsonl": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Returns the transcript for saving: each line is an Entry in JSON. The response breaks off if the runtime fails meanwhile */
+        get: operations["downloadTranscript"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/runtimes/{runtime_id}/workers/{worker_id}/transcript/{seq}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Returns one entry of a worker's transcript */
+        get: operations["getEntry"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/runtimes/{runtime_id}/workers/{worker_id}/transcript/{seq}/body": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Returns the body of an entry, for saving */
+        get: operations["downloadEntryBody"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/runtimes/{runtime_id}/workers/{worker_id}/usage": {
         parameters: {
             query?: never;
@@ -535,6 +688,23 @@ export interface paths {
         };
         /** Returns a worker's resource use */
         get: operations["workerUsage"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/runtimes/{runtime_id}/workers/{worker_id}/usage/history": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Returns samples of a worker's resource use since the host started */
+        get: operations["workerHistory"];
         put?: never;
         post?: never;
         delete?: never;
@@ -623,6 +793,23 @@ export interface paths {
         get: operations["listAllWorkers"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/workers:bulk": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Starts, stops, removes or labels up to 10,000 workers; answers with one BulkResult a line as each finishes, or for a preview with their number. A client that leaves stops the rest */
+        post: operations["bulkWorkers"];
         delete?: never;
         options?: never;
         head?: never;
@@ -752,6 +939,13 @@ export interface components {
         };
         /** @description The state of a component's compilation. */
         Compiled: "ready" | "pending" | "none";
+        /** @description The end of a component's compilation. */
+        CompiledEvent: {
+            /** @description True if it compiled; false if it failed. */
+            compiled: boolean;
+            /** @description The component. */
+            digest: components["schemas"]["ComponentDigest"];
+        };
         /**
          * @description What a host finds in a component that it does not store. Names come from the component itself, with
          *     control characters escaped.
@@ -894,6 +1088,11 @@ export interface components {
             at: components["schemas"]["Timestamp"];
             body?: string | null;
             body_base64?: string | null;
+            /**
+             * Format: uint64
+             * @description Length of the whole body in bytes, if a preview of it is shown.
+             */
+            body_bytes?: number | null;
             /** @default  */
             content_type: string;
             /** @description Input of the turn that the entry belongs to, if any. */
@@ -914,14 +1113,35 @@ export interface components {
         };
         /** @description The kind of an entry. The store persists the number, so it never changes. */
         EntryKind: "created" | "connected" | "disconnected" | "input" | "event" | "log" | "output" | "failure" | "interrupted" | "stopped" | "started" | "updated" | "rolled_back" | "denied" | "gap" | "failed" | "request" | "compiled";
-        /** @description A page of entries, in order. */
+        /**
+         * @description A page of entries, in ascending order wherever the page is. Under a filter it may be short, or
+         *     even empty, and still not be the last one.
+         */
         EntryPage: {
+            /**
+             * @description The oldest entry of the transcript when the page was read; those before it were trimmed.
+             * @default null
+             */
+            first_seq: components["schemas"]["Cursor"] | null;
             /** @description The entries. */
             items: components["schemas"]["Entry"][];
-            /** @description True if there were more entries when the page was read. */
+            /**
+             * @description The newest entry of the transcript when the page was read.
+             * @default null
+             */
+            last_seq: components["schemas"]["Cursor"] | null;
+            /** @description True if there were more entries in the direction of reading when the page was read. */
             more: boolean;
-            /** @description Cursor of the next page: the last entry's `seq`, or the page's own start if it is empty. */
+            /**
+             * @description Place to read on after: the last entry's `seq`, the last entry that the filter looked at, or
+             *     the page's own start.
+             */
             next_cursor: string;
+            /**
+             * @description Place to read on before; none if there is nothing earlier.
+             * @default null
+             */
+            prev_cursor: string | null;
         };
         /** @description The existence of a live instance. After a restart there is none, and the view says so. */
         Execution: "connected" | "unconnected";
@@ -979,8 +1199,52 @@ export interface components {
             /** @description Worker within that runtime. */
             worker_id: components["schemas"]["WorkerId"];
         });
+        /** @description The end of a component's compilation at a runtime. */
+        FleetCompiledEvent: {
+            /** @description True if it compiled; false if it failed. */
+            compiled: boolean;
+            /** @description The component. */
+            digest: components["schemas"]["ComponentDigest"];
+            /** @description The runtime. */
+            runtime_id: components["schemas"]["RuntimeId"];
+        };
+        /** @description A diagnostic and the runtime that it comes from. */
+        FleetDiagnostic: {
+            /** @description Time of detection. */
+            at: components["schemas"]["Timestamp"];
+            /** @description Kind of condition. */
+            code: components["schemas"]["DiagnosticCode"];
+            /** @description For `denied`: the denied access, and the grant that would allow it. */
+            denial?: components["schemas"]["Denial"] | null;
+            /** @description One sentence for the operator. It contains no path. */
+            message: string;
+            /** @description The runtime. */
+            runtime_id: components["schemas"]["RuntimeId"];
+            /** @description Severity of the condition. */
+            severity: components["schemas"]["Severity"];
+            /** @description Worker or runtime concerned, if there is one. */
+            subject: components["schemas"]["Subject"] | null;
+        };
         /** @description A kind of grant. */
         GrantKind: "scopes" | "http";
+        /** @description The grants that the caller may give workers. */
+        Grantable: {
+            /** @description HTTP grants that others must be within; any if absent. */
+            http: components["schemas"]["HttpGrant"][] | null;
+            /** @description Role of the caller. */
+            role: components["schemas"]["Role"];
+            /** @description Scopes; all that the runtime offers if absent. */
+            scopes: components["schemas"]["GrantableScope"][] | null;
+            /** @description Secrets; all that the runtime offers if absent. */
+            secrets: components["schemas"]["SecretName"][] | null;
+        };
+        /** @description A scope that the caller may grant. */
+        GrantableScope: {
+            /** @description Name of the scope. */
+            name: components["schemas"]["ScopeName"];
+            /** @description The most rights that the caller may grant. The runtime may offer less. */
+            rights: components["schemas"]["Rights"];
+        };
         /** @description The access that an operator gives a worker. */
         Grants: {
             /** @description HTTP requests that the worker may send. */
@@ -1095,6 +1359,8 @@ export interface components {
             sender?: components["schemas"]["TokenId"] | null;
             /** @description Sequence number in the transcript. */
             seq: components["schemas"]["Cursor"];
+            /** @description Time when the last attempt began. Unknown for inputs of earlier versions. */
+            started_at?: components["schemas"]["Timestamp"] | null;
             /** @description Progress of the input. */
             state: components["schemas"]["InputState"];
         };
@@ -1208,6 +1474,27 @@ export interface components {
          * @enum {string}
          */
         LimitName: "memory_bytes" | "table_elements" | "core_instances" | "memories" | "tables" | "wasm_stack_bytes" | "turn_deadline_ms" | "fuel" | "component_bytes" | "declared_locals" | "compile_memory_bytes" | "compile_cpu_ms" | "compile_wall_ms" | "host_resources" | "component_handles" | "hostcall_bytes" | "random_bytes_per_call" | "open_descriptors" | "outbound_connections" | "http_header_bytes" | "http_chunk_bytes" | "http_body_bytes" | "http_wait_ms" | "disk_bytes" | "disk_entries" | "input_bytes" | "output_bytes" | "event_bytes" | "events_per_turn" | "state_bytes" | "state_changes_per_turn" | "log_bytes_per_turn" | "log_lines_per_turn" | "mailbox_inputs" | "mailbox_bytes" | "transcript_bytes" | "attempts_per_input" | "idempotency_keys" | "idempotency_ms";
+        /** @description The public view of a limit. */
+        LimitView: {
+            /**
+             * Format: uint64
+             * @description Largest value that the caller may set; none if there is no such ceiling.
+             */
+            ceiling: number | null;
+            /**
+             * Format: uint64
+             * @description Default; none if it is off.
+             */
+            default: number | null;
+            /** @description Name of the limit. */
+            name: components["schemas"]["LimitName"];
+            /** @description True if it can be set per worker. */
+            per_worker: boolean;
+            /** @description Unit of its values. */
+            unit: components["schemas"]["Unit"];
+            /** @description Description of what it bounds. */
+            why: string;
+        };
         /** @description A page of a list over all runtimes, with diagnostics for missing items. */
         ListingOfAuditEntry: {
             /** @description Diagnostics about this list. */
@@ -1245,6 +1532,15 @@ export interface components {
             next_cursor: string | null;
         };
         /** @description A page of a list over all runtimes, with diagnostics for missing items. */
+        ListingOfFleetDiagnostic: {
+            /** @description Diagnostics about this list. */
+            diagnostics: components["schemas"]["Diagnostic"][];
+            /** @description The items. */
+            items: components["schemas"]["FleetDiagnostic"][];
+            /** @description Cursor of the next page, if there is one. */
+            next_cursor: string | null;
+        };
+        /** @description A page of a list over all runtimes, with diagnostics for missing items. */
         ListingOfHostView: {
             /** @description Diagnostics about this list. */
             diagnostics: components["schemas"]["Diagnostic"][];
@@ -1263,6 +1559,15 @@ export interface components {
             next_cursor: string | null;
         };
         /** @description A page of a list over all runtimes, with diagnostics for missing items. */
+        ListingOfLimitView: {
+            /** @description Diagnostics about this list. */
+            diagnostics: components["schemas"]["Diagnostic"][];
+            /** @description The items. */
+            items: components["schemas"]["LimitView"][];
+            /** @description Cursor of the next page, if there is one. */
+            next_cursor: string | null;
+        };
+        /** @description A page of a list over all runtimes, with diagnostics for missing items. */
         ListingOfRuntimeSummary: {
             /** @description Diagnostics about this list. */
             diagnostics: components["schemas"]["Diagnostic"][];
@@ -1277,6 +1582,15 @@ export interface components {
             diagnostics: components["schemas"]["Diagnostic"][];
             /** @description The items. */
             items: components["schemas"]["SessionView"][];
+            /** @description Cursor of the next page, if there is one. */
+            next_cursor: string | null;
+        };
+        /** @description A page of a list over all runtimes, with diagnostics for missing items. */
+        ListingOfStateItem: {
+            /** @description Diagnostics about this list. */
+            diagnostics: components["schemas"]["Diagnostic"][];
+            /** @description The items. */
+            items: components["schemas"]["StateItem"][];
             /** @description Cursor of the next page, if there is one. */
             next_cursor: string | null;
         };
@@ -1300,6 +1614,28 @@ export interface components {
         };
         /** @description An HTTP method. */
         Method: string;
+        /** @description The permission that a refused request would need. In JSON an object with one member. */
+        Need: {
+            role: components["schemas"]["Role"];
+        } | {
+            ceiling: {
+                /** @description Name of the limit. */
+                limit: components["schemas"]["LimitName"];
+                /**
+                 * Format: uint64
+                 * @description Largest value that the caller may set.
+                 */
+                max: number;
+            };
+        } | {
+            scope: components["schemas"]["ScopeName"];
+        } | {
+            http: components["schemas"]["HttpGrant"];
+        } | {
+            secret: components["schemas"]["SecretName"];
+        } | {
+            runtimes: components["schemas"]["RuntimeId"][];
+        };
         /** @description The state that a worker is in. */
         Observed: {
             /** @constant */
@@ -1350,6 +1686,8 @@ export interface components {
              * @description Value of that limit.
              */
             limit_value?: number | null;
+            /** @description For a refusal by role or ceiling: what the request would need. */
+            needs?: components["schemas"]["Need"] | null;
             /** @description Stable word for what is invalid or in conflict; for a refused component, the reason. */
             reason?: string | null;
             /**
@@ -1368,6 +1706,19 @@ export interface components {
             title: string;
             /** @description `urn:skep:problem:` followed by the code. */
             type: string;
+        };
+        /** @description The end of a snapshot. */
+        ReadyEvent: {
+            /** @description Cursor to resume at this point. */
+            cursor: string;
+        };
+        /** @description A lost position in a runtime's changes. */
+        ResetEvent: {
+            /**
+             * @description Runtime whose workers the reader must forget. All of them follow, unless the reader wants no
+             *     snapshot.
+             */
+            runtime_id: components["schemas"]["RuntimeId"];
         };
         /** @description Read-only or read-write access. */
         Rights: "ro" | "rw";
@@ -1388,8 +1739,48 @@ export interface components {
             stdout_base64?: string | null;
             truncated: boolean;
         };
+        /** @description Samples of a runtime's load, oldest first. */
+        RuntimeHistory: {
+            /**
+             * Format: uint64
+             * @description Distance of two samples.
+             */
+            interval_ms: number;
+            /** @description The samples. */
+            items: components["schemas"]["RuntimeSample"][];
+        };
         /** @description The authoritative id of a runtime. */
         RuntimeId: string;
+        /** @description A runtime's load at some time. */
+        RuntimeSample: {
+            /** @description Time of the sample. */
+            at: components["schemas"]["Timestamp"];
+            /**
+             * Format: uint64
+             * @description Live instances.
+             */
+            connected: number;
+            /**
+             * Format: uint64
+             * @description Memory reserved for live instances, in bytes.
+             */
+            memory_bytes: number;
+            /**
+             * Format: uint64
+             * @description Inputs without an outcome, of the workers in use.
+             */
+            queued_inputs: number;
+            /**
+             * Format: uint64
+             * @description Turns since the runtime started.
+             */
+            turns: number;
+            /**
+             * Format: uint64
+             * @description Workers.
+             */
+            workers: number;
+        };
         /** @description The public view of a runtime. */
         RuntimeSummary: {
             /** @description Supported operations. */
@@ -1469,8 +1860,33 @@ export interface components {
         };
         /** @description The severity of a diagnostic. */
         Severity: "info" | "warning" | "error";
+        /** @description A change of a worker with only the properties that lists show. */
+        SlimChange: {
+            /** @description Cursor to resume after this change. */
+            cursor: string;
+            /** @description Runtime of the worker. */
+            runtime_id: components["schemas"]["RuntimeId"];
+            /** @description New state, or `None` if it was removed. */
+            worker: components["schemas"]["WorkerRow"] | null;
+            /** @description Worker within that runtime. */
+            worker_id: components["schemas"]["WorkerId"];
+        };
         /** @description The source of a runtime in a registry. */
         Source: "embedded" | "remote" | "local";
+        /** @description A key of a worker's state. */
+        StateItem: {
+            body?: string | null;
+            body_base64?: string | null;
+            /**
+             * Format: uint64
+             * @description Length of the whole value in bytes.
+             */
+            bytes: number;
+            /** @default  */
+            content_type: string;
+            /** @description The key, chosen by the worker. */
+            key: string;
+        };
         /** @description The availability of a runtime. */
         Status: "available" | "degraded" | "unavailable";
         /** @description The subject of a diagnostic: a worker or a runtime, serialized as its id. */
@@ -1521,6 +1937,8 @@ export interface components {
              */
             stderr?: string[];
         };
+        /** @description The unit of a limit. */
+        Unit: "bytes" | "milliseconds" | "count";
         /** @description A worker's resource use since its creation, and its current storage. */
         Usage: {
             /**
@@ -1575,6 +1993,24 @@ export interface components {
             component: components["schemas"]["ComponentDigest"];
             /** @description Config bundle, if there is one. */
             config: components["schemas"]["ConfigDigest"] | null;
+        };
+        /** @description An entry of a watched worker. */
+        WatchedEntry: {
+            /** @description The entry. */
+            entry: components["schemas"]["Entry"];
+            /** @description Runtime of the worker. */
+            runtime_id: components["schemas"]["RuntimeId"];
+            /** @description Worker within that runtime. */
+            worker_id: components["schemas"]["WorkerId"];
+        };
+        /** @description The end of a watched worker's entries. The rest of the stream goes on. */
+        WatchedProblem: {
+            /** @description Reason of the end; `worker_removed` if the worker is gone. */
+            problem: components["schemas"]["Problem"];
+            /** @description Runtime of the worker. */
+            runtime_id: components["schemas"]["RuntimeId"];
+            /** @description Worker within that runtime. */
+            worker_id: components["schemas"]["WorkerId"];
         };
         /** @description Numbers of workers in each state. */
         WorkerCounts: {
@@ -1663,6 +2099,16 @@ export interface components {
             /** @description Worker within that runtime. */
             worker_id: components["schemas"]["WorkerId"];
         };
+        /** @description Samples of a worker's usage, oldest first. Empty if it did nothing lately. */
+        WorkerHistory: {
+            /**
+             * Format: uint64
+             * @description Shortest distance of two samples. There is none while the worker does nothing.
+             */
+            interval_ms: number;
+            /** @description The samples. */
+            items: components["schemas"]["WorkerSample"][];
+        };
         /**
          * Format: uuid
          * @description A worker within its runtime. Never reused.
@@ -1683,6 +2129,74 @@ export interface components {
             matched?: number | null;
             /** @description Cursor of the next page, if there is one. */
             next_cursor: string | null;
+        };
+        /** @description The properties of a worker that lists show. */
+        WorkerRow: {
+            /** @description Component that it runs. */
+            component: components["schemas"]["ComponentDigest"];
+            /** @description State that a person wants it to be in. */
+            desired: components["schemas"]["Desired"];
+            /** @description Display name. */
+            display_ref: components["schemas"]["DisplayRef"] | null;
+            /** @description Existence of a live instance. */
+            execution: components["schemas"]["Execution"];
+            /** @description Kind of the component. */
+            kind: components["schemas"]["ComponentKind"];
+            /** @description Labels for finding the worker. */
+            labels: components["schemas"]["Labels"];
+            /** @description State that it is in. */
+            observed: components["schemas"]["Observed"];
+            /**
+             * Format: uint64
+             * @description Inputs accepted and not finished.
+             */
+            queued_inputs: number;
+            /** @description Runtime of the worker. */
+            runtime_id: components["schemas"]["RuntimeId"];
+            /** @description Time of the last change of spec or desired state. */
+            updated_at: components["schemas"]["Timestamp"];
+            /** @description Worker within that runtime. */
+            worker_id: components["schemas"]["WorkerId"];
+        };
+        /** @description A worker's usage at some time. Turns and times count from the worker's creation. */
+        WorkerSample: {
+            /** @description Time of the sample. */
+            at: components["schemas"]["Timestamp"];
+            /**
+             * Format: uint64
+             * @description Time on a CPU, in microseconds.
+             */
+            cpu_us: number;
+            /**
+             * Format: uint64
+             * @description Bytes in its directory.
+             */
+            disk_bytes: number;
+            /**
+             * Format: uint64
+             * @description Peak memory of the last turn in bytes.
+             */
+            memory_bytes: number;
+            /**
+             * Format: uint64
+             * @description Inputs without an outcome.
+             */
+            queued_inputs: number;
+            /**
+             * Format: uint64
+             * @description Bytes of its transcript.
+             */
+            transcript_bytes: number;
+            /**
+             * Format: uint64
+             * @description Turns, however they ended.
+             */
+            turns: number;
+            /**
+             * Format: uint64
+             * @description Time of turns from start to end, in microseconds.
+             */
+            wall_us: number;
         };
         /** @description The public view of a worker. */
         WorkerView: {
@@ -1976,11 +2490,50 @@ export interface operations {
             503: components["responses"]["503"];
         };
     };
+    diagnostics: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The diagnostics. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListingOfFleetDiagnostic"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            414: components["responses"]["414"];
+            421: components["responses"]["421"];
+            429: components["responses"]["429"];
+            431: components["responses"]["431"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
     followFleet: {
         parameters: {
             query?: {
                 /** @description Resume after this change. */
                 cursor?: string;
+                /** @description `now` for no snapshot. */
+                from?: string;
+                /** @description `slim` for changes of workers with only what lists show. */
+                fields?: string;
+                /** @description Interval within which several changes of a worker become the last; 100 to 10,000. */
+                interval_ms?: number;
+                /** @description Worker whose entries are part of the stream, as `RUNTIME/WORKER@AFTER`, or without `@AFTER` from its end. May be repeated, up to 16 times. */
+                watch?: string;
+                /** @description Length at which bodies of watched entries are cut, in bytes. */
+                preview?: number;
             };
             header?: {
                 /** @description Resume after this change; overrides `cursor`. */
@@ -1991,7 +2544,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The changes. */
+            /** @description The events. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -2090,6 +2643,35 @@ export interface operations {
             401: components["responses"]["401"];
             403: components["responses"]["403"];
             404: components["responses"]["404"];
+            414: components["responses"]["414"];
+            421: components["responses"]["421"];
+            429: components["responses"]["429"];
+            431: components["responses"]["431"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
+    limits: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The limits. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListingOfLimitView"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
             414: components["responses"]["414"];
             421: components["responses"]["421"];
             429: components["responses"]["429"];
@@ -2201,6 +2783,35 @@ export interface operations {
             503: components["responses"]["503"];
         };
     };
+    grantable: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The grants. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Grantable"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            414: components["responses"]["414"];
+            421: components["responses"]["421"];
+            429: components["responses"]["429"];
+            431: components["responses"]["431"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
     openapi: {
         parameters: {
             query?: never;
@@ -2299,6 +2910,8 @@ export interface operations {
             query?: {
                 /** @description Resume after this change. */
                 cursor?: string;
+                /** @description `now` for no snapshot. */
+                from?: string;
             };
             header?: {
                 /** @description Resume after this change; overrides `cursor`. */
@@ -2690,6 +3303,40 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ListingOfDiagnostic"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            414: components["responses"]["414"];
+            421: components["responses"]["421"];
+            429: components["responses"]["429"];
+            431: components["responses"]["431"];
+            500: components["responses"]["500"];
+            501: components["responses"]["501"];
+            503: components["responses"]["503"];
+        };
+    };
+    runtimeHistory: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The runtime. */
+                runtime_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The samples. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RuntimeHistory"];
                 };
             };
             400: components["responses"]["400"];
@@ -3148,6 +3795,174 @@ export interface operations {
                     labels?: {
                         [key: string]: string;
                     } | null;
+                    /**
+                     * @description New limits other than the defaults, replacing all previous ones. They apply from the next
+                     *     turn on.
+                     */
+                    limits?: {
+                        /** Format: uint64 */
+                        attempts_per_input?: number;
+                        /** Format: uint64 */
+                        compile_cpu_ms?: number;
+                        /** Format: uint64 */
+                        compile_memory_bytes?: number;
+                        /** Format: uint64 */
+                        compile_wall_ms?: number;
+                        /** Format: uint64 */
+                        component_bytes?: number;
+                        /** Format: uint64 */
+                        component_handles?: number;
+                        /** Format: uint64 */
+                        core_instances?: number;
+                        /** Format: uint64 */
+                        declared_locals?: number;
+                        /** Format: uint64 */
+                        disk_bytes?: number;
+                        /** Format: uint64 */
+                        disk_entries?: number;
+                        /** Format: uint64 */
+                        event_bytes?: number;
+                        /** Format: uint64 */
+                        events_per_turn?: number;
+                        /** Format: uint64 */
+                        fuel?: number;
+                        /** Format: uint64 */
+                        host_resources?: number;
+                        /** Format: uint64 */
+                        hostcall_bytes?: number;
+                        /** Format: uint64 */
+                        http_body_bytes?: number;
+                        /** Format: uint64 */
+                        http_chunk_bytes?: number;
+                        /** Format: uint64 */
+                        http_header_bytes?: number;
+                        /** Format: uint64 */
+                        http_wait_ms?: number;
+                        /** Format: uint64 */
+                        idempotency_keys?: number;
+                        /** Format: uint64 */
+                        idempotency_ms?: number;
+                        /** Format: uint64 */
+                        input_bytes?: number;
+                        /** Format: uint64 */
+                        log_bytes_per_turn?: number;
+                        /** Format: uint64 */
+                        log_lines_per_turn?: number;
+                        /** Format: uint64 */
+                        mailbox_bytes?: number;
+                        /** Format: uint64 */
+                        mailbox_inputs?: number;
+                        /** Format: uint64 */
+                        memories?: number;
+                        /** Format: uint64 */
+                        memory_bytes?: number;
+                        /** Format: uint64 */
+                        open_descriptors?: number;
+                        /** Format: uint64 */
+                        outbound_connections?: number;
+                        /** Format: uint64 */
+                        output_bytes?: number;
+                        /** Format: uint64 */
+                        random_bytes_per_call?: number;
+                        /** Format: uint64 */
+                        state_bytes?: number;
+                        /** Format: uint64 */
+                        state_changes_per_turn?: number;
+                        /** Format: uint64 */
+                        table_elements?: number;
+                        /** Format: uint64 */
+                        tables?: number;
+                        /** Format: uint64 */
+                        transcript_bytes?: number;
+                        /** Format: uint64 */
+                        turn_deadline_ms?: number;
+                        /** Format: uint64 */
+                        wasm_stack_bytes?: number;
+                    } | null;
+                    /**
+                     * @description Limits that the caller expects the worker to have. If the worker has others, nothing changes
+                     *     and the request fails with a conflict.
+                     */
+                    limits_before?: {
+                        /** Format: uint64 */
+                        attempts_per_input?: number;
+                        /** Format: uint64 */
+                        compile_cpu_ms?: number;
+                        /** Format: uint64 */
+                        compile_memory_bytes?: number;
+                        /** Format: uint64 */
+                        compile_wall_ms?: number;
+                        /** Format: uint64 */
+                        component_bytes?: number;
+                        /** Format: uint64 */
+                        component_handles?: number;
+                        /** Format: uint64 */
+                        core_instances?: number;
+                        /** Format: uint64 */
+                        declared_locals?: number;
+                        /** Format: uint64 */
+                        disk_bytes?: number;
+                        /** Format: uint64 */
+                        disk_entries?: number;
+                        /** Format: uint64 */
+                        event_bytes?: number;
+                        /** Format: uint64 */
+                        events_per_turn?: number;
+                        /** Format: uint64 */
+                        fuel?: number;
+                        /** Format: uint64 */
+                        host_resources?: number;
+                        /** Format: uint64 */
+                        hostcall_bytes?: number;
+                        /** Format: uint64 */
+                        http_body_bytes?: number;
+                        /** Format: uint64 */
+                        http_chunk_bytes?: number;
+                        /** Format: uint64 */
+                        http_header_bytes?: number;
+                        /** Format: uint64 */
+                        http_wait_ms?: number;
+                        /** Format: uint64 */
+                        idempotency_keys?: number;
+                        /** Format: uint64 */
+                        idempotency_ms?: number;
+                        /** Format: uint64 */
+                        input_bytes?: number;
+                        /** Format: uint64 */
+                        log_bytes_per_turn?: number;
+                        /** Format: uint64 */
+                        log_lines_per_turn?: number;
+                        /** Format: uint64 */
+                        mailbox_bytes?: number;
+                        /** Format: uint64 */
+                        mailbox_inputs?: number;
+                        /** Format: uint64 */
+                        memories?: number;
+                        /** Format: uint64 */
+                        memory_bytes?: number;
+                        /** Format: uint64 */
+                        open_descriptors?: number;
+                        /** Format: uint64 */
+                        outbound_connections?: number;
+                        /** Format: uint64 */
+                        output_bytes?: number;
+                        /** Format: uint64 */
+                        random_bytes_per_call?: number;
+                        /** Format: uint64 */
+                        state_bytes?: number;
+                        /** Format: uint64 */
+                        state_changes_per_turn?: number;
+                        /** Format: uint64 */
+                        table_elements?: number;
+                        /** Format: uint64 */
+                        tables?: number;
+                        /** Format: uint64 */
+                        transcript_bytes?: number;
+                        /** Format: uint64 */
+                        turn_deadline_ms?: number;
+                        /** Format: uint64 */
+                        wasm_stack_bytes?: number;
+                    } | null;
                 };
             };
         };
@@ -3223,6 +4038,8 @@ export interface operations {
             query?: {
                 /** @description Start after this entry. */
                 after?: number;
+                /** @description Cut bodies that are longer than this many bytes, up to 1 MiB. */
+                preview?: number;
             };
             header?: {
                 /** @description Resume after this entry; overrides `after`. */
@@ -3601,6 +4418,157 @@ export interface operations {
             507: components["responses"]["507"];
         };
     };
+    forkWorker: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The runtime. */
+                runtime_id: string;
+                /** @description The worker. */
+                worker_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @description Component of the copy, of the same kind; the worker's own by default. */
+                    component?: string | null;
+                    /** @description Display name of the copy; none by default. */
+                    display_ref?: string | null;
+                    /** @description Labels of the copy; the worker's own by default. */
+                    labels?: {
+                        [key: string]: string;
+                    } | null;
+                    /** @description Limits of the copy; the worker's own by default. */
+                    limits?: {
+                        /** Format: uint64 */
+                        attempts_per_input?: number;
+                        /** Format: uint64 */
+                        compile_cpu_ms?: number;
+                        /** Format: uint64 */
+                        compile_memory_bytes?: number;
+                        /** Format: uint64 */
+                        compile_wall_ms?: number;
+                        /** Format: uint64 */
+                        component_bytes?: number;
+                        /** Format: uint64 */
+                        component_handles?: number;
+                        /** Format: uint64 */
+                        core_instances?: number;
+                        /** Format: uint64 */
+                        declared_locals?: number;
+                        /** Format: uint64 */
+                        disk_bytes?: number;
+                        /** Format: uint64 */
+                        disk_entries?: number;
+                        /** Format: uint64 */
+                        event_bytes?: number;
+                        /** Format: uint64 */
+                        events_per_turn?: number;
+                        /** Format: uint64 */
+                        fuel?: number;
+                        /** Format: uint64 */
+                        host_resources?: number;
+                        /** Format: uint64 */
+                        hostcall_bytes?: number;
+                        /** Format: uint64 */
+                        http_body_bytes?: number;
+                        /** Format: uint64 */
+                        http_chunk_bytes?: number;
+                        /** Format: uint64 */
+                        http_header_bytes?: number;
+                        /** Format: uint64 */
+                        http_wait_ms?: number;
+                        /** Format: uint64 */
+                        idempotency_keys?: number;
+                        /** Format: uint64 */
+                        idempotency_ms?: number;
+                        /** Format: uint64 */
+                        input_bytes?: number;
+                        /** Format: uint64 */
+                        log_bytes_per_turn?: number;
+                        /** Format: uint64 */
+                        log_lines_per_turn?: number;
+                        /** Format: uint64 */
+                        mailbox_bytes?: number;
+                        /** Format: uint64 */
+                        mailbox_inputs?: number;
+                        /** Format: uint64 */
+                        memories?: number;
+                        /** Format: uint64 */
+                        memory_bytes?: number;
+                        /** Format: uint64 */
+                        open_descriptors?: number;
+                        /** Format: uint64 */
+                        outbound_connections?: number;
+                        /** Format: uint64 */
+                        output_bytes?: number;
+                        /** Format: uint64 */
+                        random_bytes_per_call?: number;
+                        /** Format: uint64 */
+                        state_bytes?: number;
+                        /** Format: uint64 */
+                        state_changes_per_turn?: number;
+                        /** Format: uint64 */
+                        table_elements?: number;
+                        /** Format: uint64 */
+                        tables?: number;
+                        /** Format: uint64 */
+                        transcript_bytes?: number;
+                        /** Format: uint64 */
+                        turn_deadline_ms?: number;
+                        /** Format: uint64 */
+                        wasm_stack_bytes?: number;
+                    } | null;
+                    /**
+                     * Format: uuid
+                     * @description Id of the copy. If the caller chooses it, repeating the request returns the same worker.
+                     */
+                    worker_id?: string | null;
+                };
+            };
+        };
+        responses: {
+            /** @description The copy that an earlier request made. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WorkerEntry"];
+                };
+            };
+            /** @description The copy. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WorkerEntry"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            409: components["responses"]["409"];
+            410: components["responses"]["410"];
+            413: components["responses"]["413"];
+            414: components["responses"]["414"];
+            415: components["responses"]["415"];
+            421: components["responses"]["421"];
+            422: components["responses"]["422"];
+            429: components["responses"]["429"];
+            431: components["responses"]["431"];
+            500: components["responses"]["500"];
+            501: components["responses"]["501"];
+            503: components["responses"]["503"];
+            507: components["responses"]["507"];
+        };
+    };
     listInputs: {
         parameters: {
             query?: {
@@ -3873,6 +4841,50 @@ export interface operations {
             507: components["responses"]["507"];
         };
     };
+    listState: {
+        parameters: {
+            query?: {
+                /** @description Prefix of the keys to list. */
+                prefix?: string;
+                /** @description Maximum number of items, up to 1,000. */
+                limit?: number;
+                /** @description Cursor of the previous page. */
+                cursor?: string;
+            };
+            header?: never;
+            path: {
+                /** @description The runtime. */
+                runtime_id: string;
+                /** @description The worker. */
+                worker_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The state. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListingOfStateItem"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            410: components["responses"]["410"];
+            414: components["responses"]["414"];
+            421: components["responses"]["421"];
+            429: components["responses"]["429"];
+            431: components["responses"]["431"];
+            500: components["responses"]["500"];
+            501: components["responses"]["501"];
+            503: components["responses"]["503"];
+        };
+    };
     stopWorker: {
         parameters: {
             query?: never;
@@ -3920,8 +4932,22 @@ export interface operations {
             query?: {
                 /** @description Only entries after this one; 0 for all. */
                 after?: number;
+                /** @description The last entries before this one. Excludes `after`. */
+                before?: number;
+                /** @description This many of the last entries. Excludes `after` and `before`. */
+                last?: number;
+                /** @description The first entries at this time or later. Excludes the others. */
+                at?: string;
                 /** @description Maximum number of items, up to 1,000. */
                 limit?: number;
+                /** @description Only entries of these kinds, separated by commas. */
+                kind?: string;
+                /** @description Only entries of this input's turn. */
+                input_id?: string;
+                /** @description Only entries with this text in the label or the UTF-8 body, in any case. A request looks at a bounded part of the transcript: continue while `more` is true. */
+                q?: string;
+                /** @description Cut bodies that are longer than this many bytes, up to 1 MiB. */
+                preview?: number;
             };
             header?: never;
             path: {
@@ -3941,6 +4967,130 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["EntryPage"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            410: components["responses"]["410"];
+            414: components["responses"]["414"];
+            421: components["responses"]["421"];
+            429: components["responses"]["429"];
+            431: components["responses"]["431"];
+            500: components["responses"]["500"];
+            501: components["responses"]["501"];
+            503: components["responses"]["503"];
+        };
+    };
+    downloadTranscript: {
+        parameters: {
+            query?: {
+                /** @description Only entries after this one. */
+                after?: number;
+                /** @description Only entries of these kinds, separated by commas. */
+                kind?: string;
+                /** @description Only entries of this input's turn. */
+                input_id?: string;
+                /** @description Only entries with this text in the label or body, in any case. */
+                q?: string;
+            };
+            header?: never;
+            path: {
+                /** @description The runtime. */
+                runtime_id: string;
+                /** @description The worker. */
+                worker_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The entries, one a line. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-ndjson": unknown;
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            410: components["responses"]["410"];
+            414: components["responses"]["414"];
+            421: components["responses"]["421"];
+            429: components["responses"]["429"];
+            431: components["responses"]["431"];
+            500: components["responses"]["500"];
+            501: components["responses"]["501"];
+            503: components["responses"]["503"];
+        };
+    };
+    getEntry: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The runtime. */
+                runtime_id: string;
+                /** @description The worker. */
+                worker_id: string;
+                /** @description The file's name, with its slashes unencoded. */
+                seq: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The entry. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Entry"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            410: components["responses"]["410"];
+            414: components["responses"]["414"];
+            421: components["responses"]["421"];
+            429: components["responses"]["429"];
+            431: components["responses"]["431"];
+            500: components["responses"]["500"];
+            501: components["responses"]["501"];
+            503: components["responses"]["503"];
+        };
+    };
+    downloadEntryBody: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The runtime. */
+                runtime_id: string;
+                /** @description The worker. */
+                worker_id: string;
+                /** @description The file's name, with its slashes unencoded. */
+                seq: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The body. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": unknown;
                 };
             };
             400: components["responses"]["400"];
@@ -3978,6 +5128,43 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Usage"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            410: components["responses"]["410"];
+            414: components["responses"]["414"];
+            421: components["responses"]["421"];
+            429: components["responses"]["429"];
+            431: components["responses"]["431"];
+            500: components["responses"]["500"];
+            501: components["responses"]["501"];
+            503: components["responses"]["503"];
+        };
+    };
+    workerHistory: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The runtime. */
+                runtime_id: string;
+                /** @description The worker. */
+                worker_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The samples. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WorkerHistory"];
                 };
             };
             400: components["responses"]["400"];
@@ -4226,6 +5413,110 @@ export interface operations {
             431: components["responses"]["431"];
             500: components["responses"]["500"];
             503: components["responses"]["503"];
+        };
+    };
+    bulkWorkers: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @description The action. */
+                    action: "start" | "stop" | "remove" | "label";
+                    /** @description The workers' properties, if they are not named. */
+                    filter?: {
+                        /**
+                         * @description Component that workers run.
+                         * @default null
+                         */
+                        component?: string | null;
+                        /**
+                         * @description State that a person wants workers to be in.
+                         * @default null
+                         */
+                        desired?: ("running" | "stopped") | null;
+                        /**
+                         * @description Existence of a live instance.
+                         * @default null
+                         */
+                        execution?: ("connected" | "unconnected") | null;
+                        /**
+                         * @description Kind of the component.
+                         * @default null
+                         */
+                        kind?: ("service" | "command" | "http") | null;
+                        /**
+                         * @description Label that workers must have: `key=value`.
+                         * @default null
+                         */
+                        label?: string | null;
+                        /**
+                         * @description Text in the id, the display name, or a label's key or value, in any case of letters.
+                         * @default null
+                         */
+                        q?: string | null;
+                        /**
+                         * @description Runtime of the workers.
+                         * @default null
+                         */
+                        runtime_id?: string | null;
+                        /**
+                         * @description State that workers are in.
+                         * @default null
+                         */
+                        state?: ("failed" | "busy" | "idle" | "exited" | "stopped") | null;
+                    } | null;
+                    /** @description For `label`: the labels to add or replace. Other labels of a worker stay. */
+                    labels?: {
+                        [key: string]: string;
+                    } | null;
+                    /**
+                     * @description True to only count the workers.
+                     * @default false
+                     */
+                    preview?: boolean;
+                    /** @description The workers, if they are named. */
+                    workers?: {
+                        /** @description Runtime of the worker. */
+                        runtime_id: string;
+                        /**
+                         * Format: uuid
+                         * @description Worker within that runtime.
+                         */
+                        worker_id: string;
+                    }[] | null;
+                };
+            };
+        };
+        responses: {
+            /** @description The results as JSON lines; for a preview, the number. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-ndjson": unknown;
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            409: components["responses"]["409"];
+            413: components["responses"]["413"];
+            414: components["responses"]["414"];
+            415: components["responses"]["415"];
+            421: components["responses"]["421"];
+            429: components["responses"]["429"];
+            431: components["responses"]["431"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+            507: components["responses"]["507"];
         };
     };
     healthz: {

@@ -1,7 +1,7 @@
 // A denial and the way past it: the grant that the turn needs as a diff, one click that grants it
 // and sends the same input again, and Undo.
 
-import { useEffect, useId, useMemo, useRef } from "preact/hooks";
+import { useEffect, useId, useLayoutEffect, useMemo, useRef } from "preact/hooks";
 import { useSignal } from "@preact/signals";
 
 import { type Schemas, call, idempotencyKey, request, workerPath } from "../api/client";
@@ -55,6 +55,9 @@ export function GrantAndRetry({ worker, entry, onChanged, onShow }: GrantAndRetr
   useEffect(askGrantable, []);
   // A change by another person is a conflict as soon as the page hears of it.
   const own = useRef<Grants[]>([]);
+  const section = useRef<HTMLElement>(null);
+  /** True once a button of this part was pressed. */
+  const acted = useRef(false);
   useEffect(() => {
     const now = worker.grants;
     if (sameGrants(now, seen.peek())) return;
@@ -86,6 +89,7 @@ export function GrantAndRetry({ worker, entry, onChanged, onShow }: GrantAndRetr
 
   const run = async (work: () => Promise<Granted>) => {
     problem.value = null;
+    acted.current = true;
     try {
       const done = await work();
       granted.value = done;
@@ -120,9 +124,15 @@ export function GrantAndRetry({ worker, entry, onChanged, onShow }: GrantAndRetr
       return retry(host, seen.peek(), seen.peek(), input, idempotencyKey());
     });
 
+  useLayoutEffect(() => {
+    // The button that was pressed is gone; the keyboard goes on with what stands there now.
+    const lost = document.activeElement === null || document.activeElement === document.body;
+    if (acted.current && lost) section.current?.querySelector("button")?.focus();
+  }, [has]);
+
   const done = granted.value;
   return (
-    <section class="grant-retry" aria-labelledby={id}>
+    <section ref={section} class="grant-retry" aria-labelledby={id}>
       <p id={id} class="title">
         {has ? "Granted since" : "Needs a grant"} <bdi class="mono">{neutral(suggestion.wanted)}</bdi>
       </p>

@@ -24,11 +24,13 @@ impl Layer for RemoteHandle {
         }
         let remote = Arc::clone(&self.0);
         Ok(answer.map_changes(|changes| {
-            let checked = move |change: Result<Change, Error>| {
-                remote.record_result(change.as_ref().err());
-                let change = change?;
-                change.worker.as_ref().map_or(Ok(()), |view| remote.check_owner(view))?;
-                Ok(change)
+            let checked = move |event: Result<RuntimeEvent, Error>| {
+                remote.record_result(event.as_ref().err());
+                let event = event?;
+                if let RuntimeEvent::Change(Change { worker: Some(view), .. }) = &event {
+                    remote.check_owner(view)?;
+                }
+                Ok(event)
             };
             changes.map(checked).boxed()
         }))

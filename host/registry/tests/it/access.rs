@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use skep_protocol::{AuditEntry, CreateToken, Error, Role, Timestamp};
+use skep_protocol::{AuditEntry, CreateToken, Error, FollowFleet, Role, Timestamp};
 use skep_registry::Caller;
 
 use crate::bed::{Bed, Net, id, now};
@@ -264,7 +264,7 @@ async fn a_stream_ends_with_its_session() {
     let access = bed.registry.access();
     let code = access.login_code().unwrap();
     let (session, caller) = access.login(peer(1), code.expose()).unwrap();
-    let mut changes = bed.registry.changes(&caller, None).await.unwrap();
+    let mut changes = bed.registry.events(&caller, FollowFleet::default()).await.unwrap();
     access.logout(session.expose()).unwrap();
     let last = async {
         loop {
@@ -289,7 +289,10 @@ async fn an_admin_of_some_runtimes_manages_only_their_tokens() {
         ..admin()
     };
     for wider in [None, Some(&["far"][..]), Some(&["home", "far"])] {
-        assert_eq!(registry.create_token(&limited, new(wider)), Err(Error::Forbidden), "{wider:?}");
+        assert!(
+            matches!(registry.create_token(&limited, new(wider)), Err(Error::Forbidden(_))),
+            "{wider:?}"
+        );
     }
     let made = registry.create_token(&limited, new(Some(&["home"]))).unwrap();
     assert!(!format!("{made:?}").contains(&made.token));
@@ -304,9 +307,9 @@ async fn an_admin_of_some_runtimes_manages_only_their_tokens() {
     assert!(bed.registry.access().bearer(peer(1), &made.token).is_err());
     for role in [Role::Viewer, Role::Operator] {
         let caller = bed.caller(role, None);
-        assert_eq!(registry.tokens(&caller), Err(Error::Forbidden));
-        assert_eq!(registry.create_token(&caller, admin()), Err(Error::Forbidden));
-        assert_eq!(registry.revoke_token(&caller, &other), Err(Error::Forbidden));
+        assert!(matches!(registry.tokens(&caller), Err(Error::Forbidden(_))));
+        assert!(matches!(registry.create_token(&caller, admin()), Err(Error::Forbidden(_))));
+        assert!(matches!(registry.revoke_token(&caller, &other), Err(Error::Forbidden(_))));
     }
     let made: Vec<_> = bed.audit().into_iter().filter(|entry| entry.after.is_some()).collect();
     let by_limited = made.iter().find(|entry| entry.token_id == limited.token_id).unwrap();

@@ -19,21 +19,29 @@ struct Known {
     cursor: Option<String>,
     /// Number of changes read.
     changes: usize,
+    /// True if the snapshots are complete.
+    ready: bool,
 }
 
 impl Known {
-    fn take(&mut self, change: FleetChange) {
+    fn take(&mut self, event: FleetEvent) {
+        let change = match event {
+            FleetEvent::Change(change) => change,
+            FleetEvent::Reset(ResetEvent { runtime_id }) => {
+                self.workers.retain(|(of, _), _| *of != runtime_id);
+                return;
+            }
+            FleetEvent::Ready(_) => {
+                self.ready = true;
+                return;
+            }
+            _ => return,
+        };
         self.changes += 1;
         self.cursor = Some(change.cursor);
         match change.what {
             Changed::Runtime { runtime } => {
-                let id = runtime.runtime_id.clone();
-                let host = runtime.host_id.clone();
-                let before = self.runtimes.insert(id.clone(), *runtime);
-                // As documented for clients.
-                if before.is_some_and(|before| before.host_id != host) || host.is_none() {
-                    self.workers.retain(|(of, _), _| *of != id);
-                }
+                self.runtimes.insert(runtime.runtime_id.clone(), *runtime);
             }
             Changed::RuntimeRemoved { runtime_id } => {
                 assert!(
@@ -68,9 +76,14 @@ impl Known {
     }
 }
 
+fn after(after: Option<String>) -> FollowFleet {
+    let changes = FollowChanges { after, from_now: false };
+    FollowFleet { changes, ..FollowFleet::default() }
+}
+
 impl Bed {
     async fn follow(&self, cursor: Option<String>) -> FleetStream {
-        self.registry.changes(&Caller::operator(), cursor).await.unwrap()
+        self.registry.events(&Caller::operator(), after(cursor)).await.unwrap()
     }
 }
 
@@ -138,7 +151,7 @@ async fn a_cursor_resumes_without_loss_or_repetition() {
     assert_eq!(later.runtimes.len(), 2);
     assert!(a.cursors().last().unwrap().is_some());
     for bad in ["", "x", "AAAA"] {
-        let refused = bed.registry.changes(&Caller::operator(), Some(bad.into())).await;
+        let refused = bed.registry.events(&Caller::operator(), after(Some(bad.into()))).await;
         assert_eq!(refused.err(), Some(Invalid::Cursor.into()), "{bad}");
     }
 }
@@ -214,13 +227,12 @@ async fn a_restarted_remote_reports_all_workers() {
     a.behind().remove(removed).await.unwrap();
     let new = a.worker().await;
     a.is(Mood::Well);
-    // A client that ignores hosts is told which workers are gone.
-    let mut gone = false;
-    while !(gone && known.has("a", new) && known.has("a", kept)) {
-        let change = stream.next().await.unwrap().unwrap();
-        gone |= matches!(&change.what, Changed::Worker { worker_id, worker: None, .. }
-            if *worker_id == removed);
-        known.take(change);
+    // Nothing tells which workers are gone, so the client forgets all of them.
+    let mut reset = false;
+    while !(reset && known.has("a", new) && known.has("a", kept)) {
+        let event = stream.next().await.unwrap().unwrap();
+        reset |= matches!(&event, FleetEvent::Reset(reset) if reset.runtime_id == id("a"));
+        known.take(event);
     }
     assert_eq!(known.runtimes[&id("a")].host_id.as_ref().unwrap().as_str(), "a-1");
     assert!(!known.has("a", removed));
@@ -270,9 +282,11 @@ async fn a_changed_entry_is_not_reported_as_removed() {
     net.put(&moved.endpoint, &other);
     registrar.remotes().add(&moved).unwrap();
     while known.status("a") != Some(Status::Unavailable) {
-        let change = stream.next().await.unwrap().unwrap();
-        assert!(!matches!(change.what, Changed::RuntimeRemoved { .. }), "{change:?}");
-        known.take(change);
+        let event = stream.next().await.unwrap().unwrap();
+        let removed = matches!(&event, FleetEvent::Change(change)
+            if matches!(change.what, Changed::RuntimeRemoved { .. }));
+        assert!(!removed, "{event:?}");
+        known.take(event);
     }
 }
 
@@ -303,7 +317,7 @@ async fn a_resuming_client_is_told_which_runtimes_are_gone() {
 
     // A runtime that is no longer visible looks like one that is gone.
     let caller = bed.caller(Role::Viewer, Some(&["home"]));
-    let mut stream = bed.registry.changes(&caller, known.cursor.clone()).await.unwrap();
+    let mut stream = bed.registry.events(&caller, after(known.cursor.clone())).await.unwrap();
     known.until(&mut stream, |known| known.status("b").is_none()).await;
 }
 
@@ -314,7 +328,7 @@ async fn a_stream_shows_visible_runtimes_until_the_token_ends() {
     let bed = Bed::new(net, vec![spec("a")]);
     let (here, there) = (bed.home.worker().await, a.worker().await);
     let caller = bed.caller(Role::Viewer, Some(&["a"]));
-    let mut stream = bed.registry.changes(&caller, None).await.unwrap();
+    let mut stream = bed.registry.events(&caller, after(None)).await.unwrap();
     let mut known = Known::default();
     known.until(&mut stream, |known| known.has("a", there)).await;
     assert_eq!(known.runtimes.len(), 1);
@@ -322,8 +336,12 @@ async fn a_stream_shows_visible_runtimes_until_the_token_ends() {
 
     let runtime = bed.registry.handle(&caller, &id("a")).unwrap();
     let mut entries = runtime.subscribe(there, None, None).await.unwrap();
-    let mut changes = runtime.changes(None).await.unwrap();
-    changes.next().await.unwrap().unwrap();
+    let mut changes = runtime.changes(FollowChanges::default()).await.unwrap();
+    while !matches!(changes.next().await.unwrap().unwrap(), RuntimeEvent::Ready(_)) {}
+    // The snapshot of a runtime that was not known to answer at first comes late.
+    if !known.ready {
+        until_ready(&mut stream).await;
+    }
     // From another process.
     bed.registrar().access().revoke(&caller.token_id.unwrap()).unwrap();
     let end = async |said: Option<Error>| assert_eq!(said, Some(Error::Unauthenticated));
@@ -372,4 +390,150 @@ async fn streams_end_when_the_registry_does() {
     };
     tokio::time::timeout(Duration::from_secs(10), rest).await.expect("the streams end");
     assert!(bed.follow(None).await.next().await.is_none());
+}
+
+/// Reads events until the stream is ready, and returns them.
+async fn until_ready(stream: &mut FleetStream) -> (Vec<FleetEvent>, String) {
+    let mut seen = Vec::new();
+    loop {
+        let event = tokio::time::timeout(Duration::from_secs(20), stream.next()).await;
+        match event.expect("timed out").unwrap().unwrap() {
+            FleetEvent::Ready(ready) => return (seen, ready.cursor),
+            event => seen.push(event),
+        }
+    }
+}
+
+#[tokio::test]
+async fn ready_follows_the_snapshots_of_all_runtimes_that_answer() {
+    let net = Net::default();
+    let [a, b] = far(&net, ["a", "b"]);
+    let bed = Bed::with(net, vec![spec("a"), spec("b")], |parts| parts.local = None);
+    for _ in 0..3 {
+        bed.home.worker().await;
+        a.worker().await;
+    }
+    bed.until("a", Status::Available).await;
+    b.is(Mood::Hangs);
+    let mut stream = bed.follow(None).await;
+    let (events, cursor) = until_ready(&mut stream).await;
+    let mut known = Known::default();
+    events.into_iter().for_each(|event| known.take(event));
+    assert_eq!((known.workers.len(), known.runtimes.len()), (6, 3));
+    // Nothing is repeated from its cursor on.
+    let mut stream = bed.follow(Some(cursor)).await;
+    let mut later = Known::default();
+    let new = bed.home.worker().await;
+    later.until(&mut stream, |known| known.has("home", new)).await;
+    assert_eq!(later.workers.len(), 1);
+}
+
+#[tokio::test]
+async fn a_stream_from_now_has_the_runtimes_and_no_snapshot() {
+    let net = Net::default();
+    let [a] = far(&net, ["a"]);
+    let bed = Bed::with(net, vec![spec("a")], |parts| parts.local = None);
+    let (old, there) = (bed.home.worker().await, a.worker().await);
+    bed.until("a", Status::Available).await;
+    let changes = FollowChanges { after: None, from_now: true };
+    let from_now = FollowFleet { changes, ..FollowFleet::default() };
+    let mut stream = bed.registry.events(&Caller::operator(), from_now).await.unwrap();
+    let (events, _) = until_ready(&mut stream).await;
+    let mut known = Known::default();
+    events.into_iter().for_each(|event| known.take(event));
+    assert_eq!((known.runtimes.len(), known.workers.len()), (2, 0));
+    bed.at("home").stop(old).await.unwrap();
+    known.until(&mut stream, |known| known.has("home", old)).await;
+
+    // A restarted runtime is forgotten, and not reported anew.
+    a.is(Mood::Says(Error::RuntimeUnavailable));
+    known.until(&mut stream, |known| known.status("a") == Some(Status::Unavailable)).await;
+    a.restart();
+    a.is(Mood::Well);
+    loop {
+        let event = stream.next().await.unwrap().unwrap();
+        if matches!(&event, FleetEvent::Reset(reset) if reset.runtime_id == id("a")) {
+            break;
+        }
+        known.take(event);
+    }
+    let new = a.worker().await;
+    known.until(&mut stream, |known| known.has("a", new)).await;
+    assert!(!known.has("a", there));
+}
+
+#[tokio::test]
+async fn changes_within_an_interval_become_the_last() {
+    let bed = Bed::with(Net::default(), Vec::new(), |parts| parts.local = None);
+    let (busy, other) = (bed.home.worker().await, bed.home.worker().await);
+    let interval = Some(Duration::from_millis(400));
+    let changes = FollowChanges { after: None, from_now: true };
+    let slow = FollowFleet { changes, interval, ..FollowFleet::default() };
+    let mut stream = bed.registry.events(&Caller::operator(), slow).await.unwrap();
+    until_ready(&mut stream).await;
+    for n in 0..20 {
+        let name = Some(format!("name {n}").parse().unwrap());
+        let change = WorkerChange { display_ref: name, ..WorkerChange::default() };
+        bed.at("home").update(busy, change).await.unwrap();
+    }
+    bed.at("home").stop(other).await.unwrap();
+    let mut seen = Known::default();
+    seen.until(&mut stream, |known| known.has("home", other)).await;
+    let name = seen.workers[&(id("home"), busy)].spec.display_ref.clone();
+    assert_eq!(name, Some("name 19".parse().unwrap()));
+    assert!(seen.changes < 20, "{} changes", seen.changes);
+}
+
+#[tokio::test]
+async fn entries_of_watched_workers_are_part_of_the_stream() {
+    let net = Net::default();
+    let [a] = far(&net, ["a"]);
+    let bed = Bed::with(net, vec![spec("a")], |parts| parts.local = None);
+    let (here, there) = (bed.home.worker().await, a.worker().await);
+    bed.until("a", Status::Available).await;
+    let unknown = WorkerId::new(1, [0; 10]);
+    let watch = |runtime: &str, worker_id, after| WatchedWorker {
+        runtime_id: id(runtime),
+        worker_id,
+        after,
+    };
+    let watched = vec![
+        watch("home", here, Some(Cursor(0))),
+        watch("a", there, None),
+        watch("home", unknown, None),
+        watch("nowhere", here, None),
+    ];
+    let changes = FollowChanges { after: None, from_now: true };
+    let follow = FollowFleet { changes, watched, ..FollowFleet::default() };
+    let mut stream = bed.registry.events(&Caller::operator(), follow.clone()).await.unwrap();
+    let (mut entries, mut problems, mut removed) = (Vec::new(), Vec::new(), false);
+    while !(entries.len() >= 2 && problems.len() >= 3) {
+        match stream.next().await.unwrap().unwrap() {
+            FleetEvent::Entry(entry) => entries.push((entry.worker_id, entry.entry.kind)),
+            FleetEvent::EntryProblem(problem) => problems.push(problem.problem.code),
+            FleetEvent::Ready(_) => {
+                bed.at("a").stop(there).await.unwrap();
+                bed.at("home").stop(here).await.unwrap();
+            }
+            _ => {}
+        }
+        if entries.len() >= 3 && !std::mem::replace(&mut removed, true) {
+            bed.at("home").remove(here).await.unwrap();
+        }
+    }
+    assert!(entries.contains(&(here, EntryKind::Created)), "{entries:?}");
+    problems.sort();
+    assert_eq!(problems, ["unknown_runtime", "unknown_worker", "worker_removed"]);
+
+    // Runtimes that a caller does not see are unknown to it.
+    let caller = bed.caller(Role::Viewer, Some(&["a"]));
+    let watched = vec![watch("home", here, None)];
+    let follow = FollowFleet { watched, ..follow };
+    let mut stream = bed.registry.events(&caller, follow).await.unwrap();
+    loop {
+        if let FleetEvent::EntryProblem(problem) = stream.next().await.unwrap().unwrap() {
+            assert_eq!(problem.problem.code, "unknown_runtime");
+            break;
+        }
+    }
 }

@@ -100,7 +100,8 @@ async fn no_endpoint_token_or_path_leaks() {
     said.debug(&bed.registry.hosts(&caller).await);
     said.debug(&bed.registry.workers(&caller, None, workers).await.unwrap());
     said.debug(&bed.audit());
-    let mut changes = bed.registry.changes(&Caller::operator(), None).await.unwrap();
+    let mut changes =
+        bed.registry.events(&Caller::operator(), FollowFleet::default()).await.unwrap();
     for _ in 0..3 {
         said.debug(&changes.next().await.unwrap().unwrap());
     }

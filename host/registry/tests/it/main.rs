@@ -7,6 +7,7 @@ mod puppet;
 
 mod access;
 mod audit;
+mod bulk;
 mod changes;
 mod leaks;
 mod lists;

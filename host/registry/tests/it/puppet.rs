@@ -123,8 +123,8 @@ impl Layer for Puppet {
         mut invocation: Invocation<A, T>,
     ) -> Result<T, Error> {
         let is_list = matches!(invocation.verb(), Verb::list { .. });
-        if let Verb::changes { cursor } = invocation.verb() {
-            self.cursors.lock().unwrap().push(cursor.clone());
+        if let Verb::changes { from } = invocation.verb() {
+            self.cursors.lock().unwrap().push(from.after.clone());
         }
         let runtime = Arc::new(self.well().await?);
         if is_list {

@@ -51,7 +51,7 @@ async fn typed_errors_do_not_open_the_circuit() {
     let answers = [
         Error::StorageFull,
         Error::Internal,
-        Error::Forbidden,
+        Error::Forbidden(Need::Role(Role::Admin)),
         Error::Busy { retry_after: DEADLINE },
         Error::UnknownWorker(worker),
         Error::WorkerRemoved,

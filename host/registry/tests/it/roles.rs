@@ -52,7 +52,7 @@ async fn each(runtime: &Arc<dyn RuntimeHandle>) -> Vec<(&'static str, Role, Opti
         Viewer transcript(worker, ListEntries::default());
         Viewer entry(worker, Cursor(1));
         Viewer subscribe(worker, None, None);
-        Viewer changes(None);
+        Viewer changes(FollowChanges::default());
         Operator put_component(bytes(), Role::Admin);
         Operator check_component(bytes());
         Viewer component(component);
@@ -87,7 +87,7 @@ async fn every_verb_needs_its_role() {
         let caller = bed.caller(role, None);
         let runtime = bed.registry.own(&caller).unwrap();
         for (verb, needs, error) in each(&runtime).await {
-            let refused = error == Some(Error::Forbidden);
+            let refused = matches!(error, Some(Error::Forbidden(_)));
             assert_eq!(refused, role < needs, "{verb} for {role:?}: {error:?}");
         }
         let audit = bed.registry.audit(&caller, &ListAudit::default());
@@ -174,7 +174,11 @@ async fn operators_are_limited_by_ceilings() {
         for role in [Role::Operator, Role::Admin] {
             let runtime = bed.registry.own(&bed.caller(role, None)).unwrap();
             let request = CreateWorker { worker_id: None, spec: spec.clone() };
-            let refused = runtime.create(request).await.err() == Some(Error::Forbidden);
+            let refused = runtime
+                .create(request)
+                .await
+                .err()
+                .is_some_and(|error| error.code() == "forbidden");
             assert_eq!(refused, !allowed && role == Role::Operator, "{spec:?} for {role:?}");
         }
     }
@@ -183,11 +187,96 @@ async fn operators_are_limited_by_ceilings() {
     let large = bed.home.behind().create(request).await.unwrap().item.worker_id;
     let operator = bed.registry.own(&bed.caller(Role::Operator, None)).unwrap();
     let change = WorkerChange { component: Some(component), ..WorkerChange::default() };
-    assert_eq!(operator.update(large, change.clone()).await.err(), Some(Error::Forbidden));
-    assert_eq!(operator.rollback(large).await.err(), Some(Error::Forbidden));
+    assert!(matches!(
+        operator.update(large, change.clone()).await.err(),
+        Some(Error::Forbidden(_))
+    ));
+    assert!(matches!(operator.rollback(large).await.err(), Some(Error::Forbidden(_))));
     assert!(operator.update(worker, change.clone()).await.is_ok());
     assert!(operator.update(large, WorkerChange::default()).await.is_ok());
     assert!(bed.registry.own(&Caller::operator()).unwrap().update(large, change).await.is_ok());
+}
+
+/// Returns what a refused request would need.
+fn need<T: std::fmt::Debug>(refused: Result<T, Error>) -> Need {
+    match refused {
+        Err(Error::Forbidden(need)) => need,
+        other => panic!("{other:?} is not forbidden"),
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_names_what_the_request_would_need() {
+    let ceilings =
+        Ceilings { limits: [(LimitName::memory_bytes, 1 << 30)].into(), ..Ceilings::default() };
+    let bed = Bed::with(Net::default(), Vec::new(), |parts| parts.ceilings = Some(ceilings));
+    let worker = bed.home.worker().await;
+    let operator = bed.registry.own(&bed.caller(Role::Operator, None)).unwrap();
+    let viewer = bed.registry.own(&bed.caller(Role::Viewer, None)).unwrap();
+    assert_eq!(need(viewer.stop(worker).await), Need::Role(Role::Operator));
+    let to = |limits: &[(LimitName, u64)]| WorkerChange {
+        limits: Some(LimitChanges(limits.iter().copied().collect())),
+        ..WorkerChange::default()
+    };
+    let limit = LimitName::memory_bytes;
+    assert_eq!(need(viewer.update(worker, to(&[(limit, 1)])).await), Need::Role(Role::Operator));
+    assert!(operator.update(worker, to(&[(limit, 1 << 30)])).await.is_ok());
+    let past = operator.update(worker, to(&[(limit, (1 << 30) + 1)])).await;
+    assert_eq!(need(past), Need::Ceiling { limit, max: 1 << 30 });
+    // A limit past its ceiling may stay while another changes.
+    let admin = bed.registry.own(&bed.caller(Role::Admin, None)).unwrap();
+    admin.update(worker, to(&[(limit, 1 << 40)])).await.unwrap();
+    let other = (LimitName::mailbox_inputs, 3);
+    assert!(operator.update(worker, to(&[(limit, 1 << 40), other])).await.is_ok());
+    assert!(operator.update(worker, to(&[other])).await.is_ok());
+    let back = operator.update(worker, to(&[(limit, 1 << 40), other])).await;
+    assert_eq!(need(back), Need::Ceiling { limit, max: 1 << 30 });
+
+    let granted = async |grants: Grants| {
+        let change = WorkerChange { grants: Some(grants), ..WorkerChange::default() };
+        need(operator.update(worker, change).await)
+    };
+    let scope = granted(scoped("docs", Rights::ReadOnly)).await;
+    assert_eq!(scope, Need::Scope("docs".parse().unwrap()));
+    let grant: HttpGrant = "https://api.example.com".parse().unwrap();
+    assert_eq!(granted(http(&["https://api.example.com"])).await, Need::Http(Box::new(grant)));
+    assert_eq!(granted(secrets(&["key"])).await, Need::Secret("key".parse().unwrap()));
+}
+
+#[tokio::test]
+async fn limits_and_grants_are_listed_for_the_callers_role() {
+    let docs = "docs".parse().unwrap();
+    let ceilings = Ceilings {
+        scopes: [docs].into(),
+        limits: [(LimitName::memory_bytes, 1 << 30)].into(),
+        ..Ceilings::default()
+    };
+    let bed = Bed::with(Net::default(), Vec::new(), |parts| parts.ceilings = Some(ceilings));
+    let of = |role, name| {
+        let all = bed.registry.limits(&bed.caller(role, None));
+        assert_eq!(all.len(), LimitName::ALL.len());
+        all.into_iter().find(|view| view.name == name).unwrap()
+    };
+    for role in [Role::Viewer, Role::Operator] {
+        assert_eq!(of(role, LimitName::memory_bytes).ceiling, Some(1 << 30));
+        let disk = of(role, LimitName::disk_bytes);
+        assert_eq!((disk.ceiling, disk.default), (Some(1 << 30), Some(1 << 30)));
+        let fuel = of(role, LimitName::fuel);
+        assert_eq!((fuel.ceiling, fuel.default, fuel.per_worker), (None, None, true));
+    }
+    assert_eq!(of(Role::Admin, LimitName::memory_bytes).ceiling, None);
+    let grantable = |role| bed.registry.grantable(&bed.caller(role, None));
+    let all = grantable(Role::Admin);
+    assert_eq!((all.scopes, all.http, all.secrets), (None, None, None));
+    let some = grantable(Role::Operator);
+    let scope = GrantableScope { name: "docs".parse().unwrap(), rights: Rights::ReadWrite };
+    assert_eq!(
+        (some.scopes, some.http, some.secrets),
+        (Some(vec![scope]), Some(vec![]), Some(vec![]))
+    );
+    assert_eq!(grantable(Role::Viewer).scopes, Some(vec![]));
+    let open = Bed::new(Net::default(), Vec::new());
+    assert_eq!(open.registry.grantable(&open.caller(Role::Operator, None)).scopes, None);
 }
 
 fn http(texts: &[&str]) -> Grants {
@@ -215,7 +304,7 @@ async fn may_regrant(bed: &Bed, role: Role, before: &Grants, after: &Grants) -> 
     // The runtime's real grants differ from those shown, so an allowed update still ends in a
     // conflict.
     let refused = runtime.update(worker, to(after)).await.err();
-    refused != Some(Error::Forbidden)
+    !matches!(refused, Some(Error::Forbidden(_)))
 }
 
 #[tokio::test]
@@ -283,7 +372,7 @@ async fn without_ceilings_operators_grant_only_scopes() {
     bed.home.hold(worker, http(&["https://api.example.com"]));
     let change = WorkerChange { component: Some(component), ..WorkerChange::default() };
     let operator = bed.registry.own(&bed.caller(Role::Operator, None)).unwrap();
-    assert_eq!(operator.update(worker, change).await.err(), Some(Error::Forbidden));
+    assert!(matches!(operator.update(worker, change).await.err(), Some(Error::Forbidden(_))));
 }
 
 #[tokio::test]

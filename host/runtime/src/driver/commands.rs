@@ -36,9 +36,9 @@ impl Driver {
             DriverCommand::Change(change) => {
                 let before = self.worker.state().record.spec.clone();
                 let spec = change.apply(before.clone());
-                match change.is_for(&before.grants) {
-                    true => self.respec(spec, &before, EntryKind::Updated).await,
-                    false => Err(Conflict::Grants.into()),
+                match change.check_before(&before) {
+                    Ok(()) => self.respec(spec, &before, EntryKind::Updated).await,
+                    Err(conflict) => Err(conflict.into()),
                 }
             }
             DriverCommand::Rollback => self.rollback().await,
@@ -101,11 +101,12 @@ impl Driver {
             |spec: &WorkerSpec| Version { component: spec.component, config: spec.config };
         let switched = version(&spec) != version(before);
         let granted = spec.grants != before.grants;
+        let limited = spec.limits != before.limits;
         if switched {
             record.previous = Some(version(before));
         }
         record.spec = spec;
-        if !switched && !granted {
+        if !switched && !granted && !limited {
             // Names and labels do not affect behaviour, so the transcript has no entry.
             return self.put(record, Vec::new()).await;
         }
@@ -119,13 +120,22 @@ impl Driver {
         if granted {
             entries.push(grants_entry(&record.spec.grants));
         }
+        if limited {
+            let mut entry = new_entry(EntryKind::Updated, Some("limits"));
+            entry.payload = json_payload(serde_json::to_vec(&record.spec.limits));
+            entries.push(WorkerWrite::Append(entry));
+        }
         // With another component the worker may start again.
         if switched && matches!(record.standing, Standing::Failed(FailedReason::Uninstantiable)) {
             record.standing = Standing::Idle;
         }
-        // Grants take effect when an instance is created.
+        // Grants and limits take effect when an instance is created.
         self.disconnect().await;
         self.put(record, entries).await?;
+        if limited {
+            // The next use opens the directory with the new quota.
+            self.worker.directory.close();
+        }
         self.reason = ConnectReason::Update;
         if granted {
             let grants = self.worker.state().record.spec.grants.clone();

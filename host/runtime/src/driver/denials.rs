@@ -88,7 +88,7 @@ impl Driver {
             self.reported_denials.remove(0);
         }
         // If storing fails, the transcript still has it.
-        drop(self.core.store.submit_shared(SharedWrite::Diagnose(diagnostic)));
+        self.core.report(diagnostic);
     }
 
     /// Clears the diagnostics of denials that the new grants allow. The others keep their time.

@@ -5,7 +5,10 @@ use std::fmt;
 use std::str::FromStr;
 
 use futures_util::{StreamExt, stream};
-use skep_protocol::{Change, ChangeStream, Error, ListWorkers, WorkerId, Workers};
+use skep_protocol::{
+    Change, ChangeStream, Error, ListWorkers, ReadyEvent, RuntimeEvent, WorkerId, Workers,
+};
+use tokio::sync::broadcast::Receiver;
 
 use crate::embedded::Embedded;
 
@@ -16,7 +19,10 @@ const BATCH: usize = 100;
 struct ChangeFollower {
     runtime: Embedded,
     cursor: Option<ChangeCursor>,
-    ready: VecDeque<Result<Change, Error>>,
+    ready: VecDeque<Result<RuntimeEvent, Error>>,
+    notices: Receiver<RuntimeEvent>,
+    /// True if the reader wants no snapshots.
+    from_now: bool,
 }
 
 /// The position of a follower. Written `<change>`, or `<change>.<worker>` during the snapshot.
@@ -50,17 +56,32 @@ impl FromStr for ChangeCursor {
     }
 }
 
-/// Streams the changes after a cursor. Starts with a snapshot if there is no cursor or it is
-/// outdated.
-pub(crate) fn changes(runtime: Embedded, cursor: Option<ChangeCursor>) -> ChangeStream {
-    let log = &runtime.0.changes;
-    let known = cursor.filter(|cursor| log.since(cursor.change, 0).is_some());
-    let cursor = known.unwrap_or(ChangeCursor { change: log.newest(), snapshot: Some(None) });
-    let follower = ChangeFollower { runtime, cursor: Some(cursor), ready: VecDeque::new() };
+/// Streams the events after a cursor. Starts with a snapshot if there is no cursor or it is outdated,
+/// unless the reader wants none.
+pub(crate) fn changes(
+    runtime: Embedded,
+    cursor: Option<ChangeCursor>,
+    from_now: bool,
+) -> ChangeStream {
+    let core = &runtime.0;
+    // Subscribed first, so that no notice is missed after the cursor.
+    let notices = core.notices.subscribe();
+    let known = cursor.filter(|cursor| core.changes.since(cursor.change, 0).is_some());
+    let mut ready = VecDeque::new();
+    if cursor.is_some() && known.is_none() {
+        ready.push_back(Ok(RuntimeEvent::Reset));
+    }
+    let fresh =
+        || ChangeCursor { change: core.changes.newest(), snapshot: (!from_now).then_some(None) };
+    let cursor = known.unwrap_or_else(fresh);
+    if cursor.snapshot.is_none() {
+        ready.push_back(Ok(cursor.ready()));
+    }
+    let follower = ChangeFollower { runtime, cursor: Some(cursor), ready, notices, from_now };
     stream::unfold(follower, |mut follower| async move {
         loop {
-            if let Some(change) = follower.ready.pop_front() {
-                return Some((change, follower));
+            if let Some(event) = follower.ready.pop_front() {
+                return Some((event, follower));
             }
             let cursor = follower.cursor.take()?;
             match follower.advance(cursor).await {
@@ -70,6 +91,12 @@ pub(crate) fn changes(runtime: Embedded, cursor: Option<ChangeCursor>) -> Change
         }
     })
     .boxed()
+}
+
+impl ChangeCursor {
+    fn ready(&self) -> RuntimeEvent {
+        RuntimeEvent::Ready(ReadyEvent { cursor: self.to_string() })
+    }
 }
 
 impl ChangeFollower {
@@ -92,9 +119,15 @@ impl ChangeFollower {
         self.ready.extend(page.items.into_iter().map(|view| {
             let worker_id = view.worker_id;
             let cursor = ChangeCursor { change, snapshot: Some(Some(worker_id)) };
-            Ok(Change { cursor: cursor.to_string(), worker_id, worker: Some(Box::new(view)) })
+            let cursor = cursor.to_string();
+            let worker = Some(Box::new(view));
+            Ok(RuntimeEvent::Change(Change { cursor, worker_id, worker }))
         }));
-        Ok(ChangeCursor { change, snapshot: page.next_cursor.map(|_| last) })
+        let next = ChangeCursor { change, snapshot: page.next_cursor.map(|_| last) };
+        if next.snapshot.is_none() {
+            self.ready.push_back(Ok(next.ready()));
+        }
+        Ok(next)
     }
 
     async fn changes(&mut self, mut change: u64) -> Result<Option<ChangeCursor>, Error> {
@@ -105,12 +138,22 @@ impl ChangeFollower {
             }
             let log = &self.runtime.0.changes;
             let Some(changed) = log.since(change, BATCH) else {
-                // The reader is too far behind: restart from a snapshot so that it misses nothing.
-                return Ok(Some(ChangeCursor { change: log.newest(), snapshot: Some(None) }));
+                return Ok(Some(self.start_over()));
             };
             if changed.is_empty() {
-                if newest.changed().await.is_err() {
-                    return Ok(None);
+                tokio::select! {
+                    changed = newest.changed() => {
+                        if changed.is_err() {
+                            return Ok(None);
+                        }
+                    }
+                    notice = self.notices.recv() => {
+                        // A reader that is too slow for notices misses some; lists have them.
+                        if let Ok(notice) = notice {
+                            self.ready.push_back(Ok(notice));
+                            return Ok(Some(ChangeCursor { change, snapshot: None }));
+                        }
+                    }
                 }
                 continue;
             }
@@ -122,9 +165,21 @@ impl ChangeFollower {
                     Err(Error::WorkerRemoved | Error::UnknownWorker(_)) => None,
                     Err(error) => return Err(error),
                 };
-                self.ready.push_back(Ok(Change { cursor: at.to_string(), worker_id, worker }));
+                let change = Change { cursor: at.to_string(), worker_id, worker };
+                self.ready.push_back(Ok(RuntimeEvent::Change(change)));
             }
             return Ok(Some(ChangeCursor { change, snapshot: None }));
         }
+    }
+
+    /// Makes a reader that is too far behind forget what it knows, so that it misses nothing.
+    fn start_over(&mut self) -> ChangeCursor {
+        self.ready.push_back(Ok(RuntimeEvent::Reset));
+        let snapshot = (!self.from_now).then_some(None);
+        let cursor = ChangeCursor { change: self.runtime.0.changes.newest(), snapshot };
+        if snapshot.is_none() {
+            self.ready.push_back(Ok(cursor.ready()));
+        }
+        cursor
     }
 }

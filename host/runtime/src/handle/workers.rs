@@ -2,9 +2,10 @@
 
 use async_trait::async_trait;
 use skep_protocol::{
-    ChangeStream, ComponentKind, Conflict, CreateWorker, Desired, Error, Execution, ForkWorker,
-    Grants, Invalid, ListState, ListWorkers, Listing, ScopeName, SecretName, StateItem, Stored,
-    Usage, WorkerChange, WorkerHistory, WorkerId, WorkerPage, WorkerSpec, WorkerView, Workers,
+    ChangeStream, ComponentKind, Conflict, CreateWorker, Desired, Error, Execution, FollowChanges,
+    ForkWorker, Grants, Invalid, ListState, ListWorkers, Listing, ScopeName, SecretName, StateItem,
+    Stored, Usage, WorkerChange, WorkerHistory, WorkerId, WorkerPage, WorkerSpec, WorkerView,
+    Workers,
 };
 use skep_store::record::{Standing, Transaction, WorkerRecord, WorkerWrite};
 use skep_store::{Lookup, Store, StoreError, StoreRefusal};
@@ -157,12 +158,9 @@ impl Workers for Embedded {
         self.get(worker.id).await
     }
 
-    async fn changes(&self, cursor: Option<String>) -> Result<ChangeStream, Error> {
-        let cursor = match cursor {
-            None => None,
-            Some(cursor) => Some(cursor.parse().map_err(|()| Invalid::Cursor)?),
-        };
-        Ok(follow::changes(self.clone(), cursor))
+    async fn changes(&self, from: FollowChanges) -> Result<ChangeStream, Error> {
+        let cursor = from.after.map(|cursor| cursor.parse().map_err(|()| Invalid::Cursor));
+        Ok(follow::changes(self.clone(), cursor.transpose()?, from.from_now))
     }
 
     async fn state(&self, worker: WorkerId, query: ListState) -> Result<Listing<StateItem>, Error> {

@@ -7,13 +7,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use cap_std::fs::Dir;
 use skep_protocol::text::neutral;
 use skep_protocol::{
-    Diagnostic, DiagnosticCode, Error, HostId, InputId, Rights, RuntimeId, RuntimeSample,
-    ScopeName, SecretName, Timestamp, WorkerId,
+    Diagnostic, DiagnosticCode, Error, HostId, InputId, Rights, RuntimeEvent, RuntimeId,
+    RuntimeSample, ScopeName, SecretName, Timestamp, WorkerId,
 };
 use skep_scope::Quota;
 use skep_store::record::SharedWrite;
 use skep_store::{Lookup, Store, StoreError, StoreRefusal};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, broadcast};
 
 use skep_sandbox::OperatorSecret;
 use skep_sandbox::OutOfProcess;
@@ -29,6 +29,9 @@ use crate::components::Components;
 use crate::memory::residency::{Residency, ResidencyLimits};
 use crate::options::Options;
 use crate::turn::commit_delay::CommitDelay;
+
+/// Maximum number of notices that wait for a follower. One that is slower misses the oldest.
+const NOTICES: usize = 256;
 
 /// Maximum number of diagnostics of one kind in a response.
 const DIAGNOSTICS: usize = 1_000;
@@ -68,6 +71,8 @@ pub(crate) struct Core {
     pub(crate) changes: ChangeLog,
     pub(crate) samples: UsageSamples,
     pub(super) index: WorkerIndex,
+    /// Notices of what no worker's state shows, for those who follow the runtime.
+    pub(crate) notices: broadcast::Sender<RuntimeEvent>,
     /// The host's own threads, as opposed to the guests'.
     pub(crate) host: tokio::runtime::Handle,
     /// Spawns the driver of a worker.
@@ -111,12 +116,14 @@ impl Core {
     pub(crate) fn new(parts: CoreParts, start_driver: StartDriver) -> Arc<Self> {
         let options = parts.options;
         let lost = parts.store.lost_execution().into_iter().collect();
+        let notices = broadcast::Sender::new(NOTICES);
         Arc::new(Self {
             runtime_id: parts.store.runtime_id().clone(),
             components: Arc::new(Components::new(
                 parts.store.clone(),
                 parts.sandbox.clone(),
                 options.compile_retry,
+                notices.clone(),
             )),
             store: parts.store,
             sandbox: parts.sandbox,
@@ -137,6 +144,7 @@ impl Core {
             changes: ChangeLog::new(now().as_millis() * 1_000),
             samples: UsageSamples::default(),
             index: WorkerIndex::default(),
+            notices,
             host: tokio::runtime::Handle::current(),
             start_driver,
             ready: AtomicBool::new(false),
@@ -324,6 +332,13 @@ impl Core {
         );
         let diagnostic = Diagnostic::new(code, message, subject.map(Into::into), now());
         // If storing fails, the log still has it.
+        self.report(diagnostic);
+    }
+
+    /// Stores a diagnostic for the operator, and sends it to those who follow the runtime.
+    pub(crate) fn report(&self, diagnostic: Diagnostic) {
+        // Without followers there is no receiver.
+        drop(self.notices.send(RuntimeEvent::Diagnostic(Box::new(diagnostic.clone()))));
         drop(self.store.submit_shared(SharedWrite::Diagnose(diagnostic)));
     }
 

@@ -58,6 +58,15 @@ impl Directory {
         DirectoryRemoval { before, _opening: opening }
     }
 
+    /// Closes the directory, so that the next use opens it with the worker's current quota. Requests
+    /// in progress keep the earlier one.
+    pub(crate) fn close(&self) {
+        let mut slot = self.slot();
+        if matches!(*slot, Slot::Open(_)) {
+            *slot = Slot::Closed;
+        }
+    }
+
     /// Makes the directory available again, if the worker could not be removed.
     pub(crate) fn cancel_removal(&self, removal: DirectoryRemoval) {
         *self.slot() = removal.before;

@@ -293,3 +293,74 @@ fn invalid_names_are_counted_once_over_all_pages() {
     while export.next_piece().unwrap().is_some() {}
     assert_eq!(export.hidden(), 4);
 }
+
+#[test]
+fn a_removed_directory_takes_its_hostile_content_along_and_nothing_else() {
+    let place = place(1 << 20, 1_000);
+    for name in ["d/a/b", "d/e", "kept"] {
+        place.put(name, b"12345").unwrap();
+    }
+    place.outer.create_dir("outside").unwrap();
+    place.outer.write("outside/safe", b"1").unwrap();
+    // What no listing shows: links, and names that are not text.
+    place.data.symlink("../outside", "d/link").unwrap();
+    place.data.symlink("kept", "link").unwrap();
+    let before = place.disk.usage();
+    assert!(is_not_a_file(remove_all(&place.scope, &place.aside, &"link".parse().unwrap())));
+    assert!(is_unknown(remove_all(&place.scope, &place.aside, &"d/link/safe".parse().unwrap())));
+    assert!(is_unknown(remove_all(&place.scope, &place.aside, &"none".parse().unwrap())));
+    assert_eq!(place.disk.usage().bytes, before.bytes);
+    remove_all(&place.scope, &place.aside, &"d".parse().unwrap()).unwrap();
+    assert!(!place.data.exists("d") && place.data.exists("kept"));
+    assert_eq!(place.outer.read("outside/safe").unwrap(), b"1");
+    assert_eq!(place.aside.entries().unwrap().count(), 0, "nothing is left aside");
+    // The link counts as an entry with the length of its target.
+    assert_eq!(place.disk.usage().entries, 2);
+    place.put("d", b"1").unwrap();
+}
+
+#[test]
+fn a_rename_stays_in_the_directory_and_replaces_nothing() {
+    let place = place(1 << 20, 1_000);
+    place.put("a/b", b"1").unwrap();
+    place.put("c", b"2").unwrap();
+    place.outer.create_dir("outside").unwrap();
+    place.data.symlink("../outside", "link").unwrap();
+    let rename =
+        |from: &str, to: &str| rename(&place.scope, &from.parse().unwrap(), &to.parse().unwrap());
+    assert!(is_not_a_file(rename("link", "moved")));
+    assert!(is_not_a_file(rename("c", "link/c")), "no way leads through a link");
+    assert!(matches!(rename("c", "link"), Err(FileError::Taken)));
+    assert!(matches!(rename("c", "a"), Err(FileError::Taken)));
+    assert!(is_not_a_file(rename("a", "a/inside")));
+    assert!(is_not_a_file(rename("c", "a/b/c")));
+    let entries = place.disk.usage().entries;
+    rename("a", "n/m").unwrap();
+    assert_eq!(place.disk.usage().entries, entries + 1, "one directory was made");
+    assert_eq!(place.data.read("n/m/b").unwrap(), b"1");
+    assert_eq!(place.outer.open_dir("outside").unwrap().entries().unwrap().count(), 0);
+}
+
+#[test]
+fn a_level_is_read_in_pages_without_hole_or_repeat() {
+    let place = place(1 << 20, 1_000);
+    for name in ["a/1", "a/2/3", "a-b", "b/1", "c", "d/e/f", "z"] {
+        place.put(name, b"1").unwrap();
+    }
+    for limit in 1..6 {
+        let (mut all, mut after) = (Vec::new(), String::new());
+        loop {
+            let wanted = Wanted { prefix: "", after: &after, by_directory: true };
+            let page = super::list(&place.scope, &wanted, limit).unwrap();
+            assert!(page.files.len() + page.directories.len() <= limit);
+            all.extend(page.files.into_iter().map(|file| file.name.to_string()));
+            all.extend(page.directories.into_iter().map(|name| format!("{name}/")));
+            match page.last.filter(|_| page.more) {
+                Some(last) => after = last,
+                None => break,
+            }
+        }
+        all.sort();
+        assert_eq!(all, ["a-b", "a/", "b/", "c", "d/", "z"], "pages of {limit}");
+    }
+}

@@ -35,13 +35,11 @@ impl Files {
         let directories = self.directories.iter().map(|name| format!("{name}/"));
         let directories: BTreeSet<_> = directories.filter(|_| query.by_directory).collect();
         let wanted = |name: &&String| {
-            let below = name.strip_prefix(prefix);
-            let is_here = below.is_some_and(|below| {
-                !below.is_empty()
-                    && (!query.by_directory || !below.trim_end_matches('/').contains('/'))
-            });
-            (is_here || below.is_some() && !query.by_directory)
-                && after.as_ref().is_none_or(|after| *name > after)
+            let Some(below) = name.strip_prefix(prefix) else { return false };
+            let is_prefix_itself = below.is_empty() && name.ends_with('/');
+            let is_deeper = below.trim_end_matches('/').contains('/');
+            let is_here = !query.by_directory || !is_prefix_itself && !is_deeper;
+            is_here && after.as_ref().is_none_or(|after| *name > after)
         };
         let all: BTreeSet<_> = self.files.keys().chain(&directories).collect();
         let mut names: Vec<_> = all.into_iter().filter(wanted).take(PAGE + 1).collect();

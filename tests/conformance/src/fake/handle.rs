@@ -298,14 +298,19 @@ impl Workers for FakeRuntime {
             }
             change.grants.as_ref().map_or(Ok(()), check_grants)?;
             let row = disk.worker(worker)?;
-            if !change.is_for(&row.spec.grants) {
-                return Err(Conflict::Grants.into());
+            change.check_before(&row.spec)?;
+            let mut limits = change.limits.iter().flat_map(|limits| limits.0.keys());
+            if let Some(name) = limits.find(|name| !name.is_per_worker()) {
+                return Err(Invalid::Limit(*name).into());
             }
             if new != old {
                 row.switch(new, EntryKind::Updated);
             }
             if let Some(grants) = change.grants {
                 row.regrant(grants);
+            }
+            if let Some(limits) = change.limits {
+                row.relimit(limits);
             }
             row.spec.display_ref = change.display_ref.or(row.spec.display_ref.take());
             row.spec.labels = change.labels.unwrap_or(std::mem::take(&mut row.spec.labels));
@@ -366,12 +371,27 @@ impl Workers for FakeRuntime {
         .await
     }
 
-    async fn changes(&self, cursor: Option<String>) -> Result<ChangeStream, Error> {
-        let from =
-            cursor.map(|text| text.parse::<u64>().map_err(|_| Invalid::Cursor)).transpose()?;
-        Ok(follow(self.clone(), from.unwrap_or(0), |runtime, after| async move {
-            runtime.wait_for(|disk| disk.change_after(after).map(Ok)).await
-        }))
+    async fn changes(&self, from: FollowChanges) -> Result<ChangeStream, Error> {
+        let after =
+            from.after.map(|text| text.parse::<u64>().map_err(|_| Invalid::Cursor)).transpose()?;
+        let newest = self.with(|disk| disk.revision)?;
+        let start = after.unwrap_or(if from.from_now { newest } else { 0 });
+        let cursor = start.max(newest).to_string();
+        let ready = RuntimeEvent::Ready(ReadyEvent { cursor });
+        // The changes until now are the snapshot.
+        let mut snapshot = Vec::new();
+        let mut at = start;
+        while let Some((next, change)) =
+            self.with(|disk| disk.change_after(at).filter(|(next, _)| *next <= newest))?
+        {
+            snapshot.push(Ok(RuntimeEvent::Change(change)));
+            at = next;
+        }
+        let later = follow(self.clone(), at.max(newest), |runtime, after| async move {
+            let next = runtime.wait_for(|disk| disk.change_after(after).map(Ok)).await;
+            next.map(|(at, change)| (at, RuntimeEvent::Change(change)))
+        });
+        Ok(stream::iter(snapshot).chain(stream::iter([Ok(ready)])).chain(later).boxed())
     }
 
     async fn state(&self, worker: WorkerId, query: ListState) -> Result<Listing<StateItem>, Error> {

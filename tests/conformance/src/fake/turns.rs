@@ -190,6 +190,18 @@ impl Row {
         self.outdate();
     }
 
+    /// Changes the limits from the next turn on.
+    pub(super) fn relimit(&mut self, limits: LimitChanges) {
+        if limits == self.spec.limits {
+            return;
+        }
+        let body = serde_json::to_vec(&limits).expect("limits are plain data");
+        let entry = self.append(EntryKind::Updated, None, Some("limits"), None, body);
+        entry.payload.content_type = "application/json".into();
+        self.spec.limits = limits;
+        self.outdate();
+    }
+
     /// Drops the instance now or after its turn.
     fn outdate(&mut self) {
         match &mut self.instance {

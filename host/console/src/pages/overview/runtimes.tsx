@@ -98,7 +98,11 @@ function Memory({ runtime }: { runtime: string }) {
     <div class="memory">
       <dt class="muted small">Memory</dt>
       <dd>{bytes(last)}</dd>
-      {values.length > 1 && <Sparkline label="Memory over time" values={values} least={1 << 20} />}
+      {values.length > 1 && (
+        <dd class="course">
+          <Sparkline label="Memory over time" values={values} least={1 << 20} />
+        </dd>
+      )}
     </div>
   );
 }
