@@ -4,14 +4,8 @@ import type { components } from "./schema";
 
 type Wire = components["schemas"]["Problem"];
 
-/** What a refused request would have needed. */
-export interface Needs {
-  role?: "operator" | "admin";
-  ceiling?: { limit: string; max: number };
-  scope?: string;
-  http?: string;
-  secret?: string;
-}
+/** The permission that a refused request needs. */
+export type Needs = NonNullable<Wire["needs"]>;
 
 /** A problem of RFC 9457, as the host reports it. */
 export class Problem extends Error {
@@ -26,7 +20,7 @@ export class Problem extends Error {
   readonly retryAfterMs: number | null;
   readonly needs: Needs | null;
 
-  constructor(wire: Partial<Wire> & { status: number; needs?: Needs | null }) {
+  constructor(wire: Partial<Wire> & { status: number }) {
     super(wire.detail || wire.title || `The host answered with status ${wire.status}.`);
     this.name = "Problem";
     this.status = wire.status;

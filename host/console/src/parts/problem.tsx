@@ -6,7 +6,7 @@ import { Icon } from "./icon";
 
 export function ProblemView({ error, retry }: { error: unknown; retry?: () => void }) {
   const problem = error instanceof Problem ? error : null;
-  const needs = problem?.needs?.role;
+  const needs = problem?.needs && "role" in problem.needs ? problem.needs.role : undefined;
   return (
     <div class="problem" role="alert">
       <Icon name="error" />

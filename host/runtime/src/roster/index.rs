@@ -1,7 +1,7 @@
 //! An index of all workers for lists that filter, sort or count.
 //!
-//! It is built by the first such list, which reads the outlines of 100,000 workers in about a
-//! quarter of a second, and takes about 250 bytes for each. The log of changes keeps it current. An
+//! It is built by the first such list: measured for 100,000 workers, that takes 0.5 s on a busy
+//! machine, and 290 bytes for each; later pages take 5 to 80 ms. The log of changes keeps it current. An
 //! index that no list has used for a while is dropped.
 
 use std::borrow::Cow;
@@ -11,8 +11,8 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use skep_protocol::{
-    ComponentDigest, ComponentKind, Desired, Execution, LabelFilter, Labels, ListWorkers,
-    ListedWorker, ObservedState, SearchText, Timestamp, WorkerCounts, WorkerId,
+    ComponentDigest, ComponentKind, Desired, Execution, LabelFilter, ListWorkers, ListedWorker,
+    ObservedState, SearchText, Timestamp, WorkerCounts, WorkerId,
 };
 use skep_store::record::WorkerOutline;
 use skep_store::{Lookup, StoreError};
@@ -50,7 +50,8 @@ struct IndexRow {
     text: Box<str>,
     /// Length of the name in the text, if the worker has one.
     name_bytes: Option<u32>,
-    labels: Labels,
+    /// The labels as they are, one `key=value` a line. A map takes ten times the memory.
+    labels: Box<str>,
     component: ComponentDigest,
     created_at: Timestamp,
     updated_at: Timestamp,
@@ -75,15 +76,19 @@ impl IndexRow {
             text.push_str(&name.as_str().to_lowercase());
         }
         let name_bytes = outline.display_ref.is_some().then(|| u32::try_from(text.len()).ok());
+        let mut labels = String::new();
         for (key, value) in outline.labels.iter() {
             // No name, key or value contains a line break, and no searched text does.
-            write!(text, "\n{key}={}", value.to_lowercase()).expect("a string takes any text");
+            let wrote = writeln!(labels, "{key}={value}");
+            wrote.expect("a string takes any text");
+            let wrote = write!(text, "\n{key}={}", value.to_lowercase());
+            wrote.expect("a string takes any text");
         }
         Self {
             id: outline.id,
             text: text.into_boxed_str(),
             name_bytes: name_bytes.flatten(),
-            labels: outline.labels,
+            labels: labels.into_boxed_str(),
             component: outline.component,
             created_at: outline.created_at,
             updated_at: outline.updated_at,
@@ -116,7 +121,9 @@ impl ListedWorker for IndexRow {
     }
 
     fn has_label(&self, label: &LabelFilter) -> bool {
-        self.labels.get(&label.key) == Some(&label.value)
+        // No key contains `=`, so a line that is equal has the same key and value.
+        let mut labels = self.labels.lines().filter_map(|line| line.split_once('='));
+        labels.any(|(key, value)| key == label.key && value == label.value)
     }
 
     fn kind(&self) -> ComponentKind {
@@ -190,15 +197,16 @@ impl Core {
         // The position is taken first: changes during the reading are read again.
         let position = self.changes.newest();
         let queued: HashMap<_, _> = self.store.queue_lengths()?.into_iter().collect();
-        let rows = self.store.outlines()?.into_iter().map(|outline| {
+        let mut rows = HashMap::new();
+        self.store.outlines(|outline| {
             let live = LiveState {
                 state: observed(outline.standing).state(),
                 execution: Execution::Unconnected,
                 queued_inputs: queued.get(&outline.number).copied().unwrap_or_default(),
             };
-            (outline.id, IndexRow::new(outline, &live))
-        });
-        let built = BuiltIndex { rows: rows.collect(), position, used_at: Instant::now() };
+            rows.insert(outline.id, IndexRow::new(outline, &live));
+        })?;
+        let built = BuiltIndex { rows, position, used_at: Instant::now() };
         // If more changes than the log keeps were made meanwhile, the rows are still those of some
         // moment after the list began, and the next list builds a new index.
         Ok(self.with_live_state(built))

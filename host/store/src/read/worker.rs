@@ -90,23 +90,23 @@ pub(crate) fn list(
     Ok(found)
 }
 
-/// Returns the outlines of all workers, in no order. Damaged ones are left out, and their ids are
-/// passed to `damaged`.
+/// Passes the outlines of all workers to `take`, in no order, and the ids of damaged ones to
+/// `damaged`.
 pub(crate) fn outlines(
     connection: &Connection,
+    mut take: impl FnMut(WorkerOutline),
     mut damaged: impl FnMut(Option<WorkerId>),
-) -> Result<Vec<WorkerOutline>, StoreError> {
+) -> Result<(), StoreError> {
     let sql = format!("SELECT {} FROM worker", row::worker::COLUMNS);
     let mut statement = connection.prepare_cached(&sql)?;
     let mut rows = statement.query([])?;
-    let mut found = Vec::new();
     while let Some(row) = rows.next()? {
         match row::worker::outline(row) {
-            Ok(outline) => found.push(outline),
+            Ok(outline) => take(outline),
             Err(BadRow) => damaged(row::blob(row, 1).and_then(row::worker_id).ok()),
         }
     }
-    Ok(found)
+    Ok(())
 }
 
 /// Returns the number of inputs without an outcome of each worker that has some.

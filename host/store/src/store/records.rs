@@ -39,10 +39,11 @@ impl Store {
         self.read(|connection| read::worker::list(connection, after, label, limit, damaged))
     }
 
-    /// Returns what lists filter and sort by, for all workers, in no order. Damaged ones are left
-    /// out and reported as diagnostics.
-    pub fn outlines(&self) -> Result<Vec<WorkerOutline>, StoreError> {
-        self.read(|connection| read::worker::outlines(connection, |id| self.notice_damage(id)))
+    /// Passes what lists filter and sort by to `take`, for all workers, in no order. Damaged ones
+    /// are left out and reported as diagnostics.
+    pub fn outlines(&self, take: impl FnMut(WorkerOutline)) -> Result<(), StoreError> {
+        let damaged = |id| self.notice_damage(id);
+        self.read(|connection| read::worker::outlines(connection, take, damaged))
     }
 
     /// Returns the number of inputs without an outcome, of each worker that has some.
