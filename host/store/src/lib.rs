@@ -13,6 +13,7 @@ mod database;
 pub mod error;
 pub mod fault;
 pub mod feed;
+mod fork_dirs;
 pub mod health;
 mod janitor;
 mod layout;
@@ -30,8 +31,9 @@ pub use commit::Commit;
 pub use error::{OpenError, StoreError, StoreRefusal};
 pub use fault::{Faults, NoFaults};
 pub use feed::{Feed, FeedUpdate};
+pub use fork_dirs::ForkDirs;
 pub use record::{
     ComponentRecord, ConfigRecord, InputPage, InputRecord, Lookup, NewEntry, Receipt, RecentInput,
     SharedWrite, Standing, Transaction, WorkerNumber, WorkerOutline, WorkerRecord, WorkerWrite,
 };
-pub use store::{ForkDirs, Store, StoreParts};
+pub use store::{Store, StoreParts};

@@ -13,8 +13,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use cap_std::fs::Dir;
 use skep_protocol::{DiagnosticCode, Limits, RuntimeId, Timestamp, WorkerId};
 
-pub use forks::ForkDirs;
-
 use crate::commit::AfterCommit;
 use crate::component_file::ComponentFiles;
 use crate::database::{self, Database};
@@ -25,7 +23,7 @@ use crate::writer::queue::{SHARED, Work, WriteJob, WriteQueue};
 use crate::writer::{Writer, WriterContext};
 use crate::{
     Commit, Faults, Feed, NoFaults, OpenError, Receipt, SharedWrite, StoreError, Transaction,
-    WorkerNumber, janitor, layout, read, schema,
+    WorkerNumber, fork_dirs, janitor, layout, read, schema,
 };
 
 /// The parameters for opening a store.
@@ -111,7 +109,7 @@ impl Store {
             components: Arc::new(ComponentFiles::new(dir.clone(), parts.faults)),
             defaults: Mutex::new(Limits::default()),
         });
-        forks::settle(&dir, |id| Ok(read::worker::number(&connection, id)?.is_some()))
+        fork_dirs::settle(&dir, |id| Ok(read::worker::number(&connection, id)?.is_some()))
             .map_err(reading)?;
         let checkpointer = database.checkpointer().map_err(database::open_error)?;
         let writer = Writer::start(writing.clone(), connection, checkpointer, parts.now);
