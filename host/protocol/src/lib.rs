@@ -34,6 +34,7 @@ pub mod problem;
 pub mod quantity;
 pub mod registry;
 pub mod rights;
+mod role;
 pub mod runtime;
 pub mod state;
 pub mod text;
@@ -92,9 +93,10 @@ pub use payload::{Failure, Payload};
 pub use problem::Problem;
 pub use registry::{
     Capabilities, Changed, FleetChange, Grantable, GrantableScope, HostView, Listing, Login, Me,
-    Role, RuntimeSummary, Source, Status, WorkerEntry,
+    RuntimeSummary, Source, Status, WorkerEntry,
 };
 pub use rights::Rights;
+pub use role::Role;
 pub use runtime::{ByteStream, EntryStream, Page, RuntimeView, Stored};
 pub use state::{ListState, StateItem};
 pub use time::Timestamp;
