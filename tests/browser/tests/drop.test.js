@@ -16,6 +16,8 @@ before(async () => (host = await Host.start()));
 after(() => host?.remove());
 
 consoleTest("counter.wasm dropped: imports within 1 s, first answer within 10 s", () => host, {}, async (profile) => {
+  // The question whether the runtime has this component already.
+  profile.watch.allowStatus(404);
   const page = await profile.page("/");
   await page.getByRole("heading", { level: 1, name: "Overview" }).waitFor();
   const body = readFileSync(guest("counter"));

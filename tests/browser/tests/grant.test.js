@@ -63,12 +63,13 @@ consoleTest("grants that another person changed meanwhile are shown, and nothing
   // The page must not hear of it before it sends its own change.
   await profile.context.route("**/api/events*", (route) => route.abort());
   profile.watch.allowAway();
+  let changed = false;
   await page.route(`**${path}`, async (route) => {
-    if (route.request().method() === "PATCH") {
+    if (route.request().method() === "PATCH" && !changed) {
+      changed = true;
       await api.send("PATCH", path, { json: { grants: { http: [{ scheme: "https", host: "example.com" }] } } });
-      await page.unroute(`**${path}`);
     }
-    await route.continue();
+    await route.fallback();
   });
   await button.click();
   await page.getByText(/grants were changed meanwhile; nothing was granted or sent/).waitFor();

@@ -50,7 +50,7 @@ consoleTest("a used link says so and offers to log in with a token", () => host,
   const page = await profile.page(`/login#${"0".repeat(43)}`);
   const dialog = page.getByRole("dialog", { name: "Log in to Skep" });
   await dialog.getByText(/used already or has expired/).waitFor();
-  await dialog.getByLabel("Token").fill(host.token);
+  await dialog.getByLabel("Token").fill(await host.newToken("admin"));
   await page.keyboard.press("Enter");
   await dialog.waitFor({ state: "detached" });
 });

@@ -56,7 +56,7 @@ for (const scheme of ["light", "dark"]) {
     await page.goto("/workers#q=nothing-is-called-this");
     await page.getByRole("heading", { level: 1, name: "Workers" }).waitFor();
     await check("nothing-found");
-    await page.goto("/nowhere");
+    await page.goto("/w/a-runtime/a-worker/no-such-tab");
     await page.getByRole("heading", { level: 1 }).waitFor();
     await check("missing-page");
     const { runtime_id, worker_id } = furnished.worker;

@@ -59,7 +59,7 @@ consoleTest("assigning innerHTML throws, and no inline or evaluated script runs"
   const page = await profile.page("/");
   await page.getByRole("heading", { level: 1 }).first().waitFor();
   profile.watch.check();
-  profile.watch.allow(/require-trusted-types-for|TrustedHTML|TrustedScript|script-src|Content Security Policy/);
+  profile.watch.allow(/trusted-types|TrustedTypePolicy|TrustedHTML|TrustedScript|script-src|Content Security Policy/);
   const attempts = await page.evaluate(() => {
     const threw = (attempt) => {
       try {

@@ -1,9 +1,9 @@
 // What the overview shows, read at once, and read again a moment after workers changed.
 
-import { useEffect } from "preact/hooks";
+import { useEffect, useRef } from "preact/hooks";
 
 import { request } from "../../api/client";
-import { type Diagnostic, type WorkerRow, announced, loadRuntimes, onWorkerChange } from "../../api/fleet";
+import { type Diagnostic, type WorkerRow, announced, loadRuntimes, onWorkerChange, runtimes } from "../../api/fleet";
 import { type Counts, listWorkers } from "../../api/workers";
 import { type Load, useLoad } from "../../parts/load";
 
@@ -22,7 +22,14 @@ const RECENT = 8;
 const FAILED = 5;
 
 export function useFigures(): Load<Figures> {
-  const load = useLoad(read, [announced.value.length]);
+  const load = useLoad(read, [announced.value]);
+  const statuses = runtimes.value?.map(({ status }) => status).join(" ");
+  const before = useRef(statuses);
+  useEffect(() => {
+    // What is reported of a runtime ends when it answers again.
+    if (before.current !== undefined && before.current !== statuses) load.reload();
+    before.current = statuses;
+  }, [statuses]);
   useEffect(() => {
     let timer: ReturnType<typeof setTimeout> | undefined;
     const stop = onWorkerChange(() => {

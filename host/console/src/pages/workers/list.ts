@@ -5,6 +5,7 @@ import { batch, signal } from "@preact/signals";
 
 import { type WorkerChanged, type WorkerRow, generation, onWorkerChange, runtimeName, runtimes } from "../../api/fleet";
 import { isAbort } from "../../api/problem";
+import { me } from "../../api/session";
 import { type Counts, type WorkerFilter, type WorkerPage, listWorkers, rowKey } from "../../api/workers";
 import { PagedRows, type PageOf } from "../../parts/rows";
 import type { Sort } from "../../parts/table";
@@ -22,6 +23,13 @@ interface Shown extends WorkerRow {
   /** True for a worker that was removed since its row was loaded. */
   gone?: boolean;
 }
+
+/**
+ * The last known rows by runtime. They outlive the page's visits, and belong to the caller who was
+ * shown them.
+ */
+const lastKnown = new Map<string, Map<string, Shown>>();
+let knownTo: unknown = null;
 
 export class WorkerList {
   readonly rows: PagedRows<Shown>;
@@ -42,9 +50,10 @@ export class WorkerList {
   #counting: AbortController | undefined;
   /** Number of last known rows that the list has beside the host's. */
   #extra = 0;
-  #kept = new Map<string, Map<string, Shown>>();
 
   constructor() {
+    if (knownTo !== me.peek()) lastKnown.clear();
+    knownTo = me.peek();
     this.rows = new PagedRows<Shown>({
       key: rowKey,
       load: (cursor, limit, signal, back) => this.#load(cursor, limit, signal, back),
@@ -133,16 +142,16 @@ export class WorkerList {
     const missing = new Set(lost.map(({ subject }) => subject));
     for (const item of page.items) {
       if (missing.has(item.runtime_id)) continue;
-      const rows = this.#kept.get(item.runtime_id) ?? new Map<string, Shown>();
+      const rows = lastKnown.get(item.runtime_id) ?? new Map<string, Shown>();
       rows.set(rowKey(item), item);
       if (rows.size > KEPT_ROWS) rows.delete(rows.keys().next().value as string);
-      this.#kept.set(item.runtime_id, rows);
+      lastKnown.set(item.runtime_id, rows);
     }
     const kept: Shown[] = [];
     const words: string[] = [];
     const here = new Set(page.items.map(rowKey));
     for (const { subject, message } of lost) {
-      const rows = [...(this.#kept.get(subject ?? "")?.values() ?? [])];
+      const rows = [...(lastKnown.get(subject ?? "")?.values() ?? [])];
       const known = rows.filter((row) => !here.has(rowKey(row)) && matches(row, this.#filter));
       kept.push(...known);
       const since = known.length ? ` Its ${known.length} last known workers are shown dimmed.` : "";
