@@ -23,6 +23,7 @@ pub mod handle;
 pub mod history;
 pub mod id;
 pub mod input;
+mod invalid;
 pub mod kind;
 pub mod limits;
 mod list;
@@ -34,6 +35,7 @@ pub mod problem;
 pub mod quantity;
 pub mod registry;
 pub mod rights;
+mod role;
 pub mod runtime;
 pub mod state;
 pub mod text;
@@ -60,7 +62,7 @@ pub use cursor::Cursor;
 pub use diagnostic::{Diagnostic, DiagnosticCode, Severity, Subject};
 pub use digest::{ComponentDigest, ConfigDigest, DigestError};
 pub use entry::{Entry, EntryKind, EntryPage};
-pub use error::{Conflict, Error, Invalid};
+pub use error::{Conflict, Error};
 pub use file::{
     FileCondition, FileListing, FileName, FileRange, FileTag, FileView, Imported, ListFiles,
     RemoveFile, RenameFile,
@@ -77,6 +79,7 @@ pub use input::{
     Ending, InputState, InputSummary, InputView, ListInputs, NewInput, Outcome, Output, RunOutput,
     RunRequest, Sent, TurnError,
 };
+pub use invalid::Invalid;
 pub use kind::ComponentKind;
 pub use limits::{LimitName, LimitView, Limits, Unit};
 pub use list::{
@@ -92,9 +95,10 @@ pub use payload::{Failure, Payload};
 pub use problem::Problem;
 pub use registry::{
     Capabilities, Changed, FleetChange, Grantable, GrantableScope, HostView, Listing, Login, Me,
-    Role, RuntimeSummary, Source, Status, WorkerEntry,
+    RuntimeSummary, Source, Status, WorkerEntry,
 };
 pub use rights::Rights;
+pub use role::Role;
 pub use runtime::{ByteStream, EntryStream, Page, RuntimeView, Stored};
 pub use state::{ListState, StateItem};
 pub use time::Timestamp;

@@ -6,8 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Diagnostic, DisplayRef, HostId, HttpGrant, Rights, RuntimeId, ScopeName, SecretName, Timestamp,
-    TokenId, WorkerId, WorkerView,
+    Diagnostic, DisplayRef, HostId, HttpGrant, Rights, Role, RuntimeId, ScopeName, SecretName,
+    Timestamp, TokenId, WorkerId, WorkerView,
 };
 
 /// The source of a runtime in a registry.
@@ -162,34 +162,6 @@ pub struct Listing<T> {
     pub next_cursor: Option<String>,
     /// Diagnostics about this list.
     pub diagnostics: Vec<Diagnostic>,
-}
-
-/// The permissions of a token.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
-)]
-#[serde(rename_all = "snake_case")]
-pub enum Role {
-    /// Reading.
-    Viewer,
-    /// Reading, and working with workers within the operator's ceilings.
-    Operator,
-    /// Everything.
-    Admin,
-}
-
-impl Role {
-    /// Every role.
-    pub const ALL: [Self; 3] = [Self::Viewer, Self::Operator, Self::Admin];
-
-    /// The word used in every API and on the command line.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Viewer => "viewer",
-            Self::Operator => "operator",
-            Self::Admin => "admin",
-        }
-    }
 }
 
 /// A request for a session cookie, with a token or a single-use code.

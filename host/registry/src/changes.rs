@@ -41,7 +41,7 @@ enum Reported {
     /// A runtime or worker changed.
     Change(Changed),
     /// Another event, without a cursor.
-    Event(FleetEvent),
+    Event(Box<FleetEvent>),
     /// The snapshot of the runtime is complete, or will be late.
     Settled,
 }
@@ -149,7 +149,7 @@ impl Merged {
             Reported::Change(what) => {
                 Some(FleetEvent::Change(FleetChange { cursor: self.position.to_text(), what }))
             }
-            Reported::Event(event) => Some(event),
+            Reported::Event(event) => Some(*event),
             Reported::Settled => {
                 self.settled(&runtime_id);
                 None
@@ -307,7 +307,7 @@ impl RuntimeFollower {
 
     fn reset(&mut self) {
         let runtime_id = self.member.id.clone();
-        self.push(None, Reported::Event(FleetEvent::Reset(ResetEvent { runtime_id })));
+        self.push(None, Reported::Event(Box::new(FleetEvent::Reset(ResetEvent { runtime_id }))));
     }
 
     async fn follow(&mut self) {
@@ -345,11 +345,11 @@ impl RuntimeFollower {
             RuntimeEvent::Reset => return self.reset(),
             RuntimeEvent::Compiled(event) => {
                 let event = FleetCompiledEvent { runtime_id, event };
-                (None, Reported::Event(FleetEvent::Compiled(event)))
+                (None, Reported::Event(Box::new(FleetEvent::Compiled(event))))
             }
             RuntimeEvent::Diagnostic(diagnostic) => {
                 let event = FleetDiagnostic { runtime_id, diagnostic: *diagnostic };
-                (None, Reported::Event(FleetEvent::Diagnostic(event)))
+                (None, Reported::Event(Box::new(FleetEvent::Diagnostic(event))))
             }
         };
         self.push(mark, what);

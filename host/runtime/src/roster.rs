@@ -6,5 +6,6 @@ pub(crate) mod directory;
 pub(crate) mod history;
 pub(crate) mod index;
 pub(crate) mod machine;
+mod selection;
 mod submission;
 pub(crate) mod worker;

@@ -11,28 +11,25 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use skep_protocol::{
-    ComponentDigest, ComponentKind, Desired, Execution, LabelFilter, ListWorkers, ListedWorker,
-    ObservedState, SearchText, Timestamp, WorkerCounts, WorkerId,
+    ComponentDigest, ComponentKind, Desired, Execution, LabelFilter, ListedWorker, ObservedState,
+    SearchText, Timestamp, WorkerCounts, WorkerId,
 };
 use skep_store::record::WorkerOutline;
-use skep_store::{Lookup, StoreError};
-
-use super::core::Core;
-use super::worker::{Worker, observed};
 
 /// Time after which an unused index is dropped.
 const UNUSED: Duration = Duration::from_secs(600);
 
 /// The index, once it is built.
 #[derive(Debug, Default)]
-pub(crate) struct WorkerIndex(Mutex<Option<BuiltIndex>>);
+pub(crate) struct WorkerIndex(pub(super) Mutex<Option<BuiltIndex>>);
 
+/// The rows of all workers.
 #[derive(Debug)]
-struct BuiltIndex {
-    rows: HashMap<WorkerId, IndexRow>,
+pub(super) struct BuiltIndex {
+    pub(super) rows: HashMap<WorkerId, IndexRow>,
     /// Changes up to this position of the log are in the rows.
-    position: u64,
-    used_at: Instant,
+    pub(super) position: u64,
+    pub(super) used_at: Instant,
 }
 
 /// The workers selected for a page.
@@ -44,8 +41,8 @@ pub(crate) struct SelectedIds {
 
 /// One worker, in a compact form.
 #[derive(Debug)]
-struct IndexRow {
-    id: WorkerId,
+pub(super) struct IndexRow {
+    pub(super) id: WorkerId,
     /// The display name and the labels in lower case, one a line.
     text: Box<str>,
     /// Length of the name in the text, if the worker has one.
@@ -63,14 +60,14 @@ struct IndexRow {
 }
 
 /// The part of a worker's state that changes without a change of its record.
-struct LiveState {
-    state: ObservedState,
-    execution: Execution,
-    queued_inputs: u64,
+pub(super) struct LiveState {
+    pub(super) state: ObservedState,
+    pub(super) execution: Execution,
+    pub(super) queued_inputs: u64,
 }
 
 impl IndexRow {
-    fn new(outline: WorkerOutline, live: &LiveState) -> Self {
+    pub(super) fn new(outline: WorkerOutline, live: &LiveState) -> Self {
         let mut text = String::new();
         if let Some(name) = &outline.display_ref {
             text.push_str(&name.as_str().to_lowercase());
@@ -100,7 +97,7 @@ impl IndexRow {
         }
     }
 
-    fn set(&mut self, live: &LiveState) {
+    pub(super) fn set(&mut self, live: &LiveState) {
         let LiveState { state, execution, queued_inputs } = *live;
         (self.state, self.execution, self.queued_inputs) = (state, execution, queued_inputs);
     }
@@ -164,105 +161,5 @@ impl WorkerIndex {
     pub(crate) fn drop_unused(&self) {
         let mut index = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         index.take_if(|index| index.used_at.elapsed() > UNUSED);
-    }
-}
-
-impl Core {
-    /// Selects a page of workers. Blocks on the disk.
-    pub(crate) fn select(
-        &self,
-        query: &ListWorkers,
-        limit: usize,
-    ) -> Result<Result<SelectedIds, skep_protocol::Invalid>, StoreError> {
-        let mut index = self.index.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let built = match index.take() {
-            Some(built) => self.caught_up(built)?,
-            None => None,
-        };
-        let mut built = match built {
-            Some(built) => built,
-            None => self.build_index()?,
-        };
-        built.used_at = Instant::now();
-        let selected = query.select(built.rows.values(), limit).map(|selected| SelectedIds {
-            ids: selected.workers.iter().map(|row| row.id).collect(),
-            next_cursor: selected.next_cursor,
-            counts: selected.counts,
-        });
-        *index = Some(built);
-        Ok(selected)
-    }
-
-    fn build_index(&self) -> Result<BuiltIndex, StoreError> {
-        // The position is taken first: changes during the reading are read again.
-        let position = self.changes.newest();
-        let queued: HashMap<_, _> = self.store.queue_lengths()?.into_iter().collect();
-        let mut rows = HashMap::new();
-        self.store.outlines(|outline| {
-            let live = LiveState {
-                state: observed(outline.standing).state(),
-                execution: Execution::Unconnected,
-                queued_inputs: queued.get(&outline.number).copied().unwrap_or_default(),
-            };
-            rows.insert(outline.id, IndexRow::new(outline, &live));
-        })?;
-        let built = BuiltIndex { rows, position, used_at: Instant::now() };
-        // If more changes than the log keeps were made meanwhile, the rows are still those of some
-        // moment after the list began, and the next list builds a new index.
-        Ok(self.with_live_state(built))
-    }
-
-    /// Applies the changes since the last list. Returns `None` if they are no longer known.
-    fn caught_up(&self, mut built: BuiltIndex) -> Result<Option<BuiltIndex>, StoreError> {
-        let Some(changed) = self.changes.since(built.position, usize::MAX) else { return Ok(None) };
-        for (position, id) in changed {
-            built.position = position;
-            match self.row(id)? {
-                Some(row) => built.rows.insert(id, row),
-                None => built.rows.remove(&id),
-            };
-        }
-        Ok(Some(self.with_live_state(built)))
-    }
-
-    /// Refreshes the rows of workers in use. A sender may have an outcome before the log has the
-    /// change.
-    fn with_live_state(&self, mut built: BuiltIndex) -> BuiltIndex {
-        for worker in self.all_in_use() {
-            if let Some(row) = built.rows.get_mut(&worker.id) {
-                row.set(&live(&worker));
-            }
-        }
-        built
-    }
-
-    fn row(&self, id: WorkerId) -> Result<Option<IndexRow>, StoreError> {
-        if let Some(worker) = self.in_use(id) {
-            let live = live(&worker);
-            let state = worker.state();
-            return Ok((!state.removed).then(|| IndexRow::new((&state.record).into(), &live)));
-        }
-        let record = match self.store.worker(&id) {
-            Ok(Lookup::Found(record)) => record,
-            Ok(Lookup::Removed | Lookup::Unknown) | Err(StoreError::Damaged { .. }) => {
-                return Ok(None);
-            }
-            Err(error) => return Err(error),
-        };
-        let live = LiveState {
-            state: observed(record.standing).state(),
-            execution: Execution::Unconnected,
-            queued_inputs: self.store.queue(record.number)?.len() as u64,
-        };
-        Ok(Some(IndexRow::new((&*record).into(), &live)))
-    }
-}
-
-fn live(worker: &Worker) -> LiveState {
-    let state = worker.state();
-    LiveState {
-        state: state.observed().state(),
-        execution: state.execution(),
-        queued_inputs: state.machine.len() as u64,
     }
 }
