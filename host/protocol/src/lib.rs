@@ -23,6 +23,7 @@ pub mod handle;
 pub mod history;
 pub mod id;
 pub mod input;
+mod invalid;
 pub mod kind;
 pub mod limits;
 mod list;
@@ -61,7 +62,7 @@ pub use cursor::Cursor;
 pub use diagnostic::{Diagnostic, DiagnosticCode, Severity, Subject};
 pub use digest::{ComponentDigest, ConfigDigest, DigestError};
 pub use entry::{Entry, EntryKind, EntryPage};
-pub use error::{Conflict, Error, Invalid};
+pub use error::{Conflict, Error};
 pub use file::{
     FileCondition, FileListing, FileName, FileRange, FileTag, FileView, Imported, ListFiles,
     RemoveFile, RenameFile,
@@ -78,6 +79,7 @@ pub use input::{
     Ending, InputState, InputSummary, InputView, ListInputs, NewInput, Outcome, Output, RunOutput,
     RunRequest, Sent, TurnError,
 };
+pub use invalid::Invalid;
 pub use kind::ComponentKind;
 pub use limits::{LimitName, LimitView, Limits, Unit};
 pub use list::{

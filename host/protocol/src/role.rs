@@ -1,4 +1,4 @@
-//! The roles of callers.
+//! Roles of callers.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

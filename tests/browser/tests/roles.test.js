@@ -1,7 +1,7 @@
 // What a viewer and an operator see and may not do.
 
 import assert from "node:assert/strict";
-import { mkdirSync } from "node:fs";
+import { rmSync } from "node:fs";
 import { after, before } from "node:test";
 
 import { consoleTest } from "../harness/console.js";
@@ -22,14 +22,17 @@ rights = "ro"
 
 let host;
 let worker;
+let folder;
 before(async () => {
-  const folder = temporary();
-  mkdirSync(folder, { recursive: true });
+  folder = temporary();
   host = await Host.start({ settings: SETTINGS(folder) });
   worker = await host.api().create(host.runtimeId, "counter", { display_ref: "tally" });
   await host.api().input(worker, "one");
 });
-after(() => host?.remove());
+after(async () => {
+  await host?.remove();
+  rmSync(folder, { recursive: true });
+});
 
 /** Presses every button of a page that does not lead elsewhere. */
 async function pressAll(page) {

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use skep_protocol::{
     ComponentDigest, ComponentKind, Desired, Execution, LabelFilter, ListedWorker, ObservedState,
-    SearchText, Timestamp, WorkerId,
+    SearchText, Timestamp, WorkerCounts, WorkerId,
 };
 use skep_store::record::WorkerOutline;
 
@@ -23,7 +23,7 @@ const UNUSED: Duration = Duration::from_secs(600);
 #[derive(Debug, Default)]
 pub(crate) struct WorkerIndex(pub(super) Mutex<Option<BuiltIndex>>);
 
-/// A built index.
+/// The rows of all workers.
 #[derive(Debug)]
 pub(super) struct BuiltIndex {
     pub(super) rows: HashMap<WorkerId, IndexRow>,
@@ -32,10 +32,17 @@ pub(super) struct BuiltIndex {
     pub(super) used_at: Instant,
 }
 
+/// The workers selected for a page.
+pub(crate) struct SelectedIds {
+    pub(crate) ids: Vec<WorkerId>,
+    pub(crate) next_cursor: Option<String>,
+    pub(crate) counts: WorkerCounts,
+}
+
 /// One worker, in a compact form.
 #[derive(Debug)]
 pub(super) struct IndexRow {
-    id: WorkerId,
+    pub(super) id: WorkerId,
     /// The display name and the labels in lower case, one a line.
     text: Box<str>,
     /// Length of the name in the text, if the worker has one.

@@ -1,22 +1,15 @@
-//! Selection of the workers of a page from the index, which is brought up to date first.
+//! The selection of a page of workers, over an index that is built or brought up to date for it.
 
 use std::collections::HashMap;
 use std::sync::PoisonError;
 use std::time::Instant;
 
-use skep_protocol::{Execution, ListWorkers, ListedWorker, WorkerCounts, WorkerId};
+use skep_protocol::{Execution, ListWorkers, WorkerId};
 use skep_store::{Lookup, StoreError};
 
 use super::core::Core;
-use super::index::{BuiltIndex, IndexRow, LiveState};
+use super::index::{BuiltIndex, IndexRow, LiveState, SelectedIds};
 use super::worker::{Worker, observed};
-
-/// The workers selected for a page.
-pub(crate) struct SelectedIds {
-    pub(crate) ids: Vec<WorkerId>,
-    pub(crate) next_cursor: Option<String>,
-    pub(crate) counts: WorkerCounts,
-}
 
 impl Core {
     /// Selects a page of workers. Blocks on the disk.
@@ -36,7 +29,7 @@ impl Core {
         };
         built.used_at = Instant::now();
         let selected = query.select(built.rows.values(), limit).map(|selected| SelectedIds {
-            ids: selected.workers.iter().map(|row| row.id()).collect(),
+            ids: selected.workers.iter().map(|row| row.id).collect(),
             next_cursor: selected.next_cursor,
             counts: selected.counts,
         });
