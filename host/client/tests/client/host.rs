@@ -5,9 +5,9 @@ use skep_client::{HostClient, Refusals};
 use skep_protocol::{
     Capabilities, Changed, ComponentDigest, ComponentKind, Cursor, Desired, Diagnostic,
     DiagnosticCode, Error, Execution, FleetChange, FleetEvent, FollowChanges, FollowFleet,
-    ListAudit, ListWorkers, Listing, Me, ObservedState, Overview, Problem, Role, RuntimeId,
-    RuntimeSummary, SortOrder, Source, Status, Timestamp, Turns, WatchedProblem, WatchedWorker,
-    WorkerFilter, WorkerSort, Workers,
+    ListAudit, ListWorkers, Listing, Me, ObservedState, Overview, Preview, Problem, Role,
+    RuntimeId, RuntimeSummary, SortOrder, Source, Status, Timestamp, Turns, WatchedProblem,
+    WatchedWorker, WorkerFilter, WorkerSort, Workers,
 };
 
 use crate::server::{Server, json, problem};
@@ -191,7 +191,7 @@ async fn a_stream_says_what_it_follows() {
         changes: FollowChanges { after: None, from_now: true },
         interval: Some(std::time::Duration::from_millis(250)),
         watched: vec![WatchedWorker { runtime_id: there(), worker_id: id, after: Some(Cursor(3)) }],
-        preview: None,
+        preview: Some(Preview::new(64).unwrap()),
     };
     let mut stream = host.events(follow).await.unwrap();
     let mut names = Vec::new();
