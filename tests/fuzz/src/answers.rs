@@ -10,7 +10,9 @@ use futures_util::StreamExt;
 use skep_client::{Client, ClientDeadlines, Endpoint, HostClient, Prefix, Token};
 use skep_protocol::text::is_unsafe;
 use skep_protocol::{
-    Artifacts, ConfigValues, CreateWorker, Cursor, Error, Files, FollowChanges, FollowFleet, InputId, ListAudit, ListEntries, ListFiles, ListWorkers, NewInput, Overview, Payload, RemoveFile, Turns, WorkerId, WorkerSpec, Workers,
+    Artifacts, ConfigValues, CreateWorker, Cursor, Error, Files, FollowChanges, FollowFleet,
+    InputId, ListAudit, ListEntries, ListFiles, ListWorkers, NewInput, Overview, Payload,
+    RemoveFile, Turns, WorkerId, WorkerSpec, Workers,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};

@@ -8,7 +8,9 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use futures_util::{FutureExt, StreamExt};
-use skep_protocol::{Error, FollowChanges, FollowFleet, Invalid, ListAudit, ListWorkers, Timestamp};
+use skep_protocol::{
+    Error, FollowChanges, FollowFleet, Invalid, ListAudit, ListWorkers, Timestamp,
+};
 use skep_registry::{Caller, Network, Registry, RegistryParts};
 use tokio::runtime::Runtime;
 
