@@ -1,4 +1,4 @@
-// What every page uses, named in one place so that the bundler puts it into one file: a request for
+// Code that every page uses, listed here so that the bundler puts it into one file: a request for
 // each of twenty small files would cost more than their bytes. build.mjs makes all pages and flows
 // import this file.
 

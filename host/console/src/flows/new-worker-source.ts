@@ -1,5 +1,5 @@
-// What a worker is to be made of: a file that was dropped or chosen, or a component that a runtime
-// has. Setting it opens the dialog, on whatever page.
+// The source of a new worker: a dropped or chosen file, or a component that a runtime has. Setting
+// it opens the dialog on any page.
 
 import { signal } from "@preact/signals";
 

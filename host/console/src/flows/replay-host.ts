@@ -38,7 +38,7 @@ export async function lastTurns(of: Ref, count: number, signal: AbortSignal): Pr
       const id = input.input_id ?? "";
       const entries = await entriesOf(of, id, signal, input.seq - 1);
       const turn = turnOf(id, entries, times.get(id) ?? null);
-      // What was cut when it was stored cannot be sent again.
+      // An input that was truncated when stored cannot be replayed.
       return input.truncated ? { ...turn, input: null } : turn;
     }),
   );

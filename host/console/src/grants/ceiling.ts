@@ -1,4 +1,4 @@
-// What one caller may grant (`GET /api/me/grants`), and the first grant that goes beyond it.
+// The caller's ceiling for grants (`GET /api/me/grants`), and the first grant that exceeds it.
 
 import { type Grants, type HttpGrant, type Rights, httpText, scopeText } from "./grants";
 

@@ -1,5 +1,5 @@
-// What the caller may grant, asked once per login. A host that does not tell yet leaves it unknown;
-// then the host's own refusal is shown after the try.
+// The caller's ceiling for grants, fetched once per login. If the host has no such endpoint, the
+// ceiling is unknown and the host's refusal is shown instead.
 
 import { signal } from "@preact/signals";
 

@@ -1,4 +1,4 @@
-// What the overview shows, read at once, and read again a moment after workers changed.
+// The figures of the overview, fetched together, and again shortly after workers change.
 
 import { useEffect, useRef } from "preact/hooks";
 
@@ -26,7 +26,7 @@ export function useFigures(): Load<Figures> {
   const statuses = runtimes.value?.map(({ status }) => status).join(" ");
   const before = useRef(statuses);
   useEffect(() => {
-    // What is reported of a runtime ends when it answers again.
+    // A problem with a runtime is over once the runtime answers again.
     if (before.current !== undefined && before.current !== statuses) load.reload();
     before.current = statuses;
   }, [statuses]);
