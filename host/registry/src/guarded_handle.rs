@@ -201,6 +201,7 @@ impl GuardedHandle {
             Verb::update { worker, change } => {
                 let after = AuditedState {
                     grants: change.grants.clone(),
+                    limits: change.limits.clone(),
                     labels: change.labels.clone(),
                     ..AuditedState::default()
                 };
@@ -213,6 +214,7 @@ impl GuardedHandle {
                 };
                 let before = had.map(|view| AuditedState {
                     grants: after.grants.as_ref().map(|_| view.spec.grants),
+                    limits: after.limits.as_ref().map(|_| view.spec.limits),
                     labels: after.labels.as_ref().map(|_| view.spec.labels),
                     ..AuditedState::default()
                 });

@@ -170,11 +170,16 @@ async fn changes_of_grants_and_labels_are_audited_with_both_states() {
     update(change.clone()).await.unwrap();
     let name = WorkerChange { display_ref: Some("x".parse().unwrap()), ..WorkerChange::default() };
     update(name).await.unwrap();
+    let limits = |most| Some(LimitChanges([(LimitName::memory_bytes, most)].into()));
+    for most in [1 << 20, 2 << 20] {
+        let change = WorkerChange { limits: limits(most), ..WorkerChange::default() };
+        update(change).await.unwrap();
+    }
     let viewer = bed.registry.own(&bed.caller(Role::Viewer, None)).unwrap();
     viewer.update(worker, change).await.unwrap_err();
     let all = bed.audit();
     let all: Vec<_> = all.iter().filter(|entry| entry.action == "worker.update").collect();
-    let [refused, name, granted, second, _] = all[..] else { panic!("{all:?}") };
+    let [refused, limited, _, name, granted, second, _] = all[..] else { panic!("{all:?}") };
     let state = |state: &Option<AuditedState>| state.clone().unwrap();
     assert_eq!(state(&second.before).labels, labels("1"));
     assert_eq!(state(&second.after).labels, labels("2"));
@@ -182,6 +187,8 @@ async fn changes_of_grants_and_labels_are_audited_with_both_states() {
     assert_eq!(state(&granted.before).grants, Some(Grants::default()));
     assert_eq!(state(&granted.after).grants, Some(grants));
     assert_eq!((&name.before, &name.after), (&None, &None));
+    assert_eq!(state(&limited.before).limits, limits(1 << 20));
+    assert_eq!(state(&limited.after).limits, limits(2 << 20));
     assert_eq!((refused.outcome.as_str(), &refused.before), ("forbidden", &None));
 }
 
