@@ -382,8 +382,12 @@ impl Driver {
             transcript_bytes: 0,
             queued_inputs: self.worker.state().inputs.len() as u64,
         };
-        let stored = || self.core.store.usage(self.worker.number).unwrap_or_default();
-        self.core.samples.note_turn(self.worker.id, sample, || stored().transcript_bytes);
+        let stored = || {
+            let usage = self.core.store.usage(self.worker.number);
+            usage.inspect_err(|error| drop(self.core.fault(error))).ok()
+        };
+        let bytes = || stored().map(|usage| usage.transcript_bytes);
+        self.core.samples.note_turn(self.worker.id, sample, bytes);
     }
 
     /// Rolls back a turn whose writes failed to commit.

@@ -233,14 +233,15 @@ impl Core {
     pub(crate) fn sample_load(&self) {
         self.samples.note_load(now(), |turns| {
             let queued = |worker: Arc<Worker>| worker.state().inputs.len() as u64;
-            RuntimeSample {
+            let workers = self.store.worker_count().inspect_err(|error| drop(self.fault(error)));
+            Some(RuntimeSample {
                 at: now(),
-                workers: self.store.worker_count().unwrap_or_default(),
+                workers: workers.ok()?,
                 connected: self.residency.connected() as u64,
                 memory_bytes: self.residency.memory_bytes(),
                 turns,
                 queued_inputs: self.all_in_use().into_iter().map(queued).sum(),
-            }
+            })
         });
     }
 

@@ -32,7 +32,7 @@ impl UsageSamples {
         &self,
         worker: WorkerId,
         mut sample: WorkerSample,
-        transcript_bytes: impl FnOnce() -> u64,
+        transcript_bytes: impl FnOnce() -> Option<u64>,
     ) {
         self.turns.fetch_add(1, Ordering::Relaxed);
         let mut workers = self.workers();
@@ -51,7 +51,9 @@ impl UsageSamples {
                 *last = sample;
             }
             None => {
-                sample.transcript_bytes = transcript_bytes();
+                // A missing sample is a gap; one with a zero would be a drop that never was.
+                let Some(bytes) = transcript_bytes() else { return };
+                sample.transcript_bytes = bytes;
                 push(samples, sample);
             }
         }
@@ -71,12 +73,15 @@ impl UsageSamples {
     }
 
     /// Records the runtime's load, if the last sample is old enough. `load` is not asked otherwise.
-    pub(crate) fn note_load(&self, now: Timestamp, load: impl FnOnce(u64) -> RuntimeSample) {
+    pub(crate) fn note_load(
+        &self,
+        now: Timestamp,
+        load: impl FnOnce(u64) -> Option<RuntimeSample>,
+    ) {
         let last = self.runtime().back().map(|sample| sample.at.as_millis());
         // The clock may have been set back.
         let is_due = last.is_none_or(|last| now.as_millis().abs_diff(last) >= INTERVAL_MS);
-        if is_due {
-            let sample = load(self.turns.load(Ordering::Relaxed));
+        if is_due && let Some(sample) = load(self.turns.load(Ordering::Relaxed)) {
             push(&mut self.runtime(), sample);
         }
     }
@@ -127,7 +132,7 @@ mod tests {
     fn a_worker_has_one_sample_an_interval() {
         let samples = UsageSamples::default();
         for turn in 1..=25 {
-            samples.note_turn(worker(1), sample(turn * 1_000, turn), || turn);
+            samples.note_turn(worker(1), sample(turn * 1_000, turn), || Some(turn));
         }
         let turns: Vec<_> = samples.of(worker(1)).iter().map(|sample| sample.turns).collect();
         assert_eq!(turns, [9, 19, 25]);
@@ -143,14 +148,25 @@ mod tests {
     fn samples_and_workers_are_bounded() {
         let samples = UsageSamples::default();
         for turn in 0..1_000 {
-            samples.note_turn(worker(0), sample(turn * INTERVAL_MS, turn), || 0);
+            samples.note_turn(worker(0), sample(turn * INTERVAL_MS, turn), || Some(0));
         }
         let kept = samples.of(worker(0));
         assert_eq!((kept.len(), kept[SAMPLES - 1].turns), (SAMPLES, 999));
         for n in 1..=WORKERS as u64 {
-            samples.note_turn(worker(n), sample((1_000 + n) * INTERVAL_MS, 1), || 0);
+            samples.note_turn(worker(n), sample((1_000 + n) * INTERVAL_MS, 1), || Some(0));
         }
         // The one that did nothing for longest was forgotten.
         assert_eq!((samples.of(worker(0)).len(), samples.of(worker(1)).len()), (0, 1));
+    }
+
+    #[test]
+    fn a_failed_reading_leaves_a_gap() {
+        let samples = UsageSamples::default();
+        samples.note_turn(worker(1), sample(INTERVAL_MS, 1), || Some(7));
+        samples.note_turn(worker(1), sample(2 * INTERVAL_MS, 2), || None);
+        samples.note_load(Timestamp(INTERVAL_MS), |_| None);
+        let bytes: Vec<_> =
+            samples.of(worker(1)).iter().map(|sample| sample.transcript_bytes).collect();
+        assert_eq!((bytes, samples.of_runtime()), (vec![7], Vec::new()));
     }
 }
