@@ -59,6 +59,11 @@ pub(crate) fn function_cache() -> io::Result<Dir> {
     private_dir(&user_cache()?, "functions")
 }
 
+/// Opens the cache of `skep ci`, `<user cache>/skep/ci`, with mode 0700.
+pub(crate) fn ci_cache() -> io::Result<Dir> {
+    private_dir(&user_cache()?, "ci")
+}
+
 fn user_cache() -> io::Result<Dir> {
     let cache = cache_home()
         .ok_or_else(|| io::Error::other("neither XDG_CACHE_HOME nor HOME is an absolute path"))?;

@@ -6,6 +6,7 @@
 
 mod ambient;
 mod child;
+mod ci;
 mod clock;
 mod command_line;
 // Compiled here only for its tests; the build script uses it.
@@ -61,6 +62,7 @@ use standard::Standard;
     after_help = "\
 Examples:
   skep run hello.wasm one two           run a program once; all words after it are its arguments
+  skep ci run                           run a pipeline of sandboxed steps, cached by content
   skep inspect hello.wasm               show a component's imports, exports and limits
   skep up                               host durable workers, with an API for browsers
   skep worker create counter.wasm       create a worker on the local host
@@ -79,6 +81,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum CliCommand {
     Run(Box<run::RunArgs>),
+    Ci(ci::CiArgs),
     Inspect(inspect::InspectArgs),
     Up(serve::UpArgs),
     Runtime(serve::RuntimeArgs),
@@ -135,6 +138,7 @@ fn show_usage(error: &clap::Error) -> u8 {
 fn run_command(command: CliCommand, guest: Vec<OsString>) -> u8 {
     match command {
         CliCommand::Run(arguments) => run::run(*arguments, guest),
+        CliCommand::Ci(arguments) => ci::ci(arguments, guest),
         CliCommand::Inspect(arguments) => inspect::inspect(&arguments),
         CliCommand::Up(arguments) => serve::up(&arguments),
         CliCommand::Runtime(arguments) => serve::runtime(&arguments),

@@ -56,6 +56,11 @@ impl TemporaryDir {
         Err(io::ErrorKind::AlreadyExists.into())
     }
 
+    /// Returns the directory.
+    pub(crate) fn dir(&self) -> &Dir {
+        &self.dir
+    }
+
     /// Creates a directory in it.
     pub(crate) fn subdirectory(&self, name: &str) -> io::Result<Dir> {
         self.dir.create_dir(name)?;

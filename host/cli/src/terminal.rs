@@ -66,6 +66,11 @@ pub(crate) fn stderr_is_terminal() -> bool {
     Standard::Err.is_terminal()
 }
 
+/// Returns true if standard error shows colours.
+pub(crate) fn stderr_has_colour() -> bool {
+    colour()
+}
+
 fn colour() -> bool {
     stderr_is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }

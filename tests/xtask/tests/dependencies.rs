@@ -20,6 +20,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("skep-project", &["skep-protocol"]),
     ("skep-sandbox", &["skep-protocol", "skep-scope"]),
     ("skep-runtime", &["skep-protocol", "skep-scope", "skep-store", "skep-sandbox"]),
+    ("skep-ci", &["skep-protocol", "skep-scope"]),
     ("skep-registry", &["skep-protocol", "skep-client"]),
     ("skep-api", &["skep-protocol", "skep-registry"]),
     ("skep-guest", &[]),

@@ -19,6 +19,10 @@ pub(crate) struct SchemaArgs {
 enum SchemaOf {
     /// skep-worker.toml, the manifest of a project
     Worker,
+    /// skep-ci.toml, a pipeline
+    Ci,
+    /// The result of `skep ci run --output json`
+    CiResult,
     /// tests/*.json, the test turns of a project
     Test,
 }
@@ -27,6 +31,8 @@ enum SchemaOf {
 pub(crate) fn schema(arguments: &SchemaArgs) -> u8 {
     let schema = match arguments.file {
         SchemaOf::Worker => skep_project::schema(),
+        SchemaOf::Ci => skep_ci::schema(),
+        SchemaOf::CiResult => skep_ci::result_schema(),
         SchemaOf::Test => skep_project::test_schema(),
     };
     terminal::conclude(terminal::print(&json::line(&schema)), 0)

@@ -86,6 +86,7 @@ impl Driver {
             identity: turn.identity.clone(),
             mounts: mounts.iter().enumerate().map(mount).collect(),
             limits: job.limits,
+            seed: None,
         };
         self.worker.state().connected = true;
         let streams = (stdout.clone(), stderr.clone());

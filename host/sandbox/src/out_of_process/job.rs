@@ -30,6 +30,8 @@ pub struct ProcessJob {
     pub mounts: Vec<MountJob>,
     /// The limits.
     pub limits: Limits,
+    /// The seed of a deterministic run, as in [`GuestSpec`](crate::GuestSpec).
+    pub seed: Option<u64>,
 }
 
 /// A directory of the guest. Its descriptor has the same position.

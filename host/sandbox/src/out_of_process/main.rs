@@ -120,6 +120,7 @@ fn run(job: ProcessJob, prepared: ChildRun, socket: &File) -> io::Result<Done> {
         // No other guest shares this process.
         files: FileCalls::new(FileThread::Inline),
         limits: job.limits,
+        seed: job.seed,
         ..GuestSpec::default()
     };
     let turn = Box::new(NoTurn::configured(job.identity, job.config));

@@ -46,6 +46,7 @@ struct JobMessage {
     attempt: u32,
     mounts: Vec<MountMessage>,
     limits: BTreeMap<String, u64>,
+    seed: Option<u64>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -121,6 +122,7 @@ pub(super) fn write_job(job: &ProcessJob) -> serde_json::Result<Vec<u8>> {
         attempt,
         mounts: job.mounts.iter().map(mount).collect(),
         limits: LimitName::ALL.iter().map(limit).collect(),
+        seed: job.seed,
     })
 }
 
@@ -148,6 +150,7 @@ pub(super) fn read_job(bytes: &[u8], stdin: Vec<u8>) -> io::Result<ProcessJob> {
         identity: Identity { runtime_id, worker_id, input_id, attempt: message.attempt },
         mounts: message.mounts.into_iter().map(mount).collect(),
         limits,
+        seed: message.seed,
     })
 }
 

@@ -221,6 +221,7 @@ mod tests {
                 used: Some(DiskUsage { bytes: 5, entries: 1 }),
             }],
             limits: Limits { fuel: u64::MAX, ..Limits::default() },
+            seed: Some(u64::MAX),
         }
     }
 

@@ -1,0 +1,128 @@
+//! The key of a step: the messages that say all that its result depends on.
+
+use std::collections::BTreeMap;
+use std::io;
+
+use skep_protocol::LimitName;
+
+use crate::digest::BlobDigest;
+use crate::executor::StepJob;
+use crate::messages::{
+    ActionMessage, CommandMessage, DurationMessage, NamedValue, PlatformMessage,
+};
+use crate::plan::{OUT, PlannedStep, TMP};
+use crate::store::Store;
+use crate::tree::FileTree;
+
+/// The version of what a guest observes: its interfaces, clock, random numbers and file system. A
+/// change that a guest can see raises it, and then nothing cached before is used. An upgrade of the
+/// engine does not.
+pub const WORLD: u32 = 1;
+
+/// The digests that name an action.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ActionKey {
+    /// The action: the key of the cache.
+    pub(crate) action: BlobDigest,
+    /// The root of everything that the guest can read.
+    pub(crate) input_root: BlobDigest,
+}
+
+/// Stores the messages of an action and returns its key.
+pub(crate) fn key(
+    store: &Store,
+    step: &PlannedStep,
+    job: &StepJob,
+    salt: &str,
+) -> io::Result<ActionKey> {
+    let input_root = input_root(store, job)?;
+    let output_paths = job.out.iter().map(|pattern| pattern.spelling());
+    let mut output_paths: Vec<_> = output_paths.collect();
+    output_paths.sort();
+    let named =
+        |(name, value): &(String, String)| NamedValue { name: name.clone(), value: value.clone() };
+    let mut environment: Vec<_> = job.env.iter().map(named).collect();
+    environment.sort_by(|a, b| a.name.cmp(&b.name));
+    let command = CommandMessage {
+        arguments: job.argv.clone(),
+        environment,
+        platform: Some(platform(step, job)),
+        output_paths,
+    };
+    let millis = job.limits.turn_deadline_ms;
+    let timeout = DurationMessage {
+        seconds: i64::try_from(millis / 1000).unwrap_or(i64::MAX),
+        nanos: i32::try_from(millis % 1000 * 1_000_000).unwrap_or(0),
+    };
+    let action = ActionMessage {
+        command_digest: Some(store.put_message(&command)?.message()),
+        input_root_digest: Some(input_root.message()),
+        timeout: Some(timeout),
+        do_not_cache: !step.cached,
+        salt: salt.as_bytes().to_vec(),
+    };
+    Ok(ActionKey { action: store.put_message(&action)?, input_root })
+}
+
+/// Returns one tree of all that the guest can read. A directory hides what lies below its path in
+/// another.
+fn input_root(store: &Store, job: &StepJob) -> io::Result<BlobDigest> {
+    let all = || job.trees.iter().chain(&job.copied);
+    let mut root = FileTree::default();
+    let mut mounts = BTreeMap::new();
+    for (guest, digest) in all() {
+        match guest.trim_start_matches('/') {
+            "" => root = FileTree::load(store, digest)?,
+            path => drop(mounts.insert(path.to_owned(), *digest)),
+        }
+    }
+    if mounts.is_empty()
+        && let Some((_, digest)) = all().next()
+    {
+        return Ok(*digest);
+    }
+    root.store_with(store, &mounts)
+}
+
+fn platform(step: &PlannedStep, job: &StepJob) -> PlatformMessage {
+    let mut all = BTreeMap::new();
+    let mut set = |name: &str, value: String| drop(all.insert(name.to_owned(), value));
+    set("component", job.component.hex());
+    set("expect", step.expected.text());
+    set("isolation", if job.isolated { "process" } else { "thread" }.into());
+    let mut mounts: Vec<_> = job.trees.iter().map(|(guest, _)| format!("{guest}:ro")).collect();
+    mounts.extend(job.copied.iter().map(|(guest, _)| format!("{guest}:copy")));
+    mounts.extend([OUT, TMP].map(|guest| format!("{guest}:rw")));
+    mounts.sort();
+    set("mounts", mounts.join(","));
+    set("log_bytes", job.log_bytes.to_string());
+    set("world", WORLD.to_string());
+    if let Some(stdin) = &job.stdin {
+        set("stdin", stdin.hex());
+    }
+    match job.seed {
+        Some(seed) => set("seed", seed.to_string()),
+        None => set("clock", "real".into()),
+    }
+    if job.deterministic {
+        set("deterministic", "true".into());
+    }
+    if let Some(junit) = &step.junit {
+        set("junit", junit.clone());
+    }
+    if step.verify > 1 {
+        set("verify", step.verify.to_string());
+    }
+    for grant in &job.http {
+        set(&format!("http.{grant}"), "allowed".into());
+    }
+    for name in &job.secrets {
+        set(&format!("secret.{name}"), "granted".into());
+    }
+    let limits = LimitName::ALL.iter().filter(|name| name.is_per_worker());
+    for name in limits.filter(|name| **name != LimitName::turn_deadline_ms) {
+        set(&format!("limit.{name}"), job.limits.get(*name).to_string());
+    }
+    let properties = all.into_iter().map(|(name, value)| NamedValue { name, value }).collect();
+    PlatformMessage { properties }
+}

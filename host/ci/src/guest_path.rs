@@ -1,0 +1,27 @@
+//! Paths that a guest sees.
+
+/// Parses the absolute path of a directory and removes slashes at its end.
+pub(crate) fn parse(text: &str) -> Result<String, String> {
+    let trimmed = text.trim_end_matches('/');
+    if text.starts_with('/') && trimmed.is_empty() {
+        return Ok("/".into());
+    }
+    match trimmed.strip_prefix('/').is_some_and(is_relative) {
+        true => Ok(trimmed.to_owned()),
+        false => Err(format!("`{text}` is no absolute path without `.` and `..`")),
+    }
+}
+
+/// Returns true for a path without empty parts, `.` and `..`.
+pub(crate) fn is_relative(path: &str) -> bool {
+    path.split('/').all(crate::tree::is_name)
+}
+
+/// Returns the part of a path below a directory; `Some("")` for the directory itself.
+pub(crate) fn below<'a>(path: &'a str, directory: &str) -> Option<&'a str> {
+    let rest = path.strip_prefix(directory.trim_end_matches('/'))?;
+    match rest.strip_prefix('/') {
+        Some(rest) => Some(rest),
+        None => rest.is_empty().then_some(""),
+    }
+}

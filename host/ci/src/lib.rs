@@ -1,0 +1,91 @@
+//! Pipelines of WebAssembly steps, cached by content.
+//!
+//! [`PipelineFile`] is what an author writes, [`Plan`] what it means over the files of a project,
+//! [`run`] what happens: each step becomes an action with a key, whose result comes from the
+//! [`Store`] or from an [`Executor`].
+//!
+//! This crate opens nothing by path and starts nothing: the composition root passes directories as
+//! handles, gets packages, and brings the executor. Only [`run`] writes results into the cache.
+
+mod action;
+mod annotations;
+mod apply;
+mod archive;
+mod bounds;
+mod collect;
+#[cfg(test)]
+mod crash;
+mod digest;
+mod draft;
+mod dry;
+mod entry;
+mod executor;
+mod expected;
+mod explain;
+mod fault;
+mod file;
+mod gc;
+mod graph;
+mod guest_path;
+mod inputs;
+mod junit;
+mod listing;
+mod lock;
+mod log;
+mod matrix;
+mod messages;
+mod order;
+mod pattern;
+mod plan;
+mod prepare;
+mod records;
+mod result;
+mod schedule;
+mod selection;
+mod slsa;
+mod sources;
+mod stage;
+mod step_run;
+mod store;
+mod template;
+#[cfg(test)]
+mod testing;
+mod tool;
+mod toolbox;
+mod tree;
+
+pub use action::WORLD;
+pub use annotations::annotations;
+pub use apply::apply;
+pub use bounds::{Ceilings, StepBounds};
+pub use collect::{CollectError, Collected, collect};
+pub use digest::BlobDigest;
+pub use dry::{DryState, DryStep, dry};
+pub use executor::{Executed, Executor, StepJob, StreamOutput};
+pub use expected::{Expected, Retries};
+pub use explain::{StepExplanation, explain};
+pub use fault::{FileFault, nearest};
+pub use file::{PIPELINE_FILE, PipelineFile, schema};
+pub use gc::{GcResult, Keep, gc};
+pub use graph::{GraphFormat, graph};
+pub use junit::report as junit_report;
+pub use listing::{FileStamp, ListedKind, ProjectFiles};
+pub use lock::{pinned_files, with_pins};
+pub use log::{LogRecord, LogStream, LogWriter, read_log};
+pub use pattern::{Pattern, PatternError};
+pub use plan::{OUT, Plan, PlanOptions, PlannedProgram, PlannedStep, TMP};
+pub use prepare::PrepareError;
+pub use records::{RunRecord, find_run, open_log, read_run, runs};
+pub use result::{
+    CachedFrom, DenialResult, HostFacts, OutputResult, OutputsResult, RunOutcome, RunResult,
+    StepOutcome, StepResult, StepTiming, StreamResult, TestCounts, TestFailure, result_schema,
+};
+pub use schedule::{Cancel, Observer, RunParts, run};
+pub use slsa::{KeyError, sign, statement};
+pub use sources::{SourceError, Sources};
+pub use stage::{copy_tree, open_tree};
+pub use step_run::CachePolicy;
+pub use store::Store;
+pub use tool::{Origin, PinnedFile, PlannedTool, unpinned};
+pub use toolbox::{Fetch, ReadyTool, ToolError, Toolbox, pin};
+pub use tree::{FileTree, TreeNode};

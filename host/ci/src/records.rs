@@ -1,0 +1,158 @@
+//! The records of runs: `run.json` and one log a step, by the name of the run; and the last action
+//! of each step, for `explain`.
+
+use std::io;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use cap_std::fs::{Dir, File};
+use serde::{Deserialize, Serialize};
+use skep_protocol::Timestamp;
+
+use crate::digest::BlobDigest;
+use crate::draft;
+use crate::result::RunResult;
+use crate::store::Store;
+
+/// The record of one run.
+pub struct RunRecord {
+    /// Name of the run.
+    pub run_id: String,
+    store: Store,
+    dir: Dir,
+}
+
+/// The last action of a step.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct LastAction {
+    /// Run in which it was used.
+    pub(crate) run_id: String,
+    /// Digest of the action in hexadecimal, and the size of its message.
+    pub(crate) action: (String, u64),
+}
+
+impl RunRecord {
+    /// Begins the record of a new run.
+    ///
+    /// # Errors
+    /// If the store cannot be written.
+    pub fn begin(store: &Store) -> io::Result<Self> {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).map_err(io::Error::other)?;
+        let time = Timestamp::since_epoch(since).to_string();
+        let time: String = time.chars().filter(|c| !matches!(c, '-' | ':' | '.')).collect();
+        let mut random = [0; 3];
+        getrandom::fill(&mut random).map_err(io::Error::other)?;
+        let random: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+        let run_id = format!("{}-{random}", time.trim_end_matches('Z').to_lowercase());
+        let name = format!("runs/{run_id}");
+        store.root.create_dir(&name)?;
+        Ok(Self { run_id, store: store.clone(), dir: store.root.open_dir(&name)? })
+    }
+
+    /// Creates the log of a step. Another one of the same step continues it.
+    pub(crate) fn log(&self, step: &str) -> io::Result<File> {
+        self.dir.create(log_name(step))
+    }
+
+    /// Writes the result.
+    pub(crate) fn write(&self, result: &RunResult) -> io::Result<()> {
+        let json = serde_json::to_vec_pretty(result).map_err(io::Error::other)?;
+        draft::write(&self.store.root, &format!("runs/{}/run.json", self.run_id), &json, 0o600)
+    }
+}
+
+fn log_name(step: &str) -> String {
+    format!("{}.log", BlobDigest::of(step.as_bytes()).short())
+}
+
+/// Lists the names of the runs, the oldest first.
+///
+/// # Errors
+/// If the store cannot be read.
+pub fn runs(store: &Store) -> io::Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in store.root.open_dir("runs")?.entries()? {
+        if let Ok(name) = entry?.file_name().into_string() {
+            names.push(name);
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// Finds a run by its name, a beginning of it that only one has, or `last`.
+///
+/// # Errors
+/// A sentence for people.
+pub fn find_run(store: &Store, word: &str) -> Result<String, String> {
+    let names = runs(store).map_err(|error| format!("cannot read the runs: {error}"))?;
+    if word == "last" {
+        return names.last().cloned().ok_or_else(|| "there is no run yet".to_owned());
+    }
+    let found: Vec<_> = names.iter().filter(|name| name.starts_with(word)).collect();
+    match (found.as_slice(), names.iter().find(|name| *name == word)) {
+        (_, Some(exact)) => Ok(exact.clone()),
+        ([one], None) => Ok((*one).clone()),
+        ([], None) => Err(format!(
+            "there is no run {word}; the last is {}",
+            match names.last() {
+                Some(last) => last.as_str(),
+                None => "none",
+            }
+        )),
+        _ => Err(format!("{} runs begin with {word}", found.len())),
+    }
+}
+
+/// Reads the result of a run.
+///
+/// # Errors
+/// `NotFound` while it runs or if it was killed.
+pub fn read_run(store: &Store, run_id: &str) -> io::Result<RunResult> {
+    let dir = store.root.open_dir(format!("runs/{run_id}"))?;
+    serde_json::from_slice(&dir.read("run.json")?).map_err(io::Error::other)
+}
+
+/// Opens the log of a step in a run; `None` if it did not run there.
+///
+/// # Errors
+/// If the store cannot be read.
+pub fn open_log(store: &Store, run_id: &str, step: &str) -> io::Result<Option<File>> {
+    let dir = store.root.open_dir(format!("runs/{run_id}"))?;
+    match dir.open(log_name(step)) {
+        Ok(file) => Ok(Some(file)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn last_name(project: &str, step: &str) -> String {
+    format!("last/{project}-{}", BlobDigest::of(step.as_bytes()).hex())
+}
+
+/// Remembers the action of a step.
+pub(crate) fn write_last(
+    store: &Store,
+    project: &str,
+    step: &str,
+    last: &LastAction,
+) -> io::Result<()> {
+    let json = serde_json::to_vec(last).map_err(io::Error::other)?;
+    draft::write(&store.root, &last_name(project, step), &json, 0o600)
+}
+
+/// Returns the last action of a step.
+pub(crate) fn read_last(store: &Store, project: &str, step: &str) -> Option<LastAction> {
+    let json = draft::read(&store.root, &last_name(project, step)).ok()??;
+    serde_json::from_slice(&json).ok()
+}
+
+impl LastAction {
+    pub(crate) fn new(run_id: &str, action: &BlobDigest) -> Self {
+        Self { run_id: run_id.to_owned(), action: (action.hex(), action.bytes) }
+    }
+
+    pub(crate) fn digest(&self) -> Option<BlobDigest> {
+        let sha256 = crate::digest::from_hex(&self.action.0)?;
+        Some(BlobDigest { sha256, bytes: self.action.1 })
+    }
+}

@@ -1,0 +1,84 @@
+//! `skep ci`: pipelines of steps, each in the sandbox, cached by content.
+
+mod explain;
+mod fetch;
+mod gc;
+mod graph;
+mod hook;
+mod local;
+mod lock;
+mod logs;
+mod open;
+mod options;
+mod paint;
+mod provenance;
+mod run;
+mod show;
+mod watch;
+
+use std::ffi::OsString;
+
+use clap::{Args, Subcommand};
+
+use crate::exit;
+
+/// Run a pipeline of sandboxed steps: skep-ci.toml
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  skep ci run                            run all steps, those that changed and what depends on them
+  skep ci run 'test.*' -j 4              run some steps and those that they need
+  skep ci run --dry                      show keys, and which results are in the cache
+  skep ci explain unit                   say why a step ran and did not come from the cache
+  skep ci logs last unit                 show what a step printed
+  skep ci graph --format mermaid
+  skep ci lock                           fill in missing checksums of tools
+  skep schema ci > skep-ci.schema.json
+
+Exit codes: 0 all as expected, 1 a step failed, 2 the pipeline is refused, 125 Skep failed,
+  130 Ctrl-C, 143 SIGTERM")]
+pub(crate) struct CiArgs {
+    #[command(subcommand)]
+    command: CiCommand,
+}
+
+#[derive(Subcommand)]
+enum CiCommand {
+    Run(Box<run::CiRunArgs>),
+    Explain(explain::CiExplainArgs),
+    Graph(graph::CiGraphArgs),
+    Logs(logs::CiLogsArgs),
+    Lock(lock::CiLockArgs),
+    Hook(hook::CiHookArgs),
+    Gc(gc::CiGcArgs),
+    Provenance(provenance::CiProvenanceArgs),
+}
+
+/// The exit code of a pipeline that is refused before anything runs.
+const REFUSED: u8 = 2;
+
+/// Runs the subcommand and returns the exit code. `guest` holds the files of a hook.
+pub(crate) fn ci(arguments: CiArgs, guest: Vec<OsString>) -> u8 {
+    let (output, ended) = match arguments.command {
+        CiCommand::Run(arguments) => (arguments.output(), run::run(&arguments)),
+        CiCommand::Explain(arguments) => (arguments.output(), explain::explain(&arguments)),
+        CiCommand::Graph(arguments) => (arguments.output(), graph::graph(&arguments)),
+        CiCommand::Logs(arguments) => (arguments.output(), logs::logs(&arguments)),
+        CiCommand::Lock(arguments) => (arguments.output(), lock::lock(&arguments)),
+        CiCommand::Hook(arguments) => (arguments.output(), hook::hook(&arguments, guest)),
+        CiCommand::Gc(arguments) => (arguments.output(), gc::gc(&arguments)),
+        CiCommand::Provenance(arguments) => {
+            (arguments.output(), provenance::provenance(&arguments))
+        }
+    };
+    ended.unwrap_or_else(|failed| failed.show(output))
+}
+
+/// The exit code of a run.
+const fn exit_code(outcome: skep_ci::RunOutcome) -> u8 {
+    match outcome {
+        skep_ci::RunOutcome::Passed => 0,
+        skep_ci::RunOutcome::Failed => exit::SERVICE_FAILED,
+        skep_ci::RunOutcome::Cancelled => exit::INTERRUPTED,
+    }
+}

@@ -1,0 +1,95 @@
+//! `skep ci hook`: one step over named files, as pre-commit and its kin call it.
+
+use std::ffi::OsString;
+use std::path::Path;
+
+use clap::Args;
+use skep_ci::CachePolicy;
+
+use super::exit_code;
+use super::open::OpenPipeline;
+use super::options::{PipelineFlags, select};
+use super::run::{HowToRun, fill, hook_options, run_with};
+use super::show::show_end;
+use crate::failure::Failed;
+use crate::output::OutputFormat;
+use crate::terminal;
+
+/// Run one step over some files
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  skep ci hook php-lint a.php b.php
+  skep ci hook format --apply src/a.py
+
+The files become {files} of the step, as far as its `files` (or `src`) select them. All words after
+STEP are files; put flags before it: skep ci hook --apply format a.py")]
+pub(crate) struct CiHookArgs {
+    #[command(flatten)]
+    pipeline: PipelineFlags,
+
+    /// Write the results of a step with `src_mode = \"copy\"` back into the project
+    #[arg(long)]
+    apply: bool,
+
+    /// Step
+    #[arg(value_name = "STEP")]
+    step: String,
+
+    /// Files
+    #[arg(value_name = "FILE")]
+    files: Vec<OsString>,
+}
+
+impl CiHookArgs {
+    pub(super) fn output(&self) -> OutputFormat {
+        OutputFormat::Text
+    }
+}
+
+/// Runs the subcommand and returns the exit code.
+pub(super) fn hook(arguments: &CiHookArgs, files: Vec<OsString>) -> Result<u8, Failed> {
+    let pipeline = OpenPipeline::open(&arguments.pipeline)?;
+    let here = std::env::current_dir()?;
+    let files: Vec<_> = files.into_iter().chain(arguments.files.iter().cloned()).collect();
+    let mut named = Vec::new();
+    for file in &files {
+        let path = here.join(file);
+        let below = path.strip_prefix(&pipeline.folder).ok().and_then(Path::to_str);
+        // A file outside of the project belongs to no step.
+        named.extend(below.map(|path| path.trim_start_matches("./").to_owned()));
+    }
+    let options = hook_options(&arguments.pipeline, &arguments.step, named);
+    if !pipeline.file.step.keys().any(|key| *key.get_ref() == arguments.step) {
+        let failed = Failed::here(format!("there is no step `{}`", arguments.step));
+        let names = pipeline.file.step.keys().map(|key| key.get_ref().as_str());
+        return Err(match skep_ci::nearest(&arguments.step, names) {
+            Some(near) => failed.hint(format!("did you mean `{near}`?")),
+            None => failed.hint("`skep ci graph` lists the steps"),
+        });
+    }
+    let plan = pipeline.plan(&options)?;
+    if !plan.steps.iter().any(|step| step.name == arguments.step) {
+        return Ok(0);
+    }
+    let plan = select(plan, std::slice::from_ref(&arguments.step))?;
+    pipeline.check_pins(&plan)?;
+    let tools = fill(&pipeline, &plan)?;
+    let jobs = std::thread::available_parallelism().map_or(1, usize::from);
+    let how = HowToRun { jobs, policy: CachePolicy::Use, quiet: true };
+    let result = run_with(&pipeline, &plan, &tools, &how)?;
+    let code = exit_code(result.outcome);
+    if code != 0 {
+        show_end(&pipeline.store, &result);
+    }
+    if arguments.apply {
+        let changed = skep_ci::apply(&plan, &result, &pipeline.store, pipeline.sources.root());
+        let changed = changed.map_err(|error| Failed::here(format!("cannot apply: {error}")))?;
+        for path in &changed {
+            terminal::say("changed", path);
+        }
+        // As such programs expect of a formatter.
+        return Ok(if changed.is_empty() { code } else { 1 });
+    }
+    Ok(code)
+}

@@ -1,0 +1,427 @@
+//! The executor over the sandbox of this process. Each program is loaded once for a run; what a step
+//! made runs in a process of its own.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use cap_std::fs::Dir;
+use skep_ci::{
+    BlobDigest, CollectError, DenialResult, Executed, Executor, HostFacts, LogStream, LogWriter,
+    OUT, StepJob, StepOutcome, Store, StreamOutput, TMP,
+};
+use skep_protocol::text::neutral;
+use skep_protocol::{ComponentKind, Limits, Rights, SecretName};
+use skep_sandbox::stdio::{GuestInput, GuestOutput, LineSink};
+use skep_sandbox::{
+    CompileOutcome, Done, Ended, FileCalls, FileThread, GuestSpec, HttpAccess, Identity, Isolation,
+    KillReason, KillSwitch, LoadError, Loaded, MountJob, NoTurn, OperatorSecret, OutOfProcess,
+    Outbound, Placement, ProcessJob, Profile, Sandbox, SandboxParts, UnboundedMemory,
+};
+use skep_scope::tree::remove_tree;
+use skep_scope::{Disk, Quota, Scope};
+
+use crate::temporary::TemporaryDir;
+use crate::{ambient, child, terminal};
+
+/// Maximum bytes of a program.
+const MOST_PROGRAM: u64 = 1 << 30;
+
+/// Time after its deadline in which a guest that is blocked in a system call may end.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// Runs steps in this process.
+pub(super) struct LocalExecutor {
+    sandbox: Sandbox,
+    out_of_process: Arc<OutOfProcess>,
+    store: Store,
+    scratch: TemporaryDir,
+    next: AtomicU64,
+    programs: Mutex<HashMap<(BlobDigest, Profile), ProgramSlot>>,
+    running: Mutex<Vec<Weak<KillSwitch>>>,
+    cancelled: OnceLock<()>,
+    secrets: BTreeMap<SecretName, OperatorSecret>,
+}
+
+/// A program, or the reason that it cannot run.
+type Program = Result<(Arc<Loaded>, Option<Duration>), (StepOutcome, String)>;
+
+/// A program that one step loads and others wait for.
+type ProgramSlot = Arc<OnceLock<Program>>;
+
+/// A mapped directory, as the sandbox takes it.
+type Mounts = Vec<skep_sandbox::Mount>;
+
+impl LocalExecutor {
+    /// Starts a sandbox for this many steps at a time.
+    pub(super) fn start(
+        store: &Store,
+        jobs: usize,
+        secrets: BTreeMap<SecretName, OperatorSecret>,
+    ) -> Result<Self, String> {
+        ambient::raise_descriptors();
+        let cache = ambient::compiled_cache().inspect_err(|error| {
+            terminal::say("note", &format!("the compiled code is not cached: {error}"));
+        });
+        let parts = SandboxParts {
+            workers: u32::try_from(jobs).unwrap_or(u32::MAX).saturating_add(1),
+            cache: cache.ok(),
+            incremental: child::known_functions(),
+            limits: Limits::default().for_any_worker(),
+            outbound: Outbound::default(),
+            ..SandboxParts::new(Arc::new(child::compiler()))
+        };
+        let sandbox =
+            Sandbox::start(parts).map_err(|error| format!("cannot start the sandbox: {error}"))?;
+        let scratch = TemporaryDir::create()
+            .map_err(|error| format!("cannot create a temporary directory: {error}"))?;
+        Ok(Self {
+            sandbox,
+            out_of_process: Arc::new(child::out_of_process(Isolation::Process)),
+            store: store.clone(),
+            scratch,
+            next: AtomicU64::new(0),
+            programs: Mutex::default(),
+            running: Mutex::default(),
+            cancelled: OnceLock::new(),
+            secrets,
+        })
+    }
+
+    /// Ends all guests, and those that start later.
+    pub(super) fn cancel(&self) {
+        let _ = self.cancelled.set(());
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        for kill in running.drain(..).filter_map(|kill| kill.upgrade()) {
+            kill.throw(KillReason::Cancelled);
+        }
+    }
+
+    /// Loads a program once. Other steps with the same one wait.
+    fn program(&self, digest: &BlobDigest, profile: Profile) -> Program {
+        let slot = {
+            let mut programs = self.programs.lock().unwrap_or_else(PoisonError::into_inner);
+            programs.entry((*digest, profile)).or_default().clone()
+        };
+        let load = || {
+            let fault = |error: io::Error| {
+                (StepOutcome::HostFault, format!("cannot read the program: {error}"))
+            };
+            let wasm = self.store.read_blob(digest, MOST_PROGRAM).map_err(fault)?;
+            match self.sandbox.load(&wasm, profile) {
+                Ok((loaded, CompileOutcome::Hit)) => Ok((loaded, None)),
+                Ok((loaded, CompileOutcome::Miss { took, .. })) => Ok((loaded, Some(took))),
+                Err(error) => Err((load_outcome(&error), neutral(&error.to_string()).to_string())),
+            }
+        };
+        slot.get_or_init(load).clone()
+    }
+
+    fn run(&self, job: &StepJob, scratch: &Scratch<'_>) -> io::Result<Executed> {
+        let began = Instant::now();
+        let profile = match job.deterministic || job.limits.fuel != skep_protocol::limits::OFF {
+            true => Profile::Deterministic,
+            false => Profile::Default,
+        };
+        let (loaded, compiled) = match self.program(&job.component, profile) {
+            Ok(program) => program,
+            Err((outcome, why)) => return Ok(Executed::not_run(outcome, why)),
+        };
+        if loaded.kind != ComponentKind::Command {
+            let why = "it is a service; a step runs commands";
+            return Ok(Executed::not_run(StepOutcome::Refused, why));
+        }
+        let load_ms = millis(began);
+        let quota = Quota { bytes: job.limits.disk_bytes, entries: job.limits.disk_entries };
+        let disk = Disk::new(quota);
+        let mut mounts = Mounts::new();
+        let mut mount = |guest: &str, dir: Dir, rights| {
+            let scope = Scope::new(dir, rights, disk.clone());
+            mounts.push(skep_sandbox::Mount { guest: guest.to_owned(), scope });
+        };
+        for (guest, digest) in &job.trees {
+            mount(guest, skep_ci::open_tree(&self.store, digest)?, Rights::ReadOnly);
+        }
+        if let Some((guest, digest)) = &job.copied {
+            let dir = scratch.folder("src")?;
+            skep_ci::copy_tree(&self.store, digest, &dir, true)?;
+            mount(guest, dir, Rights::ReadWrite);
+        }
+        mount(OUT, scratch.folder("out")?, Rights::ReadWrite);
+        mount(TMP, scratch.folder("tmp")?, Rights::ReadWrite);
+        let stdin = match &job.stdin {
+            Some(digest) => self.store.read_blob(digest, MOST_PROGRAM)?,
+            None => Vec::new(),
+        };
+        let keep = usize::try_from(job.log_bytes).unwrap_or(usize::MAX);
+        let stream = |stream| {
+            let sink = Arc::new(LogLines { log: job.log.clone(), stream });
+            GuestOutput::lines_and_captured(sink, keep)
+        };
+        let (stdout, stderr) = (stream(LogStream::Stdout), stream(LogStream::Stderr));
+        let kill = Arc::new(KillSwitch::default());
+        self.watch(&kill);
+        let streams = (stdout.clone(), stderr.clone());
+        let started = Instant::now();
+        let done = match job.isolated {
+            true => self.run_isolated(job, loaded, mounts, stdin, streams, kill),
+            false => self.run_here(job, &loaded, mounts, &stdin, streams, kill),
+        };
+        stdout.finish_lines();
+        stderr.finish_lines();
+        let mut executed = ended(&done.ended, &job.limits);
+        executed.load_ms = load_ms;
+        executed.compile_ms = compiled.map(|took| round(took.as_secs_f64()));
+        executed.run_ms = millis(started);
+        executed.cpu_ms = round(done.cost.cpu.as_secs_f64());
+        executed.memory_peak_bytes = done.cost.memory_peak_bytes;
+        executed.fuel = done.cost.fuel;
+        let denial = |denied: &skep_sandbox::Denied| DenialResult {
+            interface: denied.interface.to_owned(),
+            wanted: denied.denial.wanted.clone(),
+        };
+        executed.denials = done.denials.iter().map(denial).collect();
+        let output = |output: &GuestOutput| StreamOutput {
+            content: output.contents(),
+            total: output.total(),
+        };
+        (executed.stdout, executed.stderr) = (output(&stdout), output(&stderr));
+        let collecting = Instant::now();
+        let from = if job.copied.is_some() { "src" } else { "out" };
+        let from = scratch.dir.open_dir(from)?;
+        match skep_ci::collect(&self.store, &from, &job.out, self.most_collected(job)) {
+            Ok(collected) => executed.outputs = collected,
+            Err(CollectError::Io(error)) => return Err(error),
+            Err(error @ CollectError::TooLarge) => {
+                executed.outcome = StepOutcome::Limit;
+                executed.message = Some(error.to_string());
+                executed.limits_met.push("disk_bytes".into());
+            }
+        }
+        executed.collect_ms = millis(collecting);
+        Ok(executed)
+    }
+
+    /// Returns the most that a step can have written, with the copy that it started from.
+    fn most_collected(&self, job: &StepJob) -> u64 {
+        // The quota counts additions, so the sources come on top.
+        const COPIED: u64 = 1 << 32;
+        job.limits.disk_bytes.saturating_add(if job.copied.is_some() { COPIED } else { 0 })
+    }
+
+    fn watch(&self, kill: &Arc<KillSwitch>) {
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        running.retain(|kill| kill.strong_count() > 0);
+        running.push(Arc::downgrade(kill));
+        if self.cancelled.get().is_some() {
+            kill.throw(KillReason::Cancelled);
+        }
+    }
+
+    fn run_here(
+        &self,
+        job: &StepJob,
+        loaded: &Arc<Loaded>,
+        mounts: Mounts,
+        stdin: &[u8],
+        (stdout, stderr): (GuestOutput, GuestOutput),
+        kill: Arc<KillSwitch>,
+    ) -> Done {
+        let secrets = self.secrets.iter().filter(|(name, _)| job.secrets.contains(name));
+        let secrets = secrets.map(|(name, secret)| (name.clone(), secret.clone())).collect();
+        let spec = GuestSpec {
+            args: job.argv.clone(),
+            env: job.env.clone(),
+            stdin: GuestInput::from_bytes(stdin),
+            stdout,
+            stderr,
+            mounts,
+            files: FileCalls::new(FileThread::Inline),
+            http: HttpAccess { grants: job.http.clone(), secrets },
+            limits: job.limits,
+            seed: job.seed,
+            admission: Arc::new(UnboundedMemory),
+        };
+        let (sandbox, loaded) = (self.sandbox.clone(), loaded.clone());
+        let task = self.sandbox.guests().spawn(async move {
+            let turn = Box::new(NoTurn::default());
+            let mut instance = match sandbox.connect(&loaded, spec, turn, kill).await {
+                Ok(instance) => instance,
+                Err(done) => return done,
+            };
+            let (ended, cost) = instance.run().await;
+            Done { ended, cost, denials: instance.take_denials() }
+        });
+        self.wait(job, task)
+    }
+
+    fn run_isolated(
+        &self,
+        job: &StepJob,
+        loaded: Arc<Loaded>,
+        mounts: Mounts,
+        stdin: Vec<u8>,
+        streams: (GuestOutput, GuestOutput),
+        kill: Arc<KillSwitch>,
+    ) -> Done {
+        if self.out_of_process.placement(&loaded, !job.http.is_empty(), || false)
+            != Placement::OutOfProcess
+        {
+            let why = "a program that a step made runs in a process of its own, where it cannot \
+                       send requests or use skep:worker";
+            return Ended::HostFault(why.into()).into();
+        }
+        let mount = |mount: &skep_sandbox::Mount| MountJob {
+            guest: mount.guest.clone(),
+            rights: mount.scope.rights(),
+            used: None,
+        };
+        let order = ProcessJob {
+            abi: loaded.shape.abi,
+            profile: loaded.profile,
+            args: job.argv.clone(),
+            env: job.env.clone(),
+            stdin,
+            config: BTreeMap::new(),
+            identity: Identity::default(),
+            mounts: mounts.iter().map(mount).collect(),
+            limits: job.limits,
+            seed: job.seed,
+        };
+        let share = self.sandbox.share();
+        let running = self.out_of_process.clone().run(share, order, loaded, mounts, streams, kill);
+        let task = self.sandbox.guests().spawn(running);
+        self.wait(job, task)
+    }
+
+    /// Waits for a guest, and not much longer than its deadline.
+    fn wait(&self, job: &StepJob, task: tokio::task::JoinHandle<Done>) -> Done {
+        let most = Duration::from_millis(job.limits.turn_deadline_ms).saturating_add(GRACE);
+        let ended =
+            self.sandbox.guests().block_on(async { tokio::time::timeout(most, task).await });
+        match ended {
+            Ok(Ok(done)) => done,
+            Ok(Err(error)) => {
+                Ended::HostFault(format!("the task of a step failed: {error}")).into()
+            }
+            Err(_) => Ended::HostFault("the step did not end after its deadline".into()).into(),
+        }
+    }
+}
+
+impl Executor for LocalExecutor {
+    fn facts(&self) -> HostFacts {
+        HostFacts {
+            version: env!("CARGO_PKG_VERSION").into(),
+            world: skep_ci::WORLD,
+            executor: "local".into(),
+        }
+    }
+
+    fn execute(&self, job: &StepJob) -> Executed {
+        let fault = |error: io::Error| {
+            Executed::not_run(StepOutcome::HostFault, format!("cannot run the step: {error}"))
+        };
+        match Scratch::create(self) {
+            Ok(scratch) => self.run(job, &scratch).unwrap_or_else(fault),
+            Err(error) => fault(error),
+        }
+    }
+}
+
+/// The writable directories of one step, removed with it.
+struct Scratch<'a> {
+    executor: &'a LocalExecutor,
+    name: String,
+    dir: Dir,
+}
+
+impl<'a> Scratch<'a> {
+    fn create(executor: &'a LocalExecutor) -> io::Result<Self> {
+        let name = executor.next.fetch_add(1, Ordering::Relaxed).to_string();
+        let dir = executor.scratch.subdirectory(&name)?;
+        Ok(Self { executor, name, dir })
+    }
+
+    fn folder(&self, name: &str) -> io::Result<Dir> {
+        self.dir.create_dir(name)?;
+        self.dir.open_dir(name)
+    }
+}
+
+impl Drop for Scratch<'_> {
+    fn drop(&mut self) {
+        if let Err(error) = remove_tree(self.executor.scratch.dir(), &self.name) {
+            tracing::debug!(%error, "cannot remove the directories of a step yet");
+        }
+    }
+}
+
+/// Passes the lines of a stream to the log.
+struct LogLines {
+    log: Arc<LogWriter>,
+    stream: LogStream,
+}
+
+impl LineSink for LogLines {
+    fn line(&self, line: &[u8]) {
+        self.log.line(self.stream, line);
+    }
+}
+
+fn load_outcome(error: &LoadError) -> StepOutcome {
+    use skep_sandbox::CompileError::{Crashed, Invalid, Io, Limit, Misfit, Shortage, Unoffered};
+    match error {
+        LoadError::Refused(_)
+        | LoadError::Compile(Misfit(_) | Unoffered(_) | Invalid(_) | Crashed(_) | Limit { .. }) => {
+            StepOutcome::Refused
+        }
+        LoadError::Compile(Io(_) | Shortage(_)) | LoadError::Shortage(_) | LoadError::Engine(_) => {
+            StepOutcome::HostFault
+        }
+    }
+}
+
+/// Turns the end of a guest into that of a step.
+fn ended(ended: &Ended, limits: &Limits) -> Executed {
+    let with = |outcome, message: String| Executed::not_run(outcome, message);
+    match ended {
+        Ended::Exited(code) => Executed {
+            exit_code: Some(*code),
+            message: None,
+            ..with(StepOutcome::Exited, String::new())
+        },
+        Ended::Trapped(crash) => {
+            let place = crash.frames.first().map(|frame| format!(" in {}", frame.function));
+            let message = format!("trapped: {}{}", crash.message, place.unwrap_or_default());
+            with(StepOutcome::Trapped, neutral(&message).to_string())
+        }
+        Ended::Limit { name, exit_code, .. } => {
+            let value = name.unit().show(limits.get(*name));
+            Executed {
+                exit_code: *exit_code,
+                limits_met: vec![name.as_str().to_owned()],
+                ..with(StepOutcome::Limit, format!("reached its limit {name} ({value})"))
+            }
+        }
+        Ended::Deadline => {
+            let value = skep_protocol::Unit::Millis.show(limits.turn_deadline_ms);
+            with(StepOutcome::Deadline, format!("stopped at its deadline of {value}"))
+        }
+        Ended::Cancelled => with(StepOutcome::Cancelled, "the run was stopped".into()),
+        Ended::HostFault(why) => with(StepOutcome::HostFault, neutral(why).to_string()),
+        Ended::Answered(_) | Ended::Failed { .. } | Ended::ServiceExited { .. } => {
+            with(StepOutcome::Refused, "it is a service; a step runs commands".into())
+        }
+    }
+}
+
+fn millis(since: Instant) -> f64 {
+    round(since.elapsed().as_secs_f64())
+}
+
+fn round(seconds: f64) -> f64 {
+    (seconds * 1e6).round() / 1e3
+}

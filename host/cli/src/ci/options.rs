@@ -1,0 +1,52 @@
+//! Flags that several subcommands share.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use skep_ci::{Pattern, Plan};
+
+use crate::failure::Failed;
+
+/// The pipeline that a command is about.
+#[derive(Args, Clone, Debug, Default)]
+pub(super) struct PipelineFlags {
+    /// Pipeline file [default: skep-ci.toml in this folder or the nearest above it]
+    #[arg(long, value_name = "FILE")]
+    pub(super) file: Option<PathBuf>,
+
+    /// A word that separates your results from those of others that share the cache
+    #[arg(long, value_name = "WORD")]
+    pub(super) salt: Option<String>,
+}
+
+/// Keeps the steps whose name or id matches one of some globs, and those that they need.
+pub(super) fn select(plan: Plan, globs: &[String]) -> Result<Plan, Failed> {
+    if globs.is_empty() {
+        return Ok(plan);
+    }
+    let mut patterns = Vec::new();
+    for glob in globs {
+        // An id contains brackets, which a glob would take for a choice.
+        if plan.steps.iter().any(|step| step.id == *glob) {
+            patterns.push((glob.clone(), None));
+            continue;
+        }
+        let pattern = Pattern::parse(glob)
+            .map_err(|error| Failed::here(format!("bad step pattern `{glob}`: {error}")))?;
+        if !plan.steps.iter().any(|step| pattern.matches(&step.name)) {
+            let names = plan.steps.iter().map(|step| step.name.as_str());
+            let failed = Failed::here(format!("no step matches `{glob}`"));
+            return Err(match skep_ci::nearest(glob, names) {
+                Some(near) => failed.hint(format!("did you mean `{near}`?")),
+                None => failed.hint("`skep ci graph` lists the steps"),
+            });
+        }
+        patterns.push((glob.clone(), Some(pattern)));
+    }
+    Ok(plan.selected(|step| {
+        patterns.iter().any(|(glob, pattern)| match pattern {
+            Some(pattern) => pattern.matches(&step.name),
+            None => step.id == *glob,
+        })
+    }))
+}

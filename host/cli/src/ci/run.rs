@@ -1,0 +1,284 @@
+//! `skep ci run`.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use skep_ci::{
+    CachePolicy, Cancel, DryStep, Plan, PlanOptions, RunParts, RunRecord, RunResult, Toolbox,
+};
+
+use super::fetch::HostFetch;
+use super::local::LocalExecutor;
+use super::open::OpenPipeline;
+use super::options::{PipelineFlags, select};
+use super::show::{Progress, show_end};
+use super::watch::supervise;
+use super::{exit_code, provenance};
+use crate::failure::Failed;
+use crate::output::OutputFormat;
+use crate::settings::{LocationArgs, Settings};
+use crate::{json, secret, terminal};
+
+/// Run the steps of a pipeline
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  skep ci run
+  skep ci run cc link --jobs 4
+  skep ci run --step 'test.*' --refresh
+  skep ci run --dry --output json
+  skep ci run format --apply
+  skep ci run --base origin/main         skip steps whose `paths` did not change
+
+A step whose result is in the cache does not run. --refresh runs it all the same.")]
+pub(crate) struct CiRunArgs {
+    /// Steps to run, with those that they need: names or globs [default: all]
+    #[arg(value_name = "STEP")]
+    steps: Vec<String>,
+
+    /// Another way to name steps to run. Repeat for more
+    #[arg(long, value_name = "GLOB")]
+    step: Vec<String>,
+
+    #[command(flatten)]
+    pipeline: PipelineFlags,
+
+    /// Show each step's key and whether its result is in the cache, and run nothing. The keys of
+    /// steps that depend on one that would run are not known
+    #[arg(long)]
+    dry: bool,
+
+    /// Maximum number of steps at a time [default: the number of cores]
+    #[arg(long, short, value_name = "N")]
+    jobs: Option<usize>,
+
+    /// Run all steps, and replace their results in the cache
+    #[arg(long, conflicts_with = "no_cache")]
+    refresh: bool,
+
+    /// Run all steps, and keep no results
+    #[arg(long)]
+    no_cache: bool,
+
+    /// Write the results of steps with `src_mode = \"copy\"` back into the project
+    #[arg(long, conflicts_with = "dry")]
+    apply: bool,
+
+    /// Skip steps none of whose `paths` differ from this commit
+    #[arg(long, value_name = "REF")]
+    base: Option<String>,
+
+    /// Write a JUnit report of the steps to this file
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
+
+    /// Print annotations that GitHub shows beside the code
+    #[arg(long)]
+    annotations: bool,
+
+    /// Write the outputs of the steps to this directory, one folder each
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+
+    /// Format of the result
+    #[arg(long, value_enum, default_value = "text", value_name = "FORMAT")]
+    output: OutputFormat,
+}
+
+impl CiRunArgs {
+    pub(super) fn output(&self) -> OutputFormat {
+        self.output
+    }
+
+    fn policy(&self) -> CachePolicy {
+        match (self.refresh, self.no_cache) {
+            (true, _) => CachePolicy::Refresh,
+            (_, true) => CachePolicy::Off,
+            _ => CachePolicy::Use,
+        }
+    }
+}
+
+/// Runs the subcommand and returns the exit code.
+pub(super) fn run(arguments: &CiRunArgs) -> Result<u8, Failed> {
+    let pipeline = OpenPipeline::open(&arguments.pipeline)?;
+    let mut options = OpenPipeline::options(&arguments.pipeline);
+    if let Some(base) = &arguments.base {
+        options.changed = Some(changed(&pipeline.folder, base)?);
+    }
+    let globs: Vec<_> = arguments.steps.iter().chain(&arguments.step).cloned().collect();
+    let plan = select(pipeline.plan(&options)?, &globs)?;
+    pipeline.check_pins(&plan)?;
+    let tools = fill(&pipeline, &plan)?;
+    if arguments.dry {
+        return dry(&pipeline, &plan, &tools, arguments.output);
+    }
+    let result = run_plan(&pipeline, &plan, &tools, arguments)?;
+    if let Some(path) = &arguments.junit {
+        write_file(path, skep_ci::junit_report(&result).as_bytes())?;
+    }
+    if let Some(path) = &arguments.out {
+        provenance::write_outputs(&pipeline.store, &result, path)?;
+    }
+    if arguments.apply {
+        apply(&pipeline, &plan, &result)?;
+    }
+    let code = super::watch::stopped().map_or(exit_code(result.outcome), |it| it.exit_code());
+    let printed = match arguments.output {
+        OutputFormat::Json => terminal::print(&json::line(&result)),
+        OutputFormat::Text => {
+            show_end(&pipeline.store, &result);
+            match arguments.annotations {
+                true => terminal::print(skep_ci::annotations(&result).as_bytes()),
+                false => Ok(()),
+            }
+        }
+    };
+    Ok(terminal::conclude(printed, code))
+}
+
+/// Gets the tools of a plan.
+pub(super) fn fill(pipeline: &OpenPipeline, plan: &Plan) -> Result<Toolbox, Failed> {
+    let mut fetch = HostFetch::new();
+    Toolbox::fill(plan, &pipeline.store, &pipeline.sources, &mut fetch).map_err(|error| {
+        let wrong = matches!(error, skep_ci::ToolError::WrongDigest { .. });
+        let failed = Failed::here(error.to_string());
+        match wrong {
+            true => {
+                failed.hint("the pin and the file differ; check both before you change the pin")
+            }
+            false => failed,
+        }
+    })
+}
+
+/// Runs a plan on this machine.
+pub(super) fn run_plan(
+    pipeline: &OpenPipeline,
+    plan: &Plan,
+    tools: &Toolbox,
+    arguments: &CiRunArgs,
+) -> Result<RunResult, Failed> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let how = HowToRun {
+        jobs: arguments.jobs.unwrap_or(cores).clamp(1, 256),
+        policy: arguments.policy(),
+        quiet: arguments.output == OutputFormat::Json,
+    };
+    run_with(pipeline, plan, tools, &how)
+}
+
+/// The way in which a plan is run.
+pub(super) struct HowToRun {
+    pub(super) jobs: usize,
+    pub(super) policy: CachePolicy,
+    pub(super) quiet: bool,
+}
+
+/// Runs a plan on this machine.
+pub(super) fn run_with(
+    pipeline: &OpenPipeline,
+    plan: &Plan,
+    tools: &Toolbox,
+    how: &HowToRun,
+) -> Result<RunResult, Failed> {
+    let secrets = match plan.steps.iter().any(|step| !step.secrets.is_empty()) {
+        true => {
+            let settings = Settings::gather(&LocationArgs::default(), None)?;
+            secret::read_all(&settings.secrets)?
+        }
+        false => std::collections::BTreeMap::new(),
+    };
+    let used = plan.steps.iter().flat_map(|step| &step.secrets);
+    for name in used {
+        if !secrets.contains_key(name) {
+            return Err(Failed::here(format!("skep.toml has no secret `{name}`")));
+        }
+    }
+    let executor = LocalExecutor::start(&pipeline.store, how.jobs, secrets)?;
+    let record = RunRecord::begin(&pipeline.store)
+        .map_err(|error| Failed::here(format!("cannot begin the record of the run: {error}")))?;
+    let cancel = Cancel::default();
+    let progress = Progress::start(plan, how.quiet);
+    let parts = RunParts {
+        plan,
+        tools,
+        sources: &pipeline.sources,
+        store: &pipeline.store,
+        executor: &executor,
+        record: &record,
+        policy: how.policy,
+        project: &pipeline.project,
+        pipeline: pipeline.digest(),
+        jobs: how.jobs,
+        cancel: &cancel,
+        observer: &progress,
+    };
+    let result = supervise(&cancel, &executor, || skep_ci::run(&parts));
+    progress.finish();
+    result.map_err(|error| Failed::here(format!("cannot write the record of the run: {error}")))
+}
+
+/// Shows what a run would do.
+fn dry(
+    pipeline: &OpenPipeline,
+    plan: &Plan,
+    tools: &Toolbox,
+    output: OutputFormat,
+) -> Result<u8, Failed> {
+    let steps = skep_ci::dry(plan, tools, &pipeline.sources, &pipeline.store)
+        .map_err(|error| Failed::here(format!("cannot make the keys: {error}")))?;
+    let printed = match output {
+        OutputFormat::Json => terminal::print(&json::line(&steps)),
+        OutputFormat::Text => {
+            let line = |step: &DryStep| {
+                let key = step.action.as_deref().map_or("-", |key| &key[7..19]);
+                format!("{:<8} {key:<12} {}\n", step.state.as_str(), step.id)
+            };
+            terminal::print(steps.iter().map(line).collect::<String>().as_bytes())
+        }
+    };
+    Ok(terminal::conclude(printed, 0))
+}
+
+/// Lists the files that differ from a commit, and those that git does not know.
+fn changed(folder: &Path, base: &str) -> Result<Vec<String>, Failed> {
+    if base.starts_with('-') {
+        return Err(Failed::here(format!("`{base}` is no commit")));
+    }
+    let git = |words: &[&str]| {
+        let mut git = std::process::Command::new("git");
+        git.arg("-C").arg(folder).args(words);
+        let done =
+            git.output().map_err(|error| Failed::here(format!("cannot run git: {error}")))?;
+        if !done.status.success() {
+            let why = String::from_utf8_lossy(&done.stderr).trim().to_owned();
+            return Err(Failed::here(format!("git cannot compare with {base}: {why}")));
+        }
+        let names = done.stdout.split(|byte| *byte == 0).filter(|name| !name.is_empty());
+        Ok(names.map(|name| String::from_utf8_lossy(name).into_owned()).collect::<Vec<_>>())
+    };
+    let mut all = git(&["diff", "--name-only", "--relative", "-z", "--merge-base", base, "--"])?;
+    all.extend(git(&["ls-files", "--others", "--exclude-standard", "-z"])?);
+    Ok(all)
+}
+
+/// Writes what formatters changed back into the project.
+fn apply(pipeline: &OpenPipeline, plan: &Plan, result: &RunResult) -> Result<(), Failed> {
+    let written = skep_ci::apply(plan, result, &pipeline.store, pipeline.sources.root());
+    let written = written.map_err(|error| Failed::here(format!("cannot apply: {error}")))?;
+    for path in &written {
+        terminal::say("changed", path);
+    }
+    Ok(())
+}
+
+pub(super) fn write_file(path: &Path, content: &[u8]) -> Result<(), Failed> {
+    std::fs::write(path, content)
+        .map_err(|error| Failed::here(format!("cannot write {}: {error}", path.display())))
+}
+
+/// Returns the options of a plan for the files of a hook.
+pub(super) fn hook_options(flags: &PipelineFlags, step: &str, files: Vec<String>) -> PlanOptions {
+    PlanOptions { hook: Some((step.to_owned(), files)), ..OpenPipeline::options(flags) }
+}
