@@ -26,8 +26,7 @@ pub(crate) struct UsageSamples {
 
 impl UsageSamples {
     /// Records a worker's usage after a turn. Within an interval the newest sample replaces the one
-    /// before.
-    /// `transcript_bytes` has to ask the store, so it is called once an interval.
+    /// before. `transcript_bytes` has to ask the store, so it is called once an interval.
     pub(crate) fn note_turn(
         &self,
         worker: WorkerId,
@@ -35,6 +34,14 @@ impl UsageSamples {
         transcript_bytes: impl FnOnce() -> Option<u64>,
     ) {
         self.turns.fetch_add(1, Ordering::Relaxed);
+        let interval = |at: Timestamp| at.as_millis() / INTERVAL_MS;
+        let last = self.workers().get(&worker).and_then(|samples| samples.back().copied());
+        let replaced = last.filter(|last| interval(last.at) == interval(sample.at));
+        // The store is read without the lock. Only the worker's own driver adds samples of it.
+        let bytes = replaced.map_or_else(transcript_bytes, |last| Some(last.transcript_bytes));
+        // A missing sample is a gap; one with a zero would be a drop that never was.
+        let Some(bytes) = bytes else { return };
+        sample.transcript_bytes = bytes;
         let mut workers = self.workers();
         if workers.len() >= WORKERS && !workers.contains_key(&worker) {
             let last = |samples: &VecDeque<WorkerSample>| samples.back().map(|sample| sample.at);
@@ -44,19 +51,10 @@ impl UsageSamples {
             }
         }
         let samples = workers.entry(worker).or_default();
-        let interval = |at: Timestamp| at.as_millis() / INTERVAL_MS;
-        match samples.back_mut().filter(|last| interval(last.at) == interval(sample.at)) {
-            Some(last) => {
-                sample.transcript_bytes = last.transcript_bytes;
-                *last = sample;
-            }
-            None => {
-                // A missing sample is a gap; one with a zero would be a drop that never was.
-                let Some(bytes) = transcript_bytes() else { return };
-                sample.transcript_bytes = bytes;
-                push(samples, sample);
-            }
+        if replaced.is_some() {
+            samples.pop_back();
         }
+        push(samples, sample);
     }
 
     /// Returns the samples of a worker.
