@@ -96,7 +96,7 @@ pub fn router(parts: ApiParts) -> Router {
         compressor: Compressor::default(),
     }));
     router
-        .fallback(|| async { ProblemResponse::not_found() })
+        .fallback(routes::console::missing)
         .method_not_allowed_fallback(|| async { ProblemResponse::method_not_allowed() })
         .layer(axum::middleware::from_fn_with_state(app.clone(), gate::gate))
         .with_state(app)

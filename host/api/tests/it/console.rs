@@ -43,6 +43,24 @@ async fn a_deep_link_opens_without_a_login() {
 }
 
 #[tokio::test]
+async fn a_browser_at_an_unknown_address_gets_the_page() {
+    let bed = Bed::browser().await;
+    let ask = |path: &str, accept: &str| bed.ask("GET", path).header("accept", accept).send();
+    let browser = "text/html,application/xhtml+xml,*/*;q=0.8";
+    let page = ask("/nothing", browser).await.is(404);
+    assert_eq!(page.header("content-security-policy"), POLICY);
+    assert_eq!(page.body, "<!doctype html><title>Skep</title>");
+    for (path, accept) in
+        [("/nothing", "*/*"), ("/api/nothing", browser), ("/assets/nothing.js", browser)]
+    {
+        ask(path, accept).await.refused(404, "not_found");
+    }
+    let runtime = Bed::runtime().await;
+    let said = runtime.ask("GET", "/nothing").header("accept", browser).send().await;
+    said.refused(404, "not_found");
+}
+
+#[tokio::test]
 async fn assets_are_kept_for_a_year_and_sent_compressed() {
     let bed = Bed::browser().await;
     let script = || bed.ask("GET", "/assets/app-5a1c.js");
