@@ -1,5 +1,6 @@
-//! Embeds the console: lists the files of `host/console/dist` for `src/console/embedded.rs`.
-//! Without that folder the list is empty, so a build never needs node.
+//! Embeds the console: copies the files of `host/console/dist` for `src/console.rs`, so that a
+//! console that is built meanwhile changes nothing under the compiler. Without that folder there are
+//! none, so a build never needs node.
 
 use std::fs;
 use std::io;
@@ -16,13 +17,15 @@ fn main() -> io::Result<()> {
     if let Some(watched) = watched {
         println!("cargo::rerun-if-changed={}", watched.display());
     }
+    let out = env("OUT_DIR");
     let mut list = String::from("&[\n");
-    for name in files(&dist)? {
-        let path = dist.join(&name);
+    for (index, name) in files(&dist)?.into_iter().enumerate() {
+        let path = out.join(format!("console-{index}"));
+        fs::write(&path, fs::read(dist.join(&name))?)?;
         list.push_str(&format!("    ({name:?}, include_bytes!({path:?})),\n"));
     }
     list.push_str("]\n");
-    fs::write(env("OUT_DIR").join("console.rs"), list)
+    fs::write(out.join("console.rs"), list)
 }
 
 fn env(name: &str) -> PathBuf {
