@@ -177,6 +177,8 @@ async function test(filter) {
       loader: { ".css": "empty" },
       sourcemap: "inline",
       logLevel: "warning",
+      // Browsers and later versions of Node have it; Node 18 hides it.
+      banner: { js: 'globalThis.crypto ??= (await import("node:crypto")).webcrypto;' },
     });
     const files = names.map((name) => join(out, name.replace(/\.tsx?$/, ".mjs")));
     const run = spawnSync(process.execPath, ["--enable-source-maps", "--test", ...files], {

