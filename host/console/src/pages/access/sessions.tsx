@@ -1,7 +1,6 @@
 // Logins of browsers: list, and end one.
 
 import { request } from "../../api/client";
-import { Problem } from "../../api/problem";
 import { ended, may } from "../../api/session";
 import { Button } from "../../parts/button";
 import { confirm } from "../../parts/dialog";
@@ -13,14 +12,11 @@ import { toast, toastFailure } from "../../parts/toast";
 import type { SessionView } from "./types";
 
 export function Sessions() {
-  const load = useLoad<SessionView[] | null>(async (signal) => {
-    try {
-      return (await request<{ items: SessionView[] }>("get", "/api/sessions", { signal })).items;
-    } catch (error) {
-      if (error instanceof Problem && (error.status === 404 || error.status === 405)) return null;
-      throw error;
-    }
-  }, []);
+  const load = useLoad(
+    async (signal) =>
+      (await request<{ items: SessionView[] }>("get", "/api/sessions", { signal })).items,
+    [],
+  );
 
   const end = async (session: SessionView) => {
     if (session.current) {
@@ -53,9 +49,7 @@ export function Sessions() {
       </header>
       <Loaded load={load}>
         {(sessions) =>
-          sessions === null ? (
-            <p class="inside muted">This host does not list its sessions.</p>
-          ) : sessions.length === 0 ? (
+          sessions.length === 0 ? (
             <Empty icon="access" title="No sessions">
               <p>No browser is logged in.</p>
             </Empty>

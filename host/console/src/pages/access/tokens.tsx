@@ -4,7 +4,6 @@ import { useState } from "preact/hooks";
 
 import { request } from "../../api/client";
 import { runtimeName, runtimes } from "../../api/fleet";
-import { Problem } from "../../api/problem";
 import { me } from "../../api/session";
 import { Button } from "../../parts/button";
 import { confirm } from "../../parts/dialog";
@@ -20,14 +19,10 @@ import { type TokenView, sorted, stateOf } from "./types";
 
 export function Tokens() {
   const [making, setMaking] = useState(false);
-  const load = useLoad<TokenView[] | null>(async (signal) => {
-    try {
-      return (await request<{ items: TokenView[] }>("get", "/api/tokens", { signal })).items;
-    } catch (error) {
-      if (error instanceof Problem && (error.status === 404 || error.status === 405)) return null;
-      throw error;
-    }
-  }, []);
+  const load = useLoad(
+    async (signal) => (await request<{ items: TokenView[] }>("get", "/api/tokens", { signal })).items,
+    [],
+  );
 
   const revoke = async (token: TokenView) => {
     const own = token.token_id === me.peek()?.token_id;
@@ -64,12 +59,7 @@ export function Tokens() {
       </header>
       <Loaded load={load} lines={4}>
         {(tokens) =>
-          tokens === null ? (
-            <Empty icon="access" title="By the command line">
-              <p>This host makes and lists tokens on its own machine only.</p>
-              <CommandLine command="skep token list" />
-            </Empty>
-          ) : tokens.length === 0 ? (
+          tokens.length === 0 ? (
             <Empty icon="access" title="No tokens">
               <p>
                 A token lets a person or a program in, with one role, on all runtimes or some, until

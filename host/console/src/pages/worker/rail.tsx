@@ -31,6 +31,22 @@ interface History {
   items: Sample[];
 }
 
+interface GaugeOf {
+  label: string;
+  limit: string;
+  value: (used: Usage, worker: Worker) => number;
+  text: (value: number) => string;
+}
+
+const GAUGES: readonly GaugeOf[] = [
+  { label: "Memory, peak", limit: "memory_bytes", value: (used) => used.memory_peak_bytes, text: bytes },
+  { label: "Disk", limit: "disk_bytes", value: (used) => used.disk_bytes, text: bytes },
+  { label: "Files", limit: "disk_entries", value: (used) => used.disk_entries, text: short },
+  { label: "State", limit: "state_bytes", value: (used) => used.state_bytes, text: bytes },
+  { label: "Transcript", limit: "transcript_bytes", value: (used) => used.transcript_bytes, text: bytes },
+  { label: "Mailbox", limit: "mailbox_inputs", value: (_, worker) => worker.queued_inputs, text: short },
+];
+
 export function Rail({ live, worker }: { live: LiveWorker; worker: Worker }) {
   const base = workerPath(live.ref);
   // Turns end and instances come and go: figures are read again then, not at each second.
@@ -72,42 +88,15 @@ export function Rail({ live, worker }: { live: LiveWorker; worker: Worker }) {
       {used && limits && (
         <section class="stack">
           <h2>Against limits</h2>
-          <Gauge
-            label="Memory, peak"
-            value={used.memory_peak_bytes}
-            most={limitOf(limits, worker, "memory_bytes")}
-            text={bytes}
-          />
-          <Gauge
-            label="Disk"
-            value={used.disk_bytes}
-            most={limitOf(limits, worker, "disk_bytes")}
-            text={bytes}
-          />
-          <Gauge
-            label="Files"
-            value={used.disk_entries}
-            most={limitOf(limits, worker, "disk_entries")}
-            text={short}
-          />
-          <Gauge
-            label="State"
-            value={used.state_bytes}
-            most={limitOf(limits, worker, "state_bytes")}
-            text={bytes}
-          />
-          <Gauge
-            label="Transcript"
-            value={used.transcript_bytes}
-            most={limitOf(limits, worker, "transcript_bytes")}
-            text={bytes}
-          />
-          <Gauge
-            label="Mailbox"
-            value={worker.queued_inputs}
-            most={limitOf(limits, worker, "mailbox_inputs")}
-            text={short}
-          />
+          {GAUGES.map(({ label, limit, value, text }) => (
+            <Gauge
+              key={limit}
+              label={label}
+              value={value(used, worker)}
+              most={limitOf(limits, worker, limit)}
+              text={text}
+            />
+          ))}
         </section>
       )}
       <section>
