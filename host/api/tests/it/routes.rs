@@ -411,3 +411,68 @@ async fn limits_of_a_worker_are_replaced() {
         assert_eq!(patch(json!({ "limits": {} })).await.is(200).json()["limits"], json!({}));
     }
 }
+
+#[tokio::test]
+async fn a_worker_is_copied_and_its_state_is_listed() {
+    for bed in both().await {
+        let worker = bed.worker(Guest::Scribe).await;
+        for order in ["set user/1 amber", "set user/2 blue", "set other x"] {
+            bed.handle(&worker, order).await;
+        }
+        let fork = format!("{worker}/fork");
+        let id = "019b0d2e-7c31-7e0a-8f7d-0a6d2f3c1b55";
+        let body = json!({ "worker_id": id, "display_ref": "copy" });
+        let made = bed.admin("POST", &fork).json(&body).send().await.is(201).json();
+        assert_eq!((&made["worker_id"], &made["display_ref"]), (&json!(id), &json!("copy")));
+        assert_eq!(made["grants"], json!({ "scopes": [] }));
+        let again = bed.admin("POST", &fork).json(&body).send().await.is(200).json();
+        assert_eq!(again["worker_id"], id);
+        let other = json!({ "worker_id": id, "display_ref": "other" });
+        bed.admin("POST", &fork).json(&other).send().await.refused(409, "conflict");
+        bed.admin("POST", &fork)
+            .json(&json!({ "grants": {} }))
+            .send()
+            .await
+            .refused(400, "invalid_request");
+
+        let copy = bed.at(&format!("/workers/{id}"));
+        let state = format!("{copy}/state?prefix=user%2F&limit=1");
+        let first = bed.admin("GET", &state).send().await.is(200).json();
+        assert_eq!(
+            (&first["items"][0]["key"], &first["items"][0]["bytes"]),
+            (&json!("user/1"), &json!(5))
+        );
+        let cursor = first["next_cursor"].as_str().unwrap();
+        let next = format!("{state}&cursor={cursor}");
+        let next = bed.admin("GET", &next).send().await.is(200).json();
+        assert_eq!(
+            (&next["items"][0]["key"], &next["next_cursor"]),
+            (&json!("user/2"), &json!(null))
+        );
+        bed.admin("GET", &format!("{copy}/state?prefx=x"))
+            .send()
+            .await
+            .refused(400, "invalid_request");
+
+        let viewer = bed.token(Role::Viewer, None);
+        let refused = bed.ask("POST", &fork).bearer(&viewer).json(&json!({})).send().await;
+        refused.refused(403, "forbidden");
+        bed.ask("GET", &state).bearer(&viewer).send().await.is(200);
+        let unknown = bed.at("/workers/019b0d2e-7c31-7e0a-8f7d-000000000000/fork");
+        bed.admin("POST", &unknown).json(&json!({})).send().await.refused(404, "unknown_worker");
+    }
+}
+
+#[tokio::test]
+async fn the_history_of_a_worker_and_a_runtime_is_listed() {
+    for bed in both().await {
+        let worker = bed.worker(Guest::Scribe).await;
+        let history = format!("{worker}/usage/history");
+        let history = bed.admin("GET", &history).send().await.is(200).json();
+        assert!(history["interval_ms"].as_u64().unwrap() > 0 && history["items"].is_array());
+        let load = bed.admin("GET", &bed.at("/usage/history")).send().await.is(200).json();
+        assert!(load["interval_ms"].as_u64().unwrap() > 0 && load["items"].is_array());
+        let unknown = bed.at("/workers/019b0d2e-7c31-7e0a-8f7d-000000000000/usage/history");
+        bed.admin("GET", &unknown).send().await.refused(404, "unknown_worker");
+    }
+}
