@@ -69,6 +69,11 @@ impl ConnectArgs {
         Ok(HostConnection { endpoint, runtime: self.runtime.clone() })
     }
 
+    /// Returns the runtime that `--runtime` names.
+    pub(crate) fn runtime(&self) -> Option<&RuntimeId> {
+        self.runtime.as_ref()
+    }
+
     /// Returns true if `--runtime` names this runtime, or was not given.
     pub(crate) fn names(&self, runtime: &RuntimeId) -> bool {
         self.runtime.as_ref().is_none_or(|named| named == runtime)

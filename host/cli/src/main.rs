@@ -5,6 +5,7 @@
 //! authority.
 
 mod ambient;
+mod audit;
 mod child;
 mod ci;
 mod clock;
@@ -24,6 +25,7 @@ mod filter;
 mod inspect;
 mod json;
 mod key_value;
+mod limits;
 mod logging;
 mod output;
 mod project;
@@ -35,6 +37,7 @@ mod running;
 mod runtimes;
 mod secret;
 mod serve;
+mod session;
 mod settings;
 mod signals;
 mod source;
@@ -44,6 +47,7 @@ mod temporary;
 mod terminal;
 mod token;
 mod version;
+mod whoami;
 mod worker;
 
 use std::ffi::OsString;
@@ -88,7 +92,11 @@ enum CliCommand {
     Worker(Box<worker::WorkerArgs>),
     Component(Box<component::ComponentArgs>),
     Runtimes(runtimes::RuntimesArgs),
+    Limits(limits::LimitsArgs),
     Token(token::TokenArgs),
+    Session(session::SessionArgs),
+    Audit(audit::AuditArgs),
+    Whoami(whoami::WhoamiArgs),
     Remote(remote::RemoteArgs),
     Doctor(doctor::DoctorArgs),
     New(project::NewArgs),
@@ -145,7 +153,11 @@ fn run_command(command: CliCommand, guest: Vec<OsString>) -> u8 {
         CliCommand::Worker(arguments) => worker::worker(*arguments, guest),
         CliCommand::Component(arguments) => component::component(*arguments),
         CliCommand::Runtimes(arguments) => runtimes::runtimes(&arguments),
+        CliCommand::Limits(arguments) => limits::limits(&arguments),
         CliCommand::Token(arguments) => token::token(arguments),
+        CliCommand::Session(arguments) => session::session(&arguments),
+        CliCommand::Audit(arguments) => audit::audit(&arguments),
+        CliCommand::Whoami(arguments) => whoami::whoami(&arguments),
         CliCommand::Remote(arguments) => remote::remote(arguments),
         CliCommand::Doctor(arguments) => doctor::doctor(&arguments),
         CliCommand::New(arguments) => project::new(&arguments),

@@ -6,8 +6,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 use skep_protocol::{
-    ComponentDigest, ComponentKind, InputId, LimitName, RequestRecord, RuntimeId, Timestamp,
-    TurnError, WorkerView,
+    ComponentDigest, ComponentKind, Grantable, InputId, LimitName, Me, RequestRecord, RuntimeId,
+    Timestamp, TurnError, WorkerView,
 };
 
 /// The result of `skep run`.
@@ -205,6 +205,15 @@ pub(crate) struct RemoteReport {
 #[derive(Debug, Serialize)]
 pub(crate) struct ItemsReport<T> {
     pub(crate) items: Vec<T>,
+}
+
+/// The result of `skep whoami`.
+#[derive(Debug, Serialize)]
+pub(crate) struct WhoamiReport {
+    #[serde(flatten)]
+    pub(crate) me: Me,
+    /// What the caller may grant.
+    pub(crate) grants: Grantable,
 }
 
 /// The result of `skep worker show`.

@@ -6,10 +6,13 @@ mod details;
 mod entry_line;
 mod files;
 mod follow;
+mod fork;
 mod grants;
+mod inputs;
 mod list;
 mod send;
 mod several;
+mod state;
 mod view;
 
 use std::ffi::OsString;
@@ -20,9 +23,9 @@ use skep_protocol::{Error, WorkerId, WorkerView, Workers};
 
 use crate::connect::talk;
 use crate::failure::Failed;
-use details::OneWorkerArgs;
+use details::{DiagnosticsArgs, OneWorkerArgs, UsageArgs};
 use follow::EntrySelection;
-use several::{SeveralArgs, WorkerAction};
+use several::{LabelArgs, SeveralArgs, WorkerAction};
 
 /// Create, feed, watch, change and remove workers. WORKER is an id, RUNTIME/ID, or a name that only
 /// one worker has
@@ -35,6 +38,7 @@ Examples:
   skep worker stop tally && skep worker start tally
   skep worker stop --filter env=test
   skep worker update tally --component counter2.wasm && skep worker rollback tally
+  skep worker fork tally --name trial --component counter2.wasm
   skep worker grant tally --http https://api.example.com
   skep worker rm tally")]
 pub(crate) struct WorkerArgs {
@@ -51,15 +55,23 @@ enum WorkerCommand {
     /// Show a worker, its grants, and how to allow its recent denials
     Show(OneWorkerArgs),
     /// Show a worker's resource usage
-    Usage(OneWorkerArgs),
-    /// Show the diagnostics of a worker
-    Diagnostics(OneWorkerArgs),
+    Usage(UsageArgs),
+    /// Show the diagnostics of a worker, or those of all runtimes
+    Diagnostics(DiagnosticsArgs),
+    /// Show the keys and values that a worker keeps
+    State(state::StateArgs),
+    /// List the queued and recent inputs of a worker
+    Inputs(inputs::InputsArgs),
+    /// Copy a worker between two of its turns, without its grants
+    Fork(fork::ForkArgs),
     /// Send a worker an input and wait for the outcome
     Send(send::SendArgs),
     /// Start stopped or failed workers again
     Start(SeveralArgs),
     /// Stop workers: end their turns after a grace time and keep their queued inputs
     Stop(SeveralArgs),
+    /// Add or replace labels of workers; their other labels stay
+    Label(LabelArgs),
     /// Change a worker's component, config, name, labels or limits; takes effect between two turns
     Update(create::UpdateArgs),
     /// Grant directories, hosts and secrets to a worker; takes effect with its next turn
@@ -84,8 +96,14 @@ pub(crate) fn worker(arguments: WorkerArgs, guest: Vec<OsString>) -> u8 {
         WorkerCommand::Create(arguments) => talk(arguments.output(), create::create(&arguments)),
         WorkerCommand::List(arguments) => talk(arguments.output(), list::list(&arguments)),
         WorkerCommand::Show(one) => talk(one.connect.output, details::show(&one)),
-        WorkerCommand::Usage(one) => talk(one.connect.output, details::usage(&one)),
-        WorkerCommand::Diagnostics(one) => talk(one.connect.output, details::diagnostics(&one)),
+        WorkerCommand::Usage(arguments) => talk(arguments.output(), details::usage(&arguments)),
+        WorkerCommand::Diagnostics(arguments) => {
+            talk(arguments.output(), details::diagnostics(&arguments))
+        }
+        WorkerCommand::State(arguments) => talk(arguments.output(), state::state(&arguments)),
+        WorkerCommand::Inputs(arguments) => talk(arguments.output(), inputs::inputs(&arguments)),
+        WorkerCommand::Fork(arguments) => talk(arguments.output(), fork::fork(&arguments)),
+        WorkerCommand::Label(labels) => talk(labels.output(), several::label(&labels)),
         WorkerCommand::Send(mut arguments) => {
             arguments.words = guest;
             talk(arguments.output(), send::send(&arguments))

@@ -12,7 +12,8 @@ use async_trait::async_trait;
 use http::StatusCode;
 use skep_protocol::{
     Desired, Diagnostic, Error, Execution, ListWorkers, ObservedState, Overview, Page,
-    RuntimeHistory, RuntimeSummary, RuntimeView, SortOrder, Status, Stored, WorkerFilter, WorkerId,
+    RuntimeHistory, RuntimeId, RuntimeSummary, RuntimeView, SortOrder, Status, Stored,
+    WorkerFilter, WorkerId,
 };
 
 use crate::answer::Fault;
@@ -24,7 +25,7 @@ use crate::wire::{ExchangeFailure, WholeReply, Wire};
 
 /// Extra time for requests that take effect between two turns and so may wait for a running one:
 /// the default turn deadline and some more.
-const A_TURN: Duration = Duration::from_secs(35);
+pub(crate) const A_TURN: Duration = Duration::from_secs(35);
 
 /// A client of one remote runtime. Cloning is cheap; clones share connections.
 #[derive(Clone)]
@@ -67,6 +68,14 @@ impl Client {
     /// Creates a client for a runtime behind a registry, over the same connections.
     pub(crate) fn behind(wire: &Wire, prefix: Prefix) -> Self {
         Self { wire: wire.under(prefix.path()), prefix }
+    }
+
+    /// Returns the runtime's id, if the client reaches it through a registry.
+    pub fn runtime_id(&self) -> Option<&RuntimeId> {
+        match &self.prefix {
+            Prefix::V1 => None,
+            Prefix::Runtime(runtime) => Some(runtime),
+        }
     }
 
     async fn ask<T: FromJson>(&self, ask: ApiRequest) -> Result<T, Error> {

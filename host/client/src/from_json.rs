@@ -1,12 +1,12 @@
 //! The types that a response may contain. No others can be parsed.
 
 use skep_protocol::{
-    AuditEntry, Change, CompiledEvent, ComponentCheck, ComponentView, ConfigView, CreatedToken,
-    Diagnostic, Entry, EntryPage, FileListing, FileView, FleetChange, FleetCompiledEvent,
-    FleetDiagnostic, HostView, Imported, InputSummary, InputView, Listing, Me, Page, Problem,
-    ReadyEvent, ResetEvent, RuntimeHistory, RuntimeSummary, RuntimeView, Sent, SessionView,
-    StateItem, TokenView, Usage, WatchedEntry, WatchedProblem, WorkerHistory, WorkerListing,
-    WorkerPage, WorkerView,
+    AuditEntry, BulkPreview, BulkResult, Change, CompiledEvent, ComponentCheck, ComponentView,
+    ConfigView, CreatedToken, Diagnostic, Entry, EntryPage, FileListing, FileView, FleetChange,
+    FleetCompiledEvent, FleetDiagnostic, Grantable, HostView, Imported, InputSummary, InputView,
+    LimitView, Listing, Me, Page, Problem, ReadyEvent, ResetEvent, RuntimeHistory, RuntimeSummary,
+    RuntimeView, Sent, SessionView, StateItem, TokenView, Usage, WatchedEntry, WatchedProblem,
+    WorkerHistory, WorkerListing, WorkerPage, WorkerView,
 };
 
 /// A type that can be parsed from a response.
@@ -26,6 +26,8 @@ macro_rules! shapes {
 }
 
 shapes! {
+    BulkPreview,
+    BulkResult,
     Change,
     CompiledEvent,
     Diagnostic,
@@ -44,9 +46,12 @@ shapes! {
     FileListing,
     FileView,
     FleetChange,
+    Grantable,
     Imported,
     InputView,
+    Listing<FleetDiagnostic>,
     Listing<HostView>,
+    Listing<LimitView>,
     Listing<RuntimeSummary>,
     Listing<SessionView>,
     Listing<TokenView>,

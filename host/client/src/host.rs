@@ -3,12 +3,15 @@
 use std::fmt;
 
 use skep_protocol::{
-    AuditEntry, CreateToken, CreatedToken, Error, FleetStream, FollowFleet, HostId, HostView,
-    ListAudit, ListWorkers, Listing, Me, Page, RuntimeId, RuntimeSummary, SessionId, SessionView,
-    TokenId, TokenView, WorkerListing,
+    AuditEntry, BulkPreview, BulkRequest, CreateToken, CreatedToken, Error, FleetDiagnostic,
+    FleetStream, FollowFleet, Grantable, HostId, HostView, LimitView, ListAudit, ListWorkers,
+    Listing, Me, Page, RuntimeId, RuntimeSummary, SessionId, SessionView, TokenId, TokenView,
+    WorkerListing,
 };
 
-use crate::client::{Client, json, listing};
+use crate::bulk::{BulkResults, results};
+
+use crate::client::{A_TURN, Client, json, listing};
 use crate::deadlines::ClientDeadlines;
 use crate::endpoint::{Endpoint, EndpointError, Prefix, Refusals};
 use crate::feed::Changes;
@@ -90,6 +93,47 @@ impl HostClient {
         self.wire.ask(listing(ask, query)).await
     }
 
+    /// Counts the workers of a bulk request.
+    ///
+    /// # Errors
+    /// Forbidden to viewers.
+    pub async fn preview_bulk(&self, request: &BulkRequest) -> Result<BulkPreview, Error> {
+        let request = BulkRequest { preview: true, ..request.clone() };
+        let body = json(serde_json::to_vec(&request))?;
+        self.wire.ask(ApiRequest::post(&[&"workers:bulk"]).json(body).repeatable(true)).await
+    }
+
+    /// Carries out an action on many workers. Yields the result of each as it finishes; dropping
+    /// the stream stops the rest.
+    ///
+    /// # Errors
+    /// Forbidden to viewers; refused for more than 10,000 workers. The stream ends with
+    /// [`Error::RuntimeUnavailable`] if the connection is lost.
+    pub async fn bulk(&self, request: &BulkRequest) -> Result<BulkResults, Error> {
+        let request = BulkRequest { preview: false, ..request.clone() };
+        let body = json(serde_json::to_vec(&request))?;
+        let ask = ApiRequest::post(&[&"workers:bulk"]).json(body).patient(A_TURN);
+        let opened = self.wire.open(&ask).await;
+        let response = opened.map_err(|failure| self.wire.error(failure.fault))?;
+        Ok(results(response.into_body(), self.wire.deadlines.body + A_TURN))
+    }
+
+    /// Lists the diagnostics of all runtimes, newest first.
+    ///
+    /// # Errors
+    /// As [`Self::runtimes`].
+    pub async fn diagnostics(&self) -> Result<Listing<FleetDiagnostic>, Error> {
+        self.wire.ask(ApiRequest::get(&[&"diagnostics"])).await
+    }
+
+    /// Lists the limits, with the ceilings of the caller's role.
+    ///
+    /// # Errors
+    /// As [`Self::runtimes`].
+    pub async fn limits(&self) -> Result<Listing<LimitView>, Error> {
+        self.wire.ask(ApiRequest::get(&[&"limits"])).await
+    }
+
     /// Lists audited changes, newest first.
     ///
     /// # Errors
@@ -161,6 +205,14 @@ impl HostClient {
     /// As [`Self::runtimes`].
     pub async fn me(&self) -> Result<Me, Error> {
         self.wire.ask(ApiRequest::get(&[&"me"])).await
+    }
+
+    /// Returns the grants that the caller may give workers.
+    ///
+    /// # Errors
+    /// As [`Self::runtimes`].
+    pub async fn grantable(&self) -> Result<Grantable, Error> {
+        self.wire.ask(ApiRequest::get(&[&"me", &"grants"])).await
     }
 
     /// Follows runtimes and workers: first the current state of each, then changes. With the cursor

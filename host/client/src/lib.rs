@@ -13,6 +13,7 @@
 mod answer;
 mod backoff;
 mod bearer;
+mod bulk;
 mod client;
 mod connect;
 mod deadlines;
@@ -26,6 +27,7 @@ mod sse;
 mod transfer;
 mod wire;
 
+pub use bulk::BulkResults;
 pub use client::Client;
 pub use deadlines::ClientDeadlines;
 pub use endpoint::{Endpoint, EndpointError, Prefix, Refusals, Token};

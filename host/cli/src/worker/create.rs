@@ -198,7 +198,7 @@ async fn update_from(project: &Project, arguments: &UpdateArgs) -> Result<u8, Fa
 }
 
 /// Returns the digest of a stored component, or of a file after it was stored.
-async fn component(runtime: &Client, named: &str) -> Result<ComponentDigest, Failed> {
+pub(super) async fn component(runtime: &Client, named: &str) -> Result<ComponentDigest, Failed> {
     match named.parse() {
         Ok(digest) => Ok(digest),
         Err(_) => stored(runtime, named).await,
@@ -264,7 +264,7 @@ async fn config(
 }
 
 /// Checks these labels. Returns `None` if there are none.
-fn labels(labels: &[(String, String)]) -> Result<Option<Labels>, Failed> {
+pub(super) fn labels(labels: &[(String, String)]) -> Result<Option<Labels>, Failed> {
     if labels.is_empty() {
         return Ok(None);
     }
@@ -272,10 +272,10 @@ fn labels(labels: &[(String, String)]) -> Result<Option<Labels>, Failed> {
     Ok(Some(Labels::try_from(labels).map_err(Error::from)?))
 }
 
-fn limit(text: &str) -> Result<(LimitName, u64), String> {
+pub(super) fn limit(text: &str) -> Result<(LimitName, u64), String> {
     let (name, value) = text.split_once('=').ok_or("expected LIMIT=VALUE")?;
-    let name: LimitName = name
-        .parse()
-        .map_err(|_| format!("unknown limit `{name}`; `skep inspect` lists the names"))?;
+    let name: LimitName = name.parse().map_err(|_| {
+        format!("unknown limit `{name}`; `skep limits` and `skep inspect` list the names")
+    })?;
     Ok((name, quantity::bytes(value)?))
 }

@@ -2,7 +2,7 @@
 
 use clap::Args;
 use skep_protocol::text::neutral;
-use skep_protocol::{Diagnostic, DiagnosticCode, Overview, Workers};
+use skep_protocol::{Diagnostic, DiagnosticCode, FleetDiagnostic, Overview, WorkerSample, Workers};
 
 use super::{grants, view};
 use crate::connect::ConnectArgs;
@@ -20,6 +20,39 @@ pub(super) struct OneWorkerArgs {
 
     #[command(flatten)]
     pub(super) connect: ConnectArgs,
+}
+
+/// The command line of `usage`.
+#[derive(Args)]
+pub(super) struct UsageArgs {
+    #[command(flatten)]
+    one: OneWorkerArgs,
+
+    /// Show samples of the recent past instead, which the runtime keeps in memory
+    #[arg(long)]
+    history: bool,
+}
+
+impl UsageArgs {
+    pub(super) fn output(&self) -> OutputFormat {
+        self.one.connect.output
+    }
+}
+
+/// The command line of `diagnostics`.
+#[derive(Args)]
+pub(super) struct DiagnosticsArgs {
+    /// Worker: its id, RUNTIME/ID, or name [default: all runtimes and their workers]
+    worker: Option<String>,
+
+    #[command(flatten)]
+    connect: ConnectArgs,
+}
+
+impl DiagnosticsArgs {
+    pub(super) fn output(&self) -> OutputFormat {
+        self.connect.output
+    }
 }
 
 /// Shows a worker with its recent denials.
@@ -56,8 +89,17 @@ pub(super) async fn show(one: &OneWorkerArgs) -> Result<u8, Failed> {
     Ok(0)
 }
 
-pub(super) async fn usage(one: &OneWorkerArgs) -> Result<u8, Failed> {
+pub(super) async fn usage(arguments: &UsageArgs) -> Result<u8, Failed> {
+    let UsageArgs { one, history } = arguments;
     let (runtime, worker) = one.connect.connect()?.worker(&one.worker).await?;
+    if *history {
+        let history = runtime.usage_history(worker).await?;
+        match one.connect.output {
+            OutputFormat::Json => terminal::print(&json::line(&history))?,
+            OutputFormat::Text => terminal::print(samples(&history.items).text().as_bytes())?,
+        }
+        return Ok(0);
+    }
     let usage = runtime.usage(worker).await?;
     match one.connect.output {
         OutputFormat::Json => terminal::print(&json::line(&usage))?,
@@ -77,15 +119,52 @@ pub(super) async fn usage(one: &OneWorkerArgs) -> Result<u8, Failed> {
     Ok(0)
 }
 
-pub(super) async fn diagnostics(one: &OneWorkerArgs) -> Result<u8, Failed> {
-    let (runtime, worker) = one.connect.connect()?.worker(&one.worker).await?;
+fn samples(samples: &[WorkerSample]) -> Table {
+    let headings = ["AT", "TURNS", "CPU US", "MEMORY", "FILES", "TRANSCRIPT", "QUEUED"];
+    let mut table = Table::new(&headings);
+    for sample in samples {
+        table.row([
+            &sample.at,
+            &sample.turns,
+            &sample.cpu_us,
+            &sample.memory_bytes,
+            &sample.disk_bytes,
+            &sample.transcript_bytes,
+            &sample.queued_inputs,
+        ]);
+    }
+    table
+}
+
+pub(super) async fn diagnostics(arguments: &DiagnosticsArgs) -> Result<u8, Failed> {
+    let connection = arguments.connect.connect()?;
+    let Some(worker) = &arguments.worker else {
+        let listing = connection.host()?.diagnostics().await?;
+        return all_diagnostics(&listing.items, arguments.output());
+    };
+    let (runtime, worker) = connection.worker(worker).await?;
     let items = runtime.diagnostics(Some(worker)).await?;
-    match one.connect.output {
+    match arguments.output() {
         OutputFormat::Json => terminal::print(&json::line(&ItemsReport { items }))?,
         OutputFormat::Text => {
             let mut table = Table::new(&["AT", "CODE", ""]);
             for item in &items {
                 table.row([&item.at, &item.code.as_str(), &item.message]);
+            }
+            terminal::print(table.text().as_bytes())?;
+        }
+    }
+    Ok(0)
+}
+
+fn all_diagnostics(items: &[FleetDiagnostic], output: OutputFormat) -> Result<u8, Failed> {
+    match output {
+        OutputFormat::Json => terminal::print(&json::line(&ItemsReport { items: items.to_vec() }))?,
+        OutputFormat::Text => {
+            let mut table = Table::new(&["AT", "RUNTIME", "CODE", ""]);
+            for FleetDiagnostic { runtime_id, diagnostic } in items {
+                let Diagnostic { at, code, message, .. } = diagnostic;
+                table.row([at, runtime_id, &code.as_str(), message]);
             }
             terminal::print(table.text().as_bytes())?;
         }

@@ -5,10 +5,11 @@ use futures_util::StreamExt;
 use skep_client::Client;
 use skep_protocol::{
     Cursor, Denial, Entry, EntryFilter, EntryKind, EntryPlace, EntryText, InputId, ListEntries,
-    Turns, WorkerId,
+    Timestamp, Turns, WorkerId,
 };
 
 use super::{entry_line, grants};
+use crate::clock::past;
 use crate::connect::ConnectArgs;
 use crate::failure::Failed;
 use crate::output::OutputFormat;
@@ -22,6 +23,7 @@ const PAGE: usize = 500;
 #[command(after_help = "\
 Examples:
   skep worker logs -f tally
+  skep worker logs --since 10m tally
   skep worker logs --last 20 --grep error tally
   skep worker events tally --kind failure,denied
   skep worker events tally --after 120 --output json | jq 'select(.kind == \"event\")'")]
@@ -40,6 +42,10 @@ pub(crate) struct FollowArgs {
     /// Start with the last N entries, of those that the other flags select
     #[arg(long, value_name = "N", conflicts_with = "after", value_parser = clap::value_parser!(u32).range(1..))]
     last: Option<u32>,
+
+    /// Start at this time: 2026-11-21T08:02:00Z, or 10m for the last ten minutes
+    #[arg(long, value_name = "TIME", conflicts_with_all = ["after", "last"], value_parser = past)]
+    since: Option<Timestamp>,
 
     /// Only entries with this text in the label or body, in upper or lower case
     #[arg(long, value_name = "TEXT", value_parser = text)]
@@ -109,16 +115,19 @@ pub(super) async fn follow(
             next
         }
         None => {
-            let mut after = Cursor(arguments.after);
+            let mut place = match arguments.since {
+                Some(since) => EntryPlace::At(since),
+                None => EntryPlace::After(Cursor(arguments.after)),
+            };
             loop {
-                let query = ListEntries::after(after, PAGE);
-                let query = ListEntries { filter: filter.clone(), ..query };
+                let filter = filter.clone();
+                let query = ListEntries { place, limit: PAGE, filter, preview: None };
                 let page = runtime.transcript(worker, query).await?;
                 page.entries.iter().try_for_each(|entry| show(entry, selection, arguments))?;
-                after = page.next;
                 if !page.more {
-                    break after;
+                    break page.next;
                 }
+                place = EntryPlace::After(page.next);
             }
         }
     };

@@ -3,11 +3,11 @@
 use futures_util::StreamExt;
 use skep_client::{HostClient, Refusals};
 use skep_protocol::{
-    Capabilities, Changed, ComponentDigest, ComponentKind, Cursor, Desired, Diagnostic,
-    DiagnosticCode, Error, Execution, FleetChange, FleetEvent, FollowChanges, FollowFleet,
-    ListAudit, ListWorkers, Listing, Me, ObservedState, Overview, Preview, Problem, Role,
-    RuntimeId, RuntimeSummary, SortOrder, Source, Status, Timestamp, Turns, WatchedProblem,
-    WatchedWorker, WorkerFilter, WorkerSort, Workers,
+    BulkAction, BulkFilter, BulkRequest, BulkResult, Capabilities, Changed, ComponentDigest,
+    ComponentKind, Cursor, Desired, Diagnostic, DiagnosticCode, Error, Execution, FleetChange,
+    FleetEvent, FollowChanges, FollowFleet, ListAudit, ListWorkers, Listing, Me, ObservedState,
+    Overview, Preview, Problem, Role, RuntimeId, RuntimeSummary, SortOrder, Source, Status,
+    Timestamp, Turns, WatchedProblem, WatchedWorker, WorkerFilter, WorkerSort, Workers,
 };
 
 use crate::server::{Server, json, problem};
@@ -82,6 +82,8 @@ async fn every_method_has_its_path() {
     let here = "h".parse().unwrap();
     let counted = ListWorkers { counts: true, ..ListWorkers::default() };
     host.workers(Some(&here), counted).await.unwrap();
+    host.limits().await.unwrap();
+    host.diagnostics().await.unwrap();
     host.audit(&ListAudit { cursor: Some("9".into()), ..ListAudit::default() }).await.unwrap();
     host.client(&there()).list(ListWorkers::default()).await.unwrap();
     let requests = server.requests();
@@ -94,6 +96,8 @@ async fn every_method_has_its_path() {
              &kind=command&component=sha256%3A0000000000000000000000000000000000000000000000000000000\
              000000000&desired=running&execution=connected&state=idle&counts=false",
             "GET /api/hosts/h/workers",
+            "GET /api/limits",
+            "GET /api/diagnostics",
             "GET /api/audit?cursor=9",
             "GET /api/runtimes/there/workers?counts=false",
         ]
@@ -207,4 +211,35 @@ async fn a_stream_says_what_it_follows() {
     let line =
         format!("GET /api/events?from=now&interval_ms=250&watch=there%2F{id}%403&preview=64");
     assert_eq!(server.requests()[0].line(), line);
+}
+
+#[tokio::test]
+async fn bulk_results_arrive_one_by_one() {
+    let result = |ok: bool| BulkResult {
+        runtime_id: there(),
+        worker_id: worker(),
+        ok,
+        problem: (!ok).then(|| Problem::from(&Error::WorkerRemoved)),
+    };
+    let lines = format!("{}\n{}\n", as_json(&result(true)), as_json(&result(false)));
+    let head = "HTTP/1.1 200 OK\r\ncontent-type: application/x-ndjson\r\n";
+    let whole = format!("{head}content-length: {}\r\n\r\n{lines}", lines.len());
+    let cut = format!("{head}content-length: {}\r\n\r\n{lines}", lines.len() + 9);
+    let half = lines.trim_end();
+    let half = format!("{head}content-length: {}\r\n\r\n{half}", half.len());
+    let foreign = format!("{head}content-length: 4\r\n\r\n<p>\n");
+    let (server, host) = host(&[whole, cut, half, foreign]).await;
+    let filter = Some(BulkFilter { q: Some("b".parse().unwrap()), ..BulkFilter::default() });
+    let action = BulkAction::Stop;
+    let request = BulkRequest { action, workers: None, filter, labels: None, preview: false };
+    for (good, ends_well) in [(2, true), (2, false), (1, false), (0, false)] {
+        let mut results = host.bulk(&request).await.unwrap();
+        for ok in [true, false].into_iter().take(good) {
+            assert_eq!(results.next().await, Some(Ok(result(ok))));
+        }
+        let end = (!ends_well).then_some(Err(Error::RuntimeUnavailable));
+        assert_eq!(results.next().await, end);
+    }
+    let sent: BulkRequest = serde_json::from_slice(&server.requests()[0].body).unwrap();
+    assert_eq!((server.requests()[0].line(), sent), ("POST /api/workers:bulk", request));
 }

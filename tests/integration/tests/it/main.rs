@@ -24,6 +24,7 @@ mod instances;
 mod lifecycle;
 mod limits;
 mod live;
+mod managing;
 #[path = "../shared/opening.rs"]
 mod opening;
 mod out_of_process;

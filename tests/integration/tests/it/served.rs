@@ -139,21 +139,8 @@ impl Drop for Served {
 /// all cases. The components themselves are not stored in it.
 pub(crate) fn prepared() -> TestDir {
     static COMPILED: OnceLock<TestDir> = OnceLock::new();
-    let compiled = COMPILED.get_or_init(|| {
-        let dir = test_dir();
-        let threads = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let mut served = Served::start(Serves::Runtime, &dir);
-        threads.block_on(async {
-            let client = served.client(Serves::Runtime);
-            for guest in Guest::ALL {
-                let wasm = std::fs::read(skep_harness::guest(guest.name())).unwrap();
-                let bytes = futures_util::stream::once(async { Ok(wasm.into()) });
-                client.put_component(Box::pin(bytes), Role::Admin).await.unwrap();
-            }
-        });
-        served.terminate();
-        dir
-    });
+    // A thread of its own, because the caller may be in a tokio runtime already.
+    let compiled = COMPILED.get_or_init(|| std::thread::spawn(compiled).join().unwrap());
     let dir = test_dir();
     std::fs::create_dir(dir.join("store")).unwrap();
     let copied = Command::new("cp")
@@ -162,6 +149,23 @@ pub(crate) fn prepared() -> TestDir {
         .arg(dir.join("store"))
         .status();
     assert!(copied.unwrap().success());
+    dir
+}
+
+/// Makes a store in which the suite's components were compiled.
+fn compiled() -> TestDir {
+    let dir = test_dir();
+    let threads = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let mut served = Served::start(Serves::Runtime, &dir);
+    threads.block_on(async {
+        let client = served.client(Serves::Runtime);
+        for guest in Guest::ALL {
+            let wasm = std::fs::read(skep_harness::guest(guest.name())).unwrap();
+            let bytes = futures_util::stream::once(async { Ok(wasm.into()) });
+            client.put_component(Box::pin(bytes), Role::Admin).await.unwrap();
+        }
+    });
+    served.terminate();
     dir
 }
 
