@@ -1,7 +1,8 @@
 //! `skep limits`: the limits of a host, with what each bounds.
 
 use clap::Args;
-use skep_protocol::{LimitView, OFF};
+use skep_protocol::LimitView;
+use skep_protocol::limits::OFF;
 
 use crate::connect::{ConnectArgs, talk};
 use crate::failure::Failed;
