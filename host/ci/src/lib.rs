@@ -50,6 +50,8 @@ mod store;
 mod template;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 mod tool;
 mod toolbox;
 mod tree;

@@ -1,6 +1,6 @@
 //! The files of a project that a step sees.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use toml::Spanned;
 
@@ -93,13 +93,12 @@ fn glob_template(text: &str, keys: &[&str]) -> Result<Template, (String, Option<
 
 fn unmatched(pattern: &Pattern, span: std::ops::Range<usize>, files: &ProjectFiles) -> FileFault {
     let fault = FileFault::at(span, format!("`{}` matches no file", pattern.text));
-    let ignored: BTreeMap<_, _> = pattern.find(&files.0).take(1).collect();
-    if !ignored.is_empty() {
-        return fault.hint("git ignores what it would match; set `ignore = \"none\"` to see it");
-    }
     let names = files.visible(false).take(SEARCHED).map(|(path, _)| path);
     match nearest(&pattern.text, names) {
         Some(near) => fault.hint(format!("did you mean `{near}`?")),
-        None => fault.hint("add `?` at its end if it may match nothing"),
+        None => fault.hint(
+            "add `?` at its end if it may match nothing; files that git ignores are seen with \
+             `ignore = \"none\"`",
+        ),
     }
 }

@@ -1,0 +1,9 @@
+//! Tests of whole pipelines with an executor whose programs are functions of their job.
+
+mod cache;
+mod crashes;
+mod ends;
+mod explaining;
+mod faults;
+mod pipelines;
+mod places;
