@@ -59,9 +59,12 @@ pub(crate) fn function_cache() -> io::Result<Dir> {
     private_dir(&user_cache()?, "functions")
 }
 
-/// Opens the cache of `skep ci`, `<user cache>/skep/ci`, with mode 0700.
+/// Opens the cache of `skep ci`, with mode 0700: `SKEP_CI_CACHE`, or `<user cache>/skep/ci`.
 pub(crate) fn ci_cache() -> io::Result<Dir> {
-    private_dir(&user_cache()?, "ci")
+    match std::env::var_os("SKEP_CI_CACHE").filter(|path| !path.is_empty()) {
+        Some(path) => private_store(Path::new(&path)),
+        None => private_dir(&user_cache()?, "ci"),
+    }
 }
 
 fn user_cache() -> io::Result<Dir> {

@@ -35,6 +35,8 @@ Examples:
   skep ci lock                           fill in missing checksums of tools
   skep schema ci > skep-ci.schema.json
 
+The cache is in SKEP_CI_CACHE, or in skep/ci in the user's cache directory.
+
 Exit codes: 0 all as expected, 1 a step failed, 2 the pipeline is refused, 125 Skep failed,
   130 Ctrl-C, 143 SIGTERM")]
 pub(crate) struct CiArgs {

@@ -16,6 +16,7 @@ mod load;
 mod mixed;
 mod noise;
 mod pairs;
+mod pipelines;
 mod plain;
 mod single;
 mod table;
@@ -86,6 +87,8 @@ enum Figure {
     Fanout,
     /// The host's resources taken by attacks, against the stock engine.
     Attacks,
+    /// Steps of `skep ci`, against one `skep run` for each.
+    Ci,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -146,5 +149,6 @@ fn measure(figure: &Figure) -> Result<Vec<Row>, Failure> {
         Figure::Load => load::measure(),
         Figure::Fanout => fanout::measure(),
         Figure::Attacks => attacks::measure(),
+        Figure::Ci => pipelines::measure(),
     }
 }

@@ -46,6 +46,13 @@ impl Run {
         Self::skep("inspect")
     }
 
+    /// Starts to build `skep ci` for the pipeline of a folder, with a cache of results of its own.
+    pub fn ci(folder: &Path, cache: &Path) -> Self {
+        let mut run = Self::skep("ci");
+        run.command.current_dir(folder).env("SKEP_CI_CACHE", cache);
+        run
+    }
+
     fn skep(subcommand: &str) -> Self {
         let mut command = Command::new(crate::skep());
         command.arg(subcommand).env("XDG_CACHE_HOME", crate::shared_cache()).env_remove("SKEP_LOG");

@@ -42,8 +42,9 @@ pub(crate) struct CiProvenanceArgs {
 }
 
 impl CiProvenanceArgs {
+    /// Returns the format of an error: standard output is for the statement.
     pub(super) fn output(&self) -> OutputFormat {
-        OutputFormat::Json
+        OutputFormat::Text
     }
 }
 

@@ -76,6 +76,10 @@ pub(crate) struct CiRunArgs {
     #[arg(long)]
     annotations: bool,
 
+    /// Write a summary in Markdown to this file
+    #[arg(long, value_name = "FILE")]
+    summary: Option<PathBuf>,
+
     /// Write the outputs of the steps to this directory, one folder each
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -116,6 +120,9 @@ pub(super) fn run(arguments: &CiRunArgs) -> Result<u8, Failed> {
     let result = run_plan(&pipeline, &plan, &tools, arguments)?;
     if let Some(path) = &arguments.junit {
         write_file(path, skep_ci::junit_report(&result).as_bytes())?;
+    }
+    if let Some(path) = &arguments.summary {
+        write_file(path, skep_ci::summary(&result).as_bytes())?;
     }
     if let Some(path) = &arguments.out {
         provenance::write_outputs(&pipeline.store, &result, path)?;

@@ -30,6 +30,7 @@ mod opening;
 mod out_of_process;
 mod outbound;
 mod outputs;
+mod pipelines;
 mod preview1;
 mod printing;
 mod programs;

@@ -1,0 +1,2 @@
+/* Adds the numbers of a text. */
+long sum(const char *text);

