@@ -2,8 +2,10 @@
 
 use toml_edit::{DocumentMut, Item, value};
 
+use crate::fault::FileFault;
+use crate::file::PipelineFile;
 use crate::plan::Plan;
-use crate::tool::PinnedFile;
+use crate::tool::{Origin, PinnedFile};
 
 /// Lists the files of a plan, each once, with the place of its checksum.
 pub fn pinned_files(plan: &Plan) -> Vec<&PinnedFile> {
@@ -34,4 +36,28 @@ pub fn with_pins(text: &str, pins: &[(&PinnedFile, String)]) -> Result<String, S
         }
     }
     Ok(document.to_string())
+}
+
+/// Returns the faults of files without a pin, which must have one before anything runs.
+pub fn unpinned(plan: &Plan, file: &PipelineFile) -> Vec<FileFault> {
+    let mut faults = Vec::new();
+    for tool in plan.tools.values() {
+        for pinned in std::iter::once(&tool.program).chain(tool.trees.values()) {
+            if pinned.sha256.is_some() || matches!(pinned.origin, Origin::File(_)) {
+                continue;
+            }
+            let (name, tree) = &pinned.key;
+            let table = file.tool.iter().find(|(key, _)| key.get_ref() == name);
+            let span = table.map_or(0..0, |(key, table)| {
+                let tree = tree.as_ref();
+                let tree = tree.and_then(|it| table.files.keys().find(|key| key.get_ref() == it));
+                tree.unwrap_or(key).span()
+            });
+            let message = format!("{} has no sha256", pinned.shown());
+            faults.push(FileFault::at(span, message).hint("`skep ci lock` fills it in"));
+        }
+    }
+    faults.sort_by_key(|fault| fault.span.as_ref().map(|span| span.start));
+    faults.dedup();
+    faults
 }

@@ -189,27 +189,3 @@ fn package(spec: &Spanned<String>, between: &str, form: &str) -> Result<(), File
         false => Err(FileFault::at(spec.span(), format!("write {form}, with an exact version"))),
     }
 }
-
-/// Returns the faults of files without a pin, which must have one before anything runs.
-pub fn unpinned(plan: &crate::plan::Plan, file: &PipelineFile) -> Vec<FileFault> {
-    let mut faults = Vec::new();
-    for tool in plan.tools.values() {
-        for pinned in std::iter::once(&tool.program).chain(tool.trees.values()) {
-            if pinned.sha256.is_some() || matches!(pinned.origin, Origin::File(_)) {
-                continue;
-            }
-            let (name, tree) = &pinned.key;
-            let table = file.tool.iter().find(|(key, _)| key.get_ref() == name);
-            let span = table.map_or(0..0, |(key, table)| {
-                let tree = tree.as_ref();
-                let tree = tree.and_then(|it| table.files.keys().find(|key| key.get_ref() == it));
-                tree.unwrap_or(key).span()
-            });
-            let message = format!("{} has no sha256", pinned.shown());
-            faults.push(FileFault::at(span, message).hint("`skep ci lock` fills it in"));
-        }
-    }
-    faults.sort_by_key(|fault| fault.span.as_ref().map(|span| span.start));
-    faults.dedup();
-    faults
-}

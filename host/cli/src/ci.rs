@@ -6,10 +6,12 @@ mod gc;
 mod graph;
 mod hook;
 mod local;
+mod local_run;
 mod lock;
 mod logs;
 mod open;
 mod options;
+mod outputs;
 mod paint;
 mod provenance;
 mod run;
@@ -19,8 +21,6 @@ mod watch;
 use std::ffi::OsString;
 
 use clap::{Args, Subcommand};
-
-use crate::exit;
 
 /// Run a pipeline of sandboxed steps: skep-ci.toml
 #[derive(Args)]
@@ -56,9 +56,6 @@ enum CiCommand {
     Provenance(provenance::CiProvenanceArgs),
 }
 
-/// The exit code of a pipeline that is refused before anything runs.
-const REFUSED: u8 = 2;
-
 /// Runs the subcommand and returns the exit code. `guest` holds the files of a hook.
 pub(crate) fn ci(arguments: CiArgs, guest: Vec<OsString>) -> u8 {
     let (output, ended) = match arguments.command {
@@ -74,13 +71,4 @@ pub(crate) fn ci(arguments: CiArgs, guest: Vec<OsString>) -> u8 {
         }
     };
     ended.unwrap_or_else(|failed| failed.show(output))
-}
-
-/// The exit code of a run.
-const fn exit_code(outcome: skep_ci::RunOutcome) -> u8 {
-    match outcome {
-        skep_ci::RunOutcome::Passed => 0,
-        skep_ci::RunOutcome::Failed => exit::SERVICE_FAILED,
-        skep_ci::RunOutcome::Cancelled => exit::INTERRUPTED,
-    }
 }

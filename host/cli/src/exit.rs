@@ -16,3 +16,5 @@ pub(crate) const OUT_OF_MEMORY: u8 = 137;
 pub(crate) const TERMINATED: u8 = 143;
 /// A service answered with a failure of its own, a build failed, or a test did.
 pub(crate) const SERVICE_FAILED: u8 = 1;
+/// A pipeline that is refused before anything of it runs.
+pub(crate) const PIPELINE_REFUSED: u8 = 2;

@@ -4,16 +4,17 @@ use std::ffi::OsString;
 use std::path::Path;
 
 use clap::Args;
-use skep_ci::CachePolicy;
+use skep_ci::{CachePolicy, PlanOptions};
 
-use super::exit_code;
+use super::local_run::{HowToRun, fill, run_with};
 use super::open::OpenPipeline;
 use super::options::{PipelineFlags, select};
-use super::run::{HowToRun, fill, hook_options, run_with};
+use super::outputs::apply;
 use super::show::show_end;
+use super::watch::exit_code;
+use crate::exit;
 use crate::failure::Failed;
 use crate::output::OutputFormat;
-use crate::terminal;
 
 /// Run one step over some files
 #[derive(Args)]
@@ -59,7 +60,8 @@ pub(super) fn hook(arguments: &CiHookArgs, files: Vec<OsString>) -> Result<u8, F
         // A file outside of the project belongs to no step.
         named.extend(below.map(|path| path.trim_start_matches("./").to_owned()));
     }
-    let options = hook_options(&arguments.pipeline, &arguments.step, named);
+    let hook = Some((arguments.step.clone(), named));
+    let options = PlanOptions { hook, ..OpenPipeline::options(&arguments.pipeline) };
     if !pipeline.file.step.keys().any(|key| *key.get_ref() == arguments.step) {
         let failed = Failed::here(format!("there is no step `{}`", arguments.step));
         let names = pipeline.file.step.keys().map(|key| key.get_ref().as_str());
@@ -82,14 +84,7 @@ pub(super) fn hook(arguments: &CiHookArgs, files: Vec<OsString>) -> Result<u8, F
     if code != 0 {
         show_end(&pipeline.store, &result);
     }
-    if arguments.apply {
-        let changed = skep_ci::apply(&plan, &result, &pipeline.store, pipeline.sources.root());
-        let changed = changed.map_err(|error| Failed::here(format!("cannot apply: {error}")))?;
-        for path in &changed {
-            terminal::say("changed", path);
-        }
-        // As such programs expect of a formatter.
-        return Ok(if changed.is_empty() { code } else { 1 });
-    }
-    Ok(code)
+    // A formatter that changed something fails, as such programs expect.
+    let changed = arguments.apply && apply(&pipeline, &plan, &result)?;
+    Ok(if changed { exit::SERVICE_FAILED } else { code })
 }

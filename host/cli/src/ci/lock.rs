@@ -5,7 +5,7 @@ use clap::Args;
 use super::fetch::HostFetch;
 use super::open::OpenPipeline;
 use super::options::PipelineFlags;
-use super::run::write_file;
+use super::outputs::write_file;
 use crate::failure::Failed;
 use crate::output::OutputFormat;
 use crate::{json, terminal};

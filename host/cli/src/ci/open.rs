@@ -7,10 +7,9 @@ use skep_ci::{
 };
 use skep_protocol::LimitName;
 
-use super::REFUSED;
 use super::options::PipelineFlags;
-use crate::ambient;
 use crate::failure::Failed;
+use crate::{ambient, exit};
 
 /// A pipeline whose file was read and whose project was listed.
 pub(super) struct OpenPipeline {
@@ -88,7 +87,7 @@ pub(super) fn refused(name: &str, text: &str, faults: &[FileFault]) -> Failed {
         format!("{}{hint}", fault.shown(name, text))
     });
     let message = each.collect::<Vec<_>>().join("\n");
-    Failed::Error { code: "invalid_pipeline", message, hint: None, exit: REFUSED }
+    Failed::Error { code: "invalid_pipeline", message, hint: None, exit: exit::PIPELINE_REFUSED }
 }
 
 /// Returns the highest values that this machine allows: what a step could never get is refused

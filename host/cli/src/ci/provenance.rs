@@ -1,12 +1,11 @@
 //! `skep ci provenance`: a statement about what a run made, and the outputs themselves.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
-use skep_ci::{BlobDigest, RunResult, Store};
 
 use super::open::open_store;
-use super::run::write_file;
+use super::outputs::write_outputs;
 use crate::failure::Failed;
 use crate::output::OutputFormat;
 use crate::terminal;
@@ -67,24 +66,4 @@ pub(super) fn provenance(arguments: &CiProvenanceArgs) -> Result<u8, Failed> {
     }
     text.push(b'\n');
     Ok(terminal::conclude(terminal::print(&text), 0))
-}
-
-/// Writes the outputs of a run to a directory of the operator: `STEP/PATH`.
-pub(super) fn write_outputs(store: &Store, run: &RunResult, to: &Path) -> Result<(), Failed> {
-    for step in &run.steps {
-        for file in &step.out.files {
-            let Some(digest) = BlobDigest::parse(&file.digest, file.bytes) else { continue };
-            let content = store.read_blob(&digest, u64::MAX).map_err(|error| {
-                Failed::here(format!("cannot read the output {}: {error}", file.path))
-            })?;
-            let path = to.join(step.id.replace('/', "%2F")).join(&file.path);
-            if let Some(parent) = path.parent() {
-                std::fs::create_dir_all(parent).map_err(|error| {
-                    Failed::here(format!("cannot create {}: {error}", parent.display()))
-                })?;
-            }
-            write_file(&path, &content)?;
-        }
-    }
-    Ok(())
 }

@@ -3,21 +3,17 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use skep_ci::{
-    CachePolicy, Cancel, DryStep, Plan, PlanOptions, RunParts, RunRecord, RunResult, Toolbox,
-};
+use skep_ci::{CachePolicy, DryStep, Plan, RunResult, Toolbox};
 
-use super::fetch::HostFetch;
-use super::local::LocalExecutor;
+use super::local_run::{HowToRun, fill, run_with};
 use super::open::OpenPipeline;
 use super::options::{PipelineFlags, select};
-use super::show::{Progress, show_end};
-use super::watch::supervise;
-use super::{exit_code, provenance};
+use super::outputs::{apply, write_file, write_outputs};
+use super::show::show_end;
+use super::watch::exit_code;
 use crate::failure::Failed;
 use crate::output::OutputFormat;
-use crate::settings::{LocationArgs, Settings};
-use crate::{json, secret, terminal};
+use crate::{json, terminal};
 
 /// Run the steps of a pipeline
 #[derive(Args)]
@@ -125,12 +121,12 @@ pub(super) fn run(arguments: &CiRunArgs) -> Result<u8, Failed> {
         write_file(path, skep_ci::summary(&result).as_bytes())?;
     }
     if let Some(path) = &arguments.out {
-        provenance::write_outputs(&pipeline.store, &result, path)?;
+        write_outputs(&pipeline.store, &result, path)?;
     }
     if arguments.apply {
         apply(&pipeline, &plan, &result)?;
     }
-    let code = super::watch::stopped().map_or(exit_code(result.outcome), |it| it.exit_code());
+    let code = exit_code(result.outcome);
     let printed = match arguments.output {
         OutputFormat::Json => terminal::print(&json::line(&result)),
         OutputFormat::Text => {
@@ -144,23 +140,8 @@ pub(super) fn run(arguments: &CiRunArgs) -> Result<u8, Failed> {
     Ok(terminal::conclude(printed, code))
 }
 
-/// Gets the tools of a plan.
-pub(super) fn fill(pipeline: &OpenPipeline, plan: &Plan) -> Result<Toolbox, Failed> {
-    let mut fetch = HostFetch::new();
-    Toolbox::fill(plan, &pipeline.store, &pipeline.sources, &mut fetch).map_err(|error| {
-        let wrong = matches!(error, skep_ci::ToolError::WrongDigest { .. });
-        let failed = Failed::here(error.to_string());
-        match wrong {
-            true => {
-                failed.hint("the pin and the file differ; check both before you change the pin")
-            }
-            false => failed,
-        }
-    })
-}
-
 /// Runs a plan on this machine.
-pub(super) fn run_plan(
+fn run_plan(
     pipeline: &OpenPipeline,
     plan: &Plan,
     tools: &Toolbox,
@@ -173,57 +154,6 @@ pub(super) fn run_plan(
         quiet: arguments.output == OutputFormat::Json,
     };
     run_with(pipeline, plan, tools, &how)
-}
-
-/// The way in which a plan is run.
-pub(super) struct HowToRun {
-    pub(super) jobs: usize,
-    pub(super) policy: CachePolicy,
-    pub(super) quiet: bool,
-}
-
-/// Runs a plan on this machine.
-pub(super) fn run_with(
-    pipeline: &OpenPipeline,
-    plan: &Plan,
-    tools: &Toolbox,
-    how: &HowToRun,
-) -> Result<RunResult, Failed> {
-    let secrets = match plan.steps.iter().any(|step| !step.secrets.is_empty()) {
-        true => {
-            let settings = Settings::gather(&LocationArgs::default(), None)?;
-            secret::read_all(&settings.secrets)?
-        }
-        false => std::collections::BTreeMap::new(),
-    };
-    let used = plan.steps.iter().flat_map(|step| &step.secrets);
-    for name in used {
-        if !secrets.contains_key(name) {
-            return Err(Failed::here(format!("skep.toml has no secret `{name}`")));
-        }
-    }
-    let executor = LocalExecutor::start(&pipeline.store, how.jobs, secrets)?;
-    let record = RunRecord::begin(&pipeline.store)
-        .map_err(|error| Failed::here(format!("cannot begin the record of the run: {error}")))?;
-    let cancel = Cancel::default();
-    let progress = Progress::start(plan, how.quiet);
-    let parts = RunParts {
-        plan,
-        tools,
-        sources: &pipeline.sources,
-        store: &pipeline.store,
-        executor: &executor,
-        record: &record,
-        policy: how.policy,
-        project: &pipeline.project,
-        pipeline: pipeline.digest(),
-        jobs: how.jobs,
-        cancel: &cancel,
-        observer: &progress,
-    };
-    let result = supervise(&cancel, &executor, || skep_ci::run(&parts));
-    progress.finish();
-    result.map_err(|error| Failed::here(format!("cannot write the record of the run: {error}")))
 }
 
 /// Shows what a run would do.
@@ -268,24 +198,4 @@ fn changed(folder: &Path, base: &str) -> Result<Vec<String>, Failed> {
     let mut all = git(&["diff", "--name-only", "--relative", "-z", "--merge-base", base, "--"])?;
     all.extend(git(&["ls-files", "--others", "--exclude-standard", "-z"])?);
     Ok(all)
-}
-
-/// Writes what formatters changed back into the project.
-fn apply(pipeline: &OpenPipeline, plan: &Plan, result: &RunResult) -> Result<(), Failed> {
-    let written = skep_ci::apply(plan, result, &pipeline.store, pipeline.sources.root());
-    let written = written.map_err(|error| Failed::here(format!("cannot apply: {error}")))?;
-    for path in &written {
-        terminal::say("changed", path);
-    }
-    Ok(())
-}
-
-pub(super) fn write_file(path: &Path, content: &[u8]) -> Result<(), Failed> {
-    std::fs::write(path, content)
-        .map_err(|error| Failed::here(format!("cannot write {}: {error}", path.display())))
-}
-
-/// Returns the options of a plan for the files of a hook.
-pub(super) fn hook_options(flags: &PipelineFlags, step: &str, files: Vec<String>) -> PlanOptions {
-    PlanOptions { hook: Some((step.to_owned(), files)), ..OpenPipeline::options(flags) }
 }

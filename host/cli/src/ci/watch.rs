@@ -4,11 +4,11 @@ use std::io;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use skep_ci::{Cancel, RunResult};
+use skep_ci::{Cancel, RunOutcome, RunResult};
 
 use super::local::LocalExecutor;
 use crate::signals::{Signals, StopRequest};
-use crate::terminal;
+use crate::{exit, terminal};
 
 /// The signal that stopped the run.
 static STOPPED: OnceLock<StopRequest> = OnceLock::new();
@@ -44,9 +44,14 @@ pub(super) fn supervise(
     })
 }
 
-/// Returns the signal that stopped the run.
-pub(super) fn stopped() -> Option<StopRequest> {
-    STOPPED.get().copied()
+/// Returns the exit code of a run.
+pub(super) fn exit_code(outcome: RunOutcome) -> u8 {
+    match (STOPPED.get(), outcome) {
+        (Some(request), _) => request.exit_code(),
+        (None, RunOutcome::Passed) => 0,
+        (None, RunOutcome::Failed) => exit::SERVICE_FAILED,
+        (None, RunOutcome::Cancelled) => exit::INTERRUPTED,
+    }
 }
 
 /// Ends the process while steps may still be blocked.
