@@ -39,6 +39,10 @@ pub struct StepExplanation {
     pub last_run: Option<String>,
     /// What is different since then.
     pub changes: Vec<String>,
+    /// The run with the last action that differed from that of `last_run`.
+    pub earlier_run: Option<String>,
+    /// What was different between the two: why the step ran then.
+    pub earlier_changes: Vec<String>,
     /// Reason without a comparison.
     pub note: Option<String>,
 }
@@ -67,6 +71,8 @@ pub fn explain(
             cached: false,
             last_run: None,
             changes: Vec::new(),
+            earlier_run: None,
+            earlier_changes: Vec::new(),
             note: None,
         };
         let unknown = step.needs.iter().find(|&&need| results[need].is_none());
@@ -94,6 +100,13 @@ pub fn explain(
                 Some(last) => {
                     explained.last_run = Some(last.run_id.clone());
                     let before = last.digest();
+                    if let (Some(earlier), Some(before)) = (&last.before, before)
+                        && let Some(digest) = earlier.digest()
+                        && let Ok(changes) = changes(store, &digest, &before)
+                    {
+                        explained.earlier_run = Some(earlier.run_id.clone());
+                        explained.earlier_changes = changes;
+                    }
                     match before.map(|before| changes(store, &before, &key.action)) {
                         Some(Ok(changes)) => explained.changes = changes,
                         _ => {

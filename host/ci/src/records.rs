@@ -28,6 +28,9 @@ pub(crate) struct LastAction {
     pub(crate) run_id: String,
     /// Digest of the action in hexadecimal, and the size of its message.
     pub(crate) action: (String, u64),
+    /// The last different action before it.
+    #[serde(default)]
+    pub(crate) before: Option<Box<LastAction>>,
 }
 
 impl RunRecord {
@@ -134,9 +137,14 @@ pub(crate) fn write_last(
     store: &Store,
     project: &str,
     step: &str,
-    last: &LastAction,
+    mut last: LastAction,
 ) -> io::Result<()> {
-    let json = serde_json::to_vec(last).map_err(io::Error::other)?;
+    last.before = match read_last(store, project, step) {
+        Some(same) if same.action == last.action => same.before,
+        Some(other) => Some(Box::new(LastAction { before: None, ..other })),
+        None => None,
+    };
+    let json = serde_json::to_vec(&last).map_err(io::Error::other)?;
     draft::write(&store.root, &last_name(project, step), &json, 0o600)
 }
 
@@ -148,7 +156,7 @@ pub(crate) fn read_last(store: &Store, project: &str, step: &str) -> Option<Last
 
 impl LastAction {
     pub(crate) fn new(run_id: &str, action: &BlobDigest) -> Self {
-        Self { run_id: run_id.to_owned(), action: (action.hex(), action.bytes) }
+        Self { run_id: run_id.to_owned(), action: (action.hex(), action.bytes), before: None }
     }
 
     pub(crate) fn digest(&self) -> Option<BlobDigest> {

@@ -84,7 +84,7 @@ impl StepRunner<'_> {
                 if !self.run_id().is_empty() {
                     let last = LastAction::new(self.run_id(), &key.action);
                     // Only `explain` reads it.
-                    drop(write_last(self.around.store, self.project, &step.id, &last));
+                    drop(write_last(self.around.store, self.project, &step.id, last));
                 }
                 let mut result = match self.cached(step, &key) {
                     Some(found) => found,

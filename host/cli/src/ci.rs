@@ -16,6 +16,7 @@ mod paint;
 mod provenance;
 mod run;
 mod show;
+mod step_turn;
 mod watch;
 
 use std::ffi::OsString;

@@ -42,6 +42,14 @@ pub const ESBUILD: Package = Package {
     sha256: "ed4ef442d8db48e201bf5f55b8cd6a8fb65d21bcfa2705cc5a7381ceed33f008",
 };
 
+/// The same bundler as a native program, for comparison.
+pub const ESBUILD_NATIVE: Package = Package {
+    name: "@esbuild/linux-x64",
+    version: "0.27.2",
+    file: "bin/esbuild",
+    sha256: "ecd2aeff7d78a9feefa96d9c6f3bb9a9cbb38cc74ec3e7f044e8e6ed02e33d00",
+};
+
 /// A runtime of JavaScript workers, for comparison: a program of 162 MB. Not in [`ALL`], since no
 /// test runs it.
 pub const WORKERD: Package = Package {
@@ -52,7 +60,7 @@ pub const WORKERD: Package = Package {
 };
 
 /// The packages that tests run.
-pub const ALL: &[Package] = &[PYTHON, ESBUILD];
+pub const ALL: &[Package] = &[PYTHON, ESBUILD, ESBUILD_NATIVE];
 
 impl Package {
     /// Returns `NAME@VERSION`, as npm expects it.

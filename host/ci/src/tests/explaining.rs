@@ -110,6 +110,19 @@ fn a_step_after_one_that_runs_is_said_to_wait() {
 }
 
 #[test]
+fn the_reason_for_the_last_run_is_still_named_after_it() {
+    let project = project();
+    let first = project.run(PIPELINE).run_id;
+    project.write("src/b.c", "changed");
+    project.run(PIPELINE);
+    let last = project.run(PIPELINE).run_id;
+    let step = &project.explain(PIPELINE)[0];
+    assert_eq!((step.changes.len(), step.last_run.as_ref()), (0, Some(&last)));
+    assert_eq!(step.earlier_run, Some(first));
+    only(&step.earlier_changes, &["/src/b.c changed ("]);
+}
+
+#[test]
 fn an_unchanged_pipeline_has_no_changes() {
     let project = project();
     project.run(PIPELINE);

@@ -79,19 +79,23 @@ fn text(explained: &StepExplanation) -> String {
     if let Some(note) = &explained.note {
         out += &format!("  {}\n", neutral(note));
     }
+    let list = |since: &str, changes: &[String]| {
+        let lines: String =
+            changes.iter().map(|change| format!("  - {}\n", neutral(change))).collect();
+        format!("  {since}:\n{lines}")
+    };
     if let Some(run) = &explained.last_run {
         match explained.changes.as_slice() {
             [] if explained.note.is_none() => {
                 out += &format!("  nothing changed since run {run}\n")
             }
             [] => {}
-            changes => {
-                out += &format!("  since run {run}:\n");
-                for change in changes {
-                    out += &format!("  - {}\n", neutral(change));
-                }
-            }
+            changes => out += &list(&format!("since run {run}"), changes),
         }
+    }
+    // The reason that the last run did not take it from the cache.
+    if let Some(run) = explained.earlier_run.as_ref().filter(|_| explained.changes.is_empty()) {
+        out += &list(&format!("before that, since run {run}"), &explained.earlier_changes);
     }
     out
 }

@@ -17,12 +17,13 @@ use skep_protocol::{ComponentKind, Limits, Rights, SecretName};
 use skep_sandbox::stdio::{GuestInput, GuestOutput, LineSink};
 use skep_sandbox::{
     CompileOutcome, Done, Ended, FileCalls, FileThread, GuestSpec, HttpAccess, Identity, Isolation,
-    KillReason, KillSwitch, LoadError, Loaded, MountJob, NoTurn, OperatorSecret, OutOfProcess,
-    Outbound, Placement, ProcessJob, Profile, Sandbox, SandboxParts, UnboundedMemory,
+    KillReason, KillSwitch, LoadError, Loaded, MountJob, OperatorSecret, OutOfProcess, Outbound,
+    Placement, ProcessJob, Profile, Sandbox, SandboxParts, UnboundedMemory,
 };
 use skep_scope::tree::remove_tree;
 use skep_scope::{Disk, Quota, Scope};
 
+use super::step_turn::StepTurn;
 use crate::temporary::TemporaryDir;
 use crate::{ambient, child, terminal};
 
@@ -246,7 +247,7 @@ impl LocalExecutor {
         };
         let (sandbox, loaded) = (self.sandbox.clone(), loaded.clone());
         let task = self.sandbox.guests().spawn(async move {
-            let turn = Box::new(NoTurn::default());
+            let turn = Box::new(StepTurn::default());
             let mut instance = match sandbox.connect(&loaded, spec, turn, kill).await {
                 Ok(instance) => instance,
                 Err(done) => return done,

