@@ -120,7 +120,7 @@ fn store_file(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing;
+    use crate::tests::testing;
 
     fn patterns(list: &[&str]) -> Vec<Pattern> {
         list.iter().map(|text| Pattern::parse(text).unwrap()).collect()

@@ -52,8 +52,6 @@ mod store;
 mod summary;
 mod template;
 #[cfg(test)]
-mod testing;
-#[cfg(test)]
 mod tests;
 mod tool;
 mod toolbox;

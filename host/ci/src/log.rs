@@ -181,7 +181,7 @@ impl LogRecord {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing;
+    use crate::tests::testing;
 
     #[test]
     fn records_are_numbered_and_a_full_log_has_one_gap_per_stream() {

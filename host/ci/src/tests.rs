@@ -7,3 +7,4 @@ mod explaining;
 mod faults;
 mod pipelines;
 mod places;
+pub(crate) mod testing;

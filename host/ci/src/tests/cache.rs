@@ -2,7 +2,7 @@
 
 use crate::result::RunOutcome;
 use crate::step_run::CachePolicy;
-use crate::testing::{TestProject, by_id};
+use crate::tests::testing::{TestProject, by_id};
 
 const PIPELINE: &str = r#"
 version = 1

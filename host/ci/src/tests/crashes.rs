@@ -10,7 +10,7 @@ use cap_std::fs::Dir;
 use crate::crash::AT;
 use crate::result::RunOutcome;
 use crate::store::Store;
-use crate::testing::TestProject;
+use crate::tests::testing::TestProject;
 use crate::tree::{FileTree, TreeNode};
 
 const PLACE: &str = "SKEP_CI_TEST_PLACE";

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use crate::result::{RunOutcome, StepOutcome};
-use crate::testing::{TestProject, by_id};
+use crate::tests::testing::{TestProject, by_id};
 
 fn project() -> TestProject {
     TestProject::new(&[("t.wasm", "program"), ("a", "a")])

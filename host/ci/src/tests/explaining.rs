@@ -1,6 +1,6 @@
 //! `explain` names each single change.
 
-use crate::testing::TestProject;
+use crate::tests::testing::TestProject;
 
 const PIPELINE: &str = r#"
 version = 1

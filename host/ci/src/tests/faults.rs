@@ -1,7 +1,7 @@
 //! Everything that is wrong with a file is said before anything runs, with its line.
 
 use crate::bounds::Ceilings;
-use crate::testing::TestProject;
+use crate::tests::testing::TestProject;
 
 const HEAD: &str = "version = 1\n[tool.t]\nfile = \"t.wasm\"\n[step.a]\ntool = \"t\"\n";
 

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use crate::step_run::CachePolicy;
-use crate::testing::TestProject;
+use crate::tests::testing::TestProject;
 
 #[derive(Clone, Debug)]
 struct RandomStep {

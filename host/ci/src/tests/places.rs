@@ -2,7 +2,7 @@
 
 use crate::result::RunOutcome;
 use crate::stage::{copy_tree, open_tree};
-use crate::testing::{TestProject, by_id, store};
+use crate::tests::testing::{TestProject, by_id, store};
 use crate::tree::{FileTree, TreeNode};
 
 #[test]
@@ -47,7 +47,7 @@ fn a_tree_is_materialised_once_and_equals_what_was_stored() {
         // It leads out of the tree, so it opens nothing.
         assert!(dir.open("a/link/passwd").is_err());
     }
-    let copy = crate::testing::folder();
+    let copy = crate::tests::testing::folder();
     copy_tree(&store, &digest, &copy, true).unwrap();
     copy.write("a/d", "changed").unwrap();
     assert_eq!(open_tree(&store, &digest).unwrap().read_to_string("a/d").unwrap(), "2");
