@@ -220,6 +220,8 @@ pub struct StepTable {
     pub clock: Clock,
     /// Seed of its random numbers.
     pub seed: u64,
+    /// True if it runs in a process of its own, as programs that a step made always do.
+    pub isolate: bool,
     /// True if instructions are counted and NaNs are canonical, as `skep run --deterministic` does.
     pub deterministic: bool,
     /// HTTP requests that it may send: `[METHOD,… ]SCHEME://HOST[:PORT][ inner]`.

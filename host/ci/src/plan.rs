@@ -129,6 +129,8 @@ pub struct PlannedStep {
     pub cached: bool,
     /// Seed of a virtual clock and of random numbers.
     pub seed: Option<u64>,
+    /// True if it runs in a process of its own, whatever its program.
+    pub isolate: bool,
     /// True if instructions are counted.
     pub deterministic: bool,
     /// Requests that it may send.

@@ -66,7 +66,7 @@ pub(crate) fn job<'r>(
         PlannedProgram::Tool(name) => {
             let tool = tools.get(name).ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
             trees.extend(tool.trees.clone());
-            (tool.component, false, tool.argv0.clone(), name.clone())
+            (tool.component, step.isolate, tool.argv0.clone(), name.clone())
         }
         PlannedProgram::Made(file) => {
             let digest = inputs::made(file, &results(&file.step))?;

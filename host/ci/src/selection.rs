@@ -34,6 +34,15 @@ impl SourceGlobs {
         parts.into_iter().all(|part| matches!(part, TemplatePart::Text(_)))
     }
 
+    /// Returns the globs with the values of the matrix.
+    pub(crate) fn patterns(&self, leg: &MatrixLeg) -> Result<Vec<Pattern>, FileFault> {
+        let pattern = |(template, span): &(Template, std::ops::Range<usize>)| {
+            Pattern::parse(&template.filled(leg, true))
+                .map_err(|error| FileFault::at(span.clone(), format!("bad glob: {error}")))
+        };
+        self.0.iter().map(pattern).collect()
+    }
+
     /// Returns the files that the globs select.
     pub(crate) fn select(
         &self,
@@ -44,10 +53,7 @@ impl SourceGlobs {
         let all = ignore == IgnoreRules::None;
         let mut found = BTreeSet::new();
         let mut left_out = Vec::new();
-        for (template, span) in &self.0 {
-            let text = template.filled(leg, true);
-            let pattern = Pattern::parse(&text)
-                .map_err(|error| FileFault::at(span.clone(), format!("bad glob: {error}")))?;
+        for (pattern, (_, span)) in self.patterns(leg)?.into_iter().zip(&self.0) {
             if pattern.excludes {
                 left_out.push(pattern);
                 continue;

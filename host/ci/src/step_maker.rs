@@ -57,9 +57,15 @@ impl<'a> StepMaker<'a> {
         let templates = table.args.iter().map(|text| self.template(text));
         let templates = templates.collect::<Result<Vec<_>, _>>()?;
         let env = self.env(tool.map(|(_, table)| table))?;
-        let out = self.patterns(&table.out)?;
+        let out = SourceGlobs::parse(&table.out, &self.keys)?;
         let inputs = self.inputs()?;
         let http = self.http()?;
+        for key in table.exclude.iter().flat_map(|one| one.keys()) {
+            if !self.keys.contains(&key.as_str()) {
+                let fault = self.fault(format!("`exclude` has `{key}`, which the matrix has not"));
+                return Err(fault.nearest(key, self.keys.iter().copied()));
+            }
+        }
         let virtual_clock = table.clock == Clock::Virtual;
         let cached = match table.cache {
             Some(CacheUse::Off) => false,
@@ -84,8 +90,8 @@ impl<'a> StepMaker<'a> {
             source_mode: table.src_mode,
             needs: self.need_indices(),
             inputs,
-            junit: self.junit(&out)?,
-            out,
+            junit: None,
+            out: Vec::new(),
             condition: table.condition,
             unchanged: self.is_unchanged()?,
             bounds,
@@ -94,6 +100,7 @@ impl<'a> StepMaker<'a> {
             retries: Retries::parse(table.retry.as_ref())?,
             cached,
             seed: virtual_clock.then_some(table.seed),
+            isolate: table.isolate,
             deterministic: table.deterministic,
             secrets: self.secrets(&http)?,
             http,
@@ -139,6 +146,8 @@ impl<'a> StepMaker<'a> {
                 step.env =
                     env.iter().map(|(key, it)| (key.clone(), it.filled(&leg, false))).collect();
                 step.stdin = self.stdin(&leg)?;
+                step.out = out.patterns(&leg)?;
+                step.junit = self.junit(&leg, &step.out)?;
                 step.sources = sources.clone();
                 step.files = Arc::new(batch);
                 made.push(step);
@@ -278,6 +287,11 @@ impl<'a> StepMaker<'a> {
         let mut inputs = BTreeMap::new();
         for (key, table) in &self.table.inputs {
             let path = mount_path(key)?;
+            let tool = self.tool()?.map(|(_, table)| table);
+            let of_tool = tool.is_some_and(|it| it.files.keys().any(|key| *key.get_ref() == path));
+            if of_tool {
+                return Err(FileFault::at(key.span(), "the tool has its own files there"));
+            }
             if path == "/" || path == self.at()? {
                 return Err(FileFault::at(key.span(), "the sources are there; use another path"));
             }
@@ -298,13 +312,14 @@ impl<'a> StepMaker<'a> {
         list.iter().map(parse).collect()
     }
 
-    fn junit(&self, out: &[Pattern]) -> Result<Option<String>, FileFault> {
+    fn junit(&self, leg: &MatrixLeg, out: &[Pattern]) -> Result<Option<String>, FileFault> {
         let Some(junit) = &self.table.junit else { return Ok(None) };
-        if !crate::pattern::selects(out, junit.get_ref()) {
-            let message = format!("`{}` is not among the outputs", junit.get_ref());
+        let path = self.template(junit)?.filled(leg, false);
+        if !crate::pattern::selects(out, &path) {
+            let message = format!("`{path}` is not among the outputs");
             return Err(FileFault::at(junit.span(), message).hint("add it to `out`"));
         }
-        Ok(Some(junit.get_ref().clone()))
+        Ok(Some(path))
     }
 
     fn is_unchanged(&self) -> Result<bool, FileFault> {

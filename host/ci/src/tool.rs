@@ -104,6 +104,12 @@ fn one(
     for (path, place) in &table.files {
         let guest =
             guest_path::parse(path.get_ref()).map_err(|why| FileFault::at(path.span(), why))?;
+        if guest == "/"
+            || ["/out", "/tmp"].iter().any(|own| guest_path::below(&guest, own).is_some())
+        {
+            let message = "a tool's files are in a directory of their own, not in /, /out or /tmp";
+            return Err(FileFault::at(path.span(), message));
+        }
         let at = (name.clone(), Some(path.get_ref().clone()));
         trees.insert(guest, pinned(place, Some(&program), path, at)?);
     }

@@ -67,6 +67,11 @@ fn each_fault_has_its_line_and_the_nearest_word() {
         ("[step.b]\ntool = \"tt\"", "7: there is no tool `tt` (did you mean `t`?)"),
         ("[step.b]\nargs = []", "6: the step `b` has no program"),
         ("[step.b]\nwasm = \"x.wasm\"", "7: `wasm` is `{step}/path`"),
+        ("matrix = { a = [\"1\"] }\nexclude = [{ b = \"1\" }]", "4: `exclude` has `b`"),
+        (
+            "[tool.x]\nfile = \"t.wasm\"\nfiles = { \"/\" = { file = \"y.tar\" } }",
+            "8: a tool's files",
+        ),
         ("[tool.x]", "6: there is no origin"),
         ("[tool.x]\nfile = \"../x\"", "7: `file` is a path in the project"),
         ("[tool.x]\nurl = \"http://x\"", "7: `url` begins with https://"),

@@ -104,6 +104,18 @@ fn a_batch_sees_its_own_files_and_the_sources() {
 }
 
 #[test]
+fn outputs_may_be_named_by_the_matrix() {
+    let project = TestProject::new(&[("t.wasm", "p")]);
+    let text = "version = 1\n[tool.t]\nfile = \"t.wasm\"\n[step.a]\ntool = \"t\"\n\
+                matrix = { n = [\"x*\", \"y\"] }\nargs = [\"hash\", \"{matrix.n}.o\"]\n\
+                out = [\"{matrix.n}.{o,a}\"]\n";
+    let plan = project.plan(text).unwrap();
+    assert!(plan.steps[0].out[0].matches("x*.o") && !plan.steps[0].out[0].matches("xx.o"));
+    let result = project.run(text);
+    assert!(result.steps.iter().all(|step| step.as_expected), "{result:?}");
+}
+
+#[test]
 fn a_hook_runs_over_the_named_files_that_the_step_selects() {
     let mut project =
         TestProject::new(&[("t.wasm", "p"), ("1.php", ""), ("2.php", ""), ("3.py", "")]);
