@@ -1,7 +1,7 @@
 // Dialogs on the browser's own <dialog>, which keeps the focus inside and gives it back.
 
 import type { ComponentChildren } from "preact";
-import { useEffect, useId, useRef, useState } from "preact/hooks";
+import { useId, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { signal } from "@preact/signals";
 
 import { Button } from "./button";
@@ -31,7 +31,8 @@ export function Dialog(props: DialogProps) {
   const { title, onClose, wide, closable = true } = props;
   const id = useId();
   const dialog = useRef<HTMLDialogElement>(null);
-  useEffect(() => {
+  // Before the next key arrives, so that it goes to the dialog.
+  useLayoutEffect(() => {
     const shown = dialog.current;
     const before = document.activeElement;
     shown?.showModal();

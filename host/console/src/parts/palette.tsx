@@ -1,6 +1,6 @@
 // The command palette: every command of the present page, every page, and workers by name.
 
-import { useEffect, useId, useRef } from "preact/hooks";
+import { useEffect, useId, useLayoutEffect, useRef } from "preact/hooks";
 import { signal, useComputed, useSignal } from "@preact/signals";
 
 import { type Schemas, request } from "../api/client";
@@ -57,7 +57,8 @@ function Open() {
   const workers = useSignal<readonly Choice[]>([]);
   const close = () => (shown.value = false);
 
-  useEffect(() => {
+  // Before the next key arrives: what is typed right after Ctrl-K is part of the text.
+  useLayoutEffect(() => {
     const before = document.activeElement;
     dialog.current?.showModal();
     return () => {

@@ -1,7 +1,7 @@
 // The search in a transcript: matches with what surrounds them, newest first, read in steps until
 // enough are found. The host looks at a bounded part in each request.
 
-import { useEffect, useMemo, useRef } from "preact/hooks";
+import { useEffect, useLayoutEffect, useMemo, useRef } from "preact/hooks";
 import { useSignal } from "@preact/signals";
 
 import { type Entry, type EntryFilter, type EntryPage, filterQuery } from "../../api/entry";
@@ -89,7 +89,8 @@ export function Search({ live, text, filter, onText, onJump, onClose }: SearchPr
       running.current?.abort();
     };
   }, [wanted]);
-  useEffect(() => field.current?.focus(), []);
+  // Before the next key arrives: what is typed right after `/` is part of the text.
+  useLayoutEffect(() => field.current?.focus(), []);
 
   const go = (index: number) => {
     const entry = found.value[Math.max(0, Math.min(found.value.length - 1, index))];
