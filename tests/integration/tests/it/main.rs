@@ -17,6 +17,7 @@ mod durable;
 mod embedded;
 mod escapes;
 mod exit_codes;
+mod following;
 mod functions;
 mod hosting;
 mod inspecting;
