@@ -1,31 +1,26 @@
-//! Downloads from a host to a local file.
-//!
-//! The bytes go to a draft with a random name, which is renamed when it is complete. So the file
-//! appears complete or not at all, no link is followed, no other file is overwritten, and a failure
-//! leaves nothing behind.
+//! Downloads from a host to a local file or to standard output.
 
-use std::ffi::{OsStr, OsString};
-use std::io::{self, Write};
 use std::path::Path;
 
-use cap_std::fs::{Dir, Permissions};
-use cap_tempfile::TempFile;
 use futures_util::StreamExt;
 use skep_protocol::ByteStream;
 
-use crate::ambient;
 use crate::failure::Failed;
+use crate::host_file::HostFile;
 use crate::terminal;
 
 /// The hint for a target that is not a regular file.
 const USE_STANDARD_OUTPUT: &str = "leave FILE out to write to standard output";
 
 /// Writes a stream to the file at `path`, or to standard output.
-pub(crate) async fn download(bytes: ByteStream, path: Option<&Path>) -> Result<(), Failed> {
-    match path {
-        Some(path) => DownloadTarget::find(path)?.write(bytes).await,
-        None => print(bytes).await,
+pub(crate) async fn download(mut bytes: ByteStream, path: Option<&Path>) -> Result<(), Failed> {
+    let Some(path) = path else { return print(bytes).await };
+    let target = HostFile::find(path, Some(USE_STANDARD_OUTPUT))?;
+    let mut draft = target.draft()?;
+    while let Some(chunk) = bytes.next().await {
+        draft.add(&chunk?)?;
     }
+    draft.place()
 }
 
 async fn print(mut bytes: ByteStream) -> Result<(), Failed> {
@@ -35,63 +30,9 @@ async fn print(mut bytes: ByteStream) -> Result<(), Failed> {
     Ok(())
 }
 
-/// A name in a directory that is free or belongs to a regular file.
-struct DownloadTarget<'a> {
-    path: &'a Path,
-    dir: Dir,
-    name: OsString,
-    /// The permissions of the file that will be replaced.
-    permissions: Option<Permissions>,
-}
-
-impl<'a> DownloadTarget<'a> {
-    /// Checks the name without following a link.
-    fn find(path: &'a Path) -> Result<Self, Failed> {
-        let name = match path.file_name() {
-            Some(name) if !ends_in_slash(path.as_os_str()) => name.to_owned(),
-            _ => return Err(Failed::here(format!("{} is not the name of a file", path.display()))),
-        };
-        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-        let dir = ambient::open_dir(parent.unwrap_or(Path::new(".")))
-            .map_err(|error| unwritable(path, &error))?;
-        let permissions = match dir.symlink_metadata(&name) {
-            Ok(there) if there.is_file() => Some(there.permissions()),
-            Ok(there) => {
-                let what =
-                    if there.is_symlink() { "a symbolic link" } else { "not a regular file" };
-                return Err(
-                    Failed::here(format!("{} is {what}", path.display())).hint(USE_STANDARD_OUTPUT)
-                );
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            Err(error) => return Err(unwritable(path, &error)),
-        };
-        Ok(Self { path, dir, name, permissions })
-    }
-
-    async fn write(self, mut bytes: ByteStream) -> Result<(), Failed> {
-        let cannot = |error: io::Error| unwritable(self.path, &error);
-        let mut draft = TempFile::new(&self.dir).map_err(cannot)?;
-        while let Some(chunk) = bytes.next().await {
-            draft.write_all(&chunk?).map_err(cannot)?;
-        }
-        if let Some(permissions) = self.permissions {
-            draft.as_file().set_permissions(permissions).map_err(cannot)?;
-        }
-        draft.replace(&self.name).map_err(cannot)
-    }
-}
-
-fn unwritable(path: &Path, error: &io::Error) -> Failed {
-    Failed::here(format!("cannot write {}: {error}", path.display()))
-}
-
-fn ends_in_slash(path: &OsStr) -> bool {
-    path.as_encoded_bytes().ends_with(b"/")
-}
-
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsString;
     use std::os::unix::fs::PermissionsExt;
 
     use bytes::Bytes;

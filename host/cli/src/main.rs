@@ -22,6 +22,7 @@ mod exit;
 mod explain;
 mod failure;
 mod filter;
+mod host_file;
 mod inspect;
 mod json;
 mod key_value;

@@ -5,8 +5,8 @@ use clap::Args;
 use super::fetch::HostFetch;
 use super::open::OpenPipeline;
 use super::options::PipelineFlags;
-use super::outputs::write_file;
 use crate::failure::Failed;
+use crate::host_file::HostFile;
 use crate::output::OutputFormat;
 use crate::{json, terminal};
 
@@ -72,7 +72,7 @@ pub(super) fn lock(arguments: &CiLockArgs) -> Result<u8, Failed> {
     if !found.is_empty() {
         let text = skep_ci::with_pins(&pipeline.text, &found).map_err(Failed::here)?;
         let path = pipeline.folder.join(&pipeline.file_name);
-        write_file(&path, text.as_bytes())?;
+        HostFile::find(&path, None)?.write(text.as_bytes())?;
     }
     let printed = match arguments.output {
         OutputFormat::Json => {

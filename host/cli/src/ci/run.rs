@@ -8,10 +8,11 @@ use skep_ci::{CachePolicy, DryStep, Plan, RunResult, Toolbox};
 use super::local_run::{HowToRun, fill, run_with};
 use super::open::OpenPipeline;
 use super::options::{PipelineFlags, select};
-use super::outputs::{apply, write_file, write_outputs};
+use super::outputs::{apply, write_outputs};
 use super::show::show_end;
 use super::watch::exit_code;
 use crate::failure::Failed;
+use crate::host_file::HostFile;
 use crate::output::OutputFormat;
 use crate::{json, terminal};
 
@@ -115,10 +116,10 @@ pub(super) fn run(arguments: &CiRunArgs) -> Result<u8, Failed> {
     }
     let result = run_plan(&pipeline, &plan, &tools, arguments)?;
     if let Some(path) = &arguments.junit {
-        write_file(path, skep_ci::junit_report(&result).as_bytes())?;
+        HostFile::find(path, None)?.write(skep_ci::junit_report(&result).as_bytes())?;
     }
     if let Some(path) = &arguments.summary {
-        write_file(path, skep_ci::summary(&result).as_bytes())?;
+        HostFile::find(path, None)?.write(skep_ci::summary(&result).as_bytes())?;
     }
     if let Some(path) = &arguments.out {
         write_outputs(&pipeline.store, &result, path)?;

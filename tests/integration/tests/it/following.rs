@@ -57,7 +57,7 @@ async fn a_compilation_and_a_denial_are_events_of_the_stream() {
     let scribe = runtime.put_component(Box::pin(bytes), Role::Admin).await.unwrap().item;
     let spec = WorkerSpec::new(scribe.digest);
     let worker = runtime.create(CreateWorker { worker_id: None, spec }).await.unwrap().item;
-    let body = "dial https://a.example/".into();
+    let body = "dial 127.0.0.1:80".into();
     let payload = Payload { content_type: "text/plain".into(), body };
     let wait = Some(std::time::Duration::from_secs(30));
     let input = NewInput { payload, key: None, wait, sender: None };
@@ -69,5 +69,5 @@ async fn a_compilation_and_a_denial_are_events_of_the_stream() {
     let noticed = noticed.await;
     assert_eq!(noticed.diagnostic.code, DiagnosticCode::Denied);
     let denial = noticed.diagnostic.denial.unwrap();
-    assert!(denial.wanted.unwrap().contains("a.example"));
+    assert!(denial.wanted.unwrap().contains("127.0.0.1"));
 }
