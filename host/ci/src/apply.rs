@@ -45,16 +45,9 @@ pub fn apply(
     }
     for (path, digest) in &changes {
         let content = store.read_blob(digest, u64::MAX)?;
-        let meta = project.symlink_metadata(path)?;
-        if !meta.is_file() {
-            return Err(io::Error::other(format!("{path} is no regular file any more")));
-        }
         let (folder, name) = path.rsplit_once('/').unwrap_or((".", path));
         let folder = project.open_dir(folder)?;
-        let draft = format!(".{name}.skep-{}", digest.short());
-        folder.write(&draft, content)?;
-        folder.set_permissions(&draft, meta.permissions())?;
-        folder.rename(&draft, &folder, name)?;
+        draft::replace(&folder, name, &content)?;
         draft::crash_point();
     }
     Ok(changes.into_keys().collect())

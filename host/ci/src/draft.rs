@@ -20,10 +20,36 @@ pub(crate) struct DraftFile<'a> {
 
 /// Returns a name in the folder of drafts that no other process uses.
 pub(crate) fn free_name() -> io::Result<String> {
+    Ok(format!("{DRAFTS}/{}", random_digits()?))
+}
+
+/// Returns digits that cannot be guessed.
+fn random_digits() -> io::Result<String> {
     let mut random = [0; 12];
     getrandom::fill(&mut random).map_err(io::Error::other)?;
-    let digits: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
-    Ok(format!("{DRAFTS}/{digits}"))
+    Ok(random.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// Replaces a regular file of a project, and keeps its permissions. The draft has a name that a
+/// planted link cannot have.
+pub(crate) fn replace(folder: &Dir, name: &str, content: &[u8]) -> io::Result<()> {
+    let meta = folder.symlink_metadata(name)?;
+    if !meta.is_file() {
+        return Err(io::Error::other(format!("{name} is no regular file any more")));
+    }
+    let draft = format!(".{name}.{}", random_digits()?);
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    let mut file = folder.open_with(&draft, &options)?;
+    let written = file
+        .write_all(content)
+        .and_then(|()| file.set_permissions(meta.permissions()))
+        .and_then(|()| folder.rename(&draft, folder, name));
+    if written.is_err() {
+        // The first error tells more.
+        drop(folder.remove_file(&draft));
+    }
+    written
 }
 
 impl<'a> DraftFile<'a> {
