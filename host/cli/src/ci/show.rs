@@ -41,9 +41,10 @@ struct Live {
 impl Progress {
     /// Starts to show a plan. With `quiet`, nothing is shown.
     pub(super) fn start(plan: &Plan, quiet: bool) -> Self {
-        let is_live = !quiet && terminal::stderr_is_terminal();
-        let live = is_live.then(|| {
-            let all = MultiProgress::new();
+        let is_terminal = !quiet && terminal::stderr_is_terminal();
+        // A terminal that cannot move its cursor hides all of it, even whole lines.
+        let all = is_terminal.then(MultiProgress::new).filter(|all| !all.is_hidden());
+        let live = all.map(|all| {
             let head = all.add(ProgressBar::new_spinner());
             head.set_style(style("skep ci  {msg}"));
             Live { all, head }
