@@ -121,6 +121,8 @@ impl Session {
             .stderr(clone()?)
             // Compiled code is kept between runs, and no progress is drawn over the text.
             .env("XDG_CACHE_HOME", tree::root().join("target/test-cache"))
+            // Results of pipelines are those of this session alone.
+            .env("SKEP_CI_CACHE", self.folder.join(".ci"))
             .env("SKEP_TOOLS", tree::root().join("target/author-tools"))
             .env("TERM", "dumb");
         for name in ["NO_COLOR", "SKEP_LOG", "SKEP_LOG_FORMAT"] {
