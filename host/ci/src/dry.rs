@@ -94,7 +94,7 @@ pub fn dry(
                 let needs = step.needs.iter().filter(|&&at| plan.steps[at].name == name);
                 needs.filter_map(|&at| results[at].as_ref()).collect()
             };
-            let log = Arc::new(LogWriter::new(None, 0));
+            let log = Arc::new(LogWriter::discard());
             let (_, key) = runner.prepare(step, &by_name, log)?;
             let found = runner.cached(step, &key).map(|found| StepResult {
                 id: step.id.clone(),

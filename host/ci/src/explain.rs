@@ -85,7 +85,7 @@ pub fn explain(
                 let needs = step.needs.iter().filter(|&&at| plan.steps[at].name == name);
                 needs.filter_map(|&at| results[at].as_ref()).collect()
             };
-            let log = Arc::new(LogWriter::new(None, 0));
+            let log = Arc::new(LogWriter::discard());
             let (_, key) = runner.prepare(step, &by_name, log)?;
             explained.action = Some(key.action.text());
             explained.cached = is_cached(store, &key.action);

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use cap_std::fs::File;
+use cap_std::fs::{Dir, File};
 use serde::{Deserialize, Serialize};
 
 /// Bytes that a record takes besides its text, about.
@@ -49,9 +49,17 @@ pub struct LogRecord {
 #[derive(Debug)]
 pub struct LogWriter(Mutex<Writing>);
 
+/// The file of a log. It is created by the first line, since most steps come from the cache.
+#[derive(Debug)]
+enum LogFile {
+    None,
+    Named(Dir, String),
+    Open(File),
+}
+
 #[derive(Debug)]
 struct Writing {
-    file: Option<File>,
+    file: LogFile,
     attempt: u32,
     seq: u64,
     /// Room that is left.
@@ -63,8 +71,17 @@ struct Writing {
 }
 
 impl LogWriter {
-    /// Creates a log in a file; without one, nothing is written.
-    pub fn new(file: Option<File>, most: u64) -> Self {
+    /// Creates a log that is written nowhere.
+    pub fn discard() -> Self {
+        Self::with(LogFile::None, 0)
+    }
+
+    /// Creates a log in a file of this directory.
+    pub fn new(dir: Dir, name: String, most: u64) -> Self {
+        Self::with(LogFile::Named(dir, name), most)
+    }
+
+    fn with(file: LogFile, most: u64) -> Self {
         let room = most.saturating_mul(2).saturating_add(64 << 10);
         let (offsets, gaps) = ([0; 2], [0; 2]);
         Self(Mutex::new(Writing { file, attempt: 1, seq: 0, room, offsets, gaps }))
@@ -126,12 +143,15 @@ impl Writing {
     fn write(&mut self, mut record: LogRecord) {
         self.seq += 1;
         record.seq = self.seq;
-        let Some(file) = &mut self.file else { return };
+        if let LogFile::Named(dir, name) = &self.file {
+            self.file = dir.create(name).map_or(LogFile::None, LogFile::Open);
+        }
+        let LogFile::Open(file) = &mut self.file else { return };
         let Ok(mut line) = serde_json::to_vec(&record) else { return };
         line.push(b'\n');
         // A full disk loses the live log. The streams themselves are stored at the end of the step.
         if file.write_all(&line).is_err() {
-            self.file = None;
+            self.file = LogFile::None;
         }
     }
 }
@@ -186,7 +206,7 @@ mod tests {
     #[test]
     fn records_are_numbered_and_a_full_log_has_one_gap_per_stream() {
         let dir = testing::folder();
-        let log = LogWriter::new(Some(dir.create("log").unwrap()), 0);
+        let log = LogWriter::new(dir.try_clone().unwrap(), "log".into(), 0);
         for _ in 0..10_000 {
             log.line(LogStream::Stdout, b"0123456789");
         }
@@ -207,7 +227,7 @@ mod tests {
     #[test]
     fn bytes_that_are_not_text_come_back() {
         let dir = testing::folder();
-        let log = LogWriter::new(Some(dir.create("log").unwrap()), 1 << 20);
+        let log = LogWriter::new(dir.try_clone().unwrap(), "log".into(), 1 << 20);
         log.line(LogStream::Stderr, b"\xff\x00a");
         let all = read_log(dir.open("log").unwrap(), 0).unwrap();
         assert_eq!(all[0].content(), b"\xff\x00a");

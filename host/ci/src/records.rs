@@ -10,6 +10,7 @@ use skep_protocol::Timestamp;
 
 use crate::digest::BlobDigest;
 use crate::draft;
+use crate::log::LogWriter;
 use crate::result::RunResult;
 use crate::store::Store;
 
@@ -51,9 +52,9 @@ impl RunRecord {
         Ok(Self { run_id, store: store.clone(), dir: store.root.open_dir(&name)? })
     }
 
-    /// Creates the log of a step. Another one of the same step continues it.
-    pub(crate) fn log(&self, step: &str) -> io::Result<File> {
-        self.dir.create(log_name(step))
+    /// Returns the log of a step.
+    pub(crate) fn log(&self, step: &str, most: u64) -> io::Result<LogWriter> {
+        Ok(LogWriter::new(self.dir.try_clone()?, log_name(step), most))
     }
 
     /// Writes the result.

@@ -67,8 +67,8 @@ impl StepRunner<'_> {
         results: &dyn Fn(&str) -> Vec<&'r StepResult>,
     ) -> StepResult {
         let began = Instant::now();
-        let file = self.record.and_then(|record| record.log(&step.id).ok());
-        let log = Arc::new(LogWriter::new(file, step.bounds.log_bytes));
+        let log = self.record.and_then(|it| it.log(&step.id, step.bounds.log_bytes).ok());
+        let log = Arc::new(log.unwrap_or_else(LogWriter::discard));
         let mut result = match self.prepare(step, results, log.clone()) {
             Err(error) => {
                 let outcome = match error.is_of_pipeline() {
