@@ -2,7 +2,7 @@
 //!
 //! Only this file calls `ambient_authority()`. The other parts of Skep work with handles from here.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -31,6 +31,21 @@ pub(crate) fn has_proc() -> bool {
 
 /// The file that this process runs.
 const THIS: &str = "/proc/self/exe";
+
+/// Returns a variable of the operator's environment.
+pub(crate) fn variable(name: &str) -> Option<OsString> {
+    std::env::var_os(name)
+}
+
+/// Returns the operator's environment.
+pub(crate) fn variables() -> impl Iterator<Item = (OsString, OsString)> {
+    std::env::vars_os()
+}
+
+/// Returns the path of the working directory.
+pub(crate) fn working_dir() -> io::Result<PathBuf> {
+    std::env::current_dir()
+}
 
 /// Opens a directory that the operator named.
 pub(crate) fn open_dir(path: &Path) -> io::Result<Dir> {

@@ -26,6 +26,7 @@ mod host_file;
 mod inspect;
 mod json;
 mod key_value;
+mod limit_arg;
 mod limits;
 mod logging;
 mod output;

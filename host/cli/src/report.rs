@@ -10,8 +10,10 @@ use skep_protocol::{
     Timestamp, TurnError, WorkerView,
 };
 
+use crate::version;
+
 /// The result of `skep run`.
-#[derive(Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub(crate) struct RunReport {
     /// `exited`, `answered`, `failed`, `trapped`, `limit`, `deadline`, `cancelled`, `refused`,
     /// `host_fault`, `output_lost` or `error`.
@@ -36,6 +38,24 @@ pub(crate) struct RunReport {
     pub(crate) bytes_in: u64,
     pub(crate) bytes_out: u64,
     pub(crate) bytes_err: u64,
+    /// Standard output and standard error of the guest, if it was started.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) stdout: Option<StreamReport>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) stderr: Option<StreamReport>,
+    /// The limits that refused something to the guest, whether or not it recovered, and the one that
+    /// ended it.
+    pub(crate) limits_met: Vec<LimitName>,
+    pub(crate) timing: TimingReport,
+    /// The start of the run, if the guest was started.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) started_at: Option<Timestamp>,
+    pub(crate) host: HostReport,
+    /// True if the guest ran in a process of its own.
+    pub(crate) isolated: bool,
+    /// Remarks that are no faults.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) notes: Vec<String>,
     /// The requests for capabilities that were denied.
     pub(crate) denials: Vec<DenialReport>,
     /// The HTTP requests that the guest sent.
@@ -49,7 +69,43 @@ pub(crate) struct RunReport {
     pub(crate) out: Option<OutReport>,
 }
 
-#[derive(Debug, Serialize)]
+/// One stream of a guest.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct StreamReport {
+    /// Bytes that the guest wrote.
+    pub(crate) bytes: u64,
+    /// Bytes of them that were passed on. The others exceeded `log_bytes_per_turn`.
+    pub(crate) kept: u64,
+    /// Digest of all that the guest wrote.
+    pub(crate) digest: Option<ComponentDigest>,
+}
+
+/// The parts of a run, in milliseconds.
+#[derive(Clone, Debug, Default, Serialize)]
+pub(crate) struct TimingReport {
+    /// Waiting for another process that compiled the same component.
+    pub(crate) queue_ms: f64,
+    /// Reading, checking and loading the component.
+    pub(crate) load_ms: f64,
+    pub(crate) compile_ms: f64,
+    pub(crate) run_ms: f64,
+    /// Copying the files in /out.
+    pub(crate) collect_ms: f64,
+}
+
+/// The program that ran the guest.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct HostReport {
+    pub(crate) version: &'static str,
+}
+
+impl Default for HostReport {
+    fn default() -> Self {
+        Self { version: version::text() }
+    }
+}
+
+#[derive(Clone, Debug, Serialize)]
 pub(crate) struct ErrorReport {
     pub(crate) code: &'static str,
     pub(crate) message: String,
@@ -57,7 +113,7 @@ pub(crate) struct ErrorReport {
 }
 
 /// A capability that the guest requested and was not granted.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub(crate) struct DenialReport {
     pub(crate) interface: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -67,7 +123,7 @@ pub(crate) struct DenialReport {
     pub(crate) allow: Option<String>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub(crate) struct TrapReport {
     pub(crate) message: String,
     pub(crate) frames: Vec<FrameReport>,
@@ -75,22 +131,22 @@ pub(crate) struct TrapReport {
     pub(crate) stderr: Vec<String>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub(crate) struct FrameReport {
     pub(crate) function: String,
     pub(crate) module: Option<String>,
     pub(crate) source: Option<String>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub(crate) struct CompileReport {
-    /// `hit` or `miss`.
+    /// `hit`, `shared` if another process compiled it meanwhile, or `miss`.
     pub(crate) cache: &'static str,
     pub(crate) ms: Option<f64>,
 }
 
 /// Bytes with their media type: text if they are UTF-8, base64 otherwise.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub(crate) struct PayloadReport {
     pub(crate) content_type: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -111,7 +167,7 @@ impl PayloadReport {
     }
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub(crate) struct EventReport {
     pub(crate) seq: u64,
     pub(crate) kind: String,
@@ -119,23 +175,26 @@ pub(crate) struct EventReport {
     pub(crate) payload: PayloadReport,
 }
 
-#[derive(Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub(crate) struct OutReport {
     pub(crate) files: Vec<FileReport>,
     pub(crate) skipped: Vec<SkippedReport>,
+    /// The patterns of --out that no file matches.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) absent: Vec<String>,
     /// The directory that keeps all of /out, if a file could not be copied.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) kept_in: Option<PathBuf>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub(crate) struct FileReport {
     pub(crate) path: String,
     pub(crate) bytes: u64,
     pub(crate) digest: ComponentDigest,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub(crate) struct SkippedReport {
     pub(crate) path: String,
     pub(crate) reason: String,

@@ -5,17 +5,28 @@
 //! runs on a thread of its own while the run watches its deadline and the signals. Such threads may
 //! never return, so the process ends by exiting.
 
+mod archive;
 mod args;
 mod backtrace;
+mod cargo;
 mod conclude;
 mod dirs;
+mod env;
+mod env_arg;
 mod explain;
+mod file_arg;
 mod guest;
+mod isolate;
+mod isolate_arg;
+mod limits;
 mod load;
 mod memory_turn;
+mod millis;
 mod mount;
 mod out;
+mod out_arg;
 mod prepare;
+mod report_file;
 mod streams;
 mod watch;
 
@@ -27,6 +38,7 @@ use conclude::{Conclusion, RunStyle};
 use explain::Explained;
 use guest::LoadedGuest;
 use prepare::PreparedRun;
+use report_file::ReportFile;
 use streams::Streams;
 use watch::{Interrupted, Watch};
 
@@ -48,23 +60,28 @@ pub(crate) fn run(mut arguments: RunArgs, guest: Vec<OsString>) -> u8 {
         }
         Err(error) => {
             let explained = Explained::error(format!("failed to start: {error}"));
-            conclude::show(style, explained.into())
+            conclude::show(style, None, explained.into())
         }
     }
 }
 
 /// Runs from the preparation to the printed result, and returns the exit code.
-async fn run_to_end(arguments: RunArgs) -> u8 {
+async fn run_to_end(mut arguments: RunArgs) -> u8 {
     let style = RunStyle::of(&arguments);
-    let mut watch = match Watch::begin(arguments.timeout) {
-        Ok(watch) => watch,
-        Err(error) => {
-            let explained = Explained::error(format!("cannot watch for signals: {error}"));
-            return conclude::show(style, explained.into());
-        }
+    let file = match arguments.report.as_deref().map(ReportFile::open).transpose() {
+        Ok(file) => file,
+        Err(message) => return conclude::show(style, None, Explained::error(message).into()),
+    };
+    let began = limits::of(&mut arguments).and_then(|limits| {
+        let watch = Watch::begin(arguments.timeout);
+        Ok((limits, watch.map_err(|error| format!("cannot watch for signals: {error}"))?))
+    });
+    let (limits, mut watch) = match began {
+        Ok(began) => began,
+        Err(message) => return conclude::show(style, file, Explained::error(message).into()),
     };
     let mut deadline = watch.deadline();
-    let conclusion = match PreparedRun::prepare(arguments, &mut watch).await {
+    let conclusion = match PreparedRun::prepare(arguments, limits, &mut watch).await {
         Err(explained) => explained.into(),
         Ok(mut run) => {
             let mut conclusion = drive(&mut run, &mut watch, &mut deadline).await;
@@ -75,7 +92,8 @@ async fn run_to_end(arguments: RunArgs) -> u8 {
     // A reader that stopped reading would block the printing forever.
     let patience = deadline.map(|deadline| deadline.max(Instant::now() + PRINT_GRACE));
     let code = conclusion.explained.exit_code;
-    let shown = watch.over_blocking(patience, move || conclude::show(style, conclusion)).await;
+    let show = move || conclude::show(style, file, conclusion);
+    let shown = watch.over_blocking(patience, show).await;
     match shown {
         Ok(code) => code,
         Err(Interrupted::Stopped(request)) => request.exit_code(),
@@ -99,16 +117,23 @@ async fn drive(
     run.report.component = Some(loaded.shape.digest);
     run.report.kind = Some(loaded.kind);
     let _record = load::register(run, &loaded);
-    let streams = match Streams::connect(loaded.kind, run.arguments.output) {
-        Ok(streams) => streams,
-        Err(error) => {
-            return Explained::error(format!("cannot use the standard streams: {error}")).into();
-        }
+    let runner = match isolate::decide(run, &loaded) {
+        Ok(runner) => runner,
+        Err(explained) => return explained.into(),
     };
     *deadline = watch.deadline();
     let input = match run.input(loaded.kind, watch, *deadline).await {
         Ok(input) => input,
         Err(explained) => return explained.into(),
     };
-    guest::run(run, LoadedGuest { loaded, streams, input }, watch, *deadline).await
+    let (kind, arguments) = (loaded.kind, run.arguments.clone());
+    let log_bytes = run.limits.log_bytes_per_turn;
+    // A FIFO that is standard input may have no writer yet.
+    let connect = move || Streams::connect(kind, &arguments, log_bytes);
+    let streams = match watch.over_blocking(*deadline, connect).await {
+        Err(reason) => return Explained::interrupted(reason, &run.limits).into(),
+        Ok(Err(message)) => return Explained::error(message).into(),
+        Ok(Ok(streams)) => streams,
+    };
+    guest::run(run, LoadedGuest { loaded, runner, streams, input }, watch, *deadline).await
 }

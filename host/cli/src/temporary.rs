@@ -61,10 +61,12 @@ impl TemporaryDir {
         &self.dir
     }
 
-    /// Creates a directory in it.
+    /// Opens a directory in it, creating it if it is missing.
     pub(crate) fn subdirectory(&self, name: &str) -> io::Result<Dir> {
-        self.dir.create_dir(name)?;
-        self.dir.open_dir(name)
+        match self.dir.create_dir(name) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+            _ => self.dir.open_dir(name),
+        }
     }
 
     /// Moves one of its directories next to it, so that no run removes it, and returns the new

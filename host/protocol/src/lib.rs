@@ -25,6 +25,7 @@ pub mod id;
 pub mod input;
 mod invalid;
 pub mod kind;
+mod limit_set;
 pub mod limits;
 mod list;
 pub mod name;
@@ -81,6 +82,7 @@ pub use input::{
 };
 pub use invalid::Invalid;
 pub use kind::ComponentKind;
+pub use limit_set::LimitSet;
 pub use limits::{LimitName, LimitView, Limits, Unit};
 pub use list::{
     LabelFilter, ListWorkers, ListedWorker, SearchText, SortOrder, SpecOutline, WorkerCounts,

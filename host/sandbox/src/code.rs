@@ -1,6 +1,7 @@
 //! From a component's bytes to code that can be instantiated.
 
 pub(crate) mod compile;
+pub(crate) mod compile_lock;
 pub(crate) mod compiled;
 mod compiler_input;
 pub(crate) mod engine;

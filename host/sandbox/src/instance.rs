@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use skep_protocol::limits::OFF;
-use skep_protocol::{Failure, LimitName, Payload};
+use skep_protocol::{Failure, LimitName, LimitSet, Payload};
 use wasmtime::{Store, UpdateDeadline};
 use wasmtime_wasi::I32Exit;
 use wasmtime_wasi::p2::bindings::Command;
@@ -55,12 +55,14 @@ enum Body {
 pub struct Cost {
     /// Time from start to end.
     pub wall: Duration,
-    /// Time on a CPU.
+    /// CPU time of the guest's thread, which stands still while other programs have the core.
     pub cpu: Duration,
     /// The instance's peak memory during the turn, in bytes.
     pub memory_peak_bytes: u64,
     /// Fuel used, if it is counted.
     pub fuel: Option<u64>,
+    /// The limits that refused something to the guest, whether or not it recovered.
+    pub limits_met: LimitSet,
 }
 
 /// The end of a turn, with its usage and denials.
@@ -333,9 +335,7 @@ impl Instance {
         self.store.set_epoch_deadline(1);
         let mut claim = self.share.claim();
         let guest = pin!(guest(&mut self.store));
-        let done = Guarded { guest, kill: &kill, claim: &mut claim }.await;
-        self.cpu += claim.used();
-        done
+        Guarded { guest, kill: &kill, claim: &mut claim, cpu: &mut self.cpu }.await
     }
 
     fn end(&mut self, error: &wasmtime::Error) -> Ended {
@@ -377,6 +377,7 @@ impl Instance {
             cpu: std::mem::take(&mut self.cpu),
             memory_peak_bytes: self.store.data().meter.memory_peak(),
             fuel,
+            limits_met: self.store.data().limits_met(),
         }
     }
 }

@@ -40,7 +40,9 @@ pub use instance::{Cost, Done, Instance};
 pub use limits::admission::{MemoryAdmission, UnboundedMemory};
 pub use limits::kill::{KillReason, KillSwitch};
 pub use limits::slots::Share;
-pub use out_of_process::{Isolation, MountJob, OutOfProcess, Placement, ProcessJob, run_main};
+pub use out_of_process::{
+    Isolation, MountJob, OutOfProcess, Placement, ProcessJob, ProcessStreams, run_main,
+};
 pub use outcome::{Crash, Ended, Frame};
 pub use preflight::census::Census;
 pub use preflight::fit::Misfit;

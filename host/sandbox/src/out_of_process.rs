@@ -7,6 +7,7 @@
 //! descriptors: native code, directories  -->  loads the code
 //! job: arguments, environment, limits  ---->  mounts the directories for the guest
 //! standard input  ------------------------->  raises the wall, then starts threads
+//! more of it, if it is not complete  ------>  runs the guest
 //! <------------------  output of the guest
 //! <------------------  report: end, usage, denials
 //! ```
@@ -39,7 +40,6 @@ use tokio::sync::Semaphore;
 
 use crate::code::loaded::Loaded;
 use crate::guest::denials::Denials;
-use crate::guest::stdio;
 use crate::instance::{Cost, Done};
 use crate::limits::kill::{KillReason, KillSwitch};
 use crate::limits::slots::Share;
@@ -47,7 +47,7 @@ use crate::outcome::Ended;
 use crate::wasi::spec::Mount;
 use child::{ChildHandle, KillOnDrop, ReapedChild};
 
-pub use job::{MountJob, ProcessJob};
+pub use job::{MountJob, ProcessJob, ProcessStreams};
 pub use main::run_main;
 
 /// Maximum concurrent children. Each takes some ten MiB besides its guest's memory.
@@ -129,14 +129,14 @@ impl OutOfProcess {
         }
     }
 
-    /// Runs a command. Its output goes to `stdout` and `stderr` as it arrives.
+    /// Runs a command. Its output goes to the streams as it arrives.
     pub async fn run(
         self: Arc<Self>,
         share: Share,
         job: ProcessJob,
         loaded: Arc<Loaded>,
         mounts: Vec<Mount>,
-        (stdout, stderr): (stdio::GuestOutput, stdio::GuestOutput),
+        streams: ProcessStreams,
         kill: Arc<KillSwitch>,
     ) -> Done {
         let handle = Arc::new(ChildHandle::default());
@@ -157,7 +157,7 @@ impl OutOfProcess {
         };
         let (out_of_process, held) = (self.clone(), handle.clone());
         let child = tokio::task::spawn_blocking(move || {
-            out_of_process.serve(&job, &loaded, &mounts, &stdout, &stderr, &held)
+            out_of_process.serve(&job, &loaded, &mounts, streams, &held)
         });
         let child = std::pin::pin!(async {
             let throttle = std::pin::pin!(throttle::throttle(&*handle, &share));
@@ -217,8 +217,7 @@ impl OutOfProcess {
         job: &ProcessJob,
         loaded: &Loaded,
         mounts: &[Mount],
-        stdout: &stdio::GuestOutput,
-        stderr: &stdio::GuestOutput,
+        streams: ProcessStreams,
         handle: &ChildHandle,
     ) -> io::Result<Done> {
         let (mut socket, theirs) = UnixStream::pair()?;
@@ -235,12 +234,19 @@ impl OutOfProcess {
             .spawn()?;
         let mut child = ReapedChild(child);
         handle.attach(&child.0)?;
-        let mut exchange = || {
+        let ProcessStreams { stdin, stdout, stderr } = streams;
+        let exchange = || {
             let code = loaded.native.as_ref().ok_or(io::ErrorKind::NotFound)?;
             let directories = mounts.iter().map(|mount| mount.scope.handle());
             let descriptors: Vec<BorrowedFd<'_>> =
                 std::iter::once(code.file().as_fd()).chain(directories).collect();
             wire::send_job(&mut socket, job, &descriptors)?;
+            if let Some(stdin) = stdin {
+                let to = socket.try_clone()?;
+                std::thread::Builder::new()
+                    .name("skep-input".into())
+                    .spawn(move || wire::send_stdin(stdin, to))?;
+            }
             wire::receive(&mut socket, &job.limits, |stream, bytes| match stream {
                 wire::Stream::Stdout => stdout.accept(bytes),
                 wire::Stream::Stderr => stderr.accept(bytes),

@@ -2,13 +2,14 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::code::compiled::{CompiledCache, CompiledFile, CompiledSize, FreshCode};
 use cap_std::fs::Dir;
 use skep_protocol::{ComponentDigest, ComponentKind, Limits};
 
 use crate::code::compile::{CompileBounds, CompileError, CompileJob, Compiler};
+use crate::code::compile_lock::TakenLock;
 use crate::code::engine::{Allocator, Engine, Profile, compatibility_hash};
 use crate::code::function_cache::{FunctionCache, Incremental};
 use crate::code::functions::FunctionFiles;
@@ -186,14 +187,36 @@ impl Sandbox {
             Err(unkept) => Err(unkept),
         };
         let began = Instant::now();
+        let lock = cache.as_ref().map_or(TakenLock::None, |it| self.lock(it, &shape.digest));
+        let waited = began.elapsed();
+        if let TakenLock::Done(native) = lock {
+            return Ok((native, CompileOutcome::Shared { waited }));
+        }
+        let began = Instant::now();
         let code = self.compile(engine, wasm, shape, profile)?;
         let took = began.elapsed();
-        let keep = |cache: CompiledCache| Ok(cache.keep(&shape.digest, &code, took)?);
-        let (native, kept) = match cache.and_then(keep) {
-            Ok(native) => (native, Ok(())),
-            Err(unkept) => (code.seal(took).map_err(CompileError::from)?, Err(unkept)),
+        let kept = cache.as_ref().ok().map(|cache| cache.keep(&shape.digest, &code, took));
+        drop(lock);
+        let seal = || code.seal(took).map_err(CompileError::from);
+        let (native, kept) = match kept {
+            Some(Ok(native)) => (native, Ok(())),
+            Some(Err(error)) => (seal()?, Err(error.into())),
+            None => (seal()?, cache.map(drop)),
         };
-        Ok((native, CompileOutcome::Miss { took, kept }))
+        Ok((native, CompileOutcome::Miss { waited, took, kept }))
+    }
+
+    /// Takes the lock on a compilation, or waits for another process that compiles the same.
+    fn lock<'a>(
+        &self,
+        cache: &'a CompiledCache,
+        digest: &ComponentDigest,
+    ) -> TakenLock<'a, CompiledFile> {
+        let patience = Duration::from_millis(self.0.parts.limits.compile_wall_ms);
+        cache.lock(digest, patience).unwrap_or_else(|error| {
+            tracing::debug!(%error, "cannot lock a compilation");
+            TakenLock::None
+        })
     }
 
     fn compile(

@@ -185,6 +185,7 @@ impl OpenDirectory {
 
     /// Creates a directory.
     pub fn create_directory(&self, path: &str) -> Result<(), ScopeError> {
+        self.access.can_create_directory(path)?;
         self.name(path, |name| name.create_directory())
     }
 

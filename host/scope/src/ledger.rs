@@ -18,7 +18,7 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use cap_std::fs::Dir;
-use skep_protocol::LimitName;
+use skep_protocol::{LimitName, LimitSet};
 
 use super::inode::Inode;
 use super::{DiskUsage, Quota, ScopeError, usage_scan};
@@ -38,7 +38,7 @@ impl Disk {
             used: DiskUsage::default(),
             counts: Counts::Added,
             charges: HashMap::new(),
-            refused: None,
+            refused: LimitSet::default(),
         })))
     }
 
@@ -64,7 +64,7 @@ impl Disk {
             used,
             counts: Counts::Everything,
             charges: HashMap::new(),
-            refused: None,
+            refused: LimitSet::default(),
         })))
     }
 
@@ -83,8 +83,8 @@ impl Disk {
         self.ledger().used
     }
 
-    /// Returns the first quota that refused an operation, if any.
-    pub fn refused(&self) -> Option<LimitName> {
+    /// Returns the quotas that refused an operation.
+    pub fn refused(&self) -> LimitSet {
         self.ledger().refused
     }
 
@@ -118,7 +118,7 @@ pub(super) struct Ledger {
     used: DiskUsage,
     counts: Counts,
     charges: HashMap<Inode, Charge>,
-    refused: Option<LimitName>,
+    refused: LimitSet,
 }
 
 impl Ledger {
@@ -126,7 +126,7 @@ impl Ledger {
     pub(super) fn admit_some(&mut self, wanted: u64) -> Result<u64, ScopeError> {
         let room = self.quota.bytes.saturating_sub(self.used.bytes);
         if wanted > room {
-            self.refused.get_or_insert(LimitName::disk_bytes);
+            self.refused.insert(LimitName::disk_bytes);
         }
         if wanted > 0 && room == 0 {
             return Err(ScopeError::Quota(LimitName::disk_bytes));
@@ -145,7 +145,7 @@ impl Ledger {
     /// Admits one more name.
     pub(super) fn admit_entry(&mut self) -> Result<(), ScopeError> {
         if self.used.entries >= self.quota.entries {
-            self.refused.get_or_insert(LimitName::disk_entries);
+            self.refused.insert(LimitName::disk_entries);
             return Err(ScopeError::Quota(LimitName::disk_entries));
         }
         Ok(())

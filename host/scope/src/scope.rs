@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 
 use cap_std::fs::Dir;
-use skep_protocol::Rights;
+use skep_protocol::{LimitSet, Rights};
 
 use super::access::ScopeAccess;
 use super::{Disk, OpenDirectory};
@@ -33,6 +33,17 @@ impl Scope {
     /// Returns true if a change was refused for lack of rights since the last call.
     pub fn take_refused(&self) -> bool {
         self.access.take_refused()
+    }
+
+    /// Returns true if Python was refused to keep its bytecode since the last call. It goes on
+    /// without.
+    pub fn take_refused_bytecode(&self) -> bool {
+        self.access.take_refused_bytecode()
+    }
+
+    /// Returns the quotas of its ledger that refused an operation.
+    pub fn limits_met(&self) -> LimitSet {
+        self.access.disk.refused()
     }
 
     /// Returns the directory's descriptor, to be passed to a process that keeps its own ledger.

@@ -3,7 +3,7 @@ use std::os::unix::fs::symlink;
 
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
-use skep_protocol::{LimitName, Rights};
+use skep_protocol::{LimitName, LimitSet, Rights};
 
 use super::*;
 
@@ -57,7 +57,7 @@ fn writes_stop_at_the_quota_and_the_file_stays_readable() {
     assert_eq!(file.write_at(&[4; 10], 0).unwrap(), 10, "rewriting needs no room");
     let mut back = [0; 200];
     assert_eq!(file.read_at(&mut back, 0).unwrap(), 100);
-    assert_eq!(f.disk.refused(), Some(LimitName::disk_bytes));
+    assert_eq!(f.disk.refused().iter().collect::<Vec<_>>(), [LimitName::disk_bytes]);
 }
 
 #[test]

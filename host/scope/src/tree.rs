@@ -14,6 +14,8 @@ use rustix::fs::OFlags;
 use sha2::{Digest, Sha256};
 use skep_protocol::ComponentDigest;
 
+use crate::Glob;
+
 /// Removes a directory and everything below it, using a fixed number of descriptors.
 pub fn remove_tree(parent: &Dir, name: &str) -> io::Result<()> {
     remove_some(parent, name, &mut || true).map(drop)
@@ -109,10 +111,25 @@ pub struct NotCopied {
     pub reason: String,
 }
 
+/// A directory that receives the files of a guest.
+#[derive(Clone, Copy, Debug)]
+pub struct CopyTarget<'a> {
+    /// The directory.
+    pub to: &'a Dir,
+    /// The patterns of the files that it receives. Without any, it receives all.
+    pub only: &'a [Glob],
+}
+
+impl CopyTarget<'_> {
+    fn takes(&self, path: &str) -> bool {
+        self.only.is_empty() || self.only.iter().any(|glob| glob.matches(path))
+    }
+}
+
 /// The result of [`copy_out`]. Each list is sorted by path.
 #[derive(Debug, Default)]
 pub struct CopyOut {
-    /// Files that were copied.
+    /// Files that were copied, to one target or more.
     pub copied: Vec<Copied>,
     /// Files of a kind that is never copied.
     pub skipped: Vec<NotCopied>,
@@ -123,16 +140,17 @@ pub struct CopyOut {
 /// Depth of the deepest directory that is copied.
 const MAX_DEPTH: usize = 64;
 
-/// Copies the regular files of a guest's tree into `to`, and reports what it left out.
+/// Copies the regular files of a guest's tree into the targets that take them, and reports what it left
+/// out.
 ///
 /// Links, FIFOs, sockets and devices are not copied, and neither are files more than 64 directories
 /// deep or with names that are not UTF-8. Each file is written next to its target and renamed, so
 /// that a reader never sees half of it. A file that cannot be copied does not stop the others.
-pub fn copy_out(from: &Dir, to: &Dir) -> CopyOut {
+pub fn copy_out(from: &Dir, targets: &[CopyTarget<'_>]) -> CopyOut {
     let mut done = CopyOut::default();
     let mut pending = vec![String::new()];
     while let Some(path) = pending.pop() {
-        if let Err(error) = copy_directory(from, to, &path, &mut done, &mut pending) {
+        if let Err(error) = copy_directory(from, targets, &path, &mut done, &mut pending) {
             done.failed.push(NotCopied { path, reason: error.to_string() });
         }
     }
@@ -145,25 +163,22 @@ pub fn copy_out(from: &Dir, to: &Dir) -> CopyOut {
 /// Copies the files of one directory, and adds its subdirectories to `pending`.
 fn copy_directory(
     from: &Dir,
-    to: &Dir,
-    path: &str,
+    targets: &[CopyTarget<'_>],
+    parent: &str,
     done: &mut CopyOut,
     pending: &mut Vec<String>,
 ) -> io::Result<()> {
-    let (here, target) = match path {
-        "" => (from.try_clone()?, to.try_clone()?),
-        path => {
-            let here = open_beneath(from, path)?;
-            to.create_dir_all(path)?;
-            (here, to.open_dir(path)?)
-        }
-    };
+    let here = if parent.is_empty() { from.try_clone()? } else { open_beneath(from, parent)? };
+    // A target that takes everything gets empty directories, too.
+    for target in targets.iter().filter(|target| target.only.is_empty()) {
+        open_target(target, parent)?;
+    }
     let mut entries = here.entries()?.collect::<io::Result<Vec<_>>>()?;
     entries.sort_by_key(cap_std::fs::DirEntry::file_name);
     for entry in entries {
         let name = entry.file_name();
         let shown = name.to_string_lossy();
-        let path = if path.is_empty() { shown.into() } else { format!("{path}/{shown}") };
+        let path = if parent.is_empty() { shown.into() } else { format!("{parent}/{shown}") };
         let kind = entry.file_type()?;
         let reason = match name.to_str() {
             None => "its name is not UTF-8",
@@ -173,20 +188,85 @@ fn copy_directory(
             }
             Some(_) if kind.is_dir() => "too deep",
             Some(_) if kind.is_symlink() => "symbolic link",
-            Some(name) if kind.is_file() => {
-                match copy_file(&here, name, &target) {
-                    Ok((bytes, digest)) => done.copied.push(Copied { path, bytes, digest }),
+            Some(_) if !kind.is_file() => "not a regular file",
+            Some(_) if !targets.iter().any(|target| target.takes(&path)) => "no pattern matches it",
+            Some(name) => {
+                let copy = |target: &CopyTarget<'_>| -> io::Result<_> {
+                    copy_file(&here, name, &open_target(target, parent)?)
+                };
+                let takers = targets.iter().filter(|target| target.takes(&path));
+                match takers.map(copy).collect::<io::Result<Vec<_>>>() {
+                    Ok(copies) => {
+                        if let Some((bytes, digest)) = copies.into_iter().next() {
+                            done.copied.push(Copied { path, bytes, digest });
+                        }
+                    }
                     Err(error) => {
                         done.failed.push(NotCopied { path, reason: error.to_string() });
                     }
                 }
                 continue;
             }
-            Some(_) => "not a regular file",
         };
         done.skipped.push(NotCopied { path, reason: reason.to_owned() });
     }
     Ok(())
+}
+
+/// Opens a directory of a target, creating it if it is missing.
+fn open_target(target: &CopyTarget<'_>, path: &str) -> io::Result<Dir> {
+    if path.is_empty() {
+        return target.to.try_clone();
+    }
+    target.to.create_dir_all(path)?;
+    target.to.open_dir(path)
+}
+
+/// Creates a directory for each of these absolute paths of a guest, below the directory that it sees as
+/// `/`, so that a listing of `/` shows where other directories are mounted. A path that the file system
+/// cannot have, such as one with a name of 300 bytes, is left out.
+pub fn make_mount_points<'a>(root: &Dir, paths: impl IntoIterator<Item = &'a str>) {
+    for path in paths {
+        let path = path.trim_start_matches('/');
+        if !path.is_empty() {
+            let _ = root.create_dir_all(path);
+        }
+    }
+}
+
+/// Removes a file below a directory, and then its directories that are empty. Follows no links, and
+/// leaves all but regular files alone. Returns true if a file was removed.
+pub fn remove_file_beneath(root: &Dir, path: &str) -> io::Result<bool> {
+    let (parent, name) = path.rsplit_once('/').unwrap_or(("", path));
+    let dir = if parent.is_empty() { root.try_clone() } else { open_beneath(root, parent) };
+    let dir = match dir {
+        Err(error) if is_no_way(&error) => return Ok(false),
+        dir => dir?,
+    };
+    match dir.symlink_metadata(name) {
+        Ok(metadata) if metadata.is_file() => dir.remove_file(name)?,
+        Ok(_) => return Ok(false),
+        Err(error) if is_no_way(&error) => return Ok(false),
+        Err(error) => return Err(error),
+    }
+    let mut way = parent;
+    while !way.is_empty() {
+        let (above, name) = way.rsplit_once('/').unwrap_or(("", way));
+        let dir = if above.is_empty() { root.try_clone()? } else { open_beneath(root, above)? };
+        if dir.remove_dir(name).is_err() {
+            break;
+        }
+        way = above;
+    }
+    Ok(true)
+}
+
+/// Returns true if a path leads nowhere, or over a link.
+fn is_no_way(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::InvalidInput
+    ) || rustix::io::Errno::from_io_error(error) == Some(rustix::io::Errno::LOOP)
 }
 
 /// Opens a directory below another one, one component at a time, following no links.
@@ -296,7 +376,7 @@ mod tests {
         from.create_dir_all(OsStr::from_bytes(b"\xff/b")).unwrap();
         rustix::fs::mknodat(&*from, "pipe", rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR, 0)
             .unwrap();
-        let done = copy_out(&from, &to);
+        let done = copy_out(&from, &[CopyTarget { to: &to, only: &[] }]);
         assert!(done.failed.is_empty());
         let names: Vec<_> = done.copied.iter().map(|file| file.path.as_str()).collect();
         assert_eq!(names, ["a/b/report.txt", "top"]);
@@ -328,12 +408,64 @@ mod tests {
         // A directory in the way of a file, and a file in the way of a directory.
         to.create_dir_all("b/in/the/way").unwrap();
         to.write("f", b"in the way").unwrap();
-        let done = copy_out(&from, &to);
+        let done = copy_out(&from, &[CopyTarget { to: &to, only: &[] }]);
         let names: Vec<_> = done.copied.iter().map(|file| file.path.as_str()).collect();
         assert_eq!(names, ["a", "c/d", "c/e"]);
         let failed: Vec<_> = done.failed.iter().map(|failed| failed.path.as_str()).collect();
         assert_eq!(failed, ["b", "f"]);
         assert_eq!(to.read("c/e").unwrap(), b"c/e");
         assert!(to.is_dir("b/in/the/way") && to.read("f").unwrap() == b"in the way");
+    }
+
+    #[test]
+    fn each_target_gets_what_its_patterns_match() {
+        let (from, some, all) = (temporary(), temporary(), temporary());
+        from.create_dir_all("d/empty").unwrap();
+        for path in ["a.xml", "d/b.xml", "d/c.txt"] {
+            from.write(path, path).unwrap();
+        }
+        let only = ["**/*.xml".parse().unwrap()];
+        let one = CopyTarget { to: &some, only: &only };
+        let done = copy_out(&from, &[one]);
+        let paths: Vec<_> = done.copied.iter().map(|file| file.path.as_str()).collect();
+        assert_eq!(paths, ["a.xml", "d/b.xml"]);
+        assert_eq!(done.skipped[0].reason, "no pattern matches it");
+        assert!(some.exists("d/b.xml") && !some.exists("d/empty") && !some.exists("d/c.txt"));
+        let done = copy_out(&from, &[one, CopyTarget { to: &all, only: &[] }]);
+        assert_eq!((done.copied.len(), done.skipped.len()), (3, 0));
+        assert!(all.exists("d/c.txt") && all.exists("d/empty"));
+    }
+
+    #[test]
+    fn mount_points_are_listed_and_impossible_ones_are_left_out() {
+        let root = temporary();
+        let long = format!("/{}", "x".repeat(300));
+        make_mount_points(&root, ["/", "/data", "/usr/lib", &*long]);
+        let mut names: Vec<_> =
+            root.entries().unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        assert_eq!(names, ["data", "usr"]);
+        assert!(root.is_dir("usr/lib"));
+    }
+
+    #[test]
+    fn only_regular_files_are_removed_and_no_link_is_followed() {
+        let (root, other) = (temporary(), temporary());
+        other.write("file", b"precious").unwrap();
+        root.create_dir_all("a/b").unwrap();
+        root.create_dir_all("c/d").unwrap();
+        root.write("a/b/file", b"").unwrap();
+        root.write("c/kept", b"").unwrap();
+        root.write("c/d/file", b"").unwrap();
+        rustix::fs::symlinkat("c", &*root, "link").unwrap();
+        assert!(remove_file_beneath(&root, "a/b/file").unwrap());
+        assert!(!root.exists("a"), "empty directories go with the file");
+        assert!(remove_file_beneath(&root, "c/d/file").unwrap());
+        assert!(root.exists("c/kept") && !root.exists("c/d"));
+        for path in ["link/kept", "link", "gone", "gone/file", "c", "c/kept/below"] {
+            assert!(!remove_file_beneath(&root, path).unwrap(), "{path}");
+        }
+        assert!(root.exists("c/kept"));
+        remove_file_beneath(&root, "../file").unwrap_err();
     }
 }

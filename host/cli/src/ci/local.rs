@@ -18,7 +18,7 @@ use skep_sandbox::stdio::{GuestInput, GuestOutput, LineSink};
 use skep_sandbox::{
     CompileOutcome, Done, Ended, FileCalls, FileThread, GuestSpec, HttpAccess, Identity, Isolation,
     KillReason, KillSwitch, LoadError, Loaded, MountJob, OperatorSecret, OutOfProcess, Outbound,
-    Placement, ProcessJob, Profile, Sandbox, SandboxParts, UnboundedMemory,
+    Placement, ProcessJob, ProcessStreams, Profile, Sandbox, SandboxParts, UnboundedMemory,
 };
 use skep_scope::tree::remove_tree;
 use skep_scope::{Disk, Quota, Scope};
@@ -112,7 +112,9 @@ impl LocalExecutor {
             };
             let wasm = self.store.read_blob(digest, MOST_PROGRAM).map_err(fault)?;
             match self.sandbox.load(&wasm, profile) {
-                Ok((loaded, CompileOutcome::Hit)) => Ok((loaded, None)),
+                Ok((loaded, CompileOutcome::Hit | CompileOutcome::Shared { .. })) => {
+                    Ok((loaded, None))
+                }
                 Ok((loaded, CompileOutcome::Miss { took, .. })) => Ok((loaded, Some(took))),
                 Err(error) => Err((load_outcome(&error), neutral(&error.to_string()).to_string())),
             }
@@ -235,6 +237,7 @@ impl LocalExecutor {
         let spec = GuestSpec {
             args: job.argv.clone(),
             env: job.env.clone(),
+            initial_cwd: None,
             stdin: GuestInput::from_bytes(stdin),
             stdout,
             stderr,
@@ -264,7 +267,7 @@ impl LocalExecutor {
         loaded: Arc<Loaded>,
         mounts: Mounts,
         stdin: Vec<u8>,
-        streams: (GuestOutput, GuestOutput),
+        (stdout, stderr): (GuestOutput, GuestOutput),
         kill: Arc<KillSwitch>,
     ) -> Done {
         if self.out_of_process.placement(&loaded, !job.http.is_empty(), || false)
@@ -278,13 +281,16 @@ impl LocalExecutor {
             guest: mount.guest.clone(),
             rights: mount.scope.rights(),
             used: None,
+            is_scratch: false,
         };
         let order = ProcessJob {
             abi: loaded.shape.abi,
             profile: loaded.profile,
             args: job.argv.clone(),
             env: job.env.clone(),
+            initial_cwd: None,
             stdin,
+            more_stdin: false,
             config: BTreeMap::new(),
             identity: Identity::default(),
             mounts: mounts.iter().map(mount).collect(),
@@ -292,6 +298,7 @@ impl LocalExecutor {
             seed: job.seed,
         };
         let share = self.sandbox.share();
+        let streams = ProcessStreams { stdin: None, stdout, stderr };
         let running = self.out_of_process.clone().run(share, order, loaded, mounts, streams, kill);
         let task = self.sandbox.guests().spawn(running);
         self.wait(job, task)

@@ -6,15 +6,19 @@ use std::time::Duration;
 
 use clap::Args;
 use clap::builder::{OsStringValueParser, TypedValueParser};
-use skep_protocol::{HttpGrant, quantity};
+use skep_protocol::{HttpGrant, LimitName, quantity};
 
 use super::backtrace::Backtrace;
+use super::env_arg::EnvArg;
+use super::file_arg::FileArg;
+use super::isolate_arg::IsolateArg;
 use super::mount::MountArg;
-use crate::key_value;
+use super::out_arg::OutArg;
 use crate::output::OutputFormat;
+use crate::{key_value, limit_arg};
 
 /// Run a component once
-#[derive(Args)]
+#[derive(Args, Clone)]
 #[command(after_help = "\
 Examples:
   skep run hello.wasm one two
@@ -25,6 +29,9 @@ Examples:
   skep run --allow-http https://api.example.com --allow-http 'GET https://*.example.org' fetch.wasm
   skep run --allow-http 'http://db.corp:8080 inner' fetch.wasm
   skep run --deterministic=7 --out results test.wasm
+  skep run --log 1MiB --report run.json --limit open_descriptors=64 step.wasm
+  skep run --out reports::*.xml --out bin::build/** --archive sysroot.tar::/usr cc.wasm /src/a.c
+  CARGO_TARGET_WASM32_WASIP1_RUNNER='skep run --cargo' cargo test --target wasm32-wasip1
 
 All words after COMPONENT belong to the guest, even those that look like flags; one leading `--` is
 dropped.
@@ -42,14 +49,43 @@ pub(crate) struct RunArgs {
     )]
     pub(super) dir: Vec<MountArg>,
 
-    /// Give the guest no /data of its own. Without this flag, and unless a directory is mapped
-    /// there, the guest gets an empty /data that is removed afterwards
+    /// Give the guest a copy of a file, read-only. Repeat for more
+    #[arg(
+        long, value_name = "HOST::GUEST",
+        value_parser = OsStringValueParser::new().try_map(FileArg::parse)
+    )]
+    pub(super) file: Vec<FileArg>,
+
+    /// Unpack a tar archive, which may be gzipped, to a directory of the guest, read-only. Repeat for
+    /// more
+    #[arg(
+        long, value_name = "HOST::GUEST",
+        value_parser = OsStringValueParser::new().try_map(FileArg::parse)
+    )]
+    pub(super) archive: Vec<FileArg>,
+
+    /// Give the guest no /data and no /tmp of its own. Without this flag, and unless directories are
+    /// mapped there, it gets empty ones that are removed afterwards
     #[arg(long)]
     pub(super) no_data: bool,
 
-    /// Set an environment variable; nothing is inherited. Repeat for more
-    #[arg(long, value_name = "K=V", value_parser = key_value::parse)]
-    pub(super) env: Vec<(String, String)>,
+    /// Set an environment variable, or pass on your own by its NAME; no other is inherited. Repeat for
+    /// more
+    #[arg(long, value_name = "K=V|NAME", value_parser = EnvArg::parse)]
+    pub(super) env: Vec<EnvArg>,
+
+    /// Set the variables of a file: K=V or NAME in each line; # begins a comment. Repeat for more
+    #[arg(long, value_name = "FILE")]
+    pub(super) env_file: Vec<PathBuf>,
+
+    /// Set the guest's name, its argument 0 [default: the component's file name]
+    #[arg(long, value_name = "NAME")]
+    pub(super) argv0: Option<String>,
+
+    /// Tell the guest that it starts in this directory: PWD, and the initial directory of a component.
+    /// A program that looks at neither starts in /
+    #[arg(long, value_name = "PATH")]
+    pub(super) workdir: Option<String>,
 
     /// Set a value of the config bundle. Repeat for more
     #[arg(long, value_name = "K=V", value_parser = key_value::parse)]
@@ -77,6 +113,16 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "SIZE", value_parser = quantity::bytes)]
     pub(super) disk: Option<u64>,
 
+    /// Bytes of standard output and standard error, summed, that are passed on. Further ones are
+    /// counted and dropped [default: all]
+    #[arg(long, value_name = "SIZE", value_parser = quantity::bytes)]
+    pub(super) log: Option<u64>,
+
+    /// Set a limit by its name, such as open_descriptors=64; `skep inspect` lists all names. Repeat for
+    /// more
+    #[arg(long, value_name = "NAME=N", value_parser = limit_arg::parse)]
+    pub(super) limit: Vec<(LimitName, u64)>,
+
     /// Approximate number of instructions that the guest may execute. Compiles it with instruction
     /// counting
     #[arg(long, value_name = "N")]
@@ -89,9 +135,22 @@ pub(crate) struct RunArgs {
     )]
     pub(super) deterministic: Option<u64>,
 
-    /// Give the guest an empty /out, and copy its regular files to DIR afterwards
-    #[arg(long, value_name = "DIR")]
-    pub(super) out: Option<PathBuf>,
+    /// Give the guest an empty /out, and copy its regular files to DIR afterwards: all of them, or those
+    /// that a pattern with *, ? and ** matches. What the last run left in DIR is removed; other files in
+    /// it stay. Repeat for more
+    #[arg(
+        long, value_name = "DIR[::PATTERN]",
+        value_parser = OsStringValueParser::new().try_map(OutArg::parse)
+    )]
+    pub(super) out: Vec<OutArg>,
+
+    /// Keep what earlier runs left in the directories of --out
+    #[arg(long, requires = "out")]
+    pub(super) keep_out: bool,
+
+    /// Standard input of a command: a file, or - for your own [default: -]
+    #[arg(long, value_name = "FILE|-")]
+    pub(super) stdin: Option<PathBuf>,
 
     /// Input of a service: a file, or - for standard input
     #[arg(long, value_name = "FILE|-")]
@@ -106,6 +165,24 @@ pub(crate) struct RunArgs {
     #[arg(long, value_enum, default_value = "text", value_name = "FORMAT")]
     pub(super) output: OutputFormat,
 
+    /// Write the result as JSON to a file, beside the guest's own streams
+    #[arg(long, value_name = "FILE")]
+    pub(super) report: Option<PathBuf>,
+
+    /// Run the guest in a process of its own, which can reach nothing but its directories even if the
+    /// guest breaks out of the engine [default: auto for a component from standard input, and otherwise
+    /// never]
+    #[arg(
+        long, value_enum, value_name = "WHEN", num_args = 0..=1, require_equals = true,
+        default_missing_value = "always"
+    )]
+    pub(super) isolate: Option<IsolateArg>,
+
+    /// Run as cargo's runner of a target: the working directory is /, CARGO_MANIFEST_DIR has its own
+    /// path, both read-only; the variables that describe the package are passed on, and /tmp is empty
+    #[arg(long)]
+    pub(super) cargo: bool,
+
     /// Part of the call stack to show if the guest crashes
     #[arg(long, value_enum, default_value = "short", value_name = "FORM")]
     pub(super) backtrace: Backtrace,
@@ -117,4 +194,8 @@ pub(crate) struct RunArgs {
     /// Arguments of the guest
     #[arg(value_name = "ARGS")]
     pub(super) args: Vec<OsString>,
+
+    /// True if the guest gets a /tmp of its own, whatever `no_data` says.
+    #[arg(skip)]
+    pub(super) own_tmp: bool,
 }

@@ -6,7 +6,9 @@ use skep_sandbox::Frame;
 
 use super::args::RunArgs;
 use super::backtrace::Backtrace;
-use super::explain::{self, Explained};
+use super::explain::Explained;
+use super::report_file::ReportFile;
+use crate::exit;
 use crate::output::OutputFormat;
 use crate::report::{
     ErrorReport, EventReport, FileReport, FrameReport, PayloadReport, RunReport, SkippedReport,
@@ -57,42 +59,61 @@ impl From<Explained> for Conclusion {
     }
 }
 
-/// Prints a conclusion and returns the exit code.
-pub(super) fn show(style: RunStyle, conclusion: Conclusion) -> u8 {
+/// Writes a conclusion to the file of `--report`, prints it, and returns the exit code.
+pub(super) fn show(style: RunStyle, file: Option<ReportFile>, conclusion: Conclusion) -> u8 {
     let code = conclusion.explained.exit_code;
-    let shown = match style.output {
-        OutputFormat::Json => terminal::print(&json::line(&report(conclusion))),
-        OutputFormat::Text => text(style.backtrace, conclusion),
+    let is_json = style.output == OutputFormat::Json;
+    let line = (is_json || file.is_some()).then(|| json::line(&report(&conclusion)));
+    let line = line.unwrap_or_default();
+    let written = file.map_or(Ok(()), |file| file.write(&line));
+    let shown = match is_json {
+        true => terminal::print(&line),
+        false => text(style.backtrace, conclusion),
     };
-    terminal::conclude(shown, code)
+    let code = terminal::conclude(shown, code);
+    match written {
+        Ok(()) => code,
+        Err(message) => {
+            terminal::say("error", &message);
+            if code == 0 { exit::SKEP_FAILED } else { code }
+        }
+    }
 }
 
-fn report(conclusion: Conclusion) -> RunReport {
-    let Conclusion { explained, events, output, mut report } = conclusion;
-    let payload = |Payload { content_type, body }| PayloadReport::new(content_type, body.to_vec());
+fn report(conclusion: &Conclusion) -> RunReport {
+    let Conclusion { explained, events, output, report } = conclusion;
+    let mut report = report.clone();
+    let payload =
+        |payload: &Payload| PayloadReport::new(payload.content_type.clone(), payload.body.to_vec());
     report.status = explained.status;
     report.exit_code = explained.exit_code;
     report.guest_exit_code = explained.guest_exit_code;
     report.limit = explained.limit;
-    report.error = explained.message.map(|message| ErrorReport {
-        code: explain::code(explained.status),
+    let ended_at = explained.limit.filter(|name| !report.limits_met.contains(name));
+    report.limits_met.extend(ended_at);
+    report.error = explained.message.clone().map(|message| ErrorReport {
+        code: explained.code(),
         message,
-        hint: explained.hint,
+        hint: explained.hint.clone(),
     });
-    report.trap = explained.crash.map(|crash| TrapReport {
-        message: crash.message,
-        frames: crash
-            .frames
-            .into_iter()
-            .map(|f| FrameReport { function: f.function, module: f.module, source: f.source })
-            .collect(),
-        stderr: crash.stderr,
+    report.trap = explained.crash.as_ref().map(|crash| TrapReport {
+        message: crash.message.clone(),
+        frames: crash.frames.iter().map(frame).collect(),
+        stderr: crash.stderr.clone(),
     });
-    let event =
-        |EmittedEvent { seq, kind, payload: it }| EventReport { seq, kind, payload: payload(it) };
-    report.events = events.into_iter().map(event).collect();
-    report.output = output.map(payload);
+    let event = |event: &EmittedEvent| EventReport {
+        seq: event.seq,
+        kind: event.kind.clone(),
+        payload: payload(&event.payload),
+    };
+    report.events = events.iter().map(event).collect();
+    report.output = output.as_ref().map(payload);
     report
+}
+
+fn frame(frame: &Frame) -> FrameReport {
+    let Frame { function, module, source, .. } = frame.clone();
+    FrameReport { function, module, source }
 }
 
 /// Prints a conclusion for people. Only a service's answer goes to standard output.
@@ -113,6 +134,12 @@ fn text(backtrace: Backtrace, conclusion: Conclusion) -> Result<(), LostOutput> 
         for SkippedReport { path, reason } in &out.skipped {
             terminal::say("out", &format!("{} was not copied: {reason}", neutral(path)));
         }
+        for pattern in &out.absent {
+            terminal::say("out", &format!("no file matches {pattern}"));
+        }
+    }
+    for note in &report.notes {
+        terminal::say("note", &neutral(note).to_string());
     }
     for denied in &report.denials {
         let what = denied.wanted.as_deref().unwrap_or(denied.interface);

@@ -1,77 +1,143 @@
-//! The directories that the guest of a run sees, and the copy of its /out afterwards.
+//! The directories that the guest of a run sees, and the copies of its /out afterwards.
 
 use std::io;
+use std::time::Instant;
 
 use cap_std::fs::Dir;
 use skep_protocol::{Limits, Rights};
 use skep_sandbox::Mount;
+use skep_scope::tree::make_mount_points;
 use skep_scope::{Disk, Quota, Scope};
 
+use super::archive;
 use super::args::RunArgs;
 use super::conclude::Conclusion;
+use super::file_arg::FileArg;
+use super::millis::millis;
 use super::mount::{DATA, MountArg};
-use super::out::OutDir;
+use super::out::OutDirs;
 use super::watch::{Interrupted, Watch};
 use crate::temporary::TemporaryDir;
 use crate::{ambient, exit};
 
+/// The guest path of the directory for temporary files.
+const TMP: &str = "/tmp";
+
+/// The guest path of the results.
+const OUT: &str = "/out";
+
 /// The directories of one run.
 pub(super) struct RunDirs {
     pub(super) mounts: Vec<Mount>,
-    /// Holds the guest's own /data and /out, if it has any.
+    /// Holds the guest's own directories, if it has any.
     temporary: Option<TemporaryDir>,
-    /// The guest's /out, and the directory that its files are copied to.
-    out: Option<(Dir, OutDir)>,
+    /// The guest's /out, and the directories that its files are copied to.
+    out: Option<(Dir, OutDirs)>,
+    /// True if the last mount is a `/` that exists for this run only.
+    pub(super) has_own_root: bool,
+    disk: Disk,
 }
 
 impl RunDirs {
-    /// Opens the directories of `--dir`, and creates the guest's own /data and /out. All of them
-    /// share one disk quota.
+    /// Opens the directories of `--dir`, and creates the guest's own. All of them share one disk quota.
     pub(super) fn open(arguments: &RunArgs, limits: &Limits) -> Result<Self, String> {
         let quota = Quota { bytes: limits.disk_bytes, entries: limits.disk_entries };
         let disk = Disk::new(quota);
-        let mut dirs = Self { mounts: Vec::new(), temporary: None, out: None };
+        let (mounts, temporary, out) = Default::default();
+        let mut dirs = Self { mounts, temporary, out, has_own_root: false, disk };
         for mapping in &arguments.dir {
             let MountArg { host, guest, rights } = mapping;
-            if dirs.is_mapped(guest) {
-                return Err(format!(
-                    "two directories are mapped to {guest}; map each to its own path"
-                ));
-            }
+            dirs.is_free(guest)?;
             let dir = ambient::open_dir(host).map_err(|error| mapping.cannot_open(&error))?;
-            let scope = Scope::new(dir, *rights, disk.clone());
-            dirs.mounts.push(Mount { guest: guest.clone(), scope });
+            dirs.mount(guest, dir, *rights);
         }
-        if !dirs.is_mapped(DATA) && !arguments.no_data {
-            dirs.add_temporary("data", DATA, &disk)?;
+        for (number, FileArg { host, guest }) in arguments.archive.iter().enumerate() {
+            dirs.is_free(guest)?;
+            let dir = dirs.temporary(&format!("archive-{number}"))?;
+            let aside = dirs.temporary(&format!("aside-{number}"))?;
+            archive::unpack(host, &dir, aside)?;
+            dirs.mount(guest, dir, Rights::ReadOnly);
         }
-        if let Some(path) = arguments.out.clone() {
-            if dirs.is_mapped("/out") {
+        if !arguments.no_data && !dirs.is_mapped(DATA) {
+            let dir = dirs.temporary("data")?;
+            dirs.mount(DATA, dir, Rights::ReadWrite);
+        }
+        if !arguments.out.is_empty() {
+            if dirs.is_mapped(OUT) {
                 return Err(
                     "--out creates an /out for the guest; map your directory elsewhere".into()
                 );
             }
-            dirs.out = Some((dirs.add_temporary("out", "/out", &disk)?, OutDir::open(path)?));
+            let from = dirs.temporary("out")?;
+            dirs.out = Some((from, OutDirs::open(&arguments.out, arguments.keep_out)?));
+            let dir = dirs.temporary("out")?;
+            dirs.mount(OUT, dir, Rights::ReadWrite);
         }
+        if (!arguments.no_data || arguments.own_tmp) && !dirs.is_mapped(TMP) {
+            let dir = dirs.temporary("tmp")?;
+            dirs.mount(TMP, dir, Rights::ReadWrite);
+        }
+        dirs.add_root(&arguments.file)?;
         Ok(dirs)
+    }
+
+    /// Creates a `/` that has the files of `--file` and lists the other mounts, unless a directory is
+    /// mapped there. A libc looks a path up in the longest mount that contains it, so `/` comes last,
+    /// and gets only what no other contains.
+    fn add_root(&mut self, files: &[FileArg]) -> Result<(), String> {
+        let above = |guest: &str| {
+            let is_above = |mount: &&Mount| {
+                guest
+                    .strip_prefix(mount.guest.trim_end_matches('/'))
+                    .is_some_and(|rest| rest.starts_with('/') || rest.is_empty())
+            };
+            self.mounts.iter().find(is_above).map(|mount| mount.guest.clone())
+        };
+        for FileArg { guest, .. } in files {
+            if let Some(above) = above(guest) {
+                return Err(format!(
+                    "--file cannot add {guest} to a directory that is mapped to {above}; give it a \
+                     path outside"
+                ));
+            }
+        }
+        if self.is_mapped("/") {
+            return Ok(());
+        }
+        let root = self.temporary("root")?;
+        for FileArg { host, guest } in files {
+            archive::copy_file(host, &root, guest.trim_start_matches('/'))?;
+        }
+        make_mount_points(&root, self.mounts.iter().map(|mount| mount.guest.as_str()));
+        self.mount("/", root, Rights::ReadOnly);
+        self.has_own_root = true;
+        Ok(())
     }
 
     fn is_mapped(&self, guest: &str) -> bool {
         self.mounts.iter().any(|mount| mount.guest == guest)
     }
 
-    /// Creates a temporary directory and maps it to `guest`.
-    fn add_temporary(&mut self, name: &str, guest: &str, disk: &Disk) -> Result<Dir, String> {
+    fn is_free(&self, guest: &str) -> Result<(), String> {
+        match self.is_mapped(guest) {
+            true => Err(format!("two directories are mapped to {guest}; map each to its own path")),
+            false => Ok(()),
+        }
+    }
+
+    fn mount(&mut self, guest: &str, dir: Dir, rights: Rights) {
+        let scope = Scope::new(dir, rights, self.disk.clone());
+        self.mounts.push(Mount { guest: guest.into(), scope });
+    }
+
+    /// Opens one of the temporary directories of this run, creating it if it is missing.
+    fn temporary(&mut self, name: &str) -> Result<Dir, String> {
         let mut create = || -> io::Result<_> {
             let temporary = match &self.temporary {
                 Some(temporary) => temporary,
                 None => self.temporary.insert(TemporaryDir::create()?),
             };
-            let dir = temporary.subdirectory(name)?;
-            let handle = dir.try_clone()?;
-            let scope = Scope::new(dir, Rights::ReadWrite, disk.clone());
-            self.mounts.push(Mount { guest: guest.into(), scope });
-            Ok(handle)
+            temporary.subdirectory(name)
         };
         create().map_err(|error| {
             let parent = ambient::temporary_files();
@@ -87,7 +153,9 @@ impl RunDirs {
         watch: &mut Watch,
     ) -> Conclusion {
         let Some((from, out)) = self.out.take() else { return conclusion };
+        let began = Instant::now();
         let copied = watch.over_blocking(None, move || out.copy(&from)).await;
+        conclusion.report.timing.collect_ms = millis(began.elapsed());
         let trouble = match copied {
             Ok((report, trouble)) => {
                 conclusion.report.out = Some(report);

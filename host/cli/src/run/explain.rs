@@ -1,10 +1,10 @@
 //! The end of a run in words: an exit code, a message and a hint.
 
-use skep_protocol::limits::Limits;
 use skep_protocol::text::neutral;
-use skep_protocol::{Failure, LimitName};
+use skep_protocol::{Failure, LimitName, LimitSet, Limits};
 use skep_sandbox::{CompileError, Crash, Ended, LoadError, Refusal};
 
+use super::limits::flag;
 use super::watch::Interrupted;
 use crate::exit;
 use crate::failure::Failed;
@@ -85,6 +85,32 @@ impl Explained {
         };
         let status = if self.status == "exited" { "error" } else { self.status };
         Self { status, exit_code, guest_exit_code: own, ..self }.also(&message)
+    }
+
+    /// Blames a full disk for the failure of a guest that was refused room on it, as an exit code of 1
+    /// alone would not tell. The exit code stays the guest's.
+    pub(super) fn with_full_disk(self, met: LimitSet, limits: &Limits) -> Self {
+        let full = [LimitName::disk_bytes, LimitName::disk_entries];
+        let full = full.into_iter().find(|name| met.contains(*name));
+        match full {
+            Some(name) if self.limit.is_none() && self.exit_code != 0 => {
+                let value = name.unit().show(limits.get(name));
+                let hint = format!("raise the limit with {}", flag(name));
+                let message =
+                    format!("the disk was full: the guest was refused more than {value} ({name})");
+                Self { limit: Some(name), hint: self.hint.clone().or(Some(hint)), ..self }
+                    .also(&message)
+            }
+            _ => self,
+        }
+    }
+
+    /// Returns the stable code of the error.
+    pub(super) fn code(&self) -> &'static str {
+        match self.status {
+            "exited" if self.limit.is_some() => code("limit"),
+            status => code(status),
+        }
     }
 
     fn also(mut self, message: &str) -> Self {
@@ -204,9 +230,10 @@ fn limit(name: LimitName, limits: &Limits, code: Option<u8>) -> Explained {
         _ => format!("stopped at limit {name} ({value}): {}", name.why()),
     };
     let hint = match name {
-        LimitName::memory_bytes => "raise the limit with --memory".into(),
-        LimitName::fuel => "raise the limit with --fuel".into(),
-        _ => format!("`skep run` cannot raise {name}; `skep inspect` lists all limits"),
+        LimitName::wasm_stack_bytes => {
+            "this limit is the engine's; build the guest to recurse less".to_owned()
+        }
+        name => format!("raise the limit with {}", flag(name)),
     };
     Explained {
         status: "limit",
@@ -288,7 +315,7 @@ fn compile_hint(name: LimitName) -> &'static str {
 }
 
 /// Returns the stable error code of a status.
-pub(super) fn code(status: &str) -> &'static str {
+fn code(status: &str) -> &'static str {
     match status {
         "refused" => "component_refused",
         "trapped" => "trapped",

@@ -2,26 +2,30 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
 use skep_protocol::flags::quoted;
 use skep_protocol::limits::OFF;
-use skep_protocol::{Limits, Payload, Rights};
+use skep_protocol::{LimitName, Limits, Payload, Rights};
+use skep_sandbox::stdio::{GuestInput, GuestOutput};
 use skep_sandbox::{
     ConnectReason, Cost, Denied, Done, Ended, FileCalls, FileThread, GuestSpec, HttpAccess,
-    KillReason, KillSwitch, Loaded, TranscriptEntry, UnboundedMemory,
+    KillReason, KillSwitch, Loaded, OutOfProcess, TranscriptEntry, UnboundedMemory,
 };
 use tokio::task::JoinHandle;
 
 use super::conclude::{Conclusion, EmittedEvent};
-use super::explain;
-use super::load::millis;
+use super::explain::{self, Explained};
+use super::isolate;
 use super::memory_turn::{MemoryTurn, RunNotice};
+use super::millis::millis;
 use super::mount::MountArg;
 use super::prepare::PreparedRun;
-use super::streams::{Streams, Writers};
+use super::streams::{self, Streams, Writers};
 use super::watch::{Interrupted, Watch, sleep_until};
+use crate::clock;
 use crate::report::{DenialReport, RunReport};
 use crate::signals::StopRequest;
 use crate::terminal::LostOutput;
@@ -36,6 +40,8 @@ const KILL_GRACE: Duration = Duration::from_millis(100);
 /// A guest that is ready to start.
 pub(super) struct LoadedGuest {
     pub(super) loaded: Arc<Loaded>,
+    /// Runs it in a process of its own, if it gets one.
+    pub(super) runner: Option<Arc<OutOfProcess>>,
     pub(super) streams: Streams,
     /// The input of a service.
     pub(super) input: Option<Payload>,
@@ -49,15 +55,18 @@ pub(super) async fn run(
     watch: &mut Watch,
     deadline: Option<Instant>,
 ) -> Conclusion {
-    let LoadedGuest { loaded, streams, input } = guest;
+    let LoadedGuest { loaded, runner, streams, input } = guest;
     let Streams { stdin, stdout, stderr, writers } = streams;
     let kill = Arc::new(KillSwitch::default());
+    run.report.started_at = Some(clock::now());
+    run.report.isolated = runner.is_some();
     let began = Instant::now();
     let limits = remaining(run.limits, deadline, began);
     let spec = GuestSpec {
         args: std::mem::take(&mut run.args),
-        env: run.arguments.env.clone(),
-        stdin: stdin.clone(),
+        env: std::mem::take(&mut run.env),
+        initial_cwd: run.arguments.workdir.clone(),
+        stdin: GuestInput::empty(),
         stdout: stdout.clone(),
         stderr: stderr.clone(),
         mounts: run.dirs.mounts.clone(),
@@ -69,9 +78,27 @@ pub(super) async fn run(
         admission: Arc::new(UnboundedMemory),
     };
     let (sender, notices) = std::sync::mpsc::channel();
-    let config = run.arguments.config.iter().cloned().collect();
-    let turn = MemoryTurn::new(run.limits, config, sender);
-    let task = spawn(run, loaded, spec, turn, kill.clone(), input);
+    let read_ahead = stdin.counter();
+    let (task, input_queue) = match runner {
+        Some(runner) => {
+            let (sandbox, job) = (run.sandbox.clone(), isolate::job(run, &loaded, &spec));
+            let guest = isolate::run(runner, sandbox, loaded, job, spec, stdin, kill.clone());
+            (run.sandbox.guests().spawn(guest), None)
+        }
+        None => {
+            let queue = match stdin.into_input() {
+                Ok(queue) => queue,
+                Err(error) => {
+                    let message = format!("cannot use the standard streams: {error}");
+                    return Explained::error(message).into();
+                }
+            };
+            let config = run.arguments.config.iter().cloned().collect();
+            let turn = MemoryTurn::new(run.limits, config, sender);
+            let spec = GuestSpec { stdin: queue.clone(), ..spec };
+            (spawn(run, loaded, spec, turn, kill.clone(), input), Some(queue))
+        }
+    };
     let (finished, mut stopped) = wait(task, &kill, watch, deadline).await;
     let Done { mut ended, cost, denials } =
         finished.unwrap_or_else(|| unfinished(&kill, deadline, began));
@@ -89,10 +116,18 @@ pub(super) async fn run(
     let ended = place(run, ended).await;
     record(&mut run.report, &cost);
     run.report.denials = denials.iter().map(|denied| denial(denied, &run.arguments.dir)).collect();
-    run.report.bytes_in = stdin.total();
+    run.report.notes.extend(denials.bytecode().map(bytecode_note));
+    run.report.bytes_in = match input_queue {
+        Some(queue) => queue.total(),
+        None => read_ahead.load(Ordering::Relaxed),
+    };
     run.report.bytes_out = stdout.total();
     run.report.bytes_err = stderr.total();
+    note_dropped(&mut run.report, &run.limits, [&stdout, &stderr]);
+    run.report.stdout = Some(streams::report(&stdout));
+    run.report.stderr = Some(streams::report(&stderr));
     let explained = explain::ended(&ended, &run.limits, stopped);
+    let explained = explained.with_full_disk(cost.limits_met, &run.limits);
     Conclusion {
         explained: explained.with_lost(lost.as_ref()),
         events: events(&notices, &mut run.report),
@@ -202,6 +237,27 @@ fn record(report: &mut RunReport, cost: &Cost) {
     report.cpu_ms = millis(cost.cpu);
     report.peak_memory_bytes = cost.memory_peak_bytes;
     report.fuel = cost.fuel;
+    report.timing.run_ms = millis(cost.wall);
+    report.limits_met = cost.limits_met.iter().collect();
+}
+
+/// Notes the output that exceeded its limit.
+fn note_dropped(report: &mut RunReport, limits: &Limits, streams: [&GuestOutput; 2]) {
+    let dropped: u64 = streams.iter().map(|stream| stream.total() - stream.kept()).sum();
+    if dropped > 0 {
+        let name = LimitName::log_bytes_per_turn;
+        let limit = name.unit().show(limits.log_bytes_per_turn);
+        report.limits_met.push(name);
+        report.notes.push(format!("{dropped} bytes of output exceeded {limit} and were dropped"));
+    }
+}
+
+/// Tells that Python could not keep its bytecode, which costs time and nothing else.
+fn bytecode_note(directory: &str) -> String {
+    format!(
+        "Python kept no bytecode, since {directory} is read-only; \
+         --env PYTHONDONTWRITEBYTECODE=1 stops it from trying"
+    )
 }
 
 /// Returns the events that the guest emitted, and adds its requests to the report.
@@ -224,9 +280,14 @@ fn denial(denied: &Denied, dirs: &[MountArg]) -> DenialReport {
     let grants = denied.denial.grant.iter().flat_map(|grants| &grants.http);
     let mut flags: Vec<_> = grants.map(|grant| format!("--allow-http '{grant}'")).collect();
     let readable = |directory| dirs.iter().find(|dir| dir.guest == directory);
-    if let Some(dir) = denied.directory().and_then(readable) {
-        let writable = MountArg { rights: Rights::ReadWrite, ..dir.clone() };
-        flags.push(format!("--dir {}", quoted(&writable.spelling().to_string_lossy())));
+    match denied.directory().map(|directory| (directory, readable(directory))) {
+        Some((_, Some(dir))) => {
+            let writable = MountArg { rights: Rights::ReadWrite, ..dir.clone() };
+            flags.push(format!("--dir {}", quoted(&writable.spelling().to_string_lossy())));
+        }
+        // A `/` that exists for this run only.
+        Some(("/", None)) => flags.push("--dir DIR::/:rw".to_owned()),
+        _ => {}
     }
     DenialReport {
         interface: denied.interface,

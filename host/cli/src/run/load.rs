@@ -2,13 +2,14 @@
 
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use skep_protocol::WorkerId;
 use skep_protocol::text::neutral;
 use skep_registry::{LocalRun, RunRecord};
 use skep_sandbox::{CompileOutcome, LoadError, Loaded, Profile, Unkept};
 
+use super::millis::millis;
 use super::prepare::{PreparedRun, warn_uncached};
 use crate::report::CompileReport;
 use crate::terminal::Spinner;
@@ -22,6 +23,7 @@ pub(super) async fn load(run: &mut PreparedRun) -> Result<Arc<Loaded>, LoadError
         (None, None) => Profile::Default,
         _ => Profile::Deterministic,
     };
+    let began = Instant::now();
     let _spinner = Spinner::after_a_while(format!("compiling {}", neutral(&run.name)));
     let loading = tokio::task::spawn_blocking(move || (sandbox.load(&wasm, profile), wasm));
     let (loaded, wasm) = loading.await.map_err(|error| LoadError::Engine(error.to_string()))?;
@@ -30,16 +32,26 @@ pub(super) async fn load(run: &mut PreparedRun) -> Result<Arc<Loaded>, LoadError
         // A crash is shown with source lines.
         run.wasm = wasm;
     }
-    run.report.compile = Some(match outcome {
-        CompileOutcome::Hit => CompileReport { cache: "hit", ms: None },
-        CompileOutcome::Miss { took, kept } => {
+    let (queued, compiled, report) = match outcome {
+        CompileOutcome::Hit => {
+            (Duration::ZERO, Duration::ZERO, CompileReport { cache: "hit", ms: None })
+        }
+        CompileOutcome::Shared { waited } => {
+            (waited, Duration::ZERO, CompileReport { cache: "shared", ms: None })
+        }
+        CompileOutcome::Miss { waited, took, kept } => {
             // A missing cache was reported when the sandbox started.
             if let Err(unkept @ Unkept::Io(_)) = kept {
                 warn_uncached(&unkept);
             }
-            CompileReport { cache: "miss", ms: Some(millis(took)) }
+            (waited, took, CompileReport { cache: "miss", ms: Some(millis(took)) })
         }
-    });
+    };
+    run.report.compile = Some(report);
+    let timing = &mut run.report.timing;
+    timing.queue_ms = millis(queued);
+    timing.compile_ms = millis(compiled);
+    timing.load_ms += millis(began.elapsed().saturating_sub(queued + compiled));
     Ok(loaded)
 }
 
@@ -62,9 +74,4 @@ pub(super) fn register(run: &PreparedRun, loaded: &Loaded) -> Option<LocalRun> {
         tracing::info!(%error, "cannot record this run for the hosts of this machine");
     }
     registered.ok()
-}
-
-/// Converts a duration to milliseconds, rounded to microseconds.
-pub(super) fn millis(duration: Duration) -> f64 {
-    (duration.as_secs_f64() * 1e6).round() / 1e3
 }

@@ -75,7 +75,7 @@ fn split_rights(text: &[u8]) -> (&[u8], Rights) {
 
 /// Parses a guest path, which begins with `/`. A libc compares the paths it opens with it as text,
 /// so it must be normalized.
-fn guest_path(path: &[u8]) -> Result<String, String> {
+pub(super) fn guest_path(path: &[u8]) -> Result<String, String> {
     let Ok(path) = str::from_utf8(path) else {
         let path = String::from_utf8_lossy(path);
         return Err(format!("the guest path `{path}` is not UTF-8"));

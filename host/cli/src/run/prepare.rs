@@ -3,15 +3,17 @@
 use std::ffi::OsString;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use skep_protocol::limits::OFF;
 use skep_protocol::{ComponentKind, Limits, Payload};
 use skep_sandbox::{Outbound, Sandbox, SandboxParts};
 
 use super::args::RunArgs;
+use super::cargo;
 use super::dirs::RunDirs;
+use super::env::Environment;
 use super::explain::Explained;
+use super::millis::millis;
 use super::watch::Watch;
 use crate::report::RunReport;
 use crate::source::{NamedSource, NoWriter};
@@ -26,6 +28,8 @@ pub(super) struct PreparedRun {
     pub(super) name: String,
     /// The guest's arguments; the first is its name.
     pub(super) args: Vec<String>,
+    /// The guest's environment.
+    pub(super) env: Vec<(String, String)>,
     pub(super) sandbox: Sandbox,
     pub(super) dirs: RunDirs,
     pub(super) report: RunReport,
@@ -35,11 +39,19 @@ impl PreparedRun {
     /// Reads the component and checks the whole command line, before anything is compiled or run.
     pub(super) async fn prepare(
         mut arguments: RunArgs,
+        limits: Limits,
         watch: &mut Watch,
     ) -> Result<Self, Explained> {
-        let limits = limits(&arguments);
+        let mut environment = Environment::of(&arguments).map_err(Explained::error)?;
+        if arguments.cargo {
+            cargo::prepare(&mut arguments, &mut environment).map_err(Explained::error)?;
+        }
+        if let Some(path) = &arguments.workdir {
+            environment.set_default("PWD", path.clone());
+        }
         let name = file_name(&arguments.component);
-        let args = guest_args(&name, std::mem::take(&mut arguments.args));
+        let args = std::mem::take(&mut arguments.args);
+        let args = guest_args(arguments.argv0.as_deref().unwrap_or(&name), args);
         let args = args.map_err(Explained::error)?;
         let component = NamedSource::from(arguments.component.clone());
         if let Some(input) = arguments.input.clone().map(NamedSource::from) {
@@ -49,16 +61,35 @@ impl PreparedRun {
             }
             input.check()?;
         }
+        if let Some(stdin) = arguments.stdin.clone().map(NamedSource::from) {
+            if arguments.input.is_some() {
+                let message = "--stdin is for commands and --input for services; give one of them";
+                return Err(Explained::error(message.into()));
+            }
+            stdin.check()?;
+        }
+        let began = Instant::now();
         let wasm = watch
             .over_blocking(watch.deadline(), move || {
                 component.read(NoWriter::Refuse, limits.component_bytes)
             })
             .await
             .map_err(|reason| Explained::interrupted(reason, &limits))??;
+        let mut report = RunReport::default();
+        report.timing.load_ms = millis(began.elapsed());
         let sandbox = sandbox(limits).map_err(Explained::error)?;
-        let dirs = RunDirs::open(&arguments, &limits).map_err(Explained::error)?;
-        let report = RunReport::default();
-        Ok(Self { arguments, limits, wasm, name, args, sandbox, dirs, report })
+        // An archive takes a while.
+        let open = move || {
+            let dirs = RunDirs::open(&arguments, &limits);
+            (arguments, dirs)
+        };
+        let (arguments, dirs) = watch
+            .over_blocking(None, open)
+            .await
+            .map_err(|reason| Explained::interrupted(reason, &limits))?;
+        let dirs = dirs.map_err(Explained::error)?;
+        let env = environment.into_pairs();
+        Ok(Self { arguments, limits, wasm, name, args, env, sandbox, dirs, report })
     }
 
     /// Reads the input of a service. A command has none.
@@ -70,6 +101,10 @@ impl PreparedRun {
     ) -> Result<Option<Payload>, Explained> {
         let source = self.arguments.input.clone().map(NamedSource::from);
         let content_type = self.arguments.content_type.clone();
+        if kind == ComponentKind::Service && self.arguments.stdin.is_some() {
+            let message = "--stdin is for commands; a service takes its input from --input";
+            return Err(Explained::error(message.into()));
+        }
         if kind != ComponentKind::Service && content_type.is_some() {
             let message =
                 "--content-type is for services; a command takes arguments and standard input";
@@ -92,24 +127,6 @@ impl PreparedRun {
         let content_type = content_type.unwrap_or_else(|| "application/octet-stream".into());
         Ok(Some(Payload { content_type, body: body.into() }))
     }
-}
-
-fn limits(arguments: &RunArgs) -> Limits {
-    let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(OFF);
-    let defaults = Limits::default();
-    let mut limits = Limits {
-        memory_bytes: arguments.memory.unwrap_or(defaults.memory_bytes),
-        disk_bytes: arguments.disk.unwrap_or(defaults.disk_bytes),
-        fuel: arguments.fuel.unwrap_or(OFF),
-        turn_deadline_ms: arguments.timeout.map_or(OFF, millis),
-        // Half of the descriptors stay free for compiling and for copying results.
-        open_descriptors: defaults.open_descriptors.min(ambient::raise_descriptors() / 2),
-        ..defaults
-    };
-    if let Some(timeout) = arguments.compile_timeout {
-        limits.set_compile_timeout(millis(timeout));
-    }
-    limits
 }
 
 /// Returns the guest's arguments, its name first. WASI defines them as UTF-8.

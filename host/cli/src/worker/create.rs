@@ -9,7 +9,6 @@ use skep_project::Project;
 use skep_protocol::{
     Artifacts, Compiled, ComponentDigest, ConfigDigest, ConfigValues, CreateWorker, DisplayRef,
     Error, Invalid, Labels, LimitChanges, LimitName, WorkerChange, WorkerId, WorkerSpec, Workers,
-    quantity,
 };
 
 use super::grants::GrantFlags;
@@ -18,7 +17,7 @@ use crate::component::push;
 use crate::connect::ConnectArgs;
 use crate::failure::Failed;
 use crate::output::OutputFormat;
-use crate::{key_value, terminal};
+use crate::{key_value, limit_arg, terminal};
 
 #[derive(Args)]
 #[command(after_help = "\
@@ -53,7 +52,7 @@ pub(crate) struct CreateArgs {
     grants: GrantFlags,
 
     /// Limit that differs from the default; `skep inspect` lists the names. Repeat for more
-    #[arg(long, value_name = "LIMIT=VALUE", value_parser = limit)]
+    #[arg(long, value_name = "LIMIT=VALUE", value_parser = limit_arg::parse)]
     limit: Vec<(LimitName, u64)>,
 
     #[command(flatten)]
@@ -83,7 +82,7 @@ pub(crate) struct UpdateArgs {
     label: Vec<(String, String)>,
 
     /// New value of a limit; the others stay. Repeat for more
-    #[arg(long, value_name = "LIMIT=VALUE", value_parser = limit)]
+    #[arg(long, value_name = "LIMIT=VALUE", value_parser = limit_arg::parse)]
     limit: Vec<(LimitName, u64)>,
 
     #[command(flatten)]
@@ -270,12 +269,4 @@ pub(super) fn labels(labels: &[(String, String)]) -> Result<Option<Labels>, Fail
     }
     let labels: BTreeMap<_, _> = labels.iter().cloned().collect();
     Ok(Some(Labels::try_from(labels).map_err(Error::from)?))
-}
-
-pub(super) fn limit(text: &str) -> Result<(LimitName, u64), String> {
-    let (name, value) = text.split_once('=').ok_or("expected LIMIT=VALUE")?;
-    let name: LimitName = name.parse().map_err(|_| {
-        format!("unknown limit `{name}`; `skep limits` and `skep inspect` list the names")
-    })?;
-    Ok((name, quantity::bytes(value)?))
 }

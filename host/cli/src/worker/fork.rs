@@ -3,12 +3,12 @@
 use clap::Args;
 use skep_protocol::{DisplayRef, ForkWorker, LimitChanges, LimitName, WorkerId, Workers};
 
-use super::create::{component, labels, limit};
+use super::create::{component, labels};
 use super::view::show;
 use crate::connect::ConnectArgs;
 use crate::failure::Failed;
-use crate::key_value;
 use crate::output::OutputFormat;
+use crate::{key_value, limit_arg};
 
 #[derive(Args)]
 #[command(after_help = "\
@@ -40,7 +40,7 @@ pub(super) struct ForkArgs {
     label: Vec<(String, String)>,
 
     /// Limit of the copy; the limits given replace the worker's. Repeat for more
-    #[arg(long, value_name = "LIMIT=VALUE", value_parser = limit)]
+    #[arg(long, value_name = "LIMIT=VALUE", value_parser = limit_arg::parse)]
     limit: Vec<(LimitName, u64)>,
 
     #[command(flatten)]

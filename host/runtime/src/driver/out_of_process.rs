@@ -12,7 +12,7 @@ use crate::turn::record::DurableTurn;
 use crate::turn::run::RunSpec;
 use skep_sandbox::Ended;
 use skep_sandbox::Loaded;
-use skep_sandbox::{MountJob, OutOfProcess, Placement, ProcessJob, stdio};
+use skep_sandbox::{MountJob, OutOfProcess, Placement, ProcessJob, ProcessStreams, stdio};
 
 impl Driver {
     /// Returns the out-of-process runner if the command must run there. Fails if it must and
@@ -75,13 +75,16 @@ impl Driver {
             rights: mount.scope.rights(),
             // The first mount is the worker's own, the only one with disk accounting.
             used: data.filter(|_| at == 0),
+            is_scratch: false,
         };
         let order = ProcessJob {
             abi: loaded.shape.abi,
             profile: loaded.profile,
             args: run.args,
             env: run.env,
+            initial_cwd: None,
             stdin: run.stdin,
+            more_stdin: false,
             config: turn.config.iter().map(|(key, value)| (key.into(), value.into())).collect(),
             identity: turn.identity.clone(),
             mounts: mounts.iter().enumerate().map(mount).collect(),
@@ -89,7 +92,8 @@ impl Driver {
             seed: None,
         };
         self.worker.state().connected = true;
-        let streams = (stdout.clone(), stderr.clone());
+        let streams =
+            ProcessStreams { stdin: None, stdout: stdout.clone(), stderr: stderr.clone() };
         let (share, kill) = (self.core.sandbox.share(), job.kill.clone());
         let mut done =
             out_of_process.run(share, order, loaded.clone(), mounts, streams, kill).await;

@@ -23,6 +23,8 @@ use rustix::fs::{MemfdFlags, Mode, SealFlags};
 use sha2::{Digest, Sha256};
 use skep_protocol::ComponentDigest;
 
+use crate::code::compile_lock::{CompileLock, TakenLock};
+
 /// Bytes of the hash at the end of a file.
 const CHECK: u64 = 32;
 
@@ -97,6 +99,17 @@ impl CompiledCache {
     /// there is none.
     pub fn size(&self, digest: &ComponentDigest) -> Option<CompiledSize> {
         size(&self.dir.open(file_name(digest)).ok()?.into_std()).ok()
+    }
+
+    /// Takes the lock on the compilation of a component, or waits for the process that has it. Returns
+    /// what that one has compiled, or neither after `patience`.
+    pub(crate) fn lock(
+        &self,
+        digest: &ComponentDigest,
+        patience: Duration,
+    ) -> io::Result<TakenLock<'_, CompiledFile>> {
+        let name = format!("{}.lock", digest.hex());
+        CompileLock::take(&self.dir, name, patience, || self.get(digest))
     }
 
     /// Copies native code, the time of its compilation and their hash into the directory.

@@ -78,8 +78,15 @@ impl ServiceCode {
 pub enum CompileOutcome {
     /// It was in the cache, or in use.
     Hit,
+    /// Another process compiled it meanwhile.
+    Shared {
+        /// The time of the wait for it.
+        waited: Duration,
+    },
     /// It was compiled.
     Miss {
+        /// The time of the wait for another process, which did not compile it after all.
+        waited: Duration,
         /// The time that it took.
         took: Duration,
         /// `Ok` if the next run will find it in the cache.

@@ -7,7 +7,10 @@ pub(crate) const MOST: usize = 32;
 
 /// The distinct denials of one turn.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Denials(Vec<Denied>);
+pub struct Denials {
+    denied: Vec<Denied>,
+    bytecode: Option<String>,
+}
 
 /// One denied access.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,12 +36,23 @@ impl Denied {
 impl Denials {
     /// Iterates in order of first occurrence, over 32 denials at most.
     pub fn iter(&self) -> impl Iterator<Item = &Denied> {
-        self.0.iter()
+        self.denied.iter()
     }
 
     /// True if nothing was denied.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.denied.is_empty()
+    }
+
+    /// Returns the first read-only directory in which Python could not keep its bytecode. That is no
+    /// denial: Python goes on without.
+    pub fn bytecode(&self) -> Option<&str> {
+        self.bytecode.as_deref()
+    }
+
+    /// Records that Python could not keep its bytecode in a read-only directory.
+    pub(crate) fn record_bytecode(&mut self, guest: &str) {
+        self.bytecode.get_or_insert_with(|| guest.to_owned());
     }
 
     /// Records a call of an interface that no grant would allow.
@@ -55,10 +69,10 @@ impl Denials {
 
     pub(crate) fn record_as(&mut self, interface: &'static str, denial: Denial) {
         let denied = Denied { interface, denial };
-        if self.0.len() < MOST && !self.0.contains(&denied) {
+        if self.denied.len() < MOST && !self.denied.contains(&denied) {
             let wanted = denied.denial.wanted.as_deref();
             tracing::info!(interface, wanted, "denied: not granted");
-            self.0.push(denied);
+            self.denied.push(denied);
         }
     }
 }

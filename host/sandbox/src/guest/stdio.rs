@@ -5,12 +5,14 @@
 //! queue fills up, and the guest waits as for any slow reader. Standard input is read only on
 //! demand, so that input the guest leaves unread remains for the next program.
 //!
-//! The queue of a captured or logged stream never fills, because there is no slow reader.
+//! The queue of a captured or logged stream never fills, because there is no slow reader. The streams
+//! of a guest may share an [`OutputBudget`]: what is written past it is counted and dropped.
 //!
 //! A guest sees the errors of the host's stream: a full disk fails its writes, and a failed read is
 //! not reported as the end of input. A closed pipe is not an error, because closing it is the
 //! reader's choice.
 
+mod budget;
 mod lines;
 
 use std::collections::VecDeque;
@@ -20,12 +22,15 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use sha2::{Digest, Sha256};
+use skep_protocol::ComponentDigest;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Notify;
 use wasmtime_wasi::cli::{IsTerminal, StdinStream, StdoutStream};
 use wasmtime_wasi_io::poll::Pollable;
 use wasmtime_wasi_io::streams::{InputStream, OutputStream, StreamError, StreamResult};
 
+pub use budget::OutputBudget;
 pub use lines::{LINE_BYTES, LineSink};
 
 use lines::LineSplitter;
@@ -53,6 +58,10 @@ struct StreamQueue {
     wanted: bool,
     /// The host thread is writing bytes that it took from the queue.
     writing: bool,
+    /// The bound on the bytes that are kept.
+    budget: Option<OutputBudget>,
+    /// The hash of all bytes, if it is wanted.
+    hash: Option<Sha256>,
 }
 
 #[derive(Debug)]
@@ -62,6 +71,8 @@ struct Pipe {
     host: Condvar,
     /// Bytes transferred.
     total: AtomicU64,
+    /// Bytes of them that were not dropped.
+    kept: AtomicU64,
     terminal: bool,
     overflow: Overflow,
     lines: Option<LineSplitter>,
@@ -123,10 +134,13 @@ impl Pipe {
                 failure: None,
                 wanted: false,
                 writing: false,
+                budget: None,
+                hash: None,
             }),
             guest: Notify::new(),
             host: Condvar::new(),
             total: AtomicU64::new(0),
+            kept: AtomicU64::new(0),
             terminal,
             overflow,
             lines,
@@ -152,9 +166,11 @@ impl Pipe {
     }
 
     fn room(&self, queue: &StreamQueue) -> usize {
+        // What is dropped needs no room, so a guest that floods its output does not wait.
+        let is_spent = queue.budget.as_ref().is_some_and(OutputBudget::is_spent);
         match self.overflow {
-            Overflow::Wait => CAPACITY.saturating_sub(queue.bytes.len()),
-            Overflow::Discard { .. } => CAPACITY,
+            Overflow::Wait if !is_spent => CAPACITY.saturating_sub(queue.bytes.len()),
+            Overflow::Wait | Overflow::Discard { .. } => CAPACITY,
         }
     }
 }
@@ -216,6 +232,20 @@ impl GuestOutput {
         Self(Arc::new(Pipe::open(false, Overflow::Discard { limit }, lines)))
     }
 
+    /// Drops what exceeds a budget, which other outputs may share. Call it before the guest writes.
+    #[must_use]
+    pub fn within(self, budget: &OutputBudget) -> Self {
+        self.0.queue().budget = Some(budget.clone());
+        self
+    }
+
+    /// Hashes all bytes, also those that are dropped. Call it before the guest writes.
+    #[must_use]
+    pub fn hashed(self) -> Self {
+        self.0.queue().hash = Some(Sha256::new());
+        self
+    }
+
     /// Starts to remember the last lines, for the report of a crash.
     pub(crate) fn remember_end(&self) {
         self.0.queue().end = Some(VecDeque::new());
@@ -253,9 +283,27 @@ impl GuestOutput {
         self.0.total.load(Ordering::Relaxed)
     }
 
-    /// Accepts output of an out-of-process guest, at most 64 KiB at a time. Never waits.
+    /// Returns the number of bytes that were passed on, or captured if none are. The others exceeded
+    /// the budget or the capture.
+    pub fn kept(&self) -> u64 {
+        self.0.kept.load(Ordering::Relaxed)
+    }
+
+    /// Returns the SHA-256 of all bytes that the guest has written, if it is [`hashed`](Self::hashed).
+    pub fn digest(&self) -> Option<ComponentDigest> {
+        let hash = self.0.queue().hash.clone()?;
+        Some(ComponentDigest::from_sha256(hash.finalize().into()))
+    }
+
+    /// Accepts output of an out-of-process guest, at most 64 KiB at a time. Waits for a slow reader,
+    /// which captured and logged streams do not have.
     pub(crate) fn accept(&self, bytes: &[u8]) {
-        // Captured and logged streams always have room, and a closed one discards the bytes.
+        let mut queue = self.0.queue();
+        while queue.failure.is_none() && bytes.len() > self.0.room(&queue) {
+            queue = self.0.wait(queue);
+        }
+        drop(queue);
+        // A closed stream discards the bytes.
         let _ = self.push(bytes);
     }
 
@@ -266,11 +314,17 @@ impl GuestOutput {
             return Err(StreamError::trap("wrote more than check-write allowed"));
         }
         self.0.total.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        let within = queue.budget.as_ref().map_or(bytes.len(), |budget| budget.take(bytes.len()));
         let keep = match self.0.overflow {
-            Overflow::Wait => bytes.len(),
-            Overflow::Discard { limit } => bytes.len().min(limit.saturating_sub(queue.bytes.len())),
+            Overflow::Wait => within,
+            Overflow::Discard { limit } => within.min(limit.saturating_sub(queue.bytes.len())),
         };
+        let kept = if self.0.lines.is_some() { within } else { keep };
+        self.0.kept.fetch_add(kept as u64, Ordering::Relaxed);
         queue.bytes.extend(&bytes[..keep]);
+        if let Some(hash) = &mut queue.hash {
+            hash.update(bytes);
+        }
         if let Some(end) = &mut queue.end {
             end.extend(&bytes[bytes.len().saturating_sub(END)..]);
             let excess = end.len().saturating_sub(END);
@@ -279,7 +333,7 @@ impl GuestOutput {
         drop(queue);
         self.0.host.notify_all();
         if let Some(lines) = &self.0.lines {
-            lines.push(bytes);
+            lines.push(&bytes[..within]);
         }
         Ok(())
     }

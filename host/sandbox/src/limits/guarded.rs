@@ -4,7 +4,9 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
+use crate::limits::cpu_time;
 use crate::limits::kill::KillSwitch;
 use crate::limits::slots::Claim;
 
@@ -13,6 +15,8 @@ pub(crate) struct Guarded<'a, 's, F> {
     pub(crate) guest: Pin<&'a mut F>,
     pub(crate) kill: &'a KillSwitch,
     pub(crate) claim: &'a mut Claim<'s>,
+    /// The CPU time of the guest, which grows by that of each poll.
+    pub(crate) cpu: &'a mut Duration,
 }
 
 impl<T, F: Future<Output = wasmtime::Result<T>>> Future for Guarded<'_, '_, F> {
@@ -24,7 +28,9 @@ impl<T, F: Future<Output = wasmtime::Result<T>>> Future for Guarded<'_, '_, F> {
             return Poll::Ready(Err(reason.into()));
         }
         if this.claim.poll_acquire(cx).is_ready() {
+            let before = cpu_time::of_this_thread();
             let polled = this.guest.as_mut().poll(cx);
+            *this.cpu += cpu_time::of_this_thread().saturating_sub(before);
             this.claim.release();
             if polled.is_ready() {
                 return polled;

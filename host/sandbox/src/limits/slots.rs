@@ -74,7 +74,6 @@ pub struct Share {
 #[derive(Debug)]
 pub(crate) struct Claim<'a> {
     share: &'a Share,
-    used: u64,
     waiting: Option<((u64, u64), Arc<Waiter>)>,
     held: bool,
 }
@@ -152,7 +151,7 @@ impl Share {
     }
 
     pub(crate) fn claim(&self) -> Claim<'_> {
-        Claim { share: self, used: 0, waiting: None, held: false }
+        Claim { share: self, waiting: None, held: false }
     }
 
     /// Returns the service with which the guest joins the queue. It gets no credit for the time
@@ -175,9 +174,8 @@ impl Share {
         self.slots.now().saturating_sub(self.since.load(Ordering::Relaxed))
     }
 
-    /// Adds the uncounted time of the current slot to the guest's service. Returns the time on the
-    /// slot.
-    fn count(&self, queue: &mut SlotQueue) -> u64 {
+    /// Adds the uncounted time of the current slot to the guest's service.
+    fn count(&self, queue: &mut SlotQueue) {
         let computed = self.computed();
         let more = computed - self.counted.swap(computed, Ordering::Relaxed);
         queue.clock += match queue.cores - queue.free + queue.waiters.len() {
@@ -189,7 +187,6 @@ impl Share {
         let service = service.clamp(queue.clock.saturating_sub(LAG), queue.clock + LAG);
         self.service.store(service, Ordering::Relaxed);
         self.left.store(queue.clock, Ordering::Relaxed);
-        computed
     }
 }
 
@@ -228,15 +225,9 @@ impl Claim<'_> {
     pub(crate) fn release(&mut self) {
         if std::mem::take(&mut self.held) {
             let mut queue = self.share.slots.queue();
-            self.used += self.share.count(&mut queue);
+            self.share.count(&mut queue);
             CpuSlots::pass_on(queue);
         }
-    }
-
-    /// Returns the time that the guest was polled under this claim, without the time that it
-    /// yielded.
-    pub(crate) fn used(&self) -> Duration {
-        Duration::from_nanos(self.used)
     }
 }
 
@@ -308,9 +299,7 @@ pub(crate) mod tests {
         assert!(acquire(&mut heavy));
         compute(500 * MILLI);
         assert!(!shares[1].should_yield(), "there is no waiter");
-        assert_eq!(heavy.used(), Duration::from_millis(5));
         heavy.release();
-        assert_eq!(heavy.used(), Duration::from_millis(505));
     }
 
     #[test]

@@ -1,11 +1,14 @@
 //! The job that a child process runs.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::io::Read;
 
 use skep_protocol::{Limits, Rights};
 use skep_scope::DiskUsage;
 
 use crate::code::engine::Profile;
+use crate::guest::stdio::GuestOutput;
 use crate::guest::turn::Identity;
 use crate::preflight::shape::Abi;
 
@@ -20,8 +23,12 @@ pub struct ProcessJob {
     pub args: Vec<String>,
     /// The environment.
     pub env: Vec<(String, String)>,
-    /// The complete standard input.
+    /// The directory that it starts in.
+    pub initial_cwd: Option<String>,
+    /// Standard input, or its beginning.
     pub stdin: Vec<u8>,
+    /// True if the rest of standard input follows while the guest runs.
+    pub more_stdin: bool,
     /// The config bundle.
     pub config: BTreeMap<String, String>,
     /// The worker and input that it runs for.
@@ -41,6 +48,26 @@ pub struct MountJob {
     pub guest: String,
     /// Read-only or writable.
     pub rights: Rights,
-    /// Its current usage, if that counts against the quota. If it is `None`, only additions count.
+    /// Its current usage, if that counts against the quota. All mounts for which it is `None` share one
+    /// ledger, in which only additions count.
     pub used: Option<DiskUsage>,
+    /// True if it is removed after the run, so that the times in it do not matter, whatever the rights.
+    pub is_scratch: bool,
+}
+
+/// The streams of one run, on the host's side.
+pub struct ProcessStreams {
+    /// The rest of standard input, if [`ProcessJob::more_stdin`] is set. A thread reads it ahead of the
+    /// guest, and ends with its next read after the run.
+    pub stdin: Option<Box<dyn Read + Send>>,
+    /// Standard output.
+    pub stdout: GuestOutput,
+    /// Standard error.
+    pub stderr: GuestOutput,
+}
+
+impl fmt::Debug for ProcessStreams {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ProcessStreams").finish_non_exhaustive()
+    }
 }

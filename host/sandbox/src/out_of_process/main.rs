@@ -12,7 +12,7 @@ use skep_protocol::{ComponentKind, Rights};
 use skep_scope::{Disk, Quota, Scope};
 
 use super::job::{MountJob, ProcessJob};
-use super::wire::{self, Printer, Stream};
+use super::wire::{self, Printer, StdinFrames, Stream};
 use crate::code::engine::Engine;
 use crate::code::loaded::{Code, link};
 use crate::egress::Outbound;
@@ -87,13 +87,15 @@ fn prepare(job: &ProcessJob, descriptors: Vec<OwnedFd>) -> io::Result<ChildRun> 
     wall::set_limit(Resource::Data, limits.memory_bytes.saturating_add(BESIDE))?;
     wall::set_limit(Resource::Nofile, limits.open_descriptors.saturating_add(DESCRIPTORS))?;
     // File times in a read-only directory must not change either.
-    let times = job.mounts.iter().all(|mount| mount.rights == Rights::ReadWrite);
+    let times =
+        job.mounts.iter().all(|mount| mount.is_scratch || mount.rights == Rights::ReadWrite);
     wall::raise(&Allowed { directories: &allowed, calls: Calls::Files { times } })?;
     let quota = Quota { bytes: limits.disk_bytes, entries: limits.disk_entries };
+    let added = Disk::new(quota);
     let mount = |(directory, mount): (OwnedFd, &MountJob)| {
         let disk = match mount.used {
             Some(used) => Disk::counted_before(quota, used),
-            None => Disk::new(quota),
+            None => added.clone(),
         };
         let dir = Dir::from_std_file(File::from(directory));
         Mount { guest: mount.guest.clone(), scope: Scope::new(dir, mount.rights, disk) }
@@ -105,15 +107,21 @@ fn prepare(job: &ProcessJob, descriptors: Vec<OwnedFd>) -> io::Result<ChildRun> 
 fn run(job: ProcessJob, prepared: ChildRun, socket: &File) -> io::Result<Done> {
     let ChildRun { engine, code, mounts } = prepared;
     engine.start_clock()?;
+    let frames = socket.try_clone()?;
     let socket = Arc::new(Mutex::new(socket.try_clone()?));
     let output = |stream| GuestOutput::to_writer(Printer { socket: socket.clone(), stream }, false);
     let (stdout, stdout_writer) = output(Stream::Stdout)?;
     let (stderr, stderr_writer) = output(Stream::Stderr)?;
+    let stdin = match job.more_stdin {
+        true => GuestInput::from_reader(StdinFrames::after(job.stdin, frames), false)?,
+        false => GuestInput::from_bytes(&job.stdin),
+    };
     wall::no_more_threads()?;
     let spec = GuestSpec {
         args: job.args,
         env: job.env,
-        stdin: GuestInput::from_bytes(&job.stdin),
+        initial_cwd: job.initial_cwd,
+        stdin,
         stdout,
         stderr,
         mounts,

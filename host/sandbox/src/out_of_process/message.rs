@@ -46,7 +46,9 @@ struct JobMessage {
     attempt: u32,
     mounts: Vec<MountMessage>,
     limits: BTreeMap<String, u64>,
+    initial_cwd: Option<String>,
     seed: Option<u64>,
+    more_stdin: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -56,6 +58,7 @@ struct MountMessage {
     write: bool,
     /// Bytes and entries.
     used: Option<(u64, u64)>,
+    scratch: bool,
 }
 
 /// The report on a finished run.
@@ -67,8 +70,14 @@ struct DoneMessage {
     cpu_us: u64,
     memory_peak_bytes: u64,
     fuel: Option<u64>,
+    /// Names of limits. An unknown one is dropped.
+    #[serde(default)]
+    limits_met: Vec<String>,
     /// [`DenialMessage`]s. One that is malformed is dropped by itself.
     denials: Vec<Value>,
+    /// The directory in which Python could not keep its bytecode.
+    #[serde(default)]
+    bytecode: Option<String>,
 }
 
 /// The ways in which a child may report that a run ended. Cancelling is not one of them, because
@@ -109,6 +118,7 @@ pub(super) fn write_job(job: &ProcessJob) -> serde_json::Result<Vec<u8>> {
         guest: mount.guest.clone(),
         write: mount.rights == Rights::ReadWrite,
         used: mount.used.map(|used| (used.bytes, used.entries)),
+        scratch: mount.is_scratch,
     };
     let Identity { runtime_id, worker_id, input_id, attempt } = job.identity.clone();
     let limit = |name: &LimitName| (name.as_str().to_owned(), job.limits.get(*name));
@@ -122,7 +132,9 @@ pub(super) fn write_job(job: &ProcessJob) -> serde_json::Result<Vec<u8>> {
         attempt,
         mounts: job.mounts.iter().map(mount).collect(),
         limits: LimitName::ALL.iter().map(limit).collect(),
+        initial_cwd: job.initial_cwd.clone(),
         seed: job.seed,
+        more_stdin: job.more_stdin,
     })
 }
 
@@ -138,6 +150,7 @@ pub(super) fn read_job(bytes: &[u8], stdin: Vec<u8>) -> io::Result<ProcessJob> {
         guest: mount.guest,
         rights: if mount.write { Rights::ReadWrite } else { Rights::ReadOnly },
         used: mount.used.map(|(bytes, entries)| DiskUsage { bytes, entries }),
+        is_scratch: mount.scratch,
     };
     let (runtime_id, worker_id, input_id) = message.identity;
     Ok(ProcessJob {
@@ -150,7 +163,9 @@ pub(super) fn read_job(bytes: &[u8], stdin: Vec<u8>) -> io::Result<ProcessJob> {
         identity: Identity { runtime_id, worker_id, input_id, attempt: message.attempt },
         mounts: message.mounts.into_iter().map(mount).collect(),
         limits,
+        initial_cwd: message.initial_cwd,
         seed: message.seed,
+        more_stdin: message.more_stdin,
     })
 }
 
@@ -164,6 +179,8 @@ pub(super) fn write_done(done: &Done) -> serde_json::Result<Vec<u8>> {
         cpu_us: micros(done.cost.cpu),
         memory_peak_bytes: done.cost.memory_peak_bytes,
         fuel: done.cost.fuel,
+        limits_met: done.cost.limits_met.iter().map(|name| name.as_str().to_owned()).collect(),
+        bytecode: done.denials.bytecode().map(cut),
         denials: denials.collect::<Result<_, _>>()?,
     })
 }
@@ -183,7 +200,11 @@ pub(super) fn read_done(bytes: &[u8], limits: &Limits) -> io::Result<Done> {
         cpu: Duration::from_micros(message.cpu_us),
         memory_peak_bytes: message.memory_peak_bytes.min(limits.memory_bytes),
         fuel: message.fuel.map(|fuel| fuel.min(limits.fuel)),
+        limits_met: message.limits_met.iter().flat_map(|name| name.parse()).collect(),
     };
+    if let Some(directory) = &message.bytecode {
+        denials.record_bytecode(&cut(directory));
+    }
     Ok(Done { ended: message.ended.checked()?, cost, denials })
 }
 

@@ -1,8 +1,9 @@
 //! The protocol between a host and the child that runs a command, over a socket.
 //!
 //! The descriptors come first, with one byte. Frames follow: a byte for the kind, the length of the
-//! body (4 bytes, little-endian), and the body. The host sends a job (JSON) and standard input. The
-//! child sends pieces of output and one report (JSON).
+//! body (4 bytes, little-endian), and the body. The host sends a job (JSON) and standard input, whose
+//! rest may follow in pieces, the last of which is empty. The child sends pieces of output and one
+//! report (JSON).
 //!
 //! The child is untrusted. Each kind of frame has a maximum size, and an unexpected frame ends the
 //! run. The [`message`] module validates the report.
@@ -10,6 +11,7 @@
 use std::fs::File;
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::mem::MaybeUninit;
+use std::net::Shutdown;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -133,6 +135,56 @@ pub(super) fn receive_job(socket: &mut UnixStream) -> io::Result<(ProcessJob, Ve
     Ok((job, descriptors))
 }
 
+/// Sends the rest of standard input. If it cannot be read, the child gets no end, so that its guest
+/// does not take a part for the whole.
+pub(super) fn send_stdin(mut from: impl Read, mut socket: UnixStream) {
+    let mut piece = vec![0; PIECE];
+    loop {
+        let n = match from.read(&mut piece) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => {
+                tracing::debug!(%error, "cannot read the guest's standard input");
+                let _ = socket.shutdown(Shutdown::Write);
+                return;
+            }
+            Ok(n) => n,
+        };
+        // The child may have ended without reading all of its input.
+        if send(&mut socket, STDIN, &piece[..n]).is_err() || n == 0 {
+            return;
+        }
+    }
+}
+
+/// Reads the rest of standard input as it arrives.
+pub(super) struct StdinFrames {
+    socket: File,
+    piece: io::Cursor<Vec<u8>>,
+    ended: bool,
+}
+
+impl StdinFrames {
+    /// Starts with the bytes that arrived with the job.
+    pub(super) fn after(beginning: Vec<u8>, socket: File) -> Self {
+        Self { socket, piece: io::Cursor::new(beginning), ended: false }
+    }
+}
+
+impl Read for StdinFrames {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let n = self.piece.read(buffer)?;
+            if n > 0 || self.ended || buffer.is_empty() {
+                return Ok(n);
+            }
+            let most = |tag| (tag == STDIN).then_some(PIECE as u32);
+            let (_, piece) = next(&mut self.socket, most)?.ok_or(io::ErrorKind::UnexpectedEof)?;
+            self.ended = piece.is_empty();
+            self.piece = io::Cursor::new(piece);
+        }
+    }
+}
+
 /// Passes on the guest's output until the report arrives. Returns `None` if the child exits without
 /// one.
 pub(super) fn receive(
@@ -219,8 +271,11 @@ mod tests {
                 guest: "/data".into(),
                 rights: Rights::ReadWrite,
                 used: Some(DiskUsage { bytes: 5, entries: 1 }),
+                is_scratch: true,
             }],
             limits: Limits { fuel: u64::MAX, ..Limits::default() },
+            initial_cwd: Some("/src".into()),
+            more_stdin: true,
             seed: Some(u64::MAX),
         }
     }
@@ -262,6 +317,7 @@ mod tests {
         };
         let mut denials = Denials::default();
         denials.record("wasi:sockets/tcp");
+        denials.record_bytecode("/src");
         let http = vec!["GET http://a.b:81 inner".parse().unwrap()];
         let grant = Some(Grants { http, ..Grants::default() });
         let wanted = Some("GET http://a.b:81".into());
@@ -274,7 +330,8 @@ mod tests {
             Ended::Deadline,
             Ended::HostFault("x".into()),
         ] {
-            let cost = Cost { wall: Duration::from_micros(9), ..Cost::default() };
+            let limits_met = [LimitName::disk_bytes, LimitName::memory_bytes].into_iter().collect();
+            let cost = Cost { wall: Duration::from_micros(9), limits_met, ..Cost::default() };
             let done = Done { ended, cost, denials: denials.clone() };
             let mut bytes = Vec::new();
             send_done(&mut bytes, &done).unwrap();
@@ -357,6 +414,33 @@ mod tests {
         assert_eq!(done.denials, denials);
         assert_eq!(done.cost.memory_peak_bytes, Limits::default().memory_bytes);
         assert_eq!(done.cost.fuel, Some(Limits::default().fuel));
+    }
+
+    #[test]
+    fn standard_input_arrives_in_pieces_up_to_its_end() {
+        let (here, there) = UnixStream::pair().unwrap();
+        let sent: Vec<u8> = (0..3 * PIECE).map(|n| n as u8).collect();
+        let source = io::Cursor::new(sent.clone());
+        let writer = std::thread::spawn(move || send_stdin(source, here));
+        let mut frames = StdinFrames::after(b"head".to_vec(), File::from(OwnedFd::from(there)));
+        let mut got = Vec::new();
+        frames.read_to_end(&mut got).unwrap();
+        writer.join().unwrap();
+        assert_eq!((&got[..4], &got[4..]), (&b"head"[..], &sent[..]));
+    }
+
+    #[test]
+    fn input_that_cannot_be_read_has_no_end() {
+        struct Broken;
+        impl Read for Broken {
+            fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+                Err(io::ErrorKind::ConnectionReset.into())
+            }
+        }
+        let (here, there) = UnixStream::pair().unwrap();
+        send_stdin(Broken, here);
+        let mut frames = StdinFrames::after(Vec::new(), File::from(OwnedFd::from(there)));
+        assert!(frames.read(&mut [0; 8]).is_err());
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use sha2::{Digest, Sha256};
 use skep_scope::{Order, Stat};
@@ -13,6 +13,7 @@ use crate::guest::clocks::VIRTUAL_EPOCH;
 pub(crate) struct Descriptors {
     open: Arc<AtomicU64>,
     limit: u64,
+    refused: AtomicBool,
     numbers: Numbers,
 }
 
@@ -41,16 +42,22 @@ impl Descriptors {
     pub(crate) fn new(limit: u64, deterministic: bool) -> Self {
         let numbers =
             if deterministic { Numbers::FirstSeen(HashMap::new()) } else { Numbers::Hashed };
-        Self { open: Arc::default(), limit, numbers }
+        Self { open: Arc::default(), limit, refused: AtomicBool::default(), numbers }
     }
 
     /// Counts one more open descriptor. Returns `None` at the limit.
     pub(crate) fn open(&self) -> Option<Permit> {
         if self.open.fetch_add(1, Ordering::Relaxed) >= self.limit {
             self.open.fetch_sub(1, Ordering::Relaxed);
+            self.refused.store(true, Ordering::Relaxed);
             return None;
         }
         Some(Permit(Arc::new(OpenCount(self.open.clone()))))
+    }
+
+    /// Returns true if a descriptor was refused.
+    pub(crate) fn were_refused(&self) -> bool {
+        self.refused.load(Ordering::Relaxed)
     }
 
     /// Returns the order of directory listings.

@@ -26,6 +26,9 @@ pub struct GuestSpec {
     pub args: Vec<String>,
     /// The environment. Nothing of the host's is added.
     pub env: Vec<(String, String)>,
+    /// The directory that it starts in. The system interfaces know no other: each libc decides what to
+    /// make of it.
+    pub initial_cwd: Option<String>,
     /// Standard input.
     pub stdin: GuestInput,
     /// Standard output.
@@ -52,6 +55,7 @@ impl Default for GuestSpec {
         Self {
             args: Vec::new(),
             env: Vec::new(),
+            initial_cwd: None,
             stdin: GuestInput::empty(),
             stdout: GuestOutput::captured(0),
             stderr: GuestOutput::captured(0),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use skep_protocol::Limits;
+use skep_protocol::{LimitName, LimitSet, Limits};
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder};
 
@@ -65,6 +65,9 @@ impl World {
         let mut table = ResourceTable::new();
         table.set_max_capacity(usize::try_from(spec.limits.host_resources).unwrap_or(usize::MAX));
         let mut wasi = WasiCtxBuilder::new();
+        if let Some(path) = &spec.initial_cwd {
+            wasi.initial_cwd(path);
+        }
         wasi.args(&spec.args)
             .envs(&env)
             .stdin(spec.stdin.clone())
@@ -113,10 +116,31 @@ impl World {
         for Denied { interface, denial } in self.http.caller.take_denied() {
             self.denials.record_as(interface, denial);
         }
-        for mount in self.mounts.iter().filter(|mount| mount.scope.take_refused()) {
-            self.denials.record_writing(&mount.guest);
+        for mount in &self.mounts {
+            if mount.scope.take_refused() {
+                self.denials.record_writing(&mount.guest);
+            }
+            if mount.scope.take_refused_bytecode() {
+                self.denials.record_bytecode(&mount.guest);
+            }
         }
         std::mem::take(&mut self.denials)
+    }
+
+    /// Returns the limits that refused something to the guest.
+    pub(crate) fn limits_met(&self) -> LimitSet {
+        let mut met: LimitSet =
+            self.mounts.iter().flat_map(|mount| mount.scope.limits_met().iter()).collect();
+        if self.meter.memory_denied() {
+            met.insert(LimitName::memory_bytes);
+        }
+        if self.meter.table_denied() {
+            met.insert(LimitName::table_elements);
+        }
+        if self.descriptors.were_refused() {
+            met.insert(LimitName::open_descriptors);
+        }
+        met
     }
 
     /// Returns a value of the config bundle, or a secret's placeholder.

@@ -116,13 +116,22 @@ impl ArchiveImport {
     /// # Errors
     /// [`FileError::Archive`] if the archive is incomplete, or a disk error.
     pub fn finish(self) -> Result<Imported, FileError> {
-        match self.state {
-            ImportState::End { zeroes } if zeroes >= BLOCK as u64 => {}
-            _ => return Err(FileError::Archive),
-        }
+        let root = self.root.clone();
+        let done = self.finish_unsynced()?;
         // One sync for all files instead of two for each.
-        self.root.sync_file_system()?;
-        Ok(self.done)
+        root.sync_file_system()?;
+        Ok(done)
+    }
+
+    /// Like [`Self::finish`], for files that need not survive a crash.
+    ///
+    /// # Errors
+    /// [`FileError::Archive`] if the archive is incomplete.
+    pub fn finish_unsynced(self) -> Result<Imported, FileError> {
+        match self.state {
+            ImportState::End { zeroes } if zeroes >= BLOCK as u64 => Ok(self.done),
+            _ => Err(FileError::Archive),
+        }
     }
 
     fn step(&mut self, state: ImportState, bytes: &mut &[u8]) -> Result<ImportState, FileError> {

@@ -102,7 +102,7 @@ fn only_growth_is_refused_over_the_quota() {
         found.temp.write(name, [0; 60]).unwrap();
     }
     let (dir, disk) = found.connect();
-    assert_eq!((disk.usage(), disk.refused()), (usage(180, 3), None));
+    assert_eq!((disk.usage(), disk.refused()), (usage(180, 3), LimitSet::default()));
     let open = file(&dir, "a", WRITE);
     assert!(matches!(open.append(b"x"), Err(ScopeError::Quota(LimitName::disk_bytes))));
     assert!(matches!(open.set_len(61), Err(ScopeError::Quota(LimitName::disk_bytes))));

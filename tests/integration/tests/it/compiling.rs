@@ -1,5 +1,8 @@
 //! Compilation: in a child process, within limits, once per component.
 
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use skep_harness::{Ran, Run, TestDir, test_dir};
 use skep_protocol::{LimitName, Limits};
 use skep_sandbox::{
@@ -15,6 +18,73 @@ fn cached(cache: &TestDir, guest: &str) -> (serde_json::Value, Ran) {
 fn native(cache: &TestDir) -> std::path::PathBuf {
     let engine = std::fs::read_dir(cache.join("skep/compiled")).unwrap().next().unwrap().unwrap();
     std::fs::read_dir(engine.path()).unwrap().next().unwrap().unwrap().path()
+}
+
+/// A command that computes for about a second, as often as its loop says.
+fn computes(rounds: u64) -> String {
+    format!(
+        r#"(module (func (export "_start") (local i64)
+            (loop (br_if 0 (i64.lt_u
+                (local.tee 0 (i64.add (local.get 0) (i64.const 1))) (i64.const {rounds}))))))"#
+    )
+}
+
+/// Runs a component and returns the CPU time of its process, which the shell tells, and the report.
+fn timed(path: &Path, flag: &str) -> (f64, serde_json::Value) {
+    let dir = test_dir();
+    let report = dir.join("report.json");
+    // The shell's `times` prints its own times, and then those of its children.
+    let script = format!(
+        "'{}' run --report '{}' {flag} '{}' && times",
+        skep_harness::skep().display(),
+        report.display(),
+        path.display()
+    );
+    let mut shell = std::process::Command::new("sh");
+    shell.args(["-c", &script]).env("XDG_CACHE_HOME", skep_harness::shared_cache());
+    let out = String::from_utf8(shell.output().unwrap().stdout).unwrap();
+    let millis = |time: &str| -> f64 {
+        let (minutes, seconds) = time.trim_end_matches('s').split_once('m').unwrap();
+        minutes.parse::<f64>().unwrap() * 6e4 + seconds.parse::<f64>().unwrap() * 1e3
+    };
+    let children = out.lines().nth(1).unwrap();
+    let own = children.split_whitespace().map(millis).sum();
+    (own, serde_json::from_slice(&std::fs::read(&report).unwrap()).unwrap())
+}
+
+#[test]
+fn cpu_time_is_that_of_the_process_on_a_busy_machine() {
+    let dir = test_dir();
+    let nothing = dir.wat("nothing.wasm", &computes(1));
+    let path = dir.wat("computes.wasm", &computes(4_000_000_000));
+    let compile = |path: &Path| Run::with(&["--timeout", "1ms"]).component(path, &[]).go();
+    compile(&nothing);
+    compile(&path);
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..6 {
+            scope.spawn(|| while !stop.load(Ordering::Relaxed) {});
+        }
+        let _stop = StopOnDrop(&stop);
+        for flag in ["--isolate=never", "--isolate"] {
+            let (start, _) = timed(&nothing, flag);
+            let (all, report) = timed(&path, flag);
+            let own = all - start;
+            let cpu = report["cpu_ms"].as_f64().unwrap();
+            let wall = report["wall_ms"].as_f64().unwrap();
+            assert!(cpu > 0.9 * own && cpu < 1.1 * own, "{flag}: {cpu} of {all} - {start} ms");
+            assert!(wall > 1.5 * cpu, "the machine is not busy: {wall} for {cpu} ms");
+        }
+    });
+}
+
+/// Stops the threads that keep the machine busy, also if an assertion fails.
+struct StopOnDrop<'a>(&'a AtomicBool);
+
+impl Drop for StopOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 #[test]
@@ -50,13 +120,59 @@ fn a_damaged_file_in_the_cache_is_compiled_again() {
 }
 
 #[test]
-fn runs_at_the_same_time_share_the_cache() {
+fn runs_at_the_same_time_compile_once() {
+    let (cache, dir) = (test_dir(), test_dir());
+    let report = |n: usize| dir.join(n.to_string());
+    let start = |n| {
+        let run = Run::with(&["--report"]).args([report(n)]).env("XDG_CACHE_HOME", &*cache);
+        run.guest("probe", &["args"]).start()
+    };
+    let running: Vec<_> = (0..8).map(start).collect();
+    running.into_iter().for_each(|run| drop(run.finish().expect(0)));
+    let found: Vec<String> = (0..8)
+        .map(|n| {
+            let report: serde_json::Value =
+                serde_json::from_slice(&std::fs::read(report(n)).unwrap()).unwrap();
+            report["compile"]["cache"].as_str().unwrap().to_owned()
+        })
+        .collect();
+    assert_eq!(found.iter().filter(|found| *found == "miss").count(), 1, "{found:?}");
+    let left = std::fs::read_dir(native(&cache).parent().unwrap()).unwrap();
+    let left: Vec<_> = left.map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left.len(), 1, "a lock is left: {left:?}");
+}
+
+#[test]
+fn a_killed_compiler_blocks_no_other_run() {
     let cache = test_dir();
-    let start = || Run::with(&[]).env("XDG_CACHE_HOME", &*cache).guest("hello", &[]).start();
-    let running: Vec<_> = (0..6).map(|_| start()).collect();
-    for run in running {
-        run.finish().expect(0);
+    let start = || Run::with(&[]).env("XDG_CACHE_HOME", &*cache).guest("probe", &["args"]).start();
+    let first = start();
+    let lock = || {
+        let engine = std::fs::read_dir(cache.join("skep/compiled")).ok()?.next()?.ok()?;
+        let mut files = std::fs::read_dir(engine.path()).ok()?.flatten();
+        files.find(|file| file.path().extension().is_some_and(|end| end == "lock"))
+    };
+    while lock().is_none() {
+        std::thread::yield_now();
     }
+    first.signal(rustix::process::Signal::KILL);
+    first.finish().expect(137);
+    assert!(lock().is_some(), "the run ended before it was killed");
+    start().finish().expect(0);
+}
+
+#[test]
+fn code_that_is_not_offered_is_refused_before_it_is_compiled() {
+    // Compiling these functions would take minutes. The last one needs legacy exceptions.
+    let body = [b"\x01\x01\x7f".to_vec(), b"\x20\0\x41\x01\x6a\x21\0".repeat(2_000), vec![0x0b]];
+    let mut bodies = vec![body.concat(); 1_000];
+    bodies.push(b"\0\x06\x40\x19\x0b\x0b".to_vec());
+    let dir = test_dir();
+    let path = dir.file("legacy.wasm", module(&bodies));
+    assert!(std::fs::metadata(&path).unwrap().len() > 10_000_000);
+    let ran = Run::with(&[]).component(&path, &[]).go().expect(126);
+    let ran = ran.says("it needs legacy exception handling (which is superseded)");
+    assert!(ran.took.as_secs() < 10, "{:?}", ran.took);
 }
 
 /// A component of 1.4 KB that would instantiate 33 million.

@@ -13,15 +13,18 @@ fn mount(dir: &std::path::Path, rest: &str) -> String {
 }
 
 #[test]
-fn without_a_mount_there_is_a_temporary_data_directory_and_nothing_else() {
+fn without_a_mount_there_are_temporary_directories_and_nothing_else() {
     for guest in BOTH {
         Run::with(&[])
             .guest(guest, &["write", "/data/file", "10"])
             .go()
             .expect(0)
             .prints("wrote 10");
-        Run::with(&[]).guest(guest, &["ls", "/data"]).go().expect(0);
-        for path in ["/", "/etc", "/tmp", "/proc/self"] {
+        Run::with(&[]).guest(guest, &["write", "/tmp/file", "10"]).go().expect(0);
+        for path in ["/data", "/tmp"] {
+            assert_eq!(Run::with(&[]).guest(guest, &["ls", path]).go().expect(0).text(), "");
+        }
+        for path in ["/etc", "/proc/self"] {
             let ran = Run::with(&[]).guest(guest, &["ls", path]).go();
             assert_ne!(ran.code, 0, "{path} was listed: {}", ran.text());
         }

@@ -303,5 +303,4 @@ fn socket_calls_on_other_descriptors_are_errors_and_not_denials() {
     assert_eq!(numbers(&[], &sockets(1)), not_a_socket);
     assert_eq!(numbers(&[], &sockets(3)), not_a_socket, "a directory");
     assert_eq!(numbers(&[], &sockets(40)), none);
-    assert_eq!(numbers(&["--timeout", "60s"], &sockets(3)), none, "without a directory");
 }

@@ -171,3 +171,41 @@ async fn the_end_of_input_closes_the_stream() {
     assert_eq!(input.blocking_read(16).await.unwrap(), "all");
     assert!(matches!(input.blocking_read(16).await, Err(StreamError::Closed)));
 }
+
+#[test]
+fn what_exceeds_a_budget_is_counted_and_hashed_and_dropped() {
+    let budget = OutputBudget::new(10);
+    let mut out = GuestOutput::captured(100).within(&budget).hashed();
+    let mut err = GuestOutput::captured(100).within(&budget);
+    out.write(Bytes::from("12345678")).unwrap();
+    err.write(Bytes::from("abcd")).unwrap();
+    out.write(Bytes::from("9")).unwrap();
+    assert_eq!((out.contents(), err.contents()), (b"12345678".to_vec(), b"ab".to_vec()));
+    assert_eq!((out.total(), out.kept(), err.total(), err.kept()), (9, 8, 4, 2));
+    let whole = ComponentDigest::from_sha256(Sha256::digest("123456789").into());
+    assert_eq!((out.digest(), err.digest()), (Some(whole), None));
+}
+
+#[test]
+fn a_flood_past_its_budget_does_not_wait_for_its_reader() {
+    struct NeverReads;
+    impl Write for NeverReads {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            loop {
+                std::thread::park();
+            }
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let (output, _writer) = GuestOutput::to_writer(NeverReads, false).unwrap();
+    let mut output = output.within(&OutputBudget::new(1_000));
+    for _ in 0..8 {
+        let room = output.check_write().unwrap();
+        assert!(room > 0);
+        output.write(Bytes::from(vec![b'x'; room])).unwrap();
+    }
+    assert_eq!(output.kept(), 1_000);
+    assert!(output.total() > CAPACITY as u64);
+}
