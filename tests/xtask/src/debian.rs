@@ -74,34 +74,14 @@ impl Debian {
     /// Flags that differ between guests are only passed to the last rustc, so that all guests share
     /// one standard library.
     pub(crate) fn cargo(&self, target: Target, shape: Shape) -> Command {
-        let (name, libc, linker, variable) = match target {
-            Target::Wasip2 => (target.name(), "wasm32-wasip2", "wasm-component-ld", "WASIP2"),
-            Target::Wasip1 => (target.name(), "wasm32-wasi", "rust-lld", "WASIP1"),
-        };
-        let libc = self.sysroot.join("usr/lib").join(libc);
+        let libc = self.libc(target);
         let start = match shape {
             Shape::Command | Shape::Commands => libc.join("crt1-command.o"),
             Shape::Service => libc.join("crt1-reactor.o"),
         };
-        // wasm-component-ld looks for wasm-ld here.
-        let mut path = self.linkers.join("gcc-ld").into_os_string();
-        path.push(":");
-        path.push(std::env::var_os("PATH").unwrap_or_default());
-
-        let mut cargo = cargo(Path::new(BIN));
-        cargo
-            .arg(if shape == Shape::Commands { "build" } else { "rustc" })
-            .args(["--release", "--locked", "--target", name])
-            // Debian's compiler is a stable one, but building std is unstable.
-            .arg("-Zbuild-std=std,panic_abort")
-            .env("RUSTC_BOOTSTRAP", "1")
-            .env("PATH", path)
-            .env(format!("CARGO_TARGET_WASM32_{variable}_LINKER"), self.linkers.join(linker))
-            // Arguments are separated by 0x1f, so that a path may contain blanks.
-            .env(
-                "CARGO_ENCODED_RUSTFLAGS",
-                format!("-Clink-self-contained=no\x1f-Lnative={}", libc.display()),
-            );
+        let subcommand = if shape == Shape::Commands { "build" } else { "rustc" };
+        let mut cargo = self.command(target, subcommand, "std,panic_abort");
+        cargo.args(["--release", "--locked"]).env("CARGO_ENCODED_RUSTFLAGS", self.flags(target));
         if shape == Shape::Commands {
             // Cargo can pass arguments to one rustc only; the package's build script passes this
             // one on.
@@ -109,6 +89,53 @@ impl Debian {
         } else {
             cargo.args(["--", &format!("-Clink-arg={}", start.display())]);
         }
+        cargo
+    }
+
+    /// Makes the same command as [`Toolchain::test`](crate::toolchain::Toolchain::test).
+    pub(crate) fn test(&self, target: Target) -> Command {
+        let mut cargo = self.command(target, "test", "std,panic_abort,test");
+        let start = self.libc(target).join("crt1-command.o");
+        // This libc lacks functions of threads, which a test names and does not call here.
+        let ignored = "-Clink-arg=--unresolved-symbols=ignore-all";
+        let flags =
+            format!("{}\x1f-Clink-arg={}\x1f{ignored}", self.flags(target), start.display());
+        cargo.env("CARGO_ENCODED_RUSTFLAGS", flags);
+        cargo
+    }
+
+    /// Returns the folder of wasi-libc for a target.
+    fn libc(&self, target: Target) -> PathBuf {
+        self.sysroot.join("usr/lib").join(match target {
+            Target::Wasip2 => "wasm32-wasip2",
+            Target::Wasip1 => "wasm32-wasi",
+        })
+    }
+
+    /// Returns the flags of each rustc. They are separated by 0x1f, so that a path may contain blanks.
+    fn flags(&self, target: Target) -> String {
+        format!("-Clink-self-contained=no\x1f-Lnative={}", self.libc(target).display())
+    }
+
+    /// Makes a command of cargo that builds the standard library, too.
+    fn command(&self, target: Target, subcommand: &str, std: &str) -> Command {
+        let linker = match target {
+            Target::Wasip2 => "wasm-component-ld",
+            Target::Wasip1 => "rust-lld",
+        };
+        // wasm-component-ld looks for wasm-ld here.
+        let mut path = self.linkers.join("gcc-ld").into_os_string();
+        path.push(":");
+        path.push(std::env::var_os("PATH").unwrap_or_default());
+        let mut cargo = cargo(Path::new(BIN));
+        cargo
+            .arg(subcommand)
+            .args(["--target", target.name()])
+            // Debian's compiler is a stable one, but building std is unstable.
+            .arg(format!("-Zbuild-std={std}"))
+            .env("RUSTC_BOOTSTRAP", "1")
+            .env("PATH", path)
+            .env(target.variable("LINKER"), self.linkers.join(linker));
         cargo
     }
 }

@@ -106,6 +106,21 @@ pub fn folder() -> PathBuf {
     tree::root().join("target/guests")
 }
 
+/// Makes a `cargo test` for preview1 modules, or for components, with this runner. Its working
+/// directory is that of a package; what it builds goes to `target/runner`, so that all share one standard
+/// library.
+///
+/// # Errors
+/// [`Error::NoToolchain`] if there is no compiler and none can be installed.
+pub fn cargo_test(is_component: bool, runner: &str) -> Result<Command, Error> {
+    let target = if is_component { Target::Wasip2 } else { Target::Wasip1 };
+    let _lock = lock()?;
+    let mut cargo = Toolchain::find(target, &folder())?.test(target);
+    cargo.env(target.variable("RUNNER"), runner);
+    cargo.env("CARGO_TARGET_DIR", tree::root().join("target/runner"));
+    Ok(cargo)
+}
+
 /// Builds every outdated artifact and returns those. Silent if all are current; otherwise it
 /// reports on stderr. Several processes may call it at once.
 ///

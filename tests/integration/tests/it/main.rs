@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that panics has failed, which is right")]
 
 mod admission;
+mod cargo_runner;
 mod command_line;
 mod compiling;
 mod config;
