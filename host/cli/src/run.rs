@@ -119,7 +119,7 @@ async fn drive(
     let _record = load::register(run, &loaded);
     let runner = match isolate::decide(run, &loaded) {
         Ok(runner) => runner,
-        Err(explained) => return explained.into(),
+        Err(message) => return Explained::not_isolated(message).into(),
     };
     *deadline = watch.deadline();
     let input = match run.input(loaded.kind, watch, *deadline).await {

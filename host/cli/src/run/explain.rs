@@ -48,6 +48,17 @@ impl Explained {
         }
     }
 
+    /// Explains a guest that was not started, as it cannot run in a process of its own.
+    pub(super) fn not_isolated(message: String) -> Self {
+        Self {
+            status: "refused",
+            exit_code: exit::REFUSED,
+            message: Some(message),
+            hint: Some("leave out --isolate, or use --isolate=auto".into()),
+            ..Self::default()
+        }
+    }
+
     /// Explains a run whose guest did not start because an earlier wait was interrupted.
     pub(super) fn interrupted(reason: Interrupted, limits: &Limits) -> Self {
         match reason {

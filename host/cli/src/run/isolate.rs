@@ -8,20 +8,20 @@ use skep_sandbox::{
     ProcessJob, ProcessStreams, Sandbox,
 };
 
-use super::explain::Explained;
 use super::isolate_arg::IsolateArg;
 use super::prepare::PreparedRun;
 use super::streams::InputSource;
+use crate::child;
 use crate::source::NamedSource;
-use crate::{child, exit};
 
-/// Decides whether a guest gets a process of its own. Returns the means to start it.
+/// Decides whether a guest gets a process of its own. Returns the means to start it, or the reason that
+/// it is refused.
 ///
 /// A component from standard input was most likely fetched a moment ago, so it gets one if it can.
 pub(super) fn decide(
     run: &PreparedRun,
     loaded: &Loaded,
-) -> Result<Option<Arc<OutOfProcess>>, Explained> {
+) -> Result<Option<Arc<OutOfProcess>>, String> {
     let arguments = &run.arguments;
     let is_fetched = NamedSource::from(arguments.component.clone()).is_standard_input();
     let policy = match arguments.isolate {
@@ -34,17 +34,10 @@ pub(super) fn decide(
     match out_of_process.placement(loaded, may_dial, || false) {
         Placement::InProcess => Ok(None),
         Placement::OutOfProcess => Ok(Some(Arc::new(out_of_process))),
-        Placement::Impossible => Err(Explained {
-            status: "refused",
-            exit_code: exit::REFUSED,
-            message: Some(
-                "a guest in a process of its own is a command that sends no requests, and this one \
-                 is not"
-                    .into(),
-            ),
-            hint: Some("leave out --isolate, or use --isolate=auto".into()),
-            ..Explained::default()
-        }),
+        Placement::Impossible => Err(
+            "a guest in a process of its own is a command that sends no requests, and this one is not"
+                .into(),
+        ),
     }
 }
 

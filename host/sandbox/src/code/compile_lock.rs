@@ -45,10 +45,11 @@ impl<'a> CompileLock<'a> {
                 Err(Errno::NOLCK | Errno::NOTSUP | Errno::NOSYS) => return Ok(TakenLock::None),
                 locked => {
                     locked?;
-                    return match is_done()? {
-                        Some(done) => Ok(TakenLock::Done(done)),
-                        None => Ok(TakenLock::Own(Self { dir, name, _file: file })),
-                    };
+                    let own = Self { dir, name, _file: file };
+                    return Ok(match is_done()? {
+                        Some(done) => TakenLock::Done(done),
+                        None => TakenLock::Own(own),
+                    });
                 }
             }
             if began.elapsed() >= patience {

@@ -63,7 +63,11 @@ fn cpu_time_is_that_of_the_process_on_a_busy_machine() {
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
         for _ in 0..6 {
-            scope.spawn(|| while !stop.load(Ordering::Relaxed) {});
+            scope.spawn(|| {
+                while !stop.load(Ordering::Relaxed) {
+                    std::hint::spin_loop();
+                }
+            });
         }
         let _stop = StopOnDrop(&stop);
         for flag in ["--isolate=never", "--isolate"] {
