@@ -43,7 +43,7 @@ fn unknown(name: &str) -> String {
     });
     match nearest {
         Some(nearest) => format!("unknown limit `{name}`; did you mean `{nearest}`?"),
-        None => format!("unknown limit `{name}`; `skep inspect` lists the names"),
+        None => format!("unknown limit `{name}`; `skep limits` and `skep inspect` list the names"),
     }
 }
 

@@ -214,7 +214,7 @@ fn limits_that_are_unknown_repeated_or_too_high_are_refused() {
     for (flags, says) in [
         (&["--limit", "memory=1MiB"][..], "did you mean `memory_bytes`?"),
         (&["--limit", "dsik_bytes=1MiB"], "did you mean `disk_bytes`?"),
-        (&["--limit", "zzz=1"], "`skep inspect` lists the names"),
+        (&["--limit", "zzz=1"], "`skep inspect` list the names"),
         (&["--limit", "memory_bytes=5s"], "unknown unit of size"),
         (&["--limit", "fuel"], "expected NAME=VALUE"),
         (&["--memory", "1MiB", "--limit", "memory_bytes=2MiB"], "set the same limit"),
