@@ -7,12 +7,19 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use cap_std::fs::{Dir, File};
 use serde::{Deserialize, Serialize};
 use skep_protocol::Timestamp;
+use skep_scope::tree::remove_tree;
 
 use crate::digest::BlobDigest;
 use crate::draft;
 use crate::log::LogWriter;
 use crate::result::RunResult;
 use crate::store::Store;
+
+/// Number of runs whose records are kept without `skep ci gc`.
+const KEPT: usize = 500;
+
+/// Number of records that are removed at once.
+const PRUNED: usize = 50;
 
 /// The record of one run.
 pub struct RunRecord {
@@ -47,6 +54,7 @@ impl RunRecord {
         getrandom::fill(&mut random).map_err(io::Error::other)?;
         let random: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
         let run_id = format!("{}-{random}", time.trim_end_matches('Z').to_lowercase());
+        prune(store);
         let name = format!("runs/{run_id}");
         store.root.create_dir(&name)?;
         Ok(Self { run_id, store: store.clone(), dir: store.root.open_dir(&name)? })
@@ -66,6 +74,16 @@ impl RunRecord {
 
 fn log_name(step: &str) -> String {
     format!("{}.log", BlobDigest::of(step.as_bytes()).short())
+}
+
+/// Removes the oldest records, if there are many. A failure leaves them to `skep ci gc`.
+fn prune(store: &Store) {
+    let Ok(names) = runs(store) else { return };
+    let Some(most) = names.len().checked_sub(KEPT).filter(|old| *old >= PRUNED) else { return };
+    let Ok(dir) = store.root.open_dir("runs") else { return };
+    for name in &names[..most] {
+        drop(remove_tree(&dir, name));
+    }
 }
 
 /// Lists the names of the runs, the oldest first.

@@ -147,3 +147,30 @@ fn submissions_are_graded_right_and_cannot_forge_their_marks() {
     ran.expect(0);
     assert_eq!(result.ran(), ["judge", "run[case=1,who=subs/bob]", "run[case=2,who=subs/bob]"]);
 }
+
+#[test]
+fn the_tests_of_a_rust_crate_run_as_steps() {
+    let project = example("rust");
+    let mut cargo = xtask::guests::cargo_test(false, "true").unwrap();
+    let built = cargo
+        .args(["--lib", "--no-run", "--message-format", "json"])
+        .current_dir(&*project.dir)
+        .output()
+        .unwrap();
+    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+    let built = String::from_utf8(built.stdout).unwrap();
+    let program = built.lines().find_map(|line| {
+        let message: serde_json::Value = serde_json::from_str(line).ok()?;
+        message["executable"].as_str().map(str::to_owned)
+    });
+    std::fs::copy(program.unwrap(), project.dir.join("tests.wasm")).unwrap();
+    let result = passes_and_is_cached(&project);
+    assert_eq!(result.steps().len(), 3);
+    project.write("fixtures/numbers.txt", "1 2\n");
+    let (result, ran) = project.run(&[]);
+    ran.expect(1);
+    // All see the fixture, so all run again, and only one of them fails.
+    let failed: Vec<_> = result.steps().iter().filter(|it| it["as_expected"] == false).collect();
+    assert_eq!(failed.len(), 1, "{}", result.0);
+    assert_eq!(failed[0]["id"], "unit[test=the_fixture_adds_up]");
+}
