@@ -147,6 +147,9 @@ impl LocalExecutor {
         for (guest, digest) in &job.trees {
             mount(guest, skep_ci::open_tree(&self.store, digest)?, Rights::ReadOnly);
         }
+        if !job.trees.iter().chain(&job.copied).any(|(guest, _)| guest == "/") {
+            mount("/", root(job, &scratch.folder("root")?)?, Rights::ReadOnly);
+        }
         if let Some((guest, digest)) = &job.copied {
             let dir = scratch.folder("src")?;
             skep_ci::copy_tree(&self.store, digest, &dir, true)?;
@@ -377,6 +380,16 @@ impl LineSink for LogLines {
     fn line(&self, line: &[u8]) {
         self.log.line(self.stream, line);
     }
+}
+
+/// Fills the root of a guest whose sources lie elsewhere with an empty directory for each mount.
+/// Programs list it, or walk up to it.
+fn root(job: &StepJob, dir: &Dir) -> io::Result<Dir> {
+    let guests = job.trees.iter().chain(&job.copied).map(|(guest, _)| guest.as_str());
+    for guest in guests.chain([OUT, TMP]) {
+        dir.create_dir_all(guest.trim_start_matches('/'))?;
+    }
+    dir.try_clone()
 }
 
 fn load_outcome(error: &LoadError) -> StepOutcome {

@@ -232,3 +232,21 @@ fn a_formatter_writes_back_what_it_changed() {
     assert!(project.dir.read("src/a.txt").starts_with(b"a!"));
     assert_eq!(project.dir.read("src/b.txt"), b"b");
 }
+
+#[test]
+fn sources_may_lie_elsewhere_and_the_root_lists_the_mounts() {
+    let project = Project::new(
+        &["probe"],
+        "version = 1\n[tool.probe]\nfile = \"probe.wasm\"\n[step.a]\ntool = \"probe\"\nat = \"/work/src\"\n\
+         src = [\"x.txt\"]\nargs = [\"ls\", \"/\"]\n[step.b]\ntool = \"probe\"\nat = \"/work/src\"\n\
+         src = [\"x.txt\"]\nargs = [\"read\", \"/work/src/x.txt\"]\nisolate = true\n",
+    );
+    project.write("x.txt", "hello");
+    project.run(&[]).1.expect(0);
+    let list = project.ci(&["logs", "last", "a"]).go().expect(0).text();
+    for name in ["out", "tmp", "work"] {
+        assert!(list.contains(name), "{list}");
+    }
+    let read = project.ci(&["logs", "last", "b"]).go().expect(0).text();
+    assert!(read.contains("hello"), "{read}");
+}
