@@ -8,7 +8,7 @@ use skep_protocol::{LimitName, Limits, Unit, quantity};
 use toml::Spanned;
 
 use crate::fault::FileFault;
-use crate::file::{DefaultsTable, LimitNumber, StepTable, ToolTable};
+use crate::file::{DefaultsTable, LimitNumber, StepTable};
 
 /// The deadline of a step that sets none.
 const DEADLINE_MS: u64 = 60_000;
@@ -35,7 +35,7 @@ pub struct StepBounds {
 /// Returns the limits of a step: its own, else its tool's, else the defaults.
 pub(crate) fn bounds(
     step: &StepTable,
-    tool: Option<&ToolTable>,
+    tool_memory: Option<&Spanned<String>>,
     defaults: &DefaultsTable,
     ceilings: &Ceilings,
 ) -> Result<StepBounds, FileFault> {
@@ -43,7 +43,7 @@ pub(crate) fn bounds(
     let mut making = Bounds { limits: base, ceilings };
     let timeout = step.timeout.as_ref().or(defaults.timeout.as_ref());
     making.quantity(LimitName::turn_deadline_ms, timeout)?;
-    let memory = step.memory.as_ref().or(tool.and_then(|it| it.memory.as_ref()));
+    let memory = step.memory.as_ref().or(tool_memory);
     making.quantity(LimitName::memory_bytes, memory.or(defaults.memory.as_ref()))?;
     making.quantity(LimitName::disk_bytes, step.disk.as_ref().or(defaults.disk.as_ref()))?;
     if let Some(fuel) = &step.fuel {

@@ -31,6 +31,10 @@ pub struct PlanOptions {
     pub hook: Option<(String, Vec<String>)>,
     /// A word of the operator that separates results.
     pub salt: String,
+    /// True if steps may ask for addresses of this network.
+    pub allow_inner: bool,
+    /// The secrets that steps may ask for.
+    pub secrets: BTreeSet<SecretName>,
 }
 
 /// The plan of a run.

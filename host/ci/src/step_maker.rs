@@ -44,10 +44,10 @@ impl<'a> StepMaker<'a> {
     /// Returns all combinations and batches of the step.
     pub(crate) fn make(&self) -> Result<Vec<PlannedStep>, FileFault> {
         let table = self.table;
-        let tool = self.tool()?;
+        let tools = self.tools()?;
         let bounds = bounds(
             table,
-            tool.map(|(_, table)| table),
+            tools.iter().rev().find_map(|tool| tool.memory.as_ref()),
             &self.file.defaults,
             &self.options.ceilings,
         )?;
@@ -56,7 +56,7 @@ impl<'a> StepMaker<'a> {
         let file_globs = SourceGlobs::parse(&table.files, &self.keys)?;
         let templates = table.args.iter().map(|text| self.template(text));
         let templates = templates.collect::<Result<Vec<_>, _>>()?;
-        let env = self.env(tool.map(|(_, table)| table))?;
+        let env = self.env(&tools)?;
         let out = SourceGlobs::parse(&table.out, &self.keys)?;
         let inputs = self.inputs()?;
         let http = self.http()?;
@@ -168,22 +168,24 @@ impl<'a> StepMaker<'a> {
         self.options.hook.as_ref().filter(|(step, _)| step == self.name)
     }
 
-    /// Returns the tool's name and table, if the program is one.
-    fn tool(&self) -> Result<Option<(&'a str, &'a ToolTable)>, FileFault> {
+    /// Returns the tables of the tool, if the program is one: that of the tool it is like, and its own.
+    fn tools(&self) -> Result<Vec<&'a ToolTable>, FileFault> {
         let (tools, table) = (&self.file.tool, self.table);
+        let find = |name: &Spanned<String>| {
+            let found = tools.iter().find(|(key, _)| key.get_ref() == name.get_ref());
+            found.map(|(_, table)| table).ok_or_else(|| {
+                let message = format!("there is no tool `{}`", name.get_ref());
+                let known = tools.keys().map(|key| key.get_ref().as_str());
+                FileFault::at(name.span(), message).nearest(name.get_ref(), known)
+            })
+        };
         match (&table.tool, &table.wasm) {
             (Some(tool), None) => {
-                let found = tools.iter().find(|(key, _)| key.get_ref() == tool.get_ref());
-                match found {
-                    Some((key, table)) => Ok(Some((key.get_ref().as_str(), table))),
-                    None => Err(FileFault::at(
-                        tool.span(),
-                        format!("there is no tool `{}`", tool.get_ref()),
-                    )
-                    .nearest(tool.get_ref(), tools.keys().map(|key| key.get_ref().as_str()))),
-                }
+                let own = find(tool)?;
+                let like = own.like.as_ref().map(find).transpose()?;
+                Ok(like.into_iter().chain([own]).collect())
             }
-            (None, Some(_)) => Ok(None),
+            (None, Some(_)) => Ok(Vec::new()),
             (Some(_), Some(wasm)) => {
                 Err(FileFault::at(wasm.span(), "a step has either `tool` or `wasm`"))
             }
@@ -252,10 +254,10 @@ impl<'a> StepMaker<'a> {
         Ok(template)
     }
 
-    fn env(&self, tool: Option<&ToolTable>) -> Result<BTreeMap<String, Template>, FileFault> {
+    fn env(&self, tools: &[&ToolTable]) -> Result<BTreeMap<String, Template>, FileFault> {
         let mut env = BTreeMap::new();
         let defaults = &self.file.defaults.env;
-        for (name, value) in defaults.iter().chain(tool.iter().flat_map(|it| &it.env)) {
+        for (name, value) in defaults.iter().chain(tools.iter().flat_map(|it| &it.env)) {
             env.insert(name.clone(), Template(vec![TemplatePart::Text(value.clone())]));
         }
         for (name, value) in &self.table.env {
@@ -287,9 +289,9 @@ impl<'a> StepMaker<'a> {
         let mut inputs = BTreeMap::new();
         for (key, table) in &self.table.inputs {
             let path = mount_path(key)?;
-            let tool = self.tool()?.map(|(_, table)| table);
-            let of_tool = tool.is_some_and(|it| it.files.keys().any(|key| *key.get_ref() == path));
-            if of_tool {
+            let tools = self.tools()?;
+            let mut own = tools.iter().flat_map(|tool| tool.files.keys());
+            if own.any(|key| *key.get_ref() == path) {
                 return Err(FileFault::at(key.span(), "the tool has its own files there"));
             }
             if path == "/" || path == self.at()? {
@@ -332,7 +334,15 @@ impl<'a> StepMaker<'a> {
     fn http(&self) -> Result<Vec<HttpGrant>, FileFault> {
         let parse = |text: &Spanned<String>| {
             let grant = text.get_ref().parse::<HttpGrant>();
-            grant.map_err(|error| FileFault::at(text.span(), error.to_string()))
+            let grant = grant.map_err(|error| FileFault::at(text.span(), error.to_string()))?;
+            match grant.inner && !self.options.allow_inner {
+                // Metadata services and databases trust whoever reaches them.
+                true => {
+                    let message = "`inner` reaches addresses of this machine's own network";
+                    Err(FileFault::at(text.span(), message).hint("allow it with --allow-inner"))
+                }
+                false => Ok(grant),
+            }
         };
         self.table.http.iter().map(parse).collect()
     }
@@ -346,6 +356,11 @@ impl<'a> StepMaker<'a> {
             }
             let parsed = name.get_ref().parse::<SecretName>();
             let parsed = parsed.map_err(|error| FileFault::at(name.span(), error.to_string()))?;
+            if !self.options.secrets.contains(&parsed) {
+                let message = format!("this run may not use the secret `{parsed}`");
+                let hint = format!("allow it with --secret {parsed}");
+                return Err(FileFault::at(name.span(), message).hint(hint));
+            }
             secrets.insert(parsed);
         }
         Ok(secrets)

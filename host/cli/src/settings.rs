@@ -226,11 +226,24 @@ impl Settings {
     }
 }
 
+/// Reads the secrets of the operator's own settings: a named file, or that of the user. A skep.toml
+/// in the current folder is not read: it may be a stranger's, and name a variable of this process.
+pub(crate) fn own_secrets(named: Option<&Path>) -> Result<SecretSettings, String> {
+    Ok(read_of(named, &[])?.secrets)
+}
+
 fn read(named: Option<&Path>) -> Result<SettingsFile, String> {
+    read_of(named, &["skep.toml"])
+}
+
+/// Reads the named file, else the first of `near` and the user's file that there is.
+fn read_of(named: Option<&Path>, near: &[&str]) -> Result<SettingsFile, String> {
     let named = named.map(Path::to_path_buf).or_else(|| variable("SKEP_CONFIG").map(Into::into));
     let candidates = match &named {
         Some(path) => vec![path.clone()],
-        None => std::iter::once(PathBuf::from("skep.toml"))
+        None => near
+            .iter()
+            .map(PathBuf::from)
             .chain(home("XDG_CONFIG_HOME", ".config").map(|dir| dir.join("skep/skep.toml")))
             .collect(),
     };

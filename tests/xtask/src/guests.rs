@@ -51,6 +51,7 @@ pub const ARTIFACTS: &[Artifact] = &[
         Target::Wasip2,
     ),
     Artifact::new("caller", "tests/guests/caller", Shape::Service, Target::Wasip2),
+    Artifact::new("requester", "tests/guests/requester", Shape::Command, Target::Wasip2),
     Artifact::new("tally", "tests/guests/tally", Shape::Service, Target::Wasip2),
     Artifact::new("hostile", "tests/guests/hostile", Shape::Commands, Target::Wasip2),
     Artifact::new("misbehaves", "tests/guests/hostile/service", Shape::Service, Target::Wasip2),

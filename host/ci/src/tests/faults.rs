@@ -59,6 +59,14 @@ fn each_fault_has_its_line_and_the_nearest_word() {
         ("verify = 0", "6: verify is 1 to 10"),
         ("http = [\"ftp://x\"]", "6: "),
         ("http = [\"https://x.example\"]\ncache = \"on\"", "4: a step with `http` or a real clock"),
+        (
+            "http = [\"http://10.0.0.1 inner\"]",
+            "6: `inner` reaches addresses of this machine's own",
+        ),
+        (
+            "http = [\"https://a.example\"]\nsecrets = [\"key\"]",
+            "7: this run may not use the secret `key` (allow it with --secret key)",
+        ),
         ("secrets = [\"key\"]", "6: a secret is only for requests"),
         ("batch = 2", "6: batch splits `files`"),
         ("wasm = \"{a}/x\"", "4: the steps need each other"),

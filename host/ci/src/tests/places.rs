@@ -104,6 +104,21 @@ fn a_batch_sees_its_own_files_and_the_sources() {
 }
 
 #[test]
+fn a_tool_that_is_like_another_has_its_keys_unless_it_sets_them() {
+    let project = TestProject::new(&[("t.wasm", "p")]);
+    let text = "version = 1\n[defaults]\nmemory = \"1MiB\"\nenv = { A = \"0\", D = \"0\" }\n\
+                [tool.t]\nfile = \"t.wasm\"\nmemory = \"2MiB\"\nargv0 = \"x\"\n\
+                env = { A = \"1\", B = \"1\", C = \"1\" }\n[tool.u]\nlike = \"t\"\nargv0 = \"y\"\n\
+                env = { B = \"2\", C = \"2\" }\n[step.a]\ntool = \"u\"\nenv = { C = \"3\" }\n";
+    let plan = project.plan(text).unwrap();
+    let step = &plan.steps[0];
+    let env: Vec<_> = step.env.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    assert_eq!(env, ["A=1", "B=2", "C=3", "D=0"]);
+    assert_eq!(step.bounds.limits.memory_bytes, 2 << 20);
+    assert_eq!((plan.tools["u"].argv0.as_str(), plan.tools.len()), ("y", 1));
+}
+
+#[test]
 fn outputs_may_be_named_by_the_matrix() {
     let project = TestProject::new(&[("t.wasm", "p")]);
     let text = "version = 1\n[tool.t]\nfile = \"t.wasm\"\n[step.a]\ntool = \"t\"\n\

@@ -47,7 +47,7 @@ pub(super) fn explain(arguments: &CiExplainArgs) -> Result<u8, Failed> {
     let globs = std::slice::from_ref(&arguments.step);
     let plan = select(full, globs)?;
     pipeline.check_pins(&plan)?;
-    let tools = fill(&pipeline, &plan)?;
+    let tools = fill(&pipeline, &plan, &arguments.pipeline)?;
     let (sources, store) = (&pipeline.sources, &pipeline.store);
     let all = skep_ci::explain(&plan, &tools, sources, store, &pipeline.project)
         .map_err(|error| Failed::here(format!("cannot make the keys: {error}")))?;

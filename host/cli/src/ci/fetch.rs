@@ -14,17 +14,27 @@ use crate::terminal::Spinner;
 const MESSAGE: usize = 600;
 
 /// Gets packages.
-pub(super) struct HostFetch;
+pub(super) struct HostFetch {
+    /// True if the pipeline may name files of this machine outside of its folder.
+    allow_absolute: bool,
+}
 
 impl HostFetch {
-    pub(super) fn new() -> Self {
-        Self
+    pub(super) fn new(allow_absolute: bool) -> Self {
+        Self { allow_absolute }
     }
 }
 
 impl Fetch for HostFetch {
     fn open(&mut self, path: &str) -> io::Result<File> {
-        File::open(path)
+        match self.allow_absolute {
+            true => File::open(path),
+            // A stranger's pipeline could name an archive of this user.
+            false => Err(io::Error::new(
+                io::ErrorKind::PermissionDenied,
+                "it lies outside of the project; allow it with --allow-absolute",
+            )),
+        }
     }
 
     fn package(&mut self, origin: &Origin) -> Result<Vec<u8>, String> {

@@ -76,9 +76,14 @@ pub(super) fn hook(arguments: &CiHookArgs, files: Vec<OsString>) -> Result<u8, F
     }
     let plan = select(plan, std::slice::from_ref(&arguments.step))?;
     pipeline.check_pins(&plan)?;
-    let tools = fill(&pipeline, &plan)?;
+    let tools = fill(&pipeline, &plan, &arguments.pipeline)?;
     let jobs = std::thread::available_parallelism().map_or(1, usize::from);
-    let how = HowToRun { jobs, policy: CachePolicy::Use, quiet: true };
+    let how = HowToRun {
+        jobs,
+        policy: CachePolicy::Use,
+        quiet: true,
+        settings: arguments.pipeline.settings.clone(),
+    };
     let result = run_with(&pipeline, &plan, &tools, &how)?;
     let code = exit_code(result.outcome);
     if code != 0 {

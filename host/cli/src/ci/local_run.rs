@@ -1,21 +1,28 @@
 //! A plan that runs on this machine.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 
 use skep_ci::{CachePolicy, Cancel, Plan, RunParts, RunRecord, RunResult, Toolbox};
+use skep_protocol::SecretName;
+use skep_sandbox::OperatorSecret;
 
 use super::fetch::HostFetch;
 use super::local::LocalExecutor;
 use super::open::OpenPipeline;
+use super::options::PipelineFlags;
 use super::show::Progress;
 use super::watch::supervise;
 use crate::failure::Failed;
-use crate::secret;
-use crate::settings::{LocationArgs, Settings};
+use crate::{secret, settings};
 
 /// Gets the tools of a plan.
-pub(super) fn fill(pipeline: &OpenPipeline, plan: &Plan) -> Result<Toolbox, Failed> {
-    let mut fetch = HostFetch::new();
+pub(super) fn fill(
+    pipeline: &OpenPipeline,
+    plan: &Plan,
+    flags: &PipelineFlags,
+) -> Result<Toolbox, Failed> {
+    let mut fetch = HostFetch::new(flags.allow_absolute);
     Toolbox::fill(plan, &pipeline.store, &pipeline.sources, &mut fetch).map_err(|error| {
         let wrong = matches!(error, skep_ci::ToolError::WrongDigest { .. });
         let failed = Failed::here(error.to_string());
@@ -33,6 +40,29 @@ pub(super) struct HowToRun {
     pub(super) jobs: usize,
     pub(super) policy: CachePolicy,
     pub(super) quiet: bool,
+    /// The operator's settings, if they are named.
+    pub(super) settings: Option<PathBuf>,
+}
+
+/// Reads the secrets that steps use.
+fn secrets(
+    plan: &Plan,
+    settings: Option<&Path>,
+) -> Result<BTreeMap<SecretName, OperatorSecret>, Failed> {
+    let used: BTreeSet<_> = plan.steps.iter().flat_map(|step| &step.secrets).collect();
+    if used.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let mut all = settings::own_secrets(settings)?;
+    for name in &used {
+        if !all.0.contains_key(*name) {
+            let message = format!("the settings have no secret `{name}`");
+            let hint = "a skep.toml beside the pipeline is not read; name yours with --settings";
+            return Err(Failed::here(message).hint(hint));
+        }
+    }
+    all.0.retain(|name, _| used.contains(name));
+    Ok(secret::read_all(&all)?)
 }
 
 /// Runs a plan on this machine.
@@ -42,19 +72,7 @@ pub(super) fn run_with(
     tools: &Toolbox,
     how: &HowToRun,
 ) -> Result<RunResult, Failed> {
-    let secrets = match plan.steps.iter().any(|step| !step.secrets.is_empty()) {
-        true => {
-            let settings = Settings::gather(&LocationArgs::default(), None)?;
-            secret::read_all(&settings.secrets)?
-        }
-        false => BTreeMap::new(),
-    };
-    let used = plan.steps.iter().flat_map(|step| &step.secrets);
-    for name in used {
-        if !secrets.contains_key(name) {
-            return Err(Failed::here(format!("skep.toml has no secret `{name}`")));
-        }
-    }
+    let secrets = secrets(plan, how.settings.as_deref())?;
     let executor = LocalExecutor::start(&pipeline.store, how.jobs, secrets)?;
     let record = RunRecord::begin(&pipeline.store)
         .map_err(|error| Failed::here(format!("cannot begin the record of the run: {error}")))?;

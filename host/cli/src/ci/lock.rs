@@ -41,7 +41,7 @@ impl CiLockArgs {
 pub(super) fn lock(arguments: &CiLockArgs) -> Result<u8, Failed> {
     let pipeline = OpenPipeline::open(&arguments.pipeline)?;
     let plan = pipeline.plan(&OpenPipeline::options(&arguments.pipeline))?;
-    let mut fetch = HostFetch::new();
+    let mut fetch = HostFetch::new(arguments.pipeline.allow_absolute);
     let mut found = Vec::new();
     let mut wrong = Vec::new();
     for pinned in skep_ci::pinned_files(&plan) {

@@ -68,8 +68,14 @@ impl OpenPipeline {
 
     /// Returns the options of a plan without a base.
     pub(super) fn options(flags: &PipelineFlags) -> PlanOptions {
-        let salt = flags.salt.clone().unwrap_or_default();
-        PlanOptions { ceilings: ceilings(), changed: None, hook: None, salt }
+        PlanOptions {
+            ceilings: ceilings(),
+            changed: None,
+            hook: None,
+            salt: flags.salt.clone().unwrap_or_default(),
+            allow_inner: flags.allow_inner,
+            secrets: flags.secret.iter().cloned().collect(),
+        }
     }
 }
 

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use skep_ci::{Pattern, Plan};
+use skep_protocol::SecretName;
 
 use crate::failure::Failed;
 
@@ -17,6 +18,24 @@ pub(super) struct PipelineFlags {
     /// A word that separates your results from those of others that share the cache
     #[arg(long, value_name = "WORD")]
     pub(super) salt: Option<String>,
+
+    /// Let steps send requests to addresses of this machine's own network, where their `http` says
+    /// `inner`
+    #[arg(long)]
+    pub(super) allow_inner: bool,
+
+    /// Let tools be files of this machine outside of the project's folder
+    #[arg(long)]
+    pub(super) allow_absolute: bool,
+
+    /// Let steps use this secret, where their `secrets` name it. Repeat for more
+    #[arg(long, value_name = "NAME")]
+    pub(super) secret: Vec<SecretName>,
+
+    /// Settings with the secrets [env: SKEP_CONFIG] [default: skep/skep.toml in the user
+    /// configuration directory]
+    #[arg(long, value_name = "FILE")]
+    pub(super) settings: Option<PathBuf>,
 }
 
 /// Keeps the steps whose name or id matches one of some globs, and those that they need.

@@ -110,7 +110,7 @@ pub(super) fn run(arguments: &CiRunArgs) -> Result<u8, Failed> {
     let globs: Vec<_> = arguments.steps.iter().chain(&arguments.step).cloned().collect();
     let plan = select(pipeline.plan(&options)?, &globs)?;
     pipeline.check_pins(&plan)?;
-    let tools = fill(&pipeline, &plan)?;
+    let tools = fill(&pipeline, &plan, &arguments.pipeline)?;
     if arguments.dry {
         return dry(&pipeline, &plan, &tools, arguments.output);
     }
@@ -153,6 +153,7 @@ fn run_plan(
         jobs: arguments.jobs.unwrap_or(cores).clamp(1, 256),
         policy: arguments.policy(),
         quiet: arguments.output == OutputFormat::Json,
+        settings: arguments.pipeline.settings.clone(),
     };
     run_with(pipeline, plan, tools, &how)
 }

@@ -4,6 +4,7 @@ mod action;
 mod commands;
 mod examples;
 mod hostile;
+mod requests;
 mod runs;
 
 use std::path::Path;
