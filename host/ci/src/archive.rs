@@ -10,6 +10,9 @@ use crate::tree::{FileTree, TreeNode};
 /// Maximum bytes that one archive unpacks to.
 const MOST_BYTES: u64 = 2 << 30;
 
+/// Maximum bytes of one file that is read into memory.
+const MOST_MEMBER: u64 = 512 << 20;
+
 /// Maximum number of files in one archive.
 const MOST_FILES: usize = 200_000;
 
@@ -24,7 +27,10 @@ pub(crate) fn member(archive: &[u8], name: &str) -> Result<Vec<u8>, String> {
         let path = path.strip_prefix(NPM).unwrap_or(path);
         if path == name {
             let mut content = Vec::new();
-            file.take(MOST_BYTES).read_to_end(&mut content)?;
+            file.take(MOST_MEMBER + 1).read_to_end(&mut content)?;
+            if content.len() as u64 > MOST_MEMBER {
+                return Err(io::Error::other("the file is too large"));
+            }
             found = Some(content);
             return Ok(false);
         }

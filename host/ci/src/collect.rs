@@ -34,8 +34,9 @@ pub struct Collected {
 /// The reason that outputs are not collected.
 #[derive(Debug, thiserror::Error)]
 pub enum CollectError {
-    /// They are larger than the step's limit. Only a compromised guest can cause that.
-    #[error("the outputs are larger than the step may write")]
+    /// They are larger than allowed: only a compromised guest can exceed its own limit, but all steps
+    /// together can exceed that of the run.
+    #[error("the outputs are larger than the step may write, or than the run may keep")]
     TooLarge,
     /// A file cannot be read or stored.
     #[error("cannot collect the outputs: {0}")]

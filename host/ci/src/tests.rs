@@ -5,6 +5,7 @@ mod crashes;
 mod ends;
 mod explaining;
 mod faults;
+mod hostile_files;
 mod pipelines;
 mod places;
 pub(crate) mod testing;

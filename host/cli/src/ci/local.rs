@@ -30,6 +30,9 @@ use crate::{ambient, child, terminal};
 /// Maximum bytes of a program.
 const MOST_PROGRAM: u64 = 1 << 30;
 
+/// Maximum bytes of outputs that one run keeps. A matrix of a stranger would fill the disk otherwise.
+const MOST_OUTPUT: u64 = 32 << 30;
+
 /// Time after its deadline in which a guest that is blocked in a system call may end.
 const GRACE: Duration = Duration::from_secs(10);
 
@@ -40,6 +43,8 @@ pub(super) struct LocalExecutor {
     store: Store,
     scratch: TemporaryDir,
     next: AtomicU64,
+    /// Bytes of outputs that the run may still keep.
+    room: AtomicU64,
     programs: Mutex<HashMap<(BlobDigest, Profile), ProgramSlot>>,
     running: Mutex<Vec<Weak<KillSwitch>>>,
     cancelled: OnceLock<()>,
@@ -84,6 +89,7 @@ impl LocalExecutor {
             store: store.clone(),
             scratch,
             next: AtomicU64::new(0),
+            room: AtomicU64::new(MOST_OUTPUT),
             programs: Mutex::default(),
             running: Mutex::default(),
             cancelled: OnceLock::new(),
@@ -198,7 +204,13 @@ impl LocalExecutor {
         let from = if job.copied.is_some() { "src" } else { "out" };
         let from = scratch.dir.open_dir(from)?;
         match skep_ci::collect(&self.store, &from, &job.out, self.most_collected(job)) {
-            Ok(collected) => executed.outputs = collected,
+            Ok(collected) => {
+                let bytes: u64 = collected.files.values().map(|digest| digest.bytes).sum();
+                let left = |room: u64| Some(room.saturating_sub(bytes));
+                // It always updates.
+                drop(self.room.fetch_update(Ordering::Relaxed, Ordering::Relaxed, left));
+                executed.outputs = collected;
+            }
             Err(CollectError::Io(error)) => return Err(error),
             Err(error @ CollectError::TooLarge) => {
                 executed.outcome = StepOutcome::Limit;
@@ -210,11 +222,14 @@ impl LocalExecutor {
         Ok(executed)
     }
 
-    /// Returns the most that a step can have written, with the copy that it started from.
+    /// Returns the most that a step can have written, with the copy that it started from, and that
+    /// the run may still keep.
     fn most_collected(&self, job: &StepJob) -> u64 {
         // The quota counts additions, so the sources come on top.
         const COPIED: u64 = 1 << 32;
-        job.limits.disk_bytes.saturating_add(if job.copied.is_some() { COPIED } else { 0 })
+        let most =
+            job.limits.disk_bytes.saturating_add(if job.copied.is_some() { COPIED } else { 0 });
+        most.min(self.room.load(Ordering::Relaxed))
     }
 
     fn watch(&self, kill: &Arc<KillSwitch>) {
