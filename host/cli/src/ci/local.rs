@@ -208,7 +208,7 @@ impl LocalExecutor {
                 let bytes: u64 = collected.files.values().map(|digest| digest.bytes).sum();
                 let left = |room: u64| Some(room.saturating_sub(bytes));
                 // It always updates.
-                drop(self.room.fetch_update(Ordering::Relaxed, Ordering::Relaxed, left));
+                let _ = self.room.fetch_update(Ordering::Relaxed, Ordering::Relaxed, left);
                 executed.outputs = collected;
             }
             Err(CollectError::Io(error)) => return Err(error),

@@ -51,14 +51,16 @@ pub(super) fn logs(arguments: &CiLogsArgs) -> Result<u8, Failed> {
     let run = skep_ci::find_run(&store, &arguments.run).map_err(Failed::here)?;
     let log = skep_ci::open_log(&store, &run, &arguments.step);
     let log = log.map_err(|error| Failed::here(format!("cannot read the log: {error}")))?;
-    let mut records = match log {
+    let records = match log {
         Some(file) => skep_ci::read_log(file, arguments.after)
             .map_err(|error| Failed::here(format!("cannot read the log: {error}")))?,
-        None => Vec::new(),
+        // It came from the cache, or printed nothing.
+        None => {
+            let mut all = kept(&store, &run, &arguments.step)?;
+            all.retain(|record| record.seq > arguments.after);
+            all
+        }
     };
-    if records.is_empty() && arguments.after == 0 {
-        records = kept(&store, &run, &arguments.step)?;
-    }
     for record in &records {
         let printed = match arguments.output {
             OutputFormat::Json => terminal::print(&json::line(record)),

@@ -42,6 +42,26 @@ fn a_failure_is_annotated_and_fails_the_action() {
 }
 
 #[test]
+fn each_input_reaches_the_script_as_a_variable() {
+    let folder = skep_harness::root().join("examples/ci/action");
+    let read = |name: &str| std::fs::read_to_string(folder.join(name)).unwrap();
+    let (action, script) = (read("action.yml"), read("run.sh"));
+    let (inputs, rest) = action.split_once("\noutputs:").unwrap();
+    let (_, inputs) = inputs.split_once("\ninputs:").unwrap();
+    let names = inputs.lines().filter(|line| line.starts_with("  ") && !line.starts_with("   "));
+    let names: Vec<_> = names.map(|line| line.trim().trim_end_matches(':')).collect();
+    assert!(names.contains(&"steps") && names.len() > 5, "{names:?}");
+    for name in names.into_iter().filter(|name| *name != "cache") {
+        let given = rest.lines().find(|line| line.ends_with(&format!("${{{{ inputs.{name} }}}}")));
+        let (variable, _) =
+            given.unwrap_or_else(|| panic!("{name}")).trim().split_once(':').unwrap();
+        assert!(script.contains(&format!("${{{variable}:-")), "{variable}");
+    }
+    // In the commands themselves, GitHub would paste the text of an input.
+    assert!(rest.lines().filter(|line| line.contains("run:")).all(|line| !line.contains("${{")));
+}
+
+#[test]
 fn an_input_is_never_a_command() {
     let project = Project::new(&["probe"], PIPELINE);
     let done = script(&project, &[("SKEP_STEPS", "$(touch${IFS}hacked) `touch hacked`;touch")]);

@@ -81,6 +81,7 @@ fn logs_are_records_that_can_be_continued() {
     project.run(&[]);
     let again = project.ci(&["logs", "last", "args"]).go().expect(0).text();
     assert_eq!(again, text);
+    assert_eq!(records("1").len(), all.len() - 1);
     let run = first.0["run_id"].as_str().unwrap();
     assert_eq!(project.ci(&["logs", run, "args"]).go().expect(0).text(), text);
     project.ci(&["logs", "last", "arg"]).go().expect(125).says("did you mean `args`?");
