@@ -25,7 +25,7 @@ args = ["/{matrix.who}/solution.py"]
 [step.judge]
 tool = "python"
 in = { "/runs" = { step = "run", what = "results" } }
-args = ["-c", "import json; assert all(open('/runs/' + it['dir'] + '/stdout').read() == '7\n' for it in json.load(open('/runs/legs.json')))"]
+args = ["-c", "import json; assert all(open('/runs/' + it['dir'] + '/stdout').read() == '7\\n' for it in json.load(open('/runs/legs.json')))"]
 "#;
 
 pub(super) fn measure(program: &Path) -> Result<Row, Failure> {
