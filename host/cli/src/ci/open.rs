@@ -81,9 +81,10 @@ impl OpenPipeline {
 
 /// Opens the user's cache.
 pub(super) fn open_store() -> Result<Store, Failed> {
-    ambient::ci_cache()
-        .and_then(Store::open)
-        .map_err(|error| Failed::here(format!("cannot use the cache of `skep ci`: {error}")))
+    ambient::ci_cache().and_then(Store::open).map_err(|error| {
+        Failed::here(format!("cannot use the cache of `skep ci`: {error}"))
+            .hint("name another directory with SKEP_CI_CACHE")
+    })
 }
 
 /// Reports what is wrong with a pipeline file.
