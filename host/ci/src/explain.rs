@@ -35,7 +35,7 @@ pub struct StepExplanation {
     pub action: Option<String>,
     /// True if the result of that is in the cache.
     pub cached: bool,
-    /// The run that used the last action before.
+    /// The first run that used the last action before.
     pub last_run: Option<String>,
     /// What is different since then.
     pub changes: Vec<String>,

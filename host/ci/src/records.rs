@@ -32,7 +32,7 @@ pub struct RunRecord {
 /// The last action of a step.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct LastAction {
-    /// Run in which it was used.
+    /// First run that used it.
     pub(crate) run_id: String,
     /// Digest of the action in hexadecimal, and the size of its message.
     pub(crate) action: (String, u64),
@@ -159,7 +159,8 @@ pub(crate) fn write_last(
     mut last: LastAction,
 ) -> io::Result<()> {
     last.before = match read_last(store, project, step) {
-        Some(same) if same.action == last.action => same.before,
+        // Nothing is written in a run that changes nothing.
+        Some(same) if same.action == last.action => return Ok(()),
         Some(other) => Some(Box::new(LastAction { before: None, ..other })),
         None => None,
     };

@@ -1,10 +1,12 @@
 //! `skep ci`: pipelines of steps, each in the sandbox, cached by content.
 
+mod ended;
 mod explain;
 mod fetch;
 mod gc;
 mod graph;
 mod hook;
+mod lazy;
 mod local;
 mod local_run;
 mod lock;

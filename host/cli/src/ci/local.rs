@@ -1,4 +1,4 @@
-//! The executor over the sandbox of this process. Each program is loaded once for a run; what a step
+//! Steps in the sandbox of this process. Each program is loaded once for a run; what a step
 //! made runs in a process of its own.
 
 use std::collections::{BTreeMap, HashMap};
@@ -9,20 +9,21 @@ use std::time::{Duration, Instant};
 
 use cap_std::fs::Dir;
 use skep_ci::{
-    BlobDigest, CollectError, DenialResult, Executed, Executor, HostFacts, LogStream, LogWriter,
-    OUT, StepJob, StepOutcome, Store, StreamOutput, TMP,
+    BlobDigest, CollectError, DenialResult, Executed, LogStream, LogWriter, OUT, StepJob,
+    StepOutcome, Store, StreamOutput, TMP,
 };
 use skep_protocol::text::neutral;
 use skep_protocol::{ComponentKind, Limits, Rights, SecretName};
 use skep_sandbox::stdio::{GuestInput, GuestOutput, LineSink};
 use skep_sandbox::{
     CompileOutcome, Done, Ended, FileCalls, FileThread, GuestSpec, HttpAccess, Identity, Isolation,
-    KillReason, KillSwitch, LoadError, Loaded, MountJob, OperatorSecret, OutOfProcess, Outbound,
-    Placement, ProcessJob, ProcessStreams, Profile, Sandbox, SandboxParts, UnboundedMemory,
+    KillReason, KillSwitch, Loaded, MountJob, OperatorSecret, OutOfProcess, Outbound, Placement,
+    ProcessJob, ProcessStreams, Profile, Sandbox, SandboxParts, UnboundedMemory,
 };
 use skep_scope::tree::remove_tree;
 use skep_scope::{Disk, Quota, Scope};
 
+use super::ended::{ended, load_outcome};
 use super::step_turn::StepTurn;
 use crate::temporary::TemporaryDir;
 use crate::{ambient, child, terminal};
@@ -126,6 +127,11 @@ impl LocalExecutor {
             }
         };
         slot.get_or_init(load).clone()
+    }
+
+    /// Runs one step in directories of its own.
+    pub(super) fn execute(&self, job: &StepJob) -> io::Result<Executed> {
+        self.run(job, &Scratch::create(self)?)
     }
 
     fn run(&self, job: &StepJob, scratch: &Scratch<'_>) -> io::Result<Executed> {
@@ -337,26 +343,6 @@ impl LocalExecutor {
     }
 }
 
-impl Executor for LocalExecutor {
-    fn facts(&self) -> HostFacts {
-        HostFacts {
-            version: env!("CARGO_PKG_VERSION").into(),
-            world: skep_ci::WORLD,
-            executor: "local".into(),
-        }
-    }
-
-    fn execute(&self, job: &StepJob) -> Executed {
-        let fault = |error: io::Error| {
-            Executed::not_run(StepOutcome::HostFault, format!("cannot run the step: {error}"))
-        };
-        match Scratch::create(self) {
-            Ok(scratch) => self.run(job, &scratch).unwrap_or_else(fault),
-            Err(error) => fault(error),
-        }
-    }
-}
-
 /// The writable directories of one step, removed with it.
 struct Scratch<'a> {
     executor: &'a LocalExecutor,
@@ -405,53 +391,6 @@ fn root(job: &StepJob, dir: &Dir) -> io::Result<Dir> {
         dir.create_dir_all(guest.trim_start_matches('/'))?;
     }
     dir.try_clone()
-}
-
-fn load_outcome(error: &LoadError) -> StepOutcome {
-    use skep_sandbox::CompileError::{Crashed, Invalid, Io, Limit, Misfit, Shortage, Unoffered};
-    match error {
-        LoadError::Refused(_)
-        | LoadError::Compile(Misfit(_) | Unoffered(_) | Invalid(_) | Crashed(_) | Limit { .. }) => {
-            StepOutcome::Refused
-        }
-        LoadError::Compile(Io(_) | Shortage(_)) | LoadError::Shortage(_) | LoadError::Engine(_) => {
-            StepOutcome::HostFault
-        }
-    }
-}
-
-/// Turns the end of a guest into that of a step.
-fn ended(ended: &Ended, limits: &Limits) -> Executed {
-    let with = |outcome, message: String| Executed::not_run(outcome, message);
-    match ended {
-        Ended::Exited(code) => Executed {
-            exit_code: Some(*code),
-            message: None,
-            ..with(StepOutcome::Exited, String::new())
-        },
-        Ended::Trapped(crash) => {
-            let place = crash.frames.first().map(|frame| format!(" in {}", frame.function));
-            let message = format!("trapped: {}{}", crash.message, place.unwrap_or_default());
-            with(StepOutcome::Trapped, neutral(&message).to_string())
-        }
-        Ended::Limit { name, exit_code, .. } => {
-            let value = name.unit().show(limits.get(*name));
-            Executed {
-                exit_code: *exit_code,
-                limits_met: vec![name.as_str().to_owned()],
-                ..with(StepOutcome::Limit, format!("reached its limit {name} ({value})"))
-            }
-        }
-        Ended::Deadline => {
-            let value = skep_protocol::Unit::Millis.show(limits.turn_deadline_ms);
-            with(StepOutcome::Deadline, format!("stopped at its deadline of {value}"))
-        }
-        Ended::Cancelled => with(StepOutcome::Cancelled, "the run was stopped".into()),
-        Ended::HostFault(why) => with(StepOutcome::HostFault, neutral(why).to_string()),
-        Ended::Answered(_) | Ended::Failed { .. } | Ended::ServiceExited { .. } => {
-            with(StepOutcome::Refused, "it is a service; a step runs commands".into())
-        }
-    }
 }
 
 fn millis(since: Instant) -> f64 {

@@ -8,7 +8,7 @@ use skep_protocol::SecretName;
 use skep_sandbox::OperatorSecret;
 
 use super::fetch::HostFetch;
-use super::local::LocalExecutor;
+use super::lazy::LazyExecutor;
 use super::open::OpenPipeline;
 use super::options::PipelineFlags;
 use super::show::Progress;
@@ -73,7 +73,7 @@ pub(super) fn run_with(
     how: &HowToRun,
 ) -> Result<RunResult, Failed> {
     let secrets = secrets(plan, how.settings.as_deref())?;
-    let executor = LocalExecutor::start(&pipeline.store, how.jobs, secrets)?;
+    let executor = LazyExecutor::new(&pipeline.store, how.jobs, secrets);
     let record = RunRecord::begin(&pipeline.store)
         .map_err(|error| Failed::here(format!("cannot begin the record of the run: {error}")))?;
     let cancel = Cancel::default();

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use skep_ci::{Cancel, RunOutcome, RunResult};
 
-use super::local::LocalExecutor;
+use super::lazy::LazyExecutor;
 use crate::signals::{Signals, StopRequest};
 use crate::{exit, terminal};
 
@@ -19,7 +19,7 @@ const GRACE: Duration = Duration::from_secs(10);
 /// Runs `work` on another thread while this one watches for signals.
 pub(super) fn supervise(
     cancel: &Cancel,
-    executor: &LocalExecutor,
+    executor: &LazyExecutor,
     work: impl FnOnce() -> io::Result<RunResult> + Send,
 ) -> io::Result<RunResult> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
