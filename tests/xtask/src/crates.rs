@@ -1,6 +1,6 @@
 //! Crates from crates.io whose own tests run in Skep, by exact version and checksum.
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -43,16 +43,18 @@ pub fn copy(wanted: Crate, to: &Path) -> Result<(), Error> {
     run(&mut copy, &format!("copying {}", wanted.name)).map(drop)
 }
 
-/// Returns the folder of a crate's sources.
+/// Returns the folder of a crate's sources. Several processes and threads may call it at once.
 fn ensure(wanted: Crate) -> Result<PathBuf, Error> {
     let Crate { name, version, checksum } = wanted;
     let folder = tree::root().join("target/packages");
     let home = folder.join(format!("crate-{name}-{version}"));
     let sources = home.join(name);
+    fs::create_dir_all(&folder).map_err(Error::file("creating", &folder))?;
+    let lock = File::create(folder.join("lock")).map_err(Error::file("creating", &folder))?;
+    lock.lock().map_err(Error::file("locking", &folder))?;
     if sources.join("Cargo.toml").exists() {
         return Ok(sources);
     }
-    fs::create_dir_all(&folder).map_err(Error::file("creating", &folder))?;
     let scratch = tempfile::tempdir_in(&folder).map_err(Error::file("creating", &folder))?;
     let manifest = format!(
         "[package]\nname = \"fetch\"\nversion = \"0.0.0\"\nedition = \"2024\"\n\n\

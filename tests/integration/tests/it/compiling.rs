@@ -75,7 +75,8 @@ fn cpu_time_is_that_of_the_process_on_a_busy_machine() {
         let own = all - start;
         let cpu = report["cpu_ms"].as_f64().unwrap();
         let wall = report["wall_ms"].as_f64().unwrap();
-        assert!(cpu > 0.9 * own && cpu < 1.1 * own, "{cpu} of {all} - {start} ms");
+        // The host's own threads wake up each millisecond of the longer time on the clock.
+        assert!(cpu > 0.75 * own && cpu < 1.05 * own, "{cpu} of {all} - {start} ms");
         assert!(wall > 1.5 * cpu, "the machine is not busy: {wall} for {cpu} ms");
         // The host's own work on a child is not the guest's.
         let (all, report) = timed(&path, "--isolate");
