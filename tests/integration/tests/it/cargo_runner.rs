@@ -2,10 +2,18 @@
 
 use std::path::Path;
 use std::process::{Command, Output};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use skep_harness::{Run, TestDir, shared_cache, skep, test_dir};
 use xtask::crates::{self, MEMCHR, SEMVER};
 use xtask::{guests, python};
+
+/// Lets one test at a time build. Packages of one name in two directories have the same files in the
+/// shared target directory.
+fn alone() -> MutexGuard<'static, ()> {
+    static BUILDING: Mutex<()> = Mutex::new(());
+    BUILDING.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 fn runner() -> String {
     format!("{} run --cargo", skep().display())
@@ -92,6 +100,7 @@ fn the_package_is_read_only() {
 
 #[test]
 fn tests_find_their_fixtures_variables_and_temporary_files() {
+    let _alone = alone();
     let dir = fixture();
     for is_component in [false, true] {
         let mut cargo = cargo_test(&dir, is_component);
@@ -104,6 +113,7 @@ fn tests_find_their_fixtures_variables_and_temporary_files() {
 
 #[test]
 fn a_failed_test_fails_the_run() {
+    let _alone = alone();
     let dir = fixture();
     dir.file("tests/surroundings.rs", "#[test] fn it() { assert_eq!(1, 2, \"told\") }");
     let mut cargo = cargo_test(&dir, false);
@@ -117,6 +127,7 @@ fn a_failed_test_fails_the_run() {
 
 #[test]
 fn the_tests_of_semver_and_memchr_pass() {
+    let _alone = alone();
     for (wanted, tests) in [(SEMVER, 34), (MEMCHR, 83)] {
         let dir = test_dir();
         crates::copy(wanted, &dir).unwrap();
@@ -128,6 +139,7 @@ fn the_tests_of_semver_and_memchr_pass() {
 
 #[test]
 fn nextest_runs_each_test_in_a_guest_of_its_own() {
+    let _alone = alone();
     let nextest = python::nextest().expect("nextest can be fetched");
     let dir = test_dir();
     crates::copy(SEMVER, &dir).unwrap();
