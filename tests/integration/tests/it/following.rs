@@ -52,12 +52,12 @@ async fn a_compilation_and_a_denial_are_events_of_the_stream() {
     );
     assert!(compiled.event.compiled);
 
-    let scribe = std::fs::read(guest("scribe")).unwrap();
-    let bytes = futures_util::stream::once(async { Ok(scribe.into()) });
-    let scribe = runtime.put_component(Box::pin(bytes), Role::Admin).await.unwrap().item;
-    let spec = WorkerSpec::new(scribe.digest);
+    let caller = std::fs::read(guest("caller")).unwrap();
+    let bytes = futures_util::stream::once(async { Ok(caller.into()) });
+    let caller = runtime.put_component(Box::pin(bytes), Role::Admin).await.unwrap().item;
+    let spec = WorkerSpec::new(caller.digest);
     let worker = runtime.create(CreateWorker { worker_id: None, spec }).await.unwrap().item;
-    let body = "dial 127.0.0.1:80".into();
+    let body = "get http://a.test:5/".into();
     let payload = Payload { content_type: "text/plain".into(), body };
     let wait = Some(std::time::Duration::from_secs(30));
     let input = NewInput { payload, key: None, wait, sender: None };
@@ -69,5 +69,5 @@ async fn a_compilation_and_a_denial_are_events_of_the_stream() {
     let noticed = noticed.await;
     assert_eq!(noticed.diagnostic.code, DiagnosticCode::Denied);
     let denial = noticed.diagnostic.denial.unwrap();
-    assert!(denial.wanted.unwrap().contains("127.0.0.1"));
+    assert!(denial.wanted.unwrap().contains("http://a.test:5"));
 }
