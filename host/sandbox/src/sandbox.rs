@@ -328,7 +328,8 @@ impl Sandbox {
         if let Some(engine) = slot.get() {
             return Ok(engine.clone());
         }
-        let engine = Engine::start(profile, self.0.parts.workers).map_err(|error| {
+        let SandboxParts { workers, limits, .. } = &self.0.parts;
+        let engine = Engine::start(profile, *workers, limits).map_err(|error| {
             Shortage::of_engine(&error)
                 .map_or_else(|| LoadError::Engine(format!("{error:#}")), LoadError::Shortage)
         })?;

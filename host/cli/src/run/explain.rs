@@ -272,10 +272,10 @@ pub(super) fn not_loaded(error: &LoadError) -> Explained {
         LoadError::Refused(Refusal::Limit { name: LimitName::memory_bytes, .. }) => {
             refused(Some(LimitName::memory_bytes), Some("raise the limit with --memory"))
         }
-        LoadError::Refused(Refusal::Limit { name, .. }) => refused(
-            Some(*name),
-            Some("the component was not started; `skep inspect` shows what it needs"),
-        ),
+        LoadError::Refused(Refusal::Limit { name, .. }) => {
+            let hint = format!("`skep inspect` shows what it needs; allow it with {}", flag(*name));
+            Explained { hint: Some(hint), ..refused(Some(*name), None) }
+        }
         LoadError::Refused(Refusal::Imports(_)) => {
             refused(None, Some("`skep inspect` lists each import and whether Skep offers it"))
         }

@@ -121,11 +121,7 @@ pub(super) async fn run(
         Some(queue) => queue.total(),
         None => read_ahead.load(Ordering::Relaxed),
     };
-    run.report.bytes_out = stdout.total();
-    run.report.bytes_err = stderr.total();
-    note_dropped(&mut run.report, &run.limits, [&stdout, &stderr]);
-    run.report.stdout = Some(streams::report(&stdout));
-    run.report.stderr = Some(streams::report(&stderr));
+    record_output(&mut run.report, &run.limits, &stdout, &stderr);
     let explained = explain::ended(&ended, &run.limits, stopped);
     let explained = explained.with_full_disk(cost.limits_met, &run.limits);
     Conclusion {
@@ -241,9 +237,17 @@ fn record(report: &mut RunReport, cost: &Cost) {
     report.limits_met = cost.limits_met.iter().collect();
 }
 
-/// Notes the output that exceeded its limit.
-fn note_dropped(report: &mut RunReport, limits: &Limits, streams: [&GuestOutput; 2]) {
-    let dropped: u64 = streams.iter().map(|stream| stream.total() - stream.kept()).sum();
+/// Reports both streams, and notes the output that exceeded its limit.
+fn record_output(
+    report: &mut RunReport,
+    limits: &Limits,
+    stdout: &GuestOutput,
+    stderr: &GuestOutput,
+) {
+    (report.bytes_out, report.bytes_err) = (stdout.total(), stderr.total());
+    report.stdout = Some(streams::report(stdout));
+    report.stderr = Some(streams::report(stderr));
+    let dropped: u64 = [stdout, stderr].map(|stream| stream.total() - stream.kept()).iter().sum();
     if dropped > 0 {
         let name = LimitName::log_bytes_per_turn;
         let limit = name.unit().show(limits.log_bytes_per_turn);

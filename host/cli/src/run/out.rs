@@ -1,7 +1,7 @@
 //! `--out`: the directories of the operator that receive the files the guest left in /out.
 //!
-//! What the last run left is removed, so that an old result is not taken for a new one. Skep removes
-//! only what it wrote: a file in each directory lists it.
+//! The files that the last run left are removed, so that an old result is not taken for a new one. Skep
+//! removes only those that it wrote: a file in each directory lists them.
 
 use std::collections::BTreeSet;
 use std::io::{self, Read, Write};

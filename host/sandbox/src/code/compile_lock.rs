@@ -74,8 +74,8 @@ pub(crate) enum TakenLock<'a, T> {
 
 impl Drop for CompileLock<'_> {
     fn drop(&mut self) {
-        // Who waits for this very file gets its lock next, and finds the result. If there is none,
-        // two processes may compile after a failure, which is only slower.
+        // A process that waits for this very file gets its lock next, and finds the result. If there
+        // is none, two processes may compile after a failure, which is only slower.
         if let Err(error) = self.dir.remove_file(&self.name) {
             tracing::debug!(%error, "cannot remove the lock of a compilation");
         }

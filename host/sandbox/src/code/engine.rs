@@ -5,11 +5,12 @@ use std::sync::OnceLock;
 
 use sha2::{Digest, Sha256};
 use skep_protocol::Limits;
+use skep_protocol::limits::OFF;
 use wasmtime::component;
 use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig, WasmFeatures};
 
 use crate::limits::ticker::Ticker;
-use crate::preflight::census::TABLE_ELEMENTS;
+use crate::preflight::census::{MEMORY_BYTES, TABLE_ELEMENTS};
 use crate::preflight::proposals::OFFERED;
 use crate::wasi::world::World;
 
@@ -64,9 +65,15 @@ pub(crate) struct Engine {
 
 impl Engine {
     /// Starts an engine with a pool for `workers`, or without a pool if there is no address space
-    /// for it.
-    pub(crate) fn start(profile: Profile, workers: u32) -> wasmtime::Result<Self> {
-        let (wasmtime, allocator, why) = choose(profile, workers)?;
+    /// for it, or if a guest within `limits` may be too large for one.
+    pub(crate) fn start(profile: Profile, workers: u32, limits: &Limits) -> wasmtime::Result<Self> {
+        let (wasmtime, allocator, why) = match exceed_pool(limits) {
+            true => {
+                let allocator = Allocator::OnDemand;
+                (wasmtime::Engine::new(&config(profile, allocator))?, allocator, None)
+            }
+            false => choose(profile, workers)?,
+        };
         if let Some(error) = why {
             tracing::warn!(
                 error,
@@ -190,6 +197,21 @@ pub(crate) fn config(profile: Profile, allocator: Allocator) -> Config {
         config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(workers)));
     }
     config
+}
+
+/// Returns true if limits allow more than one guest can get from a pool. Limits that are off are those of
+/// a host, where each worker has its own.
+fn exceed_pool(limits: &Limits) -> bool {
+    let defaults = Limits::default();
+    [
+        (limits.core_instances, defaults.core_instances),
+        (limits.memories, defaults.memories),
+        (limits.tables, defaults.tables),
+        (limits.table_elements, TABLE_ELEMENTS),
+        (limits.memory_bytes, MEMORY_BYTES),
+    ]
+    .into_iter()
+    .any(|(limit, most)| limit != OFF && limit > most)
 }
 
 /// Returns a pool configuration for real programs. A Rust component has 3 or 4 core instances and

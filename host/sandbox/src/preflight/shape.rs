@@ -12,6 +12,7 @@ mod functions;
 use std::fmt;
 
 use sha2::{Digest, Sha256};
+use skep_protocol::limits::OFF;
 use skep_protocol::text::brief;
 use skep_protocol::{ComponentDigest, ComponentKind, LimitName, Limits};
 use wasmparser::{Encoding, Parser, Payload};
@@ -263,11 +264,16 @@ impl Shape {
         if let Some((name, found)) = self.census.exceeds(limits).or(locals) {
             return Err(Refusal::Limit { name, found, limit: limits.get(name) });
         }
-        // The engine's pool limits each table and each memory, regardless of a worker's limits.
-        for (name, found, limit) in [
+        // The engine's pool limits each table and each memory, regardless of a worker's limits. An
+        // engine with higher limits has no pool.
+        for (name, found, pool) in [
             (LimitName::table_elements, self.census.largest_table, TABLE_ELEMENTS),
             (LimitName::memory_bytes, self.census.largest_memory, MEMORY_BYTES),
         ] {
+            let limit = match limits.get(name) {
+                OFF => pool,
+                limit => limit.max(pool),
+            };
             if found > limit {
                 return Err(Refusal::Limit { name, found, limit });
             }

@@ -88,12 +88,25 @@ fn core_instances_memories_and_tables() {
            (core instance $i (instantiate $m))"#,
         many("(table 0 funcref)", 65)
     ));
-    for (name, wat) in [("core_instances", instances), ("memories", memories), ("tables", tables)] {
+    let elements = command(
+        r#"(core module $m (table 70000 funcref) (func (export "run") (result i32) i32.const 0))
+           (core instance $i (instantiate $m))"#,
+    );
+    for (name, wat) in [
+        ("core_instances", instances),
+        ("memories", memories),
+        ("tables", tables),
+        ("table_elements", elements),
+    ] {
+        let path = dir.wat(name, &wat);
         Run::with(&[])
-            .component(&dir.wat(name, &wat), &[])
+            .component(&path, &[])
             .go()
             .expect(126)
-            .says(&format!("limit {name}:"));
+            .says(&format!("limit {name}:"))
+            .says(&format!("allow it with --limit {name}=N"));
+        let limit = format!("{name}=100000");
+        Run::with(&["--limit", &limit]).component(&path, &[]).go().expect(0);
     }
 }
 

@@ -109,13 +109,17 @@ fn a_program_built_by_go_runs_and_its_compiler_stays_within_the_limits() {
     let dir = test_dir();
     dir.file("a.js", "export const a = 1 + 2");
     dir.file("b.js", "import { a } from './a.js'; console.log(a)");
-    let mount = format!("{}::/", dir.display());
-    let args = ["--", "--bundle", "--minify", "/b.js"];
-    Run::with(&["--dir", &mount])
-        .component(&esbuild(), &args)
-        .go()
-        .expect(0)
-        .prints("console.log(");
+    // It looks for settings in each directory up to `/`.
+    for guest in ["/", "/src"] {
+        let mount = format!("{}::{guest}", dir.display());
+        let file = format!("{}/b.js", guest.trim_end_matches('/'));
+        let args = ["--", "--bundle", "--minify", &file];
+        Run::with(&["--dir", &mount])
+            .component(&esbuild(), &args)
+            .go()
+            .expect(0)
+            .prints("console.log(");
+    }
 }
 
 #[test]
