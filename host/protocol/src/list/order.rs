@@ -25,7 +25,7 @@ pub enum WorkerSort {
     CreatedAt,
     /// The time of the last change of spec or desired state.
     UpdatedAt,
-    /// The state, in the order of [`crate::ObservedState`].
+    /// The state, in the order of `ObservedState`.
     State,
     /// The number of unfinished inputs.
     QueuedInputs,
