@@ -96,8 +96,8 @@ pub(crate) fn events(fleet: Arc<Fleet>, start: FleetStart) -> FleetStream {
         position: position.unwrap_or_default(),
         unsettled: None,
     };
-    merged.report_removed_runtimes();
     merged.follow_new_members();
+    merged.report_removed_runtimes();
     merged.unsettled = Some(merged.followed.iter().map(|member| member.id.clone()).collect());
     stream::unfold(merged, |mut merged| async move {
         let event = merged.next().await?;
@@ -168,10 +168,12 @@ impl Merged {
     }
 
     /// Reports runtimes that the cursor mentions and that are gone or no longer visible to the
-    /// caller. The two cases look the same.
+    /// caller. The two cases look the same. One that is removed from now on has a follower, which
+    /// reports it; asking the fleet again here would miss one that was removed in between.
     fn report_removed_runtimes(&mut self) {
-        let heard_of: Vec<_> = self.position.0.keys().cloned().collect();
-        let gone = heard_of.into_iter().filter(|runtime| !self.follows(runtime));
+        let is_followed =
+            |runtime: &RuntimeId| self.followed.iter().any(|member| member.id == *runtime);
+        let gone = self.position.0.keys().filter(|runtime| !is_followed(runtime)).cloned();
         let gone: Vec<_> = gone.map(Report::removed).collect();
         self.followers.push(stream::iter(gone).boxed());
     }
