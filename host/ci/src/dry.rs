@@ -16,7 +16,7 @@ use crate::step_run::{CachePolicy, StepRunner};
 use crate::store::Store;
 use crate::toolbox::Toolbox;
 
-/// What a run would do with a step.
+/// The prediction for a step of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DryState {
@@ -96,12 +96,7 @@ pub fn dry(
             };
             let log = Arc::new(LogWriter::discard());
             let (_, key) = runner.prepare(step, &by_name, log)?;
-            let found = runner.cached(step, &key).map(|found| StepResult {
-                id: step.id.clone(),
-                name: step.name.clone(),
-                matrix: step.matrix.clone(),
-                ..found
-            });
+            let found = runner.cached(step, &key);
             let state = if found.is_some() { DryState::Hit } else { DryState::Miss };
             (state, Some(key.action.text()), found)
         };

@@ -37,11 +37,11 @@ pub struct StepExplanation {
     pub cached: bool,
     /// The first run that used the last action before.
     pub last_run: Option<String>,
-    /// What is different since then.
+    /// Differences since then.
     pub changes: Vec<String>,
     /// The run with the last action that differed from that of `last_run`.
     pub earlier_run: Option<String>,
-    /// What was different between the two: why the step ran then.
+    /// Differences between the two: the reason why the step ran then.
     pub earlier_changes: Vec<String>,
     /// Reason without a comparison.
     pub note: Option<String>,
@@ -89,12 +89,7 @@ pub fn explain(
             let (_, key) = runner.prepare(step, &by_name, log)?;
             explained.action = Some(key.action.text());
             explained.cached = is_cached(store, &key.action);
-            result = runner.cached(step, &key).map(|found| StepResult {
-                id: step.id.clone(),
-                name: step.name.clone(),
-                matrix: step.matrix.clone(),
-                ..found
-            });
+            result = runner.cached(step, &key);
             match read_last(store, project, &step.id) {
                 None => explained.note = Some("it is new: no run had this step".into()),
                 Some(last) => {

@@ -1,4 +1,4 @@
-//! What is wrong with a pipeline file: the place, the reason and the nearest right word.
+//! A fault of a pipeline file: the place, the reason and the nearest right word.
 
 use std::fmt;
 use std::ops::Range;

@@ -18,7 +18,7 @@ use crate::tree::{FileTree, TreeNode};
 /// Number of runs that are kept, whatever their age.
 const RUNS: usize = 20;
 
-/// What a collection keeps.
+/// The bounds of a collection: results within them are kept.
 #[derive(Clone, Copy, Debug)]
 pub struct Keep {
     /// Maximum size of the blobs.
@@ -27,7 +27,7 @@ pub struct Keep {
     pub age: Duration,
 }
 
-/// What a collection did.
+/// The result of a collection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct GcResult {
     /// Removed results.

@@ -32,7 +32,7 @@ pub enum InputError {
         step: String,
         /// The path.
         path: String,
-        /// What it made.
+        /// Its outputs.
         made: String,
     },
     /// The store cannot be used.
@@ -40,7 +40,7 @@ pub enum InputError {
     Store(#[from] io::Error),
 }
 
-/// What a program that judges a step reads about it: nothing that differs between two runs of the
+/// The facts of a step for a program that judges it: nothing that differs between two runs of the
 /// same action.
 #[derive(Serialize)]
 struct LegFacts<'a> {

@@ -28,7 +28,7 @@ pub enum ListedKind {
     Link,
 }
 
-/// What tells whether a file changed.
+/// The metadata that shows if a file changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FileStamp {
     /// File or link.

@@ -163,7 +163,7 @@ pub(crate) struct ExecutedMessage {
     /// Name of the executor.
     #[prost(string, tag = "1")]
     pub(crate) worker: String,
-    /// What REAPI has no field for.
+    /// Properties that REAPI has no field for.
     #[prost(message, repeated, tag = "11")]
     pub(crate) auxiliary_metadata: Vec<AnyMessage>,
 }

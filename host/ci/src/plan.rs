@@ -20,7 +20,7 @@ pub const OUT: &str = "/out";
 /// The guest's temporary directory.
 pub const TMP: &str = "/tmp";
 
-/// What a plan depends on besides the file.
+/// The inputs of a plan besides the file.
 #[derive(Clone, Debug, Default)]
 pub struct PlanOptions {
     /// The highest values that this host allows.

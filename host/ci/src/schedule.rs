@@ -53,7 +53,7 @@ pub struct RunParts<'a> {
     pub sources: &'a Sources,
     /// Cache.
     pub store: &'a Store,
-    /// What runs a step.
+    /// Executor of the steps.
     pub executor: &'a dyn Executor,
     /// Record of the run.
     pub record: &'a RunRecord,

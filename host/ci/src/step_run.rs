@@ -54,10 +54,12 @@ impl StepRunner<'_> {
         Ok((job, key))
     }
 
-    /// Finds the result of an action in the cache.
+    /// Finds the result of a step in the cache. Another step may have stored it.
     pub(crate) fn cached(&self, step: &PlannedStep, key: &ActionKey) -> Option<StepResult> {
         let usable = step.cached && self.policy == CachePolicy::Use;
-        entry::read(self.around.store, &key.action).filter(|_| usable)
+        let found = entry::read(self.around.store, &key.action).filter(|_| usable)?;
+        let (id, name, matrix) = (step.id.clone(), step.name.clone(), step.matrix.clone());
+        Some(StepResult { id, name, matrix, ..found })
     }
 
     /// Runs a step, or takes its result from the cache.

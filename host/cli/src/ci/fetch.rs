@@ -61,6 +61,8 @@ impl Fetch for HostFetch {
                     "--location",
                     "--proto",
                     "=https",
+                    "--proto-redir",
+                    "=https",
                 ]);
                 curl.args(["--max-filesize", "1073741824", "--output", "file", "--", url]);
                 curl

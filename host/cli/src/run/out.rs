@@ -156,10 +156,34 @@ fn open(path: &Path) -> Result<Dir, String> {
 /// Returns the paths that the last run wrote.
 fn read_list(dir: &Dir) -> io::Result<Vec<String>> {
     let mut text = String::new();
-    match dir.open(LIST) {
+    match dir.symlink_metadata(LIST) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        opened => opened?.take(LIST_BYTES).read_to_string(&mut text)?,
+        // Opening a planted FIFO would wait for a writer.
+        Err(error) => return Err(error),
+        Ok(there) if !there.is_file() => {
+            return Err(io::Error::other(format!("{LIST} is not a regular file; remove it")));
+        }
+        Ok(_) => dir.open(LIST)?.take(LIST_BYTES).read_to_string(&mut text)?,
     };
     let paths = text.split_terminator('\0');
     Ok(paths.filter(|path| *path != LIST).map(str::to_owned).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::fs::{CWD, FileType, Mode};
+
+    use super::*;
+
+    #[test]
+    fn a_planted_fifo_is_not_waited_for() {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = ambient::open_dir(temp.path()).unwrap();
+        assert!(read_list(&dir).unwrap().is_empty());
+        std::fs::write(temp.path().join(LIST), "a\0.skep-out\0b/c\0").unwrap();
+        assert_eq!(read_list(&dir).unwrap(), ["a", "b/c"]);
+        std::fs::remove_file(temp.path().join(LIST)).unwrap();
+        rustix::fs::mknodat(CWD, temp.path().join(LIST), FileType::Fifo, Mode::RWXU, 0).unwrap();
+        assert!(read_list(&dir).unwrap_err().to_string().contains("not a regular file"));
+    }
 }
