@@ -12,16 +12,24 @@ pub struct Vitals {
     pub resident_bytes: u64,
     /// Threads.
     pub threads: u64,
-    /// Open descriptors.
+    /// Open descriptors, except those of databases.
     pub descriptors: u64,
+    /// Open descriptors of databases. Each connection has two, or one until it first reads.
+    pub database_descriptors: u64,
     /// Living child processes.
     pub children: u64,
 }
 
-/// The tolerated growth: memory that the allocator keeps, and three more readers of the database,
-/// each with a cache and two descriptors.
-const SLACK: Vitals =
-    Vitals { memory_bytes: 12 << 20, resident_bytes: 0, threads: 0, descriptors: 6, children: 0 };
+/// The tolerated growth: memory that the allocator keeps, and the four readers of the database, each
+/// with a cache and two descriptors.
+const SLACK: Vitals = Vitals {
+    memory_bytes: 12 << 20,
+    resident_bytes: 0,
+    threads: 0,
+    descriptors: 0,
+    database_descriptors: 8,
+    children: 0,
+};
 
 /// The time that a process may take to release resources. Threads of a blocking pool end after ten
 /// idle seconds.
@@ -30,11 +38,14 @@ const PATIENCE: Duration = Duration::from_secs(12);
 impl Vitals {
     /// Measures the process now.
     pub fn now() -> Self {
+        let (database, other): (Vec<_>, Vec<_>) =
+            open_files().into_iter().partition(|name| is_of_a_database(name));
         Self {
             memory_bytes: status("RssAnon:") << 10,
             resident_bytes: status("VmRSS:") << 10,
             threads: status("Threads:"),
-            descriptors: fs::read_dir("/proc/self/fd").unwrap().count() as u64,
+            descriptors: other.len() as u64,
+            database_descriptors: database.len() as u64,
             children: children(),
         }
     }
@@ -45,6 +56,7 @@ impl Vitals {
         about(self.resident_bytes, before.resident_bytes)
             && about(self.threads, before.threads)
             && about(self.descriptors, before.descriptors)
+            && self.database_descriptors <= before.database_descriptors + SLACK.database_descriptors
     }
 
     /// Waits until this process is about back to this measurement or the time is up, and returns
@@ -71,12 +83,15 @@ impl Vitals {
             if now.memory_bytes <= self.memory_bytes + SLACK.memory_bytes
                 && now.threads <= self.threads + SLACK.threads
                 && now.descriptors <= self.descriptors + SLACK.descriptors
+                && now.database_descriptors
+                    <= self.database_descriptors + SLACK.database_descriptors
                 && now.children <= self.children + SLACK.children
             {
                 return Ok(());
             }
             if Instant::now() > until {
-                return Err(format!("the host holds {now:?}, before {self:?}"));
+                let files = open_files();
+                return Err(format!("the host holds {now:?}, before {self:?}; open: {files:?}"));
             }
             std::thread::sleep(Duration::from_millis(20));
         }
@@ -92,6 +107,20 @@ pub(crate) fn reset_peak() -> u64 {
 /// Returns the peak of resident memory since the last reset, files included, in bytes.
 pub(crate) fn peak_bytes() -> u64 {
     status("VmHWM:") << 10
+}
+
+/// Returns what each open descriptor refers to, as Linux names it.
+fn open_files() -> Vec<String> {
+    let descriptors = fs::read_dir("/proc/self/fd").unwrap().flatten();
+    // The descriptor that reads the directory is gone afterwards.
+    let name = |descriptor: fs::DirEntry| fs::read_link(descriptor.path()).ok();
+    descriptors.filter_map(name).map(|name| name.to_string_lossy().into_owned()).collect()
+}
+
+/// Returns true for the files of a database: itself, its log and the log's index.
+fn is_of_a_database(name: &str) -> bool {
+    let name = name.trim_end_matches(" (deleted)");
+    ["", "-wal", "-shm"].iter().any(|end| name.ends_with(&format!("/state.db{end}")))
 }
 
 fn children() -> u64 {
