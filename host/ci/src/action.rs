@@ -5,12 +5,12 @@ use std::io;
 
 use skep_protocol::LimitName;
 
-use crate::digest::BlobDigest;
+use crate::digest::{BlobDigest, to_message};
 use crate::executor::StepJob;
 use crate::messages::{
     ActionMessage, CommandMessage, DurationMessage, NamedValue, PlatformMessage,
 };
-use crate::plan::{OUT, PlannedStep, TMP};
+use crate::plan::{OUT, TMP};
 use crate::store::Store;
 use crate::tree::FileTree;
 
@@ -21,20 +21,18 @@ pub const WORLD: u32 = 1;
 
 /// The digests that name an action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct ActionKey {
+pub struct ActionKey {
     /// The action: the key of the cache.
-    pub(crate) action: BlobDigest,
+    pub action: BlobDigest,
     /// The root of everything that the guest can read.
-    pub(crate) input_root: BlobDigest,
+    pub input_root: BlobDigest,
 }
 
 /// Stores the messages of an action and returns its key.
-pub(crate) fn key(
-    store: &Store,
-    step: &PlannedStep,
-    job: &StepJob,
-    salt: &str,
-) -> io::Result<ActionKey> {
+///
+/// # Errors
+/// If a tree of the job is not in the store, or the store cannot be written.
+pub fn key(store: &Store, job: &StepJob, salt: &str) -> io::Result<ActionKey> {
     let input_root = input_root(store, job)?;
     let output_paths = job.out.iter().map(|pattern| pattern.spelling());
     let mut output_paths: Vec<_> = output_paths.collect();
@@ -46,7 +44,7 @@ pub(crate) fn key(
     let command = CommandMessage {
         arguments: job.argv.clone(),
         environment,
-        platform: Some(platform(step, job)),
+        platform: Some(platform(job)),
         output_paths,
     };
     let millis = job.limits.turn_deadline_ms;
@@ -55,10 +53,10 @@ pub(crate) fn key(
         nanos: i32::try_from(millis % 1000 * 1_000_000).unwrap_or(0),
     };
     let action = ActionMessage {
-        command_digest: Some(store.put_message(&command)?.message()),
-        input_root_digest: Some(input_root.message()),
+        command_digest: Some(to_message(&store.put_message(&command)?)),
+        input_root_digest: Some(to_message(&input_root)),
         timeout: Some(timeout),
-        do_not_cache: !step.cached,
+        do_not_cache: !job.cacheable,
         salt: salt.as_bytes().to_vec(),
     };
     Ok(ActionKey { action: store.put_message(&action)?, input_root })
@@ -84,11 +82,11 @@ fn input_root(store: &Store, job: &StepJob) -> io::Result<BlobDigest> {
     root.store_with(store, &mounts)
 }
 
-fn platform(step: &PlannedStep, job: &StepJob) -> PlatformMessage {
+fn platform(job: &StepJob) -> PlatformMessage {
     let mut all = BTreeMap::new();
     let mut set = |name: &str, value: String| drop(all.insert(name.to_owned(), value));
     set("component", job.component.hex());
-    set("expect", step.expected.text());
+    set("expect", job.expected.text());
     set("isolation", if job.isolated { "process" } else { "thread" }.into());
     let mut mounts: Vec<_> = job.trees.iter().map(|(guest, _)| format!("{guest}:ro")).collect();
     mounts.extend(job.copied.iter().map(|(guest, _)| format!("{guest}:copy")));
@@ -107,11 +105,11 @@ fn platform(step: &PlannedStep, job: &StepJob) -> PlatformMessage {
     if job.deterministic {
         set("deterministic", "true".into());
     }
-    if let Some(junit) = &step.junit {
+    if let Some(junit) = &job.junit {
         set("junit", junit.clone());
     }
-    if step.verify > 1 {
-        set("verify", step.verify.to_string());
+    if job.verify > 1 {
+        set("verify", job.verify.to_string());
     }
     for grant in &job.http {
         set(&format!("http.{grant}"), "allowed".into());

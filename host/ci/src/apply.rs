@@ -31,7 +31,7 @@ pub fn apply(
                 continue;
             };
             let before = project.read(&file.path)?;
-            if BlobDigest::of(&before) == digest {
+            if crate::digest::digest_of(&before) == digest {
                 continue;
             }
             match changes.insert(file.path.clone(), digest) {

@@ -4,15 +4,15 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use crate::action_run::cached;
 use crate::draft;
 use crate::entry;
-use crate::executor::{Executed, Executor, StepJob};
 use crate::log::LogWriter;
-use crate::plan::Plan;
+use crate::plan::{Plan, PlannedStep};
 use crate::prepare::{PrepareError, Surroundings};
-use crate::result::{HostFacts, StepOutcome, StepResult};
+use crate::result::{StepOutcome, StepResult};
 use crate::sources::Sources;
-use crate::step_run::{CachePolicy, StepRunner};
+use crate::step_run::prepare;
 use crate::store::Store;
 use crate::toolbox::Toolbox;
 
@@ -53,19 +53,6 @@ pub struct DryStep {
     pub action: Option<String>,
 }
 
-/// An executor that runs nothing.
-pub(crate) struct Nothing;
-
-impl Executor for Nothing {
-    fn facts(&self) -> HostFacts {
-        HostFacts::default()
-    }
-
-    fn execute(&self, _: &StepJob) -> Executed {
-        Executed::not_run(StepOutcome::HostFault, "nothing runs")
-    }
-}
-
 /// Returns what a run of the plan would do.
 ///
 /// # Errors
@@ -77,8 +64,6 @@ pub fn dry(
     store: &Store,
 ) -> Result<Vec<DryStep>, PrepareError> {
     let around = Surroundings { store, sources, tools };
-    let (executor, policy, salt) = (&Nothing, CachePolicy::Use, plan.salt.as_str());
-    let runner = StepRunner { around, executor, policy, record: None, project: "", salt };
     let mut results: Vec<Option<StepResult>> = Vec::new();
     let mut steps = Vec::new();
     for step in &plan.steps {
@@ -95,8 +80,8 @@ pub fn dry(
                 needs.filter_map(|&at| results[at].as_ref()).collect()
             };
             let log = Arc::new(LogWriter::discard());
-            let (_, key) = runner.prepare(step, &by_name, log)?;
-            let found = runner.cached(step, &key);
+            let (job, key) = prepare(&around, step, &by_name, &plan.salt, log)?;
+            let found = cached(store, &job, &key).map(|found| of_step(found, step));
             let state = if found.is_some() { DryState::Hit } else { DryState::Miss };
             (state, Some(key.action.text()), found)
         };
@@ -106,6 +91,12 @@ pub fn dry(
     // It only saves the next run the hashing.
     drop(sources.remember());
     Ok(steps)
+}
+
+/// Gives a cached result the name of the step that it is used for.
+pub(crate) fn of_step(found: StepResult, step: &PlannedStep) -> StepResult {
+    let (id, name, matrix) = (step.id.clone(), step.name.clone(), step.matrix.clone());
+    StepResult { id, name, matrix, ..found }
 }
 
 /// Returns true if the result of an action is in the cache.

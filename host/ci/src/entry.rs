@@ -7,7 +7,7 @@ use std::io;
 
 use prost::Message;
 
-use crate::digest::BlobDigest;
+use crate::digest::{BlobDigest, from_message, to_message};
 use crate::draft;
 use crate::messages::{ActionResultMessage, AnyMessage, ExecutedMessage, OutputFileMessage};
 use crate::result::StepResult;
@@ -24,12 +24,12 @@ pub(crate) fn write(
     run: &str,
 ) -> io::Result<()> {
     let files = result.out.files.iter().filter_map(|file| {
-        let digest = Some(crate::BlobDigest::parse(&file.digest, file.bytes)?.message());
+        let digest = Some(to_message(&BlobDigest::parse(&file.digest, file.bytes)?));
         Some(OutputFileMessage { path: file.path.clone(), digest, is_executable: false })
     });
     let stream = |stream: &crate::result::StreamResult| {
-        let digest = crate::BlobDigest::parse(stream.digest.as_deref()?, stream.kept)?;
-        Some(digest.message())
+        let digest = BlobDigest::parse(stream.digest.as_deref()?, stream.kept)?;
+        Some(to_message(&digest))
     };
     let kept = StepResult {
         cached: Some(crate::result::CachedFrom { from_run: run.to_owned() }),
@@ -57,7 +57,7 @@ pub(crate) fn read(store: &Store, action: &BlobDigest) -> Option<StepResult> {
     let streams = message.stdout_digest.iter().chain(&message.stderr_digest);
     let blobs = message.output_files.iter().filter_map(|file| file.digest.as_ref()).chain(streams);
     for blob in blobs {
-        if !store.has(&BlobDigest::from_message(blob)?) {
+        if !store.has(&from_message(blob)?) {
             return None;
         }
     }

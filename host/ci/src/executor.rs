@@ -7,6 +7,7 @@ use skep_protocol::{HttpGrant, Limits, SecretName};
 
 use crate::collect::Collected;
 use crate::digest::BlobDigest;
+use crate::expected::{Expected, Retries};
 use crate::log::LogWriter;
 use crate::pattern::Pattern;
 use crate::result::{DenialResult, HostFacts, StepOutcome};
@@ -55,6 +56,16 @@ pub struct StepJob {
     pub http: Vec<HttpGrant>,
     /// Secrets that it gets stand-ins for.
     pub secrets: BTreeSet<SecretName>,
+    /// Ends that count as success.
+    pub expected: Expected,
+    /// Repetition after a failure.
+    pub retries: Retries,
+    /// Number of runs whose results must be equal.
+    pub verify: u32,
+    /// Output that is a JUnit report.
+    pub junit: Option<String>,
+    /// True if its result depends on its key alone.
+    pub cacheable: bool,
     /// Receives the output as it is written.
     pub log: Arc<LogWriter>,
 }

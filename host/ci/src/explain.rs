@@ -8,8 +8,9 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use crate::action_run::cached;
 use crate::digest::BlobDigest;
-use crate::dry::is_cached;
+use crate::dry::{is_cached, of_step};
 use crate::log::LogWriter;
 use crate::messages::{
     ActionMessage, CommandMessage, DigestMessage, DirectoryMessage, DurationMessage, NamedValue,
@@ -19,7 +20,7 @@ use crate::prepare::{PrepareError, Surroundings};
 use crate::records::read_last;
 use crate::result::StepResult;
 use crate::sources::Sources;
-use crate::step_run::{CachePolicy, StepRunner};
+use crate::step_run::prepare;
 use crate::store::Store;
 use crate::toolbox::Toolbox;
 
@@ -59,9 +60,6 @@ pub fn explain(
     project: &str,
 ) -> Result<Vec<StepExplanation>, PrepareError> {
     let around = Surroundings { store, sources, tools };
-    let executor = &crate::dry::Nothing;
-    let (policy, salt) = (CachePolicy::Use, plan.salt.as_str());
-    let runner = StepRunner { around, executor, policy, record: None, project, salt };
     let mut results: Vec<Option<StepResult>> = Vec::new();
     let mut all = Vec::new();
     for step in &plan.steps {
@@ -86,10 +84,10 @@ pub fn explain(
                 needs.filter_map(|&at| results[at].as_ref()).collect()
             };
             let log = Arc::new(LogWriter::discard());
-            let (_, key) = runner.prepare(step, &by_name, log)?;
+            let (job, key) = prepare(&around, step, &by_name, &plan.salt, log)?;
             explained.action = Some(key.action.text());
             explained.cached = is_cached(store, &key.action);
-            result = runner.cached(step, &key);
+            result = cached(store, &job, &key).map(|found| of_step(found, step));
             match read_last(store, project, &step.id) {
                 None => explained.note = Some("it is new: no run had this step".into()),
                 Some(last) => {
@@ -272,6 +270,6 @@ fn duration(duration: &Option<DurationMessage>) -> String {
 }
 
 fn digest_of(message: &Option<DigestMessage>) -> io::Result<BlobDigest> {
-    let digest = message.as_ref().and_then(BlobDigest::from_message);
+    let digest = message.as_ref().and_then(crate::digest::from_message);
     digest.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "a message has no digest"))
 }

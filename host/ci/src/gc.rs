@@ -127,13 +127,13 @@ fn blobs_of(store: &Store, name: &str) -> Vec<BlobDigest> {
         let action = store.find(name)?;
         let mut all = vec![action];
         let message: ActionMessage = store.message(&action).ok()?;
-        let command = BlobDigest::from_message(message.command_digest.as_ref()?)?;
+        let command = crate::digest::from_message(message.command_digest.as_ref()?)?;
         all.push(command);
         let command: crate::messages::CommandMessage = store.message(&command).ok()?;
         let properties = command.platform.iter().flat_map(|platform| &platform.properties);
         let named = properties.filter(|it| matches!(it.name.as_str(), "component" | "stdin"));
         all.extend(named.filter_map(|property| store.find(&property.value)));
-        let root = BlobDigest::from_message(message.input_root_digest.as_ref()?)?;
+        let root = crate::digest::from_message(message.input_root_digest.as_ref()?)?;
         all.extend(FileTree::directories(store, &root).ok()?);
         for node in FileTree::load(store, &root).ok()?.0.into_values() {
             if let TreeNode::File { digest, .. } = node {
@@ -142,7 +142,7 @@ fn blobs_of(store: &Store, name: &str) -> Vec<BlobDigest> {
         }
         let streams = result.stdout_digest.iter().chain(&result.stderr_digest);
         let outputs = result.output_files.iter().filter_map(|file| file.digest.as_ref());
-        all.extend(outputs.chain(streams).filter_map(BlobDigest::from_message));
+        all.extend(outputs.chain(streams).filter_map(crate::digest::from_message));
         Some(all)
     };
     read().unwrap_or_default()

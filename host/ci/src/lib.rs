@@ -8,6 +8,7 @@
 //! handles, gets packages, and brings the executor. Only [`run`] writes results into the cache.
 
 mod action;
+mod action_run;
 mod annotations;
 mod apply;
 mod archive;
@@ -57,12 +58,13 @@ mod tool;
 mod toolbox;
 mod tree;
 
-pub use action::WORLD;
+pub use action::{ActionKey, WORLD, key};
+pub use action_run::{ActionRunner, CachePolicy, StoreRunner};
 pub use annotations::annotations;
 pub use apply::apply;
 pub use bounds::{Ceilings, StepBounds};
 pub use collect::{CollectError, Collected, collect};
-pub use digest::BlobDigest;
+pub use digest::{BlobDigest, digest_of};
 pub use dry::{DryState, DryStep, dry};
 pub use executor::{Executed, Executor, StepJob, StreamOutput};
 pub use expected::{Expected, Retries};
@@ -87,7 +89,6 @@ pub use schedule::{Cancel, Observer, RunParts, run};
 pub use slsa::{KeyError, sign, statement};
 pub use sources::{SourceError, Sources};
 pub use stage::{copy_tree, open_tree};
-pub use step_run::CachePolicy;
 pub use store::Store;
 pub use summary::summary;
 pub use tool::{Origin, PinnedFile, PlannedTool};

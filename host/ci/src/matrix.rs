@@ -114,7 +114,7 @@ pub(crate) fn folder(id: &str) -> String {
     // `.` and `..` are names of other directories, and names have a maximum length.
     match name.as_str() {
         "." | ".." => name.replace('.', "%2E"),
-        _ if name.len() > 200 => crate::digest::BlobDigest::of(name.as_bytes()).hex(),
+        _ if name.len() > 200 => crate::digest::digest_of(name.as_bytes()).hex(),
         _ => name,
     }
 }

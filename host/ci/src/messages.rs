@@ -193,7 +193,7 @@ mod tests {
     use prost::Message;
 
     use super::*;
-    use crate::BlobDigest;
+    use crate::digest::{digest_of, to_message};
 
     /// The digests that other implementations of the API compute for the same messages.
     #[test]
@@ -201,7 +201,7 @@ mod tests {
         assert_eq!(DirectoryMessage::default().encode_to_vec(), b"");
         let file = FileNode {
             name: "a".into(),
-            digest: Some(BlobDigest::of(b"").message()),
+            digest: Some(to_message(&digest_of(b""))),
             is_executable: true,
         };
         let directory = DirectoryMessage { files: vec![file], ..Default::default() };

@@ -80,7 +80,8 @@ pub(crate) fn job<'r>(
         trees.insert(guest.clone(), tree.store(store)?);
         input_trees.insert(guest.clone(), tree);
     }
-    let seen = step.sources.iter().chain(step.files.iter()).map(String::as_str);
+    let others = step.files.iter().filter(|path| !step.sources.contains(*path));
+    let seen = step.sources.iter().chain(others).map(String::as_str);
     let source_tree = sources.tree(seen)?.store(store)?;
     let mut copied = None;
     match step.source_mode {
@@ -117,6 +118,11 @@ pub(crate) fn job<'r>(
         deterministic: step.deterministic,
         http: step.http.clone(),
         secrets: step.secrets.clone(),
+        expected: step.expected.clone(),
+        retries: step.retries.clone(),
+        verify: step.verify,
+        junit: step.junit.clone(),
+        cacheable: step.cached,
         log,
     })
 }

@@ -73,7 +73,7 @@ impl RunRecord {
 }
 
 fn log_name(step: &str) -> String {
-    format!("{}.log", BlobDigest::of(step.as_bytes()).short())
+    format!("{}.log", crate::digest::digest_of(step.as_bytes()).short())
 }
 
 /// Removes the oldest records, if there are many. A failure leaves them to `skep ci gc`.
@@ -148,7 +148,7 @@ pub fn open_log(store: &Store, run_id: &str, step: &str) -> io::Result<Option<Fi
 }
 
 fn last_name(project: &str, step: &str) -> String {
-    format!("last/{project}-{}", BlobDigest::of(step.as_bytes()).hex())
+    format!("last/{project}-{}", crate::digest::digest_of(step.as_bytes()).hex())
 }
 
 /// Remembers the action of a step.

@@ -6,15 +6,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+use crate::action_run::ActionRunner;
 use crate::digest::BlobDigest;
-use crate::executor::Executor;
 use crate::file::Condition;
 use crate::plan::{Plan, PlannedProgram, PlannedStdin, PlannedStep};
 use crate::prepare::Surroundings;
 use crate::records::RunRecord;
 use crate::result::{RunOutcome, RunResult, StepOutcome, StepResult};
 use crate::sources::Sources;
-use crate::step_run::{CachePolicy, StepRunner};
+use crate::step_run::StepRunner;
 use crate::store::Store;
 use crate::toolbox::Toolbox;
 
@@ -53,12 +53,10 @@ pub struct RunParts<'a> {
     pub sources: &'a Sources,
     /// Cache.
     pub store: &'a Store,
-    /// Executor of the steps.
-    pub executor: &'a dyn Executor,
+    /// Runs the actions of the steps.
+    pub actions: &'a dyn ActionRunner,
     /// Record of the run.
     pub record: &'a RunRecord,
-    /// Use of the cache.
-    pub policy: CachePolicy,
     /// Name of the project in the cache.
     pub project: &'a str,
     /// Digest of the pipeline file.
@@ -102,9 +100,8 @@ pub fn run(parts: &RunParts<'_>) -> std::io::Result<RunResult> {
     let changed = Condvar::new();
     let runner = StepRunner {
         around: Surroundings { store: parts.store, sources: parts.sources, tools: parts.tools },
-        executor: parts.executor,
-        policy: parts.policy,
-        record: Some(parts.record),
+        actions: parts.actions,
+        record: parts.record,
         project: parts.project,
         salt: &parts.plan.salt,
     };
@@ -155,7 +152,7 @@ pub fn run(parts: &RunParts<'_>) -> std::io::Result<RunResult> {
         started_at_ms: u64::try_from(started.as_millis()).unwrap_or(u64::MAX),
         wall_ms: (began.elapsed().as_secs_f64() * 1e6).round() / 1e3,
         outcome,
-        host: parts.executor.facts(),
+        host: parts.actions.facts(),
         steps,
     };
     parts.record.write(&result)?;

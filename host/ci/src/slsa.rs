@@ -162,7 +162,7 @@ pub fn sign(statement: &[u8], pem: &str) -> Result<Vec<u8>, KeyError> {
         payload_type: PAYLOAD,
         payload: STANDARD.encode(statement),
         signatures: vec![EnvelopeSignature {
-            keyid: crate::BlobDigest::of(key.public_key().as_ref()).hex(),
+            keyid: crate::digest::digest_of(key.public_key().as_ref()).hex(),
             sig: STANDARD.encode(signature.as_ref()),
         }],
     };

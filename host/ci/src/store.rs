@@ -14,11 +14,11 @@
 //! function takes a result from outside.
 
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use cap_std::fs::{Dir, DirBuilder, DirBuilderExt, File};
 use prost::Message;
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{AtFlags, FileType, FlockOperation, flock, statat};
 use sha2::{Digest, Sha256};
 
 use crate::digest::BlobDigest;
@@ -37,6 +37,8 @@ const CHUNK: usize = 64 << 10;
 #[derive(Clone, Debug)]
 pub struct Store {
     pub(crate) root: Arc<Dir>,
+    /// The folders of the blobs, opened when they are first needed.
+    shards: Arc<[OnceLock<Dir>; 256]>,
     /// Held while the store is open, so that nothing is collected below a run.
     _lock: Arc<std::fs::File>,
 }
@@ -70,7 +72,8 @@ impl Store {
         }
         let lock = root.create(LOCK)?.into_std();
         flock(&lock, how)?;
-        Ok(Self { root: Arc::new(root), _lock: Arc::new(lock) })
+        let shards = Arc::new([const { OnceLock::new() }; 256]);
+        Ok(Self { root: Arc::new(root), shards, _lock: Arc::new(lock) })
     }
 
     /// Stores bytes.
@@ -78,7 +81,7 @@ impl Store {
     /// # Errors
     /// If the cache cannot be written.
     pub fn put(&self, content: &[u8]) -> io::Result<BlobDigest> {
-        let digest = BlobDigest::of(content);
+        let digest = crate::digest::digest_of(content);
         if !self.has(&digest) {
             draft::write(&self.root, &blob_name(&digest.hex()), content, 0o400)?;
         }
@@ -112,8 +115,20 @@ impl Store {
     /// Finds a blob by its hash alone.
     pub(crate) fn find(&self, hex: &str) -> Option<BlobDigest> {
         let sha256 = crate::digest::from_hex(hex)?;
-        let found = self.root.symlink_metadata(blob_name(hex)).ok().filter(|it| it.is_file())?;
-        Some(BlobDigest { sha256, bytes: found.len() })
+        // One system call: a run asks for each file of a project.
+        let found = statat(self.shard(sha256[0])?, &hex[2..], AtFlags::SYMLINK_NOFOLLOW).ok()?;
+        let is_file = FileType::from_raw_mode(found.st_mode) == FileType::RegularFile;
+        is_file.then_some(BlobDigest { sha256, bytes: u64::try_from(found.st_size).ok()? })
+    }
+
+    /// Opens the folder of the blobs whose hashes begin with this byte, if it is there.
+    fn shard(&self, first: u8) -> Option<&Dir> {
+        let slot = &self.shards[usize::from(first)];
+        if slot.get().is_none() {
+            let dir = self.root.open_dir(format!("cas/{first:02x}")).ok()?;
+            return Some(slot.get_or_init(|| dir));
+        }
+        slot.get()
     }
 
     /// Opens a blob.

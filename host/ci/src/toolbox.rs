@@ -117,7 +117,7 @@ pub fn pin(
 ) -> Result<String, ToolError> {
     let mut filling = Filling { store, sources, fetch, packages: BTreeMap::new() };
     let content = filling.content(pinned)?;
-    Ok(BlobDigest::of(&content).hex())
+    Ok(crate::digest::digest_of(&content).hex())
 }
 
 struct Filling<'a> {
@@ -151,7 +151,7 @@ impl Filling<'_> {
             return checked(pinned, digest);
         }
         let content = self.content(pinned)?;
-        let digest = checked(pinned, BlobDigest::of(&content))?;
+        let digest = checked(pinned, crate::digest::digest_of(&content))?;
         self.store.put(&content).map_err(|error| failed(error.to_string()))?;
         Ok(digest)
     }
@@ -170,7 +170,7 @@ impl Filling<'_> {
             return Ok(BlobDigest { sha256, bytes });
         }
         let content = self.content(pinned)?;
-        checked(pinned, BlobDigest::of(&content))?;
+        checked(pinned, crate::digest::digest_of(&content))?;
         let tree =
             archive::tree(&content, self.store).map_err(|error| failed(error.to_string()))?;
         let digest = tree.store(self.store).map_err(|error| failed(error.to_string()))?;

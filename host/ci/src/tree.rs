@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 
-use crate::digest::BlobDigest;
+use crate::digest::{BlobDigest, from_message, to_message};
 use crate::messages::{DirectoryMessage, DirectoryNode, FileNode, SymlinkNode};
 use crate::store::Store;
 
@@ -167,7 +167,7 @@ impl<'a> Level<'a> {
             match node {
                 TreeNode::File { digest, executable } => message.files.push(FileNode {
                     name,
-                    digest: Some(digest.message()),
+                    digest: Some(to_message(digest)),
                     is_executable: *executable,
                 }),
                 TreeNode::Link { target } => {
@@ -180,7 +180,7 @@ impl<'a> Level<'a> {
             directories.insert(name, level.store(store)?);
         }
         for (name, digest) in directories {
-            let digest = Some(digest.message());
+            let digest = Some(to_message(&digest));
             message.directories.push(DirectoryNode { name: name.to_owned(), digest });
         }
         store.put_message(&message)
@@ -193,7 +193,7 @@ pub(crate) fn is_name(name: &str) -> bool {
 }
 
 fn digest_of(message: Option<&crate::messages::DigestMessage>) -> io::Result<BlobDigest> {
-    message.and_then(BlobDigest::from_message).ok_or_else(|| malformed("a tree has a bad digest"))
+    message.and_then(from_message).ok_or_else(|| malformed("a tree has a bad digest"))
 }
 
 fn malformed(what: &str) -> io::Error {

@@ -1,13 +1,10 @@
 //! `skep ci`: pipelines of steps, each in the sandbox, cached by content.
 
-mod ended;
 mod explain;
 mod fetch;
 mod gc;
 mod graph;
 mod hook;
-mod lazy;
-mod local;
 mod local_run;
 mod lock;
 mod logs;
@@ -17,8 +14,8 @@ mod outputs;
 mod paint;
 mod provenance;
 mod run;
+pub(crate) mod sandbox;
 mod show;
-mod step_turn;
 mod watch;
 
 use std::ffi::OsString;

@@ -7,6 +7,7 @@
 pub mod access;
 pub mod answer;
 pub mod audit;
+mod blob;
 mod bulk;
 mod change;
 pub mod component;
@@ -48,6 +49,7 @@ pub mod worker;
 pub use access::{CreateToken, CreatedToken, SessionView, TokenView};
 pub use answer::Answer;
 pub use audit::{Action, AuditEntry, AuditedState, AuditedToken, ListAudit, audit_word};
+pub use blob::{BlobDigest, BlobError};
 pub use bulk::{BulkAction, BulkFilter, BulkPreview, BulkRequest, BulkResult, BulkWorker};
 pub use change::{
     Change, ChangeStream, CompiledEvent, FleetCompiledEvent, FleetDiagnostic, FleetEvent,

@@ -28,11 +28,14 @@ pub(crate) fn measure() -> Result<Vec<Row>, Failure> {
 struct Bench {
     program: PathBuf,
     folder: tempfile::TempDir,
+    /// The user's directory, with the caches.
+    home: tempfile::TempDir,
 }
 
 impl Bench {
     fn new(program: &Path) -> Result<Self, Failure> {
-        Ok(Self { program: program.to_owned(), folder: tempfile::tempdir()? })
+        let (folder, home) = (tempfile::tempdir()?, tempfile::tempdir()?);
+        Ok(Self { program: program.to_owned(), folder, home })
     }
 
     fn path(&self) -> &Path {
@@ -48,9 +51,9 @@ impl Bench {
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
-        let home = self.path();
+        let home = self.home.path();
         let mut command = Command::new(&self.program);
-        command.args(arguments).current_dir(home).env("HOME", home);
+        command.args(arguments).current_dir(self.path()).env("HOME", home);
         command.env("XDG_CACHE_HOME", home.join(".cache"));
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         command

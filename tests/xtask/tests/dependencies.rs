@@ -21,6 +21,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("skep-sandbox", &["skep-protocol", "skep-scope"]),
     ("skep-runtime", &["skep-protocol", "skep-scope", "skep-store", "skep-sandbox"]),
     ("skep-ci", &["skep-protocol", "skep-scope"]),
+    ("skep-steps", &["skep-protocol", "skep-scope", "skep-ci", "skep-sandbox"]),
     ("skep-registry", &["skep-protocol", "skep-client"]),
     ("skep-api", &["skep-protocol", "skep-registry"]),
     ("skep-guest", &[]),

@@ -1,7 +1,7 @@
 //! The cache: what runs, and what does not.
 
+use crate::action_run::CachePolicy;
 use crate::result::RunOutcome;
-use crate::step_run::CachePolicy;
 use crate::tests::testing::{TestProject, by_id};
 
 const PIPELINE: &str = r#"
@@ -145,7 +145,7 @@ fn a_file_that_changes_within_its_time_stamp_is_read_again() {
         project.write("doc/x.md", if round % 2 == 0 { "y" } else { "x" });
         let result = project.run(PIPELINE);
         let other = by_id(&result)["other"];
-        let expected = crate::BlobDigest::of(if round % 2 == 0 { b"y" } else { b"x" });
+        let expected = crate::digest::digest_of(if round % 2 == 0 { b"y" } else { b"x" });
         let out = project.store.read_blob(
             &crate::BlobDigest::parse(&other.out.files[0].digest, other.out.files[0].bytes)
                 .unwrap(),

@@ -81,7 +81,7 @@ fn check(store: &Store) {
             let name = first.clone() + blob.unwrap().file_name().to_str().unwrap();
             let found = store.find(&name).unwrap();
             let content = store.read_blob(&found, 1 << 20).unwrap();
-            assert_eq!(crate::BlobDigest::of(&content).hex(), name);
+            assert_eq!(crate::digest::digest_of(&content).hex(), name);
         }
     }
     for entry in store.root.read_dir("ac").unwrap() {
@@ -96,7 +96,7 @@ fn check(store: &Store) {
         let dir = tree.open_dir().unwrap();
         for (path, node) in FileTree::load(store, &digest).unwrap().0 {
             let TreeNode::File { digest, .. } = node else { continue };
-            assert_eq!(crate::BlobDigest::of(&dir.read(path).unwrap()), digest);
+            assert_eq!(crate::digest::digest_of(&dir.read(path).unwrap()), digest);
         }
     }
 }

@@ -179,6 +179,6 @@ fn a_judge_reads_the_facts_of_each_leg() {
     for path in ["legs.json", "who=a%2Fb/result.json", "who=a%2Fb/stdout", "who=c/stderr"] {
         assert!(seen.contains(&format!("/runs {path} ")), "{path}: {seen}");
     }
-    let hi = crate::BlobDigest::of(b"hi a/b\n");
+    let hi = crate::digest::digest_of(b"hi a/b\n");
     assert!(seen.contains(&hi.to_string()));
 }

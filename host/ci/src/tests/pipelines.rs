@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use crate::step_run::CachePolicy;
+use crate::action_run::CachePolicy;
 use crate::tests::testing::TestProject;
 
 #[derive(Clone, Debug)]

@@ -21,7 +21,7 @@ fn a_symbolic_link_is_staged_as_a_link_and_not_as_what_it_names() {
     for link in ["a -> /etc/passwd", "b -> ../../etc/passwd", "c -> secret"] {
         assert!(seen.contains(link), "{seen}");
     }
-    assert!(!seen.contains(&crate::BlobDigest::of(b"s").to_string()));
+    assert!(!seen.contains(&crate::digest::digest_of(b"s").to_string()));
     // A program may be no link either.
     project.root.symlink("t.wasm", "l.wasm").unwrap();
     let sources =

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use cap_std::fs::Dir;
 use cap_tempfile::TempDir;
 
-use crate::digest::BlobDigest;
+use crate::action_run::{CachePolicy, StoreRunner};
 use crate::executor::{Executed, Executor, StepJob, StreamOutput};
 use crate::explain::{StepExplanation, explain};
 use crate::fault::FileFault;
@@ -18,7 +18,6 @@ use crate::records::RunRecord;
 use crate::result::{HostFacts, RunResult, StepOutcome, StepResult};
 use crate::schedule::{Cancel, Observer, RunParts, run};
 use crate::sources::Sources;
-use crate::step_run::CachePolicy;
 use crate::store::Store;
 use crate::tool::Origin;
 use crate::toolbox::{Fetch, Toolbox};
@@ -110,16 +109,17 @@ impl TestProject {
         let sources = self.sources();
         let tools = Toolbox::fill(&plan, &self.store, &sources, &mut NoPackages).unwrap();
         let record = RunRecord::begin(&self.store).unwrap();
+        let (store, run_id) = (&self.store, record.run_id.as_str());
+        let actions = StoreRunner { store, executor: self, policy, run_id };
         let parts = RunParts {
             plan: &plan,
             tools: &tools,
             sources: &sources,
             store: &self.store,
-            executor: self,
+            actions: &actions,
             record: &record,
-            policy,
             project: PROJECT,
-            pipeline: BlobDigest::of(text.as_bytes()),
+            pipeline: crate::digest::digest_of(text.as_bytes()),
             jobs: self.jobs,
             cancel: &self.cancel,
             observer: &NoObserver,

@@ -3,14 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use skep_ci::{CachePolicy, Cancel, Plan, RunParts, RunRecord, RunResult, Toolbox};
+use skep_ci::{CachePolicy, Cancel, Plan, RunParts, RunRecord, RunResult, StoreRunner, Toolbox};
 use skep_protocol::SecretName;
-use skep_sandbox::OperatorSecret;
+use skep_sandbox::{OperatorSecret, Outbound};
+use skep_steps::{RunExecutor, RunningGuests};
 
 use super::fetch::HostFetch;
-use super::lazy::LazyExecutor;
 use super::open::OpenPipeline;
 use super::options::PipelineFlags;
+use super::sandbox;
 use super::show::Progress;
 use super::watch::supervise;
 use crate::failure::Failed;
@@ -73,26 +74,31 @@ pub(super) fn run_with(
     how: &HowToRun,
 ) -> Result<RunResult, Failed> {
     let secrets = secrets(plan, how.settings.as_deref())?;
-    let executor = LazyExecutor::new(&pipeline.store, how.jobs, secrets);
+    let store = &pipeline.store;
+    let executor = sandbox::executor(store, how.jobs, secrets, Outbound::default());
+    let running = RunningGuests::default();
     let record = RunRecord::begin(&pipeline.store)
         .map_err(|error| Failed::here(format!("cannot begin the record of the run: {error}")))?;
     let cancel = Cancel::default();
     let progress = Progress::start(plan, how.quiet);
+    let executor =
+        RunExecutor { executor: &executor, running: &running, name: "local", apart: false };
+    let (policy, run_id) = (how.policy, record.run_id.as_str());
+    let actions = StoreRunner { store, executor: &executor, policy, run_id };
     let parts = RunParts {
         plan,
         tools,
         sources: &pipeline.sources,
         store: &pipeline.store,
-        executor: &executor,
+        actions: &actions,
         record: &record,
-        policy: how.policy,
         project: &pipeline.project,
         pipeline: pipeline.digest(),
         jobs: how.jobs,
         cancel: &cancel,
         observer: &progress,
     };
-    let result = supervise(&cancel, &executor, || skep_ci::run(&parts));
+    let result = supervise(&cancel, &running, || skep_ci::run(&parts));
     progress.finish();
     result.map_err(|error| Failed::here(format!("cannot write the record of the run: {error}")))
 }

@@ -39,7 +39,7 @@ impl OpenPipeline {
         let store = open_store()?;
         let root = ambient::open_dir(&folder)
             .map_err(|error| Failed::here(format!("cannot open {}: {error}", folder.display())))?;
-        let digest = BlobDigest::of(path.as_os_str().as_encoded_bytes()).hex();
+        let digest = skep_ci::digest_of(path.as_os_str().as_encoded_bytes()).hex();
         let project = digest[..16].to_owned();
         let sources = Sources::open(root, &store, &project, file.sees_ignored())
             .map_err(|error| Failed::here(format!("cannot list {}: {error}", folder.display())))?;
@@ -63,7 +63,7 @@ impl OpenPipeline {
 
     /// Returns the digest of the file.
     pub(super) fn digest(&self) -> BlobDigest {
-        BlobDigest::of(self.text.as_bytes())
+        skep_ci::digest_of(self.text.as_bytes())
     }
 
     /// Returns the options of a plan without a base.

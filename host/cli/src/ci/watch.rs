@@ -5,8 +5,8 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use skep_ci::{Cancel, RunOutcome, RunResult};
+use skep_steps::RunningGuests;
 
-use super::lazy::LazyExecutor;
 use crate::signals::{Signals, StopRequest};
 use crate::{exit, terminal};
 
@@ -19,7 +19,7 @@ const GRACE: Duration = Duration::from_secs(10);
 /// Runs `work` on another thread while this one watches for signals.
 pub(super) fn supervise(
     cancel: &Cancel,
-    executor: &LazyExecutor,
+    running: &RunningGuests,
     work: impl FnOnce() -> io::Result<RunResult> + Send,
 ) -> io::Result<RunResult> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -34,7 +34,7 @@ pub(super) fn supervise(
             };
             let _ = STOPPED.set(request);
             cancel.cancel();
-            executor.cancel();
+            running.cancel();
             tokio::select! {
                 ended = &mut receiver => ended.map_err(io::Error::other)?,
                 _ = signals.next() => end(request),

@@ -1,10 +1,10 @@
-//! Steps in the sandbox of this process. Each program is loaded once for a run; what a step
-//! made runs in a process of its own.
+//! The executor: steps in the sandbox of this process. Each program is loaded once; what a step made
+//! runs in a process of its own.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use cap_std::fs::Dir;
@@ -13,42 +13,56 @@ use skep_ci::{
     StepOutcome, Store, StreamOutput, TMP,
 };
 use skep_protocol::text::neutral;
-use skep_protocol::{ComponentKind, Limits, Rights, SecretName};
+use skep_protocol::{ComponentKind, Rights, SecretName};
 use skep_sandbox::stdio::{GuestInput, GuestOutput, LineSink};
 use skep_sandbox::{
-    CompileOutcome, Done, Ended, FileCalls, FileThread, GuestSpec, HttpAccess, Identity, Isolation,
-    KillReason, KillSwitch, Loaded, MountJob, OperatorSecret, OutOfProcess, Outbound, Placement,
-    ProcessJob, ProcessStreams, Profile, Sandbox, SandboxParts, UnboundedMemory,
+    CompileOutcome, Done, Ended, FileCalls, FileThread, GuestSpec, HttpAccess, Identity,
+    KillSwitch, Loaded, MountJob, OperatorSecret, OutOfProcess, Placement, ProcessJob,
+    ProcessStreams, Profile, Sandbox, SandboxParts, UnboundedMemory,
 };
 use skep_scope::tree::remove_tree;
 use skep_scope::{Disk, Quota, Scope};
 
-use super::ended::{ended, load_outcome};
-use super::step_turn::StepTurn;
-use crate::temporary::TemporaryDir;
-use crate::{ambient, child, terminal};
+use crate::ended::{ended, load_outcome};
+use crate::running::RunningGuests;
+use crate::turn::StepTurn;
 
 /// Maximum bytes of a program.
 const MOST_PROGRAM: u64 = 1 << 30;
 
-/// Maximum bytes of outputs that one run keeps. A matrix of a stranger would fill the disk otherwise.
-const MOST_OUTPUT: u64 = 32 << 30;
-
 /// Time after its deadline in which a guest that is blocked in a system call may end.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// Runs steps in this process.
-pub(super) struct LocalExecutor {
+/// The parts of an executor.
+pub struct ExecutorParts {
+    /// Sandbox for its guests.
+    pub sandbox: SandboxParts,
+    /// Runs the programs that steps made.
+    pub out_of_process: OutOfProcess,
+    /// Store of programs, trees and outputs.
+    pub store: Store,
+    /// Directory for what steps write.
+    pub scratch: Scratch,
+    /// Secrets that steps may get stand-ins for.
+    pub secrets: BTreeMap<SecretName, OperatorSecret>,
+}
+
+/// An empty directory.
+pub struct Scratch {
+    /// The directory.
+    pub dir: Dir,
+    /// Removes the directory when it is dropped.
+    pub guard: Box<dyn Send + Sync>,
+}
+
+/// Runs steps in the sandbox. Each program is loaded once.
+pub struct StepExecutor {
     sandbox: Sandbox,
     out_of_process: Arc<OutOfProcess>,
     store: Store,
-    scratch: TemporaryDir,
+    scratch: Scratch,
     next: AtomicU64,
-    /// Bytes of outputs that the run may still keep.
-    room: AtomicU64,
     programs: Mutex<HashMap<(BlobDigest, Profile), ProgramSlot>>,
-    running: Mutex<Vec<Weak<KillSwitch>>>,
-    cancelled: OnceLock<()>,
     secrets: BTreeMap<SecretName, OperatorSecret>,
 }
 
@@ -61,50 +75,24 @@ type ProgramSlot = Arc<OnceLock<Program>>;
 /// A mapped directory, as the sandbox takes it.
 type Mounts = Vec<skep_sandbox::Mount>;
 
-impl LocalExecutor {
-    /// Starts a sandbox for this many steps at a time.
-    pub(super) fn start(
-        store: &Store,
-        jobs: usize,
-        secrets: BTreeMap<SecretName, OperatorSecret>,
-    ) -> Result<Self, String> {
-        ambient::raise_descriptors();
-        let cache = ambient::compiled_cache().inspect_err(|error| {
-            terminal::say("note", &format!("the compiled code is not cached: {error}"));
-        });
-        let parts = SandboxParts {
-            workers: u32::try_from(jobs).unwrap_or(u32::MAX).saturating_add(1),
-            cache: cache.ok(),
-            incremental: child::known_functions(),
-            limits: Limits::default().for_any_worker(),
-            outbound: Outbound::default(),
-            ..SandboxParts::new(Arc::new(child::compiler()))
-        };
-        let sandbox =
-            Sandbox::start(parts).map_err(|error| format!("cannot start the sandbox: {error}"))?;
-        let scratch = TemporaryDir::create()
-            .map_err(|error| format!("cannot create a temporary directory: {error}"))?;
+impl StepExecutor {
+    /// Starts a sandbox.
+    ///
+    /// # Errors
+    /// A sentence for people, if the system cannot.
+    pub fn start(parts: ExecutorParts) -> Result<Self, String> {
+        let ExecutorParts { sandbox, out_of_process, store, scratch, secrets } = parts;
+        let sandbox = Sandbox::start(sandbox)
+            .map_err(|error| format!("cannot start the sandbox: {error}"))?;
         Ok(Self {
             sandbox,
-            out_of_process: Arc::new(child::out_of_process(Isolation::Process)),
-            store: store.clone(),
+            out_of_process: Arc::new(out_of_process),
+            store,
             scratch,
             next: AtomicU64::new(0),
-            room: AtomicU64::new(MOST_OUTPUT),
             programs: Mutex::default(),
-            running: Mutex::default(),
-            cancelled: OnceLock::new(),
             secrets,
         })
-    }
-
-    /// Ends all guests, and those that start later.
-    pub(super) fn cancel(&self) {
-        let _ = self.cancelled.set(());
-        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        for kill in running.drain(..).filter_map(|kill| kill.upgrade()) {
-            kill.throw(KillReason::Cancelled);
-        }
     }
 
     /// Loads a program once. Other steps with the same one wait.
@@ -130,11 +118,22 @@ impl LocalExecutor {
     }
 
     /// Runs one step in directories of its own.
-    pub(super) fn execute(&self, job: &StepJob) -> io::Result<Executed> {
-        self.run(job, &Scratch::create(self)?)
+    pub(crate) fn execute(
+        &self,
+        job: &StepJob,
+        running: &RunningGuests,
+        apart: bool,
+    ) -> io::Result<Executed> {
+        self.run(job, running, apart, &StepFolders::create(self)?)
     }
 
-    fn run(&self, job: &StepJob, scratch: &Scratch<'_>) -> io::Result<Executed> {
+    fn run(
+        &self,
+        job: &StepJob,
+        running: &RunningGuests,
+        apart: bool,
+        scratch: &StepFolders<'_>,
+    ) -> io::Result<Executed> {
         let began = Instant::now();
         let profile = match job.deterministic || job.limits.fuel != skep_protocol::limits::OFF {
             true => Profile::Deterministic,
@@ -180,10 +179,10 @@ impl LocalExecutor {
         };
         let (stdout, stderr) = (stream(LogStream::Stdout), stream(LogStream::Stderr));
         let kill = Arc::new(KillSwitch::default());
-        self.watch(&kill);
+        running.watch(&kill);
         let streams = (stdout.clone(), stderr.clone());
         let started = Instant::now();
-        let done = match job.isolated {
+        let done = match job.isolated || apart && self.can_be_apart(job, &loaded) {
             true => self.run_isolated(job, loaded, mounts, stdin, streams, kill),
             false => self.run_here(job, &loaded, mounts, &stdin, streams, kill),
         };
@@ -196,6 +195,11 @@ impl LocalExecutor {
         executed.cpu_ms = round(done.cost.cpu.as_secs_f64());
         executed.memory_peak_bytes = done.cost.memory_peak_bytes;
         executed.fuel = done.cost.fuel;
+        for name in done.cost.limits_met.iter().map(|name| name.as_str()) {
+            if !executed.limits_met.iter().any(|met| met == name) {
+                executed.limits_met.push(name.to_owned());
+            }
+        }
         let denial = |denied: &skep_sandbox::Denied| DenialResult {
             interface: denied.interface.to_owned(),
             wanted: denied.denial.wanted.clone(),
@@ -209,12 +213,10 @@ impl LocalExecutor {
         let collecting = Instant::now();
         let from = if job.copied.is_some() { "src" } else { "out" };
         let from = scratch.dir.open_dir(from)?;
-        match skep_ci::collect(&self.store, &from, &job.out, self.most_collected(job)) {
+        match skep_ci::collect(&self.store, &from, &job.out, most_collected(job, running)) {
             Ok(collected) => {
                 let bytes: u64 = collected.files.values().map(|digest| digest.bytes).sum();
-                let left = |room: u64| Some(room.saturating_sub(bytes));
-                // It always updates.
-                let _ = self.room.fetch_update(Ordering::Relaxed, Ordering::Relaxed, left);
+                running.keep(bytes);
                 executed.outputs = collected;
             }
             Err(CollectError::Io(error)) => return Err(error),
@@ -226,25 +228,6 @@ impl LocalExecutor {
         }
         executed.collect_ms = millis(collecting);
         Ok(executed)
-    }
-
-    /// Returns the most that a step can have written, with the copy that it started from, and that
-    /// the run may still keep.
-    fn most_collected(&self, job: &StepJob) -> u64 {
-        // The quota counts additions, so the sources come on top.
-        const COPIED: u64 = 1 << 32;
-        let most =
-            job.limits.disk_bytes.saturating_add(if job.copied.is_some() { COPIED } else { 0 });
-        most.min(self.room.load(Ordering::Relaxed))
-    }
-
-    fn watch(&self, kill: &Arc<KillSwitch>) {
-        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        running.retain(|kill| kill.strong_count() > 0);
-        running.push(Arc::downgrade(kill));
-        if self.cancelled.get().is_some() {
-            kill.throw(KillReason::Cancelled);
-        }
     }
 
     fn run_here(
@@ -285,6 +268,12 @@ impl LocalExecutor {
         self.wait(job, task)
     }
 
+    /// Returns true if a program can run in a process of its own.
+    fn can_be_apart(&self, job: &StepJob, loaded: &Loaded) -> bool {
+        let placement = self.out_of_process.placement(loaded, !job.http.is_empty(), || false);
+        placement == Placement::OutOfProcess
+    }
+
     fn run_isolated(
         &self,
         job: &StepJob,
@@ -294,9 +283,7 @@ impl LocalExecutor {
         (stdout, stderr): (GuestOutput, GuestOutput),
         kill: Arc<KillSwitch>,
     ) -> Done {
-        if self.out_of_process.placement(&loaded, !job.http.is_empty(), || false)
-            != Placement::OutOfProcess
-        {
+        if !self.can_be_apart(job, &loaded) {
             let why = "a program that a step made runs in a process of its own, where it cannot \
                        send requests or use skep:worker";
             return Ended::HostFault(why.into()).into();
@@ -343,17 +330,27 @@ impl LocalExecutor {
     }
 }
 
+/// Returns the most that a step can have written, with the copy that it started from, and that the
+/// run may still keep.
+fn most_collected(job: &StepJob, running: &RunningGuests) -> u64 {
+    // The quota counts additions, so the sources come on top.
+    const COPIED: u64 = 1 << 32;
+    let copied = if job.copied.is_some() { COPIED } else { 0 };
+    job.limits.disk_bytes.saturating_add(copied).min(running.room())
+}
+
 /// The writable directories of one step, removed with it.
-struct Scratch<'a> {
-    executor: &'a LocalExecutor,
+struct StepFolders<'a> {
+    executor: &'a StepExecutor,
     name: String,
     dir: Dir,
 }
 
-impl<'a> Scratch<'a> {
-    fn create(executor: &'a LocalExecutor) -> io::Result<Self> {
+impl<'a> StepFolders<'a> {
+    fn create(executor: &'a StepExecutor) -> io::Result<Self> {
         let name = executor.next.fetch_add(1, Ordering::Relaxed).to_string();
-        let dir = executor.scratch.subdirectory(&name)?;
+        executor.scratch.dir.create_dir(&name)?;
+        let dir = executor.scratch.dir.open_dir(&name)?;
         Ok(Self { executor, name, dir })
     }
 
@@ -363,9 +360,9 @@ impl<'a> Scratch<'a> {
     }
 }
 
-impl Drop for Scratch<'_> {
+impl Drop for StepFolders<'_> {
     fn drop(&mut self) {
-        if let Err(error) = remove_tree(self.executor.scratch.dir(), &self.name) {
+        if let Err(error) = remove_tree(&self.executor.scratch.dir, &self.name) {
             tracing::debug!(%error, "cannot remove the directories of a step yet");
         }
     }

@@ -7,7 +7,7 @@ use skep_sandbox::{Identity, NoTurn, RecordError, RequestLog, TranscriptPage, Tu
 
 /// A turn that keeps nothing.
 #[derive(Default)]
-pub(super) struct StepTurn(NoTurn);
+pub(crate) struct StepTurn(NoTurn);
 
 #[async_trait::async_trait]
 impl Turn for StepTurn {

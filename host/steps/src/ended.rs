@@ -6,7 +6,7 @@ use skep_protocol::text::neutral;
 use skep_sandbox::{Ended, LoadError};
 
 /// Tells a program that cannot run from a fault of this machine.
-pub(super) fn load_outcome(error: &LoadError) -> StepOutcome {
+pub(crate) fn load_outcome(error: &LoadError) -> StepOutcome {
     use skep_sandbox::CompileError::{Crashed, Invalid, Io, Limit, Misfit, Shortage, Unoffered};
     match error {
         LoadError::Refused(_)
@@ -20,7 +20,7 @@ pub(super) fn load_outcome(error: &LoadError) -> StepOutcome {
 }
 
 /// Turns the end of a guest into that of a step.
-pub(super) fn ended(ended: &Ended, limits: &Limits) -> Executed {
+pub(crate) fn ended(ended: &Ended, limits: &Limits) -> Executed {
     let with = |outcome, message: String| Executed::not_run(outcome, message);
     match ended {
         Ended::Exited(code) => Executed {

@@ -1,0 +1,16 @@
+//! Runs the steps of pipelines in the sandbox: for `skep ci run` of this machine, and for the callers
+//! of a runtime.
+//!
+//! [`StepExecutor`] runs one action over directories of its own. [`StepHost`] is a runtime's side of
+//! [`skep_protocol::Steps`]: it takes blobs and orders, keeps results in a cache of its own, and
+//! returns each step's log as it grows.
+
+mod ended;
+mod executor;
+mod lazy;
+mod running;
+mod turn;
+
+pub use executor::{ExecutorParts, Scratch, StepExecutor};
+pub use lazy::{LazyExecutor, RunExecutor, StartExecutor};
+pub use running::RunningGuests;
