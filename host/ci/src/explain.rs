@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 
-use serde::Serialize;
+pub use skep_protocol::ci::StepExplanation;
 
 use crate::action_run::cached;
 use crate::digest::BlobDigest;
@@ -27,27 +27,6 @@ use crate::toolbox::Toolbox;
 /// Maximum number of differences that are listed.
 const MOST: usize = 200;
 
-/// The explanation of a step.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct StepExplanation {
-    /// Id.
-    pub id: String,
-    /// Digest of its action, if it is known.
-    pub action: Option<String>,
-    /// True if the result of that is in the cache.
-    pub cached: bool,
-    /// The first run that used the last action before.
-    pub last_run: Option<String>,
-    /// Differences since then.
-    pub changes: Vec<String>,
-    /// The run with the last action that differed from that of `last_run`.
-    pub earlier_run: Option<String>,
-    /// Differences between the two: the reason why the step ran then.
-    pub earlier_changes: Vec<String>,
-    /// Reason without a comparison.
-    pub note: Option<String>,
-}
-
 /// Explains the steps of a plan.
 ///
 /// # Errors
@@ -63,16 +42,7 @@ pub fn explain(
     let mut results: Vec<Option<StepResult>> = Vec::new();
     let mut all = Vec::new();
     for step in &plan.steps {
-        let mut explained = StepExplanation {
-            id: step.id.clone(),
-            action: None,
-            cached: false,
-            last_run: None,
-            changes: Vec::new(),
-            earlier_run: None,
-            earlier_changes: Vec::new(),
-            note: None,
-        };
+        let mut explained = StepExplanation::new(&step.id);
         let unknown = step.needs.iter().find(|&&need| results[need].is_none());
         let mut result = None;
         if let Some(&need) = unknown {

@@ -1,49 +1,14 @@
 //! The log of a step: its output as numbered records, one JSON object a line, written as it arrives.
 
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, Seek, SeekFrom, Write};
 use std::sync::{Mutex, PoisonError};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use cap_std::fs::{Dir, File};
-use serde::{Deserialize, Serialize};
+use skep_protocol::ci::encoded;
+pub use skep_protocol::ci::{LogRecord, LogStream};
 
 /// Bytes that a record takes besides its text, about.
 const RECORD: u64 = 80;
-
-/// A stream of a step.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum LogStream {
-    /// Standard output.
-    Stdout,
-    /// Standard error.
-    Stderr,
-}
-
-/// One record of a log.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LogRecord {
-    /// Number, from 1, without gaps.
-    pub seq: u64,
-    /// Attempt of the step.
-    pub attempt: u32,
-    /// Stream.
-    pub stream: LogStream,
-    /// Position of its first byte in the stream.
-    pub offset: u64,
-    /// Number of bytes in the stream. A line end that is not in `text` counts.
-    pub bytes: u64,
-    /// Line, if it is UTF-8.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub text: Option<String>,
-    /// Line in base64, if it is not.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub base64: Option<String>,
-    /// Bytes that are not here because the log was full.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub gap: Option<u64>,
-}
 
 /// Writes the log of one step.
 #[derive(Debug)]
@@ -156,14 +121,6 @@ impl Writing {
     }
 }
 
-/// Returns a line as text, or in base64 if it is none.
-fn encoded(line: &[u8]) -> (Option<String>, Option<String>) {
-    match std::str::from_utf8(line) {
-        Ok(text) => (Some(text.to_owned()), None),
-        Err(_) => (None, Some(STANDARD.encode(line))),
-    }
-}
-
 /// Reads the records after a number. A line that is being written is left for the next call.
 ///
 /// # Errors
@@ -180,22 +137,53 @@ pub fn read_log(file: File, after: u64) -> io::Result<Vec<LogRecord>> {
     Ok(records)
 }
 
-impl LogRecord {
-    /// Creates the record of a line that is kept with its end.
-    pub fn of_line(seq: u64, stream: LogStream, offset: u64, line: &[u8]) -> Self {
-        let bytes = line.len() as u64;
-        let (text, base64) = encoded(line.strip_suffix(b"\n").unwrap_or(line));
-        Self { seq, attempt: 1, stream, offset, bytes, text, base64, gap: None }
+/// Reads the records after a number: at most `most`, and about `bytes` of them. The second part is
+/// true if there are no more in the file. The place is found by halving, so a long log is not read
+/// again for each page.
+pub(crate) fn read_page(
+    mut file: File,
+    after: u64,
+    most: usize,
+    bytes: u64,
+) -> io::Result<(Vec<LogRecord>, bool)> {
+    let start = start_after(&mut file, after)?;
+    file.seek(SeekFrom::Start(start))?;
+    let (mut records, mut read) = (Vec::new(), 0);
+    for line in BufReader::new(file).split(b'\n') {
+        let line = line?;
+        let Ok(record) = serde_json::from_slice::<LogRecord>(&line) else { continue };
+        if record.seq <= after {
+            continue;
+        }
+        if records.len() == most || (read > 0 && read + line.len() as u64 > bytes) {
+            return Ok((records, false));
+        }
+        read += line.len() as u64;
+        records.push(record);
     }
+    Ok((records, true))
+}
 
-    /// Returns the bytes of the line.
-    pub fn content(&self) -> Vec<u8> {
-        match (&self.text, &self.base64) {
-            (Some(text), _) => text.clone().into_bytes(),
-            (None, Some(base64)) => STANDARD.decode(base64).unwrap_or_default(),
-            (None, None) => Vec::new(),
+/// Returns the start of a record of which all records before it have at most this number.
+fn start_after(file: &mut File, after: u64) -> io::Result<u64> {
+    /// Bytes that are read from the start instead.
+    const NEAR: u64 = 64 << 10;
+    let (mut low, mut high) = (0, file.seek(SeekFrom::End(0))?);
+    while after > 0 && high - low > NEAR {
+        let middle = low + (high - low) / 2;
+        file.seek(SeekFrom::Start(middle))?;
+        let mut lines = BufReader::new(&mut *file);
+        let mut line = Vec::new();
+        let start = middle + lines.read_until(b'\n', &mut line)? as u64;
+        line.clear();
+        lines.read_until(b'\n', &mut line)?;
+        match serde_json::from_slice::<LogRecord>(&line) {
+            Ok(record) if record.seq <= after && start < high => low = start,
+            // Also a line that is being written.
+            _ => high = middle,
         }
     }
+    Ok(low)
 }
 
 #[cfg(test)]
@@ -222,6 +210,34 @@ mod tests {
         assert!(size < 200 << 10, "{size}");
         let tail = read_log(dir.open("log").unwrap(), 5).unwrap();
         assert_eq!(tail, all[5..]);
+    }
+
+    #[test]
+    fn pages_of_a_log_have_each_record_once_also_while_a_line_is_written() {
+        let dir = testing::folder();
+        let log = LogWriter::new(dir.try_clone().unwrap(), "log".into(), 8 << 20);
+        for n in 0..20_000 {
+            log.line(LogStream::Stdout, format!("line {n} {}", "x".repeat(n % 300)).as_bytes());
+        }
+        let half = b"{\"seq\":20001,\"attempt\":1,\"str";
+        let mut options = cap_std::fs::OpenOptions::new();
+        let mut file = dir.open_with("log", options.append(true)).unwrap();
+        file.write_all(half).unwrap();
+        let (mut seen, mut pages) = (0, 0);
+        loop {
+            let page = read_page(dir.open("log").unwrap(), seen, 999, 64 << 10).unwrap();
+            assert!(page.0.iter().zip(seen + 1..).all(|(record, seq)| record.seq == seq));
+            assert!(page.0.len() <= 999);
+            seen += page.0.len() as u64;
+            pages += 1;
+            if page.1 {
+                break;
+            }
+        }
+        assert_eq!(seen, 20_000);
+        assert!(pages > 20, "{pages}");
+        let end = read_page(dir.open("log").unwrap(), 20_000, 10, 10).unwrap();
+        assert_eq!(end, (Vec::new(), true));
     }
 
     #[test]

@@ -1,10 +1,15 @@
 //! The records of runs: `run.json` and one log a step, by the name of the run; and the last action
 //! of each step, for `explain`.
+//!
+//! A run writes its record while it runs, and holds a lock on a file beside it, which the kernel
+//! releases when the process ends, however it ends. A record that says `running` beside a lock that
+//! nobody holds is that of an interrupted run.
 
 use std::io;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use cap_std::fs::{Dir, File};
+use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 use skep_protocol::Timestamp;
 use skep_scope::tree::remove_tree;
@@ -12,7 +17,7 @@ use skep_scope::tree::remove_tree;
 use crate::digest::BlobDigest;
 use crate::draft;
 use crate::log::LogWriter;
-use crate::result::RunResult;
+use crate::result::{RunOutcome, RunResult, StepOutcome};
 use crate::store::Store;
 
 /// Number of runs whose records are kept without `skep ci gc`.
@@ -21,12 +26,20 @@ const KEPT: usize = 500;
 /// Number of records that are removed at once.
 const PRUNED: usize = 50;
 
+/// The file that a run has locked while it runs.
+const LIVE: &str = "live";
+
+/// The file that names the project of a run.
+const PROJECT: &str = "project";
+
 /// The record of one run.
 pub struct RunRecord {
     /// Name of the run.
     pub run_id: String,
     store: Store,
     dir: Dir,
+    /// Locked until the process ends.
+    _live: std::fs::File,
 }
 
 /// The last action of a step.
@@ -57,7 +70,10 @@ impl RunRecord {
         prune(store);
         let name = format!("runs/{run_id}");
         store.root.create_dir(&name)?;
-        Ok(Self { run_id, store: store.clone(), dir: store.root.open_dir(&name)? })
+        let dir = store.root.open_dir(&name)?;
+        let live = dir.create(LIVE)?.into_std();
+        flock(&live, FlockOperation::LockExclusive)?;
+        Ok(Self { run_id, store: store.clone(), dir, _live: live })
     }
 
     /// Returns the log of a step.
@@ -65,10 +81,24 @@ impl RunRecord {
         Ok(LogWriter::new(self.dir.try_clone()?, log_name(step), most))
     }
 
-    /// Writes the result.
+    /// Writes the result, as far as it is known.
     pub(crate) fn write(&self, result: &RunResult) -> io::Result<()> {
         let json = serde_json::to_vec_pretty(result).map_err(io::Error::other)?;
-        draft::write(&self.store.root, &format!("runs/{}/run.json", self.run_id), &json, 0o600)
+        self.place("run.json", &json)?;
+        if result.outcome.is_whole() {
+            // The lock says nothing about a run that has ended.
+            drop(self.dir.remove_file(LIVE));
+        }
+        Ok(())
+    }
+
+    /// Remembers the project, so that a step can be compared with the same step before.
+    pub(crate) fn name_project(&self, project: &str) -> io::Result<()> {
+        self.place(PROJECT, project.as_bytes())
+    }
+
+    fn place(&self, name: &str, content: &[u8]) -> io::Result<()> {
+        draft::write(&self.store.root, &format!("runs/{}/{name}", self.run_id), content, 0o600)
     }
 }
 
@@ -125,13 +155,55 @@ pub fn find_run(store: &Store, word: &str) -> Result<String, String> {
     }
 }
 
-/// Reads the result of a run.
+/// Reads the result of a run, as far as it is known. The steps of an interrupted run that had not
+/// ended are shown as cancelled or skipped.
 ///
 /// # Errors
-/// `NotFound` while it runs or if it was killed.
+/// `NotFound` if there is no such run, or it ended before its first record.
 pub fn read_run(store: &Store, run_id: &str) -> io::Result<RunResult> {
     let dir = store.root.open_dir(format!("runs/{run_id}"))?;
-    serde_json::from_slice(&dir.read("run.json")?).map_err(io::Error::other)
+    let read = || -> io::Result<RunResult> {
+        serde_json::from_slice(&dir.read("run.json")?).map_err(io::Error::other)
+    };
+    let run = read()?;
+    if run.outcome != RunOutcome::Running || is_live(&dir)? {
+        return Ok(run);
+    }
+    // It may have ended between the two looks; then its record says so now.
+    let mut run = read()?;
+    if run.outcome == RunOutcome::Running {
+        run.outcome = RunOutcome::Interrupted;
+        for step in &mut run.steps {
+            let (outcome, message) = match step.outcome {
+                StepOutcome::Running => (StepOutcome::Cancelled, "interrupted with its run"),
+                StepOutcome::Waiting => (StepOutcome::Skipped, "the run was interrupted before it"),
+                _ => continue,
+            };
+            step.outcome = outcome;
+            step.started_at_ms = None;
+            step.message = Some(message.to_owned());
+        }
+    }
+    Ok(run)
+}
+
+/// Returns true while the process of a run lives.
+fn is_live(dir: &Dir) -> io::Result<bool> {
+    let live = match dir.open(LIVE) {
+        Ok(live) => live.into_std(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(error),
+    };
+    match flock(&live, FlockOperation::NonBlockingLockShared) {
+        Ok(()) => Ok(false),
+        Err(error) if error == rustix::io::Errno::WOULDBLOCK => Ok(true),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Returns the project of a run, if its record names one.
+pub(crate) fn project_of(store: &Store, run_id: &str) -> Option<String> {
+    store.root.read_to_string(format!("runs/{run_id}/{PROJECT}")).ok()
 }
 
 /// Opens the log of a step in a run; `None` if it did not run there.

@@ -4,11 +4,12 @@
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 use crate::action_run::ActionRunner;
 use crate::digest::BlobDigest;
 use crate::file::Condition;
+use crate::live::LiveRecord;
 use crate::plan::{Plan, PlannedProgram, PlannedStdin, PlannedStep};
 use crate::prepare::Surroundings;
 use crate::records::RunRecord;
@@ -80,12 +81,12 @@ struct Shared {
     left: usize,
 }
 
-/// Runs a plan to its end and writes its record.
+/// Runs a plan to its end, and writes its record while it runs and at its end.
 ///
 /// # Errors
 /// If the record cannot be written.
 pub fn run(parts: &RunParts<'_>) -> std::io::Result<RunResult> {
-    let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let live = LiveRecord::begin(parts)?;
     let began = Instant::now();
     let steps = &parts.plan.steps;
     let results: Vec<OnceLock<Arc<StepResult>>> = steps.iter().map(|_| OnceLock::new()).collect();
@@ -117,9 +118,10 @@ pub fn run(parts: &RunParts<'_>) -> std::io::Result<RunResult> {
             let queued = state.since[at].elapsed();
             drop(state);
             let step = &steps[at];
-            let mut result = one(parts, &runner, step, &results);
+            let mut result = one(parts, &runner, at, &results, &live);
             result.timing.queue_ms = (queued.as_secs_f64() * 1e6).round() / 1e3;
             result.needs = step.needs.iter().map(|&need| steps[need].id.clone()).collect();
+            live.finished(at, &result);
             parts.observer.finished(step, &result);
             drop(results[at].set(Arc::new(result)));
             state = lock();
@@ -135,6 +137,8 @@ pub fn run(parts: &RunParts<'_>) -> std::io::Result<RunResult> {
         }
     };
     std::thread::scope(|scope| {
+        scope.spawn(|| live.keep_written());
+        let _ends = live.ends_with_this();
         for _ in 1..parts.jobs.clamp(1, steps.len().max(1)) {
             scope.spawn(worker);
         }
@@ -146,16 +150,7 @@ pub fn run(parts: &RunParts<'_>) -> std::io::Result<RunResult> {
         false if steps.iter().any(StepResult::fails_run) => RunOutcome::Failed,
         false => RunOutcome::Passed,
     };
-    let result = RunResult {
-        run_id: parts.record.run_id.clone(),
-        pipeline_digest: parts.pipeline.text(),
-        started_at_ms: u64::try_from(started.as_millis()).unwrap_or(u64::MAX),
-        wall_ms: (began.elapsed().as_secs_f64() * 1e6).round() / 1e3,
-        outcome,
-        host: parts.actions.facts(),
-        steps,
-    };
-    parts.record.write(&result)?;
+    let result = live.finish(outcome, steps)?;
     // What it costs to forget is time.
     drop(parts.sources.remember());
     Ok(result)
@@ -165,10 +160,12 @@ pub fn run(parts: &RunParts<'_>) -> std::io::Result<RunResult> {
 fn one(
     parts: &RunParts<'_>,
     runner: &StepRunner<'_>,
-    step: &PlannedStep,
+    at: usize,
     results: &[OnceLock<Arc<StepResult>>],
+    live: &LiveRecord<'_>,
 ) -> StepResult {
     let all = &parts.plan.steps;
+    let step = &all[at];
     let ended = |at: usize| results[at].get().map(|it| &**it);
     let skip = |outcome, as_expected, message: String| {
         let mut result = StepResult::new(&step.id, &step.name, outcome);
@@ -198,6 +195,7 @@ fn one(
         let expected = step.condition == Condition::Failure;
         return skip(StepOutcome::Skipped, expected, message);
     }
+    live.started(at);
     parts.observer.started(step);
     let by_name = |name: &str| {
         let found = step.needs.iter().filter(|&&at| all[at].name == name);

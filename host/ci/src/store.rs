@@ -40,7 +40,7 @@ pub struct Store {
     /// The folders of the blobs, opened when they are first needed.
     shards: Arc<[OnceLock<Dir>; 256]>,
     /// Held while the store is open, so that nothing is collected below a run.
-    _lock: Arc<std::fs::File>,
+    _lock: Option<Arc<std::fs::File>>,
 }
 
 impl Store {
@@ -51,6 +51,13 @@ impl Store {
     /// If the directory cannot be written.
     pub fn open(root: Dir) -> io::Result<Self> {
         Self::locked(root, FlockOperation::LockShared)
+    }
+
+    /// Opens a cache only to read it. It is not locked: what is read may be collected meanwhile, and
+    /// then is missing.
+    pub(crate) fn open_to_read(root: Dir) -> Self {
+        let shards = Arc::new([const { OnceLock::new() }; 256]);
+        Self { root: Arc::new(root), shards, _lock: None }
     }
 
     /// Opens the cache for a collection of garbage; `None` while a run uses it.
@@ -73,7 +80,7 @@ impl Store {
         let lock = root.create(LOCK)?.into_std();
         flock(&lock, how)?;
         let shards = Arc::new([const { OnceLock::new() }; 256]);
-        Ok(Self { root: Arc::new(root), shards, _lock: Arc::new(lock) })
+        Ok(Self { root: Arc::new(root), shards, _lock: Some(Arc::new(lock)) })
     }
 
     /// Stores bytes.

@@ -1,17 +1,13 @@
 //! The summary of a run in Markdown, for the page of a run on GitHub and its kin.
 
-use crate::result::{RunOutcome, RunResult, StepOutcome, StepResult};
+use crate::result::{RunResult, StepOutcome, StepResult};
 
 /// Maximum number of rows: such a page has a bound on its size.
 const MOST: usize = 500;
 
 /// Returns a table of the steps. The first line is a comment with the run's name and outcome.
 pub fn summary(run: &RunResult) -> String {
-    let outcome = match run.outcome {
-        RunOutcome::Passed => "passed",
-        RunOutcome::Failed => "failed",
-        RunOutcome::Cancelled => "cancelled",
-    };
+    let outcome = run.outcome.as_str();
     let cached = run.steps.iter().filter(|step| step.cached.is_some()).count();
     let mut out = format!("<!-- run={} outcome={outcome} -->\n", run.run_id);
     out += &format!("### {outcome}: {} steps, {cached} cached\n\n", run.steps.len());
@@ -75,7 +71,7 @@ fn plain(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::result::HostFacts;
+    use crate::result::{HostFacts, RunOutcome};
 
     #[test]
     fn texts_of_guests_have_no_markup() {

@@ -8,4 +8,5 @@ mod faults;
 mod hostile_files;
 mod pipelines;
 mod places;
+mod reading;
 pub(crate) mod testing;

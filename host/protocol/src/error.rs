@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use crate::name::NameError;
 use crate::{
-    ComponentDigest, ConfigDigest, Cursor, HostId, IdError, InputId, Invalid, LimitName, Need,
-    RuntimeId, SessionId, TokenId, WorkerId,
+    CiRunId, ComponentDigest, ConfigDigest, Cursor, HostId, IdError, InputId, Invalid, LimitName,
+    Need, RuntimeId, SessionId, TokenId, WorkerId,
 };
 
 /// A request that was not carried out.
@@ -56,6 +56,15 @@ pub enum Error {
     /// No such file.
     #[error("there is no such file")]
     UnknownFile,
+    /// No such run of a pipeline, or the caller may not see it.
+    #[error("there is no run {0}; it may have been removed since")]
+    UnknownRun(CiRunId),
+    /// The run has no such step.
+    #[error("the run has no such step")]
+    UnknownStep,
+    /// The step has no such output, or it is not kept any more.
+    #[error("the step has no such output, or it was removed since")]
+    UnknownOutput,
     /// No such token, or the caller may not see it.
     #[error("there is no token {0}")]
     UnknownToken(TokenId),
@@ -203,6 +212,9 @@ impl Error {
             Self::UnknownEntry { seq: Cursor(7), trimmed: false },
             Self::UnknownEntry { seq: Cursor(7), trimmed: true },
             Self::UnknownFile,
+            Self::UnknownRun("elsewhere".parse().expect("that is a run's id")),
+            Self::UnknownStep,
+            Self::UnknownOutput,
             Self::UnknownToken("elsewhere".parse().expect("that is a token's id")),
             Self::UnknownSession("elsewhere".parse().expect("that is a session's id")),
             Self::PreconditionFailed,
@@ -235,6 +247,9 @@ impl Error {
                 | Self::UnknownInput(_)
                 | Self::UnknownEntry { .. }
                 | Self::UnknownFile
+                | Self::UnknownRun(_)
+                | Self::UnknownStep
+                | Self::UnknownOutput
                 | Self::UnknownToken(_)
                 | Self::UnknownSession(_)
                 | Self::Conflict(_)
@@ -268,6 +283,9 @@ impl Error {
             Self::UnknownInput(_) => "unknown_input",
             Self::UnknownEntry { .. } => "unknown_entry",
             Self::UnknownFile => "unknown_file",
+            Self::UnknownRun(_) => "unknown_run",
+            Self::UnknownStep => "unknown_step",
+            Self::UnknownOutput => "unknown_output",
             Self::UnknownToken(_) => "unknown_token",
             Self::UnknownSession(_) => "unknown_session",
             Self::Conflict(_) => "conflict",
@@ -300,6 +318,9 @@ impl Error {
             | Self::UnknownInput(_)
             | Self::UnknownEntry { .. }
             | Self::UnknownFile
+            | Self::UnknownRun(_)
+            | Self::UnknownStep
+            | Self::UnknownOutput
             | Self::UnknownToken(_)
             | Self::UnknownSession(_) => 404,
             Self::Conflict(_) | Self::WorkerStopped => 409,

@@ -10,6 +10,7 @@ pub mod audit;
 mod blob;
 mod bulk;
 mod change;
+pub mod ci;
 pub mod component;
 pub mod config;
 pub mod cursor;
@@ -77,7 +78,7 @@ pub use handle::{
     Artifacts, Effect, Files, Invocation, Layer, Overview, RuntimeHandle, Turns, Verb, Workers,
 };
 pub use history::{RuntimeHistory, RuntimeSample, WorkerHistory, WorkerSample};
-pub use id::{HostId, IdError, InputId, RuntimeId, SessionId, TokenId, WorkerId};
+pub use id::{CiRunId, HostId, IdError, InputId, RuntimeId, SessionId, TokenId, WorkerId};
 pub use input::{
     Ending, InputState, InputSummary, InputView, ListInputs, NewInput, Outcome, Output, RunOutput,
     RunRequest, Sent, TurnError,

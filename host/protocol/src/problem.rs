@@ -93,6 +93,9 @@ impl Problem {
                 trimmed: reason.as_deref() == Some(TRIMMED),
             },
             "unknown_file" => Error::UnknownFile,
+            "unknown_run" => Error::UnknownRun(subject.parse().ok()?),
+            "unknown_step" => Error::UnknownStep,
+            "unknown_output" => Error::UnknownOutput,
             "unknown_token" => Error::UnknownToken(subject.parse().ok()?),
             "unknown_session" => Error::UnknownSession(subject.parse().ok()?),
             "conflict" => {
@@ -139,6 +142,7 @@ impl From<&Error> for Problem {
                 problem.subject = Some(seq.to_string());
                 problem.reason = trimmed.then(|| TRIMMED.into());
             }
+            Error::UnknownRun(id) => problem.subject = Some(id.to_string()),
             Error::UnknownToken(id) => problem.subject = Some(id.to_string()),
             Error::UnknownSession(id) => problem.subject = Some(id.to_string()),
             Error::Conflict(conflict) => problem.reason = Some(conflict.reason().into()),
@@ -154,6 +158,8 @@ impl From<&Error> for Problem {
             Error::Forbidden(need) => problem.needs = Some(need.clone()),
             Error::Unauthenticated
             | Error::UnknownFile
+            | Error::UnknownStep
+            | Error::UnknownOutput
             | Error::PreconditionFailed
             | Error::WorkerStopped
             | Error::WorkerRemoved
@@ -179,6 +185,9 @@ const fn title(error: &Error) -> &'static str {
         Error::UnknownInput(_) => "Unknown input",
         Error::UnknownEntry { .. } => "Unknown entry",
         Error::UnknownFile => "Unknown file",
+        Error::UnknownRun(_) => "Unknown run",
+        Error::UnknownStep => "Unknown step",
+        Error::UnknownOutput => "Unknown output",
         Error::UnknownToken(_) => "Unknown token",
         Error::UnknownSession(_) => "Unknown session",
         Error::Conflict(_) => "Conflict with the current state",

@@ -1,14 +1,14 @@
 //! `skep ci logs`: what a step printed.
 
 use clap::Args;
-use skep_ci::{BlobDigest, LogRecord, LogStream, Store};
+use skep_ci::{LogRecord, Store};
 
 use super::open::open_store;
 use crate::failure::Failed;
 use crate::output::OutputFormat;
 use crate::{json, terminal};
 
-/// Maximum bytes of a stream that is shown.
+/// Maximum bytes of a line.
 const MOST: u64 = 256 << 20;
 
 /// Show what a step printed in a run
@@ -90,20 +90,10 @@ fn kept(store: &Store, run: &str, step: &str) -> Result<Vec<LogRecord>, Failed> 
         }
     })?;
     let mut records = Vec::new();
-    for (stream, kept) in [(LogStream::Stdout, &found.stdout), (LogStream::Stderr, &found.stderr)] {
-        let Some(digest) = kept.digest.as_deref().and_then(|it| BlobDigest::parse(it, kept.kept))
-        else {
-            continue;
-        };
-        let content = store.read_blob(&digest, MOST);
-        let content =
-            content.map_err(|error| Failed::here(format!("cannot read the log: {error}")))?;
-        let mut offset = 0;
-        for line in content.split_inclusive(|byte| *byte == b'\n') {
-            let seq = records.len() as u64 + 1;
-            records.push(LogRecord::of_line(seq, stream, offset, line));
-            offset += line.len() as u64;
-        }
-    }
+    let read = skep_ci::kept_records(store, found, MOST, |record| {
+        records.push(record);
+        true
+    });
+    read.map_err(|error| Failed::here(format!("cannot read the log: {error}")))?;
     Ok(records)
 }

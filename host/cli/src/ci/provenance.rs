@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use skep_ci::RunOutcome;
 
 use super::open::open_store;
 use super::outputs::write_outputs;
@@ -53,6 +54,13 @@ pub(super) fn provenance(arguments: &CiProvenanceArgs) -> Result<u8, Failed> {
     let run = skep_ci::find_run(&store, &arguments.run).map_err(Failed::here)?;
     let result = skep_ci::read_run(&store, &run)
         .map_err(|_| Failed::here(format!("run {run} has no result; it was stopped")))?;
+    if !result.outcome.is_whole() {
+        let why = match result.outcome {
+            RunOutcome::Running => "it has not ended",
+            _ => "it was interrupted",
+        };
+        return Err(Failed::here(format!("run {run} has no result; {why}")));
+    }
     let mut text = skep_ci::statement(&result, &arguments.builder);
     if let Some(path) = &arguments.key {
         let pem = std::fs::read_to_string(path)

@@ -143,6 +143,7 @@ pub(super) fn show_end(store: &Store, result: &RunResult) {
         RunOutcome::Passed => "passed".to_owned(),
         RunOutcome::Failed => format!("failed: {failed}"),
         RunOutcome::Cancelled => "stopped".to_owned(),
+        RunOutcome::Running | RunOutcome::Interrupted => "not ended".to_owned(),
     };
     let steps = match result.steps.len() {
         1 => "1 step".to_owned(),

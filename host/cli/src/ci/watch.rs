@@ -50,7 +50,9 @@ pub(super) fn exit_code(outcome: RunOutcome) -> u8 {
         (Some(request), _) => request.exit_code(),
         (None, RunOutcome::Passed) => 0,
         (None, RunOutcome::Failed) => exit::SERVICE_FAILED,
-        (None, RunOutcome::Cancelled) => exit::INTERRUPTED,
+        (None, RunOutcome::Cancelled | RunOutcome::Running | RunOutcome::Interrupted) => {
+            exit::INTERRUPTED
+        }
     }
 }
 
