@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use axum::body::Bytes;
 use axum::http::Method;
+use skep_protocol::ci::CiRuns;
 use skep_registry::Registry;
 
 use crate::body_budget::BodyBudget;
@@ -41,6 +42,7 @@ pub(crate) struct AppState {
     pub(crate) unmatched: Arc<RouteCounters>,
     pub(crate) document: Bytes,
     pub(crate) console: Console,
+    pub(crate) ci_runs: Option<Arc<dyn CiRuns>>,
     pub(crate) compressor: Compressor,
 }
 

@@ -28,6 +28,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::Router;
+use skep_protocol::ci::CiRuns;
 use skep_registry::Registry;
 
 pub(crate) use app::App;
@@ -56,11 +57,13 @@ pub struct ApiParts {
     pub metrics: Metrics,
     /// Console to serve to browsers.
     pub console: Console,
+    /// Runs of pipelines to show, if this machine's user has any place for them.
+    pub ci_runs: Option<Arc<dyn CiRuns>>,
 }
 
 /// Builds the API as a service.
 pub fn router(parts: ApiParts) -> Router {
-    let ApiParts { registry, surface, allowed_hosts, limits, metrics, console } = parts;
+    let ApiParts { registry, surface, allowed_hosts, limits, metrics, console, ci_runs } = parts;
     let routes = routes::all(surface);
     let document = openapi::document(&routes).into();
     let mut known: HashMap<String, Vec<RouteInfo>> = HashMap::new();
@@ -93,6 +96,7 @@ pub fn router(parts: ApiParts) -> Router {
         unmatched,
         document,
         console,
+        ci_runs,
         compressor: Compressor::default(),
     }));
     router

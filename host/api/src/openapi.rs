@@ -8,7 +8,8 @@ use schemars::{Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 use skep_protocol::problem::PROBLEM_JSON;
 use skep_protocol::{
-    ComponentDigest, FileName, HostId, InputId, Problem, RuntimeId, SessionId, TokenId, WorkerId,
+    CiRunId, ComponentDigest, FileName, HostId, InputId, Problem, RuntimeId, SessionId, TokenId,
+    WorkerId,
 };
 
 use crate::credential::COOKIE_NAME;
@@ -176,6 +177,7 @@ fn in_path(name: &str, generator: &mut SchemaGenerator) -> Value {
         "worker_id" => (|all| all.subschema_for::<WorkerId>(), "The worker."),
         "token_id" => (|all| all.subschema_for::<TokenId>(), "The token."),
         "session_id" => (|all| all.subschema_for::<SessionId>(), "The session."),
+        "run_id" => (|all| all.subschema_for::<CiRunId>(), "The run."),
         "input_id" => (|all| all.subschema_for::<InputId>(), "The input."),
         "digest" => (|all| all.subschema_for::<ComponentDigest>(), "The digest."),
         _ => {

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::request::Parts;
 use skep_protocol::{
-    ComponentDigest, ConfigDigest, Cursor, Error, FileName, HostId, IdError, InputId, Invalid,
-    RuntimeHandle, RuntimeId, SessionId, Source, TokenId, WorkerEntry, WorkerId, WorkerView,
+    CiRunId, ComponentDigest, ConfigDigest, Cursor, Error, FileName, HostId, IdError, InputId,
+    Invalid, RuntimeHandle, RuntimeId, SessionId, Source, TokenId, WorkerEntry, WorkerId,
+    WorkerView,
 };
 use skep_registry::Caller;
 
@@ -75,6 +76,10 @@ impl PathParams {
 
     pub(crate) fn session(&self) -> HandlerResult<SessionId> {
         Ok(self.part("session_id").parse::<SessionId>().map_err(Error::from)?)
+    }
+
+    pub(crate) fn run(&self) -> HandlerResult<CiRunId> {
+        Ok(self.part("run_id").parse::<CiRunId>().map_err(Error::from)?)
     }
 
     pub(crate) fn file(&self) -> HandlerResult<FileName> {

@@ -3,6 +3,7 @@
 pub(crate) mod access;
 mod attachment;
 pub(crate) mod bulk;
+pub(crate) mod ci;
 pub(crate) mod components;
 pub(crate) mod configs;
 pub(crate) mod console;
@@ -48,6 +49,7 @@ pub(crate) fn all(surface: Surface) -> Vec<Route> {
             let runtimes = runtimes.map(|route| route.below(OF_MANY));
             let others = [
                 fleet::routes(),
+                ci::routes(),
                 session::routes(),
                 access::routes(),
                 probes::routes(),

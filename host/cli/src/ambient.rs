@@ -82,6 +82,21 @@ pub(crate) fn ci_cache() -> io::Result<Dir> {
     }
 }
 
+/// Opens the cache of `skep ci` to read it; `None` while there is none.
+pub(crate) fn existing_ci_cache() -> io::Result<Option<Dir>> {
+    let path = match std::env::var_os("SKEP_CI_CACHE").filter(|path| !path.is_empty()) {
+        Some(path) => PathBuf::from(path),
+        None => match cache_path("ci") {
+            Some(path) => path,
+            None => return Ok(None),
+        },
+    };
+    match open_dir(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        opened => opened.map(Some),
+    }
+}
+
 fn user_cache() -> io::Result<Dir> {
     let cache = cache_home()
         .ok_or_else(|| io::Error::other("neither XDG_CACHE_HOME nor HOME is an absolute path"))?;

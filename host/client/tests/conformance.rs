@@ -73,6 +73,7 @@ impl Distant {
             allowed_hosts: Vec::new(),
             limits,
             metrics: Metrics::default(),
+            ci_runs: None,
             console: Console::built_in(),
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

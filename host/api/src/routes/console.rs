@@ -11,7 +11,7 @@ use crate::refusal::{HandlerResult, ProblemResponse};
 use crate::route::Route;
 
 /// Addresses of the console. What people typed or guests named stands after `#`.
-const PAGES: [&str; 13] = [
+const PAGES: [&str; 14] = [
     "/",
     "/login",
     "/workers",
@@ -21,6 +21,7 @@ const PAGES: [&str; 13] = [
     "/components/{runtime}/{digest}",
     "/runtimes",
     "/runtimes/{runtime}",
+    "/ci",
     "/ci/{run}",
     "/ci/{run}/{step}",
     "/audit",

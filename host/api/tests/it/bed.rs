@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 use skep_api::{ApiParts, Console, Metrics, ServerLimits, Surface, router, serve};
 use skep_conformance::fake::FakeSubject;
 use skep_conformance::{Guest, Subject as _};
+use skep_protocol::ci::CiRuns;
 use skep_protocol::{CreateToken, Role, RuntimeHandle, Timestamp};
 use skep_registry::{Connect, ConnectError, EmbeddedRuntime, Registry, RegistryParts, RemoteSpec};
 use tokio::net::TcpListener;
@@ -75,6 +76,16 @@ impl Bed {
 
     /// Starts a bed that serves this console.
     pub(crate) async fn serving(console: Console, surface: Surface, limits: ServerLimits) -> Self {
+        Self::with_runs(crate::ci::runs(), console, surface, limits).await
+    }
+
+    /// Starts a bed with these runs of pipelines.
+    pub(crate) async fn with_runs(
+        ci_runs: Option<Arc<dyn CiRuns>>,
+        console: Console,
+        surface: Surface,
+        limits: ServerLimits,
+    ) -> Self {
         let temp = tempfile::Builder::new().prefix(ROOT_MARK).tempdir().unwrap();
         let authority = cap_std::ambient_authority();
         let dir = cap_std::fs::Dir::open_ambient_dir(temp.path(), authority).unwrap();
@@ -114,6 +125,7 @@ impl Bed {
             limits,
             metrics: Metrics::default(),
             console,
+            ci_runs,
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();

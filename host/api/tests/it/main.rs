@@ -5,6 +5,7 @@
 mod access;
 mod bed;
 mod browser;
+mod ci;
 mod client;
 mod compression;
 mod console;

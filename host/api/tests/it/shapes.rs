@@ -9,6 +9,41 @@ use serde_json::Value;
 const TEXTS: &[(&str, &str, &str)] = &[
     ("AuditEntry", "action", "one of our codes"),
     ("AuditEntry", "outcome", "one of our codes"),
+    ("CachedFrom", "from_run", "a run"),
+    ("CiRunSummary", "executor", "`local`, or a runtime"),
+    ("DenialResult", "interface", "an interface of ours"),
+    ("DenialResult", "wanted", "the guest's, within the guest"),
+    ("HostFacts", "executor", "`local`, or a runtime"),
+    ("HostFacts", "version", "our version"),
+    ("LogRecord", "base64", "the guest's"),
+    ("LogRecord", "text", "the guest's"),
+    ("OutputResult", "digest", "a digest"),
+    ("OutputResult", "path", "the guest's, below its output directory"),
+    ("OutputsResult", "absent", "the pipeline's"),
+    ("OutputsResult", "tree", "a digest"),
+    ("RunResult", "pipeline_digest", "a digest"),
+    ("RunResult", "run_id", "a run"),
+    ("StepExplanation", "action", "a digest"),
+    ("StepExplanation", "changes", "our text, with the pipeline's names and values"),
+    ("StepExplanation", "earlier_changes", "our text, with the pipeline's names and values"),
+    ("StepExplanation", "earlier_run", "a run"),
+    ("StepExplanation", "id", "the pipeline's"),
+    ("StepExplanation", "last_run", "a run"),
+    ("StepExplanation", "note", "our text"),
+    ("StepResult", "*", "the pipeline's, or names of the project's files"),
+    ("StepResult", "action", "a digest"),
+    ("StepResult", "component", "a digest"),
+    ("StepResult", "id", "the pipeline's, or names of the project's files"),
+    ("StepResult", "input_root", "a digest"),
+    ("StepResult", "limits_met", "one of our codes"),
+    ("StepResult", "message", "our text, with the pipeline's names; never a fault of the host"),
+    ("StepResult", "name", "the pipeline's"),
+    ("StepResult", "needs", "the pipeline's, or names of the project's files"),
+    ("StepResult", "tool", "the pipeline's"),
+    ("StreamResult", "digest", "a digest"),
+    ("TestFailure", "file", "the guest's"),
+    ("TestFailure", "message", "the guest's"),
+    ("TestFailure", "name", "the guest's"),
     ("Change", "cursor", "a cursor"),
     ("CreatedToken", "token", "the new token, to the admin who creates it"),
     ("ComponentCheck", "exports", "the component's"),
@@ -91,8 +126,9 @@ fn texts(name: &str, property: &str, schema: &Value, found: &mut BTreeSet<(Strin
     }
     for (property, schema) in schema["properties"].as_object().into_iter().flatten() {
         for never in NEVER {
-            // The operator's name for a secret.
-            let is_name = (name, property.as_str()) == ("Need", "secret");
+            // The operator's name for a secret; a path below a step's output directory.
+            let names = [("Need", "secret"), ("OutputResult", "path")];
+            let is_name = names.contains(&(name, property.as_str()));
             let has = property.split('_').any(|word| word == never);
             assert!(is_name || !has, "{name} has {property}");
         }

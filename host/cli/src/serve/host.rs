@@ -152,6 +152,7 @@ impl ServingHost {
             limits,
             metrics: Metrics::default(),
             console: Console::embedded(),
+            ci_runs: Some(Arc::new(skep_ci::StoredRuns::new(ambient::existing_ci_cache))),
         });
         let served =
             tokio::spawn(skep_api::serve(self.listener, router, limits, wait_for(stopped)));
