@@ -13,7 +13,7 @@ export type Route =
   | { page: "components" }
   | { page: "component"; runtime: string; digest: string }
   | { page: "runtime"; id: string }
-  | { page: "ci"; run: string; step: string | null }
+  | { page: "ci"; run: string | null; step: string | null }
   | { page: "audit" }
   | { page: "access" }
   | { page: "missing" };
@@ -42,7 +42,7 @@ export function parse(path: string): Route {
     return { page: "component", runtime: second, digest: third };
   }
   if (first === "runtimes" && second && n === 2) return { page: "runtime", id: second };
-  if (first === "ci" && second && n <= 3) return { page: "ci", run: second, step: third ?? null };
+  if (first === "ci" && n <= 3) return { page: "ci", run: second ?? null, step: third ?? null };
   return { page: "missing" };
 }
 
@@ -63,6 +63,9 @@ export const paths = {
   component: (runtime: string, digest: string) =>
     `/components/${id(runtime)}/${id(digest).replace("%3A", ":")}`,
   runtime: (runtime: string) => `/runtimes/${id(runtime)}`,
+  ci: () => "/ci",
+  run: (run: string) => `/ci/${id(run)}`,
+  step: (run: string, step: string) => `/ci/${id(run)}/${id(step)}`,
   audit: () => "/audit",
   access: () => "/access",
 };

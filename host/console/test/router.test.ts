@@ -11,6 +11,8 @@ test("an address leads to its page and back", () => {
     ["/components/hive/sha256:ab", { page: "component", runtime: "hive", digest: "sha256:ab" }],
     ["/runtimes/hive", { page: "runtime", id: "hive" }],
     ["/ci/7/build", { page: "ci", run: "7", step: "build" }],
+    ["/ci", { page: "ci", run: null, step: null }],
+    ["/ci/7/cc%5Bfile%3Dsrc%2Fa.c%5D", { page: "ci", run: "7", step: "cc[file=src/a.c]" }],
     ["/ci/7", { page: "ci", run: "7", step: null }],
     ["/audit", { page: "audit" }],
     ["/access", { page: "access" }],

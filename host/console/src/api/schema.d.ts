@@ -21,6 +21,91 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/ci/runs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists runs of pipelines on this machine, newest first */
+        get: operations["listCiRuns"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/ci/runs/{run_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Returns a run of a pipeline, as far as it has come */
+        get: operations["getCiRun"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/ci/runs/{run_id}/explanation": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Returns why a step ran, or came from the cache */
+        get: operations["explainCiStep"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/ci/runs/{run_id}/log": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Returns what a step printed, as numbered records */
+        get: operations["readCiLog"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/ci/runs/{run_id}/output": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Returns a file that a step left */
+        get: operations["readCiOutput"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/diagnostics": {
         parameters: {
             query?: never;
@@ -919,6 +1004,11 @@ export interface components {
             /** @description Public id of the token. */
             token_id: components["schemas"]["TokenId"];
         };
+        /** @description The origin of a cached result. */
+        CachedFrom: {
+            /** @description Run in which the step ran. */
+            from_run: string;
+        };
         /** @description The operations that a runtime's workers support. */
         Capabilities: {
             /** @description Files of workers can be read and written. */
@@ -936,6 +1026,29 @@ export interface components {
             worker: components["schemas"]["WorkerView"] | null;
             /** @description The worker that changed. */
             worker_id: components["schemas"]["WorkerId"];
+        };
+        /** @description The name of a pipeline's run: a time and random digits, so that later names sort later. */
+        CiRunId: string;
+        /** @description A run in a list. */
+        CiRunSummary: {
+            /** @description Name of the executor: `local`, or the id of a runtime. */
+            executor: string;
+            /** @description End of the run, or the way in which it has none. */
+            outcome: components["schemas"]["RunOutcome"];
+            /** @description Name of the run. */
+            run_id: components["schemas"]["CiRunId"];
+            /**
+             * Format: uint64
+             * @description Milliseconds since the epoch.
+             */
+            started_at_ms: number;
+            /** @description Its steps, counted. */
+            steps: components["schemas"]["StepCounts"];
+            /**
+             * Format: double
+             * @description Time from the first step to the last; while it runs, to the last write of its record.
+             */
+            wall_ms: number;
         };
         /** @description The state of a component's compilation. */
         Compiled: "ready" | "pending" | "none";
@@ -1058,6 +1171,13 @@ export interface components {
             grant?: components["schemas"]["Grants"] | null;
             /** @description Denied access, such as `GET https://example.com`. */
             wanted?: string | null;
+        };
+        /** @description A denied access. */
+        DenialResult: {
+            /** @description Interface that the program called. */
+            interface: string;
+            /** @description What it wanted. */
+            wanted: string | null;
         };
         /** @description The state that a person wants a worker to be in. Survives restarts. */
         Desired: "running" | "stopped";
@@ -1262,6 +1382,18 @@ export interface components {
         };
         /** @description The path of a directory in the guest: `/data`, `/src`. */
         GuestPath: string;
+        /** @description The executor of a run. */
+        HostFacts: {
+            /** @description Name of the executor: `local`, or the id of a runtime. */
+            executor: string;
+            /** @description Version of Skep. */
+            version: string;
+            /**
+             * Format: uint32
+             * @description Version of the world that a step observes: part of every key.
+             */
+            world: number;
+        };
         /**
          * @description The process that a runtime runs in; every process has a new id. It is informational, never
          *     authority, and reveals neither the machine's name nor its address.
@@ -1505,6 +1637,15 @@ export interface components {
             next_cursor: string | null;
         };
         /** @description A page of a list over all runtimes, with diagnostics for missing items. */
+        ListingOfCiRunSummary: {
+            /** @description Diagnostics about this list. */
+            diagnostics: components["schemas"]["Diagnostic"][];
+            /** @description The items. */
+            items: components["schemas"]["CiRunSummary"][];
+            /** @description Cursor of the next page, if there is one. */
+            next_cursor: string | null;
+        };
+        /** @description A page of a list over all runtimes, with diagnostics for missing items. */
         ListingOfComponentView: {
             /** @description Diagnostics about this list. */
             diagnostics: components["schemas"]["Diagnostic"][];
@@ -1603,6 +1744,49 @@ export interface components {
             /** @description Cursor of the next page, if there is one. */
             next_cursor: string | null;
         };
+        /** @description A page of a step's log. */
+        LogPage: {
+            /** @description True if there will be no records after these. */
+            ended: boolean;
+            /** @description Records, by number. */
+            records: components["schemas"]["LogRecord"][];
+        };
+        /** @description One record of a log. */
+        LogRecord: {
+            /**
+             * Format: uint32
+             * @description Attempt of the step.
+             */
+            attempt: number;
+            /** @description Line in base64, if it is not. */
+            base64?: string | null;
+            /**
+             * Format: uint64
+             * @description Number of bytes in the stream. A line end that is not in `text` counts.
+             */
+            bytes: number;
+            /**
+             * Format: uint64
+             * @description Bytes that are not here because the log was full.
+             */
+            gap?: number | null;
+            /**
+             * Format: uint64
+             * @description Position of its first byte in the stream.
+             */
+            offset: number;
+            /**
+             * Format: uint64
+             * @description Number, from 1, without gaps.
+             */
+            seq: number;
+            /** @description Stream. */
+            stream: components["schemas"]["LogStream"];
+            /** @description Line, if it is UTF-8. */
+            text?: string | null;
+        };
+        /** @description A stream of a step. */
+        LogStream: "stdout" | "stderr";
         /** @description The identity of the caller. */
         Me: {
             /** @description Role of the caller. */
@@ -1662,6 +1846,32 @@ export interface components {
         };
         /** @description The output of a turn. */
         Output: components["schemas"]["RunOutput"] | components["schemas"]["Payload"];
+        /** @description One output. */
+        OutputResult: {
+            /**
+             * Format: uint64
+             * @description Size.
+             */
+            bytes: number;
+            /** @description Digest. */
+            digest: string;
+            /** @description Path below the output directory. */
+            path: string;
+        };
+        /** @description The outputs of a step. */
+        OutputsResult: {
+            /** @description Patterns that matched nothing. */
+            absent?: string[];
+            /**
+             * Format: uint64
+             * @description Files that no pattern matched, and links.
+             */
+            dropped: number;
+            /** @description Files. */
+            files: components["schemas"]["OutputResult"][];
+            /** @description Digest of their tree. */
+            tree: string | null;
+        };
         /**
          * @description Bytes with the media type that their sender claims for them.
          *
@@ -1724,6 +1934,8 @@ export interface components {
         Rights: "ro" | "rw";
         /** @description The permissions of a token. */
         Role: "viewer" | "operator" | "admin";
+        /** @description The end of a run. */
+        RunOutcome: "passed" | "failed" | "cancelled" | "running" | "interrupted";
         /**
          * @description The captured output of a command.
          *
@@ -1738,6 +1950,29 @@ export interface components {
             stdout?: string | null;
             stdout_base64?: string | null;
             truncated: boolean;
+        };
+        /** @description The result of one run of a pipeline. */
+        RunResult: {
+            /** @description The executor. */
+            host: components["schemas"]["HostFacts"];
+            /** @description End of the run, or the way in which it has none. */
+            outcome: components["schemas"]["RunOutcome"];
+            /** @description Digest of the pipeline file. */
+            pipeline_digest: string;
+            /** @description Name of the run: a time and random digits, so that later names sort later. */
+            run_id: string;
+            /**
+             * Format: uint64
+             * @description Milliseconds since the epoch.
+             */
+            started_at_ms: number;
+            /** @description Steps, each after those that it needs. */
+            steps: components["schemas"]["StepResult"][];
+            /**
+             * Format: double
+             * @description Time from the first step to the last; while it runs, to the last write of its record.
+             */
+            wall_ms: number;
         };
         /** @description Samples of a runtime's load, oldest first. */
         RuntimeHistory: {
@@ -1889,8 +2124,227 @@ export interface components {
         };
         /** @description The availability of a runtime. */
         Status: "available" | "degraded" | "unavailable";
+        /** @description The steps of a run, counted. */
+        StepCounts: {
+            /**
+             * Format: uint64
+             * @description Those whose result came from the cache.
+             */
+            cached: number;
+            /**
+             * Format: uint64
+             * @description Those that fail the run.
+             */
+            failed: number;
+            /**
+             * Format: uint64
+             * @description Those that have not ended.
+             */
+            running: number;
+            /**
+             * Format: uint64
+             * @description Those that did not run.
+             */
+            skipped: number;
+            /**
+             * Format: uint64
+             * @description All.
+             */
+            total: number;
+            /**
+             * Format: uint64
+             * @description Those that have not started.
+             */
+            waiting: number;
+        };
+        /** @description The reason that a step runs, or comes from the cache. */
+        StepExplanation: {
+            /** @description Digest of its action, if it is known. */
+            action: string | null;
+            /** @description True if the result of that is in the cache; for a step of a run, if it came from there. */
+            cached: boolean;
+            /** @description Differences since then. */
+            changes: string[];
+            /** @description Differences between the two: the reason why the step ran then. */
+            earlier_changes: string[];
+            /** @description The run with the last action that differed from that of `last_run`. */
+            earlier_run: string | null;
+            /** @description Id. */
+            id: string;
+            /** @description The run with the last action before. */
+            last_run: string | null;
+            /** @description Reason without a comparison. */
+            note: string | null;
+        };
+        /** @description The end of a step. */
+        StepOutcome: "exited" | "trapped" | "deadline" | "limit" | "cancelled" | "refused" | "host_fault" | "skipped" | "not_reproducible" | "waiting" | "running";
+        /** @description The result of one step. */
+        StepResult: {
+            /** @description Digest of the action: the key of the cache. */
+            action: string | null;
+            /**
+             * @description True if a failure does not fail the run.
+             * @default false
+             */
+            allowed_to_fail: boolean;
+            /** @description True if the end is the expected one. */
+            as_expected: boolean;
+            /**
+             * Format: uint32
+             * @description Number of runs, of which only the last counts.
+             */
+            attempts: number;
+            /** @description Origin of the result, if it came from the cache. */
+            cached: components["schemas"]["CachedFrom"] | null;
+            /** @description Digest of the program, once it is known. */
+            component: string | null;
+            /** @description Denied accesses. */
+            denials?: components["schemas"]["DenialResult"][];
+            /**
+             * Format: uint8
+             * @description Exit code, if the program exited.
+             */
+            exit_code: number | null;
+            /**
+             * Format: uint64
+             * @description Fuel, if it was counted.
+             */
+            fuel: number | null;
+            /** @description Id: the step's name and its combination. */
+            id: string;
+            /** @description Digest of the tree of its sources and inputs. */
+            input_root: string | null;
+            /** @description Limits that were reached. */
+            limits_met?: string[];
+            /** @description Combination of the matrix. */
+            matrix?: {
+                [key: string]: string;
+            };
+            /**
+             * Format: uint64
+             * @description Peak memory.
+             */
+            memory_peak_bytes: number;
+            /** @description Reason, unless the end is the expected one. */
+            message: string | null;
+            /** @description Name of the step. */
+            name: string;
+            /** @description Ids of the steps before it. */
+            needs?: string[];
+            /** @description Outputs. */
+            out: components["schemas"]["OutputsResult"];
+            /** @description End. */
+            outcome: components["schemas"]["StepOutcome"];
+            /**
+             * Format: uint64
+             * @description Start in milliseconds since the epoch, while it runs.
+             */
+            started_at_ms?: number | null;
+            /** @description Standard error. */
+            stderr: components["schemas"]["StreamResult"];
+            /** @description Standard output. */
+            stdout: components["schemas"]["StreamResult"];
+            /** @description Counts of its JUnit report. */
+            tests: components["schemas"]["TestCounts"] | null;
+            /** @description Times. */
+            timing: components["schemas"]["StepTiming"];
+            /** @description Tool, or the step that made the program. */
+            tool: string;
+        };
+        /** @description The times of a step. */
+        StepTiming: {
+            /**
+             * Format: double
+             * @description Collecting its outputs.
+             */
+            collect_ms: number;
+            /**
+             * Format: double
+             * @description Compiling, if its program was compiled.
+             */
+            compile_ms: number | null;
+            /**
+             * Format: double
+             * @description On a CPU.
+             */
+            cpu_ms: number;
+            /**
+             * Format: double
+             * @description Loading its program, compiling included.
+             */
+            load_ms: number;
+            /**
+             * Format: double
+             * @description From the end of the last step before it to its start.
+             */
+            queue_ms: number;
+            /**
+             * Format: double
+             * @description Running.
+             */
+            run_ms: number;
+            /**
+             * Format: double
+             * @description Making its trees and its key.
+             */
+            stage_ms: number;
+        };
+        /** @description One stream of a step. */
+        StreamResult: {
+            /**
+             * Format: uint64
+             * @description Bytes that were written.
+             */
+            bytes: number;
+            /** @description Digest of the bytes that were kept. */
+            digest: string | null;
+            /**
+             * Format: uint64
+             * @description Bytes that were kept.
+             */
+            kept: number;
+        };
         /** @description The subject of a diagnostic: a worker or a runtime, serialized as its id. */
         Subject: components["schemas"]["WorkerId"] | components["schemas"]["RuntimeId"];
+        /** @description The counts of a JUnit report. */
+        TestCounts: {
+            /**
+             * Format: uint64
+             * @description Failed, errors included.
+             */
+            failed: number;
+            /** @description The first failures, ten at most. */
+            failures?: components["schemas"]["TestFailure"][];
+            /**
+             * Format: uint64
+             * @description Passed after a failure.
+             */
+            flaky: number;
+            /**
+             * Format: uint64
+             * @description Passed.
+             */
+            passed: number;
+            /**
+             * Format: uint64
+             * @description Skipped.
+             */
+            skipped: number;
+        };
+        /** @description One failed test. */
+        TestFailure: {
+            /** @description File, if the report names one. */
+            file: string | null;
+            /**
+             * Format: uint64
+             * @description Line.
+             */
+            line: number | null;
+            /** @description Message. */
+            message: string;
+            /** @description Name, with its class. */
+            name: string;
+        };
         /**
          * Format: date-time
          * @description Milliseconds since 1970-01-01T00:00:00Z. Written as RFC 3339 in UTC with milliseconds:
@@ -2482,6 +2936,187 @@ export interface operations {
             400: components["responses"]["400"];
             401: components["responses"]["401"];
             403: components["responses"]["403"];
+            414: components["responses"]["414"];
+            421: components["responses"]["421"];
+            429: components["responses"]["429"];
+            431: components["responses"]["431"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
+    listCiRuns: {
+        parameters: {
+            query?: {
+                /** @description Cursor of the previous page. */
+                cursor?: string;
+                /** @description Maximum number of runs. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The runs. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListingOfCiRunSummary"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            414: components["responses"]["414"];
+            421: components["responses"]["421"];
+            429: components["responses"]["429"];
+            431: components["responses"]["431"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
+    getCiRun: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The run. */
+                run_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The run. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RunResult"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            414: components["responses"]["414"];
+            421: components["responses"]["421"];
+            429: components["responses"]["429"];
+            431: components["responses"]["431"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
+    explainCiStep: {
+        parameters: {
+            query?: {
+                /** @description Id of the step, such as `cc[file=src/a.c]`. */
+                step?: string;
+            };
+            header?: never;
+            path: {
+                /** @description The run. */
+                run_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The reason. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StepExplanation"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            414: components["responses"]["414"];
+            421: components["responses"]["421"];
+            429: components["responses"]["429"];
+            431: components["responses"]["431"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
+    readCiLog: {
+        parameters: {
+            query?: {
+                /** @description Id of the step, such as `cc[file=src/a.c]`. */
+                step?: string;
+                /** @description Number of the last record before the page. */
+                after?: number;
+                /** @description Maximum number of records. */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                /** @description The run. */
+                run_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The records. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LogPage"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            414: components["responses"]["414"];
+            421: components["responses"]["421"];
+            429: components["responses"]["429"];
+            431: components["responses"]["431"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
+    readCiOutput: {
+        parameters: {
+            query?: {
+                /** @description Id of the step, such as `cc[file=src/a.c]`. */
+                step?: string;
+                /** @description Path of the output below the output directory. */
+                path?: string;
+            };
+            header?: never;
+            path: {
+                /** @description The run. */
+                run_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The file. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": unknown;
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
             414: components["responses"]["414"];
             421: components["responses"]["421"];
             429: components["responses"]["429"];

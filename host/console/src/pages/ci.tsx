@@ -1,26 +1,17 @@
-// A step of a pipeline run. The address is kept for it: links to steps that are made today stay
-// good.
+// Runs of pipelines: the list of them, one run, or one step of it. Only `skep ci run` makes runs;
+// this page shows what they leave on the host's machine.
 
-import { Empty } from "../parts/empty";
-import { Id } from "../parts/name";
-import { Page } from "../parts/page";
+import { RunPage } from "./ci/run";
+import { RunsPage } from "./ci/runs";
+import { StepPage } from "./ci/step";
 import type { PageProps } from "../shell/pages";
+import "../parts/plain-table.css";
+import "../parts/body.css";
+import "./ci.css";
 
 export default function CiPage({ route }: PageProps<"ci">) {
   const { run, step } = route;
-  return (
-    <Page title="Pipeline run" named={`Run ${run}`}>
-      <Empty icon="clock" title="No pipelines here yet">
-        <p>
-          This is the address of run <Id id={run} whole />
-          {step !== null && (
-            <>
-              , step <Id id={step} whole />
-            </>
-          )}
-          . This host does not run pipelines, so it has nothing to show.
-        </p>
-      </Empty>
-    </Page>
-  );
+  if (run === null) return <RunsPage />;
+  if (step === null) return <RunPage key={run} run={run} />;
+  return <StepPage key={`${run}/${step}`} run={run} step={step} />;
 }

@@ -5,6 +5,7 @@ const PATHS = {
   overview: "M2.5 2.5h4.5v5H2.5zM9 2.5h4.5v3H9zM9 8h4.5v5.5H9zM2.5 10h4.5v3.5H2.5z",
   workers: "M8 1.8 13.4 4.9v6.2L8 14.2 2.6 11.1V4.9zM8 8l5.2-3M8 8v6M8 8 2.8 5",
   components: "M3 2.5h6.5L13 6v7.5H3zM9.5 2.5V6H13M5.5 9h5M5.5 11.2h3",
+  pipelines: "M2.5 2.5h4v4h-4zM9.5 6h4v4h-4zM2.5 9.5h4v4h-4zM6.5 4.5H8V8h1.5M6.5 11.5H8V8",
   runtime: "M2.5 3h11v4h-11zM2.5 9h11v4h-11zM5 5h.01M5 11h.01",
   audit: "M3.5 2.5h9v11h-9zM6 5.5h4M6 8h4M6 10.5h2.5",
   access: "M10 6a2.6 2.6 0 1 0-2.4 2.6L3 13.2V14h2.5v-1.6H7v-1.6h1.4V9.2",

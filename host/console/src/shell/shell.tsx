@@ -34,6 +34,7 @@ const PLACES: readonly Place[] = [
   { page: "overview", words: "Overview", icon: "overview", to: paths.overview(), keys: "g o", also: ["runtime"] },
   { page: "workers", words: "Workers", icon: "workers", to: paths.workers(), keys: "g w", also: ["worker"] },
   { page: "components", words: "Components", icon: "components", to: paths.components(), keys: "g c", also: ["component"] },
+  { page: "ci", words: "Pipelines", icon: "pipelines", to: paths.ci(), keys: "g p", also: [] },
   { page: "audit", words: "Audit", icon: "audit", to: paths.audit(), keys: "g a", also: [] },
   { page: "access", words: "Access", icon: "access", to: paths.access(), keys: "g t", also: [] },
 ];
