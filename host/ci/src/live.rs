@@ -14,6 +14,9 @@ use crate::schedule::RunParts;
 /// Least time between two writes.
 const PAUSE: Duration = Duration::from_millis(200);
 
+/// Most time between two writes, so that the record of a killed run tells about when it ended.
+const BEAT: Duration = Duration::from_secs(10);
+
 /// The record of a run that has not ended.
 pub(crate) struct LiveRecord<'a> {
     record: &'a RunRecord,
@@ -110,8 +113,9 @@ impl<'a> LiveRecord<'a> {
         loop {
             let waited = self.changed.wait_timeout_while(state, pause, |it| !it.ended);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
-            let idle = self.changed.wait_while(state, |it| !it.ended && !it.dirty);
-            state = idle.unwrap_or_else(PoisonError::into_inner);
+            let quiet = |it: &mut LiveState| !it.ended && !it.dirty;
+            let waited = self.changed.wait_timeout_while(state, BEAT, quiet);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
             if state.ended {
                 return;
             }

@@ -94,7 +94,7 @@ pub struct StepCounts {
     pub waiting: u64,
     /// Those that have not ended.
     pub running: u64,
-    /// Those that fail the run.
+    /// Those that fail the run. One that was stopped with its run does not count.
     pub failed: u64,
     /// Those that did not run.
     pub skipped: u64,
@@ -148,7 +148,8 @@ impl RunResult {
         let mut steps = StepCounts::default();
         for step in &self.steps {
             steps.total += 1;
-            steps.failed += u64::from(step.fails_run());
+            let stopped = step.outcome == StepOutcome::Cancelled;
+            steps.failed += u64::from(step.fails_run() && !stopped);
             steps.cached += u64::from(step.cached.is_some());
             match step.outcome {
                 StepOutcome::Waiting => steps.waiting += 1,

@@ -16,7 +16,7 @@ import { grouped } from "../../text/bytes";
 import { duration, rfc3339 } from "../../text/time";
 import { Failures } from "./failures";
 import { usePolled } from "./poll";
-import { type Run, RunState, type Step, StepState, failsRun, isLive, levels } from "./words";
+import { type Run, RunState, type Step, StepState, Took, failsRun, isLive, levels } from "./words";
 
 /** Rows that are shown at first, and more at each press. */
 const ROWS = 200;
@@ -76,6 +76,11 @@ export function NoRun({ id }: { id: string }) {
   );
 }
 
+const TOOK: Partial<Record<Run["outcome"], string>> = {
+  running: "Runs for",
+  interrupted: "Last heard after",
+};
+
 function Facts({ run }: { run: Run }) {
   const count = (test: (step: Step) => boolean) => run.steps.filter(test).length;
   const counts: [number, string][] = [
@@ -93,8 +98,10 @@ function Facts({ run }: { run: Run }) {
         <dd>
           <Time at={rfc3339(run.started_at_ms)} exact />
         </dd>
-        <dt>{run.outcome === "running" ? "Runs for" : "Took"}</dt>
-        <dd>{duration(run.wall_ms)}</dd>
+        <dt>{TOOK[run.outcome] ?? "Took"}</dt>
+        <dd>
+          <Took run={run} />
+        </dd>
         <dt>Steps</dt>
         <dd>{[grouped(run.steps.length), ...words].join(" · ")}</dd>
         <dt>Ran on</dt>

@@ -13,9 +13,9 @@ import { Time } from "../../parts/time";
 import { toastFailure } from "../../parts/toast";
 import { paths } from "../../router";
 import { grouped } from "../../text/bytes";
-import { duration, rfc3339 } from "../../text/time";
+import { rfc3339 } from "../../text/time";
 import { usePolled } from "./poll";
-import { RunState } from "./words";
+import { RunState, Took } from "./words";
 
 type Summary = Schemas["CiRunSummary"];
 
@@ -120,7 +120,7 @@ function Runs({ runs }: { runs: readonly Summary[] }) {
               <Time at={rfc3339(run.started_at_ms)} />
             </td>
             <td class="number" data-label="Took">
-              {duration(run.wall_ms)}
+              <Took run={run} />
             </td>
             <td class="number" data-label="Steps">
               {grouped(run.steps.total)}

@@ -2,7 +2,9 @@
 
 import type { Schemas } from "../../api/client";
 import { State } from "../../parts/state";
+import { now } from "../../parts/time";
 import { grouped } from "../../text/bytes";
+import { duration } from "../../text/time";
 
 export type Run = Schemas["RunResult"];
 export type Step = Schemas["StepResult"];
@@ -66,9 +68,9 @@ export function isLive(outcome: Step["outcome"] | Run["outcome"] | undefined): b
   return outcome === "running" || outcome === "waiting";
 }
 
-/** True if a step fails its run, as the host decides it. */
+/** True if a step failed, and its run with it. One that was stopped did not fail. */
 export function failsRun(step: Step): boolean {
-  const ended = !isLive(step.outcome) && step.outcome !== "skipped";
+  const ended = !isLive(step.outcome) && step.outcome !== "skipped" && step.outcome !== "cancelled";
   return ended && !step.as_expected && !step.allowed_to_fail;
 }
 
@@ -81,6 +83,14 @@ export function levels(steps: readonly Step[]): Map<string, number> {
     all.set(step.id, Math.max(0, ...before) + 1);
   }
   return all;
+}
+
+/** The time of a run so far. Its record is written only when something changes. */
+export function Took({ run }: { run: Pick<Run, "outcome" | "started_at_ms" | "wall_ms"> }) {
+  const running = run.outcome === "running";
+  // Only a running one follows the clock.
+  const ms = running ? Math.max(run.wall_ms, now.value - run.started_at_ms) : run.wall_ms;
+  return <>{duration(running ? Math.floor(ms / 1_000) * 1_000 : ms)}</>;
 }
 
 /** Writes milliseconds with all digits that there are: `1,234.567 ms`. */
