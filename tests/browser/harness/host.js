@@ -61,7 +61,7 @@ export class Host {
     const words = [this.kind, "--output", "json", "--store", this.store, "--settings", settings];
     this.#child = spawn(paths.skep(), [...words, "--listen", this.#listen, ...this.#extra], {
       stdio: ["ignore", "pipe", log],
-      env: this.#environment(),
+      env: this.environment(),
     });
     running.add(this.#child);
     const lines = createInterface({ input: this.#child.stdout });
@@ -118,7 +118,7 @@ export class Host {
   async command(...words) {
     const run = promisify(execFile);
     const { stdout } = await run(paths.skep(), [...words, "--output", "json"], {
-      env: { ...this.#environment(), SKEP_STORE: this.store },
+      env: { ...this.environment(), SKEP_STORE: this.store },
       cwd: this.dir,
     });
     return JSON.parse(stdout);
@@ -146,8 +146,10 @@ export class Host {
     return existsSync(path) ? readFileSync(path, "utf8").slice(-4_000) : "";
   }
 
-  #environment() {
+  /** The environment of everything that runs for it. */
+  environment() {
     const { PATH, HOME } = process.env;
-    return { PATH, HOME, XDG_CACHE_HOME: join(this.dir, "cache") };
+    const cache = join(this.dir, "cache");
+    return { PATH, HOME, XDG_CACHE_HOME: cache, SKEP_CI_CACHE: join(this.dir, "ci") };
   }
 }

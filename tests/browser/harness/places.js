@@ -40,7 +40,7 @@ export function pages(worker) {
     { name: "runtime", path: `/runtimes/${runtime_id}`, ready: heading(/./) },
     { name: "audit", path: "/audit", ready: heading("Audit") },
     { name: "access", path: "/access", ready: heading("Access") },
-    { name: "ci", path: "/ci/run-1/step-1", ready: heading(/./) },
+    { name: "pipelines", path: "/ci", ready: heading("Pipelines") },
   ];
 }
 

@@ -4,6 +4,7 @@ mod action;
 mod commands;
 mod examples;
 mod hostile;
+mod reading;
 mod requests;
 mod runs;
 
