@@ -2133,7 +2133,7 @@ export interface components {
             cached: number;
             /**
              * Format: uint64
-             * @description Those that fail the run.
+             * @description Those that fail the run. One that was stopped with its run does not count.
              */
             failed: number;
             /**

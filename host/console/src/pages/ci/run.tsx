@@ -198,6 +198,7 @@ const NEEDS = 3;
 
 function Row({ run, step }: { run: Run; step: Step }) {
   const needs = step.needs ?? [];
+  const all = notes(step);
   return (
     <tr>
       <th scope="row" data-label="Step">
@@ -221,7 +222,7 @@ function Row({ run, step }: { run: Run; step: Step }) {
         {step.attempts > 0 && !step.cached ? duration(step.timing.run_ms) : "–"}
       </td>
       <td data-label="Notes">
-        <span class="ci-notes">{notes(step)}</span>
+        <span class="ci-notes">{all.length > 0 ? all : <span class="muted">–</span>}</span>
       </td>
     </tr>
   );
