@@ -6,10 +6,10 @@
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crate::plan::PlannedStep;
+use crate::digest::BlobDigest;
+use crate::plan::{Plan, PlannedStep};
 use crate::records::RunRecord;
-use crate::result::{RunOutcome, RunResult, StepOutcome, StepResult};
-use crate::schedule::RunParts;
+use crate::result::{HostFacts, RunOutcome, RunResult, StepOutcome, StepResult};
 
 /// Least time between two writes.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -44,9 +44,14 @@ impl Drop for EndsWriting<'_> {
 }
 
 impl<'a> LiveRecord<'a> {
-    /// Writes the first record, in which all steps wait.
-    pub(crate) fn begin(parts: &RunParts<'a>) -> std::io::Result<Self> {
-        let steps = &parts.plan.steps;
+    /// Writes the first record of a plan, from the file with this digest, in which all steps wait.
+    pub(crate) fn begin(
+        record: &'a RunRecord,
+        project: &str,
+        (plan, pipeline): (&Plan, &BlobDigest),
+        host: HostFacts,
+    ) -> std::io::Result<Self> {
+        let steps = &plan.steps;
         let waiting = |step: &PlannedStep| {
             let mut result = StepResult::new(&step.id, &step.name, StepOutcome::Waiting);
             result.matrix.clone_from(&step.matrix);
@@ -56,19 +61,19 @@ impl<'a> LiveRecord<'a> {
             result
         };
         let head = RunResult {
-            run_id: parts.record.run_id.clone(),
-            pipeline_digest: parts.pipeline.text(),
+            run_id: record.run_id.clone(),
+            pipeline_digest: pipeline.text(),
             started_at_ms: now_ms(),
             wall_ms: 0.0,
             outcome: RunOutcome::Running,
-            host: parts.actions.facts(),
+            host,
             steps: Vec::new(),
         };
         let steps = steps.iter().map(waiting).collect();
         let state = Mutex::new(LiveState { steps, dirty: false, ended: false });
-        let (record, began, changed) = (parts.record, Instant::now(), Condvar::new());
+        let (began, changed) = (Instant::now(), Condvar::new());
         let live = Self { record, began, head, state, changed };
-        record.name_project(parts.project)?;
+        record.name_project(project)?;
         record.write(&live.as_of_now(&live.lock()))?;
         Ok(live)
     }

@@ -86,7 +86,8 @@ struct Shared {
 /// # Errors
 /// If the record cannot be written.
 pub fn run(parts: &RunParts<'_>) -> std::io::Result<RunResult> {
-    let live = LiveRecord::begin(parts)?;
+    let planned = (parts.plan, &parts.pipeline);
+    let live = LiveRecord::begin(parts.record, parts.project, planned, parts.actions.facts())?;
     let began = Instant::now();
     let steps = &parts.plan.steps;
     let results: Vec<OnceLock<Arc<StepResult>>> = steps.iter().map(|_| OnceLock::new()).collect();
