@@ -6,9 +6,9 @@ use std::sync::Arc;
 use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::request::Parts;
 use skep_protocol::{
-    CiRunId, ComponentDigest, ConfigDigest, Cursor, Error, FileName, HostId, IdError, InputId,
-    Invalid, RuntimeHandle, RuntimeId, SessionId, Source, TokenId, WorkerEntry, WorkerId,
-    WorkerView,
+    BlobHash, CiRunId, ComponentDigest, ConfigDigest, Cursor, Error, FileName, HostId, IdError,
+    InputId, Invalid, RuntimeHandle, RuntimeId, SessionId, Source, StepKey, TokenId, WorkerEntry,
+    WorkerId, WorkerView,
 };
 use skep_registry::Caller;
 
@@ -63,6 +63,15 @@ impl PathParams {
     pub(crate) fn component(&self) -> HandlerResult<ComponentDigest> {
         let digest = self.part("digest").parse::<ComponentDigest>();
         Ok(digest.map_err(|_| Error::from(IdError::Digest))?)
+    }
+
+    pub(crate) fn blob(&self) -> HandlerResult<BlobHash> {
+        let hash = self.part("hash").parse::<BlobHash>();
+        Ok(hash.map_err(|_| Error::from(IdError::Digest))?)
+    }
+
+    pub(crate) fn step(&self) -> HandlerResult<StepKey> {
+        Ok(self.part("step_key").parse::<StepKey>().map_err(Error::from)?)
     }
 
     pub(crate) fn config(&self) -> HandlerResult<ConfigDigest> {

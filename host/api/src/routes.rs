@@ -15,6 +15,7 @@ pub(crate) mod probes;
 pub(crate) mod range;
 pub(crate) mod runtime;
 pub(crate) mod session;
+pub(crate) mod steps;
 pub(crate) mod transcript;
 pub(crate) mod workers;
 
@@ -35,6 +36,7 @@ pub(crate) fn all(surface: Surface) -> Vec<Route> {
         inputs::routes(),
         transcript::routes(),
         files::routes(),
+        steps::routes(),
     ];
     let runtimes = runtimes.into_iter().flatten();
     // Any of them may fail because the runtime is unknown, unavailable or does not support the

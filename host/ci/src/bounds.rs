@@ -4,14 +4,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use skep_protocol::limits::OFF;
+use skep_protocol::step::STEP_DEADLINE_MS;
 use skep_protocol::{LimitName, Limits, Unit, quantity};
 use toml::Spanned;
 
 use crate::fault::FileFault;
 use crate::file::{DefaultsTable, LimitNumber, StepTable};
-
-/// The deadline of a step that sets none.
-const DEADLINE_MS: u64 = 60_000;
 
 /// The output that is kept of a step that sets no amount.
 const LOG: u64 = 4 << 20;
@@ -39,7 +37,7 @@ pub(crate) fn bounds(
     defaults: &DefaultsTable,
     ceilings: &Ceilings,
 ) -> Result<StepBounds, FileFault> {
-    let base = Limits { turn_deadline_ms: DEADLINE_MS, ..Limits::default() };
+    let base = Limits { turn_deadline_ms: STEP_DEADLINE_MS, ..Limits::default() };
     let mut making = Bounds { limits: base, ceilings };
     let timeout = step.timeout.as_ref().or(defaults.timeout.as_ref());
     making.quantity(LimitName::turn_deadline_ms, timeout)?;

@@ -4,6 +4,7 @@
 //! the next collection of garbage removes.
 
 use std::io::{self, Write};
+use std::ops::Deref;
 
 use cap_std::fs::{Dir, File, OpenOptions, OpenOptionsExt, Permissions, PermissionsExt};
 
@@ -11,8 +12,8 @@ use cap_std::fs::{Dir, File, OpenOptions, OpenOptionsExt, Permissions, Permissio
 pub(crate) const DRAFTS: &str = "tmp";
 
 /// A file that has no name in the cache yet. Dropping it removes it.
-pub(crate) struct DraftFile<'a> {
-    root: &'a Dir,
+pub(crate) struct DraftFile<R: Deref<Target = Dir>> {
+    root: R,
     name: String,
     file: File,
     placed: bool,
@@ -52,9 +53,9 @@ pub(crate) fn replace(folder: &Dir, name: &str, content: &[u8]) -> io::Result<()
     written
 }
 
-impl<'a> DraftFile<'a> {
+impl<R: Deref<Target = Dir>> DraftFile<R> {
     /// Creates a draft in the cache.
-    pub(crate) fn create(root: &'a Dir) -> io::Result<Self> {
+    pub(crate) fn create(root: R) -> io::Result<Self> {
         crash_point();
         let name = free_name()?;
         let mut options = OpenOptions::new();
@@ -74,13 +75,13 @@ impl<'a> DraftFile<'a> {
         crash_point();
         self.file.set_permissions(Permissions::from_mode(mode))?;
         crash_point();
-        if let Err(error) = self.root.rename(&self.name, self.root, name) {
+        if let Err(error) = self.root.rename(&self.name, &self.root, name) {
             let Some((folder, _)) = name.rsplit_once('/') else { return Err(error) };
             if error.kind() != io::ErrorKind::NotFound {
                 return Err(error);
             }
             self.root.create_dir_all(folder)?;
-            self.root.rename(&self.name, self.root, name)?;
+            self.root.rename(&self.name, &self.root, name)?;
         }
         self.placed = true;
         crash_point();
@@ -88,7 +89,7 @@ impl<'a> DraftFile<'a> {
     }
 }
 
-impl Drop for DraftFile<'_> {
+impl<R: Deref<Target = Dir>> Drop for DraftFile<R> {
     fn drop(&mut self) {
         if !self.placed {
             // A draft that stays is removed by the next collection.

@@ -7,7 +7,7 @@ use crate::file::{AnyWord, ExitCodes, ExpectTable, OutcomeWords, RetryTable};
 use crate::result::StepOutcome;
 
 /// Maximum number of repetitions.
-const MOST_RETRIES: u32 = 10;
+pub(crate) const MOST_RETRIES: u32 = 10;
 
 /// The ends that count as success.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,5 +1,7 @@
 //! Paths that a guest sees.
 
+use crate::plan::{OUT, TMP};
+
 /// Parses the absolute path of a directory and removes slashes at its end.
 pub(crate) fn parse(text: &str) -> Result<String, String> {
     let trimmed = text.trim_end_matches('/');
@@ -15,6 +17,17 @@ pub(crate) fn parse(text: &str) -> Result<String, String> {
 /// Returns true for a path without empty parts, `.` and `..`.
 pub(crate) fn is_relative(path: &str) -> bool {
     path.split('/').all(crate::tree::is_name)
+}
+
+/// Returns the writable directory of each step that a path is in.
+pub(crate) fn own(path: &str) -> Option<&'static str> {
+    [OUT, TMP].into_iter().find(|own| below(path, own).is_some())
+}
+
+/// Returns true if a directory can be mapped there: a path as [`parse`] returns it, and not within
+/// the writable directories.
+pub(crate) fn is_mount(path: &str) -> bool {
+    parse(path).is_ok_and(|parsed| parsed == path) && own(path).is_none()
 }
 
 /// Returns the part of a path below a directory; `Some("")` for the directory itself.

@@ -12,6 +12,7 @@ mod action_run;
 mod annotations;
 mod apply;
 mod archive;
+mod blob_draft;
 mod bounds;
 mod collect;
 #[cfg(test)]
@@ -43,12 +44,14 @@ mod plan;
 mod planning;
 mod prepare;
 mod records;
+mod request;
 mod result;
 mod schedule;
 mod selection;
 mod slsa;
 mod sources;
 mod stage;
+mod step_log;
 mod step_maker;
 mod step_run;
 mod store;
@@ -66,6 +69,7 @@ pub use action::{ActionKey, WORLD, key};
 pub use action_run::{ActionRunner, CachePolicy, StoreRunner};
 pub use annotations::annotations;
 pub use apply::apply;
+pub use blob_draft::BlobDraft;
 pub use bounds::{Ceilings, StepBounds};
 pub use collect::{CollectError, Collected, collect};
 pub use digest::{BlobDigest, digest_of};
@@ -84,7 +88,8 @@ pub use log::{LogRecord, LogStream, LogWriter, read_log};
 pub use pattern::{Pattern, PatternError};
 pub use plan::{OUT, Plan, PlanOptions, PlannedProgram, PlannedStep, TMP};
 pub use prepare::PrepareError;
-pub use records::{RunRecord, find_run, open_log, read_run, runs};
+pub use records::{RunRecord, find_run, open_log, read_note, read_run, runs};
+pub use request::SpecError;
 pub use result::{
     CachedFrom, DenialResult, HostFacts, OutputResult, OutputsResult, RunOutcome, RunResult,
     StepOutcome, StepResult, StepTiming, StreamResult, TestCounts, TestFailure, result_schema,
@@ -93,6 +98,7 @@ pub use schedule::{Cancel, Observer, RunParts, run};
 pub use slsa::{KeyError, sign, statement};
 pub use sources::{SourceError, Sources};
 pub use stage::{copy_tree, open_tree};
+pub use step_log::step_log;
 pub use store::Store;
 pub use stored_runs::StoredRuns;
 pub use streams::kept_records;

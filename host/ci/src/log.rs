@@ -52,6 +52,24 @@ impl LogWriter {
         Self(Mutex::new(Writing { file, attempt: 1, seq: 0, room, offsets, gaps }))
     }
 
+    /// Adds a record of another machine's log, which has bounded it.
+    pub fn copy(&self, record: &LogRecord) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).write(record.clone());
+    }
+
+    /// Forgets all records: the step begins again on another machine.
+    pub fn restart(&self) {
+        let mut log = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        log.seq = 0;
+        if let LogFile::Open(file) = &mut log.file {
+            // A log that cannot be shortened would repeat itself.
+            let emptied = file.set_len(0).and_then(|()| file.seek(SeekFrom::Start(0)));
+            if emptied.is_err() {
+                log.file = LogFile::None;
+            }
+        }
+    }
+
     /// Adds a line without its line end, which counts as a byte.
     pub fn line(&self, stream: LogStream, line: &[u8]) {
         let mut log = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -87,7 +105,7 @@ impl LogWriter {
     }
 
     /// Ends the log.
-    pub(crate) fn finish(&self) {
+    pub fn finish(&self) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).close_gaps();
     }
 }

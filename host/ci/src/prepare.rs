@@ -20,7 +20,7 @@ use crate::toolbox::Toolbox;
 use crate::tree::FileTree;
 
 /// Maximum number of arguments of a step.
-const MOST_ARGS: usize = 100_000;
+pub(crate) const MOST_ARGS: usize = 100_000;
 
 /// The reason that a step has no job.
 #[derive(Debug, thiserror::Error)]

@@ -32,6 +32,17 @@ const LIVE: &str = "live";
 /// The file that names the project of a run.
 const PROJECT: &str = "project";
 
+/// The file with what a caller needs to continue a run.
+const NOTE: &str = "continue.json";
+
+/// Reads what a caller kept to continue a run; `None` if it kept nothing.
+///
+/// # Errors
+/// If the store cannot be read.
+pub fn read_note(store: &Store, run_id: &str) -> io::Result<Option<Vec<u8>>> {
+    draft::read(&store.root, &format!("runs/{run_id}/{NOTE}"))
+}
+
 /// The record of one run.
 pub struct RunRecord {
     /// Name of the run.
@@ -76,6 +87,24 @@ impl RunRecord {
         Ok(Self { run_id, store: store.clone(), dir, _live: live })
     }
 
+    /// Continues the record of a run whose process is gone. Its logs begin again.
+    ///
+    /// # Errors
+    /// `NotFound` if there is no such run, `WouldBlock` if its process lives, or if the store cannot
+    /// be written.
+    pub fn resume(store: &Store, run_id: &str) -> io::Result<Self> {
+        let dir = store.root.open_dir(format!("runs/{run_id}"))?;
+        let live = dir.create(LIVE)?.into_std();
+        flock(&live, FlockOperation::NonBlockingLockExclusive)?;
+        for entry in dir.entries()? {
+            let name = entry?.file_name();
+            if name.to_str().is_some_and(|name| name.ends_with(".log")) {
+                dir.remove_file(&name)?;
+            }
+        }
+        Ok(Self { run_id: run_id.to_owned(), store: store.clone(), dir, _live: live })
+    }
+
     /// Returns the log of a step.
     pub(crate) fn log(&self, step: &str, most: u64) -> io::Result<LogWriter> {
         Ok(LogWriter::new(self.dir.try_clone()?, log_name(step), most))
@@ -92,6 +121,14 @@ impl RunRecord {
         Ok(())
     }
 
+    /// Keeps what a caller needs to continue the run.
+    ///
+    /// # Errors
+    /// If the store cannot be written.
+    pub fn keep_note(&self, note: &[u8]) -> io::Result<()> {
+        self.place(NOTE, note)
+    }
+
     /// Remembers the project, so that a step can be compared with the same step before.
     pub(crate) fn name_project(&self, project: &str) -> io::Result<()> {
         self.place(PROJECT, project.as_bytes())
@@ -102,7 +139,7 @@ impl RunRecord {
     }
 }
 
-fn log_name(step: &str) -> String {
+pub(crate) fn log_name(step: &str) -> String {
     format!("{}.log", crate::digest::digest_of(step.as_bytes()).short())
 }
 

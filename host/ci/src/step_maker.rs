@@ -14,9 +14,7 @@ use crate::guest_path;
 use crate::listing::ProjectFiles;
 use crate::matrix::{self, MatrixLeg};
 use crate::pattern::Pattern;
-use crate::plan::{
-    MadeFile, OUT, PlanOptions, PlannedInput, PlannedProgram, PlannedStdin, PlannedStep, TMP,
-};
+use crate::plan::{MadeFile, PlanOptions, PlannedInput, PlannedProgram, PlannedStdin, PlannedStep};
 use crate::selection::SourceGlobs;
 use crate::template::{Template, TemplatePart};
 
@@ -401,7 +399,7 @@ impl<'a> StepMaker<'a> {
 /// Parses the guest path of a directory. Skep's own directories keep theirs.
 fn mount_path(text: &Spanned<String>) -> Result<String, FileFault> {
     let path = guest_path::parse(text.get_ref()).map_err(|why| FileFault::at(text.span(), why))?;
-    let own = [OUT, TMP].into_iter().find(|own| guest_path::below(&path, own).is_some());
+    let own = guest_path::own(&path);
     match own {
         Some(own) => Err(FileFault::at(text.span(), format!("{own} is a directory of its own"))),
         None => Ok(path),

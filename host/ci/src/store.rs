@@ -21,6 +21,7 @@ use prost::Message;
 use rustix::fs::{AtFlags, FileType, FlockOperation, flock, statat};
 use sha2::{Digest, Sha256};
 
+use crate::blob_draft::BlobDraft;
 use crate::digest::BlobDigest;
 use crate::draft::{self, DRAFTS, DraftFile};
 
@@ -106,7 +107,7 @@ impl Store {
         file: &mut impl Read,
         limit: u64,
     ) -> io::Result<Option<BlobDigest>> {
-        let mut draft = DraftFile::create(&self.root)?;
+        let mut draft = DraftFile::create(&*self.root)?;
         let Some(digest) = copy_and_hash(file, draft.file(), limit)? else { return Ok(None) };
         if !self.has(&digest) {
             draft.place(&blob_name(&digest.hex()), 0o400)?;
@@ -119,8 +120,16 @@ impl Store {
         self.find(&digest.hex()).is_some_and(|found| found.bytes == digest.bytes)
     }
 
+    /// Begins a blob that arrives in parts.
+    ///
+    /// # Errors
+    /// If the cache cannot be written.
+    pub fn draft(&self) -> io::Result<BlobDraft> {
+        BlobDraft::begin(self.clone())
+    }
+
     /// Finds a blob by its hash alone.
-    pub(crate) fn find(&self, hex: &str) -> Option<BlobDigest> {
+    pub fn find(&self, hex: &str) -> Option<BlobDigest> {
         let sha256 = crate::digest::from_hex(hex)?;
         // One system call: a run asks for each file of a project.
         let found = statat(self.shard(sha256[0])?, &hex[2..], AtFlags::SYMLINK_NOFOLLOW).ok()?;

@@ -1,6 +1,6 @@
 //! A tree of files as messages: the digest of its root names all of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
 use crate::digest::{BlobDigest, from_message, to_message};
@@ -9,6 +9,10 @@ use crate::store::Store;
 
 /// Maximum depth of a tree that is read back. Deeper ones were never written by this code.
 const DEPTH: usize = 256;
+
+/// Maximum memory that a tree takes when it is read back, about. A few small messages can name one
+/// directory billions of times.
+const MOST_MEMORY: usize = 256 << 20;
 
 /// One name of a tree that is no directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,6 +92,29 @@ impl FileTree {
         Ok(tree)
     }
 
+    /// Lists the blobs of a tree in the cache: the messages of its directories, and its files.
+    ///
+    /// # Errors
+    /// If a message is missing or malformed.
+    pub fn blobs(store: &Store, root: &BlobDigest) -> io::Result<BTreeSet<BlobDigest>> {
+        let (mut tree, mut directories) = (Self::default(), Vec::new());
+        Self::read(store, root, &mut tree, &mut directories)?;
+        Ok(directories.into_iter().chain(tree.files()).collect())
+    }
+
+    /// Returns the bytes of its files. A blob counts each time that the tree has it.
+    pub fn bytes(&self) -> u64 {
+        self.files().fold(0, |sum, digest| sum.saturating_add(digest.bytes))
+    }
+
+    /// Iterates over the blobs of its files.
+    fn files(&self) -> impl Iterator<Item = BlobDigest> {
+        self.0.values().filter_map(|node| match node {
+            TreeNode::File { digest, .. } => Some(*digest),
+            TreeNode::Link { .. } => None,
+        })
+    }
+
     /// Lists the digests of all directory messages of a tree.
     pub(crate) fn directories(store: &Store, root: &BlobDigest) -> io::Result<Vec<BlobDigest>> {
         let mut all = Vec::new();
@@ -102,15 +129,20 @@ impl FileTree {
         directories: &mut Vec<BlobDigest>,
     ) -> io::Result<()> {
         let mut pending = vec![(String::new(), *root, 0)];
+        let mut room = MOST_MEMORY;
         while let Some((prefix, digest, depth)) = pending.pop() {
             if depth > DEPTH {
                 return Err(malformed("a tree is too deep"));
             }
             directories.push(digest);
             let message: DirectoryMessage = store.message(&digest)?;
-            let name = |name: &str| match is_name(name) {
-                true => Ok(format!("{prefix}{name}")),
-                false => Err(malformed("a tree has a bad name")),
+            let mut name = |name: &str| {
+                if !is_name(name) {
+                    return Err(malformed("a tree has a bad name"));
+                }
+                let cost = 100 + prefix.len() + name.len();
+                room = room.checked_sub(cost).ok_or_else(|| malformed("a tree is too large"))?;
+                Ok(format!("{prefix}{name}"))
             };
             for file in &message.files {
                 let digest = digest_of(file.digest.as_ref())?;
@@ -198,4 +230,41 @@ fn digest_of(message: Option<&crate::messages::DigestMessage>) -> io::Result<Blo
 
 fn malformed(what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, what)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tests::testing;
+
+    #[test]
+    fn a_tree_that_names_itself_over_and_over_is_refused() {
+        let (store, _cache) = testing::store();
+        let mut digest = store.put_message(&DirectoryMessage::default()).unwrap();
+        for _ in 0..60 {
+            let below = |name: &str| DirectoryNode {
+                name: name.to_owned(),
+                digest: Some(to_message(&digest)),
+            };
+            let directories = vec![below("a"), below("b")];
+            digest =
+                store.put_message(&DirectoryMessage { directories, ..Default::default() }).unwrap();
+        }
+        let error = FileTree::load(&store, &digest).unwrap_err();
+        assert!(error.to_string().contains("too large"), "{error}");
+    }
+
+    #[test]
+    fn the_blobs_of_a_tree_are_its_files_and_directories() {
+        let (store, _cache) = testing::store();
+        let file = store.put(b"x").unwrap();
+        let mut tree = FileTree::default();
+        for path in ["a/b", "a/c", "d"] {
+            tree.add(path, TreeNode::File { digest: file, executable: false });
+        }
+        let root = tree.store(&store).unwrap();
+        assert_eq!(tree.bytes(), 3);
+        let blobs = FileTree::blobs(&store, &root).unwrap();
+        assert!(blobs.contains(&file) && blobs.contains(&root) && blobs.len() == 3);
+    }
 }

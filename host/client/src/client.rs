@@ -2,6 +2,7 @@
 
 mod artifacts;
 mod files;
+mod steps;
 mod turns;
 mod workers;
 

@@ -1,5 +1,6 @@
 //! The types that a response may contain. No others can be parsed.
 
+use skep_protocol::step::{BlobList, StepView};
 use skep_protocol::{
     AuditEntry, BulkPreview, BulkResult, Change, CompiledEvent, ComponentCheck, ComponentView,
     ConfigView, CreatedToken, Diagnostic, Entry, EntryPage, FileListing, FileView, FleetChange,
@@ -26,6 +27,7 @@ macro_rules! shapes {
 }
 
 shapes! {
+    BlobList,
     BulkPreview,
     BulkResult,
     Change,
@@ -67,6 +69,7 @@ shapes! {
     RuntimeSummary,
     RuntimeView,
     Sent,
+    StepView,
     Usage,
     WorkerHistory,
     WorkerListing,

@@ -1,5 +1,6 @@
 //! Answers of a runtime, as far as a [`crate::Layer`] looks into them.
 
+use crate::step::{BlobList, StepView};
 use crate::{
     ByteStream, ChangeStream, ComponentCheck, ComponentView, ConfigView, Diagnostic, Entry,
     EntryPage, EntryStream, FileListing, FileView, Imported, InputSummary, InputView, Listing,
@@ -31,6 +32,7 @@ pub trait Answer: Sized + Send + 'static {
 }
 
 impl Answer for () {}
+impl Answer for BlobList {}
 impl Answer for ByteStream {}
 impl Answer for ComponentCheck {}
 impl Answer for ComponentView {}
@@ -46,6 +48,7 @@ impl Answer for Page<ConfigView> {}
 impl Answer for Page<InputSummary> {}
 impl Answer for RuntimeHistory {}
 impl Answer for Sent {}
+impl Answer for StepView {}
 impl Answer for Stored<ComponentView> {}
 impl Answer for Stored<ConfigView> {}
 impl Answer for Stored<FileView> {}

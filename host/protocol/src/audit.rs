@@ -42,6 +42,8 @@ pub enum Action {
     FileRename,
     /// An archive was imported into a worker's directory.
     FilesImport,
+    /// A step of a pipeline was begun.
+    StepRun,
     /// A token was created.
     TokenCreate,
     /// A token was revoked.
@@ -60,7 +62,7 @@ pub enum Action {
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::WorkerCreate,
         Self::WorkerFork,
         Self::WorkerUpdate,
@@ -76,6 +78,7 @@ impl Action {
         Self::FileRemove,
         Self::FileRename,
         Self::FilesImport,
+        Self::StepRun,
         Self::TokenCreate,
         Self::TokenRevoke,
         Self::RemoteAdd,
@@ -103,6 +106,7 @@ impl Action {
             Self::FileRemove => "file.remove",
             Self::FileRename => "file.rename",
             Self::FilesImport => "files.import",
+            Self::StepRun => "step.run",
             Self::TokenCreate => "token.create",
             Self::TokenRevoke => "token.revoke",
             Self::RemoteAdd => "remote.add",

@@ -95,6 +95,11 @@ digest! {
     ConfigDigest
 }
 
+digest! {
+    /// A blob's digest without its size: what a runtime stores it by.
+    BlobHash
+}
+
 fn nibble(digit: u8) -> Result<u8, DigestError> {
     match digit {
         b'0'..=b'9' => Ok(digit - b'0'),

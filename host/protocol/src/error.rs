@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use crate::name::NameError;
 use crate::{
-    CiRunId, ComponentDigest, ConfigDigest, Cursor, HostId, IdError, InputId, Invalid, LimitName,
-    Need, RuntimeId, SessionId, TokenId, WorkerId,
+    BlobHash, CiRunId, ComponentDigest, ConfigDigest, Cursor, HostId, IdError, InputId, Invalid,
+    LimitName, Need, RuntimeId, SessionId, TokenId, WorkerId,
 };
 
 /// A request that was not carried out.
@@ -42,6 +42,9 @@ pub enum Error {
     /// No such config bundle.
     #[error("there is no config bundle {0}; store it first")]
     UnknownConfig(ConfigDigest),
+    /// No such blob.
+    #[error("there is no blob {0}; store it first")]
+    UnknownBlob(BlobHash),
     /// No such input.
     #[error("there is no input {0}")]
     UnknownInput(InputId),
@@ -155,6 +158,9 @@ pub enum Conflict {
     /// A file or directory has the new name.
     #[error("a file or directory of that name exists")]
     FileExists,
+    /// The step began with another specification.
+    #[error("this step of the run began with another specification")]
+    Step,
     /// The worker has failed and stays down until a person starts it.
     #[error("the worker has failed; its diagnostics say why. Start it to try again")]
     WorkerFailed,
@@ -162,7 +168,7 @@ pub enum Conflict {
 
 impl Conflict {
     /// Every conflict.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Worker,
         Self::IdempotencyKey,
         Self::NoPrevious,
@@ -172,6 +178,7 @@ impl Conflict {
         Self::Grants,
         Self::Limits,
         Self::FileExists,
+        Self::Step,
         Self::WorkerFailed,
     ];
 
@@ -187,6 +194,7 @@ impl Conflict {
             Self::Grants => "grants",
             Self::Limits => "limits",
             Self::FileExists => "file_exists",
+            Self::Step => "step",
             Self::WorkerFailed => "worker_failed",
         }
     }
@@ -208,6 +216,7 @@ impl Error {
             Self::UnknownHost(host()),
             Self::UnknownComponent(ComponentDigest::from_sha256([1; 32])),
             Self::UnknownConfig(ConfigDigest::from_sha256([1; 32])),
+            Self::UnknownBlob(BlobHash::from_sha256([1; 32])),
             Self::UnknownInput(InputId::new(1, [1; 10])),
             Self::UnknownEntry { seq: Cursor(7), trimmed: false },
             Self::UnknownEntry { seq: Cursor(7), trimmed: true },
@@ -244,6 +253,7 @@ impl Error {
                 | Self::UnknownHost(_)
                 | Self::UnknownComponent(_)
                 | Self::UnknownConfig(_)
+                | Self::UnknownBlob(_)
                 | Self::UnknownInput(_)
                 | Self::UnknownEntry { .. }
                 | Self::UnknownFile
@@ -280,6 +290,7 @@ impl Error {
             Self::UnknownHost(_) => "unknown_host",
             Self::UnknownComponent(_) => "unknown_component",
             Self::UnknownConfig(_) => "unknown_config",
+            Self::UnknownBlob(_) => "unknown_blob",
             Self::UnknownInput(_) => "unknown_input",
             Self::UnknownEntry { .. } => "unknown_entry",
             Self::UnknownFile => "unknown_file",
@@ -315,6 +326,7 @@ impl Error {
             | Self::UnknownHost(_)
             | Self::UnknownComponent(_)
             | Self::UnknownConfig(_)
+            | Self::UnknownBlob(_)
             | Self::UnknownInput(_)
             | Self::UnknownEntry { .. }
             | Self::UnknownFile

@@ -13,21 +13,22 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::answer::Answer;
+use crate::step::{BlobList, StepProgress, StepRequest, StepView};
 use crate::verbs::verbs;
 use crate::{
-    Action, ByteStream, ChangeStream, ComponentCheck, ComponentDigest, ComponentView, ConfigDigest,
-    ConfigValues, ConfigView, CreateWorker, Cursor, Diagnostic, Entry, EntryPage, EntryStream,
-    Error, FileCondition, FileListing, FileName, FileRange, FileView, FollowChanges, ForkWorker,
-    Imported, InputId, InputSummary, InputView, ListEntries, ListFiles, ListInputs, ListState,
-    ListWorkers, Listing, NewInput, Page, Preview, RemoveFile, RenameFile, Role, RuntimeHistory,
-    RuntimeView, Sent, StateItem, Stored, Usage, WorkerChange, WorkerHistory, WorkerId, WorkerPage,
-    WorkerView,
+    Action, BlobHash, ByteStream, ChangeStream, ComponentCheck, ComponentDigest, ComponentView,
+    ConfigDigest, ConfigValues, ConfigView, CreateWorker, Cursor, Diagnostic, Entry, EntryPage,
+    EntryStream, Error, FileCondition, FileListing, FileName, FileRange, FileView, FollowChanges,
+    ForkWorker, Imported, InputId, InputSummary, InputView, ListEntries, ListFiles, ListInputs,
+    ListState, ListWorkers, Listing, NewInput, Page, Preview, RemoveFile, RenameFile, Role,
+    RuntimeHistory, RuntimeView, Sent, StateItem, StepKey, Stored, Usage, WorkerChange,
+    WorkerHistory, WorkerId, WorkerPage, WorkerView,
 };
 
 /// A runtime: all of its nouns.
-pub trait RuntimeHandle: Overview + Workers + Turns + Artifacts + Files {}
+pub trait RuntimeHandle: Overview + Workers + Turns + Artifacts + Files + Steps {}
 
-impl<R: Overview + Workers + Turns + Artifacts + Files + ?Sized> RuntimeHandle for R {}
+impl<R: Overview + Workers + Turns + Artifacts + Files + Steps + ?Sized> RuntimeHandle for R {}
 
 /// The effect of a verb on a runtime. It decides which role may use the verb and which log records it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -255,5 +256,29 @@ verbs! {
         /// a directory, or whose name is not a [`FileName`], ends it with
         /// [`crate::Invalid::Archive`]; the entries before it stay.
         [change(FilesImport)] async fn import(worker: WorkerId, tar: ByteStream) -> Imported;
+    }
+
+    /// Steps of pipelines, and the blobs that they read and leave.
+    trait Steps {
+        /// Returns which of some blobs are not stored.
+        [act] async fn missing_blobs(list: BlobList) -> BlobList;
+
+        /// Stores a blob. [`crate::Invalid::Blob`] if its bytes have another hash.
+        [act] async fn put_blob(hash: BlobHash, bytes: ByteStream) -> ();
+
+        /// Reads a blob.
+        [act] async fn read_blob(hash: BlobHash) -> ByteStream;
+
+        /// Runs a step for a caller with this role, or takes its result from the cache. The same
+        /// step of the same run again is the same step; with another specification it is a
+        /// [`crate::Conflict::Step`].
+        [change(StepRun)]
+        async fn start_step(request: StepRequest, by: Role) -> StepView;
+
+        /// Returns a step. [`Error::UnknownStep`] if the host was restarted since it began.
+        [act] async fn step(key: StepKey, progress: StepProgress) -> StepView;
+
+        /// Ends a step.
+        [act] async fn cancel_step(key: StepKey) -> ();
     }
 }

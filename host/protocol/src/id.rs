@@ -2,7 +2,7 @@
 //!
 //! | id | written as |
 //! | --- | --- |
-//! | [`RuntimeId`], [`HostId`], [`TokenId`], [`SessionId`], [`CiRunId`] | 1 to 64 of `a-z`, `0-9` and `-`, beginning with a letter or digit |
+//! | [`RuntimeId`], [`HostId`], [`TokenId`], [`SessionId`], [`CiRunId`], [`StepKey`] | 1 to 64 of `a-z`, `0-9` and `-`, beginning with a letter or digit |
 //! | [`WorkerId`], [`InputId`] | a UUIDv7 in lower case: `019b0d2e-7c31-7e0a-8f7d-0a6d2f3c1b55` |
 //!
 //! A worker is named by its runtime's id and its own. Display names, which carry no authority, are in
@@ -18,9 +18,9 @@ use uuid::Uuid;
 /// The reason why text is not an id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum IdError {
-    /// Not the id of a runtime, host, token, session or run.
+    /// Not the id of a runtime, host, token, session, run or step.
     #[error(
-        "the id of a runtime, host, token, session or run is 1 to 64 of a-z, 0-9 and -, and begins with a letter or digit"
+        "the id of a runtime, host, token, session, run or step is 1 to 64 of a-z, 0-9 and -, and begins with a letter or digit"
     )]
     Runtime,
     /// Not the id of a worker or input.
@@ -98,6 +98,11 @@ short_id! {
 short_id! {
     /// The public id of a browser's session. It grants no access by itself.
     SessionId
+}
+
+short_id! {
+    /// The name of a step on a runtime: it stands for a step of a run.
+    StepKey
 }
 
 short_id! {

@@ -48,6 +48,12 @@ pub enum Invalid {
     /// The archive is malformed or contains an entry that may not be unpacked.
     #[error("the archive is not a tar of plain files and directories with relative names")]
     Archive,
+    /// The bytes of a blob have another hash than its name says.
+    #[error("the bytes have another hash than the name of the blob says")]
+    Blob,
+    /// The specification of a step is malformed.
+    #[error("the specification of the step is malformed: a pattern, a path or a number of it")]
+    Step,
     /// The body does not match the request.
     #[error("the request body is malformed, or has the wrong type")]
     Body,
@@ -87,6 +93,8 @@ impl Invalid {
             Self::FileName => "file_name",
             Self::NotAFile => "not_a_file",
             Self::Archive => "archive",
+            Self::Blob => "blob",
+            Self::Step => "step",
             Self::Body => "body",
             Self::Query => "query",
             Self::Header => "header",
@@ -94,7 +102,7 @@ impl Invalid {
     }
 
     /// Returns every variant; variants about a limit carry the given one.
-    pub const fn all(limit: LimitName) -> [Self; 27] {
+    pub const fn all(limit: LimitName) -> [Self; 29] {
         [
             Self::Id(IdError::Runtime),
             Self::Id(IdError::Uuid),
@@ -120,6 +128,8 @@ impl Invalid {
             Self::FileName,
             Self::NotAFile,
             Self::Archive,
+            Self::Blob,
+            Self::Step,
             Self::Body,
             Self::Query,
             Self::Header,

@@ -41,6 +41,7 @@ pub mod rights;
 mod role;
 pub mod runtime;
 pub mod state;
+pub mod step;
 pub mod text;
 pub mod time;
 pub mod transcript;
@@ -64,7 +65,7 @@ pub use component::{
 pub use config::{ConfigValues, ConfigView, NewConfig};
 pub use cursor::Cursor;
 pub use diagnostic::{Diagnostic, DiagnosticCode, Severity, Subject};
-pub use digest::{ComponentDigest, ConfigDigest, DigestError};
+pub use digest::{BlobHash, ComponentDigest, ConfigDigest, DigestError};
 pub use entry::{Entry, EntryKind, EntryPage};
 pub use error::{Conflict, Error};
 pub use file::{
@@ -75,10 +76,11 @@ pub use grant::{
     GrantError, Grants, HostPattern, HttpGrant, Method, Scheme, ScopeGrant, ScopeGrantError,
 };
 pub use handle::{
-    Artifacts, Effect, Files, Invocation, Layer, Overview, RuntimeHandle, Turns, Verb, Workers,
+    Artifacts, Effect, Files, Invocation, Layer, Overview, RuntimeHandle, Steps, Turns, Verb,
+    Workers,
 };
 pub use history::{RuntimeHistory, RuntimeSample, WorkerHistory, WorkerSample};
-pub use id::{CiRunId, HostId, IdError, InputId, RuntimeId, SessionId, TokenId, WorkerId};
+pub use id::{CiRunId, HostId, IdError, InputId, RuntimeId, SessionId, StepKey, TokenId, WorkerId};
 pub use input::{
     Ending, InputState, InputSummary, InputView, ListInputs, NewInput, Outcome, Output, RunOutput,
     RunRequest, Sent, TurnError,

@@ -87,6 +87,7 @@ impl Problem {
             "unknown_host" => Error::UnknownHost(subject.parse().ok()?),
             "unknown_component" => Error::UnknownComponent(subject.parse().ok()?),
             "unknown_config" => Error::UnknownConfig(subject.parse().ok()?),
+            "unknown_blob" => Error::UnknownBlob(subject.parse().ok()?),
             "unknown_input" => Error::UnknownInput(subject.parse().ok()?),
             "unknown_entry" => Error::UnknownEntry {
                 seq: subject.parse().ok()?,
@@ -137,6 +138,7 @@ impl From<&Error> for Problem {
             Error::UnknownHost(id) => problem.subject = Some(id.to_string()),
             Error::UnknownComponent(digest) => problem.subject = Some(digest.to_string()),
             Error::UnknownConfig(digest) => problem.subject = Some(digest.to_string()),
+            Error::UnknownBlob(hash) => problem.subject = Some(hash.to_string()),
             Error::UnknownInput(id) => problem.subject = Some(id.to_string()),
             Error::UnknownEntry { seq, trimmed } => {
                 problem.subject = Some(seq.to_string());
@@ -182,6 +184,7 @@ const fn title(error: &Error) -> &'static str {
         Error::UnknownHost(_) => "Unknown host",
         Error::UnknownComponent(_) => "Unknown component",
         Error::UnknownConfig(_) => "Unknown config bundle",
+        Error::UnknownBlob(_) => "Unknown blob",
         Error::UnknownInput(_) => "Unknown input",
         Error::UnknownEntry { .. } => "Unknown entry",
         Error::UnknownFile => "Unknown file",

@@ -7,6 +7,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use futures_util::{Stream, StreamExt, stream};
+use skep_protocol::step::{STEP_DEADLINE_MS, StepSpec};
 use skep_protocol::*;
 use tracing::Instrument;
 
@@ -110,8 +111,28 @@ impl GuardedHandle {
                 *by = (*by).min(self.caller.role);
                 Ok(())
             }
+            Verb::start_step { request, by } => {
+                *by = (*by).min(self.caller.role);
+                self.check_step(&request.step)
+            }
             _ => Ok(()),
         }
+    }
+
+    /// Checks a step like a new worker with the same grants and limits.
+    fn check_step(&self, step: &StepSpec) -> Result<(), Error> {
+        let (policy, caller) = (&self.gate.policy, &self.caller);
+        let grants = Grants {
+            http: step.http.clone(),
+            secrets: step.secrets.iter().cloned().collect(),
+            ..Grants::default()
+        };
+        policy.allows_grants(caller, &Grants::default(), &grants)?;
+        let mut limits = step.limits.clone();
+        limits.0.retain(|name, value| {
+            *name != LimitName::turn_deadline_ms || *value > STEP_DEADLINE_MS
+        });
+        policy.allows_limits(caller, &LimitChanges::default(), &limits)
     }
 
     /// Checks a copy like a new worker with the same limits. A copy has no grants.

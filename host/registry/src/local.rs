@@ -215,3 +215,4 @@ impl Workers for LocalRuntime {
 impl Turns for LocalRuntime {}
 impl Artifacts for LocalRuntime {}
 impl Files for LocalRuntime {}
+impl Steps for LocalRuntime {}

@@ -12,7 +12,8 @@ mod workers;
 
 use async_trait::async_trait;
 use skep_protocol::{
-    Diagnostic, Error, Execution, Overview, RuntimeHistory, RuntimeView, WorkerId, WorkerView,
+    Diagnostic, Error, Execution, Overview, RuntimeHistory, RuntimeView, Steps, WorkerId,
+    WorkerView,
 };
 use skep_store::record::WorkerRecord;
 use skep_store::{Lookup, StoreError};
@@ -27,6 +28,9 @@ const PAGE: usize = 100;
 
 /// Maximum number of items in a page.
 const LONGEST_PAGE: usize = 1_000;
+
+/// The composition root adds steps to a runtime.
+impl Steps for Embedded {}
 
 #[async_trait]
 impl Overview for Embedded {

@@ -7,10 +7,15 @@
 
 mod ended;
 mod executor;
+mod host;
 mod lazy;
 mod running;
+mod ticket;
 mod turn;
+mod with_steps;
 
 pub use executor::{ExecutorParts, Scratch, StepExecutor};
+pub use host::{StepHost, StepHostParts};
 pub use lazy::{LazyExecutor, RunExecutor, StartExecutor};
 pub use running::RunningGuests;
+pub use with_steps::WithSteps;

@@ -6,6 +6,7 @@
 //! ```text
 //! skep_conformance::conformance!(MySubject::open().await);
 //! skep_conformance::conformance!(MySubject::open().await, without restarts);
+//! skep_conformance::step_conformance!(MySubject::open().await);
 //! ```
 //!
 //! The cases are in one file per noun and listed once, in [`conformance!`]; an unlisted case does
@@ -40,6 +41,7 @@ mod pages;
 mod restarts;
 mod retries;
 mod state;
+mod steps;
 mod subscriptions;
 mod transcript;
 mod versions;

@@ -284,8 +284,33 @@ macro_rules! conformance {
     };
 }
 
+/// Expands to one test per case of a subject that runs steps of pipelines.
+#[macro_export]
+macro_rules! step_conformance {
+    ($subject:expr) => {
+        async fn conformance_subject() -> impl $crate::Subject {
+            $subject
+        }
+        $crate::step_conformance!(@steps tests);
+    };
+    (@steps $what:ident) => {
+        $crate::conformance! { @$what
+            steps {
+                a_blob_is_stored_by_its_hash
+                a_step_runs_with_its_arguments_and_is_then_cached
+                a_failed_step_is_not_cached
+                a_step_with_another_specification_is_a_conflict
+                a_malformed_step_is_refused
+                a_cancelled_step_ends_and_may_run_again
+                a_question_waits_for_news_of_a_step
+            }
+        }
+    };
+}
+
 /// The cases as functions, for [`conformance!`].
 pub mod case {
     crate::conformance!(@lasting cases);
     crate::conformance!(@restarts cases);
+    crate::step_conformance!(@steps cases);
 }

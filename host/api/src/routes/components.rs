@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use schemars::json_schema;
 use skep_protocol::{ComponentCheck, ComponentView, Error, Invalid, LimitName, Listing, Role};
@@ -67,15 +67,7 @@ async fn put(
     query: Query,
     body: IncomingBody,
 ) -> HandlerResult<Response> {
-    // A registry forwards its caller's role. The runtime caps it at the role of the registry's
-    // token.
-    let by = body.headers.get(ROLE).filter(|_| app.surface == Surface::Runtime);
-    let by = by.map(|role| {
-        let word = role.to_str().unwrap_or_default();
-        let role = Role::ALL.into_iter().find(|role| role.as_str() == word);
-        role.ok_or(Error::from(Invalid::Header))
-    });
-    let by = by.transpose()?.unwrap_or(Role::Admin);
+    let by = forwarded_role(&app, &body.headers)?;
     let is_check = match query.number("check")? {
         None | Some(0) => false,
         Some(1) => true,
@@ -86,6 +78,18 @@ async fn put(
         true => Json(target.runtime.check_component(wasm).await?).into_response(),
         false => stored(target.runtime.put_component(wasm, by).await?).into_response(),
     })
+}
+
+/// Returns the role of the caller that a registry forwards a request for. The runtime caps it at the
+/// role of the registry's token.
+pub(crate) fn forwarded_role(app: &App, headers: &HeaderMap) -> HandlerResult<Role> {
+    let by = headers.get(ROLE).filter(|_| app.surface == Surface::Runtime);
+    let by = by.map(|role| {
+        let word = role.to_str().unwrap_or_default();
+        let role = Role::ALL.into_iter().find(|role| role.as_str() == word);
+        role.ok_or(Error::from(Invalid::Header))
+    });
+    Ok(by.transpose()?.unwrap_or(Role::Admin))
 }
 
 async fn get(target: AddressedRuntime) -> HandlerResult<Json<ComponentView>> {

@@ -136,6 +136,19 @@ async fn every_operation_needs_the_role_that_the_document_names() {
                 "putConfig" => json!({ "values": {} }),
                 "renameFile" => json!({ "from": "a", "to": "b" }),
                 "createToken" => json!({ "role": "viewer" }),
+                "listMissingBlobs" => json!({ "blobs": [] }),
+                "startStep" => json!({
+                    "run": "one",
+                    "step": {
+                        "id": "a",
+                        "tool": "a",
+                        "component": { "digest": digest, "bytes": 1 },
+                        "argv": ["a"],
+                        "log_bytes": 1,
+                        "expected": { "outcomes": ["exited"] },
+                        "verify": 1,
+                    },
+                }),
                 "bulkWorkers" => json!({ "action": "stop", "workers": [] }),
                 _ => json!({}),
             };
@@ -143,6 +156,7 @@ async fn every_operation_needs_the_role_that_the_document_names() {
             let path = path.replace("{worker_id}", worker).replace("{input_id}", worker);
             let path = path.replace("{digest}", &digest).replace("{name}", "a");
             let path = path.replace("{session_id}", "0").replace("{token_id}", "0");
+            let path = path.replace("{hash}", &digest).replace("{step_key}", "0");
             for (has, token) in tokens.iter().enumerate() {
                 let ask = bed.ask(&method.to_uppercase(), &path).bearer(token).json(&body);
                 let said = ask.send().await;

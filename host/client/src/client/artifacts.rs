@@ -17,7 +17,7 @@ use super::json;
 
 /// The header with the role of the caller that a registry forwards a component for, if it is lower
 /// than our own.
-const ROLE: HeaderName = HeaderName::from_static("skep-role");
+pub(super) const ROLE: HeaderName = HeaderName::from_static("skep-role");
 
 /// Extra time for the server to compile a component before it answers "pending".
 const A_COMPILATION: Duration = Duration::from_secs(10);

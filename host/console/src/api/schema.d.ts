@@ -310,6 +310,41 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/runtimes/{runtime_id}/blobs/{hash}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Returns a blob */
+        get: operations["readBlob"];
+        /** Stores a blob: the body is its content */
+        put: operations["putBlob"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/runtimes/{runtime_id}/blobs:missing": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Returns which of some blobs are not stored */
+        post: operations["listMissingBlobs"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/runtimes/{runtime_id}/changes": {
         parameters: {
             query?: never;
@@ -411,6 +446,41 @@ export interface paths {
         put?: never;
         post?: never;
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/runtimes/{runtime_id}/steps": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Runs a step of a pipeline, or takes its result from the cache. The same step of the same run again is the same step */
+        post: operations["startStep"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/runtimes/{runtime_id}/steps/{step_key}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Returns a step and its log */
+        get: operations["getStep"];
+        put?: never;
+        post?: never;
+        /** Ends a step */
+        delete: operations["cancelStep"];
         options?: never;
         head?: never;
         patch?: never;
@@ -1003,6 +1073,21 @@ export interface components {
             runtimes?: components["schemas"]["RuntimeId"][] | null;
             /** @description Public id of the token. */
             token_id: components["schemas"]["TokenId"];
+        };
+        /** @description The digest of a blob. */
+        BlobDigest: {
+            /**
+             * Format: uint64
+             * @description Size in bytes.
+             */
+            bytes: number;
+            /** @description `sha256:` and the hash in hexadecimal. */
+            digest: string;
+        };
+        /** @description Blobs that a caller asks for, or that are missing. */
+        BlobList: {
+            /** @description The blobs, [`MOST_BLOBS`] at most. */
+            blobs: components["schemas"]["BlobDigest"][];
         };
         /** @description The origin of a cached result. */
         CachedFrom: {
@@ -2176,6 +2261,8 @@ export interface components {
             /** @description Reason without a comparison. */
             note: string | null;
         };
+        /** @description The name of a step on a runtime: it stands for a step of a run. */
+        StepKey: string;
         /** @description The end of a step. */
         StepOutcome: "exited" | "trapped" | "deadline" | "limit" | "cancelled" | "refused" | "host_fault" | "skipped" | "not_reproducible" | "waiting" | "running";
         /** @description The result of one step. */
@@ -2251,6 +2338,8 @@ export interface components {
             /** @description Tool, or the step that made the program. */
             tool: string;
         };
+        /** @description The state of a step. */
+        StepState: "queued" | "running" | "ended";
         /** @description The times of a step. */
         StepTiming: {
             /**
@@ -2288,6 +2377,17 @@ export interface components {
              * @description Making its trees and its key.
              */
             stage_ms: number;
+        };
+        /** @description A step as its caller sees it. */
+        StepView: {
+            /** @description Name of the step on this runtime. */
+            key: components["schemas"]["StepKey"];
+            /** @description Records of its log, in order, as many as one answer holds. */
+            log: components["schemas"]["LogRecord"][];
+            /** @description Result, once it has ended and there are no more records. Its outputs and streams are blobs. */
+            result?: components["schemas"]["StepResult"] | null;
+            /** @description State. */
+            state: components["schemas"]["StepState"];
         };
         /** @description One stream of a step. */
         StreamResult: {
@@ -3540,6 +3640,139 @@ export interface operations {
             503: components["responses"]["503"];
         };
     };
+    readBlob: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The runtime. */
+                runtime_id: string;
+                /** @description The file's name, with its slashes unencoded. */
+                hash: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The blob. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": unknown;
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            414: components["responses"]["414"];
+            421: components["responses"]["421"];
+            429: components["responses"]["429"];
+            431: components["responses"]["431"];
+            500: components["responses"]["500"];
+            501: components["responses"]["501"];
+            503: components["responses"]["503"];
+        };
+    };
+    putBlob: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The runtime. */
+                runtime_id: string;
+                /** @description The file's name, with its slashes unencoded. */
+                hash: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/octet-stream": unknown;
+            };
+        };
+        responses: {
+            /** @description Stored. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            409: components["responses"]["409"];
+            413: components["responses"]["413"];
+            414: components["responses"]["414"];
+            415: components["responses"]["415"];
+            421: components["responses"]["421"];
+            429: components["responses"]["429"];
+            431: components["responses"]["431"];
+            500: components["responses"]["500"];
+            501: components["responses"]["501"];
+            503: components["responses"]["503"];
+            507: components["responses"]["507"];
+        };
+    };
+    listMissingBlobs: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The runtime. */
+                runtime_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @description The blobs, [`MOST_BLOBS`] at most. */
+                    blobs: {
+                        /**
+                         * Format: uint64
+                         * @description Size in bytes.
+                         */
+                        bytes: number;
+                        /** @description `sha256:` and the hash in hexadecimal. */
+                        digest: string;
+                    }[];
+                };
+            };
+        };
+        responses: {
+            /** @description The blobs to store. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BlobList"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            409: components["responses"]["409"];
+            413: components["responses"]["413"];
+            414: components["responses"]["414"];
+            415: components["responses"]["415"];
+            421: components["responses"]["421"];
+            429: components["responses"]["429"];
+            431: components["responses"]["431"];
+            500: components["responses"]["500"];
+            501: components["responses"]["501"];
+            503: components["responses"]["503"];
+            507: components["responses"]["507"];
+        };
+    };
     runtimeChanges: {
         parameters: {
             query?: {
@@ -3951,6 +4184,380 @@ export interface operations {
             500: components["responses"]["500"];
             501: components["responses"]["501"];
             503: components["responses"]["503"];
+        };
+    };
+    startStep: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The runtime. */
+                runtime_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /**
+                     * @description Use of the runtime's cache.
+                     * @default use
+                     */
+                    cache?: "use" | "refresh" | "off";
+                    /** @description Run that it belongs to. */
+                    run: string;
+                    /**
+                     * @description Text that separates the caches of those who do not trust each other.
+                     * @default
+                     */
+                    salt?: string;
+                    /** @description The step. */
+                    step: {
+                        /** @description Arguments; the first is the program's own name. */
+                        argv: string[];
+                        /**
+                         * @description True if its result depends on this alone, so that it may be cached.
+                         * @default false
+                         */
+                        cacheable?: boolean;
+                        /** @description Program: a command. It must already be stored, as must the other blobs. */
+                        component: {
+                            /**
+                             * Format: uint64
+                             * @description Size in bytes.
+                             */
+                            bytes: number;
+                            /** @description `sha256:` and the hash in hexadecimal. */
+                            digest: string;
+                        };
+                        /** @description Directory that the guest gets a writable copy of. Its outputs are taken from it. */
+                        copied?: {
+                            /** @description Path in the guest. */
+                            guest: string;
+                            /** @description Directory. */
+                            tree: {
+                                /**
+                                 * Format: uint64
+                                 * @description Size in bytes.
+                                 */
+                                bytes: number;
+                                /** @description `sha256:` and the hash in hexadecimal. */
+                                digest: string;
+                            };
+                        } | null;
+                        /**
+                         * @description True if instructions are counted.
+                         * @default false
+                         */
+                        deterministic?: boolean;
+                        /**
+                         * @description Environment.
+                         * @default {}
+                         */
+                        env?: {
+                            [key: string]: string;
+                        };
+                        /** @description Ends that count as success. */
+                        expected: {
+                            /** @description Exit codes of a program that exits; all without. */
+                            exits?: number[] | null;
+                            /** @description Ends. */
+                            outcomes: ("exited" | "trapped" | "deadline" | "limit" | "cancelled" | "refused" | "host_fault" | "skipped" | "not_reproducible" | "waiting" | "running")[];
+                        };
+                        /**
+                         * @description Requests that it may send.
+                         * @default []
+                         */
+                        http?: {
+                            /** @description Hosts that requests may go to. */
+                            host: string;
+                            /**
+                             * @description True if the host name may resolve to an address that is not public, such as this machine's
+                             *     or its network's. A grant of a literal address does not need this.
+                             */
+                            inner?: boolean;
+                            /** @description Allowed methods; all if empty. */
+                            methods?: string[];
+                            /**
+                             * Format: uint16
+                             * @description Port; the scheme's default if absent.
+                             */
+                            port?: number | null;
+                            /** @description Scheme: with or without TLS. */
+                            scheme: "http" | "https";
+                        }[];
+                        /** @description Id: the step's name and its combination. */
+                        id: string;
+                        /**
+                         * @description True if it must run in a process of its own.
+                         * @default false
+                         */
+                        isolated?: boolean;
+                        /** @description Output that is a JUnit report. */
+                        junit?: string | null;
+                        /**
+                         * @description Limits other than the defaults.
+                         * @default {}
+                         */
+                        limits?: {
+                            /** Format: uint64 */
+                            attempts_per_input?: number;
+                            /** Format: uint64 */
+                            compile_cpu_ms?: number;
+                            /** Format: uint64 */
+                            compile_memory_bytes?: number;
+                            /** Format: uint64 */
+                            compile_wall_ms?: number;
+                            /** Format: uint64 */
+                            component_bytes?: number;
+                            /** Format: uint64 */
+                            component_handles?: number;
+                            /** Format: uint64 */
+                            core_instances?: number;
+                            /** Format: uint64 */
+                            declared_locals?: number;
+                            /** Format: uint64 */
+                            disk_bytes?: number;
+                            /** Format: uint64 */
+                            disk_entries?: number;
+                            /** Format: uint64 */
+                            event_bytes?: number;
+                            /** Format: uint64 */
+                            events_per_turn?: number;
+                            /** Format: uint64 */
+                            fuel?: number;
+                            /** Format: uint64 */
+                            host_resources?: number;
+                            /** Format: uint64 */
+                            hostcall_bytes?: number;
+                            /** Format: uint64 */
+                            http_body_bytes?: number;
+                            /** Format: uint64 */
+                            http_chunk_bytes?: number;
+                            /** Format: uint64 */
+                            http_header_bytes?: number;
+                            /** Format: uint64 */
+                            http_wait_ms?: number;
+                            /** Format: uint64 */
+                            idempotency_keys?: number;
+                            /** Format: uint64 */
+                            idempotency_ms?: number;
+                            /** Format: uint64 */
+                            input_bytes?: number;
+                            /** Format: uint64 */
+                            log_bytes_per_turn?: number;
+                            /** Format: uint64 */
+                            log_lines_per_turn?: number;
+                            /** Format: uint64 */
+                            mailbox_bytes?: number;
+                            /** Format: uint64 */
+                            mailbox_inputs?: number;
+                            /** Format: uint64 */
+                            memories?: number;
+                            /** Format: uint64 */
+                            memory_bytes?: number;
+                            /** Format: uint64 */
+                            open_descriptors?: number;
+                            /** Format: uint64 */
+                            outbound_connections?: number;
+                            /** Format: uint64 */
+                            output_bytes?: number;
+                            /** Format: uint64 */
+                            random_bytes_per_call?: number;
+                            /** Format: uint64 */
+                            state_bytes?: number;
+                            /** Format: uint64 */
+                            state_changes_per_turn?: number;
+                            /** Format: uint64 */
+                            table_elements?: number;
+                            /** Format: uint64 */
+                            tables?: number;
+                            /** Format: uint64 */
+                            transcript_bytes?: number;
+                            /** Format: uint64 */
+                            turn_deadline_ms?: number;
+                            /** Format: uint64 */
+                            wasm_stack_bytes?: number;
+                        };
+                        /**
+                         * Format: uint64
+                         * @description Bytes of standard output and standard error to keep.
+                         */
+                        log_bytes: number;
+                        /**
+                         * @description Patterns of the outputs to keep.
+                         * @default []
+                         */
+                        out?: string[];
+                        /**
+                         * @description Repetition after a failure.
+                         * @default {
+                         *       "most": 0,
+                         *       "on": []
+                         *     }
+                         */
+                        retries?: {
+                            /**
+                             * Format: uint32
+                             * @description Maximum number of repetitions.
+                             */
+                            most: number;
+                            /** @description Ends after which it is repeated. */
+                            on: ("exited" | "trapped" | "deadline" | "limit" | "cancelled" | "refused" | "host_fault" | "skipped" | "not_reproducible" | "waiting" | "running")[];
+                        };
+                        /**
+                         * @description Secrets of the runtime's operator that it gets stand-ins for.
+                         * @default []
+                         */
+                        secrets?: string[];
+                        /**
+                         * Format: uint64
+                         * @description Seed of a virtual clock; the real one without.
+                         */
+                        seed?: number | null;
+                        /** @description Standard input. */
+                        stdin?: {
+                            /**
+                             * Format: uint64
+                             * @description Size in bytes.
+                             */
+                            bytes: number;
+                            /** @description `sha256:` and the hash in hexadecimal. */
+                            digest: string;
+                        } | null;
+                        /** @description Name of the program for people. */
+                        tool: string;
+                        /**
+                         * @description Read-only directories by their path in the guest. Each is the `Directory` message of the
+                         *     Remote Execution API.
+                         * @default {}
+                         */
+                        trees?: {
+                            [key: string]: {
+                                /**
+                                 * Format: uint64
+                                 * @description Size in bytes.
+                                 */
+                                bytes: number;
+                                /** @description `sha256:` and the hash in hexadecimal. */
+                                digest: string;
+                            };
+                        };
+                        /**
+                         * Format: uint32
+                         * @description Number of runs whose results must be equal.
+                         */
+                        verify: number;
+                    };
+                };
+            };
+        };
+        responses: {
+            /** @description The step. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StepView"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            409: components["responses"]["409"];
+            413: components["responses"]["413"];
+            414: components["responses"]["414"];
+            415: components["responses"]["415"];
+            421: components["responses"]["421"];
+            429: components["responses"]["429"];
+            431: components["responses"]["431"];
+            500: components["responses"]["500"];
+            501: components["responses"]["501"];
+            503: components["responses"]["503"];
+            507: components["responses"]["507"];
+        };
+    };
+    getStep: {
+        parameters: {
+            query?: {
+                /** @description Only records of the log after this one. */
+                after?: number;
+                /** @description Time to wait for news, up to 60,000. */
+                wait_ms?: number;
+            };
+            header?: never;
+            path: {
+                /** @description The runtime. */
+                runtime_id: string;
+                /** @description The file's name, with its slashes unencoded. */
+                step_key: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The step. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StepView"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            414: components["responses"]["414"];
+            421: components["responses"]["421"];
+            429: components["responses"]["429"];
+            431: components["responses"]["431"];
+            500: components["responses"]["500"];
+            501: components["responses"]["501"];
+            503: components["responses"]["503"];
+        };
+    };
+    cancelStep: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The runtime. */
+                runtime_id: string;
+                /** @description The file's name, with its slashes unencoded. */
+                step_key: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It ends. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            409: components["responses"]["409"];
+            413: components["responses"]["413"];
+            414: components["responses"]["414"];
+            415: components["responses"]["415"];
+            421: components["responses"]["421"];
+            429: components["responses"]["429"];
+            431: components["responses"]["431"];
+            500: components["responses"]["500"];
+            501: components["responses"]["501"];
+            503: components["responses"]["503"];
+            507: components["responses"]["507"];
         };
     };
     runtimeHistory: {

@@ -317,6 +317,11 @@ impl StepResult {
         }
     }
 
+    /// Creates the result of a step that ended so without running.
+    pub fn ended(id: &str, outcome: StepOutcome, message: &str) -> Self {
+        Self { message: Some(message.to_owned()), ..Self::new(id, id, outcome) }
+    }
+
     /// Returns true if the step fails the run.
     pub fn fails_run(&self) -> bool {
         let ended = self.outcome.is_end() && self.outcome != StepOutcome::Skipped;

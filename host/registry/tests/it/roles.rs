@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use futures_util::{StreamExt, stream};
+use skep_protocol::step::{BlobList, StepProgress, StepRequest};
 use skep_protocol::*;
 use skep_registry::{Caller, Ceilings};
 
@@ -11,6 +12,23 @@ use crate::bed::{Bed, Net, far, id, spec};
 
 fn bytes() -> ByteStream {
     stream::iter([Ok("x".into())]).boxed()
+}
+
+fn step() -> StepRequest {
+    let component = format!("sha256:{}", "0".repeat(64));
+    let request = serde_json::json!({
+        "run": "one",
+        "step": {
+            "id": "a",
+            "tool": "a",
+            "component": { "digest": component, "bytes": 1 },
+            "argv": ["a"],
+            "log_bytes": 1,
+            "expected": { "outcomes": ["exited"] },
+            "verify": 1,
+        },
+    });
+    serde_json::from_value(request).unwrap()
 }
 
 /// Calls every verb. Returns the minimum role and the result of each.
@@ -28,6 +46,8 @@ async fn each(runtime: &Arc<dyn RuntimeHandle>) -> Vec<(&'static str, Role, Opti
         sender: None,
     };
     let values = ConfigValues::try_from(BTreeMap::new()).unwrap();
+    let blob = BlobHash::from_sha256([0; 32]);
+    let key: StepKey = "0".parse().unwrap();
     let mut said = Vec::new();
     macro_rules! say {
         ($($role:ident $name:ident($($arg:expr),*);)*) => {
@@ -74,6 +94,12 @@ async fn each(runtime: &Arc<dyn RuntimeHandle>) -> Vec<(&'static str, Role, Opti
         Viewer load_history();
         Viewer usage_history(worker);
         Viewer usage(worker);
+        Operator missing_blobs(BlobList::default());
+        Operator put_blob(blob, bytes());
+        Operator read_blob(blob);
+        Operator start_step(step(), Role::Admin);
+        Operator step(key.clone(), StepProgress::default());
+        Operator cancel_step(key);
     }
     let called: BTreeSet<_> = said.iter().map(|(verb, ..)| *verb).collect();
     assert_eq!(called, Verb::NAMES.iter().copied().collect(), "every verb has its role here");

@@ -46,6 +46,9 @@ async fn gather(mut stream: ByteStream, limit: u64, past: &Error) -> Result<Vec<
     Ok(bytes)
 }
 
+/// The fake runs no steps.
+impl Steps for FakeRuntime {}
+
 #[async_trait]
 impl Overview for FakeRuntime {
     async fn describe(&self) -> Result<RuntimeView, Error> {
