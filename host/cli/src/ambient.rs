@@ -195,7 +195,7 @@ pub(crate) fn new_id<T: FromStr>(word: &str) -> io::Result<T> {
     format!("{word}-{digits}").parse().map_err(|_| io::Error::other("cannot create an id"))
 }
 
-fn private_dir(parent: &Dir, name: impl AsRef<Path>) -> io::Result<Dir> {
+pub(crate) fn private_dir(parent: &Dir, name: impl AsRef<Path>) -> io::Result<Dir> {
     let mut private = DirBuilder::new();
     private.mode(0o700);
     match parent.create_dir_with(&name, &private) {

@@ -1,5 +1,6 @@
 //! `skep ci`: pipelines of steps, each in the sandbox, cached by content.
 
+mod attach;
 mod explain;
 mod fetch;
 mod gc;
@@ -13,6 +14,7 @@ mod options;
 mod outputs;
 mod paint;
 mod provenance;
+mod remote;
 mod run;
 pub(crate) mod sandbox;
 mod show;
@@ -29,6 +31,8 @@ Examples:
   skep ci run                            run all steps, those that changed and what depends on them
   skep ci run 'test.*' -j 4              run some steps and those that they need
   skep ci run --dry                      show keys, and which results are in the cache
+  skep ci run --runtime builder          run the steps on a runtime of your host
+  skep ci attach last                    continue a run whose process was killed
   skep ci explain unit                   say why a step ran and did not come from the cache
   skep ci logs last unit                 show what a step printed
   skep ci graph --format mermaid
@@ -47,6 +51,7 @@ pub(crate) struct CiArgs {
 #[derive(Subcommand)]
 enum CiCommand {
     Run(Box<run::CiRunArgs>),
+    Attach(attach::CiAttachArgs),
     Explain(explain::CiExplainArgs),
     Graph(graph::CiGraphArgs),
     Logs(logs::CiLogsArgs),
@@ -59,7 +64,8 @@ enum CiCommand {
 /// Runs the subcommand and returns the exit code. `guest` holds the files of a hook.
 pub(crate) fn ci(arguments: CiArgs, guest: Vec<OsString>) -> u8 {
     let (output, ended) = match arguments.command {
-        CiCommand::Run(arguments) => (arguments.output(), run::run(&arguments)),
+        CiCommand::Run(arguments) => (arguments.output(), run::run(&arguments, None)),
+        CiCommand::Attach(arguments) => (arguments.output(), attach::attach(&arguments)),
         CiCommand::Explain(arguments) => (arguments.output(), explain::explain(&arguments)),
         CiCommand::Graph(arguments) => (arguments.output(), graph::graph(&arguments)),
         CiCommand::Logs(arguments) => (arguments.output(), logs::logs(&arguments)),

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use serde::{Deserialize, Serialize};
 use skep_client::{Client, Endpoint, HostClient, Prefix, Token};
 use skep_protocol::{ListWorkers, RuntimeId, Source, WorkerId, WorkerView, Workers};
 
@@ -14,8 +15,8 @@ use crate::settings::{LocationArgs, Settings};
 
 /// The flags that select a host and a runtime. Without them it is the host on this user's store,
 /// and its own runtime.
-#[derive(Args, Clone, Debug)]
-pub(crate) struct ConnectArgs {
+#[derive(Args, Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct HostArgs {
     /// URL of the host [env: SKEP_HOST] [default: the host that runs on the store]
     #[arg(long, value_name = "URL")]
     host: Option<String>,
@@ -31,6 +32,13 @@ pub(crate) struct ConnectArgs {
     /// Runtime [default: the host's own]
     #[arg(long, value_name = "RUNTIME_ID")]
     runtime: Option<RuntimeId>,
+}
+
+/// The flags of a command that talks to a host.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct ConnectArgs {
+    #[command(flatten)]
+    host: HostArgs,
 
     #[command(flatten)]
     location: LocationArgs,
@@ -46,9 +54,15 @@ pub(crate) struct HostConnection {
     runtime: Option<RuntimeId>,
 }
 
-impl ConnectArgs {
-    /// Finds the host. Sends nothing yet.
-    pub(crate) fn connect(&self) -> Result<HostConnection, Failed> {
+impl HostArgs {
+    /// Returns true if a flag names a host or a runtime.
+    pub(crate) fn is_given(&self) -> bool {
+        self.host.is_some() || self.runtime.is_some()
+    }
+
+    /// Finds the host: the one that is named, or the one on the store of this location. Sends
+    /// nothing yet.
+    pub(crate) fn connect(&self, location: &LocationArgs) -> Result<HostConnection, Failed> {
         let named = self.host.clone().or_else(|| std::env::var("SKEP_HOST").ok());
         let variable = std::env::var("SKEP_TOKEN").ok().filter(|token| !token.is_empty());
         let given = match (&self.token_file, variable) {
@@ -59,7 +73,7 @@ impl ConnectArgs {
         let (url, token) = match named.filter(|url| !url.is_empty()) {
             Some(url) => (url, given.unwrap_or(Token::None)),
             None => {
-                let host = self.running()?;
+                let host = running(location)?;
                 (host.url, given.unwrap_or(Token::Text(host.token)))
             }
         };
@@ -68,45 +82,54 @@ impl ConnectArgs {
         let endpoint = Endpoint { url, token, ca, insecure, prefix: Prefix::V1 };
         Ok(HostConnection { endpoint, runtime: self.runtime.clone() })
     }
+}
+
+impl ConnectArgs {
+    /// Finds the host. Sends nothing yet.
+    pub(crate) fn connect(&self) -> Result<HostConnection, Failed> {
+        self.host.connect(&self.location)
+    }
 
     /// Returns the runtime that `--runtime` names.
     pub(crate) fn runtime(&self) -> Option<&RuntimeId> {
-        self.runtime.as_ref()
+        self.host.runtime.as_ref()
     }
 
     /// Returns true if `--runtime` names this runtime, or was not given.
     pub(crate) fn names(&self, runtime: &RuntimeId) -> bool {
-        self.runtime.as_ref().is_none_or(|named| named == runtime)
+        self.runtime().is_none_or(|named| named == runtime)
     }
 
     /// Returns the flags as they were given, for another command.
     pub(crate) fn given(&self) -> Vec<(&'static str, String)> {
         let path = |path: &PathBuf| path.display().to_string();
+        let HostArgs { host, token_file, ca_file, runtime } = &self.host;
         let LocationArgs { store, workspace, settings } = &self.location;
         let flags = [
-            ("--host", self.host.clone()),
-            ("--token-file", self.token_file.as_ref().map(path)),
-            ("--ca-file", self.ca_file.as_ref().map(path)),
-            ("--runtime", self.runtime.as_ref().map(ToString::to_string)),
+            ("--host", host.clone()),
+            ("--token-file", token_file.as_ref().map(path)),
+            ("--ca-file", ca_file.as_ref().map(path)),
+            ("--runtime", runtime.as_ref().map(ToString::to_string)),
             ("--store", store.as_ref().map(path)),
             ("--workspace", workspace.as_ref().map(ToString::to_string)),
             ("--settings", settings.as_ref().map(path)),
         ];
         flags.into_iter().filter_map(|(flag, given)| Some((flag, given?))).collect()
     }
+}
 
-    fn running(&self) -> Result<RunningHost, Failed> {
-        let settings = Settings::gather(&self.location, None)?;
-        let none = || {
-            Failed::here("no host is running on this store")
-                .hint("start one with `skep up`, or name one with --host URL --token-file FILE")
-        };
-        let dir = match ambient::open_dir(&settings.store) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Err(none()),
-            opened => opened?,
-        };
-        RunningHost::find(&dir)?.ok_or_else(none)
-    }
+/// Finds the host that runs on the store of this location.
+fn running(location: &LocationArgs) -> Result<RunningHost, Failed> {
+    let settings = Settings::gather(location, None)?;
+    let none = || {
+        Failed::here("no host is running on this store")
+            .hint("start one with `skep up`, or name one with --host URL --token-file FILE")
+    };
+    let dir = match ambient::open_dir(&settings.store) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Err(none()),
+        opened => opened?,
+    };
+    RunningHost::find(&dir)?.ok_or_else(none)
 }
 
 impl HostConnection {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::Args;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
+use skep_ci::Keep;
 use skep_protocol::{
     GrantError, HttpGrant, LimitName, Limits, Rights, RuntimeId, ScopeName, SecretName,
 };
@@ -54,6 +55,7 @@ struct SettingsFile {
     secrets: SecretSettings,
     operator: Option<OperatorSetting>,
     remote: Vec<RemoteSetting>,
+    steps: StepsSetting,
 }
 
 /// The `[runtime]` section. A field that is missing has the default of [`Options`].
@@ -110,6 +112,34 @@ impl RuntimeSetting {
     pub(crate) fn room(&self) -> u32 {
         let instances = self.options().instances;
         u32::try_from(instances + instances / 16).unwrap_or(u32::MAX)
+    }
+}
+
+/// The `[steps]` section: steps of pipelines that this host runs for others.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct StepsSetting {
+    /// Maximum number of steps at a time. The default is the number of cores.
+    jobs: Option<usize>,
+    /// Bytes of blobs and results that a start of the host keeps; twice as much may be stored until
+    /// the next one. The default is 10 GiB.
+    keep_bytes: Option<u64>,
+    /// Days after which a start of the host removes results. The default is 14.
+    keep_days: Option<u64>,
+}
+
+impl StepsSetting {
+    /// Returns the maximum number of steps at a time.
+    pub(crate) fn jobs(&self) -> usize {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        self.jobs.unwrap_or(cores).clamp(1, 256)
+    }
+
+    /// Returns what a start of the host keeps.
+    pub(crate) fn keep(&self) -> Keep {
+        let days = self.keep_days.unwrap_or(14);
+        let age = Duration::from_secs(days.saturating_mul(24 * 60 * 60));
+        Keep { bytes: self.keep_bytes.unwrap_or(10 << 30), age }
     }
 }
 
@@ -183,6 +213,7 @@ pub(crate) struct Settings {
     pub(crate) secrets: SecretSettings,
     pub(crate) operator: Option<OperatorSetting>,
     pub(crate) remotes: Vec<RemoteSetting>,
+    pub(crate) steps: StepsSetting,
 }
 
 impl Settings {
@@ -222,6 +253,7 @@ impl Settings {
             secrets: file.secrets,
             operator: file.operator,
             remotes: file.remote,
+            steps: file.steps,
         })
     }
 }

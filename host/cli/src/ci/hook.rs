@@ -82,6 +82,9 @@ pub(super) fn hook(arguments: &CiHookArgs, files: Vec<OsString>) -> Result<u8, F
         jobs,
         policy: CachePolicy::Use,
         quiet: true,
+        host: None,
+        note: None,
+        continued: None,
         settings: arguments.pipeline.settings.clone(),
     };
     let result = run_with(&pipeline, &plan, &tools, &how)?;

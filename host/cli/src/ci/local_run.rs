@@ -1,9 +1,11 @@
-//! A plan that runs on this machine.
+//! A plan that runs, on this machine or on a runtime.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use skep_ci::{CachePolicy, Cancel, Plan, RunParts, RunRecord, RunResult, StoreRunner, Toolbox};
+use skep_ci::{
+    CachePolicy, Cancel, Plan, RunParts, RunRecord, RunResult, Store, StoreRunner, Toolbox,
+};
 use skep_protocol::SecretName;
 use skep_sandbox::{OperatorSecret, Outbound};
 use skep_steps::{RunExecutor, RunningGuests};
@@ -11,9 +13,11 @@ use skep_steps::{RunExecutor, RunningGuests};
 use super::fetch::HostFetch;
 use super::open::OpenPipeline;
 use super::options::PipelineFlags;
+use super::remote::RemoteRunner;
 use super::sandbox;
 use super::show::Progress;
 use super::watch::supervise;
+use crate::connect::HostConnection;
 use crate::failure::Failed;
 use crate::{secret, settings};
 
@@ -41,6 +45,12 @@ pub(super) struct HowToRun {
     pub(super) jobs: usize,
     pub(super) policy: CachePolicy,
     pub(super) quiet: bool,
+    /// The host with the runtime that runs the steps; this machine without.
+    pub(super) host: Option<HostConnection>,
+    /// What the run can be continued with.
+    pub(super) note: Option<Vec<u8>>,
+    /// The run that is continued.
+    pub(super) continued: Option<String>,
     /// The operator's settings, if they are named.
     pub(super) settings: Option<PathBuf>,
 }
@@ -66,31 +76,22 @@ fn secrets(
     secret::read_all(&all)
 }
 
-/// Runs a plan on this machine.
+/// Runs a plan.
 pub(super) fn run_with(
     pipeline: &OpenPipeline,
     plan: &Plan,
     tools: &Toolbox,
     how: &HowToRun,
 ) -> Result<RunResult, Failed> {
-    let secrets = secrets(plan, how.settings.as_deref())?;
-    let store = &pipeline.store;
-    let executor = sandbox::executor(store, how.jobs, secrets, Outbound::default());
-    let running = RunningGuests::default();
-    let record = RunRecord::begin(&pipeline.store)
-        .map_err(|error| Failed::here(format!("cannot begin the record of the run: {error}")))?;
-    let cancel = Cancel::default();
+    let record = record(&pipeline.store, how.continued.as_deref(), how.note.as_deref())?;
     let progress = Progress::start(plan, how.quiet);
-    let executor =
-        RunExecutor { executor: &executor, running: &running, name: "local", apart: false };
-    let (policy, run_id) = (how.policy, record.run_id.as_str());
-    let actions = StoreRunner { store, executor: &executor, policy, run_id };
-    let parts = RunParts {
+    let cancel = Cancel::default();
+    let parts = |actions| RunParts {
         plan,
         tools,
         sources: &pipeline.sources,
         store: &pipeline.store,
-        actions: &actions,
+        actions,
         record: &record,
         project: &pipeline.project,
         pipeline: pipeline.digest(),
@@ -98,7 +99,58 @@ pub(super) fn run_with(
         cancel: &cancel,
         observer: &progress,
     };
-    let result = supervise(&cancel, &running, || skep_ci::run(&parts));
+    let result = match &how.host {
+        None => {
+            let secrets = secrets(plan, how.settings.as_deref())?;
+            let store = &pipeline.store;
+            let executor = sandbox::executor(store, how.jobs, secrets, Outbound::default());
+            let running = RunningGuests::default();
+            let executor =
+                RunExecutor { executor: &executor, running: &running, name: "local", apart: false };
+            let (policy, run_id) = (how.policy, record.run_id.as_str());
+            let actions = StoreRunner { store, executor: &executor, policy, run_id };
+            supervise(&cancel, &|| running.cancel(), || skep_ci::run(&parts(&actions)))
+        }
+        Some(host) => {
+            let threads = tokio::runtime::Builder::new_multi_thread()
+                .worker_threads(1)
+                .enable_all()
+                .build()?;
+            let run = record.run_id.parse().map_err(|error| Failed::here(format!("{error}")))?;
+            let remote = threads.block_on(async {
+                let client = host.runtime().await?;
+                let store = &pipeline.store;
+                let remote = RemoteRunner::connect(client, store, run, &plan.salt, how.policy);
+                remote.await.map_err(Failed::from)
+            })?;
+            supervise(&cancel, &|| remote.cancel(), || skep_ci::run(&parts(&remote)))
+        }
+    };
     progress.finish();
     result.map_err(|error| Failed::here(format!("cannot write the record of the run: {error}")))
+}
+
+/// Begins the record of a run, or continues that of one whose process is gone.
+fn record(
+    store: &Store,
+    continued: Option<&str>,
+    note: Option<&[u8]>,
+) -> Result<RunRecord, Failed> {
+    let cannot = |error: std::io::Error| {
+        Failed::here(format!("cannot begin the record of the run: {error}"))
+    };
+    if let Some(run) = continued {
+        return RunRecord::resume(store, run).map_err(|error| match error.kind() {
+            std::io::ErrorKind::WouldBlock => {
+                Failed::here(format!("the run {run} is still attached to a process"))
+                    .hint("`skep ci logs` shows what its steps print")
+            }
+            _ => cannot(error),
+        });
+    }
+    let record = RunRecord::begin(store).map_err(cannot)?;
+    if let Some(note) = note {
+        record.keep_note(note).map_err(cannot)?;
+    }
+    Ok(record)
 }

@@ -2,19 +2,25 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::Args;
-use skep_ci::{CachePolicy, DryStep, Plan, RunResult, Toolbox};
+use clap::{Args, Parser};
+use skep_ci::{CachePolicy, Ceilings, DryStep, Plan, RunResult, Toolbox};
 
+use super::attach::RunNote;
 use super::local_run::{HowToRun, fill, run_with};
 use super::open::OpenPipeline;
 use super::options::{PipelineFlags, select};
 use super::outputs::{apply, write_outputs};
 use super::show::show_end;
 use super::watch::exit_code;
+use crate::connect::HostArgs;
 use crate::failure::Failed;
 use crate::host_file::HostFile;
 use crate::output::OutputFormat;
+use crate::settings::LocationArgs;
 use crate::{json, terminal};
+
+/// Number of steps that a runtime is given at a time. It has a limit of its own.
+const REMOTE_JOBS: usize = 16;
 
 /// Run the steps of a pipeline
 #[derive(Args)]
@@ -26,6 +32,7 @@ Examples:
   skep ci run --dry --output json
   skep ci run format --apply
   skep ci run --base origin/main         skip steps whose `paths` did not change
+  skep ci run --runtime builder          run the steps on a runtime of your host
 
 A step whose result is in the cache does not run. --refresh runs it all the same.")]
 pub(crate) struct CiRunArgs {
@@ -40,12 +47,15 @@ pub(crate) struct CiRunArgs {
     #[command(flatten)]
     pipeline: PipelineFlags,
 
+    #[command(flatten)]
+    host: HostArgs,
+
     /// Show each step's key and whether its result is in the cache, and run nothing. The keys of
     /// steps that depend on one that would run are not known
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["runtime", "host"])]
     dry: bool,
 
-    /// Maximum number of steps at a time [default: the number of cores]
+    /// Maximum number of steps at a time [default: the number of cores; on a runtime 16]
     #[arg(long, short, value_name = "N")]
     jobs: Option<usize>,
 
@@ -86,9 +96,27 @@ pub(crate) struct CiRunArgs {
     output: OutputFormat,
 }
 
+/// The words of a `skep ci run`, for its continuation.
+#[derive(Parser)]
+#[command(no_binary_name = true)]
+struct RunWords {
+    #[command(flatten)]
+    run: CiRunArgs,
+}
+
 impl CiRunArgs {
+    /// Parses the words after `skep ci run`.
+    pub(super) fn from_words(words: &[String]) -> Result<Self, Failed> {
+        let parsed = RunWords::try_parse_from(words);
+        parsed.map(|words| words.run).map_err(|error| Failed::here(error.to_string()))
+    }
+
     pub(super) fn output(&self) -> OutputFormat {
         self.output
+    }
+
+    pub(super) fn set_output(&mut self, output: OutputFormat) {
+        self.output = output;
     }
 
     fn policy(&self) -> CachePolicy {
@@ -101,11 +129,15 @@ impl CiRunArgs {
 }
 
 /// Runs the subcommand and returns the exit code.
-pub(super) fn run(arguments: &CiRunArgs) -> Result<u8, Failed> {
+pub(super) fn run(arguments: &CiRunArgs, continued: Option<&str>) -> Result<u8, Failed> {
     let pipeline = OpenPipeline::open(&arguments.pipeline)?;
     let mut options = OpenPipeline::options(&arguments.pipeline);
     if let Some(base) = &arguments.base {
         options.changed = Some(changed(&pipeline.folder, base)?);
+    }
+    if arguments.host.is_given() {
+        // The runtime knows what it can give.
+        options.ceilings = Ceilings::default();
     }
     let globs: Vec<_> = arguments.steps.iter().chain(&arguments.step).cloned().collect();
     let plan = select(pipeline.plan(&options)?, &globs)?;
@@ -114,7 +146,7 @@ pub(super) fn run(arguments: &CiRunArgs) -> Result<u8, Failed> {
     if arguments.dry {
         return dry(&pipeline, &plan, &tools, arguments.output);
     }
-    let result = run_plan(&pipeline, &plan, &tools, arguments)?;
+    let result = run_plan(&pipeline, &plan, &tools, arguments, continued)?;
     if let Some(path) = &arguments.junit {
         HostFile::find(path, None)?.write(skep_ci::junit_report(&result).as_bytes())?;
     }
@@ -141,16 +173,29 @@ pub(super) fn run(arguments: &CiRunArgs) -> Result<u8, Failed> {
     Ok(terminal::conclude(printed, code))
 }
 
-/// Runs a plan on this machine.
+/// Runs a plan here or on a runtime.
 fn run_plan(
     pipeline: &OpenPipeline,
     plan: &Plan,
     tools: &Toolbox,
     arguments: &CiRunArgs,
+    continued: Option<&str>,
 ) -> Result<RunResult, Failed> {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let host = match arguments.host.is_given() {
+        true => {
+            let settings = arguments.pipeline.settings.clone();
+            let location = LocationArgs { settings, ..LocationArgs::default() };
+            Some(arguments.host.connect(&location)?)
+        }
+        false => None,
+    };
+    let here = std::thread::available_parallelism().map_or(1, usize::from);
+    let jobs = if host.is_some() { REMOTE_JOBS } else { here };
     let how = HowToRun {
-        jobs: arguments.jobs.unwrap_or(cores).clamp(1, 256),
+        jobs: arguments.jobs.unwrap_or(jobs).clamp(1, 256),
+        host,
+        note: RunNote::of_this_process().ok(),
+        continued: continued.map(str::to_owned),
         policy: arguments.policy(),
         quiet: arguments.output == OutputFormat::Json,
         settings: arguments.pipeline.settings.clone(),

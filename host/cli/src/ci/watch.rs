@@ -5,7 +5,6 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use skep_ci::{Cancel, RunOutcome, RunResult};
-use skep_steps::RunningGuests;
 
 use crate::signals::{Signals, StopRequest};
 use crate::{exit, terminal};
@@ -19,7 +18,7 @@ const GRACE: Duration = Duration::from_secs(10);
 /// Runs `work` on another thread while this one watches for signals.
 pub(super) fn supervise(
     cancel: &Cancel,
-    running: &RunningGuests,
+    stop: &(dyn Fn() + Sync),
     work: impl FnOnce() -> io::Result<RunResult> + Send,
 ) -> io::Result<RunResult> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -34,7 +33,7 @@ pub(super) fn supervise(
             };
             let _ = STOPPED.set(request);
             cancel.cancel();
-            running.cancel();
+            stop();
             tokio::select! {
                 ended = &mut receiver => ended.map_err(io::Error::other)?,
                 _ = signals.next() => end(request),

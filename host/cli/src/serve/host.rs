@@ -8,6 +8,7 @@ use skep_api::{ApiParts, Console, Metrics, ServerLimits, Surface};
 use skep_protocol::{HostId, Role, RuntimeId};
 use skep_registry::Registry;
 use skep_runtime::Embedded;
+use skep_steps::{StepHost, WithSteps};
 use tokio::net::TcpListener;
 
 use super::exposure::{FirstCredentials, url};
@@ -28,6 +29,7 @@ const GRACE: Duration = Duration::from_secs(10);
 pub(crate) struct ServingHost {
     surface: Surface,
     runtime: Embedded,
+    steps: StepHost,
     registry: Registry,
     listener: TcpListener,
     address: SocketAddr,
@@ -67,13 +69,14 @@ impl ServingHost {
         let address = listener.local_addr()?;
         let runtime_id = store.runtime_id().clone();
         let host_id = ambient::new_id::<HostId>("host")?;
+        let steps = parts::steps(&dir, &runtime_id, secrets.clone(), address, &settings)?;
         let runtime = parts::runtime(store, code, secrets, host_id.clone(), address, &settings)?;
         let display_name = match surface {
             Surface::Browser => settings.workspace.as_str(),
             Surface::Runtime => runtime_id.as_str(),
         };
         let embedded = skep_registry::EmbeddedRuntime {
-            handle: Arc::new(runtime.clone()),
+            handle: Arc::new(WithSteps::new(Arc::new(runtime.clone()), steps.clone())),
             runtime_id: runtime_id.clone(),
             host_id,
             display_name: display_name.parse().map_err(|error| Failed::here(format!("{error}")))?,
@@ -89,6 +92,7 @@ impl ServingHost {
         Ok(Self {
             surface,
             runtime,
+            steps,
             registry,
             listener,
             address,
@@ -160,6 +164,8 @@ impl ServingHost {
         terminal::say("stopping", "draining running turns; press Ctrl-C again to stop immediately");
         let _ = stop.send(true);
         let down = async {
+            // Their callers ask again.
+            self.steps.close();
             self.runtime.shutdown(GRACE).await;
             // The server is down, whatever its result was.
             let _ = tokio::time::timeout(GRACE, served).await;

@@ -12,6 +12,7 @@ use skep_protocol::{HostId, Limits, RuntimeId, ScopeName, SecretName};
 use skep_registry::{Ceilings, Network, Registry, RegistryParts};
 use skep_runtime::{Embedded, EmbeddedParts, OperatorScope};
 use skep_sandbox::{Incremental, OperatorSecret, Outbound, Sandbox, SandboxParts, Wall};
+use skep_steps::{StepHost, StepHostParts};
 use skep_store::{NoFaults, OpenError, Store, StoreParts};
 use tokio::net::TcpListener;
 
@@ -19,6 +20,9 @@ use crate::clock;
 use crate::failure::Failed;
 use crate::settings::{ScopeSetting, Settings};
 use crate::{ambient, child, remote};
+
+/// The directory of the blobs and results of steps, in the store.
+const STEPS: &str = "steps";
 
 /// Time that the registry gives a remote runtime to answer.
 const REMOTE_DEADLINE: Duration = Duration::from_secs(2);
@@ -162,6 +166,37 @@ fn scopes(
         Ok((name.clone(), OperatorScope { dir, rights: scope.rights }))
     };
     settings.iter().map(open).collect()
+}
+
+/// Opens the store of steps, and returns the host that runs them. Its programs start when the first
+/// step comes.
+pub(super) fn steps(
+    dir: &Dir,
+    runtime_id: &RuntimeId,
+    secrets: BTreeMap<SecretName, OperatorSecret>,
+    own_address: SocketAddr,
+    settings: &Settings,
+) -> Result<StepHost, Failed> {
+    let cannot = |error: io::Error| {
+        Failed::here(format!(
+            "cannot use the store of steps in {}: {error}",
+            settings.store.display()
+        ))
+    };
+    let dir = ambient::private_dir(dir, STEPS).map_err(cannot)?;
+    let keep = settings.steps.keep();
+    let store = StepHost::open_store(dir, &keep).map_err(cannot)?;
+    let jobs = settings.steps.jobs();
+    let outbound = Outbound::default();
+    outbound.shun(own_address);
+    Ok(StepHost::new(StepHostParts {
+        executor: crate::ci::sandbox::executor(&store, jobs, secrets, outbound),
+        store,
+        name: runtime_id.to_string(),
+        jobs,
+        most_memory: ambient::memory_bytes(),
+        most_stored: keep.bytes.saturating_mul(2),
+    }))
 }
 
 /// Opens the registry over the runtime of this process. A browser's host also routes to remote

@@ -35,6 +35,7 @@ fn verb(arguments: &[&str]) -> Verdict {
         ["recurse"] => fault::recurse(),
 
         ["nap", seconds] => time::nap(seconds),
+        ["say-and-nap", seconds] => time::say_and_nap(seconds),
         ["timers", count] => time::timers(answer::number(count)),
         ["tell"] => tell::tell(),
 

@@ -11,6 +11,14 @@ pub fn nap(seconds: &str) -> Verdict {
     ok(Ok(()))
 }
 
+/// Prints a line before and after a sleep.
+pub fn say_and_nap(seconds: &str) -> Verdict {
+    println!("before");
+    thread::sleep(Duration::from_secs_f64(number(seconds)));
+    println!("after");
+    ok(Ok(()))
+}
+
 /// Makes that many one-hour pollables and keeps them all.
 #[cfg(target_env = "p2")]
 pub fn timers(count: usize) -> Verdict {

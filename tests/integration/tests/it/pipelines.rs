@@ -5,6 +5,7 @@ mod commands;
 mod examples;
 mod hostile;
 mod reading;
+mod remote;
 mod requests;
 mod runs;
 

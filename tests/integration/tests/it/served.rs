@@ -210,10 +210,22 @@ mod runtime {
     use super::{ServedSubject, Serves};
 
     skep_conformance::conformance!(ServedSubject::open(Serves::Runtime).await);
+
+    mod of_pipelines {
+        use super::{ServedSubject, Serves};
+
+        skep_conformance::step_conformance!(ServedSubject::open(Serves::Runtime).await);
+    }
 }
 
 mod up {
     use super::{ServedSubject, Serves};
 
     skep_conformance::conformance!(ServedSubject::open(Serves::Up).await);
+
+    mod of_pipelines {
+        use super::{ServedSubject, Serves};
+
+        skep_conformance::step_conformance!(ServedSubject::open(Serves::Up).await);
+    }
 }

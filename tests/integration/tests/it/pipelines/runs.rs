@@ -7,7 +7,7 @@ use rustix::process::Signal;
 use super::Project;
 
 /// Copies a file for each of some sources, joins them, and makes a program of a source.
-const PIPELINE: &str = r#"
+pub(super) const PIPELINE: &str = r#"
 version = 1
 [tool.probe]
 file = "probe.wasm"
