@@ -277,6 +277,32 @@ for (const width of [320, 768, 1280]) {
   });
 }
 
+consoleTest("a run stays on its page while the host is away, and a failure says how to go on", () => host, {}, async (profile) => {
+  profile.watch.allowAway();
+  profile.watch.allowStatus(500);
+  const page = await profile.page(runPath(last));
+  await heading(page, last.run_id);
+  const steps = page.locator(".ci-steps");
+  await steps.getByText("make", { exact: true }).first().waitFor();
+  await page.route("**/*", (route) => route.abort());
+  await page.getByText("Offline", { exact: true }).first().waitFor({ timeout: 20_000 });
+  assert.ok(await steps.getByRole("link", { name: "make" }).isVisible());
+  await page.unroute("**/*");
+  await page.getByText("Live", { exact: true }).first().waitFor({ timeout: 20_000 });
+
+  const body = { type: "about:blank", title: "Internal error", status: 500, code: "internal", detail: "an internal error" };
+  const fails = (route) =>
+    route.fulfill({ status: 500, contentType: "application/problem+json", body: JSON.stringify(body) });
+  await page.route("**/log?*", fails);
+  await page.goto(stepPath(last, "say"));
+  const log = page.getByRole("region", { name: "Log" });
+  await log.getByText("internal", { exact: true }).waitFor();
+  await page.unroute("**/log?*");
+  await log.getByRole("button", { name: "Try again" }).click();
+  await log.locator(".line").first().waitFor();
+  assert.equal(await log.getByRole("alert").count(), 0);
+});
+
 consoleTest("without a run, the page says how to make one", () => host, { role: null }, async (profile) => {
   const token = await host.newToken("viewer", "--runtime", host.runtimeId);
   await profile.logIn("viewer", token);
