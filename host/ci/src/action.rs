@@ -7,10 +7,10 @@ use skep_protocol::LimitName;
 
 use crate::digest::{BlobDigest, to_message};
 use crate::executor::StepJob;
+use crate::guest_path::{OUT, TMP};
 use crate::messages::{
     ActionMessage, CommandMessage, DurationMessage, NamedValue, PlatformMessage,
 };
-use crate::plan::{OUT, TMP};
 use crate::store::Store;
 use crate::tree::FileTree;
 

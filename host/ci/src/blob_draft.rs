@@ -19,8 +19,12 @@ pub struct BlobDraft {
 }
 
 impl BlobDraft {
-    pub(crate) fn begin(store: Store) -> io::Result<Self> {
-        let draft = DraftFile::create(store.root.clone())?;
+    /// Begins a blob.
+    ///
+    /// # Errors
+    /// If the cache cannot be written.
+    pub fn begin(store: &Store) -> io::Result<Self> {
+        let (store, draft) = (store.clone(), DraftFile::create(store.root.clone())?);
         Ok(Self { store, draft, hash: Sha256::new(), bytes: 0 })
     }
 
@@ -52,6 +56,7 @@ impl BlobDraft {
 
 #[cfg(test)]
 mod tests {
+    use super::BlobDraft;
     use crate::digest::digest_of;
     use crate::tests::testing;
 
@@ -60,7 +65,7 @@ mod tests {
         let (store, _cache) = testing::store();
         let digest = digest_of(b"abc");
         let receive = |bytes: &[&[u8]]| {
-            let mut draft = store.draft().unwrap();
+            let mut draft = BlobDraft::begin(&store).unwrap();
             bytes.iter().for_each(|part| draft.write(part).unwrap());
             draft.keep(&digest.sha256).unwrap()
         };

@@ -1,6 +1,10 @@
 //! Paths that a guest sees.
 
-use crate::plan::{OUT, TMP};
+/// The guest's output directory.
+pub const OUT: &str = "/out";
+
+/// The guest's temporary directory.
+pub const TMP: &str = "/tmp";
 
 /// Parses the absolute path of a directory and removes slashes at its end.
 pub(crate) fn parse(text: &str) -> Result<String, String> {

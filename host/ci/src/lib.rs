@@ -81,14 +81,15 @@ pub use fault::{FileFault, nearest};
 pub use file::{PIPELINE_FILE, PipelineFile, schema};
 pub use gc::{GcResult, Keep, gc};
 pub use graph::{GraphFormat, graph};
+pub use guest_path::{OUT, TMP};
 pub use junit::report as junit_report;
 pub use listing::{FileStamp, ListedKind, ProjectFiles};
 pub use lock::{pinned_files, unpinned, with_pins};
 pub use log::{LogRecord, LogStream, LogWriter, read_log};
 pub use pattern::{Pattern, PatternError};
-pub use plan::{OUT, Plan, PlanOptions, PlannedProgram, PlannedStep, TMP};
+pub use plan::{Plan, PlanOptions, PlannedProgram, PlannedStep};
 pub use prepare::PrepareError;
-pub use records::{RunRecord, find_run, open_log, read_note, read_run, runs};
+pub use records::{RunNote, RunRecord, find_run, open_log, read_note, read_run, runs};
 pub use request::SpecError;
 pub use result::{
     CachedFrom, DenialResult, HostFacts, OutputResult, OutputsResult, RunOutcome, RunResult,

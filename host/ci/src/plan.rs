@@ -14,12 +14,6 @@ use crate::pattern::Pattern;
 use crate::template::Template;
 use crate::tool::PlannedTool;
 
-/// The guest's output directory.
-pub const OUT: &str = "/out";
-
-/// The guest's temporary directory.
-pub const TMP: &str = "/tmp";
-
 /// The inputs of a plan besides the file.
 #[derive(Clone, Debug, Default)]
 pub struct PlanOptions {

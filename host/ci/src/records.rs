@@ -32,15 +32,25 @@ const LIVE: &str = "live";
 /// The file that names the project of a run.
 const PROJECT: &str = "project";
 
+/// What a run was started with, for its continuation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunNote {
+    /// Folder in which it was started.
+    pub folder: String,
+    /// Words after `skep ci run`.
+    pub words: Vec<String>,
+}
+
 /// The file with what a caller needs to continue a run.
 const NOTE: &str = "continue.json";
 
-/// Reads what a caller kept to continue a run; `None` if it kept nothing.
+/// Reads what a run was started with; `None` if it cannot be continued.
 ///
 /// # Errors
 /// If the store cannot be read.
-pub fn read_note(store: &Store, run_id: &str) -> io::Result<Option<Vec<u8>>> {
-    draft::read(&store.root, &format!("runs/{run_id}/{NOTE}"))
+pub fn read_note(store: &Store, run_id: &str) -> io::Result<Option<RunNote>> {
+    let note = draft::read(&store.root, &format!("runs/{run_id}/{NOTE}"))?;
+    Ok(note.and_then(|note| serde_json::from_slice(&note).ok()))
 }
 
 /// The record of one run.
@@ -125,8 +135,9 @@ impl RunRecord {
     ///
     /// # Errors
     /// If the store cannot be written.
-    pub fn keep_note(&self, note: &[u8]) -> io::Result<()> {
-        self.place(NOTE, note)
+    pub fn keep_note(&self, note: &RunNote) -> io::Result<()> {
+        let json = serde_json::to_vec(note).map_err(io::Error::other)?;
+        self.place(NOTE, &json)
     }
 
     /// Remembers the project, so that a step can be compared with the same step before.

@@ -21,7 +21,6 @@ use prost::Message;
 use rustix::fs::{AtFlags, FileType, FlockOperation, flock, statat};
 use sha2::{Digest, Sha256};
 
-use crate::blob_draft::BlobDraft;
 use crate::digest::BlobDigest;
 use crate::draft::{self, DRAFTS, DraftFile};
 
@@ -118,14 +117,6 @@ impl Store {
     /// Returns true if the blob is there, with its size.
     pub fn has(&self, digest: &BlobDigest) -> bool {
         self.find(&digest.hex()).is_some_and(|found| found.bytes == digest.bytes)
-    }
-
-    /// Begins a blob that arrives in parts.
-    ///
-    /// # Errors
-    /// If the cache cannot be written.
-    pub fn draft(&self) -> io::Result<BlobDraft> {
-        BlobDraft::begin(self.clone())
     }
 
     /// Finds a blob by its hash alone.

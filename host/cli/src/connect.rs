@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use serde::{Deserialize, Serialize};
 use skep_client::{Client, Endpoint, HostClient, Prefix, Token};
 use skep_protocol::{ListWorkers, RuntimeId, Source, WorkerId, WorkerView, Workers};
 
@@ -15,7 +14,7 @@ use crate::settings::{LocationArgs, Settings};
 
 /// The flags that select a host and a runtime. Without them it is the host on this user's store,
 /// and its own runtime.
-#[derive(Args, Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Args, Clone, Debug, Default)]
 pub(crate) struct HostArgs {
     /// URL of the host [env: SKEP_HOST] [default: the host that runs on the store]
     #[arg(long, value_name = "URL")]

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use cap_std::fs::Dir;
 use futures_util::{StreamExt, stream};
-use skep_ci::{ActionRunner, FileTree, Keep, StepJob, Store, StoreRunner};
+use skep_ci::{ActionRunner, BlobDraft, FileTree, Keep, StepJob, Store, StoreRunner};
 use skep_protocol::ci::{StepOutcome, StepResult};
 use skep_protocol::step::{BlobList, MOST_BLOBS, StepProgress, StepRequest, StepState, StepView};
 use skep_protocol::{
@@ -270,7 +270,7 @@ impl Steps for StepHost {
 
     async fn put_blob(&self, hash: BlobHash, mut bytes: ByteStream) -> Result<(), Error> {
         let host = self.0.clone();
-        let mut draft = blocking(move || host.store.draft().map_err(internal)).await?;
+        let mut draft = blocking(move || BlobDraft::begin(&host.store).map_err(internal)).await?;
         while let Some(chunk) = bytes.next().await {
             let chunk = chunk?;
             self.0.take_room(chunk.len() as u64)?;

@@ -31,7 +31,7 @@ const EDGES: &[(&str, &[&str])] = &[
 const ROOT: &str = "skep";
 
 /// The crates whose tests may compile the engine.
-const ENGINE: &[&str] = &["skep-sandbox", "skep-runtime", ROOT];
+const ENGINE: &[&str] = &["skep-sandbox", "skep-runtime", "skep-steps", ROOT];
 
 /// Crates for which deny.toml must have a floor.
 const FLOORED: &[&str] = &["cap-primitives", "cap-std", "h2", "rustls", "tar", "time", "wasmtime"];

@@ -1,9 +1,6 @@
 //! `skep ci attach`: continues a run whose process is gone.
 
-use std::path::PathBuf;
-
 use clap::Args;
-use serde::{Deserialize, Serialize};
 
 use super::open::open_store;
 use super::run::{self, CiRunArgs};
@@ -33,28 +30,6 @@ impl CiAttachArgs {
     }
 }
 
-/// What a run was started with.
-#[derive(Serialize, Deserialize)]
-pub(super) struct RunNote {
-    folder: PathBuf,
-    words: Vec<String>,
-}
-
-impl RunNote {
-    /// Returns the note of the `skep ci run` that this process is, as JSON.
-    pub(super) fn of_this_process() -> Result<Vec<u8>, Failed> {
-        // Flags of `skep` itself may stand before them.
-        let own = std::env::args_os().skip_while(|word| word != "ci");
-        let words = own
-            .skip_while(|word| word != "run")
-            .skip(1)
-            .map(|word| word.into_string().map_err(|_| Failed::here("an argument is not UTF-8")));
-        let words = words.collect::<Result<_, _>>()?;
-        let note = Self { folder: std::env::current_dir()?, words };
-        serde_json::to_vec(&note).map_err(|error| Failed::here(error.to_string()))
-    }
-}
-
 /// Runs the subcommand and returns the exit code.
 pub(super) fn attach(arguments: &CiAttachArgs) -> Result<u8, Failed> {
     let store = open_store()?;
@@ -66,13 +41,11 @@ pub(super) fn attach(arguments: &CiAttachArgs) -> Result<u8, Failed> {
         return Err(failed.hint(format!("skep ci logs {run} STEP shows what a step printed")));
     }
     let note = skep_ci::read_note(&store, &run).map_err(cannot)?;
-    let note: Option<RunNote> = note.and_then(|note| serde_json::from_slice(&note).ok());
     let Some(note) = note else {
         return Err(Failed::here(format!("the run {run} was not started by `skep ci run`")));
     };
-    std::env::set_current_dir(&note.folder).map_err(|error| {
-        Failed::here(format!("cannot enter {}: {error}", note.folder.display()))
-    })?;
+    std::env::set_current_dir(&note.folder)
+        .map_err(|error| Failed::here(format!("cannot enter {}: {error}", note.folder)))?;
     let mut again = CiRunArgs::from_words(&note.words)?;
     again.set_output(arguments.output);
     run::run(&again, Some(&run))

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use skep_ci::{
-    CachePolicy, Cancel, Plan, RunParts, RunRecord, RunResult, Store, StoreRunner, Toolbox,
+    CachePolicy, Cancel, Plan, RunNote, RunParts, RunRecord, RunResult, Store, StoreRunner, Toolbox,
 };
 use skep_protocol::SecretName;
 use skep_sandbox::{OperatorSecret, Outbound};
@@ -48,7 +48,7 @@ pub(super) struct HowToRun {
     /// The host with the runtime that runs the steps; this machine without.
     pub(super) host: Option<HostConnection>,
     /// What the run can be continued with.
-    pub(super) note: Option<Vec<u8>>,
+    pub(super) note: Option<RunNote>,
     /// The run that is continued.
     pub(super) continued: Option<String>,
     /// The operator's settings, if they are named.
@@ -83,7 +83,7 @@ pub(super) fn run_with(
     tools: &Toolbox,
     how: &HowToRun,
 ) -> Result<RunResult, Failed> {
-    let record = record(&pipeline.store, how.continued.as_deref(), how.note.as_deref())?;
+    let record = record(&pipeline.store, how.continued.as_deref(), how.note.as_ref())?;
     let progress = Progress::start(plan, how.quiet);
     let cancel = Cancel::default();
     let parts = |actions| RunParts {
@@ -134,7 +134,7 @@ pub(super) fn run_with(
 fn record(
     store: &Store,
     continued: Option<&str>,
-    note: Option<&[u8]>,
+    note: Option<&RunNote>,
 ) -> Result<RunRecord, Failed> {
     let cannot = |error: std::io::Error| {
         Failed::here(format!("cannot begin the record of the run: {error}"))

@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
-use skep_ci::{ActionKey, ActionRunner, CachePolicy, FileTree, StepJob, StepResult, Store};
+use skep_ci::{
+    ActionKey, ActionRunner, BlobDraft, CachePolicy, FileTree, StepJob, StepResult, Store,
+};
 use skep_client::Client;
 use skep_protocol::ci::{HostFacts, StepOutcome};
 use skep_protocol::step::{BlobList, MOST_BLOBS, StepProgress, StepRequest, StepState, StepView};
@@ -220,7 +222,7 @@ impl RemoteRunner {
     async fn get(&self, blob: BlobDigest) -> Result<(), Lost> {
         let hash = BlobHash::from_sha256(blob.sha256);
         let mut chunks = self.reach(|| self.client.read_blob(hash)).await?;
-        let mut draft = self.store.draft()?;
+        let mut draft = BlobDraft::begin(&self.store)?;
         while let Some(chunk) = chunks.next().await {
             draft.write(&chunk?)?;
         }

@@ -1,11 +1,11 @@
 //! `skep ci run`.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser};
-use skep_ci::{CachePolicy, Ceilings, DryStep, Plan, RunResult, Toolbox};
+use skep_ci::{CachePolicy, Ceilings, DryStep, Plan, RunNote, RunResult, Toolbox};
 
-use super::attach::RunNote;
 use super::local_run::{HowToRun, fill, run_with};
 use super::open::OpenPipeline;
 use super::options::{PipelineFlags, select};
@@ -173,6 +173,18 @@ pub(super) fn run(arguments: &CiRunArgs, continued: Option<&str>) -> Result<u8, 
     Ok(terminal::conclude(printed, code))
 }
 
+/// Returns the note of the `skep ci run` that this process is.
+fn note() -> Result<RunNote, Failed> {
+    let text = |word: OsString| {
+        word.into_string().map_err(|_| Failed::here("an argument or the folder is not UTF-8"))
+    };
+    // Flags of `skep` itself may stand before them.
+    let words = std::env::args_os().skip_while(|word| word != "ci");
+    let words = words.skip_while(|word| word != "run").skip(1).map(text);
+    let folder = text(std::env::current_dir()?.into_os_string())?;
+    Ok(RunNote { folder, words: words.collect::<Result<_, _>>()? })
+}
+
 /// Runs a plan here or on a runtime.
 fn run_plan(
     pipeline: &OpenPipeline,
@@ -194,7 +206,7 @@ fn run_plan(
     let how = HowToRun {
         jobs: arguments.jobs.unwrap_or(jobs).clamp(1, 256),
         host,
-        note: RunNote::of_this_process().ok(),
+        note: note().ok(),
         continued: continued.map(str::to_owned),
         policy: arguments.policy(),
         quiet: arguments.output == OutputFormat::Json,
