@@ -6,7 +6,7 @@
 //! nobody holds is that of an interrupted run.
 
 use std::io;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use cap_std::fs::{Dir, File};
 use rustix::fs::{FlockOperation, flock};
@@ -105,7 +105,7 @@ impl RunRecord {
     pub fn resume(store: &Store, run_id: &str) -> io::Result<Self> {
         let dir = store.root.open_dir(format!("runs/{run_id}"))?;
         let live = dir.create(LIVE)?.into_std();
-        flock(&live, FlockOperation::NonBlockingLockExclusive)?;
+        take(&live)?;
         for entry in dir.entries()? {
             let name = entry?.file_name();
             if name.to_str().is_some_and(|name| name.ends_with(".log")) {
@@ -148,6 +148,19 @@ impl RunRecord {
     fn place(&self, name: &str, content: &[u8]) -> io::Result<()> {
         draft::write(&self.store.root, &format!("runs/{}/{name}", self.run_id), content, 0o600)
     }
+}
+
+/// Takes the lock of a run whose process is gone. Readers look whether it is free by taking it for a
+/// moment, so one refusal does not mean that the process lives.
+fn take(live: &std::fs::File) -> io::Result<()> {
+    const ATTEMPTS: u32 = 20;
+    for _ in 1..ATTEMPTS {
+        match flock(live, FlockOperation::NonBlockingLockExclusive) {
+            Err(rustix::io::Errno::WOULDBLOCK) => std::thread::sleep(Duration::from_millis(5)),
+            taken => return Ok(taken?),
+        }
+    }
+    Ok(flock(live, FlockOperation::NonBlockingLockExclusive)?)
 }
 
 pub(crate) fn log_name(step: &str) -> String {

@@ -163,6 +163,32 @@ fn a_record_without_a_living_process_is_that_of_an_interrupted_run() {
 }
 
 #[test]
+fn a_run_that_is_looked_at_can_be_continued_and_one_that_lives_cannot() {
+    let project = project();
+    let mut result = project.run(PIPELINE);
+    let record = RunRecord::begin(&project.store).unwrap();
+    let run_id = record.run_id.clone();
+    (result.run_id, result.outcome) = (run_id.clone(), RunOutcome::Running);
+    record.write(&result).unwrap();
+    let again = || RunRecord::resume(&project.store, &run_id).map(|_| ());
+    assert_eq!(again().unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
+    drop(record);
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                    read_run(&project.store, &run_id).unwrap();
+                }
+            });
+        }
+        let all: Vec<_> = (0..50).map(|_| again()).collect();
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        assert!(all.iter().all(Result::is_ok), "{all:?}");
+    });
+}
+
+#[test]
 fn a_finished_run_leaves_no_lock_and_no_field_of_a_running_one() {
     let project = project();
     let result = project.run(PIPELINE);
