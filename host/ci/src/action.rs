@@ -65,21 +65,30 @@ pub fn key(store: &Store, job: &StepJob, salt: &str) -> io::Result<ActionKey> {
 /// Returns one tree of all that the guest can read. A directory hides what lies below its path in
 /// another.
 fn input_root(store: &Store, job: &StepJob) -> io::Result<BlobDigest> {
-    let all = || job.trees.iter().chain(&job.copied);
-    let mut root = FileTree::default();
-    let mut mounts = BTreeMap::new();
-    for (guest, digest) in all() {
-        match guest.trim_start_matches('/') {
-            "" => root = FileTree::load(store, digest)?,
-            path => drop(mounts.insert(path.to_owned(), *digest)),
+    let path = |guest: &str| guest.trim_start_matches('/').to_owned();
+    let all = job.trees.iter().chain(&job.copied);
+    let mut mounts: BTreeMap<_, _> = all.map(|(guest, tree)| (path(guest), Some(*tree))).collect();
+    mounts.entry(String::new()).or_insert(None);
+    let mut inner: BTreeMap<String, BTreeMap<String, BlobDigest>> = BTreeMap::new();
+    // Each comes after all that are mounted within it.
+    while let Some((path, tree)) = mounts.pop_last() {
+        let within = inner.remove(&path).unwrap_or_default();
+        let digest = match tree {
+            Some(tree) if within.is_empty() => tree,
+            Some(tree) => FileTree::load(store, &tree)?.store_with(store, &within)?,
+            None => FileTree::default().store_with(store, &within)?,
+        };
+        let outer = mounts.keys().filter_map(|outer| {
+            let rest = path.strip_prefix(outer.as_str())?;
+            let rest = if outer.is_empty() { Some(rest) } else { rest.strip_prefix('/') };
+            rest.map(|rest| (outer.clone(), rest.to_owned()))
+        });
+        match outer.max_by_key(|(outer, _)| outer.len()) {
+            Some((outer, rest)) => drop(inner.entry(outer).or_default().insert(rest, digest)),
+            None => return Ok(digest),
         }
     }
-    if mounts.is_empty()
-        && let Some((_, digest)) = all().next()
-    {
-        return Ok(*digest);
-    }
-    root.store_with(store, &mounts)
+    FileTree::default().store(store)
 }
 
 fn platform(job: &StepJob) -> PlatformMessage {
@@ -88,11 +97,15 @@ fn platform(job: &StepJob) -> PlatformMessage {
     set("component", job.component.hex());
     set("expect", job.expected.text());
     set("isolation", if job.isolated { "process" } else { "thread" }.into());
-    let mut mounts: Vec<_> = job.trees.iter().map(|(guest, _)| format!("{guest}:ro")).collect();
-    mounts.extend(job.copied.iter().map(|(guest, _)| format!("{guest}:copy")));
-    mounts.extend([OUT, TMP].map(|guest| format!("{guest}:rw")));
-    mounts.sort();
-    set("mounts", mounts.join(","));
+    for (guest, _) in &job.trees {
+        set(&format!("mount.{guest}"), "ro".into());
+    }
+    if let Some((guest, _)) = &job.copied {
+        set(&format!("mount.{guest}"), "copy".into());
+    }
+    for guest in [OUT, TMP] {
+        set(&format!("mount.{guest}"), "rw".into());
+    }
     set("log_bytes", job.log_bytes.to_string());
     set("world", WORLD.to_string());
     if let Some(stdin) = &job.stdin {
@@ -123,4 +136,59 @@ fn platform(job: &StepJob) -> PlatformMessage {
     }
     let properties = all.into_iter().map(|(name, value)| NamedValue { name, value }).collect();
     PlatformMessage { properties }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::executor::StepJob;
+    use crate::log::LogWriter;
+    use crate::tests::testing;
+    use crate::tree::TreeNode;
+
+    fn tree(store: &Store, content: &[u8]) -> BlobDigest {
+        let mut tree = FileTree::default();
+        let digest = store.put(content).unwrap();
+        tree.add("file", TreeNode::File { digest, executable: false });
+        tree.store(store).unwrap()
+    }
+
+    fn job(trees: &[(&str, BlobDigest)]) -> StepJob {
+        let component = crate::digest::digest_of(b"");
+        let spec = serde_json::json!({
+            "id": "a",
+            "tool": "a",
+            "component": component,
+            "argv": ["a"],
+            "trees": trees.iter().copied().collect::<BTreeMap<_, _>>(),
+            "log_bytes": 1,
+            "expected": { "outcomes": ["exited"] },
+            "verify": 1,
+        });
+        let spec = serde_json::from_value(spec).unwrap();
+        StepJob::from_spec(&spec, Arc::new(LogWriter::discard())).unwrap()
+    }
+
+    #[test]
+    fn each_mounted_tree_is_in_the_key_also_one_that_holds_another() {
+        let (store, _cache) = testing::store();
+        let (a, b, c) = (tree(&store, b"a"), tree(&store, b"b"), tree(&store, b"c"));
+        let all = [
+            vec![("/work", a)],
+            vec![("/work", b)],
+            vec![("/work", a), ("/work/gen", c)],
+            vec![("/work", b), ("/work/gen", c)],
+            vec![("/work", b), ("/work/gen", a)],
+            vec![("/", a), ("/work", b), ("/work/gen/deep", c)],
+            vec![("/", a), ("/work", c), ("/work/gen/deep", c)],
+            vec![("/", b), ("/work", c), ("/work/gen/deep", c)],
+            vec![("/work", a), ("/work-gen", c)],
+            vec![("/work", a), ("/work,/gen", c)],
+        ];
+        let keys = all.iter().map(|trees| key(&store, &job(trees), "").unwrap().action);
+        let distinct: std::collections::BTreeSet<_> = keys.collect();
+        assert_eq!(distinct.len(), all.len());
+    }
 }

@@ -17,6 +17,9 @@ use crate::store::Store;
 /// Depth of the deepest directory that is collected.
 const DEPTH: usize = 64;
 
+/// Maximum bytes of the paths that are kept, summed.
+const MOST_PATHS: usize = 16 << 20;
+
 /// Maximum number of names that are looked at.
 const MOST_NAMES: u64 = 200_000;
 
@@ -55,7 +58,7 @@ pub fn collect(
 ) -> Result<Collected, CollectError> {
     let mut found = Collected::default();
     let mut left = most;
-    let mut names = 0;
+    let (mut names, mut paths) = (0, 0);
     // Paths, not handles: a wide tree would need more descriptors than the process has.
     let mut pending = vec![String::new()];
     while let Some(prefix) = pending.pop() {
@@ -74,6 +77,10 @@ pub fn collect(
                     pending.push(path + "/");
                 }
                 Some(path) if kind.is_file() && selects(patterns, &path) => {
+                    paths += path.len();
+                    if paths > MOST_PATHS {
+                        return Err(CollectError::TooLarge);
+                    }
                     match store_file(store, &dir, &name, left)? {
                         Some(digest) => {
                             left -= digest.bytes;

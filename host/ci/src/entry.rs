@@ -1,7 +1,7 @@
 //! Entries of the cache: the result of an action that ended as expected.
 //!
-//! Only [`crate::schedule`] writes them, after its executor ran the action. There is no way to put a
-//! result in from outside.
+//! Only [`crate::action_run`] writes them, after an executor ran the action. There is no way to put
+//! a result in from outside.
 
 use std::io;
 

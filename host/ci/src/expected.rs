@@ -28,8 +28,17 @@ pub struct Retries {
 }
 
 /// The ends that a guest can cause.
-const OF_GUESTS: [StepOutcome; 4] =
+pub(crate) const OF_GUESTS: [StepOutcome; 4] =
     [StepOutcome::Exited, StepOutcome::Trapped, StepOutcome::Deadline, StepOutcome::Limit];
+
+/// The ends after which a step may be repeated.
+pub(crate) const CAUSES: [StepOutcome; 5] = [
+    StepOutcome::HostFault,
+    StepOutcome::Exited,
+    StepOutcome::Trapped,
+    StepOutcome::Deadline,
+    StepOutcome::Limit,
+];
 
 impl Expected {
     pub(crate) fn parse(table: &ExpectTable) -> Result<Self, FileFault> {
@@ -81,13 +90,6 @@ impl Retries {
             let message = format!("a step is repeated {MOST_RETRIES} times at most");
             return Err(FileFault::at(spanned.span(), message));
         }
-        const CAUSES: [StepOutcome; 5] = [
-            StepOutcome::HostFault,
-            StepOutcome::Exited,
-            StepOutcome::Trapped,
-            StepOutcome::Deadline,
-            StepOutcome::Limit,
-        ];
         let on = table.on.iter().map(|word| outcome(word, &CAUSES, spanned.span()));
         Ok(Self { most: table.max, on: on.collect::<Result<_, _>>()? })
     }

@@ -18,9 +18,17 @@ pub(crate) fn parse(text: &str) -> Result<String, String> {
     }
 }
 
-/// Returns true for a path without empty parts, `.` and `..`.
+/// Maximum length of a path, as on Linux.
+const MOST_LENGTH: usize = 4_096;
+
+/// Maximum number of parts of a path. Trees are built by recursion.
+const MOST_PARTS: usize = 250;
+
+/// Returns true for a path without empty parts, `.` and `..`, that is not too long.
 pub(crate) fn is_relative(path: &str) -> bool {
-    path.split('/').all(crate::tree::is_name)
+    path.len() <= MOST_LENGTH
+        && path.split('/').count() <= MOST_PARTS
+        && path.split('/').all(crate::tree::is_name)
 }
 
 /// Returns the writable directory of each step that a path is in.
@@ -40,5 +48,21 @@ pub(crate) fn below<'a>(path: &'a str, directory: &str) -> Option<&'a str> {
     match rest.strip_prefix('/') {
         Some(rest) => Some(rest),
         None => rest.is_empty().then_some(""),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_is_mapped_at_a_plain_path_outside_of_those_of_the_step() {
+        for good in ["/", "/a", "/a/b.c", "/outer"] {
+            assert!(is_mount(good), "{good}");
+        }
+        let deep = "/a".repeat(500_000);
+        for bad in ["", "a", "/a/", "/a/../b", "/./a", "/out", "/out/x", "/tmp", &deep] {
+            assert!(!is_mount(bad), "{}", &bad[..bad.len().min(20)]);
+        }
     }
 }

@@ -85,7 +85,7 @@ pub use guest_path::{OUT, TMP};
 pub use junit::report as junit_report;
 pub use listing::{FileStamp, ListedKind, ProjectFiles};
 pub use lock::{pinned_files, unpinned, with_pins};
-pub use log::{LogRecord, LogStream, LogWriter, read_log};
+pub use log::{LogRecord, LogStream, LogWriter, read_log, read_page as read_log_page};
 pub use pattern::{Pattern, PatternError};
 pub use plan::{Plan, PlanOptions, PlannedProgram, PlannedStep};
 pub use prepare::PrepareError;

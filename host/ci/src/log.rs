@@ -158,7 +158,10 @@ pub fn read_log(file: File, after: u64) -> io::Result<Vec<LogRecord>> {
 /// Reads the records after a number: at most `most`, and about `bytes` of them. The second part is
 /// true if there are no more in the file. The place is found by halving, so a long log is not read
 /// again for each page.
-pub(crate) fn read_page(
+///
+/// # Errors
+/// If the file cannot be read.
+pub fn read_page(
     mut file: File,
     after: u64,
     most: usize,

@@ -7,6 +7,12 @@ use std::collections::BTreeMap;
 
 use globset::{GlobBuilder, GlobMatcher};
 
+/// Maximum length of a pattern, in bytes.
+const MOST_LENGTH: usize = 4_096;
+
+/// Maximum number of choices in a pattern.
+const MOST_CHOICES: usize = 32;
+
 /// One pattern of a list.
 #[derive(Clone, Debug)]
 pub struct Pattern {
@@ -29,6 +35,9 @@ pub enum PatternError {
     /// The glob is malformed.
     #[error("{0}")]
     Glob(String),
+    /// It is longer than any path, or has too many choices.
+    #[error("a pattern has at most 4096 bytes and 32 choices")]
+    TooLong,
     /// It could match only what is outside.
     #[error("a pattern is relative and has no `..`; `{0}` leads elsewhere")]
     Outside(String),
@@ -53,6 +62,10 @@ impl Pattern {
         let outside = glob.starts_with('/') || glob.split('/').any(|part| part == "..");
         if outside || glob.is_empty() {
             return Err(PatternError::Outside(text.to_owned()));
+        }
+        // Both are handled by recursion further on.
+        if glob.len() > MOST_LENGTH || glob.matches('{').count() > MOST_CHOICES {
+            return Err(PatternError::TooLong);
         }
         let built = GlobBuilder::new(glob).literal_separator(true).backslash_escape(true).build();
         let built = built.map_err(|error| PatternError::Glob(error.kind().to_string()))?;
@@ -134,6 +147,16 @@ pub(crate) fn escaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_pattern_that_would_take_a_deep_stack_is_refused() {
+        let deep = "{".repeat(300_000) + &"}".repeat(300_000);
+        assert_eq!(Pattern::parse(&deep).unwrap_err(), PatternError::TooLong);
+        let nested = "{a,".repeat(33) + &"}".repeat(33);
+        assert_eq!(Pattern::parse(&nested).unwrap_err(), PatternError::TooLong);
+        let nested = "{a,".repeat(32) + &"}".repeat(32);
+        assert!(Pattern::parse(&nested).is_ok());
+    }
 
     #[test]
     fn stars_stay_within_a_name_and_marks_are_read() {

@@ -164,7 +164,7 @@ fn take(live: &std::fs::File) -> io::Result<()> {
 }
 
 pub(crate) fn log_name(step: &str) -> String {
-    format!("{}.log", crate::digest::digest_of(step.as_bytes()).short())
+    format!("{}.log", crate::digest::digest_of(step.as_bytes()).hex())
 }
 
 /// Removes the oldest records, if there are many. A failure leaves them to `skep ci gc`.

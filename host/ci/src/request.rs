@@ -8,14 +8,15 @@ use skep_protocol::{LimitChanges, LimitName, Limits};
 use crate::action_run::CachePolicy;
 use crate::bounds::MOST_LOG;
 use crate::executor::StepJob;
-use crate::expected::{Expected, MOST_RETRIES, Retries};
+use crate::expected::{CAUSES, Expected, MOST_RETRIES, OF_GUESTS, Retries};
 use crate::guest_path;
 use crate::log::LogWriter;
 use crate::pattern::Pattern;
 use crate::prepare::MOST_ARGS;
+use crate::step_maker::MOST_RUNS;
 
-/// Maximum number of runs whose results are compared.
-const MOST_RUNS: u32 = 100;
+/// Maximum number of patterns.
+const MOST_PATTERNS: usize = 1_000;
 
 /// The specification is malformed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -69,11 +70,16 @@ impl StepJob {
             && spec.argv.len() <= MOST_ARGS
             && spec.retries.most <= MOST_RETRIES
             && (1..=MOST_RUNS).contains(&spec.verify)
+            && spec.out.len() <= MOST_PATTERNS
+            && spec.expected.outcomes.iter().all(|end| OF_GUESTS.contains(end))
+            && spec.retries.on.iter().all(|end| CAUSES.contains(end))
             && spec.limits.0.keys().all(|name| name.is_per_worker());
         let words = spec.argv.iter().chain(spec.env.keys()).chain(spec.env.values());
         let has_zero = words.clone().any(|word| word.contains('\0'));
         let guests = spec.trees.keys().chain(spec.copied.iter().map(|copied| &copied.guest));
-        if !bounded || has_zero || guests.clone().any(|guest| !guest_path::is_mount(guest)) {
+        let twice = spec.copied.iter().any(|copied| spec.trees.contains_key(&copied.guest));
+        let malformed = guests.clone().any(|guest| !guest_path::is_mount(guest));
+        if !bounded || has_zero || twice || malformed {
             return Err(SpecError);
         }
         // A real clock is not part of the key, and what a request answers depends on others.

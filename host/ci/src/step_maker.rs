@@ -18,6 +18,9 @@ use crate::plan::{MadeFile, PlanOptions, PlannedInput, PlannedProgram, PlannedSt
 use crate::selection::SourceGlobs;
 use crate::template::{Template, TemplatePart};
 
+/// Maximum number of runs whose results are compared.
+pub(crate) const MOST_RUNS: u32 = 10;
+
 /// Maximum number of files that the combinations of one step see together.
 const MOST_SOURCES: usize = 4_000_000;
 
@@ -367,7 +370,7 @@ impl<'a> StepMaker<'a> {
     fn verify(&self) -> Result<u32, FileFault> {
         match &self.table.verify {
             None => Ok(1),
-            Some(count) if (1..=10).contains(count.get_ref()) => Ok(*count.get_ref()),
+            Some(count) if (1..=MOST_RUNS).contains(count.get_ref()) => Ok(*count.get_ref()),
             Some(count) => Err(FileFault::at(count.span(), "verify is 1 to 10")),
         }
     }

@@ -165,7 +165,8 @@ impl Store {
 
     /// Reads a message.
     pub(crate) fn message<M: Message + Default>(&self, digest: &BlobDigest) -> io::Result<M> {
-        const MOST: u64 = 64 << 20;
+        // Decoded, it takes up to forty times as much memory.
+        const MOST: u64 = 16 << 20;
         M::decode(&*self.read_blob(digest, MOST)?)
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.to_string()))
     }

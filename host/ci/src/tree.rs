@@ -14,6 +14,9 @@ const DEPTH: usize = 256;
 /// directory billions of times.
 const MOST_MEMORY: usize = 256 << 20;
 
+/// Maximum length of a link's target, as on Linux.
+const MOST_TARGET: usize = 4_096;
+
 /// One name of a tree that is no directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TreeNode {
@@ -150,6 +153,9 @@ impl FileTree {
                 tree.0.insert(name(&file.name)?, node);
             }
             for link in &message.symlinks {
+                if link.target.len() > MOST_TARGET {
+                    return Err(malformed("a link of a tree is too long"));
+                }
                 tree.0.insert(name(&link.name)?, TreeNode::Link { target: link.target.clone() });
             }
             for below in &message.directories {
