@@ -27,6 +27,9 @@ use crate::ended::{ended, load_outcome};
 use crate::running::RunningGuests;
 use crate::turn::StepTurn;
 
+/// Number of programs that are kept loaded.
+const MOST_PROGRAMS: usize = 64;
+
 /// Maximum bytes of a program.
 const MOST_PROGRAM: u64 = 1 << 30;
 
@@ -99,6 +102,10 @@ impl StepExecutor {
     fn program(&self, digest: &BlobDigest, profile: Profile) -> Program {
         let slot = {
             let mut programs = self.programs.lock().unwrap_or_else(PoisonError::into_inner);
+            if programs.len() >= MOST_PROGRAMS {
+                // Those in use stay loaded as long as they run.
+                programs.clear();
+            }
             programs.entry((*digest, profile)).or_default().clone()
         };
         let load = || {
@@ -114,7 +121,13 @@ impl StepExecutor {
                 Err(error) => Err((load_outcome(&error), neutral(&error.to_string()).to_string())),
             }
         };
-        slot.get_or_init(load).clone()
+        let program = slot.get_or_init(load).clone();
+        if matches!(program, Err((StepOutcome::HostFault, _))) {
+            // The next step tries again.
+            let mut programs = self.programs.lock().unwrap_or_else(PoisonError::into_inner);
+            programs.remove(&(*digest, profile));
+        }
+        program
     }
 
     /// Runs one step in directories of its own.

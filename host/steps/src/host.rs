@@ -1,7 +1,8 @@
 //! A runtime's side of steps: blobs, the steps that run, and the results of those that ran.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -9,19 +10,18 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use cap_std::fs::Dir;
 use futures_util::{StreamExt, stream};
-use skep_ci::{ActionRunner, BlobDraft, FileTree, Keep, StepJob, Store, StoreRunner};
+use skep_ci::{ActionRunner, BlobDraft, Keep, StepJob, Store, StoreRunner};
 use skep_protocol::ci::{StepOutcome, StepResult};
 use skep_protocol::step::{BlobList, MOST_BLOBS, StepProgress, StepRequest, StepState, StepView};
 use skep_protocol::{
-    BlobDigest, BlobHash, ByteStream, Conflict, Error, Invalid, LimitName, Role, StepKey, Steps,
+    BlobHash, ByteStream, Conflict, Error, Invalid, Role, SecretName, StepKey, Steps,
 };
 use tokio::sync::Semaphore;
 
+use crate::check::RequestCheck;
 use crate::lazy::{LazyExecutor, RunExecutor};
+use crate::room::{NAME, Room};
 use crate::ticket::{self, Ticket, Tickets};
-
-/// Maximum number of steps that wait or run.
-const MOST_OPEN: usize = 10_000;
 
 /// Time after which a caller of a full runtime tries again.
 const RETRY: Duration = Duration::from_secs(1);
@@ -44,6 +44,8 @@ pub struct StepHostParts {
     pub store: Store,
     /// Executor over that store.
     pub executor: LazyExecutor,
+    /// Names of the secrets that steps may get stand-ins for.
+    pub secrets: BTreeSet<SecretName>,
     /// Name of the runtime in results.
     pub name: String,
     /// Maximum number of steps at a time.
@@ -59,16 +61,16 @@ pub struct StepHostParts {
 pub struct StepHost(Arc<Shared>);
 
 struct Shared {
-    store: Store,
+    check: RequestCheck,
     executor: LazyExecutor,
     name: String,
     slots: Arc<Semaphore>,
-    most_memory: u64,
-    /// Bytes that may still be stored.
-    room: Mutex<u64>,
-    /// Trees all of whose blobs are stored.
-    whole: Mutex<HashSet<BlobDigest>>,
+    room: Room,
     tickets: Mutex<Tickets>,
+    /// Held while a request is checked, so that a step does not begin twice.
+    admission: tokio::sync::Mutex<()>,
+    /// True once the host shuts down.
+    closed: AtomicBool,
 }
 
 impl StepHost {
@@ -84,17 +86,20 @@ impl StepHost {
 
     /// Creates a host without steps.
     pub fn new(parts: StepHostParts) -> Self {
-        let StepHostParts { store, executor, name, jobs, most_memory, most_stored } = parts;
-        let slots = Arc::new(Semaphore::new(jobs.max(1)));
-        let (room, whole, tickets) = (Mutex::new(most_stored), Mutex::default(), Mutex::default());
-        let shared = Shared { store, executor, name, slots, most_memory, room, whole, tickets };
-        Self(Arc::new(shared))
+        let StepHostParts { store, executor, secrets, name, jobs, most_memory, most_stored } =
+            parts;
+        let check = RequestCheck { store, most_memory, secrets, whole: Mutex::default() };
+        let (slots, room) = (Arc::new(Semaphore::new(jobs.max(1))), Room::new(most_stored));
+        let (tickets, admission, closed) = Default::default();
+        Self(Arc::new(Shared { check, executor, name, slots, room, tickets, admission, closed }))
     }
 }
 
 impl StepHost {
-    /// Ends all steps.
+    /// Ends all steps, and answers that the runtime is unavailable from now on: its callers ask
+    /// again after the next start.
     pub fn close(&self) {
+        self.0.closed.store(true, Ordering::SeqCst);
         self.0.tickets().cancel();
     }
 
@@ -102,18 +107,27 @@ impl StepHost {
     fn spawn(&self, ticket: Arc<Ticket>, job: StepJob, apart: bool) {
         let host = self.0.clone();
         tokio::spawn(async move {
-            // The semaphore is never closed.
-            let permit = host.slots.clone().acquire_owned().await;
-            ticket.begin();
-            let (shared, running, id) = (host.clone(), ticket.clone(), job.id.clone());
-            let run = move || shared.run(&running, &job, apart);
-            let result = tokio::task::spawn_blocking(run).await.unwrap_or_else(|error| {
-                tracing::error!(%error, "a step failed");
-                StepResult::ended(&id, StepOutcome::HostFault, "the runtime failed")
-            });
-            host.tickets().end(&ticket);
+            let slots = host.slots.clone();
+            let permit = tokio::select! {
+                biased;
+                () = ticket.cancelled() => None,
+                // The semaphore is never closed.
+                permit = slots.acquire_owned() => permit.ok(),
+            };
+            let result = match &permit {
+                None => cancelled(&job),
+                Some(_) => {
+                    ticket.begin();
+                    let (shared, of, id) = (host.clone(), ticket.clone(), job.id.clone());
+                    let run = move || shared.run(&of, job, apart);
+                    tokio::task::spawn_blocking(run).await.unwrap_or_else(|error| {
+                        tracing::error!(%error, "a step failed");
+                        StepResult::ended(&id, StepOutcome::HostFault, "the runtime failed")
+                    })
+                }
+            };
             ticket.end(result);
-            drop(permit);
+            host.tickets().end(&ticket);
         });
     }
 
@@ -124,8 +138,11 @@ impl StepHost {
             let ended = ticket.ended.notified();
             // Looked at before the log, which is whole then.
             let (state, result) = ticket.state();
+            if self.0.closed.load(Ordering::SeqCst) {
+                return Err(Error::RuntimeUnavailable);
+            }
             let (host, of) = (self.0.clone(), ticket.clone());
-            let read = move || of.records(&host.store, progress.after).map_err(internal);
+            let read = move || of.records(&host.check.store, progress.after).map_err(internal);
             let (log, more) = blocking(read).await?;
             if !log.is_empty() || state == StepState::Ended || Instant::now() >= until {
                 let result = result.filter(|_| !more).map(Box::new);
@@ -138,103 +155,60 @@ impl StepHost {
 }
 
 impl Shared {
-    /// Finds the step of a request, or makes its job.
-    fn admit(&self, request: StepRequest) -> Result<(Arc<Ticket>, Option<StepJob>), Error> {
-        let key = ticket::key(&request)?;
-        // Held over all of it, so that a step does not begin twice.
-        let mut tickets = self.tickets();
-        if let Some(ticket) = tickets.get(&key).filter(|ticket| !ticket.may_run_again()) {
-            return match ticket.request == request {
-                true => Ok((ticket, None)),
-                false => Err(Conflict::Step.into()),
-            };
+    /// Finds the step of a request that began before.
+    fn known(&self, request: &StepRequest, key: &StepKey) -> Result<Option<Arc<Ticket>>, Error> {
+        let found = self.tickets().get(key).filter(|ticket| !ticket.may_run_again());
+        match found {
+            Some(ticket) if ticket.request != *request => Err(Conflict::Step.into()),
+            found => Ok(found),
         }
-        if tickets.open() >= MOST_OPEN {
-            return Err(Error::Busy { retry_after: RETRY });
-        }
-        let job = self.job(&request)?;
-        let ticket = Arc::new(Ticket::new(key, request));
-        tickets.add(&ticket);
-        Ok((ticket, Some(job)))
     }
 
     fn tickets(&self) -> std::sync::MutexGuard<'_, Tickets> {
         self.tickets.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Checks a request, and makes its job. Its log is in the records of its run.
-    fn job(&self, request: &StepRequest) -> Result<StepJob, Error> {
-        let spec = &request.step;
-        let log = skep_ci::step_log(&self.store, request.run.as_str(), &spec.id, spec.log_bytes);
-        let job = StepJob::from_spec(spec, Arc::new(log.map_err(internal)?));
-        let job = job.map_err(|_| Invalid::Step)?;
-        if job.limits.memory_bytes > self.most_memory {
-            let (name, limit) = (LimitName::memory_bytes, self.most_memory);
-            return Err(Error::LimitExceeded { name, limit });
-        }
-        self.check_blobs(&job)?;
-        Ok(job)
-    }
-
-    /// Checks that all that a job reads is stored. Nothing is removed from the store while it is
-    /// open, so each tree is looked at once.
-    fn check_blobs(&self, job: &StepJob) -> Result<(), Error> {
-        let lock = || self.whole.lock().unwrap_or_else(PoisonError::into_inner);
-        let missing = |blob: BlobDigest| Error::UnknownBlob(BlobHash::from_sha256(blob.sha256));
-        let trees = job.trees.iter().chain(&job.copied).map(|(_, tree)| *tree);
-        for tree in trees.filter(|tree| !lock().contains(tree)) {
-            let blobs = FileTree::blobs(&self.store, &tree).map_err(|_| missing(tree))?;
-            if let Some(blob) = blobs.into_iter().find(|blob| !self.store.has(blob)) {
-                return Err(missing(blob));
-            }
-            // It is copied to disk as it is: a tree can name one large blob many times.
-            let bytes = FileTree::load(&self.store, &tree).map_err(|_| missing(tree))?.bytes();
-            self.take_room(bytes)?;
-            lock().insert(tree);
-        }
-        let mut others = [job.component].into_iter().chain(job.stdin);
-        others.find(|blob| !self.store.has(blob)).map_or(Ok(()), |blob| Err(missing(blob)))
-    }
-
     /// Runs a step to its end. It blocks.
-    fn run(&self, ticket: &Ticket, job: &StepJob, apart: bool) -> StepResult {
-        let (request, running) = (&ticket.request, &ticket.running);
+    fn run(&self, ticket: &Ticket, mut job: StepJob, apart: bool) -> StepResult {
+        let (request, running, store) = (&ticket.request, &ticket.running, &self.check.store);
         if running.is_cancelled() {
-            return StepResult::ended(&job.id, StepOutcome::Cancelled, "the step was cancelled");
+            return cancelled(&job);
+        }
+        let fault = |what: &str, error: io::Error| {
+            let why = format!("cannot {what}: {error}");
+            StepResult::ended(&request.step.id, StepOutcome::HostFault, &why)
+        };
+        match skep_ci::step_log(store, request.run.as_str(), &job.id, job.log_bytes) {
+            Ok(log) => job.log = Arc::new(log),
+            Err(error) => return fault("begin the log of the step", error),
         }
         let (executor, name) = (&self.executor, &*self.name);
         let executor = RunExecutor { executor, running, name, apart };
-        let key = match skep_ci::key(&self.store, job, &request.salt) {
+        let key = match skep_ci::key(store, &job, &request.salt) {
             Ok(key) => key,
-            Err(error) => {
-                let why = format!("cannot make the key of the step: {error}");
-                return StepResult::ended(&job.id, StepOutcome::HostFault, &why);
-            }
+            Err(error) => return fault("make the key of the step", error),
         };
-        let runner = StoreRunner {
-            store: &self.store,
-            executor: &executor,
-            policy: request.cache.into(),
-            run_id: request.run.as_str(),
-        };
-        let mut result = runner.run(job, &key);
+        let (policy, run_id) = (request.cache.into(), request.run.as_str());
+        let runner = StoreRunner { store, executor: &executor, policy, run_id };
+        let mut result = runner.run(&job, &key);
         job.log.finish();
-        let kept: u64 = result.out.files.iter().map(|file| file.bytes).sum();
-        // What is there stays; the next step that needs room is refused.
-        drop(self.take_room(kept.saturating_add(result.stdout.kept + result.stderr.kept)));
+        if result.cached.is_none() {
+            let files: u64 = result.out.files.iter().map(|file| file.bytes + NAME).sum();
+            let streams = result.stdout.kept + result.stderr.kept;
+            // Each attempt may have left other files. The log has the streams again.
+            let all = files.saturating_add(3 * streams).saturating_mul(result.attempts.into());
+            self.room.count(all);
+        }
         result.tool.clone_from(&job.tool);
         result.component = Some(job.component.text());
         result.action = Some(key.action.text());
         result.input_root = Some(key.input_root.text());
         result
     }
+}
 
-    fn take_room(&self, bytes: u64) -> Result<(), Error> {
-        let mut room = self.room.lock().unwrap_or_else(PoisonError::into_inner);
-        let left = room.checked_sub(bytes).ok_or(Error::StorageFull);
-        *room = room.saturating_sub(bytes);
-        left.map(drop)
-    }
+fn cancelled(job: &StepJob) -> StepResult {
+    StepResult::ended(&job.id, StepOutcome::Cancelled, "the step was cancelled")
 }
 
 fn internal(error: io::Error) -> Error {
@@ -254,6 +228,30 @@ async fn blocking<T: Send + 'static>(
     tokio::task::spawn_blocking(call).await.unwrap_or(Err(Error::Internal))
 }
 
+/// Room that an upload has taken. It goes back unless the blob is kept.
+struct Taken<'a> {
+    room: &'a Room,
+    bytes: u64,
+}
+
+impl Taken<'_> {
+    fn add(&mut self, bytes: u64) -> Result<(), Error> {
+        self.room.take(bytes)?;
+        self.bytes += bytes;
+        Ok(())
+    }
+
+    fn keep(&mut self) {
+        self.bytes = 0;
+    }
+}
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        self.room.put_back(self.bytes);
+    }
+}
+
 #[async_trait]
 impl Steps for StepHost {
     async fn missing_blobs(&self, list: BlobList) -> Result<BlobList, Error> {
@@ -262,37 +260,50 @@ impl Steps for StepHost {
         }
         let host = self.0.clone();
         blocking(move || {
-            let missing = list.blobs.into_iter().filter(|blob| !host.store.has(blob));
+            let missing = list.blobs.into_iter().filter(|blob| !host.check.store.has(blob));
             Ok(BlobList { blobs: missing.collect() })
         })
         .await
     }
 
     async fn put_blob(&self, hash: BlobHash, mut bytes: ByteStream) -> Result<(), Error> {
-        let host = self.0.clone();
-        let mut draft = blocking(move || BlobDraft::begin(&host.store).map_err(internal)).await?;
+        let (host, finding) = (self.0.clone(), self.0.clone());
+        let known = blocking(move || Ok(finding.check.store.find(&hash.hex()).is_some())).await?;
+        if known {
+            while let Some(chunk) = bytes.next().await {
+                drop(chunk?);
+            }
+            return Ok(());
+        }
+        let mut taken = Taken { room: &self.0.room, bytes: 0 };
+        let mut draft =
+            blocking(move || BlobDraft::begin(&host.check.store).map_err(internal)).await?;
+        taken.add(NAME)?;
         while let Some(chunk) = bytes.next().await {
             let chunk = chunk?;
-            self.0.take_room(chunk.len() as u64)?;
+            taken.add(chunk.len() as u64)?;
             let write = move || {
                 draft.write(&chunk).map_err(internal)?;
                 Ok(draft)
             };
             draft = blocking(write).await?;
         }
-        blocking(move || match draft.keep(hash.as_bytes()) {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(Invalid::Blob.into()),
-            Err(error) => Err(internal(error)),
-        })
-        .await
+        let keep = move || draft.keep(hash.as_bytes()).map_err(internal);
+        match blocking(keep).await? {
+            true => {
+                taken.keep();
+                Ok(())
+            }
+            false => Err(Invalid::Blob.into()),
+        }
     }
 
     async fn read_blob(&self, hash: BlobHash) -> Result<ByteStream, Error> {
         let host = self.0.clone();
         let file = blocking(move || {
-            let digest = host.store.find(&hash.hex()).ok_or(Error::UnknownBlob(hash))?;
-            host.store.open_blob(&digest).map_err(|_| Error::UnknownBlob(hash))
+            let store = &host.check.store;
+            let digest = store.find(&hash.hex()).ok_or(Error::UnknownBlob(hash))?;
+            store.open_blob(&digest).map_err(|_| Error::UnknownBlob(hash))
         })
         .await?;
         let chunks = stream::try_unfold(file.into_std(), |mut file| async move {
@@ -308,12 +319,32 @@ impl Steps for StepHost {
     }
 
     async fn start_step(&self, request: StepRequest, by: Role) -> Result<StepView, Error> {
-        let host = self.0.clone();
-        let (ticket, job) = blocking(move || host.admit(request)).await?;
-        if let Some(job) = job {
-            self.spawn(ticket.clone(), job, by < Role::Admin);
+        if self.0.closed.load(Ordering::SeqCst) {
+            return Err(Error::RuntimeUnavailable);
         }
-        self.view(&ticket, StepProgress { after: 0, wait: Some(SHORT) }).await
+        let key = ticket::key(&request)?;
+        let soon = StepProgress { after: 0, wait: Some(SHORT) };
+        if let Some(ticket) = self.0.known(&request, &key)? {
+            return self.view(&ticket, soon).await;
+        }
+        let admission = self.0.admission.lock().await;
+        // It may have begun meanwhile.
+        let ticket = match self.0.known(&request, &key)? {
+            Some(ticket) => ticket,
+            None => {
+                if self.0.tickets().is_full(&request) {
+                    return Err(Error::Busy { retry_after: RETRY });
+                }
+                let (host, asked) = (self.0.clone(), request.clone());
+                let job = blocking(move || host.check.job(&asked, &host.room)).await?;
+                let ticket = Arc::new(Ticket::new(key, request));
+                self.0.tickets().add(&ticket);
+                self.spawn(ticket.clone(), job, by < Role::Admin);
+                ticket
+            }
+        };
+        drop(admission);
+        self.view(&ticket, soon).await
     }
 
     async fn step(&self, key: StepKey, progress: StepProgress) -> Result<StepView, Error> {
@@ -323,7 +354,7 @@ impl Steps for StepHost {
 
     async fn cancel_step(&self, key: StepKey) -> Result<(), Error> {
         let ticket = self.0.tickets().get(&key).ok_or(Error::UnknownStep)?;
-        ticket.running.cancel();
+        ticket.cancel();
         Ok(())
     }
 }

@@ -5,10 +5,12 @@
 //! [`skep_protocol::Steps`]: it takes blobs and orders, keeps results in a cache of its own, and
 //! returns each step's log as it grows.
 
+mod check;
 mod ended;
 mod executor;
 mod host;
 mod lazy;
+mod room;
 mod running;
 mod ticket;
 mod turn;

@@ -12,8 +12,12 @@ use tokio::sync::Notify;
 
 use crate::running::RunningGuests;
 
-/// Number of ended steps that are remembered.
-const MOST_ENDED: usize = 2_000;
+/// Maximum number of steps that wait or run, and of ended ones that are remembered.
+const MOST_STEPS: usize = 10_000;
+
+/// Maximum memory of the requests of steps that wait or run, and of those that ended with their
+/// results, about.
+const MOST_MEMORY: usize = 128 << 20;
 
 /// Records of a log in one answer.
 const MOST_RECORDS: usize = 1_000;
@@ -28,6 +32,8 @@ pub(crate) struct Ticket {
     pub(crate) running: RunningGuests,
     /// Notified when it ends.
     pub(crate) ended: Notify,
+    /// Notified when it is cancelled.
+    stopped: Notify,
     progress: Mutex<Progress>,
 }
 
@@ -49,8 +55,8 @@ pub(crate) fn key(request: &StepRequest) -> Result<StepKey, Error> {
 impl Ticket {
     pub(crate) fn new(key: StepKey, request: StepRequest) -> Self {
         let progress = Mutex::new(Progress { state: StepState::Queued, result: None });
-        let (running, ended) = Default::default();
-        Self { key, request, running, ended, progress }
+        let (running, ended, stopped) = Default::default();
+        Self { key, request, running, ended, stopped, progress }
     }
 
     fn progress(&self) -> MutexGuard<'_, Progress> {
@@ -63,10 +69,30 @@ impl Ticket {
         (progress.state, progress.result.clone())
     }
 
-    /// Returns true if it ended for a reason that is not its own.
+    /// Returns true if it was cancelled, or ended for a reason that is not its own.
     pub(crate) fn may_run_again(&self) -> bool {
         let again = [StepOutcome::Cancelled, StepOutcome::HostFault];
-        self.progress().result.as_ref().is_some_and(|result| again.contains(&result.outcome))
+        let ended = |result: &StepResult| again.contains(&result.outcome);
+        self.running.is_cancelled() || self.progress().result.as_ref().is_some_and(ended)
+    }
+
+    /// Ends it, also if it still waits.
+    pub(crate) fn cancel(&self) {
+        self.running.cancel();
+        self.stopped.notify_one();
+    }
+
+    /// Waits until it is cancelled.
+    pub(crate) async fn cancelled(&self) {
+        self.stopped.notified().await;
+    }
+
+    /// Returns the memory that it takes, about.
+    fn memory(&self) -> usize {
+        let files = |result: &StepResult| -> usize {
+            result.out.files.iter().map(|file| 200 + file.path.len()).sum()
+        };
+        memory_of(&self.request) + self.progress().result.as_ref().map_or(0, files)
     }
 
     pub(crate) fn begin(&self) {
@@ -81,29 +107,37 @@ impl Ticket {
     /// Reads records of its log, and returns true if there are more.
     pub(crate) fn records(&self, store: &Store, after: u64) -> io::Result<(Vec<LogRecord>, bool)> {
         let (run, step) = (self.request.run.as_str(), &self.request.step.id);
-        let Some(file) = skep_ci::open_log(store, run, step)? else {
-            return Ok((Vec::new(), false));
+        let file = match skep_ci::open_log(store, run, step) {
+            Ok(Some(file)) => file,
+            Ok(None) => return Ok((Vec::new(), false)),
+            // No step of the run has begun.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Ok((Vec::new(), false));
+            }
+            Err(error) => return Err(error),
         };
-        let mut records = skep_ci::read_log(file, after)?;
-        let mut bytes = 0;
-        let fit = records.iter().take(MOST_RECORDS).take_while(|record| {
-            let before = bytes;
-            bytes += if record.gap.is_none() { record.bytes } else { 0 };
-            before < MOST_LOG_BYTES
-        });
-        let fit = fit.count();
-        let more = fit < records.len();
-        records.truncate(fit);
-        Ok((records, more))
+        let (records, whole) = skep_ci::read_log_page(file, after, MOST_RECORDS, MOST_LOG_BYTES)?;
+        Ok((records, !whole))
     }
+}
+
+/// Returns the memory that a request takes, about.
+fn memory_of(request: &StepRequest) -> usize {
+    let step = &request.step;
+    let words = step.argv.iter().chain(step.env.keys()).chain(step.env.values());
+    let words = words.chain(step.trees.keys()).chain(&step.out);
+    1_000 + step.id.len() + step.tool.len() + words.map(|word| 50 + word.len()).sum::<usize>()
 }
 
 /// All steps by their names.
 #[derive(Default)]
 pub(crate) struct Tickets {
     all: HashMap<StepKey, Arc<Ticket>>,
-    ended: VecDeque<Arc<Ticket>>,
-    open: usize,
+    ended: VecDeque<(Arc<Ticket>, usize)>,
+    /// Number and memory of the steps that wait or run.
+    open: (usize, usize),
+    /// Memory of those that ended.
+    ended_memory: usize,
 }
 
 impl Tickets {
@@ -111,30 +145,34 @@ impl Tickets {
         self.all.get(key).cloned()
     }
 
-    /// Returns the number of steps that wait or run.
-    pub(crate) fn open(&self) -> usize {
-        self.open
+    /// Returns true if another step has to wait.
+    pub(crate) fn is_full(&self, request: &StepRequest) -> bool {
+        self.open.0 >= MOST_STEPS || self.open.1 + memory_of(request) > MOST_MEMORY
     }
 
     pub(crate) fn add(&mut self, ticket: &Arc<Ticket>) {
-        self.open += 1;
+        self.open = (self.open.0 + 1, self.open.1 + memory_of(&ticket.request));
         self.all.insert(ticket.key.clone(), ticket.clone());
     }
 
     /// Counts a step as ended, and forgets the oldest such steps.
     pub(crate) fn end(&mut self, ticket: &Arc<Ticket>) {
-        self.open -= 1;
-        self.ended.push_back(ticket.clone());
-        if self.ended.len() > MOST_ENDED
-            && let Some(oldest) = self.ended.pop_front()
-            && self.all.get(&oldest.key).is_some_and(|known| Arc::ptr_eq(known, &oldest))
+        self.open = (self.open.0 - 1, self.open.1 - memory_of(&ticket.request));
+        let memory = ticket.memory();
+        self.ended.push_back((ticket.clone(), memory));
+        self.ended_memory += memory;
+        while (self.ended.len() > MOST_STEPS || self.ended_memory > MOST_MEMORY)
+            && let Some((oldest, memory)) = self.ended.pop_front()
         {
-            self.all.remove(&oldest.key);
+            self.ended_memory -= memory;
+            if self.all.get(&oldest.key).is_some_and(|known| Arc::ptr_eq(known, &oldest)) {
+                self.all.remove(&oldest.key);
+            }
         }
     }
 
     /// Ends all steps.
     pub(crate) fn cancel(&self) {
-        self.all.values().for_each(|ticket| ticket.running.cancel());
+        self.all.values().for_each(|ticket| ticket.cancel());
     }
 }

@@ -1,6 +1,7 @@
 //! Steps of pipelines: blobs by content, and commands over them.
 
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
 use sha2::{Digest, Sha256};
@@ -205,11 +206,15 @@ pub(crate) async fn a_question_waits_for_news_of_a_step(trial: &Trial<'_>) {
     let mut request = step(trial, "first", Guest::Probe, &["nap", "0.7"]).await;
     request.step.seed = None;
     let runtime = trial.runtime();
-    let view = runtime.start_step(request, Role::Admin).await.unwrap();
+    let began = Instant::now();
+    let view = runtime.start_step(request.clone(), Role::Admin).await.unwrap();
     let progress = StepProgress { after: 0, wait: Some(PATIENCE) };
-    let view = runtime.step(view.key, progress).await.unwrap();
-    assert_eq!(view.state, StepState::Ended);
-    let result = view.result.unwrap();
-    // What depends on the real clock is never cached, whatever the request says.
+    let news = runtime.step(view.key, progress).await.unwrap();
+    assert!(!news.log.is_empty() || news.state == StepState::Ended);
+    assert!(began.elapsed() >= Duration::from_millis(600), "{:?}", began.elapsed());
+    let result = ended(trial, &request).await.result.unwrap();
     assert!(result.as_expected && result.timing.run_ms >= 600.0, "{result:?}");
+    // What depends on the real clock is never cached, whatever the request says.
+    let again = StepRequest { run: "second".parse().unwrap(), ..request };
+    assert!(ended(trial, &again).await.result.unwrap().cached.is_none());
 }

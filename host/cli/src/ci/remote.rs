@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -48,8 +49,11 @@ pub(super) struct RemoteRunner {
     threads: Handle,
     /// Blobs that the runtime has.
     known: Mutex<HashSet<BlobDigest>>,
+    /// Held while blobs are uploaded, so that steps with the same inputs upload them once.
+    uploading: tokio::sync::Mutex<()>,
     /// Steps that have not ended.
     open: Mutex<HashSet<StepKey>>,
+    cancelled: AtomicBool,
 }
 
 /// The reason that a step has no result.
@@ -58,6 +62,8 @@ enum Lost {
     Runtime(Error),
     /// This machine's store failed.
     Store(io::Error),
+    /// The run was stopped.
+    Cancelled,
 }
 
 impl From<Error> for Lost {
@@ -82,13 +88,26 @@ impl RemoteRunner {
         policy: CachePolicy,
     ) -> Result<Self, Error> {
         let runtime = client.describe().await?;
-        let (known, open) = Default::default();
+        let (known, uploading, open, cancelled) = Default::default();
         let (store, salt, threads) = (store.clone(), salt.to_owned(), Handle::current());
-        Ok(Self { client, runtime, store, run, salt, policy, threads, known, open })
+        Ok(Self {
+            client,
+            runtime,
+            store,
+            run,
+            salt,
+            policy,
+            threads,
+            known,
+            uploading,
+            open,
+            cancelled,
+        })
     }
 
     /// Ends the steps of the run.
     pub(super) fn cancel(&self) {
+        self.cancelled.store(true, Ordering::SeqCst);
         let open: Vec<_> = lock(&self.open).iter().cloned().collect();
         for key in open {
             let client = self.client.clone();
@@ -108,11 +127,13 @@ impl RemoteRunner {
             cache: self.policy.into(),
             step: job.spec(),
         };
+        let mut last = Error::UnknownStep;
         for _ in 0..MOST_STARTS {
             let start = || self.client.start_step(request.clone(), Role::Admin);
             let view = match self.reach(start).await {
-                // It was restarted, and has collected its garbage.
-                Err(Error::UnknownBlob(_)) => {
+                Err(Lost::Runtime(error @ Error::UnknownBlob(_))) => {
+                    // It was restarted, and has collected its garbage.
+                    last = error;
                     lock(&self.known).clear();
                     self.upload(job).await?;
                     continue;
@@ -121,21 +142,35 @@ impl RemoteRunner {
             };
             let key = view.key.clone();
             lock(&self.open).insert(key.clone());
-            let followed = self.follow(job, view).await;
+            if self.cancelled.load(Ordering::SeqCst) {
+                // It began while the run was stopped.
+                self.cancel();
+            }
+            let done = async {
+                let result = self.follow(job, view).await?;
+                self.download(&result).await?;
+                Ok(result)
+            };
+            let done = done.await;
             lock(&self.open).remove(&key);
-            match followed {
+            match done {
                 // It was restarted, so the step begins again, and its log too.
-                Err(Lost::Runtime(Error::UnknownStep)) => job.log.restart(),
+                Err(Lost::Runtime(
+                    error
+                    @ (Error::UnknownStep | Error::UnknownBlob(_) | Error::RuntimeUnavailable),
+                )) => {
+                    last = error;
+                    job.log.restart();
+                }
                 Err(lost) => return Err(lost),
                 Ok(mut result) => {
-                    self.download(&result).await?;
                     // An attempt before the runtime was restarted may have stored it.
                     result.cached.take_if(|cached| cached.from_run == self.run.as_str());
                     return Ok(result);
                 }
             }
         }
-        Err(Error::UnknownStep.into())
+        Err(last.into())
     }
 
     /// Copies the log of a step until it has ended.
@@ -158,13 +193,16 @@ impl RemoteRunner {
     async fn reach<T, F: Future<Output = Result<T, Error>>>(
         &self,
         call: impl Fn() -> F,
-    ) -> Result<T, Error> {
+    ) -> Result<T, Lost> {
         let until = Instant::now() + GIVE_UP;
         loop {
+            if self.cancelled.load(Ordering::SeqCst) {
+                return Err(Lost::Cancelled);
+            }
             let pause = match call().await {
                 Err(Error::RuntimeUnavailable) if Instant::now() < until => PAUSE,
                 Err(Error::Busy { retry_after }) if Instant::now() < until => retry_after,
-                answer => return answer,
+                answer => return Ok(answer?),
             };
             tokio::time::sleep(pause).await;
         }
@@ -172,6 +210,7 @@ impl RemoteRunner {
 
     /// Stores at the runtime all that a job reads and that is not there.
     async fn upload(&self, job: &StepJob) -> Result<(), Lost> {
+        let _one = self.uploading.lock().await;
         let mut needed: HashSet<BlobDigest> =
             [job.component].into_iter().chain(job.stdin).collect();
         let trees = job.trees.iter().chain(&job.copied).map(|(_, tree)| tree);
@@ -197,6 +236,7 @@ impl RemoteRunner {
         loop {
             let content = content(self.store.open_blob(&blob)?.into_std());
             match self.client.put_blob(hash, content).await {
+                _ if self.cancelled.load(Ordering::SeqCst) => return Err(Lost::Cancelled),
                 Err(Error::RuntimeUnavailable) if Instant::now() < until => {
                     tokio::time::sleep(PAUSE).await;
                 }
@@ -222,13 +262,16 @@ impl RemoteRunner {
     async fn get(&self, blob: BlobDigest) -> Result<(), Lost> {
         let hash = BlobHash::from_sha256(blob.sha256);
         let mut chunks = self.reach(|| self.client.read_blob(hash)).await?;
-        let mut draft = BlobDraft::begin(&self.store)?;
+        let damaged = || io::Error::new(io::ErrorKind::InvalidData, "a blob is damaged");
+        let (mut draft, mut left) = (BlobDraft::begin(&self.store)?, blob.bytes);
         while let Some(chunk) = chunks.next().await {
-            draft.write(&chunk?)?;
+            let chunk = chunk?;
+            left = left.checked_sub(chunk.len() as u64).ok_or_else(damaged)?;
+            draft.write(&chunk)?;
         }
         match draft.keep(&blob.sha256)? {
             true => Ok(()),
-            false => Err(io::Error::new(io::ErrorKind::InvalidData, "a blob is damaged").into()),
+            false => Err(damaged().into()),
         }
     }
 }
@@ -248,12 +291,16 @@ impl ActionRunner for RemoteRunner {
         };
         match self.threads.block_on(self.step(job)) {
             Ok(result) => result,
+            Err(Lost::Cancelled) => ended(StepOutcome::Cancelled, "the run was stopped".into()),
+            Err(Lost::Runtime(error @ Error::Conflict(_))) => {
+                let message = format!("{error}: its inputs changed since; start a new run");
+                ended(StepOutcome::Refused, message)
+            }
             Err(Lost::Runtime(error)) => {
                 let outcome = match error {
                     Error::Forbidden(_)
                     | Error::InvalidRequest(_)
                     | Error::LimitExceeded { .. }
-                    | Error::Conflict(_)
                     | Error::OperationUnsupported => StepOutcome::Refused,
                     _ => StepOutcome::HostFault,
                 };

@@ -187,14 +187,17 @@ pub(super) fn steps(
     let keep = settings.steps.keep();
     let store = StepHost::open_store(dir, &keep).map_err(cannot)?;
     let jobs = settings.steps.jobs();
+    let names = secrets.keys().cloned().collect();
     let outbound = Outbound::default();
     outbound.shun(own_address);
     Ok(StepHost::new(StepHostParts {
         executor: crate::ci::sandbox::executor(&store, jobs, secrets, outbound),
         store,
+        secrets: names,
         name: runtime_id.to_string(),
         jobs,
-        most_memory: ambient::memory_bytes(),
+        // All steps together have at most three quarters of this process's memory.
+        most_memory: ambient::memory_bytes() / 4 * 3 / jobs as u64,
         most_stored: keep.bytes.saturating_mul(2),
     }))
 }

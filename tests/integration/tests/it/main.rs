@@ -44,6 +44,7 @@ mod served;
 mod services;
 mod sessions;
 mod snapshots;
+mod step_host;
 mod steps;
 mod stopping;
 mod storing;

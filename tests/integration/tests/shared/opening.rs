@@ -22,9 +22,14 @@ pub(crate) fn sandbox() -> Sandbox {
 
 /// Starts a separate sandbox with this many cores.
 pub(crate) fn sandbox_of(cores: usize) -> Sandbox {
+    Sandbox::start(sandbox_parts(cores)).unwrap()
+}
+
+/// Returns the parts of a separate sandbox.
+pub(crate) fn sandbox_parts(cores: usize) -> SandboxParts {
     let cache = skep_harness::shared_cache();
     std::fs::create_dir_all(&cache).unwrap();
-    Sandbox::start(SandboxParts {
+    SandboxParts {
         cores,
         workers: 64,
         compiler: Arc::new(InProcessCompiler),
@@ -32,8 +37,7 @@ pub(crate) fn sandbox_of(cores: usize) -> Sandbox {
         incremental: Incremental::Off,
         limits: Limits::default(),
         outbound: Outbound::default(),
-    })
-    .unwrap()
+    }
 }
 
 /// Opens the store in a directory, and creates it if there is none.

@@ -38,10 +38,10 @@ impl Builder {
         crate::hosting::skep(dir, &line).text("token")
     }
 
-    /// Kills the host, and starts it again at the same address.
-    fn restart(&mut self) {
+    /// Ends the host, and starts it again at the same address.
+    fn restart(&mut self, end: fn(&mut Served)) {
         let address = self.host.url.trim_start_matches("http://").to_owned();
-        self.host.kill();
+        end(&mut self.host);
         self.host = Served::start_with(Serves::Up, &self.dir, &["--listen", &address]);
     }
 
@@ -132,12 +132,21 @@ fn a_runtime_gives_the_results_of_this_machine() {
 
 #[test]
 fn a_killed_host_loses_no_step() {
+    a_host_that_ends_loses_no_step(Served::kill);
+}
+
+#[test]
+fn a_stopped_host_loses_no_step() {
+    a_host_that_ends_loses_no_step(Served::terminate);
+}
+
+fn a_host_that_ends_loses_no_step(end: fn(&mut Served)) {
     let mut builder = Builder::start();
     let project = Project::new(&["probe"], SLOW);
     let flags = builder.flags().map(str::to_owned);
     let running = project.ci(&["run", "--output", "json"]).args(&flags).start();
     builder.log();
-    builder.restart();
+    builder.restart(end);
     let ran = running.finish().expect(0);
     let result: Value = serde_json::from_slice(&ran.stdout).unwrap();
     assert_eq!(result["outcome"], "passed");
