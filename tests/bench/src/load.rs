@@ -103,6 +103,8 @@ pub(crate) struct Served {
     /// Contains the files `token` and `paths` for the load generator.
     pub(crate) folder: PathBuf,
     pub(crate) url: String,
+    /// The id of our runtime; empty for theirs.
+    pub(crate) runtime: String,
 }
 
 impl Served {
@@ -141,7 +143,7 @@ impl Served {
         }
         fs::write(folder.join("paths"), paths)?;
         fs::write(folder.join("load.lua"), SCRIPT)?;
-        Ok(Self { server, folder: folder.to_owned(), url })
+        Ok(Self { server, folder: folder.to_owned(), url, runtime })
     }
 
     fn theirs(folder: &Path) -> Result<Self, Failure> {
@@ -179,8 +181,12 @@ const counter :Workerd.Worker = (
             .stdout(Stdio::null())
             .stderr(fs::File::create(folder.join("log"))?)
             .spawn()?;
-        let served =
-            Self { server, folder: folder.to_owned(), url: format!("http://127.0.0.1:{port}") };
+        let served = Self {
+            server,
+            folder: folder.to_owned(),
+            url: format!("http://127.0.0.1:{port}"),
+            runtime: String::new(),
+        };
         let until = Instant::now() + Duration::from_secs(20);
         while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
             if Instant::now() > until {

