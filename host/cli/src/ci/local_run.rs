@@ -13,7 +13,7 @@ use skep_steps::{RunExecutor, RunningGuests};
 use super::fetch::HostFetch;
 use super::open::OpenPipeline;
 use super::options::PipelineFlags;
-use super::remote::RemoteRunner;
+use super::remote::ReachedRuntime;
 use super::sandbox;
 use super::show::Progress;
 use super::watch::supervise;
@@ -83,6 +83,12 @@ pub(super) fn run_with(
     tools: &Toolbox,
     how: &HowToRun,
 ) -> Result<RunResult, Failed> {
+    // What cannot run has no record.
+    let reached = how.host.as_ref().map(ReachedRuntime::reach).transpose()?;
+    let secrets = match &reached {
+        Some(_) => BTreeMap::new(),
+        None => secrets(plan, how.settings.as_deref())?,
+    };
     let record = record(&pipeline.store, how.continued.as_deref(), how.note.as_ref())?;
     let progress = Progress::start(plan, how.quiet);
     let cancel = Cancel::default();
@@ -99,9 +105,8 @@ pub(super) fn run_with(
         cancel: &cancel,
         observer: &progress,
     };
-    let result = match &how.host {
+    let result = match &reached {
         None => {
-            let secrets = secrets(plan, how.settings.as_deref())?;
             let store = &pipeline.store;
             let executor = sandbox::executor(store, how.jobs, secrets, Outbound::default());
             let running = RunningGuests::default();
@@ -111,18 +116,9 @@ pub(super) fn run_with(
             let actions = StoreRunner { store, executor: &executor, policy, run_id };
             supervise(&cancel, &|| running.cancel(), || skep_ci::run(&parts(&actions)))
         }
-        Some(host) => {
-            let threads = tokio::runtime::Builder::new_multi_thread()
-                .worker_threads(1)
-                .enable_all()
-                .build()?;
+        Some(reached) => {
             let run = record.run_id.parse().map_err(|error| Failed::here(format!("{error}")))?;
-            let remote = threads.block_on(async {
-                let client = host.runtime().await?;
-                let store = &pipeline.store;
-                let remote = RemoteRunner::connect(client, store, run, &plan.salt, how.policy);
-                remote.await.map_err(Failed::from)
-            })?;
+            let remote = reached.runner(&pipeline.store, run, &plan.salt, how.policy);
             supervise(&cancel, &|| remote.cancel(), || skep_ci::run(&parts(&remote)))
         }
     };

@@ -18,7 +18,10 @@ use skep_protocol::text::neutral;
 use skep_protocol::{
     BlobDigest, BlobHash, ByteStream, CiRunId, Error, Overview, Role, RuntimeView, StepKey, Steps,
 };
-use tokio::runtime::Handle;
+use tokio::runtime::{Builder, Handle, Runtime};
+
+use crate::connect::HostConnection;
+use crate::failure::Failed;
 
 /// Time that a step waits for a runtime that does not answer.
 const GIVE_UP: Duration = Duration::from_secs(120);
@@ -78,33 +81,51 @@ impl From<io::Error> for Lost {
     }
 }
 
-impl RemoteRunner {
-    /// Reaches the runtime.
-    pub(super) async fn connect(
-        client: Client,
+/// A runtime that has answered.
+pub(super) struct ReachedRuntime {
+    client: Client,
+    view: RuntimeView,
+    threads: Runtime,
+}
+
+impl ReachedRuntime {
+    /// Reaches the runtime of a host.
+    pub(super) fn reach(host: &HostConnection) -> Result<Self, Failed> {
+        let threads = Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+        let reached = threads.block_on(async {
+            let client = host.runtime().await?;
+            let view = client.describe().await?;
+            Ok::<_, Failed>((client, view))
+        });
+        reached.map(|(client, view)| Self { client, view, threads })
+    }
+
+    /// Returns what runs the actions of a run there.
+    pub(super) fn runner(
+        &self,
         store: &Store,
         run: CiRunId,
         salt: &str,
         policy: CachePolicy,
-    ) -> Result<Self, Error> {
-        let runtime = client.describe().await?;
+    ) -> RemoteRunner {
         let (known, uploading, open, cancelled) = Default::default();
-        let (store, salt, threads) = (store.clone(), salt.to_owned(), Handle::current());
-        Ok(Self {
-            client,
-            runtime,
-            store,
+        RemoteRunner {
+            client: self.client.clone(),
+            runtime: self.view.clone(),
+            store: store.clone(),
             run,
-            salt,
+            salt: salt.to_owned(),
             policy,
-            threads,
+            threads: self.threads.handle().clone(),
             known,
             uploading,
             open,
             cancelled,
-        })
+        }
     }
+}
 
+impl RemoteRunner {
     /// Ends the steps of the run.
     pub(super) fn cancel(&self) {
         self.cancelled.store(true, Ordering::SeqCst);

@@ -237,4 +237,8 @@ fn a_role_bounds_what_a_step_may_have() {
     // Nothing of this machine is in what is told of a runtime that is not there.
     let ran = project.ci(&["run", "--host", "http://127.0.0.1:1", "--runtime", "nowhere"]).go();
     ran.expect(125).says("unavailable");
+    // What did not begin has no record.
+    let before = std::fs::read_dir(project.cache.join("runs")).unwrap().count();
+    project.ci(&["run", "--runtime", "nowhere", "--host", &builder.host.url]).go().expect(125);
+    assert_eq!(std::fs::read_dir(project.cache.join("runs")).unwrap().count(), before);
 }
