@@ -3,7 +3,7 @@
 //!
 //! A run writes its record while it runs, and holds a lock on a file beside it, which the kernel
 //! releases when the process ends, however it ends. A record that says `running` beside a lock that
-//! nobody holds is that of an interrupted run.
+//! no process holds is that of an interrupted run.
 
 use std::io;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -32,7 +32,7 @@ const LIVE: &str = "live";
 /// The file that names the project of a run.
 const PROJECT: &str = "project";
 
-/// What a run was started with, for its continuation.
+/// The folder and words of a run, for its continuation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunNote {
     /// Folder in which it was started.

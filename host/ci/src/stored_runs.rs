@@ -1,4 +1,4 @@
-//! The runs in a user's cache, for whoever serves a console. Nothing is written or locked, so runs
+//! The runs in a user's cache, for a host that serves a console. Nothing is written or locked, so runs
 //! and a collection of garbage are never in its way.
 
 use std::io;

@@ -126,7 +126,7 @@ impl StepHost {
                     })
                 }
             };
-            ticket.end(result);
+            ticket.end(without_host_fault(result));
             host.tickets().end(&ticket);
         });
     }
@@ -209,6 +209,17 @@ impl Shared {
 
 fn cancelled(job: &StepJob) -> StepResult {
     StepResult::ended(&job.id, StepOutcome::Cancelled, "the step was cancelled")
+}
+
+/// Moves the message of a fault of this host to its log. It may name places of the machine.
+fn without_host_fault(mut result: StepResult) -> StepResult {
+    if result.outcome == StepOutcome::HostFault
+        && let Some(message) =
+            result.message.replace("the runtime failed; its log says more".into())
+    {
+        tracing::error!(step = result.id, message, "a step failed by a fault of this host");
+    }
+    result
 }
 
 fn internal(error: io::Error) -> Error {

@@ -47,7 +47,7 @@ pub(super) struct HowToRun {
     pub(super) quiet: bool,
     /// The host with the runtime that runs the steps; this machine without.
     pub(super) host: Option<HostConnection>,
-    /// What the run can be continued with.
+    /// Note that `skep ci attach` continues the run with.
     pub(super) note: Option<RunNote>,
     /// The run that is continued.
     pub(super) continued: Option<String>,
@@ -83,7 +83,7 @@ pub(super) fn run_with(
     tools: &Toolbox,
     how: &HowToRun,
 ) -> Result<RunResult, Failed> {
-    // What cannot run has no record.
+    // A run that cannot begin leaves no record.
     let reached = how.host.as_ref().map(ReachedRuntime::reach).transpose()?;
     let secrets = match &reached {
         Some(_) => BTreeMap::new(),

@@ -169,17 +169,18 @@ impl RemoteRunner {
             }
             let done = async {
                 let result = self.follow(job, view).await?;
-                self.download(&result).await?;
-                Ok(result)
+                match self.download(&result).await {
+                    Err(Lost::Runtime(Error::UnknownBlob(_) | Error::RuntimeUnavailable)) => {
+                        Err(Error::UnknownStep.into())
+                    }
+                    downloaded => downloaded.map(|()| result),
+                }
             };
             let done = done.await;
             lock(&self.open).remove(&key);
             match done {
                 // It was restarted, so the step begins again, and its log too.
-                Err(Lost::Runtime(
-                    error
-                    @ (Error::UnknownStep | Error::UnknownBlob(_) | Error::RuntimeUnavailable),
-                )) => {
+                Err(Lost::Runtime(error @ Error::UnknownStep)) => {
                     last = error;
                     job.log.restart();
                 }
@@ -273,7 +274,7 @@ impl RemoteRunner {
         let files = &result.out.files;
         let files = files.iter().filter_map(|file| BlobDigest::parse(&file.digest, file.bytes));
         let blobs: HashSet<_> = streams.chain(files).collect();
-        // What the runtime made, it has.
+        // The runtime has stored these.
         lock(&self.known).extend(&blobs);
         let gets =
             blobs.into_iter().filter(|blob| !self.store.has(blob)).map(|blob| self.get(blob));

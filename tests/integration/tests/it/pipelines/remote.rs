@@ -56,13 +56,15 @@ impl Builder {
         shards.map(|shard| std::fs::read_dir(shard.unwrap().path()).unwrap().count()).sum()
     }
 
-    /// Waits for the log of the only step that printed something, and returns it.
+    /// Waits until the step `slow` has printed something, and returns its log.
     fn log(&self) -> PathBuf {
+        let name = format!("{}.log", skep_ci::digest_of(b"slow").hex());
         let until = Instant::now() + Duration::from_secs(30);
         loop {
             let runs = std::fs::read_dir(self.dir.join("store/steps/runs")).into_iter().flatten();
-            let logs = runs.flat_map(|run| std::fs::read_dir(run.unwrap().path()).unwrap());
-            if let Some(log) = logs.map(|log| log.unwrap().path()).next() {
+            let mut logs = runs.map(|run| run.unwrap().path().join(&name));
+            let written = |log: &PathBuf| std::fs::metadata(log).is_ok_and(|log| log.len() > 0);
+            if let Some(log) = logs.find(written) {
                 return log;
             }
             assert!(Instant::now() < until, "no step printed anything");
