@@ -93,8 +93,10 @@ impl<'a> LiveRecord<'a> {
     fn change(&self, change: impl FnOnce(&mut Vec<StepResult>)) {
         let mut state = self.lock();
         change(&mut state.steps);
-        state.dirty = true;
-        self.changed.notify_all();
+        // The thread that writes is awake, or will look, unless this is the first change.
+        if !std::mem::replace(&mut state.dirty, true) {
+            self.changed.notify_all();
+        }
     }
 
     /// Notes that a step starts.

@@ -1,7 +1,7 @@
 //! The log of a step: its output as numbered records, one JSON object a line, written as it arrives.
 
 use std::io::{self, BufRead, BufReader, Seek, SeekFrom, Write};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use cap_std::fs::{Dir, File};
 use skep_protocol::ci::encoded;
@@ -18,7 +18,7 @@ pub struct LogWriter(Mutex<Writing>);
 #[derive(Debug)]
 enum LogFile {
     None,
-    Named(Dir, String),
+    Named(Arc<Dir>, String),
     Open(File),
 }
 
@@ -42,7 +42,7 @@ impl LogWriter {
     }
 
     /// Creates a log in a file of this directory.
-    pub fn new(dir: Dir, name: String, most: u64) -> Self {
+    pub fn new(dir: Arc<Dir>, name: String, most: u64) -> Self {
         Self::with(LogFile::Named(dir, name), most)
     }
 
@@ -215,7 +215,7 @@ mod tests {
     #[test]
     fn records_are_numbered_and_a_full_log_has_one_gap_per_stream() {
         let dir = testing::folder();
-        let log = LogWriter::new(dir.try_clone().unwrap(), "log".into(), 0);
+        let log = LogWriter::new(Arc::new(dir.try_clone().unwrap()), "log".into(), 0);
         for _ in 0..10_000 {
             log.line(LogStream::Stdout, b"0123456789");
         }
@@ -236,7 +236,7 @@ mod tests {
     #[test]
     fn pages_of_a_log_have_each_record_once_also_while_a_line_is_written() {
         let dir = testing::folder();
-        let log = LogWriter::new(dir.try_clone().unwrap(), "log".into(), 8 << 20);
+        let log = LogWriter::new(Arc::new(dir.try_clone().unwrap()), "log".into(), 8 << 20);
         for n in 0..20_000 {
             log.line(LogStream::Stdout, format!("line {n} {}", "x".repeat(n % 300)).as_bytes());
         }
@@ -264,7 +264,7 @@ mod tests {
     #[test]
     fn bytes_that_are_not_text_come_back() {
         let dir = testing::folder();
-        let log = LogWriter::new(dir.try_clone().unwrap(), "log".into(), 1 << 20);
+        let log = LogWriter::new(Arc::new(dir.try_clone().unwrap()), "log".into(), 1 << 20);
         log.line(LogStream::Stderr, b"\xff\x00a");
         let all = read_log(dir.open("log").unwrap(), 0).unwrap();
         assert_eq!(all[0].content(), b"\xff\x00a");

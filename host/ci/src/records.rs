@@ -6,6 +6,7 @@
 //! no process holds is that of an interrupted run.
 
 use std::io;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use cap_std::fs::{Dir, File};
@@ -58,7 +59,7 @@ pub struct RunRecord {
     /// Name of the run.
     pub run_id: String,
     store: Store,
-    dir: Dir,
+    dir: Arc<Dir>,
     /// Locked until the process ends.
     _live: std::fs::File,
 }
@@ -94,7 +95,7 @@ impl RunRecord {
         let dir = store.root.open_dir(&name)?;
         let live = dir.create(LIVE)?.into_std();
         flock(&live, FlockOperation::LockExclusive)?;
-        Ok(Self { run_id, store: store.clone(), dir, _live: live })
+        Ok(Self { run_id, store: store.clone(), dir: Arc::new(dir), _live: live })
     }
 
     /// Continues the record of a run whose process is gone. Its logs begin again.
@@ -112,12 +113,13 @@ impl RunRecord {
                 dir.remove_file(&name)?;
             }
         }
-        Ok(Self { run_id: run_id.to_owned(), store: store.clone(), dir, _live: live })
+        let (run_id, dir) = (run_id.to_owned(), Arc::new(dir));
+        Ok(Self { run_id, store: store.clone(), dir, _live: live })
     }
 
     /// Returns the log of a step.
-    pub(crate) fn log(&self, step: &str, most: u64) -> io::Result<LogWriter> {
-        Ok(LogWriter::new(self.dir.try_clone()?, log_name(step), most))
+    pub(crate) fn log(&self, step: &str, most: u64) -> LogWriter {
+        LogWriter::new(self.dir.clone(), log_name(step), most)
     }
 
     /// Writes the result, as far as it is known.

@@ -134,7 +134,9 @@ pub fn run(parts: &RunParts<'_>) -> std::io::Result<RunResult> {
                     state.ready.insert(dependent);
                 }
             }
-            changed.notify_all();
+            if state.left == 0 || !dependents[at].is_empty() {
+                changed.notify_all();
+            }
         }
     };
     std::thread::scope(|scope| {

@@ -1,6 +1,7 @@
 //! The log of a step that this machine runs for another one's run.
 
 use std::io;
+use std::sync::Arc;
 
 use crate::log::LogWriter;
 use crate::records::log_name;
@@ -21,5 +22,5 @@ pub fn step_log(store: &Store, run: &str, step: &str, most: u64) -> io::Result<L
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    Ok(LogWriter::new(dir, name, most))
+    Ok(LogWriter::new(Arc::new(dir), name, most))
 }

@@ -42,8 +42,7 @@ impl StepRunner<'_> {
         results: &dyn Fn(&str) -> Vec<&'r StepResult>,
     ) -> StepResult {
         let began = Instant::now();
-        let log = self.record.log(&step.id, step.bounds.log_bytes);
-        let log = Arc::new(log.unwrap_or_else(|_| LogWriter::discard()));
+        let log = Arc::new(self.record.log(&step.id, step.bounds.log_bytes));
         let prepared = prepare(&self.around, step, results, self.salt, log.clone());
         let mut result = match prepared {
             Err(error) => {

@@ -55,7 +55,7 @@ mod worker;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use command_line::CommandLine;
 use standard::Standard;
@@ -117,8 +117,12 @@ fn main() -> ExitCode {
     }
     ambient::keep_own_permissions();
     ambient::survive_file_size_limit();
-    let CommandLine { own, guest } = command_line::split(&Cli::command(), line);
-    let code = match Cli::try_parse_from(own) {
+    // Made once: it takes as long as a tenth of a short run.
+    let mut command = Cli::command();
+    let CommandLine { own, guest } = command_line::split(&command, line);
+    let parsed = command.try_get_matches_from_mut(own);
+    let parsed = parsed.and_then(|mut found| Cli::from_arg_matches_mut(&mut found));
+    let code = match parsed.map_err(|error| error.format(&mut command)) {
         Ok(cli) => {
             logging::start();
             run_command(cli.command, guest)

@@ -6,7 +6,7 @@
 
 use std::io::{self, Write};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -72,7 +72,10 @@ pub(crate) fn stderr_has_colour() -> bool {
 }
 
 fn colour() -> bool {
-    stderr_is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+    // A run asks for each of its lines.
+    static COLOUR: OnceLock<bool> = OnceLock::new();
+    let wanted = || std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    *COLOUR.get_or_init(|| stderr_is_terminal() && wanted())
 }
 
 /// Prints a notice after a coloured label. A loss is reported by [`settle`].

@@ -40,7 +40,7 @@ pub struct BlobError;
 impl BlobDigest {
     /// Returns the hash in lower-case hexadecimal.
     pub fn hex(&self) -> String {
-        self.sha256.iter().map(|byte| format!("{byte:02x}")).collect()
+        hex(&self.sha256)
     }
 
     /// Returns the first eight hexadecimal digits of the hash, for people.
@@ -70,6 +70,13 @@ impl BlobDigest {
         }
         Some(Self { sha256, bytes })
     }
+}
+
+/// Writes bytes in lower-case hexadecimal. A run of a pipeline does it some twenty times a step.
+pub(crate) fn hex(bytes: &[u8; 32]) -> String {
+    const DIGITS: [u8; 16] = *b"0123456789abcdef";
+    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    digits.map(|digit| char::from(DIGITS[usize::from(digit)])).collect()
 }
 
 fn nibble(digit: u8) -> Option<u8> {

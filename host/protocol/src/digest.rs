@@ -32,7 +32,7 @@ macro_rules! digest {
 
             /// Returns the 64 hex digits without the prefix: a safe file name.
             pub fn hex(&self) -> String {
-                self.0.iter().map(|byte| format!("{byte:02x}")).collect()
+                crate::blob::hex(&self.0)
             }
 
             /// Returns the raw bytes.
