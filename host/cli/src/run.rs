@@ -6,6 +6,7 @@
 //! never return, so the process ends by exiting.
 
 mod archive;
+mod archive_link;
 mod args;
 mod backtrace;
 mod cargo;

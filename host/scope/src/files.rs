@@ -27,7 +27,7 @@ use crate::{NodeKind, OpenDirectory, OpenFile, OpenHow, OpenNode, Scope};
 pub use error::FileError;
 use error::gone;
 pub use export::{ArchiveExport, PIECE};
-pub use import::ArchiveImport;
+pub use import::{ArchiveImport, ArchiveLink};
 use path::{descend, split, view};
 pub use upload::Upload;
 use upload::make_parents;

@@ -1,7 +1,8 @@
 //! `--archive`: a tar archive of the operator, unpacked for one run.
 //!
 //! The archive may come from others. It is unpacked by the same code as an upload to a worker: plain
-//! files and directories below one directory, each once, within a quota.
+//! files and directories below one directory, each once, within a quota. Links that stay in the
+//! archive follow.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
@@ -14,6 +15,7 @@ use skep_protocol::{Limits, Rights};
 use skep_scope::files::{ArchiveImport, FileError};
 use skep_scope::{Disk, Quota, Scope};
 
+use super::archive_link;
 use crate::source::{NamedSource, NoWriter};
 
 /// The first two bytes of a gzipped file.
@@ -30,7 +32,8 @@ pub(super) fn unpack(path: &Path, to: &Dir, aside: Dir) -> Result<(), String> {
     let disk = Disk::new(quota());
     let handle = to.try_clone().map_err(|error| format!("cannot unpack {shown}: {error}"))?;
     let mut import =
-        ArchiveImport::new(&Scope::new(handle, Rights::ReadWrite, disk), Arc::new(aside));
+        ArchiveImport::new(&Scope::new(handle, Rights::ReadWrite, disk), Arc::new(aside))
+            .collect_links();
     let mut file = BufReader::with_capacity(PIECE, file);
     let read = |error: io::Error| format!("cannot read {shown}: {error}");
     let is_gzip = file.fill_buf().map_err(read)?.starts_with(&GZIP);
@@ -45,8 +48,8 @@ pub(super) fn unpack(path: &Path, to: &Dir, aside: Dir) -> Result<(), String> {
             Err(error) => return Err(read(error)),
         }
     }
-    import.finish_unsynced().map_err(|error| refused(path, &error))?;
-    Ok(())
+    let links = import.finish_with_links().map_err(|error| refused(path, &error))?;
+    archive_link::make(&links, to).map_err(|error| format!("{shown}: {error}"))
 }
 
 /// The quota of one archive. It is the operator's, so the guest's own quota does not apply.
@@ -59,8 +62,8 @@ fn refused(path: &Path, error: &FileError) -> String {
     let shown = path.display();
     match error {
         FileError::Archive => format!(
-            "{shown} is no archive that Skep unpacks: it takes tar with files and directories, each \
-             once, and no links"
+            "{shown} is no archive that Skep unpacks: it takes tar with files, directories and \
+             links, each once"
         ),
         FileError::Quota(_) => {
             let Quota { bytes, entries } = quota();

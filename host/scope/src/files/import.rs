@@ -5,6 +5,9 @@
 //! and only directories are created; any other entry ends the import with an error. A name in an
 //! extension replaces the header's and is checked in the same way. A size in an extension must
 //! equal the header's. Memory holds one header, one name, and fingerprints of the earlier names.
+//!
+//! An operator's archive may have links. They are returned and not made, so that no file is written
+//! through one.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -26,6 +29,9 @@ const EXTENSION: u64 = 64 << 10;
 /// Maximum number of headers in one archive, extensions included.
 const HEADERS: u64 = 1_000_000;
 
+/// Maximum bytes of all links' names and targets, which are kept in memory.
+const LINKS: usize = 64 << 20;
+
 /// Maximum number of zero bytes after the end.
 const TRAILER: u64 = 1 << 20;
 
@@ -46,7 +52,23 @@ pub struct ArchiveImport {
     /// The fields of the next entry, from a pax extension.
     pax: Option<Pax>,
     seen: HashSet<[u8; 16]>,
+    /// The target of the next link, from a GNU extension.
+    long_target: Option<Vec<u8>>,
+    /// The links so far, unless they are refused.
+    links: Option<Vec<ArchiveLink>>,
+    link_bytes: usize,
     done: Imported,
+}
+
+/// A link in an archive, as it says: nothing of the target is checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ArchiveLink {
+    /// Name.
+    pub name: FileName,
+    /// For a hard link the name of another entry, otherwise the text of the link.
+    pub target: String,
+    /// True for a hard link.
+    pub is_hard: bool,
 }
 
 /// The part of the archive that is expected next.
@@ -73,6 +95,7 @@ enum ImportState {
 #[derive(Default)]
 struct Pax {
     path: Option<Vec<u8>>,
+    target: Option<Vec<u8>>,
     size: Option<u64>,
 }
 
@@ -94,8 +117,17 @@ impl ArchiveImport {
             long_name: None,
             pax: None,
             seen: HashSet::new(),
+            long_target: None,
+            links: None,
+            link_bytes: 0,
             done: Imported::default(),
         }
+    }
+
+    /// Collects links for [`Self::finish_with_links`]. Without this call they are refused.
+    #[must_use]
+    pub fn collect_links(self) -> Self {
+        Self { links: Some(Vec::new()), ..self }
     }
 
     /// Unpacks the next bytes of the archive. Blocks on the disk.
@@ -132,6 +164,16 @@ impl ArchiveImport {
             ImportState::End { zeroes } if zeroes >= BLOCK as u64 => Ok(self.done),
             _ => Err(FileError::Archive),
         }
+    }
+
+    /// Like [`Self::finish_unsynced`], and returns the links, in their order.
+    ///
+    /// # Errors
+    /// [`FileError::Archive`] if the archive is incomplete.
+    pub fn finish_with_links(mut self) -> Result<Vec<ArchiveLink>, FileError> {
+        let links = self.links.take().unwrap_or_default();
+        self.finish_unsynced()?;
+        Ok(links)
     }
 
     fn step(&mut self, state: ImportState, bytes: &mut &[u8]) -> Result<ImportState, FileError> {
@@ -186,8 +228,8 @@ impl ArchiveImport {
     fn header(&mut self, block: Vec<u8>) -> Result<ImportState, FileError> {
         if block.iter().all(|&byte| byte == 0) {
             // An extension must be followed by an entry.
-            return match (&self.long_name, &self.pax) {
-                (None, None) => Ok(ImportState::End { zeroes: 0 }),
+            return match (&self.long_name, &self.long_target, &self.pax) {
+                (None, None, None) => Ok(ImportState::End { zeroes: 0 }),
                 _ => Err(FileError::Archive),
             };
         }
@@ -203,8 +245,15 @@ impl ArchiveImport {
             return Err(FileError::Archive);
         }
         let size = header.entry_size().map_err(|_| FileError::Archive)?;
+        let is_target = header.entry_type() == EntryType::GNULongLink;
+        if self.links.is_none() && is_target {
+            return Err(FileError::Archive);
+        }
         match header.entry_type() {
-            kind @ (EntryType::GNULongName | EntryType::XHeader | EntryType::XGlobalHeader) => {
+            kind @ (EntryType::GNULongName
+            | EntryType::GNULongLink
+            | EntryType::XHeader
+            | EntryType::XGlobalHeader) => {
                 if size == 0 || size > EXTENSION {
                     return Err(FileError::Archive);
                 }
@@ -233,14 +282,42 @@ impl ArchiveImport {
                 }
                 Ok(ImportState::Header)
             }
+            EntryType::Symlink | EntryType::Link if size == 0 && self.links.is_some() => {
+                self.link(&header)?;
+                Ok(ImportState::Header)
+            }
             _ => Err(FileError::Archive),
         }
     }
 
+    /// Collects a link.
+    fn link(&mut self, header: &Header) -> Result<(), FileError> {
+        let said = self.pax.as_mut().and_then(|pax| pax.target.take());
+        let target = match (said, self.long_target.take()) {
+            (Some(target), None) | (None, Some(target)) => target,
+            (None, None) => header.link_name_bytes().ok_or(FileError::Archive)?.into_owned(),
+            (Some(_), Some(_)) => return Err(FileError::Archive),
+        };
+        let target = String::from_utf8(target).map_err(|_| FileError::Archive)?;
+        let name = self.name(header, 0)?.ok_or(FileError::Archive)?;
+        self.once(&name)?;
+        self.link_bytes += name.as_str().len() + target.len() + size_of::<ArchiveLink>();
+        if self.link_bytes > LINKS {
+            return Err(FileError::Archive);
+        }
+        let is_hard = header.entry_type() == EntryType::Link;
+        self.links.get_or_insert_default().push(ArchiveLink { name, target, is_hard });
+        Ok(())
+    }
+
     fn extension(&mut self, kind: EntryType, content: Vec<u8>) -> Result<(), FileError> {
-        if kind == EntryType::GNULongName {
+        if matches!(kind, EntryType::GNULongName | EntryType::GNULongLink) {
             let end = content.iter().position(|&byte| byte == 0).unwrap_or(content.len());
-            return match self.long_name.replace(content[..end].to_vec()) {
+            let slot = match kind {
+                EntryType::GNULongName => &mut self.long_name,
+                _ => &mut self.long_target,
+            };
+            return match slot.replace(content[..end].to_vec()) {
                 None => Ok(()),
                 Some(_) => Err(FileError::Archive),
             };
@@ -251,6 +328,9 @@ impl ArchiveImport {
             let key = one.key().map_err(|_| FileError::Archive)?;
             let known = match key {
                 "path" => pax.path.replace(one.value_bytes().to_vec()).is_none(),
+                "linkpath" if self.links.is_some() => {
+                    pax.target.replace(one.value_bytes().to_vec()).is_none()
+                }
                 "size" => {
                     let size = one.value().ok().and_then(|text| text.parse().ok());
                     size.is_some() && pax.size.is_none() && {
@@ -268,7 +348,7 @@ impl ArchiveImport {
         if kind == EntryType::XGlobalHeader {
             // It applies to all entries, which cannot share one name or size.
             return match pax {
-                Pax { path: None, size: None } => Ok(()),
+                Pax { path: None, target: None, size: None } => Ok(()),
                 _ => Err(FileError::Archive),
             };
         }
@@ -281,6 +361,10 @@ impl ArchiveImport {
     /// Returns the name of an entry, or `None` for the root directory itself.
     fn name(&mut self, header: &Header, size: u64) -> Result<Option<FileName>, FileError> {
         let pax = self.pax.take().unwrap_or_default();
+        // What remains was said of an entry that is no link.
+        if pax.target.is_some() || self.long_target.is_some() {
+            return Err(FileError::Archive);
+        }
         if pax.size.is_some_and(|said| said != size) {
             return Err(FileError::Archive);
         }

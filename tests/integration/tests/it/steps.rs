@@ -422,16 +422,71 @@ fn an_archive_is_a_read_only_directory() {
 }
 
 #[test]
-fn archives_with_links_and_bombs_are_refused() {
+fn links_that_stay_in_their_archive_are_followed() {
+    use std::os::unix::fs::symlink;
     let dir = test_dir();
-    std::fs::create_dir(dir.join("d")).unwrap();
-    std::os::unix::fs::symlink("/etc/passwd", dir.join("d/link")).unwrap();
-    let links = tar(&dir, "links.tar", &[], &["d"]);
+    let long = "a-long-directory-name/".repeat(8) + "target";
+    std::fs::create_dir_all(dir.join("d/lib").join(&long).parent().unwrap()).unwrap();
+    dir.file("d/lib/real", "real");
+    dir.file(&format!("d/lib/{long}"), "long");
+    std::fs::hard_link(dir.join("d/lib/real"), dir.join("d/lib/same")).unwrap();
+    symlink("../lib/real", dir.join("d/lib/up")).unwrap();
+    symlink("lib", dir.join("d/folder")).unwrap();
+    symlink(format!("lib/{long}"), dir.join("d/far")).unwrap();
+    for (name, flags) in [("gnu.tar", "--format=gnu"), ("pax.tar", "--format=pax")] {
+        let archive = tar(&dir, name, &[flags], &["d"]);
+        let arg = format!("{}::/x", archive.display());
+        for guest in BOTH {
+            for (path, content) in [
+                ("lib/real", "real"),
+                ("lib/same", "real"),
+                ("lib/up", "real"),
+                ("folder/same", "real"),
+                ("far", "long"),
+            ] {
+                let path = format!("/x/d/{path}");
+                let run = Run::with(&["--archive", &arg]).guest(guest, &["read", &path]);
+                run.go().expect(0).prints(content);
+            }
+        }
+    }
+}
+
+#[test]
+fn archives_with_links_out_and_bombs_are_refused() {
+    let dir = test_dir();
+    let with_link = |name: &str, target: &str| {
+        std::fs::create_dir(dir.join(name)).unwrap();
+        std::os::unix::fs::symlink(target, dir.join(name).join("link")).unwrap();
+        tar(&dir, &format!("{name}.tar"), &[], &[name])
+    };
+    let (absolute, above) = (with_link("absolute", "/etc/passwd"), with_link("above", "../../x"));
+    // The second part of a hard link, without the first.
+    dir.file("first", "x");
+    std::fs::create_dir(dir.join("hard")).unwrap();
+    std::fs::hard_link(dir.join("first"), dir.join("hard/second")).unwrap();
+    let both = tar(&dir, "both.tar", &[], &["first", "hard"]);
+    let mut delete = Command::new("tar");
+    assert!(delete.arg("--delete").arg("-f").arg(&both).arg("first").status().unwrap().success());
+    // A link, and then a file below its name.
+    let below = with_link("below", "folder");
+    std::fs::remove_file(dir.join("below/link")).unwrap();
+    std::fs::create_dir(dir.join("below/link")).unwrap();
+    dir.file("below/link/file", "x");
+    let mut append = Command::new("tar");
+    append.arg("-rf").arg(&below).arg("-C").arg(&*dir).arg("below/link/file");
+    assert!(append.status().unwrap().success());
     // Five GiB of zeros in five MiB.
     std::fs::File::create(dir.join("zeros")).unwrap().set_len(5 << 30).unwrap();
     let bomb = tar(&dir, "bomb.tar.gz", &["-z"], &["zeros"]);
     let temporary = test_dir();
-    for (archive, says) in [(links, "no links"), (bomb, "unpacks to more than 4 GiB")] {
+    for (archive, says) in [
+        (absolute, "its link absolute/link to /etc/passwd leads out of the archive"),
+        (above, "its link above/link to ../../x leads out of the archive"),
+        (both, "its hard link hard/second is to first, which is no file of the archive"),
+        (below, "its link below/link has the name of a directory, or lies below a link"),
+        (bomb, "unpacks to more than 4 GiB"),
+    ] {
         let arg = format!("{}::/x", archive.display());
         let run = Run::with(&["--archive", &arg]).env("TMPDIR", &*temporary);
         run.guest("probe", &["args", "ran"]).go().expect(125).says(says);
