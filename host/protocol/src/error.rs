@@ -120,6 +120,9 @@ pub enum Error {
     /// The runtime is unreachable.
     #[error("the runtime is unavailable")]
     RuntimeUnavailable,
+    /// The runtime serves workers and no steps, since it cannot use its store of steps.
+    #[error("this runtime runs no steps: it could not open its store of steps; its log says why")]
+    StepsUnavailable,
     /// The disk is full. Everything acknowledged is on disk.
     #[error("the runtime's storage is full; nothing was lost")]
     StorageFull,
@@ -235,6 +238,7 @@ impl Error {
             Self::OperationUnsupported,
             Self::Busy { retry_after },
             Self::RuntimeUnavailable,
+            Self::StepsUnavailable,
             Self::StorageFull,
             Self::Internal,
         ];
@@ -272,6 +276,7 @@ impl Error {
                 | Self::OperationUnsupported
                 | Self::Busy { .. }
                 | Self::RuntimeUnavailable
+                | Self::StepsUnavailable
                 | Self::StorageFull
                 | Self::Internal => {}
             }
@@ -309,6 +314,7 @@ impl Error {
             Self::OperationUnsupported => "operation_unsupported",
             Self::Busy { .. } => "busy",
             Self::RuntimeUnavailable => "runtime_unavailable",
+            Self::StepsUnavailable => "steps_unavailable",
             Self::StorageFull => "storage_full",
             Self::Internal => "internal",
         }
@@ -342,7 +348,7 @@ impl Error {
             Self::ComponentRefused { .. } => 422,
             Self::MailboxFull { .. } => 429,
             Self::OperationUnsupported => 501,
-            Self::Busy { .. } | Self::RuntimeUnavailable => 503,
+            Self::Busy { .. } | Self::RuntimeUnavailable | Self::StepsUnavailable => 503,
             Self::StorageFull => 507,
             Self::Internal => 500,
         }

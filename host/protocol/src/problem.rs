@@ -113,6 +113,7 @@ impl Problem {
             "operation_unsupported" => Error::OperationUnsupported,
             "busy" => Error::Busy { retry_after: retry_after? },
             "runtime_unavailable" => Error::RuntimeUnavailable,
+            "steps_unavailable" => Error::StepsUnavailable,
             "storage_full" => Error::StorageFull,
             "internal" => Error::Internal,
             _ => return None,
@@ -167,6 +168,7 @@ impl From<&Error> for Problem {
             | Error::WorkerRemoved
             | Error::OperationUnsupported
             | Error::RuntimeUnavailable
+            | Error::StepsUnavailable
             | Error::StorageFull
             | Error::Internal => {}
         }
@@ -203,6 +205,7 @@ const fn title(error: &Error) -> &'static str {
         Error::OperationUnsupported => "Not supported here",
         Error::Busy { .. } => "Busy",
         Error::RuntimeUnavailable => "The runtime is unavailable",
+        Error::StepsUnavailable => "Steps are unavailable",
         Error::StorageFull => "The storage is full",
         Error::Internal => "Internal error",
     }

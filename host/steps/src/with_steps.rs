@@ -1,4 +1,4 @@
-//! A runtime of workers that runs steps too.
+//! A runtime of workers that runs steps too, or says why it does not.
 
 use std::sync::Arc;
 
@@ -13,13 +13,14 @@ use crate::host::StepHost;
 #[derive(Clone)]
 pub struct WithSteps {
     workers: Arc<dyn RuntimeHandle>,
-    steps: Arc<dyn RuntimeHandle>,
+    /// None if their store cannot be used.
+    steps: Option<Arc<dyn RuntimeHandle>>,
 }
 
 impl WithSteps {
-    /// Adds steps to a runtime.
-    pub fn new(workers: Arc<dyn RuntimeHandle>, steps: StepHost) -> Self {
-        Self { workers, steps: Arc::new(steps) }
+    /// Adds steps to a runtime. Without them, their verbs answer [`Error::StepsUnavailable`].
+    pub fn new(workers: Arc<dyn RuntimeHandle>, steps: Option<StepHost>) -> Self {
+        Self { workers, steps: steps.map(|steps| Arc::new(steps) as _) }
     }
 }
 
@@ -37,9 +38,12 @@ impl Layer for WithSteps {
                 | Verb::step { .. }
                 | Verb::cancel_step { .. }
         );
-        invocation
-            .forward(if is_of_steps { self.steps.clone() } else { self.workers.clone() })
-            .await
+        let runtime = match (is_of_steps, &self.steps) {
+            (false, _) => &self.workers,
+            (true, Some(steps)) => steps,
+            (true, None) => return Err(Error::StepsUnavailable),
+        };
+        invocation.forward(runtime.clone()).await
     }
 }
 

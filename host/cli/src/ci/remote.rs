@@ -323,7 +323,8 @@ impl ActionRunner for RemoteRunner {
                     Error::Forbidden(_)
                     | Error::InvalidRequest(_)
                     | Error::LimitExceeded { .. }
-                    | Error::OperationUnsupported => StepOutcome::Refused,
+                    | Error::OperationUnsupported
+                    | Error::StepsUnavailable => StepOutcome::Refused,
                     _ => StepOutcome::HostFault,
                 };
                 ended(outcome, format!("the runtime {}: {error}", self.runtime.runtime_id))

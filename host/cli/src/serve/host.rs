@@ -29,7 +29,8 @@ const GRACE: Duration = Duration::from_secs(10);
 pub(crate) struct ServingHost {
     surface: Surface,
     runtime: Embedded,
-    steps: StepHost,
+    /// None if their store cannot be used.
+    steps: Option<StepHost>,
     registry: Registry,
     listener: TcpListener,
     address: SocketAddr,
@@ -69,7 +70,7 @@ impl ServingHost {
         let address = listener.local_addr()?;
         let runtime_id = store.runtime_id().clone();
         let host_id = ambient::new_id::<HostId>("host")?;
-        let steps = parts::steps(&dir, &runtime_id, secrets.clone(), address, &settings)?;
+        let steps = parts::steps(&dir, &runtime_id, secrets.clone(), address, &settings);
         let runtime = parts::runtime(store, code, secrets, host_id.clone(), address, &settings)?;
         let display_name = match surface {
             Surface::Browser => settings.workspace.as_str(),
@@ -165,7 +166,9 @@ impl ServingHost {
         let _ = stop.send(true);
         let down = async {
             // Their callers ask again.
-            self.steps.close();
+            if let Some(steps) = &self.steps {
+                steps.close();
+            }
             self.runtime.shutdown(GRACE).await;
             // The server is down, whatever its result was.
             let _ = tokio::time::timeout(GRACE, served).await;

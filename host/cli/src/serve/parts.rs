@@ -168,24 +168,35 @@ fn scopes(
     settings.iter().map(open).collect()
 }
 
-/// Opens the store of steps, and returns the host that runs them. Its programs start when the first
-/// step comes.
+/// Returns the host of steps. None if their store cannot be used: what workers need is elsewhere, so
+/// they are served all the same.
 pub(super) fn steps(
     dir: &Dir,
     runtime_id: &RuntimeId,
     secrets: BTreeMap<SecretName, OperatorSecret>,
     own_address: SocketAddr,
     settings: &Settings,
-) -> Result<StepHost, Failed> {
-    let cannot = |error: io::Error| {
-        Failed::here(format!(
-            "cannot use the store of steps in {}: {error}",
-            settings.store.display()
-        ))
-    };
-    let dir = ambient::private_dir(dir, STEPS).map_err(cannot)?;
+) -> Option<StepHost> {
+    let opened = step_host(dir, runtime_id, secrets, own_address, settings);
+    if let Err(error) = &opened {
+        let store = settings.store.join(STEPS);
+        tracing::error!(%error, store = %store.display(), "this host runs no steps: their store cannot be used");
+    }
+    opened.ok()
+}
+
+/// Opens the store of steps, and returns the host that runs them. Its programs start when the first
+/// step comes.
+fn step_host(
+    dir: &Dir,
+    runtime_id: &RuntimeId,
+    secrets: BTreeMap<SecretName, OperatorSecret>,
+    own_address: SocketAddr,
+    settings: &Settings,
+) -> io::Result<StepHost> {
+    let dir = ambient::private_dir(dir, STEPS)?;
     let keep = settings.steps.keep();
-    let store = StepHost::open_store(dir, &keep).map_err(cannot)?;
+    let store = StepHost::open_store(dir, &keep)?;
     let jobs = settings.steps.jobs();
     let names = secrets.keys().cloned().collect();
     let outbound = Outbound::default();

@@ -120,7 +120,7 @@ impl StepSubject {
 #[async_trait::async_trait]
 impl Subject for StepSubject {
     fn runtime(&self) -> Arc<dyn RuntimeHandle> {
-        Arc::new(WithSteps::new(Arc::new(self.host.clone()), self.host.clone()))
+        Arc::new(WithSteps::new(Arc::new(self.host.clone()), Some(self.host.clone())))
     }
 
     fn wasm(&self, guest: Guest) -> Vec<u8> {
