@@ -1,6 +1,7 @@
 //! `skep audit`: the changes that callers made to a host.
 
 use clap::Args;
+use skep_protocol::text::neutral;
 use skep_protocol::{AuditEntry, ListAudit, Timestamp, TokenId, WorkerId};
 
 use crate::clock::past;
@@ -98,6 +99,10 @@ fn subject(entry: &AuditEntry) -> String {
     let states = [&entry.after, &entry.before];
     let token = states.iter().find_map(|state| state.as_ref()?.token.as_ref());
     let session = states.iter().find_map(|state| state.as_ref()?.session_id.as_ref());
+    let step = states.iter().find_map(|state| state.as_ref()?.step.as_ref());
+    if let (Some(runtime), Some(step)) = (&entry.runtime_id, step) {
+        return format!("{runtime}/{} {}", step.run, neutral(&step.id));
+    }
     match (&entry.runtime_id, entry.worker_id, token, session) {
         (Some(runtime), Some(worker), ..) => format!("{runtime}/{worker}"),
         (Some(runtime), None, ..) => runtime.to_string(),

@@ -3,9 +3,10 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::step::StepSpec;
 use crate::{
-    Error, Grants, Labels, LimitChanges, Role, RuntimeId, SessionId, Timestamp, TokenId, TokenName,
-    WorkerId,
+    BlobDigest, CiRunId, Error, Grants, Labels, LimitChanges, Role, RuntimeId, SessionId,
+    Timestamp, TokenId, TokenName, WorkerId, text,
 };
 
 /// An audited action. Reads are not audited. Neither are inputs: the worker's transcript records
@@ -161,6 +162,31 @@ pub struct AuditedState {
     /// The session.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session_id: Option<SessionId>,
+    /// The step of a pipeline.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<AuditedStep>,
+}
+
+/// The audited properties of a step.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct AuditedStep {
+    /// Run that it belongs to.
+    pub run: CiRunId,
+    /// Id in the run: the step's name and its combination, cut after 200 characters.
+    pub id: String,
+    /// Program.
+    pub component: BlobDigest,
+}
+
+impl AuditedStep {
+    /// Maximum characters of an id. The audit is kept for ever.
+    const MOST_ID: usize = 200;
+
+    /// Returns what the audit tells of a step.
+    pub fn of(run: &CiRunId, step: &StepSpec) -> Self {
+        let id = text::brief(&step.id, Self::MOST_ID).into_owned();
+        Self { run: run.clone(), id, component: step.component }
+    }
 }
 
 /// The audited properties of a token.

@@ -50,7 +50,9 @@ pub mod worker;
 
 pub use access::{CreateToken, CreatedToken, SessionView, TokenView};
 pub use answer::Answer;
-pub use audit::{Action, AuditEntry, AuditedState, AuditedToken, ListAudit, audit_word};
+pub use audit::{
+    Action, AuditEntry, AuditedState, AuditedStep, AuditedToken, ListAudit, audit_word,
+};
 pub use blob::{BlobDigest, BlobError};
 pub use bulk::{BulkAction, BulkFilter, BulkPreview, BulkRequest, BulkResult, BulkWorker};
 pub use change::{

@@ -205,8 +205,8 @@ impl GuardedHandle {
         }
     }
 
-    /// Returns the audited parts of a worker before a change, and as the change asks for them. What
-    /// the worker has is read only if the change may be made and names such a part.
+    /// Returns the audited parts of a worker or step before a change, and as the change asks for
+    /// them. What the worker has is read only if the change may be made and names such a part.
     async fn audited(&self, verb: Verb<'_>) -> (Option<AuditedState>, Option<AuditedState>) {
         match verb {
             Verb::create { request } => {
@@ -240,6 +240,10 @@ impl GuardedHandle {
                     ..AuditedState::default()
                 });
                 (before, Some(after))
+            }
+            Verb::start_step { request, .. } => {
+                let step = Some(AuditedStep::of(&request.run, &request.step));
+                (None, Some(AuditedState { step, ..AuditedState::default() }))
             }
             _ => (None, None),
         }

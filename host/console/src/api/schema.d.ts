@@ -1060,8 +1060,19 @@ export interface components {
             limits?: components["schemas"]["LimitChanges"] | null;
             /** @description The session. */
             session_id?: components["schemas"]["SessionId"] | null;
+            /** @description The step of a pipeline. */
+            step?: components["schemas"]["AuditedStep"] | null;
             /** @description The token. */
             token?: components["schemas"]["AuditedToken"] | null;
+        };
+        /** @description The audited properties of a step. */
+        AuditedStep: {
+            /** @description Program. */
+            component: components["schemas"]["BlobDigest"];
+            /** @description Id in the run: the step's name and its combination, cut after 200 characters. */
+            id: string;
+            /** @description Run that it belongs to. */
+            run: components["schemas"]["CiRunId"];
         };
         /** @description The audited properties of a token. */
         AuditedToken: {

@@ -193,6 +193,28 @@ async fn changes_of_grants_and_labels_are_audited_with_both_states() {
 }
 
 #[tokio::test]
+async fn a_step_is_audited_with_its_run_and_id() {
+    let bed = Bed::new(Net::default(), Vec::new());
+    let mut request = crate::roles::step();
+    request.step.id = "greet[n=1]".into();
+    bed.at("home").start_step(request.clone(), Role::Admin).await.unwrap_err();
+    request.step.id = "x".repeat(10_000);
+    let viewer = bed.registry.own(&bed.caller(Role::Viewer, None)).unwrap();
+    viewer.start_step(request.clone(), Role::Admin).await.unwrap_err();
+    let all = bed.audit();
+    let all: Vec<_> = all.iter().filter(|entry| entry.action == "step.run").collect();
+    let [refused, tried] = all[..] else { panic!("{all:?}") };
+    let step = |entry: &AuditEntry| entry.after.clone().unwrap().step.unwrap();
+    let expected = AuditedStep {
+        run: request.run,
+        id: "greet[n=1]".into(),
+        component: request.step.component,
+    };
+    assert_eq!(step(tried), expected);
+    assert_eq!((refused.outcome.as_str(), step(refused).id.chars().count()), ("forbidden", 201));
+}
+
+#[tokio::test]
 async fn the_audit_is_append_only() {
     let bed = Bed::new(Net::default(), Vec::new());
     let worker = bed.home.worker().await;

@@ -14,7 +14,7 @@ fn bytes() -> ByteStream {
     stream::iter([Ok("x".into())]).boxed()
 }
 
-fn step() -> StepRequest {
+pub(crate) fn step() -> StepRequest {
     let component = format!("sha256:{}", "0".repeat(64));
     let request = serde_json::json!({
         "run": "one",

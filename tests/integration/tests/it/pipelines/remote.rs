@@ -39,7 +39,7 @@ impl Builder {
     }
 
     /// Ends the host, and starts it again at the same address.
-    fn restart(&mut self, end: fn(&mut Served)) {
+    fn restart(&mut self, end: impl FnOnce(&mut Served)) {
         let address = self.host.url.trim_start_matches("http://").to_owned();
         end(&mut self.host);
         self.host = Served::start_with(Serves::Up, &self.dir, &["--listen", &address]);
@@ -48,6 +48,11 @@ impl Builder {
     /// Returns the flags that name it.
     fn flags(&self) -> [&str; 4] {
         ["--host", &self.host.url, "--token-file", self.token.to_str().unwrap()]
+    }
+
+    /// Runs another command on it.
+    fn skep(&self, words: &[&str]) -> crate::hosting::Said {
+        crate::hosting::skep(&self.dir, &[words, &self.flags()].concat())
     }
 
     /// Counts the blobs that are stored.
@@ -243,4 +248,35 @@ fn a_role_bounds_what_a_step_may_have() {
     let before = std::fs::read_dir(project.cache.join("runs")).unwrap().count();
     project.ci(&["run", "--runtime", "nowhere", "--host", &builder.host.url]).go().expect(125);
     assert_eq!(std::fs::read_dir(project.cache.join("runs")).unwrap().count(), before);
+}
+
+#[test]
+fn a_host_that_cannot_open_its_store_of_steps_serves_workers() {
+    let mut builder = Builder::start();
+    let steps = builder.dir.join("store/steps");
+    builder.restart(|host| {
+        host.terminate();
+        std::fs::remove_dir_all(&steps).unwrap();
+        std::fs::write(&steps, "not a directory").unwrap();
+    });
+    let project = Project::new(&["probe"], SLOW);
+    let (result, ran) = project.run(&builder.flags());
+    ran.expect(1);
+    assert_eq!(result.outcome("quick"), "refused", "{}", result.0);
+    assert!(result.message("quick").contains("runs no steps"), "{}", result.0);
+    let listed = builder.skep(&["worker", "list"]);
+    assert_eq!(listed.code, 0, "{}", listed.err);
+    let log = std::fs::read_to_string(builder.dir.join("log")).unwrap();
+    assert!(log.contains("this host runs no steps") && log.contains("store/steps"), "{log}");
+}
+
+#[test]
+fn the_audit_names_the_run_and_the_step() {
+    let builder = Builder::start();
+    let project = Project::new(&["probe"], SLOW);
+    let (result, ran) = project.run(&[&builder.flags()[..], &["quick"]].concat());
+    ran.expect(0);
+    let run = result.0["run_id"].as_str().unwrap();
+    let audit = builder.skep(&["audit", "--action", "step.run"]).out;
+    assert!(audit.contains(&format!("{}/{run} quick", builder.host.runtime_id)), "{audit}");
 }
