@@ -4,9 +4,9 @@ use clap::Args;
 use skep_ci::StepExplanation;
 use skep_protocol::text::neutral;
 
-use super::local_run::fill;
 use super::open::OpenPipeline;
 use super::options::{PipelineFlags, select};
+use super::plan_run::fill;
 use crate::failure::Failed;
 use crate::output::OutputFormat;
 use crate::{json, terminal};

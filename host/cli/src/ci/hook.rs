@@ -6,10 +6,10 @@ use std::path::Path;
 use clap::Args;
 use skep_ci::{CachePolicy, PlanOptions};
 
-use super::local_run::{HowToRun, fill, run_with};
 use super::open::OpenPipeline;
 use super::options::{PipelineFlags, select};
 use super::outputs::apply;
+use super::plan_run::{HowToRun, fill, run_with};
 use super::show::show_end;
 use super::watch::exit_code;
 use crate::exit;

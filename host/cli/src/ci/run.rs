@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Parser};
 use skep_ci::{CachePolicy, Ceilings, DryStep, Plan, RunNote, RunResult, Toolbox};
 
-use super::local_run::{HowToRun, fill, run_with};
 use super::open::OpenPipeline;
 use super::options::{PipelineFlags, select};
 use super::outputs::{apply, write_outputs};
+use super::plan_run::{HowToRun, fill, run_with};
 use super::show::show_end;
 use super::watch::exit_code;
 use crate::connect::HostArgs;
