@@ -53,7 +53,14 @@ impl ActionRunner for StoreRunner<'_> {
     fn run(&self, job: &StepJob, key: &ActionKey) -> StepResult {
         // Another step may have stored it.
         match cached(self.store, job, key).filter(|_| self.policy == CachePolicy::Use) {
-            Some(found) => found,
+            Some(found) => {
+                // Names of runs begin with their day, which saves a look at most entries.
+                let day = |run: &str| run.get(..8).map(str::to_owned);
+                if found.cached.as_ref().map(|it| day(&it.from_run)) != Some(day(self.run_id)) {
+                    entry::note_use(self.store, &key.action);
+                }
+                found
+            }
             None => self.execute(job, key),
         }
     }

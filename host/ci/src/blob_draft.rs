@@ -49,6 +49,7 @@ impl BlobDraft {
         }
         if !self.store.has(&digest) {
             self.draft.place(&blob_name(&digest.hex()), 0o400)?;
+            self.store.count(&digest);
         }
         Ok(true)
     }

@@ -4,8 +4,10 @@
 //! a result in from outside.
 
 use std::io;
+use std::time::Duration;
 
 use prost::Message;
+use rustix::fs::{AtFlags, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, utimensat};
 
 use crate::digest::{BlobDigest, from_message, to_message};
 use crate::draft;
@@ -64,6 +66,21 @@ pub(crate) fn read(store: &Store, action: &BlobDigest) -> Option<StepResult> {
     let parts = message.execution_metadata?.auxiliary_metadata;
     let part = parts.iter().find(|part| part.type_url == STEP)?;
     serde_json::from_slice(&part.value).ok()
+}
+
+/// Notes that a result was used, about once a day: what was not used for longest is collected first.
+/// A failure makes it look older.
+pub(crate) fn note_use(store: &Store, action: &BlobDigest) {
+    const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+    let name = name(action);
+    let modified = store.root.symlink_metadata(&name).and_then(|meta| meta.modified());
+    let age = modified.ok().and_then(|modified| modified.into_std().elapsed().ok());
+    if age.is_some_and(|age| age > DAY) {
+        let time = |nanos| Timespec { tv_sec: 0, tv_nsec: nanos };
+        let times =
+            Timestamps { last_access: time(UTIME_OMIT), last_modification: time(UTIME_NOW) };
+        let _ = utimensat(&*store.root, &name, &times, AtFlags::SYMLINK_NOFOLLOW);
+    }
 }
 
 /// Returns the name of an entry's file.

@@ -8,6 +8,7 @@ use cap_std::fs::{Dir, MetadataExt};
 use prost::Message;
 use skep_scope::tree::remove_tree;
 
+use crate::cache_size::CacheSize;
 use crate::digest::BlobDigest;
 use crate::draft::DRAFTS;
 use crate::messages::{ActionMessage, ActionResultMessage};
@@ -52,22 +53,20 @@ pub fn gc(root: Dir, keep: &Keep) -> io::Result<Option<GcResult>> {
     let Some(store) = Store::open_alone(root)? else { return Ok(None) };
     let mut done = GcResult::default();
     remove_all(&store.root, DRAFTS, |_| true)?;
-    let names = runs(&store)?;
-    let old = names.len().saturating_sub(RUNS);
     let oldest = SystemTime::now().checked_sub(keep.age);
-    for name in &names[..old] {
-        let dir = store.root.open_dir("runs")?;
-        if is_before(&dir, name, oldest)? {
-            remove_tree(&dir, name)?;
-            done.runs += 1;
-        }
-    }
     let mut entries = entries(&store)?;
     // The newest first, so that the size bound drops the oldest.
     entries.sort_by_key(|(_, used)| std::cmp::Reverse(*used));
     let mut kept = BTreeSet::new();
     let mut size = 0;
-    for name in runs(&store)? {
+    // The newest first, as above.
+    for (age, name) in runs(&store)?.into_iter().rev().enumerate() {
+        let dir = store.root.open_dir("runs")?;
+        if age >= RUNS && (size > keep.bytes || is_before(&dir, &name, oldest)?) {
+            remove_tree(&dir, &name)?;
+            done.runs += 1;
+            continue;
+        }
         if let Ok(run) = read_run(&store, &name) {
             for step in &run.steps {
                 let streams = [&step.stdout, &step.stderr];
@@ -98,7 +97,27 @@ pub fn gc(root: Dir, keep: &Keep) -> io::Result<Option<GcResult>> {
     }
     done.trees = remove_all(&store.root, "trees", |name| !kept.contains(name))?;
     sweep(&store, &kept, &mut done)?;
+    CacheSize::counted(done.left_bytes).write(&store.root)?;
     Ok(Some(done))
+}
+
+/// Collects what was not used for longest if the cache is above a size, a fifth below it so that the
+/// next run need not collect again. `None` if it is not, or while a run uses it.
+///
+/// `stored` is what this run stored. A run that stored nothing looks at nothing.
+///
+/// # Errors
+/// If the cache cannot be read or changed.
+pub fn gc_above(root: Dir, stored: u64, most: u64) -> io::Result<Option<GcResult>> {
+    if stored == 0 {
+        return Ok(None);
+    }
+    let size = CacheSize::after(&root, stored)?;
+    size.write(&root)?;
+    match size.bytes > most {
+        true => gc(root, &Keep { bytes: most / 5 * 4, age: Duration::MAX }),
+        false => Ok(None),
+    }
 }
 
 fn add(kept: &mut BTreeSet<String>, size: &mut u64, hex: Option<&str>, bytes: u64) {

@@ -14,6 +14,7 @@ mod apply;
 mod archive;
 mod blob_draft;
 mod bounds;
+mod cache_size;
 mod collect;
 #[cfg(test)]
 mod crash;
@@ -79,7 +80,7 @@ pub use expected::{Expected, Retries};
 pub use explain::{StepExplanation, explain};
 pub use fault::{FileFault, nearest};
 pub use file::{PIPELINE_FILE, PipelineFile, schema};
-pub use gc::{GcResult, Keep, gc};
+pub use gc::{GcResult, Keep, gc, gc_above};
 pub use graph::{GraphFormat, graph};
 pub use guest_path::{OUT, TMP};
 pub use junit::report as junit_report;

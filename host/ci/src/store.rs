@@ -7,6 +7,7 @@
 //! index/…         digests of a project's files by path, size, times and inode
 //! last/…          the last action of each step of a project
 //! runs/…          records and logs of runs
+//! size            bytes of all blobs, about
 //! tmp/…           drafts
 //! ```
 //!
@@ -14,6 +15,7 @@
 //! function takes a result from outside.
 
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use cap_std::fs::{Dir, DirBuilder, DirBuilderExt, File};
@@ -39,6 +41,8 @@ pub struct Store {
     pub(crate) root: Arc<Dir>,
     /// The folders of the blobs, opened when they are first needed.
     shards: Arc<[OnceLock<Dir>; 256]>,
+    /// Bytes of the blobs that were new.
+    stored: Arc<AtomicU64>,
     /// Held while the store is open, so that nothing is collected below a run.
     _lock: Option<Arc<std::fs::File>>,
 }
@@ -57,7 +61,7 @@ impl Store {
     /// then is missing.
     pub(crate) fn open_to_read(root: Dir) -> Self {
         let shards = Arc::new([const { OnceLock::new() }; 256]);
-        Self { root: Arc::new(root), shards, _lock: None }
+        Self { root: Arc::new(root), shards, stored: Arc::default(), _lock: None }
     }
 
     /// Opens the cache for a collection of garbage; `None` while a run uses it.
@@ -80,7 +84,8 @@ impl Store {
         let lock = root.create(LOCK)?.into_std();
         flock(&lock, how)?;
         let shards = Arc::new([const { OnceLock::new() }; 256]);
-        Ok(Self { root: Arc::new(root), shards, _lock: Some(Arc::new(lock)) })
+        let (root, lock) = (Arc::new(root), Some(Arc::new(lock)));
+        Ok(Self { root, shards, stored: Arc::default(), _lock: lock })
     }
 
     /// Stores bytes.
@@ -91,6 +96,7 @@ impl Store {
         let digest = crate::digest::digest_of(content);
         if !self.has(&digest) {
             draft::write(&self.root, &blob_name(&digest.hex()), content, 0o400)?;
+            self.count(&digest);
         }
         Ok(digest)
     }
@@ -110,8 +116,19 @@ impl Store {
         let Some(digest) = copy_and_hash(file, draft.file(), limit)? else { return Ok(None) };
         if !self.has(&digest) {
             draft.place(&blob_name(&digest.hex()), 0o400)?;
+            self.count(&digest);
         }
         Ok(Some(digest))
+    }
+
+    /// Counts a new blob.
+    pub(crate) fn count(&self, blob: &BlobDigest) {
+        self.stored.fetch_add(blob.bytes, Ordering::Relaxed);
+    }
+
+    /// Returns the bytes of the blobs that were stored through this store and its clones.
+    pub fn stored(&self) -> u64 {
+        self.stored.load(Ordering::Relaxed)
     }
 
     /// Returns true if the blob is there, with its size.

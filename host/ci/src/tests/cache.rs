@@ -1,6 +1,10 @@
 //! The cache: what runs, and what does not.
 
+use std::time::{Duration, SystemTime};
+
 use crate::action_run::CachePolicy;
+use crate::digest::BlobDigest;
+use crate::gc::gc_above;
 use crate::result::RunOutcome;
 use crate::tests::testing::{TestProject, by_id};
 
@@ -163,4 +167,47 @@ fn two_outputs_of_one_name_are_refused() {
     let result = project.run(&text);
     let link = by_id(&result)["link"].clone();
     assert!(link.message.unwrap().contains("cc made same.o in two of its combinations"));
+}
+
+/// Runs a step that sees a file of 100,000 bytes, and returns its action.
+fn large(project: &TestProject, at: usize) -> BlobDigest {
+    const PIPELINE: &str = "version = 1\n[tool.t]\nfile = \"t.wasm\"\n[step.large]\ntool = \"t\"\n\
+                            src = [\"large\"]\nargs = [\"hash\", \"h\"]\nout = [\"h\"]\n";
+    project.write("large", &format!("{at:04}").repeat(25_000));
+    let result = project.run(PIPELINE);
+    assert_eq!(result.outcome, RunOutcome::Passed);
+    let action = result.steps[0].action.clone().unwrap();
+    let sha256 = action.strip_prefix("sha256:").unwrap();
+    project.store.find(sha256).unwrap()
+}
+
+#[test]
+fn a_cache_above_its_size_loses_what_was_not_used_for_longest() {
+    let project = project();
+    let actions: Vec<_> = (0..40).map(|at| large(&project, at)).collect();
+    for entry in project.store.root.open_dir("ac").unwrap().entries().unwrap() {
+        let before = SystemTime::now() - Duration::from_secs(3 * 24 * 60 * 60);
+        entry.unwrap().open().unwrap().into_std().set_modified(before).unwrap();
+    }
+    let used = [0, 3];
+    used.iter().for_each(|&at| crate::entry::note_use(&project.store, &actions[at]));
+    let root = || project.store.root.try_clone().unwrap();
+    let stored = project.store.stored();
+    assert!((4_000_000..5_000_000).contains(&stored), "{stored}");
+    assert_eq!(gc_above(root(), 0, 1).unwrap(), None, "a run that stored nothing looks at nothing");
+    assert_eq!(gc_above(root(), stored, 10_000_000).unwrap(), None, "it is below its size");
+    assert_eq!(gc_above(root(), 1, 3_000_000).unwrap(), None, "a run uses the cache");
+    let project = project.reopened(|cache| {
+        let done = gc_above(cache, 1, 3_500_000).unwrap().unwrap();
+        assert!(done.left_bytes <= 2_900_000 && done.results > 5, "{done:?}");
+    });
+    for at in used {
+        large(&project, at);
+        assert!(project.ran().is_empty(), "{at} was used, and is kept");
+    }
+    let again = (0..40).filter(|&at| {
+        large(&project, at);
+        !project.ran().is_empty()
+    });
+    assert!((6..25).contains(&again.count()));
 }

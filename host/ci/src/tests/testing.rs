@@ -83,6 +83,15 @@ impl TestProject {
         Self { root, store, programs, options, jobs: 2, cancel, _folders: Vec::new() }
     }
 
+    /// Closes the cache, and opens it again.
+    pub(crate) fn reopened(self, between: impl FnOnce(Dir)) -> Self {
+        let Self { root, store, programs, _folders, .. } = self;
+        let cache = store.root.try_clone().unwrap();
+        drop((store, programs));
+        between(cache.try_clone().unwrap());
+        Self { _folders, ..Self::at(root, cache) }
+    }
+
     pub(crate) fn write(&self, path: &str, content: &str) {
         if let Some((folder, _)) = path.rsplit_once('/') {
             self.root.create_dir_all(folder).unwrap();

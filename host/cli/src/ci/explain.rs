@@ -19,7 +19,10 @@ Examples:
   skep ci explain 'cc[file=src/a.c]' --output json
 
 It compares the step as it is now with the last run that had it: program, arguments, environment,
-limits, and each file that the step sees.")]
+limits, and each file that the step sees.
+
+It knows the runs that this machine started, and this machine's cache. A runtime has a cache of its
+own: after `skep ci run --runtime`, a step that will run here may come from the cache there.")]
 pub(crate) struct CiExplainArgs {
     /// Step: a name, a glob or an id
     #[arg(value_name = "STEP")]

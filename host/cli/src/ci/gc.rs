@@ -18,7 +18,8 @@ Examples:
   skep ci gc
   skep ci gc --keep 2GiB --older 48h
 
-The last 20 runs are always kept.")]
+The last 20 runs are always kept. A run that brings the cache above 10 GiB, or above
+SKEP_CI_CACHE_SIZE, removes what was not used for longest.")]
 pub(crate) struct CiGcArgs {
     /// Maximum size of what is kept; the results that were not used for longest go first
     #[arg(long, value_name = "SIZE", default_value = "10GiB", value_parser = quantity::bytes)]
@@ -63,4 +64,29 @@ pub(super) fn gc(arguments: &CiGcArgs) -> Result<u8, Failed> {
         ),
     };
     Ok(terminal::conclude(printed, 0))
+}
+
+/// Removes what was not used for longest after a run that stored these bytes, if the cache is too
+/// large.
+pub(super) fn gc_after_run(stored: u64) {
+    const MOST: u64 = 10 << 30;
+    let named = std::env::var("SKEP_CI_CACHE_SIZE").ok().filter(|text| !text.is_empty());
+    let most = match named.map(|text| quantity::bytes(&text)) {
+        None => MOST,
+        Some(Ok(most)) => most,
+        Some(Err(error)) => {
+            let message = format!("SKEP_CI_CACHE_SIZE: {error}; the cache was not looked at");
+            return terminal::say("note", &message);
+        }
+    };
+    let done = ambient::ci_cache().and_then(|root| skep_ci::gc_above(root, stored, most));
+    match done {
+        Ok(None) => {}
+        Ok(Some(done)) => {
+            let (most, removed) = (bytes(most), bytes(done.bytes));
+            let message = format!("the cache was above {most}; removed {removed} of old results");
+            terminal::say("note", &message);
+        }
+        Err(error) => terminal::say("note", &format!("cannot clean the cache: {error}")),
+    }
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Parser};
 use skep_ci::{CachePolicy, Ceilings, DryStep, Plan, RunNote, RunResult, Toolbox};
 
+use super::gc::gc_after_run;
 use super::open::OpenPipeline;
 use super::options::{PipelineFlags, select};
 use super::outputs::{apply, write_outputs};
@@ -24,7 +25,15 @@ const REMOTE_JOBS: usize = 16;
 
 /// Run the steps of a pipeline
 #[derive(Args)]
-#[command(after_help = "\
+#[command(
+    mut_arg("host", |arg| arg.help(
+        "URL of the host whose runtime runs the steps [default with --runtime: SKEP_HOST, or the \
+         host that runs on the store]"
+    )),
+    mut_arg("runtime", |arg| arg.help(
+        "Runtime that runs the steps [default with --host: the host's own]"
+    )),
+    after_help = "\
 Examples:
   skep ci run
   skep ci run cc link --jobs 4
@@ -34,7 +43,9 @@ Examples:
   skep ci run --base origin/main         skip steps whose `paths` did not change
   skep ci run --runtime builder          run the steps on a runtime of your host
 
-A step whose result is in the cache does not run. --refresh runs it all the same.")]
+Without --runtime and --host the steps run on this machine, also if SKEP_HOST is set.
+A step whose result is in the cache does not run. --refresh runs it all the same."
+)]
 pub(crate) struct CiRunArgs {
     /// Steps to run, with those that they need: names or globs [default: all]
     #[arg(value_name = "STEP")]
@@ -170,6 +181,10 @@ pub(super) fn run(arguments: &CiRunArgs, continued: Option<&str>) -> Result<u8, 
             }
         }
     };
+    // A collection needs the cache for itself.
+    let stored = pipeline.store.stored();
+    drop(pipeline);
+    gc_after_run(stored);
     Ok(terminal::conclude(printed, code))
 }
 
