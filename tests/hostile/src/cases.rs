@@ -26,6 +26,7 @@ mod handles;
 mod limits;
 mod network;
 mod output;
+mod steps;
 
 use crate::case::Case;
 
@@ -44,6 +45,7 @@ pub fn all() -> Vec<Case> {
         directory::cases(),
         output::cases(),
         network::cases(),
+        steps::cases(),
     ]
     .concat()
 }

@@ -22,7 +22,7 @@ pub const SKEP: &str = "SKEP_HOSTILE_SKEP";
 
 /// The subcommands of `skep` for the child that compiles and the child that runs.
 const COMPILE: &str = "__compile";
-const RUN: &str = "__run";
+pub(crate) const RUN: &str = "__run";
 
 /// Opens the store and the operator directories in a bed's directory.
 pub(crate) fn open(
@@ -40,18 +40,7 @@ pub(crate) fn open(
         vfs: None,
     })
     .unwrap();
-    let cache = skep_harness::shared_cache();
-    std::fs::create_dir_all(&cache).unwrap();
-    let sandbox = Sandbox::start(SandboxParts {
-        cores: 2,
-        workers: 64,
-        compiler: Arc::new(ChildCompiler::new(program(), vec![COMPILE.into()], 2)),
-        cache: Some(Dir::open_ambient_dir(cache, ambient_authority()).unwrap()),
-        incremental: Incremental::Off,
-        limits: limits.for_any_worker(),
-        outbound: outbound.clone(),
-    })
-    .unwrap();
+    let sandbox = Sandbox::start(sandbox_parts(&limits, outbound)).unwrap();
     let scope = |name, rights| OperatorScope { dir: access(name), rights };
     let scopes = BTreeMap::from([
         ("read".parse().unwrap(), scope("read", Rights::ReadOnly)),
@@ -74,6 +63,21 @@ pub(crate) fn open(
         host_id,
     })
     .unwrap()
+}
+
+/// Returns the parts of a sandbox with the real compiler.
+pub(crate) fn sandbox_parts(limits: &Limits, outbound: &Outbound) -> SandboxParts {
+    let cache = skep_harness::shared_cache();
+    std::fs::create_dir_all(&cache).unwrap();
+    SandboxParts {
+        cores: 2,
+        workers: 64,
+        compiler: Arc::new(ChildCompiler::new(program(), vec![COMPILE.into()], 2)),
+        cache: Some(Dir::open_ambient_dir(cache, ambient_authority()).unwrap()),
+        incremental: Incremental::Off,
+        limits: limits.for_any_worker(),
+        outbound: outbound.clone(),
+    }
 }
 
 /// Returns the path of the built `skep`, which compiles and runs.

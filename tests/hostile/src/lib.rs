@@ -28,6 +28,7 @@ mod own;
 mod owner;
 mod record;
 mod seen;
+mod step_bed;
 pub mod suite;
 mod trial;
 mod turn;
