@@ -87,7 +87,7 @@ enum Figure {
     Fanout,
     /// The host's resources taken by attacks, against the stock engine.
     Attacks,
-    /// Steps of `skep ci`, against one `skep run` for each.
+    /// Steps of `skep ci`, against one `skep run` for each, and tests of a crate, against `wasmtime`.
     Ci,
 }
 

@@ -1,8 +1,10 @@
-//! `skep ci`, compared with one `skep run` for each step, two at a time, as a build tool starts them.
+//! `skep ci`, compared with one `skep run` for each step, two at a time, as a build tool starts them;
+//! and `skep run --cargo` as a runner of tests.
 
 mod cproject;
 mod elsewhere;
 mod hellos;
+mod nextest;
 mod submissions;
 mod turborepo;
 
@@ -25,6 +27,7 @@ pub(crate) fn measure() -> Result<Vec<Row>, Failure> {
     rows.push(elsewhere::measure(&program)?);
     rows.push(cproject::measure(&program)?);
     rows.push(submissions::measure(&program)?);
+    rows.push(nextest::measure(&program)?);
     Ok(rows)
 }
 
