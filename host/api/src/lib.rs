@@ -12,6 +12,8 @@ mod console;
 mod credential;
 mod events;
 mod gate;
+mod hop_by_hop;
+mod http_front;
 mod incoming_body;
 mod metrics;
 mod openapi;
@@ -34,6 +36,7 @@ use skep_registry::Registry;
 pub(crate) use app::App;
 pub use app::Surface;
 pub use console::Console;
+pub use http_front::{HttpService, http_router};
 pub use metrics::Metrics;
 pub use server::{ServerLimits, serve};
 

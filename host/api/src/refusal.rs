@@ -98,6 +98,31 @@ impl ProblemResponse {
         )
     }
 
+    /// Refuses a request whose host is missing, malformed or ambiguous.
+    pub(crate) fn bad_host() -> Self {
+        Self::of_http(
+            400,
+            "bad_host",
+            "Bad host",
+            "the request's host is missing, malformed or ambiguous; send one Host header",
+        )
+    }
+
+    /// Refuses to switch a connection to another protocol, such as a WebSocket.
+    pub(crate) fn no_upgrade() -> Self {
+        Self::of_http(
+            501,
+            "upgrade_unsupported",
+            "Upgrade not supported",
+            "connections to workers speak HTTP only; use server-sent events in place of a WebSocket",
+        )
+    }
+
+    /// Refuses a tunnel.
+    pub(crate) fn no_tunnel() -> Self {
+        Self::of_http(501, "tunnel_unsupported", "Tunnel not supported", "CONNECT is not supported")
+    }
+
     /// Refuses a range that starts beyond the end of the file.
     pub(crate) fn range_not_satisfiable() -> Self {
         Self::of_http(

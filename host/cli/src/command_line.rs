@@ -9,7 +9,7 @@ use std::ffi::{OsStr, OsString};
 use clap::{Arg, Command};
 
 /// The subcommands that pass the words after their first positional argument to the guest.
-const SPLIT: &[&[&str]] = &[&["run"], &["worker", "send"], &["ci", "hook"]];
+const SPLIT: &[&[&str]] = &[&["run"], &["serve"], &["worker", "send"], &["ci", "hook"]];
 
 /// A command line in two parts.
 #[derive(Debug, PartialEq, Eq)]

@@ -23,6 +23,7 @@ mod explain;
 mod failure;
 mod filter;
 mod host_file;
+mod hosting;
 mod inspect;
 mod json;
 mod key_value;
@@ -68,6 +69,7 @@ use standard::Standard;
     after_help = "\
 Examples:
   skep run hello.wasm one two           run a program once; all words after it are its arguments
+  skep serve site.wasm                  serve an HTTP component until Ctrl-C
   skep ci run                           run a pipeline of sandboxed steps, cached by content
   skep inspect hello.wasm               show a component's imports, exports and limits
   skep up                               host durable workers, with an API for browsers
@@ -87,10 +89,11 @@ struct Cli {
 #[derive(Subcommand)]
 enum CliCommand {
     Run(Box<run::RunArgs>),
+    Serve(Box<serve::ServeArgs>),
     Ci(ci::CiArgs),
     Inspect(inspect::InspectArgs),
-    Up(serve::UpArgs),
-    Runtime(serve::RuntimeArgs),
+    Up(hosting::UpArgs),
+    Runtime(hosting::RuntimeArgs),
     Worker(Box<worker::WorkerArgs>),
     Component(Box<component::ComponentArgs>),
     Runtimes(runtimes::RuntimesArgs),
@@ -152,10 +155,11 @@ fn show_usage(error: &clap::Error) -> u8 {
 fn run_command(command: CliCommand, guest: Vec<OsString>) -> u8 {
     match command {
         CliCommand::Run(arguments) => run::run(*arguments, guest),
+        CliCommand::Serve(arguments) => serve::serve(*arguments, guest),
         CliCommand::Ci(arguments) => ci::ci(arguments, guest),
         CliCommand::Inspect(arguments) => inspect::inspect(&arguments),
-        CliCommand::Up(arguments) => serve::up(&arguments),
-        CliCommand::Runtime(arguments) => serve::runtime(&arguments),
+        CliCommand::Up(arguments) => hosting::up(&arguments),
+        CliCommand::Runtime(arguments) => hosting::runtime(&arguments),
         CliCommand::Worker(arguments) => worker::worker(*arguments, guest),
         CliCommand::Component(arguments) => component::component(*arguments),
         CliCommand::Runtimes(arguments) => runtimes::runtimes(&arguments),

@@ -12,6 +12,36 @@ use skep_protocol::{
 
 use crate::version;
 
+/// The announcement of `skep serve`.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct ServeReport {
+    pub(crate) url: String,
+    pub(crate) component: ComponentDigest,
+    /// `fresh` or `serial`.
+    pub(crate) instances: &'static str,
+}
+
+/// One request to `skep serve`.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct RequestReport {
+    pub(crate) method: String,
+    /// Path and query.
+    pub(crate) target: String,
+    /// The status of the answer; 0 if the client left before.
+    pub(crate) status: u16,
+    /// `answered`, or what happened instead.
+    pub(crate) end: String,
+    /// Time from its arrival to the end of the answer and of the guest.
+    pub(crate) ms: f64,
+    pub(crate) cpu_ms: f64,
+    pub(crate) bytes_in: u64,
+    pub(crate) bytes_out: u64,
+    pub(crate) peak_memory_bytes: u64,
+    pub(crate) limit: Option<LimitName>,
+    pub(crate) trap: Option<String>,
+    pub(crate) denials: Vec<DenialReport>,
+}
+
 /// The result of `skep run`.
 #[derive(Clone, Debug, Default, Serialize)]
 pub(crate) struct RunReport {

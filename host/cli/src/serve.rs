@@ -1,99 +1,216 @@
-//! `skep up` and `skep runtime`: the commands that host workers until Ctrl-C.
+//! `skep serve`: an HTTP component on a socket of this machine, until Ctrl-C.
+//!
+//! It is the one-shot sibling of an HTTP worker: the same lanes and the same front, and no store. The
+//! component is compiled before the address is announced.
 
-mod exposure;
-mod host;
-mod parts;
+mod args;
+mod guest_source;
+mod line_log;
+mod reuse_arg;
+mod turn;
 
-use std::time::Duration;
+use std::ffi::OsString;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use clap::Args;
-use skep_api::Surface;
-use skep_protocol::RuntimeId;
+use async_trait::async_trait;
+use http_body_util::BodyExt;
+use skep_api::{HttpService, ServerLimits};
+use skep_lanes::{HttpPolicy, Lanes};
+use skep_protocol::text::neutral;
+use skep_protocol::{BodyCut, ComponentKind, Error, HttpAnswer, HttpRequest, LimitName, Limits};
+use skep_sandbox::{Loaded, Outbound, Profile, Sandbox, SandboxParts};
+use tokio::net::TcpListener;
 
-use crate::ambient;
+pub(crate) use args::ServeArgs;
+use guest_source::GuestSource;
+use line_log::LineLog;
+
 use crate::failure::Failed;
+use crate::limit_arg::millis;
 use crate::output::OutputFormat;
-use crate::settings::{LocationArgs, Settings};
-pub(crate) use host::ServingHost;
-pub(crate) use parts::NativeCode;
+use crate::report::ServeReport;
+use crate::run::dirs::{OutPlan, RunDirs};
+use crate::run::env::Environment;
+use crate::run::{explain, limits, prepare};
+use crate::signals::Signals;
+use crate::source::{NamedSource, NoWriter};
+use crate::terminal::Spinner;
+use crate::{ambient, child, json, terminal};
 
-/// Host workers in this process, with a registry and the browser API, until Ctrl-C
-#[derive(Args)]
-#[command(after_help = "\
-Examples:
-  skep up                                        on 127.0.0.1:7070, store in your data directory
-  skep up --listen 127.0.0.1:0 --store ./store   on any free port, with a store of its own
-  skep up --output json                          print one line of JSON when ready
+/// The time until the head of an answer, unless `--timeout` says otherwise.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
-Then: skep worker create counter.wasm   skep worker list   skep worker logs -f WORKER")]
-pub(crate) struct UpArgs {
-    #[command(flatten)]
-    serve: ServeArgs,
-}
+/// Time that requests in flight get to end.
+const GRACE: Duration = Duration::from_secs(10);
 
-/// Host a bare runtime for the registries of other machines, until Ctrl-C
-#[derive(Args)]
-#[command(after_help = "\
-Examples:
-  skep token create --role admin --store ./store   create the token that a registry needs
-  skep runtime --listen 127.0.0.1:7071 --store ./store
-
-On the registry's machine: skep remote add RUNTIME_ID URL --token-file FILE")]
-pub(crate) struct RuntimeArgs {
-    #[command(flatten)]
-    serve: ServeArgs,
-}
-
-#[derive(Args)]
-struct ServeArgs {
-    /// Address to listen on; port 0 picks a free one [env: SKEP_LISTEN] [default: 127.0.0.1:7070]
-    #[arg(long, value_name = "ADDRESS:PORT")]
-    listen: Option<String>,
-
-    /// Id of the runtime in a new store; an existing store keeps its id [default: rt- and digits]
-    #[arg(long, value_name = "RUNTIME_ID")]
-    id: Option<RuntimeId>,
-
-    #[command(flatten)]
-    location: LocationArgs,
-
-    /// Format of the message that announces the host
-    #[arg(long, value_enum, default_value = "text", value_name = "FORMAT")]
-    output: OutputFormat,
-}
-
-/// Runs `skep up` and returns the exit code.
-pub(crate) fn up(arguments: &UpArgs) -> u8 {
-    serve(&arguments.serve, Surface::Browser)
-}
-
-/// Runs `skep runtime` and returns the exit code.
-pub(crate) fn runtime(arguments: &RuntimeArgs) -> u8 {
-    serve(&arguments.serve, Surface::Runtime)
-}
-
-fn serve(arguments: &ServeArgs, surface: Surface) -> u8 {
+/// Runs the subcommand and returns the exit code. `guest` holds the guest's arguments.
+pub(crate) fn serve(arguments: ServeArgs, guest: Vec<OsString>) -> u8 {
+    let output = arguments.output;
     let served = || -> Result<(), Failed> {
-        let settings = Settings::gather(&arguments.location, arguments.listen.as_deref())?;
         ambient::raise_descriptors();
-        // These threads only move bytes to and from the guests' threads, which can use every core.
-        // With more of them, the kernel wakes one in vain more often while a guest needs the core.
+        // As for a host: these threads only move bytes to and from the guests' threads.
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let threads = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(cores.div_ceil(2))
             .thread_name("skep-host")
             .enable_all()
             .build()?;
-        let served = threads.block_on(async {
-            let host = ServingHost::start(settings, arguments.id.clone(), surface).await?;
-            host.announce(arguments.output)?;
-            host.run().await
-        });
-        threads.shutdown_timeout(Duration::from_millis(100));
+        let served = threads.block_on(serve_until_stopped(arguments, guest));
+        threads.shutdown_background();
         served
     };
     match served() {
         Ok(()) => 0,
-        Err(failed) => failed.show(arguments.output),
+        Err(failed) => failed.show(output),
+    }
+}
+
+async fn serve_until_stopped(arguments: ServeArgs, guest: Vec<OsString>) -> Result<(), Failed> {
+    let mut signals = Signals::take_over()?;
+    let timeout = arguments.timeout.unwrap_or(TIMEOUT);
+    let own = [(LimitName::turn_deadline_ms, "--timeout", arguments.timeout.map(millis))];
+    let mut limits = limits::of_guest(&arguments.guest, &own).map_err(Failed::here)?;
+    if arguments.guest.limit.iter().all(|(name, _)| *name != LimitName::turn_deadline_ms) {
+        limits.turn_deadline_ms = millis(timeout);
+    }
+    let policy = arguments.policy();
+    let name = prepare::file_name(&arguments.component);
+    let argv0 = arguments.guest.argv0.clone().unwrap_or_else(|| name.clone());
+    let args = prepare::guest_args(&argv0, guest).map_err(Failed::here)?;
+    let mut environment = Environment::of(&arguments.guest).map_err(Failed::here)?;
+    if let Some(path) = &arguments.guest.workdir {
+        environment.set_default("PWD", path.clone());
+    }
+    let stop = || Failed::here("stopped before it served a request");
+    let source = NamedSource::from(arguments.component.clone());
+    let read = move || source.read(NoWriter::Refuse, limits.component_bytes);
+    let wasm = tokio::select! {
+        read = tokio::task::spawn_blocking(read) => read.expect("reading does not panic")?,
+        _ = signals.next() => return Err(stop()),
+    };
+    let sandbox = sandbox(limits, policy)?;
+    let loading = load(sandbox.clone(), wasm, &name);
+    let loaded = tokio::select! {
+        loaded = loading => loaded?,
+        _ = signals.next() => return Err(stop()),
+    };
+    let dirs =
+        RunDirs::open(&arguments.guest, OutPlan::default(), &limits).map_err(Failed::here)?;
+    let listener = TcpListener::bind(&arguments.addr).await.map_err(|error| {
+        Failed::here(format!("cannot listen on {}: {error}", arguments.addr))
+            .hint("choose another address with --addr, or port 0 for any free one")
+    })?;
+    let address = listener.local_addr()?;
+    let log = LineLog::start(arguments.output, arguments.quiet)?;
+    let guests = sandbox.guests().clone();
+    let source = GuestSource {
+        sandbox,
+        loaded: loaded.clone(),
+        args,
+        env: environment.into_pairs(),
+        workdir: arguments.guest.workdir.clone(),
+        config: Arc::new(arguments.guest.config.iter().cloned().collect()),
+        allow_http: arguments.guest.allow_http.clone(),
+        mounts: dirs.mounts.clone(),
+        limits,
+        log: log.clone(),
+    };
+    let lanes = Lanes::new(Arc::new(source), policy, guests);
+    announce(&arguments, address, &loaded, policy)?;
+    let router = skep_api::http_router(Arc::new(LanesService(lanes.clone())));
+    let server_limits = ServerLimits { grace: GRACE, ..ServerLimits::default() };
+    let (stopping, stopped) = tokio::sync::oneshot::channel::<()>();
+    let mut serving = tokio::spawn(skep_api::serve(listener, router, server_limits, stopped));
+    tokio::select! {
+        ended = &mut serving => ended.map_err(|error| Failed::internal(error.to_string()))??,
+        _ = signals.next() => {
+            let (running, began) = (lanes.running(), Instant::now());
+            terminal::say(
+                "stopping",
+                &format!("draining {running} requests; press Ctrl-C again to stop immediately"),
+            );
+            drop(stopping);
+            tokio::select! {
+                _ = &mut serving => {}
+                request = signals.next() => std::process::exit(request.exit_code().into()),
+            }
+            tracing::info!(took = ?began.elapsed(), "drained");
+        }
+    }
+    lanes.close();
+    log.finish();
+    // The directories of the guests go last.
+    drop(dirs);
+    Ok(())
+}
+
+/// Starts the sandbox of a process that serves one component.
+fn sandbox(limits: Limits, policy: HttpPolicy) -> Result<Sandbox, Failed> {
+    let cache = ambient::compiled_cache().inspect_err(|error| prepare::warn_uncached(error));
+    let parts = SandboxParts {
+        cache: cache.ok(),
+        incremental: child::known_functions(),
+        limits,
+        outbound: Outbound::default(),
+        // An instance that ends and the one that follows it overlap.
+        workers: policy.at_once.saturating_mul(2).max(64),
+        ..SandboxParts::new(Arc::new(child::compiler()))
+    };
+    Sandbox::start(parts)
+        .map_err(|error| Failed::here(format!("cannot start the sandbox: {error}")))
+}
+
+/// Compiles the component, and refuses one that does not handle requests.
+async fn load(sandbox: Sandbox, wasm: Vec<u8>, name: &str) -> Result<Arc<Loaded>, Failed> {
+    let _spinner = Spinner::after_a_while(format!("compiling {}", neutral(name)));
+    let loading = tokio::task::spawn_blocking(move || sandbox.load(&wasm, Profile::Default));
+    let loaded = loading.await.map_err(|error| Failed::internal(error.to_string()))?;
+    let (loaded, _) = loaded.map_err(|error| explain::not_loaded(&error).into_failed())?;
+    match loaded.kind {
+        ComponentKind::Http => Ok(loaded),
+        kind => Err(Failed::refused(format!(
+            "this is a {} and does not handle HTTP requests: it exports no \
+             wasi:http/incoming-handler",
+            kind.as_str()
+        ))
+        .hint("run it with `skep run`")),
+    }
+}
+
+fn announce(
+    arguments: &ServeArgs,
+    address: std::net::SocketAddr,
+    loaded: &Loaded,
+    policy: HttpPolicy,
+) -> Result<(), Failed> {
+    if !address.ip().is_loopback() {
+        let message = format!("{address} is reachable from other machines, without TLS or login");
+        terminal::say("warning", &message);
+    }
+    let url = format!("http://{address}");
+    let report = ServeReport {
+        url: url.clone(),
+        component: loaded.shape.digest,
+        instances: policy.instances.as_str(),
+    };
+    match arguments.output {
+        OutputFormat::Json => terminal::print(&json::line(&report))?,
+        OutputFormat::Text => {
+            let instances = policy.instances.as_str();
+            terminal::try_say("ready", &format!("{url}  (instances: {instances})"))?;
+        }
+    }
+    Ok(())
+}
+
+/// The lanes as the service of a front.
+struct LanesService(Lanes);
+
+#[async_trait]
+impl HttpService for LanesService {
+    async fn respond(&self, request: HttpRequest) -> Result<HttpAnswer, Error> {
+        let answer = self.0.respond(request).await?;
+        Ok(answer.map(|body| body.map_err(|_| BodyCut).boxed_unsync()))
     }
 }

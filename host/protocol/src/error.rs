@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::name::NameError;
 use crate::{
     BlobHash, CiRunId, ComponentDigest, ConfigDigest, Cursor, HostId, IdError, InputId, Invalid,
-    LimitName, Need, RuntimeId, SessionId, TokenId, WorkerId,
+    LimitName, Need, NoAnswer, RuntimeId, SessionId, TokenId, WorkerId,
 };
 
 /// A request that was not carried out.
@@ -108,6 +108,9 @@ pub enum Error {
         /// Delay before the next attempt.
         retry_after: Duration,
     },
+    /// An HTTP worker did not answer a request.
+    #[error("{0}")]
+    NoAnswer(NoAnswer),
     /// The runtime does not support the operation.
     #[error("this runtime does not support that operation")]
     OperationUnsupported,
@@ -245,6 +248,7 @@ impl Error {
         all.extend(Invalid::all(name).map(Self::InvalidRequest));
         all.extend(Conflict::ALL.map(Self::Conflict));
         all.extend(Need::every().map(Self::Forbidden));
+        all.extend(NoAnswer::every().map(Self::NoAnswer));
         // The match is total: a new variant does not compile until it is decided on.
         for error in &all {
             match error {
@@ -273,6 +277,7 @@ impl Error {
                 | Self::LimitExceeded { .. }
                 | Self::ComponentRefused { .. }
                 | Self::MailboxFull { .. }
+                | Self::NoAnswer(_)
                 | Self::OperationUnsupported
                 | Self::Busy { .. }
                 | Self::RuntimeUnavailable
@@ -311,6 +316,7 @@ impl Error {
             Self::LimitExceeded { .. } => "limit_exceeded",
             Self::ComponentRefused { .. } => "component_refused",
             Self::MailboxFull { .. } => "mailbox_full",
+            Self::NoAnswer(_) => "no_answer",
             Self::OperationUnsupported => "operation_unsupported",
             Self::Busy { .. } => "busy",
             Self::RuntimeUnavailable => "runtime_unavailable",
@@ -347,6 +353,7 @@ impl Error {
             Self::LimitExceeded { .. } => 413,
             Self::ComponentRefused { .. } => 422,
             Self::MailboxFull { .. } => 429,
+            Self::NoAnswer(why) => why.status(),
             Self::OperationUnsupported => 501,
             Self::Busy { .. } | Self::RuntimeUnavailable | Self::StepsUnavailable => 503,
             Self::StorageFull => 507,
@@ -370,6 +377,12 @@ impl From<NameError> for Error {
 impl From<Invalid> for Error {
     fn from(invalid: Invalid) -> Self {
         Self::InvalidRequest(invalid)
+    }
+}
+
+impl From<NoAnswer> for Error {
+    fn from(why: NoAnswer) -> Self {
+        Self::NoAnswer(why)
     }
 }
 

@@ -23,6 +23,7 @@ pub mod flags;
 pub mod grant;
 pub mod handle;
 pub mod history;
+mod http_message;
 pub mod id;
 pub mod input;
 mod invalid;
@@ -32,9 +33,11 @@ pub mod limits;
 mod list;
 pub mod name;
 mod need;
+mod no_answer;
 pub mod outbound;
 pub mod payload;
 pub mod problem;
+mod proxy_error;
 pub mod quantity;
 pub mod registry;
 pub mod rights;
@@ -82,6 +85,7 @@ pub use handle::{
     Workers,
 };
 pub use history::{RuntimeHistory, RuntimeSample, WorkerHistory, WorkerSample};
+pub use http_message::{BodyCut, HttpAnswer, HttpBody, HttpRequest};
 pub use id::{CiRunId, HostId, IdError, InputId, RuntimeId, SessionId, StepKey, TokenId, WorkerId};
 pub use input::{
     Ending, InputState, InputSummary, InputView, ListInputs, NewInput, Outcome, Output, RunOutput,
@@ -99,9 +103,11 @@ pub use name::{
     DisplayRef, GuestPath, IdempotencyKey, Labels, NameError, ScopeName, SecretName, TokenName,
 };
 pub use need::Need;
+pub use no_answer::NoAnswer;
 pub use outbound::{Denial, RequestRecord};
 pub use payload::{Failure, Payload};
 pub use problem::Problem;
+pub use proxy_error::ProxyError;
 pub use registry::{
     Capabilities, Changed, FleetChange, Grantable, GrantableScope, HostView, Listing, Login, Me,
     RuntimeSummary, Source, Status, WorkerEntry,

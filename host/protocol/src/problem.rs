@@ -8,7 +8,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Conflict, Error, Invalid, LimitName, Need, Role};
+use crate::{Conflict, Error, Invalid, LimitName, Need, NoAnswer, Role};
 
 /// The media type of a problem.
 pub const PROBLEM_JSON: &str = "application/problem+json";
@@ -30,10 +30,11 @@ pub struct Problem {
     pub code: String,
     /// Details of this occurrence, and the next step.
     pub detail: String,
-    /// Unknown id or digest.
+    /// Unknown id or digest; the error that an HTTP worker gave as its answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
-    /// Stable word for what is invalid or in conflict; for a refused component, the reason.
+    /// Stable word for what is invalid or in conflict, or why there is no answer; for a refused
+    /// component, the reason.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// Limit that the request exceeds.
@@ -110,6 +111,7 @@ impl Problem {
             "limit_exceeded" => Error::LimitExceeded { name: limit?, limit: limit_value? },
             "component_refused" => Error::ComponentRefused { reason: reason? },
             "mailbox_full" => Error::MailboxFull { name: limit?, retry_after: retry_after? },
+            "no_answer" => Error::NoAnswer(NoAnswer::of(&reason?, subject.parse().ok())?),
             "operation_unsupported" => Error::OperationUnsupported,
             "busy" => Error::Busy { retry_after: retry_after? },
             "runtime_unavailable" => Error::RuntimeUnavailable,
@@ -149,6 +151,12 @@ impl From<&Error> for Problem {
             Error::UnknownToken(id) => problem.subject = Some(id.to_string()),
             Error::UnknownSession(id) => problem.subject = Some(id.to_string()),
             Error::Conflict(conflict) => problem.reason = Some(conflict.reason().into()),
+            Error::NoAnswer(why) => {
+                problem.reason = Some(why.reason().into());
+                if let NoAnswer::GuestError(error) = why {
+                    problem.subject = Some(error.to_string());
+                }
+            }
             Error::LimitExceeded { name, limit } => {
                 (problem.limit, problem.limit_value) = (Some(*name), Some(*limit));
             }
@@ -202,6 +210,7 @@ const fn title(error: &Error) -> &'static str {
         Error::LimitExceeded { .. } => "Limit exceeded",
         Error::ComponentRefused { .. } => "The component was refused",
         Error::MailboxFull { .. } => "The mailbox is full",
+        Error::NoAnswer(_) => "The worker did not answer",
         Error::OperationUnsupported => "Not supported here",
         Error::Busy { .. } => "Busy",
         Error::RuntimeUnavailable => "The runtime is unavailable",

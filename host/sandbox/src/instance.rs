@@ -1,5 +1,7 @@
 //! A live instance of a component and its turns.
 
+mod respond;
+
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,6 +11,7 @@ use skep_protocol::{Failure, LimitName, LimitSet, Payload};
 use wasmtime::{Store, UpdateDeadline};
 use wasmtime_wasi::I32Exit;
 use wasmtime_wasi::p2::bindings::Command;
+use wasmtime_wasi_http::p2::bindings::Proxy;
 
 use crate::code::engine::{Engine, Profile};
 use crate::code::loaded::Code;
@@ -45,6 +48,7 @@ pub struct Instance {
 enum Body {
     Service(Service, Option<Hooks>),
     Command(Command),
+    Http(Proxy),
     Module(wasmtime::Instance),
     /// A command runs only once.
     Spent,
@@ -121,6 +125,7 @@ impl Instance {
             if let Some(reason) = store.data().kill.reason() {
                 return Err(reason.into());
             }
+            store.data().http.send_answer();
             Ok(match own_share.should_yield() {
                 true => UpdateDeadline::Yield(1),
                 false => UpdateDeadline::Continue(1),
@@ -148,6 +153,7 @@ impl Instance {
                         Body::Service(code.handler.load(store, &instance)?, hooks.transpose()?)
                     }
                     Code::Command(pre) => Body::Command(pre.instantiate_async(store).await?),
+                    Code::Http(pre) => Body::Http(pre.instantiate_async(store).await?),
                     Code::Module(pre) => Body::Module(pre.instantiate_async(store).await?),
                 })
             })
@@ -220,7 +226,7 @@ impl Instance {
                     start.call_async(store, ()).await?;
                     Ok(0)
                 }
-                Body::Service(..) | Body::Spent => Err(outcome::HostFault(
+                Body::Service(..) | Body::Http(_) | Body::Spent => Err(outcome::HostFault(
                     "the component is not a command, or has run already".into(),
                 )
                 .into()),

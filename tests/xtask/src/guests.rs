@@ -52,6 +52,8 @@ pub const ARTIFACTS: &[Artifact] = &[
     ),
     Artifact::new("caller", "tests/guests/caller", Shape::Service, Target::Wasip2),
     Artifact::new("requester", "tests/guests/requester", Shape::Command, Target::Wasip2),
+    Artifact::new("web", "examples/web", Shape::Service, Target::Wasip2),
+    Artifact::new("responder", "tests/guests/responder", Shape::Service, Target::Wasip2),
     Artifact::new("tally", "tests/guests/tally", Shape::Service, Target::Wasip2),
     Artifact::new("hostile", "tests/guests/hostile", Shape::Commands, Target::Wasip2),
     Artifact::new("misbehaves", "tests/guests/hostile/service", Shape::Service, Target::Wasip2),

@@ -6,16 +6,13 @@ use std::time::Duration;
 
 use clap::Args;
 use clap::builder::{OsStringValueParser, TypedValueParser};
-use skep_protocol::{HttpGrant, LimitName, quantity};
+use skep_protocol::quantity;
 
 use super::backtrace::Backtrace;
-use super::env_arg::EnvArg;
-use super::file_arg::FileArg;
+use super::guest_args::GuestArgs;
 use super::isolate_arg::IsolateArg;
-use super::mount::MountArg;
 use super::out_arg::OutArg;
 use crate::output::OutputFormat;
-use crate::{key_value, limit_arg};
 
 /// Run a component once
 #[derive(Args, Clone)]
@@ -40,88 +37,18 @@ Exit codes: the guest's own, and
   124 deadline   125 Skep failed or bad usage   126 refused before running
   130 Ctrl-C     134 trap, or a limit other than memory   137 out of memory   143 SIGTERM")]
 pub(crate) struct RunArgs {
-    /// Map a directory: HOST::GUEST, then :ro (the default) or :rw. HOST alone is mapped to /data.
-    /// The value is parsed from the right, so a HOST that contains `::/` or ends in `:ro` or `:rw`
-    /// needs an explicit GUEST and rights. Repeat for more
-    #[arg(
-        long, value_name = "HOST::GUEST[:ro|rw]",
-        value_parser = OsStringValueParser::new().try_map(MountArg::parse)
-    )]
-    pub(super) dir: Vec<MountArg>,
-
-    /// Give the guest a copy of a file, read-only. Repeat for more
-    #[arg(
-        long, value_name = "HOST::GUEST",
-        value_parser = OsStringValueParser::new().try_map(FileArg::parse)
-    )]
-    pub(super) file: Vec<FileArg>,
-
-    /// Unpack a tar archive, which may be gzipped, to a directory of the guest, read-only. Repeat for
-    /// more
-    #[arg(
-        long, value_name = "HOST::GUEST",
-        value_parser = OsStringValueParser::new().try_map(FileArg::parse)
-    )]
-    pub(super) archive: Vec<FileArg>,
-
-    /// Give the guest no /data and no /tmp of its own. Without this flag, and unless directories are
-    /// mapped there, it gets empty ones that are removed afterwards
-    #[arg(long)]
-    pub(super) no_data: bool,
-
-    /// Set an environment variable, or pass on your own by its NAME; no other is inherited. Repeat for
-    /// more
-    #[arg(long, value_name = "K=V|NAME", value_parser = EnvArg::parse)]
-    pub(super) env: Vec<EnvArg>,
-
-    /// Set the variables of a file: K=V or NAME in each line; # begins a comment. Repeat for more
-    #[arg(long, value_name = "FILE")]
-    pub(super) env_file: Vec<PathBuf>,
-
-    /// Set the guest's name, its argument 0 [default: the component's file name]
-    #[arg(long, value_name = "NAME")]
-    pub(super) argv0: Option<String>,
-
-    /// Tell the guest that it starts in this directory: PWD, and the initial directory of a component.
-    /// A program that looks at neither starts in /
-    #[arg(long, value_name = "PATH")]
-    pub(super) workdir: Option<String>,
-
-    /// Set a value of the config bundle. Repeat for more
-    #[arg(long, value_name = "K=V", value_parser = key_value::parse)]
-    pub(super) config: Vec<(String, String)>,
-
-    /// Allow HTTP requests: `[METHOD,… ]SCHEME://HOST[:PORT][ inner]`. HOST may be *.NAME or *;
-    /// `inner` allows a name to resolve to an address that is not public. Repeat for more
-    #[arg(long, value_name = "GRANT", conflicts_with = "deterministic")]
-    pub(super) allow_http: Vec<HttpGrant>,
+    #[command(flatten)]
+    pub(super) guest: GuestArgs,
 
     /// Stop the guest after this time (250ms, 5s, 2m). Waiting for its input counts; compiling does
     /// not. Reading the component from a pipe may take as long again
     #[arg(long, value_name = "TIME", value_parser = quantity::duration)]
     pub(super) timeout: Option<Duration>,
 
-    /// CPU time that compiling may take; its wall time may be five times that [default: 3m]
-    #[arg(long, value_name = "TIME", value_parser = quantity::duration)]
-    pub(super) compile_timeout: Option<Duration>,
-
-    /// Memory that the guest may use [default: 256MiB]
-    #[arg(long, value_name = "SIZE", value_parser = quantity::bytes)]
-    pub(super) memory: Option<u64>,
-
-    /// Bytes of files that the guest may add to its directories [default: 1GiB]
-    #[arg(long, value_name = "SIZE", value_parser = quantity::bytes)]
-    pub(super) disk: Option<u64>,
-
     /// Bytes of standard output and standard error, summed, that are passed on. Further ones are
     /// counted and dropped [default: all]
     #[arg(long, value_name = "SIZE", value_parser = quantity::bytes)]
     pub(super) log: Option<u64>,
-
-    /// Set a limit by its name, such as open_descriptors=64; `skep inspect` lists all names. Repeat for
-    /// more
-    #[arg(long, value_name = "NAME=N", value_parser = limit_arg::parse)]
-    pub(super) limit: Vec<(LimitName, u64)>,
 
     /// Approximate number of instructions that the guest may execute. Compiles it with instruction
     /// counting
@@ -131,7 +58,7 @@ pub(crate) struct RunArgs {
     /// Make the run repeatable: virtual clocks, seeded randomness, sorted directories
     #[arg(
         long, value_name = "SEED", num_args = 0..=1, require_equals = true,
-        default_missing_value = "0"
+        default_missing_value = "0", conflicts_with = "allow_http"
     )]
     pub(super) deterministic: Option<u64>,
 
@@ -194,8 +121,4 @@ pub(crate) struct RunArgs {
     /// Arguments of the guest
     #[arg(value_name = "ARGS")]
     pub(super) args: Vec<OsString>,
-
-    /// True if the guest gets a /tmp of its own, whatever `no_data` says.
-    #[arg(skip)]
-    pub(super) own_tmp: bool,
 }

@@ -61,12 +61,12 @@ pub(super) fn prepare(
     let guest = guest_path(&package)?;
     let at_path = MountArg { host: package, guest, rights: Rights::ReadOnly };
     for mount in [at_root, at_path] {
-        if arguments.dir.iter().all(|dir| dir.guest != mount.guest) {
-            arguments.dir.push(mount);
+        if arguments.guest.dir.iter().all(|dir| dir.guest != mount.guest) {
+            arguments.guest.dir.push(mount);
         }
     }
-    arguments.no_data = true;
-    arguments.own_tmp = true;
+    arguments.guest.no_data = true;
+    arguments.guest.own_tmp = true;
     for (name, value) in ambient::variables() {
         // Another name or value was not set by cargo.
         if let (Some(name), Some(value)) = (name.to_str(), value.to_str())

@@ -10,12 +10,13 @@ use skep_scope::tree::make_mount_points;
 use skep_scope::{Disk, Quota, Scope};
 
 use super::archive;
-use super::args::RunArgs;
 use super::conclude::Conclusion;
 use super::file_arg::FileArg;
+use super::guest_args::GuestArgs;
 use super::millis::millis;
 use super::mount::{DATA, MountArg};
 use super::out::OutDirs;
+use super::out_arg::OutArg;
 use super::watch::{Interrupted, Watch};
 use crate::temporary::TemporaryDir;
 use crate::{ambient, exit};
@@ -26,9 +27,18 @@ const TMP: &str = "/tmp";
 /// The guest path of the results.
 const OUT: &str = "/out";
 
+/// What becomes of a guest's results.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct OutPlan<'a> {
+    /// Where they are copied to. Without any, there is no /out.
+    pub(crate) to: &'a [OutArg],
+    /// True if what earlier runs left there stays.
+    pub(crate) keep: bool,
+}
+
 /// The directories of one run.
-pub(super) struct RunDirs {
-    pub(super) mounts: Vec<Mount>,
+pub(crate) struct RunDirs {
+    pub(crate) mounts: Vec<Mount>,
     /// Holds the guest's own directories, if it has any.
     temporary: Option<TemporaryDir>,
     /// The guest's /out, and the directories that its files are copied to.
@@ -40,7 +50,11 @@ pub(super) struct RunDirs {
 
 impl RunDirs {
     /// Opens the directories of `--dir`, and creates the guest's own. All of them share one disk quota.
-    pub(super) fn open(arguments: &RunArgs, limits: &Limits) -> Result<Self, String> {
+    pub(crate) fn open(
+        arguments: &GuestArgs,
+        plan: OutPlan<'_>,
+        limits: &Limits,
+    ) -> Result<Self, String> {
         let quota = Quota { bytes: limits.disk_bytes, entries: limits.disk_entries };
         let disk = Disk::new(quota);
         let (mounts, temporary, out) = Default::default();
@@ -62,14 +76,14 @@ impl RunDirs {
             let dir = dirs.temporary("data")?;
             dirs.mount(DATA, dir, Rights::ReadWrite);
         }
-        if !arguments.out.is_empty() {
+        if !plan.to.is_empty() {
             if dirs.is_mapped(OUT) {
                 return Err(
                     "--out creates an /out for the guest; map your directory elsewhere".into()
                 );
             }
             let from = dirs.temporary("out")?;
-            dirs.out = Some((from, OutDirs::open(&arguments.out, arguments.keep_out)?));
+            dirs.out = Some((from, OutDirs::open(plan.to, plan.keep)?));
             let dir = dirs.temporary("out")?;
             dirs.mount(OUT, dir, Rights::ReadWrite);
         }

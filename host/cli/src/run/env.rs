@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use super::args::RunArgs;
 use super::env_arg::EnvArg;
+use super::guest_args::GuestArgs;
 use crate::ambient;
 use crate::source::{NamedSource, NoWriter};
 
@@ -12,11 +12,11 @@ const FILE_BYTES: u64 = 1 << 20;
 
 /// Variables in order of appearance. A later value replaces an earlier one.
 #[derive(Debug, Default)]
-pub(super) struct Environment(Vec<(String, String)>);
+pub(crate) struct Environment(Vec<(String, String)>);
 
 impl Environment {
     /// Reads the files and then the variables of the command line.
-    pub(super) fn of(arguments: &RunArgs) -> Result<Self, String> {
+    pub(crate) fn of(arguments: &GuestArgs) -> Result<Self, String> {
         let mut environment = Self::default();
         for path in &arguments.env_file {
             environment.add_file(path)?;
@@ -28,12 +28,12 @@ impl Environment {
     }
 
     /// Returns the variables.
-    pub(super) fn into_pairs(self) -> Vec<(String, String)> {
+    pub(crate) fn into_pairs(self) -> Vec<(String, String)> {
         self.0
     }
 
     /// Sets a variable.
-    pub(super) fn set(&mut self, key: String, value: String) {
+    pub(crate) fn set(&mut self, key: String, value: String) {
         match self.0.iter_mut().find(|(known, _)| *known == key) {
             Some((_, known)) => *known = value,
             None => self.0.push((key, value)),
@@ -41,7 +41,7 @@ impl Environment {
     }
 
     /// Sets a variable unless it is set.
-    pub(super) fn set_default(&mut self, key: &str, value: String) {
+    pub(crate) fn set_default(&mut self, key: &str, value: String) {
         if !self.0.iter().any(|(known, _)| known == key) {
             self.set(key.to_owned(), value);
         }

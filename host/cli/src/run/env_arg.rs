@@ -4,7 +4,7 @@ use crate::key_value;
 
 /// A variable on the command line.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum EnvArg {
+pub(crate) enum EnvArg {
     /// `K=V`.
     Set(String, String),
     /// `NAME`: the operator's own value.

@@ -13,7 +13,7 @@ use crate::terminal::LostOutput;
 
 /// The end of a run, explained.
 #[derive(Debug, Default)]
-pub(super) struct Explained {
+pub(crate) struct Explained {
     /// The `status` of the report.
     pub(super) status: &'static str,
     pub(super) exit_code: u8,
@@ -113,6 +113,16 @@ impl Explained {
                     .also(&message)
             }
             _ => self,
+        }
+    }
+
+    /// Returns the failure of a command that did not start its guest.
+    pub(crate) fn into_failed(self) -> Failed {
+        Failed::Error {
+            code: self.code(),
+            message: self.message.unwrap_or_default(),
+            hint: self.hint.map(Into::into),
+            exit: self.exit_code,
         }
     }
 
@@ -258,7 +268,7 @@ fn limit(name: LimitName, limits: &Limits, code: Option<u8>) -> Explained {
 }
 
 /// Explains a component that was not started.
-pub(super) fn not_loaded(error: &LoadError) -> Explained {
+pub(crate) fn not_loaded(error: &LoadError) -> Explained {
     let message = with_causes(error);
     let refused = |limit: Option<LimitName>, hint: Option<&str>| Explained {
         status: "refused",

@@ -65,14 +65,17 @@ pub(super) async fn run(
     let spec = GuestSpec {
         args: std::mem::take(&mut run.args),
         env: std::mem::take(&mut run.env),
-        initial_cwd: run.arguments.workdir.clone(),
+        initial_cwd: run.arguments.guest.workdir.clone(),
         stdin: GuestInput::empty(),
         stdout: stdout.clone(),
         stderr: stderr.clone(),
         mounts: run.dirs.mounts.clone(),
         // This process serves one guest and ends by exiting, so a blocked call harms no other.
         files: FileCalls::new(FileThread::Inline),
-        http: HttpAccess { grants: run.arguments.allow_http.clone(), secrets: BTreeMap::new() },
+        http: HttpAccess {
+            grants: run.arguments.guest.allow_http.clone(),
+            secrets: BTreeMap::new(),
+        },
         limits,
         seed: run.arguments.deterministic,
         admission: Arc::new(UnboundedMemory),
@@ -93,7 +96,7 @@ pub(super) async fn run(
                     return Explained::error(message).into();
                 }
             };
-            let config = run.arguments.config.iter().cloned().collect();
+            let config = run.arguments.guest.config.iter().cloned().collect();
             let turn = MemoryTurn::new(run.limits, config, sender);
             let spec = GuestSpec { stdin: queue.clone(), ..spec };
             (spawn(run, loaded, spec, turn, kill.clone(), input), Some(queue))
@@ -115,7 +118,8 @@ pub(super) async fn run(
     };
     let ended = place(run, ended).await;
     record(&mut run.report, &cost);
-    run.report.denials = denials.iter().map(|denied| denial(denied, &run.arguments.dir)).collect();
+    run.report.denials =
+        denials.iter().map(|denied| denial(denied, &run.arguments.guest.dir)).collect();
     run.report.notes.extend(denials.bytecode().map(bytecode_note));
     run.report.bytes_in = match input_queue {
         Some(queue) => queue.total(),

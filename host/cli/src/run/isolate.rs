@@ -30,7 +30,7 @@ pub(super) fn decide(
         None => Isolation::Thread,
     };
     let out_of_process = child::out_of_process(policy);
-    let may_dial = !arguments.allow_http.is_empty();
+    let may_dial = !arguments.guest.allow_http.is_empty();
     match out_of_process.placement(loaded, may_dial, || false) {
         Placement::InProcess => Ok(None),
         Placement::OutOfProcess => Ok(Some(Arc::new(out_of_process))),
@@ -50,7 +50,7 @@ pub(super) fn job(run: &PreparedRun, loaded: &Loaded, spec: &GuestSpec) -> Proce
         used: None,
         is_scratch: run.dirs.has_own_root && at == last,
     };
-    let config: BTreeMap<_, _> = run.arguments.config.iter().cloned().collect();
+    let config: BTreeMap<_, _> = run.arguments.guest.config.iter().cloned().collect();
     ProcessJob {
         abi: loaded.shape.abi,
         profile: loaded.profile,

@@ -6,6 +6,7 @@ use skep_protocol::limits::OFF;
 use skep_protocol::{LimitName, Limits};
 
 use super::args::RunArgs;
+use super::guest_args::GuestArgs;
 use crate::ambient;
 use crate::limit_arg::millis;
 
@@ -15,6 +16,29 @@ use crate::limit_arg::millis;
 /// A message, if a limit is given twice or is higher than this machine allows. No value is lowered
 /// silently: a run with less than was asked for could fail for that reason alone.
 pub(super) fn of(arguments: &mut RunArgs) -> Result<Limits, String> {
+    let own = [
+        (LimitName::fuel, "--fuel", arguments.fuel),
+        (LimitName::log_bytes_per_turn, "--log", arguments.log),
+        (LimitName::turn_deadline_ms, "--timeout", arguments.timeout.map(millis)),
+    ];
+    let limits = of_guest(&arguments.guest, &own)?;
+    if limits.turn_deadline_ms != OFF {
+        arguments.timeout = Some(Duration::from_millis(limits.turn_deadline_ms.max(1)));
+    }
+    if limits.fuel != OFF {
+        arguments.fuel = Some(limits.fuel);
+    }
+    Ok(limits)
+}
+
+/// Returns the limits of a guest. `own` are those of the command's own flags, as far as they were given.
+///
+/// # Errors
+/// As for [`of`].
+pub(crate) fn of_guest(
+    arguments: &GuestArgs,
+    own: &[(LimitName, &str, Option<u64>)],
+) -> Result<Limits, String> {
     let available = ambient::raise_descriptors() / 2;
     let defaults = Limits::default();
     let mut limits = Limits {
@@ -25,15 +49,15 @@ pub(super) fn of(arguments: &mut RunArgs) -> Result<Limits, String> {
         log_bytes_per_turn: OFF,
         ..defaults
     };
-    let own = [
+    let own: Vec<_> = [
         (LimitName::memory_bytes, "--memory", arguments.memory),
         (LimitName::disk_bytes, "--disk", arguments.disk),
-        (LimitName::fuel, "--fuel", arguments.fuel),
-        (LimitName::log_bytes_per_turn, "--log", arguments.log),
-        (LimitName::turn_deadline_ms, "--timeout", arguments.timeout.map(millis)),
         (LimitName::compile_cpu_ms, "--compile-timeout", arguments.compile_timeout.map(millis)),
-    ];
-    for (name, _, value) in own {
+    ]
+    .into_iter()
+    .chain(own.iter().copied())
+    .collect();
+    for &(name, _, value) in &own {
         if let Some(value) = value {
             limits.set(name, value);
         }
@@ -63,12 +87,6 @@ pub(super) fn of(arguments: &mut RunArgs) -> Result<Limits, String> {
             return Err(format!("--limit {name}: {value} is more than {most}, which is {of}"));
         }
         limits.set(*name, *value);
-    }
-    if limits.turn_deadline_ms != OFF {
-        arguments.timeout = Some(Duration::from_millis(limits.turn_deadline_ms.max(1)));
-    }
-    if limits.fuel != OFF {
-        arguments.fuel = Some(limits.fuel);
     }
     Ok(limits)
 }

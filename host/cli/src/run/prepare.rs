@@ -10,7 +10,7 @@ use skep_sandbox::{Outbound, Sandbox, SandboxParts};
 
 use super::args::RunArgs;
 use super::cargo;
-use super::dirs::RunDirs;
+use super::dirs::{OutPlan, RunDirs};
 use super::env::Environment;
 use super::explain::Explained;
 use super::millis::millis;
@@ -42,16 +42,16 @@ impl PreparedRun {
         limits: Limits,
         watch: &mut Watch,
     ) -> Result<Self, Explained> {
-        let mut environment = Environment::of(&arguments).map_err(Explained::error)?;
+        let mut environment = Environment::of(&arguments.guest).map_err(Explained::error)?;
         if arguments.cargo {
             cargo::prepare(&mut arguments, &mut environment).map_err(Explained::error)?;
         }
-        if let Some(path) = &arguments.workdir {
+        if let Some(path) = &arguments.guest.workdir {
             environment.set_default("PWD", path.clone());
         }
         let name = file_name(&arguments.component);
         let args = std::mem::take(&mut arguments.args);
-        let args = guest_args(arguments.argv0.as_deref().unwrap_or(&name), args);
+        let args = guest_args(arguments.guest.argv0.as_deref().unwrap_or(&name), args);
         let args = args.map_err(Explained::error)?;
         let component = NamedSource::from(arguments.component.clone());
         if let Some(input) = arguments.input.clone().map(NamedSource::from) {
@@ -80,7 +80,8 @@ impl PreparedRun {
         let sandbox = sandbox(limits).map_err(Explained::error)?;
         // An archive takes a while.
         let open = move || {
-            let dirs = RunDirs::open(&arguments, &limits);
+            let out = OutPlan { to: &arguments.out, keep: arguments.keep_out };
+            let dirs = RunDirs::open(&arguments.guest, out, &limits);
             (arguments, dirs)
         };
         let (arguments, dirs) = watch
@@ -130,7 +131,7 @@ impl PreparedRun {
 }
 
 /// Returns the guest's arguments, its name first. WASI defines them as UTF-8.
-fn guest_args(name: &str, words: Vec<OsString>) -> Result<Vec<String>, String> {
+pub(crate) fn guest_args(name: &str, words: Vec<OsString>) -> Result<Vec<String>, String> {
     let mut args = vec![name.to_owned()];
     for word in words {
         args.push(word.into_string().map_err(|word| {
@@ -156,10 +157,10 @@ fn sandbox(limits: Limits) -> Result<Sandbox, String> {
 }
 
 /// Tells the operator that the next run will compile the component again.
-pub(super) fn warn_uncached(reason: &dyn std::fmt::Display) {
+pub(crate) fn warn_uncached(reason: &dyn std::fmt::Display) {
     terminal::say("note", &format!("the compiled code is not cached: {reason}"));
 }
 
-fn file_name(path: &Path) -> String {
+pub(crate) fn file_name(path: &Path) -> String {
     path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned())
 }

@@ -7,7 +7,9 @@ use sha2::{Digest, Sha256};
 use skep_protocol::Limits;
 use skep_protocol::limits::OFF;
 use wasmtime::component;
-use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig, WasmFeatures};
+use wasmtime::{
+    Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig, WasmFeatures,
+};
 
 use crate::limits::ticker::Ticker;
 use crate::preflight::census::{MEMORY_BYTES, TABLE_ELEMENTS};
@@ -214,6 +216,11 @@ fn exceed_pool(limits: &Limits) -> bool {
     .any(|(limit, most)| limit != OFF && limit > most)
 }
 
+/// Bytes of a linear memory, and of a table, that stay in place when its slot is free. They are reset by
+/// writing, which costs less than giving pages back to the kernel and faulting them in again: other cores
+/// are not interrupted. It is about what a small guest touches.
+const KEPT_RESIDENT: usize = 128 << 10;
+
 /// Returns a pool configuration for real programs. A Rust component has 3 or 4 core instances and
 /// about 3 tables, a Python component 14. Yosys needs a core instance of several MiB, and clang a
 /// table of 37,000 elements.
@@ -237,6 +244,10 @@ fn pool(workers: u32) -> PoolingAllocationConfig {
         .max_component_instance_size(16 << 20)
         .max_memories_per_module(8)
         .max_tables_per_module(8)
-        .table_elements(TABLE_ELEMENTS as usize);
+        .table_elements(TABLE_ELEMENTS as usize)
+        // The kernel says which pages were written, so only those are reset.
+        .pagemap_scan(Enabled::Auto)
+        .linear_memory_keep_resident(KEPT_RESIDENT)
+        .table_keep_resident(KEPT_RESIDENT);
     pool
 }

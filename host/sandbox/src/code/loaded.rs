@@ -12,6 +12,7 @@ use skep_protocol::ComponentKind;
 use wasmtime::Module;
 use wasmtime::component::{Component, InstancePre};
 use wasmtime_wasi::p2::bindings::CommandPre;
+use wasmtime_wasi_http::p2::bindings::ProxyPre;
 
 use crate::code::engine::{Engine, Profile};
 use crate::code::shortage::{Shortage, errno};
@@ -51,10 +52,11 @@ impl Loaded {
     }
 }
 
-/// The three kinds of code that can be instantiated.
+/// The four kinds of code that can be instantiated.
 pub(crate) enum Code {
     Service(ServiceCode),
     Command(CommandPre<World>),
+    Http(ProxyPre<World>),
     Module(wasmtime::InstancePre<World>),
 }
 
@@ -150,7 +152,8 @@ pub(crate) fn link(
             let pre = linker.instantiate_pre(&component).map_err(refuse)?;
             match kind {
                 ComponentKind::Service => ServiceCode::new(pre).map(Code::Service).map_err(refuse),
-                _ => CommandPre::new(pre).map(Code::Command).map_err(refuse),
+                ComponentKind::Command => CommandPre::new(pre).map(Code::Command).map_err(refuse),
+                ComponentKind::Http => ProxyPre::new(pre).map(Code::Http).map_err(refuse),
             }
         }
         Abi::Preview1 => {

@@ -146,14 +146,10 @@ pub enum Refusal {
     /// A component with nothing to call.
     #[error(
         "this component exports nothing that Skep can call: it needs skep:worker/handler (a \
-         service) or wasi:cli/run (a command), and exports {0}"
+         service), wasi:cli/run (a command) or wasi:http/incoming-handler (an http worker), and \
+         exports {0}"
     )]
     NothingToRun(String),
-    /// An http component.
-    #[error(
-        "this is an http component (wasi:http/incoming-handler), which this version cannot run"
-    )]
-    HttpNotYet,
     /// Imports that are not offered.
     #[error("it imports interfaces that Skep does not offer: {0}")]
     Imports(MissingImports),
@@ -280,7 +276,6 @@ impl Shape {
         }
         match self.kind {
             _ if self.start_has_types => Err(Refusal::StartType),
-            Some(ComponentKind::Http) => Err(Refusal::HttpNotYet),
             Some(kind) => Ok(kind),
             None if self.abi == Abi::Preview1 => Err(Refusal::NoStart),
             None => Err(Refusal::NothingToRun(listed(self.exports.iter().map(String::as_str)))),

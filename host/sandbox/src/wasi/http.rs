@@ -1,10 +1,12 @@
-//! `wasi:http`: the library's requests, responses and bodies, sent through [`crate::egress`] and
-//! counted against a budget.
+//! `wasi:http`: the library's requests, responses and bodies, counted against a budget. Requests of
+//! guests are sent through [`crate::egress`]; those to guests come in as [`incoming`] arguments.
 //!
 //! The library's own sender is not compiled in, because it dials whatever a name resolves to.
 
+pub(crate) mod answer;
 mod budget;
 pub(super) mod context;
+pub(crate) mod incoming;
 mod messages;
 
 use wasmtime::component::{HasData, Linker};
@@ -29,6 +31,6 @@ pub(super) fn add_to_linker(linker: &mut Linker<World>) -> wasmtime::Result<()> 
 }
 
 fn messages(world: &mut World) -> Messages<'_> {
-    let HttpContext { ctx, budget, caller } = &mut world.http;
+    let HttpContext { ctx, budget, caller, .. } = &mut world.http;
     Messages { http: WasiHttpCtxView { hooks: caller, table: &mut world.table, ctx }, budget }
 }

@@ -118,10 +118,22 @@ impl types::HostIncomingRequest for Messages<'_> {
         fn path_with_query(id: Resource<HostIncomingRequest>) -> wasmtime::Result<Option<String>>;
         fn scheme(id: Resource<HostIncomingRequest>) -> wasmtime::Result<Option<Scheme>>;
         fn authority(id: Resource<HostIncomingRequest>) -> wasmtime::Result<Option<String>>;
-        fn headers(id: Resource<HostIncomingRequest>) -> wasmtime::Result<Resource<FieldMap>>;
         fn consume(id: Resource<HostIncomingRequest>)
             -> wasmtime::Result<Result<Resource<HostIncomingBody>, ()>>;
-        fn drop(id: Resource<HostIncomingRequest>) -> wasmtime::Result<()>;
+    }
+
+    fn headers(
+        &mut self,
+        request: Resource<HostIncomingRequest>,
+    ) -> wasmtime::Result<Resource<FieldMap>> {
+        let headers = types::HostIncomingRequest::headers(&mut self.http, request)?;
+        self.count_fields(&headers)?;
+        Ok(headers)
+    }
+
+    fn drop(&mut self, request: Resource<HostIncomingRequest>) -> wasmtime::Result<()> {
+        self.budget.forget(request.rep());
+        types::HostIncomingRequest::drop(&mut self.http, request)
     }
 }
 
@@ -216,8 +228,18 @@ impl types::HostOutgoingRequest for Messages<'_> {
 impl types::HostResponseOutparam for Messages<'_> {
     forward! { types::HostResponseOutparam:
         fn drop(id: Resource<HostResponseOutparam>) -> wasmtime::Result<()>;
-        fn send_informational(id: Resource<HostResponseOutparam>, status: u16, headers: Resource<FieldMap>)
-            -> HttpResult<()>;
+    }
+
+    fn send_informational(
+        &mut self,
+        _id: Resource<HostResponseOutparam>,
+        _status: u16,
+        headers: Resource<FieldMap>,
+    ) -> HttpResult<()> {
+        types::HostFields::drop(self, headers).map_err(HttpError::trap)?;
+        // The library's own traps.
+        let why = "this host sends no informational responses".to_owned();
+        Err(types::ErrorCode::InternalError(Some(why)).into())
     }
 
     fn set(

@@ -1,0 +1,209 @@
+//! One request and its answer: what both sides count, and how each ends the other.
+
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use http::{Method, Uri};
+use skep_protocol::{LimitName, NoAnswer};
+use skep_sandbox::{Cost, Crash, Denials, Ended, KillReason, KillSwitch};
+
+use crate::source::InstanceSource;
+
+/// The end of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ExchangeEnd {
+    /// The answer was sent whole.
+    Answered,
+    /// There was no answer.
+    NoAnswer(NoAnswer),
+    /// The answer was reset after its head, for this reason.
+    Reset(NoAnswer),
+    /// The client left.
+    ClientLeft,
+    /// The host failed, with this cause.
+    HostFault(String),
+}
+
+/// The report of one request.
+#[derive(Debug)]
+pub struct ExchangeReport {
+    /// The method.
+    pub method: Method,
+    /// The target.
+    pub uri: Uri,
+    /// The status of the answer. 0 if the client left before.
+    pub status: u16,
+    /// The end.
+    pub end: ExchangeEnd,
+    /// The time from its arrival, including waiting for others.
+    pub took: Duration,
+    /// The bytes of the request's body that the guest read.
+    pub bytes_in: u64,
+    /// The bytes of the answer's body.
+    pub bytes_out: u64,
+    /// The guest's resource usage.
+    pub cost: Cost,
+    /// The guest's denials.
+    pub denials: Denials,
+    /// The crash, if the guest crashed.
+    pub crash: Option<Crash>,
+    /// The limit that ended the guest, if one did.
+    pub limit: Option<LimitName>,
+}
+
+/// One request and its answer. The last side to let go reports it.
+pub(crate) struct Exchange {
+    pub(crate) kill: Arc<KillSwitch>,
+    source: Arc<dyn InstanceSource>,
+    method: Method,
+    uri: Uri,
+    began: Instant,
+    status: AtomicU16,
+    bytes_in: AtomicU64,
+    bytes_out: AtomicU64,
+    answered: AtomicBool,
+    client_left: AtomicBool,
+    guest: Mutex<GuestEnd>,
+}
+
+/// What is known of the guest once it ended.
+#[derive(Default)]
+struct GuestEnd {
+    ended: Option<Result<(), Ended>>,
+    cost: Cost,
+    denials: Denials,
+    why: Option<NoAnswer>,
+}
+
+impl Exchange {
+    pub(crate) fn new(source: Arc<dyn InstanceSource>, method: Method, uri: Uri) -> Self {
+        Self {
+            kill: Arc::default(),
+            source,
+            method,
+            uri,
+            began: Instant::now(),
+            status: AtomicU16::new(0),
+            bytes_in: AtomicU64::new(0),
+            bytes_out: AtomicU64::new(0),
+            answered: AtomicBool::new(false),
+            client_left: AtomicBool::new(false),
+            guest: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn received(&self, bytes: u64) {
+        self.bytes_in.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    pub(crate) fn sent(&self, bytes: u64) {
+        self.bytes_out.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    pub(crate) fn set_status(&self, status: u16) {
+        self.status.store(status, Ordering::Relaxed);
+    }
+
+    /// Records that the answer was sent whole.
+    pub(crate) fn answered(&self) {
+        self.answered.store(true, Ordering::Relaxed);
+    }
+
+    /// Records that there will be no answer, or no more of it, for this reason, and ends the guest.
+    pub(crate) fn fail(&self, why: NoAnswer) {
+        self.guest().why.get_or_insert(why);
+        self.kill.throw(match why {
+            NoAnswer::Deadline => KillReason::Deadline,
+            _ => KillReason::Cancelled,
+        });
+    }
+
+    /// Ends the guest of a client that left.
+    pub(crate) fn client_left(&self) {
+        self.client_left.store(true, Ordering::Relaxed);
+        self.kill.throw(KillReason::Cancelled);
+    }
+
+    /// Records the end of the guest.
+    pub(crate) fn guest_ended(&self, ended: Result<(), Ended>, cost: Cost, denials: Denials) {
+        let mut guest = self.guest();
+        (guest.ended, guest.cost, guest.denials) = (Some(ended), cost, denials);
+    }
+
+    /// Returns true if the guest has ended.
+    pub(crate) fn has_guest_ended(&self) -> bool {
+        self.guest().ended.is_some()
+    }
+
+    /// Returns true if the guest has ended other than by returning.
+    pub(crate) fn has_guest_failed(&self) -> bool {
+        matches!(self.guest().ended, Some(Err(_)))
+    }
+
+    /// Returns the reason that an ended guest gave no answer. `Err` if it is the host's fault.
+    pub(crate) fn no_answer(&self) -> Result<NoAnswer, String> {
+        let guest = self.guest();
+        match (&guest.why, &guest.ended) {
+            (Some(why), _) => Ok(*why),
+            (None, Some(Err(ended))) => reason(ended),
+            (None, Some(Ok(()))) => Ok(NoAnswer::Unset),
+            (None, None) => Err("the guest's task ended without a result".into()),
+        }
+    }
+
+    fn guest(&self) -> std::sync::MutexGuard<'_, GuestEnd> {
+        self.guest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Returns the reason that a guest with this end gave no answer. `Err` if it is the host's fault.
+fn reason(ended: &Ended) -> Result<NoAnswer, String> {
+    Ok(match ended {
+        Ended::Exited(_) | Ended::ServiceExited { .. } => NoAnswer::Exit,
+        Ended::Trapped(_) => NoAnswer::Trap,
+        Ended::Limit { name: LimitName::memory_bytes, .. } => NoAnswer::Memory,
+        Ended::Limit { .. } => NoAnswer::Limit,
+        Ended::Deadline => NoAnswer::Deadline,
+        Ended::Cancelled => NoAnswer::Stopped,
+        Ended::HostFault(why) => return Err(why.clone()),
+        Ended::Answered(_) | Ended::Failed { .. } => {
+            return Err("an HTTP guest ended like a service".into());
+        }
+    })
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        let client_left = *self.client_left.get_mut();
+        let answered = *self.answered.get_mut();
+        let no_answer = self.no_answer();
+        let guest = self.guest.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let status = *self.status.get_mut();
+        let end = match no_answer {
+            _ if answered => ExchangeEnd::Answered,
+            _ if client_left && guest.why.is_none() => ExchangeEnd::ClientLeft,
+            Err(why) => ExchangeEnd::HostFault(why),
+            Ok(why) if status == 0 || status == why.status() => ExchangeEnd::NoAnswer(why),
+            Ok(why) => ExchangeEnd::Reset(why),
+        };
+        let ended = guest.ended.take().and_then(Result::err);
+        let limit = match &ended {
+            Some(Ended::Limit { name, .. }) => Some(*name),
+            _ => None,
+        };
+        self.source.ended(ExchangeReport {
+            method: std::mem::take(&mut self.method),
+            uri: std::mem::take(&mut self.uri),
+            status,
+            end,
+            took: self.began.elapsed(),
+            bytes_in: *self.bytes_in.get_mut(),
+            bytes_out: *self.bytes_out.get_mut(),
+            cost: guest.cost,
+            denials: std::mem::take(&mut guest.denials),
+            crash: ended.and_then(|ended| ended.crash().cloned()),
+            limit,
+        });
+    }
+}

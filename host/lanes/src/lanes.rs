@@ -1,0 +1,284 @@
+//! The lanes of one HTTP guest.
+
+use std::error::Error as StdError;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode};
+use http_body::Body;
+use skep_protocol::limits::OFF;
+use skep_protocol::{Error, LimitName, Limits, NoAnswer};
+use skep_sandbox::{Denials, GuestAnswer};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::time::timeout;
+
+use crate::answer_body::{AnswerBody, AnswerBounds};
+use crate::exchange::Exchange;
+use crate::idle_instances::{IdleInstances, LanedInstance};
+use crate::policy::{HttpPolicy, Instances};
+use crate::request_body::{RequestBody, RequestBodyEnd};
+use crate::source::InstanceSource;
+
+/// The delay that a client is told when the queue is full.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// The lanes of one HTTP guest. Cheap to clone.
+#[derive(Clone)]
+pub struct Lanes(Arc<LanesState>);
+
+struct LanesState {
+    source: Arc<dyn InstanceSource>,
+    policy: HttpPolicy,
+    guests: tokio::runtime::Handle,
+    places: Arc<Semaphore>,
+    waiting: AtomicU32,
+    idle: IdleInstances,
+}
+
+impl Lanes {
+    /// Creates the lanes of a guest. `guests` is the sandbox's runtime.
+    pub fn new(
+        source: Arc<dyn InstanceSource>,
+        policy: HttpPolicy,
+        guests: tokio::runtime::Handle,
+    ) -> Self {
+        let places = Arc::new(Semaphore::new(policy.at_once.max(1) as usize));
+        let (waiting, idle) = (AtomicU32::new(0), IdleInstances::default());
+        Self(Arc::new(LanesState { source, policy, guests, places, waiting, idle }))
+    }
+
+    /// Handles a request. Its URI has the scheme that the client used. Dropping the future, or the
+    /// body of the answer, ends the guest.
+    ///
+    /// # Errors
+    /// [`Error::NoAnswer`]; [`Error::Busy`] if the queue is full; [`Error::LimitExceeded`] for a body
+    /// that says that it is too long; [`Error::Internal`].
+    pub async fn respond<B>(&self, request: Request<B>) -> Result<Response<AnswerBody>, Error>
+    where
+        B: Body<Data = Bytes> + Send + Unpin + 'static,
+        B::Error: Into<Box<dyn StdError + Send + Sync>>,
+    {
+        let state = &self.0;
+        let limits = state.source.limits();
+        if request.body().size_hint().lower() > limits.http_body_bytes {
+            let (name, limit) = (LimitName::http_body_bytes, limits.http_body_bytes);
+            return Err(Error::LimitExceeded { name, limit });
+        }
+        let (method, uri) = (request.method().clone(), request.uri().clone());
+        let exchange = Arc::new(Exchange::new(state.source.clone(), method, uri));
+        let left = ClientLeft(Some(&exchange));
+        let within = match limits.turn_deadline_ms {
+            OFF => None,
+            millis => Some(Duration::from_millis(millis)),
+        };
+        let answering = self.answer(request, &exchange, &limits);
+        let answered = match within {
+            None => answering.await,
+            Some(within) => match timeout(within, answering).await {
+                Ok(answered) => answered,
+                Err(_) => {
+                    exchange.fail(NoAnswer::Deadline);
+                    Err(NoAnswer::Deadline.into())
+                }
+            },
+        };
+        left.disarm();
+        let status = match &answered {
+            Ok(response) => response.status().as_u16(),
+            Err(error) => error.status(),
+        };
+        exchange.set_status(status);
+        answered
+    }
+
+    /// Waits for a place, starts the guest and waits for the head of its answer.
+    async fn answer<B>(
+        &self,
+        request: Request<B>,
+        exchange: &Arc<Exchange>,
+        limits: &Limits,
+    ) -> Result<Response<AnswerBody>, Error>
+    where
+        B: Body<Data = Bytes> + Send + Unpin + 'static,
+        B::Error: Into<Box<dyn StdError + Send + Sync>>,
+    {
+        let place = self.place().await?;
+        let (parts, body) = request.into_parts();
+        let method = parts.method.clone();
+        let (body, body_end) = RequestBody::new(body, limits.http_body_bytes, exchange.clone());
+        let request = Request::from_parts(parts, body);
+        let (to, answer) = oneshot::channel();
+        let (end, ended) = oneshot::channel();
+        let lane = Lane { lanes: self.clone(), exchange: exchange.clone(), body_end, end, place };
+        self.0.guests.spawn(lane.run(request, to));
+        match answer.await {
+            Ok(Ok(response)) => {
+                let bounds = AnswerBounds {
+                    wait: Duration::from_millis(limits.http_wait_ms),
+                    bytes: limits.http_body_bytes,
+                    has_body: has_body(&method, response.status()),
+                };
+                let (exchange, guests) = (exchange.clone(), self.0.guests.clone());
+                Ok(response.map(|body| AnswerBody::new(body, exchange, ended, bounds, guests)))
+            }
+            Ok(Err(error)) => {
+                let why = NoAnswer::GuestError(error);
+                exchange.fail(why);
+                Err(why.into())
+            }
+            Err(_) => {
+                // The guest has ended, and says how.
+                let _ = ended.await;
+                match exchange.no_answer() {
+                    Ok(why) => Err(why.into()),
+                    Err(fault) => {
+                        tracing::error!(fault, "an HTTP guest could not be run");
+                        Err(Error::Internal)
+                    }
+                }
+            }
+        }
+    }
+
+    /// Waits for one of the places, in a queue of limited length.
+    async fn place(&self) -> Result<OwnedSemaphorePermit, Error> {
+        let places = self.0.places.clone();
+        if let Ok(place) = places.clone().try_acquire_owned() {
+            return Ok(place);
+        }
+        let waiting = Waiting(&self.0.waiting);
+        if waiting.0.fetch_add(1, Ordering::Relaxed) >= self.0.policy.queue {
+            return Err(Error::Busy { retry_after: RETRY_AFTER });
+        }
+        let place = places.acquire_owned().await;
+        place.map_err(|_| NoAnswer::Stopped.into())
+    }
+
+    /// Ends the idle instances. Those in use end after their request. The next request gets a new
+    /// one.
+    pub fn renew(&self) -> usize {
+        self.0.idle.clear()
+    }
+
+    /// Refuses further requests, also those that wait.
+    pub fn close(&self) {
+        self.0.places.close();
+        self.renew();
+    }
+
+    /// Returns the number of requests that run.
+    pub fn running(&self) -> usize {
+        (self.0.policy.at_once.max(1) as usize).saturating_sub(self.0.places.available_permits())
+    }
+
+    /// Returns the number of idle instances.
+    pub fn idle(&self) -> usize {
+        self.0.idle.count()
+    }
+}
+
+/// Returns true if an answer with this status to this method has a body.
+fn has_body(method: &Method, status: StatusCode) -> bool {
+    *method != Method::HEAD && !matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
+}
+
+/// Counts a waiting request until dropped.
+struct Waiting<'a>(&'a AtomicU32);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Ends the guest if the client leaves before there is an answer.
+struct ClientLeft<'a>(Option<&'a Exchange>);
+
+impl ClientLeft<'_> {
+    fn disarm(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for ClientLeft<'_> {
+    fn drop(&mut self) {
+        if let Some(exchange) = self.0 {
+            exchange.client_left();
+        }
+    }
+}
+
+/// One request on the guests' threads.
+struct Lane<B> {
+    lanes: Lanes,
+    exchange: Arc<Exchange>,
+    body_end: RequestBodyEnd<B>,
+    end: oneshot::Sender<()>,
+    place: OwnedSemaphorePermit,
+}
+
+impl<B> Lane<B>
+where
+    B: Body<Data = Bytes> + Send + Unpin + 'static,
+    B::Error: Into<Box<dyn StdError + Send + Sync>>,
+{
+    async fn run(self, request: Request<RequestBody<B>>, to: oneshot::Sender<GuestAnswer>) {
+        let Self { lanes, exchange, body_end, end, place } = self;
+        let state = &lanes.0;
+        let (taken, generation) = match state.policy.instances {
+            Instances::Fresh => (None, 0),
+            Instances::Serial => state.idle.take(),
+        };
+        let mut laned = match taken {
+            Some(mut laned) => {
+                laned.instance.begin(state.source.turn(), exchange.kill.clone());
+                laned
+            }
+            None => match state.source.connect(exchange.kill.clone()).await {
+                Ok(instance) => LanedInstance { instance, uses_left: state.draw(), first_bytes: 0 },
+                Err(done) => {
+                    exchange.guest_ended(Err(done.ended), done.cost, done.denials);
+                    drop(to);
+                    let _ = end.send(());
+                    return;
+                }
+            },
+        };
+        let (ended, cost) = laned.instance.respond(request, to).await;
+        let denials: Denials = laned.instance.take_denials();
+        drop(body_end);
+        let returned = ended.is_ok();
+        exchange.guest_ended(ended, cost, denials);
+        let _ = end.send(());
+        if returned && state.may_park(&mut laned) {
+            state.idle.put(laned, generation);
+        }
+        // The next request may take the instance that was put back.
+        drop(place);
+    }
+}
+
+impl LanesState {
+    /// Draws the number of requests of a new instance.
+    fn draw(&self) -> u32 {
+        let (low, high) = self.policy.reuse;
+        let spread = u64::from(high.saturating_sub(low)) + 1;
+        let drawn = getrandom::u64().unwrap_or_default() % spread;
+        low.saturating_add(u32::try_from(drawn).unwrap_or(0)).max(1)
+    }
+
+    /// Returns true if an instance whose guest has returned may be used again.
+    fn may_park(&self, laned: &mut LanedInstance) -> bool {
+        laned.uses_left = laned.uses_left.saturating_sub(1);
+        let bytes = laned.instance.memory_bytes();
+        if laned.first_bytes == 0 {
+            laned.first_bytes = bytes;
+        }
+        self.policy.instances == Instances::Serial
+            && laned.uses_left > 0
+            && laned.instance.is_usable()
+            && bytes.saturating_sub(laned.first_bytes) <= self.policy.growth_bytes
+    }
+}

@@ -1,0 +1,84 @@
+//! The body of a request, as its guest reads it.
+
+use std::error::Error as StdError;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, Bytes};
+use http_body::{Body, Frame, SizeHint};
+
+use crate::exchange::Exchange;
+
+/// The body of a request. It is empty once the request has ended, even if the guest kept its handle:
+/// an instance that is used again must not hold the client's connection, or read another's body.
+pub(crate) struct RequestBody<B> {
+    body: Arc<Mutex<Option<B>>>,
+    hint: SizeHint,
+    exchange: Arc<Exchange>,
+    left: u64,
+}
+
+/// Ends the body of a request.
+pub(crate) struct RequestBodyEnd<B>(Arc<Mutex<Option<B>>>);
+
+/// The error of a body that exceeds its limit.
+#[derive(Debug, thiserror::Error)]
+#[error("the body exceeds its limit")]
+struct TooLarge;
+
+impl<B: Body> RequestBody<B> {
+    /// Wraps a body of at most `limit` bytes.
+    pub(crate) fn new(body: B, limit: u64, exchange: Arc<Exchange>) -> (Self, RequestBodyEnd<B>) {
+        let hint = body.size_hint();
+        let body = Arc::new(Mutex::new(Some(body)));
+        let end = RequestBodyEnd(body.clone());
+        (Self { body, hint, exchange, left: limit }, end)
+    }
+}
+
+impl<B> Drop for RequestBodyEnd<B> {
+    fn drop(&mut self) {
+        let body = lock(&self.0).take();
+        drop(body);
+    }
+}
+
+fn lock<B>(body: &Mutex<Option<B>>) -> MutexGuard<'_, Option<B>> {
+    body.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl<B> Body for RequestBody<B>
+where
+    B: Body<Data = Bytes> + Unpin,
+    B::Error: Into<Box<dyn StdError + Send + Sync>>,
+{
+    type Data = Bytes;
+    type Error = Box<dyn StdError + Send + Sync>;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        let this = self.get_mut();
+        let mut body = lock(&this.body);
+        let Some(inner) = &mut *body else { return Poll::Ready(None) };
+        let frame = match ready!(Pin::new(inner).poll_frame(cx)) {
+            Some(Ok(frame)) => frame,
+            Some(Err(error)) => return Poll::Ready(Some(Err(error.into()))),
+            None => return Poll::Ready(None),
+        };
+        let bytes = frame.data_ref().map_or(0, Buf::remaining) as u64;
+        this.exchange.received(bytes);
+        if bytes > this.left {
+            *body = None;
+            return Poll::Ready(Some(Err(TooLarge.into())));
+        }
+        this.left -= bytes;
+        Poll::Ready(Some(Ok(frame)))
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.hint.clone()
+    }
+}

@@ -1,0 +1,68 @@
+//! The handling of one HTTP request.
+
+use std::error::Error as StdError;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::task::Poll;
+
+use bytes::Bytes;
+use http::Request;
+use http_body::Body as HttpBody;
+use tokio::sync::oneshot;
+
+use super::{Body, Cost, Instance, UNUSABLE};
+use crate::outcome::Ended;
+use crate::wasi::http::answer::{GuestAnswer, PendingAnswer};
+use crate::wasi::http::incoming;
+
+impl Instance {
+    /// Makes an HTTP guest handle one request, whose URI has the scheme that its client used.
+    /// `answer` gets the answer while the guest still runs. The result is `Ok` when the guest's
+    /// function has returned, with or without an answer.
+    pub async fn respond<B>(
+        &mut self,
+        request: Request<B>,
+        answer: oneshot::Sender<GuestAnswer>,
+    ) -> (Result<(), Ended>, Cost)
+    where
+        B: HttpBody<Data = Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn StdError + Send + Sync>>,
+    {
+        if !self.usable {
+            return (Err(Ended::HostFault(UNUSABLE.into())), self.cost());
+        }
+        let body = std::mem::replace(&mut self.body, Body::Spent);
+        let Body::Http(proxy) = body else {
+            let why = "the component does not handle HTTP requests";
+            return (Err(Ended::HostFault(why.into())), self.cost());
+        };
+        // Dropping this future leaves the guest in the middle of its call.
+        self.usable = false;
+        let pending = PendingAnswer::new(answer);
+        let world = self.store.data_mut();
+        let result = match incoming::arguments(world, request, pending.clone()) {
+            Err(error) => Err(error),
+            Ok((request, outparam)) => {
+                let handler = proxy.wasi_http_incoming_handler();
+                self.guard(async |store| {
+                    let mut call = pin!(handler.call_handle(store, request, outparam));
+                    poll_fn(|cx| {
+                        let polled = call.as_mut().poll(cx);
+                        // An answer that was set right before a crash says nothing.
+                        if !matches!(polled, Poll::Ready(Err(_))) {
+                            pending.send();
+                        }
+                        polled
+                    })
+                    .await
+                })
+                .await
+            }
+        };
+        self.store.data_mut().http.answer = None;
+        self.body = Body::Http(proxy);
+        self.usable = result.is_ok();
+        let ended = result.map_err(|error| self.end(&error));
+        (ended, self.cost())
+    }
+}
