@@ -22,6 +22,7 @@ use tracing::Instrument as _;
 use crate::app::{App, Surface};
 use crate::compress::Wanted;
 use crate::credential::Credential;
+use crate::http_front::WorkerAnswer;
 use crate::origin;
 use crate::query;
 use crate::refusal::{HandlerResult, ProblemResponse, authenticated};
@@ -64,15 +65,28 @@ pub(crate) async fn gate(State(app): State<App>, mut request: Request, next: Nex
     };
     let status = response.status();
     counters.count(status.as_u16(), began.elapsed());
-    // An unsupported operation is not a server failure.
-    if status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED {
+    // An unsupported operation is not a server failure, and neither is what a worker answers.
+    let is_ours = response.extensions().get::<WorkerAnswer>().is_none();
+    if is_ours && status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED {
         let route = route.map(|route| route.path.as_str());
         let status = status.as_u16();
         tracing::warn!(parent: &span, route, status, "request failed");
     } else {
         tracing::debug!(parent: &span, status = status.as_u16(), "request answered");
     }
-    seal(response.headers_mut());
+    match (response.extensions().get::<WorkerAnswer>(), app.surface) {
+        // The registry that asked for it seals it, if it has to.
+        (Some(WorkerAnswer), Surface::Runtime) => return response,
+        (Some(WorkerAnswer), Surface::Browser) => {
+            // A worker's page on this origin is not one of ours: it runs no script and has no cookie.
+            response
+                .headers_mut()
+                .insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static("sandbox"));
+            seal(response.headers_mut());
+            return response;
+        }
+        (None, _) => seal(response.headers_mut()),
+    }
     app.compressor.compress(wanted, response)
 }
 

@@ -10,14 +10,18 @@ use async_trait::async_trait;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::header::{FORWARDED, HOST, HeaderName};
+use axum::http::header::{AUTHORIZATION, COOKIE, FORWARDED, HOST, HeaderName, SET_COOKIE};
 use axum::http::uri::{Authority, PathAndQuery, Scheme};
 use axum::http::{HeaderMap, HeaderValue, Method, Uri, Version};
 use axum::response::{IntoResponse, Response};
 use http_body_util::BodyExt;
+use skep_protocol::http_hop::{AUTHORITY, FROM, FROM_WORKER, SCHEME};
 use skep_protocol::{BodyCut, Error, HttpAnswer, HttpRequest, NoAnswer};
 
+use crate::app::{App, Surface};
+use crate::credential::COOKIE_NAME;
 use crate::hop_by_hop::remove_hop_by_hop;
+use crate::path::AddressedRuntime;
 use crate::refusal::{HandlerResult, ProblemResponse};
 use crate::server::ConnectionInfo;
 
@@ -51,6 +55,114 @@ async fn respond(State(service): State<Arc<dyn HttpService>>, request: Request) 
         Err(refusal) => return refusal.into_response(),
     };
     client_response(service.respond(request).await)
+}
+
+/// Marks a response that a worker made. The gate seals it otherwise than one of ours.
+#[derive(Clone, Copy)]
+pub(crate) struct WorkerAnswer;
+
+/// Passes a request below a worker's path to the worker. Its credential is ours and stays here; the rest
+/// of the path is what the worker sees.
+pub(crate) async fn worker(
+    State(app): State<App>,
+    target: AddressedRuntime,
+    request: Request,
+) -> HandlerResult<Response> {
+    let worker = target.worker()?;
+    let browser = app.surface == Surface::Browser;
+    let mut request = below(request, if browser { 6 } else { 4 });
+    let scheme = match browser {
+        true => {
+            if request.headers().contains_key("service-worker") {
+                return Err(ProblemResponse::no_service_worker());
+            }
+            request.headers_mut().remove(AUTHORIZATION);
+            remove_session(request.headers_mut());
+            Scheme::HTTP
+        }
+        false => asked_of_a_registry(&mut request)?,
+    };
+    let forwarded = request.headers().get(FORWARDED).cloned();
+    let mut request = worker_request(request, scheme)?;
+    if let (false, Some(forwarded)) = (browser, forwarded) {
+        // The registry has seen the client.
+        request.headers_mut().insert(FORWARDED, forwarded);
+    }
+    let mut response = client_response(Ok(target.runtime.http(worker, request).await?));
+    response.extensions_mut().insert(WorkerAnswer);
+    let headers = response.headers_mut();
+    if browser {
+        // They would act on the console, which has the same origin.
+        for name in [SET_COOKIE.as_str(), "clear-site-data", "alt-svc", "service-worker-allowed"] {
+            headers.remove(name);
+        }
+    } else {
+        headers.insert(FROM, HeaderValue::from_static(FROM_WORKER));
+    }
+    Ok(response)
+}
+
+/// Cuts the first segments off the path of a request.
+fn below(mut request: Request, segments: usize) -> Request {
+    let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
+    let mut slashes = target.match_indices('/').map(|(at, _)| at);
+    let rest = slashes.nth(segments).map_or_else(
+        || {
+            let query = target.find('?').map_or("", |at| &target[at..]);
+            format!("/{query}")
+        },
+        |at| target[at..].to_owned(),
+    );
+    let authority = request.uri().authority().cloned();
+    let scheme = request.uri().scheme().cloned();
+    let mut parts = axum::http::uri::Parts::default();
+    // A part of a valid target is a valid target.
+    parts.path_and_query = rest.parse().ok();
+    (parts.authority, parts.scheme) = (authority, scheme);
+    if let Ok(uri) = Uri::from_parts(parts) {
+        *request.uri_mut() = uri;
+    }
+    request
+}
+
+/// Takes what a registry says about its client's request.
+fn asked_of_a_registry(request: &mut Request) -> HandlerResult<Scheme> {
+    let headers = request.headers_mut();
+    headers.remove(AUTHORIZATION);
+    let scheme = match headers.remove(SCHEME) {
+        Some(scheme) if scheme == "https" => Scheme::HTTPS,
+        _ => Scheme::HTTP,
+    };
+    if let Some(authority) = headers.remove(AUTHORITY) {
+        headers.insert(HOST, authority);
+        let mut parts = axum::http::uri::Parts::default();
+        parts.path_and_query = request.uri().path_and_query().cloned();
+        *request.uri_mut() =
+            Uri::from_parts(parts).map_err(|_| ProblemResponse::malformed_url())?;
+    }
+    Ok(scheme)
+}
+
+/// Removes the console's session from the cookies.
+fn remove_session(headers: &mut HeaderMap) {
+    let kept: Vec<String> = headers
+        .get_all(COOKIE)
+        .iter()
+        .filter_map(|cookies| cookies.to_str().ok())
+        .flat_map(|cookies| cookies.split(';'))
+        .map(str::trim)
+        .filter(|cookie| {
+            let name = cookie.split('=').next().unwrap_or_default().trim();
+            !name.is_empty() && name != COOKIE_NAME
+        })
+        .map(str::to_owned)
+        .collect();
+    headers.remove(COOKIE);
+    if let Ok(kept) = HeaderValue::try_from(kept.join("; "))
+        && !kept.is_empty()
+    {
+        headers.insert(COOKIE, kept);
+    }
 }
 
 /// Turns a client's request into a worker's.

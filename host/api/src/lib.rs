@@ -82,7 +82,7 @@ pub fn router(parts: ApiParts) -> Router {
         Surface::Browser => "/api/runtimes/{runtime_id}",
         Surface::Runtime => "/v1",
     };
-    let http = axum::routing::any(routes::workers::http);
+    let http = axum::routing::any(http_front::worker);
     for path in ["/http", "/http/", "/http/{*path}"] {
         router = router.route(&format!("{prefix}/workers/{{worker_id}}{path}"), http.clone());
     }

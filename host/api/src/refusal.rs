@@ -118,6 +118,16 @@ impl ProblemResponse {
         )
     }
 
+    /// Refuses the script of a service worker, which would control the console's pages.
+    pub(crate) fn no_service_worker() -> Self {
+        Self::of_http(
+            403,
+            "service_worker_refused",
+            "Service worker refused",
+            "a worker cannot install a service worker on this host's origin; give it a listener of its own",
+        )
+    }
+
     /// Refuses a tunnel.
     pub(crate) fn no_tunnel() -> Self {
         Self::of_http(501, "tunnel_unsupported", "Tunnel not supported", "CONNECT is not supported")

@@ -6,7 +6,6 @@
 mod args;
 mod guest_source;
 mod line_log;
-mod reuse_arg;
 mod turn;
 
 use std::ffi::OsString;
@@ -41,6 +40,9 @@ use crate::{ambient, child, json, terminal};
 /// The time until the head of an answer, unless `--timeout` says otherwise.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
+/// Requests that wait for others. There are no other guests to protect from them.
+const QUEUE: u64 = 1_000;
+
 /// Time that requests in flight get to end.
 const GRACE: Duration = Duration::from_secs(10);
 
@@ -71,10 +73,14 @@ async fn serve_until_stopped(arguments: ServeArgs, guest: Vec<OsString>) -> Resu
     let timeout = arguments.timeout.unwrap_or(TIMEOUT);
     let own = [(LimitName::turn_deadline_ms, "--timeout", arguments.timeout.map(millis))];
     let mut limits = limits::of_guest(&arguments.guest, &own).map_err(Failed::here)?;
-    if arguments.guest.limit.iter().all(|(name, _)| *name != LimitName::turn_deadline_ms) {
+    let is_set = |limit| arguments.guest.limit.iter().any(|(name, _)| *name == limit);
+    if !is_set(LimitName::turn_deadline_ms) {
         limits.turn_deadline_ms = millis(timeout);
     }
-    let policy = arguments.policy();
+    if !is_set(LimitName::http_queue) {
+        limits.http_queue = QUEUE;
+    }
+    let policy = arguments.policy(&limits);
     let name = prepare::file_name(&arguments.component);
     let argv0 = arguments.guest.argv0.clone().unwrap_or_else(|| name.clone());
     let args = prepare::guest_args(&argv0, guest).map_err(Failed::here)?;
@@ -116,7 +122,7 @@ async fn serve_until_stopped(arguments: ServeArgs, guest: Vec<OsString>) -> Resu
         limits,
         log: log.clone(),
     };
-    let lanes = Lanes::new(Arc::new(source), policy, guests);
+    let lanes = Lanes::new(source, policy, guests);
     announce(&arguments, address, &loaded, policy)?;
     let router = skep_api::http_router(Arc::new(LanesService(lanes.clone())));
     let server_limits = ServerLimits { grace: GRACE, ..ServerLimits::default() };
@@ -205,7 +211,7 @@ fn announce(
 }
 
 /// The lanes as the service of a front.
-struct LanesService(Lanes);
+struct LanesService(Lanes<GuestSource>);
 
 #[async_trait]
 impl HttpService for LanesService {

@@ -8,6 +8,7 @@ mod files;
 mod follow;
 mod fork;
 mod grants;
+mod http_flags;
 mod inputs;
 mod list;
 mod send;

@@ -10,7 +10,7 @@ use futures_util::{StreamExt, stream};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use skep_protocol::{ByteStream, Error};
+use skep_protocol::{ByteStream, Error, HttpBody};
 use tokio::time::{Instant, timeout};
 
 use crate::answer::Fault;
@@ -19,6 +19,8 @@ use crate::answer::Fault;
 pub(crate) enum Outgoing {
     Bytes(Option<Bytes>),
     Upload(UploadBody),
+    /// The body of a request to an HTTP worker.
+    Http(HttpBody),
 }
 
 impl Body for Outgoing {
@@ -34,11 +36,19 @@ impl Body for Outgoing {
             Self::Upload(upload) => {
                 upload.poll(context).map(|next| next.map(|piece| piece.map(Frame::data)))
             }
+            Self::Http(body) => {
+                let next = Pin::new(body).poll_frame(context);
+                next.map(|next| next.map(|frame| frame.map_err(|_| Error::RuntimeUnavailable)))
+            }
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        matches!(self, Self::Bytes(None))
+        match self {
+            Self::Bytes(bytes) => bytes.is_none(),
+            Self::Upload(_) => false,
+            Self::Http(body) => body.is_end_stream(),
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -47,6 +57,7 @@ impl Body for Outgoing {
                 SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
             }
             Self::Upload(_) => SizeHint::default(),
+            Self::Http(body) => body.size_hint(),
         }
     }
 }

@@ -76,6 +76,21 @@ impl Wire {
         Ok(Self { shared, under, refusals, deadlines })
     }
 
+    /// Returns the connections to the endpoint.
+    pub(crate) fn pool(&self) -> &Pool {
+        &self.shared.pool
+    }
+
+    /// Returns the token of the endpoint.
+    pub(crate) fn bearer(&self) -> &Bearer {
+        &self.shared.bearer
+    }
+
+    /// Returns the URI of a target below the path prefix.
+    pub(crate) fn uri(&self, target: &str) -> String {
+        format!("{}{}{target}", self.shared.base, self.under)
+    }
+
     /// Returns the same endpoint with another path prefix.
     pub(crate) fn under(&self, path: String) -> Self {
         Self { under: path, ..self.clone() }
@@ -204,8 +219,7 @@ impl Wire {
         ask: &ApiRequest,
         token: Option<HeaderValue>,
     ) -> Result<Request<Outgoing>, Fault> {
-        let uri = format!("{}{}{}", self.shared.base, self.under, ask.target());
-        let mut request = Request::builder().method(&ask.method).uri(uri);
+        let mut request = Request::builder().method(&ask.method).uri(self.uri(&ask.target()));
         if let Some(headers) = request.headers_mut() {
             headers.insert(USER_AGENT, HeaderValue::from_static(US));
             headers.insert(ACCEPT, HeaderValue::from_static("*/*"));

@@ -8,7 +8,8 @@ use http::{Method, Uri};
 use skep_protocol::{LimitName, NoAnswer};
 use skep_sandbox::{Cost, Crash, Denials, Ended, KillReason, KillSwitch};
 
-use crate::source::InstanceSource;
+/// Takes the report of a request.
+pub(crate) type OnEnd = Box<dyn FnOnce(ExchangeReport) + Send>;
 
 /// The end of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,7 +56,7 @@ pub struct ExchangeReport {
 /// One request and its answer. The last side to let go reports it.
 pub(crate) struct Exchange {
     pub(crate) kill: Arc<KillSwitch>,
-    source: Arc<dyn InstanceSource>,
+    on_end: Mutex<Option<OnEnd>>,
     method: Method,
     uri: Uri,
     began: Instant,
@@ -77,10 +78,10 @@ struct GuestEnd {
 }
 
 impl Exchange {
-    pub(crate) fn new(source: Arc<dyn InstanceSource>, method: Method, uri: Uri) -> Self {
+    pub(crate) fn new(method: Method, uri: Uri, on_end: OnEnd) -> Self {
         Self {
             kill: Arc::default(),
-            source,
+            on_end: Mutex::new(Some(on_end)),
             method,
             uri,
             began: Instant::now(),
@@ -91,6 +92,11 @@ impl Exchange {
             client_left: AtomicBool::new(false),
             guest: Mutex::default(),
         }
+    }
+
+    /// Replaces what takes the report.
+    pub(crate) fn report_to(&self, on_end: OnEnd) {
+        *self.on_end.lock().unwrap_or_else(PoisonError::into_inner) = Some(on_end);
     }
 
     pub(crate) fn received(&self, bytes: u64) {
@@ -192,7 +198,8 @@ impl Drop for Exchange {
             Some(Ended::Limit { name, .. }) => Some(*name),
             _ => None,
         };
-        self.source.ended(ExchangeReport {
+        let on_end = self.on_end.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        let report = ExchangeReport {
             method: std::mem::take(&mut self.method),
             uri: std::mem::take(&mut self.uri),
             status,
@@ -204,6 +211,9 @@ impl Drop for Exchange {
             denials: std::mem::take(&mut guest.denials),
             crash: ended.and_then(|ended| ended.crash().cloned()),
             limit,
-        });
+        };
+        if let Some(on_end) = on_end {
+            on_end(report);
+        }
     }
 }

@@ -5,8 +5,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use skep_sandbox::Instance;
 
 /// An instance that may be used again.
-pub(crate) struct LanedInstance {
+pub(crate) struct LanedInstance<H> {
     pub(crate) instance: Instance,
+    pub(crate) hold: H,
     /// Requests that it may still handle.
     pub(crate) uses_left: u32,
     /// Its memory after its first request, in bytes; 0 before.
@@ -15,38 +16,62 @@ pub(crate) struct LanedInstance {
 
 /// The idle instances, the one that was used last first: its memory is warm, and the others can be
 /// dropped.
-#[derive(Default)]
-pub(crate) struct IdleInstances(Mutex<IdleList>);
+pub(crate) struct IdleInstances<H>(Mutex<IdleList<H>>);
 
-#[derive(Default)]
-struct IdleList {
-    all: Vec<LanedInstance>,
+struct IdleList<H> {
+    all: Vec<(u64, LanedInstance<H>)>,
+    next: u64,
     /// Instances of an earlier generation are not taken back.
     generation: u64,
 }
 
-impl IdleInstances {
+impl<H> Default for IdleInstances<H> {
+    fn default() -> Self {
+        Self(Mutex::new(IdleList { all: Vec::new(), next: 0, generation: 0 }))
+    }
+}
+
+impl<H> IdleInstances<H> {
     /// Takes an instance, and returns the present generation.
-    pub(crate) fn take(&self) -> (Option<LanedInstance>, u64) {
+    pub(crate) fn take(&self) -> (Option<LanedInstance<H>>, u64) {
         let mut list = self.list();
-        (list.all.pop(), list.generation)
+        let taken = list.all.pop().map(|(_, instance)| instance);
+        (taken, list.generation)
     }
 
-    /// Takes an instance of `generation` back. Drops it if there was a [`clear`](Self::clear) since.
-    pub(crate) fn put(&self, instance: LanedInstance, generation: u64) {
+    /// Takes an instance of `generation` back. `park` gets the key by which it can be evicted. Drops the
+    /// instance if there was a [`clear`](Self::clear) since.
+    pub(crate) fn put(
+        &self,
+        mut instance: LanedInstance<H>,
+        generation: u64,
+        park: impl FnOnce(&mut H, u64),
+    ) {
         let mut list = self.list();
         if list.generation == generation {
-            list.all.push(instance);
+            let key = list.next;
+            list.next += 1;
+            park(&mut instance.hold, key);
+            list.all.push((key, instance));
         }
     }
 
-    /// Drops all idle instances, and those in use when they come back. Returns how many were idle.
-    pub(crate) fn clear(&self) -> usize {
+    /// Drops an idle instance, if it is still idle.
+    pub(crate) fn evict(&self, key: u64) {
+        let mut list = self.list();
+        let found = list.all.iter().position(|(known, _)| *known == key);
+        let evicted = found.map(|at| list.all.remove(at));
+        drop(list);
+        drop(evicted);
+    }
+
+    /// Drops all idle instances, and those in use when they come back.
+    pub(crate) fn clear(&self) {
         let mut list = self.list();
         list.generation += 1;
         let dropped = std::mem::take(&mut list.all);
         drop(list);
-        dropped.len()
+        drop(dropped);
     }
 
     /// Returns the number of idle instances.
@@ -54,7 +79,7 @@ impl IdleInstances {
         self.list().all.len()
     }
 
-    fn list(&self) -> MutexGuard<'_, IdleList> {
+    fn list(&self) -> MutexGuard<'_, IdleList<H>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,52 +1,61 @@
 //! The lanes of one HTTP guest.
 
 use std::error::Error as StdError;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
 use http_body::Body;
 use skep_protocol::limits::OFF;
-use skep_protocol::{Error, LimitName, Limits, NoAnswer};
-use skep_sandbox::{Denials, GuestAnswer};
+use skep_protocol::{Error, HttpInstances, LimitName, Limits, NoAnswer};
+use skep_sandbox::{Denials, GuestAnswer, KillReason, KillSwitch};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::timeout;
 
 use crate::answer_body::{AnswerBody, AnswerBounds};
 use crate::exchange::Exchange;
 use crate::idle_instances::{IdleInstances, LanedInstance};
-use crate::policy::{HttpPolicy, Instances};
+use crate::policy::HttpPolicy;
 use crate::request_body::{RequestBody, RequestBodyEnd};
-use crate::source::InstanceSource;
+use crate::source::{Hold, InstanceSource, RequestRecord};
 
 /// The delay that a client is told when the queue is full.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// The lanes of one HTTP guest. Cheap to clone.
-#[derive(Clone)]
-pub struct Lanes(Arc<LanesState>);
+/// The lanes of one HTTP guest.
+pub struct Lanes<S: InstanceSource>(Arc<LanesState<S>>);
 
-struct LanesState {
-    source: Arc<dyn InstanceSource>,
+impl<S: InstanceSource> Clone for Lanes<S> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+struct LanesState<S: InstanceSource> {
+    source: Arc<S>,
     policy: HttpPolicy,
     guests: tokio::runtime::Handle,
     places: Arc<Semaphore>,
     waiting: AtomicU32,
-    idle: IdleInstances,
+    idle: IdleInstances<S::Hold>,
+    /// The switches of requests that may be running.
+    running: Mutex<Vec<Weak<KillSwitch>>>,
 }
 
-impl Lanes {
+impl<S: InstanceSource> Lanes<S> {
     /// Creates the lanes of a guest. `guests` is the sandbox's runtime.
-    pub fn new(
-        source: Arc<dyn InstanceSource>,
-        policy: HttpPolicy,
-        guests: tokio::runtime::Handle,
-    ) -> Self {
-        let places = Arc::new(Semaphore::new(policy.at_once.max(1) as usize));
-        let (waiting, idle) = (AtomicU32::new(0), IdleInstances::default());
-        Self(Arc::new(LanesState { source, policy, guests, places, waiting, idle }))
+    pub fn new(source: S, policy: HttpPolicy, guests: tokio::runtime::Handle) -> Self {
+        Self(Arc::new(LanesState {
+            source: Arc::new(source),
+            policy,
+            guests,
+            places: Arc::new(Semaphore::new(policy.at_once as usize)),
+            waiting: AtomicU32::new(0),
+            idle: IdleInstances::default(),
+            running: Mutex::default(),
+        }))
     }
 
     /// Handles a request. Its URI has the scheme that the client used. Dropping the future, or the
@@ -54,7 +63,7 @@ impl Lanes {
     ///
     /// # Errors
     /// [`Error::NoAnswer`]; [`Error::Busy`] if the queue is full; [`Error::LimitExceeded`] for a body
-    /// that says that it is too long; [`Error::Internal`].
+    /// that says that it is too long; those of [`RequestRecord::commit`]; [`Error::Internal`].
     pub async fn respond<B>(&self, request: Request<B>) -> Result<Response<AnswerBody>, Error>
     where
         B: Body<Data = Bytes> + Send + Unpin + 'static,
@@ -67,7 +76,9 @@ impl Lanes {
             return Err(Error::LimitExceeded { name, limit });
         }
         let (method, uri) = (request.method().clone(), request.uri().clone());
-        let exchange = Arc::new(Exchange::new(state.source.clone(), method, uri));
+        let source = state.source.clone();
+        let on_end = Box::new(move |report| source.ended(None, report));
+        let exchange = Arc::new(Exchange::new(method, uri, on_end));
         let left = ClientLeft(Some(&exchange));
         let within = match limits.turn_deadline_ms {
             OFF => None,
@@ -105,16 +116,33 @@ impl Lanes {
         B::Error: Into<Box<dyn StdError + Send + Sync>>,
     {
         let place = self.place().await?;
+        let record = Arc::new(self.0.source.record().await?);
+        let (source, reported) = (self.0.source.clone(), record.clone());
+        exchange.report_to(Box::new(move |report| source.ended(Some(reported), report)));
+        self.0.remember(&exchange.kill);
         let (parts, body) = request.into_parts();
         let method = parts.method.clone();
         let (body, body_end) = RequestBody::new(body, limits.http_body_bytes, exchange.clone());
         let request = Request::from_parts(parts, body);
         let (to, answer) = oneshot::channel();
         let (end, ended) = oneshot::channel();
-        let lane = Lane { lanes: self.clone(), exchange: exchange.clone(), body_end, end, place };
+        let (lanes, record_of_lane) = (self.clone(), record.clone());
+        let exchange_of_lane = exchange.clone();
+        let lane = Lane {
+            lanes,
+            record: record_of_lane,
+            exchange: exchange_of_lane,
+            body_end,
+            end,
+            place,
+        };
         self.0.guests.spawn(lane.run(request, to));
         match answer.await {
             Ok(Ok(response)) => {
+                if let Err(error) = record.commit().await {
+                    exchange.kill.throw(KillReason::Cancelled);
+                    return Err(error);
+                }
                 let bounds = AnswerBounds {
                     wait: Duration::from_millis(limits.http_wait_ms),
                     bytes: limits.http_body_bytes,
@@ -156,21 +184,23 @@ impl Lanes {
         place.map_err(|_| NoAnswer::Stopped.into())
     }
 
-    /// Ends the idle instances. Those in use end after their request. The next request gets a new
-    /// one.
-    pub fn renew(&self) -> usize {
-        self.0.idle.clear()
-    }
-
-    /// Refuses further requests, also those that wait.
+    /// Refuses further requests, also those that wait, and ends the idle instances. Requests in flight
+    /// go on.
     pub fn close(&self) {
         self.0.places.close();
-        self.renew();
+        self.0.idle.clear();
     }
 
-    /// Returns the number of requests that run.
+    /// Ends the requests in flight.
+    pub fn cancel(&self) {
+        for kill in self.0.running().drain(..).filter_map(|kill| kill.upgrade()) {
+            kill.throw(KillReason::Cancelled);
+        }
+    }
+
+    /// Returns the number of requests in flight.
     pub fn running(&self) -> usize {
-        (self.0.policy.at_once.max(1) as usize).saturating_sub(self.0.places.available_permits())
+        (self.0.policy.at_once as usize).saturating_sub(self.0.places.available_permits())
     }
 
     /// Returns the number of idle instances.
@@ -211,33 +241,38 @@ impl Drop for ClientLeft<'_> {
 }
 
 /// One request on the guests' threads.
-struct Lane<B> {
-    lanes: Lanes,
+struct Lane<S: InstanceSource, B> {
+    lanes: Lanes<S>,
+    record: Arc<S::Record>,
     exchange: Arc<Exchange>,
     body_end: RequestBodyEnd<B>,
     end: oneshot::Sender<()>,
     place: OwnedSemaphorePermit,
 }
 
-impl<B> Lane<B>
+impl<S, B> Lane<S, B>
 where
+    S: InstanceSource,
     B: Body<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<Box<dyn StdError + Send + Sync>>,
 {
     async fn run(self, request: Request<RequestBody<B>>, to: oneshot::Sender<GuestAnswer>) {
-        let Self { lanes, exchange, body_end, end, place } = self;
+        let Self { lanes, record, exchange, body_end, end, place } = self;
         let state = &lanes.0;
         let (taken, generation) = match state.policy.instances {
-            Instances::Fresh => (None, 0),
-            Instances::Serial => state.idle.take(),
+            HttpInstances::Fresh => (None, 0),
+            HttpInstances::Serial => state.take(),
         };
         let mut laned = match taken {
             Some(mut laned) => {
-                laned.instance.begin(state.source.turn(), exchange.kill.clone());
+                laned.hold.begin(&record);
+                laned.instance.begin(record.turn(), exchange.kill.clone());
                 laned
             }
-            None => match state.source.connect(exchange.kill.clone()).await {
-                Ok(instance) => LanedInstance { instance, uses_left: state.draw(), first_bytes: 0 },
+            None => match state.source.connect(&record, exchange.kill.clone()).await {
+                Ok((instance, hold)) => {
+                    LanedInstance { instance, hold, uses_left: state.draw(), first_bytes: 0 }
+                }
                 Err(done) => {
                     exchange.guest_ended(Err(done.ended), done.cost, done.denials);
                     drop(to);
@@ -253,32 +288,68 @@ where
         exchange.guest_ended(ended, cost, denials);
         let _ = end.send(());
         if returned && state.may_park(&mut laned) {
-            state.idle.put(laned, generation);
+            laned.instance.take_turn();
+            let weak = Arc::downgrade(state);
+            state.idle.put(laned, generation, move |hold, key| {
+                hold.park(Box::new(move || {
+                    if let Some(state) = weak.upgrade() {
+                        state.idle.evict(key);
+                    }
+                }));
+            });
         }
         // The next request may take the instance that was put back.
         drop(place);
     }
 }
 
-impl LanesState {
+impl<S: InstanceSource> LanesState<S> {
+    /// Takes an idle instance that may go on, and returns the present generation.
+    fn take(&self) -> (Option<LanedInstance<S::Hold>>, u64) {
+        loop {
+            match self.idle.take() {
+                (Some(mut laned), generation) => {
+                    if laned.hold.resume() {
+                        return (Some(laned), generation);
+                    }
+                }
+                none => return none,
+            }
+        }
+    }
+
     /// Draws the number of requests of a new instance.
     fn draw(&self) -> u32 {
-        let (low, high) = self.policy.reuse;
-        let spread = u64::from(high.saturating_sub(low)) + 1;
+        let most = self.policy.reuse;
+        let least = most.div_ceil(2);
+        let spread = u64::from(most - least) + 1;
         let drawn = getrandom::u64().unwrap_or_default() % spread;
-        low.saturating_add(u32::try_from(drawn).unwrap_or(0)).max(1)
+        least.saturating_add(u32::try_from(drawn).unwrap_or(0)).max(1)
     }
 
     /// Returns true if an instance whose guest has returned may be used again.
-    fn may_park(&self, laned: &mut LanedInstance) -> bool {
+    fn may_park(&self, laned: &mut LanedInstance<S::Hold>) -> bool {
         laned.uses_left = laned.uses_left.saturating_sub(1);
         let bytes = laned.instance.memory_bytes();
         if laned.first_bytes == 0 {
             laned.first_bytes = bytes;
         }
-        self.policy.instances == Instances::Serial
+        self.policy.instances == HttpInstances::Serial
             && laned.uses_left > 0
             && laned.instance.is_usable()
             && bytes.saturating_sub(laned.first_bytes) <= self.policy.growth_bytes
+    }
+
+    /// Remembers the switch of a request. Forgets those of requests that have ended, once in a while.
+    fn remember(&self, kill: &Arc<KillSwitch>) {
+        let mut running = self.running();
+        if running.len() >= 2 * self.policy.at_once as usize {
+            running.retain(|kill| kill.strong_count() > 0);
+        }
+        running.push(Arc::downgrade(kill));
+    }
+
+    fn running(&self) -> std::sync::MutexGuard<'_, Vec<Weak<KillSwitch>>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

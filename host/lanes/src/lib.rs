@@ -19,5 +19,5 @@ mod source;
 pub use answer_body::{AnswerBody, CutOff};
 pub use exchange::{ExchangeEnd, ExchangeReport};
 pub use lanes::Lanes;
-pub use policy::{HttpPolicy, Instances};
-pub use source::InstanceSource;
+pub use policy::HttpPolicy;
+pub use source::{Hold, InstanceSource, RequestRecord};

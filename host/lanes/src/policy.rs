@@ -1,45 +1,15 @@
 //! The policy of a worker's HTTP instances.
 
-use std::str::FromStr;
-
-/// How long an instance lives.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Instances {
-    /// Each request has an instance of its own.
-    Fresh,
-    /// An instance handles one request at a time, and is used again.
-    Serial,
-}
-
-impl Instances {
-    /// The word in manifests and on the command line.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Fresh => "fresh",
-            Self::Serial => "serial",
-        }
-    }
-}
-
-impl FromStr for Instances {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        [Self::Fresh, Self::Serial]
-            .into_iter()
-            .find(|one| one.as_str() == text)
-            .ok_or_else(|| format!("{text:?} is neither fresh nor serial"))
-    }
-}
+use skep_protocol::{HttpInstances, HttpSpec, Limits};
 
 /// The policy of a worker's HTTP instances.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HttpPolicy {
-    /// How long an instance lives.
-    pub instances: Instances,
-    /// Requests that a serial instance handles at most, the lowest and the highest. Each instance draws
-    /// its own number, so that instances that began together are not replaced together.
-    pub reuse: (u32, u32),
+    /// The lifetime of an instance.
+    pub instances: HttpInstances,
+    /// Requests that a serial instance handles at most. Each instance draws a number between half of
+    /// it and all of it, so that instances that began together are not replaced together.
+    pub reuse: u32,
     /// Memory by which a serial instance may grow after its first request before it is replaced, in
     /// bytes.
     pub growth_bytes: u64,
@@ -49,14 +19,24 @@ pub struct HttpPolicy {
     pub queue: u32,
 }
 
-impl Default for HttpPolicy {
-    fn default() -> Self {
+/// Growth beyond which an instance is replaced.
+const GROWTH_BYTES: u64 = 32 << 20;
+
+impl HttpPolicy {
+    /// Returns the policy of a spec under these limits.
+    pub fn new(spec: HttpSpec, limits: &Limits) -> Self {
+        let count = |limit: u64| u32::try_from(limit).unwrap_or(u32::MAX);
         Self {
-            instances: Instances::Fresh,
-            reuse: (64, 128),
-            growth_bytes: 32 << 20,
-            at_once: 32,
-            queue: 64,
+            instances: spec.instances,
+            reuse: spec.reuse.unwrap_or(HttpSpec::REUSE).max(1),
+            growth_bytes: GROWTH_BYTES,
+            at_once: count(limits.http_at_once).max(1),
+            queue: count(limits.http_queue),
         }
+    }
+
+    /// Returns true if requests may write the worker's state: each sees what the one before it wrote.
+    pub fn may_write_state(&self) -> bool {
+        self.instances == HttpInstances::Serial && self.at_once == 1
     }
 }

@@ -6,8 +6,8 @@ use std::path::Path;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use skep_protocol::{
-    ConfigValues, DisplayRef, Grants, HttpGrant, Labels, LimitChanges, LimitName, ScopeGrant,
-    SecretName, quantity,
+    ConfigValues, DisplayRef, Grants, HttpGrant, HttpSpec, Labels, LimitChanges, LimitName,
+    ScopeGrant, SecretName, quantity,
 };
 
 use toml_edit::{Array, DocumentMut};
@@ -49,6 +49,9 @@ pub struct Manifest {
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, LimitValue>")]
     pub limits: BTreeMap<LimitName, LimitValue>,
+    /// How an HTTP worker's instances are used.
+    #[serde(default)]
+    pub http: HttpSpec,
     /// Labels for finding the worker.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,

@@ -3,9 +3,9 @@
 use crate::step::{BlobList, StepView};
 use crate::{
     ByteStream, ChangeStream, ComponentCheck, ComponentView, ConfigView, Diagnostic, Entry,
-    EntryPage, EntryStream, FileListing, FileView, Imported, InputSummary, InputView, Listing,
-    Page, RuntimeHistory, RuntimeView, Sent, StateItem, Stored, Usage, WorkerHistory, WorkerPage,
-    WorkerView,
+    EntryPage, EntryStream, FileListing, FileView, HttpAnswer, Imported, InputSummary, InputView,
+    Listing, Page, RuntimeHistory, RuntimeView, Sent, StateItem, Stored, Usage, WorkerHistory,
+    WorkerPage, WorkerView,
 };
 
 /// The parts of an answer that a layer may check or replace.
@@ -39,6 +39,7 @@ impl Answer for ComponentView {}
 impl Answer for ConfigView {}
 impl Answer for Entry {}
 impl Answer for EntryPage {}
+impl Answer for HttpAnswer {}
 impl Answer for Imported {}
 impl Answer for InputView {}
 impl Answer for FileListing {}

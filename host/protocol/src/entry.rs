@@ -117,6 +117,9 @@ entry_kinds! {
     /// A turn waited for its component's machine code; the body is a [`crate::CompileRecord`] in
     /// JSON. Code that is found within 250 ms has no entry.
     Compiled = 18, "compiled";
+    /// A request to an HTTP worker that was not answered whole, or a sample of those that were;
+    /// `label` is the reason, or `answered`. The body is an [`crate::AccessRecord`] in JSON.
+    Access = 19, "access";
 }
 
 /// One entry of a transcript.

@@ -19,16 +19,19 @@ use crate::{
     Action, BlobHash, ByteStream, ChangeStream, ComponentCheck, ComponentDigest, ComponentView,
     ConfigDigest, ConfigValues, ConfigView, CreateWorker, Cursor, Diagnostic, Entry, EntryPage,
     EntryStream, Error, FileCondition, FileListing, FileName, FileRange, FileView, FollowChanges,
-    ForkWorker, Imported, InputId, InputSummary, InputView, ListEntries, ListFiles, ListInputs,
-    ListState, ListWorkers, Listing, NewInput, Page, Preview, RemoveFile, RenameFile, Role,
-    RuntimeHistory, RuntimeView, Sent, StateItem, StepKey, Stored, Usage, WorkerChange,
-    WorkerHistory, WorkerId, WorkerPage, WorkerView,
+    ForkWorker, HttpAnswer, HttpRequest, Imported, InputId, InputSummary, InputView, ListEntries,
+    ListFiles, ListInputs, ListState, ListWorkers, Listing, NewInput, Page, Preview, RemoveFile,
+    RenameFile, Role, RuntimeHistory, RuntimeView, Sent, StateItem, StepKey, Stored, Usage,
+    WorkerChange, WorkerHistory, WorkerId, WorkerPage, WorkerView,
 };
 
 /// A runtime: all of its nouns.
-pub trait RuntimeHandle: Overview + Workers + Turns + Artifacts + Files + Steps {}
+pub trait RuntimeHandle: Overview + Workers + Turns + Http + Artifacts + Files + Steps {}
 
-impl<R: Overview + Workers + Turns + Artifacts + Files + Steps + ?Sized> RuntimeHandle for R {}
+impl<R: Overview + Workers + Turns + Http + Artifacts + Files + Steps + ?Sized> RuntimeHandle
+    for R
+{
+}
 
 /// The effect of a verb on a runtime. It decides which role may use the verb and which log records it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -183,6 +186,14 @@ verbs! {
             after: Option<Cursor>,
             preview: Option<Preview>,
         ) -> EntryStream;
+    }
+
+    /// HTTP: requests to HTTP workers.
+    trait Http {
+        /// Passes a request to a worker, and returns the head of its answer. Dropping the body of the
+        /// answer ends the worker's handling of it. [`Error::NoAnswer`] if there is no answer;
+        /// [`Error::Busy`] if too many requests wait. It is never sent twice.
+        [act] async fn http(worker: WorkerId, request: HttpRequest) -> HttpAnswer;
     }
 
     /// Artifacts: components and config bundles, stored once and named by their digests.

@@ -5,6 +5,7 @@
 //! any of them may be sent to a browser.
 
 pub mod access;
+mod access_record;
 pub mod answer;
 pub mod audit;
 mod blob;
@@ -23,7 +24,9 @@ pub mod flags;
 pub mod grant;
 pub mod handle;
 pub mod history;
+pub mod http_hop;
 mod http_message;
+mod http_spec;
 pub mod id;
 pub mod input;
 mod invalid;
@@ -52,6 +55,7 @@ mod verbs;
 pub mod worker;
 
 pub use access::{CreateToken, CreatedToken, SessionView, TokenView};
+pub use access_record::AccessRecord;
 pub use answer::Answer;
 pub use audit::{
     Action, AuditEntry, AuditedState, AuditedStep, AuditedToken, ListAudit, audit_word,
@@ -81,11 +85,12 @@ pub use grant::{
     GrantError, Grants, HostPattern, HttpGrant, Method, Scheme, ScopeGrant, ScopeGrantError,
 };
 pub use handle::{
-    Artifacts, Effect, Files, Invocation, Layer, Overview, RuntimeHandle, Steps, Turns, Verb,
+    Artifacts, Effect, Files, Http, Invocation, Layer, Overview, RuntimeHandle, Steps, Turns, Verb,
     Workers,
 };
 pub use history::{RuntimeHistory, RuntimeSample, WorkerHistory, WorkerSample};
 pub use http_message::{BodyCut, HttpAnswer, HttpBody, HttpRequest};
+pub use http_spec::{HttpInstances, HttpSpec};
 pub use id::{CiRunId, HostId, IdError, InputId, RuntimeId, SessionId, StepKey, TokenId, WorkerId};
 pub use input::{
     Ending, InputState, InputSummary, InputView, ListInputs, NewInput, Outcome, Output, RunOutput,

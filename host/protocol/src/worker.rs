@@ -7,8 +7,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ComponentDigest, ComponentKind, ConfigDigest, Conflict, DisplayRef, Grants, Invalid, Labels,
-    LimitName, Limits, RuntimeId, Timestamp, WorkerId,
+    ComponentDigest, ComponentKind, ConfigDigest, Conflict, DisplayRef, Grants, HttpSpec, Invalid,
+    Labels, LimitName, Limits, RuntimeId, Timestamp, WorkerId,
 };
 
 /// The specification of a worker.
@@ -32,6 +32,9 @@ pub struct WorkerSpec {
     /// Limits other than the defaults.
     #[serde(default)]
     pub limits: LimitChanges,
+    /// How an HTTP worker's instances are used.
+    #[serde(default, skip_serializing_if = "HttpSpec::is_default")]
+    pub http: HttpSpec,
 }
 
 impl WorkerSpec {
@@ -44,6 +47,7 @@ impl WorkerSpec {
             config: None,
             grants: Grants::default(),
             limits: LimitChanges::default(),
+            http: HttpSpec::default(),
         }
     }
 }
@@ -108,6 +112,7 @@ impl ForkWorker {
             config: origin.config,
             grants: Grants::default(),
             limits: self.limits.clone().unwrap_or_else(|| origin.limits.clone()),
+            http: origin.http,
         }
     }
 
@@ -148,6 +153,9 @@ pub struct WorkerChange {
     /// and the request fails with a conflict.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limits_before: Option<LimitChanges>,
+    /// New use of an HTTP worker's instances. Takes effect from the next request on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub http: Option<HttpSpec>,
 }
 
 impl WorkerChange {
@@ -167,6 +175,7 @@ impl WorkerChange {
         if let Some(limits) = &self.limits {
             spec.limits = limits.clone();
         }
+        spec.http = self.http.unwrap_or(spec.http);
         spec
     }
 

@@ -216,3 +216,4 @@ impl Turns for LocalRuntime {}
 impl Artifacts for LocalRuntime {}
 impl Files for LocalRuntime {}
 impl Steps for LocalRuntime {}
+impl Http for LocalRuntime {}

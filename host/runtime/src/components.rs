@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use skep_protocol::text::{brief, neutral};
 use skep_protocol::{
-    CompileRecord, Compiled, CompiledEvent, ComponentDigest, ComponentKind, ComponentView, Error,
-    LimitName, Limits, RuntimeEvent,
+    CompileRecord, Compiled, CompiledEvent, ComponentDigest, ComponentView, Error, LimitName,
+    Limits, RuntimeEvent,
 };
 use skep_store::Store;
 use skep_store::record::ComponentRecord;
@@ -317,11 +317,9 @@ impl Components {
     }
 
     /// Returns the compilation status of a stored component.
-    pub(crate) fn compiled(&self, digest: &ComponentDigest, kind: ComponentKind) -> Compiled {
+    pub(crate) fn compiled(&self, digest: &ComponentDigest) -> Compiled {
         let profile = Profile::Default;
-        if kind == ComponentKind::Http {
-            Compiled::None
-        } else if self.find(*digest, profile).is_some() {
+        if self.find(*digest, profile).is_some() {
             Compiled::Ready
         } else if self.pending().contains_key(digest) || self.since(digest).is_some() {
             Compiled::Pending
@@ -334,7 +332,7 @@ impl Components {
 
     /// Returns the public view of a stored component.
     pub(crate) fn view(&self, record: ComponentRecord) -> ComponentView {
-        let compiled = self.compiled(&record.digest, record.kind);
+        let compiled = self.compiled(&record.digest);
         let size = match compiled {
             Compiled::Ready => self.sandbox.compiled_size(&record.digest, Profile::Default),
             Compiled::Pending | Compiled::None => None,

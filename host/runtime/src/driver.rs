@@ -6,7 +6,6 @@
 //! its kill switch.
 
 mod commands;
-mod denials;
 mod fork;
 mod guest;
 mod out_of_process;
@@ -310,10 +309,7 @@ impl Driver {
                 cache.insert(key, value.as_deref());
             }
             drop(cache);
-            writes.extend(state.into_iter().map(|(key, value)| match value {
-                Some(value) => WorkerWrite::SetState { key, value },
-                None => WorkerWrite::DeleteState { key },
-            }));
+            writes.extend(state.into_iter().map(WorkerWrite::state));
         }
         writes.push(end_write(&job.queued, &end.outcome));
         if lost_instance {

@@ -129,8 +129,12 @@ impl Embedded {
         core.close();
         if !drained(&core, grace).await {
             for worker in core.all_in_use() {
-                if let Some(turn) = &worker.state().running {
+                let state = worker.state();
+                if let Some(turn) = &state.running {
                     turn.kill.throw(KillReason::Cancelled);
+                }
+                if let Some(lanes) = &state.lanes {
+                    lanes.cancel();
                 }
             }
             if !drained(&core, KILL_GRACE).await {
@@ -147,10 +151,20 @@ impl Embedded {
     }
 }
 
-/// Waits until no driver runs. Returns false if the timeout passes first.
+/// The interval at which a shutdown looks for requests in flight.
+const LANES_INTERVAL: Duration = Duration::from_millis(10);
+
+/// Waits until no driver and no request runs. Returns false if the timeout passes first.
 async fn drained(core: &Core, timeout: Duration) -> bool {
     let until = Instant::now() + timeout;
     for worker in core.all_in_use() {
+        let is_busy = || worker.state().lanes.as_ref().is_some_and(|lanes| lanes.is_busy());
+        while is_busy() {
+            if Instant::now() >= until {
+                return false;
+            }
+            tokio::time::sleep(LANES_INTERVAL).await;
+        }
         loop {
             let ended = worker.driver_ended.notified();
             if !worker.state().driving {

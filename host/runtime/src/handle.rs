@@ -6,6 +6,7 @@ mod artifacts;
 mod files;
 mod follow;
 mod fork;
+mod http;
 mod state;
 mod turns;
 mod workers;

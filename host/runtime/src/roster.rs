@@ -5,6 +5,7 @@ pub(crate) mod core;
 pub(crate) mod directory;
 pub(crate) mod history;
 pub(crate) mod index;
+pub(crate) mod lanes;
 pub(crate) mod machine;
 mod selection;
 mod submission;

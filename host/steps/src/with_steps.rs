@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use skep_protocol::{
-    Answer, Artifacts, Error, Files, Invocation, Layer, Overview, RuntimeHandle, Turns, Verb,
+    Answer, Artifacts, Error, Files, Http, Invocation, Layer, Overview, RuntimeHandle, Turns, Verb,
     Workers,
 };
 
@@ -51,5 +51,6 @@ impl Layer for WithSteps {
 impl Overview for StepHost {}
 impl Workers for StepHost {}
 impl Turns for StepHost {}
+impl Http for StepHost {}
 impl Artifacts for StepHost {}
 impl Files for StepHost {}

@@ -254,6 +254,16 @@ pub enum WorkerWrite {
 }
 
 impl WorkerWrite {
+    /// Returns the write of a change of state: a key with its new value, or none if it was deleted.
+    pub fn state((key, value): (String, Option<Vec<u8>>)) -> Self {
+        match value {
+            Some(value) => Self::SetState { key, value },
+            None => Self::DeleteState { key },
+        }
+    }
+}
+
+impl WorkerWrite {
     /// Returns true if the write appends an entry to the transcript.
     pub(crate) fn has_entry(&self) -> bool {
         matches!(

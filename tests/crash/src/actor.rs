@@ -82,6 +82,7 @@ impl Actor {
                     grants_before: None,
                     limits: None,
                     limits_before: None,
+                    http: None,
                 };
                 runtime.update(worker, change).await?;
                 Answer::Done

@@ -114,6 +114,7 @@ impl Story {
             | EntryKind::Updated
             | EntryKind::RolledBack
             | EntryKind::Compiled
+            | EntryKind::Access
             | EntryKind::Gap => {}
         }
     }

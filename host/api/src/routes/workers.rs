@@ -3,10 +3,10 @@
 use axum::Json;
 use axum::http::StatusCode;
 use skep_protocol::{
-    ComponentDigest, ComponentKind, CreateWorker, Desired, Diagnostic, Error, Execution,
-    ForkWorker, LabelFilter, ListState, ListWorkers, Listing, ObservedState, SearchText, SortOrder,
-    StateItem, Stored, Usage, WorkerChange, WorkerEntry, WorkerFilter, WorkerHistory,
-    WorkerListing, WorkerPage, WorkerSort,
+    ComponentDigest, ComponentKind, CreateWorker, Desired, Diagnostic, Execution, ForkWorker,
+    LabelFilter, ListState, ListWorkers, Listing, ObservedState, SearchText, SortOrder, StateItem,
+    Stored, Usage, WorkerChange, WorkerEntry, WorkerFilter, WorkerHistory, WorkerListing,
+    WorkerPage, WorkerSort,
 };
 
 use crate::incoming_body::IncomingBody;
@@ -245,10 +245,4 @@ async fn usage(target: AddressedRuntime) -> HandlerResult<Json<Usage>> {
 
 async fn history(target: AddressedRuntime) -> HandlerResult<Json<WorkerHistory>> {
     Ok(Json(target.runtime.usage_history(target.worker()?).await?))
-}
-
-/// Answers for `http` workers, which are not supported yet.
-pub(crate) async fn http(target: AddressedRuntime) -> HandlerResult<StatusCode> {
-    target.worker()?;
-    Err(Error::OperationUnsupported.into())
 }

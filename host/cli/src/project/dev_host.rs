@@ -118,6 +118,7 @@ impl DevWorker {
             config: Some(config),
             grants,
             limits: manifest.limits(),
+            http: manifest.http,
         };
         let created = self.runtime.create(CreateWorker { worker_id: None, spec }).await?;
         self.worker = Some(created.item.worker_id);

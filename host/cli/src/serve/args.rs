@@ -4,10 +4,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use skep_lanes::{HttpPolicy, Instances};
-use skep_protocol::quantity;
+use skep_lanes::HttpPolicy;
+use skep_protocol::{HttpInstances, HttpSpec, Limits, quantity};
 
-use super::reuse_arg::ReuseArg;
 use crate::output::OutputFormat;
 use crate::run::GuestArgs;
 
@@ -19,7 +18,7 @@ Examples:
   skep serve --addr 127.0.0.1:0 --dir www::/www site.wasm
   skep serve --instances serial --reuse 1000 api.wasm
   skep serve --allow-http https://api.example.com --env LANG=C proxy.wasm
-  skep serve --timeout 5s --memory 64MiB --at-once 8 --output json untrusted.wasm
+  skep serve --timeout 5s --memory 64MiB --limit http_at_once=8 --output json untrusted.wasm
 
 All words after COMPONENT belong to the guest. Ctrl-C drains the requests in flight. Requests that get
 no answer are answered with a problem (RFC 9457): 502 trap or memory, 503 too many, 504 deadline.
@@ -34,20 +33,12 @@ pub(crate) struct ServeArgs {
     /// Lifetime of an instance: `fresh` gives each request its own, `serial` uses one again for requests
     /// one after the other
     #[arg(long, value_name = "HOW", default_value = "fresh")]
-    pub(super) instances: Instances,
+    pub(super) instances: HttpInstances,
 
-    /// Requests that a serial instance handles before it is replaced: N, or LOW..HIGH to draw a number
-    /// for each instance [default: 64..128]
-    #[arg(long, value_name = "N|LOW..HIGH", value_parser = ReuseArg::parse)]
-    pub(super) reuse: Option<ReuseArg>,
-
-    /// Requests that run at the same time
-    #[arg(long, value_name = "N", default_value = "32", value_parser = clap::value_parser!(u32).range(1..=10_000))]
-    pub(super) at_once: u32,
-
-    /// Requests that wait for those; further ones are answered with 503
-    #[arg(long, value_name = "N", default_value = "1000")]
-    pub(super) queue: u32,
+    /// Requests that a serial instance handles at most; each instance draws a number between half of
+    /// it and all of it
+    #[arg(long, value_name = "N", default_value = "128", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(super) reuse: u32,
 
     #[command(flatten)]
     pub(super) guest: GuestArgs,
@@ -77,14 +68,7 @@ pub(crate) struct ServeArgs {
 
 impl ServeArgs {
     /// Returns the policy of the instances.
-    pub(super) fn policy(&self) -> HttpPolicy {
-        let defaults = HttpPolicy::default();
-        HttpPolicy {
-            instances: self.instances,
-            reuse: self.reuse.map_or(defaults.reuse, |reuse| reuse.0),
-            at_once: self.at_once,
-            queue: self.queue,
-            ..defaults
-        }
+    pub(super) fn policy(&self, limits: &Limits) -> HttpPolicy {
+        HttpPolicy::new(HttpSpec { instances: self.instances, reuse: Some(self.reuse) }, limits)
     }
 }

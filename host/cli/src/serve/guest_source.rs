@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use skep_lanes::{ExchangeReport, InstanceSource};
+use skep_lanes::{ExchangeReport, InstanceSource, RequestRecord};
 use skep_protocol::limits::OFF;
-use skep_protocol::{HttpGrant, Limits};
+use skep_protocol::{Error, HttpGrant, Limits};
 use skep_sandbox::stdio::{GuestInput, GuestOutput};
 use skep_sandbox::{
     Done, FileCalls, FileThread, GuestSpec, HttpAccess, Instance, KillSwitch, Loaded, Mount,
@@ -30,13 +30,38 @@ pub(super) struct GuestSource {
     pub(super) log: LineLog,
 }
 
+/// The record of a request, of which nothing is kept.
+pub(super) struct ServedRequest(Arc<BTreeMap<String, String>>);
+
+#[async_trait]
+impl RequestRecord for ServedRequest {
+    fn turn(&self) -> Box<dyn Turn> {
+        Box::new(ServedTurn::new(self.0.clone()))
+    }
+
+    async fn commit(&self) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
 #[async_trait]
 impl InstanceSource for GuestSource {
+    type Record = ServedRequest;
+    type Hold = ();
+
     fn limits(&self) -> Limits {
         self.limits
     }
 
-    async fn connect(&self, kill: Arc<KillSwitch>) -> Result<Instance, Done> {
+    async fn record(&self) -> Result<ServedRequest, Error> {
+        Ok(ServedRequest(self.config.clone()))
+    }
+
+    async fn connect(
+        &self,
+        record: &ServedRequest,
+        kill: Arc<KillSwitch>,
+    ) -> Result<(Instance, ()), Done> {
         let spec = GuestSpec {
             args: self.args.clone(),
             env: self.env.clone(),
@@ -52,14 +77,11 @@ impl InstanceSource for GuestSource {
             seed: None,
             admission: Arc::new(UnboundedMemory),
         };
-        self.sandbox.connect(&self.loaded, spec, self.turn(), kill).await
+        let instance = self.sandbox.connect(&self.loaded, spec, record.turn(), kill).await?;
+        Ok((instance, ()))
     }
 
-    fn turn(&self) -> Box<dyn Turn> {
-        Box::new(ServedTurn::new(self.config.clone()))
-    }
-
-    fn ended(&self, report: ExchangeReport) {
+    fn ended(&self, _record: Option<Arc<ServedRequest>>, report: ExchangeReport) {
         self.log.request(report);
     }
 }

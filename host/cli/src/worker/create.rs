@@ -8,10 +8,12 @@ use skep_client::Client;
 use skep_project::Project;
 use skep_protocol::{
     Artifacts, Compiled, ComponentDigest, ConfigDigest, ConfigValues, CreateWorker, DisplayRef,
-    Error, Invalid, Labels, LimitChanges, LimitName, WorkerChange, WorkerId, WorkerSpec, Workers,
+    Error, HttpSpec, Invalid, Labels, LimitChanges, LimitName, WorkerChange, WorkerId, WorkerSpec,
+    Workers,
 };
 
 use super::grants::GrantFlags;
+use super::http_flags::HttpFlags;
 use super::view::show;
 use crate::component::push;
 use crate::connect::ConnectArgs;
@@ -25,6 +27,7 @@ Examples:
   skep worker create counter.wasm --name tally --config step=2
   skep worker create .                     as skep-worker.toml says, from the last `skep build`
   skep worker create build.wasm --scope src::/src --limit memory_bytes=64MiB
+  skep worker create site.wasm --instances serial --limit http_at_once=1
   skep worker create fetch.wasm --http https://api.example.com --secret weather
   skep worker create sha256:2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae")]
 pub(crate) struct CreateArgs {
@@ -54,6 +57,9 @@ pub(crate) struct CreateArgs {
     /// Limit that differs from the default; `skep inspect` lists the names. Repeat for more
     #[arg(long, value_name = "LIMIT=VALUE", value_parser = limit_arg::parse)]
     limit: Vec<(LimitName, u64)>,
+
+    #[command(flatten)]
+    http: HttpFlags,
 
     #[command(flatten)]
     connect: ConnectArgs,
@@ -86,6 +92,9 @@ pub(crate) struct UpdateArgs {
     limit: Vec<(LimitName, u64)>,
 
     #[command(flatten)]
+    http: HttpFlags,
+
+    #[command(flatten)]
     connect: ConnectArgs,
 }
 
@@ -113,6 +122,7 @@ pub(super) async fn create(arguments: &CreateArgs) -> Result<u8, Failed> {
         config: config(&runtime, arguments.config.iter().cloned().collect()).await?,
         grants: arguments.grants.grants(),
         limits: LimitChanges(arguments.limit.iter().copied().collect()),
+        http: arguments.http.over(HttpSpec::default()).unwrap_or_default(),
     };
     let request = CreateWorker { worker_id: arguments.id, spec };
     show(&runtime.create(request).await?.item, arguments.output())?;
@@ -138,6 +148,7 @@ async fn create_from(project: &Project, arguments: &CreateArgs) -> Result<u8, Fa
         config: config(&runtime, values).await?,
         grants,
         limits,
+        http: arguments.http.over(manifest.http).unwrap_or(manifest.http),
     };
     let request = CreateWorker { worker_id: arguments.id, spec };
     show(&runtime.create(request).await?.item, arguments.output())?;
@@ -227,11 +238,15 @@ pub(super) async fn update(arguments: &UpdateArgs) -> Result<u8, Failed> {
         labels: labels(&arguments.label)?,
         limits,
         limits_before,
+        http: match arguments.http.is_empty() {
+            true => None,
+            false => arguments.http.over(runtime.get(worker).await?.spec.http),
+        },
         ..WorkerChange::default()
     };
     if change == WorkerChange::default() {
         return Err(Failed::here("nothing to change")
-            .hint("give --component, --config, --name, --label or --limit"));
+            .hint("give --component, --config, --name, --label, --limit or --instances"));
     }
     show(&runtime.update(worker, change).await?, arguments.output())?;
     Ok(0)

@@ -1,5 +1,7 @@
 //! Commands of callers, carried out between two turns.
 
+use std::time::{Duration, Instant};
+
 use skep_protocol::{
     Conflict, Desired, DiagnosticCode, EntryKind, Error, FailedReason, Grants, Version,
     VersionChange, WorkerSpec,
@@ -11,6 +13,12 @@ use skep_sandbox::ConnectReason;
 use super::task::{Driver, entry, json_payload, new_entry};
 use crate::clock::now;
 use crate::roster::worker::{DriverCommand, QueuedCommand};
+
+/// Time that the requests of a stopped HTTP worker get to end.
+const LANES_GRACE: Duration = Duration::from_secs(1);
+
+/// The interval at which a stop looks for requests in flight.
+const LANES_INTERVAL: Duration = Duration::from_millis(10);
 
 impl Driver {
     /// Carries out the first queued command.
@@ -87,7 +95,19 @@ impl Driver {
         record.standing = Standing::Stopped;
         self.put(record, vec![entry(EntryKind::Stopped, None)]).await?;
         self.disconnect().await;
+        self.close_lanes(LANES_GRACE).await;
         Ok(())
+    }
+
+    /// Ends the lanes of an HTTP worker. Requests in flight get a grace time.
+    async fn close_lanes(&mut self, grace: Duration) {
+        let Some(lanes) = self.worker.state().lanes.take() else { return };
+        lanes.close();
+        let until = Instant::now() + grace;
+        while lanes.is_busy() && Instant::now() < until {
+            tokio::time::sleep(LANES_INTERVAL).await;
+        }
+        lanes.cancel();
     }
 
     pub(super) async fn respec(
@@ -102,13 +122,19 @@ impl Driver {
         let switched = version(&spec) != version(before);
         let granted = spec.grants != before.grants;
         let limited = spec.limits != before.limits;
+        let reused = spec.http != before.http;
         if switched {
             record.previous = Some(version(before));
         }
         record.spec = spec;
         if !switched && !granted && !limited {
-            // Names and labels do not affect behaviour, so the transcript has no entry.
-            return self.put(record, Vec::new()).await;
+            // Names and labels do not affect behaviour, and the use of instances only its cost, so the
+            // transcript has no entry.
+            self.put(record, Vec::new()).await?;
+            if reused {
+                self.worker.state().lanes = None;
+            }
+            return Ok(());
         }
         let mut entries = Vec::new();
         if switched {
@@ -132,6 +158,8 @@ impl Driver {
         // Grants and limits take effect when an instance is created.
         self.disconnect().await;
         self.put(record, entries).await?;
+        // Requests in flight go on as they began; the next one finds no lanes and makes new ones.
+        self.worker.state().lanes = None;
         if limited {
             // The next use opens the directory with the new quota.
             self.worker.directory.close();
@@ -139,7 +167,7 @@ impl Driver {
         self.reason = ConnectReason::Update;
         if granted {
             let grants = self.worker.state().record.spec.grants.clone();
-            self.review_denials(&grants);
+            self.denials.review(&self.core, &self.worker, &grants);
         }
         Ok(())
     }
@@ -161,6 +189,7 @@ impl Driver {
         if let Some(live) = self.live.take() {
             self.shut_down(live).await;
         }
+        self.close_lanes(Duration::ZERO).await;
         let removal = self.worker.directory.begin_removal().await;
         if let Err(error) = self.submit(vec![WorkerWrite::Remove { at: now() }]).await {
             self.worker.directory.cancel_removal(removal);
@@ -197,7 +226,8 @@ impl Driver {
         }
         self.submit(writes).await.map_err(|error| self.core.fault(error))?;
         let mut state = self.worker.state();
-        state.usage = usage;
+        // Requests may have changed the rest meanwhile.
+        (state.usage.disk_bytes, state.usage.disk_entries) = (used.bytes, used.entries);
         state.adopt(record);
         Ok(())
     }

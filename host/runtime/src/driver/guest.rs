@@ -3,17 +3,13 @@
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use skep_protocol::{
-    ComponentKind, DiagnosticCode, EntryKind, FailedReason, Limits, Payload, Rights, SecretName,
-};
-use skep_scope::{Disk, Quota, Scope};
+use skep_protocol::{ComponentKind, DiagnosticCode, EntryKind, FailedReason, Limits, Payload};
 use skep_store::StoreError;
 use skep_store::record::{Standing, WorkerRecord, WorkerWrite};
 
 use skep_sandbox::Done;
 use skep_sandbox::Ended;
 use skep_sandbox::GuestSpec;
-use skep_sandbox::HttpAccess;
 use skep_sandbox::Identity;
 use skep_sandbox::Loaded;
 use skep_sandbox::Mount;
@@ -22,6 +18,7 @@ use skep_sandbox::{FileCalls, FileThread};
 
 use super::task::{Driver, LiveInstance, TurnEnd, TurnJob, entry, json_payload, not_run};
 use crate::components::{Components, Ready};
+use crate::guest_access;
 use crate::not_ready::NotReady;
 use crate::turn::ending::{self, Captured};
 use crate::turn::log::{TurnLines, TurnLog};
@@ -66,7 +63,7 @@ impl Driver {
                 (state.limits, state.record.clone(), state.usage)
             };
             let log = self.log(limits, None, None, usage.state_bytes);
-            log.set_state_writable(false);
+            log.close_state("state cannot be written in a lifecycle hook");
             if let Ok(turn) = self.durable_turn(&record, &log, None, 0) {
                 *live.turn.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(&log);
                 live.instance.begin(turn, Arc::default());
@@ -161,10 +158,10 @@ impl Driver {
                 };
                 job.log.push_write(WorkerWrite::Connected(true));
                 job.log.append(EntryKind::Connected, None, Payload::default());
-                job.log.set_state_writable(false);
+                job.log.close_state("state cannot be written in a lifecycle hook");
                 let reason = std::mem::replace(&mut self.reason, ConnectReason::Input);
                 let hook = live.instance.connected(reason).await;
-                job.log.set_state_writable(true);
+                job.log.open_state();
                 self.connect_recorded = true;
                 self.worker.state().connected = true;
                 self.core.restored(self.worker.id);
@@ -184,7 +181,7 @@ impl Driver {
         live.stderr.finish_lines();
         let denials = live.instance.take_denials();
         live.instance.take_turn();
-        self.record_denials(&job.log, &denials);
+        self.denials.record(&self.core, &self.worker, &job.log, &denials);
         let keeps_state = matches!(ended, Ended::Answered(_));
         TurnEnd {
             outcome: ending::outcome(ended, None, &job.limits),
@@ -241,13 +238,13 @@ impl Driver {
                 self.worker.state().connected = true;
                 let (ended, cost) = live.instance.run().await;
                 let denials = live.instance.take_denials();
-                self.record_denials(&job.log, &denials);
+                self.denials.record(&self.core, &self.worker, &job.log, &denials);
                 self.live = Some(live);
                 (ended, cost)
             }
             // It may have ended in its start function, which is part of its run.
             Err(Done { ended, cost, denials }) => {
-                self.record_denials(&job.log, &denials);
+                self.denials.record(&self.core, &self.worker, &job.log, &denials);
                 (ended, cost)
             }
         };
@@ -281,7 +278,8 @@ impl Driver {
         let mounts = self.mounts(&job.record, &job.limits).await.map_err(fault)?;
         let files = FileCalls::new(FileThread::Pool);
         let limits = job.limits;
-        let (admission, http) = (residence.admission(), self.http_access(&job.record));
+        let (admission, http) =
+            (residence.admission(), guest_access::http(&self.core, &job.record));
         let spec = GuestSpec { mounts, files: files.clone(), http, limits, admission, ..spec };
         let connected = self.core.sandbox.connect(loaded, spec, turn, job.kill.clone()).await;
         let instance = match connected {
@@ -302,36 +300,12 @@ impl Driver {
         record: &WorkerRecord,
         limits: &Limits,
     ) -> Result<Vec<Mount>, StoreError> {
-        let quota = Quota { bytes: limits.disk_bytes, entries: limits.disk_entries };
-        let data = self.core.directory(&self.worker).await?.scope;
+        let mounts = guest_access::mounts(&self.core, &self.worker, record, limits).await?;
         // The directory may already exist, because files can be written before the first connect.
         if !record.has_directory || self.worker.state().usage.turns == 0 {
             self.reason = ConnectReason::Created;
         }
-        let mut mounts = vec![Mount { guest: "/data".into(), scope: data }];
-        for grant in &record.spec.grants.scopes {
-            let Some(scope) = self.core.scopes.get(&grant.name) else { continue };
-            let rights = match (scope.rights, grant.rights) {
-                (Rights::ReadWrite, Rights::ReadWrite) => Rights::ReadWrite,
-                _ => Rights::ReadOnly,
-            };
-            let dir = scope.dir.try_clone()?;
-            let disk = Disk::new(quota);
-            let scope = Scope::new(dir, rights, disk);
-            mounts.push(Mount { guest: grant.guest.to_string(), scope });
-        }
         Ok(mounts)
-    }
-
-    /// Returns the requests that the guest may make. Secrets that the operator no longer offers are
-    /// left out.
-    fn http_access(&self, record: &WorkerRecord) -> HttpAccess {
-        let grants = &record.spec.grants;
-        let secret = |name: &SecretName| Some((name.clone(), self.core.secrets.get(name)?.clone()));
-        HttpAccess {
-            grants: grants.http.clone(),
-            secrets: grants.secrets.iter().filter_map(secret).collect(),
-        }
     }
 
     pub(super) async fn loaded(
@@ -369,7 +343,7 @@ impl Driver {
     /// Returns the end of a turn whose instance failed before it handled the input.
     async fn not_connected(&mut self, job: &TurnJob, loaded: &Loaded, done: Done) -> TurnEnd {
         let Done { ended, cost, denials } = done;
-        self.record_denials(&job.log, &denials);
+        self.denials.record(&self.core, &self.worker, &job.log, &denials);
         let ended = self.core.components.place(loaded, ended).await;
         TurnEnd { cost, ..not_run(ended, &job.limits) }
     }
@@ -409,13 +383,7 @@ impl Driver {
         input: Option<skep_protocol::InputId>,
         attempt: u32,
     ) -> Result<Box<DurableTurn>, StoreError> {
-        let config = match &record.spec.config {
-            None => Arc::default(),
-            Some(digest) => match self.core.store.config(digest)? {
-                Some(config) => config.values,
-                None => return Err(StoreError::Damaged { what: "config bundle", worker: None }),
-            },
-        };
+        let config = guest_access::config(&self.core, record)?;
         let identity = Identity {
             runtime_id: self.core.runtime_id.to_string(),
             worker_id: self.worker.id.to_string(),
@@ -429,6 +397,7 @@ impl Driver {
             worker: self.worker.number,
             log: log.clone(),
             cache: self.state_cache.clone(),
+            _writer: None,
         }))
     }
 }

@@ -100,7 +100,7 @@ impl Driver {
         self.worker.state().connected = false;
         stdout.finish_lines();
         stderr.finish_lines();
-        self.record_denials(&job.log, &done.denials);
+        self.denials.record(&self.core, &self.worker, &job.log, &done.denials);
         // Recounts the directory, since the child's own numbers are not trusted.
         let recount = move || own.map_or(Ok(()), |own| own.recount());
         let recounted = tokio::task::spawn_blocking(recount).await;

@@ -3,12 +3,13 @@
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
-use skep_protocol::{Cursor, Denial, EntryKind, Limits, Outcome, Payload, Usage};
+use skep_protocol::{Cursor, EntryKind, Limits, Outcome, Payload, Usage};
 use skep_sandbox::{ConnectReason, Cost, Ended, FileCalls, Instance, KillSwitch, stdio};
 use skep_store::StoreError;
 use skep_store::record::{NewEntry, Standing, Transaction, WorkerRecord, WorkerWrite};
 
 use crate::clock::now;
+use crate::denial_log::DenialLog;
 use crate::memory::residency;
 use crate::roster::core::Core;
 use crate::roster::machine::Queued;
@@ -29,7 +30,7 @@ pub(crate) struct Driver {
     /// True if the transcript says that the worker is connected.
     pub(super) connect_recorded: bool,
     /// The denials recently reported to the operator.
-    pub(super) reported_denials: Vec<Denial>,
+    pub(super) denials: DenialLog,
 }
 
 /// The inputs of one turn.
@@ -72,7 +73,7 @@ impl Driver {
             state_cache: Arc::default(),
             reason: ConnectReason::Input,
             connect_recorded: false,
-            reported_denials: Vec::new(),
+            denials: DenialLog::default(),
         }
     }
 

@@ -6,9 +6,9 @@ use async_trait::async_trait;
 use futures_util::StreamExt;
 use sha2::{Digest, Sha256};
 use skep_protocol::{
-    Artifacts, ByteStream, ComponentCheck, ComponentDigest, ComponentKind, ComponentRefusal,
-    ComponentView, ConfigDigest, ConfigValues, ConfigView, Conflict, Error, Invalid, LimitName,
-    Limits, Page, Role, Stored,
+    Artifacts, ByteStream, ComponentCheck, ComponentDigest, ComponentRefusal, ComponentView,
+    ConfigDigest, ConfigValues, ConfigView, Conflict, Error, Invalid, LimitName, Limits, Page,
+    Role, Stored,
 };
 use skep_store::record::{ComponentRecord, ConfigRecord, SharedWrite};
 use skep_store::{StoreError, StoreRefusal};
@@ -44,10 +44,7 @@ impl Artifacts for Embedded {
         if let Some(known) = self.stored(&record).await? {
             return Ok(known);
         }
-        // Nothing runs an http component yet.
-        if record.kind != ComponentKind::Http {
-            self.compile(digest, &wasm).await?;
-        }
+        self.compile(digest, &wasm).await?;
         let storing = core.components.storing.clone().lock_owned().await;
         if let Some(known) = self.stored(&record).await? {
             return Ok(known);

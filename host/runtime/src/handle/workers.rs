@@ -246,9 +246,6 @@ impl Embedded {
         let fault = |error| self.0.fault(error);
         let component = self.0.store.component(&spec.component).map_err(fault)?;
         let component = component.ok_or(Error::UnknownComponent(spec.component))?;
-        if component.kind == ComponentKind::Http {
-            return Err(Error::OperationUnsupported);
-        }
         if let Some(config) = spec.config {
             self.0.store.config(&config).map_err(fault)?.ok_or(Error::UnknownConfig(config))?;
         }

@@ -320,6 +320,11 @@ impl IdleGuard {
     pub(crate) async fn evicted(&self) {
         self.evict.notified().await;
     }
+
+    /// Returns what notifies when the instance is to be evicted.
+    pub(crate) fn eviction(&self) -> Arc<Notify> {
+        self.evict.clone()
+    }
 }
 
 impl Drop for IdleGuard {

@@ -11,7 +11,7 @@ use skep_protocol::{
     RuntimeSample, ScopeName, SecretName, Timestamp, WorkerId,
 };
 use skep_scope::Quota;
-use skep_store::record::SharedWrite;
+use skep_store::record::{SharedWrite, Transaction, WorkerWrite};
 use skep_store::{Lookup, Store, StoreError, StoreRefusal};
 use tokio::sync::{Semaphore, broadcast};
 
@@ -23,7 +23,7 @@ use super::changes::ChangeLog;
 use super::directory::MeteredDirectory;
 use super::history::UsageSamples;
 use super::index::WorkerIndex;
-use super::worker::Worker;
+use super::worker::{Worker, WorkerState};
 use crate::clock::now;
 use crate::components::Components;
 use crate::memory::residency::{Residency, ResidencyLimits};
@@ -251,13 +251,26 @@ impl Core {
         let mut workers = self.workers();
         let before = workers.len();
         workers.retain(|_, worker| {
-            let state = worker.state();
+            let mut state = worker.state();
+            self.store_usage(worker, &mut state);
+            if state.lanes.as_ref().is_some_and(|lanes| lanes.is_recent()) {
+                return true;
+            }
             // New references are only handed out under the lock on the map.
             Arc::strong_count(worker) > 1 || state.driving || !state.commands.is_empty()
         });
         if workers.len() < before {
             self.purges.fetch_add(1, Ordering::SeqCst);
             workers.shrink_to_fit();
+        }
+    }
+
+    /// Stores the usage of an HTTP worker, if its requests have changed it.
+    fn store_usage(&self, worker: &Worker, state: &mut WorkerState) {
+        if std::mem::take(&mut state.usage_changed) {
+            let writes = vec![WorkerWrite::Usage(state.usage)];
+            // If this is lost, the next request stores it again.
+            drop(self.store.submit(Transaction { worker: worker.number, writes }));
         }
     }
 
@@ -286,7 +299,13 @@ impl Core {
             workers.values().cloned().collect::<Vec<_>>()
         };
         for worker in workers {
-            worker.state().machine.close();
+            let mut state = worker.state();
+            state.machine.close();
+            if let Some(lanes) = &state.lanes {
+                lanes.close();
+            }
+            self.store_usage(&worker, &mut state);
+            drop(state);
             worker.wake.notify_one();
         }
         // Followers see that the runtime is closing and end.

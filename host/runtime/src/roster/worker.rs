@@ -17,6 +17,7 @@ use tokio::sync::{Notify, oneshot, watch};
 use skep_sandbox::KillSwitch;
 
 use super::directory::Directory;
+use super::lanes::WorkerLanes;
 use super::machine::{Machine, QueueStage, Queued};
 use crate::clock::now;
 
@@ -34,6 +35,8 @@ pub(crate) struct Worker {
     /// Notifies when the driver has ended.
     pub(crate) driver_ended: Notify,
     pub(crate) directory: Directory,
+    /// Held by the one request that may write the worker's state.
+    pub(crate) state_writer: Arc<tokio::sync::Mutex<()>>,
     state: Mutex<WorkerState>,
 }
 
@@ -49,6 +52,10 @@ pub(crate) struct WorkerState {
     pub(crate) commands: VecDeque<QueuedCommand>,
     pub(crate) running: Option<RunningTurn>,
     pub(crate) usage: Usage,
+    /// True if the usage was changed by requests since it was last stored.
+    pub(crate) usage_changed: bool,
+    /// The lanes of an HTTP worker, if it was in use since its last change.
+    pub(crate) lanes: Option<Arc<dyn WorkerLanes>>,
     /// True while a driver runs.
     pub(crate) driving: bool,
     pub(crate) connected: bool,
@@ -137,6 +144,7 @@ impl Worker {
             wake: Notify::new(),
             driver_ended: Notify::new(),
             directory: Directory::default(),
+            state_writer: Arc::default(),
             state: Mutex::new(WorkerState {
                 record,
                 limits,
@@ -146,6 +154,8 @@ impl Worker {
                 commands: VecDeque::new(),
                 running: None,
                 usage,
+                usage_changed: false,
+                lanes: None,
                 driving: false,
                 connected: false,
                 removed: false,
@@ -259,14 +269,16 @@ impl WorkerState {
     }
 
     pub(crate) fn observed(&self) -> Observed {
-        match self.running.is_some() {
+        let is_busy = self.lanes.as_ref().is_some_and(|lanes| lanes.is_busy());
+        match self.running.is_some() || is_busy {
             true => Observed::Busy,
             false => observed(self.machine.standing()),
         }
     }
 
     pub(crate) fn execution(&self) -> Execution {
-        match self.connected {
+        let has_instance = self.lanes.as_ref().is_some_and(|lanes| lanes.has_instance());
+        match self.connected || has_instance {
             true => Execution::Connected,
             false => Execution::Unconnected,
         }

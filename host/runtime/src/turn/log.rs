@@ -60,7 +60,8 @@ struct LogBuffer {
     failed: Option<StoreError>,
     state: BTreeMap<String, Option<Vec<u8>>>,
     state_bytes: u64,
-    state_writable: bool,
+    /// The reason why state cannot be written, if it cannot.
+    state_closed: Option<&'static str>,
 }
 
 impl std::fmt::Debug for TurnLog {
@@ -137,7 +138,7 @@ impl TurnLog {
                 failed: None,
                 state: BTreeMap::new(),
                 state_bytes: parts.state_bytes,
-                state_writable: true,
+                state_closed: None,
             }),
             committed: Notify::new(),
             accepted: parts.accepted,
@@ -213,9 +214,27 @@ impl TurnLog {
         }
     }
 
-    /// Allows or forbids state changes; lifecycle hooks may not make any.
-    pub(crate) fn set_state_writable(&self, writable: bool) {
-        self.buffer().state_writable = writable;
+    /// Forbids state changes from now on. The guest is told why.
+    pub(crate) fn close_state(&self, why: &'static str) {
+        self.buffer().state_closed = Some(why);
+    }
+
+    /// Returns true if nothing was written.
+    pub(crate) fn is_untouched(&self) -> bool {
+        let buffer = self.buffer();
+        buffer.rows_written == 0 && buffer.state.is_empty()
+    }
+
+    /// Allows state changes again.
+    pub(crate) fn open_state(&self) {
+        self.buffer().state_closed = None;
+    }
+
+    /// Forbids state changes from now on, and returns those so far with the bytes of state after them.
+    pub(crate) fn take_state(&self, why: &'static str) -> (BTreeMap<String, Option<Vec<u8>>>, u64) {
+        let mut buffer = self.buffer();
+        buffer.state_closed = Some(why);
+        (std::mem::take(&mut buffer.state), buffer.state_bytes)
     }
 
     /// Returns this turn's change to a key, or `None` if it has made none.
@@ -241,8 +260,7 @@ impl TurnLog {
         value: Option<Vec<u8>>,
     ) -> Result<(), RecordError> {
         let mut buffer = self.buffer();
-        if !buffer.state_writable {
-            let why = "state cannot be written in a lifecycle hook";
+        if let Some(why) = buffer.state_closed {
             return Err(RecordError::Unavailable(why.into()));
         }
         if buffer.ended {

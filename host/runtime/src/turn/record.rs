@@ -7,6 +7,8 @@ use skep_protocol::{ConfigValues, Cursor, EntryKind, Payload};
 use skep_store::record::WorkerNumber;
 use skep_store::{Store, StoreError};
 
+use tokio::sync::OwnedMutexGuard;
+
 use skep_sandbox::{Identity, RecordError, RequestLog, TranscriptEntry, TranscriptPage, Turn};
 
 use super::log::{TurnLog, TurnRequestLog};
@@ -20,6 +22,8 @@ pub(crate) struct DurableTurn {
     pub(crate) worker: WorkerNumber,
     pub(crate) log: Arc<TurnLog>,
     pub(crate) cache: Arc<Mutex<StateCache>>,
+    /// The right to write the worker's state, if several turns could want it.
+    pub(crate) _writer: Option<OwnedMutexGuard<()>>,
 }
 
 impl DurableTurn {

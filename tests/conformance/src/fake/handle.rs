@@ -49,6 +49,9 @@ async fn gather(mut stream: ByteStream, limit: u64, past: &Error) -> Result<Vec<
 /// The fake runs no steps.
 impl Steps for FakeRuntime {}
 
+/// The fake runs no guests.
+impl Http for FakeRuntime {}
+
 #[async_trait]
 impl Overview for FakeRuntime {
     async fn describe(&self) -> Result<RuntimeView, Error> {

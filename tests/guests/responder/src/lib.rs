@@ -10,6 +10,23 @@ use wasip2::http::types::{
 };
 use wasip2::io::streams::StreamError;
 
+mod skep {
+    wit_bindgen::generate!({
+        path: "../../../wit",
+        inline: "
+            package skep:responder;
+            world responder {
+                import skep:worker/state@0.1.0;
+                import skep:worker/config@0.1.0;
+            }
+        ",
+        world: "skep:responder/responder",
+        generate_all,
+    });
+}
+
+use skep::skep::worker::{config, state};
+
 struct Responder;
 
 wasip2::http::proxy::export!(Responder);
@@ -148,6 +165,31 @@ impl Guest for Responder {
                 });
                 text(answer, 200, &format!("{kept}\n"));
             }
+            // Adds one to a number in the state, and answers with it.
+            "add" => match add(argument) {
+                Ok(number) => text(answer, 200, &format!("{number}\n")),
+                Err(error) => text(answer, 500, &format!("{error:?}\n")),
+            },
+            "get" => {
+                let value = state::get(argument).unwrap().unwrap_or_default();
+                text(answer, 200, &String::from_utf8_lossy(&value));
+            }
+            // Changes the state and fails.
+            "add-and-trap" => {
+                add(argument).unwrap();
+                panic!("after the change");
+            }
+            "add-after-head" => {
+                let body = head(answer, 200, &[]);
+                let stream = body.write().unwrap();
+                stream.blocking_write_and_flush(b"first ").unwrap();
+                subscribe_duration(50_000_000).block();
+                let added = format!("{:?}", add(argument));
+                stream.blocking_write_and_flush(added.as_bytes()).unwrap();
+                drop(stream);
+                let _ = OutgoingBody::finish(body, None);
+            }
+            "config" => text(answer, 200, &config::get(argument).unwrap_or_default()),
             "print" => {
                 println!("out {argument}");
                 eprintln!("err {argument}");
@@ -156,6 +198,13 @@ impl Guest for Responder {
             _ => text(answer, 404, "no such command\n"),
         }
     }
+}
+
+fn add(key: &str) -> Result<u64, state::Error> {
+    let before = state::get(key)?.unwrap_or_default();
+    let number = String::from_utf8_lossy(&before).parse().unwrap_or(0) + 1;
+    state::set(key, number.to_string().as_bytes())?;
+    Ok(number)
 }
 
 fn shown_headers(request: &IncomingRequest) -> String {

@@ -1,0 +1,34 @@
+//! The flags for how an HTTP worker's instances are used.
+
+use clap::Args;
+use skep_protocol::{HttpInstances, HttpSpec};
+
+/// How an HTTP worker's instances are used.
+#[derive(Args, Clone, Copy)]
+pub(super) struct HttpFlags {
+    /// Lifetime of an HTTP worker's instances: `fresh` gives each request its own, `serial` uses one
+    /// again for requests one after the other [default: fresh]
+    #[arg(long, value_name = "HOW")]
+    instances: Option<HttpInstances>,
+
+    /// Requests that a serial instance handles at most; each instance draws a number between half of
+    /// it and all of it [default: 128]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    reuse: Option<u32>,
+}
+
+impl HttpFlags {
+    /// Returns true if no flag was given.
+    pub(super) fn is_empty(self) -> bool {
+        self.instances.is_none() && self.reuse.is_none()
+    }
+
+    /// Returns a spec with the flags applied, or none if there are none.
+    pub(super) fn over(self, spec: HttpSpec) -> Option<HttpSpec> {
+        let changed = HttpSpec {
+            instances: self.instances.unwrap_or(spec.instances),
+            reuse: self.reuse.or(spec.reuse),
+        };
+        (!self.is_empty()).then_some(changed)
+    }
+}
