@@ -10,12 +10,14 @@ use async_trait::async_trait;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::header::{AUTHORIZATION, COOKIE, FORWARDED, HOST, HeaderName, SET_COOKIE};
+use axum::http::header::{
+    AUTHORIZATION, CONTENT_LENGTH, COOKIE, FORWARDED, HOST, HeaderName, TRANSFER_ENCODING, UPGRADE,
+};
 use axum::http::uri::{Authority, PathAndQuery, Scheme};
 use axum::http::{HeaderMap, HeaderValue, Method, Uri, Version};
 use axum::response::{IntoResponse, Response};
 use http_body_util::BodyExt;
-use skep_protocol::http_hop::{AUTHORITY, FROM, FROM_WORKER, SCHEME};
+use skep_protocol::http_hop::{AUTHORITY, FROM, FROM_WORKER, SCHEME, TARGET};
 use skep_protocol::{BodyCut, Error, HttpAnswer, HttpRequest, NoAnswer};
 
 use crate::app::{App, Surface};
@@ -57,6 +59,43 @@ async fn respond(State(service): State<Arc<dyn HttpService>>, request: Request) 
     client_response(service.respond(request).await)
 }
 
+/// Headers of an answer that a browser applies to the whole origin, which is the console's, or to more
+/// than this answer.
+const OF_THE_ORIGIN: [&str; 17] = [
+    "set-cookie",
+    "set-cookie2",
+    "clear-site-data",
+    "alt-svc",
+    "service-worker-allowed",
+    "strict-transport-security",
+    "public-key-pins",
+    "nel",
+    "report-to",
+    "reporting-endpoints",
+    "www-authenticate",
+    "use-as-dictionary",
+    "accept-ch",
+    "critical-ch",
+    "origin-agent-cluster",
+    "speculation-rules",
+    "access-control-allow-credentials",
+];
+
+/// What a browser asks for as a part of a page. On the console's origin a worker's answer is none: the
+/// console's policy allows scripts of its own origin.
+const PARTS_OF_PAGES: [&str; 10] = [
+    "script",
+    "style",
+    "worker",
+    "sharedworker",
+    "serviceworker",
+    "audioworklet",
+    "paintworklet",
+    "object",
+    "embed",
+    "manifest",
+];
+
 /// Marks a response that a worker made. The gate seals it otherwise than one of ours.
 #[derive(Clone, Copy)]
 pub(crate) struct WorkerAnswer;
@@ -70,12 +109,10 @@ pub(crate) async fn worker(
 ) -> HandlerResult<Response> {
     let worker = target.worker()?;
     let browser = app.surface == Surface::Browser;
-    let mut request = below(request, if browser { 6 } else { 4 });
+    let mut request = below(request, if browser { 6 } else { 4 })?;
     let scheme = match browser {
         true => {
-            if request.headers().contains_key("service-worker") {
-                return Err(ProblemResponse::no_service_worker());
-            }
+            refuse_subresource(request.headers())?;
             request.headers_mut().remove(AUTHORIZATION);
             remove_session(request.headers_mut());
             Scheme::HTTP
@@ -88,12 +125,16 @@ pub(crate) async fn worker(
         // The registry has seen the client.
         request.headers_mut().insert(FORWARDED, forwarded);
     }
-    let mut response = client_response(Ok(target.runtime.http(worker, request).await?));
+    let answer = match target.runtime.http(worker, request).await {
+        Ok(answer) => answer,
+        // A problem of ours.
+        Err(error) => return Ok(client_response(Err(error))),
+    };
+    let mut response = client_response(Ok(answer));
     response.extensions_mut().insert(WorkerAnswer);
     let headers = response.headers_mut();
     if browser {
-        // They would act on the console, which has the same origin.
-        for name in [SET_COOKIE.as_str(), "clear-site-data", "alt-svc", "service-worker-allowed"] {
+        for name in OF_THE_ORIGIN {
             headers.remove(name);
         }
     } else {
@@ -103,26 +144,34 @@ pub(crate) async fn worker(
 }
 
 /// Cuts the first segments off the path of a request.
-fn below(mut request: Request, segments: usize) -> Request {
-    let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
-    let mut slashes = target.match_indices('/').map(|(at, _)| at);
-    let rest = slashes.nth(segments).map_or_else(
-        || {
-            let query = target.find('?').map_or("", |at| &target[at..]);
-            format!("/{query}")
-        },
-        |at| target[at..].to_owned(),
-    );
-    let authority = request.uri().authority().cloned();
-    let scheme = request.uri().scheme().cloned();
-    let mut parts = axum::http::uri::Parts::default();
-    // A part of a valid target is a valid target.
-    parts.path_and_query = rest.parse().ok();
-    (parts.authority, parts.scheme) = (authority, scheme);
-    if let Ok(uri) = Uri::from_parts(parts) {
-        *request.uri_mut() = uri;
+fn below(mut request: Request, segments: usize) -> HandlerResult<Request> {
+    let (path, query) = (request.uri().path(), request.uri().query());
+    let rest = path.match_indices('/').nth(segments).map_or("/", |(at, _)| &path[at..]);
+    let target = match query {
+        Some(query) => format!("{rest}?{query}"),
+        None => rest.to_owned(),
+    };
+    set_target(&mut request, &target)?;
+    Ok(request)
+}
+
+/// Sets the path and the query of a request.
+fn set_target(request: &mut Request, target: &str) -> HandlerResult<()> {
+    let mut parts = request.uri().clone().into_parts();
+    parts.path_and_query = Some(target.parse().map_err(|_| ProblemResponse::malformed_url())?);
+    *request.uri_mut() = Uri::from_parts(parts).map_err(|_| ProblemResponse::malformed_url())?;
+    Ok(())
+}
+
+/// Refuses to be a part of the console's pages.
+fn refuse_subresource(headers: &HeaderMap) -> HandlerResult<()> {
+    let destination = headers.get("sec-fetch-dest").and_then(|value| value.to_str().ok());
+    let is_part = destination
+        .is_some_and(|wanted| PARTS_OF_PAGES.iter().any(|part| part.eq_ignore_ascii_case(wanted)));
+    match is_part || headers.contains_key("service-worker") {
+        true => Err(ProblemResponse::no_part_of_page()),
+        false => Ok(()),
     }
-    request
 }
 
 /// Takes what a registry says about its client's request.
@@ -133,12 +182,17 @@ fn asked_of_a_registry(request: &mut Request) -> HandlerResult<Scheme> {
         Some(scheme) if scheme == "https" => Scheme::HTTPS,
         _ => Scheme::HTTP,
     };
+    let target = headers.remove(TARGET);
     if let Some(authority) = headers.remove(AUTHORITY) {
         headers.insert(HOST, authority);
         let mut parts = axum::http::uri::Parts::default();
         parts.path_and_query = request.uri().path_and_query().cloned();
         *request.uri_mut() =
             Uri::from_parts(parts).map_err(|_| ProblemResponse::malformed_url())?;
+    }
+    if let Some(target) = target {
+        let target = target.to_str().map_err(|_| ProblemResponse::malformed_url())?;
+        set_target(request, target)?;
     }
     Ok(scheme)
 }
@@ -171,7 +225,9 @@ pub(crate) fn worker_request(mut request: Request, scheme: Scheme) -> HandlerRes
     if *request.method() == Method::CONNECT {
         return Err(ProblemResponse::no_tunnel());
     }
-    if request.headers().contains_key("upgrade") {
+    // A client that would rather speak HTTP/2 goes on without.
+    let wants_other = |value: &HeaderValue| !value.as_bytes().eq_ignore_ascii_case(b"h2c");
+    if request.headers().get_all(UPGRADE).iter().any(wants_other) {
         return Err(ProblemResponse::no_upgrade());
     }
     let peer = request.extensions().get::<Arc<ConnectionInfo>>().map(|link| link.peer);
@@ -182,6 +238,10 @@ pub(crate) fn worker_request(mut request: Request, scheme: Scheme) -> HandlerRes
     *request.uri_mut() =
         uri.path_and_query(target).build().map_err(|_| ProblemResponse::malformed_url())?;
     let headers = request.headers_mut();
+    if headers.contains_key(TRANSFER_ENCODING) {
+        // The length that a chunked body says is not its own.
+        headers.remove(CONTENT_LENGTH);
+    }
     remove_hop_by_hop(headers);
     remove_ours(headers);
     headers.insert(HOST, HeaderValue::try_from(authority.as_str()).expect("an authority is ASCII"));
@@ -314,6 +374,36 @@ mod tests {
         assert_eq!(seen.uri().to_string(), "http://shop.example:8080/a%20b?c=d");
         let names: Vec<_> = seen.headers().keys().map(HeaderName::as_str).collect();
         assert_eq!(names, ["host", "accept"]);
+    }
+
+    #[test]
+    fn the_path_below_a_worker_is_cut_out_of_the_path_alone() {
+        for (target, expected) in [
+            ("/v1/workers/w/http", "/"),
+            ("/v1/workers/w/http/", "/"),
+            ("/v1/workers/w/http/a/b?c=/d", "/a/b?c=/d"),
+            ("/v1/workers/w/http?next=/admin", "/?next=/admin"),
+            ("/v1/workers/w/http//a", "//a"),
+        ] {
+            let below = below(request(target, &[("host", "a")]), 4).unwrap();
+            assert_eq!(below.uri().to_string(), expected, "{target}");
+        }
+    }
+
+    #[test]
+    fn an_answer_is_no_part_of_a_page_of_the_console() {
+        for (name, value) in [
+            ("sec-fetch-dest", "script"),
+            ("sec-fetch-dest", "Style"),
+            ("service-worker", "script"),
+        ] {
+            let request = request("/", &[(name, value)]);
+            assert!(refuse_subresource(request.headers()).is_err(), "{value}");
+        }
+        for value in ["document", "empty", "image", "iframe"] {
+            let request = request("/", &[("sec-fetch-dest", value)]);
+            assert!(refuse_subresource(request.headers()).is_ok(), "{value}");
+        }
     }
 
     #[test]

@@ -25,11 +25,12 @@ mod refusal;
 mod route;
 mod routes;
 mod server;
+mod site;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use axum::Router;
+pub use axum::Router;
 use skep_protocol::ci::CiRuns;
 use skep_registry::Registry;
 
@@ -39,6 +40,7 @@ pub use console::Console;
 pub use http_front::{HttpService, http_router};
 pub use metrics::Metrics;
 pub use server::{ServerLimits, serve};
+pub use site::{SiteAccess, SiteRoute, site_router};
 
 use crate::app::{AppState, RouteInfo};
 use crate::body_budget::BodyBudget;

@@ -118,13 +118,14 @@ impl ProblemResponse {
         )
     }
 
-    /// Refuses the script of a service worker, which would control the console's pages.
-    pub(crate) fn no_service_worker() -> Self {
+    /// Refuses a worker's answer as a script, a style or another part of a page of the console.
+    pub(crate) fn no_part_of_page() -> Self {
         Self::of_http(
             403,
-            "service_worker_refused",
-            "Service worker refused",
-            "a worker cannot install a service worker on this host's origin; give it a listener of its own",
+            "part_of_page_refused",
+            "No part of a page here",
+            "a worker's answer is no part of a page on this host's origin; give the worker an address of \
+             its own",
         )
     }
 

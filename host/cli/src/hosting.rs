@@ -3,6 +3,7 @@
 mod exposure;
 mod host;
 mod parts;
+mod sites;
 
 use std::time::Duration;
 

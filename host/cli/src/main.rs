@@ -43,6 +43,7 @@ mod serve;
 mod session;
 mod settings;
 mod signals;
+mod site_setting;
 mod source;
 mod standard;
 mod table;

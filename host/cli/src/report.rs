@@ -278,6 +278,9 @@ pub(crate) struct UpReport {
     /// The admin token that the first start on a store creates.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) token: Option<String>,
+    /// The addresses on which HTTP workers answer.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) sites: Vec<String>,
 }
 
 /// A remote runtime, with the paths that the operator gave.

@@ -42,6 +42,7 @@ use guest::LoadedGuest;
 pub(crate) use guest_args::GuestArgs;
 use prepare::PreparedRun;
 use report_file::ReportFile;
+use skep_protocol::ComponentKind;
 use streams::Streams;
 use watch::{Interrupted, Watch};
 
@@ -117,6 +118,9 @@ async fn drive(
         Ok(Err(error)) => return explain::not_loaded(&error).into(),
         Ok(Ok(loaded)) => loaded,
     };
+    if loaded.kind == ComponentKind::Http {
+        return Explained::not_a_program().into();
+    }
     run.report.component = Some(loaded.shape.digest);
     run.report.kind = Some(loaded.kind);
     let _record = load::register(run, &loaded);

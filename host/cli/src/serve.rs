@@ -43,6 +43,9 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 /// Requests that wait for others. There are no other guests to protect from them.
 const QUEUE: u64 = 1_000;
 
+/// Time that the last lines get to be printed.
+const LINES_GRACE: Duration = Duration::from_secs(1);
+
 /// Time that requests in flight get to end.
 const GRACE: Duration = Duration::from_secs(10);
 
@@ -145,7 +148,9 @@ async fn serve_until_stopped(arguments: ServeArgs, guest: Vec<OsString>) -> Resu
         }
     }
     lanes.close();
-    log.finish();
+    // A reader that stopped reading must not keep the process.
+    let finishing = tokio::task::spawn_blocking(move || log.finish());
+    let _ = tokio::time::timeout(LINES_GRACE, finishing).await;
     // The directories of the guests go last.
     drop(dirs);
     Ok(())

@@ -17,6 +17,7 @@ use skep_sandbox::Isolation;
 
 use crate::ambient;
 use crate::secret::{SecretSetting, SecretSettings};
+use crate::site_setting::SiteSetting;
 
 /// The default address of a host.
 const LISTEN: &str = "127.0.0.1:7070";
@@ -56,6 +57,7 @@ struct SettingsFile {
     operator: Option<OperatorSetting>,
     remote: Vec<RemoteSetting>,
     steps: StepsSetting,
+    http: Vec<SiteSetting>,
 }
 
 /// The `[runtime]` section. A field that is missing has the default of [`Options`].
@@ -214,6 +216,8 @@ pub(crate) struct Settings {
     pub(crate) operator: Option<OperatorSetting>,
     pub(crate) remotes: Vec<RemoteSetting>,
     pub(crate) steps: StepsSetting,
+    /// The addresses on which HTTP workers answer.
+    pub(crate) sites: Vec<SiteSetting>,
 }
 
 impl Settings {
@@ -254,6 +258,7 @@ impl Settings {
             operator: file.operator,
             remotes: file.remote,
             steps: file.steps,
+            sites: file.http,
         })
     }
 }

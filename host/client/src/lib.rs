@@ -22,6 +22,7 @@ mod feed;
 mod follow;
 mod from_json;
 mod host;
+mod http_upload;
 mod request;
 mod sse;
 mod transfer;

@@ -10,17 +10,18 @@ use futures_util::{StreamExt, stream};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use skep_protocol::{ByteStream, Error, HttpBody};
+use skep_protocol::{ByteStream, Error};
 use tokio::time::{Instant, timeout};
 
 use crate::answer::Fault;
+use crate::http_upload::HttpUpload;
 
 /// The body of a request, for one attempt.
 pub(crate) enum Outgoing {
     Bytes(Option<Bytes>),
     Upload(UploadBody),
     /// The body of a request to an HTTP worker.
-    Http(HttpBody),
+    Http(HttpUpload),
 }
 
 impl Body for Outgoing {
@@ -36,10 +37,7 @@ impl Body for Outgoing {
             Self::Upload(upload) => {
                 upload.poll(context).map(|next| next.map(|piece| piece.map(Frame::data)))
             }
-            Self::Http(body) => {
-                let next = Pin::new(body).poll_frame(context);
-                next.map(|next| next.map(|frame| frame.map_err(|_| Error::RuntimeUnavailable)))
-            }
+            Self::Http(body) => Pin::new(body).poll_frame(context),
         }
     }
 

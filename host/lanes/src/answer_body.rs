@@ -33,6 +33,10 @@ pub struct AnswerBody {
     wait: Duration,
     waiting: Option<Pin<Box<Sleep>>>,
     left: u64,
+    /// The length that the head says, less what was sent.
+    declared: Option<u64>,
+    /// True if the guest's body ended with an error behind `ready`.
+    is_aborted: bool,
     is_finished: bool,
     guests: tokio::runtime::Handle,
 }
@@ -48,6 +52,8 @@ pub(crate) struct AnswerBounds {
     pub(crate) wait: Duration,
     /// Maximum bytes of the body.
     pub(crate) bytes: u64,
+    /// The length that the head says.
+    pub(crate) declared: Option<u64>,
     /// False if the client gets the head only.
     pub(crate) has_body: bool,
 }
@@ -60,7 +66,7 @@ impl AnswerBody {
         bounds: AnswerBounds,
         guests: tokio::runtime::Handle,
     ) -> Self {
-        let AnswerBounds { wait, bytes, has_body } = bounds;
+        let AnswerBounds { wait, bytes, declared, has_body } = bounds;
         let ready = VecDeque::new();
         let mut body = Self {
             guest,
@@ -71,13 +77,12 @@ impl AnswerBody {
             wait,
             waiting: None,
             left: bytes,
+            declared: declared.filter(|_| has_body),
+            is_aborted: false,
             is_finished: false,
             guests,
         };
         body.look_ahead();
-        if !has_body {
-            body.finish();
-        }
         body
     }
 
@@ -90,12 +95,37 @@ impl AnswerBody {
             match Pin::new(&mut self.guest).poll_frame(&mut cx) {
                 Poll::Ready(Some(Ok(frame))) => self.ready.push_back(frame),
                 Poll::Ready(None) => {
-                    self.is_whole = !self.exchange.has_guest_failed();
+                    let agrees = self.declared.is_none_or(|declared| declared == self.ahead());
+                    self.is_whole = agrees && !self.exchange.has_guest_failed();
+                    self.is_aborted = !self.is_whole;
                     return;
                 }
-                Poll::Ready(Some(Err(_))) | Poll::Pending => return,
+                Poll::Ready(Some(Err(_))) => {
+                    self.is_aborted = true;
+                    return;
+                }
+                Poll::Pending => return,
             }
         }
+    }
+
+    /// Returns the bytes of the frames that are ready.
+    fn ahead(&self) -> u64 {
+        let bytes: usize = self.ready.iter().filter_map(Frame::data_ref).map(Bytes::len).sum();
+        bytes as u64
+    }
+
+    /// Returns the length of a short answer that is whole.
+    pub(crate) fn known_length(&self) -> Option<u64> {
+        self.is_whole.then(|| self.ahead())
+    }
+
+    /// Lets the client have the head only.
+    pub(crate) fn without_body(mut self) -> Self {
+        self.finish();
+        self.ready.clear();
+        self.is_whole = false;
+        self
     }
 
     /// Accounts for a frame.
@@ -104,6 +134,13 @@ impl AnswerBody {
         let bytes = frame.data_ref().map_or(0, Buf::remaining) as u64;
         if bytes > self.left {
             return self.cut(NoAnswer::Limit);
+        }
+        if let Some(declared) = &mut self.declared {
+            // What exceeds the length would be read as the next answer.
+            let Some(left) = declared.checked_sub(bytes) else {
+                return self.cut(NoAnswer::Invalid);
+            };
+            *declared = left;
         }
         self.left -= bytes;
         self.exchange.sent(bytes);
@@ -119,6 +156,28 @@ impl AnswerBody {
         Poll::Ready(Some(Err(CutOff(why))))
     }
 
+    /// Cuts the answer of a guest that has failed, or that did not finish it.
+    fn cut_by_guest<T>(&mut self) -> Poll<Option<Result<T, CutOff>>> {
+        match (self.exchange.has_guest_failed(), self.exchange.no_answer()) {
+            (true, Ok(why)) => self.cut(why),
+            // The host's fault is reported as such.
+            (true, Err(_)) => {
+                self.is_finished = true;
+                Poll::Ready(Some(Err(CutOff(NoAnswer::Stopped))))
+            }
+            (false, _) => self.cut(NoAnswer::Invalid),
+        }
+    }
+
+    /// Ends the answer, unless its head says that there is more.
+    fn end<T>(&mut self) -> Poll<Option<Result<T, CutOff>>> {
+        if self.declared.is_some_and(|left| left > 0) {
+            return self.cut(NoAnswer::Invalid);
+        }
+        self.finish();
+        Poll::Ready(None)
+    }
+
     fn finish(&mut self) {
         if !self.is_finished {
             self.is_finished = true;
@@ -130,7 +189,12 @@ impl AnswerBody {
     fn poll_ended(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         match &mut self.ended {
             None => Poll::Ready(()),
-            Some(ended) => Pin::new(ended).poll(cx).map(|_| self.ended = None),
+            Some(ended) => Pin::new(ended).poll(cx).map(|ended| {
+                if ended.is_err() {
+                    self.exchange.lost();
+                }
+                self.ended = None;
+            }),
         }
     }
 }
@@ -151,34 +215,23 @@ impl Body for AnswerBody {
             return Poll::Ready(None);
         }
         if this.is_whole {
-            this.finish();
-            return Poll::Ready(None);
+            return this.end();
+        }
+        if this.is_aborted {
+            return this.cut_by_guest();
         }
         let ended = this.poll_ended(cx).is_ready();
         match Pin::new(&mut this.guest).poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => return this.pass(frame),
-            Poll::Ready(Some(Err(_))) => {
-                let why = this.exchange.no_answer().unwrap_or(NoAnswer::Invalid);
-                return this.cut(why);
+            Poll::Ready(Some(Err(_))) => return this.cut_by_guest(),
+            // The engine dropped the guest's end of the body with the guest.
+            Poll::Ready(None) if this.exchange.has_guest_failed() => return this.cut_by_guest(),
+            Poll::Ready(None) => return this.end(),
+            Poll::Pending if ended && this.exchange.has_guest_failed() => {
+                return this.cut_by_guest();
             }
-            Poll::Ready(None) if this.exchange.has_guest_failed() => {
-                // The engine dropped the guest's end of the body with the guest.
-                let why = this.exchange.no_answer().unwrap_or(NoAnswer::Invalid);
-                return this.cut(why);
-            }
-            Poll::Ready(None) => {
-                this.finish();
-                return Poll::Ready(None);
-            }
-            Poll::Pending if ended && !this.exchange.has_guest_failed() => {
-                // The guest kept its end of the body. Nothing will write to it.
-                this.finish();
-                return Poll::Ready(None);
-            }
-            Poll::Pending if ended => {
-                let why = this.exchange.no_answer().unwrap_or(NoAnswer::Invalid);
-                return this.cut(why);
-            }
+            // The guest kept its end of the body. Nothing will write to it.
+            Poll::Pending if ended => return this.end(),
             Poll::Pending => {}
         }
         let wait = this.wait;
@@ -196,13 +249,12 @@ impl Body for AnswerBody {
     }
 
     fn size_hint(&self) -> SizeHint {
-        let bytes: usize = self.ready.iter().filter_map(Frame::data_ref).map(Bytes::len).sum();
         // The length alone would leave no place for trailers.
         if self.is_whole && !self.ready.iter().any(Frame::is_trailers) {
-            SizeHint::with_exact(bytes as u64)
+            SizeHint::with_exact(self.ahead())
         } else {
             let mut hint = self.guest.size_hint();
-            hint.set_lower(hint.lower().saturating_add(bytes as u64));
+            hint.set_lower(hint.lower().saturating_add(self.ahead()));
             hint
         }
     }

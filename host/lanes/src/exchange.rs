@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use http::{Method, Uri};
-use skep_protocol::{LimitName, NoAnswer};
+use skep_protocol::{Error, LimitName, NoAnswer};
 use skep_sandbox::{Cost, Crash, Denials, Ended, KillReason, KillSwitch};
 
 /// Takes the report of a request.
@@ -18,6 +18,8 @@ pub enum ExchangeEnd {
     Answered,
     /// There was no answer.
     NoAnswer(NoAnswer),
+    /// The host did not let the request run, or did not let its answer out, with this error.
+    Refused(Error),
     /// The answer was reset after its head, for this reason.
     Reset(NoAnswer),
     /// The client left.
@@ -75,6 +77,7 @@ struct GuestEnd {
     cost: Cost,
     denials: Denials,
     why: Option<NoAnswer>,
+    refused: Option<Error>,
 }
 
 impl Exchange {
@@ -123,6 +126,18 @@ impl Exchange {
             NoAnswer::Deadline => KillReason::Deadline,
             _ => KillReason::Cancelled,
         });
+    }
+
+    /// Records that the host refused the request, or its answer.
+    pub(crate) fn refuse(&self, error: Error) {
+        self.guest().refused = Some(error);
+        self.kill.throw(KillReason::Cancelled);
+    }
+
+    /// Records that the guest's task ended without a result, unless there is one.
+    pub(crate) fn lost(&self) {
+        let fault = || Err(Ended::HostFault("the guest's task ended without a result".into()));
+        self.guest().ended.get_or_insert_with(fault);
     }
 
     /// Ends the guest of a client that left.
@@ -187,6 +202,9 @@ impl Drop for Exchange {
         let guest = self.guest.get_mut().unwrap_or_else(PoisonError::into_inner);
         let status = *self.status.get_mut();
         let end = match no_answer {
+            _ if guest.refused.is_some() => {
+                guest.refused.take().map_or(ExchangeEnd::ClientLeft, ExchangeEnd::Refused)
+            }
             _ if answered => ExchangeEnd::Answered,
             _ if client_left && guest.why.is_none() => ExchangeEnd::ClientLeft,
             Err(why) => ExchangeEnd::HostFault(why),

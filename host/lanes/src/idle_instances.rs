@@ -21,39 +21,34 @@ pub(crate) struct IdleInstances<H>(Mutex<IdleList<H>>);
 struct IdleList<H> {
     all: Vec<(u64, LanedInstance<H>)>,
     next: u64,
-    /// Instances of an earlier generation are not taken back.
-    generation: u64,
+    is_closed: bool,
 }
 
 impl<H> Default for IdleInstances<H> {
     fn default() -> Self {
-        Self(Mutex::new(IdleList { all: Vec::new(), next: 0, generation: 0 }))
+        Self(Mutex::new(IdleList { all: Vec::new(), next: 0, is_closed: false }))
     }
 }
 
 impl<H> IdleInstances<H> {
-    /// Takes an instance, and returns the present generation.
-    pub(crate) fn take(&self) -> (Option<LanedInstance<H>>, u64) {
-        let mut list = self.list();
-        let taken = list.all.pop().map(|(_, instance)| instance);
-        (taken, list.generation)
+    /// Takes an instance.
+    pub(crate) fn take(&self) -> Option<LanedInstance<H>> {
+        self.list().all.pop().map(|(_, instance)| instance)
     }
 
-    /// Takes an instance of `generation` back. `park` gets the key by which it can be evicted. Drops the
-    /// instance if there was a [`clear`](Self::clear) since.
-    pub(crate) fn put(
-        &self,
-        mut instance: LanedInstance<H>,
-        generation: u64,
-        park: impl FnOnce(&mut H, u64),
-    ) {
+    /// Takes an instance back. `park` gets the key by which it can be evicted. Drops the instance after
+    /// [`close`](Self::close).
+    pub(crate) fn put(&self, mut instance: LanedInstance<H>, park: impl FnOnce(&mut H, u64)) {
         let mut list = self.list();
-        if list.generation == generation {
+        if !list.is_closed {
             let key = list.next;
             list.next += 1;
             park(&mut instance.hold, key);
             list.all.push((key, instance));
+            return;
         }
+        drop(list);
+        drop(instance);
     }
 
     /// Drops an idle instance, if it is still idle.
@@ -65,10 +60,10 @@ impl<H> IdleInstances<H> {
         drop(evicted);
     }
 
-    /// Drops all idle instances, and those in use when they come back.
-    pub(crate) fn clear(&self) {
+    /// Drops all idle instances, and from now on those that come back.
+    pub(crate) fn close(&self) {
         let mut list = self.list();
-        list.generation += 1;
+        list.is_closed = true;
         let dropped = std::mem::take(&mut list.all);
         drop(list);
         drop(dropped);

@@ -2,11 +2,12 @@
 
 use std::error::Error as StdError;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode};
+use http::header::CONTENT_LENGTH;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body;
 use skep_protocol::limits::OFF;
 use skep_protocol::{Error, HttpInstances, LimitName, Limits, NoAnswer};
@@ -40,8 +41,17 @@ struct LanesState<S: InstanceSource> {
     places: Arc<Semaphore>,
     waiting: AtomicU32,
     idle: IdleInstances<S::Hold>,
-    /// The switches of requests that may be running.
-    running: Mutex<Vec<Weak<KillSwitch>>>,
+    running: Mutex<RunningSwitches>,
+}
+
+/// The switches of requests that may be running.
+#[derive(Default)]
+struct RunningSwitches {
+    all: Vec<Weak<KillSwitch>>,
+    /// Entries from which on those of ended requests are forgotten.
+    most: usize,
+    /// True if requests that begin now are ended at once.
+    is_cancelled: bool,
 }
 
 impl<S: InstanceSource> Lanes<S> {
@@ -95,6 +105,22 @@ impl<S: InstanceSource> Lanes<S> {
                 }
             },
         };
+        let answered = match answered {
+            // A deadline in the middle of the commit would leave its result unknown.
+            Ok((response, record)) => match record.commit().await {
+                Ok(()) => Ok(response),
+                Err(error) => {
+                    exchange.refuse(error.clone());
+                    Err(error)
+                }
+            },
+            Err(error) => {
+                if !matches!(error, Error::NoAnswer(_) | Error::Internal) {
+                    exchange.refuse(error.clone());
+                }
+                Err(error)
+            }
+        };
         left.disarm();
         let status = match &answered {
             Ok(response) => response.status().as_u16(),
@@ -110,7 +136,7 @@ impl<S: InstanceSource> Lanes<S> {
         request: Request<B>,
         exchange: &Arc<Exchange>,
         limits: &Limits,
-    ) -> Result<Response<AnswerBody>, Error>
+    ) -> Result<(Response<AnswerBody>, Arc<S::Record>), Error>
     where
         B: Body<Data = Bytes> + Send + Unpin + 'static,
         B::Error: Into<Box<dyn StdError + Send + Sync>>,
@@ -126,30 +152,30 @@ impl<S: InstanceSource> Lanes<S> {
         let request = Request::from_parts(parts, body);
         let (to, answer) = oneshot::channel();
         let (end, ended) = oneshot::channel();
-        let (lanes, record_of_lane) = (self.clone(), record.clone());
-        let exchange_of_lane = exchange.clone();
-        let lane = Lane {
-            lanes,
-            record: record_of_lane,
-            exchange: exchange_of_lane,
-            body_end,
-            end,
-            place,
-        };
+        let (lanes, of_lane) = (self.clone(), (record.clone(), exchange.clone()));
+        let lane = Lane { lanes, record: of_lane.0, exchange: of_lane.1, body_end, end, place };
         self.0.guests.spawn(lane.run(request, to));
         match answer.await {
             Ok(Ok(response)) => {
-                if let Err(error) = record.commit().await {
-                    exchange.kill.throw(KillReason::Cancelled);
-                    return Err(error);
-                }
+                let has_body = has_body(&method, response.status());
                 let bounds = AnswerBounds {
                     wait: Duration::from_millis(limits.http_wait_ms),
                     bytes: limits.http_body_bytes,
-                    has_body: has_body(&method, response.status()),
+                    declared: declared_length(response.headers())?,
+                    has_body,
                 };
                 let (exchange, guests) = (exchange.clone(), self.0.guests.clone());
-                Ok(response.map(|body| AnswerBody::new(body, exchange, ended, bounds, guests)))
+                let mut response =
+                    response.map(|body| AnswerBody::new(body, exchange, ended, bounds, guests));
+                if !has_body {
+                    let length = response.body().known_length();
+                    if let (Some(length), true) = (length, method == Method::HEAD) {
+                        let length = HeaderValue::from(length);
+                        response.headers_mut().entry(CONTENT_LENGTH).or_insert(length);
+                    }
+                    response = response.map(AnswerBody::without_body);
+                }
+                Ok((response, record))
             }
             Ok(Err(error)) => {
                 let why = NoAnswer::GuestError(error);
@@ -158,7 +184,9 @@ impl<S: InstanceSource> Lanes<S> {
             }
             Err(_) => {
                 // The guest has ended, and says how.
-                let _ = ended.await;
+                if ended.await.is_err() {
+                    exchange.lost();
+                }
                 match exchange.no_answer() {
                     Ok(why) => Err(why.into()),
                     Err(fault) => {
@@ -184,16 +212,25 @@ impl<S: InstanceSource> Lanes<S> {
         place.map_err(|_| NoAnswer::Stopped.into())
     }
 
+    /// Keeps no instance from now on. Requests in flight and those that wait go on.
+    pub fn retire(&self) {
+        self.0.idle.close();
+    }
+
     /// Refuses further requests, also those that wait, and ends the idle instances. Requests in flight
     /// go on.
     pub fn close(&self) {
         self.0.places.close();
-        self.0.idle.clear();
+        self.0.idle.close();
     }
 
-    /// Ends the requests in flight.
+    /// Ends the requests in flight, and those that are about to begin.
     pub fn cancel(&self) {
-        for kill in self.0.running().drain(..).filter_map(|kill| kill.upgrade()) {
+        let mut running = self.0.running();
+        running.is_cancelled = true;
+        let all = std::mem::take(&mut running.all);
+        drop(running);
+        for kill in all.into_iter().filter_map(|kill| kill.upgrade()) {
             kill.throw(KillReason::Cancelled);
         }
     }
@@ -206,6 +243,21 @@ impl<S: InstanceSource> Lanes<S> {
     /// Returns the number of idle instances.
     pub fn idle(&self) -> usize {
         self.0.idle.count()
+    }
+}
+
+/// Returns the length that the head of an answer says.
+///
+/// # Errors
+/// [`NoAnswer::Invalid`] if it says none that is clear.
+fn declared_length(headers: &HeaderMap) -> Result<Option<u64>, Error> {
+    let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
+    let Some(length) = lengths.next() else { return Ok(None) };
+    let is_number = |text: &&str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    let length = length.to_str().ok().filter(is_number).and_then(|text| text.parse().ok());
+    match (length, lengths.next()) {
+        (Some(length), None) => Ok(Some(length)),
+        _ => Err(NoAnswer::Invalid.into()),
     }
 }
 
@@ -259,8 +311,8 @@ where
     async fn run(self, request: Request<RequestBody<B>>, to: oneshot::Sender<GuestAnswer>) {
         let Self { lanes, record, exchange, body_end, end, place } = self;
         let state = &lanes.0;
-        let (taken, generation) = match state.policy.instances {
-            HttpInstances::Fresh => (None, 0),
+        let taken = match state.policy.instances {
+            HttpInstances::Fresh => None,
             HttpInstances::Serial => state.take(),
         };
         let mut laned = match taken {
@@ -290,7 +342,7 @@ where
         if returned && state.may_park(&mut laned) {
             laned.instance.take_turn();
             let weak = Arc::downgrade(state);
-            state.idle.put(laned, generation, move |hold, key| {
+            state.idle.put(laned, move |hold, key| {
                 hold.park(Box::new(move || {
                     if let Some(state) = weak.upgrade() {
                         state.idle.evict(key);
@@ -304,16 +356,12 @@ where
 }
 
 impl<S: InstanceSource> LanesState<S> {
-    /// Takes an idle instance that may go on, and returns the present generation.
-    fn take(&self) -> (Option<LanedInstance<S::Hold>>, u64) {
+    /// Takes an idle instance that may go on.
+    fn take(&self) -> Option<LanedInstance<S::Hold>> {
         loop {
-            match self.idle.take() {
-                (Some(mut laned), generation) => {
-                    if laned.hold.resume() {
-                        return (Some(laned), generation);
-                    }
-                }
-                none => return none,
+            let mut laned = self.idle.take()?;
+            if laned.hold.resume() {
+                return Some(laned);
             }
         }
     }
@@ -337,19 +385,25 @@ impl<S: InstanceSource> LanesState<S> {
         self.policy.instances == HttpInstances::Serial
             && laned.uses_left > 0
             && laned.instance.is_usable()
+            && !laned.instance.is_cluttered()
             && bytes.saturating_sub(laned.first_bytes) <= self.policy.growth_bytes
     }
 
-    /// Remembers the switch of a request. Forgets those of requests that have ended, once in a while.
+    /// Remembers the switch of a request, so that it can be cancelled. Forgets those of requests that
+    /// have ended, once in a while.
     fn remember(&self, kill: &Arc<KillSwitch>) {
         let mut running = self.running();
-        if running.len() >= 2 * self.policy.at_once as usize {
-            running.retain(|kill| kill.strong_count() > 0);
+        if running.is_cancelled {
+            kill.throw(KillReason::Cancelled);
         }
-        running.push(Arc::downgrade(kill));
+        if running.all.len() >= running.most {
+            running.all.retain(|kill| kill.strong_count() > 0);
+            running.most = 2 * running.all.len().max(self.policy.at_once as usize);
+        }
+        running.all.push(Arc::downgrade(kill));
     }
 
-    fn running(&self) -> std::sync::MutexGuard<'_, Vec<Weak<KillSwitch>>> {
+    fn running(&self) -> MutexGuard<'_, RunningSwitches> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -12,15 +12,19 @@ use crate::exchange::Exchange;
 
 /// The body of a request. It is empty once the request has ended, even if the guest kept its handle:
 /// an instance that is used again must not hold the client's connection, or read another's body.
+///
+/// The guest's handle holds nothing else of the request either.
 pub(crate) struct RequestBody<B> {
-    body: Arc<Mutex<Option<B>>>,
+    body: SharedBody<B>,
     hint: SizeHint,
-    exchange: Arc<Exchange>,
     left: u64,
 }
 
+/// The body with the exchange that counts it, until its end.
+type SharedBody<B> = Arc<Mutex<Option<(B, Arc<Exchange>)>>>;
+
 /// Ends the body of a request.
-pub(crate) struct RequestBodyEnd<B>(Arc<Mutex<Option<B>>>);
+pub(crate) struct RequestBodyEnd<B>(SharedBody<B>);
 
 /// The error of a body that exceeds its limit.
 #[derive(Debug, thiserror::Error)]
@@ -31,9 +35,9 @@ impl<B: Body> RequestBody<B> {
     /// Wraps a body of at most `limit` bytes.
     pub(crate) fn new(body: B, limit: u64, exchange: Arc<Exchange>) -> (Self, RequestBodyEnd<B>) {
         let hint = body.size_hint();
-        let body = Arc::new(Mutex::new(Some(body)));
+        let body = Arc::new(Mutex::new(Some((body, exchange))));
         let end = RequestBodyEnd(body.clone());
-        (Self { body, hint, exchange, left: limit }, end)
+        (Self { body, hint, left: limit }, end)
     }
 }
 
@@ -44,7 +48,7 @@ impl<B> Drop for RequestBodyEnd<B> {
     }
 }
 
-fn lock<B>(body: &Mutex<Option<B>>) -> MutexGuard<'_, Option<B>> {
+fn lock<T>(body: &Mutex<T>) -> MutexGuard<'_, T> {
     body.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -62,14 +66,14 @@ where
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         let this = self.get_mut();
         let mut body = lock(&this.body);
-        let Some(inner) = &mut *body else { return Poll::Ready(None) };
+        let Some((inner, exchange)) = &mut *body else { return Poll::Ready(None) };
         let frame = match ready!(Pin::new(inner).poll_frame(cx)) {
             Some(Ok(frame)) => frame,
             Some(Err(error)) => return Poll::Ready(Some(Err(error.into()))),
             None => return Poll::Ready(None),
         };
         let bytes = frame.data_ref().map_or(0, Buf::remaining) as u64;
-        this.exchange.received(bytes);
+        exchange.received(bytes);
         if bytes > this.left {
             *body = None;
             return Poll::Ready(Some(Err(TooLarge.into())));

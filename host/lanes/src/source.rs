@@ -42,6 +42,7 @@ pub trait RequestRecord: Send + Sync + 'static {
     fn turn(&self) -> Box<dyn Turn>;
 
     /// Makes durable what the guest wrote until it answered. The head of the answer leaves after that.
+    /// Goes on to its end even if its future is dropped.
     ///
     /// # Errors
     /// If nothing of it was made durable.

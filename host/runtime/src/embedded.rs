@@ -133,7 +133,7 @@ impl Embedded {
                 if let Some(turn) = &state.running {
                     turn.kill.throw(KillReason::Cancelled);
                 }
-                if let Some(lanes) = &state.lanes {
+                for lanes in state.all_lanes() {
                     lanes.cancel();
                 }
             }
@@ -141,6 +141,7 @@ impl Embedded {
                 tracing::error!("turns did not end in time; closing the store anyway");
             }
         }
+        core.store_all_usage();
         let store = core.store.clone();
         drop(core);
         // Closing joins the writer's thread.
@@ -158,8 +159,8 @@ const LANES_INTERVAL: Duration = Duration::from_millis(10);
 async fn drained(core: &Core, timeout: Duration) -> bool {
     let until = Instant::now() + timeout;
     for worker in core.all_in_use() {
-        let is_busy = || worker.state().lanes.as_ref().is_some_and(|lanes| lanes.is_busy());
-        while is_busy() {
+        let is_busy = || worker.state().all_lanes().any(|lanes| lanes.is_busy());
+        while is_busy() || !core.requests.is_empty() {
             if Instant::now() >= until {
                 return false;
             }

@@ -4,6 +4,7 @@ pub(crate) mod changes;
 pub(crate) mod core;
 pub(crate) mod directory;
 pub(crate) mod history;
+pub(crate) mod in_flight;
 pub(crate) mod index;
 pub(crate) mod lanes;
 pub(crate) mod machine;

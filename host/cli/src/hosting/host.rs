@@ -13,6 +13,7 @@ use tokio::net::TcpListener;
 
 use super::exposure::{FirstCredentials, url};
 use super::parts::{self, NativeCode};
+use super::sites::BoundSite;
 use crate::failure::Failed;
 use crate::output::OutputFormat;
 use crate::report::UpReport;
@@ -35,6 +36,7 @@ pub(crate) struct ServingHost {
     listener: TcpListener,
     address: SocketAddr,
     allowed_hosts: Vec<String>,
+    sites: Vec<BoundSite>,
     runtime_id: RuntimeId,
     credentials: FirstCredentials,
     _note: HostNote,
@@ -89,6 +91,10 @@ impl ServingHost {
             token: registry.access().process_token(Role::Admin)?.expose().to_owned(),
         };
         let _note = note.announce(&dir)?;
+        let mut sites = Vec::new();
+        for site in &settings.sites {
+            sites.push(BoundSite::bind(site).await?);
+        }
         let allowed_hosts = settings.allowed_hosts;
         Ok(Self {
             surface,
@@ -98,6 +104,7 @@ impl ServingHost {
             listener,
             address,
             allowed_hosts,
+            sites,
             runtime_id,
             credentials,
             _note,
@@ -128,12 +135,16 @@ impl ServingHost {
         let login = login.as_ref().map(|code| format!("{url}/login#{}", code.expose()));
         let token = &self.credentials.token;
         let token = token.as_ref().map(|(token, _)| token.expose().to_owned());
+        let sites = self.sites.iter().map(|site| self::url(site.address)).collect();
         let report =
-            UpReport { url: url.clone(), runtime_id: self.runtime_id.clone(), login, token };
+            UpReport { url: url.clone(), runtime_id: self.runtime_id.clone(), login, token, sites };
         match output {
             OutputFormat::Json => terminal::print(&json::line(&report)),
             OutputFormat::Text => {
                 terminal::try_say("ready", &format!("{url}  (runtime {})", self.runtime_id))?;
+                for site in &self.sites {
+                    terminal::try_say("site", &self::url(site.address))?;
+                }
                 if let Some(login) = &report.login {
                     terminal::try_say("login", &format!("{login}  (works once, for 10 minutes)"))?;
                 }
@@ -160,7 +171,15 @@ impl ServingHost {
             ci_runs: Some(Arc::new(skep_ci::StoredRuns::new(ambient::existing_ci_cache))),
         });
         let served =
-            tokio::spawn(skep_api::serve(self.listener, router, limits, wait_for(stopped)));
+            tokio::spawn(skep_api::serve(self.listener, router, limits, wait_for(stopped.clone())));
+        let sites: Vec<_> = self
+            .sites
+            .into_iter()
+            .map(|site| site.into_service(self.registry.clone()))
+            .map(|(listener, site)| {
+                tokio::spawn(skep_api::serve(listener, site, limits, wait_for(stopped.clone())))
+            })
+            .collect();
         signals.next().await;
         terminal::say("stopping", "draining running turns; press Ctrl-C again to stop immediately");
         let _ = stop.send(true);
@@ -172,6 +191,9 @@ impl ServingHost {
             self.runtime.shutdown(GRACE).await;
             // The server is down, whatever its result was.
             let _ = tokio::time::timeout(GRACE, served).await;
+            for site in sites {
+                let _ = tokio::time::timeout(GRACE, site).await;
+            }
             // The registry is last: it records what the others did until their end.
             self.registry.shutdown().await;
         };

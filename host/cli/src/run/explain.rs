@@ -59,6 +59,17 @@ impl Explained {
         }
     }
 
+    /// Explains a component that is no program.
+    pub(super) fn not_a_program() -> Self {
+        Self {
+            status: "refused",
+            exit_code: exit::REFUSED,
+            message: Some("this is an http component, which handles requests".into()),
+            hint: Some("serve it with `skep serve`".into()),
+            ..Self::default()
+        }
+    }
+
     /// Explains a run whose guest did not start because an earlier wait was interrupted.
     pub(super) fn interrupted(reason: Interrupted, limits: &Limits) -> Self {
         match reason {

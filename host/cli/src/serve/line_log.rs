@@ -21,7 +21,7 @@ use crate::standard::Standard;
 use crate::{json, terminal};
 
 /// Lines that wait to be printed.
-const WAITING: usize = 4_096;
+const WAITING: usize = 1_024;
 
 /// Lines for requests that are printed in a second. Further ones are counted.
 const PER_SECOND: u32 = 1_000;
@@ -178,6 +178,7 @@ fn end_word(end: &ExchangeEnd) -> Option<String> {
         ExchangeEnd::Answered => None,
         ExchangeEnd::NoAnswer(why) => Some(why.reason().into()),
         ExchangeEnd::Reset(why) => Some(format!("reset: {}", why.reason())),
+        ExchangeEnd::Refused(error) => Some(error.code().into()),
         ExchangeEnd::ClientLeft => Some("client left".into()),
         ExchangeEnd::HostFault(fault) => Some(format!("host fault: {fault}")),
     }

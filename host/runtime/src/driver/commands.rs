@@ -99,15 +99,39 @@ impl Driver {
         Ok(())
     }
 
+    /// Makes the next request of an HTTP worker find its new version. Those in flight go on as they
+    /// began.
+    fn retire_lanes(&mut self) {
+        let (present, done) = {
+            let mut state = self.worker.state();
+            (state.lanes.clone(), state.retire_lanes())
+        };
+        if let Some(present) = present {
+            present.retire();
+        }
+        drop(done);
+    }
+
     /// Ends the lanes of an HTTP worker. Requests in flight get a grace time.
     async fn close_lanes(&mut self, grace: Duration) {
-        let Some(lanes) = self.worker.state().lanes.take() else { return };
-        lanes.close();
-        let until = Instant::now() + grace;
-        while lanes.is_busy() && Instant::now() < until {
-            tokio::time::sleep(LANES_INTERVAL).await;
+        let all: Vec<_> = {
+            let mut state = self.worker.state();
+            let draining = std::mem::take(&mut state.draining);
+            state.lanes.take().into_iter().chain(draining).collect()
+        };
+        for lanes in &all {
+            lanes.close();
         }
-        lanes.cancel();
+        let is_busy = || all.iter().any(|lanes| lanes.is_busy());
+        for grace in [grace, LANES_GRACE] {
+            let until = Instant::now() + grace;
+            while is_busy() && Instant::now() < until {
+                tokio::time::sleep(LANES_INTERVAL).await;
+            }
+            for lanes in &all {
+                lanes.cancel();
+            }
+        }
     }
 
     pub(super) async fn respec(
@@ -132,7 +156,7 @@ impl Driver {
             // transcript has no entry.
             self.put(record, Vec::new()).await?;
             if reused {
-                self.worker.state().lanes = None;
+                self.retire_lanes();
             }
             return Ok(());
         }
@@ -159,7 +183,7 @@ impl Driver {
         self.disconnect().await;
         self.put(record, entries).await?;
         // Requests in flight go on as they began; the next one finds no lanes and makes new ones.
-        self.worker.state().lanes = None;
+        self.retire_lanes();
         if limited {
             // The next use opens the directory with the new quota.
             self.worker.directory.close();
@@ -189,10 +213,12 @@ impl Driver {
         if let Some(live) = self.live.take() {
             self.shut_down(live).await;
         }
+        self.worker.state().removing = true;
         self.close_lanes(Duration::ZERO).await;
         let removal = self.worker.directory.begin_removal().await;
         if let Err(error) = self.submit(vec![WorkerWrite::Remove { at: now() }]).await {
             self.worker.directory.cancel_removal(removal);
+            self.worker.state().removing = false;
             return Err(self.core.fault(error));
         }
         let mut state = self.worker.state();

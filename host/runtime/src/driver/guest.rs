@@ -397,7 +397,6 @@ impl Driver {
             worker: self.worker.number,
             log: log.clone(),
             cache: self.state_cache.clone(),
-            _writer: None,
         }))
     }
 }

@@ -176,7 +176,12 @@ impl Workers for Embedded {
         let record = self.record(worker)?;
         let mut usage = self.0.store.usage(record.number).map_err(|error| self.0.fault(error))?;
         // The guest may be writing, and the stored usage is only updated at the end of a turn.
-        if let Some(used) = self.0.in_use(worker).and_then(|worker| worker.directory.usage()) {
+        let Some(worker) = self.0.in_use(worker) else { return Ok(usage) };
+        if worker.kind == ComponentKind::Http {
+            // That of requests is stored once in a while.
+            usage = Usage { transcript_bytes: usage.transcript_bytes, ..worker.state().usage };
+        }
+        if let Some(used) = worker.directory.usage() {
             (usage.disk_bytes, usage.disk_entries) = (used.bytes, used.entries);
         }
         Ok(usage)

@@ -15,6 +15,9 @@ const INTERVAL: Duration = Duration::from_secs(1);
 /// Maximum characters of a path or a trap in an entry.
 const SHOWN: usize = 400;
 
+/// Maximum characters of a method in an entry.
+const METHOD: usize = 32;
+
 /// Decides which requests have an entry.
 #[derive(Debug, Default)]
 pub(super) struct AccessLog(Mutex<AccessPace>);
@@ -26,27 +29,32 @@ struct AccessPace {
 }
 
 impl AccessLog {
-    /// Records a request that was not answered whole.
-    pub(super) fn note(&self, log: &Arc<TurnLog>, report: &ExchangeReport) {
+    /// Records a request that was not answered whole. Returns true if its denials may be recorded too.
+    pub(super) fn note(&self, log: &Arc<TurnLog>, report: &ExchangeReport) -> bool {
         let label = match &report.end {
-            ExchangeEnd::Answered | ExchangeEnd::ClientLeft => return,
-            ExchangeEnd::NoAnswer(why) | ExchangeEnd::Reset(why) => why.reason(),
+            ExchangeEnd::Answered | ExchangeEnd::ClientLeft => None,
+            ExchangeEnd::NoAnswer(why) | ExchangeEnd::Reset(why) => Some(why.reason()),
+            ExchangeEnd::Refused(error) => Some(error.code()),
             ExchangeEnd::HostFault(fault) => {
                 tracing::error!(fault, "a request to an HTTP worker failed");
-                "host_fault"
+                Some("host_fault")
             }
         };
+        if label.is_none() && report.denials.is_empty() {
+            return false;
+        }
         let others = {
             let mut pace = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             if pace.last.is_some_and(|last| last.elapsed() < INTERVAL) {
                 pace.others += 1;
-                return;
+                return false;
             }
             pace.last = Some(Instant::now());
             std::mem::take(&mut pace.others)
         };
+        let Some(label) = label else { return true };
         let record = AccessRecord {
-            method: report.method.as_str().to_owned(),
+            method: brief(report.method.as_str(), METHOD).into_owned(),
             path: neutral(&brief(report.uri.path(), SHOWN)).to_string(),
             status: report.status,
             received_bytes: report.bytes_in,
@@ -59,6 +67,7 @@ impl AccessLog {
         let body = serde_json::to_vec(&record).unwrap_or_default();
         let payload = Payload { content_type: "application/json".into(), body: body.into() };
         log.append(EntryKind::Access, Some(label), payload);
+        true
     }
 }
 

@@ -39,7 +39,7 @@ pub(crate) fn lanes_of(
     if state.removed {
         return Err(Error::WorkerRemoved);
     }
-    if core.is_closing() {
+    if core.is_closing() || state.removing {
         return Err(core.busy());
     }
     if state.record.desired == Desired::Stopped {
@@ -93,6 +93,10 @@ impl WorkerLanes for VersionLanes {
     fn is_recent(&self) -> bool {
         let since = self.now().saturating_sub(self.used.load(Ordering::Relaxed));
         self.is_busy() || Duration::from_millis(since) < RECENT
+    }
+
+    fn retire(&self) {
+        self.lanes.retire();
     }
 
     fn close(&self) {

@@ -4,13 +4,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use skep_lanes::{ExchangeReport, HttpPolicy, RequestRecord};
-use skep_protocol::{ConfigValues, Error, Limits};
+use skep_protocol::{ConfigValues, Error, Limits, Usage};
 use skep_sandbox::{Identity, Turn};
-use skep_store::record::{Transaction, WorkerRecord, WorkerWrite};
+use skep_store::record::{Transaction, WorkerWrite};
 use tokio::sync::OwnedMutexGuard;
 
 use super::access;
-use crate::guest_access;
 use crate::roster::core::Core;
 use crate::roster::worker::Worker;
 use crate::turn::log::{TurnLog, TurnLogParts};
@@ -29,7 +28,7 @@ pub(super) struct HttpRecord {
     pub(super) worker: Arc<Worker>,
     pub(super) log: Arc<TurnLog>,
     config: Arc<ConfigValues>,
-    /// Held by the guest's turn if it may write state.
+    /// Held by a request that may write state, until that is durable.
     writer: Mutex<Option<OwnedMutexGuard<()>>>,
 }
 
@@ -38,11 +37,10 @@ impl HttpRecord {
     pub(super) async fn begin(
         core: Arc<Core>,
         worker: Arc<Worker>,
-        record: &WorkerRecord,
+        config: Arc<ConfigValues>,
         limits: Limits,
         policy: HttpPolicy,
-    ) -> Result<Self, Error> {
-        let config = guest_access::config(&core, record).map_err(|error| core.fault(error))?;
+    ) -> Self {
         let writer = match policy.may_write_state() {
             true => Some(worker.state_writer.clone().lock_owned().await),
             false => None,
@@ -61,7 +59,7 @@ impl HttpRecord {
         if writer.is_none() {
             log.close_state(NOT_SERIAL);
         }
-        Ok(Self { core, worker, log, config, writer: Mutex::new(writer) })
+        Self { core, worker, log, config, writer: Mutex::new(writer) }
     }
 
     /// Returns the guest's view of the request.
@@ -72,7 +70,6 @@ impl HttpRecord {
             input_id: None,
             attempt: 0,
         };
-        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
         Box::new(DurableTurn {
             identity,
             config: self.config.clone(),
@@ -80,7 +77,6 @@ impl HttpRecord {
             worker: self.worker.number,
             log: self.log.clone(),
             cache: Arc::default(),
-            _writer: writer,
         })
     }
 
@@ -99,7 +95,9 @@ impl HttpRecord {
             return;
         }
         let record = self.clone();
+        let ending = self.core.requests.begin();
         self.core.host.spawn(async move {
+            let _ending = ending;
             let committed = match record.log.end().await {
                 Ok(uncommitted) if uncommitted.writes.is_empty() => return,
                 Ok(uncommitted) => {
@@ -122,19 +120,24 @@ impl RequestRecord for HttpRecord {
     }
 
     async fn commit(&self) -> Result<(), Error> {
+        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(writer) = writer else { return Ok(()) };
         let (state, state_bytes) = self.log.take_state(ANSWERED);
         if state.is_empty() {
             return Ok(());
         }
         let mut writes: Vec<_> = state.into_iter().map(WorkerWrite::state).collect();
-        let usage = {
-            let mut state = self.worker.state();
-            state.usage.state_bytes = state_bytes;
-            state.usage
-        };
+        let usage = Usage { state_bytes, ..self.worker.state().usage };
         writes.push(WorkerWrite::Usage(usage));
-        let transaction = Transaction { worker: self.worker.number, writes };
-        self.core.store.submit(transaction).await.map_err(|error| self.core.fault(error))?;
-        Ok(())
+        let (core, worker) = (self.core.clone(), self.worker.clone());
+        // The next request reads what this one wrote, so it waits although this client may leave.
+        let committing = self.core.host.spawn(async move {
+            let _writer = writer;
+            let transaction = Transaction { worker: worker.number, writes };
+            core.store.submit(transaction).await.map_err(|error| core.fault(error))?;
+            worker.state().usage.state_bytes = state_bytes;
+            Ok(())
+        });
+        committing.await.unwrap_or(Err(Error::Internal))
     }
 }

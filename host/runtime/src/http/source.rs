@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use skep_lanes::{ExchangeReport, HttpPolicy, InstanceSource};
 use skep_protocol::limits::OFF;
-use skep_protocol::{Error, Limits};
+use skep_protocol::{ConfigValues, Error, Limits};
 use skep_sandbox::stdio::GuestInput;
 use skep_sandbox::{Done, Ended, FileCalls, FileThread, GuestSpec, Instance, KillSwitch, Loaded};
 use skep_store::record::WorkerRecord;
@@ -33,6 +33,7 @@ pub(super) struct WorkerSource {
     limits: Limits,
     policy: HttpPolicy,
     loaded: OnceCell<Arc<Loaded>>,
+    config: OnceCell<Arc<ConfigValues>>,
     denials: Arc<Mutex<DenialLog>>,
     access: Arc<AccessLog>,
 }
@@ -51,6 +52,7 @@ impl WorkerSource {
             limits: state.limits,
             policy,
             loaded: OnceCell::new(),
+            config: OnceCell::new(),
             denials: Arc::default(),
             access: Arc::default(),
         }
@@ -90,7 +92,10 @@ impl InstanceSource for WorkerSource {
         let core = self.core.upgrade().ok_or_else(Self::busy)?;
         let worker = self.worker.upgrade().ok_or_else(Self::busy)?;
         self.loaded(&core).await?;
-        HttpRecord::begin(core, worker, &self.record, self.limits, self.policy).await
+        let read =
+            async || guest_access::config(&core, &self.record).map_err(|error| core.fault(error));
+        let config = self.config.get_or_try_init(read).await?.clone();
+        Ok(HttpRecord::begin(core, worker, config, self.limits, self.policy).await)
     }
 
     async fn connect(
@@ -130,11 +135,11 @@ impl InstanceSource for WorkerSource {
             // It never had a place: too many others did.
             return;
         };
-        if !report.denials.is_empty() {
+        let paced = self.access.note(&record.log, &report);
+        if !report.denials.is_empty() && paced {
             let mut denials = self.denials.lock().unwrap_or_else(PoisonError::into_inner);
             denials.record(&record.core, &record.worker, &record.log, &report.denials);
         }
-        self.access.note(&record.log, &report);
         record.end(&report);
     }
 }

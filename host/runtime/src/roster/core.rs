@@ -22,6 +22,7 @@ use skep_sandbox::Sandbox;
 use super::changes::ChangeLog;
 use super::directory::MeteredDirectory;
 use super::history::UsageSamples;
+use super::in_flight::InFlight;
 use super::index::WorkerIndex;
 use super::worker::{Worker, WorkerState};
 use crate::clock::now;
@@ -68,6 +69,8 @@ pub(crate) struct Core {
     pub(crate) turns: Semaphore,
     pub(crate) searches: Semaphore,
     pub(crate) commit_delay: Arc<CommitDelay>,
+    /// Requests whose last entries are being stored.
+    pub(crate) requests: InFlight,
     pub(crate) changes: ChangeLog,
     pub(crate) samples: UsageSamples,
     pub(super) index: WorkerIndex,
@@ -140,6 +143,7 @@ impl Core {
             options,
             host_id: parts.host_id,
             commit_delay: Arc::default(),
+            requests: InFlight::default(),
             // Microseconds: no run makes more changes than microseconds pass until the next start.
             changes: ChangeLog::new(now().as_millis() * 1_000),
             samples: UsageSamples::default(),
@@ -253,7 +257,7 @@ impl Core {
         workers.retain(|_, worker| {
             let mut state = worker.state();
             self.store_usage(worker, &mut state);
-            if state.lanes.as_ref().is_some_and(|lanes| lanes.is_recent()) {
+            if state.all_lanes().any(|lanes| lanes.is_recent()) {
                 return true;
             }
             // New references are only handed out under the lock on the map.
@@ -262,6 +266,13 @@ impl Core {
         if workers.len() < before {
             self.purges.fetch_add(1, Ordering::SeqCst);
             workers.shrink_to_fit();
+        }
+    }
+
+    /// Stores the usage of all HTTP workers that requests have changed.
+    pub(crate) fn store_all_usage(&self) {
+        for worker in self.all_in_use() {
+            self.store_usage(&worker, &mut worker.state());
         }
     }
 
@@ -301,11 +312,13 @@ impl Core {
         for worker in workers {
             let mut state = worker.state();
             state.machine.close();
-            if let Some(lanes) = &state.lanes {
-                lanes.close();
-            }
+            let lanes: Vec<_> = state.all_lanes().cloned().collect();
             self.store_usage(&worker, &mut state);
             drop(state);
+            // Without the lock: dropping an instance may report a request, which takes it.
+            for lanes in lanes {
+                lanes.close();
+            }
             worker.wake.notify_one();
         }
         // Followers see that the runtime is closing and end.

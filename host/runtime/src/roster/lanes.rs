@@ -20,6 +20,9 @@ pub(crate) trait WorkerLanes: fmt::Debug + Send + Sync {
     /// Returns true if they were in use a moment ago, so that the worker should stay in memory.
     fn is_recent(&self) -> bool;
 
+    /// Keeps no instance from now on. Requests in flight and those that wait go on.
+    fn retire(&self);
+
     /// Refuses further requests.
     fn close(&self);
 

@@ -56,6 +56,10 @@ pub(crate) struct WorkerState {
     pub(crate) usage_changed: bool,
     /// The lanes of an HTTP worker, if it was in use since its last change.
     pub(crate) lanes: Option<Arc<dyn WorkerLanes>>,
+    /// The lanes of earlier versions that still have requests in flight.
+    pub(crate) draining: Vec<Arc<dyn WorkerLanes>>,
+    /// True while the worker is being removed.
+    pub(crate) removing: bool,
     /// True while a driver runs.
     pub(crate) driving: bool,
     pub(crate) connected: bool,
@@ -156,6 +160,8 @@ impl Worker {
                 usage,
                 usage_changed: false,
                 lanes: None,
+                draining: Vec::new(),
+                removing: false,
                 driving: false,
                 connected: false,
                 removed: false,
@@ -269,19 +275,33 @@ impl WorkerState {
     }
 
     pub(crate) fn observed(&self) -> Observed {
-        let is_busy = self.lanes.as_ref().is_some_and(|lanes| lanes.is_busy());
-        match self.running.is_some() || is_busy {
+        match self.running.is_some() || self.all_lanes().any(|lanes| lanes.is_busy()) {
             true => Observed::Busy,
             false => observed(self.machine.standing()),
         }
     }
 
     pub(crate) fn execution(&self) -> Execution {
-        let has_instance = self.lanes.as_ref().is_some_and(|lanes| lanes.has_instance());
-        match self.connected || has_instance {
+        match self.connected || self.all_lanes().any(|lanes| lanes.has_instance()) {
             true => Execution::Connected,
             false => Execution::Unconnected,
         }
+    }
+
+    /// Returns the lanes of an HTTP worker, of its present version and of earlier ones.
+    pub(crate) fn all_lanes(&self) -> impl Iterator<Item = &Arc<dyn WorkerLanes>> {
+        self.lanes.iter().chain(&self.draining)
+    }
+
+    /// Makes the next request find no lanes. Returns those that are not needed any more, to be dropped
+    /// without the lock: dropping an instance may report a request, which takes it.
+    #[must_use]
+    pub(crate) fn retire_lanes(&mut self) -> Vec<Arc<dyn WorkerLanes>> {
+        self.draining.extend(self.lanes.take());
+        let (busy, done) =
+            std::mem::take(&mut self.draining).into_iter().partition(|lanes| lanes.is_busy());
+        self.draining = busy;
+        done
     }
 
     /// Replaces the record after its change is on disk.

@@ -7,8 +7,6 @@ use skep_protocol::{ConfigValues, Cursor, EntryKind, Payload};
 use skep_store::record::WorkerNumber;
 use skep_store::{Store, StoreError};
 
-use tokio::sync::OwnedMutexGuard;
-
 use skep_sandbox::{Identity, RecordError, RequestLog, TranscriptEntry, TranscriptPage, Turn};
 
 use super::log::{TurnLog, TurnRequestLog};
@@ -22,8 +20,6 @@ pub(crate) struct DurableTurn {
     pub(crate) worker: WorkerNumber,
     pub(crate) log: Arc<TurnLog>,
     pub(crate) cache: Arc<Mutex<StateCache>>,
-    /// The right to write the worker's state, if several turns could want it.
-    pub(crate) _writer: Option<OwnedMutexGuard<()>>,
 }
 
 impl DurableTurn {

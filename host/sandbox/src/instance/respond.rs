@@ -16,6 +16,12 @@ use crate::wasi::http::answer::{GuestAnswer, PendingAnswer};
 use crate::wasi::http::incoming;
 
 impl Instance {
+    /// Returns true if the guest has kept so much of earlier requests that the next should have another
+    /// instance.
+    pub fn is_cluttered(&self) -> bool {
+        self.store.data().http.is_cluttered()
+    }
+
     /// Makes an HTTP guest handle one request, whose URI has the scheme that its client used.
     /// `answer` gets the answer while the guest still runs. The result is `Ok` when the guest's
     /// function has returned, with or without an answer.
@@ -59,6 +65,7 @@ impl Instance {
                 .await
             }
         };
+        pending.close();
         self.store.data_mut().http.answer = None;
         self.body = Body::Http(proxy);
         self.usable = result.is_ok();

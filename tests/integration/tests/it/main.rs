@@ -21,6 +21,7 @@ mod exit_codes;
 mod following;
 mod functions;
 mod hosting;
+mod http;
 mod inspecting;
 mod instances;
 mod isolated;

@@ -38,6 +38,8 @@ pub(crate) struct Served {
     pub(crate) url: String,
     pub(crate) runtime_id: RuntimeId,
     pub(crate) token: String,
+    /// The addresses of HTTP workers.
+    pub(crate) sites: Vec<String>,
 }
 
 impl Served {
@@ -90,6 +92,10 @@ impl Served {
             url: ready["url"].as_str().unwrap().into(),
             runtime_id: ready["runtime_id"].as_str().unwrap().parse().unwrap(),
             token: note["token"].as_str().unwrap().into(),
+            sites: ready["sites"]
+                .as_array()
+                .map(|sites| sites.iter().map(|site| site.as_str().unwrap().into()).collect())
+                .unwrap_or_default(),
         }
     }
 

@@ -66,6 +66,14 @@ impl PendingAnswer {
         }
     }
 
+    /// Ends the wait for an answer that was not set. The guest may have kept its handle.
+    pub(crate) fn close(&self) {
+        let mut pending = self.pending();
+        let dropped = (pending.set.take(), pending.to.take());
+        drop(pending);
+        drop(dropped);
+    }
+
     fn pending(&self) -> MutexGuard<'_, Pending> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -19,6 +19,9 @@ const VALUE: usize = 4 * size_of::<HeaderValue>();
 /// Memory per piece besides its content.
 const PIECE: u64 = 256;
 
+/// Pieces of earlier messages that a guest may keep before its instance is replaced.
+const KEPT_PIECES: usize = 64;
+
 /// Counts the pieces of one instance.
 pub(crate) struct MessageBudget {
     pieces: HashMap<u32, u64>,
@@ -36,6 +39,11 @@ impl MessageBudget {
         let one = limits.http_header_bytes.saturating_mul(4).saturating_add(body);
         let most = limits.hostcall_bytes.max(one);
         Self { pieces: HashMap::new(), bytes: 0, most, body }
+    }
+
+    /// Returns true if the guest has kept so much of earlier messages that another may not fit.
+    pub(crate) fn is_cluttered(&self) -> bool {
+        self.bytes > self.most / 2 || self.pieces.len() > KEPT_PIECES
     }
 
     /// Counts a piece with this size.

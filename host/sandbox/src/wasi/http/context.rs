@@ -23,6 +23,11 @@ impl HttpContext {
         Self { ctx, budget: MessageBudget::new(limits), caller, answer: None }
     }
 
+    /// Returns true if the guest has kept much of earlier messages.
+    pub(crate) fn is_cluttered(&self) -> bool {
+        self.budget.is_cluttered()
+    }
+
     /// Sends the guest's answer to the host, if the guest has set it.
     pub(crate) fn send_answer(&self) {
         if let Some(answer) = &self.answer {
