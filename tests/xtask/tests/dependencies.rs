@@ -19,7 +19,8 @@ const EDGES: &[(&str, &[&str])] = &[
     ("skep-client", &["skep-protocol"]),
     ("skep-project", &["skep-protocol"]),
     ("skep-sandbox", &["skep-protocol", "skep-scope"]),
-    ("skep-runtime", &["skep-protocol", "skep-scope", "skep-store", "skep-sandbox"]),
+    ("skep-lanes", &["skep-protocol", "skep-sandbox"]),
+    ("skep-runtime", &["skep-protocol", "skep-scope", "skep-store", "skep-sandbox", "skep-lanes"]),
     ("skep-ci", &["skep-protocol", "skep-scope"]),
     ("skep-steps", &["skep-protocol", "skep-scope", "skep-ci", "skep-sandbox"]),
     ("skep-registry", &["skep-protocol", "skep-client"]),
@@ -31,7 +32,7 @@ const EDGES: &[(&str, &[&str])] = &[
 const ROOT: &str = "skep";
 
 /// The crates whose tests may compile the engine.
-const ENGINE: &[&str] = &["skep-sandbox", "skep-runtime", "skep-steps", ROOT];
+const ENGINE: &[&str] = &["skep-sandbox", "skep-lanes", "skep-runtime", "skep-steps", ROOT];
 
 /// Crates for which deny.toml must have a floor.
 const FLOORED: &[&str] = &["cap-primitives", "cap-std", "h2", "rustls", "tar", "time", "wasmtime"];

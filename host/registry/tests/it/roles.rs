@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use futures_util::{StreamExt, stream};
+use http_body_util::BodyExt;
 use skep_protocol::step::{BlobList, StepProgress, StepRequest};
 use skep_protocol::*;
 use skep_registry::{Caller, Ceilings};
@@ -12,6 +13,10 @@ use crate::bed::{Bed, Net, far, id, spec};
 
 fn bytes() -> ByteStream {
     stream::iter([Ok("x".into())]).boxed()
+}
+
+fn no_body() -> HttpBody {
+    http_body_util::Empty::new().map_err(|_| BodyCut).boxed_unsync()
 }
 
 pub(crate) fn step() -> StepRequest {
@@ -67,6 +72,7 @@ async fn each(runtime: &Arc<dyn RuntimeHandle>) -> Vec<(&'static str, Role, Opti
         Operator stop(worker);
         Operator send(worker, new);
         Operator cancel(worker, input);
+        Operator http(worker, HttpRequest::new(no_body()));
         Viewer input(worker, input);
         Viewer inputs(worker, ListInputs::default());
         Viewer transcript(worker, ListEntries::default());
