@@ -2,7 +2,7 @@
 
 mod artifacts;
 mod files;
-mod http;
+mod http_workers;
 mod steps;
 mod turns;
 mod workers;
@@ -10,8 +10,8 @@ mod workers;
 use std::fmt;
 use std::time::Duration;
 
-use ::http::StatusCode;
 use async_trait::async_trait;
+use http::StatusCode;
 use skep_protocol::{
     Desired, Diagnostic, Error, Execution, ListWorkers, ObservedState, Overview, Page,
     RuntimeHistory, RuntimeId, RuntimeSummary, RuntimeView, SortOrder, Status, Stored,

@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 pub struct AccessRecord {
     /// HTTP method.
     pub method: String,
-    /// Path of the target, without its query.
-    pub path: String,
+    /// The path that was asked for, without its query.
+    pub target: String,
     /// Status of the answer; 0 if the client left before.
     pub status: u16,
     /// Bytes of the request's body that the worker read.

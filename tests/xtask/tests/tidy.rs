@@ -24,6 +24,7 @@ fn may_serialise(name: &str) -> bool {
         "host/cli/src/json.rs",
         // Files that the operator writes, and those that a host leaves for its own user's commands.
         "host/cli/src/settings.rs",
+        "host/cli/src/site_setting.rs",
         "host/cli/src/running.rs",
         // Files that an author writes, and messages to the author's own bundler.
         "host/project/src/bundler.rs",

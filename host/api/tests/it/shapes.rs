@@ -9,6 +9,7 @@ use serde_json::Value;
 const TEXTS: &[(&str, &str, &str)] = &[
     ("AuditEntry", "action", "one of our codes"),
     ("AuditEntry", "outcome", "one of our codes"),
+    ("AuditedStep", "id", "the pipeline's"),
     ("CachedFrom", "from_run", "a run"),
     ("CiRunSummary", "executor", "`local`, or a runtime"),
     ("DenialResult", "interface", "an interface of ours"),

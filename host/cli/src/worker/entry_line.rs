@@ -2,8 +2,8 @@
 
 use skep_protocol::text::neutral;
 use skep_protocol::{
-    CompileRecord, ComponentDigest, ConfigDigest, Denial, Entry, EntryKind, Grants, RequestRecord,
-    VersionChange,
+    AccessRecord, CompileRecord, ComponentDigest, ConfigDigest, Denial, Entry, EntryKind, Grants,
+    RequestRecord, VersionChange,
 };
 
 /// Returns the line of an entry.
@@ -40,6 +40,7 @@ fn content(entry: &Entry) -> Option<String> {
     match entry.kind {
         EntryKind::Denied => serde_json::from_slice(body).ok().map(|it| denial(&it)),
         EntryKind::Request => serde_json::from_slice(body).ok().map(|it| request(&it)),
+        EntryKind::Access => serde_json::from_slice(body).ok().map(|it| access(&it)),
         EntryKind::Updated if entry.label.as_deref() == Some("grants") => {
             serde_json::from_slice(body).ok().map(|it| granted(&it))
         }
@@ -49,6 +50,19 @@ fn content(entry: &Entry) -> Option<String> {
         EntryKind::Compiled => serde_json::from_slice(body).ok().map(|it| compiled(&it)),
         _ => None,
     }
+}
+
+/// Returns the text of a request that was not answered whole.
+fn access(record: &AccessRecord) -> String {
+    let AccessRecord { method, target, status, wall_ms, trap, others, .. } = record;
+    let mut text = format!("{method} {target} {status}, {wall_ms} ms");
+    if let Some(trap) = trap {
+        text.push_str(&format!(", {trap}"));
+    }
+    if *others > 0 {
+        text.push_str(&format!("; {others} more since the last entry"));
+    }
+    text
 }
 
 /// Returns the text of a denial, with the command that allows it if there is one.

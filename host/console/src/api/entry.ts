@@ -19,7 +19,8 @@ export type EntryKind =
   | "gap"
   | "failed"
   | "request"
-  | "compiled";
+  | "compiled"
+  | "access";
 
 /** The ways in which a turn ends. */
 export type Ending = "completed" | "failed" | "trapped" | "deadline" | "limit" | "cancelled" | "host_fault";

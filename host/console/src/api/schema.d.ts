@@ -1328,7 +1328,7 @@ export interface components {
             truncated?: boolean;
         };
         /** @description The kind of an entry. The store persists the number, so it never changes. */
-        EntryKind: "created" | "connected" | "disconnected" | "input" | "event" | "log" | "output" | "failure" | "interrupted" | "stopped" | "started" | "updated" | "rolled_back" | "denied" | "gap" | "failed" | "request" | "compiled";
+        EntryKind: "created" | "connected" | "disconnected" | "input" | "event" | "log" | "output" | "failure" | "interrupted" | "stopped" | "started" | "updated" | "rolled_back" | "denied" | "gap" | "failed" | "request" | "compiled" | "access";
         /**
          * @description A page of entries, in ascending order wherever the page is. Under a filter it may be short, or
          *     even empty, and still not be the last one.
@@ -1530,6 +1530,23 @@ export interface components {
             /** @description Scheme: with or without TLS. */
             scheme: components["schemas"]["Scheme"];
         };
+        /** @description The lifetime of an HTTP worker's instances. */
+        HttpInstances: "fresh" | "serial";
+        /** @description How an HTTP worker's instances are used. Other kinds of workers ignore it. */
+        HttpSpec: {
+            /**
+             * @description Lifetime of an instance. With `serial` and the limit `http_at_once` at 1, requests may write the
+             *     worker's state.
+             * @default fresh
+             */
+            instances: components["schemas"]["HttpInstances"];
+            /**
+             * Format: uint32
+             * @description Requests that a serial instance handles at most, 128 by default. Each instance draws a number
+             *     between half of it and all of it, so that they are not all replaced at once.
+             */
+            reuse?: number | null;
+        };
         /** @description One import of a component, and whether the host offers it. */
         ImportCheck: {
             /** @description Version that the host offers, if it offers the interface. */
@@ -1649,11 +1666,15 @@ export interface components {
             /** Format: uint64 */
             hostcall_bytes?: number;
             /** Format: uint64 */
+            http_at_once?: number;
+            /** Format: uint64 */
             http_body_bytes?: number;
             /** Format: uint64 */
             http_chunk_bytes?: number;
             /** Format: uint64 */
             http_header_bytes?: number;
+            /** Format: uint64 */
+            http_queue?: number;
             /** Format: uint64 */
             http_wait_ms?: number;
             /** Format: uint64 */
@@ -1701,7 +1722,7 @@ export interface components {
          * @description The name of a limit.
          * @enum {string}
          */
-        LimitName: "memory_bytes" | "table_elements" | "core_instances" | "memories" | "tables" | "wasm_stack_bytes" | "turn_deadline_ms" | "fuel" | "component_bytes" | "declared_locals" | "compile_memory_bytes" | "compile_cpu_ms" | "compile_wall_ms" | "host_resources" | "component_handles" | "hostcall_bytes" | "random_bytes_per_call" | "open_descriptors" | "outbound_connections" | "http_header_bytes" | "http_chunk_bytes" | "http_body_bytes" | "http_wait_ms" | "disk_bytes" | "disk_entries" | "input_bytes" | "output_bytes" | "event_bytes" | "events_per_turn" | "state_bytes" | "state_changes_per_turn" | "log_bytes_per_turn" | "log_lines_per_turn" | "mailbox_inputs" | "mailbox_bytes" | "transcript_bytes" | "attempts_per_input" | "idempotency_keys" | "idempotency_ms";
+        LimitName: "memory_bytes" | "table_elements" | "core_instances" | "memories" | "tables" | "wasm_stack_bytes" | "turn_deadline_ms" | "fuel" | "component_bytes" | "declared_locals" | "compile_memory_bytes" | "compile_cpu_ms" | "compile_wall_ms" | "host_resources" | "component_handles" | "hostcall_bytes" | "random_bytes_per_call" | "open_descriptors" | "outbound_connections" | "http_header_bytes" | "http_chunk_bytes" | "http_body_bytes" | "http_wait_ms" | "http_at_once" | "http_queue" | "disk_bytes" | "disk_entries" | "input_bytes" | "output_bytes" | "event_bytes" | "events_per_turn" | "state_bytes" | "state_changes_per_turn" | "log_bytes_per_turn" | "log_lines_per_turn" | "mailbox_inputs" | "mailbox_bytes" | "transcript_bytes" | "attempts_per_input" | "idempotency_keys" | "idempotency_ms";
         /** @description The public view of a limit. */
         LimitView: {
             /**
@@ -1994,7 +2015,10 @@ export interface components {
             limit_value?: number | null;
             /** @description For a refusal by role or ceiling: what the request would need. */
             needs?: components["schemas"]["Need"] | null;
-            /** @description Stable word for what is invalid or in conflict; for a refused component, the reason. */
+            /**
+             * @description Stable word for what is invalid or in conflict, or why there is no answer; for a refused
+             *     component, the reason.
+             */
             reason?: string | null;
             /**
              * Format: uint64
@@ -2006,7 +2030,7 @@ export interface components {
              * @description Status of the response.
              */
             status: number;
-            /** @description Unknown id or digest. */
+            /** @description Unknown id or digest; the error that an HTTP worker gave as its answer. */
             subject?: string | null;
             /** @description Summary, the same for every problem with this code. */
             title: string;
@@ -2631,6 +2655,8 @@ export interface components {
              *     }
              */
             grants: components["schemas"]["Grants"];
+            /** @description How an HTTP worker's instances are used. */
+            http?: components["schemas"]["HttpSpec"];
             /** @description Kind of the component. */
             kind: components["schemas"]["ComponentKind"];
             /**
@@ -2784,6 +2810,8 @@ export interface components {
              *     }
              */
             grants: components["schemas"]["Grants"];
+            /** @description How an HTTP worker's instances are used. */
+            http?: components["schemas"]["HttpSpec"];
             /** @description Kind of the component. */
             kind: components["schemas"]["ComponentKind"];
             /**
@@ -4342,11 +4370,15 @@ export interface operations {
                             /** Format: uint64 */
                             hostcall_bytes?: number;
                             /** Format: uint64 */
+                            http_at_once?: number;
+                            /** Format: uint64 */
                             http_body_bytes?: number;
                             /** Format: uint64 */
                             http_chunk_bytes?: number;
                             /** Format: uint64 */
                             http_header_bytes?: number;
+                            /** Format: uint64 */
+                            http_queue?: number;
                             /** Format: uint64 */
                             http_wait_ms?: number;
                             /** Format: uint64 */
@@ -4727,6 +4759,21 @@ export interface operations {
                          */
                         secrets?: string[];
                     };
+                    /** @description How an HTTP worker's instances are used. */
+                    http?: {
+                        /**
+                         * @description Lifetime of an instance. With `serial` and the limit `http_at_once` at 1, requests may write the
+                         *     worker's state.
+                         * @default fresh
+                         */
+                        instances?: "fresh" | "serial";
+                        /**
+                         * Format: uint32
+                         * @description Requests that a serial instance handles at most, 128 by default. Each instance draws a number
+                         *     between half of it and all of it, so that they are not all replaced at once.
+                         */
+                        reuse?: number | null;
+                    };
                     /**
                      * @description Labels for finding the worker.
                      * @default {}
@@ -4770,11 +4817,15 @@ export interface operations {
                         /** Format: uint64 */
                         hostcall_bytes?: number;
                         /** Format: uint64 */
+                        http_at_once?: number;
+                        /** Format: uint64 */
                         http_body_bytes?: number;
                         /** Format: uint64 */
                         http_chunk_bytes?: number;
                         /** Format: uint64 */
                         http_header_bytes?: number;
+                        /** Format: uint64 */
+                        http_queue?: number;
                         /** Format: uint64 */
                         http_wait_ms?: number;
                         /** Format: uint64 */
@@ -5044,6 +5095,21 @@ export interface operations {
                          */
                         secrets?: string[];
                     } | null;
+                    /** @description New use of an HTTP worker's instances. Takes effect from the next request on. */
+                    http?: {
+                        /**
+                         * @description Lifetime of an instance. With `serial` and the limit `http_at_once` at 1, requests may write the
+                         *     worker's state.
+                         * @default fresh
+                         */
+                        instances?: "fresh" | "serial";
+                        /**
+                         * Format: uint32
+                         * @description Requests that a serial instance handles at most, 128 by default. Each instance draws a number
+                         *     between half of it and all of it, so that they are not all replaced at once.
+                         */
+                        reuse?: number | null;
+                    } | null;
                     /** @description New labels, replacing all previous ones. */
                     labels?: {
                         [key: string]: string;
@@ -5084,11 +5150,15 @@ export interface operations {
                         /** Format: uint64 */
                         hostcall_bytes?: number;
                         /** Format: uint64 */
+                        http_at_once?: number;
+                        /** Format: uint64 */
                         http_body_bytes?: number;
                         /** Format: uint64 */
                         http_chunk_bytes?: number;
                         /** Format: uint64 */
                         http_header_bytes?: number;
+                        /** Format: uint64 */
+                        http_queue?: number;
                         /** Format: uint64 */
                         http_wait_ms?: number;
                         /** Format: uint64 */
@@ -5168,11 +5238,15 @@ export interface operations {
                         /** Format: uint64 */
                         hostcall_bytes?: number;
                         /** Format: uint64 */
+                        http_at_once?: number;
+                        /** Format: uint64 */
                         http_body_bytes?: number;
                         /** Format: uint64 */
                         http_chunk_bytes?: number;
                         /** Format: uint64 */
                         http_header_bytes?: number;
+                        /** Format: uint64 */
+                        http_queue?: number;
                         /** Format: uint64 */
                         http_wait_ms?: number;
                         /** Format: uint64 */
@@ -5727,11 +5801,15 @@ export interface operations {
                         /** Format: uint64 */
                         hostcall_bytes?: number;
                         /** Format: uint64 */
+                        http_at_once?: number;
+                        /** Format: uint64 */
                         http_body_bytes?: number;
                         /** Format: uint64 */
                         http_chunk_bytes?: number;
                         /** Format: uint64 */
                         http_header_bytes?: number;
+                        /** Format: uint64 */
+                        http_queue?: number;
                         /** Format: uint64 */
                         http_wait_ms?: number;
                         /** Format: uint64 */

@@ -55,7 +55,7 @@ impl AccessLog {
         let Some(label) = label else { return true };
         let record = AccessRecord {
             method: brief(report.method.as_str(), METHOD).into_owned(),
-            path: neutral(&brief(report.uri.path(), SHOWN)).to_string(),
+            target: neutral(&brief(report.uri.path(), SHOWN)).to_string(),
             status: report.status,
             received_bytes: report.bytes_in,
             sent_bytes: report.bytes_out,

@@ -13,7 +13,7 @@ export const KIND_GROUPS: readonly { name: string; words: string; kinds: readonl
   { name: "logs", words: "Logs", kinds: ["log"] },
   { name: "failures", words: "Failures", kinds: ["failure", "failed", "interrupted"] },
   { name: "denials", words: "Denials", kinds: ["denied"] },
-  { name: "requests", words: "Requests", kinds: ["request"] },
+  { name: "requests", words: "Requests", kinds: ["request", "access"] },
   {
     name: "life",
     words: "Life of the worker",
@@ -40,6 +40,7 @@ export const KIND_LOOK: Partial<Record<EntryKind, string>> = {
   interrupted: "bad",
   denied: "warn",
   request: "sent",
+  access: "bad",
 };
 
 /** A record that Skep wrote; undefined if the body is none. */
@@ -72,6 +73,8 @@ export function sentenceOf(entry: Entry): string | undefined {
       return text(fields?.["wanted"]) || entry.label || "access without a grant";
     case "request":
       return fields && request(fields);
+    case "access":
+      return fields && access(entry.label ?? "", fields);
     case "updated":
     case "rolled_back":
       if (entry.label === "grants") return granted(fields);
@@ -101,6 +104,16 @@ function request(fields: Record<string, unknown>): string {
   const took = duration(number(fields["wall_ms"]));
   const target = `${text(fields["method"])} ${origin}${end}${error}`;
   return `${target} · ${sent} sent, ${received} received, ${took}`;
+}
+
+/** A request to an HTTP worker that was not answered whole. */
+function access(reason: string, fields: Record<string, unknown>): string {
+  const others = number(fields["others"]);
+  const more = others > 0 ? `; ${others} more like it` : "";
+  const trap = fields["trap"] ? `: ${text(fields["trap"])}` : "";
+  const took = duration(number(fields["wall_ms"]));
+  const target = `${text(fields["method"])} ${text(fields["target"])} ${number(fields["status"])}`;
+  return `${target} · ${reason}${trap}, ${took}${more}`;
 }
 
 function granted(fields: Record<string, unknown> | undefined): string {
