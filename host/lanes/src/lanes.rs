@@ -99,10 +99,7 @@ impl<S: InstanceSource> Lanes<S> {
             None => answering.await,
             Some(within) => match timeout(within, answering).await {
                 Ok(answered) => answered,
-                Err(_) => {
-                    exchange.fail(NoAnswer::Deadline);
-                    Err(NoAnswer::Deadline.into())
-                }
+                Err(_) => Err(NoAnswer::Deadline.into()),
             },
         };
         let answered = match answered {
@@ -115,8 +112,11 @@ impl<S: InstanceSource> Lanes<S> {
                 }
             },
             Err(error) => {
-                if !matches!(error, Error::NoAnswer(_) | Error::Internal) {
-                    exchange.refuse(error.clone());
+                match &error {
+                    // It may go on, although nothing takes its answer.
+                    Error::NoAnswer(why) => exchange.fail(*why),
+                    Error::Internal => {}
+                    refused => exchange.refuse(refused.clone()),
                 }
                 Err(error)
             }
@@ -177,11 +177,7 @@ impl<S: InstanceSource> Lanes<S> {
                 }
                 Ok((response, record))
             }
-            Ok(Err(error)) => {
-                let why = NoAnswer::GuestError(error);
-                exchange.fail(why);
-                Err(why.into())
-            }
+            Ok(Err(error)) => Err(NoAnswer::GuestError(error).into()),
             Err(_) => {
                 // The guest has ended, and says how.
                 if ended.await.is_err() {
@@ -368,6 +364,9 @@ impl<S: InstanceSource> LanesState<S> {
 
     /// Draws the number of requests of a new instance.
     fn draw(&self) -> u32 {
+        if self.policy.instances == HttpInstances::Fresh {
+            return 1;
+        }
         let most = self.policy.reuse;
         let least = most.div_ceil(2);
         let spread = u64::from(most - least) + 1;

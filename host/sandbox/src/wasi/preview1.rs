@@ -497,7 +497,7 @@ impl wasi_snapshot_preview1::WasiSnapshotPreview1 for World {
             return Err(Errno::Inval.into());
         }
         let mut bytes = vec![0; len as usize];
-        self.random.fill(&mut bytes);
+        self.random.fill(&mut bytes).map_err(|_| Errno::Io)?;
         write_bytes(memory, buffer, &bytes)
     }
 

@@ -13,12 +13,12 @@ impl random::Host for World {
             return Err(PastLimit(LimitName::random_bytes_per_call).into());
         }
         let mut bytes = vec![0; usize::try_from(len)?];
-        self.random.fill(&mut bytes);
+        self.random.fill(&mut bytes)?;
         Ok(bytes)
     }
 
     fn get_random_u64(&mut self) -> wasmtime::Result<u64> {
-        Ok(self.random.next_u64())
+        Ok(self.random.next_u64()?)
     }
 }
 
@@ -34,6 +34,6 @@ impl insecure::Host for World {
 
 impl insecure_seed::Host for World {
     fn insecure_seed(&mut self) -> wasmtime::Result<(u64, u64)> {
-        Ok((self.random.next_u64(), self.random.next_u64()))
+        Ok((self.random.next_u64()?, self.random.next_u64()?))
     }
 }

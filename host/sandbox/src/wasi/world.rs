@@ -83,7 +83,7 @@ impl World {
                 Some(_) => Clocks::virtual_time(),
             },
             random: match spec.seed {
-                None => Random::from_system()?,
+                None => Random::from_system(),
                 Some(seed) => Random::from_seed(seed),
             },
             args: spec.args,

@@ -65,7 +65,12 @@ impl Guest for Responder {
                 text(answer, 200, &std::env::args().skip(1).collect::<Vec<_>>().join("\n"));
             }
             "env" => text(answer, 200, &std::env::var(argument).unwrap_or_default()),
-            "file" => text(answer, 200, &std::fs::read_to_string(format!("/{argument}")).unwrap_or_else(|error| format!("error: {error}"))),
+            "file" => text(
+                answer,
+                200,
+                &std::fs::read_to_string(format!("/{argument}"))
+                    .unwrap_or_else(|error| format!("error: {error}")),
+            ),
             "write" => {
                 let written = std::fs::write(format!("/data/{argument}"), b"written");
                 text(answer, if written.is_ok() { 200 } else { 500 }, &format!("{written:?}\n"));
@@ -156,12 +161,14 @@ impl Guest for Responder {
             }
             "kept" => {
                 let kept = KEPT.with_borrow(|kept| {
-                    kept.iter().map(|kept| match kept {
-                        Kept::Answer(_) => "answer ",
-                        Kept::Request(_) => "request ",
-                        Kept::Memory(memory) if memory.is_empty() => "nothing ",
-                        Kept::Memory(_) => "memory ",
-                    }).collect::<String>()
+                    kept.iter()
+                        .map(|kept| match kept {
+                            Kept::Answer(_) => "answer ",
+                            Kept::Request(_) => "request ",
+                            Kept::Memory(memory) if memory.is_empty() => "nothing ",
+                            Kept::Memory(_) => "memory ",
+                        })
+                        .collect::<String>()
                 });
                 text(answer, 200, &format!("{kept}\n"));
             }

@@ -10,6 +10,11 @@ use skep_harness::{guest, shared_cache, test_dir};
 use super::Serving;
 use super::client::{connect, get, raw, read_head, request, with};
 
+/// The flags with which all requests use one instance. With more at once, one that comes before the
+/// instance is back gets another.
+const ONE_INSTANCE: [&str; 6] =
+    ["--instances", "serial", "--reuse", "1000000", "--limit", "http_at_once=1"];
+
 #[test]
 fn a_short_answer_has_a_length_and_a_long_one_is_chunked() {
     let serving = Serving::start(&[]);
@@ -136,7 +141,7 @@ fn an_instance_is_used_again_until_its_number_is_reached_or_it_fails() {
     let count = |serving: &Serving| get(&serving.url, "/count").is(200).text();
     let fresh = Serving::start(&[]);
     assert_eq!((count(&fresh), count(&fresh)), ("1\n".into(), "1\n".into()));
-    let serial = Serving::start(&["--instances", "serial", "--reuse", "1000000"]);
+    let serial = Serving::start(&ONE_INSTANCE);
     assert_eq!((count(&serial), count(&serial)), ("1\n".into(), "2\n".into()));
     get(&serial.url, "/trap").is(502);
     assert_eq!(count(&serial), "1\n", "an instance that trapped handles no other request");
@@ -144,14 +149,15 @@ fn an_instance_is_used_again_until_its_number_is_reached_or_it_fails() {
     assert_eq!(count(&serial), "3\n");
     get(&serial.url, "/grow/20000000").is(200);
     assert_eq!(count(&serial), "1\n", "one that grew by more than 32 MiB is replaced");
-    let twice = Serving::start(&["--instances", "serial", "--reuse", "2"]);
+    let twice =
+        Serving::start(&["--instances", "serial", "--reuse", "2", "--limit", "http_at_once=1"]);
     let counts: Vec<u32> = (0..12).map(|_| count(&twice).trim().parse().unwrap()).collect();
     assert!(counts.iter().all(|count| *count <= 2) && counts.contains(&1), "{counts:?}");
 }
 
 #[test]
 fn what_a_request_leaves_behind_does_not_reach_the_next() {
-    let serving = Serving::start(&["--instances", "serial", "--reuse", "1000000"]);
+    let serving = Serving::start(&ONE_INSTANCE);
     let kept = get(&serving.url, "/keep-answer").is(200);
     assert_eq!((kept.text().as_str(), kept.is_whole), ("kept", true));
     // Its client may go on although the guest keeps the body.
