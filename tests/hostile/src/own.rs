@@ -2,8 +2,11 @@
 
 use std::time::{Duration, Instant};
 
+use http_body_util::BodyExt;
 use skep_harness::Server;
-use skep_protocol::{Entry, ListEntries, NewInput, Payload, Sent, WorkerId};
+use skep_protocol::{
+    BodyCut, Entry, Error, HttpRequest, ListEntries, NewInput, Payload, Sent, WorkerId,
+};
 
 use crate::asker::{Asker, expect};
 use crate::bed::Bed;
@@ -27,6 +30,8 @@ pub(crate) mod fills_its_transcript;
 pub(crate) mod floods_the_log_of_its_step;
 pub(crate) mod grows_in_its_step;
 pub(crate) mod has_its_name_lead_inside;
+pub(crate) mod has_more_requests_than_may_wait;
+pub(crate) mod has_more_requests_than_places;
 pub(crate) mod is_answered_a_byte_at_a_time;
 pub(crate) mod is_answered_in_one_piece;
 pub(crate) mod is_answered_without_end;
@@ -67,6 +72,26 @@ async fn scribe(bed: &Bed, limits: &[(skep_protocol::LimitName, u64)]) -> Worker
     let wasm = std::fs::read(crate::guest::built("scribe")).unwrap();
     let component = bed.put(wasm).await.unwrap();
     bed.worker(component, &case).await
+}
+
+/// Creates a worker of the guest `responder`, which handles requests, with these limits.
+async fn responder(bed: &Bed, limits: &[(skep_protocol::LimitName, u64)]) -> WorkerId {
+    let mut case = Case::service("responder", Expected::Completed(""));
+    case.limits = limits.to_vec();
+    let wasm = std::fs::read(crate::guest::built("responder")).unwrap();
+    let component = bed.put(wasm).await.unwrap();
+    bed.worker(component, &case).await
+}
+
+/// Sends an HTTP worker a request, reads the whole answer, and returns its status.
+async fn request(bed: &Bed, worker: WorkerId, target: &str) -> Result<u16, Error> {
+    let body = http_body_util::Empty::new().map_err(|_| BodyCut).boxed_unsync();
+    let mut request = HttpRequest::new(body);
+    *request.uri_mut() = format!("http://a.example{target}").parse().unwrap();
+    let answer = bed.runtime().http(worker, request).await?;
+    let status = answer.status().as_u16();
+    answer.into_body().collect().await.map_err(|_| Error::Internal)?;
+    Ok(status)
 }
 
 /// Makes an input without waiting for its outcome.

@@ -53,6 +53,12 @@ fn callers() -> Vec<Case> {
         Case::own("sends_too_many_bytes", own::sends_too_many_bytes::run, {
             Limit(LimitName::mailbox_bytes)
         }),
+        Case::own("has_more_requests_than_places", own::has_more_requests_than_places::run, {
+            Limit(LimitName::http_at_once)
+        }),
+        Case::own("has_more_requests_than_may_wait", own::has_more_requests_than_may_wait::run, {
+            Limit(LimitName::http_queue)
+        }),
         Case::own("fills_its_log", own::fills_its_log::run, {
             Limit(LimitName::log_bytes_per_turn)
         }),
