@@ -22,21 +22,12 @@ use tracing::Instrument as _;
 use crate::app::{App, Surface};
 use crate::compress::Wanted;
 use crate::credential::Credential;
+use crate::head_size::check_size;
 use crate::http_front::WorkerAnswer;
 use crate::origin;
 use crate::query;
 use crate::refusal::{HandlerResult, ProblemResponse, authenticated};
 use crate::server::ConnectionInfo;
-
-/// Maximum size of path and query together, in bytes: room for a file name of 4,096 percent-encoded
-/// bytes.
-const URI_BYTES: usize = 16 << 10;
-
-/// Maximum size of the header fields, in bytes.
-const HEADER_BYTES: usize = 32 << 10;
-
-/// Maximum number of header fields.
-const HEADER_FIELDS: usize = 100;
 
 /// The Content-Security-Policy of responses: load nothing, be framed nowhere, submit nothing.
 const POLICY: &str = "default-src 'none'; base-uri 'none'; form-action 'none'; \
@@ -125,17 +116,6 @@ fn admit(app: &App, request: &mut Request, open: bool, leads: bool) -> HandlerRe
 fn link(request: &mut Request) -> Arc<ConnectionInfo> {
     let link = request.extensions_mut().get_or_insert_with(|| Arc::new(ConnectionInfo::none()));
     Arc::clone(link)
-}
-
-fn check_size(uri: &Uri, headers: &HeaderMap) -> HandlerResult<()> {
-    if uri.path_and_query().is_some_and(|path| path.as_str().len() > URI_BYTES) {
-        return Err(ProblemResponse::uri_too_long());
-    }
-    let bytes: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
-    if bytes > HEADER_BYTES || headers.len() > HEADER_FIELDS {
-        return Err(ProblemResponse::header_too_large());
-    }
-    Ok(())
 }
 
 /// Checks that each `%` is followed by two hex digits, and that the decoded path is UTF-8.

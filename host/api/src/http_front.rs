@@ -22,6 +22,7 @@ use skep_protocol::{BodyCut, Error, HttpAnswer, HttpRequest, NoAnswer};
 
 use crate::app::{App, Surface};
 use crate::credential::COOKIE_NAME;
+use crate::head_size::check_size;
 use crate::hop_by_hop::remove_hop_by_hop;
 use crate::path::AddressedRuntime;
 use crate::refusal::{HandlerResult, ProblemResponse};
@@ -29,15 +30,6 @@ use crate::server::ConnectionInfo;
 
 /// The beginning of the headers that only Skep sets.
 const OURS: &str = "skep-";
-
-/// Maximum size of the header fields, in bytes.
-const HEADER_BYTES: usize = 32 << 10;
-
-/// Maximum number of header fields.
-const HEADER_FIELDS: usize = 100;
-
-/// Maximum size of path and query together, in bytes.
-const URI_BYTES: usize = 16 << 10;
 
 /// Handles the requests of a front.
 #[async_trait]
@@ -81,7 +73,7 @@ const OF_THE_ORIGIN: [&str; 17] = [
     "access-control-allow-credentials",
 ];
 
-/// What a browser asks for as a part of a page. On the console's origin a worker's answer is none: the
+/// Values of `Sec-Fetch-Dest` that load an answer as part of a page. They are refused, because the
 /// console's policy allows scripts of its own origin.
 const PARTS_OF_PAGES: [&str; 10] = [
     "script",
@@ -244,7 +236,8 @@ pub(crate) fn worker_request(mut request: Request, scheme: Scheme) -> HandlerRes
     }
     remove_hop_by_hop(headers);
     remove_ours(headers);
-    headers.insert(HOST, HeaderValue::try_from(authority.as_str()).expect("an authority is ASCII"));
+    let host = HeaderValue::try_from(authority.as_str());
+    headers.insert(HOST, host.map_err(|_| ProblemResponse::bad_host())?);
     headers.remove(FORWARDED);
     if let Some(forwarded) = peer.and_then(|peer| forwarded(peer, &scheme)) {
         headers.insert(FORWARDED, forwarded);
@@ -308,17 +301,6 @@ fn authority(request: &Request) -> HandlerResult<Authority> {
         true => Err(ProblemResponse::bad_host()),
         false => Ok(authority),
     }
-}
-
-fn check_size(uri: &Uri, headers: &HeaderMap) -> HandlerResult<()> {
-    if uri.path_and_query().is_some_and(|path| path.as_str().len() > URI_BYTES) {
-        return Err(ProblemResponse::uri_too_long());
-    }
-    let bytes: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
-    if bytes > HEADER_BYTES || headers.len() > HEADER_FIELDS {
-        return Err(ProblemResponse::header_too_large());
-    }
-    Ok(())
 }
 
 fn remove_ours(headers: &mut HeaderMap) {

@@ -12,6 +12,7 @@ mod console;
 mod credential;
 mod events;
 mod gate;
+mod head_size;
 mod hop_by_hop;
 mod http_front;
 mod incoming_body;

@@ -40,7 +40,7 @@ pub struct SiteRoute {
     pub runtime_id: Option<RuntimeId>,
     /// Worker that handles the request.
     pub worker_id: WorkerId,
-    /// Who may send it.
+    /// Right that a request needs.
     pub access: SiteAccess,
 }
 

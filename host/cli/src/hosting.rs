@@ -29,7 +29,7 @@ Examples:
 Then: skep worker create counter.wasm   skep worker list   skep worker logs -f WORKER")]
 pub(crate) struct UpArgs {
     #[command(flatten)]
-    serve: ServeArgs,
+    serve: HostingArgs,
 }
 
 /// Host a bare runtime for the registries of other machines, until Ctrl-C
@@ -42,11 +42,11 @@ Examples:
 On the registry's machine: skep remote add RUNTIME_ID URL --token-file FILE")]
 pub(crate) struct RuntimeArgs {
     #[command(flatten)]
-    serve: ServeArgs,
+    serve: HostingArgs,
 }
 
 #[derive(Args)]
-struct ServeArgs {
+struct HostingArgs {
     /// Address to listen on; port 0 picks a free one [env: SKEP_LISTEN] [default: 127.0.0.1:7070]
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Option<String>,
@@ -73,7 +73,7 @@ pub(crate) fn runtime(arguments: &RuntimeArgs) -> u8 {
     serve(&arguments.serve, Surface::Runtime)
 }
 
-fn serve(arguments: &ServeArgs, surface: Surface) -> u8 {
+fn serve(arguments: &HostingArgs, surface: Surface) -> u8 {
     let served = || -> Result<(), Failed> {
         let settings = Settings::gather(&arguments.location, arguments.listen.as_deref())?;
         ambient::raise_descriptors();

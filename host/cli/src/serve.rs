@@ -150,9 +150,12 @@ async fn serve_until_stopped(arguments: ServeArgs, guest: Vec<OsString>) -> Resu
     lanes.close();
     // A reader that stopped reading must not keep the process.
     let finishing = tokio::task::spawn_blocking(move || log.finish());
-    let _ = tokio::time::timeout(LINES_GRACE, finishing).await;
+    let finished = tokio::time::timeout(LINES_GRACE, finishing).await;
     // The directories of the guests go last.
     drop(dirs);
+    if let Ok(Ok(Err(lost))) = finished {
+        return Err(lost.into());
+    }
     Ok(())
 }
 

@@ -136,7 +136,7 @@ impl AnswerBody {
             return self.cut(NoAnswer::Limit);
         }
         if let Some(declared) = &mut self.declared {
-            // What exceeds the length would be read as the next answer.
+            // The client would read excess bytes as the next answer.
             let Some(left) = declared.checked_sub(bytes) else {
                 return self.cut(NoAnswer::Invalid);
             };

@@ -70,7 +70,7 @@ pub(crate) struct Exchange {
     guest: Mutex<GuestEnd>,
 }
 
-/// What is known of the guest once it ended.
+/// The end of the guest, and what it cost.
 #[derive(Default)]
 struct GuestEnd {
     ended: Option<Result<(), Ended>>,

@@ -19,8 +19,8 @@ use crate::answer_body::{AnswerBody, AnswerBounds};
 use crate::exchange::Exchange;
 use crate::idle_instances::{IdleInstances, LanedInstance};
 use crate::policy::HttpPolicy;
-use crate::request_body::{RequestBody, RequestBodyEnd};
-use crate::source::{Hold, InstanceSource, RequestRecord};
+use crate::received_body::{ReceivedBody, ReceivedBodyEnd};
+use crate::source::{ExchangeRecord, Hold, InstanceSource};
 
 /// The delay that a client is told when the queue is full.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -73,7 +73,7 @@ impl<S: InstanceSource> Lanes<S> {
     ///
     /// # Errors
     /// [`Error::NoAnswer`]; [`Error::Busy`] if the queue is full; [`Error::LimitExceeded`] for a body
-    /// that says that it is too long; those of [`RequestRecord::commit`]; [`Error::Internal`].
+    /// that says that it is too long; those of [`ExchangeRecord::commit`]; [`Error::Internal`].
     pub async fn respond<B>(&self, request: Request<B>) -> Result<Response<AnswerBody>, Error>
     where
         B: Body<Data = Bytes> + Send + Unpin + 'static,
@@ -148,7 +148,7 @@ impl<S: InstanceSource> Lanes<S> {
         self.0.remember(&exchange.kill);
         let (parts, body) = request.into_parts();
         let method = parts.method.clone();
-        let (body, body_end) = RequestBody::new(body, limits.http_body_bytes, exchange.clone());
+        let (body, body_end) = ReceivedBody::new(body, limits.http_body_bytes, exchange.clone());
         let request = Request::from_parts(parts, body);
         let (to, answer) = oneshot::channel();
         let (end, ended) = oneshot::channel();
@@ -293,7 +293,7 @@ struct Lane<S: InstanceSource, B> {
     lanes: Lanes<S>,
     record: Arc<S::Record>,
     exchange: Arc<Exchange>,
-    body_end: RequestBodyEnd<B>,
+    body_end: ReceivedBodyEnd<B>,
     end: oneshot::Sender<()>,
     place: OwnedSemaphorePermit,
 }
@@ -304,7 +304,7 @@ where
     B: Body<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<Box<dyn StdError + Send + Sync>>,
 {
-    async fn run(self, request: Request<RequestBody<B>>, to: oneshot::Sender<GuestAnswer>) {
+    async fn run(self, request: Request<ReceivedBody<B>>, to: oneshot::Sender<GuestAnswer>) {
         let Self { lanes, record, exchange, body_end, end, place } = self;
         let state = &lanes.0;
         let taken = match state.policy.instances {

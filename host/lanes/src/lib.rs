@@ -13,11 +13,11 @@ mod exchange;
 mod idle_instances;
 mod lanes;
 mod policy;
-mod request_body;
+mod received_body;
 mod source;
 
 pub use answer_body::{AnswerBody, CutOff};
 pub use exchange::{ExchangeEnd, ExchangeReport};
 pub use lanes::Lanes;
 pub use policy::HttpPolicy;
-pub use source::{Hold, InstanceSource, RequestRecord};
+pub use source::{ExchangeRecord, Hold, InstanceSource};

@@ -12,8 +12,8 @@ use crate::exchange::ExchangeReport;
 #[async_trait]
 pub trait InstanceSource: Send + Sync + 'static {
     /// The record of one request.
-    type Record: RequestRecord;
-    /// What an instance holds of its host.
+    type Record: ExchangeRecord;
+    /// The host's resources that an instance holds.
     type Hold: Hold<Self::Record>;
 
     /// Returns the limits of a request that begins now. `turn_deadline_ms` bounds the time until the
@@ -37,7 +37,7 @@ pub trait InstanceSource: Send + Sync + 'static {
 
 /// The record of one request.
 #[async_trait]
-pub trait RequestRecord: Send + Sync + 'static {
+pub trait ExchangeRecord: Send + Sync + 'static {
     /// Returns the guest's view of it. Called once.
     fn turn(&self) -> Box<dyn Turn>;
 

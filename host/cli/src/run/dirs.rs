@@ -27,7 +27,7 @@ const TMP: &str = "/tmp";
 /// The guest path of the results.
 const OUT: &str = "/out";
 
-/// What becomes of a guest's results.
+/// The destinations of a guest's results.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct OutPlan<'a> {
     /// Where they are copied to. Without any, there is no /out.

@@ -12,7 +12,7 @@ use super::file_arg::FileArg;
 use super::mount::MountArg;
 use crate::{key_value, limit_arg};
 
-/// What a guest of this process gets.
+/// The access and the limits of a guest of this process.
 #[derive(Args, Clone)]
 pub(crate) struct GuestArgs {
     /// Map a directory: HOST::GUEST, then :ro (the default) or :rw. HOST alone is mapped to /data.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use skep_lanes::{ExchangeReport, InstanceSource, RequestRecord};
+use skep_lanes::{ExchangeRecord, ExchangeReport, InstanceSource};
 use skep_protocol::limits::OFF;
 use skep_protocol::{Error, HttpGrant, Limits};
 use skep_sandbox::stdio::{GuestInput, GuestOutput};
@@ -34,7 +34,7 @@ pub(super) struct GuestSource {
 pub(super) struct ServedRequest(Arc<BTreeMap<String, String>>);
 
 #[async_trait]
-impl RequestRecord for ServedRequest {
+impl ExchangeRecord for ServedRequest {
     fn turn(&self) -> Box<dyn Turn> {
         Box::new(ServedTurn::new(self.0.clone()))
     }

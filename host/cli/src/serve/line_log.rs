@@ -18,6 +18,7 @@ use crate::filter::Filter;
 use crate::output::OutputFormat;
 use crate::report::{DenialReport, RequestReport};
 use crate::standard::Standard;
+use crate::terminal::LostOutput;
 use crate::{json, terminal};
 
 /// Lines that wait to be printed.
@@ -47,7 +48,7 @@ pub(super) struct LineLog(Arc<LogState>);
 
 struct LogState {
     lines: Mutex<Option<SyncSender<Line>>>,
-    thread: Mutex<Option<JoinHandle<()>>>,
+    thread: Mutex<Option<JoinHandle<Result<(), LostOutput>>>>,
     quiet: bool,
     pace: Mutex<Pace>,
     dropped: Arc<AtomicU64>,
@@ -101,13 +102,14 @@ impl LineLog {
     }
 
     /// Prints what waits, and ends.
-    pub(super) fn finish(&self) {
+    ///
+    /// # Errors
+    /// The first failed write. Serving went on without.
+    pub(super) fn finish(&self) -> Result<(), LostOutput> {
         self.0.lines.lock().unwrap_or_else(PoisonError::into_inner).take();
         let thread = self.0.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(thread) = thread {
-            // It has told of its own failure.
-            let _ = thread.join();
-        }
+        // A panic of the thread was printed.
+        thread.map_or(Ok(()), |thread| thread.join().unwrap_or(Ok(())))
     }
 }
 
@@ -138,7 +140,12 @@ impl LineSink for GuestLines {
     }
 }
 
-fn print_all(lines: &Receiver<Line>, output: OutputFormat, dropped: &AtomicU64) {
+fn print_all(
+    lines: &Receiver<Line>,
+    output: OutputFormat,
+    dropped: &AtomicU64,
+) -> Result<(), LostOutput> {
+    let mut all = Ok(());
     while let Ok(line) = lines.recv() {
         let missed = dropped.swap(0, Ordering::Relaxed);
         if missed > 0 {
@@ -146,30 +153,28 @@ fn print_all(lines: &Receiver<Line>, output: OutputFormat, dropped: &AtomicU64) 
         }
         let printed = match (line, output) {
             (Line::Request(report), OutputFormat::Json) => {
-                terminal::print(&json::line(&request_report(*report))).is_ok()
+                terminal::print(&json::line(&request_report(*report)))
             }
             (Line::Request(report), OutputFormat::Text) => {
-                let text = request_text(&report);
-                terminal::print_error(text.as_bytes()).is_ok()
+                terminal::print_error(request_text(&report).as_bytes())
             }
             (Line::Guest(GuestStream::Out, line), OutputFormat::Text) => {
                 print_guest(Standard::Out, line)
             }
             (Line::Guest(_, line), _) => print_guest(Standard::Err, line),
         };
-        if !printed {
-            // The reader is gone. Serving goes on without.
-            tracing::debug!("a line could not be printed");
-        }
+        all = all.and(printed);
     }
+    all
 }
 
-fn print_guest(mut stream: Standard, mut line: Vec<u8>) -> bool {
+fn print_guest(mut stream: Standard, mut line: Vec<u8>) -> Result<(), LostOutput> {
     line.push(b'\n');
-    match stream.is_terminal() {
-        true => Filter::new(stream).write_all(&line).is_ok(),
-        false => stream.write_all(&line).is_ok(),
-    }
+    let written = match stream.is_terminal() {
+        true => Filter::new(stream).write_all(&line),
+        false => stream.write_all(&line),
+    };
+    written.map_err(|error| LostOutput::new(stream, error))
 }
 
 /// The end of a request in one word, unless it was answered.

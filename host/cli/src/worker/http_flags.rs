@@ -3,7 +3,7 @@
 use clap::Args;
 use skep_protocol::{HttpInstances, HttpSpec};
 
-/// How an HTTP worker's instances are used.
+/// The reuse of an HTTP worker's instances.
 #[derive(Args, Clone, Copy)]
 pub(super) struct HttpFlags {
     /// Lifetime of an HTTP worker's instances: `fresh` gives each request its own, `serial` uses one

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use skep_lanes::{ExchangeReport, HttpPolicy, RequestRecord};
+use skep_lanes::{ExchangeRecord, ExchangeReport, HttpPolicy};
 use skep_protocol::{ConfigValues, Error, Limits, Usage};
 use skep_sandbox::{Identity, Turn};
 use skep_store::record::{Transaction, WorkerWrite};
@@ -114,7 +114,7 @@ impl HttpRecord {
 }
 
 #[async_trait]
-impl RequestRecord for HttpRecord {
+impl ExchangeRecord for HttpRecord {
     fn turn(&self) -> Box<dyn Turn> {
         self.guest_turn()
     }

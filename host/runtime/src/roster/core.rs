@@ -22,8 +22,8 @@ use skep_sandbox::Sandbox;
 use super::changes::ChangeLog;
 use super::directory::MeteredDirectory;
 use super::history::UsageSamples;
-use super::in_flight::InFlight;
 use super::index::WorkerIndex;
+use super::open_records::OpenRecords;
 use super::worker::{Worker, WorkerState};
 use crate::clock::now;
 use crate::components::Components;
@@ -70,7 +70,7 @@ pub(crate) struct Core {
     pub(crate) searches: Semaphore,
     pub(crate) commit_delay: Arc<CommitDelay>,
     /// Requests whose last entries are being stored.
-    pub(crate) requests: InFlight,
+    pub(crate) requests: OpenRecords,
     pub(crate) changes: ChangeLog,
     pub(crate) samples: UsageSamples,
     pub(super) index: WorkerIndex,
@@ -143,7 +143,7 @@ impl Core {
             options,
             host_id: parts.host_id,
             commit_delay: Arc::default(),
-            requests: InFlight::default(),
+            requests: OpenRecords::default(),
             // Microseconds: no run makes more changes than microseconds pass until the next start.
             changes: ChangeLog::new(now().as_millis() * 1_000),
             samples: UsageSamples::default(),

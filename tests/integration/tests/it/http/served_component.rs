@@ -215,6 +215,35 @@ fn a_guest_gets_what_the_flags_give_it() {
 }
 
 #[test]
+fn output_that_is_lost_to_a_full_disk_is_a_failure() {
+    let dir = test_dir();
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let mut child = Command::new(skep_harness::skep())
+        .args(["serve", "--addr", "127.0.0.1:0"])
+        .arg(guest("responder"))
+        .env("XDG_CACHE_HOME", shared_cache())
+        .stdout(full)
+        .stderr(std::fs::File::create(dir.join("stderr")).unwrap())
+        .spawn()
+        .unwrap();
+    let until = Instant::now() + Duration::from_secs(60);
+    let url = loop {
+        let said = String::from_utf8(dir.read("stderr")).unwrap();
+        if let Some(url) = said.split_whitespace().find(|word| word.starts_with("http://")) {
+            break url.to_owned();
+        }
+        assert!(Instant::now() < until, "{said}");
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    // The guest is not to blame, and goes on.
+    get(&url, "/print/words").is(200);
+    get(&url, "/hello").is(200);
+    rustix::process::kill_process(rustix::process::Pid::from_child(&child), Signal::INT).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(125));
+    assert!(String::from_utf8(dir.read("stderr")).unwrap().contains("standard output"));
+}
+
+#[test]
 fn a_component_that_handles_no_requests_is_refused() {
     let skep = |words: &[&str], component: &str| {
         let ran = Command::new(skep_harness::skep())

@@ -217,7 +217,11 @@ fn the_transcript_has_output_failures_and_no_entry_for_each_request() {
     }
     bed.get("/print/words").is(200);
     bed.get("/trap").is(502);
-    std::thread::sleep(Duration::from_millis(300));
+    let until = Instant::now() + Duration::from_secs(60);
+    while bed.entries("access").is_empty() {
+        assert!(Instant::now() < until, "the trap has no entry");
+        std::thread::sleep(Duration::from_millis(20));
+    }
     let access = bed.entries("access");
     assert_eq!(access.len(), 1, "{access:?}");
     assert_eq!(access[0]["label"], "trap");

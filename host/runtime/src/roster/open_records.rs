@@ -5,17 +5,17 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// A count of what is in flight.
 #[derive(Debug, Default)]
-pub(crate) struct InFlight(Arc<AtomicUsize>);
+pub(crate) struct OpenRecords(Arc<AtomicUsize>);
 
 /// One of those counted, until dropped.
 #[derive(Debug)]
-pub(crate) struct InFlightGuard(Arc<AtomicUsize>);
+pub(crate) struct OpenRecord(Arc<AtomicUsize>);
 
-impl InFlight {
+impl OpenRecords {
     /// Counts one more.
-    pub(crate) fn begin(&self) -> InFlightGuard {
+    pub(crate) fn begin(&self) -> OpenRecord {
         self.0.fetch_add(1, Ordering::SeqCst);
-        InFlightGuard(self.0.clone())
+        OpenRecord(self.0.clone())
     }
 
     /// Returns true if nothing is in flight.
@@ -24,7 +24,7 @@ impl InFlight {
     }
 }
 
-impl Drop for InFlightGuard {
+impl Drop for OpenRecord {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::SeqCst);
     }

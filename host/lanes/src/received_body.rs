@@ -14,7 +14,7 @@ use crate::exchange::Exchange;
 /// an instance that is used again must not hold the client's connection, or read another's body.
 ///
 /// The guest's handle holds nothing else of the request either.
-pub(crate) struct RequestBody<B> {
+pub(crate) struct ReceivedBody<B> {
     body: SharedBody<B>,
     hint: SizeHint,
     left: u64,
@@ -24,24 +24,24 @@ pub(crate) struct RequestBody<B> {
 type SharedBody<B> = Arc<Mutex<Option<(B, Arc<Exchange>)>>>;
 
 /// Ends the body of a request.
-pub(crate) struct RequestBodyEnd<B>(SharedBody<B>);
+pub(crate) struct ReceivedBodyEnd<B>(SharedBody<B>);
 
 /// The error of a body that exceeds its limit.
 #[derive(Debug, thiserror::Error)]
 #[error("the body exceeds its limit")]
 struct TooLarge;
 
-impl<B: Body> RequestBody<B> {
+impl<B: Body> ReceivedBody<B> {
     /// Wraps a body of at most `limit` bytes.
-    pub(crate) fn new(body: B, limit: u64, exchange: Arc<Exchange>) -> (Self, RequestBodyEnd<B>) {
+    pub(crate) fn new(body: B, limit: u64, exchange: Arc<Exchange>) -> (Self, ReceivedBodyEnd<B>) {
         let hint = body.size_hint();
         let body = Arc::new(Mutex::new(Some((body, exchange))));
-        let end = RequestBodyEnd(body.clone());
+        let end = ReceivedBodyEnd(body.clone());
         (Self { body, hint, left: limit }, end)
     }
 }
 
-impl<B> Drop for RequestBodyEnd<B> {
+impl<B> Drop for ReceivedBodyEnd<B> {
     fn drop(&mut self) {
         let body = lock(&self.0).take();
         drop(body);
@@ -52,7 +52,7 @@ fn lock<T>(body: &Mutex<T>) -> MutexGuard<'_, T> {
     body.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl<B> Body for RequestBody<B>
+impl<B> Body for ReceivedBody<B>
 where
     B: Body<Data = Bytes> + Unpin,
     B::Error: Into<Box<dyn StdError + Send + Sync>>,
