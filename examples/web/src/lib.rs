@@ -1,78 +1,85 @@
-//! An HTTP worker on plain `wasi:http`: a page, an echo and a stream of events.
+//! A guest book over HTTP: `GET /?name=Ada` greets, `POST /book` adds a line, `GET /book` shows all.
 
-use wasip2::clocks::monotonic_clock::subscribe_duration;
-use wasip2::exports::http::incoming_handler::Guest;
-use wasip2::http::types::{
-    Fields, IncomingRequest, Method, OutgoingBody, OutgoingResponse, ResponseOutparam,
-};
-use wasip2::io::streams::StreamError;
+use skep_guest::web::{Request, Response};
+use skep_guest::{Failure, state};
 
-struct Web;
+/// The beginning of the keys of the lines, which are numbered from 1.
+const LINES: &str = "line/";
 
-wasip2::http::proxy::export!(Web);
+/// Maximum bytes of a line.
+const LINE_BYTES: usize = 1_000;
 
-impl Guest for Web {
-    fn handle(request: IncomingRequest, answer: ResponseOutparam) {
-        let target = request.path_with_query().unwrap_or_default();
-        match (request.method(), target.as_str()) {
-            (Method::Get | Method::Head, "/") => text(answer, 200, "hello from a sandbox\n"),
-            (Method::Get, "/events") => events(answer),
-            (Method::Post, "/echo") => echo(&request, answer),
-            _ => text(answer, 404, "there is nothing here\n"),
-        }
+#[skep_guest::web]
+fn respond(request: Request) -> Result<Response, Failure> {
+    match (request.method.as_str(), request.path()) {
+        ("GET" | "HEAD", "/") => Ok(greet(&request)),
+        ("GET" | "HEAD", "/book") => show(),
+        ("POST", "/book") => add(&request),
+        (_, "/" | "/book") => Ok(Response::text("this method is not for this page\n").status(405)),
+        _ => Ok(Response::text("there is nothing here\n").status(404)),
     }
 }
 
-/// Answers with a text.
-fn text(answer: ResponseOutparam, status: u16, text: &str) {
-    let body = head(answer, status, "text/plain; charset=utf-8");
-    let stream = body.write().expect("taken once");
-    // If the client has left, there is nothing to do.
-    let _ = stream.blocking_write_and_flush(text.as_bytes());
-    drop(stream);
-    let _ = OutgoingBody::finish(body, None);
+fn greet(request: &Request) -> Response {
+    let name = request.query_pairs().into_iter().find(|(key, _)| key == "name");
+    let name = name.map_or_else(|| "guest".to_owned(), |(_, name)| name);
+    Response::text(format!("hello, {name}\n"))
 }
 
-/// Sends back what comes in, piece by piece.
-fn echo(request: &IncomingRequest, answer: ResponseOutparam) {
-    let body = head(answer, 200, "application/octet-stream");
-    let incoming = request.consume().expect("taken once");
-    let from = incoming.stream().expect("taken once");
-    let to = body.write().expect("taken once");
-    loop {
-        match to.blocking_splice(&from, 64 << 10) {
-            Ok(_) => {}
-            Err(StreamError::Closed) => break,
-            // The answer stays unfinished, so the client sees that it is cut off.
-            Err(StreamError::LastOperationFailed(_)) => return,
-        }
+fn show() -> Result<Response, Failure> {
+    let mut book = String::new();
+    for key in state::list(LINES) {
+        book += &state::get_string(&key?)?.unwrap_or_default();
+        book.push('\n');
     }
-    drop(to);
-    let _ = OutgoingBody::finish(body, None);
+    Ok(Response::text(book))
 }
 
-/// Sends an event every tenth of a second.
-fn events(answer: ResponseOutparam) {
-    let body = head(answer, 200, "text/event-stream");
-    let stream = body.write().expect("taken once");
-    for number in 1..=10 {
-        let event = format!("data: {number}\n\n");
-        if stream.blocking_write_and_flush(event.as_bytes()).is_err() {
-            return;
-        }
-        subscribe_duration(100_000_000).block();
+fn add(request: &Request) -> Result<Response, Failure> {
+    let line = match request.text() {
+        Ok(line) if line.len() <= LINE_BYTES => line.trim(),
+        _ => return Ok(Response::text("a line is short text\n").status(400)),
+    };
+    if line.is_empty() || line.contains(char::is_control) {
+        return Ok(Response::text("the line is empty, or has a control character\n").status(400));
     }
-    drop(stream);
-    let _ = OutgoingBody::finish(body, None);
+    let number = state::list(LINES).count() + 1;
+    state::set(&format!("{LINES}{number:06}"), line)?;
+    Ok(Response::text(format!("line {number}\n")).status(201))
 }
 
-/// Sends the head of the answer, and returns its body.
-fn head(answer: ResponseOutparam, status: u16, content_type: &str) -> OutgoingBody {
-    let headers = Fields::new();
-    headers.append("content-type", content_type.as_bytes()).expect("a valid header");
-    let response = OutgoingResponse::new(headers);
-    response.set_status_code(status).expect("a valid status");
-    let body = response.body().expect("taken once");
-    ResponseOutparam::set(answer, Ok(response));
-    body
+#[cfg(test)]
+mod tests {
+    use skep_guest::testing;
+
+    use super::*;
+
+    fn ask(request: Request) -> (u16, String) {
+        let response = testing::respond(respond, request).expect("the book answers");
+        (response.status, String::from_utf8(response.body).expect("it is text"))
+    }
+
+    #[test]
+    fn it_greets_by_the_name_in_the_query() {
+        assert_eq!(ask(Request::get("/")).1, "hello, guest\n");
+        assert_eq!(ask(Request::get("/?a=b&name=Ada+%F0%9F%90%9D")).1, "hello, Ada 🐝\n");
+    }
+
+    #[test]
+    fn the_book_has_the_lines_in_order() {
+        assert_eq!(ask(Request::get("/book")), (200, String::new()));
+        assert_eq!(ask(Request::post("/book", "Ada was here")), (201, "line 1\n".to_owned()));
+        assert_eq!(ask(Request::post("/book", "and Bo\n")), (201, "line 2\n".to_owned()));
+        assert_eq!(ask(Request::get("/book")).1, "Ada was here\nand Bo\n");
+    }
+
+    #[test]
+    fn what_is_no_line_is_refused() {
+        for body in [&b""[..], b" \n", b"two\nlines", b"\xff", &[b'x'; LINE_BYTES + 1]] {
+            assert_eq!(ask(Request::post("/book", body)).0, 400);
+        }
+        assert_eq!(ask(Request::new("DELETE", "/book")).0, 405);
+        assert_eq!(ask(Request::get("/other")).0, 404);
+        assert!(testing::state().is_empty());
+    }
 }

@@ -3,6 +3,7 @@
 
 use std::marker::PhantomData;
 
+use crate::web::{Request, Respond, Response};
 use crate::{ConnectReason, Failure, Input, Lifecycle, Output, Worker};
 
 pub mod imports {
@@ -17,6 +18,15 @@ pub mod fetch {
 pub mod handler {
     wit_bindgen::generate!({
         world: "sdk-handler",
+        path: "wit",
+        pub_export_macro: true,
+        export_macro_name: "export",
+    });
+}
+
+pub mod web {
+    wit_bindgen::generate!({
+        world: "sdk-web",
         path: "wit",
         pub_export_macro: true,
         export_macro_name: "export",
@@ -63,6 +73,9 @@ mod wit {
     pub use super::lifecycle::exports::skep::worker::lifecycle::{
         ConnectReason, Guest as LifecycleGuest,
     };
+    pub use super::web::exports::skep::worker::web::{
+        Failure as WebFailure, Guest as WebGuest, Request, Response,
+    };
 }
 
 impl<W: Worker> wit::Guest for Exported<W> {
@@ -70,6 +83,19 @@ impl<W: Worker> wit::Guest for Exported<W> {
         match W::handle(Input { content_type: input.content_type, body: input.body }) {
             Ok(Output { content_type, body }) => Ok(wit::Output { content_type, body }),
             Err(Failure { code, message }) => Err(wit::Failure { code, message }),
+        }
+    }
+}
+
+impl<W: Respond> wit::WebGuest for Exported<W> {
+    fn respond(request: wit::Request) -> Result<wit::Response, wit::WebFailure> {
+        let mut taken = Request::new(request.method, request.path_with_query).body(request.body);
+        taken.scheme = request.scheme;
+        taken.authority = request.authority;
+        taken.headers = request.headers;
+        match W::respond(taken) {
+            Ok(Response { status, headers, body }) => Ok(wit::Response { status, headers, body }),
+            Err(Failure { code, message }) => Err(wit::WebFailure { code, message }),
         }
     }
 }

@@ -13,7 +13,7 @@ use std::time::Duration;
 use crate::fetch::{self, Request, Response};
 use crate::host::{Double, with};
 use crate::message::TEXT;
-use crate::{ConnectReason, Failure, Input, Lifecycle, Output, Worker};
+use crate::{ConnectReason, Failure, Input, Lifecycle, Output, Worker, web};
 
 /// Sets the results of `context::runtime_id` and `context::worker_id`.
 pub fn set_identity(runtime_id: impl Into<String>, worker_id: impl Into<String>) {
@@ -74,6 +74,21 @@ pub fn handle<W: Worker>(input: Input) -> Result<Output, Failure> {
     let outcome = W::handle(input);
     turn.end(&outcome);
     outcome
+}
+
+/// Passes one request to a handler as the host does: without an input id, and with a rollback of the
+/// state if the handler fails or panics. Events stay.
+///
+/// # Errors
+/// The handler's own failure.
+pub fn respond<E: Into<Failure>>(
+    handler: impl FnOnce(web::Request) -> Result<web::Response, E>,
+    request: web::Request,
+) -> Result<web::Response, Failure> {
+    let mut undo = Undo::begin();
+    let response = web::answer(handler, request);
+    undo.0 = undo.0.take().filter(|_| response.is_err());
+    response
 }
 
 /// Calls the hook for a new instance, in which the state cannot be written.
@@ -145,6 +160,29 @@ impl Drop for Turn {
             self.undo();
             self.record("failure", TEXT, b"trapped");
         }
+    }
+}
+
+/// The state before a request, to which a drop returns.
+struct Undo(Option<BTreeMap<String, Vec<u8>>>);
+
+impl Undo {
+    fn begin() -> Self {
+        with(|double| {
+            double.settle_emitted();
+            Self(Some(double.state.clone()))
+        })
+    }
+}
+
+impl Drop for Undo {
+    fn drop(&mut self) {
+        with(|double| {
+            double.settle_emitted();
+            if let Some(before) = self.0.take() {
+                double.state = before;
+            }
+        });
     }
 }
 

@@ -39,6 +39,8 @@ pub(crate) struct RequestReport {
     pub(crate) peak_memory_bytes: u64,
     pub(crate) limit: Option<LimitName>,
     pub(crate) trap: Option<String>,
+    /// The failure that the guest returned, or what is wrong with its answer.
+    pub(crate) failure: Option<String>,
     pub(crate) denials: Vec<DenialReport>,
 }
 

@@ -184,8 +184,8 @@ async fn load(sandbox: Sandbox, wasm: Vec<u8>, name: &str) -> Result<Arc<Loaded>
     match loaded.kind {
         ComponentKind::Http => Ok(loaded),
         kind => Err(Failed::refused(format!(
-            "this is a {} and does not handle HTTP requests: it exports no \
-             wasi:http/incoming-handler",
+            "this is a {} and does not handle HTTP requests: it exports neither \
+             skep:worker/web nor wasi:http/incoming-handler",
             kind.as_str()
         ))
         .hint("run it with `skep run`")),

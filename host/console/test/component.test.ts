@@ -112,6 +112,7 @@ test("kinds follow the exports and their versions, in the runtime's order", () =
   assert.equal(kindOf(["wasi:cli/run@0.2.3"]), "command");
   assert.equal(kindOf(["wasi:cli/run@0.3.0"]), undefined);
   assert.equal(kindOf(["wasi:http/incoming-handler@0.2.0"]), "http");
+  assert.equal(kindOf(["skep:worker/web@0.1.0"]), "http");
   assert.equal(kindOf(["wasi:cli/run@0.2.0", "skep:worker/handler@0.1.0"]), "service");
   assert.equal(kindOf(["wasi:cli/run"]), undefined);
 });

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use http::{Method, Uri};
-use skep_protocol::{Error, LimitName, NoAnswer};
+use skep_protocol::{Error, Failure, LimitName, NoAnswer};
 use skep_sandbox::{Cost, Crash, Denials, Ended, KillReason, KillSwitch};
 
 /// Takes the report of a request.
@@ -51,6 +51,8 @@ pub struct ExchangeReport {
     pub denials: Denials,
     /// The crash, if the guest crashed.
     pub crash: Option<Crash>,
+    /// The failure that the guest returned, or the reason that its answer cannot be sent.
+    pub failure: Option<Failure>,
     /// The limit that ended the guest, if one did.
     pub limit: Option<LimitName>,
 }
@@ -77,6 +79,7 @@ struct GuestEnd {
     cost: Cost,
     denials: Denials,
     why: Option<NoAnswer>,
+    failure: Option<Failure>,
     refused: Option<Error>,
 }
 
@@ -126,6 +129,11 @@ impl Exchange {
             NoAnswer::Deadline => KillReason::Deadline,
             _ => KillReason::Cancelled,
         });
+    }
+
+    /// Records what is known about an answer that was not given.
+    pub(crate) fn explain(&self, failure: Option<Failure>) {
+        self.guest().failure = failure;
     }
 
     /// Records that the host refused the request, or its answer.
@@ -227,6 +235,7 @@ impl Drop for Exchange {
             bytes_out: *self.bytes_out.get_mut(),
             cost: guest.cost,
             denials: std::mem::take(&mut guest.denials),
+            failure: guest.failure.take(),
             crash: ended.and_then(|ended| ended.crash().cloned()),
             limit,
         };

@@ -19,7 +19,7 @@ use crate::answer_body::{AnswerBody, AnswerBounds};
 use crate::exchange::Exchange;
 use crate::idle_instances::{IdleInstances, LanedInstance};
 use crate::policy::HttpPolicy;
-use crate::received_body::{ReceivedBody, ReceivedBodyEnd};
+use crate::received_body::{self, ReceivedBody, ReceivedBodyEnd};
 use crate::source::{ExchangeRecord, Hold, InstanceSource};
 
 /// The delay that a client is told when the queue is full.
@@ -148,12 +148,23 @@ impl<S: InstanceSource> Lanes<S> {
         self.0.remember(&exchange.kill);
         let (parts, body) = request.into_parts();
         let method = parts.method.clone();
-        let (body, body_end) = ReceivedBody::new(body, limits.http_body_bytes, exchange.clone());
-        let request = Request::from_parts(parts, body);
+        let request = match self.0.source.takes_whole_bodies() {
+            true => {
+                let limit = (LimitName::input_bytes, limits.input_bytes);
+                let reading = received_body::whole(body, limit, exchange);
+                let read = exchange.kill.unless_thrown(reading).await;
+                let body = read.map_err(|_| NoAnswer::Stopped)??;
+                LaneRequest::Whole(Request::from_parts(parts, body))
+            }
+            false => {
+                let (body, end) = ReceivedBody::new(body, limits.http_body_bytes, exchange.clone());
+                LaneRequest::Streamed(Request::from_parts(parts, body), end)
+            }
+        };
         let (to, answer) = oneshot::channel();
         let (end, ended) = oneshot::channel();
         let (lanes, of_lane) = (self.clone(), (record.clone(), exchange.clone()));
-        let lane = Lane { lanes, record: of_lane.0, exchange: of_lane.1, body_end, end, place };
+        let lane = Lane { lanes, record: of_lane.0, exchange: of_lane.1, end, place };
         self.0.guests.spawn(lane.run(request, to));
         match answer.await {
             Ok(Ok(response)) => {
@@ -177,7 +188,10 @@ impl<S: InstanceSource> Lanes<S> {
                 }
                 Ok((response, record))
             }
-            Ok(Err(error)) => Err(NoAnswer::GuestError(error).into()),
+            Ok(Err(unanswered)) => {
+                exchange.explain(unanswered.failure);
+                Err(unanswered.why.into())
+            }
             Err(_) => {
                 // The guest has ended, and says how.
                 if ended.await.is_err() {
@@ -289,23 +303,27 @@ impl Drop for ClientLeft<'_> {
 }
 
 /// One request on the guests' threads.
-struct Lane<S: InstanceSource, B> {
+struct Lane<S: InstanceSource> {
     lanes: Lanes<S>,
     record: Arc<S::Record>,
     exchange: Arc<Exchange>,
-    body_end: ReceivedBodyEnd<B>,
     end: oneshot::Sender<()>,
     place: OwnedSemaphorePermit,
 }
 
-impl<S, B> Lane<S, B>
-where
-    S: InstanceSource,
-    B: Body<Data = Bytes> + Send + Unpin + 'static,
-    B::Error: Into<Box<dyn StdError + Send + Sync>>,
-{
-    async fn run(self, request: Request<ReceivedBody<B>>, to: oneshot::Sender<GuestAnswer>) {
-        let Self { lanes, record, exchange, body_end, end, place } = self;
+/// A request with its body, in the form that its guest takes.
+enum LaneRequest<B> {
+    Streamed(Request<ReceivedBody<B>>, ReceivedBodyEnd<B>),
+    Whole(Request<Bytes>),
+}
+
+impl<S: InstanceSource> Lane<S> {
+    async fn run<B>(self, request: LaneRequest<B>, to: oneshot::Sender<GuestAnswer>)
+    where
+        B: Body<Data = Bytes> + Send + Unpin + 'static,
+        B::Error: Into<Box<dyn StdError + Send + Sync>>,
+    {
+        let Self { lanes, record, exchange, end, place } = self;
         let state = &lanes.0;
         let taken = match state.policy.instances {
             HttpInstances::Fresh => None,
@@ -329,9 +347,15 @@ where
                 }
             },
         };
-        let (ended, cost) = laned.instance.respond(request, to).await;
+        let (ended, cost) = match request {
+            LaneRequest::Streamed(request, body_end) => {
+                let done = laned.instance.respond(request, to).await;
+                drop(body_end);
+                done
+            }
+            LaneRequest::Whole(request) => laned.instance.respond_whole(request, to).await,
+        };
         let denials: Denials = laned.instance.take_denials();
-        drop(body_end);
         let returned = ended.is_ok();
         exchange.guest_ended(ended, cost, denials);
         let _ = end.send(());

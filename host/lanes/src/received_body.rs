@@ -1,16 +1,18 @@
 //! The body of a request, as its guest reads it.
 
 use std::error::Error as StdError;
-use std::pin::Pin;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
-use bytes::{Buf, Bytes};
+use bytes::{Buf, Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
+use skep_protocol::{Error, Invalid, LimitName};
 
 use crate::exchange::Exchange;
 
-/// The body of a request. It is empty once the request has ended, even if the guest kept its handle:
+/// The body of a request that is passed on while it comes in. It is empty once the request has ended, even if the guest kept its handle:
 /// an instance that is used again must not hold the client's connection, or read another's body.
 ///
 /// The guest's handle holds nothing else of the request either.
@@ -22,6 +24,43 @@ pub(crate) struct ReceivedBody<B> {
 
 /// The body with the exchange that counts it, until its end.
 type SharedBody<B> = Arc<Mutex<Option<(B, Arc<Exchange>)>>>;
+
+/// Reads the whole body of a request, which the exchange counts.
+///
+/// # Errors
+/// [`Error::LimitExceeded`] as soon as it exceeds the limit, also if it only says so;
+/// [`Error::InvalidRequest`] if it breaks off.
+pub(crate) async fn whole<B>(
+    body: B,
+    (name, limit): (LimitName, u64),
+    exchange: &Exchange,
+) -> Result<Bytes, Error>
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    let too_large = || Error::LimitExceeded { name, limit };
+    if body.size_hint().lower() > limit {
+        return Err(too_large());
+    }
+    let mut body = pin!(body);
+    let (mut first, mut all) = (Bytes::new(), BytesMut::new());
+    while let Some(frame) = poll_fn(|cx| body.as_mut().poll_frame(cx)).await {
+        let frame = frame.map_err(|_| Error::InvalidRequest(Invalid::Body))?;
+        let Ok(bytes) = frame.into_data() else { continue };
+        exchange.received(bytes.len() as u64);
+        if (first.len() + all.len() + bytes.len()) as u64 > limit {
+            return Err(too_large());
+        }
+        // A short body comes in one piece, and is not copied.
+        if first.is_empty() && all.is_empty() {
+            first = bytes;
+        } else {
+            all.extend_from_slice(&std::mem::take(&mut first));
+            all.extend_from_slice(&bytes);
+        }
+    }
+    Ok(if all.is_empty() { first } else { all.freeze() })
+}
 
 /// Ends the body of a request.
 pub(crate) struct ReceivedBodyEnd<B>(SharedBody<B>);

@@ -23,6 +23,9 @@ pub trait InstanceSource: Send + Sync + 'static {
     /// Begins the record of a request that has a place.
     async fn record(&self) -> Result<Self::Record, Error>;
 
+    /// Returns true if the guest gets each body whole. Called after [`record`](Self::record).
+    fn takes_whole_bodies(&self) -> bool;
+
     /// Creates an instance for a request that `kill` ends. The instance itself needs no deadline.
     async fn connect(
         &self,

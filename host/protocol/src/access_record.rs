@@ -22,6 +22,9 @@ pub struct AccessRecord {
     /// The trap, if the worker trapped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trap: Option<String>,
+    /// The failure that the worker returned, or what is wrong with its answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<String>,
     /// Similar requests since the last entry that have none of their own.
     pub others: u64,
 }

@@ -16,7 +16,7 @@ pub enum ComponentKind {
     Service,
     /// Exports `wasi:cli/run`, or is a WASI preview1 module: each input is one run of the program.
     Command,
-    /// Exports `wasi:http/incoming-handler`.
+    /// Exports `skep:worker/web` or `wasi:http/incoming-handler`.
     Http,
 }
 

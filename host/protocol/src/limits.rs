@@ -147,8 +147,8 @@ limits! {
     http_queue: Count = 64, "requests to an HTTP worker that wait for those; further ones are answered 503";
     disk_bytes: Bytes = GIB, "file bytes added to the worker's directories";
     disk_entries: Count = 100_000, "names added to the worker's directories";
-    input_bytes: Bytes = 4 * MIB, "one input";
-    output_bytes: Bytes = 4 * MIB, "one output";
+    input_bytes: Bytes = 4 * MIB, "one input, or the body of a request that a worker gets whole";
+    output_bytes: Bytes = 4 * MIB, "one output, or the body of an answer that a worker gives whole";
     event_bytes: Bytes = 256 * KIB, "one emitted event";
     events_per_turn: Count = 10_000, "events emitted in one turn";
     state_bytes: Bytes = 64 * MIB, "keys and values of the worker's state";

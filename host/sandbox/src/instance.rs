@@ -24,6 +24,7 @@ use crate::limits::slots::{CpuSlots, Share};
 use crate::outcome::{self, Ended};
 use crate::wasi::lifecycle::{ConnectReason, Hooks};
 use crate::wasi::spec::GuestSpec;
+use crate::wasi::web::Web;
 use crate::wasi::worker::bindings::Service;
 use crate::wasi::worker::bindings::exports::skep::worker::handler;
 use crate::wasi::world::World;
@@ -49,6 +50,7 @@ enum Body {
     Service(Service, Option<Hooks>),
     Command(Command),
     Http(Proxy),
+    Web(Web),
     Module(wasmtime::Instance),
     /// A command runs only once.
     Spent,
@@ -154,6 +156,10 @@ impl Instance {
                     }
                     Code::Command(pre) => Body::Command(pre.instantiate_async(store).await?),
                     Code::Http(pre) => Body::Http(pre.instantiate_async(store).await?),
+                    Code::Web(code) => {
+                        let instance = code.pre.instantiate_async(&mut *store).await?;
+                        Body::Web(code.web.load(store, &instance)?)
+                    }
                     Code::Module(pre) => Body::Module(pre.instantiate_async(store).await?),
                 })
             })
@@ -226,10 +232,10 @@ impl Instance {
                     start.call_async(store, ()).await?;
                     Ok(0)
                 }
-                Body::Service(..) | Body::Http(_) | Body::Spent => Err(outcome::HostFault(
-                    "the component is not a command, or has run already".into(),
-                )
-                .into()),
+                Body::Service(..) | Body::Http(_) | Body::Web(_) | Body::Spent => {
+                    let why = "the component is not a command, or has run already";
+                    Err(outcome::HostFault(why.into()).into())
+                }
             })
             .await;
         let ended = match result {

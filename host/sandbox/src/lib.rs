@@ -51,6 +51,6 @@ pub use preflight::proposals::Unoffered;
 pub use preflight::shape::{Abi, Import, Refusal, Shape};
 pub use sandbox::{LoadError, Sandbox, SandboxParts};
 pub use wall::{PROVE, Wall, prove};
-pub use wasi::http::answer::{GuestAnswer, GuestBody};
+pub use wasi::http::answer::{GuestAnswer, GuestBody, Unanswered};
 pub use wasi::lifecycle::ConnectReason;
 pub use wasi::spec::{GuestSpec, Mount};

@@ -13,5 +13,6 @@ pub(crate) mod preview1;
 pub(crate) mod random;
 pub(crate) mod spec;
 pub(crate) mod streams;
+pub(crate) mod web;
 pub(crate) mod worker;
 pub(crate) mod world;

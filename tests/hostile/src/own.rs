@@ -44,6 +44,7 @@ pub(crate) mod never_drops_bodies;
 pub(crate) mod never_drops_fields;
 pub(crate) mod removed_while_it_loops;
 pub(crate) mod sends_a_flood_of_keys;
+pub(crate) mod sends_a_request_without_end;
 pub(crate) mod sends_a_tree_that_is_a_bomb;
 pub(crate) mod sends_too_large_an_input;
 pub(crate) mod sends_too_many_bytes;
@@ -76,9 +77,18 @@ async fn scribe(bed: &Bed, limits: &[(skep_protocol::LimitName, u64)]) -> Worker
 
 /// Creates a worker of the guest `responder`, which handles requests, with these limits.
 async fn responder(bed: &Bed, limits: &[(skep_protocol::LimitName, u64)]) -> WorkerId {
-    let mut case = Case::service("responder", Expected::Completed(""));
+    http_worker(bed, "responder", limits).await
+}
+
+/// Creates a worker of a guest that handles requests, with these limits.
+async fn http_worker(
+    bed: &Bed,
+    guest: &'static str,
+    limits: &[(skep_protocol::LimitName, u64)],
+) -> WorkerId {
+    let mut case = Case::service(guest, Expected::Completed(""));
     case.limits = limits.to_vec();
-    let wasm = std::fs::read(crate::guest::built("responder")).unwrap();
+    let wasm = std::fs::read(crate::guest::built(guest)).unwrap();
     let component = bed.put(wasm).await.unwrap();
     bed.worker(component, &case).await
 }

@@ -141,7 +141,7 @@ fn run(task: Task) -> Result<ExitCode, Error> {
         Task::Picture => picture::update()?,
         Task::Vendor => {
             let changed = vendor::update()?;
-            eprintln!("{changed} files changed in {}", vendor::COPY);
+            eprintln!("{changed} files changed in {}", vendor::COPIES.join(" and "));
         }
         Task::Worlds => match worlds::update()? {
             true => eprintln!("{} is new", worlds::PAGE),

@@ -1,5 +1,5 @@
-//! The copy of the guest SDK in an example, which makes its folder build anywhere: the SDK is not
-//! on crates.io.
+//! The copies of the guest SDK in the examples, which make their folders build anywhere: the SDK is
+//! not on crates.io.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -9,17 +9,18 @@ use crate::{Error, tree};
 
 /// The SDK, relative to the root of the tree. Its WIT files are links.
 pub const ORIGINAL: &str = "guest-sdk/rust";
-/// The copy, relative to the root of the tree. Its WIT files are files.
-pub const COPY: &str = "examples/counter/vendor/skep-guest";
+/// The copies, relative to the root of the tree. Their WIT files are files.
+pub const COPIES: [&str; 2] =
+    ["examples/counter/vendor/skep-guest", "examples/web/vendor/skep-guest"];
 
-/// Makes the copy equal to the original. Returns the number of files written or removed.
+/// Makes the copies equal to the original. Returns the number of files written or removed.
 ///
 /// # Errors
 /// [`Error::File`].
 pub fn update() -> Result<usize, Error> {
     let differences = differences()?;
     for (name, content) in &differences {
-        let path = tree::root().join(COPY).join(name);
+        let path = tree::root().join(name);
         match content {
             Some(content) => {
                 let folder = path.parent().expect("a file has a folder");
@@ -32,18 +33,24 @@ pub fn update() -> Result<usize, Error> {
     Ok(differences.len())
 }
 
-/// Lists the differences of the copy: the content that a file should have, or `None` if it should
-/// not exist.
+/// Lists the differences of the copies, by path from the root: the content that a file should have, or
+/// `None` if it should not exist.
 fn differences() -> Result<BTreeMap<PathBuf, Option<Vec<u8>>>, Error> {
     let original = contents(&tree::root().join(ORIGINAL))?;
-    let copy = match tree::root().join(COPY) {
-        folder if folder.exists() => contents(&folder)?,
-        _ => BTreeMap::new(),
-    };
-    let gone = copy.keys().filter(|name| !original.contains_key(*name));
-    let gone: Vec<_> = gone.map(|name| (name.clone(), None)).collect();
-    let changed = original.into_iter().filter(|(name, content)| copy.get(name) != Some(content));
-    Ok(changed.map(|(name, content)| (name, Some(content))).chain(gone).collect())
+    let mut differences = BTreeMap::new();
+    for folder in COPIES {
+        let copy = match tree::root().join(folder) {
+            folder if folder.exists() => contents(&folder)?,
+            _ => BTreeMap::new(),
+        };
+        let folder = Path::new(folder);
+        let gone = copy.keys().filter(|name| !original.contains_key(*name));
+        differences.extend(gone.map(|name| (folder.join(name), None)));
+        let changed = original.iter().filter(|(name, content)| copy.get(*name) != Some(*content));
+        let changed = changed.map(|(name, content)| (folder.join(name), Some(content.clone())));
+        differences.extend(changed);
+    }
+    Ok(differences)
 }
 
 fn contents(folder: &Path) -> Result<BTreeMap<PathBuf, Vec<u8>>, Error> {
@@ -52,8 +59,8 @@ fn contents(folder: &Path) -> Result<BTreeMap<PathBuf, Vec<u8>>, Error> {
         let content = fs::read(&path).map_err(Error::file("reading", &path))?;
         Ok((name, content))
     };
-    // A build of the SDK by itself leaves a lock file.
-    let names = tree::sources(folder)?.into_iter().filter(|name| name != Path::new("Cargo.lock"));
+    // A build of the SDK or of its macros by itself leaves a lock file.
+    let names = tree::sources(folder)?.into_iter().filter(|name| !name.ends_with("Cargo.lock"));
     names.map(read).collect()
 }
 

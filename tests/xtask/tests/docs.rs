@@ -142,7 +142,7 @@ fn every_command_in_the_docs_runs_and_prints_what_they_show() {
     for document in documents() {
         let folder = tempfile::tempdir().unwrap();
         let session = Session::start(folder.path().to_owned()).unwrap();
-        session.bring(&["hello", "counter", "caller", "web"]).unwrap();
+        session.bring(&["hello", "counter", "caller", "streams", "web"]).unwrap();
         let text = fs::read_to_string(&document).unwrap();
         for Typed { command, shown } in blocks(&text).iter().flat_map(typed) {
             let bare = without_comment(&command);

@@ -57,6 +57,10 @@ impl InstanceSource for GuestSource {
         Ok(ServedRequest(self.config.clone()))
     }
 
+    fn takes_whole_bodies(&self) -> bool {
+        self.loaded.takes_whole_bodies()
+    }
+
     async fn connect(
         &self,
         record: &ServedRequest,

@@ -11,6 +11,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use skep_lanes::{ExchangeEnd, ExchangeReport};
+use skep_protocol::Failure;
 use skep_protocol::text::{brief, neutral};
 use skep_sandbox::stdio::LineSink;
 
@@ -214,6 +215,9 @@ fn request_text(report: &ExchangeReport) -> String {
         text += &format!(" denied: {}", neutral(wanted));
     }
     text.push('\n');
+    if let Some(failure) = &report.failure {
+        text += &format!("  failure: {}\n", neutral(&shown(failure)));
+    }
     if let Some(crash) = &report.crash {
         text += &format!("  trap: {}\n", neutral(&crash.message));
         for frame in crash.frames.iter().take(8) {
@@ -221,6 +225,11 @@ fn request_text(report: &ExchangeReport) -> String {
         }
     }
     text
+}
+
+/// Returns the text of a guest's failure.
+fn shown(failure: &Failure) -> String {
+    format!("{}: {}", failure.code, failure.message)
 }
 
 fn request_report(report: ExchangeReport) -> RequestReport {
@@ -236,6 +245,7 @@ fn request_report(report: ExchangeReport) -> RequestReport {
         peak_memory_bytes: report.cost.memory_peak_bytes,
         limit: report.limit,
         trap: report.crash.map(|crash| crash.message),
+        failure: report.failure.as_ref().map(shown),
         denials: report
             .denials
             .iter()

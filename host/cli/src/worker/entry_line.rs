@@ -54,10 +54,10 @@ fn content(entry: &Entry) -> Option<String> {
 
 /// Returns the text of a request that was not answered whole.
 fn access(record: &AccessRecord) -> String {
-    let AccessRecord { method, target, status, wall_ms, trap, others, .. } = record;
+    let AccessRecord { method, target, status, wall_ms, trap, failure, others, .. } = record;
     let mut text = format!("{method} {target} {status}, {wall_ms} ms");
-    if let Some(trap) = trap {
-        text.push_str(&format!(", {trap}"));
+    for why in [trap, failure].into_iter().flatten() {
+        text.push_str(&format!(", {why}"));
     }
     if *others > 0 {
         text.push_str(&format!("; {others} more since the last entry"));

@@ -302,8 +302,8 @@ function About(props: { source: Source; known: Known | null; refused: string | n
         <div class="problem" role="alert">
           <Icon name="error" />
           <p>
-            It exports nothing that Skep calls: a worker exports skep:worker/handler, wasi:cli/run
-            or wasi:http/incoming-handler.
+            It exports nothing that Skep calls: a worker exports skep:worker/handler, wasi:cli/run,
+            skep:worker/web or wasi:http/incoming-handler.
           </p>
         </div>
       )}

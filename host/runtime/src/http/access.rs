@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use skep_lanes::{ExchangeEnd, ExchangeReport};
 use skep_protocol::text::{brief, neutral};
-use skep_protocol::{AccessRecord, EntryKind, Payload, Usage};
+use skep_protocol::{AccessRecord, EntryKind, Failure, Payload, Usage};
 
 use crate::turn::log::TurnLog;
 
@@ -61,6 +61,7 @@ impl AccessLog {
             sent_bytes: report.bytes_out,
             wall_ms: u64::try_from(report.took.as_millis()).unwrap_or(u64::MAX),
             trap: report.crash.as_ref().map(|crash| neutral(&crash.message).to_string()),
+            failure: report.failure.as_ref().map(shown),
             others,
         };
         // Cannot fail: the record has no map with keys other than text.
@@ -69,6 +70,11 @@ impl AccessLog {
         log.append(EntryKind::Access, Some(label), payload);
         true
     }
+}
+
+/// Returns the text of a guest's failure.
+fn shown(failure: &Failure) -> String {
+    neutral(&format!("{}: {}", failure.code, failure.message)).to_string()
 }
 
 /// Adds the cost of a request to a worker's usage.

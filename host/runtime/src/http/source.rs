@@ -98,6 +98,10 @@ impl InstanceSource for WorkerSource {
         Ok(HttpRecord::begin(core, worker, config, self.limits, self.policy).await)
     }
 
+    fn takes_whole_bodies(&self) -> bool {
+        self.loaded.get().is_some_and(|loaded| loaded.takes_whole_bodies())
+    }
+
     async fn connect(
         &self,
         record: &HttpRecord,

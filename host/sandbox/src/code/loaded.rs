@@ -19,6 +19,7 @@ use crate::code::shortage::{Shortage, errno};
 use crate::preflight::shape::{Abi, Refusal, Shape};
 use crate::wasi::fetch::FETCH;
 use crate::wasi::lifecycle::{self, HookIndices};
+use crate::wasi::web::{self, WebIndices};
 use crate::wasi::worker::bindings::ServiceIndices;
 use crate::wasi::world::World;
 
@@ -45,6 +46,12 @@ impl Loaded {
         self.native.is_some() && names.all(|name| name.starts_with("wasi") || name == FETCH)
     }
 
+    /// Returns true if the component handles HTTP requests with whole bodies, by
+    /// [`Instance::respond_whole`](crate::Instance::respond_whole).
+    pub fn takes_whole_bodies(&self) -> bool {
+        matches!(self.code, Code::Web(_))
+    }
+
     /// Returns true if the component can send HTTP requests.
     pub(crate) fn sends_requests(&self) -> bool {
         let mut names = self.shape.imports.iter().map(|import| &import.name.name);
@@ -52,11 +59,12 @@ impl Loaded {
     }
 }
 
-/// The four kinds of code that can be instantiated.
+/// The kinds of code that can be instantiated.
 pub(crate) enum Code {
     Service(ServiceCode),
     Command(CommandPre<World>),
     Http(ProxyPre<World>),
+    Web(WebCode),
     Module(wasmtime::InstancePre<World>),
 }
 
@@ -65,6 +73,12 @@ pub(crate) struct ServiceCode {
     pub(crate) pre: InstancePre<World>,
     pub(crate) handler: ServiceIndices,
     pub(crate) hooks: Option<HookIndices>,
+}
+
+/// An HTTP guest that takes whole bodies, and the index of its export.
+pub(crate) struct WebCode {
+    pub(crate) pre: InstancePre<World>,
+    pub(crate) web: WebIndices,
 }
 
 impl ServiceCode {
@@ -153,7 +167,7 @@ pub(crate) fn link(
             match kind {
                 ComponentKind::Service => ServiceCode::new(pre).map(Code::Service).map_err(refuse),
                 ComponentKind::Command => CommandPre::new(pre).map(Code::Command).map_err(refuse),
-                ComponentKind::Http => ProxyPre::new(pre).map(Code::Http).map_err(refuse),
+                ComponentKind::Http => http_code(pre).map_err(refuse),
             }
         }
         Abi::Preview1 => {
@@ -161,6 +175,14 @@ pub(crate) fn link(
             let linker = engine.modules().map_err(fault)?;
             Ok(Code::Module(linker.instantiate_pre(&module).map_err(refuse)?))
         }
+    }
+}
+
+/// Returns the code of an HTTP guest, which has one of the two exports.
+fn http_code(pre: InstancePre<World>) -> wasmtime::Result<Code> {
+    match web::find(&pre)? {
+        Some(web) => Ok(Code::Web(WebCode { pre, web })),
+        None => ProxyPre::new(pre).map(Code::Http),
     }
 }
 

@@ -21,6 +21,7 @@ use super::offered::{self, OfferedFunction, WitType};
 const CALLED: &[(&str, &str)] = &[
     ("skep:worker/handler", "0.1.0"),
     ("skep:worker/lifecycle", "0.1.0"),
+    ("skep:worker/web", "0.1.0"),
     ("wasi:cli/run", "0.2.12"),
 ];
 

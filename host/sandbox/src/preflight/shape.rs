@@ -146,10 +146,16 @@ pub enum Refusal {
     /// A component with nothing to call.
     #[error(
         "this component exports nothing that Skep can call: it needs skep:worker/handler (a \
-         service), wasi:cli/run (a command) or wasi:http/incoming-handler (an http worker), and \
-         exports {0}"
+         service), wasi:cli/run (a command), or skep:worker/web or wasi:http/incoming-handler (an \
+         http worker), and exports {0}"
     )]
     NothingToRun(String),
+    /// A component with both exports of an HTTP worker.
+    #[error(
+        "this component exports both skep:worker/web and wasi:http/incoming-handler, and a request \
+         goes to one of them: leave one out"
+    )]
+    TwoHttpExports,
     /// Imports that are not offered.
     #[error("it imports interfaces that Skep does not offer: {0}")]
     Imports(MissingImports),
@@ -276,6 +282,11 @@ impl Shape {
         }
         match self.kind {
             _ if self.start_has_types => Err(Refusal::StartType),
+            Some(ComponentKind::Http)
+                if HTTP.iter().all(|export| exports(&self.exports, export)) =>
+            {
+                Err(Refusal::TwoHttpExports)
+            }
             Some(kind) => Ok(kind),
             None if self.abi == Abi::Preview1 => Err(Refusal::NoStart),
             None => Err(Refusal::NothingToRun(listed(self.exports.iter().map(String::as_str)))),
@@ -414,20 +425,29 @@ fn refuse_other_modules(imports: &[(String, String)]) -> Result<(), Refusal> {
     Err(Refusal::CustomImports(listed(names.iter().map(String::as_str))))
 }
 
-fn kind_of(abi: Abi, exports: &[String]) -> Option<ComponentKind> {
+fn kind_of(abi: Abi, names: &[String]) -> Option<ComponentKind> {
     if abi == Abi::Preview1 {
-        return exports.iter().any(|name| name == START).then_some(ComponentKind::Command);
+        return names.iter().any(|name| name == START).then_some(ComponentKind::Command);
     }
+    let [web, streams] = HTTP;
     [
-        ("skep:worker/handler", "0.1.0", ComponentKind::Service),
-        ("wasi:cli/run", "0.2.12", ComponentKind::Command),
-        ("wasi:http/incoming-handler", "0.2.12", ComponentKind::Http),
+        (("skep:worker/handler", "0.1.0"), ComponentKind::Service),
+        (("wasi:cli/run", "0.2.12"), ComponentKind::Command),
+        (web, ComponentKind::Http),
+        (streams, ComponentKind::Http),
     ]
     .into_iter()
-    .find(|(name, version, _)| {
-        exports.iter().any(|export| InterfaceName::parse(export).matches(name, version))
-    })
-    .map(|(.., kind)| kind)
+    .find(|(wanted, _)| exports(names, wanted))
+    .map(|(_, kind)| kind)
+}
+
+/// The exports of an HTTP worker. It has one of them.
+const HTTP: [(&str, &str); 2] =
+    [("skep:worker/web", "0.1.0"), ("wasi:http/incoming-handler", "0.2.12")];
+
+/// Returns true if an interface is among the exports, in a compatible version.
+fn exports(names: &[String], (interface, version): &(&str, &str)) -> bool {
+    names.iter().any(|name| InterfaceName::parse(name).matches(interface, version))
 }
 
 fn import(abi: Abi, module: &str, name: &str) -> Import {

@@ -47,6 +47,9 @@ fn callers() -> Vec<Case> {
         Case::own("sends_too_large_an_input", own::sends_too_large_an_input::run, {
             Limit(LimitName::input_bytes)
         }),
+        Case::own("sends_a_request_without_end", own::sends_a_request_without_end::run, {
+            Limit(LimitName::input_bytes)
+        }),
         Case::own("sends_too_many_inputs", own::sends_too_many_inputs::run, {
             Limit(LimitName::mailbox_inputs)
         }),

@@ -5,6 +5,7 @@ mod kept_state;
 mod served_component;
 mod served_hostile;
 mod sites;
+mod whole_bodies;
 mod workers;
 
 use std::io::{BufRead, BufReader};

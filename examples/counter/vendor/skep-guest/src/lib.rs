@@ -53,6 +53,9 @@
 //!
 //! A service that needs to know about its instance's life implements [`Lifecycle`] and is exported
 //! with `skep_guest::worker!(Adder, lifecycle);`.
+//!
+//! An HTTP worker is one function with the attribute `#[skep_guest::web]` instead: see the module
+//! [`web`](mod@web).
 
 #[cfg(target_family = "wasm")]
 #[doc(hidden)]
@@ -68,6 +71,7 @@ pub mod context;
 pub mod fetch;
 pub mod state;
 pub mod transcript;
+pub mod web;
 
 mod data_dir;
 mod exit;
@@ -79,4 +83,6 @@ pub use data_dir::data_dir;
 pub use exit::exit;
 pub use failure::Failure;
 pub use message::{Input, Output};
+/// Exports a function as the HTTP worker of this component: see the module [`web`](mod@web).
+pub use skep_guest_macros::web;
 pub use worker::{ConnectReason, Lifecycle, Worker};

@@ -26,6 +26,32 @@ fn a_command_component_is_recognised_by_its_export() {
 }
 
 #[test]
+fn the_kind_follows_the_exports_and_two_of_http_are_refused() {
+    let exporting = |names: &[&str]| {
+        let export = |name: &&str| format!(r#"(export "{name}" (instance $e))"#);
+        let exports: String = names.iter().map(export).collect();
+        check(&format!("(component (instance $e) {exports})"))
+    };
+    let (web, streams) = ("skep:worker/web@0.1.0", "wasi:http/incoming-handler@0.2.3");
+    for (exports, kind) in [
+        (&["skep:worker/handler@0.1.0"][..], ComponentKind::Service),
+        (&["wasi:cli/run@0.2.0"], ComponentKind::Command),
+        (&[web], ComponentKind::Http),
+        (&["skep:worker/web@0.1.9"], ComponentKind::Http),
+        (&[streams], ComponentKind::Http),
+        (&[web, "skep:worker/handler@0.1.0"], ComponentKind::Service),
+        (&[streams, web, "wasi:cli/run@0.2.0"], ComponentKind::Command),
+    ] {
+        assert_eq!(exporting(exports).unwrap(), kind, "{exports:?}");
+    }
+    for exports in [[web, streams], [streams, web]] {
+        assert!(matches!(exporting(&exports), Err(Refusal::TwoHttpExports)), "{exports:?}");
+    }
+    let nothing = exporting(&["skep:worker/web@0.2.0"]).unwrap_err().to_string();
+    assert!(nothing.contains("skep:worker/web or wasi:http/incoming-handler"), "{nothing}");
+}
+
+#[test]
 fn all_missing_imports_are_listed_with_offered_versions() {
     let wat = format!(
         r#"(component

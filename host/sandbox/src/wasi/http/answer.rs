@@ -9,18 +9,33 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use http::Response;
 use http_body_util::combinators::UnsyncBoxBody;
-use skep_protocol::ProxyError;
+use skep_protocol::{Failure, NoAnswer, ProxyError};
 use tokio::sync::oneshot;
 use wasmtime_wasi_http::p2::bindings::http::types::ErrorCode;
 
 /// The body of an answer. It ends with an error if the guest did not finish it.
 pub type GuestBody = UnsyncBoxBody<Bytes, wasmtime_wasi_http::Error>;
 
-/// The answer of a guest: a head and the body that it writes, or an error of its own.
-pub type GuestAnswer = Result<Response<GuestBody>, ProxyError>;
+/// The answer of a guest: a head and the body that it writes, or the reason that there is none.
+pub type GuestAnswer = Result<Response<GuestBody>, Unanswered>;
+
+/// The reason that a guest gave no answer, although nothing ended it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unanswered {
+    /// The reason, as the client gets it.
+    pub why: NoAnswer,
+    /// A text for the operator alone: the guest's own failure, or what is wrong with its answer.
+    pub failure: Option<Failure>,
+}
+
+impl From<&ErrorCode> for Unanswered {
+    fn from(code: &ErrorCode) -> Self {
+        Self { why: NoAnswer::GuestError(error_of(code)), failure: None }
+    }
+}
 
 /// Returns the public name of a guest's error. Its details are the guest's text.
-pub(super) fn error_of(code: &ErrorCode) -> ProxyError {
+fn error_of(code: &ErrorCode) -> ProxyError {
     let debug = format!("{code:?}");
     let variant = debug.rsplit("ErrorCode::").next().unwrap_or_default();
     let variant = variant.split(|c: char| !c.is_ascii_alphanumeric()).next().unwrap_or_default();
@@ -109,11 +124,12 @@ mod tests {
         let pending = PendingAnswer::new(sender);
         pending.send();
         assert!(receiver.try_recv().is_err());
-        pending.set(Err("dns_timeout".parse().unwrap()));
+        pending.set(Err(Unanswered::from(&ErrorCode::DnsTimeout)));
         assert!(receiver.try_recv().is_err());
         pending.send();
-        assert_eq!(receiver.try_recv().unwrap().unwrap_err().as_str(), "dns_timeout");
-        pending.set(Err(ProxyError::INTERNAL));
+        let expected = NoAnswer::GuestError("dns_timeout".parse().unwrap());
+        assert_eq!(receiver.try_recv().unwrap().unwrap_err().why, expected);
+        pending.set(Err(Unanswered { why: NoAnswer::Unset, failure: None }));
         pending.send();
         assert!(receiver.try_recv().is_err());
     }

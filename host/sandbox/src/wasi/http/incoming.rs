@@ -11,7 +11,7 @@ use wasmtime_wasi_http::Error;
 use wasmtime_wasi_http::p2::bindings::http::types::Scheme;
 use wasmtime_wasi_http::p2::types::{HostIncomingRequest, HostResponseOutparam};
 
-use super::answer::{PendingAnswer, error_of};
+use super::answer::{PendingAnswer, Unanswered};
 use super::{budget, messages};
 use crate::wasi::world::World;
 
@@ -42,7 +42,7 @@ where
     world.http.budget.count(request.rep(), bytes)?;
     world.http.answer = Some(answer.clone());
     let outparam = messages(world).http.new_response_outparam_from_callback(move |result| {
-        answer.set(result.map_err(|code| error_of(&code)));
+        answer.set(result.map_err(|code| Unanswered::from(&code)));
     })?;
     Ok((request, outparam))
 }

@@ -20,8 +20,13 @@ pub(super) struct Bed {
 impl Bed {
     /// Creates a worker of the guest `responder` with these flags.
     pub(super) fn start(flags: &[&str]) -> Self {
+        Self::of("responder", flags)
+    }
+
+    /// Creates a worker of a guest with these flags.
+    pub(super) fn of(guest: &str, flags: &[&str]) -> Self {
         let hosted = Hosted::start();
-        let worker = create(&hosted, flags);
+        let worker = create(&hosted, guest, flags);
         Self { hosted, worker }
     }
 
@@ -35,7 +40,13 @@ impl Bed {
         format!("/api/runtimes/{runtime}/workers/{}/http{target}", self.worker)
     }
 
-    fn with(&self, method: &str, target: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+    pub(super) fn with(
+        &self,
+        method: &str,
+        target: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Answer {
         let token = format!("Bearer {}", self.hosted.host.token);
         let headers = [headers, &[("authorization", &token)]].concat();
         with(self.url(), method, &self.path(target), &headers, body)
@@ -43,6 +54,18 @@ impl Bed {
 
     pub(super) fn get(&self, target: &str) -> Answer {
         self.with("GET", target, &[], b"")
+    }
+
+    /// Waits for the first entry of a kind.
+    pub(super) fn entry(&self, kind: &str) -> Value {
+        let until = Instant::now() + Duration::from_secs(60);
+        loop {
+            if let Some(first) = self.entries(kind).into_iter().next() {
+                return first;
+            }
+            assert!(Instant::now() < until, "there is no entry of kind {kind}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 
     fn entries(&self, kind: &str) -> Vec<Value> {
@@ -57,8 +80,8 @@ impl Bed {
     }
 }
 
-fn create(hosted: &Hosted, flags: &[&str]) -> String {
-    let component = guest("responder");
+fn create(hosted: &Hosted, guest: &str, flags: &[&str]) -> String {
+    let component = skep_harness::guest(guest);
     let words = ["worker", "create", component.to_str().unwrap(), "--output", "json"];
     hosted.good(&[&words[..], flags].concat()).text("worker_id")
 }
@@ -217,11 +240,7 @@ fn the_transcript_has_output_failures_and_no_entry_for_each_request() {
     }
     bed.get("/print/words").is(200);
     bed.get("/trap").is(502);
-    let until = Instant::now() + Duration::from_secs(60);
-    while bed.entries("access").is_empty() {
-        assert!(Instant::now() < until, "the trap has no entry");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    bed.entry("access");
     let access = bed.entries("access");
     assert_eq!(access.len(), 1, "{access:?}");
     assert_eq!(access[0]["label"], "trap");
@@ -242,7 +261,7 @@ fn a_worker_of_another_kind_takes_no_requests() {
     let bearer = format!("Bearer {}", hosted.host.token);
     with(&hosted.host.url, "GET", &path, &[("authorization", &bearer)], b"").is(501);
     // And an HTTP worker takes no inputs.
-    let worker = create(&hosted, &[]);
+    let worker = create(&hosted, "responder", &[]);
     let said = hosted.skep(&["worker", "send", &worker, "x"]);
     assert_ne!(said.code, 0, "{}{}", said.out, said.err);
 }
