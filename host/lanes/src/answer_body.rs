@@ -253,8 +253,11 @@ impl Body for AnswerBody {
         if self.is_whole && !self.ready.iter().any(Frame::is_trailers) {
             SizeHint::with_exact(self.ahead())
         } else {
-            let mut hint = self.guest.size_hint();
-            hint.set_lower(hint.lower().saturating_add(self.ahead()));
+            let (rest, mut hint) = (self.guest.size_hint(), SizeHint::new());
+            hint.set_lower(rest.lower().saturating_add(self.ahead()));
+            if let Some(upper) = rest.upper() {
+                hint.set_upper(upper.saturating_add(self.ahead()));
+            }
             hint
         }
     }

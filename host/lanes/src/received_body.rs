@@ -18,7 +18,6 @@ use crate::exchange::Exchange;
 /// The guest's handle holds nothing else of the request either.
 pub(crate) struct ReceivedBody<B> {
     body: SharedBody<B>,
-    hint: SizeHint,
     left: u64,
 }
 
@@ -73,10 +72,9 @@ struct TooLarge;
 impl<B: Body> ReceivedBody<B> {
     /// Wraps a body of at most `limit` bytes.
     pub(crate) fn new(body: B, limit: u64, exchange: Arc<Exchange>) -> (Self, ReceivedBodyEnd<B>) {
-        let hint = body.size_hint();
         let body = Arc::new(Mutex::new(Some((body, exchange))));
         let end = ReceivedBodyEnd(body.clone());
-        (Self { body, hint, left: limit }, end)
+        (Self { body, left: limit }, end)
     }
 }
 
@@ -122,6 +120,9 @@ where
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.hint
+        match &*lock(&self.body) {
+            Some((body, _)) => body.size_hint(),
+            None => SizeHint::with_exact(0),
+        }
     }
 }
