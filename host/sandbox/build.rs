@@ -49,7 +49,8 @@ impl Statics<'_> {
             let _ = write!(params, "({:?}, &{}), ", param.name, self.ty(&param.ty));
         }
         let result = self.optional(function.result.as_ref());
-        format!("name: {:?}, params: &[{params}], result: {result}", function.name)
+        let name = &function.name;
+        format!("name: {name:?}, is_async: false, params: &[{params}], result: {result}")
     }
 
     fn optional(&mut self, ty: Option<&Type>) -> String {

@@ -8,9 +8,9 @@ use clap::Args;
 use skep_protocol::limits::OFF;
 use skep_protocol::text::neutral;
 use skep_protocol::{LimitName, Limits};
-use skep_sandbox::interfaces::{Grant, MissingInterface};
+use skep_sandbox::interfaces::{Grant, MissingInterface, WASI_0_3_SWITCH};
 use skep_sandbox::{
-    Abi, CompileBounds, CompileError, CompileJob, Compiler, Import, Profile, Shape,
+    Abi, CompileBounds, CompileError, CompileJob, Compiler, Import, Profile, Shape, Wasi03,
 };
 
 use crate::failure::Failed;
@@ -32,6 +32,10 @@ pub(crate) struct InspectArgs {
     #[arg(long, value_enum, default_value = "text", value_name = "FORMAT")]
     output: OutputFormat,
 
+    /// Examine it for a host that has turned WASI 0.3 on
+    #[arg(long = "wasi-0.3")]
+    wasi_0_3: bool,
+
     /// Component or WASI preview1 module: a file, or - for standard input
     #[arg(value_name = "FILE|-")]
     file: PathBuf,
@@ -52,7 +56,7 @@ pub(crate) fn inspect(arguments: &InspectArgs) -> u8 {
             return Failed::refused(message).show(arguments.output);
         }
     };
-    let refusal = match refusal(&wasm, &shape, &limits) {
+    let refusal = match refusal(&wasm, &shape, &limits, arguments.wasi_0_3.into()) {
         Ok(refusal) => refusal,
         Err(message) => return Failed::internal(message).show(arguments.output),
     };
@@ -79,22 +83,30 @@ pub(crate) fn inspect_file(path: &Path) -> Result<Inspected, Failed> {
     let wasm = source.read(NoWriter::Refuse, limits.component_bytes)?;
     let shape = Shape::read(&wasm, &limits)
         .map_err(|refusal| Failed::refused(neutral(&refusal.to_string()).to_string()))?;
-    let refusal = refusal(&wasm, &shape, &limits).map_err(Failed::internal)?;
+    let refusal = refusal(&wasm, &shape, &limits, Wasi03::Off).map_err(Failed::internal)?;
     let kind = shape.kind.map(|kind| kind.as_str());
     Ok(Inspected { digest: shape.digest.to_string(), kind, refusal })
 }
 
 /// Returns the reason that a run would refuse the component, if it would. Fails if the compiling
 /// child cannot tell.
-fn refusal(wasm: &[u8], shape: &Shape, limits: &Limits) -> Result<Option<String>, String> {
-    if let Err(refusal) = shape.check(limits) {
+fn refusal(
+    wasm: &[u8],
+    shape: &Shape,
+    limits: &Limits,
+    wasi_0_3: Wasi03,
+) -> Result<Option<String>, String> {
+    if let Err(refusal) = shape.check(limits, wasi_0_3) {
         return Ok(Some(refusal.to_string()));
     }
     // Full validation is costly and its input is untrusted, so it runs in the compiling child.
     let examined = child::compiler().compile(CompileJob {
         wasm,
         abi: shape.abi,
-        profile: Profile::Default,
+        profile: match shape.needs_wasi_0_3() {
+            Some(_) => Profile::Concurrent,
+            None => Profile::Default,
+        },
         bounds: CompileBounds::of(limits, shape.code_bytes),
         out: None,
         functions: None,
@@ -117,6 +129,7 @@ fn report(shape: &Shape, refusal: Option<String>, limits: &Limits) -> InspectRep
         kind: shape.kind,
         runs: refusal.is_none(),
         refusal,
+        wasi_0_3: shape.needs_wasi_0_3().is_some(),
         imports: shape.imports.iter().map(import).collect(),
         exports: shape.exports.clone(),
         locals: shape.locals,
@@ -181,6 +194,9 @@ fn text(shape: &Shape, refusal: Option<&str>, limits: &Limits) -> String {
         "makes    {} core instances, {} memories, {} tables",
         shape.census.core_instances, shape.census.memories, shape.census.tables
     ));
+    if let Some(what) = shape.needs_wasi_0_3() {
+        line(format!("needs    WASI 0.3 ({}): turn it on with {WASI_0_3_SWITCH}", neutral(&what)));
+    }
     line(match refusal {
         None => "runs     yes".into(),
         Some(refusal) => format!("runs     no: {}", neutral(refusal)),

@@ -242,6 +242,8 @@ pub(crate) struct InspectReport {
     pub(crate) kind: Option<ComponentKind>,
     pub(crate) runs: bool,
     pub(crate) refusal: Option<String>,
+    /// True if it needs WASI 0.3.
+    pub(crate) wasi_0_3: bool,
     pub(crate) imports: Vec<ImportReport>,
     pub(crate) exports: Vec<String>,
     pub(crate) locals: u64,

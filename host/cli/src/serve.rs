@@ -18,7 +18,7 @@ use skep_api::{HttpService, ServerLimits};
 use skep_lanes::{HttpPolicy, Lanes};
 use skep_protocol::text::neutral;
 use skep_protocol::{BodyCut, ComponentKind, Error, HttpAnswer, HttpRequest, LimitName, Limits};
-use skep_sandbox::{Loaded, Outbound, Profile, Sandbox, SandboxParts};
+use skep_sandbox::{Loaded, Outbound, Profile, Sandbox, SandboxParts, Wasi03};
 use tokio::net::TcpListener;
 
 pub(crate) use args::ServeArgs;
@@ -98,7 +98,7 @@ async fn serve_until_stopped(arguments: ServeArgs, guest: Vec<OsString>) -> Resu
         read = tokio::task::spawn_blocking(read) => read.expect("reading does not panic")?,
         _ = signals.next() => return Err(stop()),
     };
-    let sandbox = sandbox(limits, policy)?;
+    let sandbox = sandbox(limits, policy, arguments.guest.wasi_0_3.into())?;
     let loading = load(sandbox.clone(), wasm, &name);
     let loaded = tokio::select! {
         loaded = loading => loaded?,
@@ -160,13 +160,14 @@ async fn serve_until_stopped(arguments: ServeArgs, guest: Vec<OsString>) -> Resu
 }
 
 /// Starts the sandbox of a process that serves one component.
-fn sandbox(limits: Limits, policy: HttpPolicy) -> Result<Sandbox, Failed> {
+fn sandbox(limits: Limits, policy: HttpPolicy, wasi_0_3: Wasi03) -> Result<Sandbox, Failed> {
     let cache = ambient::compiled_cache().inspect_err(|error| prepare::warn_uncached(error));
     let parts = SandboxParts {
         cache: cache.ok(),
         incremental: child::known_functions(),
         limits,
         outbound: Outbound::default(),
+        wasi_0_3,
         // An instance that ends and the one that follows it overlap.
         workers: policy.at_once.saturating_mul(2).max(64),
         ..SandboxParts::new(Arc::new(child::compiler()))

@@ -13,7 +13,7 @@ use skep_protocol::{
     GrantError, HttpGrant, LimitName, Limits, Rights, RuntimeId, ScopeName, SecretName,
 };
 use skep_runtime::Options;
-use skep_sandbox::Isolation;
+use skep_sandbox::{Isolation, Wasi03};
 
 use crate::ambient;
 use crate::secret::{SecretSetting, SecretSettings};
@@ -75,6 +75,8 @@ pub(crate) struct RuntimeSetting {
     /// CPU time that compiling a component may take, in milliseconds; its wall time may be five
     /// times that.
     compile_timeout_ms: Option<u64>,
+    /// True if components may use WASI 0.3, which is experimental.
+    wasi_0_3: bool,
     /// Isolation of command runs: `thread`, `process` or `auto`.
     isolation: Option<String>,
 }
@@ -97,6 +99,11 @@ impl RuntimeSetting {
         if let Some(millis) = self.compile_timeout_ms {
             limits.set_compile_timeout(millis);
         }
+    }
+
+    /// Returns the use of WASI 0.3.
+    pub(crate) fn wasi_0_3(&self) -> Wasi03 {
+        self.wasi_0_3.into()
     }
 
     /// Returns the isolation of command runs.
@@ -365,6 +372,7 @@ mod tests {
         assert_eq!(file.remote[0].token_file.as_deref(), Some(Path::new("/etc/skep/attic.token")));
         assert_eq!(file.runtime.options().stop_grace, Duration::from_secs(5));
         assert_eq!(file.runtime.isolation(), Ok(Isolation::Auto));
+        assert_eq!(file.runtime.wasi_0_3(), Wasi03::On);
         let mut limits = Limits::default();
         file.runtime.set_limits(&mut limits);
         assert_eq!(limits.compile_cpu_ms, 600_000);

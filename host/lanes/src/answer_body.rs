@@ -265,7 +265,8 @@ impl Body for AnswerBody {
 
 impl Drop for AnswerBody {
     fn drop(&mut self) {
-        if self.is_finished || self.is_end_stream() {
+        // A server that has sent as much as the head says asks for no more.
+        if self.is_finished || self.is_end_stream() || self.declared == Some(0) {
             self.finish();
             if !self.exchange.has_guest_ended() {
                 let kill = self.exchange.kill.clone();

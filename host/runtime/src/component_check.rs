@@ -7,7 +7,7 @@ use skep_protocol::{
     ComponentCheck, ComponentDigest, ComponentRefusal, GrantKind, ImportCheck, ImportStatus, Limits,
 };
 use skep_sandbox::interfaces::{Grant, MissingInterface};
-use skep_sandbox::{Import, Shape};
+use skep_sandbox::{Import, Shape, Wasi03};
 
 use crate::components::refused;
 
@@ -25,7 +25,7 @@ pub(crate) fn shown(name: &dyn std::fmt::Display) -> String {
 }
 
 /// Reads a component's headers. It takes milliseconds and compiles nothing.
-pub(crate) fn describe(wasm: &[u8], limits: &Limits) -> ComponentCheck {
+pub(crate) fn describe(wasm: &[u8], limits: &Limits, wasi_0_3: Wasi03) -> ComponentCheck {
     let mut check = ComponentCheck {
         digest: ComponentDigest::from_sha256(Sha256::digest(wasm).into()),
         kind: None,
@@ -48,7 +48,7 @@ pub(crate) fn describe(wasm: &[u8], limits: &Limits) -> ComponentCheck {
     check.grants = shape.imports.iter().filter_map(grant).collect();
     check.grants.sort_unstable();
     check.grants.dedup();
-    let refusal = shape.check(limits).err();
+    let refusal = shape.check(limits, wasi_0_3).err();
     check.refusal = refusal.map(|error| ComponentRefusal::from(&refused(&error)));
     check
 }

@@ -20,7 +20,7 @@ use skep_sandbox::Profile;
 use skep_sandbox::Shortage;
 use skep_sandbox::{CompileError, Ended};
 use skep_sandbox::{CompileOutcome, Loaded};
-use skep_sandbox::{LoadError, Sandbox};
+use skep_sandbox::{LoadError, Sandbox, Wasi03};
 
 use crate::compile_retries::{CompileRetries, Key};
 use crate::not_ready::NotReady;
@@ -83,10 +83,11 @@ impl LoadedCache {
         Some(used.loaded.clone())
     }
 
-    fn insert(&mut self, loaded: &Arc<Loaded>) {
+    /// `profile` is the one that it is asked for. Its own may be another, see [`Sandbox::load`].
+    fn insert(&mut self, profile: Profile, loaded: &Arc<Loaded>) {
         self.uses += 1;
         let used = CachedComponent { loaded: loaded.clone(), last: self.uses };
-        self.components.insert((loaded.profile, loaded.shape.digest), used);
+        self.components.insert((profile, loaded.shape.digest), used);
         if self.components.len() > MAX_CACHED
             && let Some((&oldest, _)) = self.components.iter().min_by_key(|(_, used)| used.last)
         {
@@ -143,6 +144,11 @@ impl Components {
     fn notify(&self, digest: ComponentDigest, compiled: bool) {
         // Without followers there is no receiver.
         drop(self.notices.send(RuntimeEvent::Compiled(CompiledEvent { digest, compiled })));
+    }
+
+    /// Returns the use of WASI 0.3.
+    pub(crate) fn wasi_0_3(&self) -> Wasi03 {
+        self.sandbox.wasi_0_3()
     }
 
     /// Returns the compilation profile of a worker with these limits.
@@ -240,7 +246,7 @@ impl Components {
             Ok::<_, NotReady>((loaded, matches!(outcome, CompileOutcome::Miss { .. })))
         });
         let (loaded, compiled) = load.await.map_err(|_| NotReady::Panicked)??;
-        self.loaded.lock().unwrap_or_else(PoisonError::into_inner).insert(&loaded);
+        self.loaded.lock().unwrap_or_else(PoisonError::into_inner).insert(profile, &loaded);
         Ok(Some((loaded, compiled)))
     }
 

@@ -8,10 +8,12 @@ use std::time::{Duration, Instant};
 
 use skep_protocol::limits::OFF;
 use skep_protocol::{Failure, LimitName, LimitSet, Payload};
+use wasmtime::component::TypedFunc;
 use wasmtime::{Store, UpdateDeadline};
 use wasmtime_wasi::I32Exit;
 use wasmtime_wasi::p2::bindings::Command;
 use wasmtime_wasi_http::p2::bindings::Proxy;
+use wasmtime_wasi_http::p3::bindings::Service as AsyncService;
 
 use crate::code::engine::{Engine, Profile};
 use crate::code::loaded::Code;
@@ -40,6 +42,8 @@ pub struct Instance {
     share: Arc<Share>,
     profile: Profile,
     is_service: bool,
+    /// The entries of the engine's table of tasks that the component itself has.
+    own_tasks: usize,
     /// The start of the turn, and its CPU time so far.
     began: Option<Instant>,
     cpu: Duration,
@@ -49,8 +53,10 @@ pub struct Instance {
 enum Body {
     Service(Service, Option<Hooks>),
     Command(Command),
+    AsyncCommand(TypedFunc<(), (Result<(), ()>,)>),
     Http(Proxy),
     Web(Web),
+    AsyncHttp(AsyncService),
     Module(wasmtime::Instance),
     /// A command runs only once.
     Spent,
@@ -92,6 +98,9 @@ impl From<Ended> for Done {
 /// Fuel for an engine that counts fuel without limiting it.
 const PLENTY: u64 = u64::MAX / 2;
 
+/// Entries of the engine's table for one task, stream or future of a guest: its state and both ends.
+const TASK_PARTS: usize = 3;
+
 /// Maximum bytes of a media type or a failure's code.
 const WORD_BYTES: usize = 255;
 
@@ -118,6 +127,10 @@ impl Instance {
         store.set_max_component_handles(
             usize::try_from(limits.component_handles).unwrap_or(usize::MAX),
         );
+        if let Some(tasks) = store.concurrent_resource_table() {
+            let most = usize::try_from(limits.host_resources).unwrap_or(usize::MAX);
+            tasks.set_max_capacity(most.saturating_mul(TASK_PARTS));
+        }
         if profile == Profile::Deterministic {
             store.set_fuel(limits.fuel.min(PLENTY)).map_err(fault)?;
         }
@@ -140,6 +153,7 @@ impl Instance {
             share,
             profile,
             is_service: matches!(code, Code::Service(_)),
+            own_tasks: 0,
             began: None,
             cpu: Duration::ZERO,
             usable: true,
@@ -155,11 +169,16 @@ impl Instance {
                         Body::Service(code.handler.load(store, &instance)?, hooks.transpose()?)
                     }
                     Code::Command(pre) => Body::Command(pre.instantiate_async(store).await?),
+                    Code::AsyncCommand(code) => {
+                        let instance = code.pre.instantiate_async(&mut *store).await?;
+                        Body::AsyncCommand(instance.get_typed_func(store, code.run)?)
+                    }
                     Code::Http(pre) => Body::Http(pre.instantiate_async(store).await?),
                     Code::Web(code) => {
                         let instance = code.pre.instantiate_async(&mut *store).await?;
                         Body::Web(code.web.load(store, &instance)?)
                     }
+                    Code::AsyncHttp(pre) => Body::AsyncHttp(pre.instantiate_async(store).await?),
                     Code::Module(pre) => Body::Module(pre.instantiate_async(store).await?),
                 })
             })
@@ -167,6 +186,9 @@ impl Instance {
         match connected {
             Ok(body) => instance.body = body,
             Err(error) => return Err(instance.end_early(&error)),
+        }
+        if profile == Profile::Concurrent {
+            instance.own_tasks = instance.store.concurrent_state_table_size();
         }
         Ok(instance)
     }
@@ -227,12 +249,21 @@ impl Instance {
                     let result = command.wasi_cli_run().call_run(store).await?;
                     Ok(u8::from(result.is_err()))
                 }
+                Body::AsyncCommand(run) => {
+                    // The tasks that it leaves behind end with its store.
+                    let (result,) = run.call_async(store, ()).await?;
+                    Ok(u8::from(result.is_err()))
+                }
                 Body::Module(module) => {
                     let start = module.get_typed_func::<(), ()>(&mut *store, "_start")?;
                     start.call_async(store, ()).await?;
                     Ok(0)
                 }
-                Body::Service(..) | Body::Http(_) | Body::Web(_) | Body::Spent => {
+                Body::Service(..)
+                | Body::Http(_)
+                | Body::AsyncHttp(_)
+                | Body::Web(_)
+                | Body::Spent => {
                     let why = "the component is not a command, or has run already";
                     Err(outcome::HostFault(why.into()).into())
                 }
@@ -269,7 +300,7 @@ impl Instance {
             })
             .await;
         self.body = Body::Service(service, hooks);
-        self.usable = result.is_ok();
+        self.usable = result.is_ok() && !self.has_tasks();
         let ended = match result {
             Ok(result) if is_too_large(&result, limits.output_bytes) => {
                 Ended::Limit { name: LimitName::output_bytes, crash: None, exit_code: None }
@@ -285,6 +316,15 @@ impl Instance {
             Err(error) => self.end(&error),
         };
         (ended, self.cost())
+    }
+
+    /// Returns true if the turn has left tasks, streams or futures of WASI 0.3. They would run with the
+    /// next.
+    fn has_tasks(&mut self) -> bool {
+        match self.profile {
+            Profile::Concurrent => self.store.concurrent_state_table_size() > self.own_tasks,
+            Profile::Default | Profile::Deterministic => false,
+        }
     }
 
     /// True if another turn may run.
@@ -327,7 +367,7 @@ impl Instance {
         self.store.data_mut().in_hook = true;
         let done = self.guard(async |store| hook(store, &hooks).await).await;
         self.store.data_mut().in_hook = false;
-        self.usable = done.is_ok();
+        self.usable = done.is_ok() && !self.has_tasks();
         done
     }
 
@@ -378,7 +418,7 @@ impl Instance {
         // The next turn gets its own deadline.
         self.store.data_mut().deadline = None;
         let fuel = match self.profile {
-            Profile::Default => None,
+            Profile::Default | Profile::Concurrent => None,
             Profile::Deterministic => {
                 let given = self.store.data().limits.fuel.min(PLENTY);
                 self.store.get_fuel().ok().map(|left| given - left)

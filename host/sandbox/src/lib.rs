@@ -47,6 +47,7 @@ pub use outcome::{Crash, Ended, Frame};
 pub use preflight::census::Census;
 pub use preflight::fit::Misfit;
 pub use preflight::interfaces;
+pub use preflight::interfaces::Wasi03;
 pub use preflight::proposals::Unoffered;
 pub use preflight::shape::{Abi, Import, Refusal, Shape};
 pub use sandbox::{LoadError, Sandbox, SandboxParts};

@@ -22,6 +22,7 @@ use crate::instance::{Done, Instance};
 use crate::limits::kill::KillSwitch;
 use crate::limits::slots::{CpuSlots, Share};
 use crate::outcome::Ended;
+use crate::preflight::interfaces::Wasi03;
 use crate::preflight::shape::{Refusal, Shape};
 use crate::wasi::spec::GuestSpec;
 
@@ -43,6 +44,8 @@ pub struct SandboxParts {
     pub limits: Limits,
     /// Sends the requests of guests.
     pub outbound: Outbound,
+    /// The use of WASI 0.3.
+    pub wasi_0_3: Wasi03,
 }
 
 /// Runs guests. Cheap to clone.
@@ -52,7 +55,7 @@ pub struct Sandbox(Arc<SandboxState>);
 struct SandboxState {
     parts: SandboxParts,
     slots: Arc<CpuSlots>,
-    engines: [OnceLock<Arc<Engine>>; 2],
+    engines: [OnceLock<Arc<Engine>>; Profile::ALL.len()],
     /// The components in use. References are weak, because each component holds a descriptor and
     /// memory.
     loaded: Mutex<HashMap<(Profile, ComponentDigest), Weak<Loaded>>>,
@@ -117,6 +120,7 @@ impl SandboxParts {
             incremental: Incremental::Off,
             limits: Limits::default(),
             outbound: Outbound::default(),
+            wasi_0_3: Wasi03::Off,
         }
     }
 }
@@ -146,8 +150,14 @@ impl Sandbox {
         &self.0.guests
     }
 
+    /// Returns the use of WASI 0.3.
+    pub fn wasi_0_3(&self) -> Wasi03 {
+        self.0.parts.wasi_0_3
+    }
+
     /// Loads a component: reads it, refuses what cannot run, and compiles it if necessary. Blocks
-    /// until it is done.
+    /// until it is done. A component that needs WASI 0.3 gets [`Profile::Concurrent`] instead of the
+    /// default.
     pub fn load(
         &self,
         wasm: &[u8],
@@ -155,7 +165,8 @@ impl Sandbox {
     ) -> Result<(Arc<Loaded>, CompileOutcome), LoadError> {
         let limits = &self.0.parts.limits;
         let shape = Shape::read(wasm, limits)?;
-        let kind = shape.check(limits)?;
+        let kind = shape.check(limits, self.0.parts.wasi_0_3)?;
+        let profile = fitting(profile, &shape)?;
         let key = (profile, shape.digest);
         if let Some(loaded) = self.loaded().get(&key).and_then(Weak::upgrade) {
             return Ok((loaded, CompileOutcome::Hit));
@@ -252,9 +263,9 @@ impl Sandbox {
     pub fn examine(&self, wasm: &[u8]) -> Result<(), LoadError> {
         let limits = &self.0.parts.limits;
         let shape = Shape::read(wasm, limits)?;
-        shape.check(limits)?;
+        shape.check(limits, self.0.parts.wasi_0_3)?;
         let bounds = CompileBounds::of(limits, shape.code_bytes);
-        let (abi, profile) = (shape.abi, Profile::Default);
+        let (abi, profile) = (shape.abi, fitting(Profile::Default, &shape)?);
         self.0.parts.compiler.compile(CompileJob {
             wasm,
             abi,
@@ -282,6 +293,16 @@ impl Sandbox {
 
     /// Returns true if there is native code for a component. Damage is detected when it is loaded.
     pub fn is_compiled(&self, digest: &ComponentDigest, profile: Profile) -> bool {
+        self.stands_for(profile).any(|profile| self.is_compiled_for(digest, profile))
+    }
+
+    /// Returns the profiles that [`Sandbox::load`] may choose instead of this one, and itself.
+    fn stands_for(&self, profile: Profile) -> impl Iterator<Item = Profile> + use<> {
+        let is_on = profile == Profile::Default && self.0.parts.wasi_0_3 == Wasi03::On;
+        std::iter::once(profile).chain(is_on.then_some(Profile::Concurrent))
+    }
+
+    fn is_compiled_for(&self, digest: &ComponentDigest, profile: Profile) -> bool {
         if self.loaded().get(&(profile, *digest)).is_some_and(|loaded| loaded.strong_count() > 0) {
             return true;
         }
@@ -295,6 +316,10 @@ impl Sandbox {
         digest: &ComponentDigest,
         profile: Profile,
     ) -> Option<CompiledSize> {
+        self.stands_for(profile).find_map(|profile| self.size_for(digest, profile))
+    }
+
+    fn size_for(&self, digest: &ComponentDigest, profile: Profile) -> Option<CompiledSize> {
         let in_use = self.loaded().get(&(profile, *digest)).and_then(Weak::upgrade);
         if let Some(loaded) = in_use {
             return Some(loaded.compiled);
@@ -340,5 +365,14 @@ impl Sandbox {
         &self,
     ) -> std::sync::MutexGuard<'_, HashMap<(Profile, ComponentDigest), Weak<Loaded>>> {
         self.0.loaded.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Returns the profile of a component for which this one is wanted.
+fn fitting(wanted: Profile, shape: &Shape) -> Result<Profile, Refusal> {
+    match (shape.needs_wasi_0_3(), wanted) {
+        (None, wanted) => Ok(wanted),
+        (Some(what), Profile::Deterministic) => Err(Refusal::Wasi03Repeatable(what)),
+        (Some(_), Profile::Default | Profile::Concurrent) => Ok(Profile::Concurrent),
     }
 }

@@ -10,6 +10,7 @@ pub(crate) mod lifecycle;
 pub(crate) mod linker;
 pub(crate) mod network;
 pub(crate) mod preview1;
+pub(crate) mod preview3;
 pub(crate) mod random;
 pub(crate) mod spec;
 pub(crate) mod streams;

@@ -13,7 +13,9 @@ use skep_protocol::{
     RuntimeId, Sent, Timestamp, Turns, WorkerId, WorkerSpec, Workers,
 };
 use skep_runtime::{Embedded, EmbeddedParts, Options};
-use skep_sandbox::{InProcessCompiler, Incremental, OutOfProcess, Outbound, Sandbox, SandboxParts};
+use skep_sandbox::{
+    InProcessCompiler, Incremental, OutOfProcess, Outbound, Sandbox, SandboxParts, Wasi03,
+};
 use skep_store::{NoFaults, Store, StoreParts};
 
 use crate::Failure;
@@ -49,6 +51,7 @@ pub(crate) fn sandbox(store: &Store, workers: u32) -> Result<Sandbox, Failure> {
         incremental: Incremental::Off,
         limits: Limits::default(),
         outbound: Outbound::default(),
+        wasi_0_3: Wasi03::Off,
     })?)
 }
 

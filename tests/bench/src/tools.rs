@@ -7,7 +7,7 @@ use std::sync::Arc;
 use skep_protocol::Limits;
 use skep_sandbox::{
     Identity, InProcessCompiler, Incremental, Loaded, Outbound, Profile, RecordError, Sandbox,
-    SandboxParts, TranscriptPage, Turn,
+    SandboxParts, TranscriptPage, Turn, Wasi03,
 };
 use xtask::{guests, tree};
 
@@ -102,6 +102,7 @@ pub(crate) fn sandbox(wasm: &[u8]) -> Result<(Sandbox, Arc<Loaded>), Failure> {
         incremental: Incremental::Off,
         limits: Limits::default(),
         outbound: Outbound::default(),
+        wasi_0_3: Wasi03::Off,
     })?;
     let (loaded, _) = sandbox.load(wasm, Profile::Default)?;
     Ok((sandbox, loaded))

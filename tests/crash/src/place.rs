@@ -9,7 +9,7 @@ use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use skep_protocol::{Limits, Timestamp};
 use skep_runtime::{Embedded, EmbeddedParts, Options};
-use skep_sandbox::{InProcessCompiler, Incremental, Outbound, Sandbox, SandboxParts};
+use skep_sandbox::{InProcessCompiler, Incremental, Outbound, Sandbox, SandboxParts, Wasi03};
 use skep_store::{Faults, OpenError, Store, StoreError, StoreParts};
 
 /// Starts the sandbox of this process.
@@ -23,6 +23,7 @@ pub(crate) fn sandbox(cache: &Path) -> Sandbox {
         incremental: Incremental::Off,
         limits: Limits::default(),
         outbound: Outbound::default(),
+        wasi_0_3: Wasi03::Off,
     };
     Sandbox::start(parts).unwrap()
 }

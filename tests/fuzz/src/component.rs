@@ -2,6 +2,7 @@
 
 use skep_protocol::Limits;
 
+use crate::preflight::interfaces::Wasi03;
 use crate::preflight::shape::{Refusal, Shape};
 
 pub(crate) fn run(data: &[u8]) {
@@ -17,7 +18,7 @@ pub(crate) fn run(data: &[u8]) {
         Ok(shape) => {
             assert_eq!(shape.bytes, data.len() as u64);
             assert!(shape.code_bytes <= shape.bytes, "more code than file");
-            match shape.check(&limits) {
+            match shape.check(&limits, Wasi03::On) {
                 Ok(kind) => assert_eq!(shape.kind, Some(kind)),
                 Err(refusal) => assert!(!refusal.to_string().is_empty()),
             }

@@ -10,7 +10,7 @@ use cap_std::fs::Dir;
 use skep_protocol::{Limits, Rights, Timestamp};
 use skep_runtime::{Embedded, EmbeddedParts, OperatorScope, Options};
 use skep_sandbox::{
-    ChildCompiler, Incremental, Isolation, OutOfProcess, Outbound, Sandbox, SandboxParts,
+    ChildCompiler, Incremental, Isolation, OutOfProcess, Outbound, Sandbox, SandboxParts, Wasi03,
 };
 use skep_store::{NoFaults, Store, StoreParts};
 
@@ -77,6 +77,7 @@ pub(crate) fn sandbox_parts(limits: &Limits, outbound: &Outbound) -> SandboxPart
         incremental: Incremental::Off,
         limits: limits.for_any_worker(),
         outbound: outbound.clone(),
+        wasi_0_3: Wasi03::Off,
     }
 }
 

@@ -52,6 +52,8 @@ pub const ARTIFACTS: &[Artifact] = &[
     ),
     Artifact::new("caller", "tests/guests/caller", Shape::Service, Target::Wasip2),
     Artifact::new("requester", "tests/guests/requester", Shape::Command, Target::Wasip2),
+    Artifact::new("concurrent", "tests/guests/concurrent", Shape::Service, Target::Wasip2),
+    Artifact::new("concurrent_web", "tests/guests/concurrent-web", Shape::Service, Target::Wasip2),
     Artifact::new("web", "examples/web", Shape::Service, Target::Wasip2),
     Artifact::new("streams", "examples/streams", Shape::Service, Target::Wasip2),
     Artifact::new("responder", "tests/guests/responder", Shape::Service, Target::Wasip2),

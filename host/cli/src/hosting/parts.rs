@@ -150,6 +150,7 @@ fn sandbox(
         incremental: code.functions,
         limits: limits.for_any_worker(),
         outbound,
+        wasi_0_3: settings.runtime.wasi_0_3(),
     };
     Sandbox::start(parts)
         .map_err(|error| Failed::here(format!("cannot start the sandbox: {error}")))

@@ -13,7 +13,7 @@ use skep_protocol::{
     WorkerSpec, Workers,
 };
 use skep_runtime::{Embedded, EmbeddedParts};
-use skep_sandbox::{Outbound, Sandbox, SandboxParts};
+use skep_sandbox::{Outbound, Sandbox, SandboxParts, Wasi03};
 use skep_store::{NoFaults, Store, StoreParts};
 
 use crate::failure::Failed;
@@ -63,6 +63,7 @@ impl ScratchRuntime {
             incremental: child::own_functions(),
             limits: Limits::default().for_any_worker(),
             outbound: Outbound::default(),
+            wasi_0_3: Wasi03::Off,
         })
         .map_err(|error| Failed::here(format!("cannot start the sandbox: {error}")))?;
         let host_id = ambient::new_id::<HostId>("test")?;

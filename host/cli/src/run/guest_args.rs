@@ -71,6 +71,10 @@ pub(crate) struct GuestArgs {
     #[arg(long, value_name = "GRANT")]
     pub(crate) allow_http: Vec<HttpGrant>,
 
+    /// Offer WASI 0.3, which is experimental, to a component that needs it
+    #[arg(long = "wasi-0.3")]
+    pub(crate) wasi_0_3: bool,
+
     /// CPU time that compiling may take; its wall time may be five times that [default: 3m]
     #[arg(long, value_name = "TIME", value_parser = quantity::duration)]
     pub(crate) compile_timeout: Option<Duration>,

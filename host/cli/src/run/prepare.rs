@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use skep_protocol::{ComponentKind, Limits, Payload};
-use skep_sandbox::{Outbound, Sandbox, SandboxParts};
+use skep_sandbox::{Outbound, Sandbox, SandboxParts, Wasi03};
 
 use super::args::RunArgs;
 use super::cargo;
@@ -77,7 +77,7 @@ impl PreparedRun {
             .map_err(|reason| Explained::interrupted(reason, &limits))??;
         let mut report = RunReport::default();
         report.timing.load_ms = millis(began.elapsed());
-        let sandbox = sandbox(limits).map_err(Explained::error)?;
+        let sandbox = sandbox(limits, arguments.guest.wasi_0_3.into()).map_err(Explained::error)?;
         // An archive takes a while.
         let open = move || {
             let out = OutPlan { to: &arguments.out, keep: arguments.keep_out };
@@ -142,7 +142,7 @@ pub(crate) fn guest_args(name: &str, words: Vec<OsString>) -> Result<Vec<String>
 }
 
 /// Starts the sandbox of a process that runs one guest.
-fn sandbox(limits: Limits) -> Result<Sandbox, String> {
+fn sandbox(limits: Limits, wasi_0_3: Wasi03) -> Result<Sandbox, String> {
     let cache = ambient::compiled_cache().inspect_err(|error| warn_uncached(error));
     let parts = SandboxParts {
         cores: 1,
@@ -152,6 +152,7 @@ fn sandbox(limits: Limits) -> Result<Sandbox, String> {
         incremental: child::known_functions(),
         limits,
         outbound: Outbound::default(),
+        wasi_0_3,
     };
     Sandbox::start(parts).map_err(|error| format!("cannot start the sandbox: {error}"))
 }

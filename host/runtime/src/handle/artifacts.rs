@@ -16,7 +16,7 @@ use skep_store::{StoreError, StoreRefusal};
 use crate::component_check::{MAX_NAMES, describe, shown};
 use crate::components::{Prepared, caller_error, refused};
 use crate::not_ready::NotReady;
-use skep_sandbox::Shape;
+use skep_sandbox::{Shape, Wasi03};
 
 use super::PAGE;
 use crate::clock::now;
@@ -37,7 +37,8 @@ impl Artifacts for Embedded {
         let wasm = Arc::new(gather(wasm, limits.component_bytes).await?);
         let bytes = wasm.clone();
         let read_limits = limits.for_any_worker();
-        let read = tokio::task::spawn_blocking(move || record(&bytes, &read_limits));
+        let wasi_0_3 = core.components.wasi_0_3();
+        let read = tokio::task::spawn_blocking(move || record(&bytes, &read_limits, wasi_0_3));
         let mut record = read.await.unwrap_or(Err(Error::Internal))?;
         record.trusted = by >= Role::Admin;
         let digest = record.digest;
@@ -67,7 +68,8 @@ impl Artifacts for Embedded {
         let limits = Limits::default();
         let wasm = Arc::new(gather(wasm, limits.component_bytes).await?);
         let (bytes, limits) = (wasm.clone(), limits.for_any_worker());
-        let read = tokio::task::spawn_blocking(move || describe(&bytes, &limits));
+        let wasi_0_3 = self.0.components.wasi_0_3();
+        let read = tokio::task::spawn_blocking(move || describe(&bytes, &limits, wasi_0_3));
         let mut check = read.await.map_err(|_| Error::Internal)?;
         if check.refusal.is_none() {
             let examined = self.0.components.examine(wasm).await;
@@ -217,9 +219,9 @@ async fn gather(mut wasm: ByteStream, limit: u64) -> Result<Vec<u8>, Error> {
 }
 
 /// Checks that a component can run here and describes it.
-fn record(wasm: &[u8], limits: &Limits) -> Result<ComponentRecord, Error> {
+fn record(wasm: &[u8], limits: &Limits, wasi_0_3: Wasi03) -> Result<ComponentRecord, Error> {
     let shape = Shape::read(wasm, limits).map_err(|error| refused(&error))?;
-    let kind = shape.check(limits).map_err(|error| refused(&error))?;
+    let kind = shape.check(limits, wasi_0_3).map_err(|error| refused(&error))?;
     Ok(ComponentRecord {
         digest: shape.digest,
         kind,

@@ -148,7 +148,7 @@ pub struct InProcessCompiler;
 
 impl Compiler for InProcessCompiler {
     fn compile(&self, mut job: CompileJob<'_>) -> Result<(), CompileError> {
-        examined(job.wasm)?;
+        examined(job.wasm, job.profile)?;
         let Some(out) = &mut job.out else { return Ok(()) };
         let functions = job.functions.take().map(FunctionStore::open).transpose()?;
         let functions = functions.map(Arc::new);
@@ -161,8 +161,8 @@ impl Compiler for InProcessCompiler {
 }
 
 /// Validates the bytes in full, and refuses code that could not run.
-fn examined(wasm: &[u8]) -> Result<(), CompileError> {
-    let types = examine(wasm)?;
+fn examined(wasm: &[u8], profile: Profile) -> Result<(), CompileError> {
+    let types = examine(wasm, profile.proposals())?;
     let (imports, exports) = shape::names(wasm);
     Ok(fit(&imports, &exports, &types)?)
 }
@@ -502,7 +502,7 @@ fn child(arguments: &[String]) -> Result<(), CompileError> {
         return Ok(io::stdout().lock().write_all(&found)?);
     }
     let profile = Profile::parse(profile).ok_or_else(unknown)?;
-    examined(&wasm)?;
+    examined(&wasm, profile)?;
     if task == EXAMINE {
         return Ok(());
     }

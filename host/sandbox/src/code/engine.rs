@@ -13,7 +13,7 @@ use wasmtime::{
 
 use crate::limits::ticker::Ticker;
 use crate::preflight::census::{MEMORY_BYTES, TABLE_ELEMENTS};
-use crate::preflight::proposals::OFFERED;
+use crate::preflight::proposals::{OFFERED, OFFERED_CONCURRENTLY};
 use crate::wasi::world::World;
 
 /// A compiler configuration. Each profile has its own engine and cache directory.
@@ -24,23 +24,35 @@ pub enum Profile {
     /// Also counts fuel, and computes the same results on every machine (canonical NaNs,
     /// deterministic relaxed SIMD).
     Deterministic,
+    /// Runs several tasks of a guest side by side, for WASI 0.3 and the async ABI of components. Each call
+    /// into a guest costs some microseconds more.
+    Concurrent,
 }
 
 impl Profile {
     /// All profiles.
-    pub const ALL: [Self; 2] = [Self::Default, Self::Deterministic];
+    pub const ALL: [Self; 3] = [Self::Default, Self::Deterministic, Self::Concurrent];
 
     /// Returns the name on the compiler's command line.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Default => "default",
             Self::Deterministic => "deterministic",
+            Self::Concurrent => "concurrent",
         }
     }
 
     /// Parses the name from the compiler's command line.
     pub fn parse(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|profile| profile.as_str() == word)
+    }
+
+    /// Returns the WebAssembly proposals that it supports.
+    pub(crate) const fn proposals(self) -> WasmFeatures {
+        match self {
+            Self::Default | Self::Deterministic => OFFERED,
+            Self::Concurrent => OFFERED_CONCURRENTLY,
+        }
     }
 }
 
@@ -59,6 +71,7 @@ pub enum Allocator {
 /// A wasmtime engine with its linkers and clock.
 pub(crate) struct Engine {
     pub(crate) wasmtime: wasmtime::Engine,
+    profile: Profile,
     pub(crate) allocator: Allocator,
     pub(crate) ticker: Ticker,
     components: OnceLock<component::Linker<World>>,
@@ -69,7 +82,9 @@ impl Engine {
     /// Starts an engine with a pool for `workers`, or without a pool if there is no address space
     /// for it, or if a guest within `limits` may be too large for one.
     pub(crate) fn start(profile: Profile, workers: u32, limits: &Limits) -> wasmtime::Result<Self> {
-        let (wasmtime, allocator, why) = match exceed_pool(limits) {
+        // A guest with many tasks needs many stacks. From a pool, it would take those of its neighbours.
+        let without_pool = profile == Profile::Concurrent || exceed_pool(limits);
+        let (wasmtime, allocator, why) = match without_pool {
             true => {
                 let allocator = Allocator::OnDemand;
                 (wasmtime::Engine::new(&config(profile, allocator))?, allocator, None)
@@ -83,7 +98,7 @@ impl Engine {
             );
         }
         tracing::debug!(profile = profile.as_str(), ?allocator, "engine started");
-        let engine = Self::of(wasmtime, allocator);
+        let engine = Self::of(wasmtime, profile, allocator);
         engine.start_clock()?;
         Ok(engine)
     }
@@ -92,12 +107,12 @@ impl Engine {
     /// started.
     pub(crate) fn without_clock(profile: Profile) -> wasmtime::Result<Self> {
         let allocator = Allocator::OnDemand;
-        Ok(Self::of(wasmtime::Engine::new(&config(profile, allocator))?, allocator))
+        Ok(Self::of(wasmtime::Engine::new(&config(profile, allocator))?, profile, allocator))
     }
 
-    fn of(wasmtime: wasmtime::Engine, allocator: Allocator) -> Self {
+    fn of(wasmtime: wasmtime::Engine, profile: Profile, allocator: Allocator) -> Self {
         let (ticker, components, modules) = (Ticker::stopped(), OnceLock::new(), OnceLock::new());
-        Self { wasmtime, allocator, ticker, components, modules }
+        Self { wasmtime, profile, allocator, ticker, components, modules }
     }
 
     /// Starts the thread that advances the epoch. Without it, computing guests cannot be
@@ -111,7 +126,10 @@ impl Engine {
         if let Some(linker) = self.components.get() {
             return Ok(linker);
         }
-        let linker = crate::wasi::linker::component_linker(&self.wasmtime)?;
+        let mut linker = crate::wasi::linker::component_linker(&self.wasmtime)?;
+        if self.profile == Profile::Concurrent {
+            crate::wasi::preview3::add_to_linker(&mut linker)?;
+        }
         Ok(self.components.get_or_init(|| linker))
     }
 
@@ -187,8 +205,10 @@ pub(crate) fn config(profile: Profile, allocator: Allocator) -> Config {
         .max_wasm_stack(Limits::default().wasm_stack_bytes as usize)
         // Host functions run on the guest's stack too, below the part that wasm may use.
         .async_stack_size(2 << 20)
+        // Without it, a call into a guest is a plain call on a fiber.
+        .concurrency_support(profile == Profile::Concurrent)
         .wasm_features(WasmFeatures::all(), false)
-        .wasm_features(OFFERED, true);
+        .wasm_features(profile.proposals(), true);
     if profile == Profile::Deterministic {
         config
             .consume_fuel(true)

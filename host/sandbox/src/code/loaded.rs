@@ -10,9 +10,10 @@ use crate::code::compiled::{CompiledFile, CompiledSize};
 use rustix::io::Errno;
 use skep_protocol::ComponentKind;
 use wasmtime::Module;
-use wasmtime::component::{Component, InstancePre};
+use wasmtime::component::{Component, ComponentExportIndex, InstancePre};
 use wasmtime_wasi::p2::bindings::CommandPre;
 use wasmtime_wasi_http::p2::bindings::ProxyPre;
+use wasmtime_wasi_http::p3::bindings::ServicePre as AsyncServicePre;
 
 use crate::code::engine::{Engine, Profile};
 use crate::code::shortage::{Shortage, errno};
@@ -63,8 +64,10 @@ impl Loaded {
 pub(crate) enum Code {
     Service(ServiceCode),
     Command(CommandPre<World>),
+    AsyncCommand(AsyncCommand),
     Http(ProxyPre<World>),
     Web(WebCode),
+    AsyncHttp(AsyncServicePre<World>),
     Module(wasmtime::InstancePre<World>),
 }
 
@@ -87,6 +90,29 @@ impl ServiceCode {
         let hooks = lifecycle::find(&pre)?;
         Ok(Self { pre, handler, hooks })
     }
+}
+
+/// A command of WASI 0.3 and its entry function.
+pub(crate) struct AsyncCommand {
+    pub(crate) pre: InstancePre<World>,
+    pub(crate) run: ComponentExportIndex,
+}
+
+impl AsyncCommand {
+    /// Finds the entry function, if there is one.
+    fn find(pre: &InstancePre<World>) -> Option<Self> {
+        let component = pre.component();
+        let interface = component.get_export_index(None, "wasi:cli/run@0.3.0")?;
+        let run = component.get_export_index(Some(&interface), "run")?;
+        Some(Self { pre: pre.clone(), run })
+    }
+}
+
+/// The handler of requests of WASI 0.3.
+const HANDLER_0_3: &str = "wasi:http/handler@0.3.0";
+
+fn exports(pre: &InstancePre<World>, name: &str) -> bool {
+    pre.component().get_export_index(None, name).is_some()
 }
 
 /// The source of native code.
@@ -166,7 +192,11 @@ pub(crate) fn link(
             let pre = linker.instantiate_pre(&component).map_err(refuse)?;
             match kind {
                 ComponentKind::Service => ServiceCode::new(pre).map(Code::Service).map_err(refuse),
-                ComponentKind::Command => CommandPre::new(pre).map(Code::Command).map_err(refuse),
+                // A component for hosts of both versions has two. The newer one is meant.
+                ComponentKind::Command => match AsyncCommand::find(&pre) {
+                    Some(command) => Ok(Code::AsyncCommand(command)),
+                    None => CommandPre::new(pre).map(Code::Command).map_err(refuse),
+                },
                 ComponentKind::Http => http_code(pre).map_err(refuse),
             }
         }
@@ -178,10 +208,11 @@ pub(crate) fn link(
     }
 }
 
-/// Returns the code of an HTTP guest, which has one of the two exports.
+/// Returns the code of an HTTP guest, which has one of these exports.
 fn http_code(pre: InstancePre<World>) -> wasmtime::Result<Code> {
     match web::find(&pre)? {
         Some(web) => Ok(Code::Web(WebCode { pre, web })),
+        None if exports(&pre, HANDLER_0_3) => AsyncServicePre::new(pre).map(Code::AsyncHttp),
         None => ProxyPre::new(pre).map(Code::Http),
     }
 }

@@ -43,6 +43,8 @@ pub(crate) struct HttpCaller {
     connections: Arc<Semaphore>,
     ledger: Arc<RequestLedger>,
     log: Arc<dyn RequestLog>,
+    /// The interface of the next request whose body is a stream.
+    pub(crate) interface: &'static str,
 }
 
 impl HttpCaller {
@@ -64,6 +66,7 @@ impl HttpCaller {
             connections: Arc::new(Semaphore::new(connections.min(Semaphore::MAX_PERMITS))),
             ledger: Arc::default(),
             log,
+            interface: STREAMS,
         })
     }
 
@@ -158,7 +161,8 @@ impl WasiHttpHooks for HttpCaller {
         options: Option<RequestOptions>,
         _read: Io,
     ) -> ResponseFuture {
-        let checked = self.check(STREAMS, request, options);
+        let interface = std::mem::replace(&mut self.interface, STREAMS);
+        let checked = self.check(interface, request, options);
         Box::new(async move {
             let (exchange, pending, request) = checked?;
             let response: ResponseResult = exchange.run(pending, request).await;
@@ -169,6 +173,10 @@ impl WasiHttpHooks for HttpCaller {
 
     fn p2_outgoing_body_chunk_size(&mut self) -> usize {
         usize::try_from(self.limits.http_chunk_bytes).unwrap_or(usize::MAX)
+    }
+
+    fn p3_outgoing_body_chunk_size(&mut self) -> usize {
+        self.p2_outgoing_body_chunk_size()
     }
 }
 

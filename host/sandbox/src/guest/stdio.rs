@@ -307,6 +307,21 @@ impl GuestOutput {
         let _ = self.push(bytes);
     }
 
+    /// Accepts as many bytes as there is room for. Returns `None` if the guest has to wait for room.
+    pub(crate) fn write_some(&self, bytes: &[u8]) -> StreamResult<Option<usize>> {
+        let queue = self.0.queue();
+        queue.writable()?;
+        let room = self.0.room(&queue);
+        drop(queue);
+        if room == 0 {
+            return Ok(None);
+        }
+        // Only the guest fills the queue, and it is in this call.
+        let accepted = &bytes[..bytes.len().min(room)];
+        self.push(accepted)?;
+        Ok(Some(accepted.len()))
+    }
+
     fn push(&self, bytes: &[u8]) -> StreamResult<()> {
         let mut queue = self.0.queue();
         queue.writable()?;
@@ -412,7 +427,7 @@ impl StdoutStream for GuestOutput {
     }
 
     fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
-        // Only preview3 calls this, and it is not linked.
+        // Only wasmtime-wasi's own streams of 0.3 call this, and they are not linked.
         Box::new(tokio::io::sink())
     }
 }

@@ -9,13 +9,16 @@ use bytes::Bytes;
 use http::Request;
 use http_body::Body as HttpBody;
 use tokio::sync::oneshot;
+use wasmtime::Store;
+use wasmtime_wasi_http::p2::bindings::Proxy;
 
 use super::{Body, Cost, Instance, UNUSABLE};
 use crate::limits::past::PastLimit;
 use crate::outcome::Ended;
 use crate::wasi::http::answer::{GuestAnswer, PendingAnswer};
-use crate::wasi::http::incoming;
+use crate::wasi::http::{concurrent, incoming};
 use crate::wasi::web;
+use crate::wasi::world::World;
 
 /// The end of a request, with its usage.
 type Responded = (Result<(), Ended>, Cost);
@@ -29,7 +32,8 @@ impl Instance {
 
     /// Makes an HTTP guest that streams handle one request, whose URI has the scheme that its client
     /// used. `answer` gets the answer while the guest still runs. The result is `Ok` when the guest's
-    /// function has returned, with or without an answer.
+    /// function has returned, with or without an answer; for a guest of WASI 0.3, when its answer has
+    /// ended too.
     pub async fn respond<B>(
         &mut self,
         request: Request<B>,
@@ -43,34 +47,25 @@ impl Instance {
             return (Err(Ended::HostFault(UNUSABLE.into())), self.cost());
         }
         let body = std::mem::replace(&mut self.body, Body::Spent);
-        let Body::Http(proxy) = body else { return self.cannot_respond() };
         // Dropping this future leaves the guest in the middle of its call.
         self.usable = false;
         let pending = PendingAnswer::new(answer);
-        let world = self.store.data_mut();
-        let result = match incoming::arguments(world, request, pending.clone()) {
-            Err(error) => Err(error),
-            Ok((request, outparam)) => {
-                let handler = proxy.wasi_http_incoming_handler();
+        let result = match &body {
+            Body::Http(proxy) => {
+                self.guard(async |store| old(store, proxy, request, &pending).await).await
+            }
+            Body::AsyncHttp(service) => {
                 self.guard(async |store| {
-                    let mut call = pin!(handler.call_handle(store, request, outparam));
-                    poll_fn(|cx| {
-                        let polled = call.as_mut().poll(cx);
-                        // An answer that was set right before a crash says nothing.
-                        if !matches!(polled, Poll::Ready(Err(_))) {
-                            pending.send();
-                        }
-                        polled
-                    })
-                    .await
+                    concurrent::respond(store, service, request, &pending).await
                 })
                 .await
             }
+            _ => return self.cannot_respond(),
         };
         pending.close();
         self.store.data_mut().http.answer = None;
-        self.body = Body::Http(proxy);
-        self.usable = result.is_ok();
+        self.usable = result.is_ok() && !self.has_tasks();
+        self.body = body;
         let ended = result.map_err(|error| self.end(&error));
         (ended, self.cost())
     }
@@ -91,7 +86,7 @@ impl Instance {
         self.usable = false;
         let result = self.guard(async |store| web::call(&guest, store, &request).await).await;
         self.body = Body::Web(guest);
-        self.usable = result.is_ok();
+        self.usable = result.is_ok() && !self.has_tasks();
         let ended = match result {
             Err(error) => Err(self.end(&error)),
             Ok(returned) => {
@@ -114,4 +109,29 @@ impl Instance {
         let why = "the component does not handle HTTP requests of this kind";
         (Err(Ended::HostFault(why.into())), self.cost())
     }
+}
+
+/// Calls a handler of 0.2.
+async fn old<B>(
+    store: &mut Store<World>,
+    proxy: &Proxy,
+    request: Request<B>,
+    pending: &PendingAnswer,
+) -> wasmtime::Result<()>
+where
+    B: HttpBody<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn StdError + Send + Sync>>,
+{
+    let (request, outparam) = incoming::arguments(store.data_mut(), request, pending.clone())?;
+    let handler = proxy.wasi_http_incoming_handler();
+    let mut call = pin!(handler.call_handle(store, request, outparam));
+    poll_fn(|cx| {
+        let polled = call.as_mut().poll(cx);
+        // An answer that was set right before a crash says nothing.
+        if !matches!(polled, Poll::Ready(Err(_))) {
+            pending.send();
+        }
+        polled
+    })
+    .await
 }

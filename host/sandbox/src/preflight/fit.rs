@@ -23,6 +23,7 @@ const CALLED: &[(&str, &str)] = &[
     ("skep:worker/lifecycle", "0.1.0"),
     ("skep:worker/web", "0.1.0"),
     ("wasi:cli/run", "0.2.12"),
+    ("wasi:cli/run", "0.3.0"),
 ];
 
 /// Maximum characters of one type in an error.
@@ -133,7 +134,7 @@ impl<'a> Side<'a> {
     /// Returns true if a function has the offered type. Names of parameters do not matter.
     fn is(&self, function: &ComponentFuncType, offered: &OfferedFunction) -> bool {
         let mut params = function.params.iter().zip(offered.params);
-        !function.async_
+        function.async_ == offered.is_async
             && function.params.len() == offered.params.len()
             && params.all(|((_, own), (_, offered))| self.same(*own, offered))
             && self.both(function.result, offered.result)
@@ -332,12 +333,13 @@ impl TypeText<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::preflight::proposals::examine;
+    use crate::preflight::proposals::{OFFERED_CONCURRENTLY, examine};
     use crate::preflight::shape::names;
 
     fn check(wat: &str) -> Result<(), Misfit> {
         let wasm = wat::parse_str(wat).unwrap_or_else(|error| panic!("{wat}: {error}"));
-        let types = examine(&wasm).unwrap_or_else(|error| panic!("{wat}: {error:?}"));
+        let types =
+            examine(&wasm, OFFERED_CONCURRENTLY).unwrap_or_else(|error| panic!("{wat}: {error:?}"));
         let (imports, exports) = names(&wasm);
         fit(&imports, &exports, &types)
     }
@@ -393,6 +395,14 @@ mod tests {
              and Skep calls `func(input: record { content-type: string, body: list<u8> }) -> \
              result<record { content-type: string, body: list<u8> }, record { code: string, \
              message: string }>`"
+        );
+        let run = "wasi:cli/run@0.3.0";
+        assert_eq!(check(&exporting(run, "", "run", "async (result (result))")), Ok(()));
+        assert_eq!(
+            why(&exporting(run, "", "run", "(result (result))")),
+            format!(
+                "`run` is `func() -> result` in its export {run}, and Skep calls `async func() -> result`"
+            )
         );
         let hooks = why(&exporting("skep:worker/lifecycle@0.1.0", "", "disconnecting", ""));
         assert!(hooks.starts_with("there is no `connected` in its export"), "{hooks}");

@@ -45,7 +45,29 @@ impl Grant {
     }
 }
 
+/// The use of WASI 0.3 on a host. The engine's authors call their part of it experimental and give it no
+/// patch releases, so a host has to turn it on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Wasi03 {
+    /// A component that needs it is refused.
+    #[default]
+    Off,
+    /// A component that needs it runs.
+    On,
+}
+
+impl From<bool> for Wasi03 {
+    fn from(is_on: bool) -> Self {
+        if is_on { Self::On } else { Self::Off }
+    }
+}
+
+/// The switch that turns WASI 0.3 on, in words.
+pub const WASI_0_3_SWITCH: &str =
+    "`--wasi-0.3`, or `wasi_0_3 = true` in the section [runtime] of skep.toml";
+
 const WASI: &str = "0.2.12";
+const WASI_0_3: &str = "0.3.0";
 const SKEP: &str = "0.1.0";
 
 const fn offer(name: &'static str, version: &'static str, grant: Grant) -> Offer {
@@ -93,6 +115,40 @@ pub const OFFERS: &[Offer] = &[
     offer("skep:worker/transcript", SKEP, Grant::None),
 ];
 
+/// The interfaces of WASI 0.3. They are offered where it is on.
+pub const OFFERS_0_3: &[Offer] = &[
+    offer("wasi:cli/environment", WASI_0_3, Grant::None),
+    offer("wasi:cli/exit", WASI_0_3, Grant::None),
+    offer("wasi:cli/stderr", WASI_0_3, Grant::None),
+    offer("wasi:cli/stdin", WASI_0_3, Grant::None),
+    offer("wasi:cli/stdout", WASI_0_3, Grant::None),
+    offer("wasi:cli/terminal-input", WASI_0_3, Grant::None),
+    offer("wasi:cli/terminal-output", WASI_0_3, Grant::None),
+    offer("wasi:cli/terminal-stderr", WASI_0_3, Grant::None),
+    offer("wasi:cli/terminal-stdin", WASI_0_3, Grant::None),
+    offer("wasi:cli/terminal-stdout", WASI_0_3, Grant::None),
+    offer("wasi:cli/types", WASI_0_3, Grant::None),
+    offer("wasi:clocks/monotonic-clock", WASI_0_3, Grant::None),
+    offer("wasi:clocks/system-clock", WASI_0_3, Grant::None),
+    offer("wasi:clocks/types", WASI_0_3, Grant::None),
+    offer("wasi:filesystem/preopens", WASI_0_3, Grant::Directory),
+    offer("wasi:filesystem/types", WASI_0_3, Grant::Directory),
+    offer("wasi:http/client", WASI_0_3, Grant::Http),
+    offer("wasi:http/types", WASI_0_3, Grant::None),
+    offer("wasi:random/insecure", WASI_0_3, Grant::None),
+    offer("wasi:random/insecure-seed", WASI_0_3, Grant::None),
+    offer("wasi:random/random", WASI_0_3, Grant::None),
+    offer("wasi:sockets/ip-name-lookup", WASI_0_3, Grant::Sockets),
+    offer("wasi:sockets/types", WASI_0_3, Grant::Sockets),
+];
+
+impl Offer {
+    /// Returns true if it is offered only where WASI 0.3 is on.
+    pub fn is_wasi_0_3(&self) -> bool {
+        self.version == WASI_0_3
+    }
+}
+
 /// An interface name with its version, as in a component: `wasi:io/poll@0.2.3`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InterfaceName {
@@ -127,9 +183,9 @@ impl fmt::Display for InterfaceName {
     }
 }
 
-/// Finds the offer for an import.
+/// Finds the offer for an import, among those of a host where WASI 0.3 is on.
 pub fn find(import: &InterfaceName) -> Result<&'static Offer, MissingInterface> {
-    let mut named = OFFERS.iter().filter(|offer| offer.name == import.name);
+    let mut named = OFFERS.iter().chain(OFFERS_0_3).filter(|offer| offer.name == import.name);
     match named.clone().find(|offer| import.matches(offer.name, offer.version)) {
         Some(offer) => Ok(offer),
         None => Err(match named.next() {
@@ -152,7 +208,7 @@ pub enum MissingInterface {
 }
 
 /// Returns true if the linker treats two versions as interchangeable: same major, or same minor
-/// below 1.0. A prerelease matches only itself.
+/// below 1.0. A prerelease matches only itself; build metadata does not matter.
 fn compatible(a: &str, b: &str) -> bool {
     match (track(a), track(b)) {
         (Some(a), Some(b)) => a == b,
@@ -161,7 +217,8 @@ fn compatible(a: &str, b: &str) -> bool {
 }
 
 fn track(version: &str) -> Option<(u64, u64)> {
-    if version.contains(['-', '+']) {
+    let (version, _build) = version.split_once('+').unwrap_or((version, ""));
+    if version.contains('-') {
         return None;
     }
     let mut parts = version.splitn(3, '.').map(str::parse::<u64>);
@@ -240,6 +297,9 @@ mod tests {
         for (import, ok) in [
             ("wasi:io/poll@0.2.0", true),
             ("wasi:io/poll@0.2.99", true),
+            ("wasi:io/poll@0.2.3+2026-03-15", true),
+            ("wasi:cli/stdin@0.3.0", true),
+            ("wasi:cli/stdin@0.3.7", true),
             ("wasi:io/poll@0.3.0", false),
             ("wasi:io/poll@1.0.0", false),
             ("wasi:io/poll@0.2.0-rc.1", false),

@@ -14,6 +14,7 @@ pub(super) struct OfferedFunction {
     pub(super) interface: &'static str,
     version: &'static str,
     pub(super) name: &'static str,
+    pub(super) is_async: bool,
     pub(super) params: &'static [(&'static str, &'static WitType)],
     pub(super) result: Option<&'static WitType>,
 }
@@ -35,17 +36,31 @@ pub(super) enum WitType {
     Borrow(&'static str),
 }
 
+/// The entry function of a command of WASI 0.3. The types of the interfaces that it imports are checked by
+/// the linker.
+static RUN_0_3: OfferedFunction = OfferedFunction {
+    interface: "wasi:cli/run",
+    version: "0.3.0",
+    name: "run",
+    is_async: true,
+    params: &[],
+    result: Some(&WitType::Result(None, None)),
+};
+
 /// Returns the functions of an interface in a compatible version. Empty if no file in `wit/`
 /// describes it.
 pub(super) fn functions(
     interface: &InterfaceName,
 ) -> impl Iterator<Item = &'static OfferedFunction> {
-    FUNCTIONS.iter().filter(|offered| interface.matches(offered.interface, offered.version))
+    FUNCTIONS
+        .iter()
+        .chain([&RUN_0_3])
+        .filter(|offered| interface.matches(offered.interface, offered.version))
 }
 
 impl fmt::Display for OfferedFunction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("func(")?;
+        f.write_str(if self.is_async { "async func(" } else { "func(" })?;
         comma(f, self.params, |f, (name, ty)| write!(f, "{name}: {ty}"))?;
         f.write_str(")")?;
         match self.result {
@@ -130,6 +145,7 @@ mod tests {
                 "func(reason: enum { created, input, restart, update })",
             ),
             ("wasi:cli/run@0.2.3", "run", "func() -> result"),
+            ("wasi:cli/run@0.3.1", "run", "async func() -> result"),
             ("wasi:io/poll@0.2.0", "poll", "func(in: list<borrow<pollable>>) -> list<u32>"),
             ("wasi:io/poll@0.2.0", "[method]pollable.block", "func(self: borrow<pollable>)"),
         ] {

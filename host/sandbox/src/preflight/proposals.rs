@@ -1,7 +1,8 @@
 //! The WebAssembly proposals that the engine supports, and the report on files that need others.
 //!
-//! There is one set, [`OFFERED`]. It configures the engine, and files are examined against it, so
-//! the report before compilation always agrees with the compiler. [`examine`] reads untrusted bytes
+//! There are two sets: [`OFFERED`], and [`OFFERED_CONCURRENTLY`] with WASI 0.3. A set configures an
+//! engine, and files are examined against it, so the report before compilation always agrees with the
+//! compiler. [`examine`] reads untrusted bytes
 //! in full, for as long as that takes, so only the compiler child calls it.
 
 use std::fmt;
@@ -13,8 +14,14 @@ use wasmparser::{Parser, Payload, Validator, WasmFeatures};
 pub(crate) const OFFERED: WasmFeatures =
     WasmFeatures::WASM3.difference(WasmFeatures::THREADS).union(WasmFeatures::COMPONENT_MODEL);
 
-/// The name of the proposals that tools turn on together, for async functions.
-const ASYNC: &str = "the async ABI of components";
+/// The proposals that are supported with WASI 0.3: those, and its async functions, streams and futures.
+pub(crate) const OFFERED_CONCURRENTLY: WasmFeatures = OFFERED.union(WasmFeatures::CM_ASYNC);
+
+/// The name of the proposal for async functions.
+pub(crate) const ASYNC: &str = "the async ABI of components";
+
+/// The name of the proposals beside it that WASI 0.3 does not need.
+const MORE_ASYNC: &str = "more than WASI 0.3 needs of the async ABI of components";
 
 /// The beginnings of the names that tools give to the built-ins of that ABI. A core module imports
 /// the built-ins, and exports the functions, by these names.
@@ -46,10 +53,10 @@ const NAMES: &[(WasmFeatures, &str)] = &[
     (WasmFeatures::CM_VALUES, "values in components"),
     (WasmFeatures::CM_NESTED_NAMES, "nested names in components"),
     (WasmFeatures::CM_ASYNC, ASYNC),
-    (WasmFeatures::CM_ASYNC_STACKFUL, ASYNC),
-    (WasmFeatures::CM_MORE_ASYNC_BUILTINS, ASYNC),
-    (WasmFeatures::CM_THREADING, ASYNC),
-    (WasmFeatures::CM_ERROR_CONTEXT, ASYNC),
+    (WasmFeatures::CM_ASYNC_STACKFUL, MORE_ASYNC),
+    (WasmFeatures::CM_MORE_ASYNC_BUILTINS, MORE_ASYNC),
+    (WasmFeatures::CM_THREADING, MORE_ASYNC),
+    (WasmFeatures::CM_ERROR_CONTEXT, MORE_ASYNC),
     (WasmFeatures::CM_FIXED_LENGTH_LISTS, "fixed-length lists in components"),
     (WasmFeatures::CM_GC, "garbage-collected values in components"),
     (WasmFeatures::CM_MAP, "maps in components"),
@@ -81,9 +88,10 @@ pub(crate) enum Unfit {
     Invalid(String),
 }
 
-/// Validates a file in full, and distinguishes unsupported features from invalid code.
-pub(crate) fn examine(wasm: &[u8]) -> Result<Types, Unfit> {
-    let refused = match validate(wasm, OFFERED) {
+/// Validates a file in full, and distinguishes features that are not among the `offered` ones from
+/// invalid code.
+pub(crate) fn examine(wasm: &[u8], offered: WasmFeatures) -> Result<Types, Unfit> {
+    let refused = match validate(wasm, offered) {
         Ok(types) => return Ok(types),
         Err(error) => error,
     };
@@ -94,7 +102,7 @@ pub(crate) fn examine(wasm: &[u8]) -> Result<Types, Unfit> {
             false => Unfit::Invalid(error.to_string()),
         });
     }
-    let mut needed: Vec<_> = needed(wasm, refused).iter_names().map(name).collect();
+    let mut needed: Vec<_> = needed(wasm, offered, refused).iter_names().map(name).collect();
     needed.dedup();
     Err(Unfit::Unoffered(Unoffered(needed.join(" and "))))
 }
@@ -122,14 +130,14 @@ fn validate(wasm: &[u8], with: WasmFeatures) -> wasmparser::Result<Types> {
 ///
 /// The validator usually reports the missing proposal. From the point where it does not, each
 /// remaining proposal is disabled in turn, and stays disabled if the file is valid without it.
-fn needed(wasm: &[u8], mut refused: wasmparser::Error) -> WasmFeatures {
+fn needed(wasm: &[u8], offered: WasmFeatures, mut refused: wasmparser::Error) -> WasmFeatures {
     let mut needed = WasmFeatures::empty();
     loop {
-        let open = WasmFeatures::all().difference(OFFERED | needed);
+        let open = WasmFeatures::all().difference(offered | needed);
         let Some(more) = refused.missing_wasm_feature().filter(|more| open.intersects(*more))
         else {
             let is_missed = |with: WasmFeatures, one| {
-                validate(wasm, OFFERED | needed | with.difference(one)).is_err()
+                validate(wasm, offered | needed | with.difference(one)).is_err()
             };
             return needed
                 | open.iter().fold(open, |with, one| match is_missed(with, one) {
@@ -138,7 +146,7 @@ fn needed(wasm: &[u8], mut refused: wasmparser::Error) -> WasmFeatures {
                 });
         };
         needed |= more;
-        match validate(wasm, OFFERED | needed) {
+        match validate(wasm, offered | needed) {
             Ok(_) => return needed,
             Err(error) => refused = error,
         }
@@ -164,10 +172,10 @@ mod tests {
         for profile in Profile::ALL {
             let features = engine(profile).get_wasm_features();
             for (name, feature) in WasmFeatures::all().iter_names() {
-                let (engine, offered) = (features.contains(feature), OFFERED.contains(feature));
-                assert_eq!(engine, offered, "{name} in {profile:?}");
+                let offered = profile.proposals().contains(feature);
+                assert_eq!(features.contains(feature), offered, "{name} in {profile:?}");
             }
-            assert_eq!(features, OFFERED);
+            assert_eq!(features, profile.proposals());
         }
     }
 
@@ -233,7 +241,7 @@ mod tests {
             let wasm = wat::parse_str(&text).unwrap_or_else(|error| panic!("{text}: {error}"));
             assert!(validate(&wasm, WasmFeatures::all()).is_ok(), "{text}");
             let (_, expected) = NAMES.iter().find(|(named, _)| *named == feature).unwrap();
-            let message = match examine(&wasm) {
+            let message = match examine(&wasm, OFFERED) {
                 Err(Unfit::Unoffered(unoffered)) => unoffered.to_string(),
                 other => panic!("{text}: {:?}", other.map(drop)),
             };
@@ -241,7 +249,9 @@ mod tests {
             assert!(
                 message.starts_with(&format!("it needs {expected}, which Skep does not offer"))
             );
-            assert_eq!(message.contains("--sync"), *expected == ASYNC, "{text}");
+            assert_eq!(message.contains("--sync"), expected.contains(ASYNC), "{text}");
+            let with_switch = examine(&wasm, OFFERED_CONCURRENTLY);
+            assert_eq!(with_switch.is_ok(), feature == WasmFeatures::CM_ASYNC, "{text}");
             let engine = engine(Profile::Default);
             let compiled = match text.starts_with("(module") {
                 true => engine.precompile_module(&wasm),
@@ -255,7 +265,7 @@ mod tests {
              ref.null extern) (tag) (func return_call 1))"
                 .to_owned(),
         ] {
-            assert!(examine(&wat::parse_str(&text).unwrap()).is_ok(), "{text}");
+            assert!(examine(&wat::parse_str(&text).unwrap(), OFFERED).is_ok(), "{text}");
         }
     }
 
@@ -263,7 +273,7 @@ mod tests {
     fn all_missing_proposals_are_named() {
         let text = "(module (memory 1 1 shared) \
                     (func i64.const 1 i64.const 1 i64.mul_wide_u drop drop))";
-        let Err(Unfit::Unoffered(error)) = examine(&wat::parse_str(text).unwrap()) else {
+        let Err(Unfit::Unoffered(error)) = examine(&wat::parse_str(text).unwrap(), OFFERED) else {
             panic!("the file was not refused");
         };
         assert_eq!(error.0, "threads (shared memory) and wide arithmetic");
@@ -282,7 +292,7 @@ mod tests {
             let mut wasm = wat::parse_str(format!("(component {module})")).unwrap();
             // A section of canonical functions with a byte that is none.
             wasm.extend([8, 2, 1, 0xff]);
-            let unfit = examine(&wasm).map(drop).unwrap_err();
+            let unfit = examine(&wasm, OFFERED).map(drop).unwrap_err();
             assert_eq!(matches!(unfit, Unfit::Unoffered(_)), is_async, "{import}: {unfit:?}");
         }
     }
@@ -290,7 +300,9 @@ mod tests {
     #[test]
     fn code_that_no_proposal_makes_valid_is_invalid() {
         let wasm = wat::parse_str("(module (memory 1 1 shared) (func (result i32)))").unwrap();
-        let Err(Unfit::Invalid(error)) = examine(&wasm) else { panic!("the file was not refused") };
+        let Err(Unfit::Invalid(error)) = examine(&wasm, OFFERED) else {
+            panic!("the file was not refused")
+        };
         assert!(error.contains("type mismatch"), "{error}");
     }
 }

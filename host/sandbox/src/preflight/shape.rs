@@ -6,6 +6,8 @@
 //! child checks later whether the code is valid.
 
 // The paths are explicit because the fuzz targets include this file.
+#[path = "shape/async_abi.rs"]
+mod async_abi;
 #[path = "shape/functions.rs"]
 mod functions;
 
@@ -18,7 +20,10 @@ use skep_protocol::{ComponentDigest, ComponentKind, LimitName, Limits};
 use wasmparser::{Encoding, Parser, Payload};
 
 use crate::preflight::census::{Census, Counter, MEMORY_BYTES, TABLE_ELEMENTS};
-use crate::preflight::interfaces::{self, InterfaceName, MissingInterface, Offer, PREVIEW1};
+use crate::preflight::interfaces::{
+    self, InterfaceName, MissingInterface, Offer, PREVIEW1, WASI_0_3_SWITCH, Wasi03,
+};
+use crate::preflight::proposals::ASYNC;
 use functions::{Functions, START};
 
 /// The binary format of a guest.
@@ -62,6 +67,8 @@ pub struct Shape {
     pub imports: Vec<Import>,
     /// The names of the exports, in the file's order.
     pub exports: Vec<String>,
+    /// True if it uses the async ABI of components.
+    pub is_async: bool,
     /// True if a module's `_start` has parameters or results.
     pub start_has_types: bool,
     /// A preview1 function that it imports with a wrong type.
@@ -159,6 +166,15 @@ pub enum Refusal {
     /// Imports that are not offered.
     #[error("it imports interfaces that Skep does not offer: {0}")]
     Imports(MissingImports),
+    /// It needs WASI 0.3 on a host where that is off.
+    #[error("it needs WASI 0.3 ({0}), which is off: turn it on with {WASI_0_3_SWITCH}")]
+    Wasi03Off(String),
+    /// It needs WASI 0.3 in a repeatable run.
+    #[error(
+        "it needs WASI 0.3 ({0}), whose order of events no run repeats: run it without --deterministic \
+         and without a limit on fuel"
+    )]
+    Wasi03Repeatable(String),
     /// A limit that is known before compilation.
     #[error(
         "limit {name}: {} of at most {}", name.unit().show(*found), name.unit().show(*limit)
@@ -200,6 +216,10 @@ impl fmt::Display for MissingImports {
     }
 }
 
+/// The interface of a command, and that of a handler of HTTP requests since 0.3.
+const RUN: &str = "wasi:cli/run";
+const HANDLER: &str = "wasi:http/handler";
+
 /// Maximum names listed in an error.
 const SHOWN: usize = 8;
 
@@ -236,6 +256,7 @@ impl Shape {
                 .map(|(module, name)| import(abi, module, name))
                 .collect(),
             exports: reader.exports,
+            is_async: reader.is_async,
             start_has_types: reader.functions.start_has_types(),
             misfit: reader.functions.misfit(),
             locals: reader.locals,
@@ -248,8 +269,25 @@ impl Shape {
         Ok(shape)
     }
 
+    /// Returns what it uses of WASI 0.3: an interface, or the async ABI.
+    pub fn needs_wasi_0_3(&self) -> Option<String> {
+        let imports = self.imports.iter().find_map(|import| {
+            let offer = import.found.ok()??;
+            offer.is_wasi_0_3().then(|| import.name.to_string())
+        });
+        let interface = imports.or_else(|| {
+            let exports = self.exports.iter().map(|name| InterfaceName::parse(name));
+            let mut called = exports.filter(|name| {
+                [RUN, HANDLER].into_iter().any(|called| name.matches(called, "0.3.0"))
+            });
+            called.next().map(|name| name.to_string())
+        });
+        let interface = interface.map(|name| brief(&name, NAME).into_owned());
+        interface.or_else(|| self.is_async.then(|| ASYNC.to_owned()))
+    }
+
     /// Checks if the file can run, and returns its kind.
-    pub fn check(&self, limits: &Limits) -> Result<ComponentKind, Refusal> {
+    pub fn check(&self, limits: &Limits, wasi_0_3: Wasi03) -> Result<ComponentKind, Refusal> {
         let missing: Vec<_> = self
             .imports
             .iter()
@@ -257,6 +295,11 @@ impl Shape {
             .collect();
         if !missing.is_empty() {
             return Err(Refusal::Imports(MissingImports(missing)));
+        }
+        if wasi_0_3 == Wasi03::Off
+            && let Some(what) = self.needs_wasi_0_3()
+        {
+            return Err(Refusal::Wasi03Off(what));
         }
         if let Some(name) = &self.misfit {
             return Err(Refusal::Link(format!("{PREVIEW1}.{name} has the wrong type")));
@@ -312,6 +355,7 @@ struct ShapeReader {
     locals: u64,
     census: Census,
     has_lines: bool,
+    is_async: bool,
     functions: Functions,
 }
 
@@ -331,6 +375,7 @@ impl ShapeReader {
             if let Payload::CustomSection(section) = &payload {
                 self.has_lines |= section.name() == ".debug_line";
             }
+            self.is_async |= async_abi::is_used(&payload)?;
             if let Some(census) = counter.visit(&payload)? {
                 self.census = census;
             }
@@ -432,7 +477,10 @@ fn kind_of(abi: Abi, names: &[String]) -> Option<ComponentKind> {
     let [web, streams] = HTTP;
     [
         (("skep:worker/handler", "0.1.0"), ComponentKind::Service),
-        (("wasi:cli/run", "0.2.12"), ComponentKind::Command),
+        ((RUN, "0.3.0"), ComponentKind::Command),
+        // The standard libraries of 0.2 export a `run` whether or not there is a program.
+        ((HANDLER, "0.3.0"), ComponentKind::Http),
+        ((RUN, "0.2.12"), ComponentKind::Command),
         (web, ComponentKind::Http),
         (streams, ComponentKind::Http),
     ]

@@ -6,7 +6,7 @@
 //! and converts the result.
 
 mod errors;
-mod node;
+pub(super) mod node;
 
 use std::io;
 use std::time::Duration;

@@ -12,8 +12,8 @@ use wasmtime_wasi_io::bindings::wasi::io;
 use super::world::World;
 use super::{config, filesystem, http, worker};
 
-/// Host traits are implemented for [`World`] itself.
-struct HasWorld;
+/// Host traits are implemented for [`World`] itself, and for this type where they need the store.
+pub(super) struct HasWorld;
 
 impl HasData for HasWorld {
     type Data<'a> = &'a mut World;
@@ -74,7 +74,7 @@ pub(crate) fn component_linker(engine: &wasmtime::Engine) -> wasmtime::Result<Li
     Ok(linker)
 }
 
-fn world(world: &mut World) -> &mut World {
+pub(super) fn world(world: &mut World) -> &mut World {
     world
 }
 
@@ -82,11 +82,11 @@ fn table(world: &mut World) -> &mut ResourceTable {
     &mut world.table
 }
 
-fn cli(world: &mut World) -> WasiCliCtxView<'_> {
+pub(super) fn cli(world: &mut World) -> WasiCliCtxView<'_> {
     WasiCliCtxView { ctx: world.wasi.cli(), table: &mut world.table }
 }
 
-fn sockets(world: &mut World) -> WasiSocketsCtxView<'_> {
+pub(super) fn sockets(world: &mut World) -> WasiSocketsCtxView<'_> {
     WasiSocketsCtxView { ctx: world.wasi.sockets(), table: &mut world.table }
 }
 

@@ -20,6 +20,7 @@ use crate::limits::meter::Meter;
 use crate::wasi::descriptors::Descriptors;
 use crate::wasi::http::context::HttpContext;
 use crate::wasi::preview1::fds::FdTable;
+use crate::wasi::preview3::calls::CallsInFlight;
 use crate::wasi::spec::{GuestSpec, Mount};
 
 /// The state behind one instance.
@@ -33,9 +34,12 @@ pub(crate) struct World {
     pub(crate) stderr: GuestOutput,
     pub(crate) mounts: Vec<Mount>,
     pub(crate) files: FileCalls,
+    pub(crate) calls: CallsInFlight,
     pub(crate) descriptors: Descriptors,
     pub(crate) clocks: Clocks,
     pub(crate) random: Random,
+    /// The seed that the guest got, if it asked for one of WASI 0.3.
+    pub(crate) insecure_seed: Option<(u64, u64)>,
     pub(crate) meter: Meter,
     pub(crate) limits: Limits,
     pub(crate) denials: Denials,
@@ -86,6 +90,7 @@ impl World {
                 None => Random::from_system(),
                 Some(seed) => Random::from_seed(seed),
             },
+            insecure_seed: None,
             args: spec.args,
             env,
             stdin: spec.stdin,
@@ -93,6 +98,7 @@ impl World {
             stderr: spec.stderr,
             mounts: spec.mounts,
             files: spec.files,
+            calls: CallsInFlight::new(&spec.limits),
             descriptors: Descriptors::new(spec.limits.open_descriptors, spec.seed.is_some()),
             meter: Meter::new(&spec.limits, spec.admission),
             limits: spec.limits,

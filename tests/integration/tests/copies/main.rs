@@ -18,7 +18,7 @@ use skep_protocol::{
     Workers,
 };
 use skep_runtime::{Embedded, EmbeddedParts, Options};
-use skep_sandbox::{InProcessCompiler, Incremental, Outbound, Sandbox, SandboxParts};
+use skep_sandbox::{InProcessCompiler, Incremental, Outbound, Sandbox, SandboxParts, Wasi03};
 use skep_store::{NoFaults, Store, StoreParts};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
@@ -45,6 +45,7 @@ fn open(dir: &Path) -> Embedded {
         incremental: Incremental::Off,
         limits: Limits::default(),
         outbound: Outbound::default(),
+        wasi_0_3: Wasi03::Off,
     });
     let store = Store::open(StoreParts {
         dir: Dir::open_ambient_dir(dir, ambient_authority()).unwrap(),

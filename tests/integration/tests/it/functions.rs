@@ -9,7 +9,7 @@ use skep_harness::{TestDir, test_dir};
 use skep_protocol::Limits;
 use skep_sandbox::{
     ChildCompiler, CompileError, CompileJob, CompileOutcome, Compiler, Incremental, Outbound,
-    Profile, Sandbox, SandboxParts,
+    Profile, Sandbox, SandboxParts, Wasi03,
 };
 
 fn private() -> TestDir {
@@ -52,6 +52,7 @@ fn compile(guest: &str, incremental: Incremental) -> (Vec<u8>, Option<bool>) {
         incremental,
         limits: Limits::default(),
         outbound: Outbound::default(),
+        wasi_0_3: Wasi03::Off,
     });
     let wasm = std::fs::read(skep_harness::guest(guest)).unwrap();
     let (loaded, outcome) = sandbox.unwrap().load(&wasm, Profile::Default).unwrap();

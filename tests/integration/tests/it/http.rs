@@ -1,6 +1,7 @@
 //! HTTP components: `skep serve`, and HTTP workers on runtimes.
 
 mod client;
+mod concurrent;
 mod kept_state;
 mod served_component;
 mod served_hostile;

@@ -8,7 +8,7 @@ use skep_protocol::{Limits, Payload};
 use skep_sandbox::stdio::GuestOutput;
 use skep_sandbox::{
     Cost, Ended, GuestSpec, Identity, InProcessCompiler, Incremental, Instance, KillSwitch, Loaded,
-    Outbound, Profile, RecordError, Sandbox, SandboxParts, TranscriptPage, Turn,
+    Outbound, Profile, RecordError, Sandbox, SandboxParts, TranscriptPage, Turn, Wasi03,
 };
 use tokio::sync::Semaphore;
 
@@ -137,6 +137,7 @@ pub(crate) fn sandbox() -> &'static Sandbox {
             incremental: Incremental::Off,
             limits: Limits::default(),
             outbound: Outbound::default(),
+            wasi_0_3: Wasi03::Off,
         })
         .unwrap()
     })

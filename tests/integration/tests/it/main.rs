@@ -52,4 +52,5 @@ mod storing;
 mod streams;
 mod surroundings;
 mod troubles;
+mod wasi_0_3;
 mod worker_files;

@@ -17,7 +17,7 @@ use skep_protocol::{
 use skep_runtime::{Embedded, Options};
 use skep_sandbox::{
     CompileError, CompileJob, Compiler, InProcessCompiler, Incremental, Outbound, Sandbox,
-    SandboxParts, Shortage,
+    SandboxParts, Shortage, Wasi03,
 };
 
 use crate::embedded::open_on;
@@ -97,6 +97,7 @@ impl Bed {
             incremental: Incremental::Off,
             limits: Limits::default(),
             outbound: Outbound::default(),
+            wasi_0_3: Wasi03::Off,
         });
         open_on(&self.dir, sandbox.unwrap(), self.options)
     }

@@ -16,7 +16,7 @@ use skep_protocol::{
 use skep_runtime::{Embedded, Options};
 use skep_sandbox::{
     CompileError, CompileJob, Compiler, InProcessCompiler, Incremental, Outbound, Sandbox,
-    SandboxParts, Shortage,
+    SandboxParts, Shortage, Wasi03,
 };
 
 use crate::embedded::open_on;
@@ -80,6 +80,7 @@ fn open(dir: &Path, cache: &Path, held: &Arc<HeldCompiler>, wait: Duration) -> E
         incremental: Incremental::Off,
         limits: Limits::default(),
         outbound: Outbound::default(),
+        wasi_0_3: Wasi03::Off,
     });
     let options = Options { instances: 4, compile_wait: wait, ..Options::default() };
     open_on(dir, sandbox.unwrap(), options)

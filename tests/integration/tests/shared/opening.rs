@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use skep_protocol::{Limits, RuntimeId, Timestamp};
-use skep_sandbox::{InProcessCompiler, Incremental, Outbound, Sandbox, SandboxParts};
+use skep_sandbox::{InProcessCompiler, Incremental, Outbound, Sandbox, SandboxParts, Wasi03};
 use skep_store::{NoFaults, OpenError, Store, StoreParts};
 
 /// The wait for the lock of a closed store. A process that another test is starting holds all open
@@ -37,6 +37,7 @@ pub(crate) fn sandbox_parts(cores: usize) -> SandboxParts {
         incremental: Incremental::Off,
         limits: Limits::default(),
         outbound: Outbound::default(),
+        wasi_0_3: Wasi03::Off,
     }
 }
 

@@ -5,7 +5,7 @@ fn read(wat: &str) -> Result<Shape, Refusal> {
 }
 
 fn check(wat: &str) -> Result<ComponentKind, Refusal> {
-    read(wat)?.check(&Limits::default())
+    read(wat)?.check(&Limits::default(), Wasi03::Off)
 }
 
 const RUN: &str = r#"
@@ -91,8 +91,9 @@ fn each_foreign_format_has_its_own_message() {
     ];
     for (bytes, word) in cases {
         let limits = Limits::default();
-        let refusal =
-            Shape::read(bytes, &limits).and_then(|shape| shape.check(&limits)).unwrap_err();
+        let refusal = Shape::read(bytes, &limits)
+            .and_then(|shape| shape.check(&limits, Wasi03::Off))
+            .unwrap_err();
         assert!(refusal.to_string().contains(word), "{refusal} does not contain {word}");
     }
 }
@@ -110,7 +111,7 @@ fn nested_instantiation_is_counted_before_it_is_compiled() {
     let shape = read(&wat).unwrap();
     assert!(shape.bytes < 3_000, "{} bytes", shape.bytes);
     assert_eq!(shape.census.core_instances, 1 << 25);
-    let refusal = shape.check(&Limits::default()).unwrap_err();
+    let refusal = shape.check(&Limits::default(), Wasi03::Off).unwrap_err();
     assert!(matches!(refusal, Refusal::Limit { name: LimitName::core_instances, .. }));
 }
 
@@ -145,4 +146,22 @@ fn names_in_errors_are_bounded() {
         (0..100).map(|n| format!(r#"(import "a:b/{long}{n}" (instance))"#)).collect();
     let refused = check(&format!("(component {imports} {RUN})")).unwrap_err().to_string();
     assert!(refused.ends_with("and 92 more") && refused.len() < 4_000, "{}", refused.len());
+}
+
+#[test]
+fn wasi_0_3_is_refused_while_it_is_off() {
+    for (wat, what) in [
+        (r#"(component (import "wasi:cli/stdin@0.3.0" (instance)))"#, "wasi:cli/stdin@0.3.0"),
+        ("(component (core func (canon task.return)))", "the async ABI of components"),
+    ] {
+        let shape = read(wat).unwrap();
+        let refusal = shape.check(&Limits::default(), Wasi03::Off).unwrap_err().to_string();
+        assert!(
+            refusal.contains(&format!("it needs WASI 0.3 ({what}), which is off")),
+            "{refusal}"
+        );
+        assert!(refusal.contains("--wasi-0.3") && refusal.contains("wasi_0_3 = true"), "{refusal}");
+        let refusal = shape.check(&Limits::default(), Wasi03::On).unwrap_err();
+        assert!(matches!(refusal, Refusal::NothingToRun(_)), "{refusal}");
+    }
 }

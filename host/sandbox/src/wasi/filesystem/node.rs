@@ -93,14 +93,14 @@ impl Node {
         }
     }
 
-    pub(super) fn stat(&self) -> Result<Stat, ScopeError> {
+    pub(crate) fn stat(&self) -> Result<Stat, ScopeError> {
         match self {
             Self::File { file, .. } => file.stat(),
             Self::Directory { directory, .. } => directory.stat(),
         }
     }
 
-    pub(super) fn again(&self) -> Self {
+    pub(crate) fn again(&self) -> Self {
         match self {
             Self::File { file, permit } => {
                 Self::File { file: file.clone(), permit: permit.clone() }

@@ -4,6 +4,7 @@
 //! or at the next tick of one that computes on. So the host is woken once for an answer that is
 //! complete by then, and a head never stays behind for longer than a tick.
 
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -11,7 +12,6 @@ use http::Response;
 use http_body_util::combinators::UnsyncBoxBody;
 use skep_protocol::{Failure, NoAnswer, ProxyError};
 use tokio::sync::oneshot;
-use wasmtime_wasi_http::p2::bindings::http::types::ErrorCode;
 
 /// The body of an answer. It ends with an error if the guest did not finish it.
 pub type GuestBody = UnsyncBoxBody<Bytes, wasmtime_wasi_http::Error>;
@@ -28,14 +28,15 @@ pub struct Unanswered {
     pub failure: Option<Failure>,
 }
 
-impl From<&ErrorCode> for Unanswered {
-    fn from(code: &ErrorCode) -> Self {
+impl Unanswered {
+    /// The guest answered with this error code, of either version of `wasi:http`.
+    pub(super) fn with(code: &impl fmt::Debug) -> Self {
         Self { why: NoAnswer::GuestError(error_of(code)), failure: None }
     }
 }
 
 /// Returns the public name of a guest's error. Its details are the guest's text.
-fn error_of(code: &ErrorCode) -> ProxyError {
+fn error_of(code: &impl fmt::Debug) -> ProxyError {
     let debug = format!("{code:?}");
     let variant = debug.rsplit("ErrorCode::").next().unwrap_or_default();
     let variant = variant.split(|c: char| !c.is_ascii_alphanumeric()).next().unwrap_or_default();
@@ -96,7 +97,7 @@ impl PendingAnswer {
 
 #[cfg(test)]
 mod tests {
-    use wasmtime_wasi_http::p2::bindings::http::types::DnsErrorPayload;
+    use wasmtime_wasi_http::p2::bindings::http::types::{DnsErrorPayload, ErrorCode};
 
     use super::*;
 
@@ -124,7 +125,7 @@ mod tests {
         let pending = PendingAnswer::new(sender);
         pending.send();
         assert!(receiver.try_recv().is_err());
-        pending.set(Err(Unanswered::from(&ErrorCode::DnsTimeout)));
+        pending.set(Err(Unanswered::with(&ErrorCode::DnsTimeout)));
         assert!(receiver.try_recv().is_err());
         pending.send();
         let expected = NoAnswer::GuestError("dns_timeout".parse().unwrap());

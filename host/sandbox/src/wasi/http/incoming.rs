@@ -42,12 +42,12 @@ where
     world.http.budget.count(request.rep(), bytes)?;
     world.http.answer = Some(answer.clone());
     let outparam = messages(world).http.new_response_outparam_from_callback(move |result| {
-        answer.set(result.map_err(|code| Unanswered::from(&code)));
+        answer.set(result.map_err(|code| Unanswered::with(&code)));
     })?;
     Ok((request, outparam))
 }
 
-fn uri_bytes(uri: &Uri) -> u64 {
+pub(super) fn uri_bytes(uri: &Uri) -> u64 {
     let path = uri.path_and_query().map_or(0, |path| path.as_str().len());
     let authority = uri.authority().map_or(0, |authority| authority.as_str().len());
     (path + authority) as u64

@@ -36,7 +36,7 @@ fn again(fields: &Resource<FieldMap>) -> Resource<FieldMap> {
 }
 
 impl Messages<'_> {
-    fn count_fields(&mut self, fields: &Resource<FieldMap>) -> wasmtime::Result<()> {
+    pub(super) fn count_fields(&mut self, fields: &Resource<FieldMap>) -> wasmtime::Result<()> {
         let bytes = budget::size(self.http.table.get(fields)?);
         Ok(self.budget.count(fields.rep(), bytes)?)
     }

@@ -18,7 +18,7 @@ use skep_protocol::{
 use skep_runtime::{Embedded, Options};
 use skep_sandbox::{
     InProcessCompiler, Incremental, OperatorSecret, Outbound, Resolver, Sandbox, SandboxParts,
-    SystemResolver,
+    SystemResolver, Wasi03,
 };
 
 use crate::embedded::open_knowing;
@@ -75,6 +75,7 @@ impl Bed {
             incremental: Incremental::Off,
             limits: Limits::default(),
             outbound: Outbound::new(names, authorities.to_vec()),
+            wasi_0_3: Wasi03::Off,
         });
         let runtime = open_knowing(&dir, sandbox.unwrap(), secrets, Options::default());
         Self { runtime, dir }
