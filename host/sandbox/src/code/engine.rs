@@ -241,6 +241,10 @@ fn exceed_pool(limits: &Limits) -> bool {
 /// are not interrupted. It is about what a small guest touches.
 const KEPT_RESIDENT: usize = 128 << 10;
 
+/// Free memories that keep their pages and their image for the next instance of the same code. With
+/// [`KEPT_RESIDENT`] it bounds what a host holds for guests that are gone: 4 MiB.
+const WARM_SLOTS: u32 = 32;
+
 /// Returns a pool configuration for real programs. A Rust component has 3 or 4 core instances and
 /// about 3 tables, a Python component 14. Yosys needs a core instance of several MiB, and clang a
 /// table of 37,000 elements.
@@ -267,6 +271,7 @@ fn pool(workers: u32) -> PoolingAllocationConfig {
         .table_elements(TABLE_ELEMENTS as usize)
         // The kernel says which pages were written, so only those are reset.
         .pagemap_scan(Enabled::Auto)
+        .max_unused_warm_slots(WARM_SLOTS)
         .linear_memory_keep_resident(KEPT_RESIDENT)
         .table_keep_resident(KEPT_RESIDENT);
     pool
