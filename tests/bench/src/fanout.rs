@@ -1,14 +1,13 @@
 //! Five hundred readers of one worker that emits a thousand events a second over HTTP. None may
 //! miss an event; the figure is the delay of the last reader at the end.
 
-use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::Failure;
-use crate::load::Served;
+use crate::host::Host;
 use crate::table::{Amount, Row};
 use crate::tools::folder;
 
@@ -23,9 +22,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) fn measure() -> Result<Vec<Row>, Failure> {
     let folder = folder()?;
-    let host = Served::ours(&folder.path().join("ours"), "scribe", 1)?;
-    let inputs = host.paths()?.remove(0);
-    let worker = inputs.split_once("/inputs").ok_or("no path of inputs")?.0.to_owned();
+    let host = Host::start(&folder.path().join("ours"), "scribe", 1, &[])?;
+    let worker = &host.workers[0];
+    let inputs = format!("{worker}/inputs?wait_ms=30000");
     let events = format!("{worker}/events?after=0");
     let last = SECONDS * 1_000;
     let mut readers = Vec::new();
@@ -57,12 +56,12 @@ pub(crate) fn measure() -> Result<Vec<Row>, Failure> {
 }
 
 /// Sends a request on a connection of its own.
-fn request(host: &Served, method: &str, path: &str, body: &str) -> Result<TcpStream, Failure> {
-    let address = host.url.strip_prefix("http://").ok_or("no address")?;
+fn request(host: &Host, method: &str, path: &str, body: &str) -> Result<TcpStream, Failure> {
+    let address = host.served.url.strip_prefix("http://").ok_or("no address")?;
     let mut stream = TcpStream::connect(address)?;
     stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(PATIENCE))?;
-    let token = fs::read_to_string(host.folder.join("token"))?;
+    let token = &host.token;
     let length = body.len();
     write!(
         stream,

@@ -12,18 +12,24 @@ mod durable;
 mod fanout;
 mod floor;
 mod growth;
+mod host;
 mod load;
 mod mixed;
 mod noise;
 mod pairs;
 mod pipelines;
 mod plain;
+mod report;
+mod served;
 mod single;
 mod table;
 mod tools;
 mod turns;
 mod warm;
+mod web;
 mod whole;
+mod workerd;
+mod wrk;
 
 use std::process::ExitCode;
 
@@ -83,6 +89,8 @@ enum Figure {
     Mixed,
     /// Durable turns over HTTP, against workerd's Durable Objects.
     Load,
+    /// HTTP requests to `skep serve`, against `wasmtime serve` and workerd.
+    Http,
     /// Five hundred readers of one worker that emits a thousand events a second.
     Fanout,
     /// The host's resources taken by attacks, against the stock engine.
@@ -97,6 +105,8 @@ enum OutputFormat {
     Text,
     /// One JSON object.
     Json,
+    /// Tables in Markdown, a section for each figure.
+    Markdown,
 }
 
 fn main() -> ExitCode {
@@ -114,18 +124,26 @@ fn main() -> ExitCode {
         mixed::child();
         return ExitCode::SUCCESS;
     }
-    let rows: Result<Vec<Vec<Row>>, Failure> = arguments.figures.iter().map(measure).collect();
-    let rows = match rows {
-        Ok(rows) => rows.into_iter().flatten().collect::<Vec<_>>(),
+    let measured: Result<Vec<(Figure, Vec<Row>)>, Failure> =
+        arguments.figures.iter().map(|figure| Ok((*figure, measure(figure)?))).collect();
+    let measured = match measured {
+        Ok(measured) => measured,
         Err(error) => return failed(&*error),
     };
     let shown = match arguments.output {
-        OutputFormat::Text => table::text(&rows),
-        OutputFormat::Json => format!("{:#}\n", table::json(&rows)),
+        OutputFormat::Markdown => report::markdown(&measured),
+        format => {
+            let rows: Vec<&Row> = measured.iter().flat_map(|(_, rows)| rows).collect();
+            match format {
+                OutputFormat::Json => format!("{:#}\n", table::json(&rows)),
+                _ => table::text(&rows),
+            }
+        }
     };
     // A closed pipe means that the reader has seen enough.
     let _ = std::io::Write::write_all(&mut std::io::stdout(), shown.as_bytes());
-    let missed = rows.iter().any(|row| !row.is_met());
+    let mut rows = measured.iter().flat_map(|(_, rows)| rows);
+    let missed = rows.any(|row| !row.is_met());
     ExitCode::from(u8::from(arguments.check && missed))
 }
 
@@ -147,6 +165,7 @@ fn measure(figure: &Figure) -> Result<Vec<Row>, Failure> {
         Figure::Noise => noise::measure(),
         Figure::Mixed => mixed::measure(),
         Figure::Load => load::measure(),
+        Figure::Http => web::measure(),
         Figure::Fanout => fanout::measure(),
         Figure::Attacks => attacks::measure(),
         Figure::Ci => pipelines::measure(),

@@ -34,6 +34,24 @@ impl First {
     pub(crate) fn of(pair: usize) -> Self {
         if pair.is_multiple_of(2) { Self::Ours } else { Self::Theirs }
     }
+
+    /// Runs both sides in this order, and returns ours and theirs.
+    pub(crate) fn both<T, E>(
+        self,
+        ours: impl FnOnce() -> Result<T, E>,
+        theirs: impl FnOnce() -> Result<T, E>,
+    ) -> Result<(T, T), E> {
+        match self {
+            Self::Ours => {
+                let ours = ours()?;
+                Ok((ours, theirs()?))
+            }
+            Self::Theirs => {
+                let theirs = theirs()?;
+                Ok((ours()?, theirs))
+            }
+        }
+    }
 }
 
 impl Pairs {

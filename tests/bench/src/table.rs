@@ -73,7 +73,7 @@ impl Row {
     }
 }
 
-pub(crate) fn text(rows: &[Row]) -> String {
+pub(crate) fn text(rows: &[&Row]) -> String {
     let mut out = String::new();
     let line = |out: &mut String, cells: [&str; 7]| {
         let [name, beside, ours, theirs, ratio, middle, target] = cells;
@@ -117,7 +117,7 @@ pub(crate) fn text(rows: &[Row]) -> String {
     out
 }
 
-pub(crate) fn json(rows: &[Row]) -> Value {
+pub(crate) fn json(rows: &[&Row]) -> Value {
     let figures: Vec<Value> = rows
         .iter()
         .map(|row| {
@@ -144,7 +144,7 @@ pub(crate) fn json(rows: &[Row]) -> Value {
 }
 
 impl Amount {
-    fn shown(self) -> String {
+    pub(crate) fn shown(self) -> String {
         match self {
             Self::Time(time) => match time.as_secs_f64() {
                 time if time >= 1.0 => format!("{time:.2} s"),
@@ -198,7 +198,7 @@ mod tests {
     #[test]
     fn keys_carry_their_unit() {
         let bytes = Amount::Bytes(80 << 10);
-        let shown = json(&[Row::alone("a", 1, bytes).at_most(bytes)]);
+        let shown = json(&[&Row::alone("a", 1, bytes).at_most(bytes)]);
         assert_eq!(shown["figures"][0]["ours_bytes"], 81_920);
         assert_eq!(shown["figures"][0]["target_bytes"], 81_920);
     }

@@ -16,9 +16,10 @@ use crate::Failure;
 /// The version of the peer: the one that we embed.
 const WASMTIME: &str = "48.0.8";
 
-/// The features that the peer needs for `run` with a cache, and with which our engine is built.
+/// The features that the peer needs for `run` with a cache and for `serve`, and with which our
+/// engine is built.
 /// Fewer would not be a fair comparison, more would only take longer to build.
-const WASMTIME_FEATURES: &str = "run,cranelift,component-model,cache,pooling-allocator,\
+const WASMTIME_FEATURES: &str = "run,serve,cranelift,component-model,component-model-async,cache,pooling-allocator,\
      parallel-compilation,gc,gc-drc,gc-null,threads,addr2line,demangle,backtrace";
 
 /// Returns a guest of this tree, built if it is out of date.
@@ -39,7 +40,9 @@ pub(crate) fn skep() -> Result<PathBuf, Failure> {
 pub(crate) fn wasmtime() -> Result<PathBuf, Failure> {
     let root = target().join("tools");
     let wasmtime = root.join("bin/wasmtime");
-    if version(&wasmtime).is_some_and(|version| version.contains(WASMTIME)) {
+    let serves = says(&wasmtime, &["serve", "--help"]).is_some_and(|help| help.contains("--addr"));
+    let version = says(&wasmtime, &["--version"]);
+    if serves && version.is_some_and(|version| version.contains(WASMTIME)) {
         return Ok(wasmtime);
     }
     eprintln!(
@@ -62,8 +65,9 @@ pub(crate) fn wasmtime() -> Result<PathBuf, Failure> {
     Ok(wasmtime)
 }
 
-fn version(program: &Path) -> Option<String> {
-    let output = Command::new(program).arg("--version").output().ok()?;
+/// Returns what a program prints.
+fn says(program: &Path, arguments: &[&str]) -> Option<String> {
+    let output = Command::new(program).args(arguments).output().ok()?;
     Some(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 

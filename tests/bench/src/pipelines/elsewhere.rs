@@ -13,7 +13,7 @@ use skep_protocol::{
 use super::Bench;
 use super::hellos::{STEPS, hundred_hellos};
 use crate::Failure;
-use crate::load::Served;
+use crate::host::Host;
 use crate::pairs::{First, Pairs};
 use crate::table::Row;
 use crate::tools::guest;
@@ -27,10 +27,9 @@ pub(super) fn measure(program: &Path) -> Result<Row, Failure> {
     let bench = Bench::new(program)?;
     hundred_hellos(&bench)?;
     let folder = crate::tools::folder()?;
-    let host = Served::ours(&folder.path().join("host"), "hello", 0)?;
-    let token = host.folder.join("token");
-    let token = token.to_str().ok_or("the folder is not UTF-8")?;
-    let flags = ["--no-cache", "--host", host.url.as_str(), "--token-file", token];
+    let host = Host::start(&folder.path().join("host"), "hello", 0, &[])?;
+    let token = host.token_file.to_str().ok_or("the folder is not UTF-8")?;
+    let flags = ["--no-cache", "--host", host.served.url.as_str(), "--token-file", token];
     let threads =
         tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let client = client(&host, token)?;
@@ -54,10 +53,10 @@ pub(super) fn measure(program: &Path) -> Result<Row, Failure> {
     Ok(Row::beside("step of skep ci on a runtime", beside, pairs.summary(), 1.5))
 }
 
-fn client(host: &Served, token: &str) -> Result<Client, Failure> {
+fn client(host: &Host, token: &str) -> Result<Client, Failure> {
     let runtime: RuntimeId = host.runtime.parse()?;
     Ok(Client::new(Endpoint {
-        url: host.url.parse()?,
+        url: host.served.url.parse()?,
         token: Token::File(token.into()),
         ca: None,
         insecure: false,
