@@ -12,6 +12,7 @@ use bytes::Bytes;
 use futures_util::stream;
 use rustix::fs::OFlags;
 use skep_protocol::{ByteStream, Error};
+use skep_sandbox::FileState;
 
 use crate::failure::Failed;
 use crate::standard::Standard;
@@ -22,6 +23,14 @@ const CHUNK: usize = 256 << 10;
 /// A source of bytes, by its name on the command line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct NamedSource(PathBuf);
+
+/// The content of a component's file.
+#[derive(Debug, Default)]
+pub(crate) struct ReadComponent {
+    pub(crate) wasm: Vec<u8>,
+    /// The state of the file with this content.
+    pub(crate) state: Option<FileState>,
+}
 
 /// The treatment of a FIFO that no process has open for writing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,6 +77,17 @@ impl NamedSource {
             Ok(_) => Ok(bytes),
             Err(error) => Err(self.unreadable(&error)),
         }
+    }
+
+    /// Reads a component as [`Self::read`] does, with the state that its file had all the time.
+    pub(crate) fn read_component(&self, limit: u64) -> Result<ReadComponent, Failed> {
+        let state = || FileState::of(&File::open(&self.0).ok()?);
+        // Opening a FIFO would wait, or disturb the process that writes to it.
+        let is_file = std::fs::metadata(&self.0).is_ok_and(|found| found.is_file());
+        let before = is_file.then(state).flatten();
+        let wasm = self.read(NoWriter::Refuse, limit)?;
+        let state = before.filter(|before| state() == Some(*before));
+        Ok(ReadComponent { wasm, state })
     }
 
     /// Opens it for reading.

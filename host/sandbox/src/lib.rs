@@ -24,6 +24,7 @@ pub use code::compile::{
 };
 pub use code::compiled::{CompiledCache, CompiledFile, CompiledSize, FreshCode};
 pub use code::engine::{Allocator, Profile};
+pub use code::file_state::FileState;
 pub use code::function_cache::Incremental;
 pub use code::functions::FunctionFiles;
 pub use code::loaded::{CompileOutcome, Loaded, Unkept};

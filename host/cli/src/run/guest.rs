@@ -141,10 +141,10 @@ pub(super) async fn run(
 
 /// Adds source lines to a crash, if the component has them.
 async fn place(run: &mut PreparedRun, ended: Ended) -> Ended {
-    if run.wasm.is_empty() || ended.crash().is_none() {
+    if run.component.wasm.is_empty() || ended.crash().is_none() {
         return ended;
     }
-    let (sandbox, wasm) = (run.sandbox.clone(), std::mem::take(&mut run.wasm));
+    let (sandbox, wasm) = (run.sandbox.clone(), std::mem::take(&mut run.component.wasm));
     let mut placed = ended.clone();
     let placing = tokio::task::spawn_blocking(move || {
         sandbox.place(&wasm, &mut placed);

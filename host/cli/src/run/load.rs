@@ -12,25 +12,27 @@ use skep_sandbox::{CompileOutcome, LoadError, Loaded, Profile, Unkept};
 use super::millis::millis;
 use super::prepare::{PreparedRun, warn_uncached};
 use crate::report::CompileReport;
+use crate::source::ReadComponent;
 use crate::terminal::Spinner;
 use crate::{ambient, clock};
 
 /// Checks and compiles the component on another thread.
 pub(super) async fn load(run: &mut PreparedRun) -> Result<Arc<Loaded>, LoadError> {
     let sandbox = run.sandbox.clone();
-    let wasm = std::mem::take(&mut run.wasm);
+    let ReadComponent { wasm, state } = std::mem::take(&mut run.component);
     let profile = match (run.arguments.deterministic, run.arguments.fuel) {
         (None, None) => Profile::Default,
         _ => Profile::Deterministic,
     };
     let began = Instant::now();
     let _spinner = Spinner::after_a_while(format!("compiling {}", neutral(&run.name)));
-    let loading = tokio::task::spawn_blocking(move || (sandbox.load(&wasm, profile), wasm));
+    let loading =
+        tokio::task::spawn_blocking(move || (sandbox.load_file(&wasm, state, profile), wasm));
     let (loaded, wasm) = loading.await.map_err(|error| LoadError::Engine(error.to_string()))?;
     let (loaded, outcome) = loaded?;
     if loaded.shape.has_lines {
         // A crash is shown with source lines.
-        run.wasm = wasm;
+        run.component.wasm = wasm;
     }
     let (queued, compiled, report) = match outcome {
         CompileOutcome::Hit => {

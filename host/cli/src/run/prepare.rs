@@ -16,7 +16,7 @@ use super::explain::Explained;
 use super::millis::millis;
 use super::watch::Watch;
 use crate::report::RunReport;
-use crate::source::{NamedSource, NoWriter};
+use crate::source::{NamedSource, NoWriter, ReadComponent};
 use crate::{ambient, child, terminal};
 
 /// A run whose command line was checked and whose component was read.
@@ -24,7 +24,7 @@ pub(super) struct PreparedRun {
     pub(super) arguments: RunArgs,
     pub(super) limits: Limits,
     /// The bytes of the component, until it is loaded.
-    pub(super) wasm: Vec<u8>,
+    pub(super) component: ReadComponent,
     pub(super) name: String,
     /// The guest's arguments; the first is its name.
     pub(super) args: Vec<String>,
@@ -69,9 +69,9 @@ impl PreparedRun {
             stdin.check()?;
         }
         let began = Instant::now();
-        let wasm = watch
+        let component = watch
             .over_blocking(watch.deadline(), move || {
-                component.read(NoWriter::Refuse, limits.component_bytes)
+                component.read_component(limits.component_bytes)
             })
             .await
             .map_err(|reason| Explained::interrupted(reason, &limits))??;
@@ -90,7 +90,7 @@ impl PreparedRun {
             .map_err(|reason| Explained::interrupted(reason, &limits))?;
         let dirs = dirs.map_err(Explained::error)?;
         let env = environment.into_pairs();
-        Ok(Self { arguments, limits, wasm, name, args, env, sandbox, dirs, report })
+        Ok(Self { arguments, limits, component, name, args, env, sandbox, dirs, report })
     }
 
     /// Reads the input of a service. A command has none.

@@ -2,8 +2,9 @@
 //!
 //! A `.cwasm` is native code, so only files that Skep's own compiler wrote are loaded. After the code
 //! it has the time of its compilation, and the SHA-256 of all preceding bytes. It is hashed through
-//! the descriptor that it is then loaded from. A file with a wrong hash is truncated or damaged: it is removed, and the
-//! caller compiles again. Files are created under another name and renamed into place. They are
+//! the descriptor that it is then loaded from. A file with a wrong hash is truncated or damaged: it
+//! is removed, and the caller compiles again. A file that was hashed before is not hashed again
+//! while its state is the same, see [`FileState`]; `<digest>.seen` keeps that state. Files are created under another name and renamed into place. They are
 //! read-only and never truncated, because a running process may have them mapped.
 //!
 //! The compiler writes to memory ([`FreshCode`]), which is copied here when it is complete. A
@@ -15,7 +16,7 @@
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::FileExt;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use cap_std::fs::{Dir, DirBuilder, DirBuilderExt};
 use cap_tempfile::TempFile;
@@ -24,6 +25,8 @@ use sha2::{Digest, Sha256};
 use skep_protocol::ComponentDigest;
 
 use crate::code::compile_lock::{CompileLock, TakenLock};
+use crate::code::file_state::FileState;
+use crate::code::private_dir::is_private;
 
 /// Bytes of the hash at the end of a file.
 const CHECK: u64 = 32;
@@ -76,18 +79,47 @@ impl CompiledCache {
 
     /// Returns the compiled form of a component. Returns `None` if it is missing or damaged.
     pub fn get(&self, digest: &ComponentDigest) -> io::Result<Option<CompiledFile>> {
+        self.get_at(digest, SystemTime::now())
+    }
+
+    fn get_at(
+        &self,
+        digest: &ComponentDigest,
+        now: SystemTime,
+    ) -> io::Result<Option<CompiledFile>> {
         let name = file_name(digest);
         let mut file = match self.dir.open(&name) {
             Ok(file) => file.into_std(),
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error),
         };
-        if is_intact(&mut file)? {
-            let size = size(&file)?;
-            return Ok(Some(CompiledFile { file, size }));
+        let state = FileState::at(&file, now);
+        if !self.was_intact(digest, state.as_ref()) {
+            if !is_intact(&mut file)? {
+                self.dir.remove_file(&name)?;
+                return Ok(None);
+            }
+            if let Some(state) = state.filter(|state| FileState::at(&file, now) == Some(*state)) {
+                // Without it, the next caller hashes the file again.
+                let _ = self.record(digest, &state);
+            }
         }
-        self.dir.remove_file(&name)?;
-        Ok(None)
+        let size = size(&file)?;
+        Ok(Some(CompiledFile { file, size }))
+    }
+
+    /// Returns true if a file in this state was intact.
+    fn was_intact(&self, digest: &ComponentDigest, state: Option<&FileState>) -> bool {
+        let Some(state) = state else { return false };
+        let seen = self.dir.read(seen_name(digest));
+        seen.is_ok_and(|seen| seen == state.as_bytes()) && is_private(&self.dir)
+    }
+
+    /// Records the state of an intact file.
+    fn record(&self, digest: &ComponentDigest, state: &FileState) -> io::Result<()> {
+        let mut draft = TempFile::new(&self.dir)?;
+        draft.write_all(state.as_bytes())?;
+        draft.replace(seen_name(digest))
     }
 
     /// Returns true if there is a compiled form of a component, damaged or not.
@@ -199,6 +231,10 @@ fn file_name(digest: &ComponentDigest) -> String {
     format!("{}.cwasm", digest.hex())
 }
 
+fn seen_name(digest: &ComponentDigest) -> String {
+    format!("{}.seen", digest.hex())
+}
+
 fn is_intact(file: &mut File) -> io::Result<bool> {
     let Some(content) = file.metadata()?.len().checked_sub(CHECK) else { return Ok(false) };
     let mut read = Hashing::into(io::sink());
@@ -299,6 +335,74 @@ mod tests {
             root.write(&name, [code, &Sha256::digest(code)[..]].concat()).unwrap();
             let size = CompiledSize { bytes: code.len() as u64, took: None };
             assert_eq!(cache.get(&DIGEST).unwrap().unwrap().size(), size);
+        }
+    }
+
+    /// A file that was hashed and found intact, a minute after its last change.
+    fn seen(root: &Dir) -> (CompiledCache, String, SystemTime) {
+        let cache = CompiledCache::open(root, "engine").unwrap();
+        cache.keep(&DIGEST, &fresh(), Duration::ZERO).unwrap();
+        let later = SystemTime::now() + Duration::from_secs(60);
+        cache.get_at(&DIGEST, later).unwrap().unwrap();
+        let name = format!("engine/{}", file_name(&DIGEST));
+        (cache, name, later)
+    }
+
+    #[test]
+    fn an_unchanged_file_is_hashed_once() {
+        let root = cap_tempfile::tempdir(ambient_authority()).unwrap();
+        let (cache, _, later) = seen(&root);
+        let state = FileState::at(cache.get(&DIGEST).unwrap().unwrap().file(), later);
+        assert!(cache.was_intact(&DIGEST, state.as_ref()));
+        assert!(!cache.was_intact(&DIGEST, None));
+    }
+
+    #[test]
+    fn a_file_in_a_directory_of_others_is_hashed_each_time() {
+        use cap_std::fs::{Permissions, PermissionsExt};
+
+        let root = cap_tempfile::tempdir(ambient_authority()).unwrap();
+        let (cache, _, later) = seen(&root);
+        root.set_permissions("engine", Permissions::from_mode(0o770)).unwrap();
+        let state = FileState::at(cache.get(&DIGEST).unwrap().unwrap().file(), later);
+        assert!(!cache.was_intact(&DIGEST, state.as_ref()));
+    }
+
+    #[test]
+    fn a_file_that_is_damaged_after_it_was_seen_is_removed() {
+        use std::fs::FileTimes;
+
+        type Damage = fn(&File, &Dir, &str);
+        let damages: [(&str, Damage); 4] = [
+            ("truncated", |file, _, _| file.set_len(9).unwrap()),
+            ("flipped", |file, _, _| file.write_all_at(b"N", 0).unwrap()),
+            ("back-dated", |file, _, _| {
+                let modified = file.metadata().unwrap().modified().unwrap();
+                file.write_all_at(b"N", 0).unwrap();
+                file.set_times(FileTimes::new().set_modified(modified)).unwrap();
+            }),
+            ("replaced", |file, root, name| {
+                let modified = file.metadata().unwrap().modified().unwrap();
+                let mut bytes = root.read(name).unwrap();
+                bytes[0] ^= 1;
+                root.write("draft", bytes).unwrap();
+                let draft = root.open("draft").unwrap().into_std();
+                draft.set_times(FileTimes::new().set_modified(modified)).unwrap();
+                root.rename("draft", root, name).unwrap();
+            }),
+        ];
+        for (kind, damage) in damages {
+            let root = cap_tempfile::tempdir(ambient_authority()).unwrap();
+            let (cache, name, later) = seen(&root);
+            // The owner of a read-only file can make it writable.
+            use cap_std::fs::{OpenOptions, Permissions, PermissionsExt};
+            root.set_permissions(&name, Permissions::from_mode(0o600)).unwrap();
+            let mut options = OpenOptions::new();
+            let file = root.open_with(&name, options.write(true).read(true)).unwrap().into_std();
+            root.set_permissions(&name, Permissions::from_mode(0o400)).unwrap();
+            damage(&file, &root, &name);
+            assert!(cache.get_at(&DIGEST, later).unwrap().is_none(), "{kind}");
+            assert!(!root.exists(&name), "{kind}");
         }
     }
 

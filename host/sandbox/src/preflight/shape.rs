@@ -229,6 +229,15 @@ const NAME: usize = 200;
 impl Shape {
     /// Reads a file. Fails if it can be neither run nor described.
     pub fn read(bytes: &[u8], limits: &Limits) -> Result<Self, Refusal> {
+        Self::read_known(bytes, None, limits)
+    }
+
+    /// Reads a file whose digest may be known.
+    pub(crate) fn read_known(
+        bytes: &[u8],
+        digest: Option<ComponentDigest>,
+        limits: &Limits,
+    ) -> Result<Self, Refusal> {
         if bytes.len() as u64 > limits.component_bytes {
             return Err(Refusal::Limit {
                 name: LimitName::component_bytes,
@@ -243,7 +252,8 @@ impl Shape {
             Some(Encoding::Component) => Abi::Component,
             _ => Abi::Preview1,
         };
-        let digest = ComponentDigest::from_sha256(Sha256::digest(bytes).into());
+        let hash = || ComponentDigest::from_sha256(Sha256::digest(bytes).into());
+        let digest = digest.unwrap_or_else(hash);
         let shape = Self {
             digest,
             bytes: bytes.len() as u64,
