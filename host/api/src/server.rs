@@ -9,6 +9,7 @@ mod connection;
 mod connection_info;
 mod limits;
 mod timed_socket;
+mod tls;
 
 use std::future::Future;
 use std::io;
@@ -24,6 +25,7 @@ use tokio::task::JoinSet;
 
 pub(crate) use self::connection_info::ConnectionInfo;
 pub use self::limits::ServerLimits;
+pub use self::tls::{TlsIdentity, TlsIdentityError};
 
 /// Counts one open connection until dropped.
 struct OpenConnection(Arc<AtomicUsize>);
@@ -53,6 +55,30 @@ pub async fn serve(
     limits: ServerLimits,
     shutdown: impl Future,
 ) -> io::Result<()> {
+    serve_all(listener, None, router, limits, shutdown).await
+}
+
+/// Does the same over TLS. A client gets as much time for its handshake as for the head of a request.
+///
+/// # Errors
+/// Those of [`serve`].
+pub async fn serve_tls(
+    listener: TcpListener,
+    identity: TlsIdentity,
+    router: Router,
+    limits: ServerLimits,
+    shutdown: impl Future,
+) -> io::Result<()> {
+    serve_all(listener, Some(identity), router, limits, shutdown).await
+}
+
+async fn serve_all(
+    listener: TcpListener,
+    identity: Option<TlsIdentity>,
+    router: Router,
+    limits: ServerLimits,
+    shutdown: impl Future,
+) -> io::Result<()> {
     let (close, closing) = watch::channel(false);
     let open = Arc::new(AtomicUsize::new(0));
     let mut connections = JoinSet::new();
@@ -66,7 +92,10 @@ pub async fn serve(
         };
         match accepted {
             Ok((stream, _)) if open.load(Ordering::Relaxed) >= limits.connections => {
-                refuse(&stream)
+                // Over TLS there is no answer without a handshake.
+                if identity.is_none() {
+                    refuse(&stream);
+                }
             }
             Ok((stream, peer)) => {
                 if let Err(error) = set_up(&stream, &limits) {
@@ -74,11 +103,17 @@ pub async fn serve(
                     continue;
                 }
                 let counted = OpenConnection::new(&open);
-                let link =
-                    ConnectionInfo { peer, open: Arc::clone(&open), closing: closing.clone() };
-                let router = router.clone();
+                let (open, closing) = (Arc::clone(&open), closing.clone());
+                let link = ConnectionInfo { peer, is_tls: identity.is_some(), open, closing };
+                let (router, identity) = (router.clone(), identity.clone());
                 connections.spawn(async move {
-                    connection::serve(stream, router, limits, link).await;
+                    match identity {
+                        None => connection::serve(stream, router, limits, link).await,
+                        Some(identity) => match identity.accept(stream, limits.head).await {
+                            Ok(stream) => connection::serve(stream, router, limits, link).await,
+                            Err(error) => tracing::debug!(%error, "no TLS connection"),
+                        },
+                    }
                     drop(counted);
                 });
             }

@@ -86,18 +86,23 @@ impl Site {
         let host = origin::name(authority);
         let route =
             self.route(host, request.uri().path()).ok_or_else(ProblemResponse::not_found)?;
+        let link = request.extensions().get::<Arc<ConnectionInfo>>().cloned();
         let caller = match route.access {
             SiteAccess::Public => Caller::operator(),
             SiteAccess::Token => {
-                let peer = request.extensions().get::<Arc<ConnectionInfo>>();
-                let peer = peer.map_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0)), |it| it.peer);
+                let local = || SocketAddr::from(([127, 0, 0, 1], 0));
+                let peer = link.as_ref().map_or_else(local, |link| link.peer);
                 let credential = Credential::of(request.headers(), peer.ip(), false)?;
                 let caller = authenticated(credential.check(&self.registry))?;
                 request.headers_mut().remove(AUTHORIZATION);
                 caller
             }
         };
-        Ok((route, caller, worker_request(request, Scheme::HTTP)?))
+        let scheme = match link.is_some_and(|link| link.is_tls) {
+            true => Scheme::HTTPS,
+            false => Scheme::HTTP,
+        };
+        Ok((route, caller, worker_request(request, scheme)?))
     }
 
     fn route(&self, host: &str, path: &str) -> Option<&SiteRoute> {

@@ -327,7 +327,13 @@ impl SettingsFile {
                 .chain(self.secrets.0.values_mut().filter_map(SecretSetting::file_mut))
                 .chain(self.remote.iter_mut().flat_map(|remote| {
                     remote.token_file.iter_mut().chain(remote.ca_file.iter_mut())
-                }));
+                }))
+                .chain(
+                    self.http
+                        .iter_mut()
+                        .filter_map(|site| site.tls.as_mut())
+                        .flat_map(|tls| [&mut tls.cert, &mut tls.key]),
+                );
         for path in paths {
             *path = base.join(&*path);
         }

@@ -1,7 +1,9 @@
 //! The `[[http]]` sections of `skep.toml`: HTTP workers on addresses of their own.
 
+use std::path::PathBuf;
+
 use serde::Deserialize;
-use skep_api::{SiteAccess, SiteRoute};
+use skep_api::{SiteAccess, SiteRoute, TlsIdentity, TlsIdentityError};
 use skep_protocol::{RuntimeId, WorkerId};
 
 /// An `[[http]]` section: an address, and the workers that answer on it.
@@ -10,7 +12,19 @@ use skep_protocol::{RuntimeId, WorkerId};
 pub(crate) struct SiteSetting {
     /// Address and port.
     pub(crate) listen: String,
+    /// Certificate and key. Without it, the address speaks plain HTTP.
+    pub(crate) tls: Option<TlsSetting>,
     routes: Vec<RouteSetting>,
+}
+
+/// The files of a certificate, in PEM. They are read when the host starts.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TlsSetting {
+    /// The certificate, and those of its issuers after it.
+    pub(crate) cert: PathBuf,
+    /// The private key.
+    pub(crate) key: PathBuf,
 }
 
 /// A route of an `[[http]]` section.
@@ -67,6 +81,24 @@ impl RouteSetting {
                 Auth::Token => SiteAccess::Token,
                 Auth::Public => SiteAccess::Public,
             },
+        })
+    }
+}
+
+impl TlsSetting {
+    /// Reads the certificate.
+    ///
+    /// # Errors
+    /// A sentence that names the file.
+    pub(crate) fn identity(&self) -> Result<TlsIdentity, String> {
+        let read = |path: &PathBuf| {
+            std::fs::read(path)
+                .map_err(|error| format!("[[http]] tls: cannot read {}: {error}", path.display()))
+        };
+        let (chain, key) = (read(&self.cert)?, read(&self.key)?);
+        TlsIdentity::from_pem(&chain, &key).map_err(|error| {
+            let path = if error == TlsIdentityError::Key { &self.key } else { &self.cert };
+            format!("[[http]] tls: {}: {error}", path.display())
         })
     }
 }

@@ -13,7 +13,7 @@ use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tower_service::Service as _;
 
 use super::activity::{Activity, WriteProgress};
@@ -35,7 +35,7 @@ const STREAMS: u32 = 256;
 const RESETS: usize = 32;
 
 pub(super) async fn serve(
-    stream: TcpStream,
+    stream: impl AsyncRead + AsyncWrite + Unpin + 'static,
     router: Router,
     limits: ServerLimits,
     link: ConnectionInfo,

@@ -11,6 +11,8 @@ use tokio::sync::watch;
 pub(crate) struct ConnectionInfo {
     /// Address of the client.
     pub(crate) peer: SocketAddr,
+    /// True if the client speaks TLS with this server.
+    pub(crate) is_tls: bool,
     /// Number of open connections.
     pub(crate) open: Arc<AtomicUsize>,
     /// True once the server shuts down, which ends event streams.
@@ -22,6 +24,7 @@ impl ConnectionInfo {
     pub(crate) fn none() -> Self {
         Self {
             peer: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0),
+            is_tls: false,
             open: Arc::default(),
             closing: watch::channel(false).1,
         }

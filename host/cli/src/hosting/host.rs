@@ -135,7 +135,7 @@ impl ServingHost {
         let login = login.as_ref().map(|code| format!("{url}/login#{}", code.expose()));
         let token = &self.credentials.token;
         let token = token.as_ref().map(|(token, _)| token.expose().to_owned());
-        let sites = self.sites.iter().map(|site| self::url(site.address)).collect();
+        let sites = self.sites.iter().map(BoundSite::url).collect();
         let report =
             UpReport { url: url.clone(), runtime_id: self.runtime_id.clone(), login, token, sites };
         match output {
@@ -143,7 +143,7 @@ impl ServingHost {
             OutputFormat::Text => {
                 terminal::try_say("ready", &format!("{url}  (runtime {})", self.runtime_id))?;
                 for site in &self.sites {
-                    terminal::try_say("site", &self::url(site.address))?;
+                    terminal::try_say("site", &site.url())?;
                 }
                 if let Some(login) = &report.login {
                     terminal::try_say("login", &format!("{login}  (works once, for 10 minutes)"))?;
@@ -175,9 +175,9 @@ impl ServingHost {
         let sites: Vec<_> = self
             .sites
             .into_iter()
-            .map(|site| site.into_service(self.registry.clone()))
-            .map(|(listener, site)| {
-                tokio::spawn(skep_api::serve(listener, site, limits, wait_for(stopped.clone())))
+            .map(|site| {
+                let shutdown = wait_for(stopped.clone());
+                tokio::spawn(site.serve(self.registry.clone(), limits, shutdown))
             })
             .collect();
         signals.next().await;

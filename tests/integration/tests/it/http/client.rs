@@ -49,10 +49,14 @@ pub(crate) fn connect(url: &str) -> TcpStream {
 
 /// Sends bytes on a connection of their own and reads what comes until its end. None if nothing does.
 pub(crate) fn raw(url: &str, request: &[u8]) -> Option<Answer> {
-    let mut stream = connect(url);
+    over(&mut connect(url), request)
+}
+
+/// Sends bytes on a connection and reads what comes until its end.
+pub(crate) fn over(stream: &mut (impl Read + Write), request: &[u8]) -> Option<Answer> {
     // A server that refuses the request may close before it has read it.
     let _ = stream.write_all(request);
-    read_answer(&mut stream, request.starts_with(b"HEAD "))
+    read_answer(stream, request.starts_with(b"HEAD "))
 }
 
 /// Sends a request without a body.

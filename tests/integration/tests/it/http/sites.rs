@@ -1,8 +1,13 @@
 //! Sites: HTTP workers on addresses of their own.
 
+use std::io::{Read, Write};
+use std::sync::Arc;
+
+use rustls::pki_types::CertificateDer;
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use skep_harness::guest;
 
-use super::client::{raw, with};
+use super::client::{Answer, connect, over, raw, with};
 use crate::hosting::{Hosted, skep};
 use crate::served::{Served, Serves};
 
@@ -79,6 +84,65 @@ fn a_route_decides_which_worker_answers_and_for_whom() {
     assert_eq!(none.status, 404);
     // Nothing of the host's own API is there.
     ask("localhost", "/api/me", &token).is(404);
+}
+
+/// Sends a request over TLS to a site with this certificate.
+fn over_tls(site: &str, certificate: &CertificateDer<'static>, request: &[u8]) -> Option<Answer> {
+    let mut roots = RootCertStore::empty();
+    roots.add(certificate.clone()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let name = "localhost".try_into().unwrap();
+    let session = ClientConnection::new(Arc::new(config), name).unwrap();
+    let socket = connect(&site.replacen("https:", "http:", 1));
+    over(&mut StreamOwned::new(session, socket), request)
+}
+
+#[test]
+fn a_site_with_a_certificate_speaks_tls_alone() {
+    const REQUEST: &[u8] = b"GET /headers HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
+    let mut hosted = Hosted::start();
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    std::fs::write(hosted.dir.join("shop.pem"), made.cert.pem()).unwrap();
+    std::fs::write(hosted.dir.join("shop.key"), made.signing_key.serialize_pem()).unwrap();
+    let component = guest("responder");
+    let words = ["worker", "create", component.to_str().unwrap(), "--output", "json"];
+    let worker = hosted.good(&words).text("worker_id");
+    let section = |cert: &str, key: &str| {
+        format!(
+            "[[http]]\nlisten = \"127.0.0.1:0\"\ntls = {{ cert = \"{cert}\", key = \"{key}\" }}\n\
+             routes = [{{ worker = \"{worker}\", auth = \"public\" }}]\n"
+        )
+    };
+    let sites = restarted(&mut hosted, &section("shop.pem", "shop.key"));
+    let [site] = &sites[..] else { panic!("{sites:?}") };
+    assert!(site.starts_with("https://127.0.0.1:"), "{site}");
+    let seen = over_tls(site, made.cert.der(), REQUEST).unwrap().is(200).text();
+    assert_eq!(seen, "forwarded: for=127.0.0.1;proto=https\n");
+    let other = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    assert!(over_tls(site, other.cert.der(), REQUEST).is_none(), "another's certificate");
+    let mut plain = connect(&site.replacen("https:", "http:", 1));
+    plain.write_all(REQUEST).unwrap();
+    let mut told = Vec::new();
+    // The server may reset the connection.
+    let _ = plain.read_to_end(&mut told);
+    assert!(told.len() < 16 && !told.starts_with(b"HTTP"), "{told:?}");
+
+    hosted.host.terminate();
+    for (cert, key, says) in [
+        ("none.pem", "shop.key", "none.pem: No such file"),
+        ("shop.pem", "shop.pem", "shop.pem: not a PEM file of a private key"),
+        ("shop.key", "shop.key", "shop.key: not a PEM file of certificates"),
+    ] {
+        std::fs::write(hosted.dir.join("skep.toml"), section(cert, key)).unwrap();
+        let said = skep(&hosted.dir, &["up", "--listen", "127.0.0.1:0"]);
+        assert_eq!(said.code, 125, "{}", said.err);
+        assert!(said.err.contains(says), "{}", said.err);
+    }
 }
 
 #[test]
