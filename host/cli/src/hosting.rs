@@ -11,10 +11,10 @@ use clap::Args;
 use skep_api::Surface;
 use skep_protocol::RuntimeId;
 
-use crate::ambient;
 use crate::failure::Failed;
 use crate::output::OutputFormat;
 use crate::settings::{LocationArgs, Settings};
+use crate::{ambient, host_threads};
 pub(crate) use host::ServingHost;
 pub(crate) use parts::NativeCode;
 
@@ -77,14 +77,7 @@ fn serve(arguments: &HostingArgs, surface: Surface) -> u8 {
     let served = || -> Result<(), Failed> {
         let settings = Settings::gather(&arguments.location, arguments.listen.as_deref())?;
         ambient::raise_descriptors();
-        // These threads only move bytes to and from the guests' threads, which can use every core.
-        // With more of them, the kernel wakes one in vain more often while a guest needs the core.
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let threads = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(cores.div_ceil(2))
-            .thread_name("skep-host")
-            .enable_all()
-            .build()?;
+        let threads = host_threads::start()?;
         let served = threads.block_on(async {
             let host = ServingHost::start(settings, arguments.id.clone(), surface).await?;
             host.announce(arguments.output)?;

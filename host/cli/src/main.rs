@@ -23,6 +23,7 @@ mod explain;
 mod failure;
 mod filter;
 mod host_file;
+mod host_threads;
 mod hosting;
 mod inspect;
 mod json;

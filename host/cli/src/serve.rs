@@ -33,9 +33,9 @@ use crate::run::dirs::{OutPlan, RunDirs};
 use crate::run::env::Environment;
 use crate::run::{explain, limits, prepare};
 use crate::signals::Signals;
-use crate::source::{NamedSource, NoWriter};
+use crate::source::{NamedSource, ReadComponent};
 use crate::terminal::Spinner;
-use crate::{ambient, child, json, terminal};
+use crate::{ambient, child, host_threads, json, terminal};
 
 /// The time until the head of an answer, unless `--timeout` says otherwise.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -54,13 +54,7 @@ pub(crate) fn serve(arguments: ServeArgs, guest: Vec<OsString>) -> u8 {
     let output = arguments.output;
     let served = || -> Result<(), Failed> {
         ambient::raise_descriptors();
-        // As for a host: these threads only move bytes to and from the guests' threads.
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let threads = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(cores.div_ceil(2))
-            .thread_name("skep-host")
-            .enable_all()
-            .build()?;
+        let threads = host_threads::start()?;
         let served = threads.block_on(serve_until_stopped(arguments, guest));
         threads.shutdown_background();
         served
@@ -93,13 +87,13 @@ async fn serve_until_stopped(arguments: ServeArgs, guest: Vec<OsString>) -> Resu
     }
     let stop = || Failed::here("stopped before it served a request");
     let source = NamedSource::from(arguments.component.clone());
-    let read = move || source.read(NoWriter::Refuse, limits.component_bytes);
-    let wasm = tokio::select! {
+    let read = move || source.read_component(limits.component_bytes);
+    let component = tokio::select! {
         read = tokio::task::spawn_blocking(read) => read.expect("reading does not panic")?,
         _ = signals.next() => return Err(stop()),
     };
     let sandbox = sandbox(limits, policy, arguments.guest.wasi_0_3.into())?;
-    let loading = load(sandbox.clone(), wasm, &name);
+    let loading = load(sandbox.clone(), component, &name);
     let loaded = tokio::select! {
         loaded = loading => loaded?,
         _ = signals.next() => return Err(stop()),
@@ -177,9 +171,15 @@ fn sandbox(limits: Limits, policy: HttpPolicy, wasi_0_3: Wasi03) -> Result<Sandb
 }
 
 /// Compiles the component, and refuses one that does not handle requests.
-async fn load(sandbox: Sandbox, wasm: Vec<u8>, name: &str) -> Result<Arc<Loaded>, Failed> {
+async fn load(
+    sandbox: Sandbox,
+    component: ReadComponent,
+    name: &str,
+) -> Result<Arc<Loaded>, Failed> {
     let _spinner = Spinner::after_a_while(format!("compiling {}", neutral(name)));
-    let loading = tokio::task::spawn_blocking(move || sandbox.load(&wasm, Profile::Default));
+    let ReadComponent { wasm, state } = component;
+    let load = move || sandbox.load_file(&wasm, state, Profile::Default);
+    let loading = tokio::task::spawn_blocking(load);
     let loaded = loading.await.map_err(|error| Failed::internal(error.to_string()))?;
     let (loaded, _) = loaded.map_err(|error| explain::not_loaded(&error).into_failed())?;
     match loaded.kind {
