@@ -2,7 +2,7 @@
 //! HTTP workers of a host against both.
 //!
 //! The guest is the same component on both sides where the peer runs components. It is
-//! `examples/web`, which answers `/` with a short text.
+//! `examples/streams`, which answers `/` with a short text.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -44,7 +44,7 @@ const GROWTH: u64 = 8 << 20;
 pub(crate) fn measure() -> Result<Vec<Row>, Failure> {
     wrk::ensure()?;
     let bench =
-        Bench { folder: folder()?, component: guest("web")?, skep: skep()?, wasmtime: wasmtime()? };
+        Bench { folder: folder()?, component: guest("streams")?, skep: skep()?, wasmtime: wasmtime()? };
     let fresh = bench.ours("fresh", &["--instances", "fresh"])?;
     let serial = bench.ours("serial", &["--instances", "serial"])?;
     let once = bench.theirs("once", &["--max-instance-reuse-count=1"])?;
@@ -150,7 +150,7 @@ impl Bench {
 
     fn host(&self, name: &str, instances: &str) -> Result<Target, Failure> {
         let folder = self.folder.path().join(name);
-        let host = Host::start(&folder, "web", 1, &["--instances", instances])?;
+        let host = Host::start(&folder, "streams", 1, &["--instances", instances])?;
         let paths = vec![format!("{}/http/", host.workers[0])];
         wrk::prepare(&folder, &Asked { paths, token: Some(host.token.clone()), body: None })?;
         Ok(Target { server: Running::Host(host).into(), folder })
