@@ -394,6 +394,8 @@ mod tests {
         for (kind, damage) in damages {
             let root = cap_tempfile::tempdir(ambient_authority()).unwrap();
             let (cache, name, later) = seen(&root);
+            // The clock of the file system ticks every 4 ms.
+            std::thread::sleep(Duration::from_millis(20));
             // The owner of a read-only file can make it writable.
             use cap_std::fs::{OpenOptions, Permissions, PermissionsExt};
             root.set_permissions(&name, Permissions::from_mode(0o600)).unwrap();
