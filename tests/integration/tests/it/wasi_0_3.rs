@@ -1,9 +1,12 @@
 //! WASI 0.3: off unless it is turned on, and as narrow as 0.2 where it is on.
 
+use std::process::Command;
 use std::time::Duration;
 
 use rustix::process::Signal;
-use skep_harness::{Run, guest, test_dir};
+use skep_harness::{Run, guest, shared_cache, test_dir};
+
+use crate::served::{Served, Serves};
 
 fn run(flags: &[&str], args: &[&str]) -> Run {
     Run::with(&[&["--wasi-0.3"], flags].concat()).guest("concurrent", args)
@@ -236,4 +239,26 @@ fn sockets_are_denied() {
         assert!(ran.stderr.contains("error: ErrorCode::AccessDenied"), "{args:?}: {}", ran.stderr);
         assert_eq!(report["denials"][0]["interface"], interface, "{report}");
     }
+}
+
+#[test]
+fn workers_use_it_where_the_settings_turn_it_on() {
+    let dir = test_dir();
+    dir.file("skep.toml", "[runtime]\nwasi_0_3 = true\nisolation = \"thread\"\n");
+    let _served = Served::start(Serves::Up, &dir);
+    let worker = |verb: &str, args: &[&str]| {
+        let mut skep = Command::new(skep_harness::skep());
+        skep.args(["worker", verb, "--store"]).arg(dir.join("store")).args(args);
+        let done = skep.env("XDG_CACHE_HOME", shared_cache()).output().unwrap();
+        String::from_utf8_lossy(&[done.stdout, done.stderr].concat()).into_owned()
+    };
+    let component = guest("concurrent");
+    let created = worker("create", &[component.to_str().unwrap(), "--name", "c"]);
+    assert!(created.contains("idle"), "{created}");
+    assert_eq!(worker("send", &["c", "hello"]), "hello from WASI 0.3\n");
+    assert_eq!(worker("send", &["c", "leave-a-task"]), "left a task\n");
+    // Files have threads of their own here, and the host holds the paths of all calls that wait.
+    assert_eq!(worker("send", &["c", "long-paths", "7"]), "7 refused\n");
+    let held = worker("send", &["c", "long-paths", "100"]);
+    assert!(held.contains("exceeded hostcall_bytes"), "{held}");
 }
